@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libcheckpoint.a
+libcheckpoint_a_SOURCES = 

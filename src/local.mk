@@ -1,0 +1,6 @@
+noinst_LIBRARIES += libserver.a
+libserver_a_SOURCES =
+
+bin_PROGRAMS += hindcast
+hindcast_SOURCES = src/main.c
+hindcast_LDADD = $(HC_LIBS) $(HC_SYSLIBS)

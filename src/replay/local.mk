@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libreplay.a
+libreplay_a_SOURCES = 

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += librsp.a
+librsp_a_SOURCES = 

@@ -1,0 +1,74 @@
+/*
+ * What the machine and the debugger's side know of a CPU, whatever its kind.
+ */
+#ifndef HINDCAST_VM_CPU_H
+#define HINDCAST_VM_CPU_H
+
+#include "base/types.h"
+
+struct cpu;
+struct machine;
+struct stop;
+struct buffer;
+
+/* A register as gdb sees it; `number` is its index in cpu_ops.regs. */
+struct reg_desc {
+    const char *name;
+    uint16_t bits;       /* a multiple of 8 */
+    const char *type;    /* gdb type: "int32", "code_ptr", "i387_ext", "vec128", a flags type... */
+    const char *group;   /* "general", "float", "vector", "system" or NULL */
+    const char *feature; /* target description feature, e.g. "org.gnu.gdb.i386.core" */
+};
+
+struct cpu_ops {
+    const char *arch;      /* gdb architecture name: "i386", "aarch64" */
+    uint32_t state_size;   /* bytes of guest-visible state at cpu.state */
+
+    void (*reset)(struct cpu *);
+    /* Make steps until machine position == until, a trap stops, the CPU idles, or
+     * a device access calls for the machine's attention (`cpu.attention`). On
+     * return the state is canonical and machine_state.position is current. */
+    void (*run)(struct cpu *, icount_t until);
+    /* Does the CPU sleep with nothing to wake it? */
+    bool (*idle)(const struct cpu *);
+    /* Perform the debugger's view of an address translation: no side effects
+     * on the guest. False: not mapped. */
+    bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);
+    /* Address of the next instruction, in the address space that traps use. */
+    uint64_t (*pc)(const struct cpu *);
+    /* The current instruction is a repeated one that has begun: position where it
+     * began; ICOUNT_MAX at an instruction boundary. */
+    icount_t (*in_progress)(const struct cpu *);
+    /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */
+    void (*drop_derived)(struct cpu *);
+    void (*destroy)(struct cpu *);
+
+    const struct reg_desc *regs; /* in gdb's order */
+    unsigned nregs;
+    unsigned pc_reg;             /* number of the program counter */
+    /* Little-endian value of register n, regs[n].bits / 8 bytes. */
+    void (*read_reg)(const struct cpu *, unsigned n, void *buf);
+    /* False: the register or the value cannot be written. */
+    bool (*write_reg)(struct cpu *, unsigned n, const void *buf);
+    /* XML for flag and union types of a feature, or NULL. */
+    const char *(*feature_types)(const char *feature);
+    /* Human-readable pictures for the monitor; each may be NULL. */
+    void (*describe)(const struct cpu *, struct buffer *);
+    void (*describe_tlb)(const struct cpu *, struct buffer *);
+};
+
+struct cpu {
+    const struct cpu_ops *ops;
+    struct machine *machine;
+    void *state;       /* arena block */
+    bool running;      /* inside ops->run */
+    bool attention;    /* set by device code: leave run() after this instruction, because
+                        * deadlines, requests or interrupt lines may have changed */
+    /* While running, the position of the step in progress is
+     * limit - budget - steps, provided that the block in progress is one step. */
+    icount_t limit;    /* `until` of this run */
+    uint64_t budget;   /* steps left to `limit` after the block in progress */
+    uint32_t steps;    /* steps of the block in progress */
+};
+
+#endif

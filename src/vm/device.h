@@ -1,0 +1,77 @@
+/*
+ * Devices: behaviour in a const table, guest-visible state in one plain block.
+ *
+ * The state block lives in the machine's arena, so that checkpoints and hashes
+ * cover it without the device's help. It must be fixed-width, pointer-free and
+ * padding-free (declare it between DEVICE_STATE_BEGIN and DEVICE_STATE_END,
+ * which turns padding into an error). Host wiring (who an interrupt line goes
+ * to, what a port is called) lives in a different struct, `wiring`.
+ *
+ * Adding a device: doc/HACKING.md.
+ */
+#ifndef HINDCAST_VM_DEVICE_H
+#define HINDCAST_VM_DEVICE_H
+
+#include "base/types.h"
+#include "vm/event.h"
+
+#define DEVICE_STATE_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic error \"-Wpadded\"")
+#define DEVICE_STATE_END   _Pragma("GCC diagnostic pop")
+
+struct buffer;
+struct machine;
+struct device;
+
+struct device_ops {
+    const char *name;    /* unique in a machine, e.g. "pit"; instances add a number */
+    uint32_t state_size; /* bytes of guest-visible state, at `device.state` */
+
+    /* Power-on and system reset. State was zeroed once at creation; battery-backed
+     * contents may be kept across resets. */
+    void (*reset)(struct device *);
+    /* When does `expire` want to be called? VTIME_NEVER when idle. A pure
+     * function of state; may be in the past (then it is due at once). NULL: never. */
+    vtime_t (*deadline)(const struct device *);
+    /* The deadline has come: `now` >= deadline. Must move the deadline on. */
+    void (*expire)(struct device *, vtime_t now);
+    /* Apply recorded or live input (EVENT_INPUT). Must ignore malformed data. */
+    void (*input)(struct device *, const struct event *);
+    /* How many more input bytes the device can take now; live input waits in
+     * the host until there is room. NULL: always SIZE_MAX. */
+    size_t (*input_room)(const struct device *);
+    /* Guest state was replaced (checkpoint restored): rebuild derived data only. */
+    void (*restored)(struct device *);
+    /* Append a readable picture of the state, for `monitor info devices`. May be NULL. */
+    void (*describe)(const struct device *, struct buffer *);
+
+    /* Accesses that the bus routes here. `offset` counts from the start of the
+     * claimed range; `size` is 1, 2, 4 or 8 bytes. A port or MMIO access that
+     * the device does not implement reads as all ones and ignores writes. */
+    uint64_t (*read)(struct device *, unsigned range, uint64_t offset, unsigned size);
+    void (*write)(struct device *, unsigned range, uint64_t offset, unsigned size, uint64_t value);
+};
+
+struct device {
+    const struct device_ops *ops;
+    struct machine *machine;
+    void *state;          /* arena block of ops->state_size bytes */
+    void *wiring;         /* the board's own struct for this device; never guest state */
+    uint16_t index;       /* position in machine.devices: the `source` of its events */
+    char name[30];        /* e.g. "uart0" */
+};
+
+/* An interrupt (or any one-bit) line from a device to whoever listens. Levels
+ * are remembered by the receiver, which is where the state is. */
+struct line {
+    void (*set)(void *ctx, unsigned n, bool level); /* NULL: not connected */
+    void *ctx;
+    unsigned n;
+};
+
+static inline void line_set(const struct line *l, bool level)
+{
+    if (l->set)
+        l->set(l->ctx, l->n, level);
+}
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * Events: the few things that are not a function of the machine's past.
+ *
+ * An event is bound to a position and a virtual time. It belongs to the step
+ * that follows `position`: it is applied when the machine stands at that
+ * position and its clock shows `vtime`. A vtime later than the position's own
+ * means that the CPU was idle there and that its sleep ended early.
+ */
+#ifndef HINDCAST_VM_EVENT_H
+#define HINDCAST_VM_EVENT_H
+
+#include "base/types.h"
+
+enum event_kind {
+    EVENT_INPUT = 1,  /* bytes for a device: `source` is its index; layout is the device's own */
+    EVENT_HOST_CLOCK, /* the answer to a host clock reading: 8 bytes, ns since 1970 UTC */
+    EVENT_ENTROPY,    /* the answer to a request for random bytes */
+    /* Events that are a step of their own (they advance the position by one): */
+    EVENT_WRITE_MEMORY,   /* debugger: u64 address, u8 physical?, then the bytes */
+    EVENT_WRITE_REGISTER, /* debugger: u32 register number, then the value */
+    EVENT_RESET,          /* debugger or user: system reset, no data */
+    EVENT_POWERDOWN,      /* the user pressed the power button, no data */
+};
+
+/* `source` of events that belong to no device. */
+#define EVENT_SOURCE_MACHINE 0xffffu
+
+struct event {
+    icount_t position;
+    vtime_t vtime;
+    uint16_t kind;       /* enum event_kind */
+    uint16_t source;     /* device index, or EVENT_SOURCE_MACHINE */
+    uint32_t len;        /* bytes at `data` */
+    const uint8_t *data; /* owned by whoever hands the event over */
+};
+
+/* Does an event of this kind take a step of its own? */
+static inline bool event_is_step(uint16_t kind)
+{
+    return kind >= EVENT_WRITE_MEMORY;
+}
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * The execution core that every instruction-translating CPU shares: softmmu,
+ * block cache, run loop. A target supplies a `struct frontend`.
+ *
+ * Coherence instead of a guest-visible TLB: a cached translation is dropped
+ * when a page-table byte that it depends on is written (PAGE_FLAG_WALKED), and
+ * accessed/dirty bits are set by the walk that fills the cache. So the outcome
+ * of an access is always that of a walk made now, caches may be dropped at any
+ * time, and they cannot influence the state. (Architectures allow this: a TLB
+ * may be of any size, even none.)
+ */
+#ifndef HINDCAST_VM_EXEC_H
+#define HINDCAST_VM_EXEC_H
+
+#include "base/types.h"
+#include "vm/cpu.h"
+#include "vm/trap.h"
+#include "vm/uop.h"
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
+
+#define TLB_BITS  10
+#define TLB_SIZE  (1u << TLB_BITS)
+#define TLB_MODES 4 /* translation regimes a target may keep apart (i386: supervisor, user) */
+#define TLB_NO_TAG 1u /* never equal to a page address */
+
+/* Inline accesses: hit if tag == (va + size - 1) & PAGE_MASK at index (va >> 12) % TLB_SIZE. */
+struct tlb_entry {
+    uint64_t read;    /* page address if inline reads are allowed, else TLB_NO_TAG */
+    uint64_t write;   /* the same for writes */
+    uint64_t fetch;   /* the same for instruction fetch (used on jump-cache misses only) */
+    uintptr_t addend; /* host address = va + addend */
+};
+
+/* A page translation, as the target's walk reports it. */
+struct translation {
+    paddr_t page;     /* physical address of the 4 KiB page */
+    bool read, write, fetch; /* what may be cached; `write` only once the dirty bit is set */
+};
+
+/* What a block was made from and for. */
+struct block_key {
+    uint64_t pc;     /* the target's program counter value (i386: EIP, not linear) */
+    uint64_t va;     /* virtual (linear) address of the first byte */
+    uint64_t mode;   /* everything else that the meaning of the bytes depends on */
+};
+
+#define BLOCK_MAX_INSNS 32
+#define BLOCK_MAX_UOPS  192 /* room for one more instruction is checked before each */
+
+struct block_insn {
+    uint32_t pc_offset; /* from key.pc */
+    uint16_t first_uop;
+    uint8_t len;        /* bytes */
+    uint8_t flags;
+};
+
+struct block {
+    struct block_key key;
+    uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction crosses */
+    uint16_t offset, len;   /* of the bytes, in page[0] (len counts into page[1]) */
+    uint16_t steps;         /* instructions */
+    bool alone;             /* one instruction: may touch devices, watched and code bytes */
+    bool trapped;           /* an execution trap may be set on its first instruction: check */
+    bool valid;
+    struct block *next[2];  /* chained successors within the page, or NULL */
+    uint64_t target[2];     /* PC values: fall-through, branch */
+    struct block_insn *insns; /* [steps] */
+    struct uop *uops;
+    /* block cache's own links and indices follow (see block.c) */
+    struct block *hash_next, *page_next[2];
+    uint32_t index;
+};
+
+/* Handed to frontend.build: append instructions until it says stop. */
+struct builder {
+    struct ucpu *cpu;
+    struct block_key key;
+    const uint8_t *bytes;   /* the bytes from key.va to the end of the page (and, for the first
+                             * instruction only, 16 more if the next page could be fetched) */
+    unsigned avail;         /* bytes to the page's end */
+    unsigned avail_first;   /* bytes readable for the first instruction, >= avail */
+    unsigned max_insns;     /* 1 when single-stepping */
+    struct uop uops[BLOCK_MAX_UOPS + 64];
+    unsigned nuops;
+    struct block_insn insns[BLOCK_MAX_INSNS];
+    unsigned ninsns;
+    unsigned len;           /* bytes consumed so far */
+    uint64_t target[2];
+};
+
+/* Append a micro-op. */
+static inline struct uop *build(struct builder *b, enum uop_code op, unsigned d, unsigned a, unsigned bb,
+                                uint32_t imm, uint32_t aux)
+{
+    struct uop *u = &b->uops[b->nuops++];
+
+    *u = (struct uop){.op = (uint16_t)op, .d = (uint16_t)d, .a = (uint16_t)a, .b = (uint16_t)bb,
+                      .imm = imm, .aux = aux};
+    return u;
+}
+
+static inline struct uop *build_call(struct builder *b, int (*fn)(struct ucpu *, const struct uop *),
+                                     unsigned d, unsigned a, unsigned bb)
+{
+    struct uop *u = build(b, UOP_CALL, d, a, bb, 0, 0);
+
+    u->fn = fn;
+    return u;
+}
+
+enum build_next {
+    BUILD_MORE, /* the instruction was appended; the block may go on after it */
+    BUILD_END,  /* the instruction was appended with a UOP_ENDS micro-op: the block is complete */
+    BUILD_STOP, /* the instruction was NOT appended: it must start a block of its own (alone),
+                 * or its bytes reach beyond `avail` */
+};
+
+struct frontend {
+    /* Fill in the key of the instruction that comes next. */
+    void (*where)(const struct ucpu *, struct block_key *);
+    /* Set the PC to a value of block_key.pc's kind. */
+    void (*set_pc)(struct ucpu *, uint64_t pc);
+    /* Decode and lower one instruction at b->bytes + b->len. The first one of a
+     * block is always appended (an undecodable one as a CALL that raises). */
+    enum build_next (*build)(struct builder *b);
+    /* Translate one page for an access from the current mode. On success fill *t
+     * (A/D bits are set in guest memory as a side effect, through ucpu_walk_*). On
+     * failure leave the exception pending in the target and return false. `mode`
+     * is the TLB regime. */
+    bool (*walk)(struct ucpu *, uint64_t va, enum access access, unsigned mode, struct translation *t);
+    /* Something must happen before the next instruction: an interrupt is
+     * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
+     * or a block ended with EXIT or UOP_LEAVE. */
+    bool (*event_ready)(const struct ucpu *);
+    /* Do it: one step (an entry). False: nothing was done after all (not a step). */
+    bool (*take_event)(struct ucpu *);
+    /* An instruction faulted; PC names it. Deliver the pending exception: one step. */
+    void (*take_exception)(struct ucpu *);
+    /* Must instructions be run one at a time now (i386 TF, a64 software step)? Pure. */
+    bool (*single_step)(const struct ucpu *);
+    /* After each instruction while single_step() held at its beginning. */
+    void (*stepped)(struct ucpu *);
+    /* A guest execution trap matches the next instruction: true: an exception was
+     * left pending instead of the instruction (take_exception follows). May be NULL. */
+    bool (*guest_break)(struct ucpu *, const struct trap_hit *);
+    /* A guest access trap was hit by the instruction just completed. May be NULL. */
+    void (*guest_watch)(struct ucpu *, const struct trap_hit *);
+    /* Bring lazies to their canonical form, zero temporaries. */
+    void (*settle)(struct ucpu *);
+};
+
+/* A CPU that is run by this core; its target's struct begins with it. */
+struct ucpu {
+    struct cpu cpu;
+    const struct frontend *fe;
+    uint8_t *s;              /* == cpu.state */
+    struct lazy_flags *flags; /* within the state block */
+    unsigned flags_offset;
+    struct tlb_entry *tlb;   /* the current regime: tlbs[tlb_mode] */
+    unsigned tlb_mode;
+    struct block *block;     /* in progress */
+    bool retry_alone;        /* UOP_FAULT meant: stop before this instruction, run it alone */
+    bool no_cache;           /* testing aid: translate every block anew */
+    bool no_optimise;        /* testing aid: blocks of lowered micro-ops as they are */
+    bool single;             /* testing aid: blocks of one instruction */
+    unsigned npending_hits;  /* access traps hit by the step in progress */
+    struct exec *exec;       /* block cache, jump cache, TLB storage: exec.c's own */
+};
+
+/* For targets: create and destroy the shared part. `state` is the arena block,
+ * `flags_offset` where its struct lazy_flags is. */
+void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, const struct frontend *fe,
+               void *state, unsigned flags_offset);
+void ucpu_finish(struct ucpu *c);
+/* cpu_ops.run of such a CPU. */
+void ucpu_run(struct cpu *cpu, icount_t until);
+/* cpu_ops.drop_derived of such a CPU. */
+void ucpu_drop_derived(struct cpu *cpu);
+
+/* Translation state changed (CR3, CR0.PG, TTBR, TLBI...): drop every cached
+ * translation and the jump cache. */
+void ucpu_flush_tlb(struct ucpu *c);
+/* Use another regime from the next access on. */
+void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
+
+/* Accesses by virtual address for helpers: 1..16 bytes, little-endian, any
+ * alignment, page crossing checked before anything is transferred. False: the
+ * instruction faults (return UOP_FAULT). */
+bool ucpu_load(struct ucpu *c, uint64_t va, void *buf, unsigned size);
+bool ucpu_store(struct ucpu *c, uint64_t va, const void *buf, unsigned size);
+/* The same in a given regime (implicit supervisor accesses: descriptor tables, TSS, ...). */
+bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size);
+bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size);
+/* Would the access succeed? Faults like it, transfers nothing (A/D bits may be set). */
+bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access);
+/* A host pointer for `va` if inline access to the rest of its page is allowed right
+ * now, else NULL (use ucpu_load/store): for bulk string instructions. No side effects. */
+uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access);
+
+/* Page table reads and writes by a walk: physical, noted as WALKED. `size` 4 or 8. */
+uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size);
+void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value);
+
+/* For a repeated string helper in the last instruction of a block: how many
+ * iterations may be made now (>= 1), and the report of how many steps beyond the
+ * instruction's first were used. */
+uint64_t ucpu_rep_budget(const struct ucpu *c);
+void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps);
+
+/* The guest's own debug registers (DR0-3; DBGB/WVR): traps like the observer's,
+ * but reported to the frontend: execution hits through fe->guest_break before the
+ * instruction, accesses through fe->guest_watch after it. `list` is copied. */
+void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned count);
+
+/* Statistics for `monitor info jit` and the benchmarks. */
+struct ucpu_stats {
+    uint64_t blocks_built, blocks_live, flushes, tlb_misses, jump_misses, alone;
+};
+void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out);
+
+#endif

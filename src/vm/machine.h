@@ -1,0 +1,159 @@
+/*
+ * A machine: one CPU, its memory, its devices, and the arena that holds all
+ * their state. A value without globals: two can run side by side.
+ *
+ * Order of things within the step that starts at position P:
+ *   1. events bound to P are applied and deadlines that are due expire, in
+ *      order of virtual time (at equal times, deadlines before events, devices
+ *      in order of creation, events in order of the log);
+ *   2. a CPU that is idle makes the clock warp to the next of them, and 1 is
+ *      repeated;
+ *   3. the CPU makes the step (an interrupt entry if one is deliverable, else
+ *      an instruction), and the position becomes P + 1.
+ * machine_run() stops *before* 1, so what it leaves is always the one state
+ * that the position names, except when `between` is set (below).
+ */
+#ifndef HINDCAST_VM_MACHINE_H
+#define HINDCAST_VM_MACHINE_H
+
+#include "base/types.h"
+#include "vm/cpu.h"
+#include "vm/device.h"
+#include "vm/event.h"
+#include "vm/memory.h"
+#include "vm/trap.h"
+
+#define MACHINE_MAX_DEVICES 64
+#define MACHINE_ARENA_BYTES ((size_t)1 << 20)
+
+/* Why the guest has come to an end; continuing from here stops again at once. */
+enum guest_end {
+    GUEST_RUNS = 0,
+    GUEST_POWEROFF,     /* ACPI S5, PSCI SYSTEM_OFF, APM... */
+    GUEST_DEBUG_EXIT,   /* debug-exit port; the status is in machine_state.end_status */
+    GUEST_TRIPLE_FAULT, /* continuing resets the machine, as a PC does */
+    GUEST_RESET,        /* a reset request under --no-reboot */
+};
+
+DEVICE_STATE_BEGIN
+/* Machine-wide state; first block of the arena. */
+struct machine_state {
+    icount_t position;     /* current only while the CPU is not running: see machine_position() */
+    vtime_t warp;          /* virtual time gained by idling: now = (position << shift) + warp */
+    uint32_t end;          /* enum guest_end */
+    uint32_t end_status;   /* exit status the guest asked for */
+    uint32_t reset_request; /* the guest asked for a reset: the next step performs it */
+    uint32_t reserved;
+};
+DEVICE_STATE_END
+
+/* What the outside supplies. Pulled values are recorded by whoever implements
+ * this, bound to machine_position(). */
+struct machine_env {
+    void *ctx;
+    /* Host wall clock, ns since 1970 UTC. */
+    uint64_t (*host_clock)(void *ctx, struct machine *);
+    /* Fill with random bytes. */
+    void (*entropy)(void *ctx, struct machine *, void *buf, size_t len);
+    /* The guest sent bytes out of a device. Called on every run over the
+     * position: silence while history is re-run is the implementer's business. */
+    void (*output)(void *ctx, struct device *, const void *buf, size_t len);
+    /* The next event that is bound to a position >= the current one and was not
+     * yet applied, or NULL. The machine calls it between steps only. */
+    const struct event *(*peek_event)(void *ctx, struct machine *);
+    /* The event that peek_event() gave is being applied. */
+    void (*take_event)(void *ctx, struct machine *);
+};
+
+enum stop_kind {
+    STOP_LIMIT,     /* position == until */
+    STOP_TRAP,      /* a trap's callback asked for it: see stop.hit */
+    STOP_IDLE,      /* the CPU sleeps, `wake` says until when; only with machine.stop_when_idle */
+    STOP_GUEST_END, /* machine_state.end is set */
+};
+
+struct stop {
+    enum stop_kind kind;
+    vtime_t wake;        /* STOP_IDLE: the next deadline, or VTIME_NEVER */
+    struct trap_hit hit; /* STOP_TRAP */
+};
+
+/* A named part of the arena: the unit in which divergence is reported. */
+struct component {
+    char name[32];
+    uint32_t offset; /* into machine.arena */
+    uint32_t size;
+};
+
+struct machine {
+    struct machine_state *st; /* == arena */
+    uint8_t *arena;           /* every byte of state outside page-backed memory */
+    size_t arena_len;         /* bytes in use, a multiple of 64 */
+    struct component components[MACHINE_MAX_DEVICES + 2];
+    unsigned ncomponents;
+
+    struct cpu *cpu;
+    struct memory memory;
+    struct device *devices[MACHINE_MAX_DEVICES];
+    unsigned ndevices;
+
+    const struct machine_env *env;
+    struct traps *traps;          /* break- and watchpoints, never NULL */
+    struct footprint *footprint;  /* pages touched are noted here; NULL: nobody asks */
+
+    unsigned icount_shift;   /* one step is 1 << shift ns of virtual time */
+    bool stop_when_idle;     /* idle ends machine_run() with STOP_IDLE instead of warping */
+    bool no_reboot;          /* a guest reset is GUEST_RESET instead */
+    bool between;            /* something that belongs to the next step was already done at this
+                              * position: the state is not the one the position names */
+    void *board;             /* the board's own wiring */
+    void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
+    void (*board_restored)(struct machine *); /* memory map follows restored state; may be NULL */
+    void (*powerdown)(struct machine *);    /* press the power button; may be NULL */
+    void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */
+};
+
+/* A machine without CPU or devices. Boards add them, then call machine_reset(). */
+struct machine *machine_create(uint32_t max_pages);
+void machine_destroy(struct machine *m);
+
+/* Carve `size` zeroed bytes (64-byte aligned) out of the arena under a name. */
+void *machine_alloc_state(struct machine *m, const char *name, size_t size);
+/* Create a device with its state block. `name` must be unique. */
+struct device *machine_add_device(struct machine *m, const struct device_ops *ops,
+                                  const char *name, void *wiring);
+struct device *machine_find_device(const struct machine *m, const char *name);
+
+/* System reset of board, devices and CPU. Does not touch position, warp or RAM. */
+void machine_reset(struct machine *m);
+
+/* The position of the step in progress (inside device and CPU code), or the
+ * current position. */
+icount_t machine_position(const struct machine *m);
+/* Virtual time there, ns. */
+vtime_t machine_now(const struct machine *m);
+
+/* Run to `until` exactly, or stop earlier for the reason in *stop. Never passes
+ * `until`. until == position returns STOP_LIMIT without doing anything. */
+void machine_run(struct machine *m, icount_t until, struct stop *stop);
+/* With stop_when_idle: let the sleeping CPU's clock jump to `to`, which must not be
+ * later than the `wake` of the last STOP_IDLE; sets `between`. */
+void machine_warp(struct machine *m, vtime_t to);
+
+/* For device and CPU code: ask for the end of the guest, or a reset, after this instruction. */
+void machine_end(struct machine *m, enum guest_end end, uint32_t status);
+void machine_request_reset(struct machine *m);
+
+/* Pulled values, through env. */
+uint64_t machine_host_clock(struct machine *m);
+void machine_entropy(struct machine *m, void *buf, size_t len);
+void machine_output(struct device *dev, const void *buf, size_t len);
+
+/* Hash of the whole state (arena and every page); costs a pass over memory. */
+uint64_t machine_hash(struct machine *m);
+/* Hash of one component of the arena. */
+uint64_t machine_component_hash(const struct machine *m, unsigned component);
+/* The arena was replaced: CPU, devices and board rebuild what they derive. */
+void machine_restored(struct machine *m);
+
+#endif

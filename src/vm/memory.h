@@ -1,0 +1,107 @@
+/*
+ * Guest physical memory: page-backed storage, and the map from physical
+ * addresses to storage or devices.
+ *
+ * All page-backed storage of a machine (RAM, ROM, flash, video memory) is one
+ * array of 4 KiB pages, numbered from 0: the unit of dirty tracking,
+ * checkpoints and hashing. A region of the physical map is backed by
+ * consecutive pages or by a device; later regions hide earlier ones where they
+ * overlap.
+ *
+ * Every write goes through memory_write() or a TLB entry handed out by the
+ * softmmu (vm/softmmu.h); both keep the page flags true:
+ *   DIRTY   written since memory_clean(); on the dirty list
+ *   CODE    some translated block was made from this page
+ *   WALKED  some cached address translation depends on this page
+ * A TLB entry allows inline writes only to a page that is DIRTY and neither
+ * CODE nor WALKED, so the first write since a checkpoint, self-modifying code
+ * and changes to live page tables are all noticed for free.
+ *
+ * Not modelled: memory types and caches. Bus errors: an access that nothing
+ * claims reads all ones and is dropped on write.
+ */
+#ifndef HINDCAST_VM_MEMORY_H
+#define HINDCAST_VM_MEMORY_H
+
+#include "base/types.h"
+#include "vm/device.h"
+
+#define PAGE_FLAG_DIRTY  0x01u
+#define PAGE_FLAG_CODE   0x02u
+#define PAGE_FLAG_WALKED 0x04u
+
+enum region_kind {
+    REGION_RAM,  /* pages, readable and writable */
+    REGION_ROM,  /* pages, writes are dropped */
+    REGION_ROMD, /* pages for reads, device for writes (flash in array mode) */
+    REGION_MMIO, /* device */
+};
+
+struct region {
+    paddr_t base;       /* first address; any alignment for MMIO, page-aligned otherwise */
+    uint64_t size;      /* bytes */
+    enum region_kind kind;
+    uint32_t page;      /* first page number (RAM, ROM, ROMD) */
+    struct device *dev; /* MMIO and ROMD */
+    unsigned range;     /* which of the device's ranges this is */
+    bool enabled;       /* a disabled region is transparent */
+};
+
+#define MEMORY_MAX_REGIONS 128
+
+struct memory {
+    struct machine *machine;
+    uint8_t *host;       /* page n is at host + (n << PAGE_SHIFT) */
+    uint32_t npages;     /* pages in use */
+    uint8_t *flags;      /* PAGE_FLAG_*, one byte a page */
+    uint32_t *dirty;     /* page numbers with PAGE_FLAG_DIRTY, in order of first write */
+    uint32_t ndirty;
+    struct region regions[MEMORY_MAX_REGIONS]; /* later ones hide earlier ones */
+    unsigned nregions;
+};
+
+/* Reserve address space for at most `max_pages` pages (all zero). 0 or -ENOMEM. */
+int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages);
+void memory_finish(struct memory *m);
+
+/* Allocate `size` bytes (rounded up to pages) of zeroed storage; returns the first page number. */
+uint32_t memory_alloc(struct memory *m, uint64_t size);
+/* Add a region; returns its index. Adding, moving and switching regions drops
+ * every cached translation. */
+unsigned memory_map(struct memory *m, const struct region *r);
+void memory_region_enable(struct memory *m, unsigned index, bool enabled);
+void memory_region_move(struct memory *m, unsigned index, paddr_t base);
+void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind);
+
+/* The region that answers at `addr`, or NULL. Costs a scan: not for hot paths. */
+const struct region *memory_find(const struct memory *m, paddr_t addr);
+/* The page number behind a page-backed physical address, or UINT32_MAX. */
+uint32_t memory_page_of(const struct memory *m, paddr_t addr);
+
+/* Guest-visible accesses of 1, 2, 4 or 8 bytes, devices included; crossing a
+ * region is allowed. They happen at the machine's current position. */
+uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size);
+void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value);
+/* Bulk transfers for DMA and loaders: RAM (and, with `rom`, ROM) only; devices
+ * read as 0xff. Return the number of bytes that page-backed memory answered. */
+size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len);
+size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_t len, bool rom);
+
+/* The host address of page `n`; for reading (the checkpoint store, hashing). */
+static inline const uint8_t *memory_page(const struct memory *m, uint32_t n)
+{
+    return m->host + ((uint64_t)n << PAGE_SHIFT);
+}
+
+/* Note that page `n` is about to be written: dirty list, and blocks made from
+ * bytes [offset, offset+len) of it are dropped, and translations that depend on
+ * those bytes. Call before the bytes change. */
+void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len);
+
+/* Forget the dirty list: from now on "dirty" means written after this call. */
+void memory_clean(struct memory *m);
+/* Replace page `n` without marking it dirty (a checkpoint is being restored);
+ * drops what was derived from it. `src` NULL: all zero. */
+void memory_restore_page(struct memory *m, uint32_t n, const void *src);
+
+#endif

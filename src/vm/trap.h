@@ -1,0 +1,60 @@
+/*
+ * Traps: the break- and watchpoints that an outside observer (the timeline)
+ * sets on the CPU, and footprints. Nothing here is guest state: a trap never
+ * changes a position or a value, only where machine_run() pauses.
+ *
+ * An execution trap hits at position P when the step from P begins the
+ * instruction at `address` (not when that step is an interrupt entry, and not
+ * again at each iteration of a repeated string instruction). The callback runs
+ * with the machine standing at P.
+ * An access trap hits when a CPU access of the step P -> P+1 overlaps the
+ * range. The callback runs with the machine standing at P + 1.
+ */
+#ifndef HINDCAST_VM_TRAP_H
+#define HINDCAST_VM_TRAP_H
+
+#include "base/types.h"
+
+enum trap_kind {
+    TRAP_EXEC  = 1,
+    TRAP_WRITE = 2,
+    TRAP_READ  = 4,
+    TRAP_STEP  = 8, /* not settable: the end of a debugger's step */
+};
+
+struct trap {
+    uint64_t address; /* virtual (i386: linear) */
+    uint64_t len;     /* bytes; ignored for TRAP_EXEC */
+    unsigned kinds;   /* TRAP_* or-ed */
+};
+
+struct trap_hit {
+    unsigned kind;     /* the one TRAP_* that hit */
+    icount_t position; /* P above: where the step that hits begins */
+    uint64_t address;  /* TRAP_EXEC: the PC; else the first byte of the range that was touched */
+};
+
+struct traps {
+    struct trap *list;
+    unsigned count;
+    /* A trap hit: true: stop machine_run() here. May be called for the same
+     * position more than once when several traps hit. NULL: ignore hits. */
+    bool (*hit)(void *ctx, const struct trap_hit *hit);
+    void *ctx;
+};
+
+struct machine;
+/* Replace the set of traps; `list` is copied. Cheap when it is unchanged;
+ * otherwise costs a pass over the block cache's index. */
+void machine_set_traps(struct machine *m, const struct trap *list, unsigned count);
+bool traps_have_exec(const struct traps *t, uint64_t pc);
+/* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. */
+const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len);
+/* Does any access trap touch the page of `va`? */
+bool traps_watch_page(const struct traps *t, uint64_t va);
+
+/* Virtual pages touched while machine.footprint is set: a superset is allowed,
+ * a miss is not. */
+struct footprint;
+
+#endif

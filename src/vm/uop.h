@@ -1,0 +1,76 @@
+/*
+ * Micro-ops: what instructions are lowered to, and all that an execution
+ * engine (interpreter or JIT) has to understand.
+ *
+ * An operand is the byte offset of a value in the CPU's state block, so an
+ * 8-bit register is simply the right byte of the wide one. vm/uop.def has one
+ * line for each micro-op, with its operands, attributes and meaning.
+ *
+ * Rules for lowering an instruction:
+ *  - Restartable: until its last access that can fault has succeeded, an
+ *    instruction changes nothing but temporaries. (An access to a device, to a
+ *    watched address or to translated code makes the block stop before the
+ *    instruction and run it again *alone*, as a block of its own; so the
+ *    accesses of multi-store instructions must be marked alone up front.)
+ *  - Whatever needs the exact position, touches a device port, changes what
+ *    the block's key depends on, or may make an interrupt deliverable, is
+ *    alone or ends its block with EXIT.
+ *  - A micro-op that may fault leaves the flags as they were before its
+ *    instruction.
+ */
+#ifndef HINDCAST_VM_UOP_H
+#define HINDCAST_VM_UOP_H
+
+#include "base/types.h"
+#include "vm/flags.h"
+
+struct ucpu;
+struct buffer;
+
+struct uop {
+    uint16_t op;      /* enum uop_code */
+    uint16_t d, a, b; /* operands: byte offsets into the state block (or small numbers, see uop.def) */
+    union {
+        struct {
+            uint32_t imm; /* immediate or displacement */
+            uint32_t aux; /* scale, width... */
+        };
+        uint64_t imm64;
+        int (*fn)(struct ucpu *, const struct uop *); /* CALL */
+    };
+};
+_Static_assert(sizeof(struct uop) == 16, "a micro-op is 16 bytes");
+
+/* Results of a CALL helper. */
+enum uop_result {
+    UOP_NEXT = 0, /* go on with the next micro-op */
+    UOP_FAULT,    /* the instruction did not happen: an exception is pending in the target's
+                   * state, or ucpu.retry_alone is set */
+    UOP_LEAVE,    /* the instruction is complete and the helper has set the PC: leave the block */
+};
+
+enum uop_code {
+#define UOP(name, operands, attributes, ...) UOP_##name,
+#include "vm/uop.def"
+#undef UOP
+    UOP_COUNT
+};
+
+#define UOP_FAULTS 0x01u /* may leave with UOP_FAULT */
+#define UOP_ENDS   0x02u /* ends the block */
+#define UOP_READF  0x04u /* reads the lazy flags */
+#define UOP_SETF   0x08u /* overwrites all lazy flags */
+#define UOP_LOAD   0x10u
+#define UOP_STORE  0x20u
+
+struct uop_info {
+    const char *name;
+    const char *operands; /* letters of d a b i x */
+    unsigned attributes;  /* UOP_* */
+};
+extern const struct uop_info uop_infos[UOP_COUNT];
+
+/* Append a one-line picture of `u`; `reg_name` names a state offset (may be NULL). */
+void uop_print(struct buffer *out, const struct uop *u, const char *(*reg_name)(unsigned offset));
+
+#endif

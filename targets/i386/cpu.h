@@ -1,0 +1,273 @@
+/*
+ * The i386 CPU's state and the interfaces between the parts of the target.
+ *
+ *   decode.c    bytes -> struct insn                        (insn.h)
+ *   lower*.c    struct insn -> micro-ops                    (lower.h)
+ *   segment.c   descriptors, segment loads, far transfers, task switches
+ *   mmu.c       linear -> physical, page faults
+ *   exception.c raising, delivering, priorities; interrupt entry
+ *   system.c    control, debug and model-specific registers, CPUID
+ *   string.c    string instructions
+ *   fpu*.c mmx.c sse*.c   x87, MMX, SSE, SSE2
+ *   cpu.c       wiring all this into cpu_ops and frontend; gdb registers
+ *
+ * References are to the Intel SDM (volumes 1, 2, 3A/3B).
+ */
+#ifndef HINDCAST_I386_CPU_H
+#define HINDCAST_I386_CPU_H
+
+#include "vm/exec.h"
+#include "vm/machine.h"
+
+enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI };
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
+
+/* EFLAGS (SDM 1, 3.4.3). The status flags (FLAGS_ALL) live in i386_state.cc. */
+#define EFLAGS_1   0x00000002u
+#define EFLAGS_TF  0x00000100u
+#define EFLAGS_IF  0x00000200u
+#define EFLAGS_DF  0x00000400u
+#define EFLAGS_IOPL 0x00003000u
+#define EFLAGS_NT  0x00004000u
+#define EFLAGS_RF  0x00010000u
+#define EFLAGS_VM  0x00020000u
+#define EFLAGS_AC  0x00040000u
+#define EFLAGS_VIF 0x00080000u
+#define EFLAGS_VIP 0x00100000u
+#define EFLAGS_ID  0x00200000u
+
+#define CR0_PE 0x00000001u
+#define CR0_MP 0x00000002u
+#define CR0_EM 0x00000004u
+#define CR0_TS 0x00000008u
+#define CR0_ET 0x00000010u
+#define CR0_NE 0x00000020u
+#define CR0_WP 0x00010000u
+#define CR0_AM 0x00040000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
+#define CR0_PG 0x80000000u
+
+#define CR4_VME 0x001u
+#define CR4_PVI 0x002u
+#define CR4_TSD 0x004u
+#define CR4_DE  0x008u
+#define CR4_PSE 0x010u
+#define CR4_PAE 0x020u
+#define CR4_MCE 0x040u
+#define CR4_PGE 0x080u
+#define CR4_PCE 0x100u
+#define CR4_OSFXSR     0x200u
+#define CR4_OSXMMEXCPT 0x400u
+
+#define EFER_NXE 0x800u
+
+/* Exceptions and interrupts (SDM 3A, table 6-1). */
+enum {
+    EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
+    EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14,
+    EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19,
+};
+
+/* A segment register: the visible selector and the hidden descriptor cache. */
+struct i386_segment {
+    uint16_t selector;
+    uint16_t attr;  /* descriptor bits 40-47 in 0-7 (type, S, DPL, P), 52-55 in 12-15 (AVL, L, D/B, G) */
+    uint32_t base;
+    uint32_t limit; /* in bytes, granularity applied: last valid offset */
+    uint32_t valid; /* 0: null selector loaded (or unusable): any access is #GP (#SS) */
+};
+
+#define SEG_ATTR_TYPE 0x000fu
+#define SEG_ATTR_S    0x0010u
+#define SEG_ATTR_DPL  0x0060u
+#define SEG_ATTR_P    0x0080u
+#define SEG_ATTR_DB   0x4000u
+#define SEG_ATTR_G    0x8000u
+
+struct i386_dtr {
+    uint32_t base;
+    uint32_t limit; /* 16 bits used */
+};
+
+/* One x87/MMX register: bits 0-63 significand (the MMX register), 64-79 sign and exponent. */
+struct i386_fpr {
+    uint64_t mantissa;
+    uint16_t exponent;
+    uint16_t reserved[3];
+};
+
+union i386_xmm {
+    uint8_t  b[16];
+    uint16_t w[8];
+    uint32_t l[4];
+    uint64_t q[2];
+};
+
+DEVICE_STATE_BEGIN
+struct i386_state {
+    uint32_t gpr[8];            /* EAX ECX EDX EBX ESP EBP ESI EDI */
+    uint32_t eip;
+    uint32_t zero;              /* always 0: the base of an address without base register */
+    struct lazy_flags cc;       /* CF PF AF ZF SF OF; explicit whenever the CPU stands */
+    uint32_t eflags;            /* all other flags; bit 1 set, status bits 0 */
+    uint32_t cpl;               /* 0-3; 3 in virtual-8086 mode, 0 in real mode */
+    struct i386_segment seg[SEG_COUNT];
+    struct i386_dtr gdtr, idtr;
+    uint32_t cr0, cr2, cr3, cr4;
+    uint32_t dr[8];             /* 4, 5 unused */
+    uint64_t pdpte[4];          /* PAE: loaded by MOV CR3 (SDM 3A 4.4.1) */
+
+    /* x87 (SDM 1, chapter 8). fpr[] is by physical register number: ST(i) is
+     * fpr[(TOP + i) & 7], and MMi is fpr[i]. */
+    struct i386_fpr fpr[8];
+    uint16_t fcw, fsw;          /* fsw holds TOP */
+    uint8_t ftag;               /* bit i set: fpr[i] is in use (abridged tag, as FXSAVE) */
+    uint8_t reserved0[3];
+    uint32_t fip, fdp;
+    uint16_t fcs, fds, fop;
+    uint16_t reserved1;
+    union i386_xmm xmm[8];
+    uint32_t mxcsr;
+    uint32_t a20_mask;          /* ANDed to physical addresses: ~0, or ~(1 << 20) */
+
+    /* Model-specific registers. */
+    uint64_t efer;
+    uint64_t tsc_offset;        /* TSC = virtual time * model ratio + offset */
+    uint64_t apic_base;
+    uint64_t pat;
+    uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
+    uint64_t misc_enable;
+    uint64_t mcg_status, mc_ctl[4], mc_status[4], mc_addr[4], mc_misc[4];
+    uint64_t debugctl, perf_ctl[2], perf_ctr[2], ucode_rev, bbl_ctl;
+    uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+    uint32_t reserved2;
+
+    /* Between instructions. */
+    uint32_t halted;            /* HLT or shutdown: only interrupts wake */
+    uint32_t shadow;            /* 1: STI, 2: MOV/POP SS: interrupts (and #DB for 2) wait one instruction */
+    uint32_t nmi_blocked;       /* until IRET */
+    uint32_t intr_line;         /* level of the INTR pin */
+    uint32_t nmi_pending;       /* latched edge */
+    uint32_t init_pending;
+    uint32_t pending_db;        /* DR6 bits of a trap to report before the next instruction */
+    uint32_t rep_active;        /* a repeated string instruction is under way... */
+    uint64_t rep_start;         /* ...since this position (else 0) */
+    uint32_t ferr;              /* IGNNE/FERR: external x87 error pending (CR0.NE = 0) */
+    uint32_t tf_latched;        /* TF was set when the instruction in progress began */
+
+    /* Temporaries of micro-ops; zero whenever the CPU stands. */
+    uint32_t t[8];
+    union i386_xmm xt[2];
+};
+DEVICE_STATE_END
+
+/* Offsets for micro-op operands. */
+#define S_OFF(member)  ((unsigned)offsetof(struct i386_state, member))
+#define S_GPR32(r)     (S_OFF(gpr) + 4u * (unsigned)(r))
+#define S_GPR16(r)     S_GPR32(r)
+/* 8-bit registers AL CL DL BL AH CH DH BH */
+#define S_GPR8(r)      (S_OFF(gpr) + 4u * ((unsigned)(r) & 3u) + ((unsigned)(r) >> 2))
+#define S_T(n)         (S_OFF(t) + 4u * (unsigned)(n))
+#define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
+
+/* CPU models: `--cpu`. */
+struct i386_model {
+    const char *name;
+    uint32_t max_leaf;
+    uint32_t signature;    /* CPUID.1:EAX */
+    uint32_t features_edx; /* CPUID.1:EDX without APIC, which the board decides */
+    uint32_t ext_edx;      /* CPUID.80000001H:EDX (NX), 0: no extended leaves but the brand */
+    const char *vendor, *brand;
+    /* what else depends on the generation */
+    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_sysenter, has_pae, has_apic, has_nx;
+};
+const struct i386_model *i386_model_find(const char *name);
+/* Space-separated names for --help. */
+extern const char i386_model_names[];
+
+struct i386_cpu {
+    struct ucpu u;             /* u.cpu.state == st */
+    struct i386_state *st;
+    const struct i386_model *model;
+
+    /* The exception that the instruction in progress raised; consumed by take_exception
+     * within the same step. */
+    struct {
+        uint8_t vector;
+        bool has_error;
+        bool pending;
+        uint32_t error;
+    } exc;
+
+    /* Board: acknowledge cycle for an external interrupt: returns the vector, or
+     * -1 if the request has gone away (spurious is the controller's business). */
+    int (*intack)(void *ctx);
+    void *intack_ctx;
+    /* Port I/O; set by the board. */
+    uint32_t (*io_read)(void *ctx, uint16_t port, unsigned size);
+    void (*io_write)(void *ctx, uint16_t port, unsigned size, uint32_t value);
+    void *io_ctx;
+    /* FERR# changed level (CR0.NE = 0: IRQ 13 on a PC). */
+    struct line ferr_line;
+    /* IA32_APIC_BASE was written. May be NULL. */
+    void (*apic_base_written)(void *ctx, uint64_t value);
+};
+
+static inline struct i386_cpu *i386_of(struct ucpu *u)
+{
+    return (struct i386_cpu *)(void *)u;
+}
+
+struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model);
+
+/* Lines into the CPU, for the board. */
+void i386_set_intr(void *cpu, unsigned n, bool level); /* INTR pin; fits struct line */
+void i386_raise_nmi(struct i386_cpu *c);
+void i386_set_a20(struct i386_cpu *c, bool enabled);
+/* The external interrupt or NMI lines changed: wakes HLT by itself. */
+
+/* ---- exception.c: raising. Each returns UOP_FAULT, so that a helper can
+ * `return i386_raise(...)`. The state stays as before the instruction. ---- */
+int i386_raise(struct i386_cpu *c, unsigned vector);
+int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error);
+int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error); /* sets CR2 */
+void i386_take_exception(struct ucpu *u);
+bool i386_event_ready(const struct ucpu *u);
+bool i386_take_event(struct ucpu *u);
+/* INT n, INT3, INTO, ICEBP: a complete instruction; `next_eip` is the return address. */
+int i386_software_int(struct i386_cpu *c, unsigned vector, uint32_t next_eip);
+int i386_iret(struct i386_cpu *c, bool op32);
+
+/* ---- EFLAGS as the guest sees it ---- */
+uint32_t i386_get_eflags(const struct i386_cpu *c);
+/* Change exactly the bits in `mask`. Does not check privileges. */
+void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask);
+
+/* ---- segment.c ---- */
+/* Logical access through a segment with all checks (limit, type, null, privilege); 1-16 bytes.
+ * False: exception (or retry) pending. */
+bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size);
+bool i386_write(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size);
+/* Check only: limit, type, null. *linear on success. */
+bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint32_t *linear);
+/* Load a segment register by selector as MOV/POP/LxS do (all modes; protected-mode checks). UOP_NEXT or UOP_FAULT. */
+int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
+/* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. */
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32);
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32, uint32_t next_eip);
+int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes);
+enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_INT };
+int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source,
+                     uint32_t next_eip, bool has_error, uint32_t error);
+/* CPL, segment or mode state changed: refresh what is derived (TLB regime). */
+void i386_mode_changed(struct i386_cpu *c);
+
+/* ---- mmu.c ---- */
+enum { MMU_SUPERVISOR = 0, MMU_USER = 1 }; /* TLB regimes */
+bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
+bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
+/* MOV CR3 under PAE: load and check the PDPTEs. UOP_NEXT or UOP_FAULT (#GP). */
+int i386_load_pdptes(struct i386_cpu *c, uint32_t cr3);
+
+#endif

@@ -1,0 +1,2 @@
+noinst_LIBRARIES += libi386.a
+libi386_a_SOURCES =
