@@ -1,2 +1,7 @@
 noinst_LIBRARIES += libbase.a
-libbase_a_SOURCES = 
+libbase_a_SOURCES = \
+	src/base/buffer.c src/base/buffer.h \
+	src/base/error.c src/base/error.h \
+	src/base/hash.c src/base/hash.h \
+	src/base/page_set.c src/base/page_set.h \
+	src/base/types.h
