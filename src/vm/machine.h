@@ -108,6 +108,8 @@ struct machine {
                               * position: the state is not the one the position names */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
+    void (*board_started)(struct machine *); /* called at the very end of a reset: loads boot images
+                                              * into RAM, sets the CPU's entry state; may be NULL */
     void (*board_restored)(struct machine *); /* memory map follows restored state; may be NULL */
     void (*powerdown)(struct machine *);    /* press the power button; may be NULL */
     void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */

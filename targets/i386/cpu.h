@@ -210,7 +210,7 @@ struct i386_cpu {
     void *io_ctx;
     /* FERR# changed level (CR0.NE = 0: IRQ 13 on a PC). */
     struct line ferr_line;
-    /* IA32_APIC_BASE was written. May be NULL. */
+    /* IA32_APIC_BASE was written; `ctx` is io_ctx. May be NULL. */
     void (*apic_base_written)(void *ctx, uint64_t value);
 };
 
