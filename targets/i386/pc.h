@@ -1,0 +1,75 @@
+/*
+ * The PC board: an i440FX/PIIX machine with ISA devices and no display.
+ *
+ * pc_create() builds a whole machine from a configuration in which every file
+ * was already read: nothing in here opens files. The machine is handed over
+ * reset, standing before its first instruction.
+ *
+ * What boots, by which image is given:
+ *   bios            the flat image, from the reset vector in real mode; a kernel
+ *                   given beside it is refused
+ *   kernel          ELF, Multiboot 1 or Linux bzImage, recognised by content, with
+ *                   the state that each of these protocols prescribes; firmware
+ *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would
+ *
+ * Devices that take input (EVENT_INPUT; found by machine_find_device()):
+ *   "uart0" "uart1"  raw bytes as they come over the line (COM1, COM2)
+ *   "ps2kbd"         u16 little-endian words, one per key event (pc_key_code())
+ *   "ps2mouse"       8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards
+ *                    the user), u16 buttons held (bit 0 left, 1 right, 2 middle)
+ * Devices that give output (machine_env.output): "uart0", "uart1", "debugcon" (port E9h).
+ */
+#ifndef HINDCAST_I386_PC_H
+#define HINDCAST_I386_PC_H
+
+#include "base/error.h"
+#include "vm/machine.h"
+
+#define PC_MAX_SERIAL     2
+#define PC_MAX_DEBUG_EXIT 4
+#define PC_MAX_MODULES    64
+
+/* A file's contents; must stay valid while the machine lives (a reset loads it again). */
+struct pc_image {
+    const void *data;    /* NULL: not given */
+    size_t len;
+    const char *name;    /* file name, for messages and argv[0] of a Multiboot command line */
+    const char *cmdline; /* Multiboot module: its own command line; NULL: `name` */
+};
+
+/* Use PC_CONFIG_INIT, then set what differs. Strings and images are kept by reference. */
+struct pc_config {
+    uint64_t memory_bytes;     /* a multiple of 4 KiB; at least 1 MiB */
+    const char *cpu_model;     /* i386_model_find() */
+    struct pc_image kernel;
+    const struct pc_image *modules; /* Linux: the first is the initrd; Multiboot: the modules */
+    unsigned nmodules;
+    const char *append;        /* kernel command line; NULL: empty */
+    struct pc_image bios;
+    unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
+    /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */
+    uint16_t debug_exit_ports[PC_MAX_DEBUG_EXIT];
+    unsigned debug_exit_count;
+    unsigned icount_shift;     /* machine.icount_shift */
+    bool no_reboot;            /* machine.no_reboot */
+};
+
+#define PC_CONFIG_INIT \
+    { \
+        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, \
+        .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
+    }
+
+/* 0, or a negative errno with a text that says what to change. */
+int pc_create(struct machine **out, const struct pc_config *config, struct error *err);
+
+/* Words of keyboard input: bits 0-6 the set 1 make code, PC_KEY_EXTENDED for keys with an
+ * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go. */
+#define PC_KEY_EXTENDED 0x0100u
+#define PC_KEY_PAUSE    0x0200u
+#define PC_KEY_PRINT    0x0137u /* E0 37: sent with its fake shifts */
+#define PC_KEY_RELEASE  0x8000u
+/* The word of a key named as in QEMU's `sendkey` ("a", "ret", "ctrl", "f1", "0x1e"); false: no such key. */
+bool pc_key_code(const char *name, uint16_t *code);
+
+#endif

@@ -1,0 +1,1 @@
+libi386_a_SOURCES += targets/i386/pc.h
