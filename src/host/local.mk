@@ -1,2 +1,7 @@
 noinst_LIBRARIES += libhost.a
-libhost_a_SOURCES = 
+libhost_a_SOURCES = \
+	src/host/chardev.c src/host/chardev.h \
+	src/host/clock.c src/host/clock.h \
+	src/host/file.c src/host/file.h \
+	src/host/poller.c src/host/poller.h \
+	src/host/stream.c src/host/stream.h

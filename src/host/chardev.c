@@ -1,0 +1,315 @@
+/*
+ * Serial back ends on the host (termios(3), pty(7)). See chardev.h.
+ *
+ * Adding one: a spec in chardev_open() that sets up `stream`.
+ */
+#include "host/chardev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "host/clock.h"
+#include "host/stream.h"
+
+#define ESCAPE_KEY 0x01 /* Ctrl-a */
+#define DRAIN_NS   1000000000u
+
+struct chardev {
+    char name[32];            /* for messages */
+    struct stream stream;     /* the other end, if any */
+    struct listener listener; /* `server`: where clients come from */
+    bool raw;                 /* `saved` is to be restored */
+    bool escapes;             /* Ctrl-a is ours */
+    bool escaped;             /* Ctrl-a was typed, the next key decides */
+    bool gdb;                 /* spec "gdb" */
+    bool pty;
+    int pty_slave;            /* kept open, so that the master never sees a hang-up; or -1 */
+    struct termios saved;
+    enum chardev_command command;
+};
+
+/* Restores the terminal when the program ends by exit() or panic. Process-wide by nature. */
+static struct termios exit_termios;
+static bool exit_restore;
+
+static void restore_at_exit(void)
+{
+    if (exit_restore)
+        tcsetattr(STDIN_FILENO, TCSANOW, &exit_termios);
+    exit_restore = false;
+}
+
+static void make_raw(struct chardev *c)
+{
+    struct termios t;
+
+    if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &c->saved) < 0)
+        return;
+    t = c->saved;
+    t.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    t.c_oflag |= OPOST;
+    t.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
+    t.c_cflag = (t.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
+    t.c_cc[VMIN] = 1;
+    t.c_cc[VTIME] = 0;
+    if (tcsetattr(STDIN_FILENO, TCSANOW, &t) < 0)
+        return;
+    c->raw = true;
+    exit_termios = c->saved;
+    exit_restore = true;
+    atexit(restore_at_exit);
+}
+
+static int open_stdio(struct chardev *c)
+{
+    stream_from_fds(&c->stream, STDIN_FILENO, STDOUT_FILENO);
+    make_raw(c);
+    c->escapes = c->raw;
+    return 0;
+}
+
+static int open_file(struct chardev *c, const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+    if (fd < 0)
+        return error_set(err, -errno, "%s: cannot create: %s", path, strerror(errno));
+    stream_from_fds(&c->stream, -1, fd);
+    c->stream.owned = true;
+    return 0;
+}
+
+static int open_pty(struct chardev *c, char **note, struct error *err)
+{
+    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    struct termios t;
+    const char *name;
+    size_t size;
+
+    if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0 || (name = ptsname(fd)) == NULL) {
+        int e = errno;
+
+        if (fd >= 0)
+            close(fd);
+        return error_set(err, -e, "cannot make a pseudo-terminal: %s", strerror(e));
+    }
+    c->pty_slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (c->pty_slave >= 0 && tcgetattr(c->pty_slave, &t) == 0) {
+        cfmakeraw(&t);
+        tcsetattr(c->pty_slave, TCSANOW, &t);
+    }
+    stream_from_fds(&c->stream, fd, fd);
+    c->stream.owned = true;
+    c->pty = true;
+    size = strlen(name) + strlen(c->name) + 16;
+    *note = xmalloc(size);
+    snprintf(*note, size, "%s is %s", c->name, name);
+    return 0;
+}
+
+/* Wait for the one client that must be there before the guest starts. */
+static void wait_for_client(struct chardev *c)
+{
+    while (!stream_open(&c->stream) && !host_signal_pending()) {
+        struct poller p;
+
+        poller_clear(&p);
+        poller_add(&p, c->listener.fd, true, false);
+        poller_wait(&p, POLLER_WAIT_FOREVER);
+        chardev_service(c);
+    }
+}
+
+static int open_socket(struct chardev *c, const char *spec, char **note, struct error *err)
+{
+    char where[300], *option;
+    bool server = false, wait = true;
+    size_t size;
+    int r;
+
+    if (strlen(spec) >= sizeof where)
+        return error_set(err, -EINVAL, "the address is too long: %s", spec);
+    strcpy(where, spec);
+    strtok(where, ",");
+    while ((option = strtok(NULL, ",")) != NULL) {
+        if (!strcmp(option, "server") || !strcmp(option, "server=on"))
+            server = true;
+        else if (!strcmp(option, "nowait") || !strcmp(option, "wait=off"))
+            wait = false;
+        else if (!strcmp(option, "wait=on") || !strcmp(option, "wait"))
+            wait = true;
+        else if (strcmp(option, "server=off") && strcmp(option, "nodelay"))
+            return error_set(err, -EINVAL, "unknown option '%s' in %s (there are: server, nowait)", option, spec);
+    }
+    if (!server)
+        return stream_connect(&c->stream, where, err);
+    r = listener_open(&c->listener, where, err);
+    if (r < 0)
+        return r;
+    if (wait) {
+        fprintf(stderr, "hindcast: %s waits for a connection to %s\n", c->name, c->listener.name);
+        wait_for_client(c);
+        return 0;
+    }
+    size = strlen(c->listener.name) + strlen(c->name) + 16;
+    *note = xmalloc(size);
+    snprintf(*note, size, "%s listens on %s", c->name, c->listener.name);
+    return 0;
+}
+
+static int open_spec(struct chardev *c, const char *spec, char **note, struct error *err)
+{
+    if (!strcmp(spec, "stdio") || !strcmp(spec, "mon:stdio"))
+        return open_stdio(c);
+    if (!strcmp(spec, "none") || !strcmp(spec, "null"))
+        return 0;
+    if (!strcmp(spec, "gdb")) {
+        c->gdb = true;
+        return 0;
+    }
+    if (!strcmp(spec, "stderr")) {
+        stream_from_fds(&c->stream, -1, STDERR_FILENO);
+        return 0;
+    }
+    if (!strcmp(spec, "pty"))
+        return open_pty(c, note, err);
+    if (!strncmp(spec, "file:", 5) && spec[5])
+        return open_file(c, spec + 5, err);
+    if (!strncmp(spec, "tcp:", 4) || !strncmp(spec, "unix:", 5))
+        return open_socket(c, spec, note, err);
+    return error_set(err, -EINVAL,
+                     "'%s' is nothing that a serial port can be connected to: write stdio, "
+                     "tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, file:PATH, gdb, "
+                     "stderr or none",
+                     spec);
+}
+
+struct chardev *chardev_open(const char *spec, const char *name, char **note, struct error *err)
+{
+    struct chardev *c = xcalloc(1, sizeof *c);
+
+    *note = NULL;
+    snprintf(c->name, sizeof c->name, "%s", name);
+    stream_init(&c->stream);
+    c->listener.fd = -1;
+    c->pty_slave = -1;
+    if (open_spec(c, spec, note, err) < 0) {
+        error_prefix(err, "%s: ", name);
+        chardev_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void chardev_close(struct chardev *c)
+{
+    if (!c)
+        return;
+    /* Nobody need be reading a pty. */
+    if (stream_open(&c->stream) && !c->pty)
+        stream_drain(&c->stream, DRAIN_NS);
+    if (c->raw)
+        restore_at_exit();
+    stream_close(&c->stream);
+    listener_close(&c->listener);
+    if (c->pty_slave >= 0)
+        close(c->pty_slave);
+    free(c);
+}
+
+/* A pty that nobody reads must not hold the guest back for ever. */
+#define PTY_BACKLOG_MAX ((size_t)1 << 16)
+
+void chardev_write(struct chardev *c, const void *buf, size_t len)
+{
+    stream_write(&c->stream, buf, len);
+    if (c->pty && c->stream.queue.len > PTY_BACKLOG_MAX)
+        buffer_clear(&c->stream.queue);
+}
+
+/* Take our own keys out of what was typed; returns what is left. */
+static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t key = buf[i];
+
+        if (!c->escaped) {
+            if (key == ESCAPE_KEY)
+                c->escaped = true;
+            else
+                buf[kept++] = key;
+            continue;
+        }
+        c->escaped = false;
+        if (key == ESCAPE_KEY)
+            buf[kept++] = key;
+        else if (key == 'x' || key == 'X')
+            c->command = CHARDEV_QUIT;
+        else if (key == 'b')
+            c->command = CHARDEV_BREAK;
+        else
+            c->command = CHARDEV_HELP;
+    }
+    return kept;
+}
+
+size_t chardev_read(struct chardev *c, void *buf, size_t len)
+{
+    long n;
+
+    if (!stream_open(&c->stream) || c->stream.in < 0)
+        return 0;
+    n = stream_read(&c->stream, buf, len);
+    if (n <= 0)
+        return 0;
+    return c->escapes ? filter_escapes(c, buf, (size_t)n) : (size_t)n;
+}
+
+enum chardev_command chardev_command(struct chardev *c)
+{
+    enum chardev_command command = c->command;
+
+    c->command = CHARDEV_NOTHING;
+    return command;
+}
+
+size_t chardev_backlog(const struct chardev *c)
+{
+    return c->stream.queue.len;
+}
+
+void chardev_service(struct chardev *c)
+{
+    stream_flush(&c->stream);
+    if (c->listener.fd < 0)
+        return;
+    if (c->stream.closed)
+        stream_close(&c->stream);
+    if (!stream_open(&c->stream))
+        listener_accept(&c->listener, &c->stream);
+}
+
+void chardev_poll(struct chardev *c, struct poller *p, bool want_read)
+{
+    stream_poll(&c->stream, p, want_read);
+    if (c->listener.fd >= 0 && !stream_open(&c->stream))
+        poller_add(p, c->listener.fd, true, false);
+}
+
+bool chardev_is_gdb(const struct chardev *c)
+{
+    return c->gdb;
+}
+
+bool chardev_is_terminal(const struct chardev *c)
+{
+    return c->raw;
+}

@@ -1,0 +1,44 @@
+/*
+ * Host time and entropy (clock_gettime(2), getrandom(2)).
+ */
+#include "host/clock.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/error.h"
+
+static uint64_t read_clock(clockid_t id)
+{
+    struct timespec ts;
+
+    CHECK(clock_gettime(id, &ts) == 0);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t host_monotonic_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t host_wall_ns(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+void host_random(void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    while (len) {
+        ssize_t n = getrandom(p, len, 0);
+
+        if (n < 0) {
+            CHECK(errno == EINTR);
+            continue;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+}

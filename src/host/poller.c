@@ -1,0 +1,63 @@
+/*
+ * Waiting for several file descriptors at once (ppoll(2)), and signals.
+ */
+#include "host/poller.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+
+void poller_add(struct poller *p, int fd, bool want_read, bool want_write)
+{
+    if (fd < 0 || (!want_read && !want_write))
+        return;
+    CHECK(p->count < POLLER_MAX);
+    p->fds[p->count++] = (struct pollfd){
+        .fd = fd,
+        .events = (short)((want_read ? POLLIN : 0) | (want_write ? POLLOUT : 0)),
+    };
+}
+
+bool poller_wait(struct poller *p, uint64_t timeout_ns)
+{
+    struct timespec ts = {
+        .tv_sec = (time_t)(timeout_ns / 1000000000u),
+        .tv_nsec = (long)(timeout_ns % 1000000000u),
+    };
+    int n = ppoll(p->fds, p->count, timeout_ns == POLLER_WAIT_FOREVER ? NULL : &ts, NULL);
+
+    return n != 0;
+}
+
+/* Process-wide by nature, and no part of any machine. */
+static volatile sig_atomic_t pending_signal;
+
+static void on_signal(int sig)
+{
+    /* A second one, while the first is not being heeded: the ordinary death. */
+    if (pending_signal)
+        signal(sig, SIG_DFL);
+    pending_signal = sig;
+}
+
+void host_signals_install(void)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa;
+
+    memset(&sa, 0, sizeof sa);
+    sigemptyset(&sa.sa_mask);
+    sa.sa_handler = on_signal;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        CHECK(sigaction(ends[i], &sa, NULL) == 0);
+    sa.sa_handler = SIG_IGN;
+    CHECK(sigaction(SIGPIPE, &sa, NULL) == 0);
+}
+
+int host_signal_pending(void)
+{
+    return pending_signal;
+}
