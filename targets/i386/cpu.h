@@ -154,13 +154,28 @@ struct i386_state {
     uint32_t rep_active;        /* a repeated string instruction is under way... */
     uint64_t rep_start;         /* ...since this position (else 0) */
     uint32_t ferr;              /* IGNNE/FERR: external x87 error pending (CR0.NE = 0) */
-    uint32_t tf_latched;        /* TF was set when the instruction in progress began */
+    uint32_t tf_latched;        /* I386_LATCH_*: what the instruction in progress changed of that
+                                 * which is acted on at its end; 0 whenever the CPU stands */
 
     /* Temporaries of micro-ops; zero whenever the CPU stands. */
     uint32_t t[8];
     union i386_xmm xt[2];
 };
 DEVICE_STATE_END
+
+/* Bits of tf_latched, set only while single_step() held at the instruction's beginning. */
+#define I386_LATCH_TF_SET   1u /* TF was clear: no single-step trap yet */
+#define I386_LATCH_TF_CLEAR 2u /* TF was set: a single-step trap all the same */
+#define I386_LATCH_SHADOW   4u /* the shadow is this instruction's own: it lasts over the next */
+#define I386_LATCH_RF       8u /* so is RF */
+
+/* DR6 and DR7 (SDM 3B 18.2). */
+#define DR6_BD 0x2000u
+#define DR6_BS 0x4000u
+#define DR6_BT 0x8000u
+#define DR6_FIXED 0xffff0ff0u
+#define DR7_GD 0x2000u
+#define DR7_FIXED 0x00000400u
 
 /* Offsets for micro-op operands. */
 #define S_OFF(member)  ((unsigned)offsetof(struct i386_state, member))
@@ -197,7 +212,13 @@ struct i386_cpu {
         uint8_t vector;
         bool has_error;
         bool pending;
+        bool has_eip;     /* the fault belongs to `eip` (a task switch that committed), not to the
+                           * instruction in progress */
         uint32_t error;
+        uint32_t address; /* #PF: CR2 takes it when the exception is delivered, not before:
+                           * a walk that is only tried leaves no trace */
+        uint32_t eip;
+        uint32_t dr6;     /* #DB: DR6 bits set when it is delivered */
     } exc;
 
     /* Board: acknowledge cycle for an external interrupt: returns the vector, or
@@ -231,13 +252,34 @@ void i386_set_a20(struct i386_cpu *c, bool enabled);
  * `return i386_raise(...)`. The state stays as before the instruction. ---- */
 int i386_raise(struct i386_cpu *c, unsigned vector);
 int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error);
-int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error); /* sets CR2 */
+int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error); /* CR2 at delivery */
+int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits); /* fault-like #DB: code breakpoint, GD */
 void i386_take_exception(struct ucpu *u);
 bool i386_event_ready(const struct ucpu *u);
 bool i386_take_event(struct ucpu *u);
-/* INT n, INT3, INTO, ICEBP: a complete instruction; `next_eip` is the return address. */
+/* INT n, INT3, INTO, ICEBP: a complete instruction; `next_eip` is the return address.
+ * INT n (opcode CD) passes I386_INT_N | n: it is sensitive to IOPL and to VME's
+ * redirection in virtual-8086 mode; INT3, INTO and ICEBP pass 3, 4 and 1. */
+#define I386_INT_N 0x100u
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint32_t next_eip);
 int i386_iret(struct i386_cpu *c, bool op32);
+
+/* After STI that set IF (I386_SHADOW_STI) or MOV/POP SS (I386_SHADOW_SS): no
+ * interrupt before the end of the next instruction. The block must end. */
+enum { I386_SHADOW_STI = 1, I386_SHADOW_SS = 2 };
+void i386_set_shadow(struct i386_cpu *c, unsigned kind);
+/* frontend.single_step and frontend.stepped. */
+bool i386_single_step(const struct ucpu *u);
+void i386_stepped(struct ucpu *u);
+/* frontend.guest_break and frontend.guest_watch; DR7 or CR4.DE changed: set the traps anew. */
+bool i386_guest_break(struct ucpu *u, const struct trap_hit *hit);
+void i386_guest_watch(struct ucpu *u, const struct trap_hit *hit);
+void i386_update_traps(struct i386_cpu *c);
+/* May the current code access `size` bytes of ports at `port` (IOPL, permission bitmap; SDM 1,
+ * 18.5)? False: exception pending. */
+bool i386_io_allowed(struct i386_cpu *c, uint16_t port, unsigned size);
+/* An I/O instruction accessed the ports: note a hit of an I/O breakpoint (CR4.DE). */
+void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size);
 
 /* ---- EFLAGS as the guest sees it ---- */
 uint32_t i386_get_eflags(const struct i386_cpu *c);
