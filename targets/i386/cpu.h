@@ -205,6 +205,8 @@ struct i386_cpu {
     struct ucpu u;             /* u.cpu.state == st */
     struct i386_state *st;
     const struct i386_model *model;
+    uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
+                                * refreshed by i386_mode_changed() */
 
     /* The exception that the instruction in progress raised; consumed by take_exception
      * within the same step. */
@@ -302,7 +304,8 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes);
 enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_INT };
 int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source,
                      uint32_t next_eip, bool has_error, uint32_t error);
-/* CPL, segment or mode state changed: refresh what is derived (TLB regime). */
+/* CPL, any of the six segment registers, CR0.PE/AM/NE or EFLAGS.VM/AC changed: refresh what is
+ * derived (TLB regime, block_mode). */
 void i386_mode_changed(struct i386_cpu *c);
 
 /* ---- mmu.c ---- */

@@ -1,0 +1,125 @@
+/*
+ * From instructions to micro-ops, and the helper functions that micro-ops call.
+ *
+ * lower*.c is the only place where an instruction's meaning is written. What
+ * is rare or large is a CALL of a helper
+ *     int helper(struct ucpu *, const struct uop *)
+ * which returns an enum uop_result. The comment at each helper says what the
+ * micro-op's three 16-bit operands hold:
+ *   *x     the operand is a state offset; the value there is read or written
+ *   x      the operand is a small number
+ * Temporaries with fixed roles across helpers:
+ *   S_T(0)  offset of the memory operand within its segment (address size applied)
+ *   S_T(1)  a value loaded or to be stored; imm8
+ *   S_T(2)  EIP of the instruction itself, where a comment says so
+ *   S_T(3)  EIP of the next instruction, where a comment says so
+ * i386_state.eip is NOT current inside a helper, unless it says so here.
+ *
+ * Helpers of fields that change the block mode (below) call
+ * i386_mode_changed(); the lowering ends the block with EXIT after them.
+ */
+#ifndef HINDCAST_I386_LOWER_H
+#define HINDCAST_I386_LOWER_H
+
+#include "i386/cpu.h"
+
+/* block_key.mode: bits 32-63 are the limit of CS, the rest is MODE_* bits. */
+enum {
+    MODE_PE     = 1u << 0, /* CR0.PE */
+    MODE_VM     = 1u << 1, /* EFLAGS.VM */
+    MODE_CODE32 = 1u << 2, /* CS.D: operands and addresses are 32 bits by default */
+    MODE_STACK32 = 1u << 3, /* SS.B: ESP, not SP */
+    MODE_USER   = 1u << 4, /* CPL == 3 */
+    MODE_ALIGN  = 1u << 5, /* CPL == 3, CR0.AM, EFLAGS.AC: alignment is checked */
+    MODE_FERR   = 1u << 6, /* CR0.NE == 0: x87 errors go out of the FERR pin */
+    MODE_P6     = 1u << 7, /* the model has the instructions that the Pentium and the P6 added */
+    /* two bits for each of ES CS SS DS FS GS: enum seg_class */
+    MODE_SEG_SHIFT = 8,
+};
+
+/* How an access through a segment has to be lowered. */
+enum seg_class {
+    SEG_GENERAL, /* everything is checked by a helper */
+    SEG_UP,      /* readable, writable, expand-up: compare the limit, add the base */
+    SEG_BIG,     /* and the limit is 4 GiB - 1: add the base */
+    SEG_FLAT,    /* and the base is 0 */
+};
+
+static inline enum seg_class mode_seg(uint64_t mode, unsigned seg)
+{
+    return (enum seg_class)((mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3);
+}
+
+/* The block mode that the state calls for. */
+uint64_t i386_block_mode(const struct i386_cpu *c);
+
+/* struct frontend.build */
+enum build_next i386_build(struct builder *b);
+
+typedef int i386_helper(struct ucpu *u, const struct uop *op);
+
+/* ---- system.c --------------------------------------------------------------
+ * All privilege and mode checks that depend on CPL, IOPL, VM or CR bits are the
+ * helper's (#GP(0), #UD). The lowering has raised #UD for: LOCK, undefined
+ * ModRM forms, CR1/CR5-7, and, outside protected mode (real or VM86), for
+ * SLDT STR LLDT LTR VERR VERW LAR LSL ARPL.
+ * After (E) the block ends with EXIT. */
+i386_helper i386_op_mov_from_cr;  /* *d = CR number a */
+i386_helper i386_op_mov_to_cr;    /* CR number d = *a                                    (E) */
+i386_helper i386_op_mov_from_dr;  /* *d = DR number a (4, 5: CR4.DE decides)  */
+i386_helper i386_op_mov_to_dr;    /* DR number d = *a                                    (E) */
+i386_helper i386_op_clts;         /*                                                     (E) */
+i386_helper i386_op_lmsw;         /* *a, 16 bits                                         (E) */
+i386_helper i386_op_smsw;         /* *d = CR0, 32 bits; the lowering narrows it */
+i386_helper i386_op_lgdt;         /* memory operand at segment a, offset S_T(0); b: 32-bit operand size (E) */
+i386_helper i386_op_lidt;         /* likewise                                            (E) */
+i386_helper i386_op_sgdt;         /* store to segment a, offset S_T(0), 6 bytes; alone */
+i386_helper i386_op_sidt;
+i386_helper i386_op_lldt;         /* *a, 16 bits                                         (E) */
+i386_helper i386_op_ltr;          /* *a, 16 bits                                         (E) */
+i386_helper i386_op_sldt;         /* *d = selector, zero-extended to 32 bits; the lowering narrows it */
+i386_helper i386_op_str;
+i386_helper i386_op_verr;         /* selector *a; sets ZF */
+i386_helper i386_op_verw;
+i386_helper i386_op_lar;          /* selector *a; b: 32-bit operand size; sets ZF, and *d (b ? 32 : 16 bits) if ZF */
+i386_helper i386_op_lsl;
+i386_helper i386_op_invlpg;       /* segment a, offset S_T(0)                            (E) */
+i386_helper i386_op_invd;         /* INVD and WBINVD */
+i386_helper i386_op_rdmsr;        /* ECX -> EDX:EAX */
+i386_helper i386_op_wrmsr;        /*                                                     (E) */
+i386_helper i386_op_rdtsc;        /* needs the exact position: alone */
+i386_helper i386_op_rdpmc;        /* alone */
+i386_helper i386_op_cpuid;
+i386_helper i386_op_hlt;          /* sets halted; the PC goes to the next instruction    (E) */
+i386_helper i386_op_sysenter;     /* S_T(3): next EIP. Sets PC: UOP_LEAVE */
+i386_helper i386_op_sysexit;      /* UOP_LEAVE */
+i386_helper i386_op_cli;          /* IOPL, VME, PVI; block goes on */
+i386_helper i386_op_sti;          /* IOPL, VME, PVI, shadow = 1 if IF was clear          (E) */
+/* *d = the image that PUSHF pushes (32 bits, RF and VM clear); a: 32-bit operand size; IOPL and VME checks */
+i386_helper i386_op_pushf;
+/* Set the flags as POPF does from *a; b: 32-bit operand size; IOPL, VME. Called with
+ * ESP not yet changed; nothing after it faults.                                         (E) */
+i386_helper i386_op_popf;
+
+/* ---- fpu.c, sse.c ------------------------------------------------------------
+ * Everything about the instruction is the helper's: #NM, #MF, #UD of encodings that
+ * the model lacks, memory access (i386_read, i386_write), FIP/FOP. */
+/* D8-DF: d: low 3 bits of the opcode; a: ModRM; b: I386_FX_* | segment.
+ * S_T(0) offset, S_T(2) EIP of the instruction (at its first prefix). Alone if it
+ * stores more than 10 bytes (FNSTENV, FNSAVE), or if MODE_FERR. */
+i386_helper i386_x87;
+i386_helper i386_fwait; /* 9B; S_T(2) likewise */
+/* 0F xx for 10-17 28-2F 50-7F AE C2-C6 D0-FF: d: xx; a: ModRM (0 if there is none: 77);
+ * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8 (70-73, C2, C4-C6). Alone if it
+ * stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
+i386_helper i386_simd;
+enum {
+    I386_FX_SEG    = 0x0007, /* segment of the memory operand */
+    I386_FX_MEM    = 0x0008, /* there is a memory operand */
+    I386_FX_OP32   = 0x0010, /* operand size is 32 bits (x87 environment formats) */
+    I386_FX_66     = 0x0020, /* prefix 66 */
+    I386_FX_F2     = 0x0040, /* prefix F2 */
+    I386_FX_F3     = 0x0080, /* prefix F3 (the later of F2 and F3 counts) */
+};
+
+#endif
