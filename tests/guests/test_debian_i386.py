@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""Unmodified Debian kernels, forwards and backwards.
+
+    test_debian_i386.py HINDCAST [686|686-pae ...]
+
+For each flavour: boot to a busybox shell, use it, power off, go back; step and
+reverse-step in the running kernel; breakpoints and watchpoints in both
+directions with a real gdb; equal hashes on every way to a position.
+
+Exit status 77: the packages cannot be fetched here.
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import rspclient  # noqa: E402
+
+KEYS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip", "eflags")
+passed = 0
+failed = 0
+
+
+def check(claim, true, detail=""):
+    """Count and print one claim."""
+    global passed, failed
+    if true:
+        passed += 1
+        print("ok   - %s" % claim, flush=True)
+    else:
+        failed += 1
+        print("FAIL - %s %s" % (claim, detail), flush=True)
+
+
+def cache_dir():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "hindcast")
+
+
+class Guest:
+    """hindcast with a Debian kernel, its console, and a protocol client."""
+
+    def __init__(self, program, kernel, initrd, extra=()):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.process = subprocess.Popen(
+            [program, "--listen", "127.0.0.1:%d" % self.port, "--icount", "shift=0,sleep=off", "--memory", "256M",
+             "--serial", "stdio", "--append", "console=ttyS0", "--initrd", initrd, "--kernel", kernel] + list(extra),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.console = b""
+        self.grew = threading.Condition()
+        threading.Thread(target=self.read_console, daemon=True).start()
+        self.rsp = None
+        self.connect()
+
+    def connect(self):
+        self.rsp = rspclient.connect(("127.0.0.1", self.port), timeout=600)
+        self.rsp.start()
+
+    def read_console(self):
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return
+            with self.grew:
+                self.console += data
+                self.grew.notify_all()
+
+    def wait_console(self, pattern, seconds=400, start=0):
+        """Position in the console after the first match of `pattern`."""
+        end = time.monotonic() + seconds
+        with self.grew:
+            while True:
+                match = re.search(pattern, self.console[start:])
+                if match:
+                    return start + match.end(), match
+                if not self.grew.wait(max(0, end - time.monotonic())):
+                    raise RuntimeError("console did not show %r; it ends with %r" % (pattern, self.console[-600:]))
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def close(self):
+        self.rsp.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+def state_hash(rsp):
+    """The whole machine's hash, from the monitor."""
+    match = re.search(r"hash\D*([0-9a-f]{16})", rsp.monitor("info hash"))
+    return match.group(1) if match else rsp.console
+
+
+def gdb(port, commands, seconds=300):
+    """Run a gdb batch against the server and give back what it printed."""
+    program = shutil.which("gdb-multiarch") or shutil.which("gdb")
+    args = [program, "-nx", "-q", "-batch", "-ex", "set pagination off", "-ex", "set confirm off",
+            "-ex", "set architecture i386", "-ex", "target remote 127.0.0.1:%d" % port]
+    for command in commands:
+        args += ["-ex", command]
+    result = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            timeout=seconds)
+    return result.stdout.decode("utf-8", "replace")
+
+
+def symbols(guest, names):
+    """Addresses of kernel symbols, asked of the guest itself."""
+    start = len(guest.console)
+    guest.type("grep -E ' (%s)$' /proc/kallsyms; echo end-of-$((40+2))\n" % "|".join(names))
+    end, _ = guest.wait_console(rb"end-of-42", start=start)
+    text = guest.console[start:end].decode("latin-1")
+    return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"([0-9a-f]{8}) \w (\w+)\r?$", text, re.M)}
+
+
+def stop_guest(guest):
+    guest.rsp.interrupt()
+    return guest.rsp.wait()
+
+
+def boot(program, kernel, initrd, flavour):
+    guest = Guest(program, kernel, initrd)
+    guest.rsp.send("c")
+    after, _ = guest.wait_console(rb"hindcast-guest: shell is up")
+    after, _ = guest.wait_console(rb"guest# ", start=after)
+    check("%s boots to a shell on ttyS0" % flavour, True)
+    guest.type("echo sum-$((6*7)); uname -r\n")
+    after, match = guest.wait_console(rb"sum-42\r\n(\S+)", start=after)
+    check("%s: commands typed there work" % flavour, flavour.encode() in match.group(1), match.group(1))
+    table = symbols(guest, ["jiffies_64", "do_sys_openat2", "ksys_read", "total_forks", "kernel_clone"])
+    check("%s: the guest names its symbols" % flavour, len(table) >= 4, table)
+    stop = stop_guest(guest)
+    check("%s: Ctrl-C stops the running guest" % flavour, stop.startswith("T"), stop)
+    return guest, table
+
+
+def stepping(guest, flavour):
+    """stepi xN, reverse-stepi xN: the same registers and the same hash at every step."""
+    rsp = guest.rsp
+    trail = []
+    for _ in range(40):
+        trail.append((rsp.position(), rsp.registers(), state_hash(rsp)))
+        rsp.ask("s")
+    bad = []
+    for expected in reversed(trail):
+        rsp.ask("bs")
+        now = (rsp.position(), rsp.registers(), state_hash(rsp))
+        if now != expected:
+            bad.append((expected[0], now[0]))
+    check("%s: 40 steps and 40 reverse steps return to equal states" % flavour, not bad, bad)
+
+
+def seeking(guest, flavour):
+    """A position reached from different checkpoints and by single steps has one hash."""
+    rsp = guest.rsp
+    here = rsp.position()
+    want = state_hash(rsp)
+    places = [here // 7, here // 2, here - 1000003]
+    hashes = {}
+    for place in places:
+        rsp.monitor("seek %d" % place)
+        rsp.ask("bc")
+        check("%s: seek arrives at %d" % (flavour, place), rsp.position() == place, rsp.position())
+        hashes[place] = state_hash(rsp)
+    for place in reversed(places):
+        rsp.monitor("seek %d" % place)
+        rsp.ask("c")
+        if rsp.position() != place:
+            rsp.monitor("seek %d" % place)
+            rsp.ask("bc")
+        check("%s: position %d has one state" % (flavour, place), state_hash(rsp) == hashes[place])
+    rsp.monitor("seek %d" % here)
+    rsp.ask("c")
+    check("%s: back at the edge with the same state" % flavour,
+          rsp.position() == here and state_hash(rsp) == want, rsp.position())
+
+
+def breakpoints(guest, table, flavour):
+    """With gdb: stop in the kernel, go back to the hit before, forward again."""
+    address = table["ksys_read"]
+    guest.type("cat /proc/version; cat /proc/uptime; cat /proc/version\n")
+    guest.rsp.close()
+    out = gdb(guest.port, ["break *0x%x" % address, "continue", "printf \"A %x\\n\", $eip", "monitor when",
+                           "continue", "monitor when", "continue", "monitor when",
+                           "reverse-continue", "monitor when", "reverse-continue", "monitor when",
+                           "delete", "stepi 3", "reverse-stepi 3", "printf \"B %x\\n\", $eip", "monitor when"])
+    positions = [int(p) for p in re.findall(r"position\D*(\d+)", out)]
+    check("%s: gdb stops at a kernel function" % flavour, "A %x" % address in out, out[-1500:])
+    check("%s: reverse-continue goes to the previous hits" % flavour,
+          len(positions) == 6 and positions[3] == positions[1] and positions[4] == positions[0] == positions[5]
+          and positions[0] < positions[1] < positions[2], positions)
+    check("%s: stepi 3, reverse-stepi 3 in gdb" % flavour, "B %x" % address in out, out[-600:])
+    guest.connect()
+
+
+def watchpoints(guest, table, flavour):
+    """A write watchpoint on a kernel variable, forwards and backwards."""
+    variable = table["total_forks"]
+    guest.type("/bin/true; /bin/true\n")
+    guest.rsp.close()
+    out = gdb(guest.port, ["watch *(unsigned *)0x%x" % variable, "continue", "monitor when", "continue", "monitor when",
+                           "reverse-continue", "monitor when", "reverse-continue", "monitor when",
+                           "printf \"V %u\\n\", *(unsigned *)0x%x" % variable])
+    pairs = [(int(a), int(b)) for a, b in re.findall(r"Old value = (\d+)\s+New value = (\d+)", out)]
+    check("%s: a write watchpoint shows old and new values forwards" % flavour,
+          len(pairs) >= 2 and all(b == a + 1 for a, b in pairs[:2]), out[-1500:])
+    check("%s: and backwards" % flavour, len(pairs) >= 4 and all(a == b + 1 for a, b in pairs[2:4]), pairs)
+    guest.connect()
+
+
+def history_edges(guest, flavour):
+    rsp = guest.rsp
+    reply = rsp.ask("bc")
+    check("%s: the start of history is reported" % flavour, "replaylog:begin" in reply and rsp.position() == 0, reply)
+    start = len(guest.console)
+    rsp.send("c")
+    guest.type("echo forward-$((50+5))\n")
+    guest.wait_console(rb"forward-55", start=start)
+    check("%s: forward past the edge the guest is live again" % flavour, True)
+    check("%s: re-run history is silent" % flavour, guest.console.count(b"Linux version") <= 4)
+
+
+def power_off(guest, flavour):
+    rsp = guest.rsp
+    guest.type("poweroff -f\n")
+    reply = rsp.wait()
+    check("%s: poweroff is a stop" % flavour, reply[:1] in "TS", reply)
+    end = rsp.position()
+    rsp.ask("bs")
+    check("%s: one can go back from the guest's end" % flavour, rsp.position() < end, rsp.position())
+    rsp.ask("c")
+    check("%s: and to it again" % flavour, rsp.position() == end, rsp.position())
+
+
+def main():
+    program = sys.argv[1]
+    flavours = sys.argv[2:] or ["686", "686-pae"]
+    cache = cache_dir()
+    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static"]
+                          + ["linux-image-" + f for f in flavours]).returncode
+    if code:
+        sys.exit(code)
+    root = os.path.join(cache, "i386", "root")
+    with tempfile.TemporaryDirectory() as tmp:
+        initrd = os.path.join(tmp, "initrd.gz")
+        subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd], check=True)
+        for flavour in flavours:
+            version = open("%s/i386/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
+            guest, table = boot(program, "%s/boot/vmlinuz-%s" % (root, version), initrd, flavour)
+            stepping(guest, flavour)
+            seeking(guest, flavour)
+            breakpoints(guest, table, flavour)
+            watchpoints(guest, table, flavour)
+            history_edges(guest, flavour)
+            power_off(guest, flavour)
+            guest.close()
+    print("%d passed, %d failed" % (passed, failed))
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
