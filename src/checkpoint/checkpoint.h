@@ -1,0 +1,100 @@
+/*
+ * Checkpoints: copies of a machine's state in host memory, by position.
+ *
+ * A checkpoint is a persistent radix tree of refcounted page copies that shares
+ * every unchanged page (and every unchanged part of the tree) with its
+ * neighbours; the machine's arena is cut into pages and kept in the same tree.
+ * All-zero pages cost nothing. Old pages are compressed; whatever their form,
+ * there is one way to get at their bytes.
+ *
+ *   taking one     costs the pages written since the last take or restore
+ *   restoring one  costs the pages that differ between now and then
+ *
+ * A checkpoint may only be taken of a canonical state (machine.between clear).
+ * History never changes, so a checkpoint stays valid for ever; dropping one
+ * costs time later, never correctness.
+ *
+ * Between neighbouring checkpoints lies a *segment*; it belongs to the
+ * checkpoint at its beginning. A segment may have a footprint: the virtual
+ * pages that the CPU ran, wrote and read there. A footprint may name too much,
+ * never too little. No footprint means: unknown, must be replayed.
+ *
+ * The store never fails for being over its budget: it compresses and thins
+ * (policy: checkpoint.c). The oldest checkpoint, the newest, and pinned ones stay.
+ */
+#ifndef HINDCAST_CHECKPOINT_CHECKPOINT_H
+#define HINDCAST_CHECKPOINT_CHECKPOINT_H
+
+#include "base/types.h"
+#include "vm/footprint.h"
+
+struct machine;
+struct checkpoint_store;
+struct page_node;
+struct segment;
+
+enum checkpoint_kind {
+    CHECKPOINT_AUTO, /* placed by host time spent */
+    CHECKPOINT_RUNG, /* of the ladder near the present: the first to go */
+};
+
+struct checkpoint {
+    icount_t position;
+    vtime_t vtime;
+    uint64_t effort_ns;        /* the caller's note: host time spent running up to here */
+    enum checkpoint_kind kind;
+    unsigned pins;             /* reasons to keep it whatever the budget */
+    struct page_node *root;    /* its pages; the store's own */
+    struct segment *segment;   /* footprint of the way to the next checkpoint; the store's own */
+};
+
+/* An empty store for the states of `m`, which must outlive it. Every page that
+ * is not zero must be on the machine's dirty list when the first one is taken. */
+struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t budget_bytes);
+void checkpoint_store_destroy(struct checkpoint_store *s);
+
+/* Take a checkpoint of the machine's present state, or return the one that is
+ * already there (a rung becomes AUTO if AUTO is asked for). Does not thin. */
+struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind);
+/* Make the machine's state that of `c`. */
+void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c);
+/* Forget `c` (not pinned); its segment joins the one before. */
+void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c);
+/* Keep `c` through thinning until unpinned as often. */
+void checkpoint_pin(struct checkpoint *c);
+void checkpoint_unpin(struct checkpoint *c);
+
+/* The newest checkpoint at or before `position` / the one exactly there; NULL: none. */
+struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position);
+struct checkpoint *checkpoint_at(const struct checkpoint_store *s, icount_t position);
+/* In order of position; NULL beyond either end. */
+size_t checkpoint_count(const struct checkpoint_store *s);
+struct checkpoint *checkpoint_nth(const struct checkpoint_store *s, size_t n);
+struct checkpoint *checkpoint_next(const struct checkpoint_store *s, const struct checkpoint *c);
+struct checkpoint *checkpoint_prev(const struct checkpoint_store *s, const struct checkpoint *c);
+
+/* What is known of the segment that begins at `c`; NULL: nothing. */
+const struct footprint *checkpoint_footprint(const struct checkpoint *c);
+/* The segment that begins at `c` touched what `f` holds. The members of `f` are
+ * taken over and sealed; `f` is left empty. */
+void checkpoint_set_footprint(struct checkpoint_store *s, struct checkpoint *c, struct footprint *f);
+
+/* Come back under the budget. `present` and `edge` are the positions around which
+ * checkpoints stay dense. Bounded work: see checkpoint.c. */
+void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge);
+/* Drop rungs, those furthest from `present` first, until at most `keep` are left. */
+void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep);
+
+struct checkpoint_store_info {
+    size_t checkpoints, rungs, pinned;
+    uint64_t budget_bytes;
+    uint64_t bytes;             /* all host memory held: pages, tree, footprints */
+    uint64_t raw_pages, compressed_pages;
+    uint64_t compressed_bytes;  /* held by compressed pages */
+    uint64_t nodes;             /* of the trees */
+    uint64_t footprint_bytes;
+    uint64_t takes, restores, pages_copied, pages_restored, removed; /* since creation */
+};
+void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_store_info *info);
+
+#endif

@@ -1,0 +1,191 @@
+/*
+ * The timeline of a machine: the only thing that a debugger session drives.
+ *
+ * It owns the machine, the event log and the checkpoints, answers the machine's
+ * questions to the outside (struct machine_env), and moves in both directions.
+ *
+ *   first            position()                     edge
+ *   |----------------|------------------------------|- - - - >
+ *   begin of history  the present                    live: recorded as it happens
+ *
+ * Before the edge everything is answered from the log and output is silent; at
+ * the edge (`config.live`) the host is asked and what it says is logged. Going
+ * forward passes from the one to the other without a stop.
+ *
+ * After every call that returns a stop the machine stands at a canonical state:
+ * the one that its position names (doc/DETERMINISM.md). What the caller may read
+ * then: registers, memory, machine_hash()... What it may write: nothing, except
+ * through the calls here.
+ *
+ * None of this is thread-safe; callbacks are made from within the calls.
+ */
+#ifndef HINDCAST_REPLAY_TIMELINE_H
+#define HINDCAST_REPLAY_TIMELINE_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "checkpoint/checkpoint.h"
+#include "replay/log.h"
+#include "vm/machine.h"
+
+struct timeline;
+
+/* What the host supplies. */
+struct timeline_host {
+    void *ctx;
+    /* Monotonic time, ns: for slices, placement of checkpoints, never for the guest. */
+    uint64_t (*now_ns)(void *ctx);
+    /* Wall clock, ns since 1970 UTC, and random bytes: asked at the live edge only. */
+    uint64_t (*wall_clock_ns)(void *ctx);
+    void (*entropy)(void *ctx, void *buf, size_t len);
+    /* The guest sent bytes; called once for each byte of history. */
+    void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
+    /* Called every few ms while running, in either direction: look for host input
+     * (timeline_input() may be called from here) and say whether the user wants
+     * the run to be interrupted. */
+    bool (*poll)(void *ctx);
+    /* The guest sleeps: wait `ns` (UINT64_MAX: for ever), but no longer than until
+     * there is something for poll() to see. Returns the ns that passed. poll() is
+     * called after it. */
+    uint64_t (*wait)(void *ctx, uint64_t ns);
+};
+
+struct timeline_config {
+    uint64_t checkpoint_memory;      /* budget in bytes; 0: 1 GiB */
+    bool live;                       /* goes on past the edge; false: a recording that ends there */
+    bool sleep;                      /* a sleeping guest sleeps in real time; false: its clock jumps */
+    /* Tuning, for tests; 0: the default. */
+    uint64_t checkpoint_interval_ns; /* host time between lasting checkpoints (250 ms) */
+    uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (20 ms) */
+    uint64_t slice_steps;            /* most steps between two looks at the host (adaptive) */
+    icount_t ladder_steps;           /* distance of the nearest rung (1000) */
+};
+
+enum direction { FORWARD, BACKWARD };
+
+enum timeline_reason {
+    TIMELINE_STEP_DONE,    /* the debugger's step is done */
+    TIMELINE_BREAKPOINT,   /* stands at a breakpoint: `point`, `address` (PC) */
+    TIMELINE_WATCHPOINT,   /* forward: after the access; backward: before it: `point`, `access`, `address` */
+    TIMELINE_REPLAY_BEGIN, /* stands at the first position */
+    TIMELINE_REPLAY_END,   /* stands at the end of a recording */
+    TIMELINE_REPLAY_BREAK, /* stands at a replay_break position */
+    TIMELINE_SEEK_DONE,    /* stands where it was asked to go */
+    TIMELINE_INTERRUPTED,  /* poll() asked for it */
+    TIMELINE_GUEST_END,    /* the guest has ended (machine.st->end); going back is possible */
+    TIMELINE_DIVERGED,     /* replay disagrees with the log: timeline_divergence() says how */
+};
+
+struct timeline_stop {
+    enum timeline_reason reason;
+    unsigned point;   /* id of the break- or watchpoint */
+    unsigned access;  /* TRAP_WRITE or TRAP_READ */
+    uint64_t address; /* of the instruction, or first watched byte that was touched */
+};
+
+/* Take over `m` (set up, reset, never run) with an empty history. The position
+ * where it stands is the first one. */
+struct timeline *timeline_create(struct machine *m, const struct timeline_config *config,
+                                 const struct timeline_host *host);
+/* Destroys the machine too. */
+void timeline_destroy(struct timeline *tl);
+
+struct machine *timeline_machine(struct timeline *tl);
+const struct event_log *timeline_log(const struct timeline *tl);
+const struct checkpoint_store *timeline_checkpoints(const struct timeline *tl);
+
+icount_t timeline_position(const struct timeline *tl);
+/* The furthest position that exists. */
+icount_t timeline_edge(const struct timeline *tl);
+icount_t timeline_first(const struct timeline *tl);
+bool timeline_at_edge(const struct timeline *tl);
+
+/* One debugger's step: to the next / previous instruction boundary. A watched
+ * access on the way stops it earlier. Breakpoints are not looked at. A sleeping
+ * CPU's step is the interrupt entry that wakes it. */
+void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop *stop);
+/* Forward steps while the PC (as traps see it) is in [low, high), at least one;
+ * breakpoints inside the range stop it. */
+void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struct timeline_stop *stop);
+/* Run until something stops it. A breakpoint at the present position is not
+ * hit again. Backward and interrupted: everything between where it stops and
+ * where it began has been searched. */
+void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_stop *stop);
+/* Go to a position, whatever lies on the way. Past a live edge it runs on live. */
+void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop);
+/* Go back to before the last CPU write to [address, address+len) (virtual):
+ * WATCHPOINT, or REPLAY_BEGIN if there was none. */
+void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, struct timeline_stop *stop);
+
+/* Break- and watchpoints. */
+struct timeline_point {
+    unsigned kinds;   /* TRAP_EXEC, or TRAP_WRITE and TRAP_READ or-ed */
+    uint64_t address; /* virtual, as in struct trap */
+    uint64_t len;     /* bytes; ignored for TRAP_EXEC */
+    /* May be NULL (always). Asked with the machine standing at the hit: an
+     * instruction not yet made, an access just made; the same in both
+     * directions. May read registers and memory only. It can be asked more than
+     * once about one hit. */
+    bool (*condition)(void *ctx, unsigned id);
+    void *ctx;
+};
+/* Returns an id, never 0. */
+unsigned timeline_add_point(struct timeline *tl, const struct timeline_point *point);
+/* False: there is no such point. */
+bool timeline_remove_point(struct timeline *tl, unsigned id);
+/* Is there a breakpoint (condition true) at the present position's PC? Its id or 0. */
+unsigned timeline_breakpoint_here(struct timeline *tl);
+
+/* Positions at which timeline_continue() stops, in either direction. */
+void timeline_replay_break(struct timeline *tl, icount_t position);
+/* False: there was none. */
+bool timeline_delete_replay_break(struct timeline *tl, icount_t position);
+size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positions);
+
+/* The outside world acts on the guest. These are recorded. The first four take a
+ * step of their own, at once; in the past they are refused (-EROFS) with a text
+ * that says what to do. Return 0 or a negative errno with *err. */
+int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
+                          uint32_t len, struct error *err);
+int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,
+                            struct error *err);
+int timeline_reset(struct timeline *tl, struct error *err);
+int timeline_powerdown(struct timeline *tl, struct error *err);
+/* Input for a device, in the device's own layout; whoever feeds bytes may be
+ * split as room (device_ops.input_room) comes up. Waits in the host until the
+ * machine runs at the live edge. With `whole` the bytes are one message that
+ * must not be split (a key, a packet). */
+void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole);
+/* Bytes that wait for that device: back-pressure for whoever feeds it. */
+size_t timeline_input_pending(const struct timeline *tl, const struct device *dev);
+
+/* Named snapshots: checkpoints that thinning leaves alone. */
+struct timeline_snapshot {
+    char *name;
+    icount_t position;
+    vtime_t vtime;
+};
+/* Name the present (replacing an older snapshot of that name). */
+int timeline_save_snapshot(struct timeline *tl, const char *name, struct error *err);
+/* Go there; -ENOENT with *err if there is none of that name. */
+int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err);
+int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err);
+size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snapshot **list);
+/* Place a checkpoint here and now; thinning may drop it. */
+void timeline_checkpoint(struct timeline *tl);
+
+/* Why a replay stopped with TIMELINE_DIVERGED, or NULL. */
+const char *timeline_divergence(const struct timeline *tl);
+
+struct timeline_stats {
+    uint64_t steps_live;          /* made at the edge */
+    uint64_t steps_replayed;      /* made again */
+    uint64_t segments_replayed;   /* by reverse searches */
+    uint64_t segments_skipped;    /* by reverse searches, thanks to a footprint */
+    uint64_t slices, polls;
+    uint64_t run_ns;              /* host time inside machine_run() */
+    uint64_t checkpoint_ns;       /* host time taking checkpoints */
+};
+void timeline_stats(const struct timeline *tl, struct timeline_stats *stats);
+
+#endif
