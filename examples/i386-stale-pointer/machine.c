@@ -1,0 +1,147 @@
+/*
+ * What the example needs of a PC. Nothing is wrong in this file.
+ */
+#include <stdarg.h>
+
+#include "machine.h"
+
+#define COM1     0x3f8
+#define PIC1     0x20
+#define PIC2     0xa0
+#define PIT      0x40
+#define PIT_HZ   1193182u
+#define IRQ_BASE 32
+
+struct gate {
+    u16 offset_low, selector;
+    u8 zero, type;
+    u16 offset_high;
+};
+
+static struct gate idt[256];
+
+extern void timer_entry(void), fault_entry(void);
+
+static void console_putc(char c)
+{
+    while (!(inb(COM1 + 5) & 0x20))
+        ;
+    outb(COM1, (u8)c);
+}
+
+static void put_number(u32 n, u32 base)
+{
+    char digits[12];
+    int i = 0;
+
+    do
+        digits[i++] = "0123456789abcdef"[n % base];
+    while ((n /= base) != 0);
+    while (i > 0)
+        console_putc(digits[--i]);
+}
+
+static void vprint(const char *f, va_list ap)
+{
+    for (; *f; f++) {
+        if (*f == '\n')
+            console_putc('\r');
+        if (*f != '%') {
+            console_putc(*f);
+            continue;
+        }
+        switch (*++f) {
+        case 'u':
+            put_number(va_arg(ap, u32), 10);
+            break;
+        case 'x':
+            put_number(va_arg(ap, u32), 16);
+            break;
+        case 's':
+            for (const char *s = va_arg(ap, const char *); *s; s++)
+                console_putc(*s);
+            break;
+        default:
+            console_putc(*f);
+        }
+    }
+}
+
+void console_printf(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    vprint(format, ap);
+    va_end(ap);
+}
+
+void panic(const char *format, ...)
+{
+    va_list ap;
+
+    interrupts_off();
+    console_printf("\nPANIC: ");
+    va_start(ap, format);
+    vprint(format, ap);
+    va_end(ap);
+    console_printf("\n");
+    for (;;)
+        wait_for_interrupt();
+}
+
+void unexpected_fault(void);
+void unexpected_fault(void)
+{
+    panic("unexpected exception");
+}
+
+static void set_gate(unsigned vector, void (*entry)(void))
+{
+    u32 offset = (u32)entry;
+
+    idt[vector] = (struct gate){(u16)offset, 0x08, 0, 0x8e, (u16)(offset >> 16)};
+}
+
+static void pic_init(void)
+{
+    outb(PIC1, 0x11);
+    outb(PIC2, 0x11);
+    outb(PIC1 + 1, IRQ_BASE);
+    outb(PIC2 + 1, IRQ_BASE + 8);
+    outb(PIC1 + 1, 4);
+    outb(PIC2 + 1, 2);
+    outb(PIC1 + 1, 1);
+    outb(PIC2 + 1, 1);
+    outb(PIC1 + 1, 0xfe); /* only the timer */
+    outb(PIC2 + 1, 0xff);
+}
+
+void machine_init(u32 hz)
+{
+    struct {
+        u16 limit;
+        u32 base;
+    } __attribute__((packed)) pointer = {sizeof idt - 1, (u32)idt};
+    u32 divisor = PIT_HZ / hz;
+
+    outb(COM1 + 1, 0x00);
+    outb(COM1 + 3, 0x80);
+    outb(COM1 + 0, 1);
+    outb(COM1 + 1, 0);
+    outb(COM1 + 3, 0x03);
+    outb(COM1 + 2, 0x07);
+    for (unsigned i = 0; i < 32; i++)
+        set_gate(i, fault_entry);
+    set_gate(IRQ_BASE, timer_entry);
+    __asm__ volatile("lidt %0" : : "m"(pointer));
+    pic_init();
+    outb(PIT + 3, 0x34); /* channel 0, mode 2 */
+    outb(PIT, (u8)divisor);
+    outb(PIT, (u8)(divisor >> 8));
+}
+
+void timer_acknowledge(void)
+{
+    outb(PIC1, 0x20);
+}
