@@ -1,0 +1,377 @@
+/*
+ * The command line (getopt_long_only(3)).
+ *
+ * The one-letter options are long options of one letter, so that -smp is not
+ * taken for -s -m p. Adding an option: the enum, the table, take_option(),
+ * the help text, doc/hindcast.1.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB ((uint64_t)1 << 20)
+#define MEMORY_MAX ((uint64_t)3 << 30)
+
+enum {
+    OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
+    OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_HELP, OPT_VERSION,
+};
+
+static const struct option option_table[] = {
+    {"machine", required_argument, NULL, OPT_MACHINE},
+    {"M", required_argument, NULL, OPT_MACHINE},
+    {"cpu", required_argument, NULL, OPT_CPU},
+    {"memory", required_argument, NULL, OPT_MEMORY},
+    {"m", required_argument, NULL, OPT_MEMORY},
+    {"kernel", required_argument, NULL, OPT_KERNEL},
+    {"initrd", required_argument, NULL, OPT_INITRD},
+    {"append", required_argument, NULL, OPT_APPEND},
+    {"bios", required_argument, NULL, OPT_BIOS},
+    {"serial", required_argument, NULL, OPT_SERIAL},
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"s", no_argument, NULL, OPT_S},
+    {"S", no_argument, NULL, OPT_HOLD},
+    {"run", no_argument, NULL, OPT_RUN},
+    {"gdb", required_argument, NULL, OPT_GDB},
+    {"icount", required_argument, NULL, OPT_ICOUNT},
+    {"checkpoint-memory", required_argument, NULL, OPT_CHECKPOINT_MEMORY},
+    {"debug-exit", required_argument, NULL, OPT_DEBUG_EXIT},
+    {"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
+    {"nographic", no_argument, NULL, OPT_NOGRAPHIC},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"h", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+    unsigned m = a < b ? a : b;
+
+    return m < c ? m : c;
+}
+
+unsigned edit_distance(const char *a, const char *b, unsigned limit)
+{
+    unsigned row[64];
+    size_t la = strlen(a), lb = strlen(b);
+
+    if (la >= 63 || lb >= 63)
+        return limit + 1;
+    for (unsigned j = 0; j <= lb; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= la; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = i;
+        for (unsigned j = 1; j <= lb; j++) {
+            unsigned up = row[j];
+
+            row[j] = min3(up + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = up;
+        }
+    }
+    return row[lb] <= limit ? row[lb] : limit + 1;
+}
+
+static int unknown_option(const char *given, struct error *err)
+{
+    char name[64];
+    const char *nearest = NULL;
+    unsigned best = 4;
+
+    given += strspn(given, "-");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    for (const struct option *o = option_table; o->name; o++) {
+        unsigned d = edit_distance(name, o->name, 3);
+
+        if (strlen(o->name) > 1 && d < best && d < strlen(o->name)) {
+            best = d;
+            nearest = o->name;
+        }
+    }
+    if (nearest)
+        return error_set(err, -EINVAL, "unknown option '%s'; did you mean --%s?", name, nearest);
+    return error_set(err, -EINVAL, "unknown option '%s'; hindcast --help lists them", name);
+}
+
+/* "256M", "1G", "65536K"; a bare number counts MiB, as QEMU's does. */
+static int parse_size(const char *option, const char *text, uint64_t *bytes, struct error *err)
+{
+    char *end;
+    unsigned long long n;
+    uint64_t unit = MIB;
+
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    switch (*end) {
+    case 'k': case 'K':
+        unit = 1024, end++;
+        break;
+    case 'm': case 'M':
+        end++;
+        break;
+    case 'g': case 'G':
+        unit = MIB << 10, end++;
+        break;
+    default:
+        break;
+    }
+    if (*text < '0' || *text > '9' || *end || errno || n > UINT64_MAX / unit)
+        return error_set(err, -EINVAL, "--%s %s: write a size such as 512K, 256M or 1G", option, text);
+    *bytes = n * unit;
+    return 0;
+}
+
+static int take_memory(struct options *o, const char *arg, struct error *err)
+{
+    int r = parse_size("memory", arg, &o->memory_bytes, err);
+
+    if (r < 0)
+        return r;
+    if (o->memory_bytes < MIB || o->memory_bytes > MEMORY_MAX)
+        return error_set(err, -EINVAL, "--memory %s: a PC here has from 1M to 3G", arg);
+    if (o->memory_bytes & ~PAGE_MASK)
+        return error_set(err, -EINVAL, "--memory %s: not a multiple of 4K", arg);
+    return 0;
+}
+
+static int take_switch(const char *what, const char *value, bool *out, struct error *err)
+{
+    *out = !strcmp(value, "on");
+    if (*out || !strcmp(value, "off"))
+        return 0;
+    return error_set(err, -EINVAL, "--icount %s=%s: write on or off", what, value);
+}
+
+static int take_shift(const char *value, unsigned *shift, struct error *err)
+{
+    char *end;
+    unsigned long n = strtoul(value, &end, 10);
+
+    if (*value < '0' || *value > '9' || *end || n > 10)
+        return error_set(err, -EINVAL,
+                         "--icount shift=%s: write a number from 0 to 10 (an instruction takes 2^N ns)", value);
+    *shift = (unsigned)n;
+    return 0;
+}
+
+static int take_icount(struct options *o, char *arg, struct error *err)
+{
+    char *next = arg;
+    int r = 0;
+
+    while (r == 0 && next) {
+        char *part = strsep(&next, ",");
+
+        if (!strncmp(part, "shift=", 6))
+            r = take_shift(part + 6, &o->icount_shift, err);
+        else if (!strncmp(part, "sleep=", 6))
+            r = take_switch("sleep", part + 6, &o->sleep, err);
+        else if (*part >= '0' && *part <= '9')
+            r = take_shift(part, &o->icount_shift, err);
+        else
+            r = error_set(err, -EINVAL, "--icount %s: there are shift=N and sleep=on|off", part);
+    }
+    return r;
+}
+
+static int take_debug_exit(struct options *o, const char *arg, struct error *err)
+{
+    o->debug_exit_count = 0;
+    if (!strcmp(arg, "none"))
+        return 0;
+    for (const char *p = arg;;) {
+        char *end;
+        unsigned long port = strtoul(p, &end, 0);
+
+        if (*p < '0' || *p > '9' || port > 0xffff || (*end && *end != ','))
+            return error_set(err, -EINVAL, "--debug-exit %s: write I/O ports such as 0xf4,0x501, or none", arg);
+        if (o->debug_exit_count == OPTIONS_MAX_DEBUG_EXIT)
+            return error_set(err, -EINVAL, "--debug-exit: at most %d ports", OPTIONS_MAX_DEBUG_EXIT);
+        o->debug_exit[o->debug_exit_count++] = (uint16_t)port;
+        if (!*end)
+            return 0;
+        p = end + 1;
+    }
+}
+
+static int take_gdb(struct options *o, const char *arg)
+{
+    o->gdb_stdio = !strcmp(arg, "stdio");
+    if (!o->gdb_stdio)
+        o->listen = !strcmp(arg, "none") ? NULL : arg;
+    return 0;
+}
+
+static int take_option(int which, char *arg, struct options *o, struct error *err)
+{
+    switch (which) {
+    case OPT_MACHINE:
+        o->machine = arg;
+        if (strcmp(arg, "pc"))
+            return error_set(err, -EINVAL, "--machine %s: there is: pc", arg);
+        return 0;
+    case OPT_CPU:
+        o->cpu = arg;
+        return 0;
+    case OPT_MEMORY:
+        return take_memory(o, arg, err);
+    case OPT_KERNEL:
+        o->kernel = arg;
+        return 0;
+    case OPT_INITRD:
+        if (o->initrd_count == OPTIONS_MAX_MODULES)
+            return error_set(err, -EINVAL, "--initrd: at most %d", OPTIONS_MAX_MODULES);
+        o->initrd[o->initrd_count++] = arg;
+        return 0;
+    case OPT_APPEND:
+        o->append = arg;
+        return 0;
+    case OPT_BIOS:
+        o->bios = arg;
+        return 0;
+    case OPT_SERIAL:
+        if (o->serial_count == OPTIONS_MAX_SERIAL)
+            return error_set(err, -EINVAL, "--serial: this machine has %d serial ports", OPTIONS_MAX_SERIAL);
+        o->serial[o->serial_count++] = arg;
+        return 0;
+    case OPT_LISTEN:
+        o->listen = !strcmp(arg, "none") ? NULL : arg;
+        return 0;
+    case OPT_S:
+        o->listen = "127.0.0.1:1234";
+        return 0;
+    case OPT_HOLD:
+        o->run = false;
+        return 0;
+    case OPT_RUN:
+        o->run = true;
+        return 0;
+    case OPT_GDB:
+        return take_gdb(o, arg);
+    case OPT_ICOUNT:
+        return take_icount(o, arg, err);
+    case OPT_CHECKPOINT_MEMORY:
+        return parse_size("checkpoint-memory", arg, &o->checkpoint_bytes, err);
+    case OPT_DEBUG_EXIT:
+        return take_debug_exit(o, arg, err);
+    case OPT_NO_REBOOT:
+        o->no_reboot = true;
+        return 0;
+    default: /* --nographic: there is no display to leave out */
+        return 0;
+    }
+}
+
+static int check_whole(const struct options *o, struct error *err)
+{
+    unsigned terminals = o->gdb_stdio;
+
+    if (!o->kernel && !o->bios)
+        return error_set(err, -EINVAL,
+                         "nothing to boot: name a kernel (ELF, Multiboot or Linux bzImage) or a --bios image; "
+                         "hindcast --help says more");
+    for (unsigned i = 0; i < o->serial_count; i++)
+        terminals += !strcmp(o->serial[i], "stdio") || !strcmp(o->serial[i], "mon:stdio");
+    if (terminals > 1)
+        return error_set(err, -EINVAL, "only one of --gdb and --serial can be stdio");
+    if (!o->listen && !o->gdb_stdio && !o->run)
+        return error_set(err, -EINVAL, "--listen none without --run: the guest would never start");
+    return 0;
+}
+
+enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err)
+{
+    int which;
+
+    memset(o, 0, sizeof *o);
+    o->machine = "pc";
+    o->cpu = "pentium3";
+    o->memory_bytes = 256 * MIB;
+    o->listen = "127.0.0.1:1234";
+    o->sleep = true;
+    o->checkpoint_bytes = 1024 * MIB;
+    o->debug_exit[o->debug_exit_count++] = 0xf4;
+    o->debug_exit[o->debug_exit_count++] = 0x501;
+    opterr = 0;
+    optind = 1;
+    /* Leading ':': a missing argument is told apart from an unknown option. */
+    while ((which = getopt_long_only(argc, argv, ":", option_table, NULL)) != -1) {
+        if (which == OPT_HELP)
+            return OPTIONS_HELP;
+        if (which == OPT_VERSION)
+            return OPTIONS_VERSION;
+        if (which == ':') {
+            error_set(err, -EINVAL, "%s needs a value", argv[optind - 1]);
+            return OPTIONS_BAD;
+        }
+        if (which == '?') {
+            if (optopt)
+                error_set(err, -EINVAL, "%s takes no value", argv[optind - 1]);
+            else
+                unknown_option(argv[optind - 1], err);
+            return OPTIONS_BAD;
+        }
+        if (take_option(which, optarg, o, err) < 0)
+            return OPTIONS_BAD;
+    }
+    for (; optind < argc; optind++) {
+        if (o->kernel) {
+            error_set(err, -EINVAL, "'%s' is one too many: the kernel is %s (quote the words of --append)",
+                      argv[optind], o->kernel);
+            return OPTIONS_BAD;
+        }
+        o->kernel = argv[optind];
+    }
+    if (!o->serial_count)
+        o->serial[o->serial_count++] = o->gdb_stdio ? "stderr" : "stdio";
+    return check_whole(o, err) < 0 ? OPTIONS_BAD : OPTIONS_GO;
+}
+
+void options_print_help(const char *cpu_models)
+{
+    printf(
+        "Usage: hindcast [OPTION...] KERNEL\n"
+        "Boot an i386 PC guest that gdb can run forwards and backwards.\n"
+        "\n"
+        "The guest waits at its first instruction until gdb attaches (target remote :1234).\n"
+        "Options may be written with one dash or two, and shortened.\n"
+        "\n"
+        "Guest:\n"
+        "      --kernel FILE     ELF, Multiboot 1 or Linux bzImage (KERNEL is the same)\n"
+        "      --initrd FILE     initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated\n"
+        "      --append WORDS    kernel command line\n"
+        "      --bios FILE       flat firmware image, started at the reset vector in real mode\n"
+        "      --machine pc      the board\n"
+        "      --cpu MODEL       %s (default pentium3)\n"
+        "  -m, --memory SIZE     guest memory (default 256M)\n"
+        "      --serial WHAT     serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]],\n"
+        "                        unix:PATH[,server[,nowait]], pty, file:PATH, gdb (shown by gdb), stderr,\n"
+        "                        none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps\n"
+        "      --debug-exit PORTS  I/O ports through which the guest ends itself (default 0xf4,0x501), or none\n"
+        "      --no-reboot       a guest's reset is its end\n"
+        "      --icount shift=N,sleep=on|off  an instruction takes 2^N ns of guest time (default 0); an idle\n"
+        "                        guest waits in real time (on, the default) or jumps ahead (off)\n"
+        "\n"
+        "Debugger:\n"
+        "      --listen WHERE    [HOST:]PORT or unix:PATH (default 127.0.0.1:1234), or none\n"
+        "  -s                    --listen 127.0.0.1:1234\n"
+        "      --gdb stdio       gdb is on stdin and stdout: target remote | hindcast --gdb stdio KERNEL\n"
+        "  -S                    hold the guest at its first instruction (default)\n"
+        "      --run             start the guest at once; gdb may attach at any time\n"
+        "      --checkpoint-memory SIZE  memory for going back fast (default 1G)\n"
+        "\n"
+        "  -h, --help            this\n"
+        "      --version\n"
+        "\n"
+        "In gdb: reverse-continue, reverse-step, reverse-finish..., and monitor help.\n"
+        "Exit status: 0 normal end; 1 unusable option, file or address; with --run --listen none,\n"
+        "what the guest's end says (0 power-off, the debug-exit status, 3 anything else).\n",
+        cpu_models);
+}

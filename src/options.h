@@ -1,0 +1,51 @@
+/*
+ * The command line: QEMU's words where QEMU has one, with one dash or two.
+ */
+#ifndef HINDCAST_OPTIONS_H
+#define HINDCAST_OPTIONS_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+#define OPTIONS_MAX_SERIAL     2
+#define OPTIONS_MAX_MODULES    64
+#define OPTIONS_MAX_DEBUG_EXIT 4
+
+struct options {
+    const char *machine;        /* "pc" */
+    const char *cpu;
+    uint64_t memory_bytes;
+    const char *kernel;         /* NULL: not given; the same for the rest */
+    const char *initrd[OPTIONS_MAX_MODULES]; /* as given, one for each --initrd */
+    unsigned initrd_count;
+    const char *append;
+    const char *bios;
+    const char *serial[OPTIONS_MAX_SERIAL];
+    unsigned serial_count;
+    const char *listen;         /* where to wait for gdb; NULL: nowhere */
+    bool gdb_stdio;             /* gdb is at the other end of stdin and stdout */
+    bool run;                   /* start the guest at once */
+    bool no_reboot;
+    unsigned icount_shift;      /* one step is 1 << shift ns */
+    bool sleep;                 /* an idle guest waits in real time */
+    uint64_t checkpoint_bytes;  /* memory for checkpoints */
+    uint16_t debug_exit[OPTIONS_MAX_DEBUG_EXIT];
+    unsigned debug_exit_count;
+};
+
+enum options_outcome {
+    OPTIONS_GO,      /* *o says what to do */
+    OPTIONS_HELP,    /* --help was given */
+    OPTIONS_VERSION, /* --version was given */
+    OPTIONS_BAD,     /* *err says what is wrong */
+};
+
+/* Parse; the strings in *o point into argv. */
+enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err);
+/* What --help prints. `cpu_models`: space-separated names. */
+void options_print_help(const char *cpu_models);
+
+/* How many single-character changes make `b` of `a` (at most `limit`, else limit + 1). */
+unsigned edit_distance(const char *a, const char *b, unsigned limit);
+
+#endif
