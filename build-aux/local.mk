@@ -1,0 +1,3 @@
+# Rules about the source itself.
+dist_check_SCRIPTS = build-aux/check-arrows build-aux/check-host-calls
+TESTS += build-aux/check-arrows build-aux/check-host-calls
