@@ -117,15 +117,19 @@ enum build_next {
 };
 
 struct frontend {
+    /* Bits of a virtual address: addresses and fall-through PCs wrap there. 0 means 32. */
+    unsigned va_bits;
     /* Fill in the key of the instruction that comes next. */
     void (*where)(const struct ucpu *, struct block_key *);
     /* Set the PC to a value of block_key.pc's kind. */
     void (*set_pc)(struct ucpu *, uint64_t pc);
-    /* Decode and lower one instruction at b->bytes + b->len. The first one of a
-     * block is always appended (an undecodable one as a CALL that raises).
+     * block is always appended (an undecodable one as a CALL that raises), except
+     * that one whose bytes reach beyond avail_first may give BUILD_STOP: the core
+     * then makes the fetch from the next page fault.
      * Appending is: its micro-ops, its insns[ninsns++] (all four fields), and
-     * b->len += its bytes; with BUILD_END also b->target[]. When a block ends
-     * without a UOP_ENDS micro-op, the core appends FALL to key.pc + len. */
+     * b->len += its bytes; with BUILD_END also b->target[] (target[0] is preset to
+     * the instruction that follows). When a block ends without a UOP_ENDS
+     * micro-op, the core appends FALL to key.pc + len. */
     enum build_next (*build)(struct builder *b);
     /* Translate one page for an access from the current mode. On success fill *t
      * (A/D bits are set in guest memory as a side effect, through ucpu_walk_*). On

@@ -10,6 +10,8 @@
  *      repeated;
  *   3. the CPU makes the step (an interrupt entry if one is deliverable, else
  *      an instruction), and the position becomes P + 1.
+ * At the end of the guest (machine_state.end) only an event bound to that very
+ * position is applied (a reset is the way to go on), and time stands still.
  * machine_run() stops *before* 1, so what it leaves is always the one state
  * that the position names, except when `between` is set (below).
  */
@@ -31,7 +33,7 @@ enum guest_end {
     GUEST_RUNS = 0,
     GUEST_POWEROFF,     /* ACPI S5, PSCI SYSTEM_OFF, APM... */
     GUEST_DEBUG_EXIT,   /* debug-exit port; the status is in machine_state.end_status */
-    GUEST_TRIPLE_FAULT, /* continuing resets the machine, as a PC does */
+    GUEST_TRIPLE_FAULT, /* a PC would reset itself: continuing means adding an EVENT_RESET here */
     GUEST_RESET,        /* a reset request under --no-reboot */
 };
 
@@ -59,9 +61,11 @@ struct machine_env {
      * position: silence while history is re-run is the implementer's business. */
     void (*output)(void *ctx, struct device *, const void *buf, size_t len);
     /* The next event that is bound to a position >= the current one and was not
-     * yet applied, or NULL. The machine calls it between steps only. */
+     * yet applied, or NULL. Answers to pulled values are never among them. The
+     * machine calls it between steps only. */
     const struct event *(*peek_event)(void *ctx, struct machine *);
-    /* The event that peek_event() gave is being applied. */
+    /* The event that peek_event() gave is about to be applied; its data must stay
+     * until the next call of peek_event(). */
     void (*take_event)(void *ctx, struct machine *);
 };
 
@@ -106,6 +110,7 @@ struct machine {
     bool no_reboot;          /* a guest reset is GUEST_RESET instead */
     bool between;            /* something that belongs to the next step was already done at this
                               * position: the state is not the one the position names */
+    icount_t run_from;       /* position at which the CPU's run() was last entered */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
     void (*board_started)(struct machine *); /* called at the very end of a reset: loads boot images
@@ -136,7 +141,9 @@ icount_t machine_position(const struct machine *m);
 vtime_t machine_now(const struct machine *m);
 
 /* Run to `until` exactly, or stop earlier for the reason in *stop. Never passes
- * `until`. until == position returns STOP_LIMIT without doing anything. */
+ * `until`. until == position returns STOP_LIMIT without doing anything. STOP_IDLE
+ * with wake == VTIME_NEVER is also given without stop_when_idle: nothing will
+ * ever wake the guest but an event that is not there yet. */
 void machine_run(struct machine *m, icount_t until, struct stop *stop);
 /* With stop_when_idle: let the sleeping CPU's clock jump to `to`, which must not be
  * later than the `wake` of the last STOP_IDLE; sets `between`. */

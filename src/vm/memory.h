@@ -49,15 +49,31 @@ struct region {
 
 #define MEMORY_MAX_REGIONS 128
 
+/* Who derives things from pages and from the map (the execution core); the
+ * members may be NULL. */
+struct memory_observer {
+    void *ctx;
+    /* Bytes [offset, offset + len) of a page flagged CODE or WALKED are about to change. */
+    void (*page_changes)(void *ctx, uint32_t page, unsigned offset, unsigned len);
+    /* The same for a whole page that will be replaced by `bytes`; called for flagged pages only. */
+    void (*page_replaced)(void *ctx, uint32_t page, const uint8_t *bytes);
+    /* No page is DIRTY any more: inline writes must be noticed again. */
+    void (*cleaned)(void *ctx);
+    /* A region was added, moved, switched. */
+    void (*remapped)(void *ctx);
+};
+
 struct memory {
     struct machine *machine;
     uint8_t *host;       /* page n is at host + (n << PAGE_SHIFT) */
     uint32_t npages;     /* pages in use */
+    uint32_t max_pages;  /* pages reserved */
     uint8_t *flags;      /* PAGE_FLAG_*, one byte a page */
     uint32_t *dirty;     /* page numbers with PAGE_FLAG_DIRTY, in order of first write */
     uint32_t ndirty;
     struct region regions[MEMORY_MAX_REGIONS]; /* later ones hide earlier ones */
     unsigned nregions;
+    struct memory_observer observer;
 };
 
 /* Reserve address space for at most `max_pages` pages (all zero). 0 or -ENOMEM. */
@@ -78,8 +94,14 @@ const struct region *memory_find(const struct memory *m, paddr_t addr);
 /* The page number behind a page-backed physical address, or UINT32_MAX. */
 uint32_t memory_page_of(const struct memory *m, paddr_t addr);
 
-/* Guest-visible accesses of 1, 2, 4 or 8 bytes, devices included; crossing a
- * region is allowed. They happen at the machine's current position. */
+/* Is the whole 4 KiB page at page-aligned `addr` answered by one page-backed region?
+ * Then *kind and *page say which; false: devices, nothing, or a mixture. */
+bool memory_classify(const struct memory *m, paddr_t addr, enum region_kind *kind, uint32_t *page);
+
+/* Guest-visible accesses of 1 to 8 bytes, devices included; crossing a region is
+ * allowed (it, and a size that is no power of two, makes several device
+ * accesses). They happen at the machine's current position. A device access
+ * sets cpu.attention. */
 uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size);
 void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value);
 /* Bulk transfers for DMA and loaders: RAM (and, with `rom`, ROM) only; devices

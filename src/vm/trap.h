@@ -41,6 +41,13 @@ struct traps {
      * position more than once when several traps hit. NULL: ignore hits. */
     bool (*hit)(void *ctx, const struct trap_hit *hit);
     void *ctx;
+
+    /* Kept by this file and the CPU that runs. */
+    uint64_t generation;     /* counts changes of the list */
+    icount_t asked;          /* position whose execution trap was already reported in this
+                              * machine_run(); ICOUNT_MAX: none */
+    bool stopped;            /* a callback asked for a stop: the CPU's run() returns */
+    struct trap_hit stop_hit; /* ... because of this hit */
 };
 
 struct machine;
@@ -52,6 +59,12 @@ bool traps_have_exec(const struct traps *t, uint64_t pc);
 const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len);
 /* Does any access trap touch the page of `va`? */
 bool traps_watch_page(const struct traps *t, uint64_t va);
+
+/* For a CPU's run(): the machine stands where the hit is to be reported (state
+ * canonical, machine_state.position current, cpu.running false). Calls the
+ * callback; true: return from run() now. An execution trap is reported only
+ * once for a position. */
+bool traps_report(struct machine *m, const struct trap_hit *hit);
 
 /* Virtual pages touched while machine.footprint is set: a superset is allowed,
  * a miss is not. */

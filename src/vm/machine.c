@@ -1,0 +1,488 @@
+/*
+ * The machine: its arena, and the order of things around the CPU's steps. See
+ * machine.h, which states that order; machine_run() is the only place that
+ * carries it out.
+ *
+ * Deadlines are asked for again only when a device may have changed: at the
+ * start of a run, after an expiry or an event, and when the CPU came back with
+ * cpu.attention set.
+ */
+#include "vm/machine.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_ALIGN 64u
+
+/* ---- making and parts ---- */
+
+struct machine *machine_create(uint32_t max_pages)
+{
+    struct machine *m = xcalloc(1, sizeof(*m));
+
+    m->arena = aligned_alloc(ARENA_ALIGN, MACHINE_ARENA_BYTES);
+    CHECK(m->arena);
+    memset(m->arena, 0, MACHINE_ARENA_BYTES);
+    m->traps = xcalloc(1, sizeof(*m->traps));
+    m->traps->asked = ICOUNT_MAX;
+    m->st = machine_alloc_state(m, "machine", sizeof(*m->st));
+    if (memory_init(&m->memory, m, max_pages) < 0) {
+        machine_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m)
+        return;
+    if (m->board_destroy)
+        m->board_destroy(m);
+    if (m->cpu && m->cpu->ops->destroy)
+        m->cpu->ops->destroy(m->cpu);
+    for (unsigned i = 0; i < m->ndevices; i++)
+        free(m->devices[i]);
+    memory_finish(&m->memory);
+    free(m->traps->list);
+    free(m->traps);
+    free(m->arena);
+    free(m);
+}
+
+void *machine_alloc_state(struct machine *m, const char *name, size_t size)
+{
+    size_t room = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    struct component *c;
+    void *p = m->arena + m->arena_len;
+
+    CHECK(m->ncomponents < ARRAY_LEN(m->components));
+    CHECK(room >= size && room <= MACHINE_ARENA_BYTES - m->arena_len);
+    CHECK(strlen(name) < sizeof(c->name));
+    c = &m->components[m->ncomponents++];
+    strcpy(c->name, name);
+    c->offset = (uint32_t)m->arena_len;
+    c->size = (uint32_t)size;
+    m->arena_len += room;
+    return p;
+}
+
+struct device *machine_add_device(struct machine *m, const struct device_ops *ops, const char *name,
+                                  void *wiring)
+{
+    struct device *dev = xcalloc(1, sizeof(*dev));
+
+    CHECK(m->ndevices < MACHINE_MAX_DEVICES);
+    CHECK(strlen(name) < sizeof(dev->name));
+    CHECK(!machine_find_device(m, name));
+    dev->ops = ops;
+    dev->machine = m;
+    dev->wiring = wiring;
+    dev->index = (uint16_t)m->ndevices;
+    strcpy(dev->name, name);
+    dev->state = machine_alloc_state(m, name, ops->state_size);
+    m->devices[m->ndevices++] = dev;
+    return dev;
+}
+
+struct device *machine_find_device(const struct machine *m, const char *name)
+{
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (!strcmp(m->devices[i]->name, name))
+            return m->devices[i];
+    return NULL;
+}
+
+void machine_reset(struct machine *m)
+{
+    m->st->end = GUEST_RUNS;
+    m->st->end_status = 0;
+    m->st->reset_request = 0;
+    if (m->board_reset)
+        m->board_reset(m);
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->ops->reset)
+            m->devices[i]->ops->reset(m->devices[i]);
+    if (!m->cpu)
+        return;
+    if (m->cpu->ops->reset)
+        m->cpu->ops->reset(m->cpu);
+    if (m->cpu->ops->drop_derived)
+        m->cpu->ops->drop_derived(m->cpu);
+}
+
+void machine_restored(struct machine *m)
+{
+    m->between = false;
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->ops->restored)
+            m->devices[i]->ops->restored(m->devices[i]);
+    if (m->board_restored)
+        m->board_restored(m);
+    if (m->cpu && m->cpu->ops->drop_derived)
+        m->cpu->ops->drop_derived(m->cpu);
+}
+
+/* ---- position and time ---- */
+
+icount_t machine_position(const struct machine *m)
+{
+    const struct cpu *cpu = m->cpu;
+
+    if (cpu && cpu->running)
+        return cpu->limit - cpu->budget - cpu->steps;
+    return m->st->position;
+}
+
+vtime_t machine_now(const struct machine *m)
+{
+    return (machine_position(m) << m->icount_shift) + m->st->warp;
+}
+
+void machine_warp(struct machine *m, vtime_t to)
+{
+    vtime_t now = machine_now(m);
+
+    CHECK(to >= now && to != VTIME_NEVER);
+    m->st->warp += to - now;
+    m->between = true;
+}
+
+/* The first position at which the clock shows `t` or later; ICOUNT_MAX for never. */
+static icount_t position_of(const struct machine *m, vtime_t t)
+{
+    vtime_t step = (vtime_t)1 << m->icount_shift;
+    vtime_t since;
+
+    if (t == VTIME_NEVER)
+        return ICOUNT_MAX;
+    if (t <= m->st->warp)
+        return 0;
+    since = t - m->st->warp;
+    return (since >> m->icount_shift) + ((since & (step - 1)) != 0);
+}
+
+/* ---- requests of device and CPU code ---- */
+
+static void want_attention(struct machine *m)
+{
+    if (m->cpu)
+        m->cpu->attention = true;
+}
+
+void machine_end(struct machine *m, enum guest_end end, uint32_t status)
+{
+    m->st->end = end;
+    m->st->end_status = status;
+    want_attention(m);
+}
+
+void machine_request_reset(struct machine *m)
+{
+    if (m->no_reboot) {
+        machine_end(m, GUEST_RESET, 0);
+        return;
+    }
+    m->st->reset_request = 1;
+    want_attention(m);
+}
+
+uint64_t machine_host_clock(struct machine *m)
+{
+    return m->env && m->env->host_clock ? m->env->host_clock(m->env->ctx, m) : 0;
+}
+
+void machine_entropy(struct machine *m, void *buf, size_t len)
+{
+    memset(buf, 0, len);
+    if (m->env && m->env->entropy)
+        m->env->entropy(m->env->ctx, m, buf, len);
+}
+
+void machine_output(struct device *dev, const void *buf, size_t len)
+{
+    const struct machine_env *env = dev->machine->env;
+
+    if (env && env->output)
+        env->output(env->ctx, dev, buf, len);
+}
+
+/* ---- events ---- */
+
+static uint64_t get_le(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, bytes);
+    return v;
+}
+
+/* EVENT_WRITE_MEMORY: bytes behind unmapped addresses are dropped. */
+static void write_memory(struct machine *m, const struct event *e)
+{
+    uint64_t addr;
+    const uint8_t *p;
+    size_t len;
+    bool physical;
+
+    if (e->len < 9)
+        return;
+    addr = get_le(e->data, 8);
+    physical = e->data[8] != 0;
+    p = e->data + 9;
+    len = e->len - 9;
+    while (len) {
+        size_t n = PAGE_SIZE - (addr & ~PAGE_MASK);
+        paddr_t pa = addr;
+
+        if (n > len)
+            n = len;
+        if (physical || (m->cpu && m->cpu->ops->translate && m->cpu->ops->translate(m->cpu, addr, &pa)))
+            memory_write_bytes(&m->memory, pa, p, n, true);
+        addr += n;
+        p += n;
+        len -= n;
+    }
+}
+
+/* EVENT_WRITE_REGISTER. */
+static void write_register(struct machine *m, const struct event *e)
+{
+    const struct cpu_ops *ops = m->cpu ? m->cpu->ops : NULL;
+    uint32_t n;
+
+    if (!ops || !ops->write_reg || e->len < 4)
+        return;
+    n = (uint32_t)get_le(e->data, 4);
+    if (n >= ops->nregs || e->len - 4 != ops->regs[n].bits / 8u)
+        return;
+    ops->write_reg(m->cpu, n, e->data + 4);
+}
+
+/* Events come from files too: what makes no sense is ignored, but a step stays a step. */
+static void apply_event(struct machine *m, const struct event *e)
+{
+    struct device *dev;
+
+    m->between = true;
+    switch (e->kind) {
+    case EVENT_INPUT:
+        dev = e->source < m->ndevices ? m->devices[e->source] : NULL;
+        if (dev && dev->ops->input)
+            dev->ops->input(dev, e);
+        break;
+    case EVENT_WRITE_MEMORY:
+        write_memory(m, e);
+        break;
+    case EVENT_WRITE_REGISTER:
+        write_register(m, e);
+        break;
+    case EVENT_RESET:
+        machine_reset(m);
+        break;
+    case EVENT_POWERDOWN:
+        if (m->powerdown)
+            m->powerdown(m);
+        break;
+    default:
+        break;
+    }
+    if (event_is_step(e->kind)) {
+        m->st->position++;
+        m->between = false;
+    }
+}
+
+/* ---- running ---- */
+
+/* The device whose deadline comes first (the oldest of equals), or NULL. */
+static struct device *least_deadline(const struct machine *m, vtime_t *when)
+{
+    struct device *first = NULL;
+
+    *when = VTIME_NEVER;
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        struct device *dev = m->devices[i];
+        vtime_t t = dev->ops->deadline ? dev->ops->deadline(dev) : VTIME_NEVER;
+
+        if (t < *when) {
+            *when = t;
+            first = dev;
+        }
+    }
+    return first;
+}
+
+static const struct event *peek_event(struct machine *m)
+{
+    const struct event *e = m->env && m->env->peek_event ? m->env->peek_event(m->env->ctx, m) : NULL;
+
+    if (e)
+        CHECK(e->position >= m->st->position);
+    return e;
+}
+
+static void take_event(struct machine *m, const struct event *e)
+{
+    struct event copy = *e;
+
+    if (m->env->take_event)
+        m->env->take_event(m->env->ctx, m);
+    apply_event(m, &copy);
+}
+
+static bool cpu_idle(const struct machine *m)
+{
+    return m->cpu->ops->idle && m->cpu->ops->idle(m->cpu);
+}
+
+/* What one round of machine_run() has to look at. */
+struct agenda {
+    vtime_t deadline;      /* the least, */
+    struct device *device; /* and whose it is */
+    bool stale;            /* both must be asked for again */
+};
+
+/* Do one thing that belongs to the step from the current position and is due
+ * now (rule 1). False: nothing is due; *e is the next event or NULL. */
+static bool do_one_due(struct machine *m, struct agenda *a, const struct event **event)
+{
+    vtime_t now = machine_now(m);
+    const struct event *e = peek_event(m);
+    bool event_here = e && e->position == m->st->position;
+
+    *event = e;
+    if (a->stale) {
+        a->device = least_deadline(m, &a->deadline);
+        a->stale = false;
+    }
+    if (a->device && a->deadline <= now && !(event_here && e->vtime < a->deadline)) {
+        m->between = true;
+        a->device->ops->expire(a->device, now);
+        a->stale = true;
+        return true;
+    }
+    /* An event later than the clock waits for the CPU to sleep until then; a CPU
+     * that does not sleep takes it now, for it belongs to this position. */
+    if (event_here && (e->vtime <= now || !cpu_idle(m))) {
+        take_event(m, e);
+        a->stale = true;
+        return true;
+    }
+    return false;
+}
+
+/* The CPU sleeps (rule 2). True: the clock was moved; false: *stop says why not. */
+static bool sleep_on(struct machine *m, const struct agenda *a, const struct event *e, struct stop *stop)
+{
+    vtime_t wake = a->deadline;
+
+    if (e && e->position == m->st->position && e->vtime < wake)
+        wake = e->vtime;
+    if (m->stop_when_idle || wake == VTIME_NEVER) {
+        stop->kind = STOP_IDLE;
+        stop->wake = wake;
+        return false;
+    }
+    machine_warp(m, wake);
+    return true;
+}
+
+/* Let the CPU make steps (rule 3), up to whatever comes first. */
+static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const struct event *e)
+{
+    icount_t limit = until;
+    icount_t due = position_of(m, a->deadline);
+
+    if (due < limit)
+        limit = due;
+    if (e && e->position < limit)
+        limit = e->position;
+    CHECK(limit > m->st->position);
+    m->run_from = m->st->position;
+    m->cpu->attention = false;
+    m->cpu->ops->run(m->cpu, limit);
+    CHECK(m->st->position >= m->run_from && m->st->position <= limit);
+    if (m->st->position != m->run_from)
+        m->between = false;
+    a->stale |= m->cpu->attention;
+}
+
+/* The guest has ended: apply an event that is bound to here, if any. */
+static bool do_event_at_end(struct machine *m)
+{
+    const struct event *e = peek_event(m);
+
+    if (!e || e->position != m->st->position)
+        return false;
+    take_event(m, e);
+    return true;
+}
+
+static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
+{
+    struct agenda a = {.stale = true};
+    const struct event *e;
+
+    for (;;) {
+        if (m->traps->stopped) {
+            stop->hit = m->traps->stop_hit;
+            return STOP_TRAP;
+        }
+        if (m->st->position == until)
+            return STOP_LIMIT;
+        if (m->st->end) {
+            if (!do_event_at_end(m))
+                return STOP_GUEST_END;
+            a.stale = true;
+            continue;
+        }
+        if (do_one_due(m, &a, &e))
+            continue;
+        if (m->st->reset_request) {
+            machine_reset(m);
+            m->st->position++;
+            m->between = false;
+            a.stale = true;
+            continue;
+        }
+        if (cpu_idle(m)) {
+            if (!sleep_on(m, &a, e, stop))
+                return STOP_IDLE;
+            continue;
+        }
+        run_cpu(m, until, &a, e);
+    }
+}
+
+void machine_run(struct machine *m, icount_t until, struct stop *stop)
+{
+    CHECK(m->cpu && !m->cpu->running);
+    CHECK(until >= m->st->position);
+    *stop = (struct stop){.wake = VTIME_NEVER};
+    m->traps->asked = ICOUNT_MAX;
+    m->traps->stopped = false;
+    m->run_from = m->st->position;
+    stop->kind = run(m, until, stop);
+}
+
+/* ---- hashes ---- */
+
+uint64_t machine_hash(struct machine *m)
+{
+    uint64_t h = hash_bytes(0, m->arena, m->arena_len);
+
+    if (m->memory.npages)
+        h = hash_bytes(h, m->memory.host, (size_t)m->memory.npages << PAGE_SHIFT);
+    return h;
+}
+
+uint64_t machine_component_hash(const struct machine *m, unsigned component)
+{
+    CHECK(component < m->ncomponents);
+    return hash_bytes(0, m->arena + m->components[component].offset, m->components[component].size);
+}

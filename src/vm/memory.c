@@ -1,0 +1,344 @@
+/*
+ * Page-backed storage and the physical address map. See memory.h.
+ *
+ * To add a kind of region: name it in enum region_kind, say in is_backed()
+ * whether pages answer reads, and in write_piece() where writes go.
+ */
+#include "vm/memory.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "vm/machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages)
+{
+    void *p;
+
+    *m = (struct memory){.machine = machine, .max_pages = max_pages};
+    if (!max_pages)
+        return 0;
+    p = mmap(NULL, (size_t)max_pages << PAGE_SHIFT, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return -ENOMEM;
+    m->host = p;
+    m->flags = xcalloc(max_pages, 1);
+    m->dirty = xcalloc(max_pages, sizeof(m->dirty[0]));
+    return 0;
+}
+
+void memory_finish(struct memory *m)
+{
+    if (m->host)
+        munmap(m->host, (size_t)m->max_pages << PAGE_SHIFT);
+    free(m->flags);
+    free(m->dirty);
+    *m = (struct memory){0};
+}
+
+uint32_t memory_alloc(struct memory *m, uint64_t size)
+{
+    uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    uint32_t first = m->npages;
+
+    CHECK(pages <= m->max_pages - m->npages);
+    m->npages += (uint32_t)pages;
+    return first;
+}
+
+/* ---- the map ---- */
+
+static void remapped(struct memory *m)
+{
+    if (m->observer.remapped)
+        m->observer.remapped(m->observer.ctx);
+}
+
+static bool is_backed(const struct region *r)
+{
+    return r && r->kind != REGION_MMIO;
+}
+
+unsigned memory_map(struct memory *m, const struct region *r)
+{
+    CHECK(m->nregions < MEMORY_MAX_REGIONS);
+    if (is_backed(r)) {
+        CHECK(!((r->base | r->size) & ~PAGE_MASK));
+        CHECK(r->page <= m->npages && r->size >> PAGE_SHIFT <= m->npages - r->page);
+    }
+    m->regions[m->nregions] = *r;
+    remapped(m);
+    return m->nregions++;
+}
+
+void memory_region_enable(struct memory *m, unsigned index, bool enabled)
+{
+    CHECK(index < m->nregions);
+    if (m->regions[index].enabled == enabled)
+        return;
+    m->regions[index].enabled = enabled;
+    remapped(m);
+}
+
+void memory_region_move(struct memory *m, unsigned index, paddr_t base)
+{
+    CHECK(index < m->nregions);
+    CHECK(!is_backed(&m->regions[index]) || !(base & ~PAGE_MASK));
+    if (m->regions[index].base == base)
+        return;
+    m->regions[index].base = base;
+    remapped(m);
+}
+
+void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind)
+{
+    CHECK(index < m->nregions);
+    if (m->regions[index].kind == kind)
+        return;
+    m->regions[index].kind = kind;
+    remapped(m);
+}
+
+/* The region at `addr` (or NULL), and for how many bytes from there it is the answer. */
+static const struct region *find_span(const struct memory *m, paddr_t addr, uint64_t *span)
+{
+    uint64_t limit = UINT64_MAX;
+
+    for (unsigned i = m->nregions; i-- > 0;) {
+        const struct region *r = &m->regions[i];
+
+        if (!r->enabled)
+            continue;
+        if (addr - r->base < r->size) {
+            uint64_t left = r->size - (addr - r->base);
+
+            *span = left < limit ? left : limit;
+            return r;
+        }
+        if (r->base > addr && r->base - addr < limit)
+            limit = r->base - addr;
+    }
+    *span = limit;
+    return NULL;
+}
+
+const struct region *memory_find(const struct memory *m, paddr_t addr)
+{
+    uint64_t span;
+
+    return find_span(m, addr, &span);
+}
+
+static uint32_t page_in(const struct region *r, paddr_t addr)
+{
+    return r->page + (uint32_t)((addr - r->base) >> PAGE_SHIFT);
+}
+
+uint32_t memory_page_of(const struct memory *m, paddr_t addr)
+{
+    const struct region *r = memory_find(m, addr);
+
+    return is_backed(r) ? page_in(r, addr) : UINT32_MAX;
+}
+
+bool memory_classify(const struct memory *m, paddr_t addr, enum region_kind *kind, uint32_t *page)
+{
+    uint64_t span;
+    const struct region *r = find_span(m, addr, &span);
+
+    if (!is_backed(r) || span < PAGE_SIZE)
+        return false;
+    *kind = r->kind;
+    *page = page_in(r, addr);
+    return true;
+}
+
+/* ---- accesses ---- */
+
+static uint64_t ones(unsigned size)
+{
+    return size >= 8 ? UINT64_MAX : ((uint64_t)1 << (8 * size)) - 1;
+}
+
+static uint8_t *host_of(const struct memory *m, const struct region *r, paddr_t addr)
+{
+    return m->host + ((uint64_t)r->page << PAGE_SHIFT) + (addr - r->base);
+}
+
+static void want_attention(struct memory *m)
+{
+    if (m->machine && m->machine->cpu)
+        m->machine->cpu->attention = true;
+}
+
+/* The largest power of two that is at most `size` and `span`. */
+static unsigned piece_of(unsigned size, uint64_t span)
+{
+    unsigned piece = 8;
+
+    while (piece > size || piece > span)
+        piece /= 2;
+    return piece;
+}
+
+static uint64_t read_piece(struct memory *m, const struct region *r, paddr_t addr, unsigned size)
+{
+    uint64_t v = 0;
+
+    if (!r)
+        return ones(size);
+    if (r->kind != REGION_MMIO) {
+        memcpy(&v, host_of(m, r, addr), size);
+        return v;
+    }
+    want_attention(m);
+    if (!r->dev->ops->read)
+        return ones(size);
+    return r->dev->ops->read(r->dev, r->range, addr - r->base, size) & ones(size);
+}
+
+static void write_ram(struct memory *m, const struct region *r, paddr_t addr, const void *buf, size_t len)
+{
+    const uint8_t *from = buf;
+
+    while (len) {
+        unsigned offset = (unsigned)(addr & ~PAGE_MASK);
+        size_t n = PAGE_SIZE - offset < len ? PAGE_SIZE - offset : len;
+
+        memory_touch(m, page_in(r, addr), offset, (unsigned)n);
+        memcpy(host_of(m, r, addr), from, n);
+        addr += n;
+        from += n;
+        len -= n;
+    }
+}
+
+static void write_piece(struct memory *m, const struct region *r, paddr_t addr, unsigned size, uint64_t value)
+{
+    if (!r || r->kind == REGION_ROM)
+        return;
+    if (r->kind == REGION_RAM) {
+        write_ram(m, r, addr, &value, size);
+        return;
+    }
+    want_attention(m);
+    if (r->dev->ops->write)
+        r->dev->ops->write(r->dev, r->range, addr - r->base, size, value & ones(size));
+}
+
+uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size)
+{
+    uint64_t value = 0;
+    unsigned done = 0;
+
+    while (done < size) {
+        uint64_t span;
+        const struct region *r = find_span(m, addr + done, &span);
+        unsigned n = piece_of(size - done, span);
+
+        value |= read_piece(m, r, addr + done, n) << (8 * done);
+        done += n;
+    }
+    return value;
+}
+
+void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value)
+{
+    unsigned done = 0;
+
+    while (done < size) {
+        uint64_t span;
+        const struct region *r = find_span(m, addr + done, &span);
+        unsigned n = piece_of(size - done, span);
+
+        write_piece(m, r, addr + done, n, value >> (8 * done));
+        done += n;
+    }
+}
+
+size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len)
+{
+    uint8_t *to = buf;
+    size_t backed = 0;
+
+    while (len) {
+        uint64_t span;
+        const struct region *r = find_span(m, addr, &span);
+        size_t n = span < len ? (size_t)span : len;
+
+        if (is_backed(r)) {
+            memcpy(to, host_of(m, r, addr), n);
+            backed += n;
+        } else {
+            memset(to, 0xff, n);
+        }
+        addr += n;
+        to += n;
+        len -= n;
+    }
+    return backed;
+}
+
+size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_t len, bool rom)
+{
+    const uint8_t *from = buf;
+    size_t backed = 0;
+
+    while (len) {
+        uint64_t span;
+        const struct region *r = find_span(m, addr, &span);
+        size_t n = span < len ? (size_t)span : len;
+
+        if (r && (r->kind == REGION_RAM || (rom && is_backed(r)))) {
+            write_ram(m, r, addr, from, n);
+            backed += n;
+        }
+        addr += n;
+        from += n;
+        len -= n;
+    }
+    return backed;
+}
+
+/* ---- dirty pages ---- */
+
+void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
+{
+    uint8_t flags;
+
+    CHECK(n < m->npages);
+    flags = m->flags[n];
+    if (!(flags & PAGE_FLAG_DIRTY)) {
+        m->flags[n] |= PAGE_FLAG_DIRTY;
+        m->dirty[m->ndirty++] = n;
+    }
+    if ((flags & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_changes)
+        m->observer.page_changes(m->observer.ctx, n, offset, len);
+}
+
+void memory_clean(struct memory *m)
+{
+    if (!m->ndirty)
+        return;
+    for (uint32_t i = 0; i < m->ndirty; i++)
+        m->flags[m->dirty[i]] &= (uint8_t)~PAGE_FLAG_DIRTY;
+    m->ndirty = 0;
+    if (m->observer.cleaned)
+        m->observer.cleaned(m->observer.ctx);
+}
+
+void memory_restore_page(struct memory *m, uint32_t n, const void *src)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    const uint8_t *from = src ? src : zeros;
+
+    CHECK(n < m->npages);
+    if ((m->flags[n] & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_replaced)
+        m->observer.page_replaced(m->observer.ctx, n, from);
+    memcpy(m->host + ((uint64_t)n << PAGE_SHIFT), from, PAGE_SIZE);
+}
