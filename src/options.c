@@ -248,7 +248,7 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
         o->listen = "127.0.0.1:1234";
         return 0;
     case OPT_HOLD:
-        o->run = false;
+        o->hold = true;
         return 0;
     case OPT_RUN:
         o->run = true;
@@ -281,6 +281,8 @@ static int check_whole(const struct options *o, struct error *err)
         terminals += !strcmp(o->serial[i], "stdio") || !strcmp(o->serial[i], "mon:stdio");
     if (terminals > 1)
         return error_set(err, -EINVAL, "only one of --gdb and --serial can be stdio");
+    if (o->run && o->hold)
+        return error_set(err, -EINVAL, "--run and -S contradict each other");
     if (!o->listen && !o->gdb_stdio && !o->run)
         return error_set(err, -EINVAL, "--listen none without --run: the guest would never start");
     return 0;
@@ -363,7 +365,8 @@ void options_print_help(const char *cpu_models)
         "      --listen WHERE    [HOST:]PORT or unix:PATH (default 127.0.0.1:1234), or none\n"
         "  -s                    --listen 127.0.0.1:1234\n"
         "      --gdb stdio       gdb is on stdin and stdout: target remote | hindcast --gdb stdio KERNEL\n"
-        "  -S                    hold the guest at its first instruction (default)\n"
+        "  -S                    hold the guest whenever no debugger runs it: at its first instruction\n"
+        "                        (as without -S), and also after gdb's detach\n"
         "      --run             start the guest at once; gdb may attach at any time\n"
         "      --checkpoint-memory SIZE  memory for going back fast (default 1G)\n"
         "\n"

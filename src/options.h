@@ -25,6 +25,7 @@ struct options {
     const char *listen;         /* where to wait for gdb; NULL: nowhere */
     bool gdb_stdio;             /* gdb is at the other end of stdin and stdout */
     bool run;                   /* start the guest at once */
+    bool hold;                  /* -S: do not let it run on after gdb's `detach` */
     bool no_reboot;
     unsigned icount_shift;      /* one step is 1 << shift ns */
     bool sleep;                 /* an idle guest waits in real time */

@@ -64,3 +64,8 @@ int host_load_file(const char *path, uint64_t limit, const char *limit_means, st
     close(fd);
     return r;
 }
+
+bool host_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}

@@ -13,4 +13,7 @@
 int host_load_file(const char *path, uint64_t limit, const char *limit_means, struct buffer *out,
                    struct error *err);
 
+/* Is there something of that name? */
+bool host_file_exists(const char *path);
+
 #endif

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -60,4 +61,9 @@ void host_signals_install(void)
 int host_signal_pending(void)
 {
     return pending_signal;
+}
+
+bool host_stderr_is_terminal(void)
+{
+    return isatty(STDERR_FILENO) == 1;
 }

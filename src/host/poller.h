@@ -32,4 +32,6 @@ bool poller_wait(struct poller *p, uint64_t timeout_ns);
 void host_signals_install(void);
 int host_signal_pending(void);
 
+bool host_stderr_is_terminal(void);
+
 #endif

@@ -51,6 +51,11 @@ void stream_from_fds(struct stream *s, int in, int out)
     s->out = out;
 }
 
+void stream_from_stdio(struct stream *s)
+{
+    stream_from_fds(s, STDIN_FILENO, STDOUT_FILENO);
+}
+
 void stream_close(struct stream *s)
 {
     if (s->owned) {

@@ -24,6 +24,8 @@ void stream_init(struct stream *s);
 void stream_from_socket(struct stream *s, int fd);
 /* Use descriptors that somebody else owns (stdin and stdout). */
 void stream_from_fds(struct stream *s, int in, int out);
+/* The program's stdin and stdout. */
+void stream_from_stdio(struct stream *s);
 void stream_close(struct stream *s);
 static inline bool stream_open(const struct stream *s)
 {

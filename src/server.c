@@ -1,0 +1,608 @@
+/*
+ * The event loop: debugger connection, runs, serial ports, signals.
+ *
+ *   the guest stands: wait for bytes of the debugger, or for a debugger
+ *   the guest runs:   inside a timeline call, which calls on_poll() every few ms
+ *                     and on_wait() while the guest sleeps
+ * Both look at the same descriptors in serve().
+ *
+ * One debugger at a time; another one that connects meanwhile is told so and
+ * sent away. See server.h for who starts and stops the guest when.
+ */
+#include "server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/clock.h"
+#include "host/poller.h"
+#include "server_internal.h"
+
+#define MS 1000000u
+/* Input is taken from the host in pieces, while the guest is not this far behind. */
+#define INPUT_PIECE   512
+#define INPUT_BACKLOG 4096
+/* Output that waits for the host: beyond this the guest is held back. */
+#define OUTPUT_BACKLOG ((size_t)1 << 18)
+/* The debugger that does not read its console gets no more than this. */
+#define CONSOLE_BACKLOG ((size_t)1 << 22)
+#define PROGRESS_AFTER_NS 1000000000u
+#define PROGRESS_EVERY_NS 250000000u
+#define STATUS_ODD_END 3
+
+/* ---- messages ---- */
+
+static void end_progress(struct server *s)
+{
+    if (s->progress_shown)
+        fprintf(stderr, "\r\033[K");
+    s->progress_shown = false;
+}
+
+/* A line on stderr. (The terminal's output processing stays on in raw mode.) */
+__attribute__((format(printf, 2, 3)))
+static void say(struct server *s, const char *format, ...)
+{
+    va_list ap;
+
+    end_progress(s);
+    fprintf(stderr, "hindcast: ");
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fprintf(stderr, "\n");
+}
+
+/* Going back or seeking for more than a second: show that something happens. */
+static void show_progress(struct server *s)
+{
+    uint64_t now = host_monotonic_ns();
+
+    if (!s->progress || now - s->run_began_ns < PROGRESS_AFTER_NS || now < s->progress_next_ns ||
+        !host_stderr_is_terminal())
+        return;
+    s->progress_next_ns = now + PROGRESS_EVERY_NS;
+    s->progress_shown = true;
+    fprintf(stderr, "\r\033[Khindcast: searching at position %" PRIu64 " of %" PRIu64 " (%.0f s)",
+            machine_position(s->machine), timeline_edge(s->timeline),
+            (double)(now - s->run_began_ns) / 1e9);
+}
+
+const char *server_end_name(enum guest_end end)
+{
+    switch (end) {
+    case GUEST_POWEROFF:
+        return "the guest powered off";
+    case GUEST_DEBUG_EXIT:
+        return "the guest ended itself through the debug-exit port";
+    case GUEST_TRIPLE_FAULT:
+        return "the guest triple-faulted";
+    case GUEST_RESET:
+        return "the guest asked for a reset";
+    default:
+        return "the guest runs";
+    }
+}
+
+static int end_status(const struct machine_state *st)
+{
+    switch ((enum guest_end)st->end) {
+    case GUEST_RUNS:
+    case GUEST_POWEROFF:
+        return 0;
+    case GUEST_DEBUG_EXIT:
+        return (int)(st->end_status & 0xff);
+    default:
+        return STATUS_ODD_END;
+    }
+}
+
+static void print_to_buffer(struct buffer *b, const struct server *s)
+{
+    const struct machine_state *st = s->machine->st;
+
+    buffer_printf(b, "hindcast: %s", server_end_name((enum guest_end)st->end));
+    if (st->end == GUEST_DEBUG_EXIT)
+        buffer_printf(b, " with status %" PRIu32, st->end_status);
+    buffer_printf(b, " at position %" PRIu64, timeline_position(s->timeline));
+}
+
+/* ---- descriptors ---- */
+
+static void serve_client(struct server *s)
+{
+    uint8_t bytes[8192];
+    long n;
+
+    if (!s->session) {
+        if (listener_accept(&s->config.listener, &s->client))
+            s->session = rsp_create(&s->info, &s->ops, s);
+        return;
+    }
+    while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
+        rsp_feed(s->session, bytes, (size_t)n);
+    if (n < 0)
+        s->client_lost = true;
+}
+
+/* While one debugger is here, others are sent away instead of hanging. */
+static void refuse_others(struct server *s)
+{
+    struct stream other;
+
+    if (!s->session || !listener_accept(&s->config.listener, &other))
+        return;
+    say(s, "a second debugger wanted to connect and was sent away: one at a time");
+    stream_close(&other);
+}
+
+static void flush_client(struct server *s)
+{
+    struct buffer *out;
+
+    if (!s->session)
+        return;
+    out = rsp_output(s->session);
+    if (out->len) {
+        stream_write(&s->client, out->data, out->len);
+        buffer_consume(out, out->len);
+    } else {
+        stream_flush(&s->client);
+    }
+    if (s->client.closed)
+        s->client_lost = true;
+}
+
+static bool wants_input(const struct server *s, unsigned n)
+{
+    return s->uart[n] && timeline_input_pending(s->timeline, s->uart[n]) < INPUT_BACKLOG;
+}
+
+static void serve_serial(struct server *s, unsigned n)
+{
+    struct chardev *c = s->config.serial[n];
+    uint8_t bytes[INPUT_PIECE];
+    size_t len;
+
+    chardev_service(c);
+    if (!wants_input(s, n))
+        return;
+    len = chardev_read(c, bytes, sizeof bytes);
+    if (len)
+        timeline_input(s->timeline, s->uart[n], bytes, len, false);
+    switch (chardev_command(c)) {
+    case CHARDEV_QUIT:
+        s->quit = true;
+        break;
+    case CHARDEV_HELP:
+        say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a h shows this");
+        break;
+    default:
+        break;
+    }
+}
+
+/* Look at everything, waiting at most `timeout_ns` for something to happen. */
+static void serve(struct server *s, uint64_t timeout_ns)
+{
+    struct poller p;
+
+    poller_clear(&p);
+    poller_add(&p, s->config.listener.fd, true, false);
+    if (s->session)
+        stream_poll(&s->client, &p, true);
+    for (unsigned i = 0; i < s->config.serial_count; i++)
+        chardev_poll(s->config.serial[i], &p, wants_input(s, i));
+    poller_wait(&p, timeout_ns);
+    serve_client(s);
+    refuse_others(s);
+    flush_client(s);
+    for (unsigned i = 0; i < s->config.serial_count; i++)
+        serve_serial(s, i);
+    if (host_signal_pending())
+        s->quit = true;
+}
+
+/* ---- what the timeline asks ---- */
+
+static bool run_must_end(const struct server *s)
+{
+    if (s->quit || s->client_lost)
+        return true;
+    if (s->free_running)
+        return s->session != NULL;
+    return s->session && rsp_interrupt_requested(s->session);
+}
+
+static size_t output_backlog(const struct server *s)
+{
+    size_t most = 0;
+
+    for (unsigned i = 0; i < s->config.serial_count; i++) {
+        size_t n = chardev_backlog(s->config.serial[i]);
+
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static bool on_poll(void *ctx)
+{
+    struct server *s = ctx;
+
+    serve(s, 0);
+    while (output_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
+        serve(s, 50 * MS);
+    show_progress(s);
+    return run_must_end(s);
+}
+
+static uint64_t on_wait(void *ctx, uint64_t ns)
+{
+    struct server *s = ctx;
+    uint64_t began = host_monotonic_ns();
+
+    serve(s, ns);
+    return host_monotonic_ns() - began;
+}
+
+static uint64_t on_now(void *ctx)
+{
+    (void)ctx;
+    return host_monotonic_ns();
+}
+
+static uint64_t on_wall_clock(void *ctx)
+{
+    (void)ctx;
+    return host_wall_ns();
+}
+
+static void on_entropy(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    host_random(buf, len);
+}
+
+static void to_debugger(struct server *s, const void *buf, size_t len)
+{
+    if (s->session && rsp_output(s->session)->len + s->client.queue.len < CONSOLE_BACKLOG)
+        rsp_console(s->session, buf, len);
+}
+
+static void on_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    struct server *s = ctx;
+
+    end_progress(s);
+    for (unsigned i = 0; i < s->config.serial_count; i++) {
+        if (s->uart[i] != dev)
+            continue;
+        if (chardev_is_gdb(s->config.serial[i]))
+            to_debugger(s, buf, len);
+        else
+            chardev_write(s->config.serial[i], buf, len);
+        return;
+    }
+    if (dev == s->debugcon)
+        fwrite(buf, 1, len, stderr);
+}
+
+/* ---- runs ---- */
+
+static void begin_run(struct server *s, bool forward, bool progress)
+{
+    s->running = true;
+    s->forward = forward;
+    s->progress = progress;
+    s->run_began_ns = host_monotonic_ns();
+    s->condition_known = false;
+}
+
+static void end_run(struct server *s)
+{
+    end_progress(s);
+    s->running = false;
+    s->condition_known = false;
+}
+
+static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    struct timeline *tl = s->timeline;
+    enum direction dir = run->reverse ? BACKWARD : FORWARD;
+
+    server_sync_points(s, run->kind == RSP_RUN_STEP);
+    begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);
+    switch (run->kind) {
+    case RSP_RUN_CONTINUE:
+        timeline_continue(tl, dir, stop);
+        break;
+    case RSP_RUN_STEP:
+        timeline_step(tl, dir, stop);
+        break;
+    case RSP_RUN_RANGE:
+        timeline_step_range(tl, run->range_start, run->range_end, stop);
+        break;
+    case RSP_RUN_SEEK:
+        timeline_seek(tl, run->position, stop);
+        break;
+    }
+    end_run(s);
+}
+
+static enum rsp_breakpoint_type point_type(const struct server *s, unsigned id)
+{
+    for (unsigned i = 0; i < s->npoints; i++)
+        if (s->points[i].id == id)
+            return s->points[i].type;
+    return RSP_BREAK_SW;
+}
+
+static enum rsp_stop_reason break_reason(enum rsp_breakpoint_type type)
+{
+    switch (type) {
+    case RSP_BREAK_HW:
+        return RSP_STOP_HWBREAK;
+    case RSP_WATCH_WRITE:
+        return RSP_STOP_WATCH;
+    case RSP_WATCH_READ:
+        return RSP_STOP_RWATCH;
+    case RSP_WATCH_ACCESS:
+        return RSP_STOP_AWATCH;
+    default:
+        return RSP_STOP_SWBREAK;
+    }
+}
+
+static enum rsp_stop_reason stop_reason(const struct server *s, const struct timeline_stop *stop)
+{
+    switch (stop->reason) {
+    case TIMELINE_BREAKPOINT:
+    case TIMELINE_WATCHPOINT:
+        return break_reason(point_type(s, stop->point));
+    case TIMELINE_REPLAY_BEGIN:
+        return RSP_STOP_HISTORY_BEGIN;
+    case TIMELINE_REPLAY_END:
+        return RSP_STOP_HISTORY_END;
+    case TIMELINE_REPLAY_BREAK:
+    case TIMELINE_SEEK_DONE:
+        return RSP_STOP_POSITION;
+    case TIMELINE_INTERRUPTED:
+    case TIMELINE_DIVERGED:
+        return RSP_STOP_INTERRUPT;
+    case TIMELINE_GUEST_END:
+        return RSP_STOP_GUEST_END;
+    default:
+        return RSP_STOP_STEP;
+    }
+}
+
+/* Text that explains a stop which the protocol has no word for; NUL-terminated. */
+static void stop_text(const struct server *s, const struct timeline_stop *stop, struct buffer *text)
+{
+    if (stop->reason == TIMELINE_GUEST_END) {
+        print_to_buffer(text, s);
+        buffer_printf(text, "; it can go backwards from here\n");
+    } else if (stop->reason == TIMELINE_DIVERGED) {
+        buffer_printf(text, "hindcast: the replay is not what happened: %s\n",
+                      timeline_divergence(s->timeline));
+    }
+    if (text->len)
+        buffer_append_byte(text, 0);
+}
+
+static void report(struct server *s, const struct timeline_stop *stop)
+{
+    struct buffer text;
+    struct rsp_stop r = {.reason = stop_reason(s, stop), .address = stop->address};
+
+    buffer_init(&text);
+    stop_text(s, stop, &text);
+    r.text = text.len ? (const char *)text.data : NULL;
+    rsp_report_stop(s->session, &r);
+    buffer_finish(&text);
+    flush_client(s);
+}
+
+/* The debugger's next run, if it wants one. */
+static bool run_for_client(struct server *s)
+{
+    const struct rsp_run *run = rsp_wants_run(s->session);
+    struct timeline_stop stop = {0};
+
+    if (!run)
+        return false;
+    make_run(s, run, &stop);
+    if (!s->client_lost && !s->quit)
+        report(s, &stop);
+    return true;
+}
+
+static void tell_guest_end(struct server *s)
+{
+    struct buffer text;
+
+    buffer_init(&text);
+    print_to_buffer(&text, s);
+    buffer_append_byte(&text, 0);
+    end_progress(s);
+    fprintf(stderr, "%s%s\n", (const char *)text.data,
+            s->config.exit_at_end ? "" : "; a debugger can attach and go backwards from there");
+    buffer_finish(&text);
+}
+
+/* Nobody is connected and the guest runs, until a debugger comes. */
+static void run_free(struct server *s)
+{
+    struct timeline_stop stop = {0};
+
+    begin_run(s, true, false);
+    timeline_continue(s->timeline, FORWARD, &stop);
+    end_run(s);
+    if (stop.reason == TIMELINE_INTERRUPTED) {
+        s->free_running = s->free_running && !s->session;
+        return;
+    }
+    if (stop.reason == TIMELINE_REPLAY_BREAK)
+        return;
+    s->free_running = false;
+    if (stop.reason == TIMELINE_DIVERGED)
+        say(s, "the replay is not what happened: %s", timeline_divergence(s->timeline));
+    if (stop.reason != TIMELINE_GUEST_END)
+        return;
+    tell_guest_end(s);
+    if (s->config.exit_at_end) {
+        s->exit_status = end_status(s->machine->st);
+        s->quit = true;
+    }
+}
+
+/* ---- connections ---- */
+
+static void drop_client(struct server *s)
+{
+    server_clear_points(s);
+    rsp_destroy(s->session);
+    s->session = NULL;
+    stream_close(&s->client);
+    s->client_lost = false;
+    if (s->config.gdb_stdio)
+        s->quit = true;
+}
+
+static void check_client(struct server *s)
+{
+    enum rsp_end end = rsp_ended(s->session);
+
+    if (end == RSP_GOES_ON && !s->client_lost)
+        return;
+    flush_client(s);
+    if (end != RSP_GOES_ON)
+        stream_drain(&s->client, 200 * MS);
+    drop_client(s);
+    if (s->config.gdb_stdio)
+        return;
+    if (end == RSP_KILLED) {
+        s->quit = true;
+    } else if (end == RSP_DETACHED) {
+        s->free_running = !s->config.hold;
+        say(s, "the debugger detached; the guest %s; the next one can attach to %s",
+            s->free_running ? "runs on" : "is held", s->config.listener.name);
+    } else {
+        say(s, "the debugger's connection ended; the guest is held at position %" PRIu64
+               "; the next one can attach to %s",
+            timeline_position(s->timeline), s->config.listener.name);
+    }
+}
+
+static void greet(struct server *s)
+{
+    const struct server_config *c = &s->config;
+    const char *where = c->listener.name;
+
+    if (c->gdb_stdio || c->listener.fd < 0)
+        return;
+    if (c->run)
+        say(s, "the guest runs; stop it and look with: gdb %s -ex 'target remote %s'",
+            c->symbols ? c->symbols : "", where);
+    else
+        say(s, "the guest waits at its first instruction; start gdb with: gdb %s -ex 'target remote %s'",
+            c->symbols ? c->symbols : "", where);
+}
+
+int server_run(struct server *s)
+{
+    greet(s);
+    s->free_running = s->config.run && !s->config.gdb_stdio;
+    while (!s->quit) {
+        if (s->session) {
+            bool ran = run_for_client(s);
+
+            if (!s->quit)
+                check_client(s);
+            if (!ran && !s->quit)
+                serve(s, s->session && rsp_wants_run(s->session) ? 0 : POLLER_WAIT_FOREVER);
+        } else if (s->free_running) {
+            run_free(s);
+        } else {
+            serve(s, POLLER_WAIT_FOREVER);
+        }
+    }
+    flush_client(s);
+    return s->exit_status;
+}
+
+void server_dump(const struct server *s)
+{
+    struct buffer text;
+
+    buffer_init(&text);
+    buffer_printf(&text, "position %" PRIu64 " of %" PRIu64 "\n", s->machine->st->position,
+                  timeline_edge(s->timeline));
+    if (s->machine->cpu->ops->describe)
+        s->machine->cpu->ops->describe(s->machine->cpu, &text);
+    fwrite(text.data, 1, text.len, stderr);
+    buffer_finish(&text);
+}
+
+static void find_devices(struct server *s)
+{
+    for (unsigned i = 0; i < s->config.serial_count; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "uart%u", i);
+        s->uart[i] = machine_find_device(s->machine, name);
+    }
+    s->debugcon = machine_find_device(s->machine, "debugcon");
+}
+
+struct server *server_create(const struct server_config *config)
+{
+    struct server *s = xcalloc(1, sizeof *s);
+    struct timeline_config timeline = {
+        .checkpoint_memory = config->checkpoint_bytes,
+        .live = true,
+        .sleep = config->sleep,
+    };
+    struct timeline_host host = {
+        .ctx = s,
+        .now_ns = on_now,
+        .wall_clock_ns = on_wall_clock,
+        .entropy = on_entropy,
+        .output = on_output,
+        .poll = on_poll,
+        .wait = on_wait,
+    };
+
+    s->config = *config;
+    s->machine = config->machine;
+    find_devices(s);
+    stream_init(&s->client);
+    s->timeline = timeline_create(s->machine, &timeline, &host);
+    server_target_init(s);
+    if (config->gdb_stdio) {
+        stream_from_stdio(&s->client);
+        s->session = rsp_create(&s->info, &s->ops, s);
+    }
+    return s;
+}
+
+void server_destroy(struct server *s)
+{
+    if (!s)
+        return;
+    if (s->session)
+        rsp_destroy(s->session);
+    stream_close(&s->client);
+    listener_close(&s->config.listener);
+    for (unsigned i = 0; i < s->config.serial_count; i++)
+        chardev_close(s->config.serial[i]);
+    free(s->points);
+    timeline_destroy(s->timeline);
+    free(s->regs);
+    free(s);
+}

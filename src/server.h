@@ -1,0 +1,45 @@
+/*
+ * The server: a timeline, a debugger's connection, and the guest's serial
+ * ports, in one event loop.
+ *
+ * It owns everything that a running hindcast consists of. While no debugger is
+ * connected the guest stands, or runs free: after --run, and after a debugger's
+ * `detach` (not with `hold`). A debugger that connects stops it, and one that
+ * vanishes leaves it standing where it was; machine and history stay in any case.
+ */
+#ifndef HINDCAST_SERVER_H
+#define HINDCAST_SERVER_H
+
+#include "base/error.h"
+#include "host/chardev.h"
+#include "host/stream.h"
+#include "vm/machine.h"
+
+struct server;
+
+#define SERVER_MAX_SERIAL 2
+
+struct server_config {
+    struct machine *machine;   /* set up, reset, never run; the server takes it over */
+    uint64_t checkpoint_bytes; /* memory for checkpoints */
+    bool sleep;                /* an idle guest waits in real time */
+    struct listener listener;  /* where debuggers come from (fd -1: nowhere); taken over */
+    bool gdb_stdio;            /* one debugger, on stdin and stdout; its end is the program's */
+    bool run;                  /* start the guest at once */
+    bool hold;                 /* do not let it run on after `detach` */
+    bool exit_at_end;          /* the guest's end is the program's */
+    struct chardev *serial[SERVER_MAX_SERIAL]; /* taken over */
+    unsigned serial_count;
+    const char *version;       /* of the program */
+    const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
+    const char *triple;        /* of the target, for lldb */
+};
+
+struct server *server_create(const struct server_config *config);
+void server_destroy(struct server *s);
+/* Serve until the end. Returns the program's exit status. */
+int server_run(struct server *s);
+/* Where the guest is, for a crash report. */
+void server_dump(const struct server *s);
+
+#endif

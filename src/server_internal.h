@@ -1,0 +1,79 @@
+/*
+ * What server.c, server_target.c and server_monitor.c share.
+ */
+#ifndef HINDCAST_SERVER_INTERNAL_H
+#define HINDCAST_SERVER_INTERNAL_H
+
+#include "replay/timeline.h"
+#include "rsp/rsp.h"
+#include "server.h"
+
+/* A break- or watchpoint of the client as the timeline knows it. */
+struct server_point {
+    enum rsp_breakpoint_type type;
+    uint64_t address;
+    uint64_t len;
+    bool conditional; /* the session must be asked whether it counts */
+    unsigned id;      /* the timeline's */
+};
+
+struct server {
+    struct server_config config;
+    struct timeline *timeline;
+    struct machine *machine;     /* == timeline_machine() */
+
+    /* The debugger. */
+    struct stream client;
+    struct rsp_session *session; /* NULL: nobody is connected */
+    struct rsp_target_info info;
+    struct rsp_target_ops ops;
+    struct rsp_reg *regs;
+    bool physical_writes;
+
+    /* Serial ports: device n is connected to config.serial[n]. */
+    struct device *uart[SERVER_MAX_SERIAL];
+    struct device *debugcon;
+    uint32_t mouse_buttons;      /* held, by monitor mouse_button */
+
+    /* Break- and watchpoints in force. */
+    struct server_point *points;
+    unsigned npoints;
+
+    /* The run in progress. */
+    bool running;                /* inside a timeline call that polls */
+    bool forward;                /* in which direction */
+    bool progress;               /* worth a progress line */
+    uint64_t run_began_ns;
+    uint64_t progress_next_ns;
+    bool progress_shown;
+    /* The condition that was asked last in this run, and the answer. */
+    bool condition_known;
+    icount_t condition_position;
+    unsigned condition_id;
+    bool condition_answer;
+
+    bool free_running;           /* no client, the guest runs */
+    bool client_lost;            /* the connection ended by itself */
+    bool quit;
+    bool sleep_told;
+    int exit_status;
+};
+
+/* server_target.c: fill s->info and s->ops. */
+void server_target_init(struct server *s);
+/* Make the timeline's points those of the session; `watch_only`: the breakpoints
+ * do not matter for the run to come. */
+void server_sync_points(struct server *s, bool watch_only);
+/* Drop all of them. */
+void server_clear_points(struct server *s);
+/* Read guest memory; how many bytes could be read. */
+size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len);
+
+/* server_monitor.c */
+extern const struct rsp_monitor_command server_monitor_commands[];
+extern const unsigned server_monitor_count;
+
+/* server.c: what a guest's end is called ("powered off"). */
+const char *server_end_name(enum guest_end end);
+
+#endif

@@ -1,0 +1,665 @@
+/*
+ * The monitor's commands that concern the machine and its history. `help` and
+ * `quit` are the protocol layer's own (rsp/monitor.c).
+ *
+ * A monitor command cannot tell gdb that registers changed. So what goes
+ * somewhere (seek, replay_seek, loadvm, last) only arms: the next continue, in
+ * either direction, goes there and stops with a real stop reply.
+ *
+ * Adding a command: a handler, and a line in the table at the end.
+ */
+#include "server_internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "i386/pc.h"
+
+#define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
+
+static struct server *server_of(struct rsp_monitor_call *call)
+{
+    return call->ctx;
+}
+
+static const char *arg(const struct rsp_monitor_call *call, unsigned n)
+{
+    return n < call->argc ? call->argv[n].text : "";
+}
+
+/* ---- where we are ---- */
+
+static void print_position(struct server *s, struct buffer *out)
+{
+    icount_t now = timeline_position(s->timeline), edge = timeline_edge(s->timeline);
+
+    buffer_printf(out, "position %" PRIu64 ", virtual time %.9f s, ", now,
+                  (double)machine_now(s->machine) / 1e9);
+    if (now == edge)
+        buffer_printf(out, "at the live edge\n");
+    else
+        buffer_printf(out, "%" PRIu64 " before the live edge at %" PRIu64 "\n", edge - now, edge);
+}
+
+HANDLER(cmd_when)
+{
+    (void)err;
+    print_position(server_of(call), call->out);
+    return 0;
+}
+
+HANDLER(cmd_info_status)
+{
+    struct server *s = server_of(call);
+    const struct machine *m = s->machine;
+
+    (void)err;
+    buffer_printf(call->out, "%s\n",
+                  m->st->end != GUEST_RUNS ? server_end_name((enum guest_end)m->st->end) : "the guest stands");
+    print_position(s, call->out);
+    return 0;
+}
+
+HANDLER(cmd_info_replay)
+{
+    struct server *s = server_of(call);
+    struct timeline_stats st;
+    const icount_t *breaks;
+    size_t n = timeline_replay_breaks(s->timeline, &breaks);
+
+    (void)err;
+    timeline_stats(s->timeline, &st);
+    print_position(s, call->out);
+    buffer_printf(call->out, "history: %" PRIu64 " to %" PRIu64 ", %" PRIu64 " recorded events (%" PRIu64 " bytes)\n",
+                  timeline_first(s->timeline), timeline_edge(s->timeline),
+                  event_log_count(timeline_log(s->timeline)), event_log_bytes(timeline_log(s->timeline)));
+    buffer_printf(call->out, "steps: %" PRIu64 " live, %" PRIu64 " replayed; host time running %.3f s, checkpoints %.3f s\n",
+                  st.steps_live, st.steps_replayed, (double)st.run_ns / 1e9, (double)st.checkpoint_ns / 1e9);
+    buffer_printf(call->out, "reverse searches: %" PRIu64 " segments replayed, %" PRIu64 " skipped by footprint\n",
+                  st.segments_replayed, st.segments_skipped);
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(call->out, "replay_break at %" PRIu64 "\n", breaks[i]);
+    return 0;
+}
+
+HANDLER(cmd_info_checkpoints)
+{
+    struct server *s = server_of(call);
+    const struct checkpoint_store *store = timeline_checkpoints(s->timeline);
+    struct checkpoint_store_info i;
+
+    (void)err;
+    checkpoint_store_info(store, &i);
+    buffer_printf(call->out, "%zu checkpoints (%zu near the present, %zu pinned), %.1f of %.1f MiB\n",
+                  i.checkpoints, i.rungs, i.pinned, (double)i.bytes / 1048576, (double)i.budget_bytes / 1048576);
+    buffer_printf(call->out, "%" PRIu64 " pages as they are, %" PRIu64 " compressed (%.1f MiB), footprints %.1f MiB\n",
+                  i.raw_pages, i.compressed_pages, (double)i.compressed_bytes / 1048576,
+                  (double)i.footprint_bytes / 1048576);
+    for (size_t n = 0; n < checkpoint_count(store); n++) {
+        const struct checkpoint *c = checkpoint_nth(store, n);
+
+        buffer_printf(call->out, "%20" PRIu64 "  %.9f s%s%s\n", c->position, (double)c->vtime / 1e9,
+                      c->kind == CHECKPOINT_RUNG ? "  near" : "", c->pins ? "  pinned" : "");
+    }
+    return 0;
+}
+
+HANDLER(cmd_info_snapshots)
+{
+    struct server *s = server_of(call);
+    const struct timeline_snapshot *list;
+    size_t n = timeline_snapshots(s->timeline, &list);
+
+    (void)err;
+    if (!n)
+        buffer_printf(call->out, "no snapshots: savevm NAME makes one\n");
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(call->out, "%-20s position %" PRIu64 ", virtual time %.9f s\n", list[i].name,
+                      list[i].position, (double)list[i].vtime / 1e9);
+    return 0;
+}
+
+HANDLER(cmd_info_hash)
+{
+    struct server *s = server_of(call);
+    struct machine *m = s->machine;
+
+    (void)err;
+    buffer_printf(call->out, "hash %016" PRIx64 "\n", machine_hash(m));
+    for (unsigned i = 0; i < m->ncomponents; i++)
+        buffer_printf(call->out, "  %-12s %016" PRIx64 "\n", m->components[i].name, machine_component_hash(m, i));
+    return 0;
+}
+
+/* ---- going somewhere ---- */
+
+static int arm(struct rsp_monitor_call *call, icount_t position, const char *what, struct error *err)
+{
+    struct server *s = server_of(call);
+    icount_t first = timeline_first(s->timeline);
+
+    if (position < first)
+        return error_set(err, -ERANGE, "history begins at position %" PRIu64, first);
+    rsp_arm_seek(call->session, position);
+    buffer_printf(call->out, "the next continue or reverse-continue goes to position %" PRIu64 "%s\n", position, what);
+    return 0;
+}
+
+HANDLER(cmd_seek)
+{
+    return arm(call, call->argv[0].number, "", err);
+}
+
+HANDLER(cmd_replay_break)
+{
+    struct server *s = server_of(call);
+
+    (void)err;
+    timeline_replay_break(s->timeline, call->argv[0].number);
+    buffer_printf(call->out, "runs stop at position %" PRIu64 "\n", (icount_t)call->argv[0].number);
+    return 0;
+}
+
+HANDLER(cmd_replay_delete_break)
+{
+    struct server *s = server_of(call);
+    const icount_t *list;
+    size_t n = timeline_replay_breaks(s->timeline, &list);
+
+    if (call->argc) {
+        if (timeline_delete_replay_break(s->timeline, call->argv[0].number))
+            return 0;
+        return error_set(err, -ENOENT, "there is no replay_break at %" PRIu64, (icount_t)call->argv[0].number);
+    }
+    if (!n)
+        return error_set(err, -ENOENT, "there is no replay_break");
+    for (; n; n = timeline_replay_breaks(s->timeline, &list))
+        timeline_delete_replay_break(s->timeline, list[0]);
+    return 0;
+}
+
+HANDLER(cmd_last)
+{
+    struct server *s = server_of(call);
+    icount_t here = timeline_position(s->timeline), there;
+    struct timeline_stop stop, back;
+    uint64_t address = call->argv[0].number, len = call->argc > 1 ? call->argv[1].number : 1, pc = 0;
+
+    if (!len)
+        return error_set(err, -EINVAL, "no bytes to look for");
+    s->progress = true;
+    timeline_last_write(s->timeline, address, len, &stop);
+    there = timeline_position(s->timeline);
+    if (stop.reason == TIMELINE_WATCHPOINT)
+        pc = s->machine->cpu->ops->pc(s->machine->cpu);
+    timeline_seek(s->timeline, here, &back);
+    s->progress = false;
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return error_set(err, -EINTR, "interrupted");
+    if (stop.reason != TIMELINE_WATCHPOINT) {
+        buffer_printf(call->out, "0x%" PRIx64 " was not written since the beginning of history\n", address);
+        return 0;
+    }
+    buffer_printf(call->out, "last written by the instruction at 0x%" PRIx64 ", position %" PRIu64 "\n", pc, there);
+    return arm(call, there, ", before that write", err);
+}
+
+/* ---- checkpoints and snapshots ---- */
+
+HANDLER(cmd_checkpoint)
+{
+    struct server *s = server_of(call);
+
+    if (call->argc) {
+        int r = timeline_save_snapshot(s->timeline, arg(call, 0), err);
+
+        if (r < 0)
+            return r;
+    } else {
+        timeline_checkpoint(s->timeline);
+    }
+    buffer_printf(call->out, "checkpoint at ");
+    print_position(s, call->out);
+    return 0;
+}
+
+HANDLER(cmd_loadvm)
+{
+    struct server *s = server_of(call);
+    const struct timeline_snapshot *list;
+    size_t n = timeline_snapshots(s->timeline, &list);
+
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(list[i].name, arg(call, 0)))
+            return arm(call, list[i].position, "", err);
+    return error_set(err, -ENOENT, "there is no snapshot '%s': info snapshots lists them", arg(call, 0));
+}
+
+HANDLER(cmd_delvm)
+{
+    return timeline_delete_snapshot(server_of(call)->timeline, arg(call, 0), err);
+}
+
+/* ---- pictures of the machine ---- */
+
+static void print_plain_registers(const struct cpu *cpu, struct buffer *out)
+{
+    for (unsigned i = 0; i < cpu->ops->nregs; i++) {
+        const struct reg_desc *r = &cpu->ops->regs[i];
+        uint8_t value[RSP_MAX_REG_BYTES];
+
+        cpu->ops->read_reg(cpu, i, value);
+        buffer_printf(out, "%-8s ", r->name);
+        for (unsigned b = r->bits / 8; b-- > 0;)
+            buffer_printf(out, "%02x", value[b]);
+        buffer_append_byte(out, '\n');
+    }
+}
+
+HANDLER(cmd_info_registers)
+{
+    const struct cpu *cpu = server_of(call)->machine->cpu;
+
+    (void)err;
+    if (cpu->ops->describe)
+        cpu->ops->describe(cpu, call->out);
+    else
+        print_plain_registers(cpu, call->out);
+    return 0;
+}
+
+HANDLER(cmd_info_tlb)
+{
+    const struct cpu *cpu = server_of(call)->machine->cpu;
+
+    if (!cpu->ops->describe_tlb)
+        return error_set(err, -ENOSYS, "this CPU has no picture of its translations");
+    cpu->ops->describe_tlb(cpu, call->out);
+    return 0;
+}
+
+/* A stretch of virtual pages that lie side by side in physical memory too. */
+struct stretch {
+    uint64_t va, pages;
+    paddr_t pa;
+};
+
+static void print_stretch(struct buffer *out, const struct stretch *t)
+{
+    if (t->pages)
+        buffer_printf(out, "%08" PRIx64 "-%08" PRIx64 " -> %09" PRIx64 "  %" PRIu64 " KiB\n", t->va,
+                      t->va + (t->pages << PAGE_SHIFT) - 1, t->pa, t->pages * 4);
+}
+
+HANDLER(cmd_info_mem)
+{
+    const struct cpu *cpu = server_of(call)->machine->cpu;
+    struct stretch t = {0};
+
+    (void)err;
+    for (uint64_t page = 0; page < (uint64_t)1 << (32 - PAGE_SHIFT); page++) {
+        uint64_t va = page << PAGE_SHIFT;
+        paddr_t pa;
+
+        if (!cpu->ops->translate(cpu, va, &pa)) {
+            print_stretch(call->out, &t);
+            t.pages = 0;
+        } else if (t.pages && pa == t.pa + (t.pages << PAGE_SHIFT)) {
+            t.pages++;
+        } else {
+            print_stretch(call->out, &t);
+            t = (struct stretch){va, 1, pa};
+        }
+    }
+    print_stretch(call->out, &t);
+    return 0;
+}
+
+HANDLER(cmd_info_mtree)
+{
+    static const char *const kinds[] = {"RAM", "ROM", "ROM/device", "device"};
+    const struct memory *mem = &server_of(call)->machine->memory;
+
+    (void)err;
+    for (unsigned i = 0; i < mem->nregions; i++) {
+        const struct region *r = &mem->regions[i];
+
+        buffer_printf(call->out, "%09" PRIx64 "-%09" PRIx64 " %s%s%s%s\n", r->base, r->base + r->size - 1,
+                      kinds[r->kind], r->dev ? " " : "", r->dev ? r->dev->name : "",
+                      r->enabled ? "" : " (off)");
+    }
+    return 0;
+}
+
+static void describe_device(const struct device *d, struct buffer *out)
+{
+    buffer_printf(out, "%s:\n", d->name);
+    if (d->ops->describe)
+        d->ops->describe(d, out);
+    if (out->len && out->data[out->len - 1] != '\n')
+        buffer_append_byte(out, '\n');
+}
+
+HANDLER(cmd_info_devices)
+{
+    const struct machine *m = server_of(call)->machine;
+    const char *wanted = arg(call, 0);
+    bool any = false;
+
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        if (*wanted && strcmp(m->devices[i]->name, wanted))
+            continue;
+        describe_device(m->devices[i], call->out);
+        any = true;
+    }
+    return any ? 0 : error_set(err, -ENOENT, "there is no device '%s'", wanted);
+}
+
+HANDLER(cmd_info_irq)
+{
+    const struct machine *m = server_of(call)->machine;
+
+    (void)err;
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (!strncmp(m->devices[i]->name, "pic", 3) || strstr(m->devices[i]->name, "apic"))
+            describe_device(m->devices[i], call->out);
+    return 0;
+}
+
+/* ---- xp: physical memory (QEMU's format letters) ---- */
+
+struct xp_format {
+    unsigned count;
+    unsigned size; /* bytes of an item */
+    char letter;   /* x d u o c */
+};
+
+static int parse_xp(const char *text, struct xp_format *f, struct error *err)
+{
+    *f = (struct xp_format){1, 4, 'x'};
+    if (*text == '/')
+        text++;
+    if (isdigit((unsigned char)*text)) {
+        unsigned long n = strtoul(text, (char **)&text, 10);
+
+        if (n < 1 || n > 65536)
+            return error_set(err, -EINVAL, "from 1 to 65536 items at a time");
+        f->count = (unsigned)n;
+    }
+    for (; *text; text++) {
+        const char *sizes = "bhwg", *size = strchr(sizes, *text);
+
+        if (size)
+            f->size = 1u << (size - sizes);
+        else if (strchr("xduoc", *text))
+            f->letter = *text;
+        else
+            return error_set(err, -EINVAL, "/%c: formats are x d u o c, sizes b h w g", *text);
+    }
+    return 0;
+}
+
+static void print_item(struct buffer *out, const struct xp_format *f, uint64_t value)
+{
+    unsigned shift = 64 - 8 * f->size;
+
+    switch (f->letter) {
+    case 'd':
+        buffer_printf(out, " %" PRId64, (int64_t)(value << shift) >> shift);
+        break;
+    case 'u':
+        buffer_printf(out, " %" PRIu64, value);
+        break;
+    case 'o':
+        buffer_printf(out, " 0%" PRIo64, value);
+        break;
+    case 'c':
+        buffer_printf(out, value >= 32 && value < 127 ? " '%c'" : " '\\x%02x'", (unsigned)(value & 0xff));
+        break;
+    default:
+        buffer_printf(out, " 0x%0*" PRIx64, (int)(2 * f->size), value);
+    }
+}
+
+HANDLER(cmd_xp)
+{
+    struct server *s = server_of(call);
+    uint64_t address = call->argv[1].number;
+    struct xp_format f;
+    int r = parse_xp(arg(call, 0), &f, err);
+    unsigned per_line;
+
+    if (r < 0)
+        return r;
+    per_line = 16 / f.size;
+    for (unsigned i = 0; i < f.count; i++, address += f.size) {
+        uint64_t value = 0;
+
+        if (server_read_memory(s, true, address, &value, f.size) != f.size) {
+            buffer_append_byte(call->out, '\n');
+            return error_set(err, -EFAULT, "no memory at physical address 0x%" PRIx64, address);
+        }
+        if (i % per_line == 0)
+            buffer_printf(call->out, "%s%08" PRIx64 ":", i ? "\n" : "", address);
+        print_item(call->out, &f, value);
+    }
+    buffer_append_byte(call->out, '\n');
+    return 0;
+}
+
+/* ---- the outside world ---- */
+
+static struct device *need_device(struct server *s, const char *name, struct error *err)
+{
+    struct device *d = machine_find_device(s->machine, name);
+
+    if (!d)
+        error_set(err, -ENODEV, "this machine has no %s", name);
+    return d;
+}
+
+static void say_when_it_arrives(struct server *s, struct buffer *out)
+{
+    if (!timeline_at_edge(s->timeline))
+        buffer_printf(out, "the guest gets it once it runs at the live edge: this is the past\n");
+}
+
+/* "ctrl-alt-delete": all are pressed in order, and let go in the opposite order. */
+HANDLER(cmd_sendkey)
+{
+    struct server *s = server_of(call);
+    struct device *keyboard = need_device(s, "ps2kbd", err);
+    uint16_t codes[16];
+    char keys[128];
+    unsigned n = 0;
+
+    if (!keyboard)
+        return -ENODEV;
+    if (strlen(arg(call, 0)) >= sizeof keys)
+        return error_set(err, -EINVAL, "too many keys");
+    strcpy(keys, arg(call, 0));
+    for (char *key, *next = keys; (key = strsep(&next, "-")) != NULL;) {
+        if (n == ARRAY_LEN(codes))
+            return error_set(err, -EINVAL, "at most %zu keys at once", ARRAY_LEN(codes));
+        if (!pc_key_code(key, &codes[n++]))
+            return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
+    }
+    for (unsigned i = 0; i < 2 * n; i++) {
+        uint16_t word = i < n ? codes[i] : (uint16_t)(codes[2 * n - 1 - i] | PC_KEY_RELEASE);
+
+        timeline_input(s->timeline, keyboard, &word, sizeof word, true);
+    }
+    say_when_it_arrives(s, call->out);
+    return 0;
+}
+
+static int mouse_event(struct rsp_monitor_call *call, int dx, int dy, int dz, struct error *err)
+{
+    struct server *s = server_of(call);
+    struct device *mouse = need_device(s, "ps2mouse", err);
+    int16_t record[4] = {(int16_t)dx, (int16_t)dy, (int16_t)dz, (int16_t)s->mouse_buttons};
+
+    if (!mouse)
+        return -ENODEV;
+    timeline_input(s->timeline, mouse, record, sizeof record, true);
+    say_when_it_arrives(s, call->out);
+    return 0;
+}
+
+static int parse_delta(const char *text, int *out, struct error *err)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end || n < -32768 || n > 32767)
+        return error_set(err, -EINVAL, "'%s' is no distance from -32768 to 32767", text);
+    *out = (int)n;
+    return 0;
+}
+
+HANDLER(cmd_mouse_move)
+{
+    int d[3] = {0, 0, 0};
+
+    for (unsigned i = 0; i < call->argc && i < 3; i++) {
+        int r = parse_delta(arg(call, i), &d[i], err);
+
+        if (r < 0)
+            return r;
+    }
+    return mouse_event(call, d[0], d[1], d[2], err);
+}
+
+HANDLER(cmd_mouse_button)
+{
+    if (call->argv[0].number > 7)
+        return error_set(err, -EINVAL, "a sum of 1 (left), 2 (right) and 4 (middle)");
+    server_of(call)->mouse_buttons = (uint32_t)call->argv[0].number;
+    return mouse_event(call, 0, 0, 0, err);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* \n \r \t \e \\ \xHH; other characters stand for themselves. */
+static void unescape(const char *text, struct buffer *out)
+{
+    static const char names[] = "nrte\\", values[] = "\n\r\t\033\\";
+
+    for (; *text; text++) {
+        const char *name;
+
+        if (*text != '\\' || !text[1]) {
+            buffer_append_byte(out, (uint8_t)*text);
+            continue;
+        }
+        text++;
+        name = strchr(names, *text);
+        if (name) {
+            buffer_append_byte(out, (uint8_t)values[name - names]);
+        } else if (*text == 'x' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0) {
+            buffer_append_byte(out, (uint8_t)(hex_digit(text[1]) << 4 | hex_digit(text[2])));
+            text += 2;
+        } else {
+            buffer_append_byte(out, (uint8_t)*text);
+        }
+    }
+}
+
+HANDLER(cmd_serial)
+{
+    struct server *s = server_of(call);
+    struct device *uart = need_device(s, "uart0", err);
+    struct buffer bytes;
+
+    if (!uart)
+        return -ENODEV;
+    buffer_init(&bytes);
+    unescape(arg(call, 0), &bytes);
+    timeline_input(s->timeline, uart, bytes.data, bytes.len, false);
+    buffer_finish(&bytes);
+    say_when_it_arrives(s, call->out);
+    return 0;
+}
+
+static int reset(struct rsp_monitor_call *call, struct error *err)
+{
+    int r = timeline_reset(server_of(call)->timeline, err);
+
+    if (r == 0)
+        buffer_printf(call->out, "the guest stands at its first instruction after a reset; gdb learns its "
+                                 "registers by: maintenance flush register-cache\n");
+    return r;
+}
+
+HANDLER(cmd_system_reset)
+{
+    return reset(call, err);
+}
+
+HANDLER(cmd_system_powerdown)
+{
+    return timeline_powerdown(server_of(call)->timeline, err);
+}
+
+HANDLER(cmd_reset)
+{
+    const char *how = arg(call, 0);
+    int r = reset(call, err);
+
+    if (r == 0 && !strcmp(how, "run"))
+        buffer_printf(call->out, "it runs with the next continue\n");
+    return r;
+}
+
+HANDLER(cmd_stop)
+{
+    (void)err;
+    /* Whoever can ask this stands already. */
+    buffer_printf(call->out, "the guest stands\n");
+    return 0;
+}
+
+const struct rsp_monitor_command server_monitor_commands[] = {
+    {"when", "", "position, virtual time, distance to the live edge", cmd_when},
+    {"seek", "POSITION:n", "arm: the next continue or reverse-continue goes to POSITION", cmd_seek},
+    {"last", "ADDRESS:n [LENGTH:n]", "who wrote there last; arms the next continue to go there", cmd_last},
+    {"replay_break", "POSITION:n", "stop every run at POSITION", cmd_replay_break},
+    {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
+    {"replay_seek", "POSITION:n", "the same as seek", cmd_seek},
+    {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
+    {"savevm", "NAME", "name the present position", cmd_checkpoint},
+    {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
+    {"delvm", "NAME", "forget the snapshot", cmd_delvm},
+    {"info status", "", "does the guest run, and where", cmd_info_status},
+    {"info replay", "", "history: extent, events, work done", cmd_info_replay},
+    {"info checkpoints", "", "checkpoints and their memory", cmd_info_checkpoints},
+    {"info snapshots", "", "named snapshots", cmd_info_snapshots},
+    {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
+    {"info registers", "", "the CPU's registers", cmd_info_registers},
+    {"info tlb", "", "the page tables, page by page", cmd_info_tlb},
+    {"info mem", "", "mapped virtual memory", cmd_info_mem},
+    {"info mtree", "", "the physical memory map", cmd_info_mtree},
+    {"info irq", "", "interrupt controllers", cmd_info_irq},
+    {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
+    {"xp", "[/FMT] ADDRESS:n", "physical memory: xp/8xw 0x100000\nCount, then x d u o c, then b h w g.", cmd_xp},
+    {"sendkey", "KEYS", "press keys, e.g. ctrl-alt-delete", cmd_sendkey},
+    {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
+    {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
+    {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
+    {"system_reset", "", "reset the machine", cmd_system_reset},
+    {"system_powerdown", "", "press the power button", cmd_system_powerdown},
+    {"reset", "[halt|init|run]", "reset the machine", cmd_reset},
+    {"stop", "", "does nothing: the guest stands while monitor answers", cmd_stop},
+    {"halt", "", "the same as stop", cmd_stop},
+};
+const unsigned server_monitor_count = ARRAY_LEN(server_monitor_commands);

@@ -1,0 +1,366 @@
+/*
+ * The target of a debugger's session: registers, memory, break- and
+ * watchpoints, in terms of the timeline and its machine (rsp/target.h).
+ *
+ * Memory is what the CPU sees, by its own translation, or physical memory.
+ * Devices are never read: looking at them may change them.
+ */
+#include "server_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- registers ---- */
+
+static bool read_register(void *ctx, unsigned n, void *buf)
+{
+    struct server *s = ctx;
+    struct cpu *cpu = s->machine->cpu;
+
+    cpu->ops->read_reg(cpu, n, buf);
+    return true;
+}
+
+static int write_register(void *ctx, unsigned n, const void *buf, struct error *err)
+{
+    struct server *s = ctx;
+    uint8_t old[RSP_MAX_REG_BYTES];
+    size_t len = s->info.regs[n].bits / 8;
+
+    /* gdb writes back what it just read: not worth an event. */
+    read_register(s, n, old);
+    if (!memcmp(old, buf, len))
+        return 0;
+    return timeline_write_register(s->timeline, n, buf, (uint32_t)len, err);
+}
+
+/* ---- memory ---- */
+
+static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
+{
+    struct memory *mem = &s->machine->memory;
+    size_t done = 0;
+
+    while (done < len) {
+        size_t piece = PAGE_SIZE - (size_t)((pa + done) & (PAGE_SIZE - 1));
+
+        if (piece > len - done)
+            piece = len - done;
+        if (memory_page_of(mem, pa + done) == UINT32_MAX)
+            return done;
+        memory_read_bytes(mem, pa + done, (uint8_t *)buf + done, piece);
+        done += piece;
+    }
+    return done;
+}
+
+size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
+{
+    struct cpu *cpu = s->machine->cpu;
+    size_t done = 0;
+
+    if (physical)
+        return read_physical(s, addr, buf, len);
+    while (done < len) {
+        uint64_t va = addr + done;
+        size_t piece = PAGE_SIZE - (size_t)(va & (PAGE_SIZE - 1));
+        paddr_t pa;
+
+        if (piece > len - done)
+            piece = len - done;
+        if (!cpu->ops->translate(cpu, va, &pa) || read_physical(s, pa, (uint8_t *)buf + done, piece) != piece)
+            return done;
+        done += piece;
+    }
+    return done;
+}
+
+static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, size_t len)
+{
+    return server_read_memory(ctx, physical, addr, buf, len);
+}
+
+static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
+{
+    struct server *s = ctx;
+    uint8_t *old;
+    size_t there;
+    bool same;
+
+    if (len == 0)
+        return 0;
+    old = xmalloc(len);
+    there = server_read_memory(s, physical, addr, old, len);
+    same = there == len && !memcmp(old, buf, len);
+    free(old);
+    if (there != len)
+        return error_set(err, -EFAULT, "no memory at %s address 0x%" PRIx64, physical ? "physical" : "virtual",
+                         addr + there);
+    if (same)
+        return 0;
+    return timeline_write_memory(s->timeline, addr, physical, buf, (uint32_t)len, err);
+}
+
+static const struct rsp_memory_area *get_memory_map(void *ctx, unsigned *count)
+{
+    /* Virtual addresses are looked up in it too, so all of it is memory. */
+    static const struct rsp_memory_area all[] = {{0, (uint64_t)1 << 32, RSP_MEMORY_RAM}};
+
+    (void)ctx;
+    *count = 1;
+    return all;
+}
+
+static bool is_mapped(struct server *s, uint64_t page)
+{
+    struct cpu *cpu = s->machine->cpu;
+    paddr_t pa;
+
+    return cpu->ops->translate(cpu, page << PAGE_SHIFT, &pa) &&
+           memory_page_of(&s->machine->memory, pa) != UINT32_MAX;
+}
+
+/* How far to look for the end of a region, in pages. */
+#define REGION_REACH 4096u
+
+static void memory_region(void *ctx, uint64_t addr, struct rsp_memory_region *out)
+{
+    struct server *s = ctx;
+    uint64_t last = (s->info.pointer_bytes == 4 ? UINT32_MAX : UINT64_MAX) >> PAGE_SHIFT;
+    uint64_t low = addr >> PAGE_SHIFT, high = low;
+    bool mapped = is_mapped(s, low);
+
+    while (low > 0 && (addr >> PAGE_SHIFT) - low < REGION_REACH && is_mapped(s, low - 1) == mapped)
+        low--;
+    while (high < last && high - (addr >> PAGE_SHIFT) < REGION_REACH && is_mapped(s, high + 1) == mapped)
+        high++;
+    *out = (struct rsp_memory_region){
+        .start = low << PAGE_SHIFT,
+        .len = (high - low + 1) << PAGE_SHIFT,
+        .mapped = mapped,
+        .read = mapped,
+        .write = mapped,
+        .exec = mapped,
+    };
+}
+
+/* ---- the rest ---- */
+
+static const char *feature_types(void *ctx, const char *feature)
+{
+    struct server *s = ctx;
+    const struct cpu_ops *ops = s->machine->cpu->ops;
+
+    return ops->feature_types ? ops->feature_types(feature) : NULL;
+}
+
+static void describe_cpu(void *ctx, struct buffer *out)
+{
+    struct server *s = ctx;
+    struct machine *m = s->machine;
+
+    if (m->st->end != GUEST_RUNS)
+        buffer_printf(out, "%s, ", server_end_name((enum guest_end)m->st->end));
+    else if (m->cpu->ops->idle && m->cpu->ops->idle(m->cpu))
+        buffer_printf(out, "sleeping, ");
+    buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
+    if (!timeline_at_edge(s->timeline))
+        buffer_printf(out, " of %" PRIu64, timeline_edge(s->timeline));
+}
+
+static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
+{
+    struct server *s = ctx;
+
+    *first = timeline_first(s->timeline);
+    *now = timeline_position(s->timeline);
+    *last = timeline_edge(s->timeline);
+}
+
+static unsigned find_register(const struct server *s, const char *const *names)
+{
+    for (; *names; names++)
+        for (unsigned i = 0; i < s->info.nregs; i++)
+            if (!strcmp(s->regs[i].name, *names))
+                return i;
+    return RSP_NO_REG;
+}
+
+void server_target_init(struct server *s)
+{
+    static const char *const sp[] = {"esp", "sp", NULL};
+    static const char *const fp[] = {"ebp", "x29", NULL};
+    static const char *const flags[] = {"eflags", "cpsr", NULL};
+    const struct cpu_ops *ops = s->machine->cpu->ops;
+
+    s->regs = xcalloc(ops->nregs, sizeof *s->regs);
+    for (unsigned i = 0; i < ops->nregs; i++) {
+        const struct reg_desc *r = &ops->regs[i];
+
+        CHECK(r->bits / 8 <= RSP_MAX_REG_BYTES);
+        s->regs[i] = (struct rsp_reg){r->name, r->bits, r->type, r->group, r->feature};
+    }
+    s->info = (struct rsp_target_info){
+        .version = s->config.version,
+        .arch = ops->arch,
+        .triple = s->config.triple,
+        .pointer_bytes = !strcmp(ops->arch, "aarch64") ? 8 : 4,
+        .regs = s->regs,
+        .nregs = ops->nregs,
+        .pc_reg = ops->pc_reg,
+        .reverse = true,
+        .seek = true,
+        .cpu_name = "CPU#0",
+    };
+    s->info.sp_reg = find_register(s, sp);
+    s->info.fp_reg = find_register(s, fp);
+    s->info.flags_reg = find_register(s, flags);
+    s->ops = (struct rsp_target_ops){
+        .read_register = read_register,
+        .write_register = write_register,
+        .read_memory = read_memory,
+        .write_memory = write_memory,
+        .memory_map = get_memory_map,
+        .memory_region = memory_region,
+        .feature_types = feature_types,
+        .describe_cpu = describe_cpu,
+        .positions = positions,
+        .monitor = server_monitor_commands,
+        .nmonitor = server_monitor_count,
+    };
+}
+
+/* ---- break- and watchpoints ---- */
+
+static bool is_exec(enum rsp_breakpoint_type type)
+{
+    return type == RSP_BREAK_SW || type == RSP_BREAK_HW;
+}
+
+static const struct server_point *find_point(const struct server *s, unsigned id)
+{
+    for (unsigned i = 0; i < s->npoints; i++)
+        if (s->points[i].id == id)
+            return &s->points[i];
+    return NULL;
+}
+
+/* The timeline asks whether a hit counts. It may ask twice about one hit; the
+ * commands of a breakpoint must run once, so the answer is kept. */
+static bool point_counts(void *ctx, unsigned id)
+{
+    struct server *s = ctx;
+    const struct server_point *p = find_point(s, id);
+    icount_t position = machine_position(s->machine);
+    struct rsp_stop stop;
+    bool answer;
+
+    if (!p || !s->session)
+        return p != NULL;
+    if (s->condition_known && s->condition_position == position && s->condition_id == id)
+        return s->condition_answer;
+    if (is_exec(p->type))
+        answer = rsp_exec_hit(s->session, p->address, s->forward, &stop);
+    else
+        answer = rsp_watch_hit(s->session, p->type != RSP_WATCH_READ, p->address, p->len, &stop);
+    s->condition_known = true;
+    s->condition_position = position;
+    s->condition_id = id;
+    s->condition_answer = answer;
+    return answer;
+}
+
+static unsigned trap_kinds(enum rsp_breakpoint_type type)
+{
+    switch (type) {
+    case RSP_WATCH_WRITE:
+        return TRAP_WRITE;
+    case RSP_WATCH_READ:
+        return TRAP_READ;
+    case RSP_WATCH_ACCESS:
+        return TRAP_READ | TRAP_WRITE;
+    default:
+        return TRAP_EXEC;
+    }
+}
+
+void server_clear_points(struct server *s)
+{
+    for (unsigned i = 0; i < s->npoints; i++)
+        timeline_remove_point(s->timeline, s->points[i].id);
+    free(s->points);
+    s->points = NULL;
+    s->npoints = 0;
+}
+
+/* Add `bp` to the list of wanted points; breakpoints at one address are one point. */
+static void want_point(struct server_point *list, unsigned *n, const struct rsp_breakpoint *bp)
+{
+    bool conditional = bp->nconditions || bp->ncommands;
+
+    for (unsigned i = 0; i < *n && is_exec(bp->type); i++) {
+        if (is_exec(list[i].type) && list[i].address == bp->address) {
+            list[i].conditional = list[i].conditional && conditional;
+            return;
+        }
+    }
+    list[(*n)++] = (struct server_point){
+        .type = bp->type, .address = bp->address, .len = bp->len, .conditional = conditional};
+}
+
+static bool same_point(const struct server_point *a, const struct server_point *b)
+{
+    return a->type == b->type && a->address == b->address && a->len == b->len &&
+           a->conditional == b->conditional;
+}
+
+/* Keep the points of the old list that are wanted, drop the others, add what is new. */
+static void replace_points(struct server *s, struct server_point *wanted, unsigned n)
+{
+    for (unsigned i = 0; i < s->npoints; i++) {
+        bool kept = false;
+
+        for (unsigned j = 0; j < n && !kept; j++) {
+            kept = !wanted[j].id && same_point(&s->points[i], &wanted[j]);
+            if (kept)
+                wanted[j].id = s->points[i].id;
+        }
+        if (!kept)
+            timeline_remove_point(s->timeline, s->points[i].id);
+    }
+    for (unsigned j = 0; j < n; j++) {
+        struct timeline_point point = {
+            .kinds = trap_kinds(wanted[j].type),
+            .address = wanted[j].address,
+            .len = wanted[j].len,
+            .condition = wanted[j].conditional ? point_counts : NULL,
+            .ctx = s,
+        };
+
+        if (!wanted[j].id)
+            wanted[j].id = timeline_add_point(s->timeline, &point);
+    }
+    free(s->points);
+    s->points = wanted;
+    s->npoints = n;
+}
+
+void server_sync_points(struct server *s, bool watch_only)
+{
+    unsigned count, n = 0;
+    const struct rsp_breakpoint *bps = rsp_breakpoints(s->session, &count);
+    struct server_point *wanted = xcalloc(count + s->npoints + 1, sizeof *wanted);
+
+    for (unsigned i = 0; i < count; i++)
+        if (!watch_only || !is_exec(bps[i].type))
+            want_point(wanted, &n, &bps[i]);
+    /* gdb takes its breakpoints out for a step and puts them back: leave them in. */
+    for (unsigned i = 0; watch_only && i < s->npoints; i++)
+        if (is_exec(s->points[i].type)) {
+            wanted[n] = s->points[i];
+            wanted[n++].id = 0;
+        }
+    replace_points(s, wanted, n);
+}
