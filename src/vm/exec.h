@@ -123,6 +123,7 @@ struct frontend {
     void (*where)(const struct ucpu *, struct block_key *);
     /* Set the PC to a value of block_key.pc's kind. */
     void (*set_pc)(struct ucpu *, uint64_t pc);
+    /* Decode and lower one instruction at b->bytes + b->len. The first one of a
      * block is always appended (an undecodable one as a CALL that raises), except
      * that one whose bytes reach beyond avail_first may give BUILD_STOP: the core
      * then makes the fetch from the next page fault.
