@@ -1,0 +1,196 @@
+"""What the end-to-end tests share: a server, a real gdb, a raw client, and a
+list of claims. A test file is a program: it runs every function whose name
+begins with claim_, says which held, and exits with 0, 1, or 77 (skipped)."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import rspclient  # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
+SOURCE = os.path.abspath(os.environ.get("top_srcdir", os.path.join(HERE, "..", "..")))
+HINDCAST = os.path.join(BUILD, "hindcast")
+STORE = os.path.join(BUILD, "examples", "i386-stale-pointer", "store.elf")
+STORE_SOURCE = os.path.join(SOURCE, "examples", "i386-stale-pointer", "store.c")
+
+
+class Failed(Exception):
+    """A claim does not hold."""
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failed(" ".join(str(w) for w in what) or "condition is false")
+
+
+def equal(got, wanted, what=""):
+    if got != wanted:
+        raise Failed("%s: got %r, wanted %r" % (what or "values differ", got, wanted))
+
+
+def contains(text, pattern):
+    match = re.search(pattern, text, re.M)
+    if not match:
+        raise Failed("no %r in:\n%s" % (pattern, text[-3000:]))
+    return match
+
+
+def lacks(text, pattern):
+    if re.search(pattern, text, re.M):
+        raise Failed("%r in:\n%s" % (pattern, text[-3000:]))
+
+
+def line_of(text, source=STORE_SOURCE):
+    """Number of the first line that holds `text`."""
+    with open(source) as f:
+        for number, line in enumerate(f, 1):
+            if text in line:
+                return number
+    raise Failed("no %r in %s" % (text, source))
+
+
+class Server:
+    """A hindcast that listens. Its address is taken from what it says at start."""
+
+    def __init__(self, *arguments, listen="127.0.0.1:0", guest=STORE, serial="none", stdin=subprocess.DEVNULL):
+        command = [HINDCAST, "--listen", listen, "--serial", serial] + list(arguments) + ([guest] if guest else [])
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.errors = ""
+        self.output = b""
+        self.grew = threading.Condition()
+        threading.Thread(target=self._errors, daemon=True).start()
+        threading.Thread(target=self._output, daemon=True).start()
+        match = self.wait_errors(r"target remote (\S+)'")
+        self.where = match.group(1)
+        if self.where.startswith("/"):
+            self.address = self.where
+        else:
+            host, port = self.where.rsplit(":", 1)
+            self.address = (host, int(port))
+
+    def _errors(self):
+        for line in self.process.stderr:
+            with self.grew:
+                self.errors += line.decode("utf-8", "replace")
+                self.grew.notify_all()
+
+    def _output(self):
+        while True:
+            data = os.read(self.process.stdout.fileno(), 65536)
+            if not data:
+                return
+            with self.grew:
+                self.output += data
+                self.grew.notify_all()
+
+    def _wait(self, look, seconds, what):
+        end = time.monotonic() + seconds
+        with self.grew:
+            while True:
+                match = look()
+                if match:
+                    return match
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and left < seconds - 2):
+                    raise Failed("no %r; stderr: %s; stdout: %r; status %r" %
+                                 (what, self.errors, self.output[-500:], self.process.poll()))
+                self.grew.wait(min(left, 0.2))
+
+    def wait_errors(self, pattern, seconds=20):
+        return self._wait(lambda: re.search(pattern, self.errors), seconds, pattern)
+
+    def wait_output(self, pattern, seconds=60):
+        return self._wait(lambda: re.search(pattern, self.output), seconds, pattern)
+
+    def client(self, timeout=60):
+        rsp = rspclient.connect(self.address, timeout=timeout)
+        rsp.start()
+        return rsp
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def close(self):
+        if self.alive():
+            self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failed("the server did not end when asked to")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind:
+            self.process.kill()
+            self.process.wait()
+            sys.stderr.write("  server said: %s\n" % self.errors.strip())
+        else:
+            self.close()
+
+
+def gdb_program():
+    for name in (os.environ.get("GDB"), "gdb", "gdb-multiarch"):
+        if name and shutil.which(name):
+            return shutil.which(name)
+    return None
+
+
+def gdb(server, commands, symbols=STORE, seconds=120, target=None):
+    """Run a gdb in batch mode; `commands` is its script (a string, or a list). An error ends
+    the script, as `source` does. Gives back what it printed."""
+    if not isinstance(commands, str):
+        commands = "\n".join(commands)
+    with tempfile.NamedTemporaryFile("w", suffix=".gdb") as script:
+        script.write("set pagination off\nset confirm off\nset width 0\nset debuginfod enabled off\n")
+        script.write("target %s\n" % (target or "remote " + server.where))
+        script.write(commands + "\n")
+        script.flush()
+        argv = [gdb_program(), "-q", "-nx", "-batch", "-x", script.name] + ([symbols] if symbols else [])
+        try:
+            result = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, timeout=seconds)
+        except subprocess.TimeoutExpired as e:
+            raise Failed("gdb did not come to an end; so far:\n%s" % (e.stdout or b"").decode("utf-8", "replace"))
+    return result.stdout.decode("utf-8", "replace")
+
+
+def main(module):
+    """Run the claims of a test file."""
+    if not os.path.exists(HINDCAST) or not os.path.exists(STORE):
+        print("skipped: no hindcast or no example guest in %s" % BUILD)
+        sys.exit(77)
+    if not gdb_program():
+        print("skipped: no gdb")
+        sys.exit(77)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    only = sys.argv[1:]
+    failed = passed = 0
+    for name, function in list(vars(module).items()):
+        if not name.startswith("claim_") or (only and name not in only and name[6:] not in only):
+            continue
+        began = time.monotonic()
+        try:
+            function()
+            passed += 1
+            print("ok   %s (%.1f s)" % (name[6:], time.monotonic() - began), flush=True)
+        except Exception as e:  # a claim must not take the others with it
+            failed += 1
+            print("FAIL %s: %s" % (name[6:], e), flush=True)
+            if not isinstance(e, Failed):
+                traceback.print_exc()
+    print("%d passed, %d failed" % (passed, failed))
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,4 @@
+# End to end: a real gdb and raw clients against the whole program.
+E2E_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb.py tests/e2e/test_connection.py tests/e2e/test_cli.py
+TESTS += $(E2E_TESTS)
+EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/rspclient.py

@@ -1,0 +1,135 @@
+"""The command line: what it takes, and what it says about what it cannot take."""
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+
+import harness
+from harness import HINDCAST, STORE, Server, check, contains, equal
+
+
+def run(*arguments, seconds=20):
+    """Exit status and everything said."""
+    result = subprocess.run([HINDCAST] + list(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=seconds)
+    return result.returncode, result.stdout.decode("utf-8", "replace")
+
+
+def refused(pattern, *arguments):
+    status, text = run(*arguments)
+    equal(status, 1, text)
+    contains(text, pattern)
+    equal(len(text.strip().splitlines()), 1, "one line, not: " + text)
+
+
+def claim_help_and_version_answer():
+    status, text = run("--help")
+    equal(status, 0)
+    for word in ("--kernel", "--listen", "--serial", "--checkpoint-memory", "target remote", "pentium3"):
+        contains(text, word)
+    status, text = run("-version")
+    equal(status, 0)
+    contains(text, r"^hindcast \d+\.\d+")
+
+
+def claim_an_unknown_option_names_the_nearest():
+    refused(r"unknown option 'memroy'; did you mean --memory\?", "--memroy", "64M", STORE)
+    refused(r"unknown option 'serail'; did you mean --serial\?", "-serail", "stdio", STORE)
+    refused(r"unknown option 'smp'", "-smp", "2", STORE)
+
+
+def claim_bad_values_are_named():
+    refused(r"--memory 0x: write a size", "--memory", "0x", STORE)
+    refused(r"--memory 100G", "-m", "100G", STORE)
+    refused(r"needs a value", STORE, "--memory")
+    refused(r"--icount shift=99", "--icount", "shift=99", STORE)
+    refused(r"--icount sleep=maybe", "--icount", "shift=1,sleep=maybe", STORE)
+    refused(r"nothing to boot")
+    refused(r"one too many", STORE, STORE)
+    refused(r"q35", "--machine", "q35", STORE)
+    refused(r"serial0: .*not.* anything|serial0: 'tty' is nothing", "--serial", "tty", STORE)
+    refused(r"no address|HOST:PORT", "--listen", "localhost:http", STORE)
+    refused(r"contradict", "--run", "-S", STORE)
+    refused(r"i386|486|model", "--cpu", "z80", STORE)
+
+
+def claim_unusable_files_are_named():
+    refused(r"/nonexistent/kernel: .*No such file", "/nonexistent/kernel")
+    refused(r"directory", "/")
+    with tempfile.TemporaryDirectory() as d:
+        with open(STORE, "rb") as f:
+            whole = f.read()
+        for cut in (0, 10, 52, 60, 120, 5000):
+            path = os.path.join(d, "cut-%d" % cut)
+            with open(path, "wb") as f:
+                f.write(whole[:cut])
+            status, text = run(path)
+            equal(status, 1, "cut at %d: %s" % (cut, text))
+            check("cut-%d" % cut in text or cut == 0, text)
+        # A kernel larger than the memory.
+        path = os.path.join(d, "large.S")
+        elf = os.path.join(d, "large.elf")
+        with open(path, "w") as f:
+            f.write(".globl _start\n_start: hlt\n.data\n.fill 8388608, 1, 1\n")
+        subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,-Ttext=0x100000", "-o", elf, path], check=True,
+                       stderr=subprocess.DEVNULL)
+        status, text = run("--memory", "4M", elf)
+        equal(status, 1, text)
+        contains(text, r"memory")
+
+
+def claim_a_port_in_use_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        refused(r"127\.0\.0\.1:%d: already in use.*--listen" % taken.getsockname()[1], "--listen",
+                "127.0.0.1:%d" % taken.getsockname()[1], "--serial", "none", STORE)
+
+
+def claim_options_take_one_dash_or_two_and_may_be_shortened():
+    with Server("-m", "32M", "-icount", "shift=1,sleep=off", "--no-reb", "-append", "x") as s:
+        rsp = s.client()
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+def claim_serial_goes_where_it_is_told():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "console")
+        with Server("--run", serial="file:" + path) as s:
+            for _ in range(100):
+                with open(path) as f:
+                    if "store: ready" in f.read():
+                        break
+                harness.time.sleep(0.1)
+            else:
+                raise harness.Failed("no output in the file")
+            check(s.alive())
+    with Server("--run", serial="tcp:127.0.0.1:0,server,nowait") as s:
+        where = s.wait_errors(r"serial0 listens on (\S+):(\d+)")
+        with socket.create_connection((where.group(1), int(where.group(2))), timeout=20) as c:
+            c.settimeout(20)
+            text = b""
+            while b"audit passed" not in text:
+                data = c.recv(1000)
+                check(data, text)
+                text += data
+    with Server("--run", serial="pty") as s:
+        name = s.wait_errors(r"serial0 is (/dev/\S+)").group(1)
+        fd = os.open(name, os.O_RDONLY | os.O_NOCTTY)
+        text = b""
+        while b"audit passed" not in text:
+            text += os.read(fd, 1000)
+        os.close(fd)
+
+
+def claim_run_starts_without_a_debugger_and_gdb_may_come_later():
+    with Server("--run", serial="stdio") as s:
+        s.wait_output(rb"audit passed")
+        out = harness.gdb(s, ["monitor when", "reverse-continue", "monitor when"])
+        contains(out, r"position 0,")
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])

@@ -1,0 +1,240 @@
+"""Connections: what gdb's socket can do to a session, and what it cannot."""
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import harness
+import rspclient
+from harness import HINDCAST, STORE, Server, check, contains, equal, gdb
+
+
+def symbol(name):
+    """Address of a symbol of the example guest."""
+    out = subprocess.run(["nm", STORE], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return int(contains(out, r"^([0-9a-f]+) \w %s$" % name).group(1), 16)
+
+
+def run_for(rsp, seconds):
+    """Let the guest run for a while; it stands again afterwards."""
+    rsp.send("c")
+    time.sleep(seconds)
+    rsp.interrupt()
+    return rsp.wait()
+
+
+def claim_a_client_that_detaches_finds_its_history_again():
+    with Server("-S") as s:
+        rsp = s.client()
+        run_for(rsp, 0.5)
+        here = rsp.position()
+        equal(rsp.ask("D"), "OK")
+        rsp.close()
+        rsp = s.client()
+        equal(rsp.position(), here, "held by -S")
+        rsp.ask("bc")
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+def claim_detach_lets_the_guest_run_on():
+    with Server() as s:
+        rsp = s.client()
+        here = rsp.position()
+        equal(rsp.ask("D"), "OK")
+        rsp.close()
+        time.sleep(0.7)
+        rsp = s.client()
+        check(rsp.position() > here + 1000)
+        rsp.ask("bc")
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+def claim_gdb_quits_and_another_gdb_attaches():
+    with Server() as s:
+        gdb(s, ["break session_open if id == 4", "continue", "detach"])
+        out = gdb(s, ["break session_open if id == 3", "reverse-continue", "print id"])
+        contains(out, r"\$1 = 3")
+
+
+def claim_ctrl_c_is_answered_within_a_tenth_of_a_second():
+    with Server() as s:
+        rsp = s.client()
+        worst = 0
+        for pause in (0.05, 0.3, 0.31, 0.5, 0.113):
+            rsp.send("c")
+            time.sleep(pause)
+            began = time.monotonic()
+            rsp.interrupt()
+            reply = rsp.wait()
+            worst = max(worst, time.monotonic() - began)
+            check(reply.startswith("T02") or reply.startswith("S02"), reply)
+        check(worst < 0.1, "worst %.3f s" % worst)
+        rsp.close()
+
+
+def claim_ctrl_c_is_answered_backwards_too():
+    with Server("--icount", "sleep=off") as s:
+        rsp = s.client()
+        run_for(rsp, 1.5)
+        # A condition that never holds, on code that runs all the time: no segment can be skipped.
+        equal(rsp.ask("Z0,%x,1;X3,220027" % symbol("hash")), "OK")
+        here = rsp.position()
+        rsp.send("bc")
+        time.sleep(0.2)
+        began = time.monotonic()
+        rsp.interrupt()
+        reply = rsp.wait()
+        took = time.monotonic() - began
+        check(reply[0] in "TS", reply)
+        check(took < 0.1, "took %.3f s, %s" % (took, reply))
+        check(rsp.position() <= here)
+        # The state is a real one: forward from there to where it was, and the same registers.
+        rsp.close()
+
+
+def claim_a_client_that_vanishes_in_mid_bc_loses_nothing():
+    with Server("--icount", "sleep=off") as s:
+        rsp = s.client()
+        run_for(rsp, 1.0)
+        edge = rsp.position()
+        equal(rsp.ask("Z0,%x,1;X3,220027" % symbol("hash")), "OK")
+        rsp.send("bc")
+        time.sleep(0.05)
+        rsp.close()
+        rsp = s.client()
+        check(rsp.position() <= edge)
+        check("%d" % edge in rsp.monitor("info replay"), rsp.console)
+        rsp.ask("bc")
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+def claim_a_client_that_vanishes_while_the_guest_runs_leaves_it_standing():
+    with Server() as s:
+        rsp = s.client()
+        rsp.send("c")
+        time.sleep(0.2)
+        rsp.close()
+        s.wait_errors(r"connection ended")
+        rsp = s.client()
+        here = rsp.position()
+        rsp.close()
+        time.sleep(0.3)
+        rsp = s.client()
+        equal(rsp.position(), here)
+        rsp.close()
+
+
+def claim_breakpoints_go_with_their_client():
+    with Server("-S") as s:
+        rsp = s.client()
+        equal(rsp.ask("Z0,%x,1" % symbol("session_open")), "OK")
+        rsp.close()
+        s.wait_errors(r"connection ended")
+        rsp = s.client()
+        rsp.send("c")
+        time.sleep(0.3)
+        rsp.interrupt()
+        reply = rsp.wait()
+        check(reply.startswith("T02") or reply.startswith("S02"), reply)
+        rsp.close()
+
+
+def claim_a_second_client_is_sent_away_and_the_first_goes_on():
+    with Server() as s:
+        first = s.client()
+        second = socket.create_connection(s.address, timeout=10)
+        equal(second.recv(100), b"")
+        second.close()
+        equal(first.position(), 0)
+        first.close()
+
+
+def claim_a_unix_socket_serves_and_is_removed():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "gdb socket".replace(" ", "-"))
+        with Server(listen="unix:" + path) as s:
+            out = gdb(s, ["stepi", "monitor when"])
+            contains(out, r"position 1,")
+        check(not os.path.exists(path), "left behind")
+        # A leftover of a killed server is no obstacle.
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(path)
+        left.close()
+        with Server(listen="unix:" + path) as s:
+            rsp = s.client()
+            equal(rsp.position(), 0)
+            rsp.close()
+
+
+def claim_gdb_can_start_hindcast_itself():
+    out = gdb(None, ["break session_open if id == 3", "continue", "reverse-stepi", "stepi", "print id",
+                     "monitor when"],
+              target="remote | exec %s --gdb stdio --serial none %s" % (HINDCAST, STORE))
+    contains(out, r"\$1 = 3")
+
+
+def claim_kill_ends_the_program():
+    with Server() as s:
+        gdb(s, ["kill"])
+        equal(s.process.wait(10), 0)
+
+
+def claim_malformed_packets_do_no_harm():
+    chance = random.Random(7)
+    junk = [b"$#00", b"$g#", b"$", b"#", b"$m#6d", b"$m,#99", b"$mzzzz,4#00", b"$M0,4:#00", b"$Z9,0,0#00",
+            b"$Z0,,#00", b"$vCont;#00", b"$vCont;s:99;;c#00", b"$P#50", b"$Pffffffff=00#00",
+            b"$qXfer:features:read::ffffffff,ffffffff#00", b"$qRcmd,zz#00", b"$qRcmd,#00", b"$Hg-#00",
+            b"$X0,ffffffff:#00", b"+-+-+-", b"\x00\xff\x80", b"$" + b"A" * 300000 + b"#00", b"$}#7d"]
+
+    def fixed(packet):
+        if packet.startswith(b"$") and b"#" in packet:
+            body = packet[1:packet.rindex(b"#")]
+            return b"$" + body + b"#%02x" % (sum(body) & 255)
+        return packet
+
+    with Server("-S") as s:
+        for packet in junk + [fixed(p) for p in junk]:
+            sock = socket.create_connection(s.address, timeout=10)
+            sock.sendall(packet)
+            sock.close()
+            check(s.alive(), "died of", packet[:40])
+        for _ in range(60):
+            sock = socket.create_connection(s.address, timeout=10)
+            sock.sendall(bytes(chance.randrange(256) for _ in range(chance.randrange(1, 400))))
+            sock.close()
+        for _ in range(100):
+            body = bytes([chance.choice(b"gGmMxXpPzZqQvHTD!?")]) + bytes(
+                chance.choice(b"0123456789abcdef,;:=-#$}*XvContqXfer") for _ in range(chance.randrange(40)))
+            sock = socket.create_connection(s.address, timeout=10)
+            sock.sendall(fixed(b"$" + body + b"#00"))
+            sock.close()
+        check(s.alive(), "died")
+        # Everything before this one was a client of its own; it waits for its turn.
+        for _ in range(100):
+            try:
+                rsp = s.client(timeout=10)
+                break
+            except (rspclient.RspError, OSError):
+                time.sleep(0.05)
+        check(rsp.position() >= 0)
+        rsp.close()
+
+
+def claim_console_output_is_not_repeated_when_history_is_rerun():
+    with Server("--icount", "sleep=off", serial="stdio") as s:
+        gdb(s, ["break audit", "continue", "continue", "reverse-continue", "reverse-continue", "continue", "continue",
+                "continue", "kill"])
+        s.process.wait(10)
+        time.sleep(0.2)
+        equal(s.output.count(b"store: ready"), 1, s.output)
+        equal(s.output.count(b"store: tick 1000:"), 1, s.output)
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])

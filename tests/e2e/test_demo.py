@@ -1,0 +1,22 @@
+"""The main job: the bug of the example guest is found by going backwards."""
+import os
+import subprocess
+import sys
+
+import harness
+from harness import HINDCAST, SOURCE, STORE, check, contains
+
+DEMO = os.path.join(SOURCE, "examples", "i386-stale-pointer", "demo")
+
+
+def claim_the_demo_ends_on_the_culprits_line():
+    result = subprocess.run(["sh", DEMO, HINDCAST, STORE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=120)
+    text = result.stdout.decode("utf-8", "replace")
+    check(result.returncode == 0, text)
+    contains(text, r"PANIC: audit: entry \d+ has 1339 readers")
+    contains(text, r"session_timeout \(arg=")
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
