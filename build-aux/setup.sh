@@ -1,0 +1,75 @@
+# shellcheck shell=sh disable=SC2154
+# For quickstart and run-tests: install what is missing, configure, build. Sourced, not run.
+#
+# Expects $top, the source directory. On Debian and its relatives packages are
+# installed by apt-get, with sudo if necessary; elsewhere it is said what is missing.
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+have_command() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+have_library() {
+    have_command pkg-config && pkg-config --exists "$1"
+}
+
+# A compiler and a C library for 32-bit programs? (Freestanding ones need only the compiler.)
+have_m32() {
+    have_command gcc && echo 'int main(void) { return 0; }' | gcc -m32 -x c -o /dev/null - 2>/dev/null
+}
+
+# need PACKAGE CHECK...: remember PACKAGE as missing unless CHECK succeeds.
+missing=
+need() {
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+install_missing() {
+    [ -n "$missing" ] || return 0
+    if ! have_command apt-get; then
+        echo "These are missing, by their Debian names; please install them:$missing" >&2
+        return 1
+    fi
+    root=
+    if [ "$(id -u)" -ne 0 ]; then
+        root=sudo
+        have_command sudo || { echo "Please install, as root:$missing" >&2; return 1; }
+    fi
+    say "installing:$missing"
+    $root apt-get update -q || echo "apt-get update failed; trying with the package lists that are there" >&2
+    # shellcheck disable=SC2086
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+}
+
+need_build_tools() {
+    need gcc have_command gcc
+    need libc6-dev test -e /usr/include/stdio.h
+    need make have_command make
+    need autoconf have_command autoconf
+    need automake have_command automake
+    need pkg-config have_command pkg-config
+    need libelf-dev have_library libelf
+    need zlib1g-dev have_library zlib
+    need libxxhash-dev have_library libxxhash
+    need gcc-multilib have_m32
+    have_command gdb-multiarch || need gdb have_command gdb
+}
+
+# configure_and_build DIRECTORY [CONFIGURE OPTION...]
+configure_and_build() {
+    directory=$1
+    shift
+    [ -x "$top/configure" ] || (cd "$top" && mkdir -p m4 && autoreconf -fi)
+    mkdir -p "$directory"
+    if [ ! -f "$directory/Makefile" ]; then
+        # A build inside the source tree would get in the way of this one.
+        [ ! -f "$top/config.status" ] || (cd "$top" && make -s distclean)
+        (cd "$directory" && "$top/configure" "$@")
+    fi
+    make -C "$directory" -j "$(nproc 2>/dev/null || echo 2)"
+}
