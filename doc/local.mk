@@ -1,1 +1,3 @@
 # Files of doc/
+dist_man_MANS += doc/hindcast.1
+EXTRA_DIST += doc/ARCHITECTURE.md doc/HACKING.md
