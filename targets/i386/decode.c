@@ -1,0 +1,529 @@
+/*
+ * The i386 instruction decoder: SDM volume 2, chapter 2 (format, prefixes,
+ * ModRM, SIB) and appendix A (opcode maps), whose operand codes the tables use:
+ *
+ *   E  register or memory by ModRM.rm     G  general register by ModRM.reg
+ *   M  memory by ModRM.rm only            R  register by ModRM.rm only
+ *   I  immediate                          J  displacement relative to the next instruction
+ *   O  memory at an immediate offset      A  immediate far pointer
+ *   S  segment register by ModRM.reg      C, D  control, debug register by ModRM.reg
+ *   Z  register by the opcode's low three bits
+ *   b w d  1, 2, 4 bytes; v, z  operand size; s  byte, sign-extended to the
+ *   operand size; p  far pointer; a  two operands; q  8 bytes; n  no datum
+ *
+ * An empty row is an undefined opcode. Deliberately undefined here:
+ *   0F 04-07, 0A, 0C-0F   SYSCALL/SYSRET and 3DNow! (AMD), LOADALL (286/386)
+ *   0F 24-27              MOV to and from test registers (removed with the Pentium)
+ *   0F 36-3F, A6, A7      SMX, three-byte maps (later than the Pentium 4), Cyrix
+ *   0F AA (RSM)           outside system management mode, which does not exist here
+ *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
+ * D8-DF and the MMX/SSE part of 0F are decoded only as far as their length; the
+ * helpers that execute them know which of them exist.
+ *
+ * To add an instruction: a row here, a name in insn.h, a case in lower.c.
+ */
+#include "i386/insn.h"
+
+#include <string.h>
+
+#include "i386/cpu.h"
+
+/* Operand codes: what it is in the high byte, its size in the low one. */
+enum {
+    K_NONE, K_E, K_G, K_M, K_R, K_I, K_I2, K_J, K_O, K_A, K_S, K_C, K_D, K_Z,
+    K_REG, /* fixed general register: number in the size's high nibble */
+    K_SEG, /* fixed segment register */
+    K_ONE, /* the constant 1 */
+    K_FX,  /* ModRM with an opaque operand: x87, MMX, SSE */
+};
+enum { Z_n, Z_b, Z_w, Z_d, Z_v, Z_s, Z_p, Z_a, Z_q };
+#define CODE(k, z) ((k) << 8 | (z))
+enum {
+    Eb = CODE(K_E, Z_b), Ew = CODE(K_E, Z_w), Ev = CODE(K_E, Z_v), Ed = CODE(K_E, Z_d),
+    Gb = CODE(K_G, Z_b), Gw = CODE(K_G, Z_w), Gv = CODE(K_G, Z_v), Gd = CODE(K_G, Z_d),
+    M  = CODE(K_M, Z_n), Mp = CODE(K_M, Z_p), Ma = CODE(K_M, Z_a), Mq = CODE(K_M, Z_q),
+    Rd = CODE(K_R, Z_d),
+    Ib = CODE(K_I, Z_b), Iw = CODE(K_I, Z_w), Iz = CODE(K_I, Z_v), Is = CODE(K_I, Z_s),
+    I2b = CODE(K_I2, Z_b),
+    Jb = CODE(K_J, Z_b), Jz = CODE(K_J, Z_v),
+    Ob = CODE(K_O, Z_b), Ov = CODE(K_O, Z_v),
+    Ap = CODE(K_A, Z_p),
+    Sw = CODE(K_S, Z_w), Cd = CODE(K_C, Z_d), Dd = CODE(K_D, Z_d),
+    Zb = CODE(K_Z, Z_b), Zv = CODE(K_Z, Z_v), Zd = CODE(K_Z, Z_d),
+    AL = CODE(K_REG, EAX << 4 | Z_b), rAX = CODE(K_REG, EAX << 4 | Z_v),
+    CL = CODE(K_REG, ECX << 4 | Z_b), DX = CODE(K_REG, EDX << 4 | Z_w),
+    ES = CODE(K_SEG, SEG_ES << 4 | Z_w), CS = CODE(K_SEG, SEG_CS << 4 | Z_w),
+    SS = CODE(K_SEG, SEG_SS << 4 | Z_w), DS = CODE(K_SEG, SEG_DS << 4 | Z_w),
+    FS = CODE(K_SEG, SEG_FS << 4 | Z_w), GS = CODE(K_SEG, SEG_GS << 4 | Z_w),
+    One = CODE(K_ONE, Z_b),
+    FX = CODE(K_FX, Z_n),
+};
+
+enum {
+    LOCKABLE = 1, /* LOCK is allowed if the first operand is memory (XCHG: any) */
+    P6       = 2, /* not on a 486 */
+};
+
+struct row {
+    uint8_t op;      /* enum insn_op */
+    uint8_t flags;
+    uint16_t arg[3];
+    uint8_t group;   /* INSN_GROUP: enum group */
+    bool any;        /* arguments of the group's rows come from the opcode's row */
+};
+
+enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, GRP_8, GRP_9, GRP_11, GRP_16,
+             GROUP_COUNT };
+
+#define ROW0(o)             {.op = INSN_##o}
+#define ROW1(o, a)          {.op = INSN_##o, .arg = {a}}
+#define ROW2(o, a, b)       {.op = INSN_##o, .arg = {a, b}}
+#define ROW3(o, a, b, c)    {.op = INSN_##o, .arg = {a, b, c}}
+#define LROW1(o, a)         {.op = INSN_##o, .flags = LOCKABLE, .arg = {a}}
+#define LROW2(o, a, b)      {.op = INSN_##o, .flags = LOCKABLE, .arg = {a, b}}
+#define P6ROW0(o)           {.op = INSN_##o, .flags = P6}
+#define P6ROW1(o, a)        {.op = INSN_##o, .flags = P6, .arg = {a}}
+#define P6ROW2(o, a, b)     {.op = INSN_##o, .flags = P6, .arg = {a, b}}
+#define GROUP(g, ...)       {.op = INSN_GROUP, .group = GRP_##g, .arg = {__VA_ARGS__}}
+
+#define ALU_ROWS(base, o) \
+    [base + 0] = LROW2(o, Eb, Gb), [base + 1] = LROW2(o, Ev, Gv), \
+    [base + 2] = ROW2(o, Gb, Eb),  [base + 3] = ROW2(o, Gv, Ev), \
+    [base + 4] = ROW2(o, AL, Ib),  [base + 5] = ROW2(o, rAX, Iz)
+
+static const struct row one_byte[256] = {
+    ALU_ROWS(0x00, ADD), [0x06] = ROW1(PUSH_SREG, ES), [0x07] = ROW1(POP_SREG, ES),
+    ALU_ROWS(0x08, OR),  [0x0e] = ROW1(PUSH_SREG, CS), /* 0F: the two-byte map */
+    ALU_ROWS(0x10, ADC), [0x16] = ROW1(PUSH_SREG, SS), [0x17] = ROW1(POP_SREG, SS),
+    ALU_ROWS(0x18, SBB), [0x1e] = ROW1(PUSH_SREG, DS), [0x1f] = ROW1(POP_SREG, DS),
+    ALU_ROWS(0x20, AND), [0x27] = ROW0(DAA), /* 26: ES */
+    ALU_ROWS(0x28, SUB), [0x2f] = ROW0(DAS), /* 2E: CS */
+    ALU_ROWS(0x30, XOR), [0x37] = ROW0(AAA), /* 36: SS */
+    ALU_ROWS(0x38, CMP), [0x3f] = ROW0(AAS), /* 3E: DS */
+    [0x40 ... 0x47] = ROW1(INC, Zv),
+    [0x48 ... 0x4f] = ROW1(DEC, Zv),
+    [0x50 ... 0x57] = ROW1(PUSH, Zv),
+    [0x58 ... 0x5f] = ROW1(POP, Zv),
+    [0x60] = ROW0(PUSHA), [0x61] = ROW0(POPA),
+    [0x62] = ROW2(BOUND, Gv, Ma), [0x63] = ROW2(ARPL, Ew, Gw), /* 64-67: FS, GS, sizes */
+    [0x68] = ROW1(PUSH, Iz), [0x69] = ROW3(IMUL3, Gv, Ev, Iz),
+    [0x6a] = ROW1(PUSH, Is), [0x6b] = ROW3(IMUL3, Gv, Ev, Is),
+    [0x6c] = ROW0(INS), [0x6d] = ROW0(INS), [0x6e] = ROW0(OUTS), [0x6f] = ROW0(OUTS),
+    [0x70 ... 0x7f] = ROW1(JCC, Jb),
+    [0x80] = GROUP(1, Eb, Ib), [0x81] = GROUP(1, Ev, Iz), [0x82] = GROUP(1, Eb, Ib), [0x83] = GROUP(1, Ev, Is),
+    [0x84] = ROW2(TEST, Eb, Gb), [0x85] = ROW2(TEST, Ev, Gv),
+    [0x86] = LROW2(XCHG, Eb, Gb), [0x87] = LROW2(XCHG, Ev, Gv),
+    [0x88] = ROW2(MOV, Eb, Gb), [0x89] = ROW2(MOV, Ev, Gv),
+    [0x8a] = ROW2(MOV, Gb, Eb), [0x8b] = ROW2(MOV, Gv, Ev),
+    [0x8c] = ROW2(MOV_FROM_SREG, Ev, Sw), [0x8d] = ROW2(LEA, Gv, M),
+    [0x8e] = ROW2(MOV_TO_SREG, Sw, Ew), [0x8f] = GROUP(1A, Ev),
+    [0x90] = ROW0(NOP),
+    [0x91 ... 0x97] = ROW2(XCHG, Zv, rAX),
+    [0x98] = ROW0(CBW), [0x99] = ROW0(CWD), [0x9a] = ROW1(CALLF, Ap), [0x9b] = ROW0(FWAIT),
+    [0x9c] = ROW0(PUSHF), [0x9d] = ROW0(POPF), [0x9e] = ROW0(SAHF), [0x9f] = ROW0(LAHF),
+    [0xa0] = ROW2(MOV, AL, Ob), [0xa1] = ROW2(MOV, rAX, Ov),
+    [0xa2] = ROW2(MOV, Ob, AL), [0xa3] = ROW2(MOV, Ov, rAX),
+    [0xa4] = ROW0(MOVS), [0xa5] = ROW0(MOVS), [0xa6] = ROW0(CMPS), [0xa7] = ROW0(CMPS),
+    [0xa8] = ROW2(TEST, AL, Ib), [0xa9] = ROW2(TEST, rAX, Iz),
+    [0xaa] = ROW0(STOS), [0xab] = ROW0(STOS), [0xac] = ROW0(LODS), [0xad] = ROW0(LODS),
+    [0xae] = ROW0(SCAS), [0xaf] = ROW0(SCAS),
+    [0xb0 ... 0xb7] = ROW2(MOV, Zb, Ib),
+    [0xb8 ... 0xbf] = ROW2(MOV, Zv, Iz),
+    [0xc0] = GROUP(2, Eb, Ib), [0xc1] = GROUP(2, Ev, Ib),
+    [0xc2] = ROW1(RET, Iw), [0xc3] = ROW0(RET),
+    [0xc4] = ROW3(LOAD_FAR, Gv, Mp, ES), [0xc5] = ROW3(LOAD_FAR, Gv, Mp, DS),
+    [0xc6] = GROUP(11, Eb, Ib), [0xc7] = GROUP(11, Ev, Iz),
+    [0xc8] = ROW2(ENTER, Iw, I2b), [0xc9] = ROW0(LEAVE),
+    [0xca] = ROW1(RETF, Iw), [0xcb] = ROW0(RETF),
+    [0xcc] = ROW0(INT3), [0xcd] = ROW1(INT, Ib), [0xce] = ROW0(INTO), [0xcf] = ROW0(IRET),
+    [0xd0] = GROUP(2, Eb, One), [0xd1] = GROUP(2, Ev, One), [0xd2] = GROUP(2, Eb, CL), [0xd3] = GROUP(2, Ev, CL),
+    [0xd4] = ROW1(AAM, Ib), [0xd5] = ROW1(AAD, Ib), [0xd6] = ROW0(SALC), [0xd7] = ROW0(XLAT),
+    [0xd8 ... 0xdf] = ROW1(X87, FX),
+    [0xe0] = ROW1(LOOPNE, Jb), [0xe1] = ROW1(LOOPE, Jb), [0xe2] = ROW1(LOOP, Jb), [0xe3] = ROW1(JCXZ, Jb),
+    [0xe4] = ROW2(IN, AL, Ib), [0xe5] = ROW2(IN, rAX, Ib), [0xe6] = ROW2(OUT, Ib, AL), [0xe7] = ROW2(OUT, Ib, rAX),
+    [0xe8] = ROW1(CALL, Jz), [0xe9] = ROW1(JMP, Jz), [0xea] = ROW1(JMPF, Ap), [0xeb] = ROW1(JMP, Jb),
+    [0xec] = ROW2(IN, AL, DX), [0xed] = ROW2(IN, rAX, DX), [0xee] = ROW2(OUT, DX, AL), [0xef] = ROW2(OUT, DX, rAX),
+    /* F0: LOCK */ [0xf1] = ROW0(ICEBP), /* F2, F3: REPNE, REP */
+    [0xf4] = ROW0(HLT), [0xf5] = ROW0(CMC), [0xf6] = GROUP(3B), [0xf7] = GROUP(3V),
+    [0xf8] = ROW0(CLC), [0xf9] = ROW0(STC), [0xfa] = ROW0(CLI), [0xfb] = ROW0(STI),
+    [0xfc] = ROW0(CLD), [0xfd] = ROW0(STD), [0xfe] = GROUP(4), [0xff] = GROUP(5),
+};
+
+static const struct row two_byte[256] = {
+    [0x00] = GROUP(6), [0x01] = GROUP(7), [0x02] = ROW2(LAR, Gv, Ew), [0x03] = ROW2(LSL, Gv, Ew),
+    [0x06] = ROW0(CLTS), [0x08] = ROW0(INVD), [0x09] = ROW0(WBINVD), /* 0B: UD2 */
+    [0x10 ... 0x17] = P6ROW1(SIMD, FX),
+    [0x18] = GROUP(16), /* PREFETCHh; 19-1F: hints without effect */
+    [0x19 ... 0x1f] = P6ROW1(NOP, Ev),
+    [0x20] = ROW2(MOV_FROM_CR, Rd, Cd), [0x21] = ROW2(MOV_FROM_DR, Rd, Dd),
+    [0x22] = ROW2(MOV_TO_CR, Cd, Rd), [0x23] = ROW2(MOV_TO_DR, Dd, Rd),
+    [0x28 ... 0x2f] = P6ROW1(SIMD, FX),
+    [0x30] = P6ROW0(WRMSR), [0x31] = P6ROW0(RDTSC), [0x32] = P6ROW0(RDMSR), [0x33] = P6ROW0(RDPMC),
+    [0x34] = P6ROW0(SYSENTER), [0x35] = P6ROW0(SYSEXIT),
+    [0x40 ... 0x4f] = P6ROW2(CMOVCC, Gv, Ev),
+    [0x50 ... 0x5f] = P6ROW1(SIMD, FX),
+    [0x60 ... 0x6f] = P6ROW1(SIMD, FX),
+    [0x70 ... 0x73] = P6ROW2(SIMD, FX, Ib), [0x74 ... 0x76] = P6ROW1(SIMD, FX),
+    [0x77] = P6ROW0(SIMD), [0x7e] = P6ROW1(SIMD, FX), [0x7f] = P6ROW1(SIMD, FX),
+    [0x80 ... 0x8f] = ROW1(JCC, Jz),
+    [0x90 ... 0x9f] = ROW1(SETCC, Eb),
+    [0xa0] = ROW1(PUSH_SREG, FS), [0xa1] = ROW1(POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),
+    [0xa4] = ROW3(SHLD, Ev, Gv, Ib), [0xa5] = ROW3(SHLD, Ev, Gv, CL),
+    [0xa8] = ROW1(PUSH_SREG, GS), [0xa9] = ROW1(POP_SREG, GS), /* AA: RSM */ [0xab] = LROW2(BTS, Ev, Gv),
+    [0xac] = ROW3(SHRD, Ev, Gv, Ib), [0xad] = ROW3(SHRD, Ev, Gv, CL),
+    [0xae] = P6ROW1(SIMD, FX), [0xaf] = ROW2(IMUL, Gv, Ev),
+    [0xb0] = LROW2(CMPXCHG, Eb, Gb), [0xb1] = LROW2(CMPXCHG, Ev, Gv),
+    [0xb2] = ROW3(LOAD_FAR, Gv, Mp, SS), [0xb3] = LROW2(BTR, Ev, Gv),
+    [0xb4] = ROW3(LOAD_FAR, Gv, Mp, FS), [0xb5] = ROW3(LOAD_FAR, Gv, Mp, GS),
+    [0xb6] = ROW2(MOVZX, Gv, Eb), [0xb7] = ROW2(MOVZX, Gv, Ew),
+    [0xba] = GROUP(8, Ev, Ib), [0xbb] = LROW2(BTC, Ev, Gv),
+    [0xbc] = ROW2(BSF, Gv, Ev), [0xbd] = ROW2(BSR, Gv, Ev),
+    [0xbe] = ROW2(MOVSX, Gv, Eb), [0xbf] = ROW2(MOVSX, Gv, Ew),
+    [0xc0] = LROW2(XADD, Eb, Gb), [0xc1] = LROW2(XADD, Ev, Gv),
+    [0xc2] = P6ROW2(SIMD, FX, Ib), [0xc3] = P6ROW1(SIMD, FX), [0xc4] = P6ROW2(SIMD, FX, Ib),
+    [0xc5] = P6ROW2(SIMD, FX, Ib), [0xc6] = P6ROW2(SIMD, FX, Ib), [0xc7] = GROUP(9),
+    [0xc8 ... 0xcf] = ROW1(BSWAP, Zd),
+    [0xd0 ... 0xdf] = P6ROW1(SIMD, FX),
+    [0xe0 ... 0xef] = P6ROW1(SIMD, FX),
+    [0xf0 ... 0xfe] = P6ROW1(SIMD, FX), /* FF: UD0 */
+};
+
+/* Rows by ModRM.reg; operands given here take the place of the opcode's. */
+static const struct row groups[GROUP_COUNT][8] = {
+    [GRP_1] = {{INSN_ADD, LOCKABLE, {0}, 0, true}, {INSN_OR, LOCKABLE, {0}, 0, true},
+               {INSN_ADC, LOCKABLE, {0}, 0, true}, {INSN_SBB, LOCKABLE, {0}, 0, true},
+               {INSN_AND, LOCKABLE, {0}, 0, true}, {INSN_SUB, LOCKABLE, {0}, 0, true},
+               {INSN_XOR, LOCKABLE, {0}, 0, true}, {INSN_CMP, 0, {0}, 0, true}},
+    [GRP_1A] = {[0] = {INSN_POP, 0, {0}, 0, true}},
+    [GRP_2] = {{INSN_ROL, 0, {0}, 0, true}, {INSN_ROR, 0, {0}, 0, true}, {INSN_RCL, 0, {0}, 0, true},
+               {INSN_RCR, 0, {0}, 0, true}, {INSN_SHL, 0, {0}, 0, true}, {INSN_SHR, 0, {0}, 0, true},
+               {INSN_SAL, 0, {0}, 0, true}, {INSN_SAR, 0, {0}, 0, true}},
+    [GRP_3B] = {ROW2(TEST, Eb, Ib), ROW2(TEST, Eb, Ib), LROW1(NOT, Eb), LROW1(NEG, Eb),
+                ROW1(MUL, Eb), ROW1(IMUL1, Eb), ROW1(DIV, Eb), ROW1(IDIV, Eb)},
+    [GRP_3V] = {ROW2(TEST, Ev, Iz), ROW2(TEST, Ev, Iz), LROW1(NOT, Ev), LROW1(NEG, Ev),
+                ROW1(MUL, Ev), ROW1(IMUL1, Ev), ROW1(DIV, Ev), ROW1(IDIV, Ev)},
+    [GRP_4] = {LROW1(INC, Eb), LROW1(DEC, Eb)},
+    [GRP_5] = {LROW1(INC, Ev), LROW1(DEC, Ev), ROW1(CALL_IND, Ev), ROW1(CALLF_IND, Mp),
+               ROW1(JMP_IND, Ev), ROW1(JMPF_IND, Mp), ROW1(PUSH, Ev)},
+    [GRP_6] = {ROW1(SLDT, Ev), ROW1(STR, Ev), ROW1(LLDT, Ew), ROW1(LTR, Ew), ROW1(VERR, Ew), ROW1(VERW, Ew)},
+    [GRP_7] = {ROW1(SGDT, M), ROW1(SIDT, M), ROW1(LGDT, M), ROW1(LIDT, M), ROW1(SMSW, Ev), ROW0(UD),
+               ROW1(LMSW, Ew), ROW1(INVLPG, M)},
+    [GRP_8] = {[4] = {INSN_BT, 0, {0}, 0, true}, [5] = {INSN_BTS, LOCKABLE, {0}, 0, true},
+               [6] = {INSN_BTR, LOCKABLE, {0}, 0, true}, [7] = {INSN_BTC, LOCKABLE, {0}, 0, true}},
+    [GRP_9] = {[1] = {.op = INSN_CMPXCHG8B, .flags = LOCKABLE | P6, .arg = {Mq}}},
+    [GRP_11] = {[0] = {INSN_MOV, 0, {0}, 0, true}},
+    [GRP_16] = {[0 ... 7] = P6ROW1(NOP, Ev)},
+};
+
+/* A cursor over the bytes; running out is remembered, not acted upon. */
+struct cursor {
+    const uint8_t *bytes;
+    unsigned at, avail;
+    bool starved;
+};
+
+static uint32_t fetch(struct cursor *c, unsigned size)
+{
+    uint32_t v = 0;
+
+    if (c->at + size > c->avail) {
+        c->starved = true;
+        c->at += size;
+        return 0;
+    }
+    memcpy(&v, c->bytes + c->at, size);
+    c->at += size;
+    return v;
+}
+
+static uint32_t fetch_signed(struct cursor *c, unsigned size)
+{
+    uint32_t v = fetch(c, size);
+
+    return size == 1 ? (uint32_t)(int8_t)v : size == 2 ? (uint32_t)(int16_t)v : v;
+}
+
+/* SDM 2, table 2-1: 16-bit addressing forms. */
+static void memory16(struct cursor *c, struct insn *i)
+{
+    static const uint8_t base[8] = {EBX, EBX, EBP, EBP, ESI, EDI, EBP, EBX};
+    static const uint8_t index[8] = {ESI, EDI, ESI, EDI, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG};
+    unsigned mod = i->modrm >> 6, rm = i->modrm & 7;
+
+    if (mod == 0 && rm == 6) {
+        i->disp = fetch(c, 2);
+        return;
+    }
+    i->base = base[rm];
+    i->index = index[rm];
+    if (mod)
+        i->disp = fetch_signed(c, mod);
+    if (i->base == EBP)
+        i->seg = SEG_SS;
+}
+
+/* SDM 2, tables 2-2 and 2-3: 32-bit addressing forms with SIB. */
+static void memory32(struct cursor *c, struct insn *i)
+{
+    unsigned mod = i->modrm >> 6, rm = i->modrm & 7;
+
+    if (rm == 4) {
+        uint32_t sib = fetch(c, 1);
+
+        rm = sib & 7;
+        i->scale = (uint8_t)(sib >> 6);
+        i->index = (sib >> 3 & 7) == 4 ? INSN_NO_REG : (uint8_t)(sib >> 3 & 7);
+    }
+    if (mod == 0 && rm == 5) {
+        i->disp = fetch(c, 4);
+        return;
+    }
+    i->base = (uint8_t)rm;
+    if (mod)
+        i->disp = fetch_signed(c, mod == 1 ? 1 : 4);
+    if (rm == ESP || rm == EBP)
+        i->seg = SEG_SS;
+}
+
+static void modrm_memory(struct cursor *c, struct insn *i)
+{
+    if (i->modrm >> 6 == 3)
+        return;
+    i->flags |= INSN_MEM;
+    if (i->asize == 2)
+        memory16(c, i);
+    else
+        memory32(c, i);
+}
+
+static bool code_uses_modrm(uint16_t code)
+{
+    switch (code >> 8) {
+    case K_E: case K_G: case K_M: case K_R: case K_S: case K_C: case K_D: case K_FX:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool row_uses_modrm(const struct row *r)
+{
+    return r->op == INSN_GROUP || code_uses_modrm(r->arg[0]) || code_uses_modrm(r->arg[1]);
+}
+
+/* Size in bytes that a size code stands for. */
+static uint8_t size_of(unsigned z, const struct insn *i)
+{
+    switch (z) {
+    case Z_b: return 1;
+    case Z_w: return 2;
+    case Z_d: return 4;
+    case Z_v: case Z_s: return i->osize;
+    case Z_p: return (uint8_t)(i->osize + 2);
+    case Z_a: return (uint8_t)(2 * i->osize);
+    case Z_q: return 8;
+    default: return 0;
+    }
+}
+
+/* One operand; false: the form does not exist. */
+static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct operand *o)
+{
+    unsigned z = code & 15;
+    uint8_t reg = i->modrm >> 3 & 7, rm = i->modrm & 7;
+
+    o->size = size_of(z, i);
+    switch (code >> 8) {
+    case K_NONE:
+        return true;
+    case K_E:
+        *o = (struct operand){i->flags & INSN_MEM ? OPERAND_MEM : OPERAND_REG, o->size, rm};
+        return true;
+    case K_M:
+        o->kind = OPERAND_MEM;
+        return i->flags & INSN_MEM;
+    case K_R:
+        *o = (struct operand){OPERAND_REG, o->size, rm};
+        return true;
+    case K_G:
+        *o = (struct operand){OPERAND_REG, o->size, reg};
+        return true;
+    case K_S:
+        *o = (struct operand){OPERAND_SREG, 2, reg};
+        return reg < 6;
+    case K_C:
+        *o = (struct operand){OPERAND_CR, 4, reg};
+        return reg == 0 || (reg >= 2 && reg <= 4);
+    case K_D:
+        *o = (struct operand){OPERAND_DR, 4, reg};
+        return true;
+    case K_Z:
+        *o = (struct operand){OPERAND_REG, o->size, i->opcode & 7};
+        return true;
+    case K_REG:
+        o->size = size_of(code & 15, i);
+        o->kind = OPERAND_REG;
+        o->reg = code >> 4 & 15;
+        return true;
+    case K_SEG:
+        *o = (struct operand){OPERAND_SREG, 2, code >> 4 & 15};
+        return true;
+    case K_I:
+        o->kind = OPERAND_IMM;
+        i->imm = z == Z_s ? fetch_signed(c, 1) : fetch(c, o->size);
+        return true;
+    case K_I2:
+        o->kind = OPERAND_IMM2;
+        i->imm2 = fetch(c, 1);
+        return true;
+    case K_ONE:
+        o->kind = OPERAND_IMM;
+        i->imm = 1;
+        return true;
+    case K_J:
+        o->kind = OPERAND_REL;
+        i->imm = fetch_signed(c, o->size);
+        return true;
+    case K_O:
+        o->kind = OPERAND_MEM;
+        i->flags |= INSN_MEM;
+        i->disp = fetch(c, i->asize);
+        return true;
+    case K_A:
+        o->kind = OPERAND_FAR;
+        i->imm = fetch(c, i->osize);
+        i->imm2 = fetch(c, 2);
+        return true;
+    case K_FX:
+        o->kind = i->flags & INSN_MEM ? OPERAND_MEM : OPERAND_NONE;
+        return true;
+    }
+    return false;
+}
+
+/* Prefixes, SDM 2, 2.1.1. Returns the first byte that is none, and sets *override. */
+static uint8_t prefixes(struct cursor *c, struct insn *i, unsigned *override)
+{
+    uint8_t osize = i->osize, asize = i->asize;
+
+    for (;;) {
+        uint8_t byte = (uint8_t)fetch(c, 1);
+
+        if (c->starved)
+            return 0x90;
+        switch (byte) {
+        case 0x26: case 0x2e: case 0x36: case 0x3e:
+            *override = (byte >> 3 & 3) + SEG_ES;
+            break;
+        case 0x64: case 0x65:
+            *override = byte - 0x64u + SEG_FS;
+            break;
+        case 0x66:
+            i->osize = 6 - osize;
+            i->flags |= INSN_OPSIZE;
+            break;
+        case 0x67:
+            i->asize = 6 - asize;
+            break;
+        case 0xf0:
+            i->flags |= INSN_LOCK;
+            break;
+        case 0xf2:
+            i->flags = (uint8_t)((i->flags & ~INSN_REP) | INSN_REPNE);
+            break;
+        case 0xf3:
+            i->flags = (uint8_t)((i->flags & ~INSN_REPNE) | INSN_REP);
+            break;
+        default:
+            return byte;
+        }
+        if (c->at > INSN_MAX_LEN)
+            return 0x90;
+    }
+}
+_Static_assert(SEG_ES == 0 && SEG_CS == 1 && SEG_SS == 2 && SEG_DS == 3, "order of the override prefixes");
+
+/* SDM 2, LOCK: only with these instructions, and only with memory as destination. */
+static bool lock_allowed(const struct insn *i, const struct row *r)
+{
+    return (r->flags & LOCKABLE) && (i->flags & INSN_MEM);
+}
+
+static enum decode_result verdict(const struct cursor *c, struct insn *i, enum decode_result ok)
+{
+    if (c->starved && c->avail < INSN_MAX_LEN)
+        return DECODE_SHORT; /* fetching comes before counting */
+    if (c->starved || c->at > INSN_MAX_LEN)
+        return DECODE_LONG;
+    i->len = (uint8_t)c->at;
+    if (ok == DECODE_UD)
+        i->op = INSN_UD;
+    return ok;
+}
+
+/* What opcode bytes and ModRM name; NULL: nothing. */
+static const struct row *find_row(struct cursor *c, struct insn *i, const struct row **opcode_row)
+{
+    const struct row *r = i->map ? &two_byte[i->opcode] : &one_byte[i->opcode];
+
+    *opcode_row = r;
+    if (r->op == INSN_UD)
+        return NULL;
+    if (!row_uses_modrm(r))
+        return r;
+    i->modrm = (uint8_t)fetch(c, 1);
+    i->flags |= INSN_MODRM;
+    if (r->op == INSN_MOV_FROM_CR || r->op == INSN_MOV_TO_CR || r->op == INSN_MOV_FROM_DR ||
+        r->op == INSN_MOV_TO_DR)
+        return r; /* mod is ignored */
+    modrm_memory(c, i);
+    if (r->op != INSN_GROUP)
+        return r;
+    r = &groups[r->group][i->modrm >> 3 & 7];
+    return r->op == INSN_UD ? NULL : r;
+}
+
+enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *i)
+{
+    struct cursor c = {bytes, 0, avail, false};
+    unsigned override = INSN_NO_REG;
+    const struct row *r, *opcode_row;
+    const uint16_t *args;
+
+    memset(i, 0, sizeof *i);
+    i->osize = i->asize = mode & DECODE_CODE32 ? 4 : 2;
+    i->base = i->index = INSN_NO_REG;
+    i->seg = SEG_DS;
+    i->opcode = prefixes(&c, i, &override);
+    if (i->opcode == 0x0f) {
+        i->map = 1;
+        i->opcode = (uint8_t)fetch(&c, 1);
+    }
+    r = find_row(&c, i, &opcode_row);
+    if (!r || ((r->flags & P6) && !(mode & DECODE_P6)))
+        return verdict(&c, i, DECODE_UD);
+    i->op = r->op;
+    args = r->any ? opcode_row->arg : r->arg;
+    for (unsigned n = 0; n < ARRAY_LEN(i->arg); n++)
+        if (!operand(&c, i, args[n], &i->arg[n]))
+            return verdict(&c, i, DECODE_UD);
+    if ((i->flags & INSN_LOCK) && !lock_allowed(i, r))
+        return verdict(&c, i, DECODE_UD);
+    if (i->op == INSN_MOV_TO_SREG && i->arg[0].reg == SEG_CS)
+        return verdict(&c, i, DECODE_UD);
+    if (override != INSN_NO_REG)
+        i->seg = (uint8_t)override;
+    return verdict(&c, i, DECODE_OK);
+}
+
+bool i386_opcode_defined(unsigned map, uint8_t opcode, unsigned mode)
+{
+    const struct row *r = map ? &two_byte[opcode] : &one_byte[opcode];
+
+    return r->op != INSN_UD && (!(r->flags & P6) || (mode & DECODE_P6));
+}
+
+bool i386_opcode_has_modrm(unsigned map, uint8_t opcode)
+{
+    return row_uses_modrm(map ? &two_byte[opcode] : &one_byte[opcode]);
+}

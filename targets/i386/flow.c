@@ -1,0 +1,220 @@
+/*
+ * Helpers for memory checks, stack frames and transfers of control: the glue
+ * between micro-ops and segment.c and exception.c (SDM 2; SDM 1, chapter 6).
+ */
+#include "i386/helpers.h"
+
+#include <string.h>
+
+static uint32_t get32(const struct ucpu *u, unsigned off)
+{
+    uint32_t v;
+
+    memcpy(&v, u->s + off, sizeof v);
+    return v;
+}
+
+static uint16_t get16(const struct ucpu *u, unsigned off)
+{
+    uint16_t v;
+
+    memcpy(&v, u->s + off, sizeof v);
+    return v;
+}
+
+/* ---- checks -------------------------------------------------------------------------- */
+
+int i386_op_raise(struct ucpu *u, const struct uop *op)
+{
+    if (op->a)
+        return i386_raise_error(i386_of(u), op->d, op->b);
+    return i386_raise(i386_of(u), op->d);
+}
+
+int i386_op_limit(struct ucpu *u, const struct uop *op)
+{
+    unsigned seg = (op->b - S_OFF(seg)) / (unsigned)sizeof(struct i386_segment);
+
+    return i386_raise_error(i386_of(u), seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+int i386_op_linear(struct ucpu *u, const struct uop *op)
+{
+    unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 15;
+    uint32_t linear;
+
+    if (!i386_linear(i386_of(u), op->b & 15, get32(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))
+        return UOP_FAULT;
+    memcpy(u->s + op->d, &linear, sizeof linear);
+    return UOP_NEXT;
+}
+
+int i386_op_bad_branch(struct ucpu *u, const struct uop *op)
+{
+    bool taken;
+
+    if (op->b < 16)
+        taken = flags_cond(u->flags, op->b);
+    else
+        taken = (get32(u, op->a) != 0) == (op->b == 16);
+    return taken ? i386_raise_error(i386_of(u), EXC_GP, 0) : UOP_NEXT;
+}
+
+/* ---- segment registers and far transfers ------------------------------------------------ */
+
+int i386_op_load_segment(struct ucpu *u, const struct uop *op)
+{
+    int r = i386_load_segment(i386_of(u), op->d, get16(u, op->a));
+
+    if (r == UOP_NEXT && op->d == SEG_SS)
+        i386_set_shadow(i386_of(u), I386_SHADOW_SS);
+    return r;
+}
+
+int i386_op_far_jump(struct ucpu *u, const struct uop *op)
+{
+    return i386_far_jump(i386_of(u), get16(u, op->a), get32(u, op->d), op->b);
+}
+
+int i386_op_far_call(struct ucpu *u, const struct uop *op)
+{
+    return i386_far_call(i386_of(u), get16(u, op->a), get32(u, op->d), op->b, i386_of(u)->st->t[3]);
+}
+
+int i386_op_far_return(struct ucpu *u, const struct uop *op)
+{
+    return i386_far_return(i386_of(u), op->b, op->a);
+}
+
+int i386_op_iret(struct ucpu *u, const struct uop *op)
+{
+    return i386_iret(i386_of(u), op->b);
+}
+
+int i386_op_int(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    if (op->d == INT_O && !flags_cond(u->flags, COND_O))
+        return UOP_NEXT;
+    return i386_software_int(c, op->a | (op->d == INT_N ? I386_INT_N : 0), c->st->t[3]);
+}
+
+/* ---- stack frames --------------------------------------------------------------------------- */
+
+/* A run of pushes: where they go, checked before anything is written. */
+struct frame {
+    struct i386_cpu *c;
+    uint32_t sp, mask; /* running stack pointer, its width */
+    unsigned size;     /* of an item */
+    unsigned count;
+    struct {
+        uint32_t linear, value;
+    } item[40];
+};
+
+static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool stack32)
+{
+    f->c = i386_of(u);
+    f->mask = stack32 ? 0xffffffffu : 0xffffu;
+    f->sp = f->c->st->gpr[ESP] & f->mask;
+    f->size = size;
+    f->count = 0;
+}
+
+/* Can the stack be written at f->sp? */
+static bool frame_probe(struct frame *f, uint32_t *linear)
+{
+    struct ucpu *u = &f->c->u;
+
+    return i386_linear(f->c, SEG_SS, f->sp, f->size, true, linear) &&
+           ucpu_probe(u, u->tlb_mode, *linear, f->size, ACCESS_WRITE);
+}
+
+static bool frame_push(struct frame *f, uint32_t value)
+{
+    f->sp = (f->sp - f->size) & f->mask;
+    f->item[f->count].value = value;
+    return frame_probe(f, &f->item[f->count++].linear);
+}
+
+/* Write everything. */
+static bool frame_commit(struct frame *f)
+{
+    for (unsigned i = 0; i < f->count; i++)
+        if (!ucpu_store(&f->c->u, f->item[i].linear, &f->item[i].value, f->size))
+            return false;
+    return true;
+}
+
+static void set_sp(struct frame *f)
+{
+    uint32_t *esp = &f->c->st->gpr[ESP];
+
+    *esp = (*esp & ~f->mask) | f->sp;
+}
+
+int i386_op_pusha(struct ucpu *u, const struct uop *op)
+{
+    struct frame f;
+
+    frame_begin(&f, u, op->a, op->b);
+    for (unsigned r = EAX; r <= EDI; r++)
+        if (!frame_push(&f, f.c->st->gpr[r]))
+            return UOP_FAULT;
+    if (!frame_commit(&f))
+        return UOP_FAULT;
+    set_sp(&f);
+    return UOP_NEXT;
+}
+
+int i386_op_popa(struct ucpu *u, const struct uop *op)
+{
+    struct frame f;
+    uint32_t v[8] = {0};
+
+    frame_begin(&f, u, op->a, op->b);
+    for (int r = EDI; r >= EAX; r--) {
+        if (!i386_read(f.c, SEG_SS, f.sp, &v[r], f.size))
+            return UOP_FAULT;
+        f.sp = (f.sp + f.size) & f.mask;
+    }
+    for (unsigned r = EAX; r <= EDI; r++)
+        if (r != ESP)
+            memcpy(&f.c->st->gpr[r], &v[r], f.size);
+    set_sp(&f);
+    return UOP_NEXT;
+}
+
+int i386_op_enter(struct ucpu *u, const struct uop *op)
+{
+    unsigned level = op->b & 31;
+    uint32_t pointer, bp, linear;
+    struct i386_state *st = i386_of(u)->st;
+    struct frame f;
+
+    frame_begin(&f, u, op->b >> 5 & 7, op->b & 256);
+    bp = st->gpr[EBP];
+    if (!frame_push(&f, bp))
+        return UOP_FAULT;
+    pointer = f.sp;
+    for (unsigned i = 1; i < level; i++) {
+        uint32_t saved = 0;
+
+        bp -= f.size;
+        if (!i386_read(f.c, SEG_SS, bp & f.mask, &saved, f.size) || !frame_push(&f, saved))
+            return UOP_FAULT;
+    }
+    if (level && !frame_push(&f, pointer))
+        return UOP_FAULT;
+    if (op->a) {
+        f.sp = (f.sp - op->a) & f.mask;
+        if (!frame_probe(&f, &linear))
+            return UOP_FAULT;
+    }
+    if (!frame_commit(&f))
+        return UOP_FAULT;
+    set_sp(&f);
+    memcpy(&st->gpr[EBP], &pointer, f.size);
+    return UOP_NEXT;
+}

@@ -1,0 +1,109 @@
+/*
+ * A decoded i386 instruction, and the decoder (SDM 2, chapter 2 and appendix A).
+ *
+ * decode.c is a pure function of bytes and mode. It knows lengths, operands,
+ * where LOCK is allowed, and which encodings do not exist; it knows nothing
+ * about privilege or machine state.
+ */
+#ifndef HINDCAST_I386_INSN_H
+#define HINDCAST_I386_INSN_H
+
+#include "base/types.h"
+
+/* What an instruction does; operand sizes are in the operands. */
+enum insn_op {
+    INSN_UD = 0, /* undefined opcode */
+    INSN_GROUP,  /* table use only: ModRM.reg selects a row of a group */
+    /* in the order of the opcode map's /r */
+    INSN_ADD, INSN_OR, INSN_ADC, INSN_SBB, INSN_AND, INSN_SUB, INSN_XOR, INSN_CMP,
+    INSN_ROL, INSN_ROR, INSN_RCL, INSN_RCR, INSN_SHL, INSN_SHR, INSN_SAL, INSN_SAR,
+    INSN_TEST, INSN_NOT, INSN_NEG, INSN_MUL, INSN_IMUL1, INSN_DIV, INSN_IDIV,
+    INSN_INC, INSN_DEC, INSN_MOV, INSN_XCHG, INSN_LEA, INSN_NOP,
+    INSN_PUSH, INSN_POP, INSN_PUSH_SREG, INSN_POP_SREG, INSN_PUSHA, INSN_POPA, INSN_PUSHF, INSN_POPF,
+    INSN_ENTER, INSN_LEAVE, INSN_BOUND, INSN_ARPL, INSN_IMUL, INSN_IMUL3,
+    INSN_INS, INSN_OUTS, INSN_MOVS, INSN_CMPS, INSN_STOS, INSN_LODS, INSN_SCAS,
+    INSN_JCC, INSN_SETCC, INSN_CMOVCC, INSN_JMP, INSN_JMP_IND, INSN_CALL, INSN_CALL_IND, INSN_RET,
+    INSN_JMPF, INSN_JMPF_IND, INSN_CALLF, INSN_CALLF_IND, INSN_RETF, INSN_IRET,
+    INSN_LOOPNE, INSN_LOOPE, INSN_LOOP, INSN_JCXZ, INSN_INT3, INSN_INT, INSN_INTO, INSN_ICEBP,
+    INSN_MOV_FROM_SREG, INSN_MOV_TO_SREG, INSN_LOAD_FAR, /* LES LDS LSS LFS LGS */
+    INSN_CBW, INSN_CWD, INSN_SAHF, INSN_LAHF, INSN_CMC, INSN_CLC, INSN_STC, INSN_CLD, INSN_STD,
+    INSN_DAA, INSN_DAS, INSN_AAA, INSN_AAS, INSN_AAM, INSN_AAD, INSN_SALC, INSN_XLAT,
+    INSN_IN, INSN_OUT, INSN_HLT, INSN_CLI, INSN_STI,
+    INSN_X87, INSN_FWAIT, INSN_SIMD,
+    INSN_MOVZX, INSN_MOVSX, INSN_BSWAP, INSN_BT, INSN_BTS, INSN_BTR, INSN_BTC, INSN_BSF, INSN_BSR,
+    INSN_SHLD, INSN_SHRD, INSN_CMPXCHG, INSN_CMPXCHG8B, INSN_XADD,
+    INSN_SLDT, INSN_STR, INSN_LLDT, INSN_LTR, INSN_VERR, INSN_VERW, INSN_SGDT, INSN_SIDT, INSN_LGDT,
+    INSN_LIDT, INSN_SMSW, INSN_LMSW, INSN_INVLPG, INSN_LAR, INSN_LSL, INSN_CLTS, INSN_INVD, INSN_WBINVD,
+    INSN_MOV_FROM_CR, INSN_MOV_TO_CR, INSN_MOV_FROM_DR, INSN_MOV_TO_DR,
+    INSN_WRMSR, INSN_RDTSC, INSN_RDMSR, INSN_RDPMC, INSN_SYSENTER, INSN_SYSEXIT, INSN_CPUID,
+    INSN_COUNT
+};
+
+enum operand_kind {
+    OPERAND_NONE,
+    OPERAND_REG,  /* general register `reg`, of `size` bytes */
+    OPERAND_MEM,  /* the instruction's memory operand, `size` bytes (0: not a datum) */
+    OPERAND_IMM,  /* insn.imm, extended to `size` bytes */
+    OPERAND_IMM2, /* insn.imm2 */
+    OPERAND_SREG, /* segment register `reg` */
+    OPERAND_CR,
+    OPERAND_DR,
+    OPERAND_REL,  /* insn.imm: signed displacement of a branch */
+    OPERAND_FAR,  /* insn.imm2 : insn.imm */
+};
+
+struct operand {
+    uint8_t kind; /* enum operand_kind */
+    uint8_t size; /* bytes */
+    uint8_t reg;  /* number */
+};
+
+#define INSN_LOCK   0x01u
+#define INSN_REPNE  0x02u /* F2 was the last of F2 and F3 */
+#define INSN_REP    0x04u /* F3 was */
+#define INSN_OPSIZE 0x08u /* 66 */
+#define INSN_MODRM  0x10u /* there is a ModRM byte */
+#define INSN_MEM    0x20u /* there is a memory operand */
+
+#define INSN_MAX_LEN 15u
+#define INSN_NO_REG  0xffu
+
+struct insn {
+    uint8_t op;      /* enum insn_op */
+    uint8_t len;     /* bytes */
+    uint8_t flags;   /* INSN_* */
+    uint8_t map;     /* 0: one-byte opcode; 1: 0F xx */
+    uint8_t opcode;
+    uint8_t modrm;
+    uint8_t osize;   /* operand size, 2 or 4 */
+    uint8_t asize;   /* address size, 2 or 4 */
+    uint8_t seg;     /* segment of the memory operand, default or override */
+    uint8_t base;    /* register, or INSN_NO_REG */
+    uint8_t index;   /* register, or INSN_NO_REG */
+    uint8_t scale;   /* log2 */
+    uint32_t disp;   /* sign-extended */
+    uint32_t imm;    /* sign-extended where the manual says so */
+    uint32_t imm2;   /* selector of a far pointer; second immediate of ENTER */
+    struct operand arg[3];
+};
+
+/* What the decoding depends on besides the bytes. */
+#define DECODE_CODE32 1u /* default sizes are 32 bits */
+#define DECODE_P6     2u /* instructions that the Pentium and the P6 family added exist */
+
+enum decode_result {
+    DECODE_OK,
+    DECODE_UD,    /* no such instruction: #UD; insn.len is how far decoding went */
+    DECODE_SHORT, /* more than `avail` bytes are needed */
+    DECODE_LONG,  /* more than 15 bytes: #GP(0) */
+};
+
+enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *out);
+
+/* Number of rows in the opcode tables, and whether a row is defined: for tests.
+ * `map` 0: one byte, 1: 0F xx. */
+bool i386_opcode_defined(unsigned map, uint8_t opcode, unsigned mode);
+/* Can the opcode come with ModRM? */
+bool i386_opcode_has_modrm(unsigned map, uint8_t opcode);
+
+#endif

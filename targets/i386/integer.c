@@ -1,0 +1,502 @@
+/*
+ * Integer instructions that are too large for micro-ops: shifts and rotates,
+ * multiplication and division, bit instructions, decimal adjustment (SDM 2).
+ *
+ * Flags that the manual leaves undefined, as they are left here. P6 and
+ * NetBurst processors do this where it is known; * marks what is a guess, and
+ * "host" what tests on another family must mask:
+ *
+ *   SHL SHR SAR      AF = 0. OF for counts above 1: as the last one-bit step
+ *                    would leave it (host)
+ *   SHLD SHRD        AF = 0; OF for counts above 1 likewise (host); a 16-bit
+ *                    operand with a count above 16 shifts the 48-bit string
+ *                    operand:bits:operand* (host)
+ *   ROL ROR RCL RCR  OF for counts above 1: by the result, as for a count of 1
+ *   MUL IMUL         SF ZF PF from the low half of the product, AF = 0 (host)
+ *   DIV IDIV         all six unchanged* (host)
+ *   BT BTS BTR BTC   OF SF ZF AF PF unchanged
+ *   BSF BSR          OF SF AF CF = 0, PF from the index* (host); the destination
+ *                    is unchanged if the source is 0
+ *   AAA AAS          SF ZF PF from AL, OF = 0* (host)
+ *   AAM AAD          OF AF CF = 0* (host)
+ *   DAA DAS          OF = 0* (host)
+ *   AND OR XOR TEST  AF = 0
+ */
+#include "i386/helpers.h"
+
+#include <string.h>
+
+/* ---- flags and operands ------------------------------------------------------------- */
+
+static struct i386_state *state_of(struct ucpu *u)
+{
+    return i386_of(u)->st;
+}
+
+static void set_flags(struct i386_state *st, uint32_t flags)
+{
+    st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = flags};
+}
+
+static uint32_t get(const struct ucpu *u, unsigned off, unsigned size)
+{
+    uint32_t v = 0;
+
+    memcpy(&v, u->s + off, size);
+    return v;
+}
+
+static void put(struct ucpu *u, unsigned off, unsigned size, uint32_t v)
+{
+    memcpy(u->s + off, &v, size);
+}
+
+static uint32_t mask_of(unsigned size)
+{
+    return 0xffffffffu >> (32 - 8 * size);
+}
+
+static uint32_t sign_of(unsigned size)
+{
+    return 1u << (8 * size - 1);
+}
+
+static int32_t sign_extend(uint32_t v, unsigned size)
+{
+    return (int32_t)(v << (32 - 8 * size)) >> (32 - 8 * size);
+}
+
+/* SF, ZF and PF of a result. */
+static uint32_t result_flags(uint32_t v, unsigned size)
+{
+    v &= mask_of(size);
+    return (v & sign_of(size) ? FLAG_S : 0) | (v ? 0 : FLAG_Z) | (__builtin_parity(v & 0xff) ? 0 : FLAG_P);
+}
+
+/* Exclusive or of the two top bits. */
+static bool top_bits_differ(uint32_t v, unsigned size)
+{
+    return (v ^ v << 1) & sign_of(size);
+}
+
+/* ---- shifts ---------------------------------------------------------------------------- */
+
+struct shifted {
+    uint32_t value;
+    bool carry, overflow;
+};
+
+/* Rotate; `count` is 1-31. */
+static struct shifted rotate(unsigned kind, uint32_t x, unsigned size, unsigned count)
+{
+    unsigned bits = 8 * size, n = count & (bits - 1);
+    struct shifted r;
+
+    if (kind == SHIFT_ROR)
+        n = (bits - n) & (bits - 1);
+    r.value = n ? (x << n | x >> (bits - n)) & mask_of(size) : x;
+    if (kind == SHIFT_ROL) {
+        r.carry = r.value & 1;
+        r.overflow = r.carry != !!(r.value & sign_of(size));
+    } else {
+        r.carry = r.value & sign_of(size);
+        r.overflow = top_bits_differ(r.value, size);
+    }
+    return r;
+}
+
+/* Rotate through carry: a rotation of bits + 1 bits. */
+static struct shifted rotate_carry(unsigned kind, uint32_t x, unsigned size, unsigned count, bool carry)
+{
+    unsigned bits = 8 * size, n = count % (bits + 1);
+    uint64_t wide = (uint64_t)carry << bits | x;
+    struct shifted r;
+
+    if (kind == SHIFT_RCR)
+        n = (bits + 1 - n) % (bits + 1);
+    if (n)
+        wide = wide << n | wide >> (bits + 1 - n);
+    r.value = (uint32_t)wide & mask_of(size);
+    r.carry = wide >> bits & 1;
+    r.overflow = kind == SHIFT_RCL ? r.carry != !!(r.value & sign_of(size)) : top_bits_differ(r.value, size);
+    return r;
+}
+
+static struct shifted shift(unsigned kind, uint32_t x, unsigned size, unsigned count)
+{
+    int64_t s = sign_extend(x, size);
+    struct shifted r;
+
+    switch (kind) {
+    case SHIFT_SHR:
+        r.value = x >> count;
+        r.carry = x >> (count - 1) & 1;
+        r.overflow = count == 1 && (x & sign_of(size));
+        return r;
+    case SHIFT_SAR:
+        r.value = (uint32_t)(s >> count) & mask_of(size);
+        r.carry = s >> (count - 1) & 1;
+        r.overflow = false;
+        return r;
+    default:
+        r.value = (x << count) & mask_of(size);
+        r.carry = (uint64_t)x << count >> (8 * size) & 1;
+        r.overflow = r.carry != !!(r.value & sign_of(size));
+        return r;
+    }
+}
+
+static struct shifted double_shift(unsigned kind, uint32_t x, uint32_t y, unsigned size, unsigned count)
+{
+    struct shifted r;
+
+    if (size == 4) {
+        uint64_t v = kind == SHIFT_SHLD ? (uint64_t)x << 32 | y : (uint64_t)y << 32 | x;
+
+        r.value = kind == SHIFT_SHLD ? (uint32_t)(v << count >> 32) : (uint32_t)(v >> count);
+        r.carry = kind == SHIFT_SHLD ? v >> (64 - count) & 1 : v >> (count - 1) & 1;
+    } else {
+        uint64_t v = (uint64_t)x << 32 | (uint64_t)(y & 0xffff) << 16 | x;
+
+        r.value = (kind == SHIFT_SHLD ? v << count >> 32 : v >> count) & 0xffff;
+        r.carry = kind == SHIFT_SHLD ? v >> (48 - count) & 1 : v >> (count - 1) & 1;
+    }
+    r.overflow = kind == SHIFT_SHLD ? r.carry != !!(r.value & sign_of(size)) : top_bits_differ(r.value, size);
+    return r;
+}
+
+int i386_op_shift(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    unsigned kind = op->b & 15, size = op->b >> SHIFT_SIZE_SHIFT & 7, count = st->t[4] & 31;
+    uint32_t x = get(u, op->a, size), old = flags_compute(&st->cc), flags;
+    struct shifted r;
+
+    if (count == 0) {
+        put(u, op->d, size, x);
+        st->t[5] = old;
+        return UOP_NEXT;
+    }
+    if (kind <= SHIFT_RCR) {
+        r = kind <= SHIFT_ROR ? rotate(kind, x, size, count) : rotate_carry(kind, x, size, count, old & FLAG_C);
+        flags = old & ~(FLAG_C | FLAG_O);
+    } else {
+        r = kind <= SHIFT_SAR ? shift(kind, x, size, count) : double_shift(kind, x, st->t[6], size, count);
+        flags = result_flags(r.value, size);
+    }
+    flags |= (r.carry ? FLAG_C : 0) | (r.overflow ? FLAG_O : 0);
+    put(u, op->d, size, r.value);
+    if (op->b & SHIFT_DEFER)
+        st->t[5] = flags;
+    else
+        set_flags(st, flags);
+    return UOP_NEXT;
+}
+
+int i386_op_commit_flags(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    set_flags(state_of(u), state_of(u)->t[5]);
+    return UOP_NEXT;
+}
+
+/* ---- multiplication and division --------------------------------------------------------- */
+
+int i386_op_imul16(struct ucpu *u, const struct uop *op)
+{
+    int32_t p = (int16_t)get(u, op->a, 2) * (int16_t)get(u, op->b, 2);
+
+    put(u, op->d, 2, (uint32_t)p);
+    state_of(u)->cc = (struct lazy_flags){.op = FLAGS_MUL | 1, .dst = (uint16_t)p, .src = p != (int16_t)p};
+    return UOP_NEXT;
+}
+
+int i386_op_mul(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    unsigned size = op->b & 7, bits = 8 * size;
+    bool is_signed = op->b & 16, overflow;
+    uint32_t x = get(u, S_GPR32(EAX), size), y = get(u, op->a, size);
+    uint64_t p = is_signed ? (uint64_t)((int64_t)sign_extend(x, size) * sign_extend(y, size)) : (uint64_t)x * y;
+    uint32_t low = (uint32_t)p & mask_of(size), high = (uint32_t)(p >> bits) & mask_of(size);
+
+    overflow = is_signed ? (int64_t)p != sign_extend(low, size) : high != 0;
+    if (size == 1) {
+        put(u, S_GPR16(EAX), 2, (uint32_t)p);
+    } else {
+        put(u, S_GPR32(EAX), size, low);
+        put(u, S_GPR32(EDX), size, high);
+    }
+    set_flags(st, result_flags(low, size) | (overflow ? FLAG_C | FLAG_O : 0));
+    return UOP_NEXT;
+}
+
+/* The dividend, as wide as a 64-bit number. */
+static uint64_t dividend(const struct ucpu *u, unsigned size)
+{
+    if (size == 1)
+        return get(u, S_GPR16(EAX), 2);
+    return (uint64_t)get(u, S_GPR32(EDX), size) << (8 * size) | get(u, S_GPR32(EAX), size);
+}
+
+static void put_quotient(struct ucpu *u, unsigned size, uint32_t quotient, uint32_t remainder)
+{
+    put(u, S_GPR32(EAX), size, quotient);
+    put(u, size == 1 ? S_GPR8(4) : S_GPR32(EDX), size, remainder);
+}
+
+int i386_op_div(struct ucpu *u, const struct uop *op)
+{
+    unsigned size = op->b & 7;
+    uint32_t y = get(u, op->a, size);
+    uint64_t n = dividend(u, size);
+
+    if (!y)
+        return i386_raise(i386_of(u), EXC_DE);
+    if (op->b & 16) {
+        int64_t sn = (int64_t)(n << (64 - 16 * size)) >> (64 - 16 * size), sy = sign_extend(y, size), q;
+
+        if (sn == INT64_MIN && sy == -1)
+            return i386_raise(i386_of(u), EXC_DE);
+        q = sn / sy;
+        if (q != sign_extend((uint32_t)q, size))
+            return i386_raise(i386_of(u), EXC_DE);
+        put_quotient(u, size, (uint32_t)q, (uint32_t)(sn % sy));
+        return UOP_NEXT;
+    }
+    if (n / y > mask_of(size))
+        return i386_raise(i386_of(u), EXC_DE);
+    put_quotient(u, size, (uint32_t)(n / y), (uint32_t)(n % y));
+    return UOP_NEXT;
+}
+
+/* ---- bits --------------------------------------------------------------------------------- */
+
+int i386_op_bit_test(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    bool bit = get(u, op->a, op->b) >> (st->t[4] & (8u * op->b - 1)) & 1;
+
+    set_flags(st, (flags_compute(&st->cc) & ~FLAG_C) | (bit ? FLAG_C : 0));
+    return UOP_NEXT;
+}
+
+int i386_op_bit_change(struct ucpu *u, const struct uop *op)
+{
+    unsigned size = op->b & 7;
+    uint32_t v = get(u, op->a, size), bit = 1u << (state_of(u)->t[4] & (8 * size - 1));
+
+    switch (op->b >> 4) {
+    case 1:
+        v |= bit;
+        break;
+    case 2:
+        v &= ~bit;
+        break;
+    default:
+        v ^= bit;
+    }
+    put(u, op->d, size, v);
+    return UOP_NEXT;
+}
+
+int i386_op_bit_scan(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    unsigned size = op->b & 7;
+    uint32_t v = get(u, op->a, size), index;
+
+    if (!v) {
+        set_flags(st, FLAG_Z | FLAG_P);
+        return UOP_NEXT;
+    }
+    index = op->b & 16 ? 31u - (unsigned)__builtin_clz(v) : (unsigned)__builtin_ctz(v);
+    put(u, op->d, size, index);
+    set_flags(st, result_flags(index, size) & ~FLAG_Z);
+    return UOP_NEXT;
+}
+
+int i386_op_cmpxchg_pick(struct ucpu *u, const struct uop *op)
+{
+    uint32_t old = get(u, op->a, op->b);
+
+    if (old != get(u, S_GPR32(EAX), op->b))
+        put(u, op->d, op->b, old);
+    return UOP_NEXT;
+}
+
+int i386_op_cmpxchg8b(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint32_t linear, flags;
+    uint64_t old, value;
+
+    if (!i386_linear(c, op->a, st->t[0], 8, true, &linear) ||
+        !ucpu_probe(u, u->tlb_mode, linear, 8, ACCESS_WRITE) || !ucpu_load(u, linear, &old, 8))
+        return UOP_FAULT;
+    flags = flags_compute(&st->cc) & ~FLAG_Z;
+    if (old == ((uint64_t)st->gpr[EDX] << 32 | st->gpr[EAX])) {
+        value = (uint64_t)st->gpr[ECX] << 32 | st->gpr[EBX];
+        flags |= FLAG_Z;
+    } else {
+        value = old;
+    }
+    if (!ucpu_store(u, linear, &value, 8))
+        return UOP_FAULT;
+    st->gpr[EAX] = (uint32_t)old;
+    st->gpr[EDX] = (uint32_t)(old >> 32);
+    set_flags(st, flags);
+    return UOP_NEXT;
+}
+
+/* ---- decimal adjustment --------------------------------------------------------------------- */
+
+static void decimal_adjust(struct i386_state *st, bool subtract)
+{
+    uint32_t old = flags_compute(&st->cc), flags = 0;
+    uint8_t al = (uint8_t)st->gpr[EAX], r = al;
+
+    if ((al & 15) > 9 || (old & FLAG_A)) {
+        r = (uint8_t)(subtract ? r - 6 : r + 6);
+        flags |= FLAG_A | (old & FLAG_C) | ((subtract ? al < 6 : al > 0xf9) ? FLAG_C : 0);
+    }
+    if (al > 0x99 || (old & FLAG_C)) {
+        r = (uint8_t)(subtract ? r - 0x60 : r + 0x60);
+        flags |= FLAG_C;
+    } else if (!subtract) {
+        flags &= ~FLAG_C;
+    }
+    st->gpr[EAX] = (st->gpr[EAX] & ~0xffu) | r;
+    set_flags(st, flags | result_flags(r, 1));
+}
+
+static void ascii_adjust(struct i386_state *st, bool subtract)
+{
+    uint32_t flags = 0;
+    uint16_t ax = (uint16_t)st->gpr[EAX];
+
+    if ((ax & 15) > 9 || (flags_compute(&st->cc) & FLAG_A)) {
+        ax = (uint16_t)(subtract ? ax - 0x106 : ax + 0x106);
+        flags = FLAG_A | FLAG_C;
+    }
+    ax &= 0xff0f;
+    st->gpr[EAX] = (st->gpr[EAX] & 0xffff0000u) | ax;
+    set_flags(st, flags | result_flags(ax, 1));
+}
+
+int i386_op_bcd(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    uint8_t al = (uint8_t)st->gpr[EAX], ah = (uint8_t)(st->gpr[EAX] >> 8);
+
+    switch (op->a) {
+    case 0x27: case 0x2f:
+        decimal_adjust(st, op->a == 0x2f);
+        return UOP_NEXT;
+    case 0x37: case 0x3f:
+        ascii_adjust(st, op->a == 0x3f);
+        return UOP_NEXT;
+    case 0xd4:
+        if (!op->b)
+            return i386_raise(i386_of(u), EXC_DE);
+        ah = (uint8_t)(al / op->b);
+        al = (uint8_t)(al % op->b);
+        break;
+    default:
+        al = (uint8_t)(al + ah * op->b);
+        ah = 0;
+    }
+    put(u, S_GPR16(EAX), 2, (uint32_t)ah << 8 | al);
+    set_flags(st, result_flags(al, 1));
+    return UOP_NEXT;
+}
+
+/* ---- flags and the rest ----------------------------------------------------------------------- */
+
+int i386_op_flags(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+    uint32_t flags = flags_compute(&st->cc);
+
+    switch (op->a) {
+    case 0x9e: /* SAHF */
+        set_flags(st, (flags & FLAG_O) | ((st->gpr[EAX] >> 8) & (FLAGS_ALL & 0xff)));
+        break;
+    case 0x9f: /* LAHF */
+        put(u, S_GPR8(4), 1, (flags & 0xff) | EFLAGS_1);
+        break;
+    case 0xd6: /* SALC */
+        put(u, S_GPR8(EAX), 1, flags & FLAG_C ? 0xff : 0);
+        break;
+    case 0xf5: /* CMC */
+        set_flags(st, flags ^ FLAG_C);
+        break;
+    case 0xf8: /* CLC */
+        set_flags(st, flags & ~FLAG_C);
+        break;
+    default: /* STC */
+        set_flags(st, flags | FLAG_C);
+    }
+    return UOP_NEXT;
+}
+
+int i386_op_loop(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *st = state_of(u);
+
+    st->t[1] = get(u, op->a, 4) != 0 && flags_cond(&st->cc, op->b);
+    return UOP_NEXT;
+}
+
+/* The adjusted selector, and whether there was anything to adjust. */
+static bool adjust_rpl(uint16_t *dest, uint16_t src)
+{
+    if ((*dest & 3) >= (src & 3))
+        return false;
+    *dest = (uint16_t)((*dest & ~3) | (src & 3));
+    return true;
+}
+
+static int arpl_done(struct i386_state *st, bool adjusted)
+{
+    set_flags(st, (flags_compute(&st->cc) & ~FLAG_Z) | (adjusted ? FLAG_Z : 0));
+    return UOP_NEXT;
+}
+
+int i386_op_arpl_reg(struct ucpu *u, const struct uop *op)
+{
+    uint16_t v = (uint16_t)get(u, op->d, 2);
+    bool adjusted = adjust_rpl(&v, (uint16_t)get(u, op->a, 2));
+
+    put(u, op->d, 2, v);
+    return arpl_done(state_of(u), adjusted);
+}
+
+int i386_op_arpl_mem(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    bool adjusted;
+    uint16_t v;
+
+    if (!i386_read(c, op->d, c->st->t[0], &v, 2))
+        return UOP_FAULT;
+    adjusted = adjust_rpl(&v, (uint16_t)get(u, op->a, 2));
+    if (adjusted && !i386_write(c, op->d, c->st->t[0], &v, 2))
+        return UOP_FAULT;
+    return arpl_done(c->st, adjusted);
+}
+
+int i386_op_bound(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    unsigned size = op->b;
+    uint32_t lower = 0, upper = 0;
+    int32_t index = sign_extend(get(u, op->a, size), size);
+
+    if (!i386_read(c, op->d, c->st->t[0], &lower, size) || !i386_read(c, op->d, c->st->t[0] + size, &upper, size))
+        return UOP_FAULT;
+    if (index < sign_extend(lower, size) || index > sign_extend(upper, size))
+        return i386_raise(c, EXC_BR);
+    return UOP_NEXT;
+}

@@ -1,0 +1,1483 @@
+/*
+ * Lowering: the meaning of every i386 instruction as micro-ops (SDM volume 2).
+ *
+ * x87, MMX/SSE and system instructions become calls of helpers (lower.h,
+ * helpers.h); everything common is micro-ops here. Rules kept throughout:
+ *   - registers, flags and memory change only after the last thing that can
+ *     fault (a read-modify-write computes into a temporary, stores, and only
+ *     then sets the flags);
+ *   - what uop.h calls *alone* is named in wants_alone();
+ *   - what changes the block mode, or may make an interrupt deliverable, ends
+ *     the block with EXIT.
+ *
+ * Choices where the manuals leave room (see also integer.c for undefined flags):
+ *   - PUSH of a segment register with 32-bit operands writes a zero-extended
+ *     doubleword (Pentium III; newer processors write only 16 bits)
+ *   - MOV r32, Sreg zero-extends (as the P6 family)
+ *   - BSWAP of a 16-bit register gives 0
+ *   - an access that wraps around the end of a 4 GiB segment is allowed
+ *
+ * To add an instruction: a case in lower_insn().
+ */
+#include "i386/insn.h"
+
+#include "base/error.h"
+#include "i386/helpers.h"
+
+/* The instruction being lowered. */
+struct lower {
+    struct builder *b;
+    struct insn i;
+    uint64_t mode;
+    uint32_t eip;  /* of the instruction */
+    uint32_t next; /* of the one after it */
+};
+
+/* A memory operand ready for access: a + (b << scale) + imm. */
+struct mem {
+    uint16_t a, b;
+    bool indexed; /* b and scale are used */
+    uint8_t scale;
+    uint32_t imm;
+};
+
+#define SIZED(size, pre, post) ((size) == 1 ? pre##8##post : (size) == 2 ? pre##16##post : pre##32##post)
+#define S_ZERO S_OFF(zero)
+#define S_SEG(n, member) \
+    (S_OFF(seg) + (unsigned)(n) * (unsigned)sizeof(struct i386_segment) + (unsigned)offsetof(struct i386_segment, member))
+
+static unsigned reg(unsigned n, unsigned size)
+{
+    return size == 1 ? S_GPR8(n) : S_GPR32(n);
+}
+
+static struct uop *emit(struct lower *l, enum uop_code op, unsigned d, unsigned a, unsigned b)
+{
+    return build(l->b, op, d, a, b, 0, 0);
+}
+
+static struct uop *emit_imm(struct lower *l, enum uop_code op, unsigned d, unsigned a, uint32_t imm)
+{
+    return build(l->b, op, d, a, 0, imm, 0);
+}
+
+static void call(struct lower *l, i386_helper *fn, unsigned d, unsigned a, unsigned b)
+{
+    build_call(l->b, fn, d, a, b);
+}
+
+/* ---- ends of blocks ------------------------------------------------------------- */
+
+static enum build_next end_fall(struct lower *l)
+{
+    l->b->target[0] = l->next;
+    emit(l, UOP_FALL, 0, 0, 0);
+    return BUILD_END;
+}
+
+static enum build_next end_exit(struct lower *l)
+{
+    l->b->target[0] = l->next;
+    emit(l, UOP_EXIT, 0, 0, 0);
+    return BUILD_END;
+}
+
+static enum build_next raise(struct lower *l, unsigned vector, bool has_error)
+{
+    call(l, i386_op_raise, vector, has_error, 0);
+    return end_exit(l);
+}
+
+static uint32_t cs_limit(const struct lower *l)
+{
+    return (uint32_t)(l->mode >> 32);
+}
+
+/* Where a relative branch goes. */
+static uint32_t branch_target(const struct lower *l)
+{
+    uint32_t t = l->next + l->i.imm;
+
+    return l->i.osize == 2 ? t & 0xffff : t;
+}
+
+static enum build_next end_jump(struct lower *l, uint32_t target)
+{
+    l->b->target[1] = target;
+    emit(l, UOP_JMP, 0, 0, 0);
+    return BUILD_END;
+}
+
+/* End with a conditional branch; `op` BR (b: condition), BRZ32 or BRNZ32 (of a). */
+static enum build_next end_branch(struct lower *l, enum uop_code op, unsigned a, unsigned cond)
+{
+    l->b->target[0] = l->next;
+    l->b->target[1] = branch_target(l);
+    emit(l, op, 0, a, cond);
+    return BUILD_END;
+}
+
+/* Jump to the 32-bit value at `off`, which was checked. */
+static enum build_next end_indirect(struct lower *l, unsigned off)
+{
+    emit(l, UOP_JMPR32, 0, off, 0);
+    return BUILD_END;
+}
+
+/* A near transfer to the value at `off` of operand size: the offset of the
+ * checked 32-bit value. */
+static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
+{
+    if (l->i.osize == 2) {
+        emit(l, UOP_ZX16_32, temp, off, 0);
+        off = temp;
+    }
+    if (cs_limit(l) < (l->i.osize == 2 ? 0xffffu : 0xffffffffu))
+        build_call(l->b, i386_op_limit, 0, off, S_SEG(SEG_CS, limit))->op = UOP_LIMIT32;
+    return off;
+}
+
+/* ---- memory operands ------------------------------------------------------------- */
+
+/* Put the 32-bit value of m's expression into one operand (itself or temp). */
+static unsigned flatten(struct lower *l, const struct mem *m, unsigned temp)
+{
+    if (m->indexed)
+        build(l->b, UOP_LEAX_W, temp, m->a, m->b, m->imm, m->scale);
+    else if (m->imm && m->a == S_ZERO)
+        emit_imm(l, UOP_MOVI32, temp, 0, m->imm);
+    else if (m->imm)
+        emit_imm(l, UOP_LEA_W, temp, m->a, m->imm);
+    else
+        return m->a;
+    return temp;
+}
+
+/* The offset within its segment of the instruction's memory operand, plus `extra`. */
+static void effective_address(struct lower *l, struct mem *m, uint32_t extra)
+{
+    const struct insn *i = &l->i;
+
+    *m = (struct mem){.a = S_ZERO, .imm = i->disp + extra};
+    if (i->base != INSN_NO_REG)
+        m->a = (uint16_t)S_GPR32(i->base);
+    if (i->index != INSN_NO_REG) {
+        m->b = (uint16_t)S_GPR32(i->index);
+        m->indexed = true;
+        m->scale = i->scale;
+    }
+    if (i->asize == 4)
+        return;
+    if (i->base == INSN_NO_REG) {
+        m->imm &= 0xffff;
+        return;
+    }
+    emit(l, UOP_ZX16_32, S_T(0), flatten(l, m, S_T(0)), 0);
+    *m = (struct mem){.a = (uint16_t)S_T(0)};
+}
+
+/* From an offset in segment `seg` (m) to a linear address (m), with the checks
+ * for an access of `size` bytes. `temp` is free for use; may fault. */
+static void through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
+{
+    enum seg_class class = mode_seg(l->mode, seg);
+    unsigned off;
+
+    if (class == SEG_FLAT)
+        return;
+    if (class == SEG_BIG && !m->indexed) {
+        m->b = (uint16_t)S_SEG(seg, base);
+        m->indexed = true;
+        m->scale = 0;
+        return;
+    }
+    off = flatten(l, m, temp);
+    if (class == SEG_GENERAL) {
+        call(l, i386_op_linear, temp, off, seg | size << I386_LINEAR_SIZE_SHIFT | (write ? I386_LINEAR_WRITE : 0));
+        *m = (struct mem){.a = (uint16_t)temp};
+        return;
+    }
+    if (class == SEG_UP)
+        build_call(l->b, i386_op_limit, size - 1, off, S_SEG(seg, limit))->op = UOP_LIMIT32;
+    *m = (struct mem){.a = (uint16_t)off, .b = (uint16_t)S_SEG(seg, base), .indexed = true};
+}
+
+/* The instruction's memory operand; uses S_T(0). */
+static void address(struct lower *l, struct mem *m, unsigned size, bool write)
+{
+    effective_address(l, m, 0);
+    through_segment(l, m, l->i.seg, size, write, S_T(0));
+}
+
+/* Its offset alone, in S_T(0), for helpers that do the access. */
+static void offset_to_t0(struct lower *l)
+{
+    struct mem m;
+    unsigned off;
+
+    effective_address(l, &m, 0);
+    off = flatten(l, &m, S_T(0));
+    if (off != S_T(0))
+        emit(l, UOP_MOV32, S_T(0), off, 0);
+}
+
+static void access_mem(struct lower *l, enum uop_code plain, enum uop_code indexed, unsigned d, const struct mem *m)
+{
+    build(l->b, m->indexed ? indexed : plain, d, m->a, m->b, m->imm, m->scale);
+}
+
+static void load(struct lower *l, unsigned size, unsigned d, const struct mem *m)
+{
+    access_mem(l, SIZED(size, UOP_LD, _W), SIZED(size, UOP_LDX, _W), d, m);
+}
+
+/* Load what will be stored to: faults as a write does. */
+static void load_rw(struct lower *l, unsigned size, unsigned d, const struct mem *m)
+{
+    access_mem(l, SIZED(size, UOP_LDRW, _W), SIZED(size, UOP_LDRWX, _W), d, m);
+}
+
+static void store(struct lower *l, unsigned size, unsigned value, const struct mem *m)
+{
+    access_mem(l, SIZED(size, UOP_ST, _W), SIZED(size, UOP_STX, _W), value, m);
+}
+
+static void store_imm(struct lower *l, unsigned size, uint32_t value, const struct mem *m)
+{
+    if (!m->indexed) {
+        build(l->b, SIZED(size, UOP_STI, _W), 0, m->a, 0, m->imm, value);
+        return;
+    }
+    emit_imm(l, UOP_MOVI32, S_T(1), 0, value);
+    store(l, size, S_T(1), m);
+}
+
+static void move(struct lower *l, unsigned size, unsigned d, unsigned a)
+{
+    if (d != a)
+        emit(l, SIZED(size, UOP_MOV, ), d, a, 0);
+}
+
+/* Where the value of operand n is: a register, or `temp` after loading it. */
+static unsigned value(struct lower *l, unsigned n, unsigned temp)
+{
+    const struct operand *o = &l->i.arg[n];
+    struct mem m;
+
+    switch (o->kind) {
+    case OPERAND_REG:
+        return reg(o->reg, o->size);
+    case OPERAND_MEM:
+        address(l, &m, o->size, false);
+        load(l, o->size, temp, &m);
+        return temp;
+    default:
+        emit_imm(l, UOP_MOVI32, temp, 0, l->i.imm);
+        return temp;
+    }
+}
+
+/* Move the value at `off` to operand n (a register, or memory without prior read). */
+static void put(struct lower *l, unsigned n, unsigned off)
+{
+    const struct operand *o = &l->i.arg[n];
+    struct mem m;
+
+    if (o->kind == OPERAND_REG) {
+        move(l, o->size, reg(o->reg, o->size), off);
+        return;
+    }
+    address(l, &m, o->size, true);
+    store(l, o->size, off, &m);
+}
+
+static bool is_mem(const struct lower *l, unsigned n)
+{
+    return l->i.arg[n].kind == OPERAND_MEM;
+}
+
+/* ---- the stack --------------------------------------------------------------------- */
+
+static bool stack32(const struct lower *l)
+{
+    return l->mode & MODE_STACK32;
+}
+
+static bool flat_stack(const struct lower *l)
+{
+    return stack32(l) && mode_seg(l->mode, SEG_SS) == SEG_FLAT;
+}
+
+/* The stack pointer plus `delta`, wrapped to the stack's width, at S_T(3). */
+static void stack_offset(struct lower *l, int delta)
+{
+    if (stack32(l)) {
+        emit_imm(l, UOP_LEA_W, S_T(3), S_GPR32(ESP), (uint32_t)delta);
+        return;
+    }
+    emit(l, UOP_ZX16_32, S_T(3), S_GPR16(ESP), 0);
+    if (delta)
+        emit_imm(l, UOP_ADD16I, S_T(3), S_T(3), (uint32_t)delta);
+}
+
+static void move_stack(struct lower *l, int delta)
+{
+    emit_imm(l, stack32(l) ? UOP_ADD32I : UOP_ADD16I, S_GPR32(ESP), S_GPR32(ESP), (uint32_t)delta);
+}
+
+/* Push `size` bytes at `off`; changes the stack pointer last. Uses S_T(3), S_T(4). */
+static void push(struct lower *l, unsigned size, unsigned off)
+{
+    struct mem m = {.a = (uint16_t)S_T(3)};
+
+    if (flat_stack(l) && size == 4) {
+        emit_imm(l, UOP_ST32_PRE_W, off, S_GPR32(ESP), 4);
+        return;
+    }
+    stack_offset(l, -(int)size);
+    through_segment(l, &m, SEG_SS, size, true, S_T(4));
+    store(l, size, off, &m);
+    emit(l, stack32(l) ? UOP_MOV32 : UOP_MOV16, S_GPR32(ESP), S_T(3), 0);
+}
+
+static void push_imm(struct lower *l, unsigned size, uint32_t v)
+{
+    if (flat_stack(l) && size == 4) {
+        build(l->b, UOP_STI32_PRE_W, 0, S_GPR32(ESP), 0, 4, v);
+        return;
+    }
+    emit_imm(l, UOP_MOVI32, S_T(1), 0, v);
+    push(l, size, S_T(1));
+}
+
+/* Load the top of the stack to `d` without popping. Uses S_T(3), S_T(4). */
+static void peek(struct lower *l, unsigned size, unsigned d)
+{
+    struct mem m = {.a = (uint16_t)S_GPR32(ESP)};
+
+    if (!stack32(l)) {
+        stack_offset(l, 0);
+        m.a = (uint16_t)S_T(3);
+    }
+    through_segment(l, &m, SEG_SS, size, false, S_T(4));
+    load(l, size, d, &m);
+}
+
+/* ---- classes of instructions ---------------------------------------------------------- */
+
+#define BY_SIZE(pre, post) {pre##8##post, pre##16##post, pre##32##post}
+/* Rows ADD OR ADC SBB AND SUB XOR; 0 where there is none. */
+static const uint16_t alu_flagged[7][3] = {
+    BY_SIZE(UOP_ADD, _F), BY_SIZE(UOP_OR, _F), BY_SIZE(UOP_ADC, _F), BY_SIZE(UOP_SBB, _F),
+    BY_SIZE(UOP_AND, _F), BY_SIZE(UOP_SUB, _F), BY_SIZE(UOP_XOR, _F)};
+static const uint16_t alu_flagged_imm[7][3] = {
+    BY_SIZE(UOP_ADD, I_F), BY_SIZE(UOP_OR, I_F), {0}, {0},
+    BY_SIZE(UOP_AND, I_F), BY_SIZE(UOP_SUB, I_F), BY_SIZE(UOP_XOR, I_F)};
+static const uint16_t alu_plain[7][3] = {
+    BY_SIZE(UOP_ADD, ), BY_SIZE(UOP_OR, ), {0}, {0}, BY_SIZE(UOP_AND, ), BY_SIZE(UOP_SUB, ), BY_SIZE(UOP_XOR, )};
+static const uint16_t alu_plain_imm[7][3] = {
+    BY_SIZE(UOP_ADD, I), BY_SIZE(UOP_OR, I), {0}, {0}, BY_SIZE(UOP_AND, I), BY_SIZE(UOP_SUB, I), BY_SIZE(UOP_XOR, I)};
+
+static unsigned size_index(unsigned size)
+{
+    return size >> 1; /* 1 2 4 -> 0 1 2 */
+}
+
+/* d = a op operand 1 (an immediate, or the value at s), by a row of tables. */
+static void alu(struct lower *l, const uint16_t (*reg_ops)[3], const uint16_t (*imm_ops)[3], unsigned row,
+                unsigned d, unsigned a, unsigned s)
+{
+    unsigned z = size_index(l->i.arg[0].size);
+
+    if (l->i.arg[1].kind == OPERAND_IMM && imm_ops[row][z])
+        emit_imm(l, imm_ops[row][z], d, a, l->i.imm);
+    else
+        emit(l, reg_ops[row][z], d, a, s);
+}
+
+/* ADC and SBB of memory: the result without flags in S_T(2), from S_T(1) and s. */
+static void carry_result(struct lower *l, unsigned size, unsigned s)
+{
+    bool add = l->i.op == INSN_ADC;
+
+    emit_imm(l, UOP_MOVI32, S_T(3), 0, 0);
+    emit(l, UOP_SETCC, S_T(3), 0, COND_C);
+    emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(1), s);
+    emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(2), S_T(3));
+}
+
+static enum build_next lower_alu(struct lower *l)
+{
+    unsigned row = l->i.op - INSN_ADD, size = l->i.arg[0].size;
+    bool imm = l->i.arg[1].kind == OPERAND_IMM, carry = l->i.op == INSN_ADC || l->i.op == INSN_SBB;
+    unsigned s = 0;
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        unsigned d = reg(l->i.arg[0].reg, size);
+
+        if (!imm || carry)
+            s = value(l, 1, S_T(1));
+        alu(l, alu_flagged, alu_flagged_imm, row, d, d, s);
+        return BUILD_MORE;
+    }
+    address(l, &m, size, true);
+    load_rw(l, size, S_T(1), &m);
+    if (!imm || carry)
+        s = value(l, 1, S_T(4));
+    if (carry)
+        carry_result(l, size, s);
+    else
+        alu(l, alu_plain, alu_plain_imm, row, S_T(2), S_T(1), s);
+    store(l, size, S_T(2), &m);
+    alu(l, alu_flagged, alu_flagged_imm, row, S_T(1), S_T(1), s);
+    return BUILD_MORE;
+}
+
+/* CMP, TEST */
+static enum build_next lower_compare(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size;
+    bool cmp = l->i.op == INSN_CMP;
+    unsigned a = value(l, 0, S_T(1));
+
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        emit_imm(l, cmp ? SIZED(size, UOP_CMP, I) : SIZED(size, UOP_TEST, I), 0, a, l->i.imm);
+    else
+        emit(l, cmp ? SIZED(size, UOP_CMP, ) : SIZED(size, UOP_TEST, ), 0, a, value(l, 1, S_T(2)));
+    return BUILD_MORE;
+}
+
+/* d = op a, with or without flags: INC DEC NEG NOT. */
+static void unary(struct lower *l, unsigned d, unsigned a, bool flags)
+{
+    unsigned size = l->i.arg[0].size;
+
+    switch (l->i.op) {
+    case INSN_INC:
+        emit_imm(l, flags ? SIZED(size, UOP_INC, _F) : SIZED(size, UOP_ADD, I), d, a, 1);
+        break;
+    case INSN_DEC:
+        emit_imm(l, flags ? SIZED(size, UOP_DEC, _F) : SIZED(size, UOP_SUB, I), d, a, 1);
+        break;
+    case INSN_NEG:
+        if (flags)
+            emit(l, SIZED(size, UOP_NEG, _F), d, a, 0);
+        else
+            emit(l, SIZED(size, UOP_SUB, ), d, S_ZERO, a);
+        break;
+    default:
+        emit(l, SIZED(size, UOP_NOT, ), d, a, 0);
+    }
+}
+
+static enum build_next lower_unary(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size;
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        unsigned r = reg(l->i.arg[0].reg, size);
+
+        unary(l, r, r, true);
+        return BUILD_MORE;
+    }
+    address(l, &m, size, true);
+    load_rw(l, size, S_T(1), &m);
+    unary(l, S_T(2), S_T(1), false);
+    store(l, size, S_T(2), &m);
+    if (l->i.op != INSN_NOT)
+        unary(l, S_T(1), S_T(1), true);
+    return BUILD_MORE;
+}
+
+/* Shift by a constant that a micro-op can do: 1 <= count < bits, SHL SHR SAR. */
+static bool simple_shift(const struct lower *l, unsigned *count)
+{
+    *count = l->i.imm & 31;
+    return l->i.op >= INSN_SHL && l->i.arg[1].kind == OPERAND_IMM && *count && *count < 8u * l->i.arg[0].size;
+}
+
+static void shift_imm(struct lower *l, unsigned d, unsigned a, unsigned count, bool flags)
+{
+    unsigned size = l->i.arg[0].size;
+
+    if (l->i.op == INSN_SHR)
+        emit_imm(l, flags ? SIZED(size, UOP_SHR, I_F) : UOP_SHR32I, d, a, count);
+    else if (l->i.op == INSN_SAR)
+        emit_imm(l, flags ? SIZED(size, UOP_SAR, I_F) : UOP_SAR32I, d, a, count);
+    else
+        emit_imm(l, flags ? SIZED(size, UOP_SHL, I_F) : UOP_SHL32I, d, a, count);
+}
+
+static enum uop_code variable_shift(const struct lower *l)
+{
+    if (l->i.op == INSN_ROL || l->i.op == INSN_ROR || l->i.op == INSN_RCL || l->i.op == INSN_RCR)
+        return UOP_NOP;
+    return l->i.op == INSN_SHR ? UOP_SHRR32_F : l->i.op == INSN_SAR ? UOP_SARR32_F : UOP_SHLR32_F;
+}
+
+static enum build_next lower_shift(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, count, r = 0;
+    unsigned kind = (l->i.op - INSN_ROL) | size << SHIFT_SIZE_SHIFT;
+    bool simple = simple_shift(l, &count);
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        r = reg(l->i.arg[0].reg, size);
+        if (simple) {
+            shift_imm(l, r, r, count, true);
+            return BUILD_MORE;
+        }
+        if (l->i.arg[1].kind == OPERAND_REG && size == 4 && variable_shift(l) != UOP_NOP) {
+            emit(l, variable_shift(l), r, r, S_GPR8(ECX));
+            return BUILD_MORE;
+        }
+    } else {
+        address(l, &m, size, true);
+        load_rw(l, size, S_T(1), &m);
+        if (simple && size == 4) {
+            shift_imm(l, S_T(2), S_T(1), count, false);
+            store(l, size, S_T(2), &m);
+            shift_imm(l, S_T(1), S_T(1), count, true);
+            return BUILD_MORE;
+        }
+    }
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+    else
+        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
+    if (!is_mem(l, 0)) {
+        call(l, i386_op_shift, r, r, kind);
+        return BUILD_MORE;
+    }
+    call(l, i386_op_shift, S_T(2), S_T(1), kind | SHIFT_DEFER);
+    store(l, size, S_T(2), &m);
+    call(l, i386_op_commit_flags, 0, 0, 0);
+    return BUILD_MORE;
+}
+
+/* SHLD, SHRD */
+static enum build_next lower_double_shift(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size;
+    unsigned kind = (l->i.op == INSN_SHLD ? SHIFT_SHLD : SHIFT_SHRD) | size << SHIFT_SIZE_SHIFT;
+    struct mem m;
+
+    if (is_mem(l, 0)) {
+        address(l, &m, size, true);
+        load_rw(l, size, S_T(1), &m);
+    }
+    emit(l, UOP_MOV32, S_T(6), reg(l->i.arg[1].reg, 4), 0);
+    if (l->i.arg[2].kind == OPERAND_IMM)
+        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+    else
+        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
+    if (!is_mem(l, 0)) {
+        unsigned r = reg(l->i.arg[0].reg, size);
+
+        call(l, i386_op_shift, r, r, kind);
+        return BUILD_MORE;
+    }
+    call(l, i386_op_shift, S_T(2), S_T(1), kind | SHIFT_DEFER);
+    store(l, size, S_T(2), &m);
+    call(l, i386_op_commit_flags, 0, 0, 0);
+    return BUILD_MORE;
+}
+
+/* BT BTS BTR BTC: the memory operand of a register bit offset is an array of bits. */
+static void bit_address(struct lower *l, struct mem *m, unsigned size, bool write)
+{
+    unsigned index = reg(l->i.arg[1].reg, 4), off;
+
+    if (l->i.arg[1].kind == OPERAND_IMM) {
+        address(l, m, size, write);
+        return;
+    }
+    effective_address(l, m, 0);
+    off = flatten(l, m, S_T(0));
+    if (size == 2)
+        emit(l, UOP_SX16_32, S_T(5), index, 0);
+    emit_imm(l, UOP_SAR32I, S_T(5), size == 2 ? S_T(5) : index, size == 2 ? 4 : 5);
+    build(l->b, UOP_LEAX_W, S_T(0), off, S_T(5), 0, size == 2 ? 1 : 2);
+    if (l->i.asize == 2)
+        emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
+    *m = (struct mem){.a = (uint16_t)S_T(0)};
+    through_segment(l, m, l->i.seg, size, write, S_T(0));
+}
+
+static enum build_next lower_bit(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, kind = l->i.op - INSN_BT;
+    bool mem = is_mem(l, 0);
+    unsigned v = mem ? S_T(1) : reg(l->i.arg[0].reg, size);
+    struct mem m;
+
+    if (mem) {
+        bit_address(l, &m, size, kind != 0);
+        if (kind)
+            load_rw(l, size, S_T(1), &m);
+        else
+            load(l, size, S_T(1), &m);
+    }
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm);
+    else
+        emit(l, UOP_MOV32, S_T(4), reg(l->i.arg[1].reg, 4), 0);
+    if (kind && mem) {
+        call(l, i386_op_bit_change, S_T(2), S_T(1), kind << 4 | size);
+        store(l, size, S_T(2), &m);
+    }
+    call(l, i386_op_bit_test, 0, v, size);
+    if (kind && !mem)
+        call(l, i386_op_bit_change, v, v, kind << 4 | size);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_multiply(struct lower *l)
+{
+    unsigned d = reg(l->i.arg[0].reg, 4), a, b;
+
+    if (l->i.op == INSN_IMUL) {
+        a = d;
+        b = value(l, 1, S_T(1));
+    } else {
+        a = value(l, 1, S_T(1));
+        b = S_T(2);
+        emit_imm(l, UOP_MOVI32, b, 0, l->i.imm);
+    }
+    if (l->i.osize == 4)
+        emit(l, UOP_IMUL32_F, d, a, b);
+    else
+        call(l, i386_op_imul16, d, a, b);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_mov(struct lower *l)
+{
+    const struct operand *d = &l->i.arg[0], *s = &l->i.arg[1];
+    struct mem m;
+
+    if (s->kind == OPERAND_IMM && d->kind == OPERAND_REG) {
+        emit_imm(l, SIZED(d->size, UOP_MOVI, ), reg(d->reg, d->size), 0, l->i.imm);
+        return BUILD_MORE;
+    }
+    if (s->kind == OPERAND_IMM) {
+        address(l, &m, d->size, true);
+        store_imm(l, d->size, l->i.imm, &m);
+        return BUILD_MORE;
+    }
+    if (s->kind == OPERAND_MEM) {
+        address(l, &m, d->size, false);
+        load(l, d->size, reg(d->reg, d->size), &m);
+        return BUILD_MORE;
+    }
+    put(l, 0, reg(s->reg, s->size));
+    return BUILD_MORE;
+}
+
+/* MOVZX, MOVSX */
+static enum build_next lower_extend(struct lower *l)
+{
+    bool zero = l->i.op == INSN_MOVZX;
+    unsigned from = l->i.arg[1].size, to = l->i.osize;
+    unsigned d = reg(l->i.arg[0].reg, 4), s;
+    struct mem m;
+
+    if (is_mem(l, 1) && to == 4) {
+        address(l, &m, from, false);
+        if (!m.indexed) {
+            emit_imm(l, from == 1 ? (zero ? UOP_LDZ8_32_W : UOP_LDS8_32_W) : (zero ? UOP_LDZ16_32_W : UOP_LDS16_32_W),
+                     d, m.a, m.imm);
+            return BUILD_MORE;
+        }
+        load(l, from, S_T(1), &m);
+        s = S_T(1);
+    } else {
+        s = value(l, 1, S_T(1));
+    }
+    if (from == 2 && to == 2)
+        emit(l, UOP_MOV16, d, s, 0);
+    else if (from == 2)
+        emit(l, zero ? UOP_ZX16_32 : UOP_SX16_32, d, s, 0);
+    else if (to == 2)
+        emit(l, zero ? UOP_ZX8_16 : UOP_SX8_16, d, s, 0);
+    else
+        emit(l, zero ? UOP_ZX8_32 : UOP_SX8_32, d, s, 0);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_xchg(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, r = reg(l->i.arg[1].reg, size);
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        emit(l, SIZED(size, UOP_XCHG, ), reg(l->i.arg[0].reg, size), r, 0);
+        return BUILD_MORE;
+    }
+    address(l, &m, size, true);
+    load_rw(l, size, S_T(1), &m);
+    store(l, size, r, &m);
+    move(l, size, r, S_T(1));
+    return BUILD_MORE;
+}
+
+static enum build_next lower_xadd(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, r = reg(l->i.arg[1].reg, size);
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        unsigned d = reg(l->i.arg[0].reg, size);
+
+        move(l, size, S_T(1), d);
+        emit(l, SIZED(size, UOP_ADD, _F), S_T(2), d, r);
+        move(l, size, r, S_T(1));
+        move(l, size, d, S_T(2));
+        return BUILD_MORE;
+    }
+    address(l, &m, size, true);
+    load_rw(l, size, S_T(1), &m);
+    emit(l, SIZED(size, UOP_ADD, ), S_T(2), S_T(1), r);
+    store(l, size, S_T(2), &m);
+    emit(l, SIZED(size, UOP_ADD, _F), S_T(2), S_T(1), r);
+    move(l, size, r, S_T(1));
+    return BUILD_MORE;
+}
+
+/* Always writes memory, as the manual says. Setting the accumulator to the old
+ * value is right in both outcomes. */
+static enum build_next lower_cmpxchg(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, r = reg(l->i.arg[1].reg, size), old = S_T(1);
+    struct mem m;
+
+    if (is_mem(l, 0)) {
+        address(l, &m, size, true);
+        load_rw(l, size, old, &m);
+    } else {
+        move(l, size, old, reg(l->i.arg[0].reg, size));
+    }
+    move(l, size, S_T(2), r);
+    call(l, i386_op_cmpxchg_pick, S_T(2), old, size);
+    if (is_mem(l, 0))
+        store(l, size, S_T(2), &m);
+    emit(l, SIZED(size, UOP_CMP, ), 0, S_GPR32(EAX), old);
+    move(l, size, S_GPR32(EAX), old);
+    if (!is_mem(l, 0))
+        move(l, size, reg(l->i.arg[0].reg, size), S_T(2));
+    return BUILD_MORE;
+}
+
+static enum build_next lower_lea(struct lower *l)
+{
+    unsigned d = reg(l->i.arg[0].reg, 4);
+    struct mem m;
+
+    effective_address(l, &m, 0);
+    if (l->i.osize == 2) {
+        emit(l, UOP_MOV16, d, flatten(l, &m, S_T(0)), 0);
+        return BUILD_MORE;
+    }
+    if (m.indexed)
+        build(l->b, UOP_LEAX_W, d, m.a, m.b, m.imm, m.scale);
+    else if (m.a == S_ZERO)
+        emit_imm(l, UOP_MOVI32, d, 0, m.imm);
+    else
+        emit_imm(l, UOP_LEA_W, d, m.a, m.imm);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_push(struct lower *l)
+{
+    if (l->i.arg[0].kind == OPERAND_IMM)
+        push_imm(l, l->i.osize, l->i.imm);
+    else
+        push(l, l->i.osize, value(l, 0, S_T(1)));
+    return BUILD_MORE;
+}
+
+static enum build_next lower_pop(struct lower *l)
+{
+    unsigned size = l->i.osize;
+    struct mem m;
+
+    if (!is_mem(l, 0)) {
+        unsigned d = reg(l->i.arg[0].reg, size);
+
+        if (flat_stack(l) && size == 4) {
+            emit_imm(l, UOP_LD32_POST_W, d, S_GPR32(ESP), 4);
+            return BUILD_MORE;
+        }
+        peek(l, size, S_T(1));
+        move_stack(l, (int)size);
+        move(l, size, d, S_T(1));
+        return BUILD_MORE;
+    }
+    peek(l, size, S_T(1));
+    /* An address based on ESP uses its value after the pop. */
+    effective_address(l, &m, l->i.base == ESP && l->i.asize == 4 ? size : 0);
+    through_segment(l, &m, l->i.seg, size, true, S_T(0));
+    store(l, size, S_T(1), &m);
+    move_stack(l, (int)size);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_push_sreg(struct lower *l)
+{
+    emit(l, UOP_ZX16_32, S_T(1), S_SEG(l->i.arg[0].reg, selector), 0);
+    push(l, l->i.osize, S_T(1));
+    return BUILD_MORE;
+}
+
+static enum build_next lower_pop_sreg(struct lower *l)
+{
+    peek(l, l->i.osize, S_T(1));
+    call(l, i386_op_load_segment, l->i.arg[0].reg, S_T(1), 0);
+    move_stack(l, l->i.osize);
+    return end_exit(l);
+}
+
+static enum build_next lower_leave(struct lower *l)
+{
+    unsigned size = l->i.osize;
+    struct mem m = {.a = (uint16_t)S_GPR32(EBP)};
+
+    if (!stack32(l)) {
+        emit(l, UOP_ZX16_32, S_T(3), S_GPR16(EBP), 0);
+        m.a = (uint16_t)S_T(3);
+    }
+    through_segment(l, &m, SEG_SS, size, false, S_T(4));
+    load(l, size, S_T(1), &m);
+    if (stack32(l))
+        emit_imm(l, UOP_LEA_W, S_GPR32(ESP), S_GPR32(EBP), size);
+    else
+        emit_imm(l, UOP_ADD16I, S_GPR16(ESP), S_GPR16(EBP), size);
+    move(l, size, S_GPR32(EBP), S_T(1));
+    return BUILD_MORE;
+}
+
+static enum build_next lower_jcc(struct lower *l)
+{
+    unsigned cond = l->i.opcode & 15;
+
+    if (branch_target(l) > cs_limit(l)) {
+        call(l, i386_op_bad_branch, 0, 0, cond);
+        return end_fall(l);
+    }
+    return end_branch(l, UOP_BR, 0, cond);
+}
+
+/* LOOP LOOPE LOOPNE JCXZ: the count register is as wide as addresses. */
+static enum build_next lower_loop(struct lower *l)
+{
+    bool wide = l->i.asize == 4, bad = branch_target(l) > cs_limit(l);
+    unsigned taken = S_T(2);
+
+    if (wide)
+        emit(l, UOP_MOV32, S_T(2), S_GPR32(ECX), 0);
+    else
+        emit(l, UOP_ZX16_32, S_T(2), S_GPR16(ECX), 0);
+    if (l->i.op == INSN_JCXZ) {
+        if (bad) {
+            call(l, i386_op_bad_branch, 0, S_T(2), 17);
+            return end_fall(l);
+        }
+        return end_branch(l, UOP_BRZ32, S_T(2), 0);
+    }
+    emit_imm(l, wide ? UOP_SUB32I : UOP_SUB16I, S_T(2), S_T(2), 1);
+    if (l->i.op != INSN_LOOP) {
+        call(l, i386_op_loop, 0, S_T(2), l->i.op == INSN_LOOPE ? COND_Z : COND_NZ);
+        taken = S_T(1);
+    }
+    if (bad)
+        call(l, i386_op_bad_branch, 0, taken, 16);
+    move(l, wide ? 4 : 2, S_GPR32(ECX), S_T(2));
+    return bad ? end_fall(l) : end_branch(l, UOP_BRNZ32, taken, 0);
+}
+
+static enum build_next lower_jmp(struct lower *l)
+{
+    uint32_t target = branch_target(l);
+
+    if (target > cs_limit(l))
+        return raise(l, EXC_GP, true);
+    return end_jump(l, target);
+}
+
+static enum build_next lower_call(struct lower *l)
+{
+    uint32_t target = branch_target(l);
+
+    if (target > cs_limit(l))
+        return raise(l, EXC_GP, true);
+    push_imm(l, l->i.osize, l->next);
+    return end_jump(l, target);
+}
+
+static enum build_next lower_jmp_indirect(struct lower *l)
+{
+    return end_indirect(l, check_target(l, value(l, 0, S_T(1)), S_T(1)));
+}
+
+static enum build_next lower_call_indirect(struct lower *l)
+{
+    unsigned off = check_target(l, value(l, 0, S_T(2)), S_T(2));
+
+    /* CALL ESP goes to the value before the push. */
+    if (off == S_GPR32(ESP))
+        emit(l, UOP_MOV32, S_T(2), off, 0);
+    push_imm(l, l->i.osize, l->next);
+    return end_indirect(l, off == S_GPR32(ESP) ? S_T(2) : off);
+}
+
+static enum build_next lower_ret(struct lower *l)
+{
+    unsigned extra = l->i.arg[0].kind == OPERAND_IMM ? l->i.imm & 0xffff : 0;
+    unsigned off;
+
+    if (flat_stack(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {
+        emit_imm(l, UOP_LD32_POST_W, S_T(1), S_GPR32(ESP), 4 + extra);
+        return end_indirect(l, S_T(1));
+    }
+    peek(l, l->i.osize, S_T(1));
+    off = check_target(l, S_T(1), S_T(1));
+    move_stack(l, (int)(l->i.osize + extra));
+    return end_indirect(l, off);
+}
+
+/* JMP and CALL to a far pointer, immediate or in memory. */
+static enum build_next lower_far(struct lower *l)
+{
+    bool is_call = l->i.op == INSN_CALLF || l->i.op == INSN_CALLF_IND;
+    struct mem m;
+
+    if (is_mem(l, 0)) {
+        address(l, &m, l->i.osize + 2u, false);
+        if (l->i.osize == 2)
+            emit_imm(l, UOP_MOVI32, S_T(1), 0, 0);
+        load(l, l->i.osize, S_T(1), &m);
+        m.imm += l->i.osize;
+        load(l, 2, S_T(2), &m);
+    } else {
+        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
+        emit_imm(l, UOP_MOVI32, S_T(2), 0, l->i.imm2);
+    }
+    emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
+    call(l, is_call ? i386_op_far_call : i386_op_far_jump, S_T(1), S_T(2), l->i.osize == 4);
+    return end_exit(l);
+}
+
+static enum build_next lower_int(struct lower *l)
+{
+    emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
+    switch (l->i.op) {
+    case INSN_INT3:
+        call(l, i386_op_int, INT_3, EXC_BP, 0);
+        break;
+    case INSN_INTO:
+        call(l, i386_op_int, INT_O, EXC_OF, 0);
+        break;
+    case INSN_ICEBP:
+        call(l, i386_op_int, INT_ICEBP, EXC_DB, 0);
+        break;
+    default:
+        call(l, i386_op_int, INT_N, l->i.imm & 0xff, 0);
+    }
+    return end_exit(l);
+}
+
+static enum build_next lower_mov_from_sreg(struct lower *l)
+{
+    unsigned s = S_SEG(l->i.arg[1].reg, selector);
+    struct mem m;
+
+    if (is_mem(l, 0)) {
+        address(l, &m, 2, true);
+        store(l, 2, s, &m);
+        return BUILD_MORE;
+    }
+    emit(l, l->i.osize == 4 ? UOP_ZX16_32 : UOP_MOV16, reg(l->i.arg[0].reg, 4), s, 0);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_mov_to_sreg(struct lower *l)
+{
+    unsigned s = value(l, 1, S_T(1));
+
+    call(l, i386_op_load_segment, l->i.arg[0].reg, s, 0);
+    return end_exit(l);
+}
+
+/* LES LDS LSS LFS LGS */
+static enum build_next lower_load_far(struct lower *l)
+{
+    unsigned size = l->i.osize;
+    struct mem m;
+
+    address(l, &m, size + 2, false);
+    load(l, size, S_T(1), &m);
+    m.imm += size;
+    load(l, 2, S_T(2), &m);
+    call(l, i386_op_load_segment, l->i.arg[2].reg, S_T(2), 0);
+    move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
+    return end_exit(l);
+}
+
+static enum build_next lower_cbw(struct lower *l)
+{
+    if (l->i.osize == 2)
+        emit(l, UOP_SX8_16, S_GPR16(EAX), S_GPR8(EAX), 0);
+    else
+        emit(l, UOP_SX16_32, S_GPR32(EAX), S_GPR16(EAX), 0);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_cwd(struct lower *l)
+{
+    if (l->i.osize == 4) {
+        emit_imm(l, UOP_SAR32I, S_GPR32(EDX), S_GPR32(EAX), 31);
+        return BUILD_MORE;
+    }
+    emit(l, UOP_SX16_32, S_T(1), S_GPR16(EAX), 0);
+    emit_imm(l, UOP_SAR32I, S_T(1), S_T(1), 31);
+    emit(l, UOP_MOV16, S_GPR16(EDX), S_T(1), 0);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_xlat(struct lower *l)
+{
+    struct mem m = {.a = (uint16_t)S_T(0)};
+
+    emit(l, UOP_ZX8_32, S_T(0), S_GPR8(EAX), 0);
+    build(l->b, UOP_LEAX_W, S_T(0), S_T(0), S_GPR32(EBX), 0, 0);
+    if (l->i.asize == 2)
+        emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
+    through_segment(l, &m, l->i.seg, 1, false, S_T(0));
+    load(l, 1, S_GPR8(EAX), &m);
+    return BUILD_MORE;
+}
+
+static enum build_next lower_arpl(struct lower *l)
+{
+    if (!(l->mode & MODE_PE) || (l->mode & MODE_VM))
+        return raise(l, EXC_UD, false);
+    if (is_mem(l, 0)) {
+        offset_to_t0(l);
+        call(l, i386_op_arpl_mem, l->i.seg, reg(l->i.arg[1].reg, 2), 0);
+    } else {
+        call(l, i386_op_arpl_reg, reg(l->i.arg[0].reg, 2), reg(l->i.arg[1].reg, 2), 0);
+    }
+    return BUILD_MORE;
+}
+
+static enum build_next lower_port(struct lower *l)
+{
+    bool in = l->i.op == INSN_IN;
+    const struct operand *port = &l->i.arg[in ? 1 : 0], *data = &l->i.arg[in ? 0 : 1];
+    unsigned p = S_GPR16(EDX);
+
+    if (port->kind == OPERAND_IMM) {
+        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm & 0xff);
+        p = S_T(1);
+    }
+    call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, data->size);
+    return end_exit(l);
+}
+
+static enum build_next lower_string(struct lower *l)
+{
+    unsigned kind = STRING_INS + (l->i.op - INSN_INS);
+    unsigned size = l->i.opcode & 1 ? l->i.osize : 1;
+
+    /* Ports are 32 bits at most, and LODS and the like ignore REPNE's difference. */
+    if (l->i.flags & INSN_REP)
+        kind |= STRING_REP;
+    if (l->i.flags & INSN_REPNE)
+        kind |= STRING_REPNE;
+    if (l->i.asize == 4)
+        kind |= STRING_ADDR32;
+    emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+    call(l, i386_op_string, kind, l->i.seg, size);
+    if (l->i.op == INSN_INS || l->i.op == INSN_OUTS)
+        return end_exit(l);
+    return l->i.flags & (INSN_REP | INSN_REPNE) ? end_fall(l) : BUILD_MORE;
+}
+_Static_assert(INSN_SCAS - INSN_INS == STRING_SCAS - STRING_INS, "string kinds follow the instructions");
+
+static enum build_next lower_x87(struct lower *l)
+{
+    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
+
+    if (l->i.flags & INSN_MEM)
+        offset_to_t0(l);
+    if (l->i.osize == 4)
+        b |= I386_FX_OP32;
+    emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+    call(l, i386_x87, l->i.opcode & 7, l->i.modrm, b);
+    return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
+}
+
+static enum build_next lower_simd(struct lower *l)
+{
+    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
+
+    if (l->i.flags & INSN_MEM)
+        offset_to_t0(l);
+    if (l->i.osize == 4)
+        b |= I386_FX_OP32;
+    if (l->i.flags & INSN_OPSIZE)
+        b |= I386_FX_66;
+    if (l->i.flags & INSN_REPNE)
+        b |= I386_FX_F2;
+    if (l->i.flags & INSN_REP)
+        b |= I386_FX_F3;
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
+    call(l, i386_simd, l->i.opcode, l->i.modrm, b);
+    return BUILD_MORE;
+}
+
+/* ---- system instructions ----------------------------------------------------------- */
+
+/* A helper that gives a 32-bit value for a 16-bit place: registers get operand
+ * size, memory 16 bits. SLDT STR SMSW. */
+static enum build_next lower_system_read(struct lower *l, i386_helper *fn)
+{
+    struct mem m;
+
+    call(l, fn, S_T(1), 0, 0);
+    if (!is_mem(l, 0)) {
+        move(l, l->i.osize, reg(l->i.arg[0].reg, 4), S_T(1));
+        return BUILD_MORE;
+    }
+    address(l, &m, 2, true);
+    store(l, 2, S_T(1), &m);
+    return BUILD_MORE;
+}
+
+/* A helper that takes a 16-bit value. LLDT LTR LMSW VERR VERW. */
+static enum build_next lower_system_write(struct lower *l, i386_helper *fn)
+{
+    call(l, fn, 0, value(l, 0, S_T(1)), 0);
+    return end_exit(l);
+}
+
+/* A helper that does its own memory access. */
+static enum build_next lower_system_memory(struct lower *l, i386_helper *fn)
+{
+    offset_to_t0(l);
+    call(l, fn, 0, l->i.seg, l->i.osize == 4);
+    return end_exit(l);
+}
+
+static bool protected_only(unsigned op)
+{
+    switch (op) {
+    case INSN_SLDT: case INSN_STR: case INSN_LLDT: case INSN_LTR: case INSN_VERR: case INSN_VERW:
+    case INSN_LAR: case INSN_LSL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static enum build_next call_only(struct lower *l, i386_helper *fn)
+{
+    call(l, fn, 0, 0, 0);
+    return BUILD_MORE;
+}
+
+static enum build_next call_exit(struct lower *l, i386_helper *fn)
+{
+    call(l, fn, 0, 0, 0);
+    return end_exit(l);
+}
+
+static enum build_next lower_system(struct lower *l)
+{
+    const struct operand *o = l->i.arg;
+
+    if (protected_only(l->i.op) && (!(l->mode & MODE_PE) || (l->mode & MODE_VM)))
+        return raise(l, EXC_UD, false);
+    switch (l->i.op) {
+    case INSN_SLDT: return lower_system_read(l, i386_op_sldt);
+    case INSN_STR:  return lower_system_read(l, i386_op_str);
+    case INSN_SMSW: return lower_system_read(l, i386_op_smsw);
+    case INSN_LLDT: return lower_system_write(l, i386_op_lldt);
+    case INSN_LTR:  return lower_system_write(l, i386_op_ltr);
+    case INSN_LMSW: return lower_system_write(l, i386_op_lmsw);
+    case INSN_VERR: return lower_system_write(l, i386_op_verr);
+    case INSN_VERW: return lower_system_write(l, i386_op_verw);
+    case INSN_SGDT: return lower_system_memory(l, i386_op_sgdt);
+    case INSN_SIDT: return lower_system_memory(l, i386_op_sidt);
+    case INSN_LGDT: return lower_system_memory(l, i386_op_lgdt);
+    case INSN_LIDT: return lower_system_memory(l, i386_op_lidt);
+    case INSN_INVLPG: return lower_system_memory(l, i386_op_invlpg);
+    case INSN_LAR:
+    case INSN_LSL:
+        call(l, l->i.op == INSN_LAR ? i386_op_lar : i386_op_lsl, reg(o[0].reg, 4), value(l, 1, S_T(1)), l->i.osize == 4);
+        return BUILD_MORE;
+    case INSN_CLTS: return call_exit(l, i386_op_clts);
+    case INSN_INVD:
+    case INSN_WBINVD: return call_only(l, i386_op_invd);
+    case INSN_MOV_FROM_CR:
+        call(l, i386_op_mov_from_cr, reg(o[0].reg, 4), o[1].reg, 0);
+        return BUILD_MORE;
+    case INSN_MOV_TO_CR:
+        call(l, i386_op_mov_to_cr, o[0].reg, reg(o[1].reg, 4), 0);
+        return end_exit(l);
+    case INSN_MOV_FROM_DR:
+        call(l, i386_op_mov_from_dr, reg(o[0].reg, 4), o[1].reg, 0);
+        return BUILD_MORE;
+    case INSN_MOV_TO_DR:
+        call(l, i386_op_mov_to_dr, o[0].reg, reg(o[1].reg, 4), 0);
+        return end_exit(l);
+    case INSN_RDMSR: return call_exit(l, i386_op_rdmsr);
+    case INSN_WRMSR: return call_exit(l, i386_op_wrmsr);
+    case INSN_RDTSC: return call_exit(l, i386_op_rdtsc);
+    case INSN_RDPMC: return call_exit(l, i386_op_rdpmc);
+    case INSN_CPUID: return call_only(l, i386_op_cpuid);
+    case INSN_HLT:   return call_exit(l, i386_op_hlt);
+    case INSN_CLI:   return call_only(l, i386_op_cli);
+    case INSN_STI:   return call_exit(l, i386_op_sti);
+    case INSN_SYSENTER:
+        emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
+        return call_exit(l, i386_op_sysenter);
+    case INSN_SYSEXIT: return call_exit(l, i386_op_sysexit);
+    case INSN_PUSHF:
+        call(l, i386_op_pushf, S_T(1), l->i.osize == 4, 0);
+        push(l, l->i.osize, S_T(1));
+        return BUILD_MORE;
+    case INSN_POPF:
+        peek(l, l->i.osize, S_T(1));
+        call(l, i386_op_popf, 0, S_T(1), l->i.osize == 4);
+        move_stack(l, l->i.osize);
+        return end_exit(l);
+    default:
+        CHECK(!"an instruction without a meaning");
+        return BUILD_STOP;
+    }
+}
+
+/* ---- one instruction --------------------------------------------------------------- */
+
+/* Several stores, ports, or the exact position: a block of its own. */
+static bool wants_alone(const struct lower *l)
+{
+    const struct insn *i = &l->i;
+
+    switch (i->op) {
+    case INSN_PUSHA: case INSN_ENTER: case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
+    case INSN_RETF: case INSN_IRET: case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP:
+    case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
+    case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
+    case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
+        return true;
+    case INSN_FWAIT:
+        return l->mode & MODE_FERR;
+    case INSN_X87: /* FNSTENV, FNSAVE */
+        return (l->mode & MODE_FERR) ||
+               ((i->flags & INSN_MEM) && (i->modrm >> 3 & 7) == 6 && (i->opcode == 0xd9 || i->opcode == 0xdd));
+    case INSN_SIMD: /* FXSAVE, MASKMOV */
+        return (i->opcode == 0xae && (i->flags & INSN_MEM) && (i->modrm >> 3 & 7) == 0) || i->opcode == 0xf7;
+    default:
+        return false;
+    }
+}
+
+static enum build_next lower_insn(struct lower *l)
+{
+    const struct insn *i = &l->i;
+    unsigned size = i->arg[0].size;
+
+    switch (i->op) {
+    case INSN_UD: return raise(l, EXC_UD, false);
+    case INSN_ADD: case INSN_OR: case INSN_ADC: case INSN_SBB: case INSN_AND: case INSN_SUB: case INSN_XOR:
+        return lower_alu(l);
+    case INSN_CMP: case INSN_TEST: return lower_compare(l);
+    case INSN_INC: case INSN_DEC: case INSN_NEG: case INSN_NOT: return lower_unary(l);
+    case INSN_ROL: case INSN_ROR: case INSN_RCL: case INSN_RCR: case INSN_SHL: case INSN_SHR: case INSN_SAL:
+    case INSN_SAR:
+        return lower_shift(l);
+    case INSN_SHLD: case INSN_SHRD: return lower_double_shift(l);
+    case INSN_BT: case INSN_BTS: case INSN_BTR: case INSN_BTC: return lower_bit(l);
+    case INSN_BSF: case INSN_BSR:
+        call(l, i386_op_bit_scan, reg(i->arg[0].reg, size), value(l, 1, S_T(1)), size | (i->op == INSN_BSR ? 16 : 0));
+        return BUILD_MORE;
+    case INSN_MUL: case INSN_IMUL1:
+        call(l, i386_op_mul, 0, value(l, 0, S_T(1)), size | (i->op == INSN_IMUL1 ? 16 : 0));
+        return BUILD_MORE;
+    case INSN_DIV: case INSN_IDIV:
+        call(l, i386_op_div, 0, value(l, 0, S_T(1)), size | (i->op == INSN_IDIV ? 16 : 0));
+        return BUILD_MORE;
+    case INSN_IMUL: case INSN_IMUL3: return lower_multiply(l);
+    case INSN_MOV: return lower_mov(l);
+    case INSN_MOVZX: case INSN_MOVSX: return lower_extend(l);
+    case INSN_XCHG: return lower_xchg(l);
+    case INSN_XADD: return lower_xadd(l);
+    case INSN_CMPXCHG: return lower_cmpxchg(l);
+    case INSN_CMPXCHG8B:
+        offset_to_t0(l);
+        call(l, i386_op_cmpxchg8b, 0, i->seg, 0);
+        return BUILD_MORE;
+    case INSN_BSWAP:
+        if (i->osize == 4)
+            emit(l, UOP_BSWAP32, reg(i->arg[0].reg, 4), reg(i->arg[0].reg, 4), 0);
+        else
+            emit_imm(l, UOP_MOVI16, reg(i->arg[0].reg, 2), 0, 0);
+        return BUILD_MORE;
+    case INSN_LEA: return lower_lea(l);
+    case INSN_NOP: emit(l, UOP_NOP, 0, 0, 0); return BUILD_MORE;
+    case INSN_PUSH: return lower_push(l);
+    case INSN_POP: return lower_pop(l);
+    case INSN_PUSH_SREG: return lower_push_sreg(l);
+    case INSN_POP_SREG: return lower_pop_sreg(l);
+    case INSN_PUSHA: case INSN_POPA:
+        call(l, i->op == INSN_PUSHA ? i386_op_pusha : i386_op_popa, 0, i->osize, stack32(l));
+        return BUILD_MORE;
+    case INSN_ENTER:
+        call(l, i386_op_enter, 0, i->imm & 0xffff, (i->imm2 & 31) | (unsigned)i->osize << 5 | (stack32(l) ? 256 : 0));
+        return BUILD_MORE;
+    case INSN_LEAVE: return lower_leave(l);
+    case INSN_BOUND:
+        offset_to_t0(l);
+        call(l, i386_op_bound, i->seg, reg(i->arg[0].reg, size), size);
+        return BUILD_MORE;
+    case INSN_ARPL: return lower_arpl(l);
+    case INSN_INS: case INSN_OUTS: case INSN_MOVS: case INSN_CMPS: case INSN_STOS: case INSN_LODS: case INSN_SCAS:
+        return lower_string(l);
+    case INSN_JCC: return lower_jcc(l);
+    case INSN_SETCC:
+        if (!is_mem(l, 0)) {
+            emit(l, UOP_SETCC, reg(i->arg[0].reg, 1), 0, i->opcode & 15);
+            return BUILD_MORE;
+        }
+        emit(l, UOP_SETCC, S_T(1), 0, i->opcode & 15);
+        put(l, 0, S_T(1));
+        return BUILD_MORE;
+    case INSN_CMOVCC:
+        emit(l, i->osize == 4 ? UOP_CMOV32 : UOP_CMOV16, reg(i->arg[0].reg, 4), value(l, 1, S_T(1)), i->opcode & 15);
+        return BUILD_MORE;
+    case INSN_JMP: return lower_jmp(l);
+    case INSN_CALL: return lower_call(l);
+    case INSN_JMP_IND: return lower_jmp_indirect(l);
+    case INSN_CALL_IND: return lower_call_indirect(l);
+    case INSN_RET: return lower_ret(l);
+    case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND: return lower_far(l);
+    case INSN_RETF:
+        call(l, i386_op_far_return, 0, i->arg[0].kind == OPERAND_IMM ? i->imm & 0xffff : 0, i->osize == 4);
+        return end_exit(l);
+    case INSN_IRET:
+        call(l, i386_op_iret, 0, 0, i->osize == 4);
+        return end_exit(l);
+    case INSN_LOOP: case INSN_LOOPE: case INSN_LOOPNE: case INSN_JCXZ: return lower_loop(l);
+    case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP: return lower_int(l);
+    case INSN_MOV_FROM_SREG: return lower_mov_from_sreg(l);
+    case INSN_MOV_TO_SREG: return lower_mov_to_sreg(l);
+    case INSN_LOAD_FAR: return lower_load_far(l);
+    case INSN_CBW: return lower_cbw(l);
+    case INSN_CWD: return lower_cwd(l);
+    case INSN_CLD: emit_imm(l, UOP_AND32I, S_OFF(eflags), S_OFF(eflags), ~EFLAGS_DF); return BUILD_MORE;
+    case INSN_STD: emit_imm(l, UOP_OR32I, S_OFF(eflags), S_OFF(eflags), EFLAGS_DF); return BUILD_MORE;
+    case INSN_SAHF: case INSN_LAHF: case INSN_CMC: case INSN_CLC: case INSN_STC: case INSN_SALC:
+        call(l, i386_op_flags, 0, i->opcode, 0);
+        return BUILD_MORE;
+    case INSN_DAA: case INSN_DAS: case INSN_AAA: case INSN_AAS: case INSN_AAM: case INSN_AAD:
+        call(l, i386_op_bcd, 0, i->opcode, i->imm & 0xff);
+        return BUILD_MORE;
+    case INSN_XLAT: return lower_xlat(l);
+    case INSN_IN: case INSN_OUT: return lower_port(l);
+    case INSN_X87: return lower_x87(l);
+    case INSN_FWAIT:
+        emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+        call(l, i386_fwait, 0, 0, 0);
+        return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
+    case INSN_SIMD: return lower_simd(l);
+    default: return lower_system(l);
+    }
+}
+
+static unsigned decode_mode(uint64_t mode)
+{
+    return (mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0);
+}
+
+/* Bytes at `l->eip` that CS's limit lets through, at most `avail`. */
+static unsigned within_limit(const struct lower *l, unsigned avail)
+{
+    if (l->eip > cs_limit(l))
+        return 0;
+    return cs_limit(l) - l->eip < avail ? cs_limit(l) - l->eip + 1 : avail;
+}
+
+enum build_next i386_build(struct builder *b)
+{
+    struct lower l = {.b = b, .mode = b->key.mode, .eip = (uint32_t)b->key.pc + b->len};
+    bool first = b->ninsns == 0;
+    unsigned avail = first ? b->avail_first : b->avail - b->len;
+    unsigned allowed = within_limit(&l, avail);
+    unsigned first_uop = b->nuops;
+    enum decode_result r = i386_decode(b->bytes + b->len, allowed, decode_mode(l.mode), &l.i);
+    enum build_next next;
+
+    if (r == DECODE_SHORT && allowed == avail)
+        return BUILD_STOP; /* the rest is on the next page; if that cannot be fetched, the core faults */
+    if (!first && (r != DECODE_OK || wants_alone(&l)))
+        return BUILD_STOP;
+    if (r == DECODE_SHORT || r == DECODE_LONG) {
+        l.i.len = 1;
+        next = raise(&l, EXC_GP, true); /* beyond CS's limit, or too long */
+    } else {
+        l.next = l.eip + l.i.len;
+        next = lower_insn(&l);
+        if (next == BUILD_MORE && wants_alone(&l))
+            next = end_exit(&l);
+    }
+    b->insns[b->ninsns++] = (struct block_insn){
+        .pc_offset = l.eip - (uint32_t)b->key.pc, .first_uop = (uint16_t)first_uop, .len = l.i.len};
+    b->len += l.i.len;
+    return next;
+}
+
+/* ---- the block mode ------------------------------------------------------------------ */
+
+static enum seg_class class_of(const struct i386_segment *s)
+{
+    unsigned type = s->attr & SEG_ATTR_TYPE;
+    bool writable_up = !(type & 8) && (type & 2) && !(type & 4);
+
+    if (!s->valid || !(s->attr & SEG_ATTR_S) || !(s->attr & SEG_ATTR_P) || !writable_up)
+        return SEG_GENERAL;
+    if (s->limit != 0xffffffffu)
+        return SEG_UP;
+    return s->base ? SEG_BIG : SEG_FLAT;
+}
+
+uint64_t i386_block_mode(const struct i386_cpu *c)
+{
+    const struct i386_state *st = c->st;
+    uint64_t mode = (uint64_t)st->seg[SEG_CS].limit << 32;
+
+    if (st->cr0 & CR0_PE)
+        mode |= MODE_PE;
+    if (st->eflags & EFLAGS_VM)
+        mode |= MODE_VM;
+    if (st->seg[SEG_CS].attr & SEG_ATTR_DB)
+        mode |= MODE_CODE32;
+    if (st->seg[SEG_SS].attr & SEG_ATTR_DB)
+        mode |= MODE_STACK32;
+    if (st->cpl == 3)
+        mode |= MODE_USER;
+    if (!(st->cr0 & CR0_NE))
+        mode |= MODE_FERR;
+    if (c->model->features_edx & 1u << 15) /* CMOV: the mark of the P6 */
+        mode |= MODE_P6;
+    if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
+        return mode | MODE_ALIGN; /* every segment is SEG_GENERAL */
+    for (unsigned n = SEG_ES; n <= SEG_GS; n++)
+        mode |= (uint64_t)class_of(&st->seg[n]) << (MODE_SEG_SHIFT + 2 * n);
+    return mode;
+}

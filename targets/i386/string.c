@@ -1,0 +1,367 @@
+/*
+ * String instructions and port I/O (SDM 2: MOVS, CMPS, STOS, LODS, SCAS, INS,
+ * OUTS, REP, IN, OUT).
+ *
+ * One iteration of a repeated instruction is one step. Iterations over memory
+ * that the softmmu lets be accessed inline are made in bulk, as many as the
+ * budget has; the result is that of single iterations in the same order. An
+ * iteration that needs more than that (TLB miss, page crossing, device,
+ * watched or code page) is made alone, as the first of a call, so that what it
+ * does besides (accessed bits, exceptions) happens at its own position.
+ *
+ * In mid-instruction the PC stays on it, with rep_active and rep_start set.
+ * Whoever enters an interrupt or exception handler clears both.
+ */
+#include "i386/helpers.h"
+
+#include <string.h>
+
+struct string {
+    struct i386_cpu *c;
+    struct i386_state *st;
+    unsigned kind, size;
+    unsigned seg;   /* of ESI */
+    uint32_t mask;  /* of addresses and counts */
+    uint32_t delta; /* of ESI and EDI: size or -size */
+    bool repeated, while_equal;
+};
+
+static bool compares(const struct string *s)
+{
+    return s->kind == STRING_CMPS || s->kind == STRING_SCAS;
+}
+
+static bool uses_source(const struct string *s)
+{
+    return s->kind == STRING_MOVS || s->kind == STRING_CMPS || s->kind == STRING_LODS || s->kind == STRING_OUTS;
+}
+
+static bool uses_destination(const struct string *s)
+{
+    return s->kind != STRING_LODS && s->kind != STRING_OUTS;
+}
+
+static bool writes_destination(const struct string *s)
+{
+    return s->kind == STRING_MOVS || s->kind == STRING_STOS || s->kind == STRING_INS;
+}
+
+/* Add `n` to a register as far as the address size reaches. */
+static void advance(const struct string *s, unsigned reg, uint32_t n)
+{
+    uint32_t *r = &s->st->gpr[reg];
+
+    *r = (*r & ~s->mask) | ((*r + n) & s->mask);
+}
+
+static uint32_t offset(const struct string *s, unsigned reg)
+{
+    return s->st->gpr[reg] & s->mask;
+}
+
+static void compare(const struct string *s, uint32_t a, uint32_t b)
+{
+    uint32_t mask = 0xffffffffu >> (32 - 8 * s->size);
+
+    s->st->cc = (struct lazy_flags){.op = FLAGS_SUB | s->size >> 1, .dst = (a - b) & mask, .src = b & mask};
+}
+
+/* Does the comparison just made end a repetition? */
+static bool mismatch(const struct string *s)
+{
+    return compares(s) && (s->st->cc.dst == 0) != s->while_equal;
+}
+
+/* ---- ports --------------------------------------------------------------------------------- */
+
+static uint32_t port_read(struct i386_cpu *c, uint16_t port, unsigned size)
+{
+    uint32_t v = c->io_read ? c->io_read(c->io_ctx, port, size) : 0xffffffffu;
+
+    i386_io_break(c, port, size);
+    return v;
+}
+
+static void port_write(struct i386_cpu *c, uint16_t port, unsigned size, uint32_t v)
+{
+    if (c->io_write)
+        c->io_write(c->io_ctx, port, size, v & 0xffffffffu >> (32 - 8 * size));
+    i386_io_break(c, port, size);
+}
+
+int i386_op_in(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint16_t port;
+    uint32_t v;
+
+    memcpy(&port, u->s + op->a, sizeof port);
+    if (!i386_io_allowed(c, port, op->b))
+        return UOP_FAULT;
+    v = port_read(c, port, op->b);
+    memcpy(u->s + op->d, &v, op->b);
+    return UOP_NEXT;
+}
+
+int i386_op_out(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint32_t v = 0;
+    uint16_t port;
+
+    memcpy(&port, u->s + op->a, sizeof port);
+    memcpy(&v, u->s + op->d, op->b);
+    if (!i386_io_allowed(c, port, op->b))
+        return UOP_FAULT;
+    port_write(c, port, op->b, v);
+    return UOP_NEXT;
+}
+
+/* ---- one iteration --------------------------------------------------------------------------- */
+
+/* INS and OUTS: the port is touched only when memory is known to answer. */
+static bool port_iteration(const struct string *s)
+{
+    uint16_t port = (uint16_t)s->st->gpr[EDX];
+    uint32_t v = 0, linear;
+
+    if (!i386_io_allowed(s->c, port, s->size))
+        return false;
+    if (s->kind == STRING_OUTS) {
+        if (!i386_read(s->c, s->seg, offset(s, ESI), &v, s->size))
+            return false;
+        port_write(s->c, port, s->size, v);
+        return true;
+    }
+    if (!i386_linear(s->c, SEG_ES, offset(s, EDI), s->size, true, &linear) ||
+        !ucpu_probe(&s->c->u, s->c->u.tlb_mode, linear, s->size, ACCESS_WRITE))
+        return false;
+    v = port_read(s->c, port, s->size);
+    return ucpu_store(&s->c->u, linear, &v, s->size);
+}
+
+/* One iteration with all checks; false: it did not happen. */
+static bool iterate(const struct string *s)
+{
+    uint32_t a = s->st->gpr[EAX], b = 0;
+
+    switch (s->kind) {
+    case STRING_INS:
+    case STRING_OUTS:
+        if (!port_iteration(s))
+            return false;
+        break;
+    case STRING_MOVS:
+        if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size) ||
+            !i386_write(s->c, SEG_ES, offset(s, EDI), &a, s->size))
+            return false;
+        break;
+    case STRING_STOS:
+        if (!i386_write(s->c, SEG_ES, offset(s, EDI), &a, s->size))
+            return false;
+        break;
+    case STRING_LODS:
+        if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size))
+            return false;
+        memcpy(&s->st->gpr[EAX], &a, s->size);
+        break;
+    case STRING_CMPS:
+        if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size))
+            return false;
+        /* fall through */
+    default:
+        if (!i386_read(s->c, SEG_ES, offset(s, EDI), &b, s->size))
+            return false;
+        compare(s, a, b);
+    }
+    if (uses_source(s))
+        advance(s, ESI, s->delta);
+    if (uses_destination(s))
+        advance(s, EDI, s->delta);
+    if (s->repeated)
+        advance(s, ECX, (uint32_t)-1);
+    return true;
+}
+
+/* ---- many iterations --------------------------------------------------------------------------- */
+
+/* A host pointer to the current element through `seg`, and how many elements from
+ * it on lie within page, limit and address size; 0: none that can be done inline. */
+static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum access access, uint8_t **host)
+{
+    const struct i386_segment *g = &s->st->seg[seg];
+    enum seg_class class = mode_seg(s->c->block_mode, seg);
+    uint32_t off = offset(s, reg), va = g->base + off, in_page = va & ~(uint32_t)PAGE_MASK;
+    uint32_t last = class == SEG_UP && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
+    uint64_t n, room;
+
+    if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
+        return 0;
+    *host = ucpu_host(&s->c->u, va, access);
+    if (!*host)
+        return 0;
+    if ((int32_t)s->delta < 0) {
+        n = in_page / s->size + 1;
+        room = off / s->size + 1;
+    } else {
+        n = (PAGE_SIZE - in_page) / s->size;
+        room = ((uint64_t)last - off + 1) / s->size;
+    }
+    return n < room ? n : room;
+}
+
+static uint32_t element(const uint8_t *p, unsigned size)
+{
+    uint32_t v = 0;
+
+    memcpy(&v, p, size);
+    return v;
+}
+
+/* Copy n elements in the order of iterations. */
+static void copy(const struct string *s, uint8_t *dst, const uint8_t *src, uint64_t n)
+{
+    size_t len = n * s->size;
+    ptrdiff_t step = (int32_t)s->delta;
+    bool forward = step > 0;
+    uint8_t *low_dst = forward ? dst : dst - (len - s->size);
+    const uint8_t *low_src = forward ? src : src - (len - s->size);
+
+    /* An element is overwritten before it is read only if the destination runs ahead. */
+    if (low_dst + len <= low_src || low_src + len <= low_dst || (forward ? dst <= src : dst >= src)) {
+        memmove(low_dst, low_src, len);
+        return;
+    }
+    for (; n; n--, dst += step, src += step)
+        memmove(dst, src, s->size);
+}
+
+static void fill(const struct string *s, uint8_t *dst, uint64_t n)
+{
+    uint32_t v = s->st->gpr[EAX];
+
+    if ((int32_t)s->delta < 0)
+        dst -= (n - 1) * s->size;
+    if (s->size == 1) {
+        memset(dst, (int)(v & 0xff), n);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++)
+        memcpy(dst + i * s->size, &v, s->size);
+}
+
+/* Compare up to n elements; returns how many were. Leaves the flags of the last. */
+static uint64_t scan(const struct string *s, const uint8_t *src, const uint8_t *dst, uint64_t n)
+{
+    uint32_t mask = 0xffffffffu >> (32 - 8 * s->size), a = s->st->gpr[EAX] & mask, b = 0;
+    ptrdiff_t step = (int32_t)s->delta;
+    uint64_t i;
+
+    for (i = 0; i < n;) {
+        if (src)
+            a = element(src + (ptrdiff_t)i * step, s->size);
+        b = element(dst + (ptrdiff_t)i * step, s->size);
+        i++;
+        if ((a == b) != s->while_equal)
+            break;
+    }
+    compare(s, a, b);
+    return i;
+}
+
+/* As many iterations as can be made inline, at most `max`; 0: none. */
+static uint64_t bulk(const struct string *s, uint64_t max)
+{
+    uint8_t *src = NULL, *dst = NULL;
+    uint64_t n = max;
+
+    if (s->kind == STRING_INS || s->kind == STRING_OUTS)
+        return 0;
+    if (n > offset(s, ECX))
+        n = offset(s, ECX);
+    if (uses_source(s)) {
+        uint64_t m = span(s, s->seg, ESI, ACCESS_READ, &src);
+
+        n = m < n ? m : n;
+    }
+    if (uses_destination(s)) {
+        uint64_t m = span(s, SEG_ES, EDI, writes_destination(s) ? ACCESS_WRITE : ACCESS_READ, &dst);
+
+        n = m < n ? m : n;
+    }
+    if (!n)
+        return 0;
+    switch (s->kind) {
+    case STRING_MOVS:
+        copy(s, dst, src, n);
+        break;
+    case STRING_STOS:
+        fill(s, dst, n);
+        break;
+    case STRING_LODS:
+        memcpy(&s->st->gpr[EAX], src + (ptrdiff_t)(n - 1) * (int32_t)s->delta, s->size);
+        break;
+    default:
+        n = scan(s, src, dst, n);
+    }
+    if (uses_source(s))
+        advance(s, ESI, (uint32_t)n * s->delta);
+    if (uses_destination(s))
+        advance(s, EDI, (uint32_t)n * s->delta);
+    advance(s, ECX, -(uint32_t)n);
+    return n;
+}
+
+/* ---- the instruction --------------------------------------------------------------------------- */
+
+static int repetition_done(struct i386_state *st)
+{
+    st->rep_active = 0;
+    st->rep_start = 0;
+    return UOP_NEXT;
+}
+
+static int repeat(const struct string *s, uint32_t eip)
+{
+    struct ucpu *u = &s->c->u;
+    struct i386_state *st = s->st;
+    icount_t position = u->cpu.limit - u->cpu.budget - 1; /* of the block's last instruction */
+    uint64_t budget = ucpu_rep_budget(u), done = 0, n;
+
+    if (!offset(s, ECX))
+        return repetition_done(st);
+    if (s->kind == STRING_INS || s->kind == STRING_OUTS)
+        budget = 1;
+    do {
+        n = bulk(s, budget - done);
+        done += n;
+    } while (n && done < budget && offset(s, ECX) && !mismatch(s));
+    if (!done) {
+        if (!iterate(s))
+            return UOP_FAULT;
+        done = 1;
+    }
+    if (done > 1)
+        ucpu_rep_used(u, done - 1);
+    if (!offset(s, ECX) || mismatch(s))
+        return repetition_done(st);
+    if (!st->rep_active) {
+        st->rep_active = 1;
+        st->rep_start = position;
+    }
+    st->eip = eip;
+    return UOP_LEAVE;
+}
+
+int i386_op_string(struct ucpu *u, const struct uop *op)
+{
+    struct string s = {.c = i386_of(u), .st = i386_of(u)->st, .kind = op->d & 15, .size = op->b, .seg = op->a};
+
+    s.mask = op->d & STRING_ADDR32 ? 0xffffffffu : 0xffffu;
+    s.delta = s.st->eflags & EFLAGS_DF ? -s.size : s.size;
+    s.repeated = op->d & (STRING_REP | STRING_REPNE);
+    s.while_equal = op->d & STRING_REP;
+    if (s.repeated)
+        return repeat(&s, s.st->t[2]);
+    return iterate(&s) ? UOP_NEXT : UOP_FAULT;
+}
