@@ -1,4 +1,7 @@
 noinst_LIBRARIES += libi386.a
 libi386_a_SOURCES =
+# instructions: decoding, lowering, integer helpers
+libi386_a_SOURCES += targets/i386/decode.c targets/i386/insn.h targets/i386/lower.c targets/i386/lower.h \
+	targets/i386/helpers.h targets/i386/integer.c targets/i386/flow.c targets/i386/string.c
 include targets/i386/pc/local.mk
 include targets/i386/boot/local.mk
