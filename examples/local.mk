@@ -3,9 +3,9 @@ STALE = examples/i386-stale-pointer
 EXTRA_DIST += $(STALE)/Makefile $(STALE)/start.S $(STALE)/machine.c $(STALE)/machine.h $(STALE)/store.c \
 	$(STALE)/link.ld $(STALE)/demo
 
-GUEST_CFLAGS = -m32 -march=i686 -std=gnu11 -Og -g -ffreestanding -fno-pic -fno-stack-protector \
+guest_cflags = -m32 -march=i686 -std=gnu11 -Og -g -ffreestanding -fno-pic -fno-stack-protector \
 	-fcf-protection=none -fno-omit-frame-pointer -Wall -Wextra
-GUEST_LDFLAGS = -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
+guest_ldflags = -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
 
 if HAVE_M32
 noinst_DATA = $(STALE)/store.elf
@@ -14,4 +14,4 @@ CLEANFILES += $(STALE)/store.elf
 
 $(STALE)/store.elf: $(STALE)/start.S $(STALE)/machine.c $(STALE)/machine.h $(STALE)/store.c $(STALE)/link.ld
 	$(AM_V_GEN)$(MKDIR_P) $(STALE) && d=`cd $(srcdir)/$(STALE) && pwd` && \
-	$(CC) $(GUEST_CFLAGS) $(GUEST_LDFLAGS) -T $$d/link.ld -o $@ $$d/start.S $$d/machine.c $$d/store.c
+	$(CC) $(guest_cflags) $(guest_ldflags) -T $$d/link.ld -o $@ $$d/start.S $$d/machine.c $$d/store.c

@@ -6,3 +6,10 @@ TESTS += tests/test_softfloat
 tests_test_softfloat_SOURCES = tests/test_softfloat.c tests/host_fpu.h
 tests_test_softfloat_LDADD = libsoftfloat.a $(CHECK_LIBS)
 endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/test_host
+TESTS += tests/test_host
+tests_test_host_SOURCES = tests/test_host.c
+tests_test_host_LDADD = libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif

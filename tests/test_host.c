@@ -1,0 +1,276 @@
+/*
+ * Streams, listening sockets, files and serial back ends.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/chardev.h"
+#include "host/clock.h"
+#include "host/file.h"
+#include "host/stream.h"
+
+static char dir[64];
+
+static void make_dir(void)
+{
+    strcpy(dir, "/tmp/hindcast-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void remove_dir(void)
+{
+    rmdir(dir);
+}
+
+static bool accept_soon(struct listener *l, struct stream *s)
+{
+    struct poller p;
+
+    poller_clear(&p);
+    poller_add(&p, l->fd, true, false);
+    poller_wait(&p, 5000000000u);
+    return listener_accept(l, s);
+}
+
+static long read_soon(struct stream *s, void *buf, size_t len)
+{
+    struct poller p;
+
+    poller_clear(&p);
+    stream_poll(s, &p, true);
+    poller_wait(&p, 5000000000u);
+    return stream_read(s, buf, len);
+}
+
+static void talk_over(const char *where)
+{
+    struct error err = {0};
+    struct listener l;
+    struct stream client, server;
+    char buf[16], name[320];
+
+    ck_assert_int_eq(listener_open(&l, where, &err), 0);
+    ck_assert(!listener_accept(&l, &server));
+    snprintf(name, sizeof name, "%s%s", strchr(l.name, '/') ? "unix:" : "", l.name);
+    ck_assert_int_eq(stream_connect(&client, name, &err), 0);
+    ck_assert(accept_soon(&l, &server));
+    ck_assert_int_eq(stream_read(&server, buf, sizeof buf), 0);
+    stream_write(&client, "hello", 5);
+    ck_assert_int_eq(read_soon(&server, buf, sizeof buf), 5);
+    ck_assert(!memcmp(buf, "hello", 5));
+    stream_close(&client);
+    ck_assert_int_eq(read_soon(&server, buf, sizeof buf), -1);
+    ck_assert(!stream_open(&server));
+    /* Writing to a peer that is gone is dropped, not an accident. */
+    stream_write(&server, "x", 1);
+    stream_close(&server);
+    listener_close(&l);
+}
+
+START_TEST(bytes_go_over_tcp)
+{
+    talk_over("127.0.0.1:0");
+    talk_over(":0");
+    talk_over("0");
+}
+END_TEST
+
+START_TEST(bytes_go_over_a_unix_socket_that_is_removed_at_the_end)
+{
+    char where[128];
+
+    snprintf(where, sizeof where, "unix:%s/s", dir);
+    talk_over(where);
+    ck_assert_int_ne(access(where + 5, F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_writer_never_blocks_and_nothing_is_lost)
+{
+    struct error err = {0};
+    struct listener l;
+    struct stream client, server;
+    size_t sent = (size_t)8 << 20, got = 0;
+    uint8_t *data = malloc(sent);
+    uint64_t sum = 0, want = 0;
+
+    for (size_t i = 0; i < sent; i++)
+        want += data[i] = (uint8_t)(i * 7 + (i >> 8));
+    ck_assert_int_eq(listener_open(&l, "127.0.0.1:0", &err), 0);
+    ck_assert_int_eq(stream_connect(&client, l.name, &err), 0);
+    ck_assert(accept_soon(&l, &server));
+    stream_write(&server, data, sent);
+    ck_assert_uint_gt(server.queue.len, 0);
+    while (got < sent) {
+        uint8_t buf[65536];
+        long n = read_soon(&client, buf, sizeof buf);
+
+        ck_assert_int_ge(n, 0);
+        for (long i = 0; i < n; i++)
+            sum += buf[i];
+        got += (size_t)n;
+        stream_flush(&server);
+    }
+    ck_assert_uint_eq(sum, want);
+    stream_close(&client);
+    stream_close(&server);
+    listener_close(&l);
+    free(data);
+}
+END_TEST
+
+START_TEST(a_port_in_use_is_said_to_be)
+{
+    struct error err = {0};
+    struct listener a, b;
+
+    ck_assert_int_eq(listener_open(&a, "127.0.0.1:0", &err), 0);
+    ck_assert_int_eq(listener_open(&b, a.name, &err), -EADDRINUSE);
+    ck_assert_ptr_nonnull(strstr(err.text, "already in use"));
+    ck_assert_ptr_nonnull(strstr(err.text, a.name));
+    listener_close(&a);
+}
+END_TEST
+
+START_TEST(nonsense_is_no_address)
+{
+    static const char *const bad[] = {"", "x", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:12a", "unix:",
+                                      "127.0.0.1:-1"};
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error err = {0};
+        struct listener l;
+
+        ck_assert_msg(listener_open(&l, bad[i], &err) < 0, "%s", bad[i]);
+        ck_assert_uint_gt(strlen(err.text), 0);
+    }
+}
+END_TEST
+
+START_TEST(files_load_up_to_their_limit)
+{
+    struct error err = {0};
+    struct buffer b;
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/f", dir);
+    f = fopen(path, "w");
+    fputs("0123456789", f);
+    fclose(f);
+    buffer_init(&b);
+    ck_assert_int_eq(host_load_file(path, 10, "ten", &b, &err), 0);
+    ck_assert_uint_eq(b.len, 10);
+    ck_assert_int_eq(host_load_file(path, 9, "the guest's memory", &b, &err), -EFBIG);
+    ck_assert_ptr_nonnull(strstr(err.text, "the guest's memory"));
+    ck_assert_int_eq(host_load_file(dir, 9, "x", &b, &err), -EISDIR);
+    ck_assert_int_eq(host_load_file("/nonexistent", 9, "x", &b, &err), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "/nonexistent"));
+    ck_assert(host_file_exists(path));
+    unlink(path);
+    ck_assert(!host_file_exists(path));
+    buffer_finish(&b);
+}
+END_TEST
+
+START_TEST(a_serial_port_can_be_a_file)
+{
+    struct error err = {0};
+    struct buffer b;
+    char spec[128], *note;
+    struct chardev *c;
+
+    snprintf(spec, sizeof spec, "file:%s/f", dir);
+    c = chardev_open(spec, "serial0", &note, &err);
+    ck_assert_ptr_nonnull(c);
+    ck_assert_ptr_null(note);
+    chardev_write(c, "output", 6);
+    chardev_close(c);
+    buffer_init(&b);
+    ck_assert_int_eq(host_load_file(spec + 5, 100, "x", &b, &err), 0);
+    ck_assert_uint_eq(b.len, 6);
+    buffer_finish(&b);
+    unlink(spec + 5);
+}
+END_TEST
+
+START_TEST(a_serial_port_can_be_a_server_whose_clients_come_and_go)
+{
+    struct error err = {0};
+    char where[100] = "", *note, buf[8];
+    struct chardev *c = chardev_open("tcp:127.0.0.1:0,server,nowait", "serial0", &note, &err);
+
+    ck_assert_ptr_nonnull(c);
+    ck_assert_int_eq(sscanf(note, "serial0 listens on %99s", where), 1);
+    chardev_write(c, "lost", 4);
+    ck_assert_uint_eq(chardev_backlog(c), 0);
+    for (int i = 0; i < 2; i++) {
+        struct stream s;
+        size_t n = 0;
+
+        ck_assert_int_eq(stream_connect(&s, where, &err), 0);
+        stream_write(&s, "in", 2);
+        for (uint64_t end = host_monotonic_ns() + 5000000000u; n == 0 && host_monotonic_ns() < end;) {
+            struct poller p;
+
+            poller_clear(&p);
+            chardev_poll(c, &p, true);
+            poller_wait(&p, 1000000000u);
+            chardev_service(c);
+            n = chardev_read(c, buf, sizeof buf);
+        }
+        ck_assert_uint_eq(n, 2);
+        chardev_write(c, "out", 3);
+        ck_assert_int_eq(read_soon(&s, buf, sizeof buf), 3);
+        stream_close(&s);
+        while (chardev_read(c, buf, sizeof buf))
+            ;
+    }
+    free(note);
+    chardev_close(c);
+}
+END_TEST
+
+START_TEST(what_no_serial_port_can_be_is_refused)
+{
+    static const char *const bad[] = {"", "tty", "file:", "tcp:nowhere", "tcp:127.0.0.1:0,sever", "pty:x"};
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error err = {0};
+        char *note;
+
+        ck_assert_msg(!chardev_open(bad[i], "serial1", &note, &err), "%s", bad[i]);
+        ck_assert_ptr_eq(strstr(err.text, "serial1: "), err.text);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("host");
+    TCase *tc = tcase_create("host");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tc, make_dir, remove_dir);
+    tcase_set_timeout(tc, 30);
+    tcase_add_test(tc, bytes_go_over_tcp);
+    tcase_add_test(tc, bytes_go_over_a_unix_socket_that_is_removed_at_the_end);
+    tcase_add_test(tc, a_writer_never_blocks_and_nothing_is_lost);
+    tcase_add_test(tc, a_port_in_use_is_said_to_be);
+    tcase_add_test(tc, nonsense_is_no_address);
+    tcase_add_test(tc, files_load_up_to_their_limit);
+    tcase_add_test(tc, a_serial_port_can_be_a_file);
+    tcase_add_test(tc, a_serial_port_can_be_a_server_whose_clients_come_and_go);
+    tcase_add_test(tc, what_no_serial_port_can_be_is_refused);
+    suite_add_tcase(suite, tc);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
