@@ -56,17 +56,22 @@ struct block_insn {
 };
 
 struct block {
-    struct block_key key;
-    uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction crosses */
-    uint16_t offset, len;   /* of the bytes, in page[0] (len counts into page[1]) */
+    /* What entering and leaving it looks at comes first. */
+    struct uop *uops;
     uint16_t steps;         /* instructions */
-    bool alone;             /* one instruction: may touch devices, watched and code bytes */
+    bool alone;             /* one instruction, run by itself: never chained, nor to be found by jumps */
     bool trapped;           /* an execution trap may be set on its first instruction: check */
     bool valid;
+    uint8_t reserved[3];
     struct block *next[2];  /* chained successors within the page, or NULL */
+    struct block_key key;   /* .mode is UINT64_MAX once the block is not valid any more */
+    uint64_t bias;          /* key.va - key.pc: with pc and mode, what a jump must match */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */
-    struct uop *uops;
+    uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction
+                             * crosses; [0] UINT32_MAX: not from page-backed memory, never kept */
+    uint16_t offset, len;   /* of the bytes, in page[0] (len counts into page[1]) */
+    uint32_t nuops;
     /* block cache's own links and indices follow (see block.c) */
     struct block *hash_next, *page_next[2];
     uint32_t index;
@@ -172,6 +177,7 @@ struct ucpu {
     bool no_cache;           /* testing aid: translate every block anew */
     bool no_optimise;        /* testing aid: blocks of lowered micro-ops as they are */
     bool single;             /* testing aid: blocks of one instruction */
+    bool plain_switch;       /* testing aid: the interpreter without computed goto */
     unsigned npending_hits;  /* access traps hit by the step in progress */
     struct exec *exec;       /* block cache, jump cache, TLB storage: exec.c's own */
 };

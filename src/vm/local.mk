@@ -3,10 +3,15 @@ libvm_a_SOURCES = \
 	src/vm/cpu.h \
 	src/vm/device.h \
 	src/vm/event.h \
-	src/vm/exec.h \
+	src/vm/block.c \
+	src/vm/exec.c src/vm/exec.h src/vm/exec_priv.h \
 	src/vm/flags.c src/vm/flags.h src/vm/flags_inline.h \
+	src/vm/interp.c src/vm/interp_switch.c \
 	src/vm/footprint.c src/vm/footprint.h \
 	src/vm/machine.c src/vm/machine.h \
 	src/vm/memory.c src/vm/memory.h \
+	src/vm/optimise.c \
+	src/vm/softmmu.c \
+	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
-	src/vm/uop.def src/vm/uop.h
+	src/vm/uop.c src/vm/uop.def src/vm/uop.h

@@ -1,0 +1,477 @@
+/*
+ * The run loop of a translating CPU.
+ *
+ * Budget: cpu.limit - cpu.budget is where the machine will stand when the block
+ * in progress is complete. To get control back soon, part of the budget is
+ * withheld: taken off both, so that no position changes, and given back at the
+ * head of the loop. An instruction to be run by itself is a block of one
+ * step with all the rest of the budget withheld; so every way out of it ends
+ * here.
+ */
+#include "vm/exec_priv.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- budget ---- */
+
+static void withhold(struct ucpu *c, uint64_t steps)
+{
+    c->exec->withheld += steps;
+    c->cpu.limit -= steps;
+    c->cpu.budget -= steps;
+}
+
+static void release(struct ucpu *c)
+{
+    c->cpu.limit += c->exec->withheld;
+    c->cpu.budget += c->exec->withheld;
+    c->exec->withheld = 0;
+}
+
+void exec_leave_soon(struct ucpu *c)
+{
+    if (c->cpu.running)
+        withhold(c, c->cpu.budget);
+}
+
+uint64_t ucpu_rep_budget(const struct ucpu *c)
+{
+    if (c->exec->alone || !c->cpu.budget)
+        return 1;
+    c->exec->rep_granted = true;
+    return c->cpu.budget + 1;
+}
+
+void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps)
+{
+    CHECK(extra_steps <= c->cpu.budget);
+    c->cpu.budget -= extra_steps;
+}
+
+/* ---- standing between two steps ---- */
+
+/* Bring everything to the form in which others may look: the machine stands. */
+static void stand(struct ucpu *c)
+{
+    c->fe->settle(c);
+    c->cpu.machine->st->position = c->cpu.limit - c->cpu.budget;
+    c->cpu.running = false;
+}
+
+static void resume(struct ucpu *c)
+{
+    c->cpu.running = true;
+}
+
+/* Tell the observer; true: stop. */
+static bool report(struct ucpu *c, const struct trap_hit *hit)
+{
+    bool stop;
+
+    stand(c);
+    stop = traps_report(c->cpu.machine, hit);
+    resume(c);
+    return stop;
+}
+
+/* ---- traps ---- */
+
+static void copy_list(struct trap_copy *to, const struct trap *list, unsigned count)
+{
+    free(to->list);
+    to->list = NULL;
+    to->count = count;
+    if (!count)
+        return;
+    to->list = xmalloc(count * sizeof(list[0]));
+    memcpy(to->list, list, count * sizeof(list[0]));
+}
+
+static bool has_exec(const struct trap *list, unsigned count, uint64_t va)
+{
+    struct traps t = {.list = (struct trap *)list, .count = count};
+
+    return traps_have_exec(&t, va);
+}
+
+static unsigned count_exec(const struct trap_copy *t)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->count; i++)
+        n += (t->list[i].kinds & TRAP_EXEC) != 0;
+    return n;
+}
+
+/* Addresses of execution traps in one list and not in the other. */
+static unsigned exec_only_in(const struct trap *list, unsigned count, const struct trap *other,
+                             unsigned nother, uint64_t *vas)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        if ((list[i].kinds & TRAP_EXEC) && !has_exec(other, nother, list[i].address))
+            vas[n++] = list[i].address;
+    return n;
+}
+
+static bool access_traps_differ(const struct trap_copy *t, const struct trap *list, unsigned count)
+{
+    const unsigned kinds = TRAP_READ | TRAP_WRITE;
+    unsigned i = 0, k = 0;
+
+    for (;; i++, k++) {
+        while (i < t->count && !(t->list[i].kinds & kinds))
+            i++;
+        while (k < count && !(list[k].kinds & kinds))
+            k++;
+        if (i == t->count || k == count)
+            return i != t->count || k != count;
+        if (t->list[i].address != list[k].address || t->list[i].len != list[k].len ||
+            t->list[i].kinds != list[k].kinds)
+            return true;
+    }
+}
+
+/* A list of traps is now `list`: drop what was cached under the old one. */
+static void change_traps(struct ucpu *c, struct trap_copy *t, const struct trap *list, unsigned count)
+{
+    uint64_t *vas = xmalloc((t->count + count) * sizeof(vas[0]));
+    unsigned n = exec_only_in(t->list, t->count, list, count, vas);
+    bool access = access_traps_differ(t, list, count);
+
+    n += exec_only_in(list, count, t->list, t->count, vas + n);
+    copy_list(t, list, count);
+    c->exec->nexec = count_exec(&c->exec->observer) + count_exec(&c->exec->guest);
+    if (n)
+        block_drop_at(c, vas, n);
+    free(vas);
+    if (access)
+        ucpu_flush_tlb(c);
+}
+
+static void look_at_traps(struct ucpu *c)
+{
+    const struct traps *t = c->cpu.machine->traps;
+
+    if (t->generation == c->exec->traps_generation)
+        return;
+    c->exec->traps_generation = t->generation;
+    change_traps(c, &c->exec->observer, t->list, t->count);
+}
+
+void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned count)
+{
+    change_traps(c, &c->exec->guest, list, count);
+}
+
+/* The step just made touched watched bytes: tell the guest's own debug unit, then the
+ * observer. True: stop. */
+static bool report_hits(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+    unsigned n = c->npending_hits;
+    bool stop = false;
+
+    c->npending_hits = 0;
+    x->look = true;
+    for (unsigned i = 0; i < n; i++)
+        if (x->hits[i].guest && c->fe->guest_watch)
+            c->fe->guest_watch(c, &x->hits[i].hit);
+    for (unsigned i = 0; i < n; i++)
+        if (!x->hits[i].guest)
+            stop |= report(c, &x->hits[i].hit);
+    return stop;
+}
+
+/* ---- steps that are not instructions ---- */
+
+static void begin_step(struct ucpu *c)
+{
+    c->cpu.budget--;
+    c->cpu.steps = 1;
+}
+
+static void take_exception(struct ucpu *c)
+{
+    c->npending_hits = 0;
+    c->retry_alone = false;
+    begin_step(c);
+    c->fe->take_exception(c);
+    c->cpu.steps = 0;
+    c->exec->look = true;
+    c->exec->link_from = NULL;
+}
+
+/* False: it was not a step after all. */
+static bool take_event(struct ucpu *c)
+{
+    bool done;
+
+    begin_step(c);
+    done = c->fe->take_event(c);
+    c->cpu.steps = 0;
+    if (!done)
+        c->cpu.budget++;
+    c->retry_alone = false;
+    c->exec->link_from = NULL;
+    return done;
+}
+
+/* ---- instructions ---- */
+
+/* A guest execution trap on the next instruction raised an exception instead. */
+static bool guest_breaks(struct ucpu *c, const struct block_key *key)
+{
+    const struct trap_copy *g = &c->exec->guest;
+    struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key->va};
+
+    if (!c->exec->nexec || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
+        return false;
+    if (c->cpu.ops->in_progress && c->cpu.ops->in_progress(&c->cpu) != ICOUNT_MAX)
+        return false;
+    return c->fe->guest_break(c, &hit);
+}
+
+/* The observer has a trap on the next instruction and was not asked yet at this position. */
+static bool must_ask(const struct ucpu *c, const struct block *b)
+{
+    const struct traps *t = c->cpu.machine->traps;
+
+    if (!b->trapped || !traps_have_exec(t, b->key.va) || t->asked == c->cpu.limit - c->cpu.budget)
+        return false;
+    return !c->cpu.ops->in_progress || c->cpu.ops->in_progress(&c->cpu) == ICOUNT_MAX;
+}
+
+/* The block that starts with the next instruction. NULL: its fetch faults. */
+static struct block *next_block(struct ucpu *c, const struct block_key *key, bool alone)
+{
+    struct exec *x = c->exec;
+    struct block *b;
+
+    if (!alone) {
+        b = x->jump[jump_hash(key->pc)];
+        if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va)
+            return b;
+        x->stats.jump_misses++;
+    }
+    b = translate(c, key, alone);
+    if (!b || b->alone || b->trapped || c->no_cache)
+        return b;
+    x->jump[jump_hash(key->pc)] = b;
+    x->jump_used = true;
+    return b;
+}
+
+/* Give back the steps from the faulting instruction on; the machine stands before it. */
+static void stand_at_fault(struct ucpu *c)
+{
+    const struct block *b = c->block;
+    unsigned at = (unsigned)(c->exec->fault_uop - b->uops);
+    unsigned i = b->steps - 1u;
+
+    while (i > 0 && b->insns[i].first_uop > at)
+        i--;
+    c->cpu.budget += b->steps - i;
+    c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->va_mask);
+}
+
+/* What a block's run led to. `stepping`: single_step() held when it began. */
+static void after_block(struct ucpu *c, enum left left, bool stepping)
+{
+    struct exec *x = c->exec;
+
+    x->link_from = NULL;
+    switch (left) {
+    case LEFT_BUDGET:
+        c->fe->set_pc(c, x->go_pc);
+        break;
+    case LEFT_GO:
+        c->fe->set_pc(c, x->go_pc);
+        x->link_from = c->block;
+        x->link_edge = x->go_edge;
+        break;
+    case LEFT_EXIT:
+        c->fe->set_pc(c, x->go_pc);
+        x->look = true;
+        break;
+    case LEFT_LEAVE:
+        x->look = true;
+        break;
+    case LEFT_FAULT:
+        stand_at_fault(c);
+        c->cpu.steps = 0;
+        if (c->retry_alone) {
+            c->retry_alone = false;
+            c->npending_hits = 0;
+            x->retry = true;
+        } else {
+            take_exception(c);
+        }
+        return;
+    }
+    c->cpu.steps = 0;
+    c->retry_alone = false;
+    if (stepping && c->fe->stepped) {
+        c->fe->stepped(c);
+        x->look = true;
+    }
+}
+
+static void run_block(struct ucpu *c, struct block *b)
+{
+    struct exec *x = c->exec;
+    bool stepping = x->stepping;
+    enum left left;
+
+    if (x->link_from && !b->alone)
+        block_link(x->link_from, x->link_edge, b);
+    x->link_from = NULL;
+    if (b->alone) {
+        x->stats.alone++;
+        withhold(c, c->cpu.budget - 1);
+    }
+    x->alone = b->alone;
+    x->rep_granted = false;
+    left = c->plain_switch ? interp_run_switch(c, b) : interp_run(c, b);
+    x->alone = true;
+    after_block(c, left, stepping);
+}
+
+/* Make at least one step. False: a trap stops the run before it. */
+static bool make_steps(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+    struct block_key key;
+    struct block *b;
+    bool alone = x->stepping || c->single || x->retry;
+
+    x->retry = false;
+    c->fe->where(c, &key);
+    if (guest_breaks(c, &key)) {
+        take_exception(c);
+        return true;
+    }
+    b = next_block(c, &key, alone);
+    if (b && !b->alone && (b->steps > c->cpu.budget || c->no_cache))
+        x->link_from = NULL;
+    if (b && b->steps > c->cpu.budget)
+        b = next_block(c, &key, true);
+    if (!b) {
+        take_exception(c);
+        return true;
+    }
+    if (must_ask(c, b)) {
+        struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key.va};
+
+        x->retry = alone && !x->stepping && !c->single; /* as before, when we come back */
+        return !report(c, &hit);
+    }
+    run_block(c, b);
+    return true;
+}
+
+/* Look at what may come before the next instruction. True: something was done, or the
+ * CPU sleeps (*idle). */
+static bool look_around(struct ucpu *c, bool *idle)
+{
+    struct exec *x = c->exec;
+
+    if (c->fe->event_ready(c) && take_event(c))
+        return true;
+    if (c->cpu.ops->idle && c->cpu.ops->idle(&c->cpu)) {
+        *idle = true;
+        return true;
+    }
+    x->stepping = c->fe->single_step && c->fe->single_step(c);
+    x->look = false;
+    return false;
+}
+
+void ucpu_run(struct cpu *cpu, icount_t until)
+{
+    struct ucpu *c = (struct ucpu *)(void *)cpu;
+    struct exec *x = c->exec;
+    bool idle = false;
+
+    CHECK(!cpu->running && until >= cpu->machine->st->position);
+    cpu->limit = until;
+    cpu->budget = until - cpu->machine->st->position;
+    cpu->steps = 0;
+    c->block = NULL;
+    c->retry_alone = false;
+    c->npending_hits = 0;
+    x->look = true;
+    x->alone = true;
+    x->retry = false;
+    x->withheld = 0;
+    x->link_from = NULL;
+    look_at_traps(c);
+    resume(c);
+    for (;;) {
+        release(c);
+        if (c->npending_hits && report_hits(c))
+            break;
+        if (cpu->attention || !cpu->budget)
+            break;
+        if (x->look && look_around(c, &idle)) {
+            if (idle)
+                break;
+            continue;
+        }
+        if (!make_steps(c))
+            break;
+    }
+    release(c);
+    stand(c);
+    c->block = NULL;
+}
+
+/* ---- for targets ---- */
+
+void ucpu_drop_derived(struct cpu *cpu)
+{
+    ucpu_flush_tlb((struct ucpu *)(void *)cpu);
+}
+
+void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, const struct frontend *fe,
+               void *state, unsigned flags_offset)
+{
+    CHECK(flags_offset % 8 == 0 && flags_offset + sizeof(struct lazy_flags) <= ops->state_size);
+    c->cpu.ops = ops;
+    c->cpu.machine = m;
+    c->cpu.state = state;
+    c->fe = fe;
+    c->s = state;
+    c->flags_offset = flags_offset;
+    c->flags = (struct lazy_flags *)(void *)(c->s + flags_offset);
+    c->exec = xcalloc(1, sizeof(*c->exec));
+    c->exec->builder = xcalloc(1, sizeof(*c->exec->builder));
+    c->exec->alone = true;
+    softmmu_init(c);
+    block_cache_init(c);
+    m->cpu = &c->cpu;
+}
+
+void ucpu_finish(struct ucpu *c)
+{
+    if (!c->exec)
+        return;
+    softmmu_finish(c);
+    block_cache_finish(c);
+    free(c->exec->observer.list);
+    free(c->exec->guest.list);
+    free(c->exec->builder);
+    free(c->exec);
+    c->exec = NULL;
+}
+
+void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out)
+{
+    *out = c->exec->stats;
+    out->blocks_live = c->exec->nlive;
+}

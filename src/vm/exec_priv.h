@@ -1,0 +1,182 @@
+/*
+ * What the files of the execution core share: softmmu.c, block.c, translate.c,
+ * optimise.c, interp.c, exec.c. Nobody else includes this.
+ *
+ * Nothing here is guest state. All of it may be dropped at any step without a
+ * trace in positions or states.
+ */
+#ifndef HINDCAST_VM_EXEC_PRIV_H
+#define HINDCAST_VM_EXEC_PRIV_H
+
+#include "vm/exec.h"
+#include "vm/machine.h"
+
+#define JUMP_BITS 12
+#define JUMP_SIZE (1u << JUMP_BITS)
+#define HASH_BITS 15
+#define HASH_SIZE (1u << HASH_BITS)
+/* Host memory for translated blocks; when it is full all of them are dropped. */
+#define POOL_BYTES ((size_t)64 << 20)
+#define MAX_PENDING_HITS 16
+#define MAX_WALK_READS   32
+#define NO_PAGE UINT32_MAX
+#define CODE_CHUNK_SHIFT 6 /* code bytes of a page are noted in chunks of 64 */
+
+/* What is known of a cached page translation besides the inline tags; parallel to the TLB. */
+struct tlb_info {
+    uint64_t tag;     /* virtual page address, or TLB_NO_TAG */
+    paddr_t page;     /* physical page address */
+    uint32_t number;  /* page number if one page-backed region answers for all of it, else NO_PAGE */
+    uint8_t kind;     /* enum region_kind, when `number` is set */
+    uint8_t perms;    /* 1 << enum access */
+    uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
+    uint8_t reserved;
+};
+
+/* What is derived from one page of storage. */
+struct page_derived {
+    uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
+    struct block *blocks; /* every block with bytes of this page */
+    uint64_t *walked;     /* bit n: 4-byte granule n was read by a walk that is cached; NULL: none ever */
+};
+
+struct pending_hit {
+    bool guest; /* a trap of the guest's own, else of the observer */
+    struct trap_hit hit;
+};
+
+/* A copy of a list of traps, as it was when caches were last brought in line with it. */
+struct trap_copy {
+    struct trap *list;
+    unsigned count;
+};
+
+/* Entry of the compact index of live blocks: enough to find those near an address. */
+struct live_block {
+    uint32_t va; /* low bits of key.va */
+    uint32_t len;
+};
+
+struct exec {
+    /* softmmu.c */
+    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
+    struct tlb_info infos[TLB_MODES][TLB_SIZE];
+    uint16_t filled[TLB_MODES * TLB_SIZE]; /* mode * TLB_SIZE + index of every entry in use */
+    unsigned nfilled;
+    uint64_t va_mask;
+    paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
+    unsigned nwalk_reads;
+    bool walk_uncacheable;                 /* the walk in progress read from a device */
+    bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
+    struct page_derived *pages;            /* [memory.max_pages] */
+    uint32_t *walked_pages;                /* page numbers with PAGE_FLAG_WALKED */
+    unsigned nwalked_pages, cap_walked_pages;
+
+    /* block.c */
+    struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
+    bool jump_used;
+    struct block no_block;                 /* matches nothing */
+    struct block *hash[HASH_SIZE];
+    struct block **live;                   /* every valid block that is kept; block.index is its place */
+    struct live_block *live_index;         /* parallel to live[] */
+    unsigned nlive, cap_live;
+    uint8_t *pool;
+    size_t pool_used;
+
+    /* translate.c */
+    struct builder *builder;
+    uint8_t bytes[PAGE_SIZE + 16];         /* code bytes that are not contiguous in the host */
+
+    /* exec.c */
+    bool alone;            /* the step in progress is run by itself: devices, watched and code bytes
+                            * may be touched */
+    bool rep_granted;      /* the block in progress asked for many iterations: it is not one step */
+    bool retry;            /* run the next instruction alone */
+    bool look;             /* events, idling and single-stepping must be looked at */
+    bool stepping;         /* fe->single_step() held when last looked at */
+    uint64_t withheld;     /* budget (and limit) set aside so that the run loop is reached soon */
+    uint64_t go_pc;        /* interpreter: where it left for */
+    unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
+    const struct uop *fault_uop; /* interpreter: what faulted */
+    uint64_t slow_value;   /* softmmu_load_slow()'s value */
+    struct block *link_from; /* the block whose edge link_edge led to the PC, or NULL */
+    unsigned link_edge;
+    struct pending_hit hits[MAX_PENDING_HITS];
+    uint64_t traps_generation; /* of machine.traps when last looked at */
+    struct trap_copy observer, guest;
+    unsigned nexec;        /* execution traps in both */
+    struct ucpu_stats stats;
+};
+
+/* ---- softmmu.c ---- */
+void softmmu_init(struct ucpu *c);
+void softmmu_finish(struct ucpu *c);
+/* The cached or fresh translation of `va` for `access`; NULL: an exception is pending
+ * or retry_alone is set. Good until the next call. */
+const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
+/* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8. */
+bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
+bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */
+bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size);
+/* No inline writes to this page any more. */
+void softmmu_revoke_write(struct ucpu *c, uint32_t page);
+/* Make the block in progress the last one before the run loop. */
+void exec_leave_soon(struct ucpu *c);
+
+/* ---- block.c ---- */
+void block_cache_init(struct ucpu *c);
+void block_cache_finish(struct ucpu *c);
+struct block *block_find(struct exec *x, uint32_t page, const struct block_key *key, bool alone);
+/* Room for a block (uninitialised but for its pointers); may drop every block. */
+struct block *block_alloc(struct ucpu *c, unsigned nuops, unsigned ninsns);
+/* Make it findable, and note its bytes. */
+void block_insert(struct ucpu *c, struct block *b);
+/* Drop one block. Its memory stays until the pool is flushed. */
+void block_drop(struct ucpu *c, struct block *b);
+/* Drop the blocks that have bytes in [offset, offset + len) of a page. */
+void block_invalidate(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+/* Drop the blocks that contain one of these virtual addresses. */
+void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count);
+void block_flush_all(struct ucpu *c);
+void block_flush_jumps(struct exec *x);
+/* Chain `to` to an edge of `from`, if that is allowed. */
+void block_link(struct block *from, unsigned edge, struct block *to);
+
+/* Bits of page_derived.chunks for [offset, offset + len). */
+static inline uint64_t code_chunks(unsigned offset, unsigned len)
+{
+    unsigned first = offset >> CODE_CHUNK_SHIFT, last = (offset + len - 1) >> CODE_CHUNK_SHIFT;
+
+    return (UINT64_MAX << first) & (UINT64_MAX >> (63 - last));
+}
+
+static inline unsigned jump_hash(uint64_t pc)
+{
+    return (unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1);
+}
+
+static inline bool jump_matches(const struct block *to, const struct block *from, uint64_t pc)
+{
+    return ((to->key.pc ^ pc) | (to->key.mode ^ from->key.mode) | (to->bias ^ from->bias)) == 0;
+}
+
+/* ---- translate.c ---- */
+/* The block for `key`, found or built. NULL: the fetch faults (an exception is pending). */
+struct block *translate(struct ucpu *c, const struct block_key *key, bool alone);
+
+/* ---- optimise.c ---- */
+void optimise(struct builder *b);
+
+/* ---- interp.c ---- */
+enum left {
+    LEFT_BUDGET, /* before a block that has more steps than the budget; PC is go_pc */
+    LEFT_GO,     /* to go_pc, by go_edge, which no block was found for */
+    LEFT_EXIT,   /* UOP_EXIT: to go_pc */
+    LEFT_LEAVE,  /* a helper set the PC */
+    LEFT_FAULT,  /* fault_uop faulted; nothing was given back yet */
+};
+enum left interp_run(struct ucpu *c, struct block *b);
+/* The same with a plain switch, whatever the compiler: the test's reference. */
+enum left interp_run_switch(struct ucpu *c, struct block *b);
+
+#endif

@@ -1,0 +1,606 @@
+/*
+ * Software MMU: cached translations and every guest access that the inline
+ * path does not serve.
+ *
+ * A TLB entry has inline tags (exec.h) and an info with what the walk said, so
+ * that devices, watched pages, pages with code and clean pages cost a slow
+ * access but not a walk each time.
+ *
+ * An access that must be alone (device; bytes under an access trap; translated
+ * code; page-table bytes that a cached translation depends on) is refused with
+ * retry_alone, before anything was transferred, unless the step in progress is
+ * a block of its own. Afterwards the block is left for the run loop.
+ *
+ * Not modelled: a guest-visible TLB; see exec.h.
+ */
+#include "vm/exec_priv.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "vm/footprint.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WALKED_WORDS (PAGE_SIZE / 4 / 64)
+
+static unsigned tlb_index(uint64_t va)
+{
+    return (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
+}
+
+static struct memory *memory_of(const struct ucpu *c)
+{
+    return &c->cpu.machine->memory;
+}
+
+/* ---- dropping ---- */
+
+static void clear_tags(struct tlb_entry *e)
+{
+    e->read = e->write = e->fetch = TLB_NO_TAG;
+}
+
+static void forget_walked(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+
+    for (unsigned i = 0; i < x->nwalked_pages; i++) {
+        uint32_t page = x->walked_pages[i];
+
+        memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+        memset(x->pages[page].walked, 0, WALKED_WORDS * sizeof(uint64_t));
+    }
+    x->nwalked_pages = 0;
+}
+
+void ucpu_flush_tlb(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+
+    for (unsigned i = 0; i < x->nfilled; i++) {
+        unsigned mode = x->filled[i] / TLB_SIZE, index = x->filled[i] % TLB_SIZE;
+
+        clear_tags(&x->tlbs[mode][index]);
+        x->infos[mode][index].tag = TLB_NO_TAG;
+    }
+    x->nfilled = 0;
+    forget_walked(c);
+    block_flush_jumps(x);
+    exec_leave_soon(c);
+}
+
+void softmmu_revoke_write(struct ucpu *c, uint32_t page)
+{
+    struct exec *x = c->exec;
+
+    for (unsigned i = 0; i < x->nfilled; i++) {
+        unsigned mode = x->filled[i] / TLB_SIZE, index = x->filled[i] % TLB_SIZE;
+
+        if (x->infos[mode][index].number == page)
+            x->tlbs[mode][index].write = TLB_NO_TAG;
+    }
+}
+
+static void on_cleaned(void *ctx)
+{
+    struct ucpu *c = ctx;
+    struct exec *x = c->exec;
+
+    for (unsigned i = 0; i < x->nfilled; i++)
+        x->tlbs[x->filled[i] / TLB_SIZE][x->filled[i] % TLB_SIZE].write = TLB_NO_TAG;
+}
+
+static void on_remapped(void *ctx)
+{
+    ucpu_flush_tlb(ctx);
+}
+
+/* ---- pages that translations depend on ---- */
+
+static bool walked_overlaps(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
+{
+    const uint64_t *walked = x->pages[page].walked;
+
+    if (!walked)
+        return false;
+    for (unsigned g = offset / 4; g <= (offset + len - 1) / 4; g++)
+        if (walked[g / 64] >> (g % 64) & 1)
+            return true;
+    return false;
+}
+
+static bool code_overlaps(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
+{
+    return (x->pages[page].chunks & code_chunks(offset, len)) != 0;
+}
+
+static void on_page_changes(void *ctx, uint32_t page, unsigned offset, unsigned len)
+{
+    struct ucpu *c = ctx;
+    struct exec *x = c->exec;
+
+    if (!len)
+        return;
+    if (code_overlaps(x, page, offset, len))
+        block_invalidate(c, page, offset, len);
+    if (!x->walk_writes && walked_overlaps(x, page, offset, len))
+        ucpu_flush_tlb(c);
+}
+
+static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
+{
+    struct ucpu *c = ctx;
+    const uint8_t *old = memory_page(memory_of(c), page);
+
+    for (unsigned i = 0; i < 64; i++) {
+        unsigned offset = i << CODE_CHUNK_SHIFT, len = 1u << CODE_CHUNK_SHIFT;
+
+        if ((c->exec->pages[page].chunks >> i & 1) && memcmp(old + offset, bytes + offset, len))
+            block_invalidate(c, page, offset, len);
+    }
+    if (memory_of(c)->flags[page] & PAGE_FLAG_WALKED)
+        ucpu_flush_tlb(c);
+}
+
+static void note_walked_page(struct ucpu *c, uint32_t page)
+{
+    struct exec *x = c->exec;
+
+    if (memory_of(c)->flags[page] & PAGE_FLAG_WALKED)
+        return;
+    memory_of(c)->flags[page] |= PAGE_FLAG_WALKED;
+    if (!x->pages[page].walked)
+        x->pages[page].walked = xcalloc(WALKED_WORDS, sizeof(uint64_t));
+    if (x->nwalked_pages == x->cap_walked_pages) {
+        x->cap_walked_pages = x->cap_walked_pages ? 2 * x->cap_walked_pages : 256;
+        x->walked_pages = xrealloc(x->walked_pages, x->cap_walked_pages * sizeof(x->walked_pages[0]));
+    }
+    x->walked_pages[x->nwalked_pages++] = page;
+    softmmu_revoke_write(c, page);
+}
+
+/* The walk's outcome is going to be cached: from now on changes of what it read are noticed. */
+static void note_walk(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+
+    for (unsigned i = 0; i < x->nwalk_reads; i++) {
+        uint32_t page = (uint32_t)(x->walk_reads[i] >> PAGE_SHIFT);
+        unsigned g = (unsigned)(x->walk_reads[i] & ~PAGE_MASK) / 4;
+
+        note_walked_page(c, page);
+        x->pages[page].walked[g / 64] |= (uint64_t)1 << (g % 64);
+    }
+}
+
+/* May the step in progress do what must be alone? */
+static bool may_alone(const struct ucpu *c)
+{
+    return c->exec->alone || !c->cpu.running || (c->cpu.steps == 1 && !c->exec->rep_granted);
+}
+
+uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
+{
+    struct exec *x = c->exec;
+    struct memory *m = memory_of(c);
+    uint32_t page = memory_page_of(m, addr);
+    uint64_t v = 0;
+
+    if (page == NO_PAGE || (addr & ~PAGE_MASK) + size > PAGE_SIZE) {
+        x->walk_uncacheable = true;
+        return memory_read(m, addr, size);
+    }
+    for (unsigned i = 0; i < size; i += 4) {
+        if (x->nwalk_reads == MAX_WALK_READS) {
+            x->walk_uncacheable = true;
+            break;
+        }
+        /* By page of storage: it is the bytes that matter, not where they are mapped. */
+        x->walk_reads[x->nwalk_reads++] = ((uint64_t)page << PAGE_SHIFT) | ((addr + i) & ~PAGE_MASK);
+    }
+    memcpy(&v, memory_page(m, page) + (addr & ~PAGE_MASK), size);
+    return v;
+}
+
+void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value)
+{
+    struct exec *x = c->exec;
+    struct memory *m = memory_of(c);
+    uint32_t page = memory_page_of(m, addr);
+
+    if (page != NO_PAGE && !may_alone(c) && code_overlaps(x, page, addr & ~PAGE_MASK, size)) {
+        c->retry_alone = true; /* the block in progress may be made of these bytes */
+        return;
+    }
+    x->walk_writes = true;
+    memory_write(m, addr, size, value);
+    x->walk_writes = false;
+}
+
+/* ---- filling ---- */
+
+static unsigned watched_kinds(const struct ucpu *c, uint64_t page)
+{
+    const struct traps *t = c->cpu.machine->traps;
+    const struct trap_copy *g = &c->exec->guest;
+    struct traps guest = {.list = g->list, .count = g->count};
+    unsigned kinds = 0;
+
+    for (unsigned kind = TRAP_WRITE; kind <= TRAP_READ; kind <<= 1)
+        if (traps_overlap(t, kind, page, PAGE_SIZE) || traps_overlap(&guest, kind, page, PAGE_SIZE))
+            kinds |= kind;
+    return kinds;
+}
+
+/* Allow inline accesses to the page of `va`, if its translation is still `number`,
+ * as far as nothing has to be noticed. With a footprint, only kinds of access that
+ * were noted. */
+static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, enum access access)
+{
+    const struct tlb_info *t = &c->exec->infos[mode][tlb_index(va)];
+    struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    const struct memory *m = memory_of(c);
+    bool every = !c->cpu.machine->footprint;
+
+    if (number == NO_PAGE || t->number != number || t->tag != (va & PAGE_MASK))
+        return;
+    e->addend = (uintptr_t)memory_page(m, t->number) - (uintptr_t)t->tag;
+    if ((t->perms & 1u << ACCESS_READ) && !(t->watched & TRAP_READ) && (every || access == ACCESS_READ))
+        e->read = t->tag;
+    if ((t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
+        t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY)
+        e->write = t->tag;
+    if (t->perms & 1u << ACCESS_FETCH)
+        e->fetch = t->tag;
+}
+
+static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
+{
+    struct exec *x = c->exec;
+    unsigned index = tlb_index(va);
+    struct tlb_info *t = &x->infos[mode][index];
+    struct translation tr = {0};
+    enum region_kind kind = REGION_MMIO;
+
+    x->stats.tlb_misses++;
+    x->nwalk_reads = 0;
+    x->walk_uncacheable = false;
+    if (!c->fe->walk(c, va, access, mode, &tr) || c->retry_alone)
+        return NULL;
+
+    clear_tags(&x->tlbs[mode][index]);
+    if (t->tag == TLB_NO_TAG)
+        x->filled[x->nfilled++] = (uint16_t)(mode * TLB_SIZE + index);
+    t->tag = va & PAGE_MASK;
+    t->perms = 0; /* this access only */
+    if (!x->walk_uncacheable) {
+        note_walk(c);
+        t->perms = (uint8_t)(tr.read << ACCESS_READ | tr.write << ACCESS_WRITE | tr.fetch << ACCESS_FETCH);
+    }
+    t->page = tr.page & PAGE_MASK;
+    t->number = NO_PAGE;
+    if (!memory_classify(memory_of(c), t->page, &kind, &t->number))
+        t->number = NO_PAGE;
+    t->kind = (uint8_t)kind;
+    t->watched = (uint8_t)watched_kinds(c, t->tag);
+    return t;
+}
+
+const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
+{
+    const struct tlb_info *t = &c->exec->infos[mode][tlb_index(va)];
+
+    if (t->tag != (va & PAGE_MASK) || !(t->perms & 1u << access))
+        t = fill(c, mode, va, access);
+    if (t && access == ACCESS_FETCH)
+        grant(c, mode, va, t->number, access);
+    return t;
+}
+
+/* ---- accesses ---- */
+
+/* The part of an access that lies in one page. */
+struct part {
+    struct tlb_info t;
+    uint64_t va;
+    unsigned offset; /* in the page */
+    unsigned len;
+};
+
+static void note_footprint(const struct ucpu *c, uint64_t va, enum access access)
+{
+    struct footprint *f = c->cpu.machine->footprint;
+
+    if (f)
+        page_set_add(access == ACCESS_WRITE ? &f->written : &f->read, va >> PAGE_SHIFT);
+}
+
+static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, enum access access,
+                      struct part *p)
+{
+    const struct tlb_info *t = softmmu_lookup(c, mode, va, access);
+
+    if (!t)
+        return false;
+    *p = (struct part){.t = *t, .va = va, .offset = (unsigned)(va & ~PAGE_MASK), .len = len};
+    note_footprint(c, va, access);
+    return true;
+}
+
+/* Split [va, va + size) by pages and translate each part, in order. 0: fault. */
+static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
+                           struct part parts[2])
+{
+    unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
+
+    va &= c->exec->va_mask;
+    if (size <= first)
+        return find_part(c, mode, va, size, access, &parts[0]) ? 1 : 0;
+    if (!find_part(c, mode, va, first, access, &parts[0]) ||
+        !find_part(c, mode, (va + first) & c->exec->va_mask, size - first, access, &parts[1]))
+        return 0;
+    return 2;
+}
+
+static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind, const struct part *p)
+{
+    struct traps t = {.list = (struct trap *)list, .count = count};
+
+    return traps_overlap(&t, kind, p->va, p->len) != NULL;
+}
+
+static bool hits_trap(const struct ucpu *c, unsigned kind, const struct part *p)
+{
+    const struct traps *t = c->cpu.machine->traps;
+    const struct trap_copy *g = &c->exec->guest;
+
+    return (p->t.watched & kind) &&
+           (trap_overlaps(t->list, t->count, kind, p) || trap_overlaps(g->list, g->count, kind, p));
+}
+
+static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bool guest, unsigned kind,
+                     const struct part *p)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t first = list[i].address > p->va ? list[i].address : p->va;
+        struct traps one = {.list = (struct trap *)&list[i], .count = 1};
+
+        if (!traps_overlap(&one, kind, p->va, p->len) || c->npending_hits == MAX_PENDING_HITS)
+            continue;
+        c->exec->hits[c->npending_hits++] = (struct pending_hit){
+            .guest = guest,
+            .hit = {.kind = kind, .position = machine_position(c->cpu.machine), .address = first},
+        };
+    }
+}
+
+static void note_hits(struct ucpu *c, unsigned kind, const struct part *p)
+{
+    const struct traps *t = c->cpu.machine->traps;
+
+    if (!c->cpu.running || !hits_trap(c, kind, p))
+        return;
+    add_hits(c, c->exec->guest.list, c->exec->guest.count, true, kind, p);
+    add_hits(c, t->list, t->count, false, kind, p);
+    exec_leave_soon(c);
+}
+
+static bool load_needs_alone(const struct ucpu *c, const struct part *p)
+{
+    return p->t.number == NO_PAGE || hits_trap(c, TRAP_READ, p);
+}
+
+static bool store_needs_alone(const struct ucpu *c, const struct part *p)
+{
+    unsigned flags;
+
+    if (hits_trap(c, TRAP_WRITE, p) || p->t.number == NO_PAGE || p->t.kind == REGION_ROMD)
+        return true;
+    if (p->t.kind != REGION_RAM)
+        return false;
+    flags = memory_of(c)->flags[p->t.number];
+    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec, p->t.number, p->offset, p->len))
+        return true;
+    return (flags & PAGE_FLAG_WALKED) && walked_overlaps(c->exec, p->t.number, p->offset, p->len);
+}
+
+static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
+{
+    for (unsigned done = 0; done < p->len;) {
+        unsigned n = p->len - done < 8 ? p->len - done : 8;
+        uint64_t v = memory_read(memory_of(c), p->t.page + p->offset + done, n);
+
+        memcpy(to + done, &v, n);
+        done += n;
+    }
+    exec_leave_soon(c);
+}
+
+static void load_part(struct ucpu *c, unsigned mode, const struct part *p, uint8_t *to)
+{
+    if (p->t.number == NO_PAGE) {
+        load_from_device(c, p, to);
+    } else {
+        memcpy(to, memory_page(memory_of(c), p->t.number) + p->offset, p->len);
+        grant(c, mode, p->va, p->t.number, ACCESS_READ);
+    }
+    note_hits(c, TRAP_READ, p);
+}
+
+static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t *from)
+{
+    for (unsigned done = 0; done < p->len;) {
+        unsigned n = p->len - done < 8 ? p->len - done : 8;
+        uint64_t v = 0;
+
+        memcpy(&v, from + done, n);
+        memory_write(memory_of(c), p->t.page + p->offset + done, n, v);
+        done += n;
+    }
+    exec_leave_soon(c);
+}
+
+static void store_to_ram(struct ucpu *c, unsigned mode, const struct part *p, const uint8_t *from)
+{
+    struct memory *m = memory_of(c);
+
+    memory_touch(m, p->t.number, p->offset, p->len);
+    memcpy(m->host + ((uint64_t)p->t.number << PAGE_SHIFT) + p->offset, from, p->len);
+    grant(c, mode, p->va, p->t.number, ACCESS_WRITE);
+}
+
+static void store_part(struct ucpu *c, unsigned mode, const struct part *p, const uint8_t *from)
+{
+    if (p->t.number == NO_PAGE || p->t.kind == REGION_ROMD)
+        store_to_device(c, p, from);
+    else if (p->t.kind == REGION_RAM)
+        store_to_ram(c, mode, p, from);
+    note_hits(c, TRAP_WRITE, p);
+}
+
+bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
+{
+    const struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    struct part parts[2];
+    unsigned n, done = 0;
+
+    if (e->read == ((va + size - 1) & PAGE_MASK)) {
+        memcpy(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
+        return true;
+    }
+    n = find_parts(c, mode, va, size, ACCESS_READ, parts);
+    if (!n)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        if (!may_alone(c) && load_needs_alone(c, &parts[i])) {
+            c->retry_alone = true;
+            return false;
+        }
+    for (unsigned i = 0; i < n; i++) {
+        load_part(c, mode, &parts[i], (uint8_t *)buf + done);
+        done += parts[i].len;
+    }
+    return true;
+}
+
+bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size)
+{
+    const struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    struct part parts[2];
+    unsigned n, done = 0;
+    bool alone = false;
+
+    if (e->write == ((va + size - 1) & PAGE_MASK)) {
+        memcpy((uint8_t *)((uintptr_t)va + e->addend), buf, size);
+        return true;
+    }
+    n = find_parts(c, mode, va, size, ACCESS_WRITE, parts);
+    if (!n)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        alone |= store_needs_alone(c, &parts[i]);
+    if (alone && !may_alone(c)) {
+        c->retry_alone = true;
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        store_part(c, mode, &parts[i], (const uint8_t *)buf + done);
+        done += parts[i].len;
+    }
+    if (alone)
+        exec_leave_soon(c);
+    return true;
+}
+
+bool ucpu_load(struct ucpu *c, uint64_t va, void *buf, unsigned size)
+{
+    return ucpu_load_mode(c, c->tlb_mode, va, buf, size);
+}
+
+bool ucpu_store(struct ucpu *c, uint64_t va, const void *buf, unsigned size)
+{
+    return ucpu_store_mode(c, c->tlb_mode, va, buf, size);
+}
+
+bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size)
+{
+    c->exec->slow_value = 0;
+    return ucpu_load_mode(c, c->tlb_mode, va, &c->exec->slow_value, size);
+}
+
+bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size)
+{
+    return ucpu_probe(c, c->tlb_mode, va, size, ACCESS_WRITE) && softmmu_load_slow(c, va, size);
+}
+
+bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size)
+{
+    return ucpu_store_mode(c, c->tlb_mode, va, &value, size);
+}
+
+bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
+{
+    uint64_t mask = c->exec->va_mask;
+    uint64_t last = va + (size ? size - 1 : 0);
+
+    for (uint64_t page = va & PAGE_MASK; page <= (last & PAGE_MASK); page += PAGE_SIZE)
+        if (!softmmu_lookup(c, mode, (page < va ? va : page) & mask, access))
+            return false;
+    return true;
+}
+
+uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
+{
+    const struct tlb_entry *e = &c->tlb[tlb_index(va)];
+    uint64_t tag = access == ACCESS_WRITE ? e->write : access == ACCESS_READ ? e->read : e->fetch;
+
+    if (tag != (va & PAGE_MASK))
+        return NULL;
+    return (uint8_t *)((uintptr_t)va + e->addend);
+}
+
+void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
+{
+    CHECK(mode < TLB_MODES);
+    c->tlb_mode = mode;
+    c->tlb = c->exec->tlbs[mode];
+}
+
+/* ---- making ---- */
+
+void softmmu_init(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+    struct memory *m = memory_of(c);
+    unsigned bits = c->fe->va_bits ? c->fe->va_bits : 32;
+
+    x->va_mask = UINT64_MAX >> (64 - bits);
+    x->pages = xcalloc(m->max_pages, sizeof(x->pages[0]));
+    for (unsigned mode = 0; mode < TLB_MODES; mode++)
+        for (unsigned i = 0; i < TLB_SIZE; i++) {
+            clear_tags(&x->tlbs[mode][i]);
+            x->infos[mode][i].tag = TLB_NO_TAG;
+        }
+    ucpu_set_tlb_mode(c, 0);
+    CHECK(!m->observer.ctx); /* one CPU */
+    m->observer = (struct memory_observer){
+        .ctx = c,
+        .page_changes = on_page_changes,
+        .page_replaced = on_page_replaced,
+        .cleaned = on_cleaned,
+        .remapped = on_remapped,
+    };
+}
+
+void softmmu_finish(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+    struct memory *m = memory_of(c);
+
+    for (uint32_t i = 0; i < m->npages; i++)
+        free(x->pages[i].walked);
+    free(x->pages);
+    free(x->walked_pages);
+    m->observer = (struct memory_observer){0};
+}

@@ -1,0 +1,216 @@
+/*
+ * From a PC to a block: look-up, and building with the target's front end.
+ *
+ * A block never crosses a page, except that a first instruction may; then the
+ * second page is translated at each look-up through the run loop. Code that no
+ * page answers for (devices, mixed pages) reads as devices do, all ones, and
+ * runs in blocks that are not kept.
+ */
+#include "vm/exec_priv.h"
+
+#include "base/error.h"
+#include "vm/footprint.h"
+
+#include <string.h>
+
+/* Longest run of bytes beyond the page that a first instruction may want. */
+#define BEYOND 16u
+
+static void note_code(const struct ucpu *c, uint64_t va)
+{
+    struct footprint *f = c->cpu.machine->footprint;
+
+    if (f)
+        page_set_add(&f->code, va >> PAGE_SHIFT);
+}
+
+/* Page number of the code at `va`. False: the fetch faults. */
+static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
+{
+    const struct tlb_info *t = softmmu_lookup(c, c->tlb_mode, va, ACCESS_FETCH);
+
+    if (!t)
+        return false;
+    note_code(c, va);
+    *page = t->number;
+    *pa = t->page;
+    return true;
+}
+
+static uint64_t second_va(const struct ucpu *c, uint64_t va)
+{
+    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->va_mask;
+}
+
+/* Show the first bytes of the page after key.va's, which is at `pa`. */
+static void show_second(struct ucpu *c, struct builder *b, paddr_t pa)
+{
+    CHECK(b->bytes == c->exec->bytes);
+    memory_read_bytes(&c->cpu.machine->memory, pa, c->exec->bytes + b->avail, BEYOND);
+    b->avail_first = b->avail + BEYOND;
+}
+
+/* Where the bytes from key.va on are, and how many; those of the page after it are
+ * shown to the decoder without any effect on the guest, if there are any. */
+static void show_bytes(struct ucpu *c, struct builder *b, uint32_t page, paddr_t pa)
+{
+    struct exec *x = c->exec;
+    struct memory *m = &c->cpu.machine->memory;
+    unsigned offset = (unsigned)(b->key.va & ~PAGE_MASK);
+    paddr_t next;
+
+    b->avail = (unsigned)PAGE_SIZE - offset;
+    b->avail_first = b->avail;
+    if (page != NO_PAGE && b->avail >= BEYOND) {
+        b->bytes = memory_page(m, page) + offset;
+        return;
+    }
+    b->bytes = x->bytes;
+    if (page != NO_PAGE)
+        memcpy(x->bytes, memory_page(m, page) + offset, b->avail);
+    else
+        memory_read_bytes(m, pa + offset, x->bytes, b->avail);
+    if (b->avail < BEYOND && c->cpu.ops->translate &&
+        c->cpu.ops->translate(&c->cpu, second_va(c, b->key.va), &next))
+        show_second(c, b, next);
+}
+
+static bool exec_trap_at(const struct ucpu *c, uint64_t va)
+{
+    const struct exec *x = c->exec;
+    const struct traps *t = c->cpu.machine->traps;
+    struct traps guest = {.list = x->guest.list, .count = x->guest.count};
+
+    return x->nexec && (traps_have_exec(t, va) || traps_have_exec(&guest, va));
+}
+
+/* Append one instruction; returns what to do next. */
+static enum build_next append(struct ucpu *c, struct builder *b)
+{
+    unsigned n = b->ninsns, first_uop = b->nuops, start = b->len;
+    enum build_next next;
+
+    b->insns[n] = (struct block_insn){0};
+    b->target[0] = UINT64_MAX;
+    next = c->fe->build(b);
+    if (next == BUILD_STOP) {
+        b->nuops = first_uop;
+        b->ninsns = n;
+        b->len = start;
+        return next;
+    }
+    b->ninsns = n + 1;
+    CHECK(b->len > start && b->nuops <= BLOCK_MAX_UOPS + 64);
+    b->insns[n].pc_offset = start;
+    b->insns[n].first_uop = (uint16_t)first_uop;
+    b->insns[n].len = (uint8_t)(b->len - start);
+    if (b->target[0] == UINT64_MAX)
+        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
+    return next;
+}
+
+static bool ends(const struct builder *b)
+{
+    return b->nuops && (uop_infos[b->uops[b->nuops - 1].op].attributes & UOP_ENDS);
+}
+
+/* Fill the builder from key on. False: not even the first instruction is complete in
+ * the bytes shown. */
+static bool gather(struct ucpu *c, struct builder *b)
+{
+    enum build_next next;
+
+    b->nuops = b->ninsns = b->len = 0;
+    b->target[0] = b->target[1] = 0;
+    do {
+        if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
+                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask)))
+            break;
+        next = append(c, b);
+    } while (next == BUILD_MORE);
+    if (!b->ninsns)
+        return false;
+    if (!ends(b)) {
+        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
+        build(b, UOP_FALL, 0, 0, 0, 0, 0);
+    }
+    return true;
+}
+
+static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t page, uint32_t second, bool alone)
+{
+    struct block *blk = block_alloc(c, b->nuops, b->ninsns);
+
+    blk->key = b->key;
+    blk->bias = b->key.va - b->key.pc;
+    blk->page[0] = page;
+    blk->page[1] = second;
+    blk->offset = (uint16_t)(b->key.va & ~PAGE_MASK);
+    blk->len = (uint16_t)b->len;
+    blk->steps = (uint16_t)b->ninsns;
+    blk->alone = alone;
+    blk->trapped = exec_trap_at(c, b->key.va);
+    blk->target[0] = b->target[0];
+    blk->target[1] = b->target[1];
+    memcpy(blk->uops, b->uops, b->nuops * sizeof(b->uops[0]));
+    memcpy(blk->insns, b->insns, b->ninsns * sizeof(b->insns[0]));
+    c->exec->stats.blocks_built++;
+    if (page != NO_PAGE)
+        block_insert(c, blk);
+    return blk;
+}
+
+static struct block *build_block(struct ucpu *c, const struct block_key *key, uint32_t page, paddr_t pa,
+                                 bool alone)
+{
+    struct builder *b = c->exec->builder;
+    uint32_t second = NO_PAGE;
+    bool complete;
+
+    if (c->no_cache)
+        block_flush_all(c);
+    b->cpu = c;
+    b->key = *key;
+    b->max_insns = alone ? 1 : BLOCK_MAX_INSNS;
+    show_bytes(c, b, page, pa);
+    complete = gather(c, b);
+    if (!complete || b->len > b->avail) {
+        /* It reaches into the next page, which must be fetched from for good. */
+        if (!fetch_page(c, second_va(c, key->va), &second, &pa))
+            return NULL;
+        if (!complete) {
+            show_second(c, b, pa);
+            complete = gather(c, b);
+        }
+        CHECK(complete && b->ninsns == 1);
+        if (second == NO_PAGE)
+            page = NO_PAGE;
+    }
+    if (!c->no_optimise)
+        optimise(b);
+    return finish(c, b, page, second, alone || page == NO_PAGE);
+}
+
+struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
+{
+    struct exec *x = c->exec;
+    uint32_t page, second;
+    struct block *b;
+    paddr_t pa, pa2;
+
+    if (!fetch_page(c, key->va, &page, &pa))
+        return NULL;
+    alone |= page == NO_PAGE;
+    b = page == NO_PAGE || c->no_cache ? NULL : block_find(x, page, key, alone);
+    if (b && b->page[1] != NO_PAGE) {
+        if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
+            return NULL;
+        if (second != b->page[1]) {
+            block_drop(c, b);
+            b = NULL;
+        }
+    }
+    if (!b)
+        b = build_block(c, key, page, pa, alone);
+    return b;
+}
