@@ -84,6 +84,7 @@ static struct flag_form flag_form(unsigned op)
     SIZE(8);
     SIZE(16);
     SIZE(32);
+    FORM(IMUL32_F, UOP_MUL32, 32, 0);
     FORM(SHL8I_F, UOP_COUNT, 8, 0);
     FORM(SHR8I_F, UOP_COUNT, 8, 0);
     FORM(SAR8I_F, UOP_COUNT, 8, 0);
