@@ -1,0 +1,625 @@
+/*
+ * A session: the wire, the dispatch of packets, runs and their ends.
+ *
+ * gdb manual, "Overview", "Packet Acknowledgment", "Interrupts", "Stop Reply
+ * Packets". Not modelled: non-stop mode, more than one thread.
+ */
+#include "rsp/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct rsp_session *rsp_create(const struct rsp_target_info *info, const struct rsp_target_ops *ops,
+                               void *ctx)
+{
+    struct rsp_session *s = xcalloc(1, sizeof(*s));
+
+    CHECK(info->nregs > 0 && info->pc_reg < info->nregs);
+    CHECK(info->pointer_bytes == 4 || info->pointer_bytes == 8);
+    CHECK(ops->read_register && ops->write_register && ops->read_memory && ops->write_memory);
+    CHECK(!info->seek || ops->positions);
+    for (unsigned i = 0; i < info->nregs; i++)
+        CHECK(info->regs[i].bits % 8 == 0 && info->regs[i].bits / 8 <= RSP_MAX_REG_BYTES);
+    s->info = info;
+    s->ops = ops;
+    s->ctx = ctx;
+    s->stop.reason = RSP_STOP_STEP;
+    rsp_decoder_init(&s->decoder, RSP_PACKET_SIZE);
+    return s;
+}
+
+void rsp_destroy(struct rsp_session *s)
+{
+    if (!s)
+        return;
+    rsp_decoder_finish(&s->decoder);
+    buffer_finish(&s->out);
+    buffer_finish(&s->last);
+    buffer_finish(&s->queue);
+    buffer_finish(&s->reply);
+    buffer_finish(&s->console);
+    buffer_finish(&s->xml);
+    rsp_breakpoints_finish(s);
+    free(s);
+}
+
+enum rsp_end rsp_ended(const struct rsp_session *s)
+{
+    return s->ended;
+}
+
+/* ---- reading requests ---- */
+
+bool rsp_at_end(const struct rsp_request *r)
+{
+    return r->p == r->end;
+}
+
+bool rsp_take(struct rsp_request *r, const char *literal)
+{
+    size_t n = strlen(literal);
+
+    if ((size_t)(r->end - r->p) < n || memcmp(r->p, literal, n) != 0)
+        return false;
+    r->p += n;
+    return true;
+}
+
+bool rsp_take_hex(struct rsp_request *r, uint64_t *value)
+{
+    const char *p = r->p;
+    uint64_t v = 0;
+
+    while (p < r->end && rsp_hex_digit(*p) >= 0) {
+        if (v >> 60)
+            return false;
+        v = v << 4 | (uint64_t)rsp_hex_digit(*p++);
+    }
+    if (p == r->p)
+        return false;
+    r->p = p;
+    *value = v;
+    return true;
+}
+
+bool rsp_take_hex_exactly(struct rsp_request *r, void *out, size_t len)
+{
+    uint8_t *q = out;
+
+    if ((size_t)(r->end - r->p) / 2 < len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = rsp_hex_digit(r->p[2 * i]), low = rsp_hex_digit(r->p[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        q[i] = (uint8_t)(high << 4 | low);
+    }
+    r->p += 2 * len;
+    return true;
+}
+
+bool rsp_take_hex_bytes(struct rsp_request *r, struct buffer *out)
+{
+    size_t len = (size_t)(r->end - r->p) / 2;
+
+    if ((r->end - r->p) % 2)
+        return false;
+    if (!rsp_take_hex_exactly(r, buffer_reserve(out, len), len))
+        return false;
+    out->len += len;
+    return true;
+}
+
+uint64_t rsp_address_mask(const struct rsp_session *s)
+{
+    return s->info->pointer_bytes == 4 ? UINT32_MAX : UINT64_MAX;
+}
+
+bool rsp_take_address(struct rsp_session *s, struct rsp_request *r, uint64_t *addr)
+{
+    struct rsp_request save = *r;
+
+    if (!rsp_take_hex(r, addr))
+        return false;
+    /* Physical addresses may be wider than virtual ones (PAE). */
+    if (*addr <= rsp_address_mask(s) || s->physical)
+        return true;
+    *r = save;
+    return false;
+}
+
+bool rsp_take_thread(struct rsp_request *r)
+{
+    struct rsp_request save = *r;
+    uint64_t id;
+
+    if (rsp_take(r, "-1"))
+        return true;
+    /* "p1.1" is of the multiprocess extension, which is not offered: not hex, refused. */
+    if (rsp_take_hex(r, &id) && (id == 0 || id == RSP_THREAD))
+        return true;
+    *r = save;
+    return false;
+}
+
+bool rsp_at_end_of_thread_packet(struct rsp_session *s, struct rsp_request *r)
+{
+    if (s->thread_suffix && rsp_take(r, ";thread:")) {
+        if (!rsp_take_thread(r))
+            return false;
+        rsp_take(r, ";");
+    }
+    return rsp_at_end(r);
+}
+
+/* ---- making replies ---- */
+
+enum rsp_verdict rsp_reply_text(struct rsp_session *s, const char *text)
+{
+    buffer_clear(&s->reply);
+    buffer_append(&s->reply, text, strlen(text));
+    return RSP_ANSWER;
+}
+
+enum rsp_verdict rsp_reply_ok(struct rsp_session *s)
+{
+    return rsp_reply_text(s, "OK");
+}
+
+/* gdb does not undo escapes in E.text, and shows it on one line. */
+static void append_error_text(struct buffer *out, const char *text)
+{
+    for (; *text; text++) {
+        char c = *text;
+
+        if (c < ' ' || c > '~' || strchr("#$}*", c))
+            c = ' ';
+        buffer_append_byte(out, (uint8_t)c);
+    }
+}
+
+static void put_error(struct rsp_session *s, int code, const char *text)
+{
+    unsigned number = (unsigned)(code < 0 ? -code : code) & 0xff;
+
+    if (!number)
+        number = EIO;
+    buffer_clear(&s->reply);
+    if (s->lldb_errors) {
+        buffer_printf(&s->reply, "E%02x;", number);
+        rsp_put_hex(&s->reply, text, strlen(text));
+    } else if (*text && (s->client_error_text || s->text_errors)) {
+        buffer_append(&s->reply, "E.", 2);
+        append_error_text(&s->reply, text);
+    } else {
+        buffer_printf(&s->reply, "E%02x", number);
+    }
+}
+
+enum rsp_verdict rsp_reply_error(struct rsp_session *s, int code, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    put_error(s, code, text);
+    return RSP_ANSWER;
+}
+
+enum rsp_verdict rsp_reply_failed(struct rsp_session *s, const struct error *err)
+{
+    put_error(s, err->code, err->text);
+    return RSP_ANSWER;
+}
+
+enum rsp_verdict rsp_reply_malformed(struct rsp_session *s)
+{
+    return rsp_reply_error(s, EINVAL, "malformed packet");
+}
+
+/* Frame, send and remember. */
+static void send_packet(struct rsp_session *s, const void *body, size_t len)
+{
+    size_t start = s->out.len;
+
+    rsp_encode(&s->out, body, len);
+    if (s->no_ack)
+        return;
+    buffer_clear(&s->last);
+    buffer_append(&s->last, s->out.data + start, s->out.len - start);
+}
+
+/* The one place where packets are answered. */
+static void finish_reply(struct rsp_session *s, enum rsp_verdict verdict)
+{
+    if (verdict == RSP_ANSWER)
+        send_packet(s, s->reply.data, s->reply.len);
+    buffer_clear(&s->reply);
+}
+
+/* ---- console ---- */
+
+void rsp_send_console(struct rsp_session *s, const char *text, size_t len)
+{
+    struct buffer body;
+
+    buffer_init(&body);
+    while (len && s->out.len < RSP_CONSOLE_MAX) {
+        size_t n = len > 8192 ? 8192 : len;
+
+        buffer_clear(&body);
+        buffer_append_byte(&body, 'O');
+        rsp_put_hex(&body, text, n);
+        send_packet(s, body.data, body.len);
+        text += n;
+        len -= n;
+    }
+    buffer_finish(&body);
+}
+
+void rsp_console(struct rsp_session *s, const char *text, size_t len)
+{
+    if ((s->running && !s->run_silent) || s->in_monitor)
+        rsp_send_console(s, text, len);
+    else if (s->console.len + len <= 65536)
+        buffer_append(&s->console, text, len);
+}
+
+/* ---- memory and registers ---- */
+
+size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t len)
+{
+    uint64_t mask = s->physical ? UINT64_MAX : rsp_address_mask(s);
+
+    if (!len || addr > mask)
+        return 0;
+    if (len - 1 > mask - addr)
+        len = (size_t)(mask - addr + 1);
+    return s->ops->read_memory(s->ctx, s->physical, addr, buf, len);
+}
+
+void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n)
+{
+    uint8_t value[RSP_MAX_REG_BYTES] = {0};
+    size_t len = s->info->regs[n].bits / 8;
+
+    if (s->ops->read_register(s->ctx, n, value)) {
+        rsp_put_hex(out, value, len);
+        return;
+    }
+    memset(buffer_reserve(out, 2 * len), 'x', 2 * len);
+    out->len += 2 * len;
+}
+
+/* ---- stop replies ---- */
+
+static unsigned stop_signal(const struct rsp_stop *stop)
+{
+    if (stop->signal)
+        return stop->signal & 0xff;
+    switch (stop->reason) {
+    case RSP_STOP_INTERRUPT:
+        return 2; /* GDB_SIGNAL_INT */
+    case RSP_STOP_GUEST_END:
+        return 32; /* GDB_SIGNAL_PWR: "Power fail/restart" */
+    default:
+        return 5; /* GDB_SIGNAL_TRAP */
+    }
+}
+
+/* gdb checks a stop marked swbreak or hwbreak against its own breakpoints, and goes on without a
+ * word if there is none: the mark is for stops at a Z breakpoint only. */
+static void append_reason(struct rsp_session *s)
+{
+    struct buffer *out = &s->reply;
+
+    switch (s->stop.reason) {
+    case RSP_STOP_SWBREAK:
+        if (s->client_swbreak)
+            buffer_printf(out, "swbreak:;");
+        break;
+    case RSP_STOP_HWBREAK:
+        if (s->client_hwbreak)
+            buffer_printf(out, "hwbreak:;");
+        break;
+    case RSP_STOP_WATCH:
+        buffer_printf(out, "watch:%" PRIx64 ";", s->stop.address);
+        break;
+    case RSP_STOP_RWATCH:
+        buffer_printf(out, "rwatch:%" PRIx64 ";", s->stop.address);
+        break;
+    case RSP_STOP_AWATCH:
+        buffer_printf(out, "awatch:%" PRIx64 ";", s->stop.address);
+        break;
+    case RSP_STOP_HISTORY_BEGIN:
+        buffer_printf(out, "replaylog:begin;");
+        break;
+    case RSP_STOP_HISTORY_END:
+        buffer_printf(out, "replaylog:end;");
+        break;
+    case RSP_STOP_STEP:
+    case RSP_STOP_INTERRUPT:
+    case RSP_STOP_POSITION:
+    case RSP_STOP_GUEST_END:
+        break;
+    }
+}
+
+/* What lldb wants beside (lldb's "GDB Remote Protocol Extensions", "Stop reply packet extensions"). */
+static void append_lldb_reason(struct rsp_session *s)
+{
+    const char *reason = NULL;
+
+    if (s->threads_in_stop) {
+        uint8_t pc[RSP_MAX_REG_BYTES] = {0};
+
+        buffer_printf(&s->reply, "threads:%x;", RSP_THREAD);
+        if (s->ops->read_register(s->ctx, s->info->pc_reg, pc)) {
+            uint64_t value;
+
+            memcpy(&value, pc, sizeof(value));
+            buffer_printf(&s->reply, "thread-pcs:%" PRIx64 ";", value & rsp_address_mask(s));
+        }
+    }
+    if (!s->thread_suffix && !s->threads_in_stop)
+        return;
+    if (s->stop.reason == RSP_STOP_SWBREAK || s->stop.reason == RSP_STOP_HWBREAK)
+        reason = "breakpoint";
+    else if (s->stop.reason == RSP_STOP_STEP)
+        reason = "trace";
+    if (reason)
+        buffer_printf(&s->reply, "reason:%s;", reason);
+}
+
+static void append_expedited(struct rsp_session *s, unsigned n)
+{
+    if (n >= s->info->nregs)
+        return;
+    buffer_printf(&s->reply, "%02x:", n);
+    rsp_put_register(s, &s->reply, n);
+    buffer_append_byte(&s->reply, ';');
+}
+
+enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
+{
+    if (s->gone)
+        return rsp_reply_text(s, "W00");
+    buffer_clear(&s->reply);
+    buffer_printf(&s->reply, "T%02x", stop_signal(&s->stop));
+    append_expedited(s, s->info->pc_reg);
+    append_expedited(s, s->info->sp_reg);
+    append_expedited(s, s->info->fp_reg);
+    append_expedited(s, s->info->flags_reg);
+    buffer_printf(&s->reply, "thread:%x;", RSP_THREAD);
+    append_reason(s);
+    append_lldb_reason(s);
+    return RSP_ANSWER;
+}
+
+/* ---- dispatch ---- */
+
+static const struct rsp_rule *const tables[] = {rsp_packet_rules, rsp_query_rules, rsp_lldb_rules};
+
+static bool rule_matches(const struct rsp_rule *rule, const char *body, size_t len)
+{
+    size_t n = strlen(rule->name);
+
+    if (len < n || memcmp(body, rule->name, n) != 0)
+        return false;
+    return !rule->exact || len == n;
+}
+
+static const struct rsp_rule *find_rule(const struct rsp_session *s, const char *body, size_t len)
+{
+    for (unsigned t = 0; t < ARRAY_LEN(tables); t++) {
+        for (const struct rsp_rule *rule = tables[t]; rule->name; rule++) {
+            if (rule_matches(rule, body, len))
+                return !rule->offered || rule->offered(s) ? rule : NULL;
+        }
+    }
+    return NULL;
+}
+
+static void dispatch(struct rsp_session *s, const char *body, size_t len)
+{
+    const struct rsp_rule *rule = find_rule(s, body, len);
+    struct rsp_request r;
+    enum rsp_verdict verdict;
+
+    buffer_clear(&s->reply);
+    if (!rule) {
+        finish_reply(s, RSP_ANSWER); /* empty: not supported */
+        return;
+    }
+    r = (struct rsp_request){.p = body + strlen(rule->name), .end = body + len};
+    s->text_errors = rule->text_errors;
+    s->busy = true;
+    verdict = rule->handle(s, &r);
+    s->busy = false;
+    CHECK((verdict == RSP_LATER) == (s->running && !s->run_silent));
+    finish_reply(s, verdict);
+}
+
+/* ---- the queue of packets ---- */
+
+static void enqueue(struct rsp_session *s, const void *body, size_t len)
+{
+    uint32_t n = (uint32_t)len;
+
+    if (s->queue.len - s->queue_head + len > RSP_QUEUE_MAX) {
+        s->ended = RSP_DETACHED;
+        return;
+    }
+    buffer_append(&s->queue, &n, sizeof(n));
+    buffer_append(&s->queue, body, len);
+    buffer_append_byte(&s->queue, 0);
+}
+
+static void process_queue(struct rsp_session *s)
+{
+    if (s->busy)
+        return;
+    while (s->queue_head < s->queue.len && !s->running && !s->ended && s->out.len < RSP_OUTPUT_HIGH) {
+        const char *body = (const char *)s->queue.data + s->queue_head + sizeof(uint32_t);
+        uint32_t n;
+
+        memcpy(&n, body - sizeof(n), sizeof(n));
+        s->queue_head += sizeof(n) + n + 1u;
+        dispatch(s, body, n);
+    }
+    if (s->queue_head > s->queue.len / 2) {
+        buffer_consume(&s->queue, s->queue_head);
+        s->queue_head = 0;
+    }
+}
+
+/* A packet that cannot be understood still gets its one reply, in its turn: it is queued as a
+ * packet that says so ("\001..." is no packet a client can mean). */
+static const char bad_sum_packet[] = "\001sum", too_long_packet[] = "\001long";
+
+static void take_packet(struct rsp_session *s)
+{
+    const struct buffer *body = &s->decoder.body;
+
+    if (!s->no_ack)
+        buffer_append_byte(&s->out, '+');
+    if (s->running && body->len == 6 && memcmp(body->data, "vCtrlC", 6) == 0)
+        s->interrupt = true;
+    enqueue(s, body->data, body->len);
+}
+
+static void take_event(struct rsp_session *s, enum rsp_wire_event event)
+{
+    switch (event) {
+    case RSP_WIRE_NOTHING:
+    case RSP_WIRE_ACK:
+        return;
+    case RSP_WIRE_PACKET:
+        take_packet(s);
+        break;
+    case RSP_WIRE_BAD_SUM:
+        /* Without acks nothing makes the client repeat it; it waits for a reply. */
+        if (!s->no_ack)
+            buffer_append_byte(&s->out, '-');
+        else
+            enqueue(s, bad_sum_packet, sizeof(bad_sum_packet) - 1);
+        break;
+    case RSP_WIRE_TOO_LONG:
+        if (!s->no_ack)
+            buffer_append_byte(&s->out, '+');
+        enqueue(s, too_long_packet, sizeof(too_long_packet) - 1);
+        break;
+    case RSP_WIRE_NAK:
+        if (!s->no_ack && s->out.len < RSP_OUTPUT_HIGH)
+            buffer_append(&s->out, s->last.data, s->last.len);
+        break;
+    case RSP_WIRE_INTERRUPT:
+        /* While the guest stands it crossed a stop reply on its way: there is nothing to stop. */
+        if (s->running)
+            s->interrupt = true;
+        break;
+    }
+    process_queue(s);
+}
+
+void rsp_feed(struct rsp_session *s, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    process_queue(s);
+    for (size_t i = 0; i < len && !s->ended; i++)
+        take_event(s, rsp_decoder_push(&s->decoder, p[i]));
+}
+
+struct buffer *rsp_output(struct rsp_session *s)
+{
+    process_queue(s);
+    return &s->out;
+}
+
+/* ---- running ---- */
+
+const struct rsp_run *rsp_wants_run(const struct rsp_session *s)
+{
+    return s->running ? &s->run : NULL;
+}
+
+bool rsp_interrupt_requested(const struct rsp_session *s)
+{
+    return s->running && s->interrupt;
+}
+
+void rsp_arm_seek(struct rsp_session *s, icount_t position)
+{
+    s->armed = true;
+    s->armed_by_run = false;
+    s->armed_position = position;
+}
+
+static void start_run(struct rsp_session *s, const struct rsp_run *run, bool silent)
+{
+    s->run = *run;
+    if (s->armed && run->kind == RSP_RUN_CONTINUE && !(s->armed_by_run && run->reverse)) {
+        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .position = s->armed_position};
+        s->armed = false;
+    } else if (s->armed_by_run) {
+        s->armed = false;
+    }
+    s->interrupt = false;
+    s->run_silent = silent;
+    s->running = true;
+    if (silent) /* the client does not wait: it would not expect an O packet */
+        return;
+    if (s->console.len)
+        rsp_send_console(s, (const char *)s->console.data, s->console.len);
+    buffer_clear(&s->console);
+}
+
+enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run)
+{
+    start_run(s, run, false);
+    return RSP_LATER;
+}
+
+enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run)
+{
+    start_run(s, run, true);
+    return RSP_SILENT;
+}
+
+/* The answer to the packet that started the run is in s->reply. */
+static void end_run(struct rsp_session *s)
+{
+    bool silent = s->run_silent;
+
+    s->running = false;
+    s->run_silent = false;
+    s->interrupt = false;
+    finish_reply(s, silent ? RSP_SILENT : RSP_ANSWER);
+    process_queue(s);
+}
+
+void rsp_report_stop(struct rsp_session *s, const struct rsp_stop *stop)
+{
+    if (stop->text)
+        rsp_console(s, stop->text, strlen(stop->text));
+    s->stop = *stop;
+    s->stop.text = NULL;
+    if (!s->running)
+        return;
+    rsp_reply_stop(s);
+    end_run(s);
+}
+
+void rsp_fail_run(struct rsp_session *s, const struct error *err)
+{
+    CHECK(s->running);
+    s->text_errors = true;
+    rsp_reply_failed(s, err);
+    end_run(s);
+}

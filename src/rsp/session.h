@@ -1,0 +1,168 @@
+/*
+ * Inside of a session; shared by the files of src/rsp/ only.
+ *
+ * A packet goes: rsp_feed -> decoder -> queue -> dispatch() finds its rule ->
+ * the handler fills s->reply and says by its verdict what is to be done with it
+ * -> finish_reply() sends.
+ *
+ * To add a packet: a row in a rule table (packets.c, query.c, lldb.c) and a
+ * handler.
+ */
+#ifndef HINDCAST_RSP_SESSION_H
+#define HINDCAST_RSP_SESSION_H
+
+#include "rsp/agent.h"
+#include "rsp/packet.h"
+#include "rsp/rsp.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+/* No more packets are answered while this much output waits for the client. */
+#define RSP_OUTPUT_HIGH ((size_t)1 << 20)
+/* A client that has this much waiting to be answered is broken: it is dropped. */
+#define RSP_QUEUE_MAX ((size_t)4 << 20)
+/* Console text beyond this, with a client that does not read, is lost. */
+#define RSP_CONSOLE_MAX ((size_t)16 << 20)
+#define RSP_MAX_BREAKPOINTS 4096u
+/* The one thread. */
+#define RSP_THREAD 1u
+
+/* What is to be done after a handler. */
+enum rsp_verdict {
+    RSP_ANSWER, /* send s->reply */
+    RSP_LATER,  /* the reply is that of rsp_report_stop() */
+    RSP_SILENT, /* this packet has no reply */
+};
+
+/* A packet's arguments, not yet read. The byte at `end` is zero. */
+struct rsp_request {
+    const char *p;
+    const char *end;
+    bool text_errors; /* clients have always taken E.text in answer to this packet */
+};
+
+typedef enum rsp_verdict rsp_handler(struct rsp_session *s, struct rsp_request *r);
+
+struct rsp_rule {
+    const char *name;      /* start of the packet, with its separator; handlers see what follows */
+    rsp_handler *handle;
+    bool exact;            /* nothing may follow the name */
+    bool text_errors;
+    bool (*offered)(const struct rsp_session *s); /* NULL: always */
+};
+
+struct rsp_session {
+    const struct rsp_target_info *info;
+    const struct rsp_target_ops *ops;
+    void *ctx;
+
+    /* the wire */
+    struct rsp_decoder decoder;
+    struct buffer out;
+    struct buffer last;     /* the packet sent last, framed, for retransmission */
+    struct buffer queue;    /* packets to answer: u32 length, body, zero byte */
+    size_t queue_head;      /* bytes of `queue` already answered */
+    bool no_ack;            /* QStartNoAckMode */
+    bool busy;              /* inside a handler */
+
+    /* the reply being made */
+    struct buffer reply;
+    bool text_errors;       /* of the packet being answered */
+
+    /* what the client can do (qSupported) */
+    bool client_swbreak, client_hwbreak, client_error_text;
+    /* lldb */
+    bool lldb_errors;       /* QEnableErrorStrings: Exx;hex */
+    bool thread_suffix;     /* QThreadSuffixSupported */
+    bool threads_in_stop;   /* QListThreadsInStopReply */
+
+    bool extended;          /* '!' */
+    bool gone;              /* extended: killed or detached, until vRun, vAttach or R */
+    bool physical;          /* Qqemu.PhyMemMode: memory packets name physical addresses */
+    enum rsp_end ended;
+
+    /* running */
+    bool running;
+    bool run_silent;        /* the end of this run is not reported (R) */
+    struct rsp_run run;
+    bool interrupt;
+    struct rsp_stop stop;   /* why the guest stands; text is not kept */
+    bool armed;             /* rsp_arm_seek */
+    bool armed_by_run;      /* ... by vRun: any other resume than a continue forward disarms */
+    icount_t armed_position;
+
+    /* console */
+    bool in_monitor;
+    struct buffer console;  /* text that waits for the guest to run */
+
+    struct rsp_breakpoint *breakpoints;
+    unsigned nbreakpoints;
+
+    struct buffer xml;      /* the document that qXfer reads from, remade at offset 0 */
+    char xml_name[24];      /* which one it is */
+};
+
+/* ---- session.c ---- */
+
+/* The reply so far is dropped for an error reply. */
+enum rsp_verdict rsp_reply_error(struct rsp_session *s, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum rsp_verdict rsp_reply_failed(struct rsp_session *s, const struct error *err);
+enum rsp_verdict rsp_reply_malformed(struct rsp_session *s);
+enum rsp_verdict rsp_reply_text(struct rsp_session *s, const char *text);
+enum rsp_verdict rsp_reply_ok(struct rsp_session *s);
+/* Append a stop reply to s->reply. */
+enum rsp_verdict rsp_reply_stop(struct rsp_session *s);
+/* Start a run whose end answers the packet. */
+enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run);
+/* Start a run that is not reported; packets that follow wait for its end. */
+enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
+/* One 'O' packet (or several). */
+void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
+
+/* Reading a request. The takers move r->p only when they succeed. */
+bool rsp_take(struct rsp_request *r, const char *literal);
+bool rsp_take_hex(struct rsp_request *r, uint64_t *value); /* 1 digit or more, 64 bits at most */
+/* All that is left, as hex bytes (appended). */
+bool rsp_take_hex_bytes(struct rsp_request *r, struct buffer *out);
+/* `len` bytes of hex. */
+bool rsp_take_hex_exactly(struct rsp_request *r, void *out, size_t len);
+bool rsp_take_address(struct rsp_session *s, struct rsp_request *r, uint64_t *addr);
+/* A thread id that means our thread: 1, 0 (any), -1 (all). */
+bool rsp_take_thread(struct rsp_request *r);
+bool rsp_at_end(const struct rsp_request *r);
+/* lldb's ";thread:1;" at the end, if any; then the end. */
+bool rsp_at_end_of_thread_packet(struct rsp_session *s, struct rsp_request *r);
+
+uint64_t rsp_address_mask(const struct rsp_session *s);
+/* read_memory, that much of it which lies in the address space. */
+size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t len);
+/* Value of a register as hex, or x's. */
+void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n);
+
+/* A position as a person writes it: a number (rsp_parse_number), "start" or "end". */
+bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
+
+/* ---- rule tables ---- */
+extern const struct rsp_rule rsp_packet_rules[];
+extern const struct rsp_rule rsp_query_rules[];
+extern const struct rsp_rule rsp_lldb_rules[];
+
+/* ---- breakpoint.c ---- */
+rsp_handler rsp_insert_breakpoint, rsp_remove_breakpoint;
+void rsp_breakpoints_finish(struct rsp_session *s);
+
+/* ---- features.c ---- */
+void rsp_make_target_xml(struct rsp_session *s, struct buffer *out);
+void rsp_make_memory_map(struct rsp_session *s, struct buffer *out);
+void rsp_make_threads(struct rsp_session *s, struct buffer *out);
+
+/* ---- monitor.c ---- */
+/* Carry out a command line. What is to be shown goes to out. */
+int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, struct error *err);
+/* 123, 0x7b, 1_000_000, 16k, 2M, 3G (powers of 1000 for decimal numbers: they count
+ * instructions). */
+bool rsp_parse_number(const char *text, uint64_t *value);
+
+#endif

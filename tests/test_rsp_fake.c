@@ -1,0 +1,371 @@
+/*
+ * The target of test_rsp_fake.h.
+ */
+#include "test_rsp_fake.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ST0, CR3 };
+
+#define CORE "org.gnu.gdb.i386.core"
+#define REG(n, t, g) {n, 32, t, g, CORE}
+
+static const struct rsp_reg regs[] = {
+    REG("eax", "int32", "general"),
+    REG("ecx", "int32", "general"),
+    REG("edx", "int32", "general"),
+    REG("ebx", "int32", "general"),
+    REG("esp", "data_ptr", "general"),
+    REG("ebp", "data_ptr", "general"),
+    REG("esi", "int32", "general"),
+    REG("edi", "int32", "general"),
+    REG("eip", "code_ptr", "general"),
+    REG("eflags", "i386_eflags", "general"),
+    REG("cs", "int32", "general"),
+    REG("ss", "int32", "general"),
+    REG("ds", "int32", "general"),
+    REG("es", "int32", "general"),
+    REG("fs", "int32", "general"),
+    REG("gs", "int32", "general"),
+#define ST(n) {"st" #n, 80, "i387_ext", "float", CORE}
+    ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7),
+    REG("fctrl", "int", "float"),
+    REG("fstat", "int", "float"),
+    REG("ftag", "int", "float"),
+    REG("fiseg", "int", "float"),
+    REG("fioff", "int", "float"),
+    REG("foseg", "int", "float"),
+    REG("fooff", "int", "float"),
+    REG("fop", "int", "float"),
+    {"cr0", 32, "int32", "system", "org.hindcast.i386.system"},
+    {"cr3", 32, "int32", "system", "org.hindcast.i386.system"},
+};
+
+const struct rsp_target_info fake_info = {
+    .version = "0.0.test",
+    .arch = "i386",
+    .triple = "i386-unknown-unknown",
+    .pointer_bytes = 4,
+    .regs = regs,
+    .nregs = ARRAY_LEN(regs),
+    .pc_reg = EIP,
+    .sp_reg = ESP,
+    .fp_reg = EBP,
+    .flags_reg = EFLAGS,
+    .reverse = true,
+    .seek = true,
+    .cpu_name = "CPU#0",
+};
+
+static uint32_t pc_at(icount_t n)
+{
+    return 0x1000 + (uint32_t)(n % 100);
+}
+
+static bool read_register(void *ctx, unsigned n, void *buf)
+{
+    struct fake *f = ctx;
+    uint32_t value = 0;
+
+    memset(buf, 0, regs[n].bits / 8);
+    if (strcmp(regs[n].name, "cr3") == 0)
+        return false;
+    if (n == EIP)
+        value = pc_at(f->position);
+    else if (n == EAX)
+        value = (uint32_t)f->position;
+    else if (n == ESP || n == EBP)
+        value = 0x8000;
+    if (n < ARRAY_LEN(f->regs) && (f->written >> n & 1))
+        value = f->regs[n];
+    memcpy(buf, &value, sizeof(value));
+    return true;
+}
+
+static int may_write(struct fake *f, struct error *err)
+{
+    if (!f->past_readonly || f->position == FAKE_END)
+        return 0;
+    return error_set(err, -EROFS, "the past cannot be written: this is position %u of %u", (unsigned)f->position,
+                     FAKE_END);
+}
+
+static int write_register(void *ctx, unsigned n, const void *buf, struct error *err)
+{
+    struct fake *f = ctx;
+    int result = may_write(f, err);
+
+    if (result)
+        return result;
+    if (n >= ARRAY_LEN(f->regs))
+        return error_set(err, -EINVAL, "%s cannot be written", regs[n].name);
+    memcpy(&f->regs[n], buf, 4);
+    f->written |= (uint16_t)(1u << n);
+    f->writes++;
+    return 0;
+}
+
+static uint8_t *byte_at(struct fake *f, uint64_t addr)
+{
+    if (addr < FAKE_MEMORY)
+        return &f->memory[addr];
+    if (addr >= FAKE_TOP && addr - FAKE_TOP < sizeof(f->top))
+        return &f->top[addr - FAKE_TOP];
+    return NULL;
+}
+
+static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, size_t len)
+{
+    struct fake *f = ctx;
+    uint32_t word = (uint32_t)(f->position / 10);
+    uint8_t *out = buf;
+    size_t i;
+
+    f->physical_reads += physical;
+    memcpy(f->memory + 0x2000, &word, 4);
+    for (i = 0; i < len; i++) {
+        const uint8_t *p = byte_at(f, addr + i);
+
+        if (!p)
+            break;
+        out[i] = *p;
+    }
+    return i;
+}
+
+static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
+{
+    struct fake *f = ctx;
+    const uint8_t *in = buf;
+    int result = may_write(f, err);
+
+    (void)physical;
+    if (result)
+        return result;
+    for (size_t i = 0; i < len; i++) {
+        if (!byte_at(f, addr + i))
+            return error_set(err, -EFAULT, "no memory at 0x%llx", (unsigned long long)(addr + i));
+    }
+    for (size_t i = 0; i < len; i++)
+        *byte_at(f, addr + i) = in[i];
+    f->writes++;
+    return 0;
+}
+
+static int check_breakpoint(void *ctx, const struct rsp_breakpoint *bp, struct error *err)
+{
+    (void)ctx;
+    if (bp->type >= RSP_WATCH_WRITE && bp->len > 4096)
+        return error_set(err, -EINVAL, "a watchpoint of more than 4096 bytes");
+    return 0;
+}
+
+static const struct rsp_memory_area *memory_map(void *ctx, unsigned *count)
+{
+    static const struct rsp_memory_area areas[] = {
+        {0, 0xffff0000u, RSP_MEMORY_RAM},
+        {0xffff0000u, 0x10000, RSP_MEMORY_ROM},
+    };
+
+    (void)ctx;
+    *count = ARRAY_LEN(areas);
+    return areas;
+}
+
+static void memory_region(void *ctx, uint64_t addr, struct rsp_memory_region *out)
+{
+    (void)ctx;
+    if (addr < FAKE_MEMORY)
+        *out = (struct rsp_memory_region){0, FAKE_MEMORY, true, true, true, true, "ram"};
+    else
+        *out = (struct rsp_memory_region){.start = FAKE_MEMORY, .len = FAKE_TOP - FAKE_MEMORY};
+}
+
+static const char *feature_types(void *ctx, const char *feature)
+{
+    (void)ctx;
+    if (strcmp(feature, CORE) != 0)
+        return NULL;
+    return "<flags id=\"i386_eflags\" size=\"4\"><field name=\"CF\" start=\"0\" end=\"0\"/></flags>";
+}
+
+static void describe_cpu(void *ctx, struct buffer *out)
+{
+    struct fake *f = ctx;
+
+    buffer_printf(out, "at %u <&>", (unsigned)f->position);
+}
+
+static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
+{
+    struct fake *f = ctx;
+
+    *first = 0;
+    *now = f->position;
+    *last = FAKE_END;
+}
+
+/* ---- monitor ---- */
+
+static int run_when(struct rsp_monitor_call *call, struct error *err)
+{
+    struct fake *f = call->ctx;
+
+    (void)err;
+    buffer_printf(call->out, "position %u\n", (unsigned)f->position);
+    return 0;
+}
+
+static int run_system_reset(struct rsp_monitor_call *call, struct error *err)
+{
+    struct fake *f = call->ctx;
+
+    (void)err;
+    f->resets++;
+    buffer_printf(call->out, "reset\n");
+    return 0;
+}
+
+static int run_args(struct rsp_monitor_call *call, struct error *err)
+{
+    (void)err;
+    for (unsigned i = 0; i < call->argc; i++)
+        buffer_printf(call->out, "[%s=%llu]", call->argv[i].text, (unsigned long long)call->argv[i].number);
+    buffer_printf(call->out, "\n");
+    return 0;
+}
+
+static int run_fail(struct rsp_monitor_call *call, struct error *err)
+{
+    buffer_printf(call->out, "so far so good\n");
+    return error_set(err, -EIO, "then it broke");
+}
+
+static const struct rsp_monitor_command commands[] = {
+    {"when", "", "Show the position.", run_when},
+    {"system_reset", "", "Reset the machine.", run_system_reset},
+    {"info replay", "", "About the recording.", run_args},
+    {"info registers", "[NAME]", "Registers.", run_args},
+    {"last", "ADDR:n [LEN:n]", "Last write to an address.\nMore about it.", run_args},
+    {"serial", "TEXT...", "Type on the serial line.", run_args},
+    {"mode", "fast|slow [NAME]", "Choose.", run_args},
+    {"dump", "[/FMT] ADDR:n", "Dump.", run_args},
+    {"fail", "", "Fails.", run_fail},
+};
+
+const struct rsp_target_ops fake_ops = {
+    .read_register = read_register,
+    .write_register = write_register,
+    .read_memory = read_memory,
+    .write_memory = write_memory,
+    .check_breakpoint = check_breakpoint,
+    .memory_map = memory_map,
+    .memory_region = memory_region,
+    .feature_types = feature_types,
+    .describe_cpu = describe_cpu,
+    .positions = positions,
+    .monitor = commands,
+    .nmonitor = ARRAY_LEN(commands),
+};
+
+void fake_init(struct fake *f)
+{
+    memset(f, 0, sizeof(*f));
+    for (unsigned i = 0; i < FAKE_MEMORY; i++)
+        f->memory[i] = (uint8_t)(i * 7 ^ i >> 8);
+    memset(f->top, 0x5a, sizeof(f->top));
+    f->s = rsp_create(&fake_info, &fake_ops, f);
+}
+
+void fake_finish(struct fake *f)
+{
+    rsp_destroy(f->s);
+    f->s = NULL;
+}
+
+/* ---- running ---- */
+
+/* Did the step n -> n + 1 touch something watched? The guest stands where conditions are to see it. */
+static bool step_touched(struct fake *f, icount_t n, struct rsp_stop *stop)
+{
+    if (n % 10 == 9 && rsp_watch_hit(f->s, true, 0x2000, 4, stop))
+        return true;
+    return n % 10 == 4 && rsp_watch_hit(f->s, false, 0x2010, 4, stop);
+}
+
+static bool run_over(struct fake *f, const struct rsp_run *run, struct rsp_stop *stop)
+{
+    uint32_t pc = pc_at(f->position);
+
+    if (step_touched(f, f->position - 1, stop))
+        return true;
+    switch (run->kind) {
+    case RSP_RUN_STEP:
+        *stop = (struct rsp_stop){.reason = RSP_STOP_STEP};
+        return true;
+    case RSP_RUN_RANGE:
+        if (pc < run->range_start || pc >= run->range_end) {
+            *stop = (struct rsp_stop){.reason = RSP_STOP_STEP};
+            return true;
+        }
+        break;
+    default:
+        break;
+    }
+    return rsp_exec_hit(f->s, pc, true, stop);
+}
+
+static void run_forward(struct fake *f, const struct rsp_run *run, struct rsp_stop *stop)
+{
+    do {
+        if (f->position == FAKE_END) {
+            *stop = (struct rsp_stop){.reason = RSP_STOP_HISTORY_END};
+            return;
+        }
+        f->position++;
+    } while (!run_over(f, run, stop));
+}
+
+static void run_back(struct fake *f, const struct rsp_run *run, struct rsp_stop *stop)
+{
+    do {
+        if (f->position == 0) {
+            *stop = (struct rsp_stop){.reason = RSP_STOP_HISTORY_BEGIN};
+            return;
+        }
+        f->position--;
+        if (step_touched(f, f->position, stop))
+            return;
+        if (run->kind == RSP_RUN_STEP) {
+            *stop = (struct rsp_stop){.reason = RSP_STOP_STEP};
+            return;
+        }
+    } while (!rsp_exec_hit(f->s, pc_at(f->position), false, stop));
+}
+
+void fake_serve(struct fake *f)
+{
+    const struct rsp_run *run;
+
+    while (!rsp_ended(f->s) && (run = rsp_wants_run(f->s))) {
+        struct rsp_stop stop = {.reason = RSP_STOP_POSITION};
+
+        f->last_run = *run;
+        if (f->stuck) {
+            if (!rsp_interrupt_requested(f->s))
+                return;
+            stop.reason = RSP_STOP_INTERRUPT;
+        } else if (run->kind == RSP_RUN_SEEK) {
+            f->position = run->position < FAKE_END ? run->position : FAKE_END;
+        } else if (run->reverse) {
+            run_back(f, run, &stop);
+        } else {
+            run_forward(f, run, &stop);
+        }
+        f->runs++;
+        f->written = 0;
+        rsp_report_stop(f->s, &stop);
+    }
+}
