@@ -12,4 +12,11 @@ check_PROGRAMS += tests/test_host
 TESTS += tests/test_host
 tests_test_host_SOURCES = tests/test_host.c
 tests_test_host_LDADD = libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
+# The i386 instruction decoder.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_i386_decode
+TESTS += tests/test_i386_decode
+tests_test_i386_decode_SOURCES = tests/test_i386_decode.c
+tests_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

@@ -99,7 +99,8 @@ static const struct row one_byte[256] = {
     ALU_ROWS(0x20, AND), [0x27] = ROW0(DAA), /* 26: ES */
     ALU_ROWS(0x28, SUB), [0x2f] = ROW0(DAS), /* 2E: CS */
     ALU_ROWS(0x30, XOR), [0x37] = ROW0(AAA), /* 36: SS */
-    ALU_ROWS(0x38, CMP), [0x3f] = ROW0(AAS), /* 3E: DS */
+    [0x38] = ROW2(CMP, Eb, Gb), [0x39] = ROW2(CMP, Ev, Gv), [0x3a] = ROW2(CMP, Gb, Eb), [0x3b] = ROW2(CMP, Gv, Ev),
+    [0x3c] = ROW2(CMP, AL, Ib), [0x3d] = ROW2(CMP, rAX, Iz), [0x3f] = ROW0(AAS), /* 3E: DS */
     [0x40 ... 0x47] = ROW1(INC, Zv),
     [0x48 ... 0x4f] = ROW1(DEC, Zv),
     [0x50 ... 0x57] = ROW1(PUSH, Zv),
