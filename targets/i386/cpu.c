@@ -1,0 +1,246 @@
+/*
+ * The i386 CPU put together: tables of cpu_ops and of the front end, reset
+ * and INIT state (SDM 3A 9.1), idling, and what is derived from the state.
+ */
+#include "i386/lower.h"
+#include "i386/protect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct i386_cpu *const_cpu(const struct cpu *cpu)
+{
+    return (const struct i386_cpu *)(const void *)cpu;
+}
+
+static struct i386_cpu *to_cpu(struct cpu *cpu)
+{
+    return (struct i386_cpu *)(void *)cpu;
+}
+
+/* ---- derived data --------------------------------------------------------------- */
+
+void i386_mode_changed(struct i386_cpu *c)
+{
+    c->block_mode = i386_block_mode(c);
+    ucpu_set_tlb_mode(&c->u, c->st->cpl == 3 ? MMU_USER : MMU_SUPERVISOR);
+}
+
+static void drop_derived(struct cpu *cpu)
+{
+    struct i386_cpu *c = to_cpu(cpu);
+
+    ucpu_drop_derived(cpu);
+    c->exc.pending = false;
+    c->exc.has_eip = false;
+    i386_mode_changed(c);
+    i386_update_traps(c);
+}
+
+void i386_set_a20(struct i386_cpu *c, bool enabled)
+{
+    uint32_t mask = enabled ? 0xffffffffu : ~(1u << 20);
+
+    if (mask == c->st->a20_mask)
+        return;
+    c->st->a20_mask = mask;
+    ucpu_flush_tlb(&c->u);
+}
+
+/* ---- reset ------------------------------------------------------------------------ */
+
+static void reset_segments(struct i386_state *s)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        s->seg[i] = (struct i386_segment){
+            .attr = SEG_ATTR_P | SEG_ATTR_S | 3,
+            .limit = 0xffff,
+            .valid = 1,
+        };
+    }
+    s->seg[SEG_CS].selector = 0xf000;
+    s->seg[SEG_CS].base = 0xffff0000u;
+    s->seg[SEG_LDTR].attr = SEG_ATTR_P | SYS_LDT;
+    s->seg[SEG_TR].attr = SEG_ATTR_P | SYS_TSS32_BUSY;
+    s->gdtr = s->idtr = (struct i386_dtr){.limit = 0xffff};
+}
+
+/* x87 and SSE at power-up: the state is not that of FNINIT. */
+static void reset_fpu(struct i386_state *s)
+{
+    memset(s->fpr, 0, sizeof s->fpr);
+    memset(s->xmm, 0, sizeof s->xmm);
+    s->fcw = 0x0040;
+    s->fsw = 0;
+    s->ftag = 0xff;
+    s->fip = s->fdp = 0;
+    s->fcs = s->fds = s->fop = 0;
+    s->mxcsr = 0x1f80;
+}
+
+/* What reset and INIT have in common. */
+static void reset_core(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+
+    memset(s->gpr, 0, sizeof s->gpr);
+    s->gpr[EDX] = c->model->signature;
+    s->eip = 0xfff0;
+    s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT};
+    s->eflags = EFLAGS_1;
+    s->cpl = 0;
+    reset_segments(s);
+    s->cr2 = s->cr3 = s->cr4 = 0;
+    memset(s->dr, 0, sizeof s->dr);
+    s->dr[6] = DR6_FIXED;
+    s->dr[7] = DR7_FIXED;
+    memset(s->pdpte, 0, sizeof s->pdpte);
+    s->halted = s->shadow = s->nmi_blocked = s->nmi_pending = s->init_pending = 0;
+    s->pending_db = s->rep_active = s->tf_latched = 0;
+    s->rep_start = 0;
+    memset(s->t, 0, sizeof s->t);
+    memset(s->xt, 0, sizeof s->xt);
+    c->exc.pending = false;
+    c->exc.has_eip = false;
+}
+
+static void state_replaced(struct i386_cpu *c)
+{
+    ucpu_flush_tlb(&c->u);
+    i386_mode_changed(c);
+    i386_update_traps(c);
+}
+
+/* Pins keep their level: A20M# and INTR belong to the board. */
+static void reset(struct cpu *cpu)
+{
+    struct i386_cpu *c = to_cpu(cpu);
+    struct i386_state *s = c->st;
+    uint32_t a20_mask = s->a20_mask ? s->a20_mask : 0xffffffffu, intr_line = s->intr_line;
+
+    memset(s, 0, sizeof *s);
+    s->a20_mask = a20_mask;
+    s->intr_line = intr_line;
+    reset_core(c);
+    s->cr0 = CR0_CD | CR0_NW | CR0_ET;
+    reset_fpu(s);
+    i386_reset_msrs(c);
+    line_set(&c->ferr_line, false);
+    state_replaced(c);
+}
+
+void i386_init_signal(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+    uint32_t cache = s->cr0 & (CR0_CD | CR0_NW);
+
+    reset_core(c);
+    s->cr0 = cache | CR0_ET;
+    state_replaced(c);
+}
+
+/* ---- cpu_ops -------------------------------------------------------------------------- */
+
+static bool idle(const struct cpu *cpu)
+{
+    const struct i386_cpu *c = const_cpu(cpu);
+
+    return c->st->halted && !i386_event_ready(&c->u);
+}
+
+static uint64_t pc(const struct cpu *cpu)
+{
+    const struct i386_state *s = const_cpu(cpu)->st;
+
+    return (uint32_t)(s->seg[SEG_CS].base + s->eip);
+}
+
+static icount_t in_progress(const struct cpu *cpu)
+{
+    const struct i386_state *s = const_cpu(cpu)->st;
+
+    return s->rep_active ? s->rep_start : ICOUNT_MAX;
+}
+
+static void destroy(struct cpu *cpu)
+{
+    struct i386_cpu *c = to_cpu(cpu);
+
+    ucpu_finish(&c->u);
+    free(c);
+}
+
+/* ---- front end ----------------------------------------------------------------------------- */
+
+static void where(const struct ucpu *u, struct block_key *key)
+{
+    const struct i386_cpu *c = (const struct i386_cpu *)(const void *)u;
+    const struct i386_state *s = c->st;
+
+    key->pc = s->eip;
+    key->va = (uint32_t)(s->seg[SEG_CS].base + s->eip);
+    key->mode = c->block_mode;
+}
+
+static void set_pc(struct ucpu *u, uint64_t eip)
+{
+    i386_of(u)->st->eip = (uint32_t)eip;
+}
+
+static void settle(struct ucpu *u)
+{
+    struct i386_state *s = i386_of(u)->st;
+
+    flags_settle(&s->cc);
+    memset(s->t, 0, sizeof s->t);
+    memset(s->xt, 0, sizeof s->xt);
+}
+
+static const struct cpu_ops ops = {
+    .arch = "i386",
+    .state_size = sizeof(struct i386_state),
+    .reset = reset,
+    .run = ucpu_run,
+    .idle = idle,
+    .translate = i386_translate,
+    .pc = pc,
+    .in_progress = in_progress,
+    .drop_derived = drop_derived,
+    .destroy = destroy,
+    .regs = i386_regs,
+    .nregs = I386_NREGS,
+    .pc_reg = I386_REG_EIP,
+    .read_reg = i386_read_reg,
+    .write_reg = i386_write_reg,
+    .feature_types = i386_feature_types,
+    .describe = i386_describe,
+    .describe_tlb = i386_describe_tlb,
+};
+
+static const struct frontend frontend = {
+    .where = where,
+    .set_pc = set_pc,
+    .build = i386_build,
+    .walk = i386_walk,
+    .event_ready = i386_event_ready,
+    .take_event = i386_take_event,
+    .take_exception = i386_take_exception,
+    .single_step = i386_single_step,
+    .stepped = i386_stepped,
+    .guest_break = i386_guest_break,
+    .guest_watch = i386_guest_watch,
+    .settle = settle,
+};
+
+struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
+{
+    struct i386_cpu *c = xcalloc(1, sizeof *c);
+
+    c->model = model;
+    c->st = machine_alloc_state(m, "cpu", sizeof *c->st);
+    ucpu_init(&c->u, m, &ops, &frontend, c->st, S_OFF(cc));
+    m->cpu = &c->u.cpu;
+    c->st->a20_mask = 0xffffffffu;
+    reset(&c->u.cpu);
+    return c;
+}

@@ -1,0 +1,845 @@
+/*
+ * Exceptions and interrupts (SDM 3A chapter 6, 17.3, 20; SDM 2: INT, IRET):
+ * raising, delivery in real, protected and virtual-8086 mode, double and
+ * triple faults, return, debug traps and the order in which pending things
+ * are taken between instructions.
+ *
+ * How a step ends, from the view of this file:
+ *   fault     the helper returns UOP_FAULT with c->exc pending; take_exception()
+ *             delivers it with the EIP of the instruction;
+ *   trap      single step, data breakpoints, task switch: collected in
+ *             pending_db by stepped() and guest_watch(), delivered by the next
+ *             take_event();
+ *   software  INT n and friends deliver at once; if that faults, the INT did
+ *             not happen and the fault is delivered instead.
+ *
+ * What delays or repeats: `shadow` (STI, MOV SS), RF and TF act on one
+ * instruction each; while any is set instructions run one at a time and
+ * stepped() retires them. An instruction that sets one of them itself while it
+ * is being stepped marks that in tf_latched, so that stepped() leaves it alone.
+ *
+ * Not modelled: machine checks and system management mode (nothing causes
+ * them), branch trace and single-step-on-branches (DEBUGCTL holds its value
+ * only). #DF pushes the EIP of the instruction that caused the first fault.
+ */
+#include "i386/protect.h"
+
+#define EFLAGS_DEFINED 0x003f7fd5u
+
+/* ---- EFLAGS ------------------------------------------------------------------------- */
+
+uint32_t i386_get_eflags(const struct i386_cpu *c)
+{
+    return c->st->eflags | (flags_compute(&c->st->cc) & FLAGS_ALL);
+}
+
+/* Was the instruction in progress begun under single_step()? */
+static bool being_stepped(const struct i386_state *s)
+{
+    return s->tf_latched || s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF));
+}
+
+bool i386_single_step(const struct ucpu *u)
+{
+    const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
+
+    return s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF));
+}
+
+void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask)
+{
+    struct i386_state *s = c->st;
+    bool stepped = being_stepped(s);
+    uint32_t old = s->eflags;
+
+    mask &= EFLAGS_DEFINED;
+    if (!c->model->has_cpuid)
+        mask &= ~(EFLAGS_ID | EFLAGS_VIF | EFLAGS_VIP);
+    if (mask & FLAGS_ALL) {
+        uint32_t status = flags_compute(&s->cc) & FLAGS_ALL & ~mask;
+
+        s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = status | (value & mask & FLAGS_ALL)};
+    }
+    mask &= ~FLAGS_ALL;
+    s->eflags = (old & ~mask) | (value & mask) | EFLAGS_1;
+    if (stepped) {
+        if ((old ^ s->eflags) & EFLAGS_TF && !(s->tf_latched & (I386_LATCH_TF_SET | I386_LATCH_TF_CLEAR)))
+            s->tf_latched |= old & EFLAGS_TF ? I386_LATCH_TF_CLEAR : I386_LATCH_TF_SET;
+        if ((mask & EFLAGS_RF) && (value & EFLAGS_RF))
+            s->tf_latched |= I386_LATCH_RF;
+    }
+    if ((old ^ s->eflags) & (EFLAGS_VM | EFLAGS_AC))
+        i386_mode_changed(c);
+}
+
+void i386_set_shadow(struct i386_cpu *c, unsigned kind)
+{
+    struct i386_state *s = c->st;
+
+    /* In a row of MOV SS only the first delays (SDM 3A 6.8.3). */
+    if (s->shadow && s->shadow >= kind)
+        return;
+    if (being_stepped(s))
+        s->tf_latched |= I386_LATCH_SHADOW;
+    s->shadow = kind;
+}
+
+void i386_stepped(struct ucpu *u)
+{
+    struct i386_state *s = i386_of(u)->st;
+    uint32_t latch = s->tf_latched;
+
+    if ((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET)))
+        s->pending_db |= DR6_BS;
+    if (!(latch & I386_LATCH_SHADOW))
+        s->shadow = 0;
+    if (!(latch & I386_LATCH_RF) && !s->rep_active)
+        s->eflags &= ~EFLAGS_RF;
+    s->tf_latched = 0;
+}
+
+/* ---- raising --------------------------------------------------------------------------- */
+
+static int raise(struct i386_cpu *c, unsigned vector, bool has_error, uint32_t error)
+{
+    c->exc.vector = (uint8_t)vector;
+    c->exc.has_error = has_error;
+    c->exc.error = error;
+    c->exc.pending = true;
+    c->exc.has_eip = false;
+    c->exc.dr6 = 0;
+    return UOP_FAULT;
+}
+
+int i386_raise(struct i386_cpu *c, unsigned vector)
+{
+    return raise(c, vector, false, 0);
+}
+
+int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error)
+{
+    return raise(c, vector, true, error);
+}
+
+int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error)
+{
+    c->exc.address = address;
+    return raise(c, EXC_PF, true, error);
+}
+
+int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits)
+{
+    raise(c, EXC_DB, false, 0);
+    c->exc.dr6 = dr6_bits;
+    return UOP_FAULT;
+}
+
+/* ---- delivery ----------------------------------------------------------------------------- */
+
+enum source {
+    FROM_INT_N,     /* INT n */
+    FROM_SOFTWARE,  /* INT3, INTO */
+    FROM_ICEBP,     /* INT1: software, but checked like an exception */
+    FROM_EXCEPTION,
+    FROM_OUTSIDE,   /* INTR, NMI */
+};
+
+struct delivery {
+    enum source source;
+    unsigned vector;
+    bool has_error;
+    uint32_t error;
+    uint32_t eip;    /* to return to */
+    bool set_rf;     /* in the EFLAGS image */
+};
+
+static bool gate_error(struct i386_cpu *c, unsigned exception, const struct delivery *d)
+{
+    return i386_fail(c, exception, d->vector * 8 + 2);
+}
+
+/* Through the vector table of real mode, or of an 8086 program (VME). `image` is pushed. */
+static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint32_t table, unsigned mode, uint32_t image)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    struct i386_stack st;
+    uint16_t entry[2];
+    bool vm86 = i386_vm86(s);
+
+    if (!ucpu_load_mode(&c->u, mode, table + d->vector * 4, entry, 4))
+        return false;
+    i386_stack_current(c, &st);
+    if (!i386_stack_push(c, &stores, &st, 2, image) ||
+        !i386_stack_push(c, &stores, &st, 2, s->seg[SEG_CS].selector) ||
+        !i386_stack_push(c, &stores, &st, 2, d->eip))
+        return false;
+    if (!vm86 && entry[0] > s->seg[SEG_CS].limit)
+        return i386_fail(c, EXC_GP, 0);
+    i386_stores_commit(c, &stores);
+    s->gpr[ESP] = st.esp;
+    i386_real_segment(s, SEG_CS, entry[1], vm86);
+    s->eip = entry[0];
+    return true;
+}
+
+static bool deliver_real(struct i386_cpu *c, const struct delivery *d)
+{
+    struct i386_state *s = c->st;
+
+    if (d->vector * 4 + 3 > s->idtr.limit)
+        return gate_error(c, EXC_GP, d);
+    if (!deliver_vector(c, d, s->idtr.base, MMU_SUPERVISOR, i386_get_eflags(c)))
+        return false;
+    s->eflags &= ~(EFLAGS_IF | EFLAGS_TF | EFLAGS_AC | EFLAGS_RF);
+    return true;
+}
+
+/* Is INT n of a virtual-8086 task redirected to its own vector table (SDM 3B 20.3)?
+ * 1, 0, or negative with an exception pending. */
+static int vme_redirects(struct i386_cpu *c, unsigned vector)
+{
+    const struct i386_segment *tr = &c->st->seg[SEG_TR];
+    uint32_t offset;
+    uint16_t io_map;
+    uint8_t bits;
+
+    if (!(c->st->cr4 & CR4_VME))
+        return 0;
+    if (!tr->valid || !(tr->attr & SYS_32BIT) || tr->limit < 0x67)
+        return i386_raise_error(c, EXC_GP, 0), -1;
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + 0x66, &io_map, 2))
+        return -1;
+    offset = io_map - 32u + vector / 8;
+    if (io_map < 32 || offset > tr->limit)
+        return i386_raise_error(c, EXC_GP, 0), -1;
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &bits, 1))
+        return -1;
+    return !(bits >> (vector & 7) & 1);
+}
+
+static bool deliver_redirected(struct i386_cpu *c, const struct delivery *d)
+{
+    struct i386_state *s = c->st;
+    uint32_t image = i386_get_eflags(c);
+    uint32_t cleared = EFLAGS_TF | EFLAGS_RF;
+
+    if (i386_iopl(s) < 3) {
+        image = (image & ~EFLAGS_IF) | EFLAGS_IOPL | (s->eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
+        cleared |= EFLAGS_VIF;
+    } else {
+        cleared |= EFLAGS_IF;
+    }
+    if (!deliver_vector(c, d, 0, MMU_USER, image))
+        return false;
+    s->eflags &= ~cleared;
+    return true;
+}
+
+/* Push what an interrupt gate pushes on the handler's stack. */
+static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i386_stack *st, const struct delivery *d,
+                       unsigned size, bool inner)
+{
+    static const unsigned vm86_segments[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
+    const struct i386_state *s = c->st;
+    uint32_t image = i386_get_eflags(c) | (d->set_rf ? EFLAGS_RF : 0);
+
+    if (i386_vm86(s)) {
+        for (unsigned i = 0; i < ARRAY_LEN(vm86_segments); i++) {
+            if (!i386_stack_push(c, stores, st, size, s->seg[vm86_segments[i]].selector))
+                return false;
+        }
+    }
+    if (inner && (!i386_stack_push(c, stores, st, size, s->seg[SEG_SS].selector) ||
+                  !i386_stack_push(c, stores, st, size, s->gpr[ESP])))
+        return false;
+    if (!i386_stack_push(c, stores, st, size, image) ||
+        !i386_stack_push(c, stores, st, size, s->seg[SEG_CS].selector) ||
+        !i386_stack_push(c, stores, st, size, d->eip))
+        return false;
+    return !d->has_error || i386_stack_push(c, stores, st, size, d->error);
+}
+
+/* Through an interrupt or trap gate. */
+static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const struct i386_desc *gate)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    uint16_t selector = gate_selector(gate);
+    unsigned size = desc_type(gate) & SYS_32BIT ? 4 : 2;
+    bool vm86 = i386_vm86(s), inner;
+    struct i386_desc code;
+    struct i386_stack st;
+    unsigned cpl;
+
+    if (selector_is_null(selector))
+        return i386_fail(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, &code))
+        return false;
+    if (!desc_is_code(&code) || desc_dpl(&code) > s->cpl)
+        return i386_fail(c, EXC_GP, selector & 0xfffcu);
+    if (!desc_present(&code))
+        return i386_fail(c, EXC_NP, selector & 0xfffcu);
+    inner = !desc_is_conforming(&code) && desc_dpl(&code) < s->cpl;
+    cpl = inner ? desc_dpl(&code) : s->cpl;
+    if (vm86 && (!inner || cpl != 0))
+        return i386_fail(c, EXC_GP, selector & 0xfffcu);
+
+    if (!inner)
+        i386_stack_current(c, &st);
+    else if (!i386_stack_inner(c, &stores, cpl, &st))
+        return false;
+    if (!push_frame(c, &stores, &st, d, size, inner))
+        return false;
+    if (gate_offset(gate) > desc_limit(&code))
+        return i386_fail(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, &code))
+        return false;
+
+    i386_stores_commit(c, &stores);
+    if (vm86) {
+        for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
+            if (seg != SEG_CS && seg != SEG_SS)
+                i386_null_segment(c, seg, 0);
+        }
+    }
+    if (inner)
+        s->seg[SEG_SS] = st.ss;
+    s->gpr[ESP] = st.esp;
+    s->seg[SEG_CS] = i386_desc_segment(&code, (uint16_t)((selector & 0xfffcu) | cpl));
+    s->cpl = cpl;
+    s->eip = gate_offset(gate);
+    s->eflags &= ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM);
+    if (!(desc_type(gate) & 1))
+        s->eflags &= ~EFLAGS_IF;
+    return true;
+}
+
+static bool deliver_protected(struct i386_cpu *c, const struct delivery *d)
+{
+    struct i386_state *s = c->st;
+    bool software = d->source == FROM_INT_N || d->source == FROM_SOFTWARE;
+    struct i386_desc gate;
+    uint32_t words[2];
+
+    if (d->source == FROM_INT_N && i386_vm86(s)) {
+        int redirected = vme_redirects(c, d->vector);
+
+        if (redirected < 0)
+            return false;
+        if (redirected)
+            return deliver_redirected(c, d);
+        if (i386_iopl(s) < 3)
+            return i386_fail(c, EXC_GP, 0);
+    }
+    if (d->vector * 8 + 7 > s->idtr.limit)
+        return gate_error(c, EXC_GP, d);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, s->idtr.base + d->vector * 8, words, 8))
+        return false;
+    gate = (struct i386_desc){.lo = words[0], .hi = words[1]};
+    if (!desc_is_system(&gate))
+        return gate_error(c, EXC_GP, d);
+    switch (desc_type(&gate)) {
+    case SYS_TASK_GATE: case SYS_INT16: case SYS_TRAP16: case SYS_INT32: case SYS_TRAP32:
+        break;
+    default:
+        return gate_error(c, EXC_GP, d);
+    }
+    if (software && desc_dpl(&gate) < s->cpl)
+        return gate_error(c, EXC_GP, d);
+    if (!desc_present(&gate))
+        return gate_error(c, EXC_NP, d);
+    if (desc_type(&gate) == SYS_TASK_GATE) {
+        uint32_t rf = s->eflags & EFLAGS_RF;
+        int result;
+
+        if (d->set_rf)
+            s->eflags |= EFLAGS_RF;
+        result = i386_task_switch(c, gate_selector(&gate), TASK_INT, d->eip, d->has_error, d->error);
+        if (result == UOP_FAULT && !c->exc.has_eip)
+            s->eflags = (s->eflags & ~EFLAGS_RF) | rf; /* the old task goes on as it was */
+        return result != UOP_FAULT;
+    }
+    return deliver_gate(c, d, &gate);
+}
+
+/* Deliver one event. False: another exception is pending, nothing happened (or a task
+ * switch did: exc.has_eip). */
+static bool deliver(struct i386_cpu *c, const struct delivery *d)
+{
+    struct i386_state *s = c->st;
+    bool done = i386_protected(s) ? deliver_protected(c, d) : deliver_real(c, d);
+
+    if (!done) {
+        bool takes_ext = c->exc.vector == EXC_TS || c->exc.vector == EXC_NP || c->exc.vector == EXC_SS ||
+                         c->exc.vector == EXC_GP;
+
+        if (takes_ext && d->source != FROM_INT_N && d->source != FROM_SOFTWARE)
+            c->exc.error |= 1;
+        return false;
+    }
+    s->halted = 0;
+    s->shadow = 0;
+    s->rep_active = 0;
+    s->rep_start = 0;
+    s->tf_latched = 0;
+    c->exc.pending = false;
+    i386_mode_changed(c);
+    return true;
+}
+
+/* ---- exceptions while delivering (SDM 3A table 6-5) -------------------------------------------- */
+
+static bool is_contributory(unsigned vector)
+{
+    return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
+}
+
+static bool makes_double_fault(unsigned first, unsigned second)
+{
+    if (is_contributory(first))
+        return is_contributory(second);
+    return first == EXC_PF && (second == EXC_PF || is_contributory(second));
+}
+
+static bool is_fault_class(const struct i386_cpu *c)
+{
+    switch (c->exc.vector) {
+    case EXC_DF: case EXC_MC: case EXC_NMI: case EXC_BP: case EXC_OF:
+        return false;
+    case EXC_DB:
+        return c->exc.dr6 & DR6_BD; /* not a code breakpoint */
+    default:
+        return true;
+    }
+}
+
+static void set_dr6(struct i386_state *s, uint32_t bits)
+{
+    if (bits & 0xf)
+        s->dr[6] &= ~0xfu;
+    s->dr[6] |= bits;
+    s->dr[7] &= ~DR7_GD;
+}
+
+/* The pending exception becomes a delivery. */
+static struct delivery consume(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+    struct delivery d = {
+        .source = FROM_EXCEPTION,
+        .vector = c->exc.vector,
+        .has_error = c->exc.has_error,
+        .error = c->exc.error,
+        .eip = c->exc.has_eip ? c->exc.eip : s->eip,
+        .set_rf = is_fault_class(c),
+    };
+
+    c->exc.pending = false;
+    c->exc.has_eip = false;
+    if (d.vector == EXC_PF)
+        s->cr2 = c->exc.address;
+    if (d.vector == EXC_DB)
+        set_dr6(s, c->exc.dr6);
+    return d;
+}
+
+static void shut_down(struct i386_cpu *c)
+{
+    c->exc.pending = false;
+    c->exc.has_eip = false;
+    c->st->halted = 1;
+    c->st->shadow = 0;
+    c->st->rep_active = 0;
+    c->st->rep_start = 0;
+    c->st->tf_latched = 0;
+    machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, 0);
+}
+
+/* Deliver *d and whatever exceptions that causes: one step in all. */
+static void deliver_fully(struct i386_cpu *c, struct delivery d)
+{
+    while (!deliver(c, &d)) {
+        unsigned first = d.source == FROM_EXCEPTION ? d.vector : EXC_NMI; /* NMI: benign */
+        unsigned second = c->exc.vector;
+
+        if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
+            shut_down(c);
+            return;
+        }
+        if (makes_double_fault(first, second)) {
+            bool has_eip = c->exc.has_eip;
+
+            if (second == EXC_PF)
+                c->st->cr2 = c->exc.address;
+            raise(c, EXC_DF, true, 0);
+            c->exc.has_eip = has_eip;
+        }
+        d = consume(c);
+    }
+}
+
+void i386_take_exception(struct ucpu *u)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    CHECK(c->exc.pending);
+    deliver_fully(c, consume(c));
+}
+
+int i386_software_int(struct i386_cpu *c, unsigned vector, uint32_t next_eip)
+{
+    unsigned n = vector & 0xff;
+    struct delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
+
+    if (!(vector & I386_INT_N)) {
+        if (n == EXC_DB)
+            d.source = FROM_ICEBP;
+        else if (n == EXC_BP || n == EXC_OF)
+            d.source = FROM_SOFTWARE;
+    }
+    if (!deliver(c, &d))
+        return UOP_FAULT;
+    if (d.source == FROM_ICEBP)
+        c->st->dr[7] &= ~DR7_GD;
+    return UOP_LEAVE;
+}
+
+/* ---- between instructions (SDM 3A table 6-2) ------------------------------------------------------ */
+
+/* A virtual interrupt waits for a program that has just enabled its virtual IF (SDM 3B 20.3.2). */
+static bool virtual_interrupt(const struct i386_state *s)
+{
+    if ((s->eflags & (EFLAGS_VIF | EFLAGS_VIP)) != (EFLAGS_VIF | EFLAGS_VIP) || i386_iopl(s) == 3)
+        return false;
+    if (i386_vm86(s))
+        return s->cr4 & CR4_VME;
+    return i386_protected(s) && s->cpl == 3 && (s->cr4 & CR4_PVI);
+}
+
+static bool trap_ready(const struct i386_state *s)
+{
+    return s->pending_db && s->shadow != I386_SHADOW_SS;
+}
+
+static bool nmi_ready(const struct i386_state *s)
+{
+    return s->nmi_pending && !s->nmi_blocked && !s->shadow;
+}
+
+static bool intr_ready(const struct i386_state *s)
+{
+    return s->intr_line && (s->eflags & EFLAGS_IF) && !s->shadow;
+}
+
+bool i386_event_ready(const struct ucpu *u)
+{
+    const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
+
+    return s->init_pending || trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
+}
+
+bool i386_take_event(struct ucpu *u)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    struct delivery d = {.source = FROM_OUTSIDE, .eip = s->eip, .set_rf = s->rep_active};
+
+    if (s->init_pending) {
+        i386_init_signal(c);
+        return true;
+    }
+    if (trap_ready(s)) {
+        set_dr6(s, s->pending_db);
+        s->pending_db = 0;
+        d.source = FROM_EXCEPTION;
+        d.vector = EXC_DB;
+    } else if (nmi_ready(s)) {
+        s->nmi_pending = 0;
+        s->nmi_blocked = 1;
+        d.vector = EXC_NMI;
+    } else if (intr_ready(s)) {
+        int vector = c->intack ? c->intack(c->intack_ctx) : -1;
+
+        if (vector < 0)
+            return false;
+        d.vector = (unsigned)vector & 0xff;
+    } else if (virtual_interrupt(s)) {
+        d.source = FROM_EXCEPTION;
+        d.vector = EXC_GP;
+        d.has_error = true;
+        d.set_rf = true;
+    } else {
+        return false;
+    }
+    deliver_fully(c, d);
+    return true;
+}
+
+void i386_set_intr(void *cpu, unsigned n, bool level)
+{
+    struct i386_cpu *c = cpu;
+
+    (void)n;
+    c->st->intr_line = level;
+    if (level)
+        c->u.cpu.attention = true;
+}
+
+void i386_raise_nmi(struct i386_cpu *c)
+{
+    c->st->nmi_pending = 1;
+    c->u.cpu.attention = true;
+}
+
+/* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------------------ */
+
+enum { DR7_EXEC, DR7_WRITE, DR7_IO, DR7_ACCESS };
+
+static bool dr_enabled(const struct i386_state *s, unsigned n)
+{
+    return s->dr[7] >> (2 * n) & 3;
+}
+
+static unsigned dr_type(const struct i386_state *s, unsigned n)
+{
+    return s->dr[7] >> (16 + 4 * n) & 3;
+}
+
+static unsigned dr_len(const struct i386_state *s, unsigned n)
+{
+    unsigned len = s->dr[7] >> (18 + 4 * n) & 3;
+
+    return len == 2 ? 4 : len + 1; /* 8 bytes exist in 64-bit mode only */
+}
+
+/* The least address that breakpoint n covers. */
+static uint32_t dr_base(const struct i386_state *s, unsigned n)
+{
+    return s->dr[n] & ~(dr_len(s, n) - 1);
+}
+
+void i386_update_traps(struct i386_cpu *c)
+{
+    const struct i386_state *s = c->st;
+    struct trap list[4];
+    unsigned count = 0;
+
+    for (unsigned n = 0; n < 4; n++) {
+        if (!dr_enabled(s, n) || dr_type(s, n) == DR7_IO)
+            continue;
+        if (dr_type(s, n) == DR7_EXEC) {
+            list[count++] = (struct trap){.address = s->dr[n], .len = 1, .kinds = TRAP_EXEC};
+            continue;
+        }
+        list[count++] = (struct trap){
+            .address = dr_base(s, n),
+            .len = dr_len(s, n),
+            .kinds = dr_type(s, n) == DR7_WRITE ? TRAP_WRITE : TRAP_READ | TRAP_WRITE,
+        };
+    }
+    ucpu_set_guest_traps(&c->u, list, count);
+}
+
+bool i386_guest_break(struct ucpu *u, const struct trap_hit *hit)
+{
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint32_t bits = 0;
+
+    if ((s->eflags & EFLAGS_RF) || s->shadow == I386_SHADOW_SS)
+        return false;
+    for (unsigned n = 0; n < 4; n++) {
+        if (dr_enabled(s, n) && dr_type(s, n) == DR7_EXEC && s->dr[n] == (uint32_t)hit->address)
+            bits |= 1u << n;
+    }
+    if (!bits)
+        return false;
+    i386_raise_db(c, bits);
+    return true;
+}
+
+void i386_guest_watch(struct ucpu *u, const struct trap_hit *hit)
+{
+    struct i386_state *s = i386_of(u)->st;
+
+    for (unsigned n = 0; n < 4; n++) {
+        unsigned type = dr_type(s, n);
+        bool kind = type == DR7_ACCESS || (type == DR7_WRITE && hit->kind == TRAP_WRITE);
+
+        if (dr_enabled(s, n) && kind && (uint32_t)hit->address - dr_base(s, n) < dr_len(s, n))
+            s->pending_db |= 1u << n;
+    }
+}
+
+void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size)
+{
+    struct i386_state *s = c->st;
+
+    if (!(s->cr4 & CR4_DE) || !(s->dr[7] & 0xff))
+        return;
+    for (unsigned n = 0; n < 4; n++) {
+        uint32_t base = dr_base(s, n);
+
+        if (dr_enabled(s, n) && dr_type(s, n) == DR7_IO && port < base + dr_len(s, n) && base < port + size)
+            s->pending_db |= 1u << n;
+    }
+}
+
+/* ---- IRET ------------------------------------------------------------------------------------------------ */
+
+/* The bits of EFLAGS that IRET at this privilege may change. */
+static uint32_t iret_mask(const struct i386_state *s, bool op32)
+{
+    uint32_t mask = FLAGS_ALL | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
+
+    if (op32)
+        mask |= EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
+    if (s->cpl <= i386_iopl(s))
+        mask |= EFLAGS_IF;
+    if (s->cpl == 0)
+        mask |= EFLAGS_IOPL | (op32 ? EFLAGS_VIF | EFLAGS_VIP : 0);
+    return mask;
+}
+
+/* Real mode, and virtual-8086 mode with IOPL 3 or with VME. */
+static int iret_real(struct i386_cpu *c, bool op32)
+{
+    struct i386_state *s = c->st;
+    bool vm86 = i386_vm86(s), virtual_if = vm86 && i386_iopl(s) < 3;
+    uint32_t mask = FLAGS_ALL | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
+    uint32_t limit = vm86 ? 0xffff : s->seg[SEG_CS].limit;
+    unsigned size = op32 ? 4 : 2;
+    struct i386_stack st;
+    uint32_t eip, cs, eflags;
+
+    if (virtual_if && (op32 || !(s->cr4 & CR4_VME)))
+        return i386_raise_error(c, EXC_GP, 0);
+    i386_stack_current(c, &st);
+    if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs) ||
+        !i386_stack_pop(c, &st, size, &eflags))
+        return UOP_FAULT;
+    if (eip > limit)
+        return i386_raise_error(c, EXC_GP, 0);
+    if (op32)
+        mask |= EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
+    if (virtual_if) {
+        if ((eflags & EFLAGS_TF) || ((eflags & EFLAGS_IF) && (s->eflags & EFLAGS_VIP)))
+            return i386_raise_error(c, EXC_GP, 0);
+        eflags |= eflags & EFLAGS_IF ? EFLAGS_VIF : 0;
+        mask |= EFLAGS_VIF;
+    } else {
+        mask |= vm86 ? EFLAGS_IF : EFLAGS_IF | EFLAGS_IOPL;
+    }
+    s->gpr[ESP] = st.esp;
+    i386_real_segment(s, SEG_CS, (uint16_t)cs, vm86);
+    s->eip = eip;
+    i386_set_eflags(c, eflags, mask);
+    s->nmi_blocked = 0;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* From level 0 to virtual-8086 mode; `st` is behind EFLAGS. */
+static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint32_t eip, uint32_t cs, uint32_t eflags)
+{
+    static const unsigned order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    struct i386_state *s = c->st;
+    uint32_t esp, selector[ARRAY_LEN(order)];
+
+    if (!i386_stack_pop(c, st, 4, &esp))
+        return UOP_FAULT;
+    for (unsigned i = 0; i < ARRAY_LEN(order); i++) {
+        if (!i386_stack_pop(c, st, 4, &selector[i]))
+            return UOP_FAULT;
+    }
+    if (eip > 0xffff)
+        return i386_raise_error(c, EXC_GP, 0);
+    i386_set_eflags(c, eflags, 0xffffffffu);
+    s->cpl = 3;
+    s->gpr[ESP] = esp;
+    s->eip = eip;
+    i386_real_segment(s, SEG_CS, (uint16_t)cs, true);
+    for (unsigned i = 0; i < ARRAY_LEN(order); i++)
+        i386_real_segment(s, order[i], (uint16_t)selector[i], true);
+    s->nmi_blocked = 0;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* To the same or an outer level; `st` is behind EFLAGS. */
+static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint32_t eip, uint16_t cs, uint32_t eflags)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    unsigned size = op32 ? 4 : 2, rpl = cs & 3;
+    uint32_t mask = iret_mask(s, op32), esp = st->esp, ss = 0;
+    struct i386_desc code, stack;
+    bool outer = rpl > s->cpl;
+
+    if (!i386_return_code(c, cs, &code))
+        return UOP_FAULT;
+    if (outer) {
+        if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss) ||
+            !i386_return_stack(c, (uint16_t)ss, rpl, &stack) || !i386_stores_accessed(c, &stores, &stack))
+            return UOP_FAULT;
+    }
+    if (eip > desc_limit(&code))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, &code))
+        return UOP_FAULT;
+
+    i386_stores_commit(c, &stores);
+    if (outer) {
+        s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
+        if (!(s->seg[SEG_SS].attr & SEG_ATTR_DB))
+            esp = (s->gpr[ESP] & 0xffff0000u) | (esp & 0xffff);
+    }
+    s->gpr[ESP] = esp;
+    s->seg[SEG_CS] = i386_desc_segment(&code, cs);
+    s->cpl = rpl;
+    s->eip = eip;
+    i386_set_eflags(c, eflags, mask);
+    if (outer)
+        i386_hide_segments(c);
+    s->nmi_blocked = 0;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* NT is set: back to the task that the TSS links to. */
+static int iret_task(struct i386_cpu *c)
+{
+    const struct i386_segment *tr = &c->st->seg[SEG_TR];
+    uint16_t link;
+    int result;
+
+    if (!tr->valid)
+        return i386_fault_selector(c, EXC_TS, tr->selector);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base, &link, 2))
+        return UOP_FAULT;
+    result = i386_task_switch(c, link, TASK_IRET, i386_next_eip(c), false, 0);
+    if (result != UOP_FAULT)
+        c->st->nmi_blocked = 0;
+    return result;
+}
+
+int i386_iret(struct i386_cpu *c, bool op32)
+{
+    struct i386_state *s = c->st;
+    unsigned size = op32 ? 4 : 2;
+    struct i386_stack st;
+    uint32_t eip, cs, eflags;
+
+    if (!i386_uses_descriptors(s))
+        return iret_real(c, op32);
+    if (s->eflags & EFLAGS_NT)
+        return iret_task(c);
+    i386_stack_current(c, &st);
+    if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs) ||
+        !i386_stack_pop(c, &st, size, &eflags))
+        return UOP_FAULT;
+    if (op32 && (eflags & EFLAGS_VM) && s->cpl == 0)
+        return iret_to_vm86(c, &st, eip, cs, eflags);
+    return iret_level(c, &st, op32, eip, (uint16_t)cs, eflags);
+}

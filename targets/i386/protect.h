@@ -1,0 +1,181 @@
+/*
+ * Protected-mode machinery that segment.c, task.c, exception.c and system.c
+ * share: descriptors, stores that wait until nothing can fault any more, and
+ * stacks that are not (yet) the current one.
+ *
+ * The rule that keeps every transfer restartable: an operation first reads and
+ * checks everything, collecting its stores in a struct i386_stores (which
+ * probes each of them); only then it commits, and nothing after that fails.
+ */
+#ifndef HINDCAST_I386_PROTECT_H
+#define HINDCAST_I386_PROTECT_H
+
+#include "i386/cpu.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+/* ---- descriptors (SDM 3A 3.4.5, 5.8.3, 7.2) ---- */
+
+struct i386_desc {
+    uint32_t lo, hi;
+    uint32_t addr; /* linear address of its 8 bytes */
+};
+
+/* Types of system descriptors (S = 0). */
+enum {
+    SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK_GATE = 5, SYS_INT16 = 6,
+    SYS_TRAP16 = 7, SYS_TSS32 = 9, SYS_TSS32_BUSY = 11, SYS_CALL32 = 12, SYS_INT32 = 14, SYS_TRAP32 = 15,
+};
+#define SYS_32BIT 8u /* set in the types of 32-bit gates and TSSs */
+
+static inline unsigned desc_type(const struct i386_desc *d) { return d->hi >> 8 & 15; }
+static inline bool desc_is_system(const struct i386_desc *d) { return !(d->hi & 0x1000); }
+static inline unsigned desc_dpl(const struct i386_desc *d) { return d->hi >> 13 & 3; }
+static inline bool desc_present(const struct i386_desc *d) { return d->hi & 0x8000; }
+static inline bool desc_is_code(const struct i386_desc *d) { return (d->hi & 0x1800) == 0x1800; }
+static inline bool desc_is_conforming(const struct i386_desc *d) { return d->hi & 0x400; }
+static inline bool desc_is_writable_data(const struct i386_desc *d) { return (d->hi & 0x1a00) == 0x1200; }
+/* Data, or code that may be read. */
+static inline bool desc_is_readable(const struct i386_desc *d)
+{
+    return (d->hi & 0x1000) && (d->hi & 0x0a00) != 0x0800;
+}
+static inline uint32_t desc_base(const struct i386_desc *d)
+{
+    return d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000u);
+}
+static inline uint32_t desc_limit(const struct i386_desc *d)
+{
+    uint32_t limit = (d->lo & 0xffff) | (d->hi & 0xf0000u);
+
+    return d->hi & 0x800000 ? limit << 12 | 0xfff : limit;
+}
+/* Gates. */
+static inline uint16_t gate_selector(const struct i386_desc *d) { return (uint16_t)(d->lo >> 16); }
+static inline uint32_t gate_offset(const struct i386_desc *d)
+{
+    uint32_t low = d->lo & 0xffff;
+
+    return desc_type(d) & SYS_32BIT ? low | (d->hi & 0xffff0000u) : low;
+}
+
+static inline bool selector_is_null(uint16_t selector) { return !(selector & ~3u); }
+
+/* Linear address of the descriptor that a selector that is not null names; false: beyond its table. */
+bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint32_t *addr);
+/* Read it; beyond its table raises `vector`(selector). False: exception pending. */
+bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, struct i386_desc *d);
+/* The hidden part of a segment register that holds it. */
+struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector);
+
+/* Raise vector(selector without RPL). Return false / UOP_FAULT. */
+bool i386_fail(struct i386_cpu *c, unsigned vector, uint32_t error);
+int i386_fault_selector(struct i386_cpu *c, unsigned vector, uint16_t selector);
+
+/* ---- stores that wait ---- */
+
+#define I386_MAX_STORES 64
+struct i386_stores {
+    unsigned count;
+    struct {
+        uint32_t va, value;
+        uint8_t size, mode;
+    } store[I386_MAX_STORES];
+};
+
+/* Probe and note a store of 1, 2 or 4 bytes. False: exception pending. */
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint32_t va, unsigned size,
+                     uint32_t value);
+/* Note one that the caller has probed. */
+void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigned size, uint32_t value);
+/* Set the accessed bit of a code or data descriptor, in *d and later in memory. */
+bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d);
+void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
+
+/* ---- stacks ---- */
+
+struct i386_stack {
+    struct i386_segment ss;
+    uint32_t esp;
+    unsigned mode;  /* TLB regime of its accesses */
+    uint32_t error; /* of the #SS that a limit violation raises */
+};
+
+/* The current stack. */
+void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st);
+/* The stack that the TSS holds for privilege level `cpl`, checked (SDM 3A 5.8.5). On
+ * success st->ss is what SS will hold, accessed bit noted. */
+bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, struct i386_stack *st);
+/* Push or pop 2 or 4 bytes; only st->esp changes. */
+bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint32_t value);
+bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint32_t *value);
+/* ESP += bytes, within the stack's address size. */
+void i386_stack_skip(struct i386_stack *st, uint32_t bytes);
+
+/* ---- transfers ---- */
+
+/* Read and check the code segment that RETF and IRET return to (*d), and for an outer level the
+ * stack segment (*d of SS). Exceptions as SDM 2B, "RET" and "IRET". */
+bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d);
+bool i386_return_stack(struct i386_cpu *c, uint16_t selector, unsigned rpl, struct i386_desc *d);
+/* After a return to a less privileged level: data segments that it must not see become null. */
+void i386_hide_segments(struct i386_cpu *c);
+/* A null data segment register. */
+void i386_null_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
+/* Load a segment register as real (vm86 false) or virtual-8086 mode does. */
+void i386_real_segment(struct i386_state *s, unsigned seg, uint16_t selector, bool vm86);
+
+static inline bool i386_protected(const struct i386_state *s) { return s->cr0 & CR0_PE; }
+static inline bool i386_vm86(const struct i386_state *s) { return s->eflags & EFLAGS_VM; }
+/* Selectors name descriptors: protected mode, not virtual-8086 mode. */
+static inline bool i386_uses_descriptors(const struct i386_state *s)
+{
+    return i386_protected(s) && !i386_vm86(s);
+}
+static inline unsigned i386_iopl(const struct i386_state *s) { return s->eflags >> 12 & 3; }
+
+/* ---- mmu.c ---- */
+
+/* Read the PDPTEs that CR3 points to; negative: reserved bits are set. */
+int i386_read_pdptes(struct i386_cpu *c, uint32_t cr3, uint64_t pdpte[4]);
+void i386_describe_tlb(const struct cpu *cpu, struct buffer *out);
+
+/* ---- system.c ---- */
+
+/* Checked writes as MOV to CR/DR and WRMSR make them. False: the value is not allowed, nothing changed. */
+bool i386_set_cr0(struct i386_cpu *c, uint32_t value);
+bool i386_set_cr3(struct i386_cpu *c, uint32_t value);
+bool i386_set_cr4(struct i386_cpu *c, uint32_t value);
+bool i386_set_dr(struct i386_cpu *c, unsigned n, uint32_t value);
+bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value);
+bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
+/* MSRs at reset. */
+void i386_reset_msrs(struct i386_cpu *c);
+/* The time stamp counter now. */
+uint64_t i386_tsc(const struct i386_cpu *c);
+
+
+
+
+/* EIP after the instruction in progress, which is the last of its block. */
+static inline uint32_t i386_next_eip(const struct i386_cpu *c)
+{
+    const struct block *block = c->u.block;
+
+    return block ? (uint32_t)(block->key.pc + block->len) : c->st->eip;
+}
+/* INIT: as a reset, but x87, SSE, MSRs and CR0.CD/NW stay (SDM 3A table 9-1). cpu.c. */
+void i386_init_signal(struct i386_cpu *c);
+
+/* ---- regs.c ---- */
+
+#define I386_NREGS 76
+extern const struct reg_desc i386_regs[I386_NREGS];
+#define I386_REG_EIP 8
+void i386_read_reg(const struct cpu *cpu, unsigned n, void *buf);
+bool i386_write_reg(struct cpu *cpu, unsigned n, const void *buf);
+const char *i386_feature_types(const char *feature);
+void i386_describe(const struct cpu *cpu, struct buffer *out);
+
+#endif

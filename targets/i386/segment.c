@@ -1,0 +1,649 @@
+/*
+ * Segmentation: descriptors, segment registers, checked accesses, and far
+ * transfers between code segments (SDM 3A chapters 3 and 5; SDM 2: MOV, LDS,
+ * JMP, CALL, RET).
+ *
+ * A real-mode load of a segment register sets selector and base and keeps the
+ * limit, as the processors do ("unreal mode" works). In virtual-8086 mode
+ * it sets the whole register.
+ *
+ * Task switches are in task.c, gates of the IDT in exception.c.
+ */
+#include "i386/protect.h"
+
+/* ---- faults -------------------------------------------------------------------- */
+
+bool i386_fail(struct i386_cpu *c, unsigned vector, uint32_t error)
+{
+    i386_raise_error(c, vector, error);
+    return false;
+}
+
+int i386_fault_selector(struct i386_cpu *c, unsigned vector, uint16_t selector)
+{
+    return i386_raise_error(c, vector, selector & 0xfffcu);
+}
+
+static bool fail_selector(struct i386_cpu *c, unsigned vector, uint16_t selector)
+{
+    return i386_fail(c, vector, selector & 0xfffcu);
+}
+
+/* ---- descriptors ------------------------------------------------------------------- */
+
+bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint32_t *addr)
+{
+    const struct i386_state *s = c->st;
+    uint32_t offset = selector & 0xfff8u;
+    uint32_t base, limit;
+
+    if (selector & 4) {
+        if (!s->seg[SEG_LDTR].valid)
+            return false;
+        base = s->seg[SEG_LDTR].base;
+        limit = s->seg[SEG_LDTR].limit;
+    } else {
+        base = s->gdtr.base;
+        limit = s->gdtr.limit;
+    }
+    if (offset + 7 > limit)
+        return false;
+    *addr = base + offset;
+    return true;
+}
+
+bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, struct i386_desc *d)
+{
+    uint32_t words[2];
+
+    if (!i386_desc_locate(c, selector, &d->addr))
+        return fail_selector(c, vector, selector);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, d->addr, words, 8))
+        return false;
+    d->lo = words[0];
+    d->hi = words[1];
+    return true;
+}
+
+struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector)
+{
+    return (struct i386_segment){
+        .selector = selector,
+        .attr = (uint16_t)(d->hi >> 8 & 0xf0ff),
+        .base = desc_base(d),
+        .limit = desc_limit(d),
+        .valid = 1,
+    };
+}
+
+/* ---- stores that wait ---------------------------------------------------------------- */
+
+void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigned size, uint32_t value)
+{
+    CHECK(s->count < I386_MAX_STORES);
+    s->store[s->count].va = va;
+    s->store[s->count].value = value;
+    s->store[s->count].size = (uint8_t)size;
+    s->store[s->count].mode = (uint8_t)mode;
+    s->count++;
+}
+
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint32_t va, unsigned size,
+                     uint32_t value)
+{
+    if (!ucpu_probe(&c->u, mode, va, size, ACCESS_WRITE))
+        return false;
+    i386_stores_note(s, mode, va, size, value);
+    return true;
+}
+
+bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d)
+{
+    if (d->hi & 0x100)
+        return true;
+    d->hi |= 0x100;
+    return i386_stores_add(c, s, MMU_SUPERVISOR, d->addr + 5, 1, d->hi >> 8 & 0xff);
+}
+
+void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        bool done = ucpu_store_mode(&c->u, s->store[i].mode, s->store[i].va, &s->store[i].value,
+                                    s->store[i].size);
+
+        CHECK(done);
+    }
+}
+
+/* ---- checked accesses -------------------------------------------------------------------- */
+
+static bool is_expand_down(const struct i386_segment *sg)
+{
+    return (sg->attr & (SEG_ATTR_S | 0xc)) == (SEG_ATTR_S | 0x4);
+}
+
+static bool within_limit(const struct i386_segment *sg, uint32_t offset, unsigned size)
+{
+    uint32_t last = offset + (size - 1);
+
+    if (is_expand_down(sg))
+        return offset > sg->limit && last >= offset && last <= (sg->attr & SEG_ATTR_DB ? 0xffffffffu : 0xffffu);
+    if (sg->limit == 0xffffffffu)
+        return true; /* wraps around the address space */
+    return last >= offset && last <= sg->limit;
+}
+
+static bool type_allows(const struct i386_segment *sg, bool write)
+{
+    bool code = sg->attr & 8;
+    bool read_or_write = sg->attr & 2;
+
+    if (write)
+        return !code && read_or_write;
+    return !code || read_or_write;
+}
+
+static bool alignment_checked(const struct i386_state *s)
+{
+    return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
+}
+
+bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint32_t *linear)
+{
+    const struct i386_segment *sg = &c->st->seg[seg];
+
+    if (!sg->valid || !type_allows(sg, write) || !within_limit(sg, offset, size))
+        return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+    *linear = sg->base + offset;
+    if (alignment_checked(c->st) && (size == 2 || size == 4 || size == 8) && (*linear & (size - 1)))
+        return i386_fail(c, EXC_AC, 0);
+    return true;
+}
+
+bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size)
+{
+    uint32_t linear;
+
+    return i386_linear(c, seg, offset, size, false, &linear) && ucpu_load(&c->u, linear, buf, size);
+}
+
+bool i386_write(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size)
+{
+    uint32_t linear;
+
+    return i386_linear(c, seg, offset, size, true, &linear) && ucpu_store(&c->u, linear, buf, size);
+}
+
+/* ---- stacks --------------------------------------------------------------------------------- */
+
+static unsigned regime_of(unsigned cpl)
+{
+    return cpl == 3 ? MMU_USER : MMU_SUPERVISOR;
+}
+
+static uint32_t stack_mask(const struct i386_stack *st)
+{
+    return st->ss.attr & SEG_ATTR_DB ? 0xffffffffu : 0xffffu;
+}
+
+void i386_stack_skip(struct i386_stack *st, uint32_t bytes)
+{
+    uint32_t mask = stack_mask(st);
+
+    st->esp = (st->esp & ~mask) | ((st->esp + bytes) & mask);
+}
+
+void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st)
+{
+    st->ss = c->st->seg[SEG_SS];
+    st->esp = c->st->gpr[ESP];
+    st->mode = regime_of(c->st->cpl);
+    st->error = 0;
+}
+
+/* Linear address of `size` bytes on the stack's top, or #SS. */
+static bool stack_linear(struct i386_cpu *c, const struct i386_stack *st, unsigned size, bool write, uint32_t *linear)
+{
+    uint32_t offset = st->esp & stack_mask(st);
+
+    if (!st->ss.valid || !type_allows(&st->ss, write) || !within_limit(&st->ss, offset, size))
+        return i386_fail(c, EXC_SS, st->error);
+    *linear = st->ss.base + offset;
+    return true;
+}
+
+bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint32_t value)
+{
+    uint32_t linear;
+
+    i386_stack_skip(st, 0u - size);
+    return stack_linear(c, st, size, true, &linear) && i386_stores_add(c, s, st->mode, linear, size, value);
+}
+
+bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint32_t *value)
+{
+    uint32_t linear;
+
+    *value = 0;
+    if (!stack_linear(c, st, size, false, &linear) || !ucpu_load_mode(&c->u, st->mode, linear, value, size))
+        return false;
+    i386_stack_skip(st, size);
+    return true;
+}
+
+bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, struct i386_stack *st)
+{
+    const struct i386_segment *tr = &c->st->seg[SEG_TR];
+    bool tss32 = tr->attr & SYS_32BIT;
+    uint32_t offset = tss32 ? 4 + cpl * 8 : 2 + cpl * 4;
+    unsigned size = tss32 ? 4 : 2;
+    struct i386_desc d;
+    uint32_t esp = 0;
+    uint16_t ss = 0;
+
+    if (!tr->valid || offset + size + 1 > tr->limit)
+        return fail_selector(c, EXC_TS, tr->selector);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &esp, size) ||
+        !ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset + size, &ss, 2))
+        return false;
+    if (selector_is_null(ss))
+        return i386_fail(c, EXC_TS, 0);
+    if (!i386_desc_read(c, ss, EXC_TS, &d))
+        return false;
+    if ((ss & 3) != cpl || desc_dpl(&d) != cpl || !desc_is_writable_data(&d))
+        return fail_selector(c, EXC_TS, ss);
+    if (!desc_present(&d))
+        return fail_selector(c, EXC_SS, ss);
+    if (!i386_stores_accessed(c, s, &d))
+        return false;
+    st->ss = i386_desc_segment(&d, ss);
+    st->esp = esp;
+    st->mode = regime_of(cpl);
+    st->error = ss & 0xfffcu;
+    return true;
+}
+
+/* ---- loading segment registers ------------------------------------------------------------- */
+
+void i386_null_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
+{
+    c->st->seg[seg] = (struct i386_segment){.selector = selector};
+}
+
+void i386_real_segment(struct i386_state *s, unsigned seg, uint16_t selector, bool vm86)
+{
+    struct i386_segment *sg = &s->seg[seg];
+
+    sg->selector = selector;
+    sg->base = (uint32_t)selector << 4;
+    if (vm86) {
+        sg->limit = 0xffff;
+        sg->attr = SEG_ATTR_P | SEG_ATTR_DPL | SEG_ATTR_S | 3;
+    } else {
+        if (!sg->valid)
+            sg->limit = 0xffff; /* a null segment has none to keep */
+        sg->attr = (sg->attr & (SEG_ATTR_DB | SEG_ATTR_G)) | SEG_ATTR_P | SEG_ATTR_S | 3;
+    }
+    sg->valid = 1;
+}
+
+/* SS in protected mode (SDM 2B, MOV). */
+static bool check_stack_segment(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
+{
+    unsigned cpl = c->st->cpl;
+
+    if (selector_is_null(selector))
+        return i386_fail(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, d))
+        return false;
+    if ((selector & 3) != cpl || !desc_is_writable_data(d) || desc_dpl(d) != cpl)
+        return fail_selector(c, EXC_GP, selector);
+    if (!desc_present(d))
+        return fail_selector(c, EXC_SS, selector);
+    return true;
+}
+
+static bool check_data_segment(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
+{
+    unsigned cpl = c->st->cpl, rpl = selector & 3;
+    bool conforming;
+
+    if (!i386_desc_read(c, selector, EXC_GP, d))
+        return false;
+    if (!desc_is_readable(d))
+        return fail_selector(c, EXC_GP, selector);
+    conforming = desc_is_code(d) && desc_is_conforming(d);
+    if (!conforming && (desc_dpl(d) < cpl || desc_dpl(d) < rpl))
+        return fail_selector(c, EXC_GP, selector);
+    if (!desc_present(d))
+        return fail_selector(c, EXC_NP, selector);
+    return true;
+}
+
+int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    struct i386_desc d;
+
+    if (!i386_uses_descriptors(s)) {
+        i386_real_segment(s, seg, selector, i386_vm86(s));
+        i386_mode_changed(c);
+        return UOP_NEXT;
+    }
+    if (seg != SEG_SS && selector_is_null(selector)) {
+        i386_null_segment(c, seg, selector);
+        i386_mode_changed(c);
+        return UOP_NEXT;
+    }
+    if (seg == SEG_SS ? !check_stack_segment(c, selector, &d) : !check_data_segment(c, selector, &d))
+        return UOP_FAULT;
+    if (!i386_stores_accessed(c, &stores, &d))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    s->seg[seg] = i386_desc_segment(&d, selector);
+    i386_mode_changed(c);
+    return UOP_NEXT;
+}
+
+void i386_hide_segments(struct i386_cpu *c)
+{
+    static const unsigned data[] = {SEG_ES, SEG_FS, SEG_GS, SEG_DS};
+
+    for (unsigned i = 0; i < ARRAY_LEN(data); i++) {
+        const struct i386_segment *sg = &c->st->seg[data[i]];
+        bool conforming_code = (sg->attr & 0xc) == 0xc;
+
+        if (sg->valid && !conforming_code && (unsigned)(sg->attr >> 5 & 3) < c->st->cpl)
+            i386_null_segment(c, data[i], 0);
+    }
+}
+
+/* ---- far transfers --------------------------------------------------------------------------- */
+
+/* Continue at selector:eip in the code segment *d with privilege `cpl`. */
+static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint32_t eip, unsigned cpl)
+{
+    struct i386_state *s = c->st;
+
+    s->seg[SEG_CS] = i386_desc_segment(d, (uint16_t)((selector & 0xfffcu) | cpl));
+    s->cpl = cpl;
+    s->eip = eip;
+}
+
+/* Far JMP and CALL outside protected mode. */
+static int far_real(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool call, bool op32, uint32_t next_eip)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    struct i386_stack st;
+    unsigned size = op32 ? 4 : 2;
+    uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
+
+    i386_stack_current(c, &st);
+    if (call && (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
+                 !i386_stack_push(c, &stores, &st, size, next_eip)))
+        return UOP_FAULT;
+    if (offset > limit)
+        return i386_raise_error(c, EXC_GP, 0);
+    i386_stores_commit(c, &stores);
+    s->gpr[ESP] = st.esp;
+    i386_real_segment(s, SEG_CS, selector, i386_vm86(s));
+    s->eip = offset;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* A code segment named directly by a far JMP or CALL. */
+static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, uint32_t offset, bool call, bool op32,
+                    uint32_t next_eip)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    unsigned rpl = selector & 3, size = op32 ? 4 : 2;
+    struct i386_stack st;
+
+    if (!desc_is_code(d))
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (desc_is_conforming(d) ? desc_dpl(d) > s->cpl : rpl > s->cpl || desc_dpl(d) != s->cpl)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!desc_present(d))
+        return i386_fault_selector(c, EXC_NP, selector);
+    i386_stack_current(c, &st);
+    if (call && (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
+                 !i386_stack_push(c, &stores, &st, size, next_eip)))
+        return UOP_FAULT;
+    if (offset > desc_limit(d))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, d))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    s->gpr[ESP] = st.esp;
+    enter_code(c, d, selector, offset, s->cpl);
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* CALL through a gate to a more privileged level: the stack changes, parameters move over. */
+static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint32_t next_eip)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    unsigned cpl = desc_dpl(code), size = desc_type(gate) & SYS_32BIT ? 4 : 2;
+    unsigned nparams = gate->hi & 31;
+    struct i386_stack st, old;
+    uint32_t params[31];
+
+    if (!i386_stack_inner(c, &stores, cpl, &st))
+        return UOP_FAULT;
+    i386_stack_current(c, &old);
+    for (unsigned i = 0; i < nparams; i++) {
+        if (!i386_stack_pop(c, &old, size, &params[i]))
+            return UOP_FAULT;
+    }
+    if (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_SS].selector) ||
+        !i386_stack_push(c, &stores, &st, size, s->gpr[ESP]))
+        return UOP_FAULT;
+    for (unsigned i = nparams; i-- > 0;) {
+        if (!i386_stack_push(c, &stores, &st, size, params[i]))
+            return UOP_FAULT;
+    }
+    if (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
+        !i386_stack_push(c, &stores, &st, size, next_eip))
+        return UOP_FAULT;
+    if (gate_offset(gate) > desc_limit(code))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, code))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    s->seg[SEG_SS] = st.ss;
+    s->gpr[ESP] = st.esp;
+    enter_code(c, code, gate_selector(gate), gate_offset(gate), cpl);
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+static int far_call_gate(struct i386_cpu *c, const struct i386_desc *gate, bool call, uint32_t next_eip)
+{
+    struct i386_state *s = c->st;
+    uint16_t selector = gate_selector(gate);
+    struct i386_desc code;
+    bool op32 = desc_type(gate) & SYS_32BIT;
+
+    if (selector_is_null(selector))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, &code))
+        return UOP_FAULT;
+    if (!desc_is_code(&code) || desc_dpl(&code) > s->cpl)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!call && !desc_is_conforming(&code) && desc_dpl(&code) != s->cpl)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!desc_present(&code))
+        return i386_fault_selector(c, EXC_NP, selector);
+    if (call && !desc_is_conforming(&code) && desc_dpl(&code) < s->cpl)
+        return call_gate_inner(c, gate, &code, next_eip);
+    /* Same level. The RPL of the gate's selector does not count. */
+    return far_code(c, &code, selector & 0xfffcu, gate_offset(gate), call, op32, next_eip);
+}
+
+static int far_protected(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool call, bool op32,
+                         uint32_t next_eip)
+{
+    enum task_source source = call ? TASK_CALL : TASK_JUMP;
+    unsigned rpl = selector & 3;
+    struct i386_desc d;
+
+    if (selector_is_null(selector))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, &d))
+        return UOP_FAULT;
+    if (!desc_is_system(&d))
+        return far_code(c, &d, selector, offset, call, op32, next_eip);
+    switch (desc_type(&d)) {
+    case SYS_TSS16: case SYS_TSS32: case SYS_CALL16: case SYS_CALL32: case SYS_TASK_GATE:
+        break;
+    default:
+        return i386_fault_selector(c, EXC_GP, selector);
+    }
+    if (desc_dpl(&d) < c->st->cpl || desc_dpl(&d) < rpl)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (desc_type(&d) == SYS_TSS16 || desc_type(&d) == SYS_TSS32)
+        return i386_task_switch(c, selector, source, next_eip, false, 0);
+    if (!desc_present(&d))
+        return i386_fault_selector(c, EXC_NP, selector);
+    if (desc_type(&d) == SYS_TASK_GATE)
+        return i386_task_switch(c, gate_selector(&d), source, next_eip, false, 0);
+    return far_call_gate(c, &d, call, next_eip);
+}
+
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32)
+{
+    /* A task switch saves the EIP after the JMP, which ends its block. */
+    uint32_t next_eip = i386_next_eip(c);
+
+    if (!op32)
+        offset &= 0xffff;
+    if (!i386_uses_descriptors(c->st))
+        return far_real(c, selector, offset, false, op32, 0);
+    return far_protected(c, selector, offset, false, op32, next_eip);
+}
+
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32, uint32_t next_eip)
+{
+    if (!op32)
+        offset &= 0xffff;
+    if (!i386_uses_descriptors(c->st))
+        return far_real(c, selector, offset, true, op32, next_eip);
+    return far_protected(c, selector, offset, true, op32, next_eip);
+}
+
+/* ---- returns ------------------------------------------------------------------------------------ */
+
+bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
+{
+    unsigned rpl = selector & 3;
+
+    if (selector_is_null(selector))
+        return i386_fail(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, d))
+        return false;
+    if (rpl < c->st->cpl || !desc_is_code(d))
+        return fail_selector(c, EXC_GP, selector);
+    if (desc_is_conforming(d) ? desc_dpl(d) > rpl : desc_dpl(d) != rpl)
+        return fail_selector(c, EXC_GP, selector);
+    if (!desc_present(d))
+        return fail_selector(c, EXC_NP, selector);
+    return true;
+}
+
+bool i386_return_stack(struct i386_cpu *c, uint16_t selector, unsigned rpl, struct i386_desc *d)
+{
+    if (selector_is_null(selector))
+        return i386_fail(c, EXC_GP, 0);
+    if (!i386_desc_read(c, selector, EXC_GP, d))
+        return false;
+    if ((selector & 3) != rpl || !desc_is_writable_data(d) || desc_dpl(d) != rpl)
+        return fail_selector(c, EXC_GP, selector);
+    if (!desc_present(d))
+        return fail_selector(c, EXC_SS, selector);
+    return true;
+}
+
+static int far_return_real(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
+{
+    struct i386_state *s = c->st;
+    uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
+    unsigned size = op32 ? 4 : 2;
+    struct i386_stack st;
+    uint32_t eip, cs;
+
+    i386_stack_current(c, &st);
+    if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs))
+        return UOP_FAULT;
+    if (eip > limit)
+        return i386_raise_error(c, EXC_GP, 0);
+    i386_stack_skip(&st, extra_bytes);
+    s->gpr[ESP] = st.esp;
+    i386_real_segment(s, SEG_CS, (uint16_t)cs, i386_vm86(s));
+    s->eip = eip;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* The second half of a far return to an outer level; `st` is behind the parameters. */
+static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint16_t extra_bytes,
+                            struct i386_desc *code, uint16_t cs, uint32_t eip)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    struct i386_desc stack;
+    uint32_t esp, ss;
+
+    if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss))
+        return UOP_FAULT;
+    if (!i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
+        return UOP_FAULT;
+    if (eip > desc_limit(code))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, code) || !i386_stores_accessed(c, &stores, &stack))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    enter_code(c, code, cs, eip, cs & 3);
+    st->ss = s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
+    st->esp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & 0xffff0000u) | (esp & 0xffff);
+    i386_stack_skip(st, extra_bytes);
+    s->gpr[ESP] = st->esp;
+    i386_hide_segments(c);
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    unsigned size = op32 ? 4 : 2;
+    struct i386_stack st;
+    struct i386_desc d;
+    uint32_t eip, cs;
+
+    if (!i386_uses_descriptors(s))
+        return far_return_real(c, op32, extra_bytes);
+    i386_stack_current(c, &st);
+    if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs))
+        return UOP_FAULT;
+    if (!i386_return_code(c, (uint16_t)cs, &d))
+        return UOP_FAULT;
+    i386_stack_skip(&st, extra_bytes);
+    if ((cs & 3) > s->cpl)
+        return far_return_outer(c, &st, size, extra_bytes, &d, (uint16_t)cs, eip);
+    if (eip > desc_limit(&d))
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_stores_accessed(c, &stores, &d))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    s->gpr[ESP] = st.esp;
+    enter_code(c, &d, (uint16_t)cs, eip, s->cpl);
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}

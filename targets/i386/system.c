@@ -1,0 +1,1012 @@
+/*
+ * System instructions (SDM 2; 3A chapters 2, 9, 17, 18; 3B 35; 4): control and
+ * debug registers, descriptor table registers, MSRs, CPUID, time stamp, fast
+ * system calls, flags that privileges guard, I/O permission.
+ *
+ * The time stamp counter runs at 1 GHz of virtual time on every model.
+ *
+ * MSRs are those of the model's generation that system software touches.
+ * They hold what is written and have no effect unless said here; performance
+ * counters never count (pentium4: MISC_ENABLE says that there are none). An
+ * MSR that is not listed is #GP(0), as on hardware. Adding one: a member of
+ * i386_state and a line in read_msr and write_msr.
+ *
+ * INVLPG and global pages need no action (see mmu.c); INVD does not lose
+ * data, for there is no cache.
+ */
+#include "i386/lower.h"
+#include "i386/protect.h"
+
+#include <string.h>
+
+static uint32_t *at32(struct ucpu *u, unsigned offset)
+{
+    return (uint32_t *)(void *)(u->s + offset);
+}
+
+static uint16_t at16(struct ucpu *u, unsigned offset)
+{
+    uint16_t v;
+
+    memcpy(&v, u->s + offset, sizeof v);
+    return v;
+}
+
+static int gp0(struct i386_cpu *c)
+{
+    return i386_raise_error(c, EXC_GP, 0);
+}
+
+static bool has_feature(const struct i386_cpu *c, unsigned bit)
+{
+    return c->model->features_edx >> bit & 1;
+}
+
+/* ---- control registers (SDM 3A 2.5) ---------------------------------------------------- */
+
+#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+
+/* With PAE paging: reload the PDPTEs from `cr3`. */
+static bool reload_pdptes(struct i386_cpu *c, uint32_t cr3)
+{
+    uint64_t pdpte[4];
+
+    if (i386_read_pdptes(c, cr3, pdpte) < 0)
+        return false;
+    memcpy(c->st->pdpte, pdpte, sizeof pdpte);
+    return true;
+}
+
+bool i386_set_cr0(struct i386_cpu *c, uint32_t value)
+{
+    struct i386_state *s = c->st;
+    uint32_t old = s->cr0, changed;
+
+    value = (value & CR0_WRITABLE) | CR0_ET;
+    changed = old ^ value;
+    if ((value & CR0_PG) && !(value & CR0_PE))
+        return false;
+    if ((value & CR0_NW) && !(value & CR0_CD))
+        return false;
+    if ((value & CR0_PG) && (s->cr4 & CR4_PAE) && (changed & (CR0_PG | CR0_CD | CR0_NW)) &&
+        !reload_pdptes(c, s->cr3))
+        return false;
+    s->cr0 = value;
+    if (changed & CR0_PE)
+        s->cpl = 0;
+    if (changed & (CR0_PG | CR0_WP | CR0_PE))
+        ucpu_flush_tlb(&c->u);
+    i386_mode_changed(c);
+    return true;
+}
+
+bool i386_set_cr3(struct i386_cpu *c, uint32_t value)
+{
+    struct i386_state *s = c->st;
+    bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE);
+    uint64_t old[4];
+
+    memcpy(old, s->pdpte, sizeof old);
+    if (pae && !reload_pdptes(c, value))
+        return false;
+    /* Translations follow every change of their tables by themselves. */
+    if ((s->cr0 & CR0_PG) && (value != s->cr3 || memcmp(old, s->pdpte, sizeof old)))
+        ucpu_flush_tlb(&c->u);
+    s->cr3 = value;
+    return true;
+}
+
+static uint32_t cr4_allowed(const struct i386_cpu *c)
+{
+    uint32_t mask = 0;
+
+    if (has_feature(c, 1))
+        mask |= CR4_VME | CR4_PVI;
+    if (has_feature(c, 2))
+        mask |= CR4_DE;
+    if (has_feature(c, 3))
+        mask |= CR4_PSE;
+    if (has_feature(c, 4))
+        mask |= CR4_TSD | CR4_PCE;
+    if (has_feature(c, 6))
+        mask |= CR4_PAE;
+    if (has_feature(c, 7))
+        mask |= CR4_MCE;
+    if (has_feature(c, 13))
+        mask |= CR4_PGE;
+    if (c->model->has_fxsr)
+        mask |= CR4_OSFXSR;
+    if (c->model->has_sse)
+        mask |= CR4_OSXMMEXCPT;
+    return mask;
+}
+
+bool i386_set_cr4(struct i386_cpu *c, uint32_t value)
+{
+    struct i386_state *s = c->st;
+    uint32_t changed = s->cr4 ^ value;
+
+    if (value & ~cr4_allowed(c))
+        return false;
+    if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE)) &&
+        !reload_pdptes(c, s->cr3))
+        return false;
+    s->cr4 = value;
+    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE))
+        ucpu_flush_tlb(&c->u);
+    i386_mode_changed(c);
+    return true;
+}
+
+int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint32_t value = 0;
+
+    if (s->cpl)
+        return gp0(c);
+    switch (op->a) {
+    case 0: value = s->cr0; break;
+    case 2: value = s->cr2; break;
+    case 3: value = s->cr3; break;
+    case 4: value = s->cr4; break;
+    default: return i386_raise(c, EXC_UD);
+    }
+    *at32(u, op->d) = value;
+    return UOP_NEXT;
+}
+
+int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint32_t value = *at32(u, op->a);
+    bool allowed = true;
+
+    if (c->st->cpl)
+        return gp0(c);
+    switch (op->d) {
+    case 0: allowed = i386_set_cr0(c, value); break;
+    case 2: c->st->cr2 = value; break;
+    case 3: allowed = i386_set_cr3(c, value); break;
+    case 4: allowed = i386_set_cr4(c, value); break;
+    default: return i386_raise(c, EXC_UD);
+    }
+    return allowed ? UOP_NEXT : gp0(c);
+}
+
+int i386_op_clts(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    (void)op;
+    if (c->st->cpl)
+        return gp0(c);
+    c->st->cr0 &= ~CR0_TS;
+    return UOP_NEXT;
+}
+
+int i386_op_lmsw(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    const uint32_t mask = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
+    uint32_t cr0 = c->st->cr0, value;
+
+    if (c->st->cpl)
+        return gp0(c);
+    /* PE can be set, not cleared. */
+    value = (cr0 & ~mask) | (at16(u, op->a) & mask) | (cr0 & CR0_PE);
+    return i386_set_cr0(c, value) ? UOP_NEXT : gp0(c);
+}
+
+int i386_op_smsw(struct ucpu *u, const struct uop *op)
+{
+    *at32(u, op->d) = i386_of(u)->st->cr0;
+    return UOP_NEXT;
+}
+
+/* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------ */
+
+bool i386_set_dr(struct i386_cpu *c, unsigned n, uint32_t value)
+{
+    struct i386_state *s = c->st;
+
+    if (n == 6)
+        value = (value & (0xfu | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED;
+    else if (n == 7)
+        value = (value & 0xffff23ffu) | DR7_FIXED;
+    s->dr[n] = value;
+    i386_update_traps(c);
+    return true;
+}
+
+/* Common checks of MOV from and to DR; *n becomes 6 or 7 for their aliases 4 and 5. */
+static int check_dr(struct i386_cpu *c, unsigned *n)
+{
+    const struct i386_state *s = c->st;
+
+    if (*n == 4 || *n == 5) {
+        if (s->cr4 & CR4_DE)
+            return i386_raise(c, EXC_UD);
+        *n += 2;
+    }
+    if (s->cpl)
+        return gp0(c);
+    if (s->dr[7] & DR7_GD)
+        return i386_raise_db(c, DR6_BD);
+    return UOP_NEXT;
+}
+
+int i386_op_mov_from_dr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    unsigned n = op->a;
+    int result = check_dr(c, &n);
+
+    if (result == UOP_NEXT)
+        *at32(u, op->d) = c->st->dr[n];
+    return result;
+}
+
+int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    unsigned n = op->d;
+    int result = check_dr(c, &n);
+
+    if (result == UOP_NEXT)
+        i386_set_dr(c, n, *at32(u, op->a));
+    return result;
+}
+
+/* ---- descriptor table registers ------------------------------------------------------------ */
+
+static int load_dtr(struct i386_cpu *c, const struct uop *op, struct i386_dtr *dtr)
+{
+    uint8_t bytes[6];
+    uint16_t limit;
+    uint32_t base;
+
+    if (c->st->cpl)
+        return gp0(c);
+    if (!i386_read(c, op->a, c->st->t[0], bytes, 6))
+        return UOP_FAULT;
+    memcpy(&limit, bytes, 2);
+    memcpy(&base, bytes + 2, 4);
+    dtr->limit = limit;
+    dtr->base = op->b ? base : base & 0xffffff;
+    return UOP_NEXT;
+}
+
+int i386_op_lgdt(struct ucpu *u, const struct uop *op)
+{
+    return load_dtr(i386_of(u), op, &i386_of(u)->st->gdtr);
+}
+
+int i386_op_lidt(struct ucpu *u, const struct uop *op)
+{
+    return load_dtr(i386_of(u), op, &i386_of(u)->st->idtr);
+}
+
+/* The base is stored whole whatever the operand size, as processors do. */
+static int store_dtr(struct i386_cpu *c, const struct uop *op, const struct i386_dtr *dtr)
+{
+    uint16_t limit = (uint16_t)dtr->limit;
+    uint8_t bytes[6];
+
+    memcpy(bytes, &limit, 2);
+    memcpy(bytes + 2, &dtr->base, 4);
+    return i386_write(c, op->a, c->st->t[0], bytes, 6) ? UOP_NEXT : UOP_FAULT;
+}
+
+int i386_op_sgdt(struct ucpu *u, const struct uop *op)
+{
+    return store_dtr(i386_of(u), op, &i386_of(u)->st->gdtr);
+}
+
+int i386_op_sidt(struct ucpu *u, const struct uop *op)
+{
+    return store_dtr(i386_of(u), op, &i386_of(u)->st->idtr);
+}
+
+int i386_op_lldt(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint16_t selector = at16(u, op->a);
+    struct i386_desc d;
+
+    if (c->st->cpl)
+        return gp0(c);
+    if (selector_is_null(selector)) {
+        i386_null_segment(c, SEG_LDTR, selector);
+        return UOP_NEXT;
+    }
+    if (selector & 4)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!i386_desc_read(c, selector, EXC_GP, &d))
+        return UOP_FAULT;
+    if (!desc_is_system(&d) || desc_type(&d) != SYS_LDT)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!desc_present(&d))
+        return i386_fault_selector(c, EXC_NP, selector);
+    c->st->seg[SEG_LDTR] = i386_desc_segment(&d, selector);
+    return UOP_NEXT;
+}
+
+int i386_op_ltr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint16_t selector = at16(u, op->a);
+    struct i386_stores stores = {.count = 0};
+    struct i386_desc d;
+
+    if (c->st->cpl)
+        return gp0(c);
+    if (selector_is_null(selector))
+        return gp0(c);
+    if (selector & 4)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!i386_desc_read(c, selector, EXC_GP, &d))
+        return UOP_FAULT;
+    if (!desc_is_system(&d) || (desc_type(&d) & ~SYS_32BIT) != SYS_TSS16)
+        return i386_fault_selector(c, EXC_GP, selector);
+    if (!desc_present(&d))
+        return i386_fault_selector(c, EXC_NP, selector);
+    d.hi |= 0x200; /* busy */
+    if (!i386_stores_add(c, &stores, MMU_SUPERVISOR, d.addr + 5, 1, d.hi >> 8 & 0xff))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    c->st->seg[SEG_TR] = i386_desc_segment(&d, selector);
+    return UOP_NEXT;
+}
+
+int i386_op_sldt(struct ucpu *u, const struct uop *op)
+{
+    *at32(u, op->d) = i386_of(u)->st->seg[SEG_LDTR].selector;
+    return UOP_NEXT;
+}
+
+int i386_op_str(struct ucpu *u, const struct uop *op)
+{
+    *at32(u, op->d) = i386_of(u)->st->seg[SEG_TR].selector;
+    return UOP_NEXT;
+}
+
+/* ---- looking at descriptors (SDM 2: LAR, LSL, VERR, VERW) ------------------------------------ */
+
+enum look { LOOK_LAR, LOOK_LSL, LOOK_READ, LOOK_WRITE };
+
+/* Set of system descriptor types that an instruction can see. */
+#define LAR_TYPES 0x1a3eu /* TSSs, LDT, call gates, task gate */
+#define LSL_TYPES 0x0a0eu /* TSSs, LDT */
+
+/* 1: *d is visible to the instruction; 0: it is not; negative: exception pending. */
+static int look_up(struct i386_cpu *c, uint16_t selector, enum look look, struct i386_desc *d)
+{
+    unsigned cpl = c->st->cpl, rpl = selector & 3;
+    uint32_t addr, words[2];
+
+    if (selector_is_null(selector) || !i386_desc_locate(c, selector, &addr))
+        return 0;
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, addr, words, 8))
+        return -1;
+    *d = (struct i386_desc){.lo = words[0], .hi = words[1], .addr = addr};
+    if (desc_is_system(d)) {
+        uint32_t types = look == LOOK_LAR ? LAR_TYPES : look == LOOK_LSL ? LSL_TYPES : 0;
+
+        if (!(types >> desc_type(d) & 1))
+            return 0;
+    }
+    if (look == LOOK_READ && !desc_is_readable(d))
+        return 0;
+    if (look == LOOK_WRITE && !desc_is_writable_data(d))
+        return 0;
+    if (!desc_is_system(d) && desc_is_code(d) && desc_is_conforming(d))
+        return 1;
+    return desc_dpl(d) >= cpl && desc_dpl(d) >= rpl;
+}
+
+static void set_zf(struct i386_cpu *c, bool on)
+{
+    i386_set_eflags(c, on ? FLAG_Z : 0, FLAG_Z);
+}
+
+static int verify(struct ucpu *u, const struct uop *op, enum look look)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_desc d;
+    int visible = look_up(c, at16(u, op->a), look, &d);
+
+    if (visible < 0)
+        return UOP_FAULT;
+    set_zf(c, visible);
+    return UOP_NEXT;
+}
+
+int i386_op_verr(struct ucpu *u, const struct uop *op)
+{
+    return verify(u, op, LOOK_READ);
+}
+
+int i386_op_verw(struct ucpu *u, const struct uop *op)
+{
+    return verify(u, op, LOOK_WRITE);
+}
+
+static int look_and_set(struct ucpu *u, const struct uop *op, enum look look)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_desc d;
+    int visible = look_up(c, at16(u, op->a), look, &d);
+    uint32_t value;
+
+    if (visible < 0)
+        return UOP_FAULT;
+    set_zf(c, visible);
+    if (!visible)
+        return UOP_NEXT;
+    value = look == LOOK_LAR ? d.hi & 0x00f0ff00u : desc_limit(&d);
+    memcpy(u->s + op->d, &value, op->b ? 4 : 2);
+    return UOP_NEXT;
+}
+
+int i386_op_lar(struct ucpu *u, const struct uop *op)
+{
+    return look_and_set(u, op, LOOK_LAR);
+}
+
+int i386_op_lsl(struct ucpu *u, const struct uop *op)
+{
+    return look_and_set(u, op, LOOK_LSL);
+}
+
+/* ---- caches, halt ---------------------------------------------------------------------------- */
+
+static int privileged_nothing(struct ucpu *u)
+{
+    return i386_of(u)->st->cpl ? gp0(i386_of(u)) : UOP_NEXT;
+}
+
+int i386_op_invlpg(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return privileged_nothing(u);
+}
+
+int i386_op_invd(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return privileged_nothing(u);
+}
+
+int i386_op_hlt(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    (void)op;
+    if (c->st->cpl)
+        return gp0(c);
+    c->st->halted = 1;
+    return UOP_NEXT;
+}
+
+/* ---- MSRs (SDM 4) ------------------------------------------------------------------------------ */
+
+enum {
+    MSR_P5_MC_ADDR = 0x0, MSR_P5_MC_TYPE = 0x1, MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b,
+    MSR_EBL_CR_POWERON = 0x2a, MSR_EBC_FREQUENCY_ID = 0x2c, MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN_ID = 0x8b,
+    MSR_PERFCTR0 = 0xc1, MSR_PERFCTR1 = 0xc2, MSR_MTRRCAP = 0xfe, MSR_BBL_CR_CTL = 0x119, MSR_BBL_CR_CTL3 = 0x11e,
+    MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179,
+    MSR_MCG_STATUS = 0x17a, MSR_EVNTSEL0 = 0x186, MSR_EVNTSEL1 = 0x187, MSR_MISC_ENABLE = 0x1a0,
+    MSR_DEBUGCTL = 0x1d9, MSR_LASTBRANCH_FIRST = 0x1db, MSR_LASTINT_LAST = 0x1de, MSR_MTRR_VAR = 0x200,
+    MSR_MTRR_FIX64K = 0x250, MSR_MTRR_FIX16K = 0x258, MSR_MTRR_FIX4K = 0x268, MSR_PAT = 0x277,
+    MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MC0_CTL = 0x400,
+};
+#define MSR_EFER 0xc0000080u
+
+#define MTRR_CAP       0x508u /* write combining, fixed ranges, 8 variable ranges */
+#define MC_BANKS       4
+#define PHYS_LIMIT     ((uint64_t)1 << 36)
+#define APIC_BASE_BSP  0x100u
+#define APIC_BASE_EN   0x800u
+#define PAT_RESET      0x0007040600070406ull
+#define MISC_FAST_STRINGS 1u
+
+static bool is_p4(const struct i386_cpu *c)
+{
+    return (c->model->signature >> 8 & 15) == 15;
+}
+
+uint64_t i386_tsc(const struct i386_cpu *c)
+{
+    return machine_now(c->u.cpu.machine) + c->st->tsc_offset;
+}
+
+void i386_reset_msrs(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+
+    s->tsc_offset = 0 - machine_now(c->u.cpu.machine);
+    s->apic_base = c->model->has_apic ? 0xfee00000u | APIC_BASE_BSP | APIC_BASE_EN : 0;
+    s->pat = PAT_RESET;
+    s->misc_enable = is_p4(c) ? MISC_FAST_STRINGS : 0;
+    s->efer = 0;
+}
+
+/* The fixed-range MTRR that MSR n is, or -1. */
+static int fixed_mtrr(uint32_t n)
+{
+    if (n == MSR_MTRR_FIX64K)
+        return 0;
+    if (n == MSR_MTRR_FIX16K || n == MSR_MTRR_FIX16K + 1)
+        return (int)(1 + n - MSR_MTRR_FIX16K);
+    if (n >= MSR_MTRR_FIX4K && n < MSR_MTRR_FIX4K + 8)
+        return (int)(3 + n - MSR_MTRR_FIX4K);
+    return -1;
+}
+
+/* The register of a machine check bank that MSR n is, or NULL. */
+static uint64_t *bank_register(struct i386_state *s, uint32_t n)
+{
+    uint64_t *kinds[4] = {s->mc_ctl, s->mc_status, s->mc_addr, s->mc_misc};
+
+    if (n < MSR_MC0_CTL || n >= MSR_MC0_CTL + 4 * MC_BANKS)
+        return NULL;
+    return &kinds[(n - MSR_MC0_CTL) & 3][(n - MSR_MC0_CTL) >> 2];
+}
+
+/* MSRs that are plain 64-bit stores of the model, or NULL. */
+static uint64_t *plain_msr(struct i386_cpu *c, uint32_t n)
+{
+    struct i386_state *s = c->st;
+    int fixed = fixed_mtrr(n);
+
+    if (fixed >= 0)
+        return &s->mtrr_fixed[fixed];
+    if (n >= MSR_MTRR_VAR && n < MSR_MTRR_VAR + 16)
+        return n & 1 ? &s->mtrr_mask[(n - MSR_MTRR_VAR) / 2] : &s->mtrr_base[(n - MSR_MTRR_VAR) / 2];
+    switch (n) {
+    case MSR_BIOS_SIGN_ID: return &s->ucode_rev;
+    case MSR_MCG_STATUS: return &s->mcg_status;
+    case MSR_DEBUGCTL: return &s->debugctl;
+    case MSR_MTRR_DEF_TYPE: return &s->mtrr_def_type;
+    case MSR_PAT: return &s->pat;
+    case MSR_MISC_ENABLE: return is_p4(c) ? &s->misc_enable : NULL;
+    case MSR_BBL_CR_CTL: return is_p4(c) ? NULL : &s->bbl_ctl;
+    case MSR_PERFCTR0: return is_p4(c) ? NULL : &s->perf_ctr[0];
+    case MSR_PERFCTR1: return is_p4(c) ? NULL : &s->perf_ctr[1];
+    case MSR_EVNTSEL0: return is_p4(c) ? NULL : &s->perf_ctl[0];
+    case MSR_EVNTSEL1: return is_p4(c) ? NULL : &s->perf_ctl[1];
+    }
+    return bank_register(s, n);
+}
+
+bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
+{
+    const struct i386_state *s = c->st;
+    const uint64_t *plain = plain_msr(c, n);
+
+    *value = 0;
+    if (plain) {
+        *value = *plain;
+        return true;
+    }
+    switch (n) {
+    case MSR_P5_MC_ADDR: case MSR_P5_MC_TYPE: case MSR_PLATFORM_ID: case MSR_EBL_CR_POWERON:
+        return true;
+    case MSR_EBC_FREQUENCY_ID:
+        return is_p4(c);
+    case MSR_BBL_CR_CTL3:
+        return !is_p4(c);
+    case MSR_TSC: *value = i386_tsc(c); return true;
+    case MSR_APIC_BASE: *value = s->apic_base; return true;
+    case MSR_MTRRCAP: *value = MTRR_CAP; return true;
+    case MSR_SYSENTER_CS: *value = s->sysenter_cs; return true;
+    case MSR_SYSENTER_ESP: *value = s->sysenter_esp; return true;
+    case MSR_SYSENTER_EIP: *value = s->sysenter_eip; return true;
+    case MSR_MCG_CAP: *value = MC_BANKS; return true;
+    case MSR_EFER: *value = s->efer; return c->model->has_nx;
+    }
+    return n >= MSR_LASTBRANCH_FIRST && n <= MSR_LASTINT_LAST;
+}
+
+static bool is_memory_type(uint64_t type)
+{
+    return type <= 6 && type != 2 && type != 3;
+}
+
+/* Every byte of the value is a memory type; 7 (UC-) in the PAT only. */
+static bool are_memory_types(uint64_t value, bool pat)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t type = value >> (8 * i) & 0xff;
+
+        if (!is_memory_type(type) && !(pat && type == 7))
+            return false;
+    }
+    return true;
+}
+
+/* Are the reserved bits of a plain MSR clear (SDM 3A 11.11, 11.12; 3B 15.3)? */
+static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
+{
+    if (fixed_mtrr(n) >= 0)
+        return are_memory_types(value, false);
+    if (n >= MSR_MTRR_VAR && n < MSR_MTRR_VAR + 16) {
+        if (value >= PHYS_LIMIT)
+            return false;
+        return n & 1 ? !(value & 0x7ff) : !(value & 0xf00) && is_memory_type(value & 0xff);
+    }
+    switch (n) {
+    case MSR_PAT: return are_memory_types(value, true);
+    case MSR_MTRR_DEF_TYPE: return !(value & ~(uint64_t)0xcff) && is_memory_type(value & 0xff);
+    case MSR_MCG_STATUS: return !(value & ~(uint64_t)7);
+    case MSR_DEBUGCTL: return !(value >> 32);
+    }
+    if (n >= MSR_MC0_CTL && (n & 3) == 1)
+        return value == 0; /* MCi_STATUS can only be cleared */
+    (void)c;
+    return true;
+}
+
+static bool write_apic_base(struct i386_cpu *c, uint64_t value)
+{
+    if (!c->model->has_apic || value >= PHYS_LIMIT || (value & 0x6ff))
+        return false;
+    c->st->apic_base = value;
+    if (c->apic_base_written)
+        c->apic_base_written(c->io_ctx, value);
+    return true;
+}
+
+static bool write_efer(struct i386_cpu *c, uint64_t value)
+{
+    if (!c->model->has_nx || (value & ~(uint64_t)EFER_NXE))
+        return false;
+    if (value != c->st->efer) {
+        c->st->efer = value;
+        ucpu_flush_tlb(&c->u);
+    }
+    return true;
+}
+
+bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
+{
+    struct i386_state *s = c->st;
+    uint64_t *plain = plain_msr(c, n);
+
+    if (plain) {
+        if (!plain_allows(c, n, value))
+            return false;
+        /* P6 counters are written with 32 bits, sign-extended to 40. */
+        if (n == MSR_PERFCTR0 || n == MSR_PERFCTR1)
+            value = (uint64_t)(int64_t)(int32_t)value & 0xffffffffffull;
+        *plain = value;
+        return true;
+    }
+    switch (n) {
+    case MSR_P5_MC_ADDR: case MSR_P5_MC_TYPE: case MSR_EBL_CR_POWERON: case MSR_BIOS_UPDT_TRIG:
+        return true;
+    case MSR_BBL_CR_CTL3:
+        return !is_p4(c);
+    case MSR_TSC: s->tsc_offset += value - i386_tsc(c); return true;
+    case MSR_APIC_BASE: return write_apic_base(c, value);
+    case MSR_SYSENTER_CS: s->sysenter_cs = (uint32_t)value; return true;
+    case MSR_SYSENTER_ESP: s->sysenter_esp = (uint32_t)value; return true;
+    case MSR_SYSENTER_EIP: s->sysenter_eip = (uint32_t)value; return true;
+    case MSR_EFER: return write_efer(c, value);
+    }
+    return false;
+}
+
+int i386_op_rdmsr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint64_t value;
+
+    (void)op;
+    if (s->cpl || !i386_read_msr(c, s->gpr[ECX], &value))
+        return gp0(c);
+    s->gpr[EAX] = (uint32_t)value;
+    s->gpr[EDX] = (uint32_t)(value >> 32);
+    return UOP_NEXT;
+}
+
+int i386_op_wrmsr(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint64_t value = (uint64_t)s->gpr[EDX] << 32 | s->gpr[EAX];
+
+    (void)op;
+    if (s->cpl || !i386_write_msr(c, s->gpr[ECX], value))
+        return gp0(c);
+    return UOP_NEXT;
+}
+
+int i386_op_rdtsc(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint64_t now;
+
+    (void)op;
+    if ((s->cr4 & CR4_TSD) && s->cpl)
+        return gp0(c);
+    now = i386_tsc(c);
+    s->gpr[EAX] = (uint32_t)now;
+    s->gpr[EDX] = (uint32_t)(now >> 32);
+    return UOP_NEXT;
+}
+
+int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint32_t n = s->gpr[ECX];
+    uint64_t value = 0;
+
+    (void)op;
+    if (s->cpl && !(s->cr4 & CR4_PCE))
+        return gp0(c);
+    if (is_p4(c)) {
+        if ((n & 0x7fffffffu) > 17)
+            return gp0(c);
+    } else {
+        if (n > 1)
+            return gp0(c);
+        value = s->perf_ctr[n];
+    }
+    s->gpr[EAX] = (uint32_t)value;
+    s->gpr[EDX] = (uint32_t)(value >> 32);
+    return UOP_NEXT;
+}
+
+/* ---- CPUID ------------------------------------------------------------------------------------ */
+
+struct cpuid { uint32_t eax, ebx, ecx, edx; };
+
+static struct cpuid cpuid_basic(const struct i386_cpu *c, uint32_t leaf)
+{
+    const struct i386_model *m = c->model;
+    struct cpuid r = {0, 0, 0, 0};
+
+    switch (leaf) {
+    case 0:
+        r.eax = m->max_leaf;
+        memcpy(&r.ebx, m->vendor, 4);
+        memcpy(&r.edx, m->vendor + 4, 4);
+        memcpy(&r.ecx, m->vendor + 8, 4);
+        break;
+    case 1:
+        r.eax = m->signature;
+        r.edx = m->features_edx;
+        if (m->features_edx >> 19 & 1)
+            r.ebx |= 8 << 8; /* CLFLUSH line, in 8 bytes */
+        if (m->signature == 0x686)
+            r.ebx |= 2; /* brand index: Pentium III */
+        if (m->has_apic && c->apic_base_written && (c->st->apic_base & APIC_BASE_EN))
+            r.edx |= 1u << 9;
+        break;
+    case 2: /* caches and TLBs: 16 KiB + 16 KiB and 256 KiB; 16 KiB, trace cache and 1 MiB */
+        r.eax = is_p4(c) ? 0x605b5001 : 0x03020101;
+        r.edx = is_p4(c) ? 0x007c7040 : 0x0c040882;
+        break;
+    }
+    return r;
+}
+
+static struct cpuid cpuid_extended(const struct i386_cpu *c, uint32_t leaf)
+{
+    const struct i386_model *m = c->model;
+    struct cpuid r = {0, 0, 0, 0};
+    char brand[48] = {0};
+
+    switch (leaf) {
+    case 0x80000000u:
+        r.eax = 0x80000008u;
+        break;
+    case 0x80000001u:
+        r.edx = m->ext_edx;
+        break;
+    case 0x80000002u: case 0x80000003u: case 0x80000004u:
+        strncpy(brand, m->brand, sizeof brand - 1);
+        memcpy(&r, brand + (leaf - 0x80000002u) * 16, 16);
+        break;
+    case 0x80000008u:
+        r.eax = 36 | 32 << 8; /* physical and linear address bits */
+        break;
+    }
+    return r;
+}
+
+int i386_op_cpuid(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint32_t leaf = c->st->gpr[EAX];
+    bool extended = c->model->brand && leaf >= 0x80000000u && leaf <= 0x80000008u;
+    struct cpuid r;
+
+    (void)op;
+    /* Beyond the end: the data of the highest basic leaf (SDM 2A, CPUID). */
+    if (!extended && leaf > c->model->max_leaf)
+        leaf = c->model->max_leaf;
+    r = extended ? cpuid_extended(c, leaf) : cpuid_basic(c, leaf);
+    c->st->gpr[EAX] = r.eax;
+    c->st->gpr[EBX] = r.ebx;
+    c->st->gpr[ECX] = r.ecx;
+    c->st->gpr[EDX] = r.edx;
+    return UOP_NEXT;
+}
+
+/* ---- SYSENTER, SYSEXIT --------------------------------------------------------------------------- */
+
+static struct i386_segment flat_segment(uint16_t selector, uint16_t type, unsigned dpl)
+{
+    return (struct i386_segment){
+        .selector = (uint16_t)((selector & 0xfffcu) | dpl),
+        .attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | SEG_ATTR_G | dpl << 5 | type),
+        .limit = 0xffffffffu,
+        .valid = 1,
+    };
+}
+
+int i386_op_sysenter(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
+
+    (void)op;
+    if (!i386_protected(s) || !cs)
+        return gp0(c);
+    i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
+    s->seg[SEG_CS] = flat_segment(cs, 0xb, 0);
+    s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 8), 0x3, 0);
+    s->cpl = 0;
+    s->gpr[ESP] = s->sysenter_esp;
+    s->eip = s->sysenter_eip;
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+int i386_op_sysexit(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
+
+    (void)op;
+    if (!i386_protected(s) || !cs || s->cpl)
+        return gp0(c);
+    s->seg[SEG_CS] = flat_segment((uint16_t)(cs + 16), 0xb, 3);
+    s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 24), 0x3, 3);
+    s->cpl = 3;
+    s->gpr[ESP] = s->gpr[ECX];
+    s->eip = s->gpr[EDX];
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
+/* ---- interrupt flag, PUSHF, POPF (SDM 2; 3B 20.3, 20.4) ------------------------------------------- */
+
+enum if_control { IF_REAL, IF_VIRTUAL, IF_FAULT };
+
+/* Which interrupt flag do CLI and STI act on? */
+static enum if_control if_control(const struct i386_state *s)
+{
+    unsigned iopl = i386_iopl(s);
+
+    if (!i386_protected(s) || s->cpl <= iopl)
+        return IF_REAL;
+    if (i386_vm86(s))
+        return s->cr4 & CR4_VME ? IF_VIRTUAL : IF_FAULT;
+    return s->cpl == 3 && (s->cr4 & CR4_PVI) ? IF_VIRTUAL : IF_FAULT;
+}
+
+int i386_op_cli(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    (void)op;
+    switch (if_control(c->st)) {
+    case IF_REAL: c->st->eflags &= ~EFLAGS_IF; return UOP_NEXT;
+    case IF_VIRTUAL: c->st->eflags &= ~EFLAGS_VIF; return UOP_NEXT;
+    default: return gp0(c);
+    }
+}
+
+int i386_op_sti(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+
+    (void)op;
+    switch (if_control(s)) {
+    case IF_REAL:
+        if (!(s->eflags & EFLAGS_IF))
+            i386_set_shadow(c, I386_SHADOW_STI);
+        s->eflags |= EFLAGS_IF;
+        return UOP_NEXT;
+    case IF_VIRTUAL:
+        if (s->eflags & EFLAGS_VIP)
+            return gp0(c);
+        s->eflags |= EFLAGS_VIF;
+        return UOP_NEXT;
+    default:
+        return gp0(c);
+    }
+}
+
+/* In virtual-8086 mode with IOPL < 3: may PUSHF and POPF go on, with VIF in IF's place? */
+static bool vme_flags(const struct i386_state *s, bool op32)
+{
+    return (s->cr4 & CR4_VME) && !op32;
+}
+
+int i386_op_pushf(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint32_t image = i386_get_eflags(c) & ~(EFLAGS_RF | EFLAGS_VM);
+
+    if (i386_vm86(s) && i386_iopl(s) < 3) {
+        if (!vme_flags(s, op->a))
+            return gp0(c);
+        image = (image & ~EFLAGS_IF) | EFLAGS_IOPL | (s->eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
+    }
+    *at32(u, op->d) = image;
+    return UOP_NEXT;
+}
+
+int i386_op_popf(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint32_t mask = FLAGS_ALL | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
+    uint32_t value = op->b ? *at32(u, op->a) : at16(u, op->a);
+
+    if (op->b)
+        mask |= EFLAGS_AC | EFLAGS_ID;
+    if (i386_vm86(s) && i386_iopl(s) < 3) {
+        if (!vme_flags(s, op->b))
+            return gp0(c);
+        if ((value & EFLAGS_TF) || ((value & EFLAGS_IF) && (s->eflags & EFLAGS_VIP)))
+            return gp0(c);
+        value |= value & EFLAGS_IF ? EFLAGS_VIF : 0;
+        mask |= EFLAGS_VIF;
+    } else {
+        if (!i386_protected(s) || s->cpl <= i386_iopl(s))
+            mask |= EFLAGS_IF;
+        if (!i386_protected(s) || s->cpl == 0)
+            mask |= EFLAGS_IOPL;
+    }
+    i386_set_eflags(c, value, mask);
+    return UOP_NEXT;
+}
+
+/* ---- I/O permission (SDM 1, 18.5) --------------------------------------------------------------------- */
+
+bool i386_io_allowed(struct i386_cpu *c, uint16_t port, unsigned size)
+{
+    const struct i386_state *s = c->st;
+    const struct i386_segment *tr = &s->seg[SEG_TR];
+    uint16_t map, bits;
+    uint32_t offset;
+
+    if (!i386_protected(s) || (!i386_vm86(s) && s->cpl <= i386_iopl(s)))
+        return true;
+    if (!tr->valid || !(tr->attr & SYS_32BIT) || tr->limit < 0x67)
+        return i386_fail(c, EXC_GP, 0);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + 0x66, &map, 2))
+        return false;
+    offset = map + port / 8u;
+    if (offset + 1 > tr->limit)
+        return i386_fail(c, EXC_GP, 0);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &bits, 2))
+        return false;
+    if (bits >> (port & 7) & ((1u << size) - 1))
+        return i386_fail(c, EXC_GP, 0);
+    return true;
+}
