@@ -176,7 +176,8 @@ static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint32_
         return false;
     if (!vm86 && entry[0] > s->seg[SEG_CS].limit)
         return i386_fail(c, EXC_GP, 0);
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return false;
     s->gpr[ESP] = st.esp;
     i386_real_segment(s, SEG_CS, entry[1], vm86);
     s->eip = entry[0];
@@ -296,7 +297,8 @@ static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const str
     if (!i386_stores_accessed(c, &stores, &code))
         return false;
 
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return false;
     if (vm86) {
         for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
             if (seg != SEG_CS && seg != SEG_SS)
@@ -561,8 +563,10 @@ bool i386_take_event(struct ucpu *u)
     } else if (intr_ready(s)) {
         int vector = c->intack ? c->intack(c->intack_ctx) : -1;
 
-        if (vector < 0)
+        if (vector < 0) {
+            s->intr_line = 0; /* the request has gone away */
             return false;
+        }
         d.vector = (unsigned)vector & 0xff;
     } else if (virtual_interrupt(s)) {
         d.source = FROM_EXCEPTION;
@@ -789,7 +793,8 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     if (!i386_stores_accessed(c, &stores, &code))
         return UOP_FAULT;
 
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     if (outer) {
         s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
         if (!(s->seg[SEG_SS].attr & SEG_ATTR_DB))

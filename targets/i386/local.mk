@@ -3,5 +3,9 @@ libi386_a_SOURCES =
 # instructions: decoding, lowering, integer helpers
 libi386_a_SOURCES += targets/i386/decode.c targets/i386/insn.h targets/i386/lower.c targets/i386/lower.h \
 	targets/i386/helpers.h targets/i386/integer.c targets/i386/flow.c targets/i386/string.c
+# system: paging, segments, tasks, exceptions, system instructions, wiring
+libi386_a_SOURCES += targets/i386/cpu.h targets/i386/protect.h targets/i386/mmu.c targets/i386/segment.c \
+	targets/i386/task.c targets/i386/exception.c targets/i386/system.c targets/i386/model.c targets/i386/cpu.c \
+	targets/i386/regs.c
 include targets/i386/pc/local.mk
 include targets/i386/boot/local.mk

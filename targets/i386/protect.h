@@ -91,7 +91,8 @@ bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, u
 void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigned size, uint32_t value);
 /* Set the accessed bit of a code or data descriptor, in *d and later in memory. */
 bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d);
-void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
+/* Make them. False: ucpu.retry_alone was set and nothing stored; happens only in mid-block. */
+bool i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
 
 /* ---- stacks ---- */
 

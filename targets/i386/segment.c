@@ -105,14 +105,21 @@ bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386
     return i386_stores_add(c, s, MMU_SUPERVISOR, d->addr + 5, 1, d->hi >> 8 & 0xff);
 }
 
-void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
+bool i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
 {
+    /* A store to a device, to watched bytes or to code is refused in mid-block, and with
+     * several stores that would be too late: be alone for any. */
+    if (s->count && c->u.cpu.running && c->u.cpu.steps != 1) {
+        c->u.retry_alone = true;
+        return false;
+    }
     for (unsigned i = 0; i < s->count; i++) {
         bool done = ucpu_store_mode(&c->u, s->store[i].mode, s->store[i].va, &s->store[i].value,
                                     s->store[i].size);
 
         CHECK(done);
     }
+    return true;
 }
 
 /* ---- checked accesses -------------------------------------------------------------------- */
@@ -340,7 +347,8 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
         return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     s->seg[seg] = i386_desc_segment(&d, selector);
     i386_mode_changed(c);
     return UOP_NEXT;
@@ -386,7 +394,8 @@ static int far_real(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool
         return UOP_FAULT;
     if (offset > limit)
         return i386_raise_error(c, EXC_GP, 0);
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     s->gpr[ESP] = st.esp;
     i386_real_segment(s, SEG_CS, selector, i386_vm86(s));
     s->eip = offset;
@@ -417,7 +426,8 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, d))
         return UOP_FAULT;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     s->gpr[ESP] = st.esp;
     enter_code(c, d, selector, offset, s->cpl);
     i386_mode_changed(c);
@@ -455,7 +465,8 @@ static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, str
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, code))
         return UOP_FAULT;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     s->seg[SEG_SS] = st.ss;
     s->gpr[ESP] = st.esp;
     enter_code(c, code, gate_selector(gate), gate_offset(gate), cpl);
@@ -607,7 +618,8 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, code) || !i386_stores_accessed(c, &stores, &stack))
         return UOP_FAULT;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     enter_code(c, code, cs, eip, cs & 3);
     st->ss = s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
     st->esp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & 0xffff0000u) | (esp & 0xffff);
@@ -641,7 +653,8 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     s->gpr[ESP] = st.esp;
     enter_code(c, &d, (uint16_t)cs, eip, s->cpl);
     i386_mode_changed(c);

@@ -132,7 +132,8 @@ static bool load_checked(struct i386_cpu *c, unsigned seg, struct i386_desc *d, 
 
     if (!i386_stores_accessed(c, &stores, d))
         return false;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return false;
     c->st->seg[seg] = i386_desc_segment(d, selector);
     return true;
 }
@@ -218,7 +219,8 @@ static bool push_error(struct i386_cpu *c, unsigned size, uint32_t error)
     i386_stack_current(c, &st);
     if (!i386_stack_push(c, &stores, &st, size, error))
         return false;
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return false;
     c->st->gpr[ESP] = st.esp;
     return true;
 }
@@ -303,7 +305,8 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
         return i386_fault_selector(c, EXC_TS, tss_selector);
 
     /* Nothing fails up to the new context. */
-    i386_stores_commit(c, &stores);
+    if (!i386_stores_commit(c, &stores))
+        return UOP_FAULT;
     if (source == TASK_CALL || source == TASK_INT)
         t.eflags |= EFLAGS_NT;
     d.hi |= 0x200;
