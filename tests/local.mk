@@ -12,6 +12,7 @@ check_PROGRAMS += tests/test_host
 TESTS += tests/test_host
 tests_test_host_SOURCES = tests/test_host.c
 tests_test_host_LDADD = libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
 
 # The i386 instruction decoder.
 if HAVE_CHECK
