@@ -1,6 +1,6 @@
 /*
- * The monitor's commands that concern the machine and its history. `help` and
- * `quit` are the protocol layer's own (rsp/monitor.c).
+ * The monitor's commands that concern the machine and its history. `help`, `seek`,
+ * `xp`, `reset`, `quit` and a few more are the protocol layer's own (rsp/monitor.c).
  *
  * A monitor command cannot tell gdb that registers changed. So what goes
  * somewhere (seek, replay_seek, loadvm, last) only arms: the next continue, in
@@ -10,7 +10,6 @@
  */
 #include "server_internal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -147,11 +146,6 @@ static int arm(struct rsp_monitor_call *call, icount_t position, const char *wha
     rsp_arm_seek(call->session, position);
     buffer_printf(call->out, "the next continue or reverse-continue goes to position %" PRIu64 "%s\n", position, what);
     return 0;
-}
-
-HANDLER(cmd_seek)
-{
-    return arm(call, call->argv[0].number, "", err);
 }
 
 HANDLER(cmd_replay_break)
@@ -370,87 +364,6 @@ HANDLER(cmd_info_irq)
     return 0;
 }
 
-/* ---- xp: physical memory (QEMU's format letters) ---- */
-
-struct xp_format {
-    unsigned count;
-    unsigned size; /* bytes of an item */
-    char letter;   /* x d u o c */
-};
-
-static int parse_xp(const char *text, struct xp_format *f, struct error *err)
-{
-    *f = (struct xp_format){1, 4, 'x'};
-    if (*text == '/')
-        text++;
-    if (isdigit((unsigned char)*text)) {
-        unsigned long n = strtoul(text, (char **)&text, 10);
-
-        if (n < 1 || n > 65536)
-            return error_set(err, -EINVAL, "from 1 to 65536 items at a time");
-        f->count = (unsigned)n;
-    }
-    for (; *text; text++) {
-        const char *sizes = "bhwg", *size = strchr(sizes, *text);
-
-        if (size)
-            f->size = 1u << (size - sizes);
-        else if (strchr("xduoc", *text))
-            f->letter = *text;
-        else
-            return error_set(err, -EINVAL, "/%c: formats are x d u o c, sizes b h w g", *text);
-    }
-    return 0;
-}
-
-static void print_item(struct buffer *out, const struct xp_format *f, uint64_t value)
-{
-    unsigned shift = 64 - 8 * f->size;
-
-    switch (f->letter) {
-    case 'd':
-        buffer_printf(out, " %" PRId64, (int64_t)(value << shift) >> shift);
-        break;
-    case 'u':
-        buffer_printf(out, " %" PRIu64, value);
-        break;
-    case 'o':
-        buffer_printf(out, " 0%" PRIo64, value);
-        break;
-    case 'c':
-        buffer_printf(out, value >= 32 && value < 127 ? " '%c'" : " '\\x%02x'", (unsigned)(value & 0xff));
-        break;
-    default:
-        buffer_printf(out, " 0x%0*" PRIx64, (int)(2 * f->size), value);
-    }
-}
-
-HANDLER(cmd_xp)
-{
-    struct server *s = server_of(call);
-    uint64_t address = call->argv[1].number;
-    struct xp_format f;
-    int r = parse_xp(arg(call, 0), &f, err);
-    unsigned per_line;
-
-    if (r < 0)
-        return r;
-    per_line = 16 / f.size;
-    for (unsigned i = 0; i < f.count; i++, address += f.size) {
-        uint64_t value = 0;
-
-        if (server_read_memory(s, true, address, &value, f.size) != f.size) {
-            buffer_append_byte(call->out, '\n');
-            return error_set(err, -EFAULT, "no memory at physical address 0x%" PRIx64, address);
-        }
-        if (i % per_line == 0)
-            buffer_printf(call->out, "%s%08" PRIx64 ":", i ? "\n" : "", address);
-        print_item(call->out, &f, value);
-    }
-    buffer_append_byte(call->out, '\n');
-    return 0;
-}
-
 /* ---- the outside world ---- */
 
 static struct device *need_device(struct server *s, const char *name, struct error *err)
@@ -591,7 +504,7 @@ HANDLER(cmd_serial)
     return 0;
 }
 
-static int reset(struct rsp_monitor_call *call, struct error *err)
+HANDLER(cmd_system_reset)
 {
     int r = timeline_reset(server_of(call)->timeline, err);
 
@@ -601,41 +514,16 @@ static int reset(struct rsp_monitor_call *call, struct error *err)
     return r;
 }
 
-HANDLER(cmd_system_reset)
-{
-    return reset(call, err);
-}
-
 HANDLER(cmd_system_powerdown)
 {
     return timeline_powerdown(server_of(call)->timeline, err);
 }
 
-HANDLER(cmd_reset)
-{
-    const char *how = arg(call, 0);
-    int r = reset(call, err);
-
-    if (r == 0 && !strcmp(how, "run"))
-        buffer_printf(call->out, "it runs with the next continue\n");
-    return r;
-}
-
-HANDLER(cmd_stop)
-{
-    (void)err;
-    /* Whoever can ask this stands already. */
-    buffer_printf(call->out, "the guest stands\n");
-    return 0;
-}
-
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge", cmd_when},
-    {"seek", "POSITION:n", "arm: the next continue or reverse-continue goes to POSITION", cmd_seek},
     {"last", "ADDRESS:n [LENGTH:n]", "who wrote there last; arms the next continue to go there", cmd_last},
     {"replay_break", "POSITION:n", "stop every run at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
-    {"replay_seek", "POSITION:n", "the same as seek", cmd_seek},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
     {"savevm", "NAME", "name the present position", cmd_checkpoint},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
@@ -651,15 +539,11 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
-    {"xp", "[/FMT] ADDRESS:n", "physical memory: xp/8xw 0x100000\nCount, then x d u o c, then b h w g.", cmd_xp},
     {"sendkey", "KEYS", "press keys, e.g. ctrl-alt-delete", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
     {"system_reset", "", "reset the machine", cmd_system_reset},
     {"system_powerdown", "", "press the power button", cmd_system_powerdown},
-    {"reset", "[halt|init|run]", "reset the machine", cmd_reset},
-    {"stop", "", "does nothing: the guest stands while monitor answers", cmd_stop},
-    {"halt", "", "the same as stop", cmd_stop},
 };
 const unsigned server_monitor_count = ARRAY_LEN(server_monitor_commands);

@@ -379,7 +379,7 @@ monitor info snapshots
 """.replace("&random_state", "0x100010"))
         contains(out, r"reverse|seek")
         contains(out, r"here +position \d+")
-        contains(out, r"00100000: 0x1badb002")
+        contains(out, r"0100000: 0x1badb002")
         contains(out, r"no snapshots")
         contains(out, r"was not written since the beginning of history")
 
