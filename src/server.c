@@ -123,8 +123,13 @@ static void serve_client(struct server *s)
             s->session = rsp_create(&s->info, &s->ops, s);
         return;
     }
+    /* A monitor command may run the guest, and so come by here again. */
+    if (s->in_session)
+        return;
+    s->in_session = true;
     while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
         rsp_feed(s->session, bytes, (size_t)n);
+    s->in_session = false;
     if (n < 0)
         s->client_lost = true;
 }
@@ -144,7 +149,7 @@ static void flush_client(struct server *s)
 {
     struct buffer *out;
 
-    if (!s->session)
+    if (!s->session || s->in_session)
         return;
     out = rsp_output(s->session);
     if (out->len) {
@@ -193,7 +198,7 @@ static void serve(struct server *s, uint64_t timeout_ns)
 
     poller_clear(&p);
     poller_add(&p, s->config.listener.fd, true, false);
-    if (s->session)
+    if (s->session && !s->in_session)
         stream_poll(&s->client, &p, true);
     for (unsigned i = 0; i < s->config.serial_count; i++)
         chardev_poll(s->config.serial[i], &p, wants_input(s, i));

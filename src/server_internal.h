@@ -28,7 +28,6 @@ struct server {
     struct rsp_target_info info;
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
-    bool physical_writes;
 
     /* Serial ports: device n is connected to config.serial[n]. */
     struct device *uart[SERVER_MAX_SERIAL];
@@ -54,8 +53,8 @@ struct server {
 
     bool free_running;           /* no client, the guest runs */
     bool client_lost;            /* the connection ended by itself */
+    bool in_session;             /* a packet is being answered: leave the session alone */
     bool quit;
-    bool sleep_told;
     int exit_status;
 };
 
