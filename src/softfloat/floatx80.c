@@ -151,6 +151,24 @@ struct floatx80 fx80_from_f64(uint64_t a, struct float_status *s)
     return widen(f64_unpack(a, s), s);
 }
 
+struct floatx80 fx80_operand_f32(uint32_t a, bool *denormal)
+{
+    struct float_status none = {0};
+    struct parts p = f32_unpack(a, &none);
+
+    *denormal = p.denormal;
+    return fx80_pack(p);
+}
+
+struct floatx80 fx80_operand_f64(uint64_t a, bool *denormal)
+{
+    struct float_status none = {0};
+    struct parts p = f64_unpack(a, &none);
+
+    *denormal = p.denormal;
+    return fx80_pack(p);
+}
+
 /* rest = rest * 2^n mod b, with the quotient's bits shifted into *q. rest < b. */
 static uint64_t reduce(uint64_t rest, uint64_t b, int n, uint64_t *q)
 {

@@ -40,6 +40,10 @@ uint32_t fx80_to_f32(struct floatx80 a, struct float_status *s);
 uint64_t fx80_to_f64(struct floatx80 a, struct float_status *s);
 struct floatx80 fx80_from_f32(uint32_t a, struct float_status *s);
 struct floatx80 fx80_from_f64(uint64_t a, struct float_status *s);
+/* For memory operands of arithmetic: widened without raising anything, signaling NaNs
+ * stay signaling; *denormal says that `a` was denormal (the result never is). */
+struct floatx80 fx80_operand_f32(uint32_t a, bool *denormal);
+struct floatx80 fx80_operand_f64(uint64_t a, bool *denormal);
 struct floatx80 fx80_default_nan(void);
 
 /* FPREM (`nearest` false: truncating) and FPREM1. *quotient gets the low bits of the integer

@@ -1,0 +1,350 @@
+/*
+ * Images of the x87 and SSE state in memory: FNSTENV/FLDENV and FNSAVE/FRSTOR
+ * in their four layouts (SDM 1, figures 8-9 to 8-12), FXSAVE/FXRSTOR (SDM 2,
+ * table 3-46), FNINIT and reset.
+ */
+#include <string.h>
+
+#include "i386/fpu.h"
+#include "softfloat/floatx80.h"
+
+/* ---- blocks of memory ------------------------------------------------------------ */
+
+bool i386_read_block(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size)
+{
+    uint8_t *p = buf;
+    uint32_t linear;
+
+    if (!i386_linear(c, seg, offset, size, false, &linear))
+        return false;
+    for (unsigned done = 0; done < size; done += 16) {
+        unsigned n = size - done < 16 ? size - done : 16;
+        if (!i386_read(c, seg, offset + done, p + done, n))
+            return false;
+    }
+    return true;
+}
+
+bool i386_write_block(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size)
+{
+    const uint8_t *p = buf;
+    uint32_t linear;
+
+    if (!i386_linear(c, seg, offset, size, true, &linear) ||
+        !ucpu_probe(&c->u, c->u.tlb_mode, linear, 1, ACCESS_WRITE) ||
+        !ucpu_probe(&c->u, c->u.tlb_mode, (uint32_t)(linear + size - 1), 1, ACCESS_WRITE))
+        return false;
+    for (unsigned done = 0; done < size; done += 16) {
+        unsigned n = size - done < 16 ? size - done : 16;
+        if (!i386_write(c, seg, offset + done, p + done, n))
+            return false;
+    }
+    return true;
+}
+
+/* ---- tags -------------------------------------------------------------------------- */
+
+enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
+
+uint16_t i386_fpu_tag_word(const struct i386_state *st)
+{
+    unsigned tags = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        struct floatx80 v = {st->fpr[i].mantissa, st->fpr[i].exponent};
+        enum floatx80_class class = fx80_classify(v);
+        unsigned tag = class == X80_NORMAL ? TAG_VALID : class == X80_ZERO ? TAG_ZERO : TAG_SPECIAL;
+
+        if (!(st->ftag >> i & 1))
+            tag = TAG_EMPTY;
+        tags |= tag << (2 * i);
+    }
+    return (uint16_t)tags;
+}
+
+void i386_fpu_set_tag_word(struct i386_state *st, uint16_t tags)
+{
+    st->ftag = 0;
+    for (unsigned i = 0; i < 8; i++)
+        if ((tags >> (2 * i) & 3) != TAG_EMPTY)
+            st->ftag |= (uint8_t)(1u << i);
+}
+
+/* ---- initial states ------------------------------------------------------------------ */
+
+void i386_fpu_reset(struct i386_state *st)
+{
+    memset(st->fpr, 0, sizeof st->fpr);
+    memset(st->xmm, 0, sizeof st->xmm);
+    st->fcw = 0x0040;
+    st->fsw = 0;
+    st->ftag = 0xff; /* tag word 5555h: all zero */
+    st->fip = st->fdp = 0;
+    st->fcs = st->fds = st->fop = 0;
+    st->mxcsr = MXCSR_RESET;
+    st->ferr = 0;
+}
+
+int i386_op_fninit(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+
+    (void)op;
+    st->fcw = 0x037f;
+    st->fsw = 0;
+    st->ftag = 0;
+    st->fip = st->fdp = 0;
+    st->fcs = st->fds = st->fop = 0;
+    i386_fpu_update_es(c);
+    return UOP_NEXT;
+}
+
+/* ---- environments ------------------------------------------------------------------------ */
+
+static bool real_layout(const struct i386_state *st)
+{
+    return !(st->cr0 & CR0_PE) || (st->eflags & EFLAGS_VM);
+}
+
+static void put16(uint8_t *image, unsigned i, uint32_t v)
+{
+    uint16_t h = (uint16_t)v;
+
+    memcpy(image + 2 * i, &h, 2);
+}
+
+static void put32(uint8_t *image, unsigned i, uint32_t v)
+{
+    memcpy(image + 4 * i, &v, 4);
+}
+
+static uint32_t get16(const uint8_t *image, unsigned i)
+{
+    uint16_t h;
+
+    memcpy(&h, image + 2 * i, 2);
+    return h;
+}
+
+static uint32_t get32(const uint8_t *image, unsigned i)
+{
+    uint32_t v;
+
+    memcpy(&v, image + 4 * i, 4);
+    return v;
+}
+
+/* Returns the image's size: 14 or 28. */
+static unsigned make_environment(const struct i386_state *st, bool op32, uint8_t *image)
+{
+    bool real = real_layout(st);
+    uint32_t ip = st->fip, dp = st->fdp, tags = i386_fpu_tag_word(st);
+    uint32_t opcode = st->fop & 0x7ff;
+
+    if (real) {
+        ip += (uint32_t)st->fcs << 4;
+        dp += (uint32_t)st->fds << 4;
+    }
+    if (!op32) {
+        put16(image, 0, st->fcw);
+        put16(image, 1, st->fsw);
+        put16(image, 2, tags);
+        put16(image, 3, ip);
+        put16(image, 4, real ? (ip >> 4 & 0xf000) | opcode : st->fcs);
+        put16(image, 5, dp);
+        put16(image, 6, real ? dp >> 4 & 0xf000 : st->fds);
+        return 14;
+    }
+    put32(image, 0, 0xffff0000u | st->fcw);
+    put32(image, 1, 0xffff0000u | st->fsw);
+    put32(image, 2, 0xffff0000u | tags);
+    put32(image, 3, real ? 0xffff0000u | (ip & 0xffff) : ip);
+    put32(image, 4, real ? (ip >> 4 & 0x0ffff000u) | opcode : (uint32_t)st->fcs | opcode << 16);
+    put32(image, 5, real ? 0xffff0000u | (dp & 0xffff) : dp);
+    put32(image, 6, real ? dp >> 4 & 0x0ffff000u : 0xffff0000u | st->fds);
+    return 28;
+}
+
+static void set_environment(struct i386_cpu *c, bool op32, const uint8_t *image)
+{
+    struct i386_state *st = c->st;
+    bool real = real_layout(st);
+    uint16_t tags;
+
+    st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
+    if (!op32) {
+        st->fsw = (uint16_t)get16(image, 1);
+        tags = (uint16_t)get16(image, 2);
+        st->fip = get16(image, 3) | (real ? (get16(image, 4) & 0xf000) << 4 : 0);
+        st->fdp = get16(image, 5) | (real ? (get16(image, 6) & 0xf000) << 4 : 0);
+        st->fcs = real ? 0 : (uint16_t)get16(image, 4);
+        st->fds = real ? 0 : (uint16_t)get16(image, 6);
+        st->fop = real ? get16(image, 4) & 0x7ff : 0;
+    } else {
+        st->fsw = (uint16_t)get32(image, 1);
+        tags = (uint16_t)get32(image, 2);
+        st->fip = real ? (get32(image, 3) & 0xffff) | (get32(image, 4) & 0x0ffff000u) << 4 : get32(image, 3);
+        st->fdp = real ? (get32(image, 5) & 0xffff) | (get32(image, 6) & 0x0ffff000u) << 4 : get32(image, 5);
+        st->fcs = real ? 0 : (uint16_t)get32(image, 4);
+        st->fds = real ? 0 : (uint16_t)get32(image, 6);
+        st->fop = (real ? get32(image, 4) : get32(image, 4) >> 16) & 0x7ff;
+    }
+    i386_fpu_set_tag_word(st, tags);
+    i386_fpu_update_es(c);
+}
+
+int i386_op_fnstenv(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint8_t image[28];
+    unsigned size = make_environment(st, op->b & I386_FX_OP32, image);
+
+    if (!i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
+        return UOP_FAULT;
+    st->fcw |= FLOAT_FLAGS;
+    i386_fpu_update_es(c);
+    return UOP_NEXT;
+}
+
+int i386_op_fldenv(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    bool op32 = op->b & I386_FX_OP32;
+    uint8_t image[28];
+
+    if (!i386_read_block(c, op->b & I386_FX_SEG, c->st->t[0], image, op32 ? 28 : 14))
+        return UOP_FAULT;
+    set_environment(c, op32, image);
+    return UOP_NEXT;
+}
+
+int i386_op_fnsave(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint8_t image[28 + 80];
+    unsigned size = make_environment(st, op->b & I386_FX_OP32, image);
+
+    for (unsigned i = 0; i < 8; i++, size += 10) {
+        const struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(image + size, &r->mantissa, 8);
+        memcpy(image + size + 8, &r->exponent, 2);
+    }
+    if (!i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
+        return UOP_FAULT;
+    return i386_op_fninit(u, op);
+}
+
+int i386_op_frstor(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    bool op32 = op->b & I386_FX_OP32;
+    unsigned at = op32 ? 28 : 14;
+    uint8_t image[28 + 80];
+
+    if (!i386_read_block(c, op->b & I386_FX_SEG, st->t[0], image, at + 80))
+        return UOP_FAULT;
+    set_environment(c, op32, image);
+    for (unsigned i = 0; i < 8; i++, at += 10) {
+        struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(&r->mantissa, image + at, 8);
+        memcpy(&r->exponent, image + at + 8, 2);
+    }
+    return UOP_NEXT;
+}
+
+/* ---- FXSAVE, FXRSTOR ----------------------------------------------------------------------- */
+
+#define FXSAVE_SIZE  512
+#define FXSAVE_ST    32  /* ST(0): 16 bytes each */
+#define FXSAVE_XMM   160 /* XMM0 */
+#define FXSAVE_USED  288 /* the processor writes no further */
+
+/* Without CR4.OSFXSR the SSE part is neither saved nor restored (SDM 2, FXSAVE: implementation
+ * specific; so do the P6 and the Pentium 4). */
+static bool with_sse(const struct i386_cpu *c)
+{
+    return c->model->has_sse && (c->st->cr4 & CR4_OSFXSR);
+}
+
+static int fx_state_available(struct i386_cpu *c, const struct uop *op)
+{
+    if (!c->model->has_fxsr)
+        return i386_raise(c, EXC_UD);
+    if (c->st->cr0 & (CR0_EM | CR0_TS))
+        return i386_raise(c, EXC_NM);
+    if (!fx_aligned16(c, op))
+        return i386_raise_error(c, EXC_GP, 0);
+    return UOP_NEXT;
+}
+
+int i386_op_fxsave(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint8_t image[FXSAVE_USED] = {0};
+    uint32_t linear;
+
+    if (fx_state_available(c, op))
+        return UOP_FAULT;
+    if (!i386_linear(c, op->b & I386_FX_SEG, st->t[0], FXSAVE_SIZE, true, &linear))
+        return UOP_FAULT;
+    put16(image, 0, st->fcw);
+    put16(image, 1, st->fsw);
+    put16(image, 2, st->ftag);
+    put16(image, 3, st->fop);
+    put32(image, 2, st->fip);
+    put32(image, 3, st->fcs);
+    put32(image, 4, st->fdp);
+    put32(image, 5, st->fds);
+    if (c->model->has_sse) {
+        put32(image, 6, st->mxcsr);
+        put32(image, 7, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        const struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(image + FXSAVE_ST + 16 * i, &r->mantissa, 8);
+        memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
+    }
+    memcpy(image + FXSAVE_XMM, st->xmm, sizeof st->xmm);
+    return i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_USED : FXSAVE_XMM)
+               ? UOP_NEXT
+               : UOP_FAULT;
+}
+
+int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint8_t image[FXSAVE_SIZE];
+
+    if (fx_state_available(c, op))
+        return UOP_FAULT;
+    if (!i386_read_block(c, op->b & I386_FX_SEG, st->t[0], image, FXSAVE_SIZE))
+        return UOP_FAULT;
+    if (with_sse(c)) {
+        uint32_t mxcsr = get32(image, 6);
+        if (mxcsr & ~i386_mxcsr_mask(c->model))
+            return i386_raise_error(c, EXC_GP, 0);
+        st->mxcsr = mxcsr;
+        memcpy(st->xmm, image + FXSAVE_XMM, sizeof st->xmm);
+    }
+    st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
+    st->fsw = (uint16_t)get16(image, 1);
+    st->ftag = image[4];
+    st->fop = get16(image, 3) & 0x7ff;
+    st->fip = get32(image, 2);
+    st->fcs = (uint16_t)get32(image, 3);
+    st->fdp = get32(image, 4);
+    st->fds = (uint16_t)get32(image, 5);
+    for (unsigned i = 0; i < 8; i++) {
+        struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(&r->mantissa, image + FXSAVE_ST + 16 * i, 8);
+        memcpy(&r->exponent, image + FXSAVE_ST + 16 * i + 8, 2);
+    }
+    i386_fpu_update_es(c);
+    return UOP_NEXT;
+}

@@ -1,0 +1,691 @@
+/*
+ * Packed integers: MMX, and the integer instructions of SSE and SSE2 on MMX
+ * and XMM registers (SDM 1, chapters 9 to 11; SDM 2).
+ *
+ * Most instructions work on 64 bits at a time, whatever the register: a kernel
+ * from two 64-bit values to one serves both register files. An instruction on
+ * an MMX register moves the x87 into MMX state when it completes.
+ *
+ * To add one: a kernel, PACKED(name), its name in sse.h and a row in sse.c.
+ */
+#include "i386/sse.h"
+
+union lanes {
+    uint64_t q;
+    uint32_t l[2];
+    int32_t sl[2];
+    uint16_t w[4];
+    int16_t sw[4];
+    uint8_t b[8];
+    int8_t sb[8];
+};
+
+/* ---- kernels ------------------------------------------------------------------------ */
+
+INLINE int clamp(int v, int low, int high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* r.<lane>[i] = expression over x, y (lanes of the operands, as int), for each of n lanes */
+#define KERNEL(name, lane, n, expression) \
+    INLINE uint64_t name##_kernel(uint64_t qa, uint64_t qb) \
+    { \
+        const union lanes a = {.q = qa}, b = {.q = qb}; \
+        union lanes r; \
+        for (unsigned i = 0; i < (n); i++) { \
+            const __typeof__(+a.lane[0]) x = a.lane[i], y = b.lane[i]; \
+            r.lane[i] = (__typeof__(r.lane[0]))(expression); \
+        } \
+        return r.q; \
+    }
+
+KERNEL(paddb, b, 8, x + y)
+KERNEL(paddw, w, 4, x + y)
+KERNEL(paddd, l, 2, x + y)
+KERNEL(psubb, b, 8, x - y)
+KERNEL(psubw, w, 4, x - y)
+KERNEL(psubd, l, 2, x - y)
+KERNEL(paddsb, sb, 8, clamp(x + y, INT8_MIN, INT8_MAX))
+KERNEL(paddsw, sw, 4, clamp(x + y, INT16_MIN, INT16_MAX))
+KERNEL(psubsb, sb, 8, clamp(x - y, INT8_MIN, INT8_MAX))
+KERNEL(psubsw, sw, 4, clamp(x - y, INT16_MIN, INT16_MAX))
+KERNEL(paddusb, b, 8, clamp(x + y, 0, UINT8_MAX))
+KERNEL(paddusw, w, 4, clamp(x + y, 0, UINT16_MAX))
+KERNEL(psubusb, b, 8, clamp(x - y, 0, UINT8_MAX))
+KERNEL(psubusw, w, 4, clamp(x - y, 0, UINT16_MAX))
+KERNEL(pcmpeqb, b, 8, -(x == y))
+KERNEL(pcmpeqw, w, 4, -(x == y))
+KERNEL(pcmpeqd, l, 2, -(x == y))
+KERNEL(pcmpgtb, sb, 8, -(x > y))
+KERNEL(pcmpgtw, sw, 4, -(x > y))
+KERNEL(pcmpgtd, sl, 2, -(x > y))
+KERNEL(pminub, b, 8, x < y ? x : y)
+KERNEL(pmaxub, b, 8, x > y ? x : y)
+KERNEL(pminsw, sw, 4, x < y ? x : y)
+KERNEL(pmaxsw, sw, 4, x > y ? x : y)
+KERNEL(pavgb, b, 8, (x + y + 1) >> 1)
+KERNEL(pavgw, w, 4, (x + y + 1) >> 1)
+KERNEL(pmullw, sw, 4, x * y)
+KERNEL(pmulhw, sw, 4, (x * y) >> 16)
+KERNEL(pmulhuw, w, 4, ((uint32_t)x * (uint32_t)y) >> 16)
+
+#define SIMPLE_KERNEL(name, expression) \
+    INLINE uint64_t name##_kernel(uint64_t x, uint64_t y) \
+    { \
+        return (expression); \
+    }
+SIMPLE_KERNEL(pand, x & y)
+SIMPLE_KERNEL(pandn, ~x & y)
+SIMPLE_KERNEL(por, x | y)
+SIMPLE_KERNEL(pxor, x ^ y)
+SIMPLE_KERNEL(paddq, x + y)
+SIMPLE_KERNEL(psubq, x - y)
+SIMPLE_KERNEL(pmuludq, (x & UINT32_MAX) * (y & UINT32_MAX))
+
+INLINE uint64_t pmaddwd_kernel(uint64_t qa, uint64_t qb)
+{
+    const union lanes a = {.q = qa}, b = {.q = qb};
+    union lanes r;
+
+    for (unsigned i = 0; i < 2; i++)
+        r.l[i] = (uint32_t)(a.sw[2 * i] * b.sw[2 * i]) + (uint32_t)(a.sw[2 * i + 1] * b.sw[2 * i + 1]);
+    return r.q;
+}
+
+INLINE uint64_t psadbw_kernel(uint64_t qa, uint64_t qb)
+{
+    const union lanes a = {.q = qa}, b = {.q = qb};
+    unsigned sum = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        sum += (unsigned)(a.b[i] > b.b[i] ? a.b[i] - b.b[i] : b.b[i] - a.b[i]);
+    return sum;
+}
+
+/* Shifts: y is the count; counts of the lane's width and more clear it, or fill it with the sign. */
+#define SHIFT_KERNEL(name, lane, n, bits, expression) \
+    INLINE uint64_t name##_kernel(uint64_t qa, uint64_t y) \
+    { \
+        const union lanes a = {.q = qa}; \
+        union lanes r; \
+        for (unsigned i = 0; i < (n); i++) { \
+            const __typeof__(a.lane[0]) x = a.lane[i]; \
+            r.lane[i] = (__typeof__(r.lane[0]))(expression); \
+        } \
+        return r.q; \
+    }
+SHIFT_KERNEL(psrlw, w, 4, 16, y > 15 ? 0 : x >> y)
+SHIFT_KERNEL(psrld, l, 2, 32, y > 31 ? 0 : x >> y)
+SHIFT_KERNEL(psllw, w, 4, 16, y > 15 ? 0 : x << y)
+SHIFT_KERNEL(pslld, l, 2, 32, y > 31 ? 0 : x << y)
+SHIFT_KERNEL(psraw, sw, 4, 16, x >> (y > 15 ? 15 : y))
+SHIFT_KERNEL(psrad, sl, 2, 32, x >> (y > 31 ? 31 : y))
+SIMPLE_KERNEL(psrlq, y > 63 ? 0 : x >> y)
+SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
+
+/* ---- instructions made of a kernel ---------------------------------------------------- */
+
+#define PACKED(name) \
+    SIMD(name##_mm) \
+    { \
+        uint64_t b; \
+        ENTER_MMX; \
+        if (!load_mm(c, op, &b)) \
+            return UOP_FAULT; \
+        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op)].mantissa, b)); \
+        return UOP_NEXT; \
+    } \
+    SIMD(name##_xmm) \
+    { \
+        union i386_xmm b, *d; \
+        ENTER_SSE; \
+        if (!load_xmm(c, op, &b)) \
+            return UOP_FAULT; \
+        d = &st->xmm[op_reg(op)]; \
+        d->q[0] = name##_kernel(d->q[0], b.q[0]); \
+        d->q[1] = name##_kernel(d->q[1], b.q[1]); \
+        return UOP_NEXT; \
+    }
+PACKED(paddb)
+PACKED(paddw)
+PACKED(paddd)
+PACKED(paddq)
+PACKED(psubb)
+PACKED(psubw)
+PACKED(psubd)
+PACKED(psubq)
+PACKED(paddsb)
+PACKED(paddsw)
+PACKED(psubsb)
+PACKED(psubsw)
+PACKED(paddusb)
+PACKED(paddusw)
+PACKED(psubusb)
+PACKED(psubusw)
+PACKED(pcmpeqb)
+PACKED(pcmpeqw)
+PACKED(pcmpeqd)
+PACKED(pcmpgtb)
+PACKED(pcmpgtw)
+PACKED(pcmpgtd)
+PACKED(pminub)
+PACKED(pmaxub)
+PACKED(pminsw)
+PACKED(pmaxsw)
+PACKED(pavgb)
+PACKED(pavgw)
+PACKED(pmullw)
+PACKED(pmulhw)
+PACKED(pmulhuw)
+PACKED(pmuludq)
+PACKED(pmaddwd)
+PACKED(psadbw)
+PACKED(pand)
+PACKED(pandn)
+PACKED(por)
+PACKED(pxor)
+
+/* The count is the low 64 bits of the operand. */
+#define PACKED_SHIFT(name) \
+    SIMD(name##_mm) \
+    { \
+        uint64_t count; \
+        ENTER_MMX; \
+        if (!load_mm(c, op, &count)) \
+            return UOP_FAULT; \
+        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op)].mantissa, count)); \
+        return UOP_NEXT; \
+    } \
+    SIMD(name##_xmm) \
+    { \
+        union i386_xmm b, *d; \
+        ENTER_SSE; \
+        if (!load_xmm(c, op, &b)) \
+            return UOP_FAULT; \
+        d = &st->xmm[op_reg(op)]; \
+        d->q[0] = name##_kernel(d->q[0], b.q[0]); \
+        d->q[1] = name##_kernel(d->q[1], b.q[0]); \
+        return UOP_NEXT; \
+    }
+PACKED_SHIFT(psrlw)
+PACKED_SHIFT(psrld)
+PACKED_SHIFT(psrlq)
+PACKED_SHIFT(psllw)
+PACKED_SHIFT(pslld)
+PACKED_SHIFT(psllq)
+PACKED_SHIFT(psraw)
+PACKED_SHIFT(psrad)
+
+/* Groups 12 to 14 (71-73): shift r/m by imm8; the reg field says how. */
+enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT = 6, SHIFT_BYTES_LEFT = 7 };
+
+#define SHIFT_GROUP(name, right, arithmetic, left) \
+    INLINE bool name##_lanes(unsigned how, unsigned count, uint64_t *q) \
+    { \
+        switch (how) { \
+        case SHIFT_RIGHT: *q = right##_kernel(*q, count); return true; \
+        case SHIFT_LEFT: *q = left##_kernel(*q, count); return true; \
+        case SHIFT_ARITHMETIC: *q = arithmetic##_kernel(*q, count); return true; \
+        default: return false; \
+        } \
+    } \
+    SIMD(name##_mm) \
+    { \
+        uint64_t q; \
+        ENTER_MMX; \
+        q = st->fpr[op_rm(op)].mantissa; \
+        if (is_mem(op) || !name##_lanes(op_reg(op), op_imm8(st), &q)) \
+            return i386_raise(c, EXC_UD); \
+        put_mm(st, op_rm(op), q); \
+        return UOP_NEXT; \
+    }
+#define SHIFT_GROUP_XMM(name) \
+    SIMD(name##_xmm) \
+    { \
+        ENTER_SSE; \
+        union i386_xmm x = st->xmm[op_rm(op)]; \
+        if (is_mem(op) || !name##_lanes(op_reg(op), op_imm8(st), &x.q[0]) || \
+            !name##_lanes(op_reg(op), op_imm8(st), &x.q[1])) \
+            return i386_raise(c, EXC_UD); \
+        st->xmm[op_rm(op)] = x; \
+        return UOP_NEXT; \
+    }
+SHIFT_GROUP(shift_words, psrlw, psraw, psllw)
+SHIFT_GROUP_XMM(shift_words)
+SHIFT_GROUP(shift_dwords, psrld, psrad, pslld)
+SHIFT_GROUP_XMM(shift_dwords)
+
+INLINE bool qword_lanes(unsigned how, unsigned count, uint64_t *q)
+{
+    if (how == SHIFT_RIGHT)
+        *q = psrlq_kernel(*q, count);
+    else if (how == SHIFT_LEFT)
+        *q = psllq_kernel(*q, count);
+    else
+        return false;
+    return true;
+}
+
+SIMD(shift_qwords_mm)
+{
+    uint64_t q;
+    ENTER_MMX;
+
+    q = st->fpr[op_rm(op)].mantissa;
+    if (is_mem(op) || !qword_lanes(op_reg(op), op_imm8(st), &q))
+        return i386_raise(c, EXC_UD);
+    put_mm(st, op_rm(op), q);
+    return UOP_NEXT;
+}
+
+SIMD(shift_qwords_xmm)
+{
+    union i386_xmm x, r = {.q = {0, 0}};
+    unsigned how = op_reg(op), n;
+    ENTER_SSE;
+
+    x = st->xmm[op_rm(op)];
+    n = op_imm8(st) > 16 ? 16 : op_imm8(st);
+    if (is_mem(op))
+        return i386_raise(c, EXC_UD);
+    if (how == SHIFT_BYTES_RIGHT) {
+        for (unsigned i = n; i < 16; i++)
+            r.b[i - n] = x.b[i];
+    } else if (how == SHIFT_BYTES_LEFT) {
+        for (unsigned i = n; i < 16; i++)
+            r.b[i] = x.b[i - n];
+    } else {
+        r = x;
+        if (!qword_lanes(how, op_imm8(st), &r.q[0]) || !qword_lanes(how, op_imm8(st), &r.q[1]))
+            return i386_raise(c, EXC_UD);
+    }
+    st->xmm[op_rm(op)] = r;
+    return UOP_NEXT;
+}
+
+/* ---- interleaving and packing: on registers of n bytes -------------------------------------- */
+
+INLINE union i386_xmm from_mm(uint64_t q)
+{
+    return (union i386_xmm){.q = {q, 0}};
+}
+
+/* Interleave elements of `size` bytes from the low (or high) halves of n-byte registers. */
+INLINE union i386_xmm interleave(const union i386_xmm *a, const union i386_xmm *b, unsigned n, unsigned size, bool high)
+{
+    union i386_xmm r = {.q = {0, 0}};
+    unsigned from = high ? n / 2 : 0;
+
+    for (unsigned i = 0; i < n / 2; i += size)
+        for (unsigned k = 0; k < size; k++) {
+            r.b[2 * i + k] = a->b[from + i + k];
+            r.b[2 * i + size + k] = b->b[from + i + k];
+        }
+    return r;
+}
+
+/* op_mm_load: the low forms read only 32 bits of memory. */
+#define BINARY_WIDE(name, mm_load, expression) \
+    INLINE union i386_xmm name##_wide(const union i386_xmm *a, const union i386_xmm *b, unsigned n) \
+    { \
+        return (expression); \
+    } \
+    SIMD(name##_mm) \
+    { \
+        uint64_t q; \
+        union i386_xmm a, b; \
+        ENTER_MMX; \
+        if (!mm_load(c, op, &q)) \
+            return UOP_FAULT; \
+        a = from_mm(st->fpr[op_reg(op)].mantissa); \
+        b = from_mm(q); \
+        put_mm(st, op_reg(op), name##_wide(&a, &b, 8).q[0]); \
+        return UOP_NEXT; \
+    } \
+    SIMD(name##_xmm) \
+    { \
+        union i386_xmm b; \
+        ENTER_SSE; \
+        if (!load_xmm(c, op, &b)) \
+            return UOP_FAULT; \
+        st->xmm[op_reg(op)] = name##_wide(&st->xmm[op_reg(op)], &b, 16); \
+        return UOP_NEXT; \
+    }
+BINARY_WIDE(punpcklbw, load_mm_low, interleave(a, b, n, 1, false))
+BINARY_WIDE(punpcklwd, load_mm_low, interleave(a, b, n, 2, false))
+BINARY_WIDE(punpckldq, load_mm_low, interleave(a, b, n, 4, false))
+BINARY_WIDE(punpckhbw, load_mm, interleave(a, b, n, 1, true))
+BINARY_WIDE(punpckhwd, load_mm, interleave(a, b, n, 2, true))
+BINARY_WIDE(punpckhdq, load_mm, interleave(a, b, n, 4, true))
+
+SIMD(punpcklqdq_xmm)
+{
+    union i386_xmm b;
+    ENTER_SSE;
+
+    if (!load_xmm(c, op, &b))
+        return UOP_FAULT;
+    st->xmm[op_reg(op)].q[1] = b.q[0];
+    return UOP_NEXT;
+}
+
+SIMD(punpckhqdq_xmm)
+{
+    union i386_xmm b;
+    ENTER_SSE;
+
+    if (!load_xmm(c, op, &b))
+        return UOP_FAULT;
+    st->xmm[op_reg(op)] = (union i386_xmm){.q = {st->xmm[op_reg(op)].q[1], b.q[1]}};
+    return UOP_NEXT;
+}
+
+INLINE union i386_xmm pack_words(const union i386_xmm *a, const union i386_xmm *b, unsigned n, int low, int high)
+{
+    union i386_xmm r = {.q = {0, 0}};
+
+    for (unsigned i = 0; i < n / 2; i++) {
+        r.b[i] = (uint8_t)clamp((int16_t)a->w[i], low, high);
+        r.b[n / 2 + i] = (uint8_t)clamp((int16_t)b->w[i], low, high);
+    }
+    return r;
+}
+
+INLINE union i386_xmm pack_dwords(const union i386_xmm *a, const union i386_xmm *b, unsigned n)
+{
+    union i386_xmm r = {.q = {0, 0}};
+
+    for (unsigned i = 0; i < n / 4; i++) {
+        r.w[i] = (uint16_t)clamp((int32_t)a->l[i], INT16_MIN, INT16_MAX);
+        r.w[n / 4 + i] = (uint16_t)clamp((int32_t)b->l[i], INT16_MIN, INT16_MAX);
+    }
+    return r;
+}
+
+BINARY_WIDE(packsswb, load_mm, pack_words(a, b, n, INT8_MIN, INT8_MAX))
+BINARY_WIDE(packuswb, load_mm, pack_words(a, b, n, 0, UINT8_MAX))
+BINARY_WIDE(packssdw, load_mm, pack_dwords(a, b, n))
+
+/* ---- shuffles, insertion, extraction ------------------------------------------------------------ */
+
+INLINE void shuffle_words(uint16_t *to, const uint16_t *from, unsigned imm)
+{
+    for (unsigned i = 0; i < 4; i++)
+        to[i] = from[imm >> (2 * i) & 3];
+}
+
+SIMD(pshufw)
+{
+    uint64_t q;
+    union lanes from, to;
+    ENTER_MMX;
+
+    if (!load_mm(c, op, &q))
+        return UOP_FAULT;
+    from.q = q;
+    shuffle_words(to.w, from.w, op_imm8(st));
+    put_mm(st, op_reg(op), to.q);
+    return UOP_NEXT;
+}
+
+SIMD(pshufd)
+{
+    union i386_xmm b, r;
+    ENTER_SSE;
+
+    if (!load_xmm(c, op, &b))
+        return UOP_FAULT;
+    for (unsigned i = 0; i < 4; i++)
+        r.l[i] = b.l[op_imm8(st) >> (2 * i) & 3];
+    st->xmm[op_reg(op)] = r;
+    return UOP_NEXT;
+}
+
+INLINE int shuffle_half(struct ucpu *u, const struct uop *op, unsigned first)
+{
+    union i386_xmm b, r;
+    ENTER_SSE;
+
+    if (!load_xmm(c, op, &b))
+        return UOP_FAULT;
+    r = b;
+    shuffle_words(r.w + first, b.w + first, op_imm8(st));
+    st->xmm[op_reg(op)] = r;
+    return UOP_NEXT;
+}
+
+SIMD(pshuflw) { return shuffle_half(u, op, 0); }
+SIMD(pshufhw) { return shuffle_half(u, op, 4); }
+
+INLINE bool load_word(struct i386_cpu *c, const struct uop *op, uint16_t *w)
+{
+    if (is_mem(op))
+        return fx_read(c, op, w, 2);
+    *w = (uint16_t)c->st->gpr[op_rm(op)];
+    return true;
+}
+
+SIMD(pinsrw_mm)
+{
+    uint16_t w;
+    union lanes r;
+    ENTER_MMX;
+
+    if (!load_word(c, op, &w))
+        return UOP_FAULT;
+    r.q = st->fpr[op_reg(op)].mantissa;
+    r.w[op_imm8(st) & 3] = w;
+    put_mm(st, op_reg(op), r.q);
+    return UOP_NEXT;
+}
+
+SIMD(pinsrw_xmm)
+{
+    uint16_t w;
+    ENTER_SSE;
+
+    if (!load_word(c, op, &w))
+        return UOP_FAULT;
+    st->xmm[op_reg(op)].w[op_imm8(st) & 7] = w;
+    return UOP_NEXT;
+}
+
+SIMD(pextrw_mm)
+{
+    ENTER_MMX;
+    union lanes v = {.q = st->fpr[op_rm(op)].mantissa};
+
+    to_mmx_state(st);
+    st->gpr[op_reg(op)] = v.w[op_imm8(st) & 3];
+    return UOP_NEXT;
+}
+
+SIMD(pextrw_xmm)
+{
+    ENTER_SSE;
+    st->gpr[op_reg(op)] = st->xmm[op_rm(op)].w[op_imm8(st) & 7];
+    return UOP_NEXT;
+}
+
+INLINE uint32_t byte_signs(uint64_t q)
+{
+    uint32_t mask = 0;
+
+    for (unsigned i = 0; i < 8; i++)
+        mask |= (uint32_t)(q >> (8 * i + 7) & 1) << i;
+    return mask;
+}
+
+SIMD(pmovmskb_mm)
+{
+    ENTER_MMX;
+    to_mmx_state(st);
+    st->gpr[op_reg(op)] = byte_signs(st->fpr[op_rm(op)].mantissa);
+    return UOP_NEXT;
+}
+
+SIMD(pmovmskb_xmm)
+{
+    ENTER_SSE;
+    st->gpr[op_reg(op)] = byte_signs(st->xmm[op_rm(op)].q[0]) | byte_signs(st->xmm[op_rm(op)].q[1]) << 8;
+    return UOP_NEXT;
+}
+
+/* ---- moves --------------------------------------------------------------------------------------------- */
+
+SIMD(emms)
+{
+    ENTER_MMX;
+    st->fsw &= (uint16_t)~FSW_TOP;
+    st->ftag = 0;
+    return UOP_NEXT;
+}
+
+SIMD(movd_to_mm)
+{
+    uint32_t v;
+    ENTER_MMX;
+
+    if (!load_gpr32(c, op, &v))
+        return UOP_FAULT;
+    put_mm(st, op_reg(op), v);
+    return UOP_NEXT;
+}
+
+SIMD(movd_to_xmm)
+{
+    uint32_t v;
+    ENTER_SSE;
+
+    if (!load_gpr32(c, op, &v))
+        return UOP_FAULT;
+    st->xmm[op_reg(op)] = (union i386_xmm){.q = {v, 0}};
+    return UOP_NEXT;
+}
+
+INLINE bool store_gpr32(struct i386_cpu *c, const struct uop *op, uint32_t v)
+{
+    if (is_mem(op))
+        return fx_write(c, op, &v, 4);
+    c->st->gpr[op_rm(op)] = v;
+    return true;
+}
+
+SIMD(movd_from_mm)
+{
+    ENTER_MMX;
+    if (!store_gpr32(c, op, (uint32_t)st->fpr[op_reg(op)].mantissa))
+        return UOP_FAULT;
+    to_mmx_state(st);
+    return UOP_NEXT;
+}
+
+SIMD(movd_from_xmm)
+{
+    ENTER_SSE;
+    return store_gpr32(c, op, st->xmm[op_reg(op)].l[0]) ? UOP_NEXT : UOP_FAULT;
+}
+
+SIMD(movq_to_mm)
+{
+    uint64_t v;
+    ENTER_MMX;
+
+    if (!load_mm(c, op, &v))
+        return UOP_FAULT;
+    put_mm(st, op_reg(op), v);
+    return UOP_NEXT;
+}
+
+SIMD(movq_from_mm)
+{
+    ENTER_MMX;
+    if (!is_mem(op)) {
+        put_mm(st, op_rm(op), st->fpr[op_reg(op)].mantissa);
+        return UOP_NEXT;
+    }
+    if (!fx_write(c, op, &st->fpr[op_reg(op)].mantissa, 8))
+        return UOP_FAULT;
+    to_mmx_state(st);
+    return UOP_NEXT;
+}
+
+SIMD(movntq)
+{
+    return movq_from_mm(u, op);
+}
+
+SIMD(movq_to_xmm)
+{
+    uint64_t v;
+    ENTER_SSE;
+
+    if (!load_xmm64(c, op, &v))
+        return UOP_FAULT;
+    st->xmm[op_reg(op)] = (union i386_xmm){.q = {v, 0}};
+    return UOP_NEXT;
+}
+
+SIMD(movq_from_xmm)
+{
+    ENTER_SSE;
+    if (is_mem(op))
+        return fx_write(c, op, &st->xmm[op_reg(op)].q[0], 8) ? UOP_NEXT : UOP_FAULT;
+    st->xmm[op_rm(op)] = (union i386_xmm){.q = {st->xmm[op_reg(op)].q[0], 0}};
+    return UOP_NEXT;
+}
+
+SIMD(movq2dq)
+{
+    ENTER_SSE_MMX;
+    to_mmx_state(st);
+    st->xmm[op_reg(op)] = (union i386_xmm){.q = {st->fpr[op_rm(op)].mantissa, 0}};
+    return UOP_NEXT;
+}
+
+SIMD(movdq2q)
+{
+    ENTER_SSE_MMX;
+    put_mm(st, op_reg(op), st->xmm[op_rm(op)].q[0]);
+    return UOP_NEXT;
+}
+
+/* ---- masked stores -------------------------------------------------------------------------------------- */
+
+/* Store those of n bytes whose mask byte is negative, at the offset S_T(0) (DI or EDI). The pages are
+ * checked like one access of n bytes, only if some byte is to be stored. */
+static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t *bytes, const uint8_t *mask, unsigned n)
+{
+    unsigned seg = op->b & I386_FX_SEG;
+    uint32_t linear;
+    bool any = false;
+
+    for (unsigned i = 0; i < n; i++)
+        any |= mask[i] >> 7;
+    if (!any)
+        return true;
+    if (!i386_linear(c, seg, c->st->t[0], n, true, &linear) ||
+        !ucpu_probe(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE))
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        if ((mask[i] & 0x80) && !i386_write(c, seg, c->st->t[0] + i, &bytes[i], 1))
+            return false;
+    return true;
+}
+
+SIMD(maskmovq)
+{
+    ENTER_MMX;
+    if (!masked_store(c, op, (const uint8_t *)&st->fpr[op_reg(op)].mantissa,
+                      (const uint8_t *)&st->fpr[op_rm(op)].mantissa, 8))
+        return UOP_FAULT;
+    to_mmx_state(st);
+    return UOP_NEXT;
+}
+
+SIMD(maskmovdqu)
+{
+    ENTER_SSE;
+    return masked_store(c, op, st->xmm[op_reg(op)].b, st->xmm[op_rm(op)].b, 16) ? UOP_NEXT : UOP_FAULT;
+}
