@@ -1,0 +1,218 @@
+/*
+ * QEMU's firmware configuration device (its specification: docs/specs/fw_cfg),
+ * through which SeaBIOS learns of memory and boot options: selector at 510h,
+ * data at 511h, DMA at 514h (read, skip and select).
+ *
+ * Not modelled: writing to items.
+ */
+#include "i386/pc/fwcfg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "vm/machine.h"
+
+#define DMA_ERROR  0x01u
+#define DMA_READ   0x02u
+#define DMA_SKIP   0x04u
+#define DMA_SELECT 0x08u
+#define DMA_WRITE  0x10u
+#define KEY_MASK   0xbfffu /* bit 14 asked for writing once */
+
+DEVICE_STATE_BEGIN
+struct fwcfg_state {
+    uint64_t dma_address;
+    uint32_t offset;
+    uint16_t key;
+    uint8_t reserved[2];
+};
+DEVICE_STATE_END
+
+void fwcfg_add(struct fwcfg_wiring *w, uint16_t key, const void *data, size_t len)
+{
+    struct fwcfg_item *item = &w->items[w->nitems];
+
+    CHECK(w->nitems < FWCFG_MAX_ITEMS);
+    w->nitems++;
+    memset(item, 0, sizeof(*item));
+    item->key = key;
+    item->len = (uint32_t)len;
+    item->data = xmalloc(len ? len : 1);
+    memcpy(item->data, data, len);
+}
+
+void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
+{
+    uint16_t key = FWCFG_FILE_FIRST;
+
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (w->items[i].name[0])
+            key++;
+    fwcfg_add(w, key, data, len);
+    strncpy(w->items[w->nitems - 1].name, name, sizeof(w->items[0].name) - 1);
+}
+
+static void put_be(struct buffer *b, uint32_t value, unsigned size)
+{
+    while (size--)
+        buffer_append_byte(b, (uint8_t)(value >> (8 * size)));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const struct fwcfg_item *const *)a)->name, (*(const struct fwcfg_item *const *)b)->name);
+}
+
+void fwcfg_seal(struct fwcfg_wiring *w)
+{
+    const struct fwcfg_item *files[FWCFG_MAX_ITEMS];
+    struct buffer b;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (w->items[i].name[0])
+            files[n++] = &w->items[i];
+    qsort(files, n, sizeof(files[0]), by_name);
+    buffer_init(&b);
+    put_be(&b, n, 4);
+    for (unsigned i = 0; i < n; i++) {
+        put_be(&b, files[i]->len, 4);
+        put_be(&b, files[i]->key, 2);
+        put_be(&b, 0, 2);
+        buffer_append(&b, files[i]->name, sizeof(files[i]->name));
+    }
+    fwcfg_add(w, FWCFG_FILE_DIR, b.data, b.len);
+    buffer_finish(&b);
+}
+
+void fwcfg_finish(struct fwcfg_wiring *w)
+{
+    for (unsigned i = 0; i < w->nitems; i++)
+        free(w->items[i].data);
+    w->nitems = 0;
+}
+
+static const struct fwcfg_item *current(const struct device *dev)
+{
+    const struct fwcfg_wiring *w = dev->wiring;
+    const struct fwcfg_state *s = dev->state;
+
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (w->items[i].key == s->key)
+            return &w->items[i];
+    return NULL;
+}
+
+/* The next byte of the selected item; 0 past its end. */
+static uint8_t next_byte(struct device *dev, const struct fwcfg_item *item)
+{
+    struct fwcfg_state *s = dev->state;
+
+    if (!item || s->offset >= item->len)
+        return 0;
+    return item->data[s->offset++];
+}
+
+static void select_key(struct fwcfg_state *s, uint16_t key)
+{
+    s->key = key & KEY_MASK;
+    s->offset = 0;
+}
+
+static void dma_read_item(struct device *dev, uint64_t address, uint32_t len)
+{
+    static const uint8_t zeros[256];
+    struct fwcfg_state *s = dev->state;
+    const struct fwcfg_item *item = current(dev);
+    struct memory *mem = &dev->machine->memory;
+    uint32_t have = item && s->offset < item->len ? item->len - s->offset : 0;
+    uint32_t n = len < have ? len : have;
+
+    if (n)
+        memory_write_bytes(mem, address, item->data + s->offset, n, false);
+    s->offset += n;
+    /* The rest is zeroed; as far as there is memory, so that a length out of a hat costs little. */
+    for (address += n, len -= n; len; address += n, len -= n) {
+        n = len < sizeof(zeros) ? len : sizeof(zeros);
+        if (memory_write_bytes(mem, address, zeros, n, false) == 0)
+            break;
+    }
+}
+
+/* The control structure: be32 control, be32 length, be64 address. */
+static void run_dma(struct device *dev, uint64_t where)
+{
+    struct fwcfg_state *s = dev->state;
+    const struct fwcfg_item *item;
+    uint32_t control, len, have;
+    uint64_t address;
+    uint8_t d[16] = {0};
+
+    memory_read_bytes(&dev->machine->memory, where, d, sizeof(d));
+    control = (uint32_t)d[0] << 24 | d[1] << 16 | d[2] << 8 | d[3];
+    len = (uint32_t)d[4] << 24 | d[5] << 16 | d[6] << 8 | d[7];
+    address = 0;
+    for (unsigned i = 8; i < 16; i++)
+        address = address << 8 | d[i];
+    if (control & DMA_SELECT)
+        select_key(s, (uint16_t)(control >> 16));
+    item = current(dev);
+    have = item && s->offset < item->len ? item->len - s->offset : 0;
+    control = control & DMA_WRITE && !(control & DMA_READ) ? DMA_ERROR : control;
+    if (control & DMA_READ)
+        dma_read_item(dev, address, len);
+    else if (control & DMA_SKIP)
+        s->offset += len < have ? len : have;
+    memset(d, 0, 4);
+    d[3] = control & DMA_ERROR;
+    memory_write_bytes(&dev->machine->memory, where, d, 4, false);
+}
+
+static uint64_t fwcfg_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    static const char dma_signature[8] = "QEMU CFG";
+    const struct fwcfg_item *item = current(dev);
+    uint64_t value = 0;
+
+    (void)range;
+    if (offset >= 4) { /* DMA address register reads as its signature, big-endian */
+        for (unsigned i = 0; i < size; i++)
+            value |= (uint64_t)(uint8_t)dma_signature[(offset - 4 + i) & 7u] << (8 * i);
+        return value;
+    }
+    if (offset == 1)
+        return next_byte(dev, item);
+    return UINT64_MAX;
+}
+
+static void fwcfg_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct fwcfg_state *s = dev->state;
+    uint64_t where;
+
+    (void)range;
+    if (offset == 0 && size == 2) {
+        select_key(s, (uint16_t)value);
+    } else if (offset == 4 && size == 4) {
+        s->dma_address = (uint64_t)__builtin_bswap32((uint32_t)value) << 32;
+    } else if (offset == 8 && size == 4) {
+        where = s->dma_address | __builtin_bswap32((uint32_t)value);
+        s->dma_address = 0;
+        run_dma(dev, where);
+    }
+}
+
+static void fwcfg_reset(struct device *dev)
+{
+    memset(dev->state, 0, sizeof(struct fwcfg_state));
+}
+
+const struct device_ops fwcfg_ops = {
+    .name = "fwcfg",
+    .state_size = sizeof(struct fwcfg_state),
+    .reset = fwcfg_reset,
+    .read = fwcfg_read,
+    .write = fwcfg_write,
+};

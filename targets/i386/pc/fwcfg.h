@@ -1,0 +1,39 @@
+/* The firmware configuration device that SeaBIOS reads: see fwcfg.c. */
+#ifndef HINDCAST_I386_PC_FWCFG_H
+#define HINDCAST_I386_PC_FWCFG_H
+
+#include "vm/device.h"
+
+#define FWCFG_MAX_ITEMS 24
+
+/* Item numbers with fixed meanings. */
+enum {
+    FWCFG_SIGNATURE = 0x00, FWCFG_ID = 0x01, FWCFG_UUID = 0x02, FWCFG_RAM_SIZE = 0x03, FWCFG_NOGRAPHIC = 0x04,
+    FWCFG_CPUS = 0x05, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f, FWCFG_FILE_DIR = 0x19,
+    FWCFG_FILE_FIRST = 0x20, FWCFG_E820 = 0x8003, FWCFG_IRQ0_OVERRIDE = 0x8002,
+};
+
+/* Contents are constants of the machine's configuration, owned by the wiring. */
+struct fwcfg_item {
+    uint16_t key;
+    char name[56];  /* file name; empty: no file */
+    uint8_t *data;
+    uint32_t len;
+};
+
+struct fwcfg_wiring {
+    struct fwcfg_item items[FWCFG_MAX_ITEMS];
+    unsigned nitems;
+};
+
+/* Range 0: ports 510h-51Bh. */
+extern const struct device_ops fwcfg_ops;
+
+/* Add an item; `data` is copied. */
+void fwcfg_add(struct fwcfg_wiring *w, uint16_t key, const void *data, size_t len);
+void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
+/* After the last file: make the directory. */
+void fwcfg_seal(struct fwcfg_wiring *w);
+void fwcfg_finish(struct fwcfg_wiring *w);
+
+#endif

@@ -1,0 +1,126 @@
+/*
+ * The 82441FX PCI and memory controller of the 440FX (Intel 290549), as PCI
+ * function 00:00.0: identity, PAM registers (3.2.14), SMRAM (3.2.18). Other
+ * registers of device space are kept and do nothing.
+ *
+ * Not modelled: DRAM timing and row boundaries, the memory hole (FDHC), error
+ * reporting, SMM itself (the CPU has none).
+ */
+#include "i386/pc/i440fx.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+
+#define REG_PAM0  0x59u
+#define REG_PAM6  0x5fu
+#define REG_SMRAM 0x72u
+#define SMRAM_BASE_SEG 0x02u
+#define SMRAM_LOCK 0x10u
+#define SMRAM_CLOSED 0x20u
+#define SMRAM_OPEN 0x40u
+
+DEVICE_STATE_BEGIN
+struct i440fx_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+};
+DEVICE_STATE_END
+
+/* Register and bit position of a segment's attributes: PAM0[7:4] is F0000h, then nibbles upwards from C0000h. */
+static unsigned pam_register(unsigned n, unsigned *shift)
+{
+    if (n == I440FX_BIOS_SEGMENT) {
+        *shift = 4;
+        return REG_PAM0;
+    }
+    *shift = n & 1u ? 4 : 0;
+    return REG_PAM0 + 1 + n / 2;
+}
+
+unsigned i440fx_pam(const struct device *dev, unsigned n)
+{
+    const struct i440fx_state *s = dev->state;
+    unsigned shift, reg = pam_register(n, &shift);
+
+    return s->config[reg] >> shift & 3u;
+}
+
+void i440fx_set_pam(struct device *dev, unsigned n, unsigned attributes)
+{
+    const struct i440fx_wiring *w = dev->wiring;
+    struct i440fx_state *s = dev->state;
+    unsigned shift, reg = pam_register(n, &shift);
+
+    s->config[reg] = (uint8_t)((s->config[reg] & ~(3u << shift)) | attributes << shift);
+    w->map_changed(w->map_ctx);
+}
+
+bool i440fx_smram_open(const struct device *dev)
+{
+    const struct i440fx_state *s = dev->state;
+
+    return (s->config[REG_SMRAM] & (SMRAM_OPEN | SMRAM_LOCK | SMRAM_CLOSED)) == SMRAM_OPEN;
+}
+
+static uint8_t writable(unsigned offset)
+{
+    if (offset < 0x40)
+        return offset == PCI_COMMAND + 1 ? 0x01 : offset == 0x0d ? 0xf8 : 0;
+    if (offset == REG_PAM0)
+        return 0x30;
+    if (offset > REG_PAM0 && offset <= REG_PAM6)
+        return 0x33;
+    return 0xff;
+}
+
+static void written(struct device *dev, unsigned offset, unsigned size)
+{
+    const struct i440fx_wiring *w = dev->wiring;
+    struct i440fx_state *s = dev->state;
+    uint8_t *smram = &s->config[REG_SMRAM];
+
+    if (offset <= REG_SMRAM && offset + size > REG_SMRAM) {
+        *smram = (uint8_t)((*smram & 0x78u) | SMRAM_BASE_SEG);
+        if (*smram & SMRAM_LOCK)
+            *smram &= (uint8_t)~SMRAM_OPEN;
+    }
+    if (offset <= REG_SMRAM && offset + size > REG_PAM0)
+        w->map_changed(w->map_ctx);
+}
+
+struct pci_function i440fx_function(struct device *dev)
+{
+    struct i440fx_state *s = dev->state;
+
+    return (struct pci_function){
+        .devfn = PCI_DEVFN(0, 0), .config = s->config, .writable = writable, .written = written, .owner = dev};
+}
+
+static void i440fx_reset(struct device *dev)
+{
+    const struct i440fx_wiring *w = dev->wiring;
+    struct i440fx_state *s = dev->state;
+
+    memset(s, 0, sizeof(*s));
+    pci_identify(s->config, 0x8086, 0x1237, 0x060000, 0x02);
+    s->config[PCI_COMMAND] = 0x06;
+    s->config[PCI_STATUS] = 0x80;
+    s->config[PCI_STATUS + 1] = 0x02;
+    s->config[0x50] = 0x01; /* PMCCFG */
+    s->config[REG_SMRAM] = SMRAM_BASE_SEG;
+    w->map_changed(w->map_ctx);
+}
+
+static void i440fx_describe(const struct device *dev, struct buffer *b)
+{
+    for (unsigned n = 0; n < I440FX_SEGMENTS; n++)
+        buffer_printf(b, "%05x: %s%s\n", 0xc0000 + n * 0x4000, i440fx_pam(dev, n) & PAM_READ ? "r" : "-",
+                      i440fx_pam(dev, n) & PAM_WRITE ? "w" : "-");
+}
+
+const struct device_ops i440fx_ops = {
+    .name = "i440fx",
+    .state_size = sizeof(struct i440fx_state),
+    .reset = i440fx_reset,
+    .describe = i440fx_describe,
+};

@@ -1,0 +1,294 @@
+/*
+ * The power management function of the PIIX4 (Intel 290562, chapter 7; ACPI
+ * 2.0 4.7), PCI function 00:01.3: PM1 event and control registers, the 24-bit
+ * PM timer, the power button, soft-off, and the APM ports through which an OS
+ * switches ACPI mode on and off.
+ *
+ * TMR_STS is computed from the timer's ticks; only an enabled timer interrupt
+ * has a deadline. Sleeping states other than soft-off wake up at once.
+ *
+ * Not modelled: SMI (the function reports APMC_EN, so that a BIOS takes SMM as
+ * set up by somebody else), device monitors, throttling, SMBus, general purpose
+ * I/O (its registers are kept).
+ */
+#include "i386/pc/piix4_pm.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/dev/clock.h"
+#include "vm/machine.h"
+
+#define REG_PMBA      0x40u
+#define REG_DEVACTB   0x58u
+#define REG_PMREGMISC 0x80u
+
+enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e };
+
+#define STS_TMR    0x0001u
+#define STS_PWRBTN 0x0100u
+#define STS_WAK    0x8000u
+#define STS_CLEARABLE 0x8d31u
+#define EN_BITS    0x0521u
+#define CNT_SCI_EN 0x0001u
+#define CNT_SLP_EN 0x2000u
+#define CNT_SLP_TYP 0x1c00u
+#define SLP_SOFT_OFF 0u
+
+#define APM_ACPI_ENABLE  0xf1u
+#define APM_ACPI_DISABLE 0xf0u
+
+#define HALF_WRAP ((uint64_t)1 << 23) /* TMR_STS: bit 23 changes */
+
+DEVICE_STATE_BEGIN
+struct piix4_pm_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+    uint8_t io[PM_IO_BYTES];  /* registers without behaviour keep their bytes here */
+    uint16_t sts, en, cnt;    /* sts without TMR_STS */
+    uint8_t apm_control, apm_status;
+    uint64_t overflow;        /* timer tick at which TMR_STS is set */
+    uint64_t wake;            /* vtime of an enabled timer interrupt to come, or VTIME_NEVER */
+};
+DEVICE_STATE_END
+
+static uint64_t ticks_now(const struct device *dev)
+{
+    return clock_ticks(machine_now(dev->machine), PM_TIMER_HZ);
+}
+
+static uint16_t status(const struct device *dev, uint64_t tick)
+{
+    const struct piix4_pm_state *s = dev->state;
+
+    return (uint16_t)(s->sts | (tick >= s->overflow ? STS_TMR : 0));
+}
+
+static void update_sci(struct device *dev, uint64_t tick)
+{
+    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_state *s = dev->state;
+    bool awaited = (s->cnt & CNT_SCI_EN) && (s->en & STS_TMR) && tick < s->overflow;
+
+    s->wake = awaited ? clock_time(s->overflow, PM_TIMER_HZ) : VTIME_NEVER;
+    line_set(&w->sci, (s->cnt & CNT_SCI_EN) && (status(dev, tick) & s->en));
+}
+
+static void write_status(struct piix4_pm_state *s, uint64_t tick, uint16_t value)
+{
+    s->sts &= (uint16_t)~(value & STS_CLEARABLE);
+    if ((value & STS_TMR) && tick >= s->overflow)
+        s->overflow = (tick / HALF_WRAP + 1) * HALF_WRAP;
+}
+
+static void write_control(struct device *dev, uint16_t value)
+{
+    struct piix4_pm_state *s = dev->state;
+
+    s->cnt = value & (CNT_SLP_TYP | CNT_SCI_EN | 0x2u);
+    if (!(value & CNT_SLP_EN))
+        return;
+    if ((value & CNT_SLP_TYP) >> 10 == SLP_SOFT_OFF)
+        machine_end(dev->machine, GUEST_POWEROFF, 0);
+    else
+        s->sts |= STS_WAK;
+}
+
+static uint8_t read_byte(const struct device *dev, unsigned offset, uint64_t tick)
+{
+    const struct piix4_pm_state *s = dev->state;
+
+    switch (offset & ~1u) {
+    case PMSTS:
+        return (uint8_t)(status(dev, tick) >> (8 * (offset & 1u)));
+    case PMEN:
+        return (uint8_t)(s->en >> (8 * (offset & 1u)));
+    case PMCNTRL:
+        return (uint8_t)(s->cnt >> (8 * (offset & 1u)));
+    case PMTMR:
+    case PMTMR + 2:
+        return (uint8_t)((tick & 0xffffffu) >> (8 * (offset & 3u)));
+    default:
+        return s->io[offset];
+    }
+}
+
+/* A byte of a 16-bit register as a full-width write that leaves the other byte alone. */
+static uint16_t widen(unsigned offset, uint8_t byte, uint16_t old)
+{
+    return offset & 1u ? (uint16_t)((old & 0x00ffu) | (unsigned)byte << 8) : (uint16_t)((old & 0xff00u) | byte);
+}
+
+static void write_bytes(struct device *dev, unsigned offset, unsigned size, uint32_t value, uint64_t tick)
+{
+    struct piix4_pm_state *s = dev->state;
+
+    for (unsigned i = 0; i < size; i++) {
+        unsigned reg = offset + i;
+        uint8_t byte = (uint8_t)(value >> (8 * i));
+
+        switch (reg & ~1u) {
+        case PMSTS:
+            write_status(s, tick, widen(reg, byte, 0));
+            break;
+        case PMEN:
+            s->en = widen(reg, byte, s->en) & EN_BITS;
+            break;
+        case PMCNTRL: /* SLP_EN and SLP_TYP are in the same byte */
+            write_control(dev, widen(reg, byte, s->cnt));
+            break;
+        case PMTMR:
+        case PMTMR + 2:
+            break;
+        case GPSTS:
+            s->io[reg] &= (uint8_t)~byte;
+            break;
+        default:
+            s->io[reg] = byte;
+            break;
+        }
+    }
+}
+
+static uint64_t pm_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    const struct piix4_pm_state *s = dev->state;
+    uint64_t tick = ticks_now(dev), value = 0;
+
+    if (range == PM_APM)
+        return offset ? s->apm_status : s->apm_control;
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)read_byte(dev, (unsigned)offset + i, tick) << (8 * i);
+    return value;
+}
+
+static void write_apm(struct piix4_pm_state *s, uint64_t offset, uint8_t value)
+{
+    if (offset) {
+        s->apm_status = value;
+        return;
+    }
+    s->apm_control = value;
+    if (value == APM_ACPI_ENABLE)
+        s->cnt |= CNT_SCI_EN;
+    else if (value == APM_ACPI_DISABLE)
+        s->cnt &= (uint16_t)~CNT_SCI_EN;
+}
+
+static void pm_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    uint64_t tick = ticks_now(dev);
+
+    if (range == PM_APM)
+        write_apm(dev->state, offset, (uint8_t)value);
+    else
+        write_bytes(dev, (unsigned)offset, size, (uint32_t)value, tick);
+    update_sci(dev, tick);
+}
+
+uint16_t piix4_pm_base(const struct device *dev)
+{
+    const struct piix4_pm_state *s = dev->state;
+
+    if (!(s->config[REG_PMREGMISC] & 1u))
+        return 0;
+    return (uint16_t)(s->config[REG_PMBA + 1] << 8 | (s->config[REG_PMBA] & 0xc0u));
+}
+
+void piix4_pm_firmware_setup(struct device *dev)
+{
+    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_state *s = dev->state;
+
+    s->config[REG_PMBA] = (uint8_t)PM_DEFAULT_BASE | 1u;
+    s->config[REG_PMBA + 1] = PM_DEFAULT_BASE >> 8;
+    s->config[REG_PMREGMISC] = 1;
+    s->config[PCI_INTERRUPT_LINE] = PM_SCI_IRQ;
+    s->cnt |= CNT_SCI_EN;
+    w->map_changed(w->map_ctx);
+}
+
+void piix4_pm_power_button(struct device *dev)
+{
+    struct piix4_pm_state *s = dev->state;
+
+    s->sts |= STS_PWRBTN;
+    update_sci(dev, ticks_now(dev));
+}
+
+static uint8_t writable(unsigned offset)
+{
+    switch (offset) {
+    case PCI_COMMAND:        return 0x01;
+    case PCI_INTERRUPT_LINE: return 0xff;
+    case REG_PMBA:           return 0xc0;
+    default:                 return offset < REG_PMBA ? 0 : 0xff;
+    }
+}
+
+static void written(struct device *dev, unsigned offset, unsigned size)
+{
+    const struct piix4_pm_wiring *w = dev->wiring;
+
+    (void)offset, (void)size;
+    w->map_changed(w->map_ctx);
+}
+
+struct pci_function piix4_pm_function(struct device *dev)
+{
+    struct piix4_pm_state *s = dev->state;
+
+    return (struct pci_function){
+        .devfn = PCI_DEVFN(1, 3), .config = s->config, .writable = writable, .written = written, .owner = dev};
+}
+
+static void pm_reset(struct device *dev)
+{
+    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_state *s = dev->state;
+    uint64_t tick = ticks_now(dev);
+
+    memset(s, 0, sizeof(*s));
+    pci_identify(s->config, 0x8086, 0x7113, 0x068000, 0x03);
+    s->config[PCI_STATUS] = 0x80;
+    s->config[PCI_STATUS + 1] = 0x02;
+    s->config[PCI_HEADER_TYPE] = 0x00;
+    s->config[PCI_INTERRUPT_PIN] = 1;
+    s->config[REG_PMBA] = 1;
+    s->config[REG_DEVACTB + 3] = 0x02; /* APMC_EN */
+    s->config[0x90] = 1;
+    s->overflow = (tick / HALF_WRAP + 1) * HALF_WRAP;
+    update_sci(dev, tick);
+    w->map_changed(w->map_ctx);
+}
+
+static vtime_t pm_deadline(const struct device *dev)
+{
+    const struct piix4_pm_state *s = dev->state;
+
+    return s->wake;
+}
+
+static void pm_expire(struct device *dev, vtime_t now)
+{
+    update_sci(dev, clock_ticks(now, PM_TIMER_HZ));
+}
+
+static void pm_describe(const struct device *dev, struct buffer *b)
+{
+    const struct piix4_pm_state *s = dev->state;
+    uint64_t tick = ticks_now(dev);
+
+    buffer_printf(b, "base %04x sts %04x en %04x cnt %04x timer %06x\n", piix4_pm_base(dev), status(dev, tick),
+                  s->en, s->cnt, (unsigned)(tick & 0xffffffu));
+}
+
+const struct device_ops piix4_pm_ops = {
+    .name = "piix4_pm",
+    .state_size = sizeof(struct piix4_pm_state),
+    .reset = pm_reset,
+    .deadline = pm_deadline,
+    .expire = pm_expire,
+    .describe = pm_describe,
+    .read = pm_read,
+    .write = pm_write,
+};

@@ -1,0 +1,32 @@
+/* The power management function of the PIIX4: see piix4_pm.c. */
+#ifndef HINDCAST_I386_PC_PIIX4_PM_H
+#define HINDCAST_I386_PC_PIIX4_PM_H
+
+#include "i386/pc/pci.h"
+
+#define PM_TIMER_HZ 3579545u
+#define PM_IO_BYTES 64u
+/* Where direct-booted guests find it, and what the FADT says. */
+#define PM_DEFAULT_BASE 0x600u
+#define PM_SCI_IRQ 9u
+
+struct piix4_pm_wiring {
+    struct line sci;
+    /* PMBA or PMIOSE changed: the port map must follow. */
+    void (*map_changed)(void *ctx);
+    void *map_ctx;
+};
+
+/* Ranges: the PM I/O space, and the APM ports B2h-B3h. */
+enum { PM_IO, PM_APM };
+
+extern const struct device_ops piix4_pm_ops;
+
+struct pci_function piix4_pm_function(struct device *dev);
+/* Base of the PM I/O space; 0: not decoded. */
+uint16_t piix4_pm_base(const struct device *dev);
+/* As a BIOS leaves it: at PM_DEFAULT_BASE, in ACPI mode. */
+void piix4_pm_firmware_setup(struct device *dev);
+void piix4_pm_power_button(struct device *dev);
+
+#endif
