@@ -1,0 +1,232 @@
+/*
+ * What the boot loaders share: the memory map, the plan, and its application.
+ */
+#include "i386/boot/boot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "i386/cpu.h"
+
+#define LOW_LIMIT 0xe0000000ull /* RAM above is seen from 4 GiB on */
+#define ONE_MIB   0x100000ull
+#define GDT_ENTRIES 5u
+
+static void add_range(struct boot_memory_map *map, paddr_t base, paddr_t end, uint32_t type)
+{
+    if (end > base && map->nranges < BOOT_MAX_RANGES)
+        map->ranges[map->nranges++] = (struct boot_range){.base = base, .size = end - base, .type = type};
+}
+
+void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes)
+{
+    uint64_t low = memory_bytes < LOW_LIMIT ? memory_bytes : LOW_LIMIT;
+
+    memset(map, 0, sizeof(*map));
+    map->low_top = low;
+    add_range(map, 0, BOOT_EBDA, E820_RAM);
+    add_range(map, BOOT_EBDA, 0xa0000, E820_RESERVED);
+    add_range(map, 0xf0000, ONE_MIB, E820_RESERVED);
+    add_range(map, ONE_MIB, low, E820_RAM);
+    add_range(map, 0xfec00000u, 0xfec01000u, E820_RESERVED);
+    add_range(map, 0xfee00000u, 0xfee01000u, E820_RESERVED);
+    add_range(map, (uint64_t)1 << 32, ((uint64_t)1 << 32) + (memory_bytes - low), E820_RAM);
+}
+
+void boot_add(struct boot_plan *plan, paddr_t at, const void *data, size_t len, uint64_t size)
+{
+    plan->chunks = xrealloc(plan->chunks, (plan->nchunks + 1) * sizeof(*plan->chunks));
+    plan->chunks[plan->nchunks++] =
+        (struct boot_chunk){.at = at, .data = data, .len = len, .size = size < len ? len : size};
+}
+
+void boot_add_owned(struct boot_plan *plan, paddr_t at, uint8_t *data, size_t len)
+{
+    boot_add(plan, at, data, len, len);
+    plan->chunks[plan->nchunks - 1].owned = data;
+}
+
+void boot_finish(struct boot_plan *plan)
+{
+    for (unsigned i = 0; i < plan->nchunks; i++)
+        free(plan->chunks[i].owned);
+    free(plan->chunks);
+    memset(plan, 0, sizeof(*plan));
+}
+
+/* Is the whole range usable RAM? */
+static bool is_ram(const struct pc_config *config, paddr_t at, uint64_t size)
+{
+    struct boot_memory_map map;
+
+    boot_memory_map(&map, config->memory_bytes);
+    for (unsigned i = 0; i < map.nranges; i++) {
+        const struct boot_range *r = &map.ranges[i];
+
+        if (r->type == E820_RAM && at >= r->base && at - r->base <= r->size && size <= r->size - (at - r->base))
+            return at >= BOOT_LOW_FREE || size == 0;
+    }
+    return false;
+}
+
+/* What is in the way of [at, at + size): its first byte and length. */
+static bool overlap(const struct boot_plan *plan, paddr_t at, uint64_t size, struct boot_range *with)
+{
+    if (at < plan->keep_at + plan->keep_size && plan->keep_at < at + size) {
+        *with = (struct boot_range){.base = plan->keep_at, .size = plan->keep_size};
+        return true;
+    }
+    for (unsigned i = 0; i < plan->nchunks; i++) {
+        const struct boot_chunk *c = &plan->chunks[i];
+
+        if (at < c->at + c->size && c->at < at + size) {
+            *with = (struct boot_range){.base = c->at, .size = c->size};
+            return true;
+        }
+    }
+    return false;
+}
+
+int boot_claim(const struct boot_plan *plan, const struct pc_config *config, paddr_t at, uint64_t size,
+               const char *what, struct error *err)
+{
+    struct boot_range with;
+
+    if (!is_ram(config, at, size))
+        return error_set(err, -ENOMEM,
+                         "%s: %s wants %llu bytes at %#llx, where a machine with %llu MiB has no free memory "
+                         "(give it more with --memory, or link the kernel elsewhere)",
+                         config->kernel.name, what, (unsigned long long)size, (unsigned long long)at,
+                         (unsigned long long)(config->memory_bytes >> 20));
+    if (overlap(plan, at, size, &with))
+        return error_set(err, -EINVAL, "%s: %s at %#llx overlaps something loaded before it", config->kernel.name,
+                         what, (unsigned long long)at);
+    return 0;
+}
+
+paddr_t boot_place(const struct boot_plan *plan, const struct pc_config *config, uint64_t size, uint64_t align,
+                   paddr_t low, paddr_t high, bool upwards)
+{
+    struct boot_range r;
+    struct boot_memory_map map;
+    paddr_t at, next;
+
+    boot_memory_map(&map, config->memory_bytes);
+    if (high > map.low_top)
+        high = map.low_top;
+    if (high < low || size > high - low)
+        return 0;
+    at = upwards ? (low + align - 1) & ~(align - 1) : (high - size) & ~(align - 1);
+    while (at >= low && at + size <= high) {
+        bool taken = overlap(plan, at, size, &r);
+
+        if (!taken && is_ram(config, at, size))
+            return at;
+        if (upwards) {
+            at = taken ? (r.base + r.size + align - 1) & ~(align - 1) : at + align;
+            continue;
+        }
+        next = taken ? r.base : at + size - align;
+        if (next < size)
+            return 0;
+        at = (next - size) & ~(align - 1);
+    }
+    return 0;
+}
+
+int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16_t code, struct error *err)
+{
+    uint8_t *gdt = xcalloc(GDT_ENTRIES, 8);
+    paddr_t at = boot_place(plan, config, GDT_ENTRIES * 8, 16, BOOT_LOW_FREE, BOOT_EBDA, false);
+
+    if (!at) {
+        free(gdt);
+        return error_set(err, -ENOMEM, "%s: leaves no room below 640 KiB for a descriptor table",
+                         config->kernel.name);
+    }
+    boot_put64(gdt + code, 0x00cf9b000000ffffull);     /* code: base 0, limit 4 GiB, readable */
+    boot_put64(gdt + code + 8, 0x00cf93000000ffffull); /* data: the same, writable */
+    boot_add_owned(plan, at, gdt, GDT_ENTRIES * 8);
+    plan->gdt = (uint32_t)at;
+    plan->gdt_len = GDT_ENTRIES * 8;
+    plan->code_selector = code;
+    plan->data_selector = (uint16_t)(code + 8);
+    return 0;
+}
+
+int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err)
+{
+    int rc;
+
+    memset(plan, 0, sizeof(*plan));
+    if (boot_is_bzimage(&config->kernel))
+        rc = boot_load_bzimage(plan, config, rsdp, err);
+    else if (boot_is_multiboot(&config->kernel))
+        rc = boot_load_multiboot(plan, config, err);
+    else if (boot_is_elf(&config->kernel))
+        rc = boot_load_elf(plan, config, rsdp, err);
+    else
+        rc = error_set(err, -ENOEXEC,
+                       "%s: not a kernel that can be loaded (neither ELF, Multiboot 1 nor Linux bzImage); "
+                       "a flat firmware image is given with --bios",
+                       config->kernel.name);
+    if (rc)
+        boot_finish(plan);
+    return rc;
+}
+
+static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    while (size) {
+        size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
+
+        memory_write_bytes(memory, at, zeros, n, true);
+        at += n;
+        size -= n;
+    }
+}
+
+static void set_segment(struct i386_segment *seg, uint16_t selector, uint16_t attr)
+{
+    *seg = (struct i386_segment){
+        .selector = selector, .attr = attr, .base = 0, .limit = 0xffffffffu, .valid = 1};
+}
+
+/* SDM 3A 3.4.5: 32-bit segments over all 4 GiB. */
+static void enter_flat(const struct boot_plan *plan, struct i386_cpu *cpu)
+{
+    struct i386_state *st = cpu->st;
+
+    st->cr0 |= CR0_PE;
+    st->eflags = EFLAGS_1;
+    st->cpl = 0;
+    set_segment(&st->seg[SEG_CS], plan->code_selector, 0xc09b);
+    for (unsigned n = 0; n < 6; n++)
+        if (n != SEG_CS)
+            set_segment(&st->seg[n], plan->data_selector, 0xc093);
+    st->gdtr.base = plan->gdt;
+    st->gdtr.limit = plan->gdt_len ? plan->gdt_len - 1 : 0;
+    memset(st->gpr, 0, sizeof(st->gpr));
+    st->gpr[EAX] = plan->eax;
+    st->gpr[EBX] = plan->ebx;
+    st->gpr[ESI] = plan->esi;
+    st->gpr[ESP] = plan->esp;
+    st->eip = plan->eip;
+    i386_mode_changed(cpu);
+}
+
+void boot_apply(const struct boot_plan *plan, struct memory *memory, struct i386_cpu *cpu)
+{
+    for (unsigned i = 0; i < plan->nchunks; i++) {
+        const struct boot_chunk *c = &plan->chunks[i];
+
+        memory_write_bytes(memory, c->at, c->data, c->len, true);
+        zero_fill(memory, c->at + c->len, c->size - c->len);
+    }
+    if (plan->mode == BOOT_FLAT)
+        enter_flat(plan, cpu);
+}

@@ -1,0 +1,144 @@
+/*
+ * What a boot loader makes of its files: chunks for physical memory and the
+ * state in which the CPU starts. Made once, when the machine is created, so
+ * that every mistake in a file is told then; applied at every reset.
+ *
+ * A loader gets images as bytes and trusts nothing in them. Adding one: write
+ * a boot_load_*() that fills a plan, and call it from boot_load().
+ */
+#ifndef HINDCAST_I386_BOOT_H
+#define HINDCAST_I386_BOOT_H
+
+#include "base/error.h"
+#include "i386/pc.h"
+
+struct i386_cpu;
+struct memory;
+
+/* E820 types (ACPI 6, table "System address map"). */
+enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
+
+struct boot_range {
+    paddr_t base;
+    uint64_t size;
+    uint32_t type; /* E820_* */
+    uint32_t reserved;
+};
+
+#define BOOT_MAX_RANGES 16
+struct boot_memory_map {
+    struct boot_range ranges[BOOT_MAX_RANGES]; /* sorted, not overlapping */
+    unsigned nranges;
+    uint64_t low_top; /* end of the RAM that begins at 1 MiB and ends below 4 GiB */
+};
+
+/* `data` goes to `at`, zeros follow up to `size`. */
+struct boot_chunk {
+    paddr_t at;
+    uint64_t size;
+    const uint8_t *data;
+    size_t len;
+    uint8_t *owned; /* == data if the plan must free it */
+};
+
+enum boot_mode {
+    BOOT_RESET_VECTOR, /* leave the CPU as reset left it */
+    BOOT_FLAT,         /* protected mode, flat 4 GiB segments, paging off */
+};
+
+struct boot_plan {
+    struct boot_chunk *chunks;
+    unsigned nchunks;
+    paddr_t keep_at;      /* memory that the kernel unpacks itself into: nothing else goes there */
+    uint64_t keep_size;
+    enum boot_mode mode;
+    const char *protocol; /* for messages: "ELF", "Multiboot"... */
+    uint16_t code_selector, data_selector;
+    uint32_t gdt;         /* address of `gdt_len` bytes of descriptors, 0: none */
+    uint32_t gdt_len;
+    uint32_t eip, eax, ebx, esi, esp;
+};
+
+/* What lies where no loader may put anything (EBDA, BIOS area, firmware tables). */
+#define BOOT_EBDA       0x9fc00u
+#define BOOT_LOW_FREE   0x01000u /* first byte that a loader may use */
+/* Where the loaders' own structures go (zero page, command line, Multiboot information). */
+#define BOOT_SCRATCH    0x90000u
+
+/* The memory map of a board without firmware. */
+void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes);
+
+/* Recognise config->kernel and plan its start. `rsdp`: address of the ACPI RSDP, 0: none. */
+int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
+void boot_finish(struct boot_plan *plan);
+/* Put everything into memory and set the CPU up. After its reset. */
+void boot_apply(const struct boot_plan *plan, struct memory *memory, struct i386_cpu *cpu);
+
+/* ---- for loaders ---- */
+
+/* Add a chunk; the bytes stay the caller's, or (owned) become the plan's. */
+void boot_add(struct boot_plan *plan, paddr_t at, const void *data, size_t len, uint64_t size);
+void boot_add_owned(struct boot_plan *plan, paddr_t at, uint8_t *data, size_t len);
+/* Check that [at, at + size) is RAM that no chunk uses and no firmware owns; `what` names it in the error. */
+int boot_claim(const struct boot_plan *plan, const struct pc_config *config, paddr_t at, uint64_t size,
+               const char *what, struct error *err);
+/* Highest (or, upwards, lowest) address at a multiple of `align` in [low, high) where `size` bytes are free RAM;
+ * 0: nowhere. */
+paddr_t boot_place(const struct boot_plan *plan, const struct pc_config *config, uint64_t size, uint64_t align,
+                   paddr_t low, paddr_t high, bool upwards);
+/* A flat GDT with code at `code` and data at `code` + 8; sets the plan's selectors. */
+int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16_t code, struct error *err);
+
+static inline uint16_t boot_get16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t boot_get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline void boot_put16(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void boot_put32(uint8_t *p, uint32_t v)
+{
+    boot_put16(p, v);
+    boot_put16(p + 2, v >> 16);
+}
+
+static inline void boot_put64(uint8_t *p, uint64_t v)
+{
+    boot_put32(p, (uint32_t)v);
+    boot_put32(p + 4, (uint32_t)(v >> 32));
+}
+
+/* elf.c */
+bool boot_is_elf(const struct pc_image *image);
+/* Put the loadable segments at their physical addresses; *entry physical. */
+int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint32_t *entry, struct error *err);
+/* Section headers for Multiboot: those that are not loaded are placed too. False: there are none. */
+bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, uint32_t *num, uint32_t *size,
+                       uint32_t *addr, uint32_t *shndx);
+int boot_load_elf(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
+
+/* multiboot.c */
+bool boot_is_multiboot(const struct pc_image *image);
+int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, struct error *err);
+
+/* bzimage.c */
+bool boot_is_bzimage(const struct pc_image *image);
+int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
+/* Linux's struct boot_params with what every loader has to fill in; places initrd and command line.
+ * `header` (of `header_len` bytes, from 1F1h) NULL: a kernel without setup code. */
+int boot_linux_params(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *header,
+                      size_t header_len, uint32_t *address, struct error *err);
+
+/* bios.c */
+int boot_check_bios(const struct pc_image *bios, struct error *err);
+
+#endif

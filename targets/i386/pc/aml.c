@@ -1,0 +1,218 @@
+/* Emitters for ACPI Machine Language: see aml.h. Op codes are named as in ACPI 6, 20.3. */
+#include "i386/pc/aml.h"
+
+#include <string.h>
+
+#define ZERO_OP     0x00u
+#define ONE_OP      0x01u
+#define NAME_OP     0x08u
+#define BYTE_PREFIX 0x0au
+#define WORD_PREFIX 0x0bu
+#define DWORD_PREFIX 0x0cu
+#define STRING_PREFIX 0x0du
+#define SCOPE_OP    0x10u
+#define BUFFER_OP   0x11u
+#define PACKAGE_OP  0x12u
+#define EXT_PREFIX  0x5bu
+#define ROOT_CHAR   0x5cu
+#define DEVICE_OP   0x82u
+#define END_TAG     0x79u
+
+static void put(struct buffer *b, uint32_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        buffer_append_byte(b, (uint8_t)(value >> (8 * i)));
+}
+
+void aml_nameseg(struct buffer *b, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < 4; i++)
+        buffer_append_byte(b, (uint8_t)(i < len ? name[i] : '_'));
+}
+
+void aml_integer(struct buffer *b, uint32_t value)
+{
+    if (value <= 1) {
+        buffer_append_byte(b, value ? ONE_OP : ZERO_OP);
+    } else if (value <= 0xff) {
+        buffer_append_byte(b, BYTE_PREFIX);
+        put(b, value, 1);
+    } else if (value <= 0xffff) {
+        buffer_append_byte(b, WORD_PREFIX);
+        put(b, value, 2);
+    } else {
+        buffer_append_byte(b, DWORD_PREFIX);
+        put(b, value, 4);
+    }
+}
+
+void aml_string(struct buffer *b, const char *text)
+{
+    buffer_append_byte(b, STRING_PREFIX);
+    buffer_append(b, text, strlen(text) + 1);
+}
+
+static unsigned hex_digit(char c)
+{
+    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
+}
+
+void aml_eisaid(struct buffer *b, const char *id)
+{
+    uint32_t maker = (uint32_t)(id[0] - '@') << 10 | (uint32_t)(id[1] - '@') << 5 | (uint32_t)(id[2] - '@');
+    uint32_t product = hex_digit(id[3]) << 12 | hex_digit(id[4]) << 8 | hex_digit(id[5]) << 4 | hex_digit(id[6]);
+
+    /* Big-endian halves (ACPI 6, 19.3.4): the first byte in memory is the maker's high one. */
+    buffer_append_byte(b, DWORD_PREFIX);
+    buffer_append_byte(b, (uint8_t)(maker >> 8));
+    buffer_append_byte(b, (uint8_t)maker);
+    buffer_append_byte(b, (uint8_t)(product >> 8));
+    buffer_append_byte(b, (uint8_t)product);
+}
+
+void aml_name(struct buffer *b, const char *name)
+{
+    buffer_append_byte(b, NAME_OP);
+    aml_nameseg(b, name);
+}
+
+void aml_name_integer(struct buffer *b, const char *name, uint32_t value)
+{
+    aml_name(b, name);
+    aml_integer(b, value);
+}
+
+static struct aml_mark mark_here(struct buffer *b)
+{
+    return (struct aml_mark){.at = b->len};
+}
+
+struct aml_mark aml_scope_begin(struct buffer *b, const char *name)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, SCOPE_OP);
+    mark = mark_here(b);
+    buffer_append_byte(b, ROOT_CHAR);
+    aml_nameseg(b, name);
+    return mark;
+}
+
+struct aml_mark aml_device_begin(struct buffer *b, const char *name)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, EXT_PREFIX);
+    buffer_append_byte(b, DEVICE_OP);
+    mark = mark_here(b);
+    aml_nameseg(b, name);
+    return mark;
+}
+
+struct aml_mark aml_package_begin(struct buffer *b, uint8_t elements)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, PACKAGE_OP);
+    mark = mark_here(b);
+    buffer_append_byte(b, elements);
+    return mark;
+}
+
+struct aml_mark aml_resources_begin(struct buffer *b)
+{
+    buffer_append_byte(b, BUFFER_OP);
+    return mark_here(b);
+}
+
+/* PkgLength counts itself: 1 byte up to 63, else a lead byte with 4 bits and 1 to 3 bytes more (20.2.4). */
+void aml_end(struct buffer *b, struct aml_mark mark)
+{
+    size_t body = b->len - mark.at;
+    unsigned extra = body + 1 <= 0x3f ? 0 : body + 2 <= 0xfff ? 1 : 2;
+    uint32_t len = (uint32_t)(body + 1 + extra);
+    uint8_t bytes[3];
+
+    bytes[0] = (uint8_t)(extra ? extra << 6 | (len & 15u) : len);
+    bytes[1] = (uint8_t)(len >> 4);
+    bytes[2] = (uint8_t)(len >> 12);
+    buffer_reserve(b, extra + 1);
+    memmove(b->data + mark.at + extra + 1, b->data + mark.at, body);
+    memcpy(b->data + mark.at, bytes, extra + 1);
+    b->len += extra + 1;
+}
+
+void aml_resources_end(struct buffer *b, struct aml_mark mark)
+{
+    struct buffer size;
+    size_t len;
+
+    buffer_append_byte(b, END_TAG);
+    buffer_append_byte(b, 0); /* checksum 0: valid whatever the bytes */
+    len = b->len - mark.at;
+    buffer_init(&size);
+    aml_integer(&size, (uint32_t)len);
+    buffer_reserve(b, size.len);
+    memmove(b->data + mark.at + size.len, b->data + mark.at, len);
+    memcpy(b->data + mark.at, size.data, size.len);
+    b->len += size.len;
+    buffer_finish(&size);
+    aml_end(b, mark);
+}
+
+void aml_io(struct buffer *b, uint16_t base, uint8_t len)
+{
+    buffer_append_byte(b, 0x47);
+    buffer_append_byte(b, 1); /* decodes 16 bits */
+    put(b, base, 2);
+    put(b, base, 2);
+    buffer_append_byte(b, 1);
+    buffer_append_byte(b, len);
+}
+
+void aml_irq(struct buffer *b, unsigned irq)
+{
+    buffer_append_byte(b, 0x22); /* edge, active high, exclusive */
+    put(b, 1u << irq, 2);
+}
+
+/* WORD address space: type, flags, then granularity, minimum, maximum, translation, length. */
+static void word_space(struct buffer *b, uint8_t type, uint8_t type_flags, uint16_t first, uint16_t last)
+{
+    buffer_append_byte(b, 0x88);
+    put(b, 13, 2);
+    buffer_append_byte(b, type);
+    buffer_append_byte(b, 0x0c); /* minimum and maximum fixed, producer */
+    buffer_append_byte(b, type_flags);
+    put(b, 0, 2);
+    put(b, first, 2);
+    put(b, last, 2);
+    put(b, 0, 2);
+    put(b, (uint32_t)last - first + 1, 2);
+}
+
+void aml_word_bus(struct buffer *b, uint16_t first, uint16_t last)
+{
+    word_space(b, 2, 0, first, last);
+}
+
+void aml_word_io(struct buffer *b, uint16_t first, uint16_t last)
+{
+    word_space(b, 1, 3, first, last);
+}
+
+void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last)
+{
+    buffer_append_byte(b, 0x87);
+    put(b, 23, 2);
+    buffer_append_byte(b, 0);    /* memory */
+    buffer_append_byte(b, 0x0c);
+    buffer_append_byte(b, 1);    /* read-write, not cacheable */
+    put(b, 0, 4);
+    put(b, first, 4);
+    put(b, last, 4);
+    put(b, 0, 4);
+    put(b, last - first + 1, 4);
+}

@@ -1,0 +1,71 @@
+/* The PC board's own wiring, shared by the files that make up the board. */
+#ifndef HINDCAST_I386_PC_BOARD_H
+#define HINDCAST_I386_PC_BOARD_H
+
+#include "base/buffer.h"
+#include "i386/boot/boot.h"
+#include "i386/pc.h"
+#include "i386/pc/apic.h"
+#include "i386/pc/fwcfg.h"
+#include "i386/pc/glue.h"
+#include "i386/pc/i440fx.h"
+#include "i386/pc/i8042.h"
+#include "i386/pc/ioapic.h"
+#include "i386/pc/pci.h"
+#include "i386/pc/pic.h"
+#include "i386/pc/piix3.h"
+#include "i386/pc/piix4_pm.h"
+#include "i386/pc/pit.h"
+#include "i386/pc/ports.h"
+#include "i386/pc/ps2.h"
+#include "i386/pc/rtc.h"
+#include "vm/dev/uart16550.h"
+
+struct i386_cpu;
+
+struct pc {
+    struct machine *machine;
+    struct i386_cpu *cpu;
+    struct pc_config config;     /* a copy; images and strings stay the caller's */
+    struct pc_image modules[PC_MAX_MODULES];
+    struct boot_plan plan;       /* direct boot */
+    struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
+    struct ports ports;
+
+    struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,
+        *piix3, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
+    struct pic_wiring pic_wiring;
+    struct apic_wiring apic_wiring;
+    struct ioapic_wiring ioapic_wiring;
+    struct pit_wiring pit_wiring;
+    struct rtc_wiring rtc_wiring;
+    struct ps2_wiring kbd_wiring, mouse_wiring;
+    struct i8042_wiring i8042_wiring;
+    struct glue_wiring glue_wiring;
+    struct pci_wiring pci_wiring;
+    struct i440fx_wiring i440fx_wiring;
+    struct piix3_wiring piix3_wiring;
+    struct piix4_pm_wiring pm_wiring;
+    struct fwcfg_wiring fwcfg_wiring;
+    struct uart16550_wiring uart_wiring[PC_MAX_SERIAL];
+
+    unsigned pm_ports;           /* port range of the PM I/O space */
+    /* Regions of the memory map that move or switch. */
+    unsigned apic_region;
+    unsigned smram_region;
+    unsigned shadow_region[I440FX_SEGMENTS]; /* the segment's DRAM */
+    unsigned write_region[I440FX_SEGMENTS];  /* writes to DRAM, reads from the bus */
+    struct device *shadow;       /* who takes those writes */
+    bool ready;                  /* all of the above is set up */
+};
+
+/* Memory map (memmap.c). */
+void pc_map_memory(struct pc *pc);
+/* Make the map follow PAM, SMRAM and IA32_APIC_BASE. */
+void pc_update_map(struct pc *pc);
+extern const struct device_ops pc_shadow_ops;
+
+/* Items for SeaBIOS (pc.c). */
+void pc_fill_fwcfg(struct pc *pc);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * The PC's physical memory map (290549, 4.1): RAM below 640 KiB and from 1 MiB
+ * on, the part above 3.5 GiB moved to 4 GiB; the firmware image below 4 GiB and
+ * its end below 1 MiB; between C0000h and FFFFFh what the PAM registers say.
+ */
+#include "i386/cpu.h"
+#include "i386/pc/board.h"
+
+#define LOW_END     0xa0000u
+#define SEGMENTS    0xc0000u
+#define ONE_MIB     0x100000u
+#define HIGH_BASE   ((paddr_t)1 << 32)
+#define LOW_LIMIT   0xe0000000ull
+#define BIOS_ALIAS  0x20000u
+
+static paddr_t segment_base(unsigned n)
+{
+    return SEGMENTS + n * 0x4000u;
+}
+
+static uint64_t segment_size(unsigned n)
+{
+    return n == I440FX_BIOS_SEGMENT ? 0x10000u : 0x4000u;
+}
+
+static unsigned map_pages(struct pc *pc, paddr_t base, uint64_t size, enum region_kind kind, uint32_t page, bool enabled)
+{
+    const struct region r = {.base = base, .size = size, .kind = kind, .page = page, .enabled = enabled};
+
+    return memory_map(&pc->machine->memory, &r);
+}
+
+static unsigned map_device(struct pc *pc, paddr_t base, uint64_t size, struct device *dev, unsigned range, bool enabled)
+{
+    const struct region r = {
+        .base = base, .size = size, .kind = REGION_MMIO, .dev = dev, .range = range, .enabled = enabled};
+
+    return memory_map(&pc->machine->memory, &r);
+}
+
+/* Writes to segment `range` that go to DRAM while reads come from the bus. */
+static void shadow_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct memory *mem = &dev->machine->memory;
+    uint32_t first = *(const uint32_t *)dev->wiring;
+    uint64_t at = segment_base(range) + offset;
+
+    for (unsigned i = 0; i < size; i++, at++) {
+        uint32_t page = first + (uint32_t)(at >> PAGE_SHIFT);
+
+        memory_touch(mem, page, at & (PAGE_SIZE - 1), 1);
+        mem->host[((uint64_t)page << PAGE_SHIFT) + (at & (PAGE_SIZE - 1))] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+static uint64_t shadow_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    (void)dev, (void)range, (void)offset, (void)size;
+    return UINT64_MAX;
+}
+
+DEVICE_STATE_BEGIN
+struct shadow_state {
+    uint64_t reserved; /* it has none: what is written lies in RAM */
+};
+DEVICE_STATE_END
+
+const struct device_ops pc_shadow_ops = {
+    .name = "shadow",
+    .state_size = sizeof(struct shadow_state),
+    .read = shadow_read,
+    .write = shadow_write,
+};
+
+static void map_bios(struct pc *pc, uint32_t bios_page)
+{
+    uint64_t size = pc->config.bios.len, alias = size < BIOS_ALIAS ? size : BIOS_ALIAS;
+
+    map_pages(pc, HIGH_BASE - size, size, REGION_ROM, bios_page, true);
+    map_pages(pc, ONE_MIB - alias, alias, REGION_ROM, bios_page + (uint32_t)((size - alias) >> PAGE_SHIFT), true);
+    memory_write_bytes(&pc->machine->memory, HIGH_BASE - size, pc->config.bios.data, size, true);
+}
+
+static void map_segments(struct pc *pc, uint32_t ram, uint32_t bios_page)
+{
+    uint64_t size = pc->config.bios.len;
+
+    for (unsigned n = 0; n < I440FX_SEGMENTS; n++) {
+        paddr_t base = segment_base(n);
+        bool rom = size && ONE_MIB - base <= size && ONE_MIB - base <= BIOS_ALIAS;
+        struct region r = {.base = base, .size = segment_size(n), .kind = rom ? REGION_ROMD : REGION_MMIO,
+                           .dev = pc->shadow, .range = n};
+
+        if (rom)
+            r.page = bios_page + (uint32_t)((size - (ONE_MIB - base)) >> PAGE_SHIFT);
+        pc->shadow_region[n] =
+            map_pages(pc, base, r.size, REGION_RAM, ram + (uint32_t)(base >> PAGE_SHIFT), false);
+        pc->write_region[n] = memory_map(&pc->machine->memory, &r);
+    }
+}
+
+void pc_map_memory(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    uint64_t bytes = pc->config.memory_bytes, low = bytes < LOW_LIMIT ? bytes : LOW_LIMIT;
+    uint32_t *first = pc->shadow->wiring;
+    uint32_t ram = memory_alloc(mem, bytes), bios = 0;
+
+    *first = ram;
+    if (pc->config.bios.len)
+        bios = memory_alloc(mem, pc->config.bios.len);
+    map_pages(pc, 0, LOW_END, REGION_RAM, ram, true);
+    map_pages(pc, ONE_MIB, low - ONE_MIB, REGION_RAM, ram + (ONE_MIB >> PAGE_SHIFT), low > ONE_MIB);
+    if (bytes > low)
+        map_pages(pc, HIGH_BASE, bytes - low, REGION_RAM, ram + (uint32_t)(low >> PAGE_SHIFT), true);
+    pc->smram_region = map_pages(pc, LOW_END, SEGMENTS - LOW_END, REGION_RAM, ram + (LOW_END >> PAGE_SHIFT), false);
+    if (pc->config.bios.len)
+        map_bios(pc, bios);
+    map_segments(pc, ram, bios);
+    pc->apic_region = map_device(pc, APIC_DEFAULT_BASE, PAGE_SIZE, pc->apic, 0, false);
+    if (pc->ioapic)
+        map_device(pc, IOAPIC_BASE, PAGE_SIZE, pc->ioapic, 0, true);
+}
+
+/* Change only what differs: every change drops the cached translations. */
+static void set_enabled(struct memory *mem, unsigned index, bool enabled)
+{
+    if (mem->regions[index].enabled != enabled)
+        memory_region_enable(mem, index, enabled);
+}
+
+void pc_update_map(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    uint64_t apic = pc->cpu->st->apic_base;
+    paddr_t base = apic & 0xffffff000ull;
+    bool enabled = pc->cpu->model->has_apic && (apic & APIC_BASE_ENABLE);
+
+    for (unsigned n = 0; n < I440FX_SEGMENTS; n++) {
+        unsigned pam = i440fx_pam(pc->i440fx, n);
+        enum region_kind kind = pam & PAM_WRITE ? REGION_RAM : REGION_ROM;
+
+        if (mem->regions[pc->shadow_region[n]].kind != kind)
+            memory_region_kind(mem, pc->shadow_region[n], kind);
+        set_enabled(mem, pc->shadow_region[n], pam & PAM_READ);
+        set_enabled(mem, pc->write_region[n], pam == PAM_WRITE);
+    }
+    set_enabled(mem, pc->smram_region, i440fx_smram_open(pc->i440fx));
+    if (mem->regions[pc->apic_region].base != base)
+        memory_region_move(mem, pc->apic_region, base);
+    set_enabled(mem, pc->apic_region, enabled);
+}

@@ -1,0 +1,407 @@
+/*
+ * The PC board: which chips there are, which lines, ports and addresses connect
+ * them, and how it is left for a guest that comes without firmware.
+ *
+ * Ports are those of the PC/AT and the PIIX (290550, 290562); the memory map is
+ * in memmap.c. There is no display: 3B0h-3DFh belongs to nobody.
+ *
+ * Interrupt lines meet in the PIIX3, which drives the 8259s and the I/O APIC; the
+ * 8259s reach the core through LINT0 of the local APIC. A CPU model without APIC
+ * gets neither of the two APICs' address ranges.
+ *
+ * To add a device: its ops in a file of its own, its wiring in board.h, a
+ * line in create_devices() and one in claim_ports().
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "i386/cpu.h"
+#include "i386/pc/board.h"
+#include "i386/pc/dma.h"
+#include "i386/pc/tables.h"
+
+#define MIN_MEMORY ((uint64_t)1 << 20)
+#define MAX_MEMORY ((uint64_t)64 << 30) /* 36 physical address bits, less holes */
+#define LOW_LIMIT  0xe0000000ull
+
+/* ---- lines ---- */
+
+static void cpu_nmi(void *ctx)
+{
+    i386_raise_nmi(ctx);
+}
+
+static int cpu_intack(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    return apic_acknowledge(pc->apic);
+}
+
+static void a20_from_8042(void *ctx, unsigned n, bool level)
+{
+    struct pc *pc = ctx;
+
+    (void)n;
+    glue_note_a20(pc->glue, level);
+    i386_set_a20(pc->cpu, level);
+}
+
+static void a20_from_port_92(void *ctx, unsigned n, bool level)
+{
+    struct pc *pc = ctx;
+
+    (void)n;
+    i8042_note_a20(pc->i8042, level);
+    i386_set_a20(pc->cpu, level);
+}
+
+static void map_changed(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    if (pc->ready)
+        pc_update_map(pc);
+}
+
+static void pm_map_changed(void *ctx)
+{
+    struct pc *pc = ctx;
+    uint16_t base = piix4_pm_base(pc->pm);
+
+    if (pc->ready)
+        ports_move(&pc->ports, pc->pm_ports, base, base != 0);
+}
+
+static void apic_base_written(void *ctx, uint64_t value)
+{
+    /* `ctx` is what IN and OUT get; the board is found through the CPU. */
+    struct ports *ports = ctx;
+    struct pc *pc = ports->cpu->machine->board;
+
+    apic_set_enabled(pc->apic, value & APIC_BASE_ENABLE);
+    pc_update_map(pc);
+    ports->cpu->attention = true;
+}
+
+static struct line isa_irq(struct pc *pc, unsigned irq)
+{
+    return (struct line){.set = piix3_set_irq, .ctx = pc->piix3, .n = irq};
+}
+
+/* ---- devices ---- */
+
+static struct device *add(struct pc *pc, const struct device_ops *ops, const char *name, void *wiring)
+{
+    return machine_add_device(pc->machine, ops, name, wiring);
+}
+
+/* Receivers of lines come before their senders, so that a reset finds them reset. */
+static void create_devices(struct pc *pc)
+{
+    static const char *const uart_names[PC_MAX_SERIAL] = {"uart0", "uart1"};
+
+    pc->apic = add(pc, &apic_ops, "apic", &pc->apic_wiring);
+    if (pc->cpu->model->has_apic)
+        pc->ioapic = add(pc, &ioapic_ops, "ioapic", &pc->ioapic_wiring);
+    pc->pic = add(pc, &pic_ops, "pic", &pc->pic_wiring);
+    pc->pci = add(pc, &pci_ops, "pci", &pc->pci_wiring);
+    pc->i440fx = add(pc, &i440fx_ops, "i440fx", &pc->i440fx_wiring);
+    pc->piix3 = add(pc, &piix3_ops, "piix3", &pc->piix3_wiring);
+    pc->pm = add(pc, &piix4_pm_ops, "piix4_pm", &pc->pm_wiring);
+    pc->pit = add(pc, &pit_ops, "pit", &pc->pit_wiring);
+    pc->rtc = add(pc, &rtc_ops, "rtc", &pc->rtc_wiring);
+    pc->dma = add(pc, &dma_ops, "dma", NULL);
+    pc->glue = add(pc, &glue_ops, "glue", &pc->glue_wiring);
+    pc->i8042 = add(pc, &i8042_ops, "i8042", &pc->i8042_wiring);
+    pc->kbd = add(pc, &ps2kbd_ops, "ps2kbd", &pc->kbd_wiring);
+    pc->mouse = add(pc, &ps2mouse_ops, "ps2mouse", &pc->mouse_wiring);
+    pc->debugcon = add(pc, &debugcon_ops, "debugcon", NULL);
+    pc->shadow = add(pc, &pc_shadow_ops, "shadow", xcalloc(1, sizeof(uint32_t)));
+    pc->fwcfg = add(pc, &fwcfg_ops, "fwcfg", &pc->fwcfg_wiring);
+    for (unsigned n = 0; n < pc->config.serial_count; n++)
+        pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
+}
+
+static void connect_lines(struct pc *pc)
+{
+    static const unsigned uart_irq[PC_MAX_SERIAL] = {4, 3};
+
+    pc->apic_wiring = (struct apic_wiring){.intr = {.set = i386_set_intr, .ctx = pc->cpu}, .pic = pc->pic,
+                                           .ioapic = pc->ioapic, .nmi = cpu_nmi, .nmi_ctx = pc->cpu};
+    pc->ioapic_wiring.apic = pc->apic;
+    pc->pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = pc->apic};
+    pc->piix3_wiring = (struct piix3_wiring){.pic = pc->pic, .ioapic = pc->ioapic};
+    pc->pit_wiring.irq = isa_irq(pc, 0);
+    pc->rtc_wiring = (struct rtc_wiring){.irq = isa_irq(pc, 8), .memory_bytes = pc->config.memory_bytes};
+    pc->pm_wiring =
+        (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc};
+    pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
+    pc->kbd_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 0};
+    pc->mouse_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 1};
+    pc->i8042_wiring = (struct i8042_wiring){.kbd = pc->kbd, .mouse = pc->mouse, .irq1 = isa_irq(pc, 1),
+                                             .irq12 = isa_irq(pc, 12), .a20 = {.set = a20_from_8042, .ctx = pc}};
+    pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13)};
+    for (unsigned n = 0; n < pc->config.serial_count; n++)
+        pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]), .irq_needs_out2 = true};
+    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = i440fx_function(pc->i440fx);
+    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix3_function(pc->piix3);
+    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix4_pm_function(pc->pm);
+    pc->cpu->ferr_line = isa_irq(pc, 13);
+}
+
+static void claim_ports(struct pc *pc)
+{
+    static const uint16_t uart_base[PC_MAX_SERIAL] = {0x3f8, 0x2f8};
+    struct ports *p = &pc->ports;
+
+    ports_claim(p, pc->dma, 0x00, 16, DMA_8BIT, 1);
+    ports_claim(p, pc->pic, 0x20, 2, PIC_MASTER, 1);
+    ports_claim(p, pc->pit, 0x40, 4, PIT_COUNTERS, 1);
+    ports_claim(p, pc->i8042, 0x60, 1, I8042_DATA, 1);
+    ports_claim(p, pc->pit, 0x61, 1, PIT_PORT_61, 1);
+    ports_claim(p, pc->i8042, 0x64, 1, I8042_COMMAND, 1);
+    ports_claim(p, pc->rtc, 0x70, 4, 0, 1);
+    ports_claim(p, pc->dma, 0x80, 16, DMA_PAGES, 1);
+    ports_claim(p, pc->glue, 0x92, 1, GLUE_PORT_92, 1);
+    ports_claim(p, pc->pic, 0xa0, 2, PIC_SLAVE, 1);
+    ports_claim(p, pc->pm, 0xb2, 2, PM_APM, 1);
+    ports_claim(p, pc->dma, 0xc0, 32, DMA_16BIT, 1);
+    ports_claim(p, pc->debugcon, 0xe9, 1, 0, 1);
+    ports_claim(p, pc->glue, 0xf0, 2, GLUE_FPU, 1);
+    for (unsigned n = 0; n < pc->config.serial_count; n++)
+        ports_claim(p, pc->uart[n], uart_base[n], 8, 0, 1);
+    ports_claim(p, pc->pic, 0x4d0, 2, PIC_ELCR, 1);
+    ports_claim(p, pc->fwcfg, 0x510, 12, 0, 4);
+    pc->pm_ports = ports_claim(p, pc->pm, 0, PM_IO_BYTES, PM_IO, 4);
+    ports_move(p, pc->pm_ports, 0, false);
+    ports_claim(p, pc->pci, 0xcf8, 4, PCI_ADDRESS, 4);
+    ports_claim(p, pc->piix3, 0xcf9, 1, 0, 1);
+    ports_claim(p, pc->pci, 0xcfc, 4, PCI_DATA, 4);
+    for (unsigned n = 0; n < pc->config.debug_exit_count; n++)
+        ports_claim(p, pc->glue, pc->config.debug_exit_ports[n], 4, GLUE_DEBUG_EXIT, 4);
+    pc->cpu->io_read = ports_read;
+    pc->cpu->io_write = ports_write;
+    pc->cpu->io_ctx = p;
+    pc->cpu->intack = cpu_intack;
+    pc->cpu->intack_ctx = pc;
+    pc->cpu->apic_base_written = apic_base_written;
+}
+
+/* ---- firmware configuration ---- */
+
+void pc_fill_fwcfg(struct pc *pc)
+{
+    struct fwcfg_wiring *w = &pc->fwcfg_wiring;
+    uint64_t low = pc->config.memory_bytes < LOW_LIMIT ? pc->config.memory_bytes : LOW_LIMIT;
+    uint64_t high = pc->config.memory_bytes - low, base = (uint64_t)1 << 32;
+    static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
+    const uint32_t id = 3; /* ports and DMA */
+    const uint16_t one = 1, none = 0;
+    const uint8_t zeros[16] = {0}, irq0_override = 1;
+    uint8_t e820[2 * 20] = {0};
+
+    boot_put64(e820 + 8, low);
+    boot_put32(e820 + 16, E820_RAM);
+    boot_put64(e820 + 20, base);
+    boot_put64(e820 + 28, high);
+    boot_put32(e820 + 36, E820_RAM);
+    fwcfg_add(w, FWCFG_SIGNATURE, "QEMU", 4);
+    fwcfg_add(w, FWCFG_ID, &id, sizeof(id));
+    fwcfg_add(w, FWCFG_UUID, zeros, 16);
+    fwcfg_add(w, FWCFG_RAM_SIZE, &pc->config.memory_bytes, 8);
+    fwcfg_add(w, FWCFG_NOGRAPHIC, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_MAX_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
+    fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
+    fwcfg_add_file(w, "etc/e820", e820, high ? 40 : 20);
+    fwcfg_add_file(w, "etc/system-states", states, sizeof(states));
+    fwcfg_seal(w);
+}
+
+/* ---- reset ---- */
+
+/* What a BIOS would have done, for a guest that comes without one. */
+static void firmware_setup(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    uint8_t bda[0x100] = {0};
+
+    for (unsigned n = 0; n < I440FX_SEGMENTS; n++)
+        i440fx_set_pam(pc->i440fx, n, n == I440FX_BIOS_SEGMENT ? PAM_READ | PAM_WRITE : PAM_READ);
+    for (unsigned n = 0; n < 4; n++)
+        piix3_route(pc->piix3, n, n < 2 ? 10 : 11);
+    pic_ops.write(pc->pic, PIC_ELCR, 1, 1, 0x0e); /* IRQ 9, 10, 11 */
+    pic_firmware_setup(pc->pic);
+    piix4_pm_firmware_setup(pc->pm);
+    if (pc->ioapic) { /* its ID, as the tables say */
+        ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
+        ioapic_ops.write(pc->ioapic, 0, 0x10, 4, 1u << 24);
+        ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
+    }
+    /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
+    boot_put16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
+    boot_put16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
+    boot_put16(bda + 0x0e, BOOT_EBDA >> 4);
+    boot_put16(bda + 0x10, 0x0006 | pc->config.serial_count << 9);
+    boot_put16(bda + 0x13, BOOT_EBDA >> 10);
+    memory_write_bytes(mem, 0x400, bda, sizeof(bda), true);
+    memory_write_bytes(mem, BOOT_EBDA, "\x01", 1, true); /* the EBDA's size in KiB */
+    memory_write_bytes(mem, TABLES_BASE, pc->tables.data, pc->tables.len, true);
+}
+
+static void board_started(struct machine *m)
+{
+    struct pc *pc = m->board;
+    uint64_t *apic_base = &pc->cpu->st->apic_base;
+
+    if (!pc->cpu->model->has_apic)
+        *apic_base = 0;
+    else if (!*apic_base)
+        *apic_base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
+    apic_set_enabled(pc->apic, *apic_base & APIC_BASE_ENABLE);
+    pc_update_map(pc);
+    if (!pc->config.kernel.data)
+        return;
+    firmware_setup(pc);
+    boot_apply(&pc->plan, &m->memory, pc->cpu);
+}
+
+static void board_restored(struct machine *m)
+{
+    struct pc *pc = m->board;
+
+    pc_update_map(pc);
+    pm_map_changed(pc);
+}
+
+static void powerdown(struct machine *m)
+{
+    struct pc *pc = m->board;
+
+    piix4_pm_power_button(pc->pm);
+}
+
+static void board_destroy(struct machine *m)
+{
+    struct pc *pc = m->board;
+
+    boot_finish(&pc->plan);
+    buffer_finish(&pc->tables);
+    fwcfg_finish(&pc->fwcfg_wiring);
+    if (pc->shadow)
+        free(pc->shadow->wiring);
+    free(pc);
+    m->board = NULL;
+}
+
+/* ---- creation ---- */
+
+static int check_config(const struct pc_config *c, struct error *err)
+{
+    if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
+        return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
+                         (unsigned long long)c->memory_bytes);
+    if (!i386_model_find(c->cpu_model))
+        return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, i386_model_names);
+    if (c->serial_count > PC_MAX_SERIAL)
+        return error_set(err, -EINVAL, "%u serial ports: this board has room for %d", c->serial_count, PC_MAX_SERIAL);
+    if (c->nmodules > PC_MAX_MODULES)
+        return error_set(err, -EINVAL, "%u modules: %d is the most", c->nmodules, PC_MAX_MODULES);
+    if (c->debug_exit_count > PC_MAX_DEBUG_EXIT)
+        return error_set(err, -EINVAL, "%u debug-exit ports: %d is the most", c->debug_exit_count, PC_MAX_DEBUG_EXIT);
+    if (c->bios.data && c->kernel.data)
+        return error_set(err, -EINVAL, "a firmware image (%s) and a kernel (%s): give one of them, the board loads "
+                         "kernels without firmware", c->bios.name, c->kernel.name);
+    if (!c->bios.data && !c->kernel.data)
+        return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios");
+    if (c->nmodules && !c->kernel.data)
+        return error_set(err, -EINVAL, "an initrd without a kernel");
+    return 0;
+}
+
+static void name_images(struct pc *pc, const struct pc_config *config)
+{
+    struct pc_config *c = &pc->config;
+
+    *c = *config;
+    if (!c->kernel.data)
+        c->kernel = (struct pc_image){0};
+    if (!c->bios.data)
+        c->bios = (struct pc_image){0};
+    c->kernel.name = c->kernel.name ? c->kernel.name : "kernel";
+    c->bios.name = c->bios.name ? c->bios.name : "bios";
+    for (unsigned i = 0; i < c->nmodules && i < PC_MAX_MODULES; i++) {
+        pc->modules[i] = c->modules[i];
+        if (!pc->modules[i].name)
+            pc->modules[i].name = "initrd";
+    }
+    c->modules = pc->modules;
+}
+
+static int plan_boot(struct pc *pc, struct error *err)
+{
+    struct tables_config tables = {
+        .apic = i386_model_find(pc->config.cpu_model)->has_apic,
+        .memory_bytes = pc->config.memory_bytes,
+        .pci_hole = (uint32_t)(pc->config.memory_bytes < LOW_LIMIT ? pc->config.memory_bytes : LOW_LIMIT),
+        .serial_count = pc->config.serial_count,
+    };
+    uint32_t rsdp;
+
+    if (pc->config.bios.data)
+        return boot_check_bios(&pc->config.bios, err);
+    rsdp = tables_build(&pc->tables, &tables);
+    return boot_load(&pc->plan, &pc->config, rsdp, err);
+}
+
+static void discard(struct pc *pc)
+{
+    boot_finish(&pc->plan);
+    buffer_finish(&pc->tables);
+    free(pc);
+}
+
+int pc_create(struct machine **out, const struct pc_config *config, struct error *err)
+{
+    struct pc *pc = xcalloc(1, sizeof(*pc));
+    struct machine *m;
+    int rc;
+
+    buffer_init(&pc->tables);
+    name_images(pc, config);
+    rc = check_config(&pc->config, err);
+    if (!rc)
+        rc = plan_boot(pc, err);
+    if (rc) {
+        discard(pc);
+        return rc;
+    }
+    m = machine_create((uint32_t)((pc->config.memory_bytes + pc->config.bios.len) >> PAGE_SHIFT));
+    if (!m) {
+        discard(pc);
+        return error_set(err, -ENOMEM, "no address space for %llu MiB of guest memory",
+                         (unsigned long long)(config->memory_bytes >> 20));
+    }
+    pc->machine = m;
+    m->board = pc;
+    m->icount_shift = config->icount_shift;
+    m->no_reboot = config->no_reboot;
+    m->board_started = board_started;
+    m->board_restored = board_restored;
+    m->board_destroy = board_destroy;
+    m->powerdown = powerdown;
+    pc->cpu = i386_create(m, i386_model_find(pc->config.cpu_model));
+    pc->ports.cpu = &pc->cpu->u.cpu;
+    create_devices(pc);
+    connect_lines(pc);
+    claim_ports(pc);
+    pc_map_memory(pc);
+    pc_fill_fwcfg(pc);
+    pc->ready = true;
+    machine_reset(m);
+    *out = m;
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* Firmware tables for guests that are loaded without firmware: see tables.c. */
+#ifndef HINDCAST_I386_PC_TABLES_H
+#define HINDCAST_I386_PC_TABLES_H
+
+#include "base/buffer.h"
+#include "base/types.h"
+
+/* Where they are put: the BIOS segment, reserved in every memory map. */
+#define TABLES_BASE 0xf0000u
+#define TABLES_MAX  0x10000u
+
+struct tables_config {
+    bool apic;            /* a local APIC and an I/O APIC are there */
+    uint64_t memory_bytes;
+    uint32_t pci_hole;    /* first address of the hole between RAM and 4 GiB */
+    unsigned serial_count;
+};
+
+/* Append the tables as they lie from TABLES_BASE on. Returns the RSDP's address. */
+uint32_t tables_build(struct buffer *b, const struct tables_config *config);
+
+#endif
