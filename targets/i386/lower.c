@@ -22,6 +22,7 @@
 #include "i386/insn.h"
 
 #include "base/error.h"
+#include "i386/fpu.h"
 #include "i386/helpers.h"
 
 /* The instruction being lowered. */
@@ -1116,7 +1117,7 @@ static enum build_next lower_x87(struct lower *l)
     if (l->i.osize == 4)
         b |= I386_FX_OP32;
     emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
-    call(l, i386_x87, l->i.opcode & 7, l->i.modrm, b);
+    call(l, i386_x87_handler(l->i.opcode, l->i.modrm), l->i.opcode & 7, l->i.modrm, b);
     return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
 }
 
@@ -1136,7 +1137,11 @@ static enum build_next lower_simd(struct lower *l)
         b |= I386_FX_F3;
     if (l->i.arg[1].kind == OPERAND_IMM)
         emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
-    call(l, i386_simd, l->i.opcode, l->i.modrm, b);
+    if (l->i.opcode == 0xf7) { /* MASKMOVQ, MASKMOVDQU store at DI or EDI */
+        b |= l->i.seg;
+        emit(l, l->i.asize == 4 ? UOP_MOV32 : UOP_ZX16_32, S_T(0), S_GPR32(EDI), 0);
+    }
+    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, l->i.modrm, b);
     return BUILD_MORE;
 }
 

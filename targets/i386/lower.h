@@ -110,7 +110,8 @@ i386_helper i386_op_popf;
 i386_helper i386_x87;
 i386_helper i386_fwait; /* 9B; S_T(2) likewise */
 /* 0F xx for 10-17 28-2F 50-7F AE C2-C6 D0-FF: d: xx; a: ModRM (0 if there is none: 77);
- * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8 (70-73, C2, C4-C6). Alone if it
+ * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8 (70-73, C2, C4-C6). MASKMOVQ and
+ * MASKMOVDQU (F7) have segment and offset (DI or EDI) without I386_FX_MEM. Alone if it
  * stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
 i386_helper i386_simd;
 enum {
