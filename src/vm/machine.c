@@ -107,11 +107,11 @@ void machine_reset(struct machine *m)
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->reset)
             m->devices[i]->ops->reset(m->devices[i]);
-    if (!m->cpu)
-        return;
-    if (m->cpu->ops->reset)
+    if (m->cpu && m->cpu->ops->reset)
         m->cpu->ops->reset(m->cpu);
-    if (m->cpu->ops->drop_derived)
+    if (m->board_started)
+        m->board_started(m);
+    if (m->cpu && m->cpu->ops->drop_derived)
         m->cpu->ops->drop_derived(m->cpu);
 }
 
