@@ -20,4 +20,9 @@ check_PROGRAMS += tests/test_i386_decode
 TESTS += tests/test_i386_decode
 tests_test_i386_decode_SOURCES = tests/test_i386_decode.c
 tests_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+if HAVE_CHECK
+check_PROGRAMS += tests/test_vm_exec
+TESTS += tests/test_vm_exec
+tests_test_vm_exec_SOURCES = tests/test_vm_exec.c tests/vm_toy.c tests/vm_toy.h
+tests_test_vm_exec_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
