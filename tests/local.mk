@@ -20,6 +20,9 @@ check_PROGRAMS += tests/test_i386_decode
 TESTS += tests/test_i386_decode
 tests_test_i386_decode_SOURCES = tests/test_i386_decode.c
 tests_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
+
+# The execution core. It runs the toy CPU of vm_toy.h.
 if HAVE_CHECK
 check_PROGRAMS += tests/test_vm_exec
 TESTS += tests/test_vm_exec
