@@ -466,6 +466,8 @@ static void deliver_fully(struct i386_cpu *c, struct delivery d)
         unsigned second = c->exc.vector;
 
         if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
+            if (second == EXC_PF)
+                c->st->cr2 = c->exc.address;
             shut_down(c);
             return;
         }
