@@ -28,4 +28,10 @@ check_PROGRAMS += tests/test_vm_exec
 TESTS += tests/test_vm_exec
 tests_test_vm_exec_SOURCES = tests/test_vm_exec.c tests/vm_toy.c tests/vm_toy.h
 tests_test_vm_exec_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# The i386 system side: faults, segments, tasks, paging, debug, interrupts, registers.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_i386_system
+TESTS += tests/test_i386_system
+tests_test_i386_system_SOURCES = tests/test_i386_system.c tests/i386_bench.h
+tests_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
