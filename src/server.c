@@ -139,7 +139,7 @@ static void refuse_others(struct server *s)
 {
     struct stream other;
 
-    if (!s->session || !listener_accept(&s->config.listener, &other))
+    if (!s->session || s->client_lost || !listener_accept(&s->config.listener, &other))
         return;
     say(s, "a second debugger wanted to connect and was sent away: one at a time");
     stream_close(&other);
@@ -524,17 +524,15 @@ int server_run(struct server *s)
     greet(s);
     s->free_running = s->config.run && !s->config.gdb_stdio;
     while (!s->quit) {
-        if (s->session) {
-            bool ran = run_for_client(s);
-
+        if (s->session && run_for_client(s)) {
             if (!s->quit)
                 check_client(s);
-            if (!ran && !s->quit)
-                serve(s, s->session && rsp_wants_run(s->session) ? 0 : POLLER_WAIT_FOREVER);
-        } else if (s->free_running) {
+        } else if (s->free_running && !s->session) {
             run_free(s);
         } else {
             serve(s, POLLER_WAIT_FOREVER);
+            if (s->session && !s->quit)
+                check_client(s);
         }
     }
     flush_client(s);

@@ -200,7 +200,7 @@ struct chardev *chardev_open(const char *spec, const char *name, char **note, st
     c->listener.fd = -1;
     c->pty_slave = -1;
     if (open_spec(c, spec, note, err) < 0) {
-        error_prefix(err, "%s: ", name);
+        error_prefix(err, "%s", name);
         chardev_close(c);
         return NULL;
     }
