@@ -37,3 +37,21 @@ TESTS += tests/test_i386_system
 tests_test_i386_system_SOURCES = tests/test_i386_system.c tests/i386_bench.h
 tests_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
+if HAVE_CHECK
+RSP_TESTS = tests/test_rsp tests/test_rsp_agent tests/test_rsp_monitor tests/test_rsp_fuzz
+check_PROGRAMS += $(RSP_TESTS) tests/test_rsp_stdio
+TESTS += $(RSP_TESTS) tests/test_rsp_gdb.sh
+RSP_FAKE = tests/test_rsp_client.c tests/test_rsp_client.h tests/test_rsp_fake.c tests/test_rsp_fake.h
+RSP_LIBS = librsp.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_test_rsp_SOURCES = tests/test_rsp.c $(RSP_FAKE)
+tests_test_rsp_LDADD = $(RSP_LIBS)
+tests_test_rsp_agent_SOURCES = tests/test_rsp_agent.c
+tests_test_rsp_agent_LDADD = $(RSP_LIBS)
+tests_test_rsp_monitor_SOURCES = tests/test_rsp_monitor.c $(RSP_FAKE)
+tests_test_rsp_monitor_LDADD = $(RSP_LIBS)
+tests_test_rsp_fuzz_SOURCES = tests/test_rsp_fuzz.c $(RSP_FAKE)
+tests_test_rsp_fuzz_LDADD = $(RSP_LIBS)
+tests_test_rsp_stdio_SOURCES = tests/test_rsp_stdio.c tests/test_rsp_fake.c tests/test_rsp_fake.h
+tests_test_rsp_stdio_LDADD = librsp.a libbase.a
+endif
+EXTRA_DIST += tests/test_rsp_gdb.sh

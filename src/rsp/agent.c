@@ -273,8 +273,8 @@ static int parse_number(const char **f)
     return n;
 }
 
-/* *f is past the '%'; moves it past the letter. */
-static void parse_conversion(const char **f, struct conversion *c)
+/* *f is past the '%'; moves it past the letter. `long_bits`: of the target's long. */
+static void parse_conversion(const char **f, struct conversion *c, unsigned long_bits)
 {
     size_t nflags = 0;
 
@@ -287,15 +287,13 @@ static void parse_conversion(const char **f, struct conversion *c)
         (*f)++;
         c->precision = parse_number(f);
     }
-    for (;; (*f)++) {
+    for (; **f && strchr("hlLjztw", **f); (*f)++) {
         if (**f == 'h')
             c->bits /= 2;
-        else if (**f == 'l' && c->bits == 32 && (*f)[1] == 'l')
+        else if (**f == 'j' || **f == 'L' || (**f == 'l' && (*f)[1] == 'l'))
             c->bits = 64;
-        else if (**f == 'j')
-            c->bits = 64;
-        else if (**f != 'l' && **f != 'z' && **f != 't' && **f != 'w')
-            break;
+        else if (c->bits == 32 && **f != 'w')
+            c->bits = long_bits;
     }
     if (c->bits < 8)
         c->bits = 8;
@@ -408,7 +406,7 @@ static int format_printf(struct buffer *out, const struct agent_env *env, const 
             buffer_append_byte(out, (uint8_t)*format++);
             continue;
         }
-        parse_conversion(&format, &c);
+        parse_conversion(&format, &c, env->long_bits);
         if (used >= nargs)
             return error_set(err, -EINVAL, "printf: more conversions than arguments");
         result = append_conversion(out, env, &c, args[used++], err);

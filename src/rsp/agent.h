@@ -23,7 +23,7 @@ struct agent_env {
     bool (*read_memory)(void *ctx, uint64_t addr, void *buf, size_t len);
     /* Output of the printf operation. NULL: formatted and dropped. */
     void (*print)(void *ctx, const char *text, size_t len);
-    unsigned nregs;
+    unsigned long_bits; /* of the target's long: what %ld prints, 32 or 64 */
 };
 
 /* Take a copy of bytecode that passed agent_check(). */

@@ -225,7 +225,7 @@ static struct agent_env eval_env(struct rsp_session *s)
         .read_register = eval_register,
         .read_memory = eval_memory,
         .print = eval_print,
-        .nregs = s->info->nregs,
+        .long_bits = 8 * s->info->pointer_bytes,
     };
 }
 

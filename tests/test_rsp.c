@@ -1,0 +1,1149 @@
+/*
+ * The protocol layer against the gdb manual: framing, every packet, stops in
+ * both directions, robustness.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rsp/packet.h"
+#include "test_rsp_client.h"
+
+static struct fake f;
+
+static void setup(void)
+{
+    fake_init(&f);
+}
+
+static void setup_quiet(void)
+{
+    fake_init(&f);
+    client_no_ack(&f);
+}
+
+static void teardown(void)
+{
+    fake_finish(&f);
+}
+
+#define ASK(body, expected) ck_assert_str_eq(client_ask(&f, body), expected)
+
+static bool starts(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void expect_error(const char *body)
+{
+    const char *a = client_ask(&f, body);
+
+    ck_assert_msg(a[0] == 'E', "%s answers %s", body, a);
+}
+
+/* ---- framing ---- */
+
+static unsigned answers_to(const void *bytes, size_t len, struct answers *a)
+{
+    client_raw(&f, bytes, len);
+    client_take(&f, a);
+    return a->npackets;
+}
+
+#define ANSWERS_TO(literal, a) answers_to(literal, sizeof(literal) - 1, a)
+
+START_TEST(a_good_packet_is_acknowledged_and_answered_once)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("$qC#b4", &a), 1);
+    ck_assert_str_eq(a.packets[0], "QC1");
+    ck_assert_uint_eq(a.acks, 1);
+    ck_assert_uint_eq(a.naks, 0);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(a_bad_checksum_is_refused_and_the_repetition_answered)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("$qC#b5", &a), 0);
+    ck_assert_uint_eq(a.naks, 1);
+    ck_assert_uint_eq(a.acks, 0);
+    ck_assert_uint_eq(ANSWERS_TO("$qC#zz", &a), 0);
+    ck_assert_uint_eq(a.naks, 1);
+    ck_assert_uint_eq(ANSWERS_TO("$qC#B4", &a), 1);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(garbage_between_packets_is_skipped)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("\r\nhello\x80\xff+++ #00 $qC#b4 tail", &a), 1);
+    ck_assert_str_eq(a.packets[0], "QC1");
+    ck_assert_uint_eq(a.naks, 0);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(a_packet_cut_short_by_another_is_forgotten)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("$m1000,4$qC#b4", &a), 1);
+    ck_assert_str_eq(a.packets[0], "QC1");
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("$m1000,4#$qC#b4", &a), 1);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(packets_may_arrive_byte_by_byte_or_many_at_once)
+{
+    static const char bytes[] = "$qC#b4";
+    struct answers a;
+
+    for (unsigned i = 0; i < sizeof(bytes) - 2; i++)
+        ck_assert_uint_eq(answers_to(bytes + i, 1, &a), 0);
+    ck_assert_uint_eq(answers_to("4", 1, &a), 1);
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("$qC#b4+$qC#b4+$qC#b4+", &a), 3);
+    ck_assert_uint_eq(a.acks, 3);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(minus_makes_the_last_packet_come_again)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("$qC#b4", &a), 1);
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("-", &a), 1);
+    ck_assert_str_eq(a.packets[0], "QC1");
+    ck_assert_uint_eq(a.acks, 0);
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("-+", &a), 1);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(minus_before_any_packet_is_harmless)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("---", &a), 0);
+    ASK("qC", "QC1");
+}
+END_TEST
+
+START_TEST(without_acks_nothing_is_acknowledged_or_repeated)
+{
+    struct answers a;
+
+    client_no_ack(&f);
+    ck_assert_uint_eq(ANSWERS_TO("+$qC#b4", &a), 1);
+    ck_assert_uint_eq(a.acks + a.naks, 0);
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("-", &a), 0);
+    /* A damaged packet is not carried out; the client still gets its one reply. */
+    ck_assert_uint_eq(ANSWERS_TO("$P0=01000000#00", &a), 1);
+    ck_assert_int_eq(a.packets[0][0], 'E');
+    ck_assert_uint_eq(a.acks + a.naks, 0);
+    ck_assert_uint_eq(f.writes, 0);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(special_bytes_pass_in_both_directions)
+{
+    size_t len;
+    const char *a;
+
+    client_no_ack(&f);
+    ck_assert_str_eq(client_ask_bytes(&f, "X3000,8:}\x03}\x04}]}\x0a\x03\x00zz", 7 + 12 + 1, NULL), "OK");
+    ck_assert_mem_eq(f.memory + 0x3000, "#$}*\x03\x00zz", 8);
+    a = client_ask_bytes(&f, "x3000,8", 7, &len);
+    ck_assert_uint_eq(len, 9);
+    ck_assert_mem_eq(a, "b#$}*\x03\x00zz", 9);
+}
+END_TEST
+
+/* Every run length, of ordinary and of special bytes, next to each other: the decoders of
+ * client_take() agree on all of them, and they come back as they were. */
+START_TEST(runs_of_every_length_come_back_whole)
+{
+    static const char bytes[] = "0#$}*\x03\x04\x0a]x";
+    char request[32];
+    size_t len;
+    const char *a;
+
+    client_no_ack(&f);
+    for (unsigned run = 1; run <= 260; run++) {
+        uint8_t *p = f.memory + 0x4000;
+
+        for (unsigned k = 0; k < sizeof(bytes) - 1; k++, p += run)
+            memset(p, bytes[k], run);
+        snprintf(request, sizeof(request), "x4000,%x", run * (unsigned)(sizeof(bytes) - 1));
+        a = client_ask_bytes(&f, request, strlen(request), &len);
+        ck_assert_uint_eq(len - 1, run * (sizeof(bytes) - 1));
+        ck_assert_mem_eq(a + 1, f.memory + 0x4000, len - 1);
+    }
+}
+END_TEST
+
+START_TEST(long_replies_are_run_length_encoded)
+{
+    struct answers a;
+
+    memset(f.memory + 0x4000, 0, 4096);
+    client_send(&f, "m4000,1000", 10);
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 1);
+    ck_assert_uint_eq(a.lens[0], 8192);
+    ck_assert_uint_lt(a.raw_lens[0], 300);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(packets_of_128_KiB_pass)
+{
+    size_t n = RSP_PACKET_SIZE - 32, head, len;
+    char *body = malloc(RSP_PACKET_SIZE), request[32];
+    const char *a;
+
+    client_no_ack(&f);
+    /* binary write */
+    head = (size_t)sprintf(body, "X0,%zx:", n);
+    memset(body + head, 'w', n);
+    ck_assert_str_eq(client_ask_bytes(&f, body, head + n, NULL), "OK");
+    ck_assert_int_eq(f.memory[n - 1], 'w');
+    ck_assert_int_ne(f.memory[n], 'w');
+    /* the same in hex, half as much */
+    n = n / 2;
+    head = (size_t)sprintf(body, "M0,%zx:", n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(body + head + 2 * i, "71", 2);
+    ck_assert_str_eq(client_ask_bytes(&f, body, head + 2 * n, NULL), "OK");
+    ck_assert_int_eq(f.memory[n - 1], 'q');
+    /* and back: what does not fit is cut */
+    snprintf(request, sizeof(request), "m0,%x", FAKE_MEMORY);
+    a = client_ask_bytes(&f, request, strlen(request), &len);
+    ck_assert_uint_gt(len, RSP_PACKET_SIZE - 64);
+    ck_assert_uint_le(len, RSP_PACKET_SIZE);
+    ck_assert(starts(a, "7171"));
+    memset(f.memory, '#', FAKE_MEMORY); /* each byte escaped */
+    snprintf(request, sizeof(request), "x0,%x", FAKE_MEMORY);
+    client_ask_bytes(&f, request, strlen(request), &len);
+    ck_assert_uint_gt(len, RSP_PACKET_SIZE / 2 - 64);
+    free(body);
+}
+END_TEST
+
+START_TEST(a_packet_beyond_the_limit_gets_one_error)
+{
+    size_t n = 3 * RSP_PACKET_SIZE;
+    char *body = malloc(n);
+
+    client_no_ack(&f);
+    memset(body, 'm', n);
+    ck_assert_int_eq(client_ask_bytes(&f, body, n, NULL)[0], 'E');
+    ASK("qC", "QC1");
+    free(body);
+}
+END_TEST
+
+START_TEST(a_client_that_never_reads_is_not_answered_without_end)
+{
+    for (unsigned i = 0; i < 2000 && !rsp_ended(f.s); i++)
+        client_send(&f, "m0,10000", 8);
+    ck_assert_uint_lt(f.s ? rsp_output(f.s)->len : 0, 2u << 20);
+    /* what waits is answered as the client reads */
+    for (unsigned i = 0; i < 10; i++) {
+        struct buffer *out = rsp_output(f.s);
+
+        ck_assert_uint_gt(out->len, 0);
+        buffer_consume(out, out->len);
+    }
+}
+END_TEST
+
+START_TEST(a_client_that_floods_is_dropped)
+{
+    char *junk = calloc(1, 100000);
+
+    memset(junk, 'q', 100000);
+    f.stuck = true;
+    client_send(&f, "c", 1);
+    for (unsigned i = 0; i < 100 && !rsp_ended(f.s); i++)
+        client_send(&f, junk, 100000);
+    ck_assert_int_eq(rsp_ended(f.s), RSP_DETACHED);
+    free(junk);
+}
+END_TEST
+
+/* ---- what is supported ---- */
+
+START_TEST(features_follow_the_target_and_the_client)
+{
+    const char *a = client_ask(&f, "qSupported:multiprocess+;swbreak+;hwbreak+;error-message+;xmlRegisters=i386");
+
+    ck_assert(strstr(a, "PacketSize=20000;"));
+    ck_assert(strstr(a, "QStartNoAckMode+"));
+    ck_assert(strstr(a, "qXfer:features:read+"));
+    ck_assert(strstr(a, "qXfer:memory-map:read+"));
+    ck_assert(strstr(a, "qXfer:threads:read+"));
+    ck_assert(strstr(a, "vContSupported+"));
+    ck_assert(strstr(a, "ReverseStep+"));
+    ck_assert(strstr(a, "ReverseContinue+"));
+    ck_assert(strstr(a, "ConditionalBreakpoints+"));
+    ck_assert(strstr(a, "BreakpointCommands+"));
+    ck_assert(strstr(a, "swbreak+"));
+    ck_assert(strstr(a, "hwbreak+"));
+    ck_assert(strstr(a, "binary-upload+"));
+    ck_assert(strstr(a, "error-message+"));
+    ck_assert(!strstr(a, "multiprocess"));
+    ck_assert(!strstr(a, "QNonStop+"));
+    a = client_ask(&f, "qSupported");
+    ck_assert(!strstr(a, "swbreak"));
+    ck_assert(!strstr(a, "error-message"));
+}
+END_TEST
+
+START_TEST(what_the_target_lacks_is_neither_announced_nor_answered)
+{
+    struct rsp_target_info info = fake_info;
+    struct rsp_target_ops ops = fake_ops;
+    const char *a;
+
+    info.reverse = info.seek = false;
+    ops.memory_map = NULL;
+    ops.memory_region = NULL;
+    rsp_destroy(f.s);
+    f.s = rsp_create(&info, &ops, &f);
+    a = client_ask(&f, "qSupported:swbreak+");
+    ck_assert(!strstr(a, "Reverse"));
+    ck_assert(!strstr(a, "memory-map"));
+    ASK("bs", "");
+    ASK("bc", "");
+    ASK("vRun;;3130", "");
+    ASK("qXfer:memory-map:read::0,100", "");
+    ASK("qMemoryRegionInfo:0", "");
+    fake_finish(&f);
+    fake_init(&f);
+}
+END_TEST
+
+START_TEST(unknown_packets_answer_empty)
+{
+    static const char *const unknown[] = {
+        "vMustReplyEmpty", "vUnknown", "vFile:setfs:0", "vFile:open:00,0,0", "qOffsets", "qTStatus", "qTfV", "qTfP",
+        "qL1200000000000000000", "qP0000001f0000000000000001", "QTDP:1:1000:E:0:0", "QThreadEvents:1", "Qbogus",
+        "qbogus", "qXfer:auxv:read::0,100", "qXfer:exec-file:read:1:0,100", "qGetTIBAddr:1", "QPassSignals:0",
+        "QCatchSyscalls:1", "vFlashErase:0,1000", "jBogus", "_M100,rw", "A10,0,6162", "B1000,S", "d", "e", "f", "h",
+        "i", "I", "l", "n", "o", "q", "Q", "r", "t", "u", "v", "w", "y", "", "\x7f", "qSupportedNot", "QStartNoAckModeX",
+        "b", "bx", "bcc",
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(unknown); i++)
+        ASK(unknown[i], "");
+}
+END_TEST
+
+START_TEST(refusals_are_clean)
+{
+    expect_error("QNonStop:1");
+    ASK("QNonStop:0", "OK");
+    expect_error("Hgp1.1");
+    expect_error("D;1");
+    ASK("qSymbol::", "OK");
+    expect_error("vCont;t");
+}
+END_TEST
+
+/* ---- errors ---- */
+
+START_TEST(errors_are_text_where_the_client_takes_it)
+{
+    f.past_readonly = true;
+    /* gdb before 15 takes text in answer to some packets, and would read it as data in others */
+    ck_assert(starts(client_ask(&f, "P0=01000000"), "E.the past cannot be written"));
+    ck_assert_str_eq(client_ask(&f, "mdead0000,4"), "E0e");
+    ck_assert_uint_eq(strlen(client_ask(&f, "M3000,1:00")), 3);
+    client_ask(&f, "qSupported:error-message+");
+    ck_assert(starts(client_ask(&f, "mdead0000,4"), "E.no memory at 0xdead0000"));
+    ck_assert(starts(client_ask(&f, "M3000,1:00"), "E.the past cannot be written"));
+    ck_assert(starts(client_ask(&f, "X3000,1:z"), "E.the past cannot be written"));
+}
+END_TEST
+
+START_TEST(lldb_gets_errors_in_its_own_form)
+{
+    ASK("QEnableErrorStrings", "OK");
+    ck_assert(starts(client_ask(&f, "mdead0000,4"), "E0e;6e6f206d656d6f7279"));
+}
+END_TEST
+
+/* ---- registers and memory ---- */
+
+START_TEST(registers_are_read_and_written)
+{
+    const char *a;
+    char g[1024];
+
+    f.position = 0x123;
+    ASK("p0", "23010000");
+    ASK("p8", "5b100000");
+    ASK("p20", "00000000");
+    ASK("p21", "xxxxxxxx");
+    expect_error("p22");
+    expect_error("p");
+    expect_error("pzz");
+    expect_error("p0;thread:1;");
+    a = client_ask(&f, "g");
+    ck_assert_uint_eq(strlen(a), 2 * (16 * 4 + 8 * 10 + 8 * 4 + 2 * 4));
+    ck_assert(starts(a, "23010000"));
+    strcpy(g + 1, a);
+    ASK("P3=78563412", "OK");
+    ASK("p3", "78563412");
+    expect_error("P3=7856341");
+    expect_error("P3=785634120");
+    expect_error("P3");
+    expect_error("P22=00000000");
+    expect_error("P20=00000000"); /* the target refuses */
+    /* G writes what differs, and only that */
+    f.writes = 0;
+    g[0] = 'G';
+    memcpy(g + 1 + 8 * 1, "0100000002000000", 16);
+    memcpy(g + 1 + 8 * 3, "78563412", 8);
+    ASK(g, "OK");
+    ck_assert_uint_eq(f.writes, 2);
+    ASK("p2", "02000000");
+    expect_error("G12");
+    expect_error("Gzz345678");
+    ASK("G44332211", "OK");
+    ASK("p0", "44332211");
+}
+END_TEST
+
+START_TEST(memory_is_read_and_written)
+{
+    f.memory[0x3000] = 0xab;
+    ASK("m3000,1", "ab");
+    ASK("M3000,2:1234", "OK");
+    ASK("m3000,2", "1234");
+    ASK("X3000,0:", "OK");
+    ck_assert_str_eq(client_ask_bytes(&f, "X3000,2:xy", 10, NULL), "OK");
+    ASK("m3000,2", "7879");
+    /* partly there: what is there; not there: an error */
+    ck_assert_uint_eq(strlen(client_ask(&f, "m1fffe,8")), 4);
+    ASK("mfffffffe,8", "5a5a");
+    ck_assert_uint_eq(strlen(client_ask(&f, "mffffffff,ffffffffffffffff")), 2);
+    expect_error("m20000,1");
+    expect_error("m100000000,1");
+    expect_error("mffffffffffffffff,1");
+    expect_error("m12345678123456789,1");
+    expect_error("m");
+    expect_error("m,");
+    expect_error("m3000");
+    expect_error("m3000,");
+    expect_error("m3000,4x");
+    expect_error("m-1,4");
+    expect_error("M3000,2:12");
+    expect_error("M3000,2:123");
+    expect_error("M3000,2:12345");
+    expect_error("M3000,2:zz00");
+    expect_error("M1ffff,2:0000");
+    expect_error("Mffffffff,2:0000");
+    expect_error("X3000,5:abc");
+    expect_error("x20000,1");
+}
+END_TEST
+
+START_TEST(crc_is_that_of_gdb)
+{
+    /* what gdbserver answers for "123456789": CRC-32/MPEG-2 */
+    memcpy(f.memory + 0x5000, "123456789", 9);
+    ASK("qCRC:5000,9", "C0376e6e7");
+    ASK("qCRC:5000,0", "Cffffffff");
+    expect_error("qCRC:1fff0,20");
+    expect_error("qCRC:0,ffffffffffffffff");
+    expect_error("qCRC:5000");
+}
+END_TEST
+
+START_TEST(search_finds_the_first_place)
+{
+    char request[64];
+
+    memset(f.memory, 0, FAKE_MEMORY);
+    memcpy(f.memory + 0xfffe, "needle", 6); /* over the edge of the server's reading */
+    memcpy(f.memory + 0x18000, "needle", 6);
+    ASK("qSearch:memory:1000;1f000;needle", "1,fffe");
+    ASK("qSearch:memory:ffff;10000;needle", "1,18000");
+    ASK("qSearch:memory:18001;100;needle", "0");
+    ASK("qSearch:memory:fffe;5;needle", "0");
+    ASK("qSearch:memory:fffe;6;needle", "1,fffe");
+    ASK("qSearch:memory:0;0;n", "0");
+    expect_error("qSearch:memory:18001;10000;needle"); /* runs into nothing */
+    ASK("qSearch:memory:fffff000;ffffffffffffffff;needle", "0");
+    ASK("qSearch:memory:fffff000;1000;Z", "1,fffff000");
+    expect_error("qSearch:memory:1000;100;");
+    expect_error("qSearch:memory:1000");
+    memcpy(request, "qSearch:memory:0;20000;\0x", 25);
+    ck_assert_str_eq(client_ask_bytes(&f, request, 25, NULL), "0");
+}
+END_TEST
+
+/* ---- threads ---- */
+
+START_TEST(there_is_one_thread)
+{
+    ASK("qfThreadInfo", "m1");
+    ASK("qsThreadInfo", "l");
+    ASK("qC", "QC1");
+    ASK("T1", "OK");
+    expect_error("T2");
+    expect_error("T");
+    ASK("Hg0", "OK");
+    ASK("Hc-1", "OK");
+    ASK("Hg1", "OK");
+    expect_error("Hg2");
+    expect_error("Hx1");
+    expect_error("H");
+    ASK("qAttached", "1");
+    ASK("qThreadExtraInfo,1", "43505523302061742030203c263e"); /* CPU#0 at 0 <&> */
+    expect_error("qThreadExtraInfo,7");
+    ASK("qXfer:threads:read::0,1000", "l<?xml version=\"1.0\"?>\n<threads>\n<thread id=\"1\" core=\"0\" "
+                                       "name=\"CPU#0\">at 0 &lt;&amp;&gt;</thread>\n</threads>\n");
+}
+END_TEST
+
+/* ---- documents ---- */
+
+/* Read a document piece by piece. */
+static char *read_document(const char *name, unsigned piece)
+{
+    struct buffer all;
+
+    buffer_init(&all);
+    for (;;) {
+        char request[128];
+        const char *a;
+        size_t len;
+
+        snprintf(request, sizeof(request), "qXfer:%s:%zx,%x", name, all.len, piece);
+        a = client_ask_bytes(&f, request, strlen(request), &len);
+        ck_assert(a[0] == 'm' || a[0] == 'l');
+        ck_assert_uint_le(len - 1, piece);
+        buffer_append(&all, a + 1, len - 1);
+        if (a[0] == 'l')
+            break;
+        ck_assert_uint_gt(len, 1);
+    }
+    buffer_append_byte(&all, 0);
+    return (char *)all.data;
+}
+
+START_TEST(target_description_is_whole_in_pieces)
+{
+    char *small = read_document("features:read:target.xml", 17);
+    char *large = read_document("features:read:target.xml", 0xffffff);
+
+    ck_assert_str_eq(small, large);
+    ck_assert(strstr(large, "<architecture>i386</architecture>"));
+    ck_assert(strstr(large, "<feature name=\"org.gnu.gdb.i386.core\">\n<flags id=\"i386_eflags\""));
+    ck_assert(strstr(large, "<reg name=\"eip\" bitsize=\"32\" regnum=\"8\" type=\"code_ptr\" group=\"general\"/>"));
+    ck_assert(strstr(large, "<feature name=\"org.hindcast.i386.system\">\n<reg name=\"cr0\""));
+    ck_assert(strstr(large, "</feature>\n</target>\n"));
+    free(small);
+    free(large);
+    expect_error("qXfer:features:read:other.xml:0,100");
+    expect_error("qXfer:features:read:target.xml:0");
+    expect_error("qXfer:features:read:target.xml:100000,10");
+    ASK("qXfer:features:write:target.xml:0:", "");
+}
+END_TEST
+
+START_TEST(memory_map_lists_the_areas)
+{
+    char *map = read_document("memory-map:read:", 50);
+
+    ck_assert(strstr(map, "<memory type=\"ram\" start=\"0x0\" length=\"0xffff0000\"/>"));
+    ck_assert(strstr(map, "<memory type=\"rom\" start=\"0xffff0000\" length=\"0x10000\"/>"));
+    free(map);
+    expect_error("qXfer:memory-map:read:foo:0,100");
+}
+END_TEST
+
+/* ---- running ---- */
+
+START_TEST(steps_and_continues_answer_with_a_stop)
+{
+    const char *a;
+
+    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;");
+    ASK("s", "T0508:01100000;04:00800000;05:00800000;09:00000000;thread:1;");
+    ASK("vCont;s:1;c", "T0508:02100000;04:00800000;05:00800000;09:00000000;thread:1;");
+    ASK("S05", "T0508:03100000;04:00800000;05:00800000;09:00000000;thread:1;");
+    ASK("vCont;S05:1", "T0508:04100000;04:00800000;05:00800000;09:00000000;thread:1;");
+    a = client_ask(&f, "c");
+    ck_assert(starts(a, "T05") && strstr(a, "replaylog:end;"));
+    ck_assert_uint_eq(f.position, FAKE_END);
+    ck_assert(strstr(client_ask(&f, "?"), "replaylog:end;"));
+    a = client_ask(&f, "bc");
+    ck_assert(starts(a, "T05") && strstr(a, "replaylog:begin;"));
+    ck_assert(strstr(client_ask(&f, "bs"), "replaylog:begin;"));
+    ck_assert(strstr(client_ask(&f, "vCont;c:-1"), "replaylog:end;"));
+    client_ask(&f, "bc");
+    ck_assert(strstr(client_ask(&f, "C05"), "replaylog:end;"));
+}
+END_TEST
+
+START_TEST(resuming_elsewhere_writes_the_pc)
+{
+    ck_assert(starts(client_ask(&f, "s1040"), "T05"));
+    ck_assert_uint_eq(f.writes, 1);
+    ck_assert_uint_eq(f.regs[8], 0x1040);
+    ck_assert(starts(client_ask(&f, "S5;1041"), "T05"));
+    ck_assert_uint_eq(f.regs[8], 0x1041);
+    f.past_readonly = true;
+    expect_error("c1040");
+    ck_assert_uint_eq(f.runs, 2);
+}
+END_TEST
+
+START_TEST(malformed_resumes_do_not_run)
+{
+    static const char *const bad[] = {"vCont;",     "vCont;x",      "vCont;c:2",   "vCont;r",  "vCont;r1", "vCont;r1,",
+                                      "vCont;c:p1", "vCont;C",      "vCont;s;",    "sxyz",     "S",        "Czz",
+                                      "C05;zz",     "vCont;r1,2:3", "c100000000", "vCont;cc", "S05x"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        expect_error(bad[i]);
+    ck_assert_uint_eq(f.runs, 0);
+    ASK("vCont?", "vCont;c;C;s;S;r");
+}
+END_TEST
+
+START_TEST(range_steps_are_made_in_the_server)
+{
+    ck_assert(starts(client_ask(&f, "vCont;r1000,1010:1"), "T0508:10100000"));
+    ck_assert_uint_eq(f.runs, 1);
+    ck_assert_int_eq(f.last_run.kind, RSP_RUN_RANGE);
+    /* an empty range is one step */
+    ck_assert(starts(client_ask(&f, "vCont;r1000,1000:1"), "T0508:11100000"));
+    /* a breakpoint inside ends it */
+    ASK("Z0,1020,1", "OK");
+    ck_assert(starts(client_ask(&f, "vCont;r1000,1030"), "T0508:20100000"));
+}
+END_TEST
+
+START_TEST(interrupts_stop_a_run_in_either_direction)
+{
+    static const char *const resumes[] = {"c", "bc", "vCont;c"};
+    struct answers a;
+
+    f.stuck = true;
+    for (unsigned i = 0; i < ARRAY_LEN(resumes); i++) {
+        client_send(&f, resumes[i], strlen(resumes[i]));
+        client_take(&f, &a);
+        ck_assert_uint_eq(a.npackets, 0);
+        ck_assert_ptr_nonnull(rsp_wants_run(f.s));
+        ck_assert(!rsp_interrupt_requested(f.s));
+        client_raw(&f, "\x03", 1);
+        client_take(&f, &a);
+        ck_assert_uint_eq(a.npackets, 1);
+        ck_assert(starts(a.packets[0], "T02"));
+        answers_finish(&a);
+    }
+}
+END_TEST
+
+START_TEST(an_interrupt_while_standing_is_ignored)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("\x03\x03", &a), 0);
+    f.stuck = true;
+    client_send(&f, "c", 1);
+    ck_assert(!rsp_interrupt_requested(f.s));
+    /* resume and interrupt in one read, too */
+    client_raw(&f, "\x03", 1);
+    client_take(&f, &a);
+    answers_finish(&a);
+    ck_assert_uint_eq(ANSWERS_TO("\x03$c#63\x03", &a), 1);
+    ck_assert(starts(a.packets[0], "T02"));
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(byte_3_inside_a_packet_is_data)
+{
+    struct answers a;
+
+    f.stuck = true;
+    client_send(&f, "c", 1);
+    client_take(&f, &a);
+    client_raw(&f, "$X3000,1:\x03", 10); /* a packet in mid-run, not complete */
+    ck_assert(!rsp_interrupt_requested(f.s));
+    client_raw(&f, "#b5", 3);
+    ck_assert(!rsp_interrupt_requested(f.s));
+    client_raw(&f, "\x03", 1);
+    client_take(&f, &a);
+    /* first the stop, then the answer to the packet that waited */
+    ck_assert_uint_eq(a.npackets, 2);
+    ck_assert(starts(a.packets[0], "T02"));
+    ck_assert_str_eq(a.packets[1], "OK");
+    ck_assert_int_eq(f.memory[0x3000], 3);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(a_damaged_packet_in_mid_run_is_answered_after_the_stop)
+{
+    struct answers a;
+
+    client_no_ack(&f);
+    f.stuck = true;
+    ck_assert_uint_eq(ANSWERS_TO("$c#63$qC#00$vCtrlC#4e", &a), 3);
+    ck_assert(starts(a.packets[0], "T02"));
+    ck_assert_int_eq(a.packets[1][0], 'E');
+    ck_assert_str_eq(a.packets[2], "OK");
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(a_run_that_cannot_be_made_is_an_error)
+{
+    struct error err = {.code = -5, .text = "the recording is damaged at 17"};
+    struct answers a;
+
+    f.stuck = true;
+    client_send(&f, "bc", 2);
+    client_take(&f, &a);
+    rsp_fail_run(f.s, &err);
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 1);
+    ck_assert_str_eq(a.packets[0], "E.the recording is damaged at 17");
+    ck_assert_ptr_null(rsp_wants_run(f.s));
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(console_text_goes_out_while_the_guest_runs)
+{
+    struct rsp_stop end = {.reason = RSP_STOP_GUEST_END, .text = "powered off\n"};
+    struct answers a;
+
+    rsp_console(f.s, "early\n", 6); /* nobody listens: kept */
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 0);
+    f.stuck = true;
+    client_send(&f, "c", 1);
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 1);
+    ck_assert_str_eq(a.packets[0], "O6561726c790a");
+    answers_finish(&a);
+    rsp_report_stop(f.s, &end);
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 2);
+    ck_assert_str_eq(a.packets[0], "O706f7765726564206f66660a");
+    ck_assert(starts(a.packets[1], "T20")); /* SIGPWR in gdb's numbering */
+    answers_finish(&a);
+}
+END_TEST
+
+/* ---- breakpoints ---- */
+
+START_TEST(breakpoints_stop_forward_and_backward_at_their_pc)
+{
+    client_ask(&f, "qSupported:swbreak+;hwbreak+");
+    ASK("Z0,1005,1", "OK");
+    ASK("Z1,1007,1", "OK");
+    ck_assert(strstr(client_ask(&f, "vCont;c"), ";swbreak:;"));
+    ck_assert_uint_eq(f.position, 5);
+    ck_assert(strstr(client_ask(&f, "vCont;c"), ";hwbreak:;"));
+    ck_assert_uint_eq(f.position, 7);
+    client_ask(&f, "vCont;c");
+    ck_assert_uint_eq(f.position, 105);
+    ck_assert(strstr(client_ask(&f, "bc"), ";hwbreak:;"));
+    ck_assert_uint_eq(f.position, 7);
+    ck_assert(strstr(client_ask(&f, "bc"), "08:05100000;"));
+    ck_assert_uint_eq(f.position, 5);
+    ck_assert(strstr(client_ask(&f, "bc"), "replaylog:begin"));
+    ASK("z0,1005,1", "OK");
+    ASK("z0,1005,1", "OK");
+    client_ask(&f, "vCont;c");
+    ck_assert_uint_eq(f.position, 7);
+}
+END_TEST
+
+START_TEST(swbreak_is_said_only_to_those_who_know_it)
+{
+    const char *a;
+
+    ASK("Z0,1005,1", "OK");
+    a = client_ask(&f, "c");
+    ck_assert(starts(a, "T05") && !strstr(a, "swbreak"));
+}
+END_TEST
+
+START_TEST(watchpoints_report_the_data_address_in_both_directions)
+{
+    ASK("Z2,2000,4", "OK");
+    ck_assert(strstr(client_ask(&f, "c"), ";watch:2000;"));
+    ck_assert_uint_eq(f.position, 10);
+    ASK("z2,2000,4", "OK");
+    ASK("Z2,2002,1", "OK"); /* one byte in the middle: gdb knows it by an address inside */
+    ck_assert(strstr(client_ask(&f, "c"), ";watch:2002;"));
+    ck_assert_uint_eq(f.position, 20);
+    ck_assert(strstr(client_ask(&f, "bc"), ";watch:2002;"));
+    ck_assert_uint_eq(f.position, 19); /* the state before the write */
+    ck_assert(strstr(client_ask(&f, "bc"), ";watch:2002;"));
+    ck_assert_uint_eq(f.position, 9);
+    ASK("z2,2002,1", "OK");
+    ASK("Z3,2010,4", "OK");
+    ck_assert(strstr(client_ask(&f, "c"), ";rwatch:2010;"));
+    ck_assert_uint_eq(f.position, 15);
+    ASK("Z4,2000,20", "OK");
+    ck_assert(strstr(client_ask(&f, "c"), ";awatch:2000;"));
+    ck_assert_uint_eq(f.position, 20);
+    ASK("z3,2010,4", "OK");
+    ck_assert(strstr(client_ask(&f, "c"), ";awatch:2010;"));
+    ck_assert_uint_eq(f.position, 25);
+}
+END_TEST
+
+START_TEST(any_true_condition_stops_and_new_ones_replace_old_ones)
+{
+    const struct rsp_breakpoint *bp;
+    unsigned count;
+
+    ASK("Z0,1032,1;X7,26000022fa1327X7,26000022961327", "OK");
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 150);
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 250);
+    ck_assert(strstr(client_ask(&f, "c"), "replaylog:end"));
+    client_ask(&f, "bc");
+    ck_assert_uint_eq(f.position, 250);
+    client_ask(&f, "bc");
+    ck_assert_uint_eq(f.position, 150);
+    ck_assert(strstr(client_ask(&f, "bc"), "replaylog:begin"));
+    ASK("Z0,1032,1;X8,26000023015e1327", "OK"); /* 350 */
+    bp = rsp_breakpoints(f.s, &count);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_eq(bp[0].nconditions, 1);
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 350);
+}
+END_TEST
+
+START_TEST(a_condition_that_cannot_be_evaluated_stops)
+{
+    ASK("Z0,1032,1;X7,24ffff00001927", "OK"); /* *(int *)0xffff0000: not mapped */
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 50);
+}
+END_TEST
+
+START_TEST(watchpoints_take_conditions_too)
+{
+    ASK("Z2,2000,4;X8,23200019220a1327", "OK"); /* the word is 10 */
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 100);
+}
+END_TEST
+
+START_TEST(breakpoint_commands_print_and_go_on)
+{
+    struct answers a;
+
+    /* printf "%d\n", $eax */
+    ASK("Z0,1001,1;cmds:1,X11,260000220022003401000525645c6e0027", "OK");
+    ASK("Z0,100a,1", "OK");
+    client_send(&f, "c", 1);
+    client_take(&f, &a);
+    ck_assert_uint_eq(a.npackets, 2);
+    ck_assert_str_eq(a.packets[0], "O310a");
+    ck_assert_uint_eq(f.position, 10);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(malformed_breakpoints_are_refused)
+{
+    static const char *const bad[] = {
+        "Z0",
+        "Z0,",
+        "Z0,1000",
+        "Z0,1000,",
+        "Z0,zz,1",
+        "Z0,100000000,1",
+        "Z0,1000,1;X",
+        "Z0,1000,1;X5",
+        "Z0,1000,1;X5,27",
+        "Z0,1000,1;Xffffffffffffffff,27",
+        "Z0,1000,1;X1,00",
+        "Z0,1000,1;X0,",
+        "Z0,1000,1;Y",
+        "Z0,1000,1;cmds:",
+        "Z0,1000,1;cmds:1",
+        "Z0,1000,1;X1,27;cmds:1,X1,ff",
+        "Z0,1000,1;cmds:1,X1,27;cmds:1,X1,27",
+        "Z2,1000,0",
+        "Z2,ffffffff,2",
+        "Z2,1000,100000", /* the target refuses */
+        "z0,1000",
+        "z0,1000,1x",
+        "z2",
+    };
+    unsigned count;
+
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        expect_error(bad[i]);
+    rsp_breakpoints(f.s, &count);
+    ck_assert_uint_eq(count, 0);
+    ASK("Z5,1000,1", "");
+    ASK("z5,1000,1", "");
+    ASK("Zx,1000,1", "");
+}
+END_TEST
+
+/* ---- positions ---- */
+
+START_TEST(seek_arms_and_the_next_continue_goes)
+{
+    const char *console;
+
+    ASK("Z0,1005,1", "OK");
+    ck_assert_str_eq(client_monitor(&f, "seek 777", &console), "OK");
+    ck_assert(strstr(console, "777"));
+    ck_assert_uint_eq(f.position, 0);
+    client_ask(&f, "s"); /* gdb's step off a breakpoint does not disarm */
+    ck_assert_uint_eq(f.position, 1);
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 777);
+    ck_assert_str_eq(client_monitor(&f, "replay_seek 30", &console), "OK");
+    client_ask(&f, "bc");
+    ck_assert_uint_eq(f.position, 30);
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 105); /* once only */
+    client_monitor(&f, "seek -5", &console);
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, 100);
+    ck_assert(starts(client_monitor(&f, "seek -500", &console), "E"));
+    ck_assert(starts(client_monitor(&f, "seek nowhere", &console), "E"));
+}
+END_TEST
+
+START_TEST(run_goes_to_a_position_with_a_real_stop)
+{
+    ASK("!", "OK");
+    ck_assert(starts(client_ask(&f, "vRun;;333030"), "T0508:00100000")); /* 300 */
+    ck_assert_uint_eq(f.position, 300);
+    /* gdb's `run` continues at once: that stays here, too */
+    ck_assert(starts(client_ask(&f, "vCont;c"), "T05"));
+    ck_assert_uint_eq(f.position, 300);
+    ck_assert(strstr(client_ask(&f, "vCont;c"), "replaylog:end"));
+    ck_assert(starts(client_ask(&f, "vRun;2f66;3078313030"), "T05")); /* 0x100 */
+    ck_assert_uint_eq(f.position, 256);
+    client_ask(&f, "bs"); /* any other resume: no arming left */
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, FAKE_END);
+    client_ask(&f, "vRun;;656e64");
+    ck_assert_uint_eq(f.position, FAKE_END);
+    ck_assert(starts(client_ask(&f, "vRun;"), "T05"));
+    ck_assert_uint_eq(f.position, 0);
+    ck_assert(strstr(client_ask(&f, "c"), "replaylog:end"));
+    expect_error("vRun;;6f6f7073");
+    expect_error("vRun;;31;32");
+    expect_error("vRun;;3");
+    expect_error("vRun;;zz");
+}
+END_TEST
+
+/* ---- the life of a session ---- */
+
+START_TEST(detach_ends_the_session_and_leaves_the_target)
+{
+    ASK("D", "OK");
+    ck_assert_int_eq(rsp_ended(f.s), RSP_DETACHED);
+}
+END_TEST
+
+START_TEST(kill_asks_for_the_end)
+{
+    ASK("vKill;a410", "OK");
+    ck_assert_int_eq(rsp_ended(f.s), RSP_KILLED);
+}
+END_TEST
+
+START_TEST(k_has_no_reply)
+{
+    struct answers a;
+
+    ck_assert_uint_eq(ANSWERS_TO("$k#6b", &a), 0);
+    ck_assert_int_eq(rsp_ended(f.s), RSP_KILLED);
+}
+END_TEST
+
+START_TEST(extended_mode_outlives_kill_and_detach)
+{
+    struct answers a;
+
+    expect_error("R00"); /* not yet */
+    ASK("!", "OK");
+    ASK("vKill;1", "OK");
+    ck_assert_int_eq(rsp_ended(f.s), RSP_GOES_ON);
+    ASK("?", "W00");
+    ASK("qfThreadInfo", "l");
+    expect_error("T1");
+    expect_error("vCont;c");
+    expect_error("c");
+    expect_error("bc");
+    f.position = 7;
+    ck_assert(starts(client_ask(&f, "vAttach;1"), "T05"));
+    ASK("D", "OK");
+    ck_assert_int_eq(rsp_ended(f.s), RSP_GOES_ON);
+    ck_assert_uint_eq(ANSWERS_TO("$R00#b2", &a), 0);
+    ck_assert_uint_eq(f.position, 0);
+    ck_assert(starts(client_ask(&f, "?"), "T05"));
+    expect_error("vAttach;");
+    expect_error("vKill;");
+}
+END_TEST
+
+/* ---- other dialects ---- */
+
+START_TEST(qemu_packets_are_known)
+{
+    ASK("qqemu.Supported", "sstepbits;sstep;PhyMemMode");
+    ASK("qqemu.sstepbits", "ENABLE=1");
+    ASK("qqemu.sstep", "0x1");
+    ASK("Qqemu.sstep=1", "OK");
+    expect_error("Qqemu.sstep=7");
+    ASK("qqemu.PhyMemMode", "0");
+    ASK("Qqemu.PhyMemMode:1", "OK");
+    ASK("qqemu.PhyMemMode", "1");
+    client_ask(&f, "m1000,4");
+    ck_assert_uint_eq(f.physical_reads, 1);
+    expect_error("m100001000,4"); /* beyond 32 bits is possible, not mapped here */
+    ck_assert_uint_eq(f.physical_reads, 2);
+    ASK("Qqemu.PhyMemMode:0", "OK");
+    client_ask(&f, "m1000,4");
+    ck_assert_uint_eq(f.physical_reads, 2);
+    expect_error("Qqemu.PhyMemMode:2");
+}
+END_TEST
+
+START_TEST(lldb_finds_host_process_and_registers)
+{
+    static const char triple[] = "triple:693338362d756e6b6e6f776e2d756e6b6e6f776e;endian:little;ptrsize:4;";
+    char expected[128];
+
+    ASK("QThreadSuffixSupported", "OK");
+    ASK("QListThreadsInStopReply", "OK");
+    ASK("qHostInfo", triple);
+    snprintf(expected, sizeof(expected), "pid:1;%s", triple);
+    ASK("qProcessInfo", expected);
+    ASK("qGDBServerVersion", "name:hindcast;version:0.0.test;");
+    ASK("qEcho:17", "qEcho:17");
+    ASK("qRegisterInfo8", "name:eip;bitsize:32;offset:32;encoding:uint;format:hex;set:General Purpose Registers;"
+                          "ehframe:8;dwarf:8;generic:pc;");
+    ASK("qRegisterInfo10", "name:st0;bitsize:80;offset:64;encoding:ieee754;format:float;set:Floating Point Registers;");
+    ASK("qRegisterInfo22", "E45");
+    ASK("p8;thread:0001;", "00100000");
+    ck_assert(starts(client_ask(&f, "g;thread:1;"), "00000000"));
+    ASK("P3=01000000;thread:1;", "OK");
+    expect_error("p8;thread:2;");
+    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;threads:1;thread-pcs:1000;reason:trace;");
+    ck_assert(starts(client_ask(&f, "qThreadStopInfo1"), "T05"));
+    expect_error("qThreadStopInfo2");
+    ASK("jThreadsInfo", "[{\"tid\":1,\"name\":\"CPU#0\",\"registers\":{\"8\":\"00100000\",\"4\":\"00800000\","
+                        "\"5\":\"00800000\"}}]");
+    ASK("qMemoryRegionInfo:1000", "start:0;size:20000;permissions:rwx;name:72616d;");
+    ASK("qMemoryRegionInfo:30000", "start:20000;size:fffdf000;");
+    expect_error("qMemoryRegionInfo:100000000");
+    ck_assert(strstr(client_ask(&f, "qXfer:features:read:target.xml:0,8000"),
+                     "type=\"code_ptr\" group=\"general\" generic=\"pc\" ehframe_regnum=\"8\" dwarf_regnum=\"8\"/>"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("rsp");
+    TCase *framing = tcase_create("framing"), *packets = tcase_create("packets");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(framing, setup, teardown);
+    tcase_add_test(framing, a_good_packet_is_acknowledged_and_answered_once);
+    tcase_add_test(framing, a_bad_checksum_is_refused_and_the_repetition_answered);
+    tcase_add_test(framing, garbage_between_packets_is_skipped);
+    tcase_add_test(framing, a_packet_cut_short_by_another_is_forgotten);
+    tcase_add_test(framing, packets_may_arrive_byte_by_byte_or_many_at_once);
+    tcase_add_test(framing, minus_makes_the_last_packet_come_again);
+    tcase_add_test(framing, minus_before_any_packet_is_harmless);
+    tcase_add_test(framing, without_acks_nothing_is_acknowledged_or_repeated);
+    tcase_add_test(framing, special_bytes_pass_in_both_directions);
+    tcase_add_test(framing, runs_of_every_length_come_back_whole);
+    tcase_add_test(framing, long_replies_are_run_length_encoded);
+    tcase_add_test(framing, packets_of_128_KiB_pass);
+    tcase_add_test(framing, a_packet_beyond_the_limit_gets_one_error);
+    tcase_add_test(framing, a_client_that_never_reads_is_not_answered_without_end);
+    tcase_add_test(framing, a_client_that_floods_is_dropped);
+    tcase_add_test(framing, byte_3_inside_a_packet_is_data);
+    tcase_add_test(framing, a_damaged_packet_in_mid_run_is_answered_after_the_stop);
+    tcase_add_test(framing, what_the_target_lacks_is_neither_announced_nor_answered);
+    suite_add_tcase(s, framing);
+
+    tcase_add_checked_fixture(packets, setup_quiet, teardown);
+    tcase_add_test(packets, features_follow_the_target_and_the_client);
+    tcase_add_test(packets, unknown_packets_answer_empty);
+    tcase_add_test(packets, refusals_are_clean);
+    tcase_add_test(packets, errors_are_text_where_the_client_takes_it);
+    tcase_add_test(packets, lldb_gets_errors_in_its_own_form);
+    tcase_add_test(packets, registers_are_read_and_written);
+    tcase_add_test(packets, memory_is_read_and_written);
+    tcase_add_test(packets, crc_is_that_of_gdb);
+    tcase_add_test(packets, search_finds_the_first_place);
+    tcase_add_test(packets, there_is_one_thread);
+    tcase_add_test(packets, target_description_is_whole_in_pieces);
+    tcase_add_test(packets, memory_map_lists_the_areas);
+    tcase_add_test(packets, steps_and_continues_answer_with_a_stop);
+    tcase_add_test(packets, resuming_elsewhere_writes_the_pc);
+    tcase_add_test(packets, malformed_resumes_do_not_run);
+    tcase_add_test(packets, range_steps_are_made_in_the_server);
+    tcase_add_test(packets, interrupts_stop_a_run_in_either_direction);
+    tcase_add_test(packets, an_interrupt_while_standing_is_ignored);
+    tcase_add_test(packets, a_run_that_cannot_be_made_is_an_error);
+    tcase_add_test(packets, console_text_goes_out_while_the_guest_runs);
+    tcase_add_test(packets, breakpoints_stop_forward_and_backward_at_their_pc);
+    tcase_add_test(packets, swbreak_is_said_only_to_those_who_know_it);
+    tcase_add_test(packets, watchpoints_report_the_data_address_in_both_directions);
+    tcase_add_test(packets, any_true_condition_stops_and_new_ones_replace_old_ones);
+    tcase_add_test(packets, a_condition_that_cannot_be_evaluated_stops);
+    tcase_add_test(packets, watchpoints_take_conditions_too);
+    tcase_add_test(packets, breakpoint_commands_print_and_go_on);
+    tcase_add_test(packets, malformed_breakpoints_are_refused);
+    tcase_add_test(packets, seek_arms_and_the_next_continue_goes);
+    tcase_add_test(packets, run_goes_to_a_position_with_a_real_stop);
+    tcase_add_test(packets, detach_ends_the_session_and_leaves_the_target);
+    tcase_add_test(packets, kill_asks_for_the_end);
+    tcase_add_test(packets, k_has_no_reply);
+    tcase_add_test(packets, extended_mode_outlives_kill_and_detach);
+    tcase_add_test(packets, qemu_packets_are_known);
+    tcase_add_test(packets, lldb_finds_host_process_and_registers);
+    suite_add_tcase(s, packets);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
