@@ -37,6 +37,8 @@ TESTS += tests/test_i386_system
 tests_test_i386_system_SOURCES = tests/test_i386_system.c tests/i386_bench.h
 tests_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
+
+# The protocol layer.
 if HAVE_CHECK
 RSP_TESTS = tests/test_rsp tests/test_rsp_agent tests/test_rsp_monitor tests/test_rsp_fuzz
 check_PROGRAMS += $(RSP_TESTS) tests/test_rsp_stdio

@@ -55,7 +55,7 @@ p $eax = 5
 printf "written %d\n", $eax
 set *(int*)0x3000 = 77
 printf "memory %d\n", *(int*)0x3000
-find 0x3000, +100, (char)77
+find 0x3000, +80, (char)77
 monitor when
 monitor whne
 info threads
