@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libcheckpoint.a
-libcheckpoint_a_SOURCES = 
+libcheckpoint_a_SOURCES = src/checkpoint/checkpoint.c src/checkpoint/checkpoint.h \
+	src/checkpoint/page_store.c src/checkpoint/page_tree.c src/checkpoint/page_tree.h

@@ -1,0 +1,170 @@
+/*
+ * Page copies: raw at first, zlib-compressed when they are old (level 1: these
+ * pages are read back while somebody waits). A page that does not shrink by an
+ * eighth stays raw and is not tried again.
+ */
+#include "checkpoint/page_tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#define WORTH_COMPRESSING (PAGE_SIZE - PAGE_SIZE / 8)
+
+struct page_codec {
+    z_stream deflate, inflate;
+};
+
+void page_store_init(struct page_store *ps)
+{
+    memset(ps, 0, sizeof(*ps));
+}
+
+void page_store_finish(struct page_store *ps)
+{
+    CHECK(!ps->raw_pages && !ps->compressed_pages && !ps->nodes);
+    if (!ps->codec)
+        return;
+    deflateEnd(&ps->codec->deflate);
+    inflateEnd(&ps->codec->inflate);
+    free(ps->codec);
+    ps->codec = NULL;
+}
+
+static struct page_codec *codec_get(struct page_store *ps)
+{
+    struct page_codec *c = ps->codec;
+
+    if (c)
+        return c;
+    c = xcalloc(1, sizeof(*c));
+    /* Raw deflate: a page needs no header or checksum of its own. */
+    if (deflateInit2(&c->deflate, 1, Z_DEFLATED, -13, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
+        inflateInit2(&c->inflate, -13) != Z_OK)
+        panic(__FILE__, __LINE__, "zlib does not start: out of memory?");
+    ps->codec = c;
+    return c;
+}
+
+static void enqueue(struct page_store *ps, struct page *p)
+{
+    p->queued = true;
+    p->older = ps->newest;
+    p->newer = NULL;
+    if (ps->newest)
+        ps->newest->newer = p;
+    else
+        ps->oldest = p;
+    ps->newest = p;
+}
+
+static void dequeue(struct page_store *ps, struct page *p)
+{
+    if (!p->queued)
+        return;
+    if (p->older)
+        p->older->newer = p->newer;
+    else
+        ps->oldest = p->newer;
+    if (p->newer)
+        p->newer->older = p->older;
+    else
+        ps->newest = p->older;
+    p->queued = false;
+    p->older = p->newer = NULL;
+}
+
+struct page *page_create(struct page_store *ps, const uint8_t *bytes)
+{
+    struct page *p = xcalloc(1, sizeof(*p));
+
+    p->refs = 1;
+    p->data = xmalloc(PAGE_SIZE);
+    memcpy(p->data, bytes, PAGE_SIZE);
+    enqueue(ps, p);
+    ps->raw_pages++;
+    ps->bytes += sizeof(*p) + PAGE_SIZE;
+    return p;
+}
+
+void page_unref(struct page_store *ps, struct page *p)
+{
+    if (--p->refs)
+        return;
+    dequeue(ps, p);
+    if (p->size) {
+        ps->compressed_pages--;
+        ps->compressed_bytes -= p->size;
+        ps->bytes -= sizeof(*p) + p->size;
+    } else {
+        ps->raw_pages--;
+        ps->bytes -= sizeof(*p) + PAGE_SIZE;
+    }
+    free(p->data);
+    free(p);
+}
+
+const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch)
+{
+    z_stream *z;
+
+    if (!p->size)
+        return p->data;
+    z = &codec_get(ps)->inflate;
+    CHECK(inflateReset(z) == Z_OK);
+    z->next_in = p->data;
+    z->avail_in = p->size;
+    z->next_out = scratch;
+    z->avail_out = PAGE_SIZE;
+    CHECK(inflate(z, Z_FINISH) == Z_STREAM_END && !z->avail_out);
+    return scratch;
+}
+
+bool page_equals(const struct page *p, const uint8_t *bytes)
+{
+    return !p->size && !memcmp(p->data, bytes, PAGE_SIZE);
+}
+
+bool page_is_zero(const uint8_t *bytes)
+{
+    static const uint8_t zero[PAGE_SIZE];
+
+    return !memcmp(bytes, zero, PAGE_SIZE);
+}
+
+static void compress_page(struct page_store *ps, struct page *p)
+{
+    uint8_t out[WORTH_COMPRESSING];
+    z_stream *z = &codec_get(ps)->deflate;
+    uint16_t size;
+
+    CHECK(deflateReset(z) == Z_OK);
+    z->next_in = p->data;
+    z->avail_in = PAGE_SIZE;
+    z->next_out = out;
+    z->avail_out = sizeof(out);
+    if (deflate(z, Z_FINISH) != Z_STREAM_END)
+        return;
+    size = (uint16_t)(sizeof(out) - z->avail_out);
+    free(p->data);
+    p->data = xmalloc(size);
+    memcpy(p->data, out, size);
+    p->size = size;
+    ps->raw_pages--;
+    ps->compressed_pages++;
+    ps->compressed_bytes += size;
+    ps->bytes -= PAGE_SIZE - size;
+}
+
+void page_store_compress(struct page_store *ps, uint64_t most)
+{
+    for (; most && ps->oldest; most--) {
+        struct page *p = ps->oldest;
+
+        dequeue(ps, p);
+        compress_page(ps, p);
+    }
+}

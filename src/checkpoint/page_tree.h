@@ -1,0 +1,68 @@
+/*
+ * Page copies, and the persistent radix trees that checkpoints share them in.
+ *
+ * A tree maps a page number to a page; an absent page or subtree is all zero.
+ * Nodes and pages are refcounted; a node that has more than one owner is
+ * copied before it changes, so an update costs the path to it, and two trees
+ * that came from each other are compared in the time of their difference.
+ */
+#ifndef HINDCAST_CHECKPOINT_PAGE_TREE_H
+#define HINDCAST_CHECKPOINT_PAGE_TREE_H
+
+#include "base/types.h"
+
+#define PAGE_NODE_BITS 9
+#define PAGE_NODE_SLOTS (1u << PAGE_NODE_BITS)
+
+struct page {
+    uint32_t refs;
+    uint16_t size;        /* bytes at `data` if compressed; 0: PAGE_SIZE, raw */
+    bool queued;          /* raw and waiting on the queue to be compressed */
+    struct page *older, *newer; /* neighbours on that queue */
+    uint8_t *data;
+};
+
+struct page_node {
+    uint32_t refs;
+    void *slot[PAGE_NODE_SLOTS]; /* nodes of the level below, or pages; NULL: zero */
+};
+
+struct page_codec;
+
+struct page_store {
+    uint64_t bytes;       /* host memory of pages and nodes */
+    uint64_t raw_pages, compressed_pages, compressed_bytes, nodes;
+    struct page *oldest, *newest; /* queue of raw pages, in order of creation */
+    struct page_codec *codec;     /* the compressor's state, made when first needed */
+};
+
+void page_store_init(struct page_store *ps);
+/* Every page and node must be gone. */
+void page_store_finish(struct page_store *ps);
+
+/* A raw copy of PAGE_SIZE bytes, with one owner. */
+struct page *page_create(struct page_store *ps, const uint8_t *bytes);
+void page_unref(struct page_store *ps, struct page *p);
+/* The PAGE_SIZE bytes of `p`, whatever its form; `scratch` (PAGE_SIZE) may be used for them. */
+const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch);
+/* Are they known to be `bytes`? May say false of a compressed page. */
+bool page_equals(const struct page *p, const uint8_t *bytes);
+bool page_is_zero(const uint8_t *bytes);
+/* Compress at most `most` of the oldest raw pages, where that makes them smaller. */
+void page_store_compress(struct page_store *ps, uint64_t most);
+
+/* Levels of a tree for `npages` pages. */
+unsigned page_tree_levels(uint32_t npages);
+struct page_node *page_node_ref(struct page_node *n);
+void page_node_unref(struct page_store *ps, struct page_node *n, unsigned levels);
+/* The page, not a new reference; NULL: zero. */
+struct page *page_tree_get(const struct page_node *root, unsigned levels, uint32_t n);
+/* Put `page` (its reference is taken over; NULL: zero) into the tree at *root. */
+void page_tree_set(struct page_store *ps, struct page_node **root, unsigned levels, uint32_t n,
+                   struct page *page);
+/* Call `differs` for each page number whose page is not the same object in both trees. */
+void page_tree_compare(const struct page_node *a, const struct page_node *b, unsigned levels,
+                       void (*differs)(void *ctx, uint32_t n, const struct page *a, const struct page *b),
+                       void *ctx);
+
+#endif
