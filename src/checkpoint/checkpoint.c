@@ -21,7 +21,8 @@
  * Below three quarters of the budget nothing is done. Above it, each trim
  * compresses a few of the oldest uncompressed pages: old pages are the ones that
  * survived thinning and are least likely to be wanted soon. A trim's share is
- * small (COMPRESS_PAGES), so that forward execution does not notice. Above the
+ * small (COMPRESS_PAGES, and no more than was copied since the last trim), so that
+ * neither forward execution nor a backward step notices. Above the
  * budget checkpoints are dropped until it holds; when nothing is left to drop,
  * everything is compressed. What remains then (the oldest, the newest, the
  * pinned) is kept even over the budget: the store never fails for want of room.
@@ -57,6 +58,7 @@ struct checkpoint_store {
     size_t count, cap;
     uint64_t footprint_bytes;
     uint64_t takes, restores, pages_copied, pages_restored, removed;
+    uint64_t copied_at_trim;      /* pages_copied when last trimmed */
 };
 
 /* ------------------------------------------------------------------ segments */
@@ -452,10 +454,12 @@ static size_t least_worth(const struct checkpoint_store *s, icount_t present, ic
 
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge)
 {
+    uint64_t share = s->pages_copied - s->copied_at_trim;
     size_t i;
 
+    s->copied_at_trim = s->pages_copied;
     if (bytes_held(s) > s->budget_bytes / 4 * 3)
-        page_store_compress(&s->pages, COMPRESS_PAGES);
+        page_store_compress(&s->pages, share < COMPRESS_PAGES ? share : COMPRESS_PAGES);
     while (bytes_held(s) > s->budget_bytes && (i = least_worth(s, present, edge)))
         remove_at(s, i);
     if (bytes_held(s) > s->budget_bytes)

@@ -1,2 +1,3 @@
 noinst_LIBRARIES += libreplay.a
-libreplay_a_SOURCES = 
+libreplay_a_SOURCES = src/replay/env.c src/replay/log.c src/replay/log.h src/replay/navigate.c \
+	src/replay/run.c src/replay/timeline.c src/replay/timeline.h src/replay/timeline_internal.h

@@ -87,6 +87,10 @@ struct timeline_stop {
  * where it stands is the first one. */
 struct timeline *timeline_create(struct machine *m, const struct timeline_config *config,
                                  const struct timeline_host *host);
+/* Give a new timeline, before anything else, a history that was recorded by an
+ * equal machine: its log (taken over) and how far it reached. Its output is heard
+ * again, once. Whether it goes on past the edge is config.live. */
+void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime);
 /* Destroys the machine too. */
 void timeline_destroy(struct timeline *tl);
 
@@ -97,6 +101,8 @@ const struct checkpoint_store *timeline_checkpoints(const struct timeline *tl);
 icount_t timeline_position(const struct timeline *tl);
 /* The furthest position that exists. */
 icount_t timeline_edge(const struct timeline *tl);
+/* How far the clock had come there (a sleep may be unfinished). */
+vtime_t timeline_edge_vtime(const struct timeline *tl);
 icount_t timeline_first(const struct timeline *tl);
 bool timeline_at_edge(const struct timeline *tl);
 

@@ -1,0 +1,318 @@
+/*
+ * What the machine asks of the outside, and the outside of the machine.
+ *
+ * Two cursors run through the log: one over events that the machine is given
+ * (input and step events), one over answers to what it asks (host clock,
+ * entropy). Their orders are independent within a position, and each is exact.
+ *
+ * A question is answered from the log if the log has an answer for this very
+ * position; only where history ends is the host asked. This holds also for a
+ * step that was begun and abandoned (an interrupted sleep): what it asked then
+ * it is told again.
+ */
+#include "replay/timeline_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_pull(uint16_t kind)
+{
+    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY;
+}
+
+void env_diverged(struct timeline *tl, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    if (tl->divergence.code)
+        return; /* the first is the one that matters */
+    n = snprintf(tl->divergence.text, sizeof(tl->divergence.text), "replay diverges at position %llu: ",
+                 (unsigned long long)machine_position(tl->m));
+    va_start(ap, fmt);
+    vsnprintf(tl->divergence.text + n, sizeof(tl->divergence.text) - (size_t)n, fmt, ap);
+    va_end(ap);
+    tl->divergence.code = -1;
+}
+
+/* ------------------------------------------------------------- pulled values */
+
+/* Answer from the log, else from the host (`ask`), which is then logged. */
+static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
+                 void (*ask)(struct timeline *, void *buf, size_t len))
+{
+    icount_t here = machine_position(tl->m);
+    const struct event *e;
+    struct event made;
+
+    while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
+        tl->pull_cursor++;
+    if (e && e->position == here && e->kind == kind && e->len == len) {
+        memcpy(buf, e->data, len);
+        tl->pull_cursor++;
+        return;
+    }
+    if (e && e->position <= here)
+        env_diverged(tl, "the guest asks for %s, the log has an answer of kind %u, %u bytes, for position %llu",
+                     kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes", (unsigned)e->kind,
+                     (unsigned)e->len, (unsigned long long)e->position);
+    else if (e || here < tl->edge || !tl->cfg.live)
+        env_diverged(tl, "the guest asks for %s, the log has no answer",
+                     kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes");
+    if (tl->divergence.code) {
+        memset(buf, 0, len);
+        return;
+    }
+    ask(tl, buf, len);
+    made = (struct event){
+        .position = here,
+        .vtime = machine_now(tl->m),
+        .kind = kind,
+        .source = EVENT_SOURCE_MACHINE,
+        .len = (uint32_t)len,
+        .data = buf,
+    };
+    event_log_append(tl->log, &made);
+    tl->pull_cursor = event_log_count(tl->log);
+}
+
+static void ask_clock(struct timeline *tl, void *buf, size_t len)
+{
+    uint64_t ns = tl->host.wall_clock_ns(tl->host.ctx);
+
+    memcpy(buf, &ns, len);
+}
+
+static void ask_entropy(struct timeline *tl, void *buf, size_t len)
+{
+    tl->host.entropy(tl->host.ctx, buf, len);
+}
+
+static uint64_t env_host_clock(void *ctx, struct machine *m)
+{
+    uint64_t ns;
+
+    (void)m;
+    pull(ctx, EVENT_HOST_CLOCK, &ns, sizeof(ns), ask_clock);
+    return ns;
+}
+
+static void env_entropy(void *ctx, struct machine *m, void *buf, size_t len)
+{
+    (void)m;
+    pull(ctx, EVENT_ENTROPY, buf, len, ask_entropy);
+}
+
+/* -------------------------------------------------------------------- output */
+
+static void env_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    struct timeline *tl = ctx;
+    icount_t here = machine_position(tl->m);
+
+    if (tl->now_position != here) {
+        tl->now_position = here;
+        tl->now_calls = 0;
+    }
+    tl->now_calls++;
+    if (here < tl->out_position || (here == tl->out_position && tl->now_calls <= tl->out_calls))
+        return;
+    tl->out_position = here;
+    tl->out_calls = tl->now_calls;
+    /* A recording's output up to its end was heard when it was made, but not here. */
+    if (tl->host.output)
+        tl->host.output(tl->host.ctx, dev, buf, len);
+}
+
+/* -------------------------------------------------------------------- events */
+
+static const struct event *next_push(struct timeline *tl)
+{
+    const struct event *e;
+
+    while ((e = event_log_get(tl->log, tl->push_cursor)) && is_pull(e->kind))
+        tl->push_cursor++;
+    return e;
+}
+
+static const struct event *env_peek_event(void *ctx, struct machine *m)
+{
+    struct timeline *tl = ctx;
+    const struct event *e = next_push(tl);
+
+    /* Only a file can hold such an event: ours are bound to where they are applied. */
+    if (e && e->position < m->st->position) {
+        env_diverged(tl, "the log's event for position %llu was not applied", (unsigned long long)e->position);
+        return NULL;
+    }
+    return e;
+}
+
+static void env_take_event(void *ctx, struct machine *m)
+{
+    struct timeline *tl = ctx;
+
+    (void)m;
+    tl->push_cursor++;
+}
+
+const struct event *env_event_here(struct timeline *tl)
+{
+    const struct event *e = next_push(tl);
+
+    return e && e->position == tl->m->st->position ? e : NULL;
+}
+
+void env_seek(struct timeline *tl)
+{
+    tl->push_cursor = tl->pull_cursor = event_log_find(tl->log, tl->m->st->position);
+    tl->now_position = ICOUNT_MAX;
+    tl->now_calls = 0;
+    tl->divergence.code = 0; /* whoever runs into it again will see it again */
+}
+
+bool env_step_event_at(const struct timeline *tl, icount_t position)
+{
+    uint64_t n = event_log_count(tl->log);
+    const struct event *e;
+
+    /* Beyond the last event, where one mostly is. */
+    if (!n || event_log_get(tl->log, n - 1)->position < position)
+        return false;
+    for (n = event_log_find(tl->log, position); (e = event_log_get(tl->log, n)) && e->position == position; n++) {
+        if (event_is_step(e->kind))
+            return true;
+    }
+    return false;
+}
+
+vtime_t env_edge_now(const struct timeline *tl)
+{
+    vtime_t now = machine_now(tl->m);
+
+    return now > tl->edge_vtime ? now : tl->edge_vtime;
+}
+
+void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
+{
+    const struct event e = {
+        .position = tl->m->st->position,
+        .vtime = env_edge_now(tl),
+        .kind = kind,
+        .source = EVENT_SOURCE_MACHINE,
+        .len = len,
+        .data = data,
+    };
+
+    event_log_append(tl->log, &e);
+}
+
+/* --------------------------------------------------------------------- input */
+
+void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
+{
+    struct input_queue *q = &tl->inputs[dev->index];
+    struct input *in;
+
+    if (!len)
+        return;
+    in = xmalloc(sizeof(*in) + len);
+    *in = (struct input){.len = len, .whole = whole};
+    memcpy(in->data, data, len);
+    if (q->last)
+        q->last->next = in;
+    else
+        q->first = in;
+    q->last = in;
+    q->bytes += len;
+}
+
+size_t timeline_input_pending(const struct timeline *tl, const struct device *dev)
+{
+    return tl->inputs[dev->index].bytes;
+}
+
+/* Most bytes of one event: what is pasted must not become one huge event. */
+#define INPUT_MAX 65536u
+
+static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
+{
+    struct input_queue *q = &tl->inputs[dev->index];
+    struct input *in = q->first;
+    size_t room, n;
+    struct event e;
+
+    if (!in)
+        return false;
+    room = dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
+    n = in->len - in->done;
+    if (in->whole && n > room)
+        return false;
+    if (!in->whole)
+        n = n > room ? room : n > INPUT_MAX ? INPUT_MAX : n;
+    if (!n)
+        return false;
+    e = (struct event){
+        .position = tl->m->st->position,
+        .vtime = when,
+        .kind = EVENT_INPUT,
+        .source = dev->index,
+        .len = (uint32_t)n,
+        .data = in->data + in->done,
+    };
+    event_log_append(tl->log, &e);
+    in->done += n;
+    q->bytes -= n;
+    if (in->done < in->len)
+        return true;
+    q->first = in->next;
+    if (!q->first)
+        q->last = NULL;
+    free(in);
+    return true;
+}
+
+bool env_feed_input(struct timeline *tl, vtime_t when)
+{
+    bool fed = false;
+
+    /* Room is asked of the present state, so what was fed before must have been applied. */
+    if (next_push(tl) || tl->m->st->end)
+        return false;
+    for (unsigned i = 0; i < tl->m->ndevices; i++)
+        fed |= feed_device(tl, tl->m->devices[i], when);
+    return fed;
+}
+
+/* -------------------------------------------------------------------- set-up */
+
+void env_init(struct timeline *tl)
+{
+    tl->env = (struct machine_env){
+        .ctx = tl,
+        .host_clock = env_host_clock,
+        .entropy = env_entropy,
+        .output = env_output,
+        .peek_event = env_peek_event,
+        .take_event = env_take_event,
+    };
+    tl->m->env = &tl->env;
+    tl->now_position = ICOUNT_MAX;
+}
+
+void env_finish(struct timeline *tl)
+{
+    for (unsigned i = 0; i < MACHINE_MAX_DEVICES; i++) {
+        struct input *in = tl->inputs[i].first;
+
+        while (in) {
+            struct input *next = in->next;
+
+            free(in);
+            in = next;
+        }
+    }
+    tl->m->env = NULL;
+}

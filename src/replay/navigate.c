@@ -1,0 +1,472 @@
+/*
+ * Step, continue and seek, in both directions.
+ *
+ * What counts as a hit
+ * --------------------
+ * A breakpoint hits at position h when the step from h begins its instruction; the
+ * stop is at h. A watchpoint hits in the step from h to h + 1; going forward the
+ * stop is at h + 1, after the access, going backward at h, before it. Conditions
+ * are asked where the machine stands at the hit (h; h + 1), whatever the direction.
+ *
+ * Forward from P: the first breakpoint with h > P (the one we stand at was seen),
+ * or the first access with h >= P. Backward from P: the greatest h < P of either
+ * kind; where both are at the same h, the access is the later of the two and is
+ * the one reported.
+ *
+ * Backward: two passes over a segment
+ * -----------------------------------
+ * A reverse search looks at one segment between checkpoints after the other, from
+ * the newest back. One whose footprint holds no page of interest is skipped
+ * without being run. Another is run from its beginning to its end, remembering
+ * the last hit (first pass); if there was one we go there (second pass: the same
+ * instructions again, with a ladder being laid on the way). Conditions are asked in
+ * the first pass only: what they said then is what they would say again.
+ *
+ * If the user interrupts, we go to the checkpoint that begins the part that has
+ * been searched, or back to where we started: both are restored at once, and
+ * nothing that was skipped over can be missed by going on from there.
+ *
+ * Boundaries
+ * ----------
+ * A debugger's step ends at a boundary: a position at which no repeated
+ * instruction is half done and from which the next step is not an event.
+ * Backward, the previous boundary is found by going to P - 1; if that is in the
+ * midst of a repeated instruction the CPU knows where that began.
+ *
+ * The ladder
+ * ----------
+ * Whoever steps backward once will do it again. So on the way to a place in the
+ * past, checkpoints are put 1,000,000, 100,000, 10,000 and 1,000 steps before it
+ * (as far as there is none yet). The next thousand backward steps then run at
+ * most a thousand steps each; when they are used up, the way from the next rung
+ * is ten times as long, once, and gets new rungs.
+ */
+#include "replay/timeline_internal.h"
+
+#include "base/error.h"
+
+#define LADDER_RUNGS 4
+/* Up to that many steps a way is so short that it is not worth a return ticket. */
+#define SHORT_WAY    200000u
+
+/* ----------------------------------------------------------------- the parts */
+
+static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
+{
+    tl->mode = mode;
+    tl->hit_kinds = kinds;
+    tl->not_before = tl->first;
+    tl->exec_ignored = ICOUNT_MAX;
+    tl->found.any = false;
+}
+
+/* Start of an operation. */
+static void start(struct timeline *tl, struct timeline_stop *stop)
+{
+    *stop = (struct timeline_stop){.reason = TIMELINE_STEP_DONE};
+    tl->interrupted = false;
+    tl->uninterruptible = false;
+    begin(tl, HITS_IGNORED, 0);
+}
+
+void navigate_exactly(struct timeline *tl, icount_t position)
+{
+    struct checkpoint *c = checkpoint_find(tl->store, position);
+    enum run_end end;
+
+    CHECK(c && position <= tl->edge);
+    begin(tl, HITS_IGNORED, 0);
+    run_restore(tl, c);
+    tl->uninterruptible = true;
+    end = run_to(tl, position);
+    tl->uninterruptible = false;
+    CHECK(end == RUN_LIMIT || end == RUN_DIVERGED);
+}
+
+void navigate_settle(struct timeline *tl)
+{
+    if (tl->m->between)
+        navigate_exactly(tl, tl->m->st->position);
+}
+
+static enum timeline_reason reason_of(enum run_end end)
+{
+    switch (end) {
+    case RUN_INTERRUPTED:
+        return TIMELINE_INTERRUPTED;
+    case RUN_GUEST_END:
+        return TIMELINE_GUEST_END;
+    case RUN_REPLAY_END:
+        return TIMELINE_REPLAY_END;
+    case RUN_DIVERGED:
+        return TIMELINE_DIVERGED;
+    case RUN_LIMIT:
+    case RUN_HIT:
+        break;
+    }
+    return TIMELINE_SEEK_DONE;
+}
+
+static void tell_hit(const struct found *f, struct timeline_stop *stop)
+{
+    stop->reason = f->hit.kind == TRAP_EXEC ? TIMELINE_BREAKPOINT : TIMELINE_WATCHPOINT;
+    stop->point = f->point;
+    stop->access = f->hit.kind == TRAP_EXEC ? 0 : f->hit.kind;
+    stop->address = f->hit.address;
+}
+
+/* End of an operation that went forward. */
+static void finish(struct timeline *tl, enum run_end end, enum timeline_reason at_limit,
+                   struct timeline_stop *stop)
+{
+    struct found found = tl->found;
+
+    tl->skipping = false;
+    navigate_settle(tl);
+    if (end == RUN_HIT)
+        tell_hit(&found, stop);
+    else
+        stop->reason = end == RUN_LIMIT ? at_limit : reason_of(end);
+}
+
+/* Go to `position`, which is before the edge or at it, by the nearest checkpoint,
+ * laying rungs on the way. Hits are ignored. */
+static enum run_end go_to(struct timeline *tl, icount_t position)
+{
+    struct checkpoint *c = checkpoint_find(tl->store, position);
+    icount_t distance = tl->cfg.ladder_steps;
+    enum run_end end;
+
+    begin(tl, HITS_IGNORED, 0);
+    if (tl->m->between || tl->m->st->position > position || c->position > tl->m->st->position)
+        run_restore(tl, c);
+    for (unsigned i = 1; i < LADDER_RUNGS; i++)
+        distance *= 10;
+    for (; distance >= tl->cfg.ladder_steps; distance /= 10) {
+        if (position - tl->m->st->position < distance + distance / 2)
+            continue;
+        end = run_to(tl, position - distance);
+        if (end != RUN_LIMIT)
+            return end;
+        run_checkpoint(tl, CHECKPOINT_RUNG);
+    }
+    return run_to(tl, position);
+}
+
+/* A pinned checkpoint of the present, to return to if the way back is interrupted. */
+static struct checkpoint *hold(struct timeline *tl)
+{
+    struct checkpoint *c = run_checkpoint(tl, CHECKPOINT_RUNG);
+
+    checkpoint_pin(c);
+    return c;
+}
+
+static void release(struct timeline *tl, struct checkpoint *c)
+{
+    if (c)
+        checkpoint_unpin(c);
+    run_trim(tl);
+}
+
+/* Something stopped a way through the past. Stand at `c`, a consistent state. */
+static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end, struct timeline_stop *stop)
+{
+    /* A divergence is to be looked at where it is. */
+    if (end != RUN_DIVERGED)
+        run_restore(tl, c);
+    stop->reason = reason_of(end);
+}
+
+/* --------------------------------------------------------------------- steps */
+
+static void step_forward(struct timeline *tl, struct timeline_stop *stop)
+{
+    enum run_end end;
+
+    begin(tl, HITS_STOP, TRAP_READ | TRAP_WRITE);
+    end = run_step(tl);
+    finish(tl, end, TIMELINE_STEP_DONE, stop);
+}
+
+/* Go to the newest boundary before `position` that is not before the first
+ * position. False: *end says what stopped us. */
+static enum run_end go_to_boundary_before(struct timeline *tl, icount_t position)
+{
+    const struct cpu *cpu = tl->m->cpu;
+    icount_t at = position - 1;
+
+    for (;;) {
+        icount_t began;
+        enum run_end end;
+
+        while (at > tl->first && env_step_event_at(tl, at))
+            at--;
+        end = go_to(tl, at);
+        if (end != RUN_LIMIT || at == tl->first)
+            return end;
+        began = cpu->ops->in_progress(cpu);
+        if (began == ICOUNT_MAX)
+            return RUN_LIMIT;
+        CHECK(began < at);
+        at = began > tl->first ? began : tl->first;
+    }
+}
+
+/* Can there have been an access that interests us between here and `end`? */
+static bool access_possible(struct timeline *tl, icount_t end)
+{
+    const struct footprint *f = end <= tl->segment_end ? checkpoint_footprint(tl->segment) : NULL;
+    const struct point *list;
+    bool watched = false;
+
+    for (size_t i = 0, n = points_in_force(tl, &list); i < n; i++)
+        watched |= (list[i].p.kinds & (TRAP_READ | TRAP_WRITE)) != 0;
+    return watched && !(f && !points_concern(tl, f));
+}
+
+/* We went back from `end` to here in one debugger's step. If watched bytes were
+ * accessed on that way, stand before the last such access. */
+static enum run_end look_for_access(struct timeline *tl, icount_t end, struct timeline_stop *stop)
+{
+    icount_t here = tl->m->st->position;
+    struct found found;
+    enum run_end r;
+
+    begin(tl, HITS_COLLECT, TRAP_READ | TRAP_WRITE);
+    if (!access_possible(tl, end))
+        return RUN_LIMIT;
+    r = run_to(tl, end);
+    found = tl->found;
+    if (r != RUN_LIMIT)
+        return r;
+    r = go_to(tl, found.any ? found.hit.position : here);
+    if (r == RUN_LIMIT && found.any)
+        tell_hit(&found, stop);
+    return r;
+}
+
+static void step_backward(struct timeline *tl, struct timeline_stop *stop)
+{
+    icount_t from = tl->m->st->position;
+    struct checkpoint *home = NULL;
+    enum run_end end;
+
+    if (from == tl->first) {
+        stop->reason = TIMELINE_REPLAY_BEGIN;
+        return;
+    }
+    /* Most steps are short, and then a checkpoint to return to costs more than the way. */
+    if (from - checkpoint_find(tl->store, from - 1)->position > SHORT_WAY)
+        home = hold(tl);
+    end = go_to_boundary_before(tl, from);
+    if (end == RUN_LIMIT && env_step_event_at(tl, tl->m->st->position))
+        stop->reason = TIMELINE_REPLAY_BEGIN;
+    else if (end == RUN_LIMIT)
+        end = look_for_access(tl, from, stop);
+    if (end != RUN_LIMIT)
+        give_up(tl, home ? home : tl->segment, end, stop);
+    release(tl, home);
+}
+
+/* A PC whose CPU has shut down (triple fault) resets itself; we stopped to show it,
+ * and going on at the live edge is what lets it happen. */
+static void revive(struct timeline *tl)
+{
+    const struct machine *m = tl->m;
+
+    if (m->st->end == GUEST_TRIPLE_FAULT && tl->cfg.live && m->st->position == tl->edge && !m->no_reboot)
+        env_append_step(tl, EVENT_RESET, NULL, 0);
+}
+
+void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
+{
+    start(tl, stop);
+    if (dir == FORWARD)
+        revive(tl);
+    if (dir == FORWARD)
+        step_forward(tl, stop);
+    else
+        step_backward(tl, stop);
+}
+
+void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struct timeline_stop *stop)
+{
+    const struct cpu *cpu = tl->m->cpu;
+    uint64_t pc;
+
+    for (;;) {
+        timeline_step(tl, FORWARD, stop);
+        if (stop->reason != TIMELINE_STEP_DONE)
+            return;
+        pc = cpu->ops->pc(cpu);
+        if (pc < low || pc >= high)
+            return;
+        stop->point = timeline_breakpoint_here(tl);
+        if (!stop->point)
+            continue;
+        stop->reason = TIMELINE_BREAKPOINT;
+        stop->address = pc;
+        return;
+    }
+}
+
+/* ------------------------------------------------------------------ continue */
+
+/* The first replay_break position after `p`, ICOUNT_MAX if there is none. */
+static icount_t break_after(const struct timeline *tl, icount_t p)
+{
+    for (size_t i = 0; i < tl->nbreaks; i++) {
+        if (tl->breaks[i] > p)
+            return tl->breaks[i];
+    }
+    return ICOUNT_MAX;
+}
+
+/* The last one before `p`; false: there is none. */
+static bool break_before(const struct timeline *tl, icount_t p, icount_t *position)
+{
+    for (size_t i = tl->nbreaks; i-- > 0;) {
+        if (tl->breaks[i] < p && tl->breaks[i] >= tl->first) {
+            *position = tl->breaks[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void continue_forward(struct timeline *tl, struct timeline_stop *stop)
+{
+    icount_t from = tl->m->st->position;
+    enum run_end end;
+
+    begin(tl, HITS_STOP, TRAP_EXEC | TRAP_READ | TRAP_WRITE);
+    tl->exec_ignored = from;
+    tl->skipping = true;
+    end = run_to(tl, break_after(tl, from));
+    finish(tl, end, TIMELINE_REPLAY_BREAK, stop);
+}
+
+/* First pass over the segment that begins at `c`, up to `until`: tl->found. */
+static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, icount_t bound, icount_t until,
+                                   unsigned kinds)
+{
+    const struct footprint *f = checkpoint_footprint(c);
+
+    begin(tl, HITS_COLLECT, kinds);
+    if (f && !points_concern(tl, f)) {
+        tl->stats.segments_skipped++;
+        return RUN_LIMIT;
+    }
+    tl->stats.segments_replayed++;
+    run_restore(tl, c);
+    tl->not_before = bound;
+    return run_to(tl, until);
+}
+
+/* Go back to before the last hit that is not before `bound`, else to `bound`. */
+static void search_back(struct timeline *tl, icount_t bound, enum timeline_reason at_bound, unsigned kinds,
+                        struct timeline_stop *stop)
+{
+    icount_t until = tl->m->st->position;
+    struct checkpoint *searched = hold(tl); /* from here on there is nothing */
+    struct found found = {.any = false};
+    enum run_end end = RUN_LIMIT;
+
+    while (until > bound && end == RUN_LIMIT) {
+        struct checkpoint *c = checkpoint_find(tl->store, until - 1);
+
+        /* Pinned: what is placed on the way may cost it its place otherwise. */
+        checkpoint_pin(c);
+        end = search_segment(tl, c, bound, until, kinds);
+        found = tl->found;
+        if (end != RUN_LIMIT || found.any) {
+            checkpoint_unpin(c);
+            break;
+        }
+        until = c->position;
+        checkpoint_unpin(searched);
+        searched = c;
+    }
+    if (end == RUN_LIMIT)
+        end = go_to(tl, found.any ? found.hit.position : bound);
+    if (end != RUN_LIMIT)
+        give_up(tl, searched, end, stop);
+    else if (found.any)
+        tell_hit(&found, stop);
+    else
+        stop->reason = at_bound;
+    release(tl, searched);
+}
+
+static void continue_backward(struct timeline *tl, struct timeline_stop *stop)
+{
+    icount_t from = tl->m->st->position, bound = tl->first;
+    enum timeline_reason at_bound = TIMELINE_REPLAY_BEGIN;
+
+    if (from == tl->first) {
+        stop->reason = TIMELINE_REPLAY_BEGIN;
+        return;
+    }
+    if (break_before(tl, from, &bound))
+        at_bound = TIMELINE_REPLAY_BREAK;
+    search_back(tl, bound, at_bound, TRAP_EXEC | TRAP_READ | TRAP_WRITE, stop);
+}
+
+void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
+{
+    start(tl, stop);
+    if (dir == FORWARD)
+        revive(tl);
+    if (dir == FORWARD)
+        continue_forward(tl, stop);
+    else
+        continue_backward(tl, stop);
+}
+
+void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, struct timeline_stop *stop)
+{
+    const struct point only = {.p = {.kinds = TRAP_WRITE, .address = address, .len = len}};
+
+    start(tl, stop);
+    if (tl->m->st->position == tl->first || !len) {
+        stop->reason = TIMELINE_REPLAY_BEGIN;
+        return;
+    }
+    tl->only = &only;
+    tl->traps_stale = true;
+    search_back(tl, tl->first, TIMELINE_REPLAY_BEGIN, TRAP_WRITE, stop);
+    tl->only = NULL;
+    tl->traps_stale = true;
+}
+
+/* ---------------------------------------------------------------------- seek */
+
+static void seek_backward(struct timeline *tl, icount_t position, struct timeline_stop *stop)
+{
+    struct checkpoint *home = hold(tl);
+    enum run_end end = go_to(tl, position);
+
+    if (end != RUN_LIMIT)
+        give_up(tl, home, end, stop);
+    else
+        stop->reason = TIMELINE_SEEK_DONE;
+    release(tl, home);
+}
+
+void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop)
+{
+    struct checkpoint *c;
+
+    start(tl, stop);
+    if (position < tl->first)
+        position = tl->first;
+    if (position < tl->m->st->position) {
+        seek_backward(tl, position, stop);
+        return;
+    }
+    c = checkpoint_find(tl->store, position);
+    if (c->position > tl->m->st->position)
+        run_restore(tl, c);
+    finish(tl, run_to(tl, position), TIMELINE_SEEK_DONE, stop);
+}

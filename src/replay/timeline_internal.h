@@ -1,0 +1,171 @@
+/*
+ * The parts of the timeline, for each other:
+ *   timeline.c   making it, points, snapshots, events from the outside
+ *   env.c        what the machine asks the outside (struct machine_env), input queues
+ *   run.c        running forward from a canonical state: slices, idling, placement of checkpoints
+ *   navigate.c   step, continue, seek, in both directions
+ */
+#ifndef HINDCAST_REPLAY_TIMELINE_INTERNAL_H
+#define HINDCAST_REPLAY_TIMELINE_INTERNAL_H
+
+#include "base/buffer.h"
+#include "replay/timeline.h"
+
+/* Live input that waits for the live edge and for room in the device. */
+struct input {
+    struct input *next;
+    size_t len;      /* bytes at data + done still to be delivered: len - done */
+    size_t done;
+    bool whole;      /* one message: all or nothing */
+    uint8_t data[];
+};
+
+struct input_queue {
+    struct input *first, *last;
+    size_t bytes;    /* still to be delivered */
+};
+
+struct point {
+    unsigned id;
+    struct timeline_point p;
+};
+
+/* What the trap callback does with hits. */
+enum hit_mode {
+    HITS_IGNORED,  /* seeking */
+    HITS_STOP,     /* going forward: stop at the first that is true */
+    HITS_COLLECT,  /* going forward on behalf of a reverse search: remember the last */
+};
+
+struct found {
+    bool any;
+    unsigned point;        /* its id */
+    struct trap_hit hit;
+};
+
+/* How a run ended. */
+enum run_end {
+    RUN_LIMIT,       /* at the position asked for (or at a boundary, if asked for) */
+    RUN_HIT,         /* HITS_STOP: see timeline.found */
+    RUN_INTERRUPTED,
+    RUN_GUEST_END,
+    RUN_REPLAY_END,
+    RUN_DIVERGED,
+};
+
+struct timeline {
+    struct machine *m;
+    struct timeline_config cfg;
+    struct timeline_host host;
+    struct machine_env env;
+    struct event_log *log;
+    struct checkpoint_store *store;
+
+    /* How far history reaches. At the edge position itself the clock may have gone on
+     * (a sleep that was left unfinished): up to edge_vtime everything has been lived
+     * and is repeated, not asked for again. */
+    icount_t first, edge;
+    vtime_t edge_vtime;
+
+    /* Where in the log the machine stands; set by seeking, moved by applying. */
+    uint64_t push_cursor;  /* next event that the machine is to be given */
+    uint64_t pull_cursor;  /* next answer to a pulled value */
+    struct error divergence; /* code != 0: replay does not agree with the log */
+
+    /* Output is counted by (position, how many within the step), so that a step
+     * that is made again, or begun, abandoned and made again, is silent as far as
+     * it was heard. */
+    icount_t out_position, now_position;
+    uint64_t out_calls, now_calls;
+
+    /* Points, and the machine's copy of them. */
+    struct point *points;
+    size_t npoints;
+    unsigned last_id;
+    const struct point *only; /* a search for this one alone (timeline_last_write) */
+    bool traps_stale;
+    enum hit_mode mode;
+    unsigned hit_kinds;       /* TRAP_* looked at */
+    icount_t not_before;      /* hits of steps before this are none */
+    icount_t exec_ignored;    /* the breakpoint at this position is none (HITS_STOP) */
+    struct found found;
+
+    icount_t *breaks;         /* replay_break positions, sorted */
+    size_t nbreaks;
+    struct timeline_snapshot *snapshots;
+    size_t nsnapshots;
+
+    struct input_queue inputs[MACHINE_MAX_DEVICES];
+
+    /* Running. */
+    bool uninterruptible;     /* a bounded stretch that must be finished */
+    bool interrupted;         /* poll() has said so during this operation */
+    bool skipping;            /* known segments without interest may be jumped over */
+    uint64_t slice_steps;     /* of the next slice */
+    uint64_t polled_ns;       /* when poll() was last called */
+    icount_t slept_position;  /* where, */
+    vtime_t slept_from;       /* from what virtual time, */
+    uint64_t slept_ns;        /* and how long a sleep has lasted that is not over */
+
+    /* Placement of checkpoints. */
+    struct checkpoint *segment; /* the newest at or before the present; pinned */
+    icount_t segment_end;     /* position of the one after it; ICOUNT_MAX: none */
+    struct footprint fp;      /* of the way from `segment` to here */
+    bool recording;           /* ... is being noted */
+    uint64_t since_ns;        /* host time run since `segment` */
+    uint64_t effort_ns;       /* host time run at the live edge, in all */
+    uint64_t edge_interval_ns; /* adapted to what taking costs */
+    uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
+    icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
+
+    struct timeline_stats stats;
+};
+
+/* env.c */
+void env_init(struct timeline *tl);
+void env_finish(struct timeline *tl);
+/* The machine was put at its present position: find our place in the log. */
+void env_seek(struct timeline *tl);
+/* The next event that was not yet applied and is bound to the present position, or NULL. */
+const struct event *env_event_here(struct timeline *tl);
+/* Move queued input that has room into the log, bound to here and to `when`. True: some. */
+bool env_feed_input(struct timeline *tl, vtime_t when);
+/* Record an event that is a step of its own, bound to here and now (the live edge). */
+void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint32_t len);
+/* Is the step from `position` an event? */
+bool env_step_event_at(const struct timeline *tl, icount_t position);
+void env_diverged(struct timeline *tl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The virtual time to which an event is bound that happens now, at the edge. */
+vtime_t env_edge_now(const struct timeline *tl);
+
+/* run.c */
+void run_init(struct timeline *tl);
+void run_finish(struct timeline *tl);
+/* Run to `until`, hits as tl->mode says. The state may be left "between" except
+ * after RUN_LIMIT. */
+enum run_end run_to(struct timeline *tl, icount_t until);
+/* Make at least one step, go on to the next instruction boundary. */
+enum run_end run_step(struct timeline *tl);
+/* Restore a checkpoint. */
+void run_restore(struct timeline *tl, struct checkpoint *c);
+/* Place one at the present (canonical) position. */
+struct checkpoint *run_checkpoint(struct timeline *tl, enum checkpoint_kind kind);
+/* Thin; forget which checkpoints are neighbours of the present, find them again. */
+void run_trim(struct timeline *tl);
+/* Is this position one where a debugger's step may end? */
+bool run_at_boundary(const struct timeline *tl);
+
+/* timeline.c */
+/* Points in force: all, or the only one. */
+size_t points_in_force(const struct timeline *tl, const struct point **list);
+/* Does the footprint hold a page that one of them, of a kind in tl->hit_kinds, is in? */
+bool points_concern(const struct timeline *tl, const struct footprint *f);
+void points_apply(struct timeline *tl);
+
+/* navigate.c */
+/* Restore and run to `position` <= edge, ignoring hits, uninterruptible. */
+void navigate_exactly(struct timeline *tl, icount_t position);
+/* If something of the next step was already done, undo it. */
+void navigate_settle(struct timeline *tl);
+
+#endif
