@@ -57,3 +57,10 @@ tests_test_rsp_stdio_SOURCES = tests/test_rsp_stdio.c tests/test_rsp_fake.c test
 tests_test_rsp_stdio_LDADD = librsp.a libbase.a
 endif
 EXTRA_DIST += tests/test_rsp_gdb.sh
+
+if HAVE_CHECK
+check_PROGRAMS += tests/test_timeline
+TESTS += tests/test_timeline
+tests_test_timeline_SOURCES = tests/test_timeline.c tests/toy.c tests/toy.h
+tests_test_timeline_LDADD = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif

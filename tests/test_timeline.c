@@ -1,0 +1,777 @@
+/*
+ * The timeline against a brute-force oracle: a second machine that is given the
+ * same events and runs one step at a time, forward only, noting the hash of every
+ * state and what every step did. Whatever the timeline does, in whatever order, it
+ * must stand where the oracle says, with the hash that the oracle saw there.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "replay/timeline.h"
+#include "toy.h"
+
+/* ---------------------------------------------------------------- the oracle */
+
+struct oracle {
+    struct machine *m;
+    struct machine_env env;
+    const struct event_log *log;
+    uint64_t push, pull;      /* cursors */
+    icount_t count;           /* positions known: 0..count-1 */
+    uint64_t *hash;
+    icount_t *began;          /* in_progress */
+    struct toy_state *state;
+    struct toy_trace *trace;  /* of the step from there */
+    size_t cap;
+    struct buffer output;
+};
+
+static bool pulled(uint16_t kind)
+{
+    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY;
+}
+
+static void oracle_pull(struct oracle *o, uint16_t kind, void *buf, size_t len)
+{
+    const struct event *e;
+
+    while ((e = event_log_get(o->log, o->pull)) && !pulled(e->kind))
+        o->pull++;
+    ck_assert(e && e->kind == kind && e->len == len);
+    ck_assert_uint_eq(e->position, machine_position(o->m));
+    memcpy(buf, e->data, len);
+    o->pull++;
+}
+
+static uint64_t oracle_clock(void *ctx, struct machine *m)
+{
+    uint64_t v;
+
+    (void)m;
+    oracle_pull(ctx, EVENT_HOST_CLOCK, &v, sizeof(v));
+    return v;
+}
+
+static void oracle_entropy(void *ctx, struct machine *m, void *buf, size_t len)
+{
+    (void)m;
+    oracle_pull(ctx, EVENT_ENTROPY, buf, len);
+}
+
+static void oracle_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    struct oracle *o = ctx;
+
+    (void)dev;
+    buffer_append(&o->output, buf, len);
+}
+
+static const struct event *oracle_peek(void *ctx, struct machine *m)
+{
+    struct oracle *o = ctx;
+    const struct event *e;
+
+    (void)m;
+    while ((e = event_log_get(o->log, o->push)) && pulled(e->kind))
+        o->push++;
+    return e;
+}
+
+static void oracle_take(void *ctx, struct machine *m)
+{
+    struct oracle *o = ctx;
+
+    (void)m;
+    o->push++;
+}
+
+static void oracle_note(struct oracle *o)
+{
+    icount_t p = o->m->st->position;
+
+    ck_assert_uint_eq(p, o->count);
+    if (p >= o->cap) {
+        o->cap = o->cap ? o->cap * 2 : 4096;
+        o->hash = xrealloc(o->hash, o->cap * sizeof(*o->hash));
+        o->began = xrealloc(o->began, o->cap * sizeof(*o->began));
+        o->state = xrealloc(o->state, o->cap * sizeof(*o->state));
+        o->trace = xrealloc(o->trace, o->cap * sizeof(*o->trace));
+    }
+    o->hash[p] = machine_hash(o->m);
+    o->began[p] = o->m->cpu->ops->in_progress(o->m->cpu);
+    o->state[p] = *toy_state(o->m);
+    memset(&o->trace[p], 0, sizeof(o->trace[p]));
+    o->count++;
+}
+
+static struct oracle *oracle_create(struct machine *m)
+{
+    struct oracle *o = xcalloc(1, sizeof(*o));
+
+    o->m = m;
+    o->env = (struct machine_env){o, oracle_clock, oracle_entropy, oracle_output, oracle_peek, oracle_take};
+    m->env = &o->env;
+    oracle_note(o);
+    return o;
+}
+
+static void oracle_destroy(struct oracle *o)
+{
+    machine_destroy(o->m);
+    buffer_finish(&o->output);
+    free(o->hash);
+    free(o->began);
+    free(o->state);
+    free(o->trace);
+    free(o);
+}
+
+/* Come to know everything up to `edge`. */
+static void oracle_extend(struct oracle *o, const struct event_log *log, icount_t edge)
+{
+    o->log = log;
+    while (o->count <= edge) {
+        icount_t p = o->count - 1;
+        struct stop stop;
+
+        toy_of(o->m)->trace = &o->trace[p];
+        machine_run(o->m, p + 1, &stop);
+        toy_of(o->m)->trace = NULL;
+        ck_assert_int_eq(stop.kind, STOP_LIMIT);
+        ck_assert(!o->m->between);
+        oracle_note(o);
+    }
+}
+
+static bool oracle_boundary(const struct oracle *o, icount_t p)
+{
+    const struct event *e;
+
+    for (uint64_t n = event_log_find(o->log, p); (e = event_log_get(o->log, n)) && e->position == p; n++)
+        if (event_is_step(e->kind))
+            return false;
+    return o->began[p] == ICOUNT_MAX;
+}
+
+/* ------------------------------------------------------------ a debugger user */
+
+enum condition { ALWAYS, ODD, NEVER, RARELY };
+
+#define MAX_POINTS 6
+
+struct user_point {
+    struct timeline_point p;
+    unsigned id;
+    enum condition condition;
+    unsigned reg;
+    struct user *user;
+};
+
+struct user {
+    uint64_t rng, seed;
+    struct timeline *tl;
+    struct machine *m;
+    struct oracle *o;
+    uint64_t now;             /* host time */
+    uint64_t tick;            /* most ns that one look at the clock takes */
+    unsigned poll_odds;       /* one poll in that many interrupts; 0: none */
+    unsigned input_odds;
+    unsigned polls;           /* in this operation: nobody waits for ever */
+    icount_t interrupt_at;    /* interrupt when the guest has come so far */
+    bool interrupt;           /* the next poll interrupts */
+    struct buffer output;
+    struct user_point points[MAX_POINTS];
+    unsigned npoints;
+    unsigned operations;
+    char what[128];           /* the operation in progress */
+};
+
+static uint32_t roll(struct user *u, uint32_t n)
+{
+    return toy_rand(&u->rng) % n;
+}
+
+static uint64_t host_now(void *ctx)
+{
+    struct user *u = ctx;
+
+    return u->now += toy_rand(&u->rng) % u->tick;
+}
+
+static uint64_t host_wall(void *ctx)
+{
+    return toy_rand(&((struct user *)ctx)->rng);
+}
+
+static void host_entropy(void *ctx, void *buf, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)buf)[i] = (uint8_t)toy_rand(&((struct user *)ctx)->rng);
+}
+
+static void host_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)dev;
+    buffer_append(&((struct user *)ctx)->output, buf, len);
+}
+
+static void type_something(struct user *u)
+{
+    uint8_t bytes[9];
+    uint32_t len = 1 + roll(u, 9);
+    bool whole = len <= 4 && roll(u, 2);
+
+    host_entropy(u, bytes, len);
+    timeline_input(u->tl, toy_serial(u->m), bytes, len, whole);
+}
+
+static bool host_poll(void *ctx)
+{
+    struct user *u = ctx;
+
+    if (u->input_odds && !roll(u, u->input_odds))
+        type_something(u);
+    if (u->interrupt || ++u->polls > 60 || (u->poll_odds && !roll(u, u->poll_odds)) ||
+        timeline_position(u->tl) >= u->interrupt_at) {
+        u->interrupt = false;
+        return true;
+    }
+    return false;
+}
+
+static uint64_t host_wait(void *ctx, uint64_t ns)
+{
+    struct user *u = ctx;
+
+    if (ns == UINT64_MAX || !roll(u, 4)) {
+        /* Woken early. */
+        if (roll(u, 3) && !timeline_input_pending(u->tl, toy_serial(u->m)))
+            type_something(u);
+        else if (ns == UINT64_MAX)
+            u->interrupt = true;
+        return ns == UINT64_MAX ? roll(u, 5000) : roll(u, (uint32_t)(ns < 1000000 ? ns : 1000000) + 1);
+    }
+    return ns + roll(u, 50);
+}
+
+static const struct timeline_host host_ops = {
+    .now_ns = host_now,
+    .wall_clock_ns = host_wall,
+    .entropy = host_entropy,
+    .output = host_output,
+    .poll = host_poll,
+    .wait = host_wait,
+};
+
+/* A claim failed: say for whom and in what operation. */
+static void failed(const struct user *u, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void failed(const struct user *u, int line, const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    ck_abort_msg("line %d: seed %llu, operation %u, %s: %s", line, (unsigned long long)u->seed, u->operations,
+                 u->what, text);
+}
+
+#define MUST(cond, ...) do { if (!(cond)) failed(u, __LINE__, __VA_ARGS__); } while (0)
+
+static struct user *user_create(uint64_t seed, struct timeline_config config, struct machine *m, struct machine *twin)
+{
+    struct user *u = xcalloc(1, sizeof(*u));
+    struct timeline_host host = host_ops;
+
+    u->rng = seed;
+    u->seed = seed;
+    u->tick = 400000;
+    u->input_odds = 8;
+    u->interrupt_at = ICOUNT_MAX;
+    host.ctx = u;
+    u->m = m;
+    u->o = oracle_create(twin);
+    u->tl = timeline_create(m, &config, &host);
+    oracle_extend(u->o, timeline_log(u->tl), 0);
+    return u;
+}
+
+static void user_destroy(struct user *u)
+{
+    timeline_destroy(u->tl);
+    oracle_destroy(u->o);
+    buffer_finish(&u->output);
+    free(u);
+}
+
+/* --------------------------------------------------------- what must be true */
+
+static bool condition_holds(const struct user_point *p, const struct toy_state *s)
+{
+    switch (p->condition) {
+    case ALWAYS:
+        return true;
+    case ODD:
+        return s->r[p->reg] & 1;
+    case RARELY:
+        return s->r[p->reg] % 16 == 3;
+    case NEVER:
+        break;
+    }
+    return false;
+}
+
+/* As the timeline asks it: of the machine as it stands. */
+static bool ask(void *ctx, unsigned id)
+{
+    struct user_point *p = ctx;
+    struct toy_state s;
+
+    ck_assert_uint_eq(p->id, id);
+    memset(&s, 0, sizeof(s));
+    for (unsigned i = 0; i < 8; i++)
+        p->user->m->cpu->ops->read_reg(p->user->m->cpu, i, &s.r[i]);
+    return condition_holds(p, &s);
+}
+
+static bool exec_hit(const struct user *u, icount_t h)
+{
+    const struct toy_trace *t = &u->o->trace[h];
+
+    for (unsigned i = 0; t->began && i < u->npoints; i++) {
+        const struct user_point *p = &u->points[i];
+
+        if ((p->p.kinds & TRAP_EXEC) && p->p.address == t->pc && condition_holds(p, &u->o->state[h]))
+            return true;
+    }
+    return false;
+}
+
+static bool access_hit(const struct user *u, icount_t h)
+{
+    const struct toy_trace *t = &u->o->trace[h];
+
+    for (unsigned i = 0; i < u->npoints; i++) {
+        const struct user_point *p = &u->points[i];
+
+        for (unsigned a = 0; a < t->naccesses; a++) {
+            const struct toy_access *x = &t->accesses[a];
+
+            if ((p->p.kinds & x->kind) && x->address < p->p.address + p->p.len &&
+                p->p.address < x->address + x->len && condition_holds(p, &u->o->state[h + 1]))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* After every operation. */
+static void check_state(struct user *u)
+{
+    icount_t p = timeline_position(u->tl), edge = timeline_edge(u->tl);
+    size_t n;
+
+    MUST(!u->m->between, "between two positions");
+    MUST(p <= edge, "beyond the edge");
+    MUST(!timeline_divergence(u->tl), "%s", timeline_divergence(u->tl));
+    oracle_extend(u->o, timeline_log(u->tl), edge);
+    MUST(machine_hash(u->m) == u->o->hash[p], "position %llu of %llu: another state", (unsigned long long)p,
+         (unsigned long long)edge);
+    /* At the edge a step may have been begun, and heard. */
+    n = u->o->output.len;
+    MUST(u->output.len >= n && (!n || !memcmp(u->output.data, u->o->output.data, n)), "output differs");
+}
+
+static void check_step(struct user *u, enum direction dir)
+{
+    icount_t from = timeline_position(u->tl), at, want;
+    struct timeline_stop stop;
+    const struct oracle *o = u->o;
+    bool watch = false;
+
+    timeline_step(u->tl, dir, &stop);
+    check_state(u);
+    at = timeline_position(u->tl);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return;
+    if (dir == FORWARD) {
+        want = from;
+        do {
+            if (want + 1 >= o->count) {
+                MUST(stop.reason == TIMELINE_GUEST_END || stop.reason == TIMELINE_REPLAY_END, "reason %d", stop.reason);
+                return;
+            }
+            watch = access_hit(u, want);
+            want++;
+        } while (!watch && !oracle_boundary(o, want));
+    } else if (from == 0) {
+        MUST(stop.reason == TIMELINE_REPLAY_BEGIN && at == 0, "not the begin");
+        return;
+    } else {
+        want = from;
+        do {
+            want--;
+            watch |= access_hit(u, want);
+        } while (!watch && want && !oracle_boundary(o, want));
+        if (!watch && !want && !oracle_boundary(o, 0)) {
+            MUST(stop.reason == TIMELINE_REPLAY_BEGIN && at == 0, "not the begin");
+            return;
+        }
+    }
+    MUST(at == want, "from %llu to %llu instead of %llu", (unsigned long long)from, (unsigned long long)at,
+         (unsigned long long)want);
+    MUST(stop.reason == (watch ? TIMELINE_WATCHPOINT : TIMELINE_STEP_DONE), "reason %d", stop.reason);
+}
+
+static void check_there_and_back(struct user *u, unsigned n)
+{
+    icount_t from = timeline_position(u->tl);
+    struct timeline_stop stop;
+    unsigned done = 0;
+
+    if (!oracle_boundary(u->o, from))
+        return;
+    u->poll_odds = 0;
+    u->interrupt_at = ICOUNT_MAX;
+    for (; done < n; done++) {
+        timeline_step(u->tl, FORWARD, &stop);
+        if (stop.reason != TIMELINE_STEP_DONE) {
+            if (stop.reason != TIMELINE_GUEST_END)
+                return; /* a watchpoint, or the user is tired of waiting */
+            break;
+        }
+    }
+    for (; done; done--) {
+        timeline_step(u->tl, BACKWARD, &stop);
+        check_state(u);
+        if (stop.reason != TIMELINE_STEP_DONE)
+            return; /* a watchpoint */
+    }
+    MUST(timeline_position(u->tl) == from, "ended at %llu, not %llu",
+         (unsigned long long)timeline_position(u->tl), (unsigned long long)from);
+}
+
+static bool is_break(const struct user *u, icount_t p)
+{
+    const icount_t *list;
+    size_t n = timeline_replay_breaks(u->tl, &list);
+
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == p)
+            return true;
+    return false;
+}
+
+static void check_forward(struct user *u)
+{
+    icount_t from = timeline_position(u->tl), at, q;
+    struct timeline_stop stop;
+
+    timeline_continue(u->tl, FORWARD, &stop);
+    check_state(u);
+    at = timeline_position(u->tl);
+    for (q = from; q < at; q++) {
+        if (q > from && (exec_hit(u, q) || is_break(u, q)))
+            break;
+        if (access_hit(u, q)) {
+            q++;
+            MUST(q == at && stop.reason == TIMELINE_WATCHPOINT,
+                 "from %llu stops at %llu (reason %d), access before %llu", (unsigned long long)from,
+                 (unsigned long long)at, stop.reason, (unsigned long long)q);
+            return;
+        }
+    }
+    MUST(q == at, "from %llu stops at %llu (reason %d), should at %llu", (unsigned long long)from,
+         (unsigned long long)at, stop.reason, (unsigned long long)q);
+    switch (stop.reason) {
+    case TIMELINE_BREAKPOINT:
+        /* The oracle knows the next step only where there is one. */
+        MUST(at > from && stop.address == TOY_VIRTUAL + u->o->state[at].pc, "no breakpoint there");
+        MUST(at + 1 >= u->o->count || exec_hit(u, at), "no breakpoint there");
+        break;
+    case TIMELINE_REPLAY_BREAK:
+        MUST(is_break(u, at), "no break there");
+        break;
+    case TIMELINE_GUEST_END:
+        MUST(u->m->st->end, "the guest runs");
+        break;
+    case TIMELINE_INTERRUPTED:
+    case TIMELINE_REPLAY_END:
+        break;
+    default:
+        MUST(false, "reason %d", stop.reason);
+    }
+}
+
+static void check_backward(struct user *u)
+{
+    icount_t from = timeline_position(u->tl), at, h;
+    struct timeline_stop stop;
+    bool watch = false, bp = false, brk = false;
+
+    timeline_continue(u->tl, BACKWARD, &stop);
+    check_state(u);
+    at = timeline_position(u->tl);
+    if (stop.reason == TIMELINE_INTERRUPTED) {
+        /* Nothing was passed over. */
+        MUST(at <= from, "interrupted, and forward");
+        for (h = at; h < from; h++)
+            MUST(!exec_hit(u, h) && !access_hit(u, h), "interrupted at %llu, hit at %llu", (unsigned long long)at,
+                 (unsigned long long)h);
+        return;
+    }
+    for (h = from; h > 0 && !watch && !bp && !brk;) {
+        h--;
+        watch = access_hit(u, h);
+        bp = exec_hit(u, h);
+        brk = is_break(u, h);
+    }
+    MUST(at == h, "from %llu to %llu (reason %d), should to %llu", (unsigned long long)from, (unsigned long long)at,
+         stop.reason, (unsigned long long)h);
+    MUST(stop.reason == (watch ? TIMELINE_WATCHPOINT : bp ? TIMELINE_BREAKPOINT
+                               : brk                      ? TIMELINE_REPLAY_BREAK
+                                                          : TIMELINE_REPLAY_BEGIN),
+         "reason %d at %llu", stop.reason, (unsigned long long)at);
+}
+
+static void check_seek(struct user *u)
+{
+    icount_t edge = timeline_edge(u->tl), to = roll(u, (uint32_t)edge + 1);
+    struct timeline_stop stop;
+
+    if (!roll(u, 4))
+        to = edge - (edge < 100 ? 0 : roll(u, 100));
+    if (!roll(u, 12))
+        to = edge + roll(u, 300);
+    timeline_seek(u->tl, to, &stop);
+    check_state(u);
+    if (stop.reason == TIMELINE_SEEK_DONE)
+        MUST(timeline_position(u->tl) == to, "at %llu, not %llu", (unsigned long long)timeline_position(u->tl),
+             (unsigned long long)to);
+    else
+        MUST(stop.reason == TIMELINE_INTERRUPTED || (to > edge && stop.reason == TIMELINE_GUEST_END) ||
+                 (to > edge && stop.reason == TIMELINE_REPLAY_END),
+             "reason %d", stop.reason);
+}
+
+static void check_last_write(struct user *u)
+{
+    uint64_t address = TOY_VIRTUAL + 0x2000 + roll(u, TOY_BYTES - 0x2000), len = 1 + roll(u, 64);
+    icount_t from = timeline_position(u->tl), h, at;
+    struct timeline_stop stop;
+    bool found = false;
+
+    timeline_last_write(u->tl, address, len, &stop);
+    check_state(u);
+    at = timeline_position(u->tl);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return;
+    for (h = from; h > 0 && !found;) {
+        h--;
+        for (unsigned a = 0; a < u->o->trace[h].naccesses; a++) {
+            const struct toy_access *x = &u->o->trace[h].accesses[a];
+
+            found |= x->kind == TRAP_WRITE && x->address < address + len && address < x->address + x->len;
+        }
+    }
+    MUST(at == h && stop.reason == (found ? TIMELINE_WATCHPOINT : TIMELINE_REPLAY_BEGIN), "at %llu, not %llu",
+         (unsigned long long)at, (unsigned long long)h);
+}
+
+/* ------------------------------------------------------------ what users do */
+
+static void drop_point(struct user *u)
+{
+    unsigned i;
+
+    if (!u->npoints)
+        return;
+    i = roll(u, u->npoints);
+    ck_assert(timeline_remove_point(u->tl, u->points[i].id));
+    /* Conditions hold a pointer to where they are: move none but the last, anew. */
+    u->npoints--;
+    if (i == u->npoints)
+        return;
+    ck_assert(timeline_remove_point(u->tl, u->points[u->npoints].id));
+    u->points[i] = u->points[u->npoints];
+    if (u->points[i].p.condition)
+        u->points[i].p.ctx = &u->points[i];
+    u->points[i].id = timeline_add_point(u->tl, &u->points[i].p);
+}
+
+static void add_point(struct user *u)
+{
+    struct user_point *p = &u->points[u->npoints];
+    const struct toy_trace *t = &u->o->trace[roll(u, (uint32_t)u->o->count)];
+
+    if (u->npoints == MAX_POINTS) {
+        drop_point(u);
+        return;
+    }
+    memset(p, 0, sizeof(*p));
+    p->user = u;
+    if (t->naccesses && roll(u, 2)) {
+        p->p.kinds = 1 + roll(u, 3);
+        p->p.kinds = p->p.kinds == 1 ? TRAP_WRITE : p->p.kinds == 2 ? TRAP_READ : TRAP_READ | TRAP_WRITE;
+        p->p.address = t->accesses[0].address + roll(u, 4);
+        p->p.len = 1 + roll(u, 8);
+    } else {
+        p->p.kinds = TRAP_EXEC;
+        p->p.address = t->pc;
+    }
+    p->condition = (enum condition)roll(u, 4);
+    p->reg = roll(u, 8);
+    if (p->condition != ALWAYS) {
+        p->p.condition = ask;
+        p->p.ctx = p;
+    }
+    p->id = timeline_add_point(u->tl, &p->p);
+    u->npoints++;
+}
+
+static void write_something(struct user *u)
+{
+    uint32_t value = toy_rand(&u->rng), n = roll(u, 9);
+    uint64_t address = TOY_VIRTUAL + 0x2000 + roll(u, TOY_BYTES - 0x2000 - 4);
+    icount_t from = timeline_position(u->tl);
+    bool edge = timeline_at_edge(u->tl), physical = roll(u, 2);
+    struct error err;
+    int r;
+
+    if (roll(u, 2)) {
+        r = timeline_write_memory(u->tl, physical ? address - TOY_VIRTUAL : address, physical, &value, 4, &err);
+    } else {
+        value = n == 8 ? value % 0xa00 & ~7u : value;
+        r = timeline_write_register(u->tl, n, &value, 4, &err);
+    }
+    MUST(r == (edge ? 0 : -EROFS), "write: %d", r);
+    MUST(timeline_position(u->tl) == from + edge, "a write takes one step");
+    check_state(u);
+}
+
+static void name_something(struct user *u)
+{
+    char name[2] = {(char)('a' + roll(u, 3)), 0};
+    const struct timeline_snapshot *list;
+    struct timeline_stop stop;
+    size_t n = timeline_snapshots(u->tl, &list);
+    struct error err;
+
+    switch (roll(u, 3)) {
+    case 0:
+        ck_assert_int_eq(timeline_save_snapshot(u->tl, name, &err), 0);
+        break;
+    case 1:
+        timeline_delete_snapshot(u->tl, name, &err);
+        break;
+    default:
+        if (n && timeline_load_snapshot(u->tl, list[n - 1].name, &stop, &err) == 0 &&
+            stop.reason == TIMELINE_SEEK_DONE)
+            MUST(timeline_position(u->tl) == list[n - 1].position, "not there");
+    }
+    check_state(u);
+}
+
+static void change_breaks(struct user *u)
+{
+    const icount_t *list;
+    size_t n = timeline_replay_breaks(u->tl, &list);
+
+    if (n >= 2 || (n && roll(u, 2)))
+        ck_assert(timeline_delete_replay_break(u->tl, list[roll(u, (uint32_t)n)]));
+    else
+        timeline_replay_break(u->tl, roll(u, (uint32_t)timeline_edge(u->tl) + 200));
+}
+
+static void user_acts(struct user *u)
+{
+    uint32_t what = roll(u, 100);
+
+    u->operations++;
+    u->poll_odds = roll(u, 3) ? 0 : 1 + roll(u, 20);
+    u->interrupt_at = timeline_edge(u->tl) + 1 + roll(u, 400);
+    u->interrupt = false;
+    u->polls = 0;
+#define DO(n, name, call) if (what < (n)) { snprintf(u->what, sizeof(u->what), "%s at %llu of %llu", name, \
+        (unsigned long long)timeline_position(u->tl), (unsigned long long)timeline_edge(u->tl)); call; return; } what -= (n)
+    DO(10, "step", check_step(u, FORWARD));
+    DO(14, "reverse step", check_step(u, BACKWARD));
+    DO(6, "there and back", check_there_and_back(u, 1 + roll(u, 30)));
+    DO(14, "continue", check_forward(u));
+    DO(18, "reverse continue", check_backward(u));
+    DO(12, "seek", check_seek(u));
+    DO(9, "add point", add_point(u));
+    DO(4, "drop point", drop_point(u));
+    DO(3, "write", write_something(u));
+    DO(3, "snapshot", name_something(u));
+    DO(2, "break", change_breaks(u));
+    DO(3, "last write", check_last_write(u));
+#undef DO
+    if (!roll(u, 12) && timeline_at_edge(u->tl)) {
+        ck_assert_int_eq(timeline_reset(u->tl, NULL), 0);
+        check_state(u);
+    }
+}
+
+static struct user *random_user(uint64_t seed, bool may_end)
+{
+    struct machine *m = toy_machine(), *twin = toy_machine();
+    uint64_t rng = seed;
+    struct timeline_config config = {
+        .live = true,
+        .sleep = toy_rand(&rng) % 2,
+        /* Sometimes hardly anything fits, and everything is thinned. */
+        .checkpoint_memory = toy_rand(&rng) % 3 ? 64u << 20 : 300000,
+        .checkpoint_interval_ns = 2000000 + toy_rand(&rng) % 6000000,
+        .edge_interval_ns = 500000 + toy_rand(&rng) % 2000000,
+        .slice_steps = 1 + toy_rand(&rng) % 300,
+        .ladder_steps = 1 + toy_rand(&rng) % 40,
+    };
+
+    toy_random_program(m, seed, may_end);
+    toy_random_program(twin, seed, may_end);
+    return user_create(seed, config, m, twin);
+}
+
+/* -------------------------------------------------------------------- claims */
+
+START_TEST(every_operation_ends_where_the_oracle_says)
+{
+    for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + 25; seed++) {
+        struct user *u = random_user(seed, seed % 3 == 0);
+        if (getenv("V")) fprintf(stderr, "seed %d\n", (int)seed);
+
+        for (unsigned i = 0; i < 120; i++)
+            user_acts(u);
+        user_destroy(u);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("timeline");
+    TCase *t = tcase_create("oracle");
+
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, every_operation_ends_where_the_oracle_says, 0, 8);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failed;
+
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}

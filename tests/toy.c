@@ -1,0 +1,577 @@
+/* The toy machine; see toy.h. */
+#include "toy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "vm/footprint.h"
+
+uint32_t toy_rand(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+/* ------------------------------------------------------------------- devices */
+
+DEVICE_STATE_BEGIN
+struct timer_state {
+    uint64_t when;      /* VTIME_NEVER: off */
+    uint64_t period;    /* 0: one-shot */
+    uint32_t silent;
+    uint32_t count;     /* expiries */
+    uint64_t clock;     /* host clock at the last expiry (timer 2 only) */
+};
+struct serial_state {
+    uint8_t fifo[4];
+    uint32_t count;
+};
+DEVICE_STATE_END
+
+static void raise_irq(struct machine *m)
+{
+    toy_state(m)->irq = 1;
+    m->cpu->attention = true;
+}
+
+static void timer_reset(struct device *d)
+{
+    *(struct timer_state *)d->state = (struct timer_state){.when = VTIME_NEVER};
+}
+
+static vtime_t timer_deadline(const struct device *d)
+{
+    return ((const struct timer_state *)d->state)->when;
+}
+
+static void timer_expire(struct device *d, vtime_t now)
+{
+    struct timer_state *t = d->state;
+
+    (void)now;
+    t->count++;
+    t->when = t->period ? t->when + t->period : VTIME_NEVER;
+    if (d->name[5] == '2')
+        t->clock = machine_host_clock(d->machine);
+    if (!t->silent)
+        raise_irq(d->machine);
+    if (t->count % 7 == 0)
+        machine_output(d, "t", 1);
+}
+
+static const struct device_ops timer_ops = {
+    .name = "timer",
+    .state_size = sizeof(struct timer_state),
+    .reset = timer_reset,
+    .deadline = timer_deadline,
+    .expire = timer_expire,
+};
+
+static void serial_reset(struct device *d)
+{
+    memset(d->state, 0, sizeof(struct serial_state));
+}
+
+static void serial_input(struct device *d, const struct event *e)
+{
+    struct serial_state *s = d->state;
+
+    for (uint32_t i = 0; i < e->len && s->count < sizeof(s->fifo); i++)
+        s->fifo[s->count++] = e->data[i];
+    raise_irq(d->machine);
+}
+
+static size_t serial_room(const struct device *d)
+{
+    const struct serial_state *s = d->state;
+
+    return sizeof(s->fifo) - s->count;
+}
+
+static const struct device_ops serial_ops = {
+    .name = "serial",
+    .state_size = sizeof(struct serial_state),
+    .reset = serial_reset,
+    .input = serial_input,
+    .input_room = serial_room,
+};
+
+struct device *toy_serial(struct machine *m)
+{
+    return m->devices[3];
+}
+
+static uint32_t serial_read(struct machine *m)
+{
+    struct serial_state *s = toy_serial(m)->state;
+    uint32_t byte;
+
+    if (!s->count)
+        return UINT32_MAX;
+    byte = s->fifo[0];
+    memmove(s->fifo, s->fifo + 1, --s->count);
+    return byte;
+}
+
+static void timer_set(struct machine *m, unsigned n, unsigned flags, uint32_t ns)
+{
+    struct timer_state *t = m->devices[n % 3]->state;
+
+    if (!ns)
+        ns = 1;
+    t->when = machine_now(m) + ns;
+    t->period = flags & 1 ? ns : 0;
+    t->silent = (flags & 2) != 0;
+    m->cpu->attention = true;
+}
+
+/* ----------------------------------------------------------------------- CPU */
+
+struct toy *toy_of(struct machine *m)
+{
+    return (struct toy *)m->cpu;
+}
+
+struct toy_state *toy_state(struct machine *m)
+{
+    return m->cpu->state;
+}
+
+static void toy_reset(struct cpu *cpu)
+{
+    struct toy_state *s = cpu->state;
+    uint32_t entries = s->entries;
+
+    memset(s, 0, sizeof(*s));
+    s->pc = TOY_START + (entries ? 8 * (entries % 4) : 0);
+    s->entries = entries;
+}
+
+struct step {
+    struct toy *toy;
+    struct machine *m;
+    struct toy_access accesses[4];
+    unsigned naccesses;
+};
+
+#define PROTECTED 0x2000u
+
+static uint32_t wrap(uint32_t address)
+{
+    return address % (TOY_BYTES - 4);
+}
+
+static void note(struct step *st, unsigned kind, uint32_t pa, uint32_t len)
+{
+    struct footprint *f = st->m->footprint;
+    uint64_t va = pa + TOY_VIRTUAL;
+
+    st->accesses[st->naccesses++] = (struct toy_access){kind, va, len};
+    if (!f)
+        return;
+    for (uint64_t page = va >> PAGE_SHIFT; page <= (va + len - 1) >> PAGE_SHIFT; page++)
+        page_set_add(kind == TRAP_WRITE ? &f->written : &f->read, page);
+}
+
+static uint32_t load(struct step *st, uint32_t address)
+{
+    uint32_t pa = wrap(address);
+
+    note(st, TRAP_READ, pa, 4);
+    return (uint32_t)memory_read(&st->m->memory, pa, 4);
+}
+
+static void store(struct step *st, uint32_t address, uint32_t value, unsigned size)
+{
+    uint32_t pa = wrap(address);
+
+    /* Code is modified now and then, not all the time. */
+    if (pa < PROTECTED && value % 8)
+        pa += PROTECTED;
+    note(st, TRAP_WRITE, pa, size);
+    memory_write(&st->m->memory, pa, size, value);
+}
+
+static void rep(struct step *st, struct toy_state *s, const uint8_t *i, icount_t position)
+{
+    uint32_t *from = &s->r[i[1] & 7], *to = &s->r[i[2] & 7], *count = &s->r[i[3] & 7];
+
+    if (!(*count & 1023)) {
+        s->began = 0;
+        s->pc += 8;
+        return;
+    }
+    if (!s->began)
+        s->began = position + 1;
+    store(st, *to, load(st, *from), 4);
+    *from += 4;
+    *to += 4;
+    *count = (*count & 1023) - 1;
+    if (*count)
+        return;
+    s->began = 0;
+    s->pc += 8;
+}
+
+static void execute(struct step *st, struct toy_state *s, icount_t position)
+{
+    struct machine *m = st->m;
+    uint8_t i[8];
+    uint32_t imm;
+
+    memory_read_bytes(&m->memory, s->pc, i, sizeof(i));
+    memcpy(&imm, i + 4, 4);
+    if (i[0] == TOY_REP) {
+        rep(st, s, i, position);
+        s->pc = wrap(s->pc) & ~7u;
+        return;
+    }
+    s->pc += 8;
+    switch (i[0]) {
+    case TOY_MOVI:
+        s->r[i[1] & 7] = imm;
+        break;
+    case TOY_ADD:
+        s->r[i[1] & 7] += s->r[i[2] & 7] + imm;
+        break;
+    case TOY_XOR:
+        s->r[i[1] & 7] ^= s->r[i[2] & 7];
+        break;
+    case TOY_MUL:
+        s->r[i[1] & 7] = s->r[i[1] & 7] * s->r[i[2] & 7] + 1;
+        break;
+    case TOY_LD:
+        s->r[i[1] & 7] = load(st, s->r[i[2] & 7] + imm);
+        break;
+    case TOY_ST:
+        store(st, s->r[i[2] & 7] + imm, s->r[i[1] & 7], 4);
+        break;
+    case TOY_STB:
+        store(st, s->r[i[2] & 7] + imm, s->r[i[1] & 7] & 0xff, 1);
+        break;
+    case TOY_JNZ:
+        if (s->r[i[1] & 7])
+            s->pc = imm;
+        break;
+    case TOY_DJNZ:
+        if (--s->r[i[1] & 7])
+            s->pc = imm;
+        break;
+    case TOY_JMP:
+        s->pc = imm;
+        break;
+    case TOY_HLT:
+        /* Deaf sleep is for ever: rare. */
+        s->halted = s->enabled || s->r[i[1] & 7] % 64 == 1;
+        break;
+    case TOY_STI:
+        s->enabled = !s->in_handler;
+        break;
+    case TOY_CLI:
+        s->enabled = 0;
+        break;
+    case TOY_IRET:
+        if (s->in_handler) {
+            s->in_handler = 0;
+            s->enabled = 1;
+            s->pc = s->return_pc;
+        }
+        break;
+    case TOY_CLOCK:
+        s->r[i[1] & 7] = (uint32_t)machine_host_clock(m);
+        break;
+    case TOY_RANDOM:
+        machine_entropy(m, &s->r[i[1] & 7], 4);
+        break;
+    case TOY_OUT:
+        machine_output(toy_serial(m), &s->r[i[1] & 7], 4);
+        break;
+    case TOY_IN:
+        s->r[i[1] & 7] = serial_read(m);
+        m->cpu->attention = true;
+        break;
+    case TOY_TIMER:
+        timer_set(m, i[1], i[2], imm);
+        break;
+    case TOY_TIME:
+        s->r[i[1] & 7] = (uint32_t)machine_now(m);
+        break;
+    case TOY_END:
+        machine_end(m, i[1] & 1 ? GUEST_TRIPLE_FAULT : GUEST_POWEROFF, imm);
+        break;
+    default:
+        break;
+    }
+    s->pc = wrap(s->pc) & ~7u;
+}
+
+static bool interrupt_ready(const struct toy_state *s)
+{
+    return s->irq && s->enabled;
+}
+
+static void enter_handler(struct toy_state *s)
+{
+    s->irq = 0;
+    s->enabled = 0;
+    s->in_handler = 1;
+    s->halted = 0;
+    s->began = 0;
+    s->return_pc = s->pc;
+    s->pc = TOY_VECTOR;
+    s->entries++;
+}
+
+/* Report the accesses of the step from `position`; the machine stands after it. */
+static bool report_accesses(struct step *st, icount_t position)
+{
+    struct traps *traps = st->m->traps;
+    bool stop = false;
+
+    for (unsigned i = 0; i < st->naccesses; i++) {
+        const struct toy_access *a = &st->accesses[i];
+
+        for (unsigned n = 0; n < traps->count; n++) {
+            const struct trap *t = &traps->list[n];
+            uint64_t first = t->address > a->address ? t->address : a->address;
+
+            if (!(t->kinds & a->kind) || !t->len || t->address >= a->address + a->len ||
+                a->address >= t->address + t->len)
+                continue;
+            stop |= traps_report(st->m, &(struct trap_hit){a->kind, position, first});
+        }
+    }
+    return stop;
+}
+
+/* One step. True: leave run(). */
+static bool one_step(struct toy *toy)
+{
+    struct machine *m = toy->cpu.machine;
+    struct toy_state *s = toy->cpu.state;
+    struct step st = {.toy = toy, .m = m};
+    icount_t position = m->st->position;
+    uint64_t va = s->pc + (uint64_t)TOY_VIRTUAL;
+    bool began = false;
+
+    if (interrupt_ready(s)) {
+        enter_handler(s);
+    } else {
+        began = !s->began;
+        if (began && traps_have_exec(m->traps, va) &&
+            traps_report(m, &(struct trap_hit){TRAP_EXEC, position, va}))
+            return true;
+        if (m->footprint)
+            page_set_add(&m->footprint->code, va >> PAGE_SHIFT);
+        toy->cpu.running = true;
+        toy->cpu.limit = position + 1;
+        toy->cpu.budget = 0;
+        toy->cpu.steps = 1;
+        execute(&st, s, position);
+        toy->cpu.running = false;
+    }
+    m->st->position = position + 1;
+    toy->steps_made++;
+    for (volatile uint64_t i = 0; i < toy->host_work; i++)
+        ;
+    if (toy->trace) {
+        *toy->trace = (struct toy_trace){.began = began, .pc = va, .naccesses = st.naccesses};
+        memcpy(toy->trace->accesses, st.accesses, sizeof(st.accesses));
+    }
+    return report_accesses(&st, position);
+}
+
+static bool toy_idle(const struct cpu *cpu)
+{
+    const struct toy_state *s = cpu->state;
+
+    return s->halted && !interrupt_ready(s);
+}
+
+static void toy_run(struct cpu *cpu, icount_t until)
+{
+    while (cpu->machine->st->position < until && !toy_idle(cpu)) {
+        if (one_step((struct toy *)cpu) || cpu->attention)
+            return;
+    }
+}
+
+static bool toy_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
+{
+    (void)cpu;
+    if (va < TOY_VIRTUAL || va >= TOY_VIRTUAL + TOY_BYTES)
+        return false;
+    *pa = va - TOY_VIRTUAL;
+    return true;
+}
+
+static uint64_t toy_pc(const struct cpu *cpu)
+{
+    return ((const struct toy_state *)cpu->state)->pc + (uint64_t)TOY_VIRTUAL;
+}
+
+static icount_t toy_in_progress(const struct cpu *cpu)
+{
+    const struct toy_state *s = cpu->state;
+
+    return s->began ? s->began - 1 : ICOUNT_MAX;
+}
+
+static void toy_drop_derived(struct cpu *cpu)
+{
+    (void)cpu;
+}
+
+static void toy_destroy(struct cpu *cpu)
+{
+    free(cpu);
+}
+
+static void toy_read_reg(const struct cpu *cpu, unsigned n, void *buf)
+{
+    const struct toy_state *s = cpu->state;
+
+    memcpy(buf, n < 8 ? &s->r[n] : &s->pc, 4);
+}
+
+/* The program counter must be aligned; writing it ends a repeated instruction. */
+static bool toy_write_reg(struct cpu *cpu, unsigned n, const void *buf)
+{
+    struct toy_state *s = cpu->state;
+    uint32_t value;
+
+    memcpy(&value, buf, 4);
+    if (n < 8) {
+        s->r[n] = value;
+        return true;
+    }
+    if (value % 8 || value >= TOY_BYTES - 8)
+        return false;
+    s->pc = value;
+    s->began = 0;
+    return true;
+}
+
+static const struct reg_desc toy_regs[] = {
+    {"r0", 32, "int32", "general", "toy"}, {"r1", 32, "int32", "general", "toy"},
+    {"r2", 32, "int32", "general", "toy"}, {"r3", 32, "int32", "general", "toy"},
+    {"r4", 32, "int32", "general", "toy"}, {"r5", 32, "int32", "general", "toy"},
+    {"r6", 32, "int32", "general", "toy"}, {"r7", 32, "int32", "general", "toy"},
+    {"pc", 32, "code_ptr", "general", "toy"},
+};
+
+static const struct cpu_ops toy_ops = {
+    .arch = "toy",
+    .state_size = sizeof(struct toy_state),
+    .reset = toy_reset,
+    .run = toy_run,
+    .idle = toy_idle,
+    .translate = toy_translate,
+    .pc = toy_pc,
+    .in_progress = toy_in_progress,
+    .drop_derived = toy_drop_derived,
+    .destroy = toy_destroy,
+    .regs = toy_regs,
+    .nregs = ARRAY_LEN(toy_regs),
+    .pc_reg = 8,
+    .read_reg = toy_read_reg,
+    .write_reg = toy_write_reg,
+};
+
+/* ------------------------------------------------------------------- machine */
+
+struct machine *toy_machine(void)
+{
+    static const char *const names[] = {"timer0", "timer1", "timer2"};
+    struct machine *m = machine_create(TOY_PAGES + 8);
+    struct toy *toy = xcalloc(1, sizeof(*toy));
+
+    CHECK(m);
+    toy->cpu.ops = &toy_ops;
+    toy->cpu.machine = m;
+    toy->cpu.state = machine_alloc_state(m, "cpu", sizeof(struct toy_state));
+    m->cpu = &toy->cpu;
+    m->icount_shift = 2;
+    for (unsigned i = 0; i < 3; i++)
+        machine_add_device(m, &timer_ops, names[i], NULL);
+    machine_add_device(m, &serial_ops, "serial", NULL);
+    memory_map(&m->memory, &(struct region){
+                               .base = 0,
+                               .size = TOY_BYTES,
+                               .kind = REGION_RAM,
+                               .page = memory_alloc(&m->memory, TOY_BYTES),
+                               .enabled = true,
+                           });
+    machine_reset(m);
+    return m;
+}
+
+void toy_put(struct machine *m, uint32_t address, enum toy_op op, unsigned a, unsigned b, unsigned c, uint32_t imm)
+{
+    uint8_t i[8] = {(uint8_t)op, (uint8_t)a, (uint8_t)b, (uint8_t)c};
+
+    memcpy(i + 4, &imm, 4);
+    memory_write_bytes(&m->memory, address, i, sizeof(i), false);
+}
+
+/* Code is in [0, CODE_END), the handler in [TOY_VECTOR, HANDLER_END), within it. */
+#define CODE_INSNS 160u
+#define DATA       PROTECTED
+
+static void put_random(struct machine *m, uint64_t *rng, uint32_t at, bool may_end)
+{
+    static const uint8_t ops[] = {
+        TOY_MOVI, TOY_MOVI, TOY_ADD, TOY_ADD, TOY_XOR, TOY_MUL, TOY_LD, TOY_LD, TOY_ST, TOY_ST,
+        TOY_ST, TOY_STB, TOY_REP, TOY_JNZ, TOY_DJNZ, TOY_JMP, TOY_HLT, TOY_HLT, TOY_STI, TOY_STI,
+        TOY_STI, TOY_CLI, TOY_CLOCK, TOY_RANDOM, TOY_OUT, TOY_IN, TOY_IN, TOY_TIMER, TOY_TIMER, TOY_TIME,
+    };
+    enum toy_op op = ops[toy_rand(rng) % ARRAY_LEN(ops)];
+    uint32_t imm = toy_rand(rng);
+
+    if (may_end && toy_rand(rng) % 300 == 0)
+        op = TOY_END;
+    switch (op) {
+    case TOY_JNZ:
+    case TOY_DJNZ:
+    case TOY_JMP:
+        imm = toy_rand(rng) % CODE_INSNS * 8;
+        break;
+    case TOY_LD:
+    case TOY_ST:
+    case TOY_STB:
+        imm = DATA + imm % (TOY_BYTES - DATA - 64);
+        break;
+    case TOY_TIMER:
+        imm = 50 + imm % 4000;
+        break;
+    case TOY_MOVI:
+        imm = imm % 3 ? imm % 40 : DATA + imm % (TOY_BYTES - DATA - 64);
+        break;
+    default:
+        break;
+    }
+    toy_put(m, at, op, toy_rand(rng), toy_rand(rng), toy_rand(rng), imm);
+}
+
+void toy_random_program(struct machine *m, uint64_t seed, bool may_end)
+{
+    uint64_t rng = seed * 0x9e3779b97f4a7c15u + 1;
+    uint32_t at;
+
+    for (at = 0; at < CODE_INSNS * 8; at += 8)
+        put_random(m, &rng, at, may_end);
+    toy_put(m, at, TOY_JMP, 0, 0, 0, 0);
+    /* A timer runs from the start, so that few programs sleep for ever. */
+    toy_put(m, 0, TOY_TIMER, 0, 1, 0, 700 + toy_rand(&rng) % 3000);
+    toy_put(m, 8, TOY_STI, 0, 0, 0, 0);
+    for (at = TOY_VECTOR; at < TOY_VECTOR + 8 * 8; at += 8)
+        put_random(m, &rng, at, false);
+    toy_put(m, at, TOY_IRET, 0, 0, 0, 0);
+    for (uint32_t i = 0; i < 64; i++) {
+        uint32_t word = toy_rand(&rng);
+
+        memory_write_bytes(&m->memory, DATA + toy_rand(&rng) % (TOY_BYTES - DATA - 4), &word, 4, false);
+    }
+}
