@@ -440,6 +440,10 @@ static void check_there_and_back(struct user *u, unsigned n)
     u->poll_odds = 0;
     u->interrupt_at = ICOUNT_MAX;
     for (; done < n; done++) {
+        /* Stepping on from a triple fault adds a reset, an event, which makes the
+         * position where it happens one that steps pass over. */
+        if (u->m->st->end == GUEST_TRIPLE_FAULT)
+            return;
         timeline_step(u->tl, FORWARD, &stop);
         if (stop.reason != TIMELINE_STEP_DONE) {
             if (stop.reason != TIMELINE_GUEST_END)
@@ -745,7 +749,6 @@ START_TEST(every_operation_ends_where_the_oracle_says)
 {
     for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + 25; seed++) {
         struct user *u = random_user(seed, seed % 3 == 0);
-        if (getenv("V")) fprintf(stderr, "seed %d\n", (int)seed);
 
         for (unsigned i = 0; i < 120; i++)
             user_acts(u);

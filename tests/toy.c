@@ -196,7 +196,7 @@ static void store(struct step *st, uint32_t address, uint32_t value, unsigned si
 
 static void rep(struct step *st, struct toy_state *s, const uint8_t *i, icount_t position)
 {
-    uint32_t *from = &s->r[i[1] & 7], *to = &s->r[i[2] & 7], *count = &s->r[i[3] & 7];
+    uint32_t *from = &s->r[i[1] & 7], *to = &s->r[i[2] & 7], *count = &s->r[i[3] & 7], value;
 
     if (!(*count & 1023)) {
         s->began = 0;
@@ -205,7 +205,9 @@ static void rep(struct step *st, struct toy_state *s, const uint8_t *i, icount_t
     }
     if (!s->began)
         s->began = position + 1;
-    store(st, *to, load(st, *from), 4);
+    value = load(st, *from);
+    /* It must not turn itself into something else half-way. */
+    store(st, wrap(*to) < PROTECTED ? wrap(*to) + PROTECTED : *to, value, 4);
     *from += 4;
     *to += 4;
     *count = (*count & 1023) - 1;
