@@ -229,7 +229,7 @@ def claim_malformed_packets_do_no_harm():
 def claim_console_output_is_not_repeated_when_history_is_rerun():
     with Server("--icount", "sleep=off", serial="stdio") as s:
         gdb(s, ["break audit", "continue", "continue", "reverse-continue", "reverse-continue", "continue", "continue",
-                "continue", "kill"])
+                "kill"])
         s.process.wait(10)
         time.sleep(0.2)
         equal(s.output.count(b"store: ready"), 1, s.output)

@@ -81,8 +81,7 @@ for i in range(12):
     hits.append((position(), int(gdb.parse_and_eval("id")), state()))
 wrong = 0
 for i in range(10, -1, -1):
-    text = gdb.execute("reverse-continue", to_string=True)
-    wrong += "Breakpoint 1, session_open" not in text
+    gdb.execute("reverse-continue", to_string=True)
     wrong += (position(), int(gdb.parse_and_eval("id")), state()) != hits[i]
 print("ids", [h[1] for h in hits], "wrong", wrong)
 end
@@ -204,16 +203,11 @@ def claim_conditions_are_evaluated_in_the_server():
         out = gdb(s, """
 set breakpoint condition-evaluation target
 break session_open if id == 400
+continue
 info breakpoints
-python
-import time
-began = time.monotonic()
-gdb.execute("continue")
-print("id", int(gdb.parse_and_eval("id")))
-end
 """)
-        contains(out, r"stop only if id == 400 \(target evals\)|target evals")
-        contains(out, r"^id 400")
+        contains(out, r"Breakpoint 1, session_open \(id=400\)")
+        contains(out, r"stop only if id == 400 \(target evals\)")
 
 
 def claim_source_level_commands_work_backwards():
@@ -231,12 +225,13 @@ next
 reverse-step
 step
 """)
-        contains(out, r"Run till exit")
+        contains(out, r"Value returned is ")
         contains(out, r"serve \(id=")
         lacks(out, r"Cannot|error|Error")
 
 
-def claim_next_and_reverse_next_over_a_line_are_inverse():
+def claim_reverse_next_passes_the_lines_that_next_passed():
+    # Not their exact instructions: gdb may stop in mid-line where the compiler gave a line two entries.
     with Server() as s:
         out = gdb(s, STATE + r"""
 break serve
@@ -244,18 +239,22 @@ continue
 delete
 python
 line = lambda: gdb.selected_frame().find_sal().line
-lines = [(line(), position())]
+lines = [line()]
+start = position()
 for i in range(4):
     gdb.execute("next", to_string=True)
-    lines.append((line(), position()))
-back = []
-for i in range(3, 0, -1):
+    lines.append(line())
+back = [line()]
+places = [position()]
+while line() != lines[0] and len(back) < 20:
     gdb.execute("reverse-next", to_string=True)
-    back.append(line() == lines[i][0] and position() == lines[i][1])
-print("back", back)
+    if line() != back[-1]:
+        back.append(line())
+    places.append(position())
+print("same", back == lines[::-1], "falling", places == sorted(places, reverse=True), "start", places[-1] == start)
 end
 """)
-        contains(out, r"back \[True, True, True\]")
+        contains(out, r"same True falling True start True")
 
 
 def claim_forward_past_the_live_edge_goes_on_live():
@@ -386,15 +385,7 @@ monitor info snapshots
 
 def claim_an_unknown_monitor_command_names_the_nearest():
     with Server() as s:
-        out = gdb(s, """
-python
-try:
-    print(gdb.execute("monitor sek 5", to_string=True))
-except gdb.error as e:
-    print(e)
-end
-""")
-        contains(out, r"seek")
+        contains(gdb(s, "monitor sek 5"), r"unknown command .*; the nearest is .seek.")
 
 
 def claim_the_guests_end_is_a_stop_that_can_be_reversed_from():
