@@ -28,6 +28,10 @@ check_PROGRAMS += tests/test_vm_exec
 TESTS += tests/test_vm_exec
 tests_test_vm_exec_SOURCES = tests/test_vm_exec.c tests/vm_toy.c tests/vm_toy.h
 tests_test_vm_exec_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_vm_uops
+TESTS += tests/test_vm_uops
+tests_test_vm_uops_SOURCES = tests/test_vm_uops.c tests/vm_toy.c tests/vm_toy.h
+tests_test_vm_uops_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 
 # The i386 system side: faults, segments, tasks, paging, debug, interrupts, registers.
