@@ -138,6 +138,22 @@ static bool frame_push(struct frame *f, uint32_t value)
     return frame_probe(f, &f->item[f->count++].linear);
 }
 
+/* Read an item that may have been pushed just now. */
+static bool frame_read(struct frame *f, uint32_t offset, uint32_t *value)
+{
+    uint8_t *bytes = (uint8_t *)value;
+    uint32_t linear;
+
+    *value = 0;
+    if (!i386_linear(f->c, SEG_SS, offset, f->size, false, &linear) || !ucpu_load(&f->c->u, linear, value, f->size))
+        return false;
+    for (unsigned i = 0; i < f->count; i++)
+        for (unsigned n = 0; n < f->size; n++)
+            if (linear + n - f->item[i].linear < f->size)
+                bytes[n] = (uint8_t)(f->item[i].value >> 8 * (linear + n - f->item[i].linear));
+    return true;
+}
+
 /* Write everything. */
 static bool frame_commit(struct frame *f)
 {
@@ -199,10 +215,10 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     pointer = f.sp;
     for (unsigned i = 1; i < level; i++) {
-        uint32_t saved = 0;
+        uint32_t saved;
 
         bp -= f.size;
-        if (!i386_read(f.c, SEG_SS, bp & f.mask, &saved, f.size) || !frame_push(&f, saved))
+        if (!frame_read(&f, bp & f.mask, &saved) || !frame_push(&f, saved))
             return UOP_FAULT;
     }
     if (level && !frame_push(&f, pointer))

@@ -275,8 +275,6 @@ static uint64_t bulk(const struct string *s, uint64_t max)
     uint8_t *src = NULL, *dst = NULL;
     uint64_t n = max;
 
-    if (s->kind == STRING_INS || s->kind == STRING_OUTS)
-        return 0;
     if (n > offset(s, ECX))
         n = offset(s, ECX);
     if (uses_source(s)) {
@@ -321,21 +319,29 @@ static int repetition_done(struct i386_state *st)
     return UOP_NEXT;
 }
 
+/* Bulk until something needs a single iteration, the end, or the budget's. */
+static uint64_t bulk_all(const struct string *s, uint64_t budget)
+{
+    uint64_t done = 0, n;
+
+    do {
+        n = bulk(s, budget - done);
+        done += n;
+    } while (n && done < budget && offset(s, ECX) && !mismatch(s));
+    return done;
+}
+
 static int repeat(const struct string *s, uint32_t eip)
 {
     struct ucpu *u = &s->c->u;
     struct i386_state *st = s->st;
     icount_t position = u->cpu.limit - u->cpu.budget - 1; /* of the block's last instruction */
-    uint64_t budget = ucpu_rep_budget(u), done = 0, n;
+    uint64_t done = 0;
 
     if (!offset(s, ECX))
         return repetition_done(st);
-    if (s->kind == STRING_INS || s->kind == STRING_OUTS)
-        budget = 1;
-    do {
-        n = bulk(s, budget - done);
-        done += n;
-    } while (n && done < budget && offset(s, ECX) && !mismatch(s));
+    if (s->kind != STRING_INS && s->kind != STRING_OUTS)
+        done = bulk_all(s, ucpu_rep_budget(u));
     if (!done) {
         if (!iterate(s))
             return UOP_FAULT;
