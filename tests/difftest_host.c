@@ -188,6 +188,25 @@ static bool undefined_result(const struct insn *i, uint32_t cl)
     return false;
 }
 
+static bool reads_auxiliary(unsigned op)
+{
+    return op == INSN_PUSHF || op == INSN_LAHF || op == INSN_DAA || op == INSN_DAS || op == INSN_AAA || op == INSN_AAS;
+}
+
+static bool is_prefix(uint8_t b)
+{
+    return b == 0x66 || b == 0x26 || b == 0x2e || b == 0x36 || b == 0x3e || b == 0xf0 || b == 0xf2 || b == 0xf3;
+}
+
+static unsigned prefixes_of(const uint8_t *b)
+{
+    unsigned n = 0;
+
+    while (is_prefix(b[n]))
+        n++;
+    return n;
+}
+
 /* Random bytes that decode to something wanted. */
 static void pick(uint8_t *b, struct insn *i, bool plain_only)
 {
@@ -208,8 +227,8 @@ static void pick(uint8_t *b, struct insn *i, bool plain_only)
         if (i386_decode(b, 16, DECODE_CODE32 | DECODE_P6, i) != DECODE_OK)
             continue;
         h = how_of(i->op);
-        if (i->asize == 2 || i->seg == SEG_FS || i->seg == SEG_GS)
-            continue; /* the host's process owns these */
+        if (b[prefixes_of(b)] >= 0x64 && b[prefixes_of(b)] <= 0x67)
+            continue; /* 16-bit addresses; FS and GS are the host's own */
         if (h == NEVER || (plain_only && h != PLAIN))
             continue;
         if ((i->flags & (INSN_REP | INSN_REPNE)) && h != STRINGY)
@@ -230,16 +249,13 @@ static bool writes_esp(const struct insn *i)
 }
 
 /* Append the instruction at b, its memory operand moved into the data area by a
- * choice of addressing form; cl: value of CL if it matters. */
+ * choice of addressing form. */
 static void place(struct one_case *c, const uint8_t *b, const struct insn *i)
 {
-    unsigned prefix_len = 0, opcode_len, reg = i->modrm & 0x38, base, index, scale, small;
+    unsigned prefix_len = prefixes_of(b), opcode_len, reg = i->modrm & 0x38, base, index, scale, small;
     uint32_t target = data_pointer();
     bool bit_string = i->op >= INSN_BT && i->op <= INSN_BTC && i->arg[1].kind == OPERAND_REG;
 
-    while (b[prefix_len] == 0x66 || b[prefix_len] == 0x26 || b[prefix_len] == 0x2e || b[prefix_len] == 0x36 ||
-           b[prefix_len] == 0x3e || b[prefix_len] == 0xf0 || b[prefix_len] == 0xf2 || b[prefix_len] == 0xf3)
-        prefix_len++;
     opcode_len = i->map ? 2 : 1;
     if (!(i->flags & INSN_MEM)) {
         bytes(c, b, i->len);
@@ -357,6 +373,8 @@ static bool append(struct one_case *c, bool plain_only, bool defined_only)
         return false;
     undefined = undefined_flags(&i, cl);
     if ((defined_only && (undefined & ~FLAG_A)) || undefined_result(&i, cl))
+        return false;
+    if ((c->undefined & FLAG_A) && reads_auxiliary(i.op))
         return false;
     divides = i.op == INSN_DIV || i.op == INSN_IDIV;
     if (divides && below(4)) {

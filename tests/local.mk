@@ -22,6 +22,12 @@ tests_test_i386_decode_SOURCES = tests/test_i386_decode.c
 tests_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 
+# Random integer instructions on the host's processor and on the emulator.
+check_PROGRAMS += tests/difftest_host
+TESTS += tests/difftest_host
+tests_difftest_host_SOURCES = tests/difftest_host.c tests/i386_host.c tests/i386_host.h
+tests_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
+
 # The execution core. It runs the toy CPU of vm_toy.h.
 if HAVE_CHECK
 check_PROGRAMS += tests/test_vm_exec
