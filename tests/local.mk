@@ -68,9 +68,18 @@ tests_test_rsp_stdio_LDADD = librsp.a libbase.a
 endif
 EXTRA_DIST += tests/test_rsp_gdb.sh
 
+# Log, checkpoints, timeline.
 if HAVE_CHECK
-check_PROGRAMS += tests/test_timeline
-TESTS += tests/test_timeline
+REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims
+check_PROGRAMS += $(REPLAY_TESTS)
+TESTS += $(REPLAY_TESTS)
+REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_test_log_SOURCES = tests/test_log.c tests/toy.c tests/toy.h
+tests_test_log_LDADD = $(REPLAY_LIBS)
+tests_test_checkpoint_SOURCES = tests/test_checkpoint.c tests/toy.c tests/toy.h
+tests_test_checkpoint_LDADD = $(REPLAY_LIBS)
 tests_test_timeline_SOURCES = tests/test_timeline.c tests/toy.c tests/toy.h
-tests_test_timeline_LDADD = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_test_timeline_LDADD = $(REPLAY_LIBS)
+tests_test_timeline_claims_SOURCES = tests/test_timeline_claims.c tests/toy.c tests/toy.h
+tests_test_timeline_claims_LDADD = $(REPLAY_LIBS)
 endif

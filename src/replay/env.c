@@ -78,6 +78,16 @@ static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
     tl->pull_cursor = event_log_count(tl->log);
 }
 
+void env_check(struct timeline *tl)
+{
+    const struct event *e;
+
+    while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
+        tl->pull_cursor++;
+    if (e && e->position < tl->m->st->position)
+        env_diverged(tl, "the log's answer for position %llu was not asked for", (unsigned long long)e->position);
+}
+
 static void ask_clock(struct timeline *tl, void *buf, size_t len)
 {
     uint64_t ns = tl->host.wall_clock_ns(tl->host.ctx);

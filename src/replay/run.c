@@ -408,6 +408,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
         machine_run(m, slice_limit(tl, until), &stop);
     t1 = host_now(tl);
     account(tl, from, t1 - t0);
+    env_check(tl);
     if (tl->divergence.code)
         return RUN_DIVERGED;
     if (m->st->position == tl->segment_end && !m->between)

@@ -134,6 +134,8 @@ bool env_feed_input(struct timeline *tl, vtime_t when);
 void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint32_t len);
 /* Is the step from `position` an event? */
 bool env_step_event_at(const struct timeline *tl, icount_t position);
+/* The machine has come to its present position: did it ask for all that it should? */
+void env_check(struct timeline *tl);
 void env_diverged(struct timeline *tl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The virtual time to which an event is bound that happens now, at the edge. */
 vtime_t env_edge_now(const struct timeline *tl);

@@ -1,0 +1,368 @@
+/*
+ * The checkpoint store, on a machine that has memory and no CPU: positions are
+ * set by hand, "running" is writing pages.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/page_tree.h"
+#include "toy.h"
+#include "vm/machine.h"
+
+#define PAGES 2000u /* needs two levels of tree */
+
+static struct machine *memory_machine(void)
+{
+    struct machine *m = machine_create(PAGES);
+    uint32_t page = memory_alloc(&m->memory, PAGES << PAGE_SHIFT);
+
+    memory_map(&m->memory, &(struct region){.size = PAGES << PAGE_SHIFT, .kind = REGION_RAM, .page = page,
+                                            .enabled = true});
+    machine_alloc_state(m, "device", 5000); /* the arena takes more than one page */
+    return m;
+}
+
+/* Pages full of noise do not compress; pages of text do. */
+static void write_page(struct machine *m, uint32_t page, uint64_t seed, bool noise)
+{
+    uint32_t words[PAGE_SIZE / 4];
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        words[i] = noise ? toy_rand(&seed) : (uint32_t)(seed % 251 + i % 3);
+    memory_write_bytes(&m->memory, (paddr_t)page << PAGE_SHIFT, words, sizeof(words), false);
+}
+
+static void advance(struct machine *m, icount_t steps)
+{
+    m->st->position += steps;
+    m->arena[m->arena_len - 100] ^= (uint8_t)m->st->position;
+}
+
+static struct checkpoint_store_info info_of(const struct checkpoint_store *s)
+{
+    struct checkpoint_store_info info;
+
+    checkpoint_store_info(s, &info);
+    return info;
+}
+
+START_TEST(a_checkpoint_brings_every_byte_back)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    uint64_t rng = 1, hash[64];
+    struct checkpoint *c[64];
+
+    for (unsigned i = 0; i < 64; i++) {
+        for (unsigned n = toy_rand(&rng) % 40; n; n--) {
+            uint32_t page = toy_rand(&rng) % PAGES;
+
+            if (toy_rand(&rng) % 4)
+                write_page(m, page, toy_rand(&rng), toy_rand(&rng) % 2);
+            else
+                memory_write(&m->memory, page << PAGE_SHIFT, 8, 0); /* perhaps zero again */
+        }
+        advance(m, 1 + toy_rand(&rng) % 1000);
+        hash[i] = machine_hash(m);
+        c[i] = checkpoint_take(s, CHECKPOINT_AUTO);
+        if (i % 16 == 15)
+            checkpoint_trim(s, 0, 0); /* nothing to do: must do nothing */
+    }
+    for (unsigned n = 0; n < 500; n++) {
+        unsigned i = toy_rand(&rng) % 64;
+
+        /* From wherever we are, dirty or not. */
+        if (toy_rand(&rng) % 2)
+            write_page(m, toy_rand(&rng) % PAGES, n, true);
+        checkpoint_restore(s, c[i]);
+        ck_assert_uint_eq(machine_hash(m), hash[i]);
+        ck_assert_uint_eq(m->st->position, c[i]->position);
+        ck_assert_uint_eq(m->memory.ndirty, 0);
+    }
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(unchanged_and_zero_pages_cost_nothing)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint_store_info a, b;
+    struct checkpoint *first;
+
+    for (uint32_t i = 0; i < 100; i++)
+        write_page(m, i, i, true);
+    first = checkpoint_take(s, CHECKPOINT_AUTO);
+    a = info_of(s);
+    ck_assert_uint_ge(a.raw_pages, 100);
+    ck_assert_uint_le(a.raw_pages, 102); /* and the arena's */
+    for (unsigned i = 0; i < 1000; i++) {
+        advance(m, 1);
+        write_page(m, 7, i, true);
+        write_page(m, 8, 8, true);                                    /* written, not changed */
+        memory_write(&m->memory, (paddr_t)1500 << PAGE_SHIFT, 8, 0);  /* written, still zero */
+        checkpoint_take(s, CHECKPOINT_AUTO);
+    }
+    b = info_of(s);
+    /* Each: one page, at most two of the arena, the paths to them. */
+    ck_assert_uint_le(b.raw_pages - a.raw_pages, 3000);
+    ck_assert_uint_le(b.nodes - a.nodes, 3000);
+    ck_assert_uint_eq(b.checkpoints, 1001);
+    /* Back over all of them costs what differs. */
+    checkpoint_restore(s, first);
+    ck_assert_uint_le(info_of(s).pages_restored, 2);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(dropping_a_checkpoint_frees_what_only_it_held)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint *c;
+    uint64_t hash, before;
+
+    write_page(m, 1, 1, true);
+    checkpoint_take(s, CHECKPOINT_AUTO);
+    advance(m, 10);
+    before = info_of(s).raw_pages;
+    for (uint32_t i = 0; i < 50; i++)
+        write_page(m, i, 99 + i, true);
+    c = checkpoint_take(s, CHECKPOINT_AUTO);
+    advance(m, 10);
+    for (uint32_t i = 0; i < 50; i++)
+        write_page(m, i, 1000 + i, true);
+    hash = machine_hash(m);
+    checkpoint_take(s, CHECKPOINT_AUTO);
+    checkpoint_remove(s, c);
+    ck_assert_uint_le(info_of(s).raw_pages, before + 52);
+    checkpoint_restore(s, checkpoint_nth(s, 0));
+    checkpoint_restore(s, checkpoint_nth(s, 1));
+    ck_assert_uint_eq(machine_hash(m), hash);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(the_budget_holds_and_gaps_grow_with_distance)
+{
+    const uint64_t budget = 4u << 20;
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, budget);
+    struct checkpoint *named = NULL;
+    uint64_t hash = 0;
+    icount_t edge;
+
+    for (unsigned i = 0; i < 2000; i++) {
+        for (uint32_t n = 0; n < 20; n++)
+            write_page(m, n, i * 20 + n, true);
+        if (i)
+            advance(m, 1000);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        if (i == 300) {
+            named = checkpoint_at(s, m->st->position);
+            checkpoint_pin(named);
+            hash = machine_hash(m);
+        }
+        checkpoint_trim(s, m->st->position, m->st->position);
+        ck_assert_uint_le(info_of(s).bytes, budget);
+    }
+    edge = m->st->position;
+    ck_assert_uint_eq(checkpoint_nth(s, 0)->position, 0);
+    ck_assert_uint_eq(checkpoint_nth(s, checkpoint_count(s) - 1)->position, edge);
+    ck_assert_uint_ge(checkpoint_count(s), 25);
+    for (size_t i = 1; i + 1 < checkpoint_count(s); i++) {
+        icount_t at = checkpoint_nth(s, i)->position, gap = checkpoint_nth(s, i + 1)->position - at;
+
+        /* Never much more than half of the way that one has gone back. */
+        ck_assert_uint_le(gap, (edge - at) * 3 / 4 + 1000);
+    }
+    checkpoint_restore(s, named);
+    ck_assert_uint_eq(machine_hash(m), hash);
+    checkpoint_unpin(named);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a_budget_that_cannot_be_held_is_no_failure)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1000);
+    uint64_t first, last;
+
+    for (uint32_t i = 0; i < 100; i++)
+        write_page(m, i, i, i % 2);
+    first = machine_hash(m);
+    checkpoint_take(s, CHECKPOINT_AUTO);
+    for (unsigned i = 0; i < 10; i++) {
+        advance(m, 1);
+        write_page(m, i, i + 7, false);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        checkpoint_trim(s, m->st->position, m->st->position);
+    }
+    last = machine_hash(m);
+    ck_assert_uint_eq(checkpoint_count(s), 2);
+    ck_assert_uint_ge(info_of(s).compressed_pages, 50);
+    checkpoint_restore(s, checkpoint_nth(s, 0));
+    ck_assert_uint_eq(machine_hash(m), first);
+    checkpoint_restore(s, checkpoint_nth(s, 1));
+    ck_assert_uint_eq(machine_hash(m), last);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(old_pages_are_compressed_before_anything_is_dropped)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 5u << 20);
+    uint64_t hash[100];
+
+    for (unsigned i = 0; i < 100; i++) {
+        for (uint32_t n = 0; n < 20; n++)
+            write_page(m, n, i * 20 + n, false);
+        advance(m, 1000);
+        hash[i] = machine_hash(m);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        checkpoint_trim(s, m->st->position, m->st->position);
+    }
+    /* 100 * 20 pages are 8 MiB raw. */
+    ck_assert_uint_eq(info_of(s).removed, 0);
+    ck_assert_uint_gt(info_of(s).compressed_pages, 500);
+    ck_assert_uint_le(info_of(s).compressed_bytes, info_of(s).compressed_pages * 1000);
+    for (unsigned i = 0; i < 100; i += 7) {
+        checkpoint_restore(s, checkpoint_nth(s, i));
+        ck_assert_uint_eq(machine_hash(m), hash[i]);
+    }
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a_page_survives_compression)
+{
+    struct page_store ps;
+    uint8_t bytes[PAGE_SIZE], scratch[PAGE_SIZE];
+    struct page *p[64];
+    uint64_t rng = 3;
+
+    page_store_init(&ps);
+    for (unsigned i = 0; i < 64; i++) {
+        for (size_t n = 0; n < PAGE_SIZE; n++)
+            bytes[n] = i % 3 ? (uint8_t)(toy_rand(&rng) % (1 + i * 4)) : (uint8_t)i;
+        p[i] = page_create(&ps, bytes);
+        ck_assert(page_equals(p[i], bytes));
+        page_store_compress(&ps, 1);
+        ck_assert(!memcmp(page_bytes(&ps, p[i], scratch), bytes, PAGE_SIZE));
+    }
+    ck_assert_uint_gt(ps.compressed_pages, 20);
+    ck_assert_uint_gt(ps.raw_pages, 0); /* those that do not shrink */
+    for (unsigned i = 0; i < 64; i++)
+        page_unref(&ps, p[i]);
+    ck_assert_uint_eq(ps.bytes, 0);
+    page_store_finish(&ps);
+}
+END_TEST
+
+static void note(struct checkpoint_store *s, struct checkpoint *c, uint64_t code, uint64_t written)
+{
+    struct footprint f;
+
+    footprint_init(&f);
+    page_set_add(&f.code, code);
+    page_set_add(&f.written, written);
+    checkpoint_set_footprint(s, c, &f);
+    footprint_finish(&f);
+}
+
+START_TEST(footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint *c[4];
+    const struct footprint *f;
+
+    for (unsigned i = 0; i < 4; i++) {
+        c[i] = checkpoint_take(s, CHECKPOINT_AUTO);
+        ck_assert_ptr_null(checkpoint_footprint(c[i]));
+        m->st->position += 100;
+    }
+    note(s, c[0], 10, 20);
+    note(s, c[1], 11, 21);
+    /* A new one in a known segment: both parts are no more than the whole. */
+    checkpoint_restore(s, c[0]);
+    m->st->position = 50;
+    f = checkpoint_footprint(checkpoint_take(s, CHECKPOINT_RUNG));
+    ck_assert(f && page_set_has(&f->code, 10) && page_set_has(&f->written, 20) && !page_set_has(&f->code, 11));
+    checkpoint_remove(s, checkpoint_at(s, 50));
+    f = checkpoint_footprint(c[0]);
+    ck_assert(page_set_has(&f->code, 10) && !page_set_has(&f->code, 11));
+    /* Two known ones become one. */
+    checkpoint_remove(s, c[1]);
+    f = checkpoint_footprint(c[0]);
+    ck_assert(page_set_has(&f->code, 10) && page_set_has(&f->code, 11));
+    ck_assert(page_set_has(&f->written, 20) && page_set_has(&f->written, 21));
+    ck_assert(!page_set_has(&f->written, 10));
+    /* With an unknown one: unknown. */
+    checkpoint_remove(s, c[2]);
+    ck_assert_ptr_null(checkpoint_footprint(c[0]));
+    ck_assert_uint_eq(info_of(s).footprint_bytes, 0);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(rungs_far_from_the_present_go_first)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+
+    for (unsigned i = 0; i < 100; i++) {
+        checkpoint_take(s, i % 10 ? CHECKPOINT_RUNG : CHECKPOINT_AUTO);
+        m->st->position += 10;
+    }
+    checkpoint_trim_rungs(s, 500, 8);
+    ck_assert_uint_eq(info_of(s).rungs - (checkpoint_nth(s, checkpoint_count(s) - 1)->kind == CHECKPOINT_RUNG), 8);
+    ck_assert_uint_eq(info_of(s).checkpoints - info_of(s).rungs, 10);
+    for (icount_t p = 460; p <= 540; p += 10)
+        ck_assert_ptr_nonnull(checkpoint_at(s, p));
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("checkpoint");
+    TCase *t = tcase_create("store");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_checkpoint_brings_every_byte_back);
+    tcase_add_test(t, unchanged_and_zero_pages_cost_nothing);
+    tcase_add_test(t, dropping_a_checkpoint_frees_what_only_it_held);
+    tcase_add_test(t, the_budget_holds_and_gaps_grow_with_distance);
+    tcase_add_test(t, a_budget_that_cannot_be_held_is_no_failure);
+    tcase_add_test(t, old_pages_are_compressed_before_anything_is_dropped);
+    tcase_add_test(t, a_page_survives_compression);
+    tcase_add_test(t, footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes);
+    tcase_add_test(t, rungs_far_from_the_present_go_first);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failed;
+
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}

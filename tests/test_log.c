@@ -1,0 +1,128 @@
+/* The event log in memory. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "replay/log.h"
+#include "toy.h"
+
+#define EVENTS 5000u
+
+/* Event n of a made-up history; its bytes are at `data`. */
+static struct event make(uint64_t n, uint8_t *data)
+{
+    uint64_t rng = n * 77 + 1;
+    struct event e = {
+        .position = n / 3 * 10,
+        .vtime = n * 5,
+        .kind = (uint16_t)(1 + n % 7),
+        .source = (uint16_t)n,
+        .len = n % 100 == 7 ? 40000 : toy_rand(&rng) % 40,
+    };
+
+    for (uint32_t i = 0; i < e.len; i++)
+        data[i] = (uint8_t)toy_rand(&rng);
+    e.data = data;
+    return e;
+}
+
+static struct event_log *history(void)
+{
+    static uint8_t data[65536];
+    struct event_log *log = event_log_create();
+
+    for (uint64_t n = 0; n < EVENTS; n++) {
+        struct event e = make(n, data);
+
+        event_log_append(log, &e);
+        memset(data, 0xee, e.len); /* the log has a copy */
+    }
+    return log;
+}
+
+START_TEST(every_event_is_found_again_by_its_number)
+{
+    static uint8_t data[65536];
+    struct event_log *log = history();
+
+    ck_assert_uint_eq(event_log_count(log), EVENTS);
+    for (uint64_t n = 0; n < EVENTS; n++) {
+        struct event want = make(n, data);
+        const struct event *e = event_log_get(log, n);
+
+        ck_assert(e && e->position == want.position && e->vtime == want.vtime && e->kind == want.kind);
+        ck_assert(e->source == want.source && e->len == want.len);
+        ck_assert(!want.len || !memcmp(e->data, data, want.len));
+    }
+    ck_assert_ptr_null(event_log_get(log, EVENTS));
+    ck_assert_ptr_null(event_log_get(log, UINT64_MAX));
+    event_log_destroy(log);
+}
+END_TEST
+
+START_TEST(a_position_finds_its_first_event)
+{
+    struct event_log *log = history(), *empty = event_log_create();
+
+    for (icount_t p = 0; p < EVENTS / 3 * 10 + 100; p++) {
+        uint64_t n = event_log_find(log, p);
+
+        ck_assert(n == EVENTS || event_log_get(log, n)->position >= p);
+        ck_assert(!n || event_log_get(log, n - 1)->position < p);
+    }
+    ck_assert_uint_eq(event_log_find(empty, 5), 0);
+    ck_assert_ptr_null(event_log_get(empty, 0));
+    event_log_destroy(log);
+    event_log_destroy(empty);
+}
+END_TEST
+
+START_TEST(chunks_hold_all_events_in_order)
+{
+    struct event_log *log = history();
+    uint64_t n = 0;
+
+    ck_assert_uint_gt(event_log_chunks(log), 5);
+    for (size_t i = 0; i < event_log_chunks(log); i++) {
+        struct event_chunk c;
+        uint32_t bytes = 0;
+
+        event_log_chunk(log, i, &c);
+        ck_assert_uint_eq(c.first, n);
+        ck_assert_uint_eq(c.from, c.events[0].position);
+        ck_assert_uint_eq(c.to, c.events[c.count - 1].position);
+        for (uint32_t k = 0; k < c.count; k++, n++) {
+            ck_assert_ptr_eq(&c.events[k], event_log_get(log, n));
+            bytes += c.events[k].len;
+        }
+        ck_assert_uint_eq(bytes, c.bytes);
+    }
+    ck_assert_uint_eq(n, EVENTS);
+    ck_assert_uint_gt(event_log_bytes(log), 50 * 40000);
+    event_log_destroy(log);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("log");
+    TCase *t = tcase_create("memory");
+
+    tcase_add_test(t, every_event_is_found_again_by_its_number);
+    tcase_add_test(t, a_position_finds_its_first_event);
+    tcase_add_test(t, chunks_hold_all_events_in_order);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failed;
+
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}

@@ -1,0 +1,841 @@
+/*
+ * What the timeline promises beyond standing in the right place (which
+ * test_timeline.c sees to): what it costs, what it says, when it waits.
+ * Hand-written programs on the toy machine, a host whose clock is ours.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "replay/timeline.h"
+#include "toy.h"
+
+#define VA(pa) (TOY_VIRTUAL + (uint64_t)(pa))
+
+struct desk {
+    struct timeline *tl;
+    struct machine *m;
+    uint64_t now, tick;       /* host time; what one look at the clock takes */
+    uint64_t polls;
+    uint64_t interrupt_poll;  /* the poll that interrupts; 0: none */
+    uint64_t interrupted_at;  /* host time then */
+    uint64_t waits, waited, last_wait; /* calls, ns in all, ns asked for last */
+    uint64_t interrupt_wait;  /* the wait after which the user interrupts, counted down; 0: none */
+    uint64_t wake_after;      /* wait() ends early after that many ns; 0: not */
+    const char *type_at_wait; /* typed when a wait ends early */
+    uint64_t wall;
+    struct buffer output;
+};
+
+static uint64_t desk_now(void *ctx)
+{
+    struct desk *d = ctx;
+
+    return d->now += d->tick;
+}
+
+static uint64_t desk_wall(void *ctx)
+{
+    return ++((struct desk *)ctx)->wall;
+}
+
+static void desk_entropy(void *ctx, void *buf, size_t len)
+{
+    memset(buf, (int)++((struct desk *)ctx)->wall, len);
+}
+
+static void desk_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)dev;
+    buffer_append(&((struct desk *)ctx)->output, buf, len);
+}
+
+static bool desk_poll(void *ctx)
+{
+    struct desk *d = ctx;
+
+    if (!d->interrupt_poll || ++d->polls < d->interrupt_poll)
+        return false;
+    d->interrupt_poll = 0;
+    d->interrupted_at = d->now;
+    return true;
+}
+
+static uint64_t desk_wait(void *ctx, uint64_t ns)
+{
+    struct desk *d = ctx;
+    uint64_t passed = ns;
+
+    d->waits++;
+    if (d->interrupt_wait && !--d->interrupt_wait) {
+        d->polls = 0;
+        d->interrupt_poll = 1;
+    }
+    d->last_wait = ns;
+    if (ns == UINT64_MAX || (d->wake_after && d->wake_after < ns)) {
+        passed = d->wake_after;
+        if (d->type_at_wait) {
+            timeline_input(d->tl, toy_serial(d->m), d->type_at_wait, strlen(d->type_at_wait), false);
+            d->type_at_wait = NULL;
+        }
+        d->wake_after = 0;
+    }
+    d->waited += passed;
+    d->now += passed;
+    return passed;
+}
+
+static void sit_down(struct desk *d, struct machine *m, struct timeline_config config)
+{
+    const struct timeline_host host = {
+        .ctx = d,
+        .now_ns = desk_now,
+        .wall_clock_ns = desk_wall,
+        .entropy = desk_entropy,
+        .output = desk_output,
+        .poll = desk_poll,
+        .wait = desk_wait,
+    };
+
+    memset(d, 0, sizeof(*d));
+    d->tick = 100000;
+    d->m = m;
+    d->tl = timeline_create(m, &config, &host);
+}
+
+static void get_up(struct desk *d)
+{
+    timeline_destroy(d->tl);
+    buffer_finish(&d->output);
+}
+
+static enum timeline_reason step(struct desk *d, enum direction dir)
+{
+    struct timeline_stop stop;
+
+    timeline_step(d->tl, dir, &stop);
+    ck_assert(!d->m->between);
+    return stop.reason;
+}
+
+static enum timeline_reason cont(struct desk *d, enum direction dir)
+{
+    struct timeline_stop stop;
+
+    timeline_continue(d->tl, dir, &stop);
+    ck_assert(!d->m->between);
+    return stop.reason;
+}
+
+static enum timeline_reason seek(struct desk *d, icount_t position)
+{
+    struct timeline_stop stop;
+
+    timeline_seek(d->tl, position, &stop);
+    ck_assert(!d->m->between);
+    return stop.reason;
+}
+
+static unsigned watch(struct desk *d, uint32_t pa, uint64_t len)
+{
+    return timeline_add_point(d->tl, &(struct timeline_point){.kinds = TRAP_WRITE, .address = VA(pa), .len = len});
+}
+
+static unsigned breakpoint(struct desk *d, uint32_t pa)
+{
+    return timeline_add_point(d->tl, &(struct timeline_point){.kinds = TRAP_EXEC, .address = VA(pa)});
+}
+
+static struct timeline_stats stats_of(const struct desk *d)
+{
+    struct timeline_stats s;
+
+    timeline_stats(d->tl, &s);
+    return s;
+}
+
+/* Writes 0x5000 once, then writes 0x7000 for ever. */
+static struct machine *stray_write(void)
+{
+    struct machine *m = toy_machine();
+
+    toy_put(m, 0, TOY_MOVI, 1, 0, 0, 77);
+    toy_put(m, 8, TOY_ST, 1, 0, 0, 0x5000);
+    toy_put(m, 16, TOY_ADD, 2, 3, 0, 1);
+    toy_put(m, 24, TOY_ST, 2, 0, 0, 0x7000);
+    toy_put(m, 32, TOY_JMP, 0, 0, 0, 16);
+    return m;
+}
+
+/* ----------------------------------------------------------- what things cost */
+
+START_TEST(a_reverse_search_does_not_run_segments_that_never_touched_the_page)
+{
+    struct timeline_stats before, after;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true, .slice_steps = 200});
+    d.tick = 400000;
+    ck_assert_int_eq(seek(&d, 3000000), TIMELINE_SEEK_DONE);
+    ck_assert_uint_gt(checkpoint_count(timeline_checkpoints(d.tl)), 15);
+    watch(&d, 0x5000, 4);
+    before = stats_of(&d);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_WATCHPOINT);
+    after = stats_of(&d);
+    ck_assert_uint_eq(timeline_position(d.tl), 1);
+    ck_assert_uint_ge(after.segments_skipped - before.segments_skipped, 14);
+    ck_assert_uint_eq(after.segments_replayed - before.segments_replayed, 1);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 500000);
+    /* Forward, too: to the edge, over known ground, where nothing hits. */
+    before = after;
+    timeline_replay_break(d.tl, 3000000);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_REPLAY_BREAK);
+    after = stats_of(&d);
+    ck_assert_uint_eq(timeline_position(d.tl), 3000000);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 1000000);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(the_second_step_backward_runs_a_few_instructions_not_a_segment)
+{
+    struct timeline_stats before, after;
+    struct desk d;
+
+    /* Checkpoints far apart: the first step back is the long one. */
+    sit_down(&d, stray_write(),
+             (struct timeline_config){.live = true, .slice_steps = 5000, .edge_interval_ns = 100000000000});
+    ck_assert_int_eq(seek(&d, 2000000), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    before = stats_of(&d);
+    ck_assert_uint_ge(before.steps_replayed, 1900000);
+    for (unsigned i = 0; i < 5000; i++) {
+        ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+        ck_assert_uint_eq(timeline_position(d.tl), 2000000 - 2 - i);
+    }
+    after = stats_of(&d);
+    ck_assert_uint_lt((after.steps_replayed - before.steps_replayed) / 5000, 1500);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(checkpoints_follow_host_time_dense_at_the_edge_sparse_behind)
+{
+    const struct checkpoint_store *store;
+    const struct checkpoint *c;
+    struct desk d;
+    size_t n;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true, .slice_steps = 100});
+    ck_assert_int_eq(seek(&d, 2000000), TIMELINE_SEEK_DONE); /* 20000 slices of 0.1 ms: two seconds and more */
+    store = timeline_checkpoints(d.tl);
+    n = checkpoint_count(store);
+    ck_assert_uint_ge(n, 8 + 12);
+    ck_assert_uint_le(n, 2 * 8 + 12 + 4);
+    /* The first step back is short: */
+    c = checkpoint_nth(store, n - 1);
+    ck_assert_uint_le(2000000 - c->position, 100 * 220);
+    for (size_t i = n - 10; i < n; i++)
+        ck_assert_uint_le(checkpoint_nth(store, i)->position - checkpoint_nth(store, i - 1)->position, 100 * 220);
+    for (size_t i = 1; i < n; i++)
+        ck_assert_uint_le(checkpoint_nth(store, i)->effort_ns - checkpoint_nth(store, i - 1)->effort_ns, 260000000);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(an_interrupt_is_answered_soon_in_either_direction)
+{
+    struct desk d;
+    icount_t from;
+
+    sit_down(&d, stray_write(),
+             (struct timeline_config){.live = true, .slice_steps = 100, .edge_interval_ns = 100000000000});
+    d.interrupt_poll = 300;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_lt(d.now - d.interrupted_at, 20000000);
+    from = timeline_position(d.tl);
+    watch(&d, 0x7000, 4); /* every segment is of interest, */
+    timeline_add_point(d.tl, &(struct timeline_point){.kinds = TRAP_EXEC, .address = VA(0x4000)});
+    d.tick = 1000000;
+    d.polls = 0;
+    d.interrupt_poll = 3;
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_INTERRUPTED); /* but the first pass takes long */
+    ck_assert_uint_lt(d.now - d.interrupted_at, 20000000);
+    ck_assert_uint_eq(timeline_position(d.tl), from);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(the_memory_budget_holds_over_a_long_session)
+{
+    struct machine *m = toy_machine();
+    struct checkpoint_store_info info;
+    struct desk d;
+
+    /* Noise all over memory. */
+    toy_put(m, 0, TOY_MOVI, 1, 0, 0, 1664525);
+    toy_put(m, 8, TOY_MOVI, 5, 0, 0, 8);
+    toy_put(m, 16, TOY_MUL, 2, 1, 0, 0);
+    toy_put(m, 24, TOY_ADD, 4, 2, 0, 0);
+    toy_put(m, 32, TOY_MUL, 4, 5, 0, 0); /* 8 * n + 1: spares the code */
+    toy_put(m, 40, TOY_ST, 4, 2, 0, 0);
+    toy_put(m, 48, TOY_JMP, 0, 0, 0, 16);
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 50, .checkpoint_memory = 2000000});
+    for (icount_t p = 100000; p <= 2000000; p += 100000) {
+        ck_assert_int_eq(seek(&d, p), TIMELINE_SEEK_DONE);
+        timeline_checkpoint(d.tl);
+        checkpoint_store_info(timeline_checkpoints(d.tl), &info);
+        ck_assert_uint_le(info.bytes, 2000000);
+    }
+    ck_assert_uint_gt(info.removed, 20);
+    ck_assert_int_eq(seek(&d, 777777), TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 777777);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(a_named_snapshot_survives_thinning)
+{
+    struct machine *m = stray_write();
+    const struct timeline_snapshot *list;
+    struct timeline_stop stop;
+    struct error err;
+    struct desk d;
+
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 200, .checkpoint_memory = 1});
+    seek(&d, 12345);
+    ck_assert_int_eq(timeline_save_snapshot(d.tl, "here", &err), 0);
+    ck_assert_int_eq(timeline_save_snapshot(d.tl, "", &err), -EINVAL);
+    seek(&d, 500000);
+    timeline_checkpoint(d.tl);
+    ck_assert_ptr_nonnull(checkpoint_at(timeline_checkpoints(d.tl), 12345));
+    ck_assert_uint_le(checkpoint_count(timeline_checkpoints(d.tl)), 4);
+    ck_assert_uint_eq(timeline_snapshots(d.tl, &list), 1);
+    ck_assert(!strcmp(list[0].name, "here") && list[0].position == 12345);
+    ck_assert_int_eq(timeline_load_snapshot(d.tl, "there", &stop, &err), -ENOENT);
+    ck_assert_ptr_nonnull(strstr(err.text, "there"));
+    ck_assert_int_eq(timeline_load_snapshot(d.tl, "here", &stop, &err), 0);
+    ck_assert_uint_eq(timeline_position(d.tl), 12345);
+    ck_assert_int_eq(timeline_delete_snapshot(d.tl, "here", &err), 0);
+    ck_assert_uint_eq(timeline_snapshots(d.tl, &list), 0);
+    get_up(&d);
+}
+END_TEST
+
+/* ------------------------------------------------------------- what steps are */
+
+/* A copy of 100 words at position 3, from 0x6000 to 0x7000. */
+static struct machine *copier(void)
+{
+    struct machine *m = toy_machine();
+
+    toy_put(m, 0, TOY_MOVI, 1, 0, 0, 0x6000);
+    toy_put(m, 8, TOY_MOVI, 2, 0, 0, 0x7000);
+    toy_put(m, 16, TOY_MOVI, 3, 0, 0, 100);
+    toy_put(m, 24, TOY_REP, 1, 2, 3, 0);
+    toy_put(m, 32, TOY_NOP, 0, 0, 0, 0);
+    toy_put(m, 40, TOY_JMP, 0, 0, 0, 32);
+    return m;
+}
+
+START_TEST(a_repeated_instruction_is_one_step_in_both_directions)
+{
+    struct desk d;
+
+    sit_down(&d, copier(), (struct timeline_config){.live = true});
+    seek(&d, 3);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 103);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    /* From its midst, too. */
+    seek(&d, 50);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 103);
+    seek(&d, 50);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(a_watched_byte_stops_a_repeated_instruction_after_and_before_the_access)
+{
+    struct timeline_stop stop;
+    struct desk d;
+    unsigned id;
+
+    sit_down(&d, copier(), (struct timeline_config){.live = true});
+    seek(&d, 3);
+    id = watch(&d, 0x7000 + 4 * 40 + 1, 1); /* in the iteration from 43 to 44 */
+    timeline_step(d.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(stop.point, id);
+    ck_assert_uint_eq(stop.access, TRAP_WRITE);
+    ck_assert_uint_eq(stop.address, VA(0x7000 + 4 * 40 + 1));
+    ck_assert_uint_eq(timeline_position(d.tl), 44);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 103);
+    timeline_step(d.tl, BACKWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(stop.address, VA(0x7000 + 4 * 40 + 1));
+    ck_assert_uint_eq(timeline_position(d.tl), 43);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(breakpoint_at_current_pc_is_not_reported_again_in_either_direction)
+{
+    struct desk d;
+    unsigned id;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
+    id = breakpoint(&d, 16);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 2);
+    ck_assert_uint_eq(timeline_breakpoint_here(d.tl), id);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 5);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 2);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_REPLAY_BEGIN);
+    ck_assert_uint_eq(timeline_position(d.tl), 0);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_REPLAY_BEGIN);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_REPLAY_BEGIN);
+    ck_assert_uint_eq(timeline_breakpoint_here(d.tl), 0);
+    ck_assert(timeline_remove_point(d.tl, id));
+    ck_assert(!timeline_remove_point(d.tl, id));
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(range_steps_end_where_the_range_ends_or_at_a_breakpoint)
+{
+    struct timeline_stop stop;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
+    timeline_step_range(d.tl, VA(0), VA(16), &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 2);
+    breakpoint(&d, 24);
+    timeline_step_range(d.tl, VA(0), VA(1000), &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(stop.address, VA(24));
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(last_write_goes_before_the_last_write_whatever_else_is_watched)
+{
+    struct timeline_stop stop;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
+    seek(&d, 1000);
+    breakpoint(&d, 16);
+    watch(&d, 0x7000, 4);
+    timeline_replay_break(d.tl, 500);
+    timeline_last_write(d.tl, VA(0x4ffe), 3, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(stop.address, VA(0x5000));
+    ck_assert_uint_eq(timeline_position(d.tl), 1);
+    seek(&d, 1000);
+    timeline_last_write(d.tl, VA(0x9000), 4, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_BEGIN);
+    /* The others are in force again. */
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+    get_up(&d);
+}
+END_TEST
+
+/* ------------------------------------------------------------ sleep and input */
+
+/* Sleeps; an interrupt wakes it, it reads a byte, says it, and sleeps again. */
+static struct machine *sleeper(uint32_t timer_flags, uint32_t ns)
+{
+    struct machine *m = toy_machine();
+
+    toy_put(m, 0, TOY_TIMER, 0, timer_flags, 0, ns);
+    toy_put(m, 8, TOY_STI, 0, 0, 0, 0);
+    toy_put(m, 16, TOY_HLT, 0, 0, 0, 0);
+    toy_put(m, 24, TOY_IN, 4, 0, 0, 0);
+    toy_put(m, 32, TOY_OUT, 4, 0, 0, 0);
+    toy_put(m, 40, TOY_TIME, 5, 0, 0, 0);
+    toy_put(m, 48, TOY_JMP, 0, 0, 0, 16);
+    toy_put(m, TOY_VECTOR, TOY_IRET, 0, 0, 0, 0);
+    return m;
+}
+
+START_TEST(with_sleep_on_a_sleeping_guest_waits_for_its_deadline)
+{
+    struct desk d;
+
+    sit_down(&d, sleeper(0, 5000000), (struct timeline_config){.live = true, .sleep = true});
+    seek(&d, 3);
+    ck_assert_uint_eq(d.waits, 0);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE); /* the interrupt entry */
+    ck_assert_uint_eq(d.waits, 1);
+    ck_assert_uint_ge(d.waited, 5000000 - 100);
+    ck_assert_uint_le(d.waited, 5000000);
+    ck_assert_uint_eq(toy_state(d.m)->entries, 1);
+    /* Again, in the past: no waiting. */
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(toy_state(d.m)->halted, 1);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(d.waits, 1);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(with_sleep_off_the_clock_jumps)
+{
+    struct desk d;
+
+    sit_down(&d, sleeper(1, 5000000), (struct timeline_config){.live = true});
+    seek(&d, 1000);
+    ck_assert_uint_eq(d.waits, 0);
+    ck_assert_uint_gt(machine_now(d.m), 5000000 * 100);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(input_ends_a_sleep_early_and_replays_at_the_same_instant)
+{
+    struct timeline_stop stop;
+    const struct event *e;
+    uint64_t hash;
+    struct desk d;
+
+    sit_down(&d, sleeper(0, 5000000), (struct timeline_config){.live = true, .sleep = true});
+    d.wake_after = 1234567;
+    d.type_at_wait = "x";
+    timeline_seek(d.tl, 10, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 1);
+    e = event_log_get(timeline_log(d.tl), 0);
+    ck_assert_uint_eq(e->position, 3);
+    ck_assert_uint_eq(e->vtime, 3 * 4 + 1234567);
+    ck_assert_uint_eq(toy_state(d.m)->r[4], 'x');
+    hash = machine_hash(d.m);
+    seek(&d, 0);
+    seek(&d, 10);
+    ck_assert_uint_eq(machine_hash(d.m), hash);
+    ck_assert_uint_eq(d.waits, 1);
+    ck_assert_uint_eq(d.output.len, 4); /* heard once */
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(an_interrupted_sleep_goes_on_where_it_was)
+{
+    struct desk d;
+
+    /* A silent timer ticks every 10 ms and wakes nobody. */
+    sit_down(&d, sleeper(3, 10000000), (struct timeline_config){.live = true, .sleep = true});
+    d.interrupt_wait = 5;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_uint_eq(machine_now(d.m), 3 * 4); /* the state that the position names */
+    ck_assert_uint_ge(d.waited, 49000000);
+    ck_assert_uint_eq(timeline_edge_vtime(d.tl), 50000000);
+    /* Half a tick more, then Ctrl-C, then the other half: */
+    d.waited = 0;
+    d.wake_after = 5000000;
+    d.interrupt_wait = 1;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_eq(d.last_wait, 10000000);
+    ck_assert_uint_eq(d.waited, 5000000);
+    d.interrupt_wait = 2;
+    d.waited = 0;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_eq(d.waited, 5000000 + 10000000);
+    /* What is typed now comes after all that. */
+    timeline_input(d.tl, toy_serial(d.m), "y", 1, false);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(event_log_get(timeline_log(d.tl), 0)->vtime, 70000000);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(input_waits_for_room_and_messages_stay_whole)
+{
+    struct desk d;
+
+    sit_down(&d, sleeper(1, 1000), (struct timeline_config){.live = true});
+    timeline_input(d.tl, toy_serial(d.m), "abcdefghij", 10, false);
+    timeline_input(d.tl, toy_serial(d.m), "XYZ", 3, true);
+    seek(&d, 2000);
+    ck_assert_uint_eq(timeline_input_pending(d.tl, toy_serial(d.m)), 0);
+    for (uint64_t i = 0, at = 0; i < event_log_count(timeline_log(d.tl)); i++) {
+        const struct event *e = event_log_get(timeline_log(d.tl), i);
+
+        ck_assert_uint_le(e->len, 4);
+        ck_assert(!memcmp(e->data, "abcdefghijXYZ" + at, e->len));
+        at += e->len;
+        if (at == 13)
+            ck_assert_uint_eq(e->len, 3);
+    }
+    /* In the past nothing is delivered. */
+    seek(&d, 100);
+    timeline_input(d.tl, toy_serial(d.m), "late", 4, false);
+    seek(&d, 1999);
+    ck_assert_uint_eq(timeline_input_pending(d.tl, toy_serial(d.m)), 4);
+    seek(&d, 2500);
+    ck_assert_uint_eq(timeline_input_pending(d.tl, toy_serial(d.m)), 0);
+    get_up(&d);
+}
+END_TEST
+
+/* ------------------------------------------------- changing things, and not */
+
+START_TEST(the_past_is_refused_with_a_text_that_says_what_to_do)
+{
+    uint32_t value = 8;
+    struct error err;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
+    seek(&d, 1000);
+    seek(&d, 400);
+    ck_assert_int_eq(timeline_write_memory(d.tl, VA(0x3000), false, &value, 4, &err), -EROFS);
+    ck_assert_ptr_nonnull(strstr(err.text, "position 400"));
+    ck_assert_ptr_nonnull(strstr(err.text, "monitor seek 1000"));
+    ck_assert_int_eq(timeline_write_register(d.tl, 0, &value, 4, &err), -EROFS);
+    ck_assert_int_eq(timeline_reset(d.tl, &err), -EROFS);
+    ck_assert_int_eq(timeline_powerdown(d.tl, &err), -EROFS);
+    ck_assert_uint_eq(timeline_position(d.tl), 400);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(a_write_at_the_edge_is_one_step_that_steps_pass_over)
+{
+    uint32_t value = 0xabcd, bad = 3;
+    struct error err;
+    uint64_t hash;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
+    seek(&d, 1000);
+    hash = machine_hash(d.m);
+    ck_assert_int_eq(timeline_write_register(d.tl, 8, &bad, 4, &err), -EINVAL); /* not aligned */
+    ck_assert_int_eq(timeline_write_register(d.tl, 9, &value, 4, &err), -EINVAL);
+    ck_assert_int_eq(timeline_write_register(d.tl, 2, &value, 3, &err), -EINVAL);
+    ck_assert_int_eq(timeline_write_memory(d.tl, 5, false, &value, 4, &err), -EFAULT);
+    ck_assert_int_eq(timeline_write_memory(d.tl, TOY_BYTES - 2, true, &value, 4, &err), -EFAULT);
+    ck_assert_uint_eq(machine_hash(d.m), hash); /* none of them left a trace */
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 0);
+    ck_assert_int_eq(timeline_write_register(d.tl, 6, &value, 4, &err), 0);
+    ck_assert_int_eq(timeline_write_memory(d.tl, VA(0x3ffe), false, &value, 4, &err), 0);
+    ck_assert_uint_eq(timeline_position(d.tl), 1002);
+    ck_assert_uint_eq(toy_state(d.m)->r[6], 0xabcd);
+    ck_assert_uint_eq(memory_read(&d.m->memory, 0x3ffe, 4), 0xabcd);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 1003);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 1002);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 999);
+    ck_assert_uint_eq(toy_state(d.m)->r[6], 0);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 1002);
+    ck_assert_uint_eq(toy_state(d.m)->r[6], 0xabcd);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(the_guests_end_is_a_stop_that_one_can_go_back_from)
+{
+    struct machine *m = toy_machine();
+    struct desk d;
+
+    toy_put(m, 16, TOY_END, 0, 0, 0, 5);
+    sit_down(&d, m, (struct timeline_config){.live = true});
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_uint_eq(d.m->st->end_status, 5);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(d.m->st->end, GUEST_RUNS);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    /* Only a reset goes on from there; it is history then. */
+    ck_assert_int_eq(timeline_reset(d.tl, NULL), 0);
+    ck_assert_uint_eq(toy_state(d.m)->pc, 0);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 5);
+    ck_assert_int_eq(seek(&d, 1), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(seek(&d, 5), TIMELINE_SEEK_DONE);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(going_on_from_a_triple_fault_resets_the_machine)
+{
+    struct machine *m = toy_machine();
+    struct desk d;
+
+    toy_put(m, 16, TOY_END, 1, 0, 0, 0);
+    sit_down(&d, m, (struct timeline_config){.live = true});
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END); /* once round */
+    ck_assert_uint_eq(timeline_position(d.tl), 7);
+    d.m->no_reboot = true;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 7);
+    get_up(&d);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ recordings */
+
+/* Asks everything of the outside. */
+static struct machine *curious(void)
+{
+    struct machine *m = toy_machine();
+
+    toy_put(m, 0, TOY_TIMER, 2, 1, 0, 3000);
+    toy_put(m, 8, TOY_STI, 0, 0, 0, 0);
+    toy_put(m, 16, TOY_HLT, 0, 0, 0, 0);
+    toy_put(m, 24, TOY_CLOCK, 1, 0, 0, 0);
+    toy_put(m, 32, TOY_RANDOM, 2, 0, 0, 0);
+    toy_put(m, 40, TOY_OUT, 2, 0, 0, 0);
+    toy_put(m, 48, TOY_JMP, 0, 0, 0, 16);
+    toy_put(m, TOY_VECTOR, TOY_ST, 1, 2, 0, 0x3000);
+    toy_put(m, TOY_VECTOR + 8, TOY_IRET, 0, 0, 0, 0);
+    return m;
+}
+
+static struct event_log *copy_log(const struct event_log *from, bool without_clock)
+{
+    struct event_log *to = event_log_create();
+
+    for (uint64_t n = 0; n < event_log_count(from); n++) {
+        const struct event *e = event_log_get(from, n);
+
+        if (!(without_clock && n == 40))
+            event_log_append(to, e);
+    }
+    return to;
+}
+
+START_TEST(a_history_replays_on_another_machine_to_the_same_states)
+{
+    uint64_t hash[51];
+    struct timeline_config replay = {.live = false}, go_on = {.live = true};
+    struct error err;
+    struct desk a, b;
+
+    sit_down(&a, curious(), (struct timeline_config){.live = true, .sleep = true});
+    for (unsigned i = 0; i <= 50; i++) {
+        timeline_input(a.tl, toy_serial(a.m), "q", 1, false);
+        ck_assert_int_eq(seek(&a, i * 100), TIMELINE_SEEK_DONE);
+        hash[i] = machine_hash(a.m);
+    }
+    sit_down(&b, curious(), replay);
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl));
+    b.wall = 1000000; /* another day */
+    for (unsigned i = 0; i <= 50; i++) {
+        ck_assert_int_eq(seek(&b, i * 100), TIMELINE_SEEK_DONE);
+        ck_assert_uint_eq(machine_hash(b.m), hash[i]);
+    }
+    ck_assert_uint_eq(b.wall, 1000000);
+    ck_assert_uint_eq(a.output.len, b.output.len);
+    ck_assert(!memcmp(a.output.data, b.output.data, a.output.len));
+    ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_REPLAY_END);
+    ck_assert_int_eq(step(&b, FORWARD), TIMELINE_REPLAY_END);
+    ck_assert_int_eq(seek(&b, 6000), TIMELINE_REPLAY_END);
+    ck_assert_uint_eq(timeline_position(b.tl), 5000);
+    ck_assert_int_eq(timeline_reset(b.tl, &err), -EROFS);
+    for (unsigned i = 50; i-- > 0;) {
+        ck_assert_int_eq(seek(&b, i * 100), TIMELINE_SEEK_DONE);
+        ck_assert_uint_eq(machine_hash(b.m), hash[i]);
+    }
+    get_up(&b);
+    /* Or it goes on from there. */
+    sit_down(&b, curious(), go_on);
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl));
+    ck_assert_int_eq(seek(&b, 6000), TIMELINE_SEEK_DONE);
+    ck_assert_uint_gt(b.wall, 0);
+    seek(&b, 5000);
+    ck_assert_uint_eq(machine_hash(b.m), hash[50]);
+    get_up(&b);
+    get_up(&a);
+}
+END_TEST
+
+START_TEST(a_replay_that_disagrees_with_its_log_says_where)
+{
+    struct machine *other = curious();
+    struct desk a, b;
+
+    sit_down(&a, curious(), (struct timeline_config){.live = true});
+    seek(&a, 5000);
+    /* An answer is missing. */
+    sit_down(&b, curious(), (struct timeline_config){.live = false});
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), true), 5000, 0);
+    ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_DIVERGED);
+    ck_assert_ptr_nonnull(strstr(timeline_divergence(b.tl), "diverges at position"));
+    ck_assert_int_eq(seek(&b, 10), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_DIVERGED);
+    get_up(&b);
+    /* Another program, which does not ask. */
+    toy_put(other, 24, TOY_NOP, 0, 0, 0, 0);
+    sit_down(&b, other, (struct timeline_config){.live = false});
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), 5000, 0);
+    ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_DIVERGED);
+    get_up(&b);
+    get_up(&a);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("timeline claims");
+    TCase *t = tcase_create("all");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
+    tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
+    tcase_add_test(t, checkpoints_follow_host_time_dense_at_the_edge_sparse_behind);
+    tcase_add_test(t, an_interrupt_is_answered_soon_in_either_direction);
+    tcase_add_test(t, the_memory_budget_holds_over_a_long_session);
+    tcase_add_test(t, a_named_snapshot_survives_thinning);
+    tcase_add_test(t, a_repeated_instruction_is_one_step_in_both_directions);
+    tcase_add_test(t, a_watched_byte_stops_a_repeated_instruction_after_and_before_the_access);
+    tcase_add_test(t, breakpoint_at_current_pc_is_not_reported_again_in_either_direction);
+    tcase_add_test(t, range_steps_end_where_the_range_ends_or_at_a_breakpoint);
+    tcase_add_test(t, last_write_goes_before_the_last_write_whatever_else_is_watched);
+    tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
+    tcase_add_test(t, with_sleep_off_the_clock_jumps);
+    tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
+    tcase_add_test(t, an_interrupted_sleep_goes_on_where_it_was);
+    tcase_add_test(t, input_waits_for_room_and_messages_stay_whole);
+    tcase_add_test(t, the_past_is_refused_with_a_text_that_says_what_to_do);
+    tcase_add_test(t, a_write_at_the_edge_is_one_step_that_steps_pass_over);
+    tcase_add_test(t, the_guests_end_is_a_stop_that_one_can_go_back_from);
+    tcase_add_test(t, going_on_from_a_triple_fault_resets_the_machine);
+    tcase_add_test(t, a_history_replays_on_another_machine_to_the_same_states);
+    tcase_add_test(t, a_replay_that_disagrees_with_its_log_says_where);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failed;
+
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
