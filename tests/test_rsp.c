@@ -290,7 +290,8 @@ END_TEST
 
 START_TEST(features_follow_the_target_and_the_client)
 {
-    const char *a = client_ask(&f, "qSupported:multiprocess+;swbreak+;hwbreak+;error-message+;xmlRegisters=i386");
+    const char *a =
+        client_ask(&f, "qSupported:multiprocess+;swbreak+;hwbreak+;error-message+;xmlRegisters=i386");
 
     ck_assert(strstr(a, "PacketSize=20000;"));
     ck_assert(strstr(a, "QStartNoAckMode+"));
@@ -341,12 +342,54 @@ END_TEST
 START_TEST(unknown_packets_answer_empty)
 {
     static const char *const unknown[] = {
-        "vMustReplyEmpty", "vUnknown", "vFile:setfs:0", "vFile:open:00,0,0", "qOffsets", "qTStatus", "qTfV", "qTfP",
-        "qL1200000000000000000", "qP0000001f0000000000000001", "QTDP:1:1000:E:0:0", "QThreadEvents:1", "Qbogus",
-        "qbogus", "qXfer:auxv:read::0,100", "qXfer:exec-file:read:1:0,100", "qGetTIBAddr:1", "QPassSignals:0",
-        "QCatchSyscalls:1", "vFlashErase:0,1000", "jBogus", "_M100,rw", "A10,0,6162", "B1000,S", "d", "e", "f", "h",
-        "i", "I", "l", "n", "o", "q", "Q", "r", "t", "u", "v", "w", "y", "", "\x7f", "qSupportedNot", "QStartNoAckModeX",
-        "b", "bx", "bcc",
+        "vMustReplyEmpty",
+        "vUnknown",
+        "vFile:setfs:0",
+        "vFile:open:00,0,0",
+        "qOffsets",
+        "qTStatus",
+        "qTfV",
+        "qTfP",
+        "qL1200000000000000000",
+        "qP0000001f0000000000000001",
+        "QTDP:1:1000:E:0:0",
+        "QThreadEvents:1",
+        "Qbogus",
+        "qbogus",
+        "qXfer:auxv:read::0,100",
+        "qXfer:exec-file:read:1:0,100",
+        "qGetTIBAddr:1",
+        "QPassSignals:0",
+        "QCatchSyscalls:1",
+        "vFlashErase:0,1000",
+        "jBogus",
+        "_M100,rw",
+        "A10,0,6162",
+        "B1000,S",
+        "d",
+        "e",
+        "f",
+        "h",
+        "i",
+        "I",
+        "l",
+        "n",
+        "o",
+        "q",
+        "Q",
+        "r",
+        "t",
+        "u",
+        "v",
+        "w",
+        "y",
+        "",
+        "\x7f",
+        "qSupportedNot",
+        "QStartNoAckModeX",
+        "b",
+        "bx",
+        "bcc",
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(unknown); i++)
@@ -519,7 +562,7 @@ START_TEST(there_is_one_thread)
     ASK("qThreadExtraInfo,1", "43505523302061742030203c263e"); /* CPU#0 at 0 <&> */
     expect_error("qThreadExtraInfo,7");
     ASK("qXfer:threads:read::0,1000", "l<?xml version=\"1.0\"?>\n<threads>\n<thread id=\"1\" core=\"0\" "
-                                       "name=\"CPU#0\">at 0 &lt;&amp;&gt;</thread>\n</threads>\n");
+                                      "name=\"CPU#0\">at 0 &lt;&amp;&gt;</thread>\n</threads>\n");
 }
 END_TEST
 
@@ -557,7 +600,8 @@ START_TEST(target_description_is_whole_in_pieces)
     ck_assert_str_eq(small, large);
     ck_assert(strstr(large, "<architecture>i386</architecture>"));
     ck_assert(strstr(large, "<feature name=\"org.gnu.gdb.i386.core\">\n<flags id=\"i386_eflags\""));
-    ck_assert(strstr(large, "<reg name=\"eip\" bitsize=\"32\" regnum=\"8\" type=\"code_ptr\" group=\"general\"/>"));
+    ck_assert(
+        strstr(large, "<reg name=\"eip\" bitsize=\"32\" regnum=\"8\" type=\"code_ptr\" group=\"general\"/>"));
     ck_assert(strstr(large, "<feature name=\"org.hindcast.i386.system\">\n<reg name=\"cr0\""));
     ck_assert(strstr(large, "</feature>\n</target>\n"));
     free(small);
@@ -619,9 +663,10 @@ END_TEST
 
 START_TEST(malformed_resumes_do_not_run)
 {
-    static const char *const bad[] = {"vCont;",     "vCont;x",      "vCont;c:2",   "vCont;r",  "vCont;r1", "vCont;r1,",
-                                      "vCont;c:p1", "vCont;C",      "vCont;s;",    "sxyz",     "S",        "Czz",
-                                      "C05;zz",     "vCont;r1,2:3", "c100000000", "vCont;cc", "S05x"};
+    static const char *const bad[] = {"vCont;",    "vCont;x",    "vCont;c:2", "vCont;r",      "vCont;r1",
+                                      "vCont;r1,", "vCont;c:p1", "vCont;C",   "vCont;s;",     "sxyz",
+                                      "S",         "Czz",        "C05;zz",    "vCont;r1,2:3", "c100000000",
+                                      "vCont;cc",  "S05x"};
 
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
         expect_error(bad[i]);
@@ -1054,15 +1099,18 @@ START_TEST(lldb_finds_host_process_and_registers)
     ASK("qProcessInfo", expected);
     ASK("qGDBServerVersion", "name:hindcast;version:0.0.test;");
     ASK("qEcho:17", "qEcho:17");
-    ASK("qRegisterInfo8", "name:eip;bitsize:32;offset:32;encoding:uint;format:hex;set:General Purpose Registers;"
-                          "ehframe:8;dwarf:8;generic:pc;");
-    ASK("qRegisterInfo10", "name:st0;bitsize:80;offset:64;encoding:ieee754;format:float;set:Floating Point Registers;");
+    ASK("qRegisterInfo8",
+        "name:eip;bitsize:32;offset:32;encoding:uint;format:hex;set:General Purpose Registers;"
+        "ehframe:8;dwarf:8;generic:pc;");
+    ASK("qRegisterInfo10",
+        "name:st0;bitsize:80;offset:64;encoding:ieee754;format:float;set:Floating Point Registers;");
     ASK("qRegisterInfo22", "E45");
     ASK("p8;thread:0001;", "00100000");
     ck_assert(starts(client_ask(&f, "g;thread:1;"), "00000000"));
     ASK("P3=01000000;thread:1;", "OK");
     expect_error("p8;thread:2;");
-    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;threads:1;thread-pcs:1000;reason:trace;");
+    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;threads:1;thread-pcs:1000;reason:"
+             "trace;");
     ck_assert(starts(client_ask(&f, "qThreadStopInfo1"), "T05"));
     expect_error("qThreadStopInfo2");
     ASK("jThreadsInfo", "[{\"tid\":1,\"name\":\"CPU#0\",\"registers\":{\"8\":\"00100000\",\"4\":\"00800000\","
@@ -1070,8 +1118,9 @@ START_TEST(lldb_finds_host_process_and_registers)
     ASK("qMemoryRegionInfo:1000", "start:0;size:20000;permissions:rwx;name:72616d;");
     ASK("qMemoryRegionInfo:30000", "start:20000;size:fffdf000;");
     expect_error("qMemoryRegionInfo:100000000");
-    ck_assert(strstr(client_ask(&f, "qXfer:features:read:target.xml:0,8000"),
-                     "type=\"code_ptr\" group=\"general\" generic=\"pc\" ehframe_regnum=\"8\" dwarf_regnum=\"8\"/>"));
+    ck_assert(strstr(
+        client_ask(&f, "qXfer:features:read:target.xml:0,8000"),
+        "type=\"code_ptr\" group=\"general\" generic=\"pc\" ehframe_regnum=\"8\" dwarf_regnum=\"8\"/>"));
 }
 END_TEST
 

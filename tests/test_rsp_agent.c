@@ -137,7 +137,8 @@ END_TEST
 START_TEST(gdb_condition_with_arithmetic_or_not_and_mask)
 {
     /* ($eax*3+2) % 7 == 1 || !($ecx & 0xff) */
-    static const char code[] = "260000162022030416202202021620220707162022011320002c26000116202300ff0f0e20002c220021002e220127";
+    static const char code[] =
+        "260000162022030416202202021620220707162022011320002c26000116202300ff0f0e20002c220021002e220127";
 
     regs[1] = 0x100;
     ck_assert_uint_eq(eval(code), 1);
@@ -152,8 +153,9 @@ END_TEST
 START_TEST(gdb_condition_with_small_types_and_shift)
 {
     /* *(unsigned char*)($esp+4) << 2 >= 0x80 && *(short*)0x3000 != -1 */
-    static const char code[] = "2600042a202204022a20172202091620230080140e20001b21003223300018161022ff1608130e20002d2100322201"
-                               "210034220027";
+    static const char code[] =
+        "2600042a202204022a20172202091620230080140e20001b21003223300018161022ff1608130e20002d2100322201"
+        "210034220027";
 
     regs[4] = 0x2000;
     poke(0x2004, 0x20, 1);
@@ -184,8 +186,9 @@ END_TEST
 START_TEST(gdb_dprintf_prints)
 {
     /* dprintf ..., "eax=%d mem=%08x %s 100%% %c\n", $eax, *(int*)0x3000, (char*)0x4000, 65 */
-    static const char code[] = "22412340002330001916202600001620220022003404001e6561783d2564206d656d3d253038782025732031303025"
-                               "252025635c6e0027";
+    static const char code[] =
+        "22412340002330001916202600001620220022003404001e6561783d2564206d656d3d253038782025732031303025"
+        "252025635c6e0027";
 
     regs[0] = 0xfffffffe;
     poke(0x3000, 0xbeef, 4);
@@ -199,7 +202,8 @@ END_TEST
 static const char *format(const char *text, const char *pushes, unsigned nargs)
 {
     char hex[512];
-    size_t n = (size_t)snprintf(hex, sizeof(hex), "%s2200220034%02x%04x", pushes, nargs, (unsigned)strlen(text) + 1);
+    size_t n =
+        (size_t)snprintf(hex, sizeof(hex), "%s2200220034%02x%04x", pushes, nargs, (unsigned)strlen(text) + 1);
 
     for (; *text; text++)
         n += (size_t)snprintf(hex + n, sizeof(hex) - n, "%02x", (unsigned char)*text);
@@ -306,21 +310,21 @@ START_TEST(malformed_code_is_refused)
 {
     ck_assert_int_eq(check("27"), 0);
     ck_assert_int_ne(check(""), 0);
-    ck_assert_int_ne(check("00"), 0);           /* no such operation */
+    ck_assert_int_ne(check("00"), 0); /* no such operation */
     ck_assert_int_ne(check("ff27"), 0);
     ck_assert_int_ne(check("3127"), 0);
-    ck_assert_int_ne(check("01 27"), 0);        /* float: reserved */
-    ck_assert_int_ne(check("22"), 0);           /* cut short */
+    ck_assert_int_ne(check("01 27"), 0); /* float: reserved */
+    ck_assert_int_ne(check("22"), 0);    /* cut short */
     ck_assert_int_ne(check("2500000000"), 0);
-    ck_assert_int_ne(check("2201"), 0);         /* runs over the end */
+    ck_assert_int_ne(check("2201"), 0); /* runs over the end */
     ck_assert_int_ne(check("2201 200002 29"), 0);
-    ck_assert_int_ne(check("210003"), 0);       /* jumps out */
+    ck_assert_int_ne(check("210003"), 0); /* jumps out */
     ck_assert_int_ne(check("21ffff 27"), 0);
     ck_assert_int_ne(check("2227 210001"), 0);  /* jumps into an operand */
     ck_assert_int_ne(check("260010 27"), 0);    /* no such register */
     ck_assert_int_ne(check("2201 1600 27"), 0); /* no bits */
     ck_assert_int_ne(check("2201 2a41 27"), 0);
-    ck_assert_int_ne(check("34 00 0000 27"), 0);     /* no format */
+    ck_assert_int_ne(check("34 00 0000 27"), 0);      /* no format */
     ck_assert_int_ne(check("34 00 0002 4141 27"), 0); /* not terminated */
     ck_assert_int_ne(check("34 00 0010 4100 27"), 0);
     ck_assert_int_ne(check("34 00"), 0);

@@ -11,6 +11,13 @@
 static struct buffer answer, console_text;
 static bool acks = true;
 
+/* check notes each assertion in a file: too slow for one a byte. */
+static void require(bool good)
+{
+    if (!good)
+        ck_abort_msg("the output is not well framed");
+}
+
 void answers_finish(struct answers *a)
 {
     for (unsigned i = 0; i < a->npackets; i++)
@@ -29,9 +36,9 @@ static void decode(const uint8_t *p, size_t len, struct buffer *two_passes, stru
         if (p[i] == '*') {
             unsigned n;
 
-            ck_assert(i > 0 && i + 1 < len && expanded.len > 0);
+            require(i > 0 && i + 1 < len && expanded.len > 0);
             n = p[++i] - 29u;
-            ck_assert_msg(n >= 3 && n <= 97, "run of %u", n);
+            require(n >= 3 && n <= 97);
             for (unsigned k = 0; k < n; k++)
                 buffer_append_byte(&expanded, expanded.data[expanded.len - 1]);
         } else {
@@ -63,7 +70,7 @@ static void add_packet(struct answers *a, const uint8_t *body, size_t len)
     buffer_init(&one);
     decode(body, len, &two, &one);
     ck_assert_uint_eq(two.len, one.len);
-    ck_assert(!one.len || memcmp(one.data, two.data, one.len) == 0);
+    require(!one.len || memcmp(one.data, two.data, one.len) == 0);
     buffer_append_byte(&two, 0);
     a->packets[a->npackets] = (char *)two.data;
     a->lens[a->npackets] = two.len - 1;
@@ -94,8 +101,8 @@ void client_take(struct fake *f, struct answers *a)
             if (c != '$')
                 continue;
             for (; out->data[i] != '#'; i++) {
-                ck_assert_uint_lt(i, out->len);
-                ck_assert_int_ne(out->data[i], '$');
+                require(i < out->len);
+                require(out->data[i] != '$');
                 sum = (uint8_t)(sum + out->data[i]);
             }
             snprintf(digits, sizeof(digits), "%02x", sum);

@@ -10,7 +10,10 @@
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ST0, CR3 };
 
 #define CORE "org.gnu.gdb.i386.core"
-#define REG(n, t, g) {n, 32, t, g, CORE}
+#define REG(n, t, g)                                                                                         \
+    {                                                                                                        \
+        n, 32, t, g, CORE                                                                                    \
+    }
 
 static const struct rsp_reg regs[] = {
     REG("eax", "int32", "general"),
@@ -29,8 +32,18 @@ static const struct rsp_reg regs[] = {
     REG("es", "int32", "general"),
     REG("fs", "int32", "general"),
     REG("gs", "int32", "general"),
-#define ST(n) {"st" #n, 80, "i387_ext", "float", CORE}
-    ST(0), ST(1), ST(2), ST(3), ST(4), ST(5), ST(6), ST(7),
+#define ST(n)                                                                                                \
+    {                                                                                                        \
+        "st" #n, 80, "i387_ext", "float", CORE                                                               \
+    }
+    ST(0),
+    ST(1),
+    ST(2),
+    ST(3),
+    ST(4),
+    ST(5),
+    ST(6),
+    ST(7),
     REG("fctrl", "int", "float"),
     REG("fstat", "int", "float"),
     REG("ftag", "int", "float"),
@@ -88,8 +101,8 @@ static int may_write(struct fake *f, struct error *err)
 {
     if (!f->past_readonly || f->position == FAKE_END)
         return 0;
-    return error_set(err, -EROFS, "the past cannot be written: this is position %u of %u", (unsigned)f->position,
-                     FAKE_END);
+    return error_set(err, -EROFS, "the past cannot be written: this is position %u of %u",
+                     (unsigned)f->position, FAKE_END);
 }
 
 static int write_register(void *ctx, unsigned n, const void *buf, struct error *err)
@@ -135,7 +148,8 @@ static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, si
     return i;
 }
 
-static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
+static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len,
+                        struct error *err)
 {
     struct fake *f = ctx;
     const uint8_t *in = buf;

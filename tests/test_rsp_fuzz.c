@@ -13,19 +13,72 @@
 #define ROUNDS 30000u
 
 static const char *const seeds[] = {
-    "qSupported:multiprocess+;swbreak+;hwbreak+;error-message+", "QStartNoAckMode", "?", "g", "p8", "P0=01020304",
-    "G0102030405060708", "m1000,40", "x1000,40", "M3000,4:01020304", "X3000,4:abcd", "c", "s", "C05", "S05;1000", "bs",
-    "bc", "vCont?", "vCont;c", "vCont;s:1;c", "vCont;r1000,1010:1", "Hg0", "Hc-1", "T1", "Z0,1005,1", "z0,1005,1",
-    "Z1,1005,1;X26,260000162022011320000e21002323100019162022052b1420001e2100232201210025220027", "Z2,2000,4",
-    "Z3,2010,4", "Z4,2000,20", "z2,2000,4",
-    "Z0,1009,1;cmds:1,X37,22412340002330001916202600001620220022003404001e6561783d2564206d656d3d2530387820257320313030"
+    "qSupported:multiprocess+;swbreak+;hwbreak+;error-message+",
+    "QStartNoAckMode",
+    "?",
+    "g",
+    "p8",
+    "P0=01020304",
+    "G0102030405060708",
+    "m1000,40",
+    "x1000,40",
+    "M3000,4:01020304",
+    "X3000,4:abcd",
+    "c",
+    "s",
+    "C05",
+    "S05;1000",
+    "bs",
+    "bc",
+    "vCont?",
+    "vCont;c",
+    "vCont;s:1;c",
+    "vCont;r1000,1010:1",
+    "Hg0",
+    "Hc-1",
+    "T1",
+    "Z0,1005,1",
+    "z0,1005,1",
+    "Z1,1005,1;X26,260000162022011320000e21002323100019162022052b1420001e2100232201210025220027",
+    "Z2,2000,4",
+    "Z3,2010,4",
+    "Z4,2000,20",
+    "z2,2000,4",
+    "Z0,1009,1;cmds:1,X37,"
+    "22412340002330001916202600001620220022003404001e6561783d2564206d656d3d2530387820257320313030"
     "25252025635c6e0027",
-    "qXfer:features:read:target.xml:0,100", "qXfer:memory-map:read::0,100", "qXfer:threads:read::0,100", "qRcmd,68656c70",
-    "qRcmd,7365656b203737", "qRcmd,7870202f347877203078313030", "qCRC:1000,100", "qSearch:memory:1000;1000;abc",
-    "qSymbol::", "qAttached", "qC", "qfThreadInfo", "qThreadExtraInfo,1", "!", "vRun;;313030", "vAttach;1", "R00",
-    "QThreadSuffixSupported", "QListThreadsInStopReply", "QEnableErrorStrings", "qRegisterInfo8", "qHostInfo",
-    "jThreadsInfo", "qMemoryRegionInfo:1000", "qqemu.sstepbits", "Qqemu.PhyMemMode:1", "Qqemu.PhyMemMode:0",
-    "Qqemu.sstep=1", "vFile:open:00,0,0", "QNonStop:1", "vCtrlC", "qEcho:1",
+    "qXfer:features:read:target.xml:0,100",
+    "qXfer:memory-map:read::0,100",
+    "qXfer:threads:read::0,100",
+    "qRcmd,68656c70",
+    "qRcmd,7365656b203737",
+    "qRcmd,7870202f347877203078313030",
+    "qCRC:1000,100",
+    "qSearch:memory:1000;1000;abc",
+    "qSymbol::",
+    "qAttached",
+    "qC",
+    "qfThreadInfo",
+    "qThreadExtraInfo,1",
+    "!",
+    "vRun;;313030",
+    "vAttach;1",
+    "R00",
+    "QThreadSuffixSupported",
+    "QListThreadsInStopReply",
+    "QEnableErrorStrings",
+    "qRegisterInfo8",
+    "qHostInfo",
+    "jThreadsInfo",
+    "qMemoryRegionInfo:1000",
+    "qqemu.sstepbits",
+    "Qqemu.PhyMemMode:1",
+    "Qqemu.PhyMemMode:0",
+    "Qqemu.sstep=1",
+    "vFile:open:00,0,0",
+    "QNonStop:1",
+    "vCtrlC",
+    "qEcho:1",
 };
 
 static uint64_t state;
@@ -145,8 +198,8 @@ START_TEST(each_packet_has_its_one_answer_whatever_it_says)
         client_take(&f, &a);
         for (unsigned k = 0; k < a.npackets; k++)
             replies += a.packets[k][0] != 'O' || strcmp(a.packets[k], "OK") == 0;
-        ck_assert_msg(replies == 1 || (replies == 0 && is_silent(body, len)), "%u replies to %.*s", replies, (int)len,
-                      body);
+        ck_assert_msg(replies == 1 || (replies == 0 && is_silent(body, len)), "%u replies to %.*s", replies,
+                      (int)len, body);
         ck_assert_uint_eq(a.junk, 0);
         ck_assert_ptr_null(rsp_wants_run(f.s));
         answers_finish(&a);
@@ -177,7 +230,8 @@ START_TEST(damaged_streams_do_no_harm)
 
             frame(&bytes, body, len);
         }
-        bytes.len = mutate((char *)buffer_reserve(&bytes, 4 * bytes.len) - bytes.len, bytes.len, 4 * bytes.len);
+        bytes.len =
+            mutate((char *)buffer_reserve(&bytes, 4 * bytes.len) - bytes.len, bytes.len, 4 * bytes.len);
         f.stuck = draw(4) == 0;
         while (at < bytes.len) {
             size_t piece = 1 + draw((uint32_t)(bytes.len - at));

@@ -160,7 +160,10 @@ END_TEST
 
 START_TEST(xp_shows_physical_memory)
 {
-    memcpy(f.memory + 0x1000, "\x01\x02\x03\x04\xff\xfe\xfd\xfc" "AB\n", 11);
+    memcpy(f.memory + 0x1000,
+           "\x01\x02\x03\x04\xff\xfe\xfd\xfc"
+           "AB\n",
+           11);
     ck_assert_str_eq(good("xp 0x1000"), "0000000000001000: 0x04030201\n");
     ck_assert_uint_gt(f.physical_reads, 0);
     ck_assert_str_eq(good("xp /2xb 0x1000"), "0000000000001000: 0x01 0x02\n");
@@ -209,6 +212,52 @@ START_TEST(long_output_comes_in_pieces)
 }
 END_TEST
 
+START_TEST(any_line_has_its_answer)
+{
+    static const char *const words[] = {"help",
+                                        "info",
+                                        "replay",
+                                        "seek",
+                                        "xp",
+                                        "/4xw",
+                                        "0x10",
+                                        "-1",
+                                        "+5",
+                                        "last",
+                                        "mode",
+                                        "fast",
+                                        "\"",
+                                        "\"a b\"",
+                                        "serial",
+                                        "dump/2",
+                                        "9999999999999999999999",
+                                        "k",
+                                        "reset",
+                                        "halt",
+                                        "\t",
+                                        "//",
+                                        "[",
+                                        "%s%n",
+                                        "when"};
+    uint64_t state = 0x2545f4914f6cdd1du;
+
+    for (unsigned i = 0; i < 5000; i++) {
+        char line[256] = "";
+
+        for (unsigned n = (unsigned)(state >> 40) % 6; n; n--) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            strcat(line, words[(state >> 20) % ARRAY_LEN(words)]);
+            if (state >> 50 & 3)
+                strcat(line, " ");
+        }
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        client_monitor(&f, line, &text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("rsp monitor");
@@ -230,6 +279,7 @@ int main(void)
     tcase_add_test(t, quit_ends_the_session);
     tcase_add_test(t, malformed_commands_are_errors);
     tcase_add_test(t, long_output_comes_in_pieces);
+    tcase_add_test(t, any_line_has_its_answer);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);

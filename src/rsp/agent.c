@@ -19,7 +19,7 @@
 #define STACK_DEPTH 100
 /* Loops are legal bytecode; gdb's conditions have none and take some dozens of operations. */
 #define MAX_OPERATIONS 20000u
-#define MAX_STRING 4096u
+#define MAX_STRING     4096u
 
 enum op {
     OP_ADD = 0x02,
@@ -135,8 +135,8 @@ static int operation_len(const uint8_t *code, size_t len, size_t pc, struct erro
     size_t n;
 
     if (!op || !op->name)
-        return error_set(err, -EINVAL, "agent expression: operation 0x%02x at %zu is not supported",
-                         code[pc], pc);
+        return error_set(err, -EINVAL, "agent expression: operation 0x%02x at %zu is not supported", code[pc],
+                         pc);
     n = 1u + op->operand;
     if (code[pc] == OP_PRINTF && len - pc >= n) {
         size_t text = (size_t)big_endian(code + pc + 2, 2);
@@ -206,8 +206,7 @@ out:
     return result;
 }
 
-int agent_init(struct agent_expr *e, const uint8_t *code, size_t len, unsigned nregs,
-               struct error *err)
+int agent_init(struct agent_expr *e, const uint8_t *code, size_t len, unsigned nregs, struct error *err)
 {
     int result = agent_check(code, len, nregs, err);
 
@@ -492,6 +491,7 @@ static void binary(struct eval *v, uint8_t op)
     uint64_t b = pop(v), a = pop(v), r = 0;
     bool over = b >= 64; /* shifts by that much: as if done bit by bit */
 
+    /* clang-format off */
     switch (op) {
     case OP_ADD: r = a + b; break;
     case OP_SUB: r = a - b; break;
@@ -507,6 +507,7 @@ static void binary(struct eval *v, uint8_t op)
     case OP_LESS_UNSIGNED: r = a < b; break;
     default: CHECK(!"binary operation");
     }
+    /* clang-format on */
     push(v, r);
 }
 
@@ -635,8 +636,7 @@ static int step(struct eval *v, uint8_t op, const uint8_t *operand, struct error
     }
 }
 
-int agent_eval(const struct agent_expr *e, const struct agent_env *env, uint64_t *result,
-               struct error *err)
+int agent_eval(const struct agent_expr *e, const struct agent_env *env, uint64_t *result, struct error *err)
 {
     struct eval v = {.e = e, .env = env};
 

@@ -156,7 +156,7 @@ enum rsp_verdict rsp_insert_breakpoint(struct rsp_session *s, struct rsp_request
     int result;
 
     /* A type that does not exist is not supported, rather than an error. */
-    if (r->p < r->end && *r->p > '4')
+    if (r->p<r->end && * r->p> '4')
         return rsp_reply_text(s, "");
     if (!take_place(s, r, &bp))
         return rsp_reply_error(s, EINVAL, "malformed breakpoint, or an address that does not exist");
@@ -175,7 +175,7 @@ enum rsp_verdict rsp_remove_breakpoint(struct rsp_session *s, struct rsp_request
 {
     struct rsp_breakpoint place, *bp;
 
-    if (r->p < r->end && *r->p > '4')
+    if (r->p<r->end && * r->p> '4')
         return rsp_reply_text(s, "");
     if (!take_place(s, r, &place) || !rsp_at_end(r))
         return rsp_reply_error(s, EINVAL, "malformed breakpoint, or an address that does not exist");

@@ -181,7 +181,7 @@ static enum rsp_verdict on_region(struct rsp_session *s, struct rsp_request *r)
 }
 
 #define EXACT true, false
-#define HEAD false, false
+#define HEAD  false, false
 
 const struct rsp_rule rsp_lldb_rules[] = {
     {"QThreadSuffixSupported", on_thread_suffix, EXACT, NULL},

@@ -130,7 +130,8 @@ static int run_seek(struct rsp_monitor_call *call, struct error *err)
         return error_set(err, -EINVAL, "%s is not a position of this history: a number, start, end, +N or -N",
                          call->argv[0].text);
     rsp_arm_seek(call->session, position);
-    buffer_printf(call->out, "The next continue or reverse-continue goes to position %" PRIu64 ".\n", position);
+    buffer_printf(call->out, "The next continue or reverse-continue goes to position %" PRIu64 ".\n",
+                  position);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#define ESCAPE '}'
+#define ESCAPE     '}'
 #define ESCAPE_XOR 0x20
 
 int rsp_hex_digit(char c)

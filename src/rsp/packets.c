@@ -132,8 +132,9 @@ static enum rsp_verdict on_vrun(struct rsp_session *s, struct rsp_request *r)
         good = rsp_parse_position(s, given ? (const char *)arg.data : "start", &run.position);
     buffer_finish(&arg);
     if (!good)
-        return rsp_reply_error(s, EINVAL, "run takes one argument, the position to go to "
-                                          "(a number, start or end), or none");
+        return rsp_reply_error(s, EINVAL,
+                               "run takes one argument, the position to go to "
+                               "(a number, start or end), or none");
     begin_again(s);
     rsp_begin_run(s, &run);
     if (given) {
@@ -262,7 +263,8 @@ static size_t read_some(struct rsp_session *s, uint64_t addr, uint64_t len, uint
 
 static enum rsp_verdict no_memory_at(struct rsp_session *s, uint64_t addr)
 {
-    return rsp_reply_error(s, EFAULT, "no memory at %s0x%" PRIx64, s->physical ? "physical address " : "", addr);
+    return rsp_reply_error(s, EFAULT, "no memory at %s0x%" PRIx64, s->physical ? "physical address " : "",
+                           addr);
 }
 
 static enum rsp_verdict on_read_memory(struct rsp_session *s, struct rsp_request *r)
@@ -382,7 +384,8 @@ static enum rsp_verdict on_step(struct rsp_session *s, struct rsp_request *r)
 }
 
 /* C sig[;addr]: there is nobody to deliver a signal to; it is dropped. */
-static enum rsp_verdict resume_with_signal(struct rsp_session *s, struct rsp_request *r, enum rsp_run_kind kind)
+static enum rsp_verdict resume_with_signal(struct rsp_session *s, struct rsp_request *r,
+                                           enum rsp_run_kind kind)
 {
     uint64_t signal;
 
@@ -492,10 +495,10 @@ static enum rsp_verdict on_ctrl_c(struct rsp_session *s, struct rsp_request *r)
     return rsp_reply_ok(s);
 }
 
-#define EXACT true, false
+#define EXACT      true, false
 #define EXACT_TEXT true, true
-#define HEAD false, false
-#define HEAD_TEXT false, true
+#define HEAD       false, false
+#define HEAD_TEXT  false, true
 
 /* Longer names before the shorter ones that they start with. */
 const struct rsp_rule rsp_packet_rules[] = {

@@ -14,7 +14,7 @@
 #define CHUNK 65536u
 /* qCRC over more than this is refused: it cannot be interrupted. */
 #define MAX_CRC_BYTES ((uint64_t)1 << 30)
-#define MAX_PATTERN 32768u
+#define MAX_PATTERN   32768u
 
 static bool offers_memory_map(const struct rsp_session *s)
 {
@@ -377,7 +377,7 @@ static enum rsp_verdict on_sstep_set(struct rsp_session *s, struct rsp_request *
 }
 
 #define EXACT true, false
-#define HEAD false, false
+#define HEAD  false, false
 
 const struct rsp_rule rsp_query_rules[] = {
     {"qSupported", on_supported, HEAD, NULL},

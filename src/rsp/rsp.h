@@ -38,7 +38,9 @@ struct rsp_session *rsp_create(const struct rsp_target_info *info, const struct 
 void rsp_destroy(struct rsp_session *s);
 
 /* Take bytes from the client. They are all consumed; complete packets are
- * answered at once, or, while a run is under way, after its end. */
+ * answered at once, or, while a run is under way, after its end, or, while a
+ * megabyte of output waits to be taken, when rsp_output() is called again after that. A
+ * client that sends on and on without being answered ends the session. */
 void rsp_feed(struct rsp_session *s, const void *data, size_t len);
 /* Bytes for the client. The caller takes them with buffer_consume(). */
 struct buffer *rsp_output(struct rsp_session *s);
