@@ -83,3 +83,9 @@ tests_test_timeline_LDADD = $(REPLAY_LIBS)
 tests_test_timeline_claims_SOURCES = tests/test_timeline_claims.c tests/toy.c tests/toy.h
 tests_test_timeline_claims_LDADD = $(REPLAY_LIBS)
 endif
+# Guests run without a server; the i386 system side against QEMU.
+check_PROGRAMS += tests/run_guest
+tests_run_guest_SOURCES = tests/run_guest.c
+tests_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/guests/system_diff.sh
+EXTRA_DIST += tests/guests/system_diff.sh tests/guests/system_diff.c

@@ -1,0 +1,66 @@
+/*
+ * Run a Multiboot or ELF guest on a PC without server or debugger, and print what it
+ * says on the debug console: run_guest KERNEL [STEPS [MODEL]]. A tool of the test
+ * scripts. Exit status 0: the guest ended by the debug-exit port; 1: otherwise.
+ */
+#include "base/buffer.h"
+#include "i386/pc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void print(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)ctx;
+    if (!strcmp(dev->name, "debugcon"))
+        fwrite(buf, 1, len, stdout);
+}
+
+static bool read_file(const char *name, struct pc_image *image)
+{
+    FILE *f = fopen(name, "rb");
+    struct buffer b;
+    size_t n;
+
+    if (!f)
+        return false;
+    buffer_init(&b);
+    do {
+        n = fread(buffer_reserve(&b, 65536), 1, 65536, f);
+        b.len += n;
+    } while (n);
+    fclose(f);
+    *image = (struct pc_image){.data = b.data, .len = b.len, .name = name};
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct machine_env env = {.output = print};
+    struct pc_config config = PC_CONFIG_INIT;
+    struct machine *m;
+    struct error err;
+    struct stop stop;
+    bool ended;
+
+    if (argc < 2 || !read_file(argv[1], &config.kernel)) {
+        fprintf(stderr, "usage: run_guest KERNEL [STEPS [MODEL]]\n");
+        return 2;
+    }
+    config.memory_bytes = 64 << 20;
+    if (argc > 3)
+        config.cpu_model = argv[3];
+    if (pc_create(&m, &config, &err) < 0) {
+        fprintf(stderr, "run_guest: %s\n", err.text);
+        return 2;
+    }
+    m->env = &env;
+    machine_run(m, argc > 2 ? strtoull(argv[2], NULL, 0) : 1000000000u, &stop);
+    ended = m->st->end == GUEST_DEBUG_EXIT;
+    if (!ended)
+        fprintf(stderr, "run_guest: stopped at step %llu, end %u\n", (unsigned long long)m->st->position, m->st->end);
+    machine_destroy(m);
+    free((void *)(uintptr_t)config.kernel.data);
+    return ended ? 0 : 1;
+}
