@@ -96,13 +96,71 @@ static unsigned put_random_insn(uint8_t *p, uint64_t *s)
     }
 }
 
+/* The same, but r3, r4, r6, r7 stay the pointers that they are, and memory is reached
+ * through them: such code lives longer. */
+static unsigned put_tame_insn(uint8_t *p, uint64_t *s)
+{
+    static const uint8_t data[] = {0, 1, 2, 5}, pointers[] = {3, 4, 6, 7, 7, 6};
+    unsigned n = put_random_insn(p, s);
+
+    switch (p[0]) {
+    case TOY_MOVI:
+    case TOY_POS:
+        p[1] = data[rng(s) % 4];
+        break;
+    case TOY_ALU:
+    case TOY_ALUI:
+        p[2] = data[rng(s) % 4];
+        break;
+    case TOY_LD:
+    case TOY_ST:
+    case TOY_ADDM:
+        p[2] = data[rng(s) % 4];
+        p[3] = pointers[rng(s) % 6];
+        break;
+    case TOY_PUSH:
+    case TOY_POP:
+        p[1] = data[rng(s) % 4];
+        p[2] = 7;
+        break;
+    case TOY_SETCC:
+        p[2] = data[rng(s) % 4];
+        break;
+    case TOY_SETDR:
+        p[2] = pointers[rng(s) % 6];
+        break;
+    case TOY_FILL:
+    case TOY_SETPT:
+    case TOY_JMPR:
+    case TOY_TRAP:
+    case TOY_HLT:
+    case TOY_BASE:
+        if (rng(s) % 4)
+            return put_tame_insn(p, s);
+        break;
+    default:
+        break;
+    }
+    return n;
+}
+
 static void put_code(struct machine *m, uint32_t from, uint32_t to, uint64_t *s)
 {
+    static const uint8_t prologue[] = {
+        TOY_MOVI, 3, 0, 0, 2, 0,        /* the device */
+        TOY_MOVI, 4, 0xe0, 0x10, 0, 0,  /* code */
+        TOY_MOVI, 6, 0xf8, 0x8f, 0, 0,  /* the end of a page */
+        TOY_MOVI, 7, 0x00, 0x00, 1, 0}; /* the page table */
     uint8_t code[0x4000];
+    bool tame = rng(s) % 3;
     uint32_t n = 0;
 
+    if (tame) {
+        memcpy(code, prologue, sizeof(prologue));
+        n = sizeof(prologue);
+    }
     while (n < to - from)
-        n += put_random_insn(code + n, s);
+        n += tame ? put_tame_insn(code + n, s) : put_random_insn(code + n, s);
     toy_poke(m, from, code, to - from);
 }
 
