@@ -1217,6 +1217,81 @@ START_TEST(dr4_is_dr6_unless_de)
 }
 END_TEST
 
+static void rep_stosb(unsigned count)
+{
+    CODE(b, 0xf3, 0xaa, 0x90);
+    s->gpr[ECX] = count;
+    s->gpr[EDI] = DATA;
+    s->gpr[EAX] = 0x5a;
+}
+
+START_TEST(tf_traps_after_each_iteration_with_rf_in_the_image)
+{
+    rep_stosb(3);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF | EFLAGS_RF);
+    EQ(s->gpr[ECX], 2);
+    EQ(s->rep_active, 0);
+}
+END_TEST
+
+START_TEST(an_interrupt_between_iterations_returns_to_the_instruction_with_rf)
+{
+    rep_stosb(10);
+    poke8(b, handler(0x31), 0xcf);
+    s->eflags |= EFLAGS_IF;
+    steps(b, 4);
+    EQ(s->gpr[ECX], 6);
+    b->irq_vector = 0x31;
+    i386_set_intr(b->c, 0, true);
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_IF | EFLAGS_RF);
+    steps(b, 7);
+    EQ(s->gpr[ECX], 0);
+    EQ(s->eip, KCODE + 2);
+    EQ(s->eflags & EFLAGS_RF, 0);
+    EQ(peek32(b, DATA + 6), 0x5a5a5a5a);
+}
+END_TEST
+
+START_TEST(a_data_breakpoint_traps_after_the_iteration_that_hits)
+{
+    rep_stosb(10);
+    s->dr[0] = DATA + 4;
+    s->dr[7] = DR7_FIXED | 2 | 0x10000;
+    refresh(b);
+    steps(b, 6);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+    EQ(s->gpr[ECX], 5);
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
+START_TEST(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits)
+{
+    CODE(b, 0x8e, 0x17, 0x90, 0x90); /* mov ss, [edi] */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[1] = KCODE + 2;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000 | 8;
+    refresh(b);
+    steps(b, 2);
+    EQ(s->eip, KCODE + 3);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
 /* ---- interrupts --------------------------------------------------------------------------------------------------- */
 
 static void raise_irq(int vector)
@@ -1791,6 +1866,10 @@ static void add_rest(Suite *suite)
     ADD(an_io_breakpoint_needs_de);
     ADD(general_detect_guards_the_debug_registers);
     ADD(dr4_is_dr6_unless_de);
+    ADD(tf_traps_after_each_iteration_with_rf_in_the_image);
+    ADD(an_interrupt_between_iterations_returns_to_the_instruction_with_rf);
+    ADD(a_data_breakpoint_traps_after_the_iteration_that_hits);
+    ADD(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits);
 
     tc = tcase(suite, "interrupts");
     ADD(an_interrupt_is_taken_between_instructions_when_if_is_set);
