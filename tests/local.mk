@@ -74,7 +74,7 @@ EXTRA_DIST += tests/test_rsp_gdb.sh
 
 # Log, checkpoints, timeline.
 if HAVE_CHECK
-REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims
+REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims tests/test_timeline_exec
 check_PROGRAMS += $(REPLAY_TESTS)
 TESTS += $(REPLAY_TESTS)
 REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
@@ -86,6 +86,8 @@ tests_test_timeline_SOURCES = tests/test_timeline.c tests/toy.c tests/toy.h
 tests_test_timeline_LDADD = $(REPLAY_LIBS)
 tests_test_timeline_claims_SOURCES = tests/test_timeline_claims.c tests/toy.c tests/toy.h
 tests_test_timeline_claims_LDADD = $(REPLAY_LIBS)
+tests_test_timeline_exec_SOURCES = tests/test_timeline_exec.c tests/vm_toy.c tests/vm_toy.h
+tests_test_timeline_exec_LDADD = $(REPLAY_LIBS)
 endif
 # Guests run without a server; the i386 system side against QEMU.
 check_PROGRAMS += tests/run_guest

@@ -1,0 +1,502 @@
+/*
+ * The timeline on the real execution core: blocks, TLB, bulk string
+ * instructions, footprints noted by the softmmu. The programs are random bytes
+ * (self-modifying, faulting, remapping) on the toy CPU of vm_toy.h. The oracle is
+ * a second machine that gets the same events, makes one uncached step at a time,
+ * and notes every state and every hit of the same break- and watchpoints.
+ */
+#include "vm_toy.h"
+
+#include "base/buffer.h"
+#include "replay/timeline.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define POINTS 5
+
+struct past {
+    uint64_t hash;
+    bool boundary;         /* not in the midst of an instruction */
+    bool exec, access;     /* hits of the step from here */
+};
+
+struct session {
+    uint64_t seed, rng;
+    unsigned operation;
+    struct timeline *tl;
+    struct machine *m;
+    uint64_t now, polls;
+    icount_t interrupt_at;  /* the user's patience ends there */
+    struct timeline_point points[POINTS];
+    bool conditional[POINTS];
+    /* the oracle */
+    struct machine *twin;
+    struct machine_env env;
+    uint64_t next;         /* event */
+    struct past *past;
+    icount_t count, cap;
+};
+
+static uint32_t roll(struct session *s, uint32_t n)
+{
+    s->rng = s->rng * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(s->rng >> 33) % n;
+}
+
+static void failed(const struct session *s, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void failed(const struct session *s, int line, const char *fmt, ...)
+{
+    char text[200];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    ck_abort_msg("line %d, seed %llu, operation %u: %s", line, (unsigned long long)s->seed, s->operation, text);
+}
+
+#define MUST(cond, ...) do { if (!(cond)) failed(s, __LINE__, __VA_ARGS__); } while (0)
+
+/* ------------------------------------------------------------------- programs */
+
+static void put_program(struct machine *m, uint64_t seed)
+{
+    static const uint8_t ops[] = {
+        TOY_MOVI, TOY_MOVI, TOY_ALU, TOY_ALUI, TOY_LD, TOY_LD, TOY_ST, TOY_ST, TOY_ST, TOY_ADDM, TOY_PUSH,
+        TOY_POP, TOY_BR, TOY_BR, TOY_BR, TOY_JECXZ, TOY_POS, TOY_FILL, TOY_FILL, TOY_EI, TOY_NOP, TOY_TRAP,
+        TOY_SETPT, TOY_HLT, TOY_SETCC};
+    static const uint32_t places[] = {0x8000, 0x8ffc, 0x9000, 0xa000, 0xa010, 0x1080, 0x10004, TOY_MMIO, TOY_MMIO + 4};
+    static const uint8_t handler[] = {
+        TOY_MOVI, 3, 0, 0, 2, 0,            /* r3 = TOY_MMIO */
+        TOY_ST, 2, 3, 3, TOY_REG_ACK, 0,
+        TOY_ST, 2, 4, 3, TOY_REG_TIMER, 0,
+        TOY_ERET};
+    static const uint8_t fault[] = {
+        TOY_MOVI, 7, 0, 0x80, 0, 0, TOY_MOVI, 3, 0, 0, 2, 0, TOY_ST, 2, 4, 3, TOY_REG_TIMER, 0,
+        TOY_POS, 5, TOY_MOVI, 3, 0xff, 0x07, 0, 0, TOY_ALU, 0x80 | TOY_AND, 5, 5, 3,
+        TOY_MOVI, 3, 0, 0x10, 0, 0, TOY_ALU, 0x80 | TOY_ADD, 5, 5, 3, TOY_EI, 1, TOY_JMPR, 5};
+    struct session r = {.rng = seed};
+    uint32_t table[1024], n = 0;
+    uint8_t code[0x1008];
+
+    while (n < 0x1000) {
+        uint8_t *p = code + n, op = ops[roll(&r, sizeof(ops))];
+        uint32_t v = places[roll(&r, ARRAY_LEN(places))];
+
+        for (unsigned i = 1; i < 8; i++)
+            p[i] = (uint8_t)roll(&r, 256);
+        if ((op == TOY_SETPT || op == TOY_HLT || op == TOY_TRAP) && roll(&r, 5))
+            op = TOY_NOP;
+        p[0] = op;
+        switch (op) {
+        case TOY_MOVI:
+            if (!roll(&r, 3))
+                v = roll(&r, 60);
+            memcpy(p + 2, &v, 4);
+            n += 6;
+            break;
+        case TOY_ALU:
+        case TOY_ALUI:
+            p[1] = (uint8_t)(roll(&r, 3) << 6 | roll(&r, TOY_ALUS));
+            n += 5;
+            break;
+        case TOY_LD:
+        case TOY_ST:
+        case TOY_ADDM:
+            p[4] &= 0x1f;
+            p[5] = 0;
+            n += 6;
+            break;
+        case TOY_BR:
+        case TOY_JECXZ:
+            v = roll(&r, 120) - 60u;
+            memcpy(p + 2, &v, 2);
+            n += 4;
+            break;
+        case TOY_PUSH:
+        case TOY_POP:
+        case TOY_SETCC:
+            n += 3;
+            break;
+        case TOY_POS:
+        case TOY_SETPT:
+        case TOY_EI:
+            n += 2;
+            break;
+        default:
+            n += 1;
+        }
+    }
+    toy_poke(m, 0x1000, code, 0x1000);
+    toy_poke(m, 0x4000, fault, sizeof(fault));
+    toy_poke(m, 0x4800, handler, sizeof(handler));
+    for (uint32_t i = 0; i < 1024; i++)
+        table[i] = (i < 8 || roll(&r, 6) ? i % 64 : roll(&r, 32)) << 12 | (i < 8 || roll(&r, 8) ? 3 : roll(&r, 4));
+    toy_poke(m, 0x10000, table, sizeof(table));
+}
+
+/* ------------------------------------------------------------------ the oracle */
+
+static bool odd(const struct machine *m)
+{
+    return toy_of(m)->st->r[0] & 1;
+}
+
+static bool twin_hit(void *ctx, const struct trap_hit *hit)
+{
+    struct session *s = ctx;
+
+    for (unsigned i = 0; i < POINTS; i++) {
+        const struct timeline_point *p = &s->points[i];
+
+        if (!(p->kinds & hit->kind) || (s->conditional[i] && !odd(s->twin)))
+            continue;
+        if (hit->kind == TRAP_EXEC && p->address == hit->address)
+            s->past[hit->position].exec = true;
+        if (hit->kind != TRAP_EXEC && hit->address - p->address < p->len)
+            s->past[hit->position].access = true;
+    }
+    return false;
+}
+
+static const struct event *twin_peek(void *ctx, struct machine *m)
+{
+    struct session *s = ctx;
+
+    (void)m;
+    return event_log_get(timeline_log(s->tl), s->next);
+}
+
+static void twin_take(void *ctx, struct machine *m)
+{
+    (void)m;
+    ((struct session *)ctx)->next++;
+}
+
+static void note(struct session *s)
+{
+    icount_t p = s->twin->st->position;
+
+    if (p >= s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 4096;
+        s->past = xrealloc(s->past, s->cap * sizeof(*s->past));
+    }
+    s->past[p] = (struct past){
+        .hash = machine_hash(s->twin),
+        .boundary = s->twin->cpu->ops->in_progress(s->twin->cpu) == ICOUNT_MAX,
+    };
+    s->count = p + 1;
+}
+
+static bool is_step_event(const struct session *s, icount_t p)
+{
+    const struct event_log *log = timeline_log(s->tl);
+    const struct event *e;
+
+    for (uint64_t n = event_log_find(log, p); (e = event_log_get(log, n)) && e->position == p; n++)
+        if (event_is_step(e->kind))
+            return true;
+    return false;
+}
+
+static void extend(struct session *s)
+{
+    while (s->count <= timeline_edge(s->tl)) {
+        struct stop stop;
+
+        machine_run(s->twin, s->count, &stop);
+        if (stop.kind != STOP_LIMIT)
+            failed(s, __LINE__, "the oracle stops at %llu", (unsigned long long)s->count);
+        note(s);
+    }
+}
+
+/* -------------------------------------------------------------------- the host */
+
+static uint64_t host_now(void *ctx)
+{
+    struct session *s = ctx;
+
+    return s->now += roll(s, 400000);
+}
+
+static uint64_t host_wall(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void host_entropy(void *ctx, void *buf, size_t len)
+{
+    (void)ctx;
+    memset(buf, 0, len);
+}
+
+static bool host_poll(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (!roll(s, 6))
+        timeline_input(s->tl, s->m->devices[0], "abc", 1 + roll(s, 3), true);
+    return ++s->polls > 40 || timeline_position(s->tl) >= s->interrupt_at;
+}
+
+static uint64_t host_wait(void *ctx, uint64_t ns)
+{
+    struct session *s = ctx;
+
+    if (ns != UINT64_MAX)
+        return ns;
+    timeline_input(s->tl, s->m->devices[0], "w", 1, true);
+    s->polls += 5;
+    return 1000;
+}
+
+static bool ask(void *ctx, unsigned id)
+{
+    (void)id;
+    return odd(((struct session *)ctx)->m);
+}
+
+/* -------------------------------------------------------------------- sessions */
+
+static void choose_points(struct session *s)
+{
+    struct machine *scout = toy_machine();
+    uint32_t pcs[1000];
+
+    put_program(scout, s->seed);
+    for (unsigned i = 0; i < ARRAY_LEN(pcs); i++) {
+        struct stop stop;
+
+        machine_run(scout, scout->st->position + 1, &stop);
+        pcs[i] = (uint32_t)scout->cpu->ops->pc(scout->cpu);
+    }
+    for (unsigned i = 0; i < POINTS; i++) {
+        struct timeline_point *p = &s->points[i];
+
+        if (i < 2)
+            *p = (struct timeline_point){.kinds = TRAP_EXEC, .address = pcs[roll(s, ARRAY_LEN(pcs))]};
+        else
+            *p = (struct timeline_point){.kinds = 2 + 2 * roll(s, 3), .len = 1 + roll(s, 12),
+                                         .address = (i == 2 ? 0x8000 : i == 3 ? 0x9000 : 0x1000) +
+                                                    roll(s, i == 4 ? 0x1000 : 64)};
+        s->conditional[i] = !roll(s, 3);
+        if (s->conditional[i]) {
+            p->condition = ask;
+            p->ctx = s;
+        }
+    }
+    machine_destroy(scout);
+}
+
+static struct session *session_create(uint64_t seed)
+{
+    const struct timeline_config config = {
+        .live = true,
+        .sleep = seed % 2,
+        .checkpoint_memory = seed % 3 ? 0 : 200000,
+        .checkpoint_interval_ns = 5000000,
+        .edge_interval_ns = 1000000,
+        .slice_steps = 1 + seed * 7 % 200,
+        .ladder_steps = 1 + seed % 20,
+    };
+    struct session *s = xcalloc(1, sizeof(*s));
+    struct trap traps[POINTS];
+
+    s->seed = seed;
+    s->rng = seed * 99 + 7;
+    choose_points(s);
+    s->m = toy_machine();
+    put_program(s->m, seed);
+    s->tl = timeline_create(s->m, &config, &(struct timeline_host){
+        s, host_now, host_wall, host_entropy, NULL, host_poll, host_wait});
+    s->twin = toy_machine();
+    put_program(s->twin, seed);
+    toy_of(s->twin)->u.no_cache = toy_of(s->twin)->u.single = true;
+    s->env = (struct machine_env){.ctx = s, .peek_event = twin_peek, .take_event = twin_take};
+    s->twin->env = &s->env;
+    s->twin->traps->hit = twin_hit;
+    s->twin->traps->ctx = s;
+    for (unsigned i = 0; i < POINTS; i++) {
+        if (!s->points[i].len)
+            s->points[i].len = 1;
+        timeline_add_point(s->tl, &s->points[i]);
+        traps[i] = (struct trap){s->points[i].address, s->points[i].len, s->points[i].kinds};
+    }
+    machine_set_traps(s->twin, traps, POINTS);
+    note(s);
+    return s;
+}
+
+static void session_destroy(struct session *s)
+{
+    timeline_destroy(s->tl);
+    machine_destroy(s->twin);
+    free(s->past);
+    free(s);
+}
+
+static icount_t check(struct session *s)
+{
+    icount_t at = timeline_position(s->tl);
+
+    extend(s);
+    MUST(!s->m->between, "between");
+    MUST(machine_hash(s->m) == s->past[at].hash, "another state at %llu", (unsigned long long)at);
+    return at;
+}
+
+static void go_forward(struct session *s)
+{
+    icount_t from = timeline_position(s->tl), at, q;
+    struct timeline_stop stop;
+
+    timeline_continue(s->tl, FORWARD, &stop);
+    at = check(s);
+    for (q = from; q < at && !(q > from && s->past[q].exec); q++) {
+        if (!s->past[q].access)
+            continue;
+        MUST(q + 1 == at && stop.reason == TIMELINE_WATCHPOINT, "from %llu to %llu (reason %d), access at %llu",
+             (unsigned long long)from, (unsigned long long)at, stop.reason, (unsigned long long)q);
+        return;
+    }
+    MUST(q == at, "from %llu to %llu (reason %d), not %llu", (unsigned long long)from, (unsigned long long)at,
+         stop.reason, (unsigned long long)q);
+    MUST(stop.reason == TIMELINE_BREAKPOINT || stop.reason == TIMELINE_INTERRUPTED ||
+             stop.reason == TIMELINE_GUEST_END, "reason %d", stop.reason);
+}
+
+static void go_backward(struct session *s)
+{
+    icount_t from = timeline_position(s->tl), at, h = from;
+    struct timeline_stop stop;
+
+    timeline_continue(s->tl, BACKWARD, &stop);
+    at = check(s);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return;
+    while (h > 0 && !s->past[h - 1].access && !s->past[h - 1].exec)
+        h--;
+    if (h > 0)
+        h--;
+    MUST(at == h, "from %llu to %llu (reason %d), not %llu", (unsigned long long)from, (unsigned long long)at,
+         stop.reason, (unsigned long long)h);
+    MUST(stop.reason == (s->past[h].access ? TIMELINE_WATCHPOINT
+                         : s->past[h].exec ? TIMELINE_BREAKPOINT : TIMELINE_REPLAY_BEGIN) || from == 0,
+         "reason %d", stop.reason);
+}
+
+static void step_back(struct session *s)
+{
+    icount_t from = timeline_position(s->tl), at, h = from;
+    struct timeline_stop stop;
+
+    timeline_step(s->tl, BACKWARD, &stop);
+    at = check(s);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return;
+    while (h > 0) {
+        h--;
+        if (s->past[h].access || (s->past[h].boundary && !is_step_event(s, h)))
+            break;
+    }
+    MUST(at == h, "from %llu to %llu (reason %d), not %llu", (unsigned long long)from, (unsigned long long)at,
+         stop.reason, (unsigned long long)h);
+}
+
+static void step_on(struct session *s)
+{
+    icount_t from = timeline_position(s->tl), at;
+    struct timeline_stop stop;
+
+    timeline_step(s->tl, FORWARD, &stop);
+    at = check(s);
+    if (stop.reason == TIMELINE_STEP_DONE) {
+        MUST(at > from && s->past[at].boundary && !is_step_event(s, at), "no boundary at %llu", (unsigned long long)at);
+        for (icount_t h = from; h < at; h++)
+            MUST(!s->past[h].access && (h == from || !s->past[h].boundary || is_step_event(s, h)),
+                 "from %llu to %llu, passing over %llu", (unsigned long long)from, (unsigned long long)at,
+                 (unsigned long long)h);
+    } else if (stop.reason == TIMELINE_WATCHPOINT) {
+        MUST(s->past[at - 1].access, "no access");
+    }
+}
+
+static void act(struct session *s)
+{
+    struct timeline_stop stop;
+    uint32_t value = roll(s, 1u << 31);
+
+    s->operation++;
+    s->polls = 0;
+    s->interrupt_at = timeline_edge(s->tl) + 1 + roll(s, 300);
+    switch (roll(s, 12)) {
+    case 0:
+    case 1:
+        step_on(s);
+        break;
+    case 2:
+    case 3:
+        step_back(s);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        go_forward(s);
+        break;
+    case 7:
+    case 8:
+    case 9:
+        go_backward(s);
+        break;
+    case 10:
+        timeline_seek(s->tl, roll(s, (uint32_t)timeline_edge(s->tl) + 200), &stop);
+        check(s);
+        break;
+    default:
+        timeline_seek(s->tl, timeline_edge(s->tl) + roll(s, 400), &stop);
+        check(s);
+        if (timeline_at_edge(s->tl) && !roll(s, 4))
+            timeline_write_memory(s->tl, 0x9000 + roll(s, 4096), true, &value, 4, NULL);
+        check(s);
+    }
+}
+
+START_TEST(on_the_real_core_every_operation_ends_where_single_steps_say)
+{
+    for (uint64_t seed = (uint64_t)_i * 20 + 1; seed < (uint64_t)_i * 20 + 21; seed++) {
+        struct session *s = session_create(seed);
+
+        for (unsigned i = 0; i < 80; i++)
+            act(s);
+        session_destroy(s);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("timeline on the execution core");
+    TCase *t = tcase_create("oracle");
+
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    int failures;
+
+    srunner_run_all(r, CK_ENV);
+    failures = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failures ? 1 : 0;
+}
