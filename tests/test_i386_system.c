@@ -781,6 +781,22 @@ START_TEST(pvi_gives_user_programs_a_virtual_interrupt_flag)
 }
 END_TEST
 
+START_TEST(alignment_is_checked_at_user_level_only)
+{
+    s->cr0 |= CR0_AM;
+    s->eflags |= EFLAGS_AC;
+    refresh(b);
+    CODE(b, 0x8b, 0x03, 0x90);
+    s->gpr[EBX] = DATA + 1;
+    steps(b, 1);
+    EQ(s->eip, KCODE + 2);
+    user_mode(b);
+    CODE(b, 0x8b, 0x03);
+    steps(b, 1);
+    expect_error(EXC_AC, 0, UCODE);
+}
+END_TEST
+
 /* ---- paging ----------------------------------------------------------------------------------------------- */
 
 #define PT0 (PAGES + 0x1000)
@@ -1811,6 +1827,7 @@ static void add_transfers(Suite *suite)
     ADD(a_call_gate_to_the_same_level_keeps_the_stack);
     ADD(a_jump_cannot_enter_an_inner_level);
     ADD(conforming_code_runs_at_the_callers_level);
+    ADD(alignment_is_checked_at_user_level_only);
     ADD(a_far_call_to_16_bit_code_changes_the_default_sizes);
     ADD(a_target_beyond_the_code_limit_is_gp_before_anything_is_pushed);
 
