@@ -95,3 +95,15 @@ tests_run_guest_SOURCES = tests/run_guest.c
 tests_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/guests/system_diff.sh
 EXTRA_DIST += tests/guests/system_diff.sh tests/guests/system_diff.c
+
+# The PC's chips and boot loaders.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_pc_chips
+TESTS += tests/test_pc_chips
+tests_test_pc_chips_SOURCES = tests/test_pc_chips.c
+tests_test_pc_chips_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_pc_boot
+TESTS += tests/test_pc_boot
+tests_test_pc_boot_SOURCES = tests/test_pc_boot.c
+tests_test_pc_boot_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif

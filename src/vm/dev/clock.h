@@ -10,7 +10,7 @@
 
 #include "base/types.h"
 
-#define NS_PER_SEC 1000000000u
+#define NS_PER_SEC 1000000000ull
 
 /* Whole ticks since virtual time 0. `hz` up to 10^9. */
 static inline uint64_t clock_ticks(vtime_t t, uint32_t hz)

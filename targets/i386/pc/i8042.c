@@ -115,10 +115,8 @@ static void pump(struct device *dev)
             s->reply_aux >>= 1;
             s->replies--;
         } else if (s->ready[0] && !(s->ram[0] & CCB_KBD_OFF)) {
-            s->ready[0] = 0; /* taking a byte sets it again if there is another */
-            keyboard_byte(s, ps2kbd_take(w->kbd));
+            keyboard_byte(s, ps2kbd_take(w->kbd)); /* updates `ready` */
         } else if (s->ready[1] && !(s->ram[0] & CCB_AUX_OFF)) {
-            s->ready[1] = 0;
             set_output(s, ps2mouse_take(w->mouse), true);
         } else {
             break;
