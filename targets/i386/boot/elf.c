@@ -113,7 +113,8 @@ static int load_all(struct boot_plan *plan, const struct pc_config *config, Elf 
 
     if (rc)
         return rc;
-    if (elf_getphdrnum(elf, &n) || (n && eh.e_phoff > config->kernel.len))
+    if (elf_getphdrnum(elf, &n) || eh.e_phoff > config->kernel.len ||
+        (uint64_t)eh.e_phnum * eh.e_phentsize > config->kernel.len - eh.e_phoff)
         return error_set(err, -ENOEXEC, "%s: truncated: the program headers are missing", config->kernel.name);
     for (size_t i = 0; i < n; i++) {
         if (!gelf_getphdr(elf, (int)i, &ph))

@@ -1,0 +1,903 @@
+/*
+ * Boot loaders and board: what a kernel finds in memory and registers, what a
+ * bad file gets as an answer, and that no file, however mangled, does harm.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "i386/boot/boot.h"
+#include "i386/cpu.h"
+#include "i386/pc.h"
+#include "i386/pc/board.h"
+#include "i386/pc/tables.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+static struct error err;
+static struct buffer sent;
+static struct device *sender;
+
+static uint64_t host_clock(void *ctx, struct machine *m)
+{
+    (void)ctx, (void)m;
+    return 1709164798ull * 1000000000;
+}
+
+static void output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)ctx;
+    sender = dev;
+    buffer_append(&sent, buf, len);
+}
+
+static const struct event *no_event(void *ctx, struct machine *m)
+{
+    (void)ctx, (void)m;
+    return NULL;
+}
+
+static const struct machine_env env = {.host_clock = host_clock, .output = output, .peek_event = no_event};
+
+static void setup(void)
+{
+    memset(&err, 0, sizeof(err));
+    buffer_init(&sent);
+    sender = NULL;
+}
+
+static void teardown(void)
+{
+    buffer_finish(&sent);
+}
+
+/* ---- kernels made to measure ---- */
+
+static struct buffer file;
+
+static void put16(uint32_t v)
+{
+    uint8_t b[2];
+
+    boot_put16(b, v);
+    buffer_append(&file, b, 2);
+}
+
+static void put32(uint32_t v)
+{
+    put16(v & 0xffff);
+    put16(v >> 16);
+}
+
+static void pad(size_t to)
+{
+    while (file.len < to)
+        buffer_append_byte(&file, 0);
+}
+
+static void elf_phdr(uint32_t offset, uint32_t vaddr, uint32_t paddr, uint32_t filesz, uint32_t memsz)
+{
+    put32(1); /* PT_LOAD */
+    put32(offset);
+    put32(vaddr);
+    put32(paddr);
+    put32(filesz);
+    put32(memsz);
+    put32(7);
+    put32(1);
+}
+
+/* An i386 executable with one segment, whose contents are `code` at file offset 128. */
+static void make_elf(uint32_t entry, uint32_t vaddr, uint32_t paddr, const void *code, uint32_t len, uint32_t memsz)
+{
+    static const uint8_t ident[16] = {0x7f, 'E', 'L', 'F', 1, 1, 1};
+
+    buffer_init(&file);
+    buffer_append(&file, ident, 16);
+    put16(2); /* ET_EXEC */
+    put16(3); /* EM_386 */
+    put32(1);
+    put32(entry);
+    put32(52);
+    put32(0);
+    put32(0);
+    put16(52);
+    put16(32);
+    put16(1);
+    put16(40);
+    put16(0);
+    put16(0);
+    elf_phdr(128, vaddr, paddr, len, memsz);
+    pad(128);
+    buffer_append(&file, code, len);
+}
+
+static struct pc_config config_of(void)
+{
+    struct pc_config c = PC_CONFIG_INIT;
+
+    c.memory_bytes = 16 * MIB;
+    c.kernel = (struct pc_image){.data = file.data, .len = file.len, .name = "test-kernel"};
+    return c;
+}
+
+static struct pc_config bios_config(const uint8_t *image, size_t len)
+{
+    struct pc_config c = PC_CONFIG_INIT;
+
+    c.memory_bytes = 16 * MIB;
+    c.bios = (struct pc_image){.data = image, .len = len, .name = "test-bios"};
+    return c;
+}
+
+static void expect_error(const struct pc_config *c, int code, const char *words)
+{
+    struct machine *m = NULL;
+
+    ck_assert_int_eq(pc_create(&m, c, &err), code);
+    ck_assert_ptr_null(m);
+    ck_assert_int_eq(err.code, code);
+    ck_assert_msg(strstr(err.text, words) != NULL, "'%s' should say '%s'", err.text, words);
+}
+
+static struct machine *create(const struct pc_config *c)
+{
+    struct machine *m = NULL;
+
+    ck_assert_msg(pc_create(&m, c, &err) == 0, "%s", err.text);
+    m->env = &env;
+    return m;
+}
+
+static struct i386_state *state_of(struct machine *m)
+{
+    return ((struct i386_cpu *)(void *)m->cpu)->st;
+}
+
+static uint32_t peek(struct machine *m, paddr_t at)
+{
+    return (uint32_t)memory_read(&m->memory, at, 4);
+}
+
+static const char *text_at(struct machine *m, paddr_t at)
+{
+    static char text[256];
+
+    memory_read_bytes(&m->memory, at, text, sizeof(text) - 1);
+    return text;
+}
+
+static void run(struct machine *m, icount_t steps)
+{
+    struct stop stop;
+
+    machine_run(m, m->st->position + steps, &stop);
+}
+
+/* ---- ELF ---- */
+
+/* mov dx, 0xf4; mov al, 0x11; out dx, al; jmp $ */
+static const uint8_t exit_code[] = {0x66, 0xba, 0xf4, 0x00, 0xb0, 0x11, 0xee, 0xeb, 0xfe};
+
+START_TEST(elf_is_loaded_at_its_physical_address)
+{
+    struct pc_config c;
+    struct machine *m;
+
+    make_elf(0xc0200000, 0xc0200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    m = create(&c);
+    ck_assert_uint_eq(state_of(m)->eip, 0x200000);
+    ck_assert_uint_eq(peek(m, 0x200000), 0x00f4ba66);
+    ck_assert(state_of(m)->cr0 & CR0_PE);
+    ck_assert(!(state_of(m)->cr0 & CR0_PG));
+    ck_assert_uint_eq(state_of(m)->eflags & EFLAGS_IF, 0);
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    ck_assert_uint_eq(m->st->end_status, 0x23);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(elf_entry_that_is_already_physical_stays)
+{
+    struct pc_config c;
+    struct machine *m;
+
+    make_elf(0x200004, 0xc0200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    m = create(&c);
+    ck_assert_uint_eq(state_of(m)->eip, 0x200004);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(truncated_elf_is_told_so)
+{
+    struct pc_config c;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    c.kernel.len = file.len - 1;
+    expect_error(&c, -ENOEXEC, "truncated");
+    c.kernel.len = 60;
+    expect_error(&c, -ENOEXEC, "truncated");
+    c.kernel.len = 20;
+    expect_error(&c, -ENOEXEC, "ELF");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(kernel_larger_than_memory_is_refused)
+{
+    struct pc_config c;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 15 * MIB);
+    c = config_of();
+    expect_error(&c, -ENOMEM, "--memory");
+    make_elf(0x200000, 0xfff00000, 0xfff00000, exit_code, sizeof(exit_code), 0xfffff);
+    c = config_of();
+    expect_error(&c, -ENOMEM, "no free memory");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(elf_over_reserved_memory_is_refused)
+{
+    struct pc_config c;
+
+    make_elf(0xf0000, 0xf0000, 0xf0000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    expect_error(&c, -ENOMEM, "a segment");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(elf_for_another_machine_is_refused)
+{
+    struct pc_config c;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    file.data[18] = 40; /* EM_ARM */
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "not for the i386");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(elf_that_is_not_an_executable_is_refused)
+{
+    struct pc_config c;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    file.data[16] = 1; /* ET_REL */
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "not an executable");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(files_of_no_known_kind_are_refused)
+{
+    static const char text[] = "#!/bin/sh\necho I am no kernel\n";
+    struct pc_config c = PC_CONFIG_INIT;
+
+    c.kernel = (struct pc_image){.data = text, .len = sizeof(text), .name = "script"};
+    expect_error(&c, -ENOEXEC, "--bios");
+    c.kernel.len = 0;
+    expect_error(&c, -ENOEXEC, "not a kernel");
+}
+END_TEST
+
+/* ---- Multiboot ---- */
+
+static void multiboot_header(uint32_t flags)
+{
+    put32(0x1badb002);
+    put32(flags);
+    put32(-(0x1badb002 + flags));
+}
+
+/* A flat kernel at 1 MiB with the a.out kludge: header, then code. */
+static void make_flat(uint32_t flags, uint32_t load_end, uint32_t bss_end)
+{
+    buffer_init(&file);
+    multiboot_header(flags | 0x10000);
+    put32(0x100000); /* header */
+    put32(0x100000); /* load */
+    put32(load_end);
+    put32(bss_end);
+    put32(0x100020); /* entry */
+    buffer_append(&file, exit_code, sizeof(exit_code));
+}
+
+START_TEST(multiboot_kernel_finds_what_the_specification_promises)
+{
+    static const struct pc_image modules[] = {
+        {.data = "module one", .len = 10, .name = "a.mod", .cmdline = "a.mod with words"},
+        {.data = "two", .len = 3, .name = "b.mod"},
+    };
+    struct i386_state *st;
+    struct pc_config c;
+    struct machine *m;
+    uint32_t info, mods, mmap, top = 0;
+
+    make_flat(0x3, 0, 0x180000);
+    c = config_of();
+    c.append = "one=1 two";
+    c.modules = modules;
+    c.nmodules = 2;
+    m = create(&c);
+    st = state_of(m);
+    info = st->gpr[EBX];
+    ck_assert_uint_eq(st->gpr[EAX], 0x2badb002);
+    ck_assert_uint_eq(st->eip, 0x100020);
+    ck_assert_uint_eq(peek(m, info) & 0x24f, 0x24d);
+    ck_assert_uint_eq(peek(m, info + 4), 639);
+    ck_assert_uint_eq(peek(m, info + 8), 15 * 1024);
+    ck_assert_str_eq(text_at(m, peek(m, info + 16)), "test-kernel one=1 two");
+    ck_assert_str_eq(text_at(m, peek(m, info + 64)), "hindcast");
+    ck_assert_uint_eq(peek(m, info + 20), 2);
+    mods = peek(m, info + 24);
+    ck_assert_uint_ge(peek(m, mods), 0x180000);
+    ck_assert_uint_eq(peek(m, mods) % 4096, 0);
+    ck_assert_uint_eq(peek(m, mods + 4) - peek(m, mods), 10);
+    ck_assert_int_eq(memcmp(text_at(m, peek(m, mods)), "module one", 10), 0);
+    ck_assert_str_eq(text_at(m, peek(m, mods + 8)), "a.mod with words");
+    ck_assert_int_eq(memcmp(text_at(m, peek(m, mods + 16)), "two", 3), 0);
+    ck_assert_str_eq(text_at(m, peek(m, mods + 24)), "b.mod");
+    mmap = peek(m, info + 48);
+    for (uint32_t at = mmap; at < mmap + peek(m, info + 44); at += peek(m, at) + 4)
+        if (peek(m, at + 20) == 1)
+            top = peek(m, at + 4) + peek(m, at + 12);
+    ck_assert_uint_eq(top, 16 * MIB);
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(multiboot_elf_is_loaded_by_its_segments)
+{
+    struct pc_config c;
+    struct machine *m;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    pad(256);
+    multiboot_header(0);
+    c = config_of();
+    m = create(&c);
+    ck_assert_uint_eq(state_of(m)->gpr[EAX], 0x2badb002);
+    ck_assert_uint_eq(state_of(m)->eip, 0x200000);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(multiboot_demands_that_cannot_be_met_are_refused)
+{
+    struct pc_config c;
+
+    make_flat(0x4, 0, 0);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "no display");
+    make_flat(0x100, 0, 0);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "unknown features");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(multiboot_addresses_that_make_no_sense_are_refused)
+{
+    struct pc_config c;
+
+    make_flat(0, 0x200000, 0);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "truncated");
+    make_flat(0, 0x1000, 0);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "load_end_addr");
+    make_flat(0, 0, 0x100001);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "bss_end_addr");
+    make_flat(0, 0, 0x10000000);
+    c = config_of();
+    expect_error(&c, -ENOMEM, "--memory");
+    make_flat(0, 0, 0);
+    boot_put32(file.data + 16, 0x200000); /* load_addr after header_addr */
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "load_addr");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(modules_that_do_not_fit_are_refused)
+{
+    static const struct pc_image module = {.data = "x", .len = 64 * MIB, .name = "huge"};
+    struct pc_config c;
+
+    make_flat(0, 0, 0);
+    c = config_of();
+    c.modules = &module;
+    c.nmodules = 1;
+    expect_error(&c, -ENOMEM, "huge");
+    buffer_finish(&file);
+}
+END_TEST
+
+/* ---- Linux ---- */
+
+/* A bzImage of protocol 2.12 with one sector of setup code. */
+static void make_bzimage(const void *code, size_t len)
+{
+    buffer_init(&file);
+    pad(1024);
+    file.data[0x1f1] = 1;
+    boot_put32(file.data + 0x1f4, (uint32_t)((len + 15) / 16));
+    boot_put16(file.data + 0x1fe, 0xaa55);
+    file.data[0x200] = 0xeb;
+    file.data[0x201] = 0x66;
+    memcpy(file.data + 0x202, "HdrS", 4);
+    boot_put16(file.data + 0x206, 0x020c);
+    file.data[0x211] = 1;
+    boot_put32(file.data + 0x22c, 0x7fffffff);
+    boot_put32(file.data + 0x238, 64);
+    boot_put32(file.data + 0x258, 0x100000);
+    boot_put32(file.data + 0x260, 0x300000);
+    buffer_append(&file, code, len);
+}
+
+START_TEST(linux_starts_by_the_32_bit_boot_protocol)
+{
+    static uint8_t initrd_bytes[5000];
+    struct pc_image initrd = {.data = initrd_bytes, .len = sizeof(initrd_bytes), .name = "initrd"};
+    struct i386_state *st;
+    struct pc_config c;
+    struct machine *m;
+    uint32_t params;
+
+    memset(initrd_bytes, 'i', sizeof(initrd_bytes));
+    make_bzimage(exit_code, sizeof(exit_code));
+    c = config_of();
+    c.append = "console=ttyS0";
+    c.modules = &initrd;
+    c.nmodules = 1;
+    m = create(&c);
+    st = state_of(m);
+    params = st->gpr[ESI];
+    ck_assert_uint_eq(st->eip, 0x100000);
+    ck_assert_uint_eq(st->seg[SEG_CS].selector, 0x10);
+    ck_assert_uint_eq(st->seg[SEG_DS].selector, 0x18);
+    ck_assert_uint_eq(st->seg[SEG_SS].base, 0);
+    ck_assert_uint_eq(st->seg[SEG_DS].limit, 0xffffffff);
+    ck_assert_uint_eq(st->gpr[EBX] | st->gpr[EBP] | st->gpr[EDI], 0);
+    ck_assert_uint_eq(peek(m, params + 0x202), 0x53726448);
+    ck_assert_uint_eq(memory_read(&m->memory, params + 0x210, 1), 0xff);
+    ck_assert_str_eq(text_at(m, peek(m, params + 0x228)), "console=ttyS0");
+    ck_assert_uint_eq(peek(m, params + 0x21c), sizeof(initrd_bytes));
+    ck_assert_uint_ge(peek(m, params + 0x218), 0x400000);
+    ck_assert_uint_eq(peek(m, peek(m, params + 0x218)), 0x69696969);
+    ck_assert_uint_ge(memory_read(&m->memory, params + 0x1e8, 1), 4);
+    ck_assert_uint_eq(peek(m, params + 0x70), TABLES_BASE);
+    ck_assert_uint_eq(peek(m, TABLES_BASE), 0x20445352); /* "RSD " */
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(truncated_bzimage_is_told_so)
+{
+    struct pc_config c;
+
+    make_bzimage(exit_code, sizeof(exit_code));
+    boot_put32(file.data + 0x1f4, 1000);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "truncated");
+    c.kernel.len = 0x300;
+    expect_error(&c, -ENOEXEC, "truncated");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(linux_that_cannot_unpack_itself_here_is_refused)
+{
+    struct pc_config c;
+
+    make_bzimage(exit_code, sizeof(exit_code));
+    boot_put32(file.data + 0x260, 0x2000000);
+    c = config_of();
+    expect_error(&c, -ENOMEM, "unpack");
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(command_line_and_initrd_have_limits)
+{
+    struct pc_image initrd = {.data = "x", .len = 13 * MIB, .name = "big.img"};
+    char line[66];
+    struct pc_config c;
+
+    memset(line, 'a', 65);
+    line[65] = 0;
+    make_bzimage(exit_code, sizeof(exit_code));
+    c = config_of();
+    c.append = line;
+    expect_error(&c, -E2BIG, "command line");
+    c.append = NULL;
+    c.modules = &initrd;
+    c.nmodules = 1;
+    expect_error(&c, -ENOMEM, "big.img");
+    buffer_finish(&file);
+}
+END_TEST
+
+/* ---- BIOS ---- */
+
+static uint8_t bios[65536];
+
+START_TEST(bios_starts_at_the_reset_vector_in_real_mode)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m;
+
+    memset(bios, 0xf4, sizeof(bios));
+    memcpy(bios + 0xfff0, "\xea\x00\x00\x00\xf0", 5); /* jmp f000:0000 */
+    memcpy(bios, "\xba\xf4\x00\xb0\x05\xee", 6);
+    m = create(&c);
+    ck_assert_uint_eq(state_of(m)->eip, 0xfff0);
+    ck_assert_uint_eq(state_of(m)->seg[SEG_CS].base, 0xffff0000);
+    ck_assert(!(state_of(m)->cr0 & CR0_PE));
+    ck_assert_uint_eq(peek(m, 0xfffffff0), peek(m, 0xffff0));
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    ck_assert_uint_eq(m->st->end_status, 11);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(bios_can_be_shadowed_in_place)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m;
+    struct pc *pc;
+
+    memset(bios, 0xf4, sizeof(bios));
+    memcpy(bios + 0x100, "BIOS", 4);
+    m = create(&c);
+    pc = m->board;
+    memory_write(&m->memory, 0xf0100, 4, 0);
+    ck_assert_uint_eq(peek(m, 0xf0100), 0x534f4942);
+    i440fx_set_pam(pc->i440fx, I440FX_BIOS_SEGMENT, PAM_WRITE);
+    memory_write(&m->memory, 0xf0100, 4, 0x12345678);
+    ck_assert_msg(peek(m, 0xf0100) == 0x534f4942, "reads still come from the ROM");
+    i440fx_set_pam(pc->i440fx, I440FX_BIOS_SEGMENT, PAM_READ);
+    ck_assert_uint_eq(peek(m, 0xf0100), 0x12345678);
+    memory_write(&m->memory, 0xf0100, 4, 0);
+    ck_assert_msg(peek(m, 0xf0100) == 0x12345678, "write-protected");
+    i440fx_set_pam(pc->i440fx, I440FX_BIOS_SEGMENT, PAM_READ | PAM_WRITE);
+    memory_write(&m->memory, 0xf0100, 4, 1);
+    ck_assert_uint_eq(peek(m, 0xf0100), 1);
+    machine_reset(m);
+    ck_assert_uint_eq(peek(m, 0xf0100), 0x534f4942);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(memory_nobody_claims_reads_as_ones)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m = create(&c);
+
+    ck_assert_uint_eq(peek(m, 0xa0000), 0xffffffff);
+    ck_assert_uint_eq(peek(m, 0xc0000), 0xffffffff);
+    ck_assert_uint_eq(peek(m, 16 * MIB), 0xffffffff);
+    ck_assert_uint_eq(peek(m, 0xfee00030), 0x00050014);
+    ck_assert_uint_eq(peek(m, 0x9fffc), 0);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(bios_of_odd_size_is_refused)
+{
+    struct pc_config c = bios_config(bios, 65535);
+
+    expect_error(&c, -EINVAL, "multiple of 4096");
+    c.bios.len = 0;
+    expect_error(&c, -EINVAL, "empty");
+}
+END_TEST
+
+START_TEST(guest_can_talk_and_read_the_time)
+{
+    /* mov dx,3f8; mov al,'!'; out dx,al; xor al,al; out 70,al; in al,71; mov dx,e9; out dx,al; hlt */
+    static const uint8_t code[] = {0xba, 0xf8, 0x03, 0xb0, '!', 0xee, 0x30, 0xc0, 0xe6, 0x70, 0xe4, 0x71,
+                                   0xba, 0xe9, 0x00, 0xee, 0xf4};
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m;
+
+    memset(bios, 0xf4, sizeof(bios));
+    memcpy(bios + 0xfff0, "\xea\x00\x00\x00\xf0", 5);
+    memcpy(bios, code, sizeof(code));
+    m = create(&c);
+    m->stop_when_idle = true;
+    run(m, 100);
+    ck_assert_uint_eq(sent.len, 2);
+    ck_assert_uint_eq(sent.data[0], 0x21 & 0x1f); /* five data bits: nobody programmed the line */
+    ck_assert_uint_eq(sent.data[1], 0x58);
+    ck_assert_str_eq(sender->name, "debugcon");
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(reset_loads_the_kernel_again)
+{
+    struct pc_config c;
+    struct machine *m;
+    uint64_t first;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    m = create(&c);
+    first = machine_hash(m);
+    memory_write(&m->memory, 0x200000, 4, 0);
+    memory_write(&m->memory, 0x200080, 4, 0x55555555);
+    state_of(m)->eip = 0;
+    machine_reset(m);
+    ck_assert_uint_eq(machine_hash(m), first);
+    machine_destroy(m);
+    buffer_finish(&file);
+}
+END_TEST
+
+START_TEST(two_machines_of_one_configuration_are_equal)
+{
+    struct machine *a, *b;
+    struct pc_config c;
+
+    make_bzimage(exit_code, sizeof(exit_code));
+    c = config_of();
+    a = create(&c);
+    b = create(&c);
+    ck_assert_uint_eq(machine_hash(a), machine_hash(b));
+    machine_destroy(a);
+    machine_destroy(b);
+    buffer_finish(&file);
+}
+END_TEST
+
+/* ---- configuration ---- */
+
+START_TEST(configurations_that_cannot_be_built_are_told)
+{
+    struct pc_config c = PC_CONFIG_INIT;
+
+    expect_error(&c, -EINVAL, "nothing to boot");
+    c = bios_config(bios, sizeof(bios));
+    c.memory_bytes = 4096;
+    expect_error(&c, -EINVAL, "1 MiB");
+    c = bios_config(bios, sizeof(bios));
+    c.cpu_model = "z80";
+    expect_error(&c, -EINVAL, "z80");
+    c = bios_config(bios, sizeof(bios));
+    c.kernel = c.bios;
+    expect_error(&c, -EINVAL, "one of them");
+    c = bios_config(bios, sizeof(bios));
+    c.serial_count = 3;
+    expect_error(&c, -EINVAL, "serial");
+}
+END_TEST
+
+START_TEST(large_memory_goes_around_the_hole_below_4_gib)
+{
+    struct boot_memory_map map;
+    uint64_t total = 0;
+
+    boot_memory_map(&map, 5120 * MIB);
+    for (unsigned i = 0; i < map.nranges; i++)
+        if (map.ranges[i].type == E820_RAM)
+            total += map.ranges[i].size;
+    ck_assert_uint_eq(map.low_top, 0xe0000000);
+    ck_assert_uint_eq(total, 5120 * MIB - (MIB - BOOT_EBDA));
+}
+END_TEST
+
+/* ---- firmware tables ---- */
+
+static uint8_t sum(const uint8_t *p, size_t len)
+{
+    uint8_t s = 0;
+
+    while (len--)
+        s = (uint8_t)(s + *p++);
+    return s;
+}
+
+START_TEST(firmware_tables_have_good_checksums_and_links)
+{
+    const struct tables_config tc = {.apic = true, .memory_bytes = 64 * MIB, .pci_hole = 64 * MIB, .serial_count = 2};
+    struct buffer b;
+    const uint8_t *t;
+    uint32_t rsdt, mp;
+
+    buffer_init(&b);
+    tables_build(&b, &tc);
+    t = b.data;
+    ck_assert_int_eq(memcmp(t, "RSD PTR ", 8), 0);
+    ck_assert_uint_eq(sum(t, 20), 0);
+    rsdt = boot_get32(t + 16) - TABLES_BASE;
+    ck_assert_int_eq(memcmp(t + rsdt, "RSDT", 4), 0);
+    ck_assert_uint_eq(sum(t + rsdt, boot_get32(t + rsdt + 4)), 0);
+    for (uint32_t at = 36; at < boot_get32(t + rsdt + 4); at += 4) {
+        uint32_t table = boot_get32(t + rsdt + at) - TABLES_BASE;
+
+        ck_assert_uint_le(table + boot_get32(t + table + 4), b.len);
+        ck_assert_uint_eq(sum(t + table, boot_get32(t + table + 4)), 0);
+        if (memcmp(t + table, "FACP", 4) == 0) {
+            uint32_t dsdt = boot_get32(t + table + 40) - TABLES_BASE;
+
+            ck_assert_int_eq(memcmp(t + dsdt, "DSDT", 4), 0);
+            ck_assert_uint_eq(sum(t + dsdt, boot_get32(t + dsdt + 4)), 0);
+            ck_assert_uint_eq(boot_get32(t + table + 36) % 64, 0);
+        }
+    }
+    ck_assert_int_eq(memcmp(t + 32, "_MP_", 4), 0);
+    ck_assert_uint_eq(sum(t + 32, 16), 0);
+    mp = boot_get32(t + 36) - TABLES_BASE;
+    ck_assert_int_eq(memcmp(t + mp, "PCMP", 4), 0);
+    ck_assert_uint_eq(sum(t + mp, boot_get16(t + mp + 4)), 0);
+    buffer_finish(&b);
+}
+END_TEST
+
+/* ---- mangled files ---- */
+
+static uint32_t random_state;
+
+static uint32_t next_random(void)
+{
+    random_state = random_state * 1664525u + 1013904223u;
+    return random_state >> 8;
+}
+
+/* Try a mangled copy: it loads or is refused with words, and nothing else happens. */
+static void try_mangled(const struct buffer *original, size_t header, unsigned kind)
+{
+    uint8_t *copy = xmalloc(original->len);
+    struct pc_config c = PC_CONFIG_INIT;
+    struct boot_plan plan;
+    size_t len = original->len;
+    unsigned changes = 1 + next_random() % 6;
+
+    memcpy(copy, original->data, len);
+    if (kind % 4 == 0)
+        len = next_random() % (len + 1);
+    for (unsigned i = 0; i < changes && len; i++) {
+        size_t at = next_random() % (header < len ? header : len);
+
+        switch (next_random() % 4) {
+        case 0:
+            copy[at] ^= (uint8_t)(1u << next_random() % 8);
+            break;
+        case 1:
+            copy[at] = 0xff;
+            break;
+        case 2:
+            copy[at] = 0;
+            break;
+        default:
+            copy[at] = (uint8_t)next_random();
+            break;
+        }
+    }
+    c.memory_bytes = 16 * MIB;
+    /* An exact allocation, so that a sanitizer sees every byte too far. */
+    copy = xrealloc(copy, len ? len : 1);
+    c.kernel = (struct pc_image){.data = copy, .len = len, .name = "mangled"};
+    memset(&err, 0, sizeof(err));
+    if (boot_load(&plan, &c, TABLES_BASE, &err) == 0) {
+        for (unsigned i = 0; i < plan.nchunks; i++) {
+            ck_assert_uint_le(plan.chunks[i].at + plan.chunks[i].size, c.memory_bytes);
+            ck_assert_uint_le(plan.chunks[i].len, plan.chunks[i].size);
+        }
+        boot_finish(&plan);
+    } else {
+        ck_assert(err.text[0] != 0);
+    }
+    free(copy);
+}
+
+static void mangle(size_t header, uint32_t seed)
+{
+    random_state = seed;
+    for (unsigned i = 0; i < 4000; i++)
+        try_mangled(&file, header, i);
+    buffer_finish(&file);
+}
+
+START_TEST(mangled_elf_does_no_harm)
+{
+    make_elf(0x200000, 0xc0200000, 0x200000, exit_code, sizeof(exit_code), 0x1000);
+    mangle(128, 1);
+}
+END_TEST
+
+START_TEST(mangled_multiboot_does_no_harm)
+{
+    make_flat(3, 0, 0x180000);
+    mangle(32, 2);
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x1000);
+    pad(256);
+    multiboot_header(0);
+    boot_put32(file.data + 32, 300); /* section headers: two, with a symbol table */
+    boot_put16(file.data + 48, 2);
+    pad(300 + 80);
+    file.data[300 + 40 + 4] = 2;
+    boot_put32(file.data + 300 + 40 + 16, 128);
+    boot_put32(file.data + 300 + 40 + 20, 9);
+    mangle(400, 3);
+}
+END_TEST
+
+START_TEST(mangled_bzimage_does_no_harm)
+{
+    make_bzimage(exit_code, sizeof(exit_code));
+    mangle(0x270, 4);
+}
+END_TEST
+
+#define ADD(t) tcase_add_test(tc, t)
+
+int main(void)
+{
+    Suite *suite = suite_create("pc_boot");
+    TCase *tc = tcase_create("pc_boot");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    ADD(elf_is_loaded_at_its_physical_address);
+    ADD(elf_entry_that_is_already_physical_stays);
+    ADD(truncated_elf_is_told_so);
+    ADD(kernel_larger_than_memory_is_refused);
+    ADD(elf_over_reserved_memory_is_refused);
+    ADD(elf_for_another_machine_is_refused);
+    ADD(elf_that_is_not_an_executable_is_refused);
+    ADD(files_of_no_known_kind_are_refused);
+    ADD(multiboot_kernel_finds_what_the_specification_promises);
+    ADD(multiboot_elf_is_loaded_by_its_segments);
+    ADD(multiboot_demands_that_cannot_be_met_are_refused);
+    ADD(multiboot_addresses_that_make_no_sense_are_refused);
+    ADD(modules_that_do_not_fit_are_refused);
+    ADD(linux_starts_by_the_32_bit_boot_protocol);
+    ADD(truncated_bzimage_is_told_so);
+    ADD(linux_that_cannot_unpack_itself_here_is_refused);
+    ADD(command_line_and_initrd_have_limits);
+    ADD(bios_starts_at_the_reset_vector_in_real_mode);
+    ADD(bios_can_be_shadowed_in_place);
+    ADD(memory_nobody_claims_reads_as_ones);
+    ADD(bios_of_odd_size_is_refused);
+    ADD(guest_can_talk_and_read_the_time);
+    ADD(reset_loads_the_kernel_again);
+    ADD(two_machines_of_one_configuration_are_equal);
+    ADD(configurations_that_cannot_be_built_are_told);
+    ADD(large_memory_goes_around_the_hole_below_4_gib);
+    ADD(firmware_tables_have_good_checksums_and_links);
+    ADD(mangled_elf_does_no_harm);
+    ADD(mangled_multiboot_does_no_harm);
+    ADD(mangled_bzimage_does_no_harm);
+    suite_add_tcase(suite, tc);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
