@@ -11,7 +11,8 @@
  * it lands.
  *
  * Built freestanding, loaded by Multiboot. The number of cases and the seed are
- * the words `cases` and `seed` (-D).
+ * -DCASES and -DSEED; -DPAE: PAE paging with
+ * execute-disable instead of 32-bit paging.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -22,6 +23,12 @@ typedef unsigned int u32;
 #endif
 #ifndef SEED
 #define SEED 1
+#endif
+
+#ifdef PAE
+#define PAE_OR(pae, legacy) (pae)
+#else
+#define PAE_OR(pae, legacy) (legacy)
 #endif
 
 enum {
@@ -48,6 +55,7 @@ static struct tss tss_handler[NHANDLERS];
 static u8 handler_stack[NHANDLERS][2048] __attribute__((aligned(16)));
 static u32 page_dir[1024] __attribute__((aligned(4096))), page_table[1024] __attribute__((aligned(4096))),
     page_table_1[1024] __attribute__((aligned(4096)));
+static u32 page_pointers[8] __attribute__((aligned(32), unused)); /* PAE */
 u32 error_code;
 static u32 number, kind, rng = SEED;
 static u32 seg_selector; /* the random selector of the case */
@@ -171,7 +179,7 @@ static void flat_task(struct tss *t, u32 cpl)
     t->ss1 = SS1;
     t->esp2 = STACK + 0x3000;
     t->ss2 = SS2;
-    t->cr3 = (u32)page_dir;
+    t->cr3 = (u32)PAE_OR(page_pointers, page_dir);
     t->eip = CODE;
     t->eflags = 2;
     for (u32 i = 0; i < 8; i++)
@@ -289,11 +297,25 @@ static void case_vm86(void)
 
 static void case_page(void)
 {
+    u32 offset = PICK(0, 4, 0xffe, 0xfffffffe, 0x7fc);
+
+#ifdef PAE
+    page_table_1[0] = DATA | (rnd() & 0x66) | (below(6) ? 1 : 0);
+    page_table_1[1] = (below(3) ? 0 : 0x80000000u) | (below(8) ? 0 : 1u << below(31));
+    page_dir[4] = (u32)page_table_1 | (rnd() & 0x26) | (below(8) ? 1 : 0);
+    page_dir[5] = (below(5) ? 0 : 0x80000000u) | (below(12) ? 0 : 0x10u << below(27));
+#else
     page_table_1[0] = DATA | (rnd() & 0x66) | (below(6) ? 1 : 0);
     page_dir[1] = (u32)page_table_1 | (rnd() & 0x26) | (below(8) ? 1 : 0);
-    emit(1, below(2) ? 0x89 : 0x8b); /* mov [PAGED + n], eax or back */
-    emit(1, 0x05);
-    emit32(PAGED + PICK(0, 4, 0xffe, 0xfffffffe, 0x7fc));
+#endif
+    if (below(3)) {
+        emit(1, below(2) ? 0x89 : 0x8b); /* mov [PAGED + n], eax or back */
+        emit(1, 0x05);
+        emit32(PAGED + offset);
+    } else {
+        emit(1, 0xe9); /* jmp PAGED + n */
+        emit32(PAGED + (offset & 0xff) - ((u32)code + 4));
+    }
 }
 
 static void case_flags(void)
@@ -349,7 +371,8 @@ static void next_case(void)
     random_tables();
     random_other_tasks();
     flat_task(&tss_main, cpl);
-    page_dir[1] = 0;
+    page_dir[PAE_OR(4, 1)] = 0;
+    *(volatile u32 *)DATA = *(volatile u32 *)(DATA + 4) = 0xcccccccc;
     seg_selector = random_selector();
     if (!below(3))
         tss_main.ldt = 0x38 | 0; /* slot 7 is an LDT */
@@ -455,6 +478,13 @@ static void report(u32 vector, const struct tss *t, u32 link)
     hex(kind);
     hex(seg_selector);
     put(':');
+    if (link != MAIN && vector >= 10 && vector <= 12) {
+        /* A fault in a new task: several segments may be bad, and the order of checks is free. */
+        vector = 10;
+        error_code = 0;
+    }
+    if (vector == 14 && error_code & 8)
+        error_code |= 1; /* SDM 3A 4.7: RSVD comes with P; not everywhere */
     hex(vector);
     hex(error_code);
     if (vector == 14)
@@ -473,7 +503,7 @@ static void report(u32 vector, const struct tss *t, u32 link)
     hex(sum((void *)(STACK - 0x100), 0x4100));
     if (kind == 16) {
         hex(page_table_1[0] & ~(vector == 14 ? 0x20u : 0)); /* A after a fault: implementation's choice */
-        hex(page_dir[1] & ~(vector == 14 ? 0x20u : 0));
+        hex(page_dir[PAE_OR(4, 1)] & ~(vector == 14 ? 0x20u : 0));
     }
     put('\n');
 }
@@ -496,7 +526,7 @@ void handle(u32 vector)
     next_case();
     self->link = MAIN;
     set_descriptor(MAIN >> 3, (u32)&tss_main, sizeof tss_main - 1, 0x8b, 0);
-    __asm__ volatile("mov %0, %%cr3" : : "r"(page_dir));
+    __asm__ volatile("mov %0, %%cr3" : : "r"(PAE_OR(page_pointers, page_dir)));
 }
 
 /* Stub n at stubs + 32 n. */
@@ -511,6 +541,22 @@ __asm__(
     ".set vector, vector + 1\n"
     ".endr\n");
 extern u8 stubs[];
+
+/* The first 4 MiB (2 MiB with PAE), one to one, for everybody. */
+static void make_page_tables(void)
+{
+#ifdef PAE
+    for (u32 i = 0; i < 512; i++)
+        page_table[2 * i] = i << 12 | 7;
+    page_pointers[0] = (u32)page_dir | 1;
+    __asm__ volatile("mov $0xc0000080, %%ecx; rdmsr; or $0x800, %%eax; wrmsr; mov %%cr4, %%eax; or $0x20, %%eax; mov %%eax, %%cr4"
+                     : : : "eax", "ecx", "edx");
+#else
+    for (u32 i = 0; i < 1024; i++)
+        page_table[i] = i << 12 | 7;
+#endif
+    page_dir[0] = (u32)page_table | 7;
+}
 
 void start(void);
 void start(void)
@@ -540,16 +586,14 @@ void start(void)
         set_descriptor(HANDLER_TSS + v, (u32)t, 0x67, 0x89, 0);
         set_idt(v, (HANDLER_TSS + v) << 3, 0, v == 3 ? 0xe5 : 0x85);
     }
-    for (u32 i = 0; i < 1024; i++)
-        page_table[i] = i << 12 | 7;
-    page_dir[0] = (u32)page_table | 7;
+    make_page_tables();
     dtr.limit = sizeof gdt - 1;
     dtr.base = gdt;
     __asm__ volatile("lgdt %0" : : "m"(dtr));
     dtr.limit = sizeof idt - 1;
     dtr.base = idt;
     __asm__ volatile("lidt %0" : : "m"(dtr));
-    __asm__ volatile("mov %0, %%cr3; mov %%cr0, %%eax; or $0x80010001, %%eax; and $0x9fffffff, %%eax; mov %%eax, %%cr0" : : "r"(page_dir) : "eax", "memory");
+    __asm__ volatile("mov %0, %%cr3; mov %%cr0, %%eax; or $0x80010001, %%eax; and $0x9fffffff, %%eax; mov %%eax, %%cr0" : : "r"(PAE_OR(page_pointers, page_dir)) : "eax", "memory");
     __asm__ volatile("ljmp $8, $1f\n1: mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs; mov %0, %%ss" : : "r"(KDATA));
     __asm__ volatile("ltr %w0; int3" : : "r"(MAIN));
     for (;;)
