@@ -18,6 +18,7 @@
 
 static struct error err;
 static struct buffer sent;
+static struct buffer file; /* the kernel under test */
 static struct device *sender;
 
 static uint64_t host_clock(void *ctx, struct machine *m)
@@ -45,17 +46,17 @@ static void setup(void)
 {
     memset(&err, 0, sizeof(err));
     buffer_init(&sent);
+    buffer_init(&file);
     sender = NULL;
 }
 
 static void teardown(void)
 {
     buffer_finish(&sent);
+    buffer_finish(&file);
 }
 
 /* ---- kernels made to measure ---- */
-
-static struct buffer file;
 
 static void put16(uint32_t v)
 {
@@ -94,7 +95,7 @@ static void make_elf(uint32_t entry, uint32_t vaddr, uint32_t paddr, const void 
 {
     static const uint8_t ident[16] = {0x7f, 'E', 'L', 'F', 1, 1, 1};
 
-    buffer_init(&file);
+    buffer_clear(&file);
     buffer_append(&file, ident, 16);
     put16(2); /* ET_EXEC */
     put16(3); /* EM_386 */
@@ -198,7 +199,6 @@ START_TEST(elf_is_loaded_at_its_physical_address)
     ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
     ck_assert_uint_eq(m->st->end_status, 0x23);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -212,7 +212,6 @@ START_TEST(elf_entry_that_is_already_physical_stays)
     m = create(&c);
     ck_assert_uint_eq(state_of(m)->eip, 0x200004);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -228,7 +227,6 @@ START_TEST(truncated_elf_is_told_so)
     expect_error(&c, -ENOEXEC, "truncated");
     c.kernel.len = 20;
     expect_error(&c, -ENOEXEC, "ELF");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -242,7 +240,6 @@ START_TEST(kernel_larger_than_memory_is_refused)
     make_elf(0x200000, 0xfff00000, 0xfff00000, exit_code, sizeof(exit_code), 0xfffff);
     c = config_of();
     expect_error(&c, -ENOMEM, "no free memory");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -253,7 +250,6 @@ START_TEST(elf_over_reserved_memory_is_refused)
     make_elf(0xf0000, 0xf0000, 0xf0000, exit_code, sizeof(exit_code), 0x100);
     c = config_of();
     expect_error(&c, -ENOMEM, "a segment");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -265,7 +261,6 @@ START_TEST(elf_for_another_machine_is_refused)
     file.data[18] = 40; /* EM_ARM */
     c = config_of();
     expect_error(&c, -ENOEXEC, "not for the i386");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -277,7 +272,6 @@ START_TEST(elf_that_is_not_an_executable_is_refused)
     file.data[16] = 1; /* ET_REL */
     c = config_of();
     expect_error(&c, -ENOEXEC, "not an executable");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -305,7 +299,7 @@ static void multiboot_header(uint32_t flags)
 /* A flat kernel at 1 MiB with the a.out kludge: header, then code. */
 static void make_flat(uint32_t flags, uint32_t load_end, uint32_t bss_end)
 {
-    buffer_init(&file);
+    buffer_clear(&file);
     multiboot_header(flags | 0x10000);
     put32(0x100000); /* header */
     put32(0x100000); /* load */
@@ -358,7 +352,6 @@ START_TEST(multiboot_kernel_finds_what_the_specification_promises)
     run(m, 100);
     ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -375,7 +368,6 @@ START_TEST(multiboot_elf_is_loaded_by_its_segments)
     ck_assert_uint_eq(state_of(m)->gpr[EAX], 0x2badb002);
     ck_assert_uint_eq(state_of(m)->eip, 0x200000);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -389,7 +381,6 @@ START_TEST(multiboot_demands_that_cannot_be_met_are_refused)
     make_flat(0x100, 0, 0);
     c = config_of();
     expect_error(&c, -ENOTSUP, "unknown features");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -413,7 +404,6 @@ START_TEST(multiboot_addresses_that_make_no_sense_are_refused)
     boot_put32(file.data + 16, 0x200000); /* load_addr after header_addr */
     c = config_of();
     expect_error(&c, -ENOEXEC, "load_addr");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -427,7 +417,6 @@ START_TEST(modules_that_do_not_fit_are_refused)
     c.modules = &module;
     c.nmodules = 1;
     expect_error(&c, -ENOMEM, "huge");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -436,7 +425,7 @@ END_TEST
 /* A bzImage of protocol 2.12 with one sector of setup code. */
 static void make_bzimage(const void *code, size_t len)
 {
-    buffer_init(&file);
+    buffer_clear(&file);
     pad(1024);
     file.data[0x1f1] = 1;
     boot_put32(file.data + 0x1f4, (uint32_t)((len + 15) / 16));
@@ -489,7 +478,6 @@ START_TEST(linux_starts_by_the_32_bit_boot_protocol)
     run(m, 100);
     ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -503,7 +491,6 @@ START_TEST(truncated_bzimage_is_told_so)
     expect_error(&c, -ENOEXEC, "truncated");
     c.kernel.len = 0x300;
     expect_error(&c, -ENOEXEC, "truncated");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -515,7 +502,6 @@ START_TEST(linux_that_cannot_unpack_itself_here_is_refused)
     boot_put32(file.data + 0x260, 0x2000000);
     c = config_of();
     expect_error(&c, -ENOMEM, "unpack");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -535,7 +521,6 @@ START_TEST(command_line_and_initrd_have_limits)
     c.modules = &initrd;
     c.nmodules = 1;
     expect_error(&c, -ENOMEM, "big.img");
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -653,7 +638,6 @@ START_TEST(reset_loads_the_kernel_again)
     machine_reset(m);
     ck_assert_uint_eq(machine_hash(m), first);
     machine_destroy(m);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -669,7 +653,6 @@ START_TEST(two_machines_of_one_configuration_are_equal)
     ck_assert_uint_eq(machine_hash(a), machine_hash(b));
     machine_destroy(a);
     machine_destroy(b);
-    buffer_finish(&file);
 }
 END_TEST
 
@@ -819,7 +802,6 @@ static void mangle(size_t header, uint32_t seed)
     random_state = seed;
     for (unsigned i = 0; i < 4000; i++)
         try_mangled(&file, header, i);
-    buffer_finish(&file);
 }
 
 START_TEST(mangled_elf_does_no_harm)
