@@ -383,7 +383,7 @@ void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c)
 {
     size_t i = index_after(s, c->position) - 1;
 
-    CHECK(s->list[i] == c && !c->pins);
+    CHECK(s->list[i] == c && !c->pins && !c->holds);
     remove_at(s, i);
 }
 
@@ -396,6 +396,17 @@ void checkpoint_unpin(struct checkpoint *c)
 {
     CHECK(c->pins);
     c->pins--;
+}
+
+void checkpoint_hold(struct checkpoint *c)
+{
+    c->holds++;
+}
+
+void checkpoint_release(struct checkpoint *c)
+{
+    CHECK(c->holds);
+    c->holds--;
 }
 
 /* ---------------------------------------------------------------- footprints */
@@ -427,7 +438,7 @@ static uint64_t distance(icount_t a, icount_t b)
 /* May thinning take the checkpoint at index `i`? */
 static bool can_go(const struct checkpoint_store *s, size_t i)
 {
-    return i && i + 1 < s->count && !s->list[i]->pins;
+    return i && i + 1 < s->count && !s->list[i]->pins && !s->list[i]->holds;
 }
 
 /* Index of the checkpoint that is worth least; 0: none can go. */

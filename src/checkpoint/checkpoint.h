@@ -43,7 +43,8 @@ struct checkpoint {
     vtime_t vtime;
     uint64_t effort_ns;        /* the caller's note: host time spent running up to here */
     enum checkpoint_kind kind;
-    unsigned pins;             /* reasons to keep it whatever the budget */
+    unsigned pins;             /* names that it has: kept whatever the budget */
+    unsigned holds;            /* who is using it just now: kept until they are done */
     struct page_node *root;    /* its pages; the store's own */
     struct segment *segment;   /* footprint of the way to the next checkpoint; the store's own */
 };
@@ -58,11 +59,14 @@ void checkpoint_store_destroy(struct checkpoint_store *s);
 struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind);
 /* Make the machine's state that of `c`. */
 void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c);
-/* Forget `c` (not pinned); its segment joins the one before. */
+/* Forget `c` (neither pinned nor held); its segment joins the one before. */
 void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c);
-/* Keep `c` through thinning until unpinned as often. */
+/* Keep `c` through thinning until unpinned as often: for the user's names. */
 void checkpoint_pin(struct checkpoint *c);
 void checkpoint_unpin(struct checkpoint *c);
+/* The same for the duration of some work. */
+void checkpoint_hold(struct checkpoint *c);
+void checkpoint_release(struct checkpoint *c);
 
 /* The newest checkpoint at or before `position` / the one exactly there; NULL: none. */
 struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position);

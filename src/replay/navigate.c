@@ -153,19 +153,19 @@ static enum run_end go_to(struct timeline *tl, icount_t position)
     return run_to(tl, position);
 }
 
-/* A pinned checkpoint of the present, to return to if the way back is interrupted. */
+/* A checkpoint of the present, held, to return to if the way back is interrupted. */
 static struct checkpoint *hold(struct timeline *tl)
 {
     struct checkpoint *c = run_checkpoint(tl, CHECKPOINT_RUNG);
 
-    checkpoint_pin(c);
+    checkpoint_hold(c);
     return c;
 }
 
 static void release(struct timeline *tl, struct checkpoint *c)
 {
     if (c)
-        checkpoint_unpin(c);
+        checkpoint_release(c);
     run_trim(tl);
 }
 
@@ -376,16 +376,16 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
     while (until > bound && end == RUN_LIMIT) {
         struct checkpoint *c = checkpoint_find(tl->store, until - 1);
 
-        /* Pinned: what is placed on the way may cost it its place otherwise. */
-        checkpoint_pin(c);
+        /* Held: what is placed on the way may cost it its place otherwise. */
+        checkpoint_hold(c);
         end = search_segment(tl, c, bound, until, kinds);
         found = tl->found;
         if (end != RUN_LIMIT || found.any) {
-            checkpoint_unpin(c);
+            checkpoint_release(c);
             break;
         }
         until = c->position;
-        checkpoint_unpin(searched);
+        checkpoint_release(searched);
         searched = c;
     }
     if (end == RUN_LIMIT)

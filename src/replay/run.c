@@ -19,10 +19,11 @@
  * What a checkpoint saves is host time, so they are placed by host time spent
  * running; time slept does not count.
  *
- * At the live edge one is placed every 20 ms, so that the first step backwards
- * from wherever the guest stops costs at most that; should taking one cost more
- * than about a sixtieth of the interval (a guest that dirties memory very fast),
- * the interval grows. The last dozen stay; behind them, as they get older, only
+ * At the live edge one is placed every 10 ms, so that the first step backwards
+ * from wherever the guest stops costs at most that. Should taking one cost more
+ * than a sixtieth of the interval (a guest that dirties memory very fast), the
+ * interval grows to 30 ms, and beyond that only where checkpoints would take a
+ * sixteenth of the time. The last sixteen stay; behind them, as they get older, only
  * those are kept that are needed for a spacing of 250 ms. Pages that only the
  * dropped ones held go with them.
  *
@@ -53,10 +54,13 @@
 #define SLICE_CONDITIONS 20000u
 
 #define LASTING_NS   250000000u
-#define EDGE_NS      20000000u
-#define EDGE_NS_MAX  1000000000u
-#define EDGE_COST    64         /* an interval is at least that many times the cost of taking */
-#define EDGE_KEEP    12         /* recent ones that consolidation leaves alone */
+#define EDGE_NS      10000000u
+#define EDGE_NS_SLOW 30000000u
+/* An interval is at least that many times the cost of taking: as long as that is
+ * not more than EDGE_NS_SLOW, and when it is. */
+#define EDGE_COST      64
+#define EDGE_COST_SLOW 16
+#define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
 #define RUNGS_KEEP   32
 
 /* A known segment of fewer steps is sooner run than jumped over. */
@@ -74,9 +78,9 @@ static void enter(struct timeline *tl, struct checkpoint *c)
 {
     const struct checkpoint *next;
 
-    checkpoint_pin(c);
+    checkpoint_hold(c);
     if (tl->segment)
-        checkpoint_unpin(tl->segment);
+        checkpoint_release(tl->segment);
     tl->segment = c;
     tl->since_ns = 0;
     next = checkpoint_next(tl->store, c);
@@ -151,7 +155,7 @@ static void consolidate(struct timeline *tl)
 
         next = checkpoint_next(tl->store, at);
         tl->consolidated = at->position;
-        if (next->effort_ns - before->effort_ns > tl->cfg.checkpoint_interval_ns || at->pins)
+        if (next->effort_ns - before->effort_ns > tl->cfg.checkpoint_interval_ns || at->pins || at->holds)
             continue;
         checkpoint_remove(tl->store, at);
         tl->consolidated = before->position;
@@ -166,17 +170,24 @@ void run_trim(struct timeline *tl)
     find_neighbours(tl);
 }
 
+/* How long to wait if taking a checkpoint costs that much. */
+static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
+{
+    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST;
+
+    if (most < cost_ns * EDGE_COST_SLOW)
+        most = cost_ns * EDGE_COST_SLOW;
+    if (wanted > most)
+        wanted = most;
+    return wanted > least ? wanted : least;
+}
+
 static void place_at_edge(struct timeline *tl)
 {
-    uint64_t t0 = host_now(tl), cost;
+    uint64_t t0 = host_now(tl);
 
     run_checkpoint(tl, CHECKPOINT_AUTO);
-    cost = (host_now(tl) - t0) * EDGE_COST;
-    tl->edge_interval_ns = (3 * tl->edge_interval_ns + cost) / 4;
-    if (tl->edge_interval_ns < tl->cfg.edge_interval_ns)
-        tl->edge_interval_ns = tl->cfg.edge_interval_ns;
-    if (tl->edge_interval_ns > EDGE_NS_MAX)
-        tl->edge_interval_ns = EDGE_NS_MAX;
+    tl->edge_interval_ns = (3 * tl->edge_interval_ns + edge_interval(tl, host_now(tl) - t0)) / 4;
     consolidate(tl);
     if (tl->effort_ns - tl->trimmed_ns >= tl->cfg.checkpoint_interval_ns) {
         tl->trimmed_ns = tl->effort_ns;

@@ -56,7 +56,7 @@ struct timeline_config {
     bool sleep;                      /* a sleeping guest sleeps in real time; false: its clock jumps */
     /* Tuning, for tests; 0: the default. */
     uint64_t checkpoint_interval_ns; /* host time between lasting checkpoints (250 ms) */
-    uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (20 ms) */
+    uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (10 ms) */
     uint64_t slice_steps;            /* most steps between two looks at the host (adaptive) */
     icount_t ladder_steps;           /* distance of the nearest rung (1000) */
 };

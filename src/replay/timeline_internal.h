@@ -108,7 +108,7 @@ struct timeline {
     uint64_t slept_ns;        /* and how long a sleep has lasted that is not over */
 
     /* Placement of checkpoints. */
-    struct checkpoint *segment; /* the newest at or before the present; pinned */
+    struct checkpoint *segment; /* the newest at or before the present; held */
     icount_t segment_end;     /* position of the one after it; ICOUNT_MAX: none */
     struct footprint fp;      /* of the way from `segment` to here */
     bool recording;           /* ... is being noted */
