@@ -115,7 +115,7 @@ static int build_machine(struct machine **m, const struct images *im, const stru
 static int open_serial(struct server_config *c, const struct options *o, struct error *err)
 {
     for (unsigned i = 0; i < o->serial_count; i++) {
-        char name[16], *note;
+        char name[24], *note;
 
         snprintf(name, sizeof name, "serial%u", i);
         c->serial[i] = chardev_open(o->serial[i], name, &note, err);

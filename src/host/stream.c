@@ -25,6 +25,8 @@
 
 /* A pipe or terminal that poll() calls writable takes this much without blocking. */
 #define SAFE_WRITE 512
+/* Clients that may wait while the one before them is served. */
+#define BACKLOG 64
 
 void stream_init(struct stream *s)
 {
@@ -285,7 +287,7 @@ static int listen_unix(struct listener *l, const char *where, const struct addre
     if (bind(l->fd, (struct sockaddr *)&sun, sizeof sun) < 0)
         return listen_failed(l, where, "bind", err);
     l->unix_path = xstrdup(a->host);
-    if (listen(l->fd, 4) < 0)
+    if (listen(l->fd, BACKLOG) < 0)
         return listen_failed(l, where, "listen", err);
     snprintf(l->name, sizeof l->name, "%s", a->host);
     return 0;
@@ -313,7 +315,7 @@ int listener_open(struct listener *l, const char *where, struct error *err)
         if (l->fd < 0)
             continue;
         setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (bind(l->fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(l->fd, 4) == 0)
+        if (bind(l->fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0)
             break;
         int e = errno;
         close(l->fd);

@@ -2,6 +2,7 @@
 list of claims. A test file is a program: it runs every function whose name
 begins with claim_, says which held, and exits with 0, 1, or 77 (skipped)."""
 
+import atexit
 import os
 import re
 import shutil
@@ -140,6 +141,26 @@ class Server:
             sys.stderr.write("  server said: %s\n" % self.errors.strip())
         else:
             self.close()
+
+
+def build_guest(body, name="guest"):
+    """A Multiboot kernel of a few assembler lines at _start; gives back the ELF file's path."""
+    directory = tempfile.mkdtemp(prefix="hindcast-guest-")
+    atexit.register(shutil.rmtree, directory, True)
+    source, elf = os.path.join(directory, name + ".S"), os.path.join(directory, name + ".elf")
+    with open(source, "w") as f:
+        f.write('.section .multiboot, "a"\n.long 0x1badb002, 0, -0x1badb002\n.text\n.globl _start\n_start:\n')
+        f.write(body + "\n")
+    script = os.path.join(SOURCE, "examples", "i386-stale-pointer", "link.ld")
+    subprocess.run(["gcc", "-m32", "-g", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
+                    "-Wl,-z,noexecstack", "-T", script, "-o", elf, source], check=True)
+    return elf
+
+
+def symbol(elf, name):
+    """Address of a symbol."""
+    out = subprocess.run(["nm", elf], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return int(contains(out, r"^([0-9a-f]+) \w %s$" % re.escape(name)).group(1), 16)
 
 
 def gdb_program():
