@@ -96,7 +96,7 @@ struct a64_state {
     uint64_t pmevcntr[6], pmevtyper[6];
 
     /* Between instructions. */
-    uint64_t exclusive_addr;  /* local monitor: physical address of the last load-exclusive, or ~0: open */
+    uint64_t exclusive_addr;  /* local monitor: virtual address of the last load-exclusive, or ~0: open */
     uint64_t exclusive_value[2];
     uint32_t exclusive_size;  /* bytes */
     uint32_t halted;          /* WFI (1), WFE (2), or switched off by PSCI (3) */
