@@ -184,10 +184,15 @@ static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 
 static void place_at_edge(struct timeline *tl)
 {
-    uint64_t t0 = host_now(tl);
+    uint64_t t0 = host_now(tl), cost;
 
     run_checkpoint(tl, CHECKPOINT_AUTO);
-    tl->edge_interval_ns = (3 * tl->edge_interval_ns + edge_interval(tl, host_now(tl) - t0)) / 4;
+    cost = host_now(tl) - t0;
+    /* Slow to rise: now and then the host was busy with something else meanwhile. */
+    if (cost > tl->take_ns + tl->take_ns / 4 + 1000)
+        cost = tl->take_ns + tl->take_ns / 4 + 1000;
+    tl->take_ns = cost;
+    tl->edge_interval_ns = edge_interval(tl, cost);
     consolidate(tl);
     if (tl->effort_ns - tl->trimmed_ns >= tl->cfg.checkpoint_interval_ns) {
         tl->trimmed_ns = tl->effort_ns;

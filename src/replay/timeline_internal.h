@@ -114,6 +114,7 @@ struct timeline {
     bool recording;           /* ... is being noted */
     uint64_t since_ns;        /* host time run since `segment` */
     uint64_t effort_ns;       /* host time run at the live edge, in all */
+    uint64_t take_ns;         /* what taking one costs, about */
     uint64_t edge_interval_ns; /* adapted to what taking costs */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
     icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
