@@ -123,10 +123,13 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
 
     tl->skipping = false;
     navigate_settle(tl);
-    if (end == RUN_HIT)
+    if (end == RUN_HIT) {
         tell_hit(&found, stop);
-    else
+        if (stop->reason == TIMELINE_BREAKPOINT && tl->m->st->position == tl->edge)
+            tl->told_at = tl->edge;
+    } else {
         stop->reason = end == RUN_LIMIT ? at_limit : reason_of(end);
+    }
 }
 
 /* Go to `position`, which is before the edge or at it, by the nearest checkpoint,

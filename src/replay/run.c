@@ -413,7 +413,11 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     if (from >= tl->edge) {
         if (!tl->cfg.live)
             return RUN_REPLAY_END;
-        env_feed_input(tl, env_edge_now(tl));
+        /* Input now could turn the step that was told as a hit into an interrupt entry. */
+        if (from == tl->told_at)
+            until = from + 1;
+        else
+            env_feed_input(tl, env_edge_now(tl));
     } else if (skip_segment(tl, until)) {
         return poll_host(tl, host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
@@ -490,6 +494,7 @@ void run_init(struct timeline *tl)
     tl->edge_interval_ns = cfg->edge_interval_ns;
     tl->slice_steps = SLICE_FIRST < cfg->slice_steps ? SLICE_FIRST : cfg->slice_steps;
     footprint_init(&tl->fp);
+    tl->told_at = ICOUNT_MAX;
     tl->m->stop_when_idle = true;
     enter(tl, checkpoint_take(tl->store, CHECKPOINT_AUTO));
     tl->consolidated = tl->m->st->position;

@@ -66,6 +66,9 @@ struct timeline {
      * and is repeated, not asked for again. */
     icount_t first, edge;
     vtime_t edge_vtime;
+    icount_t told_at;            /* a breakpoint hit was told at this position of the live edge: the step
+                                  * from here must stay the one that hit, so no input comes before it.
+                                  * ICOUNT_MAX: none */
 
     /* Where in the log the machine stands; set by seeking, moved by applying. */
     uint64_t push_cursor;  /* next event that the machine is to be given */

@@ -120,7 +120,7 @@ def symbols(guest, names):
     guest.type("grep -E ' (%s)$' /proc/kallsyms; echo end-of-$((40+2))\n" % "|".join(names))
     end, _ = guest.wait_console(rb"end-of-42", start=start)
     text = guest.console[start:end].decode("latin-1")
-    return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"([0-9a-f]{8}) \w (\w+)\r?$", text, re.M)}
+    return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"([0-9a-f]{8}) \w (\w+)\r*$", text, re.M)}
 
 
 def stop_guest(guest):
