@@ -237,9 +237,9 @@ START_TEST(checkpoints_follow_host_time_dense_at_the_edge_sparse_behind)
     ck_assert_uint_le(n, 2 * 8 + 16 + 4);
     /* The first step back is short: */
     c = checkpoint_nth(store, n - 1);
-    ck_assert_uint_le(2000000 - c->position, 100 * 120);
+    ck_assert_uint_le(2000000 - c->position, 100 * 220);
     for (size_t i = n - 10; i < n; i++)
-        ck_assert_uint_le(checkpoint_nth(store, i)->position - checkpoint_nth(store, i - 1)->position, 100 * 120);
+        ck_assert_uint_le(checkpoint_nth(store, i)->position - checkpoint_nth(store, i - 1)->position, 100 * 220);
     for (size_t i = 1; i < n; i++)
         ck_assert_uint_le(checkpoint_nth(store, i)->effort_ns - checkpoint_nth(store, i - 1)->effort_ns, 260000000);
     get_up(&d);

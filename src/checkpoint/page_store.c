@@ -12,6 +12,10 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+/* Checkpoints near the edge come and go all the time: up to so many raw pages are
+ * kept for the next one instead of being given back (8 MiB). */
+#define SPARE_PAGES 2048u
+
 #define WORTH_COMPRESSING (PAGE_SIZE - PAGE_SIZE / 8)
 
 struct page_codec {
@@ -23,9 +27,33 @@ void page_store_init(struct page_store *ps)
     memset(ps, 0, sizeof(*ps));
 }
 
+static uint8_t *spare_take(struct page_store *ps)
+{
+    uint8_t *data = ps->spare;
+
+    if (!data)
+        return xmalloc(PAGE_SIZE);
+    memcpy(&ps->spare, data, sizeof(ps->spare));
+    ps->nspare--;
+    return data;
+}
+
+static void spare_give(struct page_store *ps, uint8_t *data)
+{
+    if (ps->nspare >= SPARE_PAGES) {
+        free(data);
+        return;
+    }
+    memcpy(data, &ps->spare, sizeof(ps->spare));
+    ps->spare = data;
+    ps->nspare++;
+}
+
 void page_store_finish(struct page_store *ps)
 {
     CHECK(!ps->raw_pages && !ps->compressed_pages && !ps->nodes);
+    while (ps->spare)
+        free(spare_take(ps));
     if (!ps->codec)
         return;
     deflateEnd(&ps->codec->deflate);
@@ -82,7 +110,7 @@ struct page *page_create(struct page_store *ps, const uint8_t *bytes)
     struct page *p = xcalloc(1, sizeof(*p));
 
     p->refs = 1;
-    p->data = xmalloc(PAGE_SIZE);
+    p->data = spare_take(ps);
     memcpy(p->data, bytes, PAGE_SIZE);
     enqueue(ps, p);
     ps->raw_pages++;
@@ -99,11 +127,12 @@ void page_unref(struct page_store *ps, struct page *p)
         ps->compressed_pages--;
         ps->compressed_bytes -= p->size;
         ps->bytes -= sizeof(*p) + p->size;
+        free(p->data);
     } else {
         ps->raw_pages--;
         ps->bytes -= sizeof(*p) + PAGE_SIZE;
+        spare_give(ps, p->data);
     }
-    free(p->data);
     free(p);
 }
 

@@ -30,9 +30,11 @@ struct page_node {
 struct page_codec;
 
 struct page_store {
-    uint64_t bytes;       /* host memory of pages and nodes */
+    uint64_t bytes;       /* host memory of pages and nodes (without the spare ones) */
     uint64_t raw_pages, compressed_pages, compressed_bytes, nodes;
     struct page *oldest, *newest; /* queue of raw pages, in order of creation */
+    uint8_t *spare;               /* list of raw pages' memory to use again, linked by its first bytes */
+    unsigned nspare;
     struct page_codec *codec;     /* the compressor's state, made when first needed */
 };
 
