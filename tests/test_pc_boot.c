@@ -622,6 +622,106 @@ START_TEST(guest_can_talk_and_read_the_time)
 }
 END_TEST
 
+START_TEST(x87_errors_reach_irq_13_until_port_f0_is_written)
+{
+    /* xor ax,ax; mov ds,ax; mov word [500],37b; fninit; fldcw [500]; fld1; fldz; fdivp; fwait; out f0,al; hlt */
+    static const uint8_t code[] = {0x31, 0xc0, 0x8e, 0xd8, 0xc7, 0x06, 0x00, 0x05, 0x7b, 0x03, 0xdb, 0xe3, 0xd9, 0x2e,
+                                   0x00, 0x05, 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9, 0x9b, 0xe6, 0xf0, 0xf4};
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m;
+    struct pc *pc;
+
+    memset(bios, 0xf4, sizeof(bios));
+    memcpy(bios + 0xfff0, "\xea\x00\x00\x00\xf0", 5);
+    memcpy(bios, code, sizeof(code));
+    m = create(&c);
+    pc = m->board;
+    m->stop_when_idle = true;
+    run(m, 10);
+    ck_assert_uint_eq(pic_ops.read(pc->pic, PIC_SLAVE, 0, 1) & 0x20, 0x20);
+    run(m, 1);
+    ck_assert_uint_eq(pic_ops.read(pc->pic, PIC_SLAVE, 0, 1) & 0x20, 0);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a20_opens_and_closes_and_a_reset_opens_it)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m = create(&c);
+    struct pc *pc = m->board;
+
+    ports_write(&pc->ports, 0x92, 1, 0x00);
+    ck_assert_uint_eq(state_of(m)->a20_mask, ~(1u << 20));
+    ports_write(&pc->ports, 0x64, 1, 0xd0);
+    ck_assert_msg(!(ports_read(&pc->ports, 0x60, 1) & 2), "the 8042 sees it too");
+    machine_reset(m);
+    ck_assert_uint_eq(state_of(m)->a20_mask, ~0u);
+    ck_assert_uint_eq(ports_read(&pc->ports, 0x92, 1), 2);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(apic_answers_where_its_msr_says)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m = create(&c);
+    struct i386_cpu *cpu = (struct i386_cpu *)(void *)m->cpu;
+
+    cpu->st->apic_base = 0xfe000000u | APIC_BASE_ENABLE;
+    cpu->apic_base_written(cpu->io_ctx, cpu->st->apic_base);
+    ck_assert_uint_eq(peek(m, 0xfe000030), 0x00050014);
+    ck_assert_uint_eq(peek(m, 0xfee00030), 0xffffffff);
+    cpu->st->apic_base = APIC_DEFAULT_BASE;
+    cpu->apic_base_written(cpu->io_ctx, cpu->st->apic_base);
+    ck_assert_uint_eq(peek(m, 0xfee00030), 0xffffffff);
+    machine_destroy(m);
+    c.cpu_model = "486";
+    m = create(&c);
+    ck_assert_msg(peek(m, 0xfee00030) == 0xffffffff, "a 486 has none");
+    ck_assert_uint_eq(peek(m, 0xfec00000), 0xffffffff);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(pm_ports_follow_their_base_address)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m = create(&c);
+    struct pc *pc = m->board;
+
+    ck_assert_uint_eq(ports_read(&pc->ports, 0xb004, 2), 0xffff);
+    ports_write(&pc->ports, 0xcf8, 4, 0x80000b40);
+    ports_write(&pc->ports, 0xcfc, 4, 0xb001);
+    ports_write(&pc->ports, 0xcf8, 4, 0x80000b80);
+    ports_write(&pc->ports, 0xcfc, 1, 1);
+    ck_assert_uint_eq(ports_read(&pc->ports, 0xb004, 2), 0);
+    ports_write(&pc->ports, 0xb004, 2, 0x2000);
+    ck_assert_uint_eq(m->st->end, GUEST_POWEROFF);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(restored_state_moves_the_maps_along)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m = create(&c);
+    struct pc *pc = m->board;
+    uint8_t *arena = xmalloc(m->arena_len);
+
+    memcpy(arena, m->arena, m->arena_len);
+    ports_write(&pc->ports, 0xcf8, 4, 0x80000058);
+    ports_write(&pc->ports, 0xcfd, 1, 0x30);
+    memory_write(&m->memory, 0xf0000, 4, 0x01020304);
+    ck_assert_uint_eq(peek(m, 0xf0000), 0x01020304);
+    memcpy(m->arena, arena, m->arena_len);
+    machine_restored(m);
+    ck_assert_uint_eq(peek(m, 0xf0000), boot_get32(bios));
+    free(arena);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(reset_loads_the_kernel_again)
 {
     struct pc_config c;
@@ -868,6 +968,11 @@ int main(void)
     ADD(memory_nobody_claims_reads_as_ones);
     ADD(bios_of_odd_size_is_refused);
     ADD(guest_can_talk_and_read_the_time);
+    ADD(x87_errors_reach_irq_13_until_port_f0_is_written);
+    ADD(a20_opens_and_closes_and_a_reset_opens_it);
+    ADD(apic_answers_where_its_msr_says);
+    ADD(pm_ports_follow_their_base_address);
+    ADD(restored_state_moves_the_maps_along);
     ADD(reset_loads_the_kernel_again);
     ADD(two_machines_of_one_configuration_are_equal);
     ADD(configurations_that_cannot_be_built_are_told);

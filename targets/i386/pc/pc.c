@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "i386/cpu.h"
+#include "i386/fpu.h"
 #include "i386/pc/board.h"
 #include "i386/pc/dma.h"
 #include "i386/pc/tables.h"
@@ -55,6 +56,13 @@ static void a20_from_port_92(void *ctx, unsigned n, bool level)
     (void)n;
     i8042_note_a20(pc->i8042, level);
     i386_set_a20(pc->cpu, level);
+}
+
+static void assert_ignne(void *ctx, unsigned n, bool level)
+{
+    (void)n;
+    if (level)
+        i386_fpu_ignne(ctx);
 }
 
 static void map_changed(void *ctx)
@@ -142,7 +150,8 @@ static void connect_lines(struct pc *pc)
     pc->mouse_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 1};
     pc->i8042_wiring = (struct i8042_wiring){.kbd = pc->kbd, .mouse = pc->mouse, .irq1 = isa_irq(pc, 1),
                                              .irq12 = isa_irq(pc, 12), .a20 = {.set = a20_from_8042, .ctx = pc}};
-    pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13)};
+    pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13),
+                                           .ignne = {.set = assert_ignne, .ctx = pc->cpu}};
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]), .irq_needs_out2 = true};
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = i440fx_function(pc->i440fx);
@@ -262,6 +271,7 @@ static void board_started(struct machine *m)
     else if (!*apic_base)
         *apic_base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
     apic_set_enabled(pc->apic, *apic_base & APIC_BASE_ENABLE);
+    i386_set_a20(pc->cpu, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
     if (!pc->config.kernel.data)
         return;
