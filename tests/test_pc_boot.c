@@ -935,6 +935,79 @@ START_TEST(mangled_bzimage_does_no_harm)
 }
 END_TEST
 
+/* ---- a guest that hammers on the board ---- */
+
+static const uint16_t port_bases[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0x92, 0xa0, 0xb2, 0xc0, 0xe9, 0xf0, 0x2f8,
+                                      0x3f8, 0x4d0, 0x510, 0x600, 0xcf8, 0xcfc};
+static const uint32_t mmio_bases[] = {0xfee00000, 0xfee00300, 0xfec00000, 0xfffff000, 0xa0000, 0xf0000, 0xc0000};
+
+static void one_access(struct machine *m, struct pc *pc)
+{
+    uint32_t r = next_random(), value = next_random() << 8 ^ next_random();
+    unsigned size = 1u << r % 3;
+
+    if (r & 0x40) {
+        uint16_t port = (uint16_t)(port_bases[next_random() % ARRAY_LEN(port_bases)] + next_random() % 20);
+
+        if (r & 0x80)
+            ports_write(&pc->ports, port, size, value);
+        else
+            ports_read(&pc->ports, port, size);
+    } else {
+        paddr_t at = mmio_bases[next_random() % ARRAY_LEN(mmio_bases)] + next_random() % 0x400;
+
+        if (r & 0x80)
+            memory_write(&m->memory, at, size, value);
+        else
+            memory_read(&m->memory, at, size);
+    }
+}
+
+static void one_input(struct machine *m)
+{
+    static const char *const names[] = {"uart0", "uart1", "ps2kbd", "ps2mouse", "rtc"};
+    struct device *dev = machine_find_device(m, names[next_random() % ARRAY_LEN(names)]);
+    uint8_t data[40];
+    struct event e = {.kind = EVENT_INPUT, .source = dev->index, .len = next_random() % sizeof(data), .data = data};
+
+    for (unsigned i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)next_random();
+    if (dev->ops->input)
+        dev->ops->input(dev, &e);
+}
+
+static uint64_t hammer(uint32_t seed)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    struct machine *m;
+    uint64_t hash;
+
+    memset(bios, 0x90, sizeof(bios));
+    memcpy(bios + 0xfff0, "\xeb\xfe", 2);
+    random_state = seed;
+    c.icount_shift = seed % 12;
+    m = create(&c);
+    for (unsigned i = 0; i < 20000; i++) {
+        one_access(m, m->board);
+        if (i % 16 == 0)
+            one_input(m);
+        if (i % 32 == 0)
+            run(m, 1 + next_random() % 300);
+        if (i % 1000 == 999 || m->st->end)
+            machine_reset(m);
+    }
+    hash = machine_hash(m);
+    machine_destroy(m);
+    return hash;
+}
+
+START_TEST(hammering_on_the_board_does_no_harm_and_is_repeatable)
+{
+    for (uint32_t seed = 1; seed <= 6; seed++)
+        ck_assert_uint_eq(hammer(seed), hammer(seed));
+}
+END_TEST
+
 #define ADD(t) tcase_add_test(tc, t)
 
 int main(void)
@@ -981,6 +1054,7 @@ int main(void)
     ADD(mangled_elf_does_no_harm);
     ADD(mangled_multiboot_does_no_harm);
     ADD(mangled_bzimage_does_no_harm);
+    ADD(hammering_on_the_board_does_no_harm_and_is_repeatable);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
