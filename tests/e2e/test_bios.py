@@ -1,0 +1,86 @@
+"""From the reset vector, in real mode: the scenario of QEMU's own test of reverse debugging."""
+import os
+import sys
+import tempfile
+import time
+
+import harness
+from harness import Server, check, equal
+
+EIP, CS = 8, 10
+STEPS = 10
+
+
+def firmware():
+    """64 KiB that end at the top of memory: a far jump at the reset vector, a few instructions
+    without branches, and a loop."""
+    image = bytearray(b"\xf4" * 65536)
+    code = bytes.fromhex("fa 31c0 8ed0 bc007c fc b83412 50 5b 40 43 41 ebfd".replace(" ", ""))
+    image[0:len(code)] = code
+    image[0xfff0:0xfff5] = bytes.fromhex("ea000000f0")
+    fd, path = tempfile.mkstemp(suffix=".bin")
+    harness.atexit.register(os.unlink, path)
+    with os.fdopen(fd, "wb") as f:
+        f.write(image)
+    return path
+
+
+def register(g, n):
+    return int.from_bytes(bytes.fromhex(g[8 * n:8 * n + 8]), "little")
+
+
+def pc(rsp):
+    """CS * 16 + EIP, as QEMU's test has it."""
+    g = rsp.registers()
+    return register(g, CS) * 16 + register(g, EIP)
+
+
+def claim_the_first_instruction_is_at_the_reset_vector():
+    with Server("--bios", firmware(), guest=None) as s:
+        rsp = s.client()
+        g = rsp.registers()
+        equal((register(g, CS), register(g, EIP)), (0xf000, 0xfff0))
+        # The same bytes at the top of memory and below 1 MiB.
+        equal(rsp.memory(0xfffffff0, 5), rsp.memory(0xffff0, 5))
+        rsp.ask("s")
+        equal(pc(rsp), 0xf0000)
+        rsp.close()
+
+
+def claim_ten_steps_go_back_and_breakpoints_on_all_stop_at_the_last():
+    with Server("--bios", firmware(), guest=None) as s:
+        rsp = s.client()
+        steps = []
+        for _ in range(STEPS):
+            steps.append(pc(rsp))
+            rsp.ask("s")
+        equal(len(set(steps)), STEPS)
+        for expected in reversed(steps):
+            rsp.ask("bs")
+            equal(pc(rsp), expected)
+        equal(rsp.position(), 0)
+        for expected in steps:
+            equal(pc(rsp), expected)
+            rsp.ask("s")
+        rsp.send("c")
+        time.sleep(0.5)
+        rsp.interrupt()
+        rsp.wait()
+        check(pc(rsp) not in steps)
+        for address in steps:
+            equal(rsp.ask("Z1,%x,1" % address), "OK")
+        reply = rsp.ask("bc")
+        check("hwbreak" in reply, reply)
+        equal(pc(rsp), steps[-1])
+        equal(rsp.position(), STEPS - 1)
+        # And so on, to the one after the first: the reset vector's alias below 1 MiB never ran.
+        for expected in reversed(steps[1:-1]):
+            check("hwbreak" in rsp.ask("bc"))
+            equal(pc(rsp), expected)
+        check("replaylog:begin" in rsp.ask("bc"))
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
