@@ -334,11 +334,9 @@ static void uart_reset(struct device *dev)
 
     memset(s, 0, sizeof(*s));
     s->divisor = 1;
-    s->lcr = 0;
     s->msr = MSR_DCD | MSR_DSR | MSR_CTS;
     s->timeout_at = VTIME_NEVER;
     s->thre_at = VTIME_NEVER;
-    s->thre_pending = 0;
     update_irq(dev);
 }
 

@@ -10,7 +10,6 @@
 #include "base/buffer.h"
 #include "i386/cpu.h"
 
-#define LOW_LIMIT 0xe0000000ull /* RAM above is seen from 4 GiB on */
 #define ONE_MIB   0x100000ull
 #define GDT_ENTRIES 5u
 
@@ -22,7 +21,7 @@ static void add_range(struct boot_memory_map *map, paddr_t base, paddr_t end, ui
 
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes)
 {
-    uint64_t low = memory_bytes < LOW_LIMIT ? memory_bytes : LOW_LIMIT;
+    uint64_t low = memory_bytes < BOOT_LOW_LIMIT ? memory_bytes : BOOT_LOW_LIMIT;
 
     memset(map, 0, sizeof(*map));
     map->low_top = low;

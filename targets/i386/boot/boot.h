@@ -16,7 +16,7 @@ struct i386_cpu;
 struct memory;
 
 /* E820 types (ACPI 6, table "System address map"). */
-enum { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3 };
+enum { E820_RAM = 1, E820_RESERVED = 2 };
 
 struct boot_range {
     paddr_t base;
@@ -62,8 +62,8 @@ struct boot_plan {
 /* What lies where no loader may put anything (EBDA, BIOS area, firmware tables). */
 #define BOOT_EBDA       0x9fc00u
 #define BOOT_LOW_FREE   0x01000u /* first byte that a loader may use */
-/* Where the loaders' own structures go (zero page, command line, Multiboot information). */
-#define BOOT_SCRATCH    0x90000u
+/* RAM above this address is moved to 4 GiB. */
+#define BOOT_LOW_LIMIT  0xe0000000ull
 
 /* The memory map of a board without firmware. */
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes);

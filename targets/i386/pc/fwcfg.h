@@ -10,7 +10,7 @@
 enum {
     FWCFG_SIGNATURE = 0x00, FWCFG_ID = 0x01, FWCFG_UUID = 0x02, FWCFG_RAM_SIZE = 0x03, FWCFG_NOGRAPHIC = 0x04,
     FWCFG_CPUS = 0x05, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f, FWCFG_FILE_DIR = 0x19,
-    FWCFG_FILE_FIRST = 0x20, FWCFG_E820 = 0x8003, FWCFG_IRQ0_OVERRIDE = 0x8002,
+    FWCFG_FILE_FIRST = 0x20, FWCFG_IRQ0_OVERRIDE = 0x8002,
 };
 
 /* Contents are constants of the machine's configuration, owned by the wiring. */

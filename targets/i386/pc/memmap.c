@@ -10,7 +10,6 @@
 #define SEGMENTS    0xc0000u
 #define ONE_MIB     0x100000u
 #define HIGH_BASE   ((paddr_t)1 << 32)
-#define LOW_LIMIT   0xe0000000ull
 #define BIOS_ALIAS  0x20000u
 
 static paddr_t segment_base(unsigned n)
@@ -102,7 +101,7 @@ static void map_segments(struct pc *pc, uint32_t ram, uint32_t bios_page)
 void pc_map_memory(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
-    uint64_t bytes = pc->config.memory_bytes, low = bytes < LOW_LIMIT ? bytes : LOW_LIMIT;
+    uint64_t bytes = pc->config.memory_bytes, low = bytes < BOOT_LOW_LIMIT ? bytes : BOOT_LOW_LIMIT;
     uint32_t *first = pc->shadow->wiring;
     uint32_t ram = memory_alloc(mem, bytes), bios = 0;
 

@@ -24,7 +24,6 @@
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
 #define MAX_MEMORY ((uint64_t)64 << 30) /* 36 physical address bits, less holes */
-#define LOW_LIMIT  0xe0000000ull
 
 /* ---- lines ---- */
 
@@ -203,7 +202,7 @@ static void claim_ports(struct pc *pc)
 void pc_fill_fwcfg(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
-    uint64_t low = pc->config.memory_bytes < LOW_LIMIT ? pc->config.memory_bytes : LOW_LIMIT;
+    uint64_t low = pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT;
     uint64_t high = pc->config.memory_bytes - low, base = (uint64_t)1 << 32;
     static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
     const uint32_t id = 3; /* ports and DMA */
@@ -356,7 +355,7 @@ static int plan_boot(struct pc *pc, struct error *err)
     struct tables_config tables = {
         .apic = i386_model_find(pc->config.cpu_model)->has_apic,
         .memory_bytes = pc->config.memory_bytes,
-        .pci_hole = (uint32_t)(pc->config.memory_bytes < LOW_LIMIT ? pc->config.memory_bytes : LOW_LIMIT),
+        .pci_hole = (uint32_t)(pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT),
         .serial_count = pc->config.serial_count,
     };
     uint32_t rsdp;

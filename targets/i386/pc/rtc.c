@@ -29,7 +29,6 @@ enum {
 };
 
 #define A_UIP  0x80u
-#define A_DV   0x70u
 #define A_DV_RUN   0x20u
 #define A_DV_RESET 0x60u /* 11x */
 #define B_SET  0x80u
