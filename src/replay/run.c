@@ -22,8 +22,8 @@
  * At the live edge one is placed every 10 ms, so that the first step backwards
  * from wherever the guest stops costs at most that. Should taking one cost more
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
- * interval grows to 30 ms, and beyond that only where checkpoints would take a
- * sixteenth of the time. The last sixteen stay; behind them, as they get older, only
+ * interval grows to 20 ms, and beyond that only where checkpoints would take a
+ * twelfth of the time. The last sixteen stay; behind them, as they get older, only
  * those are kept that are needed for a spacing of 250 ms. Pages that only the
  * dropped ones held go with them.
  *
@@ -55,11 +55,11 @@
 
 #define LASTING_NS   250000000u
 #define EDGE_NS      10000000u
-#define EDGE_NS_SLOW 30000000u
+#define EDGE_NS_SLOW 20000000u
 /* An interval is at least that many times the cost of taking: as long as that is
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
-#define EDGE_COST_SLOW 16
+#define EDGE_COST_SLOW 12
 #define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
 #define RUNGS_KEEP   32
 
