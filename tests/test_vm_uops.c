@@ -389,7 +389,7 @@ static bool moves(struct sample *s, const char *name)
 
 static bool memory(struct sample *s, const char *name)
 {
-    uint32_t at = s->r[3] + s->u.imm - DATA, atx = at + (s->r[4] << s->u.aux);
+    uint32_t at = s->r[3] + s->u.imm - DATA, atx = at + (s->r[4] << (s->u.aux & 31));
     unsigned n, to;
 
     if (sscanf(name, "LDZ%u_%u_W", &n, &to) == 2)
