@@ -107,3 +107,12 @@ TESTS += tests/test_pc_boot
 tests_test_pc_boot_SOURCES = tests/test_pc_boot.c
 tests_test_pc_boot_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
+
+# x87, MMX and SSE helpers, with a fake machine around them.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_i386_fpu
+TESTS += tests/test_i386_fpu
+tests_test_i386_fpu_SOURCES = tests/test_i386_fpu.c tests/host_fpu.h targets/i386/fpu.c targets/i386/fpu_env.c \
+	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c src/vm/flags.c
+tests_test_i386_fpu_LDADD = libsoftfloat.a libbase.a $(CHECK_LIBS)
+endif

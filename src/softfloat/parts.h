@@ -149,23 +149,36 @@ static inline struct parts parts_round(bool sign, int32_t exp, uint64_t hi, uint
                       (s->rounding == ROUND_UP && !sign) || (s->rounding == ROUND_DOWN && sign);
 
         raise_flags(s, FLOAT_OVERFLOW);
-        if (f.wraps && s->trap_overflow && e - wrap <= emax) {
+        if (f.wraps && s->trap_overflow) {
+            if (e - wrap > emax) { /* FSCALE: too far to wrap (SDM 1, 8.5.4) */
+                raise_flags(s, FLOAT_INEXACT | FLOAT_ROUNDED_UP);
+                return parts_inf(sign);
+            }
             raise_flags(s, (r.inexact ? FLOAT_INEXACT : 0) | (r.up ? FLOAT_ROUNDED_UP : 0));
             return (struct parts){.sig = r.sig, .exp = e - wrap, .cls = PART_NUMBER, .sign = sign};
         }
-        raise_flags(s, FLOAT_INEXACT | (to_inf ? FLOAT_ROUNDED_UP : 0));
+        raise_flags(s, (r.inexact || f.wraps || !s->trap_overflow ? FLOAT_INEXACT : 0) |
+                           (to_inf ? FLOAT_ROUNDED_UP : 0));
         if (to_inf)
             return parts_inf(sign);
         return (struct parts){.sig = ~(uint64_t)0 << drop, .exp = emax, .cls = PART_NUMBER, .sign = sign};
     }
 
     tiny = s->tiny_before || e < emin;
-    if (tiny && f.wraps && s->trap_underflow && e + wrap >= emin) {
+    if (tiny && f.wraps && s->trap_underflow) {
+        if (e + wrap < emin) {
+            raise_flags(s, FLOAT_UNDERFLOW | FLOAT_INEXACT);
+            return parts_zero(sign);
+        }
         raise_flags(s, FLOAT_UNDERFLOW | (r.inexact ? FLOAT_INEXACT : 0) | (r.up ? FLOAT_ROUNDED_UP : 0));
         return (struct parts){.sig = r.sig, .exp = e + wrap, .cls = PART_NUMBER, .sign = sign};
     }
     if (tiny && s->flush != FLUSH_NEVER && !s->trap_underflow) {
         raise_flags(s, FLOAT_UNDERFLOW | (s->flush == FLUSH_TINY ? FLOAT_INEXACT : 0));
+        return parts_zero(sign);
+    }
+    if (tiny && !f.wraps && s->trap_underflow) { /* there will be no result */
+        raise_flags(s, FLOAT_UNDERFLOW | (r.inexact ? FLOAT_INEXACT : 0));
         return parts_zero(sign);
     }
     shift_right_jam(&hi, &lo, (unsigned)(emin - exp));

@@ -61,9 +61,10 @@ struct float_status {
     bool tiny_before;        /* tininess is detected before rounding (A64); x86: after */
     bool saturate;           /* float to int out of range: the nearest integer, NaN: 0 (A64);
                               * x86: the integer indefinite, top bit alone */
-    bool trap_overflow;      /* floatx80: overflow is unmasked: the exponent is wrapped (SDM 1, 8.5.4) */
-    bool trap_underflow;     /* underflow is unmasked: signalled when tiny, even if exact, never
-                              * flushed; floatx80: the exponent is wrapped */
+    bool trap_overflow;      /* overflow is unmasked: floatx80: the exponent is wrapped (SDM 1, 8.5.4);
+                              * other formats: the caller drops the result; inexact says whether the
+                              * significand is, were the exponent unbounded */
+    bool trap_underflow;     /* underflow is unmasked: the same, signalled when tiny, even if exact */
     uint8_t reserved;
     uint16_t flags;          /* FLOAT_*, accumulated */
 };

@@ -261,18 +261,18 @@ INLINE int compare(struct i386_cpu *c, const struct uop *op, struct floatx80 b, 
     struct float_status s = status(st);
     enum float_relation r = FLOAT_UNORDERED;
 
+    bool go_on;
+
     if (unlikely(unusable)) {
-        if (!stack_fault(c, op, false))
-            return UOP_NEXT;
+        go_on = stack_fault(c, op, false);
     } else {
         r = fx80_compare(get(st, 0), b, quiet, &s);
         if (denormal && r != FLOAT_UNORDERED)
             s.flags |= FLOAT_DENORMAL;
-        if (!commit_flags(c, op, s.flags, PRE_FLAGS))
-            return UOP_NEXT;
+        go_on = commit_flags(c, op, s.flags, PRE_FLAGS);
     }
-    set_condition(st, r);
-    while (pops-- > 0)
+    set_condition(st, r); /* even if an unmasked exception stops the pop */
+    while (go_on && pops-- > 0)
         pop(st);
     return UOP_NEXT;
 }
@@ -427,16 +427,16 @@ INLINE int compare_flags(struct i386_cpu *c, const struct uop *op, bool quiet, b
     enum float_relation r = FLOAT_UNORDERED;
     unsigned i = op->a & 7;
 
+    bool go_on;
+
     if (either_empty(st, i)) {
-        if (!stack_fault(c, op, false))
-            return UOP_NEXT;
+        go_on = stack_fault(c, op, false);
     } else {
         r = fx80_compare(get(st, 0), get(st, i), quiet, &s);
-        if (!commit_flags(c, op, s.flags, PRE_FLAGS))
-            return UOP_NEXT;
+        go_on = commit_flags(c, op, s.flags, PRE_FLAGS);
     }
     st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = flags[r + 1]};
-    if (pops)
+    if (go_on && pops)
         pop(st);
     return UOP_NEXT;
 }
@@ -460,11 +460,11 @@ INLINE int conditional_move(struct ucpu *u, const struct uop *op, enum cond cond
     unsigned i = op->a & 7;
 
     if (either_empty(st, i)) {
-        if (stack_fault(c, op, false) && flags_cond(&st->cc, cond))
+        if (stack_fault(c, op, false)) /* whatever the condition */
             put(st, 0, fx80_default_nan());
         return UOP_NEXT;
     }
-    commit_flags(c, op, 0, 0);
+    note(c, op);
     if (flags_cond(&st->cc, cond))
         put(st, 0, get(st, i));
     return UOP_NEXT;
@@ -497,7 +497,7 @@ INLINE int load(struct i386_cpu *c, const struct uop *op, struct floatx80 v, uns
         if (!stack_fault(c, op, true))
             return UOP_NEXT;
         v = fx80_default_nan();
-    } else if (!commit_flags(c, op, flags, PRE_FLAGS)) {
+    } else if (!commit_flags(c, op, flags, FLOAT_INVALID)) { /* a denormal is loaded all the same */
         return UOP_NEXT;
     }
     push(st, v);
@@ -550,7 +550,7 @@ X87(fld_sti)
     unsigned i = op->a & 7;
     struct floatx80 v = get(st, i);
 
-    if (empty(st, 7) && empty(st, i)) {
+    if (empty(st, i)) {
         if (!stack_fault(c, op, false))
             return UOP_NEXT;
         push(st, fx80_default_nan());
@@ -617,6 +617,8 @@ INLINE int store(struct i386_cpu *c, const struct uop *op, const void *result, c
     const unsigned stopping = PRE_FLAGS | FLOAT_OVERFLOW | FLOAT_UNDERFLOW;
     unsigned unmasked = (is_empty ? FLOAT_INVALID : flags) & ~st->fcw & stopping;
 
+    if (unmasked) /* nothing is stored, so nothing is inexact */
+        flags &= ~(FLOAT_INEXACT | FLOAT_ROUNDED_UP);
     if (!unmasked && !fx_write(c, op, is_empty ? indefinite : result, size))
         return UOP_FAULT;
     if (is_empty ? !stack_fault(c, op, false) : !commit_flags(c, op, flags, stopping))
@@ -721,6 +723,17 @@ INLINE int store_register(struct ucpu *u, const struct uop *op, bool pops)
 
 X87(fst_sti)  { return store_register(u, op, false); }
 X87(fstp_sti) { return store_register(u, op, true); }
+
+X87(fstpnce) /* undocumented, D9 D8+i: as FSTP, but an empty ST(0) is no error */
+{
+    ENTER;
+
+    commit_flags(c, op, 0, 0);
+    if (!empty(st, 0))
+        put(st, op->a & 7, get(st, 0));
+    pop(st);
+    return UOP_NEXT;
+}
 
 X87(fxch)
 {
@@ -856,6 +869,7 @@ INLINE int remainder_of_top(struct ucpu *u, const struct uop *op, bool nearest)
     uint64_t q;
     bool partial;
 
+    st->fsw &= (uint16_t)~FSW_C2;
     if (either_empty(st, 1)) {
         if (stack_fault(c, op, false))
             put(st, 0, fx80_default_nan());
@@ -865,7 +879,9 @@ INLINE int remainder_of_top(struct ucpu *u, const struct uop *op, bool nearest)
     if (!commit_flags(c, op, s.flags, PRE_FLAGS))
         return UOP_NEXT;
     put(st, 0, r);
-    st->fsw = (uint16_t)((st->fsw & ~(FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3)) | (partial ? FSW_C2 : 0) |
+    if ((r.se & 0x7fff) == 0x7fff) /* a NaN: there is no quotient */
+        return UOP_NEXT;
+    st->fsw = (uint16_t)((st->fsw & ~(FSW_C0 | FSW_C1 | FSW_C3)) | (partial ? FSW_C2 : 0) |
                          (q & 4 ? FSW_C0 : 0) | (q & 2 ? FSW_C3 : 0) | (q & 1 ? FSW_C1 : 0));
     return UOP_NEXT;
 }
@@ -1003,7 +1019,7 @@ X87(fincstp)
 X87(ffree)
 {
     ENTER;
-    note(c, op);
+    commit_flags(c, op, 0, 0);
     st->ftag &= (uint8_t)~(1u << physical(st, op->a & 7));
     return UOP_NEXT;
 }
@@ -1011,7 +1027,7 @@ X87(ffree)
 X87(ffreep) /* undocumented: FFREE, then pop */
 {
     ENTER;
-    note(c, op);
+    commit_flags(c, op, 0, 0);
     st->ftag &= (uint8_t)~(1u << physical(st, op->a & 7));
     pop(st);
     return UOP_NEXT;
@@ -1101,10 +1117,10 @@ static i386_helper *const memory_forms[8][8] = {
 };
 
 /* [opcode & 7][reg field]; NULL: by the whole ModRM, below. Undocumented aliases (DC D0, DC D8, DD C8,
- * DE D0, D9 D8, DF C0, C8, D0, D8) behave as every processor of the family does. */
+ * DE D0, DF C0, C8, D0, D8) behave as every processor of the family does. */
 static i386_helper *const register_forms[8][8] = {
     {ADD_st0_sti, MUL_st0_sti, fcom, fcomp, SUB_st0_sti, SUBR_st0_sti, DIV_st0_sti, DIVR_st0_sti},
-    {fld_sti, fxch, NULL, fstp_sti, NULL, NULL, NULL, NULL},
+    {fld_sti, fxch, NULL, fstpnce, NULL, NULL, NULL, NULL},
     {fcmovb, fcmove, fcmovbe, fcmovu, undefined, NULL, undefined, undefined},
     {fcmovnb, fcmovne, fcmovnbe, fcmovnu, NULL, fucomi, fcomi, undefined},
     {ADD_sti_st0, MUL_sti_st0, fcom, fcomp, SUB_sti_st0, SUBR_sti_st0, DIV_sti_st0, DIVR_sti_st0},

@@ -22,6 +22,7 @@ INLINE struct float_status status(const struct i386_state *st)
         .nan_rule = NAN_FIRST,
         .flush = st->mxcsr & MXCSR_FTZ ? FLUSH_TINY : FLUSH_NEVER,
         .denormals_are_zero = (st->mxcsr & MXCSR_DAZ) != 0,
+        .trap_overflow = !(st->mxcsr >> 7 & FLOAT_OVERFLOW),
         .trap_underflow = !(st->mxcsr >> 7 & FLOAT_UNDERFLOW),
     };
 }
