@@ -22,6 +22,14 @@ tests_test_i386_decode_SOURCES = tests/test_i386_decode.c
 tests_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 
+# Claims about instructions: faults, strings cut at any step, limits, 16-bit code.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_i386_insn
+TESTS += tests/test_i386_insn
+tests_test_i386_insn_SOURCES = tests/test_i386_insn.c tests/i386_bench.h
+tests_test_i386_insn_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
+
 # Random integer instructions on the host's processor and on the emulator.
 check_PROGRAMS += tests/difftest_host
 TESTS += tests/difftest_host

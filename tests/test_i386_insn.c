@@ -1,0 +1,469 @@
+/*
+ * Claims about instructions that a differential test in a user program cannot
+ * make: what a fault leaves behind, string instructions cut at every step,
+ * segment limits, 16-bit code.
+ */
+#include "i386_bench.h"
+
+static struct bench *b;
+static struct i386_state *s;
+
+static void setup(void)
+{
+    b = bench_new("pentium4");
+    s = b->s;
+}
+
+static void teardown(void)
+{
+    bench_free(b);
+}
+
+/* Paging on, everything mapped 1:1 for users; page at `address` gets `flags`. */
+static void paging_with(uint32_t address, uint32_t flags)
+{
+    poke32(b, PAGES, (PAGES + 0x1000) | 7);
+    for (uint32_t n = 0; n < 1024; n++)
+        poke32(b, PAGES + 0x1000 + 4 * n, n << 12 | 0x67);
+    poke32(b, PAGES + 0x1000 + (address >> 12) * 4, (address & ~0xfffu) | flags);
+    s->cr3 = PAGES;
+    s->cr0 |= CR0_PG | CR0_WP;
+    refresh(b);
+}
+
+/* ---- faults ----------------------------------------------------------------------------- */
+
+START_TEST(a_store_that_faults_leaves_registers_and_flags)
+{
+    static const uint8_t code[][8] = {
+        {0x01, 0x03},             /* add [ebx], eax */
+        {0x11, 0x03},             /* adc [ebx], eax */
+        {0xff, 0x03},             /* inc [ebx] */
+        {0xf7, 0x1b},             /* neg [ebx] */
+        {0xd1, 0x13},             /* rcl [ebx], 1 */
+        {0xc1, 0x23, 0x05},       /* shl [ebx], 5 */
+        {0x0f, 0xa4, 0x03, 0x04}, /* shld [ebx], eax, 4 */
+        {0x0f, 0xab, 0x03},       /* bts [ebx], eax */
+        {0x0f, 0xc1, 0x03},       /* xadd [ebx], eax */
+        {0x0f, 0xb1, 0x0b},       /* cmpxchg [ebx], ecx */
+        {0x0f, 0xc7, 0x0b},       /* cmpxchg8b [ebx] */
+        {0x87, 0x03},             /* xchg [ebx], eax */
+        {0x8f, 0x03},             /* pop [ebx] */
+        {0xab},                   /* stosd */
+        {0xa5},                   /* movsd */
+        {0x60},                   /* pusha */
+        {0xc8, 0x10, 0x00, 0x02}, /* enter 16, 2 */
+    };
+    const uint8_t *bytes = code[_i];
+    uint32_t before[8];
+
+    paging_with(DATA, 0x65); /* present, user, read-only */
+    user_mode(b);
+    poke(b, UCODE, bytes, 8);
+    for (unsigned r = 0; r < 8; r++)
+        s->gpr[r] = 5 + r;
+    s->gpr[EBX] = s->gpr[EDI] = DATA + 0x10;
+    s->gpr[ESI] = CODE2;
+    s->gpr[ESP] = _i < 15 ? USTACK : DATA + 0x10;
+    s->gpr[EBP] = USTACK - 0x100;
+    s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = FLAG_C | FLAG_O};
+    memcpy(before, s->gpr, sizeof before);
+    EQ(steps(b, 1), STOP_LIMIT);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(stack32(b, 0), 7); /* a write, by a user, of a present page: never reported as a read */
+    EQ(stack32(b, 1), UCODE);
+    EQ(stack32(b, 3) & FLAGS_ALL, FLAG_C | FLAG_O);
+    EQ(stack32(b, 4), before[ESP]);
+    EQ(s->cr2 & ~0xfffu, DATA & ~0xfffu);
+    s->gpr[ESP] = before[ESP];
+    ck_assert_mem_eq(s->gpr, before, sizeof before);
+}
+END_TEST
+
+START_TEST(an_absent_page_is_reported_as_written_by_read_modify_write)
+{
+    paging_with(DATA, 0);
+    CODE(b, 0x83, 0x05, DATA & 0xff, DATA >> 8 & 0xff, DATA >> 16 & 0xff, 0, 1); /* add [DATA], 1 */
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(stack32(b, 0), 2);
+}
+END_TEST
+
+START_TEST(division_faults_point_at_the_division)
+{
+    CODE(b, 0x90, 0xf7, 0xf1); /* nop; div ecx */
+    s->gpr[ECX] = 0;
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DE);
+    EQ(stack32(b, 0), KCODE + 1);
+}
+END_TEST
+
+START_TEST(an_instruction_of_sixteen_bytes_is_gp)
+{
+    CODE(b, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(stack32(b, 0), 0);
+    EQ(stack32(b, 1), KCODE);
+}
+END_TEST
+
+START_TEST(an_instruction_across_pages_needs_both)
+{
+    paging_with(CODE2 + 0x1000, 0);
+    s->eip = CODE2 + 0xffd;
+    poke(b, CODE2 + 0xffd, "\xb8\x01\x02\x03\x04", 5); /* mov eax, imm */
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(s->cr2, CODE2 + 0x1000);
+    EQ(stack32(b, 1), CODE2 + 0xffd);
+    /* the handler maps it, and the same bytes run */
+    poke32(b, PAGES + 0x1000 + ((CODE2 + 0x1000) >> 12) * 4, (CODE2 + 0x1000) | 0x67);
+    s->eip = CODE2 + 0xffd;
+    s->gpr[ESP] = KSTACK;
+    steps(b, 1);
+    EQ(s->gpr[EAX], 0x04030201);
+    EQ(s->eip, CODE2 + 0x1002);
+}
+END_TEST
+
+START_TEST(lock_on_the_wrong_instruction_is_ud)
+{
+    CODE(b, 0xf0, 0x89, 0x03); /* lock mov */
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_UD);
+    EQ(stack32(b, 0), KCODE);
+}
+END_TEST
+
+/* ---- string instructions ------------------------------------------------------------------ */
+
+/* Like memmove by single iterations. */
+static void expect_copy(uint8_t *mem, uint32_t to, uint32_t from, unsigned count, unsigned size, bool down)
+{
+    for (unsigned n = 0; n < count; n++) {
+        uint8_t t[4];
+
+        memcpy(t, mem + from, size);
+        memcpy(mem + to, t, size);
+        from = down ? from - size : from + size;
+        to = down ? to - size : to + size;
+    }
+}
+
+START_TEST(rep_movs_is_the_same_however_it_is_cut)
+{
+    static const int distance[] = {-5000, -7, -4, -1, 0, 1, 2, 3, 4, 5, 8, 4096, 5000};
+    static uint8_t initial[0xc000], want[0xc000], got[0xc000];
+    unsigned size = 1u << _i % 3, count = 2000, cut = _i & 8 ? 1 : 377;
+    bool down = _i & 4;
+
+    for (unsigned n = 0; n < sizeof initial; n++)
+        initial[n] = (uint8_t)(n * 167 + (n >> 8));
+    for (unsigned d = 0; d < ARRAY_LEN(distance); d++) {
+        uint32_t half = count * size / 2, from = (down ? 0x6000 + half : 0x6000 - half) + 3;
+        uint32_t to = from + (uint32_t)distance[d];
+        icount_t begin;
+
+        memcpy(want, initial, sizeof want);
+        expect_copy(want, to, from, count, size, down);
+        poke(b, DATA, initial, sizeof initial);
+        kernel_mode(b);
+        if (size == 2)
+            CODE(b, 0x66);
+        poke(b, b->at, size == 1 ? "\xf3\xa4\xf4" : "\xf3\xa5\xf4", 3);
+        s->eflags = EFLAGS_1 | (down ? EFLAGS_DF : 0);
+        s->gpr[ESI] = DATA + from;
+        s->gpr[EDI] = DATA + to;
+        s->gpr[ECX] = count;
+        begin = b->m->st->position;
+        while (b->m->st->position < begin + count) {
+            uint64_t left = begin + count - b->m->st->position;
+
+            EQ(steps(b, left < cut ? (unsigned)left : cut), STOP_LIMIT);
+            EQ(s->gpr[ECX], begin + count - b->m->st->position);
+            EQ(s->rep_active, s->gpr[ECX] != 0);
+            EQ(s->rep_start, s->gpr[ECX] ? begin : 0);
+            EQ(s->eip, s->gpr[ECX] ? KCODE : KCODE + 2u + (size == 2));
+        }
+        memory_read_bytes(&b->m->memory, DATA, got, sizeof got);
+        ck_assert_msg(!memcmp(got, want, sizeof got), "size %u, distance %d, %s", size, distance[d], down ? "down" : "up");
+    }
+}
+END_TEST
+
+START_TEST(rep_with_a_count_of_zero_is_one_step)
+{
+    CODE(b, 0xf3, 0xa4, 0x90);
+    s->gpr[ECX] = 0;
+    s->gpr[ESI] = 0xfffffff0;
+    steps(b, 1);
+    EQ(s->eip, KCODE + 2);
+    EQ(s->gpr[ESI], 0xfffffff0);
+    EQ(s->rep_active, 0);
+}
+END_TEST
+
+START_TEST(a_page_fault_in_rep_happens_at_its_own_iteration)
+{
+    icount_t begin = b->m->st->position;
+
+    paging_with(DATA + 0x1000, 0x65);
+    CODE(b, 0xf3, 0xab); /* rep stosd over the edge of a writable page */
+    s->gpr[EAX] = 0x11223344;
+    s->gpr[ECX] = 2000;
+    s->gpr[EDI] = DATA + 0x800;
+    steps(b, 512);
+    EQ(s->gpr[ECX], 2000 - 512);
+    EQ(s->gpr[EDI], DATA + 0x1000);
+    EQ(s->eip, KCODE);
+    EQ(s->cr2, 0);
+    EQ(s->rep_start, begin);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(s->cr2, DATA + 0x1000);
+    EQ(stack32(b, 1), KCODE);
+    EQ(s->rep_active, 0);
+    EQ(peek32(b, DATA + 0xffc), 0x11223344);
+}
+END_TEST
+
+START_TEST(scas_and_cmps_stop_at_the_right_element)
+{
+    poke(b, DATA, "hello, world", 13);
+    poke(b, DATA + 100, "hello, w0rld", 13);
+    CODE(b, 0xf2, 0xae, 0xf3, 0xa6); /* repne scasb; repe cmpsb */
+    s->gpr[EAX] = 'w';
+    s->gpr[EDI] = DATA;
+    s->gpr[ECX] = 100;
+    steps(b, 8);
+    EQ(s->eip, KCODE + 2);
+    EQ(s->gpr[EDI], DATA + 8);
+    EQ(s->gpr[ECX], 92);
+    ck_assert(s->cc.dst & FLAG_Z);
+    s->gpr[ESI] = DATA;
+    s->gpr[EDI] = DATA + 100;
+    s->gpr[ECX] = 13;
+    steps(b, 9);
+    EQ(s->eip, KCODE + 4);
+    EQ(s->gpr[ECX], 4);
+    EQ(s->gpr[ESI], DATA + 9);
+    ck_assert(!(s->cc.dst & FLAG_Z));
+}
+END_TEST
+
+START_TEST(sixteen_bit_strings_wrap_within_the_segment)
+{
+    real_mode(b);
+    CODE(b, 0xf3, 0xaa); /* rep stosb */
+    s->seg[SEG_ES].selector = DATA >> 4;
+    s->seg[SEG_ES].base = DATA;
+    refresh(b);
+    s->gpr[EAX] = 0x77;
+    s->gpr[EDI] = 0xabcdfffe;
+    s->gpr[ECX] = 0x12340005;
+    steps(b, 5);
+    EQ(s->eip, 2);
+    EQ(s->gpr[EDI], 0xabcd0003);
+    EQ(s->gpr[ECX], 0x12340000);
+    EQ(peek8(b, DATA + 0xffff), 0x77);
+    EQ(peek8(b, DATA + 0x10000), 0);
+    EQ(peek8(b, DATA + 2), 0x77);
+    EQ(peek8(b, DATA + 3), 0);
+}
+END_TEST
+
+START_TEST(port_strings_take_one_iteration_a_step)
+{
+    CODE(b, 0xf3, 0x6d, 0xf3, 0x6e); /* rep insd; rep outsb */
+    s->gpr[EDX] = 0x1f0;
+    s->gpr[EDI] = DATA;
+    s->gpr[ECX] = 3;
+    steps(b, 2);
+    EQ(s->gpr[ECX], 1);
+    EQ(s->rep_active, 1);
+    steps(b, 1);
+    EQ(s->eip, KCODE + 2);
+    EQ(peek32(b, DATA + 8), 0x12345678);
+    EQ(b->last_port, 0x1f0);
+    s->gpr[ESI] = DATA;
+    s->gpr[ECX] = 2;
+    steps(b, 2);
+    EQ(s->eip, KCODE + 4);
+    EQ(b->last_out, 0x56);
+}
+END_TEST
+
+/* ---- segments and 16-bit code ------------------------------------------------------------------ */
+
+START_TEST(a_word_at_the_end_of_a_real_mode_segment_is_gp)
+{
+    real_mode(b);
+    poke16(b, 13 * 4, 0x1234);
+    CODE(b, 0xa1, 0xff, 0xff); /* mov ax, [ffff] */
+    steps(b, 1);
+    EQ(s->eip, 0x1234);
+    EQ(stack16(b, 0), 0);
+}
+END_TEST
+
+START_TEST(sixteen_bit_addresses_wrap)
+{
+    real_mode(b);
+    s->seg[SEG_DS].base = DATA;
+    refresh(b);
+    poke8(b, DATA + 0x10, 0x5a);
+    CODE(b, 0x8a, 0x40, 0x20); /* mov al, [bx + si + 20] */
+    s->gpr[EBX] = 0xfff0;
+    s->gpr[ESI] = 0xffff0000;
+    steps(b, 1);
+    EQ(s->gpr[EAX] & 0xff, 0x5a);
+}
+END_TEST
+
+START_TEST(a_sixteen_bit_stack_pointer_wraps_and_keeps_its_upper_half)
+{
+    real_mode(b);
+    s->seg[SEG_SS].base = DATA;
+    refresh(b);
+    s->gpr[ESP] = 0xaaaa0000;
+    s->gpr[EAX] = 0x1122;
+    CODE(b, 0x50, 0x5b); /* push ax; pop bx */
+    steps(b, 1);
+    EQ(s->gpr[ESP], 0xaaaafffe);
+    EQ(peek16(b, DATA + 0xfffe), 0x1122);
+    steps(b, 1);
+    EQ(s->gpr[ESP], 0xaaaa0000);
+    EQ(s->gpr[EBX] & 0xffff, 0x1122);
+}
+END_TEST
+
+START_TEST(branches_of_sixteen_bits_wrap_ip)
+{
+    real_mode(b);
+    poke(b, KCODE + 0xfff0, "\xeb\x20", 2); /* jmp short beyond ffff */
+    s->eip = 0xfff0;
+    steps(b, 1);
+    EQ(s->eip, 0x12);
+}
+END_TEST
+
+START_TEST(running_off_the_code_limit_is_gp)
+{
+    real_mode(b);
+    poke16(b, 13 * 4, 0x1234);
+    poke(b, KCODE + 0xffff, "\x90\x90", 2);
+    s->eip = 0xffff;
+    steps(b, 2);
+    EQ(s->eip, 0x1234);
+}
+END_TEST
+
+START_TEST(an_instruction_that_straddles_the_code_limit_is_gp)
+{
+    real_mode(b);
+    poke16(b, 13 * 4, 0x1234);
+    poke(b, KCODE + 0xfffe, "\xb8\x01\x02", 3);
+    s->eip = 0xfffe;
+    steps(b, 1);
+    EQ(s->eip, 0x1234);
+    EQ(stack16(b, 0), 0xfffe);
+    EQ(s->gpr[EAX], 0);
+}
+END_TEST
+
+START_TEST(fs_with_a_base_is_added)
+{
+    s->seg[SEG_FS].base = DATA;
+    refresh(b);
+    poke32(b, DATA + 0x124, 0xcafe);
+    CODE(b, 0x64, 0x8b, 0x44, 0x8b, 0x04); /* mov eax, fs:[ebx + ecx*4 + 4] */
+    CODE(b, 0x64, 0xff, 0x05, 0x24, 0x01, 0, 0); /* inc fs:[124] */
+    s->gpr[EBX] = 0x100;
+    s->gpr[ECX] = 8;
+    steps(b, 2);
+    EQ(s->gpr[EAX], 0xcafe);
+    EQ(peek32(b, DATA + 0x124), 0xcaff);
+}
+END_TEST
+
+START_TEST(small_and_expand_down_segments_are_held_to_their_limits)
+{
+    CODE(b, 0x8e, 0xe0, 0x64, 0x8b, 0x0b); /* mov fs, eax; mov ecx, fs:[ebx] */
+    s->gpr[EAX] = _i & 1 ? S_DOWN : S_SMALL;
+    s->gpr[EBX] = (const uint32_t[]){0xfc, 0x1000, 0xfd, 0xffc}[_i];
+    poke32(b, DATA + s->gpr[EBX], 0xbeef);
+    steps(b, 2);
+    if (_i < 2) {
+        EQ(s->gpr[ECX], 0xbeef);
+        EQ(s->eip, KCODE + 5);
+    } else {
+        EXPECT_VECTOR(b, EXC_GP);
+        EQ(stack32(b, 1), KCODE + 2);
+    }
+}
+END_TEST
+
+START_TEST(pop_to_memory_based_on_esp_uses_the_new_esp)
+{
+    CODE(b, 0x8f, 0x44, 0x24, 0x10); /* pop [esp + 16] */
+    poke32(b, KSTACK, 0x1234567);
+    steps(b, 1);
+    EQ(s->gpr[ESP], KSTACK + 4);
+    EQ(peek32(b, KSTACK + 4 + 16), 0x1234567);
+}
+END_TEST
+
+START_TEST(loops_count_in_the_address_size)
+{
+    CODE(b, 0x67, 0xe2, 0x10, 0xe2, 0x10); /* loop by CX; loop by ECX */
+    s->gpr[ECX] = 0x00010001;
+    steps(b, 1);
+    EQ(s->eip, KCODE + 3);
+    EQ(s->gpr[ECX], 0x10000);
+    steps(b, 1);
+    EQ(s->eip, KCODE + 0x15);
+    EQ(s->gpr[ECX], 0xffff);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("i386 instructions");
+    TCase *t = tcase_create("instructions");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, a_store_that_faults_leaves_registers_and_flags, 0, 17);
+    tcase_add_test(t, an_absent_page_is_reported_as_written_by_read_modify_write);
+    tcase_add_test(t, division_faults_point_at_the_division);
+    tcase_add_test(t, an_instruction_of_sixteen_bytes_is_gp);
+    tcase_add_test(t, an_instruction_across_pages_needs_both);
+    tcase_add_test(t, lock_on_the_wrong_instruction_is_ud);
+    tcase_add_loop_test(t, rep_movs_is_the_same_however_it_is_cut, 0, 16);
+    tcase_add_test(t, rep_with_a_count_of_zero_is_one_step);
+    tcase_add_test(t, a_page_fault_in_rep_happens_at_its_own_iteration);
+    tcase_add_test(t, scas_and_cmps_stop_at_the_right_element);
+    tcase_add_test(t, sixteen_bit_strings_wrap_within_the_segment);
+    tcase_add_test(t, port_strings_take_one_iteration_a_step);
+    tcase_add_test(t, a_word_at_the_end_of_a_real_mode_segment_is_gp);
+    tcase_add_test(t, sixteen_bit_addresses_wrap);
+    tcase_add_test(t, a_sixteen_bit_stack_pointer_wraps_and_keeps_its_upper_half);
+    tcase_add_test(t, branches_of_sixteen_bits_wrap_ip);
+    tcase_add_test(t, running_off_the_code_limit_is_gp);
+    tcase_add_test(t, an_instruction_that_straddles_the_code_limit_is_gp);
+    tcase_add_test(t, fs_with_a_base_is_added);
+    tcase_add_loop_test(t, small_and_expand_down_segments_are_held_to_their_limits, 0, 4);
+    tcase_add_test(t, pop_to_memory_based_on_esp_uses_the_new_esp);
+    tcase_add_test(t, loops_count_in_the_address_size);
+    suite_add_tcase(suite, t);
+    r = srunner_create(suite);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
