@@ -308,11 +308,21 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->condition_known = false;
 }
 
+void server_begin_search(struct server *s)
+{
+    begin_run(s, false, true);
+}
+
 static void end_run(struct server *s)
 {
     end_progress(s);
     s->running = false;
     s->condition_known = false;
+}
+
+void server_end_search(struct server *s)
+{
+    end_run(s);
 }
 
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)

@@ -72,6 +72,11 @@ size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;
 
+/* server.c: a monitor command is about to move through history, and is done with it:
+ * for the progress line. */
+void server_begin_search(struct server *s);
+void server_end_search(struct server *s);
+
 /* server.c: what a guest's end is called ("powered off"). */
 const char *server_end_name(enum guest_end end);
 

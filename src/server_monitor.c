@@ -185,13 +185,13 @@ HANDLER(cmd_last)
 
     if (!len)
         return error_set(err, -EINVAL, "no bytes to look for");
-    s->progress = true;
+    server_begin_search(s);
     timeline_last_write(s->timeline, address, len, &stop);
     there = timeline_position(s->timeline);
     if (stop.reason == TIMELINE_WATCHPOINT)
         pc = s->machine->cpu->ops->pc(s->machine->cpu);
     timeline_seek(s->timeline, here, &back);
-    s->progress = false;
+    server_end_search(s);
     if (stop.reason == TIMELINE_INTERRUPTED)
         return error_set(err, -EINTR, "interrupted");
     if (stop.reason != TIMELINE_WATCHPOINT) {

@@ -383,6 +383,27 @@ monitor info snapshots
         contains(out, r"was not written since the beginning of history")
 
 
+def claim_monitor_last_finds_the_last_write_and_the_next_continue_goes_there():
+    elf_symbol = harness.symbol(harness.STORE, "sessions_opened")
+    with Server() as s:
+        out = gdb(s, """
+break session_open if id == 12
+continue
+monitor when
+monitor last 0x%x 4
+monitor when
+continue
+print sessions_opened
+print id
+""" % elf_symbol)
+        when = harness.re.findall(r"^position (\d+)", out, harness.re.M)
+        equal(when[0], when[1], "the search leaves the guest where it was")
+        contains(out, r"last written by the instruction at 0x[0-9a-f]+, position \d+")
+        contains(out, r"store\.c:%d" % line_of("sessions_opened++;"))
+        contains(out, r"\$1 = 10\n")
+        contains(out, r"\$2 = 11\n")
+
+
 def claim_an_unknown_monitor_command_names_the_nearest():
     with Server() as s:
         contains(gdb(s, "monitor sek 5"), r"unknown command .*; the nearest is .seek.")
