@@ -66,7 +66,8 @@ configure_and_build() {
     shift
     [ -x "$top/configure" ] || (cd "$top" && mkdir -p m4 && autoreconf -fi)
     mkdir -p "$directory"
-    if [ ! -f "$directory/Makefile" ]; then
+    # What was missing when it was configured may be there by now.
+    if [ ! -f "$directory/Makefile" ] || grep -q '^S\["HAVE_[A-Z0-9]*_TRUE"\]="#"' "$directory/config.status"; then
         # A build inside the source tree would get in the way of this one.
         [ ! -f "$top/config.status" ] || (cd "$top" && make -s distclean)
         (cd "$directory" && "$top/configure" "$@")
