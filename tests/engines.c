@@ -101,6 +101,7 @@ static icount_t point(icount_t steps, unsigned i)
 int main(int argc, char **argv)
 {
     struct pc_config config = PC_CONFIG_INIT;
+    struct pc_image initrd = {0};
     uint64_t expected[POINTS];
     icount_t steps;
     int status = 0;
@@ -110,11 +111,15 @@ int main(int argc, char **argv)
         return 2;
     }
     if (!(strncmp(argv[1], "-bios:", 6) ? read_file(argv[1], &config.kernel) : read_file(argv[1] + 6, &config.bios)) ||
-        (argc > 3 && *argv[3] && !read_file(argv[3], &config.modules[0]))) {
+        (argc > 3 && *argv[3] && !read_file(argv[3], &initrd))) {
         fprintf(stderr, "engines: cannot read the guest\n");
         return 2;
     }
     steps = strtoull(argv[2], NULL, 0);
+    if (initrd.data) {
+        config.modules = &initrd;
+        config.nmodules = 1;
+    }
     config.memory_bytes = 128 << 20;
     if (argc > 4)
         config.append = argv[4];

@@ -128,3 +128,5 @@ endif
 check_PROGRAMS += tests/engines
 tests_engines_SOURCES = tests/engines.c
 tests_engines_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/engines.sh
+EXTRA_DIST += tests/engines.sh

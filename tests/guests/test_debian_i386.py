@@ -252,6 +252,17 @@ def power_off(guest, flavour):
     check("%s: and to it again" % flavour, rsp.position() == end, rsp.position())
 
 
+def engines(program, kernel, initrd, flavour):
+    """The boot has the same states whatever the engine that runs it."""
+    tool = os.path.join(os.path.dirname(program), "tests", "engines")
+    if not os.access(tool, os.X_OK):
+        print("no %s: not compared" % tool)
+        return
+    result = subprocess.run([tool, kernel, "1200000000", initrd, "console=ttyS0"], stdout=subprocess.PIPE)
+    check("%s: every engine goes through the same states" % flavour, result.returncode == 0,
+          result.stdout.decode())
+
+
 def main():
     program = sys.argv[1]
     flavours = sys.argv[2:] or ["686", "686-pae"]
@@ -266,7 +277,9 @@ def main():
         subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd], check=True)
         for flavour in flavours:
             version = open("%s/i386/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
-            guest, table = boot(program, "%s/boot/vmlinuz-%s" % (root, version), initrd, flavour)
+            kernel = "%s/boot/vmlinuz-%s" % (root, version)
+            engines(program, kernel, initrd, flavour)
+            guest, table = boot(program, kernel, initrd, flavour)
             stepping(guest, flavour)
             seeking(guest, flavour)
             breakpoints(guest, table, flavour)

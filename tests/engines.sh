@@ -1,0 +1,18 @@
+#!/bin/sh
+# Firmware and a bare-metal guest reach equal states on every engine.
+set -eu
+engines=$top_builddir/tests/engines
+bios=/usr/share/seabios/bios.bin
+guest=$top_builddir/examples/i386-stale-pointer/store.elf
+ran=no
+if [ -r $bios ]; then
+    for model in 486 pentium3 pentium4; do
+        "$engines" -bios:$bios 40000000 "" "" $model
+    done
+    ran=yes
+fi
+if [ -r "$guest" ]; then
+    "$engines" "$guest" 20000000
+    ran=yes
+fi
+[ $ran = yes ] || exit 77
