@@ -546,6 +546,105 @@ START_TEST(devices_see_the_exact_position)
 }
 END_TEST
 
+/* ---- translations ---- */
+
+#define TABLE 0x10000u
+
+/* Identity for the first 64 pages, and paging on. */
+static struct machine *paged_machine(void)
+{
+    struct machine *m = toy_machine();
+
+    for (uint32_t i = 0; i < 64; i++) {
+        uint32_t pte = i << 12 | 3;
+
+        toy_poke(m, TABLE + 4 * i, &pte, 4);
+    }
+    state(m)->ptbase = TABLE;
+    machine_restored(m);
+    return m;
+}
+
+START_TEST(a_changed_page_table_is_obeyed_at_once)
+{
+    /* r1: entry of page 1024, in the table's second page; r2, r3 entries; r4: address 4 MiB */
+    static const uint8_t code[] = {
+        TOY_ST, 2, 2, 1, 4, 0,   /* a neighbour: the table's page is written before it is walked */
+        TOY_ST, 2, 2, 1, 0, 0, TOY_LD, 2, 5, 4, 0, 0,
+        TOY_ST, 2, 3, 1, 0, 0, TOY_LD, 2, 6, 4, 0, 0,
+        TOY_ST, 2, 2, 1, 0, 0, TOY_LD, 2, 7, 4, 0, 0, TOY_NOP};
+    struct machine *m = paged_machine();
+    struct stop stop;
+
+    load(m, code, sizeof(code));
+    toy_poke(m, 0x8000, "one ", 4);
+    toy_poke(m, 0x9000, "two ", 4);
+    state(m)->r[1] = TABLE + 4 * 1024;
+    state(m)->r[2] = 0x8003;
+    state(m)->r[3] = 0x9003;
+    state(m)->r[4] = 1024 << 12;
+    machine_run(m, 7, &stop);
+    ck_assert(!memcmp(&state(m)->r[5], "one ", 4));
+    ck_assert(!memcmp(&state(m)->r[6], "two ", 4));
+    ck_assert(!memcmp(&state(m)->r[7], "one ", 4));
+    ck_assert_uint_eq(memory_read(&m->memory, TABLE + 4 * 1024, 4), 0x8023); /* accessed */
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(an_instruction_across_two_pages_follows_both_mappings)
+{
+    /* r5 times: the instruction at 0x1ffd has its immediate in the second page */
+    static const uint8_t code[] = {TOY_ALUI, ALU32(TOY_DEC), 5, 5, 5, TOY_BR, 4, 0x0e, 0,
+                                   TOY_JMP, 0, 0xf0, 0x0f};
+    static const uint8_t crossing[] = {TOY_MOVI, 0, 1};
+    static const uint8_t rest[] = {0, 0, 0, TOY_ALU, ALU32(TOY_ADD), 1, 1, 0, TOY_JMP, 0, 0xf4, 0xef};
+    /* at 0x1017: map 0xb000 in place of 0x2000, and again */
+    static const uint8_t remap[] = {TOY_ST, 2, 3, 4, 0, 0, TOY_MOVI, 5, 5, 0, 0, 0, TOY_JMP, 0, 0xd9, 0xff};
+    struct machine *m = paged_machine();
+    uint8_t other[sizeof(rest)];
+    struct stop stop;
+
+    load(m, code, sizeof(code));
+    toy_poke(m, 0x1017, remap, sizeof(remap));
+    toy_poke(m, 0x1ffd, crossing, sizeof(crossing));
+    toy_poke(m, 0x2000, rest, sizeof(rest));
+    memcpy(other, rest, sizeof(rest));
+    other[0] = 1; /* 0x0101, not 1 */
+    toy_poke(m, 0xb000, other, sizeof(other));
+    state(m)->r[3] = 0xb003;
+    state(m)->r[4] = TABLE + 4 * 2;
+    state(m)->r[5] = 6;
+    machine_run(m, 5 * 6 + 2, &stop); /* five rounds, and the branch out */
+    ck_assert_uint_eq(state(m)->pc, 0x1017);
+    ck_assert_uint_eq(state(m)->r[1], 5);
+    machine_run(m, m->st->position + 3 + 4 * 6, &stop);
+    ck_assert_uint_eq(state(m)->r[1], 5 + 4 * 0x0101);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(single_stepping_traps_after_every_instruction)
+{
+    static const uint8_t code[] = {TOY_TF, 1, TOY_NOP, TOY_NOP, TOY_MOVI, 0, 7, 0, 0, 0, TOY_NOP};
+    struct machine *m = toy_machine();
+    struct stop stop;
+
+    load(m, code, sizeof(code));
+    machine_run(m, 1, &stop);
+    ck_assert_uint_eq(state(m)->dbcount, 0); /* it did not hold when TF was set */
+    for (unsigned i = 1; i <= 3; i++) {
+        machine_run(m, 2 * i, &stop);
+        ck_assert_uint_eq(state(m)->dbcount, i - 1);
+        ck_assert_uint_eq(state(m)->pending_db, 1);
+        machine_run(m, 2 * i + 1, &stop);
+        ck_assert_uint_eq(state(m)->dbcount, i);
+    }
+    ck_assert_uint_eq(state(m)->r[0], 7);
+    machine_destroy(m);
+}
+END_TEST
+
 /* ---- footprints ---- */
 
 START_TEST(footprints_name_every_page_that_ran_was_read_or_written)
@@ -658,6 +757,11 @@ int main(void)
     tcase_add_test(t, a_repeated_instruction_hits_its_trap_once_and_each_watched_byte_at_its_step);
     tcase_add_test(t, a_repeated_instruction_is_interrupted_at_the_exact_limit);
     tcase_add_test(t, devices_see_the_exact_position);
+    suite_add_tcase(s, t);
+    t = tcase_create("translations");
+    tcase_add_test(t, a_changed_page_table_is_obeyed_at_once);
+    tcase_add_test(t, an_instruction_across_two_pages_follows_both_mappings);
+    tcase_add_test(t, single_stepping_traps_after_every_instruction);
     suite_add_tcase(s, t);
     t = tcase_create("footprints");
     tcase_add_test(t, footprints_name_every_page_that_ran_was_read_or_written);

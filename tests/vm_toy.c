@@ -365,7 +365,7 @@ static bool toy_walk(struct ucpu *c, uint64_t va, enum access access, unsigned m
         *t = (struct translation){.page = va & PAGE_MASK, .read = true, .write = true, .fetch = true};
         return true;
     }
-    if (va >> PAGE_SHIFT >= 1024) {
+    if (va >> PAGE_SHIFT >= TOY_PAGES) {
         toy->st->fault_va = (uint32_t)va;
         raise_exception(toy, CAUSE_PF);
         return false;
@@ -396,7 +396,7 @@ static bool toy_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
         *pa = va;
         return true;
     }
-    if (va >> PAGE_SHIFT >= 1024)
+    if (va >> PAGE_SHIFT >= TOY_PAGES)
         return false;
     memory_read_bytes(&cpu->machine->memory, s->ptbase + (va >> PAGE_SHIFT) * 4, &pte, 4);
     *pa = (pte & 0x3f000) | (va & ~PAGE_MASK);

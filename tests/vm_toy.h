@@ -82,6 +82,8 @@ struct toy {
 #define TOY_RAM  0x20000u
 #define TOY_MMIO 0x20000u
 #define TOY_ROM  0x21000u
+/* Entries of a page table: two pages of them. */
+#define TOY_PAGES 2048u
 /* Device registers, 4 bytes each. */
 enum {
     TOY_REG_POSITION = 0, /* read: position */
