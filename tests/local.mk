@@ -124,6 +124,9 @@ tests_test_i386_fpu_SOURCES = tests/test_i386_fpu.c tests/host_fpu.h targets/i38
 	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c src/vm/flags.c
 tests_test_i386_fpu_LDADD = libsoftfloat.a libbase.a $(CHECK_LIBS)
 endif
+# The same through the whole emulator (with run_guest, above), against a program on the host.
+TESTS += tests/guests/fpu_diff.sh
+EXTRA_DIST += tests/guests/fpu_diff.sh tests/guests/fpu_diff.c
 # The same state whatever the engine; tests/guests runs it with Debian kernels.
 check_PROGRAMS += tests/engines
 tests_engines_SOURCES = tests/engines.c

@@ -2,6 +2,7 @@
  * The i386 CPU put together: tables of cpu_ops and of the front end, reset
  * and INIT state (SDM 3A 9.1), idling, and what is derived from the state.
  */
+#include "i386/fpu.h"
 #include "i386/lower.h"
 #include "i386/protect.h"
 
@@ -65,19 +66,6 @@ static void reset_segments(struct i386_state *s)
     s->gdtr = s->idtr = (struct i386_dtr){.limit = 0xffff};
 }
 
-/* x87 and SSE at power-up: the state is not that of FNINIT. */
-static void reset_fpu(struct i386_state *s)
-{
-    memset(s->fpr, 0, sizeof s->fpr);
-    memset(s->xmm, 0, sizeof s->xmm);
-    s->fcw = 0x0040;
-    s->fsw = 0;
-    s->ftag = 0xff;
-    s->fip = s->fdp = 0;
-    s->fcs = s->fds = s->fop = 0;
-    s->mxcsr = 0x1f80;
-}
-
 /* What reset and INIT have in common. */
 static void reset_core(struct i386_cpu *c)
 {
@@ -123,7 +111,7 @@ static void reset(struct cpu *cpu)
     s->intr_line = intr_line;
     reset_core(c);
     s->cr0 = CR0_CD | CR0_NW | CR0_ET;
-    reset_fpu(s);
+    i386_fpu_reset(s);
     i386_reset_msrs(c);
     line_set(&c->ferr_line, false);
     state_replaced(c);

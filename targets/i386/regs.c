@@ -13,6 +13,7 @@
  *
  * Adding a register: a line in i386_regs and a case in system_read() and system_write().
  */
+#include "i386/fpu.h"
 #include "i386/protect.h"
 
 #include <string.h>
@@ -130,32 +131,12 @@ static unsigned st_index(const struct i386_state *s, unsigned i)
     return ((s->fsw >> 11 & 7) + i) & 7;
 }
 
-/* The full tag of a register (SDM 1, 8.1.7): 0 valid, 1 zero, 2 special, 3 empty. */
-static unsigned full_tag(const struct i386_state *s, unsigned i)
-{
-    const struct i386_fpr *r = &s->fpr[i];
-    unsigned exponent = r->exponent & 0x7fff;
-
-    if (!(s->ftag >> i & 1))
-        return 3;
-    if (exponent == 0 && r->mantissa == 0)
-        return 1;
-    if (exponent == 0 || exponent == 0x7fff || !(r->mantissa >> 63))
-        return 2;
-    return 0;
-}
-
 static uint32_t fpu_read(const struct i386_state *s, unsigned i)
 {
-    uint32_t tags = 0;
-
     switch (i) {
     case 0: return s->fcw;
     case 1: return s->fsw;
-    case 2:
-        for (unsigned r = 0; r < 8; r++)
-            tags |= full_tag(s, r) << (2 * r);
-        return tags;
+    case 2: return i386_fpu_tag_word(s);
     case 3: return s->fcs;
     case 4: return s->fip;
     case 5: return s->fds;
@@ -166,17 +147,13 @@ static uint32_t fpu_read(const struct i386_state *s, unsigned i)
 
 static bool fpu_write(struct i386_state *s, unsigned i, uint32_t v)
 {
-    uint8_t used = 0;
-
     if (i != 4 && i != 6 && v > 0xffff)
         return false;
     switch (i) {
     case 0: s->fcw = (uint16_t)((v & 0x1f3f) | 0x40); return true;
     case 1: s->fsw = (uint16_t)v; return true;
     case 2:
-        for (unsigned r = 0; r < 8; r++)
-            used |= (uint8_t)((v >> (2 * r) & 3) != 3) << r;
-        s->ftag = used;
+        i386_fpu_set_tag_word(s, (uint16_t)v);
         return true;
     case 3: s->fcs = (uint16_t)v; return true;
     case 4: s->fip = v; return true;
