@@ -5,7 +5,7 @@ EXTRA_DIST += $(STALE)/Makefile $(STALE)/start.S $(STALE)/machine.c $(STALE)/mac
 
 guest_cflags = -m32 -march=i686 -std=gnu11 -O0 -g -ffreestanding -fno-pic -fno-stack-protector \
 	-fcf-protection=none -fno-omit-frame-pointer -Wall -Wextra
-guest_ldflags = -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack
+guest_ldflags = -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack
 
 if HAVE_M32
 noinst_DATA = $(STALE)/store.elf
