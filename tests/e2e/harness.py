@@ -25,6 +25,18 @@ STORE = os.path.join(BUILD, "examples", "i386-stale-pointer", "store.elf")
 STORE_SOURCE = os.path.join(SOURCE, "examples", "i386-stale-pointer", "store.c")
 
 
+def sanitized():
+    try:
+        with open(os.path.join(BUILD, "config.status")) as f:
+            return "-fsanitize=" in f.read()
+    except OSError:
+        return False
+
+
+# What "soon" is stretched by where everything is slower.
+SLOW = 5 if sanitized() else 1
+
+
 class Failed(Exception):
     """A claim does not hold."""
 
