@@ -37,6 +37,7 @@ struct tlb_info {
 struct page_derived {
     uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
     struct block *blocks; /* every block with bytes of this page */
+    uint64_t granted;     /* the tlb_epoch in which inline writes were last allowed; 0: since revoked */
     uint64_t *walked;     /* bit n: 4-byte granule n was read by a walk that is cached; NULL: none ever */
 };
 
@@ -69,6 +70,7 @@ struct exec {
     bool walk_uncacheable;                 /* the walk in progress read from a device */
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
     struct page_derived *pages;            /* [memory.max_pages] */
+    uint64_t tlb_epoch;                    /* number of TLB flushes, plus 1 */
     uint32_t *walked_pages;                /* page numbers with PAGE_FLAG_WALKED */
     unsigned nwalked_pages, cap_walked_pages;
 

@@ -65,6 +65,7 @@ void ucpu_flush_tlb(struct ucpu *c)
         x->infos[mode][index].tag = TLB_NO_TAG;
     }
     x->nfilled = 0;
+    x->tlb_epoch++;
     forget_walked(c);
     block_flush_jumps(x);
     exec_leave_soon(c);
@@ -74,6 +75,10 @@ void softmmu_revoke_write(struct ucpu *c, uint32_t page)
 {
     struct exec *x = c->exec;
 
+    /* Page tables change hands at every flush; most were never written inline since. */
+    if (x->pages[page].granted != x->tlb_epoch)
+        return;
+    x->pages[page].granted = 0;
     for (unsigned i = 0; i < x->nfilled; i++) {
         unsigned mode = x->filled[i] / TLB_SIZE, index = x->filled[i] % TLB_SIZE;
 
@@ -249,8 +254,10 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
     if ((t->perms & 1u << ACCESS_READ) && !(t->watched & TRAP_READ) && (every || access == ACCESS_READ))
         e->read = t->tag;
     if ((t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
-        t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY)
+        t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY) {
         e->write = t->tag;
+        c->exec->pages[t->number].granted = c->exec->tlb_epoch;
+    }
     if (t->perms & 1u << ACCESS_FETCH)
         e->fetch = t->tag;
 }
@@ -577,6 +584,7 @@ void softmmu_init(struct ucpu *c)
 
     x->va_mask = UINT64_MAX >> (64 - bits);
     x->pages = xcalloc(m->max_pages, sizeof(x->pages[0]));
+    x->tlb_epoch = 1;
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             clear_tags(&x->tlbs[mode][i]);
