@@ -363,6 +363,8 @@ static struct tolerance x87_tolerance(unsigned opcode, unsigned modrm)
     }
     if ((opcode == 0xdb || opcode == 0xdf) && modrm >= 0xe8 && modrm <= 0xf7)
         t.undefined = FSW_C1; /* FCOMI: Intel's clears it (SDM 2), AMD's does not */
+    if (!host_details())
+        t.undefined |= FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3 | FLOAT_INEXACT | FSW_ES | FSW_B;
     return t;
 }
 
@@ -426,6 +428,8 @@ static bool x87_skipped(unsigned opcode, unsigned modrm, bool mem)
         return (opcode == 0xd9 && (reg == 4 || reg == 6)) || (opcode == 0xdd && (reg == 1 || reg == 4 || reg == 6)) ||
                ((opcode == 0xdb || opcode == 0xdf) && reg == 1) ||
                (opcode == 0xdf && reg == 4); /* FBLD of digits above 9 is undefined: tested by itself */
+    if (opcode == 0xd9 && (reg == 3 || modrm == 0xf5 || modrm == 0xf8)) /* FSTPNCE, FPREM1, FPREM */
+        return !host_details();
     return false;
 }
 
@@ -442,7 +446,8 @@ static void all_x87(bool unmasked)
                     x87_against_host(opcode, reg << 3, true, unmasked);
         for (unsigned modrm = 0xc0; modrm < 0x100; modrm++)
             for (unsigned i = 0; i < X87_ROUNDS * (opcode == 0xd9 && modrm >= 0xe0 ? 8 : 1); i++)
-                x87_against_host(opcode, modrm, false, unmasked);
+                if (!x87_skipped(opcode, modrm, false))
+                    x87_against_host(opcode, modrm, false, unmasked);
     }
 }
 
@@ -535,7 +540,7 @@ static bool simd_against_host(unsigned opcode, unsigned p, bool mem, bool unmask
     completed = host_run(&after, insn, len);
     if (!completed) {
         ck_assert_msg(raised == EXC_XM, "%02x/%u: the host raised an exception, here %d", opcode, p, raised);
-        ck_assert_msg(state.mxcsr == trap_mxcsr, "%02x/%u: MXCSR of the host %x, here %x, before %x", opcode, p,
+        ck_assert_msg(!((state.mxcsr ^ trap_mxcsr) & ~(host_details() ? 0u : FLOAT_INEXACT)), "%02x/%u: MXCSR of the host %x, here %x, before %x", opcode, p,
                       trap_mxcsr, state.mxcsr, saved.mxcsr);
         state.mxcsr = saved.mxcsr;
         saved.t[1] = state.t[1];

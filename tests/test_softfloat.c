@@ -277,6 +277,8 @@ static void check_remainder(bool nearest)
 
         want = nearest ? host_fprem1(a, b, fcw, &fsw) : host_fprem(a, b, fcw, &fsw);
         got = fx80_rem(x80(a), x80(b), nearest, &q, &partial, &s);
+        if (partial && !host_details())
+            continue;
         ck_assert_msg(same(want, got) && (fsw & 0x3f) == (s.flags & FLOAT_FLAGS) && partial == ((fsw >> 10) & 1) &&
                           ((got.se & 0x7fff) == 0x7fff ||
                            (((fsw >> 9) & 1) == (q & 1) && ((fsw >> 14) & 1) == ((q >> 1) & 1) &&
@@ -423,7 +425,7 @@ static void check_close(const char *what, struct host_x80 a, struct host_x80 b, 
 {
     bool special = (got.se & 0x7fff) == 0x7fff;
     /* The host reports underflow for exact denormal results too. */
-    unsigned compared = (want.se & 0x7fff) == 0 ? 0x0f : 0x1f;
+    unsigned compared = (want.se & 0x7fff) == 0 || !host_details() ? 0x0f : 0x1f;
     ck_assert_msg(ulps(want, got) <= (special ? 0 : 1) && (fsw & compared) == (s.flags & compared),
                   "%s %04x.%016llx %04x.%016llx: host %04x.%016llx %x, here %04x.%016llx %x", what, a.se,
                   (long long)a.sig, b.se, (long long)b.sig, want.se, (long long)want.sig, fsw, got.se,
