@@ -198,7 +198,7 @@ void ucpu_flush_tlb(struct ucpu *c);
 /* Use another regime from the next access on. */
 void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
 
-/* Accesses by virtual address for helpers: 1..16 bytes, little-endian, any
+/* Accesses by virtual address for helpers: 1..64 bytes, little-endian, any
  * alignment, page crossing checked before anything is transferred. False: the
  * instruction faults (return UOP_FAULT). */
 bool ucpu_load(struct ucpu *c, uint64_t va, void *buf, unsigned size);

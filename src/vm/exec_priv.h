@@ -100,7 +100,7 @@ struct exec {
     uint64_t go_pc;        /* interpreter: where it left for */
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
-    uint64_t slow_value;   /* softmmu_load_slow()'s value */
+    uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     struct block *link_from; /* the block whose edge link_edge led to the PC, or NULL */
     unsigned link_edge;
     struct pending_hit hits[MAX_PENDING_HITS];
@@ -116,10 +116,11 @@ void softmmu_finish(struct ucpu *c);
 /* The cached or fresh translation of `va` for `access`; NULL: an exception is pending
  * or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
-/* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8. */
+/* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8, and loads of 16. */
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */
 bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size);
+bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned size); /* 8 or 16 bytes */
 /* No inline writes to this page any more. */
 void softmmu_revoke_write(struct ucpu *c, uint32_t page);
 /* Make the block in progress the last one before the run loop. */

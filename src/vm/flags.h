@@ -4,8 +4,9 @@
  * A flag-setting micro-op notes what it did (op, result, operand); the flags
  * are computed when somebody asks. FLAGS_EXPLICIT holds them as bits, at the
  * places of the x86 FLAGS register (SDM 1, 3.4.3); another architecture maps
- * its own flags to them (A64: N=S, Z=Z, C=C, V=O; after subtraction the carry
- * here is a *borrow*).
+ * its own flags to them (A64: N=S, Z=Z, C=C, V=O). The carry of a subtraction
+ * is a borrow for x86 and "no borrow" for others: these have subtractions and
+ * unsigned conditions of their own (SUBN, HI...).
  *
  * The canonical form, which is what a stopped CPU holds, is FLAGS_EXPLICIT.
  */
@@ -35,6 +36,8 @@ enum flags_op {
     FLAGS_SHL   = 8 << 2, /* dst = result; src = the operand shifted by count - 1 */
     FLAGS_SHR   = 9 << 2, /* dst = result; src = the operand shifted right by count - 1 (SAR: sign-filled) */
     FLAGS_MUL   = 10 << 2, /* dst = low half of the product; src = C = O (0 or 1); A = 0 */
+    FLAGS_SUBN  = 11 << 2, /* dst = a - src; C = no borrow */
+    FLAGS_SBBN  = 12 << 2, /* dst = a - src - 1; C = no borrow */
 };
 
 struct lazy_flags {
@@ -44,10 +47,12 @@ struct lazy_flags {
     uint64_t src;
 };
 
-/* Conditions, numbered as in the low four bits of x86's Jcc. */
+/* Conditions, numbered as in the low four bits of x86's Jcc; then unsigned comparisons
+ * for those whose carry means "no borrow". The odd one of two is the even one's opposite. */
 enum cond {
     COND_O, COND_NO, COND_C, COND_NC, COND_Z, COND_NZ, COND_BE, COND_A,
     COND_S, COND_NS, COND_P, COND_NP, COND_L, COND_GE, COND_LE, COND_G,
+    COND_LS, COND_HI, /* !C || Z, C && !Z */
 };
 
 /* All six flags as FLAG_* bits. */

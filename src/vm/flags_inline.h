@@ -40,6 +40,10 @@ static inline bool flags_inline_c(const struct lazy_flags *f)
         return ((f->dst + f->src) & flags_mask(f)) < f->src;
     case FLAGS_SBB:
         return ((f->dst + f->src + 1) & flags_mask(f)) <= f->src;
+    case FLAGS_SUBN:
+        return ((f->dst + f->src) & flags_mask(f)) >= f->src;
+    case FLAGS_SBBN:
+        return ((f->dst + f->src + 1) & flags_mask(f)) > f->src;
     case FLAGS_LOGIC:
         return false;
     case FLAGS_INC:
@@ -81,9 +85,11 @@ static inline bool flags_inline_o(const struct lazy_flags *f)
         a = f->dst - f->src - 1;
         return flags_msb(f, ~(a ^ f->src) & (a ^ f->dst));
     case FLAGS_SUB:
+    case FLAGS_SUBN:
         a = f->dst + f->src;
         return flags_msb(f, (a ^ f->src) & (a ^ f->dst));
     case FLAGS_SBB:
+    case FLAGS_SBBN:
         a = f->dst + f->src + 1;
         return flags_msb(f, (a ^ f->src) & (a ^ f->dst));
     case FLAGS_LOGIC:
@@ -110,8 +116,10 @@ static inline bool flags_inline_a(const struct lazy_flags *f)
     case FLAGS_ADC:
         return ((f->dst - f->src - 1) ^ f->src ^ f->dst) & 0x10;
     case FLAGS_SUB:
+    case FLAGS_SUBN:
         return ((f->dst + f->src) ^ f->src ^ f->dst) & 0x10;
     case FLAGS_SBB:
+    case FLAGS_SBBN:
         return ((f->dst + f->src + 1) ^ f->src ^ f->dst) & 0x10;
     case FLAGS_INC:
         return (f->dst & 0xf) == 0;
@@ -155,6 +163,9 @@ static inline bool flags_inline_cond(const struct lazy_flags *f, unsigned c)
         break;
     case COND_L >> 1:
         v = flags_inline_less(f);
+        break;
+    case COND_LS >> 1:
+        v = flags_inline_z(f) || !flags_inline_c(f);
         break;
     default:
         v = flags_inline_z(f) || flags_inline_less(f);

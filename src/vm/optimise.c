@@ -47,6 +47,23 @@ static unsigned fused(unsigned op, unsigned cond)
         case COND_G: return UOP_##form##_BR_G; \
         default: return UOP_COUNT; \
         }
+#define CMPN_FORMS(form) \
+    case UOP_##form: \
+        switch (cond) { \
+        case COND_C: return UOP_##form##_BR_C; \
+        case COND_NC: return UOP_##form##_BR_NC; \
+        case COND_Z: return UOP_##form##_BR_Z; \
+        case COND_NZ: return UOP_##form##_BR_NZ; \
+        case COND_HI: return UOP_##form##_BR_HI; \
+        case COND_LS: return UOP_##form##_BR_LS; \
+        case COND_S: return UOP_##form##_BR_S; \
+        case COND_NS: return UOP_##form##_BR_NS; \
+        case COND_L: return UOP_##form##_BR_L; \
+        case COND_GE: return UOP_##form##_BR_GE; \
+        case COND_LE: return UOP_##form##_BR_LE; \
+        case COND_G: return UOP_##form##_BR_G; \
+        default: return UOP_COUNT; \
+        }
     switch (op) {
     CMP_FORMS(CMP8) CMP_FORMS(CMP8I)
     CMP_FORMS(CMP16) CMP_FORMS(CMP16I)
@@ -54,10 +71,15 @@ static unsigned fused(unsigned op, unsigned cond)
     TEST_FORMS(TEST8) TEST_FORMS(TEST8I)
     TEST_FORMS(TEST16) TEST_FORMS(TEST16I)
     TEST_FORMS(TEST32) TEST_FORMS(TEST32I)
+    CMPN_FORMS(CMPN32Z) CMPN_FORMS(CMPN32ZI)
+    CMPN_FORMS(CMPN64) CMPN_FORMS(CMPN64I)
+    TEST_FORMS(TST32Z) TEST_FORMS(TST32ZI)
+    TEST_FORMS(TST64) TEST_FORMS(TST64I)
     default:
         return UOP_COUNT;
     }
 #undef CMP_FORMS
+#undef CMPN_FORMS
 #undef TEST_FORMS
 }
 
@@ -80,10 +102,21 @@ static struct flag_form flag_form(unsigned op)
     FORM(INC##n##_F, UOP_ADD##n##I, n, 1); FORM(DEC##n##_F, UOP_SUB##n##I, n, 1); \
     FORM(NEG##n##_F, UOP_NEG##n, n, 0); \
     FORM(ADC##n##_F, UOP_COUNT, n, 0); FORM(SBB##n##_F, UOP_COUNT, n, 0)
+#define WIDE(z, n) \
+    FORM(ADD##z##_F, UOP_ADD##z, n, 0); FORM(ADD##z##I_F, UOP_ADD##z##I, n, 0); \
+    FORM(SUBN##z##_F, UOP_SUB##z, n, 0); FORM(SUBN##z##I_F, UOP_SUB##z##I, n, 0); \
+    FORM(AND##z##_F, UOP_AND##z, n, 0); FORM(AND##z##I_F, UOP_AND##z##I, n, 0); \
+    FORM(BIC##z##_F, UOP_BIC##z, n, 0); \
+    FORM(CMN##z, UOP_NOP, n, 0); FORM(CMN##z##I, UOP_NOP, n, 0); \
+    FORM(CMPN##z, UOP_NOP, n, 0); FORM(CMPN##z##I, UOP_NOP, n, 0); \
+    FORM(TST##z, UOP_NOP, n, 0); FORM(TST##z##I, UOP_NOP, n, 0); \
+    FORM(ADC##z##_F, UOP_COUNT, n, 0); FORM(SBCN##z##_F, UOP_COUNT, n, 0)
     switch (op) {
     SIZE(8);
     SIZE(16);
     SIZE(32);
+    WIDE(32Z, 32);
+    WIDE(64, 64);
     FORM(IMUL32_F, UOP_MUL32, 32, 0);
     FORM(SHL8I_F, UOP_COUNT, 8, 0);
     FORM(SHR8I_F, UOP_COUNT, 8, 0);
@@ -100,6 +133,7 @@ static struct flag_form flag_form(unsigned op)
 #undef FORM
 #undef BOTH
 #undef SIZE
+#undef WIDE
 }
 
 /* BR on `cond` after an operation of `bits` bits noted its result; UOP_COUNT: none. */
@@ -111,9 +145,11 @@ static unsigned branch_on_result(unsigned cond, unsigned bits)
     case COND_NZ:
         return UOP_BR_DST_NZ;
     case COND_S:
-        return bits == 8 ? UOP_BR_DST8_S : bits == 16 ? UOP_BR_DST16_S : UOP_BR_DST32_S;
+        return bits == 8 ? UOP_BR_DST8_S : bits == 16 ? UOP_BR_DST16_S :
+               bits == 32 ? UOP_BR_DST32_S : UOP_BR_DST64_S;
     case COND_NS:
-        return bits == 8 ? UOP_BR_DST8_NS : bits == 16 ? UOP_BR_DST16_NS : UOP_BR_DST32_NS;
+        return bits == 8 ? UOP_BR_DST8_NS : bits == 16 ? UOP_BR_DST16_NS :
+               bits == 32 ? UOP_BR_DST32_NS : UOP_BR_DST64_NS;
     default:
         return UOP_COUNT;
     }

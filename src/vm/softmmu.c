@@ -532,8 +532,8 @@ bool ucpu_store(struct ucpu *c, uint64_t va, const void *buf, unsigned size)
 
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size)
 {
-    c->exec->slow_value = 0;
-    return ucpu_load_mode(c, c->tlb_mode, va, &c->exec->slow_value, size);
+    c->exec->slow_value[0] = c->exec->slow_value[1] = 0;
+    return ucpu_load_mode(c, c->tlb_mode, va, c->exec->slow_value, size);
 }
 
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size)
@@ -546,13 +546,18 @@ bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned si
     return ucpu_store_mode(c, c->tlb_mode, va, &value, size);
 }
 
+bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned size)
+{
+    return ucpu_store_mode(c, c->tlb_mode, va, pair, size);
+}
+
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
     uint64_t mask = c->exec->va_mask;
-    uint64_t last = va + (size ? size - 1 : 0);
+    uint64_t last = (va & ~PAGE_MASK) + (size ? size - 1 : 0); /* from the page's beginning */
 
-    for (uint64_t page = va & PAGE_MASK; page <= (last & PAGE_MASK); page += PAGE_SIZE)
-        if (!softmmu_lookup(c, mode, (page < va ? va : page) & mask, access))
+    for (uint64_t at = 0; at <= last; at += PAGE_SIZE)
+        if (!softmmu_lookup(c, mode, (at ? (va & PAGE_MASK) + at : va) & mask, access))
             return false;
     return true;
 }

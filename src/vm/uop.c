@@ -43,6 +43,9 @@ void uop_print(struct buffer *out, const struct uop *u, const char *(*reg_name)(
         case 'a':
             print_operand(out, u->a, reg_name);
             break;
+        case 'n':
+            buffer_printf(out, " cond %u", u->d);
+            break;
         case 'b':
             /* where b is a condition, it is the only operand that reads flags */
             if (u->op == UOP_BR || u->op == UOP_SETCC || u->op == UOP_CMOV16 || u->op == UOP_CMOV32)

@@ -65,7 +65,7 @@ enum uop_code {
 
 struct uop_info {
     const char *name;
-    const char *operands; /* letters of d a b i x */
+    const char *operands; /* letters of d a b i x l n: see uop.def */
     unsigned attributes;  /* UOP_* */
 };
 extern const struct uop_info uop_infos[UOP_COUNT];

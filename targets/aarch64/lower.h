@@ -92,7 +92,7 @@ a64_helper a64_op_sysl;    /* op0 1: *d = result (E) */
  * A, I, F at EL1 and up is inline. */
 a64_helper a64_op_msr_imm;
 
-/* ---- lower_helpers.c ---------------------------------------------------------------- */
+/* ---- helpers.c ------------------------------------------------------------------ */
 a64_helper a64_op_undefined;
 /* DC ZVA, *a the address; calls a64_op_sys with the same micro-op when it is trapped
  * (EL0 and SCTLR_EL1.DZE = 0, HCR_EL2.TDZ). */
