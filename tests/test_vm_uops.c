@@ -109,7 +109,8 @@ static bool naive_cond(uint32_t f, unsigned c)
 {
     bool cf = f & FLAG_C, zf = f & FLAG_Z, sf = f & FLAG_S, of = f & FLAG_O, pf = f & FLAG_P, v = false;
 
-    switch (c & 14) {
+    switch (c & 30) {
+    case 16: v = zf || !cf; break;
     case 0: v = of; break;
     case 2: v = cf; break;
     case 4: v = zf; break;
@@ -131,12 +132,12 @@ static void check_lazy(uint32_t op, uint64_t dst, uint64_t src, uint32_t want)
     MUST(flags_compute(&f) == want, "op %u dst %llx src %llx: %x, not %x", op, (unsigned long long)dst,
                   (unsigned long long)src, flags_compute(&f), want);
     MUST(flags_carry(&f) == ((want & FLAG_C) != 0), "op %u", op);
-    for (unsigned c = 0; c < 16; c++)
+    for (unsigned c = 0; c < 18; c++)
         MUST(flags_cond(&f, c) == naive_cond(want, c), "op %u condition %u", op, c);
     flags_settle(&f);
     MUST(f.op == FLAGS_EXPLICIT && f.dst == want && !f.src && !f.reserved, "op %u", op);
     MUST(flags_compute(&f) == want, "op %u", op);
-    for (unsigned c = 0; c < 16; c++)
+    for (unsigned c = 0; c < 18; c++)
         MUST(flags_cond(&f, c) == naive_cond(want, c), "op %u", op);
 }
 
@@ -153,6 +154,9 @@ START_TEST(lazy_flags_of_every_pair_of_bytes)
             check_lazy(FLAGS_SUB, v.r, b, v.flags);
             v = naive_sub(a, b, 1, 8);
             check_lazy(FLAGS_SBB, v.r, b, v.flags);
+            check_lazy(FLAGS_SBBN, v.r, b, v.flags ^ FLAG_C);
+            v = naive_sub(a, b, 0, 8);
+            check_lazy(FLAGS_SUBN, v.r, b, v.flags ^ FLAG_C);
         }
 }
 END_TEST
@@ -202,6 +206,9 @@ START_TEST(lazy_flags_at_the_edges_of_wide_operands)
                 check_lazy(FLAGS_SUB | size, v.r, b, v.flags);
                 v = naive_sub(a, b, 1, n);
                 check_lazy(FLAGS_SBB | size, v.r, b, v.flags);
+                check_lazy(FLAGS_SBBN | size, v.r, b, v.flags ^ FLAG_C);
+                v = naive_sub(a, b, 0, n);
+                check_lazy(FLAGS_SUBN | size, v.r, b, v.flags ^ FLAG_C);
             }
 }
 END_TEST
@@ -448,6 +455,15 @@ static bool expect(struct sample *s, const char *name)
            multiplies(s, name) || moves(s, name);
 }
 
+/* 64-bit micro-ops: the toy has no such registers, the tests of aarch64 instructions do. */
+static bool is_wide(unsigned op)
+{
+    const char *name = uop_infos[op].name;
+
+    return (op >= UOP_MOV32Z && op <= UOP_CHECK64) || (op >= UOP_BRZ64 && op <= UOP_JMPR64) || starts(name, "CMPN") ||
+           starts(name, "TST");
+}
+
 static bool is_memory(const char *name)
 {
     return uop_infos[0].name && (starts(name, "LD") || starts(name, "ST"));
@@ -514,10 +530,15 @@ static int run_sample(struct machine *m, struct sample *s, bool plain_switch)
 START_TEST(micro_ops_do_what_their_names_say)
 {
     struct machine *m = toy_machine();
-    unsigned known = 0;
+    unsigned known = 0, wide = 0;
 
     for (unsigned op = 0; op < UOP_COUNT; op++) {
         const char *name = uop_infos[op].name;
+
+        if (is_wide(op)) {
+            wide++;
+            continue;
+        }
 
         for (unsigned i = 0; i < 400; i++) {
             struct sample before = random_sample(op), want = before;
@@ -546,7 +567,7 @@ START_TEST(micro_ops_do_what_their_names_say)
         }
     }
     /* all but calls, indirect jumps, EXIT, BR_DST_* and what others add */
-    ck_assert_uint_ge(known, UOP_COUNT - 24);
+    ck_assert_uint_ge(known, UOP_COUNT - wide - 24);
     machine_destroy(m);
 }
 END_TEST
