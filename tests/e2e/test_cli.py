@@ -131,5 +131,20 @@ def claim_run_starts_without_a_debugger_and_gdb_may_come_later():
         contains(out, r"position 0,")
 
 
+def claim_without_a_debugger_the_guests_end_is_the_exit_status():
+    alone = ("--run", "--listen", "none", "--serial", "none")
+    leave = harness.build_guest("mov $0x15, %al; out %al, $0xf4; jmp .")
+    status, text = run(*alone, leave)
+    equal(status, 43, text)
+    contains(text, r"debug-exit port with status 43 at position \d+")
+    status, text = run(*alone, "--debug-exit", "0xf5", harness.build_guest("mov $3, %al; out %al, $0xf5; jmp ."))
+    equal(status, 7, text)
+    # No interrupt table: the third fault of ud2 ends a PC.
+    crash = harness.build_guest("lidt none; ud2; none: .word 0; .long 0")
+    status, text = run(*alone, "--no-reboot", crash)
+    equal(status, 3, text)
+    contains(text, r"triple-faulted")
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__])
