@@ -18,6 +18,7 @@
 #include "i386/cpu.h"
 #include "i386/insn.h"
 #include "i386_host.h"
+#include "i386_undefined.h"
 
 #define BASE      0x10000000u
 #define SIZE      0x10000u       /* what both sides have */
@@ -33,8 +34,6 @@
 #define TSS       (TABLES + 0x1000u)
 #define HANDLERS  (TABLES + 0x2000u) /* 16 bytes for each vector, a HLT */
 #define KSTACK    (TABLES + 0x4000u)
-
-#define STATUS FLAGS_ALL
 
 /* ---- random numbers ---------------------------------------------------------------------- */
 
@@ -140,52 +139,6 @@ static enum how how_of(unsigned op)
     default:
         return NEVER;
     }
-}
-
-/* Flags undefined after `i` with CL == `cl` (SDM 1, appendix A; SDM 2). */
-static uint32_t undefined_flags(const struct insn *i, uint32_t cl)
-{
-    unsigned bits = 8u * i->arg[0].size, count;
-
-    switch (i->op) {
-    case INSN_DIV: case INSN_IDIV:
-        return STATUS;
-    case INSN_MUL: case INSN_IMUL1: case INSN_IMUL: case INSN_IMUL3:
-        return FLAG_S | FLAG_Z | FLAG_A | FLAG_P;
-    case INSN_ROL: case INSN_ROR: case INSN_RCL: case INSN_RCR:
-        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & 31;
-        return count > 1 ? FLAG_O : 0;
-    case INSN_SHL: case INSN_SAL: case INSN_SHR: case INSN_SAR:
-        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & 31;
-        return !count ? 0 : FLAG_A | (count > 1 ? FLAG_O : 0) | (count >= bits ? FLAG_C : 0);
-    case INSN_SHLD: case INSN_SHRD:
-        count = (i->arg[2].kind == OPERAND_IMM ? i->imm : cl) & 31;
-        return !count ? 0 : FLAG_A | (count > 1 ? FLAG_O : 0) | (count > bits ? STATUS : 0);
-    case INSN_BT: case INSN_BTS: case INSN_BTR: case INSN_BTC:
-        return FLAG_O | FLAG_S | FLAG_A | FLAG_P;
-    case INSN_BSF: case INSN_BSR:
-        return FLAG_C | FLAG_O | FLAG_S | FLAG_A | FLAG_P;
-    case INSN_AAA: case INSN_AAS:
-        return FLAG_O | FLAG_S | FLAG_Z | FLAG_P;
-    case INSN_AAM: case INSN_AAD:
-        return FLAG_O | FLAG_A | FLAG_C;
-    case INSN_DAA: case INSN_DAS:
-        return FLAG_O;
-    case INSN_AND: case INSN_OR: case INSN_XOR: case INSN_TEST:
-        return FLAG_A;
-    default:
-        return 0;
-    }
-}
-
-/* Is even the result undefined? */
-static bool undefined_result(const struct insn *i, uint32_t cl)
-{
-    if (i->op == INSN_BSWAP && i->osize == 2)
-        return true;
-    if ((i->op == INSN_SHLD || i->op == INSN_SHRD) && i->osize == 2)
-        return ((i->arg[2].kind == OPERAND_IMM ? i->imm : cl) & 31) > 16;
-    return false;
 }
 
 static bool reads_auxiliary(unsigned op)
@@ -450,7 +403,7 @@ static void make_case(struct one_case *c)
     for (unsigned r = 0; r < 8; r++)
         c->gpr[r] = value();
     c->gpr[ESP] = STACK + AREA / 2;
-    c->eflags = (rnd() & (STATUS | EFLAGS_DF)) | EFLAGS_1 | EFLAGS_IF;
+    c->eflags = (rnd() & (FLAGS_ALL | EFLAGS_DF)) | EFLAGS_1 | EFLAGS_IF;
     if (below(3))
         c->eflags &= ~EFLAGS_DF;
     c->eip = CODE + (below(8) ? below(0x800) : 0x1000 - below(60));
@@ -558,8 +511,8 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     memory_write_bytes(mem, STACK, c->stack, AREA, false);
     memcpy(st->gpr, c->gpr, sizeof st->gpr);
     st->eip = c->eip;
-    st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = c->eflags & STATUS};
-    st->eflags = c->eflags & ~STATUS;
+    st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = c->eflags & FLAGS_ALL};
+    st->eflags = c->eflags & ~FLAGS_ALL;
     st->cr0 = CR0_PE | CR0_ET | CR0_NE;
     st->cpl = 3;
     st->halted = 0;
@@ -655,7 +608,7 @@ static bool same_memory(const char *name, const uint8_t *host, const uint8_t *gu
 
 static bool same_regs(const struct one_case *c, const struct host32_regs *host, const struct host32_regs *guest)
 {
-    uint32_t flags = (STATUS | EFLAGS_DF) & ~c->undefined;
+    uint32_t flags = (FLAGS_ALL | EFLAGS_DF) & ~c->undefined;
     return !memcmp(host->gpr, guest->gpr, sizeof host->gpr) && host->vector == guest->vector &&
            host->eip == guest->eip && !((host->eflags ^ guest->eflags) & flags);
 }
