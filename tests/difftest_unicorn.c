@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unicorn/unicorn.h>
+#include <unistd.h>
 
 #include "i386/cpu.h"
 #include "i386/insn.h"
@@ -90,7 +92,7 @@ static void make_case(struct one_case *c, uint32_t ip)
              ((c->insn.flags & (INSN_REP | INSN_REPNE)) && (c->insn.op < INSN_MOVS || c->insn.op > INSN_SCAS)));
     for (unsigned n = 0; n < 8; n++)
         r->gpr[n] = below(3) ? rnd() & 0xffff : below(2) ? rnd() & 0x1ff : rnd();
-    if (below(8))
+    if (below(8) || r->gpr[ESP] % 0x10000 < 8) /* no frame of an exception around the end: that is a shutdown */
         r->gpr[ESP] &= 0xfffe;
     if (c->insn.asize == 4) { /* most addresses within the segments */
         for (unsigned n = 0; n < 8; n++)
@@ -204,6 +206,18 @@ static bool unicorn_run(uc_engine *uc, const struct one_case *c, struct regs *ou
     return err == UC_ERR_OK;
 }
 
+static uc_engine *unicorn_open(uint8_t *ram)
+{
+    uc_engine *uc;
+    uc_hook hook;
+
+    if (uc_open(UC_ARCH_X86, UC_MODE_16, &uc) != UC_ERR_OK ||
+        uc_mem_map_ptr(uc, 0, RAM, UC_PROT_ALL, ram) != UC_ERR_OK ||
+        uc_hook_add(uc, &hook, UC_HOOK_INTR, (void *)on_interrupt, NULL, 1, 0) != UC_ERR_OK)
+        exit(77);
+    return uc;
+}
+
 /* ---- comparison ------------------------------------------------------------------------------------- */
 
 static void print(const char *who, const struct regs *r)
@@ -225,17 +239,34 @@ static bool same(const struct one_case *c, const struct regs *a, const struct re
            same_eip && !((a->eflags ^ b->eflags) & COMPARED & ~c->undefined);
 }
 
+/* Known to be wrong there: ENTER with 32-bit operands on a 16-bit stack writes BP only,
+ * LOCK NEG gets its flags from something else. */
+static bool unicorn_errs(const struct one_case *c)
+{
+    return (c->insn.op == INSN_ENTER && c->insn.osize == 4) ||
+           (c->insn.op == INSN_NEG && (c->insn.flags & INSN_LOCK));
+}
+
+static bool took_exception(const struct regs *ours, const struct regs *other)
+{
+    return ours->selector[SEG_CS] == HANDLERS && other->selector[SEG_CS] != HANDLERS;
+}
+
 /* 1: agree, 0: differ, -1: not comparable */
 static int compare(const struct one_case *c, struct guest *g, uint8_t *theirs, bool ran, const struct regs *ours,
                    const struct regs *other)
 {
     uint32_t vector = ours->eip / 4;
 
-    if (ours->selector[SEG_CS] == HANDLERS) {
+    if (took_exception(ours, other)) {
         if (vector == EXC_GP || vector == EXC_SS)
             return -1;
-        return vector == uc_vector || (vector == EXC_UD && !ran);
+        /* After several exceptions unicorn, which never saw a handler return, tells no
+         * vector any more: it just does not go on. */
+        return other->eip == c->regs.eip && (vector == EXC_UD || vector == EXC_DE);
     }
+    if (unicorn_errs(c) || memcmp(g->ram + ((uint32_t)c->regs.selector[SEG_CS] << 4) + c->regs.eip, c->code, sizeof c->code))
+        return -1; /* or the instruction wrote to itself */
     if (!ran || uc_vector != 0xff)
         return 0;
     if (!same(c, ours, other))
@@ -260,62 +291,101 @@ static void report(const struct one_case *c, const struct guest *g, const uint8_
         }
 }
 
-int main(int argc, char **argv)
-{
-    unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000, failures = 0, compared = 0;
-    unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
-    uint8_t *theirs = aligned_alloc(4096, RAM);
-    static struct one_case c;
-    struct guest g;
-    uc_engine *uc;
-    uc_hook hook;
+/* ---- batches ---------------------------------------------------------------------------------------- */
 
-    if (uc_open(UC_ARCH_X86, UC_MODE_16, &uc) != UC_ERR_OK || uc_mem_map_ptr(uc, 0, RAM, UC_PROT_ALL, theirs) != UC_ERR_OK)
-        return 77;
-    uc_hook_add(uc, &hook, UC_HOOK_INTR, (void *)on_interrupt, NULL, 1, 0);
-    guest_init(&g);
+#define BATCH 4000
+
+static void fill_memory(struct guest *g, uint8_t *theirs, unsigned long seed)
+{
     rng_state = seed;
     for (unsigned n = 0; n < RAM; n++)
-        g.ram[n] = (uint8_t)(below(4) ? rnd() : 0);
+        g->ram[n] = (uint8_t)(below(4) ? rnd() : 0);
     for (uint32_t v = 0; v < 256; v++) {
         uint32_t entry = HANDLERS << 16 | v * 4;
 
-        memcpy(g.ram + 4 * v, &entry, 4);
+        memcpy(g->ram + 4 * v, &entry, 4);
     }
-    memcpy(theirs, g.ram, RAM);
-    for (unsigned long n = 0; n < cases && failures < 10; n++) {
-        struct regs ours, other;
-        bool ran;
-        int r;
+    memcpy(theirs, g->ram, RAM);
+}
 
-        rng_state = seed * 1000003u + n;
-        for (unsigned k = 0; k < 4; k++)
-            rnd();
-        make_case(&c, (uint32_t)(n * 16) & 0xfff0);
-        if (i386_decode(c.code, 15, DECODE_P6, &c.insn) != DECODE_OK)
-            continue;
-        c.undefined = undefined_flags(&c.insn, c.regs.gpr[ECX] & 0xff);
-        if (undefined_result(&c.insn, c.regs.gpr[ECX] & 0xff))
-            continue;
-        ran = unicorn_run(uc, &c, &other);
-        guest_run(&g, &c, &ours);
-        r = compare(&c, &g, theirs, ran, &ours, &other);
-        compared += r == 1;
-        if (r == 0) {
-            report(&c, &g, theirs, &ours, &other);
-            printf("case %lu of seed %lu differs\n", n, seed);
-            failures++;
-        }
-        if (r != 1 || ours.selector[SEG_CS] == HANDLERS)
-            memcpy(theirs, g.ram, RAM);
+/* One case; 1, 0 or -1 as compare(). */
+static int run_case(struct guest *g, uc_engine *uc, uint8_t *theirs, unsigned long n, unsigned long seed)
+{
+    struct regs ours, other;
+    struct one_case c;
+    bool ran;
+    int r;
+
+    rng_state = seed * 1000003u + n;
+    for (unsigned k = 0; k < 4; k++)
+        rnd();
+    make_case(&c, (uint32_t)(n * 16) & 0xfff0);
+    if (i386_decode(c.code, 15, DECODE_P6, &c.insn) != DECODE_OK)
+        return -1;
+    c.undefined = undefined_flags(&c.insn, c.regs.gpr[ECX] & 0xff);
+    if (undefined_result(&c.insn, c.regs.gpr[ECX] & 0xff))
+        return -1;
+    ran = unicorn_run(uc, &c, &other);
+    guest_run(g, &c, &ours);
+    r = compare(&c, g, theirs, ran, &ours, &other);
+    if (r == 0) {
+        report(&c, g, theirs, &ours, &other);
+        printf("case %lu of seed %lu differs\n", n, seed);
+    }
+    if (r != 1 || took_exception(&ours, &other))
+        memcpy(theirs, g->ram, RAM);
+    return r;
+}
+
+/* Exit status: 0 all agree, 1 some differ or too few could be compared. */
+static int run_batch(unsigned long first, unsigned long count, unsigned long seed)
+{
+    uint8_t *theirs = aligned_alloc(4096, RAM);
+    uc_engine *uc = unicorn_open(theirs);
+    unsigned long agree = 0, failures = 0;
+    struct guest g;
+
+    guest_init(&g);
+    fill_memory(&g, theirs, seed);
+    for (unsigned long n = first; n < first + count && failures < 10; n++) {
+        int r = run_case(&g, uc, theirs, n, seed);
+
+        agree += r == 1;
+        failures += r == 0;
     }
     machine_destroy(g.m);
     uc_close(uc);
     free(theirs);
-    if (failures || compared < cases / 2) {
-        printf("%lu of %lu cases agree\n", compared, cases);
-        return 1;
+    return failures || agree < count / 2;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000, done = 0;
+    unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+
+    /* unicorn 2.0 aborts now and then inside its translator; then a batch says nothing. */
+    for (unsigned long first = 0; first < cases; first += BATCH) {
+        unsigned long count = cases - first < BATCH ? cases - first : BATCH;
+        int status;
+        pid_t child;
+
+        fflush(stdout);
+        child = fork();
+        if (child == 0) {
+            status = run_batch(first, count, seed);
+            fflush(stdout);
+            _exit(status);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child)
+            return 1;
+        if (WIFEXITED(status) && WEXITSTATUS(status))
+            return WEXITSTATUS(status);
+        if (WIFEXITED(status))
+            done += count;
+        else
+            printf("unicorn gave up between cases %lu and %lu\n", first, first + count);
     }
-    printf("%lu cases agree\n", compared);
-    return 0;
+    printf("%lu cases agree as far as they can be compared\n", done);
+    return done < cases / 2;
 }

@@ -33,8 +33,19 @@ endif
 # Random integer instructions on the host's processor and on the emulator.
 check_PROGRAMS += tests/difftest_host
 TESTS += tests/difftest_host
-tests_difftest_host_SOURCES = tests/difftest_host.c tests/i386_host.c tests/i386_host.h
+tests_difftest_host_SOURCES = tests/difftest_host.c tests/i386_host.c tests/i386_host.h tests/i386_undefined.h
 tests_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
+
+# Random 16-bit code on libunicorn and on the emulator.
+if HAVE_UNICORN
+check_PROGRAMS += tests/difftest_unicorn
+TESTS += tests/difftest_unicorn
+tests_difftest_unicorn_SOURCES = tests/difftest_unicorn.c tests/i386_undefined.h
+tests_difftest_unicorn_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS)
+tests_difftest_unicorn_LDADD = libi386.a libvm.a libsoftfloat.a libbase.a $(UNICORN_LIBS) $(HC_SYSLIBS)
+else
+EXTRA_DIST += tests/difftest_unicorn.c
+endif
 
 # The execution core. It runs the toy CPU of vm_toy.h.
 if HAVE_CHECK

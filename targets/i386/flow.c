@@ -213,7 +213,7 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
     bp = st->gpr[EBP];
     if (!frame_push(&f, bp))
         return UOP_FAULT;
-    pointer = f.sp;
+    pointer = (st->gpr[ESP] & ~f.mask) | f.sp; /* by the operand size, not the stack's */
     for (unsigned i = 1; i < level; i++) {
         uint32_t saved;
 
