@@ -92,8 +92,6 @@ static void make_case(struct one_case *c, uint32_t ip)
              ((c->insn.flags & (INSN_REP | INSN_REPNE)) && (c->insn.op < INSN_MOVS || c->insn.op > INSN_SCAS)));
     for (unsigned n = 0; n < 8; n++)
         r->gpr[n] = below(3) ? rnd() & 0xffff : below(2) ? rnd() & 0x1ff : rnd();
-    if (below(8) || r->gpr[ESP] % 0x10000 < 8) /* no frame of an exception around the end: that is a shutdown */
-        r->gpr[ESP] &= 0xfffe;
     if (c->insn.asize == 4) { /* most addresses within the segments */
         for (unsigned n = 0; n < 8; n++)
             r->gpr[n] &= 0x1fff;
@@ -104,6 +102,8 @@ static void make_case(struct one_case *c, uint32_t ip)
         r->gpr[ECX] = below(40);
     if (below(3) == 0)
         r->gpr[EDX] &= 0xff;
+    if (below(8) || r->gpr[ESP] % 0x10000 < 8) /* no frame of an exception around the end: that is a shutdown */
+        r->gpr[ESP] &= 0xfffe;
     r->eflags = (rnd() & (FLAGS_ALL | EFLAGS_DF)) | EFLAGS_1;
     r->eip = ip;
     memcpy(r->selector, start_selectors, sizeof r->selector);
@@ -239,12 +239,21 @@ static bool same(const struct one_case *c, const struct regs *a, const struct re
            same_eip && !((a->eflags ^ b->eflags) & COMPARED & ~c->undefined);
 }
 
+static bool two_repeats(const struct one_case *c)
+{
+    unsigned n = 0;
+
+    for (unsigned k = 0; k + 1u < c->insn.len; k++)
+        n += c->code[k] == 0xf2 || c->code[k] == 0xf3;
+    return n > 1 && (c->insn.flags & (INSN_REP | INSN_REPNE));
+}
+
 /* Known to be wrong there: ENTER with 32-bit operands on a 16-bit stack writes BP only,
- * LOCK NEG gets its flags from something else. */
+ * LOCK NEG gets its flags from something else, of F2 and F3 the first one counts. */
 static bool unicorn_errs(const struct one_case *c)
 {
     return (c->insn.op == INSN_ENTER && c->insn.osize == 4) ||
-           (c->insn.op == INSN_NEG && (c->insn.flags & INSN_LOCK));
+           (c->insn.op == INSN_NEG && (c->insn.flags & INSN_LOCK)) || two_repeats(c);
 }
 
 static bool took_exception(const struct regs *ours, const struct regs *other)
