@@ -146,5 +146,8 @@ int main(int argc, char **argv)
         fflush(stdout);
         machine_destroy(m);
     }
+    free((void *)(uintptr_t)config.kernel.data);
+    free((void *)(uintptr_t)config.bios.data);
+    free((void *)(uintptr_t)initrd.data);
     return status;
 }
