@@ -24,6 +24,8 @@ struct string {
     uint32_t mask;  /* of addresses and counts */
     uint32_t delta; /* of ESI and EDI: size or -size */
     bool repeated, while_equal;
+    uint8_t *read_host; /* host address of the source page that iterate() just read, or NULL... */
+    uint32_t read_page; /* ...and its linear address */
 };
 
 static bool compares(const struct string *s)
@@ -117,6 +119,26 @@ int i386_op_out(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+/* ucpu_host(), which may refuse a source only because the destination took its
+ * place in the TLB since it was read in this call: then it is remembered. */
+static uint8_t *host_pointer(const struct string *s, uint32_t va, enum access access)
+{
+    uint8_t *host = ucpu_host(&s->c->u, va, access);
+
+    if (host || access != ACCESS_READ || !s->read_host || s->read_page != (va & (uint32_t)PAGE_MASK))
+        return host;
+    return s->read_host + (va & ~(uint32_t)PAGE_MASK);
+}
+
+/* The source element was just read: remember where its page is. */
+static void remember_source(struct string *s)
+{
+    uint32_t va = s->st->seg[s->seg].base + offset(s, ESI);
+
+    s->read_page = va & (uint32_t)PAGE_MASK;
+    s->read_host = ucpu_host(&s->c->u, s->read_page, ACCESS_READ);
+}
+
 /* ---- one iteration --------------------------------------------------------------------------- */
 
 /* INS and OUTS: the port is touched only when memory is known to answer. */
@@ -141,7 +163,7 @@ static bool port_iteration(const struct string *s)
 }
 
 /* One iteration with all checks; false: it did not happen. */
-static bool iterate(const struct string *s)
+static bool iterate(struct string *s)
 {
     uint32_t a = s->st->gpr[EAX], b = 0;
 
@@ -152,8 +174,10 @@ static bool iterate(const struct string *s)
             return false;
         break;
     case STRING_MOVS:
-        if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size) ||
-            !i386_write(s->c, SEG_ES, offset(s, EDI), &a, s->size))
+        if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size))
+            return false;
+        remember_source(s);
+        if (!i386_write(s->c, SEG_ES, offset(s, EDI), &a, s->size))
             return false;
         break;
     case STRING_STOS:
@@ -197,7 +221,7 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
 
     if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
         return 0;
-    *host = ucpu_host(&s->c->u, va, access);
+    *host = host_pointer(s, va, access);
     if (!*host)
         return 0;
     if ((int32_t)s->delta < 0) {
@@ -238,16 +262,18 @@ static void copy(const struct string *s, uint8_t *dst, const uint8_t *src, uint6
 
 static void fill(const struct string *s, uint8_t *dst, uint64_t n)
 {
-    uint32_t v = s->st->gpr[EAX];
+    uint64_t v = s->st->gpr[EAX], len = n * s->size;
 
     if ((int32_t)s->delta < 0)
-        dst -= (n - 1) * s->size;
-    if (s->size == 1) {
-        memset(dst, (int)(v & 0xff), n);
-        return;
-    }
-    for (uint64_t i = 0; i < n; i++)
-        memcpy(dst + i * s->size, &v, s->size);
+        dst -= len - s->size;
+    if (s->size == 1)
+        v = (v & 0xff) * 0x01010101u;
+    else if (s->size == 2)
+        v = (v & 0xffff) * 0x00010001u;
+    v |= v << 32;
+    for (; len >= 8; len -= 8, dst += 8)
+        memcpy(dst, &v, 8);
+    memcpy(dst, &v, len);
 }
 
 /* Compare up to n elements; returns how many were. Leaves the flags of the last. */
@@ -277,13 +303,13 @@ static uint64_t bulk(const struct string *s, uint64_t max)
 
     if (n > offset(s, ECX))
         n = offset(s, ECX);
-    if (uses_source(s)) {
-        uint64_t m = span(s, s->seg, ESI, ACCESS_READ, &src);
+    if (uses_destination(s)) {
+        uint64_t m = span(s, SEG_ES, EDI, writes_destination(s) ? ACCESS_WRITE : ACCESS_READ, &dst);
 
         n = m < n ? m : n;
     }
-    if (uses_destination(s)) {
-        uint64_t m = span(s, SEG_ES, EDI, writes_destination(s) ? ACCESS_WRITE : ACCESS_READ, &dst);
+    if (uses_source(s)) {
+        uint64_t m = span(s, s->seg, ESI, ACCESS_READ, &src);
 
         n = m < n ? m : n;
     }
@@ -331,21 +357,24 @@ static uint64_t bulk_all(const struct string *s, uint64_t budget)
     return done;
 }
 
-static int repeat(const struct string *s, uint32_t eip)
+static int repeat(struct string *s, uint32_t eip)
 {
     struct ucpu *u = &s->c->u;
     struct i386_state *st = s->st;
     icount_t position = u->cpu.limit - u->cpu.budget - 1; /* of the block's last instruction */
-    uint64_t done = 0;
+    bool ports = s->kind == STRING_INS || s->kind == STRING_OUTS;
+    uint64_t budget, done;
 
     if (!offset(s, ECX))
         return repetition_done(st);
-    if (s->kind != STRING_INS && s->kind != STRING_OUTS)
-        done = bulk_all(s, ucpu_rep_budget(u));
+    budget = ports ? 1 : ucpu_rep_budget(u);
+    done = ports ? 0 : bulk_all(s, budget);
     if (!done) {
         if (!iterate(s))
             return UOP_FAULT;
         done = 1;
+        if (budget > 1 && s->kind == STRING_MOVS)
+            done += bulk_all(s, budget - 1);
     }
     if (done > 1)
         ucpu_rep_used(u, done - 1);
