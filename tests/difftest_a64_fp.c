@@ -1,0 +1,2 @@
+#include "difftest_a64.h"
+const struct a64_class a64_fp_classes[]={{0}};
