@@ -144,3 +144,12 @@ tests_engines_SOURCES = tests/engines.c
 tests_engines_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/engines.sh
 EXTRA_DIST += tests/engines.sh
+
+# A64: the decoder, and random instruction streams on libunicorn and on the emulator.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_a64_decode
+TESTS += tests/test_a64_decode
+tests_test_a64_decode_SOURCES = tests/test_a64_decode.c
+tests_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
+EXTRA_DIST += tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c

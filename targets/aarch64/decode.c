@@ -213,6 +213,8 @@ static bool valid(const struct a64_insn *i)
         return i->shift != 3 && (i->sf || i->imm6 < 32);
     case A64_ADDSUB_EXT:
         return i->imm3 <= 4;
+    case A64_CASP: /* pairs of registers begin with an even one */
+        return !((i->Rs | i->Rt) & 1);
     case A64_LOAD_LITERAL:
         return !(i->V && i->opc == 3);
     case A64_PAIR:

@@ -359,8 +359,6 @@ static enum build_next lower_lse(struct lower *l)
 {
     if (!(l->mode & A64_MODE_LSE))
         return lower_undefined(l);
-    if (l->i.kind == A64_CASP && ((l->i.Rs | l->i.Rt) & 1))
-        return lower_undefined(l);
     return lower_by_word(l, l->i.kind == A64_CAS || l->i.kind == A64_CASP ? a64_op_cas : a64_op_atomic);
 }
 
