@@ -458,6 +458,35 @@ END_TEST
 /* ------------------------------------------------------------ sleep and input */
 
 /* Sleeps; an interrupt wakes it, it reads a byte, says it, and sleeps again. */
+START_TEST(breakpoints_told_at_the_edge_are_found_again_though_input_came_while_it_stood_there)
+{
+    struct machine *m = toy_machine();
+    icount_t told[6];
+    struct desk d;
+
+    toy_put(m, 0, TOY_STI, 0, 0, 0, 0);
+    toy_put(m, 8, TOY_IN, 4, 0, 0, 0);
+    toy_put(m, 16, TOY_ADD, 1, 2, 0, 1);
+    toy_put(m, 24, TOY_JMP, 0, 0, 0, 8);
+    toy_put(m, TOY_VECTOR, TOY_IRET, 0, 0, 0, 0);
+    sit_down(&d, m, (struct timeline_config){.live = true});
+    breakpoint(&d, 16);
+    for (unsigned i = 0; i < ARRAY_LEN(told); i++) {
+        ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+        told[i] = timeline_position(d.tl);
+        /* An interrupt request: were it taken at once, the step told would be its entry. */
+        timeline_input(d.tl, toy_serial(d.m), "x", 1, false);
+    }
+    for (unsigned i = ARRAY_LEN(told) - 1; i-- > 0;) {
+        ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_BREAKPOINT);
+        ck_assert_uint_eq(timeline_position(d.tl), told[i]);
+    }
+    seek(&d, timeline_edge(d.tl));
+    ck_assert_uint_gt(toy_state(d.m)->entries, 0);
+    get_up(&d);
+}
+END_TEST
+
 static struct machine *sleeper(uint32_t timer_flags, uint32_t ns)
 {
     struct machine *m = toy_machine();
@@ -812,6 +841,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_repeated_instruction_is_one_step_in_both_directions);
     tcase_add_test(t, a_watched_byte_stops_a_repeated_instruction_after_and_before_the_access);
     tcase_add_test(t, breakpoint_at_current_pc_is_not_reported_again_in_either_direction);
+    tcase_add_test(t, breakpoints_told_at_the_edge_are_found_again_though_input_came_while_it_stood_there);
     tcase_add_test(t, range_steps_end_where_the_range_ends_or_at_a_breakpoint);
     tcase_add_test(t, last_write_goes_before_the_last_write_whatever_else_is_watched);
     tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
