@@ -225,6 +225,12 @@ void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value
 
 /* ---- filling ---- */
 
+/* How traps and footprints call `va`. */
+static uint64_t untagged(const struct ucpu *c, uint64_t va)
+{
+    return c->fe->untagged ? c->fe->untagged(c, va) : va;
+}
+
 static unsigned watched_kinds(const struct ucpu *c, uint64_t page)
 {
     const struct traps *t = c->cpu.machine->traps;
@@ -290,7 +296,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     if (!memory_classify(memory_of(c), t->page, &kind, &t->number))
         t->number = NO_PAGE;
     t->kind = (uint8_t)kind;
-    t->watched = (uint8_t)watched_kinds(c, t->tag);
+    t->watched = (uint8_t)watched_kinds(c, untagged(c, t->tag));
     return t;
 }
 
@@ -311,6 +317,7 @@ const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va
 struct part {
     struct tlb_info t;
     uint64_t va;
+    uint64_t trap_va; /* the same as traps see it */
     unsigned offset; /* in the page */
     unsigned len;
 };
@@ -330,8 +337,8 @@ static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, 
 
     if (!t)
         return false;
-    *p = (struct part){.t = *t, .va = va, .offset = (unsigned)(va & ~PAGE_MASK), .len = len};
-    note_footprint(c, va, access);
+    *p = (struct part){.t = *t, .va = va, .trap_va = untagged(c, va), .offset = (unsigned)(va & ~PAGE_MASK), .len = len};
+    note_footprint(c, p->trap_va, access);
     return true;
 }
 
@@ -354,7 +361,7 @@ static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind
 {
     struct traps t = {.list = (struct trap *)list, .count = count};
 
-    return traps_overlap(&t, kind, p->va, p->len) != NULL;
+    return traps_overlap(&t, kind, p->trap_va, p->len) != NULL;
 }
 
 static bool hits_trap(const struct ucpu *c, unsigned kind, const struct part *p)
@@ -370,10 +377,10 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
                      const struct part *p)
 {
     for (unsigned i = 0; i < count; i++) {
-        uint64_t first = list[i].address > p->va ? list[i].address : p->va;
+        uint64_t first = list[i].address > p->trap_va ? list[i].address : p->trap_va;
         struct traps one = {.list = (struct trap *)&list[i], .count = 1};
 
-        if (!traps_overlap(&one, kind, p->va, p->len) || c->npending_hits == MAX_PENDING_HITS)
+        if (!traps_overlap(&one, kind, p->trap_va, p->len) || c->npending_hits == MAX_PENDING_HITS)
             continue;
         c->exec->hits[c->npending_hits++] = (struct pending_hit){
             .guest = guest,

@@ -49,6 +49,22 @@ static uint64_t state_value(const struct ucpu *u, unsigned offset)
     return v;
 }
 
+#define TCR_EL1_TBI0 (UINT64_C(1) << 37)
+#define TCR_EL1_TBI1 (UINT64_C(1) << 38)
+#define TCR_TBI      (UINT64_C(1) << 20) /* EL2, EL3 */
+
+uint64_t a64_untagged(const struct ucpu *u, uint64_t va)
+{
+    const struct a64_state *s = (const struct a64_state *)(const void *)u->s;
+    bool upper = va >> 55 & 1;
+
+    if (s->el >= 2)
+        return s->tcr[s->el] & TCR_TBI ? va & UINT64_MAX >> 8 : va;
+    if (!(s->tcr[1] & (upper ? TCR_EL1_TBI1 : TCR_EL1_TBI0)))
+        return va;
+    return (uint64_t)((int64_t)(va << 8) >> 8);
+}
+
 int a64_op_undefined(struct ucpu *u, const struct uop *op)
 {
     (void)op;

@@ -56,6 +56,8 @@ uint64_t a64_block_mode(const struct a64_cpu *c);
 
 /* struct frontend.build */
 enum build_next a64_build(struct builder *b);
+/* struct frontend.untagged: a data address without the tag that TCR_ELx.TBI lets translation ignore. */
+uint64_t a64_untagged(const struct ucpu *u, uint64_t va);
 
 typedef int a64_helper(struct ucpu *u, const struct uop *op);
 
