@@ -64,7 +64,7 @@ need_build_tools() {
 configure_and_build() {
     directory=$1
     shift
-    [ -x "$top/configure" ] || (cd "$top" && mkdir -p m4 && autoreconf -fi)
+    [ -x "$top/configure" ] || (cd "$top" && autoreconf -fi)
     mkdir -p "$directory"
     # What was missing when it was configured may be there by now.
     if [ ! -f "$directory/Makefile" ] || grep -q '^S\["HAVE_[A-Z0-9]*_TRUE"\]="#"' "$directory/config.status"; then
