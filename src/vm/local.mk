@@ -14,4 +14,10 @@ libvm_a_SOURCES = \
 	src/vm/softmmu.c \
 	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
-	src/vm/uop.c src/vm/uop.def src/vm/uop.h
+	src/vm/uop.c src/vm/uop.def src/vm/uop.h \
+	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
+	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
+	src/vm/dev/pl011.c src/vm/dev/pl011.h \
+	src/vm/dev/pl031.c src/vm/dev/pl031.h \
+	src/vm/dev/pl061.c src/vm/dev/pl061.h \
+	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h

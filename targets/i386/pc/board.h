@@ -6,7 +6,6 @@
 #include "i386/boot/boot.h"
 #include "i386/pc.h"
 #include "i386/pc/apic.h"
-#include "i386/pc/fwcfg.h"
 #include "i386/pc/glue.h"
 #include "i386/pc/i440fx.h"
 #include "i386/pc/i8042.h"
@@ -19,6 +18,7 @@
 #include "i386/pc/ports.h"
 #include "i386/pc/ps2.h"
 #include "i386/pc/rtc.h"
+#include "vm/dev/fwcfg.h"
 #include "vm/dev/uart16550.h"
 
 struct i386_cpu;

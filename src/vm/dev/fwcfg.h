@@ -1,6 +1,6 @@
-/* The firmware configuration device that SeaBIOS reads: see fwcfg.c. */
-#ifndef HINDCAST_I386_PC_FWCFG_H
-#define HINDCAST_I386_PC_FWCFG_H
+/* The firmware configuration device that SeaBIOS and EDK2 read: see fwcfg.c. */
+#ifndef HINDCAST_VM_DEV_FWCFG_H
+#define HINDCAST_VM_DEV_FWCFG_H
 
 #include "vm/device.h"
 
@@ -9,7 +9,9 @@
 /* Item numbers with fixed meanings. */
 enum {
     FWCFG_SIGNATURE = 0x00, FWCFG_ID = 0x01, FWCFG_UUID = 0x02, FWCFG_RAM_SIZE = 0x03, FWCFG_NOGRAPHIC = 0x04,
-    FWCFG_CPUS = 0x05, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f, FWCFG_FILE_DIR = 0x19,
+    FWCFG_CPUS = 0x05, FWCFG_KERNEL_SIZE = 0x08, FWCFG_INITRD_SIZE = 0x0b, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f,
+    FWCFG_KERNEL_DATA = 0x11, FWCFG_INITRD_DATA = 0x12, FWCFG_CMDLINE_SIZE = 0x14, FWCFG_CMDLINE_DATA = 0x15,
+    FWCFG_FILE_DIR = 0x19,
     FWCFG_FILE_FIRST = 0x20, FWCFG_IRQ0_OVERRIDE = 0x8002,
 };
 
@@ -26,7 +28,9 @@ struct fwcfg_wiring {
     unsigned nitems;
 };
 
-/* Range 0: ports 510h-51Bh. */
+/* The layouts, which are the device's ranges: 12 bytes of ports, 24 bytes of memory. */
+enum { FWCFG_PORTS, FWCFG_MMIO };
+
 extern const struct device_ops fwcfg_ops;
 
 /* Add an item; `data` is copied. */

@@ -1,11 +1,15 @@
 /*
  * QEMU's firmware configuration device (its specification: docs/specs/fw_cfg),
- * through which SeaBIOS learns of memory and boot options: selector at 510h,
- * data at 511h, DMA at 514h (read, skip and select).
+ * through which firmware learns of memory and boot options. It has a selector, a
+ * data register that gives the selected item's bytes in order, and DMA (read,
+ * skip and select). Two layouts:
+ *   FWCFG_PORTS  selector at 0 (little-endian), data at 1, DMA address at 4
+ *   FWCFG_MMIO   data at 0 (1 to 8 bytes wide), selector at 8 and DMA address
+ *                at 16 (both big-endian)
  *
  * Not modelled: writing to items.
  */
-#include "i386/pc/fwcfg.h"
+#include "vm/dev/fwcfg.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -170,38 +174,60 @@ static void run_dma(struct device *dev, uint64_t where)
     memory_write_bytes(&dev->machine->memory, where, d, 4, false);
 }
 
+/* The DMA address register reads as its signature, big-endian. */
+static uint64_t read_signature(uint64_t offset, unsigned size)
+{
+    static const char signature[8] = "QEMU CFG";
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)(uint8_t)signature[(offset + i) & 7u] << (8 * i);
+    return value;
+}
+
 static uint64_t fwcfg_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
-    static const char dma_signature[8] = "QEMU CFG";
     const struct fwcfg_item *item = current(dev);
     uint64_t value = 0;
 
-    (void)range;
-    if (offset >= 4) { /* DMA address register reads as its signature, big-endian */
-        for (unsigned i = 0; i < size; i++)
-            value |= (uint64_t)(uint8_t)dma_signature[(offset - 4 + i) & 7u] << (8 * i);
-        return value;
+    if (range == FWCFG_PORTS) {
+        if (offset >= 4)
+            return read_signature(offset - 4, size);
+        return offset == 1 ? next_byte(dev, item) : UINT64_MAX;
     }
-    if (offset == 1)
-        return next_byte(dev, item);
-    return UINT64_MAX;
+    if (offset >= 16)
+        return read_signature(offset - 16, size);
+    if (offset >= 8)
+        return 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)next_byte(dev, item) << (8 * i);
+    return value;
 }
 
-static void fwcfg_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+static void write_dma_address(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     struct fwcfg_state *s = dev->state;
     uint64_t where;
 
-    (void)range;
-    if (offset == 0 && size == 2) {
-        select_key(s, (uint16_t)value);
-    } else if (offset == 4 && size == 4) {
+    if (offset == 0 && size == 8) {
+        run_dma(dev, __builtin_bswap64(value));
+    } else if (offset == 0 && size == 4) {
         s->dma_address = (uint64_t)__builtin_bswap32((uint32_t)value) << 32;
-    } else if (offset == 8 && size == 4) {
+    } else if (offset == 4 && size == 4) {
         where = s->dma_address | __builtin_bswap32((uint32_t)value);
         s->dma_address = 0;
         run_dma(dev, where);
     }
+}
+
+static void fwcfg_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    uint64_t selector = range == FWCFG_PORTS ? 0 : 8, dma = range == FWCFG_PORTS ? 4 : 16;
+
+    if (offset == selector && size == 2)
+        select_key(dev->state, range == FWCFG_PORTS ? (uint16_t)value : __builtin_bswap16((uint16_t)value));
+    else if (offset >= dma)
+        write_dma_address(dev, offset - dma, size, value);
 }
 
 static void fwcfg_reset(struct device *dev)

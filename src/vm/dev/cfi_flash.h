@@ -1,0 +1,17 @@
+/* A bank of Intel NOR flash: see cfi_flash.c. */
+#ifndef HINDCAST_VM_DEV_CFI_FLASH_H
+#define HINDCAST_VM_DEV_CFI_FLASH_H
+
+#include "vm/device.h"
+
+#define CFI_FLASH_BLOCK_BYTES 0x40000u /* erase unit of a bank: 128 KiB of each of the two chips */
+
+struct cfi_flash_wiring {
+    uint32_t page;      /* first page of the contents */
+    uint64_t size;      /* bytes; a multiple of CFI_FLASH_BLOCK_BYTES */
+    unsigned region;    /* the REGION_ROMD of memory.regions that shows it: range 0 */
+};
+
+extern const struct device_ops cfi_flash_ops;
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * The PrimeCell real-time clock PL031 (ARM DDI 0224): a 32-bit counter of
+ * seconds since 1970 with one match register.
+ *
+ * The date comes from the host's clock, read once: when the guest first needs
+ * it (that reading is an event of the recording). From there on time passes
+ * virtually. A reset keeps the time, as a battery would.
+ *
+ * Not modelled: the test registers. CR.RTCstart reads as 1 (the clock always
+ * runs); writing it does not restart the counter.
+ */
+#include "vm/dev/pl031.h"
+
+#include "base/buffer.h"
+#include "vm/dev/clock.h"
+#include "vm/machine.h"
+
+enum {
+    RTCDR = 0x00, RTCMR = 0x04, RTCLR = 0x08, RTCCR = 0x0c, RTCIMSC = 0x10, RTCRIS = 0x14, RTCMIS = 0x18,
+    RTCICR = 0x1c, PERIPH_ID = 0xfe0,
+};
+
+static const uint8_t ids[8] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
+
+DEVICE_STATE_BEGIN
+struct pl031_state {
+    uint32_t have_time; /* `offset` is valid: the host's clock was read */
+    uint32_t mr, lr, imsc, ris;
+    uint32_t offset;    /* counter = offset + whole seconds of virtual time, modulo 2^32 */
+    uint64_t match_at;  /* vtime of the next match, or VTIME_NEVER */
+};
+DEVICE_STATE_END
+
+static void update_irq(struct device *dev)
+{
+    const struct pl031_wiring *w = dev->wiring;
+    const struct pl031_state *s = dev->state;
+
+    line_set(&w->irq, s->ris & s->imsc);
+}
+
+static uint32_t counter(struct device *dev)
+{
+    struct pl031_state *s = dev->state;
+    uint64_t now = machine_now(dev->machine) / NS_PER_SEC;
+
+    if (!s->have_time) {
+        s->have_time = 1;
+        s->offset = (uint32_t)(machine_host_clock(dev->machine) / NS_PER_SEC - now);
+    }
+    return s->offset + (uint32_t)now;
+}
+
+/* The counter equals MR next in (MR - counter) seconds, or a whole round later if it does so now. */
+static void arm(struct device *dev)
+{
+    struct pl031_state *s = dev->state;
+    uint32_t ahead = s->mr - counter(dev);
+    uint64_t seconds = machine_now(dev->machine) / NS_PER_SEC + (ahead ? ahead : (uint64_t)1 << 32);
+
+    s->match_at = seconds * NS_PER_SEC;
+}
+
+static uint64_t rtc_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    const struct pl031_state *s = dev->state;
+
+    (void)range, (void)size;
+    switch (offset) {
+    case RTCDR:   return counter(dev);
+    case RTCMR:   return s->mr;
+    case RTCLR:   return s->lr;
+    case RTCCR:   return 1;
+    case RTCIMSC: return s->imsc;
+    case RTCRIS:  return s->ris;
+    case RTCMIS:  return s->ris & s->imsc;
+    default:
+        if (offset >= PERIPH_ID && offset < PERIPH_ID + 32)
+            return ids[(offset - PERIPH_ID) / 4];
+        return 0;
+    }
+}
+
+static void rtc_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct pl031_state *s = dev->state;
+    uint32_t v = (uint32_t)value;
+
+    (void)range, (void)size;
+    switch (offset) {
+    case RTCMR:
+        s->mr = v;
+        if (v == counter(dev))
+            s->ris = 1;
+        arm(dev);
+        break;
+    case RTCLR:
+        s->lr = v;
+        s->have_time = 1;
+        s->offset = v - (uint32_t)(machine_now(dev->machine) / NS_PER_SEC);
+        arm(dev);
+        break;
+    case RTCIMSC:
+        s->imsc = v & 1;
+        break;
+    case RTCICR:
+        s->ris &= ~v & 1u;
+        break;
+    default:
+        break;
+    }
+    update_irq(dev);
+}
+
+static void rtc_reset(struct device *dev)
+{
+    struct pl031_state *s = dev->state;
+
+    s->mr = s->imsc = s->ris = 0;
+    s->match_at = VTIME_NEVER;
+    update_irq(dev);
+}
+
+static vtime_t rtc_deadline(const struct device *dev)
+{
+    const struct pl031_state *s = dev->state;
+
+    return s->match_at;
+}
+
+static void rtc_expire(struct device *dev, vtime_t now)
+{
+    struct pl031_state *s = dev->state;
+
+    (void)now;
+    s->ris = 1;
+    s->match_at += ((uint64_t)1 << 32) * NS_PER_SEC;
+    update_irq(dev);
+}
+
+static void rtc_describe(const struct device *dev, struct buffer *b)
+{
+    const struct pl031_state *s = dev->state;
+    uint32_t now = s->offset + (uint32_t)(machine_now(dev->machine) / NS_PER_SEC);
+
+    if (s->have_time)
+        buffer_printf(b, "counter %u match %u imsc %u ris %u\n", now, s->mr, s->imsc, s->ris);
+    else
+        buffer_printf(b, "not yet asked for the time; match %u imsc %u ris %u\n", s->mr, s->imsc, s->ris);
+}
+
+const struct device_ops pl031_ops = {
+    .name = "pl031",
+    .state_size = sizeof(struct pl031_state),
+    .reset = rtc_reset,
+    .deadline = rtc_deadline,
+    .expire = rtc_expire,
+    .describe = rtc_describe,
+    .read = rtc_read,
+    .write = rtc_write,
+};

@@ -1,0 +1,145 @@
+/*
+ * What the boot loaders share: the plan, where initrd and device tree go (the
+ * places that QEMU uses), and the plan's application.
+ */
+#include "aarch64/boot/boot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/memory.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define INITRD_OFFSET (128 * MIB)
+#define DTB_ALIGN     (2 * MIB)
+
+static uint64_t align_up(uint64_t n, uint64_t align)
+{
+    return (n + align - 1) & ~(align - 1);
+}
+
+int a64_boot_add(struct a64_boot_plan *plan, const struct virt_config *config, paddr_t at, const void *data,
+                 size_t len, uint64_t size, const char *what, struct error *err)
+{
+    if (at < VIRT_RAM_BASE || at - VIRT_RAM_BASE > config->memory_bytes ||
+        size > config->memory_bytes - (at - VIRT_RAM_BASE))
+        return error_set(err, -ENOMEM,
+                         "%s: %s wants %llu bytes at %#llx, outside of the machine's memory, which is %llu MiB at "
+                         "0x40000000 (give it more with --memory, or link the kernel elsewhere)",
+                         config->kernel.name, what, (unsigned long long)size, (unsigned long long)at,
+                         (unsigned long long)(config->memory_bytes / MIB));
+    for (unsigned i = 0; i < plan->nchunks; i++)
+        if (at < plan->chunks[i].at + plan->chunks[i].size && plan->chunks[i].at < at + size)
+            return error_set(err, -EINVAL, "%s: %s at %#llx overlaps something loaded before it",
+                             config->kernel.name, what, (unsigned long long)at);
+    plan->chunks = xrealloc(plan->chunks, (plan->nchunks + 1) * sizeof(*plan->chunks));
+    plan->chunks[plan->nchunks++] = (struct a64_boot_chunk){.at = at, .size = size, .data = data, .len = len};
+    if (at + size > plan->kernel_end)
+        plan->kernel_end = at + size;
+    return 0;
+}
+
+static int place_initrd(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
+{
+    uint64_t half = config->memory_bytes / 2;
+    paddr_t kernel_end = plan->kernel_end;
+    int rc;
+
+    plan->initrd_start = VIRT_RAM_BASE + (half < INITRD_OFFSET ? half : INITRD_OFFSET);
+    if (plan->initrd_start < kernel_end)
+        plan->initrd_start = kernel_end;
+    plan->initrd_start = align_up(plan->initrd_start, PAGE_SIZE);
+    plan->initrd_end = plan->initrd_start;
+    if (!config->initrd.data || !config->initrd.len)
+        return 0;
+    rc = a64_boot_add(plan, config, plan->initrd_start, config->initrd.data, config->initrd.len, config->initrd.len,
+                      "the initrd", err);
+    plan->initrd_end = plan->initrd_start + config->initrd.len;
+    return rc;
+}
+
+/* An ELF program that leaves the beginning of RAM free gets it there; else it lies after the initrd. */
+static int place_dtb(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
+{
+    plan->dtb = align_up(plan->initrd_end, DTB_ALIGN);
+    if (strcmp(plan->protocol, "ELF") == 0 &&
+        a64_boot_add(plan, config, VIRT_RAM_BASE, NULL, 0, A64_DTB_BYTES, "", NULL) == 0) {
+        plan->nchunks--;
+        plan->dtb = VIRT_RAM_BASE;
+        return 0;
+    }
+    if (plan->dtb - VIRT_RAM_BASE + A64_DTB_BYTES > config->memory_bytes)
+        plan->dtb = (VIRT_RAM_BASE + config->memory_bytes - A64_DTB_BYTES) & ~(paddr_t)(A64_DTB_BYTES - 1);
+    if (a64_boot_add(plan, config, plan->dtb, NULL, 0, A64_DTB_BYTES, "the device tree", err))
+        return -ENOMEM;
+    plan->nchunks--;
+    return 0;
+}
+
+int a64_boot_load(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
+{
+    struct a64_kernel kernel = {.data = config->kernel.data, .len = config->kernel.len, .name = config->kernel.name};
+    size_t len = 0;
+    int rc = 0;
+
+    if (a64_boot_is_compressed(kernel.data, kernel.len)) {
+        rc = a64_boot_decompress(&kernel, config->memory_bytes, &plan->unpacked, &len, err);
+        if (rc)
+            return rc;
+        kernel.data = plan->unpacked;
+        kernel.len = len;
+    }
+    if (a64_boot_is_elf(kernel.data, kernel.len))
+        rc = a64_boot_load_elf(plan, config, &kernel, err);
+    else if (a64_boot_is_image(kernel.data, kernel.len))
+        rc = a64_boot_load_image(plan, config, &kernel, err);
+    else
+        rc = error_set(err, -ENOEXEC, "%s: neither a Linux arm64 Image (plain or gzip-compressed) nor an aarch64 ELF file",
+                       kernel.name);
+    if (!rc)
+        rc = place_initrd(plan, config, err);
+    return rc ? rc : place_dtb(plan, config, err);
+}
+
+void a64_boot_finish(struct a64_boot_plan *plan)
+{
+    free(plan->chunks);
+    free(plan->unpacked);
+    memset(plan, 0, sizeof(*plan));
+}
+
+static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+
+    while (size) {
+        size_t n = size < sizeof(zeros) ? (size_t)size : sizeof(zeros);
+
+        memory_write_bytes(memory, at, zeros, n, true);
+        at += n;
+        size -= n;
+    }
+}
+
+void a64_boot_apply(const struct a64_boot_plan *plan, struct memory *memory)
+{
+    for (unsigned i = 0; i < plan->nchunks; i++) {
+        const struct a64_boot_chunk *c = &plan->chunks[i];
+
+        memory_write_bytes(memory, c->at, c->data, c->len, true);
+        zero_fill(memory, c->at + c->len, c->size - c->len);
+    }
+}
+
+bool virt_recognises(const void *data, size_t len)
+{
+    uint8_t head[64];
+
+    if (a64_boot_is_compressed(data, len)) {
+        len = a64_boot_peek(data, len, head, sizeof(head));
+        data = head;
+    }
+    return a64_boot_is_elf(data, len) || a64_boot_is_image(data, len);
+}

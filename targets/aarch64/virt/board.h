@@ -1,0 +1,62 @@
+/* The virt board's own wiring and memory map, shared by the files that make up the board. */
+#ifndef HINDCAST_AARCH64_VIRT_BOARD_H
+#define HINDCAST_AARCH64_VIRT_BOARD_H
+
+#include "aarch64/boot/boot.h"
+#include "aarch64/cpu.h"
+#include "aarch64/virt.h"
+#include "aarch64/virt/gic.h"
+#include "base/buffer.h"
+#include "vm/dev/cfi_flash.h"
+#include "vm/dev/fwcfg.h"
+#include "vm/dev/pl011.h"
+#include "vm/dev/pl031.h"
+#include "vm/dev/pl061.h"
+#include "vm/dev/virtio_mmio.h"
+
+/* Memory map. */
+enum {
+    VIRT_FLASH = 0x00000000, VIRT_GIC_DIST = 0x08000000, VIRT_GIC_CPU = 0x08010000, VIRT_GIC_HYP = 0x08030000,
+    VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
+    VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000, VIRT_MMIO = 0x0a000000,
+    VIRT_SECURE_MEM = 0x0e000000,
+};
+#define VIRT_REDIST_BYTES     0x20000u
+#define VIRT_SECURE_MEM_BYTES 0x1000000u
+#define VIRT_MMIO_SLOTS       32u
+
+/* Shared interrupts, and private ones of the CPU, by their numbers in the device tree. */
+enum { SPI_UART = 1, SPI_RTC = 2, SPI_GPIO = 7, SPI_SECURE_UART = 8, SPI_MMIO = 16 };
+enum { PPI_PMU = 7, PPI_MAINTENANCE = 9, PPI_TIMER_HYP = 10, PPI_TIMER_VIRT = 11, PPI_TIMER_SEC = 13,
+       PPI_TIMER_PHYS = 14 };
+
+#define GPIO_POWER_KEY 3u
+
+/* How the guest calls PSCI. */
+enum psci_conduit { PSCI_NONE, PSCI_HVC, PSCI_SMC };
+
+struct virt {
+    struct machine *machine;
+    struct a64_cpu *cpu;
+    struct virt_config config;  /* a copy; images and strings stay the caller's */
+    struct a64_boot_plan plan;  /* direct boot */
+    bool direct;                /* a kernel is started without firmware */
+    enum psci_conduit psci;
+    struct buffer dtb;
+
+    struct device *gic, *uart[2], *rtc, *gpio, *fwcfg, *mmio, *flash[2], *semihost;
+    struct gic_wiring gic_wiring;
+    struct pl011_wiring uart_wiring[2];
+    struct pl031_wiring rtc_wiring;
+    struct pl061_wiring gpio_wiring;
+    struct fwcfg_wiring fwcfg_wiring;
+    struct cfi_flash_wiring flash_wiring[2];
+};
+
+/* dtb.c: make virt.dtb. */
+int virt_make_device_tree(struct virt *v, struct error *err);
+
+/* psci.c: a64_cpu.firmware_call. */
+bool virt_firmware_call(void *ctx, struct a64_cpu *cpu, bool smc);
+
+#endif

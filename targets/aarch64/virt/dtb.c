@@ -1,0 +1,359 @@
+/*
+ * The device tree of the virt board (Devicetree Specification 0.4 and the
+ * bindings that come with Linux), made with libfdt. Nodes, addresses and
+ * interrupts are those of QEMU's board, so that a guest for the one finds its
+ * way on the other.
+ *
+ * There are no seeds (kaslr-seed, rng-seed): what the guest sees is a function
+ * of the configuration, and its kernel lies where its symbols say.
+ */
+#include <errno.h>
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "aarch64/virt/board.h"
+
+#define PHANDLE_GIC   1u
+#define PHANDLE_CLOCK 2u
+#define PHANDLE_GPIO  3u
+#define PHANDLE_CPU   4u
+
+#define LEVEL_HIGH  4u
+#define EDGE_RISING 1u
+#define SPI 0u
+#define PPI 1u
+#define KEY_POWER 116u
+
+/* libfdt's sequential writer; the first error stays. */
+struct writer {
+    void *fdt;
+    int rc;
+};
+
+static void node(struct writer *w, const char *name)
+{
+    if (!w->rc)
+        w->rc = fdt_begin_node(w->fdt, name);
+}
+
+static void end(struct writer *w)
+{
+    if (!w->rc)
+        w->rc = fdt_end_node(w->fdt);
+}
+
+static void bytes(struct writer *w, const char *name, const void *data, size_t len)
+{
+    if (!w->rc)
+        w->rc = fdt_property(w->fdt, name, data, (int)len);
+}
+
+static void string(struct writer *w, const char *name, const char *value)
+{
+    bytes(w, name, value, strlen(value) + 1);
+}
+
+static void flag(struct writer *w, const char *name)
+{
+    bytes(w, name, NULL, 0);
+}
+
+static void cells(struct writer *w, const char *name, const uint32_t *values, unsigned n)
+{
+    fdt32_t be[32];
+
+    for (unsigned i = 0; i < n; i++)
+        be[i] = cpu_to_fdt32(values[i]);
+    bytes(w, name, be, n * sizeof(be[0]));
+}
+
+static void cell(struct writer *w, const char *name, uint32_t value)
+{
+    cells(w, name, &value, 1);
+}
+
+/* Pairs of a 64-bit address and a 64-bit size. */
+static void reg(struct writer *w, const char *name, const uint64_t *pairs, unsigned n)
+{
+    uint32_t c[16];
+
+    for (unsigned i = 0; i < 2 * n; i++) {
+        c[2 * i] = (uint32_t)(pairs[i] >> 32);
+        c[2 * i + 1] = (uint32_t)pairs[i];
+    }
+    cells(w, name, c, 4 * n);
+}
+
+static void reg1(struct writer *w, uint64_t base, uint64_t size)
+{
+    reg(w, "reg", (const uint64_t[]){base, size}, 1);
+}
+
+static void interrupt(struct writer *w, uint32_t type, uint32_t n, uint32_t flags)
+{
+    cells(w, "interrupts", (const uint32_t[]){type, n, flags}, 3);
+}
+
+static void begin_at(struct writer *w, const char *name, uint64_t base)
+{
+    char full[48];
+
+    snprintf(full, sizeof(full), "%s@%llx", name, (unsigned long long)base);
+    node(w, full);
+}
+
+#define STRINGS(w, name, list) bytes(w, name, list, sizeof(list))
+
+/* PPIs of version 2 carry a mask of CPUs. */
+static uint32_t ppi_flags(const struct virt *v)
+{
+    return LEVEL_HIGH | (v->config.gic_version == 2 ? 1u << 8 : 0);
+}
+
+static void add_psci(struct writer *w, const struct virt *v)
+{
+    if (v->psci == PSCI_NONE)
+        return;
+    node(w, "psci");
+    STRINGS(w, "compatible", "arm,psci-1.0\0arm,psci-0.2\0arm,psci");
+    string(w, "method", v->psci == PSCI_HVC ? "hvc" : "smc");
+    cell(w, "cpu_suspend", 0xc4000001);
+    cell(w, "cpu_off", 0x84000002);
+    cell(w, "cpu_on", 0xc4000003);
+    cell(w, "migrate", 0xc4000005);
+    end(w);
+}
+
+static void add_cpu(struct writer *w, const struct virt *v)
+{
+    char compatible[48];
+
+    snprintf(compatible, sizeof(compatible), "arm,%s",
+             strcmp(v->config.cpu_model, "max") == 0 ? "armv8" : v->config.cpu_model);
+    node(w, "cpus");
+    cell(w, "#size-cells", 0);
+    cell(w, "#address-cells", 1);
+    node(w, "cpu@0");
+    string(w, "device_type", "cpu");
+    string(w, "compatible", compatible);
+    cell(w, "reg", 0);
+    cell(w, "phandle", PHANDLE_CPU);
+    end(w);
+    end(w);
+    node(w, "pmu");
+    string(w, "compatible", "arm,armv8-pmuv3");
+    interrupt(w, PPI, PPI_PMU, ppi_flags(v));
+    end(w);
+}
+
+static void add_timer(struct writer *w, const struct virt *v)
+{
+    uint32_t f = ppi_flags(v);
+
+    node(w, "timer");
+    STRINGS(w, "compatible", "arm,armv8-timer\0arm,armv7-timer");
+    flag(w, "always-on");
+    cells(w, "interrupts",
+          (const uint32_t[]){PPI, PPI_TIMER_SEC, f, PPI, PPI_TIMER_PHYS, f, PPI, PPI_TIMER_VIRT, f, PPI,
+                             PPI_TIMER_HYP, f},
+          12);
+    end(w);
+}
+
+static void add_gic(struct writer *w, const struct virt *v)
+{
+    const uint64_t v2[] = {VIRT_GIC_DIST, 0x10000, VIRT_GIC_CPU, 0x10000, VIRT_GIC_HYP, 0x10000,
+                           VIRT_GIC_VCPU, 0x10000};
+    const uint64_t v3[] = {VIRT_GIC_DIST, 0x10000, VIRT_GIC_REDIST, VIRT_REDIST_BYTES};
+
+    begin_at(w, "intc", VIRT_GIC_DIST);
+    cell(w, "phandle", PHANDLE_GIC);
+    cell(w, "#interrupt-cells", 3);
+    flag(w, "interrupt-controller");
+    cell(w, "#address-cells", 2);
+    cell(w, "#size-cells", 2);
+    flag(w, "ranges");
+    if (v->config.gic_version == 3) {
+        string(w, "compatible", "arm,gic-v3");
+        cell(w, "#redistributor-regions", 1);
+        reg(w, "reg", v3, 2);
+    } else {
+        string(w, "compatible", "arm,cortex-a15-gic");
+        reg(w, "reg", v2, v->gic_wiring.virtualization ? 4 : 2);
+    }
+    if (v->gic_wiring.virtualization)
+        interrupt(w, PPI, PPI_MAINTENANCE, LEVEL_HIGH);
+    end(w);
+}
+
+static void add_clock(struct writer *w)
+{
+    node(w, "apb-pclk");
+    string(w, "compatible", "fixed-clock");
+    cell(w, "#clock-cells", 0);
+    cell(w, "clock-frequency", 24000000);
+    string(w, "clock-output-names", "clk24mhz");
+    cell(w, "phandle", PHANDLE_CLOCK);
+    end(w);
+}
+
+static void add_uart(struct writer *w, uint64_t base, uint32_t spi, bool secure)
+{
+    begin_at(w, "pl011", base);
+    STRINGS(w, "compatible", "arm,pl011\0arm,primecell");
+    reg1(w, base, 0x1000);
+    interrupt(w, SPI, spi, LEVEL_HIGH);
+    cells(w, "clocks", (const uint32_t[]){PHANDLE_CLOCK, PHANDLE_CLOCK}, 2);
+    STRINGS(w, "clock-names", "uartclk\0apb_pclk");
+    if (secure) {
+        string(w, "status", "disabled");
+        string(w, "secure-status", "okay");
+    }
+    end(w);
+}
+
+static void add_rtc(struct writer *w)
+{
+    begin_at(w, "pl031", VIRT_RTC);
+    STRINGS(w, "compatible", "arm,pl031\0arm,primecell");
+    reg1(w, VIRT_RTC, 0x1000);
+    interrupt(w, SPI, SPI_RTC, LEVEL_HIGH);
+    cell(w, "clocks", PHANDLE_CLOCK);
+    string(w, "clock-names", "apb_pclk");
+    end(w);
+}
+
+static void add_gpio(struct writer *w)
+{
+    begin_at(w, "pl061", VIRT_GPIO);
+    STRINGS(w, "compatible", "arm,pl061\0arm,primecell");
+    reg1(w, VIRT_GPIO, 0x1000);
+    cell(w, "#gpio-cells", 2);
+    flag(w, "gpio-controller");
+    interrupt(w, SPI, SPI_GPIO, LEVEL_HIGH);
+    cell(w, "clocks", PHANDLE_CLOCK);
+    string(w, "clock-names", "apb_pclk");
+    cell(w, "phandle", PHANDLE_GPIO);
+    end(w);
+    node(w, "gpio-keys");
+    string(w, "compatible", "gpio-keys");
+    node(w, "poweroff");
+    string(w, "label", "GPIO Key Poweroff");
+    cell(w, "linux,code", KEY_POWER);
+    cells(w, "gpios", (const uint32_t[]){PHANDLE_GPIO, GPIO_POWER_KEY, 0}, 3);
+    end(w);
+    end(w);
+}
+
+static void add_fw_cfg(struct writer *w)
+{
+    begin_at(w, "fw-cfg", VIRT_FW_CFG);
+    string(w, "compatible", "qemu,fw-cfg-mmio");
+    reg1(w, VIRT_FW_CFG, 0x18);
+    flag(w, "dma-coherent");
+    end(w);
+}
+
+static void add_flash(struct writer *w)
+{
+    begin_at(w, "flash", VIRT_FLASH);
+    string(w, "compatible", "cfi-flash");
+    reg(w, "reg", (const uint64_t[]){VIRT_FLASH, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES}, 2);
+    cell(w, "bank-width", 4);
+    end(w);
+}
+
+static void add_virtio(struct writer *w)
+{
+    for (unsigned i = 0; i < VIRT_MMIO_SLOTS; i++) {
+        uint64_t base = VIRT_MMIO + i * VIRTIO_MMIO_SLOT_BYTES;
+
+        begin_at(w, "virtio_mmio", base);
+        string(w, "compatible", "virtio,mmio");
+        reg1(w, base, VIRTIO_MMIO_SLOT_BYTES);
+        interrupt(w, SPI, SPI_MMIO + i, EDGE_RISING);
+        flag(w, "dma-coherent");
+        end(w);
+    }
+}
+
+static void add_memory(struct writer *w, const struct virt *v)
+{
+    begin_at(w, "memory", VIRT_RAM_BASE);
+    string(w, "device_type", "memory");
+    reg1(w, VIRT_RAM_BASE, v->config.memory_bytes);
+    end(w);
+    if (!v->config.secure)
+        return;
+    begin_at(w, "secram", VIRT_SECURE_MEM);
+    string(w, "device_type", "memory");
+    reg1(w, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES);
+    string(w, "status", "disabled");
+    string(w, "secure-status", "okay");
+    end(w);
+}
+
+static void add_chosen(struct writer *w, const struct virt *v)
+{
+    uint64_t initrd[2] = {v->plan.initrd_start, v->plan.initrd_end};
+
+    node(w, "chosen");
+    if (v->config.append)
+        string(w, "bootargs", v->config.append);
+    string(w, "stdout-path", "/pl011@9000000");
+    if (v->direct && initrd[0] != initrd[1]) {
+        cells(w, "linux,initrd-start", (const uint32_t[]){(uint32_t)(initrd[0] >> 32), (uint32_t)initrd[0]}, 2);
+        cells(w, "linux,initrd-end", (const uint32_t[]){(uint32_t)(initrd[1] >> 32), (uint32_t)initrd[1]}, 2);
+    }
+    end(w);
+}
+
+static void add_all(struct writer *w, const struct virt *v)
+{
+    node(w, "");
+    string(w, "compatible", "linux,dummy-virt");
+    string(w, "model", "linux,dummy-virt");
+    cell(w, "#size-cells", 2);
+    cell(w, "#address-cells", 2);
+    cell(w, "interrupt-parent", PHANDLE_GIC);
+    flag(w, "dma-coherent");
+    add_chosen(w, v);
+    node(w, "aliases");
+    string(w, "serial0", "/pl011@9000000");
+    end(w);
+    add_psci(w, v);
+    add_memory(w, v);
+    add_cpu(w, v);
+    add_timer(w, v);
+    add_gic(w, v);
+    add_clock(w);
+    add_flash(w);
+    add_uart(w, VIRT_UART, SPI_UART, false);
+    if (v->config.secure)
+        add_uart(w, VIRT_SECURE_UART, SPI_SECURE_UART, true);
+    add_rtc(w);
+    add_gpio(w);
+    add_fw_cfg(w);
+    add_virtio(w);
+    end(w);
+}
+
+int virt_make_device_tree(struct virt *v, struct error *err)
+{
+    size_t room = A64_DTB_BYTES;
+    struct writer w = {.fdt = buffer_reserve(&v->dtb, room)};
+
+    memset(w.fdt, 0, room);
+    w.rc = fdt_create(w.fdt, (int)room);
+    if (!w.rc)
+        w.rc = fdt_finish_reservemap(w.fdt);
+    add_all(&w, v);
+    if (!w.rc)
+        w.rc = fdt_finish(w.fdt);
+    if (w.rc)
+        return error_set(err, -ENOSPC, "the kernel command line is too long for the device tree (%s)",
+                         fdt_strerror(w.rc));
+    v->dtb.len = fdt_totalsize(w.fdt);
+    return 0;
+}

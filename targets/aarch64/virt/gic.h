@@ -1,0 +1,135 @@
+/*
+ * The generic interrupt controller for one CPU, versions 2 and 3: what the two
+ * share (gic.c), and their register interfaces (gicv2.c, gicv3.c).
+ */
+#ifndef HINDCAST_AARCH64_VIRT_GIC_H
+#define HINDCAST_AARCH64_VIRT_GIC_H
+
+#include "vm/device.h"
+
+#define GIC_SPIS   256u
+#define GIC_FIRST_PPI 16u
+#define GIC_FIRST_SPI 32u
+#define GIC_IRQS   (GIC_FIRST_SPI + GIC_SPIS)
+#define GIC_WORDS  (GIC_IRQS / 32)
+#define GIC_LRS    4u
+
+/* Special interrupt numbers. */
+#define GIC_OTHER_GROUP 1022u
+#define GIC_SPURIOUS    1023u
+
+/* Groups; version 2 has G0 and G1. G1 is Non-secure group 1. */
+enum gic_group { GIC_G0, GIC_G1S, GIC_G1, GIC_GROUPS };
+
+/* GICD_CTLR as it is kept: enable bits by group. */
+#define GICD_EN_G0  1u
+#define GICD_EN_G1  2u
+#define GICD_EN_G1S 4u
+
+DEVICE_STATE_BEGIN
+struct gic_state {
+    /* Distributor (and redistributor): one bit for each interrupt. */
+    uint32_t enabled[GIC_WORDS];
+    uint32_t latch[GIC_WORDS];    /* made pending by an edge or by software */
+    uint32_t level[GIC_WORDS];    /* the input lines */
+    uint32_t active[GIC_WORDS];
+    uint32_t edge[GIC_WORDS];     /* edge-triggered rather than level-sensitive */
+    uint32_t group[GIC_WORDS];    /* group 1 */
+    uint32_t grpmod[GIC_WORDS];   /* with group 0: Secure group 1 (version 3) */
+    uint8_t priority[GIC_IRQS];
+    uint32_t ctlr;                /* GICD_EN_* */
+    uint64_t router[GIC_SPIS];    /* GICD_IROUTER<n> (version 3) */
+    uint32_t waker;               /* GICR_WAKER */
+
+    /* CPU interface. */
+    uint32_t pmr;
+    uint32_t bpr[GIC_GROUPS];
+    uint32_t apr[GIC_GROUPS];     /* active priorities: bit n for priority n << 3 */
+    uint32_t on[GIC_GROUPS];      /* group enables of the CPU interface */
+    uint32_t cbpr[2];             /* group 1 uses group 0's binary point; [Secure] */
+    uint32_t eoi_split[2];        /* EOImode: EOI drops the priority only; [Secure] */
+    uint32_t fiq_en, ack_ctl;     /* GICC_CTLR.FIQEn, AckCtl (version 2) */
+    uint32_t bypass;              /* GICC_CTLR bits 5-8, ICC_CTLR_EL3.EOImode_EL3: kept */
+
+    /* Virtual CPU interface. List registers are in the layout of ICH_LR<n>_EL2. */
+    uint32_t hcr, vmcr;           /* in the layout of ICH_HCR_EL2, ICH_VMCR_EL2 */
+    uint32_t vapr[2];
+    uint64_t lr[GIC_LRS];
+};
+DEVICE_STATE_END
+
+struct a64_cpu;
+
+struct gic_wiring {
+    unsigned version;       /* 2 or 3 */
+    bool security;          /* two security states (EL3 exists) */
+    bool virtualization;    /* the virtual CPU interface exists */
+    const struct a64_cpu *cpu; /* who accesses: its exception level and security state are looked at */
+    struct line irq, fiq, virq, vfiq;
+};
+
+/* ---- gic.c ---- */
+
+/* Fits struct line: `ctx` is the device, `n` the interrupt number (16 and up). */
+void gic_set_line(void *ctx, unsigned n, bool level);
+/* Compute what the CPU sees, after any change. */
+void gic_update(struct device *dev);
+/* After a reset, for a guest that comes without Secure firmware: everything is group 1. */
+void gic_all_nonsecure(struct device *dev);
+/* Does the access in progress see the Non-secure view of banked registers? */
+bool gic_nonsecure_view(const struct device *dev);
+enum gic_group gic_group_of(const struct device *dev, unsigned irq);
+
+/* The pending interrupt of highest priority whose group is enabled, whether or not the CPU
+ * interface lets it through; GIC_SPURIOUS: none. */
+unsigned gic_best(const struct device *dev);
+/* May it preempt what runs, and pass the priority mask? */
+bool gic_preempts(const struct device *dev, unsigned irq);
+/* Take it: it becomes active, its priority the running one. */
+void gic_activate(struct device *dev, unsigned irq);
+/* Priority that runs, 0xff: none. *group gets whose it is. */
+unsigned gic_running(const struct device *dev, enum gic_group *group);
+void gic_drop_priority(struct device *dev);
+void gic_deactivate(struct device *dev, unsigned irq);
+/* Bits of a priority that count for preemption. */
+uint8_t gic_group_mask(const struct device *dev, enum gic_group group);
+
+/* Registers that are the same in the distributor and in a version 3 redistributor, 32 bits at
+ * a time, limited to interrupts of words [first, last] of the bitmaps. `mask`: the bits being written. */
+uint32_t gic_bank_read(struct device *dev, uint32_t offset, unsigned first, unsigned last);
+void gic_bank_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask, unsigned first, unsigned last);
+void gic_reset(struct device *dev);
+void gic_describe(const struct device *dev, struct buffer *b);
+
+/* Lower bits of a register, for accesses narrower or wider than 32 bits. */
+typedef uint32_t gic_read32(struct device *dev, uint32_t offset);
+typedef void gic_write32(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask);
+uint64_t gic_read_sized(struct device *dev, uint64_t offset, unsigned size, gic_read32 *read);
+void gic_write_sized(struct device *dev, uint64_t offset, unsigned size, uint64_t value, gic_write32 *write);
+
+/* ---- gic_virt.c: the virtual CPU interface, as version 3 has it ---- */
+
+/* Virtual IRQ and FIQ, and the maintenance interrupt (PPI 9). */
+void gic_virt_update(struct device *dev);
+uint32_t gic_virt_misr(const struct device *dev);
+uint32_t gic_virt_eisr(const struct device *dev);
+uint32_t gic_virt_elrsr(const struct device *dev);
+/* Guest's acknowledge, end, deactivate of an interrupt of group 0 or 1; running priority; best pending. */
+unsigned gic_virt_acknowledge(struct device *dev, unsigned group);
+unsigned gic_virt_best(const struct device *dev, unsigned group);
+void gic_virt_end(struct device *dev, unsigned group, unsigned irq);
+void gic_virt_deactivate(struct device *dev, unsigned irq);
+unsigned gic_virt_running(const struct device *dev);
+
+/* ---- the devices ---- */
+
+/* Version 2: ranges GICV2_*. Version 3: ranges GICV3_*. */
+enum { GICV2_DIST, GICV2_CPU, GICV2_HYP, GICV2_VCPU };
+enum { GICV3_DIST, GICV3_REDIST };
+extern const struct device_ops gicv2_ops, gicv3_ops;
+
+/* a64_cpu.gic_read and gic_write; `ctx` is the device. */
+bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value);
+bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value);
+
+#endif

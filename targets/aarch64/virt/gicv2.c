@@ -1,0 +1,327 @@
+/*
+ * GIC version 2 (ARM IHI 0048B.b): the distributor's and the CPU interface's
+ * registers, and the virtual interface control and virtual CPU interface
+ * frames of the virtualization extensions. Compare gic.c, which has the rest.
+ *
+ * Without EL3 there are no Security Extensions: one view of everything, two groups.
+ */
+#include "aarch64/virt/gic.h"
+
+#include "base/buffer.h"
+
+#define LAST_WORD (GIC_WORDS - 1)
+#define IIDR      0x0202143bu /* GIC-400, ARM */
+
+/* Distributor. */
+enum {
+    GICD_CTLR = 0x000, GICD_TYPER = 0x004, GICD_IIDR = 0x008, GICD_SGIR = 0xf00, GICD_CPENDSGIR = 0xf10,
+    GICD_SPENDSGIR = 0xf20, GICD_ID = 0xfd0,
+};
+/* CPU interface; the virtual one has the same offsets. */
+enum {
+    GICC_CTLR = 0x00, GICC_PMR = 0x04, GICC_BPR = 0x08, GICC_IAR = 0x0c, GICC_EOIR = 0x10, GICC_RPR = 0x14,
+    GICC_HPPIR = 0x18, GICC_ABPR = 0x1c, GICC_AIAR = 0x20, GICC_AEOIR = 0x24, GICC_AHPPIR = 0x28,
+    GICC_APR0 = 0xd0, GICC_NSAPR0 = 0xe0, GICC_IIDR = 0xfc, GICC_DIR = 0x1000,
+};
+
+#define CTLR_G0       0x001u
+#define CTLR_G1       0x002u
+#define CTLR_ACKCTL   0x004u
+#define CTLR_FIQEN    0x008u
+#define CTLR_CBPR     0x010u
+#define CTLR_BYPASS   0x1e0u
+#define CTLR_EOIMODE  0x200u
+#define CTLR_EOIMODENS 0x400u
+
+/* ---- distributor ---- */
+
+static uint32_t dist_read(struct device *dev, uint32_t offset)
+{
+    static const uint8_t ids[12] = {0x04, 0, 0, 0, 0x90, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1};
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+    uint32_t value = 0;
+
+    switch (offset) {
+    case GICD_CTLR:
+        return gic_nonsecure_view(dev) ? s->ctlr / GICD_EN_G1 : s->ctlr;
+    case GICD_TYPER:
+        return LAST_WORD | (w->security ? 1u << 10 : 0);
+    case GICD_IIDR:
+        return IIDR;
+    case GICD_CPENDSGIR: case GICD_CPENDSGIR + 4: case GICD_CPENDSGIR + 8: case GICD_CPENDSGIR + 12:
+    case GICD_SPENDSGIR: case GICD_SPENDSGIR + 4: case GICD_SPENDSGIR + 8: case GICD_SPENDSGIR + 12:
+        for (unsigned i = 0; i < 4; i++) /* all come from CPU 0 */
+            value |= (s->latch[0] >> ((offset & 0xfu) + i) & 1u) << (8 * i);
+        return value;
+    default:
+        if (offset >= GICD_ID)
+            return ids[(offset - GICD_ID) / 4];
+        return gic_bank_read(dev, offset, 0, LAST_WORD);
+    }
+}
+
+/* GICD_SGIR: target list or this CPU itself; all others: there are none. */
+static void send_sgi(struct device *dev, uint32_t value)
+{
+    struct gic_state *s = dev->state;
+    unsigned filter = value >> 24 & 3u, irq = value & 15u;
+    bool group1 = s->group[0] >> irq & 1u;
+
+    if (!((filter == 0 && (value >> 16 & 1u)) || filter == 2))
+        return;
+    if (gic_nonsecure_view(dev) && !group1)
+        return;
+    s->latch[0] |= 1u << irq;
+    gic_update(dev);
+}
+
+static void write_sgi_pending(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t m = 1u << ((offset & 0xfu) + i);
+
+        if (!(value & mask & 1u << (8 * i)) || (gic_nonsecure_view(dev) && !(s->group[0] & m)))
+            continue;
+        if (offset >= GICD_SPENDSGIR)
+            s->latch[0] |= m;
+        else
+            s->latch[0] &= ~m;
+    }
+    gic_update(dev);
+}
+
+static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+
+    if (offset == GICD_CTLR) {
+        if (gic_nonsecure_view(dev))
+            s->ctlr = (s->ctlr & GICD_EN_G0) | (value & 1u) * GICD_EN_G1;
+        else
+            s->ctlr = value & (GICD_EN_G0 | GICD_EN_G1);
+        gic_update(dev);
+    } else if (offset == GICD_SGIR) {
+        send_sgi(dev, value);
+    } else if (offset >= GICD_CPENDSGIR && offset < GICD_SPENDSGIR + 16) {
+        write_sgi_pending(dev, offset, value, mask);
+    } else {
+        gic_bank_write(dev, offset, value, mask, 0, LAST_WORD);
+    }
+}
+
+/* ---- CPU interface ---- */
+
+/* What an acknowledge or "highest pending" register shows of `irq`. */
+static unsigned as_seen(const struct device *dev, unsigned irq, bool aliased)
+{
+    const struct gic_state *s = dev->state;
+    enum gic_group g;
+
+    if (irq == GIC_SPURIOUS)
+        return irq;
+    g = gic_group_of(dev, irq);
+    if (gic_nonsecure_view(dev) || aliased)
+        return g == GIC_G1 ? irq : GIC_SPURIOUS;
+    return g == GIC_G1 && !s->ack_ctl ? GIC_OTHER_GROUP : irq;
+}
+
+static unsigned acknowledge(struct device *dev, bool aliased)
+{
+    unsigned irq = gic_best(dev);
+
+    if (!gic_preempts(dev, irq))
+        return GIC_SPURIOUS;
+    irq = as_seen(dev, irq, aliased);
+    if (irq < GIC_IRQS)
+        gic_activate(dev, irq);
+    return irq;
+}
+
+static void end_of_interrupt(struct device *dev, unsigned irq, bool aliased)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+    bool ns = gic_nonsecure_view(dev);
+
+    irq &= 0x3ffu;
+    if (irq >= GIC_IRQS || ((ns || aliased) && gic_group_of(dev, irq) != GIC_G1))
+        return;
+    gic_drop_priority(dev);
+    if (!s->eoi_split[w->security && !ns])
+        gic_deactivate(dev, irq);
+}
+
+static uint32_t read_ctlr(const struct device *dev)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+    uint32_t value = s->bypass & CTLR_BYPASS;
+
+    if (gic_nonsecure_view(dev))
+        return (s->bypass & 0x60u) | s->on[GIC_G1] | (s->eoi_split[0] ? CTLR_EOIMODE : 0);
+    value |= s->on[GIC_G0] | s->on[GIC_G1] << 1 | s->ack_ctl << 2 | s->fiq_en << 3 | s->cbpr[0] << 4;
+    value |= s->eoi_split[w->security] ? CTLR_EOIMODE : 0;
+    return value | (w->security && s->eoi_split[0] ? CTLR_EOIMODENS : 0);
+}
+
+static void write_ctlr(struct device *dev, uint32_t value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    struct gic_state *s = dev->state;
+
+    if (gic_nonsecure_view(dev)) {
+        s->on[GIC_G1] = value & 1u;
+        s->eoi_split[0] = (value & CTLR_EOIMODE) != 0;
+        return;
+    }
+    s->on[GIC_G0] = value & 1u;
+    s->on[GIC_G1] = value >> 1 & 1u;
+    s->ack_ctl = value >> 2 & 1u;
+    s->fiq_en = value >> 3 & 1u;
+    s->cbpr[0] = value >> 4 & 1u;
+    s->bypass = value & CTLR_BYPASS;
+    s->eoi_split[w->security] = (value & CTLR_EOIMODE) != 0;
+    if (w->security)
+        s->eoi_split[0] = (value & CTLR_EOIMODENS) != 0;
+}
+
+static uint32_t read_pmr(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    if (gic_nonsecure_view(dev))
+        return s->pmr & 0x80u ? s->pmr << 1 & 0xffu : 0;
+    return s->pmr;
+}
+
+static void write_pmr(struct device *dev, uint32_t value)
+{
+    struct gic_state *s = dev->state;
+
+    if (!gic_nonsecure_view(dev))
+        s->pmr = value & 0xf8u;
+    else if (s->pmr & 0x80u)
+        s->pmr = 0x80u | (value >> 1 & 0x78u);
+}
+
+static uint32_t read_rpr(const struct device *dev)
+{
+    unsigned running = gic_running(dev, NULL);
+
+    if (running == 0xff || !gic_nonsecure_view(dev))
+        return running;
+    return running & 0x80u ? running << 1 & 0xffu : 0;
+}
+
+static uint32_t cpu_read(struct device *dev, uint32_t offset)
+{
+    const struct gic_state *s = dev->state;
+    bool ns = gic_nonsecure_view(dev);
+
+    switch (offset) {
+    case GICC_CTLR:   return read_ctlr(dev);
+    case GICC_PMR:    return read_pmr(dev);
+    case GICC_BPR:    return s->bpr[ns ? GIC_G1 : GIC_G0];
+    case GICC_IAR:    return acknowledge(dev, false);
+    case GICC_RPR:    return read_rpr(dev);
+    case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false);
+    case GICC_ABPR:   return ns ? 0 : s->bpr[GIC_G1];
+    case GICC_AIAR:   return ns ? GIC_SPURIOUS : acknowledge(dev, true);
+    case GICC_AHPPIR: return ns ? GIC_SPURIOUS : as_seen(dev, gic_best(dev), true);
+    case GICC_APR0:   return ns ? s->apr[GIC_G1] >> 16 : s->apr[GIC_G0];
+    case GICC_NSAPR0: return ns ? 0 : s->apr[GIC_G1];
+    case GICC_IIDR:   return IIDR;
+    default:          return 0;
+    }
+}
+
+static uint32_t at_least(uint32_t value, uint32_t least)
+{
+    return (value & 7u) < least ? least : value & 7u;
+}
+
+static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+    bool ns = gic_nonsecure_view(dev);
+
+    (void)mask;
+    switch (offset) {
+    case GICC_CTLR:
+        write_ctlr(dev, value);
+        break;
+    case GICC_PMR:
+        write_pmr(dev, value);
+        break;
+    case GICC_BPR:
+        if (ns)
+            s->bpr[GIC_G1] = at_least(value, 3);
+        else
+            s->bpr[GIC_G0] = at_least(value, 2);
+        break;
+    case GICC_EOIR:
+        end_of_interrupt(dev, value, false);
+        break;
+    case GICC_ABPR:
+        if (!ns)
+            s->bpr[GIC_G1] = at_least(value, 3);
+        break;
+    case GICC_AEOIR:
+        if (!ns)
+            end_of_interrupt(dev, value, true);
+        break;
+    case GICC_APR0:
+        s->apr[ns ? GIC_G1 : GIC_G0] = ns ? value << 16 : value;
+        break;
+    case GICC_NSAPR0:
+        if (!ns)
+            s->apr[GIC_G1] = value;
+        break;
+    case GICC_DIR:
+        value &= 0x3ffu;
+        if (value < GIC_IRQS && (!ns || gic_group_of(dev, value) == GIC_G1))
+            gic_deactivate(dev, value);
+        break;
+    default:
+        break;
+    }
+    gic_update(dev);
+}
+
+/* ---- the device ---- */
+
+static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    switch (range) {
+    case GICV2_DIST: return offset < 0x1000 ? gic_read_sized(dev, offset, size, dist_read) : 0;
+    case GICV2_CPU:  return gic_read_sized(dev, offset, size, cpu_read);
+    default:         return 0;
+    }
+}
+
+static void gicv2_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    switch (range) {
+    case GICV2_DIST:
+        if (offset < 0x1000)
+            gic_write_sized(dev, offset, size, value, dist_write);
+        break;
+    case GICV2_CPU:
+        gic_write_sized(dev, offset, size, value, cpu_write);
+        break;
+    default:
+        break;
+    }
+}
+
+const struct device_ops gicv2_ops = {
+    .name = "gicv2",
+    .state_size = sizeof(struct gic_state),
+    .reset = gic_reset,
+    .describe = gic_describe,
+    .read = gicv2_read,
+    .write = gicv2_write,
+};

@@ -1,0 +1,413 @@
+/*
+ * GIC version 3 (ARM IHI 0069H): distributor with affinity routing always on,
+ * one redistributor, and the CPU interface as system registers (chapter 12).
+ *
+ * Without EL3 there is one security state (GICD_CTLR.DS reads as 1). System
+ * register access is always on (ICC_SRE_ELx reads as all ones).
+ *
+ * Not modelled: LPIs and ITS, memory-mapped CPU interface, range selectors.
+ */
+#include "aarch64/virt/gic.h"
+
+#include "aarch64/cpu.h"
+
+#define LAST_WORD (GIC_WORDS - 1)
+#define IIDR      0x43bu
+#define PIDR2     0x3bu /* architecture version 3 */
+
+enum { GICD_CTLR = 0x0000, GICD_TYPER = 0x0004, GICD_IIDR = 0x0008, GICD_IROUTER = 0x6000, ID_REGS = 0xffd0 };
+enum { GICR_CTLR = 0x0000, GICR_IIDR = 0x0004, GICR_TYPER = 0x0008, GICR_WAKER = 0x0014, SGI_FRAME = 0x10000 };
+
+#define CTLR_ARE_S  0x10u
+#define CTLR_ARE_NS 0x20u
+#define CTLR_DS     0x40u
+
+static uint32_t read_id(uint32_t offset)
+{
+    static const uint8_t ids[12] = {0x04, 0, 0, 0, 0x92, 0xb4, PIDR2, 0, 0x0d, 0xf0, 0x05, 0xb1};
+
+    return ids[(offset - ID_REGS) / 4];
+}
+
+/* ---- distributor ---- */
+
+static uint32_t read_dist_ctlr(const struct device *dev)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+
+    if (!w->security)
+        return s->ctlr | CTLR_ARE_S | CTLR_DS;
+    if (gic_nonsecure_view(dev))
+        return (s->ctlr & GICD_EN_G1) | CTLR_ARE_S; /* there, bit 4 is ARE_NS */
+    return s->ctlr | CTLR_ARE_S | CTLR_ARE_NS;
+}
+
+static void write_dist_ctlr(struct device *dev, uint32_t value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    struct gic_state *s = dev->state;
+    uint32_t mine = GICD_EN_G0 | GICD_EN_G1 | (w->security ? GICD_EN_G1S : 0);
+
+    if (gic_nonsecure_view(dev))
+        mine = GICD_EN_G1;
+    s->ctlr = (s->ctlr & ~mine) | (value & mine);
+    gic_update(dev);
+}
+
+static bool router_at(const struct device *dev, uint32_t offset, unsigned *spi)
+{
+    unsigned irq = (offset - GICD_IROUTER) / 8;
+
+    if (offset < GICD_IROUTER || irq < GIC_FIRST_SPI || irq >= GIC_IRQS)
+        return false;
+    *spi = irq - GIC_FIRST_SPI;
+    return !gic_nonsecure_view(dev) || gic_group_of(dev, irq) == GIC_G1;
+}
+
+static uint32_t dist_read(struct device *dev, uint32_t offset)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+    unsigned spi;
+
+    switch (offset) {
+    case GICD_CTLR:
+        return read_dist_ctlr(dev);
+    case GICD_TYPER: /* 16 bits of INTID, affinity 3, no 1 of N */
+        return LAST_WORD | (w->security ? 1u << 10 : 0) | 15u << 19 | 1u << 24 | 1u << 25;
+    case GICD_IIDR:
+        return IIDR;
+    default:
+        if (offset >= ID_REGS)
+            return read_id(offset);
+        if (router_at(dev, offset, &spi))
+            return (uint32_t)(s->router[spi] >> (offset & 4 ? 32 : 0));
+        return offset < 0x1000 ? gic_bank_read(dev, offset, 1, LAST_WORD) : 0;
+    }
+}
+
+static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+    unsigned spi;
+
+    if (offset == GICD_CTLR) {
+        write_dist_ctlr(dev, value);
+    } else if (router_at(dev, offset, &spi)) {
+        if (offset & 4)
+            s->router[spi] = (s->router[spi] & 0xffffffffu) | (uint64_t)(value & 0xffu) << 32;
+        else
+            s->router[spi] = (s->router[spi] & ~0xffffffffull) | (value & 0x80ffffffu);
+        gic_update(dev);
+    } else if (offset < 0x1000) {
+        gic_bank_write(dev, offset, value, mask, 1, LAST_WORD);
+    }
+}
+
+/* ---- redistributor ---- */
+
+static uint32_t redist_read(struct device *dev, uint32_t offset)
+{
+    const struct gic_state *s = dev->state;
+
+    if (offset >= SGI_FRAME)
+        return offset < SGI_FRAME + 0x1000 ? gic_bank_read(dev, offset - SGI_FRAME, 0, 0) : 0;
+    switch (offset) {
+    case GICR_IIDR:  return IIDR;
+    case GICR_TYPER: return 0x10; /* the last one; processor number and affinity 0 */
+    case GICR_WAKER: return gic_nonsecure_view(dev) ? 0 : s->waker;
+    default:         return offset >= ID_REGS ? read_id(offset) : 0;
+    }
+}
+
+static void redist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+
+    if (offset >= SGI_FRAME) {
+        if (offset < SGI_FRAME + 0x1000)
+            gic_bank_write(dev, offset - SGI_FRAME, value, mask, 0, 0);
+    } else if (offset == GICR_WAKER && !gic_nonsecure_view(dev)) {
+        s->waker = value & 2u ? 6u : 0; /* ChildrenAsleep follows ProcessorSleep at once */
+    }
+}
+
+/* ---- CPU interface ---- */
+
+#define ICC(crm, op2)  SYSREG(3, 0, 12, crm, op2)
+#define ICC_PMR        SYSREG(3, 0, 4, 6, 0)
+#define ICC_IAR0       ICC(8, 0)
+#define ICC_EOIR0      ICC(8, 1)
+#define ICC_HPPIR0     ICC(8, 2)
+#define ICC_BPR0       ICC(8, 3)
+#define ICC_AP0R0      ICC(8, 4)
+#define ICC_AP0R3      ICC(8, 7)
+#define ICC_AP1R0      ICC(9, 0)
+#define ICC_AP1R3      ICC(9, 3)
+#define ICC_DIR        ICC(11, 1)
+#define ICC_RPR        ICC(11, 3)
+#define ICC_SGI1R      ICC(11, 5)
+#define ICC_ASGI1R     ICC(11, 6)
+#define ICC_SGI0R      ICC(11, 7)
+#define ICC_IAR1       ICC(12, 0)
+#define ICC_EOIR1      ICC(12, 1)
+#define ICC_HPPIR1     ICC(12, 2)
+#define ICC_BPR1       ICC(12, 3)
+#define ICC_CTLR       ICC(12, 4)
+#define ICC_SRE        ICC(12, 5)
+#define ICC_IGRPEN0    ICC(12, 6)
+#define ICC_IGRPEN1    ICC(12, 7)
+#define ICC_SRE_EL2    SYSREG(3, 4, 12, 9, 5)
+#define ICC_CTLR_EL3   SYSREG(3, 6, 12, 12, 4)
+#define ICC_SRE_EL3    SYSREG(3, 6, 12, 12, 5)
+#define ICC_IGRPEN1_EL3 SYSREG(3, 6, 12, 12, 7)
+
+/* ICC_CTLR_EL1: 5 bits of priority, 16 of INTID, affinity 3 valid. */
+#define CTLR_FIXED   (4u << 8 | 1u << 15)
+#define CTLR_CBPR    1u
+#define CTLR_EOIMODE 2u
+
+/* Which of the banked copies an access means: 1 for Secure, and its group 1. */
+static bool secure_bank(const struct device *dev)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->security && !gic_nonsecure_view(dev);
+}
+
+static enum gic_group group1(const struct device *dev)
+{
+    return secure_bank(dev) ? GIC_G1S : GIC_G1;
+}
+
+/* Group 0 is hidden from the Non-secure state where there are two. */
+static bool sees_group0(const struct device *dev)
+{
+    return !gic_nonsecure_view(dev);
+}
+
+static unsigned highest(const struct device *dev, unsigned group)
+{
+    unsigned irq = gic_best(dev);
+    enum gic_group g;
+
+    if (irq == GIC_SPURIOUS)
+        return irq;
+    g = gic_group_of(dev, irq);
+    if (group == 0)
+        return g == GIC_G0 && sees_group0(dev) ? irq : GIC_SPURIOUS;
+    return g == group1(dev) ? irq : GIC_SPURIOUS;
+}
+
+static unsigned acknowledge(struct device *dev, unsigned group)
+{
+    unsigned irq = highest(dev, group);
+
+    if (irq == GIC_SPURIOUS || !gic_preempts(dev, irq))
+        return GIC_SPURIOUS;
+    gic_activate(dev, irq);
+    return irq;
+}
+
+static void end_of_interrupt(struct device *dev, unsigned group, uint64_t value)
+{
+    const struct gic_state *s = dev->state;
+    unsigned irq = value & 0xffffffu;
+    enum gic_group g;
+
+    if (irq >= GIC_IRQS || gic_running(dev, &g) == 0xff)
+        return;
+    if (group == 0 ? g != GIC_G0 || !sees_group0(dev) : g != group1(dev))
+        return;
+    gic_drop_priority(dev);
+    if (!s->eoi_split[secure_bank(dev)])
+        gic_deactivate(dev, irq);
+}
+
+/* SGIs to a list of CPUs of one cluster, or (IRM) to all others, of which there are none. */
+static void send_sgi(struct device *dev, uint64_t value, enum gic_group group)
+{
+    struct gic_state *s = dev->state;
+    unsigned irq = value >> 24 & 15u;
+
+    if ((value >> 40 & 1u) || (value & 0x00ff00ff00ff0000ull) || !(value & 1u))
+        return;
+    if (gic_group_of(dev, irq) != group)
+        return;
+    s->latch[0] |= 1u << irq;
+    gic_update(dev);
+}
+
+static uint32_t read_pmr(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    if (gic_nonsecure_view(dev))
+        return s->pmr & 0x80u ? s->pmr << 1 & 0xffu : 0;
+    return s->pmr;
+}
+
+static void write_pmr(struct device *dev, uint64_t value)
+{
+    struct gic_state *s = dev->state;
+
+    if (!gic_nonsecure_view(dev))
+        s->pmr = value & 0xf8u;
+    else if (s->pmr & 0x80u)
+        s->pmr = 0x80u | ((uint32_t)value >> 1 & 0x78u);
+}
+
+static uint32_t read_rpr(const struct device *dev)
+{
+    unsigned running = gic_running(dev, NULL);
+
+    if (running == 0xff || !gic_nonsecure_view(dev))
+        return running;
+    return running & 0x80u ? running << 1 & 0xffu : 0;
+}
+
+static uint32_t read_bpr1(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+    bool secure = secure_bank(dev);
+
+    if (!s->cbpr[secure])
+        return s->bpr[group1(dev)];
+    if (secure || !gic_nonsecure_view(dev))
+        return s->bpr[GIC_G0];
+    return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
+}
+
+static void write_bpr(struct device *dev, enum gic_group g, uint64_t value)
+{
+    struct gic_state *s = dev->state;
+    uint32_t least = g == GIC_G1 ? 3 : 2, v = value & 7u;
+
+    if (g != GIC_G0 && s->cbpr[g == GIC_G1S])
+        return; /* shows group 0's, and ignores writes */
+    s->bpr[g] = v < least ? least : v;
+}
+
+static bool cpu_read(struct device *dev, uint32_t enc, uint64_t *value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *s = dev->state;
+    bool secure = secure_bank(dev);
+
+    *value = 0;
+    switch (enc) {
+    case ICC_PMR:     *value = read_pmr(dev); return true;
+    case ICC_IAR0:    *value = acknowledge(dev, 0); return true;
+    case ICC_IAR1:    *value = acknowledge(dev, 1); return true;
+    case ICC_HPPIR0:  *value = highest(dev, 0); return true;
+    case ICC_HPPIR1:  *value = highest(dev, 1); return true;
+    case ICC_BPR0:    *value = s->bpr[GIC_G0]; return true;
+    case ICC_BPR1:    *value = read_bpr1(dev); return true;
+    case ICC_AP0R0:   *value = s->apr[GIC_G0]; return true;
+    case ICC_AP1R0:   *value = s->apr[group1(dev)]; return true;
+    case ICC_RPR:     *value = read_rpr(dev); return true;
+    case ICC_CTLR:
+        *value = CTLR_FIXED | (s->cbpr[secure] ? CTLR_CBPR : 0) | (s->eoi_split[secure] ? CTLR_EOIMODE : 0);
+        return true;
+    case ICC_SRE:     *value = 7; return true;
+    case ICC_IGRPEN0: *value = s->on[GIC_G0]; return true;
+    case ICC_IGRPEN1: *value = s->on[group1(dev)]; return true;
+    case ICC_SRE_EL2: *value = 15; return true;
+    case ICC_SRE_EL3: *value = 15; return w->security;
+    case ICC_CTLR_EL3:
+        *value = CTLR_FIXED | 1u << 17 | s->cbpr[1] | s->cbpr[0] << 1 | s->bypass << 2 | s->eoi_split[1] << 3 |
+                 s->eoi_split[0] << 4;
+        return w->security;
+    case ICC_IGRPEN1_EL3:
+        *value = s->on[GIC_G1] | s->on[GIC_G1S] << 1;
+        return w->security;
+    default: /* AP<0,1>R<1-3>: with 5 bits of priority there is one register */
+        return false;
+    }
+}
+
+static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    struct gic_state *s = dev->state;
+    bool secure = secure_bank(dev);
+
+    switch (enc) {
+    case ICC_PMR:    write_pmr(dev, value); break;
+    case ICC_EOIR0:  end_of_interrupt(dev, 0, value); break;
+    case ICC_EOIR1:  end_of_interrupt(dev, 1, value); break;
+    case ICC_BPR0:   write_bpr(dev, GIC_G0, value); break;
+    case ICC_BPR1:   write_bpr(dev, group1(dev), value); break;
+    case ICC_AP0R0:  s->apr[GIC_G0] = (uint32_t)value; break;
+    case ICC_AP1R0:  s->apr[group1(dev)] = (uint32_t)value; break;
+    case ICC_DIR:
+        value &= 0xffffffu;
+        if (value < GIC_IRQS && (!gic_nonsecure_view(dev) || gic_group_of(dev, (unsigned)value) == GIC_G1))
+            gic_deactivate(dev, (unsigned)value);
+        break;
+    case ICC_SGI0R:  send_sgi(dev, value, GIC_G0); break;
+    case ICC_SGI1R:  send_sgi(dev, value, group1(dev)); break;
+    case ICC_ASGI1R: send_sgi(dev, value, secure || !w->security ? GIC_G1 : GIC_G1S); break;
+    case ICC_CTLR:
+        s->cbpr[secure] = value & CTLR_CBPR;
+        s->eoi_split[secure] = (value & CTLR_EOIMODE) != 0;
+        break;
+    case ICC_SRE: case ICC_SRE_EL2:
+        break;
+    case ICC_IGRPEN0: s->on[GIC_G0] = value & 1u; break;
+    case ICC_IGRPEN1: s->on[group1(dev)] = value & 1u; break;
+    case ICC_SRE_EL3:
+        return w->security;
+    case ICC_CTLR_EL3:
+        if (!w->security)
+            return false;
+        s->cbpr[1] = value & 1u;
+        s->cbpr[0] = value >> 1 & 1u;
+        s->bypass = value >> 2 & 1u;
+        s->eoi_split[1] = value >> 3 & 1u;
+        s->eoi_split[0] = value >> 4 & 1u;
+        break;
+    case ICC_IGRPEN1_EL3:
+        if (!w->security)
+            return false;
+        s->on[GIC_G1] = value & 1u;
+        s->on[GIC_G1S] = value >> 1 & 1u;
+        break;
+    default:
+        return false;
+    }
+    gic_update(dev);
+    return true;
+}
+
+bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value)
+{
+    return cpu_read(ctx, enc, value);
+}
+
+bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value)
+{
+    return cpu_write(ctx, enc, value);
+}
+
+/* ---- the device ---- */
+
+static uint64_t gicv3_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    return gic_read_sized(dev, offset, size, range == GICV3_DIST ? dist_read : redist_read);
+}
+
+static void gicv3_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    gic_write_sized(dev, offset, size, value, range == GICV3_DIST ? dist_write : redist_write);
+}
+
+const struct device_ops gicv3_ops = {
+    .name = "gicv3",
+    .state_size = sizeof(struct gic_state),
+    .reset = gic_reset,
+    .describe = gic_describe,
+    .read = gicv3_read,
+    .write = gicv3_write,
+};

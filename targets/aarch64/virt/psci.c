@@ -1,0 +1,99 @@
+/*
+ * Power control for a machine that comes without Secure firmware: PSCI 1.1
+ * (ARM DEN 0022) and the version query of the SMC calling convention (ARM DEN
+ * 0028), by HVC, or by SMC where a hypervisor may run (EL2 exists).
+ *
+ * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. There
+ * is one CPU: CPU_OFF leaves a machine that nothing wakes any more.
+ *
+ * Not modelled: MEM_PROTECT, statistics, OS-initiated mode. Unknown calls give
+ * NOT_SUPPORTED. To extend: a case in call(), and a name in is_known().
+ */
+#include "aarch64/virt/board.h"
+
+enum {
+    PSCI_VERSION = 0x84000000, CPU_SUSPEND_32 = 0x84000001, CPU_OFF = 0x84000002, CPU_ON_32 = 0x84000003,
+    AFFINITY_INFO_32 = 0x84000004, MIGRATE_32 = 0x84000005, MIGRATE_INFO_TYPE = 0x84000006,
+    SYSTEM_OFF = 0x84000008, SYSTEM_RESET = 0x84000009, PSCI_FEATURES = 0x8400000a, SYSTEM_RESET2_32 = 0x84000012,
+    SMCCC_VERSION = 0x80000000,
+};
+/* The 64-bit variant of a function. */
+#define SMC64 0x40000000u
+
+#define SUCCESS            0
+#define NOT_SUPPORTED      (-1)
+#define INVALID_PARAMETERS (-2)
+#define ALREADY_ON         (-4)
+
+#define VERSION_1_1 0x10001
+#define TOS_NOT_PRESENT 2
+#define HALTED_WFI 1u
+#define HALTED_OFF 3u
+
+static bool is_known(uint32_t fn)
+{
+    switch (fn & ~SMC64) {
+    case CPU_SUSPEND_32: case CPU_ON_32: case AFFINITY_INFO_32: case SYSTEM_RESET2_32:
+        return true;
+    default:
+        break;
+    }
+    switch (fn) {
+    case PSCI_VERSION: case CPU_OFF: case MIGRATE_INFO_TYPE: case SYSTEM_OFF: case SYSTEM_RESET: case PSCI_FEATURES:
+    case SMCCC_VERSION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int64_t call(struct virt *v, uint32_t fn, const uint64_t *x)
+{
+    struct a64_state *st = v->cpu->st;
+
+    if (!is_known(fn))
+        return NOT_SUPPORTED;
+    switch (fn & ~SMC64) {
+    case SMCCC_VERSION:
+        return VERSION_1_1;
+    case PSCI_VERSION:
+        return VERSION_1_1;
+    case CPU_SUSPEND_32:
+        st->halted = HALTED_WFI;
+        return SUCCESS;
+    case CPU_OFF:
+        st->halted = HALTED_OFF;
+        return SUCCESS;
+    case CPU_ON_32:
+        return x[1] == 0 ? ALREADY_ON : INVALID_PARAMETERS;
+    case AFFINITY_INFO_32: /* 0: on */
+        return x[1] == 0 && x[2] <= 3 ? 0 : INVALID_PARAMETERS;
+    case MIGRATE_INFO_TYPE:
+        return TOS_NOT_PRESENT;
+    case SYSTEM_OFF:
+        machine_end(v->machine, GUEST_POWEROFF, 0);
+        return SUCCESS;
+    case SYSTEM_RESET:
+        machine_request_reset(v->machine);
+        return SUCCESS;
+    case SYSTEM_RESET2_32:
+        if ((uint32_t)x[1] != 0 && !(x[1] >> 31 & 1u))
+            return INVALID_PARAMETERS;
+        machine_request_reset(v->machine);
+        return SUCCESS;
+    case PSCI_FEATURES:
+        return is_known((uint32_t)x[1]) ? SUCCESS : NOT_SUPPORTED;
+    default:
+        return NOT_SUPPORTED;
+    }
+}
+
+bool virt_firmware_call(void *ctx, struct a64_cpu *cpu, bool smc)
+{
+    struct virt *v = ctx;
+
+    if (v->psci != (smc ? PSCI_SMC : PSCI_HVC))
+        return false;
+    cpu->st->x[0] = (uint64_t)call(v, (uint32_t)cpu->st->x[0], cpu->st->x);
+    return true;
+}

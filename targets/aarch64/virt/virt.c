@@ -1,0 +1,353 @@
+/*
+ * The virt board: which chips there are, which lines and addresses connect
+ * them, and how it is left for a guest that comes without firmware.
+ *
+ * Memory map and interrupt numbers are QEMU's (board.h, dtb.c tells the guest).
+ * With `secure`, EL3 exists, and a second UART and Secure memory with it; the
+ * bus does not keep the Non-secure state away from them, only the GIC does.
+ *
+ * Not modelled: PCI, GICv2m, ITS, SMMU, the platform bus, ACPI tables.
+ *
+ * To add a device: its ops in a file of its own, its wiring in board.h, a
+ * line each in create_devices(), connect_lines() and map_devices(), and a node
+ * in dtb.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aarch64/virt/board.h"
+
+#define MIN_MEMORY ((uint64_t)1 << 20)
+#define MAX_MEMORY ((uint64_t)64 << 30)
+#define POWER_KEY_NS ((vtime_t)100000000)
+
+#define SCR_NS  (1ull << 0)
+#define SCR_RW  (1ull << 10)
+#define SCR_HCE (1ull << 8)
+#define SCR_FIXED (3ull << 4)
+#define HCR_RW  (1ull << 31)
+
+/* ---- devices ---- */
+
+static struct device *add(struct virt *v, const struct device_ops *ops, const char *name, void *wiring)
+{
+    return machine_add_device(v->machine, ops, name, wiring);
+}
+
+/* Receivers of lines come before their senders, so that a reset finds them reset. */
+static void create_devices(struct virt *v)
+{
+    v->gic = add(v, v->config.gic_version == 3 ? &gicv3_ops : &gicv2_ops, "gic", &v->gic_wiring);
+    v->uart[0] = add(v, &pl011_ops, "uart0", &v->uart_wiring[0]);
+    if (v->config.secure)
+        v->uart[1] = add(v, &pl011_ops, "uart1", &v->uart_wiring[1]);
+    v->rtc = add(v, &pl031_ops, "rtc", &v->rtc_wiring);
+    v->gpio = add(v, &pl061_ops, "gpio", &v->gpio_wiring);
+    v->fwcfg = add(v, &fwcfg_ops, "fwcfg", &v->fwcfg_wiring);
+    v->mmio = add(v, &virtio_mmio_ops, "virtio", NULL);
+    v->flash[0] = add(v, &cfi_flash_ops, "flash0", &v->flash_wiring[0]);
+    v->flash[1] = add(v, &cfi_flash_ops, "flash1", &v->flash_wiring[1]);
+}
+
+static struct line spi(struct virt *v, unsigned n)
+{
+    return (struct line){.set = gic_set_line, .ctx = v->gic, .n = GIC_FIRST_SPI + n};
+}
+
+static struct line ppi(struct virt *v, unsigned n)
+{
+    return (struct line){.set = gic_set_line, .ctx = v->gic, .n = GIC_FIRST_PPI + n};
+}
+
+static struct line cpu_pin(struct virt *v, unsigned n)
+{
+    return (struct line){.set = a64_set_line, .ctx = v->cpu, .n = n};
+}
+
+static void connect_lines(struct virt *v)
+{
+    static const unsigned timers[TIMER_COUNT] = {[TIMER_PHYS] = PPI_TIMER_PHYS, [TIMER_VIRT] = PPI_TIMER_VIRT,
+                                                 [TIMER_HYP] = PPI_TIMER_HYP, [TIMER_SEC] = PPI_TIMER_SEC};
+
+    v->gic_wiring.irq = cpu_pin(v, 0);
+    v->gic_wiring.fiq = cpu_pin(v, 1);
+    v->gic_wiring.virq = cpu_pin(v, 2);
+    v->gic_wiring.vfiq = cpu_pin(v, 3);
+    v->uart_wiring[0].irq = spi(v, SPI_UART);
+    v->uart_wiring[1].irq = spi(v, SPI_SECURE_UART);
+    v->rtc_wiring.irq = spi(v, SPI_RTC);
+    v->gpio_wiring.irq = spi(v, SPI_GPIO);
+    for (unsigned i = 0; i < TIMER_COUNT; i++)
+        v->cpu->timer_line[i] = ppi(v, timers[i]);
+    v->cpu->pmu_line = ppi(v, PPI_PMU);
+    if (v->config.gic_version == 3) {
+        v->cpu->gic_read = gicv3_sysreg_read;
+        v->cpu->gic_write = gicv3_sysreg_write;
+        v->cpu->gic_ctx = v->gic;
+    }
+    v->cpu->firmware_call = virt_firmware_call;
+    v->cpu->firmware_ctx = v;
+}
+
+/* ---- memory map ---- */
+
+static void map_device(struct virt *v, paddr_t base, uint64_t size, struct device *dev, unsigned range)
+{
+    const struct region r = {
+        .base = base, .size = size, .kind = REGION_MMIO, .dev = dev, .range = range, .enabled = true};
+
+    memory_map(&v->machine->memory, &r);
+}
+
+static void map_ram(struct virt *v, paddr_t base, uint64_t size)
+{
+    const struct region r = {.base = base, .size = size, .kind = REGION_RAM,
+                             .page = memory_alloc(&v->machine->memory, size), .enabled = true};
+
+    memory_map(&v->machine->memory, &r);
+}
+
+/* The contents of flash survive resets: they are put there once. */
+static void map_flash(struct virt *v, unsigned n, const struct virt_image *image)
+{
+    struct memory *mem = &v->machine->memory;
+    struct cfi_flash_wiring *w = &v->flash_wiring[n];
+    struct region r = {.base = VIRT_FLASH + n * VIRT_FLASH_BYTES, .size = VIRT_FLASH_BYTES, .kind = REGION_ROMD,
+                       .dev = v->flash[n], .enabled = true};
+
+    r.page = memory_alloc(mem, VIRT_FLASH_BYTES);
+    w->page = r.page;
+    w->size = VIRT_FLASH_BYTES;
+    w->region = memory_map(mem, &r);
+    if (image->data)
+        memory_write_bytes(mem, r.base, image->data, image->len, true);
+}
+
+static void map_memory(struct virt *v)
+{
+    map_ram(v, VIRT_RAM_BASE, v->config.memory_bytes);
+    if (v->config.secure)
+        map_ram(v, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES);
+    map_flash(v, 0, &v->config.pflash[0]);
+    map_flash(v, 1, &v->config.pflash[1]);
+    if (v->config.gic_version == 3) {
+        map_device(v, VIRT_GIC_DIST, 0x10000, v->gic, GICV3_DIST);
+        map_device(v, VIRT_GIC_REDIST, VIRT_REDIST_BYTES, v->gic, GICV3_REDIST);
+    } else {
+        map_device(v, VIRT_GIC_DIST, 0x10000, v->gic, GICV2_DIST);
+        map_device(v, VIRT_GIC_CPU, 0x10000, v->gic, GICV2_CPU);
+        if (v->gic_wiring.virtualization) {
+            map_device(v, VIRT_GIC_HYP, 0x10000, v->gic, GICV2_HYP);
+            map_device(v, VIRT_GIC_VCPU, 0x10000, v->gic, GICV2_VCPU);
+        }
+    }
+    map_device(v, VIRT_UART, 0x1000, v->uart[0], 0);
+    if (v->config.secure)
+        map_device(v, VIRT_SECURE_UART, 0x1000, v->uart[1], 0);
+    map_device(v, VIRT_RTC, 0x1000, v->rtc, 0);
+    map_device(v, VIRT_FW_CFG, 24, v->fwcfg, FWCFG_MMIO);
+    map_device(v, VIRT_GPIO, 0x1000, v->gpio, 0);
+    map_device(v, VIRT_MMIO, VIRT_MMIO_SLOTS * VIRTIO_MMIO_SLOT_BYTES, v->mmio, 0);
+}
+
+/* ---- firmware configuration ---- */
+
+static void fill_fwcfg(struct virt *v)
+{
+    struct fwcfg_wiring *w = &v->fwcfg_wiring;
+    const struct virt_config *c = &v->config;
+    const uint32_t id = 3; /* data register and DMA */
+    const uint16_t one = 1, none = 0;
+    const uint8_t zeros[16] = {0};
+    uint32_t n;
+
+    fwcfg_add(w, FWCFG_SIGNATURE, "QEMU", 4);
+    fwcfg_add(w, FWCFG_ID, &id, sizeof(id));
+    fwcfg_add(w, FWCFG_UUID, zeros, 16);
+    fwcfg_add(w, FWCFG_RAM_SIZE, &c->memory_bytes, 8);
+    fwcfg_add(w, FWCFG_NOGRAPHIC, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_MAX_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
+    if (!v->direct && c->kernel.data) { /* firmware boots it */
+        n = (uint32_t)c->kernel.len;
+        fwcfg_add(w, FWCFG_KERNEL_SIZE, &n, 4);
+        fwcfg_add(w, FWCFG_KERNEL_DATA, c->kernel.data, c->kernel.len);
+        if (c->initrd.data) {
+            n = (uint32_t)c->initrd.len;
+            fwcfg_add(w, FWCFG_INITRD_SIZE, &n, 4);
+            fwcfg_add(w, FWCFG_INITRD_DATA, c->initrd.data, c->initrd.len);
+        }
+        if (c->append) {
+            n = (uint32_t)strlen(c->append) + 1;
+            fwcfg_add(w, FWCFG_CMDLINE_SIZE, &n, 4);
+            fwcfg_add(w, FWCFG_CMDLINE_DATA, c->append, n);
+        }
+    }
+    fwcfg_seal(w);
+}
+
+/* ---- reset ---- */
+
+/* What firmware at EL3 and EL2 would have done before it went to the kernel's level. */
+static void enter_kernel(struct virt *v)
+{
+    struct a64_state *st = v->cpu->st;
+
+    if (v->config.secure) {
+        st->scr_el3 |= SCR_NS | SCR_RW | SCR_HCE | SCR_FIXED;
+        gic_all_nonsecure(v->gic);
+    }
+    if (v->config.virtualization)
+        st->hcr_el2 |= HCR_RW;
+    a64_enter_el(v->cpu, v->config.virtualization ? 2 : 1, v->plan.entry);
+    st->x[0] = v->plan.dtb;
+}
+
+static void board_started(struct machine *m)
+{
+    struct virt *v = m->board;
+    paddr_t dtb = v->direct ? v->plan.dtb : VIRT_RAM_BASE;
+
+    if (v->direct)
+        a64_boot_apply(&v->plan, &m->memory);
+    memory_write_bytes(&m->memory, dtb, v->dtb.data, v->dtb.len, true);
+    if (v->direct)
+        enter_kernel(v);
+}
+
+static void powerdown(struct machine *m)
+{
+    struct virt *v = m->board;
+
+    pl061_pulse(v->gpio, GPIO_POWER_KEY, POWER_KEY_NS);
+}
+
+static void discard(struct virt *v)
+{
+    a64_boot_finish(&v->plan);
+    buffer_finish(&v->dtb);
+    fwcfg_finish(&v->fwcfg_wiring);
+    free(v);
+}
+
+static void board_destroy(struct machine *m)
+{
+    discard(m->board);
+    m->board = NULL;
+}
+
+const void *virt_device_tree(const struct machine *m, size_t *len)
+{
+    const struct virt *v = m->board;
+
+    *len = v->dtb.len;
+    return v->dtb.data;
+}
+
+/* ---- creation ---- */
+
+static int check_config(const struct virt_config *c, struct error *err)
+{
+    if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
+        return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
+                         (unsigned long long)c->memory_bytes);
+    if (!a64_model_find(c->cpu_model))
+        return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, a64_model_names);
+    if (c->gic_version != 2 && c->gic_version != 3)
+        return error_set(err, -EINVAL, "gic-version=%u: there are 2 and 3", c->gic_version);
+    if (c->bios.data && c->pflash[0].data)
+        return error_set(err, -EINVAL, "a bios and a first pflash: both would be at address 0");
+    for (unsigned i = 0; i < 2; i++)
+        if (c->pflash[i].len > VIRT_FLASH_BYTES)
+            return error_set(err, -EFBIG, "%s: larger than a flash bank, which has 64 MiB", c->pflash[i].name);
+    if (c->bios.len > VIRT_FLASH_BYTES)
+        return error_set(err, -EFBIG, "%s: larger than a flash bank, which has 64 MiB", c->bios.name);
+    if (!c->kernel.data && !c->bios.data && !c->pflash[0].data)
+        return error_set(err, -EINVAL, "nothing to boot: neither a kernel nor firmware");
+    if (c->initrd.data && !c->kernel.data)
+        return error_set(err, -EINVAL, "an initrd without a kernel");
+    if (c->kernel.len > UINT32_MAX || c->initrd.len > UINT32_MAX)
+        return error_set(err, -EFBIG, "a kernel or initrd of 4 GiB and more");
+    return 0;
+}
+
+static void name_image(struct virt_image *image, const char *name)
+{
+    if (!image->data)
+        *image = (struct virt_image){0};
+    if (!image->name)
+        image->name = name;
+}
+
+/* PSCI is ours, unless firmware at EL3 has its own. */
+static enum psci_conduit choose_psci(const struct virt *v)
+{
+    if (v->config.secure && !v->direct)
+        return PSCI_NONE;
+    return v->config.secure || v->config.virtualization ? PSCI_SMC : PSCI_HVC;
+}
+
+static int plan_boot(struct virt *v, struct error *err)
+{
+    struct virt_config *c = &v->config;
+    int rc;
+
+    name_image(&c->kernel, "kernel");
+    name_image(&c->initrd, "initrd");
+    name_image(&c->bios, "bios");
+    name_image(&c->pflash[0], "pflash 0");
+    name_image(&c->pflash[1], "pflash 1");
+    rc = check_config(c, err);
+    if (rc)
+        return rc;
+    if (c->bios.data)
+        c->pflash[0] = c->bios;
+    v->direct = !c->pflash[0].data;
+    v->psci = choose_psci(v);
+    v->gic_wiring = (struct gic_wiring){
+        .version = c->gic_version, .security = c->secure, .virtualization = c->virtualization};
+    if (v->direct)
+        rc = a64_boot_load(&v->plan, c, err);
+    return rc ? rc : virt_make_device_tree(v, err);
+}
+
+int virt_create(struct machine **out, const struct virt_config *config, struct error *err)
+{
+    struct virt *v = xcalloc(1, sizeof(*v));
+    uint64_t bytes = config->memory_bytes + 2 * VIRT_FLASH_BYTES + (config->secure ? VIRT_SECURE_MEM_BYTES : 0);
+    struct machine *m;
+    int rc;
+
+    buffer_init(&v->dtb);
+    v->config = *config;
+    rc = plan_boot(v, err);
+    if (rc) {
+        discard(v);
+        return rc;
+    }
+    m = machine_create((uint32_t)(bytes >> PAGE_SHIFT));
+    if (!m) {
+        discard(v);
+        return error_set(err, -ENOMEM, "no address space for %llu MiB of guest memory",
+                         (unsigned long long)(config->memory_bytes >> 20));
+    }
+    v->machine = m;
+    m->board = v;
+    m->icount_shift = config->icount_shift;
+    m->no_reboot = config->no_reboot;
+    m->board_started = board_started;
+    m->board_destroy = board_destroy;
+    m->powerdown = powerdown;
+    v->cpu = a64_create(m, a64_model_find(v->config.cpu_model),
+                        (config->virtualization ? A64_HAS_EL2 : 0) | (config->secure ? A64_HAS_EL3 : 0));
+    v->gic_wiring.cpu = v->cpu;
+    create_devices(v);
+    connect_lines(v);
+    map_memory(v);
+    fill_fwcfg(v);
+    machine_reset(m);
+    *out = m;
+    return 0;
+}
