@@ -56,6 +56,7 @@ need_build_tools() {
     need libelf-dev have_library libelf
     need zlib1g-dev have_library zlib
     need libxxhash-dev have_library libxxhash
+    need libfdt-dev test -e /usr/include/libfdt.h
     need gcc-multilib have_m32
     have_command gdb-multiarch || need gdb have_command gdb
 }

@@ -291,6 +291,136 @@ static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint3
     gic_update(dev);
 }
 
+/* ---- virtual interface control: the hypervisor's side ---- */
+
+enum {
+    GICH_HCR = 0x00, GICH_VTR = 0x04, GICH_VMCR = 0x08, GICH_MISR = 0x10, GICH_EISR0 = 0x20, GICH_ELRSR0 = 0x30,
+    GICH_APR = 0xf0, GICH_LR0 = 0x100, GICH_LR_END = GICH_LR0 + 4 * GIC_LRS,
+};
+#define VTR (4u << 29 | 4u << 26 | (GIC_LRS - 1))
+#define HCR_WRITABLE  0xf80000ffu
+#define VMCR_WRITABLE 0xf8fc021fu
+#define VMCR_ACKCTL   4u
+
+/* List registers: ID 9-0, physical ID (or bit 19: EOI) 19-10, priority 27-23, state 29-28, group 30, HW 31. */
+static uint64_t lr_from_v2(uint32_t v)
+{
+    uint64_t lr = (v & 0x3ffu) | (uint64_t)(v >> 23 & 0x1fu) << 51 | (uint64_t)(v >> 28 & 3u) << 62 |
+                  (uint64_t)(v >> 30 & 1u) << 60 | (uint64_t)(v >> 31) << 61;
+
+    return lr | (v >> 31 ? (uint64_t)(v >> 10 & 0x3ffu) << 32 : (uint64_t)(v >> 19 & 1u) << 41);
+}
+
+static uint32_t lr_to_v2(uint64_t lr)
+{
+    uint32_t v = (uint32_t)(lr & 0x3ffu) | (uint32_t)(lr >> 51 & 0x1fu) << 23 | (uint32_t)(lr >> 62) << 28 |
+                 (uint32_t)(lr >> 60 & 1u) << 30 | (uint32_t)(lr >> 61 & 1u) << 31;
+
+    return v | (lr >> 61 & 1u ? (uint32_t)(lr >> 32 & 0x3ffu) << 10 : (uint32_t)(lr >> 41 & 1u) << 19);
+}
+
+static uint32_t hyp_read(struct device *dev, uint32_t offset)
+{
+    const struct gic_state *s = dev->state;
+
+    switch (offset) {
+    case GICH_HCR:    return s->hcr;
+    case GICH_VTR:    return VTR;
+    case GICH_VMCR:   return s->vmcr;
+    case GICH_MISR:   return gic_virt_misr(dev);
+    case GICH_EISR0:  return gic_virt_eisr(dev);
+    case GICH_ELRSR0: return gic_virt_elrsr(dev);
+    case GICH_APR:    return s->vapr[0] | s->vapr[1];
+    default:
+        return offset >= GICH_LR0 && offset < GICH_LR_END ? lr_to_v2(s->lr[(offset - GICH_LR0) / 4]) : 0;
+    }
+}
+
+static void hyp_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+
+    (void)mask;
+    if (offset == GICH_HCR) {
+        s->hcr = value & HCR_WRITABLE;
+    } else if (offset == GICH_VMCR) {
+        s->vmcr = value & VMCR_WRITABLE;
+    } else if (offset == GICH_APR) { /* one register for both groups: ours is by group, so all are group 1 */
+        s->vapr[0] = 0;
+        s->vapr[1] = value;
+    } else if (offset >= GICH_LR0 && offset < GICH_LR_END) {
+        s->lr[(offset - GICH_LR0) / 4] = lr_from_v2(value);
+    }
+    gic_update(dev);
+}
+
+/* ---- virtual CPU interface: the guest's side ---- */
+
+static unsigned guest_acknowledge(struct device *dev, bool aliased)
+{
+    const struct gic_state *s = dev->state;
+    unsigned irq = aliased ? gic_virt_acknowledge(dev, 1) : gic_virt_acknowledge(dev, 0);
+
+    if (irq != GIC_SPURIOUS || aliased || gic_virt_best(dev, 1) == GIC_SPURIOUS)
+        return irq;
+    return s->vmcr & VMCR_ACKCTL ? gic_virt_acknowledge(dev, 1) : GIC_OTHER_GROUP;
+}
+
+static void guest_end(struct device *dev, unsigned irq, bool aliased)
+{
+    const struct gic_state *s = dev->state;
+    unsigned running = gic_virt_running(dev);
+
+    /* There is one kind of active priorities here: the group is whose it is. */
+    gic_virt_end(dev, aliased || (running != 0xff && !(s->vapr[0] >> (running >> 3) & 1u)), irq & 0x3ffu);
+}
+
+static uint32_t guest_read(struct device *dev, uint32_t offset)
+{
+    const struct gic_state *s = dev->state;
+
+    switch (offset) {
+    case GICC_CTLR:   return s->vmcr & 0x21fu;
+    case GICC_PMR:    return s->vmcr >> 24;
+    case GICC_BPR:    return s->vmcr >> 21 & 7u;
+    case GICC_ABPR:   return s->vmcr >> 18 & 7u;
+    case GICC_IAR:    return guest_acknowledge(dev, false);
+    case GICC_AIAR:   return guest_acknowledge(dev, true);
+    case GICC_RPR:    return gic_virt_running(dev);
+    case GICC_HPPIR:
+        if (gic_virt_best(dev, 0) != GIC_SPURIOUS || gic_virt_best(dev, 1) == GIC_SPURIOUS)
+            return gic_virt_best(dev, 0);
+        return s->vmcr & VMCR_ACKCTL ? gic_virt_best(dev, 1) : GIC_OTHER_GROUP;
+    case GICC_AHPPIR: return gic_virt_best(dev, 1);
+    case GICC_APR0:   return s->vapr[0] | s->vapr[1];
+    case GICC_IIDR:   return IIDR;
+    default:          return 0;
+    }
+}
+
+static void set_vmcr(struct gic_state *s, uint32_t mask, uint32_t value)
+{
+    s->vmcr = ((s->vmcr & ~mask) | (value & mask)) & VMCR_WRITABLE;
+}
+
+static void guest_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
+{
+    struct gic_state *s = dev->state;
+
+    (void)mask;
+    switch (offset) {
+    case GICC_CTLR:  set_vmcr(s, 0x21fu, value); break;
+    case GICC_PMR:   set_vmcr(s, 0xff000000u, value << 24); break;
+    case GICC_BPR:   set_vmcr(s, 7u << 21, at_least(value, 2) << 21); break;
+    case GICC_ABPR:  set_vmcr(s, 7u << 18, at_least(value, 3) << 18); break;
+    case GICC_EOIR:  guest_end(dev, value, false); break;
+    case GICC_AEOIR: guest_end(dev, value, true); break;
+    case GICC_DIR:   gic_virt_deactivate(dev, value & 0x3ffu); break;
+    default:         break;
+    }
+    gic_update(dev);
+}
+
 /* ---- the device ---- */
 
 static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -298,7 +428,8 @@ static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, 
     switch (range) {
     case GICV2_DIST: return offset < 0x1000 ? gic_read_sized(dev, offset, size, dist_read) : 0;
     case GICV2_CPU:  return gic_read_sized(dev, offset, size, cpu_read);
-    default:         return 0;
+    case GICV2_HYP:  return gic_read_sized(dev, offset, size, hyp_read);
+    default:         return gic_read_sized(dev, offset, size, guest_read);
     }
 }
 
@@ -312,7 +443,11 @@ static void gicv2_write(struct device *dev, unsigned range, uint64_t offset, uns
     case GICV2_CPU:
         gic_write_sized(dev, offset, size, value, cpu_write);
         break;
+    case GICV2_HYP:
+        gic_write_sized(dev, offset, size, value, hyp_write);
+        break;
     default:
+        gic_write_sized(dev, offset, size, value, guest_write);
         break;
     }
 }

@@ -381,14 +381,175 @@ static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
     return true;
 }
 
+/* ---- virtual CPU interface: the hypervisor's side ---- */
+
+#define ICH(crm, op2) SYSREG(3, 4, 12, crm, op2)
+#define ICH_AP0R0  ICH(8, 0)
+#define ICH_AP1R0  ICH(9, 0)
+#define ICH_HCR    ICH(11, 0)
+#define ICH_VTR    ICH(11, 1)
+#define ICH_MISR   ICH(11, 2)
+#define ICH_EISR   ICH(11, 3)
+#define ICH_ELRSR  ICH(11, 5)
+#define ICH_VMCR   ICH(11, 7)
+#define ICH_LR0    ICH(12, 0)
+#define ICH_LR_LAST ICH(12, GIC_LRS - 1)
+/* 5 bits of priority and preemption, 16 of INTID, affinity 3 valid, no GICv4. */
+#define VTR (4u << 29 | 4u << 26 | 1u << 21 | 1u << 20 | (GIC_LRS - 1))
+
+#define HCR_WRITABLE  0xf8007cffu
+#define VMCR_WRITABLE 0xf8fc021fu
+#define VMCR_FIQEN    8u /* always set: system registers only */
+#define LR_WRITABLE   0xf0ff1fff0000ffffull
+
+static bool hyp_read(struct device *dev, uint32_t enc, uint64_t *value)
+{
+    const struct gic_state *s = dev->state;
+
+    switch (enc) {
+    case ICH_AP0R0: *value = s->vapr[0]; return true;
+    case ICH_AP1R0: *value = s->vapr[1]; return true;
+    case ICH_HCR:   *value = s->hcr; return true;
+    case ICH_VTR:   *value = VTR; return true;
+    case ICH_MISR:  *value = gic_virt_misr(dev); return true;
+    case ICH_EISR:  *value = gic_virt_eisr(dev); return true;
+    case ICH_ELRSR: *value = gic_virt_elrsr(dev); return true;
+    case ICH_VMCR:  *value = s->vmcr | VMCR_FIQEN; return true;
+    default:
+        if (enc < ICH_LR0 || enc > ICH_LR_LAST)
+            return false;
+        *value = s->lr[enc - ICH_LR0];
+        return true;
+    }
+}
+
+static bool hyp_write(struct device *dev, uint32_t enc, uint64_t value)
+{
+    struct gic_state *s = dev->state;
+
+    switch (enc) {
+    case ICH_AP0R0: s->vapr[0] = (uint32_t)value; break;
+    case ICH_AP1R0: s->vapr[1] = (uint32_t)value; break;
+    case ICH_HCR:   s->hcr = (uint32_t)value & HCR_WRITABLE; break;
+    case ICH_VMCR:  s->vmcr = (uint32_t)value & VMCR_WRITABLE; break;
+    default:
+        if (enc < ICH_LR0 || enc > ICH_LR_LAST)
+            return false;
+        s->lr[enc - ICH_LR0] = value & LR_WRITABLE;
+        break;
+    }
+    gic_update(dev);
+    return true;
+}
+
+/* ---- virtual CPU interface: the guest's side, by the names of the physical one ---- */
+
+#define HCR_FMO (1ull << 3)
+#define HCR_IMO (1ull << 4)
+
+/* Field of ICH_VMCR_EL2. */
+static uint32_t vmcr_field(const struct gic_state *s, unsigned shift, unsigned bits)
+{
+    return s->vmcr >> shift & ((1u << bits) - 1);
+}
+
+static void set_vmcr_field(struct gic_state *s, unsigned shift, unsigned bits, uint64_t value)
+{
+    uint32_t mask = ((1u << bits) - 1) << shift;
+
+    s->vmcr = ((s->vmcr & ~mask) | ((uint32_t)value << shift & mask)) & VMCR_WRITABLE;
+}
+
+static bool guest_read(struct device *dev, uint32_t enc, uint64_t *value)
+{
+    const struct gic_state *s = dev->state;
+
+    switch (enc) {
+    case ICC_PMR:     *value = vmcr_field(s, 24, 8); return true;
+    case ICC_IAR0:    *value = gic_virt_acknowledge(dev, 0); return true;
+    case ICC_IAR1:    *value = gic_virt_acknowledge(dev, 1); return true;
+    case ICC_HPPIR0:  *value = gic_virt_best(dev, 0); return true;
+    case ICC_HPPIR1:  *value = gic_virt_best(dev, 1); return true;
+    case ICC_BPR0:    *value = vmcr_field(s, 21, 3); return true;
+    case ICC_BPR1:    *value = vmcr_field(s, 18, 3); return true;
+    case ICC_AP0R0:   *value = s->vapr[0]; return true;
+    case ICC_AP1R0:   *value = s->vapr[1]; return true;
+    case ICC_RPR:     *value = gic_virt_running(dev); return true;
+    case ICC_CTLR:    *value = CTLR_FIXED | vmcr_field(s, 4, 1) | vmcr_field(s, 9, 1) << 1; return true;
+    case ICC_SRE:     *value = 7; return true;
+    case ICC_IGRPEN0: *value = vmcr_field(s, 0, 1); return true;
+    case ICC_IGRPEN1: *value = vmcr_field(s, 1, 1); return true;
+    default:          return false;
+    }
+}
+
+static bool guest_write(struct device *dev, uint32_t enc, uint64_t value)
+{
+    struct gic_state *s = dev->state;
+
+    switch (enc) {
+    case ICC_PMR:     set_vmcr_field(s, 24, 8, value); break;
+    case ICC_EOIR0:   gic_virt_end(dev, 0, value & 0xffffffu); break;
+    case ICC_EOIR1:   gic_virt_end(dev, 1, value & 0xffffffu); break;
+    case ICC_DIR:     gic_virt_deactivate(dev, value & 0xffffffu); break;
+    case ICC_BPR0:    set_vmcr_field(s, 21, 3, (value & 7u) < 2 ? 2 : value); break;
+    case ICC_BPR1:    set_vmcr_field(s, 18, 3, (value & 7u) < 3 ? 3 : value); break;
+    case ICC_AP0R0:   s->vapr[0] = (uint32_t)value; break;
+    case ICC_AP1R0:   s->vapr[1] = (uint32_t)value; break;
+    case ICC_CTLR:
+        set_vmcr_field(s, 4, 1, value);
+        set_vmcr_field(s, 9, 1, value >> 1);
+        break;
+    case ICC_SRE:     break;
+    case ICC_IGRPEN0: set_vmcr_field(s, 0, 1, value); break;
+    case ICC_IGRPEN1: set_vmcr_field(s, 1, 1, value); break;
+    default:          return false;
+    }
+    gic_update(dev);
+    return true;
+}
+
+/* Registers of group 0, of group 1, and (3) of both. */
+static unsigned groups_of(uint32_t enc)
+{
+    switch (enc) {
+    case ICC_IAR0: case ICC_EOIR0: case ICC_HPPIR0: case ICC_BPR0: case ICC_AP0R0: case ICC_IGRPEN0:
+        return 1;
+    case ICC_IAR1: case ICC_EOIR1: case ICC_HPPIR1: case ICC_BPR1: case ICC_AP1R0: case ICC_IGRPEN1:
+        return 2;
+    case ICC_PMR: case ICC_RPR: case ICC_CTLR: case ICC_DIR:
+        return 3;
+    default: /* SGIs go to the hypervisor by a trap, SRE is the same */
+        return 0;
+    }
+}
+
+/* Does the register mean the virtual interface for who accesses it? */
+static bool is_virtual(const struct device *dev, uint32_t enc)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct a64_state *st = w->cpu->st;
+    unsigned virtual = (st->hcr_el2 & HCR_FMO ? 1u : 0) | (st->hcr_el2 & HCR_IMO ? 2u : 0);
+
+    return w->virtualization && st->el == 1 && !secure_bank(dev) && (groups_of(enc) & virtual);
+}
+
 bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value)
 {
-    return cpu_read(ctx, enc, value);
+    const struct gic_wiring *w = ((struct device *)ctx)->wiring;
+
+    if (w->virtualization && hyp_read(ctx, enc, value))
+        return true;
+    return is_virtual(ctx, enc) ? guest_read(ctx, enc, value) : cpu_read(ctx, enc, value);
 }
 
 bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value)
 {
-    return cpu_write(ctx, enc, value);
+    const struct gic_wiring *w = ((struct device *)ctx)->wiring;
+
+    if (w->virtualization && hyp_write(ctx, enc, value))
+        return true;
+    return is_virtual(ctx, enc) ? guest_write(ctx, enc, value) : cpu_write(ctx, enc, value);
 }
 
 /* ---- the device ---- */
