@@ -16,7 +16,9 @@
 #include "host/poller.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
+#include "base/hash.h"
 #include "options.h"
+#include "recordings.h"
 #include "server.h"
 
 #define STATUS_UNUSABLE 1
@@ -30,6 +32,9 @@ struct images {
     struct pc_image modules[OPTIONS_MAX_MODULES];
     char *words[OPTIONS_MAX_MODULES]; /* "FILE WORDS" with the space made NUL; or NULL */
     unsigned nmodules;
+    /* What a recording says of them; `data` is not owned. */
+    struct recording_image described[OPTIONS_MAX_MODULES + 2];
+    uint32_t ndescribed;
 };
 
 static int fail(const struct error *err)
@@ -74,6 +79,75 @@ static int load_images(struct images *im, const struct options *o, struct error 
     for (unsigned i = 0; r == 0 && i < o->initrd_count; i++)
         r = load_module(im, o->initrd[i], o->memory_bytes, err);
     return r;
+}
+
+/* The images of a recording, from where they are now. */
+static int load_recorded_images(struct images *im, const struct recording *r, const struct options *o,
+                                struct error *err)
+{
+    const char *file = o->replay;
+    int status = 0;
+
+    for (size_t i = 0; status == 0 && i < r->nimages; i++) {
+        const struct recording_image *ri = &r->images[i];
+        unsigned n = im->nmodules;
+
+        if (ri->role == RECORDING_KERNEL) {
+            status = recordings_load_image(ri, o->kernel, file, &im->kernel, err);
+        } else if (ri->role == RECORDING_BIOS) {
+            status = recordings_load_image(ri, o->bios, file, &im->bios, err);
+        } else if (n == OPTIONS_MAX_MODULES) {
+            status = error_set(err, -EINVAL, "%s: more than %d modules", file, OPTIONS_MAX_MODULES);
+        } else {
+            im->nmodules++;
+            status = recordings_load_image(ri, n < o->initrd_count ? o->initrd[n] : NULL, file, &im->module[n], err);
+            im->modules[n] = (struct pc_image){
+                .data = im->module[n].data ? (const void *)im->module[n].data : (const void *)"",
+                .len = im->module[n].len,
+                .name = ri->name,
+                .cmdline = *ri->words ? ri->words : NULL,
+            };
+        }
+    }
+    return status;
+}
+
+static void describe_image(struct images *im, uint32_t role, const char *name, const char *words,
+                           const struct buffer *b, bool embed)
+{
+    struct recording_image *d = &im->described[im->ndescribed++];
+
+    *d = (struct recording_image){
+        .role = role,
+        .embedded = embed,
+        .len = b->len,
+        .hash = hash_bytes(0, b->data, b->len),
+        .name = (char *)(uintptr_t)name,
+        .words = (char *)(uintptr_t)(words ? words : ""),
+        .data = *b,
+    };
+}
+
+static void describe_images(struct images *im, const struct options *o)
+{
+    if (o->kernel)
+        describe_image(im, RECORDING_KERNEL, o->kernel, NULL, &im->kernel, o->embed);
+    if (o->bios)
+        describe_image(im, RECORDING_BIOS, o->bios, NULL, &im->bios, o->embed);
+    for (unsigned i = 0; i < im->nmodules; i++)
+        describe_image(im, RECORDING_MODULE, im->modules[i].name, im->modules[i].cmdline, &im->module[i], o->embed);
+}
+
+/* The guest saw the names that were recorded: those are used, wherever the files are now. */
+static void name_recorded_images(const struct recording *r, struct options *o)
+{
+    o->kernel = o->bios = NULL;
+    for (size_t i = 0; i < r->nimages; i++) {
+        if (r->images[i].role == RECORDING_KERNEL)
+            o->kernel = r->images[i].name;
+        else if (r->images[i].role == RECORDING_BIOS)
+            o->bios = r->images[i].name;
+    }
 }
 
 static void free_images(struct images *im)
@@ -144,8 +218,9 @@ static void on_panic(void)
         server_dump(panicking);
 }
 
-static int serve(const struct options *o, const struct images *im, struct machine *m)
+static int serve(const struct options *o, struct images *im, struct machine *m, struct recording *replay)
 {
+    struct recordings_text text;
     struct server_config c = {
         .machine = m,
         .checkpoint_bytes = o->checkpoint_bytes,
@@ -156,6 +231,11 @@ static int serve(const struct options *o, const struct images *im, struct machin
         .hold = o->hold,
         .exit_at_end = o->run && !o->listen && !o->gdb_stdio,
         .version = PACKAGE_VERSION,
+        .record = o->record,
+        .checkpoint_steps = o->checkpoint_steps,
+        .replay = replay,
+        .continue_live = o->continue_live,
+        .ignore_checkpoints = o->ignore_checkpoints,
         .symbols = o->kernel && is_elf(&im->kernel) ? o->kernel : NULL,
         .triple = "i386-unknown-unknown",
     };
@@ -171,7 +251,14 @@ static int serve(const struct options *o, const struct images *im, struct machin
         machine_destroy(m);
         return fail(&err);
     }
-    s = server_create(&c);
+    recordings_describe(o, PACKAGE_VERSION, &text);
+    describe_images(im, o);
+    c.description = (struct server_description){
+        (const char *const (*)[2])text.pairs, text.npairs, im->described, im->ndescribed,
+    };
+    s = server_create(&c, &err);
+    if (!s)
+        return fail(&err);
     panicking = s;
     panic_hook = on_panic;
     status = server_run(s);
@@ -190,9 +277,56 @@ static int boot(const struct options *o)
     if (load_images(im, o, &err) < 0 || build_machine(&m, im, o, &err) < 0)
         status = fail(&err);
     else
-        status = serve(o, im, m);
+        status = serve(o, im, m, NULL);
     free_images(im);
     free(im);
+    return status;
+}
+
+/* --replay and `hindcast verify`: the machine is the recording's. */
+static int boot_recorded(struct options *o, struct recording *r)
+{
+    struct images *im = xcalloc(1, sizeof *im);
+    struct error err = {0};
+    struct machine *m;
+    int status;
+
+    if (recordings_configure(r, o, &err) < 0 || load_recorded_images(im, r, o, &err) < 0) {
+        status = fail(&err);
+    } else {
+        name_recorded_images(r, o);
+        if (build_machine(&m, im, o, &err) < 0)
+            status = fail(&err);
+        else if (o->command == OPTIONS_VERIFY)
+            status = recordings_verify(o->replay, r, m);
+        else
+            status = serve(o, im, m, r);
+    }
+    free_images(im);
+    free(im);
+    return status;
+}
+
+static int replay(struct options *o)
+{
+    struct error err = {0};
+    struct buffer file;
+    struct recording *r;
+    int status;
+
+    buffer_init(&file);
+    r = xcalloc(1, sizeof *r);
+    if (recordings_load(o->replay, &file, r, &err) < 0) {
+        status = fail(&err);
+    } else {
+        if (*r->note && o->command == OPTIONS_SERVE)
+            fprintf(stderr, "hindcast: %s: %s; its history is used as far as it is whole, to position %llu\n",
+                    o->replay, r->note, (unsigned long long)r->edge);
+        status = boot_recorded(o, r);
+        recording_finish(r);
+    }
+    free(r);
+    buffer_finish(&file);
     return status;
 }
 
@@ -214,5 +348,7 @@ int main(int argc, char **argv)
         break;
     }
     host_signals_install();
-    return boot(&o);
+    if (o.command == OPTIONS_INFO)
+        return recordings_info(o.replay);
+    return o.replay ? replay(&o) : boot(&o);
 }

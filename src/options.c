@@ -19,7 +19,8 @@
 enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
-    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_HELP, OPT_VERSION,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
+    OPT_IGNORE_CHECKPOINTS, OPT_HELP, OPT_VERSION,
 };
 
 static const struct option option_table[] = {
@@ -43,6 +44,12 @@ static const struct option option_table[] = {
     {"debug-exit", required_argument, NULL, OPT_DEBUG_EXIT},
     {"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
     {"nographic", no_argument, NULL, OPT_NOGRAPHIC},
+    {"record", required_argument, NULL, OPT_RECORD},
+    {"replay", required_argument, NULL, OPT_REPLAY},
+    {"continue-live", no_argument, NULL, OPT_CONTINUE_LIVE},
+    {"embed", no_argument, NULL, OPT_EMBED},
+    {"checkpoints-in-file", required_argument, NULL, OPT_CHECKPOINTS_IN_FILE},
+    {"ignore-checkpoints", no_argument, NULL, OPT_IGNORE_CHECKPOINTS},
     {"help", no_argument, NULL, OPT_HELP},
     {"h", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -209,12 +216,53 @@ static int take_gdb(struct options *o, const char *arg)
     return 0;
 }
 
+/* "every=10M" or "10M": steps. */
+static int take_checkpoints(const char *arg, uint64_t *steps, struct error *err)
+{
+    const char *text = strncmp(arg, "every=", 6) ? arg : arg + 6;
+    unsigned long long n, unit = 1;
+    char *end;
+
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    switch (*end) {
+    case 'k': case 'K':
+        unit = 1000, end++;
+        break;
+    case 'm': case 'M':
+        unit = 1000000, end++;
+        break;
+    case 'g': case 'G':
+        unit = 1000000000, end++;
+        break;
+    default:
+        break;
+    }
+    if (*text < '0' || *text > '9' || *end || errno || !n || n > UINT64_MAX / unit)
+        return error_set(err, -EINVAL,
+                         "--checkpoints-in-file %s: write every=N, a number of instructions such as 500M or 1G", arg);
+    *steps = n * unit;
+    return 0;
+}
+
+/* Is it one of those that say what the machine is? */
+static bool of_machine(int which)
+{
+    return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
+           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
+}
+
+bool options_has_machine(const char *name)
+{
+    return !strcmp(name, "pc");
+}
+
 static int take_option(int which, char *arg, struct options *o, struct error *err)
 {
     switch (which) {
     case OPT_MACHINE:
         o->machine = arg;
-        if (strcmp(arg, "pc"))
+        if (!options_has_machine(arg))
             return error_set(err, -EINVAL, "--machine %s: there is: pc", arg);
         return 0;
     case OPT_CPU:
@@ -264,6 +312,23 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
     case OPT_NO_REBOOT:
         o->no_reboot = true;
         return 0;
+    case OPT_RECORD:
+        o->record = arg;
+        return 0;
+    case OPT_REPLAY:
+        o->replay = arg;
+        return 0;
+    case OPT_CONTINUE_LIVE:
+        o->continue_live = true;
+        return 0;
+    case OPT_EMBED:
+        o->embed = true;
+        return 0;
+    case OPT_CHECKPOINTS_IN_FILE:
+        return take_checkpoints(arg, &o->checkpoint_steps, err);
+    case OPT_IGNORE_CHECKPOINTS:
+        o->ignore_checkpoints = true;
+        return 0;
     default: /* --nographic: there is no display to leave out */
         return 0;
     }
@@ -273,7 +338,18 @@ static int check_whole(const struct options *o, struct error *err)
 {
     unsigned terminals = o->gdb_stdio;
 
-    if (!o->kernel && !o->bios)
+    if (o->replay && o->machine_option)
+        return error_set(err, -EINVAL, "--%s: what the machine is, the recording says; leave that option out",
+                         o->machine_option);
+    if (o->continue_live && !o->replay)
+        return error_set(err, -EINVAL, "--continue-live goes with --replay FILE");
+    if (o->ignore_checkpoints && !o->replay)
+        return error_set(err, -EINVAL, "--ignore-checkpoints goes with --replay FILE");
+    if (o->record && o->replay && !strcmp(o->record, o->replay))
+        return error_set(err, -EINVAL, "--record and --replay name the same file");
+    if (o->record && o->replay && !o->continue_live)
+        return error_set(err, -EINVAL, "--record with --replay FILE: nothing new happens without --continue-live");
+    if (!o->kernel && !o->bios && !o->replay)
         return error_set(err, -EINVAL,
                          "nothing to boot: name a kernel (ELF, Multiboot or Linux bzImage) or a --bios image; "
                          "hindcast --help says more");
@@ -286,6 +362,15 @@ static int check_whole(const struct options *o, struct error *err)
     if (!o->listen && !o->gdb_stdio && !o->run)
         return error_set(err, -EINVAL, "--listen none without --run: the guest would never start");
     return 0;
+}
+
+static const char *long_name(int which)
+{
+    const struct option *o = option_table;
+
+    while (o->val != which)
+        o++;
+    return o->name;
 }
 
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err)
@@ -303,6 +388,10 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     o->debug_exit[o->debug_exit_count++] = 0x501;
     opterr = 0;
     optind = 1;
+    if (argc > 1 && (!strcmp(argv[1], "info") || !strcmp(argv[1], "verify"))) {
+        o->command = *argv[1] == 'i' ? OPTIONS_INFO : OPTIONS_VERIFY;
+        optind = 2;
+    }
     /* Leading ':': a missing argument is told apart from an unknown option. */
     while ((which = getopt_long_only(argc, argv, ":", option_table, NULL)) != -1) {
         if (which == OPT_HELP)
@@ -320,8 +409,17 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
                 unknown_option(argv[optind - 1], err);
             return OPTIONS_BAD;
         }
+        if (of_machine(which))
+            o->machine_option = long_name(which);
         if (take_option(which, optarg, o, err) < 0)
             return OPTIONS_BAD;
+    }
+    if (o->command != OPTIONS_SERVE) {
+        if (optind >= argc) {
+            error_set(err, -EINVAL, "hindcast %s: name a recording (made with --record FILE)", argv[1]);
+            return OPTIONS_BAD;
+        }
+        o->replay = argv[optind++];
     }
     for (; optind < argc; optind++) {
         if (o->kernel) {
@@ -340,6 +438,8 @@ void options_print_help(const char *cpu_models)
 {
     printf(
         "Usage: hindcast [OPTION...] KERNEL\n"
+        "       hindcast --replay RECORDING [OPTION...]\n"
+        "       hindcast info|verify RECORDING\n"
         "Boot an i386 PC guest that gdb can run forwards and backwards.\n"
         "\n"
         "The guest waits at its first instruction until gdb attaches (target remote :1234).\n"
@@ -369,6 +469,18 @@ void options_print_help(const char *cpu_models)
         "                        (as without -S), and also after gdb's detach\n"
         "      --run             start the guest at once; gdb may attach at any time\n"
         "      --checkpoint-memory SIZE  memory for going back fast (default 1G)\n"
+        "\n"
+        "Recordings:\n"
+        "      --record FILE     write the guest's history to FILE as it happens\n"
+        "      --embed           put the images into it, too: it can be opened anywhere\n"
+        "      --checkpoints-in-file every=N  and a checkpoint each N instructions (500M, 1G), so that opening\n"
+        "                        it far from its beginning is quick\n"
+        "      --replay FILE     go through a recorded history; the machine is the recorded one. --kernel,\n"
+        "                        --initrd, --bios say where its images are now, if they were moved\n"
+        "      --continue-live   at the end of the recording, go on\n"
+        "      --ignore-checkpoints  do not use those in the recording\n"
+        "      info FILE         what a recording holds\n"
+        "      verify FILE       replay it without a debugger, comparing the state with every recorded hash\n"
         "\n"
         "  -h, --help            this\n"
         "      --version\n"

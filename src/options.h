@@ -11,6 +11,13 @@
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 
+/* `hindcast WORD FILE` */
+enum options_command {
+    OPTIONS_SERVE,  /* none of them: run a guest */
+    OPTIONS_INFO,
+    OPTIONS_VERIFY,
+};
+
 struct options {
     const char *machine;        /* "pc" */
     const char *cpu;
@@ -32,6 +39,14 @@ struct options {
     uint64_t checkpoint_bytes;  /* memory for checkpoints */
     uint16_t debug_exit[OPTIONS_MAX_DEBUG_EXIT];
     unsigned debug_exit_count;
+    enum options_command command;
+    const char *record;         /* file to record to; NULL: none */
+    uint64_t checkpoint_steps;  /* steps between checkpoints in it; 0: none */
+    bool embed;                 /* the images go into the recording */
+    const char *replay;         /* recording to replay (or to look at, by command) */
+    bool continue_live;
+    bool ignore_checkpoints;
+    const char *machine_option; /* the last one given of those that a recording decides; NULL: none */
 };
 
 enum options_outcome {
@@ -43,6 +58,8 @@ enum options_outcome {
 
 /* Parse; the strings in *o point into argv. */
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err);
+/* Is there such a --machine? */
+bool options_has_machine(const char *name);
 /* What --help prints. `cpu_models`: space-separated names. */
 void options_print_help(const char *cpu_models);
 

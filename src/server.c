@@ -43,9 +43,8 @@ static void end_progress(struct server *s)
     s->progress_shown = false;
 }
 
-/* A line on stderr. (The terminal's output processing stays on in raw mode.) */
-__attribute__((format(printf, 2, 3)))
-static void say(struct server *s, const char *format, ...)
+/* (The terminal's output processing stays on in raw mode.) */
+void server_say(struct server *s, const char *format, ...)
 {
     va_list ap;
 
@@ -141,7 +140,7 @@ static void refuse_others(struct server *s)
 
     if (!s->session || s->client_lost || !listener_accept(&s->config.listener, &other))
         return;
-    say(s, "a second debugger wanted to connect and was sent away: one at a time");
+    server_say(s, "a second debugger wanted to connect and was sent away: one at a time");
     stream_close(&other);
 }
 
@@ -184,7 +183,7 @@ static void serve_serial(struct server *s, unsigned n)
         s->quit = true;
         break;
     case CHARDEV_HELP:
-        say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a h shows this");
+        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a h shows this");
         break;
     default:
         break;
@@ -242,6 +241,7 @@ static bool on_poll(void *ctx)
     serve(s, 0);
     while (output_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
+    server_record_update(s, false);
     show_progress(s);
     return run_must_end(s);
 }
@@ -249,9 +249,9 @@ static bool on_poll(void *ctx)
 static uint64_t on_wait(void *ctx, uint64_t ns)
 {
     struct server *s = ctx;
-    uint64_t began = host_monotonic_ns();
+    uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
-    serve(s, ns);
+    serve(s, ns < due ? ns : due);
     return host_monotonic_ns() - began;
 }
 
@@ -318,6 +318,7 @@ static void end_run(struct server *s)
     end_progress(s);
     s->running = false;
     s->condition_known = false;
+    server_record_update(s, true);
 }
 
 void server_end_search(struct server *s)
@@ -465,8 +466,15 @@ static void run_free(struct server *s)
     if (stop.reason == TIMELINE_REPLAY_BREAK)
         return;
     s->free_running = false;
-    if (stop.reason == TIMELINE_DIVERGED)
-        say(s, "the replay is not what happened: %s", timeline_divergence(s->timeline));
+    if (stop.reason == TIMELINE_REPLAY_END) {
+        server_say(s, "the recording ends here, at position %" PRIu64, timeline_position(s->timeline));
+        s->quit = s->config.exit_at_end;
+    }
+    if (stop.reason == TIMELINE_DIVERGED) {
+        server_say(s, "the replay is not what happened: %s", timeline_divergence(s->timeline));
+        s->exit_status = STATUS_ODD_END;
+        s->quit = s->config.exit_at_end;
+    }
     if (stop.reason != TIMELINE_GUEST_END)
         return;
     tell_guest_end(s);
@@ -505,10 +513,10 @@ static void check_client(struct server *s)
         s->quit = true;
     } else if (end == RSP_DETACHED) {
         s->free_running = !s->config.hold;
-        say(s, "the debugger detached; the guest %s; the next one can attach to %s",
+        server_say(s, "the debugger detached; the guest %s; the next one can attach to %s",
             s->free_running ? "runs on" : "is held", s->config.listener.name);
     } else {
-        say(s, "the debugger's connection ended; the guest is held at position %" PRIu64
+        server_say(s, "the debugger's connection ended; the guest is held at position %" PRIu64
                "; the next one can attach to %s",
             timeline_position(s->timeline), s->config.listener.name);
     }
@@ -522,10 +530,10 @@ static void greet(struct server *s)
     if (c->gdb_stdio || c->listener.fd < 0)
         return;
     if (c->run)
-        say(s, "the guest runs; stop it and look with: gdb %s -ex 'target remote %s'",
+        server_say(s, "the guest runs; stop it and look with: gdb %s -ex 'target remote %s'",
             c->symbols ? c->symbols : "", where);
     else
-        say(s, "the guest waits at its first instruction; start gdb with: gdb %s -ex 'target remote %s'",
+        server_say(s, "the guest waits at its first instruction; start gdb with: gdb %s -ex 'target remote %s'",
             c->symbols ? c->symbols : "", where);
 }
 
@@ -573,12 +581,12 @@ static void find_devices(struct server *s)
     s->debugcon = machine_find_device(s->machine, "debugcon");
 }
 
-struct server *server_create(const struct server_config *config)
+struct server *server_create(const struct server_config *config, struct error *err)
 {
     struct server *s = xcalloc(1, sizeof *s);
     struct timeline_config timeline = {
         .checkpoint_memory = config->checkpoint_bytes,
-        .live = true,
+        .live = !config->replay || config->continue_live,
         .sleep = config->sleep,
     };
     struct timeline_host host = {
@@ -595,7 +603,12 @@ struct server *server_create(const struct server_config *config)
     s->machine = config->machine;
     find_devices(s);
     stream_init(&s->client);
+    s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
+    if (server_record_start(s, err) < 0) {
+        server_destroy(s);
+        return NULL;
+    }
     server_target_init(s);
     if (config->gdb_stdio) {
         stream_from_stdio(&s->client);
@@ -608,6 +621,7 @@ void server_destroy(struct server *s)
 {
     if (!s)
         return;
+    server_record_end(s);
     if (s->session)
         rsp_destroy(s->session);
     stream_close(&s->client);

@@ -13,11 +13,20 @@
 #include "base/error.h"
 #include "host/chardev.h"
 #include "host/stream.h"
+#include "replay/recording.h"
 #include "vm/machine.h"
 
 struct server;
 
 #define SERVER_MAX_SERIAL 2
+
+/* What a recording says of the machine; must stay while the server lives. */
+struct server_description {
+    const char *const (*pairs)[2]; /* configuration */
+    uint32_t npairs;
+    struct recording_image *images;
+    uint32_t nimages;
+};
 
 struct server_config {
     struct machine *machine;   /* set up, reset, never run; the server takes it over */
@@ -30,12 +39,20 @@ struct server_config {
     bool exit_at_end;          /* the guest's end is the program's */
     struct chardev *serial[SERVER_MAX_SERIAL]; /* taken over */
     unsigned serial_count;
+    struct server_description description;
+    const char *record;        /* file to record to; NULL: none */
+    uint64_t checkpoint_steps; /* steps between checkpoints in it; 0: none */
+    struct recording *replay;  /* history to begin with, or NULL; must stay while the server lives */
+    bool continue_live;        /* its end is not the end */
+    bool ignore_checkpoints;   /* those in the file */
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
     const char *triple;        /* of the target, for lldb */
 };
 
-struct server *server_create(const struct server_config *config);
+/* NULL with *err: the recording cannot be replayed, or not be written. The machine, the
+ * listener and the serial ports are gone then, too. */
+struct server *server_create(const struct server_config *config, struct error *err);
 void server_destroy(struct server *s);
 /* Serve until the end. Returns the program's exit status. */
 int server_run(struct server *s);

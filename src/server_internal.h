@@ -4,6 +4,8 @@
 #ifndef HINDCAST_SERVER_INTERNAL_H
 #define HINDCAST_SERVER_INTERNAL_H
 
+#include "host/file.h"
+#include "replay/recorder.h"
 #include "replay/timeline.h"
 #include "rsp/rsp.h"
 #include "server.h"
@@ -51,6 +53,12 @@ struct server {
     unsigned condition_id;
     bool condition_answer;
 
+    /* Recordings. */
+    struct recorder *recorder;   /* writes to `record`; NULL: does not, or could not any more */
+    struct host_writer record;
+    uint64_t recorded_ns;        /* host time of the last update */
+    struct recorder_checks *checks; /* of the recording that is replayed; NULL: none */
+
     bool free_running;           /* no client, the guest runs */
     bool client_lost;            /* the connection ended by itself */
     bool in_session;             /* a packet is being answered: leave the session alone */
@@ -76,6 +84,21 @@ extern const unsigned server_monitor_count;
  * for the progress line. */
 void server_begin_search(struct server *s);
 void server_end_search(struct server *s);
+
+/* server_record.c */
+/* Adopt the recording to replay, start the one to write. 0 or negative errno with *err. */
+int server_record_start(struct server *s, struct error *err);
+/* Write what is new, if it is time; `now`: whether it is or not. */
+void server_record_update(struct server *s, bool now);
+/* ns until the next update is due; UINT64_MAX: never. */
+uint64_t server_record_due(const struct server *s);
+/* Close the recording. */
+void server_record_end(struct server *s);
+/* Write all history to a file (monitor save). */
+int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err);
+
+/* server.c: a line on stderr. */
+void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* server.c: what a guest's end is called ("powered off"). */
 const char *server_end_name(enum guest_end end);

@@ -32,6 +32,11 @@ static const char *arg(const struct rsp_monitor_call *call, unsigned n)
 
 /* ---- where we are ---- */
 
+static const char *edge_name(const struct server *s)
+{
+    return s->config.replay && !s->config.continue_live ? "end of the recording" : "live edge";
+}
+
 static void print_position(struct server *s, struct buffer *out)
 {
     icount_t now = timeline_position(s->timeline), edge = timeline_edge(s->timeline);
@@ -39,9 +44,9 @@ static void print_position(struct server *s, struct buffer *out)
     buffer_printf(out, "position %" PRIu64 ", virtual time %.9f s, ", now,
                   (double)machine_now(s->machine) / 1e9);
     if (now == edge)
-        buffer_printf(out, "at the live edge\n");
+        buffer_printf(out, "at the %s\n", edge_name(s));
     else
-        buffer_printf(out, "%" PRIu64 " before the live edge at %" PRIu64 "\n", edge - now, edge);
+        buffer_printf(out, "%" PRIu64 " before the %s at %" PRIu64 "\n", edge - now, edge_name(s), edge);
 }
 
 HANDLER(cmd_when)
@@ -80,6 +85,12 @@ HANDLER(cmd_info_replay)
                   st.steps_live, st.steps_replayed, (double)st.run_ns / 1e9, (double)st.checkpoint_ns / 1e9);
     buffer_printf(call->out, "reverse searches: %" PRIu64 " segments replayed, %" PRIu64 " skipped by footprint\n",
                   st.segments_replayed, st.segments_skipped);
+    if (s->config.replay)
+        buffer_printf(call->out, "replaying a recording that ends at position %" PRIu64
+                      ": %zu state hashes agreed, the last at %" PRIu64 "\n", s->config.replay->edge,
+                      recorder_checks_made(s->checks), recorder_checks_good(s->checks));
+    if (s->recorder)
+        buffer_printf(call->out, "recording to %s: %" PRIu64 " bytes\n", s->config.record, recorder_bytes(s->recorder));
     for (size_t i = 0; i < n; i++)
         buffer_printf(call->out, "replay_break at %" PRIu64 "\n", breaks[i]);
     return 0;
@@ -219,6 +230,18 @@ HANDLER(cmd_checkpoint)
     buffer_printf(call->out, "checkpoint at ");
     print_position(s, call->out);
     return 0;
+}
+
+HANDLER(cmd_save)
+{
+    struct server *s = server_of(call);
+    uint64_t bytes;
+    int r = server_record_save(s, arg(call, 0), &bytes, err);
+
+    if (r == 0)
+        buffer_printf(call->out, "%s: %" PRIu64 " bytes, history to position %" PRIu64 "; hindcast --replay %s opens it\n",
+                      arg(call, 0), bytes, timeline_edge(s->timeline), arg(call, 0));
+    return r;
 }
 
 HANDLER(cmd_loadvm)
@@ -525,6 +548,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"replay_break", "POSITION:n", "stop every run at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
+    {"save", "FILE", "write the history so far to a recording", cmd_save},
     {"savevm", "NAME", "name the present position", cmd_checkpoint},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
     {"delvm", "NAME", "forget the snapshot", cmd_delvm},

@@ -34,6 +34,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "checkpoint/page_tree.h"
 #include "vm/machine.h"
 
@@ -407,6 +408,150 @@ void checkpoint_release(struct checkpoint *c)
 {
     CHECK(c->holds);
     c->holds--;
+}
+
+/* --------------------------------------------------------------------- views */
+
+struct checkpoint_view {
+    struct checkpoint_store *s;
+    struct page_node *root;    /* our own reference */
+    uint32_t npages;
+    uint64_t *hashes;          /* of every page; 0: zero page */
+    uint64_t sum;
+    uint8_t scratch[PAGE_SIZE];
+    /* While moving. */
+    void (*changed)(void *ctx, uint32_t page, const uint8_t *bytes);
+    void *ctx;
+};
+
+struct checkpoint_view *checkpoint_view_create(struct checkpoint_store *s)
+{
+    struct checkpoint_view *v = xcalloc(1, sizeof(*v));
+
+    v->s = s;
+    v->npages = s->arena_page + s->arena_pages;
+    v->hashes = xcalloc(v->npages, sizeof(v->hashes[0]));
+    return v;
+}
+
+void checkpoint_view_destroy(struct checkpoint_view *v)
+{
+    if (!v)
+        return;
+    page_node_unref(&v->s->pages, v->root, v->s->levels);
+    free(v->hashes);
+    free(v);
+}
+
+static void view_difference(void *ctx, uint32_t n, const struct page *a, const struct page *b)
+{
+    struct checkpoint_view *v = ctx;
+    const uint8_t *bytes = b ? page_bytes(&v->s->pages, b, v->scratch) : NULL;
+
+    (void)a;
+    CHECK(n < v->npages);
+    v->sum -= v->hashes[n];
+    v->hashes[n] = bytes ? hash_bytes((uint64_t)n + 1, bytes, PAGE_SIZE) : 0;
+    v->sum += v->hashes[n];
+    if (v->changed)
+        v->changed(v->ctx, n, bytes);
+}
+
+void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c,
+                          void (*changed)(void *ctx, uint32_t page, const uint8_t *bytes), void *ctx)
+{
+    v->changed = changed;
+    v->ctx = ctx;
+    page_tree_compare(v->root, c->root, v->s->levels, view_difference, v);
+    page_node_ref(c->root);
+    page_node_unref(&v->s->pages, v->root, v->s->levels);
+    v->root = c->root;
+}
+
+uint64_t checkpoint_view_hash(const struct checkpoint_view *v)
+{
+    return v->sum;
+}
+
+const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, uint32_t page, uint8_t *scratch)
+{
+    const struct page *p = page < v->npages ? page_tree_get(v->root, v->s->levels, page) : NULL;
+
+    return p ? page_bytes(&v->s->pages, p, scratch) : NULL;
+}
+
+void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena)
+{
+    size_t len = v->s->machine->arena_len;
+    uint8_t scratch[PAGE_SIZE];
+
+    for (uint32_t i = 0; i < v->s->arena_pages; i++) {
+        size_t offset = (size_t)i << PAGE_SHIFT, n = len - offset < PAGE_SIZE ? len - offset : PAGE_SIZE;
+        const uint8_t *bytes = checkpoint_view_page(v, v->s->arena_page + i, scratch);
+
+        if (bytes)
+            memcpy(arena + offset, bytes, n);
+        else
+            memset(arena + offset, 0, n);
+    }
+}
+
+/* ------------------------------------------------------------------ building */
+
+struct checkpoint_builder {
+    struct checkpoint_store *s;
+    struct page_node *root;
+};
+
+struct checkpoint_builder *checkpoint_builder_create(struct checkpoint_store *s)
+{
+    struct checkpoint_builder *b = xcalloc(1, sizeof(*b));
+
+    b->s = s;
+    return b;
+}
+
+void checkpoint_builder_destroy(struct checkpoint_builder *b)
+{
+    if (!b)
+        return;
+    page_node_unref(&b->s->pages, b->root, b->s->levels);
+    free(b);
+}
+
+bool checkpoint_builder_page(struct checkpoint_builder *b, uint32_t page, const uint8_t *bytes)
+{
+    struct checkpoint_store *s = b->s;
+
+    if (page >= s->arena_page + s->arena_pages)
+        return false;
+    if (bytes && page_is_zero(bytes))
+        bytes = NULL;
+    page_tree_set(&s->pages, &b->root, s->levels, page, bytes ? page_create(&s->pages, bytes) : NULL);
+    return true;
+}
+
+struct checkpoint *checkpoint_builder_place(struct checkpoint_builder *b, icount_t position, vtime_t vtime)
+{
+    struct checkpoint_store *s = b->s;
+    struct checkpoint *c = checkpoint_at(s, position);
+    struct machine_state st = {0};
+    uint8_t scratch[PAGE_SIZE];
+    const struct page *first = b->root ? page_tree_get(b->root, s->levels, s->arena_page) : NULL;
+
+    if (c)
+        return c;
+    if (first)
+        memcpy(&st, page_bytes(&s->pages, first, scratch), sizeof(st));
+    if (!first || st.position != position)
+        return NULL;
+    c = xcalloc(1, sizeof(*c));
+    c->position = position;
+    c->vtime = vtime;
+    c->kind = CHECKPOINT_AUTO;
+    c->root = page_node_ref(b->root);
+    index_insert(s, c);
+    return c;
 }
 
 /* ---------------------------------------------------------------- footprints */

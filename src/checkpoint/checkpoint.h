@@ -89,6 +89,35 @@ void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge
 /* Drop rungs, those furthest from `present` first, until at most `keep` are left. */
 void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep);
 
+/* A view of one checkpoint after the other. Moving it costs the pages that differ;
+ * it keeps its place alive even when that checkpoint is removed. The arena's pages
+ * are numbered behind the machine's memory. */
+struct checkpoint_view;
+/* It stands at nothing: all pages zero. */
+struct checkpoint_view *checkpoint_view_create(struct checkpoint_store *s);
+void checkpoint_view_destroy(struct checkpoint_view *v);
+/* Move to `c`; `changed` (may be NULL) is told each page that may differ (NULL: zero). */
+void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c,
+                          void (*changed)(void *ctx, uint32_t page, const uint8_t *bytes), void *ctx);
+/* Hash of the state at which it stands: the sum, modulo 2^64, of hash_bytes(number + 1, page)
+ * over all pages that are not zero. Costs nothing. */
+uint64_t checkpoint_view_hash(const struct checkpoint_view *v);
+/* The machine's arena there: arena_len bytes. */
+void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena);
+/* The bytes of a page there, or NULL: zero. `scratch` (PAGE_SIZE) may be used. */
+const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, uint32_t page, uint8_t *scratch);
+
+/* Checkpoints from elsewhere: put together page by page, each beginning as the one
+ * that was placed before (the first: all zero). */
+struct checkpoint_builder;
+struct checkpoint_builder *checkpoint_builder_create(struct checkpoint_store *s);
+void checkpoint_builder_destroy(struct checkpoint_builder *b);
+/* False: there is no such page. */
+bool checkpoint_builder_page(struct checkpoint_builder *b, uint32_t page, const uint8_t *bytes);
+/* Place what was put together. Returns the one that is there already, if there is
+ * one; NULL if its state says that it is of another position. */
+struct checkpoint *checkpoint_builder_place(struct checkpoint_builder *b, icount_t position, vtime_t vtime);
+
 struct checkpoint_store_info {
     size_t checkpoints, rungs, pinned;
     uint64_t budget_bytes;

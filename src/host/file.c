@@ -65,6 +65,39 @@ int host_load_file(const char *path, uint64_t limit, const char *limit_means, st
     return r;
 }
 
+int host_writer_open(struct host_writer *w, const char *path, struct error *err)
+{
+    w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w->fd < 0)
+        return error_set(err, -errno, "%s: cannot create: %s", path, strerror(errno));
+    return 0;
+}
+
+int host_writer_write(struct host_writer *w, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    while (len) {
+        ssize_t n = write(w->fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int host_writer_close(struct host_writer *w)
+{
+    int r = w->fd >= 0 && close(w->fd) < 0 ? -errno : 0;
+
+    w->fd = -1;
+    return r;
+}
+
 bool host_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;

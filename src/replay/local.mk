@@ -1,3 +1,5 @@
 noinst_LIBRARIES += libreplay.a
 libreplay_a_SOURCES = src/replay/env.c src/replay/log.c src/replay/log.h src/replay/navigate.c \
+	src/replay/recorder.c src/replay/recorder.h src/replay/recording.h src/replay/recording_read.c \
+	src/replay/recording_write.c \
 	src/replay/run.c src/replay/timeline.c src/replay/timeline.h src/replay/timeline_internal.h

@@ -332,7 +332,28 @@ static icount_t slice_limit(const struct timeline *tl, icount_t until)
         limit = tl->edge;
     if (limit > tl->segment_end)
         limit = tl->segment_end;
+    for (size_t i = tl->next_check; i < tl->nchecks && tl->checks[i] < limit; i++) {
+        if (tl->checks[i] > p)
+            return tl->checks[i];
+    }
     return limit;
+}
+
+/* Does the state agree with what is known of this place? */
+static void check_state(struct timeline *tl)
+{
+    icount_t here = tl->m->st->position;
+    struct error err = {0};
+
+    /* Those that were jumped over, from checkpoint to checkpoint, are not made. */
+    while (tl->next_check < tl->nchecks && tl->checks[tl->next_check] < here)
+        tl->next_check++;
+    if (tl->next_check >= tl->nchecks || tl->checks[tl->next_check] != here || tl->m->between)
+        return;
+    if (tl->check(tl->check_ctx, tl->next_check, run_checkpoint(tl, CHECKPOINT_AUTO), &err))
+        tl->next_check++;
+    else
+        env_diverged(tl, "%s", err.text);
 }
 
 static void adapt(struct timeline *tl, uint64_t steps, uint64_t ns)
@@ -410,6 +431,11 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     uint64_t t0, t1;
     enum run_end end;
 
+    /* The very first state may be known, too. */
+    if (tl->next_check < tl->nchecks && tl->checks[tl->next_check] == from)
+        check_state(tl);
+    if (tl->divergence.code)
+        return RUN_DIVERGED;
     if (from >= tl->edge) {
         if (!tl->cfg.live)
             return RUN_REPLAY_END;
@@ -429,10 +455,12 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     t1 = host_now(tl);
     account(tl, from, t1 - t0);
     env_check(tl);
-    if (tl->divergence.code)
-        return RUN_DIVERGED;
     if (m->st->position == tl->segment_end && !m->between)
         pass(tl, checkpoint_next(tl->store, tl->segment));
+    if (tl->next_check < tl->nchecks && !tl->divergence.code)
+        check_state(tl);
+    if (tl->divergence.code)
+        return RUN_DIVERGED;
     if (stop.kind == STOP_TRAP)
         return RUN_HIT;
     if (stop.kind == STOP_GUEST_END)

@@ -450,6 +450,25 @@ void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, v
     tl->edge = edge;
     tl->edge_vtime = edge_vtime;
     env_seek(tl);
+    /* There may be checkpoints ahead by now. */
+    run_trim(tl);
+}
+
+void timeline_set_checks(struct timeline *tl, const icount_t *positions, size_t count,
+                         bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err), void *ctx)
+{
+    tl->checks = positions;
+    tl->nchecks = count;
+    tl->check = check;
+    tl->check_ctx = ctx;
+    tl->next_check = 0;
+    while (tl->next_check < count && positions[tl->next_check] < tl->m->st->position)
+        tl->next_check++;
+}
+
+struct checkpoint_store *timeline_checkpoint_store(struct timeline *tl)
+{
+    return tl->store;
 }
 
 void timeline_destroy(struct timeline *tl)

@@ -91,6 +91,14 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
  * equal machine: its log (taken over) and how far it reached. Its output is heard
  * again, once. Whether it goes on past the edge is config.live. */
 void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime);
+/* Places at which the state is known, for a timeline that replays: `check` is called
+ * with the machine standing at each of these (sorted) positions that it passes for
+ * the first time, and a checkpoint of it. It returns false and says in *err what
+ * differs; then the run ends with TIMELINE_DIVERGED. The array must stay. */
+void timeline_set_checks(struct timeline *tl, const icount_t *positions, size_t count,
+                         bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err), void *ctx);
+/* The store, for whoever reads checkpoints or adds those of a recording. */
+struct checkpoint_store *timeline_checkpoint_store(struct timeline *tl);
 /* Destroys the machine too. */
 void timeline_destroy(struct timeline *tl);
 

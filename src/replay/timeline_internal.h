@@ -98,6 +98,12 @@ struct timeline {
     struct timeline_snapshot *snapshots;
     size_t nsnapshots;
 
+    /* Places at which the state is known. */
+    const icount_t *checks;   /* sorted positions */
+    size_t nchecks, next_check; /* those before next_check have been made */
+    bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err);
+    void *check_ctx;
+
     struct input_queue inputs[MACHINE_MAX_DEVICES];
 
     /* Running. */

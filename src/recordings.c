@@ -1,0 +1,389 @@
+/*
+ * Recordings on the command line. See recordings.h; doc/log-format.md lists the
+ * header's keys.
+ */
+#include "recordings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "host/clock.h"
+#include "host/file.h"
+#include "host/poller.h"
+#include "replay/recorder.h"
+
+#define RECORDING_LIMIT ((uint64_t)64 << 30)
+#define PROGRESS_NS     500000000u
+#define STATUS_UNUSABLE 1
+#define STATUS_DIVERGED 2
+
+/* ------------------------------------------------------------------ the header */
+
+static void pair(struct recordings_text *t, const char *key, const char *value)
+{
+    CHECK(t->npairs < ARRAY_LEN(t->pairs));
+    t->pairs[t->npairs][0] = key;
+    t->pairs[t->npairs++][1] = value;
+}
+
+void recordings_describe(const struct options *o, const char *version, struct recordings_text *t)
+{
+    size_t n = 0;
+
+    memset(t, 0, sizeof(*t));
+    snprintf(t->memory, sizeof(t->memory), "%" PRIu64, o->memory_bytes);
+    snprintf(t->icount, sizeof(t->icount), "%u", o->icount_shift);
+    for (unsigned i = 0; i < o->debug_exit_count; i++)
+        n += (size_t)snprintf(t->debug_exit + n, sizeof(t->debug_exit) - n, "%s%u", i ? "," : "",
+                              (unsigned)o->debug_exit[i]);
+    pair(t, "writer", version);
+    pair(t, "machine", o->machine);
+    pair(t, "cpu", o->cpu);
+    pair(t, "memory", t->memory);
+    pair(t, "icount-shift", t->icount);
+    pair(t, "sleep", o->sleep ? "on" : "off");
+    pair(t, "no-reboot", o->no_reboot ? "on" : "off");
+    pair(t, "debug-exit", t->debug_exit);
+    if (o->append)
+        pair(t, "append", o->append);
+}
+
+static int need(const struct recording *r, const char *key, const char **value, struct error *err)
+{
+    *value = recording_value(r, key);
+    if (*value)
+        return 0;
+    return error_set(err, -EINVAL, "the recording does not say what the machine's %s is", key);
+}
+
+static int need_number(const struct recording *r, const char *key, uint64_t most, uint64_t *n, struct error *err)
+{
+    const char *text;
+    char *end;
+
+    if (need(r, key, &text, err) < 0)
+        return err->code;
+    errno = 0;
+    *n = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || *n > most)
+        return error_set(err, -EINVAL, "the recording's %s is '%.40s', which this version cannot be", key, text);
+    return 0;
+}
+
+static int need_switch(const struct recording *r, const char *key, bool *on, struct error *err)
+{
+    const char *text;
+
+    if (need(r, key, &text, err) < 0)
+        return err->code;
+    *on = !strcmp(text, "on");
+    return 0;
+}
+
+static int configure_debug_exit(const struct recording *r, struct options *o, struct error *err)
+{
+    const char *p;
+
+    if (need(r, "debug-exit", &p, err) < 0)
+        return err->code;
+    for (o->debug_exit_count = 0; *p;) {
+        char *end;
+        unsigned long port = strtoul(p, &end, 10);
+
+        if (end == p || port > 0xffff || o->debug_exit_count == OPTIONS_MAX_DEBUG_EXIT || (*end && *end != ','))
+            return error_set(err, -EINVAL, "the recording's debug-exit ports are malformed");
+        o->debug_exit[o->debug_exit_count++] = (uint16_t)port;
+        p = *end ? end + 1 : end;
+    }
+    return 0;
+}
+
+int recordings_configure(const struct recording *r, struct options *o, struct error *err)
+{
+    uint64_t shift;
+
+    if (need(r, "machine", &o->machine, err) < 0 || need(r, "cpu", &o->cpu, err) < 0 ||
+        need_number(r, "memory", (uint64_t)1 << 40, &o->memory_bytes, err) < 0 ||
+        need_number(r, "icount-shift", 10, &shift, err) < 0 ||
+        need_switch(r, "sleep", &o->sleep, err) < 0 || need_switch(r, "no-reboot", &o->no_reboot, err) < 0 ||
+        configure_debug_exit(r, o, err) < 0)
+        return err->code;
+    if (!options_has_machine(o->machine))
+        return error_set(err, -EINVAL, "the recording is of a machine '%.40s', which this version of hindcast has not",
+                         o->machine);
+    o->icount_shift = (unsigned)shift;
+    o->append = recording_value(r, "append");
+    if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
+        return error_set(err, -EINVAL, "the recording's memory size is no machine's");
+    return 0;
+}
+
+/* ---------------------------------------------------------------------- files */
+
+int recordings_load(const char *path, struct buffer *file, struct recording *r, struct error *err)
+{
+    int status = host_load_file(path, RECORDING_LIMIT, "any recording", file, err);
+
+    if (status < 0)
+        return status;
+    status = recording_open(r, file->data, file->len, err);
+    if (status < 0) {
+        error_prefix(err, "%s: ", path);
+        recording_finish(r);
+    }
+    return status;
+}
+
+static const char *role_name(uint32_t role)
+{
+    return role == RECORDING_KERNEL ? "kernel" : role == RECORDING_BIOS ? "bios" : "initrd";
+}
+
+/* The file of that name in the directory of `beside`; the caller frees it. */
+static char *beside(const char *name, const char *recording)
+{
+    const char *slash = strrchr(name, '/'), *dir = strrchr(recording, '/');
+    struct buffer b;
+
+    buffer_init(&b);
+    if (dir)
+        buffer_append(&b, recording, (size_t)(dir - recording) + 1);
+    name = slash ? slash + 1 : name;
+    buffer_append(&b, name, strlen(name) + 1);
+    return (char *)b.data;
+}
+
+static int check_image(const struct recording_image *im, const char *path, const struct buffer *b, struct error *err)
+{
+    uint64_t hash = hash_bytes(0, b->data, b->len);
+
+    if (b->len == im->len && hash == im->hash)
+        return 0;
+    return error_set(err, -EINVAL,
+                     "%s is not the %s that was recorded: it has %zu bytes, hash %016" PRIx64 "; recorded were %" PRIu64
+                     " bytes, hash %016" PRIx64 ". Give the right file with --%s FILE", path, role_name(im->role),
+                     b->len, hash, im->len, im->hash, role_name(im->role));
+}
+
+int recordings_load_image(const struct recording_image *im, const char *override, const char *recording,
+                          struct buffer *out, struct error *err)
+{
+    const char *path = override ? override : im->name;
+    char *near = NULL;
+    int status;
+
+    if (im->embedded && !override) {
+        buffer_append(out, im->data.data, im->data.len);
+        return 0;
+    }
+    if (!override && !host_file_exists(path)) {
+        near = beside(im->name, recording);
+        if (host_file_exists(near))
+            path = near;
+    }
+    if (!host_file_exists(path))
+        status = error_set(err, -ENOENT,
+                           "the recording needs its %s, %s, which is not there (and not beside the recording): "
+                           "say where it is with --%s FILE", role_name(im->role), path, role_name(im->role));
+    else
+        status = host_load_file(path, RECORDING_LIMIT, "any image", out, err);
+    if (status == 0)
+        status = check_image(im, path, out, err);
+    free(near);
+    return status;
+}
+
+/* ----------------------------------------------------------------------- info */
+
+static const char *const kind_names[] = {
+    [EVENT_INPUT] = "input", [EVENT_HOST_CLOCK] = "host clock", [EVENT_ENTROPY] = "entropy",
+    [EVENT_WRITE_MEMORY] = "debugger's memory writes", [EVENT_WRITE_REGISTER] = "debugger's register writes",
+    [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button",
+};
+
+/* The n-th of space-separated words. */
+static void word(const char *words, unsigned n, char *out, size_t size)
+{
+    for (; words && n; n--) {
+        words = strchr(words, ' ');
+        words = words ? words + 1 : NULL;
+    }
+    snprintf(out, size, "%.*s", words ? (int)strcspn(words, " ") : 1, words ? words : "?");
+}
+
+static void print_events(const struct recording *r)
+{
+    uint64_t devices[MACHINE_MAX_DEVICES][2] = {{0}}, kinds[EVENT_POWERDOWN + 1][2] = {{0}};
+    uint64_t n = event_log_count(r->log);
+    char name[40];
+
+    for (uint64_t i = 0; i < n; i++) {
+        const struct event *e = event_log_get(r->log, i);
+        uint64_t *count = e->kind == EVENT_INPUT && e->source < MACHINE_MAX_DEVICES ? devices[e->source]
+                                                                                    : kinds[e->kind];
+
+        count[0]++;
+        count[1] += e->len;
+    }
+    printf("events        %" PRIu64 "\n", n);
+    for (unsigned i = 0; i < MACHINE_MAX_DEVICES; i++) {
+        word(recording_value(r, "state-devices"), i, name, sizeof(name));
+        if (devices[i][0])
+            printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", name, devices[i][0], devices[i][1]);
+    }
+    for (unsigned i = 1; i <= EVENT_POWERDOWN; i++)
+        if (kinds[i][0])
+            printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", kind_names[i], kinds[i][0], kinds[i][1]);
+}
+
+static void print_rest(const struct recording *r)
+{
+    printf("state hashes  %zu", r->nhashes);
+    if (r->nhashes)
+        printf(", the last at %" PRIu64 ": %016" PRIx64, r->hashes[r->nhashes - 1].position,
+               r->hashes[r->nhashes - 1].state);
+    printf("\ncheckpoints   %zu\n", r->ncheckpoints);
+    for (size_t i = 0; i < r->ncheckpoints; i++)
+        printf("  %20" PRIu64 "  %.9f s  %" PRIu64 " pages\n", r->checkpoints[i].position,
+               (double)r->checkpoints[i].vtime / 1e9, r->checkpoints[i].pages);
+    if (r->closed)
+        printf("integrity     whole and closed: %" PRIu64 " chunks, every CRC matches\n", r->nchunks);
+    else
+        printf("integrity     good up to byte %" PRIu64 " of %zu: %s\n", r->good_bytes, r->len, r->note);
+}
+
+int recordings_info(const char *path)
+{
+    struct buffer file;
+    struct recording r;
+    struct error err = {0};
+
+    buffer_init(&file);
+    if (recordings_load(path, &file, &r, &err) < 0) {
+        fprintf(stderr, "hindcast: %s\n", err.text);
+        buffer_finish(&file);
+        return STATUS_UNUSABLE;
+    }
+    printf("%s: hindcast recording, format %u, %zu bytes\n", path, RECORDING_VERSION, r.len);
+    for (size_t i = 0; i < r.nconfig; i++)
+        if (strncmp(r.config[i].key, "state-", 6))
+            printf("%-13s %s\n", r.config[i].key, r.config[i].value);
+    for (size_t i = 0; i < r.nimages; i++)
+        printf("%-13s %s%s%s (%" PRIu64 " bytes, hash %016" PRIx64 "%s)\n", role_name(r.images[i].role),
+               r.images[i].name, *r.images[i].words ? " " : "", r.images[i].words, r.images[i].len,
+               r.images[i].hash, r.images[i].embedded ? ", embedded" : "");
+    printf("length        %" PRIu64 " instructions, virtual time %.9f s\n", r.edge, (double)r.edge_vtime / 1e9);
+    print_events(&r);
+    print_rest(&r);
+    recording_finish(&r);
+    buffer_finish(&file);
+    return 0;
+}
+
+/* --------------------------------------------------------------------- verify */
+
+struct verification {
+    struct timeline *tl;
+    const struct recording *r;
+    struct recorder_checks *checks;
+    uint64_t began_ns, told_ns;
+    bool terminal, told;
+};
+
+static uint64_t verify_now(void *ctx)
+{
+    (void)ctx;
+    return host_monotonic_ns();
+}
+
+static double mips(const struct verification *v)
+{
+    return (double)timeline_position(v->tl) * 1e3 / (double)(host_monotonic_ns() - v->began_ns + 1);
+}
+
+static bool verify_poll(void *ctx)
+{
+    struct verification *v = ctx;
+    uint64_t now = host_monotonic_ns();
+
+    if (now - v->told_ns >= PROGRESS_NS) {
+        v->told_ns = now;
+        v->told = true;
+        fprintf(stderr, "%shindcast: position %" PRIu64 " of %" PRIu64 " (%.0f %%), %zu of %zu hashes agree, %.0f MIPS%s",
+                v->terminal ? "\r\033[K" : "", timeline_position(v->tl), v->r->edge,
+                (double)timeline_position(v->tl) * 100 / (double)(v->r->edge + 1), recorder_checks_made(v->checks),
+                v->r->nhashes, mips(v), v->terminal ? "" : "\n");
+    }
+    return host_signal_pending() != 0;
+}
+
+static int tell_verified(const struct verification *v, enum timeline_reason reason)
+{
+    size_t made = recorder_checks_made(v->checks);
+
+    if (v->terminal && v->told)
+        fprintf(stderr, "\r\033[K");
+    if (reason == TIMELINE_DIVERGED) {
+        printf("verify: %s\n", timeline_divergence(v->tl));
+        printf("verify: the last state that agreed was at position %" PRIu64
+               "; look at it with: hindcast --replay FILE, then in gdb: monitor seek %" PRIu64 "\n",
+               recorder_checks_good(v->checks), recorder_checks_good(v->checks));
+        return STATUS_DIVERGED;
+    }
+    if (timeline_position(v->tl) != v->r->edge) {
+        printf("verify: stopped at position %" PRIu64 " of %" PRIu64 "\n", timeline_position(v->tl), v->r->edge);
+        return STATUS_DIVERGED;
+    }
+    printf("verify: the whole recording replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
+           v->r->edge, made, mips(v));
+    if (v->r->nhashes)
+        printf("verify: final hash %016" PRIx64 " at position %" PRIu64 "\n", v->r->hashes[v->r->nhashes - 1].state,
+               v->r->hashes[v->r->nhashes - 1].position);
+    return 0;
+}
+
+static int verify_timeline(struct verification *v, struct recording *r, struct error *err)
+{
+    struct timeline_stop stop = {0};
+
+    /* Nothing is taken from the file but its events: so every hash is that of a state that was
+     * reached by running, those of the checkpoints in the file too. */
+    if (recorder_adopt(v->tl, r, false, err) < 0)
+        return err->code;
+    v->checks = recorder_checks_create(v->tl, r);
+    v->began_ns = v->told_ns = host_monotonic_ns();
+    do
+        timeline_continue(v->tl, FORWARD, &stop);
+    while (stop.reason == TIMELINE_GUEST_END && timeline_position(v->tl) < r->edge);
+    return tell_verified(v, stop.reason);
+}
+
+int recordings_verify(const char *path, struct recording *r, struct machine *m)
+{
+    struct verification v = {.r = r, .terminal = host_stderr_is_terminal()};
+    const struct timeline_config config = {.live = false};
+    const struct timeline_host host = {.ctx = &v, .now_ns = verify_now, .poll = verify_poll};
+    struct error err = {0};
+    int status;
+
+    if (*r->note)
+        printf("verify: %s: good up to byte %" PRIu64 " of %zu: %s\n", path, r->good_bytes, r->len, r->note);
+    if (recorder_check_machine(r, m, &err) < 0) {
+        machine_destroy(m);
+        fprintf(stderr, "hindcast: %s: %s\n", path, err.text);
+        return STATUS_UNUSABLE;
+    }
+    v.tl = timeline_create(m, &config, &host);
+    status = verify_timeline(&v, r, &err);
+    if (status < 0) {
+        fprintf(stderr, "hindcast: %s: %s\n", path, err.text);
+        status = STATUS_UNUSABLE;
+    }
+    recorder_checks_destroy(v.checks);
+    timeline_destroy(v.tl);
+    return status;
+}

@@ -1,0 +1,36 @@
+/*
+ * Recordings on the command line: what the header says and how it becomes
+ * options again, the images, `hindcast info`, `hindcast verify`.
+ */
+#ifndef HINDCAST_RECORDINGS_H
+#define HINDCAST_RECORDINGS_H
+
+#include "options.h"
+#include "replay/recording.h"
+#include "vm/machine.h"
+
+/* Room for what recordings_describe() says. */
+struct recordings_text {
+    char memory[24], icount[8], debug_exit[64];
+    const char *pairs[16][2];
+    uint32_t npairs;
+};
+
+/* The configuration that the options make, as a recording's header tells it. */
+void recordings_describe(const struct options *o, const char *version, struct recordings_text *t);
+/* The other way round: set in *o what the header decides. Strings are the recording's. */
+int recordings_configure(const struct recording *r, struct options *o, struct error *err);
+
+/* Read and take apart a recording; `file` gets its bytes and must stay. */
+int recordings_load(const char *path, struct buffer *file, struct recording *r, struct error *err);
+/* Read the bytes of a recorded image: from the recording, from `override` (may be NULL),
+ * from where it was, or from beside the recording. Their hash is checked. */
+int recordings_load_image(const struct recording_image *im, const char *override, const char *recording,
+                          struct buffer *out, struct error *err);
+
+/* hindcast info. Prints; returns the exit status. */
+int recordings_info(const char *path);
+/* hindcast verify, with a machine built for it, which is taken over. Returns the exit status. */
+int recordings_verify(const char *path, struct recording *r, struct machine *m);
+
+#endif

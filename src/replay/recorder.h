@@ -1,0 +1,55 @@
+/*
+ * The recorder writes a timeline's history to a recording, as it grows or at
+ * once; and the other way round, a recording's history is given to a timeline.
+ *
+ * All that it writes of the machine's state it takes from the timeline's
+ * checkpoints, never from the running machine: so it may be called at any time,
+ * and costs the pages that changed between the checkpoints it looks at.
+ */
+#ifndef HINDCAST_REPLAY_RECORDER_H
+#define HINDCAST_REPLAY_RECORDER_H
+
+#include "replay/recording.h"
+#include "replay/timeline.h"
+
+struct recorder;
+
+struct recorder_config {
+    void *ctx;
+    /* See struct recording_writer. */
+    int (*write)(void *ctx, const void *data, size_t len);
+    const char *const (*pairs)[2];        /* configuration, besides what the recorder itself adds */
+    uint32_t npairs;
+    const struct recording_image *images; /* used during recorder_create() only */
+    uint32_t nimages;
+    uint64_t checkpoint_steps;            /* steps between checkpoints in the file; 0: none */
+};
+
+/* Begin: writes the header. The history so far follows with the first update. */
+struct recorder *recorder_create(struct timeline *tl, const struct recorder_config *config);
+void recorder_destroy(struct recorder *rec);
+/* Write what is new. 0, or the negative errno with which writing failed; then
+ * nothing more is written. */
+int recorder_update(struct recorder *rec);
+/* The same, with the state of every checkpoint in memory instead of the newest alone. */
+int recorder_update_all(struct recorder *rec);
+/* The last update, the end, the index. */
+int recorder_close(struct recorder *rec);
+uint64_t recorder_bytes(const struct recorder *rec);
+
+/* Is `m` the machine that the recording was made with? -EINVAL and what differs. */
+int recorder_check_machine(const struct recording *r, const struct machine *m, struct error *err);
+/* Give `tl` (new) the recording's history. Its log is taken over. With `checkpoints`, those
+ * in the file too: each is compared with its recorded hash. */
+int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err);
+
+/* Compares the state with the recorded hashes on the way (timeline_set_checks()). */
+struct recorder_checks;
+struct recorder_checks *recorder_checks_create(struct timeline *tl, const struct recording *r);
+void recorder_checks_destroy(struct recorder_checks *k);
+/* How many were made, and agreed. */
+size_t recorder_checks_made(const struct recorder_checks *k);
+/* Position of the last one that agreed. */
+icount_t recorder_checks_good(const struct recorder_checks *k);
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * Recordings: a session's history as a file. doc/log-format.md specifies the
+ * format; here are its writer and its reader. Neither touches files: the writer
+ * hands out whole pieces of bytes, the reader is given the whole file's.
+ *
+ * Writer. A chunk is handed out in one piece, and what it tells counts once a
+ * MARK follows it. So a writer that is killed leaves a file that is good up to
+ * its last MARK.
+ *
+ * Reader. Trusts nothing: every length is bounded by what is there, every chunk
+ * is checksummed, positions only grow. What is wrong with the header is an
+ * error; what is wrong further on ends the recording before it, with a note.
+ */
+#ifndef HINDCAST_REPLAY_RECORDING_H
+#define HINDCAST_REPLAY_RECORDING_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "replay/log.h"
+
+#define RECORDING_VERSION 1u
+#define RECORDING_MAGIC "\211HCREC\r\n"
+#define RECORDING_MAGIC_BYTES 8u
+#define RECORDING_HEADER_BYTES 16u
+#define RECORDING_CHUNK_BYTES 48u
+#define RECORDING_TRAILER_BYTES 24u
+#define RECORDING_TRAILER_MAGIC "HCRECEND"
+/* Most bytes of a chunk's payload, inflated. */
+#define RECORDING_PAYLOAD_MAX ((uint32_t)16 << 20)
+/* Most bytes of one event. */
+#define RECORDING_EVENT_MAX ((uint32_t)4 << 20)
+/* Most steps and nanoseconds: what is computed from them does not overflow. */
+#define RECORDING_POSITION_MAX (UINT64_C(1) << 62)
+#define RECORDING_MAX_IMAGES 80u
+
+#define RECORDING_TYPE(a, b, c, d) \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+enum recording_type {
+    RECORDING_CONF = RECORDING_TYPE('C', 'O', 'N', 'F'), /* keys and values */
+    RECORDING_IMGE = RECORDING_TYPE('I', 'M', 'G', 'E'), /* names and hashes of images */
+    RECORDING_IMGD = RECORDING_TYPE('I', 'M', 'G', 'D'), /* part of an embedded image */
+    RECORDING_EVNT = RECORDING_TYPE('E', 'V', 'N', 'T'), /* events */
+    RECORDING_HASH = RECORDING_TYPE('H', 'A', 'S', 'H'), /* state hashes */
+    RECORDING_CKPT = RECORDING_TYPE('C', 'K', 'P', 'T'), /* pages of a checkpoint */
+    RECORDING_MARK = RECORDING_TYPE('M', 'A', 'R', 'K'), /* history is complete up to here */
+    RECORDING_ENDR = RECORDING_TYPE('E', 'N', 'D', 'R'), /* ... and here it ends */
+    RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
+};
+
+enum recording_role { RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS };
+
+/* An image that the guest was booted from. */
+struct recording_image {
+    uint32_t role;       /* enum recording_role; modules in order */
+    bool embedded;       /* its bytes are in the file */
+    uint64_t len, hash;  /* bytes, and hash_bytes() of them */
+    char *name;          /* file name as it was given */
+    char *words;         /* a module's own command line; "" else */
+    struct buffer data;  /* when embedded: the bytes */
+};
+
+/* ------------------------------------------------------------------- writing */
+
+struct recording_entry {
+    uint64_t offset;
+    uint32_t type, count;
+    icount_t from, to;
+};
+
+struct recording_writer {
+    void *ctx;
+    /* Take all of these bytes: 0, or negative errno; after a failure it is not called again. */
+    int (*write)(void *ctx, const void *data, size_t len);
+    int failed;          /* what write() said */
+    uint64_t offset;     /* bytes written */
+    struct recording_entry *index;
+    size_t nindex, index_cap;
+    struct buffer packed; /* a chunk as it is written */
+};
+
+/* Write the file's header. */
+void recording_writer_init(struct recording_writer *w, int (*write)(void *, const void *, size_t), void *ctx);
+void recording_writer_finish(struct recording_writer *w);
+/* Write a chunk; its payload is compressed if that makes it smaller. 0 or negative errno. */
+int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
+                          const struct buffer *payload);
+/* Configuration: `count` pairs of strings. */
+int recording_write_config(struct recording_writer *w, const char *const (*pairs)[2], uint32_t count);
+/* The images' descriptions, and the bytes of those that are embedded. */
+int recording_write_images(struct recording_writer *w, const struct recording_image *images, uint32_t count);
+/* Events [from, to) of the log. */
+int recording_write_events(struct recording_writer *w, const struct event_log *log, uint64_t from, uint64_t to);
+/* One state hash, with the hashes of `n` components. */
+int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
+                         const uint64_t *components, uint32_t n);
+/* History is complete up to here; the log has `events` events. */
+int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vtime_t vtime, uint64_t events);
+/* Index and trailer; nothing may follow. */
+int recording_write_index(struct recording_writer *w);
+
+void recording_put16(struct buffer *b, uint16_t v);
+void recording_put32(struct buffer *b, uint32_t v);
+void recording_put64(struct buffer *b, uint64_t v);
+
+/* ------------------------------------------------------------------- reading */
+
+struct recording_hash {
+    icount_t position;
+    vtime_t vtime;
+    uint64_t state;
+    size_t components;   /* index into recording.component_hashes; ncomponents of them */
+    uint32_t ncomponents;
+};
+
+/* A whole checkpoint: its chunks are those with these offsets, in order. */
+struct recording_checkpoint {
+    icount_t position;
+    vtime_t vtime;
+    uint64_t offset;     /* of its first chunk in the file */
+    uint32_t chunks;     /* how many, side by side */
+    uint64_t pages;      /* that differ from the checkpoint before */
+};
+
+struct recording_pair {
+    char *key, *value;
+};
+
+struct recording {
+    const uint8_t *data; /* the caller's; must stay */
+    size_t len;
+    struct recording_pair *config;
+    size_t nconfig;
+    struct recording_image images[RECORDING_MAX_IMAGES];
+    size_t nimages;
+    struct event_log *log;      /* may be taken over (set to NULL) */
+    struct recording_hash *hashes;
+    size_t nhashes, hashes_cap;
+    uint64_t *component_hashes;
+    size_t ncomponent_hashes, component_hashes_cap;
+    struct recording_checkpoint *checkpoints;
+    size_t ncheckpoints;
+    icount_t first, edge;       /* history that the file holds */
+    vtime_t edge_vtime;
+    uint64_t nchunks;
+    uint64_t good_bytes;        /* up to the last MARK */
+    bool closed;                /* ends with ENDR, index and trailer */
+    char note[256];             /* what is wrong with the end of the file; "": nothing */
+};
+
+/* Take the file apart. 0, or negative errno with a text that says what to do.
+ * Afterwards, also after an error, recording_finish(). */
+int recording_open(struct recording *r, const void *data, size_t len, struct error *err);
+void recording_finish(struct recording *r);
+/* A configuration value, or NULL. */
+const char *recording_value(const struct recording *r, const char *key);
+/* Go through the pages of checkpoint `n`: those that differ from those of
+ * checkpoint n - 1, or from nothing. `bytes` NULL: the page is zero. */
+int recording_checkpoint_pages(const struct recording *r, size_t n,
+                               void (*page)(void *ctx, uint32_t number, const uint8_t *bytes), void *ctx,
+                               struct error *err);
+
+#endif

@@ -1,0 +1,547 @@
+/*
+ * The reader of recordings (doc/log-format.md). See recording.h for what it
+ * promises about files that are not as they should be.
+ */
+#include "replay/recording.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/hash.h"
+
+/* A chunk's header, and its payload once that was inflated. */
+struct chunk {
+    uint64_t offset;
+    uint32_t type, stored, raw, count, flags;
+    icount_t from, to;
+    uint32_t crc;
+    const uint8_t *payload;
+};
+
+/* Bytes that are taken one field after the other; `bad` once there were too few. */
+struct cursor {
+    const uint8_t *at;
+    size_t left;
+    bool bad;
+};
+
+static uint64_t take(struct cursor *c, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    if (c->left < bytes) {
+        c->bad = true;
+        c->left = 0;
+        return 0;
+    }
+    for (unsigned i = 0; i < bytes; i++)
+        v |= (uint64_t)c->at[i] << (8 * i);
+    c->at += bytes;
+    c->left -= bytes;
+    return v;
+}
+
+static const uint8_t *take_bytes(struct cursor *c, size_t n)
+{
+    const uint8_t *p = c->at;
+
+    if (c->left < n) {
+        c->bad = true;
+        c->left = 0;
+        return NULL;
+    }
+    c->at += n;
+    c->left -= n;
+    return p;
+}
+
+/* A new string, or NULL; a string with a NUL in it is none. */
+static char *take_string(struct cursor *c, size_t n)
+{
+    const uint8_t *p = take_bytes(c, n);
+    char *s;
+
+    if (!p || memchr(p, 0, n)) {
+        c->bad = true;
+        return NULL;
+    }
+    s = xmalloc(n + 1);
+    memcpy(s, p, n);
+    s[n] = 0;
+    return s;
+}
+
+static uint32_t crc_of(const uint8_t *data, size_t len)
+{
+    return (uint32_t)crc32(0, data, (uInt)len);
+}
+
+/* -------------------------------------------------------------------- chunks */
+
+/* The header at `offset`: NULL, or what is wrong. */
+static const char *chunk_header(const struct recording *r, uint64_t offset, struct chunk *c)
+{
+    struct cursor in = {r->data + offset, r->len - offset, false};
+    uint64_t room;
+
+    if (in.left < RECORDING_CHUNK_BYTES)
+        return "is cut off";
+    room = in.left - RECORDING_CHUNK_BYTES;
+    if (memcmp(in.at, "HCCK", 4))
+        return "is not one (no HCCK)";
+    if (crc_of(in.at, RECORDING_CHUNK_BYTES - 4) != (uint32_t)(in.at[44] | in.at[45] << 8 | in.at[46] << 16) +
+                                                     ((uint32_t)in.at[47] << 24))
+        return "has a damaged header";
+    take_bytes(&in, 4);
+    *c = (struct chunk){.offset = offset};
+    c->type = (uint32_t)take(&in, 4);
+    c->stored = (uint32_t)take(&in, 4);
+    c->raw = (uint32_t)take(&in, 4);
+    c->count = (uint32_t)take(&in, 4);
+    c->flags = (uint32_t)take(&in, 4);
+    c->from = take(&in, 8);
+    c->to = take(&in, 8);
+    c->crc = (uint32_t)take(&in, 4);
+    c->payload = in.at + 4;
+    if (c->stored > room)
+        return "is cut off";
+    if (c->raw > RECORDING_PAYLOAD_MAX || c->flags > 1 || (!c->flags && c->raw != c->stored) || c->from > c->to)
+        return "has an impossible header";
+    return NULL;
+}
+
+/* Check the payload and inflate it, into `out` if need be. */
+static const char *chunk_payload(struct chunk *c, struct buffer *out)
+{
+    uLongf n = c->raw;
+
+    if (crc_of(c->payload, c->stored) != c->crc)
+        return "is damaged (its CRC does not match)";
+    if (!c->flags)
+        return NULL;
+    buffer_clear(out);
+    if (uncompress(buffer_reserve(out, (size_t)c->raw + 1), &n, c->payload, c->stored) != Z_OK || n != c->raw)
+        return "cannot be inflated";
+    out->len = n;
+    c->payload = out->data;
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- the reader */
+
+struct reader {
+    struct recording *r;
+    struct buffer inflated;
+    struct buffer events;      /* payloads of EVNT since the last MARK */
+    uint64_t nevents;          /* in them */
+    uint64_t logged;           /* events in the log */
+    icount_t last_event;       /* their order */
+    size_t nhashes;            /* counted by the last MARK */
+    size_t ncheckpoints;
+    bool in_checkpoint;        /* its last chunk is still to come */
+    struct recording_checkpoint checkpoint;
+    bool config, images, ended;
+};
+
+static const char *read_config(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+
+    if (rd->config || c->count > 1000)
+        return "is out of place";
+    rd->config = true;
+    r->config = xcalloc((size_t)c->count + 1, sizeof(r->config[0]));
+    for (uint32_t i = 0; i < c->count; i++) {
+        size_t key = (size_t)take(&in, 4), value = (size_t)take(&in, 4);
+        struct recording_pair *p = &r->config[r->nconfig++];
+
+        p->key = take_string(&in, key);
+        p->value = take_string(&in, value);
+        if (!p->key || !p->value)
+            return "is malformed";
+    }
+    return in.bad || in.left ? "is malformed" : NULL;
+}
+
+static const char *read_images(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+
+    if (rd->images || c->count > RECORDING_MAX_IMAGES)
+        return "is out of place";
+    rd->images = true;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct recording_image *im = &r->images[r->nimages++];
+        uint64_t embedded;
+        size_t name, words;
+
+        buffer_init(&im->data);
+        im->role = (uint32_t)take(&in, 4);
+        embedded = take(&in, 4);
+        im->embedded = embedded;
+        im->len = take(&in, 8);
+        im->hash = take(&in, 8);
+        name = (size_t)take(&in, 4);
+        words = (size_t)take(&in, 4);
+        im->name = take_string(&in, name);
+        im->words = take_string(&in, words);
+        if (in.bad || embedded > 1 || im->role < RECORDING_KERNEL || im->role > RECORDING_BIOS)
+            return "is malformed";
+    }
+    return in.left ? "is malformed" : NULL;
+}
+
+static const char *read_image_data(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording_image *im = c->count < rd->r->nimages ? &rd->r->images[c->count] : NULL;
+
+    if (!im || !im->embedded || c->from != im->data.len || c->to != c->from + in.left || c->to > im->len)
+        return "is out of place";
+    buffer_append(&im->data, in.at, in.left);
+    return NULL;
+}
+
+/* The events are looked at when they count. */
+static const char *read_events(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct cursor look = in;
+    icount_t last = rd->last_event;
+
+    for (uint32_t i = 0; i < c->count; i++) {
+        icount_t position = take(&look, 8);
+        vtime_t vtime = take(&look, 8);
+        uint64_t kind = take(&look, 2), len;
+
+        take(&look, 2);
+        len = take(&look, 4);
+        take_bytes(&look, (size_t)len);
+        if (look.bad || position < last || position > RECORDING_POSITION_MAX || vtime > RECORDING_POSITION_MAX ||
+            kind < EVENT_INPUT || kind > EVENT_POWERDOWN || len > RECORDING_EVENT_MAX || position < c->from)
+            return "holds an impossible event";
+        last = position;
+    }
+    if (look.left || last > c->to)
+        return "is malformed";
+    rd->last_event = last;
+    rd->nevents += c->count;
+    buffer_append(&rd->events, in.at, in.left);
+    return NULL;
+}
+
+static void log_events(struct reader *rd)
+{
+    struct cursor in = {rd->events.data, rd->events.len, false};
+
+    for (; rd->nevents; rd->nevents--, rd->logged++) {
+        struct event e = {.position = take(&in, 8)};
+
+        e.vtime = take(&in, 8);
+        e.kind = (uint16_t)take(&in, 2);
+        e.source = (uint16_t)take(&in, 2);
+        e.len = (uint32_t)take(&in, 4);
+        e.data = take_bytes(&in, e.len);
+        event_log_append(rd->r->log, &e);
+    }
+    CHECK(!in.bad && !in.left);
+    buffer_clear(&rd->events);
+}
+
+static const char *read_hash(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+    struct recording_hash h = {.position = c->from, .components = r->ncomponent_hashes, .ncomponents = c->count};
+
+    h.vtime = take(&in, 8);
+    h.state = take(&in, 8);
+    if (in.bad || in.left != (size_t)c->count * 8)
+        return "is malformed";
+    if (r->nhashes && c->from < r->hashes[r->nhashes - 1].position)
+        return "is out of order";
+    if (r->nhashes == r->hashes_cap) {
+        r->hashes_cap = r->hashes_cap ? r->hashes_cap * 2 : 64;
+        r->hashes = xrealloc(r->hashes, r->hashes_cap * sizeof(r->hashes[0]));
+    }
+    if (r->ncomponent_hashes + c->count > r->component_hashes_cap) {
+        r->component_hashes_cap = r->component_hashes_cap * 2 + c->count;
+        r->component_hashes = xrealloc(r->component_hashes, r->component_hashes_cap * sizeof(uint64_t));
+    }
+    for (uint32_t i = 0; i < c->count; i++)
+        r->component_hashes[r->ncomponent_hashes++] = take(&in, 8);
+    r->hashes[r->nhashes++] = h;
+    return NULL;
+}
+
+/* Go through the pages; `page` may be NULL. NULL, or what is wrong. */
+static const char *checkpoint_chunk(struct cursor in, uint32_t count, vtime_t *vtime, bool *last,
+                                    void (*page)(void *, uint32_t, const uint8_t *), void *ctx)
+{
+    uint64_t flag;
+
+    *vtime = take(&in, 8);
+    flag = take(&in, 4);
+    *last = flag;
+    if (take(&in, 4) || flag > 1)
+        return "is malformed";
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = (uint32_t)take(&in, 4);
+        uint64_t form = take(&in, 4);
+        const uint8_t *bytes = form == 1 ? take_bytes(&in, PAGE_SIZE) : NULL;
+
+        if (in.bad || form > 1)
+            return "is malformed";
+        if (page)
+            page(ctx, number, bytes);
+    }
+    return in.bad || in.left ? "is malformed" : NULL;
+}
+
+static const char *read_checkpoint(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+    struct recording_checkpoint *cp = &rd->checkpoint;
+    const char *wrong;
+    vtime_t vtime;
+    bool last;
+
+    wrong = checkpoint_chunk(in, c->count, &vtime, &last, NULL, NULL);
+    if (wrong)
+        return wrong;
+    if (!rd->in_checkpoint) {
+        *cp = (struct recording_checkpoint){.position = c->from, .vtime = vtime, .offset = c->offset};
+        if (r->ncheckpoints && c->from <= r->checkpoints[r->ncheckpoints - 1].position)
+            return "is out of order";
+    }
+    if (c->from != cp->position || c->to != cp->position || vtime != cp->vtime)
+        return "is out of place";
+    cp->chunks++;
+    cp->pages += c->count;
+    rd->in_checkpoint = !last;
+    if (!last)
+        return NULL;
+    if ((r->ncheckpoints & (r->ncheckpoints - 1)) == 0)
+        r->checkpoints = xrealloc(r->checkpoints, (r->ncheckpoints ? r->ncheckpoints * 2 : 1) * sizeof(*cp));
+    r->checkpoints[r->ncheckpoints++] = *cp;
+    return NULL;
+}
+
+static const char *read_mark(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+    vtime_t vtime = take(&in, 8);
+    uint64_t events = take(&in, 8);
+
+    if (in.bad || in.left)
+        return "is malformed";
+    if (c->from < r->edge || c->from < rd->last_event || c->from > RECORDING_POSITION_MAX ||
+        vtime > RECORDING_POSITION_MAX || events != rd->logged + rd->nevents ||
+        (r->nhashes && r->hashes[r->nhashes - 1].position > c->from) ||
+        (r->ncheckpoints && r->checkpoints[r->ncheckpoints - 1].position > c->from))
+        return "does not fit what came before it";
+    r->edge = c->from;
+    r->edge_vtime = vtime;
+    rd->ended = c->type == RECORDING_ENDR;
+    rd->nhashes = r->nhashes;
+    rd->ncheckpoints = r->ncheckpoints;
+    log_events(rd);
+    r->good_bytes = c->offset + RECORDING_CHUNK_BYTES + c->stored;
+    return NULL;
+}
+
+static const char *read_chunk(struct reader *rd, const struct chunk *c)
+{
+    struct cursor in = {c->payload, c->raw, false};
+
+    if (rd->in_checkpoint && c->type != RECORDING_CKPT)
+        return "is in the midst of a checkpoint";
+    if (!rd->config && c->type != RECORDING_CONF)
+        return "comes before the configuration";
+    switch ((enum recording_type)c->type) {
+    case RECORDING_CONF:
+        return read_config(rd, in, c);
+    case RECORDING_IMGE:
+        return read_images(rd, in, c);
+    case RECORDING_IMGD:
+        return read_image_data(rd, in, c);
+    case RECORDING_EVNT:
+        return read_events(rd, in, c);
+    case RECORDING_HASH:
+        return read_hash(rd, in, c);
+    case RECORDING_CKPT:
+        return read_checkpoint(rd, in, c);
+    case RECORDING_MARK:
+    case RECORDING_ENDR:
+        return read_mark(rd, in, c);
+    case RECORDING_INDX:
+        break;
+    }
+    return "is of a kind that this version does not know";
+}
+
+/* ------------------------------------------------------------- the whole file */
+
+static int read_header(const struct recording *r, struct error *err)
+{
+    struct cursor in = {r->data, r->len, false};
+    uint32_t version, crc;
+
+    if (r->len < RECORDING_MAGIC_BYTES || memcmp(r->data, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
+        return error_set(err, -EINVAL, "this is not a hindcast recording (those are made with --record FILE)");
+    take_bytes(&in, RECORDING_MAGIC_BYTES);
+    version = (uint32_t)take(&in, 4);
+    crc = (uint32_t)take(&in, 4);
+    if (in.bad || crc != crc_of(r->data, 12))
+        return error_set(err, -EINVAL, "the recording's header is damaged: get the file again from where it came from");
+    if (version != RECORDING_VERSION)
+        return error_set(err, -EINVAL,
+                         "the recording is of format %u and this hindcast reads format %u: use the version "
+                         "that made it, or one that is newer", version, RECORDING_VERSION);
+    return 0;
+}
+
+/* The index and what follows; NULL, or what is wrong. */
+static const char *read_end(const struct recording *r, const struct chunk *index)
+{
+    uint64_t at = index->offset + RECORDING_CHUNK_BYTES + index->stored;
+    struct cursor in = {r->data + at, r->len - at, false};
+
+    if (in.left < RECORDING_TRAILER_BYTES)
+        return "the trailer is missing";
+    if (memcmp(in.at, RECORDING_TRAILER_MAGIC, 8) ||
+        crc_of(in.at, 20) != (uint32_t)(in.at[20] | in.at[21] << 8 | in.at[22] << 16) + ((uint32_t)in.at[23] << 24))
+        return "the trailer is damaged";
+    take_bytes(&in, 8);
+    if (take(&in, 8) != index->offset || take(&in, 4))
+        return "the trailer is damaged";
+    take(&in, 4);
+    return in.left ? "something follows the trailer" : NULL;
+}
+
+static void read_chunks(struct reader *rd)
+{
+    struct recording *r = rd->r;
+    uint64_t offset = RECORDING_HEADER_BYTES;
+    const char *wrong;
+
+    while (offset < r->len) {
+        struct chunk c;
+
+        wrong = chunk_header(r, offset, &c);
+        if (!wrong)
+            wrong = chunk_payload(&c, &rd->inflated);
+        if (!wrong && rd->ended && c.type == RECORDING_INDX) {
+            wrong = read_end(r, &c);
+            r->closed = !wrong;
+            if (wrong)
+                snprintf(r->note, sizeof(r->note), "%s", wrong);
+            return;
+        }
+        if (!wrong && rd->ended)
+            wrong = "comes after the end";
+        if (!wrong)
+            wrong = read_chunk(rd, &c);
+        if (wrong) {
+            snprintf(r->note, sizeof(r->note), "chunk %llu, at byte %llu, %s", (unsigned long long)r->nchunks,
+                     (unsigned long long)offset, wrong);
+            return;
+        }
+        r->nchunks++;
+        offset += RECORDING_CHUNK_BYTES + c.stored;
+    }
+    snprintf(r->note, sizeof(r->note), "the file was not closed: its writer was killed or is still running");
+}
+
+static int check_embedded(const struct recording *r, struct error *err)
+{
+    for (size_t i = 0; i < r->nimages; i++) {
+        const struct recording_image *im = &r->images[i];
+
+        if (!im->embedded || (im->data.len == im->len && hash_bytes(0, im->data.data, im->data.len) == im->hash))
+            continue;
+        return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
+                         *r->note ? ": " : "", r->note);
+    }
+    return 0;
+}
+
+int recording_open(struct recording *r, const void *data, size_t len, struct error *err)
+{
+    struct reader rd = {.r = r};
+    int status;
+
+    memset(r, 0, sizeof(*r));
+    r->data = data;
+    r->len = len;
+    r->log = event_log_create();
+    status = read_header(r, err);
+    if (status < 0)
+        return status;
+    buffer_init(&rd.inflated);
+    buffer_init(&rd.events);
+    read_chunks(&rd);
+    r->nhashes = rd.nhashes;
+    r->ncheckpoints = rd.ncheckpoints;
+    buffer_finish(&rd.inflated);
+    buffer_finish(&rd.events);
+    if (!r->good_bytes)
+        return error_set(err, -EINVAL, "the recording holds no history%s%s", *r->note ? ": " : "", r->note);
+    return check_embedded(r, err);
+}
+
+void recording_finish(struct recording *r)
+{
+    for (size_t i = 0; i < r->nconfig; i++) {
+        free(r->config[i].key);
+        free(r->config[i].value);
+    }
+    for (size_t i = 0; i < r->nimages; i++) {
+        free(r->images[i].name);
+        free(r->images[i].words);
+        buffer_finish(&r->images[i].data);
+    }
+    free(r->config);
+    free(r->hashes);
+    free(r->component_hashes);
+    free(r->checkpoints);
+    event_log_destroy(r->log);
+    memset(r, 0, sizeof(*r));
+}
+
+const char *recording_value(const struct recording *r, const char *key)
+{
+    for (size_t i = 0; i < r->nconfig; i++)
+        if (!strcmp(r->config[i].key, key))
+            return r->config[i].value;
+    return NULL;
+}
+
+int recording_checkpoint_pages(const struct recording *r, size_t n,
+                               void (*page)(void *ctx, uint32_t number, const uint8_t *bytes), void *ctx,
+                               struct error *err)
+{
+    const struct recording_checkpoint *cp = &r->checkpoints[n];
+    uint64_t offset = cp->offset;
+    const char *wrong = NULL;
+    struct buffer inflated;
+
+    buffer_init(&inflated);
+    for (uint32_t i = 0; !wrong && i < cp->chunks; i++) {
+        struct chunk c;
+        vtime_t vtime;
+        bool last;
+
+        wrong = chunk_header(r, offset, &c);
+        if (!wrong)
+            wrong = chunk_payload(&c, &inflated);
+        if (!wrong)
+            wrong = checkpoint_chunk((struct cursor){c.payload, c.raw, false}, c.count, &vtime, &last, page, ctx);
+        if (!wrong)
+            offset += RECORDING_CHUNK_BYTES + c.stored;
+    }
+    buffer_finish(&inflated);
+    if (wrong)
+        return error_set(err, -EINVAL, "the checkpoint at position %llu %s", (unsigned long long)cp->position, wrong);
+    return 0;
+}

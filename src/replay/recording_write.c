@@ -1,0 +1,281 @@
+/*
+ * The writer of recordings (doc/log-format.md).
+ */
+#include "replay/recording.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+/* Bytes of events after which a chunk is closed, and of an image in one chunk. */
+#define EVENTS_BYTES ((size_t)1 << 20)
+#define IMAGE_BYTES  ((size_t)4 << 20)
+
+void recording_put16(struct buffer *b, uint16_t v)
+{
+    for (unsigned i = 0; i < 2; i++)
+        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+}
+
+void recording_put32(struct buffer *b, uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+}
+
+void recording_put64(struct buffer *b, uint64_t v)
+{
+    for (unsigned i = 0; i < 8; i++)
+        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+}
+
+static void put_crc(struct buffer *b)
+{
+    recording_put32(b, (uint32_t)crc32(0, b->data, (uInt)b->len));
+}
+
+static int hand_out(struct recording_writer *w, const struct buffer *b)
+{
+    if (w->failed)
+        return w->failed;
+    w->failed = w->write(w->ctx, b->data, b->len);
+    if (!w->failed)
+        w->offset += b->len;
+    return w->failed;
+}
+
+void recording_writer_init(struct recording_writer *w, int (*write)(void *, const void *, size_t), void *ctx)
+{
+    *w = (struct recording_writer){.ctx = ctx, .write = write};
+    buffer_init(&w->packed);
+    buffer_append(&w->packed, RECORDING_MAGIC, RECORDING_MAGIC_BYTES);
+    recording_put32(&w->packed, RECORDING_VERSION);
+    put_crc(&w->packed);
+    hand_out(w, &w->packed);
+}
+
+void recording_writer_finish(struct recording_writer *w)
+{
+    buffer_finish(&w->packed);
+    free(w->index);
+    w->index = NULL;
+}
+
+static void note_in_index(struct recording_writer *w, const struct recording_entry *e)
+{
+    if (w->nindex == w->index_cap) {
+        w->index_cap = w->index_cap ? w->index_cap * 2 : 64;
+        w->index = xrealloc(w->index, w->index_cap * sizeof(w->index[0]));
+    }
+    w->index[w->nindex++] = *e;
+}
+
+/* The payload deflated, behind room for the header. False: that does not make it smaller. */
+static bool deflate_payload(struct buffer *out, const struct buffer *payload)
+{
+    uLongf n = compressBound((uLong)payload->len);
+
+    if (payload->len < 64)
+        return false;
+    if (compress2(buffer_reserve(out, n), &n, payload->data, (uLong)payload->len, 1) != Z_OK || n >= payload->len)
+        return false;
+    out->len += n;
+    return true;
+}
+
+int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
+                          const struct buffer *payload)
+{
+    const struct recording_entry e = {w->offset, type, count, from, to};
+    struct buffer header;
+    bool deflated;
+    size_t stored;
+
+    CHECK(payload->len <= RECORDING_PAYLOAD_MAX);
+    if (w->failed)
+        return w->failed;
+    buffer_clear(&w->packed);
+    memset(buffer_reserve(&w->packed, RECORDING_CHUNK_BYTES), 0, RECORDING_CHUNK_BYTES);
+    w->packed.len = RECORDING_CHUNK_BYTES;
+    deflated = deflate_payload(&w->packed, payload);
+    if (!deflated)
+        buffer_append(&w->packed, payload->data, payload->len);
+    stored = w->packed.len - RECORDING_CHUNK_BYTES;
+    buffer_init(&header);
+    buffer_append(&header, "HCCK", 4);
+    recording_put32(&header, type);
+    recording_put32(&header, (uint32_t)stored);
+    recording_put32(&header, (uint32_t)payload->len);
+    recording_put32(&header, count);
+    recording_put32(&header, deflated);
+    recording_put64(&header, from);
+    recording_put64(&header, to);
+    recording_put32(&header, (uint32_t)crc32(0, w->packed.data + RECORDING_CHUNK_BYTES, (uInt)stored));
+    put_crc(&header);
+    CHECK(header.len == RECORDING_CHUNK_BYTES);
+    memcpy(w->packed.data, header.data, header.len);
+    buffer_finish(&header);
+    if (hand_out(w, &w->packed) == 0)
+        note_in_index(w, &e);
+    return w->failed;
+}
+
+static void put_string(struct buffer *b, const char *s, size_t len)
+{
+    buffer_append(b, s, len);
+}
+
+int recording_write_config(struct recording_writer *w, const char *const (*pairs)[2], uint32_t count)
+{
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t key = strlen(pairs[i][0]), value = strlen(pairs[i][1]);
+
+        recording_put32(&b, (uint32_t)key);
+        recording_put32(&b, (uint32_t)value);
+        put_string(&b, pairs[i][0], key);
+        put_string(&b, pairs[i][1], value);
+    }
+    r = recording_write_chunk(w, RECORDING_CONF, count, 0, 0, &b);
+    buffer_finish(&b);
+    return r;
+}
+
+static int write_image_data(struct recording_writer *w, uint32_t number, const struct recording_image *im)
+{
+    int r = 0;
+
+    for (size_t done = 0; r == 0 && done < im->data.len;) {
+        struct buffer part = {.data = im->data.data + done, .len = im->data.len - done};
+
+        if (part.len > IMAGE_BYTES)
+            part.len = IMAGE_BYTES;
+        r = recording_write_chunk(w, RECORDING_IMGD, number, done, done + part.len, &part);
+        done += part.len;
+    }
+    return r;
+}
+
+int recording_write_images(struct recording_writer *w, const struct recording_image *images, uint32_t count)
+{
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct recording_image *im = &images[i];
+        size_t name = strlen(im->name), words = strlen(im->words);
+
+        recording_put32(&b, im->role);
+        recording_put32(&b, im->embedded);
+        recording_put64(&b, im->len);
+        recording_put64(&b, im->hash);
+        recording_put32(&b, (uint32_t)name);
+        recording_put32(&b, (uint32_t)words);
+        put_string(&b, im->name, name);
+        put_string(&b, im->words, words);
+    }
+    r = recording_write_chunk(w, RECORDING_IMGE, count, 0, 0, &b);
+    buffer_finish(&b);
+    for (uint32_t i = 0; r == 0 && i < count; i++)
+        if (images[i].embedded)
+            r = write_image_data(w, i, &images[i]);
+    return r;
+}
+
+static void put_event(struct buffer *b, const struct event *e)
+{
+    recording_put64(b, e->position);
+    recording_put64(b, e->vtime);
+    recording_put16(b, e->kind);
+    recording_put16(b, e->source);
+    recording_put32(b, e->len);
+    buffer_append(b, e->data, e->len);
+}
+
+int recording_write_events(struct recording_writer *w, const struct event_log *log, uint64_t from, uint64_t to)
+{
+    struct buffer b;
+    int r = 0;
+
+    buffer_init(&b);
+    while (r == 0 && from < to) {
+        icount_t first = event_log_get(log, from)->position, last = first;
+        uint32_t count = 0;
+
+        buffer_clear(&b);
+        for (; from < to && b.len < EVENTS_BYTES; from++, count++) {
+            const struct event *e = event_log_get(log, from);
+
+            /* Events come from bounded queues and packets. */
+            CHECK(e->len <= RECORDING_EVENT_MAX);
+            last = e->position;
+            put_event(&b, e);
+        }
+        r = recording_write_chunk(w, RECORDING_EVNT, count, first, last, &b);
+    }
+    buffer_finish(&b);
+    return r;
+}
+
+int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
+                         const uint64_t *components, uint32_t n)
+{
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    recording_put64(&b, vtime);
+    recording_put64(&b, state);
+    for (uint32_t i = 0; i < n; i++)
+        recording_put64(&b, components[i]);
+    r = recording_write_chunk(w, RECORDING_HASH, n, position, position, &b);
+    buffer_finish(&b);
+    return r;
+}
+
+int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vtime_t vtime, uint64_t events)
+{
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    recording_put64(&b, vtime);
+    recording_put64(&b, events);
+    r = recording_write_chunk(w, end ? RECORDING_ENDR : RECORDING_MARK, 0, edge, edge, &b);
+    buffer_finish(&b);
+    return r;
+}
+
+int recording_write_index(struct recording_writer *w)
+{
+    uint64_t at = w->offset;
+    size_t most = RECORDING_PAYLOAD_MAX / 32, n = w->nindex < most ? w->nindex : most;
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    for (size_t i = 0; i < n; i++) {
+        const struct recording_entry *e = &w->index[i];
+
+        recording_put64(&b, e->offset);
+        recording_put32(&b, e->type);
+        recording_put32(&b, e->count);
+        recording_put64(&b, e->from);
+        recording_put64(&b, e->to);
+    }
+    r = recording_write_chunk(w, RECORDING_INDX, (uint32_t)n, 0, 0, &b);
+    buffer_clear(&b);
+    buffer_append(&b, RECORDING_TRAILER_MAGIC, 8);
+    recording_put64(&b, at);
+    recording_put32(&b, 0);
+    put_crc(&b);
+    if (r == 0)
+        r = hand_out(w, &b);
+    buffer_finish(&b);
+    return r;
+}
