@@ -18,7 +18,7 @@
 /* Host memory for translated blocks; when it is full all of them are dropped. */
 #define POOL_BYTES ((size_t)64 << 20)
 #define MAX_PENDING_HITS 16
-#define MAX_WALK_READS   32
+#define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
 #define CODE_CHUNK_SHIFT 6 /* code bytes of a page are noted in chunks of 64 */
 

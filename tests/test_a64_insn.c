@@ -1,0 +1,379 @@
+/*
+ * A64 instructions by themselves: what random streams against libunicorn (difftest_a64)
+ * cannot see: faults, alignment, tagged addresses, exclusives, models.
+ */
+#include "aarch64/lower.h"
+#include "base/error.h"
+#include "vm/trap.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define CODE UINT64_C(0x40000000)
+#define DATA UINT64_C(0x40010000)
+#define RAM_SIZE 0x20000u
+#define NOP 0xd503201fu
+#define END 0u /* of a list of words; also UDF #0 */
+
+#define SCTLR_A   (UINT64_C(1) << 1)
+#define SCTLR_SA  (UINT64_C(1) << 3)
+#define TCR_TBI0  (UINT64_C(1) << 37)
+
+static struct machine *m;
+static struct a64_cpu *c;
+static struct a64_state *s;
+
+static void make(const char *model)
+{
+    m = machine_create(RAM_SIZE >> PAGE_SHIFT);
+    c = a64_create(m, a64_model_find(model), 0);
+    memory_map(&m->memory, &(struct region){.base = CODE, .size = RAM_SIZE, .kind = REGION_RAM,
+                                            .page = memory_alloc(&m->memory, RAM_SIZE), .enabled = true});
+    machine_reset(m);
+    s = c->st;
+    a64_enter_el(c, 1, CODE);
+    s->sp = DATA + 0x800;
+    s->x[0] = DATA;
+    s->vbar[1] = CODE + 0x8000;
+}
+
+static void setup(void)
+{
+    make("max");
+}
+
+static void teardown(void)
+{
+    machine_destroy(m);
+}
+
+static void set_sctlr(uint64_t bits)
+{
+    s->sctlr[1] |= bits;
+    a64_regime_changed(c);
+}
+
+static void poke(uint64_t at, uint64_t v, unsigned size)
+{
+    ck_assert_uint_eq(memory_write_bytes(&m->memory, at, &v, size, true), size);
+}
+
+static uint64_t peek(uint64_t at, unsigned size)
+{
+    uint64_t v = 0;
+
+    ck_assert_uint_eq(memory_read_bytes(&m->memory, at, &v, size), size);
+    return v;
+}
+
+static void run_steps(uint64_t steps)
+{
+    struct stop stop;
+
+    machine_run(m, m->st->position + steps, &stop);
+}
+
+/* Put words (up to END) at CODE and run them, one step each. */
+static void run(uint32_t word, ...)
+{
+    uint64_t n = 0;
+    va_list ap;
+
+    va_start(ap, word);
+    for (; word != END; word = va_arg(ap, uint32_t))
+        poke(CODE + 4 * n++, word, 4);
+    va_end(ap);
+    s->pc = CODE;
+    s->esr[1] = 0;
+    run_steps(n);
+}
+
+static unsigned exception_class(void)
+{
+    return (unsigned)(s->esr[1] >> 26);
+}
+
+START_TEST(narrow_minima_and_maxima_look_at_their_own_bits_only)
+{
+    static const struct {
+        uint32_t word;
+        uint64_t old, v, result;
+        unsigned size;
+    } cases[] = {
+        {0x38214002, 0x7f, 0xffffff80, 0x7f, 1},               /* ldsmaxb w1, w2, [x0] */
+        {0x38215002, 0x7f, 0xffffff80, 0x80, 1},               /* ldsminb */
+        {0x78217002, 0x8001, UINT64_C(0x10007fff), 0x7fff, 2}, /* lduminh */
+        {0x78216002, 0x8001, UINT64_C(0x10007fff), 0x8001, 2}, /* ldumaxh */
+        {0xb8214002, 0x80000000, 1, 1, 4},                     /* ldsmax */
+    };
+
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        poke(DATA, UINT64_C(0xaaaaaaaaaaaaaaaa), 8);
+        poke(DATA, cases[i].old, cases[i].size);
+        s->x[1] = cases[i].v;
+        run(cases[i].word, END);
+        ck_assert_uint_eq(peek(DATA, cases[i].size), cases[i].result);
+        ck_assert_uint_eq(peek(DATA + cases[i].size, 1), 0xaa);
+        ck_assert_uint_eq(s->x[2], cases[i].old);
+    }
+}
+END_TEST
+
+START_TEST(a_misaligned_stack_pointer_is_noticed_when_it_is_used)
+{
+    set_sctlr(SCTLR_SA);
+    s->x[1] = 5;
+    run(0xf94003e1, END); /* ldr x1, [sp] */
+    ck_assert_uint_eq(exception_class(), 0);
+    ck_assert_uint_eq(s->x[1], 0);
+    s->x[1] = 5;
+    run(0x910023ff, 0xf94003e1, END); /* add sp, sp, #8; ldr x1, [sp] */
+    ck_assert_uint_eq(exception_class(), EC_SP_ALIGN);
+    ck_assert_uint_eq(s->elr[1], CODE + 4);
+    ck_assert_uint_eq(s->x[1], 5);
+}
+END_TEST
+
+START_TEST(a_stack_pointer_that_was_aligned_earlier_in_the_block_is_checked_again)
+{
+    set_sctlr(SCTLR_SA);
+    run(0xa9bf0be1, 0x910043ff, 0xd10023ff, 0xa9bf0be1, END); /* stp; add sp, #16; sub sp, #8; stp */
+    ck_assert_uint_eq(exception_class(), EC_SP_ALIGN);
+    ck_assert_uint_eq(s->elr[1], CODE + 12);
+    ck_assert_uint_eq(s->sp, DATA + 0x800 - 8);
+}
+END_TEST
+
+START_TEST(prefetches_never_fault)
+{
+    set_sctlr(SCTLR_SA);
+    s->sp++;
+    run(0xf98003e0, END); /* prfm pldl1keep, [sp] */
+    ck_assert_uint_eq(exception_class(), 0);
+    ck_assert_uint_eq(s->pc, CODE + 4);
+}
+END_TEST
+
+static void assert_misaligned(uint64_t far, bool write)
+{
+    ck_assert_uint_eq(exception_class(), EC_DABORT);
+    ck_assert_uint_eq(s->esr[1] & 0x3f, 0x21);
+    ck_assert_uint_eq(s->esr[1] >> 6 & 1, write);
+    ck_assert_uint_eq(s->far[1], far);
+    ck_assert_uint_eq(s->elr[1], CODE);
+}
+
+START_TEST(accesses_must_be_aligned_where_sctlr_a_says_so)
+{
+    run(0xb8402001, END); /* ldr w1, [x0, #2] */
+    ck_assert_uint_eq(exception_class(), 0);
+    set_sctlr(SCTLR_A);
+    run(0xb8402001, END);
+    assert_misaligned(DATA + 2, false);
+    run(0x39400401, END); /* ldrb w1, [x0, #1] */
+    ck_assert_uint_eq(exception_class(), 0);
+    s->x[0] = DATA + 4;
+    run(0xf9000001, END); /* str x1, [x0] */
+    assert_misaligned(DATA + 4, true);
+    s->x[0] = DATA + 0x804;
+    run(0xa9bf0801, END); /* stp x1, x2, [x0, #-16]! */
+    assert_misaligned(DATA + 0x7f4, true);
+    ck_assert_uint_eq(s->x[0], DATA + 0x804);
+}
+END_TEST
+
+START_TEST(exclusives_ordered_accesses_and_atomics_must_always_be_aligned)
+{
+    s->x[0] = DATA + 2;
+    run(0x885f7c01, END); /* ldxr w1, [x0] */
+    assert_misaligned(DATA + 2, false);
+    run(0x88037c02, END); /* stxr w3, w2, [x0] */
+    assert_misaligned(DATA + 2, true);
+    run(0x88dffc01, END); /* ldar w1, [x0] */
+    assert_misaligned(DATA + 2, false);
+    run(0x88a17c02, END); /* cas w1, w2, [x0] */
+    assert_misaligned(DATA + 2, true);
+}
+END_TEST
+
+START_TEST(a_store_exclusive_succeeds_once_and_only_for_its_load)
+{
+    poke(DATA, 7, 8);
+    s->x[2] = 9;
+    run(0x885f7c01, 0x88037c02, END); /* ldxr w1, [x0]; stxr w3, w2, [x0] */
+    ck_assert_uint_eq(s->x[1], 7);
+    ck_assert_uint_eq(s->x[3], 0);
+    ck_assert_uint_eq(peek(DATA, 8), 9);
+    run(0x88037c02, END); /* again */
+    ck_assert_uint_eq(s->x[3], 1);
+    run(0xc85f7c01, 0x88037c02, END); /* ldxr x1; stxr w2: another size */
+    ck_assert_uint_eq(s->x[3], 1);
+    run(0x885f7c01, 0xd5033f5f, 0x88037c02, END); /* clrex between */
+    ck_assert_uint_eq(s->x[3], 1);
+    ck_assert_uint_eq(peek(DATA, 8), 9);
+}
+END_TEST
+
+START_TEST(a_store_exclusive_notices_a_device_that_wrote)
+{
+    poke(DATA, 7, 8);
+    s->x[2] = 9;
+    run(0x885f7c01, END);
+    poke(CODE, 0x88037c02, 4);
+    poke(DATA, 8, 4);
+    s->pc = CODE;
+    run_steps(1);
+    ck_assert_uint_eq(s->x[3], 1);
+    ck_assert_uint_eq(peek(DATA, 8), 8);
+}
+END_TEST
+
+START_TEST(a_misaligned_pc_faults_where_it_points)
+{
+    s->x[0] = CODE + 0x102;
+    run(0xd61f0000, NOP, END); /* br x0 */
+    ck_assert_uint_eq(exception_class(), EC_PC_ALIGN);
+    ck_assert_uint_eq(s->elr[1], CODE + 0x102);
+    ck_assert_uint_eq(s->far[1], CODE + 0x102);
+}
+END_TEST
+
+START_TEST(nothing_runs_in_the_illegal_execution_state)
+{
+    s->pstate |= PSTATE_IL;
+    a64_regime_changed(c);
+    s->x[1] = 3;
+    run(0xd2800021, END); /* mov x1, #1 */
+    ck_assert_uint_eq(exception_class(), EC_ILLEGAL);
+    ck_assert_uint_eq(s->x[1], 3);
+}
+END_TEST
+
+START_TEST(branches_drop_the_tag_that_translation_ignores)
+{
+    s->tcr[1] |= TCR_TBI0;
+    a64_regime_changed(c);
+    s->x[0] = UINT64_C(0xab) << 56 | (CODE + 0x40);
+    run(0xd61f0000, END); /* br x0 */
+    ck_assert_uint_eq(s->pc, CODE + 0x40);
+}
+END_TEST
+
+static bool stop_at_hit(void *ctx, const struct trap_hit *hit)
+{
+    *(struct trap_hit *)ctx = *hit;
+    return true;
+}
+
+START_TEST(a_watchpoint_sees_a_store_through_a_tagged_address)
+{
+    struct trap watch = {.address = DATA + 8, .len = 8, .kinds = TRAP_WRITE};
+    struct trap_hit hit = {0};
+
+    s->tcr[1] |= TCR_TBI0;
+    a64_regime_changed(c);
+    ucpu_flush_tlb(&c->u);
+    m->traps->hit = stop_at_hit;
+    m->traps->ctx = &hit;
+    machine_set_traps(m, &watch, 1);
+    s->x[0] = UINT64_C(0x5a) << 56 | (DATA + 8);
+    s->x[1] = 0x1234;
+    run(NOP, 0xf9000001, NOP, NOP, END); /* str x1, [x0] */
+    ck_assert_uint_eq(hit.kind, TRAP_WRITE);
+    ck_assert_uint_eq(hit.address, DATA + 8);
+    ck_assert_uint_eq(peek(DATA + 8, 8), 0x1234);
+    ck_assert_uint_eq(s->pc, CODE + 8);
+}
+END_TEST
+
+START_TEST(a_load_that_writes_back_to_its_target_leaves_the_address)
+{
+    poke(DATA, 7, 8);
+    run(0xf8408400, END); /* ldr x0, [x0], #8 */
+    ck_assert_uint_eq(s->x[0], DATA + 8);
+}
+END_TEST
+
+START_TEST(system_registers_read_inline_are_those_written_inline)
+{
+    s->x[2] = 0x1234567890;
+    run(0xd51bd042, 0xd53bd041, END); /* msr tpidr_el0, x2; mrs x1, tpidr_el0 */
+    ck_assert_uint_eq(s->x[1], 0x1234567890);
+    ck_assert_uint_eq(s->tpidr[0], 0x1234567890);
+    run(0xd5184102, 0xd5384101, END); /* msr sp_el0, x2; mrs x1, sp_el0 */
+    ck_assert_uint_eq(s->x[1], 0x1234567890);
+    ck_assert_uint_eq(s->sp_el[0], 0x1234567890);
+    s->pstate &= ~(PSTATE_I | PSTATE_F);
+    run(0xd50342df, 0xd53b4221, END); /* msr daifset, #2; mrs x1, daif */
+    ck_assert_uint_eq(s->x[1] & (PSTATE_I | PSTATE_F), PSTATE_I);
+    run(0xd5384241, END); /* mrs x1, currentel */
+    ck_assert_uint_eq(s->x[1], 4);
+}
+END_TEST
+
+START_TEST(dc_zva_clears_its_64_bytes)
+{
+    for (unsigned i = 0; i < 32; i++)
+        poke(DATA + 8 * i, UINT64_MAX, 8);
+    s->x[0] = DATA + 0x55;
+    run(0xd50b7420, END); /* dc zva, x0 */
+    for (unsigned i = 0; i < 32; i++)
+        ck_assert_uint_eq(peek(DATA + 8 * i, 8), i >= 8 && i < 16 ? 0 : UINT64_MAX);
+}
+END_TEST
+
+START_TEST(unprivileged_accesses_load_and_store)
+{
+    poke(DATA + 4, 0x89abcdef, 4);
+    run(0xb8404801, END); /* ldtr w1, [x0, #4] */
+    ck_assert_uint_eq(s->x[1], 0x89abcdef);
+    s->x[2] = 0x1111111122222222;
+    run(0xb8004802, END); /* sttr w2, [x0, #4] */
+    ck_assert_uint_eq(peek(DATA, 8), UINT64_C(0x2222222200000000));
+}
+END_TEST
+
+START_TEST(what_the_model_lacks_is_undefined)
+{
+    teardown();
+    make("cortex-a53");
+    s->x[1] = s->x[2] = 0;
+    run(0x88a17c02, END); /* cas w1, w2, [x0] */
+    ck_assert_uint_eq(s->elr[1], CODE);
+    ck_assert_uint_eq(s->esr[1], 1u << 25); /* EC 0, IL */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("a64 instructions");
+    TCase *t = tcase_create("instructions");
+    SRunner *r;
+    int failed;
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, narrow_minima_and_maxima_look_at_their_own_bits_only);
+    tcase_add_test(t, a_misaligned_stack_pointer_is_noticed_when_it_is_used);
+    tcase_add_test(t, a_stack_pointer_that_was_aligned_earlier_in_the_block_is_checked_again);
+    tcase_add_test(t, prefetches_never_fault);
+    tcase_add_test(t, accesses_must_be_aligned_where_sctlr_a_says_so);
+    tcase_add_test(t, exclusives_ordered_accesses_and_atomics_must_always_be_aligned);
+    tcase_add_test(t, a_store_exclusive_succeeds_once_and_only_for_its_load);
+    tcase_add_test(t, a_store_exclusive_notices_a_device_that_wrote);
+    tcase_add_test(t, a_misaligned_pc_faults_where_it_points);
+    tcase_add_test(t, nothing_runs_in_the_illegal_execution_state);
+    tcase_add_test(t, branches_drop_the_tag_that_translation_ignores);
+    tcase_add_test(t, a_watchpoint_sees_a_store_through_a_tagged_address);
+    tcase_add_test(t, a_load_that_writes_back_to_its_target_leaves_the_address);
+    tcase_add_test(t, system_registers_read_inline_are_those_written_inline);
+    tcase_add_test(t, dc_zva_clears_its_64_bytes);
+    tcase_add_test(t, unprivileged_accesses_load_and_store);
+    tcase_add_test(t, what_the_model_lacks_is_undefined);
+    suite_add_tcase(suite, t);
+    r = srunner_create(suite);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
