@@ -152,4 +152,4 @@ TESTS += tests/test_a64_decode
 tests_test_a64_decode_SOURCES = tests/test_a64_decode.c
 tests_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
-EXTRA_DIST += tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
+EXTRA_DIST += tests/test_a64_insn.c tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c

@@ -20,7 +20,39 @@
 #define SCTLR_SA  (UINT64_C(1) << 3)
 #define TCR_TBI0  (UINT64_C(1) << 37)
 
+/* A device that counts what is asked of it. */
+#define DEVICE UINT64_C(0x50000000)
+
+DEVICE_STATE_BEGIN
+struct counter_state {
+    uint32_t sizes[16]; /* accesses of n bytes */
+    uint64_t last;      /* value written */
+};
+DEVICE_STATE_END
+
+static uint64_t counter_read(struct device *d, unsigned range, uint64_t offset, unsigned size)
+{
+    struct counter_state *st = d->state;
+
+    (void)range;
+    st->sizes[size]++;
+    return offset + 1;
+}
+
+static void counter_write(struct device *d, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct counter_state *st = d->state;
+
+    (void)range, (void)offset;
+    st->sizes[size]++;
+    st->last = value;
+}
+
+static const struct device_ops counter_ops = {
+    .name = "counter", .state_size = sizeof(struct counter_state), .read = counter_read, .write = counter_write};
+
 static struct machine *m;
+static struct counter_state *counter;
 static struct a64_cpu *c;
 static struct a64_state *s;
 
@@ -30,6 +62,9 @@ static void make(const char *model)
     c = a64_create(m, a64_model_find(model), 0);
     memory_map(&m->memory, &(struct region){.base = CODE, .size = RAM_SIZE, .kind = REGION_RAM,
                                             .page = memory_alloc(&m->memory, RAM_SIZE), .enabled = true});
+    memory_map(&m->memory, &(struct region){.base = DEVICE, .size = PAGE_SIZE, .kind = REGION_MMIO,
+                                            .dev = machine_add_device(m, &counter_ops, "counter", NULL), .enabled = true});
+    counter = m->devices[m->ndevices - 1]->state;
     machine_reset(m);
     s = c->st;
     a64_enter_el(c, 1, CODE);
@@ -334,6 +369,40 @@ START_TEST(unprivileged_accesses_load_and_store)
 }
 END_TEST
 
+START_TEST(a_pair_is_two_accesses_to_a_device)
+{
+    s->x[0] = DEVICE + 8;
+    run(NOP, 0x29400801, END); /* ldp w1, w2, [x0] */
+    ck_assert_uint_eq(counter->sizes[4], 2);
+    ck_assert_uint_eq(s->x[1], 9);
+    ck_assert_uint_eq(s->x[2], 13);
+    run(NOP, 0xa9400801, END); /* ldp x1, x2, [x0] */
+    ck_assert_uint_eq(counter->sizes[8], 2);
+    ck_assert_uint_eq(s->x[2], 17);
+    run(NOP, 0x29000801, END); /* stp w1, w2, [x0] */
+    ck_assert_uint_eq(counter->sizes[4], 4);
+    ck_assert_uint_eq(counter->last, 17);
+}
+END_TEST
+
+START_TEST(an_access_to_a_device_happens_once)
+{
+    s->x[0] = DEVICE;
+    run(NOP, NOP, 0xf9400001, NOP, END); /* ldr x1, [x0] */
+    ck_assert_uint_eq(counter->sizes[8], 1);
+    run(NOP, 0xb8200002, NOP, END); /* ldadd w0, w2, [x0] */
+    ck_assert_uint_eq(counter->sizes[4], 2);
+    ck_assert_uint_eq(s->x[2], 1);
+}
+END_TEST
+
+START_TEST(a_probe_at_the_end_of_the_address_space_looks_there)
+{
+    ck_assert(!ucpu_probe(&c->u, c->u.tlb_mode, UINT64_MAX - 7, 16, ACCESS_READ));
+    ck_assert(ucpu_probe(&c->u, c->u.tlb_mode, DATA + PAGE_SIZE - 8, 16, ACCESS_READ));
+}
+END_TEST
+
 START_TEST(what_the_model_lacks_is_undefined)
 {
     teardown();
@@ -369,6 +438,9 @@ int main(void)
     tcase_add_test(t, system_registers_read_inline_are_those_written_inline);
     tcase_add_test(t, dc_zva_clears_its_64_bytes);
     tcase_add_test(t, unprivileged_accesses_load_and_store);
+    tcase_add_test(t, a_pair_is_two_accesses_to_a_device);
+    tcase_add_test(t, an_access_to_a_device_happens_once);
+    tcase_add_test(t, a_probe_at_the_end_of_the_address_space_looks_there);
     tcase_add_test(t, what_the_model_lacks_is_undefined);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);

@@ -20,6 +20,7 @@
 #define MAX_PENDING_HITS 16
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
+#define DEVICE_UNIT 8u       /* wider accesses to devices are cut into these */
 #define CODE_CHUNK_SHIFT 6 /* code bytes of a page are noted in chunks of 64 */
 
 /* What is known of a cached page translation besides the inline tags; parallel to the TLB. */
@@ -67,6 +68,7 @@ struct exec {
     uint64_t va_mask;
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
+    unsigned device_unit;                  /* accesses to devices are cut into this many bytes */
     bool walk_uncacheable;                 /* the walk in progress read from a device */
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
     struct page_derived *pages;            /* [memory.max_pages] */
@@ -116,11 +118,13 @@ void softmmu_finish(struct ucpu *c);
 /* The cached or fresh translation of `va` for `access`; NULL: an exception is pending
  * or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
-/* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8, and loads of 16. */
+/* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8. */
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */
 bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size);
-bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned size); /* 8 or 16 bytes */
+/* Pairs of values of `each` bytes, 4 or 8: one access to memory, two to a device. */
+bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each); /* values: exec.slow_value, packed */
+bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each);
 /* No inline writes to this page any more. */
 void softmmu_revoke_write(struct ucpu *c, uint32_t page);
 /* Make the block in progress the last one before the run loop. */

@@ -102,7 +102,7 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
         pair[0] = load_from[0]; \
         pair[1] = load_from[1]; \
     } else { \
-        if (unlikely(!softmmu_load_slow(cpu, load_at, n / 4))) \
+        if (unlikely(!softmmu_load_pair_slow(cpu, load_at, n / 8))) \
             goto fault; \
         memcpy(pair, exec->slow_value, sizeof(pair)); \
     }
@@ -115,7 +115,7 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
         const struct tlb_entry *store_tlb = TLB_AT(store_at); \
         if (likely(store_tlb->write == ((store_at + n / 4 - 1) & PAGE_MASK))) \
             memcpy((uint8_t *)((uintptr_t)store_at + store_tlb->addend), pair, sizeof(pair)); \
-        else if (unlikely(!softmmu_store_pair_slow(cpu, store_at, pair, sizeof(pair)))) \
+        else if (unlikely(!softmmu_store_pair_slow(cpu, store_at, pair, n / 8))) \
             goto fault; \
     } while (0)
 

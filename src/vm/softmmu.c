@@ -422,7 +422,7 @@ static bool store_needs_alone(const struct ucpu *c, const struct part *p)
 static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
 {
     for (unsigned done = 0; done < p->len;) {
-        unsigned n = p->len - done < 8 ? p->len - done : 8;
+        unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
         uint64_t v = memory_read(memory_of(c), p->t.page + p->offset + done, n);
 
         memcpy(to + done, &v, n);
@@ -445,7 +445,7 @@ static void load_part(struct ucpu *c, unsigned mode, const struct part *p, uint8
 static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t *from)
 {
     for (unsigned done = 0; done < p->len;) {
-        unsigned n = p->len - done < 8 ? p->len - done : 8;
+        unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
         uint64_t v = 0;
 
         memcpy(&v, from + done, n);
@@ -553,9 +553,24 @@ bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned si
     return ucpu_store_mode(c, c->tlb_mode, va, &value, size);
 }
 
-bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned size)
+bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each)
 {
-    return ucpu_store_mode(c, c->tlb_mode, va, pair, size);
+    bool ok;
+
+    c->exec->device_unit = each;
+    ok = softmmu_load_slow(c, va, 2 * each);
+    c->exec->device_unit = DEVICE_UNIT;
+    return ok;
+}
+
+bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each)
+{
+    bool ok;
+
+    c->exec->device_unit = each;
+    ok = ucpu_store_mode(c, c->tlb_mode, va, pair, 2 * each);
+    c->exec->device_unit = DEVICE_UNIT;
+    return ok;
 }
 
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
@@ -595,6 +610,7 @@ void softmmu_init(struct ucpu *c)
     unsigned bits = c->fe->va_bits ? c->fe->va_bits : 32;
 
     x->va_mask = UINT64_MAX >> (64 - bits);
+    x->device_unit = DEVICE_UNIT;
     x->pages = xcalloc(m->max_pages, sizeof(x->pages[0]));
     x->tlb_epoch = 1;
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
