@@ -39,6 +39,9 @@ struct cpu_ops {
     /* The current instruction is a repeated one that has begun: position where it
      * began; ICOUNT_MAX at an instruction boundary. */
     icount_t (*in_progress)(const struct cpu *);
+    /* gdb expects a watched access of this architecture to be reported before it is made
+     * (in the direction of travel): see timeline_continue(). */
+    bool watch_before;
     /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */
     void (*drop_derived)(struct cpu *);
     void (*destroy)(struct cpu *);

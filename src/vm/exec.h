@@ -159,6 +159,9 @@ struct frontend {
     bool (*guest_break)(struct ucpu *, const struct trap_hit *);
     /* A guest access trap was hit by the instruction just completed. May be NULL. */
     void (*guest_watch)(struct ucpu *, const struct trap_hit *);
+    /* The same, before the access: true: an exception was left pending instead of it (the
+     * instruction faults). May be NULL. */
+    bool (*guest_watch_early)(struct ucpu *, const struct trap_hit *);
     /* The address by which traps and footprints know a data access to `va` (A64: without
      * the tag byte that translation ignores). Pure. May be NULL: `va` itself. */
     uint64_t (*untagged)(const struct ucpu *, uint64_t va);

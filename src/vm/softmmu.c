@@ -400,6 +400,25 @@ static void note_hits(struct ucpu *c, unsigned kind, const struct part *p)
     exec_leave_soon(c);
 }
 
+/* A trap of the guest's own that wants to be an exception instead of the access. */
+static bool guest_refuses(struct ucpu *c, unsigned kind, const struct part *parts, unsigned n)
+{
+    const struct trap_copy *g = &c->exec->guest;
+
+    if (!c->fe->guest_watch_early || !c->cpu.running)
+        return false;
+    for (unsigned p = 0; p < n; p++)
+        for (unsigned i = 0; (parts[p].t.watched & kind) && i < g->count; i++) {
+            struct trap_hit hit = {.kind = kind, .position = machine_position(c->cpu.machine),
+                                   .address = g->list[i].address > parts[p].trap_va ? g->list[i].address
+                                                                                    : parts[p].trap_va};
+
+            if (trap_overlaps(&g->list[i], 1, kind, &parts[p]) && c->fe->guest_watch_early(c, &hit))
+                return true;
+        }
+    return false;
+}
+
 static bool load_needs_alone(const struct ucpu *c, const struct part *p)
 {
     return p->t.number == NO_PAGE || hits_trap(c, TRAP_READ, p);
@@ -484,7 +503,7 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
-    if (!n)
+    if (!n || guest_refuses(c, TRAP_READ, parts, n))
         return false;
     for (unsigned i = 0; i < n; i++)
         if (!may_alone(c) && load_needs_alone(c, &parts[i])) {
@@ -510,7 +529,7 @@ bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_WRITE, parts);
-    if (!n)
+    if (!n || guest_refuses(c, TRAP_WRITE, parts, n))
         return false;
     for (unsigned i = 0; i < n; i++)
         alone |= store_needs_alone(c, &parts[i]);

@@ -103,7 +103,7 @@ struct a64_state {
     uint32_t event_register;  /* WFE */
     uint32_t lines;           /* levels at the CPU's pins: bit 0 IRQ, 1 FIQ, 2 vIRQ, 3 vFIQ */
     uint32_t serror_pending;
-    uint32_t reserved0;
+    uint32_t step_syndrome;   /* software step: ISV and EX of the syndrome, while the exception is due */
 
     /* Temporaries of micro-ops; zero whenever the CPU stands. */
     uint64_t t[8];
@@ -151,8 +151,9 @@ struct a64_exception {
     bool pending, has_far, has_hpfar;
     uint8_t target_el;
     uint32_t esr;              /* complete: EC, IL, ISS */
+    bool return_next;          /* ELR is the next instruction's address (SVC, HVC, SMC), not this one's */
+    bool stage2_data;          /* a data access failed in stage 2: the syndrome may describe it (ISV) */
     uint64_t far, hpfar;
-    uint64_t preferred_return; /* ELR: the instruction itself, or the next one for SVC and friends */
 };
 
 struct a64_cpu {
@@ -161,6 +162,15 @@ struct a64_cpu {
     const struct a64_model *model;
     unsigned features;           /* A64_HAS_* */
     struct a64_exception exc;
+
+    /* Derived from the state. */
+    uint64_t block_mode;         /* a64_block_mode() */
+    bool tlb_pan;                /* PSTATE.PAN when REGIME_EL1 was last in use */
+    /* Made by a64_create: the register description that gdb gets, and an index of the
+     * system registers by SYSREG(). */
+    struct cpu_ops ops;
+    struct reg_desc *regs;
+    uint16_t *sysreg_index;
 
     /* Board: timer output lines (level) by TIMER_*, and the PMU's. */
     struct line timer_line[TIMER_COUNT], pmu_line;
@@ -194,6 +204,8 @@ void a64_set_line(void *cpu, unsigned n, bool level);
 /* As if firmware had handed over at `el` (direct kernel boot): SP_ELx, DAIF masked,
  * registers zero. Called after reset by loaders. */
 void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc);
+/* Sleep as WFI does, after the instruction in progress (PSCI CPU_SUSPEND). */
+void a64_wait_for_interrupt(struct a64_cpu *c);
 
 /* ---- exception.c: raising; each returns UOP_FAULT ---- */
 int a64_raise(struct a64_cpu *c, unsigned ec, uint32_t iss);           /* to the default target level */

@@ -5,6 +5,9 @@ libaarch64_a_SOURCES += targets/aarch64/a64.def targets/aarch64/insn.h targets/a
 	targets/aarch64/lower.h targets/aarch64/lowering.h targets/aarch64/lower.c targets/aarch64/lower_mem.c \
 	targets/aarch64/helpers.c
 # system: exceptions, translation, system registers, debug, wiring
+libaarch64_a_SOURCES += targets/aarch64/system.h targets/aarch64/mmu.c targets/aarch64/exception.c \
+	targets/aarch64/sysreg.c targets/aarch64/debug.c targets/aarch64/timer.c targets/aarch64/model.c \
+	targets/aarch64/cpu.c targets/aarch64/regs.c
 # floating point and SIMD
 # board and loaders
 libaarch64_a_SOURCES += targets/aarch64/virt.h targets/aarch64/virt/board.h targets/aarch64/virt/dtb.c \

@@ -1,0 +1,228 @@
+/*
+ * The aarch64 CPU put together: tables of cpu_ops and of the front end, reset
+ * state (DDI 0487 D1.9), idling, and what is derived from the state.
+ */
+#include "aarch64/system.h"
+
+#include "base/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct a64_cpu *to_cpu(struct cpu *cpu)
+{
+    return (struct a64_cpu *)(void *)cpu;
+}
+
+unsigned a64_highest_el(const struct a64_cpu *c)
+{
+    return c->features & A64_HAS_EL3 ? 3 : c->features & A64_HAS_EL2 ? 2 : 1;
+}
+
+/* ---- derived data --------------------------------------------------------------- */
+
+unsigned a64_fp_trap_el(const struct a64_cpu *c)
+{
+    const struct a64_state *s = c->st;
+    unsigned fpen = s->cpacr_el1 >> 20 & 3;
+    bool tge = a64_hcr(c) & HCR_TGE;
+
+    if (s->el < 2 && !(tge && s->el == 1)) {
+        if (fpen == 0 || fpen == 2 || (fpen == 1 && s->el == 0))
+            return tge ? 2 : 1;
+    }
+    if (s->el <= 2 && a64_el2_enabled(c) && (s->cptr_el2 & CPTR_TFP))
+        return 2;
+    if ((c->features & A64_HAS_EL3) && (s->cptr_el3 & CPTR_TFP))
+        return 3;
+    return 0;
+}
+
+uint64_t a64_block_mode(const struct a64_cpu *c)
+{
+    const struct a64_state *s = c->st;
+    unsigned el = s->el, regime = a64_regime_el(el);
+    uint64_t sctlr = s->sctlr[regime], tcr = s->tcr[regime], mode = el;
+
+    if (s->pstate & PSTATE_SP)
+        mode |= A64_MODE_SPX;
+    if (sctlr & (el ? SCTLR_SA : SCTLR_SA0))
+        mode |= A64_MODE_SP_CHECK;
+    if (sctlr & SCTLR_A)
+        mode |= A64_MODE_ALIGN;
+    if (s->pstate & PSTATE_IL)
+        mode |= A64_MODE_IL;
+    if (tcr & (regime == 1 ? TCR_TBI0 : TCR2_TBI))
+        mode |= A64_MODE_TBI0;
+    if (regime == 1 && (tcr & TCR_TBI1))
+        mode |= A64_MODE_TBI1;
+    if (c->model->lse)
+        mode |= A64_MODE_LSE;
+    if (c->model->crc)
+        mode |= A64_MODE_CRC;
+    if (c->model->pan)
+        mode |= A64_MODE_PAN;
+    return mode | (uint64_t)a64_fp_trap_el(c) << A64_MODE_FP_SHIFT;
+}
+
+static void state_replaced(struct a64_cpu *c)
+{
+    c->exc.pending = false;
+    c->tlb_pan = c->st->pstate & PSTATE_PAN;
+    ucpu_flush_tlb(&c->u);
+    a64_regime_changed(c);
+    a64_update_traps(c);
+}
+
+static void drop_derived(struct cpu *cpu)
+{
+    state_replaced(to_cpu(cpu));
+}
+
+/* ---- reset ------------------------------------------------------------------------ */
+
+/* Pins keep their level: they belong to the board. */
+static void reset(struct cpu *cpu)
+{
+    struct a64_cpu *c = to_cpu(cpu);
+    struct a64_state *s = c->st;
+    uint32_t lines = s->lines;
+
+    memset(s, 0, sizeof *s);
+    s->lines = lines;
+    s->el = a64_highest_el(c);
+    s->pstate = PSTATE_SP | PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F;
+    s->exclusive_addr = UINT64_MAX;
+    a64_reset_sysregs(c);
+    a64_timers_changed(c);
+    state_replaced(c);
+}
+
+void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc)
+{
+    struct a64_state *s = c->st;
+
+    memset(s->x, 0, sizeof s->x);
+    memset(s->sp_el, 0, sizeof s->sp_el);
+    s->sp = 0;
+    s->el = el;
+    s->pstate = PSTATE_SP | PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F;
+    s->pc = pc;
+    if (el < 3 && (c->features & A64_HAS_EL3)) {
+        s->scr_el3 |= SCR_NS | SCR_HCE;
+        s->cptr_el3 = 0;
+    }
+    if (el < 2 && (c->features & A64_HAS_EL2)) {
+        s->cptr_el2 = 0x33ff;
+        s->cnthctl_el2 |= 3;
+    }
+    state_replaced(c);
+}
+
+/* ---- cpu_ops -------------------------------------------------------------------------- */
+
+static bool idle(const struct cpu *cpu)
+{
+    return a64_const(cpu)->st->halted != 0;
+}
+
+static uint64_t pc(const struct cpu *cpu)
+{
+    return a64_const(cpu)->st->pc;
+}
+
+/* No instruction takes more than one step. */
+static icount_t in_progress(const struct cpu *cpu)
+{
+    (void)cpu;
+    return ICOUNT_MAX;
+}
+
+static void destroy(struct cpu *cpu)
+{
+    struct a64_cpu *c = to_cpu(cpu);
+
+    ucpu_finish(&c->u);
+    free(c->regs);
+    free(c->sysreg_index);
+    free(c);
+}
+
+/* ---- front end ----------------------------------------------------------------------------- */
+
+static void where(const struct ucpu *u, struct block_key *key)
+{
+    const struct a64_cpu *c = (const struct a64_cpu *)(const void *)u;
+
+    key->pc = c->st->pc;
+    key->va = c->st->pc;
+    key->mode = c->block_mode;
+}
+
+static void set_pc(struct ucpu *u, uint64_t to)
+{
+    a64_of(u)->st->pc = to;
+}
+
+static void settle(struct ucpu *u)
+{
+    struct a64_state *s = a64_of(u)->st;
+
+    flags_settle(&s->cc);
+    s->sink = 0;
+    memset(s->t, 0, sizeof s->t);
+    memset(s->vt, 0, sizeof s->vt);
+}
+
+static const struct cpu_ops ops = {
+    .arch = "aarch64",
+    .state_size = sizeof(struct a64_state),
+    .reset = reset,
+    .run = ucpu_run,
+    .idle = idle,
+    .translate = a64_translate,
+    .pc = pc,
+    .in_progress = in_progress,
+    .watch_before = true,
+    .drop_derived = drop_derived,
+    .destroy = destroy,
+    .read_reg = a64_read_reg,
+    .write_reg = a64_write_reg,
+    .feature_types = a64_feature_types,
+    .describe = a64_describe,
+    .describe_tlb = a64_describe_tlb,
+};
+
+static const struct frontend frontend = {
+    .va_bits = 64,
+    .where = where,
+    .set_pc = set_pc,
+    .build = a64_build,
+    .walk = a64_walk,
+    .event_ready = a64_event_ready,
+    .take_event = a64_take_event,
+    .take_exception = a64_take_exception,
+    .single_step = a64_single_step,
+    .stepped = a64_stepped,
+    .guest_break = a64_guest_break,
+    .guest_watch_early = a64_guest_watch_early,
+    .untagged = a64_untagged,
+    .settle = settle,
+};
+
+struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, unsigned features)
+{
+    struct a64_cpu *c = xcalloc(1, sizeof *c);
+
+    c->model = model;
+    c->features = features;
+    c->st = machine_alloc_state(m, "cpu", sizeof *c->st);
+    c->ops = ops;
+    a64_index_sysregs(c);
+    a64_make_regs(c);
+    ucpu_init(&c->u, m, &c->ops, &frontend, c->st, S_OFF(cc));
+    m->cpu = &c->u.cpu;
+    c->timers = a64_add_timers(c);
+    reset(&c->u.cpu);
+    return c;
+}

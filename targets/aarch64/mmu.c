@@ -1,0 +1,570 @@
+/*
+ * Translation (DDI 0487 chapter D7 and D8, "The AArch64 Virtual Memory System
+ * Architecture"): stage 1 of the EL1&0, EL2 and EL3 regimes and stage 2, with 4K,
+ * 16K and 64K granules and 48-bit addresses.
+ *
+ * There is no guest-visible TLB (vm/exec.h), therefore nothing to do for ASIDs,
+ * VMIDs, the contiguous bit and TLB maintenance: a walk made now is always an
+ * answer that hardware may give. What the walk itself depends on (registers) is
+ * the writers' to notice: sysreg.c flushes.
+ *
+ * Input sizes outside the architecture's limits (TxSZ) are clamped to them, and a
+ * reserved granule is 4K; both are among the constrained choices.
+ *
+ * Not modelled: memory types (attributes change no value; unaligned accesses to
+ * Device memory do not fault), hardware management of the access flag and dirty
+ * state (v8.1), external aborts (what nobody answers reads as all ones).
+ */
+#include "aarch64/system.h"
+
+#include "base/buffer.h"
+
+/* Fault status codes; the level goes into the low two bits. */
+enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_PERMISSION = 0x0c, FSC_ALIGNMENT = 0x21 };
+
+#define DESC_VALID  BIT64(0)
+#define DESC_TABLE  BIT64(1)
+#define DESC_AP1    BIT64(6)
+#define DESC_AP2    BIT64(7)
+#define DESC_AF     BIT64(10)
+#define DESC_PXN    BIT64(53)
+#define DESC_UXN    BIT64(54)
+#define TABLE_PXN   BIT64(59)
+#define TABLE_XN    BIT64(60)
+#define TABLE_AP0   BIT64(61)
+#define TABLE_AP1   BIT64(62)
+
+#define OA_MASK (BIT64(48) - 1)
+
+/* How a walk reads its tables: with the side effects of the CPU, or without any. */
+struct walker {
+    const struct a64_cpu *c;
+    struct ucpu *u;          /* NULL: the debugger looks */
+};
+
+/* What a walk found, or why it failed. */
+struct walk {
+    bool failed, stage2, s1ptw; /* the fault, at which stage, while reading a stage 1 descriptor */
+    unsigned fsc;
+    uint64_t ipa;               /* of a stage 2 fault */
+    paddr_t pa;                 /* of the byte */
+    uint64_t desc;              /* the last stage 1 descriptor; 0: translation is off */
+    unsigned level;
+    uint64_t span;              /* bytes that one such descriptor (valid or not) covers */
+    bool user_read, user_write, user_exec, priv_read, priv_write, priv_exec;
+    bool user_page;             /* AP[1]: what PAN looks at */
+};
+
+/* One set of tables. */
+struct tables {
+    uint64_t base;     /* of the first table */
+    unsigned grain;    /* log2 of the page size */
+    unsigned in_bits;  /* of an input address */
+    unsigned out_bits; /* of an output address */
+    unsigned level;    /* where to start */
+    bool nested;       /* the tables lie at intermediate addresses: stage 2 applies to them */
+};
+
+static unsigned output_bits(const struct a64_cpu *c, unsigned ps)
+{
+    static const uint8_t bits[8] = {32, 36, 40, 42, 44, 48, 48, 48};
+    unsigned n = bits[ps & 7];
+
+    return n < c->model->pa_bits ? n : c->model->pa_bits;
+}
+
+static uint64_t read_descriptor(const struct walker *w, paddr_t addr)
+{
+    uint64_t value = 0;
+
+    if (w->u)
+        return ucpu_walk_read(w->u, addr, 8);
+    if (memory_read_bytes(&w->c->u.cpu.machine->memory, addr, &value, 8) != 8)
+        return 0;
+    return value;
+}
+
+static bool fail(struct walk *out, unsigned fsc, unsigned level)
+{
+    out->failed = true;
+    out->fsc = fsc | level;
+    out->level = level;
+    return false;
+}
+
+/* ---- stage 2 ---------------------------------------------------------------------------- */
+
+struct stage2 {
+    paddr_t pa;
+    bool read, write, exec;
+};
+
+static bool stage2_tables(const struct a64_cpu *c, struct tables *t)
+{
+    uint64_t vtcr = c->st->vtcr_el2;
+    unsigned tsz = vtcr & 63, sl0 = vtcr >> 6 & 3, tg = vtcr >> 14 & 3, stride;
+    unsigned lowest;
+
+    if (tsz < 16)
+        tsz = 16;
+    if (tsz > 39)
+        tsz = 39;
+    t->nested = false;
+    t->grain = tg == 1 ? 16 : tg == 2 ? 14 : 12;
+    stride = t->grain - 3;
+    t->in_bits = 64 - tsz;
+    t->out_bits = output_bits(c, vtcr >> 16 & 7);
+    if (sl0 == 3)
+        return false;
+    t->level = t->grain == 12 ? 2 - sl0 : 3 - sl0;
+    /* Up to 16 concatenated tables at the start; never fewer bits than one table resolves. */
+    lowest = t->grain + (3 - t->level) * stride;
+    if (t->in_bits > lowest + stride + 4 || t->in_bits <= lowest)
+        return false;
+    t->base = c->st->vttbr_el2 & OA_MASK;
+    return true;
+}
+
+/* Walk the tables for `addr`: the leaf descriptor, with what tables above it forbid in
+ * *hierarchy. False: failed. */
+static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t addr, struct walk *out,
+                        uint64_t *leaf, uint64_t *hierarchy);
+
+static bool stage2_enabled(const struct a64_cpu *c)
+{
+    return a64_hcr(c) & (HCR_VM | HCR_DC);
+}
+
+/* `table`: the access is the read of a stage 1 descriptor. */
+static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access, bool table, struct walk *out,
+                        struct stage2 *s2)
+{
+    struct walk inner = {0};
+    struct tables t;
+    uint64_t leaf = 0, hierarchy, mask;
+    bool allowed;
+
+    out->stage2 = true;
+    out->s1ptw = table;
+    out->ipa = ipa;
+    if (!stage2_tables(w->c, &t) || ipa >> t.in_bits)
+        return fail(out, FSC_TRANSLATION, 0);
+    if (!walk_tables(w, &t, ipa, &inner, &leaf, &hierarchy)) {
+        out->failed = true;
+        out->fsc = inner.fsc;
+        return false;
+    }
+    s2->read = leaf & DESC_AP1;
+    s2->write = leaf & DESC_AP2;
+    s2->exec = !(leaf & DESC_UXN);
+    mask = inner.span - 1;
+    s2->pa = (leaf & OA_MASK & ~mask) | (ipa & mask);
+    allowed = access == ACCESS_READ ? s2->read : access == ACCESS_WRITE ? s2->write : s2->exec;
+    if (table && (a64_hcr(w->c) & HCR_PTW) && !(leaf & 0x30))
+        allowed = false; /* a table in Device memory */
+    if (!allowed)
+        return fail(out, FSC_PERMISSION, inner.level);
+    out->stage2 = out->s1ptw = false;
+    return true;
+}
+
+/* ---- the walk of one stage ------------------------------------------------------------------- */
+
+static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t addr, struct walk *out,
+                        uint64_t *leaf, uint64_t *hierarchy)
+{
+    unsigned stride = t->grain - 3, level = t->level;
+    uint64_t table = t->base, desc;
+
+    /* The first table may be smaller than a page, or several concatenated. */
+    unsigned shift = t->grain + (3 - level) * stride;
+    uint64_t index = (addr & (UINT64_MAX >> (64 - t->in_bits))) >> shift;
+
+    *hierarchy = 0;
+    table &= ~((BIT64(t->in_bits - shift + 3)) - 1);
+    out->span = BIT64(shift);
+    if (table >> t->out_bits)
+        return fail(out, FSC_ADDRESS_SIZE, 0);
+    for (;;) {
+        paddr_t at = table | index << 3;
+        struct stage2 s2;
+
+        out->span = BIT64(shift);
+        if (t->nested) {
+            if (!walk_stage2(w, at, ACCESS_READ, true, out, &s2))
+                return false;
+            at = s2.pa;
+        }
+        desc = read_descriptor(w, at);
+        out->desc = desc;
+        out->level = level;
+        if (!(desc & DESC_VALID) || (level == 3 && !(desc & DESC_TABLE)))
+            return fail(out, FSC_TRANSLATION, level);
+        if (level == 3)
+            break;
+        if (!(desc & DESC_TABLE)) {
+            if (level == 0 || (level == 1 && t->grain != 12))
+                return fail(out, FSC_TRANSLATION, level);
+            break;
+        }
+        table = desc & OA_MASK & ~(BIT64(t->grain) - 1);
+        if (table >> t->out_bits)
+            return fail(out, FSC_ADDRESS_SIZE, level);
+        *hierarchy |= desc;
+        level++;
+        shift -= stride;
+        index = addr >> shift & (BIT64(stride) - 1);
+    }
+    if ((desc & OA_MASK & ~(BIT64(shift) - 1)) >> t->out_bits)
+        return fail(out, FSC_ADDRESS_SIZE, level);
+    if (!(desc & DESC_AF))
+        return fail(out, FSC_ACCESS, level);
+    *leaf = desc;
+    return true;
+}
+
+/* ---- stage 1 ----------------------------------------------------------------------------------- */
+
+static uint64_t strip_tag(uint64_t va, bool high)
+{
+    return high ? va | UINT64_C(0xff) << 56 : va & ~(UINT64_C(0xff) << 56);
+}
+
+static void allow_all(struct walk *out)
+{
+    out->user_read = out->user_write = out->user_exec = true;
+    out->priv_read = out->priv_write = out->priv_exec = true;
+}
+
+/* Is stage 1 of the regime on? */
+static bool stage1_enabled(const struct a64_cpu *c, unsigned el)
+{
+    if (el == 1 && (a64_hcr(c) & (HCR_DC | HCR_TGE)))
+        return false;
+    return c->st->sctlr[el] & SCTLR_M;
+}
+
+/* The tables that serve `va`. False: there are none. *va loses its tag. */
+static bool stage1_tables(const struct a64_cpu *c, unsigned el, uint64_t *va, struct tables *t)
+{
+    static const uint8_t grain0[4] = {12, 16, 14, 12}, grain1[4] = {12, 14, 12, 16};
+    const struct a64_state *s = c->st;
+    uint64_t tcr = s->tcr[el], upper;
+    bool high = el == 1 && (*va >> 55 & 1);
+    bool tbi = el == 1 ? tcr & (high ? TCR_TBI1 : TCR_TBI0) : tcr & TCR2_TBI;
+    unsigned tsz = (high ? tcr >> 16 : tcr) & 63;
+
+    if (tsz < 16)
+        tsz = 16;
+    if (tsz > 39)
+        tsz = 39;
+    if (tbi)
+        *va = strip_tag(*va, high);
+    t->nested = el == 1 && stage2_enabled(c);
+    t->in_bits = 64 - tsz;
+    t->grain = high ? grain1[tcr >> 30 & 3] : grain0[tcr >> 14 & 3];
+    t->out_bits = output_bits(c, el == 1 ? tcr >> 32 & 7 : tcr >> 16 & 7);
+    t->base = (high ? s->ttbr1 : s->ttbr0[el]) & OA_MASK & ~UINT64_C(1);
+    t->level = 4 - (t->in_bits - t->grain + (t->grain - 4)) / (t->grain - 3);
+    upper = *va >> t->in_bits;
+    if (upper != (high ? UINT64_MAX >> t->in_bits : 0))
+        return false;
+    return !(el == 1 && (tcr & (high ? TCR_EPD1 : TCR_EPD0)));
+}
+
+/* Permissions of a stage 1 leaf (D8.4). */
+static void stage1_permissions(const struct a64_cpu *c, unsigned el, uint64_t leaf, uint64_t hierarchy, struct walk *out)
+{
+    bool user = leaf & DESC_AP1, read_only = leaf & DESC_AP2, wxn = c->st->sctlr[el] & SCTLR_WXN;
+    bool uxn = leaf & DESC_UXN || hierarchy & TABLE_XN;
+
+    read_only = read_only || (hierarchy & TABLE_AP1);
+    if (el != 1) {
+        out->priv_read = true;
+        out->priv_write = !read_only;
+        out->priv_exec = !uxn && !(wxn && !read_only);
+        return;
+    }
+    user = user && !(hierarchy & TABLE_AP0);
+    out->user_page = user;
+    out->user_read = user;
+    out->user_write = user && !read_only;
+    out->user_exec = !uxn && !(wxn && out->user_write);
+    out->priv_read = true;
+    out->priv_write = !read_only;
+    out->priv_exec = !(leaf & DESC_PXN) && !(hierarchy & TABLE_PXN) && !out->user_write && !(wxn && !read_only);
+}
+
+/* Stage 1 of level el's regime: pa is then an intermediate address. */
+static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct walk *out)
+{
+    const struct a64_cpu *c = w->c;
+    struct tables t;
+    uint64_t leaf = 0, hierarchy, mask;
+
+    if (!stage1_enabled(c, el)) {
+        bool high = el == 1 && (va >> 55 & 1);
+
+        if (!high && (el == 1 ? c->st->tcr[el] & TCR_TBI0 : c->st->tcr[el] & TCR2_TBI))
+            va = strip_tag(va, false);
+        out->span = BIT64(30);
+        if (va >> c->model->pa_bits)
+            return fail(out, FSC_ADDRESS_SIZE, 0);
+        allow_all(out);
+        out->pa = va;
+        return true;
+    }
+    out->span = BIT64(39);
+    if (!stage1_tables(c, el, &va, &t))
+        return fail(out, FSC_TRANSLATION, 0);
+    if (!walk_tables(w, &t, va, out, &leaf, &hierarchy))
+        return false;
+    stage1_permissions(c, el, leaf, hierarchy, out);
+    mask = out->span - 1;
+    out->pa = (leaf & OA_MASK & ~mask) | (va & mask);
+    return true;
+}
+
+/* ---- a whole translation ------------------------------------------------------------------------ */
+
+/* What an access needs of the permissions; PAN does not count for AT, and never for fetches. */
+static bool permitted(const struct walk *f, enum access access, bool user)
+{
+    switch (access) {
+    case ACCESS_READ:
+        return user ? f->user_read : f->priv_read;
+    case ACCESS_WRITE:
+        return user ? f->user_write : f->priv_write;
+    default:
+        return user ? f->user_exec : f->priv_exec;
+    }
+}
+
+/* Both stages for an access. `user`: with EL0's permissions. False: out->failed. */
+static bool walk_access(const struct walker *w, unsigned el, uint64_t va, enum access access, bool user, bool pan,
+                        bool both, struct walk *out)
+{
+    struct stage2 s2;
+
+    *out = (struct walk){0};
+    if (!walk_stage1(w, el, va, out))
+        return false;
+    if (pan && out->user_page)
+        out->priv_read = out->priv_write = false;
+    if (!permitted(out, access, user))
+        return fail(out, FSC_PERMISSION, out->level);
+    if (!both || el != 1 || !stage2_enabled(w->c))
+        return true;
+    if (!walk_stage2(w, out->pa, access, false, out, &s2))
+        return false;
+    out->pa = s2.pa;
+    out->user_read &= s2.read, out->priv_read &= s2.read;
+    out->user_write &= s2.write, out->priv_write &= s2.write;
+    out->user_exec &= s2.exec, out->priv_exec &= s2.exec;
+    return true;
+}
+
+static unsigned mode_el(unsigned mode)
+{
+    return mode < REGIME_EL2 ? 1 : mode;
+}
+
+static bool abort_of(struct a64_cpu *c, unsigned mode, uint64_t va, enum access access, const struct walk *found)
+{
+    uint32_t iss = found->fsc;
+    unsigned target = a64_regime_el(c->st->el);
+
+    if (access == ACCESS_WRITE)
+        iss |= ISS_WNR;
+    if (found->s1ptw)
+        iss |= ISS_S1PTW;
+    (void)mode;
+    if (c->st->el == 0)
+        target = a64_default_el(c);
+    if (found->stage2)
+        target = 2;
+    a64_raise_abort(c, target, access == ACCESS_FETCH, va, iss);
+    if (found->stage2) {
+        c->exc.has_hpfar = true;
+        c->exc.hpfar = found->ipa >> 12 << 4;
+        c->exc.stage2_data = access != ACCESS_FETCH && !found->s1ptw;
+    }
+    return false;
+}
+
+bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
+{
+    struct a64_cpu *c = a64_of(u);
+    const struct walker w = {.c = c, .u = u};
+    bool user = mode == REGIME_EL0, pan = mode == REGIME_EL1 && (c->st->pstate & PSTATE_PAN);
+    struct walk found;
+
+    if (access == ACCESS_FETCH && (va & 3)) {
+        a64_op_pc_align(u, NULL);
+        return false;
+    }
+    if (!walk_access(&w, mode_el(mode), va, access, user, pan, true, &found))
+        return abort_of(c, mode, va, access, &found);
+    t->page = found.pa & PAGE_MASK;
+    t->read = user ? found.user_read : found.priv_read;
+    t->write = user ? found.user_write : found.priv_write;
+    t->fetch = user ? found.user_exec : found.priv_exec;
+    return true;
+}
+
+/* The debugger's view: whatever is mapped, readable or not. */
+bool a64_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
+{
+    const struct a64_cpu *c = a64_const(cpu);
+    const struct walker w = {.c = c, .u = NULL};
+    unsigned el = a64_regime_el(c->st->el);
+    struct walk found = {0};
+    struct stage2 s2;
+
+    if (!walk_stage1(&w, el, va, &found))
+        return false;
+    if (el == 1 && stage2_enabled(c)) {
+        if (!walk_stage2(&w, found.pa, ACCESS_READ, false, &found, &s2))
+            return false;
+        found.pa = s2.pa;
+    }
+    *pa = found.pa;
+    return true;
+}
+
+bool a64_peek_insn(const struct a64_cpu *c, uint64_t va, uint32_t *insn)
+{
+    paddr_t pa;
+
+    return !(va & 3) && a64_translate(&c->u.cpu, va, &pa) &&
+           memory_read_bytes(&c->u.cpu.machine->memory, pa, insn, 4) == 4;
+}
+
+int a64_alignment_fault(struct a64_cpu *c, uint64_t va, bool write)
+{
+    unsigned target = c->st->el ? c->st->el : a64_default_el(c);
+
+    return a64_raise_abort(c, target, false, va, FSC_ALIGNMENT | (write ? ISS_WNR : 0));
+}
+
+/* ---- AT (C5.5) ----------------------------------------------------------------------------------- */
+
+#define PAR_F    BIT64(0)
+#define PAR_PTW  BIT64(8)
+#define PAR_S    BIT64(9)
+#define PAR_NS   BIT64(9)
+#define PAR_RES1 BIT64(11)
+
+/* Attributes and shareability as PAR shows them. */
+static uint64_t par_attributes(const struct a64_cpu *c, unsigned el, const struct walk *found)
+{
+    uint64_t attr = 0, sh;
+
+    if (!found->desc) /* translation is off: Device-nGnRnE, or Normal with HCR_EL2.DC */
+        return el == 1 && (a64_hcr(c) & HCR_DC) ? UINT64_C(0xff) << 56 : UINT64_C(2) << 7;
+    attr = c->st->mair[el] >> (8 * (found->desc >> 2 & 7)) & 0xff;
+    sh = found->desc >> 8 & 3;
+    if (!(attr & 0xf0) || attr == 0x44)
+        sh = 2;
+    return attr << 56 | sh << 7;
+}
+
+/* op1 and op2 say which regime, whose permissions, which stages. */
+int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned op2)
+{
+    const struct walker w = {.c = c, .u = &c->u};
+    unsigned el = op1 == 6 ? 3 : op1 == 4 && op2 < 4 ? 2 : 1;
+    enum access access = op2 & 1 ? ACCESS_WRITE : ACCESS_READ;
+    bool user = el == 1 && (op2 & 2), both = op1 == 4 && op2 >= 4;
+    struct walk found;
+    uint64_t par;
+
+    (void)crm;
+    if (walk_access(&w, el, va, access, user, false, both, &found)) {
+        par = (found.pa & OA_MASK & PAGE_MASK) | par_attributes(c, el, &found) | PAR_RES1;
+        if (!a64_secure_below_el3(c))
+            par |= PAR_NS;
+    } else if (found.stage2 && found.s1ptw && !both && c->st->el == 1) {
+        /* The hypervisor must hear of it (D8.11). */
+        a64_raise_abort(c, 2, false, va, found.fsc | ISS_S1PTW | ISS_CM | (access == ACCESS_WRITE ? ISS_WNR : 0));
+        c->exc.has_hpfar = true;
+        c->exc.hpfar = found.ipa >> 12 << 4;
+        return UOP_FAULT;
+    } else {
+        par = PAR_F | (uint64_t)found.fsc << 1 | PAR_RES1;
+        if (found.stage2)
+            par |= PAR_S;
+        if (found.s1ptw)
+            par |= PAR_PTW;
+    }
+    c->st->par_el1 = par;
+    return UOP_NEXT;
+}
+
+/* ---- monitor info tlb --------------------------------------------------------------------------------- */
+
+static void describe_run(struct buffer *out, uint64_t va, uint64_t len, const struct walk *f)
+{
+    buffer_printf(out, "%016llx-%016llx: %012llx EL1 %c%c%c EL0 %c%c%c level %u attr %u%s\n", (unsigned long long)va,
+                  (unsigned long long)(va + len - 1), (unsigned long long)f->pa, f->priv_read ? 'r' : '-',
+                  f->priv_write ? 'w' : '-', f->priv_exec ? 'x' : '-', f->user_read ? 'r' : '-',
+                  f->user_write ? 'w' : '-', f->user_exec ? 'x' : '-', f->level, (unsigned)(f->desc >> 2 & 7),
+                  f->desc & BIT64(11) ? " nG" : "");
+}
+
+/* Do two neighbours read as one line? */
+static bool same_kind(const struct walk *a, const struct walk *b)
+{
+    const uint64_t mask = 0x1c | BIT64(11) | DESC_PXN | DESC_UXN | DESC_AP1 | DESC_AP2;
+
+    return !((a->desc ^ b->desc) & mask) && a->priv_exec == b->priv_exec && a->priv_write == b->priv_write &&
+           a->user_exec == b->user_exec && a->user_read == b->user_read && a->level == b->level;
+}
+
+/* One half of the address space: [from, from + 2^bits). */
+static void describe_half(const struct walker *w, unsigned el, uint64_t from, unsigned bits, struct buffer *out)
+{
+    struct walk run = {0}, now;
+    uint64_t start = 0, len = 0, step;
+
+    for (uint64_t at = 0; at < BIT64(bits); at += step) {
+        bool found, joins;
+
+        now = (struct walk){0};
+        found = walk_stage1(w, el, from + at, &now);
+        step = now.span ? now.span : BIT64(bits);
+        if (step > BIT64(bits))
+            step = BIT64(bits);
+        joins = found && len && now.pa == run.pa + len && same_kind(&now, &run);
+        if (len && !joins) {
+            describe_run(out, start, len, &run);
+            len = 0;
+        }
+        if (found && !joins) {
+            run = now;
+            start = from + at;
+        }
+        if (found)
+            len += step;
+    }
+    if (len)
+        describe_run(out, start, len, &run);
+}
+
+void a64_describe_tlb(const struct cpu *cpu, struct buffer *out)
+{
+    const struct a64_cpu *c = a64_const(cpu);
+    const struct walker w = {.c = c, .u = NULL};
+    unsigned el = a64_regime_el(c->st->el);
+    uint64_t zero = 0, ones = UINT64_MAX;
+    struct tables t;
+
+    if (!stage1_enabled(c, el)) {
+        buffer_printf(out, "stage 1 translation is off\n");
+        return;
+    }
+    if (stage1_tables(c, el, &zero, &t))
+        describe_half(&w, el, 0, t.in_bits, out);
+    if (el == 1 && stage1_tables(c, el, &ones, &t))
+        describe_half(&w, el, UINT64_MAX << t.in_bits, t.in_bits, out);
+}
