@@ -2,6 +2,7 @@
  * A64 instructions by themselves: what random streams against libunicorn (difftest_a64)
  * cannot see: faults, alignment, tagged addresses, exclusives, models.
  */
+#include "aarch64/insn.h"
 #include "aarch64/lower.h"
 #include "base/error.h"
 #include "vm/trap.h"
@@ -414,6 +415,77 @@ START_TEST(what_the_model_lacks_is_undefined)
 }
 END_TEST
 
+/* ---- any words ---- */
+
+static uint64_t rng_state = 88172645463325252u;
+
+static uint64_t rng(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state >> 8;
+}
+
+/* Mostly allocated ones. */
+static uint32_t any_word(void)
+{
+    static unsigned nrows;
+    uint32_t word = (uint32_t)rng();
+    const struct a64_row *row;
+
+    while (a64_row(nrows))
+        nrows++;
+    row = a64_row((unsigned)(rng() % nrows));
+    if (rng() % 8)
+        word = (word & ~row->mask) | row->value;
+    if (rng() % 2) /* a likely base */
+        word = (word & ~(31u << 5)) | (rng() % 2 ? 28u << 5 : 31u << 5);
+    return word;
+}
+
+/* The same words on each engine. `words` fill CODE and the vectors after it. */
+static uint64_t state_after(const uint32_t *words, size_t count, unsigned engine, unsigned el, uint64_t steps)
+{
+    uint64_t hash;
+
+    make("max");
+    memory_write_bytes(&m->memory, CODE, words, count * sizeof words[0], true);
+    a64_enter_el(c, el, CODE);
+    s->sctlr[1] |= words[0] & (SCTLR_A | SCTLR_SA);
+    a64_regime_changed(c);
+    for (unsigned i = 0; i < 31; i++)
+        s->x[i] = (uint64_t)words[i] << (words[i] & 31);
+    s->x[28] = s->sp = DATA + 0x800;
+    s->vbar[1] = CODE + 0x800;
+    c->u.no_optimise = engine == 1;
+    c->u.single = engine == 2;
+    c->u.plain_switch = engine == 3;
+    run_steps(steps);
+    hash = machine_hash(m);
+    machine_destroy(m);
+    return hash;
+}
+
+START_TEST(any_words_leave_the_same_state_in_every_engine)
+{
+    static uint32_t words[1024];
+
+    teardown();
+    for (unsigned n = 0; n < 300; n++) {
+        uint64_t want, steps = 1 + rng() % 300;
+
+        for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+            words[i] = any_word();
+        want = state_after(words, sizeof words / sizeof words[0], 0, n % 2, steps);
+        for (unsigned engine = 1; engine < 4; engine++)
+            ck_assert_msg(state_after(words, sizeof words / sizeof words[0], engine, n % 2, steps) == want,
+                          "engine %u, program %u, %u steps", engine, n, (unsigned)steps);
+    }
+    make("max");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("a64 instructions");
@@ -442,6 +514,11 @@ int main(void)
     tcase_add_test(t, an_access_to_a_device_happens_once);
     tcase_add_test(t, a_probe_at_the_end_of_the_address_space_looks_there);
     tcase_add_test(t, what_the_model_lacks_is_undefined);
+    suite_add_tcase(suite, t);
+    t = tcase_create("any words");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, any_words_leave_the_same_state_in_every_engine);
     suite_add_tcase(suite, t);
     r = srunner_create(suite);
     srunner_run_all(r, CK_ENV);
