@@ -151,5 +151,17 @@ check_PROGRAMS += tests/test_a64_decode
 TESTS += tests/test_a64_decode
 tests_test_a64_decode_SOURCES = tests/test_a64_decode.c
 tests_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_a64_insn
+TESTS += tests/test_a64_insn
+tests_test_a64_insn_SOURCES = tests/test_a64_insn.c tests/a64_nofp.c
+tests_test_a64_insn_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
-EXTRA_DIST += tests/test_a64_insn.c tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
+check_PROGRAMS += tests/difftest_a64
+TESTS += tests/difftest_a64
+tests_difftest_a64_SOURCES = tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c \
+	tests/difftest_a64_fp.c tests/a64_nofp.c
+tests_difftest_a64_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
+if HAVE_UNICORN
+tests_difftest_a64_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS) -DHAVE_UNICORN
+tests_difftest_a64_LDADD += $(UNICORN_LIBS)
+endif
