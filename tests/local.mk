@@ -93,7 +93,8 @@ EXTRA_DIST += tests/test_rsp_gdb.sh
 
 # Log, checkpoints, timeline.
 if HAVE_CHECK
-REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims tests/test_timeline_exec
+REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims tests/test_timeline_exec \
+	tests/test_recording
 check_PROGRAMS += $(REPLAY_TESTS)
 TESTS += $(REPLAY_TESTS)
 REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
@@ -107,6 +108,8 @@ tests_test_timeline_claims_SOURCES = tests/test_timeline_claims.c tests/toy.c te
 tests_test_timeline_claims_LDADD = $(REPLAY_LIBS)
 tests_test_timeline_exec_SOURCES = tests/test_timeline_exec.c tests/vm_toy.c tests/vm_toy.h
 tests_test_timeline_exec_LDADD = $(REPLAY_LIBS)
+tests_test_recording_SOURCES = tests/test_recording.c tests/toy.c tests/toy.h
+tests_test_recording_LDADD = $(REPLAY_LIBS)
 endif
 # Guests run without a server; the i386 system side against QEMU.
 check_PROGRAMS += tests/run_guest

@@ -1,0 +1,509 @@
+/*
+ * Recordings: what is written is what is read, whatever happens to the file on
+ * the way is noticed, and a replay that is not what was recorded says where.
+ * Machines are toys (toy.h); the file is a buffer.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/buffer.h"
+#include "base/hash.h"
+#include "replay/recorder.h"
+#include "toy.h"
+
+#define STEPS 30000u
+
+struct host {
+    struct timeline *tl;
+    uint64_t now, wall, random, waits;
+    struct buffer output;
+};
+
+static uint64_t host_now(void *ctx)
+{
+    return ((struct host *)ctx)->now += 50000;
+}
+
+static uint64_t host_wall(void *ctx)
+{
+    return ++((struct host *)ctx)->wall;
+}
+
+static void host_entropy(void *ctx, void *buf, size_t len)
+{
+    memset(buf, (int)toy_rand(&((struct host *)ctx)->random), len);
+}
+
+static void host_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)dev;
+    buffer_append(&((struct host *)ctx)->output, buf, len);
+}
+
+/* Types something each time the host is looked at. */
+static uint64_t host_wait(void *ctx, uint64_t ns)
+{
+    struct host *h = ctx;
+
+    h->waits++;
+    if (!timeline_input_pending(h->tl, toy_serial(timeline_machine(h->tl))))
+        timeline_input(h->tl, toy_serial(timeline_machine(h->tl)), "x", 1, false);
+    return ns == UINT64_MAX ? 1000 : ns - ns / 2;
+}
+
+/* A guest that sleeps for good is left alone. */
+static bool host_poll(void *ctx)
+{
+    return ((struct host *)ctx)->waits > 5000;
+}
+
+static void begin_timeline(struct host *h, uint64_t seed, bool live)
+{
+    const struct timeline_config config = {
+        .live = live, .sleep = true, .slice_steps = 700,
+        .edge_interval_ns = 200000, .checkpoint_interval_ns = 400000,
+    };
+    const struct timeline_host host = {
+        .ctx = h, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy,
+        .output = host_output, .wait = host_wait, .poll = host_poll,
+    };
+    struct machine *m = toy_machine();
+
+    memset(h, 0, sizeof(*h));
+    h->random = seed + 1;
+    toy_random_program(m, seed, false);
+    h->tl = timeline_create(m, &config, &host);
+}
+
+static void end_timeline(struct host *h)
+{
+    timeline_destroy(h->tl);
+    buffer_finish(&h->output);
+}
+
+/* A file that can be full. */
+struct file {
+    struct buffer b;
+    size_t room; /* 0: endless */
+};
+
+static int write_file(void *ctx, const void *data, size_t len)
+{
+    struct file *f = ctx;
+
+    if (f->room && f->b.len + len > f->room) {
+        buffer_append(&f->b, data, f->room - f->b.len);
+        return -ENOSPC;
+    }
+    buffer_append(&f->b, data, len);
+    return 0;
+}
+
+static struct recorder *begin_recording(struct host *h, struct file *f, uint64_t checkpoint_steps)
+{
+    static const char *const pairs[][2] = {{"machine", "toy"}, {"append", "words with spaces"}};
+    static uint8_t kernel[100] = "the kernel";
+    struct recording_image image = {
+        .role = RECORDING_KERNEL, .embedded = true, .len = sizeof kernel,
+        .hash = hash_bytes(0, kernel, sizeof kernel), .name = (char *)"vmlinux", .words = (char *)"",
+        .data = {.data = kernel, .len = sizeof kernel},
+    };
+    const struct recorder_config c = {
+        .ctx = f, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
+        .checkpoint_steps = checkpoint_steps,
+    };
+
+    return recorder_create(h->tl, &c);
+}
+
+/* Run live to `steps`, updating the recording now and then. */
+static void record(struct host *h, struct recorder *rec, icount_t steps)
+{
+    struct timeline_stop stop;
+
+    for (icount_t at = 2500; at <= steps; at += 2500) {
+        timeline_seek(h->tl, at, &stop);
+        if (timeline_position(h->tl) != at)
+            break;
+        recorder_update(rec);
+    }
+}
+
+/* A whole recording of the program that `seed` makes, and what it came to. */
+static void make(struct file *f, uint64_t seed, icount_t steps, uint64_t checkpoint_steps, icount_t *edge,
+                 uint64_t *hash, struct buffer *output)
+{
+    struct recorder *rec;
+    struct host h;
+
+    memset(f, 0, sizeof(*f));
+    begin_timeline(&h, seed, true);
+    rec = begin_recording(&h, f, checkpoint_steps);
+    record(&h, rec, steps);
+    timeline_checkpoint(h.tl);
+    ck_assert_int_eq(recorder_close(rec), 0);
+    recorder_destroy(rec);
+    *edge = timeline_edge(h.tl);
+    *hash = machine_hash(timeline_machine(h.tl));
+    if (output)
+        buffer_append(output, h.output.data, h.output.len);
+    end_timeline(&h);
+}
+
+static void open_good(struct recording *r, const struct buffer *b)
+{
+    struct error err = {0};
+
+    ck_assert_msg(recording_open(r, b->data, b->len, &err) == 0, "%s", err.text);
+}
+
+START_TEST(a_recording_replays_to_the_same_state_and_output)
+{
+    struct buffer output = {0};
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct recorder_checks *k;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, (uint64_t)_i, STEPS, 0, &edge, &hash, &output);
+    open_good(&r, &f.b);
+    ck_assert(r.closed && !*r.note);
+    ck_assert_uint_eq(r.edge, edge);
+    ck_assert_str_eq(recording_value(&r, "append"), "words with spaces");
+    ck_assert_str_eq(r.images[0].name, "vmlinux");
+    ck_assert(r.images[0].data.len == 100 && !memcmp(r.images[0].data.data, "the kernel", 10));
+    begin_timeline(&h, (uint64_t)_i, false);
+    ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), 0);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    k = recorder_checks_create(h.tl, &r);
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_msg(stop.reason == TIMELINE_REPLAY_END, "%d %s", stop.reason,
+                  timeline_divergence(h.tl) ? timeline_divergence(h.tl) : "");
+    ck_assert_uint_eq(timeline_position(h.tl), edge);
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    ck_assert_uint_eq(recorder_checks_made(k), r.nhashes);
+    /* A guest that was left asleep: what its devices said in that sleep belongs to the step
+     * that it has not made yet. */
+    ck_assert(h.output.len == output.len || (edge < STEPS && h.output.len < output.len));
+    ck_assert(!h.output.len || !memcmp(h.output.data, output.data, h.output.len));
+    timeline_continue(h.tl, BACKWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_BEGIN);
+    recorder_checks_destroy(k);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+    buffer_finish(&output);
+}
+END_TEST
+
+START_TEST(checkpoints_in_the_file_save_the_replay)
+{
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash, steps;
+
+    make(&f, 1, STEPS, 5000, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    ck_assert_uint_ge(r.ncheckpoints, 3);
+    begin_timeline(&h, 1, false);
+    ck_assert_msg(recorder_adopt(h.tl, &r, true, &err) == 0, "%s", err.text);
+    steps = toy_of(timeline_machine(h.tl))->steps_made;
+    timeline_seek(h.tl, edge, &stop);
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    steps = toy_of(timeline_machine(h.tl))->steps_made - steps;
+    ck_assert_uint_le(steps, edge - r.checkpoints[r.ncheckpoints - 1].position);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+START_TEST(a_recording_goes_on_live_from_its_end)
+{
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 9, STEPS, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    begin_timeline(&h, 9, true);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    timeline_seek(h.tl, edge + 5000, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    timeline_seek(h.tl, edge, &stop);
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* Everything that counts was in the original, too. */
+static void is_a_beginning_of(const struct recording *r, const struct recording *whole)
+{
+    ck_assert_uint_le(r->edge, whole->edge);
+    ck_assert_uint_le(event_log_count(r->log), event_log_count(whole->log));
+    ck_assert_uint_le(r->nhashes, whole->nhashes);
+    for (size_t i = 0; i < r->nhashes; i++)
+        ck_assert(r->hashes[i].state == whole->hashes[i].state && r->hashes[i].position <= r->edge);
+    for (uint64_t i = 0; i < event_log_count(r->log); i++) {
+        const struct event *a = event_log_get(r->log, i), *b = event_log_get(whole->log, i);
+
+        ck_assert(a->position == b->position && a->kind == b->kind && a->len == b->len &&
+                  !memcmp(a->data, b->data, a->len));
+    }
+}
+
+START_TEST(every_truncation_opens_to_its_last_mark_and_is_told)
+{
+    struct recording r, whole;
+    struct file f;
+    icount_t edge, last = 0;
+    uint64_t hash;
+
+    make(&f, 3, 10000, 4000, &edge, &hash, NULL);
+    open_good(&whole, &f.b);
+    for (size_t n = 0; n < f.b.len; n++) {
+        /* A copy of its own, so that a sanitizer sees reads behind its end. */
+        uint8_t *cut = xmalloc(n + 1);
+        struct error err = {0};
+
+        memcpy(cut, f.b.data, n);
+        cut = xrealloc(cut, n ? n : 1);
+        if (recording_open(&r, cut, n, &err) == 0) {
+            ck_assert(*r.note && !r.closed);
+            ck_assert_uint_ge(r.edge, last);
+            last = r.edge;
+            is_a_beginning_of(&r, &whole);
+        } else {
+            ck_assert(*err.text);
+            ck_assert_uint_eq(last, 0);
+        }
+        recording_finish(&r);
+        free(cut);
+    }
+    ck_assert_uint_eq(last, edge);
+    recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+START_TEST(every_changed_byte_is_noticed)
+{
+    static const uint8_t flips[] = {0x01, 0x80, 0xff};
+    struct recording r, whole;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 4, 10000, 4000, &edge, &hash, NULL);
+    open_good(&whole, &f.b);
+    for (size_t n = 0; n < f.b.len; n++) {
+        struct error err = {0};
+
+        f.b.data[n] ^= flips[n % 3];
+        if (recording_open(&r, f.b.data, f.b.len, &err) == 0) {
+            ck_assert_msg(*r.note && !r.closed, "byte %zu", n);
+            is_a_beginning_of(&r, &whole);
+        } else {
+            ck_assert(*err.text);
+        }
+        recording_finish(&r);
+        f.b.data[n] ^= flips[n % 3];
+    }
+    recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+START_TEST(a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on)
+{
+    struct recording r;
+    struct error err = {0};
+    struct recorder *rec;
+    struct host h;
+    struct file f = {.room = 2500};
+
+    begin_timeline(&h, 1, true);
+    rec = begin_recording(&h, &f, 0);
+    record(&h, rec, STEPS);
+    ck_assert_int_eq(recorder_update(rec), -ENOSPC);
+    ck_assert_int_eq(recorder_close(rec), -ENOSPC);
+    recorder_destroy(rec);
+    ck_assert_msg(recording_open(&r, f.b.data, f.b.len, &err) == 0, "%s", err.text);
+    ck_assert(r.edge > 0 && r.edge < STEPS && *r.note);
+    recording_finish(&r);
+    end_timeline(&h);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+START_TEST(divergence_names_the_place_and_the_component)
+{
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct recorder_checks *k;
+    struct host h;
+    struct file f;
+    icount_t edge, bad;
+    uint64_t hash;
+    char where[64];
+
+    make(&f, 6, STEPS, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    ck_assert_uint_ge(r.nhashes, 4);
+    /* As if another state had been recorded there. */
+    r.hashes[2].state ^= 1;
+    r.component_hashes[r.hashes[2].components + 1] ^= 1;
+    bad = r.hashes[2].position;
+    begin_timeline(&h, 6, false);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    k = recorder_checks_create(h.tl, &r);
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_uint_eq(timeline_position(h.tl), bad);
+    ck_assert_ptr_nonnull(strstr(timeline_divergence(h.tl), timeline_machine(h.tl)->components[1].name));
+    snprintf(where, sizeof where, "position %llu", (unsigned long long)r.hashes[1].position);
+    ck_assert_ptr_nonnull(strstr(timeline_divergence(h.tl), where));
+    recorder_checks_destroy(k);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+START_TEST(another_machine_and_newer_formats_are_refused)
+{
+    struct recording r;
+    struct error err = {0};
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 6, 5000, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    begin_timeline(&h, 6, false);
+    for (size_t i = 0; i < r.nconfig; i++)
+        if (!strcmp(r.config[i].key, "state-pages"))
+            r.config[i].value[0]++;
+    ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "another machine"));
+    end_timeline(&h);
+    recording_finish(&r);
+    /* Version 2, with its CRC. */
+    static const uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 2, 0, 0, 0, 0x7e, 0xde, 0xa0, 0x8b};
+    int status = recording_open(&r, newer, sizeof newer, &err);
+    recording_finish(&r);
+    ck_assert_int_eq(status, -EINVAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* Random changes whose CRCs are right again: what CRCs do not catch must not crash. */
+static void mend(struct buffer *b);
+
+START_TEST(forged_chunks_do_no_harm)
+{
+    uint64_t random = 1;
+    struct recording r;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 8, 7500, 3000, &edge, &hash, NULL);
+    for (unsigned i = 0; i < 1000; i++) {
+        struct buffer b = {0};
+        struct error err = {0};
+
+        buffer_append(&b, f.b.data, f.b.len);
+        for (unsigned n = toy_rand(&random) % 4 + 1; n; n--)
+            b.data[16 + toy_rand(&random) % (b.len - 16)] = (uint8_t)toy_rand(&random);
+        mend(&b);
+        if (recording_open(&r, b.data, b.len, &err) == 0) {
+            struct host h;
+            struct timeline_stop stop;
+
+            begin_timeline(&h, 8, false);
+            if (r.edge < 100000 && recorder_adopt(h.tl, &r, false, &err) == 0) {
+                struct recorder_checks *k = recorder_checks_create(h.tl, &r);
+
+                timeline_continue(h.tl, FORWARD, &stop);
+                recorder_checks_destroy(k);
+            }
+            end_timeline(&h);
+        }
+        recording_finish(&r);
+        buffer_finish(&b);
+    }
+    buffer_finish(&f.b);
+}
+END_TEST
+
+static void set32(uint8_t *p, uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void mend(struct buffer *b)
+{
+    for (size_t at = RECORDING_HEADER_BYTES; at + RECORDING_CHUNK_BYTES <= b->len;) {
+        uint8_t *h = b->data + at;
+        uint32_t stored = get32(h + 8);
+
+        if (stored > b->len - at - RECORDING_CHUNK_BYTES)
+            stored = (uint32_t)(b->len - at - RECORDING_CHUNK_BYTES);
+        set32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, stored));
+        set32(h + 44, (uint32_t)crc32(0, h, 44));
+        at += RECORDING_CHUNK_BYTES + stored;
+    }
+}
+
+int main(void)
+{
+    Suite *s = suite_create("recordings");
+    TCase *t = tcase_create("all");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
+    tcase_add_test(t, checkpoints_in_the_file_save_the_replay);
+    tcase_add_test(t, a_recording_goes_on_live_from_its_end);
+    tcase_add_test(t, every_truncation_opens_to_its_last_mark_and_is_told);
+    tcase_add_test(t, every_changed_byte_is_noticed);
+    tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
+    tcase_add_test(t, divergence_names_the_place_and_the_component);
+    tcase_add_test(t, another_machine_and_newer_formats_are_refused);
+    tcase_add_test(t, forged_chunks_do_no_harm);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
