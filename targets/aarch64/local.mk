@@ -9,6 +9,8 @@ libaarch64_a_SOURCES += targets/aarch64/system.h targets/aarch64/mmu.c targets/a
 	targets/aarch64/sysreg.c targets/aarch64/debug.c targets/aarch64/timer.c targets/aarch64/model.c \
 	targets/aarch64/cpu.c targets/aarch64/regs.c
 # floating point and SIMD
+libaarch64_a_SOURCES += targets/aarch64/fp.h targets/aarch64/fp.c targets/aarch64/fp_arith.c \
+	targets/aarch64/simd.c targets/aarch64/simd_shift.c targets/aarch64/simd_fp.c targets/aarch64/crypto.c
 # board and loaders
 libaarch64_a_SOURCES += targets/aarch64/virt.h targets/aarch64/virt/board.h targets/aarch64/virt/dtb.c \
 	targets/aarch64/virt/gic.c targets/aarch64/virt/gic.h targets/aarch64/virt/gic_virt.c \
