@@ -169,6 +169,74 @@ static struct machine *stray_write(void)
     return m;
 }
 
+/* A CPU of an architecture that reports watchpoints before the access. */
+static struct machine *watching_before(struct machine *m, struct cpu_ops *ops)
+{
+    *ops = *m->cpu->ops;
+    ops->watch_before = true;
+    m->cpu->ops = ops;
+    return m;
+}
+
+START_TEST(a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way)
+{
+    struct timeline_stop stop;
+    struct cpu_ops ops;
+    struct desk d;
+    unsigned id;
+
+    /* The steps from 3, 6, 9, 12... write 1, 2, 3, 4... */
+    sit_down(&d, watching_before(stray_write(), &ops), (struct timeline_config){.live = true});
+    id = watch(&d, 0x7000, 4);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_uint_eq(memory_read(&d.m->memory, 0x7000, 4), 0);
+    /* As gdb does it. */
+    timeline_remove_point(d.tl, id);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 4);
+    ck_assert_uint_eq(memory_read(&d.m->memory, 0x7000, 4), 1);
+    id = watch(&d, 0x7000, 4);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 6);
+    /* Without taking it out, too. */
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 9);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 10);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 12);
+
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 10);
+    ck_assert_uint_eq(memory_read(&d.m->memory, 0x7000, 4), 3);
+    timeline_remove_point(d.tl, id);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 9);
+    ck_assert_uint_eq(memory_read(&d.m->memory, 0x7000, 4), 2);
+    watch(&d, 0x7000, 4);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 7);
+    ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 4);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    /* Turning round on the spot, the access lies ahead again. */
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 4);
+    /* The question for the last write is about the position, whatever the architecture. */
+    timeline_last_write(d.tl, VA(0x7000), 4, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    get_up(&d);
+}
+END_TEST
+
 /* ----------------------------------------------------------- what things cost */
 
 START_TEST(a_reverse_search_does_not_run_segments_that_never_touched_the_page)
@@ -832,6 +900,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("all");
 
     tcase_set_timeout(t, 60);
+    tcase_add_test(t, a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way);
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
     tcase_add_test(t, checkpoints_follow_host_time_dense_at_the_edge_sparse_behind);

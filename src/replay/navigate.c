@@ -8,6 +8,12 @@
  * stop is at h + 1, after the access, going backward at h, before it. Conditions
  * are asked where the machine stands at the hit (h; h + 1), whatever the direction.
  *
+ * Where the architecture reports watchpoints before the access (cpu_ops.watch_before),
+ * gdb takes its watchpoints out after such a stop, makes one step in the direction of
+ * travel and then compares values. So the stop is one step earlier on the way: going
+ * forward at h, going backward at h + 1. Going on from there in the same direction does
+ * not report that access again, watchpoint or not.
+ *
  * Forward from P: the first breakpoint with h > P (the one we stand at was seen),
  * or the first access with h >= P. Backward from P: the greatest h < P of either
  * kind; where both are at the same h, the access is the later of the two and is
@@ -66,7 +72,28 @@ static void start(struct timeline *tl, struct timeline_stop *stop)
     *stop = (struct timeline_stop){.reason = TIMELINE_STEP_DONE};
     tl->interrupted = false;
     tl->uninterruptible = false;
+    tl->watch_ignored = ICOUNT_MAX;
+    tl->told_access = ICOUNT_MAX;
     begin(tl, HITS_IGNORED, 0);
+}
+
+/* Position to stand at when an access of the step from h is told. */
+static icount_t access_stop(const struct timeline *tl, icount_t h, enum direction dir)
+{
+    bool before = tl->m->cpu->ops->watch_before && !tl->only;
+
+    return before == (dir == FORWARD) ? h : h + 1;
+}
+
+/* Start of a step or a run in a direction: an access that was told before it was passed is
+ * passed now. */
+static void start_towards(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
+{
+    icount_t told = tl->told_access;
+
+    start(tl, stop);
+    if (told != ICOUNT_MAX && tl->told_direction == dir && tl->m->st->position == access_stop(tl, told, dir))
+        tl->watch_ignored = told;
 }
 
 void navigate_exactly(struct timeline *tl, icount_t position)
@@ -107,8 +134,12 @@ static enum timeline_reason reason_of(enum run_end end)
     return TIMELINE_SEEK_DONE;
 }
 
-static void tell_hit(const struct found *f, struct timeline_stop *stop)
+static void tell_hit(struct timeline *tl, const struct found *f, enum direction dir, struct timeline_stop *stop)
 {
+    if (f->hit.kind != TRAP_EXEC && tl->m->cpu->ops->watch_before && !tl->only) {
+        tl->told_access = f->hit.position;
+        tl->told_direction = dir;
+    }
     stop->reason = f->hit.kind == TRAP_EXEC ? TIMELINE_BREAKPOINT : TIMELINE_WATCHPOINT;
     stop->point = f->point;
     stop->access = f->hit.kind == TRAP_EXEC ? 0 : f->hit.kind;
@@ -124,7 +155,9 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
     tl->skipping = false;
     navigate_settle(tl);
     if (end == RUN_HIT) {
-        tell_hit(&found, stop);
+        if (found.hit.kind != TRAP_EXEC && access_stop(tl, found.hit.position, FORWARD) == found.hit.position)
+            navigate_exactly(tl, found.hit.position);
+        tell_hit(tl, &found, FORWARD, stop);
         if (stop->reason == TIMELINE_BREAKPOINT && tl->m->st->position == tl->edge)
             tl->told_at = tl->edge;
     } else {
@@ -243,9 +276,9 @@ static enum run_end look_for_access(struct timeline *tl, icount_t end, struct ti
     found = tl->found;
     if (r != RUN_LIMIT)
         return r;
-    r = go_to(tl, found.any ? found.hit.position : here);
+    r = go_to(tl, found.any ? access_stop(tl, found.hit.position, BACKWARD) : here);
     if (r == RUN_LIMIT && found.any)
-        tell_hit(&found, stop);
+        tell_hit(tl, &found, BACKWARD, stop);
     return r;
 }
 
@@ -284,7 +317,7 @@ static void revive(struct timeline *tl)
 
 void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
 {
-    start(tl, stop);
+    start_towards(tl, dir, stop);
     if (dir == FORWARD)
         revive(tl);
     if (dir == FORWARD)
@@ -391,12 +424,14 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         checkpoint_release(searched);
         searched = c;
     }
-    if (end == RUN_LIMIT)
+    if (end == RUN_LIMIT && found.any && found.hit.kind != TRAP_EXEC)
+        end = go_to(tl, access_stop(tl, found.hit.position, BACKWARD));
+    else if (end == RUN_LIMIT)
         end = go_to(tl, found.any ? found.hit.position : bound);
     if (end != RUN_LIMIT)
         give_up(tl, searched, end, stop);
     else if (found.any)
-        tell_hit(&found, stop);
+        tell_hit(tl, &found, BACKWARD, stop);
     else
         stop->reason = at_bound;
     release(tl, searched);
@@ -418,7 +453,7 @@ static void continue_backward(struct timeline *tl, struct timeline_stop *stop)
 
 void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
 {
-    start(tl, stop);
+    start_towards(tl, dir, stop);
     if (dir == FORWARD)
         revive(tl);
     if (dir == FORWARD)

@@ -522,7 +522,7 @@ void run_init(struct timeline *tl)
     tl->edge_interval_ns = cfg->edge_interval_ns;
     tl->slice_steps = SLICE_FIRST < cfg->slice_steps ? SLICE_FIRST : cfg->slice_steps;
     footprint_init(&tl->fp);
-    tl->told_at = ICOUNT_MAX;
+    tl->told_at = tl->told_access = tl->watch_ignored = ICOUNT_MAX;
     tl->m->stop_when_idle = true;
     enter(tl, checkpoint_take(tl->store, CHECKPOINT_AUTO));
     tl->consolidated = tl->m->st->position;

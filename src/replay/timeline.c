@@ -66,7 +66,7 @@ static bool on_hit(void *ctx, const struct trap_hit *hit)
 
     if (tl->mode == HITS_IGNORED || !(hit->kind & tl->hit_kinds) || hit->position < tl->not_before)
         return false;
-    if (hit->kind == TRAP_EXEC && hit->position == tl->exec_ignored)
+    if (hit->position == (hit->kind == TRAP_EXEC ? tl->exec_ignored : tl->watch_ignored))
         return false;
     /* Of several accesses of one step, the first is told. */
     if (f->any && f->hit.position == hit->position && f->hit.kind != TRAP_EXEC)

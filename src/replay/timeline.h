@@ -66,7 +66,8 @@ enum direction { FORWARD, BACKWARD };
 enum timeline_reason {
     TIMELINE_STEP_DONE,    /* the debugger's step is done */
     TIMELINE_BREAKPOINT,   /* stands at a breakpoint: `point`, `address` (PC) */
-    TIMELINE_WATCHPOINT,   /* forward: after the access; backward: before it: `point`, `access`, `address` */
+    TIMELINE_WATCHPOINT,   /* forward: after the access; backward: before it: `point`, `access`, `address`
+                            * (with cpu_ops.watch_before: the other way round) */
     TIMELINE_REPLAY_BEGIN, /* stands at the first position */
     TIMELINE_REPLAY_END,   /* stands at the end of a recording */
     TIMELINE_REPLAY_BREAK, /* stands at a replay_break position */

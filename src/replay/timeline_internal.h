@@ -91,7 +91,11 @@ struct timeline {
     unsigned hit_kinds;       /* TRAP_* looked at */
     icount_t not_before;      /* hits of steps before this are none */
     icount_t exec_ignored;    /* the breakpoint at this position is none (HITS_STOP) */
+    icount_t watch_ignored;   /* accesses of the step from this position are none: they were told */
     struct found found;
+    /* With cpu_ops.watch_before: the access last told, not yet passed; ICOUNT_MAX: none. */
+    icount_t told_access;     /* position of the step that makes it, */
+    enum direction told_direction;
 
     icount_t *breaks;         /* replay_break positions, sorted */
     size_t nbreaks;
