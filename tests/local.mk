@@ -172,3 +172,15 @@ if HAVE_UNICORN
 tests_difftest_a64_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS) -DHAVE_UNICORN
 tests_difftest_a64_LDADD += $(UNICORN_LIBS)
 endif
+
+# A64 floating point, SIMD and cryptographic helpers, against libunicorn.
+if HAVE_UNICORN
+check_PROGRAMS += tests/test_a64_fp
+TESTS += tests/test_a64_fp
+tests_test_a64_fp_SOURCES = tests/test_a64_fp.c targets/aarch64/fp.c targets/aarch64/fp_arith.c \
+	targets/aarch64/simd.c targets/aarch64/simd_shift.c targets/aarch64/simd_fp.c targets/aarch64/crypto.c
+tests_test_a64_fp_CPPFLAGS = $(AM_CPPFLAGS) -DHAVE_UNICORN
+tests_test_a64_fp_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS)
+tests_test_a64_fp_LDADD = libsoftfloat.a libbase.a $(UNICORN_LIBS)
+endif
+EXTRA_DIST += tests/test_a64_fp.c

@@ -51,10 +51,10 @@ EL(el_sub, a - b)
 EL(el_mul, a * b)
 EL(el_mla, d + a * b)
 EL(el_mls, d - a * b)
-EL(el_sqdmulh, saturate(e, (a64_i128)(SA * SB) * 2 >> (8u << size), size, false))
+EL(el_sqdmulh, saturate(e, ((a64_i128)(SA * SB) * 2) >> (8u << size), size, false))
 EL(el_sqrdmulh, saturate(e, ((a64_i128)(SA * SB) * 2 + ((a64_i128)1 << ((8u << size) - 1))) >> (8u << size), size,
                          false))
-EL(el_sqrdmlah, saturate(e, (((a64_i128)sx(d, size) << (8u << size)) * 1 + (a64_i128)(SA * SB) * 2 +
+EL(el_sqrdmlah, saturate(e, (((a64_i128)sx(d, size) * ((a64_i128)1 << (8u << size))) + (a64_i128)(SA * SB) * 2 +
                              ((a64_i128)1 << ((8u << size) - 1))) >> (8u << size), size, false))
 EL(el_sqrdmlsh, saturate(e, (((a64_i128)sx(d, size) * ((a64_i128)1 << (8u << size))) - (a64_i128)(SA * SB) * 2 +
                              ((a64_i128)1 << ((8u << size) - 1))) >> (8u << size), size, false))
