@@ -111,6 +111,12 @@ tests_test_timeline_exec_LDADD = $(REPLAY_LIBS)
 tests_test_recording_SOURCES = tests/test_recording.c tests/toy.c tests/toy.h
 tests_test_recording_LDADD = $(REPLAY_LIBS)
 endif
+# The reader of recordings against files that are none.
+check_PROGRAMS += tests/fuzz_recording
+tests_fuzz_recording_SOURCES = tests/fuzz_recording.c
+tests_fuzz_recording_LDADD = libreplay.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/fuzz_recording.sh
+EXTRA_DIST += tests/fuzz_recording.sh tests/corpus/recording
 # Guests run without a server; the i386 system side against QEMU.
 check_PROGRAMS += tests/run_guest
 tests_run_guest_SOURCES = tests/run_guest.c
