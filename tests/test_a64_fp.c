@@ -103,9 +103,18 @@ static uint64_t rnd_half(void)
 
 static union a64_vreg rnd_vector(void)
 {
+    static const uint32_t specials[] = {0, 0x7f800000, 0x00000001, 0x7fc00000};
     union a64_vreg v;
 
-    switch (rnd() % 4) {
+    switch (rnd() % 6) {
+    case 4:
+        for (unsigned i = 0; i < 4; i++)
+            v.s[i] = specials[rnd() % 4] | (uint32_t)(rnd() & 1) << 31;
+        break;
+    case 5:
+        for (unsigned i = 0; i < 2; i++)
+            v.d[i] = (uint64_t[]){0, (uint64_t)0x7ff << 52, 1, (uint64_t)0xfff << 51}[rnd() % 4] ^ rnd() << 63;
+        break;
     case 0:
         for (unsigned i = 0; i < 2; i++)
             v.d[i] = rnd_double();
