@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aarch64/virt.h"
 #include "base/buffer.h"
 #include "host/file.h"
 #include "host/poller.h"
@@ -22,18 +23,18 @@
 #include "server.h"
 
 #define STATUS_UNUSABLE 1
-/* A firmware image ends below 4 GiB and its copy below 1 MiB; more makes no sense. */
-#define BIOS_LIMIT ((uint64_t)16 << 20)
+/* No firmware is larger than a flash bank. */
+#define BIOS_LIMIT VIRT_FLASH_BYTES
 
 /* Everything that was read or split for the machine; lives as long as it. */
 struct images {
-    struct buffer kernel, bios;
+    struct buffer kernel, bios, pflash[OPTIONS_MAX_PFLASH];
     struct buffer module[OPTIONS_MAX_MODULES];
     struct pc_image modules[OPTIONS_MAX_MODULES];
     char *words[OPTIONS_MAX_MODULES]; /* "FILE WORDS" with the space made NUL; or NULL */
     unsigned nmodules;
     /* What a recording says of them; `data` is not owned. */
-    struct recording_image described[OPTIONS_MAX_MODULES + 2];
+    struct recording_image described[OPTIONS_MAX_MODULES + OPTIONS_MAX_PFLASH + 2];
     uint32_t ndescribed;
 };
 
@@ -73,9 +74,12 @@ static int load_images(struct images *im, const struct options *o, struct error 
     int r = 0;
 
     if (o->kernel)
-        r = host_load_file(o->kernel, UINT32_MAX, "a PC can address", &im->kernel, err);
+        r = host_load_file(o->kernel, UINT32_MAX, "4 GiB", &im->kernel, err);
     if (r == 0 && o->bios)
         r = host_load_file(o->bios, BIOS_LIMIT, "any firmware", &im->bios, err);
+    for (unsigned i = 0; r == 0 && i < OPTIONS_MAX_PFLASH; i++)
+        if (o->pflash[i])
+            r = host_load_file(o->pflash[i], VIRT_FLASH_BYTES, "a flash bank", &im->pflash[i], err);
     for (unsigned i = 0; r == 0 && i < o->initrd_count; i++)
         r = load_module(im, o->initrd[i], o->memory_bytes, err);
     return r;
@@ -96,6 +100,11 @@ static int load_recorded_images(struct images *im, const struct recording *r, co
             status = recordings_load_image(ri, o->kernel, file, &im->kernel, err);
         } else if (ri->role == RECORDING_BIOS) {
             status = recordings_load_image(ri, o->bios, file, &im->bios, err);
+        } else if (ri->role == RECORDING_PFLASH0 || ri->role == RECORDING_PFLASH1) {
+            unsigned bank = ri->role - RECORDING_PFLASH0;
+
+            status = recordings_load_image(ri, o->pflash[bank], file,
+                                           &im->pflash[bank], err);
         } else if (n == OPTIONS_MAX_MODULES) {
             status = error_set(err, -EINVAL, "%s: more than %d modules", file, OPTIONS_MAX_MODULES);
         } else {
@@ -134,6 +143,9 @@ static void describe_images(struct images *im, const struct options *o)
         describe_image(im, RECORDING_KERNEL, o->kernel, NULL, &im->kernel, o->embed);
     if (o->bios)
         describe_image(im, RECORDING_BIOS, o->bios, NULL, &im->bios, o->embed);
+    for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
+        if (o->pflash[i])
+            describe_image(im, RECORDING_PFLASH0 + i, o->pflash[i], NULL, &im->pflash[i], o->embed);
     for (unsigned i = 0; i < im->nmodules; i++)
         describe_image(im, RECORDING_MODULE, im->modules[i].name, im->modules[i].cmdline, &im->module[i], o->embed);
 }
@@ -142,11 +154,14 @@ static void describe_images(struct images *im, const struct options *o)
 static void name_recorded_images(const struct recording *r, struct options *o)
 {
     o->kernel = o->bios = NULL;
+    o->pflash[0] = o->pflash[1] = NULL;
     for (size_t i = 0; i < r->nimages; i++) {
         if (r->images[i].role == RECORDING_KERNEL)
             o->kernel = r->images[i].name;
         else if (r->images[i].role == RECORDING_BIOS)
             o->bios = r->images[i].name;
+        else if (r->images[i].role == RECORDING_PFLASH0 || r->images[i].role == RECORDING_PFLASH1)
+            o->pflash[r->images[i].role - RECORDING_PFLASH0] = r->images[i].name;
     }
 }
 
@@ -154,6 +169,8 @@ static void free_images(struct images *im)
 {
     buffer_finish(&im->kernel);
     buffer_finish(&im->bios);
+    for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
+        buffer_finish(&im->pflash[i]);
     for (unsigned i = 0; i < im->nmodules; i++) {
         buffer_finish(&im->module[i]);
         free(im->words[i]);
@@ -166,7 +183,37 @@ static struct pc_image image_of(const struct buffer *b, const char *name)
     return (struct pc_image){.data = b->data ? (const void *)b->data : (const void *)"", .len = b->len, .name = name};
 }
 
-static int build_machine(struct machine **m, const struct images *im, const struct options *o, struct error *err)
+static struct virt_image virt_image_of(const struct buffer *b, const char *name)
+{
+    return (struct virt_image){.data = b->data ? (const void *)b->data : (const void *)"", .len = b->len, .name = name};
+}
+
+static int build_virt(struct machine **m, const struct images *im, const struct options *o, struct error *err)
+{
+    struct virt_config c = VIRT_CONFIG_INIT;
+
+    c.memory_bytes = o->memory_bytes;
+    c.cpu_model = o->cpu;
+    c.gic_version = o->gic_version;
+    c.secure = o->secure;
+    c.virtualization = o->virtualization;
+    c.semihosting = o->semihosting;
+    if (o->kernel)
+        c.kernel = virt_image_of(&im->kernel, o->kernel);
+    if (o->bios)
+        c.bios = virt_image_of(&im->bios, o->bios);
+    for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
+        if (o->pflash[i])
+            c.pflash[i] = virt_image_of(&im->pflash[i], o->pflash[i]);
+    if (im->nmodules)
+        c.initrd = virt_image_of(&im->module[0], im->modules[0].name);
+    c.append = o->append;
+    c.icount_shift = o->icount_shift;
+    c.no_reboot = o->no_reboot;
+    return virt_create(m, &c, err);
+}
+
+static int build_pc(struct machine **m, const struct images *im, const struct options *o, struct error *err)
 {
     struct pc_config c = PC_CONFIG_INIT;
 
@@ -184,6 +231,16 @@ static int build_machine(struct machine **m, const struct images *im, const stru
     c.debug_exit_count = o->debug_exit_count;
     memcpy(c.debug_exit_ports, o->debug_exit, sizeof c.debug_exit_ports);
     return pc_create(m, &c, err);
+}
+
+/* The machine that the options ask for, or else the kernel. */
+static int build_machine(struct machine **m, const struct images *im, struct options *o, struct error *err)
+{
+    int r = options_settle(o, o->pflash[0] || virt_recognises(im->kernel.data, im->kernel.len), err);
+
+    if (r < 0)
+        return r;
+    return o->kind == MACHINE_VIRT ? build_virt(m, im, o, err) : build_pc(m, im, o, err);
 }
 
 static int open_serial(struct server_config *c, const struct options *o, struct error *err)
@@ -237,7 +294,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         .continue_live = o->continue_live,
         .ignore_checkpoints = o->ignore_checkpoints,
         .symbols = o->kernel && is_elf(&im->kernel) ? o->kernel : NULL,
-        .triple = "i386-unknown-unknown",
+        .triple = o->kind == MACHINE_VIRT ? "aarch64-unknown-unknown" : "i386-unknown-unknown",
     };
     struct error err = {0};
     struct server *s;
@@ -267,7 +324,28 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
     return status;
 }
 
-static int boot(const struct options *o)
+static int dump_device_tree(const char *path, struct machine *m)
+{
+    struct host_writer w;
+    struct error err = {0};
+    size_t len;
+    const void *dtb = virt_device_tree(m, &len);
+    int r = host_writer_open(&w, path, &err);
+
+    if (r == 0) {
+        r = host_writer_write(&w, dtb, len);
+        if (r == 0)
+            r = host_writer_close(&w);
+        else
+            host_writer_close(&w);
+        if (r < 0)
+            error_set(&err, r, "%s: cannot write: %s", path, strerror(-r));
+    }
+    machine_destroy(m);
+    return r < 0 ? fail(&err) : 0;
+}
+
+static int boot(struct options *o)
 {
     struct images *im = xcalloc(1, sizeof *im);
     struct error err = {0};
@@ -276,6 +354,8 @@ static int boot(const struct options *o)
 
     if (load_images(im, o, &err) < 0 || build_machine(&m, im, o, &err) < 0)
         status = fail(&err);
+    else if (o->dumpdtb)
+        status = dump_device_tree(o->dumpdtb, m);
     else
         status = serve(o, im, m, NULL);
     free_images(im);
@@ -337,7 +417,7 @@ int main(int argc, char **argv)
 
     switch (options_parse(argc, argv, &o, &err)) {
     case OPTIONS_HELP:
-        options_print_help(i386_model_names);
+        options_print_help(i386_model_names, a64_model_names);
         return 0;
     case OPTIONS_VERSION:
         printf("hindcast %s\n", PACKAGE_VERSION);

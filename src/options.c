@@ -14,12 +14,13 @@
 #include <string.h>
 
 #define MIB ((uint64_t)1 << 20)
-#define MEMORY_MAX ((uint64_t)3 << 30)
+#define PC_MEMORY_MAX ((uint64_t)3 << 30)
+#define MEMORY_MAX    ((uint64_t)64 << 30)
 
 enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
-    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_SEMIHOSTING, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
     OPT_IGNORE_CHECKPOINTS, OPT_HELP, OPT_VERSION,
 };
 
@@ -33,6 +34,9 @@ static const struct option option_table[] = {
     {"initrd", required_argument, NULL, OPT_INITRD},
     {"append", required_argument, NULL, OPT_APPEND},
     {"bios", required_argument, NULL, OPT_BIOS},
+    {"pflash", required_argument, NULL, OPT_PFLASH},
+    {"dumpdtb", required_argument, NULL, OPT_DUMPDTB},
+    {"semihosting", no_argument, NULL, OPT_SEMIHOSTING},
     {"serial", required_argument, NULL, OPT_SERIAL},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"s", no_argument, NULL, OPT_S},
@@ -142,9 +146,79 @@ static int take_memory(struct options *o, const char *arg, struct error *err)
     if (r < 0)
         return r;
     if (o->memory_bytes < MIB || o->memory_bytes > MEMORY_MAX)
-        return error_set(err, -EINVAL, "--memory %s: a PC here has from 1M to 3G", arg);
+        return error_set(err, -EINVAL, "--memory %s: there can be from 1M to 64G (a PC: to 3G)", arg);
     if (o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "--memory %s: not a multiple of 4K", arg);
+    return 0;
+}
+
+/* One "name=value" of --machine virt. */
+static int take_virt_property(struct options *o, const char *part, struct error *err)
+{
+    bool *flag;
+    const char *value = strchr(part, '=');
+
+    if (!strcmp(part, "gic-version=2") || !strcmp(part, "gic-version=3")) {
+        o->gic_version = (unsigned)(part[12] - '0');
+        return 0;
+    }
+    if (!strncmp(part, "secure=", 7))
+        flag = &o->secure;
+    else if (!strncmp(part, "virtualization=", 15))
+        flag = &o->virtualization;
+    else
+        return error_set(err, -EINVAL, "--machine virt,%s: there are gic-version=2|3, secure=on|off and "
+                         "virtualization=on|off", part);
+    *flag = !strcmp(value, "=on");
+    if (*flag || !strcmp(value, "=off"))
+        return 0;
+    return error_set(err, -EINVAL, "--machine virt,%s: write on or off", part);
+}
+
+int options_take_machine(struct options *o, const char *arg, struct error *err)
+{
+    const char *comma = strchr(arg, ',');
+    size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
+    int r = 0;
+
+    o->machine = arg;
+    o->gic_version = 2;
+    o->secure = o->virtualization = false;
+    if (n == 2 && !strncmp(arg, "pc", n) && !comma) {
+        o->kind = MACHINE_PC;
+        return 0;
+    }
+    if (n != 4 || strncmp(arg, "virt", n))
+        return error_set(err, -EINVAL, "--machine %s: there are pc and virt[,PROPERTY=VALUE...]", arg);
+    o->kind = MACHINE_VIRT;
+    while (r == 0 && comma) {
+        char part[64];
+
+        arg = comma + 1;
+        comma = strchr(arg, ',');
+        n = comma ? (size_t)(comma - arg) : strlen(arg);
+        snprintf(part, sizeof part, "%.*s", (int)(n < sizeof part ? n : sizeof part - 1), arg);
+        r = take_virt_property(o, part, err);
+    }
+    return r;
+}
+
+int options_settle(struct options *o, bool for_virt, struct error *err)
+{
+    if (o->kind == MACHINE_BY_KERNEL)
+        options_take_machine(o, for_virt ? "virt" : "pc", NULL);
+    if (!o->cpu)
+        o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium3";
+    if (o->kind == MACHINE_VIRT) {
+        if (o->initrd_count > 1)
+            return error_set(err, -EINVAL, "--initrd: the virt machine takes one");
+        return 0;
+    }
+    if (o->memory_bytes > PC_MEMORY_MAX)
+        return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G");
+    if (o->pflash[0] || o->dumpdtb || o->semihosting)
+        return error_set(err, -EINVAL, "%s is for --machine virt",
+                         o->pflash[0] ? "--pflash" : o->dumpdtb ? "--dumpdtb" : "--semihosting");
     return 0;
 }
 
@@ -249,21 +323,24 @@ static int take_checkpoints(const char *arg, uint64_t *steps, struct error *err)
 static bool of_machine(int which)
 {
     return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
-           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
-}
-
-bool options_has_machine(const char *name)
-{
-    return !strcmp(name, "pc");
+           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT || which == OPT_SEMIHOSTING;
 }
 
 static int take_option(int which, char *arg, struct options *o, struct error *err)
 {
     switch (which) {
     case OPT_MACHINE:
-        o->machine = arg;
-        if (!options_has_machine(arg))
-            return error_set(err, -EINVAL, "--machine %s: there is: pc", arg);
+        return options_take_machine(o, arg, err);
+    case OPT_PFLASH:
+        if (o->pflash[1])
+            return error_set(err, -EINVAL, "--pflash: there are %d flash banks", OPTIONS_MAX_PFLASH);
+        o->pflash[o->pflash[0] ? 1 : 0] = arg;
+        return 0;
+    case OPT_DUMPDTB:
+        o->dumpdtb = arg;
+        return 0;
+    case OPT_SEMIHOSTING:
+        o->semihosting = true;
         return 0;
     case OPT_CPU:
         o->cpu = arg;
@@ -351,7 +428,7 @@ static int check_whole(const struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--record with --replay FILE: nothing new happens without --continue-live");
     if (!o->kernel && !o->bios && !o->replay)
         return error_set(err, -EINVAL,
-                         "nothing to boot: name a kernel (ELF, Multiboot or Linux bzImage) or a --bios image; "
+                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image; "
                          "hindcast --help says more");
     for (unsigned i = 0; i < o->serial_count; i++)
         terminals += !strcmp(o->serial[i], "stdio") || !strcmp(o->serial[i], "mon:stdio");
@@ -378,8 +455,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     int which;
 
     memset(o, 0, sizeof *o);
-    o->machine = "pc";
-    o->cpu = "pentium3";
+    o->gic_version = 2;
     o->memory_bytes = 256 * MIB;
     o->listen = "127.0.0.1:1234";
     o->sleep = true;
@@ -434,24 +510,28 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     return check_whole(o, err) < 0 ? OPTIONS_BAD : OPTIONS_GO;
 }
 
-void options_print_help(const char *cpu_models)
+void options_print_help(const char *pc_models, const char *virt_models)
 {
     printf(
         "Usage: hindcast [OPTION...] KERNEL\n"
         "       hindcast --replay RECORDING [OPTION...]\n"
         "       hindcast info|verify RECORDING\n"
-        "Boot an i386 PC guest that gdb can run forwards and backwards.\n"
+        "Boot an i386 PC or aarch64 guest that gdb can run forwards and backwards.\n"
         "\n"
         "The guest waits at its first instruction until gdb attaches (target remote :1234).\n"
         "Options may be written with one dash or two, and shortened.\n"
         "\n"
         "Guest:\n"
-        "      --kernel FILE     ELF, Multiboot 1 or Linux bzImage (KERNEL is the same)\n"
+        "      --kernel FILE     ELF, Multiboot 1, Linux bzImage or arm64 Image (KERNEL is the same)\n"
         "      --initrd FILE     initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated\n"
         "      --append WORDS    kernel command line\n"
-        "      --bios FILE       flat firmware image, started at the reset vector in real mode\n"
-        "      --machine pc      the board\n"
-        "      --cpu MODEL       %s (default pentium3)\n"
+        "      --bios FILE       flat firmware image, started at the reset vector\n"
+        "      --pflash FILE     virt: contents of the first (the second) flash bank; never written back\n"
+        "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
+        "                        kernel image shows which\n"
+        "      --cpu MODEL       pc: %s (default pentium3);\n"
+        "                        virt: %s (default cortex-a57)\n"
+        "      --dumpdtb FILE    virt: write the device tree to FILE and exit\n"
         "  -m, --memory SIZE     guest memory (default 256M)\n"
         "      --serial WHAT     serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]],\n"
         "                        unix:PATH[,server[,nowait]], pty, file:PATH, gdb (shown by gdb), stderr,\n"
@@ -488,5 +568,5 @@ void options_print_help(const char *cpu_models)
         "In gdb: reverse-continue, reverse-step, reverse-finish..., and monitor help.\n"
         "Exit status: 0 normal end; 1 unusable option, file or address; with --run --listen none,\n"
         "what the guest's end says (0 power-off, the debug-exit status, 3 anything else).\n",
-        cpu_models);
+        pc_models, virt_models);
 }

@@ -10,6 +10,9 @@
 #define OPTIONS_MAX_SERIAL     2
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
+#define OPTIONS_MAX_PFLASH     2
+
+enum options_machine { MACHINE_BY_KERNEL, MACHINE_PC, MACHINE_VIRT };
 
 /* `hindcast WORD FILE` */
 enum options_command {
@@ -19,14 +22,21 @@ enum options_command {
 };
 
 struct options {
-    const char *machine;        /* "pc" */
-    const char *cpu;
+    const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
+    enum options_machine kind;  /* what `machine` begins with */
+    unsigned gic_version;       /* virt: 2 or 3 */
+    bool secure;                /* virt: EL3 */
+    bool virtualization;        /* virt: EL2 */
+    bool semihosting;
+    const char *cpu;            /* NULL: the machine's usual one */
     uint64_t memory_bytes;
     const char *kernel;         /* NULL: not given; the same for the rest */
     const char *initrd[OPTIONS_MAX_MODULES]; /* as given, one for each --initrd */
     unsigned initrd_count;
     const char *append;
     const char *bios;
+    const char *pflash[OPTIONS_MAX_PFLASH]; /* NULL: not given */
+    const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
     const char *listen;         /* where to wait for gdb; NULL: nowhere */
@@ -58,10 +68,13 @@ enum options_outcome {
 
 /* Parse; the strings in *o point into argv. */
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err);
-/* Is there such a --machine? */
-bool options_has_machine(const char *name);
-/* What --help prints. `cpu_models`: space-separated names. */
-void options_print_help(const char *cpu_models);
+/* Understand a --machine value; sets o->machine and what belongs to it. */
+int options_take_machine(struct options *o, const char *arg, struct error *err);
+/* Once the kernel is known: fill in what was left open, and check what was given against the
+ * machine. `for_virt`: the image is one for the virt board. */
+int options_settle(struct options *o, bool for_virt, struct error *err);
+/* What --help prints. The models of each machine: space-separated names. */
+void options_print_help(const char *pc_models, const char *virt_models);
 
 /* How many single-character changes make `b` of `a` (at most `limit`, else limit + 1). */
 unsigned edit_distance(const char *a, const char *b, unsigned limit);

@@ -48,6 +48,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
     pair(t, "sleep", o->sleep ? "on" : "off");
     pair(t, "no-reboot", o->no_reboot ? "on" : "off");
     pair(t, "debug-exit", t->debug_exit);
+    if (o->semihosting)
+        pair(t, "semihosting", "on");
     if (o->append)
         pair(t, "append", o->append);
 }
@@ -112,11 +114,12 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         need_switch(r, "sleep", &o->sleep, err) < 0 || need_switch(r, "no-reboot", &o->no_reboot, err) < 0 ||
         configure_debug_exit(r, o, err) < 0)
         return err->code;
-    if (!options_has_machine(o->machine))
+    if (options_take_machine(o, o->machine, NULL) < 0)
         return error_set(err, -EINVAL, "the recording is of a machine '%.40s', which this version of hindcast has not",
                          o->machine);
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
+    o->semihosting = recording_value(r, "semihosting") != NULL;
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "the recording's memory size is no machine's");
     return 0;
@@ -140,7 +143,12 @@ int recordings_load(const char *path, struct buffer *file, struct recording *r, 
 
 static const char *role_name(uint32_t role)
 {
-    return role == RECORDING_KERNEL ? "kernel" : role == RECORDING_BIOS ? "bios" : "initrd";
+    switch (role) {
+    case RECORDING_KERNEL:  return "kernel";
+    case RECORDING_BIOS:    return "bios";
+    case RECORDING_PFLASH0: case RECORDING_PFLASH1: return "pflash";
+    default:                return "initrd";
+    }
 }
 
 /* The file of that name in the directory of `beside`; the caller frees it. */

@@ -48,7 +48,7 @@ enum recording_type {
     RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
 };
 
-enum recording_role { RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS };
+enum recording_role { RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS, RECORDING_PFLASH0, RECORDING_PFLASH1 };
 
 /* An image that the guest was booted from. */
 struct recording_image {

@@ -54,6 +54,9 @@ struct virt_config {
         .memory_bytes = (uint64_t)128 << 20, .cpu_model = "cortex-a57", .gic_version = 2 \
     }
 
+/* The CPU models, space-separated (model.c). */
+extern const char a64_model_names[];
+
 /* 0, or a negative errno with a text that says what to change. */
 int virt_create(struct machine **out, const struct virt_config *config, struct error *err);
 
