@@ -190,3 +190,14 @@ tests_test_a64_fp_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS)
 tests_test_a64_fp_LDADD = libsoftfloat.a libbase.a $(UNICORN_LIBS)
 endif
 EXTRA_DIST += tests/test_a64_fp.c
+
+EXTRA_DIST += tests/test_a64_insn.c tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
+
+# The virt board's chips.
+if HAVE_CHECK
+check_PROGRAMS += tests/test_virt_chips
+TESTS += tests/test_virt_chips
+tests_test_virt_chips_SOURCES = tests/test_virt_chips.c
+tests_test_virt_chips_LDADD = libaarch64.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
+

@@ -1,0 +1,759 @@
+/*
+ * The chips of the virt board, each alone on a machine without CPU: what their
+ * manuals promise.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aarch64/cpu.h"
+#include "aarch64/virt/gic.h"
+#include "base/buffer.h"
+#include "vm/dev/cfi_flash.h"
+#include "vm/dev/fwcfg.h"
+#include "vm/dev/pl011.h"
+#include "vm/dev/pl031.h"
+#include "vm/dev/pl061.h"
+#include "vm/dev/virtio_mmio.h"
+#include "vm/machine.h"
+
+#define SECOND 1000000000ull
+#define FLASH_BYTES (2ull * CFI_FLASH_BLOCK_BYTES)
+
+static struct machine *m;
+static struct buffer sent;
+static bool line[4];
+
+static void set_line(void *ctx, unsigned n, bool level)
+{
+    (void)ctx;
+    line[n] = level;
+}
+
+static uint64_t host_clock(void *ctx, struct machine *machine)
+{
+    (void)ctx, (void)machine;
+    return 1700000000ull * SECOND + 5;
+}
+
+static void output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    (void)ctx, (void)dev;
+    buffer_append(&sent, buf, len);
+}
+
+static const struct machine_env env = {.host_clock = host_clock, .output = output};
+
+static struct device *add(const struct device_ops *ops, void *wiring)
+{
+    struct device *dev = machine_add_device(m, ops, ops->name, wiring);
+
+    if (ops->reset)
+        ops->reset(dev);
+    return dev;
+}
+
+static uint64_t in(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    uint64_t v = dev->ops->read(dev, range, offset, size);
+
+    return size == 8 ? v : v & ((1ull << (8 * size)) - 1);
+}
+
+static void out(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    dev->ops->write(dev, range, offset, size, value);
+}
+
+static void to(vtime_t t)
+{
+    for (;;) {
+        struct device *first = NULL;
+        vtime_t when = t;
+
+        for (unsigned i = 0; i < m->ndevices; i++) {
+            struct device *d = m->devices[i];
+
+            if (d->ops->deadline && d->ops->deadline(d) <= when) {
+                when = d->ops->deadline(d);
+                first = d;
+            }
+        }
+        if (when > machine_now(m))
+            m->st->warp += when - machine_now(m);
+        if (!first)
+            return;
+        first->ops->expire(first, when);
+    }
+}
+
+static struct pl011_wiring uart_wiring;
+static struct pl031_wiring rtc_wiring;
+static struct pl061_wiring gpio_wiring;
+static struct cfi_flash_wiring flash_wiring;
+static struct fwcfg_wiring fwcfg_wiring;
+static struct gic_wiring gic_wiring;
+static struct a64_cpu cpu;
+static struct a64_state cpu_state;
+
+static void setup(void)
+{
+    m = machine_create(256);
+    m->env = &env;
+    buffer_init(&sent);
+    memset(line, 0, sizeof(line));
+    uart_wiring.irq = rtc_wiring.irq = gpio_wiring.irq = (struct line){.set = set_line};
+    memset(&cpu_state, 0, sizeof(cpu_state));
+    cpu.st = &cpu_state;
+    cpu_state.el = 1;
+    gic_wiring = (struct gic_wiring){.version = 2, .cpu = &cpu, .irq = {.set = set_line},
+                                     .fiq = {.set = set_line, .n = 1}, .virq = {.set = set_line, .n = 2},
+                                     .vfiq = {.set = set_line, .n = 3}};
+}
+
+static void teardown(void)
+{
+    machine_destroy(m);
+    buffer_finish(&sent);
+}
+
+/* ---- PL011 ---- */
+
+enum { DR = 0, FR = 0x18, LCR_H = 0x2c, IFLS = 0x34, IMSC = 0x38, RIS = 0x3c, ICR = 0x44 };
+
+static void receive(struct device *dev, const char *text)
+{
+    struct event e = {.kind = EVENT_INPUT, .len = (uint32_t)strlen(text), .data = (const uint8_t *)text};
+
+    dev->ops->input(dev, &e);
+}
+
+START_TEST(pl011_sends_bytes_and_never_looks_full)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    for (unsigned i = 0; i < 40; i++) {
+        ck_assert_uint_eq(in(u, 0, FR, 4) & 0x28, 0);
+        out(u, 0, DR, 4, 'a' + i % 26);
+    }
+    ck_assert_uint_eq(sent.len, 40);
+    ck_assert_int_eq(sent.data[1], 'b');
+}
+END_TEST
+
+START_TEST(pl011_interrupts_at_the_trigger_level_and_after_a_silence)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    out(u, 0, LCR_H, 4, 0x70);
+    out(u, 0, IFLS, 4, 2 << 3); /* half full: 8 */
+    out(u, 0, IMSC, 4, 0x50);
+    receive(u, "1234567");
+    ck_assert(!line[0]);
+    receive(u, "8");
+    ck_assert(line[0]);
+    ck_assert_uint_eq(in(u, 0, DR, 4), '1');
+    ck_assert(!line[0]);
+    to(SECOND);
+    ck_assert(line[0]); /* receive timeout */
+    while (!(in(u, 0, FR, 4) & 0x10))
+        in(u, 0, DR, 4);
+    ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(pl011_takes_as_much_as_its_fifo_holds_and_reports_an_overrun)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    ck_assert_uint_eq(u->ops->input_room(u), 1);
+    out(u, 0, LCR_H, 4, 0x10);
+    ck_assert_uint_eq(u->ops->input_room(u), 16);
+    receive(u, "0123456789abcdefX");
+    ck_assert_uint_eq(u->ops->input_room(u), 0);
+    ck_assert(in(u, 0, RIS, 4) & 0x400);
+    ck_assert_uint_eq(in(u, 0, DR, 4), '0');
+    receive(u, "Y");
+    for (unsigned i = 0; i < 15; i++)
+        in(u, 0, DR, 4);
+    ck_assert_uint_eq(in(u, 0, DR, 4), 0x800 | 'Y');
+}
+END_TEST
+
+START_TEST(pl011_transmit_interrupt_comes_after_the_byte)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    out(u, 0, IMSC, 4, 0x20);
+    ck_assert(!line[0]);
+    out(u, 0, DR, 4, 'x');
+    ck_assert(!line[0]);
+    to(SECOND);
+    ck_assert(line[0]);
+    out(u, 0, ICR, 4, 0x20);
+    ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(primecells_have_their_identification)
+{
+    static const struct {
+        const struct device_ops *ops;
+        unsigned part;
+    } cells[] = {{&pl011_ops, 0x11}, {&pl031_ops, 0x31}, {&pl061_ops, 0x61}};
+    void *wirings[] = {&uart_wiring, &rtc_wiring, &gpio_wiring};
+
+    for (unsigned i = 0; i < 3; i++) {
+        struct device *d = add(cells[i].ops, wirings[i]);
+
+        ck_assert_uint_eq(in(d, 0, 0xfe0, 4), cells[i].part);
+        ck_assert_uint_eq(in(d, 0, 0xff0, 4), 0x0d);
+        ck_assert_uint_eq(in(d, 0, 0xffc, 4), 0xb1);
+    }
+}
+END_TEST
+
+/* ---- PL031, PL061 ---- */
+
+START_TEST(pl031_shows_the_hosts_date_and_counts_virtual_seconds)
+{
+    struct device *r = add(&pl031_ops, &rtc_wiring);
+
+    ck_assert_uint_eq(in(r, 0, 0, 4), 1700000000);
+    to(3 * SECOND - 1);
+    ck_assert_uint_eq(in(r, 0, 0, 4), 1700000002);
+    to(3 * SECOND);
+    ck_assert_uint_eq(in(r, 0, 0, 4), 1700000003);
+}
+END_TEST
+
+START_TEST(pl031_alarm_comes_with_the_second_that_matches)
+{
+    struct device *r = add(&pl031_ops, &rtc_wiring);
+
+    out(r, 0, 0x08, 4, 100);
+    out(r, 0, 0x10, 4, 1);
+    out(r, 0, 0x04, 4, 102);
+    to(2 * SECOND - 1);
+    ck_assert(!line[0]);
+    to(2 * SECOND);
+    ck_assert(line[0]);
+    out(r, 0, 0x1c, 4, 1);
+    ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(pl061_power_key_is_an_edge_each_way)
+{
+    struct device *g = add(&pl061_ops, &gpio_wiring);
+
+    out(g, 0, 0x408, 4, 8); /* both edges of line 3 */
+    out(g, 0, 0x410, 4, 8);
+    pl061_pulse(g, 3, 1000);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(in(g, 0, 8 << 2, 4), 8);
+    out(g, 0, 0x41c, 4, 8);
+    ck_assert(!line[0]);
+    to(1000);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(in(g, 0, 0x3fc, 4), 0);
+}
+END_TEST
+
+START_TEST(pl061_data_is_masked_by_the_address)
+{
+    struct device *g = add(&pl061_ops, &gpio_wiring);
+
+    out(g, 0, 0x400, 4, 0xff);
+    out(g, 0, 0x0f << 2, 4, 0xff);
+    ck_assert_uint_eq(in(g, 0, 0x3fc, 4), 0x0f);
+    ck_assert_uint_eq(in(g, 0, 0x03 << 2, 4), 0x03);
+}
+END_TEST
+
+/* ---- flash ---- */
+
+static struct device *make_flash(void)
+{
+    struct device *f;
+    struct region r = {.base = 0, .size = FLASH_BYTES, .kind = REGION_ROMD, .enabled = true};
+
+    r.page = memory_alloc(&m->memory, FLASH_BYTES);
+    flash_wiring = (struct cfi_flash_wiring){.page = r.page, .size = FLASH_BYTES, .region = 0};
+    f = machine_add_device(m, &cfi_flash_ops, "flash", &flash_wiring);
+    r.dev = f;
+    flash_wiring.region = memory_map(&m->memory, &r);
+    f->ops->reset(f);
+    return f;
+}
+
+START_TEST(flash_is_erased_to_ones_and_programming_clears_bits)
+{
+    make_flash();
+    memory_write(&m->memory, 0x1000, 4, 0x00200020);
+    memory_write(&m->memory, 0x1000, 4, 0x00d000d0);
+    ck_assert_uint_eq(memory_read(&m->memory, 0, 4), 0x00800080); /* status */
+    memory_write(&m->memory, 0, 4, 0x00ff00ff);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x1000, 8), UINT64_MAX);
+    ck_assert_uint_eq(memory_read(&m->memory, CFI_FLASH_BLOCK_BYTES, 4), 0);
+    memory_write(&m->memory, 0x1000, 4, 0x00400040);
+    memory_write(&m->memory, 0x1000, 4, 0x12345678);
+    memory_write(&m->memory, 0x1000, 4, 0x00400040);
+    memory_write(&m->memory, 0x1000, 4, 0xffff00ff);
+    memory_write(&m->memory, 0, 4, 0x00ff00ff);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x1000, 4), 0x12340078);
+}
+END_TEST
+
+START_TEST(flash_write_buffer_programs_what_was_counted)
+{
+    make_flash();
+    memory_write(&m->memory, 0, 4, 0x00200020);
+    memory_write(&m->memory, 0, 4, 0x00d000d0);
+    memory_write(&m->memory, 0, 4, 0x00e800e8);
+    ck_assert(memory_read(&m->memory, 0, 4) & 0x80);
+    memory_write(&m->memory, 0, 4, 0x00010001); /* two words */
+    memory_write(&m->memory, 8, 4, 0x11111111);
+    memory_write(&m->memory, 12, 4, 0x22222222);
+    memory_write(&m->memory, 0, 4, 0x00d000d0);
+    ck_assert_uint_eq(memory_read(&m->memory, 0, 4), 0x00800080);
+    memory_write(&m->memory, 0, 4, 0x00ff00ff);
+    ck_assert_uint_eq(memory_read(&m->memory, 8, 8), 0x2222222211111111ull);
+    ck_assert_uint_eq(memory_read(&m->memory, 16, 4), 0xffffffff);
+}
+END_TEST
+
+START_TEST(flash_answers_the_cfi_query)
+{
+    make_flash();
+    memory_write(&m->memory, 0x55 * 4, 4, 0x00980098);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x10 * 4, 4), 0x00510051);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x12 * 4, 4), 0x00590059);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x27 * 4, 4) & 0xff, 18); /* 256 KiB a chip */
+    ck_assert_uint_eq(memory_read(&m->memory, 0x30 * 4, 4) & 0xff, 2);  /* 128 KiB a block */
+    memory_write(&m->memory, 0, 4, 0x00900090);
+    ck_assert_uint_eq(memory_read(&m->memory, 0, 4), 0x00890089);
+}
+END_TEST
+
+START_TEST(flash_bears_random_commands)
+{
+    struct device *f = make_flash();
+    uint32_t x = 1;
+
+    for (unsigned i = 0; i < 200000; i++) {
+        x = x * 1664525 + 1013904223;
+        if (x >> 31)
+            memory_write(&m->memory, (x >> 3) % FLASH_BYTES, 1u << (x >> 28 & 3), x >> 5);
+        else
+            memory_read(&m->memory, (x >> 3) % FLASH_BYTES, 1u << (x >> 28 & 3));
+    }
+    ck_assert_ptr_nonnull(f);
+}
+END_TEST
+
+/* ---- fw_cfg, virtio ---- */
+
+START_TEST(fw_cfg_gives_an_item_through_memory_registers_of_any_width)
+{
+    struct device *f;
+
+    memset(&fwcfg_wiring, 0, sizeof(fwcfg_wiring));
+    fwcfg_add(&fwcfg_wiring, FWCFG_SIGNATURE, "QEMU", 4);
+    fwcfg_seal(&fwcfg_wiring);
+    f = add(&fwcfg_ops, &fwcfg_wiring);
+    out(f, FWCFG_MMIO, 8, 2, 0);
+    ck_assert_uint_eq(in(f, FWCFG_MMIO, 0, 1), 'Q');
+    ck_assert_uint_eq(in(f, FWCFG_MMIO, 0, 2), 'E' | 'M' << 8);
+    out(f, FWCFG_MMIO, 8, 2, 0x1900); /* big-endian: the directory */
+    ck_assert_uint_eq(in(f, FWCFG_MMIO, 0, 4), 0);
+    ck_assert_uint_eq(in(f, FWCFG_MMIO, 16, 8), 0x47464320554d4551ull);
+    fwcfg_finish(&fwcfg_wiring);
+}
+END_TEST
+
+START_TEST(empty_virtio_slots_say_so)
+{
+    struct device *v = add(&virtio_mmio_ops, NULL);
+
+    for (unsigned slot = 0; slot < 32; slot++) {
+        ck_assert_uint_eq(in(v, 0, slot * 0x200, 4), 0x74726976);
+        ck_assert_uint_eq(in(v, 0, slot * 0x200 + 8, 4), 0);
+    }
+}
+END_TEST
+
+/* ---- GIC ---- */
+
+#define SPI(n) (32u + (n))
+
+static struct device *make_gic(unsigned version)
+{
+    struct device *g;
+
+    gic_wiring.version = version;
+    g = add(version == 2 ? &gicv2_ops : &gicv3_ops, &gic_wiring);
+    if (version == 2) {
+        out(g, GICV2_DIST, 0, 4, 1);
+        out(g, GICV2_CPU, 4, 4, 0xf0);
+        out(g, GICV2_CPU, 0, 4, 1);
+    } else {
+        out(g, GICV3_DIST, 0, 4, 2);
+        for (unsigned n = 1; n < GIC_WORDS; n++)
+            out(g, GICV3_DIST, 0x80 + 4 * n, 4, ~0u);
+        out(g, GICV3_REDIST, 0x10080, 4, ~0u);
+        gicv3_sysreg_write(g, SYSREG(3, 0, 4, 6, 0), 0xf0);
+        gicv3_sysreg_write(g, SYSREG(3, 0, 12, 12, 7), 1);
+    }
+    return g;
+}
+
+static void enable(struct device *g, unsigned irq, unsigned priority)
+{
+    bool private = gic_wiring.version == 3 && irq < 32;
+
+    out(g, private ? GICV3_REDIST : GICV2_DIST, (private ? 0x10000 : 0) + 0x100 + irq / 32 * 4, 4, 1u << irq % 32);
+    out(g, private ? GICV3_REDIST : GICV2_DIST, (private ? 0x10000 : 0) + 0x400 + irq, 1, priority);
+}
+
+static unsigned ack(struct device *g)
+{
+    uint64_t v;
+
+    if (gic_wiring.version == 2)
+        return (unsigned)in(g, GICV2_CPU, 0x0c, 4);
+    ck_assert(gicv3_sysreg_read(g, SYSREG(3, 0, 12, 12, 0), &v));
+    return (unsigned)v;
+}
+
+static void eoi(struct device *g, unsigned irq)
+{
+    if (gic_wiring.version == 2)
+        out(g, GICV2_CPU, 0x10, 4, irq);
+    else
+        ck_assert(gicv3_sysreg_write(g, SYSREG(3, 0, 12, 12, 1), irq));
+}
+
+START_TEST(gic_level_interrupt_goes_away_with_its_line)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    enable(g, SPI(1), 0x80);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(line[0] && !line[1]);
+    gic_set_line(g, SPI(1), false);
+    ck_assert(!line[0]);
+    gic_set_line(g, SPI(1), true);
+    ck_assert_uint_eq(ack(g), SPI(1));
+    ck_assert(!line[0]);
+    eoi(g, SPI(1));
+    ck_assert(line[0]); /* still high */
+    gic_set_line(g, SPI(1), false);
+    ck_assert_uint_eq(ack(g), 1023);
+}
+END_TEST
+
+START_TEST(gic_edge_interrupt_is_remembered_once)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    out(g, GICV2_DIST, 0xc08, 4, 2u << 2); /* SPI 1 */
+    enable(g, SPI(1), 0x80);
+    gic_set_line(g, SPI(1), true);
+    gic_set_line(g, SPI(1), false);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(ack(g), SPI(1));
+    gic_set_line(g, SPI(1), true); /* pending while active */
+    ck_assert(!line[0]);
+    eoi(g, SPI(1));
+    ck_assert_uint_eq(ack(g), SPI(1));
+    eoi(g, SPI(1));
+    ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(gic_higher_priority_preempts_and_equal_does_not)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    enable(g, SPI(1), 0xa0);
+    enable(g, SPI(2), 0xa0);
+    enable(g, SPI(3), 0x40);
+    gic_set_line(g, SPI(1), true);
+    ck_assert_uint_eq(ack(g), SPI(1));
+    gic_set_line(g, SPI(2), true);
+    ck_assert(!line[0]);
+    gic_set_line(g, SPI(3), true);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(ack(g), SPI(3));
+    gic_set_line(g, SPI(3), false);
+    eoi(g, SPI(3));
+    ck_assert(!line[0]);
+    gic_set_line(g, SPI(1), false);
+    eoi(g, SPI(1));
+    ck_assert_uint_eq(ack(g), SPI(2));
+}
+END_TEST
+
+START_TEST(gic_priority_mask_holds_interrupts_back)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    enable(g, SPI(1), 0xa0);
+    if (_i == 2)
+        out(g, GICV2_CPU, 4, 4, 0xa0);
+    else
+        gicv3_sysreg_write(g, SYSREG(3, 0, 4, 6, 0), 0xa0);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(!line[0]);
+    enable(g, SPI(1), 0x98);
+    ck_assert(line[0]);
+}
+END_TEST
+
+START_TEST(gic_lowest_number_comes_first_among_equals)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    enable(g, SPI(9), 0x80);
+    enable(g, SPI(5), 0x80);
+    gic_set_line(g, SPI(9), true);
+    gic_set_line(g, SPI(5), true);
+    ck_assert_uint_eq(ack(g), SPI(5));
+}
+END_TEST
+
+START_TEST(gic_software_interrupt_to_oneself)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    enable(g, 3, 0x80);
+    if (_i == 2)
+        out(g, GICV2_DIST, 0xf00, 4, 2u << 24 | 3);
+    else
+        gicv3_sysreg_write(g, SYSREG(3, 0, 12, 11, 5), 3ull << 24 | 1);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(ack(g), 3);
+    eoi(g, 3);
+    ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(gic_split_end_drops_the_priority_and_deactivates_later)
+{
+    struct device *g = make_gic((unsigned)_i);
+
+    if (_i == 2)
+        out(g, GICV2_CPU, 0, 4, 0x201);
+    else
+        gicv3_sysreg_write(g, SYSREG(3, 0, 12, 12, 4), 2);
+    enable(g, SPI(1), 0x80);
+    enable(g, SPI(2), 0x80);
+    gic_set_line(g, SPI(1), true);
+    ck_assert_uint_eq(ack(g), SPI(1));
+    eoi(g, SPI(1));
+    ck_assert(!line[0]); /* still active */
+    gic_set_line(g, SPI(2), true);
+    ck_assert(line[0]);
+    gic_set_line(g, SPI(2), false);
+    if (_i == 2)
+        out(g, GICV2_CPU, 0x1000, 4, SPI(1));
+    else
+        gicv3_sysreg_write(g, SYSREG(3, 0, 12, 11, 1), SPI(1));
+    ck_assert(line[0]);
+}
+END_TEST
+
+START_TEST(gicv2_group_0_can_be_fiq)
+{
+    struct device *g = make_gic(2);
+
+    out(g, GICV2_CPU, 0, 4, 9);
+    enable(g, SPI(1), 0x80);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(line[1] && !line[0]);
+}
+END_TEST
+
+START_TEST(gicv2_identifies_itself)
+{
+    struct device *g = make_gic(2);
+
+    ck_assert_uint_eq(in(g, GICV2_DIST, 4, 4), 8);
+    ck_assert_uint_eq(in(g, GICV2_DIST, 0xfe8, 4) >> 4, 2);
+    ck_assert_uint_eq(in(g, GICV2_DIST, 0x800, 4), 0); /* a uniprocessor has no targets */
+}
+END_TEST
+
+START_TEST(gicv3_identifies_itself)
+{
+    struct device *g = make_gic(3);
+
+    ck_assert_uint_eq(in(g, GICV3_DIST, 4, 4) & 0x1f, 8);
+    ck_assert_uint_eq(in(g, GICV3_DIST, 0xffe8, 4) >> 4, 3);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0xffe8, 4) >> 4, 3);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 8, 8), 0x10);
+    ck_assert(in(g, GICV3_DIST, 0, 4) & 0x10);
+}
+END_TEST
+
+START_TEST(gicv3_private_interrupts_are_in_the_redistributor)
+{
+    struct device *g = make_gic(3);
+
+    out(g, GICV3_DIST, 0x100, 4, ~0u);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10100, 4), 0);
+    enable(g, 27, 0x80);
+    gic_set_line(g, 27, true);
+    ck_assert_uint_eq(ack(g), 27);
+}
+END_TEST
+
+START_TEST(gicv3_interrupt_routed_elsewhere_does_not_come)
+{
+    struct device *g = make_gic(3);
+
+    enable(g, SPI(1), 0x80);
+    out(g, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 1);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(!line[0]);
+    out(g, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 1u << 31); /* any */
+    ck_assert(line[0]);
+}
+END_TEST
+
+START_TEST(gicv3_group_0_is_fiq)
+{
+    struct device *g = make_gic(3);
+
+    out(g, GICV3_DIST, 0, 4, 3);
+    gicv3_sysreg_write(g, SYSREG(3, 0, 12, 12, 6), 1);
+    out(g, GICV3_DIST, 0x84, 4, 0);
+    enable(g, SPI(1), 0x80);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(line[1] && !line[0]);
+    ck_assert_uint_eq(ack(g), 1023); /* group 1's register */
+}
+END_TEST
+
+START_TEST(gic_nonsecure_accesses_see_only_group_1)
+{
+    struct device *g;
+
+    gic_wiring.security = true;
+    cpu_state.scr_el3 = 0;
+    g = make_gic(2);
+    out(g, GICV2_DIST, 0x84, 4, 2); /* SPI 1 is group 1 */
+    cpu_state.scr_el3 = 1;
+    out(g, GICV2_DIST, 0x104, 4, 3);
+    ck_assert_uint_eq(in(g, GICV2_DIST, 0x104, 4), 2);
+    out(g, GICV2_DIST, 0x420, 4, 0x4040);
+    ck_assert_uint_eq(in(g, GICV2_DIST, 0x420, 4), 0x4000);
+    cpu_state.scr_el3 = 0;
+    ck_assert_uint_eq(in(g, GICV2_DIST, 0x420, 4), 0xa000);
+}
+END_TEST
+
+START_TEST(gicv3_hypervisor_gives_its_guest_an_interrupt)
+{
+    struct device *g;
+    uint64_t v;
+
+    gic_wiring.virtualization = true;
+    g = make_gic(3);
+    cpu_state.hcr_el2 = 3ull << 3; /* FMO, IMO */
+    enable(g, 25, 0x80);
+    gicv3_sysreg_write(g, SYSREG(3, 4, 12, 11, 7), 0xf8000002);
+    gicv3_sysreg_write(g, SYSREG(3, 4, 12, 11, 0), 1);
+    gicv3_sysreg_write(g, SYSREG(3, 4, 12, 12, 1), 1ull << 62 | 1ull << 60 | 1ull << 41 | 0x80ull << 48 | 27);
+    ck_assert(line[2] && !line[3] && !line[0]);
+    ck_assert_uint_eq(ack(g), 27);
+    ck_assert(!line[2]);
+    eoi(g, 27);
+    ck_assert(line[0]); /* maintenance: the EOI was asked for */
+    gicv3_sysreg_read(g, SYSREG(3, 4, 12, 11, 3), &v);
+    ck_assert_uint_eq(v, 2);
+    cpu_state.el = 2;
+    ck_assert_uint_eq(ack(g), 25);
+}
+END_TEST
+
+START_TEST(gic_bears_random_accesses)
+{
+    struct device *g;
+    uint32_t x = 7;
+    uint64_t v;
+
+    gic_wiring.virtualization = _i & 1;
+    gic_wiring.security = _i & 2;
+    g = make_gic(_i & 4 ? 3 : 2);
+    for (unsigned i = 0; i < 100000; i++) {
+        unsigned size = 1u << (x >> 28 & 3);
+        unsigned range = (x >> 20) % (_i & 4 ? 2 : 4);
+        uint64_t offset = (x >> 3 & (range == 1 && _i & 4 ? 0x1ffff : 0xffff)) & ~(uint64_t)(size - 1);
+
+        x = x * 1664525 + 1013904223;
+        cpu_state.el = x >> 9 & 3;
+        cpu_state.scr_el3 = x >> 11 & 1;
+        if (x & 0x40000)
+            offset &= 0xfff;
+        if (x >> 31)
+            out(g, range, offset, size, x * 2654435761u);
+        else
+            in(g, range, offset, size);
+        if (_i & 4) {
+            gicv3_sysreg_write(g, SYSREG(3, x & 4 ? 4 : 0, 12, 8 + (x >> 13) % 6, x >> 17 & 7), x);
+            gicv3_sysreg_read(g, SYSREG(3, x & 4 ? 4 : 0, 12, 8 + (x >> 14) % 6, x >> 18 & 7), &v);
+        }
+        gic_set_line(g, 16 + (x >> 5) % 272, x >> 30 & 1);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("virt chips");
+    TCase *t = tcase_create("chips");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, pl011_sends_bytes_and_never_looks_full);
+    tcase_add_test(t, pl011_interrupts_at_the_trigger_level_and_after_a_silence);
+    tcase_add_test(t, pl011_takes_as_much_as_its_fifo_holds_and_reports_an_overrun);
+    tcase_add_test(t, pl011_transmit_interrupt_comes_after_the_byte);
+    tcase_add_test(t, primecells_have_their_identification);
+    tcase_add_test(t, pl031_shows_the_hosts_date_and_counts_virtual_seconds);
+    tcase_add_test(t, pl031_alarm_comes_with_the_second_that_matches);
+    tcase_add_test(t, pl061_power_key_is_an_edge_each_way);
+    tcase_add_test(t, pl061_data_is_masked_by_the_address);
+    tcase_add_test(t, flash_is_erased_to_ones_and_programming_clears_bits);
+    tcase_add_test(t, flash_write_buffer_programs_what_was_counted);
+    tcase_add_test(t, flash_answers_the_cfi_query);
+    tcase_add_test(t, flash_bears_random_commands);
+    tcase_add_test(t, fw_cfg_gives_an_item_through_memory_registers_of_any_width);
+    tcase_add_test(t, empty_virtio_slots_say_so);
+    tcase_add_loop_test(t, gic_level_interrupt_goes_away_with_its_line, 2, 4);
+    tcase_add_loop_test(t, gic_edge_interrupt_is_remembered_once, 2, 4);
+    tcase_add_loop_test(t, gic_higher_priority_preempts_and_equal_does_not, 2, 4);
+    tcase_add_loop_test(t, gic_priority_mask_holds_interrupts_back, 2, 4);
+    tcase_add_loop_test(t, gic_lowest_number_comes_first_among_equals, 2, 4);
+    tcase_add_loop_test(t, gic_software_interrupt_to_oneself, 2, 4);
+    tcase_add_loop_test(t, gic_split_end_drops_the_priority_and_deactivates_later, 2, 4);
+    tcase_add_test(t, gicv2_group_0_can_be_fiq);
+    tcase_add_test(t, gicv2_identifies_itself);
+    tcase_add_test(t, gicv3_identifies_itself);
+    tcase_add_test(t, gicv3_private_interrupts_are_in_the_redistributor);
+    tcase_add_test(t, gicv3_interrupt_routed_elsewhere_does_not_come);
+    tcase_add_test(t, gicv3_group_0_is_fiq);
+    tcase_add_test(t, gic_nonsecure_accesses_see_only_group_1);
+    tcase_add_test(t, gicv3_hypervisor_gives_its_guest_an_interrupt);
+    tcase_add_loop_test(t, gic_bears_random_accesses, 0, 8);
+    suite_add_tcase(suite, t);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
