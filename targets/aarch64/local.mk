@@ -18,5 +18,3 @@ libaarch64_a_SOURCES += targets/aarch64/virt.h targets/aarch64/virt/board.h targ
 	targets/aarch64/virt/virt.c \
 	targets/aarch64/boot/boot.c targets/aarch64/boot/boot.h targets/aarch64/boot/elf.c \
 	targets/aarch64/boot/gzip.c targets/aarch64/boot/image.c
-# last: see there
-libaarch64_a_SOURCES += targets/aarch64/fp_none.c
