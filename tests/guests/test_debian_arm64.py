@@ -49,7 +49,7 @@ def symbols(system_map, names):
     table = {}
     with open(system_map) as lines:
         for line in lines:
-            address, _, name = line.split()
+            address, _, name = line.split()[:3]
             if name in names:
                 table[name] = int(address, 16)
     return table
