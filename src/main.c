@@ -197,7 +197,6 @@ static int build_virt(struct machine **m, const struct images *im, const struct 
     c.gic_version = o->gic_version;
     c.secure = o->secure;
     c.virtualization = o->virtualization;
-    c.semihosting = o->semihosting;
     if (o->kernel)
         c.kernel = virt_image_of(&im->kernel, o->kernel);
     if (o->bios)

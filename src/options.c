@@ -20,7 +20,7 @@
 enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
-    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_SEMIHOSTING, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
     OPT_IGNORE_CHECKPOINTS, OPT_HELP, OPT_VERSION,
 };
 
@@ -36,7 +36,6 @@ static const struct option option_table[] = {
     {"bios", required_argument, NULL, OPT_BIOS},
     {"pflash", required_argument, NULL, OPT_PFLASH},
     {"dumpdtb", required_argument, NULL, OPT_DUMPDTB},
-    {"semihosting", no_argument, NULL, OPT_SEMIHOSTING},
     {"serial", required_argument, NULL, OPT_SERIAL},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"s", no_argument, NULL, OPT_S},
@@ -216,9 +215,9 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
     }
     if (o->memory_bytes > PC_MEMORY_MAX)
         return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G");
-    if (o->pflash[0] || o->dumpdtb || o->semihosting)
+    if (o->pflash[0] || o->dumpdtb)
         return error_set(err, -EINVAL, "%s is for --machine virt",
-                         o->pflash[0] ? "--pflash" : o->dumpdtb ? "--dumpdtb" : "--semihosting");
+                         o->pflash[0] ? "--pflash" : "--dumpdtb");
     return 0;
 }
 
@@ -323,7 +322,7 @@ static int take_checkpoints(const char *arg, uint64_t *steps, struct error *err)
 static bool of_machine(int which)
 {
     return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
-           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT || which == OPT_SEMIHOSTING;
+           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
 }
 
 static int take_option(int which, char *arg, struct options *o, struct error *err)
@@ -338,9 +337,6 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
         return 0;
     case OPT_DUMPDTB:
         o->dumpdtb = arg;
-        return 0;
-    case OPT_SEMIHOSTING:
-        o->semihosting = true;
         return 0;
     case OPT_CPU:
         o->cpu = arg;

@@ -27,7 +27,6 @@ struct options {
     unsigned gic_version;       /* virt: 2 or 3 */
     bool secure;                /* virt: EL3 */
     bool virtualization;        /* virt: EL2 */
-    bool semihosting;
     const char *cpu;            /* NULL: the machine's usual one */
     uint64_t memory_bytes;
     const char *kernel;         /* NULL: not given; the same for the rest */

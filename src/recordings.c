@@ -48,8 +48,6 @@ void recordings_describe(const struct options *o, const char *version, struct re
     pair(t, "sleep", o->sleep ? "on" : "off");
     pair(t, "no-reboot", o->no_reboot ? "on" : "off");
     pair(t, "debug-exit", t->debug_exit);
-    if (o->semihosting)
-        pair(t, "semihosting", "on");
     if (o->append)
         pair(t, "append", o->append);
 }
@@ -119,7 +117,6 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
                          o->machine);
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
-    o->semihosting = recording_value(r, "semihosting") != NULL;
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "the recording's memory size is no machine's");
     return 0;

@@ -15,7 +15,7 @@
  * Devices that take input (EVENT_INPUT; found by machine_find_device()):
  *   "uart0"          raw bytes as they come over the line (PL011 at 0x09000000)
  *   "uart1"          likewise; exists with `secure` only (0x09040000)
- * Devices that give output (machine_env.output): "uart0", "uart1", "semihost".
+ * Devices that give output (machine_env.output): "uart0", "uart1".
  */
 #ifndef HINDCAST_AARCH64_VIRT_H
 #define HINDCAST_AARCH64_VIRT_H
@@ -40,7 +40,6 @@ struct virt_config {
     unsigned gic_version;       /* 2 or 3 */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */
-    bool semihosting;           /* HLT 0xf000 is a semihosting call */
     struct virt_image kernel, initrd;
     const char *append;         /* kernel command line; NULL: empty */
     struct virt_image bios;     /* the same as pflash[0] */

@@ -44,7 +44,7 @@ struct virt {
     enum psci_conduit psci;
     struct buffer dtb;
 
-    struct device *gic, *uart[2], *rtc, *gpio, *fwcfg, *mmio, *flash[2], *semihost;
+    struct device *gic, *uart[2], *rtc, *gpio, *fwcfg, *mmio, *flash[2];
     struct gic_wiring gic_wiring;
     struct pl011_wiring uart_wiring[2];
     struct pl031_wiring rtc_wiring;
