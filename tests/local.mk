@@ -162,17 +162,17 @@ tests_test_a64_decode_SOURCES = tests/test_a64_decode.c
 tests_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_a64_system
 TESTS += tests/test_a64_system
-tests_test_a64_system_SOURCES = tests/test_a64_system.c tests/a64_bench.h tests/a64_nofp.c
+tests_test_a64_system_SOURCES = tests/test_a64_system.c tests/a64_bench.h
 tests_test_a64_system_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_a64_insn
 TESTS += tests/test_a64_insn
-tests_test_a64_insn_SOURCES = tests/test_a64_insn.c tests/a64_nofp.c
+tests_test_a64_insn_SOURCES = tests/test_a64_insn.c
 tests_test_a64_insn_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 check_PROGRAMS += tests/difftest_a64
 TESTS += tests/difftest_a64
 tests_difftest_a64_SOURCES = tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c \
-	tests/difftest_a64_fp.c tests/a64_nofp.c
+	tests/difftest_a64_fp.c
 tests_difftest_a64_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
 if HAVE_UNICORN
 tests_difftest_a64_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS) -DHAVE_UNICORN
