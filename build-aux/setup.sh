@@ -61,6 +61,12 @@ need_build_tools() {
     have_command gdb-multiarch || need gdb have_command gdb
 }
 
+# For guests of the virt board.
+need_aarch64_tools() {
+    need gcc-aarch64-linux-gnu have_command aarch64-linux-gnu-gcc
+    need gdb-multiarch have_command gdb-multiarch
+}
+
 # configure_and_build DIRECTORY [CONFIGURE OPTION...]
 configure_and_build() {
     directory=$1

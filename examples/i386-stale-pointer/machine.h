@@ -1,5 +1,5 @@
 /*
- * What the example needs of a PC: ports, the serial port, the interval timer.
+ * What the example needs of its machine: interrupts, the console, an interval timer.
  */
 #ifndef MACHINE_H
 #define MACHINE_H
@@ -8,6 +8,31 @@ typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 
+#ifdef __aarch64__
+static inline u32 interrupts_off(void)
+{
+    unsigned long flags;
+
+    __asm__ volatile("mrs %0, daif; msr daifset, #2" : "=r"(flags) : : "memory");
+    return (u32)flags;
+}
+
+static inline void interrupts_restore(u32 flags)
+{
+    __asm__ volatile("msr daif, %0" : : "r"((unsigned long)flags) : "memory");
+}
+
+static inline void interrupts_on(void)
+{
+    __asm__ volatile("msr daifclr, #2" : : : "memory");
+}
+
+static inline void wait_for_interrupt(void)
+{
+    __asm__ volatile("wfi" : : : "memory");
+}
+
+#else
 static inline void outb(u16 port, u8 value)
 {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
@@ -34,14 +59,20 @@ static inline void interrupts_restore(u32 flags)
     __asm__ volatile("pushl %0; popfl" : : "r"(flags) : "memory", "cc");
 }
 
+static inline void interrupts_on(void)
+{
+    __asm__ volatile("sti" : : : "memory");
+}
+
 static inline void wait_for_interrupt(void)
 {
     __asm__ volatile("hlt" : : : "memory");
 }
 
+#endif
 /* Interrupt controllers, timer at `hz`, interrupt table; interrupts stay off. */
 void machine_init(u32 hz);
-/* Tell the interrupt controller that IRQ 0 was served. */
+/* Tell the interrupt controller that the timer's interrupt was served. */
 void timer_acknowledge(void);
 
 /* A very small printf: %u %x %s %%. */

@@ -277,7 +277,7 @@ void kernel_main(void)
     machine_init(TICKS_PER_SECOND);
     pool_init();
     console_printf("store: ready\n");
-    __asm__ volatile("sti");
+    interrupts_on();
     for (;;) {
         u32 now = ticks;
 

@@ -18,5 +18,17 @@ def claim_the_demo_ends_on_the_culprits_line():
     contains(text, r"session_timeout \(arg=")
 
 
+def claim_it_does_on_the_virt_board_too():
+    store = os.path.join(os.path.dirname(os.path.dirname(STORE)), "aarch64-stale-pointer", "store.elf")
+    if not os.path.exists(store):
+        print("no compiler for aarch64: left out")
+        return
+    result = subprocess.run(["sh", DEMO, HINDCAST, store], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=120)
+    text = result.stdout.decode("utf-8", "replace")
+    check(result.returncode == 0, text)
+    contains(text, r"store: tick 1000: .* audit passed")
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__])
