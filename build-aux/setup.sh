@@ -74,7 +74,7 @@ configure_and_build() {
     [ -x "$top/configure" ] || (cd "$top" && autoreconf -fi)
     mkdir -p "$directory"
     # What was missing when it was configured may be there by now.
-    if [ ! -f "$directory/Makefile" ] || grep -q '^S\["HAVE_[A-Z0-9]*_TRUE"\]="#"' "$directory/config.status"; then
+    if [ ! -f "$directory/Makefile" ] || grep -q '^S\["HAVE_[A-Z0-9_]*_TRUE"\]="#"' "$directory/config.status"; then
         # A build inside the source tree would get in the way of this one.
         [ ! -f "$top/config.status" ] || (cd "$top" && make -s distclean)
         (cd "$directory" && "$top/configure" "$@")

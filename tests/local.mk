@@ -199,5 +199,9 @@ check_PROGRAMS += tests/test_virt_chips
 TESTS += tests/test_virt_chips
 tests_test_virt_chips_SOURCES = tests/test_virt_chips.c
 tests_test_virt_chips_LDADD = libaarch64.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_virt_boot
+TESTS += tests/test_virt_boot
+tests_test_virt_boot_SOURCES = tests/test_virt_boot.c
+tests_test_virt_boot_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 

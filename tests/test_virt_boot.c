@@ -1,0 +1,241 @@
+/*
+ * The virt board's loaders: where a kernel, its initrd and its device tree end
+ * up, what a bad file gets as an answer, and that no file, however mangled,
+ * does harm.
+ */
+#include <check.h>
+#include <errno.h>
+#include <libfdt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "aarch64/boot/boot.h"
+#include "aarch64/cpu.h"
+#include "aarch64/virt.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define IMAGE_BYTES 4096u
+
+static uint8_t image[IMAGE_BYTES];
+static struct error err;
+
+static void put(uint8_t *p, uint64_t v, unsigned bytes)
+{
+    while (bytes--) {
+        *p++ = (uint8_t)v;
+        v >>= 8;
+    }
+}
+
+static void make_image(uint64_t text_offset, uint64_t size, uint64_t flags)
+{
+    memset(image, 0, sizeof(image));
+    put(image, 0x14000000, 4);
+    put(image + 8, text_offset, 8);
+    put(image + 16, size, 8);
+    put(image + 24, flags, 8);
+    memcpy(image + 56, "ARM\x64", 4);
+}
+
+/* A segment of 16 bytes in the file, 64 in memory, at `at`. */
+static void make_elf(uint64_t at)
+{
+    memset(image, 0, sizeof(image));
+    memcpy(image, "\177ELF\2\1\1", 7);
+    put(image + 16, 2, 2);
+    put(image + 18, 183, 2);
+    put(image + 20, 1, 4);
+    put(image + 24, at + 8, 8);
+    put(image + 32, 64, 8);
+    put(image + 52, 64, 2);
+    put(image + 54, 56, 2);
+    put(image + 56, 1, 2);
+    put(image + 64, 1, 4);
+    put(image + 72, 1024, 8);
+    put(image + 80, at, 8);
+    put(image + 88, at, 8);
+    put(image + 96, 16, 8);
+    put(image + 104, 64, 8);
+    put(image + 1024, 0x1122334455667788ull, 8);
+}
+
+static int boot(struct machine **m, const void *data, size_t len, const char *initrd)
+{
+    struct virt_config c = VIRT_CONFIG_INIT;
+
+    c.kernel = (struct virt_image){.data = data, .len = len, .name = "k"};
+    c.append = "console=ttyAMA0";
+    if (initrd)
+        c.initrd = (struct virt_image){.data = initrd, .len = strlen(initrd), .name = "i"};
+    memset(&err, 0, sizeof(err));
+    return virt_create(m, &c, &err);
+}
+
+static struct a64_state *state(struct machine *m)
+{
+    return m->cpu->state;
+}
+
+START_TEST(image_starts_at_el1_with_the_device_tree_in_x0)
+{
+    struct machine *m;
+    const void *dtb;
+    size_t len;
+    uint8_t there[64];
+
+    make_image(0x80000, 0x10000, 0xa);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), "initrd!"), 0);
+    ck_assert_uint_eq(state(m)->pc, VIRT_RAM_BASE + 0x80000);
+    ck_assert_uint_eq(state(m)->el, 1);
+    memory_read_bytes(&m->memory, state(m)->pc, there, sizeof(there));
+    ck_assert_mem_eq(there, image, sizeof(there));
+    dtb = virt_device_tree(m, &len);
+    ck_assert_uint_eq(state(m)->x[0] % 8, 0);
+    memory_read_bytes(&m->memory, state(m)->x[0], there, sizeof(there));
+    ck_assert_mem_eq(there, dtb, sizeof(there));
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(device_tree_tells_of_memory_command_line_and_initrd)
+{
+    struct machine *m;
+    const void *dtb;
+    const fdt32_t *p;
+    size_t len;
+    int n;
+    uint8_t there[7];
+
+    make_image(0x80000, 0x10000, 0xa);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), "initrd!"), 0);
+    dtb = virt_device_tree(m, &len);
+    ck_assert_int_eq(fdt_check_full(dtb, len), 0);
+    n = fdt_path_offset(dtb, "/chosen");
+    ck_assert_str_eq(fdt_getprop(dtb, n, "bootargs", NULL), "console=ttyAMA0");
+    p = fdt_getprop(dtb, n, "linux,initrd-start", NULL);
+    ck_assert_ptr_nonnull(p);
+    memory_read_bytes(&m->memory, (uint64_t)fdt32_to_cpu(p[0]) << 32 | fdt32_to_cpu(p[1]), there, 7);
+    ck_assert_mem_eq(there, "initrd!", 7);
+    n = fdt_path_offset(dtb, "/memory@40000000");
+    p = fdt_getprop(dtb, n, "reg", NULL);
+    ck_assert_uint_eq(fdt32_to_cpu(p[3]), 128 * MIB);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(compressed_image_is_the_same_as_plain)
+{
+    struct machine *m;
+    uint8_t gz[2 * IMAGE_BYTES];
+    z_stream z = {.next_in = image, .avail_in = sizeof(image), .next_out = gz, .avail_out = sizeof(gz)};
+
+    make_image(0, 0x10000, 0xa);
+    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    ck_assert(virt_recognises(gz, z.total_out));
+    ck_assert_int_eq(boot(&m, gz, z.total_out, NULL), 0);
+    ck_assert_uint_eq(state(m)->pc, VIRT_RAM_BASE + 2 * MIB);
+    machine_destroy(m);
+    ck_assert_int_eq(boot(&m, gz, z.total_out / 2, NULL), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(err.text, "truncated"));
+    deflateEnd(&z);
+}
+END_TEST
+
+START_TEST(decompression_stops_at_the_machines_memory)
+{
+    struct machine *m;
+    size_t room = 2 * MIB, len = 256 * MIB;
+    uint8_t *gz = malloc(room), *zeros = calloc(1, len);
+    z_stream z = {.next_in = zeros, .avail_in = (uInt)len, .next_out = gz, .avail_out = (uInt)room};
+
+    ck_assert_int_eq(deflateInit2(&z, 1, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    ck_assert_int_eq(boot(&m, gz, z.total_out, NULL), -ENOMEM);
+    deflateEnd(&z);
+    free(gz);
+    free(zeros);
+}
+END_TEST
+
+START_TEST(elf_is_loaded_at_its_physical_addresses_and_its_bss_is_zero)
+{
+    struct machine *m;
+
+    make_elf(VIRT_RAM_BASE + MIB);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), 0);
+    ck_assert_uint_eq(state(m)->pc, VIRT_RAM_BASE + MIB + 8);
+    ck_assert_uint_eq(memory_read(&m->memory, VIRT_RAM_BASE + MIB, 8), 0x1122334455667788ull);
+    ck_assert_uint_eq(memory_read(&m->memory, VIRT_RAM_BASE + MIB + 16, 8), 0);
+    ck_assert_uint_eq(state(m)->x[0], VIRT_RAM_BASE);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(bad_files_are_told_why)
+{
+    struct machine *m;
+
+    make_elf(0x1000);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOMEM);
+    make_elf(VIRT_RAM_BASE);
+    ck_assert_int_eq(boot(&m, image, 1025, NULL), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(err.text, "truncated"));
+    make_image(0x80000, 0x10000, 1);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(err.text, "big-endian"));
+    make_image(0x80000, UINT64_MAX, 0);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOMEM);
+    make_image(UINT64_MAX - 8, 0x10000, 0);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOMEM);
+    ck_assert_int_eq(boot(&m, "MZ", 2, NULL), -ENOEXEC);
+    ck_assert(!virt_recognises("", 0));
+}
+END_TEST
+
+START_TEST(mangled_images_do_no_harm)
+{
+    uint32_t x = (uint32_t)_i * 77 + 1;
+
+    for (unsigned round = 0; round < 150; round++) {
+        struct machine *m;
+
+        if (_i)
+            make_elf(VIRT_RAM_BASE + MIB);
+        else
+            make_image(0x80000, 0x10000, 0xa);
+        for (unsigned i = 0; i < 4; i++) {
+            x = x * 1664525 + 1013904223;
+            image[(x >> 8) % 120] = (uint8_t)(x >> 24);
+        }
+        if (boot(&m, image, (x >> 3 & 1) ? sizeof(image) : (x >> 12) % 1200, NULL) == 0)
+            machine_destroy(m);
+        else
+            ck_assert(err.text[0]);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("virt boot");
+    TCase *t = tcase_create("boot");
+    SRunner *runner;
+    int failed;
+
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, image_starts_at_el1_with_the_device_tree_in_x0);
+    tcase_add_test(t, device_tree_tells_of_memory_command_line_and_initrd);
+    tcase_add_test(t, compressed_image_is_the_same_as_plain);
+    tcase_add_test(t, decompression_stops_at_the_machines_memory);
+    tcase_add_test(t, elf_is_loaded_at_its_physical_addresses_and_its_bss_is_zero);
+    tcase_add_test(t, bad_files_are_told_why);
+    tcase_add_loop_test(t, mangled_images_do_no_harm, 0, 2);
+    suite_add_tcase(suite, t);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
