@@ -106,11 +106,13 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
 static const struct rsp_memory_area *get_memory_map(void *ctx, unsigned *count)
 {
     /* Virtual addresses are looked up in it too, so all of it is memory. */
-    static const struct rsp_memory_area all[] = {{0, (uint64_t)1 << 32, RSP_MEMORY_RAM}};
+    static const struct rsp_memory_area all32[] = {{0, (uint64_t)1 << 32, RSP_MEMORY_RAM}};
+    static const struct rsp_memory_area all64[] = {{0, (uint64_t)1 << 63, RSP_MEMORY_RAM},
+                                                   {(uint64_t)1 << 63, (uint64_t)1 << 63, RSP_MEMORY_RAM}};
+    const struct server *s = ctx;
 
-    (void)ctx;
-    *count = 1;
-    return all;
+    *count = s->info.pointer_bytes == 4 ? ARRAY_LEN(all32) : ARRAY_LEN(all64);
+    return s->info.pointer_bytes == 4 ? all32 : all64;
 }
 
 static bool is_mapped(struct server *s, uint64_t page)
