@@ -112,6 +112,12 @@ static void print_to_buffer(struct buffer *b, const struct server *s)
 
 /* ---- descriptors ---- */
 
+/* The client does not read what it is sent: nothing more is read from it until it has. */
+static bool client_lags(const struct server *s)
+{
+    return s->client.queue.len >= CONSOLE_BACKLOG;
+}
+
 static void serve_client(struct server *s)
 {
     uint8_t bytes[8192];
@@ -123,7 +129,7 @@ static void serve_client(struct server *s)
         return;
     }
     /* A monitor command may run the guest, and so come by here again. */
-    if (s->in_session)
+    if (s->in_session || client_lags(s))
         return;
     s->in_session = true;
     while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
@@ -198,7 +204,7 @@ static void serve(struct server *s, uint64_t timeout_ns)
     poller_clear(&p);
     poller_add(&p, s->config.listener.fd, true, false);
     if (s->session && !s->in_session)
-        stream_poll(&s->client, &p, true);
+        stream_poll(&s->client, &p, !client_lags(s));
     for (unsigned i = 0; i < s->config.serial_count; i++)
         chardev_poll(s->config.serial[i], &p, wants_input(s, i));
     poller_wait(&p, timeout_ns);

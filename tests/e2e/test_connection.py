@@ -230,6 +230,30 @@ def claim_malformed_packets_do_no_harm():
         rsp.close()
 
 
+def claim_a_client_that_never_reads_costs_a_bounded_amount_of_memory():
+    with Server() as s:
+        rsp = s.client()
+
+        def resident():
+            with open("/proc/%d/statm" % s.process.pid) as f:
+                return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+        before = resident()
+        request = b"$m100000,7000#" + b"%02x" % (sum(b"m100000,7000") & 255)
+        rsp.sock.settimeout(0.5)
+        try:
+            for _ in range(20):
+                rsp.sock.sendall(request * 500)
+        except OSError:
+            pass  # it has stopped reading what nobody wants answers to
+        time.sleep(0.5)
+        check(resident() - before < 64 << 20, "%d MiB more" % ((resident() - before) >> 20))
+        rsp.close()
+        rsp = s.client()
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
 def claim_console_output_is_not_repeated_when_history_is_rerun():
     with Server("--icount", "sleep=off", serial="stdio") as s:
         gdb(s, ["break audit", "continue", "continue", "reverse-continue", "reverse-continue", "continue", "continue",
