@@ -3,7 +3,7 @@
 set -eu
 engines=$top_builddir/tests/engines
 bios=/usr/share/seabios/bios.bin
-guest=$top_builddir/examples/i386-stale-pointer/store.elf
+guest=$top_builddir/examples/stale-pointer/i386/store.elf
 ran=no
 if [ -r $bios ]; then
     for model in 486 pentium3 pentium4; do

@@ -21,8 +21,8 @@ import rspclient  # noqa: E402
 BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", os.path.join(HERE, "..", "..")))
 HINDCAST = os.path.join(BUILD, "hindcast")
-STORE = os.path.join(BUILD, "examples", "i386-stale-pointer", "store.elf")
-STORE_SOURCE = os.path.join(SOURCE, "examples", "i386-stale-pointer", "store.c")
+STORE = os.path.join(BUILD, "examples", "stale-pointer", "i386", "store.elf")
+STORE_SOURCE = os.path.join(SOURCE, "examples", "stale-pointer", "store.c")
 
 
 def sanitized():
@@ -163,7 +163,7 @@ def build_guest(body, name="guest"):
     with open(source, "w") as f:
         f.write('.section .multiboot, "a"\n.long 0x1badb002, 0, -0x1badb002\n.text\n.globl _start\n_start:\n')
         f.write(body + "\n")
-    script = os.path.join(SOURCE, "examples", "i386-stale-pointer", "link.ld")
+    script = os.path.join(SOURCE, "examples", "stale-pointer", "i386", "link.ld")
     subprocess.run(["gcc", "-m32", "-g", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
                     "-Wl,-z,noexecstack", "-T", script, "-o", elf, source], check=True)
     return elf

@@ -6,7 +6,7 @@ import sys
 import harness
 from harness import HINDCAST, SOURCE, STORE, check, contains
 
-DEMO = os.path.join(SOURCE, "examples", "i386-stale-pointer", "demo")
+DEMO = os.path.join(SOURCE, "examples", "stale-pointer", "demo")
 
 
 def claim_the_demo_ends_on_the_culprits_line():
@@ -19,7 +19,7 @@ def claim_the_demo_ends_on_the_culprits_line():
 
 
 def claim_it_does_on_the_virt_board_too():
-    store = os.path.join(os.path.dirname(os.path.dirname(STORE)), "aarch64-stale-pointer", "store.elf")
+    store = os.path.join(os.path.dirname(os.path.dirname(STORE)), "aarch64", "store.elf")
     if not os.path.exists(store):
         print("no compiler for aarch64: left out")
         return

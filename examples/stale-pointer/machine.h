@@ -75,6 +75,9 @@ void machine_init(u32 hz);
 /* Tell the interrupt controller that the timer's interrupt was served. */
 void timer_acknowledge(void);
 
+/* One character, as it is. */
+void console_putc(char c);
+
 /* A very small printf: %u %x %s %%. */
 void console_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
