@@ -422,7 +422,7 @@ static int check_whole(const struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--record and --replay name the same file");
     if (o->record && o->replay && !o->continue_live)
         return error_set(err, -EINVAL, "--record with --replay FILE: nothing new happens without --continue-live");
-    if (!o->kernel && !o->bios && !o->replay)
+    if (!o->kernel && !o->bios && !o->pflash[0] && !o->replay)
         return error_set(err, -EINVAL,
                          "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image; "
                          "hindcast --help says more");

@@ -79,6 +79,16 @@ def claim_unusable_files_are_named():
         contains(text, r"memory")
 
 
+def claim_firmware_in_the_first_flash_bank_is_enough_to_boot():
+    with tempfile.TemporaryDirectory() as d:
+        path, dtb = os.path.join(d, "code.fd"), os.path.join(d, "dtb")
+        with open(path, "wb") as f:
+            f.write(b"\0\0\0\x14")  # b .
+        status, text = run("--pflash", path, "--dumpdtb", dtb)
+        equal(status, 0, text)
+        check(os.path.getsize(dtb) > 1000)
+
+
 def claim_a_port_in_use_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
