@@ -362,10 +362,23 @@ static int boot(struct options *o)
     return status;
 }
 
+struct recorded {
+    struct images *im;
+    struct options *o;
+};
+
+static int build_recorded(void *ctx, struct machine **m, struct error *err)
+{
+    const struct recorded *d = ctx;
+
+    return build_machine(m, d->im, d->o, err);
+}
+
 /* --replay and `hindcast verify`: the machine is the recording's. */
 static int boot_recorded(struct options *o, struct recording *r)
 {
     struct images *im = xcalloc(1, sizeof *im);
+    struct recorded d = {im, o};
     struct error err = {0};
     struct machine *m;
     int status;
@@ -374,10 +387,10 @@ static int boot_recorded(struct options *o, struct recording *r)
         status = fail(&err);
     } else {
         name_recorded_images(r, o);
-        if (build_machine(&m, im, o, &err) < 0)
+        if (o->command == OPTIONS_VERIFY)
+            status = recordings_verify(o, r, build_recorded, &d);
+        else if (build_machine(&m, im, o, &err) < 0)
             status = fail(&err);
-        else if (o->command == OPTIONS_VERIFY)
-            status = recordings_verify(o->replay, r, m);
         else
             status = serve(o, im, m, r);
     }

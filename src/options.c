@@ -21,7 +21,7 @@ enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
     OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
-    OPT_IGNORE_CHECKPOINTS, OPT_HELP, OPT_VERSION,
+    OPT_IGNORE_CHECKPOINTS, OPT_FROM, OPT_HELP, OPT_VERSION,
 };
 
 static const struct option option_table[] = {
@@ -53,6 +53,7 @@ static const struct option option_table[] = {
     {"embed", no_argument, NULL, OPT_EMBED},
     {"checkpoints-in-file", required_argument, NULL, OPT_CHECKPOINTS_IN_FILE},
     {"ignore-checkpoints", no_argument, NULL, OPT_IGNORE_CHECKPOINTS},
+    {"from", required_argument, NULL, OPT_FROM},
     {"help", no_argument, NULL, OPT_HELP},
     {"h", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -318,6 +319,21 @@ static int take_checkpoints(const char *arg, uint64_t *steps, struct error *err)
     return 0;
 }
 
+/* Of verify: "start", "checkpoints", a position. */
+static int take_from(struct options *o, const char *arg, struct error *err)
+{
+    char *end;
+
+    o->from = !strcmp(arg, "start") ? FROM_START : !strcmp(arg, "checkpoints") ? FROM_CHECKPOINTS : FROM_POSITION;
+    if (o->from != FROM_POSITION)
+        return 0;
+    errno = 0;
+    o->from_position = strtoull(arg, &end, 0);
+    if (*arg < '0' || *arg > '9' || *end || errno)
+        return error_set(err, -EINVAL, "--from %s: write start, checkpoints, or a position", arg);
+    return 0;
+}
+
 /* Is it one of those that say what the machine is? */
 static bool of_machine(int which)
 {
@@ -402,6 +418,8 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
     case OPT_IGNORE_CHECKPOINTS:
         o->ignore_checkpoints = true;
         return 0;
+    case OPT_FROM:
+        return take_from(o, arg, err);
     default: /* --nographic: there is no display to leave out */
         return 0;
     }
@@ -418,6 +436,8 @@ static int check_whole(const struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--continue-live goes with --replay FILE");
     if (o->ignore_checkpoints && !o->replay)
         return error_set(err, -EINVAL, "--ignore-checkpoints goes with --replay FILE");
+    if (o->from != FROM_START && o->command != OPTIONS_VERIFY)
+        return error_set(err, -EINVAL, "--from goes with hindcast verify FILE");
     if (o->record && o->replay && !strcmp(o->record, o->replay))
         return error_set(err, -EINVAL, "--record and --replay name the same file");
     if (o->record && o->replay && !o->continue_live)
@@ -557,6 +577,8 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "      --ignore-checkpoints  do not use those in the recording\n"
         "      info FILE         what a recording holds\n"
         "      verify FILE       replay it without a debugger, comparing the state with every recorded hash\n"
+        "      --from WHERE      verify: begin at the last checkpoint in it before a position; checkpoints:\n"
+        "                        begin at its start, and then once more at every checkpoint in it\n"
         "\n"
         "  -h, --help            this\n"
         "      --version\n"

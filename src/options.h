@@ -21,6 +21,13 @@ enum options_command {
     OPTIONS_VERIFY,
 };
 
+/* Where `hindcast verify` begins. */
+enum options_from {
+    FROM_START,
+    FROM_CHECKPOINTS, /* at the start, and then at every checkpoint in the file */
+    FROM_POSITION,    /* at the last checkpoint at or before a position */
+};
+
 struct options {
     const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
     enum options_machine kind;  /* what `machine` begins with */
@@ -55,6 +62,8 @@ struct options {
     const char *replay;         /* recording to replay (or to look at, by command) */
     bool continue_live;
     bool ignore_checkpoints;
+    enum options_from from;     /* verify: where it begins */
+    uint64_t from_position;     /* FROM_POSITION: there */
     const char *machine_option; /* the last one given of those that a recording decides; NULL: none */
 };
 

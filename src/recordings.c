@@ -295,6 +295,8 @@ struct verification {
     struct timeline *tl;
     const struct recording *r;
     struct recorder_checks *checks;
+    const struct recording_checkpoint *from; /* begins there; NULL: at the start */
+    icount_t began;                          /* its position */
     uint64_t began_ns, told_ns;
     bool terminal, told;
 };
@@ -307,7 +309,7 @@ static uint64_t verify_now(void *ctx)
 
 static double mips(const struct verification *v)
 {
-    return (double)timeline_position(v->tl) * 1e3 / (double)(host_monotonic_ns() - v->began_ns + 1);
+    return (double)(timeline_position(v->tl) - v->began) * 1e3 / (double)(host_monotonic_ns() - v->began_ns + 1);
 }
 
 static bool verify_poll(void *ctx)
@@ -324,6 +326,16 @@ static bool verify_poll(void *ctx)
                 v->r->nhashes, mips(v), v->terminal ? "" : "\n");
     }
     return host_signal_pending() != 0;
+}
+
+/* How many hashes lie on the way. (A checkpoint's own was compared when it was loaded.) */
+static size_t hashes_ahead(const struct verification *v)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < v->r->nhashes; i++)
+        n += v->r->hashes[i].position > v->began;
+    return n;
 }
 
 static int tell_verified(const struct verification *v, enum timeline_reason reason)
@@ -343,52 +355,97 @@ static int tell_verified(const struct verification *v, enum timeline_reason reas
         printf("verify: stopped at position %" PRIu64 " of %" PRIu64 "\n", timeline_position(v->tl), v->r->edge);
         return STATUS_DIVERGED;
     }
-    printf("verify: the whole recording replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
-           v->r->edge, made, mips(v));
-    if (v->r->nhashes)
-        printf("verify: final hash %016" PRIx64 " at position %" PRIu64 "\n", v->r->hashes[v->r->nhashes - 1].state,
-               v->r->hashes[v->r->nhashes - 1].position);
+    if (made < hashes_ahead(v)) {
+        printf("verify: only %zu of %zu states could be compared\n", made, hashes_ahead(v));
+        return STATUS_DIVERGED;
+    }
+    if (v->from)
+        printf("verify: from the checkpoint at %" PRIu64 " it replays: %zu state hashes agree, %.1f MIPS\n",
+               v->began, made, mips(v));
+    else
+        printf("verify: the whole recording replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
+               v->r->edge, made, mips(v));
     return 0;
 }
 
-static int verify_timeline(struct verification *v, struct recording *r, struct error *err)
+/* Of the file nothing is taken but the events, and the checkpoint that it begins with: so every hash is that of
+ * a state that was reached by running from there, those of the other checkpoints too. */
+static int verify_timeline(struct verification *v, struct recording *events, struct error *err)
 {
     struct timeline_stop stop = {0};
 
-    /* Nothing is taken from the file but its events: so every hash is that of a state that was
-     * reached by running, those of the checkpoints in the file too. */
-    if (recorder_adopt(v->tl, r, false, err) < 0)
+    if (recorder_adopt(v->tl, events, v->from != NULL, err) < 0)
         return err->code;
-    v->checks = recorder_checks_create(v->tl, r);
+    v->began = v->from ? v->from->position : timeline_first(v->tl);
+    v->checks = recorder_checks_create(v->tl, v->r);
     v->began_ns = v->told_ns = host_monotonic_ns();
+    if (v->from)
+        timeline_seek(v->tl, v->began, &stop);
     do
         timeline_continue(v->tl, FORWARD, &stop);
-    while (stop.reason == TIMELINE_GUEST_END && timeline_position(v->tl) < r->edge);
+    while (stop.reason == TIMELINE_GUEST_END && timeline_position(v->tl) < v->r->edge);
     return tell_verified(v, stop.reason);
 }
 
-int recordings_verify(const char *path, struct recording *r, struct machine *m)
+/* One run, with a machine and a log of its own. */
+static int verify_run(const char *path, const struct recording *r, const struct recording_checkpoint *from,
+                      recordings_build *build, void *ctx)
 {
-    struct verification v = {.r = r, .terminal = host_stderr_is_terminal()};
+    struct verification v = {.r = r, .from = from, .terminal = host_stderr_is_terminal()};
     const struct timeline_config config = {.live = false};
     const struct timeline_host host = {.ctx = &v, .now_ns = verify_now, .poll = verify_poll};
+    struct recording events;
+    struct machine *m = NULL;
     struct error err = {0};
-    int status;
+    int status = recording_open(&events, r->data, r->len, &err);
 
-    if (*r->note)
-        printf("verify: %s: good up to byte %" PRIu64 " of %zu: %s\n", path, r->good_bytes, r->len, r->note);
-    if (recorder_check_machine(r, m, &err) < 0) {
-        machine_destroy(m);
-        fprintf(stderr, "hindcast: %s: %s\n", path, err.text);
-        return STATUS_UNUSABLE;
+    if (status == 0)
+        status = build(ctx, &m, &err);
+    if (status == 0)
+        status = recorder_check_machine(r, m, &err);
+    if (status == 0) {
+        v.tl = timeline_create(m, &config, &host);
+        m = NULL;
+        status = verify_timeline(&v, &events, &err);
+        recorder_checks_destroy(v.checks);
+        timeline_destroy(v.tl);
     }
-    v.tl = timeline_create(m, &config, &host);
-    status = verify_timeline(&v, r, &err);
     if (status < 0) {
         fprintf(stderr, "hindcast: %s: %s\n", path, err.text);
         status = STATUS_UNUSABLE;
     }
-    recorder_checks_destroy(v.checks);
-    timeline_destroy(v.tl);
+    if (m)
+        machine_destroy(m);
+    recording_finish(&events);
+    return status;
+}
+
+/* The last checkpoint at or before; NULL: the start. */
+static const struct recording_checkpoint *checkpoint_before(const struct recording *r, icount_t position)
+{
+    const struct recording_checkpoint *c = NULL;
+
+    for (size_t i = 0; i < r->ncheckpoints && r->checkpoints[i].position <= position; i++)
+        c = &r->checkpoints[i];
+    return c;
+}
+
+int recordings_verify(const struct options *o, const struct recording *r, recordings_build *build, void *ctx)
+{
+    const char *path = o->replay;
+    const struct recording_checkpoint *first = NULL;
+    int status;
+
+    if (*r->note)
+        printf("verify: %s: good up to byte %" PRIu64 " of %zu: %s\n", path, r->good_bytes, r->len, r->note);
+    if (o->from == FROM_POSITION)
+        first = checkpoint_before(r, o->from_position);
+    status = verify_run(path, r, first, build, ctx);
+    if (o->from == FROM_CHECKPOINTS)
+        for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++)
+            status = verify_run(path, r, &r->checkpoints[i], build, ctx);
+    if (status == 0 && r->nhashes)
+        printf("verify: final hash %016" PRIx64 " at position %" PRIu64 "\n", r->hashes[r->nhashes - 1].state,
+               r->hashes[r->nhashes - 1].position);
     return status;
 }

@@ -30,7 +30,9 @@ int recordings_load_image(const struct recording_image *im, const char *override
 
 /* hindcast info. Prints; returns the exit status. */
 int recordings_info(const char *path);
-/* hindcast verify, with a machine built for it, which is taken over. Returns the exit status. */
-int recordings_verify(const char *path, struct recording *r, struct machine *m);
+/* Builds the recording's machine anew: 0 or a negative errno. */
+typedef int recordings_build(void *ctx, struct machine **m, struct error *err);
+/* hindcast verify, from where o->from says. Each run has a machine of its own. Returns the exit status. */
+int recordings_verify(const struct options *o, const struct recording *r, recordings_build *build, void *ctx);
 
 #endif

@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,26 @@ def claim_a_recording_replays_with_the_same_console_and_hash():
     equal(status, 0, err)
     with open(os.path.join(d, "out"), "rb") as a, open(os.path.join(d, "again"), "rb") as b:
         equal(b.read(), a.read(), "console")
+    shutil.rmtree(d)
+
+
+def claim_verify_begins_at_every_checkpoint_in_the_file():
+    d = temporary()
+    name = record(d, 2.5 * SLOW, "--checkpoints-in-file", "every=10M", kill=False)
+    _, out, _ = hindcast("info", name)
+    places = re.findall(r"^ +(\d+) +[\d.]+ s +\d+ pages", out, re.M)
+    check(len(places) >= 2, "few checkpoints:", out)
+    status, out, _ = hindcast("verify", name, "--from", "checkpoints")
+    equal(status, 0, out)
+    contains(out, r"the whole recording replays")
+    equal(re.findall(r"from the checkpoint at (\d+) it replays: \d+ state hashes agree", out), places)
+    status, out, _ = hindcast("verify", name, "--from", str(int(places[1]) + 5))
+    equal(status, 0, out)
+    equal(re.findall(r"from the checkpoint at (\d+)", out), [places[1]])
+    lacks(out, r"the whole recording")
+    status, out, err = hindcast("verify", name, "--from", "somewhere")
+    equal(status, 1)
+    contains(err, r"--from somewhere: write start, checkpoints, or a position")
     shutil.rmtree(d)
 
 
