@@ -715,6 +715,137 @@ START_TEST(at_puts_the_address_or_the_fault_into_par)
 }
 END_TEST
 
+START_TEST(an_access_that_nobody_answers_is_an_external_abort)
+{
+    uint64_t nobody = RAM + (8 << 20);
+
+    load_at(nobody + 8);
+    EXPECT_AT(b, 1, 0x200, 0);
+    expect_data_abort(1, EC_DABORT, 0x10, nobody + 8);
+    store_at(nobody + 8);
+    expect_data_abort(1, EC_DABORT, 0x50, nobody + 8);
+    load_at(RAM + (4 << 20) - 4); /* half of it is there */
+    expect_data_abort(1, EC_DABORT, 0x10, RAM + (4 << 20));
+    at_el(b, 1, nobody);
+    steps(b, 1);
+    EXPECT_ESR(b, 1, EC_IABORT, 0x10);
+    EQ(s->far[1], nobody);
+    at_el(b, 0, UCODE);
+    s->x[1] = nobody;
+    poke32(b, UCODE, LDR(0, 1));
+    steps(b, 1);
+    expect_data_abort(1, EC_DABORT_LOWER, 0x10, nobody);
+}
+END_TEST
+
+START_TEST(a_table_that_nobody_answers_is_an_external_abort_of_the_walk)
+{
+    paging_on(DATA | D_PAGE);
+    poke64(b, TABLES + 0x2000, 0x70000000 | D_TABLE);
+    load_at(0x1008);
+    expect_data_abort(1, EC_DABORT, 0x17, 0x1008);
+    at_el(b, 1, CODE);
+    s->x[1] = 0x1008;
+    s->par_el1 = 0x123;
+    EMIT(b, SYS(0, 7, 8, 0, 1)); /* AT S1E1R */
+    steps(b, 1);
+    expect_data_abort(1, EC_DABORT, 0x157, 0x1008);
+    EQ(s->par_el1, 0x123);
+}
+END_TEST
+
+START_TEST(scr_ea_takes_external_aborts_to_el3)
+{
+    again("max", A64_HAS_EL2 | A64_HAS_EL3);
+    s->scr_el3 |= SCR_NS | SCR_EA;
+    load_at(RAM + (8 << 20));
+    EQ(s->el, 3);
+    EXPECT_ESR(b, 3, EC_DABORT_LOWER, 0x10);
+    EQ(s->far[3], RAM + (8 << 20));
+}
+END_TEST
+
+#define SECURE_RAM UINT64_C(0x0e000000)
+
+static void add_secure_ram(void)
+{
+    struct region r = {.base = SECURE_RAM, .size = 2 * PAGE_SIZE, .kind = REGION_RAM, .enabled = true, .secure = true};
+
+    r.page = memory_alloc(&b->m->memory, r.size);
+    memory_map(&b->m->memory, &r);
+    poke64(b, SECURE_RAM + 8, 0x5ec2e7);
+}
+
+START_TEST(secure_memory_is_not_there_for_nonsecure_accesses)
+{
+    again("max", A64_HAS_EL2 | A64_HAS_EL3);
+    add_secure_ram();
+    s->scr_el3 &= ~SCR_NS;
+    load_at(SECURE_RAM + 8); /* Secure EL1, translation off */
+    EQ(s->x[0], 0x5ec2e7);
+    s->scr_el3 |= SCR_NS;
+    refresh(b);
+    load_at(SECURE_RAM + 8);
+    expect_data_abort(1, EC_DABORT, 0x10, SECURE_RAM + 8);
+    store_at(SECURE_RAM + 8);
+    expect_data_abort(1, EC_DABORT, 0x50, SECURE_RAM + 8);
+    at_el(b, 1, SECURE_RAM);
+    steps(b, 1);
+    EXPECT_ESR(b, 1, EC_IABORT, 0x10);
+    at_el(b, 3, CODE);
+    s->x[1] = SECURE_RAM + 8;
+    EMIT(b, LDR(0, 1));
+    steps(b, 1);
+    EQ(s->x[0], 0x5ec2e7);
+}
+END_TEST
+
+START_TEST(scr_ns_changes_what_cached_translations_reach)
+{
+    again("max", A64_HAS_EL3);
+    add_secure_ram();
+    s->scr_el3 &= ~SCR_NS;
+    load_at(SECURE_RAM + 8); /* now it is cached */
+    at_el(b, 3, CODE);
+    s->x[2] = s->scr_el3 | SCR_NS;
+    EMIT(b, MSR(SYSREG(3, 6, 1, 1, 0), 2));
+    steps(b, 1);
+    a64_set_mode(b->c, 1, true); /* without dropping anything derived */
+    s->pc = CODE;
+    poke32(b, CODE, LDR(0, 1));
+    a64_regime_changed(b->c);
+    steps(b, 1);
+    expect_data_abort(1, EC_DABORT, 0x10, SECURE_RAM + 8);
+}
+END_TEST
+
+START_TEST(ns_bits_make_accesses_of_the_secure_state_nonsecure)
+{
+    again("max", A64_HAS_EL3);
+    add_secure_ram();
+    s->scr_el3 &= ~SCR_NS;
+    paging_on(SECURE_RAM | D_PAGE);
+    load_at(0x1008);
+    EQ(s->x[0], 0x5ec2e7);
+    poke64(b, TABLES + 0x3008, SECURE_RAM | D_PAGE | BIT64(5));
+    load_at(0x1008);
+    expect_data_abort(1, EC_DABORT, 0x10, 0x1008);
+    poke64(b, TABLES + 0x3008, SECURE_RAM | D_PAGE);
+    poke64(b, TABLES + 0x2000, (TABLES + 0x3000) | D_TABLE | BIT64(63));
+    load_at(0x1008);
+    expect_data_abort(1, EC_DABORT, 0x10, 0x1008);
+    /* Tables in Secure memory are out of reach of the Non-secure state, and below NSTable. */
+    poke64(b, SECURE_RAM + PAGE_SIZE + 8, DATA | D_PAGE);
+    poke64(b, TABLES + 0x2000, (SECURE_RAM + PAGE_SIZE) | D_TABLE);
+    load_at(0x1008);
+    EQ(s->el, 1);
+    EQ(s->pc, CODE + 4);
+    poke64(b, TABLES, (TABLES + 0x2000) | D_TABLE | BIT64(63));
+    load_at(0x1008);
+    expect_data_abort(1, EC_DABORT, 0x17, 0x1008);
+}
+END_TEST
+
 START_TEST(cache_maintenance_of_an_unmapped_address_faults_with_cm)
 {
     paging_on(0);
@@ -1090,6 +1221,12 @@ static Suite *suite(void)
     tcase_add_test(tc, a_stage_2_fault_of_a_table_walk_is_s1ptw);
     tcase_add_test(tc, stage_2_permissions_bind);
     tcase_add_test(tc, at_puts_the_address_or_the_fault_into_par);
+    tcase_add_test(tc, an_access_that_nobody_answers_is_an_external_abort);
+    tcase_add_test(tc, a_table_that_nobody_answers_is_an_external_abort_of_the_walk);
+    tcase_add_test(tc, scr_ea_takes_external_aborts_to_el3);
+    tcase_add_test(tc, secure_memory_is_not_there_for_nonsecure_accesses);
+    tcase_add_test(tc, scr_ns_changes_what_cached_translations_reach);
+    tcase_add_test(tc, ns_bits_make_accesses_of_the_secure_state_nonsecure);
     tcase_add_test(tc, cache_maintenance_of_an_unmapped_address_faults_with_cm);
     tcase_add_test(tc, a_register_is_read_and_written);
     tcase_add_test(tc, el0_may_not_read_el1s_registers);

@@ -641,16 +641,231 @@ START_TEST(gic_nonsecure_accesses_see_only_group_1)
     struct device *g;
 
     gic_wiring.security = true;
-    cpu_state.scr_el3 = 0;
     g = make_gic(2);
     out(g, GICV2_DIST, 0x84, 4, 2); /* SPI 1 is group 1 */
-    cpu_state.scr_el3 = 1;
+    m->memory.nonsecure = true;
     out(g, GICV2_DIST, 0x104, 4, 3);
     ck_assert_uint_eq(in(g, GICV2_DIST, 0x104, 4), 2);
     out(g, GICV2_DIST, 0x420, 4, 0x4040);
     ck_assert_uint_eq(in(g, GICV2_DIST, 0x420, 4), 0x4000);
-    cpu_state.scr_el3 = 0;
+    m->memory.nonsecure = false;
     ck_assert_uint_eq(in(g, GICV2_DIST, 0x420, 4), 0xa000);
+}
+END_TEST
+
+static uint64_t sysreg(struct device *g, uint32_t enc)
+{
+    uint64_t v = 0;
+
+    ck_assert(gicv3_sysreg_read(g, enc, &v));
+    return v;
+}
+
+#define ICC_PMR   SYSREG(3, 0, 4, 6, 0)
+#define ICC_IAR0  SYSREG(3, 0, 12, 8, 0)
+#define ICC_EOIR0 SYSREG(3, 0, 12, 8, 1)
+#define ICC_HPPIR0 SYSREG(3, 0, 12, 8, 2)
+#define ICC_HPPIR1 SYSREG(3, 0, 12, 12, 2)
+#define ICC_SGI0R SYSREG(3, 0, 12, 11, 7)
+#define ICC_SGI1R SYSREG(3, 0, 12, 11, 5)
+#define ICC_IGRPEN1 SYSREG(3, 0, 12, 12, 7)
+#define ICC_CTLR_EL3 SYSREG(3, 6, 12, 12, 4)
+#define ICC_IGRPEN1_EL3 SYSREG(3, 6, 12, 12, 7)
+#define NS  1u
+#define IRQ 2u
+#define FIQ 4u
+
+/* Where the CPU is. */
+static void stand(struct device *g, unsigned el, uint64_t scr)
+{
+    cpu_state.el = el;
+    cpu_state.scr_el3 = scr;
+    gic_security_changed(g);
+}
+
+/* Version 3 with two security states, every group enabled: SGI 0 is of group 0, 1 of Secure group 1, 2 of
+ * Non-secure group 1. The CPU is at EL3. */
+static struct device *make_secure_gic(void)
+{
+    struct device *g;
+
+    gic_wiring.security = true;
+    gic_wiring.version = 3;
+    g = add(&gicv3_ops, &gic_wiring);
+    stand(g, 3, 0);
+    out(g, GICV3_DIST, 0, 4, 7);
+    out(g, GICV3_REDIST, 0x10080, 4, 4);
+    out(g, GICV3_REDIST, 0x10d00, 4, 2);
+    out(g, GICV3_REDIST, 0x10400, 4, 0xc0c0c0c0);
+    out(g, GICV3_REDIST, 0x10100, 4, 0xf);
+    gicv3_sysreg_write(g, ICC_PMR, 0xf8);
+    gicv3_sysreg_write(g, SYSREG(3, 0, 12, 12, 6), 1);
+    gicv3_sysreg_write(g, ICC_IGRPEN1_EL3, 3);
+    return g;
+}
+
+START_TEST(gicv3_groups_are_irq_or_fiq_by_where_the_cpu_is)
+{
+    /* [where][group]: FIQ? At EL3, Secure EL1, Non-secure EL1 (IHI 0069, table 4-3). */
+    static const bool fiq[3][3] = {{true, true, true}, {true, false, true}, {true, true, false}};
+    struct device *g = make_secure_gic();
+
+    for (unsigned group = 0; group < 3; group++) {
+        out(g, GICV3_REDIST, 0x10200, 4, 1u << group);
+        for (unsigned where = 0; where < 3; where++) {
+            stand(g, where ? 1 : 3, where == 2 ? NS : 0);
+            ck_assert_msg(line[1] == fiq[where][group] && line[0] == !fiq[where][group], "%u %u", where, group);
+        }
+        out(g, GICV3_REDIST, 0x10280, 4, 1u << group);
+    }
+}
+END_TEST
+
+START_TEST(gicv3_el3_is_told_whose_group_1_interrupt_is_pending)
+{
+    struct device *g = make_secure_gic();
+
+    out(g, GICV3_REDIST, 0x10200, 4, 1u << 2);
+    ck_assert_uint_eq(sysreg(g, ICC_HPPIR0), 1021);
+    ck_assert_uint_eq(sysreg(g, ICC_IAR0), 1021); /* which takes nothing */
+    ck_assert_uint_eq(sysreg(g, ICC_HPPIR1), 2);
+    stand(g, 1, 0);
+    ck_assert_uint_eq(sysreg(g, ICC_HPPIR0), 1023);
+    ck_assert_uint_eq(sysreg(g, ICC_HPPIR1), 1023); /* not Secure EL1's */
+    stand(g, 1, NS);
+    ck_assert_uint_eq(ack(g), 2);
+    stand(g, 3, 0);
+    eoi(g, 2);
+    out(g, GICV3_REDIST, 0x10200, 4, 1u << 1);
+    ck_assert_uint_eq(sysreg(g, ICC_HPPIR0), 1020);
+    stand(g, 1, NS);
+    ck_assert_uint_eq(ack(g), 1023);
+    stand(g, 1, 0);
+    ck_assert_uint_eq(ack(g), 1);
+    stand(g, 1, NS);
+    eoi(g, 1); /* not its own */
+    stand(g, 3, 0);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10300, 4), 2);
+    eoi(g, 1);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10300, 4), 0);
+}
+END_TEST
+
+START_TEST(gicv3_at_el3_scr_ns_chooses_the_bank)
+{
+    struct device *g = make_secure_gic();
+
+    gicv3_sysreg_write(g, ICC_IGRPEN1_EL3, 0);
+    stand(g, 3, NS);
+    gicv3_sysreg_write(g, ICC_IGRPEN1, 1);
+    ck_assert_uint_eq(sysreg(g, ICC_IGRPEN1_EL3), 1);
+    stand(g, 3, 0);
+    ck_assert_uint_eq(sysreg(g, ICC_IGRPEN1), 0);
+    gicv3_sysreg_write(g, ICC_IGRPEN1, 1);
+    ck_assert_uint_eq(sysreg(g, ICC_IGRPEN1_EL3), 3);
+}
+END_TEST
+
+START_TEST(gicv3_nonsecure_priorities_are_halved_only_if_fiqs_are_el3s)
+{
+    struct device *g = make_secure_gic();
+
+    gicv3_sysreg_write(g, ICC_PMR, 0xc0);
+    stand(g, 1, NS);
+    ck_assert_uint_eq(sysreg(g, ICC_PMR), 0xc0);
+    stand(g, 1, NS | FIQ);
+    ck_assert_uint_eq(sysreg(g, ICC_PMR), 0x80);
+    gicv3_sysreg_write(g, ICC_PMR, 0x10);
+    stand(g, 3, 0);
+    ck_assert_uint_eq(sysreg(g, ICC_PMR), 0x88);
+    gicv3_sysreg_write(g, ICC_PMR, 0x40);
+    stand(g, 1, NS | FIQ);
+    ck_assert_uint_eq(sysreg(g, ICC_PMR), 0);
+    gicv3_sysreg_write(g, ICC_PMR, 0xf8); /* a Secure mask is not theirs to change */
+    stand(g, 3, 0);
+    ck_assert_uint_eq(sysreg(g, ICC_PMR), 0x40);
+}
+END_TEST
+
+START_TEST(gicv3_nonsecure_software_makes_no_secure_interrupts)
+{
+    struct device *g = make_secure_gic();
+
+    stand(g, 1, NS);
+    gicv3_sysreg_write(g, ICC_SGI0R, 0ull << 24 | 1);
+    gicv3_sysreg_write(g, ICC_SGI1R, 1ull << 24 | 1);
+    gicv3_sysreg_write(g, SYSREG(3, 0, 12, 11, 6), 1ull << 24 | 1);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10200, 4), 0);
+    gicv3_sysreg_write(g, ICC_SGI1R, 2ull << 24 | 1);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10200, 4), 4);
+    stand(g, 1, 0);
+    gicv3_sysreg_write(g, ICC_SGI1R, 0ull << 24 | 1); /* group 0 is Secure, too */
+    gicv3_sysreg_write(g, SYSREG(3, 0, 12, 11, 6), 2ull << 24 | 1);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10200, 4), 5);
+    m->memory.nonsecure = true;
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0x10200, 4), 4);
+}
+END_TEST
+
+START_TEST(gicv3_registers_trap_to_who_takes_the_interrupts)
+{
+    struct device *g;
+
+    gic_wiring.virtualization = true;
+    g = make_secure_gic();
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
+    stand(g, 1, NS | FIQ);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR), 0);
+    cpu_state.hcr_el2 = 1u << 3; /* FMO: the virtual interface's */
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_SGI1R), 2);
+    cpu_state.hcr_el2 = 0;
+    stand(g, 2, NS | FIQ | IRQ);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 3);
+    stand(g, 1, NS);
+    gicv3_sysreg_write(g, SYSREG(3, 4, 12, 11, 0), 1u << 12); /* ICH_HCR_EL2.TALL1 */
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 2);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
+    stand(g, 1, 0); /* Secure EL1 has no hypervisor */
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 0);
+}
+END_TEST
+
+START_TEST(gicv2_a_kernel_that_comes_without_firmware_may_lower_its_mask)
+{
+    struct device *g;
+
+    gic_wiring.security = true;
+    gic_wiring.version = 2;
+    g = add(&gicv2_ops, &gic_wiring);
+    gic_all_nonsecure(g);
+    m->memory.nonsecure = true;
+    out(g, GICV2_DIST, 0, 4, 1);
+    out(g, GICV2_CPU, 4, 4, 0xf0);
+    out(g, GICV2_CPU, 0, 4, 1);
+    enable(g, SPI(1), 0xa0);
+    gic_set_line(g, SPI(1), true);
+    ck_assert(line[0]);
+    ck_assert_uint_eq(ack(g), SPI(1));
+}
+END_TEST
+
+START_TEST(pl061_drives_what_is_connected_to_it)
+{
+    struct device *d;
+
+    gpio_wiring.out[1] = (struct line){.set = set_line, .n = 1};
+    d = add(&pl061_ops, &gpio_wiring);
+    out(d, 0, 2 << 2, 4, 2); /* an input yet */
+    ck_assert(!line[1]);
+    out(d, 0, 0x400, 4, 3);
+    ck_assert(line[1]);
+    out(d, 0, 2 << 2, 4, 0);
+    ck_assert(!line[1]);
+    memset(&gpio_wiring, 0, sizeof(gpio_wiring));
 }
 END_TEST
 
@@ -694,7 +909,8 @@ START_TEST(gic_bears_random_accesses)
 
         x = x * 1664525 + 1013904223;
         cpu_state.el = x >> 9 & 3;
-        cpu_state.scr_el3 = x >> 11 & 1;
+        cpu_state.scr_el3 = x >> 11 & 7;
+        m->memory.nonsecure = x >> 14 & 1;
         if (x & 0x40000)
             offset &= 0xfff;
         if (x >> 31)
@@ -748,6 +964,14 @@ int main(void)
     tcase_add_test(t, gicv3_interrupt_routed_elsewhere_does_not_come);
     tcase_add_test(t, gicv3_group_0_is_fiq);
     tcase_add_test(t, gic_nonsecure_accesses_see_only_group_1);
+    tcase_add_test(t, gicv3_groups_are_irq_or_fiq_by_where_the_cpu_is);
+    tcase_add_test(t, gicv3_el3_is_told_whose_group_1_interrupt_is_pending);
+    tcase_add_test(t, gicv3_at_el3_scr_ns_chooses_the_bank);
+    tcase_add_test(t, gicv3_nonsecure_priorities_are_halved_only_if_fiqs_are_el3s);
+    tcase_add_test(t, gicv3_nonsecure_software_makes_no_secure_interrupts);
+    tcase_add_test(t, gicv3_registers_trap_to_who_takes_the_interrupts);
+    tcase_add_test(t, gicv2_a_kernel_that_comes_without_firmware_may_lower_its_mask);
+    tcase_add_test(t, pl061_drives_what_is_connected_to_it);
     tcase_add_test(t, gicv3_hypervisor_gives_its_guest_an_interrupt);
     tcase_add_loop_test(t, gic_bears_random_accesses, 0, 8);
     suite_add_tcase(suite, t);

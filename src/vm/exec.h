@@ -36,6 +36,7 @@ struct tlb_entry {
 struct translation {
     paddr_t page;     /* physical address of the 4 KiB page */
     bool read, write, fetch; /* what may be cached; `write` only once the dirty bit is set */
+    bool secure;      /* accesses to it are Secure: they reach regions that others do not */
 };
 
 /* What a block was made from and for. */
@@ -142,6 +143,9 @@ struct frontend {
      * failure leave the exception pending in the target and return false. `mode`
      * is the TLB regime. */
     bool (*walk)(struct ucpu *, uint64_t va, enum access access, unsigned mode, struct translation *t);
+    /* Nobody answers at the physical address of an access to `va` (of the instruction
+     * there): leave an exception pending instead of it. NULL: it reads as ones. */
+    void (*bus_error)(struct ucpu *, uint64_t va, enum access access);
     /* Something must happen before the next instruction: an interrupt is
      * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
      * or a block ended with EXIT or UOP_LEAVE. */

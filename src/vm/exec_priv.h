@@ -31,7 +31,7 @@ struct tlb_info {
     uint8_t kind;     /* enum region_kind, when `number` is set */
     uint8_t perms;    /* 1 << enum access */
     uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
-    uint8_t reserved;
+    bool secure;      /* accesses are Secure */
 };
 
 /* What is derived from one page of storage. */
@@ -118,6 +118,9 @@ void softmmu_finish(struct ucpu *c);
 /* The cached or fresh translation of `va` for `access`; NULL: an exception is pending
  * or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
+/* Does nobody answer an access at `offset` of the page? Then, if the target has exceptions for
+ * that, one is pending. */
+bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, unsigned offset, enum access access);
 /* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8. */
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */

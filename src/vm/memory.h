@@ -17,8 +17,11 @@
  * CODE nor WALKED, so the first write since a checkpoint, self-modifying code
  * and changes to live page tables are all noticed for free.
  *
- * Not modelled: memory types and caches. Bus errors: an access that nothing
- * claims reads all ones and is dropped on write.
+ * An access that nothing claims reads all ones and is dropped on write; a CPU
+ * whose front end has bus_error() (vm/exec.h) gets an exception for it instead.
+ * With two security states, a region may answer to Secure accesses only.
+ *
+ * Not modelled: memory types and caches.
  */
 #ifndef HINDCAST_VM_MEMORY_H
 #define HINDCAST_VM_MEMORY_H
@@ -45,6 +48,7 @@ struct region {
     struct device *dev; /* MMIO and ROMD */
     unsigned range;     /* which of the device's ranges this is */
     bool enabled;       /* a disabled region is transparent */
+    bool secure;        /* whole pages that are not there for a CPU's Non-secure accesses */
 };
 
 #define MEMORY_MAX_REGIONS 128
@@ -73,6 +77,7 @@ struct memory {
     uint32_t ndirty;
     struct region regions[MEMORY_MAX_REGIONS]; /* later ones hide earlier ones */
     unsigned nregions;
+    bool nonsecure;      /* the device access in progress is a CPU's Non-secure one; else false */
     struct memory_observer observer;
 };
 

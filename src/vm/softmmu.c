@@ -268,6 +268,22 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
         e->fetch = t->tag;
 }
 
+/* Is there somebody at `offset` of the page, for this kind of access? */
+static bool answers(const struct memory *m, const struct tlb_info *t, unsigned offset)
+{
+    const struct region *r = memory_find(m, t->page + offset);
+
+    return r && (t->secure || !r->secure);
+}
+
+bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, unsigned offset, enum access access)
+{
+    if (t->number != NO_PAGE || !c->fe->bus_error || answers(memory_of(c), t, offset))
+        return false;
+    c->fe->bus_error(c, va, access);
+    return true;
+}
+
 static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
 {
     struct exec *x = c->exec;
@@ -292,8 +308,9 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
         t->perms = (uint8_t)(tr.read << ACCESS_READ | tr.write << ACCESS_WRITE | tr.fetch << ACCESS_FETCH);
     }
     t->page = tr.page & PAGE_MASK;
+    t->secure = tr.secure;
     t->number = NO_PAGE;
-    if (!memory_classify(memory_of(c), t->page, &kind, &t->number))
+    if (!memory_classify(memory_of(c), t->page, &kind, &t->number) || !answers(memory_of(c), t, 0))
         t->number = NO_PAGE;
     t->kind = (uint8_t)kind;
     t->watched = (uint8_t)watched_kinds(c, untagged(c, t->tag));
@@ -419,6 +436,14 @@ static bool guest_refuses(struct ucpu *c, unsigned kind, const struct part *part
     return false;
 }
 
+static bool bus_fails(struct ucpu *c, const struct part *parts, unsigned n, enum access access)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (softmmu_bus_fails(c, &parts[i].t, parts[i].va, parts[i].offset, access))
+            return true;
+    return false;
+}
+
 static bool load_needs_alone(const struct ucpu *c, const struct part *p)
 {
     return p->t.number == NO_PAGE || hits_trap(c, TRAP_READ, p);
@@ -440,6 +465,7 @@ static bool store_needs_alone(const struct ucpu *c, const struct part *p)
 
 static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
 {
+    memory_of(c)->nonsecure = !p->t.secure;
     for (unsigned done = 0; done < p->len;) {
         unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
         uint64_t v = memory_read(memory_of(c), p->t.page + p->offset + done, n);
@@ -447,6 +473,7 @@ static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
         memcpy(to + done, &v, n);
         done += n;
     }
+    memory_of(c)->nonsecure = false;
     exec_leave_soon(c);
 }
 
@@ -463,6 +490,7 @@ static void load_part(struct ucpu *c, unsigned mode, const struct part *p, uint8
 
 static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t *from)
 {
+    memory_of(c)->nonsecure = !p->t.secure;
     for (unsigned done = 0; done < p->len;) {
         unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
         uint64_t v = 0;
@@ -471,6 +499,7 @@ static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t 
         memory_write(memory_of(c), p->t.page + p->offset + done, n, v);
         done += n;
     }
+    memory_of(c)->nonsecure = false;
     exec_leave_soon(c);
 }
 
@@ -503,7 +532,7 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
-    if (!n || guest_refuses(c, TRAP_READ, parts, n))
+    if (!n || guest_refuses(c, TRAP_READ, parts, n) || bus_fails(c, parts, n, ACCESS_READ))
         return false;
     for (unsigned i = 0; i < n; i++)
         if (!may_alone(c) && load_needs_alone(c, &parts[i])) {
@@ -529,7 +558,7 @@ bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_WRITE, parts);
-    if (!n || guest_refuses(c, TRAP_WRITE, parts, n))
+    if (!n || guest_refuses(c, TRAP_WRITE, parts, n) || bus_fails(c, parts, n, ACCESS_WRITE))
         return false;
     for (unsigned i = 0; i < n; i++)
         alone |= store_needs_alone(c, &parts[i]);

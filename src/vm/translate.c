@@ -29,7 +29,7 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
 {
     const struct tlb_info *t = softmmu_lookup(c, c->tlb_mode, va, ACCESS_FETCH);
 
-    if (!t)
+    if (!t || softmmu_bus_fails(c, t, va, (unsigned)(va & ~PAGE_MASK), ACCESS_FETCH))
         return false;
     note_code(c, va);
     *page = t->number;

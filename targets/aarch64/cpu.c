@@ -69,6 +69,7 @@ static void state_replaced(struct a64_cpu *c)
 {
     c->exc.pending = false;
     c->tlb_pan = c->st->pstate & PSTATE_PAN;
+    c->security = a64_security(c); /* the lines are as they belong to it */
     ucpu_flush_tlb(&c->u);
     a64_regime_changed(c);
     a64_update_traps(c);
@@ -199,6 +200,7 @@ static const struct frontend frontend = {
     .set_pc = set_pc,
     .build = a64_build,
     .walk = a64_walk,
+    .bus_error = a64_bus_error,
     .event_ready = a64_event_ready,
     .take_event = a64_take_event,
     .take_exception = a64_take_exception,

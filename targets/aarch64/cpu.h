@@ -166,6 +166,7 @@ struct a64_cpu {
     /* Derived from the state. */
     uint64_t block_mode;         /* a64_block_mode() */
     bool tlb_pan;                /* PSTATE.PAN when REGIME_EL1 was last in use */
+    uint8_t security;            /* a64_security() when last told to the board */
     /* Made by a64_create: the register description that gdb gets, and an index of the
      * system registers by SYSREG(). */
     struct cpu_ops ops;
@@ -179,6 +180,11 @@ struct a64_cpu {
      * (then these are UNDEFINED). `enc` is SYSREG(). */
     bool (*gic_read)(void *ctx, uint32_t enc, uint64_t *value);
     bool (*gic_write)(void *ctx, uint32_t enc, uint64_t value);
+    /* The level to which the access traps instead; 0: none. NULL: never. */
+    unsigned (*gic_trap)(void *ctx, uint32_t enc);
+    /* Whether the CPU is at EL3, or in the Secure state, is not what it was when this was last called.
+     * May be NULL. */
+    void (*security_changed)(void *ctx);
     void *gic_ctx;
     /* HVC and SMC conduits for PSCI: true: the call was a firmware call and is done
      * (results in x0-x3); false: take the architectural exception. May be NULL. */
@@ -229,6 +235,7 @@ uint32_t a64_get_spsr(const struct a64_cpu *c);
  * unprivileged accesses LDTR/STTR use REGIME_EL0. */
 enum { REGIME_EL0, REGIME_EL1, REGIME_EL2, REGIME_EL3 };
 bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
+void a64_bus_error(struct ucpu *u, uint64_t va, enum access access);
 bool a64_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 /* AT S1E0R and friends: result into PAR_EL1. */
 int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned op2);

@@ -73,6 +73,11 @@ void a64_regime_changed(struct a64_cpu *c)
         ucpu_flush_tlb(&c->u);
     }
     ucpu_set_tlb_mode(&c->u, c->st->el);
+    if (c->security != a64_security(c)) {
+        c->security = a64_security(c);
+        if (c->security_changed)
+            c->security_changed(c->gic_ctx);
+    }
 }
 
 /* ---- raising -------------------------------------------------------------------------------- */

@@ -13,17 +13,22 @@
  *
  * Not modelled: memory types (attributes change no value; unaligned accesses to
  * Device memory do not fault), hardware management of the access flag and dirty
- * state (v8.1), external aborts (what nobody answers reads as all ones).
+ * state (v8.1).
+ *
+ * External aborts are synchronous: an access that no region of the board answers,
+ * or a Non-secure access to one that answers to Secure ones only.
  */
 #include "aarch64/system.h"
 
 #include "base/buffer.h"
 
 /* Fault status codes; the level goes into the low two bits. */
-enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_PERMISSION = 0x0c, FSC_ALIGNMENT = 0x21 };
+enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_PERMISSION = 0x0c, FSC_EXTERNAL = 0x10,
+       FSC_EXTERNAL_WALK = 0x14, FSC_ALIGNMENT = 0x21 };
 
 #define DESC_VALID  BIT64(0)
 #define DESC_TABLE  BIT64(1)
+#define DESC_NS     BIT64(5)
 #define DESC_AP1    BIT64(6)
 #define DESC_AP2    BIT64(7)
 #define DESC_AF     BIT64(10)
@@ -33,6 +38,7 @@ enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_P
 #define TABLE_XN    BIT64(60)
 #define TABLE_AP0   BIT64(61)
 #define TABLE_AP1   BIT64(62)
+#define TABLE_NS    BIT64(63)
 
 #define OA_MASK (BIT64(48) - 1)
 
@@ -53,6 +59,7 @@ struct walk {
     uint64_t span;              /* bytes that one such descriptor (valid or not) covers */
     bool user_read, user_write, user_exec, priv_read, priv_write, priv_exec;
     bool user_page;             /* AP[1]: what PAN looks at */
+    bool secure;                /* of the output address; while walking: of the tables */
 };
 
 /* One set of tables. */
@@ -73,15 +80,25 @@ static unsigned output_bits(const struct a64_cpu *c, unsigned ps)
     return n < c->model->pa_bits ? n : c->model->pa_bits;
 }
 
-static uint64_t read_descriptor(const struct walker *w, paddr_t addr)
+/* Does a region of the board answer there? */
+static bool on_the_bus(const struct a64_cpu *c, paddr_t addr, bool secure)
 {
-    uint64_t value = 0;
+    const struct region *r = memory_find(&c->u.cpu.machine->memory, addr);
 
+    return r && (secure || !r->secure);
+}
+
+/* False: an external abort. */
+static bool read_descriptor(const struct walker *w, paddr_t addr, bool secure, uint64_t *value)
+{
+    if (a64_has_el(w->c, 3) && !on_the_bus(w->c, addr, secure))
+        return false;
+    *value = UINT64_MAX; /* what nobody answers */
     if (w->u)
-        return ucpu_walk_read(w->u, addr, 8);
-    if (memory_read_bytes(&w->c->u.cpu.machine->memory, addr, &value, 8) != 8)
-        return 0;
-    return value;
+        *value = ucpu_walk_read(w->u, addr, 8);
+    else
+        memory_read_bytes(&w->c->u.cpu.machine->memory, addr, value, 8);
+    return *value != UINT64_MAX || on_the_bus(w->c, addr, secure);
 }
 
 static bool fail(struct walk *out, unsigned fsc, unsigned level)
@@ -195,7 +212,8 @@ static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t
                 return false;
             at = s2.pa;
         }
-        desc = read_descriptor(w, at);
+        if (!read_descriptor(w, at, out->secure, &desc))
+            return fail(out, FSC_EXTERNAL_WALK, level);
         out->desc = desc;
         out->level = level;
         if (!(desc & DESC_VALID) || (level == 3 && !(desc & DESC_TABLE)))
@@ -211,6 +229,8 @@ static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t
         if (table >> t->out_bits)
             return fail(out, FSC_ADDRESS_SIZE, level);
         *hierarchy |= desc;
+        if (desc & TABLE_NS)
+            out->secure = false;
         level++;
         shift -= stride;
         index = addr >> shift & (BIT64(stride) - 1);
@@ -234,6 +254,12 @@ static void allow_all(struct walk *out)
 {
     out->user_read = out->user_write = out->user_exec = true;
     out->priv_read = out->priv_write = out->priv_exec = true;
+}
+
+/* Do accesses of level el's regime come from the Secure state? */
+static bool regime_secure(const struct a64_cpu *c, unsigned el)
+{
+    return el == 3 || (el == 1 && a64_secure_below_el3(c));
 }
 
 /* Is stage 1 of the regime on? */
@@ -302,6 +328,7 @@ static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct
     struct tables t;
     uint64_t leaf = 0, hierarchy, mask;
 
+    out->secure = regime_secure(c, el);
     if (!stage1_enabled(c, el)) {
         bool high = el == 1 && (va >> 55 & 1);
 
@@ -319,6 +346,8 @@ static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct
         return fail(out, FSC_TRANSLATION, 0);
     if (!walk_tables(w, &t, va, out, &leaf, &hierarchy))
         return false;
+    if (leaf & DESC_NS)
+        out->secure = false;
     stage1_permissions(c, el, leaf, hierarchy, out);
     mask = out->span - 1;
     out->pa = (leaf & OA_MASK & ~mask) | (va & mask);
@@ -369,6 +398,12 @@ static unsigned mode_el(unsigned mode)
     return mode < REGIME_EL2 ? 1 : mode;
 }
 
+/* Is the status one of FSC_EXTERNAL and FSC_EXTERNAL_WALK? */
+static bool is_external(unsigned fsc)
+{
+    return fsc >= FSC_EXTERNAL && fsc <= FSC_EXTERNAL_WALK + 3;
+}
+
 static bool abort_of(struct a64_cpu *c, unsigned mode, uint64_t va, enum access access, const struct walk *found)
 {
     uint32_t iss = found->fsc;
@@ -383,6 +418,8 @@ static bool abort_of(struct a64_cpu *c, unsigned mode, uint64_t va, enum access 
         target = a64_default_el(c);
     if (found->stage2)
         target = 2;
+    if (is_external(found->fsc) && a64_has_el(c, 3) && (c->st->scr_el3 & SCR_EA))
+        target = 3;
     a64_raise_abort(c, target, access == ACCESS_FETCH, va, iss);
     if (found->stage2) {
         c->exc.has_hpfar = true;
@@ -390,6 +427,13 @@ static bool abort_of(struct a64_cpu *c, unsigned mode, uint64_t va, enum access 
         c->exc.stage2_data = access != ACCESS_FETCH && !found->s1ptw;
     }
     return false;
+}
+
+void a64_bus_error(struct ucpu *u, uint64_t va, enum access access)
+{
+    const struct walk found = {.failed = true, .fsc = FSC_EXTERNAL};
+
+    abort_of(a64_of(u), u->tlb_mode, va, access, &found);
 }
 
 bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
@@ -409,6 +453,7 @@ bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, st
     t->read = user ? found.user_read : found.priv_read;
     t->write = user ? found.user_write : found.priv_write;
     t->fetch = user ? found.user_exec : found.priv_exec;
+    t->secure = found.secure;
     return true;
 }
 
@@ -482,11 +527,16 @@ int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned 
     (void)crm;
     if (walk_access(&w, el, va, access, user, false, both, &found)) {
         par = (found.pa & OA_MASK & PAGE_MASK) | par_attributes(c, el, &found) | PAR_RES1;
-        if (!a64_secure_below_el3(c))
+        if (!found.secure)
             par |= PAR_NS;
+    } else if (is_external(found.fsc)) {
+        /* Not a result but an exception (D8.11). */
+        abort_of(c, 0, va, access, &found);
+        c->exc.esr |= ISS_CM | ISS_WNR;
+        return UOP_FAULT;
     } else if (found.stage2 && found.s1ptw && !both && c->st->el == 1) {
         /* The hypervisor must hear of it (D8.11). */
-        a64_raise_abort(c, 2, false, va, found.fsc | ISS_S1PTW | ISS_CM | (access == ACCESS_WRITE ? ISS_WNR : 0));
+        a64_raise_abort(c, 2, false, va, found.fsc | ISS_S1PTW | ISS_CM | ISS_WNR);
         c->exc.has_hpfar = true;
         c->exc.hpfar = found.ipa >> 12 << 4;
         return UOP_FAULT;

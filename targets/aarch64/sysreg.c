@@ -909,6 +909,21 @@ static void store_operand(struct ucpu *u, unsigned offset, uint64_t v)
     memcpy(u->s + offset, &v, sizeof v);
 }
 
+/* A register that has no row: one of the interrupt controller's? UOP_FAULT: no, or it traps. */
+static int gic_access(struct a64_cpu *c, uint32_t enc, unsigned rt, bool write, uint64_t *v)
+{
+    unsigned op1 = enc >> 11 & 7, lowest = op1 == 4 ? 2 : op1 == 6 ? 3 : 1, target;
+
+    if (!is_gic(enc) || !c->gic_read || c->st->el < lowest)
+        return a64_undefined(c);
+    target = c->gic_trap ? c->gic_trap(c->gic_ctx, enc) : 0;
+    if (target)
+        return a64_raise_to(c, target, EC_SYSREG, syndrome(enc, rt, !write));
+    if (write ? c->gic_write(c->gic_ctx, enc, *v) : c->gic_read(c->gic_ctx, enc, v))
+        return UOP_NEXT;
+    return a64_undefined(c);
+}
+
 int a64_op_mrs(struct ucpu *u, const struct uop *op)
 {
     struct a64_cpu *c = a64_of(u);
@@ -916,10 +931,8 @@ int a64_op_mrs(struct ucpu *u, const struct uop *op)
     uint64_t v = 0;
 
     if (!r) {
-        unsigned lowest = (op->b >> 11 & 7) == 4 ? 2 : (op->b >> 11 & 7) == 6 ? 3 : 1;
-
-        if (!is_gic(op->b) || !c->gic_read || c->st->el < lowest || !c->gic_read(c->gic_ctx, op->b, &v))
-            return c->exc.pending ? UOP_FAULT : a64_undefined(c);
+        if (gic_access(c, op->b, operand_register(op->d), false, &v) != UOP_NEXT)
+            return UOP_FAULT;
     } else {
         if (check_access(c, r, op->b, operand_register(op->d), false) != UOP_NEXT)
             return UOP_FAULT;
@@ -935,13 +948,8 @@ int a64_op_msr(struct ucpu *u, const struct uop *op)
     const struct sysreg *r = find(c, op->b);
     uint64_t v = load_operand(u, op->a);
 
-    if (!r) {
-        unsigned lowest = (op->b >> 11 & 7) == 4 ? 2 : (op->b >> 11 & 7) == 6 ? 3 : 1;
-
-        if (!is_gic(op->b) || !c->gic_write || c->st->el < lowest || !c->gic_write(c->gic_ctx, op->b, v))
-            return c->exc.pending ? UOP_FAULT : a64_undefined(c);
-        return UOP_NEXT;
-    }
+    if (!r)
+        return gic_access(c, op->b, operand_register(op->a), true, &v);
     if (check_access(c, r, op->b, operand_register(op->a), true) != UOP_NEXT)
         return UOP_FAULT;
     write_row(c, r, v);

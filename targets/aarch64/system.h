@@ -121,6 +121,12 @@ static inline bool a64_secure_below_el3(const struct a64_cpu *c)
     return (c->features & A64_HAS_EL3) && !(c->st->scr_el3 & SCR_NS);
 }
 
+/* What an interrupt controller distinguishes: 2: at EL3; 1: in the Secure state below it; 0: neither. */
+static inline uint8_t a64_security(const struct a64_cpu *c)
+{
+    return c->st->el == 3 ? 2 : a64_secure_below_el3(c);
+}
+
 /* EL2 exists and controls EL1 and EL0 now. */
 static inline bool a64_el2_enabled(const struct a64_cpu *c)
 {

@@ -53,11 +53,15 @@ static void update_irq(struct device *dev)
 /* The lines were at `before`. */
 static void note_edges(struct device *dev, uint8_t before)
 {
+    const struct pl061_wiring *w = dev->wiring;
     struct pl061_state *s = dev->state;
     uint8_t now = levels(s), changed = before ^ now;
 
     s->edges |= (uint8_t)(changed & ~s->is & (s->ibe | ~(now ^ s->iev)));
     update_irq(dev);
+    for (unsigned i = 0; i < 8; i++)
+        if (changed & s->dir & 1u << i)
+            line_set(&w->out[i], now >> i & 1);
 }
 
 void pl061_pulse(struct device *dev, unsigned n, vtime_t ns)

@@ -5,7 +5,8 @@
 #include "vm/device.h"
 
 struct pl061_wiring {
-    struct line irq; /* GPIOINTR */
+    struct line irq;    /* GPIOINTR */
+    struct line out[8]; /* told when a line that the guest drives changes */
 };
 
 /* Range 0: 4 KiB of registers. */

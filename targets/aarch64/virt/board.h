@@ -18,7 +18,8 @@
 enum {
     VIRT_FLASH = 0x00000000, VIRT_GIC_DIST = 0x08000000, VIRT_GIC_CPU = 0x08010000, VIRT_GIC_HYP = 0x08030000,
     VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
-    VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000, VIRT_MMIO = 0x0a000000,
+    VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000,
+    VIRT_SECURE_GPIO = 0x090b0000, VIRT_MMIO = 0x0a000000,
     VIRT_SECURE_MEM = 0x0e000000,
 };
 #define VIRT_REDIST_BYTES     0x20000u
@@ -26,11 +27,13 @@ enum {
 #define VIRT_MMIO_SLOTS       32u
 
 /* Shared interrupts, and private ones of the CPU, by their numbers in the device tree. */
-enum { SPI_UART = 1, SPI_RTC = 2, SPI_GPIO = 7, SPI_SECURE_UART = 8, SPI_MMIO = 16 };
+enum { SPI_SECURE_GPIO = 0, SPI_UART = 1, SPI_RTC = 2, SPI_GPIO = 7, SPI_SECURE_UART = 8, SPI_MMIO = 16 };
 enum { PPI_PMU = 7, PPI_MAINTENANCE = 9, PPI_TIMER_HYP = 10, PPI_TIMER_VIRT = 11, PPI_TIMER_SEC = 13,
        PPI_TIMER_PHYS = 14 };
 
 #define GPIO_POWER_KEY 3u
+/* Lines of the Secure GPIO, through which Secure firmware switches the machine off and resets it. */
+enum { GPIO_POWER_OFF, GPIO_RESTART };
 
 /* How the guest calls PSCI. */
 enum psci_conduit { PSCI_NONE, PSCI_HVC, PSCI_SMC };
@@ -44,11 +47,11 @@ struct virt {
     enum psci_conduit psci;
     struct buffer dtb;
 
-    struct device *gic, *uart[2], *rtc, *gpio, *fwcfg, *mmio, *flash[2];
+    struct device *gic, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2];
     struct gic_wiring gic_wiring;
     struct pl011_wiring uart_wiring[2];
     struct pl031_wiring rtc_wiring;
-    struct pl061_wiring gpio_wiring;
+    struct pl061_wiring gpio_wiring, secure_gpio_wiring;
     struct fwcfg_wiring fwcfg_wiring;
     struct cfi_flash_wiring flash_wiring[2];
 };

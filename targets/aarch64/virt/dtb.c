@@ -18,6 +18,7 @@
 #define PHANDLE_CLOCK 2u
 #define PHANDLE_GPIO  3u
 #define PHANDLE_CPU   4u
+#define PHANDLE_SECURE_GPIO 5u
 
 #define LEVEL_HIGH  4u
 #define EDGE_RISING 1u
@@ -104,6 +105,13 @@ static void begin_at(struct writer *w, const char *name, uint64_t base)
 }
 
 #define STRINGS(w, name, list) bytes(w, name, list, sizeof(list))
+
+/* The node is for the Secure state only. */
+static void only_secure(struct writer *w)
+{
+    string(w, "status", "disabled");
+    string(w, "secure-status", "okay");
+}
 
 /* PPIs of version 2 carry a mask of CPUs. */
 static uint32_t ppi_flags(const struct virt *v)
@@ -206,10 +214,8 @@ static void add_uart(struct writer *w, uint64_t base, uint32_t spi, bool secure)
     interrupt(w, SPI, spi, LEVEL_HIGH);
     cells(w, "clocks", (const uint32_t[]){PHANDLE_CLOCK, PHANDLE_CLOCK}, 2);
     STRINGS(w, "clock-names", "uartclk\0apb_pclk");
-    if (secure) {
-        string(w, "status", "disabled");
-        string(w, "secure-status", "okay");
-    }
+    if (secure)
+        only_secure(w);
     end(w);
 }
 
@@ -224,18 +230,25 @@ static void add_rtc(struct writer *w)
     end(w);
 }
 
-static void add_gpio(struct writer *w)
+static void add_pl061(struct writer *w, uint64_t base, uint32_t spi, uint32_t phandle, bool secure)
 {
-    begin_at(w, "pl061", VIRT_GPIO);
+    begin_at(w, "pl061", base);
     STRINGS(w, "compatible", "arm,pl061\0arm,primecell");
-    reg1(w, VIRT_GPIO, 0x1000);
+    reg1(w, base, 0x1000);
     cell(w, "#gpio-cells", 2);
     flag(w, "gpio-controller");
-    interrupt(w, SPI, SPI_GPIO, LEVEL_HIGH);
+    interrupt(w, SPI, spi, LEVEL_HIGH);
     cell(w, "clocks", PHANDLE_CLOCK);
     string(w, "clock-names", "apb_pclk");
-    cell(w, "phandle", PHANDLE_GPIO);
+    cell(w, "phandle", phandle);
+    if (secure)
+        only_secure(w);
     end(w);
+}
+
+static void add_gpio(struct writer *w)
+{
+    add_pl061(w, VIRT_GPIO, SPI_GPIO, PHANDLE_GPIO, false);
     node(w, "gpio-keys");
     string(w, "compatible", "gpio-keys");
     node(w, "poweroff");
@@ -244,6 +257,22 @@ static void add_gpio(struct writer *w)
     cells(w, "gpios", (const uint32_t[]){PHANDLE_GPIO, GPIO_POWER_KEY, 0}, 3);
     end(w);
     end(w);
+}
+
+static void add_power_line(struct writer *w, const char *name, uint32_t line)
+{
+    node(w, name);
+    string(w, "compatible", name);
+    cells(w, "gpios", (const uint32_t[]){PHANDLE_SECURE_GPIO, line, 0}, 3);
+    only_secure(w);
+    end(w);
+}
+
+static void add_secure_gpio(struct writer *w)
+{
+    add_pl061(w, VIRT_SECURE_GPIO, SPI_SECURE_GPIO, PHANDLE_SECURE_GPIO, true);
+    add_power_line(w, "gpio-poweroff", GPIO_POWER_OFF);
+    add_power_line(w, "gpio-restart", GPIO_RESTART);
 }
 
 static void add_fw_cfg(struct writer *w)
@@ -255,11 +284,22 @@ static void add_fw_cfg(struct writer *w)
     end(w);
 }
 
-static void add_flash(struct writer *w)
+/* Both banks are one, unless the first is for the Secure state only. */
+static void add_flash(struct writer *w, const struct virt *v)
 {
-    begin_at(w, "flash", VIRT_FLASH);
+    const uint64_t banks[] = {VIRT_FLASH, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES};
+
+    if (v->config.secure) {
+        begin_at(w, "secflash", VIRT_FLASH);
+        string(w, "compatible", "cfi-flash");
+        reg(w, "reg", banks, 1);
+        cell(w, "bank-width", 4);
+        only_secure(w);
+        end(w);
+    }
+    begin_at(w, "flash", v->config.secure ? VIRT_FLASH_BYTES : VIRT_FLASH);
     string(w, "compatible", "cfi-flash");
-    reg(w, "reg", (const uint64_t[]){VIRT_FLASH, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES, VIRT_FLASH_BYTES}, 2);
+    reg(w, "reg", v->config.secure ? banks + 2 : banks, v->config.secure ? 1 : 2);
     cell(w, "bank-width", 4);
     end(w);
 }
@@ -289,8 +329,7 @@ static void add_memory(struct writer *w, const struct virt *v)
     begin_at(w, "secram", VIRT_SECURE_MEM);
     string(w, "device_type", "memory");
     reg1(w, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES);
-    string(w, "status", "disabled");
-    string(w, "secure-status", "okay");
+    only_secure(w);
     end(w);
 }
 
@@ -328,12 +367,17 @@ static void add_all(struct writer *w, const struct virt *v)
     add_timer(w, v);
     add_gic(w, v);
     add_clock(w);
-    add_flash(w);
+    add_flash(w, v);
     add_uart(w, VIRT_UART, SPI_UART, false);
-    if (v->config.secure)
-        add_uart(w, VIRT_SECURE_UART, SPI_SECURE_UART, true);
     add_rtc(w);
     add_gpio(w);
+    if (v->config.secure) {
+        add_uart(w, VIRT_SECURE_UART, SPI_SECURE_UART, true);
+        add_secure_gpio(w);
+        node(w, "secure-chosen");
+        string(w, "stdout-path", "/pl011@9040000");
+        end(w);
+    }
     add_fw_cfg(w);
     add_virtio(w);
     end(w);

@@ -29,7 +29,7 @@ enum {
     ICACTIVER = 0x380, IPRIORITYR = 0x400, ITARGETSR = 0x800, ICFGR = 0xc00, IGRPMODR = 0xd00, NSACR = 0xe00,
 };
 
-static bool cpu_secure(const struct gic_wiring *w)
+bool gic_cpu_secure(const struct gic_wiring *w)
 {
     const struct a64_state *st = w->cpu->st;
 
@@ -40,7 +40,7 @@ bool gic_nonsecure_view(const struct device *dev)
 {
     const struct gic_wiring *w = dev->wiring;
 
-    return w->security && !cpu_secure(w);
+    return w->security && w->nonsecure;
 }
 
 static bool bit(const uint32_t *words, unsigned irq)
@@ -178,7 +178,12 @@ static bool is_fiq(const struct device *dev, enum gic_group g)
         return false;
     if (w->cpu->st->el == 3)
         return true;
-    return cpu_secure(w) ? g == GIC_G1 : g == GIC_G1S;
+    return gic_cpu_secure(w) ? g == GIC_G1 : g == GIC_G1S;
+}
+
+void gic_security_changed(void *ctx)
+{
+    gic_update(ctx);
 }
 
 void gic_update(struct device *dev)
@@ -427,6 +432,7 @@ void gic_all_nonsecure(struct device *dev)
     memset(s->group, 0xff, sizeof(s->group));
     for (unsigned i = 0; i < GIC_IRQS; i++)
         s->priority[i] = 0x80;
+    s->pmr = 0x80; /* a Secure one could not be changed */
     gic_update(dev);
 }
 

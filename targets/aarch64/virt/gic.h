@@ -15,6 +15,8 @@
 #define GIC_LRS    4u
 
 /* Special interrupt numbers. */
+#define GIC_SECURE      1020u /* version 3, for EL3: one of Secure group 1 */
+#define GIC_NONSECURE   1021u /* likewise, of Non-secure group 1 */
 #define GIC_OTHER_GROUP 1022u
 #define GIC_SPURIOUS    1023u
 
@@ -49,7 +51,7 @@ struct gic_state {
     uint32_t cbpr[2];             /* group 1 uses group 0's binary point; [Secure] */
     uint32_t eoi_split[2];        /* EOImode: EOI drops the priority only; [Secure] */
     uint32_t fiq_en, ack_ctl;     /* GICC_CTLR.FIQEn, AckCtl (version 2) */
-    uint32_t bypass;              /* GICC_CTLR bits 5-8, ICC_CTLR_EL3.EOImode_EL3: kept */
+    uint32_t bypass;              /* GICC_CTLR bits 5-8 (kept); 1: ICC_CTLR_EL3.EOImode_EL3 (version 3) */
 
     /* Virtual CPU interface. List registers are in the layout of ICH_LR<n>_EL2. */
     uint32_t hcr, vmcr;           /* in the layout of ICH_HCR_EL2, ICH_VMCR_EL2 */
@@ -64,7 +66,8 @@ struct gic_wiring {
     unsigned version;       /* 2 or 3 */
     bool security;          /* two security states (EL3 exists) */
     bool virtualization;    /* the virtual CPU interface exists */
-    const struct a64_cpu *cpu; /* who accesses: its exception level and security state are looked at */
+    const struct a64_cpu *cpu; /* its exception level and security state are looked at */
+    bool nonsecure;         /* the access in progress to a register in memory is a Non-secure one */
     struct line irq, fiq, virq, vfiq;
 };
 
@@ -76,7 +79,11 @@ void gic_set_line(void *ctx, unsigned n, bool level);
 void gic_update(struct device *dev);
 /* After a reset, for a guest that comes without Secure firmware: everything is group 1. */
 void gic_all_nonsecure(struct device *dev);
-/* Does the access in progress see the Non-secure view of banked registers? */
+/* Fits a64_cpu.security_changed; `ctx` is the device. */
+void gic_security_changed(void *ctx);
+/* Is the CPU in the Secure state (EL3 always is)? */
+bool gic_cpu_secure(const struct gic_wiring *w);
+/* Does the access in progress to a register in memory see the Non-secure view? */
 bool gic_nonsecure_view(const struct device *dev);
 enum gic_group gic_group_of(const struct device *dev, unsigned irq);
 
@@ -131,5 +138,7 @@ extern const struct device_ops gicv2_ops, gicv3_ops;
 /* a64_cpu.gic_read and gic_write; `ctx` is the device. */
 bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value);
 bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value);
+/* a64_cpu.gic_trap: the level that an access to the register from the current one traps to, or 0. */
+unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc);
 
 #endif

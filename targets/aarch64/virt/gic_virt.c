@@ -3,8 +3,8 @@
  * interrupts that a hypervisor hands to its guest through list registers. Kept
  * in version 3's layout; version 2's frames translate.
  *
- * Four list registers, five bits of priority. Not modelled: trapping of the
- * guest's accesses (ICH_HCR_EL2.TC, TALL0, TALL1, TSEI, TDIR are kept only).
+ * Four list registers, five bits of priority. Not modelled: TSEI, for there
+ * are no system errors. The traps of version 3 are in gicv3.c.
  */
 #include "aarch64/virt/gic.h"
 

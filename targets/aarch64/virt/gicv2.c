@@ -8,6 +8,7 @@
 #include "aarch64/virt/gic.h"
 
 #include "base/buffer.h"
+#include "vm/machine.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x0202143bu /* GIC-400, ARM */
@@ -216,6 +217,18 @@ static uint32_t read_rpr(const struct device *dev)
     return running & 0x80u ? running << 1 & 0xffu : 0;
 }
 
+/* With CBPR, the Non-secure one shows the Secure one, by one more (IHI 0048, 3.6.1). */
+static uint32_t read_bpr(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    if (!gic_nonsecure_view(dev))
+        return s->bpr[GIC_G0];
+    if (s->cbpr[0])
+        return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
+    return s->bpr[GIC_G1];
+}
+
 static uint32_t cpu_read(struct device *dev, uint32_t offset)
 {
     const struct gic_state *s = dev->state;
@@ -224,7 +237,7 @@ static uint32_t cpu_read(struct device *dev, uint32_t offset)
     switch (offset) {
     case GICC_CTLR:   return read_ctlr(dev);
     case GICC_PMR:    return read_pmr(dev);
-    case GICC_BPR:    return s->bpr[ns ? GIC_G1 : GIC_G0];
+    case GICC_BPR:    return read_bpr(dev);
     case GICC_IAR:    return acknowledge(dev, false);
     case GICC_RPR:    return read_rpr(dev);
     case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false);
@@ -257,10 +270,10 @@ static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint3
         write_pmr(dev, value);
         break;
     case GICC_BPR:
-        if (ns)
-            s->bpr[GIC_G1] = at_least(value, 3);
-        else
+        if (!ns)
             s->bpr[GIC_G0] = at_least(value, 2);
+        else if (!s->cbpr[0])
+            s->bpr[GIC_G1] = at_least(value, 3);
         break;
     case GICC_EOIR:
         end_of_interrupt(dev, value, false);
@@ -274,7 +287,7 @@ static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint3
             end_of_interrupt(dev, value, true);
         break;
     case GICC_APR0:
-        s->apr[ns ? GIC_G1 : GIC_G0] = ns ? value << 16 : value;
+        s->apr[ns ? GIC_G1 : GIC_G0] = ns ? value << 16 | (s->apr[GIC_G1] & 0xffffu) : value;
         break;
     case GICC_NSAPR0:
         if (!ns)
@@ -423,8 +436,17 @@ static void guest_write(struct device *dev, uint32_t offset, uint32_t value, uin
 
 /* ---- the device ---- */
 
+/* Whose access is it? */
+static void note_security(struct device *dev)
+{
+    struct gic_wiring *w = dev->wiring;
+
+    w->nonsecure = dev->machine->memory.nonsecure;
+}
+
 static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
+    note_security(dev);
     switch (range) {
     case GICV2_DIST: return offset < 0x1000 ? gic_read_sized(dev, offset, size, dist_read) : 0;
     case GICV2_CPU:  return gic_read_sized(dev, offset, size, cpu_read);
@@ -435,6 +457,7 @@ static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, 
 
 static void gicv2_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
+    note_security(dev);
     switch (range) {
     case GICV2_DIST:
         if (offset < 0x1000)

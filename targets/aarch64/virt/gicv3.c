@@ -10,6 +10,7 @@
 #include "aarch64/virt/gic.h"
 
 #include "aarch64/cpu.h"
+#include "vm/machine.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x43bu
@@ -168,12 +169,18 @@ static void redist_write(struct device *dev, uint32_t offset, uint32_t value, ui
 #define CTLR_CBPR    1u
 #define CTLR_EOIMODE 2u
 
-/* Which of the banked copies an access means: 1 for Secure, and its group 1. */
+#define SCR_NS  1u
+#define SCR_IRQ 2u
+#define SCR_FIQ 4u
+#define HCR_FMO (1ull << 3)
+#define HCR_IMO (1ull << 4)
+
+/* Which of the banked copies an access means: 1 for Secure, and its group 1. At EL3 SCR_EL3.NS chooses. */
 static bool secure_bank(const struct device *dev)
 {
     const struct gic_wiring *w = dev->wiring;
 
-    return w->security && !gic_nonsecure_view(dev);
+    return w->security && !(w->cpu->st->scr_el3 & SCR_NS);
 }
 
 static enum gic_group group1(const struct device *dev)
@@ -181,59 +188,130 @@ static enum gic_group group1(const struct device *dev)
     return secure_bank(dev) ? GIC_G1S : GIC_G1;
 }
 
-/* Group 0 is hidden from the Non-secure state where there are two. */
-static bool sees_group0(const struct device *dev)
+static bool at_el3(const struct device *dev)
 {
-    return !gic_nonsecure_view(dev);
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->cpu->st->el == 3;
 }
 
-static unsigned highest(const struct device *dev, unsigned group)
+/* Is it an access of the Non-secure state, with two of them? */
+static bool from_nonsecure(const struct device *dev)
 {
-    unsigned irq = gic_best(dev);
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->security && !gic_cpu_secure(w);
+}
+
+static bool from_secure_el1(const struct device *dev)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->security && gic_cpu_secure(w) && w->cpu->st->el < 3;
+}
+
+/* Is group 0 EL3's own, so that the Non-secure state sees half of the priorities as all (IHI 0069, 4.8.1)? */
+static bool halved_priorities(const struct device *dev)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return from_nonsecure(dev) && (w->cpu->st->scr_el3 & SCR_FIQ);
+}
+
+/* The interrupt as ICC_IAR0, ICC_HPPIR0 (ICC_IAR1, ICC_HPPIR1) show it: group 0 is hidden from the Non-secure
+ * state, the other state's group 1 from all but EL3. */
+static unsigned as_seen(const struct device *dev, unsigned irq, unsigned group)
+{
     enum gic_group g;
 
     if (irq == GIC_SPURIOUS)
         return irq;
     g = gic_group_of(dev, irq);
-    if (group == 0)
-        return g == GIC_G0 && sees_group0(dev) ? irq : GIC_SPURIOUS;
-    return g == group1(dev) ? irq : GIC_SPURIOUS;
+    if (group == 0) {
+        if (g == GIC_G0)
+            return from_nonsecure(dev) ? GIC_SPURIOUS : irq;
+        if (!at_el3(dev))
+            return GIC_SPURIOUS;
+        return g == GIC_G1S ? GIC_SECURE : GIC_NONSECURE;
+    }
+    if (g == GIC_G0 || (g == GIC_G1S && from_nonsecure(dev)) || (g == GIC_G1 && from_secure_el1(dev)))
+        return GIC_SPURIOUS;
+    return irq;
 }
 
 static unsigned acknowledge(struct device *dev, unsigned group)
 {
-    unsigned irq = highest(dev, group);
+    unsigned irq = gic_best(dev);
 
-    if (irq == GIC_SPURIOUS || !gic_preempts(dev, irq))
+    if (!gic_preempts(dev, irq))
         return GIC_SPURIOUS;
-    gic_activate(dev, irq);
+    irq = as_seen(dev, irq, group);
+    if (irq < GIC_IRQS)
+        gic_activate(dev, irq);
     return irq;
+}
+
+static bool split_end(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    return at_el3(dev) ? s->bypass & 1u : s->eoi_split[secure_bank(dev)];
+}
+
+/* May who writes ICC_EOIR<n> end an interrupt of group g? */
+static bool may_end(const struct device *dev, unsigned group, enum gic_group g)
+{
+    switch (g) {
+    case GIC_G0:  return group == 0 && !from_nonsecure(dev);
+    case GIC_G1S: return group == 1 && !from_nonsecure(dev);
+    default:      return group == 1 && !from_secure_el1(dev);
+    }
 }
 
 static void end_of_interrupt(struct device *dev, unsigned group, uint64_t value)
 {
-    const struct gic_state *s = dev->state;
     unsigned irq = value & 0xffffffu;
     enum gic_group g;
 
-    if (irq >= GIC_IRQS || gic_running(dev, &g) == 0xff)
-        return;
-    if (group == 0 ? g != GIC_G0 || !sees_group0(dev) : g != group1(dev))
+    if (irq >= GIC_IRQS || gic_running(dev, &g) == 0xff || !may_end(dev, group, g))
         return;
     gic_drop_priority(dev);
-    if (!s->eoi_split[secure_bank(dev)])
+    if (!split_end(dev))
         gic_deactivate(dev, irq);
 }
 
-/* SGIs to a list of CPUs of one cluster, or (IRM) to all others, of which there are none. */
+/* ICC_DIR: interrupts that are taken at a higher level are not for those below it to deactivate. */
+static bool may_deactivate(const struct device *dev, unsigned irq)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct a64_state *st = w->cpu->st;
+    enum gic_group g = gic_group_of(dev, irq);
+    bool fiq = g == GIC_G0;
+
+    if (!split_end(dev))
+        return false;
+    if (st->el == 3)
+        return true;
+    if (from_nonsecure(dev) && g != GIC_G1)
+        return false;
+    if (w->security && (st->scr_el3 & (fiq ? SCR_FIQ : SCR_IRQ)))
+        return false;
+    return st->el == 2 || from_secure_el1(dev) || !w->virtualization || !(st->hcr_el2 & (fiq ? HCR_FMO : HCR_IMO));
+}
+
+/* SGIs to a list of CPUs of one cluster, or (IRM) to all others, of which there are none. A request for
+ * Secure group 1 is good for group 0; the Non-secure state reaches no Secure group (NSACR is 0). */
 static void send_sgi(struct device *dev, uint64_t value, enum gic_group group)
 {
     struct gic_state *s = dev->state;
     unsigned irq = value >> 24 & 15u;
+    enum gic_group has = gic_group_of(dev, irq);
 
     if ((value >> 40 & 1u) || (value & 0x00ff00ff00ff0000ull) || !(value & 1u))
         return;
-    if (gic_group_of(dev, irq) != group)
+    if (has != group && !(group == GIC_G1S && has == GIC_G0))
+        return;
+    if (from_nonsecure(dev) && has != GIC_G1)
         return;
     s->latch[0] |= 1u << irq;
     gic_update(dev);
@@ -243,7 +321,7 @@ static uint32_t read_pmr(const struct device *dev)
 {
     const struct gic_state *s = dev->state;
 
-    if (gic_nonsecure_view(dev))
+    if (halved_priorities(dev))
         return s->pmr & 0x80u ? s->pmr << 1 & 0xffu : 0;
     return s->pmr;
 }
@@ -252,7 +330,7 @@ static void write_pmr(struct device *dev, uint64_t value)
 {
     struct gic_state *s = dev->state;
 
-    if (!gic_nonsecure_view(dev))
+    if (!halved_priorities(dev))
         s->pmr = value & 0xf8u;
     else if (s->pmr & 0x80u)
         s->pmr = 0x80u | ((uint32_t)value >> 1 & 0x78u);
@@ -262,31 +340,54 @@ static uint32_t read_rpr(const struct device *dev)
 {
     unsigned running = gic_running(dev, NULL);
 
-    if (running == 0xff || !gic_nonsecure_view(dev))
+    if (running == 0xff || !halved_priorities(dev))
         return running;
     return running & 0x80u ? running << 1 & 0xffu : 0;
+}
+
+/* Does group 1's binary point follow group 0's, for who asks? EL3 sees them as they are. */
+static bool common_bpr(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    return !at_el3(dev) && s->cbpr[secure_bank(dev)];
 }
 
 static uint32_t read_bpr1(const struct device *dev)
 {
     const struct gic_state *s = dev->state;
-    bool secure = secure_bank(dev);
 
-    if (!s->cbpr[secure])
+    if (!common_bpr(dev))
         return s->bpr[group1(dev)];
-    if (secure || !gic_nonsecure_view(dev))
+    if (secure_bank(dev))
         return s->bpr[GIC_G0];
     return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
 }
 
-static void write_bpr(struct device *dev, enum gic_group g, uint64_t value)
+static void write_bpr(struct device *dev, unsigned group, uint64_t value)
 {
     struct gic_state *s = dev->state;
-    uint32_t least = g == GIC_G1 ? 3 : 2, v = value & 7u;
+    enum gic_group g = group ? group1(dev) : GIC_G0;
+    uint32_t least, v = value & 7u;
 
-    if (g != GIC_G0 && s->cbpr[g == GIC_G1S])
-        return; /* shows group 0's, and ignores writes */
+    if (group && common_bpr(dev)) {
+        if (g == GIC_G1)
+            return;
+        g = GIC_G0;
+    }
+    least = g == GIC_G1 ? 3 : 2;
     s->bpr[g] = v < least ? least : v;
+}
+
+static void write_ctlr(struct device *dev, uint64_t value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    struct gic_state *s = dev->state;
+    bool bank = secure_bank(dev);
+
+    if (!w->security) /* else CBPR is EL3's to change */
+        s->cbpr[bank] = value & CTLR_CBPR;
+    s->eoi_split[bank] = (value & CTLR_EOIMODE) != 0;
 }
 
 static bool cpu_read(struct device *dev, uint32_t enc, uint64_t *value)
@@ -300,8 +401,8 @@ static bool cpu_read(struct device *dev, uint32_t enc, uint64_t *value)
     case ICC_PMR:     *value = read_pmr(dev); return true;
     case ICC_IAR0:    *value = acknowledge(dev, 0); return true;
     case ICC_IAR1:    *value = acknowledge(dev, 1); return true;
-    case ICC_HPPIR0:  *value = highest(dev, 0); return true;
-    case ICC_HPPIR1:  *value = highest(dev, 1); return true;
+    case ICC_HPPIR0:  *value = as_seen(dev, gic_best(dev), 0); return true;
+    case ICC_HPPIR1:  *value = as_seen(dev, gic_best(dev), 1); return true;
     case ICC_BPR0:    *value = s->bpr[GIC_G0]; return true;
     case ICC_BPR1:    *value = read_bpr1(dev); return true;
     case ICC_AP0R0:   *value = s->apr[GIC_G0]; return true;
@@ -331,28 +432,26 @@ static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
 {
     const struct gic_wiring *w = dev->wiring;
     struct gic_state *s = dev->state;
-    bool secure = secure_bank(dev);
 
     switch (enc) {
     case ICC_PMR:    write_pmr(dev, value); break;
     case ICC_EOIR0:  end_of_interrupt(dev, 0, value); break;
     case ICC_EOIR1:  end_of_interrupt(dev, 1, value); break;
-    case ICC_BPR0:   write_bpr(dev, GIC_G0, value); break;
-    case ICC_BPR1:   write_bpr(dev, group1(dev), value); break;
+    case ICC_BPR0:   write_bpr(dev, 0, value); break;
+    case ICC_BPR1:   write_bpr(dev, 1, value); break;
     case ICC_AP0R0:  s->apr[GIC_G0] = (uint32_t)value; break;
-    case ICC_AP1R0:  s->apr[group1(dev)] = (uint32_t)value; break;
+    case ICC_AP1R0: /* Non-secure group 1 is never active in the Secure half of the priorities */
+        s->apr[group1(dev)] = (uint32_t)value & (w->security && !secure_bank(dev) ? 0xffff0000u : ~0u);
+        break;
     case ICC_DIR:
         value &= 0xffffffu;
-        if (value < GIC_IRQS && (!gic_nonsecure_view(dev) || gic_group_of(dev, (unsigned)value) == GIC_G1))
+        if (value < GIC_IRQS && may_deactivate(dev, (unsigned)value))
             gic_deactivate(dev, (unsigned)value);
         break;
     case ICC_SGI0R:  send_sgi(dev, value, GIC_G0); break;
-    case ICC_SGI1R:  send_sgi(dev, value, group1(dev)); break;
-    case ICC_ASGI1R: send_sgi(dev, value, secure || !w->security ? GIC_G1 : GIC_G1S); break;
-    case ICC_CTLR:
-        s->cbpr[secure] = value & CTLR_CBPR;
-        s->eoi_split[secure] = (value & CTLR_EOIMODE) != 0;
-        break;
+    case ICC_SGI1R:  send_sgi(dev, value, w->security && gic_cpu_secure(w) ? GIC_G1S : GIC_G1); break;
+    case ICC_ASGI1R: send_sgi(dev, value, w->security && gic_cpu_secure(w) ? GIC_G1 : GIC_G1S); break;
+    case ICC_CTLR:   write_ctlr(dev, value); break;
     case ICC_SRE: case ICC_SRE_EL2:
         break;
     case ICC_IGRPEN0: s->on[GIC_G0] = value & 1u; break;
@@ -398,6 +497,10 @@ static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
 #define VTR (4u << 29 | 4u << 26 | 1u << 21 | 1u << 20 | (GIC_LRS - 1))
 
 #define HCR_WRITABLE  0xf8007cffu
+#define ICH_HCR_TC    (1u << 10)
+#define ICH_HCR_TALL0 (1u << 11)
+#define ICH_HCR_TALL1 (1u << 12)
+#define ICH_HCR_TDIR  (1u << 14)
 #define VMCR_WRITABLE 0xf8fc021fu
 #define VMCR_FIQEN    8u /* always set: system registers only */
 #define LR_WRITABLE   0xf0ff1fff0000ffffull
@@ -443,9 +546,6 @@ static bool hyp_write(struct device *dev, uint32_t enc, uint64_t value)
 }
 
 /* ---- virtual CPU interface: the guest's side, by the names of the physical one ---- */
-
-#define HCR_FMO (1ull << 3)
-#define HCR_IMO (1ull << 4)
 
 /* Field of ICH_VMCR_EL2. */
 static uint32_t vmcr_field(const struct gic_state *s, unsigned shift, unsigned bits)
@@ -534,6 +634,29 @@ static bool is_virtual(const struct device *dev, uint32_t enc)
     return w->virtualization && st->el == 1 && !secure_bank(dev) && (groups_of(enc) & virtual);
 }
 
+/* Traps (IHI 0069, chapter 12, "accessibility"): registers of groups whose interrupts EL3 takes are EL3's, and
+ * a hypervisor may want to see what its guest does with them. */
+unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc)
+{
+    static const unsigned tall[4] = {0, ICH_HCR_TALL0, ICH_HCR_TALL1, ICH_HCR_TC};
+    const struct gic_wiring *w = ((struct device *)ctx)->wiring;
+    const struct gic_state *s = ((struct device *)ctx)->state;
+    const struct a64_state *st = w->cpu->st;
+    bool sgi = enc == ICC_SGI0R || enc == ICC_SGI1R || enc == ICC_ASGI1R;
+    unsigned groups = sgi ? 3 : groups_of(enc);
+    bool guest = w->virtualization && st->el == 1 && (!w->security || (st->scr_el3 & SCR_NS));
+    uint64_t virtual = guest ? st->hcr_el2 & (HCR_FMO | HCR_IMO) : 0;
+    uint64_t scr = w->security ? st->scr_el3 : 0;
+
+    if (!groups || st->el == 3)
+        return 0;
+    if (guest && ((s->hcr & tall[groups]) || (sgi && virtual) || (enc == ICC_DIR && (s->hcr & ICH_HCR_TDIR))))
+        return 2;
+    if (groups == 3)
+        return (scr & SCR_FIQ) && (scr & SCR_IRQ) && !virtual ? 3 : 0;
+    return (scr & (groups == 1 ? SCR_FIQ : SCR_IRQ)) && !(virtual & (groups == 1 ? HCR_FMO : HCR_IMO)) ? 3 : 0;
+}
+
 bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value)
 {
     const struct gic_wiring *w = ((struct device *)ctx)->wiring;
@@ -554,13 +677,23 @@ bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value)
 
 /* ---- the device ---- */
 
+/* Whose access is it? */
+static void note_security(struct device *dev)
+{
+    struct gic_wiring *w = dev->wiring;
+
+    w->nonsecure = dev->machine->memory.nonsecure;
+}
+
 static uint64_t gicv3_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
+    note_security(dev);
     return gic_read_sized(dev, offset, size, range == GICV3_DIST ? dist_read : redist_read);
 }
 
 static void gicv3_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
+    note_security(dev);
     gic_write_sized(dev, offset, size, value, range == GICV3_DIST ? dist_write : redist_write);
 }
 

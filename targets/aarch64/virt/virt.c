@@ -3,8 +3,8 @@
  * them, and how it is left for a guest that comes without firmware.
  *
  * Memory map and interrupt numbers are QEMU's (board.h, dtb.c tells the guest).
- * With `secure`, EL3 exists, and a second UART and Secure memory with it; the
- * bus does not keep the Non-secure state away from them, only the GIC does.
+ * With `secure`, EL3 exists, and with it a second UART, memory and a GPIO that
+ * only Secure accesses reach; the first flash bank is one of these, too.
  *
  * Not modelled: PCI, GICv2m, ITS, SMMU, the platform bus, ACPI tables.
  *
@@ -44,6 +44,8 @@ static void create_devices(struct virt *v)
         v->uart[1] = add(v, &pl011_ops, "uart1", &v->uart_wiring[1]);
     v->rtc = add(v, &pl031_ops, "rtc", &v->rtc_wiring);
     v->gpio = add(v, &pl061_ops, "gpio", &v->gpio_wiring);
+    if (v->config.secure)
+        v->secure_gpio = add(v, &pl061_ops, "secure-gpio", &v->secure_gpio_wiring);
     v->fwcfg = add(v, &fwcfg_ops, "fwcfg", &v->fwcfg_wiring);
     v->mmio = add(v, &virtio_mmio_ops, "virtio", NULL);
     v->flash[0] = add(v, &cfi_flash_ops, "flash0", &v->flash_wiring[0]);
@@ -65,6 +67,17 @@ static struct line cpu_pin(struct virt *v, unsigned n)
     return (struct line){.set = a64_set_line, .ctx = v->cpu, .n = n};
 }
 
+/* Fits struct line: what Secure firmware drives. */
+static void set_power_line(void *ctx, unsigned n, bool level)
+{
+    struct virt *v = ctx;
+
+    if (level && n == GPIO_POWER_OFF)
+        machine_end(v->machine, GUEST_POWEROFF, 0);
+    else if (level)
+        machine_request_reset(v->machine);
+}
+
 static void connect_lines(struct virt *v)
 {
     static const unsigned timers[TIMER_COUNT] = {[TIMER_PHYS] = PPI_TIMER_PHYS, [TIMER_VIRT] = PPI_TIMER_VIRT,
@@ -78,13 +91,19 @@ static void connect_lines(struct virt *v)
     v->uart_wiring[1].irq = spi(v, SPI_SECURE_UART);
     v->rtc_wiring.irq = spi(v, SPI_RTC);
     v->gpio_wiring.irq = spi(v, SPI_GPIO);
+    v->secure_gpio_wiring.irq = spi(v, SPI_SECURE_GPIO);
+    for (unsigned n = GPIO_POWER_OFF; n <= GPIO_RESTART; n++)
+        v->secure_gpio_wiring.out[n] = (struct line){.set = set_power_line, .ctx = v, .n = n};
     for (unsigned i = 0; i < TIMER_COUNT; i++)
         v->cpu->timer_line[i] = ppi(v, timers[i]);
     v->cpu->pmu_line = ppi(v, PPI_PMU);
     if (v->config.gic_version == 3) {
         v->cpu->gic_read = gicv3_sysreg_read;
         v->cpu->gic_write = gicv3_sysreg_write;
+        v->cpu->gic_trap = gicv3_sysreg_trap;
         v->cpu->gic_ctx = v->gic;
+        if (v->config.secure)
+            v->cpu->security_changed = gic_security_changed;
     }
     v->cpu->firmware_call = virt_firmware_call;
     v->cpu->firmware_ctx = v;
@@ -92,18 +111,23 @@ static void connect_lines(struct virt *v)
 
 /* ---- memory map ---- */
 
-static void map_device(struct virt *v, paddr_t base, uint64_t size, struct device *dev, unsigned range)
+static void map_device_for(struct virt *v, paddr_t base, uint64_t size, struct device *dev, unsigned range, bool secure)
 {
-    const struct region r = {
-        .base = base, .size = size, .kind = REGION_MMIO, .dev = dev, .range = range, .enabled = true};
+    const struct region r = {.base = base, .size = size, .kind = REGION_MMIO, .dev = dev, .range = range,
+                             .enabled = true, .secure = secure};
 
     memory_map(&v->machine->memory, &r);
 }
 
-static void map_ram(struct virt *v, paddr_t base, uint64_t size)
+static void map_device(struct virt *v, paddr_t base, uint64_t size, struct device *dev, unsigned range)
+{
+    map_device_for(v, base, size, dev, range, false);
+}
+
+static void map_ram(struct virt *v, paddr_t base, uint64_t size, bool secure)
 {
     const struct region r = {.base = base, .size = size, .kind = REGION_RAM,
-                             .page = memory_alloc(&v->machine->memory, size), .enabled = true};
+                             .page = memory_alloc(&v->machine->memory, size), .enabled = true, .secure = secure};
 
     memory_map(&v->machine->memory, &r);
 }
@@ -114,7 +138,7 @@ static void map_flash(struct virt *v, unsigned n, const struct virt_image *image
     struct memory *mem = &v->machine->memory;
     struct cfi_flash_wiring *w = &v->flash_wiring[n];
     struct region r = {.base = VIRT_FLASH + n * VIRT_FLASH_BYTES, .size = VIRT_FLASH_BYTES, .kind = REGION_ROMD,
-                       .dev = v->flash[n], .enabled = true};
+                       .dev = v->flash[n], .enabled = true, .secure = n == 0 && v->config.secure};
 
     r.page = memory_alloc(mem, VIRT_FLASH_BYTES);
     w->page = r.page;
@@ -126,9 +150,9 @@ static void map_flash(struct virt *v, unsigned n, const struct virt_image *image
 
 static void map_memory(struct virt *v)
 {
-    map_ram(v, VIRT_RAM_BASE, v->config.memory_bytes);
+    map_ram(v, VIRT_RAM_BASE, v->config.memory_bytes, false);
     if (v->config.secure)
-        map_ram(v, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES);
+        map_ram(v, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES, true);
     map_flash(v, 0, &v->config.pflash[0]);
     map_flash(v, 1, &v->config.pflash[1]);
     if (v->config.gic_version == 3) {
@@ -143,8 +167,10 @@ static void map_memory(struct virt *v)
         }
     }
     map_device(v, VIRT_UART, 0x1000, v->uart[0], 0);
-    if (v->config.secure)
-        map_device(v, VIRT_SECURE_UART, 0x1000, v->uart[1], 0);
+    if (v->config.secure) {
+        map_device_for(v, VIRT_SECURE_UART, 0x1000, v->uart[1], 0, true);
+        map_device_for(v, VIRT_SECURE_GPIO, 0x1000, v->secure_gpio, 0, true);
+    }
     map_device(v, VIRT_RTC, 0x1000, v->rtc, 0);
     map_device(v, VIRT_FW_CFG, 24, v->fwcfg, FWCFG_MMIO);
     map_device(v, VIRT_GPIO, 0x1000, v->gpio, 0);
