@@ -1,5 +1,5 @@
 /*
- * The PC board: an i440FX/PIIX machine with ISA devices and no display.
+ * The PC board: an i440FX/PIIX machine with ISA devices and a VGA.
  *
  * pc_create() builds a whole machine from a configuration in which every file
  * was already read: nothing in here opens files. The machine is handed over
@@ -25,6 +25,8 @@
 #include "base/error.h"
 #include "vm/machine.h"
 
+struct buffer;
+
 #define PC_MAX_SERIAL     2
 #define PC_MAX_DEBUG_EXIT 4
 #define PC_MAX_MODULES    64
@@ -37,6 +39,11 @@ struct pc_image {
     const char *cmdline; /* Multiboot module: its own command line; NULL: `name` */
 };
 
+enum pc_vga {
+    PC_VGA_NONE,
+    PC_VGA_STD, /* a VGA with the display interface of Bochs, as QEMU's `-vga std` */
+};
+
 /* Use PC_CONFIG_INIT, then set what differs. Strings and images are kept by reference. */
 struct pc_config {
     uint64_t memory_bytes;     /* a multiple of 4 KiB; at least 1 MiB */
@@ -46,6 +53,8 @@ struct pc_config {
     unsigned nmodules;
     const char *append;        /* kernel command line; NULL: empty */
     struct pc_image bios;
+    enum pc_vga vga;
+    struct pc_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
     unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
     /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */
     uint16_t debug_exit_ports[PC_MAX_DEBUG_EXIT];
@@ -56,12 +65,17 @@ struct pc_config {
 
 #define PC_CONFIG_INIT \
     { \
-        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, \
+        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, .vga = PC_VGA_STD, \
         .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
     }
 
 /* 0, or a negative errno with a text that says what to change. */
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err);
+
+/* What the screen shows: its characters, as lines of UTF-8, or the whole picture as a binary PPM.
+ * They depend on the state alone. 0, or a negative errno (no display; no text on it). */
+int pc_screen_text(const struct machine *, struct buffer *out, struct error *err);
+int pc_screen_picture(const struct machine *, struct buffer *out, struct error *err);
 
 /* Words of keyboard input: bits 0-6 the set 1 make code, PC_KEY_EXTENDED for keys with an
  * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go. */

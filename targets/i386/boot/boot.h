@@ -41,6 +41,12 @@ struct boot_chunk {
     uint8_t *owned; /* == data if the plan must free it */
 };
 
+/* The graphics mode in which a kernel asked to be started. */
+struct boot_video {
+    uint16_t width, height, bpp; /* 0: none, text */
+    uint16_t reserved;
+};
+
 enum boot_mode {
     BOOT_RESET_VECTOR, /* leave the CPU as reset left it */
     BOOT_FLAT,         /* protected mode, flat 4 GiB segments, paging off */
@@ -52,6 +58,7 @@ struct boot_plan {
     paddr_t keep_at;      /* memory that the kernel unpacks itself into: nothing else goes there */
     uint64_t keep_size;
     enum boot_mode mode;
+    struct boot_video video;
     const char *protocol; /* for messages: "ELF", "Multiboot"... */
     uint16_t code_selector, data_selector;
     uint32_t gdt;         /* address of `gdt_len` bytes of descriptors, 0: none */

@@ -9,6 +9,7 @@
 #include "i386/pc/glue.h"
 #include "i386/pc/i440fx.h"
 #include "i386/pc/i8042.h"
+#include "i386/pc/ide.h"
 #include "i386/pc/ioapic.h"
 #include "i386/pc/pci.h"
 #include "i386/pc/pic.h"
@@ -18,6 +19,7 @@
 #include "i386/pc/ports.h"
 #include "i386/pc/ps2.h"
 #include "i386/pc/rtc.h"
+#include "i386/pc/vga.h"
 #include "vm/dev/fwcfg.h"
 #include "vm/dev/uart16550.h"
 
@@ -33,7 +35,8 @@ struct pc {
     struct ports ports;
 
     struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,
-        *piix3, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
+        *piix3, *ide, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
+    struct device *vga;          /* NULL: there is no display */
     struct pic_wiring pic_wiring;
     struct apic_wiring apic_wiring;
     struct ioapic_wiring ioapic_wiring;
@@ -46,6 +49,7 @@ struct pc {
     struct i440fx_wiring i440fx_wiring;
     struct piix3_wiring piix3_wiring;
     struct piix4_pm_wiring pm_wiring;
+    struct vga_wiring vga_wiring;
     struct fwcfg_wiring fwcfg_wiring;
     struct uart16550_wiring uart_wiring[PC_MAX_SERIAL];
 
@@ -53,6 +57,7 @@ struct pc {
     /* Regions of the memory map that move or switch. */
     unsigned apic_region;
     unsigned smram_region;
+    unsigned vga_lfb_region, vga_mmio_region, vga_rom_region, vga_text_region;
     unsigned shadow_region[I440FX_SEGMENTS]; /* the segment's DRAM */
     unsigned write_region[I440FX_SEGMENTS];  /* writes to DRAM, reads from the bus */
     struct device *shadow;       /* who takes those writes */
@@ -63,6 +68,8 @@ struct pc {
 void pc_map_memory(struct pc *pc);
 /* Make the map follow PAM, SMRAM and IA32_APIC_BASE. */
 void pc_update_map(struct pc *pc);
+/* The display's part of that. */
+void pc_update_vga_map(struct pc *pc);
 extern const struct device_ops pc_shadow_ops;
 
 /* Items for SeaBIOS (pc.c). */

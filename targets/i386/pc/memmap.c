@@ -11,6 +11,7 @@
 #define ONE_MIB     0x100000u
 #define HIGH_BASE   ((paddr_t)1 << 32)
 #define BIOS_ALIAS  0x20000u
+#define PCI_HOLE    BOOT_LOW_LIMIT /* somewhere in it, until the guest assigns addresses */
 
 static paddr_t segment_base(unsigned n)
 {
@@ -35,6 +36,33 @@ static unsigned map_device(struct pc *pc, paddr_t base, uint64_t size, struct de
         .base = base, .size = size, .kind = REGION_MMIO, .dev = dev, .range = range, .enabled = enabled};
 
     return memory_map(&pc->machine->memory, &r);
+}
+
+/* The display's memory, registers and ROM wherever the guest puts them; RAM and firmware hide them. */
+static void map_vga_bars(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    struct vga_wiring *w = &pc->vga_wiring;
+
+    w->page = memory_alloc(mem, VGA_MEMORY_BYTES);
+    w->text_page = memory_alloc(mem, VGA_TEXT_BYTES);
+    pc->vga_lfb_region = map_pages(pc, PCI_HOLE, VGA_MEMORY_BYTES, REGION_RAM, w->page, false);
+    pc->vga_mmio_region = map_device(pc, PCI_HOLE, VGA_MMIO_BYTES, pc->vga, VGA_MMIO, false);
+    if (w->has_rom) {
+        uint32_t page = memory_alloc(mem, VGA_ROM_BYTES);
+
+        pc->vga_rom_region = map_pages(pc, PCI_HOLE, VGA_ROM_BYTES, REGION_ROM, page, true);
+        memory_write_bytes(mem, PCI_HOLE, pc->config.vga_bios.data, pc->config.vga_bios.len, true);
+        memory_region_enable(mem, pc->vga_rom_region, false);
+    }
+}
+
+/* A0000h to BFFFFh: the device, and pages for text where they can answer. */
+static void map_vga_window(struct pc *pc)
+{
+    map_device(pc, VGA_WINDOW_BASE, VGA_WINDOW_BYTES, pc->vga, VGA_WINDOW, true);
+    pc->vga_text_region =
+        map_pages(pc, VGA_WINDOW_BASE, VGA_TEXT_BYTES, REGION_RAM, pc->vga_wiring.text_page, false);
 }
 
 /* Writes to segment `range` that go to DRAM while reads come from the bus. */
@@ -106,12 +134,16 @@ void pc_map_memory(struct pc *pc)
     uint32_t ram = memory_alloc(mem, bytes), bios = 0;
 
     *first = ram;
+    if (pc->vga)
+        map_vga_bars(pc);
     if (pc->config.bios.len)
         bios = memory_alloc(mem, pc->config.bios.len);
     map_pages(pc, 0, LOW_END, REGION_RAM, ram, true);
     map_pages(pc, ONE_MIB, low - ONE_MIB, REGION_RAM, ram + (ONE_MIB >> PAGE_SHIFT), low > ONE_MIB);
     if (bytes > low)
         map_pages(pc, HIGH_BASE, bytes - low, REGION_RAM, ram + (uint32_t)(low >> PAGE_SHIFT), true);
+    if (pc->vga)
+        map_vga_window(pc);
     pc->smram_region = map_pages(pc, LOW_END, SEGMENTS - LOW_END, REGION_RAM, ram + (LOW_END >> PAGE_SHIFT), false);
     if (pc->config.bios.len)
         map_bios(pc, bios);
@@ -126,6 +158,31 @@ static void set_enabled(struct memory *mem, unsigned index, bool enabled)
 {
     if (mem->regions[index].enabled != enabled)
         memory_region_enable(mem, index, enabled);
+}
+
+static void place(struct memory *mem, unsigned index, uint32_t base, bool enabled)
+{
+    if (enabled && mem->regions[index].base != base)
+        memory_region_move(mem, index, base);
+    set_enabled(mem, index, enabled);
+}
+
+void pc_update_vga_map(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    uint32_t base;
+    bool on;
+
+    on = vga_lfb(pc->vga, &base);
+    place(mem, pc->vga_lfb_region, base, on);
+    on = vga_mmio(pc->vga, &base);
+    place(mem, pc->vga_mmio_region, base, on);
+    on = vga_text_window(pc->vga, &base);
+    place(mem, pc->vga_text_region, base, on);
+    if (pc->vga_wiring.has_rom) {
+        on = vga_rom(pc->vga, &base);
+        place(mem, pc->vga_rom_region, base, on);
+    }
 }
 
 void pc_update_map(struct pc *pc)
@@ -148,4 +205,6 @@ void pc_update_map(struct pc *pc)
     if (mem->regions[pc->apic_region].base != base)
         memory_region_move(mem, pc->apic_region, base);
     set_enabled(mem, pc->apic_region, enabled);
+    if (pc->vga)
+        pc_update_vga_map(pc);
 }

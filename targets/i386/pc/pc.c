@@ -3,7 +3,7 @@
  * them, and how it is left for a guest that comes without firmware.
  *
  * Ports are those of the PC/AT and the PIIX (290550, 290562); the memory map is
- * in memmap.c. There is no display: 3B0h-3DFh belongs to nobody.
+ * in memmap.c.
  *
  * Interrupt lines meet in the PIIX3, which drives the 8259s and the I/O APIC; the
  * 8259s reach the core through LINT0 of the local APIC. A CPU model without APIC
@@ -81,6 +81,14 @@ static void pm_map_changed(void *ctx)
         ports_move(&pc->ports, pc->pm_ports, base, base != 0);
 }
 
+static void vga_map_changed(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    if (pc->ready)
+        pc_update_vga_map(pc);
+}
+
 static void apic_base_written(void *ctx, uint64_t value)
 {
     /* `ctx` is what IN and OUT get; the board is found through the CPU. */
@@ -116,6 +124,7 @@ static void create_devices(struct pc *pc)
     pc->pci = add(pc, &pci_ops, "pci", &pc->pci_wiring);
     pc->i440fx = add(pc, &i440fx_ops, "i440fx", &pc->i440fx_wiring);
     pc->piix3 = add(pc, &piix3_ops, "piix3", &pc->piix3_wiring);
+    pc->ide = add(pc, &ide_ops, "ide", NULL);
     pc->pm = add(pc, &piix4_pm_ops, "piix4_pm", &pc->pm_wiring);
     pc->pit = add(pc, &pit_ops, "pit", &pc->pit_wiring);
     pc->rtc = add(pc, &rtc_ops, "rtc", &pc->rtc_wiring);
@@ -126,6 +135,8 @@ static void create_devices(struct pc *pc)
     pc->mouse = add(pc, &ps2mouse_ops, "ps2mouse", &pc->mouse_wiring);
     pc->debugcon = add(pc, &debugcon_ops, "debugcon", NULL);
     pc->shadow = add(pc, &pc_shadow_ops, "shadow", xcalloc(1, sizeof(uint32_t)));
+    if (pc->config.vga == PC_VGA_STD)
+        pc->vga = add(pc, &vga_ops, "vga", &pc->vga_wiring);
     pc->fwcfg = add(pc, &fwcfg_ops, "fwcfg", &pc->fwcfg_wiring);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
@@ -145,6 +156,8 @@ static void connect_lines(struct pc *pc)
     pc->pm_wiring =
         (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc};
     pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
+    pc->vga_wiring = (struct vga_wiring){.map_changed = vga_map_changed, .map_ctx = pc,
+                                         .has_rom = pc->config.vga_bios.data != NULL};
     pc->kbd_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 0};
     pc->mouse_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 1};
     pc->i8042_wiring = (struct i8042_wiring){.kbd = pc->kbd, .mouse = pc->mouse, .irq1 = isa_irq(pc, 1),
@@ -155,8 +168,25 @@ static void connect_lines(struct pc *pc)
         pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]), .irq_needs_out2 = true};
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = i440fx_function(pc->i440fx);
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix3_function(pc->piix3);
+    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = ide_function(pc->ide);
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix4_pm_function(pc->pm);
+    if (pc->vga)
+        pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = vga_function(pc->vga);
     pc->cpu->ferr_line = isa_irq(pc, 13);
+}
+
+static void claim_video_and_disk_ports(struct pc *pc)
+{
+    struct ports *p = &pc->ports;
+
+    ports_claim(p, pc->ide, 0x1f0, 8, 0, 4);
+    ports_claim(p, pc->ide, 0x3f6, 1, 0, 1);
+    ports_claim(p, pc->ide, 0x170, 8, 0, 4);
+    ports_claim(p, pc->ide, 0x376, 1, 0, 1);
+    if (!pc->vga)
+        return;
+    ports_claim(p, pc->vga, 0x1ce, 4, VGA_VBE_PORTS, 2);
+    ports_claim(p, pc->vga, 0x3b0, 0x30, VGA_PORTS, 1);
 }
 
 static void claim_ports(struct pc *pc)
@@ -180,6 +210,7 @@ static void claim_ports(struct pc *pc)
     ports_claim(p, pc->glue, 0xf0, 2, GLUE_FPU, 1);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         ports_claim(p, pc->uart[n], uart_base[n], 8, 0, 1);
+    claim_video_and_disk_ports(pc);
     ports_claim(p, pc->pic, 0x4d0, 2, PIC_ELCR, 1);
     ports_claim(p, pc->fwcfg, 0x510, 12, 0, 4);
     pc->pm_ports = ports_claim(p, pc->pm, 0, PM_IO_BYTES, PM_IO, 4);
@@ -231,6 +262,26 @@ void pc_fill_fwcfg(struct pc *pc)
 
 /* ---- reset ---- */
 
+/* The display as a video BIOS leaves it, in mode 3, or in the mode that the kernel asked for. */
+static void video_setup(struct pc *pc, uint8_t *bda)
+{
+    const struct boot_video *v = &pc->plan.video;
+
+    vga_firmware_setup(pc->vga);
+    if (v->width)
+        vga_set_mode(pc->vga, v->width, v->height, v->bpp);
+    bda[0x49] = 3;               /* mode */
+    boot_put16(bda + 0x4a, 80);  /* columns */
+    boot_put16(bda + 0x4c, 4096); /* bytes of a page */
+    boot_put16(bda + 0x60, 0x0d0e); /* cursor shape */
+    boot_put16(bda + 0x63, 0x3d4);  /* the CRT controller's port */
+    bda[0x84] = 24;              /* rows, less one */
+    boot_put16(bda + 0x85, 16);  /* character height */
+    bda[0x87] = 0x60;            /* 256 KiB, active */
+    bda[0x88] = 0xf9;
+    bda[0x89] = 0x51;            /* VGA active, 400 lines */
+}
+
 /* What a BIOS would have done, for a guest that comes without one. */
 static void firmware_setup(struct pc *pc)
 {
@@ -249,11 +300,13 @@ static void firmware_setup(struct pc *pc)
         ioapic_ops.write(pc->ioapic, 0, 0x10, 4, 1u << 24);
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
     }
+    if (pc->vga)
+        video_setup(pc, bda);
     /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
     boot_put16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
     boot_put16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
     boot_put16(bda + 0x0e, BOOT_EBDA >> 4);
-    boot_put16(bda + 0x10, 0x0006 | pc->config.serial_count << 9);
+    boot_put16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9);
     boot_put16(bda + 0x13, BOOT_EBDA >> 10);
     memory_write_bytes(mem, 0x400, bda, sizeof(bda), true);
     memory_write_bytes(mem, BOOT_EBDA, "\x01", 1, true); /* the EBDA's size in KiB */
@@ -326,6 +379,11 @@ static int check_config(const struct pc_config *c, struct error *err)
                          "kernels without firmware", c->bios.name, c->kernel.name);
     if (!c->bios.data && !c->kernel.data)
         return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios");
+    if (c->vga_bios.data && c->vga != PC_VGA_STD)
+        return error_set(err, -EINVAL, "a video BIOS (%s) without a display", c->vga_bios.name);
+    if (c->vga_bios.data && (!c->vga_bios.len || c->vga_bios.len > VGA_ROM_BYTES))
+        return error_set(err, -EINVAL, "%s: a video BIOS has 512 bytes to 64 KiB, not %zu", c->vga_bios.name,
+                         c->vga_bios.len);
     if (c->nmodules && !c->kernel.data)
         return error_set(err, -EINVAL, "an initrd without a kernel");
     return 0;
@@ -340,6 +398,9 @@ static void name_images(struct pc *pc, const struct pc_config *config)
         c->kernel = (struct pc_image){0};
     if (!c->bios.data)
         c->bios = (struct pc_image){0};
+    if (!c->vga_bios.data)
+        c->vga_bios = (struct pc_image){0};
+    c->vga_bios.name = c->vga_bios.name ? c->vga_bios.name : "video bios";
     c->kernel.name = c->kernel.name ? c->kernel.name : "kernel";
     c->bios.name = c->bios.name ? c->bios.name : "bios";
     for (unsigned i = 0; i < c->nmodules && i < PC_MAX_MODULES; i++) {
@@ -373,6 +434,11 @@ static void discard(struct pc *pc)
     free(pc);
 }
 
+static uint64_t video_bytes(const struct pc_config *c)
+{
+    return c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0;
+}
+
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err)
 {
     struct pc *pc = xcalloc(1, sizeof(*pc));
@@ -388,7 +454,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
         discard(pc);
         return rc;
     }
-    m = machine_create((uint32_t)((pc->config.memory_bytes + pc->config.bios.len) >> PAGE_SHIFT));
+    m = machine_create((uint32_t)((pc->config.memory_bytes + pc->config.bios.len + video_bytes(&pc->config)) >> PAGE_SHIFT));
     if (!m) {
         discard(pc);
         return error_set(err, -ENOMEM, "no address space for %llu MiB of guest memory",
@@ -412,5 +478,33 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     pc->ready = true;
     machine_reset(m);
     *out = m;
+    return 0;
+}
+
+/* ---- the screen ---- */
+
+static const struct device *display(const struct machine *m, struct error *err)
+{
+    const struct device *vga = machine_find_device(m, "vga");
+
+    if (!vga)
+        error_set(err, -ENODEV, "this machine has no display (--vga std gives it one)");
+    return vga;
+}
+
+int pc_screen_text(const struct machine *m, struct buffer *out, struct error *err)
+{
+    const struct device *vga = display(m, err);
+
+    return vga ? vga_screen_text(vga, out, err) : -ENODEV;
+}
+
+int pc_screen_picture(const struct machine *m, struct buffer *out, struct error *err)
+{
+    const struct device *vga = display(m, err);
+
+    if (!vga)
+        return -ENODEV;
+    vga_screen_picture(vga, out);
     return 0;
 }

@@ -1,0 +1,60 @@
+/*
+ * The IDE function of the PIIX3 (Intel 290550, 2.3), PCI function 00:01.1, with
+ * both channels empty: a pulled-down bus, on which every register reads as 0, so
+ * that a driver sees at once "not busy, nobody there" instead of waiting for a
+ * floating bus to become ready.
+ *
+ * Not modelled: drives, the bus master (its base register is not there).
+ */
+#include "i386/pc/ide.h"
+
+#include <string.h>
+
+DEVICE_STATE_BEGIN
+struct ide_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+};
+DEVICE_STATE_END
+
+static uint8_t writable(unsigned offset)
+{
+    if (offset < 0x40)
+        return offset == PCI_COMMAND ? 0x05 : offset == 0x0d ? 0xf0 : 0;
+    return offset < 0x44 ? 0xff : 0; /* IDETIM */
+}
+
+struct pci_function ide_function(struct device *dev)
+{
+    struct ide_state *s = dev->state;
+
+    return (struct pci_function){.devfn = PCI_DEVFN(1, 1), .config = s->config, .writable = writable, .owner = dev};
+}
+
+static uint64_t ide_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    (void)dev, (void)range, (void)offset, (void)size;
+    return 0;
+}
+
+static void ide_reset(struct device *dev)
+{
+    struct ide_state *s = dev->state;
+
+    memset(s, 0, sizeof(*s));
+    pci_identify(s->config, 0x8086, 0x7010, 0x010180, 0x00);
+    s->config[PCI_STATUS] = 0x80;
+    s->config[PCI_STATUS + 1] = 0x02;
+}
+
+static void ide_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)dev, (void)range, (void)offset, (void)size, (void)value;
+}
+
+const struct device_ops ide_ops = {
+    .name = "ide",
+    .state_size = sizeof(struct ide_state),
+    .reset = ide_reset,
+    .read = ide_read,
+    .write = ide_write,
+};

@@ -1,0 +1,11 @@
+/* The IDE function of the PIIX3, without drives: see ide.c. */
+#ifndef HINDCAST_I386_PC_IDE_H
+#define HINDCAST_I386_PC_IDE_H
+
+#include "i386/pc/pci.h"
+
+extern const struct device_ops ide_ops;
+
+struct pci_function ide_function(struct device *);
+
+#endif
