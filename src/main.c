@@ -28,13 +28,16 @@
 
 /* Everything that was read or split for the machine; lives as long as it. */
 struct images {
-    struct buffer kernel, bios, pflash[OPTIONS_MAX_PFLASH];
+    struct buffer kernel, bios, vga_bios, pflash[OPTIONS_MAX_PFLASH];
+    struct buffer rom[OPTIONS_MAX_ROMS];
+    struct pc_image roms[OPTIONS_MAX_ROMS];
+    unsigned nroms;
     struct buffer module[OPTIONS_MAX_MODULES];
     struct pc_image modules[OPTIONS_MAX_MODULES];
     char *words[OPTIONS_MAX_MODULES]; /* "FILE WORDS" with the space made NUL; or NULL */
     unsigned nmodules;
     /* What a recording says of them; `data` is not owned. */
-    struct recording_image described[OPTIONS_MAX_MODULES + OPTIONS_MAX_PFLASH + 2];
+    struct recording_image described[OPTIONS_MAX_MODULES + OPTIONS_MAX_PFLASH + OPTIONS_MAX_ROMS + 3];
     uint32_t ndescribed;
 };
 
@@ -69,6 +72,21 @@ static int load_module(struct images *im, const char *spec, uint64_t limit, stru
     return 0;
 }
 
+static struct pc_image image_of(const struct buffer *b, const char *name)
+{
+    /* An empty file is given, but empty: the loader says what is wrong with it. */
+    return (struct pc_image){.data = b->data ? (const void *)b->data : (const void *)"", .len = b->len, .name = name};
+}
+
+static int load_rom(struct images *im, const char *file, struct error *err)
+{
+    unsigned n = im->nroms++;
+    int r = host_load_file(file, BIOS_LIMIT, "any option ROM", &im->rom[n], err);
+
+    im->roms[n] = image_of(&im->rom[n], file);
+    return r;
+}
+
 static int load_images(struct images *im, const struct options *o, struct error *err)
 {
     int r = 0;
@@ -77,12 +95,30 @@ static int load_images(struct images *im, const struct options *o, struct error 
         r = host_load_file(o->kernel, UINT32_MAX, "4 GiB", &im->kernel, err);
     if (r == 0 && o->bios)
         r = host_load_file(o->bios, BIOS_LIMIT, "any firmware", &im->bios, err);
+    if (r == 0 && o->vga_bios)
+        r = host_load_file(o->vga_bios, BIOS_LIMIT, "any video BIOS", &im->vga_bios, err);
+    for (unsigned i = 0; r == 0 && i < o->rom_count; i++)
+        r = load_rom(im, o->rom[i], err);
     for (unsigned i = 0; r == 0 && i < OPTIONS_MAX_PFLASH; i++)
         if (o->pflash[i])
             r = host_load_file(o->pflash[i], VIRT_FLASH_BYTES, "a flash bank", &im->pflash[i], err);
     for (unsigned i = 0; r == 0 && i < o->initrd_count; i++)
         r = load_module(im, o->initrd[i], o->memory_bytes, err);
     return r;
+}
+
+static int load_recorded_rom(struct images *im, const struct recording_image *ri, const struct options *o,
+                             struct error *err)
+{
+    unsigned n = im->nroms;
+    int status;
+
+    if (n == OPTIONS_MAX_ROMS)
+        return error_set(err, -EINVAL, "%s: more than %d option ROMs", o->replay, OPTIONS_MAX_ROMS);
+    im->nroms++;
+    status = recordings_load_image(ri, n < o->rom_count ? o->rom[n] : NULL, o->replay, &im->rom[n], err);
+    im->roms[n] = image_of(&im->rom[n], ri->name);
+    return status;
 }
 
 /* The images of a recording, from where they are now. */
@@ -105,6 +141,10 @@ static int load_recorded_images(struct images *im, const struct recording *r, co
 
             status = recordings_load_image(ri, o->pflash[bank], file,
                                            &im->pflash[bank], err);
+        } else if (ri->role == RECORDING_VGA_BIOS) {
+            status = recordings_load_image(ri, o->vga_bios, file, &im->vga_bios, err);
+        } else if (ri->role == RECORDING_ROM) {
+            status = load_recorded_rom(im, ri, o, err);
         } else if (n == OPTIONS_MAX_MODULES) {
             status = error_set(err, -EINVAL, "%s: more than %d modules", file, OPTIONS_MAX_MODULES);
         } else {
@@ -143,6 +183,10 @@ static void describe_images(struct images *im, const struct options *o)
         describe_image(im, RECORDING_KERNEL, o->kernel, NULL, &im->kernel, o->embed);
     if (o->bios)
         describe_image(im, RECORDING_BIOS, o->bios, NULL, &im->bios, o->embed);
+    if (o->vga_bios)
+        describe_image(im, RECORDING_VGA_BIOS, o->vga_bios, NULL, &im->vga_bios, o->embed);
+    for (unsigned i = 0; i < im->nroms; i++)
+        describe_image(im, RECORDING_ROM, im->roms[i].name, NULL, &im->rom[i], o->embed);
     for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
         if (o->pflash[i])
             describe_image(im, RECORDING_PFLASH0 + i, o->pflash[i], NULL, &im->pflash[i], o->embed);
@@ -153,13 +197,15 @@ static void describe_images(struct images *im, const struct options *o)
 /* The guest saw the names that were recorded: those are used, wherever the files are now. */
 static void name_recorded_images(const struct recording *r, struct options *o)
 {
-    o->kernel = o->bios = NULL;
+    o->kernel = o->bios = o->vga_bios = NULL;
     o->pflash[0] = o->pflash[1] = NULL;
     for (size_t i = 0; i < r->nimages; i++) {
         if (r->images[i].role == RECORDING_KERNEL)
             o->kernel = r->images[i].name;
         else if (r->images[i].role == RECORDING_BIOS)
             o->bios = r->images[i].name;
+        else if (r->images[i].role == RECORDING_VGA_BIOS)
+            o->vga_bios = r->images[i].name;
         else if (r->images[i].role == RECORDING_PFLASH0 || r->images[i].role == RECORDING_PFLASH1)
             o->pflash[r->images[i].role - RECORDING_PFLASH0] = r->images[i].name;
     }
@@ -169,18 +215,15 @@ static void free_images(struct images *im)
 {
     buffer_finish(&im->kernel);
     buffer_finish(&im->bios);
+    buffer_finish(&im->vga_bios);
+    for (unsigned i = 0; i < im->nroms; i++)
+        buffer_finish(&im->rom[i]);
     for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
         buffer_finish(&im->pflash[i]);
     for (unsigned i = 0; i < im->nmodules; i++) {
         buffer_finish(&im->module[i]);
         free(im->words[i]);
     }
-}
-
-static struct pc_image image_of(const struct buffer *b, const char *name)
-{
-    /* An empty file is given, but empty: the loader says what is wrong with it. */
-    return (struct pc_image){.data = b->data ? (const void *)b->data : (const void *)"", .len = b->len, .name = name};
 }
 
 static struct virt_image virt_image_of(const struct buffer *b, const char *name)
@@ -222,6 +265,11 @@ static int build_pc(struct machine **m, const struct images *im, const struct op
         c.kernel = image_of(&im->kernel, o->kernel);
     if (o->bios)
         c.bios = image_of(&im->bios, o->bios);
+    c.vga = !strcmp(o->vga, "std") ? PC_VGA_STD : PC_VGA_NONE;
+    if (o->vga_bios)
+        c.vga_bios = image_of(&im->vga_bios, o->vga_bios);
+    c.roms = im->roms;
+    c.nroms = im->nroms;
     c.modules = im->modules;
     c.nmodules = im->nmodules;
     c.append = o->append;

@@ -21,7 +21,7 @@ enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
     OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
-    OPT_IGNORE_CHECKPOINTS, OPT_FROM, OPT_HELP, OPT_VERSION,
+    OPT_IGNORE_CHECKPOINTS, OPT_FROM, OPT_VGA, OPT_VGA_BIOS, OPT_ROM, OPT_HELP, OPT_VERSION,
 };
 
 static const struct option option_table[] = {
@@ -34,6 +34,9 @@ static const struct option option_table[] = {
     {"initrd", required_argument, NULL, OPT_INITRD},
     {"append", required_argument, NULL, OPT_APPEND},
     {"bios", required_argument, NULL, OPT_BIOS},
+    {"vga", required_argument, NULL, OPT_VGA},
+    {"vga-bios", required_argument, NULL, OPT_VGA_BIOS},
+    {"option-rom", required_argument, NULL, OPT_ROM},
     {"pflash", required_argument, NULL, OPT_PFLASH},
     {"dumpdtb", required_argument, NULL, OPT_DUMPDTB},
     {"serial", required_argument, NULL, OPT_SERIAL},
@@ -210,10 +213,15 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium3";
     if (o->kind == MACHINE_VIRT) {
+        if (o->vga || o->vga_bios || o->rom_count)
+            return error_set(err, -EINVAL, "%s is for --machine pc",
+                             o->vga ? "--vga" : o->vga_bios ? "--vga-bios" : "--option-rom");
         if (o->initrd_count > 1)
             return error_set(err, -EINVAL, "--initrd: the virt machine takes one");
         return 0;
     }
+    if (!o->vga)
+        o->vga = "std";
     if (o->memory_bytes > PC_MEMORY_MAX)
         return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G");
     if (o->pflash[0] || o->dumpdtb)
@@ -282,6 +290,22 @@ static int take_debug_exit(struct options *o, const char *arg, struct error *err
     }
 }
 
+static int take_vga(struct options *o, const char *arg, struct error *err)
+{
+    if (strcmp(arg, "std") && strcmp(arg, "none"))
+        return error_set(err, -EINVAL, "--vga %s: there are std and none", arg);
+    o->vga = arg;
+    return 0;
+}
+
+static int take_rom(struct options *o, const char *arg, struct error *err)
+{
+    if (o->rom_count == OPTIONS_MAX_ROMS)
+        return error_set(err, -EINVAL, "--option-rom: at most %d", OPTIONS_MAX_ROMS);
+    o->rom[o->rom_count++] = arg;
+    return 0;
+}
+
 static int take_gdb(struct options *o, const char *arg)
 {
     o->gdb_stdio = !strcmp(arg, "stdio");
@@ -338,7 +362,7 @@ static int take_from(struct options *o, const char *arg, struct error *err)
 static bool of_machine(int which)
 {
     return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
-           which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
+           which == OPT_VGA || which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
 }
 
 static int take_option(int which, char *arg, struct options *o, struct error *err)
@@ -373,6 +397,13 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
     case OPT_BIOS:
         o->bios = arg;
         return 0;
+    case OPT_VGA:
+        return take_vga(o, arg, err);
+    case OPT_VGA_BIOS:
+        o->vga_bios = arg;
+        return 0;
+    case OPT_ROM:
+        return take_rom(o, arg, err);
     case OPT_SERIAL:
         if (o->serial_count == OPTIONS_MAX_SERIAL)
             return error_set(err, -EINVAL, "--serial: this machine has %d serial ports", OPTIONS_MAX_SERIAL);
@@ -420,7 +451,7 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
         return 0;
     case OPT_FROM:
         return take_from(o, arg, err);
-    default: /* --nographic: there is no display to leave out */
+    default: /* --nographic: no display is shown anyway */
         return 0;
     }
 }
@@ -538,10 +569,13 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "Options may be written with one dash or two, and shortened.\n"
         "\n"
         "Guest:\n"
-        "      --kernel FILE     ELF, Multiboot 1, Linux bzImage or arm64 Image (KERNEL is the same)\n"
+        "      --kernel FILE     ELF, Multiboot 1 or 2, Linux bzImage or arm64 Image (KERNEL is the same)\n"
         "      --initrd FILE     initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated\n"
         "      --append WORDS    kernel command line\n"
         "      --bios FILE       flat firmware image, started at the reset vector\n"
+        "      --vga std|none    pc: display (default std); monitor screen and monitor screendump show it\n"
+        "      --vga-bios FILE   pc: video BIOS in the display's ROM, for a --bios that looks for one\n"
+        "      --option-rom FILE pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated\n"
         "      --pflash FILE     virt: contents of the first (the second) flash bank; never written back\n"
         "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
         "                        kernel image shows which\n"

@@ -11,6 +11,7 @@
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
+#define OPTIONS_MAX_ROMS       4
 
 enum options_machine { MACHINE_BY_KERNEL, MACHINE_PC, MACHINE_VIRT };
 
@@ -41,6 +42,10 @@ struct options {
     unsigned initrd_count;
     const char *append;
     const char *bios;
+    const char *vga;            /* PC: "std" or "none" */
+    const char *vga_bios;
+    const char *rom[OPTIONS_MAX_ROMS]; /* as given, one for each --option-rom */
+    unsigned rom_count;
     const char *pflash[OPTIONS_MAX_PFLASH]; /* NULL: not given */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *serial[OPTIONS_MAX_SERIAL];

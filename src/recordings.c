@@ -48,6 +48,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
     pair(t, "sleep", o->sleep ? "on" : "off");
     pair(t, "no-reboot", o->no_reboot ? "on" : "off");
     pair(t, "debug-exit", t->debug_exit);
+    if (o->kind == MACHINE_PC)
+        pair(t, "vga", o->vga);
     if (o->append)
         pair(t, "append", o->append);
 }
@@ -115,6 +117,10 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     if (options_take_machine(o, o->machine, NULL) < 0)
         return error_set(err, -EINVAL, "the recording is of a machine '%.40s', which this version of hindcast has not",
                          o->machine);
+    if (o->kind == MACHINE_PC) { /* recordings from before there was one do not mention it */
+        o->vga = recording_value(r, "vga");
+        o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
+    }
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
@@ -144,6 +150,8 @@ static const char *role_name(uint32_t role)
     case RECORDING_KERNEL:  return "kernel";
     case RECORDING_BIOS:    return "bios";
     case RECORDING_PFLASH0: case RECORDING_PFLASH1: return "pflash";
+    case RECORDING_VGA_BIOS: return "vga-bios";
+    case RECORDING_ROM:     return "option-rom";
     default:                return "initrd";
     }
 }

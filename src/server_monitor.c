@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "host/file.h"
 #include "i386/pc.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -527,6 +528,38 @@ HANDLER(cmd_serial)
     return 0;
 }
 
+HANDLER(cmd_screen)
+{
+    return pc_screen_text(server_of(call)->machine, call->out, err);
+}
+
+static int write_whole_file(const char *path, const struct buffer *b, struct error *err)
+{
+    struct host_writer w;
+    int closed, r = host_writer_open(&w, path, err);
+
+    if (r < 0)
+        return r;
+    r = host_writer_write(&w, b->data, b->len);
+    closed = host_writer_close(&w);
+    if (r == 0)
+        r = closed;
+    return r < 0 ? error_set(err, r, "%s: cannot write: %s", path, strerror(-r)) : 0;
+}
+
+HANDLER(cmd_screendump)
+{
+    struct buffer picture;
+    int r;
+
+    buffer_init(&picture);
+    r = pc_screen_picture(server_of(call)->machine, &picture, err);
+    if (r == 0)
+        r = write_whole_file(arg(call, 0), &picture, err);
+    buffer_finish(&picture);
+    return r;
+}
+
 HANDLER(cmd_system_reset)
 {
     int r = timeline_reset(server_of(call)->timeline, err);
@@ -563,6 +596,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
+    {"screen", "", "the text on the screen", cmd_screen},
+    {"screendump", "FILE", "the picture on the screen, as PPM", cmd_screendump},
     {"sendkey", "KEYS", "press keys, e.g. ctrl-alt-delete", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},

@@ -134,6 +134,10 @@ check_PROGRAMS += tests/test_pc_boot
 TESTS += tests/test_pc_boot
 tests_test_pc_boot_SOURCES = tests/test_pc_boot.c
 tests_test_pc_boot_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_pc_vga
+TESTS += tests/test_pc_vga
+tests_test_pc_vga_SOURCES = tests/test_pc_vga.c
+tests_test_pc_vga_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 
 # x87, MMX and SSE helpers, with a fake machine around them.

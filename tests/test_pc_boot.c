@@ -377,10 +377,220 @@ START_TEST(multiboot_demands_that_cannot_be_met_are_refused)
 
     make_flat(0x4, 0, 0);
     c = config_of();
+    c.vga = PC_VGA_NONE;
     expect_error(&c, -ENOTSUP, "no display");
     make_flat(0x100, 0, 0);
     c = config_of();
     expect_error(&c, -ENOTSUP, "unknown features");
+}
+END_TEST
+
+/* A flat Multiboot 1 kernel that asks for graphics. */
+static void make_graphical(uint32_t width, uint32_t height, uint32_t depth)
+{
+    buffer_clear(&file);
+    multiboot_header(0x10004);
+    put32(0x100000);
+    put32(0x100000);
+    put32(0);
+    put32(0);
+    put32(0x100030); /* entry */
+    put32(0);        /* linear graphics */
+    put32(width);
+    put32(height);
+    put32(depth);
+    buffer_append(&file, exit_code, sizeof(exit_code));
+}
+
+START_TEST(multiboot_framebuffer_is_the_one_that_was_asked_for)
+{
+    struct pc_config c;
+    struct machine *m;
+    uint32_t info;
+
+    make_graphical(800, 600, 32);
+    c = config_of();
+    m = create(&c);
+    info = state_of(m)->gpr[EBX];
+    ck_assert_uint_eq(peek(m, info) & 0x1000, 0x1000);
+    ck_assert_uint_eq(peek(m, info + 88), 0xfd000000);
+    ck_assert_uint_eq(peek(m, info + 96), 3200);
+    ck_assert_uint_eq(peek(m, info + 100), 800);
+    ck_assert_uint_eq(peek(m, info + 104), 600);
+    ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0120);
+    memory_write(&m->memory, 0xfd000000u, 4, 0x00ff8040);
+    ck_assert_int_eq(pc_screen_picture(m, &sent, &err), 0);
+    ck_assert_int_eq(memcmp(sent.data, "P6\n800 600\n255\n\xff\x80\x40\0\0\0", 21), 0);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(multiboot_text_framebuffer_is_the_screen)
+{
+    struct pc_config c;
+    struct machine *m;
+    uint32_t info;
+
+    make_flat(0, 0, 0);
+    c = config_of();
+    m = create(&c);
+    info = state_of(m)->gpr[EBX];
+    ck_assert_uint_eq(peek(m, info + 88), 0xb8000);
+    ck_assert_uint_eq(peek(m, info + 96), 160);
+    ck_assert_uint_eq(peek(m, info + 100), 80);
+    ck_assert_uint_eq(peek(m, info + 104), 25);
+    ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0210);
+    memory_write(&m->memory, 0xb8000 + 160, 4, 0x0f690f48);
+    ck_assert_int_eq(pc_screen_text(m, &sent, &err), 0);
+    ck_assert_int_eq(memcmp(sent.data, "\nHi\n\n", 5), 0);
+    machine_destroy(m);
+    c.vga = PC_VGA_NONE;
+    m = create(&c);
+    ck_assert_uint_eq(peek(m, state_of(m)->gpr[EBX]) & 0x1000, 0);
+    ck_assert_int_eq(pc_screen_text(m, &sent, &err), -ENODEV);
+    machine_destroy(m);
+}
+END_TEST
+
+/* ---- Multiboot 2 ---- */
+
+static void multiboot2_tag(uint32_t type, uint32_t flags, unsigned nwords, const uint32_t *words)
+{
+    put16(type);
+    put16(flags);
+    put32(8 + 4 * nwords);
+    for (unsigned i = 0; i < nwords; i++)
+        put32(words[i]);
+    pad((file.len + 7) & ~(size_t)7);
+}
+
+/* A flat kernel at 1 MiB whose header has one more tag. */
+static void make_multiboot2(uint32_t type, uint32_t flags, unsigned nwords, const uint32_t *words)
+{
+    static const uint32_t addresses[] = {0x100000, 0x100000, 0, 0x180000}, entry[] = {0x100100};
+
+    buffer_clear(&file);
+    put32(0xe85250d6);
+    put32(0);
+    put32(0);
+    put32(0);
+    multiboot2_tag(2, 0, 4, addresses);
+    multiboot2_tag(3, 0, 1, entry);
+    multiboot2_tag(type, flags, nwords, words);
+    multiboot2_tag(0, 0, 0, NULL);
+    boot_put32(file.data + 8, (uint32_t)file.len);
+    boot_put32(file.data + 12, -(0xe85250d6 + (uint32_t)file.len));
+    pad(0x100);
+    buffer_append(&file, exit_code, sizeof(exit_code));
+}
+
+/* The address of a tag of the boot information, or 0. */
+static uint32_t find_tag(struct machine *m, uint32_t info, uint32_t type)
+{
+    for (uint32_t at = info + 8; at < info + peek(m, info); at += (peek(m, at + 4) + 7) & ~7u)
+        if (peek(m, at) == type)
+            return at;
+    return 0;
+}
+
+START_TEST(multiboot2_kernel_finds_what_the_specification_promises)
+{
+    static const struct pc_image module = {.data = "module one", .len = 10, .name = "a.mod", .cmdline = "a.mod words"};
+    static const uint32_t requests[] = {1, 6, 8};
+    struct pc_config c;
+    struct machine *m;
+    uint32_t info, tag, top = 0;
+
+    make_multiboot2(1, 0, 3, requests);
+    c = config_of();
+    c.append = "one=1 two";
+    c.modules = &module;
+    c.nmodules = 1;
+    m = create(&c);
+    info = state_of(m)->gpr[EBX];
+    ck_assert_uint_eq(state_of(m)->gpr[EAX], 0x36d76289);
+    ck_assert_uint_eq(state_of(m)->eip, 0x100100);
+    ck_assert_uint_eq(info & 7, 0);
+    ck_assert_str_eq(text_at(m, find_tag(m, info, 1) + 8), "one=1 two");
+    ck_assert_str_eq(text_at(m, find_tag(m, info, 2) + 8), "hindcast");
+    tag = find_tag(m, info, 3);
+    ck_assert_uint_ge(peek(m, tag + 8), 0x180000);
+    ck_assert_uint_eq(peek(m, tag + 12) - peek(m, tag + 8), 10);
+    ck_assert_str_eq(text_at(m, tag + 16), "a.mod words");
+    ck_assert_int_eq(memcmp(text_at(m, peek(m, tag + 8)), "module one", 10), 0);
+    tag = find_tag(m, info, 4);
+    ck_assert_uint_eq(peek(m, tag + 8), 639);
+    ck_assert_uint_eq(peek(m, tag + 12), 15 * 1024);
+    tag = find_tag(m, info, 6);
+    for (uint32_t at = tag + 16; at < tag + peek(m, tag + 4); at += peek(m, tag + 8))
+        if (peek(m, at + 16) == 1)
+            top = peek(m, at) + peek(m, at + 8);
+    ck_assert_uint_eq(top, 16 * MIB);
+    tag = find_tag(m, info, 8);
+    ck_assert_uint_eq(peek(m, tag + 8), 0xb8000);
+    ck_assert_uint_eq(peek(m, tag + 28) & 0xffff, 0x0210);
+    ck_assert_int_eq(memcmp(text_at(m, find_tag(m, info, 14) + 8), "RSD PTR ", 8), 0);
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(multiboot2_framebuffer_and_demands)
+{
+    static const uint32_t mode[] = {640, 480, 16}, unknown[] = {77};
+    struct pc_config c;
+    struct machine *m;
+    uint32_t tag;
+
+    make_multiboot2(5, 0, 3, mode);
+    c = config_of();
+    m = create(&c);
+    tag = find_tag(m, state_of(m)->gpr[EBX], 8);
+    ck_assert_uint_eq(peek(m, tag + 8), 0xfd000000);
+    ck_assert_uint_eq(peek(m, tag + 16), 1280);
+    ck_assert_uint_eq(peek(m, tag + 20), 640);
+    ck_assert_uint_eq(peek(m, tag + 24), 480);
+    ck_assert_uint_eq(peek(m, tag + 28), 0x0110);
+    ck_assert_uint_eq(peek(m, tag + 32), 0x0605050b); /* red 5 bits at 11, green 6 at 5 */
+    machine_destroy(m);
+    c.vga = PC_VGA_NONE;
+    expect_error(&c, -ENOTSUP, "no display");
+    make_multiboot2(5, 1, 3, mode); /* optional */
+    c = config_of();
+    c.vga = PC_VGA_NONE;
+    m = create(&c);
+    machine_destroy(m);
+    make_multiboot2(1, 0, 1, unknown);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "tag 77");
+    make_multiboot2(99, 0, 0, NULL);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "tag 99");
+    make_multiboot2(5, 0, 1, mode);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "bad Multiboot 2 header");
+}
+END_TEST
+
+START_TEST(linux_learns_that_there_is_a_vga)
+{
+    struct pc_config c;
+    struct machine *m;
+    uint32_t zero_page;
+
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    m = create(&c);
+    zero_page = state_of(m)->gpr[ESI];
+    ck_assert_uint_eq(peek(m, zero_page + 0x06) & 0xffff, 0x5003);
+    ck_assert_uint_eq(peek(m, zero_page + 0x0e) & 0xffff, 0x0119);
+    ck_assert_uint_eq(peek(m, zero_page + 0x10) & 0xffff, 16);
+    machine_destroy(m);
+    c.vga = PC_VGA_NONE;
+    m = create(&c);
+    ck_assert_uint_eq(peek(m, state_of(m)->gpr[ESI] + 0x0e) & 0xffff, 0);
+    machine_destroy(m);
 }
 END_TEST
 
@@ -581,11 +791,15 @@ START_TEST(memory_nobody_claims_reads_as_ones)
     struct pc_config c = bios_config(bios, sizeof(bios));
     struct machine *m = create(&c);
 
-    ck_assert_uint_eq(peek(m, 0xa0000), 0xffffffff);
     ck_assert_uint_eq(peek(m, 0xc0000), 0xffffffff);
     ck_assert_uint_eq(peek(m, 16 * MIB), 0xffffffff);
     ck_assert_uint_eq(peek(m, 0xfee00030), 0x00050014);
     ck_assert_uint_eq(peek(m, 0x9fffc), 0);
+    machine_destroy(m);
+    c.vga = PC_VGA_NONE;
+    m = create(&c);
+    ck_assert_uint_eq(peek(m, 0xa0000), 0xffffffff);
+    ck_assert_uint_eq(peek(m, 0xb8000), 0xffffffff);
     machine_destroy(m);
 }
 END_TEST
@@ -853,6 +1067,7 @@ static uint32_t next_random(void)
 /* Try a mangled copy: it loads or is refused with words, and nothing else happens. */
 static void try_mangled(const struct buffer *original, size_t header, unsigned kind)
 {
+    static const uint8_t rsdp[20];
     uint8_t *copy = xmalloc(original->len);
     struct pc_config c = PC_CONFIG_INIT;
     struct boot_plan plan;
@@ -885,7 +1100,7 @@ static void try_mangled(const struct buffer *original, size_t header, unsigned k
     copy = xrealloc(copy, len ? len : 1);
     c.kernel = (struct pc_image){.data = copy, .len = len, .name = "mangled"};
     memset(&err, 0, sizeof(err));
-    if (boot_load(&plan, &c, TABLES_BASE, &err) == 0) {
+    if (boot_load(&plan, &c, TABLES_BASE, rsdp, &err) == 0) {
         for (unsigned i = 0; i < plan.nchunks; i++) {
             ck_assert_uint_le(plan.chunks[i].at + plan.chunks[i].size, c.memory_bytes);
             ck_assert_uint_le(plan.chunks[i].len, plan.chunks[i].size);
@@ -928,6 +1143,15 @@ START_TEST(mangled_multiboot_does_no_harm)
 }
 END_TEST
 
+START_TEST(mangled_multiboot2_does_no_harm)
+{
+    static const uint32_t mode[] = {640, 480, 16};
+
+    make_multiboot2(5, 0, 3, mode);
+    mangle(112, 5);
+}
+END_TEST
+
 START_TEST(mangled_bzimage_does_no_harm)
 {
     make_bzimage(exit_code, sizeof(exit_code));
@@ -937,7 +1161,8 @@ END_TEST
 
 /* ---- a guest that hammers on the board ---- */
 
-static const uint16_t port_bases[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0x92, 0xa0, 0xb2, 0xc0, 0xe9, 0xf0, 0x2f8,
+static const uint16_t port_bases[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0x92, 0xa0, 0xb2, 0xc0, 0xe9, 0xf0, 0x170,
+                                      0x1ce, 0x1f0, 0x2f8, 0x3b0, 0x3c0, 0x3d0,
                                       0x3f8, 0x4d0, 0x510, 0x600, 0xcf8, 0xcfc};
 static const uint32_t mmio_bases[] = {0xfee00000, 0xfee00300, 0xfec00000, 0xfffff000, 0xa0000, 0xf0000, 0xc0000};
 
@@ -1030,6 +1255,11 @@ int main(void)
     ADD(multiboot_kernel_finds_what_the_specification_promises);
     ADD(multiboot_elf_is_loaded_by_its_segments);
     ADD(multiboot_demands_that_cannot_be_met_are_refused);
+    ADD(multiboot_framebuffer_is_the_one_that_was_asked_for);
+    ADD(multiboot_text_framebuffer_is_the_screen);
+    ADD(multiboot2_kernel_finds_what_the_specification_promises);
+    ADD(multiboot2_framebuffer_and_demands);
+    ADD(linux_learns_that_there_is_a_vga);
     ADD(multiboot_addresses_that_make_no_sense_are_refused);
     ADD(modules_that_do_not_fit_are_refused);
     ADD(linux_starts_by_the_32_bit_boot_protocol);
@@ -1053,6 +1283,7 @@ int main(void)
     ADD(firmware_tables_have_good_checksums_and_links);
     ADD(mangled_elf_does_no_harm);
     ADD(mangled_multiboot_does_no_harm);
+    ADD(mangled_multiboot2_does_no_harm);
     ADD(mangled_bzimage_does_no_harm);
     ADD(hammering_on_the_board_does_no_harm_and_is_repeatable);
     suite_add_tcase(suite, tc);

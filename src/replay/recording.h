@@ -48,7 +48,10 @@ enum recording_type {
     RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
 };
 
-enum recording_role { RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS, RECORDING_PFLASH0, RECORDING_PFLASH1 };
+enum recording_role {
+    RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS, RECORDING_PFLASH0, RECORDING_PFLASH1, RECORDING_VGA_BIOS,
+    RECORDING_ROM,
+};
 
 /* An image that the guest was booted from. */
 struct recording_image {

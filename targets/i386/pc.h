@@ -8,7 +8,7 @@
  * What boots, by which image is given:
  *   bios            the flat image, from the reset vector in real mode; a kernel
  *                   given beside it is refused
- *   kernel          ELF, Multiboot 1 or Linux bzImage, recognised by content, with
+ *   kernel          ELF, Multiboot 1 or 2, or Linux bzImage, recognised by content, with
  *                   the state that each of these protocols prescribes; firmware
  *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would
  *
@@ -30,6 +30,7 @@ struct buffer;
 #define PC_MAX_SERIAL     2
 #define PC_MAX_DEBUG_EXIT 4
 #define PC_MAX_MODULES    64
+#define PC_MAX_ROMS       4
 
 /* A file's contents; must stay valid while the machine lives (a reset loads it again). */
 struct pc_image {
@@ -54,6 +55,8 @@ struct pc_config {
     const char *append;        /* kernel command line; NULL: empty */
     struct pc_image bios;
     enum pc_vga vga;
+    const struct pc_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
+    unsigned nroms;
     struct pc_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
     unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
     /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */

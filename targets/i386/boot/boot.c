@@ -47,6 +47,14 @@ void boot_add_owned(struct boot_plan *plan, paddr_t at, uint8_t *data, size_t le
     plan->chunks[plan->nchunks - 1].owned = data;
 }
 
+const uint8_t *boot_chunk_at(const struct boot_plan *plan, paddr_t at)
+{
+    for (unsigned i = 0; i < plan->nchunks; i++)
+        if (plan->chunks[i].at == at)
+            return plan->chunks[i].data;
+    return NULL;
+}
+
 void boot_finish(struct boot_plan *plan)
 {
     for (unsigned i = 0; i < plan->nchunks; i++)
@@ -155,7 +163,8 @@ int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16
     return 0;
 }
 
-int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err)
+int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *rsdp_bytes,
+              struct error *err)
 {
     int rc;
 
@@ -164,11 +173,13 @@ int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t r
         rc = boot_load_bzimage(plan, config, rsdp, err);
     else if (boot_is_multiboot(&config->kernel))
         rc = boot_load_multiboot(plan, config, err);
+    else if (boot_is_multiboot2(&config->kernel))
+        rc = boot_load_multiboot2(plan, config, rsdp ? rsdp_bytes : NULL, err);
     else if (boot_is_elf(&config->kernel))
         rc = boot_load_elf(plan, config, rsdp, err);
     else
         rc = error_set(err, -ENOEXEC,
-                       "%s: not a kernel that can be loaded (neither ELF, Multiboot 1 nor Linux bzImage); "
+                       "%s: not a kernel that can be loaded (neither ELF, Multiboot nor Linux bzImage); "
                        "a flat firmware image is given with --bios",
                        config->kernel.name);
     if (rc)

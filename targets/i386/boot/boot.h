@@ -75,8 +75,10 @@ struct boot_plan {
 /* The memory map of a board without firmware. */
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes);
 
-/* Recognise config->kernel and plan its start. `rsdp`: address of the ACPI RSDP, 0: none. */
-int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
+/* Recognise config->kernel and plan its start. `rsdp`: address of the ACPI RSDP, 0: none; `rsdp_bytes`:
+ * its 20 bytes. */
+int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *rsdp_bytes,
+              struct error *err);
 void boot_finish(struct boot_plan *plan);
 /* Put everything into memory and set the CPU up. After its reset. */
 void boot_apply(const struct boot_plan *plan, struct memory *memory, struct i386_cpu *cpu);
@@ -133,9 +135,38 @@ bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, u
                        uint32_t *addr, uint32_t *shndx);
 int boot_load_elf(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
 
+/* The bytes of the chunk that begins at `at`, or NULL. */
+const uint8_t *boot_chunk_at(const struct boot_plan *plan, paddr_t at);
+
+/* video.c */
+enum { BOOT_FRAMEBUFFER_RGB = 1, BOOT_FRAMEBUFFER_TEXT = 2 }; /* as in both Multiboot specifications */
+struct boot_framebuffer {
+    uint64_t address;
+    uint32_t pitch, width, height; /* bytes; pixels, or characters */
+    uint8_t bpp, type;
+    uint8_t fields[6];             /* position and size of red, green, blue */
+};
+/* The mode for a kernel that would like this one (0: anything). */
+void boot_choose_video(struct boot_video *v, uint32_t width, uint32_t height, uint32_t bpp);
+/* What to tell of the display in that mode (width 0: text); false: there is none. */
+bool boot_framebuffer(struct boot_framebuffer *f, const struct pc_config *config, const struct boot_video *v);
+
 /* multiboot.c */
 bool boot_is_multiboot(const struct pc_image *image);
+/* A flat file that says where it is to be loaded (Multiboot 1 and 2). */
+struct boot_flat {
+    size_t header; /* offset of the header in the file */
+    uint32_t header_addr, load, load_end, bss_end;
+};
+int boot_load_flat(struct boot_plan *plan, const struct pc_config *config, const struct boot_flat *f, struct error *err);
+int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct pc_image *m, uint32_t *at,
+                      struct error *err);
 int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, struct error *err);
+
+/* multiboot2.c; `rsdp`: the 20 bytes of the ACPI RSDP, or NULL */
+bool boot_is_multiboot2(const struct pc_image *image);
+int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const uint8_t *rsdp,
+                         struct error *err);
 
 /* bzimage.c */
 bool boot_is_bzimage(const struct pc_image *image);

@@ -4,8 +4,8 @@
  * line, the E820 map and the address of the ACPI tables in the zero page.
  *
  * The kernel starts at code32_start with CS 10h and DS, ES, SS 18h flat, paging
- * and interrupts off, ESI at the zero page; no setup code runs. There is no
- * display: screen_info stays zero.
+ * and interrupts off, ESI at the zero page; no setup code runs. screen_info tells of
+ * a VGA in mode 3, or stays zero where there is no display.
  *
  * Not handled: the 16-bit entry, EFI, setup_data, kernels older than protocol 2.00.
  */
@@ -22,7 +22,8 @@
 
 /* Offsets in the zero page. */
 enum {
-    EXT_MEM_K = 0x002, ACPI_RSDP_ADDR = 0x070, ALT_MEM_K = 0x1e0, E820_ENTRIES = 0x1e8, SETUP_SECTS = 0x1f1,
+    EXT_MEM_K = 0x002, VIDEO_MODE = 0x006, VIDEO_COLS = 0x007, VIDEO_EGA_BX = 0x00a, VIDEO_LINES = 0x00e,
+    VIDEO_ISVGA = 0x00f, VIDEO_POINTS = 0x010, ACPI_RSDP_ADDR = 0x070, ALT_MEM_K = 0x1e0, E820_ENTRIES = 0x1e8, SETUP_SECTS = 0x1f1,
     SYSSIZE = 0x1f4, VID_MODE = 0x1fa, BOOT_FLAG = 0x1fe, JUMP = 0x200, HEADER_MAGIC = 0x202, VERSION = 0x206,
     TYPE_OF_LOADER = 0x210, LOADFLAGS = 0x211, CODE32_START = 0x214, RAMDISK_IMAGE = 0x218,
     RAMDISK_SIZE = 0x21c, CMD_LINE_PTR = 0x228, INITRD_ADDR_MAX = 0x22c, KERNEL_ALIGNMENT = 0x230,
@@ -61,6 +62,17 @@ static void fill_e820(uint8_t *params, const struct pc_config *config)
     boot_put16(params + EXT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10 > 0xfc00 ? 0xfc00
                                                                                      : (map.low_top - 0x100000) >> 10));
     boot_put32(params + ALT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10));
+}
+
+/* Colour text of 80x25 on a VGA with 256 KiB, the cursor at the top left. */
+static void fill_screen_info(uint8_t *params)
+{
+    params[VIDEO_MODE] = 3;
+    params[VIDEO_COLS] = 80;
+    boot_put16(params + VIDEO_EGA_BX, 0x0003);
+    params[VIDEO_LINES] = 25;
+    params[VIDEO_ISVGA] = 1;
+    boot_put16(params + VIDEO_POINTS, 16);
 }
 
 static int place_initrd(struct boot_plan *plan, const struct pc_config *config, uint8_t *params, struct error *err)
@@ -143,6 +155,8 @@ static int fill_params(struct boot_plan *plan, const struct pc_config *config, u
     boot_put32(params + RAMDISK_SIZE, 0);
     boot_put64(params + ACPI_RSDP_ADDR, rsdp);
     fill_e820(params, config);
+    if (config->vga != PC_VGA_NONE)
+        fill_screen_info(params);
     rc = place_initrd(plan, config, params, err);
     return rc ? rc : place_cmdline(plan, config, params, err);
 }

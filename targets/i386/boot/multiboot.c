@@ -3,8 +3,9 @@
  * that say their addresses in the header (the "a.out kludge"); memory sizes and
  * map, command line, modules, ELF sections, loader name.
  *
- * A header that demands what cannot be given is refused: a video mode (there is
- * no display) and flag bits that the specification does not know.
+ * A header that demands what cannot be given is refused: a video mode of a machine
+ * without display, and flag bits that the specification does not know. A kernel that
+ * asks for graphics gets the size it asks for, or else 1024x768.
  *
  * Not given: boot device, drives, APM table, configuration table, VBE.
  */
@@ -32,6 +33,9 @@
 #define INFO_ELF     0x020u
 #define INFO_MMAP    0x040u
 #define INFO_NAME    0x200u
+#define INFO_FRAMEBUFFER 0x1000u
+
+#define HEADER_VIDEO 32u /* where the header's graphics fields begin */
 
 #define STACK_BYTES 0x1000u
 
@@ -53,25 +57,19 @@ bool boot_is_multiboot(const struct pc_image *image)
     return find_header(image) >= 0;
 }
 
-static int load_flat(struct boot_plan *plan, const struct pc_config *config, size_t header, struct error *err)
+int boot_load_flat(struct boot_plan *plan, const struct pc_config *config, const struct boot_flat *f, struct error *err)
 {
-    const uint8_t *file = config->kernel.data, *h = file + header;
+    const uint8_t *file = config->kernel.data;
     const char *name = config->kernel.name;
-    uint32_t header_addr, load, load_end, bss_end;
+    uint32_t header_addr = f->header_addr, load = f->load, load_end = f->load_end, bss_end = f->bss_end;
     size_t offset, have;
     uint64_t len, size;
     int rc;
 
-    if (header + 32 > config->kernel.len)
-        return error_set(err, -ENOEXEC, "%s: truncated Multiboot header", name);
-    header_addr = boot_get32(h + 12);
-    load = boot_get32(h + 16);
-    load_end = boot_get32(h + 20);
-    bss_end = boot_get32(h + 24);
-    if (load > header_addr || header_addr - load > header)
+    if (load > header_addr || header_addr - load > f->header)
         return error_set(err, -ENOEXEC, "%s: bad Multiboot header: load_addr %#x does not fit header_addr %#x", name,
                          load, header_addr);
-    offset = header - (header_addr - load);
+    offset = f->header - (header_addr - load);
     have = config->kernel.len - offset;
     len = load_end ? (uint64_t)load_end - load : have;
     if (load_end && load_end < load)
@@ -88,13 +86,27 @@ static int load_flat(struct boot_plan *plan, const struct pc_config *config, siz
     if (rc)
         return rc;
     boot_add(plan, load, file + offset, (size_t)len, size);
-    plan->eip = boot_get32(h + 28);
     return 0;
+}
+
+static int load_flat(struct boot_plan *plan, const struct pc_config *config, size_t header, struct error *err)
+{
+    const uint8_t *h = (const uint8_t *)config->kernel.data + header;
+    struct boot_flat f = {.header = header};
+
+    if (header + 32 > config->kernel.len)
+        return error_set(err, -ENOEXEC, "%s: truncated Multiboot header", config->kernel.name);
+    f.header_addr = boot_get32(h + 12);
+    f.load = boot_get32(h + 16);
+    f.load_end = boot_get32(h + 20);
+    f.bss_end = boot_get32(h + 24);
+    plan->eip = boot_get32(h + 28);
+    return boot_load_flat(plan, config, &f, err);
 }
 
 static int check_flags(const struct pc_config *config, uint32_t flags, struct error *err)
 {
-    if (flags & ASKS_VIDEO)
+    if ((flags & ASKS_VIDEO) && config->vga == PC_VGA_NONE)
         return error_set(err, -ENOTSUP,
                          "%s: its Multiboot header asks for a video mode (flag bit 2); this machine has no display",
                          config->kernel.name);
@@ -172,6 +184,22 @@ static void put_memory(struct info *info, uint8_t *mbi, const struct pc_config *
     boot_put32(mbi + 48, put(info, entries, map.nranges * 24));
 }
 
+int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct pc_image *m, uint32_t *at,
+                      struct error *err)
+{
+    paddr_t where = boot_place(plan, config, m->len, PAGE_SIZE, 0x100000, (uint64_t)1 << 32, true);
+
+    if (!where)
+        return error_set(err, -ENOMEM,
+                         "%s: a module of %zu bytes does not fit beside the kernel into %llu MiB of memory "
+                         "(give the machine more with --memory)",
+                         m->name, m->len, (unsigned long long)(config->memory_bytes >> 20));
+    if (m->len)
+        boot_add(plan, where, m->data, m->len, m->len);
+    *at = (uint32_t)where;
+    return 0;
+}
+
 static int place_modules(struct boot_plan *plan, const struct pc_config *config, struct info *info, uint8_t *mbi,
                          struct error *err)
 {
@@ -179,18 +207,14 @@ static int place_modules(struct boot_plan *plan, const struct pc_config *config,
 
     for (unsigned i = 0; i < config->nmodules; i++) {
         const struct pc_image *m = &config->modules[i];
-        paddr_t at = boot_place(plan, config, m->len, PAGE_SIZE, 0x100000, (uint64_t)1 << 32, true);
+        uint32_t at;
+        int rc = boot_place_module(plan, config, m, &at, err);
 
-        if (!at) {
+        if (rc) {
             free(table);
-            return error_set(err, -ENOMEM,
-                             "%s: a module of %zu bytes does not fit beside the kernel into %llu MiB of memory "
-                             "(give the machine more with --memory)",
-                             m->name, m->len, (unsigned long long)(config->memory_bytes >> 20));
+            return rc;
         }
-        if (m->len)
-            boot_add(plan, at, m->data, m->len, m->len);
-        boot_put32(table + i * 16, (uint32_t)at);
+        boot_put32(table + i * 16, at);
         boot_put32(table + i * 16 + 4, (uint32_t)(at + m->len));
         boot_put32(table + i * 16 + 8, put_string(info, module_text(m), ""));
     }
@@ -200,10 +224,34 @@ static int place_modules(struct boot_plan *plan, const struct pc_config *config,
     return 0;
 }
 
+static void put_framebuffer(uint8_t *mbi, const struct boot_framebuffer *f)
+{
+    boot_put64(mbi + 88, f->address);
+    boot_put32(mbi + 96, f->pitch);
+    boot_put32(mbi + 100, f->width);
+    boot_put32(mbi + 104, f->height);
+    mbi[108] = f->bpp;
+    mbi[109] = f->type;
+    memcpy(mbi + 110, f->fields, sizeof(f->fields));
+}
+
+/* Bit 2 of the header's flags: mode type (0 graphics, 1 text), width, height, depth. */
+static void choose_video(struct boot_plan *plan, const struct pc_config *config, size_t header)
+{
+    const uint8_t *h = (const uint8_t *)config->kernel.data + header;
+
+    if (header + HEADER_VIDEO + 16 > config->kernel.len)
+        boot_choose_video(&plan->video, 0, 0, 0);
+    else if (boot_get32(h + HEADER_VIDEO) == 0)
+        boot_choose_video(&plan->video, boot_get32(h + HEADER_VIDEO + 4), boot_get32(h + HEADER_VIDEO + 8),
+                          boot_get32(h + HEADER_VIDEO + 12));
+}
+
 static int fill_info(struct boot_plan *plan, const struct pc_config *config, struct info *info, struct error *err)
 {
     uint32_t flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODS | INFO_MMAP | INFO_NAME;
     uint8_t mbi[INFO_BYTES] = {0};
+    struct boot_framebuffer framebuffer;
     uint32_t num, size, addr, shndx;
     int rc;
 
@@ -217,6 +265,10 @@ static int fill_info(struct boot_plan *plan, const struct pc_config *config, str
         boot_put32(mbi + 32, size);
         boot_put32(mbi + 36, addr);
         boot_put32(mbi + 40, shndx);
+    }
+    if (boot_framebuffer(&framebuffer, config, &plan->video)) {
+        flags |= INFO_FRAMEBUFFER;
+        put_framebuffer(mbi, &framebuffer);
     }
     rc = place_modules(plan, config, info, mbi, err);
     if (rc)
@@ -260,6 +312,8 @@ int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, 
                        config->kernel.name);
     if (rc)
         return rc;
+    if (flags & ASKS_VIDEO)
+        choose_video(plan, config, (size_t)header);
     rc = make_info(plan, config, err);
     if (rc)
         return rc;

@@ -30,6 +30,14 @@ struct pci_function ide_function(struct device *dev)
     return (struct pci_function){.devfn = PCI_DEVFN(1, 1), .config = s->config, .writable = writable, .owner = dev};
 }
 
+void ide_firmware_setup(struct device *dev)
+{
+    struct ide_state *s = dev->state;
+
+    s->config[PCI_COMMAND] = 0x01;
+    s->config[0x41] = s->config[0x43] = 0x80; /* IDETIM: decode enable */
+}
+
 static uint64_t ide_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     (void)dev, (void)range, (void)offset, (void)size;

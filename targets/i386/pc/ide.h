@@ -6,6 +6,9 @@
 
 extern const struct device_ops ide_ops;
 
+/* Both channels decoded at their usual ports, as a BIOS leaves them. */
+void ide_firmware_setup(struct device *);
+
 struct pci_function ide_function(struct device *);
 
 #endif

@@ -13,6 +13,7 @@
  * line in create_devices() and one in claim_ports().
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,6 +231,19 @@ static void claim_ports(struct pc *pc)
 
 /* ---- firmware configuration ---- */
 
+static void add_roms(struct pc *pc)
+{
+    char name[56];
+
+    for (unsigned i = 0; i < pc->config.nroms; i++) {
+        const struct pc_image *rom = &pc->config.roms[i];
+        const char *slash = strrchr(rom->name, '/');
+
+        snprintf(name, sizeof(name), "genroms/%s", slash ? slash + 1 : rom->name);
+        fwcfg_add_file(&pc->fwcfg_wiring, name, rom->data, rom->len);
+    }
+}
+
 void pc_fill_fwcfg(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
@@ -257,6 +271,7 @@ void pc_fill_fwcfg(struct pc *pc)
     fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fwcfg_add_file(w, "etc/e820", e820, high ? 40 : 20);
     fwcfg_add_file(w, "etc/system-states", states, sizeof(states));
+    add_roms(pc);
     fwcfg_seal(w);
 }
 
@@ -295,6 +310,7 @@ static void firmware_setup(struct pc *pc)
     pic_ops.write(pc->pic, PIC_ELCR, 1, 1, 0x0e); /* IRQ 9, 10, 11 */
     pic_firmware_setup(pc->pic);
     piix4_pm_firmware_setup(pc->pm);
+    ide_firmware_setup(pc->ide);
     if (pc->ioapic) { /* its ID, as the tables say */
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
         ioapic_ops.write(pc->ioapic, 0, 0x10, 4, 1u << 24);
@@ -379,6 +395,11 @@ static int check_config(const struct pc_config *c, struct error *err)
                          "kernels without firmware", c->bios.name, c->kernel.name);
     if (!c->bios.data && !c->kernel.data)
         return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios");
+    if (c->nroms > PC_MAX_ROMS)
+        return error_set(err, -EINVAL, "%u option ROMs: %d is the most", c->nroms, PC_MAX_ROMS);
+    if ((c->nroms || c->vga_bios.data) && !c->bios.data)
+        return error_set(err, -EINVAL, "%s: a ROM needs firmware that looks for it (--bios)",
+                         c->nroms ? c->roms[0].name : c->vga_bios.name);
     if (c->vga_bios.data && c->vga != PC_VGA_STD)
         return error_set(err, -EINVAL, "a video BIOS (%s) without a display", c->vga_bios.name);
     if (c->vga_bios.data && (!c->vga_bios.len || c->vga_bios.len > VGA_ROM_BYTES))
@@ -424,7 +445,7 @@ static int plan_boot(struct pc *pc, struct error *err)
     if (pc->config.bios.data)
         return boot_check_bios(&pc->config.bios, err);
     rsdp = tables_build(&pc->tables, &tables);
-    return boot_load(&pc->plan, &pc->config, rsdp, err);
+    return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
 }
 
 static void discard(struct pc *pc)

@@ -9,7 +9,7 @@
  * Input status 1 follows the virtual clock and the CRT controller's timing.
  *
  * Not modelled: the vertical retrace interrupt, sense and feature bits, the
- * sequencer's reset, 64 KiB cards (memory mode bit 1), the odd/even page bit,
+ * sequencer's reset, the memory's enable bit (GRUB for QEMU leaves it off), 64 KiB cards (memory mode bit 1), the odd/even page bit,
  * EDID (BAR 2 reads as zeros there).
  */
 #include "i386/pc/vga.h"

@@ -8,7 +8,8 @@
  * things are drawn as in the half second when they show.
  *
  * Not drawn: the border, panning by single pixels, the underline of monochrome
- * text. A switched-off screen is black.
+ * text. Text is drawn whatever planes are enabled (GRUB for QEMU enables none). A
+ * switched-off screen is black.
  */
 #include <errno.h>
 #include <string.h>
@@ -44,7 +45,8 @@ static struct rgb dac_color(const struct vga_state *s, uint8_t index)
 /* One of 16 colours, by way of the attribute controller. */
 static struct rgb attr_color(const struct vga_state *s, unsigned index)
 {
-    unsigned value = s->attr[index & s->attr[AR_PLANE_ENABLE] & 15u];
+    bool graphics = s->attr[AR_MODE] & AMODE_GRAPHICS;
+    unsigned value = s->attr[index & (graphics ? s->attr[AR_PLANE_ENABLE] : 15u) & 15u];
 
     if (s->attr[AR_MODE] & AMODE_P54)
         value = (value & 0x0fu) | (s->attr[AR_COLOR_SELECT] & 3u) << 4;

@@ -86,7 +86,7 @@ static bool in_window(const struct vga_state *s, uint32_t *offset)
     } maps[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
     unsigned n = s->gr[GR_MISC] >> 2 & 3u;
 
-    if (!(s->misc & MISC_RAM) || *offset < maps[n].base || *offset - maps[n].base >= maps[n].size)
+    if (*offset < maps[n].base || *offset - maps[n].base >= maps[n].size)
         return false;
     *offset -= maps[n].base;
     return true;
@@ -98,8 +98,7 @@ bool vga_text_window(const struct device *dev, uint32_t *base)
     unsigned map = s->gr[GR_MISC] >> 2 & 3u;
 
     *base = map == 2 ? 0xb0000u : 0xb8000u;
-    return map >= 2 && (s->misc & MISC_RAM) && (s->gr[GR_MISC] & GMISC_CHAIN) &&
-           !(s->seq[SEQ_MEMORY_MODE] & (MEMORY_ODD_EVEN_OFF | MEMORY_CHAIN_4)) && s->seq[SEQ_MAP_MASK] == 0x03 &&
+    return map >= 2 && !(s->seq[SEQ_MEMORY_MODE] & (MEMORY_ODD_EVEN_OFF | MEMORY_CHAIN_4)) && s->seq[SEQ_MAP_MASK] == 0x03 &&
            s->gr[GR_MODE] == GMODE_ODD_EVEN && !(s->gr[GR_READ_MAP] & 2u) && s->gr[GR_ENABLE_SET_RESET] == 0 &&
            s->gr[GR_ROTATE] == 0 && s->gr[GR_BIT_MASK] == 0xff && !(s->vbe[VBE_ENABLE] & VBE_ENABLED);
 }
