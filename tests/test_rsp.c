@@ -982,6 +982,11 @@ START_TEST(seek_arms_and_the_next_continue_goes)
     client_monitor(&f, "seek -5", &console);
     client_ask(&f, "c");
     ck_assert_uint_eq(f.position, 100);
+    /* At a breakpoint's address gdb would take a trap for the breakpoint and look at its condition. */
+    client_monitor(&f, "seek 105", &console);
+    ck_assert(starts(client_ask(&f, "c"), "T02"));
+    client_monitor(&f, "seek 106", &console);
+    ck_assert(starts(client_ask(&f, "c"), "T05"));
     ck_assert(starts(client_monitor(&f, "seek -500", &console), "E"));
     ck_assert(starts(client_monitor(&f, "seek nowhere", &console), "E"));
 }

@@ -255,6 +255,20 @@ static void run_commands(struct rsp_session *s, const struct rsp_breakpoint *bp)
     }
 }
 
+bool rsp_breakpoint_at_pc(struct rsp_session *s)
+{
+    uint8_t raw[RSP_MAX_REG_BYTES] = {0};
+    uint64_t pc;
+
+    if (!s->ops->read_register(s->ctx, s->info->pc_reg, raw))
+        return false;
+    memcpy(&pc, raw, sizeof(pc));
+    for (unsigned i = 0; i < s->nbreakpoints; i++)
+        if (s->breakpoints[i].type <= RSP_BREAK_HW && s->breakpoints[i].address == (pc & rsp_address_mask(s)))
+            return true;
+    return false;
+}
+
 bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_stop *stop)
 {
     bool hit = false;

@@ -298,11 +298,15 @@ void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n)
 
 /* ---- stop replies ---- */
 
-static unsigned stop_signal(const struct rsp_stop *stop)
+static unsigned stop_signal(struct rsp_session *s)
 {
-    if (stop->signal)
-        return stop->signal & 0xff;
-    switch (stop->reason) {
+    if (s->stop.signal)
+        return s->stop.signal & 0xff;
+    switch (s->stop.reason) {
+    case RSP_STOP_POSITION:
+        /* gdb takes a trap at a breakpoint's address for that breakpoint, and goes on without a word
+         * if its condition is false. */
+        return rsp_breakpoint_at_pc(s) ? 2 : 5;
     case RSP_STOP_INTERRUPT:
         return 2; /* GDB_SIGNAL_INT */
     case RSP_STOP_GUEST_END:
@@ -390,7 +394,7 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
     if (s->gone)
         return rsp_reply_text(s, "W00");
     buffer_clear(&s->reply);
-    buffer_printf(&s->reply, "T%02x", stop_signal(&s->stop));
+    buffer_printf(&s->reply, "T%02x", stop_signal(s));
     append_expedited(s, s->info->pc_reg);
     append_expedited(s, s->info->sp_reg);
     append_expedited(s, s->info->fp_reg);

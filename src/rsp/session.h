@@ -152,6 +152,8 @@ extern const struct rsp_rule rsp_lldb_rules[];
 /* ---- breakpoint.c ---- */
 rsp_handler rsp_insert_breakpoint, rsp_remove_breakpoint;
 void rsp_breakpoints_finish(struct rsp_session *s);
+/* Does PC stand at a breakpoint of the client's, whatever its condition says? */
+bool rsp_breakpoint_at_pc(struct rsp_session *s);
 
 /* ---- features.c ---- */
 void rsp_make_target_xml(struct rsp_session *s, struct buffer *out);
