@@ -207,7 +207,8 @@ size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positi
 static int check_at_edge(const struct timeline *tl, const char *what, struct error *err)
 {
     if (!tl->cfg.live)
-        return error_set(err, -EROFS, "cannot %s: this is a recording, and a recording cannot be changed", what);
+        return error_set(err, -EROFS, "cannot %s: this is a recording, and a recording cannot be changed "
+                         "(--continue-live goes on at its end)", what);
     if (tl->m->st->position < tl->edge)
         return error_set(err, -EROFS,
                          "cannot %s in the past: this is position %llu, the guest has run to %llu; "
