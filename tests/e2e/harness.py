@@ -21,7 +21,8 @@ import rspclient  # noqa: E402
 BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", os.path.join(HERE, "..", "..")))
 HINDCAST = os.path.join(BUILD, "hindcast")
-STORE = os.path.join(BUILD, "examples", "stale-pointer", "i386", "store.elf")
+STALE = os.path.join(BUILD, "examples", "stale-pointer")
+STORE = os.path.join(STALE, "i386", "store.elf")
 STORE_SOURCE = os.path.join(SOURCE, "examples", "stale-pointer", "store.c")
 
 
@@ -72,11 +73,74 @@ def line_of(text, source=STORE_SOURCE):
     raise Failed("no %r in %s" % (text, source))
 
 
+class Target:
+    """A kind of guest, and what a gdb for it is called."""
+
+    def __init__(self, name, gdbs, **words):
+        self.name = name
+        self.gdbs = gdbs
+        self.words = words  # what tests have to call differently
+        self.store = os.path.join(STALE, name, "store.elf")
+
+    def gdb(self):
+        for name in (os.environ.get("GDB"),) + self.gdbs:
+            if name and shutil.which(name):
+                return shutil.which(name)
+        return None
+
+    def missing(self):
+        """Why its tests cannot be made here, or None."""
+        if not os.path.exists(HINDCAST) or not os.path.exists(self.store):
+            return "no hindcast or no example guest in %s" % BUILD
+        return None if self.gdb() else "no gdb for %s" % self.name
+
+
+I386 = Target("i386", ("gdb", "gdb-multiarch"), pc="eip", spare="ecx", vectors=("$xmm0", "$st0"), text=0x100000)
+AARCH64 = Target("aarch64", ("gdb-multiarch",), pc="pc", spare="x9", vectors=("$v0", "$fpsr"), text=0x40100000)
+
+# What the claims are made about: a target, and whether its guest is live or comes out of a recording
+# ("live", "replay", or "checkpoints": a recording with checkpoints in it).
+target, mode = I386, "live"
+recordings = {}
+
+# A Server's guest, if the claim does not name one.
+THE_GUEST = object()
+
+
+def recorded_store():
+    """The example guest's whole history as a file."""
+    name = recordings.get((target.name, mode))
+    if name:
+        return name
+    directory = tempfile.mkdtemp(prefix="hindcast-recorded-")
+    atexit.register(shutil.rmtree, directory, True)
+    name, out = os.path.join(directory, "store.hcrec"), os.path.join(directory, "out")
+    more = ["--checkpoints-in-file", "every=3M"] if mode == "checkpoints" else []
+    process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--icount", "sleep=off", "--serial", "file:" + out,
+                                "--record", name] + more + [target.store],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60 * SLOW
+    while not (os.path.exists(out) and b"PANIC" in open(out, "rb").read()):
+        if time.monotonic() > end:
+            raise Failed("the example guest did not come to its end")
+        time.sleep(0.05)
+    process.terminate()
+    process.wait(20)
+    recordings[target.name, mode] = name
+    return name
+
+
 class Server:
     """A hindcast that listens. Its address is taken from what it says at start."""
 
-    def __init__(self, *arguments, listen="127.0.0.1:0", guest=STORE, serial="none", stdin=subprocess.DEVNULL):
-        command = [HINDCAST, "--listen", listen, "--serial", serial] + list(arguments) + ([guest] if guest else [])
+    def __init__(self, *arguments, listen="127.0.0.1:0", guest=THE_GUEST, serial="none", stdin=subprocess.DEVNULL):
+        if guest is not THE_GUEST:
+            what = [guest] if guest else []
+        elif mode == "live":
+            what = [target.store]
+        else:
+            what = ["--replay", recorded_store()]
+        command = [HINDCAST, "--listen", listen, "--serial", serial] + list(arguments) + what
         self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.errors = ""
         self.output = b""
@@ -176,20 +240,31 @@ def symbol(elf, name):
 
 
 def gdb_program():
-    for name in (os.environ.get("GDB"), "gdb", "gdb-multiarch"):
-        if name and shutil.which(name):
-            return shutil.which(name)
-    return None
+    return target.gdb()
 
 
-def gdb(server, commands, symbols=STORE, seconds=120, target=None):
+def live_only(claim):
+    """The claim is about a guest that is not recorded."""
+    claim.modes = ("live",)
+    return claim
+
+
+def replay_only(claim):
+    """The claim is about a recording."""
+    claim.modes = ("replay", "checkpoints")
+    return claim
+
+
+def gdb(server, commands, symbols=THE_GUEST, seconds=120 * SLOW, connect=None):
     """Run a gdb in batch mode; `commands` is its script (a string, or a list). An error ends
     the script, as `source` does. Gives back what it printed."""
+    if symbols is THE_GUEST:
+        symbols = target.store
     if not isinstance(commands, str):
         commands = "\n".join(commands)
     with tempfile.NamedTemporaryFile("w", suffix=".gdb") as script:
         script.write("set pagination off\nset confirm off\nset width 0\nset debuginfod enabled off\n")
-        script.write("target %s\n" % (target or "remote " + server.where))
+        script.write("target %s\n" % (connect or "remote " + server.where))
         script.write(commands + "\n")
         script.flush()
         argv = [gdb_program(), "-q", "-nx", "-batch", "-x", script.name] + ([symbols] if symbols else [])
@@ -201,29 +276,47 @@ def gdb(server, commands, symbols=STORE, seconds=120, target=None):
     return result.stdout.decode("utf-8", "replace")
 
 
-def main(module):
-    """Run the claims of a test file."""
-    if not os.path.exists(HINDCAST) or not os.path.exists(STORE):
-        print("skipped: no hindcast or no example guest in %s" % BUILD)
-        sys.exit(77)
-    if not gdb_program():
-        print("skipped: no gdb")
-        sys.exit(77)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    only = sys.argv[1:]
+def run_claims(module, only):
+    """How many held and how many did not, for the present target and mode."""
     failed = passed = 0
+    where = "" if (target, mode) == (I386, "live") else " [%s, %s]" % (target.name, mode)
     for name, function in list(vars(module).items()):
         if not name.startswith("claim_") or (only and name not in only and name[6:] not in only):
+            continue
+        if mode not in getattr(function, "modes", (mode,)):
             continue
         began = time.monotonic()
         try:
             function()
             passed += 1
-            print("ok   %s (%.1f s)" % (name[6:], time.monotonic() - began), flush=True)
+            print("ok   %s%s (%.1f s)" % (name[6:], where, time.monotonic() - began), flush=True)
         except Exception as e:  # a claim must not take the others with it
             failed += 1
-            print("FAIL %s: %s" % (name[6:], e), flush=True)
+            print("FAIL %s%s: %s" % (name[6:], where, e), flush=True)
             if not isinstance(e, Failed):
                 traceback.print_exc()
+    return passed, failed
+
+
+def main(module, targets=(I386,), modes=("live",)):
+    """Run the claims of a test file, for each target that is there and each mode. A first argument
+    TARGET:MODE chooses one of them."""
+    global target, mode
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    only = sys.argv[1:]
+    if only and ":" in only[0]:
+        name, _, one = only.pop(0).partition(":")
+        targets, modes = [t for t in (I386, AARCH64) if t.name == name], (one,)
+    failed = passed = 0
+    for target in targets:
+        missing = target.missing()
+        if missing:
+            print("skipped: %s" % missing)
+            continue
+        for mode in modes:
+            good, bad = run_claims(module, only)
+            passed, failed = passed + good, failed + bad
+    if not passed + failed:
+        sys.exit(77)
     print("%d passed, %d failed" % (passed, failed))
     sys.exit(1 if failed else 0)

@@ -179,7 +179,7 @@ def claim_a_unix_socket_serves_and_is_removed():
 def claim_gdb_can_start_hindcast_itself():
     out = gdb(None, ["break session_open if id == 3", "continue", "reverse-stepi", "stepi", "print id",
                      "monitor when"],
-              target="remote | exec %s --gdb stdio --serial none %s" % (HINDCAST, STORE))
+              connect="remote | exec %s --gdb stdio --serial none %s" % (HINDCAST, STORE))
     contains(out, r"\$1 = 3")
 
 

@@ -1,24 +1,35 @@
-"""A real gdb in both directions, on the example guest."""
+"""A real gdb in both directions, on the example guest: alive, and out of a recording."""
+import os
 import sys
+import tempfile
 
 import harness
-from harness import Server, check, contains, equal, gdb, lacks, line_of
+from harness import Server, check, contains, equal, gdb, lacks, line_of, live_only, replay_only
 
 # What a state is, as far as gdb and the monitor can tell.
-STATE = r"""
+STATE_OF = r"""
 python
+VECTORS = %r
 def state():
     registers = gdb.execute("info registers", to_string=True)
-    vectors = gdb.execute("p $xmm0", to_string=True).split("=", 1)[1] + gdb.execute("p $st0", to_string=True).split("=", 1)[1]
+    vectors = "".join(gdb.execute("p " + r, to_string=True).split("=", 1)[1] for r in VECTORS)
     hash = gdb.execute("monitor info hash", to_string=True).splitlines()[0]
     return registers + vectors + hash
-def pc():
-    return int(gdb.parse_and_eval("(unsigned)$pc"))
 def position():
     import re
     return int(re.search(r"position (\d+)", gdb.execute("monitor when", to_string=True)).group(1))
 end
 """
+
+
+class State:
+    """That script, for the present target."""
+
+    def __add__(self, commands):
+        return STATE_OF % (harness.target.words["vectors"],) + commands
+
+
+STATE = State()
 
 
 def claim_stepi_n_then_reverse_stepi_n_passes_the_same_states():
@@ -28,21 +39,22 @@ break timer_interrupt
 continue
 delete
 python
+N = 60
 seen = [state()]
-for i in range(150):
+for i in range(N):
     gdb.execute("stepi", to_string=True)
     seen.append(state())
 wrong = 0
-for i in range(149, -1, -1):
+for i in range(N - 1, -1, -1):
     gdb.execute("reverse-stepi", to_string=True)
     wrong += state() != seen[i]
-for i in range(1, 151):
+for i in range(1, N + 1):
     gdb.execute("stepi", to_string=True)
     wrong += state() != seen[i]
 print("distinct", len(set(seen)), "wrong", wrong)
 end
 """)
-        contains(out, r"distinct 151 wrong 0")
+        contains(out, r"distinct 61 wrong 0")
 
 
 def claim_stepping_over_interrupts_both_ways_is_symmetric():
@@ -96,7 +108,7 @@ tbreak kernel_main
 continue
 break kernel_main
 reverse-continue
-info registers eip
+p/x $pc
 """)
         contains(out, r"No more reverse-execution history")
         lacks(out, r"Breakpoint 2, ")
@@ -257,6 +269,7 @@ end
         contains(out, r"same True falling True inside True")
 
 
+@live_only
 def claim_forward_past_the_live_edge_goes_on_live():
     with Server("--icount", "sleep=off") as s:
         out = gdb(s, STATE + r"""
@@ -285,7 +298,7 @@ break session_open if id == 3
 continue
 reverse-stepi
 python
-for command in ("set variable ticks = 7", "set $eax = 7"):
+for command in ("set variable ticks = 7", "set $SPARE = 7"):
     try:
         gdb.execute(command)
         print("written", command)
@@ -293,28 +306,29 @@ for command in ("set variable ticks = 7", "set $eax = 7"):
         print("refused:", e)
 end
 print ticks
-""")
+""".replace("SPARE", harness.target.words["spare"]))
         equal(len(harness.re.findall(r"^refused:", out, harness.re.M)), 2, out)
         lacks(out, r"\$1 = 7")
 
 
+@live_only
 def claim_a_write_at_the_edge_is_part_of_history():
     with Server() as s:
         out = gdb(s, """
 break session_open if id == 3
 continue
 set variable random_state = 4711
-set $ecx = 0x12345678
+set $SPARE = 0x12345678
 print random_state
-print/x $ecx
+print/x $SPARE
 tbreak session_open if id == 5
 continue
 reverse-continue
-print/x $ecx
+print/x $SPARE
 print random_state
 reverse-stepi
 print random_state
-""")
+""".replace("SPARE", harness.target.words["spare"]))
         contains(out, r"\$1 = 4711")
         contains(out, r"\$2 = 0x12345678")
         # Back at the breakpoint: its first arrival, before the writes, or after them; never elsewhere.
@@ -348,8 +362,7 @@ continue
 delete
 run 1000
 monitor when
-info registers eip
-""", target="extended-remote " + s.where)
+""", connect="extended-remote " + s.where)
         contains(out, r"position 1000,")
 
 
@@ -369,22 +382,22 @@ monitor checkpoint
 monitor savevm here
 monitor info snapshots
 monitor info checkpoints
-monitor xp/4xw 0x100000
-print/x *(unsigned *)0x100000
-monitor last &random_state
-monitor last 0x100000
+monitor xp/4xw TEXT
+printf "word 0x%08x\\n", *(unsigned *)TEXT
+monitor last TEXT
 monitor delvm here
 monitor info snapshots
-""".replace("&random_state", "0x100010"))
+""".replace("TEXT", "0x%x" % harness.target.words["text"]))
         contains(out, r"reverse|seek")
         contains(out, r"here +position \d+")
-        contains(out, r"0100000: 0x1badb002")
+        word = contains(out, r"^word (0x[0-9a-f]{8})").group(1)
+        contains(out, r"%x: %s " % (harness.target.words["text"], word))
         contains(out, r"no snapshots")
         contains(out, r"was not written since the beginning of history")
 
 
 def claim_monitor_last_finds_the_last_write_and_the_next_continue_goes_there():
-    elf_symbol = harness.symbol(harness.STORE, "sessions_opened")
+    elf_symbol = harness.symbol(harness.target.store, "sessions_opened")
     with Server() as s:
         out = gdb(s, """
 break session_open if id == 12
@@ -404,27 +417,277 @@ print id
         contains(out, r"\$2 = 11\n")
 
 
+def claim_hardware_and_temporary_breakpoints_work_in_both_directions():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+hbreak session_open
+ignore 1 4
+continue
+print id
+thbreak serve
+continue
+reverse-continue
+delete
+tbreak session_close
+reverse-continue
+print s->id
+info breakpoints
+break session_open
+commands
+silent
+printf "at %d\\n", id
+end
+continue
+reverse-continue
+reverse-continue
+""".replace("\\\\n", "\\n"))
+        contains(out, r"Hardware assisted breakpoint 1")
+        contains(out, r"\$1 = 5\n")
+        contains(out, r"Temporary breakpoint 2, serve \(id=6\)")
+        contains(out, r"Breakpoint 1, session_open \(id=5\)")
+        contains(out, r"Temporary breakpoint 3, session_close")
+        contains(out, r"\$2 = 4\n")
+        contains(out, r"No breakpoints")
+        contains(out, r"at 5\nat 4\nat 3\n|at 5\n[^$]*at 4\n[^$]*at 3\n")
+
+
+def claim_read_and_access_watchpoints_hit_in_reverse():
+    with Server() as s:
+        out = gdb(s, """
+break session_open if id == 6
+continue
+delete
+rwatch random_state
+reverse-continue
+backtrace 1
+reverse-continue
+delete
+awatch sessions_opened
+reverse-continue
+backtrace 1
+reverse-continue
+continue
+""")
+        contains(out, r"Hardware read watchpoint 2: random_state\s+Value = \d+\s.*random_number")
+        equal(len(harness.re.findall(r"Hardware read watchpoint 2: random_state\s+Value", out)), 2, out)
+        check(len(harness.re.findall(r"Hardware access \(read/write\) watchpoint 3: sessions_opened", out)) >= 3, out)
+
+
+def claim_watch_locations_conditions_and_locals():
+    with Server() as s:
+        out = gdb(s, """
+break session_open if id == 8
+continue
+delete
+finish
+print $->state
+watch -l $$->state
+reverse-continue
+delete
+watch sessions_opened if sessions_opened == 3
+reverse-continue
+print sessions_opened
+""")
+        contains(out, r"Value returned is .*struct session")
+        contains(out, r"\$2 = SESSION_HANDSHAKE")
+        contains(out, r"Hardware watchpoint 2: -location \$\$->state")
+        contains(out, r"Old value = SESSION_HANDSHAKE")
+        contains(out, r"Hardware watchpoint 3: sessions_opened\s+Old value = 4\s+New value = 3")
+        contains(out, r"\$\d+ = 3\n")
+
+
+def claim_until_and_advance_go_both_ways():
+    with Server() as s:
+        out = gdb(s, """
+break entry_read
+continue
+next
+next
+until
+until %d
+delete
+set exec-direction reverse
+advance %d
+finish
+set exec-direction forward
+advance entry_read
+backtrace 2
+""" % (line_of("return sum;"), line_of("u32 sum = 0;") + 2))
+        contains(out, r"entry_read \(.*\) at .*store\.c:%d\n" % line_of("return sum;"))
+        contains(out, r"entry_read \(.*\) at .*store\.c:%d\n" % (line_of("u32 sum = 0;") + 2))
+        contains(out, r"serve \(id=1\) at .*\n%d\s+checksum = [^$]*\n#0 +entry_read .*\n#1 .* serve \(id=1" %
+                 line_of("checksum = checksum * 31"))
+        lacks(out, r"Cannot|rror")
+
+
+def claim_dprintf_speaks_in_both_directions():
+    with Server() as s:
+        out = gdb(s, """
+dprintf session_close,"closing %d\\n", s->id
+break session_open if id == 4
+continue
+delete 2
+break session_open if id == 2
+reverse-continue
+""")
+        contains(out, r"closing 1\nclosing 2\nclosing 3\n[^$]*closing 3\nclosing 2\n")
+
+
+def claim_snapshots_are_places_to_go_to():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+break session_open if id == 5
+continue
+python
+five = state()
+gdb.execute("monitor savevm five")
+gdb.execute("monitor checkpoint")
+gdb.execute("delete")
+gdb.execute("break session_open if id == 50")
+gdb.execute("continue", to_string=True)
+fifty = state()
+gdb.execute("monitor savevm fifty")
+print(gdb.execute("monitor info snapshots", to_string=True))
+gdb.execute("monitor loadvm five")
+gdb.execute("reverse-continue", to_string=True)
+print("five", state() == five)
+gdb.execute("monitor loadvm fifty")
+gdb.execute("continue", to_string=True)
+print("fifty", state() == fifty)
+here = position()
+gdb.execute("monitor replay_break %d" % (here - 1000))
+gdb.execute("reverse-continue", to_string=True)
+print("break", here - position())
+gdb.execute("monitor replay_delete_break")
+gdb.execute("monitor replay_seek %d" % (here - 2000))
+gdb.execute("reverse-continue", to_string=True)
+print("seek", here - position())
+end
+""")
+        contains(out, r"^five True")
+        contains(out, r"^fifty True")
+        contains(out, r"^break 1000")
+        contains(out, r"^seek 2000")
+
+
+@replay_only
+def claim_both_ends_of_a_recording_are_stops():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+break panic
+continue
+continue
+python
+end = state()
+gdb.execute("stepi")
+print("stands", state() == end)
+gdb.execute("reverse-stepi", to_string=True)
+print("back", state() != end)
+gdb.execute("delete")
+gdb.execute("continue", to_string=True)
+print("again", state() == end)
+gdb.execute("monitor info replay")
+gdb.execute("reverse-continue")
+print("begin", position())
+gdb.execute("reverse-stepi")
+print("begin", position())
+end
+""")
+        contains(out, r"Breakpoint 1, panic")
+        check(len(harness.re.findall(r"No more reverse-execution history", out)) >= 4, out)
+        contains(out, r"stands True\n[^$]*back True\n[^$]*again True")
+        contains(out, r"begin 0\n[^$]*begin 0\n")
+        rsp = s.client()
+        check("replaylog:end" in rsp.ask("c"), "end")
+        check("replaylog:begin" in rsp.ask("bc"), "begin")
+        rsp.close()
+
+
+@replay_only
+def claim_a_recording_cannot_be_changed_even_at_its_end():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+continue
+python
+before = state()
+for command in ("set variable ticks = 7", "set $SPARE = 7"):
+    try:
+        gdb.execute(command)
+        print("written", command)
+    except gdb.error as e:
+        print("refused:", e)
+print("same", state() == before)
+end
+monitor system_reset
+""".replace("SPARE", harness.target.words["spare"]))
+        equal(len(harness.re.findall(r"^refused:", out, harness.re.M)), 2, out)
+        contains(out, r"cannot write a register: .*--continue-live")
+        contains(out, r"^same True")
+
+
+@replay_only
+def claim_continue_live_goes_on_after_the_end():
+    with tempfile.TemporaryDirectory() as d:
+        saved = os.path.join(d, "saved.hcrec")
+        with Server(guest=harness.target.store) as s:
+            gdb(s, "break session_open if id == 30\ncontinue\nmonitor save " + saved)
+        with Server("--replay", saved, "--continue-live", guest=None) as s:
+            out = gdb(s, STATE + r"""
+break session_open if id == 30
+continue
+monitor when
+delete
+python
+edge, seen = position(), state()
+gdb.execute("break session_open if id == 40")
+gdb.execute("continue")
+print("beyond", position() > edge)
+gdb.execute("set variable random_state = 4711")
+gdb.execute("stepi")
+later = state()
+gdb.execute("monitor seek %d" % edge)
+gdb.execute("reverse-continue", to_string=True)
+print("same", state() == seen)
+gdb.execute("reverse-stepi")
+try:
+    gdb.execute("set variable random_state = 1")
+except gdb.error as e:
+    print("refused:", e)
+gdb.execute("delete")
+gdb.execute("break session_open if random_state == 4711")
+gdb.execute("continue", to_string=True)
+gdb.execute("stepi")
+print("later", state() == later)
+end
+""")
+        contains(out, r"position \d+, .*edge")
+        contains(out, r"beyond True")
+        contains(out, r"same True")
+        contains(out, r"refused: ")
+        contains(out, r"later True")
+
+
 def claim_an_unknown_monitor_command_names_the_nearest():
     with Server() as s:
         contains(gdb(s, "monitor sek 5"), r"unknown command .*; the nearest is .seek.")
 
 
+@live_only
 def claim_the_guests_end_is_a_stop_that_can_be_reversed_from():
     with Server() as s:
         out = gdb(s, STATE + r"""
 break panic
 continue
 delete
-# Leave through the debug-exit port: mov $0x15, %al; out %al, $0xf4
-set variable *(unsigned *)$pc = 0xf4e615b0
+LEAVE
 continue
 reverse-stepi
 x/i $pc
 reverse-stepi
 x/i $pc
-""")
-        contains(out, r"debug-exit port with status 43")
-        contains(out, r"mov +\$0x15,%al")
+""".replace("LEAVE", LEAVE[harness.target.name][0]))
+        for pattern in LEAVE[harness.target.name][1:]:
+            contains(out, pattern)
 
 
 def claim_serial_gdb_shows_the_console_in_gdb():
@@ -438,5 +701,14 @@ continue
         contains(out, r"audit passed")
 
 
+# How a guest ends by itself: what is put where it stands, and what is seen then.
+LEAVE = {
+    # mov $0x15, %al; out %al, $0xf4
+    "i386": ("set variable *(unsigned *)$pc = 0xf4e615b0", r"debug-exit port with status 43", r"mov +\$0x15,%al"),
+    # PSCI SYSTEM_OFF: mov w0, #0x84000000; movk w0, #8; hvc #0
+    "aarch64": ("set variable ((unsigned *)$pc)[0] = 0x52b08000\nset variable ((unsigned *)$pc)[1] = 0x72800100\n"
+                "set variable ((unsigned *)$pc)[2] = 0xd4000002", r"powered off|power", r"hvc\s+#0x0", r"movk\s+w0, #0x8"),
+}
+
 if __name__ == "__main__":
-    harness.main(sys.modules[__name__])
+    harness.main(sys.modules[__name__], (harness.I386,), ("live", "replay", "checkpoints"))
