@@ -20,6 +20,8 @@
 #define PHANDLE_CPU   4u
 #define PHANDLE_SECURE_GPIO 5u
 
+#define FIRMWARE_DTB_BYTES ((size_t)1 << 20)
+
 #define LEVEL_HIGH  4u
 #define EDGE_RISING 1u
 #define SPI 0u
@@ -383,6 +385,18 @@ static void add_all(struct writer *w, const struct virt *v)
     end(w);
 }
 
+/* Firmware that changes the tree in its place finds as much room as on QEMU's board. */
+static void leave_room(struct virt *v)
+{
+    size_t used = v->dtb.len;
+
+    if (v->direct || v->config.memory_bytes < 4 * FIRMWARE_DTB_BYTES)
+        return;
+    memset(buffer_reserve(&v->dtb, FIRMWARE_DTB_BYTES - used), 0, FIRMWARE_DTB_BYTES - used);
+    v->dtb.len = FIRMWARE_DTB_BYTES;
+    fdt_set_totalsize(v->dtb.data, (uint32_t)v->dtb.len);
+}
+
 int virt_make_device_tree(struct virt *v, struct error *err)
 {
     size_t room = A64_DTB_BYTES;
@@ -399,5 +413,6 @@ int virt_make_device_tree(struct virt *v, struct error *err)
         return error_set(err, -ENOSPC, "the kernel command line is too long for the device tree (%s)",
                          fdt_strerror(w.rc));
     v->dtb.len = fdt_totalsize(w.fdt);
+    leave_room(v);
     return 0;
 }
