@@ -338,6 +338,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         .record = o->record,
         .checkpoint_steps = o->checkpoint_steps,
         .replay = replay,
+        .replay_name = o->replay,
         .continue_live = o->continue_live,
         .ignore_checkpoints = o->ignore_checkpoints,
         .symbols = o->kernel && is_elf(&im->kernel) ? o->kernel : NULL,
@@ -431,7 +432,9 @@ static int boot_recorded(struct options *o, struct recording *r)
     struct machine *m;
     int status;
 
-    if (recordings_configure(r, o, &err) < 0 || load_recorded_images(im, r, o, &err) < 0) {
+    if (o->record && host_same_file(o->record, o->replay))
+        status = fail((error_set(&err, -EINVAL, "--record and --replay name the same file"), &err));
+    else if (recordings_configure(r, o, &err) < 0 || load_recorded_images(im, r, o, &err) < 0) {
         status = fail(&err);
     } else {
         name_recorded_images(r, o);
@@ -450,13 +453,12 @@ static int boot_recorded(struct options *o, struct recording *r)
 static int replay(struct options *o)
 {
     struct error err = {0};
-    struct buffer file;
+    struct host_reader file;
     struct recording *r;
     int status;
 
-    buffer_init(&file);
     r = xcalloc(1, sizeof *r);
-    if (recordings_load(o->replay, &file, r, &err) < 0) {
+    if (recordings_load(o->replay, &file, o->command == OPTIONS_VERIFY, r, &err) < 0) {
         status = fail(&err);
     } else {
         if (*r->note && o->command == OPTIONS_SERVE)
@@ -466,7 +468,7 @@ static int replay(struct options *o)
         recording_finish(r);
     }
     free(r);
-    buffer_finish(&file);
+    host_reader_close(&file);
     return status;
 }
 

@@ -16,7 +16,7 @@
 #include "host/poller.h"
 #include "replay/recorder.h"
 
-#define RECORDING_LIMIT ((uint64_t)64 << 30)
+#define RECORDING_LIMIT ((uint64_t)1 << 50)
 #define PROGRESS_NS     500000000u
 #define STATUS_UNUSABLE 1
 #define STATUS_DIVERGED 2
@@ -130,13 +130,20 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
 
 /* ---------------------------------------------------------------------- files */
 
-int recordings_load(const char *path, struct buffer *file, struct recording *r, struct error *err)
+static int read_recording(void *ctx, uint64_t offset, void *buf, size_t n)
 {
-    int status = host_load_file(path, RECORDING_LIMIT, "any recording", file, err);
+    return host_reader_read(ctx, offset, buf, n);
+}
+
+int recordings_load(const char *path, struct host_reader *file, bool all, struct recording *r, struct error *err)
+{
+    struct recording_source source = {.ctx = file, .read = read_recording};
+    int status = host_reader_open(file, path, RECORDING_LIMIT, "any recording", err);
 
     if (status < 0)
         return status;
-    status = recording_open(r, file->data, file->len, err);
+    source.len = file->len;
+    status = recording_open_source(r, &source, all, err);
     if (status < 0) {
         error_prefix(err, "%s: ", path);
         recording_finish(r);
@@ -259,29 +266,33 @@ static void print_rest(const struct recording *r)
     if (r->nhashes)
         printf(", the last at %" PRIu64 ": %016" PRIx64, r->hashes[r->nhashes - 1].position,
                r->hashes[r->nhashes - 1].state);
-    printf("\ncheckpoints   %zu\n", r->ncheckpoints);
+    printf("\nwitnesses     %zu\n", r->witnesses.count);
+    printf("snapshots     %zu\n", r->nsnapshots);
+    for (size_t i = 0; i < r->nsnapshots; i++)
+        printf("  %20" PRIu64 "  %.9f s  %s\n", r->snapshots[i].position, (double)r->snapshots[i].vtime / 1e9,
+               r->snapshots[i].name);
+    printf("checkpoints   %zu\n", r->ncheckpoints);
     for (size_t i = 0; i < r->ncheckpoints; i++)
         printf("  %20" PRIu64 "  %.9f s  %" PRIu64 " pages\n", r->checkpoints[i].position,
                (double)r->checkpoints[i].vtime / 1e9, r->checkpoints[i].pages);
     if (r->closed)
         printf("integrity     whole and closed: %" PRIu64 " chunks, every CRC matches\n", r->nchunks);
     else
-        printf("integrity     good up to byte %" PRIu64 " of %zu: %s\n", r->good_bytes, r->len, r->note);
+        printf("integrity     good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", r->good_bytes, r->len, r->note);
 }
 
 int recordings_info(const char *path)
 {
-    struct buffer file;
+    struct host_reader file;
     struct recording r;
     struct error err = {0};
 
-    buffer_init(&file);
-    if (recordings_load(path, &file, &r, &err) < 0) {
+    if (recordings_load(path, &file, true, &r, &err) < 0) {
         fprintf(stderr, "hindcast: %s\n", err.text);
-        buffer_finish(&file);
+        host_reader_close(&file);
         return STATUS_UNUSABLE;
     }
-    printf("%s: hindcast recording, format %u, %zu bytes\n", path, RECORDING_VERSION, r.len);
+    printf("%s: hindcast recording, format %u, %" PRIu64 " bytes\n", path, RECORDING_VERSION, r.len);
     for (size_t i = 0; i < r.nconfig; i++)
         if (strncmp(r.config[i].key, "state-", 6))
             printf("%-13s %s\n", r.config[i].key, r.config[i].value);
@@ -293,7 +304,7 @@ int recordings_info(const char *path)
     print_events(&r);
     print_rest(&r);
     recording_finish(&r);
-    buffer_finish(&file);
+    host_reader_close(&file);
     return 0;
 }
 
@@ -405,7 +416,7 @@ static int verify_run(const char *path, const struct recording *r, const struct 
     struct recording events;
     struct machine *m = NULL;
     struct error err = {0};
-    int status = recording_open(&events, r->data, r->len, &err);
+    int status = recording_open_source(&events, &r->source, false, &err);
 
     if (status == 0)
         status = build(ctx, &m, &err);
@@ -445,7 +456,7 @@ int recordings_verify(const struct options *o, const struct recording *r, record
     int status;
 
     if (*r->note)
-        printf("verify: %s: good up to byte %" PRIu64 " of %zu: %s\n", path, r->good_bytes, r->len, r->note);
+        printf("verify: %s: good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", path, r->good_bytes, r->len, r->note);
     if (o->from == FROM_POSITION)
         first = checkpoint_before(r, o->from_position);
     status = verify_run(path, r, first, build, ctx);

@@ -5,6 +5,7 @@
 #ifndef HINDCAST_RECORDINGS_H
 #define HINDCAST_RECORDINGS_H
 
+#include "host/file.h"
 #include "options.h"
 #include "replay/recording.h"
 #include "vm/machine.h"
@@ -21,8 +22,9 @@ void recordings_describe(const struct options *o, const char *version, struct re
 /* The other way round: set in *o what the header decides. Strings are the recording's. */
 int recordings_configure(const struct recording *r, struct options *o, struct error *err);
 
-/* Read and take apart a recording; `file` gets its bytes and must stay. */
-int recordings_load(const char *path, struct buffer *file, struct recording *r, struct error *err);
+/* Open and take apart a recording; `file` must stay. With `all` the bytes of its checkpoints are
+ * looked at, too. */
+int recordings_load(const char *path, struct host_reader *file, bool all, struct recording *r, struct error *err);
 /* Read the bytes of a recorded image: from the recording, from `override` (may be NULL),
  * from where it was, or from beside the recording. Their hash is checked. */
 int recordings_load_image(const struct recording_image *im, const char *override, const char *recording,

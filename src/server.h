@@ -43,6 +43,7 @@ struct server_config {
     const char *record;        /* file to record to; NULL: none */
     uint64_t checkpoint_steps; /* steps between checkpoints in it; 0: none */
     struct recording *replay;  /* history to begin with, or NULL; must stay while the server lives */
+    const char *replay_name;   /* the file that it is */
     bool continue_live;        /* its end is not the end */
     bool ignore_checkpoints;   /* those in the file */
     const char *version;       /* of the program */

@@ -57,6 +57,9 @@ struct server {
     struct recorder *recorder;   /* writes to `record`; NULL: does not, or could not any more */
     struct host_writer record;
     uint64_t recorded_ns;        /* host time of the last update */
+    bool record_paused;          /* it could not be written to; next try at: */
+    uint64_t record_retry_ns;
+    bool record_sync_told;       /* the disk's complaint was passed on */
     struct recorder_checks *checks; /* of the recording that is replayed; NULL: none */
 
     bool free_running;           /* no client, the guest runs */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "host/clock.h"
 #include "host/file.h"
 #include "i386/pc.h"
 
@@ -221,7 +222,7 @@ HANDLER(cmd_checkpoint)
     struct server *s = server_of(call);
 
     if (call->argc) {
-        int r = timeline_save_snapshot(s->timeline, arg(call, 0), err);
+        int r = timeline_save_snapshot(s->timeline, arg(call, 0), host_wall_ns(), err);
 
         if (r < 0)
             return r;

@@ -2,13 +2,16 @@
  * The server's recordings: the one that is replayed, the one that is written.
  *
  * What is new is written each UPDATE_NS of host time while the guest runs, and
- * when it stops: what a killed server leaves is never more than that behind. If
- * writing fails (a full disk), that is told once, on stderr and to the debugger;
- * the guest and its history in memory go on.
+ * when it stops, and the disk is asked to keep it, which a thread waits for
+ * (host/file.h): what a killed server or a power cut leaves is never more than
+ * that behind. If writing fails (a full disk), that is told once, on stderr and to
+ * the debugger; the guest and its history in memory go on. The file is cut back to
+ * its last whole chunk, and every RETRY_NS it is tried to go on from there.
  */
 #include "server_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,10 +19,16 @@
 
 /* Half of the second that is promised: updates may come late. */
 #define UPDATE_NS 500000000u
+#define RETRY_NS  3000000000u
 
 static int write_file(void *ctx, const void *data, size_t len)
 {
     return host_writer_write(ctx, data, len);
+}
+
+static int rewrite_file(void *ctx, uint64_t offset, const void *data, size_t len)
+{
+    return host_writer_rewrite(ctx, offset, data, len);
 }
 
 static struct recorder *start(struct server *s, struct host_writer *file, uint64_t checkpoint_steps)
@@ -28,6 +37,7 @@ static struct recorder *start(struct server *s, struct host_writer *file, uint64
     struct recorder_config c = {
         .ctx = file,
         .write = write_file,
+        .rewrite = file->seekable ? rewrite_file : NULL,
         .pairs = d->pairs,
         .npairs = d->npairs,
         .images = d->images,
@@ -42,11 +52,14 @@ static int start_replay(struct server *s, struct error *err)
 {
     struct recording *r = s->config.replay;
     int status = recorder_check_machine(r, s->machine, err);
+    bool noted = *r->note;
 
     if (status == 0)
         status = recorder_adopt(s->timeline, r, !s->config.ignore_checkpoints, err);
     if (status == 0)
         s->checks = recorder_checks_create(s->timeline, r);
+    if (status == 0 && !noted && *r->note)
+        server_say(s, "%s: %s", s->config.replay_name, r->note);
     return status;
 }
 
@@ -58,21 +71,55 @@ static void stop_recording(struct server *s)
     host_writer_close(&s->record);
 }
 
-static void give_up(struct server *s, int status)
+/* On stderr, and to the debugger if there is one. */
+static void tell(struct server *s, const char *text)
+{
+    server_say(s, "%s", text);
+    if (!s->session)
+        return;
+    rsp_console(s->session, "hindcast: ", 10);
+    rsp_console(s->session, text, strlen(text));
+    rsp_console(s->session, "\n", 1);
+}
+
+/* Can the file be made whole again, and gone on with? */
+static bool cut_back(struct server *s)
+{
+    uint64_t good = recorder_good_bytes(s->recorder);
+
+    return good && s->record.seekable && host_writer_cut(&s->record, good) == 0;
+}
+
+/* Writing has failed. */
+static void pause_recording(struct server *s, int status)
+{
+    bool again = cut_back(s);
+    struct buffer text;
+
+    s->record_retry_ns = host_monotonic_ns() + RETRY_NS;
+    if (again && s->record_paused)
+        return;
+    buffer_init(&text);
+    buffer_printf(&text, "recording to %s stopped: %s; %s, the guest goes on (monitor save FILE writes all of its "
+                  "history elsewhere)", s->config.record, strerror(-status),
+                  again ? "it is tried again every few seconds" : "the file is good up to its last whole chunk");
+    buffer_append_byte(&text, 0);
+    tell(s, (const char *)text.data);
+    buffer_finish(&text);
+    s->record_paused = again;
+    if (!again)
+        stop_recording(s);
+}
+
+static void go_on_recording(struct server *s)
 {
     struct buffer text;
 
-    stop_recording(s);
+    s->record_paused = false;
     buffer_init(&text);
-    buffer_printf(&text, "recording to %s stopped: %s; the file is good up to its last whole chunk, the guest goes on "
-                  "(monitor save FILE writes all of its history elsewhere)", s->config.record, strerror(-status));
+    buffer_printf(&text, "recording to %s goes on", s->config.record);
     buffer_append_byte(&text, 0);
-    server_say(s, "%s", (const char *)text.data);
-    text.data[text.len - 1] = '\n';
-    if (s->session) {
-        rsp_console(s->session, "hindcast: ", 10);
-        rsp_console(s->session, (const char *)text.data, text.len);
-    }
+    tell(s, (const char *)text.data);
     buffer_finish(&text);
 }
 
@@ -90,6 +137,23 @@ int server_record_start(struct server *s, struct error *err)
     return 0;
 }
 
+/* Ask the disk to keep it. */
+static void sync_recording(struct server *s)
+{
+    int status = host_writer_sync(&s->record);
+    struct buffer text;
+
+    if (status == 0 || s->record_sync_told)
+        return;
+    s->record_sync_told = true;
+    buffer_init(&text);
+    buffer_printf(&text, "%s: the disk does not keep what is written: %s (monitor save FILE writes all of the history "
+                  "elsewhere)", s->config.record, strerror(-status));
+    buffer_append_byte(&text, 0);
+    tell(s, (const char *)text.data);
+    buffer_finish(&text);
+}
+
 void server_record_update(struct server *s, bool now)
 {
     uint64_t t;
@@ -98,12 +162,19 @@ void server_record_update(struct server *s, bool now)
     if (!s->recorder)
         return;
     t = host_monotonic_ns();
-    if (!now && t - s->recorded_ns < UPDATE_NS)
+    if (s->record_paused ? t < s->record_retry_ns : !now && t - s->recorded_ns < UPDATE_NS)
         return;
     s->recorded_ns = t;
+    if (s->record_paused)
+        recorder_resume(s->recorder);
     status = recorder_update(s->recorder);
-    if (status < 0)
-        give_up(s, status);
+    if (status < 0) {
+        pause_recording(s, status);
+        return;
+    }
+    if (s->record_paused)
+        go_on_recording(s);
+    sync_recording(s);
 }
 
 uint64_t server_record_due(const struct server *s)
@@ -112,7 +183,10 @@ uint64_t server_record_due(const struct server *s)
 
     if (!s->recorder)
         return UINT64_MAX;
-    t = host_monotonic_ns() - s->recorded_ns;
+    t = host_monotonic_ns();
+    if (s->record_paused)
+        return t < s->record_retry_ns ? s->record_retry_ns - t : 0;
+    t -= s->recorded_ns;
     return t < UPDATE_NS ? UPDATE_NS - t : 0;
 }
 
@@ -127,11 +201,18 @@ void server_record_end(struct server *s)
     /* The hash of the last state of all, if this is it. */
     if (timeline_at_edge(s->timeline))
         timeline_checkpoint(s->timeline);
+    if (s->record_paused)
+        recorder_resume(s->recorder);
     status = recorder_close(s->recorder);
-    if (status < 0)
-        give_up(s, status);
-    else
+    if (status < 0) {
+        s->record_paused = false;
+        pause_recording(s, status);
+    }
+    if (s->recorder) {
+        if (status == 0)
+            sync_recording(s);
         stop_recording(s);
+    }
 }
 
 int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err)
@@ -140,8 +221,10 @@ int server_record_save(struct server *s, const char *path, uint64_t *bytes, stru
     struct recorder *rec;
     int status, closed;
 
-    if (s->recorder && !strcmp(path, s->config.record))
+    if (s->recorder && host_same_file(path, s->config.record))
         return error_set(err, -EBUSY, "%s is being recorded to: name another file", path);
+    if (s->config.replay && host_same_file(path, s->config.replay_name))
+        return error_set(err, -EBUSY, "%s is being replayed: name another file", path);
     status = host_writer_open(&file, path, err);
     if (status < 0)
         return status;
@@ -152,6 +235,7 @@ int server_record_save(struct server *s, const char *path, uint64_t *bytes, stru
     status = recorder_close(rec);
     *bytes = recorder_bytes(rec);
     recorder_destroy(rec);
+    host_writer_sync(&file);
     closed = host_writer_close(&file);
     if (status == 0)
         status = closed;

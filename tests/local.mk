@@ -114,7 +114,7 @@ endif
 # The reader of recordings against files that are none.
 check_PROGRAMS += tests/fuzz_recording
 tests_fuzz_recording_SOURCES = tests/fuzz_recording.c
-tests_fuzz_recording_LDADD = libreplay.a libbase.a $(HC_SYSLIBS)
+tests_fuzz_recording_LDADD = libreplay.a libvm.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/fuzz_recording.sh
 EXTRA_DIST += tests/fuzz_recording.sh tests/corpus/recording
 # Guests run without a server; the i386 system side against QEMU.

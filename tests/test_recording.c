@@ -114,7 +114,7 @@ static struct recorder *begin_recording(struct host *h, struct file *f, uint64_t
     };
     const struct recorder_config c = {
         .ctx = f, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
-        .checkpoint_steps = checkpoint_steps,
+        .checkpoint_steps = checkpoint_steps, .hash_steps = 1,
     };
 
     return recorder_create(h->tl, &c);
@@ -389,6 +389,8 @@ START_TEST(divergence_names_the_place_and_the_component)
 }
 END_TEST
 
+static void set32(uint8_t *p, uint32_t v);
+
 START_TEST(another_machine_and_newer_formats_are_refused)
 {
     struct recording r;
@@ -408,12 +410,13 @@ START_TEST(another_machine_and_newer_formats_are_refused)
     ck_assert_ptr_nonnull(strstr(err.text, "another machine"));
     end_timeline(&h);
     recording_finish(&r);
-    /* Version 2, with its CRC. */
-    static const uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 2, 0, 0, 0, 0x7e, 0xde, 0xa0, 0x8b};
+    /* Version 3, with its CRC. */
+    uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 3, 0, 0, 0};
+    set32(newer + 12, (uint32_t)crc32(0, newer, 12));
     int status = recording_open(&r, newer, sizeof newer, &err);
     recording_finish(&r);
     ck_assert_int_eq(status, -EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "format 2"));
+    ck_assert_ptr_nonnull(strstr(err.text, "format 3"));
     buffer_finish(&f.b);
 }
 END_TEST

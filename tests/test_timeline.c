@@ -669,7 +669,7 @@ static void name_something(struct user *u)
 
     switch (roll(u, 3)) {
     case 0:
-        ck_assert_int_eq(timeline_save_snapshot(u->tl, name, &err), 0);
+        ck_assert_int_eq(timeline_save_snapshot(u->tl, name, 0, &err), 0);
         break;
     case 1:
         timeline_delete_snapshot(u->tl, name, &err);

@@ -375,8 +375,8 @@ START_TEST(a_named_snapshot_survives_thinning)
 
     sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 200, .checkpoint_memory = 1});
     seek(&d, 12345);
-    ck_assert_int_eq(timeline_save_snapshot(d.tl, "here", &err), 0);
-    ck_assert_int_eq(timeline_save_snapshot(d.tl, "", &err), -EINVAL);
+    ck_assert_int_eq(timeline_save_snapshot(d.tl, "here", 0, &err), 0);
+    ck_assert_int_eq(timeline_save_snapshot(d.tl, "", 0, &err), -EINVAL);
     seek(&d, 500000);
     timeline_checkpoint(d.tl);
     ck_assert_ptr_nonnull(checkpoint_at(timeline_checkpoints(d.tl), 12345));
@@ -838,7 +838,7 @@ START_TEST(a_history_replays_on_another_machine_to_the_same_states)
         hash[i] = machine_hash(a.m);
     }
     sit_down(&b, curious(), replay);
-    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl));
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl), NULL);
     b.wall = 1000000; /* another day */
     for (unsigned i = 0; i <= 50; i++) {
         ck_assert_int_eq(seek(&b, i * 100), TIMELINE_SEEK_DONE);
@@ -859,7 +859,7 @@ START_TEST(a_history_replays_on_another_machine_to_the_same_states)
     get_up(&b);
     /* Or it goes on from there. */
     sit_down(&b, curious(), go_on);
-    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl));
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), timeline_edge(a.tl), timeline_edge_vtime(a.tl), NULL);
     ck_assert_int_eq(seek(&b, 6000), TIMELINE_SEEK_DONE);
     ck_assert_uint_gt(b.wall, 0);
     seek(&b, 5000);
@@ -878,7 +878,7 @@ START_TEST(a_replay_that_disagrees_with_its_log_says_where)
     seek(&a, 5000);
     /* An answer is missing. */
     sit_down(&b, curious(), (struct timeline_config){.live = false});
-    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), true), 5000, 0);
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), true), 5000, 0, NULL);
     ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_DIVERGED);
     ck_assert_ptr_nonnull(strstr(timeline_divergence(b.tl), "diverges at position"));
     ck_assert_int_eq(seek(&b, 10), TIMELINE_SEEK_DONE);
@@ -887,7 +887,7 @@ START_TEST(a_replay_that_disagrees_with_its_log_says_where)
     /* Another program, which does not ask. */
     toy_put(other, 24, TOY_NOP, 0, 0, 0, 0);
     sit_down(&b, other, (struct timeline_config){.live = false});
-    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), 5000, 0);
+    timeline_adopt(b.tl, copy_log(timeline_log(a.tl), false), 5000, 0, NULL);
     ck_assert_int_eq(cont(&b, FORWARD), TIMELINE_DIVERGED);
     get_up(&b);
     get_up(&a);

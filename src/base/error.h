@@ -12,7 +12,7 @@
 
 struct error {
     int  code;      /* negative errno; 0: no error */
-    char text[512]; /* one line, without a final newline */
+    char text[1500]; /* one line, without a final newline */
 };
 
 /* Fill *err (which may be NULL) and return `code`, so that a caller can write

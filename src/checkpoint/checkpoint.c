@@ -283,29 +283,41 @@ static void update_arena(struct checkpoint_store *s)
     }
 }
 
-struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind)
+struct checkpoint *checkpoint_draw(struct checkpoint_store *s)
 {
     struct machine *m = s->machine;
     struct memory *mem = &m->memory;
-    icount_t position = m->st->position;
-    struct checkpoint *c = checkpoint_at(s, position), *before;
+    struct checkpoint *c = xcalloc(1, sizeof(*c));
 
     CHECK(!m->between);
+    for (uint32_t i = 0; i < mem->ndirty; i++)
+        update(s, mem->dirty[i], memory_page(mem, mem->dirty[i]));
+    update_arena(s);
+    memory_clean(mem);
+    c->position = m->st->position;
+    c->vtime = machine_now(m);
+    c->root = page_node_ref(s->base);
+    return c;
+}
+
+void checkpoint_discard(struct checkpoint_store *s, struct checkpoint *c)
+{
+    drop(s, c);
+}
+
+struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind)
+{
+    icount_t position = s->machine->st->position;
+    struct checkpoint *c = checkpoint_at(s, position), *before;
+
+    CHECK(!s->machine->between);
     if (c) {
         if (kind == CHECKPOINT_AUTO)
             c->kind = kind;
         return c;
     }
-    for (uint32_t i = 0; i < mem->ndirty; i++)
-        update(s, mem->dirty[i], memory_page(mem, mem->dirty[i]));
-    update_arena(s);
-    memory_clean(mem);
-
-    c = xcalloc(1, sizeof(*c));
-    c->position = position;
-    c->vtime = machine_now(m);
+    c = checkpoint_draw(s);
     c->kind = kind;
-    c->root = page_node_ref(s->base);
     before = checkpoint_find(s, position);
     /* A known segment is cut in two: both parts touched no more than the whole. */
     if (before)
@@ -418,6 +430,8 @@ struct checkpoint_view {
     uint32_t npages;
     uint64_t *hashes;          /* of every page; 0: zero page */
     uint64_t sum;
+    uint32_t bits;             /* of the number of a memory page */
+    uint32_t sums[CHECKPOINT_PAGE_SUMS];
     uint8_t scratch[PAGE_SIZE];
     /* While moving. */
     void (*changed)(void *ctx, uint32_t page, const uint8_t *bytes);
@@ -431,6 +445,8 @@ struct checkpoint_view *checkpoint_view_create(struct checkpoint_store *s)
     v->s = s;
     v->npages = s->arena_page + s->arena_pages;
     v->hashes = xcalloc(v->npages, sizeof(v->hashes[0]));
+    while (v->bits < 32 && s->arena_page > (uint32_t)1 << v->bits)
+        v->bits++;
     return v;
 }
 
@@ -443,9 +459,25 @@ void checkpoint_view_destroy(struct checkpoint_view *v)
     free(v);
 }
 
+/* The hash of memory page `n` has grown by that. */
+static void add_to_sums(struct checkpoint_view *v, uint32_t n, uint32_t more)
+{
+    for (uint32_t b = 0; b < v->bits; b++)
+        if (n >> b & 1)
+            v->sums[b] += more;
+    v->sums[v->bits] += more;
+}
+
+uint32_t checkpoint_view_sums(const struct checkpoint_view *v, uint32_t sums[CHECKPOINT_PAGE_SUMS])
+{
+    memcpy(sums, v->sums, sizeof(v->sums));
+    return v->bits + 1;
+}
+
 static void view_difference(void *ctx, uint32_t n, const struct page *a, const struct page *b)
 {
     struct checkpoint_view *v = ctx;
+    uint64_t before = v->hashes[n];
     const uint8_t *bytes = b ? page_bytes(&v->s->pages, b, v->scratch) : NULL;
 
     (void)a;
@@ -453,6 +485,8 @@ static void view_difference(void *ctx, uint32_t n, const struct page *a, const s
     v->sum -= v->hashes[n];
     v->hashes[n] = bytes ? hash_bytes((uint64_t)n + 1, bytes, PAGE_SIZE) : 0;
     v->sum += v->hashes[n];
+    if (n < v->s->arena_page)
+        add_to_sums(v, n, (uint32_t)(v->hashes[n] - before));
     if (v->changed)
         v->changed(v->ctx, n, bytes);
 }
@@ -517,6 +551,12 @@ void checkpoint_builder_destroy(struct checkpoint_builder *b)
         return;
     page_node_unref(&b->s->pages, b->root, b->s->levels);
     free(b);
+}
+
+void checkpoint_builder_clear(struct checkpoint_builder *b)
+{
+    page_node_unref(&b->s->pages, b->root, b->s->levels);
+    b->root = NULL;
 }
 
 bool checkpoint_builder_page(struct checkpoint_builder *b, uint32_t page, const uint8_t *bytes)

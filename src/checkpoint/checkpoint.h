@@ -57,6 +57,10 @@ void checkpoint_store_destroy(struct checkpoint_store *s);
 /* Take a checkpoint of the machine's present state, or return the one that is
  * already there (a rung becomes AUTO if AUTO is asked for). Does not thin. */
 struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind);
+/* The same of the state as it is, whatever is known of that position, and not kept: for whoever
+ * looks at it, until checkpoint_discard(). */
+struct checkpoint *checkpoint_draw(struct checkpoint_store *s);
+void checkpoint_discard(struct checkpoint_store *s, struct checkpoint *c);
 /* Make the machine's state that of `c`. */
 void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c);
 /* Forget `c` (neither pinned nor held); its segment joins the one before. */
@@ -102,6 +106,11 @@ void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c,
 /* Hash of the state at which it stands: the sum, modulo 2^64, of hash_bytes(number + 1, page)
  * over all pages that are not zero. Costs nothing. */
 uint64_t checkpoint_view_hash(const struct checkpoint_view *v);
+/* Sums, modulo 2^32, of the hashes of the machine's memory pages (not the arena's): [b]: of those
+ * whose number has bit b set, for each bit that a page number has; then: of all. Whoever has those
+ * of another state knows the number of a page that alone differs. Returns how many. */
+#define CHECKPOINT_PAGE_SUMS 33u
+uint32_t checkpoint_view_sums(const struct checkpoint_view *v, uint32_t sums[CHECKPOINT_PAGE_SUMS]);
 /* The machine's arena there: arena_len bytes. */
 void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena);
 /* The bytes of a page there, or NULL: zero. `scratch` (PAGE_SIZE) may be used. */
@@ -111,6 +120,8 @@ const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, uint32_t pa
  * that was placed before (the first: all zero). */
 struct checkpoint_builder;
 struct checkpoint_builder *checkpoint_builder_create(struct checkpoint_store *s);
+/* The next one begins as the first did: all zero. */
+void checkpoint_builder_clear(struct checkpoint_builder *b);
 void checkpoint_builder_destroy(struct checkpoint_builder *b);
 /* False: there is no such page. */
 bool checkpoint_builder_page(struct checkpoint_builder *b, uint32_t page, const uint8_t *bytes);

@@ -1,11 +1,18 @@
 /*
- * Whole files in and out.
+ * Files: read whole or in pieces, written from the beginning on.
+ *
+ * The disk may take seconds to say that it has what was written. So a thread of its
+ * own waits for that, one for each file that asks for it (host_writer_sync()); it
+ * touches nothing but the file's descriptor.
  */
 #include "host/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -65,11 +72,187 @@ int host_load_file(const char *path, uint64_t limit, const char *limit_means, st
     return r;
 }
 
+/* ---------------------------------------------------------- reading in pieces */
+
+int host_reader_open(struct host_reader *r, const char *path, uint64_t limit, const char *limit_means,
+                     struct error *err)
+{
+    struct stat st;
+    int status;
+
+    buffer_init(&r->whole);
+    r->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (r->fd < 0)
+        return error_set(err, -errno, "%s: cannot open: %s", path, strerror(errno));
+    if (fstat(r->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        r->len = (uint64_t)st.st_size;
+        return check_size(path, r->len, limit, limit_means, err);
+    }
+    close(r->fd);
+    r->fd = -1;
+    status = host_load_file(path, limit, limit_means, &r->whole, err);
+    r->len = r->whole.len;
+    return status;
+}
+
+int host_reader_read(struct host_reader *r, uint64_t offset, void *buf, size_t len)
+{
+    uint8_t *p = buf;
+
+    if (offset > r->len || len > r->len - offset)
+        return -EIO;
+    if (r->fd < 0) {
+        if (len)
+            memcpy(buf, r->whole.data + offset, len);
+        return 0;
+    }
+    while (len) {
+        ssize_t n = pread(r->fd, p, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+void host_reader_close(struct host_reader *r)
+{
+    if (r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
+    buffer_finish(&r->whole);
+}
+
+/* --------------------------------------------------------- waiting for the disk */
+
+struct host_syncer {
+    pthread_t thread;
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t wanted;
+    int fd;
+    bool asked, quit;
+    int failed;           /* negative errno, until it was told */
+};
+
+static void *sync_thread(void *arg)
+{
+    struct host_syncer *s = arg;
+
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        int failed;
+
+        while (!s->asked && !s->quit)
+            pthread_cond_wait(&s->wanted, &s->lock);
+        if (!s->asked)
+            break;
+        s->asked = false;
+        pthread_mutex_unlock(&s->lock);
+        failed = fdatasync(s->fd) < 0 ? -errno : 0;
+        pthread_mutex_lock(&s->lock);
+        /* What cannot be synchronised (a pipe, a device) is written as well as it can be. */
+        if (failed && failed != -EINVAL && failed != -EROFS && failed != -ENOTSUP)
+            s->failed = failed;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static struct host_syncer *syncer_create(int fd)
+{
+    struct host_syncer *s = xcalloc(1, sizeof(*s));
+    sigset_t all, old;
+    int r;
+
+    s->fd = fd;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wanted, NULL);
+    /* Signals are for the thread that serves. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    r = pthread_create(&s->thread, NULL, sync_thread, s);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r == 0)
+        return s;
+    pthread_cond_destroy(&s->wanted);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+    return NULL;
+}
+
+static void syncer_destroy(struct host_syncer *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->quit = true;
+    pthread_cond_signal(&s->wanted);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_cond_destroy(&s->wanted);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+int host_writer_sync(struct host_writer *w)
+{
+    struct host_syncer *s;
+    int failed;
+
+    if (!w->syncer)
+        w->syncer = syncer_create(w->fd);
+    s = w->syncer;
+    if (!s)
+        return -EAGAIN;
+    pthread_mutex_lock(&s->lock);
+    failed = s->failed;
+    s->failed = 0;
+    s->asked = true;
+    pthread_cond_signal(&s->wanted);
+    pthread_mutex_unlock(&s->lock);
+    return failed;
+}
+
+/* -------------------------------------------------------------------- writing */
+
 int host_writer_open(struct host_writer *w, const char *path, struct error *err)
 {
-    w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    struct stat st;
+
+    *w = (struct host_writer){.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
     if (w->fd < 0)
         return error_set(err, -errno, "%s: cannot create: %s", path, strerror(errno));
+    w->seekable = fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode);
+    return 0;
+}
+
+int host_writer_rewrite(struct host_writer *w, uint64_t offset, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    while (len) {
+        ssize_t n = pwrite(w->fd, p, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -ENOSPC;
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int host_writer_cut(struct host_writer *w, uint64_t offset)
+{
+    if (ftruncate(w->fd, (off_t)offset) < 0 || lseek(w->fd, (off_t)offset, SEEK_SET) < 0)
+        return -errno;
     return 0;
 }
 
@@ -92,8 +275,12 @@ int host_writer_write(struct host_writer *w, const void *data, size_t len)
 
 int host_writer_close(struct host_writer *w)
 {
-    int r = w->fd >= 0 && close(w->fd) < 0 ? -errno : 0;
+    int r = 0;
 
+    syncer_destroy(w->syncer);
+    w->syncer = NULL;
+    if (w->fd >= 0 && close(w->fd) < 0)
+        r = -errno;
     w->fd = -1;
     return r;
 }
@@ -101,4 +288,11 @@ int host_writer_close(struct host_writer *w)
 bool host_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool host_same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }

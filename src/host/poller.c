@@ -69,6 +69,8 @@ void host_signals_install(void)
         CHECK(sigaction(ends[i], &sa, NULL) == 0);
     sa.sa_handler = SIG_IGN;
     CHECK(sigaction(SIGPIPE, &sa, NULL) == 0);
+    /* A file that may not grow further: writing fails, and that is told. */
+    CHECK(sigaction(SIGXFSZ, &sa, NULL) == 0);
 }
 
 int host_signal_pending(void)

@@ -22,19 +22,22 @@ static bool is_pull(uint16_t kind)
     return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY;
 }
 
-void env_diverged(struct timeline *tl, const char *fmt, ...)
+void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
 {
     va_list ap;
     int n;
 
-    if (tl->divergence.code)
+    if (tl->astray && tl->bad <= position)
         return; /* the first is the one that matters */
+    tl->astray = true;
+    tl->bad = position;
     n = snprintf(tl->divergence.text, sizeof(tl->divergence.text), "replay diverges at position %llu: ",
-                 (unsigned long long)machine_position(tl->m));
+                 (unsigned long long)position);
     va_start(ap, fmt);
     vsnprintf(tl->divergence.text + n, sizeof(tl->divergence.text) - (size_t)n, fmt, ap);
     va_end(ap);
     tl->divergence.code = -1;
+    tl->undiagnosed = false;
 }
 
 /* ------------------------------------------------------------- pulled values */
@@ -55,13 +58,13 @@ static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
         return;
     }
     if (e && e->position <= here)
-        env_diverged(tl, "the guest asks for %s, the log has an answer of kind %u, %u bytes, for position %llu",
+        env_diverged(tl, here, "the guest asks for %s, the log has an answer of kind %u, %u bytes, for position %llu",
                      kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes", (unsigned)e->kind,
                      (unsigned)e->len, (unsigned long long)e->position);
     else if (e || here < tl->edge || !tl->cfg.live)
-        env_diverged(tl, "the guest asks for %s, the log has no answer",
+        env_diverged(tl, here, "the guest asks for %s, the log has no answer",
                      kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes");
-    if (tl->divergence.code) {
+    if (tl->astray) {
         memset(buf, 0, len);
         return;
     }
@@ -85,7 +88,8 @@ void env_check(struct timeline *tl)
     while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
         tl->pull_cursor++;
     if (e && e->position < tl->m->st->position)
-        env_diverged(tl, "the log's answer for position %llu was not asked for", (unsigned long long)e->position);
+        env_diverged(tl, e->position, "the log has an answer to a question (kind %u) that the guest does not ask here",
+                     (unsigned)e->kind);
 }
 
 static void ask_clock(struct timeline *tl, void *buf, size_t len)
@@ -154,7 +158,7 @@ static const struct event *env_peek_event(void *ctx, struct machine *m)
 
     /* Only a file can hold such an event: ours are bound to where they are applied. */
     if (e && e->position < m->st->position) {
-        env_diverged(tl, "the log's event for position %llu was not applied", (unsigned long long)e->position);
+        env_diverged(tl, e->position, "the log's event (kind %u) does not come to be applied here", (unsigned)e->kind);
         return NULL;
     }
     return e;
@@ -180,7 +184,8 @@ void env_seek(struct timeline *tl)
     tl->push_cursor = tl->pull_cursor = event_log_find(tl->log, tl->m->st->position);
     tl->now_position = ICOUNT_MAX;
     tl->now_calls = 0;
-    tl->divergence.code = 0; /* whoever runs into it again will see it again */
+    tl->astray = false; /* whoever runs into it again will see it again */
+    tl->next_witness = witness_log_find(&tl->witnesses, tl->m->st->position);
 }
 
 bool env_step_event_at(const struct timeline *tl, icount_t position)
@@ -216,6 +221,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
         .data = data,
     };
 
+    diverge_expect(tl);
     event_log_append(tl->log, &e);
 }
 
@@ -264,6 +270,7 @@ static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
         n = n > room ? room : n > INPUT_MAX ? INPUT_MAX : n;
     if (!n)
         return false;
+    diverge_expect(tl);
     e = (struct event){
         .position = tl->m->st->position,
         .vtime = when,

@@ -153,6 +153,8 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
     struct found found = tl->found;
 
     tl->skipping = false;
+    if (end == RUN_DIVERGED)
+        diverge_diagnose(tl);
     navigate_settle(tl);
     if (end == RUN_HIT) {
         if (found.hit.kind != TRAP_EXEC && access_stop(tl, found.hit.position, FORWARD) == found.hit.position)
@@ -209,7 +211,9 @@ static void release(struct timeline *tl, struct checkpoint *c)
 static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end, struct timeline_stop *stop)
 {
     /* A divergence is to be looked at where it is. */
-    if (end != RUN_DIVERGED)
+    if (end == RUN_DIVERGED)
+        diverge_diagnose(tl);
+    else
         run_restore(tl, c);
     stop->reason = reason_of(end);
 }
@@ -421,6 +425,11 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
             break;
         }
         until = c->position;
+        /* Before the bound nothing was searched. */
+        if (until < bound) {
+            checkpoint_release(c);
+            continue;
+        }
         checkpoint_release(searched);
         searched = c;
     }

@@ -21,20 +21,28 @@
 /* Bytes of pages in one chunk of a checkpoint. */
 #define CHECKPOINT_BYTES ((size_t)4 << 20)
 
-struct recorder {
-    struct timeline *tl;
-    struct recording_writer w;
-    uint64_t checkpoint_steps;
-    uint64_t events;              /* of the log, written */
+/* How much of the history is in the file. */
+struct progress {
+    uint64_t events;              /* of the log */
+    size_t witnesses;
+    uint64_t snapshot_changes;
     icount_t edge;                /* of the last MARK */
     vtime_t edge_vtime;
     bool marked;
+    bool hashed, saved;           /* there is a state hash, a checkpoint, */
+    icount_t hashed_at, saved_at; /* the last one there */
+    uint64_t offset;              /* bytes of the file */
+    size_t nindex;
+};
+
+struct recorder {
+    struct timeline *tl;
+    struct recording_writer w;
+    uint64_t checkpoint_steps, hash_steps;
+    struct progress now;
+    struct progress good;         /* at the last MARK */
     struct checkpoint_view *view; /* at the checkpoint hashed last */
-    bool hashed;
-    icount_t hashed_at;
     struct checkpoint_view *file; /* at the checkpoint written last */
-    bool saved;
-    icount_t saved_at;
     uint8_t *arena;               /* scratch */
 };
 
@@ -89,12 +97,16 @@ struct recorder *recorder_create(struct timeline *tl, const struct recorder_conf
 
     rec->tl = tl;
     rec->checkpoint_steps = config->checkpoint_steps;
+    rec->hash_steps = config->hash_steps ? config->hash_steps : RECORDER_HASH_STEPS;
     rec->view = checkpoint_view_create(timeline_checkpoint_store(tl));
     rec->file = checkpoint_view_create(timeline_checkpoint_store(tl));
     rec->arena = xmalloc(timeline_machine(tl)->arena_len);
     recording_writer_init(&rec->w, config->write, config->ctx);
+    rec->w.rewrite = config->rewrite;
     write_config(rec, config);
     recording_write_images(&rec->w, config->images, config->nimages);
+    rec->good.offset = rec->w.offset;
+    rec->good.nindex = rec->w.nindex;
     return rec;
 }
 
@@ -126,13 +138,15 @@ static unsigned hash_components(const struct checkpoint_view *v, const struct ma
 static void write_hash(struct recorder *rec, const struct checkpoint *c)
 {
     uint64_t components[MACHINE_MAX_DEVICES + 2];
+    uint32_t sums[CHECKPOINT_PAGE_SUMS], nsums;
     unsigned n;
 
     checkpoint_view_move(rec->view, c, NULL, NULL);
     n = hash_components(rec->view, timeline_machine(rec->tl), rec->arena, components);
-    recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, n);
-    rec->hashed = true;
-    rec->hashed_at = c->position;
+    nsums = checkpoint_view_sums(rec->view, sums);
+    recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, n, sums, nsums);
+    rec->now.hashed = true;
+    rec->now.hashed_at = c->position;
 }
 
 /* ------------------------------------------------- checkpoints into the file */
@@ -147,16 +161,14 @@ struct saving {
 static void start_part(struct saving *s)
 {
     buffer_clear(&s->b);
-    recording_put64(&s->b, s->c->vtime);
-    recording_put32(&s->b, 0);
-    recording_put32(&s->b, 0);
     s->count = 0;
 }
 
 static void write_part(struct saving *s, bool last)
 {
-    s->b.data[8] = last;
-    recording_write_chunk(&s->rec->w, RECORDING_CKPT, s->count, s->c->position, s->c->position, &s->b);
+    uint32_t flags = (last ? RECORDING_CHUNK_LAST : 0) | (s->rec->now.saved ? 0 : RECORDING_CHUNK_WHOLE);
+
+    recording_write_checkpoint(&s->rec->w, flags, s->count, s->c->position, &s->b);
 }
 
 static void save_page(void *ctx, uint32_t page, const uint8_t *bytes)
@@ -183,26 +195,50 @@ static void write_checkpoint(struct recorder *rec, const struct checkpoint *c)
     checkpoint_view_move(rec->file, c, save_page, &s);
     write_part(&s, true);
     buffer_finish(&s.b);
-    rec->saved = true;
-    rec->saved_at = c->position;
+    rec->now.saved = true;
+    rec->now.saved_at = c->position;
 }
 
 /* ------------------------------------------------------------------- updating */
 
-static void write_state(struct recorder *rec, const struct checkpoint *c)
+/* Write the state of `c`, if it is time for that; with `end`, in any case. */
+static void write_state(struct recorder *rec, const struct checkpoint *c, bool end)
 {
-    if (!c || (rec->hashed && c->position <= rec->hashed_at))
+    const struct progress *p = &rec->now;
+    icount_t hashed = p->hashed ? p->hashed_at : timeline_first(rec->tl);
+    /* The first lies one interval into history: at its beginning there is the boot. */
+    icount_t saved = p->saved_at > timeline_first(rec->tl) ? p->saved_at : timeline_first(rec->tl);
+    bool save;
+
+    if (!c || (p->hashed && c->position <= hashed))
+        return;
+    save = rec->checkpoint_steps && c->position - saved >= rec->checkpoint_steps;
+    if (p->hashed && c->position - hashed < rec->hash_steps && !save && !end)
         return;
     write_hash(rec, c);
-    /* The first lies one interval into history: at its beginning there is the boot. */
-    if (rec->checkpoint_steps &&
-        c->position - (rec->saved ? rec->saved_at : timeline_first(rec->tl)) >= rec->checkpoint_steps)
+    if (save)
         write_checkpoint(rec, c);
+}
+
+static void write_events(struct recorder *rec, uint64_t events)
+{
+    const struct witness_log *witnesses = timeline_witnesses(rec->tl);
+    const struct timeline_snapshot *list;
+    size_t n = timeline_snapshots(rec->tl, &list);
+
+    recording_write_events(&rec->w, timeline_log(rec->tl), rec->now.events, events);
+    rec->now.events = events;
+    recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
+    rec->now.witnesses = witnesses->count;
+    if (rec->now.snapshot_changes != timeline_snapshot_changes(rec->tl))
+        recording_write_snapshots(&rec->w, timeline_edge(rec->tl), list, n);
+    rec->now.snapshot_changes = timeline_snapshot_changes(rec->tl);
 }
 
 static int write_new(struct recorder *rec, bool end)
 {
     const struct event_log *log = timeline_log(rec->tl);
+    struct progress *p = &rec->now;
     uint64_t events = event_log_count(log);
     icount_t edge = timeline_edge(rec->tl);
     vtime_t vtime = timeline_edge_vtime(rec->tl);
@@ -210,21 +246,42 @@ static int write_new(struct recorder *rec, bool end)
     /* A step in progress may have got answers already. */
     if (events && event_log_get(log, events - 1)->position > edge)
         edge = event_log_get(log, events - 1)->position;
-    if (!end && rec->marked && edge == rec->edge && vtime == rec->edge_vtime && events == rec->events)
+    if (!end && p->marked && edge == p->edge && vtime == p->edge_vtime && events == p->events &&
+        p->snapshot_changes == timeline_snapshot_changes(rec->tl) && rec->w.offset == rec->good.offset)
         return rec->w.failed;
-    recording_write_events(&rec->w, log, rec->events, events);
-    rec->events = events;
+    write_events(rec, events);
     recording_write_mark(&rec->w, end, edge, vtime, events);
-    rec->edge = edge;
-    rec->edge_vtime = vtime;
-    rec->marked = true;
+    p->edge = edge;
+    p->edge_vtime = vtime;
+    p->marked = true;
+    p->offset = rec->w.offset;
+    p->nindex = rec->w.nindex;
+    if (!rec->w.failed)
+        rec->good = *p;
     return rec->w.failed;
 }
 
 int recorder_update(struct recorder *rec)
 {
-    write_state(rec, checkpoint_find(timeline_checkpoint_store(rec->tl), timeline_edge(rec->tl)));
+    if (rec->w.failed)
+        return rec->w.failed;
+    write_state(rec, checkpoint_find(timeline_checkpoint_store(rec->tl), timeline_edge(rec->tl)), false);
     return write_new(rec, false);
+}
+
+uint64_t recorder_good_bytes(const struct recorder *rec)
+{
+    return rec->good.offset;
+}
+
+void recorder_resume(struct recorder *rec)
+{
+    rec->now = rec->good;
+    recording_writer_return(&rec->w, rec->good.offset, rec->good.nindex);
+    /* Which checkpoint came last into the file is forgotten: the next one stands by itself. */
+    checkpoint_view_destroy(rec->file);
+    rec->file = checkpoint_view_create(timeline_checkpoint_store(rec->tl));
+    rec->now.saved = false;
 }
 
 int recorder_update_all(struct recorder *rec)
@@ -232,13 +289,14 @@ int recorder_update_all(struct recorder *rec)
     const struct checkpoint_store *store = timeline_checkpoint_store(rec->tl);
 
     for (size_t i = 0; i < checkpoint_count(store) && !rec->w.failed; i++)
-        write_state(rec, checkpoint_nth(store, i));
+        write_state(rec, checkpoint_nth(store, i), false);
     return write_new(rec, false);
 }
 
 int recorder_close(struct recorder *rec)
 {
-    recorder_update(rec);
+    if (!rec->w.failed)
+        write_state(rec, checkpoint_find(timeline_checkpoint_store(rec->tl), timeline_edge(rec->tl)), true);
     write_new(rec, true);
     recording_write_index(&rec->w);
     return rec->w.failed;
@@ -292,7 +350,10 @@ static const struct recording_hash *hash_at(const struct recording *r, icount_t 
 }
 
 struct loading {
+    struct timeline *tl;
     struct checkpoint_builder *b;
+    struct checkpoint_view *view;
+    uint8_t *arena, *kept;
     bool bad;
 };
 
@@ -303,39 +364,78 @@ static void load_page(void *ctx, uint32_t page, const uint8_t *bytes)
     l->bad |= !checkpoint_builder_page(l->b, page, bytes);
 }
 
-static int load_checkpoint(struct loading *l, struct checkpoint_view *v, const struct recording *r, size_t n,
-                           struct error *err)
+/* Is what the view stands at a state that the machine can be in? NULL, or the part that is not. */
+static const char *impossible_part(struct loading *l, icount_t position, vtime_t vtime)
+{
+    struct machine *m = timeline_machine(l->tl);
+    const char *part;
+
+    checkpoint_view_arena(l->view, l->arena);
+    memcpy(l->kept, m->arena, m->arena_len);
+    memcpy(m->arena, l->arena, m->arena_len);
+    part = machine_impossible_part(m);
+    if (!part && (m->st->position != position || machine_now(m) != vtime))
+        part = "machine";
+    memcpy(m->arena, l->kept, m->arena_len);
+    return part;
+}
+
+static int load_checkpoint(struct loading *l, const struct recording *r, size_t n, struct error *err)
 {
     const struct recording_checkpoint *cp = &r->checkpoints[n];
     const struct recording_hash *h = hash_at(r, cp->position);
     struct checkpoint *c;
-    int status = recording_checkpoint_pages(r, n, load_page, l, err);
+    const char *part;
 
-    if (status < 0)
-        return status;
     c = l->bad ? NULL : checkpoint_builder_place(l->b, cp->position, cp->vtime);
     if (c)
-        checkpoint_view_move(v, c, NULL, NULL);
-    if (!c || !h || checkpoint_view_hash(v) != h->state)
+        checkpoint_view_move(l->view, c, NULL, NULL);
+    if (!c || !h || checkpoint_view_hash(l->view) != h->state)
         return error_set(err, -EINVAL,
                          "the checkpoint at position %" PRIu64 " in the recording is not the state that was hashed "
                          "there: open it with --ignore-checkpoints", cp->position);
+    part = impossible_part(l, cp->position, cp->vtime);
+    if (part)
+        return error_set(err, -EINVAL,
+                         "the checkpoint at position %" PRIu64 " in the recording is a state that the machine cannot "
+                         "be in (%s): open it with --ignore-checkpoints", cp->position, part);
     /* As if far apart in host time: not thinned as recent ones are. */
     c->effort_ns = (n + 1) * UINT64_C(1000000000);
     return 0;
 }
 
-static int load_checkpoints(struct timeline *tl, const struct recording *r, struct error *err)
+static int load_checkpoints(struct timeline *tl, struct recording *r, struct error *err)
 {
     struct checkpoint_store *store = timeline_checkpoint_store(tl);
-    struct loading l = {.b = checkpoint_builder_create(store)};
-    struct checkpoint_view *v = checkpoint_view_create(store);
+    size_t arena_len = timeline_machine(tl)->arena_len;
+    struct loading l = {
+        .tl = tl,
+        .b = checkpoint_builder_create(store),
+        .view = checkpoint_view_create(store),
+        .arena = xmalloc(arena_len),
+        .kept = xmalloc(arena_len),
+    };
     int status = 0;
 
-    for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++)
-        status = load_checkpoint(&l, v, r, i, err);
-    checkpoint_view_destroy(v);
+    for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++) {
+        struct error damage = {0};
+
+        if (r->checkpoints[i].whole)
+            checkpoint_builder_clear(l.b);
+        /* Nothing depends on a checkpoint but the time that it takes to come there. */
+        if (recording_checkpoint_pages(r, i, load_page, &l, &damage) < 0) {
+            if (!*r->note)
+                snprintf(r->note, sizeof(r->note), "%.200s; checkpoints are used up to there", damage.text);
+            break;
+        }
+        status = load_checkpoint(&l, r, i, err);
+        if (status == 0)
+            checkpoint_trim(store, r->checkpoints[i].position, r->edge);
+    }
+    checkpoint_view_destroy(l.view);
     checkpoint_builder_destroy(l.b);
+    free(l.arena);
+    free(l.kept);
     return status;
 }
 
@@ -351,7 +451,10 @@ int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, s
     if (status < 0)
         return status;
     r->log = NULL;
-    timeline_adopt(tl, log, r->edge, r->edge_vtime);
+    timeline_adopt(tl, log, r->edge, r->edge_vtime, &r->witnesses);
+    for (size_t i = 0; i < r->nsnapshots; i++)
+        if (r->snapshots[i].position >= timeline_first(tl))
+            timeline_adopt_snapshot(tl, &r->snapshots[i]);
     return 0;
 }
 
@@ -367,61 +470,151 @@ struct recorder_checks {
     icount_t good;
 };
 
-/* Names the first component that differs; memory if none does. */
-static void name_difference(struct recorder_checks *k, const struct recording_hash *h, struct buffer *b)
+/* Which components of the arena differ; how many. */
+static unsigned name_components(struct recorder_checks *k, const struct recording_hash *h, struct buffer *b)
 {
     const struct machine *m = timeline_machine(k->tl);
     uint64_t components[MACHINE_MAX_DEVICES + 2];
-    unsigned n = hash_components(k->view, m, k->arena, components);
-    bool any = false;
+    unsigned n = hash_components(k->view, m, k->arena, components), named = 0;
 
-    for (unsigned i = 0; i < n && i < h->ncomponents; i++) {
-        if (components[i] == k->r->component_hashes[h->components + i])
-            continue;
-        buffer_printf(b, "%s%s", any ? ", " : "", m->components[i].name);
-        any = true;
-    }
-    if (!any)
-        buffer_printf(b, "memory");
-    buffer_append_byte(b, 0);
+    for (unsigned i = 0; i < n && i < h->ncomponents; i++)
+        if (components[i] != k->r->component_hashes[h->components + i])
+            buffer_printf(b, "%s%s", named++ ? ", " : "", m->components[i].name);
+    return named;
 }
 
-/* In a checkpoint of the file that lies exactly here: the first page that differs. */
+/* What the sums say of the memory pages that differ. With one such page, the sum over the pages
+ * whose number has some bit has changed as much as the sum over all, or not at all: so the
+ * number can be read. With more, as many of its high bits as they have in common (mostly: sums
+ * may agree by chance). */
+static void name_pages(struct recorder_checks *k, const struct recording_hash *h, struct buffer *b)
+{
+    uint32_t sums[CHECKPOINT_PAGE_SUMS], n = checkpoint_view_sums(k->view, sums);
+    uint32_t bit = n - 1, page = 0, all;
+
+    if (h->npages != n)
+        return;
+    all = h->pages[n - 1] - sums[n - 1];
+    if (!all)
+        return;
+    for (; bit > 0; bit--) {
+        uint32_t part = h->pages[bit - 1] - sums[bit - 1];
+
+        if (part && part != all)
+            break;
+        page |= part ? (uint32_t)1 << (bit - 1) : 0;
+    }
+    buffer_printf(b, "%s", b->len ? ", " : "");
+    if (!bit)
+        buffer_printf(b, "page %" PRIu32 " of memory", page);
+    else if (bit == n - 1)
+        buffer_printf(b, "several pages of memory");
+    else
+        buffer_printf(b, "several pages of memory from %" PRIu32 " to %" PRIu32, page,
+                      page + ((uint32_t)1 << bit) - 1);
+}
+
+/* ---- a checkpoint of the file that lies exactly here: what it says of each register, page, byte */
+
 struct page_search {
     struct recorder_checks *k;
-    bool found;
-    uint32_t page;
+    struct buffer *b;
+    uint8_t *arena;           /* the recorded one is put together here */
+    uint32_t differ, first, offset; /* pages of memory: how many, the first, the byte in it */
+    uint8_t ours, theirs;
 };
 
 static void compare_page(void *ctx, uint32_t page, const uint8_t *bytes)
 {
     struct page_search *s = ctx;
-    uint8_t scratch[PAGE_SIZE];
-    const uint8_t *ours = checkpoint_view_page(s->k->view, page, scratch);
+    const struct machine *m = timeline_machine(s->k->tl);
     static const uint8_t zero[PAGE_SIZE];
+    uint8_t scratch[PAGE_SIZE];
+    const uint8_t *ours = checkpoint_view_page(s->k->view, page, scratch), *theirs = bytes ? bytes : zero;
+    uint32_t i = 0;
 
-    if (s->found || !memcmp(ours ? ours : zero, bytes ? bytes : zero, PAGE_SIZE))
+    if (page >= m->memory.npages) {
+        size_t at = (size_t)(page - m->memory.npages) << PAGE_SHIFT;
+
+        if (at < m->arena_len)
+            memcpy(s->arena + at, theirs, m->arena_len - at < PAGE_SIZE ? m->arena_len - at : PAGE_SIZE);
         return;
-    s->found = true;
-    s->page = page;
+    }
+    if (!ours)
+        ours = zero;
+    if (!memcmp(ours, theirs, PAGE_SIZE))
+        return;
+    if (s->differ++)
+        return;
+    while (ours[i] == theirs[i])
+        i++;
+    s->first = page;
+    s->offset = i;
+    s->ours = ours[i];
+    s->theirs = theirs[i];
 }
 
-static void name_page(struct recorder_checks *k, icount_t position, struct buffer *b)
+static void print_value(struct buffer *b, const uint8_t *value, unsigned bytes)
 {
-    struct page_search s = {.k = k};
+    buffer_printf(b, "0x");
+    while (bytes > 1 && !value[bytes - 1])
+        bytes--;
+    while (bytes--)
+        buffer_printf(b, "%02x", value[bytes]);
+}
 
-    for (size_t i = 0; i < k->r->ncheckpoints; i++)
-        if (k->r->checkpoints[i].position == position)
-            recording_checkpoint_pages(k->r, i, compare_page, &s, NULL);
-    if (s.found && s.page < timeline_machine(k->tl)->memory.npages)
-        buffer_printf(b, ", page %" PRIu32, s.page);
+/* Registers of the recorded arena and of ours, side by side. */
+static void compare_registers(struct page_search *s)
+{
+    struct machine *m = timeline_machine(s->k->tl);
+    const struct cpu_ops *ops = m->cpu->ops;
+    unsigned named = 0;
+
+    for (unsigned i = 0; i < ops->nregs && named < 8; i++) {
+        uint8_t ours[64] = {0}, theirs[64] = {0};
+        unsigned bytes = ops->regs[i].bits / 8u;
+
+        ops->read_reg(m->cpu, i, ours);
+        memcpy(s->k->arena, m->arena, m->arena_len);
+        memcpy(m->arena, s->arena, m->arena_len);
+        ops->read_reg(m->cpu, i, theirs);
+        memcpy(m->arena, s->k->arena, m->arena_len);
+        if (!memcmp(ours, theirs, bytes))
+            continue;
+        buffer_printf(s->b, "%s%s is ", named++ ? ", " : "; ", ops->regs[i].name);
+        print_value(s->b, ours, bytes);
+        buffer_printf(s->b, ", was ");
+        print_value(s->b, theirs, bytes);
+    }
+}
+
+/* Is the arena that was recorded here known, and can the machine be in it? */
+static void compare_checkpoint(struct recorder_checks *k, size_t n, struct buffer *b)
+{
+    struct machine *m = timeline_machine(k->tl);
+    struct page_search s = {.k = k, .b = b, .arena = xcalloc(1, m->arena_len)};
+    const char *part = NULL;
+
+    checkpoint_view_arena(k->view, s.arena);
+    if (recording_checkpoint_pages(k->r, n, compare_page, &s, NULL) == 0) {
+        memcpy(k->arena, m->arena, m->arena_len);
+        memcpy(m->arena, s.arena, m->arena_len);
+        part = machine_impossible_part(m);
+        memcpy(m->arena, k->arena, m->arena_len);
+        if (!part)
+            compare_registers(&s);
+    }
+    if (s.differ)
+        buffer_printf(b, "; page %" PRIu32 "%s, at 0x%03" PRIx32 " there is 0x%02x, was 0x%02x", s.first,
+                      s.differ > 1 ? " and others" : "", s.offset, s.ours, s.theirs);
+    free(s.arena);
 }
 
 static bool check(void *ctx, size_t n, const struct checkpoint *c, struct error *err)
 {
     struct recorder_checks *k = ctx;
     const struct recording_hash *h = &k->r->hashes[n];
-    struct buffer what, page;
+    struct buffer what;
 
     checkpoint_view_move(k->view, c, NULL, NULL);
     if (checkpoint_view_hash(k->view) == h->state && c->vtime == h->vtime) {
@@ -430,14 +623,16 @@ static bool check(void *ctx, size_t n, const struct checkpoint *c, struct error 
         return true;
     }
     buffer_init(&what);
-    buffer_init(&page);
-    name_difference(k, h, &what);
-    name_page(k, h->position, &page);
-    buffer_append_byte(&page, 0);
-    error_set(err, -EINVAL, "the state is not the recorded one (%s%s); at position %" PRIu64 " it still was",
-              (const char *)what.data, (const char *)page.data, k->good);
+    name_components(k, h, &what);
+    name_pages(k, h, &what);
+    if (!what.len)
+        buffer_printf(&what, "memory");
+    for (size_t i = 0; i < k->r->ncheckpoints; i++)
+        if (k->r->checkpoints[i].position == h->position)
+            compare_checkpoint(k, i, &what);
+    buffer_append_byte(&what, 0);
+    error_set(err, -EINVAL, "%s", (const char *)what.data);
     buffer_finish(&what);
-    buffer_finish(&page);
     return false;
 }
 

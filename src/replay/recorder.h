@@ -14,23 +14,32 @@
 
 struct recorder;
 
+/* A state hash takes half a kilobyte: that often is often enough. */
+#define RECORDER_HASH_STEPS UINT64_C(10000000)
+
 struct recorder_config {
     void *ctx;
     /* See struct recording_writer. */
     int (*write)(void *ctx, const void *data, size_t len);
+    int (*rewrite)(void *ctx, uint64_t offset, const void *data, size_t len); /* may be NULL */
     const char *const (*pairs)[2];        /* configuration, besides what the recorder itself adds */
     uint32_t npairs;
     const struct recording_image *images; /* used during recorder_create() only */
     uint32_t nimages;
     uint64_t checkpoint_steps;            /* steps between checkpoints in the file; 0: none */
+    uint64_t hash_steps;                  /* least steps between state hashes; 0: RECORDER_HASH_STEPS */
 };
 
 /* Begin: writes the header. The history so far follows with the first update. */
 struct recorder *recorder_create(struct timeline *tl, const struct recorder_config *config);
 void recorder_destroy(struct recorder *rec);
-/* Write what is new. 0, or the negative errno with which writing failed; then
- * nothing more is written. */
+/* Write what is new. 0, or the negative errno with which writing failed; then nothing more is
+ * written, until recorder_resume(). */
 int recorder_update(struct recorder *rec);
+/* Writing has failed and may go better now. First the file is to be cut to recorder_good_bytes():
+ * its last MARK. */
+void recorder_resume(struct recorder *rec);
+uint64_t recorder_good_bytes(const struct recorder *rec);
 /* The same, with the state of every checkpoint in memory instead of the newest alone. */
 int recorder_update_all(struct recorder *rec);
 /* The last update, the end, the index. */
@@ -39,8 +48,10 @@ uint64_t recorder_bytes(const struct recorder *rec);
 
 /* Is `m` the machine that the recording was made with? -EINVAL and what differs. */
 int recorder_check_machine(const struct recording *r, const struct machine *m, struct error *err);
-/* Give `tl` (new) the recording's history. Its log is taken over. With `checkpoints`, those
- * in the file too: each is compared with its recorded hash. */
+/* Give `tl` (new) the recording's history. Its log and its witnesses are taken over. With
+ * `checkpoints`, those in the file too: each is compared with its recorded hash, and must be a
+ * state that its machine can be in (machine_valid()). A damaged one, and those behind it, are
+ * left out; that is told in r->note. */
 int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err);
 
 /* Compares the state with the recorded hashes on the way (timeline_set_checks()). */

@@ -1,11 +1,11 @@
 /*
  * Recordings: a session's history as a file. doc/log-format.md specifies the
  * format; here are its writer and its reader. Neither touches files: the writer
- * hands out whole pieces of bytes, the reader is given the whole file's.
+ * hands out whole pieces of bytes, the reader asks for those that it needs.
  *
  * Writer. A chunk is handed out in one piece, and what it tells counts once a
  * MARK follows it. So a writer that is killed leaves a file that is good up to
- * its last MARK.
+ * its last MARK. One that could not write goes on from there when it can.
  *
  * Reader. Trusts nothing: every length is bounded by what is there, every chunk
  * is checksummed, positions only grow. What is wrong with the header is an
@@ -17,12 +17,18 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "replay/log.h"
+#include "replay/timeline.h"
+#include "replay/witness.h"
 
-#define RECORDING_VERSION 1u
+#define RECORDING_VERSION 2u
 #define RECORDING_MAGIC "\211HCREC\r\n"
 #define RECORDING_MAGIC_BYTES 8u
 #define RECORDING_HEADER_BYTES 16u
 #define RECORDING_CHUNK_BYTES 48u
+/* Flags of a chunk. */
+#define RECORDING_CHUNK_DEFLATED 1u
+#define RECORDING_CHUNK_LAST     2u /* of a checkpoint's chunks */
+#define RECORDING_CHUNK_WHOLE    4u /* of a checkpoint that does not build on the one before */
 #define RECORDING_TRAILER_BYTES 24u
 #define RECORDING_TRAILER_MAGIC "HCRECEND"
 /* Most bytes of a chunk's payload, inflated. */
@@ -32,6 +38,10 @@
 /* Most steps and nanoseconds: what is computed from them does not overflow. */
 #define RECORDING_POSITION_MAX (UINT64_C(1) << 62)
 #define RECORDING_MAX_IMAGES 80u
+#define RECORDING_MAX_SNAPSHOTS 10000u
+#define RECORDING_NAME_MAX 1000u
+/* What is known of the memory pages that a state hash is of: see struct recording_hash. */
+#define RECORDING_PAGE_SUMS CHECKPOINT_PAGE_SUMS
 
 #define RECORDING_TYPE(a, b, c, d) \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
@@ -43,6 +53,8 @@ enum recording_type {
     RECORDING_EVNT = RECORDING_TYPE('E', 'V', 'N', 'T'), /* events */
     RECORDING_HASH = RECORDING_TYPE('H', 'A', 'S', 'H'), /* state hashes */
     RECORDING_CKPT = RECORDING_TYPE('C', 'K', 'P', 'T'), /* pages of a checkpoint */
+    RECORDING_WITN = RECORDING_TYPE('W', 'I', 'T', 'N'), /* witnesses */
+    RECORDING_SNAP = RECORDING_TYPE('S', 'N', 'A', 'P'), /* named places, all of them */
     RECORDING_MARK = RECORDING_TYPE('M', 'A', 'R', 'K'), /* history is complete up to here */
     RECORDING_ENDR = RECORDING_TYPE('E', 'N', 'D', 'R'), /* ... and here it ends */
     RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
@@ -75,8 +87,12 @@ struct recording_writer {
     void *ctx;
     /* Take all of these bytes: 0, or negative errno; after a failure it is not called again. */
     int (*write)(void *ctx, const void *data, size_t len);
+    /* Put these bytes in place of as many that were written at `offset`; the same. NULL: cannot. */
+    int (*rewrite)(void *ctx, uint64_t offset, const void *data, size_t len);
     int failed;          /* what write() said */
     uint64_t offset;     /* bytes written */
+    unsigned marks;      /* MARKs side by side at the end: the second may be rewritten */
+    uint64_t mark_at;    /* offset of the last one */
     struct recording_entry *index;
     size_t nindex, index_cap;
     struct buffer packed; /* a chunk as it is written */
@@ -88,16 +104,27 @@ void recording_writer_finish(struct recording_writer *w);
 /* Write a chunk; its payload is compressed if that makes it smaller. 0 or negative errno. */
 int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
                           const struct buffer *payload);
+/* Part of a checkpoint: `count` pages; `flags` LAST, WHOLE. */
+int recording_write_checkpoint(struct recording_writer *w, uint32_t flags, uint32_t count, icount_t position,
+                               const struct buffer *payload);
+/* Forget what was written behind `offset`, a place where a chunk ended that was the `nindex`-th,
+ * and begin again: the file was cut there. */
+void recording_writer_return(struct recording_writer *w, uint64_t offset, size_t nindex);
 /* Configuration: `count` pairs of strings. */
 int recording_write_config(struct recording_writer *w, const char *const (*pairs)[2], uint32_t count);
 /* The images' descriptions, and the bytes of those that are embedded. */
 int recording_write_images(struct recording_writer *w, const struct recording_image *images, uint32_t count);
 /* Events [from, to) of the log. */
 int recording_write_events(struct recording_writer *w, const struct event_log *log, uint64_t from, uint64_t to);
-/* One state hash, with the hashes of `n` components. */
+/* One state hash, with the hashes of `n` components and `npages` sums of page hashes. */
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
-                         const uint64_t *components, uint32_t n);
-/* History is complete up to here; the log has `events` events. */
+                         const uint64_t *components, uint32_t n, const uint32_t *pages, uint32_t npages);
+/* Witnesses [from, to) of the log. */
+int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to);
+/* All named places. */
+int recording_write_snapshots(struct recording_writer *w, icount_t edge, const struct timeline_snapshot *list, size_t n);
+/* History is complete up to here; the log has `events` events. If two MARKs stand at the end, the
+ * second is replaced: a machine that only runs does not make the file longer. */
 int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vtime_t vtime, uint64_t events);
 /* Index and trailer; nothing may follow. */
 int recording_write_index(struct recording_writer *w);
@@ -114,6 +141,10 @@ struct recording_hash {
     uint64_t state;
     size_t components;   /* index into recording.component_hashes; ncomponents of them */
     uint32_t ncomponents;
+    /* Sums, modulo 2^32, of the hashes of memory pages: [b]: of those whose number has bit b
+     * set; [npages - 1]: of all. A page that alone differs can be told from them. */
+    uint32_t npages;
+    uint32_t pages[RECORDING_PAGE_SUMS];
 };
 
 /* A whole checkpoint: its chunks are those with these offsets, in order. */
@@ -123,15 +154,24 @@ struct recording_checkpoint {
     uint64_t offset;     /* of its first chunk in the file */
     uint32_t chunks;     /* how many, side by side */
     uint64_t pages;      /* that differ from the checkpoint before */
+    bool whole;          /* ... or from nothing: it does not build on the one before */
 };
 
 struct recording_pair {
     char *key, *value;
 };
 
+/* Where the file's bytes come from. */
+struct recording_source {
+    void *ctx;
+    uint64_t len;
+    /* Read all of these bytes, which lie within `len`: 0 or negative errno. */
+    int (*read)(void *ctx, uint64_t offset, void *buf, size_t n);
+};
+
 struct recording {
-    const uint8_t *data; /* the caller's; must stay */
-    size_t len;
+    struct recording_source source; /* the caller's; must stay */
+    uint64_t len;
     struct recording_pair *config;
     size_t nconfig;
     struct recording_image images[RECORDING_MAX_IMAGES];
@@ -143,17 +183,25 @@ struct recording {
     size_t ncomponent_hashes, component_hashes_cap;
     struct recording_checkpoint *checkpoints;
     size_t ncheckpoints;
+    struct witness_log witnesses; /* may be taken over */
+    struct timeline_snapshot *snapshots;
+    size_t nsnapshots;
     icount_t first, edge;       /* history that the file holds */
     vtime_t edge_vtime;
     uint64_t nchunks;
     uint64_t good_bytes;        /* up to the last MARK */
     bool closed;                /* ends with ENDR, index and trailer */
     char note[256];             /* what is wrong with the end of the file; "": nothing */
+    /* For recording_open() from memory. */
+    const uint8_t *data;
 };
 
 /* Take the file apart. 0, or negative errno with a text that says what to do.
  * Afterwards, also after an error, recording_finish(). */
 int recording_open(struct recording *r, const void *data, size_t len, struct error *err);
+/* The same from anywhere. Checkpoints are left where they are until recording_checkpoint_pages()
+ * asks for them (and then may turn out to be damaged), unless `all` is to be looked at. */
+int recording_open_source(struct recording *r, const struct recording_source *source, bool all, struct error *err);
 void recording_finish(struct recording *r);
 /* A configuration value, or NULL. */
 const char *recording_value(const struct recording *r, const char *key);

@@ -1,6 +1,11 @@
 /*
  * The reader of recordings (doc/log-format.md). See recording.h for what it
  * promises about files that are not as they should be.
+ *
+ * It goes through the file once, from chunk to chunk, and keeps what it says in
+ * memory, but for the bytes of checkpoints, which may be as large as the guest's
+ * memory each: of these it reads the headers only, unless all is to be looked at.
+ * The index is compared with what was found; nothing depends on it.
  */
 #include "replay/recording.h"
 
@@ -74,6 +79,11 @@ static char *take_string(struct cursor *c, size_t n)
     return s;
 }
 
+static uint64_t take_at(const uint8_t *p, unsigned bytes)
+{
+    return take(&(struct cursor){p, bytes, false}, bytes);
+}
+
 static uint32_t crc_of(const uint8_t *data, size_t len)
 {
     return (uint32_t)crc32(0, data, (uInt)len);
@@ -84,16 +94,18 @@ static uint32_t crc_of(const uint8_t *data, size_t len)
 /* The header at `offset`: NULL, or what is wrong. */
 static const char *chunk_header(const struct recording *r, uint64_t offset, struct chunk *c)
 {
-    struct cursor in = {r->data + offset, r->len - offset, false};
+    uint8_t bytes[RECORDING_CHUNK_BYTES];
+    struct cursor in = {bytes, sizeof(bytes), false};
     uint64_t room;
 
-    if (in.left < RECORDING_CHUNK_BYTES)
+    if (offset > r->len || r->len - offset < RECORDING_CHUNK_BYTES)
         return "is cut off";
-    room = in.left - RECORDING_CHUNK_BYTES;
+    room = r->len - offset - RECORDING_CHUNK_BYTES;
+    if (r->source.read(r->source.ctx, offset, bytes, sizeof(bytes)) < 0)
+        return "cannot be read";
     if (memcmp(in.at, "HCCK", 4))
         return "is not one (no HCCK)";
-    if (crc_of(in.at, RECORDING_CHUNK_BYTES - 4) != (uint32_t)(in.at[44] | in.at[45] << 8 | in.at[46] << 16) +
-                                                     ((uint32_t)in.at[47] << 24))
+    if (crc_of(bytes, RECORDING_CHUNK_BYTES - 4) != take_at(bytes + RECORDING_CHUNK_BYTES - 4, 4))
         return "has a damaged header";
     take_bytes(&in, 4);
     *c = (struct chunk){.offset = offset};
@@ -105,22 +117,39 @@ static const char *chunk_header(const struct recording *r, uint64_t offset, stru
     c->from = take(&in, 8);
     c->to = take(&in, 8);
     c->crc = (uint32_t)take(&in, 4);
-    c->payload = in.at + 4;
     if (c->stored > room)
         return "is cut off";
-    if (c->raw > RECORDING_PAYLOAD_MAX || c->flags > 1 || (!c->flags && c->raw != c->stored) || c->from > c->to)
+    if (c->raw > RECORDING_PAYLOAD_MAX || (c->type != RECORDING_CKPT && c->flags > RECORDING_CHUNK_DEFLATED) ||
+        (!(c->flags & RECORDING_CHUNK_DEFLATED) && c->raw != c->stored) || c->from > c->to ||
+        c->stored > RECORDING_PAYLOAD_MAX + RECORDING_PAYLOAD_MAX / 64)
         return "has an impossible header";
     return NULL;
 }
 
-/* Check the payload and inflate it, into `out` if need be. */
-static const char *chunk_payload(struct chunk *c, struct buffer *out)
+/* What a chunk is read into. */
+struct chunk_room {
+    struct buffer stored, inflated;
+};
+
+static void chunk_room_finish(struct chunk_room *room)
 {
+    buffer_finish(&room->stored);
+    buffer_finish(&room->inflated);
+}
+
+/* Read the payload, check it and inflate it. */
+static const char *chunk_payload(const struct recording *r, struct chunk *c, struct chunk_room *room)
+{
+    struct buffer *out = &room->inflated;
     uLongf n = c->raw;
 
+    buffer_clear(&room->stored);
+    c->payload = buffer_reserve(&room->stored, (size_t)c->stored + 1);
+    if (r->source.read(r->source.ctx, c->offset + RECORDING_CHUNK_BYTES, room->stored.data, c->stored) < 0)
+        return "cannot be read";
     if (crc_of(c->payload, c->stored) != c->crc)
         return "is damaged (its CRC does not match)";
-    if (!c->flags)
+    if (!(c->flags & RECORDING_CHUNK_DEFLATED))
         return NULL;
     buffer_clear(out);
     if (uncompress(buffer_reserve(out, (size_t)c->raw + 1), &n, c->payload, c->stored) != Z_OK || n != c->raw)
@@ -134,13 +163,20 @@ static const char *chunk_payload(struct chunk *c, struct buffer *out)
 
 struct reader {
     struct recording *r;
-    struct buffer inflated;
+    bool all;                  /* look at the bytes of checkpoints, too */
+    struct chunk_room room;
+    struct recording_entry *seen; /* chunks, for the comparison with the index */
+    size_t nseen, seen_cap;
     struct buffer events;      /* payloads of EVNT since the last MARK */
     uint64_t nevents;          /* in them */
     uint64_t logged;           /* events in the log */
     icount_t last_event;       /* their order */
     size_t nhashes;            /* counted by the last MARK */
     size_t ncheckpoints;
+    size_t nwitnesses;
+    struct timeline_snapshot *snapshots; /* those to come into force with the next MARK */
+    size_t nsnapshots;
+    bool named;                /* ... there are such, perhaps none */
     bool in_checkpoint;        /* its last chunk is still to come */
     struct recording_checkpoint checkpoint;
     bool config, images, ended;
@@ -256,7 +292,10 @@ static const char *read_hash(struct reader *rd, struct cursor in, const struct c
 
     h.vtime = take(&in, 8);
     h.state = take(&in, 8);
-    if (in.bad || in.left != (size_t)c->count * 8)
+    if (in.bad || in.left < (size_t)c->count * 8 || (in.left - (size_t)c->count * 8) % 4)
+        return "is malformed";
+    h.npages = (uint32_t)((in.left - (size_t)c->count * 8) / 4);
+    if (h.npages > RECORDING_PAGE_SUMS)
         return "is malformed";
     if (r->nhashes && c->from < r->hashes[r->nhashes - 1].position)
         return "is out of order";
@@ -270,21 +309,16 @@ static const char *read_hash(struct reader *rd, struct cursor in, const struct c
     }
     for (uint32_t i = 0; i < c->count; i++)
         r->component_hashes[r->ncomponent_hashes++] = take(&in, 8);
+    for (uint32_t i = 0; i < h.npages; i++)
+        h.pages[i] = (uint32_t)take(&in, 4);
     r->hashes[r->nhashes++] = h;
     return NULL;
 }
 
 /* Go through the pages; `page` may be NULL. NULL, or what is wrong. */
-static const char *checkpoint_chunk(struct cursor in, uint32_t count, vtime_t *vtime, bool *last,
-                                    void (*page)(void *, uint32_t, const uint8_t *), void *ctx)
+static const char *checkpoint_chunk(struct cursor in, uint32_t count, void (*page)(void *, uint32_t, const uint8_t *),
+                                    void *ctx)
 {
-    uint64_t flag;
-
-    *vtime = take(&in, 8);
-    flag = take(&in, 4);
-    *last = flag;
-    if (take(&in, 4) || flag > 1)
-        return "is malformed";
     for (uint32_t i = 0; i < count; i++) {
         uint32_t number = (uint32_t)take(&in, 4);
         uint64_t form = take(&in, 4);
@@ -298,33 +332,110 @@ static const char *checkpoint_chunk(struct cursor in, uint32_t count, vtime_t *v
     return in.bad || in.left ? "is malformed" : NULL;
 }
 
-static const char *read_checkpoint(struct reader *rd, struct cursor in, const struct chunk *c)
+/* A checkpoint's chunks: their headers say all but the pages. */
+static const char *read_checkpoint(struct reader *rd, const struct chunk *c)
 {
+    const uint32_t known = RECORDING_CHUNK_DEFLATED | RECORDING_CHUNK_LAST | RECORDING_CHUNK_WHOLE;
     struct recording *r = rd->r;
     struct recording_checkpoint *cp = &rd->checkpoint;
-    const char *wrong;
-    vtime_t vtime;
-    bool last;
+    const struct recording_hash *h = r->nhashes ? &r->hashes[r->nhashes - 1] : NULL;
+    bool whole = c->flags & RECORDING_CHUNK_WHOLE;
 
-    wrong = checkpoint_chunk(in, c->count, &vtime, &last, NULL, NULL);
-    if (wrong)
-        return wrong;
+    if (c->flags & ~known)
+        return "has an impossible header";
+    if (rd->all) {
+        const char *wrong = checkpoint_chunk((struct cursor){c->payload, c->raw, false}, c->count, NULL, NULL);
+
+        if (wrong)
+            return wrong;
+    }
+    if (!h || h->position != c->from)
+        return "is a checkpoint without a state hash";
     if (!rd->in_checkpoint) {
-        *cp = (struct recording_checkpoint){.position = c->from, .vtime = vtime, .offset = c->offset};
+        *cp = (struct recording_checkpoint){
+            .position = c->from, .vtime = h->vtime, .offset = c->offset, .whole = whole};
         if (r->ncheckpoints && c->from <= r->checkpoints[r->ncheckpoints - 1].position)
             return "is out of order";
+        if (!r->ncheckpoints && !whole)
+            return "builds on a checkpoint that is not there";
     }
-    if (c->from != cp->position || c->to != cp->position || vtime != cp->vtime)
+    if (c->from != cp->position || c->to != cp->position || whole != cp->whole)
         return "is out of place";
     cp->chunks++;
     cp->pages += c->count;
-    rd->in_checkpoint = !last;
-    if (!last)
+    rd->in_checkpoint = !(c->flags & RECORDING_CHUNK_LAST);
+    if (rd->in_checkpoint)
         return NULL;
     if ((r->ncheckpoints & (r->ncheckpoints - 1)) == 0)
         r->checkpoints = xrealloc(r->checkpoints, (r->ncheckpoints ? r->ncheckpoints * 2 : 1) * sizeof(*cp));
     r->checkpoints[r->ncheckpoints++] = *cp;
     return NULL;
+}
+
+static const char *read_witnesses(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct witness_log *l = &rd->r->witnesses;
+    struct witness_shape shape = {.ncomponents = (uint32_t)take(&in, 4)};
+    const uint8_t *before = NULL;
+    icount_t position = 0;
+    size_t bytes;
+
+    shape.nregs = (uint32_t)take(&in, 4);
+    if (in.bad || shape.ncomponents > WITNESS_MAX_COMPONENTS || shape.nregs > WITNESS_MAX_REGS)
+        return "is malformed";
+    if (!l->count && !l->shape.ncomponents)
+        witness_log_init(l, shape);
+    bytes = witness_bytes(&shape);
+    if (shape.ncomponents != l->shape.ncomponents || shape.nregs != l->shape.nregs ||
+        in.left != (size_t)c->count * (bytes + 8))
+        return "is malformed";
+    for (uint32_t i = 0; i < c->count; i++) {
+        const uint8_t *differences;
+        uint64_t distance = take(&in, 8);
+        uint8_t *tags;
+
+        if (distance > RECORDING_POSITION_MAX || position + distance < c->from || position + distance > c->to ||
+            (l->count && position + distance <= l->positions[l->count - 1]))
+            return "is out of order";
+        position += distance;
+        differences = take_bytes(&in, bytes);
+        tags = witness_log_add(l, position);
+        /* It may have moved. */
+        before = i ? witness_log_tags(l, l->count - 2) : NULL;
+        for (size_t k = 0; k < bytes; k++)
+            tags[k] = (uint8_t)(differences[k] ^ (before ? before[k] : 0));
+    }
+    return NULL;
+}
+
+static void free_snapshots(struct timeline_snapshot *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(list[i].name);
+    free(list);
+}
+
+static const char *read_snapshots(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    if (c->count > RECORDING_MAX_SNAPSHOTS)
+        return "is malformed";
+    free_snapshots(rd->snapshots, rd->nsnapshots);
+    rd->snapshots = xcalloc(c->count + 1, sizeof(rd->snapshots[0]));
+    rd->nsnapshots = 0;
+    rd->named = true;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct timeline_snapshot *s = &rd->snapshots[rd->nsnapshots++];
+        size_t len;
+
+        s->position = take(&in, 8);
+        s->vtime = take(&in, 8);
+        s->made_ns = take(&in, 8);
+        len = (size_t)take(&in, 4);
+        s->name = len && len <= RECORDING_NAME_MAX ? take_string(&in, len) : NULL;
+        if (in.bad || !s->name || s->position > c->to || s->vtime > RECORDING_POSITION_MAX)
+            return "is malformed";
+    }
+    return in.left ? "is malformed" : NULL;
 }
 
 static const char *read_mark(struct reader *rd, struct cursor in, const struct chunk *c)
@@ -338,13 +449,23 @@ static const char *read_mark(struct reader *rd, struct cursor in, const struct c
     if (c->from < r->edge || c->from < rd->last_event || c->from > RECORDING_POSITION_MAX ||
         vtime > RECORDING_POSITION_MAX || events != rd->logged + rd->nevents ||
         (r->nhashes && r->hashes[r->nhashes - 1].position > c->from) ||
-        (r->ncheckpoints && r->checkpoints[r->ncheckpoints - 1].position > c->from))
+        (r->ncheckpoints && r->checkpoints[r->ncheckpoints - 1].position > c->from) ||
+        (r->witnesses.count && r->witnesses.positions[r->witnesses.count - 1] > c->from))
         return "does not fit what came before it";
     r->edge = c->from;
     r->edge_vtime = vtime;
     rd->ended = c->type == RECORDING_ENDR;
     rd->nhashes = r->nhashes;
     rd->ncheckpoints = r->ncheckpoints;
+    rd->nwitnesses = r->witnesses.count;
+    if (rd->named) {
+        free_snapshots(r->snapshots, r->nsnapshots);
+        r->snapshots = rd->snapshots;
+        r->nsnapshots = rd->nsnapshots;
+        rd->snapshots = NULL;
+        rd->nsnapshots = 0;
+        rd->named = false;
+    }
     log_events(rd);
     r->good_bytes = c->offset + RECORDING_CHUNK_BYTES + c->stored;
     return NULL;
@@ -370,53 +491,94 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
     case RECORDING_HASH:
         return read_hash(rd, in, c);
     case RECORDING_CKPT:
-        return read_checkpoint(rd, in, c);
+        return read_checkpoint(rd, c);
+    case RECORDING_WITN:
+        return read_witnesses(rd, in, c);
+    case RECORDING_SNAP:
+        return read_snapshots(rd, in, c);
     case RECORDING_MARK:
     case RECORDING_ENDR:
         return read_mark(rd, in, c);
     case RECORDING_INDX:
         break;
     }
-    return "is of a kind that this version does not know";
+    /* What a reader may do without begins with a small letter. */
+    return c->type & 0x20 ? NULL : "is of a kind that this version does not know";
 }
 
 /* ------------------------------------------------------------- the whole file */
 
 static int read_header(const struct recording *r, struct error *err)
 {
-    struct cursor in = {r->data, r->len, false};
+    uint8_t bytes[RECORDING_HEADER_BYTES];
+    size_t n = r->len < sizeof(bytes) ? (size_t)r->len : sizeof(bytes);
+    struct cursor in = {bytes, n, false};
     uint32_t version, crc;
 
-    if (r->len < RECORDING_MAGIC_BYTES || memcmp(r->data, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
+    if (r->source.read(r->source.ctx, 0, bytes, n) < 0)
+        return error_set(err, -EIO, "the recording cannot be read");
+    if (n < RECORDING_MAGIC_BYTES || memcmp(bytes, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
         return error_set(err, -EINVAL, "this is not a hindcast recording (those are made with --record FILE)");
     take_bytes(&in, RECORDING_MAGIC_BYTES);
     version = (uint32_t)take(&in, 4);
     crc = (uint32_t)take(&in, 4);
-    if (in.bad || crc != crc_of(r->data, 12))
+    if (in.bad || crc != crc_of(bytes, 12))
         return error_set(err, -EINVAL, "the recording's header is damaged: get the file again from where it came from");
     if (version != RECORDING_VERSION)
         return error_set(err, -EINVAL,
                          "the recording is of format %u and this hindcast reads format %u: use the version "
-                         "that made it, or one that is newer", version, RECORDING_VERSION);
+                         "that made it%s", version, RECORDING_VERSION,
+                         version > RECORDING_VERSION ? ", or one that is newer" : "");
     return 0;
 }
 
-/* The index and what follows; NULL, or what is wrong. */
-static const char *read_end(const struct recording *r, const struct chunk *index)
+/* Does the index list the chunks that are there? */
+static bool index_fits(const struct reader *rd, const struct chunk *index)
 {
-    uint64_t at = index->offset + RECORDING_CHUNK_BYTES + index->stored;
-    struct cursor in = {r->data + at, r->len - at, false};
+    struct cursor in = {index->payload, index->raw, false};
+    size_t most = RECORDING_PAYLOAD_MAX / 32;
 
-    if (in.left < RECORDING_TRAILER_BYTES)
+    if (index->count != (rd->nseen < most ? rd->nseen : most) || index->raw != index->count * 32u)
+        return false;
+    for (uint32_t i = 0; i < index->count; i++) {
+        const struct recording_entry *e = &rd->seen[i];
+
+        if (take(&in, 8) != e->offset || take(&in, 4) != e->type || take(&in, 4) != e->count ||
+            take(&in, 8) != e->from || take(&in, 8) != e->to)
+            return false;
+    }
+    return true;
+}
+
+/* The index and what follows; NULL, or what is wrong. */
+static const char *read_end(const struct reader *rd, const struct chunk *index)
+{
+    const struct recording *r = rd->r;
+    uint64_t at = index->offset + RECORDING_CHUNK_BYTES + index->stored, left = r->len - at;
+    uint8_t bytes[RECORDING_TRAILER_BYTES];
+    struct cursor in = {bytes, sizeof(bytes), false};
+
+    if (!index_fits(rd, index))
+        return "the index does not fit the chunks";
+    if (left < sizeof(bytes))
         return "the trailer is missing";
-    if (memcmp(in.at, RECORDING_TRAILER_MAGIC, 8) ||
-        crc_of(in.at, 20) != (uint32_t)(in.at[20] | in.at[21] << 8 | in.at[22] << 16) + ((uint32_t)in.at[23] << 24))
+    if (r->source.read(r->source.ctx, at, bytes, sizeof(bytes)) < 0)
+        return "the trailer cannot be read";
+    if (memcmp(bytes, RECORDING_TRAILER_MAGIC, 8) || crc_of(bytes, 20) != (uint32_t)take_at(bytes + 20, 4))
         return "the trailer is damaged";
     take_bytes(&in, 8);
     if (take(&in, 8) != index->offset || take(&in, 4))
         return "the trailer is damaged";
-    take(&in, 4);
-    return in.left ? "something follows the trailer" : NULL;
+    return left > sizeof(bytes) ? "something follows the trailer" : NULL;
+}
+
+static void note_seen(struct reader *rd, const struct chunk *c)
+{
+    if (rd->nseen == rd->seen_cap) {
+        rd->seen_cap = rd->seen_cap ? rd->seen_cap * 2 : 64;
+        rd->seen = xrealloc(rd->seen, rd->seen_cap * sizeof(rd->seen[0]));
+    }
+    rd->seen[rd->nseen++] = (struct recording_entry){c->offset, c->type, c->count, c->from, c->to};
 }
 
 static void read_chunks(struct reader *rd)
@@ -429,10 +591,10 @@ static void read_chunks(struct reader *rd)
         struct chunk c;
 
         wrong = chunk_header(r, offset, &c);
-        if (!wrong)
-            wrong = chunk_payload(&c, &rd->inflated);
+        if (!wrong && (rd->all || c.type != RECORDING_CKPT))
+            wrong = chunk_payload(r, &c, &rd->room);
         if (!wrong && rd->ended && c.type == RECORDING_INDX) {
-            wrong = read_end(r, &c);
+            wrong = read_end(rd, &c);
             r->closed = !wrong;
             if (wrong)
                 snprintf(r->note, sizeof(r->note), "%s", wrong);
@@ -447,6 +609,7 @@ static void read_chunks(struct reader *rd)
                      (unsigned long long)offset, wrong);
             return;
         }
+        note_seen(rd, &c);
         r->nchunks++;
         offset += RECORDING_CHUNK_BYTES + c.stored;
     }
@@ -466,28 +629,59 @@ static int check_embedded(const struct recording *r, struct error *err)
     return 0;
 }
 
-int recording_open(struct recording *r, const void *data, size_t len, struct error *err)
+static int read_memory(void *ctx, uint64_t offset, void *buf, size_t n)
 {
-    struct reader rd = {.r = r};
+    const struct recording *r = ctx;
+
+    if (n)
+        memcpy(buf, r->data + offset, n);
+    return 0;
+}
+
+/* Everything behind the header. */
+static void read_all(struct recording *r, bool all)
+{
+    struct reader rd = {.r = r, .all = all};
+
+    read_chunks(&rd);
+    r->nhashes = rd.nhashes;
+    r->ncheckpoints = rd.ncheckpoints;
+    r->witnesses.count = rd.nwitnesses;
+    chunk_room_finish(&rd.room);
+    buffer_finish(&rd.events);
+    free_snapshots(rd.snapshots, rd.nsnapshots);
+    free(rd.seen);
+}
+
+static int open_source(struct recording *r, const struct recording_source *source, bool all, struct error *err)
+{
     int status;
 
-    memset(r, 0, sizeof(*r));
-    r->data = data;
-    r->len = len;
+    r->source = *source;
+    r->len = source->len;
     r->log = event_log_create();
     status = read_header(r, err);
     if (status < 0)
         return status;
-    buffer_init(&rd.inflated);
-    buffer_init(&rd.events);
-    read_chunks(&rd);
-    r->nhashes = rd.nhashes;
-    r->ncheckpoints = rd.ncheckpoints;
-    buffer_finish(&rd.inflated);
-    buffer_finish(&rd.events);
+    read_all(r, all);
     if (!r->good_bytes)
         return error_set(err, -EINVAL, "the recording holds no history%s%s", *r->note ? ": " : "", r->note);
     return check_embedded(r, err);
+}
+
+int recording_open_source(struct recording *r, const struct recording_source *source, bool all, struct error *err)
+{
+    memset(r, 0, sizeof(*r));
+    return open_source(r, source, all, err);
+}
+
+int recording_open(struct recording *r, const void *data, size_t len, struct error *err)
+{
+    const struct recording_source source = {.ctx = r, .len = len, .read = read_memory};
+
+    memset(r, 0, sizeof(*r));
+    r->data = data;
+    return open_source(r, &source, true, err);
 }
 
 void recording_finish(struct recording *r)
@@ -505,6 +699,8 @@ void recording_finish(struct recording *r)
     free(r->hashes);
     free(r->component_hashes);
     free(r->checkpoints);
+    witness_log_finish(&r->witnesses);
+    free_snapshots(r->snapshots, r->nsnapshots);
     event_log_destroy(r->log);
     memset(r, 0, sizeof(*r));
 }
@@ -522,26 +718,24 @@ int recording_checkpoint_pages(const struct recording *r, size_t n,
                                struct error *err)
 {
     const struct recording_checkpoint *cp = &r->checkpoints[n];
+    struct chunk_room room = {.stored = {.data = NULL}};
     uint64_t offset = cp->offset;
     const char *wrong = NULL;
-    struct buffer inflated;
 
-    buffer_init(&inflated);
     for (uint32_t i = 0; !wrong && i < cp->chunks; i++) {
         struct chunk c;
-        vtime_t vtime;
-        bool last;
 
         wrong = chunk_header(r, offset, &c);
         if (!wrong)
-            wrong = chunk_payload(&c, &inflated);
+            wrong = chunk_payload(r, &c, &room);
         if (!wrong)
-            wrong = checkpoint_chunk((struct cursor){c.payload, c.raw, false}, c.count, &vtime, &last, page, ctx);
+            wrong = checkpoint_chunk((struct cursor){c.payload, c.raw, false}, c.count, page, ctx);
         if (!wrong)
             offset += RECORDING_CHUNK_BYTES + c.stored;
     }
-    buffer_finish(&inflated);
+    chunk_room_finish(&room);
     if (wrong)
-        return error_set(err, -EINVAL, "the checkpoint at position %llu %s", (unsigned long long)cp->position, wrong);
+        return error_set(err, -EINVAL, "the checkpoint at position %llu, at byte %llu, %s",
+                         (unsigned long long)cp->position, (unsigned long long)offset, wrong);
     return 0;
 }

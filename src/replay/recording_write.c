@@ -40,8 +40,10 @@ static int hand_out(struct recording_writer *w, const struct buffer *b)
     if (w->failed)
         return w->failed;
     w->failed = w->write(w->ctx, b->data, b->len);
-    if (!w->failed)
+    if (!w->failed) {
         w->offset += b->len;
+        w->marks = 0;
+    }
     return w->failed;
 }
 
@@ -84,17 +86,15 @@ static bool deflate_payload(struct buffer *out, const struct buffer *payload)
     return true;
 }
 
-int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
-                          const struct buffer *payload)
+/* The chunk in w->packed. */
+static void pack(struct recording_writer *w, uint32_t type, uint32_t flags, uint32_t count, icount_t from, icount_t to,
+                 const struct buffer *payload)
 {
-    const struct recording_entry e = {w->offset, type, count, from, to};
     struct buffer header;
     bool deflated;
     size_t stored;
 
     CHECK(payload->len <= RECORDING_PAYLOAD_MAX);
-    if (w->failed)
-        return w->failed;
     buffer_clear(&w->packed);
     memset(buffer_reserve(&w->packed, RECORDING_CHUNK_BYTES), 0, RECORDING_CHUNK_BYTES);
     w->packed.len = RECORDING_CHUNK_BYTES;
@@ -108,7 +108,7 @@ int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t co
     recording_put32(&header, (uint32_t)stored);
     recording_put32(&header, (uint32_t)payload->len);
     recording_put32(&header, count);
-    recording_put32(&header, deflated);
+    recording_put32(&header, flags | (deflated ? RECORDING_CHUNK_DEFLATED : 0));
     recording_put64(&header, from);
     recording_put64(&header, to);
     recording_put32(&header, (uint32_t)crc32(0, w->packed.data + RECORDING_CHUNK_BYTES, (uInt)stored));
@@ -116,9 +116,40 @@ int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t co
     CHECK(header.len == RECORDING_CHUNK_BYTES);
     memcpy(w->packed.data, header.data, header.len);
     buffer_finish(&header);
+}
+
+static int write_chunk(struct recording_writer *w, uint32_t type, uint32_t flags, uint32_t count, icount_t from,
+                       icount_t to, const struct buffer *payload)
+{
+    const struct recording_entry e = {w->offset, type, count, from, to};
+
+    if (w->failed)
+        return w->failed;
+    pack(w, type, flags, count, from, to, payload);
     if (hand_out(w, &w->packed) == 0)
         note_in_index(w, &e);
     return w->failed;
+}
+
+int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
+                          const struct buffer *payload)
+{
+    return write_chunk(w, type, 0, count, from, to, payload);
+}
+
+int recording_write_checkpoint(struct recording_writer *w, uint32_t flags, uint32_t count, icount_t position,
+                               const struct buffer *payload)
+{
+    return write_chunk(w, RECORDING_CKPT, flags, count, position, position, payload);
+}
+
+void recording_writer_return(struct recording_writer *w, uint64_t offset, size_t nindex)
+{
+    CHECK(offset <= w->offset && nindex <= w->nindex);
+    w->offset = offset;
+    w->nindex = nindex;
+    w->failed = 0;
+    w->marks = 0;
 }
 
 static void put_string(struct buffer *b, const char *s, size_t len)
@@ -223,7 +254,7 @@ int recording_write_events(struct recording_writer *w, const struct event_log *l
 }
 
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
-                         const uint64_t *components, uint32_t n)
+                         const uint64_t *components, uint32_t n, const uint32_t *pages, uint32_t npages)
 {
     struct buffer b;
     int r;
@@ -233,22 +264,88 @@ int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t 
     recording_put64(&b, state);
     for (uint32_t i = 0; i < n; i++)
         recording_put64(&b, components[i]);
+    for (uint32_t i = 0; i < npages; i++)
+        recording_put32(&b, pages[i]);
     r = recording_write_chunk(w, RECORDING_HASH, n, position, position, &b);
+    buffer_finish(&b);
+    return r;
+}
+
+/* Positions and tags as differences from the witness before: most of them are zero, and
+ * deflating makes little of those. */
+int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to)
+{
+    size_t bytes = witness_bytes(&log->shape), most = RECORDING_PAYLOAD_MAX / 2 / (bytes + 8);
+    int r = 0;
+
+    while (r == 0 && from < to) {
+        size_t n = to - from < most ? to - from : most;
+        struct buffer b;
+
+        buffer_init(&b);
+        recording_put32(&b, log->shape.ncomponents);
+        recording_put32(&b, log->shape.nregs);
+        for (size_t i = from; i < from + n; i++) {
+            const uint8_t *tags = witness_log_tags(log, i), *before = i > from ? witness_log_tags(log, i - 1) : NULL;
+
+            recording_put64(&b, log->positions[i] - (i > from ? log->positions[i - 1] : 0));
+            for (size_t k = 0; k < bytes; k++)
+                buffer_append_byte(&b, (uint8_t)(tags[k] ^ (before ? before[k] : 0)));
+        }
+        r = recording_write_chunk(w, RECORDING_WITN, (uint32_t)n, log->positions[from], log->positions[from + n - 1], &b);
+        buffer_finish(&b);
+        from += n;
+    }
+    return r;
+}
+
+int recording_write_snapshots(struct recording_writer *w, icount_t edge, const struct timeline_snapshot *list, size_t n)
+{
+    uint32_t count = 0;
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    for (size_t i = 0; i < n && count < RECORDING_MAX_SNAPSHOTS; i++) {
+        size_t len = strlen(list[i].name);
+
+        /* One whose name no terminal would hold, or that lies in a step that is not over. */
+        if (len > RECORDING_NAME_MAX || list[i].position > edge)
+            continue;
+        recording_put64(&b, list[i].position);
+        recording_put64(&b, list[i].vtime);
+        recording_put64(&b, list[i].made_ns);
+        recording_put32(&b, (uint32_t)len);
+        put_string(&b, list[i].name, len);
+        count++;
+    }
+    r = recording_write_chunk(w, RECORDING_SNAP, count, edge, edge, &b);
     buffer_finish(&b);
     return r;
 }
 
 int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vtime_t vtime, uint64_t events)
 {
+    uint32_t type = end ? RECORDING_ENDR : RECORDING_MARK;
+    unsigned marks = w->marks;
     struct buffer b;
-    int r;
 
+    if (w->failed)
+        return w->failed;
     buffer_init(&b);
     recording_put64(&b, vtime);
     recording_put64(&b, events);
-    r = recording_write_chunk(w, end ? RECORDING_ENDR : RECORDING_MARK, 0, edge, edge, &b);
+    if (!end && marks >= 2 && w->rewrite) {
+        pack(w, type, 0, 0, edge, edge, &b);
+        w->failed = w->rewrite(w->ctx, w->mark_at, w->packed.data, w->packed.len);
+        w->index[w->nindex - 1].from = w->index[w->nindex - 1].to = edge;
+    } else {
+        w->mark_at = w->offset;
+        recording_write_chunk(w, type, 0, edge, edge, &b);
+        w->marks = end ? 0 : marks + 1;
+    }
     buffer_finish(&b);
-    return r;
+    return w->failed;
 }
 
 int recording_write_index(struct recording_writer *w)

@@ -203,7 +203,7 @@ static void place_at_edge(struct timeline *tl)
 /* Is it time for a checkpoint? */
 static void place(struct timeline *tl)
 {
-    if (tl->m->between || tl->m->st->position == tl->segment->position)
+    if (tl->m->between || tl->m->st->position == tl->segment->position || tl->diagnosing)
         return;
     if (tl->m->st->position >= tl->edge) {
         if (tl->since_ns >= tl->edge_interval_ns)
@@ -293,7 +293,7 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
     }
     if (tl->m->st->position < tl->edge) {
         if (wake == VTIME_NEVER) {
-            env_diverged(tl, "the guest sleeps and nothing in the log wakes it");
+            env_diverged(tl, tl->m->st->position, "the guest sleeps and nothing in the log wakes it");
             return RUN_DIVERGED;
         }
         warp(tl, wake);
@@ -332,6 +332,11 @@ static icount_t slice_limit(const struct timeline *tl, icount_t until)
         limit = tl->edge;
     if (limit > tl->segment_end)
         limit = tl->segment_end;
+    if (p < tl->bad && limit > tl->bad)
+        limit = tl->bad;
+    if (tl->diagnosing)
+        return limit;
+    limit = diverge_limit(tl, limit);
     for (size_t i = tl->next_check; i < tl->nchecks && tl->checks[i] < limit; i++) {
         if (tl->checks[i] > p)
             return tl->checks[i];
@@ -343,17 +348,23 @@ static icount_t slice_limit(const struct timeline *tl, icount_t until)
 static void check_state(struct timeline *tl)
 {
     icount_t here = tl->m->st->position;
+    struct checkpoint *c;
     struct error err = {0};
 
+    if (tl->diagnosing)
+        return;
     /* Those that were jumped over, from checkpoint to checkpoint, are not made. */
     while (tl->next_check < tl->nchecks && tl->checks[tl->next_check] < here)
         tl->next_check++;
     if (tl->next_check >= tl->nchecks || tl->checks[tl->next_check] != here || tl->m->between)
         return;
-    if (tl->check(tl->check_ctx, tl->next_check, run_checkpoint(tl, CHECKPOINT_AUTO), &err))
+    /* Not a checkpoint that lies here already: it may come from a file. */
+    c = checkpoint_draw(tl->store);
+    if (tl->check(tl->check_ctx, tl->next_check, c, &err))
         tl->next_check++;
     else
-        env_diverged(tl, "%s", err.text);
+        diverge_state(tl, err.text);
+    checkpoint_discard(tl->store, c);
 }
 
 static void adapt(struct timeline *tl, uint64_t steps, uint64_t ns)
@@ -417,6 +428,8 @@ static bool skip_segment(struct timeline *tl, icount_t until)
     next = checkpoint_next(tl->store, tl->segment);
     if (!f || !next || points_concern(tl, f))
         return false;
+    if (tl->bad > tl->segment->position && tl->bad <= next->position)
+        return false;
     tl->stats.segments_skipped++;
     run_restore(tl, next);
     return true;
@@ -431,10 +444,13 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     uint64_t t0, t1;
     enum run_end end;
 
+    tl->astray = false;
+    if (from == tl->bad)
+        return RUN_DIVERGED;
     /* The very first state may be known, too. */
     if (tl->next_check < tl->nchecks && tl->checks[tl->next_check] == from)
         check_state(tl);
-    if (tl->divergence.code)
+    if (tl->astray)
         return RUN_DIVERGED;
     if (from >= tl->edge) {
         if (!tl->cfg.live)
@@ -457,9 +473,11 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     env_check(tl);
     if (m->st->position == tl->segment_end && !m->between)
         pass(tl, checkpoint_next(tl->store, tl->segment));
-    if (tl->next_check < tl->nchecks && !tl->divergence.code)
+    if (!tl->astray)
+        diverge_look(tl);
+    if (tl->next_check < tl->nchecks && !tl->astray)
         check_state(tl);
-    if (tl->divergence.code)
+    if (tl->astray)
         return RUN_DIVERGED;
     if (stop.kind == STOP_TRAP)
         return RUN_HIT;

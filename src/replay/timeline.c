@@ -355,31 +355,61 @@ static struct timeline_snapshot *need_snapshot(const struct timeline *tl, const 
     return s;
 }
 
+/* Its checkpoint need not be kept for it any more. */
 static void let_go(struct timeline *tl, const struct timeline_snapshot *s)
 {
     struct checkpoint *c = checkpoint_at(tl->store, s->position);
 
+    if (!s->pinned)
+        return;
     CHECK(c);
     checkpoint_unpin(c);
 }
 
-int timeline_save_snapshot(struct timeline *tl, const char *name, struct error *err)
+/* The one of that name, which begins to exist if need be. */
+static struct timeline_snapshot *make_snapshot(struct timeline *tl, const char *name)
 {
     struct timeline_snapshot *s = find_snapshot(tl, name);
 
-    if (!*name)
-        return error_set(err, -EINVAL, "a snapshot needs a name");
+    tl->snapshot_changes++;
     if (s) {
         let_go(tl, s);
-    } else {
-        tl->snapshots = xrealloc(tl->snapshots, (tl->nsnapshots + 1) * sizeof(*tl->snapshots));
-        s = &tl->snapshots[tl->nsnapshots++];
-        s->name = xstrdup(name);
+        s->pinned = false;
+        return s;
     }
+    tl->snapshots = xrealloc(tl->snapshots, (tl->nsnapshots + 1) * sizeof(*tl->snapshots));
+    s = &tl->snapshots[tl->nsnapshots++];
+    *s = (struct timeline_snapshot){.name = xstrdup(name)};
+    return s;
+}
+
+int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err)
+{
+    struct timeline_snapshot *s;
+
+    if (!*name)
+        return error_set(err, -EINVAL, "a snapshot needs a name");
+    s = make_snapshot(tl, name);
     checkpoint_pin(run_checkpoint(tl, CHECKPOINT_AUTO));
+    s->pinned = true;
     s->position = tl->m->st->position;
     s->vtime = machine_now(tl->m);
+    s->made_ns = made_ns;
     return 0;
+}
+
+void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot *snapshot)
+{
+    struct timeline_snapshot *s = make_snapshot(tl, snapshot->name);
+
+    s->position = snapshot->position;
+    s->vtime = snapshot->vtime;
+    s->made_ns = snapshot->made_ns;
+}
+
+uint64_t timeline_snapshot_changes(const struct timeline *tl)
+{
+    return tl->snapshot_changes;
 }
 
 int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err)
@@ -399,6 +429,7 @@ int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error
     if (!s)
         return -ENOENT;
     let_go(tl, s);
+    tl->snapshot_changes++;
     free(s->name);
     tl->nsnapshots--;
     memmove(s, s + 1, (tl->nsnapshots - (size_t)(s - tl->snapshots)) * sizeof(*s));
@@ -437,22 +468,36 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
     tl->edge_vtime = machine_now(m);
     tl->slept_position = ICOUNT_MAX;
     env_init(tl);
+    diverge_init(tl);
     m->traps->hit = on_hit;
     m->traps->ctx = tl;
     run_init(tl);
     return tl;
 }
 
-void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime)
+void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime,
+                    struct witness_log *witnesses)
 {
     CHECK(tl->edge == tl->first && !event_log_count(tl->log) && edge >= tl->edge);
     event_log_destroy(tl->log);
     tl->log = log;
     tl->edge = edge;
     tl->edge_vtime = edge_vtime;
+    tl->witness_due = edge + tl->witness_gap;
+    if (witnesses && witnesses->shape.ncomponents == tl->witnesses.shape.ncomponents &&
+        witnesses->shape.nregs == tl->witnesses.shape.nregs) {
+        witness_log_finish(&tl->witnesses);
+        tl->witnesses = *witnesses;
+        *witnesses = (struct witness_log){.count = 0};
+    }
     env_seek(tl);
     /* There may be checkpoints ahead by now. */
     run_trim(tl);
+}
+
+const struct witness_log *timeline_witnesses(const struct timeline *tl)
+{
+    return &tl->witnesses;
 }
 
 void timeline_set_checks(struct timeline *tl, const icount_t *positions, size_t count,
@@ -478,6 +523,7 @@ void timeline_destroy(struct timeline *tl)
         return;
     run_finish(tl);
     env_finish(tl);
+    diverge_finish(tl);
     tl->m->traps->hit = NULL;
     checkpoint_store_destroy(tl->store);
     event_log_destroy(tl->log);
@@ -532,7 +578,7 @@ bool timeline_at_edge(const struct timeline *tl)
 
 const char *timeline_divergence(const struct timeline *tl)
 {
-    return tl->divergence.code ? tl->divergence.text : NULL;
+    return tl->bad != ICOUNT_MAX ? tl->divergence.text : NULL;
 }
 
 void timeline_stats(const struct timeline *tl, struct timeline_stats *stats)

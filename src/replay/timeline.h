@@ -89,9 +89,14 @@ struct timeline_stop {
 struct timeline *timeline_create(struct machine *m, const struct timeline_config *config,
                                  const struct timeline_host *host);
 /* Give a new timeline, before anything else, a history that was recorded by an
- * equal machine: its log (taken over) and how far it reached. Its output is heard
- * again, once. Whether it goes on past the edge is config.live. */
-void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime);
+ * equal machine: its log (taken over), how far it reached, and its witnesses (taken
+ * over too, if they are of such a machine; NULL: none). Its output is heard again,
+ * once. Whether it goes on past the edge is config.live. */
+struct witness_log;
+void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, vtime_t edge_vtime,
+                    struct witness_log *witnesses);
+/* Those of the history so far. */
+const struct witness_log *timeline_witnesses(const struct timeline *tl);
 /* Places at which the state is known, for a timeline that replays: `check` is called
  * with the machine standing at each of these (sorted) positions that it passes for
  * the first time, and a checkpoint of it. It returns false and says in *err what
@@ -179,9 +184,15 @@ struct timeline_snapshot {
     char *name;
     icount_t position;
     vtime_t vtime;
+    uint64_t made_ns;  /* the caller's note: when it was named, ns since 1970 */
+    bool pinned;       /* a checkpoint there is kept for it */
 };
 /* Name the present (replacing an older snapshot of that name). */
-int timeline_save_snapshot(struct timeline *tl, const char *name, struct error *err);
+int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err);
+/* Name a place of history that the machine need not have come to yet (of a recording). */
+void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot *snapshot);
+/* Counts changes to the list. */
+uint64_t timeline_snapshot_changes(const struct timeline *tl);
 /* Go there; -ENOENT with *err if there is none of that name. */
 int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err);
 int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err);

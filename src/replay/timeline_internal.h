@@ -4,12 +4,14 @@
  *   env.c        what the machine asks the outside (struct machine_env), input queues
  *   run.c        running forward from a canonical state: slices, idling, placement of checkpoints
  *   navigate.c   step, continue, seek, in both directions
+ *   diverge.c    comparing with witnesses; what can be said about a replay that went astray
  */
 #ifndef HINDCAST_REPLAY_TIMELINE_INTERNAL_H
 #define HINDCAST_REPLAY_TIMELINE_INTERNAL_H
 
 #include "base/buffer.h"
 #include "replay/timeline.h"
+#include "replay/witness.h"
 
 /* Live input that waits for the live edge and for room in the device. */
 struct input {
@@ -73,7 +75,14 @@ struct timeline {
     /* Where in the log the machine stands; set by seeking, moved by applying. */
     uint64_t push_cursor;  /* next event that the machine is to be given */
     uint64_t pull_cursor;  /* next answer to a pulled value */
-    struct error divergence; /* code != 0: replay does not agree with the log */
+    /* Replay does not agree with the log, or the state not with what is known of it: at the
+     * step from position `bad` (ICOUNT_MAX: so far it does), or in the state there. Nothing
+     * runs on from there. */
+    icount_t bad;
+    struct error divergence; /* says how */
+    bool astray;             /* found out in the slice in progress */
+    bool undiagnosed;        /* diverge_diagnose() has not seen it yet */
+    bool diagnosing;         /* it is at work: nothing is compared or placed */
 
     /* Output is counted by (position, how many within the step), so that a step
      * that is made again, or begun, abandoned and made again, is silent as far as
@@ -101,12 +110,18 @@ struct timeline {
     size_t nbreaks;
     struct timeline_snapshot *snapshots;
     size_t nsnapshots;
+    uint64_t snapshot_changes;
 
     /* Places at which the state is known. */
     const icount_t *checks;   /* sorted positions */
     size_t nchecks, next_check; /* those before next_check have been made */
     bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err);
     void *check_ctx;
+    struct witness_log witnesses; /* of this history */
+    size_t next_witness;      /* the next to be compared with, when replaying */
+    icount_t witness_due;     /* position at which to take one, at the live edge */
+    icount_t witness_gap;     /* how far that was from the one before */
+    icount_t witness_soon;    /* position where they last began to be close together */
 
     struct input_queue inputs[MACHINE_MAX_DEVICES];
 
@@ -150,9 +165,26 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
 bool env_step_event_at(const struct timeline *tl, icount_t position);
 /* The machine has come to its present position: did it ask for all that it should? */
 void env_check(struct timeline *tl);
-void env_diverged(struct timeline *tl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The step from `position`, or the state there, is not what was recorded. */
+void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The virtual time to which an event is bound that happens now, at the edge. */
 vtime_t env_edge_now(const struct timeline *tl);
+
+/* diverge.c */
+void diverge_init(struct timeline *tl);
+void diverge_finish(struct timeline *tl);
+/* Something from outside is about to be recorded for the present position: see to it
+ * that a replay that treats it differently is soon found out. */
+void diverge_expect(struct timeline *tl);
+/* The position up to which to run before the next look at witnesses, at most `limit`. */
+icount_t diverge_limit(const struct timeline *tl, icount_t limit);
+/* The machine has come to its present position: take a witness that is due, compare with
+ * one that is there. */
+void diverge_look(struct timeline *tl);
+/* The state at the present position is not the recorded one; `what` differs. */
+void diverge_state(struct timeline *tl, const char *what);
+/* The run has ended because of that: find out more, and stand where it was found. */
+void diverge_diagnose(struct timeline *tl);
 
 /* run.c */
 void run_init(struct timeline *tl);

@@ -44,6 +44,8 @@ struct cpu_ops {
     bool watch_before;
     /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */
     void (*drop_derived)(struct cpu *);
+    /* The same as device_ops.possible. */
+    bool (*possible)(const struct cpu *);
     void (*destroy)(struct cpu *);
 
     const struct reg_desc *regs; /* in gdb's order */

@@ -41,6 +41,11 @@ struct device_ops {
     size_t (*input_room)(const struct device *);
     /* Guest state was replaced (checkpoint restored): rebuild derived data only. */
     void (*restored)(struct device *);
+    /* Is the state one that the device can be in, as far as its own code relies on it? Asked of
+     * states that come from files (checkpoints in recordings): what is false here would be an
+     * index out of its array, a broken CHECK(), a loop without end. Looks at the state only.
+     * NULL: whatever the bytes are, the device can work with them. */
+    bool (*possible)(const struct device *);
     /* Append a readable picture of the state, for `monitor info devices`. May be NULL. */
     void (*describe)(const struct device *, struct buffer *);
 

@@ -127,6 +127,30 @@ void machine_restored(struct machine *m)
         m->cpu->ops->drop_derived(m->cpu);
 }
 
+/* Positions and times that do not overflow, whatever is done with them. */
+#define TIME_MAX ((uint64_t)1 << 62)
+
+static bool state_possible(const struct machine *m)
+{
+    const struct machine_state *st = m->st;
+
+    return st->position <= TIME_MAX >> m->icount_shift && st->warp <= TIME_MAX &&
+           (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_RESET &&
+           st->reset_request <= 1;
+}
+
+const char *machine_impossible_part(const struct machine *m)
+{
+    if (!state_possible(m))
+        return "machine";
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->ops->possible && !m->devices[i]->ops->possible(m->devices[i]))
+            return m->devices[i]->name;
+    if (m->cpu && m->cpu->ops->possible && !m->cpu->ops->possible(m->cpu))
+        return "cpu";
+    return NULL;
+}
+
 /* ---- position and time ---- */
 
 icount_t machine_position(const struct machine *m)

@@ -158,6 +158,10 @@ uint64_t machine_host_clock(struct machine *m);
 void machine_entropy(struct machine *m, void *buf, size_t len);
 void machine_output(struct device *dev, const void *buf, size_t len);
 
+/* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is
+ * not. For states that come from files. */
+const char *machine_impossible_part(const struct machine *m);
+
 /* Hash of the whole state (arena and every page); costs a pass over memory. */
 uint64_t machine_hash(struct machine *m);
 /* Hash of one component of the arena. */

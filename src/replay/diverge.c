@@ -1,0 +1,308 @@
+/*
+ * A replay that is not what was recorded: finding out, and finding out where.
+ *
+ * Witnesses (witness.h) are taken at the live edge each WITNESS_STEPS, and, from
+ * where something came in from outside, after 1024 steps, 8192, 65536... Every
+ * later run over these positions stops there and compares. So a difference is
+ * known to have begun between the last position that agreed and the first that
+ * does not; nothing in a recording says more than that, but for checkpoints.
+ *
+ * What can be told apart is whose fault it is. The stretch is run again, as
+ * before, and then one instruction at a time, without block or chain. If the
+ * outcomes differ, it is hindcast that is not deterministic there, and both
+ * ways of running are halved down to the step that has two outcomes. If they are
+ * the same, the recording says something else than this hindcast does.
+ */
+#include "replay/timeline_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+/* Steps between witnesses: at most, and first after an event. */
+#define WITNESS_STEPS (UINT64_C(1) << 21)
+#define WITNESS_NEAR  UINT64_C(1024)
+#define WITNESS_GROWS 8
+/* Events that are closer together than that do not start it anew. */
+#define WITNESS_CALM  UINT64_C(65536)
+/* Longest stretch that is run again to find out more. */
+#define AGAIN_MOST    (UINT64_C(1) << 25)
+
+void diverge_init(struct timeline *tl)
+{
+    tl->bad = ICOUNT_MAX;
+    witness_log_init(&tl->witnesses, witness_shape_of(tl->m));
+    tl->witness_gap = WITNESS_NEAR;
+    tl->witness_due = tl->first + WITNESS_NEAR;
+}
+
+void diverge_finish(struct timeline *tl)
+{
+    witness_log_finish(&tl->witnesses);
+}
+
+/* ------------------------------------------------------------------ witnesses */
+
+static bool last_is_before(const struct witness_log *l, icount_t position)
+{
+    return !l->count || l->positions[l->count - 1] < position;
+}
+
+static void take_witness(struct timeline *tl)
+{
+    icount_t here = tl->m->st->position;
+
+    if (tl->m->between || !tl->cfg.live || here < tl->edge || !last_is_before(&tl->witnesses, here))
+        return;
+    witness_take(tl->m, witness_log_add(&tl->witnesses, here));
+    tl->next_witness = tl->witnesses.count;
+}
+
+void diverge_expect(struct timeline *tl)
+{
+    icount_t here = tl->m->st->position;
+
+    if (tl->witness_soon && here - tl->witness_soon < WITNESS_CALM)
+        return;
+    tl->witness_soon = here;
+    take_witness(tl);
+    tl->witness_gap = WITNESS_NEAR;
+    tl->witness_due = here + WITNESS_NEAR;
+}
+
+icount_t diverge_limit(const struct timeline *tl, icount_t limit)
+{
+    const struct witness_log *l = &tl->witnesses;
+    icount_t p = tl->m->st->position;
+
+    for (size_t i = tl->next_witness; i < l->count && l->positions[i] < limit; i++)
+        if (l->positions[i] > p)
+            return l->positions[i];
+    if (p >= tl->edge && tl->witness_due > p && tl->witness_due < limit)
+        return tl->witness_due;
+    return limit;
+}
+
+static void compare_witness(struct timeline *tl, const uint8_t *recorded)
+{
+    uint8_t *ours = xmalloc(witness_bytes(&tl->witnesses.shape));
+    struct buffer what;
+
+    witness_take(tl->m, ours);
+    if (memcmp(ours, recorded, witness_bytes(&tl->witnesses.shape))) {
+        buffer_init(&what);
+        witness_name_differences(tl->m, ours, recorded, &what);
+        if (!what.len)
+            buffer_printf(&what, "the debugger's view of the registers");
+        buffer_append_byte(&what, 0);
+        diverge_state(tl, (const char *)what.data);
+        buffer_finish(&what);
+    }
+    free(ours);
+}
+
+void diverge_look(struct timeline *tl)
+{
+    const struct witness_log *l = &tl->witnesses;
+    icount_t here = tl->m->st->position;
+
+    if (tl->m->between || tl->diagnosing)
+        return;
+    while (tl->next_witness < l->count && l->positions[tl->next_witness] < here)
+        tl->next_witness++;
+    if (tl->next_witness < l->count) {
+        if (l->positions[tl->next_witness] == here && here != tl->bad)
+            compare_witness(tl, witness_log_tags(l, tl->next_witness));
+        return;
+    }
+    if (here < tl->edge || here < tl->witness_due)
+        return;
+    take_witness(tl);
+    if (tl->witness_gap < WITNESS_STEPS)
+        tl->witness_gap *= WITNESS_GROWS;
+    if (tl->witness_gap > WITNESS_STEPS)
+        tl->witness_gap = WITNESS_STEPS;
+    tl->witness_due = here + tl->witness_gap;
+}
+
+/* ------------------------------------------------------- what is known of it */
+
+/* The newest position before `position` at which the state was compared with what is known
+ * of it. Whoever came here passed it, or began at a checkpoint that came after it and was
+ * itself made on such a way, or compared. */
+static icount_t last_compared(const struct timeline *tl, icount_t position)
+{
+    size_t n = witness_log_find(&tl->witnesses, position);
+    icount_t good = n ? tl->witnesses.positions[n - 1] : tl->first;
+
+    for (size_t i = 0; i < tl->nchecks && tl->checks[i] < position; i++)
+        if (tl->checks[i] > good)
+            good = tl->checks[i];
+    return good > tl->first ? good : tl->first;
+}
+
+static const char *source_name(const struct timeline *tl, const struct event *e)
+{
+    if (e->kind == EVENT_INPUT)
+        return e->source < tl->m->ndevices ? tl->m->devices[e->source]->name : "a device that is not there";
+    return e->kind == EVENT_HOST_CLOCK ? "the host's clock" : e->kind == EVENT_ENTROPY ? "random bytes"
+         : e->kind == EVENT_WRITE_MEMORY || e->kind == EVENT_WRITE_REGISTER ? "the debugger's write" : "another kind";
+}
+
+/* The events that a difference between `good` and `bad` can come from. */
+static void tell_events(const struct timeline *tl, icount_t good, icount_t bad, struct buffer *out)
+{
+    uint64_t first = event_log_find(tl->log, good), n = event_log_find(tl->log, bad) - first;
+    const struct event *e = event_log_get(tl->log, first);
+
+    if (!n)
+        buffer_printf(out, "; the log has no event between them");
+    else
+        buffer_printf(out, "; between them the log has %llu event%s, the first at position %llu (%s)",
+                      (unsigned long long)n, n > 1 ? "s" : "", (unsigned long long)e->position, source_name(tl, e));
+}
+
+void diverge_state(struct timeline *tl, const char *what)
+{
+    icount_t here = tl->m->st->position, good = last_compared(tl, here);
+    struct buffer events;
+
+    buffer_init(&events);
+    tell_events(tl, good, here, &events);
+    buffer_append_byte(&events, 0);
+    env_diverged(tl, here, "the state is not the recorded one (%s). At position %llu it still was%s", what,
+                 (unsigned long long)good, (const char *)events.data);
+    buffer_finish(&events);
+    tl->undiagnosed = true;
+}
+
+/* ---------------------------------------------------------------- diagnosing */
+
+static void add_text(struct timeline *tl, const char *text)
+{
+    size_t n = strlen(tl->divergence.text);
+
+    snprintf(tl->divergence.text + n, sizeof(tl->divergence.text) - n, "%s", text);
+}
+
+/* Run from `from` to `to`, in one go or in single steps. False: did not get there. */
+static bool run_again(struct timeline *tl, struct checkpoint *from, icount_t to, bool singly)
+{
+    run_restore(tl, from);
+    while (tl->m->st->position < to) {
+        enum run_end end = run_to(tl, singly ? tl->m->st->position + 1 : to);
+
+        if (end != RUN_LIMIT)
+            return false;
+    }
+    return true;
+}
+
+/* What differs between the two outcomes at `to`. */
+static void tell_outcomes(struct timeline *tl, struct checkpoint *from, icount_t to, struct buffer *out)
+{
+    struct machine *m = tl->m;
+    uint32_t npages = m->memory.npages, differ = 0, first = 0;
+    uint64_t *pages = xcalloc(npages + 1u, sizeof(*pages));
+    uint8_t *tags = xmalloc(2 * witness_bytes(&tl->witnesses.shape)), *other = tags + witness_bytes(&tl->witnesses.shape);
+
+    run_again(tl, from, to, true);
+    witness_take(m, tags);
+    for (uint32_t i = 0; i < npages; i++)
+        pages[i] = hash_bytes(0, memory_page(&m->memory, i), PAGE_SIZE);
+    run_again(tl, from, to, false);
+    witness_take(m, other);
+    witness_name_differences(m, tags, other, out);
+    for (uint32_t i = npages; i-- > 0;) {
+        if (pages[i] == hash_bytes(0, memory_page(&m->memory, i), PAGE_SIZE))
+            continue;
+        differ++;
+        first = i;
+    }
+    if (differ)
+        buffer_printf(out, "%spage %u of memory", out->len ? ", " : "", (unsigned)first);
+    if (differ > 1)
+        buffer_printf(out, " and %u more", (unsigned)(differ - 1));
+    free(pages);
+    free(tags);
+}
+
+/* The two ways from `from` end differently at `high`: where do they part? */
+static void halve(struct timeline *tl, struct checkpoint *from, icount_t high)
+{
+    icount_t low = from->position;
+    struct buffer what;
+    char text[160];
+
+    while (high - low > 1) {
+        icount_t middle = low + (high - low) / 2;
+        uint64_t one;
+
+        run_again(tl, from, middle, true);
+        one = machine_hash(tl->m);
+        run_again(tl, from, middle, false);
+        if (machine_hash(tl->m) == one)
+            low = middle;
+        else
+            high = middle;
+    }
+    buffer_init(&what);
+    tell_outcomes(tl, from, high, &what);
+    buffer_append_byte(&what, 0);
+    snprintf(text, sizeof(text), ". This is an error of hindcast: run at once and run one by one, instructions have "
+             "different outcomes, first in the step to position %llu (", (unsigned long long)high);
+    add_text(tl, text);
+    add_text(tl, (const char *)what.data);
+    add_text(tl, ")");
+    buffer_finish(&what);
+    tl->bad = high;
+}
+
+static void compare_ways(struct timeline *tl, icount_t good, uint64_t first)
+{
+    struct checkpoint *from = checkpoint_find(tl->store, good);
+    icount_t bad = tl->bad;
+    uint64_t again;
+
+    /* The segment's checkpoint may be far back: begin where the state is known. */
+    if (!run_again(tl, from, good, false))
+        return;
+    from = run_checkpoint(tl, CHECKPOINT_RUNG);
+    checkpoint_hold(from);
+    if (run_again(tl, from, bad, false)) {
+        again = machine_hash(tl->m);
+        if (!run_again(tl, from, bad, true))
+            add_text(tl, "");
+        else if (machine_hash(tl->m) != again)
+            halve(tl, from, bad);
+        else if (again != first)
+            add_text(tl, ". This is an error of hindcast: the same way, run again, ends in another state");
+        else
+            add_text(tl, ". Run again, one instruction at a time, the way from there has the same outcome: it is the "
+                         "recording that differs, made by another build of hindcast or changed since");
+    }
+    checkpoint_release(from);
+}
+
+void diverge_diagnose(struct timeline *tl)
+{
+    icount_t bad = tl->bad, good = last_compared(tl, bad);
+    enum hit_mode mode = tl->mode;
+    bool uninterruptible = tl->uninterruptible;
+
+    if (bad == ICOUNT_MAX)
+        return;
+    tl->mode = HITS_IGNORED;
+    tl->uninterruptible = tl->diagnosing = true;
+    if (tl->undiagnosed && !tl->m->between && tl->m->st->position == bad && bad - good <= AGAIN_MOST)
+        compare_ways(tl, good, machine_hash(tl->m));
+    tl->undiagnosed = false;
+    if (tl->m->between || tl->m->st->position != tl->bad)
+        run_again(tl, checkpoint_find(tl->store, tl->bad), tl->bad, false);
+    tl->mode = mode;
+    tl->uninterruptible = uninterruptible;
+    tl->diagnosing = false;
+}

@@ -1,0 +1,124 @@
+/*
+ * Witnesses. See witness.h.
+ */
+#include "replay/witness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+/* Registers that are named before the rest is only counted. */
+#define NAMES_MOST 8u
+#define REG_BYTES  64u
+
+struct witness_shape witness_shape_of(const struct machine *m)
+{
+    unsigned nregs = m->cpu->ops->read_reg ? m->cpu->ops->nregs : 0;
+
+    return (struct witness_shape){m->ncomponents, nregs < WITNESS_MAX_REGS ? nregs : WITNESS_MAX_REGS};
+}
+
+void witness_log_init(struct witness_log *l, struct witness_shape shape)
+{
+    *l = (struct witness_log){.shape = shape};
+}
+
+void witness_log_finish(struct witness_log *l)
+{
+    free(l->positions);
+    free(l->tags);
+    *l = (struct witness_log){.count = 0};
+}
+
+uint8_t *witness_log_add(struct witness_log *l, icount_t position)
+{
+    size_t bytes = witness_bytes(&l->shape);
+
+    CHECK(!l->count || l->positions[l->count - 1] < position);
+    if (l->count == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 64;
+        l->positions = xrealloc(l->positions, l->cap * sizeof(l->positions[0]));
+        l->tags = xrealloc(l->tags, l->cap * bytes + 1);
+    }
+    l->positions[l->count] = position;
+    return l->tags + l->count++ * bytes;
+}
+
+const uint8_t *witness_log_tags(const struct witness_log *l, size_t n)
+{
+    return l->tags + n * witness_bytes(&l->shape);
+}
+
+size_t witness_log_find(const struct witness_log *l, icount_t position)
+{
+    size_t low = 0, high = l->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (l->positions[mid] < position)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+void witness_take(const struct machine *m, uint8_t *tags)
+{
+    struct witness_shape shape = witness_shape_of(m);
+    const struct cpu_ops *ops = m->cpu->ops;
+
+    for (unsigned i = 0; i < shape.ncomponents; i++) {
+        uint64_t h = machine_component_hash(m, i);
+
+        *tags++ = (uint8_t)h;
+        *tags++ = (uint8_t)(h >> 8);
+    }
+    for (unsigned i = 0; i < shape.nregs; i++) {
+        uint8_t value[REG_BYTES];
+
+        CHECK(ops->regs[i].bits / 8u <= sizeof(value));
+        ops->read_reg(m->cpu, i, value);
+        *tags++ = (uint8_t)hash_bytes(i, value, ops->regs[i].bits / 8u);
+    }
+}
+
+/* The registers that differ, in brackets. */
+static void name_registers(const struct machine *m, uint32_t nregs, const uint8_t *a, const uint8_t *b,
+                           struct buffer *out)
+{
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < nregs; i++) {
+        if (a[i] == b[i])
+            continue;
+        if (n < NAMES_MOST)
+            buffer_printf(out, "%s%s", n ? ", " : " (", m->cpu->ops->regs[i].name);
+        n++;
+    }
+    if (n > NAMES_MOST)
+        buffer_printf(out, " and %u more", n - NAMES_MOST);
+    if (n)
+        buffer_printf(out, ")");
+}
+
+void witness_name_differences(const struct machine *m, const uint8_t *a, const uint8_t *b, struct buffer *out)
+{
+    struct witness_shape shape = witness_shape_of(m);
+    size_t regs = (size_t)shape.ncomponents * 2;
+    const char *comma = "";
+
+    for (uint32_t i = 0; i < shape.ncomponents; i++) {
+        const struct component *c = &m->components[i];
+
+        if (!memcmp(a + 2 * i, b + 2 * i, 2))
+            continue;
+        buffer_printf(out, "%s%s", comma, c->name);
+        comma = ", ";
+        if (m->arena + c->offset == m->cpu->state)
+            name_registers(m, shape.nregs, a + regs, b + regs, out);
+    }
+}

@@ -1,0 +1,57 @@
+/*
+ * Witnesses: what a state looked like at some positions, in a few dozen bytes.
+ *
+ * A witness holds a tag for each component of the state arena and for each
+ * register that gdb knows. They are taken at the live edge every couple of
+ * million steps, and closer together after something came in from outside. Who
+ * runs the same stretch again compares: a replay that goes astray is noticed
+ * within that distance, and the tags say in which component and register.
+ *
+ * Tags are short hashes. Two that differ prove that the states differ; two that
+ * agree do not prove that they are the same (1 in 65536 for a component).
+ * Memory has no tags: it shows in the registers sooner or later, and in the
+ * state hashes of a recording.
+ */
+#ifndef HINDCAST_REPLAY_WITNESS_H
+#define HINDCAST_REPLAY_WITNESS_H
+
+#include "base/buffer.h"
+#include "vm/machine.h"
+
+/* Bytes of a witness's tags: 2 for each component, then 1 for each register. */
+struct witness_shape {
+    uint32_t ncomponents, nregs;
+};
+
+struct witness_log {
+    struct witness_shape shape;
+    icount_t *positions; /* strictly increasing */
+    uint8_t *tags;       /* witness_bytes() of each */
+    size_t count, cap;
+};
+
+/* Most components and registers of any machine: for files. */
+#define WITNESS_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2u)
+#define WITNESS_MAX_REGS       1024u
+
+struct witness_shape witness_shape_of(const struct machine *m);
+static inline size_t witness_bytes(const struct witness_shape *s)
+{
+    return (size_t)s->ncomponents * 2 + s->nregs;
+}
+
+void witness_log_init(struct witness_log *l, struct witness_shape shape);
+void witness_log_finish(struct witness_log *l);
+/* Add one, whose position must be after that of the last; returns its tags, to be filled. */
+uint8_t *witness_log_add(struct witness_log *l, icount_t position);
+const uint8_t *witness_log_tags(const struct witness_log *l, size_t n);
+/* Number of the first at or after `position`. */
+size_t witness_log_find(const struct witness_log *l, icount_t position);
+
+/* The tags of the machine's present state. */
+void witness_take(const struct machine *m, uint8_t *tags);
+/* Append the names of the components and, where the CPU is among them, of the registers
+ * whose tags differ: "cpu (eax, eip), pit". Nothing if none does. */
+void witness_name_differences(const struct machine *m, const uint8_t *a, const uint8_t *b, struct buffer *out);
+
+#endif
