@@ -94,7 +94,7 @@ EXTRA_DIST += tests/test_rsp_gdb.sh
 # Log, checkpoints, timeline.
 if HAVE_CHECK
 REPLAY_TESTS = tests/test_log tests/test_checkpoint tests/test_timeline tests/test_timeline_claims tests/test_timeline_exec \
-	tests/test_recording
+	tests/test_recording tests/test_diverge
 check_PROGRAMS += $(REPLAY_TESTS)
 TESTS += $(REPLAY_TESTS)
 REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
@@ -108,7 +108,9 @@ tests_test_timeline_claims_SOURCES = tests/test_timeline_claims.c tests/toy.c te
 tests_test_timeline_claims_LDADD = $(REPLAY_LIBS)
 tests_test_timeline_exec_SOURCES = tests/test_timeline_exec.c tests/vm_toy.c tests/vm_toy.h
 tests_test_timeline_exec_LDADD = $(REPLAY_LIBS)
-tests_test_recording_SOURCES = tests/test_recording.c tests/toy.c tests/toy.h
+tests_test_recording_SOURCES = tests/test_recording.c tests/recording_bench.h tests/toy.c tests/toy.h
+tests_test_diverge_SOURCES = tests/test_diverge.c tests/recording_bench.h tests/toy.c tests/toy.h
+tests_test_diverge_LDADD = $(REPLAY_LIBS)
 tests_test_recording_LDADD = $(REPLAY_LIBS)
 endif
 # The reader of recordings against files that are none.

@@ -4,162 +4,9 @@
  * Machines are toys (toy.h); the file is a buffer.
  */
 #include <check.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <zlib.h>
 
-#include "base/buffer.h"
-#include "base/hash.h"
-#include "replay/recorder.h"
-#include "toy.h"
-
-#define STEPS 30000u
-
-struct host {
-    struct timeline *tl;
-    uint64_t now, wall, random, waits;
-    struct buffer output;
-};
-
-static uint64_t host_now(void *ctx)
-{
-    return ((struct host *)ctx)->now += 50000;
-}
-
-static uint64_t host_wall(void *ctx)
-{
-    return ++((struct host *)ctx)->wall;
-}
-
-static void host_entropy(void *ctx, void *buf, size_t len)
-{
-    memset(buf, (int)toy_rand(&((struct host *)ctx)->random), len);
-}
-
-static void host_output(void *ctx, struct device *dev, const void *buf, size_t len)
-{
-    (void)dev;
-    buffer_append(&((struct host *)ctx)->output, buf, len);
-}
-
-/* Types something each time the host is looked at. */
-static uint64_t host_wait(void *ctx, uint64_t ns)
-{
-    struct host *h = ctx;
-
-    h->waits++;
-    if (!timeline_input_pending(h->tl, toy_serial(timeline_machine(h->tl))))
-        timeline_input(h->tl, toy_serial(timeline_machine(h->tl)), "x", 1, false);
-    return ns == UINT64_MAX ? 1000 : ns - ns / 2;
-}
-
-/* A guest that sleeps for good is left alone. */
-static bool host_poll(void *ctx)
-{
-    return ((struct host *)ctx)->waits > 5000;
-}
-
-static void begin_timeline(struct host *h, uint64_t seed, bool live)
-{
-    const struct timeline_config config = {
-        .live = live, .sleep = true, .slice_steps = 700,
-        .edge_interval_ns = 200000, .checkpoint_interval_ns = 400000,
-    };
-    const struct timeline_host host = {
-        .ctx = h, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy,
-        .output = host_output, .wait = host_wait, .poll = host_poll,
-    };
-    struct machine *m = toy_machine();
-
-    memset(h, 0, sizeof(*h));
-    h->random = seed + 1;
-    toy_random_program(m, seed, false);
-    h->tl = timeline_create(m, &config, &host);
-}
-
-static void end_timeline(struct host *h)
-{
-    timeline_destroy(h->tl);
-    buffer_finish(&h->output);
-}
-
-/* A file that can be full. */
-struct file {
-    struct buffer b;
-    size_t room; /* 0: endless */
-};
-
-static int write_file(void *ctx, const void *data, size_t len)
-{
-    struct file *f = ctx;
-
-    if (f->room && f->b.len + len > f->room) {
-        buffer_append(&f->b, data, f->room - f->b.len);
-        return -ENOSPC;
-    }
-    buffer_append(&f->b, data, len);
-    return 0;
-}
-
-static struct recorder *begin_recording(struct host *h, struct file *f, uint64_t checkpoint_steps)
-{
-    static const char *const pairs[][2] = {{"machine", "toy"}, {"append", "words with spaces"}};
-    static uint8_t kernel[100] = "the kernel";
-    struct recording_image image = {
-        .role = RECORDING_KERNEL, .embedded = true, .len = sizeof kernel,
-        .hash = hash_bytes(0, kernel, sizeof kernel), .name = (char *)"vmlinux", .words = (char *)"",
-        .data = {.data = kernel, .len = sizeof kernel},
-    };
-    const struct recorder_config c = {
-        .ctx = f, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
-        .checkpoint_steps = checkpoint_steps, .hash_steps = 1,
-    };
-
-    return recorder_create(h->tl, &c);
-}
-
-/* Run live to `steps`, updating the recording now and then. */
-static void record(struct host *h, struct recorder *rec, icount_t steps)
-{
-    struct timeline_stop stop;
-
-    for (icount_t at = 2500; at <= steps; at += 2500) {
-        timeline_seek(h->tl, at, &stop);
-        if (timeline_position(h->tl) != at)
-            break;
-        recorder_update(rec);
-    }
-}
-
-/* A whole recording of the program that `seed` makes, and what it came to. */
-static void make(struct file *f, uint64_t seed, icount_t steps, uint64_t checkpoint_steps, icount_t *edge,
-                 uint64_t *hash, struct buffer *output)
-{
-    struct recorder *rec;
-    struct host h;
-
-    memset(f, 0, sizeof(*f));
-    begin_timeline(&h, seed, true);
-    rec = begin_recording(&h, f, checkpoint_steps);
-    record(&h, rec, steps);
-    timeline_checkpoint(h.tl);
-    ck_assert_int_eq(recorder_close(rec), 0);
-    recorder_destroy(rec);
-    *edge = timeline_edge(h.tl);
-    *hash = machine_hash(timeline_machine(h.tl));
-    if (output)
-        buffer_append(output, h.output.data, h.output.len);
-    end_timeline(&h);
-}
-
-static void open_good(struct recording *r, const struct buffer *b)
-{
-    struct error err = {0};
-
-    ck_assert_msg(recording_open(r, b->data, b->len, &err) == 0, "%s", err.text);
-}
+#include "recording_bench.h"
 
 START_TEST(a_recording_replays_to_the_same_state_and_output)
 {
@@ -201,6 +48,120 @@ START_TEST(a_recording_replays_to_the_same_state_and_output)
     recording_finish(&r);
     buffer_finish(&f.b);
     buffer_finish(&output);
+}
+END_TEST
+
+START_TEST(names_come_back_with_the_recording)
+{
+    const struct timeline_snapshot *list;
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+    size_t n;
+
+    make(&f, 6, STEPS, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    begin_timeline(&h, 6, false);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    n = timeline_snapshots(h.tl, &list);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(list[0].name, "odd");
+    ck_assert_uint_eq(list[0].position, 25000);
+    ck_assert_uint_eq(list[0].made_ns, 25000);
+    ck_assert_int_eq(timeline_load_snapshot(h.tl, "even", &stop, &err), 0);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(timeline_position(h.tl), 30000);
+    ck_assert_int_eq(timeline_delete_snapshot(h.tl, "odd", &err), 0);
+    ck_assert_int_eq(timeline_delete_snapshot(h.tl, "odd", &err), -ENOENT);
+    ck_assert_int_eq(timeline_save_snapshot(h.tl, "even", 1, &err), 0);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* A disk that is full for a while. */
+START_TEST(a_recording_goes_on_when_there_is_room_again)
+{
+    struct recording r;
+    struct error err = {0};
+    struct recorder *rec;
+    struct timeline_stop stop;
+    struct recorder_checks *k;
+    struct host h;
+    struct file f = {.room = 0};
+    icount_t edge;
+    uint64_t hash;
+
+    begin_timeline(&h, 6, true);
+    rec = begin_recording(&h, &f, 4000);
+    record(&h, rec, 7500);
+    f.room = f.b.len + 100 + (size_t)_i * 400;
+    record(&h, rec, 17500);
+    ck_assert_int_eq(recorder_update(rec), -ENOSPC);
+    f.b.len = recorder_good_bytes(rec);
+    f.room = 0;
+    recorder_resume(rec);
+    record(&h, rec, STEPS);
+    timeline_checkpoint(h.tl);
+    ck_assert_int_eq(recorder_close(rec), 0);
+    recorder_destroy(rec);
+    edge = timeline_edge(h.tl);
+    hash = machine_hash(timeline_machine(h.tl));
+    end_timeline(&h);
+
+    open_good(&r, &f.b);
+    ck_assert_msg(r.closed && !*r.note, "%s", r.note);
+    ck_assert_uint_eq(r.edge, edge);
+    begin_timeline(&h, 6, false);
+    ck_assert_msg(recorder_adopt(h.tl, &r, true, &err) == 0, "%s", err.text);
+    k = recorder_checks_create(h.tl, &r);
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_END);
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    recorder_checks_destroy(k);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* A guest that only runs: the second of two MARKs is written again and again. */
+START_TEST(a_guest_that_only_runs_does_not_make_the_file_longer)
+{
+    struct recording r;
+    struct recorder *rec;
+    struct timeline_stop stop;
+    struct host h;
+    struct file f = {.room = 0};
+    size_t len = 0;
+
+    begin_timeline(&h, 6, true);
+    for (uint32_t i = 0; i < 0x800; i += 8)
+        toy_put(timeline_machine(h.tl), i, TOY_JMP, 0, 0, 0, 0);
+    rec = begin_recording_with(&h, &f, 0, 1000000);
+    for (icount_t at = 20000; at < 60000; at += 500) {
+        timeline_seek(h.tl, at, &stop);
+        recorder_update(rec);
+        if (at == 30000)
+            len = f.b.len;
+    }
+    ck_assert_uint_eq(f.b.len, len);
+    open_good(&r, &f.b);
+    ck_assert_uint_eq(r.edge, 59500);
+    recording_finish(&r);
+    /* Should the last one be torn, the one before counts. */
+    f.b.data[f.b.len - 1] ^= 1;
+    open_good(&r, &f.b);
+    ck_assert(r.edge < 59500 && r.edge >= 20000);
+    recording_finish(&r);
+    recorder_destroy(rec);
+    end_timeline(&h);
+    buffer_finish(&f.b);
 }
 END_TEST
 
@@ -389,8 +350,6 @@ START_TEST(divergence_names_the_place_and_the_component)
 }
 END_TEST
 
-static void set32(uint8_t *p, uint32_t v);
-
 START_TEST(another_machine_and_newer_formats_are_refused)
 {
     struct recording r;
@@ -422,8 +381,6 @@ START_TEST(another_machine_and_newer_formats_are_refused)
 END_TEST
 
 /* Random changes whose CRCs are right again: what CRCs do not catch must not crash. */
-static void mend(struct buffer *b);
-
 START_TEST(forged_chunks_do_no_harm)
 {
     uint64_t random = 1;
@@ -461,40 +418,50 @@ START_TEST(forged_chunks_do_no_harm)
 }
 END_TEST
 
-static void set32(uint8_t *p, uint32_t v)
+static void write_out(const char *directory, const char *name, const struct buffer *b, size_t len)
 {
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
+    char path[500];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    f = fopen(path, "wb");
+    if (!f || fwrite(b->data, 1, len, f) != len || fclose(f))
+        perror(path);
 }
 
-static uint32_t get32(const uint8_t *p)
+/* Files for tests/corpus/recording. */
+static void write_corpus(const char *directory)
 {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 8, 20000, 0, &edge, &hash, NULL);
+    write_out(directory, "closed.hrec", &f.b, f.b.len);
+    write_out(directory, "cut.hrec", &f.b, f.b.len * 2 / 3);
+    write_out(directory, "header.hrec", &f.b, RECORDING_HEADER_BYTES);
+    buffer_finish(&f.b);
+    make(&f, 6, 15000, 5000, &edge, &hash, NULL);
+    write_out(directory, "checkpoints.hrec", &f.b, f.b.len);
+    buffer_finish(&f.b);
 }
 
-static void mend(struct buffer *b)
-{
-    for (size_t at = RECORDING_HEADER_BYTES; at + RECORDING_CHUNK_BYTES <= b->len;) {
-        uint8_t *h = b->data + at;
-        uint32_t stored = get32(h + 8);
-
-        if (stored > b->len - at - RECORDING_CHUNK_BYTES)
-            stored = (uint32_t)(b->len - at - RECORDING_CHUNK_BYTES);
-        set32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, stored));
-        set32(h + 44, (uint32_t)crc32(0, h, 44));
-        at += RECORDING_CHUNK_BYTES + stored;
-    }
-}
-
-int main(void)
+int main(int argc, char **argv)
 {
     Suite *s = suite_create("recordings");
     TCase *t = tcase_create("all");
     SRunner *r;
     int failed;
 
+    if (argc == 3 && !strcmp(argv[1], "--corpus")) {
+        write_corpus(argv[2]);
+        return 0;
+    }
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
+    tcase_add_test(t, names_come_back_with_the_recording);
+    tcase_add_loop_test(t, a_recording_goes_on_when_there_is_room_again, 0, 6);
+    tcase_add_test(t, a_guest_that_only_runs_does_not_make_the_file_longer);
     tcase_add_test(t, checkpoints_in_the_file_save_the_replay);
     tcase_add_test(t, a_recording_goes_on_live_from_its_end);
     tcase_add_test(t, every_truncation_opens_to_its_last_mark_and_is_told);

@@ -394,7 +394,12 @@ static bool toy_idle(const struct cpu *cpu)
 
 static void toy_run(struct cpu *cpu, icount_t until)
 {
+    const struct toy *toy = (const struct toy *)cpu;
+    bool alone = until == cpu->machine->st->position + 1;
+
     while (cpu->machine->st->position < until && !toy_idle(cpu)) {
+        if (toy->glitch_at && cpu->machine->st->position == toy->glitch_at && !alone)
+            ((struct toy_state *)cpu->state)->r[3] ^= 4;
         if (one_step((struct toy *)cpu) || cpu->attention)
             return;
     }

@@ -80,6 +80,7 @@ struct toy {
     struct cpu cpu;
     struct toy_trace *trace; /* of the step in progress; NULL: nobody asks */
     uint64_t steps_made;     /* by this CPU, ever; host statistics */
+    icount_t glitch_at;      /* here a run of more than one step goes wrong: r3 changes; 0: nowhere */
     uint64_t host_work;      /* a number of host loop turns for each step: makes it slow */
 };
 
