@@ -429,13 +429,16 @@ static void write_out(const char *directory, const char *name, const struct buff
         perror(path);
 }
 
-/* Files for tests/corpus/recording. */
-static void write_corpus(const char *directory)
+/* With CORPUS=DIRECTORY: files for tests/corpus/recording. */
+START_TEST(the_corpus_is_made_where_it_is_asked_for)
 {
+    const char *directory = getenv("CORPUS");
     struct file f;
     icount_t edge;
     uint64_t hash;
 
+    if (!directory)
+        return;
     make(&f, 8, 20000, 0, &edge, &hash, NULL);
     write_out(directory, "closed.hrec", &f.b, f.b.len);
     write_out(directory, "cut.hrec", &f.b, f.b.len * 2 / 3);
@@ -445,18 +448,15 @@ static void write_corpus(const char *directory)
     write_out(directory, "checkpoints.hrec", &f.b, f.b.len);
     buffer_finish(&f.b);
 }
+END_TEST
 
-int main(int argc, char **argv)
+int main(void)
 {
     Suite *s = suite_create("recordings");
     TCase *t = tcase_create("all");
     SRunner *r;
     int failed;
 
-    if (argc == 3 && !strcmp(argv[1], "--corpus")) {
-        write_corpus(argv[2]);
-        return 0;
-    }
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
     tcase_add_test(t, names_come_back_with_the_recording);
@@ -470,6 +470,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, divergence_names_the_place_and_the_component);
     tcase_add_test(t, another_machine_and_newer_formats_are_refused);
     tcase_add_test(t, forged_chunks_do_no_harm);
+    tcase_add_test(t, the_corpus_is_made_where_it_is_asked_for);
     suite_add_tcase(s, t);
     r = srunner_create(s);
     srunner_run_all(r, CK_NORMAL);
