@@ -348,6 +348,9 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
     struct server *s;
     int status;
 
+    for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
+        if (o->pflash_write_back[i])
+            c.flash[i] = (struct server_flash){o->pflash[i], im->pflash[i].data, im->pflash[i].len};
     if ((o->listen && !o->gdb_stdio && listener_open(&c.listener, o->listen, &err) < 0) ||
         open_serial(&c, o, &err) < 0) {
         listener_close(&c.listener);

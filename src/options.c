@@ -365,16 +365,30 @@ static bool of_machine(int which)
            which == OPT_VGA || which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
 }
 
+/* FILE or FILE,write-back */
+static int take_pflash(struct options *o, char *arg, struct error *err)
+{
+    static const char suffix[] = ",write-back";
+    size_t len = strlen(arg), n = sizeof(suffix) - 1;
+    unsigned bank = o->pflash[0] ? 1 : 0;
+
+    if (o->pflash[1])
+        return error_set(err, -EINVAL, "--pflash: there are %d flash banks", OPTIONS_MAX_PFLASH);
+    o->pflash[bank] = arg;
+    if (len > n && !strcmp(arg + len - n, suffix)) {
+        o->pflash_write_back[bank] = true;
+        arg[len - n] = 0;
+    }
+    return 0;
+}
+
 static int take_option(int which, char *arg, struct options *o, struct error *err)
 {
     switch (which) {
     case OPT_MACHINE:
         return options_take_machine(o, arg, err);
     case OPT_PFLASH:
-        if (o->pflash[1])
-            return error_set(err, -EINVAL, "--pflash: there are %d flash banks", OPTIONS_MAX_PFLASH);
-        o->pflash[o->pflash[0] ? 1 : 0] = arg;
-        return 0;
+        return take_pflash(o, arg, err);
     case OPT_DUMPDTB:
         o->dumpdtb = arg;
         return 0;
@@ -473,6 +487,11 @@ static int check_whole(const struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--record and --replay name the same file");
     if (o->record && o->replay && !o->continue_live)
         return error_set(err, -EINVAL, "--record with --replay FILE: nothing new happens without --continue-live");
+    if ((o->pflash_write_back[0] || o->pflash_write_back[1]) && o->replay)
+        return error_set(err, -EINVAL, "--pflash FILE,write-back: a replay leaves files alone; monitor save_flash "
+                                       "writes what is in a bank");
+    if ((o->pflash_write_back[0] || o->pflash_write_back[1]) && o->record && !o->embed)
+        return error_set(err, -EINVAL, "--pflash FILE,write-back: the recording needs the file as it was; add --embed");
     if (!o->kernel && !o->bios && !o->pflash[0] && !o->replay)
         return error_set(err, -EINVAL,
                          "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image; "
@@ -576,7 +595,8 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "      --vga std|none    pc: display (default std); monitor screen and monitor screendump show it\n"
         "      --vga-bios FILE   pc: video BIOS in the display's ROM, for a --bios that looks for one\n"
         "      --option-rom FILE pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated\n"
-        "      --pflash FILE     virt: contents of the first (the second) flash bank; never written back\n"
+        "      --pflash FILE[,write-back]  virt: contents of the first (the second) flash bank; what the guest\n"
+        "                        programs stays in memory, or is written to FILE at the end\n"
         "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
         "                        kernel image shows which\n"
         "      --cpu MODEL       pc: %s (default pentium3);\n"

@@ -47,6 +47,7 @@ struct options {
     const char *rom[OPTIONS_MAX_ROMS]; /* as given, one for each --option-rom */
     unsigned rom_count;
     const char *pflash[OPTIONS_MAX_PFLASH]; /* NULL: not given */
+    bool pflash_write_back[OPTIONS_MAX_PFLASH];
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;

@@ -32,6 +32,7 @@
 #define CONSOLE_BACKLOG ((size_t)1 << 22)
 #define PROGRESS_AFTER_NS 1000000000u
 #define PROGRESS_EVERY_NS 250000000u
+#define STATUS_NOT_WRITTEN 1
 #define STATUS_ODD_END 3
 
 /* ---- messages ---- */
@@ -244,6 +245,8 @@ static bool on_poll(void *ctx)
 {
     struct server *s = ctx;
 
+    if (s->finishing)
+        return false;
     serve(s, 0);
     while (output_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
@@ -560,6 +563,8 @@ int server_run(struct server *s)
         }
     }
     flush_client(s);
+    if (!server_flash_write_back(s) && s->exit_status == 0)
+        s->exit_status = STATUS_NOT_WRITTEN;
     return s->exit_status;
 }
 

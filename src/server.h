@@ -19,6 +19,14 @@
 struct server;
 
 #define SERVER_MAX_SERIAL 2
+#define SERVER_MAX_FLASH  2
+
+/* A flash bank's file that gets the bank's contents at the end. */
+struct server_flash {
+    const char *path;  /* NULL: stays as it is */
+    const void *data;  /* what was read from it */
+    size_t len;
+};
 
 /* What a recording says of the machine; must stay while the server lives. */
 struct server_description {
@@ -46,6 +54,7 @@ struct server_config {
     const char *replay_name;   /* the file that it is */
     bool continue_live;        /* its end is not the end */
     bool ignore_checkpoints;   /* those in the file */
+    struct server_flash flash[SERVER_MAX_FLASH];
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
     const char *triple;        /* of the target, for lldb */

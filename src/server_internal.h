@@ -66,6 +66,7 @@ struct server {
     bool client_lost;            /* the connection ended by itself */
     bool in_session;             /* a packet is being answered: leave the session alone */
     bool quit;
+    bool finishing;              /* after the end, going to the live edge: nobody is listened to */
     int exit_status;
 };
 
@@ -99,6 +100,12 @@ uint64_t server_record_due(const struct server *s);
 void server_record_end(struct server *s);
 /* Write all history to a file (monitor save). */
 int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err);
+
+/* server_flash.c */
+/* Write back what is to be written back, as it is at the live edge. False: some could not be. */
+bool server_flash_write_back(struct server *s);
+/* Write bank `n`, as it is where the guest stands, to a file. */
+int server_flash_save(struct server *s, unsigned n, const char *path, uint64_t *bytes, struct error *err);
 
 /* server.c: a line on stderr. */
 void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

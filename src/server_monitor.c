@@ -561,6 +561,18 @@ HANDLER(cmd_screendump)
     return r;
 }
 
+HANDLER(cmd_save_flash)
+{
+    uint64_t bytes;
+    unsigned n = call->argv[0].number < SERVER_MAX_FLASH ? (unsigned)call->argv[0].number : SERVER_MAX_FLASH;
+    int r = server_flash_save(server_of(call), n, arg(call, 1), &bytes, err);
+
+    if (r == 0)
+        buffer_printf(call->out, "%s: %" PRIu64 " bytes, flash bank %u as it is at this position\n", arg(call, 1),
+                      bytes, n);
+    return r;
+}
+
 HANDLER(cmd_system_reset)
 {
     int r = timeline_reset(server_of(call)->timeline, err);
@@ -599,6 +611,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE", "the picture on the screen, as PPM", cmd_screendump},
+    {"save_flash", "BANK:n FILE", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS", "press keys, e.g. ctrl-alt-delete", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},

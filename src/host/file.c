@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -283,6 +284,42 @@ int host_writer_close(struct host_writer *w)
         r = -errno;
     w->fd = -1;
     return r;
+}
+
+/* Write a new file beside the old one, with its permissions. */
+static int write_beside(const char *beside, const char *path, const void *data, size_t len)
+{
+    struct host_writer w = {.fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
+    struct stat st;
+    int r, closed;
+
+    if (w.fd < 0)
+        return -errno;
+    r = host_writer_write(&w, data, len);
+    if (r == 0 && (stat(path, &st) < 0 || fchmod(w.fd, st.st_mode & 07777) < 0 || fsync(w.fd) < 0))
+        r = -errno;
+    closed = host_writer_close(&w);
+    return r ? r : closed;
+}
+
+int host_replace_file(const char *path, const void *data, size_t len, struct error *err)
+{
+    char *real = realpath(path, NULL); /* a link stays one */
+    struct buffer beside;
+    int r = real ? 0 : -errno;
+
+    buffer_init(&beside);
+    if (real) {
+        buffer_printf(&beside, "%s.new-%ld", real, (long)getpid());
+        r = write_beside((const char *)beside.data, real, data, len);
+        if (r == 0 && rename((const char *)beside.data, real) < 0)
+            r = -errno;
+        if (r < 0 && r != -EEXIST)
+            unlink((const char *)beside.data);
+    }
+    buffer_finish(&beside);
+    free(real);
+    return r < 0 ? error_set(err, r, "%s: cannot write: %s", path, strerror(-r)) : 0;
 }
 
 bool host_file_exists(const char *path)

@@ -47,6 +47,10 @@ int host_writer_sync(struct host_writer *w);
 /* 0, or the negative errno of what could not be written after all. */
 int host_writer_close(struct host_writer *w);
 
+/* Replace what is in an existing file, or leave it as it was: never half of it. 0 or negative errno with a
+ * message that names the file. */
+int host_replace_file(const char *path, const void *data, size_t len, struct error *err);
+
 /* Are both names those of one file that is there? */
 bool host_same_file(const char *a, const char *b);
 /* Is there something of that name? */

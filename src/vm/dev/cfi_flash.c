@@ -94,6 +94,14 @@ static const uint8_t *contents(const struct device *dev, uint64_t offset)
     return memory_page(&dev->machine->memory, w->page) + offset;
 }
 
+const uint8_t *cfi_flash_contents(const struct device *dev, uint64_t *size)
+{
+    const struct cfi_flash_wiring *w = dev->wiring;
+
+    *size = w->size;
+    return contents(dev, 0);
+}
+
 /* Change `size` bytes that lie within a page. */
 static void store(struct device *dev, uint64_t offset, const void *bytes, unsigned size)
 {

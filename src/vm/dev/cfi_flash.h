@@ -14,4 +14,7 @@ struct cfi_flash_wiring {
 
 extern const struct device_ops cfi_flash_ops;
 
+/* What is in it now: wiring->size bytes, valid until the machine runs. */
+const uint8_t *cfi_flash_contents(const struct device *dev, uint64_t *size);
+
 #endif

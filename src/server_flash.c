@@ -1,0 +1,95 @@
+/*
+ * Flash banks and files. A bank's image is only read when the machine is made; what the guest
+ * programs stays in memory, so that nothing outside changes by going through history. There
+ * are two ways to keep it: `monitor save_flash` writes a bank as it is where the guest stands
+ * into a file of any name, and `--pflash FILE,write-back` replaces FILE when hindcast ends, by
+ * what the bank holds at the live edge, wherever in history the end comes.
+ */
+#include "server_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vm/dev/cfi_flash.h"
+
+static const struct device *find_bank(const struct server *s, unsigned n)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "flash%u", n);
+    return machine_find_device(s->machine, name);
+}
+
+/* The bytes worth writing: those of a file of `least` bytes, and more if there is something behind them. */
+static const uint8_t *contents(const struct device *bank, uint64_t least, uint64_t *len)
+{
+    uint64_t size;
+    const uint8_t *bytes = cfi_flash_contents(bank, &size);
+
+    for (*len = size; *len > least && !bytes[*len - 1]; --*len)
+        continue;
+    if (*len > least)
+        *len = size;
+    return bytes;
+}
+
+int server_flash_save(struct server *s, unsigned n, const char *path, uint64_t *bytes, struct error *err)
+{
+    const struct device *bank = find_bank(s, n);
+    struct host_writer w;
+    const uint8_t *data;
+    int r, closed;
+
+    if (!bank)
+        return error_set(err, -ENODEV, "this machine has no flash bank %u", n);
+    data = cfi_flash_contents(bank, bytes);
+    r = host_writer_open(&w, path, err);
+    if (r < 0)
+        return r;
+    r = host_writer_write(&w, data, *bytes);
+    closed = host_writer_close(&w);
+    r = r ? r : closed;
+    return r < 0 ? error_set(err, r, "%s: cannot write: %s", path, strerror(-r)) : 0;
+}
+
+static bool write_back(struct server *s, unsigned n, const struct server_flash *f)
+{
+    struct error err = {0};
+    uint64_t len;
+    const uint8_t *data = contents(find_bank(s, n), f->len, &len);
+
+    if (len == f->len && !memcmp(data, f->data, len))
+        return true;
+    if (host_replace_file(f->path, data, len, &err) < 0) {
+        server_say(s, "flash bank %u is lost: %s", n, err.text);
+        return false;
+    }
+    server_say(s, "%s: the contents of flash bank %u at position %" PRIu64, f->path, n,
+               timeline_position(s->timeline));
+    return true;
+}
+
+bool server_flash_write_back(struct server *s)
+{
+    struct timeline_stop stop;
+    bool any = false, good = true;
+
+    for (unsigned n = 0; n < SERVER_MAX_FLASH; n++)
+        any = any || s->config.flash[n].path;
+    if (!any)
+        return true;
+    s->finishing = true;
+    if (timeline_position(s->timeline) != timeline_edge(s->timeline))
+        timeline_seek(s->timeline, timeline_edge(s->timeline), &stop);
+    if (timeline_position(s->timeline) != timeline_edge(s->timeline)) {
+        server_say(s, "no flash is written back: position %" PRIu64 " is not to be reached again",
+                   timeline_edge(s->timeline));
+        return false;
+    }
+    for (unsigned n = 0; n < SERVER_MAX_FLASH; n++)
+        if (s->config.flash[n].path)
+            good = write_back(s, n, &s->config.flash[n]) && good;
+    return good;
+}
