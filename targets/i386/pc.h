@@ -6,8 +6,8 @@
  * reset, standing before its first instruction.
  *
  * What boots, by which image is given:
- *   bios            the flat image, from the reset vector in real mode; a kernel
- *                   given beside it is refused
+ *   bios            the flat image, from the reset vector in real mode; it finds a Linux
+ *                   kernel given beside it in the configuration device
  *   kernel          ELF, Multiboot 1 or 2, or Linux bzImage, recognised by content, with
  *                   the state that each of these protocols prescribes; firmware
  *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would

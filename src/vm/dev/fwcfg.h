@@ -4,7 +4,7 @@
 
 #include "vm/device.h"
 
-#define FWCFG_MAX_ITEMS 24
+#define FWCFG_MAX_ITEMS 40
 
 /* Item numbers with fixed meanings. */
 enum {

@@ -13,6 +13,7 @@
 #include "i386/pc.h"
 
 struct i386_cpu;
+struct fwcfg_wiring;
 struct memory;
 
 /* E820 types (ACPI 6, table "System address map"). */
@@ -175,6 +176,9 @@ int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, ui
  * `header` (of `header_len` bytes, from 1F1h) NULL: a kernel without setup code. */
 int boot_linux_params(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *header,
                       size_t header_len, uint32_t *address, struct error *err);
+
+/* linuxrom.c: firmware starts config->kernel (a bzImage), which it finds in the configuration device. */
+int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struct error *err);
 
 /* bios.c */
 int boot_check_bios(const struct pc_image *bios, struct error *err);

@@ -341,7 +341,7 @@ static void board_started(struct machine *m)
     apic_set_enabled(pc->apic, *apic_base & APIC_BASE_ENABLE);
     i386_set_a20(pc->cpu, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
-    if (!pc->config.kernel.data)
+    if (pc->config.bios.data)
         return;
     firmware_setup(pc);
     boot_apply(&pc->plan, &m->memory, pc->cpu);
@@ -390,9 +390,6 @@ static int check_config(const struct pc_config *c, struct error *err)
         return error_set(err, -EINVAL, "%u modules: %d is the most", c->nmodules, PC_MAX_MODULES);
     if (c->debug_exit_count > PC_MAX_DEBUG_EXIT)
         return error_set(err, -EINVAL, "%u debug-exit ports: %d is the most", c->debug_exit_count, PC_MAX_DEBUG_EXIT);
-    if (c->bios.data && c->kernel.data)
-        return error_set(err, -EINVAL, "a firmware image (%s) and a kernel (%s): give one of them, the board loads "
-                         "kernels without firmware", c->bios.name, c->kernel.name);
     if (!c->bios.data && !c->kernel.data)
         return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios");
     if (c->nroms > PC_MAX_ROMS)
@@ -442,14 +439,18 @@ static int plan_boot(struct pc *pc, struct error *err)
     };
     uint32_t rsdp;
 
-    if (pc->config.bios.data)
-        return boot_check_bios(&pc->config.bios, err);
+    if (pc->config.bios.data) {
+        int rc = boot_check_bios(&pc->config.bios, err);
+
+        return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
+    }
     rsdp = tables_build(&pc->tables, &tables);
     return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
 }
 
 static void discard(struct pc *pc)
 {
+    fwcfg_finish(&pc->fwcfg_wiring);
     boot_finish(&pc->plan);
     buffer_finish(&pc->tables);
     free(pc);
