@@ -211,7 +211,7 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
     if (o->kind == MACHINE_BY_KERNEL)
         options_take_machine(o, for_virt ? "virt" : "pc", NULL);
     if (!o->cpu)
-        o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium3";
+        o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
     if (o->kind == MACHINE_VIRT) {
         if (o->vga || o->vga_bios || o->rom_count)
             return error_set(err, -EINVAL, "%s is for --machine pc",
@@ -591,7 +591,8 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "      --kernel FILE     ELF, Multiboot 1 or 2, Linux bzImage or arm64 Image (KERNEL is the same)\n"
         "      --initrd FILE     initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated\n"
         "      --append WORDS    kernel command line\n"
-        "      --bios FILE       flat firmware image, started at the reset vector\n"
+        "      --bios FILE       flat firmware image, started at the reset vector; with --kernel, it is\n"
+        "                        given a Linux bzImage to start (SeaBIOS does: iPXE, GRUB, memdisk)\n"
         "      --vga std|none    pc: display (default std); monitor screen and monitor screendump show it\n"
         "      --vga-bios FILE   pc: video BIOS in the display's ROM, for a --bios that looks for one\n"
         "      --option-rom FILE pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated\n"
@@ -599,7 +600,7 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "                        programs stays in memory, or is written to FILE at the end\n"
         "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
         "                        kernel image shows which\n"
-        "      --cpu MODEL       pc: %s (default pentium3);\n"
+        "      --cpu MODEL       pc: %s (default pentium4);\n"
         "                        virt: %s (default cortex-a57)\n"
         "      --dumpdtb FILE    virt: write the device tree to FILE and exit\n"
         "  -m, --memory SIZE     guest memory (default 256M)\n"

@@ -985,7 +985,7 @@ START_TEST(configurations_that_cannot_be_built_are_told)
     expect_error(&c, -EINVAL, "z80");
     c = bios_config(bios, sizeof(bios));
     c.kernel = c.bios;
-    expect_error(&c, -EINVAL, "one of them");
+    expect_error(&c, -EINVAL, "bzImages only");
     c = bios_config(bios, sizeof(bios));
     c.serial_count = 3;
     expect_error(&c, -EINVAL, "serial");

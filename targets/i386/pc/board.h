@@ -32,6 +32,7 @@ struct pc {
     struct pc_image modules[PC_MAX_MODULES];
     struct boot_plan plan;       /* direct boot */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
+    struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */
     struct ports ports;
 
     struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,

@@ -326,6 +326,7 @@ static void firmware_setup(struct pc *pc)
     boot_put16(bda + 0x13, BOOT_EBDA >> 10);
     memory_write_bytes(mem, 0x400, bda, sizeof(bda), true);
     memory_write_bytes(mem, BOOT_EBDA, "\x01", 1, true); /* the EBDA's size in KiB */
+    memory_write_bytes(mem, COREBOOT_TABLE_BASE, pc->coreboot.data, pc->coreboot.len, true);
     memory_write_bytes(mem, TABLES_BASE, pc->tables.data, pc->tables.len, true);
 }
 
@@ -368,6 +369,7 @@ static void board_destroy(struct machine *m)
 
     boot_finish(&pc->plan);
     buffer_finish(&pc->tables);
+    buffer_finish(&pc->coreboot);
     fwcfg_finish(&pc->fwcfg_wiring);
     if (pc->shadow)
         free(pc->shadow->wiring);
@@ -445,6 +447,7 @@ static int plan_boot(struct pc *pc, struct error *err)
         return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
     }
     rsdp = tables_build(&pc->tables, &tables);
+    coreboot_table_build(&pc->coreboot, pc->config.memory_bytes, pc->config.serial_count);
     return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
 }
 
@@ -453,6 +456,7 @@ static void discard(struct pc *pc)
     fwcfg_finish(&pc->fwcfg_wiring);
     boot_finish(&pc->plan);
     buffer_finish(&pc->tables);
+    buffer_finish(&pc->coreboot);
     free(pc);
 }
 
@@ -468,6 +472,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     int rc;
 
     buffer_init(&pc->tables);
+    buffer_init(&pc->coreboot);
     name_images(pc, config);
     rc = check_config(&pc->config, err);
     if (!rc)

@@ -19,4 +19,9 @@ struct tables_config {
 /* Append the tables as they lie from TABLES_BASE on. Returns the RSDP's address. */
 uint32_t tables_build(struct buffer *b, const struct tables_config *config);
 
+/* The coreboot table, for COREBOOT_TABLE_BASE. */
+#define COREBOOT_TABLE_BASE 0x500u
+#define COREBOOT_TABLE_MAX  0xb00u
+void coreboot_table_build(struct buffer *b, uint64_t memory_bytes, unsigned serial_count);
+
 #endif
