@@ -496,13 +496,26 @@ void machine_run(struct machine *m, icount_t until, struct stop *stop)
 
 /* ---- hashes ---- */
 
+static uint64_t hash_page(uint64_t n, const uint8_t *page)
+{
+    static const uint8_t zero[PAGE_SIZE];
+
+    return memcmp(page, zero, PAGE_SIZE) ? hash_bytes(n + 1, page, PAGE_SIZE) : 0;
+}
+
 uint64_t machine_hash(struct machine *m)
 {
-    uint64_t h = hash_bytes(0, m->arena, m->arena_len);
+    const uint8_t *arena = m->arena;
+    uint64_t sum = 0, n = m->memory.npages;
+    size_t rest = m->arena_len % PAGE_SIZE;
+    uint8_t last[PAGE_SIZE] = {0};
 
-    if (m->memory.npages)
-        h = hash_bytes(h, m->memory.host, (size_t)m->memory.npages << PAGE_SHIFT);
-    return h;
+    for (uint32_t i = 0; i < m->memory.npages; i++)
+        sum += hash_page(i, m->memory.host + ((size_t)i << PAGE_SHIFT));
+    for (size_t at = 0; at + PAGE_SIZE <= m->arena_len; at += PAGE_SIZE)
+        sum += hash_page(n++, arena + at);
+    memcpy(last, arena + m->arena_len - rest, rest);
+    return sum + hash_page(n, last);
 }
 
 uint64_t machine_component_hash(const struct machine *m, unsigned component)

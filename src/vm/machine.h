@@ -162,7 +162,8 @@ void machine_output(struct device *dev, const void *buf, size_t len);
  * not. For states that come from files. */
 const char *machine_impossible_part(const struct machine *m);
 
-/* Hash of the whole state (arena and every page); costs a pass over memory. */
+/* Hash of the whole state, pages and arena: the "state hash" of doc/log-format.md, the same that
+ * checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */
 uint64_t machine_hash(struct machine *m);
 /* Hash of one component of the arena. */
 uint64_t machine_component_hash(const struct machine *m, unsigned component);
