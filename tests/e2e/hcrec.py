@@ -10,8 +10,8 @@ class Recording:
     """What of a file's bytes counts: up to the last MARK or ENDR before whatever is wrong."""
 
     def __init__(self, data):
-        if data[:8] != MAGIC or struct.unpack_from("<II", data, 8) != (1, zlib.crc32(data[:12])):
-            raise ValueError("no recording of format 1")
+        if data[:8] != MAGIC or struct.unpack_from("<II", data, 8) != (2, zlib.crc32(data[:12])):
+            raise ValueError("no recording of format 2")
         self.config, self.events, self.hashes = {}, [], []
         self.edge, self.edge_vtime, self.closed = None, None, False
         events, hashes = [], []
