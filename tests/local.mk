@@ -199,6 +199,10 @@ EXTRA_DIST += tests/test_a64_fp.c
 
 EXTRA_DIST += tests/test_a64_insn.c tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
 
+# The security states of the virt board, against QEMU.
+TESTS += tests/guests/secure_diff.sh
+EXTRA_DIST += tests/guests/secure_diff.sh tests/guests/secure_diff.c
+
 # The virt board's chips.
 if HAVE_CHECK
 check_PROGRAMS += tests/test_virt_chips
