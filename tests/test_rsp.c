@@ -182,6 +182,7 @@ START_TEST(runs_of_every_length_come_back_whole)
     size_t len;
     const char *a;
 
+    client_ask(&f, "qSupported:swbreak+");
     client_no_ack(&f);
     for (unsigned run = 1; run <= 260; run++) {
         uint8_t *p = f.memory + 0x4000;
@@ -201,11 +202,18 @@ START_TEST(long_replies_are_run_length_encoded)
     struct answers a;
 
     memset(f.memory + 0x4000, 0, 4096);
+    client_ask(&f, "qSupported:swbreak+");
     client_send(&f, "m4000,1000", 10);
     client_take(&f, &a);
     ck_assert_uint_eq(a.npackets, 1);
     ck_assert_uint_eq(a.lens[0], 8192);
     ck_assert_uint_lt(a.raw_lens[0], 300);
+    answers_finish(&a);
+    /* A script that says nothing of itself may not know them. */
+    client_ask(&f, "qSupported");
+    client_send(&f, "m4000,1000", 10);
+    client_take(&f, &a);
+    ck_assert_uint_ge(a.raw_lens[0], 8192);
     answers_finish(&a);
 }
 END_TEST
@@ -625,6 +633,17 @@ START_TEST(memory_map_lists_the_areas)
 END_TEST
 
 /* ---- running ---- */
+
+START_TEST(a_client_that_names_no_features_gets_stops_as_from_qemu)
+{
+    client_ask(&f, "qSupported");
+    ASK("s", "T05thread:01;");
+    ASK("bs", "T05thread:01;");
+    ASK("bs", "T05thread:01;replaylog:begin;");
+    client_ask(&f, "qSupported:swbreak+");
+    ck_assert(starts(client_ask(&f, "s"), "T0508:01100000;"));
+}
+END_TEST
 
 START_TEST(steps_and_continues_answer_with_a_stop)
 {
@@ -1171,6 +1190,7 @@ int main(void)
     tcase_add_test(packets, target_description_is_whole_in_pieces);
     tcase_add_test(packets, memory_map_lists_the_areas);
     tcase_add_test(packets, steps_and_continues_answer_with_a_stop);
+    tcase_add_test(packets, a_client_that_names_no_features_gets_stops_as_from_qemu);
     tcase_add_test(packets, resuming_elsewhere_writes_the_pc);
     tcase_add_test(packets, malformed_resumes_do_not_run);
     tcase_add_test(packets, range_steps_are_made_in_the_server);

@@ -144,7 +144,7 @@ static size_t run_length(size_t want)
     return n;
 }
 
-void rsp_encode(struct buffer *out, const void *body, size_t len)
+void rsp_encode(struct buffer *out, const void *body, size_t len, bool runs)
 {
     const uint8_t *p = body;
     uint8_t sum = 0;
@@ -164,7 +164,7 @@ void rsp_encode(struct buffer *out, const void *body, size_t len)
             continue;
         }
         buffer_append_byte(out, c);
-        while (i + same < len && same < 97 && p[i + same] == c)
+        while (runs && i + same < len && same < 97 && p[i + same] == c)
             same++;
         same = run_length(same);
         if (same < 3)

@@ -34,8 +34,8 @@ void rsp_decoder_init(struct rsp_decoder *d, size_t limit);
 void rsp_decoder_finish(struct rsp_decoder *d);
 enum rsp_wire_event rsp_decoder_push(struct rsp_decoder *d, uint8_t byte);
 
-/* Append `$body#sum` to out, escaped and run-length encoded. */
-void rsp_encode(struct buffer *out, const void *body, size_t len);
+/* Append `$body#sum` to out, escaped and, with `runs`, run-length encoded. */
+void rsp_encode(struct buffer *out, const void *body, size_t len, bool runs);
 
 /* Hex. rsp_hex_digit gives -1 for what is none. */
 int rsp_hex_digit(char c);

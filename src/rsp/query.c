@@ -45,6 +45,8 @@ static enum rsp_verdict on_supported(struct rsp_session *s, struct rsp_request *
 
     if (!rsp_at_end(r) && !rsp_take(r, ":") && !rsp_take(r, ";"))
         return rsp_reply_text(s, "");
+    s->client_bare = rsp_at_end(r);
+    s->client_runs = !s->client_bare;
     s->client_swbreak = client_says(r, "swbreak+");
     s->client_hwbreak = client_says(r, "hwbreak+");
     s->client_error_text = client_says(r, "error-message+");

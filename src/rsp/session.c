@@ -227,7 +227,7 @@ static void send_packet(struct rsp_session *s, const void *body, size_t len)
 {
     size_t start = s->out.len;
 
-    rsp_encode(&s->out, body, len);
+    rsp_encode(&s->out, body, len, s->client_runs);
     if (s->no_ack)
         return;
     buffer_clear(&s->last);
@@ -395,6 +395,12 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
         return rsp_reply_text(s, "W00");
     buffer_clear(&s->reply);
     buffer_printf(&s->reply, "T%02x", stop_signal(s));
+    /* Scripts compare the whole reply with what QEMU's stub sends, which is this. */
+    if (s->client_bare) {
+        buffer_printf(&s->reply, "thread:%02x;", RSP_THREAD);
+        append_reason(s);
+        return RSP_ANSWER;
+    }
     append_expedited(s, s->info->pc_reg);
     append_expedited(s, s->info->sp_reg);
     append_expedited(s, s->info->fp_reg);

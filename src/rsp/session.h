@@ -71,6 +71,8 @@ struct rsp_session {
     bool text_errors;       /* of the packet being answered */
 
     /* what the client can do (qSupported) */
+    bool client_bare;       /* qSupported without a list: a script, not a debugger */
+    bool client_runs;       /* qSupported with a list: it decodes run lengths */
     bool client_swbreak, client_hwbreak, client_error_text;
     /* lldb */
     bool lldb_errors;       /* QEnableErrorStrings: Exx;hex */
