@@ -1,15 +1,19 @@
 /*
- * Equal states whatever the engine: run a guest with blocks, without the
- * optimiser, with the plain-switch interpreter, in single steps, without a block
- * cache, and with everything derived dropped at odd places; compare the hash of
- * the whole machine at the same positions.
+ * Equal states whatever the engine: run a guest with the interpreter, without the
+ * optimiser, with the plain-switch interpreter, with the JIT (as it is; compiling every block at
+ * once; in so little memory that it throws its code away all the time), in single
+ * steps, without a block cache, and with everything derived dropped at odd
+ * places; compare the hash of the whole machine at the same positions.
  *
- *     engines KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]
+ *     engines [-virt] [-only:WORD] KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]
  *
- * The slow engines make the first hundredth of the steps only. Exit status 0:
- * all equal; 1: not; 2: usage. A tool of the test scripts.
+ * The slow engines make the first hundredth of the steps only. -only: the engines
+ * with WORD in their names, against the interpreter. Exit status 0: all equal;
+ * 1: not; 2: usage. A tool of the test scripts.
  */
+#include "aarch64/virt.h"
 #include "base/buffer.h"
+#include "host/code_memory.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
 
@@ -19,15 +23,38 @@
 
 #define POINTS 24u
 
-enum engine { BLOCKS, SWITCH, UNOPTIMISED, DROPPING, SINGLE, UNCACHED, ENGINES };
+enum engine { BLOCKS, JIT, JIT_AT_ONCE, JIT_TINY, JIT_DROPPING, SWITCH, UNOPTIMISED, DROPPING, SINGLE, UNCACHED, ENGINES };
 
 static const char *const engine_names[ENGINES] = {
-    "blocks", "plain switch", "no optimiser", "caches dropped", "single steps", "no block cache",
+    "blocks", "jit", "jit at once", "jit in little memory", "jit, caches dropped",
+    "plain switch", "no optimiser", "caches dropped", "single steps", "no block cache",
+};
+
+struct guest {
+    bool virt;
+    struct pc_config pc;
+    struct virt_config board;
+};
+
+/* A machine and what it was lent. */
+struct subject {
+    struct machine *m;
+    struct code_memory code;
 };
 
 static bool slow(enum engine e)
 {
     return e == SINGLE || e == UNCACHED;
+}
+
+static bool is_jit(enum engine e)
+{
+    return e >= JIT && e <= JIT_DROPPING;
+}
+
+static bool drops(enum engine e)
+{
+    return e == DROPPING || e == JIT_DROPPING;
 }
 
 static bool read_file(const char *name, struct pc_image *image)
@@ -58,23 +85,52 @@ static uint64_t clock_at_rest(void *ctx, struct machine *m)
 
 static const struct machine_env env = {.host_clock = clock_at_rest};
 
-static struct machine *make(const struct pc_config *config, enum engine e)
+static void use_jit(struct subject *s, enum engine e)
 {
-    struct machine *m;
     struct error err;
-    struct ucpu *u;
 
-    if (pc_create(&m, config, &err) < 0) {
+    if (code_memory_map(&s->code, e == JIT_TINY ? 128 << 10 : 64 << 20, &err) < 0) {
         fprintf(stderr, "engines: %s\n", err.text);
         exit(2);
     }
-    m->env = &env;
-    u = (struct ucpu *)(void *)m->cpu;
+    if (!ucpu_use_jit((struct ucpu *)(void *)s->m->cpu, &s->code, e == JIT ? 0 : 1))
+        code_memory_unmap(&s->code); /* there is none: the interpreter once more */
+}
+
+static struct subject make(const struct guest *g, enum engine e)
+{
+    struct subject s = {0};
+    struct error err;
+    struct ucpu *u;
+
+    if ((g->virt ? virt_create(&s.m, &g->board, &err) : pc_create(&s.m, &g->pc, &err)) < 0) {
+        fprintf(stderr, "engines: %s\n", err.text);
+        exit(2);
+    }
+    s.m->env = &env;
+    u = (struct ucpu *)(void *)s.m->cpu;
     u->plain_switch = e == SWITCH;
     u->no_optimise = e == UNOPTIMISED || e == SINGLE;
     u->single = e == SINGLE;
     u->no_cache = e == UNCACHED;
-    return m;
+    if (is_jit(e))
+        use_jit(&s, e);
+    return s;
+}
+
+static void print_jit(const struct subject *s)
+{
+    struct ucpu_stats stats;
+
+    ucpu_stats((const struct ucpu *)(const void *)s->m->cpu, &stats);
+    printf(" (%llu of %llu blocks compiled, code thrown away %llu times)", (unsigned long long)stats.compiled,
+           (unsigned long long)stats.blocks_built, (unsigned long long)stats.code_flushes);
+}
+
+static void unmake(struct subject *s)
+{
+    machine_destroy(s->m);
+    code_memory_unmap(&s->code);
 }
 
 /* Go to `position`; the dropping engine forgets everything derived on the way. */
@@ -82,7 +138,7 @@ static void go(struct machine *m, icount_t position, enum engine e)
 {
     struct stop stop;
 
-    while (e == DROPPING && position - m->st->position > 70001) {
+    while (drops(e) && position - m->st->position > 70001) {
         machine_run(m, m->st->position + 70001, &stop);
         if (stop.kind != STOP_LIMIT)
             return;
@@ -98,56 +154,86 @@ static icount_t point(icount_t steps, unsigned i)
                           : steps / 100 + (steps - steps / 100) / (POINTS / 2) * (i + 1 - POINTS / 2);
 }
 
+static struct virt_image virt_image(const struct pc_image *i)
+{
+    return (struct virt_image){.data = i->data, .len = i->len, .name = i->name};
+}
+
+/* The guest of the command line. False: usage, or a file cannot be read. */
+static bool read_guest(struct guest *g, int argc, char **argv, struct pc_image files[2])
+{
+    bool bios;
+
+    if (argc < 2)
+        return false;
+    bios = !strncmp(argv[0], "-bios:", 6);
+    if (!read_file(bios ? argv[0] + 6 : argv[0], &files[0]) ||
+        (argc > 2 && *argv[2] && !read_file(argv[2], &files[1])))
+        return false;
+    g->pc.memory_bytes = g->board.memory_bytes = 128 << 20;
+    *(bios ? &g->pc.bios : &g->pc.kernel) = files[0];
+    *(bios ? &g->board.bios : &g->board.kernel) = virt_image(&files[0]);
+    if (files[1].data) {
+        g->pc.modules = &files[1];
+        g->pc.nmodules = 1;
+        g->board.initrd = virt_image(&files[1]);
+    }
+    if (argc > 3)
+        g->pc.append = g->board.append = argv[3];
+    if (argc > 4)
+        g->pc.cpu_model = g->board.cpu_model = argv[4];
+    return true;
+}
+
+/* Compare one engine's states with those expected; of the first, note them. */
+static bool same_states(const struct guest *g, enum engine e, icount_t steps, uint64_t expected[POINTS])
+{
+    struct subject s = make(g, e);
+    unsigned n = slow(e) ? POINTS / 2 : POINTS;
+    bool same = true;
+
+    for (unsigned i = 0; i < n && same; i++) {
+        uint64_t hash;
+
+        go(s.m, point(steps, i), e);
+        hash = machine_hash(s.m);
+        if (e == BLOCKS)
+            expected[i] = hash;
+        same = hash == expected[i];
+        if (!same)
+            printf("%s: another state at position %llu\n", engine_names[e], (unsigned long long)point(steps, i));
+    }
+    printf("%s: %u positions up to %llu", engine_names[e], n, (unsigned long long)point(steps, n - 1));
+    if (is_jit(e))
+        print_jit(&s);
+    printf("\n");
+    fflush(stdout);
+    unmake(&s);
+    return same;
+}
+
 int main(int argc, char **argv)
 {
-    struct pc_config config = PC_CONFIG_INIT;
-    struct pc_image initrd = {0};
+    struct guest g = {.pc = PC_CONFIG_INIT, .board = VIRT_CONFIG_INIT};
+    struct pc_image files[2] = {{0}, {0}};
     uint64_t expected[POINTS];
-    icount_t steps;
-    int status = 0;
+    const char *only = "";
+    int first = 1, status = 0;
 
-    if (argc < 3) {
-        fprintf(stderr, "usage: engines KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]\n");
+    for (; first < argc && (!strcmp(argv[first], "-virt") || !strncmp(argv[first], "-only:", 6)); first++)
+        if (argv[first][1] == 'v')
+            g.virt = true;
+        else
+            only = argv[first] + 6;
+    if (!read_guest(&g, argc - first, argv + first, files)) {
+        fprintf(stderr, "usage: engines [-virt] [-only:WORD] KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]\n");
         return 2;
     }
-    if (!(strncmp(argv[1], "-bios:", 6) ? read_file(argv[1], &config.kernel) : read_file(argv[1] + 6, &config.bios)) ||
-        (argc > 3 && *argv[3] && !read_file(argv[3], &initrd))) {
-        fprintf(stderr, "engines: cannot read the guest\n");
-        return 2;
-    }
-    steps = strtoull(argv[2], NULL, 0);
-    if (initrd.data) {
-        config.modules = &initrd;
-        config.nmodules = 1;
-    }
-    config.memory_bytes = 128 << 20;
-    if (argc > 4)
-        config.append = argv[4];
-    if (argc > 5)
-        config.cpu_model = argv[5];
-    for (enum engine e = BLOCKS; e < ENGINES; e++) {
-        struct machine *m = make(&config, e);
-        unsigned n = slow(e) ? POINTS / 2 : POINTS;
-
-        for (unsigned i = 0; i < n; i++) {
-            uint64_t hash;
-
-            go(m, point(steps, i), e);
-            hash = machine_hash(m);
-            if (e == BLOCKS)
-                expected[i] = hash;
-            if (hash == expected[i])
-                continue;
-            printf("%s: another state at position %llu\n", engine_names[e], (unsigned long long)point(steps, i));
+    for (enum engine e = BLOCKS; e < ENGINES; e++)
+        if ((e == BLOCKS || strstr(engine_names[e], only)) &&
+            !same_states(&g, e, strtoull(argv[first + 1], NULL, 0), expected))
             status = 1;
-            break;
-        }
-        printf("%s: %u positions up to %llu\n", engine_names[e], n, (unsigned long long)point(steps, n - 1));
-        fflush(stdout);
-        machine_destroy(m);
-    }
-    free((void *)(uintptr_t)config.kernel.data);
-    free((void *)(uintptr_t)config.bios.data);
-    free((void *)(uintptr_t)initrd.data);
+    free((void *)(uintptr_t)files[0].data);
+    free((void *)(uintptr_t)files[1].data);
     return status;
 }

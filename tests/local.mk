@@ -156,7 +156,7 @@ EXTRA_DIST += tests/guests/fpu_diff.sh tests/guests/fpu_diff.c
 # The same state whatever the engine; tests/guests runs it with Debian kernels.
 check_PROGRAMS += tests/engines
 tests_engines_SOURCES = tests/engines.c
-tests_engines_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+tests_engines_LDADD = libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/engines.sh
 EXTRA_DIST += tests/engines.sh
 

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libhost.a
 libhost_a_SOURCES = \
 	src/host/chardev.c src/host/chardev.h \
+	src/host/code_memory.c src/host/code_memory.h \
 	src/host/clock.c src/host/clock.h \
 	src/host/file.c src/host/file.h \
 	src/host/poller.c src/host/poller.h \

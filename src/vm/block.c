@@ -15,6 +15,7 @@
  * a dropped block may still be running.
  */
 #include "vm/exec_priv.h"
+#include "vm/jit/jit.h"
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -53,6 +54,8 @@ struct block *block_alloc(struct ucpu *c, unsigned nuops, unsigned ninsns)
     b = (struct block *)(void *)(x->pool + x->pool_used);
     x->pool_used += size;
     *b = (struct block){0};
+    if (x->jit)
+        jit_block_made(x->jit, b);
     b->uops = (struct uop *)(void *)(b + 1);
     b->nuops = nuops;
     b->insns = (struct block_insn *)(void *)(b->uops + nuops);
@@ -264,6 +267,8 @@ void block_flush_all(struct ucpu *c)
     x->link_from = NULL;
     c->block = NULL;
     x->pool_used = 0;
+    if (x->jit)
+        jit_flush(x->jit);
 }
 
 void block_link(struct block *from, unsigned edge, struct block *to)

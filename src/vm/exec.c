@@ -9,6 +9,7 @@
  * here.
  */
 #include "vm/exec_priv.h"
+#include "vm/jit/jit.h"
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -313,6 +314,9 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
             take_exception(c);
         }
         return;
+    case LEFT_TURN:
+    case LEFT_UNCHAINED:
+        CHECK(!"left an engine for the other");
     }
     c->cpu.steps = 0;
     c->retry_alone = false;
@@ -320,6 +324,13 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
         c->fe->stepped(c);
         x->look = true;
     }
+}
+
+static enum left engine(struct ucpu *c, struct block *b)
+{
+    if (c->exec->jit && !b->alone && !c->no_cache)
+        return jit_run(c->exec->jit, b);
+    return c->plain_switch ? interp_run_switch(c, b) : interp_run(c, b);
 }
 
 static void run_block(struct ucpu *c, struct block *b)
@@ -337,7 +348,7 @@ static void run_block(struct ucpu *c, struct block *b)
     }
     x->alone = b->alone;
     x->rep_granted = false;
-    left = c->plain_switch ? interp_run_switch(c, b) : interp_run(c, b);
+    left = engine(c, b);
     x->alone = true;
     after_block(c, left, stepping);
 }
@@ -457,10 +468,19 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     m->cpu = &c->cpu;
 }
 
+bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold)
+{
+    CHECK(!c->exec->jit && !c->cpu.running);
+    block_flush_all(c);
+    c->exec->jit = jit_create(c, memory, threshold);
+    return c->exec->jit;
+}
+
 void ucpu_finish(struct ucpu *c)
 {
     if (!c->exec)
         return;
+    jit_destroy(c->exec->jit);
     softmmu_finish(c);
     block_cache_finish(c);
     free(c->exec->observer.list);
@@ -474,4 +494,6 @@ void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out)
 {
     *out = c->exec->stats;
     out->blocks_live = c->exec->nlive;
+    if (c->exec->jit)
+        jit_stats(c->exec->jit, out);
 }

@@ -12,6 +12,7 @@
 #ifndef HINDCAST_VM_EXEC_H
 #define HINDCAST_VM_EXEC_H
 
+#include "base/code_memory.h"
 #include "base/types.h"
 #include "vm/cpu.h"
 #include "vm/trap.h"
@@ -65,6 +66,9 @@ struct block {
     bool valid;
     uint8_t reserved[3];
     struct block *next[2];  /* chained successors within the page, or NULL */
+    const uint8_t *entry;   /* the JIT's: where compiled code enters it; see native */
+    uint32_t heat;          /* entries before it is compiled */
+    bool native;            /* `entry` is its own code, else one that turns to the interpreter */
     struct block_key key;   /* .mode is UINT64_MAX once the block is not valid any more */
     uint64_t bias;          /* key.va - key.pc: with pc and mode, what a jump must match */
     uint64_t target[2];     /* PC values: fall-through, branch */
@@ -197,6 +201,10 @@ struct ucpu {
 void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, const struct frontend *fe,
                void *state, unsigned flags_offset);
 void ucpu_finish(struct ucpu *c);
+/* Compile blocks that were entered `threshold` times (0: a good number) into `memory`, which is
+ * the caller's and must outlive the CPU. False: the host or the build has no JIT, or there is
+ * too little memory; blocks are interpreted then. */
+bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
 /* cpu_ops.run of such a CPU. */
 void ucpu_run(struct cpu *cpu, icount_t until);
 /* cpu_ops.drop_derived of such a CPU. */
@@ -240,6 +248,8 @@ void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned coun
 /* Statistics for `monitor info jit` and the benchmarks. */
 struct ucpu_stats {
     uint64_t blocks_built, blocks_live, flushes, tlb_misses, jump_misses, alone;
+    /* of the JIT: blocks compiled, bytes of code in use, how often all of it was thrown away */
+    uint64_t compiled, code_bytes, code_flushes;
 };
 void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out);
 

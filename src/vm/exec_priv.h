@@ -102,6 +102,9 @@ struct exec {
     uint64_t go_pc;        /* interpreter: where it left for */
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
+    struct block *turn;    /* LEFT_TURN: the block to enter next */
+    uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
+    struct jit *jit;       /* NULL: everything is interpreted */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     struct block *link_from; /* the block whose edge link_edge led to the PC, or NULL */
     unsigned link_edge;
@@ -184,9 +187,15 @@ enum left {
     LEFT_EXIT,   /* UOP_EXIT: to go_pc */
     LEFT_LEAVE,  /* a helper set the PC */
     LEFT_FAULT,  /* fault_uop faulted; nothing was given back yet */
+    /* Between the two engines only: */
+    LEFT_TURN,      /* before exec.turn, which is the other one's to run */
+    LEFT_UNCHAINED, /* as LEFT_GO, but blocks were not looked for everywhere */
 };
 enum left interp_run(struct ucpu *c, struct block *b);
 /* The same with a plain switch, whatever the compiler: the test's reference. */
 enum left interp_run_switch(struct ucpu *c, struct block *b);
+/* The same, counting entries: leaves (LEFT_TURN) before another block that is compiled or that
+ * it is time to compile. */
+enum left interp_run_cold(struct ucpu *c, struct block *b);
 
 #endif

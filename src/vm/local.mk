@@ -6,7 +6,8 @@ libvm_a_SOURCES = \
 	src/vm/block.c \
 	src/vm/exec.c src/vm/exec.h src/vm/exec_priv.h \
 	src/vm/flags.c src/vm/flags.h src/vm/flags_inline.h \
-	src/vm/interp.c src/vm/interp_switch.c \
+	src/vm/interp.c src/vm/interp_cold.c src/vm/interp_switch.c \
+	src/vm/jit/jit.h \
 	src/vm/footprint.c src/vm/footprint.h \
 	src/vm/machine.c src/vm/machine.h \
 	src/vm/memory.c src/vm/memory.h \
@@ -14,10 +15,27 @@ libvm_a_SOURCES = \
 	src/vm/softmmu.c \
 	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
-	src/vm/uop.c src/vm/uop.def src/vm/uop.h \
+	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
 	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h
+# The JIT, where the host is an x86-64; else a stand-in.
+if HAVE_JIT
+libvm_a_SOURCES += \
+	src/vm/jit/access.c \
+	src/vm/jit/branch.c \
+	src/vm/jit/compile.c \
+	src/vm/jit/emit_x64.h \
+	src/vm/jit/flags.c \
+	src/vm/jit/generic.c \
+	src/vm/jit/integer.c \
+	src/vm/jit/jit.c \
+	src/vm/jit/jit_priv.h \
+	src/vm/jit/operands.c \
+	src/vm/jit/stubs.c
+else
+libvm_a_SOURCES += src/vm/jit/none.c
+endif

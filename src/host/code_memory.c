@@ -1,0 +1,56 @@
+/*
+ * Memory for machine code made at run time: an anonymous file, mapped twice
+ * (memfd_create(2)), since hosts may forbid pages that are both writable and
+ * executable. A host that forbids the second mapping too (SELinux execmod, seccomp)
+ * gives an error.
+ */
+#include "host/code_memory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void *map(int fd, size_t size, int protection)
+{
+    void *at = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
+
+    return at == MAP_FAILED ? NULL : at;
+}
+
+int code_memory_map(struct code_memory *m, size_t size, struct error *err)
+{
+    int fd = memfd_create("hindcast-code", MFD_CLOEXEC), code;
+    void *write, *execute;
+
+    *m = (struct code_memory){0};
+    if (fd < 0)
+        return error_set(err, -errno, "no memory for compiled code: %s", strerror(errno));
+    if (ftruncate(fd, (off_t)size) < 0) {
+        code = errno;
+        close(fd);
+        return error_set(err, -code, "no memory for compiled code: %s", strerror(code));
+    }
+    write = map(fd, size, PROT_READ | PROT_WRITE);
+    execute = map(fd, size, PROT_READ | PROT_EXEC);
+    code = errno;
+    close(fd);
+    if (!write || !execute) {
+        if (write)
+            munmap(write, size);
+        if (execute)
+            munmap(execute, size);
+        return error_set(err, -code, "compiled code cannot be mapped: %s", strerror(code));
+    }
+    *m = (struct code_memory){.write = write, .execute = execute, .size = size};
+    return 0;
+}
+
+void code_memory_unmap(struct code_memory *m)
+{
+    if (!m->size)
+        return;
+    munmap(m->write, m->size);
+    munmap((void *)(uintptr_t)m->execute, m->size);
+    *m = (struct code_memory){0};
+}

@@ -1,0 +1,307 @@
+/*
+ * Loads and stores in x86-64 code: the TLB is looked at in line, everything else
+ * (misses, devices, watched and clean pages, page crossings) is done by softmmu.c
+ * from a path out of line, which first stores what is dirty: if the access faults,
+ * the state is as before it.
+ *
+ * In line: rax is the address, rcx the entry's offset in the TLB and then
+ * its addend, rdx the tag.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include <stddef.h>
+
+_Static_assert(sizeof(struct tlb_entry) == 32, "the index into the TLB is shifted by 5");
+
+enum address { ADDRESS_W, ADDRESS_XW, ADDRESS_X, ADDRESS_XX, ADDRESS_POST_W, ADDRESS_PRE_W, ADDRESS_POST_X };
+
+/* rax = the address of the access. */
+static void emit_address(struct jit *j, const struct uop *u, enum address form)
+{
+    struct code *e = &j->code;
+    unsigned bits = form == ADDRESS_X || form == ADDRESS_XX || form == ADDRESS_POST_X ? 64 : 32;
+    unsigned a = operand_use(j, u->a, bits, bits), b;
+    int32_t imm = (int32_t)u->imm;
+
+    switch (form) {
+    case ADDRESS_PRE_W:
+        imm = (int32_t)(0 - u->imm);
+        break;
+    case ADDRESS_POST_W:
+    case ADDRESS_POST_X:
+        imm = 0;
+        break;
+    case ADDRESS_XX:
+        imm = 0;
+        /* fall through */
+    case ADDRESS_XW:
+        b = operand_use(j, u->b, bits, bits);
+        if (u->aux > 3) {
+            x_mov(e, bits, RAX, b);
+            x_shift_imm(e, bits, SHIFT_SHL, RAX, u->aux);
+            x_rmx(e, bits, X_LEA, RAX, a, RAX, 0, imm);
+        } else {
+            x_rmx(e, bits, X_LEA, RAX, a, b, u->aux, imm);
+        }
+        return;
+    default:
+        break;
+    }
+    if (imm)
+        x_rm(e, bits, X_LEA, RAX, a, imm);
+    else
+        x_rr(e, bits, X_MOV_LOAD, RAX, a);
+}
+
+/* Look into the TLB for `bytes` bytes at rax; then rax + rcx is the place in the host. */
+static void emit_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
+{
+    struct code *e = &j->code;
+    unsigned n = 0;
+
+    x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
+    x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
+    x_alu_imm(e, 32, ALU_AND, RCX, (TLB_SIZE - 1) << 5);
+    if (bytes > 1)
+        x_rm(e, 64, X_LEA, RDX, RAX, (int32_t)bytes - 1);
+    else
+        x_rr(e, 64, X_MOV_LOAD, RDX, RAX);
+    x_alu_imm(e, 64, ALU_AND, RDX, -(int32_t)PAGE_SIZE);
+    if (write) {
+        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, write));
+        s->from[n++] = x_jcc(e, CC_NE);
+    }
+    if (read) {
+        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, read));
+        s->from[n++] = x_jcc(e, CC_NE);
+    }
+    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RCX, 0, offsetof(struct tlb_entry, addend));
+}
+
+/* Load `bits` at rax + rcx + disp, extended. */
+static void emit_load(struct jit *j, unsigned to, unsigned bits, enum extend extend, int32_t disp)
+{
+    struct code *e = &j->code;
+    unsigned width = extend == EXTEND_SIGN_64 || bits == 64 ? 64 : 32;
+    unsigned op = X_MOV_LOAD;
+
+    if (bits == 8)
+        op = extend == EXTEND_ZERO ? X_MOVZX8 : X_MOVSX8;
+    else if (bits == 16)
+        op = extend == EXTEND_ZERO ? X_MOVZX16 : X_MOVSX16;
+    else if (bits == 32 && extend == EXTEND_SIGN_64)
+        op = X_MOVSXD;
+    x_rmx(e, width, op, to, RAX, RCX, 0, disp);
+}
+
+static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_bits, enum extend extend,
+                 enum address form, bool rw)
+{
+    unsigned home = form == ADDRESS_X || form == ADDRESS_XX ? 64 : 32, to = RAX;
+    struct slow *s;
+
+    emit_address(j, u, form);
+    if (to_bits >= 32 && form != ADDRESS_POST_W)
+        to = operand_reserve(j, u->d, to_bits);
+    s = slow_path(j, SLOW_LOAD);
+    s->bits = (uint8_t)bits;
+    s->extend = (uint8_t)extend;
+    s->rw = rw;
+    s->reg[0] = (uint8_t)to;
+    emit_probe(j, s, bits / 8, rw, true);
+    if (form == ADDRESS_POST_W) {
+        /* The base may be the destination, which wins. */
+        emit_load(j, RAX, bits, extend, 0);
+        s->back = j->code.at;
+        x_rm(&j->code, 32, X_LEA, RCX, operand_use(j, u->a, 32, 32), (int32_t)u->imm);
+        operand_put(j, u->a, 32, 32, RCX);
+        operand_put(j, u->d, 32, 32, RAX);
+        return;
+    }
+    emit_load(j, to, bits, extend, 0);
+    s->back = j->code.at;
+    if (to_bits >= 32)
+        operand_commit(j, u->d, to_bits, to);
+    else
+        operand_put(j, u->d, to_bits, home, RAX);
+}
+
+/* Of d, or of the immediate x. */
+static void store(struct jit *j, const struct uop *u, unsigned bits, enum address form, bool immediate)
+{
+    struct code *e = &j->code;
+    unsigned home = form == ADDRESS_X || form == ADDRESS_XX ? 64 : 32;
+    struct slow *s;
+
+    if (!immediate)
+        operand_hold(j, u->d, bits, home);
+    emit_address(j, u, form);
+    s = slow_path(j, SLOW_STORE);
+    s->bits = (uint8_t)bits;
+    s->immediate = immediate;
+    s->value = u->aux;
+    emit_probe(j, s, bits / 8, true, false);
+    if (immediate) {
+        x_rmx(e, bits, ALU8(bits, 0xc7u), 0, RAX, RCX, 0, 0);
+        x_imm(e, bits, u->aux);
+    } else if (bits >= 32) {
+        x_rmx(e, bits, X_MOV_STORE, operand_use(j, u->d, bits, home), RAX, RCX, 0, 0);
+    } else {
+        operand_get(j, RDX, u->d, bits, home);
+        x_rmx(e, bits, ALU8(bits, X_MOV_STORE), RDX, RAX, RCX, 0, 0);
+    }
+    s->back = e->at;
+    if (form == ADDRESS_PRE_W) {
+        x_rm(e, 32, X_LEA, RCX, operand_use(j, u->a, 32, 32), (int32_t)(0 - u->imm));
+        operand_put(j, u->a, 32, 32, RCX);
+    }
+}
+
+/* Two values to d and `second`, the offset of an operand. */
+static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum extend extend, enum address form,
+                      unsigned second)
+{
+    unsigned to[2];
+    struct slow *s;
+
+    emit_address(j, u, form);
+    to[0] = operand_reserve(j, u->d, 64);
+    to[1] = operand_reserve(j, second, 64);
+    s = slow_path(j, SLOW_LOAD_PAIR);
+    s->bits = (uint8_t)bits;
+    s->extend = (uint8_t)extend;
+    s->reg[0] = (uint8_t)to[0];
+    s->reg[1] = (uint8_t)to[1];
+    emit_probe(j, s, bits / 4, false, true);
+    emit_load(j, to[0], bits, extend, 0);
+    emit_load(j, to[1], bits, extend, (int32_t)bits / 8);
+    s->back = j->code.at;
+    operand_commit(j, u->d, 64, to[0]);
+    operand_commit(j, second, 64, to[1]);
+}
+
+static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum address form, unsigned second)
+{
+    struct code *e = &j->code;
+    unsigned from[2];
+    struct slow *s;
+
+    from[0] = operand_use(j, u->d, bits, 64);
+    from[1] = operand_use(j, second, bits, 64);
+    emit_address(j, u, form);
+    s = slow_path(j, SLOW_STORE_PAIR);
+    s->bits = (uint8_t)bits;
+    s->reg[0] = (uint8_t)from[0];
+    s->reg[1] = (uint8_t)from[1];
+    emit_probe(j, s, bits / 4, true, false);
+    x_rmx(e, bits, X_MOV_STORE, from[0], RAX, RCX, 0, 0);
+    x_rmx(e, bits, X_MOV_STORE, from[1], RAX, RCX, 0, (int32_t)bits / 8);
+    s->back = e->at;
+}
+
+/* a += imm, after a pair was loaded from a or stored to a + imm. */
+static void write_back(struct jit *j, const struct uop *u)
+{
+    x_rm(&j->code, 64, X_LEA, RCX, operand_use(j, u->a, 64, 64), (int32_t)u->imm);
+    operand_put(j, u->a, 64, 64, RCX);
+}
+
+/* LIMIT32: a helper is called if a + d > b. CHECK64: if a & d. The helper changes nothing
+ * unless it faults. */
+static void check(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    struct slow *s;
+
+    if (u->op == UOP_CHECK64) {
+        unsigned a = operand_use(j, u->a, 64, 64);
+
+        s = slow_path(j, SLOW_HELPER);
+        x_test_imm(e, 32, a, u->d);
+        s->from[0] = x_jcc(e, CC_NE);
+    } else {
+        unsigned a = operand_use(j, u->a, 32, 32), b = operand_use(j, u->b, 32, 32);
+
+        s = slow_path(j, SLOW_HELPER);
+        x_mov(e, 32, RCX, b);
+        x_mov(e, 32, RAX, a);
+        if (u->d)
+            x_alu_imm(e, 64, ALU_ADD, RAX, u->d);
+        x_alu(e, 64, ALU_CMP, RAX, RCX);
+        s->from[0] = x_jcc(e, CC_A);
+    }
+    s->back = e->at;
+}
+
+bool emit_access(struct jit *j, const struct uop *u)
+{
+    switch (u->op) {
+#define MEMORY(n) \
+    case UOP_LD##n##_W: load(j, u, n, n, EXTEND_ZERO, ADDRESS_W, false); return true; \
+    case UOP_LDX##n##_W: load(j, u, n, n, EXTEND_ZERO, ADDRESS_XW, false); return true; \
+    case UOP_LDRW##n##_W: load(j, u, n, n, EXTEND_ZERO, ADDRESS_W, true); return true; \
+    case UOP_LDRWX##n##_W: load(j, u, n, n, EXTEND_ZERO, ADDRESS_XW, true); return true; \
+    case UOP_ST##n##_W: store(j, u, n, ADDRESS_W, false); return true; \
+    case UOP_STX##n##_W: store(j, u, n, ADDRESS_XW, false); return true; \
+    case UOP_ST##n##_X: store(j, u, n, ADDRESS_X, false); return true; \
+    case UOP_STX##n##_X: store(j, u, n, ADDRESS_XX, false); return true; \
+    case UOP_LDV##n##_X: \
+    case UOP_LDXV##n##_X: \
+        load(j, u, n, 64, EXTEND_ZERO, u->op == UOP_LDV##n##_X ? ADDRESS_X : ADDRESS_XX, false); \
+        operand_def_const(j, u->d + 8u, 64, 0); \
+        return true;
+    MEMORY(8)
+    MEMORY(16)
+    MEMORY(32)
+    MEMORY(64)
+#undef MEMORY
+    case UOP_LDZ8_32_W: load(j, u, 8, 32, EXTEND_ZERO, ADDRESS_W, false); return true;
+    case UOP_LDZ16_32_W: load(j, u, 16, 32, EXTEND_ZERO, ADDRESS_W, false); return true;
+    case UOP_LDS8_32_W: load(j, u, 8, 32, EXTEND_SIGN_32, ADDRESS_W, false); return true;
+    case UOP_LDS16_32_W: load(j, u, 16, 32, EXTEND_SIGN_32, ADDRESS_W, false); return true;
+    case UOP_STI8_W: store(j, u, 8, ADDRESS_W, true); return true;
+    case UOP_STI16_W: store(j, u, 16, ADDRESS_W, true); return true;
+    case UOP_STI32_W: store(j, u, 32, ADDRESS_W, true); return true;
+    case UOP_ST32_PRE_W: store(j, u, 32, ADDRESS_PRE_W, false); return true;
+    case UOP_STI32_PRE_W: store(j, u, 32, ADDRESS_PRE_W, true); return true;
+    case UOP_LD32_POST_W: load(j, u, 32, 32, EXTEND_ZERO, ADDRESS_POST_W, false); return true;
+#define LOAD_X(name, n, extend) \
+    case UOP_LD##name##_X: load(j, u, n, 64, extend, ADDRESS_X, false); return true; \
+    case UOP_LDX##name##_X: load(j, u, n, 64, extend, ADDRESS_XX, false); return true;
+    LOAD_X(Z8, 8, EXTEND_ZERO)
+    LOAD_X(Z16, 16, EXTEND_ZERO)
+    LOAD_X(Z32, 32, EXTEND_ZERO)
+    LOAD_X(64, 64, EXTEND_ZERO)
+    LOAD_X(S8_64, 8, EXTEND_SIGN_64)
+    LOAD_X(S16_64, 16, EXTEND_SIGN_64)
+    LOAD_X(S32_64, 32, EXTEND_SIGN_64)
+    LOAD_X(S8_32Z, 8, EXTEND_SIGN_32)
+    LOAD_X(S16_32Z, 16, EXTEND_SIGN_32)
+#undef LOAD_X
+    case UOP_LDP64_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_X, u->b); return true;
+    case UOP_LDP32Z_X: load_pair(j, u, 32, EXTEND_ZERO, ADDRESS_X, u->b); return true;
+    case UOP_LDPS32_X: load_pair(j, u, 32, EXTEND_SIGN_64, ADDRESS_X, u->b); return true;
+    case UOP_STP64_X: store_pair(j, u, 64, ADDRESS_X, u->b); return true;
+    case UOP_STP32_X: store_pair(j, u, 32, ADDRESS_X, u->b); return true;
+    case UOP_LDP64_POST_X:
+        if (u->a == u->d || u->a == u->b)
+            return false;
+        load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_POST_X, u->b);
+        write_back(j, u);
+        return true;
+    case UOP_STP64_PRE_X:
+        store_pair(j, u, 64, ADDRESS_X, u->b);
+        write_back(j, u);
+        return true;
+    case UOP_LDV128_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_X, u->d + 8u); return true;
+    case UOP_LDXV128_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_XX, u->d + 8u); return true;
+    case UOP_ST128_X: store_pair(j, u, 64, ADDRESS_X, u->d + 8u); return true;
+    case UOP_STX128_X: store_pair(j, u, 64, ADDRESS_XX, u->d + 8u); return true;
+    case UOP_CHECK64:
+    case UOP_LIMIT32:
+        check(j, u);
+        return true;
+    default:
+        return false;
+    }
+}

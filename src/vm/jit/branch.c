@@ -1,0 +1,314 @@
+/*
+ * The ends of blocks in x86-64 code. Every value is stored first; then the block
+ * goes where its chain leads, or through the jump cache if the target is not in its
+ * page, or leaves for the engine.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include <stddef.h>
+
+#define BLOCK(member) ((int32_t)offsetof(struct block, member))
+#define EXEC(member)  ((int32_t)offsetof(struct exec, member))
+
+/* Enter the block in rax. */
+static void enter(struct jit *j)
+{
+    x_jmp_mem(&j->code, RAX, BLOCK(entry));
+}
+
+static void compare_member(struct jit *j, int32_t member, uint64_t value, uint8_t **miss)
+{
+    struct code *e = &j->code;
+
+    if (fits_32((int64_t)value)) {
+        x_rm(e, 64, fits_8((int64_t)value) ? 0x83 : 0x81, ALU_CMP, RAX, member);
+        if (fits_8((int64_t)value))
+            code_8(e, (uint8_t)value);
+        else
+            code_32(e, (uint32_t)value);
+    } else {
+        x_mov_imm(e, RCX, value);
+        x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, member);
+    }
+    *miss = x_jcc(e, CC_NE);
+}
+
+/* Through the jump cache, if the entry in rax is for this mode and bias; the PC was compared. */
+static void enter_if_same(struct jit *j, uint8_t *miss[2])
+{
+    compare_member(j, BLOCK(key.mode), j->block->key.mode, &miss[0]);
+    compare_member(j, BLOCK(bias), j->block->bias, &miss[1]);
+    enter(j);
+}
+
+/* By edge n. */
+static void go(struct jit *j, unsigned n)
+{
+    struct code *e = &j->code;
+    const struct block *b = j->block;
+    uint64_t to = b->target[n];
+    uint8_t *miss[3] = {NULL};
+
+    if ((to ^ b->key.pc) & PAGE_MASK) {
+        /* Never chained. */
+        x_load(e, 64, RAX, R_EXEC, EXEC(jump) + 8 * (int32_t)jump_hash(to));
+        compare_member(j, BLOCK(key.pc), to, &miss[2]);
+        enter_if_same(j, miss);
+    } else {
+        x_load(e, 64, RAX, R_BLOCK, BLOCK(next) + 8 * (int32_t)n);
+        x_test(e, 64, RAX, RAX);
+        miss[0] = x_jcc(e, CC_E);
+        enter(j);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        if (miss[i])
+            x_here(e, miss[i]);
+    x_mov_imm(e, RAX, n);
+    jump_stub(j, j->stubs.unchained);
+}
+
+/* To the PC in rdx. */
+static void go_indirect(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *miss[3];
+
+    x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
+    x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
+    x_alu(e, 32, ALU_XOR, RAX, RDX);
+    x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
+    x_rmx(e, 64, X_MOV_LOAD, RAX, R_EXEC, RAX, 3, EXEC(jump));
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
+    miss[2] = x_jcc(e, CC_NE);
+    enter_if_same(j, miss);
+    for (unsigned i = 0; i < 3; i++)
+        x_here(e, miss[i]);
+    x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
+    jump_stub(j, j->stubs.indirect_miss);
+}
+
+/* By edge 1 if the host's condition holds, else by edge 0. */
+static void go_if(struct jit *j, unsigned cc)
+{
+    uint8_t *taken;
+
+    operands_store(j);
+    taken = x_jcc(&j->code, cc);
+    go(j, 0);
+    x_here(&j->code, taken);
+    go(j, 1);
+}
+
+/* ---- compare and branch ---- */
+
+struct comparison {
+    enum alu op;    /* ALU_SUB, ALU_AND */
+    uint8_t bits;
+    bool wide;
+    bool immediate;
+    uint64_t value;
+    unsigned flags; /* enum flags_op */
+    unsigned cc;    /* the host's */
+};
+
+static void compare_and_go(struct jit *j, const struct uop *u, struct comparison o)
+{
+    struct code *e = &j->code;
+    unsigned home = o.wide ? 64 : 32, b = RCX;
+    uint64_t noted = o.op == ALU_AND ? 0 : o.value;
+
+    operand_get(j, RAX, u->a, o.bits, home);
+    if (!o.immediate) {
+        if (o.bits >= 32)
+            b = operand_use(j, u->b, o.bits, home);
+        else
+            operand_get(j, RCX, u->b, o.bits, home);
+        x_alu(e, o.bits, o.op, RAX, b);
+    } else if (o.bits == 64 && !fits_32((int64_t)o.value)) {
+        x_mov_imm(e, RCX, o.value);
+        x_alu(e, 64, o.op, RAX, RCX);
+    } else {
+        int32_t v = o.bits == 8 ? (int8_t)o.value : o.bits == 16 ? (int16_t)o.value : (int32_t)o.value;
+
+        x_alu_imm(e, o.bits, o.op, RAX, v);
+    }
+    /* From here on only moves: the host's flags are needed. */
+    if (o.bits < 32)
+        x_rr(e, 32, o.bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
+    if (o.immediate || o.op == ALU_AND)
+        flags_note_imm(j, o.flags, o.bits, RAX, noted);
+    else
+        flags_note(j, o.flags, o.bits, RAX, b);
+    go_if(j, o.cc);
+}
+
+static bool emit_fused(struct jit *j, const struct uop *u)
+{
+    switch (u->op) {
+#define CASE(name, alu, n, wide, imm, v, fop, cc) \
+    case UOP_##name: \
+        compare_and_go(j, u, (struct comparison){alu, n, wide, imm, v, fop, cc}); \
+        return true;
+#define CMP(n, cond, cc) \
+    CASE(CMP##n##_BR_##cond, ALU_SUB, n, false, false, 0, FLAGS_SUB, cc) \
+    CASE(CMP##n##I_BR_##cond, ALU_SUB, n, false, true, (uint##n##_t)u->imm, FLAGS_SUB, cc)
+#define TEST(n, cond, cc) \
+    CASE(TEST##n##_BR_##cond, ALU_AND, n, false, false, 0, FLAGS_LOGIC, cc) \
+    CASE(TEST##n##I_BR_##cond, ALU_AND, n, false, true, (uint##n##_t)u->imm, FLAGS_LOGIC, cc)
+#define SIZE(n) \
+    CMP(n, C, CC_B) CMP(n, NC, CC_AE) CMP(n, Z, CC_E) CMP(n, NZ, CC_NE) CMP(n, BE, CC_BE) CMP(n, A, CC_A) \
+    CMP(n, L, CC_L) CMP(n, GE, CC_GE) CMP(n, LE, CC_LE) CMP(n, G, CC_G) \
+    TEST(n, Z, CC_E) TEST(n, NZ, CC_NE) TEST(n, S, CC_S) TEST(n, NS, CC_NS) TEST(n, LE, CC_LE) TEST(n, G, CC_G)
+    SIZE(8)
+    SIZE(16)
+    SIZE(32)
+#undef SIZE
+#undef CMP
+#undef TEST
+#define CMPN(z, n, v, cond, cc) \
+    CASE(CMPN##z##_BR_##cond, ALU_SUB, n, true, false, 0, FLAGS_SUBN, cc) \
+    CASE(CMPN##z##I_BR_##cond, ALU_SUB, n, true, true, v, FLAGS_SUBN, cc)
+#define TST(z, n, v, cond, cc) \
+    CASE(TST##z##_BR_##cond, ALU_AND, n, true, false, 0, FLAGS_LOGIC, cc) \
+    CASE(TST##z##I_BR_##cond, ALU_AND, n, true, true, v, FLAGS_LOGIC, cc)
+#define WIDE(z, n, v) \
+    CMPN(z, n, v, C, CC_AE) CMPN(z, n, v, NC, CC_B) CMPN(z, n, v, Z, CC_E) CMPN(z, n, v, NZ, CC_NE) \
+    CMPN(z, n, v, HI, CC_A) CMPN(z, n, v, LS, CC_BE) CMPN(z, n, v, S, CC_S) CMPN(z, n, v, NS, CC_NS) \
+    CMPN(z, n, v, L, CC_L) CMPN(z, n, v, GE, CC_GE) CMPN(z, n, v, LE, CC_LE) CMPN(z, n, v, G, CC_G) \
+    TST(z, n, v, Z, CC_E) TST(z, n, v, NZ, CC_NE) TST(z, n, v, S, CC_S) TST(z, n, v, NS, CC_NS) \
+    TST(z, n, v, LE, CC_LE) TST(z, n, v, G, CC_G)
+    WIDE(32Z, 32, u->imm)
+    WIDE(64, 64, u->imm64)
+#undef WIDE
+#undef CMPN
+#undef TST
+#undef CASE
+    default:
+        return false;
+    }
+}
+
+/* ---- the others ---- */
+
+static void go_if_zero(struct jit *j, const struct uop *u, unsigned bits, unsigned cc)
+{
+    unsigned a = operand_use(j, u->a, bits, bits);
+
+    operands_store(j);
+    x_test(&j->code, bits, a, a);
+    go_if(j, cc);
+}
+
+static void go_if_bit(struct jit *j, const struct uop *u, unsigned cc)
+{
+    unsigned a = operand_use(j, u->a, 64, 64);
+
+    operands_store(j);
+    x_bt_imm(&j->code, 64, a, u->imm & 63);
+    go_if(j, cc);
+}
+
+static void go_if_noted(struct jit *j, unsigned bits, unsigned cc)
+{
+    unsigned dst = operand_use(j, j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, dst), 64, 64);
+
+    operands_store(j);
+    x_test(&j->code, bits, dst, dst);
+    go_if(j, cc);
+}
+
+/* The top byte of a target whose bit 55 is n becomes copies of it, if bit n of imm is set. */
+static void untag(struct jit *j, uint32_t imm)
+{
+    struct code *e = &j->code;
+
+    if (!(imm & 3))
+        return;
+    x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
+    x_shift_imm(e, 64, SHIFT_SHL, RAX, 8);
+    x_shift_imm(e, 64, SHIFT_SAR, RAX, 8);
+    if ((imm & 3) == 3) {
+        x_rr(e, 64, X_MOV_LOAD, RDX, RAX);
+        return;
+    }
+    x_bt_imm(e, 64, RDX, 55);
+    x_cmov(e, 64, imm & 1 ? CC_AE : CC_B, RDX, RAX);
+}
+
+static void emit_generic_end(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    uint8_t *to_1, *to_jump, *to_exit;
+
+    emit_generic(j, u);
+    x_alu_imm(e, 32, ALU_CMP, RAX, GENERIC_GO_1);
+    to_1 = x_jcc(e, CC_E);
+    x_alu_imm(e, 32, ALU_CMP, RAX, GENERIC_JUMP);
+    to_jump = x_jcc(e, CC_E);
+    x_alu_imm(e, 32, ALU_CMP, RAX, GENERIC_EXIT);
+    to_exit = x_jcc(e, CC_E);
+    go(j, 0);
+    x_here(e, to_1);
+    go(j, 1);
+    x_here(e, to_jump);
+    x_load(e, 64, RDX, R_EXEC, EXEC(go_pc));
+    go_indirect(j);
+    x_here(e, to_exit);
+    jump_stub(j, j->stubs.leave_exit);
+}
+
+static bool emit_plain_end(struct jit *j, const struct uop *u)
+{
+    switch (u->op) {
+    case UOP_JMP:
+    case UOP_FALL:
+        operands_store(j);
+        go(j, u->op == UOP_JMP);
+        return true;
+    case UOP_BR: {
+        unsigned cc = flags_condition(j, u->b);
+
+        go_if(j, cc);
+        return true;
+    }
+    case UOP_BRZ32: go_if_zero(j, u, 32, CC_E); return true;
+    case UOP_BRNZ32: go_if_zero(j, u, 32, CC_NE); return true;
+    case UOP_BRZ64: go_if_zero(j, u, 64, CC_E); return true;
+    case UOP_BRNZ64: go_if_zero(j, u, 64, CC_NE); return true;
+    case UOP_BRBC64: go_if_bit(j, u, CC_AE); return true;
+    case UOP_BRBS64: go_if_bit(j, u, CC_B); return true;
+    case UOP_BR_DST_Z: go_if_noted(j, 64, CC_E); return true;
+    case UOP_BR_DST_NZ: go_if_noted(j, 64, CC_NE); return true;
+    case UOP_BR_DST8_S: go_if_noted(j, 8, CC_S); return true;
+    case UOP_BR_DST8_NS: go_if_noted(j, 8, CC_NS); return true;
+    case UOP_BR_DST16_S: go_if_noted(j, 16, CC_S); return true;
+    case UOP_BR_DST16_NS: go_if_noted(j, 16, CC_NS); return true;
+    case UOP_BR_DST32_S: go_if_noted(j, 32, CC_S); return true;
+    case UOP_BR_DST32_NS: go_if_noted(j, 32, CC_NS); return true;
+    case UOP_BR_DST64_S: go_if_noted(j, 64, CC_S); return true;
+    case UOP_BR_DST64_NS: go_if_noted(j, 64, CC_NS); return true;
+    case UOP_JMPR32:
+    case UOP_JMPR64:
+        operand_get(j, RDX, u->a, u->op == UOP_JMPR32 ? 32 : 64, u->op == UOP_JMPR32 ? 32 : 64);
+        operands_store(j);
+        if (u->op == UOP_JMPR64)
+            untag(j, u->imm);
+        go_indirect(j);
+        return true;
+    case UOP_EXIT:
+        operands_store(j);
+        jump_stub(j, j->stubs.leave_exit);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool emit_end(struct jit *j, const struct uop *u)
+{
+    if (!(uop_infos[u->op].attributes & UOP_ENDS))
+        return false;
+    if (!emit_fused(j, u) && !emit_plain_end(j, u))
+        emit_generic_end(j, u);
+    return true;
+}

@@ -1,0 +1,161 @@
+/*
+ * Compiling one block: the micro-ops in order, then the paths out of line.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+#define EXEC(member) ((int32_t)offsetof(struct exec, member))
+
+static unsigned number(const struct jit *j)
+{
+    return (unsigned)(j->u - j->block->uops);
+}
+
+struct slow *slow_path(struct jit *j, enum slow_kind kind)
+{
+    struct slow *s = &j->slow[j->nslow++];
+
+    memset(s, 0, offsetof(struct slow, slots));
+    s->kind = kind;
+    s->uop = (uint16_t)number(j);
+    memcpy(s->slots, j->slots, sizeof(s->slots));
+    return s;
+}
+
+/* ---- paths out of line ---- */
+
+static unsigned log2_of(unsigned bits)
+{
+    return bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3;
+}
+
+/* A value of `bits` that was loaded into `from`, zero-extended, goes to its register. */
+static void extend_to(struct code *e, unsigned to, unsigned from, unsigned bits, enum extend extend)
+{
+    if (bits == 64)
+        x_mov(e, 64, to, from);
+    else if (extend == EXTEND_ZERO)
+        x_rr(e, 32, bits == 8 ? X_MOVZX8 : bits == 16 ? X_MOVZX16 : X_MOV_LOAD, to, from);
+    else
+        x_rr(e, extend == EXTEND_SIGN_64 ? 64 : 32, bits == 8 ? X_MOVSX8 : bits == 16 ? X_MOVSX16 :
+             extend == EXTEND_SIGN_64 ? X_MOVSXD : X_MOV_LOAD, to, from);
+}
+
+/* rdx = what a store stores, zero-extended: everything dirty was stored just now. */
+static void value_to_rdx(struct jit *j, const struct slow *s)
+{
+    const struct uop *u = &j->block->uops[s->uop];
+    unsigned op = s->bits == 8 ? X_MOVZX8 : s->bits == 16 ? X_MOVZX16 : X_MOV_LOAD;
+
+    if (s->immediate) {
+        x_mov_imm(&j->code, RDX, s->bits == 8 ? (uint8_t)s->value : s->bits == 16 ? (uint16_t)s->value : s->value);
+        return;
+    }
+    x_rm(&j->code, s->bits == 64 ? 64 : 32, op, RDX, R_STATE, state_disp(u->d));
+}
+
+static void emit_slow(struct jit *j, const struct slow *s)
+{
+    struct code *e = &j->code;
+    unsigned log2 = log2_of(s->bits);
+
+    for (unsigned i = 0; i < 2 && s->from[i]; i++)
+        x_here(e, s->from[i]);
+    if (s->kind == SLOW_HELPER) {
+        operands_store_as(j, s->slots);
+        x_mov_imm(e, RCX, s->uop);
+        call_stub(j, j->stubs.helper);
+        operands_reload_as(j, s->slots);
+        x_point(e, x_jmp(e), s->back);
+        return;
+    }
+    operands_store_as(j, s->slots);
+    x_store_imm(e, 32, R_EXEC, EXEC(slow_uop), s->uop);
+    switch (s->kind) {
+    case SLOW_LOAD:
+        call_stub(j, s->rw ? j->stubs.load_rw[log2] : j->stubs.load[log2]);
+        extend_to(e, s->reg[0], RAX, s->bits, (enum extend)s->extend);
+        break;
+    case SLOW_LOAD_PAIR:
+        call_stub(j, j->stubs.load_pair[log2 - 2]);
+        if (s->bits == 32) {
+            x_rr(e, 64, X_MOV_LOAD, RDX, RAX); /* they come packed */
+            x_shift_imm(e, 64, SHIFT_SHR, RDX, 32);
+        }
+        extend_to(e, s->reg[0], RAX, s->bits, (enum extend)s->extend);
+        extend_to(e, s->reg[1], RDX, s->bits, (enum extend)s->extend);
+        break;
+    case SLOW_STORE:
+        value_to_rdx(j, s);
+        call_stub(j, j->stubs.store[log2]);
+        break;
+    case SLOW_STORE_PAIR:
+        x_rr(e, s->bits, X_MOV_LOAD, RDX, s->reg[0]);
+        x_rr(e, s->bits, X_MOV_LOAD, RCX, s->reg[1]);
+        call_stub(j, j->stubs.store_pair[log2 - 2]);
+        break;
+    case SLOW_HELPER:
+        break;
+    }
+    x_point(e, x_jmp(e), s->back);
+}
+
+/* ---- micro-ops ---- */
+
+static void emit_call(struct jit *j, const struct uop *u)
+{
+    (void)u;
+    operands_store(j);
+    operands_forget(j);
+    x_mov_imm(&j->code, RCX, number(j));
+    call_stub(j, j->stubs.helper);
+}
+
+void emit_generic(struct jit *j, const struct uop *u)
+{
+    operands_store(j);
+    operands_forget(j);
+    x_mov_imm(&j->code, RCX, number(j));
+    x_mov_imm(&j->code, RAX, (uint64_t)(uintptr_t)generic_functions[u->op]);
+    call_stub(j, j->stubs.function);
+}
+
+static void emit(struct jit *j, const struct uop *u)
+{
+    j->u = u;
+    j->pinned = 0;
+    if (u->op == UOP_CALL)
+        emit_call(j, u);
+    else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u))
+        emit_generic(j, u);
+}
+
+bool compile(struct jit *j, struct block *b)
+{
+    struct code *e = &j->code;
+    uint8_t *start = e->at;
+
+    j->block = b;
+    j->nslow = 0;
+    j->now = 0;
+    operands_forget(j);
+    x_rr(e, 64, X_MOV_LOAD, R_BLOCK, RAX);
+    x_alu_imm(e, 64, ALU_SUB, R_BUDGET, b->steps);
+    x_point(e, x_jcc(e, CC_B), j->stubs.no_budget);
+    for (unsigned i = 0; i < b->nuops; i++)
+        emit(j, &b->uops[i]);
+    for (unsigned i = 0; i < j->nslow; i++)
+        emit_slow(j, &j->slow[i]);
+    if (e->full) {
+        e->at = start;
+        e->full = false;
+        return false;
+    }
+    b->entry = start + j->execute;
+    b->native = true;
+    j->compiled++;
+    return true;
+}

@@ -1,0 +1,181 @@
+/*
+ * Lazy flags (vm/flags.h) in compiled code: noting them, and conditions.
+ *
+ * The noted operation is usually known when the block is compiled. Then the
+ * operation is made again, from its result and operand, and the host's own flags tell;
+ * flags noted in another block are left to flags_cond().
+ */
+#include "vm/jit/jit_priv.h"
+
+#define SIZE_MASK 3u
+
+static unsigned log2_bytes(unsigned bits)
+{
+    return bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3;
+}
+
+static unsigned at_op(const struct jit *j)
+{
+    return j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, op);
+}
+
+static unsigned at_dst(const struct jit *j)
+{
+    return j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, dst);
+}
+
+static unsigned at_src(const struct jit *j)
+{
+    return j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, src);
+}
+
+void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsigned operand)
+{
+    unsigned width = bits == 64 ? 64 : 32;
+
+    x_rr(&j->code, width, X_MOV_LOAD, operand_def(j, at_src(j), 64), operand);
+    x_rr(&j->code, width, X_MOV_LOAD, operand_def(j, at_dst(j), 64), result);
+    operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+}
+
+void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand)
+{
+    operand_def_const(j, at_src(j), 64, operand);
+    x_rr(&j->code, bits == 64 ? 64 : 32, X_MOV_LOAD, operand_def(j, at_dst(j), 64), result);
+    operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+}
+
+/* ---- conditions ---- */
+
+static unsigned use_dst(struct jit *j)
+{
+    return operand_use(j, at_dst(j), 64, 64);
+}
+
+static unsigned use_src(struct jit *j)
+{
+    return operand_use(j, at_src(j), 64, 64);
+}
+
+/* rax = the first operand of the subtraction or (sign -1) addition that was noted; then make it again. */
+static void again(struct jit *j, unsigned bits, enum alu op, bool with_carry)
+{
+    struct code *e = &j->code;
+    bool subtraction = op == ALU_SUB || op == ALU_SBB || op == ALU_CMP;
+    unsigned dst = use_dst(j), src = use_src(j);
+
+    x_rr(e, 64, X_MOV_LOAD, RAX, dst);
+    x_alu(e, 64, subtraction ? ALU_ADD : ALU_SUB, RAX, src);
+    if (with_carry) {
+        x_alu_imm(e, 64, subtraction ? ALU_ADD : ALU_SUB, RAX, 1);
+        code_8(e, 0xf9); /* STC */
+    }
+    x_alu(e, bits, op, RAX, src);
+}
+
+/* Conditions on zero, sign and parity of the result. */
+static bool on_result(unsigned cond)
+{
+    return cond == COND_Z || cond == COND_NZ || cond == COND_S || cond == COND_NS || cond == COND_P || cond == COND_NP;
+}
+
+static bool needs_carry(unsigned cond)
+{
+    return cond == COND_C || cond == COND_NC || cond == COND_BE || cond == COND_A || cond >= COND_LS;
+}
+
+/* The host's condition for `cond` where its flags are the guest's; with `inverted`, its carry is
+ * the opposite. -1: there is none. */
+static int host_condition(unsigned cond, bool inverted)
+{
+    if (cond >= COND_LS)
+        return !inverted ? -1 : cond == COND_LS ? CC_BE : CC_A;
+    if (!needs_carry(cond) || !inverted)
+        return (int)cond;
+    return cond == COND_C ? CC_AE : cond == COND_NC ? CC_B : -1;
+}
+
+/* Carry alone, of operations that keep it in the operand. */
+static int carry_of_operand(struct jit *j, unsigned bit, unsigned cond)
+{
+    x_bt_imm(&j->code, 64, use_src(j), bit);
+    return cond == COND_C ? CC_B : CC_AE;
+}
+
+static int known_condition(struct jit *j, unsigned op, unsigned cond)
+{
+    struct code *e = &j->code;
+    unsigned bits = 8u << (op & SIZE_MASK);
+    bool carry = cond == COND_C || cond == COND_NC;
+
+    op &= ~SIZE_MASK;
+    if (on_result(cond) && op != FLAGS_EXPLICIT) {
+        unsigned dst = use_dst(j);
+
+        x_test(e, cond == COND_P || cond == COND_NP ? 8 : bits, dst, dst);
+        return (int)cond;
+    }
+    switch (op) {
+    case FLAGS_ADD:
+    case FLAGS_ADC:
+        again(j, bits, op == FLAGS_ADD ? ALU_ADD : ALU_ADC, op == FLAGS_ADC);
+        if (cond < COND_LS)
+            return (int)cond;
+        code_8(e, 0xf5); /* CMC */
+        return host_condition(cond, true);
+    case FLAGS_SUB:
+    case FLAGS_SBB:
+        if (host_condition(cond, false) < 0)
+            return -1;
+        again(j, bits, op == FLAGS_SUB ? ALU_CMP : ALU_SBB, op == FLAGS_SBB);
+        return host_condition(cond, false);
+    case FLAGS_SUBN:
+    case FLAGS_SBBN:
+        if (host_condition(cond, true) < 0)
+            return -1;
+        again(j, bits, op == FLAGS_SUBN ? ALU_CMP : ALU_SBB, op == FLAGS_SBBN);
+        return host_condition(cond, true);
+    case FLAGS_LOGIC:
+        if (cond >= COND_LS)
+            return -1;
+        x_test(e, bits, use_dst(j), use_dst(j));
+        return (int)cond;
+    case FLAGS_INC:
+    case FLAGS_DEC:
+        if (carry)
+            return carry_of_operand(j, 0, cond);
+        if (needs_carry(cond))
+            return -1;
+        x_rr(e, 64, X_MOV_LOAD, RAX, use_dst(j));
+        x_alu_imm(e, 64, op == FLAGS_INC ? ALU_SUB : ALU_ADD, RAX, 1);
+        x_unary(e, bits, 0xff, op == FLAGS_INC ? 0 : 1, RAX);
+        return (int)cond;
+    case FLAGS_SHR:
+        return carry ? carry_of_operand(j, 0, cond) : -1;
+    case FLAGS_SHL:
+        return carry ? carry_of_operand(j, bits - 1, cond) : -1;
+    case FLAGS_MUL:
+        if (carry)
+            return carry_of_operand(j, 0, cond);
+        if (cond == COND_O || cond == COND_NO)
+            return carry_of_operand(j, 0, cond == COND_O ? COND_C : COND_NC);
+        return -1;
+    default:
+        return -1;
+    }
+}
+
+unsigned flags_condition(struct jit *j, unsigned cond)
+{
+    uint64_t op;
+    int cc = -1;
+
+    if (operand_known(j, at_op(j), 32, &op))
+        cc = known_condition(j, (unsigned)op, cond);
+    if (cc >= 0)
+        return (unsigned)cc;
+    operands_release(j, j->c->flags_offset, sizeof(struct lazy_flags));
+    x_mov_imm(&j->code, RAX, cond);
+    call_stub(j, j->stubs.condition);
+    return CC_NE;
+}

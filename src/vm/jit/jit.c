@@ -1,0 +1,128 @@
+/*
+ * The engine: blocks are interpreted and counted until they have been entered
+ * `threshold` times, then compiled.
+ *
+ * Compiled code goes from block to block by itself (block.entry); a block without
+ * code has the stub `turn` for its entry, which comes back here. The interpreter
+ * comes back when it gets to a block that has code or has been entered often enough.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdlib.h>
+
+/* Enough for the stubs and some blocks. */
+#define SIZE_MIN ((size_t)16 << 10)
+
+typedef enum left enter_fn(struct block *b, const void *code);
+
+/* ISO C has no conversion between pointers to objects and to functions. */
+static enter_fn *enter_function(const struct jit *j)
+{
+    const uint8_t *at = j->stubs.enter + j->execute;
+    enter_fn *fn;
+
+    memcpy(&fn, &at, sizeof(fn));
+    return fn;
+}
+
+struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigned threshold)
+{
+    struct jit *j;
+
+    if (memory->size < SIZE_MIN)
+        return NULL;
+    j = xcalloc(1, sizeof(*j));
+    j->c = c;
+    j->memory = *memory;
+    j->threshold = threshold ? threshold : 1;
+    j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
+    j->code = (struct code){.at = memory->write, .end = memory->write + memory->size};
+    j->slow = xcalloc(BLOCK_MAX_UOPS + 64, sizeof(j->slow[0]));
+    CHECK(stubs_make(j));
+    j->first = j->code.at;
+    return j;
+}
+
+void jit_destroy(struct jit *j)
+{
+    if (!j)
+        return;
+    free(j->slow);
+    free(j);
+}
+
+void jit_block_made(struct jit *j, struct block *b)
+{
+    b->entry = j->stubs.turn + j->execute;
+    b->native = false;
+    b->heat = j->threshold;
+}
+
+void jit_flush(struct jit *j)
+{
+    j->code.at = j->first;
+}
+
+/* The memory is full: no block has code any more. */
+static void throw_away(struct jit *j)
+{
+    struct exec *x = j->c->exec;
+
+    j->flushes++;
+    for (unsigned i = 0; i < x->nlive; i++)
+        jit_block_made(j, x->live[i]);
+    jit_flush(j);
+}
+
+static void make_code(struct jit *j, struct block *b)
+{
+    if (!b->valid || compile(j, b))
+        return;
+    throw_away(j);
+    if (!compile(j, b))
+        b->heat = UINT32_MAX; /* larger than the whole memory */
+}
+
+/* As the interpreter at its label `jump`: the block that go_pc leads to, or NULL. */
+static struct block *next_in_cache(struct jit *j)
+{
+    struct exec *x = j->c->exec;
+    struct block *from = j->c->block, *to = x->jump[jump_hash(x->go_pc)];
+
+    if (!jump_matches(to, from, x->go_pc))
+        return NULL;
+    block_link(from, x->go_edge, to);
+    return to;
+}
+
+enum left jit_run(struct jit *j, struct block *b)
+{
+    struct ucpu *c = j->c;
+    enter_fn *enter = enter_function(j);
+    enum left left;
+
+    for (;;) {
+        if (!b->native && --b->heat == 0)
+            make_code(j, b);
+        left = b->native ? enter(b, b->entry) : interp_run_cold(c, b);
+        if (left == LEFT_UNCHAINED) {
+            b = next_in_cache(j);
+            if (!b)
+                return LEFT_GO;
+        } else if (left == LEFT_TURN) {
+            b = c->exec->turn;
+        } else {
+            return left;
+        }
+    }
+}
+
+void jit_stats(const struct jit *j, struct ucpu_stats *out)
+{
+    out->compiled = j->compiled;
+    out->code_bytes = (uint64_t)(j->code.at - j->first);
+    out->code_flushes = j->flushes;
+}

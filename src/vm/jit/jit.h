@@ -1,0 +1,32 @@
+/*
+ * The JIT: blocks that are entered often are compiled to x86-64 code.
+ *
+ * The block stays the authority: its micro-ops, steps, chains and PCs are what
+ * compiled code follows, and it leaves for exactly the reasons and in exactly the
+ * state that the interpreter would. Compiled code is derived: it may be thrown away
+ * whenever none of it is running, and is when its memory is full.
+ *
+ * Hosts other than x86-64, and builds with --disable-jit, have jit_create() only, which
+ * always fails.
+ */
+#ifndef HINDCAST_VM_JIT_JIT_H
+#define HINDCAST_VM_JIT_JIT_H
+
+#include "vm/exec_priv.h"
+
+#include "base/code_memory.h"
+
+struct jit;
+
+/* NULL: no JIT here, or too little memory. */
+struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
+void jit_destroy(struct jit *j);
+/* As interp_run(). The block must be in the block cache (not alone). */
+enum left jit_run(struct jit *j, struct block *b);
+/* A block was made: it is to be interpreted until further notice. */
+void jit_block_made(struct jit *j, struct block *b);
+/* Every block was dropped. */
+void jit_flush(struct jit *j);
+void jit_stats(const struct jit *j, struct ucpu_stats *out);
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * What the files of the JIT share.
+ *
+ *   jit.c       the engine: counting, turning between interpreter and compiled code
+ *   stubs.c     code made once: entry, exits, calls of C functions
+ *   operands.c  which values of the state block are in host registers
+ *   compile.c   a block: micro-op by micro-op, then the paths out of line
+ *   integer.c flags.c access.c branch.c   micro-ops by kind
+ *   generic.c   a C function for every micro-op
+ *
+ * Registers of compiled code:
+ *   rbp  state block + STATE_BIAS      r12  block in progress
+ *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec
+ *   rax rcx rdx  scratch within a micro-op
+ *   others       values of the state block, as struct slot says
+ * Whenever a C function is called that may look at the CPU, the budget, the
+ * block and the steps are stored, and so is every dirty value; between blocks no
+ * value is in a register.
+ */
+#ifndef HINDCAST_VM_JIT_JIT_PRIV_H
+#define HINDCAST_VM_JIT_JIT_PRIV_H
+
+#include "vm/jit/jit.h"
+
+#include "vm/jit/emit_x64.h"
+
+#define STATE_BIAS 128
+#define R_STATE  RBP
+#define R_BLOCK  R12
+#define R_BUDGET R13
+#define R_TLB    R14
+#define R_EXEC   R15
+
+/* ---- operands.c ---- */
+
+enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST };
+
+/* A value of the state block that is known at compile time or is in a register. Slots
+ * never overlap. */
+struct slot {
+    uint16_t offset;
+    uint8_t size;   /* 4 or 8 bytes */
+    uint8_t kind;   /* enum slot_kind */
+    uint8_t reg;    /* SLOT_REG: bits above the size are 0 */
+    bool dirty;     /* memory has another value */
+    uint32_t used;  /* when last: the least recent is evicted */
+    uint64_t value; /* SLOT_CONST */
+};
+
+#define SLOTS 14
+
+/* Why a piece of code out of line is there. */
+enum slow_kind { SLOW_LOAD, SLOW_LOAD_PAIR, SLOW_STORE, SLOW_STORE_PAIR, SLOW_HELPER };
+
+/* A path out of line: what the fast path knew, and where it goes on. */
+struct slow {
+    enum slow_kind kind;
+    uint16_t uop;
+    uint8_t bits;          /* of the access (of one of a pair) */
+    uint8_t extend;        /* loads: enum extend of the value */
+    bool rw;               /* LOAD_RW */
+    bool immediate;        /* the value stored is `value`; else it is an operand */
+    uint8_t reg[2];        /* loads: to; stores: from */
+    uint8_t shift;         /* stores: the value's place in the register */
+    uint32_t value;
+    uint8_t *from[2];      /* jumps that lead here; [1] may be NULL */
+    uint8_t *back;
+    struct slot slots[SLOTS];
+};
+
+/* How a loaded value becomes an operand. */
+enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
+
+/* Code made once. */
+struct stubs {
+    uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
+    uint8_t *load[4], *load_rw[4], *store[4], *load_pair[2], *store_pair[2];
+    uint8_t *helper, *function, *condition;
+    uint8_t *enter;
+};
+
+struct jit {
+    struct ucpu *c;
+    struct code_memory memory;
+    ptrdiff_t execute;     /* from where code is written to where it is run */
+    struct code code;
+    uint8_t *first;        /* where blocks begin, behind the stubs */
+    struct stubs stubs;
+    unsigned threshold;    /* entries before a block is compiled */
+    uint64_t compiled, flushes;
+
+    /* The block that is being compiled. */
+    const struct block *block;
+    const struct uop *u;
+    unsigned now;          /* counts uses of slots */
+    uint16_t pinned;       /* registers that the micro-op in progress needs */
+    struct slot slots[SLOTS];
+    struct slow *slow;     /* [BLOCK_MAX_UOPS + 64] */
+    unsigned nslow;
+};
+
+static inline int32_t state_disp(unsigned offset)
+{
+    return (int32_t)offset - STATE_BIAS;
+}
+
+/* A register with the operand of 32 or 64 bits at `offset`; `home` is the width in bits of the
+ * register that it belongs to. Pinned. The flags of the host stay as they are in all of these
+ * but operand_put() for less than 32 bits. */
+unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned home);
+/* A register for the operand of 32 or 64 bits, which is about to get a value. Pinned. */
+unsigned operand_def(struct jit *j, unsigned offset, unsigned bits);
+void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value);
+/* The same in two steps: nothing changes until the operand is committed. */
+unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits);
+void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg);
+/* Make sure that operand_get() of this operand will not change any slot. */
+void operand_hold(struct jit *j, unsigned offset, unsigned bits, unsigned home);
+/* Copy an operand of any width, zero-extended, to a scratch register. */
+void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, unsigned home);
+/* Copy the low bits of a scratch register to an operand of any width. */
+void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from);
+/* The value, if it is known. */
+bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t *value);
+/* Store what is dirty; as it was in a copy of the slots. */
+void operands_store(struct jit *j);
+void operands_store_as(struct jit *j, const struct slot *slots);
+/* Load the registers of a copy again. */
+void operands_reload_as(struct jit *j, const struct slot *slots);
+/* Forget all values, stored or not. */
+void operands_forget(struct jit *j);
+/* Store and forget those that overlap [offset, offset + len). */
+void operands_release(struct jit *j, unsigned offset, unsigned len);
+/* Forget those that lie within: memory has newer values. */
+void operands_discard(struct jit *j, unsigned offset, unsigned len);
+
+/* ---- stubs.c ---- */
+bool stubs_make(struct jit *j);
+static inline void call_stub(struct jit *j, uint8_t *stub)
+{
+    x_point(&j->code, x_call(&j->code), stub);
+}
+static inline void jump_stub(struct jit *j, uint8_t *stub)
+{
+    x_point(&j->code, x_jmp(&j->code), stub);
+}
+
+/* ---- compile.c ---- */
+/* Compile b. False: no room. */
+bool compile(struct jit *j, struct block *b);
+/* A call of the micro-op's function in generic.c. */
+void emit_generic(struct jit *j, const struct uop *u);
+/* Note a path out of line of the micro-op in progress. */
+struct slow *slow_path(struct jit *j, enum slow_kind kind);
+
+/* ---- integer.c, access.c, branch.c: false: not one of theirs ---- */
+bool emit_integer(struct jit *j, const struct uop *u);
+bool emit_access(struct jit *j, const struct uop *u);
+bool emit_end(struct jit *j, const struct uop *u);
+
+/* ---- flags.c ---- */
+/* Note lazy flags: operation, operand bits, result and operand in registers (zero-extended). */
+void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsigned operand);
+void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand);
+/* Code after which the host's condition code that is returned tells whether the guest's
+ * condition `cond` holds. Uses rax and rdx. */
+unsigned flags_condition(struct jit *j, unsigned cond);
+
+/* ---- generic.c ---- */
+/* What a micro-op's function returns: enum uop_result, or where the block goes. */
+enum generic_result { GENERIC_GO_0 = 16, GENERIC_GO_1, GENERIC_JUMP, GENERIC_EXIT };
+extern int (*const generic_functions[UOP_COUNT])(struct ucpu *, const struct uop *);
+
+#endif

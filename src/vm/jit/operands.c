@@ -1,0 +1,366 @@
+/*
+ * Which values of the state block are in host registers while a block runs.
+ *
+ * A value is loaded when it is first used and stored when the block may be left or
+ * C code may look. Constants (the noted flag operation above all) need no register
+ * until somebody computes with them. Since lazy flags are operands like others, those
+ * that are noted again before anybody looks cost no store.
+ *
+ * An operand of 8 or 16 bits lives in the slot of its whole register (`home`). One
+ * that overlaps a slot in another way than lying in it makes that slot be stored
+ * and forgotten.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include "base/error.h"
+
+static const uint8_t pool[] = {RSI, RDI, R8, R9, R10, R11, RBX};
+
+/* ---- slots ---- */
+
+static void store_slot(struct jit *j, const struct slot *s)
+{
+    struct code *e = &j->code;
+    int32_t at = state_disp(s->offset);
+
+    if (s->kind == SLOT_REG) {
+        x_store(e, 8u * s->size, R_STATE, at, s->reg);
+    } else if (s->size == 4 || fits_32((int64_t)s->value)) {
+        x_store_imm(e, 8u * s->size, R_STATE, at, (uint32_t)s->value);
+    } else {
+        x_store_imm(e, 32, R_STATE, at, (uint32_t)s->value);
+        x_store_imm(e, 32, R_STATE, at + 4, (uint32_t)(s->value >> 32));
+    }
+}
+
+static void drop_slot(struct jit *j, struct slot *s, bool store)
+{
+    if (store && s->dirty)
+        store_slot(j, s);
+    *s = (struct slot){0};
+}
+
+static bool overlaps(const struct slot *s, unsigned offset, unsigned len)
+{
+    return s->kind && s->offset < offset + len && offset < s->offset + s->size;
+}
+
+/* The slot that holds all of these bytes. */
+static struct slot *find(struct jit *j, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *s = &j->slots[i];
+
+        if (s->kind && offset >= s->offset && offset + len <= (unsigned)s->offset + s->size)
+            return s;
+    }
+    return NULL;
+}
+
+void operands_release(struct jit *j, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&j->slots[i], offset, len))
+            drop_slot(j, &j->slots[i], true);
+}
+
+void operands_discard(struct jit *j, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&j->slots[i], offset, len))
+            drop_slot(j, &j->slots[i], false);
+}
+
+static bool pinned(const struct jit *j, unsigned reg)
+{
+    return j->pinned >> reg & 1;
+}
+
+static void pin(struct jit *j, unsigned reg)
+{
+    j->pinned |= (uint16_t)(1u << reg);
+}
+
+static struct slot *least_recent(struct jit *j, bool registers)
+{
+    struct slot *best = NULL;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *s = &j->slots[i];
+
+        if (!s->kind || (registers && s->kind != SLOT_REG) || (s->kind == SLOT_REG && pinned(j, s->reg)))
+            continue;
+        if (!best || s->used < best->used)
+            best = s;
+    }
+    CHECK(best);
+    return best;
+}
+
+static unsigned take_register(struct jit *j)
+{
+    struct slot *victim;
+    uint16_t busy = j->pinned;
+    unsigned reg;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (j->slots[i].kind == SLOT_REG)
+            busy |= (uint16_t)(1u << j->slots[i].reg);
+    for (unsigned i = 0; i < sizeof(pool); i++)
+        if (!(busy >> pool[i] & 1)) {
+            pin(j, pool[i]);
+            return pool[i];
+        }
+    victim = least_recent(j, true);
+    reg = victim->reg;
+    drop_slot(j, victim, true);
+    pin(j, reg);
+    return reg;
+}
+
+static struct slot *free_slot(struct jit *j)
+{
+    struct slot *s;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (!j->slots[i].kind)
+            return &j->slots[i];
+    s = least_recent(j, false);
+    drop_slot(j, s, true);
+    return s;
+}
+
+static void touch(struct jit *j, struct slot *s)
+{
+    s->used = ++j->now;
+    if (s->kind == SLOT_REG)
+        pin(j, s->reg);
+}
+
+static void into_register(struct jit *j, struct slot *s)
+{
+    if (s->kind == SLOT_CONST) {
+        unsigned reg = take_register(j);
+
+        x_mov_imm(&j->code, reg, s->value);
+        s->kind = SLOT_REG;
+        s->reg = (uint8_t)reg;
+    }
+    touch(j, s);
+}
+
+/* The slot, in a register, that has the operand's bytes; NULL: the operand does not lie within
+ * one register of the guest (memory has it then). */
+static struct slot *cached(struct jit *j, unsigned offset, unsigned bits, unsigned home)
+{
+    unsigned len = bits / 8, size = home / 8;
+    struct slot *s = find(j, offset, len);
+    unsigned at;
+
+    if (s) {
+        into_register(j, s);
+        return s;
+    }
+    operands_release(j, offset, len);
+    if (size < len)
+        size = len;
+    if (offset % size + len > size)
+        size = 4;
+    at = offset & ~(size - 1);
+    if (offset + len > at + size)
+        return NULL;
+    operands_release(j, at, size);
+    s = free_slot(j);
+    *s = (struct slot){.offset = (uint16_t)at, .size = (uint8_t)size, .kind = SLOT_REG};
+    s->reg = RSP; /* nobody's, while one is looked for */
+    pin(j, RSP);
+    s->reg = (uint8_t)take_register(j);
+    touch(j, s);
+    x_load(&j->code, 8 * size, s->reg, R_STATE, state_disp(at));
+    return s;
+}
+
+/* ---- operands ---- */
+
+unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned home)
+{
+    struct slot *s = find(j, offset, bits / 8);
+
+    if (s && s->offset != offset)
+        operands_release(j, offset, bits / 8);
+    s = cached(j, offset, bits, s && s->offset != offset ? bits : home);
+    if (!s || s->offset != offset) {
+        unsigned reg;
+
+        operands_release(j, offset, bits / 8);
+        reg = take_register(j);
+        x_load(&j->code, bits, reg, R_STATE, state_disp(offset));
+        return reg;
+    }
+    return s->reg;
+}
+
+unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
+{
+    unsigned len = bits / 8;
+    struct slot *s = find(j, offset, len);
+
+    if (s && s->offset == offset && s->size == len && s->kind == SLOT_REG) {
+        touch(j, s);
+        return s->reg;
+    }
+    if (!s || s->offset != offset || s->size != len)
+        operands_release(j, offset, len);
+    return take_register(j);
+}
+
+void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg)
+{
+    struct slot *s = find(j, offset, bits / 8);
+
+    if (!s)
+        s = free_slot(j);
+    *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_REG,
+                       .reg = (uint8_t)reg, .dirty = true};
+    touch(j, s);
+}
+
+/* Forget what lies within the operand; store what only overlaps it. */
+static void overwrite(struct jit *j, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct slot *s = &j->slots[i];
+
+        if (overlaps(s, offset, len))
+            drop_slot(j, s, s->offset < offset || s->offset + s->size > offset + len);
+    }
+}
+
+unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
+{
+    struct slot *s = find(j, offset, bits / 8);
+    unsigned reg;
+
+    if (s && s->offset == offset && 8u * s->size == bits && s->kind == SLOT_REG) {
+        s->dirty = true;
+        touch(j, s);
+        return s->reg;
+    }
+    overwrite(j, offset, bits / 8);
+    reg = take_register(j);
+    operand_commit(j, offset, bits, reg);
+    return reg;
+}
+
+void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value)
+{
+    struct slot *s;
+
+    overwrite(j, offset, bits / 8);
+    s = free_slot(j);
+    *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_CONST, .dirty = true,
+                       .value = value};
+    touch(j, s);
+}
+
+void operand_hold(struct jit *j, unsigned offset, unsigned bits, unsigned home)
+{
+    if (bits >= 32)
+        operand_use(j, offset, bits, home);
+    else if (!cached(j, offset, bits, home))
+        operands_release(j, offset, bits / 8);
+}
+
+/* Zero-extended. */
+static void move_bits(struct code *e, unsigned bits, unsigned to, unsigned from)
+{
+    if (bits == 8)
+        x_rr(e, 32, X_MOVZX8, to, from);
+    else if (bits == 16)
+        x_rr(e, 32, X_MOVZX16, to, from);
+    else
+        x_rr(e, bits, X_MOV_LOAD, to, from);
+}
+
+void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, unsigned home)
+{
+    struct code *e = &j->code;
+    struct slot *s;
+
+    if (bits >= 32) {
+        move_bits(e, bits, to, operand_use(j, offset, bits, home));
+        return;
+    }
+    s = cached(j, offset, bits, home);
+    if (!s) {
+        x_rm(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, to, R_STATE, state_disp(offset));
+    } else if (s->offset == offset) {
+        move_bits(e, bits, to, s->reg);
+    } else {
+        x_rr(e, 64, X_MOV_LOAD, to, s->reg);
+        x_shift_imm(e, 64, SHIFT_SHR, to, 8 * (offset - s->offset));
+        move_bits(e, bits, to, to);
+    }
+}
+
+void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from)
+{
+    struct code *e = &j->code;
+    struct slot *s;
+    unsigned turn;
+
+    if (bits >= 32) {
+        x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
+        return;
+    }
+    s = cached(j, offset, bits, home);
+    if (!s) {
+        x_store(e, bits, R_STATE, state_disp(offset), from);
+        return;
+    }
+    s->dirty = true;
+    turn = 8 * (offset - s->offset);
+    if (turn)
+        x_shift_imm(e, 8u * s->size, SHIFT_ROR, s->reg, turn);
+    x_rr(e, bits, ALU8(bits, X_MOV_LOAD), s->reg, from);
+    if (turn)
+        x_shift_imm(e, 8u * s->size, SHIFT_ROL, s->reg, turn);
+}
+
+bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t *value)
+{
+    const struct slot *s = find((struct jit *)(uintptr_t)j, offset, bits / 8);
+
+    if (!s || s->kind != SLOT_CONST || s->offset != offset || 8u * s->size != bits)
+        return false;
+    *value = s->value;
+    return true;
+}
+
+/* ---- all of them ---- */
+
+void operands_store_as(struct jit *j, const struct slot *slots)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slots[i].kind && slots[i].dirty)
+            store_slot(j, &slots[i]);
+}
+
+void operands_store(struct jit *j)
+{
+    operands_store_as(j, j->slots);
+    for (unsigned i = 0; i < SLOTS; i++)
+        j->slots[i].dirty = false;
+}
+
+void operands_reload_as(struct jit *j, const struct slot *slots)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slots[i].kind == SLOT_REG)
+            x_load(&j->code, 8u * slots[i].size, slots[i].reg, R_STATE, state_disp(slots[i].offset));
+}
+
+void operands_forget(struct jit *j)
+{
+    memset(j->slots, 0, sizeof(j->slots));
+}

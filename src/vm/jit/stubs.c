@@ -1,0 +1,255 @@
+/*
+ * Code made once for a machine: the way into compiled code and out of it, and the
+ * calls of C functions from it (System V ABI).
+ *
+ * Blocks are entered by a jump with the block in rax. Where a micro-op faults in a C
+ * function, its stub does not return but leaves with LEFT_FAULT.
+ */
+#include "vm/jit/jit_priv.h"
+
+#include <stddef.h>
+
+#define CPU(member)   ((int32_t)offsetof(struct ucpu, member))
+#define EXEC(member)  ((int32_t)offsetof(struct exec, member))
+#define BLOCK(member) ((int32_t)offsetof(struct block, member))
+
+static const uint8_t scratch[] = {RSI, RDI, R8, R9, R10, R11}; /* values that C functions do not keep */
+
+static uint64_t address(void (*fn)(void))
+{
+    return (uint64_t)(uintptr_t)fn;
+}
+#define ADDRESS(fn) address((void (*)(void))(fn))
+
+static bool store_pair(struct ucpu *c, uint64_t va, unsigned each, uint64_t first, uint64_t second)
+{
+    uint64_t pair[2] = {first, second};
+
+    if (each == 4)
+        pair[0] = (uint32_t)first | second << 32;
+    return softmmu_store_pair_slow(c, va, pair, each);
+}
+
+static bool store_one(struct ucpu *c, uint64_t va, unsigned size, uint64_t value)
+{
+    return softmmu_store_slow(c, va, value, size);
+}
+
+static unsigned condition(const struct lazy_flags *f, unsigned cond)
+{
+    return flags_cond(f, cond);
+}
+
+/* rdi = the CPU, with budget, block and steps as they are. Destroys rdx. */
+static void show_cpu(struct jit *j)
+{
+    struct code *e = &j->code;
+
+    x_mov_imm(e, RDI, (uint64_t)(uintptr_t)j->c);
+    x_store(e, 64, RDI, CPU(cpu.budget), R_BUDGET);
+    x_store(e, 64, RDI, CPU(block), R_BLOCK);
+    x_rm(e, 32, X_MOVZX16, RDX, R_BLOCK, BLOCK(steps));
+    x_store(e, 32, RDI, CPU(cpu.steps), RDX);
+}
+
+static void look_at_budget(struct jit *j)
+{
+    struct code *e = &j->code;
+
+    x_mov_imm(e, RDX, (uint64_t)(uintptr_t)j->c);
+    x_load(e, 64, R_BUDGET, RDX, CPU(cpu.budget));
+}
+
+static void leave(struct jit *j, enum left left)
+{
+    x_mov_imm(&j->code, RAX, left);
+    jump_stub(j, j->stubs.exit);
+}
+
+static void make_enter_and_exit(struct jit *j)
+{
+    static const uint8_t kept[] = {RBX, RBP, R12, R13, R14, R15};
+    struct code *e = &j->code;
+
+    /* enum left enter(struct block *, code) */
+    j->stubs.enter = e->at;
+    for (unsigned i = 0; i < sizeof(kept); i++)
+        x_push(e, kept[i]);
+    x_alu_imm(e, 64, ALU_SUB, RSP, 8);
+    x_rr(e, 64, X_MOV_LOAD, RAX, RDI);
+    x_mov_imm(e, RDX, (uint64_t)(uintptr_t)j->c);
+    x_mov_imm(e, R_STATE, (uint64_t)(uintptr_t)(j->c->s + STATE_BIAS));
+    x_mov_imm(e, R_EXEC, (uint64_t)(uintptr_t)j->c->exec);
+    x_load(e, 64, R_TLB, RDX, CPU(tlb));
+    x_load(e, 64, R_BUDGET, RDX, CPU(cpu.budget));
+    x_opcode(e, 32, 0xff, 0, 0, RSI, false);
+    code_8(e, 0xe0 | RSI);
+
+    /* eax: enum left */
+    j->stubs.exit = e->at;
+    show_cpu(j);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    for (unsigned i = sizeof(kept); i-- > 0;)
+        x_pop(e, kept[i]);
+    x_ret(e);
+}
+
+static void make_exits(struct jit *j)
+{
+    struct code *e = &j->code;
+
+    /* To a block (rax) that has no code. */
+    j->stubs.turn = e->at;
+    x_store(e, 64, R_EXEC, EXEC(turn), RAX);
+    leave(j, LEFT_TURN);
+
+    /* The block's steps were taken off the budget, which had less. */
+    j->stubs.no_budget = e->at;
+    x_rm(e, 32, X_MOVZX16, RCX, R_BLOCK, BLOCK(steps));
+    x_alu(e, 64, ALU_ADD, R_BUDGET, RCX);
+    x_load(e, 64, RCX, R_BLOCK, BLOCK(key.pc));
+    x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
+    leave(j, LEFT_BUDGET);
+
+    /* By edge eax, without a chain; and to the PC in rax. */
+    j->stubs.unchained = e->at;
+    x_store(e, 32, R_EXEC, EXEC(go_edge), RAX);
+    x_rmx(e, 64, X_MOV_LOAD, RCX, R_BLOCK, RAX, 3, BLOCK(target));
+    x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
+    leave(j, LEFT_UNCHAINED);
+    j->stubs.indirect_miss = e->at;
+    x_store(e, 64, R_EXEC, EXEC(go_pc), RAX);
+    x_store_imm(e, 32, R_EXEC, EXEC(go_edge), 2);
+    leave(j, LEFT_UNCHAINED);
+
+    j->stubs.leave_exit = e->at;
+    x_load(e, 64, RCX, R_BLOCK, BLOCK(target));
+    x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
+    leave(j, LEFT_EXIT);
+
+    /* Micro-op ecx faulted. */
+    j->stubs.fault = e->at;
+    x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
+    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
+    x_store(e, 64, R_EXEC, EXEC(fault_uop), RCX);
+    leave(j, LEFT_FAULT);
+}
+
+/* An access that the inline path does not serve: va in rax, what is stored in rdx (and rcx), what is
+ * loaded in rax (and rdx); keeps everything else. exec.slow_uop is the micro-op's number. */
+static uint8_t *make_access(struct jit *j, uint64_t fn, unsigned size, bool stores, bool pair)
+{
+    struct code *e = &j->code;
+    uint8_t *stub = e->at, *fault;
+
+    for (unsigned i = 0; i < sizeof(scratch); i++)
+        x_push(e, scratch[i]);
+    x_alu_imm(e, 64, ALU_SUB, RSP, 8);
+    x_rr(e, 64, X_MOV_LOAD, RSI, RAX);
+    if (stores) {
+        x_rr(e, 64, X_MOV_LOAD, R8, RCX);
+        x_rr(e, 64, X_MOV_LOAD, RCX, RDX);
+    }
+    show_cpu(j);
+    x_mov_imm(e, RDX, size);
+    x_mov_imm(e, RAX, fn);
+    x_call_reg(e, RAX);
+    look_at_budget(j);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    for (unsigned i = sizeof(scratch); i-- > 0;)
+        x_pop(e, scratch[i]);
+    x_test(e, 8, RAX, RAX);
+    fault = x_jcc(e, CC_E);
+    if (!stores)
+        x_load(e, 64, RAX, R_EXEC, EXEC(slow_value));
+    if (pair && !stores)
+        x_load(e, 64, RDX, R_EXEC, EXEC(slow_value[1]));
+    x_ret(e);
+    x_here(e, fault);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    x_load(e, 32, RCX, R_EXEC, EXEC(slow_uop));
+    jump_stub(j, j->stubs.fault);
+    return stub;
+}
+
+static void make_accesses(struct jit *j)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        j->stubs.load[i] = make_access(j, ADDRESS(softmmu_load_slow), 1u << i, false, false);
+        j->stubs.load_rw[i] = make_access(j, ADDRESS(softmmu_load_rw_slow), 1u << i, false, false);
+        j->stubs.store[i] = make_access(j, ADDRESS(store_one), 1u << i, true, false);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        j->stubs.load_pair[i] = make_access(j, ADDRESS(softmmu_load_pair_slow), 4u << i, false, true);
+        j->stubs.store_pair[i] = make_access(j, ADDRESS(store_pair), 4u << i, true, true);
+    }
+}
+
+static void make_calls(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *other, *not_fault, *known;
+
+    /* The helper of micro-op ecx; the function in rax for micro-op ecx. All values
+     * are in memory. Returns, with eax, unless the micro-op faulted or left. */
+    j->stubs.helper = e->at;
+    x_mov_imm(e, RAX, 0);
+    j->stubs.function = e->at;
+    x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
+    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
+    x_rr(e, 64, X_MOV_LOAD, RSI, RCX);
+    x_push(e, RCX);
+    show_cpu(j);
+    x_test(e, 64, RAX, RAX);
+    known = x_jcc(e, CC_NE);
+    x_load(e, 64, RAX, RSI, offsetof(struct uop, fn));
+    x_here(e, known);
+    x_call_reg(e, RAX);
+    x_pop(e, RCX);
+    look_at_budget(j);
+    x_load(e, 64, R_TLB, RDX, CPU(tlb));
+    x_test(e, 32, RAX, RAX);
+    other = x_jcc(e, CC_NE);
+    x_ret(e);
+    x_here(e, other);
+    x_alu_imm(e, 32, ALU_CMP, RAX, UOP_FAULT);
+    not_fault = x_jcc(e, CC_NE);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    x_store(e, 64, R_EXEC, EXEC(fault_uop), RCX);
+    leave(j, LEFT_FAULT);
+    x_here(e, not_fault);
+    x_alu_imm(e, 32, ALU_CMP, RAX, UOP_LEAVE);
+    not_fault = x_jcc(e, CC_NE);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    leave(j, LEFT_LEAVE);
+    x_here(e, not_fault);
+    x_ret(e);
+
+    /* Does condition eax hold? Flags are in memory; keeps everything else. */
+    j->stubs.condition = e->at;
+    for (unsigned i = 0; i < sizeof(scratch); i++)
+        x_push(e, scratch[i]);
+    x_push(e, RCX);
+    x_push(e, RDX);
+    x_alu_imm(e, 64, ALU_SUB, RSP, 8);
+    x_mov_imm(e, RDI, (uint64_t)(uintptr_t)j->c->flags);
+    x_rr(e, 32, X_MOV_LOAD, RSI, RAX);
+    x_mov_imm(e, RAX, ADDRESS(condition));
+    x_call_reg(e, RAX);
+    x_alu_imm(e, 64, ALU_ADD, RSP, 8);
+    x_pop(e, RDX);
+    x_pop(e, RCX);
+    for (unsigned i = sizeof(scratch); i-- > 0;)
+        x_pop(e, scratch[i]);
+    x_test(e, 32, RAX, RAX);
+    x_ret(e);
+}
+
+bool stubs_make(struct jit *j)
+{
+    make_enter_and_exit(j);
+    make_exits(j);
+    make_accesses(j);
+    make_calls(j);
+    return !j->code.full;
+}
