@@ -13,6 +13,7 @@
 
 #include "aarch64/virt.h"
 #include "base/buffer.h"
+#include "host/code_memory.h"
 #include "host/file.h"
 #include "host/poller.h"
 #include "i386/cpu.h"
@@ -23,6 +24,8 @@
 #include "server.h"
 
 #define STATUS_UNUSABLE 1
+/* Address space for compiled guest code; memory is used as far as there is code. */
+#define CODE_BYTES ((size_t)64 << 20)
 /* No firmware is larger than a flash bank. */
 #define BIOS_LIMIT VIRT_FLASH_BYTES
 
@@ -280,6 +283,31 @@ static int build_pc(struct machine **m, const struct images *im, const struct op
     return pc_create(m, &c, err);
 }
 
+/* Without the JIT the guest is slower and otherwise the same: that is worth a message only. */
+static int choose_engine(struct machine *m, const struct options *o, struct error *err)
+{
+    struct code_memory memory = {0};
+    int r;
+
+    if (o->engine == ENGINE_INTERPRETER)
+        return 0;
+    r = code_memory_map(&memory, CODE_BYTES, err);
+    if (r == 0 && ucpu_use_jit((struct ucpu *)(void *)m->cpu, &memory, 0))
+        return 0;
+    if (r == 0) {
+        code_memory_unmap(&memory);
+        r = error_set(err, -ENOSYS, "there is no JIT for this host, or not in this build");
+        if (o->engine == ENGINE_AUTO)
+            return 0;
+    }
+    if (o->engine == ENGINE_AUTO) {
+        fprintf(stderr, "hindcast: %s; the guest is interpreted, which is slower\n", err->text);
+        return 0;
+    }
+    machine_destroy(m);
+    return r;
+}
+
 /* The machine that the options ask for, or else the kernel. */
 static int build_machine(struct machine **m, const struct images *im, struct options *o, struct error *err)
 {
@@ -287,7 +315,10 @@ static int build_machine(struct machine **m, const struct images *im, struct opt
 
     if (r < 0)
         return r;
-    return o->kind == MACHINE_VIRT ? build_virt(m, im, o, err) : build_pc(m, im, o, err);
+    r = o->kind == MACHINE_VIRT ? build_virt(m, im, o, err) : build_pc(m, im, o, err);
+    if (r == 0)
+        r = choose_engine(*m, o, err);
+    return r;
 }
 
 static int open_serial(struct server_config *c, const struct options *o, struct error *err)

@@ -21,7 +21,7 @@ enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
     OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
-    OPT_IGNORE_CHECKPOINTS, OPT_FROM, OPT_VGA, OPT_VGA_BIOS, OPT_ROM, OPT_HELP, OPT_VERSION,
+    OPT_IGNORE_CHECKPOINTS, OPT_ENGINE, OPT_FROM, OPT_VGA, OPT_VGA_BIOS, OPT_ROM, OPT_HELP, OPT_VERSION,
 };
 
 static const struct option option_table[] = {
@@ -57,6 +57,7 @@ static const struct option option_table[] = {
     {"checkpoints-in-file", required_argument, NULL, OPT_CHECKPOINTS_IN_FILE},
     {"ignore-checkpoints", no_argument, NULL, OPT_IGNORE_CHECKPOINTS},
     {"from", required_argument, NULL, OPT_FROM},
+    {"engine", required_argument, NULL, OPT_ENGINE},
     {"help", no_argument, NULL, OPT_HELP},
     {"h", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -382,6 +383,20 @@ static int take_pflash(struct options *o, char *arg, struct error *err)
     return 0;
 }
 
+static int take_engine(struct options *o, const char *arg, struct error *err)
+{
+    static const char *const names[] = {
+        [ENGINE_AUTO] = "auto", [ENGINE_JIT] = "jit", [ENGINE_INTERPRETER] = "interpreter",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(arg, names[i])) {
+            o->engine = (enum options_engine)i;
+            return 0;
+        }
+    return error_set(err, -EINVAL, "--engine is auto, jit or interpreter, not '%s'", arg);
+}
+
 static int take_option(int which, char *arg, struct options *o, struct error *err)
 {
     switch (which) {
@@ -446,6 +461,8 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
     case OPT_NO_REBOOT:
         o->no_reboot = true;
         return 0;
+    case OPT_ENGINE:
+        return take_engine(o, arg, err);
     case OPT_RECORD:
         o->record = arg;
         return 0;
@@ -619,6 +636,7 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "  -S                    hold the guest whenever no debugger runs it: at its first instruction\n"
         "                        (as without -S), and also after gdb's detach\n"
         "      --run             start the guest at once; gdb may attach at any time\n"
+        "      --engine WHICH    auto, jit (x86-64 hosts) or interpreter; histories are the same (default auto)\n"
         "      --checkpoint-memory SIZE  memory for going back fast (default 1G)\n"
         "\n"
         "Recordings:\n"

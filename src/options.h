@@ -29,6 +29,13 @@ enum options_from {
     FROM_POSITION,    /* at the last checkpoint at or before a position */
 };
 
+/* What runs the guest. */
+enum options_engine {
+    ENGINE_AUTO,        /* the JIT where there is one */
+    ENGINE_JIT,
+    ENGINE_INTERPRETER,
+};
+
 struct options {
     const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
     enum options_machine kind;  /* what `machine` begins with */
@@ -58,6 +65,7 @@ struct options {
     bool no_reboot;
     unsigned icount_shift;      /* one step is 1 << shift ns */
     bool sleep;                 /* an idle guest waits in real time */
+    enum options_engine engine;
     uint64_t checkpoint_bytes;  /* memory for checkpoints */
     uint16_t debug_exit[OPTIONS_MAX_DEBUG_EXIT];
     unsigned debug_exit_count;

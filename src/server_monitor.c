@@ -19,6 +19,7 @@
 #include "host/clock.h"
 #include "host/file.h"
 #include "i386/pc.h"
+#include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
 
@@ -288,6 +289,23 @@ HANDLER(cmd_info_registers)
         cpu->ops->describe(cpu, call->out);
     else
         print_plain_registers(cpu, call->out);
+    return 0;
+}
+
+HANDLER(cmd_info_jit)
+{
+    struct ucpu_stats stats;
+
+    (void)err;
+    ucpu_stats((const struct ucpu *)(const void *)server_of(call)->machine->cpu, &stats);
+    buffer_printf(call->out, "engine: %s\n", stats.jit ? "JIT and interpreter" : "interpreter");
+    buffer_printf(call->out, "blocks: %" PRIu64 " translated, %" PRIu64 " kept, all dropped %" PRIu64 " times\n",
+                  stats.blocks_built, stats.blocks_live, stats.flushes);
+    if (stats.jit)
+        buffer_printf(call->out, "compiled: %" PRIu64 " blocks, %" PRIu64 " bytes of code, all thrown away %" PRIu64
+                      " times\n", stats.compiled, stats.code_bytes, stats.code_flushes);
+    buffer_printf(call->out, "misses: %" PRIu64 " of the TLB, %" PRIu64 " of the jump cache; %" PRIu64
+                  " instructions run alone\n", stats.tlb_misses, stats.jump_misses, stats.alone);
     return 0;
 }
 
@@ -605,6 +623,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
     {"info registers", "", "the CPU's registers", cmd_info_registers},
     {"info tlb", "", "the page tables, page by page", cmd_info_tlb},
+    {"info jit", "", "what runs the guest: translated and compiled blocks, misses", cmd_info_jit},
     {"info mem", "", "mapped virtual memory", cmd_info_mem},
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},

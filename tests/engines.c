@@ -36,11 +36,6 @@ struct guest {
     struct virt_config board;
 };
 
-/* A machine and what it was lent. */
-struct subject {
-    struct machine *m;
-    struct code_memory code;
-};
 
 static bool slow(enum engine e)
 {
@@ -85,52 +80,47 @@ static uint64_t clock_at_rest(void *ctx, struct machine *m)
 
 static const struct machine_env env = {.host_clock = clock_at_rest};
 
-static void use_jit(struct subject *s, enum engine e)
+static void use_jit(struct ucpu *u, enum engine e)
 {
+    struct code_memory memory;
     struct error err;
 
-    if (code_memory_map(&s->code, e == JIT_TINY ? 128 << 10 : 64 << 20, &err) < 0) {
+    if (code_memory_map(&memory, e == JIT_TINY ? 128 << 10 : 64 << 20, &err) < 0) {
         fprintf(stderr, "engines: %s\n", err.text);
         exit(2);
     }
-    if (!ucpu_use_jit((struct ucpu *)(void *)s->m->cpu, &s->code, e == JIT ? 0 : 1))
-        code_memory_unmap(&s->code); /* there is none: the interpreter once more */
+    if (!ucpu_use_jit(u, &memory, e == JIT ? 0 : 1))
+        code_memory_unmap(&memory); /* there is none: the interpreter once more */
 }
 
-static struct subject make(const struct guest *g, enum engine e)
+static struct machine *make(const struct guest *g, enum engine e)
 {
-    struct subject s = {0};
+    struct machine *m;
     struct error err;
     struct ucpu *u;
 
-    if ((g->virt ? virt_create(&s.m, &g->board, &err) : pc_create(&s.m, &g->pc, &err)) < 0) {
+    if ((g->virt ? virt_create(&m, &g->board, &err) : pc_create(&m, &g->pc, &err)) < 0) {
         fprintf(stderr, "engines: %s\n", err.text);
         exit(2);
     }
-    s.m->env = &env;
-    u = (struct ucpu *)(void *)s.m->cpu;
+    m->env = &env;
+    u = (struct ucpu *)(void *)m->cpu;
     u->plain_switch = e == SWITCH;
     u->no_optimise = e == UNOPTIMISED || e == SINGLE;
     u->single = e == SINGLE;
     u->no_cache = e == UNCACHED;
     if (is_jit(e))
-        use_jit(&s, e);
-    return s;
+        use_jit(u, e);
+    return m;
 }
 
-static void print_jit(const struct subject *s)
+static void print_jit(const struct machine *m)
 {
     struct ucpu_stats stats;
 
-    ucpu_stats((const struct ucpu *)(const void *)s->m->cpu, &stats);
+    ucpu_stats((const struct ucpu *)(const void *)m->cpu, &stats);
     printf(" (%llu of %llu blocks compiled, code thrown away %llu times)", (unsigned long long)stats.compiled,
            (unsigned long long)stats.blocks_built, (unsigned long long)stats.code_flushes);
-}
-
-static void unmake(struct subject *s)
-{
-    machine_destroy(s->m);
-    code_memory_unmap(&s->code);
 }
 
 /* Go to `position`; the dropping engine forgets everything derived on the way. */
@@ -188,15 +178,15 @@ static bool read_guest(struct guest *g, int argc, char **argv, struct pc_image f
 /* Compare one engine's states with those expected; of the first, note them. */
 static bool same_states(const struct guest *g, enum engine e, icount_t steps, uint64_t expected[POINTS])
 {
-    struct subject s = make(g, e);
+    struct machine *m = make(g, e);
     unsigned n = slow(e) ? POINTS / 2 : POINTS;
     bool same = true;
 
     for (unsigned i = 0; i < n && same; i++) {
         uint64_t hash;
 
-        go(s.m, point(steps, i), e);
-        hash = machine_hash(s.m);
+        go(m, point(steps, i), e);
+        hash = machine_hash(m);
         if (e == BLOCKS)
             expected[i] = hash;
         same = hash == expected[i];
@@ -205,10 +195,10 @@ static bool same_states(const struct guest *g, enum engine e, icount_t steps, ui
     }
     printf("%s: %u positions up to %llu", engine_names[e], n, (unsigned long long)point(steps, n - 1));
     if (is_jit(e))
-        print_jit(&s);
+        print_jit(m);
     printf("\n");
     fflush(stdout);
-    unmake(&s);
+    machine_destroy(m);
     return same;
 }
 

@@ -9,6 +9,7 @@ struct code_memory {
     uint8_t *write;         /* where code is written */
     const uint8_t *execute; /* the same bytes, where they are run */
     size_t size;            /* 0: there is none */
+    void (*unmap)(struct code_memory *); /* gives it back; may be NULL */
 };
 
 #endif

@@ -42,7 +42,7 @@ int code_memory_map(struct code_memory *m, size_t size, struct error *err)
             munmap(execute, size);
         return error_set(err, -code, "compiled code cannot be mapped: %s", strerror(code));
     }
-    *m = (struct code_memory){.write = write, .execute = execute, .size = size};
+    *m = (struct code_memory){.write = write, .execute = execute, .size = size, .unmap = code_memory_unmap};
     return 0;
 }
 

@@ -494,6 +494,7 @@ void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out)
 {
     *out = c->exec->stats;
     out->blocks_live = c->exec->nlive;
-    if (c->exec->jit)
+    out->jit = c->exec->jit != NULL;
+    if (out->jit)
         jit_stats(c->exec->jit, out);
 }

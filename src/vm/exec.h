@@ -202,8 +202,8 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
                void *state, unsigned flags_offset);
 void ucpu_finish(struct ucpu *c);
 /* Compile blocks that were entered `threshold` times (0: a good number) into `memory`, which is
- * the caller's and must outlive the CPU. False: the host or the build has no JIT, or there is
- * too little memory; blocks are interpreted then. */
+ * the CPU's from now on. False: the host or the build has no JIT, or there is too little memory;
+ * it is still the caller's, and blocks are interpreted. */
 bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
 /* cpu_ops.run of such a CPU. */
 void ucpu_run(struct cpu *cpu, icount_t until);
@@ -248,6 +248,7 @@ void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned coun
 /* Statistics for `monitor info jit` and the benchmarks. */
 struct ucpu_stats {
     uint64_t blocks_built, blocks_live, flushes, tlb_misses, jump_misses, alone;
+    bool jit; /* there is one */
     /* of the JIT: blocks compiled, bytes of code in use, how often all of it was thrown away */
     uint64_t compiled, code_bytes, code_flushes;
 };

@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+/* Entries before a block is compiled, if nobody asks for another number. */
+#define THRESHOLD 8
 /* Enough for the stubs and some blocks. */
 #define SIZE_MIN ((size_t)16 << 10)
 
@@ -37,7 +39,7 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     j = xcalloc(1, sizeof(*j));
     j->c = c;
     j->memory = *memory;
-    j->threshold = threshold ? threshold : 1;
+    j->threshold = threshold ? threshold : THRESHOLD;
     j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
     j->code = (struct code){.at = memory->write, .end = memory->write + memory->size};
     j->slow = xcalloc(BLOCK_MAX_UOPS + 64, sizeof(j->slow[0]));
@@ -50,6 +52,8 @@ void jit_destroy(struct jit *j)
 {
     if (!j)
         return;
+    if (j->memory.unmap)
+        j->memory.unmap(&j->memory);
     free(j->slow);
     free(j);
 }

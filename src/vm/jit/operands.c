@@ -214,17 +214,6 @@ unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
     return take_register(j);
 }
 
-void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg)
-{
-    struct slot *s = find(j, offset, bits / 8);
-
-    if (!s)
-        s = free_slot(j);
-    *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_REG,
-                       .reg = (uint8_t)reg, .dirty = true};
-    touch(j, s);
-}
-
 /* Forget what lies within the operand; store what only overlaps it. */
 static void overwrite(struct jit *j, unsigned offset, unsigned len)
 {
@@ -234,6 +223,17 @@ static void overwrite(struct jit *j, unsigned offset, unsigned len)
         if (overlaps(s, offset, len))
             drop_slot(j, s, s->offset < offset || s->offset + s->size > offset + len);
     }
+}
+
+void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg)
+{
+    struct slot *s;
+
+    overwrite(j, offset, bits / 8);
+    s = free_slot(j);
+    *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_REG,
+                       .reg = (uint8_t)reg, .dirty = true};
+    touch(j, s);
 }
 
 unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)

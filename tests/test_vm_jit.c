@@ -1,0 +1,534 @@
+/*
+ * Compiled code does what the interpreter does: every micro-op alone, every
+ * condition after every operation that notes flags, and random blocks, with
+ * operands that are the same or overlap, accesses that cross pages, fault, or are
+ * not served in line. Compared are the whole state, the memory, how the block was
+ * left, and where.
+ *
+ * The CPU is made for this: it has 14 registers of 64 bits, of which operands are any
+ * part, eight pages of memory with different permissions, and nothing else.
+ */
+#include "base/buffer.h"
+#include "base/error.h"
+#include "host/code_memory.h"
+#include "vm/jit/jit.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REGS 14u
+#define ADDRESS_REG 8u  /* from here on: addresses near page boundaries */
+#define INDEX_REG   12u /* from here on: small numbers */
+#define DATA   UINT64_C(0x10000)
+#define PAGES  8u
+#define WINDOW 256u     /* bytes on each side of a boundary that accesses go to */
+#define BLOCK_UOPS 12u
+
+DEVICE_STATE_BEGIN
+struct bare_state {
+    struct lazy_flags cc;
+    uint64_t reserved;
+    uint64_t r[REGS];
+    uint64_t fault_va;
+    uint64_t calls;
+};
+DEVICE_STATE_END
+
+struct bare {
+    struct ucpu u;
+    struct bare_state *st;
+};
+
+#define OFF(member) ((unsigned)offsetof(struct bare_state, member))
+
+/* ---- random numbers ---- */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t rng(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed;
+}
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)(rng() >> 20) % n;
+}
+
+/* ---- the CPU ---- */
+
+static struct bare *bare_of(struct ucpu *c)
+{
+    return (struct bare *)(void *)c;
+}
+
+/* Pages 2 and 5 are read-only, 3 and 6 are not there. */
+static bool bare_walk(struct ucpu *c, uint64_t va, enum access access, unsigned mode, struct translation *t)
+{
+    uint64_t n = (va - DATA) >> PAGE_SHIFT;
+    bool writable = n != 2 && n != 5;
+
+    (void)mode;
+    if (n >= PAGES || n == 3 || n == 6 || (access == ACCESS_WRITE && !writable)) {
+        bare_of(c)->st->fault_va = va;
+        return false;
+    }
+    *t = (struct translation){.page = n << PAGE_SHIFT, .read = true, .write = writable, .fetch = true};
+    return true;
+}
+
+static void bare_destroy(struct cpu *cpu)
+{
+    ucpu_finish((struct ucpu *)(void *)cpu);
+    free(cpu);
+}
+
+static void bare_reset(struct cpu *cpu)
+{
+    (void)cpu;
+}
+
+static const struct frontend bare_frontend = {.va_bits = 64, .walk = bare_walk};
+
+static const struct cpu_ops bare_ops = {
+    .arch = "bare",
+    .state_size = sizeof(struct bare_state),
+    .reset = bare_reset,
+    .destroy = bare_destroy,
+};
+
+static struct machine *bare_machine(size_t code_bytes)
+{
+    struct machine *m = machine_create(PAGES);
+    struct bare *b = xcalloc(1, sizeof(*b));
+    struct code_memory memory;
+    struct error err;
+
+    b->st = machine_alloc_state(m, "cpu", sizeof(*b->st));
+    ucpu_init(&b->u, m, &bare_ops, &bare_frontend, b->st, OFF(cc));
+    memory_map(&m->memory, &(struct region){.base = 0, .size = PAGES << PAGE_SHIFT, .kind = REGION_RAM,
+                                            .page = memory_alloc(&m->memory, PAGES << PAGE_SHIFT), .enabled = true});
+    machine_reset(m);
+    ck_assert_int_eq(code_memory_map(&memory, code_bytes, &err), 0);
+    if (!ucpu_use_jit(&b->u, &memory, 1)) {
+        code_memory_unmap(&memory);
+        machine_destroy(m);
+        return NULL;
+    }
+    return m;
+}
+
+/* ---- samples ---- */
+
+struct sample {
+    struct bare_state st;
+    uint8_t mem[PAGES + 1][2 * WINDOW]; /* around each boundary */
+    enum left left;
+    uint64_t go_pc;
+    unsigned go_edge;
+    long fault;
+    uint64_t budget;
+    bool retry;
+    bool no_budget;
+};
+
+static uint64_t random_value(void)
+{
+    static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000u, 0xffffffffu,
+                                     UINT64_MAX >> 1, UINT64_C(1) << 63, UINT64_MAX, 31, 32, 33, 63, 64};
+
+    switch (below(4)) {
+    case 0:
+        return edges[below(ARRAY_LEN(edges))];
+    case 1:
+        return rng() & 0xff;
+    case 2:
+        return rng() & 0xff00ff00ff00ffu;
+    default:
+        return rng();
+    }
+}
+
+static void random_flags(struct lazy_flags *f)
+{
+    static const uint8_t ops[] = {FLAGS_ADD, FLAGS_SUB, FLAGS_LOGIC, FLAGS_SUBN, FLAGS_INC, FLAGS_DEC, FLAGS_SHL, FLAGS_SHR};
+
+    if (below(2)) {
+        *f = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = rng() & FLAGS_ALL};
+    } else {
+        unsigned log2 = below(4);
+        uint64_t mask = UINT64_MAX >> (64 - (8u << log2));
+
+        *f = (struct lazy_flags){.op = ops[below(ARRAY_LEN(ops))] | log2, .dst = random_value() & mask,
+                                 .src = random_value() & mask};
+    }
+}
+
+static void random_state(struct sample *s)
+{
+    memset(s, 0, sizeof(*s));
+    for (unsigned i = 0; i < REGS; i++)
+        s->st.r[i] = i >= INDEX_REG ? rng() & 7 : random_value();
+    for (unsigned i = ADDRESS_REG; i < INDEX_REG; i++)
+        if (below(16))
+            s->st.r[i] = DATA + ((uint64_t)below(PAGES + 1) << PAGE_SHIFT) - 64 + below(128);
+    random_flags(&s->st.cc);
+    for (unsigned i = 0; i <= PAGES; i++)
+        for (unsigned k = 0; k < sizeof(s->mem[i]); k++)
+            s->mem[i][k] = (uint8_t)rng();
+    s->no_budget = below(16) == 0;
+}
+
+/* The offset of the window of a boundary, and how much of it there is. */
+static unsigned window(unsigned i, unsigned *len)
+{
+    *len = i == 0 || i == PAGES ? WINDOW : 2 * WINDOW;
+    return i == 0 ? 0 : (i << PAGE_SHIFT) - WINDOW;
+}
+
+static void put_memory(struct machine *m, const struct sample *s)
+{
+    unsigned len;
+
+    for (unsigned i = 0; i <= PAGES; i++) {
+        unsigned at = window(i, &len);
+
+        memory_write_bytes(&m->memory, at, s->mem[i], len, true);
+    }
+}
+
+static void get_memory(struct machine *m, struct sample *s)
+{
+    unsigned len;
+
+    for (unsigned i = 0; i <= PAGES; i++) {
+        unsigned at = window(i, &len);
+
+        memory_read_bytes(&m->memory, at, s->mem[i], len);
+    }
+}
+
+/* ---- micro-ops ---- */
+
+static bool has(const char *s, const char *part)
+{
+    return strstr(s, part) != NULL;
+}
+
+static bool starts(const char *s, const char *with)
+{
+    return !strncmp(s, with, strlen(with));
+}
+
+static bool is_access(unsigned op)
+{
+    return uop_infos[op].attributes & (UOP_LOAD | UOP_STORE);
+}
+
+/* What it does depends on the state, as with helpers of targets: nothing, a change, a fault, the end. */
+static int helper(struct ucpu *c, const struct uop *u)
+{
+    struct bare_state *s = bare_of(c)->st;
+    unsigned what = (unsigned)(s->r[u->b % REGS] & 7);
+
+    if (what == 0) {
+        s->fault_va = 1;
+        return UOP_FAULT;
+    }
+    s->calls++;
+    s->r[u->a % REGS] += s->calls;
+    if (what == 1)
+        flags_settle(&s->cc);
+    c->exec->go_pc = 0x5555; /* as a target's PC would be set */
+    return what == 2 ? UOP_LEAVE : UOP_NEXT;
+}
+
+/* A check changes nothing unless it faults. */
+static int check_helper(struct ucpu *c, const struct uop *u)
+{
+    struct bare_state *s = bare_of(c)->st;
+
+    if (s->r[0] & 1)
+        return UOP_NEXT;
+    s->fault_va = u->a;
+    return UOP_FAULT;
+}
+
+/* Any operand of up to 16 bytes; narrow ones anywhere in a register. */
+static uint16_t random_operand(const char *name)
+{
+    unsigned reg = below(4) ? below(4) : below(REGS - 1), at = OFF(r[reg]);
+
+    if (has(name, "128") || has(name, "V"))
+        return (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
+    if (has(name, "64") || has(name, "32Z") || below(2))
+        return (uint16_t)at;
+    if (has(name, "32"))
+        return (uint16_t)(at + 4 * below(2));
+    if (has(name, "16"))
+        return (uint16_t)(at + 2 * below(4));
+    if (has(name, "8"))
+        return (uint16_t)(at + below(8));
+    return (uint16_t)at;
+}
+
+static unsigned bits_of(const char *name)
+{
+    return has(name, "64") ? 64 : has(name, "16") ? 16 : has(name, "32") ? 32 : 8;
+}
+
+static struct uop random_uop(unsigned op)
+{
+    const char *name = uop_infos[op].name;
+    unsigned n = bits_of(name);
+    struct uop u = {.op = (uint16_t)op, .d = random_operand(name), .a = random_operand(name), .b = random_operand(name),
+                    .imm = (uint32_t)random_value(), .aux = (uint32_t)rng()};
+
+    if (strchr(uop_infos[op].operands, 'l'))
+        u.imm64 = random_value();
+    if (is_access(op)) {
+        if (below(16))
+            u.a = (uint16_t)OFF(r[ADDRESS_REG + below(INDEX_REG - ADDRESS_REG)]);
+        if (strchr(uop_infos[op].operands, 'b') && !starts(name, "LDP") && !starts(name, "STP"))
+            u.b = (uint16_t)OFF(r[INDEX_REG + below(REGS - INDEX_REG)]);
+        else
+            u.b = (uint16_t)OFF(r[below(8)]);
+        u.imm = (uint32_t)below(64) - 32;
+        if (!starts(name, "STI"))
+            u.aux = below(has(name, "_X") ? 5 : 4);
+    } else if (starts(name, "LEAX")) {
+        u.aux &= 3;
+    } else if (op == UOP_SETCC || op == UOP_CMOV16 || op == UOP_CMOV32 || op == UOP_BR) {
+        u.b = (uint16_t)below(18);
+    } else if (starts(name, "CS")) {
+        u.imm = below(18);
+    } else if (strchr(uop_infos[op].operands, 'n')) {
+        u.d = (uint16_t)below(18);
+        u.aux &= FLAGS_ALL;
+        u.imm &= 31;
+    } else if (starts(name, "MADD") || starts(name, "MSUB") || starts(name, "UM") || starts(name, "SM")) {
+        u.imm = OFF(r[below(REGS)]);
+    } else if (starts(name, "SHL") || starts(name, "SHR") || starts(name, "SAR") || starts(name, "EXTR")) {
+        u.imm = 1 + below(n - 1);
+    } else if (starts(name, "BF")) {
+        u.aux = 1 + below(n);
+    } else if (starts(name, "UBF") || starts(name, "SBF")) {
+        u.aux = u.imm = below(n);
+        if (below(2))
+            u.aux = below(n);
+    } else if (op == UOP_CALL || op == UOP_LIMIT32 || op == UOP_CHECK64) {
+        u.fn = op == UOP_CALL ? helper : check_helper;
+        if (op == UOP_CALL)
+            u.d = u.a = u.b = (uint16_t)below(1000);
+        else
+            u.d = (uint16_t)below(16);
+    }
+    return u;
+}
+
+/* ---- running ---- */
+
+struct program {
+    struct uop uops[BLOCK_UOPS + 1];
+    unsigned n;
+};
+
+static struct block block_of(const struct program *p, struct block_insn *insns)
+{
+    return (struct block){.uops = (struct uop *)(uintptr_t)p->uops, .nuops = p->n, .insns = insns, .steps = (uint16_t)p->n,
+                          .valid = true, .key = {.pc = 0x1000, .va = 0x1000, .mode = 7},
+                          .target = {0x1800, 0x7000}, .page = {1, NO_PAGE}};
+}
+
+static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
+{
+    struct bare *b = (struct bare *)(void *)m->cpu;
+    struct ucpu *c = &b->u;
+    struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
+    struct block block = block_of(p, insns);
+
+    *b->st = s->st;
+    put_memory(m, s);
+    if (below(2)) {
+        ucpu_flush_tlb(c);
+        if (below(2))
+            memory_clean(&m->memory);
+    }
+    c->cpu.budget = s->no_budget ? p->n - 1 : 1000;
+    c->cpu.limit = 1000;
+    c->cpu.running = true;
+    c->exec->alone = false;
+    c->exec->rep_granted = false;
+    c->retry_alone = false;
+    c->exec->go_pc = c->exec->go_edge = 0;
+    c->exec->fault_uop = p->uops;
+    if (compiled) {
+        jit_block_made(c->exec->jit, &block);
+        s->left = jit_run(c->exec->jit, &block);
+    } else {
+        s->left = interp_run(c, &block);
+    }
+    c->cpu.running = false;
+    s->st = *b->st;
+    flags_settle(&s->st.cc); /* how they are noted is not state */
+    get_memory(m, s);
+    s->go_pc = s->left == LEFT_FAULT ? 0 : c->exec->go_pc;
+    s->go_edge = s->left == LEFT_GO ? c->exec->go_edge : 0;
+    s->fault = c->exec->fault_uop - p->uops;
+    s->budget = c->cpu.budget;
+    s->retry = c->retry_alone;
+    c->cpu.steps = 0;
+}
+
+static void tell(const struct program *p, const struct sample *before, const struct sample *want, const struct sample *got)
+{
+    struct buffer out;
+
+    buffer_init(&out);
+    for (unsigned i = 0; i < p->n; i++) {
+        uop_print(&out, &p->uops[i], NULL);
+        buffer_printf(&out, "\n");
+    }
+    buffer_printf(&out, "left %d, compiled %d; go %llx, %llx; edge %u, %u; fault %ld, %ld; budget %llu, %llu; retry %d, %d\n",
+                  want->left, got->left, (unsigned long long)want->go_pc, (unsigned long long)got->go_pc, want->go_edge,
+                  got->go_edge, want->fault, got->fault, (unsigned long long)want->budget, (unsigned long long)got->budget,
+                  want->retry, got->retry);
+    for (unsigned i = 0; i < sizeof(struct bare_state) / 8; i++) {
+        const uint64_t *b = (const uint64_t *)(const void *)&before->st, *w = (const uint64_t *)(const void *)&want->st,
+                       *g = (const uint64_t *)(const void *)&got->st;
+
+        if (w[i] != g[i])
+            buffer_printf(&out, "[%u]: before %llx, interpreted %llx, compiled %llx\n", 8 * i, (unsigned long long)b[i],
+                          (unsigned long long)w[i], (unsigned long long)g[i]);
+    }
+    if (memcmp(want->mem, got->mem, sizeof(want->mem)))
+        buffer_printf(&out, "and memory\n");
+    ck_abort_msg("%s", (const char *)out.data);
+}
+
+static void compare(struct machine *m, const struct program *p)
+{
+    static struct sample before, want, got;
+
+    random_state(&before);
+    want = got = before;
+    run(m, p, &want, false);
+    run(m, p, &got, true);
+    if (memcmp(&want, &got, sizeof(want)))
+        tell(p, &before, &want, &got);
+}
+
+static bool ends(unsigned op)
+{
+    return uop_infos[op].attributes & UOP_ENDS;
+}
+
+/* Some micro-ops need flags that were noted in their block. */
+static bool needs_noted(unsigned op)
+{
+    return starts(uop_infos[op].name, "BR_DST");
+}
+
+static unsigned random_op(bool end)
+{
+    unsigned op;
+
+    do
+        op = below(UOP_COUNT);
+    while (ends(op) != end || needs_noted(op));
+    return op;
+}
+
+START_TEST(every_micro_op)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned op = 0; m && op < UOP_COUNT; op++)
+        for (unsigned i = 0; i < 200; i++) {
+            struct program p = {.n = 2};
+
+            p.uops[0] = random_uop(ends(op) ? (unsigned)UOP_TEST32 : op);
+            p.uops[1] = random_uop(ends(op) ? op : (unsigned)UOP_FALL);
+            compare(m, &p);
+        }
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(every_condition_after_every_noted_operation)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned op = 0; m && op < UOP_COUNT; op++)
+        for (unsigned cond = 0; cond < 18 && (uop_infos[op].attributes & UOP_SETF) && !ends(op); cond++)
+            for (unsigned i = 0; i < 24; i++) {
+                struct program p = {.n = 4};
+
+                p.uops[0] = random_uop(op);
+                p.uops[1] = (struct uop){.op = UOP_SETCC, .d = (uint16_t)OFF(r[5]), .b = (uint16_t)cond};
+                p.uops[2] = random_uop(i & 1 ? UOP_CSEL64 : UOP_CSNEG32Z);
+                p.uops[2].imm = cond;
+                p.uops[3] = random_uop(UOP_BR);
+                p.uops[3].b = (uint16_t)cond;
+                compare(m, &p);
+            }
+    machine_destroy(m);
+}
+END_TEST
+
+static void random_blocks(size_t code_bytes, unsigned count)
+{
+    struct machine *m = bare_machine(code_bytes);
+
+    for (unsigned i = 0; m && i < count; i++) {
+        struct program p = {.n = 2 + below(BLOCK_UOPS - 1)};
+
+        for (unsigned k = 0; k < p.n; k++)
+            p.uops[k] = random_uop(random_op(k == p.n - 1));
+        compare(m, &p);
+    }
+    machine_destroy(m);
+}
+
+START_TEST(random_blocks_of_micro_ops)
+{
+    random_blocks(1 << 20, 60000);
+}
+END_TEST
+
+START_TEST(code_that_does_not_fit_throws_the_rest_away)
+{
+    random_blocks(16 << 10, 2000);
+}
+END_TEST
+
+START_TEST(too_little_memory_means_no_jit)
+{
+    ck_assert_ptr_null(bare_machine(4096));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("vm jit");
+    TCase *t = tcase_create("jit");
+    SRunner *r;
+    int failed;
+
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, every_micro_op);
+    tcase_add_test(t, every_condition_after_every_noted_operation);
+    tcase_add_test(t, random_blocks_of_micro_ops);
+    tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
+    tcase_add_test(t, too_little_memory_means_no_jit);
+    suite_add_tcase(s, t);
+    r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
