@@ -399,6 +399,38 @@ START_TEST(a_checkpoint_that_is_not_what_was_hashed_is_refused)
 }
 END_TEST
 
+/* Hashes and checksums in order, but no machine was ever there. */
+START_TEST(a_checkpoint_of_an_impossible_state_is_refused)
+{
+    struct recording r;
+    struct error err = {0};
+    struct recorder *rec;
+    struct timeline_stop stop;
+    struct host h;
+    struct file f = {.room = 0};
+    struct machine *m;
+
+    begin_timeline(&h, 6, true);
+    rec = begin_recording(&h, &f, 1000);
+    timeline_seek(h.tl, 5000, &stop);
+    m = timeline_machine(h.tl);
+    /* More bytes in the FIFO than it has. */
+    ((uint8_t *)toy_serial(m)->state)[4] = 200;
+    timeline_checkpoint(h.tl);
+    ck_assert_int_eq(recorder_close(rec), 0);
+    recorder_destroy(rec);
+    end_timeline(&h);
+    open_good(&r, &f.b);
+    ck_assert_uint_eq(r.ncheckpoints, 1);
+    begin_timeline(&h, 6, false);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), -EINVAL);
+    ck_assert_msg(strstr(err.text, "cannot be in (serial)") && strstr(err.text, "--ignore-checkpoints"), "%s", err.text);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 START_TEST(where_the_file_has_a_checkpoint_values_are_compared)
 {
     struct replay p;
@@ -442,6 +474,7 @@ int main(void)
     tcase_add_test(t, several_pages_that_differ_are_bounded);
     tcase_add_test(t, an_error_of_hindcast_is_told_from_one_of_the_recording);
     tcase_add_test(t, a_checkpoint_that_is_not_what_was_hashed_is_refused);
+    tcase_add_test(t, a_checkpoint_of_an_impossible_state_is_refused);
     tcase_add_test(t, where_the_file_has_a_checkpoint_values_are_compared);
     suite_add_tcase(s, t);
     r = srunner_create(s);

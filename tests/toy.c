@@ -90,12 +90,20 @@ static size_t serial_room(const struct device *d)
     return sizeof(s->fifo) - s->count;
 }
 
+static bool serial_possible(const struct device *d)
+{
+    const struct serial_state *s = d->state;
+
+    return s->count <= sizeof(s->fifo);
+}
+
 static const struct device_ops serial_ops = {
     .name = "serial",
     .state_size = sizeof(struct serial_state),
     .reset = serial_reset,
     .input = serial_input,
     .input_room = serial_room,
+    .possible = serial_possible,
 };
 
 struct device *toy_serial(struct machine *m)

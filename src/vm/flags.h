@@ -57,6 +57,11 @@ enum cond {
 
 /* All six flags as FLAG_* bits. */
 uint32_t flags_compute(const struct lazy_flags *f);
+/* Is it in canonical form? */
+static inline bool flags_canonical(const struct lazy_flags *f)
+{
+    return f->op == FLAGS_EXPLICIT && !f->reserved && !(f->dst & ~(uint64_t)FLAGS_ALL) && !f->src;
+}
 /* Bring to canonical form. */
 void flags_settle(struct lazy_flags *f);
 /* One condition; cheaper than computing all flags. */

@@ -139,12 +139,26 @@ static bool state_possible(const struct machine *m)
            st->reset_request <= 1;
 }
 
+bool machine_deadline_possible(const struct machine *m, vtime_t t)
+{
+    vtime_t now = machine_now(m);
+
+    return t == VTIME_NEVER || (t < TIME_MAX * 2 && t + 1000000000u >= now);
+}
+
+static bool device_possible(const struct device *d)
+{
+    if (d->ops->possible && !d->ops->possible(d))
+        return false;
+    return !d->ops->deadline || machine_deadline_possible(d->machine, d->ops->deadline(d));
+}
+
 const char *machine_impossible_part(const struct machine *m)
 {
     if (!state_possible(m))
         return "machine";
     for (unsigned i = 0; i < m->ndevices; i++)
-        if (m->devices[i]->ops->possible && !m->devices[i]->ops->possible(m->devices[i]))
+        if (!device_possible(m->devices[i]))
             return m->devices[i]->name;
     if (m->cpu && m->cpu->ops->possible && !m->cpu->ops->possible(m->cpu))
         return "cpu";

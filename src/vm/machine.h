@@ -161,6 +161,9 @@ void machine_output(struct device *dev, const void *buf, size_t len);
 /* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is
  * not. For states that come from files. */
 const char *machine_impossible_part(const struct machine *m);
+/* Can `t` be a deadline: never, or a time to come, or hardly gone? (Who makes up for each of a
+ * thousand years' ticks one by one does not come back.) */
+bool machine_deadline_possible(const struct machine *m, vtime_t t);
 
 /* Hash of the whole state, pages and arena: the "state hash" of doc/log-format.md, the same that
  * checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */

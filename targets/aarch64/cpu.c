@@ -139,6 +139,27 @@ static icount_t in_progress(const struct cpu *cpu)
     return ICOUNT_MAX;
 }
 
+static bool between_instructions(const struct a64_state *s)
+{
+    static const uint64_t t[ARRAY_LEN(((struct a64_state *)0)->t)];
+    static const union a64_vreg vt[ARRAY_LEN(((struct a64_state *)0)->vt)];
+
+    return !s->zero && !s->sink && flags_canonical(&s->cc) && !memcmp(s->t, t, sizeof t) &&
+           !memcmp(s->vt, vt, sizeof vt);
+}
+
+static bool possible(const struct cpu *cpu)
+{
+    const struct a64_cpu *c = a64_const(cpu);
+    const struct a64_state *s = c->st;
+    const uint32_t pstate = PSTATE_SP | PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F | PSTATE_IL | PSTATE_SS | PSTATE_PAN;
+
+    if (!between_instructions(s) || s->el > 3 || (s->el == 2 && !(c->features & A64_HAS_EL2)) ||
+        (s->el == 3 && !(c->features & A64_HAS_EL3)))
+        return false;
+    return !(s->pstate & ~pstate) && (s->el || !(s->pstate & PSTATE_SP)) && s->halted <= 3 && s->exclusive_size <= 16;
+}
+
 static void destroy(struct cpu *cpu)
 {
     struct a64_cpu *c = to_cpu(cpu);
@@ -186,6 +207,7 @@ static const struct cpu_ops ops = {
     .in_progress = in_progress,
     .watch_before = true,
     .drop_derived = drop_derived,
+    .possible = possible,
     .destroy = destroy,
     .read_reg = a64_read_reg,
     .write_reg = a64_write_reg,

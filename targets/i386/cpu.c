@@ -150,6 +150,31 @@ static icount_t in_progress(const struct cpu *cpu)
     return s->rep_active ? s->rep_start : ICOUNT_MAX;
 }
 
+static bool between_instructions(const struct i386_state *s)
+{
+    static const uint32_t t[ARRAY_LEN(((struct i386_state *)0)->t)];
+    static const union i386_xmm xt[ARRAY_LEN(((struct i386_state *)0)->xt)];
+
+    return !s->zero && flags_canonical(&s->cc) && !s->tf_latched && !memcmp(s->t, t, sizeof t) &&
+           !memcmp(s->xt, xt, sizeof xt);
+}
+
+/* Registers hold what they like, reserved bits too: an instruction could fault on them, or
+ * not. What the modes are is another matter. */
+static bool possible(const struct cpu *cpu)
+{
+    const struct i386_state *s = const_cpu(cpu)->st;
+    bool protected_mode = s->cr0 & CR0_PE, v86 = s->eflags & EFLAGS_VM;
+
+    if (!between_instructions(s) || s->cpl > 3 || (!protected_mode && (s->cpl || v86)) || (v86 && s->cpl != 3))
+        return false;
+    if (!(s->eflags & EFLAGS_1) || s->eflags & FLAGS_ALL || ((s->cr0 & CR0_PG) && !protected_mode))
+        return false;
+    if (s->rep_active ? s->rep_active > 1 || s->rep_start >= cpu->machine->st->position : s->rep_start != 0)
+        return false;
+    return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= 1 && s->shadow <= 2;
+}
+
 static void destroy(struct cpu *cpu)
 {
     struct i386_cpu *c = to_cpu(cpu);
@@ -194,6 +219,7 @@ static const struct cpu_ops ops = {
     .pc = pc,
     .in_progress = in_progress,
     .drop_derived = drop_derived,
+    .possible = possible,
     .destroy = destroy,
     .regs = i386_regs,
     .nregs = I386_NREGS,

@@ -295,9 +295,19 @@ static void flash_describe(const struct device *dev, struct buffer *b)
     buffer_printf(b, "mode %s status %02x\n", s->mode < ARRAY_LEN(names) ? names[s->mode] : "?", s->status);
 }
 
+static bool flash_possible(const struct device *dev)
+{
+    const struct cfi_flash_state *s = dev->state;
+
+    /* What is written beyond the bank is dropped by program(). */
+    return s->mode <= LOCK && s->filled <= BUFFER_WORDS && s->left <= BUFFER_WORDS - s->filled &&
+           (s->mode != BUFFER_DATA || s->left) && (s->mode != BUFFER_COUNT || !s->filled);
+}
+
 const struct device_ops cfi_flash_ops = {
     .name = "cfi_flash",
     .state_size = sizeof(struct cfi_flash_state),
+    .possible = flash_possible,
     .reset = flash_reset,
     .restored = show,
     .describe = flash_describe,

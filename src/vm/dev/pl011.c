@@ -301,9 +301,18 @@ static void uart_describe(const struct device *dev, struct buffer *b)
                   s->imsc, s->ris, s->ibrd, s->fbrd, s->count, capacity(s), trigger_level(s));
 }
 
+static bool uart_possible(const struct device *dev)
+{
+    const struct pl011_state *s = dev->state;
+
+    return s->head < FIFO_SIZE && s->count <= FIFO_SIZE && machine_deadline_possible(dev->machine, s->timeout_at) &&
+           machine_deadline_possible(dev->machine, s->tx_at);
+}
+
 const struct device_ops pl011_ops = {
     .name = "pl011",
     .state_size = sizeof(struct pl011_state),
+    .possible = uart_possible,
     .reset = uart_reset,
     .deadline = uart_deadline,
     .expire = uart_expire,

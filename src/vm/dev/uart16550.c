@@ -389,9 +389,18 @@ static void uart_describe(const struct device *dev, struct buffer *b)
                   capacity(s), trigger_level(s));
 }
 
+static bool uart_possible(const struct device *dev)
+{
+    const struct uart16550_state *s = dev->state;
+
+    return s->head < FIFO_SIZE && s->count <= capacity(s) && machine_deadline_possible(dev->machine, s->timeout_at) &&
+           machine_deadline_possible(dev->machine, s->thre_at);
+}
+
 const struct device_ops uart16550_ops = {
     .name = "uart16550",
     .state_size = sizeof(struct uart16550_state),
+    .possible = uart_possible,
     .reset = uart_reset,
     .deadline = uart_deadline,
     .expire = uart_expire,

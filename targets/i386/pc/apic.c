@@ -526,9 +526,18 @@ static void apic_describe(const struct device *dev, struct buffer *b)
                   s->lvt[LVT_LINT1]);
 }
 
+/* Ticks that began long ago or wrap are as good as any: only differences are used. */
+static bool apic_possible(const struct device *dev)
+{
+    const struct apic_state *s = dev->state;
+
+    return machine_deadline_possible(dev->machine, s->timer_at) && s->enabled <= 1 && s->lint0 <= 1;
+}
+
 const struct device_ops apic_ops = {
     .name = "apic",
     .state_size = sizeof(struct apic_state),
+    .possible = apic_possible,
     .reset = apic_reset,
     .deadline = apic_deadline,
     .expire = apic_expire,

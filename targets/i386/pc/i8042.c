@@ -313,9 +313,17 @@ static void i8042_describe(const struct device *dev, struct buffer *b)
                   s->status | STATUS_KEYL, s->data, read_out_port(s));
 }
 
+static bool i8042_possible(const struct device *dev)
+{
+    const struct i8042_state *s = dev->state;
+
+    return s->replies <= sizeof(s->reply);
+}
+
 const struct device_ops i8042_ops = {
     .name = "i8042",
     .state_size = sizeof(struct i8042_state),
+    .possible = i8042_possible,
     .reset = i8042_reset,
     .describe = i8042_describe,
     .read = i8042_read,

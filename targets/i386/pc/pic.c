@@ -346,9 +346,20 @@ static void pic_describe(const struct device *dev, struct buffer *b)
     }
 }
 
+static bool pic_possible(const struct device *dev)
+{
+    const struct pic_state *s = dev->state;
+
+    for (unsigned n = 0; n < 2; n++)
+        if (s->chip[n].lowest > 7 || s->chip[n].icw_step > 4)
+            return false;
+    return true;
+}
+
 const struct device_ops pic_ops = {
     .name = "pic",
     .state_size = sizeof(struct pic_state),
+    .possible = pic_possible,
     .reset = pic_reset,
     .describe = pic_describe,
     .read = pic_read,

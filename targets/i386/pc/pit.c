@@ -466,9 +466,28 @@ static void pit_describe(const struct device *dev, struct buffer *b)
     }
 }
 
+static bool counter_possible(const struct pit_counter *c, uint64_t tick)
+{
+    return c->count >= 1 && c->count <= 0x10000 && c->next_count >= 1 && c->next_count <= 0x10000 && c->mode <= 5 &&
+           c->start <= tick + 0x10000 && c->held <= tick &&
+           (c->next_at == TICK_NEVER || (c->next_at >= c->start && c->next_at <= tick + 0x20000)) &&
+           c->latch_bytes <= 2 && c->bcd <= 1 && c->gate <= 1 && c->counting <= 1 && c->stopped <= 1;
+}
+
+static bool pit_possible(const struct device *dev)
+{
+    const struct pit_state *s = dev->state;
+
+    for (unsigned n = 0; n < 3; n++)
+        if (!counter_possible(&s->counter[n], ticks_now(dev)))
+            return false;
+    return true;
+}
+
 const struct device_ops pit_ops = {
     .name = "pit",
     .state_size = sizeof(struct pit_state),
+    .possible = pit_possible,
     .reset = pit_reset,
     .deadline = pit_deadline,
     .expire = pit_expire,

@@ -44,6 +44,12 @@ static inline uint8_t ps2_take(struct ps2_queue *q)
     return q->last;
 }
 
+/* device_ops.possible */
+static inline bool ps2_possible(const struct ps2_queue *q)
+{
+    return q->head < PS2_QUEUE && q->count <= PS2_QUEUE;
+}
+
 static inline void ps2_clear(struct ps2_queue *q)
 {
     memset(q->bytes, 0, sizeof(q->bytes));

@@ -334,9 +334,17 @@ static void kbd_describe(const struct device *dev, struct buffer *b)
                   s->scanning ? "scanning" : "disabled", s->queue.count);
 }
 
+static bool kbd_possible(const struct device *dev)
+{
+    const struct ps2kbd_state *s = dev->state;
+
+    return ps2_possible(&s->queue) && s->set >= 1 && s->set <= 3;
+}
+
 const struct device_ops ps2kbd_ops = {
     .name = "ps2kbd",
     .state_size = sizeof(struct ps2kbd_state),
+    .possible = kbd_possible,
     .reset = kbd_reset,
     .deadline = kbd_deadline,
     .expire = kbd_expire,

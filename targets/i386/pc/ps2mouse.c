@@ -244,9 +244,17 @@ static void mouse_describe(const struct device *dev, struct buffer *b)
                   s->enabled ? "reporting" : "disabled", s->rate, s->buttons, s->queue.count);
 }
 
+static bool mouse_possible(const struct device *dev)
+{
+    const struct ps2mouse_state *s = dev->state;
+
+    return ps2_possible(&s->queue);
+}
+
 const struct device_ops ps2mouse_ops = {
     .name = "ps2mouse",
     .state_size = sizeof(struct ps2mouse_state),
+    .possible = mouse_possible,
     .reset = mouse_reset,
     .input = mouse_input,
     .describe = mouse_describe,

@@ -547,9 +547,19 @@ static void rtc_describe(const struct device *dev, struct buffer *b)
     buffer_printf(b, "%04u-%02u-%02u %02u:%02u:%02u\n", d.year, d.month, d.day, d.hour, d.minute, d.second);
 }
 
+static bool rtc_possible(const struct device *dev)
+{
+    const struct rtc_state *s = dev->state;
+    vtime_t now = machine_now(dev->machine);
+
+    return s->weekday_shift < 7 && s->base <= (uint64_t)1 << 40 && s->base_at <= now + 2 * NS_PER_SEC &&
+           s->flags_at <= now && s->have_time <= 1;
+}
+
 const struct device_ops rtc_ops = {
     .name = "rtc",
     .state_size = sizeof(struct rtc_state),
+    .possible = rtc_possible,
     .reset = rtc_reset,
     .deadline = rtc_deadline,
     .expire = rtc_expire,

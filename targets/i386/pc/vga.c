@@ -628,9 +628,17 @@ static void vga_describe(const struct device *dev, struct buffer *b)
     buffer_printf(b, "\n");
 }
 
+static bool vga_possible(const struct device *dev)
+{
+    const struct vga_state *s = dev->state;
+
+    return s->dac_component < 3;
+}
+
 const struct device_ops vga_ops = {
     .name = "vga",
     .state_size = sizeof(struct vga_state),
+    .possible = vga_possible,
     .reset = vga_reset,
     .describe = vga_describe,
     .read = vga_read,

@@ -1,0 +1,278 @@
+/*
+ * States that no machine was ever in: what a checkpoint in a recording from a
+ * stranger may hold. A guest is run for a while, its arena is changed at random, and
+ * whatever machine_impossible_part() lets pass must not bring hindcast down: not when
+ * it runs on, not when devices are accessed, not when a debugger looks at it.
+ *
+ *     fuzz_state pc|virt KERNEL [ROUNDS [SEED [COMPONENT]]]
+ *
+ * A round that hangs ends the program by SIGALRM; its number is told, and is the SEED
+ * (with 1 round) to try it again alone.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aarch64/virt.h"
+#include "base/buffer.h"
+#include "checkpoint/checkpoint.h"
+#include "i386/pc.h"
+#include "i386/pc/board.h"
+
+#define WARM_STEPS 3000000u
+#define STEPS      100000u
+#define POKES      300u
+#define PATIENCE_S 20
+
+static uint64_t rng;
+static uint64_t round_now;
+
+static uint32_t roll(uint32_t n)
+{
+    rng = rng * 6364136223846793005u + 1442695040888963407u;
+    return n ? (uint32_t)(rng >> 33) % n : 0;
+}
+
+static void on_alarm(int sig)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "fuzz_state: round %llu hangs\n", (unsigned long long)round_now);
+
+    (void)sig;
+    if (write(2, text, (size_t)n) < 0)
+        _exit(3);
+    abort();
+}
+
+static bool read_file(const char *name, struct buffer *b)
+{
+    FILE *f = fopen(name, "rb");
+    size_t n;
+
+    if (!f)
+        return false;
+    buffer_init(b);
+    do {
+        n = fread(buffer_reserve(b, 65536), 1, 65536, f);
+        b->len += n;
+    } while (n);
+    fclose(f);
+    return true;
+}
+
+/* `b` must stay. */
+static struct machine *make_machine(const char *board, const char *kernel, struct buffer *image)
+{
+    struct machine *m = NULL;
+    struct error err = {0};
+    struct buffer b;
+    int r;
+
+    if (!read_file(kernel, &b))
+        return NULL;
+    *image = b;
+    if (!strcmp(board, "virt")) {
+        struct virt_config c = VIRT_CONFIG_INIT;
+
+        c.memory_bytes = 16 << 20;
+        c.kernel = (struct virt_image){b.data, b.len, kernel};
+        c.gic_version = roll(2) + 2;
+        c.secure = c.virtualization = true;
+        r = virt_create(&m, &c, &err);
+    } else {
+        struct pc_config c = PC_CONFIG_INIT;
+
+        c.memory_bytes = 16 << 20;
+        c.kernel = (struct pc_image){.data = b.data, .len = b.len, .name = kernel};
+        r = pc_create(&m, &c, &err);
+    }
+    if (r < 0)
+        fprintf(stderr, "fuzz_state: %s\n", err.text);
+    return r < 0 ? NULL : m;
+}
+
+/* A number that somebody may not have thought of. */
+static uint64_t odd_number(const struct machine *m)
+{
+    switch (roll(8)) {
+    case 0:
+        return 0;
+    case 1:
+        return UINT64_MAX >> roll(64);
+    case 2:
+        return (uint64_t)1 << roll(64);
+    case 3:
+        return roll(300);
+    case 4:
+        return (uint64_t)0 - roll(300);
+    case 5:
+        return machine_now(m) + roll(2000) - 1000;
+    case 6:
+        return (uint64_t)roll(UINT32_MAX) << roll(33);
+    default:
+        return (uint64_t)roll(UINT32_MAX) << 32 | roll(UINT32_MAX);
+    }
+}
+
+static void change(struct machine *m, unsigned component)
+{
+    const struct component *c = &m->components[component];
+    unsigned size = 1u << roll(4);
+    uint64_t value = odd_number(m);
+    uint32_t at;
+
+    if (c->size < size)
+        return;
+    at = roll(c->size / size) * size;
+    /* Where it is, and when, the file has said already. */
+    if (component == 0 && at < 16)
+        return;
+    memcpy(m->arena + c->offset + at, &value, size);
+}
+
+static void poke(struct machine *m, bool pc)
+{
+    for (unsigned i = 0; i < POKES; i++) {
+        const struct region *r = &m->memory.regions[roll(m->memory.nregions)];
+        unsigned size = 1u << roll(4);
+
+        if (pc && roll(2)) {
+            struct pc *board = m->board;
+            const struct port_range *p = &board->ports.ranges[roll(board->ports.nranges)];
+            uint16_t port = (uint16_t)(p->base + roll(p->len));
+
+            size = size > 4 ? 4 : size;
+            if (roll(2))
+                ports_read(&board->ports, port, size);
+            else
+                ports_write(&board->ports, port, size, (uint32_t)odd_number(m));
+        } else if (r->dev) {
+            paddr_t at = r->base + (roll(r->size > UINT32_MAX ? UINT32_MAX : (uint32_t)r->size) & ~(uint64_t)(size - 1));
+
+            if (roll(2))
+                memory_read(&m->memory, at, size);
+            else
+                memory_write(&m->memory, at, size, odd_number(m));
+        }
+    }
+}
+
+/* What a debugger sees. */
+static void look(struct machine *m)
+{
+    const struct cpu_ops *ops = m->cpu->ops;
+    struct buffer text;
+    uint8_t value[64];
+    paddr_t pa;
+
+    buffer_init(&text);
+    for (unsigned i = 0; i < ops->nregs; i++)
+        ops->read_reg(m->cpu, i, value);
+    if (ops->describe)
+        ops->describe(m->cpu, &text);
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->ops->describe)
+            m->devices[i]->ops->describe(m->devices[i], &text);
+    for (unsigned i = 0; i < 50; i++)
+        ops->translate(m->cpu, odd_number(m), &pa);
+    ops->pc(m->cpu);
+    ops->in_progress(m->cpu);
+    buffer_finish(&text);
+}
+
+static void give_input(struct machine *m)
+{
+    static const uint8_t bytes[] = "\1\0\2\0\3\0\4\0";
+
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        const struct event e = {.kind = EVENT_INPUT, .source = (uint16_t)i, .len = 8, .data = bytes};
+        struct device *d = m->devices[i];
+
+        if (d->ops->input && (!d->ops->input_room || d->ops->input_room(d)))
+            d->ops->input(d, &e);
+    }
+}
+
+static void run(struct machine *m, uint32_t steps)
+{
+    icount_t until = m->st->position + steps;
+    struct stop stop;
+
+    do {
+        machine_run(m, until, &stop);
+        if (stop.kind == STOP_IDLE && stop.wake != VTIME_NEVER && stop.wake >= machine_now(m))
+            machine_warp(m, stop.wake);
+        else if (stop.kind != STOP_LIMIT)
+            return;
+    } while (m->st->position < until && roll(2000));
+}
+
+static bool one_round(struct machine *m, struct checkpoint_store *s, const struct checkpoint *c, bool pc, int component)
+{
+    checkpoint_restore(s, c);
+    for (unsigned n = 1 + roll(6) * roll(6); n; n--)
+        change(m, component >= 0 ? (unsigned)component : roll(m->ncomponents));
+    if (machine_impossible_part(m)) {
+        checkpoint_restore(s, c);
+        return false;
+    }
+    machine_restored(m);
+    look(m);
+    give_input(m);
+    run(m, STEPS);
+    poke(m, pc);
+    run(m, STEPS / 10);
+    look(m);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t rounds = argc > 3 ? strtoull(argv[3], NULL, 0) : 1000, seed = argc > 4 ? strtoull(argv[4], NULL, 0) : 1;
+    uint64_t passed = 0;
+    struct checkpoint_store *s;
+    struct checkpoint *c;
+    struct buffer image = {0};
+    struct machine *m;
+    int component = -1;
+
+    if (argc < 3) {
+        fprintf(stderr, "usage: fuzz_state pc|virt KERNEL [ROUNDS [SEED [COMPONENT]]]\n");
+        return 2;
+    }
+    rng = seed;
+    m = make_machine(argv[1], argv[2], &image);
+    if (!m)
+        return 2;
+    for (unsigned i = 0; argc > 5 && i < m->ncomponents; i++)
+        if (!strcmp(m->components[i].name, argv[5]))
+            component = (int)i;
+    signal(SIGALRM, on_alarm);
+    s = checkpoint_store_create(m, (uint64_t)256 << 20);
+    m->stop_when_idle = true;
+    run(m, WARM_STEPS);
+    if (m->between)
+        machine_restored(m);
+    c = checkpoint_take(s, CHECKPOINT_AUTO);
+    if (machine_impossible_part(m)) {
+        fprintf(stderr, "fuzz_state: the machine is in a state that it finds impossible: %s\n", machine_impossible_part(m));
+        return 1;
+    }
+    for (uint64_t i = 0; i < rounds; i++) {
+        round_now = seed + i;
+        if (getenv("VERBOSE"))
+            fprintf(stderr, "round %llu\n", (unsigned long long)round_now);
+        rng = round_now * 0x9e3779b97f4a7c15u;
+        alarm(PATIENCE_S);
+        passed += one_round(m, s, c, !strcmp(argv[1], "pc"), component);
+    }
+    alarm(0);
+    printf("fuzz_state %s: %llu rounds, %llu of them with a state that passes\n", argv[1], (unsigned long long)rounds,
+           (unsigned long long)passed);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+    buffer_finish(&image);
+    return 0;
+}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Both machines from states that none of them was ever in.
+set -e
+rounds=${HINDCAST_FUZZ_ROUNDS:-400}
+for machine in pc:i386 virt:aarch64; do
+    kernel=$top_builddir/examples/stale-pointer/${machine#*:}/store.elf
+    if [ ! -f "$kernel" ]; then
+        echo "skipped: $kernel was not built"
+        exit 77
+    fi
+    "$top_builddir/tests/fuzz_state" "${machine%:*}" "$kernel" "$rounds"
+done
