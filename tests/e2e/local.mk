@@ -5,4 +5,4 @@ E2E_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb.py tests/e2e/test_gdb_aarc
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py
 EXTRA_DIST += tests/guests/fetch-debian tests/guests/make-initramfs tests/guests/test_debian_i386.py tests/guests/test_debian_arm64.py tests/guests/test_debian_record.py
-EXTRA_DIST += tests/guests/firmware_guest.py tests/guests/test_uboot_arm64.py tests/guests/test_edk2_arm64.py
+EXTRA_DIST += tests/guests/firmware_guest.py tests/guests/test_uboot_arm64.py tests/guests/test_edk2_arm64.py tests/guests/test_xen_arm64.py
