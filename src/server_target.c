@@ -211,6 +211,7 @@ void server_target_init(struct server *s)
         .pointer_bytes = !strcmp(ops->arch, "aarch64") ? 8 : 4,
         .regs = s->regs,
         .nregs = ops->nregs,
+        .watch_before = ops->watch_before,
         .pc_reg = ops->pc_reg,
         .reverse = true,
         .seek = true,

@@ -1118,7 +1118,9 @@ START_TEST(lldb_finds_host_process_and_registers)
 
     ASK("QThreadSuffixSupported", "OK");
     ASK("QListThreadsInStopReply", "OK");
-    ASK("qHostInfo", triple);
+    snprintf(expected, sizeof(expected), "%swatchpoint_exceptions_received:after;", triple);
+    ASK("qHostInfo", expected);
+    ASK("qWatchpointSupportInfo:", "num:64;");
     snprintf(expected, sizeof(expected), "pid:1;%s", triple);
     ASK("qProcessInfo", expected);
     ASK("qGDBServerVersion", "name:hindcast;version:0.0.test;");

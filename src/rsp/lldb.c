@@ -46,7 +46,15 @@ static enum rsp_verdict on_host_info(struct rsp_session *s, struct rsp_request *
 {
     (void)r;
     put_host(s);
+    buffer_printf(&s->reply, "watchpoint_exceptions_received:%s;", s->info->watch_before ? "before" : "after");
     return RSP_ANSWER;
+}
+
+/* How many there can be: as many as anybody wants. */
+static enum rsp_verdict on_watchpoint_support(struct rsp_session *s, struct rsp_request *r)
+{
+    (void)r;
+    return rsp_reply_text(s, "num:64;");
 }
 
 static enum rsp_verdict on_process_info(struct rsp_session *s, struct rsp_request *r)
@@ -189,6 +197,7 @@ const struct rsp_rule rsp_lldb_rules[] = {
     {"QEnableErrorStrings", on_error_strings, EXACT, NULL},
     {"qHostInfo", on_host_info, EXACT, NULL},
     {"qProcessInfo", on_process_info, EXACT, NULL},
+    {"qWatchpointSupportInfo:", on_watchpoint_support, EXACT, NULL},
     {"qGDBServerVersion", on_server_version, EXACT, NULL},
     {"qEcho:", on_echo, HEAD, NULL},
     {"qRegisterInfo", on_register_info, HEAD, NULL},

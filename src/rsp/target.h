@@ -49,6 +49,7 @@ struct rsp_target_info {
     unsigned pc_reg, sp_reg, fp_reg, flags_reg;
     bool reverse;          /* offers running backwards */
     bool seek;             /* offers going to a position: `run N`, `monitor seek N` */
+    bool watch_before;     /* going forward, a watchpoint's stop is before the access (aarch64) */
     const char *cpu_name;  /* name of the one thread, e.g. "CPU#0" */
 };
 
