@@ -7,8 +7,8 @@
  * chunks, which of its bytes they cover, so that data beside code is written at
  * full speed.
  *
- * The jump cache maps a PC to a block under the current translations; it is
- * emptied with the TLB. Chains (block.next) stay within a virtual page and
+ * The jump cache of a TLB context maps a PC to a block under its translations; it
+ * is emptied with them. Chains (block.next) stay within a virtual page and
  * therefore hold whatever the translations are.
  *
  * Memory comes from one pool that is flushed as a whole, only from the run loop:
@@ -102,7 +102,7 @@ static void note_page(struct ucpu *c, struct block *b, unsigned side)
     }
     if (!(m->flags[page] & PAGE_FLAG_CODE)) {
         m->flags[page] |= PAGE_FLAG_CODE;
-        softmmu_revoke_write(c, page);
+        tlb_revoke_write(c, page);
     }
 }
 
@@ -232,13 +232,25 @@ void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count)
     }
 }
 
-void block_flush_jumps(struct exec *x)
+void block_flush_jumps(struct exec *x, struct tlb_context *t)
 {
-    if (!x->jump_used)
+    if (!t->jump_used)
         return;
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        x->jump[i] = &x->no_block;
-    x->jump_used = false;
+        t->jump[i] = &x->no_block;
+    t->jump_used = false;
+}
+
+void block_forget_jumps(struct exec *x, struct tlb_context *t, uint32_t page)
+{
+    if (!t->jump_used)
+        return;
+    for (struct block *b = x->pages[page].blocks; b; b = *page_link(b, page)) {
+        struct block **at = &t->jump[jump_hash(b->key.pc)];
+
+        if (*at == b)
+            *at = &x->no_block;
+    }
 }
 
 void block_flush_all(struct ucpu *c)
@@ -263,7 +275,8 @@ void block_flush_all(struct ucpu *c)
         memset(x->hash, 0, sizeof(x->hash));
         x->nlive = 0;
     }
-    block_flush_jumps(x);
+    for (unsigned i = 0; i < x->ncontexts; i++)
+        block_flush_jumps(x, x->contexts[i]);
     x->link_from = NULL;
     c->block = NULL;
     x->pool_used = 0;
@@ -291,8 +304,6 @@ void block_cache_init(struct ucpu *c)
     x->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
     CHECK(x->pool);
     x->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
-    x->jump_used = true;
-    block_flush_jumps(x);
 }
 
 void block_cache_finish(struct ucpu *c)

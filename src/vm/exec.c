@@ -264,7 +264,7 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
     if (!b || b->alone || b->trapped || c->no_cache)
         return b;
     x->jump[jump_hash(key->pc)] = b;
-    x->jump_used = true;
+    x->context->jump_used = true;
     return b;
 }
 
@@ -463,8 +463,9 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     c->exec = xcalloc(1, sizeof(*c->exec));
     c->exec->builder = xcalloc(1, sizeof(*c->exec->builder));
     c->exec->alone = true;
-    softmmu_init(c);
     block_cache_init(c);
+    tlb_init(c);
+    softmmu_init(c);
     m->cpu = &c->cpu;
 }
 
@@ -482,6 +483,7 @@ void ucpu_finish(struct ucpu *c)
         return;
     jit_destroy(c->exec->jit);
     softmmu_finish(c);
+    tlb_finish(c);
     block_cache_finish(c);
     free(c->exec->observer.list);
     free(c->exec->guest.list);

@@ -24,6 +24,7 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 #define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_MODES 4 /* translation regimes a target may keep apart (i386: supervisor, user) */
 #define TLB_NO_TAG 1u /* never equal to a page address */
+#define TLB_ROOTS 8   /* words that say which tables translations come from */
 
 /* Inline accesses: hit if tag == (va + size - 1) & PAGE_MASK at index (va >> 12) % TLB_SIZE. */
 struct tlb_entry {
@@ -38,6 +39,8 @@ struct translation {
     paddr_t page;     /* physical address of the 4 KiB page */
     bool read, write, fetch; /* what may be cached; `write` only once the dirty bit is set */
     bool secure;      /* accesses to it are Secure: they reach regions that others do not */
+    bool own_entry;   /* what the walk read last is this page's own entry, in a table of one entry a page in
+                       * the order of the addresses (a 4 KiB page's; not a large page's, not stage 2's) */
 };
 
 /* What a block was made from and for. */
@@ -150,6 +153,10 @@ struct frontend {
     /* Nobody answers at the physical address of an access to `va` (of the instruction
      * there): leave an exception pending instead of it. NULL: it reads as ones. */
     void (*bus_error)(struct ucpu *, uint64_t va, enum access access);
+    /* Whatever changes often and decides which tables translations come from (CR3; TTBR0,
+     * TTBR1): what is cached under one value is found again under the same. Pure. All else
+     * that a walk depends on flushes when it changes. May be NULL. */
+    void (*roots)(const struct ucpu *, uint64_t roots[TLB_ROOTS]);
     /* Something must happen before the next instruction: an interrupt is
      * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
      * or a block ended with EXIT or UOP_LEAVE. */
@@ -184,7 +191,7 @@ struct ucpu {
     uint8_t *s;              /* == cpu.state */
     struct lazy_flags *flags; /* within the state block */
     unsigned flags_offset;
-    struct tlb_entry *tlb;   /* the current regime: tlbs[tlb_mode] */
+    struct tlb_entry *tlb;   /* of the current context and regime */
     unsigned tlb_mode;
     struct block *block;     /* in progress */
     bool retry_alone;        /* UOP_FAULT meant: stop before this instruction, run it alone */
@@ -210,9 +217,11 @@ void ucpu_run(struct cpu *cpu, icount_t until);
 /* cpu_ops.drop_derived of such a CPU. */
 void ucpu_drop_derived(struct cpu *cpu);
 
-/* Translation state changed (CR3, CR0.PG, TTBR, TLBI...): drop every cached
- * translation and the jump cache. */
+/* Translation state changed (CR0.PG, TCR, ...): drop every cached translation and the jump
+ * caches. Call it after the change. */
 void ucpu_flush_tlb(struct ucpu *c);
+/* fe->roots may give another answer now. Call it after the change. */
+void ucpu_roots_changed(struct ucpu *c);
 /* Use another regime from the next access on. */
 void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
 
@@ -247,7 +256,7 @@ void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned coun
 
 /* Statistics for `monitor info jit` and the benchmarks. */
 struct ucpu_stats {
-    uint64_t blocks_built, blocks_live, flushes, tlb_misses, jump_misses, alone;
+    uint64_t blocks_built, blocks_live, flushes, tlb_misses, tlb_flushes, jump_misses, alone;
     bool jit; /* there is one */
     /* of the JIT: blocks compiled, bytes of code in use, how often all of it was thrown away */
     uint64_t compiled, code_bytes, code_flushes;

@@ -1,5 +1,5 @@
 /*
- * What the files of the execution core share: softmmu.c, block.c, translate.c,
+ * What the files of the execution core share: softmmu.c, tlb.c, block.c, translate.c,
  * optimise.c, interp.c, exec.c. Nobody else includes this.
  *
  * Nothing here is guest state. All of it may be dropped at any step without a
@@ -11,12 +11,14 @@
 #include "vm/exec.h"
 #include "vm/machine.h"
 
-#define JUMP_BITS 12
+#define JUMP_BITS 13
 #define JUMP_SIZE (1u << JUMP_BITS)
-#define HASH_BITS 15
+#define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
 /* Host memory for translated blocks; when it is full all of them are dropped. */
 #define POOL_BYTES ((size_t)64 << 20)
+/* How many values of the roots have their translations cached at a time; at most 32. */
+#define TLB_CONTEXTS 16
 #define MAX_PENDING_HITS 16
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
@@ -32,14 +34,42 @@ struct tlb_info {
     uint8_t perms;    /* 1 << enum access */
     uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
     bool secure;      /* accesses are Secure */
+    bool listed;      /* in tlb_context.filled */
+    uint64_t leaf;    /* walk_granule() of the table entry that is for this page alone, or UINT64_MAX */
+};
+
+/* What is cached under one value of the translation roots. */
+struct tlb_context {
+    uint64_t roots[TLB_ROOTS];
+    unsigned number;       /* exec.contexts[number] */
+    uint64_t used;         /* exec.context_uses when it was last chosen */
+    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
+    struct tlb_info infos[TLB_MODES][TLB_SIZE];
+    uint16_t filled[TLB_MODES * TLB_SIZE]; /* mode * TLB_SIZE + index of every entry in use */
+    unsigned nfilled;
+    struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
+    bool jump_used;
+};
+
+/* Which 4-byte granules of a page cached walks have read. One bit each. */
+#define WALKED_WORDS (PAGE_SIZE / 4 / 64)
+struct walked {
+    uint64_t granules[WALKED_WORDS];
+    uint64_t shared[WALKED_WORDS]; /* for more than one page, or as anything but a walk's last entry */
+    uint64_t code[WALKED_WORDS];   /* for an instruction fetch */
+    uint64_t first_va;             /* the page that entry 0 is for, if the others are for those after it */
+    uint32_t contexts;             /* bit n: exec.contexts[n] may depend on the page */
+    uint8_t entry_size;            /* bytes; 0: not known yet */
+    bool listed;                   /* in exec.walked_pages */
 };
 
 /* What is derived from one page of storage. */
 struct page_derived {
     uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
     struct block *blocks; /* every block with bytes of this page */
-    uint64_t granted;     /* the tlb_epoch in which inline writes were last allowed; 0: since revoked */
-    uint64_t *walked;     /* bit n: 4-byte granule n was read by a walk that is cached; NULL: none ever */
+    uint64_t granted_epoch; /* the tlb_epoch that `granted` is of */
+    uint32_t granted;       /* bit n: inline writes may be allowed in exec.contexts[n] */
+    struct walked *walked;  /* good while the page is flagged WALKED; NULL: never was */
 };
 
 struct pending_hit {
@@ -61,24 +91,25 @@ struct live_block {
 
 struct exec {
     /* softmmu.c */
-    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
-    struct tlb_info infos[TLB_MODES][TLB_SIZE];
-    uint16_t filled[TLB_MODES * TLB_SIZE]; /* mode * TLB_SIZE + index of every entry in use */
-    unsigned nfilled;
     uint64_t va_mask;
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
+    unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
     unsigned device_unit;                  /* accesses to devices are cut into this many bytes */
     bool walk_uncacheable;                 /* the walk in progress read from a device */
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
+
+    /* tlb.c */
+    struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
+    unsigned ncontexts;
+    uint64_t context_uses;
     struct page_derived *pages;            /* [memory.max_pages] */
-    uint64_t tlb_epoch;                    /* number of TLB flushes, plus 1 */
+    uint64_t tlb_epoch;                    /* number of ucpu_flush_tlb(), plus 1 */
     uint32_t *walked_pages;                /* page numbers with PAGE_FLAG_WALKED */
     unsigned nwalked_pages, cap_walked_pages;
 
     /* block.c */
-    struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
-    bool jump_used;
+    struct block **jump;                   /* context->jump */
     struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
     struct block **live;                   /* every valid block that is kept; block.index is its place */
@@ -131,10 +162,33 @@ bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned si
 /* Pairs of values of `each` bytes, 4 or 8: one access to memory, two to a device. */
 bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each); /* values: exec.slow_value, packed */
 bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each);
-/* No inline writes to this page any more. */
-void softmmu_revoke_write(struct ucpu *c, uint32_t page);
 /* Make the block in progress the last one before the run loop. */
 void exec_leave_soon(struct ucpu *c);
+
+/* ---- tlb.c ---- */
+void tlb_init(struct ucpu *c);
+void tlb_finish(struct ucpu *c);
+/* Make an entry of the current context empty, about to be filled. */
+struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index);
+/* The walk just made (walk_reads) for `va` is going to be cached: from now on changes of what
+ * it read are noticed. `own_entry`: see struct translation. Returns tlb_info.leaf. */
+uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own_entry);
+/* Do cached translations depend on these bytes of a WALKED page in a way that the block
+ * in progress may not survive? */
+bool tlb_depends_on(const struct exec *x, uint32_t page, unsigned offset, unsigned len);
+/* Bytes of a WALKED page are about to change. */
+void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+/* Inline writes to a page are being allowed in the current context. */
+void tlb_note_write(struct ucpu *c, uint32_t page);
+/* No inline writes to this page any more; to any page. */
+void tlb_revoke_write(struct ucpu *c, uint32_t page);
+void tlb_allow_no_writes(struct ucpu *c);
+
+/* A 4-byte granule of page-backed storage: it is the bytes that matter, not where they are mapped. */
+static inline uint64_t walk_granule(uint32_t page, unsigned offset)
+{
+    return (uint64_t)page << PAGE_SHIFT | offset;
+}
 
 /* ---- block.c ---- */
 void block_cache_init(struct ucpu *c);
@@ -151,7 +205,9 @@ void block_invalidate(struct ucpu *c, uint32_t page, unsigned offset, unsigned l
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count);
 void block_flush_all(struct ucpu *c);
-void block_flush_jumps(struct exec *x);
+void block_flush_jumps(struct exec *x, struct tlb_context *t);
+/* Take the blocks of a page of storage out of a jump cache. */
+void block_forget_jumps(struct exec *x, struct tlb_context *t, uint32_t page);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 

@@ -13,6 +13,7 @@ libvm_a_SOURCES = \
 	src/vm/memory.c src/vm/memory.h \
 	src/vm/optimise.c \
 	src/vm/softmmu.c \
+	src/vm/tlb.c \
 	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \

@@ -53,8 +53,47 @@ uint32_t memory_alloc(struct memory *m, uint64_t size)
 
 /* ---- the map ---- */
 
+/* Which enabled region answers at `addr`: the last one. -1: none. */
+static int answers_at(const struct memory *m, paddr_t addr)
+{
+    for (unsigned i = m->nregions; i-- > 0;)
+        if (m->regions[i].enabled && addr - m->regions[i].base < m->regions[i].size)
+            return (int)i;
+    return -1;
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    paddr_t x = *(const paddr_t *)a, y = *(const paddr_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The answer changes only where some region begins or ends. */
+static void make_spans(struct memory *m)
+{
+    paddr_t edges[2 * MEMORY_MAX_REGIONS + 1];
+    unsigned n = 0;
+
+    edges[n++] = 0;
+    for (unsigned i = 0; i < m->nregions; i++) {
+        edges[n++] = m->regions[i].base;
+        edges[n++] = m->regions[i].base + m->regions[i].size; /* 0 for one that ends with the last address */
+    }
+    qsort(edges, n, sizeof(edges[0]), compare_addresses);
+    m->nspans = 0;
+    for (unsigned i = 0; i < n; i++) {
+        int region = answers_at(m, edges[i]);
+
+        if (m->nspans && m->spans[m->nspans - 1].region == region)
+            continue;
+        m->spans[m->nspans++] = (struct memory_span){.from = edges[i], .region = region};
+    }
+}
+
 static void remapped(struct memory *m)
 {
+    make_spans(m);
     if (m->observer.remapped)
         m->observer.remapped(m->observer.ctx);
 }
@@ -71,9 +110,9 @@ unsigned memory_map(struct memory *m, const struct region *r)
         CHECK(!((r->base | r->size) & ~PAGE_MASK));
         CHECK(r->page <= m->npages && r->size >> PAGE_SHIFT <= m->npages - r->page);
     }
-    m->regions[m->nregions] = *r;
+    m->regions[m->nregions++] = *r;
     remapped(m);
-    return m->nregions++;
+    return m->nregions - 1;
 }
 
 void memory_region_enable(struct memory *m, unsigned index, bool enabled)
@@ -107,24 +146,22 @@ void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind)
 /* The region at `addr` (or NULL), and for how many bytes from there it is the answer. */
 static const struct region *find_span(const struct memory *m, paddr_t addr, uint64_t *span)
 {
-    uint64_t limit = UINT64_MAX;
+    unsigned low = 0, high = m->nspans;
 
-    for (unsigned i = m->nregions; i-- > 0;) {
-        const struct region *r = &m->regions[i];
-
-        if (!r->enabled)
-            continue;
-        if (addr - r->base < r->size) {
-            uint64_t left = r->size - (addr - r->base);
-
-            *span = left < limit ? left : limit;
-            return r;
-        }
-        if (r->base > addr && r->base - addr < limit)
-            limit = r->base - addr;
+    if (!high) {
+        *span = UINT64_MAX;
+        return NULL;
     }
-    *span = limit;
-    return NULL;
+    while (high - low > 1) {
+        unsigned middle = (low + high) / 2;
+
+        if (m->spans[middle].from <= addr)
+            low = middle;
+        else
+            high = middle;
+    }
+    *span = low + 1 < m->nspans ? m->spans[low + 1].from - addr : UINT64_MAX;
+    return m->spans[low].region < 0 ? NULL : &m->regions[m->spans[low].region];
 }
 
 const struct region *memory_find(const struct memory *m, paddr_t addr)

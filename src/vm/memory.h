@@ -67,6 +67,12 @@ struct memory_observer {
     void (*remapped)(void *ctx);
 };
 
+/* From `from` to the next one's `from`, `region` answers (-1: nobody does). */
+struct memory_span {
+    paddr_t from;
+    int32_t region;
+};
+
 struct memory {
     struct machine *machine;
     uint8_t *host;       /* page n is at host + (n << PAGE_SHIFT) */
@@ -78,6 +84,8 @@ struct memory {
     struct region regions[MEMORY_MAX_REGIONS]; /* later ones hide earlier ones */
     unsigned nregions;
     bool nonsecure;      /* the device access in progress is a CPU's Non-secure one; else false */
+    struct memory_span spans[2 * MEMORY_MAX_REGIONS + 1]; /* the regions as they hide each other, ascending */
+    unsigned nspans;
     struct memory_observer observer;
 };
 
@@ -94,7 +102,7 @@ void memory_region_enable(struct memory *m, unsigned index, bool enabled);
 void memory_region_move(struct memory *m, unsigned index, paddr_t base);
 void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind);
 
-/* The region that answers at `addr`, or NULL. Costs a scan: not for hot paths. */
+/* The region that answers at `addr`, or NULL. */
 const struct region *memory_find(const struct memory *m, paddr_t addr);
 /* The page number behind a page-backed physical address, or UINT32_MAX. */
 uint32_t memory_page_of(const struct memory *m, paddr_t addr);

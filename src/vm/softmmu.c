@@ -1,6 +1,6 @@
 /*
- * Software MMU: cached translations and every guest access that the inline
- * path does not serve.
+ * Software MMU: filling the TLB, and every guest access that the inline path does
+ * not serve. What is cached, and when it is forgotten, is tlb.c's.
  *
  * A TLB entry has inline tags (exec.h) and an info with what the walk said, so
  * that devices, watched pages, pages with code and clean pages cost a slow
@@ -22,8 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALKED_WORDS (PAGE_SIZE / 4 / 64)
-
 static unsigned tlb_index(uint64_t va)
 {
     return (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
@@ -34,85 +32,16 @@ static struct memory *memory_of(const struct ucpu *c)
     return &c->cpu.machine->memory;
 }
 
-/* ---- dropping ---- */
-
-static void clear_tags(struct tlb_entry *e)
-{
-    e->read = e->write = e->fetch = TLB_NO_TAG;
-}
-
-static void forget_walked(struct ucpu *c)
-{
-    struct exec *x = c->exec;
-
-    for (unsigned i = 0; i < x->nwalked_pages; i++) {
-        uint32_t page = x->walked_pages[i];
-
-        memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
-        memset(x->pages[page].walked, 0, WALKED_WORDS * sizeof(uint64_t));
-    }
-    x->nwalked_pages = 0;
-}
-
-void ucpu_flush_tlb(struct ucpu *c)
-{
-    struct exec *x = c->exec;
-
-    for (unsigned i = 0; i < x->nfilled; i++) {
-        unsigned mode = x->filled[i] / TLB_SIZE, index = x->filled[i] % TLB_SIZE;
-
-        clear_tags(&x->tlbs[mode][index]);
-        x->infos[mode][index].tag = TLB_NO_TAG;
-    }
-    x->nfilled = 0;
-    x->tlb_epoch++;
-    forget_walked(c);
-    block_flush_jumps(x);
-    exec_leave_soon(c);
-}
-
-void softmmu_revoke_write(struct ucpu *c, uint32_t page)
-{
-    struct exec *x = c->exec;
-
-    /* Page tables change hands at every flush; most were never written inline since. */
-    if (x->pages[page].granted != x->tlb_epoch)
-        return;
-    x->pages[page].granted = 0;
-    for (unsigned i = 0; i < x->nfilled; i++) {
-        unsigned mode = x->filled[i] / TLB_SIZE, index = x->filled[i] % TLB_SIZE;
-
-        if (x->infos[mode][index].number == page)
-            x->tlbs[mode][index].write = TLB_NO_TAG;
-    }
-}
+/* ---- what memory tells ---- */
 
 static void on_cleaned(void *ctx)
 {
-    struct ucpu *c = ctx;
-    struct exec *x = c->exec;
-
-    for (unsigned i = 0; i < x->nfilled; i++)
-        x->tlbs[x->filled[i] / TLB_SIZE][x->filled[i] % TLB_SIZE].write = TLB_NO_TAG;
+    tlb_allow_no_writes(ctx);
 }
 
 static void on_remapped(void *ctx)
 {
     ucpu_flush_tlb(ctx);
-}
-
-/* ---- pages that translations depend on ---- */
-
-static bool walked_overlaps(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
-{
-    const uint64_t *walked = x->pages[page].walked;
-
-    if (!walked)
-        return false;
-    for (unsigned g = offset / 4; g <= (offset + len - 1) / 4; g++)
-        if (walked[g / 64] >> (g % 64) & 1)
-            return true;
-    return false;
 }
 
 static bool code_overlaps(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
@@ -129,8 +58,8 @@ static void on_page_changes(void *ctx, uint32_t page, unsigned offset, unsigned 
         return;
     if (code_overlaps(x, page, offset, len))
         block_invalidate(c, page, offset, len);
-    if (!x->walk_writes && walked_overlaps(x, page, offset, len))
-        ucpu_flush_tlb(c);
+    if (!x->walk_writes && (memory_of(c)->flags[page] & PAGE_FLAG_WALKED))
+        tlb_table_changes(c, page, offset, len);
 }
 
 static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
@@ -148,36 +77,7 @@ static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
         ucpu_flush_tlb(c);
 }
 
-static void note_walked_page(struct ucpu *c, uint32_t page)
-{
-    struct exec *x = c->exec;
-
-    if (memory_of(c)->flags[page] & PAGE_FLAG_WALKED)
-        return;
-    memory_of(c)->flags[page] |= PAGE_FLAG_WALKED;
-    if (!x->pages[page].walked)
-        x->pages[page].walked = xcalloc(WALKED_WORDS, sizeof(uint64_t));
-    if (x->nwalked_pages == x->cap_walked_pages) {
-        x->cap_walked_pages = x->cap_walked_pages ? 2 * x->cap_walked_pages : 256;
-        x->walked_pages = xrealloc(x->walked_pages, x->cap_walked_pages * sizeof(x->walked_pages[0]));
-    }
-    x->walked_pages[x->nwalked_pages++] = page;
-    softmmu_revoke_write(c, page);
-}
-
-/* The walk's outcome is going to be cached: from now on changes of what it read are noticed. */
-static void note_walk(struct ucpu *c)
-{
-    struct exec *x = c->exec;
-
-    for (unsigned i = 0; i < x->nwalk_reads; i++) {
-        uint32_t page = (uint32_t)(x->walk_reads[i] >> PAGE_SHIFT);
-        unsigned g = (unsigned)(x->walk_reads[i] & ~PAGE_MASK) / 4;
-
-        note_walked_page(c, page);
-        x->pages[page].walked[g / 64] |= (uint64_t)1 << (g % 64);
-    }
-}
+/* ---- the walk's reads and writes ---- */
 
 /* May the step in progress do what must be alone? */
 static bool may_alone(const struct ucpu *c)
@@ -196,13 +96,15 @@ uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
         x->walk_uncacheable = true;
         return memory_read(m, addr, size);
     }
+    x->last_walk_read = x->nwalk_reads;
+    x->last_walk_size = size;
     for (unsigned i = 0; i < size; i += 4) {
         if (x->nwalk_reads == MAX_WALK_READS) {
             x->walk_uncacheable = true;
             break;
         }
         /* By page of storage: it is the bytes that matter, not where they are mapped. */
-        x->walk_reads[x->nwalk_reads++] = ((uint64_t)page << PAGE_SHIFT) | ((addr + i) & ~PAGE_MASK);
+        x->walk_reads[x->nwalk_reads++] = walk_granule(page, (unsigned)(addr & ~PAGE_MASK) + i);
     }
     memcpy(&v, memory_page(m, page) + (addr & ~PAGE_MASK), size);
     return v;
@@ -249,8 +151,8 @@ static unsigned watched_kinds(const struct ucpu *c, uint64_t page)
  * were noted. */
 static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, enum access access)
 {
-    const struct tlb_info *t = &c->exec->infos[mode][tlb_index(va)];
-    struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    const struct tlb_info *t = &c->exec->context->infos[mode][tlb_index(va)];
+    struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
     const struct memory *m = memory_of(c);
     bool every = !c->cpu.machine->footprint;
 
@@ -262,7 +164,7 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
     if ((t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
         t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY) {
         e->write = t->tag;
-        c->exec->pages[t->number].granted = c->exec->tlb_epoch;
+        tlb_note_write(c, t->number);
     }
     if (t->perms & 1u << ACCESS_FETCH)
         e->fetch = t->tag;
@@ -287,8 +189,7 @@ bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, un
 static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
 {
     struct exec *x = c->exec;
-    unsigned index = tlb_index(va);
-    struct tlb_info *t = &x->infos[mode][index];
+    struct tlb_info *t;
     struct translation tr = {0};
     enum region_kind kind = REGION_MMIO;
 
@@ -298,13 +199,12 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     if (!c->fe->walk(c, va, access, mode, &tr) || c->retry_alone)
         return NULL;
 
-    clear_tags(&x->tlbs[mode][index]);
-    if (t->tag == TLB_NO_TAG)
-        x->filled[x->nfilled++] = (uint16_t)(mode * TLB_SIZE + index);
+    t = tlb_renew(c, mode, tlb_index(va));
     t->tag = va & PAGE_MASK;
     t->perms = 0; /* this access only */
+    t->leaf = UINT64_MAX;
     if (!x->walk_uncacheable) {
-        note_walk(c);
+        t->leaf = tlb_note_walk(c, va, access, tr.own_entry);
         t->perms = (uint8_t)(tr.read << ACCESS_READ | tr.write << ACCESS_WRITE | tr.fetch << ACCESS_FETCH);
     }
     t->page = tr.page & PAGE_MASK;
@@ -319,7 +219,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
 
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
 {
-    const struct tlb_info *t = &c->exec->infos[mode][tlb_index(va)];
+    const struct tlb_info *t = &c->exec->context->infos[mode][tlb_index(va)];
 
     if (t->tag != (va & PAGE_MASK) || !(t->perms & 1u << access))
         t = fill(c, mode, va, access);
@@ -460,7 +360,7 @@ static bool store_needs_alone(const struct ucpu *c, const struct part *p)
     flags = memory_of(c)->flags[p->t.number];
     if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec, p->t.number, p->offset, p->len))
         return true;
-    return (flags & PAGE_FLAG_WALKED) && walked_overlaps(c->exec, p->t.number, p->offset, p->len);
+    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec, p->t.number, p->offset, p->len);
 }
 
 static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
@@ -523,7 +423,7 @@ static void store_part(struct ucpu *c, unsigned mode, const struct part *p, cons
 
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
-    const struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
     struct part parts[2];
     unsigned n, done = 0;
 
@@ -548,7 +448,7 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
 
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size)
 {
-    const struct tlb_entry *e = &c->exec->tlbs[mode][tlb_index(va)];
+    const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
     struct part parts[2];
     unsigned n, done = 0;
     bool alone = false;
@@ -642,13 +542,6 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
     return (uint8_t *)((uintptr_t)va + e->addend);
 }
 
-void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
-{
-    CHECK(mode < TLB_MODES);
-    c->tlb_mode = mode;
-    c->tlb = c->exec->tlbs[mode];
-}
-
 /* ---- making ---- */
 
 void softmmu_init(struct ucpu *c)
@@ -659,14 +552,6 @@ void softmmu_init(struct ucpu *c)
 
     x->va_mask = UINT64_MAX >> (64 - bits);
     x->device_unit = DEVICE_UNIT;
-    x->pages = xcalloc(m->max_pages, sizeof(x->pages[0]));
-    x->tlb_epoch = 1;
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            clear_tags(&x->tlbs[mode][i]);
-            x->infos[mode][i].tag = TLB_NO_TAG;
-        }
-    ucpu_set_tlb_mode(c, 0);
     CHECK(!m->observer.ctx); /* one CPU */
     m->observer = (struct memory_observer){
         .ctx = c,
@@ -679,12 +564,5 @@ void softmmu_init(struct ucpu *c)
 
 void softmmu_finish(struct ucpu *c)
 {
-    struct exec *x = c->exec;
-    struct memory *m = memory_of(c);
-
-    for (uint32_t i = 0; i < m->npages; i++)
-        free(x->pages[i].walked);
-    free(x->pages);
-    free(x->walked_pages);
-    m->observer = (struct memory_observer){0};
+    memory_of(c)->observer = (struct memory_observer){0};
 }

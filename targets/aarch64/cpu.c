@@ -68,7 +68,6 @@ uint64_t a64_block_mode(const struct a64_cpu *c)
 static void state_replaced(struct a64_cpu *c)
 {
     c->exc.pending = false;
-    c->tlb_pan = c->st->pstate & PSTATE_PAN;
     c->security = a64_security(c); /* the lines are as they belong to it */
     ucpu_flush_tlb(&c->u);
     a64_regime_changed(c);
@@ -223,6 +222,7 @@ static const struct frontend frontend = {
     .build = a64_build,
     .walk = a64_walk,
     .bus_error = a64_bus_error,
+    .roots = a64_roots,
     .event_ready = a64_event_ready,
     .take_event = a64_take_event,
     .take_exception = a64_take_exception,

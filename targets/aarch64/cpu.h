@@ -165,7 +165,6 @@ struct a64_cpu {
 
     /* Derived from the state. */
     uint64_t block_mode;         /* a64_block_mode() */
-    bool tlb_pan;                /* PSTATE.PAN when REGIME_EL1 was last in use */
     uint8_t security;            /* a64_security() when last told to the board */
     /* Made by a64_create: the register description that gdb gets, and an index of the
      * system registers by SYSREG(). */
@@ -236,6 +235,7 @@ uint32_t a64_get_spsr(const struct a64_cpu *c);
 enum { REGIME_EL0, REGIME_EL1, REGIME_EL2, REGIME_EL3 };
 bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
 void a64_bus_error(struct ucpu *u, uint64_t va, enum access access);
+void a64_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool a64_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 /* AT S1E0R and friends: result into PAR_EL1. */
 int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned op2);

@@ -64,14 +64,8 @@ void a64_set_mode(struct a64_cpu *c, unsigned el, bool spx)
 
 void a64_regime_changed(struct a64_cpu *c)
 {
-    bool pan = c->st->pstate & PSTATE_PAN;
-
     c->block_mode = a64_block_mode(c);
-    /* Permissions of REGIME_EL1 are cached for one value of PAN. */
-    if (c->st->el == 1 && pan != c->tlb_pan) {
-        c->tlb_pan = pan;
-        ucpu_flush_tlb(&c->u);
-    }
+    ucpu_roots_changed(&c->u);
     ucpu_set_tlb_mode(&c->u, c->st->el);
     if (c->security != a64_security(c)) {
         c->security = a64_security(c);

@@ -41,6 +41,7 @@ enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_P
 #define TABLE_NS    BIT64(63)
 
 #define OA_MASK (BIT64(48) - 1)
+#define TTBR_TABLE (OA_MASK & ~UINT64_C(1)) /* not: ASID or VMID, CnP */
 
 /* How a walk reads its tables: with the side effects of the CPU, or without any. */
 struct walker {
@@ -454,7 +455,23 @@ bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, st
     t->write = user ? found.user_write : found.priv_write;
     t->fetch = user ? found.user_exec : found.priv_exec;
     t->secure = found.secure;
+    t->own_entry = found.span == PAGE_SIZE && found.desc && !(mode_el(mode) == 1 && stage2_enabled(c));
     return true;
+}
+
+void a64_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
+{
+    const struct a64_cpu *c = (const struct a64_cpu *)(const void *)u;
+    const struct a64_state *s = c->st;
+
+    roots[0] = s->ttbr0[1] & TTBR_TABLE;
+    roots[1] = s->ttbr1 & TTBR_TABLE;
+    roots[2] = s->ttbr0[2] & TTBR_TABLE;
+    roots[3] = s->ttbr0[3] & TTBR_TABLE;
+    roots[4] = s->vttbr_el2 & TTBR_TABLE;
+    roots[5] = a64_hcr(c) & (HCR_VM | HCR_PTW | HCR_DC | HCR_TGE);
+    /* Permissions of REGIME_EL1 are cached for one value of PAN. */
+    roots[6] = s->el == 1 && (s->pstate & PSTATE_PAN);
 }
 
 /* The debugger's view: whatever is mapped, readable or not. */

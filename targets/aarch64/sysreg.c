@@ -8,8 +8,8 @@
  * is UNDEFINED; the identification space (op0 3, op1 0, CRn 0) reads as zero
  * where nothing is allocated. ICC_, ICV_ and ICH_ registers are the GIC's.
  *
- * Translation registers flush cached translations when their value changes,
- * except that an ASID alone changes none (mmu.c). TLB maintenance has nothing to do.
+ * Translation registers flush cached translations when their value changes; those of
+ * a64_roots() (mmu.c) choose between them instead. TLB maintenance has nothing to do.
  *
  * Not modelled: AArch32 views (the few registers that AArch64 has for them hold their
  * value), trace, statistical profiling, event counters (they exist not: PMCR_EL0.N
@@ -71,9 +71,6 @@ enum {
     HIDDEN = 32,  /* not for the debugger: a read has no meaning outside the CPU */
     ONLY_TOP = 64, /* exists at the highest level only */
 };
-
-/* Bits that are never translation's: ASID and CnP of TTBR. */
-#define TTBR_ASID (UINT64_C(0xffff) << 48 | 1)
 
 static uint64_t *plain(const struct a64_cpu *c, const struct sysreg *r)
 {
@@ -234,13 +231,11 @@ static void write_regime(struct a64_cpu *c, const struct sysreg *r, uint64_t val
         refresh_translation(c);
 }
 
-static void write_ttbr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+/* One of a64_roots(). */
+static void write_root(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
-    uint64_t *p = plain(c, r), old = *p;
-
-    *p = value & r->mask;
-    if ((old ^ *p) & ~TTBR_ASID)
-        refresh_translation(c);
+    *plain(c, r) = value & r->mask;
+    a64_regime_changed(c);
 }
 
 /* Only the block mode depends on it (CPACR, CPTR). */
@@ -258,7 +253,7 @@ static void write_sctlr(struct a64_cpu *c, const struct sysreg *r, uint64_t valu
 
 static void write_hcr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
-    write_regime(c, r, value | HCR_RW); /* RW is RAO/WI: EL1 is AArch64 */
+    write_root(c, r, value | HCR_RW); /* RW is RAO/WI: EL1 is AArch64 */
 }
 
 static void write_scr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
@@ -522,14 +517,14 @@ static const struct sysreg sysregs[] = {
     PLAIN(3, 6, 1, 3, 1, "MDCR_EL3", 3, T_NONE, mdcr_el3, 0),
 
     /* Translation. */
-    PLAIN_W(3, 0, 2, 0, 0, "TTBR0_EL1", 1, T_VM, ttbr0[1], ALL, write_ttbr, 0),
-    PLAIN_W(3, 0, 2, 0, 1, "TTBR1_EL1", 1, T_VM, ttbr1, ALL, write_ttbr, 0),
+    PLAIN_W(3, 0, 2, 0, 0, "TTBR0_EL1", 1, T_VM, ttbr0[1], ALL, write_root, 0),
+    PLAIN_W(3, 0, 2, 0, 1, "TTBR1_EL1", 1, T_VM, ttbr1, ALL, write_root, 0),
     PLAIN_W(3, 0, 2, 0, 2, "TCR_EL1", 1, T_VM, tcr[1], UINT64_C(0x7fffffffff), write_regime, 0),
-    PLAIN_W(3, 4, 2, 0, 0, "TTBR0_EL2", 2, T_NONE, ttbr0[2], ALL, write_ttbr, 0),
+    PLAIN_W(3, 4, 2, 0, 0, "TTBR0_EL2", 2, T_NONE, ttbr0[2], ALL, write_root, 0),
     PLAIN_W(3, 4, 2, 0, 2, "TCR_EL2", 2, T_NONE, tcr[2], ALL, write_regime, 0),
-    PLAIN_W(3, 4, 2, 1, 0, "VTTBR_EL2", 2, T_NONE, vttbr_el2, ALL, write_ttbr, 0),
+    PLAIN_W(3, 4, 2, 1, 0, "VTTBR_EL2", 2, T_NONE, vttbr_el2, ALL, write_root, 0),
     PLAIN_W(3, 4, 2, 1, 2, "VTCR_EL2", 2, T_NONE, vtcr_el2, ALL, write_regime, 0),
-    PLAIN_W(3, 6, 2, 0, 0, "TTBR0_EL3", 3, T_NONE, ttbr0[3], ALL, write_ttbr, 0),
+    PLAIN_W(3, 6, 2, 0, 0, "TTBR0_EL3", 3, T_NONE, ttbr0[3], ALL, write_root, 0),
     PLAIN_W(3, 6, 2, 0, 2, "TCR_EL3", 3, T_NONE, tcr[3], ALL, write_regime, 0),
     PLAIN(3, 0, 10, 2, 0, "MAIR_EL1", 1, T_VM, mair[1], 0),
     PLAIN(3, 0, 10, 3, 0, "AMAIR_EL1", 1, T_VM, amair[1], 0),

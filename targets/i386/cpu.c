@@ -236,6 +236,7 @@ static const struct frontend frontend = {
     .set_pc = set_pc,
     .build = i386_build,
     .walk = i386_walk,
+    .roots = i386_roots,
     .event_ready = i386_event_ready,
     .take_event = i386_take_event,
     .take_exception = i386_take_exception,

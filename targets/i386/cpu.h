@@ -311,6 +311,7 @@ void i386_mode_changed(struct i386_cpu *c);
 /* ---- mmu.c ---- */
 enum { MMU_SUPERVISOR = 0, MMU_USER = 1 }; /* TLB regimes */
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
+void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 /* MOV CR3 under PAE: load and check the PDPTEs. UOP_NEXT or UOP_FAULT (#GP). */
 int i386_load_pdptes(struct i386_cpu *c, uint32_t cr3);

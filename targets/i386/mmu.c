@@ -14,6 +14,8 @@
  */
 #include "i386/protect.h"
 
+#include <string.h>
+
 #define PTE_P   0x001u
 #define PTE_RW  0x002u
 #define PTE_US  0x004u
@@ -214,7 +216,20 @@ bool i386_walk(struct ucpu *u, uint64_t va64, enum access access, unsigned mode,
     t->read = true;
     t->fetch = !nx;
     t->write = may_write && (found.level[last].entry & PTE_D);
+    t->own_entry = found.levels == 2;
     return true;
+}
+
+void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
+{
+    const struct i386_state *s = ((const struct i386_cpu *)(const void *)u)->st;
+
+    if (!(s->cr0 & CR0_PG))
+        return;
+    if (s->cr4 & CR4_PAE)
+        memcpy(roots, s->pdpte, sizeof s->pdpte);
+    else
+        roots[0] = s->cr3 & 0xfffff000u;
 }
 
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)

@@ -76,6 +76,8 @@ bool i386_set_cr0(struct i386_cpu *c, uint32_t value)
         s->cpl = 0;
     if (changed & (CR0_PG | CR0_WP | CR0_PE))
         ucpu_flush_tlb(&c->u);
+    else
+        ucpu_roots_changed(&c->u); /* the PDPTEs may have been reloaded */
     i386_mode_changed(c);
     return true;
 }
@@ -84,15 +86,12 @@ bool i386_set_cr3(struct i386_cpu *c, uint32_t value)
 {
     struct i386_state *s = c->st;
     bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE);
-    uint64_t old[4];
 
-    memcpy(old, s->pdpte, sizeof old);
     if (pae && !reload_pdptes(c, value))
         return false;
-    /* Translations follow every change of their tables by themselves. */
-    if ((s->cr0 & CR0_PG) && (value != s->cr3 || memcmp(old, s->pdpte, sizeof old)))
-        ucpu_flush_tlb(&c->u);
     s->cr3 = value;
+    /* Translations follow every change of their tables by themselves. */
+    ucpu_roots_changed(&c->u);
     return true;
 }
 

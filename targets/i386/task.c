@@ -281,7 +281,7 @@ static void switch_cr3(struct i386_cpu *c, uint32_t cr3, const uint64_t pdpte[4]
         for (unsigned i = 0; i < 4; i++)
             s->pdpte[i] = pdpte[i];
     }
-    ucpu_flush_tlb(&c->u);
+    ucpu_roots_changed(&c->u);
 }
 
 int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source, uint32_t next_eip,

@@ -51,7 +51,8 @@ static void go(struct jit *j, unsigned n)
 
     if ((to ^ b->key.pc) & PAGE_MASK) {
         /* Never chained. */
-        x_load(e, 64, RAX, R_EXEC, EXEC(jump) + 8 * (int32_t)jump_hash(to));
+        x_load(e, 64, RAX, R_EXEC, EXEC(jump));
+        x_load(e, 64, RAX, RAX, 8 * (int32_t)jump_hash(to));
         compare_member(j, BLOCK(key.pc), to, &miss[2]);
         enter_if_same(j, miss);
     } else {
@@ -77,7 +78,8 @@ static void go_indirect(struct jit *j)
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
-    x_rmx(e, 64, X_MOV_LOAD, RAX, R_EXEC, RAX, 3, EXEC(jump));
+    x_load(e, 64, RCX, R_EXEC, EXEC(jump));
+    x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
     miss[2] = x_jcc(e, CC_NE);
     enter_if_same(j, miss);
