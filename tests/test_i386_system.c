@@ -5,6 +5,8 @@
  */
 #include "i386_bench.h"
 
+#include "i386/protect.h"
+
 static struct bench *b;
 static struct i386_state *s;
 
@@ -988,6 +990,70 @@ START_TEST(no_execute_pages_fault_on_fetch_only)
 }
 END_TEST
 
+/* Page directories and tables that point at data, at each other and at themselves. Every page
+ * of memory says its number beyond the entries in use. */
+enum { TREE_TABLES = 8, TREE_FIRST = PAGES / PAGE_SIZE, TREE_DATA = TREE_FIRST + TREE_TABLES, TREE_PAGES = 64,
+       TREE_MARK = 0x800 };
+static const unsigned tree_slots[] = {0, 1, 2, 3, 256, 1022, 1023};
+
+static uint32_t tree_slot(void)
+{
+    return tree_slots[(unsigned)rand() % ARRAY_LEN(tree_slots)];
+}
+
+static uint32_t tree_va(void)
+{
+    return tree_slot() << 22 | tree_slot() << 12;
+}
+
+static void tree_change(void)
+{
+    uint32_t table = (uint32_t)rand() % TREE_TABLES + TREE_FIRST, entry = 7; /* present, writable, user */
+    uint32_t at = table * PAGE_SIZE + tree_slot() * 4, va;
+    paddr_t pa;
+
+    entry |= (TREE_FIRST + (uint32_t)rand() % (rand() % 2 ? TREE_TABLES : TREE_TABLES + TREE_PAGES)) * PAGE_SIZE;
+    if (rand() % 8 == 0)
+        entry = 0;
+    va = tree_va();
+    if (rand() % 2 && i386_translate(&b->c->u.cpu, va, &pa) && pa / PAGE_SIZE < TREE_DATA &&
+        ucpu_store(&b->c->u, va | tree_slot() * 4, &entry, 4)) /* as the guest does */
+        return;
+    b->c->exc.pending = false;
+    poke32(b, at, entry); /* as a device does */
+}
+
+START_TEST(cached_translations_follow_every_change_of_their_tables)
+{
+    unsigned found = 0;
+
+    s->cr4 |= CR4_PSE;
+    s->cr3 = PAGES;
+    s->cr0 |= CR0_PG;
+    refresh(b);
+    for (uint32_t n = 0; n < TREE_DATA + TREE_PAGES; n++)
+        poke32(b, n * PAGE_SIZE + TREE_MARK, n);
+    for (unsigned i = 0; i < 300000; i++) {
+        uint32_t va = tree_va(), mark = 0;
+        paddr_t pa = 0;
+
+        if (rand() % 4 == 0)
+            tree_change();
+        if (rand() % 64 == 0)
+            ck_assert(i386_set_cr3(b->c, (TREE_FIRST + (uint32_t)rand() % TREE_TABLES) * PAGE_SIZE));
+        if (!i386_translate(&b->c->u.cpu, va | TREE_MARK, &pa)) {
+            ck_assert(!ucpu_load(&b->c->u, va | TREE_MARK, &mark, 4));
+            b->c->exc.pending = false;
+            continue;
+        }
+        ck_assert(ucpu_load(&b->c->u, va | TREE_MARK, &mark, 4));
+        ck_assert_msg(mark == pa / PAGE_SIZE, "%08x is page %u, not %u (round %u)", va, (unsigned)(pa / PAGE_SIZE), mark, i);
+        found++;
+    }
+    ck_assert_uint_gt(found, 30000);
+}
+END_TEST
+
 START_TEST(reserved_bits_of_pdptes_are_gp_at_mov_cr3)
 {
     map_pae();
@@ -1864,6 +1930,7 @@ static void add_rest(Suite *suite)
     ADD(large_pages_reach_beyond_4_gib_and_check_reserved_bits);
     ADD(pae_maps_small_and_large_pages);
     ADD(no_execute_pages_fault_on_fetch_only);
+    ADD(cached_translations_follow_every_change_of_their_tables);
     ADD(reserved_bits_of_pdptes_are_gp_at_mov_cr3);
     ADD(pdptes_are_read_by_mov_cr3_only);
     ADD(a_page_fault_in_the_delivery_of_another_is_a_double_fault);

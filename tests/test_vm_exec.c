@@ -369,6 +369,7 @@ static struct recording *record(uint64_t seed, bool traps)
         r->hash[p] = arena_hash(m);
         if (p % 100 == 0)
             r->full[p / 100] = machine_hash(m);
+        m->cpu->ops->drop_derived(m->cpu); /* nothing is cached from one step to the next */
     }
     if (getenv("VM_TOY_VERBOSE")) {
         struct toy_state *t = toy_of(m)->st;

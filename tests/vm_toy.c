@@ -96,7 +96,7 @@ static int help_setpt(struct ucpu *c, const struct uop *u)
 
     memcpy(&v, c->s + u->a, 4);
     toy_cpu(c)->st->ptbase = v & 0x1f000;
-    ucpu_flush_tlb(c);
+    ucpu_roots_changed(c);
     ucpu_set_tlb_mode(c, toy_cpu(c)->st->ptbase != 0);
     return UOP_NEXT;
 }
@@ -383,8 +383,13 @@ static bool toy_walk(struct ucpu *c, uint64_t va, enum access access, unsigned m
         ucpu_walk_write(c, at, 4, pte);
     }
     *t = (struct translation){.page = pte & 0x3f000, .read = true, .write = (pte & 0x42) == 0x42,
-                              .fetch = !(pte & 0x80)};
+                              .fetch = !(pte & 0x80), .own_entry = true};
     return true;
+}
+
+static void toy_roots(const struct ucpu *c, uint64_t roots[TLB_ROOTS])
+{
+    roots[0] = ((const struct toy *)(const void *)c)->st->ptbase;
 }
 
 static bool toy_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
@@ -484,6 +489,7 @@ static const struct frontend toy_frontend = {
     .set_pc = toy_set_pc,
     .build = toy_build,
     .walk = toy_walk,
+    .roots = toy_roots,
     .event_ready = toy_event_ready,
     .take_event = toy_take_event,
     .take_exception = toy_take_exception,
@@ -505,6 +511,7 @@ static void toy_reset(struct cpu *cpu)
     t->st->pc = 0x1000;
     t->st->evec = 0x4000;
     t->st->ivec = 0x4800;
+    ucpu_flush_tlb(&t->u);
     ucpu_set_guest_traps(&t->u, NULL, 0);
     ucpu_set_tlb_mode(&t->u, 0);
 }
