@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,8 +66,11 @@ HANDLER(cmd_info_status)
     const struct machine *m = s->machine;
 
     (void)err;
-    buffer_printf(call->out, "%s\n",
-                  m->st->end != GUEST_RUNS ? server_end_name((enum guest_end)m->st->end) : "the guest stands");
+    /* QEMU's words; what the end was is ours. */
+    if (m->st->end == GUEST_RUNS)
+        buffer_printf(call->out, "VM status: paused\n");
+    else
+        buffer_printf(call->out, "VM status: paused (shutdown): %s\n", server_end_name((enum guest_end)m->st->end));
     print_position(s, call->out);
     return 0;
 }
@@ -77,9 +81,14 @@ HANDLER(cmd_info_replay)
     struct timeline_stats st;
     const icount_t *breaks;
     size_t n = timeline_replay_breaks(s->timeline, &breaks);
+    const char *file = s->recorder ? s->config.record : s->config.replay ? s->config.replay_name : NULL;
 
     (void)err;
     timeline_stats(s->timeline, &st);
+    /* QEMU's line, then what it has not. */
+    buffer_printf(call->out, "%s execution %s%s%s: instruction count = %" PRIu64 "\n",
+                  timeline_at_edge(s->timeline) && !(s->config.replay && !s->config.continue_live) ? "Recording" : "Replaying",
+                  file ? "'" : "", file ? file : "in memory", file ? "'" : "", timeline_position(s->timeline));
     print_position(s, call->out);
     buffer_printf(call->out, "history: %" PRIu64 " to %" PRIu64 ", %" PRIu64 " recorded events (%" PRIu64 " bytes)\n",
                   timeline_first(s->timeline), timeline_edge(s->timeline),
@@ -92,8 +101,11 @@ HANDLER(cmd_info_replay)
         buffer_printf(call->out, "replaying a recording that ends at position %" PRIu64
                       ": %zu state hashes agreed, the last at %" PRIu64 "\n", s->config.replay->edge,
                       recorder_checks_made(s->checks), recorder_checks_good(s->checks));
+    if (timeline_divergence(s->timeline))
+        buffer_printf(call->out, "%s\n", timeline_divergence(s->timeline));
     if (s->recorder)
-        buffer_printf(call->out, "recording to %s: %" PRIu64 " bytes\n", s->config.record, recorder_bytes(s->recorder));
+        buffer_printf(call->out, "recording to %s: %" PRIu64 " bytes%s\n", s->config.record, recorder_bytes(s->recorder),
+                      s->record_paused ? "; it cannot be written to just now" : "");
     for (size_t i = 0; i < n; i++)
         buffer_printf(call->out, "replay_break at %" PRIu64 "\n", breaks[i]);
     return 0;
@@ -121,6 +133,32 @@ HANDLER(cmd_info_checkpoints)
     return 0;
 }
 
+/* 895 KiB, 1.25 MiB: as QEMU writes sizes. */
+static void size_text(uint64_t bytes, char *text, size_t size)
+{
+    static const char units[] = "KMGTPE";
+    double n = (double)bytes / 1024;
+    unsigned unit = 0;
+
+    for (; n >= 1000 && units[unit + 1]; unit++)
+        n /= 1024;
+    snprintf(text, size, "%.3g %ciB", n, units[unit]);
+}
+
+/* A line of QEMU's table. The size is that of the state that it names. */
+static void print_snapshot(const struct server *s, const struct timeline_snapshot *snapshot, struct buffer *out)
+{
+    uint64_t ms = snapshot->vtime / 1000000;
+    char size[24], date[40], clock[40];
+
+    size_text(((uint64_t)s->machine->memory.npages << PAGE_SHIFT) + s->machine->arena_len, size, sizeof size);
+    host_local_time(snapshot->made_ns, "%Y-%m-%d %H:%M:%S", date, sizeof date);
+    snprintf(clock, sizeof clock, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ".%03" PRIu64, ms / 3600000, ms / 60000 % 60,
+             ms / 1000 % 60, ms % 1000);
+    buffer_printf(out, "%-9s %-16s %8s%20s%13s%11" PRIu64 "\n", "--", snapshot->name, size, date, clock,
+                  snapshot->position);
+}
+
 HANDLER(cmd_info_snapshots)
 {
     struct server *s = server_of(call);
@@ -128,11 +166,14 @@ HANDLER(cmd_info_snapshots)
     size_t n = timeline_snapshots(s->timeline, &list);
 
     (void)err;
-    if (!n)
-        buffer_printf(call->out, "no snapshots: savevm NAME makes one\n");
+    if (!n) {
+        buffer_printf(call->out, "There is no snapshot available.\n");
+        return 0;
+    }
+    buffer_printf(call->out, "List of snapshots:\n%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK",
+                  "ICOUNT");
     for (size_t i = 0; i < n; i++)
-        buffer_printf(call->out, "%-20s position %" PRIu64 ", virtual time %.9f s\n", list[i].name,
-                      list[i].position, (double)list[i].vtime / 1e9);
+        print_snapshot(s, &list[i], call->out);
     return 0;
 }
 
@@ -168,7 +209,6 @@ HANDLER(cmd_replay_break)
 
     (void)err;
     timeline_replay_break(s->timeline, call->argv[0].number);
-    buffer_printf(call->out, "runs stop at position %" PRIu64 "\n", (icount_t)call->argv[0].number);
     return 0;
 }
 
@@ -183,8 +223,6 @@ HANDLER(cmd_replay_delete_break)
             return 0;
         return error_set(err, -ENOENT, "there is no replay_break at %" PRIu64, (icount_t)call->argv[0].number);
     }
-    if (!n)
-        return error_set(err, -ENOENT, "there is no replay_break");
     for (; n; n = timeline_replay_breaks(s->timeline, &list))
         timeline_delete_replay_break(s->timeline, list[0]);
     return 0;
@@ -235,6 +273,17 @@ HANDLER(cmd_checkpoint)
     return 0;
 }
 
+/* A name of QEMU's making, if none is given. */
+HANDLER(cmd_savevm)
+{
+    struct server *s = server_of(call);
+    uint64_t now = host_wall_ns();
+    char name[40];
+
+    host_local_time(now, "vm-%Y%m%d%H%M%S", name, sizeof name);
+    return timeline_save_snapshot(s->timeline, call->argc ? arg(call, 0) : name, now, err);
+}
+
 HANDLER(cmd_save)
 {
     struct server *s = server_of(call);
@@ -256,7 +305,7 @@ HANDLER(cmd_loadvm)
     for (size_t i = 0; i < n; i++)
         if (!strcmp(list[i].name, arg(call, 0)))
             return arm(call, list[i].position, "", err);
-    return error_set(err, -ENOENT, "there is no snapshot '%s': info snapshots lists them", arg(call, 0));
+    return error_set(err, -ENOENT, "Snapshot '%s' does not exist (info snapshots lists those that do)", arg(call, 0));
 }
 
 HANDLER(cmd_delvm)
@@ -609,11 +658,11 @@ HANDLER(cmd_system_powerdown)
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge", cmd_when},
     {"last", "ADDRESS:n [LENGTH:n]", "who wrote there last; arms the next continue to go there", cmd_last},
-    {"replay_break", "POSITION:n", "stop every run at POSITION", cmd_replay_break},
+    {"replay_break", "POSITION:n", "runs in either direction stop at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
     {"save", "FILE", "write the history so far to a recording", cmd_save},
-    {"savevm", "NAME", "name the present position", cmd_checkpoint},
+    {"savevm", "[NAME]", "name the present position", cmd_savevm},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
     {"delvm", "NAME", "forget the snapshot", cmd_delvm},
     {"info status", "", "does the guest run, and where", cmd_info_status},

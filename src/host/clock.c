@@ -27,6 +27,15 @@ uint64_t host_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+void host_local_time(uint64_t wall_ns, const char *format, char *text, size_t size)
+{
+    time_t t = (time_t)(wall_ns / 1000000000u);
+    struct tm tm;
+
+    if (!localtime_r(&t, &tm) || !strftime(text, size, format, &tm))
+        *text = 0;
+}
+
 void host_random(void *buf, size_t len)
 {
     uint8_t *p = buf;

@@ -5,12 +5,16 @@
 #ifndef HINDCAST_HOST_CLOCK_H
 #define HINDCAST_HOST_CLOCK_H
 
+#include <stddef.h>
+
 #include "base/types.h"
 
 /* A clock that never goes back; ns since some moment. */
 uint64_t host_monotonic_ns(void);
 /* The wall clock, ns since 1970 UTC. */
 uint64_t host_wall_ns(void);
+/* A time of the wall clock as people here read it, by a format of strftime(3). */
+void host_local_time(uint64_t wall_ns, const char *format, char *text, size_t size);
 /* Fill with bytes of the kernel's random generator. */
 void host_random(void *buf, size_t len);
 

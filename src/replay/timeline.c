@@ -351,7 +351,7 @@ static struct timeline_snapshot *need_snapshot(const struct timeline *tl, const 
     struct timeline_snapshot *s = find_snapshot(tl, name);
 
     if (!s)
-        error_set(err, -ENOENT, "there is no snapshot named '%s' (see: info snapshots)", name);
+        error_set(err, -ENOENT, "Snapshot '%s' does not exist (info snapshots lists those that do)", name);
     return s;
 }
 

@@ -389,10 +389,13 @@ monitor delvm here
 monitor info snapshots
 """.replace("TEXT", "0x%x" % harness.target.words["text"]))
         contains(out, r"reverse|seek")
-        contains(out, r"here +position \d+")
+        contains(out, r"^ID        TAG               VM SIZE                DATE     VM CLOCK     ICOUNT$")
+        contains(out, r"^--        here +[0-9.]+ [KMG]iB \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \d\d:\d\d:\d\d\.\d{3} +\d+$")
+        contains(out, r"^(Recording execution in memory|Replaying execution '.+'): instruction count = \d+$")
+        contains(out, r"^VM status: paused$")
         word = contains(out, r"^word (0x[0-9a-f]{8})").group(1)
         contains(out, r"%x: %s " % (harness.target.words["text"], word))
-        contains(out, r"no snapshots")
+        contains(out, r"^There is no snapshot available\.$")
         contains(out, r"was not written since the beginning of history")
 
 

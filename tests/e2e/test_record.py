@@ -3,6 +3,7 @@
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -131,6 +132,109 @@ def claim_a_full_disk_is_told_and_the_guest_goes_on():
     p.terminate()
     contains(p.communicate(timeout=20)[1], r"recording to /dev/full stopped: No space left")
     check(os.path.getsize(out) > 0, "the guest did nothing")
+    shutil.rmtree(d)
+
+
+def claim_a_file_that_may_not_grow_is_gone_on_with_when_it_may():
+    d = temporary()
+    name, out = os.path.join(d, "r.hcrec"), os.path.join(d, "out")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+
+    p = subprocess.Popen([harness.HINDCAST, "--run", "--listen", "none", "--serial", "none", "--record", name, harness.STORE],
+                         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+    try:
+        contains(p.stderr.readline() + p.stderr.readline(), r"recording to .* stopped: File too large; it is tried again")
+        check(os.path.getsize(name) <= 1500, "it grew")
+        status, text, _ = hindcast("info", name)
+        equal(status, 0, "what is there opens")
+        contains(text, r"was not closed")
+        resource.prlimit(p.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        contains(p.stderr.readline(), r"recording to .* goes on")
+        time.sleep(0.7 * SLOW)
+    finally:
+        p.terminate()
+        p.wait(20)
+    contains(hindcast("info", name)[1], r"whole and closed")
+    equal(hindcast("verify", name)[0], 0, "verify")
+    shutil.rmtree(d)
+
+
+def claim_a_full_disk_is_told_to_the_debugger():
+    d = temporary()
+    name = os.path.join(d, "r.hcrec")
+    with Server("--record", name) as s:
+        rsp = s.client()
+        resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (1200, resource.RLIM_INFINITY))
+        rsp.monitor("replay_break 60M")
+        rsp.ask("c")
+        contains(rsp.console, r"recording to .* stopped: File too large")
+        # What happened is in memory all the same.
+        resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        saved = os.path.join(d, "saved.hcrec")
+        contains(rsp.monitor("save " + saved), r"history to position 60000000")
+    equal(hindcast("verify", saved)[0], 0, "the saved one")
+    shutil.rmtree(d)
+
+
+def claim_a_branch_of_a_recording_is_a_recording():
+    d = temporary()
+    old = record(d, 1 * SLOW, kill=False)
+    end = int(contains(hindcast("info", old)[1], r"length +(\d+) instructions").group(1))
+    new, saved = os.path.join(d, "branch.hcrec"), os.path.join(d, "saved.hcrec")
+    with Server("--replay", old, "--continue-live", "--record", new, guest=None) as s:
+        rsp = s.client()
+        rsp.monitor("seek %d" % end)
+        rsp.ask("c")
+        rsp.monitor("savevm end-of-the-old")
+        rsp.monitor("replay_break %d" % (end + 20000000))
+        rsp.ask("c")
+        contains(rsp.monitor("when"), r"position %d," % (end + 20000000))
+        rsp.monitor("save " + saved)
+    for name in new, saved:
+        text = hindcast("info", name)[1]
+        check(int(contains(text, r"length +(\d+) instructions").group(1)) >= end + 20000000, text)
+        contains(text, r"%d .* end-of-the-old" % end)
+        status, text, err = hindcast("verify", name)
+        equal(status, 0, text + err)
+    # The old one is what it was; the snapshot came with the new one.
+    equal(hindcast("verify", old)[0], 0, "the old one")
+    with Server("--replay", new, guest=None) as s:
+        rsp = s.client()
+        contains(rsp.monitor("info snapshots"), r"^--        end-of-the-old .* %d$" % end)
+        rsp.monitor("loadvm end-of-the-old")
+        rsp.ask("c")
+        contains(rsp.monitor("when"), r"position %d," % end)
+    shutil.rmtree(d)
+
+
+def claim_a_recording_is_not_written_over_itself():
+    d = temporary()
+    name = record(d, 0.7 * SLOW, kill=False)
+    other = os.path.join(d, "same.hcrec")
+    os.link(name, other)
+    status, _, err = hindcast("--replay", name, "--continue-live", "--record", other)
+    equal(status, 1)
+    contains(err, r"the same file")
+    with Server("--replay", name, guest=None) as s:
+        rsp = s.client()
+        contains(rsp.ask("qRcmd," + ("save " + other).encode().hex()), r"is being replayed")
+    equal(hindcast("verify", name)[0], 0, "it is whole")
+    shutil.rmtree(d)
+
+
+def claim_a_changed_image_inside_shows_as_damage():
+    d = temporary()
+    name = record(d, 0.7 * SLOW, "--embed", kill=False)
+    with open(name, "r+b") as f:
+        f.seek(2000)
+        byte = f.read(1)
+        f.seek(2000)
+        f.write(bytes([byte[0] ^ 1]))
+    status, _, err = hindcast("verify", name)
+    equal(status, 1)
+    contains(err, r"holds no history: chunk \d+, at byte \d+, is damaged")
     shutil.rmtree(d)
 
 
