@@ -23,7 +23,7 @@
 #include "base/hash.h"
 
 /* Steps between witnesses: at most, and first after an event. */
-#define WITNESS_STEPS (UINT64_C(1) << 21)
+#define WITNESS_STEPS (UINT64_C(1) << 20)
 #define WITNESS_NEAR  UINT64_C(1024)
 #define WITNESS_GROWS 8
 /* Events that are closer together than that do not start it anew. */

@@ -2,10 +2,10 @@
  * Witnesses: what a state looked like at some positions, in a few dozen bytes.
  *
  * A witness holds a tag for each component of the state arena and for each
- * register that gdb knows. They are taken at the live edge every couple of
- * million steps, and closer together after something came in from outside. Who
- * runs the same stretch again compares: a replay that goes astray is noticed
- * within that distance, and the tags say in which component and register.
+ * register that gdb knows. They are taken at the live edge every million steps, and
+ * closer together after something came in from outside. Who runs the same stretch
+ * again compares: a replay that goes astray is noticed within that distance, and the
+ * tags say in which component and register.
  *
  * Tags are short hashes. Two that differ prove that the states differ; two that
  * agree do not prove that they are the same (1 in 65536 for a component).
