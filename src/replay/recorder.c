@@ -380,7 +380,7 @@ static const char *impossible_part(struct loading *l, icount_t position, vtime_t
     return part;
 }
 
-static int load_checkpoint(struct loading *l, const struct recording *r, size_t n, struct error *err)
+static int load_checkpoint(struct loading *l, struct recording *r, size_t n, struct error *err)
 {
     const struct recording_checkpoint *cp = &r->checkpoints[n];
     const struct recording_hash *h = hash_at(r, cp->position);
@@ -395,10 +395,13 @@ static int load_checkpoint(struct loading *l, const struct recording *r, size_t 
                          "the checkpoint at position %" PRIu64 " in the recording is not the state that was hashed "
                          "there: open it with --ignore-checkpoints", cp->position);
     part = impossible_part(l, cp->position, cp->vtime);
-    if (part)
-        return error_set(err, -EINVAL,
-                         "the checkpoint at position %" PRIu64 " in the recording is a state that the machine cannot "
-                         "be in (%s): open it with --ignore-checkpoints", cp->position, part);
+    if (part) {
+        checkpoint_remove(timeline_checkpoint_store(l->tl), c);
+        if (!*r->note)
+            snprintf(r->note, sizeof(r->note), "the checkpoint at position %" PRIu64 " is a state that the machine "
+                     "cannot be in (%s), and is not used", cp->position, part);
+        return 0;
+    }
     /* As if far apart in host time: not thinned as recent ones are. */
     c->effort_ns = (n + 1) * UINT64_C(1000000000);
     return 0;

@@ -49,9 +49,9 @@ uint64_t recorder_bytes(const struct recorder *rec);
 /* Is `m` the machine that the recording was made with? -EINVAL and what differs. */
 int recorder_check_machine(const struct recording *r, const struct machine *m, struct error *err);
 /* Give `tl` (new) the recording's history. Its log and its witnesses are taken over. With
- * `checkpoints`, those in the file too: each is compared with its recorded hash, and must be a
- * state that its machine can be in (machine_valid()). A damaged one, and those behind it, are
- * left out; that is told in r->note. */
+ * `checkpoints`, those in the file too: each must have its recorded hash. One that is a state in
+ * which the machine cannot be (machine_impossible_part()) is left out; a damaged one, and those
+ * behind it; that is told in r->note. */
 int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err);
 
 /* Compares the state with the recorded hashes on the way (timeline_set_checks()). */

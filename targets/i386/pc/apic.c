@@ -526,12 +526,13 @@ static void apic_describe(const struct device *dev, struct buffer *b)
                   s->lvt[LVT_LINT1]);
 }
 
-/* Ticks that began long ago or wrap are as good as any: only differences are used. */
+/* Ticks that began long ago or wrap are as good as any: only differences are used. A masked timer's
+ * expiry may be long past. */
 static bool apic_possible(const struct device *dev)
 {
     const struct apic_state *s = dev->state;
 
-    return machine_deadline_possible(dev->machine, s->timer_at) && s->enabled <= 1 && s->lint0 <= 1;
+    return s->enabled <= 1 && s->lint0 <= 1;
 }
 
 const struct device_ops apic_ops = {
