@@ -255,6 +255,8 @@ static int build_virt(struct machine **m, const struct images *im, const struct 
     c.append = o->append;
     c.icount_shift = o->icount_shift;
     c.no_reboot = o->no_reboot;
+    c.semihosting = o->semihosting;
+    c.semihost_cmdline = o->semihost_cmdline;
     return virt_create(m, &c, err);
 }
 
@@ -382,11 +384,19 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
     for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
         if (o->pflash_write_back[i])
             c.flash[i] = (struct server_flash){o->pflash[i], im->pflash[i].data, im->pflash[i].len};
+    if (o->semihost_dir) {
+        c.files = host_files_open(o->semihost_dir, &err);
+        if (!c.files) {
+            machine_destroy(m);
+            return fail(&err);
+        }
+    }
     if ((o->listen && !o->gdb_stdio && listener_open(&c.listener, o->listen, &err) < 0) ||
         open_serial(&c, o, &err) < 0) {
         listener_close(&c.listener);
         for (unsigned i = 0; i < c.serial_count; i++)
             chardev_close(c.serial[i]);
+        host_files_close(c.files);
         machine_destroy(m);
         return fail(&err);
     }
@@ -506,12 +516,11 @@ static int replay(struct options *o)
     return status;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv, struct options *o)
 {
-    struct options o;
     struct error err = {0};
 
-    switch (options_parse(argc, argv, &o, &err)) {
+    switch (options_parse(argc, argv, o, &err)) {
     case OPTIONS_HELP:
         options_print_help(i386_model_names, a64_model_names);
         return 0;
@@ -524,7 +533,16 @@ int main(int argc, char **argv)
         break;
     }
     host_signals_install();
-    if (o.command == OPTIONS_INFO)
-        return recordings_info(o.replay);
-    return o.replay ? replay(&o) : boot(&o);
+    if (o->command == OPTIONS_INFO)
+        return recordings_info(o->replay);
+    return o->replay ? replay(o) : boot(o);
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    int status = run(argc, argv, &o);
+
+    options_finish(&o);
+    return status;
 }

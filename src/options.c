@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
+
 #define MIB ((uint64_t)1 << 20)
 #define PC_MEMORY_MAX ((uint64_t)3 << 30)
 #define MEMORY_MAX    ((uint64_t)64 << 30)
@@ -20,7 +22,8 @@
 enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
-    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_SEMIHOSTING, OPT_SEMIHOSTING_DIR, OPT_SEMIHOSTING_ARG,
+    OPT_SEMIHOSTING_CONFIG, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
     OPT_IGNORE_CHECKPOINTS, OPT_ENGINE, OPT_FROM, OPT_VGA, OPT_VGA_BIOS, OPT_ROM, OPT_HELP, OPT_VERSION,
 };
 
@@ -39,6 +42,10 @@ static const struct option option_table[] = {
     {"option-rom", required_argument, NULL, OPT_ROM},
     {"pflash", required_argument, NULL, OPT_PFLASH},
     {"dumpdtb", required_argument, NULL, OPT_DUMPDTB},
+    {"semihosting", no_argument, NULL, OPT_SEMIHOSTING},
+    {"semihosting-dir", required_argument, NULL, OPT_SEMIHOSTING_DIR},
+    {"semihosting-arg", required_argument, NULL, OPT_SEMIHOSTING_ARG},
+    {"semihosting-config", required_argument, NULL, OPT_SEMIHOSTING_CONFIG},
     {"serial", required_argument, NULL, OPT_SERIAL},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"s", no_argument, NULL, OPT_S},
@@ -207,6 +214,28 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
     return r;
 }
 
+/* The words that the user gave, or as for a program that was started: its name and arguments. */
+static void make_semihost_cmdline(struct options *o)
+{
+    struct buffer b;
+
+    buffer_init(&b);
+    if (o->semihost_args)
+        buffer_printf(&b, "%s", o->semihost_args);
+    else
+        buffer_printf(&b, "%s%s%s", o->kernel ? o->kernel : "", o->append ? " " : "", o->append ? o->append : "");
+    buffer_append_byte(&b, 0);
+    free(o->semihost_cmdline);
+    o->semihost_cmdline = (char *)b.data;
+}
+
+void options_finish(struct options *o)
+{
+    free(o->semihost_args);
+    free(o->semihost_cmdline);
+    o->semihost_args = o->semihost_cmdline = NULL;
+}
+
 int options_settle(struct options *o, bool for_virt, struct error *err)
 {
     if (o->kind == MACHINE_BY_KERNEL)
@@ -219,8 +248,11 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
                              o->vga ? "--vga" : o->vga_bios ? "--vga-bios" : "--option-rom");
         if (o->initrd_count > 1)
             return error_set(err, -EINVAL, "--initrd: the virt machine takes one");
+        make_semihost_cmdline(o);
         return 0;
     }
+    if (o->semihosting)
+        return error_set(err, -EINVAL, "--semihosting is for --machine virt");
     if (!o->vga)
         o->vga = "std";
     if (o->memory_bytes > PC_MEMORY_MAX)
@@ -359,11 +391,50 @@ static int take_from(struct options *o, const char *arg, struct error *err)
     return 0;
 }
 
+static void add_semihost_word(struct options *o, const char *word)
+{
+    struct buffer b;
+
+    buffer_init(&b);
+    if (o->semihost_args)
+        buffer_printf(&b, "%s ", o->semihost_args);
+    buffer_append(&b, word, strlen(word) + 1);
+    free(o->semihost_args);
+    o->semihost_args = (char *)b.data;
+    o->semihosting = true;
+}
+
+/* QEMU's enable=on|off,target=native|auto,userspace=off,arg=WORD...; two commas are one in a word. */
+static int take_semihosting_config(struct options *o, char *arg, struct error *err)
+{
+    o->semihosting = true;
+    while (*arg) {
+        char *to = arg, *from = arg, *part = arg;
+
+        while (*from && (*from != ',' || from[1] == ',')) {
+            from += *from == ',';
+            *to++ = *from++;
+        }
+        arg = *from ? from + 1 : from;
+        *to = 0;
+        if (!strncmp(part, "arg=", 4))
+            add_semihost_word(o, part + 4);
+        else if (!strcmp(part, "enable=off") || !strcmp(part, "off"))
+            o->semihosting = false;
+        else if (strcmp(part, "enable=on") && strcmp(part, "enable") && strcmp(part, "on") &&
+                 strcmp(part, "target=native") && strcmp(part, "target=auto") && strcmp(part, "userspace=off"))
+            return error_set(err, -EINVAL, "--semihosting-config %s: there are enable=on|off, target=native and "
+                             "arg=WORD (its console is where the first --serial is)", part);
+    }
+    return 0;
+}
+
 /* Is it one of those that say what the machine is? */
 static bool of_machine(int which)
 {
     return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
-           which == OPT_VGA || which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT;
+           which == OPT_VGA || which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT ||
+           which == OPT_SEMIHOSTING || which == OPT_SEMIHOSTING_ARG || which == OPT_SEMIHOSTING_CONFIG;
 }
 
 /* FILE or FILE,write-back */
@@ -407,6 +478,17 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
     case OPT_DUMPDTB:
         o->dumpdtb = arg;
         return 0;
+    case OPT_SEMIHOSTING:
+        o->semihosting = true;
+        return 0;
+    case OPT_SEMIHOSTING_DIR:
+        o->semihost_dir = arg;
+        return 0;
+    case OPT_SEMIHOSTING_ARG:
+        add_semihost_word(o, arg);
+        return 0;
+    case OPT_SEMIHOSTING_CONFIG:
+        return take_semihosting_config(o, arg, err);
     case OPT_CPU:
         o->cpu = arg;
         return 0;
@@ -494,6 +576,8 @@ static int check_whole(const struct options *o, struct error *err)
     if (o->replay && o->machine_option)
         return error_set(err, -EINVAL, "--%s: what the machine is, the recording says; leave that option out",
                          o->machine_option);
+    if (o->semihost_dir && !o->semihosting && !o->replay)
+        return error_set(err, -EINVAL, "--semihosting-dir goes with --semihosting");
     if (o->continue_live && !o->replay)
         return error_set(err, -EINVAL, "--continue-live goes with --replay FILE");
     if (o->ignore_checkpoints && !o->replay)
@@ -620,6 +704,10 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "      --cpu MODEL       pc: %s (default pentium4);\n"
         "                        virt: %s (default cortex-a57)\n"
         "      --dumpdtb FILE    virt: write the device tree to FILE and exit\n"
+        "      --semihosting     virt: the guest's HLT #0xf000 asks for console, time, files and exit\n"
+        "      --semihosting-dir DIR   the directory whose files it may read and write (default: none)\n"
+        "      --semihosting-arg WORD  its command line; may be repeated (default: the kernel's name and --append)\n"
+        "      --semihosting-config enable=on,arg=WORD...  the same in QEMU's words\n"
         "  -m, --memory SIZE     guest memory (default 256M)\n"
         "      --serial WHAT     serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]],\n"
         "                        unix:PATH[,server[,nowait]], pty, file:PATH, gdb (shown by gdb), stderr,\n"
@@ -658,6 +746,6 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "\n"
         "In gdb: reverse-continue, reverse-step, reverse-finish..., and monitor help.\n"
         "Exit status: 0 normal end; 1 unusable option, file or address; with --run --listen none,\n"
-        "what the guest's end says (0 power-off, the debug-exit status, 3 anything else).\n",
+        "what the guest's end says (0 power-off, the debug-exit or semihosting status, 3 anything else).\n",
         pc_models, virt_models);
 }

@@ -55,6 +55,10 @@ struct options {
     unsigned rom_count;
     const char *pflash[OPTIONS_MAX_PFLASH]; /* NULL: not given */
     bool pflash_write_back[OPTIONS_MAX_PFLASH];
+    bool semihosting;           /* virt */
+    const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
+    char *semihost_args;        /* words of its command line, space between; NULL: kernel and append */
+    char *semihost_cmdline;     /* what it is told; made by options_settle() */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
@@ -95,6 +99,8 @@ int options_take_machine(struct options *o, const char *arg, struct error *err);
 /* Once the kernel is known: fill in what was left open, and check what was given against the
  * machine. `for_virt`: the image is one for the virt board. */
 int options_settle(struct options *o, bool for_virt, struct error *err);
+/* Free what options_parse() and options_settle() made. */
+void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */
 void options_print_help(const char *pc_models, const char *virt_models);
 

@@ -52,6 +52,10 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "vga", o->vga);
     if (o->append)
         pair(t, "append", o->append);
+    if (o->semihosting)
+        pair(t, "semihosting", "on");
+    if (o->semihosting && o->semihost_args)
+        pair(t, "semihosting-args", o->semihost_args);
 }
 
 static int need(const struct recording *r, const char *key, const char **value, struct error *err)
@@ -104,6 +108,16 @@ static int configure_debug_exit(const struct recording *r, struct options *o, st
     return 0;
 }
 
+/* Recordings from before there was such a thing do not mention it. */
+static void configure_semihosting(const struct recording *r, struct options *o)
+{
+    const char *on = recording_value(r, "semihosting"), *args = recording_value(r, "semihosting-args");
+
+    free(o->semihost_args);
+    o->semihost_args = args ? xstrdup(args) : NULL;
+    o->semihosting = on && !strcmp(on, "on");
+}
+
 int recordings_configure(const struct recording *r, struct options *o, struct error *err)
 {
     uint64_t shift;
@@ -123,6 +137,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     }
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
+    configure_semihosting(r, o);
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "the recording's memory size is no machine's");
     return 0;
@@ -222,7 +237,7 @@ int recordings_load_image(const struct recording_image *im, const char *override
 static const char *const kind_names[] = {
     [EVENT_INPUT] = "input", [EVENT_HOST_CLOCK] = "host clock", [EVENT_ENTROPY] = "entropy",
     [EVENT_WRITE_MEMORY] = "debugger's memory writes", [EVENT_WRITE_REGISTER] = "debugger's register writes",
-    [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button",
+    [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button", [EVENT_FILE] = "files (semihosting)",
 };
 
 /* The n-th of space-separated words. */
@@ -237,7 +252,7 @@ static void word(const char *words, unsigned n, char *out, size_t size)
 
 static void print_events(const struct recording *r)
 {
-    uint64_t devices[MACHINE_MAX_DEVICES][2] = {{0}}, kinds[EVENT_POWERDOWN + 1][2] = {{0}};
+    uint64_t devices[MACHINE_MAX_DEVICES][2] = {{0}}, kinds[EVENT_KINDS][2] = {{0}};
     uint64_t n = event_log_count(r->log);
     char name[40];
 
@@ -255,7 +270,7 @@ static void print_events(const struct recording *r)
         if (devices[i][0])
             printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", name, devices[i][0], devices[i][1]);
     }
-    for (unsigned i = 1; i <= EVENT_POWERDOWN; i++)
+    for (unsigned i = 1; i < EVENT_KINDS; i++)
         if (kinds[i][0])
             printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", kind_names[i], kinds[i][0], kinds[i][1]);
 }

@@ -83,6 +83,8 @@ const char *server_end_name(enum guest_end end)
         return "the guest triple-faulted";
     case GUEST_RESET:
         return "the guest asked for a reset";
+    case GUEST_EXIT:
+        return "the guest's program exited";
     default:
         return "the guest runs";
     }
@@ -95,6 +97,7 @@ static int end_status(const struct machine_state *st)
     case GUEST_POWEROFF:
         return 0;
     case GUEST_DEBUG_EXIT:
+    case GUEST_EXIT:
         return (int)(st->end_status & 0xff);
     default:
         return STATUS_ODD_END;
@@ -106,7 +109,7 @@ static void print_to_buffer(struct buffer *b, const struct server *s)
     const struct machine_state *st = s->machine->st;
 
     buffer_printf(b, "hindcast: %s", server_end_name((enum guest_end)st->end));
-    if (st->end == GUEST_DEBUG_EXIT)
+    if (st->end == GUEST_DEBUG_EXIT || st->end == GUEST_EXIT)
         buffer_printf(b, " with status %" PRIu32, st->end_status);
     buffer_printf(b, " at position %" PRIu64, timeline_position(s->timeline));
 }
@@ -168,23 +171,39 @@ static void flush_client(struct server *s)
         s->client_lost = true;
 }
 
+/* Does semihosting's console use the same back end? */
+static bool is_shared(const struct server *s, unsigned n)
+{
+    return n == 0 && s->semihost;
+}
+
 static bool wants_input(const struct server *s, unsigned n)
 {
+    if (is_shared(s, n) && s->typed.len >= INPUT_BACKLOG)
+        return false;
     return s->uart[n] && timeline_input_pending(s->timeline, s->uart[n]) < INPUT_BACKLOG;
+}
+
+/* What the back end has, if it is wanted. */
+static void take_input(struct server *s, unsigned n)
+{
+    uint8_t bytes[INPUT_PIECE];
+    size_t len = wants_input(s, n) ? chardev_read(s->config.serial[n], bytes, sizeof bytes) : 0;
+
+    if (len && is_shared(s, n))
+        buffer_append(&s->typed, bytes, len);
+    else if (len)
+        timeline_input(s->timeline, s->uart[n], bytes, len, false);
+    if (is_shared(s, n))
+        server_semihost_input(s);
 }
 
 static void serve_serial(struct server *s, unsigned n)
 {
     struct chardev *c = s->config.serial[n];
-    uint8_t bytes[INPUT_PIECE];
-    size_t len;
 
     chardev_service(c);
-    if (!wants_input(s, n))
-        return;
-    len = chardev_read(c, bytes, sizeof bytes);
-    if (len)
-        timeline_input(s->timeline, s->uart[n], bytes, len, false);
+    take_input(s, n);
     switch (chardev_command(c)) {
     case CHARDEV_QUIT:
         s->quit = true;
@@ -260,6 +279,8 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
     struct server *s = ctx;
     uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
+    if (s->semihost && server_semihost_input(s))
+        ns = 0;
     serve(s, ns < due ? ns : due);
     return host_monotonic_ns() - began;
 }
@@ -293,8 +314,9 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
     struct server *s = ctx;
 
     end_progress(s);
+    s->serial_used |= dev == s->uart[0];
     for (unsigned i = 0; i < s->config.serial_count; i++) {
-        if (s->uart[i] != dev)
+        if (s->uart[i] != dev && !(is_shared(s, i) && dev == s->semihost))
             continue;
         if (chardev_is_gdb(s->config.serial[i]))
             to_debugger(s, buf, len);
@@ -605,6 +627,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .now_ns = on_now,
         .wall_clock_ns = on_wall_clock,
         .entropy = on_entropy,
+        .file_call = server_file_call,
         .output = on_output,
         .poll = on_poll,
         .wait = on_wait,
@@ -613,6 +636,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->config = *config;
     s->machine = config->machine;
     find_devices(s);
+    server_semihost_init(s);
     stream_init(&s->client);
     s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
@@ -639,6 +663,7 @@ void server_destroy(struct server *s)
     listener_close(&s->config.listener);
     for (unsigned i = 0; i < s->config.serial_count; i++)
         chardev_close(s->config.serial[i]);
+    server_semihost_finish(s);
     free(s->points);
     timeline_destroy(s->timeline);
     free(s->regs);

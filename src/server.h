@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "host/chardev.h"
+#include "host/files.h"
 #include "host/stream.h"
 #include "replay/recording.h"
 #include "vm/machine.h"
@@ -55,6 +56,7 @@ struct server_config {
     bool continue_live;        /* its end is not the end */
     bool ignore_checkpoints;   /* those in the file */
     struct server_flash flash[SERVER_MAX_FLASH];
+    struct host_files *files;  /* what semihosting may reach; taken over; NULL: nothing */
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
     const char *triple;        /* of the target, for lldb */

@@ -34,6 +34,11 @@ struct server {
     /* Serial ports: device n is connected to config.serial[n]. */
     struct device *uart[SERVER_MAX_SERIAL];
     struct device *debugcon;
+    /* Semihosting's console shares the first serial port's back end. */
+    struct device *semihost;
+    struct buffer typed;         /* input for one of the two */
+    bool serial_used;            /* the guest has written to that port */
+    bool files_refused;          /* it was told that there are none */
     uint32_t mouse_buttons;      /* held, by monitor mouse_button */
 
     /* Break- and watchpoints in force. */
@@ -100,6 +105,14 @@ uint64_t server_record_due(const struct server *s);
 void server_record_end(struct server *s);
 /* Write all history to a file (monitor save). */
 int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err);
+
+/* server_semihost.c */
+void server_semihost_init(struct server *s);
+void server_semihost_finish(struct server *s);
+/* Pass on input from the first serial port's back end. True: there was some, for the program that waits. */
+bool server_semihost_input(struct server *s);
+/* struct timeline_host.file_call */
+void server_file_call(void *ctx, const struct file_request *request, struct file_answer *answer);
 
 /* server_flash.c */
 /* Write back what is to be written back, as it is at the live edge. False: some could not be. */

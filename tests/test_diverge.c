@@ -317,7 +317,7 @@ END_TEST
 START_TEST(an_error_of_hindcast_is_told_from_one_of_the_recording)
 {
     struct replay p;
-    icount_t at = 7777;
+    icount_t at = 5555;
     struct error err = {0};
 
     open_replay(&p, 6, 0);

@@ -114,7 +114,8 @@ static struct oracle *oracle_create(struct machine *m)
     struct oracle *o = xcalloc(1, sizeof(*o));
 
     o->m = m;
-    o->env = (struct machine_env){o, oracle_clock, oracle_entropy, oracle_output, oracle_peek, oracle_take};
+    o->env = (struct machine_env){.ctx = o, .host_clock = oracle_clock, .entropy = oracle_entropy, .output = oracle_output,
+                                  .peek_event = oracle_peek, .take_event = oracle_take};
     m->env = &o->env;
     oracle_note(o);
     return o;

@@ -314,7 +314,8 @@ static struct session *session_create(uint64_t seed)
     s->m = toy_machine();
     put_program(s->m, seed);
     s->tl = timeline_create(s->m, &config, &(struct timeline_host){
-        s, host_now, host_wall, host_entropy, NULL, host_poll, host_wait});
+        .ctx = s, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy, .poll = host_poll,
+        .wait = host_wait});
     s->twin = toy_machine();
     put_program(s->twin, seed);
     toy_of(s->twin)->u.no_cache = toy_of(s->twin)->u.single = true;

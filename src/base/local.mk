@@ -3,6 +3,7 @@ libbase_a_SOURCES = \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/code_memory.h \
 	src/base/error.c src/base/error.h \
+	src/base/file_call.h \
 	src/base/hash.c src/base/hash.h \
 	src/base/page_set.c src/base/page_set.h \
 	src/base/types.h

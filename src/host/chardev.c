@@ -273,6 +273,11 @@ size_t chardev_read(struct chardev *c, void *buf, size_t len)
     return c->escapes ? filter_escapes(c, buf, (size_t)n) : (size_t)n;
 }
 
+bool chardev_input_ended(const struct chardev *c)
+{
+    return c->listener.fd < 0 && (c->stream.in < 0 || c->stream.closed);
+}
+
 enum chardev_command chardev_command(struct chardev *c)
 {
     enum chardev_command command = c->command;

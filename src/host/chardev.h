@@ -33,6 +33,8 @@ void chardev_close(struct chardev *c);
 void chardev_write(struct chardev *c, const void *buf, size_t len);
 /* Input for the guest that is there now: bytes copied to `buf`. */
 size_t chardev_read(struct chardev *c, void *buf, size_t len);
+/* Will there never be any input (again)? */
+bool chardev_input_ended(const struct chardev *c);
 /* A command that was typed since the last call. */
 enum chardev_command chardev_command(struct chardev *c);
 /* Bytes of output that nobody has taken yet. */

@@ -4,5 +4,6 @@ libhost_a_SOURCES = \
 	src/host/code_memory.c src/host/code_memory.h \
 	src/host/clock.c src/host/clock.h \
 	src/host/file.c src/host/file.h \
+	src/host/files.c src/host/files.h \
 	src/host/poller.c src/host/poller.h \
 	src/host/stream.c src/host/stream.h

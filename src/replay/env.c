@@ -3,7 +3,7 @@
  *
  * Two cursors run through the log: one over events that the machine is given
  * (input and step events), one over answers to what it asks (host clock,
- * entropy). Their orders are independent within a position, and each is exact.
+ * entropy, files). Their orders are independent within a position, and each is exact.
  *
  * A question is answered from the log if the log has an answer for this very
  * position; only where history ends is the host asked. This holds also for a
@@ -12,6 +12,7 @@
  */
 #include "replay/timeline_internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 static bool is_pull(uint16_t kind)
 {
-    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY;
+    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY || kind == EVENT_FILE;
 }
 
 void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
@@ -42,43 +43,62 @@ void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
 
 /* ------------------------------------------------------------- pulled values */
 
-/* Answer from the log, else from the host (`ask`), which is then logged. */
-static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
-                 void (*ask)(struct timeline *, void *buf, size_t len))
+static const char *question(uint16_t kind)
+{
+    return kind == EVENT_HOST_CLOCK ? "the host's clock" : kind == EVENT_ENTROPY ? "random bytes" : "a file";
+}
+
+/* The log's answer to the question of that kind that is asked now, of `least` to `most` bytes. NULL: the
+ * host is to be asked, unless the replay is astray. */
+static const struct event *logged_answer(struct timeline *tl, uint16_t kind, size_t least, size_t most)
 {
     icount_t here = machine_position(tl->m);
     const struct event *e;
-    struct event made;
 
     while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
         tl->pull_cursor++;
-    if (e && e->position == here && e->kind == kind && e->len == len) {
-        memcpy(buf, e->data, len);
+    if (e && e->position == here && e->kind == kind && e->len >= least && e->len <= most) {
         tl->pull_cursor++;
-        return;
+        return e;
     }
     if (e && e->position <= here)
         env_diverged(tl, here, "the guest asks for %s, the log has an answer of kind %u, %u bytes, for position %llu",
-                     kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes", (unsigned)e->kind,
-                     (unsigned)e->len, (unsigned long long)e->position);
+                     question(kind), (unsigned)e->kind, (unsigned)e->len, (unsigned long long)e->position);
     else if (e || here < tl->edge || !tl->cfg.live)
-        env_diverged(tl, here, "the guest asks for %s, the log has no answer",
-                     kind == EVENT_HOST_CLOCK ? "the host's clock" : "random bytes");
-    if (tl->astray) {
-        memset(buf, 0, len);
-        return;
-    }
-    ask(tl, buf, len);
-    made = (struct event){
-        .position = here,
+        env_diverged(tl, here, "the guest asks for %s, the log has no answer", question(kind));
+    return NULL;
+}
+
+/* Log what the host has answered. */
+static void log_answer(struct timeline *tl, uint16_t kind, const void *data, size_t len)
+{
+    const struct event made = {
+        .position = machine_position(tl->m),
         .vtime = machine_now(tl->m),
         .kind = kind,
         .source = EVENT_SOURCE_MACHINE,
         .len = (uint32_t)len,
-        .data = buf,
+        .data = data,
     };
+
     event_log_append(tl->log, &made);
     tl->pull_cursor = event_log_count(tl->log);
+}
+
+/* Answer from the log, else from the host (`ask`), which is then logged. */
+static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
+                 void (*ask)(struct timeline *, void *buf, size_t len))
+{
+    const struct event *e = logged_answer(tl, kind, len, len);
+
+    if (e) {
+        memcpy(buf, e->data, len);
+    } else if (tl->astray) {
+        memset(buf, 0, len);
+    } else {
+        ask(tl, buf, len);
+        log_answer(tl, kind, buf, len);
+    }
 }
 
 void env_check(struct timeline *tl)
@@ -117,6 +137,81 @@ static void env_entropy(void *ctx, struct machine *m, void *buf, size_t len)
 {
     (void)m;
     pull(ctx, EVENT_ENTROPY, buf, len, ask_entropy);
+}
+
+/* EVENT_FILE: operation, error, value, offset, then the bytes that were read. */
+#define FILE_HEAD 24u
+
+static void put_le(uint8_t *p, uint64_t v, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get_le(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    for (unsigned i = 0; i < bytes; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+/* What the log says of this request. */
+static void file_answer_logged(struct timeline *tl, const struct event *e, const struct file_request *request,
+                               struct file_answer *answer)
+{
+    size_t read = e->len - FILE_HEAD;
+
+    answer->error = (uint32_t)get_le(e->data + 4, 4);
+    answer->value = get_le(e->data + 8, 8);
+    answer->offset = get_le(e->data + 16, 8);
+    if (get_le(e->data, 4) == request->op && answer->error <= FILE_ERROR_MAX &&
+        (request->op == FILE_READ ? answer->value == read : read == 0) &&
+        (request->op != FILE_WRITE || answer->value <= request->len)) {
+        if (read)
+            memcpy(answer->data, e->data + FILE_HEAD, read);
+        return;
+    }
+    env_diverged(tl, e->position, "the guest's request for a file (operation %u) is not the one that was answered",
+                 (unsigned)request->op);
+    answer->error = EIO;
+    answer->value = answer->offset = 0;
+}
+
+static void ask_file(struct timeline *tl, const struct file_request *request, struct file_answer *answer)
+{
+    uint8_t event[FILE_HEAD + FILE_PIECE];
+    size_t read;
+
+    if (tl->host.file_call)
+        tl->host.file_call(tl->host.ctx, request, answer);
+    if (answer->error)
+        answer->value = answer->offset = 0;
+    read = request->op == FILE_READ ? (size_t)answer->value : 0;
+    CHECK(read <= FILE_PIECE && answer->error <= FILE_ERROR_MAX);
+    put_le(event, request->op, 4);
+    put_le(event + 4, answer->error, 4);
+    put_le(event + 8, answer->value, 8);
+    put_le(event + 16, answer->offset, 8);
+    if (read)
+        memcpy(event + FILE_HEAD, answer->data, read);
+    log_answer(tl, EVENT_FILE, event, FILE_HEAD + read);
+}
+
+static void env_file_call(void *ctx, struct machine *m, const struct file_request *request, struct file_answer *answer)
+{
+    struct timeline *tl = ctx;
+    size_t room = request->op == FILE_READ ? request->len : 0;
+    const struct event *e;
+
+    (void)m;
+    CHECK(request->len <= FILE_PIECE);
+    e = logged_answer(tl, EVENT_FILE, FILE_HEAD, FILE_HEAD + room);
+    if (e)
+        file_answer_logged(tl, e, request, answer);
+    else if (!tl->astray)
+        ask_file(tl, request, answer);
 }
 
 /* -------------------------------------------------------------------- output */
@@ -311,6 +406,7 @@ void env_init(struct timeline *tl)
         .ctx = tl,
         .host_clock = env_host_clock,
         .entropy = env_entropy,
+        .file_call = env_file_call,
         .output = env_output,
         .peek_event = env_peek_event,
         .take_event = env_take_event,

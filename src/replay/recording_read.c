@@ -255,7 +255,7 @@ static const char *read_events(struct reader *rd, struct cursor in, const struct
         len = take(&look, 4);
         take_bytes(&look, (size_t)len);
         if (look.bad || position < last || position > RECORDING_POSITION_MAX || vtime > RECORDING_POSITION_MAX ||
-            kind < EVENT_INPUT || kind > EVENT_POWERDOWN || len > RECORDING_EVENT_MAX || position < c->from)
+            kind < EVENT_INPUT || kind >= EVENT_KINDS || len > RECORDING_EVENT_MAX || position < c->from)
             return "holds an impossible event";
         last = position;
     }

@@ -265,6 +265,9 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
         if (wake != VTIME_NEVER)
             left = wake - now > gone ? wake - now - gone : 0;
     }
+    /* What waited for room may have got it just before the guest went to sleep. */
+    if (left && env_feed_input(tl, now + gone))
+        return RUN_LIMIT;
     passed = left ? tl->host.wait(tl->host.ctx, left) : 0;
     tl->stats.polls++;
     tl->polled_ns = host_now(tl);

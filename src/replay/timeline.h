@@ -38,6 +38,8 @@ struct timeline_host {
     /* Wall clock, ns since 1970 UTC, and random bytes: asked at the live edge only. */
     uint64_t (*wall_clock_ns)(void *ctx);
     void (*entropy)(void *ctx, void *buf, size_t len);
+    /* The guest wants something of a file: asked at the live edge only. NULL: every request is refused. */
+    void (*file_call)(void *ctx, const struct file_request *, struct file_answer *);
     /* The guest sent bytes; called once for each byte of history. */
     void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
     /* Called every few ms while running, in either direction: look for host input

@@ -20,6 +20,10 @@ enum event_kind {
     EVENT_WRITE_REGISTER, /* debugger: u32 register number, then the value */
     EVENT_RESET,          /* debugger or user: system reset, no data */
     EVENT_POWERDOWN,      /* the user pressed the power button, no data */
+    /* An answer again, no step: */
+    EVENT_FILE,           /* the answer to a request about files: u32 enum file_op, u32 error, u64 value,
+                           * u64 offset, the bytes read (struct file_answer) */
+    EVENT_KINDS           /* one more than the last */
 };
 
 /* `source` of events that belong to no device. */
@@ -37,7 +41,7 @@ struct event {
 /* Does an event of this kind take a step of its own? */
 static inline bool event_is_step(uint16_t kind)
 {
-    return kind >= EVENT_WRITE_MEMORY;
+    return kind >= EVENT_WRITE_MEMORY && kind <= EVENT_POWERDOWN;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +136,7 @@ static bool state_possible(const struct machine *m)
     const struct machine_state *st = m->st;
 
     return st->position <= TIME_MAX >> m->icount_shift && st->warp <= TIME_MAX &&
-           (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_RESET &&
+           (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_EXIT &&
            st->reset_request <= 1;
 }
 
@@ -239,6 +240,14 @@ void machine_entropy(struct machine *m, void *buf, size_t len)
     memset(buf, 0, len);
     if (m->env && m->env->entropy)
         m->env->entropy(m->env->ctx, m, buf, len);
+}
+
+void machine_file_call(struct machine *m, const struct file_request *request, struct file_answer *answer)
+{
+    answer->error = EACCES;
+    answer->value = answer->offset = 0;
+    if (m->env && m->env->file_call)
+        m->env->file_call(m->env->ctx, m, request, answer);
 }
 
 void machine_output(struct device *dev, const void *buf, size_t len)

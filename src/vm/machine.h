@@ -18,6 +18,7 @@
 #ifndef HINDCAST_VM_MACHINE_H
 #define HINDCAST_VM_MACHINE_H
 
+#include "base/file_call.h"
 #include "base/types.h"
 #include "vm/cpu.h"
 #include "vm/device.h"
@@ -35,6 +36,7 @@ enum guest_end {
     GUEST_DEBUG_EXIT,   /* debug-exit port; the status is in machine_state.end_status */
     GUEST_TRIPLE_FAULT, /* a PC would reset itself: continuing means adding an EVENT_RESET here */
     GUEST_RESET,        /* a reset request under --no-reboot */
+    GUEST_EXIT,         /* a program ended itself (semihosting); its status is in machine_state.end_status */
 };
 
 DEVICE_STATE_BEGIN
@@ -57,6 +59,8 @@ struct machine_env {
     uint64_t (*host_clock)(void *ctx, struct machine *);
     /* Fill with random bytes. */
     void (*entropy)(void *ctx, struct machine *, void *buf, size_t len);
+    /* The guest wants something of a file on the host: done once in history. NULL: there are no files. */
+    void (*file_call)(void *ctx, struct machine *, const struct file_request *, struct file_answer *);
     /* The guest sent bytes out of a device. Called on every run over the
      * position: silence while history is re-run is the implementer's business. */
     void (*output)(void *ctx, struct device *, const void *buf, size_t len);
@@ -156,6 +160,7 @@ void machine_request_reset(struct machine *m);
 /* Pulled values, through env. */
 uint64_t machine_host_clock(struct machine *m);
 void machine_entropy(struct machine *m, void *buf, size_t len);
+void machine_file_call(struct machine *m, const struct file_request *request, struct file_answer *answer);
 void machine_output(struct device *dev, const void *buf, size_t len);
 
 /* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is

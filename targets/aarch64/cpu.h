@@ -99,7 +99,7 @@ struct a64_state {
     uint64_t exclusive_addr;  /* local monitor: virtual address of the last load-exclusive, or ~0: open */
     uint64_t exclusive_value[2];
     uint32_t exclusive_size;  /* bytes */
-    uint32_t halted;          /* WFI (1), WFE (2), or switched off by PSCI (3) */
+    uint32_t halted;          /* WFI (1), WFE (2), switched off by PSCI (3), or semihosting waits for input (4) */
     uint32_t event_register;  /* WFE */
     uint32_t lines;           /* levels at the CPU's pins: bit 0 IRQ, 1 FIQ, 2 vIRQ, 3 vFIQ */
     uint32_t serror_pending;
@@ -156,6 +156,13 @@ struct a64_exception {
     uint64_t far, hpfar;
 };
 
+/* What became of a semihosting call. */
+enum a64_semihost {
+    A64_SEMIHOST_NOT,   /* it is none: take the architectural exception */
+    A64_SEMIHOST_DONE,
+    A64_SEMIHOST_WAITS, /* sleep; then make the instruction again */
+};
+
 struct a64_cpu {
     struct ucpu u;               /* u.cpu.state == st */
     struct a64_state *st;
@@ -189,8 +196,8 @@ struct a64_cpu {
      * (results in x0-x3); false: take the architectural exception. May be NULL. */
     bool (*firmware_call)(void *ctx, struct a64_cpu *, bool smc);
     void *firmware_ctx;
-    /* Semihosting (HLT 0xf000): true: done. May be NULL. */
-    bool (*semihost)(void *ctx, struct a64_cpu *);
+    /* Semihosting (HLT 0xf000). NULL: there is none. */
+    enum a64_semihost (*semihost)(void *ctx, struct a64_cpu *);
     void *semihost_ctx;
 };
 

@@ -328,7 +328,7 @@ bool a64_wakes(const struct a64_cpu *c)
 
     if (s->halted == HALTED_OFF)
         return false;
-    if (s->halted == HALTED_WFE && !deliverable(c, &target))
+    if ((s->halted == HALTED_WFE || s->halted == HALTED_SEMIHOST) && !deliverable(c, &target))
         return false;
     /* WFI: whether masked or not. */
     if ((s->lines & (LINE_IRQ | LINE_FIQ)) || s->serror_pending)
@@ -419,15 +419,6 @@ int a64_op_brk(struct ucpu *u, const struct uop *op)
     return a64_raise_to(c, target > c->st->el ? target : c->st->el, EC_BRK, op->d);
 }
 
-int a64_op_hlt(struct ucpu *u, const struct uop *op)
-{
-    struct a64_cpu *c = a64_of(u);
-
-    if (op->d == 0xf000 && c->semihost && c->semihost(c->semihost_ctx, c))
-        return UOP_NEXT;
-    return a64_undefined(c);
-}
-
 int a64_op_illegal(struct ucpu *u, const struct uop *op)
 {
     (void)op;
@@ -516,6 +507,24 @@ int a64_op_wfi(struct ucpu *u, const struct uop *op)
     if (r == UOP_NEXT && !a64_step_active(c))
         fall_asleep(c, HALTED_WFI);
     return r;
+}
+
+/* Semihosting's trap, else UNDEFINED: there is no external debugger for which to halt (C6.2). */
+int a64_op_hlt(struct ucpu *u, const struct uop *op)
+{
+    struct a64_cpu *c = a64_of(u);
+
+    switch (op->d == 0xf000 && c->semihost ? c->semihost(c->semihost_ctx, c) : A64_SEMIHOST_NOT) {
+    case A64_SEMIHOST_DONE:
+        return UOP_NEXT;
+    case A64_SEMIHOST_WAITS:
+        if (would_sleep(c, HALTED_SEMIHOST) && !a64_step_active(c))
+            fall_asleep(c, HALTED_SEMIHOST);
+        return UOP_LEAVE; /* PC stays */
+    case A64_SEMIHOST_NOT:
+        break;
+    }
+    return a64_undefined(c);
 }
 
 int a64_op_wfe(struct ucpu *u, const struct uop *op)

@@ -66,7 +66,7 @@ a64_helper a64_op_svc;     /* imm16 in d */
 a64_helper a64_op_hvc;     /* imm16 in d; checks EL0, HCR_EL2.HCD, SCR_EL3.HCE; firmware_call first (P, A, E) */
 a64_helper a64_op_smc;     /* imm16 in d; checks EL0, HCR_EL2.TSC, SCR_EL3.SMD; likewise (P, A, E) */
 a64_helper a64_op_brk;     /* imm16 in d */
-a64_helper a64_op_hlt;     /* imm16 in d: semihosting, else UNDEFINED (P, A, E) */
+a64_helper a64_op_hlt;     /* imm16 in d: semihosting, else UNDEFINED (P, A, E); UOP_LEAVE if it waits */
 a64_helper a64_op_eret;    /* checks EL0 (P). UOP_LEAVE or UOP_FAULT */
 a64_helper a64_op_wfi;     /* traps (SCTLR_EL1.nTWI, HCR_EL2.TWI...); sets halted (A, E) */
 a64_helper a64_op_wfe;     /* likewise (A, E) */

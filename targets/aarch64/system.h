@@ -95,7 +95,7 @@
 #define LINE_VIRQ 4u
 #define LINE_VFIQ 8u
 
-enum { HALTED_WFI = 1, HALTED_WFE = 2, HALTED_OFF = 3 };
+enum { HALTED_WFI = 1, HALTED_WFE = 2, HALTED_OFF = 3, HALTED_SEMIHOST = 4 };
 
 /* Data abort syndrome bits (D19.2.37). */
 #define ISS_CV   (1u << 24)

@@ -15,7 +15,8 @@
  * Devices that take input (EVENT_INPUT; found by machine_find_device()):
  *   "uart0"          raw bytes as they come over the line (PL011 at 0x09000000)
  *   "uart1"          likewise; exists with `secure` only (0x09040000)
- * Devices that give output (machine_env.output): "uart0", "uart1".
+ *   "semihosting"    virt/semihost.c; exists with `semihosting` only
+ * Devices that give output (machine_env.output): "uart0", "uart1", "semihosting".
  */
 #ifndef HINDCAST_AARCH64_VIRT_H
 #define HINDCAST_AARCH64_VIRT_H
@@ -46,6 +47,8 @@ struct virt_config {
     struct virt_image pflash[2];
     unsigned icount_shift;      /* machine.icount_shift */
     bool no_reboot;             /* machine.no_reboot */
+    bool semihosting;           /* HLT #0xf000 is semihosting's trap */
+    const char *semihost_cmdline; /* what SYS_GET_CMDLINE tells; NULL: empty */
 };
 
 #define VIRT_CONFIG_INIT \

@@ -47,7 +47,7 @@ struct virt {
     enum psci_conduit psci;
     struct buffer dtb;
 
-    struct device *gic, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2];
+    struct device *gic, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
     struct gic_wiring gic_wiring;
     struct pl011_wiring uart_wiring[2];
     struct pl031_wiring rtc_wiring;
@@ -58,6 +58,10 @@ struct virt {
 
 /* dtb.c: make virt.dtb. */
 int virt_make_device_tree(struct virt *v, struct error *err);
+
+/* semihost.c: the device, and a64_cpu.semihost. */
+extern const struct device_ops semihost_ops;
+enum a64_semihost virt_semihost(void *ctx, struct a64_cpu *cpu);
 
 /* psci.c: a64_cpu.firmware_call. */
 bool virt_firmware_call(void *ctx, struct a64_cpu *cpu, bool smc);

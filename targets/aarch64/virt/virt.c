@@ -50,6 +50,8 @@ static void create_devices(struct virt *v)
     v->mmio = add(v, &virtio_mmio_ops, "virtio", NULL);
     v->flash[0] = add(v, &cfi_flash_ops, "flash0", &v->flash_wiring[0]);
     v->flash[1] = add(v, &cfi_flash_ops, "flash1", &v->flash_wiring[1]);
+    if (v->config.semihosting)
+        v->semihost = add(v, &semihost_ops, "semihosting", v);
 }
 
 static struct line spi(struct virt *v, unsigned n)
@@ -107,6 +109,9 @@ static void connect_lines(struct virt *v)
     }
     v->cpu->firmware_call = virt_firmware_call;
     v->cpu->firmware_ctx = v;
+    if (v->config.semihosting)
+        v->cpu->semihost = virt_semihost;
+    v->cpu->semihost_ctx = v;
 }
 
 /* ---- memory map ---- */
