@@ -1,23 +1,34 @@
 /*
- * Bare-metal workloads for the benchmark, one picked by the kernel command
- * line ("crc", "sieve", "seqmem", "stride", "recurse", "indirect", "forever").
- * Each runs a fixed amount of work and then leaves through the debug-exit port.
+ * Bare-metal workloads for the benchmark. One is picked when the guest is built:
+ * WORK is its name, and SCALE divides the amount of work (1: some hundred million
+ * instructions each). bench_main() returns when the work is done; the entry code of
+ * the target then ends the guest.
+ *
+ * To add one: a function here, its name in LOOPS of bench/machines.py.
  */
 #include <stdint.h>
 
-struct multiboot_info {
-    uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
-};
+#ifndef SCALE
+#define SCALE 1
+#endif
 
 #define BUF_BYTES (4u << 20)
-static uint32_t buf[BUF_BYTES / 4];
-volatile uint32_t sink;
 
-static void crc(void)
+typedef float v4f __attribute__((vector_size(16)));
+
+static uint32_t buf[BUF_BYTES / 4] __attribute__((aligned(16)));
+volatile uint32_t sink;
+volatile double fsink;
+volatile uint32_t rare;
+
+#define WORKLOAD __attribute__((unused)) static void
+
+/* Integer arithmetic in registers. */
+WORKLOAD crc(void)
 {
     uint32_t c = ~0u;
 
-    for (uint32_t i = 0; i < 24000000; i++) {
+    for (uint32_t i = 0; i < 24000000 / SCALE; i++) {
         c ^= i & 0xff;
         for (int k = 0; k < 8; k++)
             c = (c >> 1) ^ (0xedb88320u & -(c & 1));
@@ -25,12 +36,25 @@ static void crc(void)
     sink = c;
 }
 
-static void sieve(void)
+/* Multiplications and divisions. */
+WORKLOAD muldiv(void)
+{
+    uint32_t a = 12345, sum = 0;
+
+    for (uint32_t i = 1; i <= 40000000 / SCALE; i++) {
+        a = a * 1664525u + 1013904223u;
+        sum += a / (i | 1) + (uint32_t)((uint64_t)a * i >> 32);
+    }
+    sink = sum;
+}
+
+/* Byte stores and branches. */
+WORKLOAD sieve(void)
 {
     uint8_t *flags = (uint8_t *)buf;
     uint32_t count = 0;
 
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < (SCALE > 60 ? 1 : 60 / SCALE); round++) {
         for (uint32_t i = 0; i < 1000000; i++)
             flags[i] = 1;
         for (uint32_t i = 2; i < 1000000; i++) {
@@ -44,11 +68,12 @@ static void sieve(void)
     sink = count;
 }
 
-static void seqmem(void)
+/* Loads and stores, one after the other. */
+WORKLOAD seqmem(void)
 {
     uint32_t sum = 0;
 
-    for (int round = 0; round < 300; round++)
+    for (int round = 0; round < 300 / SCALE; round++)
         for (uint32_t i = 0; i < BUF_BYTES / 4; i++) {
             sum += buf[i];
             buf[i] = sum;
@@ -56,82 +81,123 @@ static void seqmem(void)
     sink = sum;
 }
 
-static void stride(void)
+/* Loads and stores, each on another page. */
+WORKLOAD stride(void)
 {
     uint32_t sum = 0;
 
-    for (int round = 0; round < 40000; round++)
+    for (int round = 0; round < 80000 / SCALE; round++)
         for (uint32_t i = 0; i < BUF_BYTES / 4; i += 1024 + 16)
             sum += buf[i]++;
     sink = sum;
 }
 
-static __attribute__((noinline)) uint32_t fib(uint32_t n)
+__attribute__((noinline, unused)) static uint32_t fib(uint32_t n)
 {
     return n < 2 ? n : fib(n - 1) + fib(n - 2);
 }
 
-static void recurse(void)
+/* Calls and returns. */
+WORKLOAD recurse(void)
 {
-    sink = fib(37);
+    for (unsigned i = 0; i < 32 / SCALE; i++)
+        sink = fib(30);
 }
 
-static __attribute__((noinline)) uint32_t f0(uint32_t x) { return x + 1; }
-static __attribute__((noinline)) uint32_t f1(uint32_t x) { return x ^ 3; }
-static __attribute__((noinline)) uint32_t f2(uint32_t x) { return x * 5; }
-static __attribute__((noinline)) uint32_t f3(uint32_t x) { return x - 7; }
+__attribute__((noinline, unused)) static uint32_t f0(uint32_t x) { return x + 1; }
+__attribute__((noinline, unused)) static uint32_t f1(uint32_t x) { return x ^ 3; }
+__attribute__((noinline, unused)) static uint32_t f2(uint32_t x) { return x * 5; }
+__attribute__((noinline, unused)) static uint32_t f3(uint32_t x) { return x - 7; }
 
-static void indirect(void)
+/* Calls through a table. */
+WORKLOAD indirect(void)
 {
     uint32_t (*volatile table[4])(uint32_t) = {f0, f1, f2, f3};
     uint32_t x = 1;
 
-    for (uint32_t i = 0; i < 60000000; i++)
+    for (uint32_t i = 0; i < 60000000 / SCALE; i++)
         x = table[x & 3](x);
     sink = x;
 }
 
-/* Work without end, with stores all over a buffer: for reverse latency. */
-static void forever(void)
+/* Floating point, double precision (i386: x87). */
+WORKLOAD fp(void)
+{
+    double x = 0.5, y = 0.25, sum = 0;
+
+    for (uint32_t i = 1; i <= 8000000 / SCALE; i++) {
+        x = x * 3.5 * (1.0 - x) + 0.001;
+        y = (y + x) / 1.75;
+        sum += x * y - 1.0 / (double)i;
+    }
+    fsink = sum;
+}
+
+/* Four floats at once (SSE, Advanced SIMD). */
+WORKLOAD simd(void)
+{
+    v4f *v = (v4f *)buf, k = {1.5f, 0.5f, 0.25f, 0.75f};
+
+    for (unsigned i = 0; i < 4096; i++)
+        v[i] = (v4f){(float)i, 1, 2, 3};
+    for (unsigned round = 0; round < 6400 / SCALE; round++)
+        for (unsigned i = 0; i < 4096; i++)
+            v[i] = v[i] * k + k;
+    fsink = v[17][1];
+}
+
+/* Four integers at once (Advanced SIMD). */
+WORKLOAD simdint(void)
+{
+    typedef uint32_t v4u __attribute__((vector_size(16)));
+    v4u *v = (v4u *)buf, k = {3, 5, 7, 9};
+
+    for (unsigned round = 0; round < 24000 / SCALE; round++)
+        for (unsigned i = 0; i < 4096; i++)
+            v[i] = ((v[i] + k) << 3) ^ (v[i] >> 1);
+    sink = v[17][1];
+}
+
+/* Atomic additions and compare-and-swap (LOCK; exclusives). */
+WORKLOAD atomics(void)
+{
+    for (uint32_t i = 0; i < 40000000 / SCALE; i++) {
+        uint32_t expected = i & 1;
+
+        __atomic_fetch_add(&buf[i & 63], i, __ATOMIC_SEQ_CST);
+        __atomic_compare_exchange_n(&buf[64], &expected, expected ^ 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
+    sink = buf[7];
+}
+
+/* Stops of the reverse measurements: called once near the start, and seldom. */
+__attribute__((noinline, used)) void once(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+__attribute__((noinline, used)) void seldom(uint32_t n)
+{
+    rare = n;
+}
+
+/* A session of 10 billion steps: stores all over a buffer, `once` at its start, `seldom` each 23 million steps. */
+WORKLOAD session(void)
 {
     uint32_t x = 1;
 
-    for (;;) {
+    once();
+    for (uint32_t n = 0; n < 920000000 / SCALE; n++) {
         x = x * 1664525u + 1013904223u;
-        buf[x >> 12] += x;
+        buf[x >> 16] += x;
         sink = x;
+        if (!(n & 0x1fffff))
+            seldom(n);
     }
 }
 
-static int is(const char *word, const char *line)
+void bench_main(void);
+void bench_main(void)
 {
-    for (; *line; line++) {
-        const char *w = word, *l = line;
-
-        while (*w && *w == *l)
-            w++, l++;
-        if (!*w && (*l == 0 || *l == ' '))
-            return 1;
-    }
-    return 0;
-}
-
-uint32_t bench_main(const struct multiboot_info *mb);
-uint32_t bench_main(const struct multiboot_info *mb)
-{
-    static const struct {
-        const char *name;
-        void (*run)(void);
-    } work[] = {
-        {"crc", crc},         {"sieve", sieve},       {"seqmem", seqmem},   {"stride", stride},
-        {"recurse", recurse}, {"indirect", indirect}, {"forever", forever},
-    };
-    const char *line = (const char *)mb->cmdline;
-
-    for (unsigned i = 0; i < sizeof(work) / sizeof(work[0]); i++)
-        if (is(work[i].name, line)) {
-            work[i].run();
-            return 0x10;
-        }
-    return 0x11;
+    WORK();
 }

@@ -1,4 +1,4 @@
-/* Multiboot 1 header and entry of the benchmark guest. */
+/* Multiboot 1 header and entry of the benchmark guest on a PC: SSE on, bench_main(), out by the debug-exit port. */
     .section .multiboot, "a"
     .align 4
     .long 0x1badb002, 0x00000003, -(0x1badb002 + 0x00000003)
@@ -7,9 +7,17 @@
     .globl _start
 _start:
     movl $stack_top, %esp
-    pushl %ebx              /* multiboot information */
+    movl %cr0, %eax
+    andl $~0xc, %eax        /* no EM, no TS */
+    orl $2, %eax            /* MP */
+    movl %eax, %cr0
+    movl %cr4, %eax
+    orl $0x600, %eax        /* OSFXSR, OSXMMEXCPT */
+    movl %eax, %cr4
+    fninit
     call bench_main
     /* debug-exit port: status in eax */
+    movl $0x10, %eax
     movw $0xf4, %dx
     outl %eax, %dx
 1:  cli

@@ -1,0 +1,404 @@
+"""The measurements. Each is a function of a Target, the Table, and the arguments of bench/compare;
+each round takes hindcast's figure and QEMU's one after the other, so that what else the host does
+hits both alike."""
+
+import os
+import re
+import statistics
+import subprocess
+import time
+
+from machines import Debugged, Monitor
+from measure import BenchError, Child, Console, rspclient
+
+SHELL_UP = rb"hindcast-guest: shell is up"
+PROMPT = rb"guest# "
+WORK = [
+    ("md5sum of a pipe", "dd if=/dev/zero bs=64k count=160 2>/dev/null | md5sum"),
+    ("shell loop", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo $i"),
+    ("gzip -9", "dd if=/bin/busybox bs=64k 2>/dev/null | gzip -9 | wc -c"),
+    ("60 forks", "i=0; while [ $i -lt 60 ]; do /bin/true; i=$((i+1)); done; echo $i"),
+]
+BYTES_LIMIT_KB = 100  # per billion instructions, beyond the input itself
+COST_LIMIT = 5        # per cent of forward speed
+
+
+def rounds(args, *functions):
+    """Call the functions in turn, args.rounds times, the first one first and last alternately; a list of results for each."""
+    results = [[] for _ in functions]
+    for n in range(args.rounds):
+        order = list(enumerate(functions))
+        for i, function in order if n % 2 == 0 else reversed(order):
+            results[i].append(function())
+    return results
+
+
+def columns(dicts, key):
+    return [d[key] for d in dicts if key in d]
+
+
+def breakpoint_at(rsp, address, kind, what):
+    if rsp.ask(what % (address, kind)) != "OK":
+        raise BenchError("no breakpoint")
+
+
+def check_near(d, t, address, size):
+    """Did it go where it should? (QEMU's stop replies do not say why it stopped when it went back.)"""
+    at, size_of = (32 * 8, 8) if t.name == "aarch64" else (8 * 4, 4)
+    pc = int.from_bytes(bytes.fromhex(d.rsp.registers()[2 * at:2 * (at + size_of)]), "little")
+    if not address <= pc < address + size:
+        raise BenchError("%s went back to %x, not to %x" % (d.child.name, pc, address))
+
+
+# -- forward, bare metal ------------------------------------------------------
+
+
+def hindcast_bare(t, args, elf, more=()):
+    """CPU seconds of running the guest to its end, and its instructions."""
+    with Debugged(t.hindcast_bare(elf, more), args.limit) as h:
+        before = h.child.cpu()
+        h.go("c")
+        seconds = h.child.cpu() - before
+        return {"cpu": seconds, "steps": h.rsp.position()}
+
+
+def qemu_bare(t, args, elf, icount):
+    """The same, from a breakpoint at the work's beginning: the program's own start and its BIOS are none of it."""
+    kind = 4 if t.name == "aarch64" else 1
+    with Debugged(t.qemu_bare_command(elf, icount), args.limit) as d:
+        start = t.symbol(elf, "bench_main")
+        breakpoint_at(d.rsp, start, kind, "Z0,%x,%x")
+        d.go("c")
+        check_near(d, t, start, 1)
+        breakpoint_at(d.rsp, start, kind, "z0,%x,%x")
+        before = d.child.cpu()
+        d.rsp.send("c")
+        return d.child.wait() - before
+
+
+def loops(t, table, args):
+    for name in t.loops:
+        elf = t.build(name, args.scale)
+        functions = [lambda: hindcast_bare(t, args, elf)]
+        if t.has_qemu:
+            functions.append(lambda: qemu_bare(t, args, elf, t.recording()))
+        ours, *theirs = rounds(args, *functions)
+        speed = ours[0]["steps"] / statistics.median(columns(ours, "cpu")) / 1e6
+        table.add("%s loop: %s" % (t.name, name), "s", columns(ours, "cpu"), theirs[0] if theirs else (),
+                  "%.0f M steps/s" % speed)
+
+
+# -- forward, Debian ------------------------------------------------------------
+
+
+def to_the_shell(console):
+    console.wait(SHELL_UP)
+    console.wait(PROMPT)
+
+
+def work_in_the_shell(console):
+    """Type the work; yields after each piece."""
+    for number, (name, line) in enumerate(WORK):
+        console.type(line + "; echo done-%d-$((1+1))" % number)
+        console.wait(b"done-%d-2" % number)
+        console.wait(PROMPT)
+        yield name
+
+
+def typed_bytes():
+    return sum(len(line) + len("; echo done-0-$((1+1))\n") for _, line in WORK)
+
+
+def drive_linux(args, command):
+    """Boot, and work in the shell; CPU seconds of each part, and wall time of the boot."""
+    with Child(command, args.limit, pipes=True) as child:
+        console = Console(child)
+        start = time.monotonic()
+        to_the_shell(console)
+        figures = {"boot, wall time": time.monotonic() - start, "boot to the shell": child.cpu()}
+        before = child.cpu()
+        for name in work_in_the_shell(console):
+            figures[name], before = child.cpu() - before, child.cpu()
+        return figures
+
+
+def boot(t, table, args):
+    for flavour in t.flavours if not args.quick else t.flavours[:1]:
+        guest = t.linux(flavour)
+        functions = [lambda: drive_linux(args, t.hindcast_linux(guest, ["--listen", "none", "--run"]))]
+        if t.has_qemu:
+            functions.append(lambda: drive_linux(args, t.qemu_linux(guest, t.recording())))
+        ours, *theirs = rounds(args, *functions)
+        for name in ours[0]:
+            table.add("Debian %s: %s" % (flavour, name), "s", columns(ours, name), columns(theirs[0], name) if theirs else ())
+
+
+# -- backwards ------------------------------------------------------------------
+
+
+def back_to(d, t, address):
+    """Milliseconds of reverse-continue to a breakpoint."""
+    breakpoint_at(d.rsp, address, 4 if t.name == "aarch64" else 1, "Z0,%x,%x")
+    milliseconds = 1e3 * d.go("bc")
+    check_near(d, t, address, 1)
+    return milliseconds
+
+
+def go_back(d, t, elf, position, steps, seldom):
+    """Milliseconds of reverse-step, and of reverse-continue to a watchpoint and to the session's start."""
+    rare = t.symbol(elf, "rare")
+    figures = {"bs": [1e3 * d.go("bs") for _ in range(steps)]}
+    breakpoint_at(d.rsp, rare, 4, "Z2,%x,%x")
+    figures["watch"] = [1e3 * d.go("bc") for _ in range(seldom)]
+    check_near(d, t, t.symbol(elf, "seldom"), 32)
+    breakpoint_at(d.rsp, rare, 4, "z2,%x,%x")
+    d.go_to(position)
+    figures["once"] = [back_to(d, t, t.symbol(elf, "once"))]
+    return figures
+
+
+def reverse(t, table, args):
+    elf = t.build("session", 10 if args.quick else 1)
+    theirs = None
+    try:
+        theirs = QemuSession(t, args, elf) if t.has_qemu else None
+    except (BenchError, OSError) as error:
+        table.note("QEMU's reverse debugging on %s: %s" % (t.name, error))
+    for position in [100 * 10**6] if args.quick else [100 * 10**6, 10**9, 5 * 10**9]:
+        with Debugged(t.hindcast_bare(elf), args.limit) as h:
+            h.go_to(position)
+            ours = go_back(h, t, elf, position, 200, 2)
+        other = {}
+        if theirs:
+            try:
+                other = theirs.at(position, 3 if position < 10**9 else 1)
+            except (BenchError, OSError, rspclient.RspError) as error:
+                table.note("QEMU's reverse debugging on %s at %d: %s" % (t.name, position, error))
+        at = "at %d M steps" % (position // 10**6)
+        table.add("%s: bs %s" % (t.name, at), "ms", [statistics.median(ours["bs"])], other.get("bs", ()))
+        table.add("%s: slowest bs %s" % (t.name, at), "ms", [max(ours["bs"])], other.get("bs", ()), "hindcast: of 200")
+        table.add("%s: bc to a watchpoint %s" % (t.name, at), "ms", ours["watch"], other.get("watch", ()))
+        table.add("%s: bc to the start, from %s" % (t.name, at[3:]), "ms", ours["once"], other.get("once", ()))
+
+
+class QemuSession:
+    """QEMU's recording of the session guest, and going back in its replay."""
+
+    def __init__(self, t, args, elf):
+        self.t, self.args, self.elf = t, args, elf
+        self.drive = t.snapshot_disk()
+        with Child(t.qemu_bare_command(elf, t.recording(True)) + self.drive, args.limit) as child:
+            child.wait()
+
+    def at(self, position, samples):
+        with Debugged(self.t.qemu_bare_command(self.elf, self.t.replaying(True)) + self.drive, self.args.limit) as d:
+            d.go_to(position)
+            return go_back(d, self.t, self.elf, position, samples, 2)
+
+
+# -- backwards, Debian --------------------------------------------------------
+
+
+def function_address(console):
+    """Where rest_init() is, which runs once, early; the guest says."""
+    console.type("grep ' rest_init$' /proc/kallsyms; echo end-$((40+2))")
+    text = console.wait(rb"([0-9a-f]{8,16}) \w rest_init\r*\n")
+    console.wait(rb"end-42")
+    console.wait(PROMPT)
+    return int(text.group(1), 16)
+
+
+def go_back_in_linux(d, t, address, steps):
+    figures = {"bs": [1e3 * d.go("bs") for _ in range(steps)]}
+    figures["function"] = [back_to(d, t, address)]
+    return figures
+
+
+def hindcast_linux_reverse(t, args, guest):
+    with Debugged(t.hindcast_linux(guest), args.limit, pipes=True) as d:
+        console = Console(d.child)
+        d.rsp.send("c")
+        to_the_shell(console)
+        address = function_address(console)
+        d.rsp.interrupt()
+        d.rsp.wait()
+        figures = go_back_in_linux(d, t, address, 100)
+        figures["steps"] = d.rsp.position()
+        return figures
+
+
+def qemu_linux_reverse(t, args, guest):
+    drive = t.snapshot_disk()
+    path = os.path.join(t.tmp, t.name + ".qmp")
+    with Child(t.qemu_linux(guest, t.recording(True)) + drive + ["-qmp", "unix:%s,server=on,wait=off" % path],
+               args.limit, pipes=True) as child:
+        console = Console(child)
+        to_the_shell(console)
+        address = function_address(console)
+        monitor = Monitor(path)
+        end = monitor.icount()
+        monitor.ask("quit")
+        child.wait()
+        monitor.close()
+    with Debugged(t.qemu_linux(guest, t.replaying(True)) + drive, args.limit) as d:
+        d.go_to(end - 1000)
+        return go_back_in_linux(d, t, address, 1)
+
+
+def debian_reverse(t, table, args):
+    flavour = t.flavours[0]
+    guest = t.linux(flavour)
+    ours = hindcast_linux_reverse(t, args, guest)
+    theirs = {}
+    if t.has_qemu:
+        try:
+            theirs = qemu_linux_reverse(t, args, guest)
+        except (BenchError, OSError, rspclient.RspError) as error:
+            table.note("QEMU's reverse debugging of Debian %s: %s" % (flavour, error))
+    name = "Debian %s at the shell: " % flavour
+    table.add(name + "bs", "ms", [statistics.median(ours["bs"])], theirs.get("bs", ()))
+    table.add(name + "slowest bs", "ms", [max(ours["bs"])], theirs.get("bs", ()), "hindcast: of 100")
+    table.add(name + "bc to rest_init", "ms", ours["function"], theirs.get("function", ()))
+
+
+# -- recording ------------------------------------------------------------------
+
+
+def recorded_steps(args, name):
+    p = subprocess.run([args.hindcast, "info", name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=args.limit)
+    match = re.search(rb"length +(\d+)", p.stdout)
+    if not match:
+        raise BenchError("hindcast info: %s" % p.stderr.decode()[-200:])
+    return int(match.group(1))
+
+
+def per_billion(size, steps):
+    return size / 1000 / (steps / 1e9)
+
+
+def cost(plain, recorded):
+    """Per cent that recording costs: the median over the rounds' pairs."""
+    return statistics.median((r / p - 1) * 100 for p, r in zip(plain, recorded))
+
+
+def record_loops(t, table, args):
+    name = os.path.join(t.tmp, "loop.hcrec")
+    for loop in ["crc", "seqmem", "session"]:
+        scale = args.scale * (5 if loop == "session" else 1)
+        elf = t.build(loop, scale)
+        ours = rounds(args, lambda: hindcast_bare(t, args, elf), lambda: hindcast_bare(t, args, elf, ["--record", name]))
+        steps = ours[0][0]["steps"]
+        size = per_billion(os.path.getsize(name), steps)
+        theirs, their_cost = [], []
+        if t.has_qemu:
+            pair = rounds(args, lambda: qemu_bare(t, args, elf, ""), lambda: qemu_bare(t, args, elf, t.recording()))
+            theirs = [per_billion(os.path.getsize(t.rr), steps)]
+            their_cost = [cost(*pair)]
+        table.add("%s %s: recording, per billion steps" % (t.name, loop), "kB", [size], theirs)
+        ours_cost = cost(columns(ours[0], "cpu"), columns(ours[1], "cpu"))
+        table.add("%s %s: what recording costs" % (t.name, loop), "%", [ours_cost], their_cost)
+        table.require("%s %s: per billion steps" % (t.name, loop), size, BYTES_LIMIT_KB, "kB")
+        table.require("%s %s: cost" % (t.name, loop), ours_cost, COST_LIMIT, "%")
+
+
+def record_linux(t, table, args):
+    """A boot with typed input."""
+    flavour = t.flavours[0]
+    guest = t.linux(flavour)
+    name = os.path.join(t.tmp, "boot.hcrec")
+    program = t.hindcast_linux(guest, ["--listen", "none", "--run"])
+
+    def total(command):
+        return sum(seconds for part, seconds in drive_linux(args, command).items() if "wall" not in part)
+
+    ours = rounds(args, lambda: total(program), lambda: total(program + ["--record", name]))
+    steps = recorded_steps(args, name)
+    size = per_billion(os.path.getsize(name) - typed_bytes(), steps)
+    theirs, their_cost = [], []
+    if t.has_qemu:
+        pair = rounds(args, lambda: total(t.qemu_linux(guest, "")), lambda: total(t.qemu_linux(guest, t.recording())))
+        theirs, their_cost = [per_billion(os.path.getsize(t.rr) - typed_bytes(), steps)], [cost(*pair)]
+    what = "Debian %s booted and typed at: " % flavour
+    table.add(what + "recording, per billion steps", "kB", [size], theirs, "beyond the input")
+    table.add(what + "what recording costs", "%", [cost(*ours)], their_cost)
+    table.require(what + "per billion steps", size, BYTES_LIMIT_KB, "kB")
+    table.require(what + "cost", cost(*ours), COST_LIMIT, "%")
+
+
+def hindcast_idle(t, args, guest, seconds):
+    """(bytes, steps) of a guest that sits at its prompt: from copies of the file as it grows."""
+    name = os.path.join(t.tmp, "idle.hcrec")
+    sizes = []
+    with Child(t.hindcast_linux(guest, ["--listen", "none", "--run", "--record", name]), args.limit, pipes=True) as child:
+        to_the_shell(Console(child))
+        for pause in (3, seconds):
+            time.sleep(pause)
+            with open(name, "rb") as source, open(name + ".copy", "wb") as copy:
+                copy.write(source.read())
+            sizes.append((os.path.getsize(name + ".copy"), recorded_steps(args, name + ".copy")))
+    return sizes[1][0] - sizes[0][0], sizes[1][1] - sizes[0][1]
+
+
+def qemu_idle(t, args, guest, seconds):
+    path = os.path.join(t.tmp, t.name + ".qmp")
+    sizes = []
+    with Child(t.qemu_linux(guest, t.recording()) + ["-qmp", "unix:%s,server=on,wait=off" % path],
+               args.limit, pipes=True) as child:
+        to_the_shell(Console(child))
+        monitor = Monitor(path)
+        for pause in (3, seconds):
+            time.sleep(pause)
+            sizes.append((os.path.getsize(t.rr), monitor.icount()))
+        monitor.close()
+    return sizes[1][0] - sizes[0][0], sizes[1][1] - sizes[0][1]
+
+
+def record_idle(t, table, args):
+    flavour = t.flavours[0]
+    guest = t.linux(flavour)
+    seconds = 5 if args.quick else 20
+    size, steps = hindcast_idle(t, args, guest, seconds)
+    theirs = qemu_idle(t, args, guest, seconds) if t.has_qemu else None
+    what = "Debian %s idle at its prompt: " % flavour
+    table.add(what + "recording, per second", "kB", [size / 1000 / seconds], [theirs[0] / 1000 / seconds] if theirs else (),
+              "%.2f M steps/s" % (steps / seconds / 1e6))
+    table.add(what + "recording, per billion steps", "kB", [per_billion(size, steps)],
+              [per_billion(*theirs)] if theirs and theirs[1] else ())
+    table.require(what + "per billion steps", per_billion(size, steps), BYTES_LIMIT_KB, "kB")
+
+
+def record(t, table, args):
+    record_loops(t, table, args)
+    record_linux(t, table, args)
+    record_idle(t, table, args)
+
+
+# -- opening a recording ------------------------------------------------------------
+
+
+def opening(t, table, args):
+    """From the start of the program to the first stop at the end of a recording."""
+    elf = t.build("session", 10 if args.quick else 1)
+    name = os.path.join(t.tmp, "long.hcrec")
+    with Debugged(t.hindcast_bare(elf, ["--record", name, "--checkpoints-in-file", "every=%dM" % (100 if args.quick else 1000)]),
+                  args.limit) as h:
+        h.go("c")
+        steps = h.rsp.position()
+    ours, back = [], []
+    for _ in range(args.rounds):
+        with Debugged(args.hindcast_command + ["--replay", name, "--serial", "none"], args.limit) as h:
+            h.go_to(steps - 10)
+            ours.append(time.monotonic() - h.start)
+            back.append(1e3 * h.go("bs"))
+    theirs = []
+    if t.has_qemu:
+        with Child(t.qemu_bare_command(elf, t.recording()), args.limit) as child:
+            child.wait()
+        with Debugged(t.qemu_bare_command(elf, t.replaying()), args.limit) as d:
+            d.go_to(steps - 10)
+            theirs.append(time.monotonic() - d.start)
+    size = os.path.getsize(name) / 1e6
+    what = "%s: opening %.1f G recorded steps at the end" % (t.name, steps / 1e9)
+    table.add(what, "s", ours, theirs, "%.1f MB with checkpoints" % size)
+    table.add("%s: the first bs there" % t.name, "ms", back)
+    table.require(what, statistics.median(ours), 10, "s")
