@@ -5,10 +5,12 @@ import os
 import re
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 from harness import *  # noqa: F401,F403
 import harness
@@ -235,6 +237,78 @@ def claim_a_changed_image_inside_shows_as_damage():
     status, _, err = hindcast("verify", name)
     equal(status, 1)
     contains(err, r"holds no history: chunk \d+, at byte \d+, is damaged")
+    shutil.rmtree(d)
+
+
+def change_chunk(name, kind, number, change):
+    """Change the payload of the number-th chunk of a kind, checksums and all; False: there is none."""
+    data = open(name, "rb").read()
+    out, at = data[:16], 16
+    while at + 48 <= len(data) and data[at:at + 4] == b"HCCK":
+        header = list(struct.unpack("<4s4sIIIIQQII", data[at:at + 48]))
+        payload = data[at + 48:at + 48 + header[2]]
+        at += 48 + header[2]
+        if header[1] == kind and number == 0:
+            payload = bytearray(zlib.decompress(payload) if header[5] & 1 else payload)
+            change(payload, header)
+            header[2] = header[3] = len(payload)
+            header[5] &= ~1
+        number -= header[1] == kind
+        header[8] = zlib.crc32(payload)
+        packed = struct.pack("<4s4sIIIIQQI", *header[:9])
+        out += packed + struct.pack("<I", zlib.crc32(packed)) + payload
+        if header[1] == b"INDX":
+            break
+    with open(name, "wb") as f:
+        f.write(out)
+
+
+def claim_divergence_is_told_with_place_and_part_and_can_be_looked_at():
+    d = temporary()
+    name = record(d, 1.5 * SLOW, kill=False)
+    changed = os.path.join(d, "changed.hcrec")
+    place = []
+
+    def another_register(payload, header):
+        """The first witness: a tag of the CPU, and of its first register."""
+        components, registers = struct.unpack_from("<II", payload)
+        tags = 8 + 8
+        payload[tags + 2] ^= 1
+        payload[tags + 2 * components] ^= 1
+        place.append(struct.unpack_from("<Q", payload, 8)[0])
+
+    shutil.copy(name, changed)
+    change_chunk(changed, b"WITN", 0, another_register)
+    status, out, _ = hindcast("verify", changed)
+    equal(status, 2, out)
+    contains(out, r"diverges at position %d: the state is not the recorded one \(cpu \(eax\)\)" % place[0])
+    contains(out, r"Run again, one instruction at a time.*it is the recording that differs")
+
+    def another_page(payload, header):
+        """The hash of the state and the sums of page hashes, as if memory page 5 had been another."""
+        count = header[4]
+        state, = struct.unpack_from("<Q", payload, 8)
+        struct.pack_into("<Q", payload, 8, (state + 99) % 2**64)
+        sums = 16 + 8 * count
+        last = (len(payload) - sums) // 4 - 1
+        for bit in 0, 2, last:
+            old, = struct.unpack_from("<I", payload, sums + 4 * bit)
+            struct.pack_into("<I", payload, sums + 4 * bit, (old + 99) % 2**32)
+        place.append(header[6])
+
+    shutil.copy(name, changed)
+    change_chunk(changed, b"HASH", 1, another_page)
+    status, out, _ = hindcast("verify", changed)
+    equal(status, 2, out)
+    contains(out, r"diverges at position %d: the state is not the recorded one \(page 5 of memory\)" % place[1])
+
+    if os.environ.get("GDB") or shutil.which("gdb") or shutil.which("gdb-multiarch"):
+        out = gdb_over(changed, os.path.join(d, "s"), "continue", "monitor when", "info registers pc", "stepi", "monitor when",
+                       "reverse-stepi", "monitor when", "continue", "monitor info replay", "reverse-continue", "monitor when")
+        contains(out, r"the replay is not what happened: replay diverges at position %d" % place[1])
+        equal(len(re.findall(r"^position %d," % place[1], out, re.M)), 3, "it stands there: " + out)
+        contains(out, r"^position %d," % (place[1] - 1))
+        contains(out, r"^position 0,")
     shutil.rmtree(d)
 
 
