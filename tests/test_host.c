@@ -178,6 +178,46 @@ START_TEST(files_load_up_to_their_limit)
 }
 END_TEST
 
+START_TEST(a_file_is_written_cut_rewritten_and_read_in_pieces)
+{
+    struct host_writer w;
+    struct host_reader r;
+    struct error err = {0};
+    char path[200], got[20] = "";
+
+    snprintf(path, sizeof path, "%s/written", dir);
+    ck_assert_int_eq(host_writer_open(&w, path, &err), 0);
+    ck_assert(w.seekable);
+    ck_assert_int_eq(host_writer_write(&w, "0123456789", 10), 0);
+    /* Nobody waits for the disk, however often it is asked. */
+    for (unsigned i = 0; i < 1000; i++)
+        ck_assert_int_eq(host_writer_sync(&w), 0);
+    ck_assert_int_eq(host_writer_cut(&w, 6), 0);
+    ck_assert_int_eq(host_writer_rewrite(&w, 2, "xy", 2), 0);
+    ck_assert_int_eq(host_writer_write(&w, "end", 3), 0);
+    ck_assert_int_eq(host_writer_close(&w), 0);
+
+    ck_assert_int_eq(host_reader_open(&r, path, 100, "x", &err), 0);
+    ck_assert_uint_eq(r.len, 9);
+    ck_assert_int_eq(host_reader_read(&r, 1, got, 8), 0);
+    ck_assert_str_eq(got, "1xy45end");
+    ck_assert_int_eq(host_reader_read(&r, 9, got, 0), 0);
+    ck_assert_int_eq(host_reader_read(&r, 8, got, 2), -EIO);
+    ck_assert_int_eq(host_reader_read(&r, UINT64_MAX, got, 2), -EIO);
+    /* It has become shorter under us. */
+    ck_assert_int_eq(truncate(path, 3), 0);
+    ck_assert_int_eq(host_reader_read(&r, 1, got, 8), -EIO);
+    host_reader_close(&r);
+    unlink(path);
+    ck_assert_int_eq(host_writer_open(&w, "/dev/null", &err), 0);
+    ck_assert(!w.seekable);
+    ck_assert_int_eq(host_writer_write(&w, "x", 1), 0);
+    host_writer_sync(&w);
+    ck_assert_int_eq(host_writer_sync(&w), 0);
+    ck_assert_int_eq(host_writer_close(&w), 0);
+}
+END_TEST
+
 START_TEST(a_serial_port_can_be_a_file)
 {
     struct error err = {0};
@@ -265,6 +305,7 @@ int main(void)
     tcase_add_test(tc, a_port_in_use_is_said_to_be);
     tcase_add_test(tc, nonsense_is_no_address);
     tcase_add_test(tc, files_load_up_to_their_limit);
+    tcase_add_test(tc, a_file_is_written_cut_rewritten_and_read_in_pieces);
     tcase_add_test(tc, a_serial_port_can_be_a_file);
     tcase_add_test(tc, a_serial_port_can_be_a_server_whose_clients_come_and_go);
     tcase_add_test(tc, what_no_serial_port_can_be_is_refused);

@@ -16,10 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Files that have no size beforehand (pipes, /proc) are read in pieces of this. */
 #define PIECE ((size_t)1 << 20)
+/* Between two requests to the disk. */
+#define SYNC_REST_NS 200000000
 
 static int check_size(const char *path, uint64_t size, uint64_t limit, const char *limit_means,
                       struct error *err)
@@ -140,6 +143,20 @@ struct host_syncer {
     int failed;           /* negative errno, until it was told */
 };
 
+/* With the lock held: let some time pass, so that somebody who writes a few bytes a thousand times a
+ * second does not keep the disk busy. */
+static void rest(struct host_syncer *s)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += SYNC_REST_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!s->quit && pthread_cond_timedwait(&s->wanted, &s->lock, &until) == 0)
+        ;
+}
+
 static void *sync_thread(void *arg)
 {
     struct host_syncer *s = arg;
@@ -159,6 +176,7 @@ static void *sync_thread(void *arg)
         /* What cannot be synchronised (a pipe, a device) is written as well as it can be. */
         if (failed && failed != -EINVAL && failed != -EROFS && failed != -ENOTSUP)
             s->failed = failed;
+        rest(s);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
