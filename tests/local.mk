@@ -125,7 +125,7 @@ TESTS += tests/fuzz_recording.sh
 # Machines against states that none of them was ever in.
 check_PROGRAMS += tests/fuzz_state
 tests_fuzz_state_SOURCES = tests/fuzz_state.c
-tests_fuzz_state_LDADD = libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+tests_fuzz_state_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/fuzz_state.sh
 EXTRA_DIST += tests/fuzz_state.sh
 EXTRA_DIST += tests/fuzz_recording.sh tests/corpus/recording

@@ -403,7 +403,7 @@ START_TEST(forged_chunks_do_no_harm)
             struct timeline_stop stop;
 
             begin_timeline(&h, 8, false);
-            if (r.edge < 100000 && recorder_adopt(h.tl, &r, false, &err) == 0) {
+            if (r.edge < 100000 && recorder_adopt(h.tl, &r, i & 1, &err) == 0) {
                 struct recorder_checks *k = recorder_checks_create(h.tl, &r);
 
                 timeline_continue(h.tl, FORWARD, &stop);
