@@ -223,5 +223,9 @@ check_PROGRAMS += tests/test_virt_boot
 TESTS += tests/test_virt_boot
 tests_test_virt_boot_SOURCES = tests/test_virt_boot.c
 tests_test_virt_boot_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_semihosting
+TESTS += tests/test_semihosting
+tests_test_semihosting_SOURCES = tests/test_semihosting.c
+tests_test_semihosting_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 

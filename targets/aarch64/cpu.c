@@ -156,7 +156,7 @@ static bool possible(const struct cpu *cpu)
     if (!between_instructions(s) || s->el > 3 || (s->el == 2 && !(c->features & A64_HAS_EL2)) ||
         (s->el == 3 && !(c->features & A64_HAS_EL3)))
         return false;
-    return !(s->pstate & ~pstate) && s->halted <= 3 && s->exclusive_size <= 16;
+    return !(s->pstate & ~pstate) && s->halted <= HALTED_SEMIHOST && s->exclusive_size <= 16;
 }
 
 static void destroy(struct cpu *cpu)
