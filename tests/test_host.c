@@ -1,5 +1,5 @@
 /*
- * Streams, listening sockets, files and serial back ends.
+ * Streams, listening sockets, files, serial back ends, and the files that a guest may use.
  */
 #include <check.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "host/chardev.h"
 #include "host/clock.h"
 #include "host/file.h"
+#include "host/files.h"
 #include "host/stream.h"
 
 static char dir[64];
@@ -290,6 +291,149 @@ START_TEST(what_no_serial_port_can_be_is_refused)
 }
 END_TEST
 
+/* ---- a guest's files ---- */
+
+static struct host_files *guest_files(void)
+{
+    struct error err = {0};
+    struct host_files *f = host_files_open(dir, &err);
+
+    ck_assert_msg(f != NULL, "%s", err.text);
+    return f;
+}
+
+static struct file_answer ask(struct host_files *f, struct file_request r)
+{
+    static uint8_t bytes[FILE_PIECE];
+    struct file_answer a = {.data = bytes};
+
+    host_files_call(f, &r, &a);
+    return a;
+}
+
+static void in_dir(char path[128], const char *name)
+{
+    snprintf(path, 128, "%s/%s", dir, name);
+}
+
+static void clean(const char *name)
+{
+    char path[128];
+
+    in_dir(path, name);
+    ck_assert_int_eq(remove(path), 0);
+}
+
+START_TEST(a_guest_reads_and_writes_files_of_its_directory)
+{
+    struct host_files *f = guest_files();
+    struct file_request r = {.op = FILE_OPEN, .file = 1, .name = "./a", .access = FILE_ACCESS_READ | FILE_ACCESS_WRITE | FILE_CREATE};
+    struct file_answer a;
+
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.op = FILE_WRITE, r.data = "hello", r.len = 5, r.offset = 2;
+    a = ask(f, r);
+    ck_assert(!a.error && a.value == 5 && a.offset == 7);
+    r.access |= FILE_APPEND, r.offset = 0;
+    a = ask(f, r);
+    ck_assert(!a.error && a.value == 5 && a.offset == 12);
+    r.op = FILE_LENGTH;
+    ck_assert_uint_eq(ask(f, r).value, 12);
+    r.op = FILE_READ, r.offset = 1, r.len = 100;
+    a = ask(f, r);
+    ck_assert_uint_eq(a.value, 11);
+    ck_assert_mem_eq(a.data, "\0hellohello", 11);
+    r.offset = UINT64_MAX;
+    ck_assert_uint_eq(ask(f, r).error, EINVAL);
+    host_files_close(f);
+    clean("a");
+}
+END_TEST
+
+START_TEST(a_guests_open_file_outlives_its_name_and_is_found_again_by_it)
+{
+    struct host_files *f = guest_files();
+    struct file_request r = {.op = FILE_OPEN, .file = 1, .name = "a", .access = FILE_ACCESS_WRITE | FILE_CREATE | FILE_TRUNCATE};
+    struct file_request renaming = {.op = FILE_RENAME, .name = "a", .to = "b"};
+
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.access = FILE_ACCESS_WRITE, r.op = FILE_WRITE, r.data = "x", r.len = 1;
+    ck_assert_uint_eq(ask(f, renaming).error, 0);
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    host_files_close(f);
+    f = guest_files(); /* as when a recording is continued */
+    ck_assert_uint_eq(ask(f, r).error, ENOENT);
+    r.name = "b", r.offset = 1;
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.op = FILE_LENGTH;
+    ck_assert_uint_eq(ask(f, r).value, 2); /* not emptied */
+    host_files_close(f);
+    clean("b");
+}
+END_TEST
+
+START_TEST(more_files_than_are_kept_open_all_work)
+{
+    struct host_files *f = guest_files();
+    char name[16];
+
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 1; i <= 100; i++) {
+            struct file_request r = {.op = round ? FILE_LENGTH : FILE_OPEN, .file = i, .name = name,
+                                     .access = FILE_ACCESS_WRITE | (round ? 0 : FILE_CREATE)};
+
+            snprintf(name, sizeof name, "f%u", i);
+            ck_assert_uint_eq(ask(f, r).error, 0);
+        }
+    for (unsigned i = 1; i <= 100; i++) {
+        snprintf(name, sizeof name, "f%u", i);
+        ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_REMOVE, .name = name}).error, 0);
+    }
+    host_files_close(f);
+}
+END_TEST
+
+START_TEST(a_guest_gets_nowhere_else_by_any_request)
+{
+    static const struct {
+        const char *name;
+        uint32_t error;
+    } bad[] = {{"..", EACCES}, {"../x", EACCES}, {"sub/../../x", EACCES}, {"/etc/passwd", EACCES}, {"//etc/passwd", EACCES},
+               {"link", EACCES}, {"up/x", EACCES}, {"fifo", EACCES}, {"", ENOENT}, {".", EISDIR}, {"sub", EISDIR},
+               {"sub/", EISDIR}, {"./", EISDIR}, {"sub/..", EACCES}, {"fifo/x", EACCES}};
+    static const enum file_op ops[] = {FILE_OPEN, FILE_READ, FILE_WRITE, FILE_LENGTH, FILE_REMOVE, FILE_RENAME};
+    struct host_files *f;
+    char path[128];
+
+    in_dir(path, "sub");
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    in_dir(path, "link");
+    ck_assert_int_eq(symlink("/etc/passwd", path), 0);
+    in_dir(path, "up");
+    ck_assert_int_eq(symlink("..", path), 0);
+    in_dir(path, "fifo");
+    ck_assert_int_eq(mkfifo(path, 0666), 0);
+    f = guest_files();
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        for (size_t op = 0; op < ARRAY_LEN(ops); op++) {
+            struct file_request r = {.op = ops[op], .file = 1, .name = bad[i].name, .to = "new", .data = "x", .len = 1,
+                                     .access = FILE_ACCESS_READ | FILE_ACCESS_WRITE | FILE_CREATE | FILE_TRUNCATE};
+
+            ck_assert_msg(ask(f, r).error == bad[i].error, "%s, operation %d: %u", bad[i].name, (int)ops[op], ask(f, r).error);
+            if (ops[op] != FILE_RENAME)
+                continue;
+            r.op = FILE_OPEN, r.name = "old";
+            ck_assert_uint_eq(ask(f, r).error, 0);
+            r.op = FILE_RENAME, r.to = bad[i].name;
+            ck_assert_msg(ask(f, r).error == bad[i].error, "to %s: %u", bad[i].name, ask(f, r).error);
+            r.op = FILE_CLOSE;
+            ask(f, r);
+        }
+    host_files_close(f);
+    clean("old"), clean("fifo"), clean("up"), clean("link"), clean("sub");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("host");
@@ -309,6 +453,10 @@ int main(void)
     tcase_add_test(tc, a_serial_port_can_be_a_file);
     tcase_add_test(tc, a_serial_port_can_be_a_server_whose_clients_come_and_go);
     tcase_add_test(tc, what_no_serial_port_can_be_is_refused);
+    tcase_add_test(tc, a_guest_reads_and_writes_files_of_its_directory);
+    tcase_add_test(tc, a_guests_open_file_outlives_its_name_and_is_found_again_by_it);
+    tcase_add_test(tc, more_files_than_are_kept_open_all_work);
+    tcase_add_test(tc, a_guest_gets_nowhere_else_by_any_request);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

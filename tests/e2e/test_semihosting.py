@@ -278,6 +278,68 @@ def claim_a_watchpoint_sees_what_a_read_puts_into_memory():
     contains(out, r"hlt\t#0xf000")
 
 
+PICOLIBC = "/usr/lib/picolibc/aarch64-linux-gnu/picolibc.specs"
+LIBC_PROGRAM = r"""
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+int main(int argc, char **argv)
+{
+    char line[100];
+    int n = 0;
+    struct timeval tv;
+    FILE *f = fopen("out.txt", "w");
+
+    for (int i = 1; i < argc; i++)
+        printf("argument %s\n", argv[i]);
+    for (int i = 0; i < 1000; i++)
+        fprintf(f, "line %d %f\n", i, i / 7.0);
+    fclose(f);
+    f = fopen("out.txt", "r");
+    while (fgets(line, sizeof line, f))
+        n++;
+    printf("%d lines, the last: %s", n, line);
+    fseek(f, 7, SEEK_SET);
+    fgets(line, sizeof line, f);
+    printf("from 7: %s", line);
+    fclose(f);
+    printf("time %d\n", gettimeofday(&tv, NULL) == 0 && tv.tv_sec > 1600000000);
+    printf("memory %d\n", malloc(100000) != NULL);
+    n = remove("out.txt");
+    printf("remove %d\n", n);
+    n = remove("out.txt");
+    printf("remove %d %d\n", n, errno);
+    if (fgets(line, sizeof line, stdin))
+        printf("hello %s", line);
+    exit(7);
+}
+"""
+
+
+def claim_a_program_with_a_c_library_runs():
+    if not os.path.exists(PICOLIBC):
+        print("     (no picolibc-aarch64-linux-gnu)")
+        return
+    d, files = scratch(), scratch()
+    source, elf, name = (os.path.join(d, x) for x in ("hello.c", "hello.elf", "r.hcrec"))
+    with open(source, "w") as f:
+        f.write(LIBC_PROGRAM)
+    subprocess.run([CC, "-specs=" + PICOLIBC, "--crt0=semihost", "--oslib=semihost", "-static", "-Os", "-g"] +
+                   ["-Wl,--defsym=__%s=%#x" % x for x in (("flash", 0x40100000), ("flash_size", 0x400000),
+                                                           ("ram", 0x40800000), ("ram_size", 0x400000))] +
+                   ["-o", elf, source], check=True)
+    status, out, err = hindcast("--run", "--listen", "none", "--semihosting", "--semihosting-dir", files, "--record", name,
+                                *words("Alice"), elf, stdin=b"Bob\n")
+    equal(status, 7, err)
+    check(out.endswith("argument Alice\n1000 lines, the last: line 999 142.714286\nfrom 7: 0.000000\ntime 1\nmemory 1\n"
+                       "remove 0\nremove -1 2\nhello Bob\n"), out)
+    equal(os.listdir(files), [], "files")
+    status, out, _ = hindcast("verify", name)
+    equal(status, 0, out)
+
+
 def claim_what_cannot_be_is_said_at_start():
     status, _, err = hindcast("--semihosting", harness.STORE)
     equal(status, 1, "status")
