@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "aarch64/virt.h"
@@ -235,10 +236,21 @@ static bool one_round(struct machine *m, struct checkpoint_store *s, const struc
 
 /* ------------------------------------------------------------ by way of a file */
 
+/* A state may have a long way before it, of empty time. A user can interrupt that. */
+#define USER_PATIENCE_NS 300000000u
+
+struct user {
+    uint64_t since;
+    bool enough;
+};
+
 static uint64_t host_now(void *ctx)
 {
+    struct timespec t;
+
     (void)ctx;
-    return 0;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static uint64_t host_wall(void *ctx)
@@ -256,24 +268,26 @@ static void host_entropy(void *ctx, void *buf, size_t len)
 /* Nothing will wake it: enough. */
 static uint64_t host_wait(void *ctx, uint64_t ns)
 {
-    *(bool *)ctx = true;
+    ((struct user *)ctx)->enough = true;
     return ns == UINT64_MAX ? 1 : ns;
 }
 
 static bool host_poll(void *ctx)
 {
-    return *(bool *)ctx;
+    struct user *u = ctx;
+
+    return u->enough || host_now(NULL) - u->since > USER_PATIENCE_NS;
 }
 
-static struct timeline *make_timeline(struct machine *m, bool live, bool *enough)
+static struct timeline *make_timeline(struct machine *m, bool live, struct user *user)
 {
     const struct timeline_config config = {.live = live};
     const struct timeline_host host = {
-        .ctx = enough, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy,
+        .ctx = user, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy,
         .wait = host_wait, .poll = host_poll,
     };
 
-    *enough = false;
+    *user = (struct user){.since = host_now(NULL)};
     return timeline_create(m, &config, &host);
 }
 
@@ -292,9 +306,9 @@ static void write_recording(struct buffer *file, const char *board, const char *
     struct timeline_stop stop;
     struct recorder *rec;
     struct timeline *tl;
-    bool enough;
+    struct user user;
 
-    tl = make_timeline(m, true, &enough);
+    tl = make_timeline(m, true, &user);
     rec = recorder_create(tl, &config);
     timeline_seek(tl, 500000 + roll(1000000), &stop);
     for (unsigned n = 1 + roll(6); n; n--)
@@ -315,7 +329,8 @@ static bool file_round(const char *board, const char *kernel, int component)
     struct recording r;
     struct timeline *tl;
     uint64_t state = rng;
-    bool enough, came = false;
+    struct user user;
+    bool came = false;
 
     write_recording(&file, board, kernel, component);
     if (recording_open(&r, file.data, file.len, &err) < 0 || r.ncheckpoints != 1) {
@@ -324,11 +339,12 @@ static bool file_round(const char *board, const char *kernel, int component)
     }
     /* The same choices of hardware. */
     rng = state;
-    tl = make_timeline(make_machine(board, kernel, &image), true, &enough);
+    tl = make_timeline(make_machine(board, kernel, &image), true, &user);
     if (recorder_check_machine(&r, timeline_machine(tl), &err) == 0 && recorder_adopt(tl, &r, true, &err) == 0) {
         struct recorder_checks *k = recorder_checks_create(tl, &r);
 
         came = !*r.note;
+        user.since = host_now(NULL);
         timeline_seek(tl, r.checkpoints[0].position, &stop);
         timeline_seek(tl, r.checkpoints[0].position + STEPS, &stop);
         timeline_step(tl, BACKWARD, &stop);

@@ -130,6 +130,22 @@ START_TEST(a_recording_goes_on_when_there_is_room_again)
 }
 END_TEST
 
+START_TEST(a_file_whose_beginning_could_not_be_written_is_not_gone_on_with)
+{
+    struct recorder *rec;
+    struct host h;
+    struct file f = {.room = 100};
+
+    begin_timeline(&h, 6, true);
+    rec = begin_recording(&h, &f, 0);
+    ck_assert_int_eq(recorder_update(rec), -ENOSPC);
+    ck_assert_uint_eq(recorder_good_bytes(rec), 0);
+    recorder_destroy(rec);
+    end_timeline(&h);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 /* A guest that only runs: the second of two MARKs is written again and again. */
 START_TEST(a_guest_that_only_runs_does_not_make_the_file_longer)
 {
@@ -461,6 +477,7 @@ int main(void)
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
     tcase_add_test(t, names_come_back_with_the_recording);
     tcase_add_loop_test(t, a_recording_goes_on_when_there_is_room_again, 0, 6);
+    tcase_add_test(t, a_file_whose_beginning_could_not_be_written_is_not_gone_on_with);
     tcase_add_test(t, a_guest_that_only_runs_does_not_make_the_file_longer);
     tcase_add_test(t, checkpoints_in_the_file_save_the_replay);
     tcase_add_test(t, a_recording_goes_on_live_from_its_end);

@@ -105,7 +105,8 @@ struct recorder *recorder_create(struct timeline *tl, const struct recorder_conf
     rec->w.rewrite = config->rewrite;
     write_config(rec, config);
     recording_write_images(&rec->w, config->images, config->nimages);
-    rec->good.offset = rec->w.offset;
+    /* Without its beginning the file is none. */
+    rec->good.offset = rec->w.failed ? 0 : rec->w.offset;
     rec->good.nindex = rec->w.nindex;
     return rec;
 }

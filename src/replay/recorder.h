@@ -37,7 +37,7 @@ void recorder_destroy(struct recorder *rec);
  * written, until recorder_resume(). */
 int recorder_update(struct recorder *rec);
 /* Writing has failed and may go better now. First the file is to be cut to recorder_good_bytes():
- * its last MARK. */
+ * its last MARK. 0: there is nothing to go on from. */
 void recorder_resume(struct recorder *rec);
 uint64_t recorder_good_bytes(const struct recorder *rec);
 /* The same, with the state of every checkpoint in memory instead of the newest alone. */
