@@ -12,8 +12,11 @@
  * two fillings of the FIFO. The far end holds DCD, DSR and CTS; nothing ever
  * goes wrong on the line, so PE, FE and BI are never set from outside.
  *
+ * Bytes pass whole, whatever word length LCR says: a program that never programs the
+ * line (5 bits, after a reset) is heard all the same, as it is in QEMU.
+ *
  * Not modelled: DMA modes (RXRDY, TXRDY), the baud rate of the transmitter,
- * sticky parity, word lengths below 8 (the upper bits are cut off on both ways).
+ * sticky parity, word lengths below 8.
  */
 #include "vm/dev/uart16550.h"
 
@@ -145,14 +148,13 @@ static void arm_timeout(struct device *dev)
 static void receive(struct device *dev, uint8_t byte)
 {
     struct uart16550_state *s = dev->state;
-    uint8_t mask = (uint8_t)(0xffu >> (3 - (s->lcr & 3u)));
 
     if (s->count == capacity(s)) {
         s->errors |= LSR_OE;
         if (!(s->fcr & FCR_ENABLE))
-            s->fifo[s->head] = byte & mask; /* the holding register is overwritten */
+            s->fifo[s->head] = byte; /* the holding register is overwritten */
     } else {
-        s->fifo[(s->head + s->count) % FIFO_SIZE] = byte & mask;
+        s->fifo[(s->head + s->count) % FIFO_SIZE] = byte;
         s->count++;
     }
     arm_timeout(dev);
@@ -185,9 +187,7 @@ static void clear_receiver(struct uart16550_state *s)
 static void transmit(struct device *dev, uint8_t byte)
 {
     struct uart16550_state *s = dev->state;
-    uint8_t mask = (uint8_t)(0xffu >> (3 - (s->lcr & 3u)));
 
-    byte &= mask;
     s->thre_pending = 0;
     update_irq(dev); /* the line falls, so that the next condition is an edge */
     if (s->mcr & MCR_LOOP)

@@ -243,6 +243,11 @@ static void command(struct device *dev, uint8_t cmd)
     }
 }
 
+void i8042_firmware_setup(struct device *dev)
+{
+    set_command_byte(dev->state, CCB_XLATE | CCB_AUX_OFF | CCB_SYS | CCB_IRQ1);
+}
+
 static void data(struct device *dev, uint8_t byte)
 {
     const struct i8042_wiring *w = dev->wiring;
@@ -298,7 +303,7 @@ static void i8042_reset(struct device *dev)
     struct i8042_state *s = dev->state;
 
     memset(s, 0, sizeof(*s));
-    /* As a BIOS leaves it, for guests that were loaded without one: translating, not interrupting. */
+    /* Translating, not interrupting: what its own start-up code ends with. */
     s->ram[0] = CCB_XLATE | CCB_SYS;
     s->status = STATUS_SYS;
     s->out_port = OUT_RESET | OUT_A20;

@@ -15,6 +15,8 @@ enum { I8042_DATA, I8042_COMMAND };
 
 extern const struct device_ops i8042_ops;
 
+/* As a BIOS leaves it: keyboard on, IRQ 1, translation; the mouse off. */
+void i8042_firmware_setup(struct device *dev);
 /* `ready` lines of the keyboard (n 0) and the mouse (n 1); ctx is the controller. */
 void i8042_set_ready(void *dev, unsigned n, bool level);
 /* The A20 gate was moved by somebody else (port 92h): the output port shows it. */

@@ -311,6 +311,10 @@ static void firmware_setup(struct pc *pc)
     pic_firmware_setup(pc->pic);
     piix4_pm_firmware_setup(pc->pm);
     ide_firmware_setup(pc->ide);
+    i8042_firmware_setup(pc->i8042);
+    pit_ops.write(pc->pit, PIT_COUNTERS, 3, 1, 0x36); /* the BIOS's clock: 18.2 Hz */
+    pit_ops.write(pc->pit, PIT_COUNTERS, 0, 1, 0);
+    pit_ops.write(pc->pit, PIT_COUNTERS, 0, 1, 0);
     if (pc->ioapic) { /* its ID, as the tables say */
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
         ioapic_ops.write(pc->ioapic, 0, 0x10, 4, 1u << 24);
