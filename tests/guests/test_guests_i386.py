@@ -70,11 +70,11 @@ def claim_memtest86plus_passes_tests_and_obeys_keys():
         rsp = s.client()
         text = screen.run_until_screen(rsp, r"#[1-9]  \[", 100 * M, 60)
         contains(text, r"Memtest86\+")
-        contains(text, r"Errors: 0 ")
+        contains(text, r"Errors: 0$")
         check(b"Memtest86+ v" in s.output, "nothing on the serial port")
         screen.there_and_back(rsp)
         rsp.monitor("sendkey f1")
-        text = screen.run_until_screen(rsp, r"Settings|Configuration", 50 * M, 20)
+        screen.run_until_screen(rsp, r"Settings", 50 * M, 20)
         rsp.close()
 
 
@@ -119,7 +119,7 @@ def grub_image(platform, *modules):
     boot = os.path.join(directory, "boot")
     os.makedirs(os.path.join(boot, "grub"), exist_ok=True)
     kernel = harness.build_guest("movw $0x3f8, %dx\nmovb $'M', %al\noutb %al, %dx\nmovb $'B', %al\noutb %al, %dx\n"
-                                 "movb %ah, %al\n1: hlt\njmp 1b", "small")
+                                 "movb $'!', %al\noutb %al, %dx\n1: jmp 1b", "small")
     subprocess.run(["strip", "-o", os.path.join(boot, "small.elf"), kernel], check=True)
     with open(os.path.join(boot, "grub", "grub.cfg"), "w") as f:
         f.write("serial --unit=0 --speed=115200\nterminal_input serial\nterminal_output serial\necho hello from grub\n")
@@ -141,7 +141,7 @@ def use_grub(s, rsp, slice_steps):
     screen.run_until_output(s, rsp, rb"has_pae", slice_steps, 20)
     type_serial(s, rsp, "multiboot (memdisk)/boot/small.elf\r")
     type_serial(s, rsp, "boot\r")
-    screen.run_until_output(s, rsp, rb"MB", slice_steps, 40)
+    screen.run_until_output(s, rsp, rb"MB!", slice_steps, 40)
 
 
 @needs(GRUB_COREBOOT, "/usr/bin/grub-mkimage")
