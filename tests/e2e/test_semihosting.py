@@ -11,6 +11,7 @@ import tempfile
 
 from harness import *  # noqa: F401,F403
 import harness
+from test_terminal import Terminal
 
 CC = "aarch64-linux-gnu-gcc"
 SOURCES = os.path.join(SOURCE, "tests", "e2e", "semihosting")
@@ -195,6 +196,35 @@ def claim_console_input_comes_from_stdin_up_to_its_end():
     text = "hello\n" + "there are lines of many characters, more than a buffer takes\n" * 40 + "end"
     _, out, _ = run(scratch(), *words("echo"), stdin=text.encode())
     check(out.endswith("first character 104\n" + text[1:] + "end 64\nagain -1\n"), out[-300:])
+
+
+def claim_in_a_terminal_enter_ends_a_line_and_ctrl_d_the_input():
+    t = Terminal("--run", "--listen", "none", "--semihosting", *words("echo"), guest())
+    try:
+        t.wait(rb"another 0")
+        t.type(b"ab\rc\x04")
+        t.wait(rb"first character 97\r\nb\r\ncend 64\r\n")
+        t.type(b"\x04")
+        t.wait(rb"again -1\r\n")
+        equal(t.process.wait(10), 42, "exit status")
+    finally:
+        t.end()
+
+
+def claim_what_is_typed_goes_to_the_serial_port_of_a_guest_that_uses_that():
+    uboot = "/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+    if not os.path.exists(uboot):
+        print("     (no u-boot-qemu)")
+        return
+    t = Terminal("--machine", "virt", "--run", "--listen", "none", "--semihosting", "--bios", uboot)
+    try:
+        t.wait(rb"stop autoboot", 60 * SLOW)
+        t.type(b"\r")
+        t.wait(rb"=> ", 60 * SLOW)
+        t.type(b"echo 12${arch}34\r")
+        t.wait(rb"12arm34", 60 * SLOW)
+    finally:
+        t.end()
 
 
 def claim_a_recording_replays_elsewhere_without_the_files():
