@@ -107,9 +107,9 @@ recordings = {}
 THE_GUEST = object()
 
 
-def recorded_store():
-    """The example guest's whole history as a file."""
-    name = recordings.get((target.name, mode))
+def recorded(guest):
+    """The whole history of a guest as a file; it says PANIC or END on its console at the end."""
+    name = recordings.get((guest, mode))
     if name:
         return name
     directory = tempfile.mkdtemp(prefix="hindcast-recorded-")
@@ -117,29 +117,31 @@ def recorded_store():
     name, out = os.path.join(directory, "store.hcrec"), os.path.join(directory, "out")
     more = ["--checkpoints-in-file", "every=3M"] if mode == "checkpoints" else []
     process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--icount", "sleep=off", "--serial", "file:" + out,
-                                "--record", name] + more + [target.store],
+                                "--record", name] + more + [guest],
                                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60 * SLOW
-    while not (os.path.exists(out) and b"PANIC" in open(out, "rb").read()):
+    while not (os.path.exists(out) and re.search(rb"PANIC|END", open(out, "rb").read())):
         if time.monotonic() > end:
-            raise Failed("the example guest did not come to its end")
+            raise Failed("the guest did not come to its end")
         time.sleep(0.05)
     process.terminate()
     process.wait(20)
-    recordings[target.name, mode] = name
+    recordings[guest, mode] = name
     return name
 
 
 class Server:
     """A hindcast that listens. Its address is taken from what it says at start."""
 
-    def __init__(self, *arguments, listen="127.0.0.1:0", guest=THE_GUEST, serial="none", stdin=subprocess.DEVNULL):
+    def __init__(self, *arguments, listen="127.0.0.1:0", guest=THE_GUEST, either=None, serial="none",
+                 stdin=subprocess.DEVNULL):
+        """`guest` is booted, `either` or the example, if there is none, booted or replayed as the mode is."""
         if guest is not THE_GUEST:
             what = [guest] if guest else []
         elif mode == "live":
-            what = [target.store]
+            what = [either or target.store]
         else:
-            what = ["--replay", recorded_store()]
+            what = ["--replay", recorded(either or target.store)]
         command = [HINDCAST, "--listen", listen, "--serial", serial] + list(arguments) + what
         self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.errors = ""
@@ -231,6 +233,68 @@ def build_guest(body, name="guest"):
     subprocess.run(["gcc", "-m32", "-g", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none",
                     "-Wl,-z,noexecstack", "-T", script, "-o", elf, source], check=True)
     return elf
+
+
+# What comes before main() on a bare machine, by target.
+STARTS = {
+    "i386": """
+        .section .multiboot, "a"
+        .long 0x1badb002, 0, -0x1badb002
+        .text
+        .globl _start
+_start: movl $stack_top, %esp
+        xorl %ebp, %ebp
+        fninit
+        call main
+1:      hlt
+        jmp 1b
+        .bss
+        .balign 16
+        .skip 16384
+stack_top:
+        .section .note.GNU-stack, "", %progbits
+""",
+    "aarch64": """
+        .text
+        .globl _start
+_start: ldr x0, =stack_top
+        mov sp, x0
+        mov x0, #3 << 20
+        msr cpacr_el1, x0
+        isb
+        mov x29, xzr
+        mov x30, xzr
+        bl main
+1:      wfi
+        b 1b
+        .bss
+        .balign 16
+        .skip 16384
+stack_top:
+        .section .note.GNU-stack, "", %progbits
+"""}
+
+COMPILERS = {
+    "i386": (("gcc", "cc"), ["-m32", "-march=i686", "-fcf-protection=none", "-no-pie"]),
+    "aarch64": (("aarch64-linux-gnu-gcc",), ["-mstrict-align", "-Wl,-z,max-page-size=4096"]),
+}
+
+
+def build_c_guest(source, name, options=("-O0",)):
+    """A program with a main() for the bare machine of the present target: its source's and its ELF file's path."""
+    directory = tempfile.mkdtemp(prefix="hindcast-guest-")
+    atexit.register(shutil.rmtree, directory, True)
+    c, start, elf = (os.path.join(directory, name + suffix) for suffix in (".c", "-start.S", ".elf"))
+    for path, text in ((c, source), (start, STARTS[target.name])):
+        with open(path, "w") as f:
+            f.write(text)
+    compilers, flags = COMPILERS[target.name]
+    compiler = next(filter(None, map(shutil.which, compilers)))
+    script = os.path.join(SOURCE, "examples", "stale-pointer", target.name, "link.ld")
+    subprocess.run([compiler, "-std=gnu11", "-g", "-ffreestanding", "-fno-pic", "-fno-stack-protector",
+                    "-fno-omit-frame-pointer", "-nostdlib", "-static", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+                    *options, *flags, "-T", script, "-o", elf, start, c], check=True)
+    return c, elf
 
 
 def symbol(elf, name):
