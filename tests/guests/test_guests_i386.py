@@ -203,16 +203,30 @@ def claim_gnu_mach_comes_to_where_it_wants_a_server():
         rsp.close()
 
 
+@needs(cached("boot", "invaders.exec"))
+def claim_invaders_come_down_the_screen():
+    with started(cached("boot", "invaders.exec"), shift=3) as s:
+        rsp = s.client()
+        before = screen.run_until_screen(rsp, r"-\*-  -\*-", 20 * M, 40)
+        contains(before, r"^ *_\n *\/ \\$")
+        screen.there_and_back(rsp)
+        screen.run_to(rsp, rsp.position() + 30 * M)
+        after = rsp.monitor("screen")
+        check(after.count("-*-") > 10 and after != before, "nothing moves:\n" + after)
+        rsp.close()
+
+
 def fetch():
-    """GNU Mach is a package of another architecture: fetched, not installed."""
+    """Packages of another architecture, or with dependencies that nobody wants: fetched, not installed."""
     base = os.path.dirname(os.path.dirname(cached()))
-    subprocess.run(["sh", os.path.join(HERE, "fetch-debian"), "i386", base.rstrip("/"), "gnumach-image-1.8-486"],
+    subprocess.run(["sh", os.path.join(HERE, "fetch-debian"), "i386", base.rstrip("/"), "gnumach-image-1.8-486",
+                    "grub-invaders"],
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main():
     module = sys.modules[__name__]
-    if not os.path.exists(cached("boot", "gnumach-1.8-486.gz")) and "--no-fetch" not in sys.argv:
+    if not all(map(os.path.exists, (cached("boot", "gnumach-1.8-486.gz"), cached("boot", "invaders.exec")))) and "--no-fetch" not in sys.argv:
         fetch()
     sys.argv = [a for a in sys.argv if a != "--no-fetch"]
     for name, claim in list(vars(module).items()):
