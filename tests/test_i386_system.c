@@ -990,6 +990,35 @@ START_TEST(no_execute_pages_fault_on_fetch_only)
 }
 END_TEST
 
+START_TEST(code_in_a_page_that_was_read_before_follows_its_table)
+{
+    static const uint8_t one[] = {0xb9, 1, 0, 0, 0, 0xc3}, two[] = {0xb9, 2, 0, 0, 0, 0xc3}; /* mov $n,%ecx; ret */
+    const uint32_t other = DATA + 2 * PAGE_SIZE;
+    uint8_t code[] = {
+        0xa1, 0, 0, 0, 0,                   /* mov DATA,%eax */
+        0xe8, 0, 0, 0, 0,                   /* call DATA */
+        0xc7, 0x05, 0, 0, 0, 0, 0, 0, 0, 0, /* movl $other|7,pte(DATA) */
+        0xa1, 0, 0, 0, 0,
+        0xe8, 0, 0, 0, 0,
+    };
+    const uint32_t values[] = {DATA, DATA - (KCODE + 10), pte(DATA), other | 7, DATA, DATA - (KCODE + 30)};
+    const unsigned places[] = {1, 6, 12, 16, 21, 26};
+
+    for (unsigned i = 0; i < ARRAY_LEN(places); i++)
+        memcpy(code + places[i], &values[i], 4);
+    map_32bit();
+    poke(b, DATA, one, sizeof one);
+    poke(b, other, two, sizeof two);
+    poke(b, KCODE, code, sizeof code);
+    s->eip = KCODE;
+    steps(b, 4);
+    EQ(s->gpr[ECX], 1);
+    steps(b, 5);
+    EQ(s->gpr[ECX], 2);
+    EQ(s->eip, KCODE + 30);
+}
+END_TEST
+
 /* Page directories and tables that point at data, at each other and at themselves. Every page
  * of memory says its number beyond the entries in use. */
 enum { TREE_TABLES = 8, TREE_FIRST = PAGES / PAGE_SIZE, TREE_DATA = TREE_FIRST + TREE_TABLES, TREE_PAGES = 64,
@@ -1930,6 +1959,7 @@ static void add_rest(Suite *suite)
     ADD(large_pages_reach_beyond_4_gib_and_check_reserved_bits);
     ADD(pae_maps_small_and_large_pages);
     ADD(no_execute_pages_fault_on_fetch_only);
+    ADD(code_in_a_page_that_was_read_before_follows_its_table);
     ADD(cached_translations_follow_every_change_of_their_tables);
     ADD(reserved_bits_of_pdptes_are_gp_at_mov_cr3);
     ADD(pdptes_are_read_by_mov_cr3_only);

@@ -205,7 +205,9 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     t->leaf = UINT64_MAX;
     if (!x->walk_uncacheable) {
         t->leaf = tlb_note_walk(c, va, access, tr.own_entry);
-        t->perms = (uint8_t)(tr.read << ACCESS_READ | tr.write << ACCESS_WRITE | tr.fetch << ACCESS_FETCH);
+        /* A fetch is a walk of its own: the tables then know that code was found through them. */
+        t->perms = (uint8_t)(tr.read << ACCESS_READ | tr.write << ACCESS_WRITE |
+                             (tr.fetch && access == ACCESS_FETCH) << ACCESS_FETCH);
     }
     t->page = tr.page & PAGE_MASK;
     t->secure = tr.secure;
