@@ -90,15 +90,38 @@ static void make_code(struct jit *j, struct block *b)
         b->heat = UINT32_MAX; /* larger than the whole memory */
 }
 
-/* As the interpreter at its label `jump`: the block that go_pc leads to, or NULL. */
-static struct block *next_in_cache(struct jit *j)
+/* A block that the jump cache does not have, if it is clear that the run loop would come to
+ * it too, and nobody has to know. */
+static struct block *next_by_tlb(struct jit *j)
+{
+    struct ucpu *c = j->c;
+    struct exec *x = c->exec;
+    const struct block *from = c->block;
+    struct block_key key = {.pc = x->go_pc, .va = x->go_pc + from->bias, .mode = from->key.mode};
+    unsigned index = (unsigned)(key.va >> PAGE_SHIFT) & (TLB_SIZE - 1);
+    struct block *to;
+
+    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || x->nexec || c->cpu.machine->footprint)
+        return NULL;
+    to = block_find(x, x->context->infos[c->tlb_mode][index].number, &key, false);
+    if (!to || to->trapped || to->page[1] != NO_PAGE)
+        return NULL;
+    x->stats.jump_misses++;
+    x->jump[jump_hash(key.pc)] = to;
+    x->context->jump_used = true;
+    return to;
+}
+
+/* The block that go_pc leads to, or NULL: the run loop must see to it. */
+static struct block *next_block(struct jit *j)
 {
     struct exec *x = j->c->exec;
     struct block *from = j->c->block, *to = x->jump[jump_hash(x->go_pc)];
 
     if (!jump_matches(to, from, x->go_pc))
-        return NULL;
-    block_link(from, x->go_edge, to);
+        to = next_by_tlb(j);
+    if (to)
+        block_link(from, x->go_edge, to);
     return to;
 }
 
@@ -113,7 +136,7 @@ enum left jit_run(struct jit *j, struct block *b)
             make_code(j, b);
         left = b->native ? enter(b, b->entry) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {
-            b = next_in_cache(j);
+            b = next_block(j);
             if (!b)
                 return LEFT_GO;
         } else if (left == LEFT_TURN) {
