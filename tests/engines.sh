@@ -15,4 +15,9 @@ if [ -r "$guest" ]; then
     "$engines" "$guest" 20000000
     ran=yes
 fi
+guest=$top_builddir/examples/aarch64-stale-pointer/store.elf
+if [ -r "$guest" ]; then
+    "$engines" -virt "$guest" 10000000
+    ran=yes
+fi
 [ $ran = yes ] || exit 77

@@ -134,6 +134,9 @@ def main():
         subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd], check=True)
         for flavour in flavours:
             version = open("%s/arm64/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
+            if flavour == flavours[0]:
+                common.engines(program, ["-virt", "%s/boot/vmlinuz-%s" % (root, version), "400000000", initrd,
+                                         "console=ttyAMA0"], flavour)
             for machine in MACHINES:
                 name = "%s on %s" % (flavour, machine)
                 guest, table = boot(program, machine, "%s/boot/vmlinuz-%s" % (root, version), initrd, name)
