@@ -14,7 +14,7 @@ enum { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };
 static void put(struct buffer *b, uint64_t value, unsigned size)
 {
     for (unsigned i = 0; i < size; i++)
-        buffer_append_byte(b, (uint8_t)(value >> (8 * i)));
+        buffer_append_byte(b, (uint8_t)(i < 8 ? value >> (8 * i) : 0));
 }
 
 /* The checksum of IP (RFC 1071). */
