@@ -312,7 +312,8 @@ static struct uop random_uop(unsigned op)
         u.imm &= 31;
     } else if (starts(name, "MADD") || starts(name, "MSUB") || starts(name, "UM") || starts(name, "SM")) {
         u.imm = OFF(r[below(REGS)]);
-    } else if (starts(name, "SHL") || starts(name, "SHR") || starts(name, "SAR") || starts(name, "EXTR")) {
+    } else if (starts(name, "SHL") || starts(name, "SHR") || starts(name, "SAR") || starts(name, "EXTR") ||
+               starts(name, "ROL32I") || starts(name, "ROR32I")) {
         u.imm = 1 + below(n - 1);
     } else if (starts(name, "BF")) {
         u.aux = 1 + below(n);

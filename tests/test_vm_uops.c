@@ -351,6 +351,28 @@ static bool shifts(struct sample *s, const char *name)
     return true;
 }
 
+static bool rotations(struct sample *s, const char *name)
+{
+    bool left = starts(name, "ROL32I");
+    uint32_t x = s->r[1];
+    bool carry = false;
+
+    if (!left && !starts(name, "ROR32I"))
+        return false;
+    for (unsigned i = 0; i < s->u.imm; i++) {
+        carry = left ? x >> 31 : x & 1;
+        x = left ? x << 1 | carry : x >> 1 | (uint32_t)carry << 31;
+    }
+    s->r[0] = x;
+    if (has(name, "_F")) {
+        bool over = (x >> 31) != (left ? carry : x >> 30 & 1);
+
+        s->flags = (s->flags & ~(FLAG_C | FLAG_O)) | (carry ? FLAG_C : 0) | (over ? FLAG_O : 0);
+        s->flags_set = true;
+    }
+    return true;
+}
+
 static bool multiplies(struct sample *s, const char *name)
 {
     int64_t p = (int64_t)(int32_t)s->r[1] * (int32_t)s->r[2];
@@ -451,7 +473,7 @@ static bool branches(struct sample *s, const char *name)
 /* What the micro-op should do to the sample. False: its name says nothing to us. */
 static bool expect(struct sample *s, const char *name)
 {
-    return memory(s, name) || branches(s, name) || arithmetic(s, name) || shifts(s, name) ||
+    return memory(s, name) || branches(s, name) || arithmetic(s, name) || shifts(s, name) || rotations(s, name) ||
            multiplies(s, name) || moves(s, name);
 }
 
@@ -493,7 +515,7 @@ static struct sample random_sample(unsigned op)
         s.u.aux &= 3;
     } else if (!strcmp(name, "SETCC") || starts(name, "CMOV") || !strcmp(name, "BR")) {
         s.u.b = (uint16_t)(rng() & 15);
-    } else if (starts(name, "SH") || starts(name, "SAR")) {
+    } else if (starts(name, "SH") || starts(name, "SAR") || starts(name, "ROL") || starts(name, "ROR")) {
         s.u.imm = 1 + (uint32_t)rng() % (size_in(name) - 1);
     }
     return s;

@@ -124,6 +124,8 @@ static struct flag_form flag_form(unsigned op)
     FORM(SHL16I_F, UOP_COUNT, 16, 0);
     FORM(SHR16I_F, UOP_COUNT, 16, 0);
     FORM(SAR16I_F, UOP_COUNT, 16, 0);
+    FORM(ROL32I_F, UOP_ROL32I, 0, 0);
+    FORM(ROR32I_F, UOP_ROR32I, 0, 0);
     FORM(SHL32I_F, UOP_SHL32I, 32, 0);
     FORM(SHR32I_F, UOP_SHR32I, 32, 0);
     FORM(SAR32I_F, UOP_SAR32I, 32, 0);

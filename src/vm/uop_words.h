@@ -45,6 +45,7 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
 #define F(operation, n, result, operand) \
     (lazy->op = (uint32_t)FLAGS_##operation | LOG2_##n, lazy->dst = (result), lazy->src = (operand))
 #define FLAGS_ARE(value) (lazy->op = FLAGS_EXPLICIT, lazy->dst = (value), lazy->src = 0)
+#define FLAGS_NOW    flags_compute(lazy)
 #define CF           carry(lazy)
 #define COND(number) condition(lazy, (number))
 #define NOTED_RESULT lazy->dst

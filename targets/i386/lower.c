@@ -531,6 +531,11 @@ static enum build_next lower_shift(struct lower *l)
             shift_imm(l, r, r, count, true);
             return BUILD_MORE;
         }
+        if (size == 4 && l->i.arg[1].kind == OPERAND_IMM && (l->i.imm & 31) &&
+            (l->i.op == INSN_ROL || l->i.op == INSN_ROR)) {
+            emit_imm(l, l->i.op == INSN_ROL ? UOP_ROL32I_F : UOP_ROR32I_F, r, r, l->i.imm & 31);
+            return BUILD_MORE;
+        }
         if (l->i.arg[1].kind == OPERAND_REG && size == 4 && variable_shift(l) != UOP_NOP) {
             emit(l, variable_shift(l), r, r, S_GPR8(ECX));
             return BUILD_MORE;

@@ -593,6 +593,8 @@ static bool emit_plain(struct jit *j, const struct uop *u)
     case UOP_SHL32I: emit_shift_imm(j, u, 32, false, SHIFT_SHL); return true;
     case UOP_SHR32I: emit_shift_imm(j, u, 32, false, SHIFT_SHR); return true;
     case UOP_SAR32I: emit_shift_imm(j, u, 32, false, SHIFT_SAR); return true;
+    case UOP_ROL32I: emit_shift_imm(j, u, 32, false, SHIFT_ROL); return true;
+    case UOP_ROR32I: emit_shift_imm(j, u, 32, false, SHIFT_ROR); return true;
     case UOP_SHLR32_F: emit_shift_by(j, u, SHIFT_SHL); return true;
     case UOP_SHRR32_F: emit_shift_by(j, u, SHIFT_SHR); return true;
     case UOP_SARR32_F: emit_shift_by(j, u, SHIFT_SAR); return true;
