@@ -165,6 +165,50 @@ static int known_condition(struct jit *j, unsigned op, unsigned cond)
     }
 }
 
+/* Compare the noted operation, in memory, with `op`. */
+static void compare_op(struct jit *j, unsigned op)
+{
+    x_rm(&j->code, 32, 0x83, ALU_CMP, R_STATE, state_disp(at_op(j)));
+    code_8(&j->code, op);
+}
+
+/* Zero, of flags noted in another block: the host's E. */
+static void zero_from_memory(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *explicit, *done;
+
+    compare_op(j, FLAGS_EXPLICIT);
+    explicit = x_jcc(e, CC_E);
+    x_rm(e, 64, 0x83, ALU_CMP, R_STATE, state_disp(at_dst(j)));
+    code_8(e, 0);
+    done = x_jmp(e);
+    x_here(e, explicit);
+    x_load(e, 32, RAX, R_STATE, state_disp(at_dst(j)));
+    x_not(e, 32, RAX);
+    x_test_imm(e, 32, RAX, FLAG_Z);
+    x_here(e, done);
+}
+
+/* Carry, likewise: the host's B. Mostly it is that of a 32-bit subtraction. */
+static void carry_from_memory(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *other, *done;
+
+    compare_op(j, FLAGS_SUB | log2_bytes(32));
+    other = x_jcc(e, CC_NE);
+    x_load(e, 32, RAX, R_STATE, state_disp(at_dst(j)));
+    x_rm(e, 32, 8u * ALU_ADD + 3u, RAX, R_STATE, state_disp(at_src(j)));
+    x_rm(e, 32, 8u * ALU_CMP + 3u, RAX, R_STATE, state_disp(at_src(j)));
+    done = x_jmp(e);
+    x_here(e, other);
+    x_mov_imm(e, RAX, COND_C);
+    call_stub(j, j->stubs.condition);
+    x_bt_imm(e, 32, RAX, 0);
+    x_here(e, done);
+}
+
 unsigned flags_condition(struct jit *j, unsigned cond)
 {
     uint64_t op;
@@ -175,6 +219,14 @@ unsigned flags_condition(struct jit *j, unsigned cond)
     if (cc >= 0)
         return (unsigned)cc;
     operands_release(j, j->c->flags_offset, sizeof(struct lazy_flags));
+    if (cond == COND_Z || cond == COND_NZ) {
+        zero_from_memory(j);
+        return cond == COND_Z ? CC_E : CC_NE;
+    }
+    if (cond == COND_C || cond == COND_NC) {
+        carry_from_memory(j);
+        return cond == COND_C ? CC_B : CC_AE;
+    }
     x_mov_imm(&j->code, RAX, cond);
     call_stub(j, j->stubs.condition);
     return CC_NE;
