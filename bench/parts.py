@@ -392,6 +392,8 @@ def opening(t, table, args):
         with Debugged(args.hindcast_command + ["--replay", name, "--serial", "none"], args.limit) as h:
             h.go_to(steps - 10)
             ours.append(time.monotonic() - h.start)
+            if h.rsp.position() != steps - 10:
+                raise BenchError("the recording was opened at %d, not at %d" % (h.rsp.position(), steps - 10))
             back.append(1e3 * h.go("bs"))
     theirs = []
     if t.has_qemu:
