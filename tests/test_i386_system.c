@@ -1022,46 +1022,72 @@ END_TEST
 /* Page directories and tables that point at data, at each other and at themselves. Every page
  * of memory says its number beyond the entries in use. */
 enum { TREE_TABLES = 8, TREE_FIRST = PAGES / PAGE_SIZE, TREE_DATA = TREE_FIRST + TREE_TABLES, TREE_PAGES = 64,
-       TREE_MARK = 0x800 };
-static const unsigned tree_slots[] = {0, 1, 2, 3, 256, 1022, 1023};
+       TREE_PDPTS = 0x50, TREE_MARK = 0x800 };
+static bool tree_pae;
 
 static uint32_t tree_slot(void)
 {
-    return tree_slots[(unsigned)rand() % ARRAY_LEN(tree_slots)];
+    static const unsigned narrow[] = {0, 1, 2, 3, 256, 1022, 1023}, wide[] = {0, 1, 2, 3, 200, 510, 511};
+    unsigned n = (unsigned)rand() % ARRAY_LEN(narrow);
+
+    return tree_pae ? wide[n] : narrow[n];
 }
 
 static uint32_t tree_va(void)
 {
+    if (tree_pae)
+        return (uint32_t)rand() % 4 << 30 | tree_slot() << 21 | tree_slot() << 12;
     return tree_slot() << 22 | tree_slot() << 12;
+}
+
+static uint32_t tree_table(void)
+{
+    return (TREE_FIRST + (uint32_t)rand() % TREE_TABLES) * PAGE_SIZE;
 }
 
 static void tree_change(void)
 {
-    uint32_t table = (uint32_t)rand() % TREE_TABLES + TREE_FIRST, entry = 7; /* present, writable, user */
-    uint32_t at = table * PAGE_SIZE + tree_slot() * 4, va;
+    unsigned size = tree_pae ? 8 : 4;
+    uint32_t at = tree_table() + tree_slot() * size, va = tree_va() | tree_slot() * size;
+    uint64_t entry = 7; /* present, writable, user */
     paddr_t pa;
 
     entry |= (TREE_FIRST + (uint32_t)rand() % (rand() % 2 ? TREE_TABLES : TREE_TABLES + TREE_PAGES)) * PAGE_SIZE;
     if (rand() % 8 == 0)
         entry = 0;
-    va = tree_va();
-    if (rand() % 2 && i386_translate(&b->c->u.cpu, va, &pa) && pa / PAGE_SIZE < TREE_DATA &&
-        ucpu_store(&b->c->u, va | tree_slot() * 4, &entry, 4)) /* as the guest does */
+    if (rand() % 2 && i386_translate(&b->c->u.cpu, va, &pa) && pa / PAGE_SIZE >= TREE_FIRST && pa / PAGE_SIZE < TREE_DATA &&
+        ucpu_store(&b->c->u, va, &entry, size)) /* as the guest does */
         return;
     b->c->exc.pending = false;
-    poke32(b, at, entry); /* as a device does */
+    poke(b, at, &entry, size); /* as a device does */
+}
+
+/* Other tables for the whole space; with PAE, some of them are the same as before. */
+static void tree_switch(void)
+{
+    uint32_t cr3 = tree_table();
+
+    if (tree_pae) {
+        cr3 = (TREE_PDPTS + (uint32_t)rand() % 4) * PAGE_SIZE;
+        if (rand() % 4 == 0)
+            poke64(b, cr3 + (uint32_t)rand() % 4 * 8, tree_table() | 1);
+    }
+    ck_assert(i386_set_cr3(b->c, cr3));
 }
 
 START_TEST(cached_translations_follow_every_change_of_their_tables)
 {
     unsigned found = 0;
 
-    s->cr4 |= CR4_PSE;
-    s->cr3 = PAGES;
-    s->cr0 |= CR0_PG;
-    refresh(b);
+    tree_pae = _i;
+    for (uint32_t n = 0; n < 4 * 4; n++)
+        poke64(b, (TREE_PDPTS + n / 4) * PAGE_SIZE + n % 4 * 8, (TREE_FIRST + n % 3) * PAGE_SIZE | 1);
     for (uint32_t n = 0; n < TREE_DATA + TREE_PAGES; n++)
         poke32(b, n * PAGE_SIZE + TREE_MARK, n);
+    s->cr4 |= tree_pae ? CR4_PAE : CR4_PSE;
+    s->cr0 |= CR0_PG;
+    refresh(b);
+    tree_switch();
     for (unsigned i = 0; i < 300000; i++) {
         uint32_t va = tree_va(), mark = 0;
         paddr_t pa = 0;
@@ -1069,7 +1095,7 @@ START_TEST(cached_translations_follow_every_change_of_their_tables)
         if (rand() % 4 == 0)
             tree_change();
         if (rand() % 64 == 0)
-            ck_assert(i386_set_cr3(b->c, (TREE_FIRST + (uint32_t)rand() % TREE_TABLES) * PAGE_SIZE));
+            tree_switch();
         if (!i386_translate(&b->c->u.cpu, va | TREE_MARK, &pa)) {
             ck_assert(!ucpu_load(&b->c->u, va | TREE_MARK, &mark, 4));
             b->c->exc.pending = false;
@@ -1960,7 +1986,7 @@ static void add_rest(Suite *suite)
     ADD(pae_maps_small_and_large_pages);
     ADD(no_execute_pages_fault_on_fetch_only);
     ADD(code_in_a_page_that_was_read_before_follows_its_table);
-    ADD(cached_translations_follow_every_change_of_their_tables);
+    tcase_add_loop_test(tc, cached_translations_follow_every_change_of_their_tables, 0, 2);
     ADD(reserved_bits_of_pdptes_are_gp_at_mov_cr3);
     ADD(pdptes_are_read_by_mov_cr3_only);
     ADD(a_page_fault_in_the_delivery_of_another_is_a_double_fault);

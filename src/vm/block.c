@@ -232,25 +232,14 @@ void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count)
     }
 }
 
-void block_flush_jumps(struct exec *x, struct tlb_context *t)
+void block_flush_jumps(struct exec *x, struct tlb_context *t, unsigned parts)
 {
-    if (!t->jump_used)
+    if (!(t->jump_parts & parts))
         return;
+    t->jump_parts &= ~parts;
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        t->jump[i] = &x->no_block;
-    t->jump_used = false;
-}
-
-void block_forget_jumps(struct exec *x, struct tlb_context *t, uint32_t page)
-{
-    if (!t->jump_used)
-        return;
-    for (struct block *b = x->pages[page].blocks; b; b = *page_link(b, page)) {
-        struct block **at = &t->jump[jump_hash(b->key.pc)];
-
-        if (*at == b)
-            *at = &x->no_block;
-    }
+        if (!t->jump_parts || (t->jump[i] != &x->no_block && (parts >> tlb_part(x, t->jump[i]->key.va) & 1)))
+            t->jump[i] = &x->no_block;
 }
 
 void block_flush_all(struct ucpu *c)
@@ -276,7 +265,7 @@ void block_flush_all(struct ucpu *c)
         x->nlive = 0;
     }
     for (unsigned i = 0; i < x->ncontexts; i++)
-        block_flush_jumps(x, x->contexts[i]);
+        block_flush_jumps(x, x->contexts[i], TLB_ALL_PARTS);
     x->link_from = NULL;
     c->block = NULL;
     x->pool_used = 0;

@@ -264,7 +264,7 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
     if (!b || b->alone || b->trapped || c->no_cache)
         return b;
     x->jump[jump_hash(key->pc)] = b;
-    x->context->jump_used = true;
+    x->context->jump_parts |= 1u << tlb_part(x, key->va);
     return b;
 }
 

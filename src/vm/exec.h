@@ -24,7 +24,8 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 #define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_MODES 4 /* translation regimes a target may keep apart (i386: supervisor, user) */
 #define TLB_NO_TAG 1u /* never equal to a page address */
-#define TLB_ROOTS 8   /* words that say which tables translations come from */
+#define TLB_ROOTS 8   /* words that say which tables translations come from; */
+#define TLB_PARTS 4   /* the first of them each for a part of the address space */
 
 /* Inline accesses: hit if tag == (va + size - 1) & PAGE_MASK at index (va >> 12) % TLB_SIZE. */
 struct tlb_entry {
@@ -157,6 +158,11 @@ struct frontend {
      * TTBR1): what is cached under one value is found again under the same. Pure. All else
      * that a walk depends on flushes when it changes. May be NULL. */
     void (*roots)(const struct ucpu *, uint64_t roots[TLB_ROOTS]);
+    /* Bits part_shift and part_shift + 1 of an address say in which of TLB_PARTS parts it is:
+     * its translation depends on that one of the first roots and on the roots that follow
+     * them, not on the roots of other parts. (A root of 0 is never taken for the same as
+     * another 0.) 0: all addresses are in part 0. */
+    unsigned part_shift;
     /* Something must happen before the next instruction: an interrupt is
      * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
      * or a block ended with EXIT or UOP_LEAVE. */

@@ -48,17 +48,19 @@ struct tlb_context {
     uint16_t filled[TLB_MODES * TLB_SIZE]; /* mode * TLB_SIZE + index of every entry in use */
     unsigned nfilled;
     struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
-    bool jump_used;
+    unsigned jump_parts;                   /* bit n: it may have blocks of part n of the address space */
 };
 
 /* Which 4-byte granules of a page cached walks have read. One bit each. */
 #define WALKED_WORDS (PAGE_SIZE / 4 / 64)
+#define WALKED_QUARTERS 4u
 struct walked {
     uint64_t granules[WALKED_WORDS];
     uint64_t shared[WALKED_WORDS]; /* for more than one page, or as anything but a walk's last entry */
     uint64_t code[WALKED_WORDS];   /* for an instruction fetch */
     uint64_t first_va;             /* the page that entry 0 is for, if the others are for those after it */
     uint32_t contexts;             /* bit n: exec.contexts[n] may depend on the page */
+    uint8_t parts[WALKED_QUARTERS]; /* of the page; bit n: they do for addresses of part n */
     uint8_t entry_size;            /* bytes; 0: not known yet */
     bool listed;                   /* in exec.walked_pages */
 };
@@ -92,6 +94,7 @@ struct live_block {
 struct exec {
     /* softmmu.c */
     uint64_t va_mask;
+    unsigned part_shift;                   /* frontend.part_shift */
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
     unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
@@ -184,6 +187,14 @@ void tlb_note_write(struct ucpu *c, uint32_t page);
 void tlb_revoke_write(struct ucpu *c, uint32_t page);
 void tlb_allow_no_writes(struct ucpu *c);
 
+#define TLB_ALL_PARTS ((1u << TLB_PARTS) - 1)
+
+/* Which part of the address space `va` is in. */
+static inline unsigned tlb_part(const struct exec *x, uint64_t va)
+{
+    return (unsigned)(va >> x->part_shift) & (TLB_PARTS - 1);
+}
+
 /* A 4-byte granule of page-backed storage: it is the bytes that matter, not where they are mapped. */
 static inline uint64_t walk_granule(uint32_t page, unsigned offset)
 {
@@ -205,9 +216,8 @@ void block_invalidate(struct ucpu *c, uint32_t page, unsigned offset, unsigned l
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count);
 void block_flush_all(struct ucpu *c);
-void block_flush_jumps(struct exec *x, struct tlb_context *t);
-/* Take the blocks of a page of storage out of a jump cache. */
-void block_forget_jumps(struct exec *x, struct tlb_context *t, uint32_t page);
+/* Forget a jump cache's blocks of some parts of the address space. */
+void block_flush_jumps(struct exec *x, struct tlb_context *t, unsigned parts);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 

@@ -553,6 +553,7 @@ void softmmu_init(struct ucpu *c)
     unsigned bits = c->fe->va_bits ? c->fe->va_bits : 32;
 
     x->va_mask = UINT64_MAX >> (64 - bits);
+    x->part_shift = c->fe->part_shift ? c->fe->part_shift : 62;
     x->device_unit = DEVICE_UNIT;
     CHECK(!m->observer.ctx); /* one CPU */
     m->observer = (struct memory_observer){

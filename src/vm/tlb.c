@@ -3,7 +3,8 @@
  *
  * A context is what was cached under one value of the roots (frontend.roots: CR3;
  * TTBR0 and TTBR1...), with its jump cache. Changing the roots changes the context;
- * one that was in use lately is found again as it was left.
+ * one that was in use lately is found again as it was left, and a new one begins with what
+ * is known of the parts of the address space that keep their root (the kernel's half).
  *
  * Coherence (exec.h) is kept from the other end: each page that a cached walk read
  * is WALKED, and knows which of its 4-byte granules were read. When one is about to
@@ -11,7 +12,7 @@
  *   - if it is the last entry of walks to pages of their own (the page table's entry
  *     of a 4 KiB page), just that page is forgotten, in every context: the table's
  *     place in it says which virtual address that is;
- *   - otherwise every context that depends on the table is emptied.
+ *   - otherwise every context that depends on the table is emptied, as far as it does.
  *
  * To forget too much costs time; to forget too little would let caches influence
  * states. When in doubt, ucpu_flush_tlb().
@@ -63,16 +64,36 @@ struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index)
     return info;
 }
 
-static void empty_context(struct exec *x, struct tlb_context *t)
+/* Forget what a context knows of some parts of the address space. */
+static void empty_parts(struct exec *x, struct tlb_context *t, unsigned parts)
 {
+    unsigned kept = 0;
+
     for (unsigned i = 0; i < t->nfilled; i++) {
         unsigned mode = t->filled[i] / TLB_SIZE, index = t->filled[i] % TLB_SIZE;
+        struct tlb_info *info = &t->infos[mode][index];
 
+        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(x, info->tag) & 1)) {
+            t->filled[kept++] = t->filled[i];
+            continue;
+        }
         clear_tags(&t->tlbs[mode][index]);
-        t->infos[mode][index] = (struct tlb_info){.tag = TLB_NO_TAG};
+        *info = (struct tlb_info){.tag = TLB_NO_TAG};
     }
-    t->nfilled = 0;
-    block_flush_jumps(x, t);
+    t->nfilled = kept;
+    block_flush_jumps(x, t, parts);
+}
+
+/* Inline writes to a page are being allowed in a context. */
+static void note_write(struct exec *x, const struct tlb_context *t, uint32_t page)
+{
+    struct page_derived *p = &x->pages[page];
+
+    if (p->granted_epoch != x->tlb_epoch) {
+        p->granted_epoch = x->tlb_epoch;
+        p->granted = 0;
+    }
+    p->granted |= 1u << t->number;
 }
 
 /* ---- contexts ---- */
@@ -87,10 +108,45 @@ static struct tlb_context *new_context(struct exec *x)
             clear_tags(&t->tlbs[mode][i]);
             t->infos[mode][i].tag = TLB_NO_TAG;
         }
-    t->jump_used = true;
-    block_flush_jumps(x, t);
+    for (unsigned i = 0; i < JUMP_SIZE; i++)
+        t->jump[i] = &x->no_block;
     x->contexts[x->ncontexts++] = t;
     return t;
+}
+
+/* Take over what the current context knows of parts that have the same root in the new one. */
+static void inherit(struct exec *x, struct tlb_context *t)
+{
+    const struct tlb_context *from = x->context;
+    unsigned parts = 0;
+
+    if (!memcmp(from->roots + TLB_PARTS, t->roots + TLB_PARTS, (TLB_ROOTS - TLB_PARTS) * sizeof(t->roots[0])))
+        for (unsigned n = 0; n < TLB_PARTS; n++)
+            parts |= (unsigned)(t->roots[n] && t->roots[n] == from->roots[n]) << n;
+    if (!parts)
+        return;
+    for (unsigned i = 0; i < from->nfilled; i++) {
+        unsigned mode = from->filled[i] / TLB_SIZE, index = from->filled[i] % TLB_SIZE;
+        const struct tlb_info *info = &from->infos[mode][index];
+
+        if (info->tag == TLB_NO_TAG || !(parts >> tlb_part(x, info->tag) & 1))
+            continue;
+        t->filled[t->nfilled++] = from->filled[i];
+        t->infos[mode][index] = *info;
+        t->tlbs[mode][index] = from->tlbs[mode][index];
+        if (t->tlbs[mode][index].write != TLB_NO_TAG)
+            note_write(x, t, info->number);
+    }
+    t->jump_parts = from->jump_parts & parts;
+    for (unsigned i = 0; t->jump_parts && i < JUMP_SIZE; i++)
+        if (from->jump[i] != &x->no_block && (parts >> tlb_part(x, from->jump[i]->key.va) & 1))
+            t->jump[i] = from->jump[i];
+    for (unsigned i = 0; i < x->nwalked_pages; i++) {
+        struct walked *w = x->pages[x->walked_pages[i]].walked;
+
+        if (w->contexts >> from->number & 1)
+            w->contexts |= 1u << t->number;
+    }
 }
 
 /* The one for these roots; else a new one, or the one that was not in use for longest. */
@@ -103,14 +159,15 @@ static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
 
         if (!memcmp(t->roots, roots, sizeof(t->roots)))
             return t;
-        if (!oldest || t->used < oldest->used)
+        if (t != x->context && (!oldest || t->used < oldest->used))
             oldest = t;
     }
     if (x->ncontexts < TLB_CONTEXTS)
         oldest = new_context(x);
     else
-        empty_context(x, oldest);
+        empty_parts(x, oldest, TLB_ALL_PARTS);
     memcpy(oldest->roots, roots, sizeof(oldest->roots));
+    inherit(x, oldest);
     return oldest;
 }
 
@@ -157,7 +214,7 @@ void ucpu_flush_tlb(struct ucpu *c)
     struct exec *x = c->exec;
 
     for (unsigned i = 0; i < x->ncontexts; i++)
-        empty_context(x, x->contexts[i]);
+        empty_parts(x, x->contexts[i], TLB_ALL_PARTS);
     x->tlb_epoch++;
     x->stats.tlb_flushes++;
     forget_tables(c);
@@ -181,13 +238,7 @@ void tlb_allow_no_writes(struct ucpu *c)
 
 void tlb_note_write(struct ucpu *c, uint32_t page)
 {
-    struct page_derived *p = &c->exec->pages[page];
-
-    if (p->granted_epoch != c->exec->tlb_epoch) {
-        p->granted_epoch = c->exec->tlb_epoch;
-        p->granted = 0;
-    }
-    p->granted |= 1u << c->exec->context->number;
+    note_write(c->exec, c->exec->context, page);
 }
 
 void tlb_revoke_write(struct ucpu *c, uint32_t page)
@@ -211,6 +262,11 @@ void tlb_revoke_write(struct ucpu *c, uint32_t page)
 }
 
 /* ---- what translations depend on ---- */
+
+static unsigned quarter_of(unsigned granule)
+{
+    return granule / (unsigned)(PAGE_SIZE / 4 / WALKED_QUARTERS);
+}
 
 static struct walked *note_table(struct ucpu *c, uint32_t page)
 {
@@ -257,6 +313,7 @@ uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own
         unsigned g = (unsigned)(x->walk_reads[i] & ~PAGE_MASK) / 4;
 
         w->contexts |= 1u << x->context->number;
+        w->parts[quarter_of(g)] |= (uint8_t)(1u << tlb_part(x, va));
         set_bit(w->granules, g);
         if (own_entry && i >= x->last_walk_read && has_place(w, g, x->last_walk_size, va))
             leaf = x->walk_reads[x->last_walk_read];
@@ -278,18 +335,6 @@ bool tlb_depends_on(const struct exec *x, uint32_t page, unsigned offset, unsign
     return false;
 }
 
-/* Code of storage page `number` (NO_PAGE: not known any more) was run through an entry that
- * changes: its blocks must not be jumped to without asking again. */
-static void forget_jumps(struct exec *x, uint32_t number)
-{
-    for (unsigned n = 0; n < x->ncontexts; n++) {
-        if (number == NO_PAGE)
-            block_flush_jumps(x, x->contexts[n]);
-        else
-            block_forget_jumps(x, x->contexts[n], number);
-    }
-}
-
 /* The entry of one page changes: granule `g` of table page `table`. */
 static void forget_page(struct exec *x, uint32_t table, unsigned g)
 {
@@ -298,40 +343,46 @@ static void forget_page(struct exec *x, uint32_t table, unsigned g)
     uint64_t leaf = walk_granule(table, entry * w->entry_size);
     uint64_t va = w->first_va + (uint64_t)entry * PAGE_SIZE;
     unsigned index = (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
-    uint32_t number = NO_PAGE;
 
     for (unsigned n = 0; n < x->ncontexts; n++) {
         struct tlb_context *t = x->contexts[n];
 
+        if (!(w->contexts >> n & 1))
+            continue;
         for (unsigned mode = 0; mode < TLB_MODES; mode++) {
             struct tlb_info *info = &t->infos[mode][index];
 
             if (info->leaf != leaf || info->tag == TLB_NO_TAG)
                 continue;
-            number = info->number;
             clear_tags(&t->tlbs[mode][index]);
             *info = (struct tlb_info){.tag = TLB_NO_TAG, .listed = true};
         }
+        if (bit(w->code, g))
+            block_flush_jumps(x, t, 1u << tlb_part(x, va));
     }
-    if (bit(w->code, g))
-        forget_jumps(x, number);
 }
 
-/* A table changes that many walks may have gone through. */
-static void forget_dependents(struct ucpu *c, uint32_t page)
+/* An entry changes that many walks may have gone through. Tables are often for the whole address
+ * space, a quarter for a part: so forget what depends on that quarter. */
+static void forget_dependents(struct ucpu *c, uint32_t page, unsigned quarter)
 {
     struct exec *x = c->exec;
     struct walked *w = x->pages[page].walked;
-    bool listed = w->listed;
+    unsigned parts = w->parts[quarter], first = quarter * (WALKED_WORDS / WALKED_QUARTERS);
 
     for (unsigned n = 0; n < x->ncontexts; n++)
         if (w->contexts >> n & 1)
-            empty_context(x, x->contexts[n]);
-    /* Nothing depends on it any more. */
-    *w = (struct walked){.listed = listed};
-    memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+            empty_parts(x, x->contexts[n], parts);
+    w->parts[quarter] = 0;
+    for (unsigned i = first; i < first + WALKED_WORDS / WALKED_QUARTERS; i++)
+        w->granules[i] = w->shared[i] = w->code[i] = 0;
     x->stats.tlb_flushes++;
     exec_leave_soon(c);
+    for (unsigned i = 0; i < WALKED_QUARTERS; i++)
+        if (w->parts[i])
+            return;
+    *w = (struct walked){.listed = w->listed};
+    memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
 }
 
 void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
@@ -341,10 +392,8 @@ void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned 
     unsigned last = (offset + len - 1) / 4;
 
     for (unsigned g = offset / 4; g <= last; g++)
-        if (bit(w->granules, g) && bit(w->shared, g)) {
-            forget_dependents(c, page);
-            return;
-        }
+        if (bit(w->granules, g) && bit(w->shared, g))
+            forget_dependents(c, page, quarter_of(g));
     for (unsigned g = offset / 4; g <= last; g++) {
         if (!bit(w->granules, g))
             continue;

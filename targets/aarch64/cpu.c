@@ -223,6 +223,7 @@ static const struct frontend frontend = {
     .walk = a64_walk,
     .bus_error = a64_bus_error,
     .roots = a64_roots,
+    .part_shift = 55,
     .event_ready = a64_event_ready,
     .take_event = a64_take_event,
     .take_exception = a64_take_exception,

@@ -22,6 +22,8 @@
 
 #include "base/buffer.h"
 
+#include <string.h>
+
 /* Fault status codes; the level goes into the low two bits. */
 enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_PERMISSION = 0x0c, FSC_EXTERNAL = 0x10,
        FSC_EXTERNAL_WALK = 0x14, FSC_ALIGNMENT = 0x21 };
@@ -464,14 +466,14 @@ void a64_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
     const struct a64_cpu *c = (const struct a64_cpu *)(const void *)u;
     const struct a64_state *s = c->st;
 
-    roots[0] = s->ttbr0[1] & TTBR_TABLE;
-    roots[1] = s->ttbr1 & TTBR_TABLE;
-    roots[2] = s->ttbr0[2] & TTBR_TABLE;
-    roots[3] = s->ttbr0[3] & TTBR_TABLE;
-    roots[4] = s->vttbr_el2 & TTBR_TABLE;
-    roots[5] = a64_hcr(c) & (HCR_VM | HCR_PTW | HCR_DC | HCR_TGE);
+    /* By bits 55 and 56 (which may be of a tag). */
+    roots[0] = roots[2] = s->ttbr0[1] & TTBR_TABLE;
+    roots[1] = roots[3] = s->ttbr1 & TTBR_TABLE;
+    roots[4] = s->ttbr0[2] & TTBR_TABLE;
+    roots[5] = s->ttbr0[3] & TTBR_TABLE;
+    roots[6] = s->vttbr_el2 & TTBR_TABLE;
     /* Permissions of REGIME_EL1 are cached for one value of PAN. */
-    roots[6] = s->el == 1 && (s->pstate & PSTATE_PAN);
+    roots[7] = (a64_hcr(c) & (HCR_VM | HCR_PTW | HCR_DC | HCR_TGE)) << 1 | (s->el == 1 && (s->pstate & PSTATE_PAN));
 }
 
 /* The debugger's view: whatever is mapped, readable or not. */

@@ -91,7 +91,7 @@ static void make_code(struct jit *j, struct block *b)
 }
 
 /* A block that the jump cache does not have, if it is clear that the run loop would come to
- * it too, and nobody has to know. */
+ * it too. (A page that may be fetched from by the TLB is in the footprint.) */
 static struct block *next_by_tlb(struct jit *j)
 {
     struct ucpu *c = j->c;
@@ -101,14 +101,14 @@ static struct block *next_by_tlb(struct jit *j)
     unsigned index = (unsigned)(key.va >> PAGE_SHIFT) & (TLB_SIZE - 1);
     struct block *to;
 
-    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || x->nexec || c->cpu.machine->footprint)
+    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || x->nexec)
         return NULL;
     to = block_find(x, x->context->infos[c->tlb_mode][index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     x->stats.jump_misses++;
     x->jump[jump_hash(key.pc)] = to;
-    x->context->jump_used = true;
+    x->context->jump_parts |= 1u << tlb_part(x, key.va);
     return to;
 }
 
