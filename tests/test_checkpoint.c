@@ -270,14 +270,14 @@ START_TEST(a_page_survives_compression)
 }
 END_TEST
 
-static void note(struct checkpoint_store *s, struct checkpoint *c, uint64_t code, uint64_t written)
+static void note(struct checkpoint_store *s, icount_t from, icount_t to, uint64_t code, uint64_t written)
 {
     struct footprint f;
 
     footprint_init(&f);
     page_set_add(&f.code, code);
     page_set_add(&f.written, written);
-    checkpoint_set_footprint(s, c, &f);
+    checkpoint_note_footprint(s, from, to, &f);
     footprint_finish(&f);
 }
 
@@ -293,8 +293,9 @@ START_TEST(footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes)
         ck_assert_ptr_null(checkpoint_footprint(c[i]));
         m->st->position += 100;
     }
-    note(s, c[0], 10, 20);
-    note(s, c[1], 11, 21);
+    note(s, 0, 100, 10, 20);
+    note(s, 0, 299, 11, 21); /* the first is known, the third not within */
+    ck_assert_ptr_null(checkpoint_footprint(c[2]));
     /* A new one in a known segment: both parts are no more than the whole. */
     checkpoint_restore(s, c[0]);
     m->st->position = 50;

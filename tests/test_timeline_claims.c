@@ -253,8 +253,9 @@ START_TEST(a_reverse_search_does_not_run_segments_that_never_touched_the_page)
     ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_WATCHPOINT);
     after = stats_of(&d);
     ck_assert_uint_eq(timeline_position(d.tl), 1);
-    ck_assert_uint_ge(after.segments_skipped - before.segments_skipped, 14);
-    ck_assert_uint_eq(after.segments_replayed - before.segments_replayed, 1);
+    /* Those that were noted together with the one that did are run, too. */
+    ck_assert_uint_ge(after.segments_skipped - before.segments_skipped, 13);
+    ck_assert_uint_le(after.segments_replayed - before.segments_replayed, 2);
     ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 500000);
     /* Forward, too: to the edge, over known ground, where nothing hits. */
     before = after;

@@ -601,10 +601,14 @@ const struct footprint *checkpoint_footprint(const struct checkpoint *c)
     return c->segment ? &c->segment->f : NULL;
 }
 
-void checkpoint_set_footprint(struct checkpoint_store *s, struct checkpoint *c, struct footprint *f)
+void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f)
 {
-    segment_unref(s, c->segment);
-    c->segment = segment_create(s, f);
+    struct segment *g = segment_create(s, f);
+
+    for (size_t i = from ? index_after(s, from - 1) : 0; i + 1 < s->count && s->list[i + 1]->position <= to; i++)
+        if (!s->list[i]->segment)
+            s->list[i]->segment = segment_ref(g);
+    segment_unref(s, g);
 }
 
 /* ------------------------------------------------------------------ thinning */

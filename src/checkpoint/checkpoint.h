@@ -83,9 +83,10 @@ struct checkpoint *checkpoint_prev(const struct checkpoint_store *s, const struc
 
 /* What is known of the segment that begins at `c`; NULL: nothing. */
 const struct footprint *checkpoint_footprint(const struct checkpoint *c);
-/* The segment that begins at `c` touched what `f` holds. The members of `f` are
- * taken over and sealed; `f` is left empty. */
-void checkpoint_set_footprint(struct checkpoint_store *s, struct checkpoint *c, struct footprint *f);
+/* From position `from` to position `to`, no more was touched than what `f` holds: segments in
+ * between of which nothing is known yet share it. The members of `f` are taken over and
+ * sealed; `f` is left empty. */
+void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f);
 
 /* Come back under the budget. `present` and `edge` are the positions around which
  * checkpoints stay dense. Bounded work: see checkpoint.c. */

@@ -37,7 +37,9 @@
  * What has to go for want of memory is the checkpoint store's business.
  *
  * Footprints. Whenever we run from a checkpoint whose segment has none, the
- * pages that the CPU touches are noted until the next checkpoint, placed or met.
+ * pages that the CPU touches are noted until a checkpoint, placed or met, is
+ * FOOTPRINT_NS of host time away; to begin anew costs the CPU its caches. All
+ * segments on the way share what was noted.
  */
 #include "replay/timeline_internal.h"
 
@@ -56,6 +58,7 @@
 #define LASTING_NS   250000000u
 #define EDGE_NS      10000000u
 #define EDGE_NS_SLOW 20000000u
+#define FOOTPRINT_NS 50000000u
 /* An interval is at least that many times the cost of taking: as long as that is
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
@@ -73,23 +76,37 @@ static uint64_t host_now(const struct timeline *tl)
 
 /* ----------------------------------------------------- segments, footprints */
 
-/* The machine stands at `c`: what lies ahead? */
-static void enter(struct timeline *tl, struct checkpoint *c)
+/* What was noted up to the present segment's beginning. */
+static void keep_footprint(struct timeline *tl)
 {
-    const struct checkpoint *next;
+    if (tl->recording && tl->segment->position > tl->fp_from)
+        checkpoint_note_footprint(tl->store, tl->fp_from, tl->segment->position, &tl->fp);
+    tl->recording = false;
+}
+
+static void hold_segment(struct timeline *tl, struct checkpoint *c)
+{
+    const struct checkpoint *next = checkpoint_next(tl->store, c);
 
     checkpoint_hold(c);
     if (tl->segment)
         checkpoint_release(tl->segment);
     tl->segment = c;
     tl->since_ns = 0;
-    next = checkpoint_next(tl->store, c);
     tl->segment_end = next ? next->position : ICOUNT_MAX;
+}
+
+/* The machine stands at `c`: what lies ahead? */
+static void enter(struct timeline *tl, struct checkpoint *c)
+{
+    hold_segment(tl, c);
     tl->recording = !checkpoint_footprint(c);
     if (tl->recording) {
         page_set_clear(&tl->fp.code);
         page_set_clear(&tl->fp.written);
         page_set_clear(&tl->fp.read);
+        tl->fp_from = c->position;
+        tl->fp_ns = 0;
         machine_set_footprint(tl->m, &tl->fp);
     } else if (tl->m->footprint) {
         machine_set_footprint(tl->m, NULL);
@@ -99,13 +116,21 @@ static void enter(struct timeline *tl, struct checkpoint *c)
 /* The segment is complete; `c` begins the next one. */
 static void pass(struct timeline *tl, struct checkpoint *c)
 {
-    if (tl->recording)
-        checkpoint_set_footprint(tl->store, tl->segment, &tl->fp);
+    tl->fp_ns += tl->since_ns;
+    if (tl->recording && tl->fp_ns < FOOTPRINT_NS && !checkpoint_footprint(c)) {
+        hold_segment(tl, c);
+        return;
+    }
+    if (tl->recording) {
+        hold_segment(tl, c);
+        keep_footprint(tl);
+    }
     enter(tl, c);
 }
 
 void run_restore(struct timeline *tl, struct checkpoint *c)
 {
+    keep_footprint(tl);
     checkpoint_restore(tl->store, c);
     env_seek(tl);
     enter(tl, c);

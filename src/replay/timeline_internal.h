@@ -138,8 +138,10 @@ struct timeline {
     /* Placement of checkpoints. */
     struct checkpoint *segment; /* the newest at or before the present; held */
     icount_t segment_end;     /* position of the one after it; ICOUNT_MAX: none */
-    struct footprint fp;      /* of the way from `segment` to here */
+    struct footprint fp;      /* of the way from position fp_from, a checkpoint's, to here */
     bool recording;           /* ... is being noted */
+    icount_t fp_from;
+    uint64_t fp_ns;           /* host time run from there to `segment` */
     uint64_t since_ns;        /* host time run since `segment` */
     uint64_t effort_ns;       /* host time run at the live edge, in all */
     uint64_t take_ns;         /* what taking one costs, about */
