@@ -36,7 +36,7 @@ static unsigned block_hash(uint32_t page, const struct block_key *key)
 struct block *block_find(struct exec *x, uint32_t page, const struct block_key *key, bool alone)
 {
     for (struct block *b = x->hash[block_hash(page, key)]; b; b = b->hash_next)
-        if (b->key.pc == key->pc && b->page[0] == page && b->key.mode == key->mode && b->key.va == key->va &&
+        if (b->key.pc == key->pc && b->hash_page == page && b->key.mode == key->mode && b->key.va == key->va &&
             b->alone == alone)
             return b;
     return NULL;
@@ -146,6 +146,7 @@ void block_insert(struct ucpu *c, struct block *b)
     struct exec *x = c->exec;
     struct block **bucket = &x->hash[block_hash(b->page[0], &b->key)];
 
+    b->hash_page = b->page[0];
     if (x->nlive == x->cap_live) {
         x->cap_live = x->cap_live ? 2 * x->cap_live : 1024;
         x->live = xrealloc(x->live, x->cap_live * sizeof(x->live[0]));

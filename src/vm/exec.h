@@ -62,27 +62,29 @@ struct block_insn {
 };
 
 struct block {
-    /* What entering and leaving it looks at comes first. */
-    struct uop *uops;
-    uint16_t steps;         /* instructions */
-    bool alone;             /* one instruction, run by itself: never chained, nor to be found by jumps */
-    bool trapped;           /* an execution trap may be set on its first instruction: check */
-    bool valid;
-    uint8_t reserved[3];
-    struct block *next[2];  /* chained successors within the page, or NULL */
+    /* What finding, entering and leaving it looks at is one cache line. */
     const uint8_t *entry;   /* the JIT's: where compiled code enters it; see native */
-    uint32_t heat;          /* entries before it is compiled */
-    bool native;            /* `entry` is its own code, else one that turns to the interpreter */
+    uint16_t steps;         /* instructions */
+    bool alone : 1;         /* one instruction, run by itself: never chained, nor to be found by jumps */
+    bool trapped : 1;       /* an execution trap may be set on its first instruction: check */
+    bool valid : 1;
+    bool native : 1;        /* `entry` is its own code, else one that turns to the interpreter */
+    uint8_t reserved;
+    uint32_t hash_page;     /* page[0] */
+    struct block *next[2];  /* chained successors within the page, or NULL */
     struct block_key key;   /* .mode is UINT64_MAX once the block is not valid any more */
     uint64_t bias;          /* key.va - key.pc: with pc and mode, what a jump must match */
+
+    struct block *hash_next; /* the block cache's own, as page_next and index */
+    struct uop *uops;
+    uint32_t heat;          /* entries before it is compiled */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */
     uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction
                              * crosses; [0] UINT32_MAX: not from page-backed memory, never kept */
     uint16_t offset, len;   /* of the bytes, in page[0] (len counts into page[1]) */
     uint32_t nuops;
-    /* block cache's own links and indices follow (see block.c) */
-    struct block *hash_next, *page_next[2];
+    struct block *page_next[2];
     uint32_t index;
 };
 
