@@ -473,31 +473,51 @@ static void say_when_it_arrives(struct server *s, struct buffer *out)
         buffer_printf(out, "the guest gets it once it runs at the live edge: this is the past\n");
 }
 
-/* "ctrl-alt-delete": all are pressed in order, and let go in the opposite order. */
+/* Between the keys of one command, and after them: more than a byte's way along the cable takes. */
+#define KEY_GAP_MS  5u
+#define KEY_HOLD_MS 100u /* as QEMU's */
+#define MAX_KEYS    16u
+
+static int parse_keys(const char *text, uint16_t *codes, unsigned *n, struct error *err)
+{
+    char keys[128];
+
+    *n = 0;
+    if (strlen(text) >= sizeof keys)
+        return error_set(err, -EINVAL, "too many keys");
+    strcpy(keys, text);
+    for (char *key, *next = keys; (key = strsep(&next, "-")) != NULL;) {
+        if (*n == MAX_KEYS)
+            return error_set(err, -EINVAL, "at most %u keys at once", MAX_KEYS);
+        if (!pc_key_code(key, &codes[(*n)++]))
+            return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
+    }
+    return 0;
+}
+
+/* "ctrl-alt-delete": all are pressed in order, held, and let go in the opposite order. */
 HANDLER(cmd_sendkey)
 {
     struct server *s = server_of(call);
     struct device *keyboard = need_device(s, "ps2kbd", err);
-    uint16_t codes[16];
-    char keys[128];
-    unsigned n = 0;
+    uint16_t codes[MAX_KEYS], words[4 * MAX_KEYS];
+    uint64_t hold = call->argc > 1 ? call->argv[1].number : KEY_HOLD_MS;
+    uint64_t gap = hold < KEY_GAP_MS ? hold : KEY_GAP_MS;
+    unsigned n;
+    int r;
 
     if (!keyboard)
         return -ENODEV;
-    if (strlen(arg(call, 0)) >= sizeof keys)
-        return error_set(err, -EINVAL, "too many keys");
-    strcpy(keys, arg(call, 0));
-    for (char *key, *next = keys; (key = strsep(&next, "-")) != NULL;) {
-        if (n == ARRAY_LEN(codes))
-            return error_set(err, -EINVAL, "at most %zu keys at once", ARRAY_LEN(codes));
-        if (!pc_key_code(key, &codes[n++]))
-            return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
-    }
+    if (hold < 1 || hold > PC_KEY_WAIT_MAX)
+        return error_set(err, -EINVAL, "keys can be held from 1 to %u milliseconds", PC_KEY_WAIT_MAX);
+    r = parse_keys(arg(call, 0), codes, &n, err);
+    if (r)
+        return r;
     for (unsigned i = 0; i < 2 * n; i++) {
-        uint16_t word = i < n ? codes[i] : (uint16_t)(codes[2 * n - 1 - i] | PC_KEY_RELEASE);
-
-        timeline_input(s->timeline, keyboard, &word, sizeof word, true);
+        words[2 * i] = i < n ? codes[i] : (uint16_t)(codes[2 * n - 1 - i] | PC_KEY_RELEASE);
+        words[2 * i + 1] = (uint16_t)(PC_KEY_WAIT | (i == n - 1 ? hold : gap));
     }
+    timeline_input(s->timeline, keyboard, words, 2 * n * 2 * sizeof(words[0]), true);
     say_when_it_arrives(s, call->out);
     return 0;
 }
@@ -680,7 +700,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE", "the picture on the screen, as PPM", cmd_screendump},
     {"save_flash", "BANK:n FILE", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
-    {"sendkey", "KEYS", "press keys, e.g. ctrl-alt-delete", cmd_sendkey},
+    {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},

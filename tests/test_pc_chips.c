@@ -1219,6 +1219,57 @@ START_TEST(key_held_repeats_after_half_a_second)
 }
 END_TEST
 
+static void put_word(uint8_t *data, unsigned i, uint16_t word)
+{
+    data[2 * i] = (uint8_t)word;
+    data[2 * i + 1] = (uint8_t)(word >> 8);
+}
+
+START_TEST(a_key_is_held_as_long_as_the_input_says)
+{
+    uint8_t data[12];
+
+    new_i8042();
+    kbc_command_byte(0x41);
+    put_word(data, 0, 0x1e);
+    put_word(data, 1, PC_KEY_WAIT | 100);
+    put_word(data, 2, 0x1e | PC_KEY_RELEASE);
+    put_word(data, 3, PC_KEY_WAIT | 5);
+    put_word(data, 4, 0x30);
+    put_word(data, 5, PC_KEY_WAIT | 5);
+    input(kbd, data, sizeof(data));
+    ck_assert_uint_eq(kbc_get(), 0x1e);
+    run_for(99 * MS);
+    ck_assert(!kbc_full());
+    run_for(1 * MS);
+    ck_assert_uint_eq(kbc_get(), 0x9e);
+    ck_assert(!kbc_full());
+    press(0x31); /* what is typed next waits for its turn */
+    run_for(5 * MS);
+    ck_assert_uint_eq(kbc_get(), 0x30);
+    ck_assert(!kbc_full());
+    run_for(5 * MS);
+    ck_assert_uint_eq(kbc_get(), 0x31);
+    ck_assert(!kbc_full());
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_typed_when_bytes_are_taken)
+{
+    uint8_t data[2 * 48];
+
+    new_i8042();
+    kbc_command_byte(0x41);
+    for (unsigned i = 0; i < 48; i++)
+        put_word(data, i, (uint16_t)((0x10 + i / 2) | (i % 2 ? PC_KEY_RELEASE : 0)));
+    ck_assert_uint_ge(ps2kbd_ops.input_room(kbd), sizeof(data));
+    input(kbd, data, sizeof(data));
+    for (unsigned i = 0; i < 48; i++)
+        ck_assert_uint_eq(kbc_get(), 0x10 + i / 2 + (i % 2 ? 0x80 : 0));
+    ck_assert(!kbc_full());
+}
+END_TEST
+
 START_TEST(disabled_keyboard_holds_its_bytes)
 {
     new_i8042();
@@ -1232,7 +1283,7 @@ END_TEST
 
 START_TEST(keyboard_input_never_overflows_what_room_promised)
 {
-    uint8_t data[64];
+    uint8_t data[128];
     size_t room;
 
     new_i8042();
@@ -1981,6 +2032,8 @@ static void add_line_tests(TCase *tc)
     ADD(keys_arrive_in_the_set_that_is_asked_for);
     ADD(keyboard_speaks_set_3_and_set_1_itself);
     ADD(key_held_repeats_after_half_a_second);
+    ADD(a_key_is_held_as_long_as_the_input_says);
+    ADD(what_does_not_fit_is_typed_when_bytes_are_taken);
     ADD(disabled_keyboard_holds_its_bytes);
     ADD(keyboard_input_never_overflows_what_room_promised);
     ADD(mouse_reports_movement_and_buttons);

@@ -81,11 +81,14 @@ int pc_screen_text(const struct machine *, struct buffer *out, struct error *err
 int pc_screen_picture(const struct machine *, struct buffer *out, struct error *err);
 
 /* Words of keyboard input: bits 0-6 the set 1 make code, PC_KEY_EXTENDED for keys with an
- * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go. */
+ * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go;
+ * or PC_KEY_WAIT with milliseconds of virtual time (1-PC_KEY_WAIT_MAX) before the next word. */
 #define PC_KEY_EXTENDED 0x0100u
 #define PC_KEY_PAUSE    0x0200u
 #define PC_KEY_PRINT    0x0137u /* E0 37: sent with its fake shifts */
 #define PC_KEY_RELEASE  0x8000u
+#define PC_KEY_WAIT     0x4000u
+#define PC_KEY_WAIT_MAX 0x3fffu
 /* The word of a key named as in QEMU's `sendkey` ("a", "ret", "ctrl", "f1", "0x1e"); false: no such key. */
 bool pc_key_code(const char *name, uint16_t *code);
 

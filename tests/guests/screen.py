@@ -50,9 +50,9 @@ def run_until_output(server, rsp, pattern, slice_steps, slices):
 
 
 def press(rsp, text):
-    """Type on the keyboard; each key at a live position of its own."""
+    """Type on the keyboard, each key at a live position of its own and for a millisecond; a busy guest has time for it."""
     for c in text:
-        rsp.monitor("sendkey " + KEYS.get(c, c))
+        rsp.monitor("sendkey %s 1" % KEYS.get(c, c))
         run_to(rsp, rsp.position() + 3000000)
 
 

@@ -4,7 +4,8 @@
  * last, LEDs, and all commands of the reference.
  *
  * Input (EVENT_INPUT): u16 little-endian words as pc.h describes, one per key
- * going down or up. Keys that do not fit into the keyboard's buffer are lost.
+ * going down or up and per wait between them. What is to be typed waits, as
+ * fingers would, for its time and for room in the keyboard's buffer.
  *
  * Not modelled: the buffer overrun code, line errors, the diagnostic echoes of
  * particular makes. Set 3 knows its keys as make/break or typematic only
@@ -17,11 +18,13 @@
 #include "i386/pc.h"
 #include "vm/machine.h"
 
-#define REPEAT_ROOM 8u /* the longest sequence a key sends */
+#define KEY_ROOM 8u /* the longest sequence a key sends */
+#define WORDS   64u /* of input to be typed */
 
 DEVICE_STATE_BEGIN
 struct ps2kbd_state {
     struct ps2_queue queue;
+    uint64_t type_at;    /* vtime before which nothing more is typed */
     uint64_t repeat_at;  /* vtime of the next typematic repeat, or VTIME_NEVER */
     uint16_t repeat_key; /* the word of the key held */
     uint8_t scanning;
@@ -31,7 +34,10 @@ struct ps2kbd_state {
     uint8_t parameter_of; /* the command whose parameter comes next, 0: none */
     uint8_t no_break;    /* set 3: no break codes (F9h) */
     uint8_t no_repeat;   /* set 3: no typematic (F8h) */
-    uint8_t reserved[7];
+    uint8_t word_head;
+    uint8_t word_count;
+    uint8_t reserved[5];
+    uint16_t words[WORDS]; /* to be typed */
 };
 DEVICE_STATE_END
 
@@ -88,10 +94,14 @@ static void ready(struct device *dev)
     line_set(&w->ready, s->queue.count != 0);
 }
 
+/* Room for command replies is kept. */
+static bool key_fits(const struct ps2kbd_state *s)
+{
+    return s->queue.count + KEY_ROOM <= PS2_QUEUE - 2;
+}
+
 static void put_all(struct ps2kbd_state *s, const uint8_t *bytes, unsigned len)
 {
-    if (s->queue.count + len > PS2_QUEUE - 2) /* room for command replies is kept */
-        return;
     for (unsigned i = 0; i < len; i++)
         ps2_put(&s->queue, bytes[i]);
 }
@@ -167,6 +177,25 @@ static void key_event(struct device *dev, uint16_t word)
     } else if (key == s->repeat_key) {
         s->repeat_key = 0;
         s->repeat_at = VTIME_NEVER;
+    }
+}
+
+/* Type what is due. The caller tells the controller (ready()). */
+static void type(struct device *dev)
+{
+    struct ps2kbd_state *s = dev->state;
+    vtime_t now = machine_now(dev->machine);
+
+    while (s->word_count && now >= s->type_at && key_fits(s)) {
+        uint16_t word = s->words[s->word_head];
+
+        s->words[s->word_head] = 0;
+        s->word_head = (uint8_t)((s->word_head + 1) % WORDS);
+        s->word_count--;
+        if (word & PC_KEY_WAIT)
+            s->type_at = now + (word & PC_KEY_WAIT_MAX) * 1000000ull;
+        else
+            key_event(dev, word);
     }
 }
 
@@ -280,6 +309,7 @@ uint8_t ps2kbd_take(struct device *dev)
     struct ps2kbd_state *s = dev->state;
     uint8_t byte = ps2_take(&s->queue);
 
+    type(dev);
     ready(dev);
     return byte;
 }
@@ -298,6 +328,9 @@ static vtime_t kbd_deadline(const struct device *dev)
 {
     const struct ps2kbd_state *s = dev->state;
 
+    /* Words that wait for room are typed when a byte is taken. */
+    if (s->word_count && key_fits(s) && s->type_at < s->repeat_at)
+        return s->type_at;
     return s->repeat_at;
 }
 
@@ -305,16 +338,24 @@ static void kbd_expire(struct device *dev, vtime_t now)
 {
     struct ps2kbd_state *s = dev->state;
 
-    s->repeat_at = now + repeat_period(s);
-    if (s->scanning && s->queue.count + REPEAT_ROOM <= PS2_QUEUE)
-        send_key(s, s->repeat_key);
+    if (now >= s->repeat_at) {
+        s->repeat_at = now + repeat_period(s);
+        if (s->scanning && key_fits(s))
+            send_key(s, s->repeat_key);
+    }
+    type(dev);
     ready(dev);
 }
 
 static void kbd_input(struct device *dev, const struct event *e)
 {
-    for (uint32_t i = 0; i + 2 <= e->len; i += 2)
-        key_event(dev, (uint16_t)(e->data[i] | e->data[i + 1] << 8));
+    struct ps2kbd_state *s = dev->state;
+
+    for (uint32_t i = 0; i + 2 <= e->len && s->word_count < WORDS; i += 2) {
+        s->words[(s->word_head + s->word_count) % WORDS] = (uint16_t)(e->data[i] | e->data[i + 1] << 8);
+        s->word_count++;
+    }
+    type(dev);
     ready(dev);
 }
 
@@ -322,23 +363,22 @@ static size_t kbd_input_room(const struct device *dev)
 {
     const struct ps2kbd_state *s = dev->state;
 
-    /* Whole key sequences: at most 8 bytes for each 2-byte word. */
-    return s->queue.count + 10u > PS2_QUEUE ? 0 : (PS2_QUEUE - 2u - s->queue.count) / 8u * 2u;
+    return (WORDS - s->word_count) * 2u;
 }
 
 static void kbd_describe(const struct device *dev, struct buffer *b)
 {
     const struct ps2kbd_state *s = dev->state;
 
-    buffer_printf(b, "set %u, leds %u, %s, %u bytes waiting\n", s->set, s->leds,
-                  s->scanning ? "scanning" : "disabled", s->queue.count);
+    buffer_printf(b, "set %u, leds %u, %s, %u bytes waiting, %u words to type\n", s->set, s->leds,
+                  s->scanning ? "scanning" : "disabled", s->queue.count, s->word_count);
 }
 
 static bool kbd_possible(const struct device *dev)
 {
     const struct ps2kbd_state *s = dev->state;
 
-    return ps2_possible(&s->queue) && s->set >= 1 && s->set <= 3;
+    return ps2_possible(&s->queue) && s->set >= 1 && s->set <= 3 && s->word_head < WORDS && s->word_count <= WORDS;
 }
 
 const struct device_ops ps2kbd_ops = {

@@ -574,13 +574,18 @@ static void echo_keys(void)
 {
     static const char letters[] = "\0\0331234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./";
 
-    print("> ");
-    keys = 0;
-    for (;;) {
-        u32 n = keys;
+    u32 seen = 0;
 
-        while (keys == n)
-            __asm__ volatile("hlt");
+    keys = 0;
+    print("> ");
+    for (;;) {
+        __asm__ volatile("cli");
+        if (keys == seen) { /* after STI nothing comes in before HLT: no key is slept through */
+            __asm__ volatile("sti\n hlt");
+            continue;
+        }
+        seen = keys;
+        __asm__ volatile("sti");
         if (last_key >= sizeof(letters) || !letters[last_key])
             continue;
         put(letters[last_key]);
