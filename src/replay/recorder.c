@@ -20,6 +20,8 @@
 
 /* Bytes of pages in one chunk of a checkpoint. */
 #define CHECKPOINT_BYTES ((size_t)4 << 20)
+/* Witnesses wait for as many others, or for events: an idle guest's file hardly grows. */
+#define WITNESS_BATCH 24u
 
 /* How much of the history is in the file. */
 struct progress {
@@ -221,16 +223,18 @@ static void write_state(struct recorder *rec, const struct checkpoint *c, bool e
         write_checkpoint(rec, c);
 }
 
-static void write_events(struct recorder *rec, uint64_t events)
+static void write_events(struct recorder *rec, uint64_t events, bool end)
 {
     const struct witness_log *witnesses = timeline_witnesses(rec->tl);
     const struct timeline_snapshot *list;
     size_t n = timeline_snapshots(rec->tl, &list);
 
+    if (end || events != rec->now.events || witnesses->count - rec->now.witnesses >= WITNESS_BATCH) {
+        recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
+        rec->now.witnesses = witnesses->count;
+    }
     recording_write_events(&rec->w, timeline_log(rec->tl), rec->now.events, events);
     rec->now.events = events;
-    recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
-    rec->now.witnesses = witnesses->count;
     if (rec->now.snapshot_changes != timeline_snapshot_changes(rec->tl))
         recording_write_snapshots(&rec->w, timeline_edge(rec->tl), list, n);
     rec->now.snapshot_changes = timeline_snapshot_changes(rec->tl);
@@ -250,7 +254,7 @@ static int write_new(struct recorder *rec, bool end)
     if (!end && p->marked && edge == p->edge && vtime == p->edge_vtime && events == p->events &&
         p->snapshot_changes == timeline_snapshot_changes(rec->tl) && rec->w.offset == rec->good.offset)
         return rec->w.failed;
-    write_events(rec, events);
+    write_events(rec, events, end);
     recording_write_mark(&rec->w, end, edge, vtime, events);
     p->edge = edge;
     p->edge_vtime = vtime;
