@@ -38,6 +38,12 @@ def sanitized():
 SLOW = 5 if sanitized() else 1
 
 
+def patience(seconds):
+    """How long to wait for what must come, before that is called a hang: the host may be busy with other
+    things, and nobody waits unless something is wrong."""
+    return seconds * SLOW * 5
+
+
 class Failed(Exception):
     """A claim does not hold."""
 
@@ -52,16 +58,21 @@ def equal(got, wanted, what=""):
         raise Failed("%s: got %r, wanted %r" % (what or "values differ", got, wanted))
 
 
+def ends(text, first=2000, last=6000):
+    """A text that is not too long for a log: its beginning and its end."""
+    return text if len(text) <= first + last else "%s\n[...]\n%s" % (text[:first], text[-last:])
+
+
 def contains(text, pattern):
     match = re.search(pattern, text, re.M)
     if not match:
-        raise Failed("no %r in:\n%s" % (pattern, text[-3000:]))
+        raise Failed("no %r in:\n%s" % (pattern, ends(text)))
     return match
 
 
 def lacks(text, pattern):
     if re.search(pattern, text, re.M):
-        raise Failed("%r in:\n%s" % (pattern, text[-3000:]))
+        raise Failed("%r in:\n%s" % (pattern, ends(text)))
 
 
 def line_of(text, source=STORE_SOURCE):
@@ -114,19 +125,80 @@ def recorded(guest):
         return name
     directory = tempfile.mkdtemp(prefix="hindcast-recorded-")
     atexit.register(shutil.rmtree, directory, True)
-    name, out = os.path.join(directory, "store.hcrec"), os.path.join(directory, "out")
     more = ["--checkpoints-in-file", "every=3M"] if mode == "checkpoints" else []
-    process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--icount", "sleep=off", "--serial", "file:" + out,
-                                "--record", name] + more + [guest],
-                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60 * SLOW
-    while not (os.path.exists(out) and re.search(rb"PANIC|END", open(out, "rb").read())):
-        if time.monotonic() > end:
-            raise Failed("the guest did not come to its end")
-        time.sleep(0.05)
-    process.terminate()
-    process.wait(20)
+    name = record_until(directory, rb"PANIC|END", "--icount", "sleep=off", *more, guest)
     recordings[guest, mode] = name
+    return name
+
+
+def until(condition, what, seconds=60):
+    """Wait until condition() holds; gives back what it gives."""
+    end = time.monotonic() + patience(seconds)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise Failed("waited in vain for %s" % what)
+        time.sleep(0.02)
+
+
+def shown_in(path, pattern):
+    """Has the file of a console this in it?"""
+    if not os.path.exists(path):
+        return None
+    with open(path, "rb") as f:
+        return re.search(pattern, f.read())
+
+
+def end_process(process, kill=False):
+    """End a hindcast that was started by hand."""
+    if process.poll() is None:
+        process.kill() if kill else process.terminate()
+    try:
+        process.wait(patience(20))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise Failed("hindcast did not end when asked to")
+
+
+# Recordings are made up to what the guest says, or up to a position: by the clock they would be as long as the
+# host is fast.
+
+def record_until(directory, pattern, *options, kill=False):
+    """r.hcrec in `directory`: what happens, without a debugger, until the console (a file there: out) shows
+    `pattern`, and a little more."""
+    name, out = os.path.join(directory, "r.hcrec"), os.path.join(directory, "out")
+    process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--serial", "file:" + out, "--record", name, *options],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        until(lambda: process.poll() is not None or shown_in(out, pattern), "%r on the console" % pattern)
+        if not shown_in(out, pattern):
+            raise Failed("hindcast ended: " + process.stderr.read().decode("utf-8", "replace"))
+    except Failed:
+        process.kill()
+        raise
+    finally:
+        end_process(process, kill)
+        process.stderr.close()
+    return name
+
+
+def record_to(directory, positions, *options, kill=False):
+    """r.hcrec in `directory`: what happens up to the last of some positions, with a checkpoint at each of them."""
+    name = os.path.join(directory, "r.hcrec")
+    with Server("--record", name, *options, guest=None) as s:
+        rsp = s.client()
+        for position in positions:
+            rsp.monitor("replay_break %d" % position)
+            reply = rsp.ask("c")
+            equal(rsp.position(), position, "the guest runs up to there (%s)" % reply)
+            rsp.monitor("replay_delete_break")
+            rsp.monitor("checkpoint")
+        if kill:
+            s.process.kill()
+            s.process.wait()
     return name
 
 
@@ -147,8 +219,9 @@ class Server:
         self.errors = ""
         self.output = b""
         self.grew = threading.Condition()
-        threading.Thread(target=self._errors, daemon=True).start()
-        threading.Thread(target=self._output, daemon=True).start()
+        self.readers = [threading.Thread(target=reader, daemon=True) for reader in (self._errors, self._output)]
+        for reader in self.readers:
+            reader.start()
         match = self.wait_errors(r"target remote (\S+)'")
         self.where = match.group(1)
         if self.where.startswith("/"):
@@ -182,17 +255,23 @@ class Server:
                 left = end - time.monotonic()
                 if left <= 0 or (self.process.poll() is not None and left < seconds - 2):
                     raise Failed("no %r; stderr: %s; stdout: %r; status %r" %
-                                 (what, self.errors, self.output[-500:], self.process.poll()))
+                                 (what, ends(self.errors), self.output[-2000:], self.process.poll()))
                 self.grew.wait(min(left, 0.2))
 
     def wait_errors(self, pattern, seconds=20):
-        return self._wait(lambda: re.search(pattern, self.errors), seconds, pattern)
+        return self._wait(lambda: re.search(pattern, self.errors), patience(seconds), pattern)
 
     def wait_output(self, pattern, seconds=60):
-        return self._wait(lambda: re.search(pattern, self.output), seconds, pattern)
+        return self._wait(lambda: re.search(pattern, self.output), patience(seconds), pattern)
+
+    def whole_output(self):
+        """All that came out of a server that has ended."""
+        for reader in self.readers:
+            reader.join(patience(20))
+        return self.output
 
     def client(self, timeout=60):
-        rsp = rspclient.connect(self.address, timeout=timeout)
+        rsp = rspclient.connect(self.address, seconds=patience(10), timeout=patience(timeout))
         rsp.start()
         return rsp
 
@@ -200,14 +279,7 @@ class Server:
         return self.process.poll() is None
 
     def close(self):
-        if self.alive():
-            self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise Failed("the server did not end when asked to")
+        end_process(self.process)
 
     def __enter__(self):
         return self
@@ -216,7 +288,10 @@ class Server:
         if kind:
             self.process.kill()
             self.process.wait()
-            sys.stderr.write("  server said: %s\n" % self.errors.strip())
+            self.whole_output()
+            sys.stderr.write("  server said: %s\n" % ends(self.errors.strip()))
+            if self.output:
+                sys.stderr.write("  its output ends with: %r\n" % self.output[-2000:])
         else:
             self.close()
 
@@ -319,15 +394,17 @@ def replay_only(claim):
     return claim
 
 
-def gdb(server, commands, symbols=THE_GUEST, seconds=120 * SLOW, connect=None):
+def gdb(server, commands, symbols=THE_GUEST, seconds=120, connect=None):
     """Run a gdb in batch mode; `commands` is its script (a string, or a list). An error ends
     the script, as `source` does. Gives back what it printed."""
+    seconds = patience(seconds)
     if symbols is THE_GUEST:
         symbols = target.store
     if not isinstance(commands, str):
         commands = "\n".join(commands)
     with tempfile.NamedTemporaryFile("w", suffix=".gdb") as script:
         script.write("set pagination off\nset confirm off\nset width 0\nset debuginfod enabled off\n")
+        script.write("set remotetimeout %d\nset tcp connect-timeout %d\n" % (patience(10), patience(15)))
         script.write("target %s\n" % (connect or "remote " + server.where))
         script.write(commands + "\n")
         script.flush()
