@@ -2,7 +2,6 @@
 import os
 import sys
 import tempfile
-import time
 
 import harness
 from harness import Server, check, equal
@@ -62,10 +61,9 @@ def claim_ten_steps_go_back_and_breakpoints_on_all_stop_at_the_last():
         for expected in steps:
             equal(pc(rsp), expected)
             rsp.ask("s")
-        rsp.send("c")
-        time.sleep(0.5)
-        rsp.interrupt()
-        rsp.wait()
+        rsp.monitor("replay_break 5000000")
+        rsp.ask("c")
+        rsp.monitor("replay_delete_break")
         check(pc(rsp) not in steps)
         for address in steps:
             equal(rsp.ask("Z1,%x,1" % address), "OK")

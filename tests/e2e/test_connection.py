@@ -8,21 +8,43 @@ import time
 
 import harness
 import rspclient
-from harness import HINDCAST, STORE, Server, check, contains, equal, gdb
+from harness import HINDCAST, STORE, Server, check, contains, equal, gdb, patience, until
 
 
-def run_for(rsp, seconds):
-    """Let the guest run for a while; it stands again afterwards."""
-    rsp.send("c")
-    time.sleep(seconds)
-    rsp.interrupt()
-    return rsp.wait()
+# A search for a condition in every other one of these steps takes seconds on any host.
+LONG = 200000000
+
+
+def run_to(rsp, position):
+    """Let the guest run up to there."""
+    rsp.monitor("replay_break %d" % position)
+    rsp.ask("c")
+    rsp.monitor("replay_delete_break")
+    equal(rsp.position(), position)
+
+
+def cpu_seconds(process):
+    """What a process has had of the processors. Unlike the clock it stands while others have them."""
+    with open("/proc/%d/stat" % process.pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Interruption:
+    """How long Ctrl-C takes, from the moment it is sent to the answer."""
+
+    def __init__(self, server, rsp):
+        before, began = cpu_seconds(server.process), time.monotonic()
+        rsp.interrupt()
+        self.reply = rsp.wait()
+        self.seconds = time.monotonic() - began
+        self.cpu = cpu_seconds(server.process) - before
 
 
 def claim_a_client_that_detaches_finds_its_history_again():
     with Server("-S") as s:
         rsp = s.client()
-        run_for(rsp, 0.5)
+        run_to(rsp, 20000000)
         here = rsp.position()
         equal(rsp.ask("D"), "OK")
         rsp.close()
@@ -34,12 +56,12 @@ def claim_a_client_that_detaches_finds_its_history_again():
 
 
 def claim_detach_lets_the_guest_run_on():
-    with Server() as s:
+    with Server(serial="stdio") as s:
         rsp = s.client()
         here = rsp.position()
         equal(rsp.ask("D"), "OK")
         rsp.close()
-        time.sleep(0.7)
+        s.wait_output(rb"store: ready")
         rsp = s.client()
         check(rsp.position() > here + 1000)
         rsp.ask("bc")
@@ -57,18 +79,16 @@ def claim_gdb_quits_and_another_gdb_attaches():
 def claim_ctrl_c_is_answered_within_a_tenth_of_a_second():
     with Server() as s:
         rsp = s.client()
-        times = []
+        taken = []
         for pause in (0.05, 0.3, 0.31, 0.5, 0.113, 0.2):
             rsp.send("c")
             time.sleep(pause)
-            began = time.monotonic()
-            rsp.interrupt()
-            reply = rsp.wait()
-            times.append(time.monotonic() - began)
-            check(reply.startswith("T02") or reply.startswith("S02"), reply)
-        # Once the machine that runs the tests may have been busy with something else.
-        check(sorted(times)[-2] < 0.1 * harness.SLOW, times)
-        check(max(times) < 1, times)
+            taken.append(Interruption(s, rsp))
+            check(taken[-1].reply[:3] in ("T02", "S02"), taken[-1].reply)
+        # Now and then the machine that runs the tests is busy with something else.
+        times = sorted(t.seconds for t in taken)
+        check(times[len(times) // 2] < 0.1 * harness.SLOW, times)
+        check(max(t.cpu for t in taken) < 0.1 * harness.SLOW, [t.cpu for t in taken])
         rsp.close()
 
 
@@ -82,21 +102,23 @@ def claim_ctrl_c_is_answered_backwards_too():
     elf = harness.build_guest("again: inc %eax; jmp again")
     with Server(guest=elf) as s:
         rsp = s.client()
-        run_for(rsp, 1.0)
-        here = rsp.position()
+        run_to(rsp, LONG)
+        taken = []
         search_for_ever(rsp, elf)
-        time.sleep(0.3)
-        began = time.monotonic()
-        rsp.interrupt()
-        reply = rsp.wait()
-        took = time.monotonic() - began
-        check(reply.startswith("T02"), reply)
-        check(took < 0.1 * harness.SLOW, "took %.3f s, %s" % (took, reply))
-        # A real state: eax counts the rounds of two instructions, from the Multiboot magic number.
-        there = rsp.position()
-        check(0 < there <= here, there)
-        eax = int.from_bytes(bytes.fromhex(rsp.registers()[:8]), "little")
-        equal(eax, (0x2badb002 + (there + 1) // 2) & 0xffffffff)
+        for pause in (0.3, 0.05, 0.1):
+            here = rsp.position() if taken else LONG
+            if taken:
+                rsp.send("bc")
+            time.sleep(pause)
+            taken.append(Interruption(s, rsp))
+            check(taken[-1].reply.startswith("T02"), taken[-1].reply)
+            # A real state: eax counts the rounds of two instructions, from the Multiboot magic number.
+            there = rsp.position()
+            check(0 < there <= here, there)
+            eax = int.from_bytes(bytes.fromhex(rsp.registers()[:8]), "little")
+            equal(eax, (0x2badb002 + (there + 1) // 2) & 0xffffffff)
+        check(min(t.seconds for t in taken) < 0.1 * harness.SLOW, [t.seconds for t in taken])
+        check(max(t.cpu for t in taken) < 0.1 * harness.SLOW, [t.cpu for t in taken])
         rsp.close()
 
 
@@ -104,7 +126,7 @@ def claim_a_client_that_vanishes_in_mid_bc_loses_nothing():
     elf = harness.build_guest("again: inc %eax; jmp again")
     with Server(guest=elf) as s:
         rsp = s.client()
-        run_for(rsp, 1.0)
+        run_to(rsp, LONG)
         edge = rsp.position()
         search_for_ever(rsp, elf)
         time.sleep(0.2)
@@ -141,18 +163,14 @@ def claim_breakpoints_go_with_their_client():
         rsp.close()
         s.wait_errors(r"connection ended")
         rsp = s.client()
-        rsp.send("c")
-        time.sleep(0.3)
-        rsp.interrupt()
-        reply = rsp.wait()
-        check(reply.startswith("T02") or reply.startswith("S02"), reply)
+        run_to(rsp, 20000000)
         rsp.close()
 
 
 def claim_a_second_client_is_sent_away_and_the_first_goes_on():
     with Server() as s:
         first = s.client()
-        second = socket.create_connection(s.address, timeout=10)
+        second = socket.create_connection(s.address, timeout=patience(10))
         equal(second.recv(100), b"")
         second.close()
         equal(first.position(), 0)
@@ -186,7 +204,7 @@ def claim_gdb_can_start_hindcast_itself():
 def claim_kill_ends_the_program():
     with Server() as s:
         gdb(s, ["kill"])
-        equal(s.process.wait(10), 0)
+        equal(s.process.wait(patience(10)), 0)
 
 
 def claim_malformed_packets_do_no_harm():
@@ -204,28 +222,29 @@ def claim_malformed_packets_do_no_harm():
 
     with Server("-S") as s:
         for packet in junk + [fixed(p) for p in junk]:
-            sock = socket.create_connection(s.address, timeout=10)
+            sock = socket.create_connection(s.address, timeout=patience(10))
             sock.sendall(packet)
             sock.close()
             check(s.alive(), "died of", packet[:40])
         for _ in range(60):
-            sock = socket.create_connection(s.address, timeout=10)
+            sock = socket.create_connection(s.address, timeout=patience(10))
             sock.sendall(bytes(chance.randrange(256) for _ in range(chance.randrange(1, 400))))
             sock.close()
         for _ in range(100):
             body = bytes([chance.choice(b"gGmMxXpPzZqQvHTD!?")]) + bytes(
                 chance.choice(b"0123456789abcdef,;:=-#$}*XvContqXfer") for _ in range(chance.randrange(40)))
-            sock = socket.create_connection(s.address, timeout=10)
+            sock = socket.create_connection(s.address, timeout=patience(10))
             sock.sendall(fixed(b"$" + body + b"#00"))
             sock.close()
         check(s.alive(), "died")
         # Everything before this one was a client of its own; it waits for its turn.
-        for _ in range(100):
+        def turn():
             try:
-                rsp = s.client(timeout=10)
-                break
+                return s.client(timeout=10)
             except (rspclient.RspError, OSError):
-                time.sleep(0.05)
+                return None
+
+        rsp = until(turn, "an answer to a new client")
         check(rsp.position() >= 0)
         rsp.close()
 
@@ -258,9 +277,8 @@ def claim_console_output_is_not_repeated_when_history_is_rerun():
     with Server("--icount", "sleep=off", serial="stdio") as s:
         gdb(s, ["break audit", "continue", "continue", "reverse-continue", "reverse-continue", "continue", "continue",
                 "kill"])
-        s.process.wait(10)
-        time.sleep(0.2)
-        equal(s.output.count(b"store: ready"), 1, s.output)
+        s.process.wait(patience(10))
+        equal(s.whole_output().count(b"store: ready"), 1, s.output)
         equal(s.output.count(b"store: tick 1000:"), 1, s.output)
 
 

@@ -4,14 +4,14 @@ import subprocess
 import sys
 
 import harness
-from harness import HINDCAST, SOURCE, STORE, check, contains
+from harness import HINDCAST, SOURCE, STORE, check, contains, patience
 
 DEMO = os.path.join(SOURCE, "examples", "stale-pointer", "demo")
 
 
 def claim_the_demo_ends_on_the_culprits_line():
     result = subprocess.run(["sh", DEMO, HINDCAST, STORE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=120)
+                            stderr=subprocess.STDOUT, timeout=patience(120))
     text = result.stdout.decode("utf-8", "replace")
     check(result.returncode == 0, text)
     contains(text, r"store: tick 1000: .* audit passed")
@@ -24,7 +24,7 @@ def claim_it_does_on_the_virt_board_too():
         print("no compiler for aarch64: left out")
         return
     result = subprocess.run(["sh", DEMO, HINDCAST, store], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, timeout=120)
+                            stderr=subprocess.STDOUT, timeout=patience(120))
     text = result.stdout.decode("utf-8", "replace")
     check(result.returncode == 0, text)
     contains(text, r"store: tick 1000: .* audit passed")

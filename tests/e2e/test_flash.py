@@ -81,7 +81,7 @@ def claim_what_is_written_back_is_the_live_edge_wherever_the_debugger_stands():
             equal(content(saved)[:4], b"\xff" * 4)
             equal(content(data)[:4], b"\xff" * 4)
             rsp.send("k")
-            server.process.wait(20)
+            server.process.wait(harness.patience(20))
         equal(content(data)[:4], WORD)
 
 

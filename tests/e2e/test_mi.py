@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import harness
-from harness import SLOW, Failed, Server, check, contains, equal, lacks, line_of
+from harness import Failed, Server, check, contains, equal, lacks, line_of, patience
 
 
 class Mi:
@@ -31,7 +31,7 @@ class Mi:
             self.ask("-target-select %s %s" % (connect, server.where))
 
     def line(self, seconds):
-        end = time.monotonic() + seconds * SLOW
+        end = time.monotonic() + patience(seconds)
         while b"\n" not in self.buffer:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
@@ -93,7 +93,7 @@ CPPDBG = ("-gdb-set mi-async on", "-gdb-set print sevenbit-strings on", "-enable
           "-environment-cd /", "-gdb-version",
           '-interpreter-exec console "set pagination off"')
 CLION = ("-gdb-set width 0", "-gdb-set mi-async on", "-enable-frame-filters", "-gdb-set print elements 200",
-         "-gdb-set tcp auto-retry on", "-gdb-set remotetimeout 5")
+         "-gdb-set tcp auto-retry on", "-gdb-set remotetimeout 50")
 
 
 def session(*settings, connect):
@@ -175,6 +175,7 @@ def claim_lldb_debugs_it():
         print("     no lldb")
         return
     commands = """
+settings set plugin.process.gdb-remote.packet-timeout 100
 gdb-remote PORT
 register read %s
 breakpoint set -n session_open -c "id == 3"
@@ -204,7 +205,7 @@ detach
         script.flush()
         out = subprocess.run([lldb, "--no-use-colors", "-x", "-b", "-s", script.name, harness.target.store],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             timeout=120 * SLOW).stdout.decode("utf-8", "replace")
+                             timeout=patience(120)).stdout.decode("utf-8", "replace")
         if "unsupported" in out or "no plugin for arch" in out:
             print("     this lldb knows nothing of " + harness.target.name)
             return

@@ -195,7 +195,7 @@ def claim_a_recording_is_not_written_over_itself():
     name = record(d)
     other = os.path.join(d, "same.hcrec")
     os.link(name, other)
-    status, _, err = hindcast("--replay", name, "--continue-live", "--record", other)
+    status, _, err = hindcast("--replay", name, "--continue-live", "--listen", "127.0.0.1:0", "--record", other)
     equal(status, 1)
     contains(err, r"the same file")
     with Server("--replay", name, guest=None) as s:
@@ -292,7 +292,7 @@ def claim_divergence_is_told_with_place_and_part_and_can_be_looked_at():
 
 
 def claim_what_a_recording_decides_cannot_be_given():
-    status, _, err = hindcast("--replay", "x", "--memory", "64M")
+    status, _, err = hindcast("--replay", "x", "--memory", "64M", "--listen", "127.0.0.1:0")
     equal(status, 1)
     contains(err, r"--memory: what the machine is, the recording says")
     status, _, err = hindcast("info", harness.STORE)

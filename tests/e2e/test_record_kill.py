@@ -15,11 +15,74 @@ import time
 
 import harness
 import hcrec
-from harness import SLOW, Server, build_guest, check, equal, contains
+from harness import SLOW, Server, build_guest, check, equal, contains, patience
 
 # How old the end of a file may be, in seconds; instrumented code is late with everything.
 OLD = 2.0 if harness.sanitized() else 1.0
+# A writer that the host does not let run, or whose disk is busy, is late too: in one round of so many, that is passed over.
+LATE = 10
 ROUNDS = int(os.environ.get("HINDCAST_KILLS", "6" if harness.sanitized() else "50"))
+
+# Does nothing but sleep and wake up, and shows a letter at each fourth tick of the timer (18.2 Hz).
+SLEEPER = """
+    cli
+    mov     $stack, %esp
+    lgdt    gdtr
+    ljmp    $8, $1f
+1:  mov     $16, %eax
+    mov     %eax, %ds
+    mov     %eax, %es
+    mov     %eax, %ss
+    mov     $tick, %eax
+    mov     %ax, idt + 8 * 32
+    shr     $16, %eax
+    mov     %ax, idt + 8 * 32 + 6
+    lidt    idtr
+    mov     $0x11, %al
+    out     %al, $0x20
+    mov     $0x20, %al
+    out     %al, $0x21
+    mov     $0x04, %al
+    out     %al, $0x21
+    mov     $0x01, %al
+    out     %al, $0x21
+    mov     $0xfe, %al
+    out     %al, $0x21
+    mov     $0x34, %al
+    out     %al, $0x43
+    xor     %eax, %eax
+    out     %al, $0x40
+    out     %al, $0x40
+    sti
+2:  hlt
+    jmp     2b
+tick:
+    incl    %ecx
+    test    $3, %ecx
+    jnz     3f
+    mov     %ecx, %eax
+    shr     $2, %eax
+    and     $15, %eax
+    add     $97, %eax
+    mov     $0x3f8, %edx
+    out     %al, %dx
+3:  mov     $0x20, %al
+    out     %al, $0x20
+    iret
+    .data
+    .balign 8
+gdt:  .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+gdtr: .word 23
+      .long gdt
+idtr: .word 8 * 33 - 1
+      .long idt
+    .balign 8
+idt:  .fill 32, 8, 0
+      .word 0, 8, 0x8e00, 0
+    .bss
+    .skip 4096
+stack:
+"""
 
 # Computes without end; what is typed goes into the sum; shows a letter of it now and then.
 GUEST = """
@@ -98,7 +161,7 @@ class Writer:
 
 def verify(name):
     p = subprocess.run([harness.HINDCAST, "verify", name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, timeout=60 * SLOW)
+                       stderr=subprocess.STDOUT, timeout=patience(60))
     out = p.stdout.decode()
     equal(p.returncode, 0, "verify: " + out)
     return out
@@ -124,21 +187,37 @@ def straight_run(guest, recording):
                 contains(rsp.monitor("info hash").splitlines()[0], places[place])
             if place in inputs:
                 rsp.monitor("serial " + "".join("\\x%02x" % byte for byte in inputs[place]))
-        time.sleep(0.1)
         rsp.close()
-        return s.output
+    return s.whole_output()
 
 
-def agree(shown, again, old):
-    """The file's console, and what had been seen of the process: all but the last second of it."""
-    check(again.startswith(old), "shown a second before the end: %d bytes; in the recording: %d" % (len(old), len(again)))
-    check(shown.startswith(again) or again.startswith(shown), "what was shown is not what is recorded")
+class Ages:
+    """How old the ends of files were: too old at most once in LATE rounds."""
+
+    def __init__(self):
+        self.late = []
+
+    def agree(self, shown, again, old):
+        """The file's console, and what had been seen of the process: all but the last second of it."""
+        check(shown.startswith(again) or again.startswith(shown),
+              "what was shown is not what is recorded: %r, %r" % (shown[-200:], again[-200:]))
+        self.young(again.startswith(old), "shown a second before the end: %d bytes; in the recording: %d" %
+                   (len(old), len(again)))
+
+    def young(self, condition, what):
+        if not condition:
+            self.late.append(what)
+            print("     late: " + what, flush=True)
+
+    def check(self, rounds):
+        check(len(self.late) <= max(1, rounds // LATE), "%d of %d files were too old: %s" % (len(self.late), rounds, self.late))
 
 
 def claim_what_killed_writers_leave_agrees_with_a_straight_run():
     guest = build_guest(GUEST)
     directory = tempfile.mkdtemp(prefix="hindcast-kill-")
     hashes = events = 0
+    ages = Ages()
     for n in range(ROUNDS):
         name = os.path.join(directory, "%d.hcrec" % n)
         options = ["--icount", "sleep=off"] + (["--checkpoints-in-file", "every=20M"] if n % 3 == 0 else [])
@@ -150,33 +229,39 @@ def claim_what_killed_writers_leave_agrees_with_a_straight_run():
             continue  # it had not begun
         recording = hcrec.load(name)
         if recording.edge is None:
-            check(not writer.before(OLD), "a second old, and nothing recorded")
+            ages.young(not writer.before(OLD), "a second old, and nothing recorded")
             continue
         out = verify(name)
         check(not recording.closed)
         contains(out, r"was not closed")
         contains(out, r"the whole recording replays, to position %d: %d state hashes agree" %
                  (recording.edge, len(recording.hashes)))
-        agree(writer.before(0), straight_run(guest, recording), writer.before(OLD))
+        ages.agree(writer.before(0), straight_run(guest, recording), writer.before(OLD))
         hashes += len(recording.hashes)
         events += len(recording.events)
         os.unlink(name)
     print("     %d rounds, %d states and %d inputs compared" % (ROUNDS, hashes, events))
+    ages.check(ROUNDS)
     shutil.rmtree(directory)
 
 
 def claim_the_same_of_a_guest_that_sleeps():
+    guest = build_guest(SLEEPER)
     directory = tempfile.mkdtemp(prefix="hindcast-kill-")
-    for n in range(max(2, ROUNDS // 10)):
+    ages = Ages()
+    rounds = max(2, ROUNDS // 10)
+    for n in range(rounds):
         name = os.path.join(directory, "%d.hcrec" % n)
-        writer = Writer(name, harness.STORE)
+        writer = Writer(name, guest)
         writer.live(random.uniform(1.2, 2.2) * SLOW)
         verify(name)
         p = subprocess.run([harness.HINDCAST, "--replay", name, "--run", "--listen", "none", "--serial", "stdio"],
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        agree(writer.before(0), p.stdout, writer.before(OLD))
-        check(hcrec.load(name).edge_vtime > (writer.killed - writer.shown[0][0] - OLD) * 1e9, "its clock is old")
+        check(len(writer.before(0)) >= 3, "it did not tick: %r" % writer.before(0))
+        ages.agree(writer.before(0), p.stdout, writer.before(OLD))
+        ages.young(hcrec.load(name).edge_vtime > (writer.killed - writer.shown[0][0] - OLD) * 1e9, "its clock is old")
         os.unlink(name)
+    ages.check(rounds)
     shutil.rmtree(directory)
 
 

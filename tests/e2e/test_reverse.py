@@ -182,7 +182,7 @@ class Walk:
         script = HELP + setup + "\n" + "\n".join(
             "python run(%r)" % (command % PLACES if "%(" in command else command) for command in commands)
         with Server(either=elf) as s:
-            self.out = gdb(s, script, symbols=elf, seconds=40 * harness.SLOW)
+            self.out = gdb(s, script, symbols=elf, seconds=40)
         self.stops = []
         self.texts = []
         for text, command, name, line in re.findall(r"^@> [^\n]*\n(.*?)^@@ (.*?) \| (\S*) \| (\d+)$", self.out, re.M | re.S):

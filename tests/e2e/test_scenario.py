@@ -13,15 +13,14 @@ import glob
 import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 
 import harness
-from harness import SLOW, Server, check, contains, equal, gdb
+from harness import Server, check, contains, equal, gdb, patience, record_to
 
 STEPS = 12
+M = 1000000
 BIOS = "/usr/share/seabios/bios.bin"
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "hindcast")
 
@@ -32,7 +31,7 @@ class Raw:
     def __init__(self, address):
         self.sock = socket.create_connection(address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.settimeout(120 * SLOW)
+        self.sock.settimeout(patience(120))
         self.pending = b""
 
     def cmd(self, payload, expected=None):
@@ -156,24 +155,12 @@ while position() > STEPS:
     gdb.execute("reverse-continue", to_string=True)
 print("last", pc() == steps[position()])
 end
-""".replace("STEPS", str(STEPS)).replace("END", str(end)), symbols=symbols, seconds=300 * SLOW)
+""".replace("STEPS", str(STEPS)).replace("END", str(end)), symbols=symbols, seconds=300)
     for what in ("back", "again", "near the end", "last"):
         contains(out, r"^%s True" % what)
 
 
-def record(directory, seconds, *options):
-    """A recording, and where it ends."""
-    name = os.path.join(directory, "r.hcrec")
-    process = subprocess.Popen([harness.HINDCAST, "--run", "--listen", "none", "--serial", "none", "--record", name, *options],
-                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(seconds * SLOW)
-    process.terminate()
-    process.wait(30)
-    out = subprocess.run([harness.HINDCAST, "info", name], stdout=subprocess.PIPE, check=True).stdout.decode()
-    return name, int(contains(out, r"^length +(\d+) instructions").group(1))
-
-
-def both(target, *options, symbols=None, flat=True, seconds=1.0):
+def both(target, *options, symbols=None, flat=True, end=60 * M):
     """Recorded first, then gone through with packets and with a gdb; and with packets on the live guest."""
     if target.missing():
         print("     not here: " + target.missing())
@@ -181,7 +168,7 @@ def both(target, *options, symbols=None, flat=True, seconds=1.0):
     harness.target = target
     try:
         with tempfile.TemporaryDirectory() as directory:
-            name, end = record(directory, seconds, *options)
+            name = record_to(directory, [end], *options)
             with Server("--replay", name, guest=None) as s:
                 scenario(s.address, target, end, flat)
             if flat:
@@ -205,7 +192,7 @@ def claim_firmware_from_the_reset_vector_goes_through_it():
     if not os.path.exists(BIOS):
         print("     no SeaBIOS")
         return
-    both(harness.I386, "--bios", BIOS, flat=False, seconds=0.5)
+    both(harness.I386, "--bios", BIOS, flat=False, end=6 * M)
 
 
 def debian(target, arch, pattern, *options):
@@ -213,7 +200,7 @@ def debian(target, arch, pattern, *options):
     if not kernels:
         print("     no such Debian kernel here")
         return
-    both(target, *options, kernels[0], seconds=1.5)
+    both(target, *options, kernels[0], end=300 * M)
 
 
 def claim_debians_686_pae_kernel_goes_through_it():

@@ -86,7 +86,7 @@ def guest():
 
 def hindcast(*args, stdin=b"", cwd=None, seconds=30):
     """Run to the end: (exit status, output, errors)."""
-    p = subprocess.run([harness.HINDCAST, *args], input=stdin, capture_output=True, timeout=seconds * SLOW, cwd=cwd)
+    p = subprocess.run([harness.HINDCAST, *args], input=stdin, capture_output=True, timeout=patience(seconds), cwd=cwd)
     return p.returncode, p.stdout.decode("utf-8", "replace"), p.stderr.decode("utf-8", "replace")
 
 
@@ -127,7 +127,7 @@ def claim_a_program_gets_the_same_answers_from_qemu():
     _, out, _ = run(ours, *words("read", "noappend"))
     p = subprocess.run([qemu, "-M", "virt", "-cpu", "cortex-a57", "-display", "none", "-serial", "none", "-monitor", "none",
                         "-semihosting-config", "enable=on,target=native,arg=prog,arg=read,arg=noappend", "-kernel", guest()],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=theirs, timeout=60)
+                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=theirs, timeout=patience(60))
 
     def lines(text):
         return sorted(line for line in text.replace("to the output\n", "").splitlines() if not line.startswith("tty"))
@@ -206,7 +206,7 @@ def claim_in_a_terminal_enter_ends_a_line_and_ctrl_d_the_input():
         t.wait(rb"first character 97\r\nb\r\ncend 64\r\n")
         t.type(b"\x04")
         t.wait(rb"again -1\r\n")
-        equal(t.process.wait(10), 42, "exit status")
+        equal(t.process.wait(patience(10)), 42, "exit status")
     finally:
         t.end()
 
@@ -218,11 +218,11 @@ def claim_what_is_typed_goes_to_the_serial_port_of_a_guest_that_uses_that():
         return
     t = Terminal("--machine", "virt", "--run", "--listen", "none", "--semihosting", "--bios", uboot)
     try:
-        t.wait(rb"stop autoboot", 60 * SLOW)
+        t.wait(rb"stop autoboot", 60)
         t.type(b"\r")
-        t.wait(rb"=> ", 60 * SLOW)
+        t.wait(rb"=> ", 60)
         t.type(b"echo 12${arch}34\r")
-        t.wait(rb"12arm34", 60 * SLOW)
+        t.wait(rb"12arm34", 60)
     finally:
         t.end()
 
@@ -261,9 +261,10 @@ def claim_a_recording_goes_on_live_with_its_files_where_they_were():
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     seen = b""
     while b"another 0\n" not in seen:
-        seen += os.read(process.stdout.fileno(), 4096)
-    process.terminate()
-    process.wait(20)
+        data = os.read(process.stdout.fileno(), 4096)
+        check(data, "it ended:", seen)
+        seen += data
+    end_process(process)
     os.remove(os.path.join(d, "kept.txt"))
     status, out, err = hindcast("--replay", name, "--continue-live", "--run", "--listen", "none", stdin=b"xyz", cwd=d)
     equal(status, 42, err)
@@ -371,13 +372,13 @@ def claim_a_program_with_a_c_library_runs():
 
 
 def claim_what_cannot_be_is_said_at_start():
-    status, _, err = hindcast("--semihosting", harness.STORE)
+    status, _, err = hindcast("--semihosting", "--listen", "127.0.0.1:0", harness.STORE)
     equal(status, 1, "status")
     contains(err, "--semihosting is for --machine virt")
     status, _, err = run("/nonexistent-directory")
     equal(status, 1, "status")
     contains(err, "/nonexistent-directory: cannot be the guest's directory")
-    status, _, err = hindcast("--semihosting-config", "chardev=c", guest())
+    status, _, err = hindcast("--semihosting-config", "chardev=c", "--listen", "127.0.0.1:0", guest())
     equal(status, 1, "status")
     contains(err, "chardev=c")
 

@@ -11,7 +11,7 @@ import time
 
 import harness
 import rspclient
-from harness import HINDCAST, STORE, check, equal
+from harness import HINDCAST, STORE, check, equal, patience
 
 
 class Terminal:
@@ -25,7 +25,7 @@ class Terminal:
         self.seen = b""
 
     def wait(self, pattern, seconds=30):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patience(seconds)
         while not re.search(pattern, self.seen):
             if not select.select([self.master], [], [], max(0, end - time.monotonic()))[0]:
                 raise harness.Failed("no %r in %r" % (pattern, self.seen[-1500:]))
@@ -57,7 +57,7 @@ def claim_ctrl_a_x_ends_hindcast_and_the_terminal_is_as_before():
         t.type(b"\x01h")
         t.wait(rb"Ctrl-a x ends hindcast")
         t.type(b"\x01x")
-        equal(t.process.wait(10), 0)
+        equal(t.process.wait(patience(10)), 0)
         check(t.is_restored(), "terminal left in raw mode")
     finally:
         t.end()
@@ -71,7 +71,7 @@ def claim_a_signal_restores_the_terminal_too():
             t.wait(rb"127.0.0.1:\d+")
             check(t.is_raw(), "not in raw mode")
             t.process.send_signal(number)
-            equal(t.process.wait(10), 0)
+            equal(t.process.wait(patience(10)), 0)
             check(t.is_restored(), "terminal left in raw mode")
         finally:
             t.end()
@@ -80,10 +80,14 @@ def claim_a_signal_restores_the_terminal_too():
 def claim_an_unusable_option_leaves_the_terminal_alone():
     t = Terminal("--serial", "stdio", "--serial", "nonsense", STORE)
     try:
-        equal(t.process.wait(10), 1)
+        equal(t.process.wait(patience(10)), 1)
         check(t.is_restored(), "terminal left in raw mode")
     finally:
         t.end()
+
+
+# Steps of a guest that are a matter of seconds where a condition is asked in every other one of them.
+LONG = 200000000
 
 
 def claim_going_back_for_more_than_a_second_shows_progress():
@@ -91,12 +95,10 @@ def claim_going_back_for_more_than_a_second_shows_progress():
     t = Terminal("--serial", "none", "--listen", "127.0.0.1:0", elf)
     try:
         port = int(t.wait(rb"target remote 127\.0\.0\.1:(\d+)'").group(1))
-        rsp = rspclient.connect(("127.0.0.1", port))
+        rsp = rspclient.connect(("127.0.0.1", port), timeout=patience(60))
         rsp.start()
-        rsp.send("c")
-        time.sleep(2)
-        rsp.interrupt()
-        rsp.wait()
+        rsp.monitor("replay_break %d" % LONG)
+        rsp.ask("c")
         # A condition that never holds on code that runs all the time.
         equal(rsp.ask("Z0,%x,1;X3,220027" % harness.symbol(elf, "again")), "OK")
         rsp.send("bc")
@@ -131,7 +133,7 @@ def claim_the_guest_reads_what_is_typed():
         port = int(t.wait(rb"target remote 127\.0\.0\.1:(\d+)'").group(1))
         t.type(b"hello\x03\x01\x01")
         t.wait(rb"hello\x03\x01")
-        rsp = rspclient.connect(("127.0.0.1", port))
+        rsp = rspclient.connect(("127.0.0.1", port), timeout=patience(60))
         rsp.start()
         # What was typed is history: run again it is silent, and arrives at the same positions.
         edge = rsp.position()
