@@ -15,7 +15,7 @@ if [ -r "$guest" ]; then
     "$engines" "$guest" 20000000
     ran=yes
 fi
-guest=$top_builddir/examples/aarch64-stale-pointer/store.elf
+guest=$top_builddir/examples/stale-pointer/aarch64/store.elf
 if [ -r "$guest" ]; then
     "$engines" -virt "$guest" 10000000
     ran=yes

@@ -68,7 +68,7 @@ set --
 while IFS= read -r line; do
     set -- "$@" -ex "$line"
 done <"$work/script"
-timeout 60 "$gdb" -nx -batch -ex "set confirm off" -ex "set architecture i386" -ex "target remote | $server" "$@" \
+timeout 300 "$gdb" -nx -batch -ex "set confirm off" -ex "set remotetimeout 60" -ex "set architecture i386" -ex "target remote | $server" "$@" \
     >"$work/out" 2>&1
 
 failed=0
@@ -109,7 +109,7 @@ for line in "run 300" 'printf "run %d\n", $eax' 'p $eax = 3' "kill" "starti 20" 
     "reverse-stepi" 'printf "back %d\n", $eax' "detach" "attach 1" 'printf "attached %d\n", $eax'; do
     set -- "$@" -ex "$line"
 done
-timeout 60 "$gdb" -nx -batch -ex "set confirm off" -ex "set architecture i386" \
+timeout 300 "$gdb" -nx -batch -ex "set confirm off" -ex "set remotetimeout 60" -ex "set architecture i386" \
     -ex "target extended-remote | $server readonly" "$@" >>"$work/out" 2>&1
 expect "run 300"
 expect "the past cannot be written: this is position 300 of 1000"

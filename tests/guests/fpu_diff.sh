@@ -20,7 +20,7 @@ compare() {
 			2>>"$work/cc.log" || { cat "$work/cc.log"; echo "no compiler for 32-bit guests: skipped"; exit 77; }
 	"$work/native" > "$work/native.log" 2>/dev/null ||
 		{ echo "this host does not run 32-bit programs: skipped"; exit 77; }
-	timeout 120 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
+	timeout 900 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
 	if ! diff "$work/native.log" "$work/own.log"; then
 		echo "$model $*: results differ; < host, > hindcast"
 		exit 1

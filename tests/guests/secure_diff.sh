@@ -22,10 +22,10 @@ for gic in 2 3; do
 	aarch64-linux-gnu-objcopy -O binary -j .text "$work/guest.elf" "$work/guest.bin" || exit 99
 	for el2 in off on; do
 		machine=virt,secure=on,virtualization=$el2,gic-version=$gic
-		timeout 120 qemu-system-aarch64 -machine "$machine" -cpu cortex-a57 -m 64 -bios "$work/guest.bin" \
+		timeout 900 qemu-system-aarch64 -machine "$machine" -cpu cortex-a57 -m 64 -bios "$work/guest.bin" \
 			-display none -serial "file:$work/qemu.log" -serial none -monitor none -net none -no-reboot </dev/null
 		grep -q '^end=0' "$work/qemu.log" || { echo "QEMU did not come to the end: skipped"; exit 77; }
-		timeout 120 "${top_builddir:-.}/hindcast" --machine "$machine" -m 64M --bios "$work/guest.bin" --run \
+		timeout 900 "${top_builddir:-.}/hindcast" --machine "$machine" -m 64M --bios "$work/guest.bin" --run \
 			--listen none --serial "file:$work/own.log" </dev/null 2>"$work/err.log" || { cat "$work/err.log"; exit 1; }
 		if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
 			echo "$machine: differences ($(grep -c '^>' "$work/diff") of $(wc -l < "$work/qemu.log") lines);" \

@@ -18,11 +18,11 @@ compare() {
 		-fcf-protection=none -fno-asynchronous-unwind-tables -nostdlib -static -DSEED="$SEED" -DCASES="$CASES" $1 \
 		-Wl,-T,"$work/ld.x" -Wl,--build-id=none -o "$work/guest.elf" "$dir/system_diff.c" 2>"$work/cc.log" ||
 		{ cat "$work/cc.log"; echo "no compiler for 32-bit guests: skipped"; exit 77; }
-	timeout 120 qemu-system-i386 -cpu "$2" -m 64 -kernel "$work/guest.elf" -debugcon "file:$work/qemu.log" \
+	timeout 900 qemu-system-i386 -cpu "$2" -m 64 -kernel "$work/guest.elf" -debugcon "file:$work/qemu.log" \
 		-display none -device isa-debug-exit,iobase=0xf4 -no-reboot -serial none -monitor none -net none </dev/null
 	lines=$(wc -l < "$work/qemu.log")
 	[ "$lines" -eq "$CASES" ] || { echo "QEMU reported $lines of $CASES cases: skipped"; exit 77; }
-	timeout 120 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || exit 1
+	timeout 900 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || exit 1
 	if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
 		echo "differences ($(grep -c '^>' "$work/diff") of $CASES cases $1); < QEMU, > hindcast:"
 		head -40 "$work/diff"
