@@ -1,6 +1,6 @@
 /*
- * Random A64 instruction streams, on the emulator (optimised, as lowered, and one at a
- * time) and on libunicorn: registers, NZCV, FPCR, FPSR and memory must be equal
+ * Random A64 instruction streams, on the emulator (optimised, as lowered, one at a
+ * time, and compiled) and on libunicorn: registers, NZCV, FPCR, FPSR and memory must be equal
  * afterwards.
  *
  *     difftest_a64 [-n PROGRAMS] [-s SEED] [-v] [CLASS...]
@@ -28,6 +28,7 @@ int main(void)
 #include "aarch64/insn.h"
 #include "aarch64/lower.h"
 #include "base/error.h"
+#include "with_jit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -249,11 +250,11 @@ static void random_start(void)
     }
 }
 
-enum engine { OPTIMISED, AS_LOWERED, SINGLE, PLAIN_SWITCH, ENGINES };
+enum engine { OPTIMISED, AS_LOWERED, SINGLE, PLAIN_SWITCH, COMPILED, COMPILED_AS_LOWERED, ENGINES };
 
 struct pair {
-    struct machine *m;
-    struct a64_cpu *c;
+    struct machine *m, *jit_m; /* an interpreter, and one that compiles */
+    struct a64_cpu *c, *jit_c;
     uc_engine *uc;
 };
 
@@ -268,11 +269,14 @@ static enum engine differs(struct pair *t, const struct a64_program *p, uc_err *
     memcpy(&want, &start, sizeof want);
     *err = reference_run(t->uc, p, &want);
     for (unsigned e = OPTIMISED; e < ENGINES; e++) {
+        bool jit = e >= COMPILED;
+        struct a64_cpu *c = jit ? t->jit_c : t->c;
+
         memcpy(&got, &start, sizeof got);
-        t->c->u.no_optimise = e == AS_LOWERED;
-        t->c->u.single = e == SINGLE;
-        t->c->u.plain_switch = e == PLAIN_SWITCH;
-        subject_run(t->m, t->c, p, &got);
+        c->u.no_optimise = e == AS_LOWERED || e == COMPILED_AS_LOWERED;
+        c->u.single = e == SINGLE;
+        c->u.plain_switch = e == PLAIN_SWITCH;
+        subject_run(jit ? t->jit_m : t->m, c, p, &got);
         if (*err || !same())
             return (enum engine)e;
     }
@@ -338,7 +342,8 @@ static void show(const struct a64_program *p)
 /* True: equal. */
 static bool check_program(struct pair *t, struct a64_program *p, const char *class)
 {
-    static const char *const engines[] = {"optimised", "as lowered", "single", "plain switch"};
+    static const char *const engines[] = {"optimised", "as lowered", "single", "plain switch", "compiled",
+                                          "compiled as lowered"};
     enum engine e;
     uc_err err;
 
@@ -398,6 +403,8 @@ int main(int argc, char **argv)
     add_classes(a64_integer_classes, argc - i, argv + i);
     add_classes(a64_fp_classes, argc - i, argv + i);
     t.m = subject_create(&t.c);
+    t.jit_m = subject_create(&t.jit_c);
+    with_jit(&t.jit_c->u);
     random_start();
     for (unsigned c = 0; c <= nclasses && failed < 20; c++) {
         const char *name = c < nclasses ? classes[c]->name : "all";
@@ -413,7 +420,9 @@ int main(int argc, char **argv)
             failed += !check_program(&t, &p, name);
         }
     }
+    printf("%llu blocks were compiled\n", blocks_compiled(&t.jit_c->u));
     machine_destroy(t.m);
+    machine_destroy(t.jit_m);
     uc_close(t.uc);
     if (failed)
         printf("difftest_a64: %lu programs differ\n", failed);

@@ -2,8 +2,8 @@
  * Differential test of the integer instructions: random ones run on the host's
  * own processor and on the emulator, from the same state; registers, flags,
  * memory and exceptions must agree. Then the emulator runs them again with
- * blocks of one instruction, without optimisation and with the plain
- * interpreter: position and state must be the same each time.
+ * blocks of one instruction, without optimisation, with the plain interpreter,
+ * and compiled: position and state must be the same each time.
  *
  *   difftest_host [cases [seed]]
  *
@@ -19,6 +19,7 @@
 #include "i386/insn.h"
 #include "i386_host.h"
 #include "i386_undefined.h"
+#include "with_jit.h"
 
 #define BASE      0x10000000u
 #define SIZE      0x10000u       /* what both sides have */
@@ -613,33 +614,41 @@ static bool same_regs(const struct one_case *c, const struct host32_regs *host, 
            host->eip == guest->eip && !((host->eflags ^ guest->eflags) & flags);
 }
 
+enum way { NOT_OPTIMISED, SINGLE, PLAIN_SWITCH, NO_CACHE, COMPILED, COMPILED_NOT_OPTIMISED, WAYS };
+
+static const char *const ways[WAYS] = {
+    "not optimised", "one instruction at a time", "plain switch", "without a cache", "compiled", "compiled, not optimised",
+};
+
 /* The same again in every way of running; all must agree to the last step. */
-static bool same_every_way(struct guest *g, const struct one_case *c, const struct outcome *first, const uint8_t *after)
+static bool same_every_way(struct guest *g, struct guest *jit, const struct one_case *c, const struct outcome *first,
+                           const uint8_t *after)
 {
-    struct ucpu *u = &g->c->u;
     bool good = true;
 
-    for (unsigned way = 0; way < 4 && good; way++) {
+    for (unsigned way = 0; way < WAYS && good; way++) {
+        struct guest *guest = way >= COMPILED ? jit : g;
+        struct ucpu *u = &guest->c->u;
         struct outcome o;
 
-        u->no_optimise = way == 0;
-        u->single = way == 1;
-        u->plain_switch = way == 2;
-        u->no_cache = way == 3;
-        good = guest_run(g, c, &o) && !memcmp(&o.regs, &first->regs, sizeof o.regs) && o.steps == first->steps &&
-               !memcmp(after, g->ram, SIZE);
+        u->no_optimise = way == NOT_OPTIMISED || way == COMPILED_NOT_OPTIMISED;
+        u->single = way == SINGLE;
+        u->plain_switch = way == PLAIN_SWITCH;
+        u->no_cache = way == NO_CACHE;
+        good = guest_run(guest, c, &o) && !memcmp(&o.regs, &first->regs, sizeof o.regs) && o.steps == first->steps &&
+               !memcmp(after, guest->ram, SIZE);
+        u->no_optimise = u->single = u->plain_switch = u->no_cache = false;
         if (!good) {
-            printf("running it another way (%u) ends differently: %llu steps, not %llu\n", way,
+            printf("running it another way (%s) ends differently: %llu steps, not %llu\n", ways[way],
                    (unsigned long long)o.steps, (unsigned long long)first->steps);
             print_regs("first", &first->regs);
             print_regs("now", &o.regs);
         }
     }
-    u->no_optimise = u->single = u->plain_switch = u->no_cache = false;
     return good;
 }
 
-static bool run_case(struct guest *g, const struct one_case *c)
+static bool run_case(struct guest *g, struct guest *jit, const struct one_case *c)
 {
     static uint8_t after[SIZE];
     uint8_t *host = (uint8_t *)(uintptr_t)BASE;
@@ -668,7 +677,7 @@ static bool run_case(struct guest *g, const struct one_case *c)
         printf("  flags undefined: %03x, instruction %u\n", c->undefined, c->op);
         return false;
     }
-    good = same_every_way(g, c, &o, after);
+    good = same_every_way(g, jit, c, &o, after);
     if (!good)
         print_case(c);
     return good;
@@ -695,25 +704,29 @@ int main(int argc, char **argv)
     unsigned long cases = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000, failures = 0;
     unsigned long seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
     static struct one_case c;
-    struct guest g;
+    struct guest g, jit;
 
     if (!host32_init(BASE, SIZE)) {
         printf("this host cannot run 32-bit code\n");
         return 77;
     }
     guest_init(&g, "pentium4");
+    guest_init(&jit, "pentium4");
+    with_jit(&jit.c->u);
     for (unsigned long n = 0; n < cases && failures < 10; n++) {
         rng_state = seed * 1000003u + n;
         for (unsigned k = 0; k < 4; k++)
             rnd();
         make_case(&c);
         covered[c.op]++;
-        if (!run_case(&g, &c)) {
+        if (!run_case(&g, &jit, &c)) {
             printf("case %lu of seed %lu differs\n", n, seed);
             failures++;
         }
     }
+    printf("%llu blocks were compiled\n", blocks_compiled(&jit.c->u));
     machine_destroy(g.m);
+    machine_destroy(jit.m);
     if (failures || (cases >= 10000 && !all_covered()))
         return 1;
     printf("%lu cases agree\n", cases);

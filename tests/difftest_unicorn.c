@@ -3,6 +3,10 @@
  * time, on libunicorn and on the emulator, with 16- and 32-bit operands and
  * addresses, all segments and overrides, segment loads, far transfers, IRET.
  *
+ * From the same states the emulator goes on for some steps more, into whatever the bytes
+ * after the instruction mean, twice: interpreted and compiled. That must be the same,
+ * undefined flags included.
+ *
  *   difftest_unicorn [cases [seed]]
  *
  * Where they may differ: unicorn does not check segment limits, so a case that
@@ -19,6 +23,7 @@
 #include "i386/cpu.h"
 #include "i386/insn.h"
 #include "i386_undefined.h"
+#include "with_jit.h"
 
 #define RAM       0x120000u /* up to FFFF:FFFF and a fetch beyond */
 #define HANDLERS  0x8000u /* segment of the handlers: vector n at n * 4 */
@@ -138,11 +143,10 @@ static void guest_init(struct guest *g)
     machine_reset(g->m);
 }
 
-static void guest_run(struct guest *g, const struct one_case *c, struct regs *out)
+static void guest_prepare(struct guest *g, const struct one_case *c)
 {
     struct i386_state *st = g->c->st;
     const struct regs *r = &c->regs;
-    struct stop stop;
 
     memcpy(st->gpr, r->gpr, sizeof st->gpr);
     st->eip = r->eip;
@@ -155,14 +159,29 @@ static void guest_run(struct guest *g, const struct one_case *c, struct regs *ou
     st->idtr = (struct i386_dtr){.limit = 0x3ff};
     memory_write_bytes(&g->m->memory, st->seg[SEG_CS].base + r->eip, c->code, sizeof c->code, false);
     g->m->cpu->ops->drop_derived(g->m->cpu);
-    do
-        machine_run(g->m, g->m->st->position + 1, &stop);
-    while (st->rep_active);
+}
+
+static void guest_regs(struct guest *g, struct regs *out)
+{
+    const struct i386_state *st = g->c->st;
+
     memcpy(out->gpr, st->gpr, sizeof out->gpr);
     out->eip = st->eip;
     out->eflags = i386_get_eflags(g->c);
     for (unsigned n = 0; n < 6; n++)
         out->selector[n] = st->seg[n].selector;
+}
+
+/* One instruction. */
+static void guest_run(struct guest *g, const struct one_case *c, struct regs *out)
+{
+    struct stop stop;
+
+    guest_prepare(g, c);
+    do
+        machine_run(g->m, g->m->st->position + 1, &stop);
+    while (g->c->st->rep_active);
+    guest_regs(g, out);
 }
 
 /* ---- unicorn ------------------------------------------------------------------------------------- */
@@ -317,6 +336,65 @@ static void fill_memory(struct guest *g, uint8_t *theirs, unsigned long seed)
     memcpy(theirs, g->ram, RAM);
 }
 
+static void random_case(struct one_case *c, unsigned long n, unsigned long seed)
+{
+    rng_state = seed * 1000003u + n;
+    for (unsigned k = 0; k < 4; k++)
+        rnd();
+    make_case(c, (uint32_t)(n * 16) & 0xfff0);
+}
+
+/* ---- interpreted and compiled ------------------------------------------------------------------------- */
+
+#define STEPS 60u          /* how far each case goes on */
+#define LOOK_AT_MEMORY 50u /* after so many cases: that takes longer than they do */
+
+struct two {
+    struct guest interpreter, jit;
+};
+
+static void two_init(struct two *t, const uint8_t *ram)
+{
+    guest_init(&t->interpreter);
+    guest_init(&t->jit);
+    memcpy(t->interpreter.ram, ram, RAM);
+    memcpy(t->jit.ram, ram, RAM);
+    with_jit(&t->jit.c->u);
+}
+
+/* Several steps; what was a shutdown begins anew next time. */
+static void run_on(struct guest *g, const struct one_case *c, struct regs *out, struct stop *stop)
+{
+    struct machine *m = g->m;
+
+    guest_prepare(g, c);
+    machine_run(m, m->st->position + STEPS, stop);
+    guest_regs(g, out);
+    if (stop->kind != STOP_LIMIT)
+        machine_reset(m);
+}
+
+static bool same_compiled(struct two *t, const struct one_case *c, bool memory)
+{
+    struct regs a, b;
+    struct stop stop_a, stop_b;
+
+    run_on(&t->interpreter, c, &a, &stop_a);
+    run_on(&t->jit, c, &b, &stop_b);
+    if (memcmp(&a, &b, sizeof a) || stop_a.kind != stop_b.kind ||
+        t->interpreter.m->st->position != t->jit.m->st->position) {
+        printf("%u steps on, what is compiled does something else\n", STEPS);
+        print("before", &c->regs);
+        print("interpr.", &a);
+        print("compiled", &b);
+        return false;
+    }
+    if (!memory || !memcmp(t->interpreter.ram, t->jit.ram, RAM))
+        return true;
+    printf("up to %u cases ago, what is compiled began to leave another memory\n", LOOK_AT_MEMORY);
+    return false;
+}
+
 /* One case; 1, 0 or -1 as compare(). */
 static int run_case(struct guest *g, uc_engine *uc, uint8_t *theirs, unsigned long n, unsigned long seed)
 {
@@ -325,10 +403,7 @@ static int run_case(struct guest *g, uc_engine *uc, uint8_t *theirs, unsigned lo
     bool ran;
     int r;
 
-    rng_state = seed * 1000003u + n;
-    for (unsigned k = 0; k < 4; k++)
-        rnd();
-    make_case(&c, (uint32_t)(n * 16) & 0xfff0);
+    random_case(&c, n, seed);
     if (i386_decode(c.code, 15, DECODE_P6, &c.insn) != DECODE_OK)
         return -1;
     c.undefined = undefined_flags(&c.insn, c.regs.gpr[ECX] & 0xff);
@@ -344,6 +419,33 @@ static int run_case(struct guest *g, uc_engine *uc, uint8_t *theirs, unsigned lo
     if (r != 1 || took_exception(&ours, &other))
         memcpy(theirs, g->ram, RAM);
     return r;
+}
+
+/* The same batch, without unicorn. Exit status as below. */
+static int run_two(unsigned long first, unsigned long count, unsigned long seed)
+{
+    uint8_t *ram = aligned_alloc(4096, RAM);
+    unsigned long failures = 0;
+    struct one_case c;
+    struct guest g;
+    struct two t;
+
+    guest_init(&g);
+    fill_memory(&g, ram, seed);
+    two_init(&t, ram);
+    machine_destroy(g.m);
+    free(ram);
+    for (unsigned long n = first; n < first + count && failures < 3; n++) {
+        random_case(&c, n, seed);
+        if (same_compiled(&t, &c, n % LOOK_AT_MEMORY == LOOK_AT_MEMORY - 1))
+            continue;
+        printf("case %lu of seed %lu\n", n, seed);
+        failures++;
+    }
+    printf("%llu blocks were compiled\n", blocks_compiled(&t.jit.c->u));
+    machine_destroy(t.interpreter.m);
+    machine_destroy(t.jit.m);
+    return failures != 0;
 }
 
 /* Exit status: 0 all agree, 1 some differ or too few could be compared. */
@@ -376,10 +478,12 @@ int main(int argc, char **argv)
     /* unicorn 2.0 aborts now and then inside its translator; then a batch says nothing. */
     for (unsigned long first = 0; first < cases; first += BATCH) {
         unsigned long count = cases - first < BATCH ? cases - first : BATCH;
-        int status;
+        int status = run_two(first, count, seed);
         pid_t child;
 
         fflush(stdout);
+        if (status)
+            return status;
         child = fork();
         if (child == 0) {
             status = run_batch(first, count, seed);

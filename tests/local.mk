@@ -33,8 +33,8 @@ endif
 # Random integer instructions on the host's processor and on the emulator.
 check_PROGRAMS += tests/difftest_host
 TESTS += tests/difftest_host
-tests_difftest_host_SOURCES = tests/difftest_host.c tests/i386_host.c tests/i386_host.h tests/i386_undefined.h
-tests_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
+tests_difftest_host_SOURCES = tests/difftest_host.c tests/i386_host.c tests/i386_host.h tests/i386_undefined.h tests/with_jit.h
+tests_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 
 # Random 16-bit code on libunicorn and on the emulator.
 if HAVE_UNICORN
@@ -42,7 +42,7 @@ check_PROGRAMS += tests/difftest_unicorn
 TESTS += tests/difftest_unicorn
 tests_difftest_unicorn_SOURCES = tests/difftest_unicorn.c tests/i386_undefined.h
 tests_difftest_unicorn_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS)
-tests_difftest_unicorn_LDADD = libi386.a libvm.a libsoftfloat.a libbase.a $(UNICORN_LIBS) $(HC_SYSLIBS)
+tests_difftest_unicorn_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(UNICORN_LIBS) $(HC_SYSLIBS)
 else
 EXTRA_DIST += tests/difftest_unicorn.c
 endif
@@ -132,7 +132,7 @@ EXTRA_DIST += tests/fuzz_recording.sh tests/corpus/recording
 # Guests run without a server; the i386 system side against QEMU.
 check_PROGRAMS += tests/run_guest
 tests_run_guest_SOURCES = tests/run_guest.c
-tests_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+tests_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/guests/system_diff.sh
 EXTRA_DIST += tests/guests/system_diff.sh tests/guests/system_diff.c
 
@@ -189,7 +189,7 @@ check_PROGRAMS += tests/difftest_a64
 TESTS += tests/difftest_a64
 tests_difftest_a64_SOURCES = tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c \
 	tests/difftest_a64_fp.c
-tests_difftest_a64_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(HC_SYSLIBS)
+tests_difftest_a64_LDADD = libaarch64.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 if HAVE_UNICORN
 tests_difftest_a64_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS) -DHAVE_UNICORN
 tests_difftest_a64_LDADD += $(UNICORN_LIBS)

@@ -1,10 +1,11 @@
 /*
  * Run a Multiboot or ELF guest on a PC without server or debugger, and print what it
- * says on the debug console: run_guest KERNEL [STEPS [MODEL]]. A tool of the test
- * scripts. Exit status 0: the guest ended by the debug-exit port; 1: otherwise.
+ * says on the debug console: run_guest [-jit] KERNEL [STEPS [MODEL]]; -jit: each block is
+ * compiled, else interpreted. A tool of the test scripts. Exit status 0: the guest ended by the debug-exit port; 1: otherwise.
  */
 #include "base/buffer.h"
 #include "i386/pc.h"
+#include "with_jit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +43,12 @@ int main(int argc, char **argv)
     struct machine *m;
     struct error err;
     struct stop stop;
-    bool ended;
+    bool ended, jit = argc > 1 && !strcmp(argv[1], "-jit");
 
+    argv += jit;
+    argc -= jit;
     if (argc < 2 || !read_file(argv[1], &config.kernel)) {
-        fprintf(stderr, "usage: run_guest KERNEL [STEPS [MODEL]]\n");
+        fprintf(stderr, "usage: run_guest [-jit] KERNEL [STEPS [MODEL]]\n");
         return 2;
     }
     config.memory_bytes = 64 << 20;
@@ -56,6 +59,8 @@ int main(int argc, char **argv)
         return 2;
     }
     m->env = &env;
+    if (jit)
+        with_jit((struct ucpu *)(void *)m->cpu);
     machine_run(m, argc > 2 ? strtoull(argv[2], NULL, 0) : 1000000000u, &stop);
     ended = m->st->end == GUEST_DEBUG_EXIT;
     if (!ended)

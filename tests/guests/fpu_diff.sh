@@ -20,11 +20,14 @@ compare() {
 			2>>"$work/cc.log" || { cat "$work/cc.log"; echo "no compiler for 32-bit guests: skipped"; exit 77; }
 	"$work/native" > "$work/native.log" 2>/dev/null ||
 		{ echo "this host does not run 32-bit programs: skipped"; exit 77; }
-	timeout 900 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
-	if ! diff "$work/native.log" "$work/own.log"; then
-		echo "$model $*: results differ; < host, > hindcast"
-		exit 1
-	fi
+	for engine in "" -jit; do
+		# shellcheck disable=SC2086
+		timeout 900 "${top_builddir:-.}/tests/run_guest" $engine "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
+		if ! diff "$work/native.log" "$work/own.log"; then
+			echo "$model $* ${engine:--interpreter}: results differ; < host, > hindcast"
+			exit 1
+		fi
+	done
 	echo "$model $*: equal"
 }
 

@@ -25,16 +25,19 @@ for gic in 2 3; do
 		timeout 900 qemu-system-aarch64 -machine "$machine" -cpu cortex-a57 -m 64 -bios "$work/guest.bin" \
 			-display none -serial "file:$work/qemu.log" -serial none -monitor none -net none -no-reboot </dev/null
 		grep -q '^end=0' "$work/qemu.log" || { echo "QEMU did not come to the end: skipped"; exit 77; }
-		timeout 900 "${top_builddir:-.}/hindcast" --machine "$machine" -m 64M --bios "$work/guest.bin" --run \
-			--listen none --serial "file:$work/own.log" </dev/null 2>"$work/err.log" || { cat "$work/err.log"; exit 1; }
-		if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
-			echo "$machine: differences ($(grep -c '^>' "$work/diff") of $(wc -l < "$work/qemu.log") lines);" \
-				"< QEMU, > hindcast:"
-			head -60 "$work/diff"
-			failed=yes
-			continue
-		fi
-		echo "$machine: $(wc -l < "$work/own.log") lines are equal"
+		for engine in jit interpreter; do
+			timeout 900 "${top_builddir:-.}/hindcast" --machine "$machine" -m 64M --bios "$work/guest.bin" --run \
+				--engine "$engine" --listen none --serial "file:$work/own.log" </dev/null 2>"$work/err.log" ||
+				{ cat "$work/err.log"; exit 1; }
+			if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
+				echo "$machine, $engine: differences ($(grep -c '^>' "$work/diff") of $(wc -l < "$work/qemu.log") lines);" \
+					"< QEMU, > hindcast:"
+				head -60 "$work/diff"
+				failed=yes
+				continue
+			fi
+			echo "$machine, $engine: $(wc -l < "$work/own.log") lines are equal"
+		done
 	done
 done
 [ -z "${failed-}" ]

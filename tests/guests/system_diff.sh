@@ -22,12 +22,18 @@ compare() {
 		-display none -device isa-debug-exit,iobase=0xf4 -no-reboot -serial none -monitor none -net none </dev/null
 	lines=$(wc -l < "$work/qemu.log")
 	[ "$lines" -eq "$CASES" ] || { echo "QEMU reported $lines of $CASES cases: skipped"; exit 77; }
-	timeout 900 "${top_builddir:-.}/tests/run_guest" "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || exit 1
-	if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
-		echo "differences ($(grep -c '^>' "$work/diff") of $CASES cases $1); < QEMU, > hindcast:"
-		head -40 "$work/diff"
-		exit 1
-	fi
+	for engine in "" -jit; do
+		# shellcheck disable=SC2086
+		timeout 900 "${top_builddir:-.}/tests/run_guest" $engine "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || {
+			echo "run_guest ends with status $?; it had reported $(wc -l < "$work/own.log") of $CASES cases $1 $engine"
+			exit 1
+		}
+		if ! diff "$work/qemu.log" "$work/own.log" > "$work/diff"; then
+			echo "differences ($(grep -c '^>' "$work/diff") of $CASES cases $1 $engine); < QEMU, > hindcast:"
+			head -40 "$work/diff"
+			exit 1
+		fi
+	done
 	echo "$CASES cases, seed $SEED $1: equal"
 }
 
