@@ -53,6 +53,7 @@ union a64_vreg {
 };
 
 #define A64_BREAKPOINTS 6 /* ID_AA64DFR0_EL1 says so */
+#define A64_CONTEXT_BREAKPOINTS 2 /* the last of them, which can match contexts */
 #define A64_WATCHPOINTS 4
 
 /* Generic timers. */
@@ -169,6 +170,7 @@ struct a64_cpu {
     const struct a64_model *model;
     unsigned features;           /* A64_HAS_* */
     struct a64_exception exc;
+    bool unprivileged;           /* the access in progress is one of LDTR or STTR at EL1 */
 
     /* Derived from the state. */
     uint64_t block_mode;         /* a64_block_mode() */

@@ -292,7 +292,7 @@ bool a64_event_ready(const struct ucpu *u)
 
     if (c->st->halted)
         return false;
-    return step_due(c) || deliverable(c, &target);
+    return step_due(c) || deliverable(c, &target) || a64_context_break(c);
 }
 
 bool a64_take_event(struct ucpu *u)
@@ -307,6 +307,11 @@ bool a64_take_event(struct ucpu *u)
         return true;
     }
     vector = deliverable(c, &target);
+    if (!vector && a64_context_break(c)) {
+        a64_raise_context_break(c);
+        a64_take_exception(u);
+        return true;
+    }
     if (!vector)
         return false;
     if (vector == VECTOR_SERROR) {

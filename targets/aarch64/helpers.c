@@ -254,15 +254,19 @@ int a64_op_unprivileged(struct ucpu *u, const struct uop *op)
     uint32_t word = a64_fp_word(op);
     unsigned size = field(word, 30, 2), opc = field(word, 22, 2), bytes = 1u << size, rt = field(word, 0, 5);
     uint64_t va = read_base(c, word) + (uint64_t)a64_signed(field(word, 12, 9), 9), v = 0;
+    bool done;
 
     if ((u->block->key.mode & A64_MODE_ALIGN) && (va & (bytes - 1)))
         return a64_alignment_fault(c, va, opc == 0);
-    if (opc == 0) {
+    if (opc == 0)
         v = read_x(c, rt);
-        return ucpu_store_mode(u, REGIME_EL0, va, &v, bytes) ? UOP_NEXT : UOP_FAULT;
-    }
-    if (!ucpu_load_mode(u, REGIME_EL0, va, &v, bytes))
+    c->unprivileged = true;
+    done = opc == 0 ? ucpu_store_mode(u, REGIME_EL0, va, &v, bytes) : ucpu_load_mode(u, REGIME_EL0, va, &v, bytes);
+    c->unprivileged = false;
+    if (!done)
         return UOP_FAULT;
+    if (opc == 0)
+        return UOP_NEXT;
     if (opc & 2)
         v = (uint64_t)sign_extend(v, size);
     write_x(c, rt, opc == 3 ? (uint32_t)v : v);

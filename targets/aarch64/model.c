@@ -1,8 +1,7 @@
 /*
  * CPU models: ID registers (D19.2) and what depends on them. Fields are set for
  * what is implemented, no more; so they differ from the silicon's where that has
- * what we have not (AArch32, big-endian data, trace, context-matching
- * breakpoints), and all models have the three translation granules.
+ * what we have not (AArch32, big-endian data, trace), and all models have the three translation granules.
  *
  *   cortex-a53, cortex-a57   ARMv8.0-A with CRC32, AES, SHA1, SHA2, PMULL
  *   max                      the same with LSE atomics, PAN, and caches that need
@@ -21,8 +20,8 @@
 /* 16-bit ASIDs, distinction of secure memory, 4K, 16K and 64K granules. */
 #define MMFR0_BASE   UINT64_C(0x00101020)
 #define MMFR1_PAN    (UINT64_C(1) << 20)
-/* v8.0 debug: 6 breakpoints, 4 watchpoints; PMUv3. */
-#define DFR0_BASE    UINT64_C(0x00305106)
+/* v8.0 debug: 6 breakpoints, 2 of them match contexts, 4 watchpoints; PMUv3. */
+#define DFR0_BASE    UINT64_C(0x10305106)
 #define CTR_IDC_DIC  (UINT64_C(3) << 28)
 
 static const struct a64_model models[] = {

@@ -409,10 +409,27 @@ static void write_pmxevtyper(struct a64_cpu *c, const struct sysreg *r, uint64_t
 
 /* ---- debug -------------------------------------------------------------------------------------------------- */
 
+#define BCR_BAS UINT64_C(0x1e0)
+
 static void write_debug(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
     *plain(c, r) = value & r->mask;
     a64_update_traps(c);
+}
+
+/* Some bits can be written while the OS lock is set only (D19.3.20). BAS of a breakpoint is RES1
+ * where there is no AArch32. */
+static void write_mdscr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    uint64_t mask = c->st->oslsr_el1 & 2 ? r->mask : MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE;
+
+    c->st->mdscr_el1 = (c->st->mdscr_el1 & ~mask) | (value & mask);
+    a64_update_traps(c);
+}
+
+static void write_dbgbcr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    write_debug(c, r, value | BCR_BAS);
 }
 
 static void write_oslar(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
@@ -460,13 +477,12 @@ static void write_claim(struct a64_cpu *c, const struct sysreg *r, uint64_t valu
 #define TIMER_SUFFIX_TIMER_VIRT "_EL0"
 #define TIMER_SUFFIX_TIMER_HYP  "_EL2"
 #define TIMER_SUFFIX_TIMER_SEC  "_EL1"
-#define DEBUG_PAIR(n, kind, op_v, op_c, bits) \
-    PLAIN_W(2, 0, 0, n, op_v, "DBG" #kind "VR" #n "_EL1", 1, T_DEBUG, DBG_V_##kind[n], ALL & ~UINT64_C(3), write_debug, 0), \
-    PLAIN_W(2, 0, 0, n, op_c, "DBG" #kind "CR" #n "_EL1", 1, T_DEBUG, DBG_C_##kind[n], bits, write_debug, 0)
-#define DBG_V_B dbgbvr
-#define DBG_C_B dbgbcr
-#define DBG_V_W dbgwvr
-#define DBG_C_W dbgwcr
+#define BREAKPOINT(n, bits) \
+    PLAIN_W(2, 0, 0, n, 4, "DBGBVR" #n "_EL1", 1, T_DEBUG, dbgbvr[n], bits, write_debug, 0), \
+    PLAIN_W(2, 0, 0, n, 5, "DBGBCR" #n "_EL1", 1, T_DEBUG, dbgbcr[n], BCR_BITS, write_dbgbcr, BCR_BAS)
+#define WATCHPOINT(n) \
+    PLAIN_W(2, 0, 0, n, 6, "DBGWVR" #n "_EL1", 1, T_DEBUG, dbgwvr[n], ALL & ~UINT64_C(3), write_debug, 0), \
+    PLAIN_W(2, 0, 0, n, 7, "DBGWCR" #n "_EL1", 1, T_DEBUG, dbgwcr[n], WCR_BITS, write_debug, 0)
 #define BCR_BITS UINT64_C(0x00ffe1e7)
 #define WCR_BITS UINT64_C(0x1f1fffff)
 
@@ -635,13 +651,12 @@ static const struct sysreg sysregs[] = {
     /* Debug. */
     PLAIN_W(2, 0, 0, 0, 2, "OSDTRRX_EL1", 1, T_DEBUG, osdtrrx, 0xffffffff, NULL, 0),
     PLAIN_W(2, 0, 0, 2, 0, "MDCCINT_EL1", 1, T_DEBUG, mdccint_el1, 0x60000000, NULL, 0),
-    PLAIN_W(2, 0, 0, 2, 2, "MDSCR_EL1", 1, T_DEBUG, mdscr_el1, 0x7ffff041, write_debug, 0),
+    PLAIN_W(2, 0, 0, 2, 2, "MDSCR_EL1", 1, T_DEBUG, mdscr_el1, 0x6ce0f041, write_mdscr, 0),
     PLAIN_W(2, 0, 0, 3, 2, "OSDTRTX_EL1", 1, T_DEBUG, osdtrtx, 0xffffffff, NULL, 0),
     ZERO(2, 0, 0, 6, 2, "OSECCR_EL1", 1, T_DEBUG),
-    DEBUG_PAIR(0, B, 4, 5, BCR_BITS), DEBUG_PAIR(1, B, 4, 5, BCR_BITS), DEBUG_PAIR(2, B, 4, 5, BCR_BITS),
-    DEBUG_PAIR(3, B, 4, 5, BCR_BITS), DEBUG_PAIR(4, B, 4, 5, BCR_BITS), DEBUG_PAIR(5, B, 4, 5, BCR_BITS),
-    DEBUG_PAIR(0, W, 6, 7, WCR_BITS), DEBUG_PAIR(1, W, 6, 7, WCR_BITS), DEBUG_PAIR(2, W, 6, 7, WCR_BITS),
-    DEBUG_PAIR(3, W, 6, 7, WCR_BITS),
+    BREAKPOINT(0, ALL & ~UINT64_C(3)), BREAKPOINT(1, ALL & ~UINT64_C(3)), BREAKPOINT(2, ALL & ~UINT64_C(3)),
+    BREAKPOINT(3, ALL & ~UINT64_C(3)), BREAKPOINT(4, ALL), BREAKPOINT(5, ALL),
+    WATCHPOINT(0), WATCHPOINT(1), WATCHPOINT(2), WATCHPOINT(3),
     FN(2, 0, 1, 0, 0, "MDRAR_EL1", 1, T_DROM, RO, 0, read_zero, NULL),
     FN(2, 0, 1, 0, 4, "OSLAR_EL1", 1, T_OSLOCK, WO, 0, read_zero, write_oslar),
     {.enc = SYSREG(2, 0, 1, 1, 4), .name = "OSLSR_EL1", .el = 1, .trap = T_OSLOCK, .flags = RO,
@@ -1011,6 +1026,8 @@ static int maintain(struct a64_cpu *c, const struct uop *op, enum access access)
     return UOP_FAULT;
 }
 
+#define LINE_BYTES 64u /* CTR_EL0.DminLine = 4 */
+
 static int cache_op(struct a64_cpu *c, const struct uop *op, unsigned op1, unsigned crm, unsigned op2)
 {
     int r;
@@ -1025,7 +1042,9 @@ static int cache_op(struct a64_cpu *c, const struct uop *op, unsigned op1, unsig
         return sys_trap(c, op, 0, HCR_TSW);
     case 0x061: /* DC IVAC */
         r = sys_trap(c, op, 0, HCR_TPC);
-        return r == UOP_NEXT ? maintain(c, op, ACCESS_WRITE) : r;
+        if (r == UOP_NEXT)
+            r = maintain(c, op, ACCESS_WRITE);
+        return r == UOP_NEXT && a64_guest_watch_line(c, load_operand(&c->u, op->a), LINE_BYTES) ? UOP_FAULT : r;
     case 0x351: /* IC IVAU */
     case 0x3b1: /* DC CVAU */
         r = sys_trap(c, op, SCTLR_UCI, HCR_TPU);

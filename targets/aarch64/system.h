@@ -179,6 +179,13 @@ bool a64_single_step(const struct ucpu *u);
 void a64_stepped(struct ucpu *u);
 bool a64_guest_break(struct ucpu *u, const struct trap_hit *hit);
 bool a64_guest_watch_early(struct ucpu *u, const struct trap_hit *hit);
+/* Invalidation of the cache line of `bytes` bytes around va counts as a write: true: a watchpoint
+ * exception is pending instead of it. */
+bool a64_guest_watch_line(struct a64_cpu *c, uint64_t va, unsigned bytes);
+/* Does a breakpoint that compares only the context match before the next instruction? */
+bool a64_context_break(const struct a64_cpu *c);
+/* Then leave its exception pending, or that of the instruction's fetch. */
+void a64_raise_context_break(struct a64_cpu *c);
 /* Breakpoint or watchpoint registers changed. */
 void a64_update_traps(struct a64_cpu *c);
 
