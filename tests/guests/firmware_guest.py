@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -21,20 +20,10 @@ class Guest(common.Guest):
     """hindcast with these options, its console, and a protocol client. The guest stands at its first instruction."""
 
     def __init__(self, program, *options):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:%d" % self.port, "--serial", "stdio"] + list(options),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.console = b""
-        self.grew = threading.Condition()
-        threading.Thread(target=self.read_console, daemon=True).start()
-        self.rsp = None
         self.after = 0
-        self.connect()
+        self.start([program] + list(options))
 
-    def expect(self, pattern, text=None, seconds=150):
+    def expect(self, pattern, text=None, seconds=600):
         """Wait until the console shows `pattern` (after what was expected before), then type `text`."""
         self.after, match = self.wait_console(pattern, seconds=seconds, start=self.after)
         if text is not None:

@@ -33,10 +33,10 @@ class Guest(common.Guest):
         super().__init__(program, kernel, initrd, extra=("--machine", machine, "--append", "console=ttyAMA0"))
 
 
-def gdb(port, commands, seconds=300):
+def gdb(port, commands, seconds=900):
     """Run a gdb batch against the server and give back what it printed."""
     args = [shutil.which("gdb-multiarch") or "gdb", "-nx", "-q", "-batch", "-ex", "set pagination off",
-            "-ex", "set confirm off", "-ex", "set architecture aarch64", "-ex", "target remote 127.0.0.1:%d" % port]
+            "-ex", "set confirm off", "-ex", "set remotetimeout 60", "-ex", "set architecture aarch64", "-ex", "target remote 127.0.0.1:%d" % port]
     for command in commands:
         args += ["-ex", command]
     result = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -13,7 +13,6 @@ Exit status 77: the packages cannot be fetched here.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -45,25 +44,39 @@ def cache_dir():
     return os.path.join(base, "hindcast")
 
 
+def listens_at(process):
+    """The port that hindcast says it listens at. What else it says goes to our own stderr."""
+    while True:
+        line = process.stderr.readline().decode("utf-8", "replace")
+        if not line:
+            raise RuntimeError("hindcast ended with status %r" % process.wait())
+        match = re.search(r"target remote \S*:(\d+)'", line)
+        if match:
+            threading.Thread(target=shutil.copyfileobj, args=(process.stderr, sys.stderr.buffer), daemon=True).start()
+            return int(match.group(1))
+        sys.stderr.write(line)
+
+
 class Guest:
     """hindcast with a Debian kernel, its console, and a protocol client."""
 
     def __init__(self, program, kernel, initrd, extra=()):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
-        self.process = subprocess.Popen(
-            [program, "--listen", "127.0.0.1:%d" % self.port, "--icount", "shift=0,sleep=off", "--memory", "256M",
-             "--serial", "stdio", "--append", "console=ttyS0", "--initrd", initrd, "--kernel", kernel] + list(extra),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.start([program, "--icount", "shift=0,sleep=off", "--memory", "256M", "--append", "console=ttyS0",
+                    "--initrd", initrd, "--kernel", kernel] + list(extra))
+
+    def start(self, command):
+        self.process = subprocess.Popen(command + ["--listen", "127.0.0.1:0", "--serial", "stdio"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.console = b""
         self.grew = threading.Condition()
-        threading.Thread(target=self.read_console, daemon=True).start()
+        self.reader = threading.Thread(target=self.read_console, daemon=True)
+        self.reader.start()
+        self.port = listens_at(self.process)
         self.rsp = None
         self.connect()
 
     def connect(self):
-        self.rsp = rspclient.connect(("127.0.0.1", self.port), timeout=600)
+        self.rsp = rspclient.connect(("127.0.0.1", self.port), seconds=60, timeout=900)
         self.rsp.start()
 
     def read_console(self):
@@ -75,7 +88,7 @@ class Guest:
                 self.console += data
                 self.grew.notify_all()
 
-    def wait_console(self, pattern, seconds=400, start=0):
+    def wait_console(self, pattern, seconds=900, start=0):
         """Position in the console after the first match of `pattern`."""
         end = time.monotonic() + seconds
         with self.grew:
@@ -91,9 +104,11 @@ class Guest:
         self.process.stdin.flush()
 
     def close(self):
+        """End it; all that it showed is in `console` then."""
         self.rsp.close()
         self.process.terminate()
         self.process.wait()
+        self.reader.join(60)
 
 
 def state_hash(rsp):
@@ -102,11 +117,11 @@ def state_hash(rsp):
     return match.group(1) if match else rsp.console
 
 
-def gdb(port, commands, seconds=300):
+def gdb(port, commands, seconds=900):
     """Run a gdb batch against the server and give back what it printed."""
     program = shutil.which("gdb-multiarch") or shutil.which("gdb")
     args = [program, "-nx", "-q", "-batch", "-ex", "set pagination off", "-ex", "set confirm off",
-            "-ex", "set architecture i386", "-ex", "target remote 127.0.0.1:%d" % port]
+            "-ex", "set remotetimeout 60", "-ex", "set architecture i386", "-ex", "target remote 127.0.0.1:%d" % port]
     for command in commands:
         args += ["-ex", command]
     result = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

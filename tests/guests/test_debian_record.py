@@ -15,7 +15,6 @@ Exit status 77: the packages cannot be fetched here.
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -67,7 +66,6 @@ def record(program, kind, kernel, initrd, options):
         after, _ = guest.wait_console(rb"guest# ", start=after)
     common.stop_guest(guest)
     end = state(guest.rsp)
-    time.sleep(0.2)
     guest.close()
     return guest.console, end
 
@@ -76,14 +74,11 @@ class Replay:
     """A recording opened in some directory, its console in a file there."""
 
     def __init__(self, program, name, directory, *options):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
         self.out = os.path.join(directory, "console")
         self.process = subprocess.Popen(
-            [program, "--replay", name, "--listen", "127.0.0.1:%d" % port, "--serial", "file:" + self.out] + list(options),
-            cwd=directory, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.rsp = rspclient.connect(("127.0.0.1", port), timeout=600)
+            [program, "--replay", name, "--listen", "127.0.0.1:0", "--serial", "file:" + self.out] + list(options),
+            cwd=directory, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.rsp = rspclient.connect(("127.0.0.1", common.listens_at(self.process)), seconds=60, timeout=900)
         self.rsp.start()
 
     def close(self):
@@ -115,8 +110,8 @@ def replays(program, name, directory, console, end, claim):
 
 
 def run(*command, cwd=None):
-    p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                       timeout=900, cwd=cwd)
+    p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       timeout=1800, cwd=cwd)
     return p.returncode, p.stdout.decode()
 
 
