@@ -106,6 +106,9 @@ class Target:
         return None if self.gdb() else "no gdb for %s" % self.name
 
 
+# What gdb says at either end of history: up to 15, and from 16 on.
+NO_HISTORY = r"(?:No more reverse-execution history|Reached end of recorded history; stopping)"
+
 I386 = Target("i386", ("gdb", "gdb-multiarch"), pc="eip", spare="ecx", vectors=("$xmm0", "$st0"), text=0x100000)
 AARCH64 = Target("aarch64", ("gdb-multiarch",), pc="pc", spare="x9", vectors=("$v0", "$fpsr"), text=0x40100000)
 

@@ -110,7 +110,7 @@ break kernel_main
 reverse-continue
 p/x $pc
 """)
-        contains(out, r"No more reverse-execution history")
+        contains(out, harness.NO_HISTORY)
         lacks(out, r"Breakpoint 2, ")
 
 
@@ -127,7 +127,7 @@ reverse-continue
 stepi
 monitor when
 """)
-        equal(len(harness.re.findall(r"No more reverse-execution history", out)), 2, out)
+        equal(len(harness.re.findall(harness.NO_HISTORY, out)), 2, out)
         contains(out, r"position 0,")
         contains(out, r"position 1,")
 
@@ -597,7 +597,7 @@ print("begin", position())
 end
 """)
         contains(out, r"Breakpoint 1, panic")
-        check(len(harness.re.findall(r"No more reverse-execution history", out)) >= 4, out)
+        check(len(harness.re.findall(harness.NO_HISTORY, out)) >= 4, out)
         contains(out, r"stands True\n[^$]*back True\n[^$]*again True")
         contains(out, r"begin 0\n[^$]*begin 0\n")
         rsp = s.client()

@@ -138,7 +138,7 @@ def session(*settings, connect):
         equal(mi.value("$pc").split()[0], first, "one step forward, one back")
         mark = len(mi.lines)
         stop = mi.go("-exec-continue --reverse")  # older gdbs say why on the console only
-        contains("\n".join(mi.lines[mark:]), r'reason="no-history"|No more reverse-execution history')
+        contains("\n".join(mi.lines[mark:]), r'reason="no-history"|' + harness.NO_HISTORY)
         contains(stop, r'func="_start"')
         mark = len(mi.lines)
         mi.ask('-interpreter-exec console "monitor when"')

@@ -270,10 +270,10 @@ def claim_two_calls_in_a_line_are_entered_one_after_the_other():
 def claim_recursion_unwinds_both_ways():
     walk = Walk(["break %(recurse_base)s", "continue", "backtrace", "reverse-finish", "print n", "reverse-finish", "print n",
                  "finish", "finish", "print n", "delete", "tbreak %(after_recursion)s", "continue", "tbreak %(recurse_end)s",
-                 "reverse-continue", "print n", "reverse-next*", "tbreak %(recurse_end)s", "reverse-continue", "print n"])
+                 "reverse-continue", "print n", "tbreak %(recurse_end)s", "reverse-continue", "print n"])
     walk.at(None, "recurse:recurse_base", None, "recurse:recurse_call", None, "recurse:recurse_call", None,
             "recurse:recurse_base", "recurse:recurse_call", None, None, None, "stepping:after_recursion", None,
-            "recurse:recurse_end", None, "recurse:recurse_call", None, "recurse:recurse_end", None)
+            "recurse:recurse_end", None, None, "recurse:recurse_end", None)
     said = "\n".join(walk.texts)
     equal(re.findall(r"print n \| .* = (\d)$", said, re.M), ["1", "2", "1", "4", "3"])
     equal(len(re.findall(r"recurse \(n=", contains(said, r"backtrace \|.*").group(0))), 5)
