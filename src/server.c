@@ -561,11 +561,11 @@ static void greet(struct server *s)
     if (c->gdb_stdio || c->listener.fd < 0)
         return;
     if (c->run)
-        server_say(s, "the guest runs; stop it and look with: gdb %s -ex 'target remote %s'",
-            c->symbols ? c->symbols : "", where);
+        server_say(s, "the guest runs; stop it and look with: gdb%s%s -ex 'target remote %s'",
+            c->symbols ? " " : "", c->symbols ? c->symbols : "", where);
     else
-        server_say(s, "the guest waits at its first instruction; start gdb with: gdb %s -ex 'target remote %s'",
-            c->symbols ? c->symbols : "", where);
+        server_say(s, "the guest waits at its first instruction; start gdb with: gdb%s%s -ex 'target remote %s'",
+            c->symbols ? " " : "", c->symbols ? c->symbols : "", where);
 }
 
 int server_run(struct server *s)
