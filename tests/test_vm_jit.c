@@ -258,6 +258,20 @@ static int check_helper(struct ucpu *c, const struct uop *u)
     return UOP_FAULT;
 }
 
+/* A division that does not fit changes both results, or faults. */
+static int divide_helper(struct ucpu *c, const struct uop *u)
+{
+    struct bare_state *s = bare_of(c)->st;
+
+    if (s->r[0] & 1) {
+        s->fault_va = u->a;
+        return UOP_FAULT;
+    }
+    memcpy(c->s + u->d, &s->r[1], 4);
+    memcpy(c->s + u->b, &s->r[2], 4);
+    return UOP_NEXT;
+}
+
 /* Any operand of up to 16 bytes; narrow ones anywhere in a register. */
 static uint16_t random_operand(const char *name)
 {
@@ -312,6 +326,12 @@ static struct uop random_uop(unsigned op)
         u.imm &= 31;
     } else if (starts(name, "MADD") || starts(name, "MSUB") || starts(name, "UM") || starts(name, "SM")) {
         u.imm = OFF(r[below(REGS)]);
+    } else if (starts(name, "MULW") || starts(name, "IMULW") || starts(name, "SHLDR") || starts(name, "SHRDR")) {
+        u.imm = (unsigned)OFF(r[below(REGS - 1)]) + 2 * below(4);
+    } else if (starts(name, "DIVW") || starts(name, "IDIVW")) {
+        u.d = (uint16_t)(OFF(r[below(REGS / 2)]) + 4 * below(2));
+        u.b = (uint16_t)(OFF(r[REGS / 2 + below(REGS / 2)]) + 4 * below(2));
+        u.fn = divide_helper;
     } else if (starts(name, "SHL") || starts(name, "SHR") || starts(name, "SAR") || starts(name, "EXTR") ||
                starts(name, "ROL32I") || starts(name, "ROR32I")) {
         u.imm = 1 + below(n - 1);
@@ -473,6 +493,8 @@ START_TEST(every_condition_after_every_noted_operation)
                 p.uops[1] = (struct uop){.op = UOP_SETCC, .d = (uint16_t)OFF(r[5]), .b = (uint16_t)cond};
                 p.uops[2] = random_uop(i & 1 ? UOP_CSEL64 : UOP_CSNEG32Z);
                 p.uops[2].imm = cond;
+                if (i & 2) /* all flags, then */
+                    p.uops[1] = random_uop(i & 4 ? UOP_BT32I_F : UOP_ROL32I_F);
                 p.uops[3] = random_uop(UOP_BR);
                 p.uops[3].b = (uint16_t)cond;
                 compare(m, &p);

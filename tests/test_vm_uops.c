@@ -218,7 +218,7 @@ END_TEST
 #define OFF(member) ((unsigned)offsetof(struct toy_state, member))
 #define DATA 0x8000u
 
-/* Registers: 0 d, 1 a, 2 b, 3 a pointer into DATA, 4 an index. */
+/* Registers: 0 d, 1 a, 2 b, 3 a pointer into DATA, 4 an index, 5 a fourth operand. */
 struct sample {
     struct uop u;
     uint32_t r[8];
@@ -343,7 +343,7 @@ static bool shifts(struct sample *s, const char *name)
     char kind = starts(name, "SHL") ? 'l' : starts(name, "SHR") ? 'r' : starts(name, "SAR") ? 'a' : 0;
     unsigned n = size_in(name), count = s->u.imm;
 
-    if (!kind)
+    if (!kind || name[3] == 'D')
         return false;
     if (name[3] == 'R')
         count = s->r[2] & 31;
@@ -369,6 +369,84 @@ static bool rotations(struct sample *s, const char *name)
 
         s->flags = (s->flags & ~(FLAG_C | FLAG_O)) | (carry ? FLAG_C : 0) | (over ? FLAG_O : 0);
         s->flags_set = true;
+    }
+    return true;
+}
+
+/* One bit at a time: what comes in is the next bit of r2, from its top or its bottom. */
+static bool double_shifts(struct sample *s, const char *name)
+{
+    bool left = starts(name, "SHLD"), carry = false, over = false;
+    unsigned count = name[4] == 'R' ? s->r[5] & 31 : s->u.imm;
+    uint32_t x = s->r[1];
+
+    if (!left && !starts(name, "SHRD"))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        bool top = x >> 31;
+
+        carry = left ? top : x & 1;
+        x = left ? x << 1 | (s->r[2] >> (31 - i) & 1) : x >> 1 | (s->r[2] >> i & 1) << 31;
+        over = top != x >> 31;
+    }
+    s->r[0] = x;
+    if (has(name, "_F") && count) {
+        s->flags = result_flags(x, 32) | (carry ? FLAG_C : 0) | (over ? FLAG_O : 0);
+        s->flags_set = true;
+    }
+    return true;
+}
+
+static bool products(struct sample *s, const char *name)
+{
+    bool is_signed = name[0] == 'I', wide = starts(name, "MULW") || starts(name, "IMULW"), fits;
+    unsigned n = size_in(name);
+    int64_t p;
+
+    if (!wide && strcmp(name, "IMUL16_F"))
+        return false;
+    if (is_signed)
+        p = sign(get(&s->r[1], n), n) * sign(get(&s->r[2], n), n);
+    else
+        p = (int64_t)(get(&s->r[1], n) * get(&s->r[2], n));
+    fits = is_signed ? p == sign((uint64_t)p, n) : !((uint64_t)p >> n);
+    put(&s->r[0], n == 8 ? 16 : n, (uint64_t)p);
+    if (wide && n > 8)
+        put(&s->r[5], n, (uint64_t)p >> n);
+    if (has(name, "_F")) {
+        s->flags = result_flags((uint64_t)p & mask_of(n), n) | (fits ? 0 : FLAG_C | FLAG_O);
+        s->flags_set = true;
+    }
+    return true;
+}
+
+static bool single_bits(struct sample *s, const char *name)
+{
+    uint32_t bit = 1u << ((!strcmp(name, "BT32I_F") ? s->u.imm : s->r[2]) & 31);
+
+    if (starts(name, "BT32")) {
+        s->flags = (s->flags & ~FLAG_C) | (s->r[1] & bit ? FLAG_C : 0);
+        s->flags_set = true;
+    } else if (starts(name, "BTS32")) {
+        s->r[0] = s->r[1] | bit;
+    } else if (starts(name, "BTR32")) {
+        s->r[0] = s->r[1] & ~bit;
+    } else if (starts(name, "BTC32")) {
+        s->r[0] = s->r[1] ^ bit;
+    } else if (starts(name, "BSF32") || starts(name, "BSR32")) {
+        for (unsigned i = 0; i < 32; i++) {
+            unsigned at = name[2] == 'F' ? 31 - i : i;
+
+            if (s->r[1] >> at & 1)
+                s->r[0] = at;
+        }
+        s->flags = result_flags(s->r[1], 32);
+        s->flags_set = true;
+    } else if (starts(name, "PICK")) {
+        if (get(&s->r[1], size_in(name)) != get(&s->r[2], size_in(name)))
+            put(&s->r[0], size_in(name), s->r[1]);
+    } else {
+        return false;
     }
     return true;
 }
@@ -474,7 +552,7 @@ static bool branches(struct sample *s, const char *name)
 static bool expect(struct sample *s, const char *name)
 {
     return memory(s, name) || branches(s, name) || arithmetic(s, name) || shifts(s, name) || rotations(s, name) ||
-           multiplies(s, name) || moves(s, name);
+           double_shifts(s, name) || products(s, name) || single_bits(s, name) || multiplies(s, name) || moves(s, name);
 }
 
 /* 64-bit micro-ops: the toy has no such registers, the tests of aarch64 instructions do. */
@@ -515,6 +593,8 @@ static struct sample random_sample(unsigned op)
         s.u.aux &= 3;
     } else if (!strcmp(name, "SETCC") || starts(name, "CMOV") || !strcmp(name, "BR")) {
         s.u.b = (uint16_t)(rng() & 15);
+    } else if (starts(name, "MULW") || starts(name, "IMULW") || starts(name, "SHLDR") || starts(name, "SHRDR")) {
+        s.u.imm = OFF(r[5]);
     } else if (starts(name, "SH") || starts(name, "SAR") || starts(name, "ROL") || starts(name, "ROR")) {
         s.u.imm = 1 + (uint32_t)rng() % (size_in(name) - 1);
     }

@@ -35,6 +35,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/integer.c \
 	src/vm/jit/jit.c \
 	src/vm/jit/jit_priv.h \
+	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \
 	src/vm/jit/stubs.c
 else

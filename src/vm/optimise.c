@@ -118,6 +118,12 @@ static struct flag_form flag_form(unsigned op)
     WIDE(32Z, 32);
     WIDE(64, 64);
     FORM(IMUL32_F, UOP_MUL32, 32, 0);
+    FORM(MULW32_F, UOP_MULW32, 32, 0);
+    FORM(IMULW32_F, UOP_IMULW32, 32, 0);
+    FORM(SHLD32I_F, UOP_SHLD32I, 32, 0);
+    FORM(SHRD32I_F, UOP_SHRD32I, 32, 0);
+    FORM(BT32_F, UOP_NOP, 0, 0);
+    FORM(BT32I_F, UOP_NOP, 0, 0);
     FORM(SHL8I_F, UOP_COUNT, 8, 0);
     FORM(SHR8I_F, UOP_COUNT, 8, 0);
     FORM(SAR8I_F, UOP_COUNT, 8, 0);

@@ -30,7 +30,7 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
 #define B(n)  (*(any##n *)(state + u->b))
 #define SA(n) (*(const sany##n *)(state + u->a))
 #define SB(n) (*(const sany##n *)(state + u->b))
-#define C(n)  (*(const any##n *)(state + u->imm))
+#define C(n)  (*(any##n *)(state + u->imm))
 #define HIGH(operand) (*(any64 *)(state + (operand) + 8))
 #define U     u
 #define IMM   u->imm

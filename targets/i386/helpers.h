@@ -19,13 +19,12 @@ enum {
 };
 i386_helper i386_op_shift;        /* *d = *a shifted by S_T(4); b: kind | size << 4 | DEFER; SHLD/SHRD: bits from S_T(6) */
 i386_helper i386_op_commit_flags; /* flags = S_T(5) */
-i386_helper i386_op_imul16;       /* *d = *a * *b, 16 bits, with flags */
-i386_helper i386_op_mul;          /* accumulator * *a; b: size, | 16: signed */
 i386_helper i386_op_div;          /* accumulator / *a; b: size, | 16: signed */
+i386_helper i386_op_div32;        /* EDX:EAX / *a */
+i386_helper i386_op_idiv32;       /* the same, signed */
 i386_helper i386_op_bit_test;     /* CF = bit S_T(4) of *a; b: size */
 i386_helper i386_op_bit_change;   /* *d = *a with bit S_T(4) set (b: 1 << 4), reset (2 << 4), inverted (3 << 4); | size */
 i386_helper i386_op_bit_scan;     /* *d = index of a bit of *a; b: size, | 16: from the top */
-i386_helper i386_op_cmpxchg_pick; /* *d = *a == accumulator ? *d : *a; b: size */
 i386_helper i386_op_cmpxchg8b;    /* memory operand at segment a, S_T(0) */
 i386_helper i386_op_bcd;          /* a: opcode (DAA DAS AAA AAS AAM AAD); b: immediate */
 i386_helper i386_op_flags;        /* a: opcode (SAHF LAHF CMC CLC STC SALC) */

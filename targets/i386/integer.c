@@ -1,6 +1,6 @@
 /*
  * Integer instructions that are too large for micro-ops: shifts and rotates,
- * multiplication and division, bit instructions, decimal adjustment (SDM 2).
+ * division, bit instructions, decimal adjustment (SDM 2).
  *
  * Flags that the manual leaves undefined, as they are left here. P6 and
  * NetBurst processors do this where it is known; * marks what is a guess, and
@@ -15,7 +15,7 @@
  *   MUL IMUL         SF ZF PF from the low half of the product, AF = 0 (host)
  *   DIV IDIV         all six unchanged* (host)
  *   BT BTS BTR BTC   OF SF ZF AF PF unchanged
- *   BSF BSR          OF SF AF CF = 0, PF from the index* (host); the destination
+ *   BSF BSR          as TEST of the source* (host); the destination
  *                    is unchanged if the source is 0
  *   AAA AAS          SF ZF PF from AL, OF = 0* (host)
  *   AAM AAD          OF AF CF = 0* (host)
@@ -202,35 +202,6 @@ int i386_op_commit_flags(struct ucpu *u, const struct uop *op)
 
 /* ---- multiplication and division --------------------------------------------------------- */
 
-int i386_op_imul16(struct ucpu *u, const struct uop *op)
-{
-    int32_t p = (int16_t)get(u, op->a, 2) * (int16_t)get(u, op->b, 2);
-
-    put(u, op->d, 2, (uint32_t)p);
-    state_of(u)->cc = (struct lazy_flags){.op = FLAGS_MUL | 1, .dst = (uint16_t)p, .src = p != (int16_t)p};
-    return UOP_NEXT;
-}
-
-int i386_op_mul(struct ucpu *u, const struct uop *op)
-{
-    struct i386_state *st = state_of(u);
-    unsigned size = op->b & 7, bits = 8 * size;
-    bool is_signed = op->b & 16, overflow;
-    uint32_t x = get(u, S_GPR32(EAX), size), y = get(u, op->a, size);
-    uint64_t p = is_signed ? (uint64_t)((int64_t)sign_extend(x, size) * sign_extend(y, size)) : (uint64_t)x * y;
-    uint32_t low = (uint32_t)p & mask_of(size), high = (uint32_t)(p >> bits) & mask_of(size);
-
-    overflow = is_signed ? (int64_t)p != sign_extend(low, size) : high != 0;
-    if (size == 1) {
-        put(u, S_GPR16(EAX), 2, (uint32_t)p);
-    } else {
-        put(u, S_GPR32(EAX), size, low);
-        put(u, S_GPR32(EDX), size, high);
-    }
-    set_flags(st, result_flags(low, size) | (overflow ? FLAG_C | FLAG_O : 0));
-    return UOP_NEXT;
-}
-
 /* The dividend, as wide as a 64-bit number. */
 static uint64_t dividend(const struct ucpu *u, unsigned size)
 {
@@ -245,15 +216,14 @@ static void put_quotient(struct ucpu *u, unsigned size, uint32_t quotient, uint3
     put(u, size == 1 ? S_GPR8(4) : S_GPR32(EDX), size, remainder);
 }
 
-int i386_op_div(struct ucpu *u, const struct uop *op)
+static int divide(struct ucpu *u, unsigned divisor, unsigned size, bool is_signed)
 {
-    unsigned size = op->b & 7;
-    uint32_t y = get(u, op->a, size);
+    uint32_t y = get(u, divisor, size);
     uint64_t n = dividend(u, size);
 
     if (!y)
         return i386_raise(i386_of(u), EXC_DE);
-    if (op->b & 16) {
+    if (is_signed) {
         int64_t sn = (int64_t)(n << (64 - 16 * size)) >> (64 - 16 * size), sy = sign_extend(y, size), q;
 
         if (sn == INT64_MIN && sy == -1)
@@ -268,6 +238,21 @@ int i386_op_div(struct ucpu *u, const struct uop *op)
         return i386_raise(i386_of(u), EXC_DE);
     put_quotient(u, size, (uint32_t)(n / y), (uint32_t)(n % y));
     return UOP_NEXT;
+}
+
+int i386_op_div(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, op->b & 7, op->b & 16);
+}
+
+int i386_op_div32(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, 4, false);
+}
+
+int i386_op_idiv32(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, 4, true);
 }
 
 /* ---- bits --------------------------------------------------------------------------------- */
@@ -304,24 +289,11 @@ int i386_op_bit_scan(struct ucpu *u, const struct uop *op)
 {
     struct i386_state *st = state_of(u);
     unsigned size = op->b & 7;
-    uint32_t v = get(u, op->a, size), index;
+    uint32_t v = get(u, op->a, size);
 
-    if (!v) {
-        set_flags(st, FLAG_Z | FLAG_P);
-        return UOP_NEXT;
-    }
-    index = op->b & 16 ? 31u - (unsigned)__builtin_clz(v) : (unsigned)__builtin_ctz(v);
-    put(u, op->d, size, index);
-    set_flags(st, result_flags(index, size) & ~FLAG_Z);
-    return UOP_NEXT;
-}
-
-int i386_op_cmpxchg_pick(struct ucpu *u, const struct uop *op)
-{
-    uint32_t old = get(u, op->a, op->b);
-
-    if (old != get(u, S_GPR32(EAX), op->b))
-        put(u, op->d, op->b, old);
+    set_flags(st, result_flags(v, size));
+    if (v)
+        put(u, op->d, size, op->b & 16 ? 31u - (unsigned)__builtin_clz(v) : (unsigned)__builtin_ctz(v));
     return UOP_NEXT;
 }
 

@@ -571,6 +571,16 @@ static enum build_next lower_double_shift(struct lower *l)
     unsigned kind = (l->i.op == INSN_SHLD ? SHIFT_SHLD : SHIFT_SHRD) | size << SHIFT_SIZE_SHIFT;
     struct mem m;
 
+    if (size == 4 && !is_mem(l, 0) && (l->i.arg[2].kind != OPERAND_IMM || (l->i.imm & 31))) {
+        bool imm = l->i.arg[2].kind == OPERAND_IMM, left = l->i.op == INSN_SHLD;
+        unsigned r = reg(l->i.arg[0].reg, 4), bits = reg(l->i.arg[1].reg, 4);
+
+        if (imm)
+            build(l->b, left ? UOP_SHLD32I_F : UOP_SHRD32I_F, r, r, bits, l->i.imm & 31, 0);
+        else
+            build(l->b, left ? UOP_SHLDR32_F : UOP_SHRDR32_F, r, r, bits, S_GPR8(ECX), 0);
+        return BUILD_MORE;
+    }
     if (is_mem(l, 0)) {
         address(l, &m, size, true);
         load_rw(l, size, S_T(1), &m);
@@ -613,6 +623,29 @@ static void bit_address(struct lower *l, struct mem *m, unsigned size, bool writ
     through_segment(l, m, l->i.seg, size, write, S_T(0));
 }
 
+/* The same on 32 bits: v is the value, m where it came from, if from memory. */
+static enum build_next bit_32(struct lower *l, unsigned v, const struct mem *m)
+{
+    static const uint16_t change[] = {[1] = UOP_BTS32, [2] = UOP_BTR32, [3] = UOP_BTC32};
+    bool imm = l->i.arg[1].kind == OPERAND_IMM;
+    unsigned kind = l->i.op - INSN_BT, index = imm ? S_T(4) : reg(l->i.arg[1].reg, 4);
+
+    if (kind && imm)
+        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+    if (kind) {
+        emit(l, (enum uop_code)change[kind], S_T(2), v, index);
+        if (m)
+            store(l, 4, S_T(2), m);
+    }
+    if (imm)
+        emit_imm(l, UOP_BT32I_F, 0, v, l->i.imm & 31);
+    else
+        emit(l, UOP_BT32_F, 0, v, index);
+    if (kind && !m)
+        emit(l, UOP_MOV32, v, S_T(2), 0);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_bit(struct lower *l)
 {
     unsigned size = l->i.arg[0].size, kind = l->i.op - INSN_BT;
@@ -627,6 +660,8 @@ static enum build_next lower_bit(struct lower *l)
         else
             load(l, size, S_T(1), &m);
     }
+    if (size == 4)
+        return bit_32(l, v, mem ? &m : NULL);
     if (l->i.arg[1].kind == OPERAND_IMM)
         emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm);
     else
@@ -656,7 +691,56 @@ static enum build_next lower_multiply(struct lower *l)
     if (l->i.osize == 4)
         emit(l, UOP_IMUL32_F, d, a, b);
     else
-        call(l, i386_op_imul16, d, a, b);
+        emit(l, UOP_IMUL16_F, d, a, b);
+    return BUILD_MORE;
+}
+
+/* MUL and IMUL of the accumulator. */
+static enum build_next lower_multiply_wide(struct lower *l)
+{
+    bool sign = l->i.op == INSN_IMUL1;
+    unsigned a = value(l, 0, S_T(1));
+
+    switch (l->i.arg[0].size) {
+    case 1:
+        emit(l, sign ? UOP_IMULW8_F : UOP_MULW8_F, S_GPR16(EAX), a, S_GPR8(EAX));
+        break;
+    case 2:
+        build(l->b, sign ? UOP_IMULW16_F : UOP_MULW16_F, S_GPR16(EAX), a, S_GPR16(EAX), S_GPR16(EDX), 0);
+        break;
+    default:
+        build(l->b, sign ? UOP_IMULW32_F : UOP_MULW32_F, S_GPR32(EAX), a, S_GPR32(EAX), S_GPR32(EDX), 0);
+    }
+    return BUILD_MORE;
+}
+
+static enum build_next lower_divide(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, a = value(l, 0, S_T(1));
+    bool sign = l->i.op == INSN_IDIV;
+
+    if (size == 4) {
+        if (a == S_GPR32(EAX) || a == S_GPR32(EDX)) {
+            emit(l, UOP_MOV32, S_T(1), a, 0);
+            a = S_T(1);
+        }
+        build_call(l->b, sign ? i386_op_idiv32 : i386_op_div32, S_GPR32(EAX), a, S_GPR32(EDX))->op =
+            sign ? UOP_IDIVW32 : UOP_DIVW32;
+        return BUILD_MORE;
+    }
+    call(l, i386_op_div, 0, a, size | (sign ? 16 : 0));
+    return BUILD_MORE;
+}
+
+/* BSF, BSR */
+static enum build_next lower_bit_scan(struct lower *l)
+{
+    unsigned size = l->i.arg[0].size, a = value(l, 1, S_T(1));
+
+    if (size == 4)
+        emit(l, l->i.op == INSN_BSR ? UOP_BSR32_F : UOP_BSF32_F, reg(l->i.arg[0].reg, 4), a, 0);
+    else
+        call(l, i386_op_bit_scan, reg(l->i.arg[0].reg, size), a, size | (l->i.op == INSN_BSR ? 16 : 0));
     return BUILD_MORE;
 }
 
@@ -767,7 +851,7 @@ static enum build_next lower_cmpxchg(struct lower *l)
         move(l, size, old, reg(l->i.arg[0].reg, size));
     }
     move(l, size, S_T(2), r);
-    call(l, i386_op_cmpxchg_pick, S_T(2), old, size);
+    emit(l, SIZED(size, UOP_PICK, ), S_T(2), old, S_GPR32(EAX));
     if (is_mem(l, 0))
         store(l, size, S_T(2), &m);
     emit(l, SIZED(size, UOP_CMP, ), 0, S_GPR32(EAX), old);
@@ -1314,15 +1398,9 @@ static enum build_next lower_insn(struct lower *l)
         return lower_shift(l);
     case INSN_SHLD: case INSN_SHRD: return lower_double_shift(l);
     case INSN_BT: case INSN_BTS: case INSN_BTR: case INSN_BTC: return lower_bit(l);
-    case INSN_BSF: case INSN_BSR:
-        call(l, i386_op_bit_scan, reg(i->arg[0].reg, size), value(l, 1, S_T(1)), size | (i->op == INSN_BSR ? 16 : 0));
-        return BUILD_MORE;
-    case INSN_MUL: case INSN_IMUL1:
-        call(l, i386_op_mul, 0, value(l, 0, S_T(1)), size | (i->op == INSN_IMUL1 ? 16 : 0));
-        return BUILD_MORE;
-    case INSN_DIV: case INSN_IDIV:
-        call(l, i386_op_div, 0, value(l, 0, S_T(1)), size | (i->op == INSN_IDIV ? 16 : 0));
-        return BUILD_MORE;
+    case INSN_BSF: case INSN_BSR: return lower_bit_scan(l);
+    case INSN_MUL: case INSN_IMUL1: return lower_multiply_wide(l);
+    case INSN_DIV: case INSN_IDIV: return lower_divide(l);
     case INSN_IMUL: case INSN_IMUL3: return lower_multiply(l);
     case INSN_MOV: return lower_mov(l);
     case INSN_MOVZX: case INSN_MOVSX: return lower_extend(l);

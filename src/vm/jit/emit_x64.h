@@ -34,7 +34,12 @@ enum shift { SHIFT_ROL = 0, SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_S
 #define X_MOVSX16   0x0fbfu
 #define X_MOVSXD    0x63u
 #define X_IMUL      0x0fafu
+#define X_BSF       0x0fbcu
 #define X_BSR       0x0fbdu
+#define X_BT        0x0fa3u /* these four: reg is the number of the bit */
+#define X_BTS       0x0fabu
+#define X_BTR       0x0fb3u
+#define X_BTC       0x0fbbu
 
 struct code {
     uint8_t *at, *end;
@@ -264,6 +269,18 @@ static inline void x_shrd(struct code *e, unsigned bits, unsigned to, unsigned f
 {
     x_rr(e, bits, 0x0fac, from, to);
     code_8(e, imm);
+}
+
+/* SHLD or SHRD: `to` shifted, bits coming from `from`; by imm, by CL. */
+static inline void x_double_shift(struct code *e, unsigned bits, bool left, unsigned to, unsigned from, unsigned imm)
+{
+    x_rr(e, bits, left ? 0x0fa4 : 0x0fac, from, to);
+    code_8(e, imm);
+}
+
+static inline void x_double_shift_cl(struct code *e, unsigned bits, bool left, unsigned to, unsigned from)
+{
+    x_rr(e, bits, left ? 0x0fa5 : 0x0fad, from, to);
 }
 
 static inline void x_setcc(struct code *e, unsigned cc, unsigned to)

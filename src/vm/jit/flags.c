@@ -231,3 +231,103 @@ unsigned flags_condition(struct jit *j, unsigned cond)
     call_stub(j, j->stubs.condition);
     return CC_NE;
 }
+
+/* ---- all six ---- */
+
+/* eax = the host's flags that are among `mask`. */
+static void host_flags(struct jit *j, uint32_t mask)
+{
+    struct code *e = &j->code;
+
+    code_8(e, 0x9c); /* PUSHF */
+    x_pop(e, RAX);
+    x_alu_imm(e, 32, ALU_AND, RAX, (int32_t)mask);
+}
+
+/* C from a bit of the operand noted, O from bit 0 of rdx. */
+static void add_carry_overflow(struct jit *j, unsigned carry_bit)
+{
+    struct code *e = &j->code;
+
+    x_alu_imm(e, 32, ALU_AND, RDX, 1);
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 11);
+    x_alu(e, 32, ALU_OR, RAX, RDX);
+    x_bt_imm(e, 64, use_src(j), carry_bit);
+    x_alu_imm(e, 32, ALU_ADC, RAX, 0);
+}
+
+static bool known_flags(struct jit *j, unsigned op)
+{
+    struct code *e = &j->code;
+    unsigned bits = 8u << (op & SIZE_MASK);
+
+    op &= ~SIZE_MASK;
+    switch (op) {
+    case FLAGS_EXPLICIT:
+        x_rr(e, 32, X_MOV_LOAD, RAX, use_dst(j));
+        x_alu_imm(e, 32, ALU_AND, RAX, FLAGS_ALL);
+        return true;
+    case FLAGS_ADD:
+    case FLAGS_ADC:
+        again(j, bits, op == FLAGS_ADD ? ALU_ADD : ALU_ADC, op == FLAGS_ADC);
+        host_flags(j, FLAGS_ALL);
+        return true;
+    case FLAGS_SUB:
+    case FLAGS_SUBN:
+        again(j, bits, ALU_CMP, false);
+        host_flags(j, FLAGS_ALL);
+        if (op == FLAGS_SUBN)
+            x_alu_imm(e, 32, ALU_XOR, RAX, FLAG_C);
+        return true;
+    case FLAGS_SBB:
+    case FLAGS_SBBN:
+        again(j, bits, ALU_SBB, true);
+        host_flags(j, FLAGS_ALL);
+        if (op == FLAGS_SBBN)
+            x_alu_imm(e, 32, ALU_XOR, RAX, FLAG_C);
+        return true;
+    case FLAGS_LOGIC:
+        x_test(e, bits, use_dst(j), use_dst(j));
+        host_flags(j, FLAG_Z | FLAG_S | FLAG_P);
+        return true;
+    case FLAGS_INC:
+    case FLAGS_DEC:
+        x_rr(e, 64, X_MOV_LOAD, RAX, use_dst(j));
+        x_alu_imm(e, 64, op == FLAGS_INC ? ALU_SUB : ALU_ADD, RAX, 1);
+        x_bt_imm(e, 64, use_src(j), 0);
+        x_unary(e, bits, 0xff, op == FLAGS_INC ? 0 : 1, RAX);
+        host_flags(j, FLAGS_ALL);
+        return true;
+    case FLAGS_SHL:
+    case FLAGS_SHR:
+    case FLAGS_MUL:
+        x_rr(e, 64, X_MOV_LOAD, RDX, use_src(j));
+        x_test(e, bits, use_dst(j), use_dst(j));
+        host_flags(j, FLAG_Z | FLAG_S | FLAG_P);
+        if (op != FLAGS_MUL) {
+            x_alu(e, 64, ALU_XOR, RDX, use_dst(j));
+            x_shift_imm(e, 64, SHIFT_SHR, RDX, bits - 1);
+        }
+        add_carry_overflow(j, op == FLAGS_SHL ? bits - 1 : 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void flags_get(struct jit *j)
+{
+    uint64_t op;
+
+    if (operand_known(j, at_op(j), 32, &op) && known_flags(j, (unsigned)op))
+        return;
+    operands_release(j, j->c->flags_offset, sizeof(struct lazy_flags));
+    call_stub(j, j->stubs.flags);
+}
+
+void flags_put(struct jit *j)
+{
+    operand_def_const(j, at_src(j), 64, 0);
+    x_rr(&j->code, 32, X_MOV_LOAD, operand_def(j, at_dst(j), 64), RAX);
+    operand_def_const(j, at_op(j), 32, FLAGS_EXPLICIT);
+}

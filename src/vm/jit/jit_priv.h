@@ -5,7 +5,7 @@
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
- *   integer.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -75,7 +75,7 @@ enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[2], *store_pair[2];
-    uint8_t *helper, *function, *condition;
+    uint8_t *helper, *function, *condition, *flags;
     uint8_t *enter;
 };
 
@@ -110,6 +110,9 @@ static inline int32_t state_disp(unsigned offset)
 unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned home);
 /* A register for the operand of 32 or 64 bits, which is about to get a value. Pinned. */
 unsigned operand_def(struct jit *j, unsigned offset, unsigned bits);
+/* A register that holds the operand in a slot of just its own bytes, so that operand_def() will
+ * give the same. Pinned. */
+unsigned operand_own(struct jit *j, unsigned offset, unsigned bits);
 void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value);
 /* The same in two steps: nothing changes until the operand is committed. */
 unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits);
@@ -153,8 +156,9 @@ void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
 
-/* ---- integer.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
+bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 
@@ -165,6 +169,10 @@ void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, 
 /* Code after which the host's condition code that is returned tells whether the guest's
  * condition `cond` holds. Uses rax and rdx. */
 unsigned flags_condition(struct jit *j, unsigned cond);
+/* eax = the flags now, as FLAG_* bits. Uses rdx. */
+void flags_get(struct jit *j);
+/* The flags become the FLAG_* bits in rax. */
+void flags_put(struct jit *j);
 
 /* ---- generic.c ---- */
 /* What a micro-op's function returns: enum uop_result, or where the block goes. */

@@ -252,6 +252,23 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
     return reg;
 }
 
+unsigned operand_own(struct jit *j, unsigned offset, unsigned bits)
+{
+    struct slot *s = find(j, offset, bits / 8);
+    unsigned reg;
+
+    if (s && s->offset == offset && 8u * s->size == bits) {
+        into_register(j, s);
+        return s->reg;
+    }
+    operands_release(j, offset, bits / 8);
+    reg = take_register(j);
+    x_load(&j->code, bits, reg, R_STATE, state_disp(offset));
+    operand_commit(j, offset, bits, reg);
+    find(j, offset, bits / 8)->dirty = false;
+    return reg;
+}
+
 void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value)
 {
     struct slot *s;

@@ -224,9 +224,14 @@ static void make_calls(struct jit *j)
     leave(j, LEFT_LEAVE);
     x_here(e, not_fault);
     x_ret(e);
+}
 
-    /* Does condition eax hold? Flags are in memory; keeps everything else. */
-    j->stubs.condition = e->at;
+/* A function of the flags, which are in memory; its second argument is eax. Keeps everything but rax. */
+static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
+{
+    struct code *e = &j->code;
+    uint8_t *stub = e->at;
+
     for (unsigned i = 0; i < sizeof(scratch); i++)
         x_push(e, scratch[i]);
     x_push(e, RCX);
@@ -234,7 +239,7 @@ static void make_calls(struct jit *j)
     x_alu_imm(e, 64, ALU_SUB, RSP, 8);
     x_mov_imm(e, RDI, (uint64_t)(uintptr_t)j->c->flags);
     x_rr(e, 32, X_MOV_LOAD, RSI, RAX);
-    x_mov_imm(e, RAX, ADDRESS(condition));
+    x_mov_imm(e, RAX, fn);
     x_call_reg(e, RAX);
     x_alu_imm(e, 64, ALU_ADD, RSP, 8);
     x_pop(e, RDX);
@@ -243,6 +248,7 @@ static void make_calls(struct jit *j)
         x_pop(e, scratch[i]);
     x_test(e, 32, RAX, RAX);
     x_ret(e);
+    return stub;
 }
 
 bool stubs_make(struct jit *j)
@@ -251,5 +257,7 @@ bool stubs_make(struct jit *j)
     make_exits(j);
     make_accesses(j);
     make_calls(j);
+    j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
+    j->stubs.flags = make_flags_call(j, ADDRESS(flags_compute));
     return !j->code.full;
 }
