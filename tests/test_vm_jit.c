@@ -312,6 +312,13 @@ static struct uop random_uop(unsigned op)
         else
             u.b = (uint16_t)OFF(r[below(8)]);
         u.imm = (uint32_t)below(64) - 32;
+        if (starts(name, "STXC") || starts(name, "CAS")) {
+            u.d = (uint16_t)OFF(r[below(4)]);
+            u.b = (uint16_t)OFF(r[below(8)]);
+            u.imm = OFF(r[4]) + 8 * below(3);
+            u.aux = OFF(r[7]);
+            return u;
+        }
         if (!starts(name, "STI"))
             u.aux = below(has(name, "_X") ? 5 : 4);
     } else if (starts(name, "LEAX")) {
@@ -431,11 +438,46 @@ static void tell(const struct program *p, const struct sample *before, const str
     ck_abort_msg("%s", (const char *)out.data);
 }
 
+/* Where the sample has the byte at `va`, or NULL. */
+static const uint8_t *sample_at(const struct sample *s, uint64_t va)
+{
+    uint64_t at = va - DATA, i = (at + WINDOW) >> PAGE_SHIFT;
+    unsigned len;
+
+    if (va - DATA > (PAGES << PAGE_SHIFT) - 8 || i > PAGES || at - window((unsigned)i, &len) > len - 8)
+        return NULL;
+    return &s->mem[i][at - window((unsigned)i, &len)];
+}
+
+/* Let an atomic at the beginning find what it expects. */
+static void arrange_success(const struct program *p, struct sample *s)
+{
+    const struct uop *u = &p->uops[0];
+    const char *name = uop_infos[u->op].name;
+    uint8_t *state = (uint8_t *)&s->st;
+    const uint8_t *value;
+    uint32_t bytes = bits_of(name) / 8;
+    uint64_t va;
+
+    memcpy(&va, state + u->a, 8);
+    value = sample_at(s, va);
+    if (!value || below(8) == 0)
+        return;
+    if (starts(name, "CAS")) {
+        memcpy(state + u->d, value, bytes);
+    } else if (starts(name, "STXC")) {
+        memcpy(state + u->imm + 8, value, bytes);
+        memcpy(state + u->aux, &bytes, 4);
+        memcpy(state + u->imm, &va, 8);
+    }
+}
+
 static void compare(struct machine *m, const struct program *p)
 {
     static struct sample before, want, got;
 
     random_state(&before);
+    arrange_success(p, &before);
     want = got = before;
     run(m, p, &want, false);
     run(m, p, &got, true);

@@ -348,6 +348,36 @@ static enum build_next lower_ordered(struct lower *l)
     return BUILD_MORE;
 }
 
+static enum uop_code by_size(const uint16_t ops[4], unsigned size)
+{
+    return (enum uop_code)ops[size & 3];
+}
+
+static const uint16_t load_zero[4] = {UOP_LDZ8_X, UOP_LDZ16_X, UOP_LDZ32_X, UOP_LD64_X};
+static const uint16_t store_low[4] = {UOP_ST8_X, UOP_ST16_X, UOP_ST32_X, UOP_ST64_X};
+
+/* LDXR STXR and their kin: the monitor is in the state (helpers.c). */
+static enum build_next lower_exclusive(struct lower *l)
+{
+    static const uint16_t conditional[4] = {UOP_STXC8_X, UOP_STXC16_X, UOP_STXC32_X, UOP_STXC64_X};
+    struct address at = {.a = base_register(l)};
+    unsigned size = l->i.size;
+
+    check_access(l, &at, 1u << size, l->i.L);
+    if (!l->i.L) {
+        build(l->b, by_size(conditional, size), s_dst(l->i.Rs), at.a, s_src(l->i.Rt), S_OFF(exclusive_addr),
+              S_OFF(exclusive_size));
+        return BUILD_MORE;
+    }
+    emit(l, by_size(load_zero, size), S_T(2), at.a, 0);
+    emit(l, UOP_MOV64, S_OFF(exclusive_addr), at.a, 0);
+    emit(l, UOP_MOV64, S_OFF(exclusive_value), S_T(2), 0);
+    emit_imm64(l, UOP_MOVI64, S_OFF(exclusive_value) + 8, 0, 0);
+    emit_imm(l, UOP_MOVI32, S_OFF(exclusive_size), 0, 1u << size);
+    emit(l, UOP_MOV64, s_dst(l->i.Rt), S_T(2), 0);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_by_word(struct lower *l, a64_helper *fn)
 {
     base_register(l);
@@ -355,11 +385,46 @@ static enum build_next lower_by_word(struct lower *l, a64_helper *fn)
     return BUILD_MORE;
 }
 
+static enum build_next lower_cas(struct lower *l)
+{
+    static const uint16_t swap[4] = {UOP_CAS8_X, UOP_CAS16_X, UOP_CAS32_X, UOP_CAS64_X};
+    struct address at = {.a = base_register(l)};
+
+    check_access(l, &at, 1u << l->i.size, false);
+    emit(l, UOP_MOV64, S_T(2), s_src(l->i.Rs), 0);
+    emit(l, by_size(swap, l->i.size), S_T(2), at.a, s_src(l->i.Rt));
+    emit(l, UOP_MOV64, s_dst(l->i.Rs), S_T(2), 0);
+    return BUILD_MORE;
+}
+
+/* SWP, LDADD LDCLR LDEOR LDSET; the maxima and minima are a helper's. */
+static enum build_next lower_atomic(struct lower *l)
+{
+    static const uint16_t combine[4] = {UOP_ADD64, UOP_BIC64, UOP_XOR64, UOP_OR64};
+    unsigned operation = l->i.word >> 12 & 15, value = s_src(l->i.Rs);
+    struct address at = {0};
+
+    if (operation > 3 && operation != 8)
+        return lower_by_word(l, a64_op_atomic);
+    at.a = base_register(l);
+    check_access(l, &at, 1u << l->i.size, false);
+    emit(l, by_size(load_zero, l->i.size), S_T(2), at.a, 0);
+    if (operation < 4) {
+        emit(l, by_size(combine, operation), S_T(3), S_T(2), value);
+        value = S_T(3);
+    }
+    emit(l, by_size(store_low, l->i.size), value, at.a, 0);
+    emit(l, UOP_MOV64, s_dst(l->i.Rt), S_T(2), 0);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_lse(struct lower *l)
 {
     if (!(l->mode & A64_MODE_LSE))
         return lower_undefined(l);
-    return lower_by_word(l, l->i.kind == A64_CAS || l->i.kind == A64_CASP ? a64_op_cas : a64_op_atomic);
+    if (l->i.kind == A64_CASP)
+        return lower_by_word(l, a64_op_cas);
+    return l->i.kind == A64_CAS ? lower_cas(l) : lower_atomic(l);
 }
 
 /* ---- structures of SIMD registers ----------------------------------------------------------- */
@@ -407,6 +472,7 @@ enum build_next lower_memory(struct lower *l)
         return lower_end_exit(l);
     switch (l->i.kind) {
     case A64_EXCLUSIVE:
+        return lower_exclusive(l);
     case A64_EXCLUSIVE_PAIR:
         return lower_by_word(l, l->i.L ? a64_op_load_exclusive : a64_op_store_exclusive);
     case A64_ORDERED:

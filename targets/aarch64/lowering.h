@@ -62,10 +62,10 @@ bool lower_fp_trap(struct lower *l);
 enum build_next lower_memory(struct lower *l);
 
 /* ---- helpers.c: a64_fp_word() is the instruction word, unless said otherwise ---- */
-a64_helper a64_op_load_exclusive;  /* LDXR LDAXR LDXP LDAXP */
-a64_helper a64_op_store_exclusive; /* STXR STLXR STXP STLXP */
-a64_helper a64_op_cas;             /* CAS, CASP and variants */
-a64_helper a64_op_atomic;          /* LDADD..., SWP and variants */
+a64_helper a64_op_load_exclusive;  /* LDXP LDAXP */
+a64_helper a64_op_store_exclusive; /* STXP STLXP */
+a64_helper a64_op_cas;             /* CASP and variants */
+a64_helper a64_op_atomic;          /* LDSMAX LDSMIN LDUMAX LDUMIN and variants */
 a64_helper a64_op_unprivileged;    /* LDTR, STTR and variants at EL1 */
 a64_helper a64_op_structures;      /* LD1-LD4, ST1-ST4; S_T(0): the address */
 a64_helper a64_op_store_pair_q;    /* 16 bytes at *d, then 16 at *b, to address *a */

@@ -59,6 +59,8 @@ static void emit_probe(struct jit *j, struct slow *s, unsigned bytes, bool write
     struct code *e = &j->code;
     unsigned n = 0;
 
+    while (s->from[n])
+        n++;
     x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
     x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
     x_alu_imm(e, 32, ALU_AND, RCX, (TLB_SIZE - 1) << 5);
@@ -199,6 +201,79 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
     s->back = e->at;
 }
 
+/* ---- atomics: what is not served in line is done by the micro-op's function ---- */
+
+static void leave_if(struct jit *j, struct slow *s, unsigned cc)
+{
+    unsigned n = 0;
+
+    while (s->from[n])
+        n++;
+    s->from[n] = x_jcc(&j->code, cc);
+}
+
+/* Store the operand b at rax + rcx. Destroys rdx. */
+static void store_b(struct jit *j, const struct uop *u, unsigned bits)
+{
+    operand_get(j, RDX, u->b, bits, 64);
+    x_rmx(&j->code, bits, ALU8(bits, X_MOV_STORE), RDX, RAX, RCX, 0, 0);
+}
+
+static void compare_and_swap(struct jit *j, const struct uop *u, unsigned bits)
+{
+    struct code *e = &j->code;
+    int32_t d = state_disp(u->d);
+    struct slow *s;
+    unsigned a, b;
+    uint8_t *other;
+
+    operands_release(j, u->d, 8);
+    a = operand_use(j, u->a, 64, 64);
+    b = operand_use(j, u->b, bits, 64);
+    s = slow_path(j, SLOW_GENERIC);
+    x_rr(e, 64, X_MOV_LOAD, RAX, a);
+    emit_probe(j, s, bits / 8, true, true);
+    x_rmx(e, bits, X_MOV_LOAD, RDX, RAX, RCX, 0, 0);
+    x_rm(e, bits, 8u * ALU_CMP + 3u, RDX, R_STATE, d);
+    other = x_jcc(e, CC_NE);
+    x_rmx(e, bits, X_MOV_STORE, b, RAX, RCX, 0, 0);
+    x_here(e, other);
+    x_store(e, 64, R_STATE, d, RDX);
+    s->back = e->at;
+    operands_discard(j, u->d, 8);
+}
+
+static void store_conditional(struct jit *j, const struct uop *u, unsigned bits)
+{
+    struct code *e = &j->code;
+    int32_t d = state_disp(u->d), monitor = state_disp(u->imm);
+    struct slow *s;
+    unsigned a;
+
+    operands_release(j, u->d, 8);
+    operands_release(j, u->imm, 16);
+    operands_release(j, u->aux, 4);
+    a = operand_use(j, u->a, 64, 64);
+    operand_hold(j, u->b, bits, 64);
+    s = slow_path(j, SLOW_GENERIC);
+    x_rm(e, 64, 8u * ALU_CMP + 3u, a, R_STATE, monitor);
+    leave_if(j, s, CC_NE);
+    x_rm(e, 32, 0x83, ALU_CMP, R_STATE, state_disp(u->aux));
+    code_8(e, bits / 8);
+    leave_if(j, s, CC_NE);
+    x_rr(e, 64, X_MOV_LOAD, RAX, a);
+    emit_probe(j, s, bits / 8, true, true);
+    x_rmx(e, bits, ALU8(bits, X_MOV_LOAD), RDX, RAX, RCX, 0, 0);
+    x_rm(e, bits, ALU8(bits, 8u * ALU_CMP + 3u), RDX, R_STATE, monitor + 8);
+    leave_if(j, s, CC_NE);
+    store_b(j, u, bits);
+    x_store_imm(e, 64, R_STATE, monitor, UINT32_MAX);
+    x_store_imm(e, 64, R_STATE, d, 0);
+    s->back = e->at;
+    operands_discard(j, u->d, 8);
+    operands_discard(j, u->imm, 8);
+}
+
 /* a += imm, after a pair was loaded from a or stored to a + imm. */
 static void write_back(struct jit *j, const struct uop *u)
 {
@@ -297,6 +372,12 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_LDXV128_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_XX, u->d + 8u); return true;
     case UOP_ST128_X: store_pair(j, u, 64, ADDRESS_X, u->d + 8u); return true;
     case UOP_STX128_X: store_pair(j, u, 64, ADDRESS_XX, u->d + 8u); return true;
+    case UOP_CAS32_X: compare_and_swap(j, u, 32); return true;
+    case UOP_CAS64_X: compare_and_swap(j, u, 64); return true;
+    case UOP_STXC8_X: store_conditional(j, u, 8); return true;
+    case UOP_STXC16_X: store_conditional(j, u, 16); return true;
+    case UOP_STXC32_X: store_conditional(j, u, 32); return true;
+    case UOP_STXC64_X: store_conditional(j, u, 64); return true;
     case UOP_CHECK64:
     case UOP_LIMIT32:
         check(j, u);

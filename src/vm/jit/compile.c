@@ -44,6 +44,19 @@ static void extend_to(struct code *e, unsigned to, unsigned from, unsigned bits,
              extend == EXTEND_SIGN_64 ? X_MOVSXD : X_MOV_LOAD, to, from);
 }
 
+static void call_helper(struct jit *j, unsigned uop)
+{
+    x_mov_imm(&j->code, RCX, uop);
+    call_stub(j, j->stubs.helper);
+}
+
+static void call_generic(struct jit *j, unsigned uop)
+{
+    x_mov_imm(&j->code, RCX, uop);
+    x_mov_imm(&j->code, RAX, (uint64_t)(uintptr_t)generic_functions[j->block->uops[uop].op]);
+    call_stub(j, j->stubs.function);
+}
+
 /* rdx = what a store stores, zero-extended: everything dirty was stored just now. */
 static void value_to_rdx(struct jit *j, const struct slow *s)
 {
@@ -62,12 +75,14 @@ static void emit_slow(struct jit *j, const struct slow *s)
     struct code *e = &j->code;
     unsigned log2 = log2_of(s->bits);
 
-    for (unsigned i = 0; i < 2 && s->from[i]; i++)
+    for (unsigned i = 0; i < ARRAY_LEN(s->from) && s->from[i]; i++)
         x_here(e, s->from[i]);
-    if (s->kind == SLOW_HELPER) {
+    if (s->kind == SLOW_HELPER || s->kind == SLOW_GENERIC) {
         operands_store_as(j, s->slots);
-        x_mov_imm(e, RCX, s->uop);
-        call_stub(j, j->stubs.helper);
+        if (s->kind == SLOW_GENERIC)
+            call_generic(j, s->uop);
+        else
+            call_helper(j, s->uop);
         operands_reload_as(j, s->slots);
         x_point(e, x_jmp(e), s->back);
         return;
@@ -98,6 +113,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
         call_stub(j, j->stubs.store_pair[log2 - 2]);
         break;
     case SLOW_HELPER:
+    case SLOW_GENERIC:
         break;
     }
     x_point(e, x_jmp(e), s->back);
@@ -110,17 +126,15 @@ static void emit_call(struct jit *j, const struct uop *u)
     (void)u;
     operands_store(j);
     operands_forget(j);
-    x_mov_imm(&j->code, RCX, number(j));
-    call_stub(j, j->stubs.helper);
+    call_helper(j, number(j));
 }
 
 void emit_generic(struct jit *j, const struct uop *u)
 {
+    (void)u;
     operands_store(j);
     operands_forget(j);
-    x_mov_imm(&j->code, RCX, number(j));
-    x_mov_imm(&j->code, RAX, (uint64_t)(uintptr_t)generic_functions[u->op]);
-    call_stub(j, j->stubs.function);
+    call_generic(j, number(j));
 }
 
 static void emit(struct jit *j, const struct uop *u)

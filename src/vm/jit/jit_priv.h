@@ -50,7 +50,11 @@ struct slot {
 #define SLOTS 14
 
 /* Why a piece of code out of line is there. */
-enum slow_kind { SLOW_LOAD, SLOW_LOAD_PAIR, SLOW_STORE, SLOW_STORE_PAIR, SLOW_HELPER };
+enum slow_kind {
+    SLOW_LOAD, SLOW_LOAD_PAIR, SLOW_STORE, SLOW_STORE_PAIR,
+    SLOW_HELPER,  /* the micro-op's helper, which leaves results in memory */
+    SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
+};
 
 /* A path out of line: what the fast path knew, and where it goes on. */
 struct slow {
@@ -63,7 +67,7 @@ struct slow {
     uint8_t reg[2];        /* loads: to; stores: from */
     uint8_t shift;         /* stores: the value's place in the register */
     uint32_t value;
-    uint8_t *from[2];      /* jumps that lead here; [1] may be NULL */
+    uint8_t *from[5];      /* jumps that lead here, then NULL */
     uint8_t *back;
     struct slot slots[SLOTS];
 };
