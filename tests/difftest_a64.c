@@ -25,6 +25,7 @@ int main(void)
 
 #else
 
+#include "a64_flat.h"
 #include "aarch64/insn.h"
 #include "aarch64/lower.h"
 #include "base/error.h"
@@ -114,16 +115,17 @@ uint32_t a64_random_word(const char *name)
 
 static struct machine *subject_create(struct a64_cpu **cpu)
 {
-    struct machine *m = machine_create((A64_CODE_SIZE + A64_DATA_SIZE) >> PAGE_SHIFT);
+    struct machine *m = machine_create(((A64_CODE_SIZE + A64_DATA_SIZE) >> PAGE_SHIFT) + 1);
     const struct a64_model *model = a64_model_find("max");
 
     CHECK(model);
-    *cpu = a64_create(m, model, 0);
+    *cpu = a64_create(m, model, A64_HAS_EL2);
     memory_map(&m->memory, &(struct region){.base = A64_CODE, .size = A64_CODE_SIZE, .kind = REGION_RAM,
                                             .page = memory_alloc(&m->memory, A64_CODE_SIZE), .enabled = true});
     memory_map(&m->memory, &(struct region){.base = A64_DATA, .size = A64_DATA_SIZE, .kind = REGION_RAM,
                                             .page = memory_alloc(&m->memory, A64_DATA_SIZE), .enabled = true});
     machine_reset(m);
+    a64_flat_map(m, *cpu);
     return m;
 }
 

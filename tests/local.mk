@@ -178,20 +178,24 @@ tests_test_a64_decode_SOURCES = tests/test_a64_decode.c
 tests_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_a64_system
 TESTS += tests/test_a64_system
-tests_test_a64_system_SOURCES = tests/test_a64_system.c tests/a64_bench.h
+tests_test_a64_system_SOURCES = tests/test_a64_system.c tests/a64_bench.h tests/a64_flat.h
 tests_test_a64_system_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_a64_debug
 TESTS += tests/test_a64_debug
 tests_test_a64_debug_SOURCES = tests/test_a64_debug.c tests/a64_bench.h
 tests_test_a64_debug_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_a64_align
+TESTS += tests/test_a64_align
+tests_test_a64_align_SOURCES = tests/test_a64_align.c tests/a64_bench.h tests/a64_flat.h
+tests_test_a64_align_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_a64_insn
 TESTS += tests/test_a64_insn
-tests_test_a64_insn_SOURCES = tests/test_a64_insn.c
+tests_test_a64_insn_SOURCES = tests/test_a64_insn.c tests/a64_flat.h
 tests_test_a64_insn_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 check_PROGRAMS += tests/difftest_a64
 TESTS += tests/difftest_a64
-tests_difftest_a64_SOURCES = tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c \
+tests_difftest_a64_SOURCES = tests/difftest_a64.c tests/difftest_a64.h tests/a64_flat.h tests/difftest_a64_integer.c \
 	tests/difftest_a64_fp.c
 tests_difftest_a64_LDADD = libaarch64.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 if HAVE_UNICORN
@@ -211,7 +215,7 @@ tests_test_a64_fp_LDADD = libsoftfloat.a libbase.a $(UNICORN_LIBS)
 endif
 EXTRA_DIST += tests/test_a64_fp.c
 
-EXTRA_DIST += tests/test_a64_insn.c tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
+EXTRA_DIST += tests/test_a64_insn.c tests/a64_flat.h tests/difftest_a64.c tests/difftest_a64.h tests/difftest_a64_integer.c tests/difftest_a64_fp.c
 
 # The security states of the virt board, against QEMU.
 TESTS += tests/guests/secure_diff.sh

@@ -4,6 +4,7 @@
  * timers, debug, sleeping, gdb's registers.
  */
 #include "a64_bench.h"
+#include "a64_flat.h"
 
 static struct bench *b;
 static struct a64_state *s;
@@ -724,6 +725,7 @@ START_TEST(an_access_that_nobody_answers_is_an_external_abort)
     expect_data_abort(1, EC_DABORT, 0x10, nobody + 8);
     store_at(nobody + 8);
     expect_data_abort(1, EC_DABORT, 0x50, nobody + 8);
+    a64_flat_map(b->m, b->c);
     load_at(RAM + (4 << 20) - 4); /* half of it is there */
     expect_data_abort(1, EC_DABORT, 0x10, RAM + (4 << 20));
     at_el(b, 1, nobody);

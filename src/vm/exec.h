@@ -40,6 +40,8 @@ struct translation {
     paddr_t page;     /* physical address of the 4 KiB page */
     bool read, write, fetch; /* what may be cached; `write` only once the dirty bit is set */
     bool secure;      /* accesses to it are Secure: they reach regions that others do not */
+    bool aligned;     /* data accesses must be aligned: none is inline, and for one that is not
+                       * (ucpu.misaligned) the walk is made again, to fail */
     bool own_entry;   /* what the walk read last is this page's own entry, in a table of one entry a page in
                        * the order of the addresses (a 4 KiB page's; not a large page's, not stage 2's) */
 };
@@ -202,6 +204,8 @@ struct ucpu {
     struct tlb_entry *tlb;   /* of the current context and regime */
     unsigned tlb_mode;
     struct block *block;     /* in progress */
+    bool misaligned;         /* walks are for a data access that is not aligned to its size (pairs and
+                              * structures: of one register, of one element) */
     bool retry_alone;        /* UOP_FAULT meant: stop before this instruction, run it alone */
     bool no_cache;           /* testing aid: translate every block anew */
     bool no_optimise;        /* testing aid: blocks of lowered micro-ops as they are */
@@ -238,6 +242,10 @@ void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
  * instruction faults (return UOP_FAULT). */
 bool ucpu_load(struct ucpu *c, uint64_t va, void *buf, unsigned size);
 bool ucpu_store(struct ucpu *c, uint64_t va, const void *buf, unsigned size);
+/* The same, made as accesses of `unit` bytes each (a power of two): that is what devices see, and
+ * what alignment is of. */
+bool ucpu_load_units(struct ucpu *c, uint64_t va, void *buf, unsigned size, unsigned unit);
+bool ucpu_store_units(struct ucpu *c, uint64_t va, const void *buf, unsigned size, unsigned unit);
 /* The same in a given regime (implicit supervisor accesses: descriptor tables, TSS, ...). */
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size);
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size);

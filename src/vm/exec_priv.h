@@ -34,6 +34,7 @@ struct tlb_info {
     uint8_t perms;    /* 1 << enum access */
     uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
     bool secure;      /* accesses are Secure */
+    bool aligned;     /* translation.aligned */
     bool listed;      /* in tlb_context.filled */
     uint64_t leaf;    /* walk_granule() of the table entry that is for this page alone, or UINT64_MAX */
 };
@@ -98,7 +99,7 @@ struct exec {
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
     unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
-    unsigned device_unit;                  /* accesses to devices are cut into this many bytes */
+    unsigned unit;                         /* the access in progress is made of ones of this many bytes; 0: it is one */
     bool walk_uncacheable;                 /* the walk in progress read from a device */
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
 
@@ -152,8 +153,8 @@ struct exec {
 /* ---- softmmu.c ---- */
 void softmmu_init(struct ucpu *c);
 void softmmu_finish(struct ucpu *c);
-/* The cached or fresh translation of `va` for `access`; NULL: an exception is pending
- * or retry_alone is set. Good until the next call. */
+/* The cached or fresh translation of `va` for `access` (of ucpu.misaligned's kind); NULL: an
+ * exception is pending or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
 /* Does nobody answer an access at `offset` of the page? Then, if the target has exceptions for
  * that, one is pending. */
@@ -162,7 +163,7 @@ bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, un
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */
 bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size);
-/* Pairs of values of `each` bytes, 4 or 8: one access to memory, two to a device. */
+/* Pairs of values of `each` bytes, 4 or 8: one access to memory, two to a device. 16: one value of 16. */
 bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each); /* values: exec.slow_value, packed */
 bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each);
 /* Make the block in progress the last one before the run loop. */

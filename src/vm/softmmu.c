@@ -159,9 +159,9 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
     if (number == NO_PAGE || t->number != number || t->tag != (va & PAGE_MASK))
         return;
     e->addend = (uintptr_t)memory_page(m, t->number) - (uintptr_t)t->tag;
-    if ((t->perms & 1u << ACCESS_READ) && !(t->watched & TRAP_READ) && (every || access == ACCESS_READ))
+    if (!t->aligned && (t->perms & 1u << ACCESS_READ) && !(t->watched & TRAP_READ) && (every || access == ACCESS_READ))
         e->read = t->tag;
-    if ((t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
+    if (!t->aligned && (t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
         t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY) {
         e->write = t->tag;
         tlb_note_write(c, t->number);
@@ -211,6 +211,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     }
     t->page = tr.page & PAGE_MASK;
     t->secure = tr.secure;
+    t->aligned = tr.aligned;
     t->number = NO_PAGE;
     if (!memory_classify(memory_of(c), t->page, &kind, &t->number) || !answers(memory_of(c), t, 0))
         t->number = NO_PAGE;
@@ -223,7 +224,7 @@ const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va
 {
     const struct tlb_info *t = &c->exec->context->infos[mode][tlb_index(va)];
 
-    if (t->tag != (va & PAGE_MASK) || !(t->perms & 1u << access))
+    if (t->tag != (va & PAGE_MASK) || !(t->perms & 1u << access) || (t->aligned && c->misaligned))
         t = fill(c, mode, va, access);
     if (t && access == ACCESS_FETCH)
         grant(c, mode, va, t->number, access);
@@ -262,7 +263,7 @@ static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, 
 }
 
 /* Split [va, va + size) by pages and translate each part, in order. 0: fault. */
-static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
+static unsigned split(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
                            struct part parts[2])
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
@@ -274,6 +275,17 @@ static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned 
         !find_part(c, mode, (va + first) & c->exec->va_mask, size - first, access, &parts[1]))
         return 0;
     return 2;
+}
+
+static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
+                           struct part parts[2])
+{
+    unsigned n, unit = c->exec->unit ? c->exec->unit : size;
+
+    c->misaligned = va & (unit - 1);
+    n = split(c, mode, va, size, access, parts);
+    c->misaligned = false;
+    return n;
 }
 
 static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind, const struct part *p)
@@ -365,11 +377,19 @@ static bool store_needs_alone(const struct ucpu *c, const struct part *p)
     return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec, p->t.number, p->offset, p->len);
 }
 
+/* What is left of an access is made as accesses of at most this many bytes. */
+static unsigned device_unit(const struct ucpu *c, unsigned left)
+{
+    unsigned unit = c->exec->unit && c->exec->unit < DEVICE_UNIT ? c->exec->unit : DEVICE_UNIT;
+
+    return left < unit ? left : unit;
+}
+
 static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
 {
     memory_of(c)->nonsecure = !p->t.secure;
     for (unsigned done = 0; done < p->len;) {
-        unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
+        unsigned n = device_unit(c, p->len - done);
         uint64_t v = memory_read(memory_of(c), p->t.page + p->offset + done, n);
 
         memcpy(to + done, &v, n);
@@ -394,7 +414,7 @@ static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t 
 {
     memory_of(c)->nonsecure = !p->t.secure;
     for (unsigned done = 0; done < p->len;) {
-        unsigned n = p->len - done < c->exec->device_unit ? p->len - done : c->exec->device_unit;
+        unsigned n = device_unit(c, p->len - done);
         uint64_t v = 0;
 
         memcpy(&v, from + done, n);
@@ -487,6 +507,26 @@ bool ucpu_store(struct ucpu *c, uint64_t va, const void *buf, unsigned size)
     return ucpu_store_mode(c, c->tlb_mode, va, buf, size);
 }
 
+bool ucpu_load_units(struct ucpu *c, uint64_t va, void *buf, unsigned size, unsigned unit)
+{
+    bool ok;
+
+    c->exec->unit = unit;
+    ok = ucpu_load(c, va, buf, size);
+    c->exec->unit = 0;
+    return ok;
+}
+
+bool ucpu_store_units(struct ucpu *c, uint64_t va, const void *buf, unsigned size, unsigned unit)
+{
+    bool ok;
+
+    c->exec->unit = unit;
+    ok = ucpu_store(c, va, buf, size);
+    c->exec->unit = 0;
+    return ok;
+}
+
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size)
 {
     c->exec->slow_value[0] = c->exec->slow_value[1] = 0;
@@ -503,24 +543,20 @@ bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned si
     return ucpu_store_mode(c, c->tlb_mode, va, &value, size);
 }
 
+static unsigned pair_bytes(unsigned each)
+{
+    return each < 16 ? 2 * each : each;
+}
+
 bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each)
 {
-    bool ok;
-
-    c->exec->device_unit = each;
-    ok = softmmu_load_slow(c, va, 2 * each);
-    c->exec->device_unit = DEVICE_UNIT;
-    return ok;
+    c->exec->slow_value[0] = c->exec->slow_value[1] = 0;
+    return ucpu_load_units(c, va, c->exec->slow_value, pair_bytes(each), each);
 }
 
 bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each)
 {
-    bool ok;
-
-    c->exec->device_unit = each;
-    ok = ucpu_store_mode(c, c->tlb_mode, va, pair, 2 * each);
-    c->exec->device_unit = DEVICE_UNIT;
-    return ok;
+    return ucpu_store_units(c, va, pair, pair_bytes(each), each);
 }
 
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
@@ -554,7 +590,6 @@ void softmmu_init(struct ucpu *c)
 
     x->va_mask = UINT64_MAX >> (64 - bits);
     x->part_shift = c->fe->part_shift ? c->fe->part_shift : 62;
-    x->device_unit = DEVICE_UNIT;
     CHECK(!m->observer.ctx); /* one CPU */
     m->observer = (struct memory_observer){
         .ctx = c,

@@ -89,8 +89,12 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
         else if (unlikely(!softmmu_store_slow(cpu, store_at, (v), n / 8))) \
             FAULT; \
     } while (0)
-/* Both values are evaluated before anything is stored. */
-#define LOAD_PAIR(n, ea) \
+/* Both values are evaluated before anything is stored. WHOLE: one value of 128 bits. */
+#define LOAD_PAIR(n, ea) LOAD_TWO(n, n / 8, ea)
+#define LOAD_WHOLE(ea) LOAD_TWO(64, 16, ea)
+#define STORE_PAIR(n, ea, first, second) STORE_TWO(n, n / 8, ea, first, second)
+#define STORE_WHOLE(ea, first, second) STORE_TWO(64, 16, ea, first, second)
+#define LOAD_TWO(n, unit, ea) \
     uint64_t load_at = (ea); \
     uint##n##_t pair[2]; \
     const struct tlb_entry *load_tlb = TLB_AT(load_at); \
@@ -99,20 +103,20 @@ typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
         pair[0] = load_from[0]; \
         pair[1] = load_from[1]; \
     } else { \
-        if (unlikely(!softmmu_load_pair_slow(cpu, load_at, n / 8))) \
+        if (unlikely(!softmmu_load_pair_slow(cpu, load_at, unit))) \
             FAULT; \
         memcpy(pair, exec->slow_value, sizeof(pair)); \
     }
 #define FIRST  pair[0]
 #define SECOND pair[1]
-#define STORE_PAIR(n, ea, first, second) \
+#define STORE_TWO(n, unit, ea, first, second) \
     do { \
         uint64_t store_at = (ea); \
         uint##n##_t pair[2] = {(first), (second)}; \
         const struct tlb_entry *store_tlb = TLB_AT(store_at); \
         if (likely(store_tlb->write == ((store_at + n / 4 - 1) & PAGE_MASK))) \
             memcpy((uint8_t *)((uintptr_t)store_at + store_tlb->addend), pair, sizeof(pair)); \
-        else if (unlikely(!softmmu_store_pair_slow(cpu, store_at, pair, n / 8))) \
+        else if (unlikely(!softmmu_store_pair_slow(cpu, store_at, pair, unit))) \
             FAULT; \
     } while (0)
 

@@ -48,7 +48,7 @@ uint64_t a64_block_mode(const struct a64_cpu *c)
         mode |= A64_MODE_SPX;
     if (sctlr & (el ? SCTLR_SA : SCTLR_SA0))
         mode |= A64_MODE_SP_CHECK;
-    if (sctlr & SCTLR_A)
+    if ((sctlr & SCTLR_A) || a64_all_device(c))
         mode |= A64_MODE_ALIGN;
     if (s->pstate & PSTATE_IL)
         mode |= A64_MODE_IL;

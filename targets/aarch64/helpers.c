@@ -9,6 +9,7 @@
  * CLREX, exception return.
  */
 #include "aarch64/lowering.h"
+#include "aarch64/system.h"
 
 #include <string.h>
 
@@ -49,18 +50,14 @@ static uint64_t state_value(const struct ucpu *u, unsigned offset)
     return v;
 }
 
-#define TCR_EL1_TBI0 (UINT64_C(1) << 37)
-#define TCR_EL1_TBI1 (UINT64_C(1) << 38)
-#define TCR_TBI      (UINT64_C(1) << 20) /* EL2, EL3 */
-
 uint64_t a64_untagged(const struct ucpu *u, uint64_t va)
 {
     const struct a64_state *s = (const struct a64_state *)(const void *)u->s;
     bool upper = va >> 55 & 1;
 
     if (s->el >= 2)
-        return s->tcr[s->el] & TCR_TBI ? va & UINT64_MAX >> 8 : va;
-    if (!(s->tcr[1] & (upper ? TCR_EL1_TBI1 : TCR_EL1_TBI0)))
+        return s->tcr[s->el] & TCR2_TBI ? va & UINT64_MAX >> 8 : va;
+    if (!(s->tcr[1] & (upper ? TCR_TBI1 : TCR_TBI0)))
         return va;
     return (uint64_t)((int64_t)(va << 8) >> 8);
 }
@@ -73,12 +70,14 @@ int a64_op_undefined(struct ucpu *u, const struct uop *op)
 
 int a64_op_misaligned_load(struct ucpu *u, const struct uop *op)
 {
-    return a64_alignment_fault(a64_of(u), state_value(u, op->a), false);
+    return op->b ? a64_alignment_fault(a64_of(u), state_value(u, op->a), false)
+                 : a64_misaligned(a64_of(u), u->tlb_mode, state_value(u, op->a), false);
 }
 
 int a64_op_misaligned_store(struct ucpu *u, const struct uop *op)
 {
-    return a64_alignment_fault(a64_of(u), state_value(u, op->a), true);
+    return op->b ? a64_alignment_fault(a64_of(u), state_value(u, op->a), true)
+                 : a64_misaligned(a64_of(u), u->tlb_mode, state_value(u, op->a), true);
 }
 
 /* ---- exclusives -------------------------------------------------------------------- */
@@ -184,12 +183,14 @@ int a64_op_cas(struct ucpu *u, const struct uop *op)
     unsigned size = pair ? 2 + field(word, 30, 1) : field(word, 30, 2), bytes = 1u << (size + pair);
 
     if (va & (bytes - 1))
-        return a64_alignment_fault(c, va, true);
+        return a64_alignment_fault(c, va, false); /* an atomic access is a write only where a read would not fault */
     join(expected, size, pair, read_x(c, rs), pair ? read_x(c, rs + 1) : 0);
     join(desired, size, pair, read_x(c, rt), pair ? read_x(c, rt + 1) : 0);
     if (!ucpu_load(u, va, now, bytes))
         return UOP_FAULT;
-    if (!memcmp(now, expected, bytes) && !ucpu_store(u, va, desired, bytes))
+    /* It must be writable even if nothing is written. */
+    if (memcmp(now, expected, bytes) ? !ucpu_probe(u, u->tlb_mode, va, bytes, ACCESS_WRITE)
+                                     : !ucpu_store(u, va, desired, bytes))
         return UOP_FAULT;
     split(now, size, &first, &second);
     write_x(c, rs, first);
@@ -236,7 +237,7 @@ int a64_op_atomic(struct ucpu *u, const struct uop *op)
     uint64_t va = read_base(c, word), v = read_x(c, field(word, 16, 5)) & size_mask(size), old = 0, result;
 
     if (va & (bytes - 1))
-        return a64_alignment_fault(c, va, true);
+        return a64_alignment_fault(c, va, false);
     if (!ucpu_load(u, va, &old, bytes))
         return UOP_FAULT;
     result = field(word, 15, 1) ? v : combine(field(word, 12, 3), size, old, v);
@@ -257,7 +258,7 @@ int a64_op_unprivileged(struct ucpu *u, const struct uop *op)
     bool done;
 
     if ((u->block->key.mode & A64_MODE_ALIGN) && (va & (bytes - 1)))
-        return a64_alignment_fault(c, va, opc == 0);
+        return a64_misaligned(c, REGIME_EL0, va, opc == 0);
     if (opc == 0)
         v = read_x(c, rt);
     c->unprivileged = true;
@@ -281,7 +282,7 @@ int a64_op_store_pair_q(struct ucpu *u, const struct uop *op)
 
     memcpy(both, u->s + op->d, 16);
     memcpy(both + 16, u->s + op->b, 16);
-    return ucpu_store(u, state_value(u, op->a), both, sizeof both) ? UOP_NEXT : UOP_FAULT;
+    return ucpu_store_units(u, state_value(u, op->a), both, sizeof both, 16) ? UOP_NEXT : UOP_FAULT;
 }
 
 /* One structure element: a byte range of a register. */
@@ -302,7 +303,7 @@ static int multiple_structures(struct ucpu *u, uint32_t word)
     bool load = field(word, 22, 1);
     uint8_t buf[64] = {0};
 
-    if (load && !ucpu_load(u, c->st->t[0], buf, rpt * selem * each))
+    if (load && !ucpu_load_units(u, c->st->t[0], buf, rpt * selem * each, bytes))
         return UOP_FAULT;
     for (unsigned r = 0; r < rpt; r++)
         for (unsigned e = 0; e < each / bytes; e++)
@@ -312,7 +313,7 @@ static int multiple_structures(struct ucpu *u, uint32_t word)
                 memcpy(load ? reg : buf + at, load ? buf + at : reg, bytes);
             }
     if (!load)
-        return ucpu_store(u, c->st->t[0], buf, at) ? UOP_NEXT : UOP_FAULT;
+        return ucpu_store_units(u, c->st->t[0], buf, at, bytes) ? UOP_NEXT : UOP_FAULT;
     for (unsigned r = 0; each == 8 && r < rpt * selem; r++)
         c->st->v[(t + r) & 31].d[1] = 0;
     return UOP_NEXT;
@@ -341,7 +342,7 @@ static int single_structure(struct ucpu *u, uint32_t word)
         scale = 3;
     bytes = 1u << scale;
     lane >>= scale;
-    if (load && !ucpu_load(u, c->st->t[0], buf, selem * bytes))
+    if (load && !ucpu_load_units(u, c->st->t[0], buf, selem * bytes, bytes))
         return UOP_FAULT;
     for (unsigned s = 0; s < selem; s++) {
         uint8_t *reg = element(c, t + s, all ? 0 : lane, bytes);
@@ -351,7 +352,7 @@ static int single_structure(struct ucpu *u, uint32_t word)
         else
             memcpy(load ? reg : buf + s * bytes, load ? buf + s * bytes : reg, bytes);
     }
-    return load || ucpu_store(u, c->st->t[0], buf, selem * bytes) ? UOP_NEXT : UOP_FAULT;
+    return load || ucpu_store_units(u, c->st->t[0], buf, selem * bytes, bytes) ? UOP_NEXT : UOP_FAULT;
 }
 
 int a64_op_structures(struct ucpu *u, const struct uop *op)
@@ -363,8 +364,6 @@ int a64_op_structures(struct ucpu *u, const struct uop *op)
 
 /* ---- DC ZVA ------------------------------------------------------------------------------------- */
 
-#define SCTLR_DZE (UINT64_C(1) << 14)
-#define HCR_TDZ   (UINT64_C(1) << 28)
 #define ZVA_BYTES 64u /* DCZID_EL0.BS = 4 */
 
 int a64_op_dc_zva(struct ucpu *u, const struct uop *op)
@@ -372,9 +371,16 @@ int a64_op_dc_zva(struct ucpu *u, const struct uop *op)
     static const uint8_t zeros[ZVA_BYTES];
     struct a64_cpu *c = a64_of(u);
     uint64_t va = state_value(u, op->a);
+    bool fine;
 
-    if ((c->st->el == 0 && !(c->st->sctlr[1] & SCTLR_DZE)) || (c->st->el < 2 && (c->st->hcr_el2 & HCR_TDZ)))
+    if ((c->st->el == 0 && !(c->st->sctlr[1] & SCTLR_DZE)) || (c->st->el < 2 && (a64_hcr(c) & HCR_TDZ)))
         return a64_op_sys(u, op);
+    /* To Device memory it is never aligned. FAR is the operand, whichever byte it was. */
+    u->misaligned = true;
+    fine = ucpu_probe(u, u->tlb_mode, va, 1, ACCESS_WRITE);
+    u->misaligned = false;
+    if (!fine)
+        return UOP_FAULT;
     return ucpu_store(u, va & ~(uint64_t)(ZVA_BYTES - 1), zeros, ZVA_BYTES) ? UOP_NEXT : UOP_FAULT;
 }
 

@@ -31,7 +31,8 @@ enum {
     A64_MODE_EL       = 3u << 0,  /* PSTATE.EL */
     A64_MODE_SPX      = 1u << 2,  /* PSTATE.SP */
     A64_MODE_SP_CHECK = 1u << 3,  /* SCTLR_EL1.SA0 at EL0, SCTLR_ELx.SA else: SP must be aligned to 16 */
-    A64_MODE_ALIGN    = 1u << 4,  /* SCTLR_ELx.A of the current regime (EL0: of EL1): all accesses aligned */
+    A64_MODE_ALIGN    = 1u << 4,  /* all data accesses must be aligned: SCTLR_ELx.A of the current regime (EL0: of
+                                   * EL1), or translation is off and all data is Device memory */
     A64_MODE_IL       = 1u << 5,  /* PSTATE.IL: every instruction is an Illegal Execution state exception */
     A64_MODE_TBI0     = 1u << 6,  /* top byte of addresses with bit 55 clear is ignored (TCR_ELx.TBI or TBI0) */
     A64_MODE_TBI1     = 1u << 7,  /* and with bit 55 set (TCR_EL1.TBI1; never at EL2, EL3) */
@@ -78,6 +79,9 @@ a64_helper a64_op_sp_align; /* SP alignment fault */
 a64_helper a64_op_fp_trap; /* an FP or SIMD instruction, trapped to level d (EC_FP, ISS with CV = 1, COND = 14) */
 /* Alignment fault of a data access at `va` (EC_DABORT*, DFSC 0x21). */
 int a64_alignment_fault(struct a64_cpu *c, uint64_t va, bool write);
+/* The same of one that A64_MODE_ALIGN forbids: where that is by the memory's type, faults of the
+ * translation come first. */
+int a64_misaligned(struct a64_cpu *c, unsigned regime, uint64_t va, bool write);
 
 /* ---- sysreg.c ------------------------------------------------------------------
  * Traps and privilege are the helper's. `b` is SYSREG(op0, op1, CRn, CRm, op2).

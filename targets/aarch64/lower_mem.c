@@ -9,8 +9,11 @@
  *
  * CONSTRAINED UNPREDICTABLE cases: a load with write-back to its own target
  * leaves the address there; a load pair of one register leaves the second value.
- * Prefetches are NOPs. Device memory takes unaligned accesses (memory types are
- * not modelled).
+ * Prefetches are NOPs.
+ *
+ * Alignment is checked here where all accesses must be aligned (A64_MODE_ALIGN), by the
+ * walk where memory is of Device type (mmu.c). Only the address counts, so what is an aligned offset from an
+ * aligned SP needs no check.
  */
 #include "aarch64/lowering.h"
 
@@ -79,16 +82,17 @@ static bool sp_is_checked(const struct builder *b)
     return checked;
 }
 
-static void check_aligned(struct lower *l, unsigned a, unsigned mask, a64_helper *fn)
+/* `always`: for a reason of its own, not only by A64_MODE_ALIGN. */
+static void check_aligned(struct lower *l, unsigned a, unsigned mask, a64_helper *fn, bool always)
 {
-    build_call(l->b, fn, mask, a, 0)->op = UOP_CHECK64;
+    build_call(l->b, fn, mask, a, always)->op = UOP_CHECK64;
 }
 
 /* The base register of an access, checked if it is SP. */
 static unsigned base_register(struct lower *l)
 {
     if (l->i.Rn == 31 && (l->mode & A64_MODE_SP_CHECK) && !sp_is_checked(l->b))
-        check_aligned(l, S_OFF(sp), 15, a64_op_sp_align);
+        check_aligned(l, S_OFF(sp), 15, a64_op_sp_align, true);
     return s_sp(l->i.Rn);
 }
 
@@ -128,20 +132,28 @@ static void flatten(struct lower *l, struct address *at)
     *at = (struct address){.a = S_T(1)};
 }
 
-/* SCTLR_ELx.A, or an access that must be aligned anyway: `bytes` a power of two. */
-static void check_access(struct lower *l, struct address *at, unsigned bytes, bool load)
+/* Is the address a multiple of `bytes` for what is known of the base? */
+static bool known_aligned(const struct lower *l, const struct address *at, unsigned bytes)
 {
     if (bytes == 1)
+        return true;
+    return at->a == S_OFF(sp) && (l->mode & A64_MODE_SP_CHECK) && !at->indexed && !((uint32_t)at->imm & (bytes - 1));
+}
+
+/* `bytes` is a power of two; `always` as for check_aligned(). */
+static void check_access(struct lower *l, struct address *at, unsigned bytes, bool load, bool always)
+{
+    if (known_aligned(l, at, bytes))
         return;
     flatten(l, at);
-    check_aligned(l, at->a, bytes - 1, load ? a64_op_misaligned_load : a64_op_misaligned_store);
+    check_aligned(l, at->a, bytes - 1, load ? a64_op_misaligned_load : a64_op_misaligned_store, always);
 }
 
 /* `value` is the state offset of the register. */
 static void transfer(struct lower *l, const struct transfer *w, struct address at, unsigned value)
 {
     if (l->mode & A64_MODE_ALIGN)
-        check_access(l, &at, 1u << w->size, w->load);
+        check_access(l, &at, 1u << w->size, w->load, false);
     if (at.indexed)
         build(l->b, access_op(w, true), value, at.a, at.b, 0, at.scale);
     else
@@ -300,7 +312,9 @@ static bool stack_pair(struct lower *l, unsigned base, int32_t imm)
 {
     const struct a64_insn *i = &l->i;
 
-    if (i->V || i->opc != 2 || (l->mode & A64_MODE_ALIGN))
+    const struct address sp = {.a = base, .imm = imm};
+
+    if (i->V || i->opc != 2 || ((l->mode & A64_MODE_ALIGN) && !known_aligned(l, &sp, 8)))
         return false;
     if (i->L && i->mode == 1 && i->Rt != i->Rn && i->Rt2 != i->Rn)
         build(l->b, UOP_LDP64_POST_X, s_dst(i->Rt), base, s_dst(i->Rt2), (uint32_t)imm, 0);
@@ -323,13 +337,13 @@ static enum build_next lower_pair(struct lower *l)
     if (writes_base && l->i.L && !l->i.V && (l->i.Rt == l->i.Rn || l->i.Rt2 == l->i.Rn) && l->i.Rn != 31) {
         emit_imm64(l, UOP_ADD64I, S_T(2), base, (uint64_t)(int64_t)imm);
         if (l->mode & A64_MODE_ALIGN)
-            check_access(l, &at, 1u << size, true);
+            check_access(l, &at, 1u << size, true, false);
         transfer_pair(l, size, at);
         emit(l, UOP_MOV64, base, S_T(2), 0);
         return BUILD_MORE;
     }
     if (l->mode & A64_MODE_ALIGN)
-        check_access(l, &at, 1u << size, l->i.L);
+        check_access(l, &at, 1u << size, l->i.L, false);
     transfer_pair(l, size, at);
     if (writes_base)
         write_back(l, base, imm);
@@ -343,7 +357,7 @@ static enum build_next lower_ordered(struct lower *l)
     struct transfer w = {.load = l->i.L, .size = l->i.size};
     struct address at = {.a = base_register(l)};
 
-    check_access(l, &at, 1u << w.size, w.load);
+    check_access(l, &at, 1u << w.size, w.load, true);
     emit(l, access_op(&w, false), value_register(&w, l->i.Rt), at.a, 0);
     return BUILD_MORE;
 }
@@ -363,7 +377,7 @@ static enum build_next lower_exclusive(struct lower *l)
     struct address at = {.a = base_register(l)};
     unsigned size = l->i.size;
 
-    check_access(l, &at, 1u << size, l->i.L);
+    check_access(l, &at, 1u << size, l->i.L, true);
     if (!l->i.L) {
         build(l->b, by_size(conditional, size), s_dst(l->i.Rs), at.a, s_src(l->i.Rt), S_OFF(exclusive_addr),
               S_OFF(exclusive_size));
@@ -390,7 +404,7 @@ static enum build_next lower_cas(struct lower *l)
     static const uint16_t swap[4] = {UOP_CAS8_X, UOP_CAS16_X, UOP_CAS32_X, UOP_CAS64_X};
     struct address at = {.a = base_register(l)};
 
-    check_access(l, &at, 1u << l->i.size, false);
+    check_access(l, &at, 1u << l->i.size, true, true); /* a read would fault too */
     emit(l, UOP_MOV64, S_T(2), s_src(l->i.Rs), 0);
     emit(l, by_size(swap, l->i.size), S_T(2), at.a, s_src(l->i.Rt));
     emit(l, UOP_MOV64, s_dst(l->i.Rs), S_T(2), 0);
@@ -407,7 +421,7 @@ static enum build_next lower_atomic(struct lower *l)
     if (operation > 3 && operation != 8)
         return lower_by_word(l, a64_op_atomic);
     at.a = base_register(l);
-    check_access(l, &at, 1u << l->i.size, false);
+    check_access(l, &at, 1u << l->i.size, true, true); /* a read would fault too */
     emit(l, by_size(load_zero, l->i.size), S_T(2), at.a, 0);
     if (operation < 4) {
         emit(l, by_size(combine, operation), S_T(3), S_T(2), value);
@@ -455,7 +469,7 @@ static enum build_next lower_structures(struct lower *l)
     base = base_register(l);
     emit(l, UOP_MOV64, S_T(0), base, 0);
     if ((l->mode & A64_MODE_ALIGN) && element)
-        check_aligned(l, S_T(0), (1u << element) - 1, l->i.L ? a64_op_misaligned_load : a64_op_misaligned_store);
+        check_aligned(l, S_T(0), (1u << element) - 1, l->i.L ? a64_op_misaligned_load : a64_op_misaligned_store, false);
     call_word(l, a64_op_structures);
     if (post && l->i.Rm == 31)
         write_back(l, base, bytes);

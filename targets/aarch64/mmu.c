@@ -11,8 +11,11 @@
  * Input sizes outside the architecture's limits (TxSZ) are clamped to them, and a
  * reserved granule is 4K; both are among the constrained choices.
  *
- * Not modelled: memory types (attributes change no value; unaligned accesses to
- * Device memory do not fault), hardware management of the access flag and dirty
+ * Of memory types only Device matters: data accesses to it that are not aligned are alignment
+ * faults. It is Device memory if MAIR or stage 2 say so, or stage 1 is off; then all data is,
+ * and the lowering checks (A64_MODE_ALIGN).
+ *
+ * Not modelled: hardware management of the access flag and dirty
  * state (v8.1).
  *
  * External aborts are synchronous: an access that no region of the board answers,
@@ -34,6 +37,7 @@ enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_P
 #define DESC_AP1    BIT64(6)
 #define DESC_AP2    BIT64(7)
 #define DESC_AF     BIT64(10)
+#define S2_NORMAL   (BIT64(4) | BIT64(5)) /* stage 2 MemAttr: zeros: Device memory */
 #define DESC_PXN    BIT64(53)
 #define DESC_UXN    BIT64(54)
 #define TABLE_PXN   BIT64(59)
@@ -49,6 +53,7 @@ enum { FSC_ADDRESS_SIZE = 0x00, FSC_TRANSLATION = 0x04, FSC_ACCESS = 0x08, FSC_P
 struct walker {
     const struct a64_cpu *c;
     struct ucpu *u;          /* NULL: the debugger looks */
+    bool misaligned;         /* the access faults if it is to Device memory */
 };
 
 /* What a walk found, or why it failed. */
@@ -59,6 +64,8 @@ struct walk {
     paddr_t pa;                 /* of the byte */
     uint64_t desc;              /* the last stage 1 descriptor; 0: translation is off */
     unsigned level;
+    uint64_t desc2;             /* of the last stage 2 leaf; 0: none */
+    bool device;                /* it is Device memory */
     uint64_t span;              /* bytes that one such descriptor (valid or not) covers */
     bool user_read, user_write, user_exec, priv_read, priv_write, priv_exec;
     bool user_page;             /* AP[1]: what PAN looks at */
@@ -116,6 +123,7 @@ static bool fail(struct walk *out, unsigned fsc, unsigned level)
 
 struct stage2 {
     paddr_t pa;
+    uint64_t leaf;
     bool read, write, exec;
 };
 
@@ -174,6 +182,7 @@ static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access
         out->fsc = inner.fsc;
         return false;
     }
+    s2->leaf = leaf;
     s2->read = leaf & DESC_AP1;
     s2->write = leaf & DESC_AP2;
     s2->exec = !(leaf & DESC_UXN);
@@ -182,6 +191,11 @@ static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access
     allowed = access == ACCESS_READ ? s2->read : access == ACCESS_WRITE ? s2->write : s2->exec;
     if (table && (a64_hcr(w->c) & HCR_PTW) && !(leaf & 0x30))
         allowed = false; /* a table in Device memory */
+    if (!table && w->misaligned && !(leaf & S2_NORMAL)) {
+        out->failed = true;
+        out->fsc = FSC_ALIGNMENT;
+        return false;
+    }
     if (!allowed)
         return fail(out, FSC_PERMISSION, inner.level);
     out->stage2 = out->s1ptw = false;
@@ -265,12 +279,31 @@ static bool regime_secure(const struct a64_cpu *c, unsigned el)
     return el == 3 || (el == 1 && a64_secure_below_el3(c));
 }
 
+/* Memory attributes of a stage 1 leaf, as MAIR has them. */
+static uint64_t stage1_attributes(const struct a64_cpu *c, unsigned el, uint64_t leaf)
+{
+    return c->st->mair[el] >> (8 * (leaf >> 2 & 7)) & 0xff;
+}
+
 /* Is stage 1 of the regime on? */
 static bool stage1_enabled(const struct a64_cpu *c, unsigned el)
 {
     if (el == 1 && (a64_hcr(c) & (HCR_DC | HCR_TGE)))
         return false;
     return c->st->sctlr[el] & SCTLR_M;
+}
+
+/* While it is off: is data Device memory? */
+static bool off_is_device(const struct a64_cpu *c, unsigned el)
+{
+    return !(el == 1 && (a64_hcr(c) & HCR_DC));
+}
+
+bool a64_all_device(const struct a64_cpu *c)
+{
+    unsigned el = a64_regime_el(c->st->el);
+
+    return !stage1_enabled(c, el) && off_is_device(c, el);
 }
 
 /* The tables that serve `va`. False: there are none. *va loses its tag. */
@@ -342,7 +375,8 @@ static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct
             return fail(out, FSC_ADDRESS_SIZE, 0);
         allow_all(out);
         out->pa = va;
-        return true;
+        out->device = off_is_device(c, el);
+        return !(w->misaligned && out->device) || fail(out, FSC_ALIGNMENT, 0);
     }
     out->span = BIT64(39);
     if (!stage1_tables(c, el, &va, &t))
@@ -351,6 +385,9 @@ static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct
         return false;
     if (leaf & DESC_NS)
         out->secure = false;
+    out->device = !(stage1_attributes(c, el, leaf) & 0xf0);
+    if (w->misaligned && out->device)
+        return fail(out, FSC_ALIGNMENT, 0); /* before permissions */
     stage1_permissions(c, el, leaf, hierarchy, out);
     mask = out->span - 1;
     out->pa = (leaf & OA_MASK & ~mask) | (va & mask);
@@ -390,6 +427,8 @@ static bool walk_access(const struct walker *w, unsigned el, uint64_t va, enum a
     if (!walk_stage2(w, out->pa, access, false, out, &s2))
         return false;
     out->pa = s2.pa;
+    out->desc2 = s2.leaf;
+    out->device |= !(s2.leaf & S2_NORMAL);
     out->user_read &= s2.read, out->priv_read &= s2.read;
     out->user_write &= s2.write, out->priv_write &= s2.write;
     out->user_exec &= s2.exec, out->priv_exec &= s2.exec;
@@ -442,7 +481,7 @@ void a64_bus_error(struct ucpu *u, uint64_t va, enum access access)
 bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
 {
     struct a64_cpu *c = a64_of(u);
-    const struct walker w = {.c = c, .u = u};
+    const struct walker w = {.c = c, .u = u, .misaligned = u->misaligned && access != ACCESS_FETCH};
     bool user = mode == REGIME_EL0, pan = mode == REGIME_EL1 && (c->st->pstate & PSTATE_PAN);
     struct walk found;
 
@@ -457,6 +496,7 @@ bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, st
     t->write = user ? found.user_write : found.priv_write;
     t->fetch = user ? found.user_exec : found.priv_exec;
     t->secure = found.secure;
+    t->aligned = found.device && !(!found.desc && off_is_device(c, mode_el(mode))); /* there the lowering checks */
     t->own_entry = found.span == PAGE_SIZE && found.desc && !(mode_el(mode) == 1 && stage2_enabled(c));
     return true;
 }
@@ -511,6 +551,18 @@ int a64_alignment_fault(struct a64_cpu *c, uint64_t va, bool write)
     return a64_raise_abort(c, target, false, va, FSC_ALIGNMENT | (write ? ISS_WNR : 0));
 }
 
+int a64_misaligned(struct a64_cpu *c, unsigned regime, uint64_t va, bool write)
+{
+    bool fine;
+
+    if (c->st->sctlr[a64_regime_el(c->st->el)] & SCTLR_A)
+        return a64_alignment_fault(c, va, write);
+    c->u.misaligned = true;
+    fine = ucpu_probe(&c->u, regime, va, 1, write ? ACCESS_WRITE : ACCESS_READ);
+    c->u.misaligned = false;
+    return fine ? a64_alignment_fault(c, va, write) : UOP_FAULT;
+}
+
 /* ---- AT (C5.5) ----------------------------------------------------------------------------------- */
 
 #define PAR_F    BIT64(0)
@@ -526,7 +578,7 @@ static uint64_t par_attributes(const struct a64_cpu *c, unsigned el, const struc
 
     if (!found->desc) /* translation is off: Device-nGnRnE, or Normal with HCR_EL2.DC */
         return el == 1 && (a64_hcr(c) & HCR_DC) ? UINT64_C(0xff) << 56 : UINT64_C(2) << 7;
-    attr = c->st->mair[el] >> (8 * (found->desc >> 2 & 7)) & 0xff;
+    attr = stage1_attributes(c, el, found->desc);
     sh = found->desc >> 8 & 3;
     if (!(attr & 0xf0) || attr == 0x44)
         sh = 2;

@@ -542,11 +542,11 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 4, 2, 1, 2, "VTCR_EL2", 2, T_NONE, vtcr_el2, ALL, write_regime, 0),
     PLAIN_W(3, 6, 2, 0, 0, "TTBR0_EL3", 3, T_NONE, ttbr0[3], ALL, write_root, 0),
     PLAIN_W(3, 6, 2, 0, 2, "TCR_EL3", 3, T_NONE, tcr[3], ALL, write_regime, 0),
-    PLAIN(3, 0, 10, 2, 0, "MAIR_EL1", 1, T_VM, mair[1], 0),
+    PLAIN_W(3, 0, 10, 2, 0, "MAIR_EL1", 1, T_VM, mair[1], ALL, write_regime, 0),
     PLAIN(3, 0, 10, 3, 0, "AMAIR_EL1", 1, T_VM, amair[1], 0),
-    PLAIN(3, 4, 10, 2, 0, "MAIR_EL2", 2, T_NONE, mair[2], 0),
+    PLAIN_W(3, 4, 10, 2, 0, "MAIR_EL2", 2, T_NONE, mair[2], ALL, write_regime, 0),
     PLAIN(3, 4, 10, 3, 0, "AMAIR_EL2", 2, T_NONE, amair[2], 0),
-    PLAIN(3, 6, 10, 2, 0, "MAIR_EL3", 3, T_NONE, mair[3], 0),
+    PLAIN_W(3, 6, 10, 2, 0, "MAIR_EL3", 3, T_NONE, mair[3], ALL, write_regime, 0),
     PLAIN(3, 6, 10, 3, 0, "AMAIR_EL3", 3, T_NONE, amair[3], 0),
 
     /* Exceptions. */

@@ -163,6 +163,9 @@ void a64_set_mode(struct a64_cpu *c, unsigned el, bool spx);
 bool a64_write_pstate(struct a64_cpu *c, uint32_t value);
 /* ISR_EL1 */
 uint64_t a64_isr(const struct a64_cpu *c);
+/* ---- mmu.c ---- */
+/* Is stage 1 of the current regime off, and all data Device memory therefore? */
+bool a64_all_device(const struct a64_cpu *c);
 
 /* ---- cpu.c ---- */
 /* The level that an FP instruction traps to now, or 0. */

@@ -159,6 +159,12 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
     }
 }
 
+/* One value of 128 bits rather than two? */
+static bool is_whole(const struct uop *u)
+{
+    return u->op == UOP_LDV128_X || u->op == UOP_LDXV128_X || u->op == UOP_ST128_X || u->op == UOP_STX128_X;
+}
+
 /* Two values to d and `second`, the offset of an operand. */
 static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum extend extend, enum address form,
                       unsigned second)
@@ -171,6 +177,7 @@ static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum ex
     to[1] = operand_reserve(j, second, 64);
     s = slow_path(j, SLOW_LOAD_PAIR);
     s->bits = (uint8_t)bits;
+    s->whole = is_whole(u);
     s->extend = (uint8_t)extend;
     s->reg[0] = (uint8_t)to[0];
     s->reg[1] = (uint8_t)to[1];
@@ -193,6 +200,7 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
     emit_address(j, u, form);
     s = slow_path(j, SLOW_STORE_PAIR);
     s->bits = (uint8_t)bits;
+    s->whole = is_whole(u);
     s->reg[0] = (uint8_t)from[0];
     s->reg[1] = (uint8_t)from[1];
     emit_probe(j, s, bits / 4, true, false);

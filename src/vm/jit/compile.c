@@ -95,7 +95,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
         extend_to(e, s->reg[0], RAX, s->bits, (enum extend)s->extend);
         break;
     case SLOW_LOAD_PAIR:
-        call_stub(j, j->stubs.load_pair[log2 - 2]);
+        call_stub(j, j->stubs.load_pair[s->whole ? 2 : log2 - 2]);
         if (s->bits == 32) {
             x_rr(e, 64, X_MOV_LOAD, RDX, RAX); /* they come packed */
             x_shift_imm(e, 64, SHIFT_SHR, RDX, 32);
@@ -110,7 +110,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
     case SLOW_STORE_PAIR:
         x_rr(e, s->bits, X_MOV_LOAD, RDX, s->reg[0]);
         x_rr(e, s->bits, X_MOV_LOAD, RCX, s->reg[1]);
-        call_stub(j, j->stubs.store_pair[log2 - 2]);
+        call_stub(j, j->stubs.store_pair[s->whole ? 2 : log2 - 2]);
         break;
     case SLOW_HELPER:
     case SLOW_GENERIC:

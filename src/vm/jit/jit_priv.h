@@ -63,6 +63,7 @@ struct slow {
     uint8_t bits;          /* of the access (of one of a pair) */
     uint8_t extend;        /* loads: enum extend of the value */
     bool rw;               /* LOAD_RW */
+    bool whole;            /* a pair: it is one value of 128 bits */
     bool immediate;        /* the value stored is `value`; else it is an operand */
     uint8_t reg[2];        /* loads: to; stores: from */
     uint8_t shift;         /* stores: the value's place in the register */
@@ -78,7 +79,7 @@ enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 /* Code made once. */
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
-    uint8_t *load[4], *load_rw[4], *store[4], *load_pair[2], *store_pair[2];
+    uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *helper, *function, *condition, *flags;
     uint8_t *enter;
 };

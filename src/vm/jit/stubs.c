@@ -179,7 +179,7 @@ static void make_accesses(struct jit *j)
         j->stubs.load_rw[i] = make_access(j, ADDRESS(softmmu_load_rw_slow), 1u << i, false, false);
         j->stubs.store[i] = make_access(j, ADDRESS(store_one), 1u << i, true, false);
     }
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 3; i++) {
         j->stubs.load_pair[i] = make_access(j, ADDRESS(softmmu_load_pair_slow), 4u << i, false, true);
         j->stubs.store_pair[i] = make_access(j, ADDRESS(store_pair), 4u << i, true, true);
     }

@@ -78,7 +78,7 @@ bool semihost_load(struct semihost_call *c, uint64_t va, void *buf, size_t len)
     for (size_t done = 0; done < len;) {
         unsigned n = piece_at(va + done, len - done);
 
-        if (!forgive(c, ucpu_load(&c->v->cpu->u, va + done, (uint8_t *)buf + done, n)))
+        if (!forgive(c, ucpu_load_units(&c->v->cpu->u, va + done, (uint8_t *)buf + done, n, 1)))
             return false;
         done += n;
     }
@@ -90,7 +90,7 @@ bool semihost_store(struct semihost_call *c, uint64_t va, const void *buf, size_
     for (size_t done = 0; done < len;) {
         unsigned n = piece_at(va + done, len - done);
 
-        if (!forgive(c, ucpu_store(&c->v->cpu->u, va + done, (const uint8_t *)buf + done, n)))
+        if (!forgive(c, ucpu_store_units(&c->v->cpu->u, va + done, (const uint8_t *)buf + done, n, 1)))
             return false;
         done += n;
     }
