@@ -247,6 +247,8 @@ static int build_virt(struct machine **m, const struct images *im, const struct 
         c.kernel = virt_image_of(&im->kernel, o->kernel);
     if (o->bios)
         c.bios = virt_image_of(&im->bios, o->bios);
+    else if (o->dumpdtb && !o->kernel && !o->pflash[0])
+        c.bios = (struct virt_image){.data = "", .name = "empty flash"}; /* a board can be described that starts nothing */
     for (unsigned i = 0; i < OPTIONS_MAX_PFLASH; i++)
         if (o->pflash[i])
             c.pflash[i] = virt_image_of(&im->pflash[i], o->pflash[i]);

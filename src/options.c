@@ -22,7 +22,7 @@
 enum {
     OPT_MACHINE = 1, OPT_CPU, OPT_MEMORY, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_BIOS, OPT_SERIAL,
     OPT_LISTEN, OPT_S, OPT_HOLD, OPT_RUN, OPT_GDB, OPT_ICOUNT, OPT_CHECKPOINT_MEMORY, OPT_DEBUG_EXIT,
-    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_SEMIHOSTING, OPT_SEMIHOSTING_DIR, OPT_SEMIHOSTING_ARG,
+    OPT_NO_REBOOT, OPT_NOGRAPHIC, OPT_PFLASH, OPT_DUMPDTB, OPT_SECURE, OPT_SEMIHOSTING, OPT_SEMIHOSTING_DIR, OPT_SEMIHOSTING_ARG,
     OPT_SEMIHOSTING_CONFIG, OPT_RECORD, OPT_REPLAY, OPT_CONTINUE_LIVE, OPT_EMBED, OPT_CHECKPOINTS_IN_FILE,
     OPT_IGNORE_CHECKPOINTS, OPT_ENGINE, OPT_FROM, OPT_VGA, OPT_VGA_BIOS, OPT_ROM, OPT_HELP, OPT_VERSION,
 };
@@ -42,6 +42,7 @@ static const struct option option_table[] = {
     {"option-rom", required_argument, NULL, OPT_ROM},
     {"pflash", required_argument, NULL, OPT_PFLASH},
     {"dumpdtb", required_argument, NULL, OPT_DUMPDTB},
+    {"secure", no_argument, NULL, OPT_SECURE},
     {"semihosting", no_argument, NULL, OPT_SEMIHOSTING},
     {"semihosting-dir", required_argument, NULL, OPT_SEMIHOSTING_DIR},
     {"semihosting-arg", required_argument, NULL, OPT_SEMIHOSTING_ARG},
@@ -236,10 +237,26 @@ void options_finish(struct options *o)
     o->semihost_args = o->semihost_cmdline = NULL;
 }
 
+static int settle_secure(struct options *o, struct error *err)
+{
+    int n;
+
+    if (o->kind != MACHINE_VIRT)
+        return error_set(err, -EINVAL, "--secure is for --machine virt");
+    if (o->secure)
+        return 0;
+    n = snprintf(o->machine_text, sizeof o->machine_text, "%s,secure=on", o->machine);
+    if (n < 0 || (size_t)n >= sizeof o->machine_text)
+        return error_set(err, -EINVAL, "--machine %s: too long; write secure=on in it, without --secure", o->machine);
+    return options_take_machine(o, o->machine_text, err);
+}
+
 int options_settle(struct options *o, bool for_virt, struct error *err)
 {
     if (o->kind == MACHINE_BY_KERNEL)
-        options_take_machine(o, for_virt ? "virt" : "pc", NULL);
+        options_take_machine(o, for_virt || o->secure_option || o->dumpdtb ? "virt" : "pc", NULL);
+    if (o->secure_option && settle_secure(o, err) < 0)
+        return -EINVAL;
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
     if (o->kind == MACHINE_VIRT) {
@@ -434,7 +451,7 @@ static bool of_machine(int which)
 {
     return which == OPT_MACHINE || which == OPT_CPU || which == OPT_MEMORY || which == OPT_APPEND ||
            which == OPT_VGA || which == OPT_ICOUNT || which == OPT_DEBUG_EXIT || which == OPT_NO_REBOOT ||
-           which == OPT_SEMIHOSTING || which == OPT_SEMIHOSTING_ARG || which == OPT_SEMIHOSTING_CONFIG;
+           which == OPT_SECURE || which == OPT_SEMIHOSTING || which == OPT_SEMIHOSTING_ARG || which == OPT_SEMIHOSTING_CONFIG;
 }
 
 /* FILE or FILE,write-back */
@@ -477,6 +494,9 @@ static int take_option(int which, char *arg, struct options *o, struct error *er
         return take_pflash(o, arg, err);
     case OPT_DUMPDTB:
         o->dumpdtb = arg;
+        return 0;
+    case OPT_SECURE:
+        o->secure_option = true;
         return 0;
     case OPT_SEMIHOSTING:
         o->semihosting = true;
@@ -593,7 +613,7 @@ static int check_whole(const struct options *o, struct error *err)
                                        "writes what is in a bank");
     if ((o->pflash_write_back[0] || o->pflash_write_back[1]) && o->record && !o->embed)
         return error_set(err, -EINVAL, "--pflash FILE,write-back: the recording needs the file as it was; add --embed");
-    if (!o->kernel && !o->bios && !o->pflash[0] && !o->replay)
+    if (!o->kernel && !o->bios && !o->pflash[0] && !o->replay && !o->dumpdtb)
         return error_set(err, -EINVAL,
                          "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image; "
                          "hindcast --help says more");
@@ -701,6 +721,7 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "                        programs stays in memory, or is written to FILE at the end\n"
         "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
         "                        kernel image shows which\n"
+        "      --secure          virt: EL3 and Secure memory, as secure=on\n"
         "      --cpu MODEL       pc: %s (default pentium4);\n"
         "                        virt: %s (default cortex-a57)\n"
         "      --dumpdtb FILE    virt: write the device tree to FILE and exit\n"

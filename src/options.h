@@ -41,6 +41,8 @@ struct options {
     enum options_machine kind;  /* what `machine` begins with */
     unsigned gic_version;       /* virt: 2 or 3 */
     bool secure;                /* virt: EL3 */
+    bool secure_option;         /* --secure, which options_settle() puts into `machine` */
+    char machine_text[96];      /* what `machine` points to, then */
     bool virtualization;        /* virt: EL2 */
     const char *cpu;            /* NULL: the machine's usual one */
     uint64_t memory_bytes;

@@ -96,6 +96,22 @@ def claim_firmware_in_the_first_flash_bank_is_enough_to_boot():
         check(os.path.getsize(dtb) > 1000)
 
 
+def claim_secure_is_the_machines_property():
+    with tempfile.TemporaryDirectory() as d:
+        trees = []
+        for n, options in enumerate((("--secure",), ("--machine", "virt,secure=on"), ("--machine", "virt"),
+                                     ("--secure", "--machine", "virt,gic-version=3"))):
+            name = os.path.join(d, "%d.dtb" % n)
+            status, text = run(*options, "--dumpdtb", name)
+            equal(status, 0, text)
+            with open(name, "rb") as f:
+                trees.append(f.read())
+        check(trees[0] == trees[1], "--secure is not secure=on")
+        check(trees[0] != trees[2] and trees[0] != trees[3], "--secure changes nothing, or --machine is lost")
+        check(b"secram" in trees[3] or b"secure" in trees[3], "no Secure memory with GICv3")
+    refused(r"--secure is for --machine virt", "--secure", "--machine", "pc", STORE)
+
+
 def claim_a_port_in_use_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
