@@ -10,6 +10,8 @@
 #include "softfloat/softfloat.h"
 #include "softfloat/parts.h"
 
+#include <string.h>
+
 #define INLINE static inline __attribute__((always_inline))
 
 static const struct format f16_format = {15, 11, false};
@@ -550,23 +552,150 @@ uint64_t f64_pack(struct parts a)
 
 /* ---- the formats ------------------------------------------------------------------ */
 
+/* ---- the host's instructions, where they give the same bits ---------------
+ *
+ * Rounding to nearest, numbers whose exponents are neither the least nor the greatest, and
+ * zeros, have one correct result whatever the machine, if the result too is such a number with one
+ * more exponent to spare (so that nothing could be tiny, before or after rounding) or is a zero for
+ * a reason that is sure. It raises at most inexact: whether it does is not known, so the caller must
+ * have it raised already. The host's control register is as the program began: nearest, no
+ * flushing. The barrier keeps the compiler from contracting or computing ahead of time. */
+
+#if defined(__x86_64__)
+#define HOST_ARITHMETIC(f, T, H, EB, FB) \
+    INLINE H f##_host(T a) \
+    { \
+        H h; \
+        memcpy(&h, &a, sizeof h); \
+        return h; \
+    } \
+    INLINE T f##_bits(H h) \
+    { \
+        T a; \
+        __asm__("" : "+x"(h)); \
+        memcpy(&a, &h, sizeof a); \
+        return a; \
+    } \
+    INLINE unsigned f##_exponent(T a) \
+    { \
+        return (unsigned)(a >> FB) & ((1u << EB) - 1); \
+    } \
+    INLINE bool f##_zero(T a) \
+    { \
+        return !(T)(a << 1); \
+    } \
+    /* a number that is not denormal, or a zero */ \
+    INLINE bool f##_plain(T a) \
+    { \
+        return f##_exponent(a) - 1 < (1u << EB) - 2 || f##_zero(a); \
+    } \
+    INLINE bool f##_safe(T r) \
+    { \
+        return f##_exponent(r) - 2 < (1u << EB) - 3; \
+    } \
+    INLINE bool f##_fast_add(T a, T b, T *r) \
+    { \
+        if (!f##_plain(a) || !f##_plain(b)) \
+            return false; \
+        *r = f##_bits(f##_host(a) + f##_host(b)); \
+        return f##_safe(*r) || f##_zero(*r); \
+    } \
+    INLINE bool f##_fast_mul(T a, T b, T *r) \
+    { \
+        if (!f##_plain(a) || !f##_plain(b)) \
+            return false; \
+        *r = f##_bits(f##_host(a) * f##_host(b)); \
+        return f##_safe(*r) || f##_zero(a) || f##_zero(b); \
+    } \
+    INLINE bool f##_fast_div(T a, T b, T *r) \
+    { \
+        if (!f##_plain(a) || !f##_plain(b) || f##_zero(b)) \
+            return false; \
+        *r = f##_bits(f##_host(a) / f##_host(b)); \
+        return f##_safe(*r) || f##_zero(a); \
+    } \
+    INLINE bool f##_fast_compare(T a, T b, enum float_relation *r) \
+    { \
+        H x = f##_host(a), y = f##_host(b); \
+        if (!f##_plain(a) || !f##_plain(b)) \
+            return false; \
+        *r = x < y ? FLOAT_LESS : x > y ? FLOAT_GREATER : FLOAT_EQUAL; \
+        return true; \
+    }
+HOST_ARITHMETIC(f32, uint32_t, float, 8, 23)
+HOST_ARITHMETIC(f64, uint64_t, double, 11, 52)
+
+__attribute__((target("fma"))) static uint64_t f64_fma_host(uint64_t a, uint64_t b, uint64_t c)
+{
+    return f64_bits(__builtin_fma(f64_host(a), f64_host(b), f64_host(c)));
+}
+
+__attribute__((target("fma"))) static uint32_t f32_fma_host(uint32_t a, uint32_t b, uint32_t c)
+{
+    return f32_bits(__builtin_fmaf(f32_host(a), f32_host(b), f32_host(c)));
+}
+
+#define HOST_FMA(f, T) \
+    INLINE bool f##_fast_fma(T a, T b, T c, T *r) \
+    { \
+        if (!f##_plain(a) || !f##_plain(b) || !f##_plain(c) || !__builtin_cpu_supports("fma")) \
+            return false; \
+        *r = f##_fma_host(a, b, c); \
+        return f##_safe(*r); \
+    }
+HOST_FMA(f32, uint32_t)
+HOST_FMA(f64, uint64_t)
+
+#define FAST(s) ((s)->rounding == ROUND_NEAREST_EVEN && ((s)->flags & FLOAT_INEXACT))
+#else
+#define NO_HOST(f, T) \
+    INLINE bool f##_fast_add(T a, T b, T *r) { (void)a, (void)b, (void)r; return false; } \
+    INLINE bool f##_fast_mul(T a, T b, T *r) { (void)a, (void)b, (void)r; return false; } \
+    INLINE bool f##_fast_div(T a, T b, T *r) { (void)a, (void)b, (void)r; return false; } \
+    INLINE bool f##_fast_fma(T a, T b, T c, T *r) { (void)a, (void)b, (void)c, (void)r; return false; } \
+    INLINE bool f##_fast_compare(T a, T b, enum float_relation *r) { (void)a, (void)b, (void)r; return false; }
+NO_HOST(f32, uint32_t)
+NO_HOST(f64, uint64_t)
+#define FAST(s) false
+#endif
+
+/* Half precision has no instructions there. */
+#define f16_fast_add(a, b, r) (*(r) = 0, false)
+#define f16_fast_mul(a, b, r) (*(r) = 0, false)
+#define f16_fast_div(a, b, r) (*(r) = 0, false)
+#define f16_fast_fma(a, b, c, r) (*(r) = 0, false)
+#define f16_fast_compare(a, b, r) (*(r) = FLOAT_EQUAL, false)
+
 #define DEFINE_FORMAT(f, T, EB, FB) \
     T f##_add(T a, T b, struct float_status *s) \
     { \
+        T r; \
+        if (FAST(s) && likely(f##_fast_add(a, b, &r))) \
+            return r; \
         return (T)pack(add_core(unpack(a, EB, FB, s), unpack(b, EB, FB, s), f##_format, s), EB, FB); \
     } \
     T f##_sub(T a, T b, struct float_status *s) \
     { \
-        struct parts pb = unpack(b, EB, FB, s); \
+        T r; \
+        struct parts pb; \
+        if (FAST(s) && likely(f##_fast_add(a, (T)(b ^ (T)1 << (EB + FB)), &r))) \
+            return r; \
+        pb = unpack(b, EB, FB, s); \
         pb.sign ^= !is_nan(pb); \
         return (T)pack(add_core(unpack(a, EB, FB, s), pb, f##_format, s), EB, FB); \
     } \
     T f##_mul(T a, T b, struct float_status *s) \
     { \
+        T r; \
+        if (FAST(s) && likely(f##_fast_mul(a, b, &r))) \
+            return r; \
         return (T)pack(mul_core(unpack(a, EB, FB, s), unpack(b, EB, FB, s), f##_format, s), EB, FB); \
     } \
     T f##_div(T a, T b, struct float_status *s) \
     { \
+        T r; \
+        if (FAST(s) && likely(f##_fast_div(a, b, &r))) \
+            return r; \
         return (T)pack(div_core(unpack(a, EB, FB, s), unpack(b, EB, FB, s), f##_format, s), EB, FB); \
     } \
     T f##_rem(T a, T b, struct float_status *s) \
@@ -579,6 +708,9 @@ uint64_t f64_pack(struct parts a)
     } \
     T f##_fma(T a, T b, T c, struct float_status *s) \
     { \
+        T r; \
+        if (FAST(s) && likely(f##_fast_fma(a, b, c, &r))) \
+            return r; \
         return (T)pack(fma_core(unpack(a, EB, FB, s), unpack(b, EB, FB, s), unpack(c, EB, FB, s), f##_format, s), \
                        EB, FB); \
     } \
@@ -590,6 +722,9 @@ uint64_t f64_pack(struct parts a)
     } \
     enum float_relation f##_compare(T a, T b, bool quiet, struct float_status *s) \
     { \
+        enum float_relation r; \
+        if (likely(f##_fast_compare(a, b, &r))) \
+            return r; \
         return parts_compare(unpack(a, EB, FB, s), unpack(b, EB, FB, s), quiet, s); \
     } \
     int64_t f##_to_int(T a, int scale, unsigned bits, enum float_rounding rounding, struct float_status *s) \

@@ -1,11 +1,12 @@
 /*
- * IEEE 754 binary16, binary32 and binary64 arithmetic in integers: the same
- * bits on every host.
+ * IEEE 754 binary16, binary32 and binary64 arithmetic in integers (and, where nothing else can
+ * come out, by the host's instructions): the same bits on every host.
  *
  * Values travel as their encodings (uint16_t, uint32_t, uint64_t); floatx80.h
  * adds the 80-bit format. Everything that an architecture may choose is in
  * `struct float_status`, which the caller owns; there are no globals. The flags
- * accumulate: clear `flags` before an operation to learn what it alone raised.
+ * accumulate: clear `flags` before an operation to learn what it alone raised. With FLOAT_INEXACT
+ * set before it, an operation is faster.
  *
  * Flags are those of IEEE 754-2008 clause 7 plus what the x87 and A64 add to
  * them. Order of precedence as in SDM 1, 4.9.2: a NaN operand hides

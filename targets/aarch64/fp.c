@@ -31,7 +31,7 @@ INLINE int scalar_two(struct ucpu *u, const struct uop *op, unsigned size, eleme
     const uint32_t w = a64_fp_word(op);
     struct fp_env e;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     set_scalar(s, RD(w), f(&e, 0, element(&s->v[RN(w)], size, 0), element(&s->v[RM(w)], size, 0), size), size);
     fp_end(s, &e);
     return UOP_NEXT;
@@ -43,7 +43,7 @@ INLINE int scalar_one(struct ucpu *u, const struct uop *op, unsigned size, eleme
     const uint32_t w = a64_fp_word(op);
     struct fp_env e;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     set_scalar(s, RD(w), f(&e, 0, element(&s->v[RN(w)], size, 0), b, size), size);
     fp_end(s, &e);
     return UOP_NEXT;
@@ -58,7 +58,7 @@ INLINE int scalar_three(struct ucpu *u, const struct uop *op, unsigned size, boo
     uint64_t n = element(&s->v[RN(w)], size, 0) ^ (negate_product ? sign : 0);
     struct fp_env e;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     set_scalar(s, RD(w), fp_mla(&e, a, n, element(&s->v[RM(w)], size, 0), size), size);
     fp_end(s, &e);
     return UOP_NEXT;
@@ -137,7 +137,7 @@ BITWISE(fneg_d, uint64_t, d, x ^ SIGN_D)
         const uint32_t w = a64_fp_word(op); \
         const uint64_t x = element(&s->v[RN(w)], from, 0); \
         struct fp_env e; \
-        fp_begin(&e, s->fpcr); \
+        fp_begin(&e, s->fpcr, s->fpsr); \
         set_scalar(s, RD(w), expr, to); \
         fp_end(s, &e); \
         return UOP_NEXT; \
@@ -193,7 +193,7 @@ INLINE void compare(struct ucpu *u, uint32_t w, unsigned size, bool zero, bool q
     enum float_relation r;
     struct fp_env e;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     r = size == 3 ? f64_compare(a, b, quiet, &e.fs) : f32_compare((uint32_t)a, (uint32_t)b, quiet, &e.fs);
     fp_end(s, &e);
     a64_set_nzcv(a64_of(u), r == FLOAT_LESS    ? PSTATE_N
@@ -341,7 +341,7 @@ INLINE int to_general(struct ucpu *u, const struct uop *op, unsigned size, bool 
     struct fp_env e;
     uint64_t r;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     if (is_unsigned)
         r = size == 3 ? f64_to_uint(a, scale, bits, mode, &e.fs) : f32_to_uint((uint32_t)a, scale, bits, mode, &e.fs);
     else
@@ -361,7 +361,7 @@ INLINE int from_general(struct ucpu *u, const struct uop *op, unsigned size, boo
     struct fp_env e;
     uint64_t r;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     if (is_unsigned) {
         uint64_t v = BIT(w, 31) ? x : (uint32_t)x;
         r = size == 3 ? f64_from_uint(v, scale, &e.fs) : f32_from_uint(v, scale, &e.fs);

@@ -32,6 +32,7 @@ __extension__ typedef unsigned __int128 a64_u128;
 #define FPCR_DN          (1u << 25)
 #define FPCR_AHP         (1u << 26)
 #define FPSR_QC          (1u << 27)
+#define FPSR_IXC         (1u << 4)
 
 /* Fields of the instruction word. */
 #define RD(w)      ((w) & 31)
@@ -53,7 +54,8 @@ static inline struct a64_state *fp_state(struct ucpu *u)
     return a64_of(u)->st;
 }
 
-INLINE void fp_begin(struct fp_env *e, uint32_t fpcr)
+/* FPSR's cumulative inexact need not be found out again. */
+INLINE void fp_begin(struct fp_env *e, uint32_t fpcr, uint32_t fpsr)
 {
     static const uint8_t modes[4] = {ROUND_NEAREST_EVEN, ROUND_UP, ROUND_DOWN, ROUND_ZERO};
     bool fz = fpcr & FPCR_FZ;
@@ -61,7 +63,8 @@ INLINE void fp_begin(struct fp_env *e, uint32_t fpcr)
     *e = (struct fp_env){
         .fs = {.rounding = modes[fpcr >> FPCR_RMODE_SHIFT & 3], .nan_rule = NAN_SIGNALING_FIRST,
                .flush = fz ? FLUSH_TINY_EXACTLY : FLUSH_NEVER, .denormals_are_zero = fz,
-               .default_nan = fpcr & FPCR_DN, .positive_default = true, .tiny_before = true, .saturate = true},
+               .default_nan = fpcr & FPCR_DN, .positive_default = true, .tiny_before = true, .saturate = true,
+               .flags = fpsr & FPSR_IXC ? FLOAT_INEXACT : 0},
         .ahp = fpcr & FPCR_AHP,
     };
 }
@@ -191,7 +194,7 @@ static inline a64_helper *simd_row_pick(const struct simd_row *r, uint32_t w, un
 INLINE void loop_begin(struct fp_env *e, struct a64_state *s, bool fp)
 {
     if (fp)
-        fp_begin(e, s->fpcr);
+        fp_begin(e, s->fpcr, s->fpsr);
     else
         e->qc = false;
 }

@@ -153,7 +153,7 @@ INLINE int lengthen(struct ucpu *u, const struct uop *op, unsigned size)
     union a64_vreg r;
     struct fp_env e;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     for (unsigned i = 0; i < count; i++) {
         uint64_t a = element(&s->v[RN(w)], size, first + i);
         set_element(&r, size + 1, i, size == 1 ? fp_half_to(&e, a, 2) : f32_to_f64((uint32_t)a, &e.fs));
@@ -204,7 +204,7 @@ INLINE int across(struct ucpu *u, const struct uop *op, element_op *f)
     struct fp_env e;
     uint64_t low, high;
 
-    fp_begin(&e, s->fpcr);
+    fp_begin(&e, s->fpcr, s->fpsr);
     low = f(&e, 0, n->s[0], n->s[1], 2);
     high = f(&e, 0, n->s[2], n->s[3], 2);
     s->v[RD(w)] = (union a64_vreg){.d = {(uint32_t)f(&e, 0, low, high, 2), 0}};

@@ -24,6 +24,8 @@ INLINE struct float_status status(const struct i386_state *st)
         .denormals_are_zero = (st->mxcsr & MXCSR_DAZ) != 0,
         .trap_overflow = !(st->mxcsr >> 7 & FLOAT_OVERFLOW),
         .trap_underflow = !(st->mxcsr >> 7 & FLOAT_UNDERFLOW),
+        /* raised and masked: raised again, it changes nothing, and need not be found out */
+        .flags = st->mxcsr & st->mxcsr >> 7 & FLOAT_INEXACT,
     };
 }
 
