@@ -152,14 +152,19 @@ def claim_grub_runs_as_a_coreboot_payload():
         rsp.close()
 
 
-@needs(GRUB_PC, "/usr/bin/grub-mkimage", SEABIOS, VGABIOS)
-def claim_grub_for_the_bios_is_started_as_a_linux_kernel():
+def grub_for_linux_loaders():
+    """GRUB for the BIOS, in the form of a Linux kernel."""
     core, image = grub_image("i386-pc", "biosdisk"), os.path.join(directory, "grub.lkrn")
     with open(image, "wb") as out:
         for part in (os.path.join(GRUB_PC, "lnxboot.img"), core):
             with open(part, "rb") as f:
                 out.write(f.read())
-    with started(*BIOS, "--kernel", image, shift=3) as s:
+    return image
+
+
+@needs(GRUB_PC, "/usr/bin/grub-mkimage", SEABIOS, VGABIOS)
+def claim_grub_for_the_bios_is_started_as_a_linux_kernel():
+    with started(*BIOS, "--kernel", grub_for_linux_loaders(), shift=3) as s:
         rsp = s.client()
         use_grub(s, rsp, 50 * M)
         rsp.close()
@@ -237,4 +242,5 @@ def main():
     harness.main(module)
 
 
-main()
+if __name__ == "__main__":
+    main()
