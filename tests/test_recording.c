@@ -281,6 +281,109 @@ START_TEST(every_truncation_opens_to_its_last_mark_and_is_told)
 }
 END_TEST
 
+/* What there is of a recording up to its chunk at `offset`: where that begins, what type it is of; 0: there is none. */
+static uint32_t chunk_at(const struct buffer *b, size_t offset, size_t *end)
+{
+    if (offset + RECORDING_CHUNK_BYTES > b->len || memcmp(b->data + offset, "HCCK", 4))
+        return 0;
+    *end = offset + RECORDING_CHUNK_BYTES + get32(b->data + offset + 8);
+    return get32(b->data + offset + 4);
+}
+
+/* A file of which `there` bytes came to the disk, and zeros up to `len`, opens to `edge` and says why no further. */
+static void opens_with_zeros(const struct buffer *b, size_t there, size_t len, icount_t edge, const struct recording *whole)
+{
+    uint8_t *torn = xcalloc(1, len ? len : 1);
+    struct recording r;
+    struct error err = {0};
+    int status;
+
+    memcpy(torn, b->data, there);
+    status = recording_open(&r, torn, len, &err);
+    if (edge == VTIME_NEVER) {
+        ck_assert_int_lt(status, 0);
+        ck_assert(*err.text);
+    } else {
+        ck_assert_msg(status == 0, "%zu of %zu bytes: %s", there, len, err.text);
+        ck_assert_msg(r.edge == edge, "%zu of %zu bytes: to %llu, not %llu", there, len, (unsigned long long)r.edge,
+                      (unsigned long long)edge);
+        ck_assert(*r.note && !r.closed);
+        /* What is left of the file is told from one that was damaged. */
+        if (len - there > 2 * RECORDING_CHUNK_BYTES)
+            ck_assert_msg(strstr(r.note, "zeros") && strstr(r.note, "power"), "%s", r.note);
+        is_a_beginning_of(&r, whole);
+    }
+    recording_finish(&r);
+    free(torn);
+}
+
+/* A disk that lost its power has a beginning of what was written last, or of its pages, and zeros where there is nothing. */
+START_TEST(what_a_power_cut_leaves_opens_to_its_last_whole_mark)
+{
+    struct recording whole;
+    struct file f;
+    icount_t edge, good = VTIME_NEVER;
+    uint64_t hash;
+    size_t end, chunks = 0;
+
+    make(&f, 3, 10000, 4000, &edge, &hash, NULL);
+    open_good(&whole, &f.b);
+    for (size_t at = RECORDING_HEADER_BYTES, next; at < f.b.len; at = next, chunks++) {
+        uint32_t type = chunk_at(&f.b, at, &end);
+        bool mark = type == RECORDING_MARK || type == RECORDING_ENDR;
+
+        next = type ? end : f.b.len; /* the trailer */
+        for (size_t there = at; there < next; there += there - at < 64 || next - there < 16 ? 1 : 97) {
+            size_t page = (there + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+
+            /* A chunk may end in zeros of its own. */
+            if (mark && next - there <= 16)
+                continue;
+            opens_with_zeros(&f.b, there, next, good, &whole);
+            opens_with_zeros(&f.b, there, page, good, &whole);
+            opens_with_zeros(&f.b, there, f.b.len + 1000, good, &whole);
+        }
+        if (mark)
+            good = get32(f.b.data + at + 24) | (icount_t)get32(f.b.data + at + 28) << 32;
+    }
+    ck_assert_uint_gt(chunks, 10);
+    ck_assert_uint_eq(good, edge);
+    recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* The same with a hole: later pages came to the disk, an earlier one did not. */
+START_TEST(a_page_that_the_disk_never_got_ends_the_recording_there)
+{
+    struct recording r, whole;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 3, STEPS, 4000, &edge, &hash, NULL);
+    open_good(&whole, &f.b);
+    for (size_t at = 0; at < f.b.len; at += 512) {
+        size_t n = f.b.len - at < 512 ? f.b.len - at : 512;
+        uint8_t *torn = xmalloc(f.b.len);
+        struct error err = {0};
+
+        memcpy(torn, f.b.data, f.b.len);
+        memset(torn + at, 0, n);
+        if (recording_open(&r, torn, f.b.len, &err) == 0) {
+            ck_assert(*r.note && !r.closed && r.good_bytes <= at + n);
+            is_a_beginning_of(&r, &whole);
+        } else {
+            ck_assert(*err.text);
+        }
+        recording_finish(&r);
+        free(torn);
+    }
+    recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 START_TEST(every_changed_byte_is_noticed)
 {
     static const uint8_t flips[] = {0x01, 0x80, 0xff};
@@ -482,6 +585,8 @@ int main(void)
     tcase_add_test(t, checkpoints_in_the_file_save_the_replay);
     tcase_add_test(t, a_recording_goes_on_live_from_its_end);
     tcase_add_test(t, every_truncation_opens_to_its_last_mark_and_is_told);
+    tcase_add_test(t, what_a_power_cut_leaves_opens_to_its_last_whole_mark);
+    tcase_add_test(t, a_page_that_the_disk_never_got_ends_the_recording_there);
     tcase_add_test(t, every_changed_byte_is_noticed);
     tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
     tcase_add_test(t, divergence_names_the_place_and_the_component);

@@ -508,6 +508,26 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
 
 /* ------------------------------------------------------------- the whole file */
 
+/* Where the zeros begin with which the file ends. A host that lost its power may have kept how long the
+ * file had become, and not what was in it. */
+static uint64_t zero_tail(const struct recording *r)
+{
+    uint64_t at = r->len;
+    uint8_t piece[4096];
+
+    while (at) {
+        size_t n = at < sizeof(piece) ? (size_t)at : sizeof(piece);
+
+        if (r->source.read(r->source.ctx, at - n, piece, n) < 0)
+            break;
+        for (; n && !piece[n - 1]; n--)
+            at--;
+        if (n)
+            break;
+    }
+    return at;
+}
+
 static int read_header(const struct recording *r, struct error *err)
 {
     uint8_t bytes[RECORDING_HEADER_BYTES];
@@ -517,6 +537,9 @@ static int read_header(const struct recording *r, struct error *err)
 
     if (r->source.read(r->source.ctx, 0, bytes, n) < 0)
         return error_set(err, -EIO, "the recording cannot be read");
+    if (!n || (!bytes[0] && zero_tail(r) == 0))
+        return error_set(err, -EINVAL, "there is nothing in the recording%s: its writer, or the host of that, stopped before "
+                         "anything was on the disk", n ? " but zeros" : "");
     if (n < RECORDING_MAGIC_BYTES || memcmp(bytes, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
         return error_set(err, -EINVAL, "this is not a hindcast recording (those are made with --record FILE)");
     take_bytes(&in, RECORDING_MAGIC_BYTES);
@@ -572,6 +595,32 @@ static const char *read_end(const struct reader *rd, const struct chunk *index)
     return left > sizeof(bytes) ? "something follows the trailer" : NULL;
 }
 
+/* To what is wrong, add that the file ends in zeros, if it does: that is no damage on the way from there to here. */
+static void note_zeros(struct recording *r, uint64_t zeros)
+{
+    size_t n = strlen(r->note);
+
+    /* Some a sound file ends with, too. */
+    if (r->len - zeros > RECORDING_CHUNK_BYTES)
+        snprintf(r->note + n, sizeof(r->note) - n, "; from byte %llu on there are zeros: the host of its writer stopped, "
+                 "or lost its power, before the disk had the rest", (unsigned long long)zeros);
+}
+
+/* What is wrong with the chunk at `offset`, where reading ends. */
+static void note_damage(struct recording *r, uint64_t offset, const char *wrong)
+{
+    uint64_t zeros = zero_tail(r);
+
+    if (zeros <= offset && r->len - offset > RECORDING_CHUNK_BYTES) {
+        snprintf(r->note, sizeof(r->note), "the file was not closed");
+        note_zeros(r, offset);
+        return;
+    }
+    snprintf(r->note, sizeof(r->note), "chunk %llu, at byte %llu, %s", (unsigned long long)r->nchunks,
+             (unsigned long long)offset, wrong);
+    note_zeros(r, zeros);
+}
+
 static void note_seen(struct reader *rd, const struct chunk *c)
 {
     if (rd->nseen == rd->seen_cap) {
@@ -596,8 +645,10 @@ static void read_chunks(struct reader *rd)
         if (!wrong && rd->ended && c.type == RECORDING_INDX) {
             wrong = read_end(rd, &c);
             r->closed = !wrong;
-            if (wrong)
-                snprintf(r->note, sizeof(r->note), "%s", wrong);
+            if (!wrong)
+                return;
+            snprintf(r->note, sizeof(r->note), "%s", wrong);
+            note_zeros(r, zero_tail(r));
             return;
         }
         if (!wrong && rd->ended)
@@ -605,8 +656,7 @@ static void read_chunks(struct reader *rd)
         if (!wrong)
             wrong = read_chunk(rd, &c);
         if (wrong) {
-            snprintf(r->note, sizeof(r->note), "chunk %llu, at byte %llu, %s", (unsigned long long)r->nchunks,
-                     (unsigned long long)offset, wrong);
+            note_damage(r, offset, wrong);
             return;
         }
         note_seen(rd, &c);

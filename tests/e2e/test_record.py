@@ -13,6 +13,7 @@ import zlib
 
 from harness import *  # noqa: F401,F403
 import harness
+import hcrec
 
 
 def hindcast(*args, timeout=60, cwd=None):
@@ -288,6 +289,58 @@ def claim_divergence_is_told_with_place_and_part_and_can_be_looked_at():
         equal(len(re.findall(r"^position %d," % place[1], out, re.M)), 3, "it stands there: " + out)
         contains(out, r"^position %d," % (place[1] - 1))
         contains(out, r"^position 0,")
+    shutil.rmtree(d)
+
+
+def claim_what_a_power_cut_leaves_opens_to_its_last_whole_chunk():
+    """What fdatasync had asked for is there; of what was written after that, a beginning, and zeros in place of the rest."""
+    d = temporary()
+    name = record_to(d, [10000000, 20000000, 30000000], "--checkpoints-in-file", "every=10M", harness.STORE)
+    with open(name, "rb") as f:
+        data = f.read()
+    torn = os.path.join(d, "torn.hcrec")
+    edges, at, opened = set(), 16, 0
+    while data[at:at + 4] == b"HCCK":
+        next_one = at + 48 + struct.unpack_from("<I", data, at + 8)[0]
+        middle = (at + next_one) // 2
+        for there, end in ((at, next_one), (at + 20, -(-next_one // 4096) * 4096), (middle, next_one), (middle, len(data))):
+            with open(torn, "wb") as f:
+                f.write(data[:there])
+                f.truncate(end)
+            whole = hcrec.load(torn).edge
+            status, out, err = hindcast("info", torn)
+            if whole is None:
+                equal(status, 1, out)
+                contains(err, r"the recording holds no history: ")
+                continue
+            equal(status, 0, err)
+            contains(out, r"^length +%d instructions" % whole)
+            contains(out, r"^integrity +good up to byte \d+ of %d: .*%s" % (end, "zeros.*power" if end - there > 100 else ""))
+            opened += 1
+            if whole not in edges or there == middle:
+                status, out, err = hindcast("verify", torn)
+                equal(status, 0, out + err)
+                contains(out, r"the whole recording replays, to position %d" % whole)
+            edges.add(whole)
+        at = next_one
+    check(opened > 20 and len(edges) > 3, opened, edges)
+    # It is a recording like others, which can be gone on with.
+    new = os.path.join(d, "new.hcrec")
+    with open(torn, "wb") as f:
+        f.write(data[:len(data) // 2] + bytes(5000))
+    with Server("--replay", torn, "--continue-live", "--record", new, guest=None) as s:
+        s.wait_errors(r"zeros")
+        rsp = s.client()
+        rsp.monitor("replay_break 40000000")
+        rsp.ask("c")
+        equal(rsp.position(), 40000000)
+    equal(hindcast("verify", new)[0], 0, "the new one")
+    for nothing in b"", bytes(100), bytes(10000):
+        with open(torn, "wb") as f:
+            f.write(nothing)
+        status, _, err = hindcast("info", torn)
+        equal(status, 1)
+        contains(err, r"there is nothing in the recording")
     shutil.rmtree(d)
 
 
