@@ -6,6 +6,7 @@
  *   mmu.c         translation tables, stages 1 and 2, faults, AT
  *   exception.c   syndromes, exception entry and return, routing, interrupts
  *   sysreg.c      MRS/MSR: one table row for each register
+ *   pmu.c         performance monitors
  *   debug.c       software step, breakpoint and watchpoint registers, BRK
  *   fp*.c simd*.c crypto.c   floating point, Advanced SIMD, CRC, AES, SHA
  *   cpu.c regs.c  wiring into cpu_ops and frontend; gdb registers; models
@@ -56,6 +57,9 @@ union a64_vreg {
 #define A64_CONTEXT_BREAKPOINTS 2 /* the last of them, which can match contexts */
 #define A64_WATCHPOINTS 4
 
+#define A64_EVENT_COUNTERS 6 /* PMCR_EL0.N says so */
+#define A64_CYCLE_COUNTER 31 /* the place of its bits */
+
 /* Generic timers. */
 enum { TIMER_PHYS, TIMER_VIRT, TIMER_HYP, TIMER_SEC, TIMER_COUNT };
 
@@ -91,10 +95,11 @@ struct a64_state {
     uint64_t dbgbvr[A64_BREAKPOINTS], dbgbcr[A64_BREAKPOINTS];
     uint64_t dbgwvr[A64_WATCHPOINTS], dbgwcr[A64_WATCHPOINTS];
 
-    /* Performance monitors: the cycle counter, and event counters that count nothing. */
+    /* Performance monitors (pmu.c). */
     uint64_t pmcr_el0, pmcntenset_el0, pmovsset_el0, pmselr_el0, pmccfiltr_el0, pmuserenr_el0, pmintenset_el1;
-    uint64_t pmccntr_base;    /* PMCCNTR = cycles since then while counting, else the value */
-    uint64_t pmevcntr[6], pmevtyper[6];
+    uint64_t pmccntr_base;    /* cycles less the value while the counter counts, else the value */
+    uint64_t pmevcntr[A64_EVENT_COUNTERS], pmevtyper[A64_EVENT_COUNTERS]; /* likewise */
+    uint64_t pmu_entries;     /* steps since reset that were exception entries without an instruction */
 
     /* Between instructions. */
     uint64_t exclusive_addr;  /* local monitor: virtual address of the last load-exclusive, or ~0: open */

@@ -54,12 +54,18 @@ static uint64_t *banked_sp(struct a64_state *s)
 void a64_set_mode(struct a64_cpu *c, unsigned el, bool spx)
 {
     struct a64_state *s = c->st;
+    bool counts = s->pmcntenset_el0 && el != s->el;
+    struct a64_pmu counters;
 
+    if (counts)
+        a64_pmu_hold_after_step(c, &counters);
     *banked_sp(s) = s->sp;
     s->el = el;
     s->pstate = (s->pstate & ~PSTATE_SP) | (spx ? PSTATE_SP : 0);
     s->sp = *banked_sp(s);
     *banked_sp(s) = 0; /* the stale copy is always the same */
+    if (counts)
+        a64_pmu_release(c, &counters);
 }
 
 void a64_regime_changed(struct a64_cpu *c)
@@ -139,6 +145,7 @@ static void enter(struct a64_cpu *c, unsigned target, unsigned vector, uint64_t 
 
     s->spsr[target] = a64_get_spsr(c);
     s->elr[target] = ret;
+    s->pmu_entries += !(c->exc.pending && c->exc.return_next);
     a64_set_mode(c, target, true);
     s->pstate |= PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F | (pan ? PSTATE_PAN : 0);
     s->pstate &= ~(PSTATE_IL | PSTATE_SS);
@@ -351,8 +358,11 @@ void a64_set_line(void *cpu, unsigned n, bool level)
         return;
     c->st->lines = lines;
     c->u.cpu.attention = true;
-    if (c->st->halted && a64_wakes(c))
+    if (c->st->halted && a64_wakes(c)) {
         c->st->halted = 0;
+        if (c->st->pmcntenset_el0)
+            a64_timers_changed(c); /* instructions retire again */
+    }
 }
 
 /* ---- instructions that make exceptions --------------------------------------------------------------- */
@@ -379,8 +389,10 @@ static bool firmware(struct a64_cpu *c, bool smc)
     if (!c->firmware_call || !c->firmware_call(c->firmware_ctx, c, smc))
         return false;
     /* CPU_SUSPEND with an interrupt already there. */
-    if (c->st->halted && a64_wakes(c))
+    if (c->st->halted && a64_wakes(c)) {
         c->st->halted = 0;
+        a64_timers_changed(c);
+    }
     return true;
 }
 
@@ -488,8 +500,8 @@ static bool would_sleep(struct a64_cpu *c, uint32_t how)
 static void fall_asleep(struct a64_cpu *c, uint32_t how)
 {
     c->st->halted = how;
-    if (how == HALTED_WFE)
-        a64_timers_changed(c); /* the event stream is worth looking at */
+    if (how == HALTED_WFE || c->st->pmcntenset_el0)
+        a64_timers_changed(c); /* the event stream is worth looking at, instructions do not retire */
     c->u.cpu.attention = true;
 }
 
@@ -638,8 +650,10 @@ bool a64_write_pstate(struct a64_cpu *c, uint32_t value)
     a64_set_mode(c, el, value & 1);
     c->st->pstate = (c->st->pstate & PSTATE_SP) | (value & bits);
     a64_set_nzcv(c, value);
-    if (c->st->halted && a64_wakes(c))
+    if (c->st->halted && a64_wakes(c)) {
         c->st->halted = 0;
+        a64_timers_changed(c);
+    }
     a64_regime_changed(c);
     return true;
 }

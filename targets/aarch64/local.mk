@@ -6,7 +6,7 @@ libaarch64_a_SOURCES += targets/aarch64/a64.def targets/aarch64/insn.h targets/a
 	targets/aarch64/helpers.c
 # system: exceptions, translation, system registers, debug, wiring
 libaarch64_a_SOURCES += targets/aarch64/system.h targets/aarch64/mmu.c targets/aarch64/exception.c \
-	targets/aarch64/sysreg.c targets/aarch64/debug.c targets/aarch64/timer.c targets/aarch64/model.c \
+	targets/aarch64/sysreg.c targets/aarch64/debug.c targets/aarch64/timer.c targets/aarch64/pmu.c targets/aarch64/model.c \
 	targets/aarch64/cpu.c targets/aarch64/regs.c
 # floating point and SIMD
 libaarch64_a_SOURCES += targets/aarch64/fp.h targets/aarch64/fp.c targets/aarch64/fp_arith.c \

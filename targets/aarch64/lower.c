@@ -753,8 +753,8 @@ static bool wants_alone(const struct lower *l)
         return true;
     case A64_HINT:
         return hint == 2 || hint == 3;
-    case A64_SYSREG: /* debug; PMU; GIC; timers */
-        return !i->o0 || i->CRn == 9 || i->CRn == 12 || i->CRn == 14;
+    case A64_SYSREG: /* debug; PMU; GIC; timers; MDCR_EL2, MDCR_EL3 */
+        return !i->o0 || i->CRn == 9 || i->CRn == 12 || i->CRn == 14 || (i->CRn == 1 && i->op1 >= 4 && i->op2 == 1);
     default:
         return false;
     }

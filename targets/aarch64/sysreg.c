@@ -12,8 +12,7 @@
  * a64_roots() (mmu.c) choose between them instead. TLB maintenance has nothing to do.
  *
  * Not modelled: AArch32 views (the few registers that AArch64 has for them hold their
- * value), trace, statistical profiling, event counters (they exist not: PMCR_EL0.N
- * is 0; PMXEV* read as zero).
+ * value), trace, statistical profiling.
  */
 #include "aarch64/system.h"
 
@@ -34,6 +33,9 @@ enum sysreg_trap {
     T_PMU,     /* PMUSERENR_EL0.EN, MDCR_EL2.TPM */
     T_PMCR,    /* the same and MDCR_EL2.TPMCR */
     T_PMCCNTR, /* the same, reads also by PMUSERENR_EL0.CR */
+    T_PMEVCNTR, /* the same, reads also by PMUSERENR_EL0.ER */
+    T_PMSELR,  /* the same, also by PMUSERENR_EL0.ER */
+    T_PMSWINC, /* the same, also by PMUSERENR_EL0.SW */
     T_PMUSEREN, /* EL0 reads only; MDCR_EL2.TPM */
     T_DEBUG,   /* MDCR_EL2.TDA */
     T_OSLOCK,  /* MDCR_EL2.TDOSA */
@@ -331,80 +333,211 @@ static void write_timer_control(struct a64_cpu *c, const struct sysreg *r, uint6
 
 /* ---- performance monitors ------------------------------------------------------------------------------ */
 
-#define PMCR_FIXED UINT64_C(0x41000000) /* implementer Arm, no event counters */
-#define PM_CYCLES  BIT64(31)
+#define PMCR_FIXED UINT64_C(0x41000000) /* implementer Arm */
+#define PM_CYCLES  BIT64(A64_CYCLE_COUNTER)
+#define PMEVTYPER_BITS UINT64_C(0xfc0003ff)
 
-/* What counts, and at which rate, is about to change: keep the count. */
-static void change_pmu(struct a64_cpu *c, uint64_t *reg, uint64_t value)
+/* Bits of the counters that the current level can reach. */
+static uint64_t pm_mask(const struct a64_cpu *c)
 {
-    uint64_t count = a64_pmccntr(c);
-
-    *reg = value;
-    a64_set_pmccntr(c, count);
-    a64_timers_changed(c);
+    return PM_CYCLES | (BIT64(a64_pmu_accessible(c)) - 1);
 }
 
 static uint64_t read_pmcr(const struct a64_cpu *c, const struct sysreg *r)
 {
     (void)r;
-    return c->st->pmcr_el0 | PMCR_FIXED;
+    return c->st->pmcr_el0 | PMCR_FIXED | (uint64_t)a64_pmu_accessible(c) << 11;
 }
 
 static void write_pmcr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
+    struct a64_pmu v;
+
     (void)r;
-    change_pmu(c, &c->st->pmcr_el0, value & 0x79);
-    if (value & 4) {
-        a64_set_pmccntr(c, 0);
-        a64_timers_changed(c);
-    }
+    a64_pmu_hold(c, &v);
+    c->st->pmcr_el0 = value & 0x79;
+    if (value & PMCR_C)
+        v.cycles = 0;
+    for (unsigned n = 0; (value & PMCR_P) && n < a64_pmu_accessible(c); n++)
+        v.event[n] = 0;
+    a64_pmu_release(c, &v);
 }
 
 static uint64_t read_pmset(const struct a64_cpu *c, const struct sysreg *r)
 {
-    return *plain(c, r);
+    return *plain(c, r) & pm_mask(c);
 }
 
 static void write_pmset(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
-    change_pmu(c, plain(c, r), *plain(c, r) | (value & PM_CYCLES));
+    struct a64_pmu v;
+
+    a64_pmu_hold(c, &v);
+    *plain(c, r) |= value & pm_mask(c);
+    a64_pmu_release(c, &v);
 }
 
 static void write_pmclear(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
-    change_pmu(c, plain(c, r), *plain(c, r) & ~(value & PM_CYCLES));
+    struct a64_pmu v;
+
+    a64_pmu_hold(c, &v);
+    *plain(c, r) &= ~(value & pm_mask(c));
+    a64_pmu_release(c, &v);
+}
+
+static uint64_t read_pmovs(const struct a64_cpu *c, const struct sysreg *r)
+{
+    struct a64_pmu v;
+
+    (void)r;
+    a64_pmu_values(c, &v);
+    return v.overflow & pm_mask(c);
+}
+
+static void write_pmovs(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    struct a64_pmu v;
+
+    a64_pmu_hold(c, &v);
+    v.overflow = r->index ? v.overflow | (value & pm_mask(c)) : v.overflow & ~(value & pm_mask(c));
+    a64_pmu_release(c, &v);
+}
+
+static void write_pmswinc(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    (void)r;
+    a64_pmu_software_increment(c, value & pm_mask(c));
 }
 
 static uint64_t read_pmccntr(const struct a64_cpu *c, const struct sysreg *r)
 {
+    struct a64_pmu v;
+
     (void)r;
-    return a64_pmccntr(c);
+    a64_pmu_values(c, &v);
+    return v.cycles;
 }
 
 static void write_pmccntr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
+    struct a64_pmu v;
+
     (void)r;
-    a64_set_pmccntr(c, value);
-    a64_timers_changed(c);
+    a64_pmu_hold(c, &v);
+    v.cycles = value;
+    a64_pmu_release(c, &v);
+}
+
+static void write_pmfilter(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    struct a64_pmu v;
+
+    a64_pmu_hold(c, &v);
+    *plain(c, r) = value & r->mask;
+    a64_pmu_release(c, &v);
 }
 
 static uint64_t read_pmceid0(const struct a64_cpu *c, const struct sysreg *r)
 {
     (void)c, (void)r;
-    return BIT64(0x11); /* CPU_CYCLES */
+    return a64_pmceid0;
+}
+
+/* Event counter n, if the current level can reach it. */
+static uint64_t get_pmevcntr(const struct a64_cpu *c, unsigned n)
+{
+    struct a64_pmu v;
+
+    if (n >= a64_pmu_accessible(c))
+        return 0;
+    a64_pmu_values(c, &v);
+    return v.event[n];
+}
+
+static void set_pmevcntr(struct a64_cpu *c, unsigned n, uint64_t value)
+{
+    struct a64_pmu v;
+
+    if (n >= a64_pmu_accessible(c))
+        return;
+    a64_pmu_hold(c, &v);
+    v.event[n] = (uint32_t)value;
+    a64_pmu_release(c, &v);
+}
+
+static void set_pmevtyper(struct a64_cpu *c, unsigned n, uint64_t value)
+{
+    struct a64_pmu v;
+
+    if (n >= a64_pmu_accessible(c))
+        return;
+    a64_pmu_hold(c, &v);
+    c->st->pmevtyper[n] = value & PMEVTYPER_BITS;
+    a64_pmu_release(c, &v);
+}
+
+static uint64_t read_pmevcntr(const struct a64_cpu *c, const struct sysreg *r)
+{
+    return get_pmevcntr(c, r->index);
+}
+
+static void write_pmevcntr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    set_pmevcntr(c, r->index, value);
+}
+
+static uint64_t read_pmevtyper(const struct a64_cpu *c, const struct sysreg *r)
+{
+    return r->index < a64_pmu_accessible(c) ? c->st->pmevtyper[r->index] : 0;
+}
+
+static void write_pmevtyper(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    set_pmevtyper(c, r->index, value);
+}
+
+/* Those that PMSELR_EL0 selects. */
+static unsigned selected_counter(const struct a64_cpu *c)
+{
+    return c->st->pmselr_el0 & 31;
+}
+
+static uint64_t read_pmxevcntr(const struct a64_cpu *c, const struct sysreg *r)
+{
+    (void)r;
+    return get_pmevcntr(c, selected_counter(c));
+}
+
+static void write_pmxevcntr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    (void)r;
+    set_pmevcntr(c, selected_counter(c), value);
 }
 
 static uint64_t read_pmxevtyper(const struct a64_cpu *c, const struct sysreg *r)
 {
+    unsigned n = selected_counter(c);
+
     (void)r;
-    return (c->st->pmselr_el0 & 31) == 31 ? c->st->pmccfiltr_el0 : 0;
+    if (n == A64_CYCLE_COUNTER)
+        return c->st->pmccfiltr_el0;
+    return n < a64_pmu_accessible(c) ? c->st->pmevtyper[n] : 0;
 }
 
 static void write_pmxevtyper(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
+    unsigned n = selected_counter(c);
+    struct a64_pmu v;
+
     (void)r;
-    if ((c->st->pmselr_el0 & 31) == 31)
-        c->st->pmccfiltr_el0 = value & 0xfc000000u;
+    if (n != A64_CYCLE_COUNTER) {
+        set_pmevtyper(c, n, value);
+        return;
+    }
+    a64_pmu_hold(c, &v);
+    c->st->pmccfiltr_el0 = value & 0xfc000000u;
+    a64_pmu_release(c, &v);
 }
 
 /* ---- debug -------------------------------------------------------------------------------------------------- */
@@ -483,6 +616,9 @@ static void write_claim(struct a64_cpu *c, const struct sysreg *r, uint64_t valu
 #define WATCHPOINT(n) \
     PLAIN_W(2, 0, 0, n, 6, "DBGWVR" #n "_EL1", 1, T_DEBUG, dbgwvr[n], ALL & ~UINT64_C(3), write_debug, 0), \
     PLAIN_W(2, 0, 0, n, 7, "DBGWCR" #n "_EL1", 1, T_DEBUG, dbgwcr[n], WCR_BITS, write_debug, 0)
+#define EVENT_COUNTER(n) \
+    FN(3, 3, 14, 8, n, "PMEVCNTR" #n "_EL0", 0, T_PMEVCNTR, 0, n, read_pmevcntr, write_pmevcntr), \
+    FN(3, 3, 14, 12, n, "PMEVTYPER" #n "_EL0", 0, T_PMU, 0, n, read_pmevtyper, write_pmevtyper)
 #define BCR_BITS UINT64_C(0x00ffe1e7)
 #define WCR_BITS UINT64_C(0x1f1fffff)
 
@@ -521,7 +657,7 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 4, 1, 0, 0, "SCTLR_EL2", 2, T_NONE, sctlr[2], 0xffffffff, write_sctlr, SCTLR2_RESET),
     PLAIN(3, 4, 1, 0, 1, "ACTLR_EL2", 2, T_NONE, actlr[2], 0),
     PLAIN_W(3, 4, 1, 1, 0, "HCR_EL2", 2, T_NONE, hcr_el2, UINT64_C(0x3ffffffff), write_hcr, HCR_RW),
-    PLAIN(3, 4, 1, 1, 1, "MDCR_EL2", 2, T_NONE, mdcr_el2, 0),
+    PLAIN_W(3, 4, 1, 1, 1, "MDCR_EL2", 2, T_NONE, mdcr_el2, 0xfff, write_pmfilter, A64_EVENT_COUNTERS),
     PLAIN_W(3, 4, 1, 1, 2, "CPTR_EL2", 2, T_CPTR2, cptr_el2, ALL, write_mode, 0x33ff),
     PLAIN(3, 4, 1, 1, 3, "HSTR_EL2", 2, T_NONE, hstr_el2, 0),
     PLAIN(3, 4, 1, 1, 7, "HACR_EL2", 2, T_NONE, hacr_el2, 0),
@@ -530,7 +666,7 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 6, 1, 1, 0, "SCR_EL3", 3, T_NONE, scr_el3, 0x3fff, write_scr, 0x430),
     ZERO(3, 6, 1, 1, 1, "SDER32_EL3", 3, T_NONE),
     PLAIN_W(3, 6, 1, 1, 2, "CPTR_EL3", 3, T_NONE, cptr_el3, ALL, write_mode, 0),
-    PLAIN(3, 6, 1, 3, 1, "MDCR_EL3", 3, T_NONE, mdcr_el3, 0),
+    PLAIN_W(3, 6, 1, 3, 1, "MDCR_EL3", 3, T_NONE, mdcr_el3, 0x33c640, write_pmfilter, 0),
 
     /* Translation. */
     PLAIN_W(3, 0, 2, 0, 0, "TTBR0_EL1", 1, T_VM, ttbr0[1], ALL, write_root, 0),
@@ -629,24 +765,23 @@ static const struct sysreg sysregs[] = {
      .mask = ALL, .read = read_pmset, .write = write_pmset},
     {.enc = SYSREG(3, 3, 9, 12, 2), .name = "PMCNTENCLR_EL0", .trap = T_PMU, .offset = S_OFF(pmcntenset_el0),
      .mask = ALL, .read = read_pmset, .write = write_pmclear},
-    {.enc = SYSREG(3, 3, 9, 12, 3), .name = "PMOVSCLR_EL0", .trap = T_PMU, .offset = S_OFF(pmovsset_el0),
-     .mask = ALL, .read = read_pmset, .write = write_pmclear},
-    {.enc = SYSREG(3, 3, 9, 14, 3), .name = "PMOVSSET_EL0", .trap = T_PMU, .offset = S_OFF(pmovsset_el0),
-     .mask = ALL, .read = read_pmset, .write = write_pmset},
+    FN(3, 3, 9, 12, 3, "PMOVSCLR_EL0", 0, T_PMU, 0, 0, read_pmovs, write_pmovs),
+    FN(3, 3, 9, 14, 3, "PMOVSSET_EL0", 0, T_PMU, 0, 1, read_pmovs, write_pmovs),
     {.enc = SYSREG(3, 0, 9, 14, 1), .name = "PMINTENSET_EL1", .el = 1, .trap = T_PMU, .offset = S_OFF(pmintenset_el1),
      .mask = ALL, .read = read_pmset, .write = write_pmset},
     {.enc = SYSREG(3, 0, 9, 14, 2), .name = "PMINTENCLR_EL1", .el = 1, .trap = T_PMU, .offset = S_OFF(pmintenset_el1),
      .mask = ALL, .read = read_pmset, .write = write_pmclear},
-    FN(3, 3, 9, 12, 4, "PMSWINC_EL0", 0, T_PMU, WO, 0, read_zero, write_ignored),
-    PLAIN_W(3, 3, 9, 12, 5, "PMSELR_EL0", 0, T_PMU, pmselr_el0, 31, NULL, 0),
+    FN(3, 3, 9, 12, 4, "PMSWINC_EL0", 0, T_PMSWINC, WO, 0, read_zero, write_pmswinc),
+    PLAIN_W(3, 3, 9, 12, 5, "PMSELR_EL0", 0, T_PMSELR, pmselr_el0, 31, NULL, 0),
     FN(3, 3, 9, 12, 6, "PMCEID0_EL0", 0, T_PMU, RO, 0, read_pmceid0, NULL),
     FN(3, 3, 9, 12, 7, "PMCEID1_EL0", 0, T_PMU, RO, 0, read_zero, NULL),
     FN(3, 3, 9, 13, 0, "PMCCNTR_EL0", 0, T_PMCCNTR, 0, 0, read_pmccntr, write_pmccntr),
     FN(3, 3, 9, 13, 1, "PMXEVTYPER_EL0", 0, T_PMU, 0, 0, read_pmxevtyper, write_pmxevtyper),
-    ZERO(3, 3, 9, 13, 2, "PMXEVCNTR_EL0", 0, T_PMU),
+    FN(3, 3, 9, 13, 2, "PMXEVCNTR_EL0", 0, T_PMEVCNTR, 0, 0, read_pmxevcntr, write_pmxevcntr),
     {.enc = SYSREG(3, 3, 9, 14, 0), .name = "PMUSERENR_EL0", .el = 0, .trap = T_PMUSEREN, .flags = WRITE_EL1,
      .offset = S_OFF(pmuserenr_el0), .mask = 15},
-    PLAIN_W(3, 3, 14, 15, 7, "PMCCFILTR_EL0", 0, T_PMU, pmccfiltr_el0, 0xfc000000, NULL, 0),
+    PLAIN_W(3, 3, 14, 15, 7, "PMCCFILTR_EL0", 0, T_PMU, pmccfiltr_el0, 0xfc000000, write_pmfilter, 0),
+    EVENT_COUNTER(0), EVENT_COUNTER(1), EVENT_COUNTER(2), EVENT_COUNTER(3), EVENT_COUNTER(4), EVENT_COUNTER(5),
 
     /* Debug. */
     PLAIN_W(2, 0, 0, 0, 2, "OSDTRRX_EL1", 1, T_DEBUG, osdtrrx, 0xffffffff, NULL, 0),
@@ -746,7 +881,9 @@ static bool is_gic(uint32_t enc)
 /* ---- traps ------------------------------------------------------------------------------------------ */
 
 #define PMUSER_EN BIT64(0)
+#define PMUSER_SW BIT64(1)
 #define PMUSER_CR BIT64(2)
+#define PMUSER_ER BIT64(3)
 
 /* May EL0 do it? */
 static bool user_allowed(const struct a64_cpu *c, enum sysreg_trap t, bool write)
@@ -763,6 +900,12 @@ static bool user_allowed(const struct a64_cpu *c, enum sysreg_trap t, bool write
         return s->pmuserenr_el0 & PMUSER_EN;
     case T_PMCCNTR:
         return s->pmuserenr_el0 & (write ? PMUSER_EN : PMUSER_EN | PMUSER_CR);
+    case T_PMEVCNTR:
+        return s->pmuserenr_el0 & (write ? PMUSER_EN : PMUSER_EN | PMUSER_ER);
+    case T_PMSELR:
+        return s->pmuserenr_el0 & (PMUSER_EN | PMUSER_ER);
+    case T_PMSWINC:
+        return s->pmuserenr_el0 & (PMUSER_EN | PMUSER_SW);
     case T_DCC:
         return !(s->mdscr_el1 & MDSCR_TDCC);
     case T_CNTFRQ:
@@ -806,6 +949,9 @@ static bool hypervisor_traps(const struct a64_cpu *c, enum sysreg_trap t, bool w
         return mdcr & (MDCR_TPM | MDCR_TPMCR);
     case T_PMU:
     case T_PMCCNTR:
+    case T_PMEVCNTR:
+    case T_PMSELR:
+    case T_PMSWINC:
     case T_PMUSEREN:
         return mdcr & MDCR_TPM;
     case T_DEBUG:
@@ -830,7 +976,7 @@ static bool monitor_traps(const struct a64_cpu *c, enum sysreg_trap t)
     case T_CPACR:
     case T_CPTR2:
         return c->st->cptr_el3 & CPTR_TCPAC;
-    case T_PMU: case T_PMCR: case T_PMCCNTR: case T_PMUSEREN:
+    case T_PMU: case T_PMCR: case T_PMCCNTR: case T_PMEVCNTR: case T_PMSELR: case T_PMSWINC: case T_PMUSEREN:
         return c->st->mdcr_el3 & MDCR_TPM;
     case T_DEBUG: case T_DCC: case T_DROM:
         return c->st->mdcr_el3 & MDCR_TDA;

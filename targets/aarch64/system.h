@@ -75,6 +75,14 @@
 #define MDCR_TDRA  BIT64(11)
 #define MDCR3_SDD  BIT64(16)
 
+/* PMCR_EL0 */
+#define PMCR_E  BIT64(0)
+#define PMCR_P  BIT64(1)
+#define PMCR_C  BIT64(2)
+#define PMCR_D  BIT64(3)
+#define PMCR_DP BIT64(5)
+#define PMCR_LC BIT64(6)
+
 /* MDSCR_EL1 */
 #define MDSCR_SS   BIT64(0)
 #define MDSCR_TDCC BIT64(12)
@@ -199,9 +207,34 @@ void a64_timers_changed(struct a64_cpu *c);
 /* The count that timer t compares with (its offset applied). */
 uint64_t a64_timer_count(const struct a64_cpu *c, unsigned t);
 bool a64_timer_condition(const struct a64_cpu *c, unsigned t);
-bool a64_pmu_counting(const struct a64_cpu *c);
-uint64_t a64_pmccntr(const struct a64_cpu *c);
-void a64_set_pmccntr(struct a64_cpu *c, uint64_t value);
+struct a64_pmu;
+/* The performance monitors' registers changed, or what they count: refresh their line and deadlines. */
+void a64_pmu_rearm(struct a64_cpu *c, const struct a64_pmu *v);
+
+/* ---- pmu.c ---- */
+/* What the counters show at a position. */
+struct a64_pmu {
+    icount_t position;
+    uint64_t cycles, event[A64_EVENT_COUNTERS];
+    uint64_t overflow; /* PMOVSSET_EL0 */
+};
+extern const uint64_t a64_pmceid0;
+/* Event counters that the current level can reach. */
+unsigned a64_pmu_accessible(const struct a64_cpu *c);
+/* Before the step in progress. */
+void a64_pmu_values(const struct a64_cpu *c, struct a64_pmu *v);
+/* All values and flags now (after the step in progress, if there is one), for changes of v or of what counting depends on;
+ * then count on from v. The step in progress must be one whose position is exact. */
+void a64_pmu_hold(struct a64_cpu *c, struct a64_pmu *v);
+void a64_pmu_hold_after_step(struct a64_cpu *c, struct a64_pmu *v);
+void a64_pmu_release(struct a64_cpu *c, const struct a64_pmu *v);
+/* PMSWINC_EL0 */
+void a64_pmu_software_increment(struct a64_cpu *c, uint64_t counters);
+/* The level of the interrupt line. */
+bool a64_pmu_interrupts(const struct a64_cpu *c);
+/* When counters that show v overflow next: not before then. */
+vtime_t a64_pmu_cycle_overflow(const struct a64_cpu *c, const struct a64_pmu *v);
+vtime_t a64_pmu_event_overflow(const struct a64_cpu *c, const struct a64_pmu *v);
 
 /* ---- sysreg.c ---- */
 struct sysreg;

@@ -1,7 +1,6 @@
 /*
- * Generic timers (DDI 0487 D12) and the cycle counter's overflow (D13), from
- * virtual time: the system counter is virtual nanoseconds / 16 (62.5 MHz), one
- * cycle is one nanosecond (or 64 with PMCR_EL0.D).
+ * Generic timers (DDI 0487 D12), and when the performance monitors' counters overflow (pmu.c),
+ * from virtual time: the system counter is virtual nanoseconds / 16 (62.5 MHz).
  *
  * The registers are the CPU's state. One device carries what time alone can
  * change: the levels of the output lines and the exact times of their next
@@ -22,17 +21,13 @@
 #define CTL_ENABLE 1u
 #define CTL_IMASK  2u
 
-#define PMCR_E  BIT64(0)
-#define PMCR_D  BIT64(3)
-#define PMCR_LC BIT64(6)
-#define PM_CYCLES BIT64(31)
-
 #define LEVEL_PMU (1u << TIMER_COUNT)
 
 DEVICE_STATE_BEGIN
 struct timers_state {
     vtime_t change[TIMER_COUNT]; /* when the timer's condition next changes */
     vtime_t overflow;            /* when the cycle counter does */
+    vtime_t event_overflow;      /* when an event counter may */
     vtime_t event;               /* when the event stream wakes WFE */
     uint32_t level;              /* of the output lines: bit TIMER_*, LEVEL_PMU */
     uint32_t reserved;
@@ -74,45 +69,6 @@ static vtime_t time_of_count(const struct a64_cpu *c, uint64_t now, uint64_t the
     return (count + ticks) * NS_PER_TICK;
 }
 
-/* ---- performance monitors ------------------------------------------------------------ */
-
-bool a64_pmu_counting(const struct a64_cpu *c)
-{
-    return (c->st->pmcr_el0 & PMCR_E) && (c->st->pmcntenset_el0 & PM_CYCLES);
-}
-
-static uint64_t cycles(const struct a64_cpu *c)
-{
-    return machine_now(c->u.cpu.machine) >> (c->st->pmcr_el0 & PMCR_D && !(c->st->pmcr_el0 & PMCR_LC) ? 6 : 0);
-}
-
-uint64_t a64_pmccntr(const struct a64_cpu *c)
-{
-    return a64_pmu_counting(c) ? cycles(c) - c->st->pmccntr_base : c->st->pmccntr_base;
-}
-
-void a64_set_pmccntr(struct a64_cpu *c, uint64_t value)
-{
-    c->st->pmccntr_base = a64_pmu_counting(c) ? cycles(c) - value : value;
-}
-
-static vtime_t overflow_time(const struct a64_cpu *c)
-{
-    vtime_t now = machine_now(c->u.cpu.machine);
-    unsigned shift = c->st->pmcr_el0 & PMCR_D && !(c->st->pmcr_el0 & PMCR_LC) ? 6 : 0;
-    uint64_t left = 0 - a64_pmccntr(c), whole = now >> shift;
-
-    if (!a64_pmu_counting(c))
-        return VTIME_NEVER;
-    if (!(c->st->pmcr_el0 & PMCR_LC))
-        left = left & 0xffffffffu ? left & 0xffffffffu : BIT64(32);
-    else if (!left)
-        return VTIME_NEVER;
-    if (left > (UINT64_MAX >> shift) - 1 - whole)
-        return VTIME_NEVER;
-    return (whole + left) << shift;
-}
-
 /* ---- event stream ----------------------------------------------------------------------- */
 
 static vtime_t event_time(const struct a64_cpu *c)
@@ -150,7 +106,7 @@ static uint32_t levels(const struct a64_cpu *c)
     for (unsigned t = 0; t < TIMER_COUNT; t++)
         if ((s->timer[t].ctl & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE && a64_timer_condition(c, t))
             level |= 1u << t;
-    if ((s->pmcr_el0 & PMCR_E) && (s->pmovsset_el0 & s->pmintenset_el1))
+    if (a64_pmu_interrupts(c))
         level |= LEVEL_PMU;
     return level;
 }
@@ -170,12 +126,29 @@ static void drive(struct a64_cpu *c, struct timers_state *st)
 static void refresh(struct a64_cpu *c)
 {
     struct timers_state *st = state_of(c->timers);
+    struct a64_pmu v;
 
     for (unsigned t = 0; t < TIMER_COUNT; t++)
         st->change[t] = next_change(c, t);
-    st->overflow = overflow_time(c);
+    a64_pmu_values(c, &v);
+    st->overflow = a64_pmu_cycle_overflow(c, &v);
+    st->event_overflow = a64_pmu_event_overflow(c, &v);
     st->event = event_time(c);
     drive(c, st);
+}
+
+void a64_pmu_rearm(struct a64_cpu *c, const struct a64_pmu *v)
+{
+    struct timers_state *st = state_of(c->timers);
+    uint32_t level = (st->level & ~LEVEL_PMU) | (a64_pmu_interrupts(c) ? LEVEL_PMU : 0);
+    bool changed = level != st->level;
+
+    st->level = level;
+    st->overflow = a64_pmu_cycle_overflow(c, v);
+    st->event_overflow = a64_pmu_event_overflow(c, v);
+    if (changed)
+        line_set(&c->pmu_line, level & LEVEL_PMU);
+    c->u.cpu.attention = true;
 }
 
 void a64_timers_changed(struct a64_cpu *c)
@@ -190,7 +163,7 @@ static void timers_reset(struct device *dev)
 
     for (unsigned t = 0; t < TIMER_COUNT; t++)
         st->change[t] = VTIME_NEVER;
-    st->overflow = st->event = VTIME_NEVER;
+    st->overflow = st->event_overflow = st->event = VTIME_NEVER;
     st->level = 0;
 }
 
@@ -199,6 +172,8 @@ static vtime_t timers_deadline(const struct device *dev)
     const struct timers_state *st = state_of(dev);
     vtime_t least = st->overflow < st->event ? st->overflow : st->event;
 
+    if (st->event_overflow < least)
+        least = st->event_overflow;
     for (unsigned t = 0; t < TIMER_COUNT; t++)
         if (st->change[t] < least)
             least = st->change[t];
@@ -210,8 +185,14 @@ static void timers_expire(struct device *dev, vtime_t now)
     struct timers_state *st = state_of(dev);
     struct a64_cpu *c = cpu_of(dev);
 
-    if (st->overflow <= now)
-        c->st->pmovsset_el0 |= PM_CYCLES;
+    if (st->overflow <= now || st->event_overflow <= now) {
+        struct a64_pmu v;
+
+        a64_pmu_hold(c, &v);
+        if (st->overflow <= now)
+            v.overflow |= BIT64(A64_CYCLE_COUNTER);
+        a64_pmu_release(c, &v);
+    }
     if (st->event <= now && c->st->halted == HALTED_WFE)
         c->st->halted = 0;
     refresh(c);
