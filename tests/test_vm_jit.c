@@ -277,7 +277,7 @@ static uint16_t random_operand(const char *name)
 {
     unsigned reg = below(4) ? below(4) : below(REGS - 1), at = OFF(r[reg]);
 
-    if (has(name, "128") || has(name, "V"))
+    if (has(name, "128") || (has(name, "V") && !starts(name, "VDUP")))
         return (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
     if (has(name, "64") || has(name, "32Z") || below(2))
         return (uint16_t)at;
@@ -321,6 +321,10 @@ static struct uop random_uop(unsigned op)
         }
         if (!starts(name, "STI"))
             u.aux = below(has(name, "_X") ? 5 : 4);
+    } else if (starts(name, "VDUP")) {
+        u.d = (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
+    } else if (starts(name, "VS")) {
+        u.imm = op == UOP_VSHUF32 ? below(256) : below(bits_of(name));
     } else if (starts(name, "LEAX")) {
         u.aux &= 3;
     } else if (op == UOP_SETCC || op == UOP_CMOV16 || op == UOP_CMOV32 || op == UOP_BR) {
@@ -348,7 +352,7 @@ static struct uop random_uop(unsigned op)
         u.aux = u.imm = below(n);
         if (below(2))
             u.aux = below(n);
-    } else if (op == UOP_CALL || op == UOP_LIMIT32 || op == UOP_CHECK64) {
+    } else if (op == UOP_CALL || op == UOP_LIMIT32 || op == UOP_CHECK32 || op == UOP_CHECK64) {
         u.fn = op == UOP_CALL ? helper : check_helper;
         if (op == UOP_CALL)
             u.d = u.a = u.b = (uint16_t)below(1000);

@@ -555,13 +555,13 @@ static bool expect(struct sample *s, const char *name)
            double_shifts(s, name) || products(s, name) || single_bits(s, name) || multiplies(s, name) || moves(s, name);
 }
 
-/* 64-bit micro-ops: the toy has no such registers, the tests of aarch64 instructions do. */
+/* Micro-ops of 64 and 128 bits: the toy has no such registers, the tests of instructions do. */
 static bool is_wide(unsigned op)
 {
     const char *name = uop_infos[op].name;
 
     return (op >= UOP_MOV32Z && op <= UOP_CHECK64) || (op >= UOP_BRZ64 && op <= UOP_JMPR64) || starts(name, "CMPN") ||
-           starts(name, "TST");
+           starts(name, "TST") || has(name, "128") || (op >= UOP_VAND && op <= UOP_VMASK8);
 }
 
 static bool is_memory(const char *name)

@@ -37,7 +37,8 @@ libvm_a_SOURCES += \
 	src/vm/jit/jit_priv.h \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \
-	src/vm/jit/stubs.c
+	src/vm/jit/stubs.c \
+	src/vm/jit/vector.c
 else
 libvm_a_SOURCES += src/vm/jit/none.c
 endif

@@ -25,12 +25,25 @@ typedef int16_t  __attribute__((may_alias, aligned(1))) sany16;
 typedef int32_t  __attribute__((may_alias, aligned(1))) sany32;
 typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
 
+#define VECTOR_TYPES(n) \
+    typedef uint##n##_t __attribute__((vector_size(16), may_alias, aligned(1))) vec##n; \
+    typedef int##n##_t __attribute__((vector_size(16), may_alias, aligned(1))) svec##n;
+VECTOR_TYPES(8)
+VECTOR_TYPES(16)
+VECTOR_TYPES(32)
+VECTOR_TYPES(64)
+#undef VECTOR_TYPES
+
 #define D(n)  (*(any##n *)(state + u->d))
 #define A(n)  (*(any##n *)(state + u->a))
 #define B(n)  (*(any##n *)(state + u->b))
 #define SA(n) (*(const sany##n *)(state + u->a))
 #define SB(n) (*(const sany##n *)(state + u->b))
 #define C(n)  (*(any##n *)(state + u->imm))
+#define VD(n) (*(vec##n *)(state + u->d))
+#define VA(n) (*(const vec##n *)(state + u->a))
+#define VB(n) (*(const vec##n *)(state + u->b))
+#define VSA(n) (*(const svec##n *)(state + u->a))
 #define HIGH(operand) (*(any64 *)(state + (operand) + 8))
 #define U     u
 #define IMM   u->imm

@@ -331,6 +331,8 @@ a64_helper *a64_simd_scalar_pairwise(uint32_t w);
 a64_helper *a64_simd_copy(uint32_t w);
 a64_helper *a64_simd_permute(uint32_t w);
 a64_helper *a64_simd_immediate(uint32_t w);
+/* AdvSIMDExpandImm(): 64 bits. */
+uint64_t a64_simd_expand_immediate(uint32_t w);
 a64_helper *a64_simd_shift(uint32_t w);
 a64_helper *a64_simd_shift_register(uint32_t w); /* three same, opcodes 010xx */
 a64_helper *a64_simd_fp_three_same(uint32_t w);

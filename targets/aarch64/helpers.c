@@ -276,15 +276,6 @@ int a64_op_unprivileged(struct ucpu *u, const struct uop *op)
 
 /* ---- SIMD registers and memory ----------------------------------------------------------------- */
 
-int a64_op_store_pair_q(struct ucpu *u, const struct uop *op)
-{
-    uint8_t both[32];
-
-    memcpy(both, u->s + op->d, 16);
-    memcpy(both + 16, u->s + op->b, 16);
-    return ucpu_store_units(u, state_value(u, op->a), both, sizeof both, 16) ? UOP_NEXT : UOP_FAULT;
-}
-
 /* One structure element: a byte range of a register. */
 static uint8_t *element(struct a64_cpu *c, unsigned reg, unsigned index, unsigned bytes)
 {

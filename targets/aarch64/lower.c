@@ -736,7 +736,8 @@ static enum build_next lower_fp_simd(struct lower *l)
     fn = a64_fp_handler(l->i.word, a64_of(l->b->cpu)->model);
     if (!fn)
         return lower_undefined(l);
-    call_word(l, fn);
+    if (!lower_vector(l))
+        call_word(l, fn);
     return BUILD_MORE;
 }
 

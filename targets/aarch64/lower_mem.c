@@ -288,13 +288,12 @@ static void transfer_pair(struct lower *l, unsigned size, struct address at)
     const struct a64_insn *i = &l->i;
     enum uop_code op;
 
-    if (i->V && i->L) {
-        load_simd_pair(l, size, at);
+    if (size == 4) {
+        build(l->b, i->L ? UOP_LDP128_X : UOP_STP128_X, S_V(i->Rt), at.a, S_V(i->Rt2), (uint32_t)at.imm, 0);
         return;
     }
-    if (size == 4) {
-        flatten(l, &at);
-        call(l, a64_op_store_pair_q, S_V(i->Rt), at.a, S_V(i->Rt2));
+    if (i->V && i->L) {
+        load_simd_pair(l, size, at);
         return;
     }
     if (!i->L) {

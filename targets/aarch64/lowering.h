@@ -1,5 +1,5 @@
 /*
- * What lower.c and lower_mem.c share, and the helpers that they call themselves.
+ * What lower.c, lower_mem.c and lower_simd.c share, and the helpers that they call themselves.
  */
 #ifndef HINDCAST_AARCH64_LOWERING_H
 #define HINDCAST_AARCH64_LOWERING_H
@@ -61,6 +61,10 @@ bool lower_fp_trap(struct lower *l);
 /* Every load and store. */
 enum build_next lower_memory(struct lower *l);
 
+/* ---- lower_simd.c ---- */
+/* An allocated instruction of FP or SIMD registers, as micro-ops; false: it wants its helper. */
+bool lower_vector(struct lower *l);
+
 /* ---- helpers.c: a64_fp_word() is the instruction word, unless said otherwise ---- */
 a64_helper a64_op_load_exclusive;  /* LDXP LDAXP */
 a64_helper a64_op_store_exclusive; /* STXP STLXP */
@@ -68,7 +72,6 @@ a64_helper a64_op_cas;             /* CASP and variants */
 a64_helper a64_op_atomic;          /* LDSMAX LDSMIN LDUMAX LDUMIN and variants */
 a64_helper a64_op_unprivileged;    /* LDTR, STTR and variants at EL1 */
 a64_helper a64_op_structures;      /* LD1-LD4, ST1-ST4; S_T(0): the address */
-a64_helper a64_op_store_pair_q;    /* 16 bytes at *d, then 16 at *b, to address *a */
 a64_helper a64_op_misaligned_load; /* an access to *a that is not aligned but must be: by A64_MODE_ALIGN, or anyway if b */
 a64_helper a64_op_misaligned_store;
 /* CRC32 and CRC32C of 1, 2, 4, 8 bytes: *d = crc of *b with *a before. */

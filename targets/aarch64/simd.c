@@ -652,8 +652,7 @@ a64_helper *a64_simd_permute(uint32_t w)
 
 /* ---- modified immediate ---- */
 
-/* AdvSIMDExpandImm() */
-static uint64_t expand_immediate(uint32_t w)
+uint64_t a64_simd_expand_immediate(uint32_t w)
 {
     const uint32_t imm8 = BITS(w, 16, 3) << 5 | BITS(w, 5, 5), cmode = BITS(w, 12, 4), op = BIT(w, 29);
     const uint64_t words = (uint64_t)1 << 32 | 1, halves = words << 16 | words;
@@ -681,7 +680,7 @@ static uint64_t expand_immediate(uint32_t w)
     { \
         struct a64_state *s = fp_state(u); \
         const uint32_t w = a64_fp_word(op); \
-        const uint64_t imm = expand_immediate(w); \
+        const uint64_t imm = a64_simd_expand_immediate(w); \
         union a64_vreg *r = &s->v[RD(w)]; \
         uint64_t d = r->d[0]; \
         r->d[0] = (expr); \

@@ -33,6 +33,7 @@ enum {
     MODE_ALIGN  = 1u << 5, /* CPL == 3, CR0.AM, EFLAGS.AC: alignment is checked */
     MODE_FERR   = 1u << 6, /* CR0.NE == 0: x87 errors go out of the FERR pin */
     MODE_P6     = 1u << 7, /* the model has the instructions that the Pentium and the P6 added */
+    MODE_SSE    = 1u << 20, /* CR4.OSFXSR is set, and the model has SSE2 */
     /* two bits for each of ES CS SS DS FS GS: enum seg_class */
     MODE_SEG_SHIFT = 8,
 };
@@ -114,6 +115,8 @@ i386_helper i386_fwait; /* 9B; S_T(2) likewise */
  * MASKMOVDQU (F7) have segment and offset (DI or EDI) without I386_FX_MEM. Alone if it
  * stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
 i386_helper i386_simd;
+i386_helper i386_op_sse_unavailable; /* raises what CR0.EM and CR0.TS call for */
+i386_helper i386_op_misaligned;      /* #GP(0) */
 enum {
     I386_FX_SEG    = 0x0007, /* segment of the memory operand */
     I386_FX_MEM    = 0x0008, /* there is a memory operand */

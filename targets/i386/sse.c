@@ -9,6 +9,18 @@
  */
 #include "i386/sse.h"
 
+int i386_op_sse_unavailable(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return sse_available(i386_of(u));
+}
+
+int i386_op_misaligned(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return i386_raise_error(i386_of(u), EXC_GP, 0);
+}
+
 /* ---- moves of whole registers ---------------------------------------------------------- */
 
 #define MOVE(name) static int name(struct ucpu *u, const struct uop *op)

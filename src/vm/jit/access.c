@@ -209,6 +209,33 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
     s->back = e->at;
 }
 
+/* ---- 16 bytes, or two operands of 16 bytes; else by the micro-op's function ---- */
+
+static void vector_access(struct jit *j, const struct uop *u, enum address form, bool load, bool pair)
+{
+    struct code *e = &j->code;
+    struct slow *s;
+
+    emit_address(j, u, form);
+    operands_release(j, u->d, 16);
+    if (pair)
+        operands_release(j, u->b, 16);
+    s = slow_path(j, SLOW_GENERIC);
+    emit_probe(j, s, pair ? 32 : 16, !load, load);
+    for (unsigned n = 0; n < (pair ? 2 : 1); n++) {
+        int32_t at = state_disp(n ? u->b : u->d);
+
+        if (load) {
+            x_sse_rmx(e, 0, X_MOVUPS_LOAD, n, RAX, RCX, 16 * (int32_t)n);
+            x_sse_rm(e, 0, X_MOVUPS_STORE, n, R_STATE, at);
+        } else {
+            x_sse_rm(e, 0, X_MOVUPS_LOAD, n, R_STATE, at);
+            x_sse_rmx(e, 0, X_MOVUPS_STORE, n, RAX, RCX, 16 * (int32_t)n);
+        }
+    }
+    s->back = e->at;
+}
+
 /* ---- atomics: what is not served in line is done by the micro-op's function ---- */
 
 static void leave_if(struct jit *j, struct slow *s, unsigned cc)
@@ -289,15 +316,15 @@ static void write_back(struct jit *j, const struct uop *u)
     operand_put(j, u->a, 64, 64, RCX);
 }
 
-/* LIMIT32: a helper is called if a + d > b. CHECK64: if a & d. The helper changes nothing
+/* LIMIT32: a helper is called if a + d > b. CHECK32, CHECK64: if a & d. The helper changes nothing
  * unless it faults. */
 static void check(struct jit *j, const struct uop *u)
 {
     struct code *e = &j->code;
     struct slow *s;
 
-    if (u->op == UOP_CHECK64) {
-        unsigned a = operand_use(j, u->a, 64, 64);
+    if (u->op != UOP_LIMIT32) {
+        unsigned bits = u->op == UOP_CHECK64 ? 64 : 32, a = operand_use(j, u->a, bits, bits);
 
         s = slow_path(j, SLOW_HELPER);
         x_test_imm(e, 32, a, u->d);
@@ -376,16 +403,23 @@ bool emit_access(struct jit *j, const struct uop *u)
         store_pair(j, u, 64, ADDRESS_X, u->b);
         write_back(j, u);
         return true;
-    case UOP_LDV128_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_X, u->d + 8u); return true;
-    case UOP_LDXV128_X: load_pair(j, u, 64, EXTEND_ZERO, ADDRESS_XX, u->d + 8u); return true;
-    case UOP_ST128_X: store_pair(j, u, 64, ADDRESS_X, u->d + 8u); return true;
-    case UOP_STX128_X: store_pair(j, u, 64, ADDRESS_XX, u->d + 8u); return true;
+    case UOP_LDV128_X: vector_access(j, u, ADDRESS_X, true, false); return true;
+    case UOP_LDXV128_X: vector_access(j, u, ADDRESS_XX, true, false); return true;
+    case UOP_ST128_X: vector_access(j, u, ADDRESS_X, false, false); return true;
+    case UOP_STX128_X: vector_access(j, u, ADDRESS_XX, false, false); return true;
+    case UOP_LDP128_X: vector_access(j, u, ADDRESS_X, true, true); return true;
+    case UOP_STP128_X: vector_access(j, u, ADDRESS_X, false, true); return true;
+    case UOP_LD128_W: vector_access(j, u, ADDRESS_W, true, false); return true;
+    case UOP_LDX128_W: vector_access(j, u, ADDRESS_XW, true, false); return true;
+    case UOP_ST128_W: vector_access(j, u, ADDRESS_W, false, false); return true;
+    case UOP_STX128_W: vector_access(j, u, ADDRESS_XW, false, false); return true;
     case UOP_CAS32_X: compare_and_swap(j, u, 32); return true;
     case UOP_CAS64_X: compare_and_swap(j, u, 64); return true;
     case UOP_STXC8_X: store_conditional(j, u, 8); return true;
     case UOP_STXC16_X: store_conditional(j, u, 16); return true;
     case UOP_STXC32_X: store_conditional(j, u, 32); return true;
     case UOP_STXC64_X: store_conditional(j, u, 64); return true;
+    case UOP_CHECK32:
     case UOP_CHECK64:
     case UOP_LIMIT32:
         check(j, u);

@@ -138,6 +138,31 @@ static inline void x_rmx(struct code *e, unsigned bits, unsigned op, unsigned re
         code_32(e, (uint32_t)disp);
 }
 
+/* 0F op with a mandatory prefix (0: none): xmm registers, memory. */
+#define X_MOVUPS_LOAD  0x10u
+#define X_MOVUPS_STORE 0x11u
+static inline void x_sse_rr(struct code *e, unsigned prefix, unsigned op, unsigned reg, unsigned rm)
+{
+    if (prefix)
+        code_8(e, prefix);
+    x_rr(e, 32, 0x0f00 | op, reg, rm);
+}
+
+static inline void x_sse_rm(struct code *e, unsigned prefix, unsigned op, unsigned reg, unsigned base, int32_t disp)
+{
+    if (prefix)
+        code_8(e, prefix);
+    x_rm(e, 32, 0x0f00 | op, reg, base, disp);
+}
+
+static inline void x_sse_rmx(struct code *e, unsigned prefix, unsigned op, unsigned reg, unsigned base, unsigned index,
+                             int32_t disp)
+{
+    if (prefix)
+        code_8(e, prefix);
+    x_rmx(e, 32, 0x0f00 | op, reg, base, index, 0, disp);
+}
+
 /* The immediate of an instruction whose operands are of `bits`. */
 static inline void x_imm(struct code *e, unsigned bits, uint32_t imm)
 {

@@ -429,14 +429,6 @@ static void emit_exchange(struct jit *j, const struct uop *u, unsigned bits)
     operand_put(j, u->a, bits, 32, RAX);
 }
 
-static void emit_move_128(struct jit *j, const struct uop *u)
-{
-    operand_get(j, RAX, u->a, 64, 64);
-    operand_get(j, RCX, u->a + 8u, 64, 64);
-    operand_put(j, u->d, 64, 64, RAX);
-    operand_put(j, u->d + 8u, 64, 64, RCX);
-}
-
 static void emit_lea(struct jit *j, const struct uop *u, bool indexed)
 {
     struct code *e = &j->code;
@@ -641,7 +633,6 @@ static bool emit_moves(struct jit *j, const struct uop *u)
     case UOP_SX32_64: emit_move(j, u, 32, 64, 64, true, false); return true;
     case UOP_SX8_32Z: emit_move(j, u, 8, 64, 64, true, true); return true;
     case UOP_SX16_32Z: emit_move(j, u, 16, 64, 64, true, true); return true;
-    case UOP_MOV128: emit_move_128(j, u); return true;
     case UOP_BSWAP32:
     case UOP_BSWAP32Z:
         operand_get(j, RAX, u->a, 32, u->op == UOP_BSWAP32 ? 32 : 64);

@@ -1,0 +1,176 @@
+/*
+ * Micro-ops on 128-bit operands in x86-64 code (SSE2). Their operands are in the state
+ * block; xmm0 and xmm1 hold them for the time of a micro-op.
+ *
+ * Adding a micro-op: a row in operations[], if there is an instruction that does the same on
+ * xmm0 and xmm1, or a case in emit_vector(). Without one it becomes a call of its function
+ * in generic.c.
+ */
+#include "vm/jit/jit_priv.h"
+
+#define P_66 0x66u
+
+/* d = a op b, by one instruction: 66 0F opcode xmm0, xmm1. */
+struct operation {
+    uint16_t uop;
+    uint8_t opcode;
+    bool swap; /* xmm0 is b */
+};
+
+static const struct operation operations[] = {
+    {UOP_VAND, 0xdb, false}, {UOP_VOR, 0xeb, false}, {UOP_VXOR, 0xef, false}, {UOP_VBIC, 0xdf, true},
+    {UOP_VADD8, 0xfc, false}, {UOP_VADD16, 0xfd, false}, {UOP_VADD32, 0xfe, false}, {UOP_VADD64, 0xd4, false},
+    {UOP_VSUB8, 0xf8, false}, {UOP_VSUB16, 0xf9, false}, {UOP_VSUB32, 0xfa, false}, {UOP_VSUB64, 0xfb, false},
+    {UOP_VCEQ8, 0x74, false}, {UOP_VCEQ16, 0x75, false}, {UOP_VCEQ32, 0x76, false},
+    {UOP_VCGT8, 0x64, false}, {UOP_VCGT16, 0x65, false}, {UOP_VCGT32, 0x66, false},
+    {UOP_VUMIN8, 0xda, false}, {UOP_VUMAX8, 0xde, false}, {UOP_VSMIN16, 0xea, false}, {UOP_VSMAX16, 0xee, false},
+    {UOP_VMUL16, 0xd5, false},
+    {UOP_VZIPL8, 0x60, false}, {UOP_VZIPL16, 0x61, false}, {UOP_VZIPL32, 0x62, false}, {UOP_VZIPL64, 0x6c, false},
+    {UOP_VZIPH8, 0x68, false}, {UOP_VZIPH16, 0x69, false}, {UOP_VZIPH32, 0x6a, false}, {UOP_VZIPH64, 0x6d, false},
+};
+
+static void get(struct jit *j, unsigned xmm, unsigned offset)
+{
+    operands_release(j, offset, 16);
+    x_sse_rm(&j->code, 0, X_MOVUPS_LOAD, xmm, R_STATE, state_disp(offset));
+}
+
+static void put(struct jit *j, unsigned offset, unsigned xmm)
+{
+    operands_release(j, offset, 16);
+    x_sse_rm(&j->code, 0, X_MOVUPS_STORE, xmm, R_STATE, state_disp(offset));
+}
+
+static void op_66(struct jit *j, unsigned opcode, unsigned to, unsigned from)
+{
+    x_sse_rr(&j->code, P_66, opcode, to, from);
+}
+
+static bool emit_operation(struct jit *j, const struct uop *u)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(operations); i++) {
+        const struct operation *o = &operations[i];
+
+        if (o->uop != u->op)
+            continue;
+        get(j, 0, o->swap ? u->b : u->a);
+        get(j, 1, o->swap ? u->a : u->b);
+        op_66(j, o->opcode, 0, 1);
+        put(j, u->d, 0);
+        return true;
+    }
+    return false;
+}
+
+/* xmm = all ones */
+static void ones(struct jit *j, unsigned xmm)
+{
+    op_66(j, 0x76, xmm, xmm);
+}
+
+static void emit_not(struct jit *j, const struct uop *u)
+{
+    get(j, 0, u->a);
+    ones(j, 1);
+    op_66(j, 0xef, 0, 1);
+    put(j, u->d, 0);
+}
+
+static void emit_or_not(struct jit *j, const struct uop *u)
+{
+    get(j, 0, u->b);
+    ones(j, 1);
+    op_66(j, 0xef, 0, 1);
+    get(j, 1, u->a);
+    op_66(j, 0xeb, 0, 1);
+    put(j, u->d, 0);
+}
+
+/* first ^ ((first ^ a) & mask), or & ~mask */
+static void emit_choice(struct jit *j, const struct uop *u, unsigned first, unsigned mask, bool complement)
+{
+    get(j, 0, first);
+    get(j, 1, u->a);
+    op_66(j, 0xef, 1, 0);
+    get(j, 2, mask);
+    if (complement)
+        op_66(j, 0xdf, 2, 1); /* PANDN */
+    else
+        op_66(j, 0xdb, 2, 1);
+    op_66(j, 0xef, 0, 2);
+    put(j, u->d, 0);
+}
+
+static void emit_shift(struct jit *j, const struct uop *u, unsigned opcode, unsigned digit)
+{
+    struct code *e = &j->code;
+
+    get(j, 0, u->a);
+    code_8(e, P_66);
+    x_opcode(e, 32, 0x0f00 | opcode, 0, 0, 0, false);
+    code_8(e, 0xc0 | digit << 3);
+    code_8(e, u->imm);
+    put(j, u->d, 0);
+}
+
+static void shuffle(struct jit *j, unsigned imm)
+{
+    op_66(j, 0x70, 0, 0);
+    code_8(&j->code, imm);
+}
+
+static void emit_duplicate(struct jit *j, const struct uop *u, unsigned bits)
+{
+    struct code *e = &j->code;
+
+    operand_get(j, RAX, u->a, bits, 64);
+    code_8(e, P_66);
+    x_rr(e, bits == 64 ? 64 : 32, 0x0f6e, 0, RAX); /* MOVD, MOVQ: a REX comes after the prefix */
+    if (bits == 8)
+        op_66(j, 0x60, 0, 0);
+    if (bits <= 16)
+        op_66(j, 0x61, 0, 0);
+    shuffle(j, bits == 64 ? 0x44 : 0);
+    put(j, u->d, 0);
+}
+
+static void emit_mask(struct jit *j, const struct uop *u)
+{
+    get(j, 0, u->a);
+    op_66(j, 0xd7, RAX, 0);
+    operand_put(j, u->d, 32, 32, RAX);
+}
+
+bool emit_vector(struct jit *j, const struct uop *u)
+{
+    switch (u->op) {
+    case UOP_MOV128:
+        get(j, 0, u->a);
+        put(j, u->d, 0);
+        return true;
+    case UOP_VNOT: emit_not(j, u); return true;
+    case UOP_VORN: emit_or_not(j, u); return true;
+    case UOP_VBSL: emit_choice(j, u, u->b, u->d, false); return true;
+    case UOP_VBIT: emit_choice(j, u, u->d, u->b, false); return true;
+    case UOP_VBIF: emit_choice(j, u, u->d, u->b, true); return true;
+    case UOP_VSHL16I: emit_shift(j, u, 0x71, 6); return true;
+    case UOP_VSHL32I: emit_shift(j, u, 0x72, 6); return true;
+    case UOP_VSHL64I: emit_shift(j, u, 0x73, 6); return true;
+    case UOP_VSHR16I: emit_shift(j, u, 0x71, 2); return true;
+    case UOP_VSHR32I: emit_shift(j, u, 0x72, 2); return true;
+    case UOP_VSHR64I: emit_shift(j, u, 0x73, 2); return true;
+    case UOP_VSAR16I: emit_shift(j, u, 0x71, 4); return true;
+    case UOP_VSAR32I: emit_shift(j, u, 0x72, 4); return true;
+    case UOP_VSHUF32:
+        get(j, 0, u->a);
+        shuffle(j, u->imm);
+        put(j, u->d, 0);
+        return true;
+    case UOP_VDUP8: emit_duplicate(j, u, 8); return true;
+    case UOP_VDUP16: emit_duplicate(j, u, 16); return true;
+    case UOP_VDUP32: emit_duplicate(j, u, 32); return true;
+    case UOP_VDUP64: emit_duplicate(j, u, 64); return true;
+    case UOP_VMASK8: emit_mask(j, u); return true;
+    default: return emit_operation(j, u);
+    }
+}
