@@ -169,6 +169,8 @@ static uint32_t describe_access(const struct a64_cpu *c)
         /* load-acquire, store-release */
         return 1u << 24 | size << 22 | (insn & 31) << 16 | (size == 3) << 15 | (insn >> 15 & 1) << 14;
     }
+    if ((insn & 0x3f000000u) == 0x18000000u && size < 3) /* of a literal */
+        return 1u << 24 | (size == 1 ? 3u : 2u) << 22 | (size == 2) << 21 | (insn & 31) << 16 | (size != 0) << 15;
     if ((insn & 0x3a000000u) != 0x38000000u || (insn & 0x04000000u))
         return 0;
     if (!(insn & 0x01000000u) && !(insn & 0x00200000u) && (insn & 0x400u))

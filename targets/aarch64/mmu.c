@@ -451,7 +451,8 @@ static bool abort_of(struct a64_cpu *c, unsigned mode, uint64_t va, enum access 
     uint32_t iss = found->fsc;
     unsigned target = a64_regime_el(c->st->el);
 
-    if (access == ACCESS_WRITE)
+    /* A table may be read or not, whatever the access was for. */
+    if (access == ACCESS_WRITE && !(found->s1ptw && (found->fsc & ~3u) == FSC_PERMISSION))
         iss |= ISS_WNR;
     if (found->s1ptw)
         iss |= ISS_S1PTW;
@@ -499,6 +500,15 @@ bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, st
     t->aligned = found.device && !(!found.desc && off_is_device(c, mode_el(mode))); /* there the lowering checks */
     t->own_entry = found.span == PAGE_SIZE && found.desc && !(mode_el(mode) == 1 && stage2_enabled(c));
     return true;
+}
+
+bool a64_maintainable(struct a64_cpu *c, uint64_t va, enum access access)
+{
+    const struct walker w = {.c = c, .u = &c->u};
+    struct walk found;
+
+    return walk_access(&w, a64_regime_el(c->st->el), va, access, c->st->el == 0, false, true, &found) ||
+           abort_of(c, c->u.tlb_mode, va, access, &found);
 }
 
 void a64_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
@@ -571,17 +581,58 @@ int a64_misaligned(struct a64_cpu *c, unsigned regime, uint64_t va, bool write)
 #define PAR_NS   BIT64(9)
 #define PAR_RES1 BIT64(11)
 
+enum { SH_NON = 0, SH_OUTER = 2, SH_INNER = 3 };
+
+/* Inner or outer cacheability of both stages: the weaker one; hints are those of stage 1. */
+static unsigned combine_cacheability(unsigned s1, unsigned s2)
+{
+    if (s1 == 4 || s2 == 1)
+        return 4; /* not cacheable */
+    if (!(s1 & 4) || s2 == 2)
+        return 8 | (s1 & 3); /* write-through */
+    return s1;
+}
+
+/* Attributes of stage 1 with those of a stage 2 leaf (D8.6.5), as MAIR has them. */
+static uint64_t combine_attributes(const struct a64_cpu *c, uint64_t attr, uint64_t leaf)
+{
+    unsigned outer = leaf >> 4 & 3, inner = leaf >> 2 & 3;
+
+    if (!(attr & 0xf0) && !outer)
+        return (attr >> 2 & 3) < inner ? attr : (uint64_t)inner << 2;
+    if (!(attr & 0xf0))
+        return attr;
+    if (!outer)
+        return (uint64_t)inner << 2;
+    if (a64_hcr(c) & HCR_CD)
+        outer = inner = 1;
+    return combine_cacheability(attr >> 4 & 15, outer) << 4 | combine_cacheability(attr & 15, inner);
+}
+
+static unsigned combine_shareability(unsigned s1, unsigned s2)
+{
+    if (s1 == SH_OUTER || s2 == SH_OUTER)
+        return SH_OUTER;
+    return s1 == SH_INNER || s2 == SH_INNER ? SH_INNER : SH_NON;
+}
+
 /* Attributes and shareability as PAR shows them. */
 static uint64_t par_attributes(const struct a64_cpu *c, unsigned el, const struct walk *found)
 {
-    uint64_t attr = 0, sh;
+    uint64_t attr, sh = SH_NON;
 
-    if (!found->desc) /* translation is off: Device-nGnRnE, or Normal with HCR_EL2.DC */
-        return el == 1 && (a64_hcr(c) & HCR_DC) ? UINT64_C(0xff) << 56 : UINT64_C(2) << 7;
-    attr = stage1_attributes(c, el, found->desc);
-    sh = found->desc >> 8 & 3;
+    if (found->desc) {
+        attr = stage1_attributes(c, el, found->desc);
+        sh = found->desc >> 8 & 3;
+    } else {
+        attr = off_is_device(c, el) ? 0 : 0xff;
+    }
+    if (found->desc2) {
+        attr = combine_attributes(c, attr, found->desc2);
+        sh = combine_shareability((unsigned)sh, found->desc2 >> 8 & 3);
+    }
     if (!(attr & 0xf0) || attr == 0x44)
-        sh = 2;
+        sh = SH_OUTER;
     return attr << 56 | sh << 7;
 }
 

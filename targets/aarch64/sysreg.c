@@ -735,7 +735,7 @@ static const struct sysreg sysregs[] = {
     ZERO(3, 4, 3, 0, 0, "DACR32_EL2", 2, T_NONE),
     ZERO(3, 4, 5, 0, 1, "IFSR32_EL2", 2, T_NONE),
     ZERO(3, 4, 5, 3, 0, "FPEXC32_EL2", 2, T_NONE),
-    ZERO(2, 4, 0, 7, 0, "DBGVCR32_EL2", 2, T_NONE),
+    ZERO(2, 4, 0, 7, 0, "DBGVCR32_EL2", 2, T_DEBUG),
 
     /* Software's own. */
     PLAIN_W(3, 0, 13, 0, 1, "CONTEXTIDR_EL1", 1, T_VM, contextidr_el1, 0xffffffff, NULL, 0),
@@ -927,7 +927,7 @@ static bool user_allowed(const struct a64_cpu *c, enum sysreg_trap t, bool write
 static bool hypervisor_traps(const struct a64_cpu *c, enum sysreg_trap t, bool write)
 {
     const struct a64_state *s = c->st;
-    uint64_t hcr = s->hcr_el2, mdcr = s->mdcr_el2;
+    uint64_t hcr = s->hcr_el2, mdcr = s->mdcr_el2 | (hcr & HCR_TGE ? MDCR_TDE : 0);
 
     switch (t) {
     case T_VM:
@@ -1065,11 +1065,21 @@ static void store_operand(struct ucpu *u, unsigned offset, uint64_t v)
     memcpy(u->s + offset, &v, sizeof v);
 }
 
+/* Is it one of the encodings for what implementations define? */
+static bool is_implementation_defined(uint32_t enc)
+{
+    unsigned crn = enc >> 7 & 15;
+
+    return enc >> 14 == 3 && (crn == 11 || crn == 15);
+}
+
 /* A register that has no row: one of the interrupt controller's? UOP_FAULT: no, or it traps. */
 static int gic_access(struct a64_cpu *c, uint32_t enc, unsigned rt, bool write, uint64_t *v)
 {
     unsigned op1 = enc >> 11 & 7, lowest = op1 == 4 ? 2 : op1 == 6 ? 3 : 1, target;
 
+    if (is_implementation_defined(enc) && c->st->el == 1 && (a64_hcr(c) & HCR_TIDCP))
+        return a64_raise_to(c, 2, EC_SYSREG, syndrome(enc, rt, !write));
     if (!is_gic(enc) || !c->gic_read || c->st->el < lowest)
         return a64_undefined(c);
     target = c->gic_trap ? c->gic_trap(c->gic_ctx, enc) : 0;
@@ -1163,12 +1173,10 @@ static int sys_trap(struct a64_cpu *c, const struct uop *op, uint64_t user_bit, 
 /* Maintenance by address: caches are coherent, what remains is the translation. */
 static int maintain(struct a64_cpu *c, const struct uop *op, enum access access)
 {
-    if (ucpu_probe(&c->u, c->u.tlb_mode, load_operand(&c->u, op->a), 1, access))
+    if (a64_maintainable(c, load_operand(&c->u, op->a), access))
         return UOP_NEXT;
-    if (!c->u.retry_alone) {
-        c->exc.esr |= ISS_CM | ISS_WNR;
-        c->exc.stage2_data = false;
-    }
+    c->exc.esr |= ISS_CM | ISS_WNR;
+    c->exc.stage2_data = false;
     return UOP_FAULT;
 }
 
@@ -1213,7 +1221,7 @@ static int address_op(struct a64_cpu *c, const struct uop *op, unsigned op1, uns
 
     if (c->st->el < lowest || (op1 == 0 && op2 > 3) || (op1 == 4 && (op2 == 2 || op2 == 3)) || (op1 == 6 && op2 > 1))
         return a64_undefined(c);
-    if (op1 == 4 && !a64_has_el(c, 2))
+    if (op1 == 4 && (!a64_has_el(c, 2) || (op2 < 2 && !a64_el2_enabled(c))))
         return a64_undefined(c);
     return a64_at(c, load_operand(&c->u, op->a), op1, 8, op2);
 }
@@ -1235,6 +1243,9 @@ static int tlb_op(struct a64_cpu *c, const struct uop *op, unsigned op1, unsigne
     if (!known || c->st->el < (op1 == 0 ? 1u : op1 == 4 ? 2u : 3u))
         return a64_undefined(c);
     if (op1 == 4 && !a64_has_el(c, 2) && op2 != 4 && op2 != 6)
+        return a64_undefined(c);
+    /* EL2's own: not from the Secure state. */
+    if (op1 == 4 && (crm == 3 || crm == 7) && (op2 & 3) != 2 && op2 != 4 && !a64_el2_enabled(c))
         return a64_undefined(c);
     return op1 == 0 ? sys_trap(c, op, 0, HCR_TTLB) : UOP_NEXT;
 }

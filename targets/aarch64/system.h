@@ -54,6 +54,7 @@
 #define HCR_HCD   BIT64(29)
 #define HCR_TRVM  BIT64(30)
 #define HCR_RW    BIT64(31)
+#define HCR_CD    BIT64(32)
 
 /* SCR_EL3 (D19.2.117). */
 #define SCR_NS  BIT64(0)
@@ -174,6 +175,9 @@ uint64_t a64_isr(const struct a64_cpu *c);
 /* ---- mmu.c ---- */
 /* Is stage 1 of the current regime off, and all data Device memory therefore? */
 bool a64_all_device(const struct a64_cpu *c);
+/* Would the access of a cache maintenance instruction be translated? PSTATE.PAN is not for these.
+ * False: an exception is pending. */
+bool a64_maintainable(struct a64_cpu *c, uint64_t va, enum access access);
 
 /* ---- cpu.c ---- */
 /* The level that an FP instruction traps to now, or 0. */
