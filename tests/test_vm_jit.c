@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "host/code_memory.h"
+#include "softfloat/softfloat.h"
 #include "vm/jit/jit.h"
 
 #include <check.h>
@@ -32,6 +33,8 @@ struct bare_state {
     uint64_t r[REGS];
     uint64_t fault_va;
     uint64_t calls;
+    uint32_t rounding; /* and flushing: bit 2 */
+    uint32_t raised;   /* FLOAT_* */
 };
 DEVICE_STATE_END
 
@@ -92,7 +95,42 @@ static void bare_reset(struct cpu *cpu)
     (void)cpu;
 }
 
-static const struct frontend bare_frontend = {.va_bits = 64, .walk = bare_walk};
+/* The floating-point micro-ops, by libsoftfloat. */
+static void bare_float_op(struct ucpu *c, const struct uop *u)
+{
+    struct bare_state *s = bare_of(c)->st;
+    struct float_status f = {.rounding = s->rounding & 3, .denormals_are_zero = s->rounding & 4, .flags = (uint16_t)s->raised,
+                             .flush = s->rounding & 4 ? FLUSH_TINY_EXACTLY : FLUSH_NEVER, .tiny_before = true};
+    bool is_64 = strstr(uop_infos[u->op].name, "64") != NULL;
+    uint64_t a, b, x = 0, r[2] = {0};
+
+    memcpy(&a, c->s + u->a, 8);
+    memcpy(&b, c->s + u->b, 8);
+    if (strchr(uop_infos[u->op].operands, 'i'))
+        memcpy(&x, c->s + u->imm, 8);
+#define BOTH(call64, call32) (is_64 ? (call64) : (call32))
+#define N32 0x80000000u
+#define N64 ((uint64_t)1 << 63)
+#define A32 (uint32_t)a
+#define B32 (uint32_t)b
+#define X32 (uint32_t)x
+    switch (u->op) {
+    case UOP_FADD32: case UOP_FADD64: r[0] = BOTH(f64_add(a, b, &f), f32_add(A32, B32, &f)); break;
+    case UOP_FSUB32: case UOP_FSUB64: r[0] = BOTH(f64_sub(a, b, &f), f32_sub(A32, B32, &f)); break;
+    case UOP_FMUL32: case UOP_FMUL64: r[0] = BOTH(f64_mul(a, b, &f), f32_mul(A32, B32, &f)); break;
+    case UOP_FDIV32: case UOP_FDIV64: r[0] = BOTH(f64_div(a, b, &f), f32_div(A32, B32, &f)); break;
+    case UOP_FMADD32: case UOP_FMADD64: r[0] = BOTH(f64_fma(a, b, x, &f), f32_fma(A32, B32, X32, &f)); break;
+    case UOP_FMSUB32: case UOP_FMSUB64: r[0] = BOTH(f64_fma(a ^ N64, b, x, &f), f32_fma(A32 ^ N32, B32, X32, &f)); break;
+    case UOP_FNMADD32:
+    case UOP_FNMADD64: r[0] = BOTH(f64_fma(a ^ N64, b, x ^ N64, &f), f32_fma(A32 ^ N32, B32, X32 ^ N32, &f)); break;
+    case UOP_FNMSUB32: case UOP_FNMSUB64: r[0] = BOTH(f64_fma(a, b, x ^ N64, &f), f32_fma(A32, B32, X32 ^ N32, &f)); break;
+    default: r[0] = BOTH(f64_from_int((int64_t)a, 0, &f), f32_from_int((int64_t)a, 0, &f)); break;
+    }
+    memcpy(c->s + u->d, r, sizeof(r));
+    s->raised |= f.flags & FLOAT_FLAGS & ~FLOAT_DENORMAL; /* the rules do not ask for denormal operands */
+}
+
+static const struct frontend bare_frontend = {.va_bits = 64, .walk = bare_walk, .float_op = bare_float_op};
 
 static const struct cpu_ops bare_ops = {
     .arch = "bare",
@@ -110,6 +148,7 @@ static struct machine *bare_machine(size_t code_bytes)
 
     b->st = machine_alloc_state(m, "cpu", sizeof(*b->st));
     ucpu_init(&b->u, m, &bare_ops, &bare_frontend, b->st, OFF(cc));
+    b->u.float_rules = (struct float_rules){.clear_at = OFF(rounding), .clear = 7, .set_at = OFF(raised), .set = FLOAT_INEXACT};
     memory_map(&m->memory, &(struct region){.base = 0, .size = PAGES << PAGE_SHIFT, .kind = REGION_RAM,
                                             .page = memory_alloc(&m->memory, PAGES << PAGE_SHIFT), .enabled = true});
     machine_reset(m);
@@ -141,12 +180,16 @@ static uint64_t random_value(void)
     static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000u, 0xffffffffu,
                                      UINT64_MAX >> 1, UINT64_C(1) << 63, UINT64_MAX, 31, 32, 33, 63, 64};
 
-    switch (below(4)) {
+    switch (below(6)) {
     case 0:
         return edges[below(ARRAY_LEN(edges))];
     case 1:
         return rng() & 0xff;
-    case 2:
+    case 2: /* a double of moderate size; two floats */
+        return (rng() & 0x800fffffffffffffu) | (uint64_t)(1023 - 8 + below(16)) << 52;
+    case 3:
+        return (rng() & 0x807fffff807fffffu) | (uint64_t)(127 - 8 + below(16)) << 55 | (uint64_t)(127 - 8 + below(16)) << 23;
+    case 4:
         return rng() & 0xff00ff00ff00ffu;
     default:
         return rng();
@@ -177,6 +220,8 @@ static void random_state(struct sample *s)
         if (below(16))
             s->st.r[i] = DATA + ((uint64_t)below(PAGES + 1) << PAGE_SHIFT) - 64 + below(128);
     random_flags(&s->st.cc);
+    s->st.rounding = below(4) ? 0 : (uint32_t)below(8);
+    s->st.raised = below(4) ? FLOAT_INEXACT : 0;
     for (unsigned i = 0; i <= PAGES; i++)
         for (unsigned k = 0; k < sizeof(s->mem[i]); k++)
             s->mem[i][k] = (uint8_t)rng();
@@ -321,6 +366,8 @@ static struct uop random_uop(unsigned op)
         }
         if (!starts(name, "STI"))
             u.aux = below(has(name, "_X") ? 5 : 4);
+    } else if (starts(name, "FM") || starts(name, "FN")) {
+        u.imm = OFF(r[below(REGS - 1)]);
     } else if (starts(name, "VDUP")) {
         u.d = (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
     } else if (starts(name, "VS")) {

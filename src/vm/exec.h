@@ -190,8 +190,18 @@ struct frontend {
     /* The address by which traps and footprints know a data access to `va` (A64: without
      * the tag byte that translation ignores). Pure. May be NULL: `va` itself. */
     uint64_t (*untagged)(const struct ucpu *, uint64_t va);
+    /* Do the floating-point micro-op `u` (uop.def, F...), flags and all. May be NULL, if none is made. */
+    void (*float_op)(struct ucpu *, const struct uop *u);
     /* Bring lazies to their canonical form, zero temporaries. */
     void (*settle)(struct ucpu *);
+};
+
+/* When the host's arithmetic may stand in for the target's: all of `clear` is clear in the word of the
+ * state at clear_at, and `set`, one bit, is set in that at set_at. The first then means rounding to nearest and no
+ * flushing of denormals, the second that inexact is raised already. */
+struct float_rules {
+    uint16_t clear_at, set_at;
+    uint32_t clear, set;
 };
 
 /* A CPU that is run by this core; its target's struct begins with it. */
@@ -212,6 +222,7 @@ struct ucpu {
     bool single;             /* testing aid: blocks of one instruction */
     bool plain_switch;       /* testing aid: the interpreter without computed goto */
     unsigned npending_hits;  /* access traps hit by the step in progress */
+    struct float_rules float_rules; /* with fe->float_op */
     struct exec *exec;       /* block cache, jump cache, TLB storage: exec.c's own */
 };
 

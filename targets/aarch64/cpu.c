@@ -232,6 +232,7 @@ static const struct frontend frontend = {
     .guest_break = a64_guest_break,
     .guest_watch_early = a64_guest_watch_early,
     .untagged = a64_untagged,
+    .float_op = a64_float_op,
     .settle = settle,
 };
 
@@ -246,6 +247,7 @@ struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, uns
     a64_index_sysregs(c);
     a64_make_regs(c);
     ucpu_init(&c->u, m, &c->ops, &frontend, c->st, S_OFF(cc));
+    c->u.float_rules = a64_float_rules();
     m->cpu = &c->u.cpu;
     c->timers = a64_add_timers(c);
     reset(&c->u.cpu);

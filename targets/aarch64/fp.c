@@ -10,6 +10,8 @@
  */
 #include "aarch64/fp.h"
 
+#include <string.h>
+
 /* Bits 23-22 of the scalar FP instructions: size 2 or 3; half and reserved: 0. */
 static unsigned scalar_size(uint32_t w)
 {
@@ -438,6 +440,60 @@ static a64_helper *fixed_conversion(uint32_t w)
 }
 
 /* ---- decoding ---- */
+
+/* ---- micro-ops ---- */
+
+struct float_rules a64_float_rules(void)
+{
+    return (struct float_rules){.clear_at = S_OFF(fpcr), .clear = 3u << FPCR_RMODE_SHIFT | FPCR_FZ,
+                                .set_at = S_OFF(fpsr), .set = FPSR_IXC};
+}
+
+static uint64_t operand(const struct ucpu *u, unsigned offset, unsigned size)
+{
+    uint64_t v;
+
+    memcpy(&v, u->s + offset, sizeof v);
+    return zx(v, size);
+}
+
+static uint64_t float_result(struct fp_env *e, const struct ucpu *u, const struct uop *op, unsigned size)
+{
+    const uint64_t sign = (uint64_t)1 << ((8u << size) - 1);
+    uint64_t a = operand(u, op->a, size), b = operand(u, op->b, size), c = 0;
+
+    switch (op->op) {
+    case UOP_FADD32: case UOP_FADD64: return fp_add(e, 0, a, b, size);
+    case UOP_FSUB32: case UOP_FSUB64: return fp_sub(e, 0, a, b, size);
+    case UOP_FMUL32: case UOP_FMUL64: return fp_mul(e, 0, a, b, size);
+    case UOP_FDIV32: case UOP_FDIV64: return fp_div(e, 0, a, b, size);
+    case UOP_FSCVT32: return f32_from_int((int64_t)operand(u, op->a, 3), 0, &e->fs);
+    case UOP_FSCVT64: return f64_from_int((int64_t)operand(u, op->a, 3), 0, &e->fs);
+    default: break;
+    }
+    c = operand(u, op->imm, size);
+    switch (op->op) {
+    case UOP_FMADD32: case UOP_FMADD64: break;
+    case UOP_FMSUB32: case UOP_FMSUB64: a ^= sign; break;
+    case UOP_FNMADD32: case UOP_FNMADD64: a ^= sign, c ^= sign; break;
+    default: c ^= sign; break; /* FNMSUB */
+    }
+    return fp_mla(e, c, a, b, size);
+}
+
+void a64_float_op(struct ucpu *u, const struct uop *op)
+{
+    struct a64_state *s = fp_state(u);
+    unsigned size = (op->op - UOP_FADD32) & 1 ? 3 : 2;
+    struct fp_env e;
+    union a64_vreg r = {.d = {0, 0}};
+
+    fp_begin(&e, s->fpcr, s->fpsr);
+    r.d[0] = zx(float_result(&e, u, op, size), size);
+    memcpy(u->s + op->d, &r, sizeof r);
+    fp_end(s, &e);
+}
+_Static_assert((UOP_FSCVT64 - UOP_FADD32) % 2 == 1, "micro-ops of 32 and 64 bits in turn");
 
 static a64_helper *scalar_fp(uint32_t w)
 {

@@ -62,6 +62,10 @@ uint64_t a64_untagged(const struct ucpu *u, uint64_t va);
 
 typedef int a64_helper(struct ucpu *u, const struct uop *op);
 
+/* struct frontend.float_op, and its rules (fp.c). */
+void a64_float_op(struct ucpu *u, const struct uop *op);
+struct float_rules a64_float_rules(void);
+
 /* ---- exception.c ------------------------------------------------------------ */
 a64_helper a64_op_svc;     /* imm16 in d */
 a64_helper a64_op_hvc;     /* imm16 in d; checks EL0, HCR_EL2.HCD, SCR_EL3.HCE; firmware_call first (P, A, E) */

@@ -122,6 +122,55 @@ static bool copy(struct lower *l)
     }
 }
 
+/* FADD FSUB FMUL FDIV, FMADD and its kin, SCVTF and UCVTF of general registers, FNEG, FABS. */
+static bool scalar_arithmetic(struct lower *l)
+{
+    static const uint16_t two[4][2] = {
+        {UOP_FMUL32, UOP_FMUL64}, {UOP_FDIV32, UOP_FDIV64}, {UOP_FADD32, UOP_FADD64}, {UOP_FSUB32, UOP_FSUB64}};
+    static const uint16_t three[4][2] = {
+        {UOP_FMADD32, UOP_FMADD64}, {UOP_FMSUB32, UOP_FMSUB64}, {UOP_FNMADD32, UOP_FNMADD64},
+        {UOP_FNMSUB32, UOP_FNMSUB64}};
+    const uint32_t w = l->i.word;
+    unsigned wide = BIT(w, 22), d = S_V(RD(w)), n = S_V(RN(w));
+
+    if (BITS(w, 23, 1))
+        return false;
+    if ((w & 0xff000000u) == 0x1f000000u) {
+        build(l->b, (enum uop_code)three[BIT(w, 21) << 1 | BIT(w, 15)][wide], d, n, S_V(RM(w)), S_V(RA(w)), 0);
+        return true;
+    }
+    if ((w & 0xffa0cc00u) == 0x1e200800u) {
+        emit(l, (enum uop_code)two[BITS(w, 12, 2)][wide], d, n, S_V(RM(w)));
+        return true;
+    }
+    if ((w & 0x7fbefc00u) == 0x1e220000u) { /* of 32 bits, or signed of 64 */
+        bool is_unsigned = BIT(w, 16);
+        unsigned x = s_src(RN(w));
+
+        if (BIT(w, 31) && is_unsigned)
+            return false;
+        if (!BIT(w, 31)) {
+            emit(l, is_unsigned ? UOP_MOV32Z : UOP_SX32_64, S_T(0), x, 0);
+            x = S_T(0);
+        }
+        emit(l, wide ? UOP_FSCVT64 : UOP_FSCVT32, d, x, 0);
+        return true;
+    }
+    if ((w & 0xffbf7c00u) == 0x1e214000u || (w & 0xffbffc00u) == 0x1e20c000u) {
+        bool negate = BIT(w, 16);
+        uint64_t sign = wide ? (uint64_t)1 << 63 : (uint64_t)1 << 31, low = 2 * sign - 1;
+
+        if (BIT(w, 15) == negate) /* FSQRT */
+            return false;
+        emit_imm64(l, UOP_AND64I, d, n, negate ? low : low & ~sign);
+        if (negate)
+            emit_imm64(l, UOP_XOR64I, d, d, sign);
+        clear_high(l);
+        return true;
+    }
+    return false;
+}
+
 /* FMOV between registers of any kind. */
 static bool scalar_move(struct lower *l)
 {
@@ -144,8 +193,8 @@ bool lower_vector(struct lower *l)
 {
     const uint32_t w = l->i.word;
 
-    if (BITS(w, 24, 5) == 0x1e)
-        return scalar_move(l);
+    if (BITS(w, 25, 4) == 0xf)
+        return scalar_arithmetic(l) || scalar_move(l);
     if (BIT(w, 31) || BIT(w, 28))
         return false;
     if ((w & 0x9f200400u) == 0x0e200400u)

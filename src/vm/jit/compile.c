@@ -143,7 +143,8 @@ static void emit(struct jit *j, const struct uop *u)
     j->pinned = 0;
     if (u->op == UOP_CALL)
         emit_call(j, u);
-    else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u) && !emit_muldiv(j, u) && !emit_vector(j, u))
+    else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u) && !emit_muldiv(j, u) &&
+             !emit_vector(j, u) && !emit_float(j, u))
         emit_generic(j, u);
 }
 
