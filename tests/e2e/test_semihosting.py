@@ -312,9 +312,27 @@ def claim_a_watchpoint_sees_what_a_read_puts_into_memory():
 PICOLIBC = "/usr/lib/picolibc/aarch64-linux-gnu/picolibc.specs"
 LIBC_PROGRAM = r"""
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
+
+/* The library's accesses are not all aligned. So memory must be Normal: without translation it is Device. */
+static uint64_t regions[512] __attribute__((aligned(4096)));
+
+__attribute__((constructor)) static void translation_on(void)
+{
+    uint64_t sctlr;
+
+    regions[0] = 0x401;                     /* the first GiB: attributes 0 */
+    regions[1] = 0x40000000 | 0x704 | 0x01; /* the second: attributes 1, inner shareable */
+    __asm__ volatile("msr mair_el1, %0" : : "r"(UINT64_C(0xff04)));
+    __asm__ volatile("msr tcr_el1, %0" : : "r"(UINT64_C(0x803519))); /* 39 bits, 4 KiB; no walks of TTBR1 */
+    __asm__ volatile("msr ttbr0_el1, %0" : : "r"(regions));
+    __asm__ volatile("dsb sy; isb; tlbi vmalle1; dsb sy; isb" : : : "memory");
+    __asm__ volatile("mrs %0, sctlr_el1" : "=r"(sctlr));
+    __asm__ volatile("msr sctlr_el1, %0; isb" : : "r"(sctlr | 0x1005) : "memory");
+}
 
 int main(int argc, char **argv)
 {
