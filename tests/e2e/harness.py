@@ -41,7 +41,7 @@ SLOW = 5 if sanitized() else 1
 def patience(seconds):
     """How long to wait for what must come, before that is called a hang: the host may be busy with other
     things, and nobody waits unless something is wrong."""
-    return seconds * SLOW * 5
+    return seconds * SLOW * 3
 
 
 class Failed(Exception):
