@@ -4,6 +4,7 @@
  */
 #include "a64_bench.h"
 #include "a64_flat.h"
+#include "with_jit.h"
 
 static struct bench *b;
 static struct a64_state *s;
@@ -12,6 +13,12 @@ static void setup(void)
 {
     b = bench_new("max", A64_HAS_EL2);
     s = b->s;
+}
+
+static void setup_jit(void)
+{
+    setup();
+    with_jit(&b->c->u);
 }
 
 static void teardown(void)
@@ -32,6 +39,7 @@ static void teardown(void)
 #define STP_PRE16(rt, rt2, rn) (0xa9bf0000u | (rt2) << 10 | (rn) << 5 | (rt))
 #define LDRQ(rt, rn)       (0x3dc00000u | (rn) << 5 | (rt))
 #define STPQ(rt, rt2, rn)  (0xad000000u | (rt2) << 10 | (rn) << 5 | (rt))
+#define LDPQ(rt, rt2, rn)  (0xad400000u | (rt2) << 10 | (rn) << 5 | (rt))
 #define LD1_16B(rt, rn)    (0x4c407000u | (rn) << 5 | (rt))
 #define LD1_4S(rt, rn)     (0x4c407800u | (rn) << 5 | (rt))
 #define CAS(rs, rt, rn)    (0xc8a07c00u | (rs) << 16 | (rn) << 5 | (rt))
@@ -58,17 +66,21 @@ static void paging_on(void)
     refresh(b);
 }
 
-/* One instruction at EL1 with x1 = va: the ESR of the exception, 0: there was none. */
+#define B_SELF 0x14000000u
+
+/* One instruction at EL1, within a block, with x1 = va: the ESR of the exception, 0: there was none. */
 static uint32_t esr_of(uint32_t word, uint64_t va)
 {
+    poke32(b, VECTORS(1) + 0x200, B_SELF);
+    poke32(b, VECTORS(2) + 0x400, B_SELF);
     at_el(b, 1, CODE);
     s->x[1] = va;
     s->esr[1] = s->far[1] = 0;
-    EMIT(b, word);
-    steps(b, 1);
-    if (s->pc == CODE + 4)
+    EMIT(b, NOP, word, B_SELF);
+    steps(b, 8);
+    if (s->pc == CODE + 8)
         return 0;
-    EQ(s->elr[s->el], CODE);
+    EQ(s->elr[s->el], CODE + 4);
     return (uint32_t)s->esr[s->el];
 }
 
@@ -169,6 +181,8 @@ START_TEST(what_must_be_aligned_is_a_register_or_an_element)
     EQ(esr_of(LDRQ(0u, 1u), DEVICE + 8), MISALIGNED_LOAD);
     EQ(esr_of(STPQ(0u, 2u, 1u), DEVICE + 16), 0);
     EQ(esr_of(STPQ(0u, 2u, 1u), DEVICE + 8), MISALIGNED_STORE);
+    EQ(esr_of(LDPQ(0u, 2u, 1u), DEVICE + 16), 0);
+    EQ(esr_of(LDPQ(0u, 2u, 1u), DEVICE + 8), MISALIGNED_LOAD);
     EQ(esr_of(LD1_16B(0u, 1u), DEVICE + 1), 0);
     EQ(esr_of(LD1_4S(0u, 1u), DEVICE + 4), 0);
     EQ(esr_of(LD1_4S(0u, 1u), DEVICE + 2), MISALIGNED_LOAD);
@@ -250,12 +264,11 @@ START_TEST(a_compare_and_swap_needs_write_permission_though_nothing_is_written)
 }
 END_TEST
 
-static Suite *suite(void)
+static TCase *all(const char *engine, void (*set_up)(void))
 {
-    Suite *su = suite_create("a64_align");
-    TCase *tc = tcase_create("all");
+    TCase *tc = tcase_create(engine);
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, set_up, teardown);
     tcase_add_test(tc, with_translation_off_data_is_device_memory);
     tcase_add_test(tc, with_translation_off_an_address_too_large_comes_before_alignment_unless_sctlr_a);
     tcase_add_test(tc, el2_with_translation_off_is_strict_and_hcr_dc_makes_el1_lenient);
@@ -268,7 +281,15 @@ static Suite *suite(void)
     tcase_add_test(tc, mair_counts_at_once);
     tcase_add_test(tc, memory_that_stage_2_makes_device_faults_to_el2);
     tcase_add_test(tc, a_compare_and_swap_needs_write_permission_though_nothing_is_written);
-    suite_add_tcase(su, tc);
+    return tc;
+}
+
+static Suite *suite(void)
+{
+    Suite *su = suite_create("a64_align");
+
+    suite_add_tcase(su, all("interpreter", setup));
+    suite_add_tcase(su, all("jit", setup_jit));
     return su;
 }
 
