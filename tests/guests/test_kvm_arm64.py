@@ -9,9 +9,13 @@ stages of translation whose every line is known beforehand, and is the same unde
 debugger goes through the guest's guest: its symbols, its memory, steps out of it into the
 hypervisor and back, and one state for each position whatever the way there and the engine.
 
+Then vm.c runs the same Debian kernel as its guest, at the addresses at which the host's kernel is, too: what
+tells a breakpoint in the one from that in the other are the hypervisor's registers.
+
 Exit status 77: the packages cannot be fetched here; no gdb, no compiler or no C library for aarch64.
 """
 
+import hashlib
 import os
 import platform
 import re
@@ -32,6 +36,26 @@ SCRIPT = """#!/bin/busybox sh
 dmesg | grep kvm
 /vm /nested.bin
 echo "vm: status $?"
+poweroff -f
+"""
+
+# The host's, where a Debian kernel is the guest. Without KASLR both kernels have their symbols at the same addresses.
+LINUX_SCRIPT = """#!/bin/busybox sh
+grep ' ksys_read$' /proc/kallsyms
+/vm /vmlinuz /nested.gz /nested.dtb
+echo "vm: status $?"
+poweroff -f
+"""
+LINUX_WORDS = "quiet earlycon=pl011,mmio,0x9000000 keep_bootcon cma=0 initrd=0x46000000,%d"
+
+# And the guest's: there is no console but the kernel's messages.
+NESTED_SCRIPT = """#!/bin/busybox sh
+exec </dev/null >/dev/kmsg 2>&1
+sum=$(sha256sum </bin/busybox)
+i=0
+while [ $i -lt 50 ]; do i=$((i + $(/bin/busybox echo 1))); done
+sleep 0.2
+echo "<3>nested: $(uname -m), $i processes, $(grep -c arch_timer /proc/interrupts) timer, $sum"
 poweroff -f
 """
 
@@ -135,10 +159,10 @@ def in_qemu(kernel, initrd, version):
     if not shutil.which("qemu-system-aarch64"):
         return None
     guest = fw.Console(["qemu-system-aarch64", "-machine", "virt,virtualization=on,gic-version=" + version, "-cpu",
-                        "cortex-a57", "-m", "256M", "-nographic", "-monitor", "none", "-no-reboot", "-kernel", kernel,
+                        "cortex-a57", "-m", "512M", "-nographic", "-monitor", "none", "-no-reboot", "-kernel", kernel,
                         "-initrd", initrd, "-append", "console=ttyAMA0 quiet"])
     try:
-        guest.expect(rb"vm: status \d+", seconds=120)
+        guest.expect(rb"vm: status \d+", seconds=300)
     finally:
         guest.close()
     return lines_of(guest.console)
@@ -149,17 +173,14 @@ def engine(which):
     return ["--engine", which if platform.machine() == "x86_64" else "interpreter"]
 
 
-def boot(program, kernel, initrd, version, recording, want, name):
+def boot(program, kernel, initrd, version, recording, name):
     """The whole run, to the power-off."""
-    guest = fw.Guest(program, *engine("jit"), "--machine", "virt,virtualization=on,gic-version=" + version, "-m", "256M",
+    guest = fw.Guest(program, *engine("jit"), "--machine", "virt,virtualization=on,gic-version=" + version, "-m", "512M",
                      "--kernel", kernel, "--initrd", initrd, "--append", "console=ttyAMA0 quiet", "--icount",
                      "shift=0,sleep=off", "--record", recording)
     reply = guest.rsp.ask("c")
     guest.expect(rb"vm: status \d+")
     check("%s: the host's power-off is a stop" % name, reply[:1] == "T", reply)
-    check("%s: KVM has EL2" % name, b"Hyp mode initialized successfully" in guest.console)
-    got = lines_of(guest.console)
-    check("%s: its guest sees what the architecture says" % name, got == want, first_difference(got, want))
     return guest
 
 
@@ -171,15 +192,10 @@ def level(rsp):
     return int.from_bytes(bytes.fromhex(rsp.ask("p21")), "little") >> 2 & 3
 
 
-def back_to(guest, address, el, name, claim):
-    """Back to the last time that the nested guest was there; 20 steps back and forward again. Its position and hash."""
+def back_and_forth(guest, name, claim):
+    """20 steps back and forward again. Position and hash here, and the exception levels that were seen."""
     rsp = guest.rsp
-    rsp.ask("Z1,%x,4" % address)
-    reply = rsp.ask("bc")
-    rsp.ask("z1,%x,4" % address)
     here = rsp.position(), state_hash(rsp)
-    check("%s: back in the guest's guest, %s" % (name, claim),
-          "hwbreak" in reply and pc(rsp) == address and level(rsp) == el, reply)
     trail, levels = [], set()
     for _ in range(20):
         trail.append((rsp.position(), rsp.registers(), state_hash(rsp)))
@@ -195,15 +211,26 @@ def back_to(guest, address, el, name, claim):
     return here + (levels,)
 
 
+def back_to(guest, address, el, name, claim):
+    """Back to the last time that the nested guest was there."""
+    rsp = guest.rsp
+    rsp.ask("Z1,%x,4" % address)
+    reply = rsp.ask("bc")
+    rsp.ask("z1,%x,4" % address)
+    check("%s: back in the guest's guest, %s" % (name, claim),
+          "hwbreak" in reply and pc(rsp) == address and level(rsp) == el, reply)
+    return back_and_forth(guest, name, claim)
+
+
 def through_history(guest, symbols, name):
     """Positions in the nested guest with their hashes, from the end backwards."""
     rsp = guest.rsp
     end = rsp.position(), state_hash(rsp)
     places = [back_to(guest, *place, name, claim) for place, claim in (
-        ((symbols["poke_store"] + 4, 1), "after a watchpoint of KVM's"),
-        ((symbols["poke_store"], 1), "at a store"),
-        ((symbols["interrupt"], 1), "in its interrupt handler"),
-        ((0x80204008, 0), "at EL0"))]
+        ((symbols["poke_store"] + 4, 1), "past a watchpoint of KVM's"),
+        ((symbols["poke_store"], 1), "a store"),
+        ((symbols["interrupt"], 1), "its interrupt handler"),
+        ((0x80204008, 0), "its EL0"))]
     check("%s: some steps lead through the hypervisor" % name, any(2 in p[2] for p in places), places)
     marks = [end] + [p[:2] for p in places]
     bad = []
@@ -266,13 +293,16 @@ def replays(program, recording, marks, name):
         check("%s: run straight by engine %s, the same states to the end" % (name, which), not bad, bad)
 
 
-def run(program, kernel, initrd, tmp, version):
+def bare_guest(program, kernel, initrd, tmp, version):
     name = "KVM on GICv" + version
     elf = os.path.join(tmp, "nested.elf")
     symbols = nested_symbols(elf)
     recording = os.path.join(tmp, "kvm%s.hcrec" % version)
     want = expected(symbols)
-    guest = boot(program, kernel, initrd, version, recording, want, name)
+    guest = boot(program, kernel, initrd, version, recording, name)
+    check("%s: KVM has EL2" % name, b"Hyp mode initialized successfully" in guest.console)
+    got = lines_of(guest.console)
+    check("%s: its guest sees what the architecture says" % name, got == want, first_difference(got, want))
     there = in_qemu(kernel, initrd, version)
     if there is not None:
         check("%s: QEMU's lines are the same" % name, there == want, first_difference(there, want))
@@ -280,6 +310,71 @@ def run(program, kernel, initrd, tmp, version):
     with_symbols(guest, elf, symbols, name)
     guest.close()
     replays(program, recording, marks, name)
+
+
+def untimed(lines):
+    """What the nested kernel's user program says, and the end, without the kernel's times."""
+    return [re.sub(r"\[ *\d+\.\d+\] ", "", line) for line in lines if re.search(r"nested: |reboot: |exit|status", line)]
+
+
+def one_address_two_kernels(guest, name):
+    """A breakpoint at an address of both kernels, in the one and in the other. The marks."""
+    end = guest.rsp.position(), state_hash(guest.rsp)
+    address = int(re.search(rb"([0-9a-f]{16}) \w ksys_read\r", guest.console).group(1), 16)
+    where = 'printf "%c %d %lx\\n", $HCR_EL2 & 1 ? 78 : 72, ($cpsr >> 2) & 3, $pc'
+    guest.rsp.close()
+    out = arm64.gdb(guest.port, ["hbreak *0x%x if $HCR_EL2 & 1" % address, "reverse-continue", where, "monitor when",
+                                 "reverse-continue", where, "monitor when", "continue", where, "monitor when", "delete",
+                                 "hbreak *0x%x if ($HCR_EL2 & 1) == 0" % address, "reverse-continue", where,
+                                 "monitor when"])
+    stops = [(m.group(1), int(m.group(2)), int(m.group(3), 16), int(m.group(4))) for m in
+             re.finditer(r"^([NH]) (\d) ([0-9a-f]+)\n\D*(\d+)", out, re.M)]
+    check("%s: a breakpoint in the nested kernel, or in the host's at the same address" % name,
+          [stop[:3] for stop in stops] == 3 * [("N", 1, address)] + [("H", 1, address)] and
+          end[0] > stops[0][3] > stops[1][3] and stops[2] == stops[0] and stops[3][3] < stops[0][3], out[-3000:])
+    guest.connect()
+    go(guest.rsp, stops[0][3])
+    check("%s: the nested kernel's read is gone to by its position" % name, pc(guest.rsp) == address, pc(guest.rsp))
+    return [end, back_and_forth(guest, name, "a read in the nested kernel")[:2]]
+
+
+def linux_guest(program, kernel, tmp, version):
+    """Debian's kernel under KVM under Debian's kernel."""
+    name = "Linux in KVM on GICv" + version
+    busybox = busybox_of_cache()
+    files = [os.path.join(tmp, f) for f in ("vm", "vmlinuz", "nested.gz", "nested.dtb")]
+    shutil.copy(kernel, files[1])
+    initramfs(files[2], NESTED_SCRIPT, tmp)
+    subprocess.run([program, "--machine", "virt,gic-version=" + version, "-m", "128M", "--kernel", kernel, "--append",
+                    LINUX_WORDS % os.path.getsize(files[2]), "--dumpdtb", files[3]], check=True)
+    initrd = os.path.join(tmp, "linux.gz")
+    initramfs(initrd, LINUX_SCRIPT, tmp, *files)
+    with open(busybox, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    want = ["guest: nested: aarch64, 50 processes, 1 timer, %s  -" % digest, "guest: reboot: Power down",
+            "vm: guest: exit 24, type 1", "vm: status 0"]
+    recording = os.path.join(tmp, "linux%s.hcrec" % version)
+    guest = boot(program, kernel, initrd, version, recording, name)
+    got = untimed(lines_of(guest.console))
+    check("%s: the nested Linux boots, computes and powers off" % name, got == want, first_difference(got, want))
+    if version == "3":
+        there = in_qemu(kernel, initrd, version)
+        check("%s: it does in QEMU" % name, there is None or untimed(there) == want, there)
+    marks = one_address_two_kernels(guest, name)
+    guest.close()
+    replays(program, recording, marks, name)
+
+
+def busybox_of_cache():
+    return os.path.join(common.cache_dir(), "arm64", "root", "bin", "busybox")
+
+
+def initramfs(output, script, tmp, *files):
+    """One whose init runs this script."""
+    name = os.path.join(tmp, "script")
+    with open(name, "w") as f:
+        f.write(script)
+    subprocess.run([os.path.join(HERE, "make-initramfs"), busybox_of_cache(), output, name] + list(files), check=True)
 
 
 def main():
@@ -293,14 +388,10 @@ def main():
         if not images:
             sys.exit(77)
         kernel, initrd = images
-        script = os.path.join(tmp, "script")
-        with open(script, "w") as f:
-            f.write(SCRIPT)
-        busybox = os.path.join(common.cache_dir(), "arm64", "root", "bin", "busybox")
-        subprocess.run([os.path.join(HERE, "make-initramfs"), busybox, initrd, script, os.path.join(tmp, "vm"),
-                        os.path.join(tmp, "nested.bin")], check=True)
+        initramfs(initrd, SCRIPT, tmp, os.path.join(tmp, "vm"), os.path.join(tmp, "nested.bin"))
         for version in sys.argv[2:] or ("2", "3"):
-            run(program, kernel, initrd, tmp, version)
+            bare_guest(program, kernel, initrd, tmp, version)
+            linux_guest(program, kernel, tmp, version)
     fw.finish()
 
 

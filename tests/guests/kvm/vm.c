@@ -3,8 +3,12 @@
  * and one VCPU with PSCI 0.2, runs nested.bin in it, and tells what it is asked for by exits.
  *
  *   vm NESTED.BIN
+ *   vm IMAGE INITRD DTB
  *
- * Lines of the guest begin with "guest: ", its own with "vm: ". Exit status 0: the guest has called SYSTEM_OFF.
+ * The second starts a Linux with 128 MiB at 40000000, in huge pages where the host has them; its console is a
+ * PL011's data register at CONSOLE (earlycon=pl011,mmio,0x9000000 keep_bootcon), and
+ * initrd=0x46000000,BYTES among its words. Lines of the guest begin with "guest: ", its own with "vm: ". Exit
+ * status 0: the guest has called SYSTEM_OFF.
  * Runs on any arm64 Linux with /dev/kvm; of the machine it asks nothing but a GIC. Adding a command: nested.h.
  */
 #include "nested.h"
@@ -12,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -42,13 +47,18 @@ struct vm {
     int cpu;              /* its VCPU */
     struct kvm_run *run;  /* what KVM_RUN leaves */
     uint8_t *ram;         /* slot 0 */
-    uint8_t *demand;      /* slot 1, once it is there */
     unsigned gic;         /* 2 or 3 */
+    bool is_linux;        /* its devices are a PL011's data register and nothing */
     unsigned steps;       /* steps to be told yet */
     const char *name;     /* before its lines */
     char line[200];       /* that it is printing */
     size_t len;           /* of line */
 };
+
+#define LINUX_AT 0x40000000u
+#define LINUX_BYTES 0x8000000u
+#define IMAGE_AT 0x200000u  /* from there: 2 MiB aligned (Documentation/arm64/booting.rst) */
+#define INITRD_AT 0x6000000u
 
 static const char *image_name;
 
@@ -74,6 +84,7 @@ static uint64_t get_pc(struct vm *v)
     return pc;
 }
 
+/* In pages of 4 KiB, that each is seen to come; the memory of Linux in huge ones if possible. */
 static uint8_t *add_memory(struct vm *v, unsigned slot, uint64_t at, size_t bytes, unsigned flags)
 {
     uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -82,7 +93,7 @@ static uint8_t *add_memory(struct vm *v, unsigned slot, uint64_t at, size_t byte
     };
 
     TRY(memory == MAP_FAILED ? -1 : 0);
-    madvise(memory, bytes, MADV_NOHUGEPAGE);
+    madvise(memory, bytes, bytes == LINUX_BYTES ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
     TRY(ioctl(v->fd, KVM_SET_USER_MEMORY_REGION, &m));
     return memory;
 }
@@ -116,27 +127,26 @@ static void add_gic(struct vm *v)
     set_device((int)d.fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 }
 
-static void load_image(struct vm *v)
+/* A file into the memory from `at` on. */
+static void load(struct vm *v, const char *name, size_t at, size_t ram_bytes)
 {
-    int fd = (int)TRY(open(image_name, O_RDONLY));
-    ssize_t n, len = 0;
+    int fd = (int)TRY(open(name, O_RDONLY));
+    ssize_t n;
 
-    while ((n = TRY(read(fd, v->ram + len, RAM_BYTES - (size_t)len))) > 0)
-        len += n;
+    while ((n = TRY(read(fd, v->ram + at, ram_bytes - at))) > 0)
+        at += (size_t)n;
     close(fd);
 }
 
-static void create(struct vm *v, const char *name, uint64_t neighbour)
+static void create(struct vm *v, const char *name, uint64_t ram_at, size_t ram_bytes)
 {
-    uint64_t pc = RAM_AT, x0, count = COUNTER_START;
     struct kvm_vcpu_init init;
     long size;
 
     *v = (struct vm){.name = name};
     v->kvm = (int)TRY(open("/dev/kvm", O_RDWR));
     v->fd = (int)TRY(ioctl(v->kvm, KVM_CREATE_VM, 0));
-    v->ram = add_memory(v, 0, RAM_AT, RAM_BYTES, 0);
-    load_image(v);
+    v->ram = add_memory(v, 0, ram_at, ram_bytes, 0);
     v->cpu = (int)TRY(ioctl(v->fd, KVM_CREATE_VCPU, 0));
     add_gic(v);
     TRY(ioctl(v->fd, KVM_ARM_PREFERRED_TARGET, &init));
@@ -145,11 +155,33 @@ static void create(struct vm *v, const char *name, uint64_t neighbour)
     size = TRY(ioctl(v->kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
     v->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->cpu, 0);
     TRY(v->run == MAP_FAILED ? -1 : 0);
-    x0 = v->gic;
+}
+
+static void start_at(struct vm *v, uint64_t pc, uint64_t x0, uint64_t x1)
+{
+    uint64_t count = COUNTER_START;
+
     set_reg(v, CORE_64(regs.pc), &pc);
     set_reg(v, CORE_64(regs.regs[0]), &x0);
-    set_reg(v, CORE_64(regs.regs[1]), &neighbour);
+    set_reg(v, CORE_64(regs.regs[1]), &x1);
     set_reg(v, KVM_REG_ARM_TIMER_CNT, &count);
+}
+
+static void create_nested(struct vm *v, const char *name, uint64_t neighbour)
+{
+    create(v, name, RAM_AT, RAM_BYTES);
+    load(v, image_name, 0, RAM_BYTES);
+    start_at(v, RAM_AT, v->gic, neighbour);
+}
+
+static void create_linux(struct vm *v, char **files)
+{
+    create(v, "guest", LINUX_AT, LINUX_BYTES);
+    v->is_linux = true;
+    load(v, files[0], IMAGE_AT, LINUX_BYTES);
+    load(v, files[1], INITRD_AT, LINUX_BYTES);
+    load(v, files[2], 0, LINUX_BYTES);
+    start_at(v, LINUX_AT + IMAGE_AT, LINUX_AT, 0);
 }
 
 static void destroy(struct vm *v)
@@ -203,7 +235,7 @@ static void neighbour(void)
 {
     struct vm v;
 
-    create(&v, "neighbour", 1);
+    create_nested(&v, "neighbour", 1);
     run(&v);
     destroy(&v);
 }
@@ -256,6 +288,8 @@ static void command(struct vm *v, uint64_t value)
 
 static void print(struct vm *v, char c)
 {
+    if (c == '\r')
+        return;
     if (c != '\n' && v->len < sizeof(v->line)) {
         v->line[v->len++] = c;
         return;
@@ -268,6 +302,8 @@ static void mmio_write(struct vm *v, uint64_t at, uint64_t value, unsigned len)
 {
     if (at == CONSOLE)
         print(v, (char)value);
+    else if (v->is_linux)
+        return;
     else if (at == DOORBELL)
         command(v, value);
     else
@@ -288,6 +324,8 @@ static void give_memory(struct vm *v, uint64_t at)
 
 static uint64_t mmio_read(struct vm *v, uint64_t at)
 {
+    if (v->is_linux)
+        return 0;
     if (at == SENSOR)
         return SENSOR_VALUE;
     if (at >= DEMAND_AT && at < DEMAND_AT + DEMAND_BYTES) {
@@ -353,11 +391,14 @@ int main(int argc, char **argv)
     int status;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc != 2)
+    if (argc != 2 && argc != 4)
         return 2;
     image_name = argv[1];
-    create(&v, "guest", 0);
-    printf("vm: the guest starts\n"); /* but for this line all are the same with either GIC */
+    if (argc == 2)
+        create_nested(&v, "guest", 0);
+    else
+        create_linux(&v, argv + 1);
+    printf("vm: the guest starts\n");
     status = run(&v);
     destroy(&v);
     return status;
