@@ -675,6 +675,67 @@ START_TEST(a_stage_2_fault_goes_to_el2_with_ipa_and_syndrome)
 }
 END_TEST
 
+START_TEST(a_stage_2_fault_describes_every_access_of_one_register)
+{
+    /* By DDI 0487 "ISS encoding for an exception from a Data Abort": SAS, SSE, SRT, SF, AR; 0: ISV is clear. */
+#define ISS(sas, sse, srt, sf, ar) (1u << 24 | (sas) << 22 | (sse) << 21 | (srt) << 16 | (sf) << 15 | (ar) << 14)
+    static const struct {
+        uint32_t insn, iss, write;
+    } cases[] = {
+        {0x39800023, ISS(0, 1, 3, 1, 0), 0},      /* ldrsb x3, [x1] */
+        {0x39c00023, ISS(0, 1, 3, 0, 0), 0},      /* ldrsb w3, [x1] */
+        {0x79800023, ISS(1, 1, 3, 1, 0), 0},      /* ldrsh x3, [x1] */
+        {0x79c00023, ISS(1, 1, 3, 0, 0), 0},      /* ldrsh w3, [x1] */
+        {0xb980003f, ISS(2, 1, 31, 1, 0), 0},     /* ldrsw xzr, [x1] */
+        {0xb9400024, ISS(2, 0, 4, 0, 0), 0},      /* ldr w4, [x1] */
+        {0x7900003f, ISS(1, 0, 31, 0, 0), 1},     /* strh wzr, [x1] */
+        {0xf8400024, ISS(3, 0, 4, 1, 0), 0},      /* ldur x4, [x1] */
+        {0xb8000824, ISS(2, 0, 4, 0, 0), 1},      /* sttr w4, [x1] */
+        {0xb8626824, ISS(2, 0, 4, 0, 0), 0},      /* ldr w4, [x1, x2] */
+        {0x88dffc24, ISS(2, 0, 4, 0, 1), 0},      /* ldar w4, [x1] */
+        {0xc89ffc24, ISS(3, 0, 4, 1, 1), 1},      /* stlr x4, [x1] */
+        {0xf8408424, 0, 0},                       /* ldr x4, [x1], #8 */
+        {0xf8008c24, 0, 1},                       /* str x4, [x1, #8]!: at 9000008 */
+        {0xa9400c22, 0, 0},                       /* ldp x2, x3, [x1] */
+        {0xc85f7c24, 0, 0},                       /* ldxr x4, [x1] */
+        {0xfd400024, 0, 0},                       /* ldr d4, [x1] */
+    };
+
+    stage2_on();
+    s->cpacr_el1 = 3 << 20;
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        at_el(b, 1, CODE);
+        s->x[1] = 0x9000000;
+        s->x[2] = 0;
+        EMIT(b, cases[i].insn);
+        steps(b, 1);
+        ck_assert_msg(s->esr[2] == ((uint64_t)EC_DABORT_LOWER << 26 | 1u << 25 | cases[i].iss | cases[i].write << 6 | 0x05),
+                      "%08x: ESR %llx", cases[i].insn, (unsigned long long)s->esr[2]);
+    }
+}
+END_TEST
+
+START_TEST(a_stage_2_fault_of_a_literal_load_has_its_syndrome)
+{
+    static const struct {
+        uint32_t insn, iss;
+    } cases[] = {
+        {0x18800003, ISS(2, 0, 3, 0, 0)}, /* ldr w3, .-1M */
+        {0x58800003, ISS(3, 0, 3, 1, 0)}, /* ldr x3 */
+        {0x98800003, ISS(2, 1, 3, 1, 0)}, /* ldrsw x3 */
+    };
+
+    stage2_on();
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        at_el(b, 1, RAM); /* the literal lies below the memory that stage 2 maps */
+        EMIT(b, cases[i].insn);
+        steps(b, 1);
+        EXPECT_ESR(b, 2, EC_DABORT_LOWER, cases[i].iss | 0x05);
+        EQ(s->far[2], RAM - (1 << 20));
+    }
+}
+END_TEST
+
 START_TEST(a_stage_2_fault_of_a_table_walk_is_s1ptw)
 {
     paging_on(DATA | D_PAGE);
@@ -1220,6 +1281,8 @@ static Suite *suite(void)
     tcase_add_test(tc, four_levels_with_48_bits);
     tcase_add_test(tc, el2_has_tables_of_its_own);
     tcase_add_test(tc, a_stage_2_fault_goes_to_el2_with_ipa_and_syndrome);
+    tcase_add_test(tc, a_stage_2_fault_describes_every_access_of_one_register);
+    tcase_add_test(tc, a_stage_2_fault_of_a_literal_load_has_its_syndrome);
     tcase_add_test(tc, a_stage_2_fault_of_a_table_walk_is_s1ptw);
     tcase_add_test(tc, stage_2_permissions_bind);
     tcase_add_test(tc, at_puts_the_address_or_the_fault_into_par);
