@@ -515,7 +515,8 @@ static enum uop_code variable_shift(const struct lower *l)
 {
     if (l->i.op == INSN_ROL || l->i.op == INSN_ROR || l->i.op == INSN_RCL || l->i.op == INSN_RCR)
         return UOP_NOP;
-    return l->i.op == INSN_SHR ? UOP_SHRR32_F : l->i.op == INSN_SAR ? UOP_SARR32_F : UOP_SHLR32_F;
+    return l->i.op == INSN_SHR ? SIZED(l->i.arg[0].size, UOP_SHRR, _F) :
+           l->i.op == INSN_SAR ? SIZED(l->i.arg[0].size, UOP_SARR, _F) : SIZED(l->i.arg[0].size, UOP_SHLR, _F);
 }
 
 static enum build_next lower_shift(struct lower *l)
@@ -536,7 +537,7 @@ static enum build_next lower_shift(struct lower *l)
             emit_imm(l, l->i.op == INSN_ROL ? UOP_ROL32I_F : UOP_ROR32I_F, r, r, l->i.imm & 31);
             return BUILD_MORE;
         }
-        if (l->i.arg[1].kind == OPERAND_REG && size == 4 && variable_shift(l) != UOP_NOP) {
+        if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP) {
             emit(l, variable_shift(l), r, r, S_GPR8(ECX));
             return BUILD_MORE;
         }

@@ -209,6 +209,32 @@ static void carry_from_memory(struct jit *j)
     x_here(e, done);
 }
 
+/* Another condition, likewise: the host's NE. */
+static void condition_from_memory(struct jit *j, unsigned cond)
+{
+    struct code *e = &j->code;
+    int cc = host_condition(cond, false);
+    uint8_t *other, *done;
+
+    if (cc < 0) {
+        x_mov_imm(e, RAX, cond);
+        call_stub(j, j->stubs.condition);
+        return;
+    }
+    compare_op(j, FLAGS_SUB | log2_bytes(32));
+    other = x_jcc(e, CC_NE);
+    x_load(e, 32, RAX, R_STATE, state_disp(at_dst(j)));
+    x_rm(e, 32, 8u * ALU_ADD + 3u, RAX, R_STATE, state_disp(at_src(j)));
+    x_rm(e, 32, 8u * ALU_CMP + 3u, RAX, R_STATE, state_disp(at_src(j)));
+    x_setcc(e, (unsigned)cc, RAX);
+    done = x_jmp(e);
+    x_here(e, other);
+    x_mov_imm(e, RAX, cond);
+    call_stub(j, j->stubs.condition);
+    x_here(e, done);
+    x_test(e, 8, RAX, RAX);
+}
+
 unsigned flags_condition(struct jit *j, unsigned cond)
 {
     uint64_t op;
@@ -227,8 +253,7 @@ unsigned flags_condition(struct jit *j, unsigned cond)
         carry_from_memory(j);
         return cond == COND_C ? CC_B : CC_AE;
     }
-    x_mov_imm(&j->code, RAX, cond);
-    call_stub(j, j->stubs.condition);
+    condition_from_memory(j, cond);
     return CC_NE;
 }
 

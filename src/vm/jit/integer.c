@@ -224,27 +224,39 @@ static void emit_shift_flags(struct jit *j, const struct uop *u, unsigned bits, 
     operand_put(j, u->d, bits, 32, RAX);
 }
 
+/* The low `bits` bits of a register, zero-extended. */
+static void cut(struct code *e, unsigned bits, unsigned reg)
+{
+    if (bits < 32)
+        x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, reg, reg);
+}
+
 /* By the low five bits of b; a count of 0 leaves the flags alone. */
-static void emit_shift_by(struct jit *j, const struct uop *u, enum shift op)
+static void emit_shift_by(struct jit *j, const struct uop *u, unsigned bits, enum shift op)
 {
     struct code *e = &j->code;
     unsigned flags = j->c->flags_offset;
     uint8_t *none;
 
-    operand_get(j, RAX, u->a, 32, 32);
+    operand_get(j, RAX, u->a, bits, 32);
     operand_get(j, RCX, u->b, 8, 32);
     operands_release(j, flags, sizeof(struct lazy_flags));
+    if (op == SHIFT_SAR && bits < 32)
+        x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
     x_alu_imm(e, 32, ALU_AND, RCX, 31);
     none = x_jcc(e, CC_E);
     x_alu_imm(e, 32, ALU_SUB, RCX, 1);
     x_shift_cl(e, 32, op, RAX);
     x_mov(e, 32, RDX, RAX);
+    cut(e, bits, RDX);
     x_store(e, 64, R_STATE, state_disp(flags + (unsigned)offsetof(struct lazy_flags, src)), RDX);
     x_shift_imm(e, 32, op, RAX, 1);
+    cut(e, bits, RAX);
     x_store(e, 64, R_STATE, state_disp(flags + (unsigned)offsetof(struct lazy_flags, dst)), RAX);
-    x_store_imm(e, 32, R_STATE, state_disp(flags), (op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR) | 2u);
+    x_store_imm(e, 32, R_STATE, state_disp(flags),
+                (op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR) | (bits == 8 ? 0u : bits == 16 ? 1u : 2u));
     x_here(e, none);
-    operand_put(j, u->d, 32, 32, RAX);
+    operand_put(j, u->d, bits, 32, RAX);
 }
 
 static void emit_shift_imm(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
@@ -572,6 +584,9 @@ static bool emit_plain(struct jit *j, const struct uop *u)
     case UOP_NEG##n##_F: emit_unary(j, u, n, false, true, true); return true; \
     case UOP_NEG##n: emit_unary(j, u, n, false, true, false); return true; \
     case UOP_NOT##n: emit_unary(j, u, n, false, false, false); return true; \
+    case UOP_SHLR##n##_F: emit_shift_by(j, u, n, SHIFT_SHL); return true; \
+    case UOP_SHRR##n##_F: emit_shift_by(j, u, n, SHIFT_SHR); return true; \
+    case UOP_SARR##n##_F: emit_shift_by(j, u, n, SHIFT_SAR); return true; \
     case UOP_SHL##n##I_F: emit_shift_flags(j, u, n, SHIFT_SHL); return true; \
     case UOP_SHR##n##I_F: emit_shift_flags(j, u, n, SHIFT_SHR); return true; \
     case UOP_SAR##n##I_F: emit_shift_flags(j, u, n, SHIFT_SAR); return true;
@@ -587,9 +602,6 @@ static bool emit_plain(struct jit *j, const struct uop *u)
     case UOP_SAR32I: emit_shift_imm(j, u, 32, false, SHIFT_SAR); return true;
     case UOP_ROL32I: emit_shift_imm(j, u, 32, false, SHIFT_ROL); return true;
     case UOP_ROR32I: emit_shift_imm(j, u, 32, false, SHIFT_ROR); return true;
-    case UOP_SHLR32_F: emit_shift_by(j, u, SHIFT_SHL); return true;
-    case UOP_SHRR32_F: emit_shift_by(j, u, SHIFT_SHR); return true;
-    case UOP_SARR32_F: emit_shift_by(j, u, SHIFT_SAR); return true;
     case UOP_MUL32: emit_multiply(j, u, 32, false, false); return true;
     case UOP_IMUL32_F: emit_multiply(j, u, 32, false, true); return true;
     case UOP_SETCC: emit_set_condition(j, u); return true;
