@@ -146,19 +146,17 @@ void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind)
 /* The region at `addr` (or NULL), and for how many bytes from there it is the answer. */
 static const struct region *find_span(const struct memory *m, paddr_t addr, uint64_t *span)
 {
-    unsigned low = 0, high = m->nspans;
+    unsigned low = 0, n = m->nspans;
 
-    if (!high) {
+    if (!n) {
         *span = UINT64_MAX;
         return NULL;
     }
-    while (high - low > 1) {
-        unsigned middle = (low + high) / 2;
+    while (n > 1) { /* without branches on what is found: walks come here often */
+        unsigned half = n / 2;
 
-        if (m->spans[middle].from <= addr)
-            low = middle;
-        else
-            high = middle;
+        low += (m->spans[low + half].from <= addr) * half;
+        n -= half;
     }
     *span = low + 1 < m->nspans ? m->spans[low + 1].from - addr : UINT64_MAX;
     return m->spans[low].region < 0 ? NULL : &m->regions[m->spans[low].region];

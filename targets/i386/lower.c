@@ -519,6 +519,31 @@ static enum uop_code variable_shift(const struct lower *l)
            l->i.op == INSN_SAR ? SIZED(l->i.arg[0].size, UOP_SARR, _F) : SIZED(l->i.arg[0].size, UOP_SHLR, _F);
 }
 
+/* SHL, SHR or SAR of memory, by a constant that simple_shift() gave or (0) by CL: the flags change after the store. */
+static enum build_next shift_memory(struct lower *l, const struct mem *m, unsigned count)
+{
+    static const uint16_t by_cl[] = {UOP_LSL32Z, UOP_LSR32Z, UOP_ASR32Z};
+    unsigned size = l->i.arg[0].size, kind = l->i.op == INSN_SHR ? 1 : l->i.op == INSN_SAR ? 2 : 0, from = S_T(1);
+
+    if (size < 4 && kind) {
+        from = S_T(5);
+        if (kind == 1)
+            emit(l, size == 1 ? UOP_ZX8_32 : UOP_ZX16_32, from, S_T(1), 0);
+        else
+            emit(l, size == 1 ? UOP_SX8_32 : UOP_SX16_32, from, S_T(1), 0);
+    }
+    if (count)
+        shift_imm(l, S_T(2), from, count, false);
+    else
+        emit(l, (enum uop_code)by_cl[kind], S_T(2), from, S_GPR8(ECX)); /* and S_T(3) */
+    store(l, size, S_T(2), m);
+    if (count)
+        shift_imm(l, S_T(1), S_T(1), count, true);
+    else
+        emit(l, variable_shift(l), S_T(1), S_T(1), S_GPR8(ECX));
+    return BUILD_MORE;
+}
+
 static enum build_next lower_shift(struct lower *l)
 {
     unsigned size = l->i.arg[0].size, count, r = 0;
@@ -544,12 +569,10 @@ static enum build_next lower_shift(struct lower *l)
     } else {
         address(l, &m, size, true);
         load_rw(l, size, S_T(1), &m);
-        if (simple && size == 4) {
-            shift_imm(l, S_T(2), S_T(1), count, false);
-            store(l, size, S_T(2), &m);
-            shift_imm(l, S_T(1), S_T(1), count, true);
-            return BUILD_MORE;
-        }
+        if (simple)
+            return shift_memory(l, &m, count);
+        if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP)
+            return shift_memory(l, &m, 0);
     }
     if (l->i.arg[1].kind == OPERAND_IMM)
         emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
