@@ -401,6 +401,26 @@ START_TEST(bas_of_a_breakpoint_is_res1)
 }
 END_TEST
 
+START_TEST(an_illegal_return_takes_the_step_bit_too)
+{
+    s->mdscr_el1 = MDSCR_SS | MDSCR_KDE;
+    s->elr[1] = UCODE;
+    s->spsr[1] = 0x10 | PSTATE_SS; /* AArch32, D clear */
+    EMIT(b, ERET);
+    steps(b, 1);
+    ck_assert((s->pstate & (PSTATE_IL | PSTATE_SS)) == (PSTATE_IL | PSTATE_SS));
+    steps(b, 1);
+    EXPECT_AT(b, 1, 0x200, 0);
+    EXPECT_ESR(b, 1, EC_ILLEGAL, 0);
+    ck_assert(s->spsr[1] & PSTATE_SS);
+    s->mdscr_el1 = 0; /* not where nothing is stepped */
+    at_el(b, 1, CODE);
+    s->spsr[1] = 0x10 | PSTATE_SS;
+    steps(b, 1);
+    ck_assert((s->pstate & (PSTATE_IL | PSTATE_SS)) == PSTATE_IL);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *su = suite_create("a64_debug");
@@ -423,6 +443,7 @@ static Suite *suite(void)
     tcase_add_test(tc, invalidating_a_watched_line_is_a_store_with_cm);
     tcase_add_test(tc, some_bits_of_mdscr_are_for_the_owner_of_the_os_lock);
     tcase_add_test(tc, bas_of_a_breakpoint_is_res1);
+    tcase_add_test(tc, an_illegal_return_takes_the_step_bit_too);
     suite_add_tcase(su, tc);
     return su;
 }

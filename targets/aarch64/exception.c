@@ -610,15 +610,14 @@ int a64_eret(struct a64_cpu *c)
     uint32_t spsr = (uint32_t)s->spsr[from], kept = SPSR_KEPT | PSTATE_IL | (c->model->pan ? PSTATE_PAN : 0);
     uint64_t ret = s->elr[from];
     int to = return_level(c, spsr);
+    uint32_t step = step_bit(c, spsr, from, to < 0 ? from : (unsigned)to) ? PSTATE_SS : 0;
 
     if (to < 0) {
         kept &= ~PSTATE_PAN;
-        s->pstate = (s->pstate & ~(kept | PSTATE_SS)) | (spsr & kept) | PSTATE_IL;
+        s->pstate = (s->pstate & ~(kept | PSTATE_SS)) | (spsr & kept) | PSTATE_IL | step;
     } else {
-        bool step = step_bit(c, spsr, from, (unsigned)to);
-
         a64_set_mode(c, (unsigned)to, spsr & 1);
-        s->pstate = (s->pstate & ~(kept | PSTATE_SS)) | (spsr & kept) | (step ? PSTATE_SS : 0);
+        s->pstate = (s->pstate & ~(kept | PSTATE_SS)) | (spsr & kept) | step;
     }
     a64_set_nzcv(c, spsr);
     s->pc = ret;
