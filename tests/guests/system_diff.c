@@ -483,6 +483,9 @@ static void report(u32 vector, const struct tss *t, u32 link)
         vector = 10;
         error_code = 0;
     }
+    /* JMP by a gate to code that is not present: #NP in the manual (SDM 2A, JMP), #GP in QEMU. */
+    if ((kind == 4 || kind == 5) && vector == 11 && (error_code & ~7u) != (seg_selector & ~7u))
+        vector = 13;
     if (vector == 14 && error_code & 8)
         error_code |= 1; /* SDM 3A 4.7: RSVD comes with P; not everywhere */
     hex(vector);
