@@ -95,6 +95,39 @@ static void bare_reset(struct cpu *cpu)
     (void)cpu;
 }
 
+static uint64_t element_op(unsigned op, bool is_64, uint64_t d, uint64_t a, uint64_t b, struct float_status *f)
+{
+#define EITHER(name) (is_64 ? f64_##name(a, b, f) : f32_##name((uint32_t)a, (uint32_t)b, f))
+    switch (op) {
+    case UOP_VFADD32: case UOP_VFADD64: return EITHER(add);
+    case UOP_VFSUB32: case UOP_VFSUB64: return EITHER(sub);
+    case UOP_VFMUL32: case UOP_VFMUL64: return EITHER(mul);
+    case UOP_VFDIV32: case UOP_VFDIV64: return EITHER(div);
+    default: break;
+    }
+    if (op == UOP_VFMLS32 || op == UOP_VFMLS64)
+        a ^= is_64 ? (uint64_t)1 << 63 : 0x80000000u;
+    return is_64 ? f64_fma(a, b, d, f) : f32_fma((uint32_t)a, (uint32_t)b, (uint32_t)d, f);
+}
+
+static void bare_vector_op(struct ucpu *c, const struct uop *u, struct float_status *f)
+{
+    bool is_64 = strstr(uop_infos[u->op].name, "64") != NULL;
+    unsigned bytes = is_64 ? 8 : 4;
+    uint8_t r[16];
+
+    for (unsigned i = 0; i < 16; i += bytes) {
+        uint64_t d = 0, a = 0, b = 0;
+
+        memcpy(&d, c->s + u->d + i, bytes);
+        memcpy(&a, c->s + u->a + i, bytes);
+        memcpy(&b, c->s + u->b + i, bytes);
+        d = element_op(u->op, is_64, d, a, b, f);
+        memcpy(r + i, &d, bytes);
+    }
+    memcpy(c->s + u->d, r, 16);
+}
+
 /* The floating-point micro-ops, by libsoftfloat. */
 static void bare_float_op(struct ucpu *c, const struct uop *u)
 {
@@ -104,6 +137,11 @@ static void bare_float_op(struct ucpu *c, const struct uop *u)
     bool is_64 = strstr(uop_infos[u->op].name, "64") != NULL;
     uint64_t a, b, x = 0, r[2] = {0};
 
+    if (u->op >= UOP_VFADD32) {
+        bare_vector_op(c, u, &f);
+        s->raised |= f.flags & FLOAT_FLAGS & ~FLOAT_DENORMAL;
+        return;
+    }
     memcpy(&a, c->s + u->a, 8);
     memcpy(&b, c->s + u->b, 8);
     if (strchr(uop_infos[u->op].operands, 'i'))

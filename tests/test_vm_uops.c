@@ -561,7 +561,7 @@ static bool is_wide(unsigned op)
     const char *name = uop_infos[op].name;
 
     return (op >= UOP_MOV32Z && op <= UOP_CHECK64) || (op >= UOP_BRZ64 && op <= UOP_JMPR64) || starts(name, "CMPN") ||
-           starts(name, "TST") || has(name, "128") || (op >= UOP_VAND && op <= UOP_FSCVT64);
+           starts(name, "TST") || has(name, "128") || (op >= UOP_VAND && op <= UOP_VFMLS64);
 }
 
 static bool is_memory(const char *name)

@@ -558,8 +558,9 @@ uint64_t f64_pack(struct parts a)
  * zeros, have one correct result whatever the machine, if the result too is such a number with one
  * more exponent to spare (so that nothing could be tiny, before or after rounding) or is a zero for
  * a reason that is sure. It raises at most inexact: whether it does is not known, so the caller must
- * have it raised already. The host's control register is as the program began: nearest, no
- * flushing. The barrier keeps the compiler from contracting or computing ahead of time. */
+ * have it raised already. An infinite result of an infinite operand is exact, and raises nothing.
+ * The host's control register is as the program began: nearest, no flushing. The barrier keeps the
+ * compiler from contracting or computing ahead of time. */
 
 #if defined(__x86_64__)
 #define HOST_ARITHMETIC(f, T, H, EB, FB) \
@@ -589,30 +590,40 @@ uint64_t f64_pack(struct parts a)
     { \
         return f##_exponent(a) - 1 < (1u << EB) - 2 || f##_zero(a); \
     } \
+    /* what an operand may be, if the result is looked at: all but denormal */ \
+    INLINE bool f##_usable(T a) \
+    { \
+        return f##_exponent(a) || f##_zero(a); \
+    } \
+    INLINE bool f##_infinite(T a) \
+    { \
+        return (T)(a << 1) == (T)((((T)1 << EB) - 1) << (FB + 1)); \
+    } \
     INLINE bool f##_safe(T r) \
     { \
         return f##_exponent(r) - 2 < (1u << EB) - 3; \
     } \
     INLINE bool f##_fast_add(T a, T b, T *r) \
     { \
-        if (!f##_plain(a) || !f##_plain(b)) \
+        if (!f##_usable(a) || !f##_usable(b)) \
             return false; \
         *r = f##_bits(f##_host(a) + f##_host(b)); \
-        return f##_safe(*r) || f##_zero(*r); \
+        return f##_safe(*r) || f##_zero(*r) || (f##_infinite(*r) && (f##_infinite(a) || f##_infinite(b))); \
     } \
     INLINE bool f##_fast_mul(T a, T b, T *r) \
     { \
-        if (!f##_plain(a) || !f##_plain(b)) \
+        if (!f##_usable(a) || !f##_usable(b)) \
             return false; \
         *r = f##_bits(f##_host(a) * f##_host(b)); \
-        return f##_safe(*r) || f##_zero(a) || f##_zero(b); \
+        return f##_safe(*r) || (f##_zero(*r) && (f##_zero(a) || f##_zero(b))) || \
+               (f##_infinite(*r) && (f##_infinite(a) || f##_infinite(b))); \
     } \
     INLINE bool f##_fast_div(T a, T b, T *r) \
     { \
         if (!f##_plain(a) || !f##_plain(b) || f##_zero(b)) \
             return false; \
         *r = f##_bits(f##_host(a) / f##_host(b)); \
-        return f##_safe(*r) || f##_zero(a); \
+        return f##_safe(*r) || f##_zero(a); /* b is a number */ \
     } \
     INLINE bool f##_fast_compare(T a, T b, enum float_relation *r) \
     { \
@@ -638,10 +649,10 @@ __attribute__((target("fma"))) static uint32_t f32_fma_host(uint32_t a, uint32_t
 #define HOST_FMA(f, T) \
     INLINE bool f##_fast_fma(T a, T b, T c, T *r) \
     { \
-        if (!f##_plain(a) || !f##_plain(b) || !f##_plain(c) || !__builtin_cpu_supports("fma")) \
+        if (!f##_usable(a) || !f##_usable(b) || !f##_usable(c) || !__builtin_cpu_supports("fma")) \
             return false; \
         *r = f##_fma_host(a, b, c); \
-        return f##_safe(*r); \
+        return f##_safe(*r) || (f##_infinite(*r) && (f##_infinite(a) || f##_infinite(b) || f##_infinite(c))); \
     }
 HOST_FMA(f32, uint32_t)
 HOST_FMA(f64, uint64_t)

@@ -481,6 +481,24 @@ static uint64_t float_result(struct fp_env *e, const struct ucpu *u, const struc
     return fp_mla(e, c, a, b, size);
 }
 
+static void vector_float_op(struct ucpu *u, const struct uop *op, unsigned size)
+{
+    static element_op *const functions[] = {fp_add, fp_sub, fp_mul, fp_div, fp_mla, fp_mls};
+    element_op *f = functions[(op->op - UOP_VFADD32) / 2];
+    struct a64_state *s = fp_state(u);
+    union a64_vreg r = {.d = {0, 0}}, d, a, b;
+    struct fp_env e;
+
+    memcpy(&d, u->s + op->d, sizeof d);
+    memcpy(&a, u->s + op->a, sizeof a);
+    memcpy(&b, u->s + op->b, sizeof b);
+    fp_begin(&e, s->fpcr, s->fpsr);
+    for (unsigned i = 0; i < 16u >> size; i++)
+        set_element(&r, size, i, f(&e, element(&d, size, i), element(&a, size, i), element(&b, size, i), size));
+    memcpy(u->s + op->d, &r, sizeof r);
+    fp_end(s, &e);
+}
+
 void a64_float_op(struct ucpu *u, const struct uop *op)
 {
     struct a64_state *s = fp_state(u);
@@ -488,12 +506,16 @@ void a64_float_op(struct ucpu *u, const struct uop *op)
     struct fp_env e;
     union a64_vreg r = {.d = {0, 0}};
 
+    if (op->op >= UOP_VFADD32) {
+        vector_float_op(u, op, size);
+        return;
+    }
     fp_begin(&e, s->fpcr, s->fpsr);
     r.d[0] = zx(float_result(&e, u, op, size), size);
     memcpy(u->s + op->d, &r, sizeof r);
     fp_end(s, &e);
 }
-_Static_assert((UOP_FSCVT64 - UOP_FADD32) % 2 == 1, "micro-ops of 32 and 64 bits in turn");
+_Static_assert((UOP_VFMLS64 - UOP_FADD32) % 2 == 1 && UOP_VFMLS64 - UOP_VFADD32 == 11, "micro-ops of 32 and 64 bits in turn");
 
 static a64_helper *scalar_fp(uint32_t w)
 {

@@ -34,6 +34,24 @@ static bool emit_three(struct lower *l, unsigned op, unsigned n, unsigned m)
     return true;
 }
 
+/* Of single or double precision, all 128 bits. */
+static bool float_three(struct lower *l, unsigned opcode)
+{
+    const uint32_t w = l->i.word;
+    unsigned op;
+
+    switch (opcode << 2 | BIT(w, 29) << 1 | BIT(w, 23)) {
+    case 25 << 2: op = UOP_VFMLA32; break;
+    case 25 << 2 | 1: op = UOP_VFMLS32; break;
+    case 26 << 2: op = UOP_VFADD32; break;
+    case 26 << 2 | 1: op = UOP_VFSUB32; break;
+    case 27 << 2 | 2: op = UOP_VFMUL32; break;
+    case 31 << 2 | 2: op = UOP_VFDIV32; break;
+    default: return false;
+    }
+    return emit_three(l, op + BIT(w, 22), S_V(RN(w)), S_V(RM(w)));
+}
+
 static bool three_same(struct lower *l)
 {
     static const uint16_t logic[8] = {UOP_VAND, UOP_VBIC, UOP_VOR, UOP_VORN, UOP_VXOR, UOP_VBSL, UOP_VBIT, UOP_VBIF};
@@ -45,9 +63,11 @@ static bool three_same(struct lower *l)
     const uint32_t w = l->i.word;
     unsigned opcode = BITS(w, 11, 5), size = BITS(w, 22, 2), u = BIT(w, 29);
 
+    if (opcode >= 24)
+        return is_q(l) && float_three(l, opcode);
     if (opcode == 3)
         return emit_three(l, logic[u << 2 | size], S_V(RN(w)), S_V(RM(w)));
-    return opcode < 24 && emit_three(l, table[u][opcode][size], S_V(RN(w)), S_V(RM(w)));
+    return emit_three(l, table[u][opcode][size], S_V(RN(w)), S_V(RM(w)));
 }
 
 static bool shift_immediate(struct lower *l)

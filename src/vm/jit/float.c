@@ -132,6 +132,100 @@ static void emit_from_integer(struct jit *j, const struct uop *u, unsigned bits)
     s->back = e->at;
 }
 
+/* ---- vectors ---- */
+
+static void vector_constant(struct jit *j, unsigned xmm, uint64_t element)
+{
+    x_mov_imm(&j->code, RAX, element);
+    to_xmm(j, 64, xmm, RAX);
+    x_sse_rr(&j->code, 0x66, 0x70, xmm, xmm); /* PSHUFD: both halves */
+    code_8(&j->code, 0x44);
+}
+
+/* A jump out of line unless every element of xmm0 is safe, or zero where that may be. */
+static void check_vector(struct jit *j, struct slow *s, unsigned bits, bool zero)
+{
+    struct code *e = &j->code;
+    bool wide = bits == 64;
+    unsigned shift = wide ? 0x0f73 : 0x0f72;
+
+    /* xmm1 = the exponents; wide: in the lower halves of elements */
+    x_sse_rr(e, 0, 0x28, 1, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        code_8(e, 0x66);
+        x_opcode(e, 32, shift, 0, 0, 1, false);
+        code_8(e, 0xc0 | (i ? 2u : 6u) << 3 | 1);
+        code_8(e, i ? (wide ? 53 : 24) : 1);
+    }
+    /* xmm2 = the greatest > exponent, xmm1 = exponent > 1; upper halves always */
+    vector_constant(j, 2, wide ? UINT64_C(0x1000007ff) : UINT64_C(0xff000000ff));
+    x_sse_rr(e, 0x66, 0x66, 2, 1);
+    vector_constant(j, 3, wide ? UINT64_C(0xffffffff00000001) : UINT64_C(0x100000001));
+    x_sse_rr(e, 0x66, 0x66, 1, 3);
+    x_sse_rr(e, 0x66, 0xdb, 1, 2);
+    if (zero) { /* twice the element is 0; wide: both halves of it, or neither helps */
+        x_sse_rr(e, 0, 0x28, 2, 0);
+        x_sse_rr(e, 0x66, wide ? 0xd4 : 0xfe, 2, 2);
+        x_sse_rr(e, 0x66, 0xef, 3, 3);
+        x_sse_rr(e, 0x66, 0x76, 2, 3);
+        if (wide) {
+            x_sse_rr(e, 0x66, 0x70, 3, 2);
+            code_8(e, 0xb1);
+            x_sse_rr(e, 0x66, 0xdb, 2, 3);
+        }
+        x_sse_rr(e, 0x66, 0xeb, 1, 2);
+    }
+    x_sse_rr(e, 0x66, 0xd7, RAX, 1); /* PMOVMSKB */
+    x_alu_imm(e, 32, ALU_CMP, RAX, 0xffff);
+    s->from[2] = x_jcc(e, CC_NE);
+}
+
+static struct slow *begin_vector(struct jit *j, const struct uop *u)
+{
+    struct slow *s;
+
+    operands_release(j, u->d, 16);
+    operands_release(j, u->a, 16);
+    operands_release(j, u->b, 16);
+    operands_release(j, j->c->float_rules.clear_at, 4);
+    operands_release(j, j->c->float_rules.set_at, 4);
+    s = slow_path(j, SLOW_GENERIC);
+    check_rules(j, s);
+    return s;
+}
+
+static void emit_vector_two(struct jit *j, const struct uop *u, unsigned bits, unsigned opcode, bool zero)
+{
+    struct code *e = &j->code;
+    struct slow *s = begin_vector(j, u);
+
+    x_sse_rm(e, 0, X_MOVUPS_LOAD, 0, R_STATE, state_disp(u->a));
+    x_sse_rm(e, 0, X_MOVUPS_LOAD, 1, R_STATE, state_disp(u->b));
+    x_sse_rr(e, bits == 64 ? 0x66 : 0, opcode, 0, 1);
+    check_vector(j, s, bits, zero);
+    x_sse_rm(e, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d));
+    s->back = e->at;
+}
+
+static bool emit_vector_fused(struct jit *j, const struct uop *u, unsigned bits, unsigned opcode)
+{
+    const uint8_t vex[] = {0xc4, 0xe2, bits == 64 ? 0xf1 : 0x71, (uint8_t)opcode, 0xc2};
+    struct code *e = &j->code;
+    struct slow *s;
+
+    if (!__builtin_cpu_supports("fma"))
+        return false;
+    s = begin_vector(j, u);
+    x_sse_rm(e, 0, X_MOVUPS_LOAD, 0, R_STATE, state_disp(u->a));
+    x_sse_rm(e, 0, X_MOVUPS_LOAD, 1, R_STATE, state_disp(u->b));
+    x_sse_rm(e, 0, X_MOVUPS_LOAD, 2, R_STATE, state_disp(u->d));
+    code_bytes(e, vex, sizeof(vex));
+    check_vector(j, s, bits, false);
+    x_sse_rm(e, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d));
+    s->back = e->at;
+    return true;
+}
+
 bool emit_float(struct jit *j, const struct uop *u)
 {
     if (!j->c->fe->float_op)
@@ -155,6 +249,18 @@ bool emit_float(struct jit *j, const struct uop *u)
     case UOP_FNMSUB64: return emit_fused(j, u, 64, 0xab);
     case UOP_FSCVT32: emit_from_integer(j, u, 32); return true;
     case UOP_FSCVT64: emit_from_integer(j, u, 64); return true;
+    case UOP_VFADD32: emit_vector_two(j, u, 32, 0x58, true); return true;
+    case UOP_VFADD64: emit_vector_two(j, u, 64, 0x58, true); return true;
+    case UOP_VFSUB32: emit_vector_two(j, u, 32, 0x5c, true); return true;
+    case UOP_VFSUB64: emit_vector_two(j, u, 64, 0x5c, true); return true;
+    case UOP_VFMUL32: emit_vector_two(j, u, 32, 0x59, false); return true;
+    case UOP_VFMUL64: emit_vector_two(j, u, 64, 0x59, false); return true;
+    case UOP_VFDIV32: emit_vector_two(j, u, 32, 0x5e, false); return true;
+    case UOP_VFDIV64: emit_vector_two(j, u, 64, 0x5e, false); return true;
+    case UOP_VFMLA32: return emit_vector_fused(j, u, 32, 0xa8);
+    case UOP_VFMLA64: return emit_vector_fused(j, u, 64, 0xa8);
+    case UOP_VFMLS32: return emit_vector_fused(j, u, 32, 0xac);
+    case UOP_VFMLS64: return emit_vector_fused(j, u, 64, 0xac);
     default: return false;
     }
 }
