@@ -377,11 +377,12 @@ static bool rotations(struct sample *s, const char *name)
 static bool double_shifts(struct sample *s, const char *name)
 {
     bool left = starts(name, "SHLD"), carry = false, over = false;
-    unsigned count = name[4] == 'R' ? s->r[5] & 31 : s->u.imm;
     uint32_t x = s->r[1];
+    unsigned count;
 
     if (!left && !starts(name, "SHRD"))
         return false;
+    count = name[4] == 'R' ? s->r[5] & 31 : s->u.imm;
     for (unsigned i = 0; i < count; i++) {
         bool top = x >> 31;
 
