@@ -1,8 +1,9 @@
 /*
  * Lowering: the meaning of every i386 instruction as micro-ops (SDM volume 2).
  *
- * x87, MMX/SSE and system instructions become calls of helpers (lower.h,
- * helpers.h); everything common is micro-ops here. Rules kept throughout:
+ * x87 and system instructions, and what is rare of MMX and SSE, become calls of
+ * helpers (lower.h, helpers.h); everything common is micro-ops, here and in
+ * lower_integer.c and lower_simd.c. Rules kept throughout:
  *   - registers, flags and memory change only after the last thing that can
  *     fault (a read-modify-write computes into a temporary, stores, and only
  *     then sets the flags);
@@ -19,53 +20,9 @@
  *
  * To add an instruction: a case in lower_insn().
  */
-#include "i386/insn.h"
+#include "i386/lowering.h"
 
-#include "base/error.h"
 #include "i386/fpu.h"
-#include "i386/helpers.h"
-
-/* The instruction being lowered. */
-struct lower {
-    struct builder *b;
-    struct insn i;
-    uint64_t mode;
-    uint32_t eip;  /* of the instruction */
-    uint32_t next; /* of the one after it */
-};
-
-/* A memory operand ready for access: a + (b << scale) + imm. */
-struct mem {
-    uint16_t a, b;
-    bool indexed; /* b and scale are used */
-    uint8_t scale;
-    uint32_t imm;
-};
-
-#define SIZED(size, pre, post) ((size) == 1 ? pre##8##post : (size) == 2 ? pre##16##post : pre##32##post)
-#define S_ZERO S_OFF(zero)
-#define S_SEG(n, member) \
-    (S_OFF(seg) + (unsigned)(n) * (unsigned)sizeof(struct i386_segment) + (unsigned)offsetof(struct i386_segment, member))
-
-static unsigned reg(unsigned n, unsigned size)
-{
-    return size == 1 ? S_GPR8(n) : S_GPR32(n);
-}
-
-static struct uop *emit(struct lower *l, enum uop_code op, unsigned d, unsigned a, unsigned b)
-{
-    return build(l->b, op, d, a, b, 0, 0);
-}
-
-static struct uop *emit_imm(struct lower *l, enum uop_code op, unsigned d, unsigned a, uint32_t imm)
-{
-    return build(l->b, op, d, a, 0, imm, 0);
-}
-
-static void call(struct lower *l, i386_helper *fn, unsigned d, unsigned a, unsigned b)
-{
-    build_call(l->b, fn, d, a, b);
-}
 
 /* ---- ends of blocks ------------------------------------------------------------- */
 
@@ -138,165 +95,6 @@ static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
     return off;
 }
 
-/* ---- memory operands ------------------------------------------------------------- */
-
-/* Put the 32-bit value of m's expression into one operand (itself or temp). */
-static unsigned flatten(struct lower *l, const struct mem *m, unsigned temp)
-{
-    if (m->indexed)
-        build(l->b, UOP_LEAX_W, temp, m->a, m->b, m->imm, m->scale);
-    else if (m->imm && m->a == S_ZERO)
-        emit_imm(l, UOP_MOVI32, temp, 0, m->imm);
-    else if (m->imm)
-        emit_imm(l, UOP_LEA_W, temp, m->a, m->imm);
-    else
-        return m->a;
-    return temp;
-}
-
-/* The offset within its segment of the instruction's memory operand, plus `extra`. */
-static void effective_address(struct lower *l, struct mem *m, uint32_t extra)
-{
-    const struct insn *i = &l->i;
-
-    *m = (struct mem){.a = S_ZERO, .imm = i->disp + extra};
-    if (i->base != INSN_NO_REG)
-        m->a = (uint16_t)S_GPR32(i->base);
-    if (i->index != INSN_NO_REG) {
-        m->b = (uint16_t)S_GPR32(i->index);
-        m->indexed = true;
-        m->scale = i->scale;
-    }
-    if (i->asize == 4)
-        return;
-    if (i->base == INSN_NO_REG) {
-        m->imm &= 0xffff;
-        return;
-    }
-    emit(l, UOP_ZX16_32, S_T(0), flatten(l, m, S_T(0)), 0);
-    *m = (struct mem){.a = (uint16_t)S_T(0)};
-}
-
-/* From an offset in segment `seg` (m) to a linear address (m), with the checks
- * for an access of `size` bytes. `temp` is free for use; may fault. */
-static void through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
-{
-    enum seg_class class = mode_seg(l->mode, seg);
-    unsigned off;
-
-    if (class == SEG_FLAT)
-        return;
-    if (class == SEG_BIG && !m->indexed) {
-        m->b = (uint16_t)S_SEG(seg, base);
-        m->indexed = true;
-        m->scale = 0;
-        return;
-    }
-    off = flatten(l, m, temp);
-    if (class == SEG_GENERAL) {
-        call(l, i386_op_linear, temp, off, seg | size << I386_LINEAR_SIZE_SHIFT | (write ? I386_LINEAR_WRITE : 0));
-        *m = (struct mem){.a = (uint16_t)temp};
-        return;
-    }
-    if (class == SEG_UP)
-        build_call(l->b, i386_op_limit, size - 1, off, S_SEG(seg, limit))->op = UOP_LIMIT32;
-    *m = (struct mem){.a = (uint16_t)off, .b = (uint16_t)S_SEG(seg, base), .indexed = true};
-}
-
-/* The instruction's memory operand; uses S_T(0). */
-static void address(struct lower *l, struct mem *m, unsigned size, bool write)
-{
-    effective_address(l, m, 0);
-    through_segment(l, m, l->i.seg, size, write, S_T(0));
-}
-
-/* Its offset alone, in S_T(0), for helpers that do the access. */
-static void offset_to_t0(struct lower *l)
-{
-    struct mem m;
-    unsigned off;
-
-    effective_address(l, &m, 0);
-    off = flatten(l, &m, S_T(0));
-    if (off != S_T(0))
-        emit(l, UOP_MOV32, S_T(0), off, 0);
-}
-
-static void access_mem(struct lower *l, enum uop_code plain, enum uop_code indexed, unsigned d, const struct mem *m)
-{
-    build(l->b, m->indexed ? indexed : plain, d, m->a, m->b, m->imm, m->scale);
-}
-
-static void load(struct lower *l, unsigned size, unsigned d, const struct mem *m)
-{
-    access_mem(l, SIZED(size, UOP_LD, _W), SIZED(size, UOP_LDX, _W), d, m);
-}
-
-/* Load what will be stored to: faults as a write does. */
-static void load_rw(struct lower *l, unsigned size, unsigned d, const struct mem *m)
-{
-    access_mem(l, SIZED(size, UOP_LDRW, _W), SIZED(size, UOP_LDRWX, _W), d, m);
-}
-
-static void store(struct lower *l, unsigned size, unsigned value, const struct mem *m)
-{
-    access_mem(l, SIZED(size, UOP_ST, _W), SIZED(size, UOP_STX, _W), value, m);
-}
-
-static void store_imm(struct lower *l, unsigned size, uint32_t value, const struct mem *m)
-{
-    if (!m->indexed) {
-        build(l->b, SIZED(size, UOP_STI, _W), 0, m->a, 0, m->imm, value);
-        return;
-    }
-    emit_imm(l, UOP_MOVI32, S_T(1), 0, value);
-    store(l, size, S_T(1), m);
-}
-
-static void move(struct lower *l, unsigned size, unsigned d, unsigned a)
-{
-    if (d != a)
-        emit(l, SIZED(size, UOP_MOV, ), d, a, 0);
-}
-
-/* Where the value of operand n is: a register, or `temp` after loading it. */
-static unsigned value(struct lower *l, unsigned n, unsigned temp)
-{
-    const struct operand *o = &l->i.arg[n];
-    struct mem m;
-
-    switch (o->kind) {
-    case OPERAND_REG:
-        return reg(o->reg, o->size);
-    case OPERAND_MEM:
-        address(l, &m, o->size, false);
-        load(l, o->size, temp, &m);
-        return temp;
-    default:
-        emit_imm(l, UOP_MOVI32, temp, 0, l->i.imm);
-        return temp;
-    }
-}
-
-/* Move the value at `off` to operand n (a register, or memory without prior read). */
-static void put(struct lower *l, unsigned n, unsigned off)
-{
-    const struct operand *o = &l->i.arg[n];
-    struct mem m;
-
-    if (o->kind == OPERAND_REG) {
-        move(l, o->size, reg(o->reg, o->size), off);
-        return;
-    }
-    address(l, &m, o->size, true);
-    store(l, o->size, off, &m);
-}
-
-static bool is_mem(const struct lower *l, unsigned n)
-{
-    return l->i.arg[n].kind == OPERAND_MEM;
-}
-
 /* ---- the stack --------------------------------------------------------------------- */
 
 static bool stack32(const struct lower *l)
@@ -336,8 +134,8 @@ static void push(struct lower *l, unsigned size, unsigned off)
         return;
     }
     stack_offset(l, -(int)size);
-    through_segment(l, &m, SEG_SS, size, true, S_T(4));
-    store(l, size, off, &m);
+    mem_through_segment(l, &m, SEG_SS, size, true, S_T(4));
+    mem_store(l, size, off, &m);
     emit(l, stack32(l) ? UOP_MOV32 : UOP_MOV16, S_GPR32(ESP), S_T(3), 0);
 }
 
@@ -360,413 +158,11 @@ static void peek(struct lower *l, unsigned size, unsigned d)
         stack_offset(l, 0);
         m.a = (uint16_t)S_T(3);
     }
-    through_segment(l, &m, SEG_SS, size, false, S_T(4));
-    load(l, size, d, &m);
+    mem_through_segment(l, &m, SEG_SS, size, false, S_T(4));
+    mem_load(l, size, d, &m);
 }
 
 /* ---- classes of instructions ---------------------------------------------------------- */
-
-#define BY_SIZE(pre, post) {pre##8##post, pre##16##post, pre##32##post}
-/* Rows ADD OR ADC SBB AND SUB XOR; 0 where there is none. */
-static const uint16_t alu_flagged[7][3] = {
-    BY_SIZE(UOP_ADD, _F), BY_SIZE(UOP_OR, _F), BY_SIZE(UOP_ADC, _F), BY_SIZE(UOP_SBB, _F),
-    BY_SIZE(UOP_AND, _F), BY_SIZE(UOP_SUB, _F), BY_SIZE(UOP_XOR, _F)};
-static const uint16_t alu_flagged_imm[7][3] = {
-    BY_SIZE(UOP_ADD, I_F), BY_SIZE(UOP_OR, I_F), {0}, {0},
-    BY_SIZE(UOP_AND, I_F), BY_SIZE(UOP_SUB, I_F), BY_SIZE(UOP_XOR, I_F)};
-static const uint16_t alu_plain[7][3] = {
-    BY_SIZE(UOP_ADD, ), BY_SIZE(UOP_OR, ), {0}, {0}, BY_SIZE(UOP_AND, ), BY_SIZE(UOP_SUB, ), BY_SIZE(UOP_XOR, )};
-static const uint16_t alu_plain_imm[7][3] = {
-    BY_SIZE(UOP_ADD, I), BY_SIZE(UOP_OR, I), {0}, {0}, BY_SIZE(UOP_AND, I), BY_SIZE(UOP_SUB, I), BY_SIZE(UOP_XOR, I)};
-
-static unsigned size_index(unsigned size)
-{
-    return size >> 1; /* 1 2 4 -> 0 1 2 */
-}
-
-/* d = a op operand 1 (an immediate, or the value at s), by a row of tables. */
-static void alu(struct lower *l, const uint16_t (*reg_ops)[3], const uint16_t (*imm_ops)[3], unsigned row,
-                unsigned d, unsigned a, unsigned s)
-{
-    unsigned z = size_index(l->i.arg[0].size);
-
-    if (l->i.arg[1].kind == OPERAND_IMM && imm_ops[row][z])
-        emit_imm(l, imm_ops[row][z], d, a, l->i.imm);
-    else
-        emit(l, reg_ops[row][z], d, a, s);
-}
-
-/* ADC and SBB of memory: the result without flags in S_T(2), from S_T(1) and s. */
-static void carry_result(struct lower *l, unsigned size, unsigned s)
-{
-    bool add = l->i.op == INSN_ADC;
-
-    emit_imm(l, UOP_MOVI32, S_T(3), 0, 0);
-    emit(l, UOP_SETCC, S_T(3), 0, COND_C);
-    emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(1), s);
-    emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(2), S_T(3));
-}
-
-static enum build_next lower_alu(struct lower *l)
-{
-    unsigned row = l->i.op - INSN_ADD, size = l->i.arg[0].size;
-    bool imm = l->i.arg[1].kind == OPERAND_IMM, carry = l->i.op == INSN_ADC || l->i.op == INSN_SBB;
-    unsigned s = 0;
-    struct mem m;
-
-    if (!is_mem(l, 0)) {
-        unsigned d = reg(l->i.arg[0].reg, size);
-
-        if (!imm || carry)
-            s = value(l, 1, S_T(1));
-        alu(l, alu_flagged, alu_flagged_imm, row, d, d, s);
-        return BUILD_MORE;
-    }
-    address(l, &m, size, true);
-    load_rw(l, size, S_T(1), &m);
-    if (!imm || carry)
-        s = value(l, 1, S_T(4));
-    if (carry)
-        carry_result(l, size, s);
-    else
-        alu(l, alu_plain, alu_plain_imm, row, S_T(2), S_T(1), s);
-    store(l, size, S_T(2), &m);
-    alu(l, alu_flagged, alu_flagged_imm, row, S_T(1), S_T(1), s);
-    return BUILD_MORE;
-}
-
-/* CMP, TEST */
-static enum build_next lower_compare(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size;
-    bool cmp = l->i.op == INSN_CMP;
-    unsigned a = value(l, 0, S_T(1));
-
-    if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, cmp ? SIZED(size, UOP_CMP, I) : SIZED(size, UOP_TEST, I), 0, a, l->i.imm);
-    else
-        emit(l, cmp ? SIZED(size, UOP_CMP, ) : SIZED(size, UOP_TEST, ), 0, a, value(l, 1, S_T(2)));
-    return BUILD_MORE;
-}
-
-/* d = op a, with or without flags: INC DEC NEG NOT. */
-static void unary(struct lower *l, unsigned d, unsigned a, bool flags)
-{
-    unsigned size = l->i.arg[0].size;
-
-    switch (l->i.op) {
-    case INSN_INC:
-        emit_imm(l, flags ? SIZED(size, UOP_INC, _F) : SIZED(size, UOP_ADD, I), d, a, 1);
-        break;
-    case INSN_DEC:
-        emit_imm(l, flags ? SIZED(size, UOP_DEC, _F) : SIZED(size, UOP_SUB, I), d, a, 1);
-        break;
-    case INSN_NEG:
-        if (flags)
-            emit(l, SIZED(size, UOP_NEG, _F), d, a, 0);
-        else
-            emit(l, SIZED(size, UOP_SUB, ), d, S_ZERO, a);
-        break;
-    default:
-        emit(l, SIZED(size, UOP_NOT, ), d, a, 0);
-    }
-}
-
-static enum build_next lower_unary(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size;
-    struct mem m;
-
-    if (!is_mem(l, 0)) {
-        unsigned r = reg(l->i.arg[0].reg, size);
-
-        unary(l, r, r, true);
-        return BUILD_MORE;
-    }
-    address(l, &m, size, true);
-    load_rw(l, size, S_T(1), &m);
-    unary(l, S_T(2), S_T(1), false);
-    store(l, size, S_T(2), &m);
-    if (l->i.op != INSN_NOT)
-        unary(l, S_T(1), S_T(1), true);
-    return BUILD_MORE;
-}
-
-/* Shift by a constant that a micro-op can do: 1 <= count < bits, SHL SHR SAR. */
-static bool simple_shift(const struct lower *l, unsigned *count)
-{
-    *count = l->i.imm & 31;
-    return l->i.op >= INSN_SHL && l->i.arg[1].kind == OPERAND_IMM && *count && *count < 8u * l->i.arg[0].size;
-}
-
-static void shift_imm(struct lower *l, unsigned d, unsigned a, unsigned count, bool flags)
-{
-    unsigned size = l->i.arg[0].size;
-
-    if (l->i.op == INSN_SHR)
-        emit_imm(l, flags ? SIZED(size, UOP_SHR, I_F) : UOP_SHR32I, d, a, count);
-    else if (l->i.op == INSN_SAR)
-        emit_imm(l, flags ? SIZED(size, UOP_SAR, I_F) : UOP_SAR32I, d, a, count);
-    else
-        emit_imm(l, flags ? SIZED(size, UOP_SHL, I_F) : UOP_SHL32I, d, a, count);
-}
-
-static enum uop_code variable_shift(const struct lower *l)
-{
-    if (l->i.op == INSN_ROL || l->i.op == INSN_ROR || l->i.op == INSN_RCL || l->i.op == INSN_RCR)
-        return UOP_NOP;
-    return l->i.op == INSN_SHR ? SIZED(l->i.arg[0].size, UOP_SHRR, _F) :
-           l->i.op == INSN_SAR ? SIZED(l->i.arg[0].size, UOP_SARR, _F) : SIZED(l->i.arg[0].size, UOP_SHLR, _F);
-}
-
-/* SHL, SHR or SAR of memory, by a constant that simple_shift() gave or (0) by CL: the flags change after the store. */
-static enum build_next shift_memory(struct lower *l, const struct mem *m, unsigned count)
-{
-    static const uint16_t by_cl[] = {UOP_LSL32Z, UOP_LSR32Z, UOP_ASR32Z};
-    unsigned size = l->i.arg[0].size, kind = l->i.op == INSN_SHR ? 1 : l->i.op == INSN_SAR ? 2 : 0, from = S_T(1);
-
-    if (size < 4 && kind) {
-        from = S_T(5);
-        if (kind == 1)
-            emit(l, size == 1 ? UOP_ZX8_32 : UOP_ZX16_32, from, S_T(1), 0);
-        else
-            emit(l, size == 1 ? UOP_SX8_32 : UOP_SX16_32, from, S_T(1), 0);
-    }
-    if (count)
-        shift_imm(l, S_T(2), from, count, false);
-    else
-        emit(l, (enum uop_code)by_cl[kind], S_T(2), from, S_GPR8(ECX)); /* and S_T(3) */
-    store(l, size, S_T(2), m);
-    if (count)
-        shift_imm(l, S_T(1), S_T(1), count, true);
-    else
-        emit(l, variable_shift(l), S_T(1), S_T(1), S_GPR8(ECX));
-    return BUILD_MORE;
-}
-
-static enum build_next lower_shift(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size, count, r = 0;
-    unsigned kind = (l->i.op - INSN_ROL) | size << SHIFT_SIZE_SHIFT;
-    bool simple = simple_shift(l, &count);
-    struct mem m;
-
-    if (!is_mem(l, 0)) {
-        r = reg(l->i.arg[0].reg, size);
-        if (simple) {
-            shift_imm(l, r, r, count, true);
-            return BUILD_MORE;
-        }
-        if (size == 4 && l->i.arg[1].kind == OPERAND_IMM && (l->i.imm & 31) &&
-            (l->i.op == INSN_ROL || l->i.op == INSN_ROR)) {
-            emit_imm(l, l->i.op == INSN_ROL ? UOP_ROL32I_F : UOP_ROR32I_F, r, r, l->i.imm & 31);
-            return BUILD_MORE;
-        }
-        if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP) {
-            emit(l, variable_shift(l), r, r, S_GPR8(ECX));
-            return BUILD_MORE;
-        }
-    } else {
-        address(l, &m, size, true);
-        load_rw(l, size, S_T(1), &m);
-        if (simple)
-            return shift_memory(l, &m, count);
-        if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP)
-            return shift_memory(l, &m, 0);
-    }
-    if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
-    else
-        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
-    if (!is_mem(l, 0)) {
-        call(l, i386_op_shift, r, r, kind);
-        return BUILD_MORE;
-    }
-    call(l, i386_op_shift, S_T(2), S_T(1), kind | SHIFT_DEFER);
-    store(l, size, S_T(2), &m);
-    call(l, i386_op_commit_flags, 0, 0, 0);
-    return BUILD_MORE;
-}
-
-/* SHLD, SHRD */
-static enum build_next lower_double_shift(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size;
-    unsigned kind = (l->i.op == INSN_SHLD ? SHIFT_SHLD : SHIFT_SHRD) | size << SHIFT_SIZE_SHIFT;
-    struct mem m;
-
-    if (size == 4 && !is_mem(l, 0) && (l->i.arg[2].kind != OPERAND_IMM || (l->i.imm & 31))) {
-        bool imm = l->i.arg[2].kind == OPERAND_IMM, left = l->i.op == INSN_SHLD;
-        unsigned r = reg(l->i.arg[0].reg, 4), bits = reg(l->i.arg[1].reg, 4);
-
-        if (imm)
-            build(l->b, left ? UOP_SHLD32I_F : UOP_SHRD32I_F, r, r, bits, l->i.imm & 31, 0);
-        else
-            build(l->b, left ? UOP_SHLDR32_F : UOP_SHRDR32_F, r, r, bits, S_GPR8(ECX), 0);
-        return BUILD_MORE;
-    }
-    if (is_mem(l, 0)) {
-        address(l, &m, size, true);
-        load_rw(l, size, S_T(1), &m);
-    }
-    emit(l, UOP_MOV32, S_T(6), reg(l->i.arg[1].reg, 4), 0);
-    if (l->i.arg[2].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
-    else
-        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
-    if (!is_mem(l, 0)) {
-        unsigned r = reg(l->i.arg[0].reg, size);
-
-        call(l, i386_op_shift, r, r, kind);
-        return BUILD_MORE;
-    }
-    call(l, i386_op_shift, S_T(2), S_T(1), kind | SHIFT_DEFER);
-    store(l, size, S_T(2), &m);
-    call(l, i386_op_commit_flags, 0, 0, 0);
-    return BUILD_MORE;
-}
-
-/* BT BTS BTR BTC: the memory operand of a register bit offset is an array of bits. */
-static void bit_address(struct lower *l, struct mem *m, unsigned size, bool write)
-{
-    unsigned index = reg(l->i.arg[1].reg, 4), off;
-
-    if (l->i.arg[1].kind == OPERAND_IMM) {
-        address(l, m, size, write);
-        return;
-    }
-    effective_address(l, m, 0);
-    off = flatten(l, m, S_T(0));
-    if (size == 2)
-        emit(l, UOP_SX16_32, S_T(5), index, 0);
-    emit_imm(l, UOP_SAR32I, S_T(5), size == 2 ? S_T(5) : index, size == 2 ? 4 : 5);
-    build(l->b, UOP_LEAX_W, S_T(0), off, S_T(5), 0, size == 2 ? 1 : 2);
-    if (l->i.asize == 2)
-        emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
-    *m = (struct mem){.a = (uint16_t)S_T(0)};
-    through_segment(l, m, l->i.seg, size, write, S_T(0));
-}
-
-/* The same on 32 bits: v is the value, m where it came from, if from memory. */
-static enum build_next bit_32(struct lower *l, unsigned v, const struct mem *m)
-{
-    static const uint16_t change[] = {[1] = UOP_BTS32, [2] = UOP_BTR32, [3] = UOP_BTC32};
-    bool imm = l->i.arg[1].kind == OPERAND_IMM;
-    unsigned kind = l->i.op - INSN_BT, index = imm ? S_T(4) : reg(l->i.arg[1].reg, 4);
-
-    if (kind && imm)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
-    if (kind) {
-        emit(l, (enum uop_code)change[kind], S_T(2), v, index);
-        if (m)
-            store(l, 4, S_T(2), m);
-    }
-    if (imm)
-        emit_imm(l, UOP_BT32I_F, 0, v, l->i.imm & 31);
-    else
-        emit(l, UOP_BT32_F, 0, v, index);
-    if (kind && !m)
-        emit(l, UOP_MOV32, v, S_T(2), 0);
-    return BUILD_MORE;
-}
-
-static enum build_next lower_bit(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size, kind = l->i.op - INSN_BT;
-    bool mem = is_mem(l, 0);
-    unsigned v = mem ? S_T(1) : reg(l->i.arg[0].reg, size);
-    struct mem m;
-
-    if (mem) {
-        bit_address(l, &m, size, kind != 0);
-        if (kind)
-            load_rw(l, size, S_T(1), &m);
-        else
-            load(l, size, S_T(1), &m);
-    }
-    if (size == 4)
-        return bit_32(l, v, mem ? &m : NULL);
-    if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm);
-    else
-        emit(l, UOP_MOV32, S_T(4), reg(l->i.arg[1].reg, 4), 0);
-    if (kind && mem) {
-        call(l, i386_op_bit_change, S_T(2), S_T(1), kind << 4 | size);
-        store(l, size, S_T(2), &m);
-    }
-    call(l, i386_op_bit_test, 0, v, size);
-    if (kind && !mem)
-        call(l, i386_op_bit_change, v, v, kind << 4 | size);
-    return BUILD_MORE;
-}
-
-static enum build_next lower_multiply(struct lower *l)
-{
-    unsigned d = reg(l->i.arg[0].reg, 4), a, b;
-
-    if (l->i.op == INSN_IMUL) {
-        a = d;
-        b = value(l, 1, S_T(1));
-    } else {
-        a = value(l, 1, S_T(1));
-        b = S_T(2);
-        emit_imm(l, UOP_MOVI32, b, 0, l->i.imm);
-    }
-    if (l->i.osize == 4)
-        emit(l, UOP_IMUL32_F, d, a, b);
-    else
-        emit(l, UOP_IMUL16_F, d, a, b);
-    return BUILD_MORE;
-}
-
-/* MUL and IMUL of the accumulator. */
-static enum build_next lower_multiply_wide(struct lower *l)
-{
-    bool sign = l->i.op == INSN_IMUL1;
-    unsigned a = value(l, 0, S_T(1));
-
-    switch (l->i.arg[0].size) {
-    case 1:
-        emit(l, sign ? UOP_IMULW8_F : UOP_MULW8_F, S_GPR16(EAX), a, S_GPR8(EAX));
-        break;
-    case 2:
-        build(l->b, sign ? UOP_IMULW16_F : UOP_MULW16_F, S_GPR16(EAX), a, S_GPR16(EAX), S_GPR16(EDX), 0);
-        break;
-    default:
-        build(l->b, sign ? UOP_IMULW32_F : UOP_MULW32_F, S_GPR32(EAX), a, S_GPR32(EAX), S_GPR32(EDX), 0);
-    }
-    return BUILD_MORE;
-}
-
-static enum build_next lower_divide(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size, a = value(l, 0, S_T(1));
-    bool sign = l->i.op == INSN_IDIV;
-
-    if (size == 4) {
-        if (a == S_GPR32(EAX) || a == S_GPR32(EDX)) {
-            emit(l, UOP_MOV32, S_T(1), a, 0);
-            a = S_T(1);
-        }
-        build_call(l->b, sign ? i386_op_idiv32 : i386_op_div32, S_GPR32(EAX), a, S_GPR32(EDX))->op =
-            sign ? UOP_IDIVW32 : UOP_DIVW32;
-        return BUILD_MORE;
-    }
-    call(l, i386_op_div, 0, a, size | (sign ? 16 : 0));
-    return BUILD_MORE;
-}
-
-/* BSF, BSR */
-static enum build_next lower_bit_scan(struct lower *l)
-{
-    unsigned size = l->i.arg[0].size, a = value(l, 1, S_T(1));
-
-    if (size == 4)
-        emit(l, l->i.op == INSN_BSR ? UOP_BSR32_F : UOP_BSF32_F, reg(l->i.arg[0].reg, 4), a, 0);
-    else
-        call(l, i386_op_bit_scan, reg(l->i.arg[0].reg, size), a, size | (l->i.op == INSN_BSR ? 16 : 0));
-    return BUILD_MORE;
-}
 
 static enum build_next lower_mov(struct lower *l)
 {
@@ -778,16 +174,16 @@ static enum build_next lower_mov(struct lower *l)
         return BUILD_MORE;
     }
     if (s->kind == OPERAND_IMM) {
-        address(l, &m, d->size, true);
-        store_imm(l, d->size, l->i.imm, &m);
+        mem_operand(l, &m, d->size, true);
+        mem_store_imm(l, d->size, l->i.imm, &m);
         return BUILD_MORE;
     }
     if (s->kind == OPERAND_MEM) {
-        address(l, &m, d->size, false);
-        load(l, d->size, reg(d->reg, d->size), &m);
+        mem_operand(l, &m, d->size, false);
+        mem_load(l, d->size, reg(d->reg, d->size), &m);
         return BUILD_MORE;
     }
-    put(l, 0, reg(s->reg, s->size));
+    operand_write(l, 0, reg(s->reg, s->size));
     return BUILD_MORE;
 }
 
@@ -800,16 +196,16 @@ static enum build_next lower_extend(struct lower *l)
     struct mem m;
 
     if (is_mem(l, 1) && to == 4) {
-        address(l, &m, from, false);
+        mem_operand(l, &m, from, false);
         if (!m.indexed) {
             emit_imm(l, from == 1 ? (zero ? UOP_LDZ8_32_W : UOP_LDS8_32_W) : (zero ? UOP_LDZ16_32_W : UOP_LDS16_32_W),
                      d, m.a, m.imm);
             return BUILD_MORE;
         }
-        load(l, from, S_T(1), &m);
+        mem_load(l, from, S_T(1), &m);
         s = S_T(1);
     } else {
-        s = value(l, 1, S_T(1));
+        s = operand_value(l, 1, S_T(1));
     }
     if (from == 2 && to == 2)
         emit(l, UOP_MOV16, d, s, 0);
@@ -831,10 +227,10 @@ static enum build_next lower_xchg(struct lower *l)
         emit(l, SIZED(size, UOP_XCHG, ), reg(l->i.arg[0].reg, size), r, 0);
         return BUILD_MORE;
     }
-    address(l, &m, size, true);
-    load_rw(l, size, S_T(1), &m);
-    store(l, size, r, &m);
-    move(l, size, r, S_T(1));
+    mem_operand(l, &m, size, true);
+    mem_load_rw(l, size, S_T(1), &m);
+    mem_store(l, size, r, &m);
+    operand_move(l, size, r, S_T(1));
     return BUILD_MORE;
 }
 
@@ -846,18 +242,18 @@ static enum build_next lower_xadd(struct lower *l)
     if (!is_mem(l, 0)) {
         unsigned d = reg(l->i.arg[0].reg, size);
 
-        move(l, size, S_T(1), d);
+        operand_move(l, size, S_T(1), d);
         emit(l, SIZED(size, UOP_ADD, _F), S_T(2), d, r);
-        move(l, size, r, S_T(1));
-        move(l, size, d, S_T(2));
+        operand_move(l, size, r, S_T(1));
+        operand_move(l, size, d, S_T(2));
         return BUILD_MORE;
     }
-    address(l, &m, size, true);
-    load_rw(l, size, S_T(1), &m);
+    mem_operand(l, &m, size, true);
+    mem_load_rw(l, size, S_T(1), &m);
     emit(l, SIZED(size, UOP_ADD, ), S_T(2), S_T(1), r);
-    store(l, size, S_T(2), &m);
+    mem_store(l, size, S_T(2), &m);
     emit(l, SIZED(size, UOP_ADD, _F), S_T(2), S_T(1), r);
-    move(l, size, r, S_T(1));
+    operand_move(l, size, r, S_T(1));
     return BUILD_MORE;
 }
 
@@ -869,19 +265,19 @@ static enum build_next lower_cmpxchg(struct lower *l)
     struct mem m;
 
     if (is_mem(l, 0)) {
-        address(l, &m, size, true);
-        load_rw(l, size, old, &m);
+        mem_operand(l, &m, size, true);
+        mem_load_rw(l, size, old, &m);
     } else {
-        move(l, size, old, reg(l->i.arg[0].reg, size));
+        operand_move(l, size, old, reg(l->i.arg[0].reg, size));
     }
-    move(l, size, S_T(2), r);
+    operand_move(l, size, S_T(2), r);
     emit(l, SIZED(size, UOP_PICK, ), S_T(2), old, S_GPR32(EAX));
     if (is_mem(l, 0))
-        store(l, size, S_T(2), &m);
+        mem_store(l, size, S_T(2), &m);
     emit(l, SIZED(size, UOP_CMP, ), 0, S_GPR32(EAX), old);
-    move(l, size, S_GPR32(EAX), old);
+    operand_move(l, size, S_GPR32(EAX), old);
     if (!is_mem(l, 0))
-        move(l, size, reg(l->i.arg[0].reg, size), S_T(2));
+        operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(2));
     return BUILD_MORE;
 }
 
@@ -890,9 +286,9 @@ static enum build_next lower_lea(struct lower *l)
     unsigned d = reg(l->i.arg[0].reg, 4);
     struct mem m;
 
-    effective_address(l, &m, 0);
+    mem_effective_address(l, &m, 0);
     if (l->i.osize == 2) {
-        emit(l, UOP_MOV16, d, flatten(l, &m, S_T(0)), 0);
+        emit(l, UOP_MOV16, d, mem_flatten(l, &m, S_T(0)), 0);
         return BUILD_MORE;
     }
     if (m.indexed)
@@ -909,7 +305,7 @@ static enum build_next lower_push(struct lower *l)
     if (l->i.arg[0].kind == OPERAND_IMM)
         push_imm(l, l->i.osize, l->i.imm);
     else
-        push(l, l->i.osize, value(l, 0, S_T(1)));
+        push(l, l->i.osize, operand_value(l, 0, S_T(1)));
     return BUILD_MORE;
 }
 
@@ -927,14 +323,14 @@ static enum build_next lower_pop(struct lower *l)
         }
         peek(l, size, S_T(1));
         move_stack(l, (int)size);
-        move(l, size, d, S_T(1));
+        operand_move(l, size, d, S_T(1));
         return BUILD_MORE;
     }
     peek(l, size, S_T(1));
     /* An address based on ESP uses its value after the pop. */
-    effective_address(l, &m, l->i.base == ESP && l->i.asize == 4 ? size : 0);
-    through_segment(l, &m, l->i.seg, size, true, S_T(0));
-    store(l, size, S_T(1), &m);
+    mem_effective_address(l, &m, l->i.base == ESP && l->i.asize == 4 ? size : 0);
+    mem_through_segment(l, &m, l->i.seg, size, true, S_T(0));
+    mem_store(l, size, S_T(1), &m);
     move_stack(l, (int)size);
     return BUILD_MORE;
 }
@@ -963,13 +359,13 @@ static enum build_next lower_leave(struct lower *l)
         emit(l, UOP_ZX16_32, S_T(3), S_GPR16(EBP), 0);
         m.a = (uint16_t)S_T(3);
     }
-    through_segment(l, &m, SEG_SS, size, false, S_T(4));
-    load(l, size, S_T(1), &m);
+    mem_through_segment(l, &m, SEG_SS, size, false, S_T(4));
+    mem_load(l, size, S_T(1), &m);
     if (stack32(l))
         emit_imm(l, UOP_LEA_W, S_GPR32(ESP), S_GPR32(EBP), size);
     else
         emit_imm(l, UOP_ADD16I, S_GPR16(ESP), S_GPR16(EBP), size);
-    move(l, size, S_GPR32(EBP), S_T(1));
+    operand_move(l, size, S_GPR32(EBP), S_T(1));
     return BUILD_MORE;
 }
 
@@ -1008,7 +404,7 @@ static enum build_next lower_loop(struct lower *l)
     }
     if (bad)
         call(l, i386_op_bad_branch, 0, taken, 16);
-    move(l, wide ? 4 : 2, S_GPR32(ECX), S_T(2));
+    operand_move(l, wide ? 4 : 2, S_GPR32(ECX), S_T(2));
     return bad ? end_fall(l) : end_branch(l, UOP_BRNZ32, taken, 0);
 }
 
@@ -1033,12 +429,12 @@ static enum build_next lower_call(struct lower *l)
 
 static enum build_next lower_jmp_indirect(struct lower *l)
 {
-    return end_indirect(l, check_target(l, value(l, 0, S_T(1)), S_T(1)));
+    return end_indirect(l, check_target(l, operand_value(l, 0, S_T(1)), S_T(1)));
 }
 
 static enum build_next lower_call_indirect(struct lower *l)
 {
-    unsigned off = check_target(l, value(l, 0, S_T(2)), S_T(2));
+    unsigned off = check_target(l, operand_value(l, 0, S_T(2)), S_T(2));
 
     /* CALL ESP goes to the value before the push. */
     if (off == S_GPR32(ESP))
@@ -1069,12 +465,12 @@ static enum build_next lower_far(struct lower *l)
     struct mem m;
 
     if (is_mem(l, 0)) {
-        address(l, &m, l->i.osize + 2u, false);
+        mem_operand(l, &m, l->i.osize + 2u, false);
         if (l->i.osize == 2)
             emit_imm(l, UOP_MOVI32, S_T(1), 0, 0);
-        load(l, l->i.osize, S_T(1), &m);
+        mem_load(l, l->i.osize, S_T(1), &m);
         m.imm += l->i.osize;
-        load(l, 2, S_T(2), &m);
+        mem_load(l, 2, S_T(2), &m);
     } else {
         emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
         emit_imm(l, UOP_MOVI32, S_T(2), 0, l->i.imm2);
@@ -1109,8 +505,8 @@ static enum build_next lower_mov_from_sreg(struct lower *l)
     struct mem m;
 
     if (is_mem(l, 0)) {
-        address(l, &m, 2, true);
-        store(l, 2, s, &m);
+        mem_operand(l, &m, 2, true);
+        mem_store(l, 2, s, &m);
         return BUILD_MORE;
     }
     emit(l, l->i.osize == 4 ? UOP_ZX16_32 : UOP_MOV16, reg(l->i.arg[0].reg, 4), s, 0);
@@ -1119,7 +515,7 @@ static enum build_next lower_mov_from_sreg(struct lower *l)
 
 static enum build_next lower_mov_to_sreg(struct lower *l)
 {
-    unsigned s = value(l, 1, S_T(1));
+    unsigned s = operand_value(l, 1, S_T(1));
 
     call(l, i386_op_load_segment, l->i.arg[0].reg, s, 0);
     return end_exit(l);
@@ -1131,12 +527,12 @@ static enum build_next lower_load_far(struct lower *l)
     unsigned size = l->i.osize;
     struct mem m;
 
-    address(l, &m, size + 2, false);
-    load(l, size, S_T(1), &m);
+    mem_operand(l, &m, size + 2, false);
+    mem_load(l, size, S_T(1), &m);
     m.imm += size;
-    load(l, 2, S_T(2), &m);
+    mem_load(l, 2, S_T(2), &m);
     call(l, i386_op_load_segment, l->i.arg[2].reg, S_T(2), 0);
-    move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
+    operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
     return end_exit(l);
 }
 
@@ -1169,8 +565,8 @@ static enum build_next lower_xlat(struct lower *l)
     build(l->b, UOP_LEAX_W, S_T(0), S_T(0), S_GPR32(EBX), 0, 0);
     if (l->i.asize == 2)
         emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
-    through_segment(l, &m, l->i.seg, 1, false, S_T(0));
-    load(l, 1, S_GPR8(EAX), &m);
+    mem_through_segment(l, &m, l->i.seg, 1, false, S_T(0));
+    mem_load(l, 1, S_GPR8(EAX), &m);
     return BUILD_MORE;
 }
 
@@ -1179,7 +575,7 @@ static enum build_next lower_arpl(struct lower *l)
     if (!(l->mode & MODE_PE) || (l->mode & MODE_VM))
         return raise(l, EXC_UD, false);
     if (is_mem(l, 0)) {
-        offset_to_t0(l);
+        mem_offset(l);
         call(l, i386_op_arpl_mem, l->i.seg, reg(l->i.arg[1].reg, 2), 0);
     } else {
         call(l, i386_op_arpl_reg, reg(l->i.arg[0].reg, 2), reg(l->i.arg[1].reg, 2), 0);
@@ -1226,279 +622,12 @@ static enum build_next lower_x87(struct lower *l)
     unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
 
     if (l->i.flags & INSN_MEM)
-        offset_to_t0(l);
+        mem_offset(l);
     if (l->i.osize == 4)
         b |= I386_FX_OP32;
     emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
     call(l, i386_x87_handler(l->i.opcode, l->i.modrm), l->i.opcode & 7, l->i.modrm, b);
     return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
-}
-
-/* ---- SSE and SSE2 whose meaning is a micro-op ---- */
-
-#define S_XMM(n) (S_OFF(xmm) + 16u * (unsigned)(n))
-
-enum { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
-
-static unsigned simd_prefix(const struct lower *l)
-{
-    if (l->i.flags & INSN_REP)
-        return PREFIX_F3;
-    return l->i.flags & INSN_REPNE ? PREFIX_F2 : l->i.flags & INSN_OPSIZE ? PREFIX_66 : PREFIX_NONE;
-}
-
-/* CR0.EM and CR0.TS, once in a block: what changes them ends it. */
-static void check_sse(struct lower *l)
-{
-    for (unsigned i = 0; i < l->b->nuops; i++)
-        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].a == S_OFF(cr0))
-            return;
-    build_call(l->b, i386_op_sse_unavailable, CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
-}
-
-/* The memory operand, in a flat segment; of 16 bytes that must be aligned or not. */
-static void simd_address(struct lower *l, struct mem *m, bool aligned)
-{
-    unsigned at;
-
-    effective_address(l, m, 0);
-    if (!aligned)
-        return;
-    at = flatten(l, m, S_T(0));
-    build_call(l->b, i386_op_misaligned, 15, at, 0)->op = UOP_CHECK32;
-    *m = (struct mem){.a = (uint16_t)at};
-}
-
-static void load_128(struct lower *l, unsigned d, bool aligned)
-{
-    struct mem m;
-
-    simd_address(l, &m, aligned);
-    access_mem(l, UOP_LD128_W, UOP_LDX128_W, d, &m);
-}
-
-/* Moves of 16 bytes between a register and a register or memory. */
-static void move_128(struct lower *l, bool store, bool aligned)
-{
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
-    struct mem m;
-
-    if (!(l->i.flags & INSN_MEM)) {
-        emit(l, UOP_MOV128, store ? rm : r, store ? r : rm, 0);
-    } else if (!store) {
-        load_128(l, r, aligned);
-    } else {
-        simd_address(l, &m, aligned);
-        access_mem(l, UOP_ST128_W, UOP_STX128_W, r, &m);
-    }
-}
-
-/* MOVSS, MOVSD, MOVQ: 4 or 8 bytes of the lowest; what a load or (`clears`) a move does not write becomes 0. */
-static void move_low(struct lower *l, unsigned size, bool store, bool clears)
-{
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
-    bool mem = l->i.flags & INSN_MEM;
-    struct mem m;
-
-    if (mem && store) {
-        simd_address(l, &m, false);
-        access_mem(l, size == 4 ? UOP_ST32_W : UOP_ST64_W, size == 4 ? UOP_STX32_W : UOP_STX64_W, r, &m);
-        return;
-    }
-    if (!mem) {
-        emit(l, size == 4 ? UOP_MOV32 : UOP_MOV64, store ? rm : r, store ? r : rm, 0);
-    } else if (size == 4) {
-        simd_address(l, &m, false);
-        load(l, 4, S_T(1), &m);
-        emit(l, UOP_MOV32Z, r, S_T(1), 0);
-    } else {
-        simd_address(l, &m, false);
-        access_mem(l, UOP_LD64_W, UOP_LDX64_W, r, &m);
-    }
-    if (mem || clears)
-        build(l->b, UOP_MOVI64, (store && !mem ? rm : r) + 8, 0, 0, 0, 0);
-}
-
-/* MOVLPS, MOVHPS and so on: half of a register and memory. */
-static bool move_half(struct lower *l, unsigned opcode)
-{
-    unsigned half = S_XMM(l->i.modrm >> 3 & 7) + (opcode & 4 ? 8 : 0);
-    struct mem m;
-
-    if (!(l->i.flags & INSN_MEM))
-        return false;
-    simd_address(l, &m, false);
-    if (opcode & 1)
-        access_mem(l, UOP_ST64_W, UOP_STX64_W, half, &m);
-    else
-        access_mem(l, UOP_LD64_W, UOP_LDX64_W, half, &m);
-    return true;
-}
-
-/* MOVD between a general register or memory and an XMM register. */
-static void move_general(struct lower *l, bool to_xmm)
-{
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), g = S_GPR32(l->i.modrm & 7);
-    struct mem m;
-
-    if (l->i.flags & INSN_MEM) {
-        simd_address(l, &m, false);
-        if (!to_xmm) {
-            store(l, 4, r, &m);
-            return;
-        }
-        g = S_T(1);
-        load(l, 4, g, &m);
-    }
-    if (!to_xmm) {
-        emit(l, UOP_MOV32, g, r, 0);
-        return;
-    }
-    emit(l, UOP_MOV32Z, r, g, 0);
-    build(l->b, UOP_MOVI64, r + 8, 0, 0, 0, 0);
-}
-
-/* Shifts of each element by imm8. */
-static bool shift_elements(struct lower *l)
-{
-    static const uint16_t ops[3][3] = {
-        {UOP_VSHR16I, UOP_VSAR16I, UOP_VSHL16I}, {UOP_VSHR32I, UOP_VSAR32I, UOP_VSHL32I}, {UOP_VSHR64I, UOP_NOP, UOP_VSHL64I}};
-    unsigned size = l->i.opcode - 0x71, kind = l->i.modrm >> 3 & 7, r = S_XMM(l->i.modrm & 7), op;
-
-    if ((l->i.flags & INSN_MEM) || (kind & 1) || !kind || (l->i.imm & 0xff) >= 16u << size)
-        return false;
-    op = ops[size][kind / 2 - 1];
-    if (op == UOP_NOP)
-        return false;
-    emit_imm(l, (enum uop_code)op, r, r, l->i.imm & 0xff);
-    return true;
-}
-
-/* d = d op (xmm or aligned memory): the micro-op, with 66 or, of logic, without. */
-static unsigned simd_operation(unsigned opcode, unsigned prefix)
-{
-    static const uint16_t ops[256] = {
-        [0x60] = UOP_VZIPL8, [0x61] = UOP_VZIPL16, [0x62] = UOP_VZIPL32, [0x6c] = UOP_VZIPL64,
-        [0x68] = UOP_VZIPH8, [0x69] = UOP_VZIPH16, [0x6a] = UOP_VZIPH32, [0x6d] = UOP_VZIPH64,
-        [0x64] = UOP_VCGT8, [0x65] = UOP_VCGT16, [0x66] = UOP_VCGT32,
-        [0x74] = UOP_VCEQ8, [0x75] = UOP_VCEQ16, [0x76] = UOP_VCEQ32,
-        [0xd4] = UOP_VADD64, [0xd5] = UOP_VMUL16, [0xda] = UOP_VUMIN8, [0xdb] = UOP_VAND, [0xde] = UOP_VUMAX8,
-        [0xdf] = UOP_VBIC, [0xea] = UOP_VSMIN16, [0xeb] = UOP_VOR, [0xee] = UOP_VSMAX16, [0xef] = UOP_VXOR,
-        [0xf8] = UOP_VSUB8, [0xf9] = UOP_VSUB16, [0xfa] = UOP_VSUB32, [0xfb] = UOP_VSUB64,
-        [0xfc] = UOP_VADD8, [0xfd] = UOP_VADD16, [0xfe] = UOP_VADD32,
-    };
-    static const uint16_t logic[4] = {UOP_VAND, UOP_VBIC, UOP_VOR, UOP_VXOR};
-
-    if (opcode >= 0x54 && opcode <= 0x57 && prefix <= PREFIX_66)
-        return logic[opcode - 0x54];
-    return prefix == PREFIX_66 ? ops[opcode] : UOP_NOP;
-}
-
-static void simd_two(struct lower *l, unsigned op)
-{
-    unsigned d = S_XMM(l->i.modrm >> 3 & 7), s = S_XMM(l->i.modrm & 7);
-
-    if (l->i.flags & INSN_MEM) {
-        s = S_XT(0);
-        load_128(l, s, true);
-    }
-    if (op == UOP_VBIC) /* ~d & s */
-        emit(l, UOP_VBIC, d, s, d);
-    else
-        emit(l, (enum uop_code)op, d, d, s);
-}
-
-/* False: not one of these. Nothing was emitted then, but perhaps the check. */
-static bool lower_vector(struct lower *l)
-{
-    unsigned p = simd_prefix(l), opcode = l->i.opcode, op = simd_operation(opcode, p);
-    bool mem = l->i.flags & INSN_MEM, packed = p <= PREFIX_66;
-
-    if (!(l->mode & MODE_SSE) || (mem && mode_seg(l->mode, l->i.seg) != SEG_FLAT))
-        return false;
-    check_sse(l);
-    if (op != UOP_NOP) {
-        simd_two(l, op);
-        return true;
-    }
-    switch (opcode) {
-    case 0x10: case 0x11:
-        if (packed)
-            move_128(l, opcode & 1, false);
-        else
-            move_low(l, p == PREFIX_F3 ? 4 : 8, opcode & 1, false);
-        return true;
-    case 0x12: case 0x13: case 0x16: case 0x17:
-        return packed && move_half(l, opcode);
-    case 0x28: case 0x29:
-        if (packed)
-            move_128(l, opcode & 1, true);
-        return packed;
-    case 0x2b: case 0xe7:
-        if (!mem || !(opcode == 0x2b ? packed : p == PREFIX_66))
-            return false;
-        move_128(l, true, true);
-        return true;
-    case 0x6f: case 0x7f:
-        if (p != PREFIX_66 && p != PREFIX_F3)
-            return false;
-        move_128(l, opcode == 0x7f, p == PREFIX_66);
-        return true;
-    case 0x6e:
-        if (p == PREFIX_66)
-            move_general(l, true);
-        return p == PREFIX_66;
-    case 0x7e:
-        if (p == PREFIX_66)
-            move_general(l, false);
-        else if (p == PREFIX_F3)
-            move_low(l, 8, false, true);
-        return p == PREFIX_66 || p == PREFIX_F3;
-    case 0xd6:
-        if (p == PREFIX_66)
-            move_low(l, 8, true, true);
-        return p == PREFIX_66;
-    case 0x70:
-        if (p != PREFIX_66 || mem)
-            return false;
-        emit_imm(l, UOP_VSHUF32, S_XMM(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), l->i.imm & 0xff);
-        return true;
-    case 0x71: case 0x72: case 0x73:
-        return p == PREFIX_66 && shift_elements(l);
-    case 0xd7:
-        if (p != PREFIX_66 || mem)
-            return false;
-        emit(l, UOP_VMASK8, S_GPR32(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), 0);
-        return true;
-    default:
-        return false;
-    }
-}
-
-static enum build_next lower_simd(struct lower *l)
-{
-    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
-
-    if (lower_vector(l))
-        return BUILD_MORE;
-    if (l->i.flags & INSN_MEM)
-        offset_to_t0(l);
-    if (l->i.osize == 4)
-        b |= I386_FX_OP32;
-    if (l->i.flags & INSN_OPSIZE)
-        b |= I386_FX_66;
-    if (l->i.flags & INSN_REPNE)
-        b |= I386_FX_F2;
-    if (l->i.flags & INSN_REP)
-        b |= I386_FX_F3;
-    if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
-    if (l->i.opcode == 0xf7) { /* MASKMOVQ, MASKMOVDQU store at DI or EDI */
-        b |= l->i.seg;
-        emit(l, l->i.asize == 4 ? UOP_MOV32 : UOP_ZX16_32, S_T(0), S_GPR32(EDI), 0);
-    }
-    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, l->i.modrm, b);
-    return BUILD_MORE;
 }
 
 /* ---- system instructions ----------------------------------------------------------- */
@@ -1511,25 +640,25 @@ static enum build_next lower_system_read(struct lower *l, i386_helper *fn)
 
     call(l, fn, S_T(1), 0, 0);
     if (!is_mem(l, 0)) {
-        move(l, l->i.osize, reg(l->i.arg[0].reg, 4), S_T(1));
+        operand_move(l, l->i.osize, reg(l->i.arg[0].reg, 4), S_T(1));
         return BUILD_MORE;
     }
-    address(l, &m, 2, true);
-    store(l, 2, S_T(1), &m);
+    mem_operand(l, &m, 2, true);
+    mem_store(l, 2, S_T(1), &m);
     return BUILD_MORE;
 }
 
 /* A helper that takes a 16-bit value. LLDT LTR LMSW VERR VERW. */
 static enum build_next lower_system_write(struct lower *l, i386_helper *fn)
 {
-    call(l, fn, 0, value(l, 0, S_T(1)), 0);
+    call(l, fn, 0, operand_value(l, 0, S_T(1)), 0);
     return end_exit(l);
 }
 
 /* A helper that does its own memory access. */
 static enum build_next lower_system_memory(struct lower *l, i386_helper *fn)
 {
-    offset_to_t0(l);
+    mem_offset(l);
     call(l, fn, 0, l->i.seg, l->i.osize == 4);
     return end_exit(l);
 }
@@ -1579,7 +708,7 @@ static enum build_next lower_system(struct lower *l)
     case INSN_INVLPG: return lower_system_memory(l, i386_op_invlpg);
     case INSN_LAR:
     case INSN_LSL:
-        call(l, l->i.op == INSN_LAR ? i386_op_lar : i386_op_lsl, reg(o[0].reg, 4), value(l, 1, S_T(1)), l->i.osize == 4);
+        call(l, l->i.op == INSN_LAR ? i386_op_lar : i386_op_lsl, reg(o[0].reg, 4), operand_value(l, 1, S_T(1)), l->i.osize == 4);
         return BUILD_MORE;
     case INSN_CLTS: return call_exit(l, i386_op_clts);
     case INSN_INVD:
@@ -1675,7 +804,7 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_XADD: return lower_xadd(l);
     case INSN_CMPXCHG: return lower_cmpxchg(l);
     case INSN_CMPXCHG8B:
-        offset_to_t0(l);
+        mem_offset(l);
         call(l, i386_op_cmpxchg8b, 0, i->seg, 0);
         return BUILD_MORE;
     case INSN_BSWAP:
@@ -1698,7 +827,7 @@ static enum build_next lower_insn(struct lower *l)
         return BUILD_MORE;
     case INSN_LEAVE: return lower_leave(l);
     case INSN_BOUND:
-        offset_to_t0(l);
+        mem_offset(l);
         call(l, i386_op_bound, i->seg, reg(i->arg[0].reg, size), size);
         return BUILD_MORE;
     case INSN_ARPL: return lower_arpl(l);
@@ -1711,10 +840,10 @@ static enum build_next lower_insn(struct lower *l)
             return BUILD_MORE;
         }
         emit(l, UOP_SETCC, S_T(1), 0, i->opcode & 15);
-        put(l, 0, S_T(1));
+        operand_write(l, 0, S_T(1));
         return BUILD_MORE;
     case INSN_CMOVCC:
-        emit(l, i->osize == 4 ? UOP_CMOV32 : UOP_CMOV16, reg(i->arg[0].reg, 4), value(l, 1, S_T(1)), i->opcode & 15);
+        emit(l, i->osize == 4 ? UOP_CMOV32 : UOP_CMOV16, reg(i->arg[0].reg, 4), operand_value(l, 1, S_T(1)), i->opcode & 15);
         return BUILD_MORE;
     case INSN_JMP: return lower_jmp(l);
     case INSN_CALL: return lower_call(l);

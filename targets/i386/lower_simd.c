@@ -1,0 +1,272 @@
+/*
+ * Lowering of MMX and SSE: what is a micro-op here; the rest calls its helper (sse.c, mmx.c).
+ * The rules are those of lower.c.
+ */
+#include "i386/lowering.h"
+
+#include "i386/fpu.h"
+
+#define S_XMM(n) (S_OFF(xmm) + 16u * (unsigned)(n))
+
+enum { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
+
+static unsigned simd_prefix(const struct lower *l)
+{
+    if (l->i.flags & INSN_REP)
+        return PREFIX_F3;
+    return l->i.flags & INSN_REPNE ? PREFIX_F2 : l->i.flags & INSN_OPSIZE ? PREFIX_66 : PREFIX_NONE;
+}
+
+/* CR0.EM and CR0.TS, once in a block: what changes them ends it. */
+static void check_sse(struct lower *l)
+{
+    for (unsigned i = 0; i < l->b->nuops; i++)
+        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].a == S_OFF(cr0))
+            return;
+    build_call(l->b, i386_op_sse_unavailable, CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
+}
+
+/* The memory operand, in a flat segment; of 16 bytes that must be aligned or not. */
+static void simd_address(struct lower *l, struct mem *m, bool aligned)
+{
+    unsigned at;
+
+    mem_effective_address(l, m, 0);
+    if (!aligned)
+        return;
+    at = mem_flatten(l, m, S_T(0));
+    build_call(l->b, i386_op_misaligned, 15, at, 0)->op = UOP_CHECK32;
+    *m = (struct mem){.a = (uint16_t)at};
+}
+
+static void load_128(struct lower *l, unsigned d, bool aligned)
+{
+    struct mem m;
+
+    simd_address(l, &m, aligned);
+    mem_access(l, UOP_LD128_W, UOP_LDX128_W, d, &m);
+}
+
+/* Moves of 16 bytes between a register and a register or memory. */
+static void move_128(struct lower *l, bool store, bool aligned)
+{
+    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
+    struct mem m;
+
+    if (!(l->i.flags & INSN_MEM)) {
+        emit(l, UOP_MOV128, store ? rm : r, store ? r : rm, 0);
+    } else if (!store) {
+        load_128(l, r, aligned);
+    } else {
+        simd_address(l, &m, aligned);
+        mem_access(l, UOP_ST128_W, UOP_STX128_W, r, &m);
+    }
+}
+
+/* MOVSS, MOVSD, MOVQ: 4 or 8 bytes of the lowest; what a load or (`clears`) a move does not write becomes 0. */
+static void move_low(struct lower *l, unsigned size, bool store, bool clears)
+{
+    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
+    bool mem = l->i.flags & INSN_MEM;
+    struct mem m;
+
+    if (mem && store) {
+        simd_address(l, &m, false);
+        mem_access(l, size == 4 ? UOP_ST32_W : UOP_ST64_W, size == 4 ? UOP_STX32_W : UOP_STX64_W, r, &m);
+        return;
+    }
+    if (!mem) {
+        emit(l, size == 4 ? UOP_MOV32 : UOP_MOV64, store ? rm : r, store ? r : rm, 0);
+    } else if (size == 4) {
+        simd_address(l, &m, false);
+        mem_load(l, 4, S_T(1), &m);
+        emit(l, UOP_MOV32Z, r, S_T(1), 0);
+    } else {
+        simd_address(l, &m, false);
+        mem_access(l, UOP_LD64_W, UOP_LDX64_W, r, &m);
+    }
+    if (mem || clears)
+        build(l->b, UOP_MOVI64, (store && !mem ? rm : r) + 8, 0, 0, 0, 0);
+}
+
+/* MOVLPS, MOVHPS and so on: half of a register and memory. */
+static bool move_half(struct lower *l, unsigned opcode)
+{
+    unsigned half = S_XMM(l->i.modrm >> 3 & 7) + (opcode & 4 ? 8 : 0);
+    struct mem m;
+
+    if (!(l->i.flags & INSN_MEM))
+        return false;
+    simd_address(l, &m, false);
+    if (opcode & 1)
+        mem_access(l, UOP_ST64_W, UOP_STX64_W, half, &m);
+    else
+        mem_access(l, UOP_LD64_W, UOP_LDX64_W, half, &m);
+    return true;
+}
+
+/* MOVD between a general register or memory and an XMM register. */
+static void move_general(struct lower *l, bool to_xmm)
+{
+    unsigned r = S_XMM(l->i.modrm >> 3 & 7), g = S_GPR32(l->i.modrm & 7);
+    struct mem m;
+
+    if (l->i.flags & INSN_MEM) {
+        simd_address(l, &m, false);
+        if (!to_xmm) {
+            mem_store(l, 4, r, &m);
+            return;
+        }
+        g = S_T(1);
+        mem_load(l, 4, g, &m);
+    }
+    if (!to_xmm) {
+        emit(l, UOP_MOV32, g, r, 0);
+        return;
+    }
+    emit(l, UOP_MOV32Z, r, g, 0);
+    build(l->b, UOP_MOVI64, r + 8, 0, 0, 0, 0);
+}
+
+/* Shifts of each element by imm8. */
+static bool shift_elements(struct lower *l)
+{
+    static const uint16_t ops[3][3] = {
+        {UOP_VSHR16I, UOP_VSAR16I, UOP_VSHL16I}, {UOP_VSHR32I, UOP_VSAR32I, UOP_VSHL32I}, {UOP_VSHR64I, UOP_NOP, UOP_VSHL64I}};
+    unsigned size = l->i.opcode - 0x71, kind = l->i.modrm >> 3 & 7, r = S_XMM(l->i.modrm & 7), op;
+
+    if ((l->i.flags & INSN_MEM) || (kind & 1) || !kind || (l->i.imm & 0xff) >= 16u << size)
+        return false;
+    op = ops[size][kind / 2 - 1];
+    if (op == UOP_NOP)
+        return false;
+    emit_imm(l, (enum uop_code)op, r, r, l->i.imm & 0xff);
+    return true;
+}
+
+/* d = d op (xmm or aligned memory): the micro-op, with 66 or, of logic, without. */
+static unsigned simd_operation(unsigned opcode, unsigned prefix)
+{
+    static const uint16_t ops[256] = {
+        [0x60] = UOP_VZIPL8, [0x61] = UOP_VZIPL16, [0x62] = UOP_VZIPL32, [0x6c] = UOP_VZIPL64,
+        [0x68] = UOP_VZIPH8, [0x69] = UOP_VZIPH16, [0x6a] = UOP_VZIPH32, [0x6d] = UOP_VZIPH64,
+        [0x64] = UOP_VCGT8, [0x65] = UOP_VCGT16, [0x66] = UOP_VCGT32,
+        [0x74] = UOP_VCEQ8, [0x75] = UOP_VCEQ16, [0x76] = UOP_VCEQ32,
+        [0xd4] = UOP_VADD64, [0xd5] = UOP_VMUL16, [0xda] = UOP_VUMIN8, [0xdb] = UOP_VAND, [0xde] = UOP_VUMAX8,
+        [0xdf] = UOP_VBIC, [0xea] = UOP_VSMIN16, [0xeb] = UOP_VOR, [0xee] = UOP_VSMAX16, [0xef] = UOP_VXOR,
+        [0xf8] = UOP_VSUB8, [0xf9] = UOP_VSUB16, [0xfa] = UOP_VSUB32, [0xfb] = UOP_VSUB64,
+        [0xfc] = UOP_VADD8, [0xfd] = UOP_VADD16, [0xfe] = UOP_VADD32,
+    };
+    static const uint16_t logic[4] = {UOP_VAND, UOP_VBIC, UOP_VOR, UOP_VXOR};
+
+    if (opcode >= 0x54 && opcode <= 0x57 && prefix <= PREFIX_66)
+        return logic[opcode - 0x54];
+    return prefix == PREFIX_66 ? ops[opcode] : UOP_NOP;
+}
+
+static void simd_two(struct lower *l, unsigned op)
+{
+    unsigned d = S_XMM(l->i.modrm >> 3 & 7), s = S_XMM(l->i.modrm & 7);
+
+    if (l->i.flags & INSN_MEM) {
+        s = S_XT(0);
+        load_128(l, s, true);
+    }
+    if (op == UOP_VBIC) /* ~d & s */
+        emit(l, UOP_VBIC, d, s, d);
+    else
+        emit(l, (enum uop_code)op, d, d, s);
+}
+
+/* False: not one of these. Nothing was emitted then, but perhaps the check. */
+static bool lower_vector(struct lower *l)
+{
+    unsigned p = simd_prefix(l), opcode = l->i.opcode, op = simd_operation(opcode, p);
+    bool mem = l->i.flags & INSN_MEM, packed = p <= PREFIX_66;
+
+    if (!(l->mode & MODE_SSE) || (mem && mode_seg(l->mode, l->i.seg) != SEG_FLAT))
+        return false;
+    check_sse(l);
+    if (op != UOP_NOP) {
+        simd_two(l, op);
+        return true;
+    }
+    switch (opcode) {
+    case 0x10: case 0x11:
+        if (packed)
+            move_128(l, opcode & 1, false);
+        else
+            move_low(l, p == PREFIX_F3 ? 4 : 8, opcode & 1, false);
+        return true;
+    case 0x12: case 0x13: case 0x16: case 0x17:
+        return packed && move_half(l, opcode);
+    case 0x28: case 0x29:
+        if (packed)
+            move_128(l, opcode & 1, true);
+        return packed;
+    case 0x2b: case 0xe7:
+        if (!mem || !(opcode == 0x2b ? packed : p == PREFIX_66))
+            return false;
+        move_128(l, true, true);
+        return true;
+    case 0x6f: case 0x7f:
+        if (p != PREFIX_66 && p != PREFIX_F3)
+            return false;
+        move_128(l, opcode == 0x7f, p == PREFIX_66);
+        return true;
+    case 0x6e:
+        if (p == PREFIX_66)
+            move_general(l, true);
+        return p == PREFIX_66;
+    case 0x7e:
+        if (p == PREFIX_66)
+            move_general(l, false);
+        else if (p == PREFIX_F3)
+            move_low(l, 8, false, true);
+        return p == PREFIX_66 || p == PREFIX_F3;
+    case 0xd6:
+        if (p == PREFIX_66)
+            move_low(l, 8, true, true);
+        return p == PREFIX_66;
+    case 0x70:
+        if (p != PREFIX_66 || mem)
+            return false;
+        emit_imm(l, UOP_VSHUF32, S_XMM(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), l->i.imm & 0xff);
+        return true;
+    case 0x71: case 0x72: case 0x73:
+        return p == PREFIX_66 && shift_elements(l);
+    case 0xd7:
+        if (p != PREFIX_66 || mem)
+            return false;
+        emit(l, UOP_VMASK8, S_GPR32(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum build_next lower_simd(struct lower *l)
+{
+    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
+
+    if (lower_vector(l))
+        return BUILD_MORE;
+    if (l->i.flags & INSN_MEM)
+        mem_offset(l);
+    if (l->i.osize == 4)
+        b |= I386_FX_OP32;
+    if (l->i.flags & INSN_OPSIZE)
+        b |= I386_FX_66;
+    if (l->i.flags & INSN_REPNE)
+        b |= I386_FX_F2;
+    if (l->i.flags & INSN_REP)
+        b |= I386_FX_F3;
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
+    if (l->i.opcode == 0xf7) { /* MASKMOVQ, MASKMOVDQU store at DI or EDI */
+        b |= l->i.seg;
+        emit(l, l->i.asize == 4 ? UOP_MOV32 : UOP_ZX16_32, S_T(0), S_GPR32(EDI), 0);
+    }
+    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, l->i.modrm, b);
+    return BUILD_MORE;
+}
