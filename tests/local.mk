@@ -140,8 +140,16 @@ EXTRA_DIST += tests/guests/system_diff.sh tests/guests/system_diff.c
 if HAVE_CHECK
 check_PROGRAMS += tests/test_pc_chips
 TESTS += tests/test_pc_chips
-tests_test_pc_chips_SOURCES = tests/test_pc_chips.c
+tests_test_pc_chips_SOURCES = tests/test_pc_chips.c tests/chip_bench.h
 tests_test_pc_chips_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_pc_lines
+TESTS += tests/test_pc_lines
+tests_test_pc_lines_SOURCES = tests/test_pc_lines.c tests/chip_bench.h
+tests_test_pc_lines_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/test_pc_board
+TESTS += tests/test_pc_board
+tests_test_pc_board_SOURCES = tests/test_pc_board.c tests/chip_bench.h
+tests_test_pc_board_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/test_pc_boot
 TESTS += tests/test_pc_boot
 tests_test_pc_boot_SOURCES = tests/test_pc_boot.c
