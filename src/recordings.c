@@ -160,7 +160,7 @@ int recordings_load(const char *path, struct host_reader *file, bool all, struct
     source.len = file->len;
     status = recording_open_source(r, &source, all, err);
     if (status < 0) {
-        error_prefix(err, "%s: ", path);
+        error_prefix(err, "%s", path);
         recording_finish(r);
     }
     return status;

@@ -220,6 +220,19 @@ def claim_a_changed_image_inside_shows_as_damage():
     shutil.rmtree(d)
 
 
+def claim_another_format_is_named_with_the_file():
+    d = temporary()
+    name = os.path.join(d, "newer.hcrec")
+    header = b"\x89HCREC\r\n" + struct.pack("<I", 3)
+    with open(name, "wb") as f:
+        f.write(header + struct.pack("<I", zlib.crc32(header)))
+    for words in ("info", name), ("verify", name), ("--replay", name):
+        status, _, err = hindcast(*words)
+        equal(status, 1)
+        contains(err, r"newer\.hcrec: the recording is of format 3 and this hindcast reads format 2: use .*newer")
+    shutil.rmtree(d)
+
+
 def change_chunk(name, kind, number, change):
     """Change the payload of the number-th chunk of a kind, checksums and all; False: there is none."""
     data = open(name, "rb").read()
