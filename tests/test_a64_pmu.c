@@ -2,32 +2,7 @@
  * Claims about the performance monitors of the aarch64 CPU (DDI 0487 chapter D13): what the counters
  * count, for whom, who may reach them, and when they overflow.
  */
-#include "a64_bench.h"
-
-static struct bench *b;
-static struct a64_state *s;
-
-static void setup_with(unsigned features)
-{
-    b = bench_new("max", features);
-    s = b->s;
-}
-
-static void setup(void)
-{
-    setup_with(A64_HAS_EL2);
-}
-
-static void teardown(void)
-{
-    bench_free(b);
-}
-
-static void again(unsigned features)
-{
-    teardown();
-    setup_with(features);
-}
+#include "a64_fixture.h"
 
 #define PM(crm, op2)  SYSREG(3, 3, 9, crm, op2)
 #define PMCR          PM(12, 0)
@@ -142,7 +117,7 @@ END_TEST
 
 START_TEST(the_secure_state_counts_only_if_el3_lets_it)
 {
-    again(A64_HAS_EL2 | A64_HAS_EL3);
+    again("max", A64_HAS_EL2 | A64_HAS_EL3);
     at_el(b, 1, CODE); /* Secure */
     EMIT(b, NOP, NOP, NOP);
     set("PMEVTYPER0_EL0", INST_RETIRED);
@@ -218,7 +193,7 @@ START_TEST(an_overflow_interrupts_at_its_exact_position)
     for (unsigned i = 0; i < ARRAY_LEN(events); i++) {
         icount_t from;
 
-        again(A64_HAS_EL2);
+        again("max", A64_HAS_EL2);
         level = 0;
         b->c->pmu_line = (struct line){.set = note_level};
         set("PMEVTYPER0_EL0", events[i]);
@@ -383,7 +358,7 @@ START_TEST(whether_looked_at_or_not_the_state_is_the_same)
     uint64_t value[2];
 
     for (unsigned look = 0; look < 2; look++) {
-        again(A64_HAS_EL2);
+        again("max", A64_HAS_EL2);
         set("PMEVTYPER0_EL0", CPU_CYCLES);
         set("PMEVTYPER1_EL0", CHAIN);
         set("PMEVCNTR0_EL0", 0xfffffff8);
@@ -427,11 +402,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return run_suite(suite());
 }

@@ -3,34 +3,8 @@
  * syndromes, routing, translation in all regimes, system registers and their traps,
  * timers, debug, sleeping, gdb's registers.
  */
-#include "a64_bench.h"
+#include "a64_fixture.h"
 #include "a64_flat.h"
-
-static struct bench *b;
-static struct a64_state *s;
-
-static void setup_with(const char *model, unsigned features)
-{
-    b = bench_new(model, features);
-    s = b->s;
-}
-
-static void setup(void)
-{
-    setup_with("max", A64_HAS_EL2);
-}
-
-static void teardown(void)
-{
-    bench_free(b);
-}
-
-/* In the middle of a test. */
-static void again(const char *model, unsigned features)
-{
-    teardown();
-    setup_with(model, features);
-}
 
 #define R_SCTLR_EL1 SYSREG(3, 0, 1, 0, 0)
 #define R_TTBR0_EL1 SYSREG(3, 0, 2, 0, 0)
@@ -1321,11 +1295,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return run_suite(suite());
 }

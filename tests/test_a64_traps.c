@@ -2,33 +2,8 @@
  * Claims about what traps where on the aarch64 CPU (DDI 0487 D1.13, D19), and about the results of address
  * translation instructions when both stages are on.
  */
-#include "a64_bench.h"
+#include "a64_fixture.h"
 #include "a64_flat.h"
-
-static struct bench *b;
-static struct a64_state *s;
-
-static void setup_with(const char *model, unsigned features)
-{
-    b = bench_new(model, features);
-    s = b->s;
-}
-
-static void setup(void)
-{
-    setup_with("max", A64_HAS_EL2);
-}
-
-static void teardown(void)
-{
-    bench_free(b);
-}
-
-static void again(const char *model, unsigned features)
-{
-    teardown();
-    setup_with(model, features);
-}
 
 /* One instruction at a level: the level that an exception took it to, 0: none. */
 static unsigned trapped_to(unsigned el, uint32_t word)
@@ -329,11 +304,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-    SRunner *sr = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
+    return run_suite(suite());
 }
