@@ -21,6 +21,13 @@ have_m32() {
     have_command gcc && echo 'int main(void) { return 0; }' | gcc -m32 -x c -o /dev/null - 2>/dev/null
 }
 
+# The package with gcc's own 32-bit library: that of the gcc that is there, or will be.
+gcc_32_bit_library() {
+    version=$(gcc -dumpversion 2>/dev/null | cut -d . -f 1)
+    [ -n "$version" ] || version=$(apt-cache depends gcc 2>/dev/null | sed -n 's/^.*Depends: gcc-\([0-9]*\)$/\1/p' | head -n 1)
+    echo "lib32gcc-${version:-12}-dev"
+}
+
 # need PACKAGE CHECK...: remember PACKAGE as missing unless CHECK succeeds.
 missing=
 need() {
@@ -57,7 +64,9 @@ need_build_tools() {
     need zlib1g-dev have_library zlib
     need libxxhash-dev have_library libxxhash
     need libfdt-dev test -e /usr/include/libfdt.h
-    need gcc-multilib have_m32
+    # Not gcc-multilib, which Debian does not let stand beside a cross compiler.
+    need "$(gcc_32_bit_library)" have_m32
+    need libc6-dev-i386 have_m32
     have_command gdb-multiarch || need gdb have_command gdb
 }
 

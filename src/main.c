@@ -19,9 +19,9 @@
 #include "i386/cpu.h"
 #include "i386/pc.h"
 #include "base/hash.h"
-#include "options.h"
-#include "recordings.h"
-#include "server.h"
+#include "server/options.h"
+#include "server/recordings.h"
+#include "server/server.h"
 
 #define STATUS_UNUSABLE 1
 /* Address space for compiled guest code; memory is used as far as there is code. */

@@ -1,6 +1,6 @@
 /*
  * What the protocol layer needs of the thing that is being debugged: a table
- * of operations that src/server.c fills in. Nothing here knows the machine.
+ * of operations that src/server/server.c fills in. Nothing here knows the machine.
  *
  * An operation that is NULL is not offered: its packets answer as unknown ones
  * do, and `qSupported` does not mention them. Operations marked "required" must

@@ -22,7 +22,7 @@ compare() {
 		{ echo "this host does not run 32-bit programs: skipped"; exit 77; }
 	for engine in "" -jit; do
 		# shellcheck disable=SC2086
-		timeout 900 "${top_builddir:-.}/tests/run_guest" $engine "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
+		timeout 900 "${top_builddir:-.}/tests/whole/run_guest" $engine "$work/guest.elf" 1000000000 "$model" > "$work/own.log"
 		if ! diff "$work/native.log" "$work/own.log"; then
 			echo "$model $* ${engine:--interpreter}: results differ; < host, > hindcast"
 			exit 1

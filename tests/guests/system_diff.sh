@@ -24,7 +24,7 @@ compare() {
 	[ "$lines" -eq "$CASES" ] || { echo "QEMU reported $lines of $CASES cases: skipped"; exit 77; }
 	for engine in "" -jit; do
 		# shellcheck disable=SC2086
-		timeout 900 "${top_builddir:-.}/tests/run_guest" $engine "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || {
+		timeout 900 "${top_builddir:-.}/tests/whole/run_guest" $engine "$work/guest.elf" 1000000000 "$3" > "$work/own.log" || {
 			echo "run_guest ends with status $?; it had reported $(wc -l < "$work/own.log") of $CASES cases $1 $engine"
 			exit 1
 		}

@@ -5,7 +5,7 @@
  * a second machine that gets the same events, makes one uncached step at a time,
  * and notes every state and every hit of the same break- and watchpoints.
  */
-#include "vm_toy.h"
+#include "tests/vm/vm_toy.h"
 
 #include "base/buffer.h"
 #include "replay/timeline.h"

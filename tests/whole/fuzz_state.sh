@@ -8,5 +8,5 @@ for machine in pc:i386 virt:aarch64; do
         echo "skipped: $kernel was not built"
         exit 77
     fi
-    "$top_builddir/tests/fuzz_state" "${machine%:*}" "$kernel" "$rounds"
+    "$top_builddir/tests/whole/fuzz_state" "${machine%:*}" "$kernel" "$rounds"
 done

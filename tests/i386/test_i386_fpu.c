@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "host_fpu.h"
+#include "tests/softfloat/host_fpu.h"
 #include "i386/fpu.h"
 #include "softfloat/floatx80.h"
 

@@ -1,7 +1,7 @@
 /*
  * PCI, the chip set, and the small devices of the PC board.
  */
-#include "chip_bench.h"
+#include "tests/whole/chip_bench.h"
 
 #include "i386/pc/dma.h"
 #include "i386/pc/glue.h"

@@ -4,7 +4,7 @@
  */
 #include "a64_bench.h"
 #include "a64_flat.h"
-#include "with_jit.h"
+#include "tests/whole/with_jit.h"
 
 static struct bench *b;
 static struct a64_state *s;

@@ -19,7 +19,7 @@
 #include "i386/insn.h"
 #include "i386_host.h"
 #include "i386_undefined.h"
-#include "with_jit.h"
+#include "tests/whole/with_jit.h"
 
 #define BASE      0x10000000u
 #define SIZE      0x10000u       /* what both sides have */

@@ -548,7 +548,7 @@ static void write_out(const char *directory, const char *name, const struct buff
         perror(path);
 }
 
-/* With CORPUS=DIRECTORY: files for tests/corpus/recording. */
+/* With CORPUS=DIRECTORY: files for tests/replay/corpus. */
 START_TEST(the_corpus_is_made_where_it_is_asked_for)
 {
     const char *directory = getenv("CORPUS");

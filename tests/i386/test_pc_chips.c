@@ -2,7 +2,7 @@
  * Interrupt controllers and timers of the PC board, each alone: what their data
  * sheets promise, to the tick of their clocks.
  */
-#include "chip_bench.h"
+#include "tests/whole/chip_bench.h"
 
 #include "i386/pc/apic.h"
 #include "i386/pc/ioapic.h"

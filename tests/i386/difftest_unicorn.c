@@ -23,7 +23,7 @@
 #include "i386/cpu.h"
 #include "i386/insn.h"
 #include "i386_undefined.h"
-#include "with_jit.h"
+#include "tests/whole/with_jit.h"
 
 #define RAM       0x120000u /* up to FFFF:FFFF and a fetch beyond */
 #define HANDLERS  0x8000u /* segment of the handlers: vector n at n * 4 */

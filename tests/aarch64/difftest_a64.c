@@ -29,7 +29,7 @@ int main(void)
 #include "aarch64/insn.h"
 #include "aarch64/lower.h"
 #include "base/error.h"
-#include "with_jit.h"
+#include "tests/whole/with_jit.h"
 
 #include <stdlib.h>
 #include <string.h>

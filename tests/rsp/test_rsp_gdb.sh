@@ -3,7 +3,7 @@
 # (test_rsp_fake.h): what a person would see.
 set -u
 gdb=${GDB:-gdb}
-server=$top_builddir/tests/test_rsp_stdio
+server=$top_builddir/tests/rsp/test_rsp_stdio
 command -v "$gdb" >/dev/null || { echo "no gdb: skipped"; exit 77; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT

@@ -1,11 +1,11 @@
 /*
  * The reader of recordings against arbitrary files. With a fuzzing engine:
  *
- *   clang -fsanitize=fuzzer,address -DFUZZ_ENGINE -Isrc tests/fuzz_recording.c src/replay/recording_read.c \
+ *   clang -fsanitize=fuzzer,address -DFUZZ_ENGINE -Isrc tests/replay/fuzz_recording.c src/replay/recording_read.c \
  *       src/replay/log.c libbase.a -lz -lxxhash
  *
  * Without one it reads the files it is given (make check: the corpus in
- * tests/corpus/recording), each of them whole, cut at many places, and changed
+ * tests/replay/corpus), each of them whole, cut at many places, and changed
  * at many places with and without checksums that match again.
  */
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Firmware and a bare-metal guest reach equal states on every engine.
 set -eu
-engines=$top_builddir/tests/engines
+engines=$top_builddir/tests/whole/engines
 bios=/usr/share/seabios/bios.bin
 guest=$top_builddir/examples/stale-pointer/i386/store.elf
 ran=no

@@ -1,7 +1,7 @@
 /*
  * The PC board's serial port, keyboard controller, keyboard and mouse.
  */
-#include "chip_bench.h"
+#include "tests/whole/chip_bench.h"
 
 #include "i386/pc.h"
 #include "i386/pc/i8042.h"

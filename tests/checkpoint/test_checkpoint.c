@@ -9,7 +9,7 @@
 #include "base/buffer.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/page_tree.h"
-#include "toy.h"
+#include "tests/replay/toy.h"
 #include "vm/machine.h"
 
 #define PAGES 2000u /* needs two levels of tree */

@@ -1,0 +1,64 @@
+# Files of tests/i386/
+
+# The i386 instruction decoder.
+if HAVE_CHECK
+check_PROGRAMS += tests/i386/test_i386_decode
+TESTS += tests/i386/test_i386_decode
+tests_i386_test_i386_decode_SOURCES = tests/i386/test_i386_decode.c
+tests_i386_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# Claims about instructions: faults, strings cut at any step, limits, 16-bit code.
+check_PROGRAMS += tests/i386/test_i386_insn
+TESTS += tests/i386/test_i386_insn
+tests_i386_test_i386_insn_SOURCES = tests/i386/test_i386_insn.c tests/i386/i386_bench.h
+tests_i386_test_i386_insn_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
+# Random integer instructions on the host's processor and on the emulator.
+check_PROGRAMS += tests/i386/difftest_host
+TESTS += tests/i386/difftest_host
+tests_i386_difftest_host_SOURCES = tests/i386/difftest_host.c tests/i386/i386_host.c tests/i386/i386_host.h tests/i386/i386_undefined.h tests/whole/with_jit.h
+tests_i386_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
+# Random 16-bit code on libunicorn and on the emulator.
+if HAVE_UNICORN
+check_PROGRAMS += tests/i386/difftest_unicorn
+TESTS += tests/i386/difftest_unicorn
+tests_i386_difftest_unicorn_SOURCES = tests/i386/difftest_unicorn.c tests/i386/i386_undefined.h
+tests_i386_difftest_unicorn_CFLAGS = $(AM_CFLAGS) $(UNICORN_CFLAGS)
+tests_i386_difftest_unicorn_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(UNICORN_LIBS) $(HC_SYSLIBS)
+endif
+if !HAVE_UNICORN
+EXTRA_DIST += tests/i386/difftest_unicorn.c
+endif
+# The i386 system side: faults, segments, tasks, paging, debug, interrupts, registers.
+if HAVE_CHECK
+check_PROGRAMS += tests/i386/test_i386_system
+TESTS += tests/i386/test_i386_system
+tests_i386_test_i386_system_SOURCES = tests/i386/test_i386_system.c tests/i386/i386_bench.h
+tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# The PC's chips and boot loaders.
+check_PROGRAMS += tests/i386/test_pc_chips
+TESTS += tests/i386/test_pc_chips
+tests_i386_test_pc_chips_SOURCES = tests/i386/test_pc_chips.c tests/whole/chip_bench.h
+tests_i386_test_pc_chips_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_pc_lines
+TESTS += tests/i386/test_pc_lines
+tests_i386_test_pc_lines_SOURCES = tests/i386/test_pc_lines.c tests/whole/chip_bench.h
+tests_i386_test_pc_lines_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_pc_board
+TESTS += tests/i386/test_pc_board
+tests_i386_test_pc_board_SOURCES = tests/i386/test_pc_board.c tests/whole/chip_bench.h
+tests_i386_test_pc_board_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_pc_boot
+TESTS += tests/i386/test_pc_boot
+tests_i386_test_pc_boot_SOURCES = tests/i386/test_pc_boot.c
+tests_i386_test_pc_boot_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_pc_vga
+TESTS += tests/i386/test_pc_vga
+tests_i386_test_pc_vga_SOURCES = tests/i386/test_pc_vga.c
+tests_i386_test_pc_vga_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# x87, MMX and SSE helpers, with a fake machine around them.
+check_PROGRAMS += tests/i386/test_i386_fpu
+TESTS += tests/i386/test_i386_fpu
+tests_i386_test_i386_fpu_SOURCES = tests/i386/test_i386_fpu.c tests/softfloat/host_fpu.h targets/i386/fpu.c targets/i386/fpu_env.c \
+	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c src/vm/flags.c
+tests_i386_test_i386_fpu_LDADD = libsoftfloat.a libbase.a $(CHECK_LIBS)
+endif

@@ -1,0 +1,18 @@
+# Files of tests/whole/
+
+# Machines against states that none of them was ever in.
+check_PROGRAMS += tests/whole/fuzz_state
+tests_whole_fuzz_state_SOURCES = tests/whole/fuzz_state.c
+tests_whole_fuzz_state_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/whole/fuzz_state.sh
+EXTRA_DIST += tests/whole/fuzz_state.sh
+# Guests run without a server; the i386 system side against QEMU.
+check_PROGRAMS += tests/whole/run_guest
+tests_whole_run_guest_SOURCES = tests/whole/run_guest.c
+tests_whole_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
+# The same state whatever the engine; tests/guests runs it with Debian kernels.
+check_PROGRAMS += tests/whole/engines
+tests_whole_engines_SOURCES = tests/whole/engines.c
+tests_whole_engines_LDADD = libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/whole/engines.sh
+EXTRA_DIST += tests/whole/engines.sh
