@@ -8,6 +8,8 @@ librsp_a_SOURCES = \
 	src/rsp/packet.c src/rsp/packet.h \
 	src/rsp/packets.c \
 	src/rsp/query.c \
+	src/rsp/reply.c \
+	src/rsp/request.c \
 	src/rsp/rsp.h \
 	src/rsp/session.c src/rsp/session.h \
 	src/rsp/target.h

@@ -1,9 +1,9 @@
 /*
  * Inside of a session; shared by the files of src/rsp/ only.
  *
- * A packet goes: rsp_feed -> decoder -> queue -> dispatch() finds its rule ->
- * the handler fills s->reply and says by its verdict what is to be done with it
- * -> finish_reply() sends.
+ * A packet goes: rsp_feed -> decoder (packet.c) -> queue -> dispatch() finds its rule (all
+ * session.c) -> the handler reads its arguments (request.c), fills s->reply (reply.c) and says by
+ * its verdict what is to be done with it -> finish_reply() sends (session.c).
  *
  * To add a packet: a row in a rule table (packets.c, query.c, lldb.c) and a
  * handler.
@@ -105,23 +105,7 @@ struct rsp_session {
     char xml_name[24];      /* which one it is */
 };
 
-/* ---- session.c ---- */
-
-/* The reply so far is dropped for an error reply. */
-enum rsp_verdict rsp_reply_error(struct rsp_session *s, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-enum rsp_verdict rsp_reply_failed(struct rsp_session *s, const struct error *err);
-enum rsp_verdict rsp_reply_malformed(struct rsp_session *s);
-enum rsp_verdict rsp_reply_text(struct rsp_session *s, const char *text);
-enum rsp_verdict rsp_reply_ok(struct rsp_session *s);
-/* Append a stop reply to s->reply. */
-enum rsp_verdict rsp_reply_stop(struct rsp_session *s);
-/* Start a run whose end answers the packet. */
-enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run);
-/* Start a run that is not reported; packets that follow wait for its end. */
-enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
-/* One 'O' packet (or several). */
-void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
+/* ---- request.c ---- */
 
 /* Reading a request. The takers move r->p only when they succeed. */
 bool rsp_take(struct rsp_request *r, const char *literal);
@@ -137,14 +121,41 @@ bool rsp_at_end(const struct rsp_request *r);
 /* lldb's ";thread:1;" at the end, if any; then the end. */
 bool rsp_at_end_of_thread_packet(struct rsp_session *s, struct rsp_request *r);
 
+/* ---- reply.c ---- */
+
+/* The reply so far is dropped for an error reply. */
+enum rsp_verdict rsp_reply_error(struct rsp_session *s, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+enum rsp_verdict rsp_reply_failed(struct rsp_session *s, const struct error *err);
+enum rsp_verdict rsp_reply_malformed(struct rsp_session *s);
+enum rsp_verdict rsp_reply_text(struct rsp_session *s, const char *text);
+enum rsp_verdict rsp_reply_ok(struct rsp_session *s);
+/* Append a stop reply to s->reply. */
+enum rsp_verdict rsp_reply_stop(struct rsp_session *s);
+/* Value of a register as hex, or x's. */
+void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n);
 uint64_t rsp_address_mask(const struct rsp_session *s);
 /* read_memory, that much of it which lies in the address space. */
 size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t len);
-/* Value of a register as hex, or x's. */
-void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n);
+
+/* ---- session.c ---- */
+
+/* Start a run whose end answers the packet. */
+enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run);
+/* Start a run that is not reported; packets that follow wait for its end. */
+enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
+/* One 'O' packet (or several). */
+void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
+
+/* ---- monitor.c ---- */
 
 /* A position as a person writes it: a number (rsp_parse_number), "start" or "end". */
 bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
+/* Carry out a command line. What is to be shown goes to out. */
+int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, struct error *err);
+/* 123, 0x7b, 1_000_000, 16k, 2M, 3G (powers of 1000 for decimal numbers: they count
+ * instructions). */
+bool rsp_parse_number(const char *text, uint64_t *value);
 
 /* ---- rule tables ---- */
 extern const struct rsp_rule rsp_packet_rules[];
@@ -161,12 +172,5 @@ bool rsp_breakpoint_at_pc(struct rsp_session *s);
 void rsp_make_target_xml(struct rsp_session *s, struct buffer *out);
 void rsp_make_memory_map(struct rsp_session *s, struct buffer *out);
 void rsp_make_threads(struct rsp_session *s, struct buffer *out);
-
-/* ---- monitor.c ---- */
-/* Carry out a command line. What is to be shown goes to out. */
-int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, struct error *err);
-/* 123, 0x7b, 1_000_000, 16k, 2M, 3G (powers of 1000 for decimal numbers: they count
- * instructions). */
-bool rsp_parse_number(const char *text, uint64_t *value);
 
 #endif

@@ -19,7 +19,6 @@
 #include "base/hash.h"
 #include "host/clock.h"
 #include "host/file.h"
-#include "i386/pc.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -370,38 +369,51 @@ HANDLER(cmd_info_tlb)
 
 /* A stretch of virtual pages that lie side by side in physical memory too. */
 struct stretch {
-    uint64_t va, pages;
+    uint64_t va, len; /* bytes; len 0: none */
     paddr_t pa;
 };
 
-static void print_stretch(struct buffer *out, const struct stretch *t)
+/* How many lines were printed. */
+static unsigned print_stretch(struct buffer *out, const struct cpu *cpu, const struct stretch *t)
 {
-    if (t->pages)
-        buffer_printf(out, "%08" PRIx64 "-%08" PRIx64 " -> %09" PRIx64 "  %" PRIu64 " KiB\n", t->va,
-                      t->va + (t->pages << PAGE_SHIFT) - 1, t->pa, t->pages * 4);
+    int digits = (int)cpu->ops->address_bits / 4;
+
+    if (!t->len)
+        return 0;
+    buffer_printf(out, "%0*" PRIx64 "-%0*" PRIx64 " -> %09" PRIx64 "  %" PRIu64 " KiB\n", digits, t->va, digits,
+                  t->va + (t->len - 1), t->pa, t->len >> 10);
+    return 1;
 }
+
+/* A guest's tables can map the same pages in endless repetition: no list is longer than this. */
+#define MAX_STRETCHES 10000u
+#define MAX_LOOKUPS   (1u << 22)
 
 HANDLER(cmd_info_mem)
 {
     const struct cpu *cpu = server_of(call)->machine->cpu;
+    unsigned lookups = 0, printed = 0;
     struct stretch t = {0};
+    uint64_t va = 0, len;
 
     (void)err;
-    for (uint64_t page = 0; page < (uint64_t)1 << (32 - PAGE_SHIFT); page++) {
-        uint64_t va = page << PAGE_SHIFT;
-        paddr_t pa;
+    while ((len = cpu->ops->stretch(cpu, va)) != 0 && lookups++ < MAX_LOOKUPS && printed < MAX_STRETCHES) {
+        paddr_t pa = 0;
+        bool mapped = cpu->ops->translate(cpu, va, &pa);
 
-        if (!cpu->ops->translate(cpu, va, &pa)) {
-            print_stretch(call->out, &t);
-            t.pages = 0;
-        } else if (t.pages && pa == t.pa + (t.pages << PAGE_SHIFT)) {
-            t.pages++;
+        if (mapped && t.len && va == t.va + t.len && pa == t.pa + t.len) {
+            t.len += len;
         } else {
-            print_stretch(call->out, &t);
-            t = (struct stretch){va, 1, pa};
+            printed += print_stretch(call->out, cpu, &t);
+            t = (struct stretch){va, mapped ? len : 0, pa};
         }
+        va += len;
+        if (!va)
+            break;
     }
-    print_stretch(call->out, &t);
+    print_stretch(call->out, cpu, &t);
+    if (lookups > MAX_LOOKUPS || printed == MAX_STRETCHES)
+        buffer_printf(call->out, "... and what follows 0x%" PRIx64 "\n", va);
     return 0;
 }
 
@@ -451,7 +463,7 @@ HANDLER(cmd_info_irq)
 
     (void)err;
     for (unsigned i = 0; i < m->ndevices; i++)
-        if (!strncmp(m->devices[i]->name, "pic", 3) || strstr(m->devices[i]->name, "apic"))
+        if (m->devices[i]->ops->interrupts)
             describe_device(m->devices[i], call->out);
     return 0;
 }
@@ -473,59 +485,41 @@ static void say_when_it_arrives(struct server *s, struct buffer *out)
         buffer_printf(out, "the guest gets it once it runs at the live edge: this is the past\n");
 }
 
-/* Between the keys of one command, and after them: more than a byte's way along the cable takes. */
-#define KEY_GAP_MS  5u
 #define KEY_HOLD_MS 100u /* as QEMU's */
-#define MAX_KEYS    16u
 
-static int parse_keys(const char *text, uint16_t *codes, unsigned *n, struct error *err)
+static const struct machine_console *need_console(struct server *s, struct error *err)
 {
-    char keys[128];
-
-    *n = 0;
-    if (strlen(text) >= sizeof keys)
-        return error_set(err, -EINVAL, "too many keys");
-    strcpy(keys, text);
-    for (char *key, *next = keys; (key = strsep(&next, "-")) != NULL;) {
-        if (*n == MAX_KEYS)
-            return error_set(err, -EINVAL, "at most %u keys at once", MAX_KEYS);
-        if (!pc_key_code(key, &codes[(*n)++]))
-            return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
-    }
-    return 0;
+    if (!s->machine->console)
+        error_set(err, -ENODEV, "this machine has no screen, keyboard or mouse");
+    return s->machine->console;
 }
 
 /* "ctrl-alt-delete": all are pressed in order, held, and let go in the opposite order. */
 HANDLER(cmd_sendkey)
 {
     struct server *s = server_of(call);
-    struct device *keyboard = need_device(s, "ps2kbd", err);
-    uint16_t codes[MAX_KEYS], words[4 * MAX_KEYS];
-    uint64_t hold = call->argc > 1 ? call->argv[1].number : KEY_HOLD_MS;
-    uint64_t gap = hold < KEY_GAP_MS ? hold : KEY_GAP_MS;
-    unsigned n;
+    const struct machine_console *console = need_console(s, err);
+    struct device *keyboard = console ? need_device(s, console->keyboard, err) : NULL;
+    struct buffer input;
     int r;
 
     if (!keyboard)
         return -ENODEV;
-    if (hold < 1 || hold > PC_KEY_WAIT_MAX)
-        return error_set(err, -EINVAL, "keys can be held from 1 to %u milliseconds", PC_KEY_WAIT_MAX);
-    r = parse_keys(arg(call, 0), codes, &n, err);
-    if (r)
-        return r;
-    for (unsigned i = 0; i < 2 * n; i++) {
-        words[2 * i] = i < n ? codes[i] : (uint16_t)(codes[2 * n - 1 - i] | PC_KEY_RELEASE);
-        words[2 * i + 1] = (uint16_t)(PC_KEY_WAIT | (i == n - 1 ? hold : gap));
+    buffer_init(&input);
+    r = console->press_keys(arg(call, 0), call->argc > 1 ? call->argv[1].number : KEY_HOLD_MS, &input, err);
+    if (r == 0) {
+        timeline_input(s->timeline, keyboard, input.data, input.len, true);
+        say_when_it_arrives(s, call->out);
     }
-    timeline_input(s->timeline, keyboard, words, 2 * n * 2 * sizeof(words[0]), true);
-    say_when_it_arrives(s, call->out);
-    return 0;
+    buffer_finish(&input);
+    return r;
 }
 
 static int mouse_event(struct rsp_monitor_call *call, int dx, int dy, int dz, struct error *err)
 {
     struct server *s = server_of(call);
-    struct device *mouse = need_device(s, "ps2mouse", err);
+    const struct machine_console *console = need_console(s, err);
+    struct device *mouse = console ? need_device(s, console->mouse, err) : NULL;
     int16_t record[4] = {(int16_t)dx, (int16_t)dy, (int16_t)dz, (int16_t)s->mouse_buttons};
 
     if (!mouse)
@@ -618,7 +612,10 @@ HANDLER(cmd_serial)
 
 HANDLER(cmd_screen)
 {
-    return pc_screen_text(server_of(call)->machine, call->out, err);
+    struct server *s = server_of(call);
+    const struct machine_console *console = need_console(s, err);
+
+    return console ? console->screen_text(s->machine, call->out, err) : -ENODEV;
 }
 
 static int write_whole_file(const char *path, const struct buffer *b, struct error *err)
@@ -637,11 +634,15 @@ static int write_whole_file(const char *path, const struct buffer *b, struct err
 
 HANDLER(cmd_screendump)
 {
+    struct server *s = server_of(call);
+    const struct machine_console *console = need_console(s, err);
     struct buffer picture;
     int r;
 
+    if (!console)
+        return -ENODEV;
     buffer_init(&picture);
-    r = pc_screen_picture(server_of(call)->machine, &picture, err);
+    r = console->screen_picture(s->machine, &picture, err);
     if (r == 0)
         r = write_whole_file(arg(call, 0), &picture, err);
     buffer_finish(&picture);

@@ -181,20 +181,8 @@ static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
     *last = timeline_edge(s->timeline);
 }
 
-static unsigned find_register(const struct server *s, const char *const *names)
-{
-    for (; *names; names++)
-        for (unsigned i = 0; i < s->info.nregs; i++)
-            if (!strcmp(s->regs[i].name, *names))
-                return i;
-    return RSP_NO_REG;
-}
-
 void server_target_init(struct server *s)
 {
-    static const char *const sp[] = {"esp", "sp", NULL};
-    static const char *const fp[] = {"ebp", "x29", NULL};
-    static const char *const flags[] = {"eflags", "cpsr", NULL};
     const struct cpu_ops *ops = s->machine->cpu->ops;
 
     s->regs = xcalloc(ops->nregs, sizeof *s->regs);
@@ -208,18 +196,18 @@ void server_target_init(struct server *s)
         .version = s->config.version,
         .arch = ops->arch,
         .triple = s->config.triple,
-        .pointer_bytes = !strcmp(ops->arch, "aarch64") ? 8 : 4,
+        .pointer_bytes = ops->address_bits / 8,
         .regs = s->regs,
         .nregs = ops->nregs,
         .watch_before = ops->watch_before,
         .pc_reg = ops->pc_reg,
+        .sp_reg = ops->sp_reg,
+        .fp_reg = ops->fp_reg,
+        .flags_reg = ops->flags_reg,
         .reverse = true,
         .seek = true,
         .cpu_name = "CPU#0",
     };
-    s->info.sp_reg = find_register(s, sp);
-    s->info.fp_reg = find_register(s, fp);
-    s->info.flags_reg = find_register(s, flags);
     s->ops = (struct rsp_target_ops){
         .read_register = read_register,
         .write_register = write_register,

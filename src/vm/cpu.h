@@ -34,6 +34,10 @@ struct cpu_ops {
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
     bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);
+    /* Bytes from `va` (a page's beginning) on that have one fate: mapped side by side, or not mapped. At
+     * least a page; 0: there is nothing more up to the end of the address space. So the
+     * mappings are listed in about as many steps as there are entries of page tables. */
+    uint64_t (*stretch)(const struct cpu *, uint64_t va);
     /* Address of the next instruction, in the address space that traps use. */
     uint64_t (*pc)(const struct cpu *);
     /* The current instruction is a repeated one that has begun: position where it
@@ -50,7 +54,10 @@ struct cpu_ops {
 
     const struct reg_desc *regs; /* in gdb's order */
     unsigned nregs;
-    unsigned pc_reg;             /* number of the program counter */
+    unsigned address_bits;       /* width of a virtual address: 32 or 64 */
+    unsigned pc_reg;             /* numbers of the program counter, */
+    unsigned sp_reg, fp_reg;     /* stack pointer, frame pointer, */
+    unsigned flags_reg;          /* and condition flags */
     /* Little-endian value of register n, regs[n].bits / 8 bytes. */
     void (*read_reg)(const struct cpu *, unsigned n, void *buf);
     /* False: the register or the value cannot be written. */

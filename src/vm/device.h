@@ -48,6 +48,7 @@ struct device_ops {
     bool (*possible)(const struct device *);
     /* Append a readable picture of the state, for `monitor info devices`. May be NULL. */
     void (*describe)(const struct device *, struct buffer *);
+    bool interrupts; /* it is an interrupt controller: for `monitor info irq` */
 
     /* Accesses that the bus routes here. `offset` counts from the start of the
      * claimed range; `size` is 1, 2, 4 or 8 bytes. A port or MMIO access that

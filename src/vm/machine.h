@@ -18,6 +18,8 @@
 #ifndef HINDCAST_VM_MACHINE_H
 #define HINDCAST_VM_MACHINE_H
 
+#include "base/buffer.h"
+#include "base/error.h"
 #include "base/file_call.h"
 #include "base/types.h"
 #include "vm/cpu.h"
@@ -86,6 +88,22 @@ struct stop {
     struct trap_hit hit; /* STOP_TRAP */
 };
 
+/* What a person at the machine has before them: the board's, of the devices that it has. */
+struct machine_console {
+    /* What the screen shows: its characters, as lines of UTF-8, or the whole picture as a binary PPM. They
+     * depend on the state alone. 0, or a negative errno (no display; no text on it). */
+    int (*screen_text)(const struct machine *, struct buffer *out, struct error *err);
+    int (*screen_picture)(const struct machine *, struct buffer *out, struct error *err);
+    /* Input for the device `keyboard` that presses keys ("ctrl-alt-delete", names as in QEMU's
+     * `sendkey`) in order, holds them for so many milliseconds of virtual time, and lets
+     * them go in the opposite order. 0, or a negative errno. */
+    const char *keyboard;
+    int (*press_keys)(const char *keys, uint64_t hold_ms, struct buffer *out, struct error *err);
+    /* The device that takes movements of a mouse: 8-byte records, i16 dx (right), i16 dy (down), i16 dz
+     * (wheel towards the user), u16 buttons held (bit 0 left, 1 right, 2 middle). */
+    const char *mouse;
+};
+
 /* A named part of the arena: the unit in which divergence is reported. */
 struct component {
     char name[32];
@@ -115,6 +133,7 @@ struct machine {
     bool between;            /* something that belongs to the next step was already done at this
                               * position: the state is not the one the position names */
     icount_t run_from;       /* position at which the CPU's run() was last entered */
+    const struct machine_console *console; /* NULL: a machine without screen, keyboard and mouse */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
     void (*board_started)(struct machine *); /* called at the very end of a reset: loads boot images

@@ -202,6 +202,7 @@ static const struct cpu_ops ops = {
     .run = ucpu_run,
     .idle = idle,
     .translate = a64_translate,
+    .stretch = a64_stretch,
     .pc = pc,
     .in_progress = in_progress,
     .watch_before = true,

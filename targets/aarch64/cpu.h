@@ -251,6 +251,7 @@ bool a64_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, st
 void a64_bus_error(struct ucpu *u, uint64_t va, enum access access);
 void a64_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool a64_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
+uint64_t a64_stretch(const struct cpu *cpu, uint64_t va);
 /* AT S1E0R and friends: result into PAR_EL1. */
 int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned op2);
 

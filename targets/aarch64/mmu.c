@@ -124,6 +124,7 @@ static bool fail(struct walk *out, unsigned fsc, unsigned level)
 struct stage2 {
     paddr_t pa;
     uint64_t leaf;
+    uint64_t span;              /* as walk.span, of stage 2 */
     bool read, write, exec;
 };
 
@@ -178,6 +179,7 @@ static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access
     if (!stage2_tables(w->c, &t) || ipa >> t.in_bits)
         return fail(out, FSC_TRANSLATION, 0);
     if (!walk_tables(w, &t, ipa, &inner, &leaf, &hierarchy)) {
+        s2->span = inner.span;
         out->failed = true;
         out->fsc = inner.fsc;
         return false;
@@ -186,6 +188,7 @@ static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access
     s2->read = leaf & DESC_AP1;
     s2->write = leaf & DESC_AP2;
     s2->exec = !(leaf & DESC_UXN);
+    s2->span = inner.span;
     mask = inner.span - 1;
     s2->pa = (leaf & OA_MASK & ~mask) | (ipa & mask);
     allowed = access == ACCESS_READ ? s2->read : access == ACCESS_WRITE ? s2->write : s2->exec;
@@ -544,6 +547,38 @@ bool a64_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
     }
     *pa = found.pa;
     return true;
+}
+
+/* What follows where no table serves addresses: the upper half, or nothing. */
+static uint64_t to_upper_half(const struct a64_cpu *c, unsigned el, uint64_t va)
+{
+    uint64_t ones = UINT64_MAX;
+    struct tables t;
+
+    if (el != 1 || (va >> 55 & 1) || !stage1_enabled(c, el) || !stage1_tables(c, el, &ones, &t))
+        return 0;
+    return (UINT64_MAX << t.in_bits) - va;
+}
+
+uint64_t a64_stretch(const struct cpu *cpu, uint64_t va)
+{
+    const struct a64_cpu *c = a64_const(cpu);
+    const struct walker w = {.c = c, .u = NULL};
+    unsigned el = a64_regime_el(c->st->el);
+    struct walk found = {0};
+    struct stage2 s2 = {.span = 0};
+    uint64_t span, plain = va;
+    struct tables t;
+
+    if (stage1_enabled(c, el) ? !stage1_tables(c, el, &plain, &t) : va >> c->model->pa_bits != 0)
+        return to_upper_half(c, el, va);
+    walk_stage1(&w, el, va, &found);
+    span = found.span;
+    if (!found.failed && el == 1 && stage2_enabled(c)) {
+        walk_stage2(&w, found.pa, ACCESS_READ, false, &found, &s2);
+        span = s2.span && s2.span < span ? s2.span : span;
+    }
+    return span - (va & (span - 1));
 }
 
 bool a64_peek_insn(const struct a64_cpu *c, uint64_t va, uint32_t *insn)

@@ -114,7 +114,11 @@ void a64_make_regs(struct a64_cpu *c)
                                              .group = "system", .feature = SYSTEM};
     c->ops.regs = c->regs;
     c->ops.nregs = n;
+    c->ops.address_bits = 64;
     c->ops.pc_reg = R_PC;
+    c->ops.sp_reg = R_SP;
+    c->ops.fp_reg = R_X + 29;
+    c->ops.flags_reg = R_CPSR;
 }
 
 void a64_read_reg(const struct cpu *cpu, unsigned n, void *buf)

@@ -313,6 +313,7 @@ enum { MMU_SUPERVISOR = 0, MMU_USER = 1 }; /* TLB regimes */
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
 void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
+uint64_t i386_stretch(const struct cpu *cpu, uint64_t va);
 /* MOV CR3 under PAE: load and check the PDPTEs. UOP_NEXT or UOP_FAULT (#GP). */
 int i386_load_pdptes(struct i386_cpu *c, uint32_t cr3);
 

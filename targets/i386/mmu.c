@@ -250,6 +250,28 @@ bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
     return true;
 }
 
+/* Bytes that a directory entry covers. */
+static uint64_t directory_span(const struct i386_state *s)
+{
+    return s->cr4 & CR4_PAE ? (uint64_t)1 << 21 : (uint64_t)1 << 22;
+}
+
+uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
+{
+    const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
+    const struct walker w = {.cpu = c, .u = NULL};
+    struct walk found;
+    uint64_t span = PAGE_SIZE;
+
+    if (va > 0xffffffffu)
+        return 0;
+    if (!(c->st->cr0 & CR0_PG))
+        span = (uint64_t)1 << 20; /* A20 may be off */
+    else if (walk_tables(&w, (uint32_t)va, &found) && found.levels == 0)
+        span = directory_span(c->st);
+    return span - (va & (span - 1));
+}
+
 int i386_read_pdptes(struct i386_cpu *c, uint32_t cr3, uint64_t pdpte[4])
 {
     for (unsigned i = 0; i < 4; i++) {
@@ -298,8 +320,7 @@ void i386_describe_tlb(const struct cpu *cpu, struct buffer *out)
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
     const struct walker w = {.cpu = c, .u = NULL};
     struct walk run = {.levels = 0}, now;
-    uint64_t start = 0, len = 0;
-    uint64_t directory_span = c->st->cr4 & CR4_PAE ? (uint64_t)1 << 21 : (uint64_t)1 << 22;
+    uint64_t start = 0, len = 0, span = directory_span(c->st);
 
     if (!(c->st->cr0 & CR0_PG)) {
         buffer_printf(out, "paging is off\n");
@@ -308,7 +329,7 @@ void i386_describe_tlb(const struct cpu *cpu, struct buffer *out)
     for (uint64_t va = 0; va <= 0xffffffffu;) {
         int error = walk_tables(&w, (uint32_t)va, &now);
         /* An absent directory entry: nothing below it. */
-        uint64_t step = error && now.levels == 0 ? directory_span - (va & (directory_span - 1)) : PAGE_SIZE;
+        uint64_t step = error && now.levels == 0 ? span - (va & (span - 1)) : PAGE_SIZE;
         bool joins = !error && len && now.page == run.page + len && same_kind(&now, &run);
 
         if (len && !joins) {

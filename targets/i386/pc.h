@@ -75,11 +75,6 @@ struct pc_config {
 /* 0, or a negative errno with a text that says what to change. */
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err);
 
-/* What the screen shows: its characters, as lines of UTF-8, or the whole picture as a binary PPM.
- * They depend on the state alone. 0, or a negative errno (no display; no text on it). */
-int pc_screen_text(const struct machine *, struct buffer *out, struct error *err);
-int pc_screen_picture(const struct machine *, struct buffer *out, struct error *err);
-
 /* Words of keyboard input: bits 0-6 the set 1 make code, PC_KEY_EXTENDED for keys with an
  * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go;
  * or PC_KEY_WAIT with milliseconds of virtual time (1-PC_KEY_WAIT_MAX) before the next word. */
@@ -91,5 +86,7 @@ int pc_screen_picture(const struct machine *, struct buffer *out, struct error *
 #define PC_KEY_WAIT_MAX 0x3fffu
 /* The word of a key named as in QEMU's `sendkey` ("a", "ret", "ctrl", "f1", "0x1e"); false: no such key. */
 bool pc_key_code(const char *name, uint16_t *code);
+/* machine_console.press_keys of a machine with "ps2kbd". */
+int pc_press_keys(const char *keys, uint64_t hold_ms, struct buffer *out, struct error *err);
 
 #endif

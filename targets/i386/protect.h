@@ -173,7 +173,7 @@ void i386_init_signal(struct i386_cpu *c);
 
 #define I386_NREGS 76
 extern const struct reg_desc i386_regs[I386_NREGS];
-#define I386_REG_EIP 8
+enum { I386_REG_ESP = 4, I386_REG_EBP = 5, I386_REG_EIP = 8, I386_REG_EFLAGS = 9 };
 void i386_read_reg(const struct cpu *cpu, unsigned n, void *buf);
 bool i386_write_reg(struct cpu *cpu, unsigned n, const void *buf);
 const char *i386_feature_types(const char *feature);

@@ -24,14 +24,13 @@
 
 /* Numbers of registers, in the order of the table. */
 enum {
-    R_GPR = 0, R_EIP = 8, R_EFLAGS = 9, R_SEG = 10, R_ST = 16, R_FPU = 24, R_XMM = 32, R_MXCSR = 40,
+    R_GPR = 0, R_EIP = I386_REG_EIP, R_EFLAGS = I386_REG_EFLAGS, R_SEG = 10, R_ST = 16, R_FPU = 24, R_XMM = 32, R_MXCSR = 40,
     R_CR0 = 41, R_CR2, R_CR3, R_CR4, R_EFER, R_GDTR_BASE, R_GDTR_LIMIT, R_IDTR_BASE, R_IDTR_LIMIT,
     R_LDTR, R_LDTR_BASE, R_LDTR_LIMIT, R_TR, R_TR_BASE, R_TR_LIMIT,
     R_SEG_BASE, R_SEG_LIMIT = R_SEG_BASE + 6, R_DR0 = R_SEG_LIMIT + 6, R_DR6 = R_DR0 + 4, R_DR7, R_CPL, R_A20,
     R_COUNT,
 };
 _Static_assert(R_COUNT == I386_NREGS, "the table and its numbers agree");
-_Static_assert(R_EIP == I386_REG_EIP, "the program counter's number");
 
 #define INT32(n, f)  {.name = n, .bits = 32, .type = "int32", .group = "general", .feature = f}
 #define FPU32(n)     {.name = n, .bits = 32, .type = "int", .group = "float", .feature = CORE}

@@ -3,6 +3,8 @@
  * syndromes, routing, translation in all regimes, system registers and their traps,
  * timers, debug, sleeping, gdb's registers.
  */
+#include <stdio.h>
+
 #include "a64_fixture.h"
 #include "a64_flat.h"
 
@@ -428,6 +430,44 @@ START_TEST(a_page_is_read_and_written_and_both_halves_work)
     EQ(peek64(b, DATA + 0x10), 5);
     load_at(UINT64_C(0xffffff8000040008));
     EQ(s->x[0], 0x1122334455667788);
+}
+END_TEST
+
+/* All that is mapped, found in few steps: "va+len ...". */
+static const char *mappings(unsigned *lookups)
+{
+    static char text[256];
+    const struct cpu *cpu = b->m->cpu;
+    uint64_t va = 0, len;
+    paddr_t pa;
+
+    text[0] = 0;
+    for (*lookups = 0; (len = cpu->ops->stretch(cpu, va)) != 0 && *lookups < 100000; va += len) {
+        ++*lookups;
+        if (cpu->ops->translate(cpu, va, &pa))
+            snprintf(text + strlen(text), sizeof text - strlen(text), "%llx+%llx ", (unsigned long long)va,
+                     (unsigned long long)len);
+        if (va + len == 0)
+            break;
+    }
+    return text;
+}
+
+START_TEST(mappings_are_listed_in_as_many_steps_as_tables_have_entries)
+{
+    unsigned lookups;
+
+    at_el(b, 1, CODE);
+    paging_on(DATA | D_PAGE);
+    ck_assert_str_eq(mappings(&lookups), "1000+1000 40000000+200000 ffffff8000000000+40000000 ");
+    ck_assert_uint_lt(lookups, 512 * 5);
+    s->tcr[1] |= BIT64(37); /* TBI: tags do not repeat them */
+    ck_assert_str_eq(mappings(&lookups), "1000+1000 40000000+200000 ffffff8000000000+40000000 ");
+    s->tcr[1] |= BIT64(7); /* EPD0 */
+    ck_assert_str_eq(mappings(&lookups), "ffffff8000000000+40000000 ");
+    s->sctlr[1] &= ~(uint64_t)SCTLR_M;
+    mappings(&lookups);
+    ck_assert_uint_lt(lookups, 1 << 18);
 }
 END_TEST
 
@@ -1244,6 +1284,7 @@ static Suite *suite(void)
     tcase_add_test(tc, the_event_stream_wakes_wfe);
     tcase_add_test(tc, wfi_traps_by_ntwi_and_twi);
     tcase_add_test(tc, a_page_is_read_and_written_and_both_halves_work);
+    tcase_add_test(tc, mappings_are_listed_in_as_many_steps_as_tables_have_entries);
     tcase_add_test(tc, translation_faults_tell_their_level);
     tcase_add_test(tc, access_flag_permission_and_address_size_faults);
     tcase_add_test(tc, a_changed_descriptor_counts_at_once);

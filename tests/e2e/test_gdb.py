@@ -397,6 +397,9 @@ monitor info snapshots
         contains(out, r"%x: %s " % (harness.target.words["text"], word))
         contains(out, r"^There is no snapshot available\.$")
         contains(out, r"was not written since the beginning of history")
+        contains(out, r"^(pic|gic):$")
+        wide = 16 if harness.target.words["pc"] == "pc" else 8
+        contains(out, r"^[0-9a-f]{%d}-[0-9a-f]{%d} -> [0-9a-f]{9,}  \d+ KiB$" % (wide, wide))
 
 
 def claim_monitor_last_finds_the_last_write_and_the_next_continue_goes_there():

@@ -419,7 +419,7 @@ START_TEST(multiboot_framebuffer_is_the_one_that_was_asked_for)
     ck_assert_uint_eq(peek(m, info + 104), 600);
     ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0120);
     memory_write(&m->memory, 0xfd000000u, 4, 0x00ff8040);
-    ck_assert_int_eq(pc_screen_picture(m, &sent, &err), 0);
+    ck_assert_int_eq(m->console->screen_picture(m, &sent, &err), 0);
     ck_assert_int_eq(memcmp(sent.data, "P6\n800 600\n255\n\xff\x80\x40\0\0\0", 21), 0);
     machine_destroy(m);
 }
@@ -441,13 +441,13 @@ START_TEST(multiboot_text_framebuffer_is_the_screen)
     ck_assert_uint_eq(peek(m, info + 104), 25);
     ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0210);
     memory_write(&m->memory, 0xb8000 + 160, 4, 0x0f690f48);
-    ck_assert_int_eq(pc_screen_text(m, &sent, &err), 0);
+    ck_assert_int_eq(m->console->screen_text(m, &sent, &err), 0);
     ck_assert_int_eq(memcmp(sent.data, "\nHi\n\n", 5), 0);
     machine_destroy(m);
     c.vga = PC_VGA_NONE;
     m = create(&c);
     ck_assert_uint_eq(peek(m, state_of(m)->gpr[EBX]) & 0x1000, 0);
-    ck_assert_int_eq(pc_screen_text(m, &sent, &err), -ENODEV);
+    ck_assert_int_eq(m->console->screen_text(m, &sent, &err), -ENODEV);
     machine_destroy(m);
 }
 END_TEST

@@ -94,7 +94,7 @@ static void poke8(uint32_t at, uint8_t value)
 static const char *screen(void)
 {
     buffer_clear(&out);
-    ck_assert_msg(pc_screen_text(m, &out, &err) == 0, "%s", err.text);
+    ck_assert_msg(m->console->screen_text(m, &out, &err) == 0, "%s", err.text);
     buffer_append_byte(&out, 0);
     return (const char *)out.data;
 }
@@ -108,7 +108,7 @@ static uint32_t pixel(unsigned x, unsigned y)
     char *end;
 
     buffer_clear(&out);
-    ck_assert_int_eq(pc_screen_picture(m, &out, &err), 0);
+    ck_assert_int_eq(m->console->screen_picture(m, &out, &err), 0);
     ck_assert_int_eq(memcmp(out.data, "P6\n", 3), 0);
     width = (unsigned)strtoul((char *)out.data + 3, &end, 10);
     height = (unsigned)strtoul(end, &end, 10);
@@ -282,7 +282,7 @@ START_TEST(sixteen_colours_are_drawn)
     ck_assert_uint_eq(width, 640);
     ck_assert_uint_eq(height, 480);
     ck_assert_uint_eq(pixel(638, 479), 0x000000);
-    ck_assert_int_eq(pc_screen_text(m, &out, &err), -EINVAL);
+    ck_assert_int_eq(m->console->screen_text(m, &out, &err), -EINVAL);
 }
 END_TEST
 
@@ -410,7 +410,7 @@ START_TEST(display_interface_sets_modes)
     memory_write(&m->memory, 0xafffc, 4, 0x00654321);
     ck_assert_uint_eq(pixel(1023, 0), 0x654321);
     vbe(4, 0);
-    ck_assert_int_eq(pc_screen_text(m, &out, &err), -EINVAL); /* the old registers show graphics now */
+    ck_assert_int_eq(m->console->screen_text(m, &out, &err), -EINVAL); /* the old registers show graphics now */
 }
 END_TEST
 

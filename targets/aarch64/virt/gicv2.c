@@ -480,6 +480,7 @@ const struct device_ops gicv2_ops = {
     .state_size = sizeof(struct gic_state),
     .reset = gic_reset,
     .describe = gic_describe,
+    .interrupts = true,
     .read = gicv2_read,
     .write = gicv2_write,
 };

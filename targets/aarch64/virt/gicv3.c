@@ -702,6 +702,7 @@ const struct device_ops gicv3_ops = {
     .state_size = sizeof(struct gic_state),
     .reset = gic_reset,
     .describe = gic_describe,
+    .interrupts = true,
     .read = gicv3_read,
     .write = gicv3_write,
 };

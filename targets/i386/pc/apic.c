@@ -543,6 +543,7 @@ const struct device_ops apic_ops = {
     .deadline = apic_deadline,
     .expire = apic_expire,
     .describe = apic_describe,
+    .interrupts = true,
     .read = apic_read,
     .write = apic_write,
 };

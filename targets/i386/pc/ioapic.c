@@ -173,6 +173,7 @@ const struct device_ops ioapic_ops = {
     .state_size = sizeof(struct ioapic_state),
     .reset = ioapic_reset,
     .describe = ioapic_describe,
+    .interrupts = true,
     .read = ioapic_read,
     .write = ioapic_write,
 };

@@ -1,4 +1,8 @@
-/* Names of keys, as QEMU's monitor knows them, and their set 1 codes. */
+/*
+ * Names of keys, as QEMU's monitor knows them, their set 1 codes, and the input for the
+ * keyboard that presses some together.
+ */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,4 +52,51 @@ bool pc_key_code(const char *name, uint16_t *code)
         return false;
     *code = (uint16_t)((n & 0x7fu) | (n & 0x80u ? E : 0));
     return true;
+}
+
+/* Between the keys that are pressed together, and after them: more than a byte's way along the cable takes. */
+#define KEY_GAP_MS 5u
+#define MAX_KEYS   16u
+
+static int parse_keys(const char *text, uint16_t *codes, unsigned *n, struct error *err)
+{
+    char names[128];
+
+    *n = 0;
+    if (strlen(text) >= sizeof names)
+        return error_set(err, -EINVAL, "too many keys");
+    strcpy(names, text);
+    for (char *key, *next = names; (key = strsep(&next, "-")) != NULL;) {
+        if (*n == MAX_KEYS)
+            return error_set(err, -EINVAL, "at most %u keys at once", MAX_KEYS);
+        if (!pc_key_code(key, &codes[(*n)++]))
+            return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
+    }
+    return 0;
+}
+
+static void append_word(struct buffer *out, unsigned word)
+{
+    uint16_t w = (uint16_t)word;
+
+    buffer_append(out, &w, sizeof w);
+}
+
+int pc_press_keys(const char *names, uint64_t hold_ms, struct buffer *out, struct error *err)
+{
+    uint64_t gap = hold_ms < KEY_GAP_MS ? hold_ms : KEY_GAP_MS;
+    uint16_t codes[MAX_KEYS];
+    unsigned n;
+    int r;
+
+    if (hold_ms < 1 || hold_ms > PC_KEY_WAIT_MAX)
+        return error_set(err, -EINVAL, "keys can be held from 1 to %u milliseconds", PC_KEY_WAIT_MAX);
+    r = parse_keys(names, codes, &n, err);
+    if (r)
+        return r;
+    for (unsigned i = 0; i < 2 * n; i++) {
+        append_word(out, i < n ? codes[i] : codes[2 * n - 1 - i] | PC_KEY_RELEASE);
+        append_word(out, PC_KEY_WAIT | (unsigned)(i == n - 1 ? hold_ms : gap));
+    }
+    return 0;
 }

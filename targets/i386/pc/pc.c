@@ -469,6 +469,42 @@ static uint64_t video_bytes(const struct pc_config *c)
     return c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0;
 }
 
+/* ---- the screen, the keyboard, the mouse ---- */
+
+static const struct device *display(const struct machine *m, struct error *err)
+{
+    const struct device *vga = machine_find_device(m, "vga");
+
+    if (!vga)
+        error_set(err, -ENODEV, "this machine has no display (--vga std gives it one)");
+    return vga;
+}
+
+static int screen_text(const struct machine *m, struct buffer *out, struct error *err)
+{
+    const struct device *vga = display(m, err);
+
+    return vga ? vga_screen_text(vga, out, err) : -ENODEV;
+}
+
+static int screen_picture(const struct machine *m, struct buffer *out, struct error *err)
+{
+    const struct device *vga = display(m, err);
+
+    if (!vga)
+        return -ENODEV;
+    vga_screen_picture(vga, out);
+    return 0;
+}
+
+static const struct machine_console console = {
+    .screen_text = screen_text,
+    .screen_picture = screen_picture,
+    .keyboard = "ps2kbd",
+    .press_keys = pc_press_keys,
+    .mouse = "ps2mouse",
+};
+
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err)
 {
     struct pc *pc = xcalloc(1, sizeof(*pc));
@@ -499,6 +535,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board_restored = board_restored;
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
+    m->console = &console;
     pc->cpu = i386_create(m, i386_model_find(pc->config.cpu_model));
     pc->ports.cpu = &pc->cpu->u.cpu;
     create_devices(pc);
@@ -509,33 +546,5 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     pc->ready = true;
     machine_reset(m);
     *out = m;
-    return 0;
-}
-
-/* ---- the screen ---- */
-
-static const struct device *display(const struct machine *m, struct error *err)
-{
-    const struct device *vga = machine_find_device(m, "vga");
-
-    if (!vga)
-        error_set(err, -ENODEV, "this machine has no display (--vga std gives it one)");
-    return vga;
-}
-
-int pc_screen_text(const struct machine *m, struct buffer *out, struct error *err)
-{
-    const struct device *vga = display(m, err);
-
-    return vga ? vga_screen_text(vga, out, err) : -ENODEV;
-}
-
-int pc_screen_picture(const struct machine *m, struct buffer *out, struct error *err)
-{
-    const struct device *vga = display(m, err);
-
-    if (!vga)
-        return -ENODEV;
-    vga_screen_picture(vga, out);
     return 0;
 }

@@ -362,6 +362,7 @@ const struct device_ops pic_ops = {
     .possible = pic_possible,
     .reset = pic_reset,
     .describe = pic_describe,
+    .interrupts = true,
     .read = pic_read,
     .write = pic_write,
 };
