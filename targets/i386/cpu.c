@@ -73,7 +73,7 @@ static void reset_core(struct i386_cpu *c)
 
     memset(s->gpr, 0, sizeof s->gpr);
     s->gpr[EDX] = c->model->signature;
-    s->eip = 0xfff0;
+    s->rip = 0xfff0;
     s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT};
     s->eflags = EFLAGS_1;
     s->cpl = 0;
@@ -140,7 +140,7 @@ static uint64_t pc(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
 
-    return (uint32_t)(s->seg[SEG_CS].base + s->eip);
+    return (uint32_t)(s->seg[SEG_CS].base + s->rip);
 }
 
 static icount_t in_progress(const struct cpu *cpu)
@@ -152,11 +152,23 @@ static icount_t in_progress(const struct cpu *cpu)
 
 static bool between_instructions(const struct i386_state *s)
 {
-    static const uint32_t t[ARRAY_LEN(((struct i386_state *)0)->t)];
+    static const uint64_t t[ARRAY_LEN(((struct i386_state *)0)->t)];
     static const union i386_xmm xt[ARRAY_LEN(((struct i386_state *)0)->xt)];
 
     return !s->zero && flags_canonical(&s->cc) && !s->tf_latched && !memcmp(s->t, t, sizeof t) &&
            !memcmp(s->xt, xt, sizeof xt);
+}
+
+/* Outside 64-bit mode the general registers, the instruction pointer and segment bases have 32 bits. */
+static bool narrow(const struct i386_state *s)
+{
+    uint64_t all = s->rip | s->gdtr.base | s->idtr.base;
+
+    for (unsigned i = EAX; i <= EDI; i++)
+        all |= s->gpr[i];
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        all |= s->seg[i].base;
+    return !(all >> 32);
 }
 
 /* Registers hold what they like, reserved bits too: an instruction could fault on them, or
@@ -166,6 +178,8 @@ static bool possible(const struct cpu *cpu)
     const struct i386_state *s = const_cpu(cpu)->st;
     bool protected_mode = s->cr0 & CR0_PE, v86 = s->eflags & EFLAGS_VM;
 
+    if (!narrow(s))
+        return false;
     if (!between_instructions(s) || s->cpl > 3 || (!protected_mode && (s->cpl || v86)) || (v86 && s->cpl != 3))
         return false;
     if (!(s->eflags & EFLAGS_1) || s->eflags & FLAGS_ALL || ((s->cr0 & CR0_PG) && !protected_mode))
@@ -190,14 +204,14 @@ static void where(const struct ucpu *u, struct block_key *key)
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)u;
     const struct i386_state *s = c->st;
 
-    key->pc = s->eip;
-    key->va = (uint32_t)(s->seg[SEG_CS].base + s->eip);
+    key->pc = s->rip;
+    key->va = (uint32_t)(s->seg[SEG_CS].base + s->rip);
     key->mode = c->block_mode;
 }
 
 static void set_pc(struct ucpu *u, uint64_t eip)
 {
-    i386_of(u)->st->eip = (uint32_t)eip;
+    i386_of(u)->st->rip = (uint32_t)eip;
 }
 
 static void settle(struct ucpu *u)

@@ -60,6 +60,9 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 #define CR4_OSFXSR     0x200u
 #define CR4_OSXMMEXCPT 0x400u
 
+#define EFER_SCE 0x001u
+#define EFER_LME 0x100u
+#define EFER_LMA 0x400u
 #define EFER_NXE 0x800u
 
 /* Exceptions and interrupts (SDM 3A, table 6-1). */
@@ -71,23 +74,26 @@ enum {
 
 /* A segment register: the visible selector and the hidden descriptor cache. */
 struct i386_segment {
+    uint64_t base;
     uint16_t selector;
     uint16_t attr;  /* descriptor bits 40-47 in 0-7 (type, S, DPL, P), 52-55 in 12-15 (AVL, L, D/B, G) */
-    uint32_t base;
     uint32_t limit; /* in bytes, granularity applied: last valid offset */
     uint32_t valid; /* 0: null selector loaded (or unusable): any access is #GP (#SS) */
+    uint32_t reserved;
 };
 
 #define SEG_ATTR_TYPE 0x000fu
 #define SEG_ATTR_S    0x0010u
 #define SEG_ATTR_DPL  0x0060u
 #define SEG_ATTR_P    0x0080u
+#define SEG_ATTR_L    0x2000u /* 64-bit code */
 #define SEG_ATTR_DB   0x4000u
 #define SEG_ATTR_G    0x8000u
 
 struct i386_dtr {
-    uint32_t base;
+    uint64_t base;
     uint32_t limit; /* 16 bits used */
+    uint32_t reserved;
 };
 
 /* One x87/MMX register: bits 0-63 significand (the MMX register), 64-79 sign and exponent. */
@@ -106,16 +112,19 @@ union i386_xmm {
 
 DEVICE_STATE_BEGIN
 struct i386_state {
-    uint32_t gpr[8];            /* EAX ECX EDX EBX ESP EBP ESI EDI */
-    uint32_t eip;
-    uint32_t zero;              /* always 0: the base of an address without base register */
+    /* EAX ECX EDX EBX ESP EBP ESI EDI, R8... Outside 64-bit mode the upper halves of the first eight
+     * are 0: an operation on 32 bits need not clear them there. */
+    uint64_t gpr[16];
+    uint64_t rip;
+    uint64_t zero;              /* always 0: the base of an address without base register */
     struct lazy_flags cc;       /* CF PF AF ZF SF OF; explicit whenever the CPU stands */
     uint32_t eflags;            /* all other flags; bit 1 set, status bits 0 */
     uint32_t cpl;               /* 0-3; 3 in virtual-8086 mode, 0 in real mode */
     struct i386_segment seg[SEG_COUNT];
     struct i386_dtr gdtr, idtr;
-    uint32_t cr0, cr2, cr3, cr4;
-    uint32_t dr[8];             /* 4, 5 unused */
+    uint64_t cr2, cr3;
+    uint32_t cr0, cr4;          /* the upper halves are reserved: always 0 */
+    uint64_t dr[8];             /* 4, 5 unused; the upper halves of 6 and 7 are 0 */
     uint64_t pdpte[4];          /* PAE: loaded by MOV CR3 (SDM 3A 4.4.1) */
 
     /* x87 (SDM 1, chapter 8). fpr[] is by physical register number: ST(i) is
@@ -124,15 +133,17 @@ struct i386_state {
     uint16_t fcw, fsw;          /* fsw holds TOP */
     uint8_t ftag;               /* bit i set: fpr[i] is in use (abridged tag, as FXSAVE) */
     uint8_t reserved0[3];
-    uint32_t fip, fdp;
+    uint64_t fip, fdp;
     uint16_t fcs, fds, fop;
     uint16_t reserved1;
-    union i386_xmm xmm[8];
+    union i386_xmm xmm[16];
+    union i386_xmm ymm_high[16]; /* bits 128-255 of YMM0... */
     uint32_t mxcsr;
     uint32_t a20_mask;          /* ANDed to physical addresses: ~0, or ~(1 << 20) */
 
     /* Model-specific registers. */
     uint64_t efer;
+    uint64_t star, lstar, cstar, sfmask, kernel_gs_base;
     uint64_t tsc_offset;        /* TSC = virtual time * model ratio + offset */
     uint64_t apic_base;
     uint64_t pat;
@@ -140,8 +151,10 @@ struct i386_state {
     uint64_t misc_enable;
     uint64_t mcg_status, mc_ctl[4], mc_status[4], mc_addr[4], mc_misc[4];
     uint64_t debugctl, perf_ctl[2], perf_ctr[2], ucode_rev, bbl_ctl;
-    uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
-    uint32_t reserved2;
+    uint64_t xcr0, tsc_aux;
+    uint64_t sysenter_esp, sysenter_eip;
+    uint32_t sysenter_cs;
+    uint32_t pkru;
 
     /* Between instructions. */
     uint32_t halted;            /* HLT or shutdown: only interrupts wake */
@@ -158,8 +171,8 @@ struct i386_state {
                                  * which is acted on at its end; 0 whenever the CPU stands */
 
     /* Temporaries of micro-ops; zero whenever the CPU stands. */
-    uint32_t t[8];
-    union i386_xmm xt[2];
+    uint64_t t[8];
+    union i386_xmm xt[4];
 };
 DEVICE_STATE_END
 
@@ -179,11 +192,12 @@ DEVICE_STATE_END
 
 /* Offsets for micro-op operands. */
 #define S_OFF(member)  ((unsigned)offsetof(struct i386_state, member))
-#define S_GPR32(r)     (S_OFF(gpr) + 4u * (unsigned)(r))
-#define S_GPR16(r)     S_GPR32(r)
+#define S_GPR64(r)     (S_OFF(gpr) + 8u * (unsigned)(r))
+#define S_GPR32(r)     S_GPR64(r)
+#define S_GPR16(r)     S_GPR64(r)
 /* 8-bit registers AL CL DL BL AH CH DH BH */
-#define S_GPR8(r)      (S_OFF(gpr) + 4u * ((unsigned)(r) & 3u) + ((unsigned)(r) >> 2))
-#define S_T(n)         (S_OFF(t) + 4u * (unsigned)(n))
+#define S_GPR8(r)      (S_GPR64((unsigned)(r) & 3u) + ((unsigned)(r) >> 2))
+#define S_T(n)         (S_OFF(t) + 8u * (unsigned)(n))
 #define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
 
 /* CPU models: `--cpu`. */
@@ -217,10 +231,10 @@ struct i386_cpu {
         bool has_eip;     /* the fault belongs to `eip` (a task switch that committed), not to the
                            * instruction in progress */
         uint32_t error;
-        uint32_t address; /* #PF: CR2 takes it when the exception is delivered, not before:
-                           * a walk that is only tried leaves no trace */
-        uint32_t eip;
         uint32_t dr6;     /* #DB: DR6 bits set when it is delivered */
+        uint64_t address; /* #PF: CR2 takes it when the exception is delivered, not before:
+                           * a walk that is only tried leaves no trace */
+        uint64_t eip;
     } exc;
 
     /* Board: acknowledge cycle for an external interrupt: returns the vector, or
@@ -254,7 +268,7 @@ void i386_set_a20(struct i386_cpu *c, bool enabled);
  * `return i386_raise(...)`. The state stays as before the instruction. ---- */
 int i386_raise(struct i386_cpu *c, unsigned vector);
 int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error);
-int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error); /* CR2 at delivery */
+int i386_raise_pf(struct i386_cpu *c, uint64_t address, uint32_t error); /* CR2 at delivery */
 int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits); /* fault-like #DB: code breakpoint, GD */
 void i386_take_exception(struct ucpu *u);
 bool i386_event_ready(const struct ucpu *u);
@@ -263,7 +277,7 @@ bool i386_take_event(struct ucpu *u);
  * INT n (opcode CD) passes I386_INT_N | n: it is sensitive to IOPL and to VME's
  * redirection in virtual-8086 mode; INT3, INTO and ICEBP pass 3, 4 and 1. */
 #define I386_INT_N 0x100u
-int i386_software_int(struct i386_cpu *c, unsigned vector, uint32_t next_eip);
+int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip);
 int i386_iret(struct i386_cpu *c, bool op32);
 
 /* After STI that set IF (I386_SHADOW_STI) or MOV/POP SS (I386_SHADOW_SS): no
@@ -291,19 +305,19 @@ void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask);
 /* ---- segment.c ---- */
 /* Logical access through a segment with all checks (limit, type, null, privilege); 1-16 bytes.
  * False: exception (or retry) pending. */
-bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size);
-bool i386_write(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size);
+bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size);
+bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size);
 /* Check only: limit, type, null. *linear on success. */
-bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint32_t *linear);
+bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear);
 /* Load a segment register by selector as MOV/POP/LxS do (all modes; protected-mode checks). UOP_NEXT or UOP_FAULT. */
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
 /* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. */
-int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32);
-int i386_far_call(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32, uint32_t next_eip);
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32);
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32, uint64_t next_eip);
 int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes);
 enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_INT };
 int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source,
-                     uint32_t next_eip, bool has_error, uint32_t error);
+                     uint64_t next_eip, bool has_error, uint32_t error);
 /* CPL, any of the six segment registers, CR0.PE/AM/NE or EFLAGS.VM/AC changed: refresh what is
  * derived (TLB regime, block_mode). */
 void i386_mode_changed(struct i386_cpu *c);
@@ -315,6 +329,6 @@ void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 uint64_t i386_stretch(const struct cpu *cpu, uint64_t va);
 /* MOV CR3 under PAE: load and check the PDPTEs. UOP_NEXT or UOP_FAULT (#GP). */
-int i386_load_pdptes(struct i386_cpu *c, uint32_t cr3);
+int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3);
 
 #endif

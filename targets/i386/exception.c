@@ -121,7 +121,7 @@ int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error)
     return raise(c, vector, true, error);
 }
 
-int i386_raise_pf(struct i386_cpu *c, uint32_t address, uint32_t error)
+int i386_raise_pf(struct i386_cpu *c, uint64_t address, uint32_t error)
 {
     c->exc.address = address;
     return raise(c, EXC_PF, true, error);
@@ -149,7 +149,7 @@ struct delivery {
     unsigned vector;
     bool has_error;
     uint32_t error;
-    uint32_t eip;    /* to return to */
+    uint64_t eip;    /* to return to */
     bool set_rf;     /* in the EFLAGS image */
 };
 
@@ -159,7 +159,7 @@ static bool gate_error(struct i386_cpu *c, unsigned exception, const struct deli
 }
 
 /* Through the vector table of real mode, or of an 8086 program (VME). `image` is pushed. */
-static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint32_t table, unsigned mode, uint32_t image)
+static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint64_t table, unsigned mode, uint32_t image)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
@@ -167,7 +167,7 @@ static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint32_
     uint16_t entry[2];
     bool vm86 = i386_vm86(s);
 
-    if (!ucpu_load_mode(&c->u, mode, table + d->vector * 4, entry, 4))
+    if (!ucpu_load_mode(&c->u, mode, i386_system_address(s, table + d->vector * 4), entry, 4))
         return false;
     i386_stack_current(c, &st);
     if (!i386_stack_push(c, &stores, &st, 2, image) ||
@@ -178,9 +178,9 @@ static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint32_
         return i386_fail(c, EXC_GP, 0);
     if (!i386_stores_commit(c, &stores))
         return false;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, entry[1], vm86);
-    s->eip = entry[0];
+    s->rip = entry[0];
     return true;
 }
 
@@ -209,12 +209,12 @@ static int vme_redirects(struct i386_cpu *c, unsigned vector)
         return 0;
     if (!tr->valid || !(tr->attr & SYS_32BIT) || tr->limit < 0x67)
         return i386_raise_error(c, EXC_GP, 0), -1;
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + 0x66, &io_map, 2))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(c->st, tr->base + 0x66), &io_map, 2))
         return -1;
     offset = io_map - 32u + vector / 8;
     if (io_map < 32 || offset > tr->limit)
         return i386_raise_error(c, EXC_GP, 0), -1;
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &bits, 1))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(c->st, tr->base + offset), &bits, 1))
         return -1;
     return !(bits >> (vector & 7) & 1);
 }
@@ -307,10 +307,10 @@ static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const str
     }
     if (inner)
         s->seg[SEG_SS] = st.ss;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     s->seg[SEG_CS] = i386_desc_segment(&code, (uint16_t)((selector & 0xfffcu) | cpl));
     s->cpl = cpl;
-    s->eip = gate_offset(gate);
+    s->rip = gate_offset(gate);
     s->eflags &= ~(EFLAGS_TF | EFLAGS_NT | EFLAGS_RF | EFLAGS_VM);
     if (!(desc_type(gate) & 1))
         s->eflags &= ~EFLAGS_IF;
@@ -336,7 +336,7 @@ static bool deliver_protected(struct i386_cpu *c, const struct delivery *d)
     }
     if (d->vector * 8 + 7 > s->idtr.limit)
         return gate_error(c, EXC_GP, d);
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, s->idtr.base + d->vector * 8, words, 8))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(s, s->idtr.base + d->vector * 8), words, 8))
         return false;
     gate = (struct i386_desc){.lo = words[0], .hi = words[1]};
     if (!desc_is_system(&gate))
@@ -419,9 +419,9 @@ static bool is_fault_class(const struct i386_cpu *c)
 static void set_dr6(struct i386_state *s, uint32_t bits)
 {
     if (bits & 0xf)
-        s->dr[6] &= ~0xfu;
+        s->dr[6] &= ~(uint64_t)0xf;
     s->dr[6] |= bits;
-    s->dr[7] &= ~DR7_GD;
+    s->dr[7] &= ~(uint64_t)DR7_GD;
 }
 
 /* The pending exception becomes a delivery. */
@@ -433,7 +433,7 @@ static struct delivery consume(struct i386_cpu *c)
         .vector = c->exc.vector,
         .has_error = c->exc.has_error,
         .error = c->exc.error,
-        .eip = c->exc.has_eip ? c->exc.eip : s->eip,
+        .eip = c->exc.has_eip ? c->exc.eip : s->rip,
         .set_rf = is_fault_class(c),
     };
 
@@ -491,7 +491,7 @@ void i386_take_exception(struct ucpu *u)
     deliver_fully(c, consume(c));
 }
 
-int i386_software_int(struct i386_cpu *c, unsigned vector, uint32_t next_eip)
+int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
 {
     unsigned n = vector & 0xff;
     struct delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
@@ -547,7 +547,7 @@ bool i386_take_event(struct ucpu *u)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
-    struct delivery d = {.source = FROM_OUTSIDE, .eip = s->eip, .set_rf = s->rep_active};
+    struct delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
 
     if (s->init_pending) {
         i386_init_signal(c);
@@ -620,9 +620,9 @@ static unsigned dr_len(const struct i386_state *s, unsigned n)
 }
 
 /* The least address that breakpoint n covers. */
-static uint32_t dr_base(const struct i386_state *s, unsigned n)
+static uint64_t dr_base(const struct i386_state *s, unsigned n)
 {
-    return s->dr[n] & ~(dr_len(s, n) - 1);
+    return s->dr[n] & ~(uint64_t)(dr_len(s, n) - 1);
 }
 
 void i386_update_traps(struct i386_cpu *c)
@@ -656,7 +656,7 @@ bool i386_guest_break(struct ucpu *u, const struct trap_hit *hit)
     if ((s->eflags & EFLAGS_RF) || s->shadow == I386_SHADOW_SS)
         return false;
     for (unsigned n = 0; n < 4; n++) {
-        if (dr_enabled(s, n) && dr_type(s, n) == DR7_EXEC && s->dr[n] == (uint32_t)hit->address)
+        if (dr_enabled(s, n) && dr_type(s, n) == DR7_EXEC && s->dr[n] == hit->address)
             bits |= 1u << n;
     }
     if (!bits)
@@ -673,7 +673,7 @@ void i386_guest_watch(struct ucpu *u, const struct trap_hit *hit)
         unsigned type = dr_type(s, n);
         bool kind = type == DR7_ACCESS || (type == DR7_WRITE && hit->kind == TRAP_WRITE);
 
-        if (dr_enabled(s, n) && kind && (uint32_t)hit->address - dr_base(s, n) < dr_len(s, n))
+        if (dr_enabled(s, n) && kind && hit->address - dr_base(s, n) < dr_len(s, n))
             s->pending_db |= 1u << n;
     }
 }
@@ -685,7 +685,7 @@ void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size)
     if (!(s->cr4 & CR4_DE) || !(s->dr[7] & 0xff))
         return;
     for (unsigned n = 0; n < 4; n++) {
-        uint32_t base = dr_base(s, n);
+        uint64_t base = dr_base(s, n);
 
         if (dr_enabled(s, n) && dr_type(s, n) == DR7_IO && port < base + dr_len(s, n) && base < port + size)
             s->pending_db |= 1u << n;
@@ -717,7 +717,7 @@ static int iret_real(struct i386_cpu *c, bool op32)
     uint32_t limit = vm86 ? 0xffff : s->seg[SEG_CS].limit;
     unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
-    uint32_t eip, cs, eflags;
+    uint64_t eip, cs, eflags;
 
     if (virtual_if && (op32 || !(s->cr4 & CR4_VME)))
         return i386_raise_error(c, EXC_GP, 0);
@@ -737,21 +737,21 @@ static int iret_real(struct i386_cpu *c, bool op32)
     } else {
         mask |= vm86 ? EFLAGS_IF : EFLAGS_IF | EFLAGS_IOPL;
     }
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, (uint16_t)cs, vm86);
-    s->eip = eip;
-    i386_set_eflags(c, eflags, mask);
+    s->rip = eip;
+    i386_set_eflags(c, (uint32_t)eflags, mask);
     s->nmi_blocked = 0;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
 
 /* From level 0 to virtual-8086 mode; `st` is behind EFLAGS. */
-static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint32_t eip, uint32_t cs, uint32_t eflags)
+static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint64_t eip, uint64_t cs, uint32_t eflags)
 {
     static const unsigned order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
     struct i386_state *s = c->st;
-    uint32_t esp, selector[ARRAY_LEN(order)];
+    uint64_t esp, selector[ARRAY_LEN(order)];
 
     if (!i386_stack_pop(c, st, 4, &esp))
         return UOP_FAULT;
@@ -764,7 +764,7 @@ static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint32_t eip,
     i386_set_eflags(c, eflags, 0xffffffffu);
     s->cpl = 3;
     s->gpr[ESP] = esp;
-    s->eip = eip;
+    s->rip = eip;
     i386_real_segment(s, SEG_CS, (uint16_t)cs, true);
     for (unsigned i = 0; i < ARRAY_LEN(order); i++)
         i386_real_segment(s, order[i], (uint16_t)selector[i], true);
@@ -774,12 +774,13 @@ static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint32_t eip,
 }
 
 /* To the same or an outer level; `st` is behind EFLAGS. */
-static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint32_t eip, uint16_t cs, uint32_t eflags)
+static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint64_t eip, uint16_t cs, uint32_t eflags)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
     unsigned size = op32 ? 4 : 2, rpl = cs & 3;
-    uint32_t mask = iret_mask(s, op32), esp = st->esp, ss = 0;
+    uint64_t esp = st->rsp, ss = 0;
+    uint32_t mask = iret_mask(s, op32);
     struct i386_desc code, stack;
     bool outer = rpl > s->cpl;
 
@@ -800,13 +801,13 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     if (outer) {
         s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
         if (!(s->seg[SEG_SS].attr & SEG_ATTR_DB))
-            esp = (s->gpr[ESP] & 0xffff0000u) | (esp & 0xffff);
+            esp = (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
     }
     s->gpr[ESP] = esp;
     s->seg[SEG_CS] = i386_desc_segment(&code, cs);
     s->cpl = rpl;
-    s->eip = eip;
-    i386_set_eflags(c, eflags, mask);
+    s->rip = eip;
+    i386_set_eflags(c, (uint32_t)eflags, mask);
     if (outer)
         i386_hide_segments(c);
     s->nmi_blocked = 0;
@@ -836,7 +837,7 @@ int i386_iret(struct i386_cpu *c, bool op32)
     struct i386_state *s = c->st;
     unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
-    uint32_t eip, cs, eflags;
+    uint64_t eip, cs, eflags;
 
     if (!i386_uses_descriptors(s))
         return iret_real(c, op32);
@@ -847,6 +848,6 @@ int i386_iret(struct i386_cpu *c, bool op32)
         !i386_stack_pop(c, &st, size, &eflags))
         return UOP_FAULT;
     if (op32 && (eflags & EFLAGS_VM) && s->cpl == 0)
-        return iret_to_vm86(c, &st, eip, cs, eflags);
-    return iret_level(c, &st, op32, eip, (uint16_t)cs, eflags);
+        return iret_to_vm86(c, &st, eip, cs, (uint32_t)eflags);
+    return iret_level(c, &st, op32, eip, (uint16_t)cs, (uint32_t)eflags);
 }

@@ -41,7 +41,7 @@ int i386_op_limit(struct ucpu *u, const struct uop *op)
 int i386_op_linear(struct ucpu *u, const struct uop *op)
 {
     unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 15;
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(i386_of(u), op->b & 15, get32(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))
         return UOP_FAULT;
@@ -105,11 +105,11 @@ int i386_op_int(struct ucpu *u, const struct uop *op)
 /* A run of pushes: where they go, checked before anything is written. */
 struct frame {
     struct i386_cpu *c;
-    uint32_t sp, mask; /* running stack pointer, its width */
+    uint64_t sp, mask; /* running stack pointer, its width */
     unsigned size;     /* of an item */
     unsigned count;
     struct {
-        uint32_t linear, value;
+        uint64_t linear, value;
     } item[40];
 };
 
@@ -123,7 +123,7 @@ static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool sta
 }
 
 /* Can the stack be written at f->sp? */
-static bool frame_probe(struct frame *f, uint32_t *linear)
+static bool frame_probe(struct frame *f, uint64_t *linear)
 {
     struct ucpu *u = &f->c->u;
 
@@ -131,7 +131,7 @@ static bool frame_probe(struct frame *f, uint32_t *linear)
            ucpu_probe(u, u->tlb_mode, *linear, f->size, ACCESS_WRITE);
 }
 
-static bool frame_push(struct frame *f, uint32_t value)
+static bool frame_push(struct frame *f, uint64_t value)
 {
     f->sp = (f->sp - f->size) & f->mask;
     f->item[f->count].value = value;
@@ -139,10 +139,10 @@ static bool frame_push(struct frame *f, uint32_t value)
 }
 
 /* Read an item that may have been pushed just now. */
-static bool frame_read(struct frame *f, uint32_t offset, uint32_t *value)
+static bool frame_read(struct frame *f, uint64_t offset, uint64_t *value)
 {
     uint8_t *bytes = (uint8_t *)value;
-    uint32_t linear;
+    uint64_t linear;
 
     *value = 0;
     if (!i386_linear(f->c, SEG_SS, offset, f->size, false, &linear) || !ucpu_load(&f->c->u, linear, value, f->size))
@@ -165,9 +165,9 @@ static bool frame_commit(struct frame *f)
 
 static void set_sp(struct frame *f)
 {
-    uint32_t *esp = &f->c->st->gpr[ESP];
+    uint64_t *sp = &f->c->st->gpr[ESP];
 
-    *esp = (*esp & ~f->mask) | f->sp;
+    *sp = (*sp & ~f->mask) | f->sp;
 }
 
 int i386_op_pusha(struct ucpu *u, const struct uop *op)
@@ -205,7 +205,7 @@ int i386_op_popa(struct ucpu *u, const struct uop *op)
 int i386_op_enter(struct ucpu *u, const struct uop *op)
 {
     unsigned level = op->b & 31;
-    uint32_t pointer, bp, linear;
+    uint64_t pointer, bp, linear;
     struct i386_state *st = i386_of(u)->st;
     struct frame f;
 
@@ -215,7 +215,7 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     pointer = (st->gpr[ESP] & ~f.mask) | f.sp; /* by the operand size, not the stack's */
     for (unsigned i = 1; i < level; i++) {
-        uint32_t saved;
+        uint64_t saved;
 
         bp -= f.size;
         if (!frame_read(&f, bp & f.mask, &saved) || !frame_push(&f, saved))

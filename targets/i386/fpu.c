@@ -1074,7 +1074,7 @@ X87(fnstsw_m16)
 X87(fnstsw_ax)
 {
     ENTER_NOWAIT;
-    st->gpr[EAX] = (st->gpr[EAX] & 0xffff0000u) | st->fsw;
+    st->gpr[EAX] = (st->gpr[EAX] & ~(uint64_t)0xffff) | st->fsw;
     return UOP_NEXT;
 }
 

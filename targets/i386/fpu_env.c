@@ -6,14 +6,15 @@
 #include <string.h>
 
 #include "i386/fpu.h"
+#include "i386/protect.h"
 #include "softfloat/floatx80.h"
 
 /* ---- blocks of memory ------------------------------------------------------------ */
 
-bool i386_read_block(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size)
+bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
     uint8_t *p = buf;
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(c, seg, offset, size, false, &linear))
         return false;
@@ -25,14 +26,14 @@ bool i386_read_block(struct i386_cpu *c, unsigned seg, uint32_t offset, void *bu
     return true;
 }
 
-bool i386_write_block(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size)
+bool i386_write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
 {
     const uint8_t *p = buf;
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(c, seg, offset, size, true, &linear) ||
         !ucpu_probe(&c->u, c->u.tlb_mode, linear, 1, ACCESS_WRITE) ||
-        !ucpu_probe(&c->u, c->u.tlb_mode, (uint32_t)(linear + size - 1), 1, ACCESS_WRITE))
+        !ucpu_probe(&c->u, c->u.tlb_mode, i386_system_address(c->st, linear + size - 1), 1, ACCESS_WRITE))
         return false;
     for (unsigned done = 0; done < size; done += 16) {
         unsigned n = size - done < 16 ? size - done : 16;
@@ -139,7 +140,7 @@ static uint32_t get32(const uint8_t *image, unsigned i)
 static unsigned make_environment(const struct i386_state *st, bool op32, uint8_t *image)
 {
     bool real = real_layout(st);
-    uint32_t ip = st->fip, dp = st->fdp, tags = i386_fpu_tag_word(st);
+    uint32_t ip = (uint32_t)st->fip, dp = (uint32_t)st->fdp, tags = i386_fpu_tag_word(st);
     uint32_t opcode = st->fop & 0x7ff;
 
     if (real) {
@@ -286,7 +287,7 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
     uint8_t image[FXSAVE_USED] = {0};
-    uint32_t linear;
+    uint64_t linear;
 
     if (fx_state_available(c, op))
         return UOP_FAULT;
@@ -296,9 +297,9 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
     put16(image, 1, st->fsw);
     put16(image, 2, st->ftag);
     put16(image, 3, st->fop);
-    put32(image, 2, st->fip);
+    put32(image, 2, (uint32_t)st->fip);
     put32(image, 3, st->fcs);
-    put32(image, 4, st->fdp);
+    put32(image, 4, (uint32_t)st->fdp);
     put32(image, 5, st->fds);
     if (c->model->has_sse) {
         put32(image, 6, st->mxcsr);
@@ -309,7 +310,7 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
         memcpy(image + FXSAVE_ST + 16 * i, &r->mantissa, 8);
         memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
     }
-    memcpy(image + FXSAVE_XMM, st->xmm, sizeof st->xmm);
+    memcpy(image + FXSAVE_XMM, st->xmm, 8 * sizeof st->xmm[0]);
     return i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_USED : FXSAVE_XMM)
                ? UOP_NEXT
                : UOP_FAULT;
@@ -330,7 +331,7 @@ int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
         if (mxcsr & ~i386_mxcsr_mask(c->model))
             return i386_raise_error(c, EXC_GP, 0);
         st->mxcsr = mxcsr;
-        memcpy(st->xmm, image + FXSAVE_XMM, sizeof st->xmm);
+        memcpy(st->xmm, image + FXSAVE_XMM, 8 * sizeof st->xmm[0]);
     }
     st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
     st->fsw = (uint16_t)get16(image, 1);

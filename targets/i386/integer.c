@@ -168,7 +168,7 @@ static struct shifted double_shift(unsigned kind, uint32_t x, uint32_t y, unsign
 int i386_op_shift(struct ucpu *u, const struct uop *op)
 {
     struct i386_state *st = state_of(u);
-    unsigned kind = op->b & 15, size = op->b >> SHIFT_SIZE_SHIFT & 7, count = st->t[4] & 31;
+    unsigned kind = op->b & 15, size = op->b >> SHIFT_SIZE_SHIFT & 7, count = (unsigned)st->t[4] & 31;
     uint32_t x = get(u, op->a, size), old = flags_compute(&st->cc), flags;
     struct shifted r;
 
@@ -181,7 +181,7 @@ int i386_op_shift(struct ucpu *u, const struct uop *op)
         r = kind <= SHIFT_ROR ? rotate(kind, x, size, count) : rotate_carry(kind, x, size, count, old & FLAG_C);
         flags = old & ~(FLAG_C | FLAG_O);
     } else {
-        r = kind <= SHIFT_SAR ? shift(kind, x, size, count) : double_shift(kind, x, st->t[6], size, count);
+        r = kind <= SHIFT_SAR ? shift(kind, x, size, count) : double_shift(kind, x, (uint32_t)st->t[6], size, count);
         flags = result_flags(r.value, size);
     }
     flags |= (r.carry ? FLAG_C : 0) | (r.overflow ? FLAG_O : 0);
@@ -196,7 +196,7 @@ int i386_op_shift(struct ucpu *u, const struct uop *op)
 int i386_op_commit_flags(struct ucpu *u, const struct uop *op)
 {
     (void)op;
-    set_flags(state_of(u), state_of(u)->t[5]);
+    set_flags(state_of(u), (uint32_t)state_of(u)->t[5]);
     return UOP_NEXT;
 }
 
@@ -301,15 +301,15 @@ int i386_op_cmpxchg8b(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
-    uint32_t linear, flags;
-    uint64_t old, value;
+    uint64_t linear, old, value;
+    uint32_t flags;
 
     if (!i386_linear(c, op->a, st->t[0], 8, true, &linear) ||
         !ucpu_probe(u, u->tlb_mode, linear, 8, ACCESS_WRITE) || !ucpu_load(u, linear, &old, 8))
         return UOP_FAULT;
     flags = flags_compute(&st->cc) & ~FLAG_Z;
-    if (old == ((uint64_t)st->gpr[EDX] << 32 | st->gpr[EAX])) {
-        value = (uint64_t)st->gpr[ECX] << 32 | st->gpr[EBX];
+    if (old == (st->gpr[EDX] << 32 | (uint32_t)st->gpr[EAX])) {
+        value = st->gpr[ECX] << 32 | (uint32_t)st->gpr[EBX];
         flags |= FLAG_Z;
     } else {
         value = old;
@@ -339,7 +339,7 @@ static void decimal_adjust(struct i386_state *st, bool subtract)
     } else if (!subtract) {
         flags &= ~FLAG_C;
     }
-    st->gpr[EAX] = (st->gpr[EAX] & ~0xffu) | r;
+    st->gpr[EAX] = (st->gpr[EAX] & ~(uint64_t)0xff) | r;
     set_flags(st, flags | result_flags(r, 1));
 }
 
@@ -353,7 +353,7 @@ static void ascii_adjust(struct i386_state *st, bool subtract)
         flags = FLAG_A | FLAG_C;
     }
     ax &= 0xff0f;
-    st->gpr[EAX] = (st->gpr[EAX] & 0xffff0000u) | ax;
+    st->gpr[EAX] = (st->gpr[EAX] & ~(uint64_t)0xffff) | ax;
     set_flags(st, flags | result_flags(ax, 1));
 }
 
@@ -393,7 +393,7 @@ int i386_op_flags(struct ucpu *u, const struct uop *op)
 
     switch (op->a) {
     case 0x9e: /* SAHF */
-        set_flags(st, (flags & FLAG_O) | ((st->gpr[EAX] >> 8) & (FLAGS_ALL & 0xff)));
+        set_flags(st, (flags & FLAG_O) | ((uint32_t)(st->gpr[EAX] >> 8) & (FLAGS_ALL & 0xff)));
         break;
     case 0x9f: /* LAHF */
         put(u, S_GPR8(4), 1, (flags & 0xff) | EFLAGS_1);

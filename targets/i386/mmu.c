@@ -272,7 +272,7 @@ uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
     return span - (va & (span - 1));
 }
 
-int i386_read_pdptes(struct i386_cpu *c, uint32_t cr3, uint64_t pdpte[4])
+int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4])
 {
     for (unsigned i = 0; i < 4; i++) {
         pdpte[i] = memory_read(&c->u.cpu.machine->memory, a20(c->st, (cr3 & 0xffffffe0u) + i * 8), 8);
@@ -282,7 +282,7 @@ int i386_read_pdptes(struct i386_cpu *c, uint32_t cr3, uint64_t pdpte[4])
     return 0;
 }
 
-int i386_load_pdptes(struct i386_cpu *c, uint32_t cr3)
+int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3)
 {
     uint64_t pdpte[4];
 

@@ -658,7 +658,7 @@ SIMD(movdq2q)
 static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t *bytes, const uint8_t *mask, unsigned n)
 {
     unsigned seg = op->b & I386_FX_SEG;
-    uint32_t linear;
+    uint64_t linear;
     bool any = false;
 
     for (unsigned i = 0; i < n; i++)

@@ -19,7 +19,7 @@
 
 struct i386_desc {
     uint32_t lo, hi;
-    uint32_t addr; /* linear address of its 8 bytes */
+    uint64_t addr; /* linear address of its 8 bytes */
 };
 
 /* Types of system descriptors (S = 0). */
@@ -63,7 +63,7 @@ static inline uint32_t gate_offset(const struct i386_desc *d)
 static inline bool selector_is_null(uint16_t selector) { return !(selector & ~3u); }
 
 /* Linear address of the descriptor that a selector that is not null names; false: beyond its table. */
-bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint32_t *addr);
+bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint64_t *addr);
 /* Read it; beyond its table raises `vector`(selector). False: exception pending. */
 bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, struct i386_desc *d);
 /* The hidden part of a segment register that holds it. */
@@ -79,16 +79,16 @@ int i386_fault_selector(struct i386_cpu *c, unsigned vector, uint16_t selector);
 struct i386_stores {
     unsigned count;
     struct {
-        uint32_t va, value;
+        uint64_t va, value;
         uint8_t size, mode;
     } store[I386_MAX_STORES];
 };
 
-/* Probe and note a store of 1, 2 or 4 bytes. False: exception pending. */
-bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint32_t va, unsigned size,
-                     uint32_t value);
+/* Probe and note a store of 1, 2, 4 or 8 bytes. False: exception pending. */
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
+                     uint64_t value);
 /* Note one that the caller has probed. */
-void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigned size, uint32_t value);
+void i386_stores_note(struct i386_stores *s, unsigned mode, uint64_t va, unsigned size, uint64_t value);
 /* Set the accessed bit of a code or data descriptor, in *d and later in memory. */
 bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d);
 /* Make them. False: ucpu.retry_alone was set and nothing stored; happens only in mid-block. */
@@ -98,7 +98,7 @@ bool i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
 
 struct i386_stack {
     struct i386_segment ss;
-    uint32_t esp;
+    uint64_t rsp;
     unsigned mode;  /* TLB regime of its accesses */
     uint32_t error; /* of the #SS that a limit violation raises */
 };
@@ -108,10 +108,10 @@ void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st);
 /* The stack that the TSS holds for privilege level `cpl`, checked (SDM 3A 5.8.5). On
  * success st->ss is what SS will hold, accessed bit noted. */
 bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, struct i386_stack *st);
-/* Push or pop 2 or 4 bytes; only st->esp changes. */
-bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint32_t value);
-bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint32_t *value);
-/* ESP += bytes, within the stack's address size. */
+/* Push or pop 2, 4 or 8 bytes; only st->rsp changes. */
+bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint64_t value);
+bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *value);
+/* RSP += bytes, within the stack's address size. */
 void i386_stack_skip(struct i386_stack *st, uint32_t bytes);
 
 /* ---- transfers ---- */
@@ -134,21 +134,26 @@ static inline bool i386_uses_descriptors(const struct i386_state *s)
 {
     return i386_protected(s) && !i386_vm86(s);
 }
+/* An address of a descriptor table or TSS: as wide as linear addresses are in this mode. */
+static inline uint64_t i386_system_address(const struct i386_state *s, uint64_t address)
+{
+    return s->efer & EFER_LMA ? address : (uint32_t)address;
+}
 static inline unsigned i386_iopl(const struct i386_state *s) { return s->eflags >> 12 & 3; }
 
 /* ---- mmu.c ---- */
 
 /* Read the PDPTEs that CR3 points to; negative: reserved bits are set. */
-int i386_read_pdptes(struct i386_cpu *c, uint32_t cr3, uint64_t pdpte[4]);
+int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4]);
 void i386_describe_tlb(const struct cpu *cpu, struct buffer *out);
 
 /* ---- system.c ---- */
 
 /* Checked writes as MOV to CR/DR and WRMSR make them. False: the value is not allowed, nothing changed. */
-bool i386_set_cr0(struct i386_cpu *c, uint32_t value);
-bool i386_set_cr3(struct i386_cpu *c, uint32_t value);
-bool i386_set_cr4(struct i386_cpu *c, uint32_t value);
-bool i386_set_dr(struct i386_cpu *c, unsigned n, uint32_t value);
+bool i386_set_cr0(struct i386_cpu *c, uint64_t value);
+bool i386_set_cr3(struct i386_cpu *c, uint64_t value);
+bool i386_set_cr4(struct i386_cpu *c, uint64_t value);
+bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value);
 bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value);
 bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
 /* MSRs at reset. */
@@ -160,11 +165,11 @@ uint64_t i386_tsc(const struct i386_cpu *c);
 
 
 /* EIP after the instruction in progress, which is the last of its block. */
-static inline uint32_t i386_next_eip(const struct i386_cpu *c)
+static inline uint64_t i386_next_eip(const struct i386_cpu *c)
 {
     const struct block *block = c->u.block;
 
-    return block ? (uint32_t)(block->key.pc + block->len) : c->st->eip;
+    return block ? block->key.pc + block->len : c->st->rip;
 }
 /* INIT: as a reset, but x87, SSE, MSRs and CR0.CD/NW stay (SDM 3A table 9-1). cpu.c. */
 void i386_init_signal(struct i386_cpu *c);

@@ -137,9 +137,9 @@ static uint32_t fpu_read(const struct i386_state *s, unsigned i)
     case 1: return s->fsw;
     case 2: return i386_fpu_tag_word(s);
     case 3: return s->fcs;
-    case 4: return s->fip;
+    case 4: return (uint32_t)s->fip;
     case 5: return s->fds;
-    case 6: return s->fdp;
+    case 6: return (uint32_t)s->fdp;
     default: return s->fop;
     }
 }
@@ -263,13 +263,13 @@ static bool system_write(struct i386_cpu *c, unsigned n, uint64_t value)
 /* ---- segment selectors ------------------------------------------------------------------------ */
 
 /* Read linear memory without side effects. */
-static bool peek(const struct i386_cpu *c, uint32_t va, void *buf, unsigned len)
+static bool peek(const struct i386_cpu *c, uint64_t va, void *buf, unsigned len)
 {
     uint8_t *out = buf;
     paddr_t pa;
 
     for (unsigned i = 0; i < len; i++) {
-        if (!i386_translate(&c->u.cpu, (uint32_t)(va + i), &pa) ||
+        if (!i386_translate(&c->u.cpu, i386_system_address(c->st, va + i), &pa) ||
             memory_read_bytes(&c->u.cpu.machine->memory, pa, &out[i], 1) != 1)
             return false;
     }
@@ -360,7 +360,7 @@ void i386_read_reg(const struct cpu *cpu, unsigned n, void *buf)
     if (n < R_EIP)
         v = s->gpr[n];
     else if (n == R_EIP)
-        v = s->eip;
+        v = s->rip;
     else if (n == R_EFLAGS)
         v = i386_get_eflags(c);
     else if (n < R_ST)
@@ -399,9 +399,9 @@ bool i386_write_reg(struct cpu *cpu, unsigned n, const void *buf)
         return true;
     }
     if (n == R_EIP) {
-        if (s->eip != (uint32_t)v)
+        if (s->rip != (uint32_t)v)
             s->rep_active = 0, s->rep_start = 0;
-        s->eip = (uint32_t)v;
+        s->rip = (uint32_t)v;
         return true;
     }
     if (n == R_EFLAGS)
@@ -438,7 +438,7 @@ static void describe_segment(const struct i386_state *s, struct buffer *out, con
 {
     const struct i386_segment *sg = &s->seg[seg];
 
-    buffer_printf(out, "%-3s=%04x %08x %08x %04x", name, sg->selector, sg->base, sg->limit, sg->attr);
+    buffer_printf(out, "%-3s=%04x %08x %08x %04x", name, sg->selector, (uint32_t)sg->base, sg->limit, sg->attr);
     if (sg->valid)
         buffer_printf(out, " DPL=%u", (unsigned)sg->attr >> 5 & 3);
     buffer_printf(out, " %s\n", segment_kind(s, sg));
@@ -463,19 +463,19 @@ void i386_describe(const struct cpu *cpu, struct buffer *out)
     const struct i386_state *s = c->st;
     uint32_t f = i386_get_eflags(c);
 
-    buffer_printf(out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", s->gpr[EAX], s->gpr[EBX], s->gpr[ECX], s->gpr[EDX]);
-    buffer_printf(out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", s->gpr[ESI], s->gpr[EDI], s->gpr[EBP], s->gpr[ESP]);
-    buffer_printf(out, "EIP=%08x EFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%u A20=%u HLT=%u\n", s->eip, f,
+    buffer_printf(out, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\n", (uint32_t)s->gpr[EAX], (uint32_t)s->gpr[EBX], (uint32_t)s->gpr[ECX], (uint32_t)s->gpr[EDX]);
+    buffer_printf(out, "ESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", (uint32_t)s->gpr[ESI], (uint32_t)s->gpr[EDI], (uint32_t)s->gpr[EBP], (uint32_t)s->gpr[ESP]);
+    buffer_printf(out, "EIP=%08x EFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%u A20=%u HLT=%u\n", (uint32_t)s->rip, f,
                   f & EFLAGS_DF ? 'D' : '-', f & FLAG_O ? 'O' : '-', f & FLAG_S ? 'S' : '-', f & FLAG_Z ? 'Z' : '-',
                   f & FLAG_A ? 'A' : '-', f & FLAG_P ? 'P' : '-', f & FLAG_C ? 'C' : '-', s->cpl, s->shadow,
                   s->a20_mask == 0xffffffffu, s->halted);
     for (unsigned i = 0; i < SEG_COUNT; i++)
         describe_segment(s, out, names[i], i);
-    buffer_printf(out, "GDT=     %08x %08x\n", s->gdtr.base, s->gdtr.limit);
-    buffer_printf(out, "IDT=     %08x %08x\n", s->idtr.base, s->idtr.limit);
-    buffer_printf(out, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n", s->cr0, s->cr2, s->cr3, s->cr4);
-    buffer_printf(out, "DR0=%08x DR1=%08x DR2=%08x DR3=%08x\n", s->dr[0], s->dr[1], s->dr[2], s->dr[3]);
-    buffer_printf(out, "DR6=%08x DR7=%08x\n", s->dr[6], s->dr[7]);
+    buffer_printf(out, "GDT=     %08x %08x\n", (uint32_t)s->gdtr.base, s->gdtr.limit);
+    buffer_printf(out, "IDT=     %08x %08x\n", (uint32_t)s->idtr.base, s->idtr.limit);
+    buffer_printf(out, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n", s->cr0, (uint32_t)s->cr2, (uint32_t)s->cr3, s->cr4);
+    buffer_printf(out, "DR0=%08x DR1=%08x DR2=%08x DR3=%08x\n", (uint32_t)s->dr[0], (uint32_t)s->dr[1], (uint32_t)s->dr[2], (uint32_t)s->dr[3]);
+    buffer_printf(out, "DR6=%08x DR7=%08x\n", (uint32_t)s->dr[6], (uint32_t)s->dr[7]);
     buffer_printf(out, "EFER=%016llx\n", (unsigned long long)s->efer);
     describe_fpu(s, out);
 }

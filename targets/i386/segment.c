@@ -31,11 +31,11 @@ static bool fail_selector(struct i386_cpu *c, unsigned vector, uint16_t selector
 
 /* ---- descriptors ------------------------------------------------------------------- */
 
-bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint32_t *addr)
+bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint64_t *addr)
 {
     const struct i386_state *s = c->st;
-    uint32_t offset = selector & 0xfff8u;
-    uint32_t base, limit;
+    uint32_t offset = selector & 0xfff8u, limit;
+    uint64_t base;
 
     if (selector & 4) {
         if (!s->seg[SEG_LDTR].valid)
@@ -48,7 +48,7 @@ bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint32_t *add
     }
     if (offset + 7 > limit)
         return false;
-    *addr = base + offset;
+    *addr = i386_system_address(s, base + offset);
     return true;
 }
 
@@ -78,7 +78,7 @@ struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t select
 
 /* ---- stores that wait ---------------------------------------------------------------- */
 
-void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigned size, uint32_t value)
+void i386_stores_note(struct i386_stores *s, unsigned mode, uint64_t va, unsigned size, uint64_t value)
 {
     CHECK(s->count < I386_MAX_STORES);
     s->store[s->count].va = va;
@@ -88,8 +88,8 @@ void i386_stores_note(struct i386_stores *s, unsigned mode, uint32_t va, unsigne
     s->count++;
 }
 
-bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint32_t va, unsigned size,
-                     uint32_t value)
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
+                     uint64_t value)
 {
     if (!ucpu_probe(&c->u, mode, va, size, ACCESS_WRITE))
         return false;
@@ -155,28 +155,28 @@ static bool alignment_checked(const struct i386_state *s)
     return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
 }
 
-bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint32_t *linear)
+bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear)
 {
     const struct i386_segment *sg = &c->st->seg[seg];
 
-    if (!sg->valid || !type_allows(sg, write) || !within_limit(sg, offset, size))
+    if (!sg->valid || !type_allows(sg, write) || !within_limit(sg, (uint32_t)offset, size))
         return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-    *linear = sg->base + offset;
+    *linear = (uint32_t)(sg->base + offset);
     if (alignment_checked(c->st) && (size == 2 || size == 4 || size == 8) && (*linear & (size - 1)))
         return i386_fail(c, EXC_AC, 0);
     return true;
 }
 
-bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size)
+bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     return i386_linear(c, seg, offset, size, false, &linear) && ucpu_load(&c->u, linear, buf, size);
 }
 
-bool i386_write(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size)
+bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     return i386_linear(c, seg, offset, size, true, &linear) && ucpu_store(&c->u, linear, buf, size);
 }
@@ -197,39 +197,39 @@ void i386_stack_skip(struct i386_stack *st, uint32_t bytes)
 {
     uint32_t mask = stack_mask(st);
 
-    st->esp = (st->esp & ~mask) | ((st->esp + bytes) & mask);
+    st->rsp = ((uint32_t)st->rsp & ~mask) | ((st->rsp + bytes) & mask);
 }
 
 void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st)
 {
     st->ss = c->st->seg[SEG_SS];
-    st->esp = c->st->gpr[ESP];
+    st->rsp = c->st->gpr[ESP];
     st->mode = regime_of(c->st->cpl);
     st->error = 0;
 }
 
 /* Linear address of `size` bytes on the stack's top, or #SS. */
-static bool stack_linear(struct i386_cpu *c, const struct i386_stack *st, unsigned size, bool write, uint32_t *linear)
+static bool stack_linear(struct i386_cpu *c, const struct i386_stack *st, unsigned size, bool write, uint64_t *linear)
 {
-    uint32_t offset = st->esp & stack_mask(st);
+    uint32_t offset = (uint32_t)st->rsp & stack_mask(st);
 
     if (!st->ss.valid || !type_allows(&st->ss, write) || !within_limit(&st->ss, offset, size))
         return i386_fail(c, EXC_SS, st->error);
-    *linear = st->ss.base + offset;
+    *linear = (uint32_t)(st->ss.base + offset);
     return true;
 }
 
-bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint32_t value)
+bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint64_t value)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     i386_stack_skip(st, 0u - size);
     return stack_linear(c, st, size, true, &linear) && i386_stores_add(c, s, st->mode, linear, size, value);
 }
 
-bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint32_t *value)
+bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *value)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     *value = 0;
     if (!stack_linear(c, st, size, false, &linear) || !ucpu_load_mode(&c->u, st->mode, linear, value, size))
@@ -250,8 +250,8 @@ bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, s
 
     if (!tr->valid || offset + size + 1 > tr->limit)
         return fail_selector(c, EXC_TS, tr->selector);
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &esp, size) ||
-        !ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset + size, &ss, 2))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(c->st, tr->base + offset), &esp, size) ||
+        !ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(c->st, tr->base + offset + size), &ss, 2))
         return false;
     if (selector_is_null(ss))
         return i386_fail(c, EXC_TS, 0);
@@ -264,7 +264,7 @@ bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, s
     if (!i386_stores_accessed(c, s, &d))
         return false;
     st->ss = i386_desc_segment(&d, ss);
-    st->esp = esp;
+    st->rsp = esp;
     st->mode = regime_of(cpl);
     st->error = ss & 0xfffcu;
     return true;
@@ -370,17 +370,17 @@ void i386_hide_segments(struct i386_cpu *c)
 /* ---- far transfers --------------------------------------------------------------------------- */
 
 /* Continue at selector:eip in the code segment *d with privilege `cpl`. */
-static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint32_t eip, unsigned cpl)
+static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t eip, unsigned cpl)
 {
     struct i386_state *s = c->st;
 
     s->seg[SEG_CS] = i386_desc_segment(d, (uint16_t)((selector & 0xfffcu) | cpl));
     s->cpl = cpl;
-    s->eip = eip;
+    s->rip = eip;
 }
 
 /* Far JMP and CALL outside protected mode. */
-static int far_real(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool call, bool op32, uint32_t next_eip)
+static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, bool op32, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
@@ -396,16 +396,16 @@ static int far_real(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_commit(c, &stores))
         return UOP_FAULT;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, selector, i386_vm86(s));
-    s->eip = offset;
+    s->rip = offset;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
 
 /* A code segment named directly by a far JMP or CALL. */
-static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, uint32_t offset, bool call, bool op32,
-                    uint32_t next_eip)
+static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, uint64_t offset, bool call, bool op32,
+                    uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
@@ -428,21 +428,21 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
         return UOP_FAULT;
     if (!i386_stores_commit(c, &stores))
         return UOP_FAULT;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     enter_code(c, d, selector, offset, s->cpl);
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
 
 /* CALL through a gate to a more privileged level: the stack changes, parameters move over. */
-static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint32_t next_eip)
+static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
     unsigned cpl = desc_dpl(code), size = desc_type(gate) & SYS_32BIT ? 4 : 2;
     unsigned nparams = gate->hi & 31;
     struct i386_stack st, old;
-    uint32_t params[31];
+    uint64_t params[31];
 
     if (!i386_stack_inner(c, &stores, cpl, &st))
         return UOP_FAULT;
@@ -468,13 +468,13 @@ static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, str
     if (!i386_stores_commit(c, &stores))
         return UOP_FAULT;
     s->seg[SEG_SS] = st.ss;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     enter_code(c, code, gate_selector(gate), gate_offset(gate), cpl);
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
 
-static int far_call_gate(struct i386_cpu *c, const struct i386_desc *gate, bool call, uint32_t next_eip)
+static int far_call_gate(struct i386_cpu *c, const struct i386_desc *gate, bool call, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     uint16_t selector = gate_selector(gate);
@@ -497,8 +497,8 @@ static int far_call_gate(struct i386_cpu *c, const struct i386_desc *gate, bool 
     return far_code(c, &code, selector & 0xfffcu, gate_offset(gate), call, op32, next_eip);
 }
 
-static int far_protected(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool call, bool op32,
-                         uint32_t next_eip)
+static int far_protected(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, bool op32,
+                         uint64_t next_eip)
 {
     enum task_source source = call ? TASK_CALL : TASK_JUMP;
     unsigned rpl = selector & 3;
@@ -527,10 +527,10 @@ static int far_protected(struct i386_cpu *c, uint16_t selector, uint32_t offset,
     return far_call_gate(c, &d, call, next_eip);
 }
 
-int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32)
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32)
 {
     /* A task switch saves the EIP after the JMP, which ends its block. */
-    uint32_t next_eip = i386_next_eip(c);
+    uint64_t next_eip = i386_next_eip(c);
 
     if (!op32)
         offset &= 0xffff;
@@ -539,7 +539,7 @@ int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool o
     return far_protected(c, selector, offset, false, op32, next_eip);
 }
 
-int i386_far_call(struct i386_cpu *c, uint16_t selector, uint32_t offset, bool op32, uint32_t next_eip)
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32, uint64_t next_eip)
 {
     if (!op32)
         offset &= 0xffff;
@@ -586,7 +586,7 @@ static int far_return_real(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
     uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
     unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
-    uint32_t eip, cs;
+    uint64_t eip, cs;
 
     i386_stack_current(c, &st);
     if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs))
@@ -594,21 +594,21 @@ static int far_return_real(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
     if (eip > limit)
         return i386_raise_error(c, EXC_GP, 0);
     i386_stack_skip(&st, extra_bytes);
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, (uint16_t)cs, i386_vm86(s));
-    s->eip = eip;
+    s->rip = eip;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
 
 /* The second half of a far return to an outer level; `st` is behind the parameters. */
 static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint16_t extra_bytes,
-                            struct i386_desc *code, uint16_t cs, uint32_t eip)
+                            struct i386_desc *code, uint16_t cs, uint64_t eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
     struct i386_desc stack;
-    uint32_t esp, ss;
+    uint64_t esp, ss;
 
     if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss))
         return UOP_FAULT;
@@ -622,9 +622,9 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
         return UOP_FAULT;
     enter_code(c, code, cs, eip, cs & 3);
     st->ss = s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
-    st->esp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & 0xffff0000u) | (esp & 0xffff);
+    st->rsp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
     i386_stack_skip(st, extra_bytes);
-    s->gpr[ESP] = st->esp;
+    s->gpr[ESP] = st->rsp;
     i386_hide_segments(c);
     i386_mode_changed(c);
     return UOP_LEAVE;
@@ -637,7 +637,7 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
     unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
     struct i386_desc d;
-    uint32_t eip, cs;
+    uint64_t eip, cs;
 
     if (!i386_uses_descriptors(s))
         return far_return_real(c, op32, extra_bytes);
@@ -655,7 +655,7 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
         return UOP_FAULT;
     if (!i386_stores_commit(c, &stores))
         return UOP_FAULT;
-    s->gpr[ESP] = st.esp;
+    s->gpr[ESP] = st.rsp;
     enter_code(c, &d, (uint16_t)cs, eip, s->cpl);
     i386_mode_changed(c);
     return UOP_LEAVE;

@@ -248,7 +248,7 @@ MOVE(fence) /* accesses happen in order */
 MOVE(clflush) /* there are no caches, but the access is checked as a read */
 {
     struct i386_cpu *c = i386_of(u);
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], 1, false, &linear) ||
         !ucpu_probe(u, u->tlb_mode, linear, 1, ACCESS_READ))

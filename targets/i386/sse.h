@@ -149,7 +149,7 @@ INLINE bool load_gpr32(struct i386_cpu *c, const struct uop *op, uint32_t *v)
 {
     if (is_mem(op))
         return fx_read(c, op, v, 4);
-    *v = c->st->gpr[op_rm(op)];
+    *v = (uint32_t)c->st->gpr[op_rm(op)];
     return true;
 }
 

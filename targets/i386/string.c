@@ -21,12 +21,17 @@ struct string {
     struct i386_state *st;
     unsigned kind, size;
     unsigned seg;   /* of ESI */
-    uint32_t mask;  /* of addresses and counts */
-    uint32_t delta; /* of ESI and EDI: size or -size */
+    uint64_t mask;  /* of addresses and counts */
+    int64_t delta;  /* of ESI and EDI: size or -size */
     bool repeated, while_equal;
     uint8_t *read_host; /* host address of the source page that iterate() just read, or NULL... */
-    uint32_t read_page; /* ...and its linear address */
+    uint64_t read_page; /* ...and its linear address */
 };
+
+static uint64_t element_mask(const struct string *s)
+{
+    return UINT64_MAX >> (64 - 8 * s->size);
+}
 
 static bool compares(const struct string *s)
 {
@@ -49,23 +54,28 @@ static bool writes_destination(const struct string *s)
 }
 
 /* Add `n` to a register as far as the address size reaches. */
-static void advance(const struct string *s, unsigned reg, uint32_t n)
+static void advance(const struct string *s, unsigned reg, int64_t n)
 {
-    uint32_t *r = &s->st->gpr[reg];
+    uint64_t *r = &s->st->gpr[reg];
 
-    *r = (*r & ~s->mask) | ((*r + n) & s->mask);
+    *r = (*r & ~s->mask) | ((*r + (uint64_t)n) & s->mask);
 }
 
-static uint32_t offset(const struct string *s, unsigned reg)
+static uint64_t offset(const struct string *s, unsigned reg)
 {
     return s->st->gpr[reg] & s->mask;
 }
 
-static void compare(const struct string *s, uint32_t a, uint32_t b)
+static uint64_t linear_of(const struct string *s, unsigned seg, uint64_t off)
 {
-    uint32_t mask = 0xffffffffu >> (32 - 8 * s->size);
+    return (uint32_t)(s->st->seg[seg].base + off);
+}
 
-    s->st->cc = (struct lazy_flags){.op = FLAGS_SUB | s->size >> 1, .dst = (a - b) & mask, .src = b & mask};
+static void compare(const struct string *s, uint64_t a, uint64_t b)
+{
+    uint64_t mask = element_mask(s);
+
+    s->st->cc = (struct lazy_flags){.op = FLAGS_SUB | (uint32_t)__builtin_ctz(s->size), .dst = (a - b) & mask, .src = b & mask};
 }
 
 /* Does the comparison just made end a repetition? */
@@ -121,21 +131,19 @@ int i386_op_out(struct ucpu *u, const struct uop *op)
 
 /* ucpu_host(), which may refuse a source only because the destination took its
  * place in the TLB since it was read in this call: then it is remembered. */
-static uint8_t *host_pointer(const struct string *s, uint32_t va, enum access access)
+static uint8_t *host_pointer(const struct string *s, uint64_t va, enum access access)
 {
     uint8_t *host = ucpu_host(&s->c->u, va, access);
 
-    if (host || access != ACCESS_READ || !s->read_host || s->read_page != (va & (uint32_t)PAGE_MASK))
+    if (host || access != ACCESS_READ || !s->read_host || s->read_page != (va & PAGE_MASK))
         return host;
-    return s->read_host + (va & ~(uint32_t)PAGE_MASK);
+    return s->read_host + (va & ~PAGE_MASK);
 }
 
 /* The source element was just read: remember where its page is. */
 static void remember_source(struct string *s)
 {
-    uint32_t va = s->st->seg[s->seg].base + offset(s, ESI);
-
-    s->read_page = va & (uint32_t)PAGE_MASK;
+    s->read_page = linear_of(s, s->seg, offset(s, ESI)) & PAGE_MASK;
     s->read_host = ucpu_host(&s->c->u, s->read_page, ACCESS_READ);
 }
 
@@ -145,7 +153,8 @@ static void remember_source(struct string *s)
 static bool port_iteration(const struct string *s)
 {
     uint16_t port = (uint16_t)s->st->gpr[EDX];
-    uint32_t v = 0, linear;
+    uint64_t linear;
+    uint32_t v = 0;
 
     if (!i386_io_allowed(s->c, port, s->size))
         return false;
@@ -165,7 +174,7 @@ static bool port_iteration(const struct string *s)
 /* One iteration with all checks; false: it did not happen. */
 static bool iterate(struct string *s)
 {
-    uint32_t a = s->st->gpr[EAX], b = 0;
+    uint64_t a = s->st->gpr[EAX], b = 0;
 
     switch (s->kind) {
     case STRING_INS:
@@ -203,7 +212,7 @@ static bool iterate(struct string *s)
     if (uses_destination(s))
         advance(s, EDI, s->delta);
     if (s->repeated)
-        advance(s, ECX, (uint32_t)-1);
+        advance(s, ECX, -1);
     return true;
 }
 
@@ -215,8 +224,8 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
 {
     const struct i386_segment *g = &s->st->seg[seg];
     enum seg_class class = mode_seg(s->c->block_mode, seg);
-    uint32_t off = offset(s, reg), va = g->base + off, in_page = va & ~(uint32_t)PAGE_MASK;
-    uint32_t last = class == SEG_UP && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
+    uint64_t off = offset(s, reg), va = linear_of(s, seg, off), in_page = va & ~PAGE_MASK;
+    uint64_t last = class == SEG_UP && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
     uint64_t n, room;
 
     if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
@@ -224,19 +233,19 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
     *host = host_pointer(s, va, access);
     if (!*host)
         return 0;
-    if ((int32_t)s->delta < 0) {
+    if (s->delta < 0) {
         n = in_page / s->size + 1;
         room = off / s->size + 1;
     } else {
         n = (PAGE_SIZE - in_page) / s->size;
-        room = ((uint64_t)last - off + 1) / s->size;
+        room = (last - off + 1) / s->size;
     }
     return n < room ? n : room;
 }
 
-static uint32_t element(const uint8_t *p, unsigned size)
+static uint64_t element(const uint8_t *p, unsigned size)
 {
-    uint32_t v = 0;
+    uint64_t v = 0;
 
     memcpy(&v, p, size);
     return v;
@@ -246,7 +255,7 @@ static uint32_t element(const uint8_t *p, unsigned size)
 static void copy(const struct string *s, uint8_t *dst, const uint8_t *src, uint64_t n)
 {
     size_t len = n * s->size;
-    ptrdiff_t step = (int32_t)s->delta;
+    ptrdiff_t step = s->delta;
     bool forward = step > 0;
     uint8_t *low_dst = forward ? dst : dst - (len - s->size);
     const uint8_t *low_src = forward ? src : src - (len - s->size);
@@ -264,13 +273,12 @@ static void fill(const struct string *s, uint8_t *dst, uint64_t n)
 {
     uint64_t v = s->st->gpr[EAX], len = n * s->size;
 
-    if ((int32_t)s->delta < 0)
+    if (s->delta < 0)
         dst -= len - s->size;
-    if (s->size == 1)
-        v = (v & 0xff) * 0x01010101u;
-    else if (s->size == 2)
-        v = (v & 0xffff) * 0x00010001u;
-    v |= v << 32;
+    if (s->size < 8)
+        v &= element_mask(s);
+    for (unsigned bits = 8 * s->size; bits < 64; bits *= 2)
+        v |= v << bits;
     for (; len >= 8; len -= 8, dst += 8)
         memcpy(dst, &v, 8);
     memcpy(dst, &v, len);
@@ -279,8 +287,8 @@ static void fill(const struct string *s, uint8_t *dst, uint64_t n)
 /* Compare up to n elements; returns how many were. Leaves the flags of the last. */
 static uint64_t scan(const struct string *s, const uint8_t *src, const uint8_t *dst, uint64_t n)
 {
-    uint32_t mask = 0xffffffffu >> (32 - 8 * s->size), a = s->st->gpr[EAX] & mask, b = 0;
-    ptrdiff_t step = (int32_t)s->delta;
+    uint64_t a = s->st->gpr[EAX] & element_mask(s), b = 0;
+    ptrdiff_t step = s->delta;
     uint64_t i;
 
     for (i = 0; i < n;) {
@@ -323,16 +331,16 @@ static uint64_t bulk(const struct string *s, uint64_t max)
         fill(s, dst, n);
         break;
     case STRING_LODS:
-        memcpy(&s->st->gpr[EAX], src + (ptrdiff_t)(n - 1) * (int32_t)s->delta, s->size);
+        memcpy(&s->st->gpr[EAX], src + (ptrdiff_t)(n - 1) * s->delta, s->size);
         break;
     default:
         n = scan(s, src, dst, n);
     }
     if (uses_source(s))
-        advance(s, ESI, (uint32_t)n * s->delta);
+        advance(s, ESI, (int64_t)n * s->delta);
     if (uses_destination(s))
-        advance(s, EDI, (uint32_t)n * s->delta);
-    advance(s, ECX, -(uint32_t)n);
+        advance(s, EDI, (int64_t)n * s->delta);
+    advance(s, ECX, -(int64_t)n);
     return n;
 }
 
@@ -357,7 +365,7 @@ static uint64_t bulk_all(const struct string *s, uint64_t budget)
     return done;
 }
 
-static int repeat(struct string *s, uint32_t eip)
+static int repeat(struct string *s, uint64_t eip)
 {
     struct ucpu *u = &s->c->u;
     struct i386_state *st = s->st;
@@ -384,7 +392,7 @@ static int repeat(struct string *s, uint32_t eip)
         st->rep_active = 1;
         st->rep_start = position;
     }
-    st->eip = eip;
+    st->rip = eip;
     return UOP_LEAVE;
 }
 
@@ -393,7 +401,7 @@ int i386_op_string(struct ucpu *u, const struct uop *op)
     struct string s = {.c = i386_of(u), .st = i386_of(u)->st, .kind = op->d & 15, .size = op->b, .seg = op->a};
 
     s.mask = op->d & STRING_ADDR32 ? 0xffffffffu : 0xffffu;
-    s.delta = s.st->eflags & EFLAGS_DF ? -s.size : s.size;
+    s.delta = s.st->eflags & EFLAGS_DF ? -(int64_t)s.size : s.size;
     s.repeated = op->d & (STRING_REP | STRING_REPNE);
     s.while_equal = op->d & STRING_REP;
     if (s.repeated)

@@ -24,6 +24,11 @@ static uint32_t *at32(struct ucpu *u, unsigned offset)
     return (uint32_t *)(void *)(u->s + offset);
 }
 
+static uint64_t *at64(struct ucpu *u, unsigned offset)
+{
+    return (uint64_t *)(void *)(u->s + offset);
+}
+
 static uint16_t at16(struct ucpu *u, unsigned offset)
 {
     uint16_t v;
@@ -47,7 +52,7 @@ static bool has_feature(const struct i386_cpu *c, unsigned bit)
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 /* With PAE paging: reload the PDPTEs from `cr3`. */
-static bool reload_pdptes(struct i386_cpu *c, uint32_t cr3)
+static bool reload_pdptes(struct i386_cpu *c, uint64_t cr3)
 {
     uint64_t pdpte[4];
 
@@ -57,12 +62,13 @@ static bool reload_pdptes(struct i386_cpu *c, uint32_t cr3)
     return true;
 }
 
-bool i386_set_cr0(struct i386_cpu *c, uint32_t value)
+bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
 {
     struct i386_state *s = c->st;
-    uint32_t old = s->cr0, changed;
+    uint32_t old = s->cr0, value = ((uint32_t)wide & CR0_WRITABLE) | CR0_ET, changed;
 
-    value = (value & CR0_WRITABLE) | CR0_ET;
+    if (wide >> 32)
+        return false;
     changed = old ^ value;
     if ((value & CR0_PG) && !(value & CR0_PE))
         return false;
@@ -82,7 +88,7 @@ bool i386_set_cr0(struct i386_cpu *c, uint32_t value)
     return true;
 }
 
-bool i386_set_cr3(struct i386_cpu *c, uint32_t value)
+bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
     bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE);
@@ -120,12 +126,12 @@ static uint32_t cr4_allowed(const struct i386_cpu *c)
     return mask;
 }
 
-bool i386_set_cr4(struct i386_cpu *c, uint32_t value)
+bool i386_set_cr4(struct i386_cpu *c, uint64_t wide)
 {
     struct i386_state *s = c->st;
-    uint32_t changed = s->cr4 ^ value;
+    uint32_t value = (uint32_t)wide, changed = s->cr4 ^ value;
 
-    if (value & ~cr4_allowed(c))
+    if (wide & ~(uint64_t)cr4_allowed(c))
         return false;
     if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE)) &&
         !reload_pdptes(c, s->cr3))
@@ -141,7 +147,7 @@ int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     const struct i386_state *s = c->st;
-    uint32_t value = 0;
+    uint64_t value = 0;
 
     if (s->cpl)
         return gp0(c);
@@ -152,14 +158,14 @@ int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
     case 4: value = s->cr4; break;
     default: return i386_raise(c, EXC_UD);
     }
-    *at32(u, op->d) = value;
+    *at64(u, op->d) = value;
     return UOP_NEXT;
 }
 
 int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
-    uint32_t value = *at32(u, op->a);
+    uint64_t value = *at64(u, op->a);
     bool allowed = true;
 
     if (c->st->cpl)
@@ -206,7 +212,7 @@ int i386_op_smsw(struct ucpu *u, const struct uop *op)
 
 /* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------ */
 
-bool i386_set_dr(struct i386_cpu *c, unsigned n, uint32_t value)
+bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value)
 {
     struct i386_state *s = c->st;
 
@@ -243,7 +249,7 @@ int i386_op_mov_from_dr(struct ucpu *u, const struct uop *op)
     int result = check_dr(c, &n);
 
     if (result == UOP_NEXT)
-        *at32(u, op->d) = c->st->dr[n];
+        *at64(u, op->d) = c->st->dr[n];
     return result;
 }
 
@@ -254,7 +260,7 @@ int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
     int result = check_dr(c, &n);
 
     if (result == UOP_NEXT)
-        i386_set_dr(c, n, *at32(u, op->a));
+        i386_set_dr(c, n, *at64(u, op->a));
     return result;
 }
 
@@ -384,7 +390,8 @@ enum look { LOOK_LAR, LOOK_LSL, LOOK_READ, LOOK_WRITE };
 static int look_up(struct i386_cpu *c, uint16_t selector, enum look look, struct i386_desc *d)
 {
     unsigned cpl = c->st->cpl, rpl = selector & 3;
-    uint32_t addr, words[2];
+    uint64_t addr;
+    uint32_t words[2];
 
     if (selector_is_null(selector) || !i386_desc_locate(c, selector, &addr))
         return 0;
@@ -706,7 +713,7 @@ int i386_op_rdmsr(struct ucpu *u, const struct uop *op)
     uint64_t value;
 
     (void)op;
-    if (s->cpl || !i386_read_msr(c, s->gpr[ECX], &value))
+    if (s->cpl || !i386_read_msr(c, (uint32_t)s->gpr[ECX], &value))
         return gp0(c);
     s->gpr[EAX] = (uint32_t)value;
     s->gpr[EDX] = (uint32_t)(value >> 32);
@@ -717,10 +724,10 @@ int i386_op_wrmsr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     const struct i386_state *s = c->st;
-    uint64_t value = (uint64_t)s->gpr[EDX] << 32 | s->gpr[EAX];
+    uint64_t value = s->gpr[EDX] << 32 | (uint32_t)s->gpr[EAX];
 
     (void)op;
-    if (s->cpl || !i386_write_msr(c, s->gpr[ECX], value))
+    if (s->cpl || !i386_write_msr(c, (uint32_t)s->gpr[ECX], value))
         return gp0(c);
     return UOP_NEXT;
 }
@@ -744,7 +751,7 @@ int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
-    uint32_t n = s->gpr[ECX];
+    uint32_t n = (uint32_t)s->gpr[ECX];
     uint64_t value = 0;
 
     (void)op;
@@ -824,7 +831,7 @@ static struct cpuid cpuid_extended(const struct i386_cpu *c, uint32_t leaf)
 int i386_op_cpuid(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
-    uint32_t leaf = c->st->gpr[EAX];
+    uint32_t leaf = (uint32_t)c->st->gpr[EAX];
     bool extended = c->model->brand && leaf >= 0x80000000u && leaf <= 0x80000008u;
     struct cpuid r;
 
@@ -866,7 +873,7 @@ int i386_op_sysenter(struct ucpu *u, const struct uop *op)
     s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 8), 0x3, 0);
     s->cpl = 0;
     s->gpr[ESP] = s->sysenter_esp;
-    s->eip = s->sysenter_eip;
+    s->rip = s->sysenter_eip;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
@@ -884,7 +891,7 @@ int i386_op_sysexit(struct ucpu *u, const struct uop *op)
     s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 24), 0x3, 3);
     s->cpl = 3;
     s->gpr[ESP] = s->gpr[ECX];
-    s->eip = s->gpr[EDX];
+    s->rip = s->gpr[EDX];
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
@@ -999,12 +1006,12 @@ bool i386_io_allowed(struct i386_cpu *c, uint16_t port, unsigned size)
         return true;
     if (!tr->valid || !(tr->attr & SYS_32BIT) || tr->limit < 0x67)
         return i386_fail(c, EXC_GP, 0);
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + 0x66, &map, 2))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(s, tr->base + 0x66), &map, 2))
         return false;
     offset = map + port / 8u;
     if (offset + 1 > tr->limit)
         return i386_fail(c, EXC_GP, 0);
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &bits, 2))
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, i386_system_address(s, tr->base + offset), &bits, 2))
         return false;
     if (bits >> (port & 7) & ((1u << size) - 1))
         return i386_fail(c, EXC_GP, 0);

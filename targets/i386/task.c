@@ -28,20 +28,20 @@ static const struct tss_layout tss32 = {4, 0x20, 0x24, 0x28, 0x48, 0x60, 4, 6, 0
 
 /* What the new TSS holds. */
 struct task_image {
-    uint32_t cr3, eip, eflags, gpr[8];
+    uint64_t cr3, eip, eflags, gpr[8];
     uint16_t seg[6], ldt;
     bool trap;
 };
 
-static bool read_field(struct i386_cpu *c, uint32_t va, unsigned size, uint32_t *value)
+static bool read_field(struct i386_cpu *c, uint64_t va, unsigned size, uint64_t *value)
 {
     *value = 0;
-    return ucpu_load_mode(&c->u, MMU_SUPERVISOR, va, value, size);
+    return ucpu_load_mode(&c->u, MMU_SUPERVISOR, (uint32_t)va, value, size);
 }
 
-static bool read_image(struct i386_cpu *c, uint32_t base, const struct tss_layout *l, struct task_image *t)
+static bool read_image(struct i386_cpu *c, uint64_t base, const struct tss_layout *l, struct task_image *t)
 {
-    uint32_t v;
+    uint64_t v;
 
     *t = (struct task_image){.cr3 = c->st->cr3};
     if (!read_field(c, base + l->eip, l->size, &t->eip) || !read_field(c, base + l->eflags, l->size, &t->eflags))
@@ -68,22 +68,28 @@ static bool read_image(struct i386_cpu *c, uint32_t base, const struct tss_layou
     return true;
 }
 
+/* Note a store into a TSS. */
+static bool store_field(struct i386_cpu *c, struct i386_stores *stores, uint64_t va, unsigned size, uint64_t value)
+{
+    return i386_stores_add(c, stores, MMU_SUPERVISOR, (uint32_t)va, size, value);
+}
+
 /* Note the stores that save the old task's registers. */
-static bool save_image(struct i386_cpu *c, struct i386_stores *stores, uint32_t next_eip, uint32_t eflags)
+static bool save_image(struct i386_cpu *c, struct i386_stores *stores, uint64_t next_eip, uint32_t eflags)
 {
     const struct i386_state *s = c->st;
     const struct i386_segment *tr = &s->seg[SEG_TR];
     const struct tss_layout *l = tr->attr & SYS_32BIT ? &tss32 : &tss16;
 
-    if (!i386_stores_add(c, stores, MMU_SUPERVISOR, tr->base + l->eip, l->size, next_eip) ||
-        !i386_stores_add(c, stores, MMU_SUPERVISOR, tr->base + l->eflags, l->size, eflags))
+    if (!store_field(c, stores, tr->base + l->eip, l->size, next_eip) ||
+        !store_field(c, stores, tr->base + l->eflags, l->size, eflags))
         return false;
     for (unsigned i = 0; i < 8; i++) {
-        if (!i386_stores_add(c, stores, MMU_SUPERVISOR, tr->base + l->gpr + i * l->size, l->size, s->gpr[i]))
+        if (!store_field(c, stores, tr->base + l->gpr + i * l->size, l->size, s->gpr[i]))
             return false;
     }
     for (unsigned i = 0; i < l->nsegs; i++) {
-        if (!i386_stores_add(c, stores, MMU_SUPERVISOR, tr->base + l->seg + i * l->seg_step, 2, s->seg[i].selector))
+        if (!store_field(c, stores, tr->base + l->seg + i * l->seg_step, 2, s->seg[i].selector))
             return false;
     }
     return true;
@@ -104,7 +110,7 @@ static int new_task_fault(struct i386_cpu *c)
 {
     i386_mode_changed(c);
     c->exc.has_eip = true;
-    c->exc.eip = c->st->eip;
+    c->exc.eip = c->st->rip;
     return UOP_FAULT;
 }
 
@@ -221,7 +227,7 @@ static bool push_error(struct i386_cpu *c, unsigned size, uint32_t error)
         return false;
     if (!i386_stores_commit(c, &stores))
         return false;
-    c->st->gpr[ESP] = st.esp;
+    c->st->gpr[ESP] = st.rsp;
     return true;
 }
 
@@ -250,7 +256,7 @@ static bool find_tss(struct i386_cpu *c, uint16_t selector, enum task_source sou
 
 /* Note every store that the switch makes in the old task's context. */
 static bool plan_stores(struct i386_cpu *c, struct i386_stores *stores, const struct i386_desc *d,
-                        enum task_source source, uint32_t next_eip)
+                        enum task_source source, uint64_t next_eip)
 {
     const struct i386_segment *tr = &c->st->seg[SEG_TR];
     uint32_t eflags = i386_get_eflags(c);
@@ -270,7 +276,7 @@ static bool plan_stores(struct i386_cpu *c, struct i386_stores *stores, const st
 }
 
 /* Change the page tables with the task. */
-static void switch_cr3(struct i386_cpu *c, uint32_t cr3, const uint64_t pdpte[4])
+static void switch_cr3(struct i386_cpu *c, uint64_t cr3, const uint64_t pdpte[4])
 {
     struct i386_state *s = c->st;
 
@@ -284,7 +290,7 @@ static void switch_cr3(struct i386_cpu *c, uint32_t cr3, const uint64_t pdpte[4]
     ucpu_roots_changed(&c->u);
 }
 
-int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source, uint32_t next_eip,
+int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source, uint64_t next_eip,
                      bool has_error, uint32_t error)
 {
     struct i386_state *s = c->st;
@@ -315,9 +321,9 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     switch_cr3(c, t.cr3, pdpte);
     for (unsigned i = 0; i < 8; i++)
         s->gpr[i] = t.gpr[i];
-    s->eip = t.eip;
-    i386_set_eflags(c, t.eflags, 0xffffffffu);
-    s->dr[7] &= ~0x155u; /* L0-L3 and LE */
+    s->rip = t.eip;
+    i386_set_eflags(c, (uint32_t)t.eflags, 0xffffffffu);
+    s->dr[7] &= ~(uint64_t)0x155; /* L0-L3 and LE */
     i386_update_traps(c);
 
     if (!load_segments(c, &t))
@@ -327,7 +333,7 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
         s->pending_db |= DR6_BT;
     if (has_error && !push_error(c, l->size, error))
         return new_task_fault(c);
-    if (s->eip > s->seg[SEG_CS].limit) {
+    if (s->rip > s->seg[SEG_CS].limit) {
         i386_raise_error(c, EXC_GP, 0);
         return new_task_fault(c);
     }

@@ -510,8 +510,9 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     memory_write_bytes(mem, c->eip + c->len, "\xf4", 1, false); /* HLT: #GP in user code */
     memory_write_bytes(mem, DATA, c->data, AREA, false);
     memory_write_bytes(mem, STACK, c->stack, AREA, false);
-    memcpy(st->gpr, c->gpr, sizeof st->gpr);
-    st->eip = c->eip;
+    for (unsigned r = EAX; r <= EDI; r++)
+        st->gpr[r] = c->gpr[r];
+    st->rip = c->eip;
     st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = c->eflags & FLAGS_ALL};
     st->eflags = c->eflags & ~FLAGS_ALL;
     st->cr0 = CR0_PE | CR0_ET | CR0_NE;
@@ -522,8 +523,8 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     st->seg[SEG_FS] = st->seg[SEG_GS] = (struct i386_segment){0};
     st->seg[SEG_TR] = (struct i386_segment){.selector = 0x30, .base = TSS, .limit = 0x67, .valid = 1,
                                             .attr = SEG_ATTR_P | 11};
-    st->gdtr = (struct i386_dtr){GDT, 0x2f};
-    st->idtr = (struct i386_dtr){IDT, 0x7ff};
+    st->gdtr = (struct i386_dtr){.base = GDT, .limit = 0x2f};
+    st->idtr = (struct i386_dtr){.base = IDT, .limit = 0x7ff};
     i386_mode_changed(g->c);
     ucpu_flush_tlb(&g->c->u);
 }
@@ -551,18 +552,19 @@ static bool guest_run(struct guest *g, const struct one_case *c, struct outcome 
 
     guest_prepare(g, c);
     machine_run(g->m, from + 100000, &stop);
-    if (stop.kind != STOP_IDLE || st->eip < HANDLERS || st->eip >= HANDLERS + 0x1000) {
-        fprintf(stderr, "the emulator stopped with %d at %08x\n", stop.kind, st->eip);
+    if (stop.kind != STOP_IDLE || st->rip < HANDLERS || st->rip >= HANDLERS + 0x1000) {
+        fprintf(stderr, "the emulator stopped with %d at %08x\n", stop.kind, (unsigned)st->rip);
         return false;
     }
-    vector = (st->eip - HANDLERS) / 16;
+    vector = (st->rip - HANDLERS) / 16;
     frame = st->gpr[ESP];
     o->regs.error = 0;
     if (has_error_code(vector)) {
         o->regs.error = peek(g, frame);
         frame += 4;
     }
-    memcpy(o->regs.gpr, st->gpr, sizeof st->gpr);
+    for (unsigned r = EAX; r <= EDI; r++)
+        o->regs.gpr[r] = (uint32_t)st->gpr[r];
     o->regs.vector = vector;
     o->regs.eip = peek(g, frame);
     o->regs.eflags = peek(g, frame + 8);

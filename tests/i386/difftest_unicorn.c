@@ -148,8 +148,9 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     struct i386_state *st = g->c->st;
     const struct regs *r = &c->regs;
 
-    memcpy(st->gpr, r->gpr, sizeof st->gpr);
-    st->eip = r->eip;
+    for (unsigned n = 0; n < 8; n++)
+        st->gpr[n] = r->gpr[n];
+    st->rip = r->eip;
     st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = r->eflags & FLAGS_ALL};
     st->eflags = r->eflags & ~FLAGS_ALL;
     st->shadow = 0;
@@ -165,8 +166,9 @@ static void guest_regs(struct guest *g, struct regs *out)
 {
     const struct i386_state *st = g->c->st;
 
-    memcpy(out->gpr, st->gpr, sizeof out->gpr);
-    out->eip = st->eip;
+    for (unsigned n = 0; n < 8; n++)
+        out->gpr[n] = (uint32_t)st->gpr[n];
+    out->eip = (uint32_t)st->rip;
     out->eflags = i386_get_eflags(g->c);
     for (unsigned n = 0; n < 6; n++)
         out->selector[n] = st->seg[n].selector;

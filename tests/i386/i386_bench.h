@@ -118,7 +118,7 @@ static inline void kernel_mode(struct bench *b)
     s->cpl = 0;
     s->seg[SEG_CS] = flat(S_CODE, 0x9b);
     s->seg[SEG_SS] = s->seg[SEG_DS] = s->seg[SEG_ES] = s->seg[SEG_FS] = s->seg[SEG_GS] = flat(S_DATA, 0x93);
-    s->eip = b->at = KCODE;
+    s->rip = b->at = KCODE;
     s->gpr[ESP] = KSTACK;
     refresh(b);
 }
@@ -131,7 +131,7 @@ static inline void user_mode(struct bench *b)
     s->cpl = 3;
     s->seg[SEG_CS] = flat(S_UCODE, 0xfb);
     s->seg[SEG_SS] = s->seg[SEG_DS] = s->seg[SEG_ES] = s->seg[SEG_FS] = s->seg[SEG_GS] = flat(S_UDATA, 0xf3);
-    s->eip = b->at = UCODE;
+    s->rip = b->at = UCODE;
     s->gpr[ESP] = USTACK;
     refresh(b);
 }
@@ -147,7 +147,7 @@ static inline void vm86_mode(struct bench *b)
         s->seg[i] = (struct i386_segment){.attr = 0xf3, .limit = 0xffff, .valid = 1};
     s->seg[SEG_CS].selector = UCODE >> 4;
     s->seg[SEG_CS].base = UCODE;
-    s->eip = 0;
+    s->rip = 0;
     b->at = UCODE;
     s->gpr[ESP] = USTACK;
     refresh(b);
@@ -164,7 +164,7 @@ static inline void real_mode(struct bench *b)
         s->seg[i] = (struct i386_segment){.attr = 0x93, .limit = 0xffff, .valid = 1};
     s->seg[SEG_CS].selector = KCODE >> 4;
     s->seg[SEG_CS].base = KCODE;
-    s->eip = 0;
+    s->rip = 0;
     s->idtr = (struct i386_dtr){.base = 0, .limit = 0x3ff};
     b->at = KCODE;
     s->gpr[ESP] = KSTACK;
@@ -257,7 +257,7 @@ static inline uint16_t stack16(struct bench *b, unsigned n)
     return peek16(b, b->s->seg[SEG_SS].base + (b->s->gpr[ESP] & 0xffff) + 2 * n);
 }
 
-#define EXPECT_VECTOR(b, v) ck_assert_msg((b)->s->eip == handler(v), "eip %x, not vector %u (%x)", (b)->s->eip, (unsigned)(v), handler(v))
+#define EXPECT_VECTOR(b, v) ck_assert_msg((b)->s->rip == handler(v), "eip %x, not vector %u (%x)", (unsigned)(b)->s->rip, (unsigned)(v), handler(v))
 #define EQ(a, b) ck_assert_uint_eq(a, b)
 
 #endif

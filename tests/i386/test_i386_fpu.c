@@ -41,7 +41,7 @@ int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error)
     return i386_raise(c, vector);
 }
 
-bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint32_t *linear)
+bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear)
 {
     (void)seg;
     (void)write;
@@ -53,9 +53,9 @@ bool i386_linear(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned siz
     return true;
 }
 
-bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, unsigned size)
+bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(c, seg, offset, size, false, &linear))
         return false;
@@ -63,9 +63,9 @@ bool i386_read(struct i386_cpu *c, unsigned seg, uint32_t offset, void *buf, uns
     return true;
 }
 
-bool i386_write(struct i386_cpu *c, unsigned seg, uint32_t offset, const void *buf, unsigned size)
+bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
 {
-    uint32_t linear;
+    uint64_t linear;
 
     if (!i386_linear(c, seg, offset, size, true, &linear))
         return false;
@@ -244,7 +244,8 @@ static void state_to_host(struct host *h)
         memcpy(h->fx + 40 + 16 * i, &r->exponent, 2);
     }
     memcpy(h->fx + 160, state.xmm, 128);
-    memcpy(h->gpr, state.gpr, 12);
+    for (unsigned i = 0; i < 3; i++)
+        h->gpr[i] = (uint32_t)state.gpr[i];
     h->flags = 0x202 | state.cc.dst;
     h->mem = host_memory + 1024;
     memcpy(host_memory, memory, sizeof host_memory);
@@ -289,8 +290,9 @@ static const char *compare_states(const struct host *h, uint16_t fsw_mask, unsig
         return "an XMM register";
     if (mxcsr != state.mxcsr)
         return "MXCSR";
-    if (memcmp(h->gpr, state.gpr, 12))
-        return "a general register";
+    for (unsigned i = 0; i < 3; i++)
+        if (h->gpr[i] != state.gpr[i])
+            return "a general register";
     if ((h->flags ^ flags_compute(&state.cc)) & FLAG_BITS)
         return "the flags";
     if (memcmp(host_memory, memory, sizeof host_memory))

@@ -55,7 +55,7 @@ START_TEST(a_store_that_faults_leaves_registers_and_flags)
         {0xc8, 0x10, 0x00, 0x02}, /* enter 16, 2 */
     };
     const uint8_t *bytes = code[_i];
-    uint32_t before[8];
+    uint64_t before[16];
 
     paging_with(DATA, 0x65); /* present, user, read-only */
     user_mode(b);
@@ -113,7 +113,7 @@ END_TEST
 START_TEST(an_instruction_across_pages_needs_both)
 {
     paging_with(CODE2 + 0x1000, 0);
-    s->eip = CODE2 + 0xffd;
+    s->rip = CODE2 + 0xffd;
     poke(b, CODE2 + 0xffd, "\xb8\x01\x02\x03\x04", 5); /* mov eax, imm */
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_PF);
@@ -121,11 +121,11 @@ START_TEST(an_instruction_across_pages_needs_both)
     EQ(stack32(b, 1), CODE2 + 0xffd);
     /* the handler maps it, and the same bytes run */
     poke32(b, PAGES + 0x1000 + ((CODE2 + 0x1000) >> 12) * 4, (CODE2 + 0x1000) | 0x67);
-    s->eip = CODE2 + 0xffd;
+    s->rip = CODE2 + 0xffd;
     s->gpr[ESP] = KSTACK;
     steps(b, 1);
     EQ(s->gpr[EAX], 0x04030201);
-    EQ(s->eip, CODE2 + 0x1002);
+    EQ(s->rip, CODE2 + 0x1002);
 }
 END_TEST
 
@@ -186,7 +186,7 @@ START_TEST(rep_movs_is_the_same_however_it_is_cut)
             EQ(s->gpr[ECX], begin + count - b->m->st->position);
             EQ(s->rep_active, s->gpr[ECX] != 0);
             EQ(s->rep_start, s->gpr[ECX] ? begin : 0);
-            EQ(s->eip, s->gpr[ECX] ? KCODE : KCODE + 2u + (size == 2));
+            EQ(s->rip, s->gpr[ECX] ? KCODE : KCODE + 2u + (size == 2));
         }
         memory_read_bytes(&b->m->memory, DATA, got, sizeof got);
         ck_assert_msg(!memcmp(got, want, sizeof got), "size %u, distance %d, %s", size, distance[d], down ? "down" : "up");
@@ -200,7 +200,7 @@ START_TEST(rep_with_a_count_of_zero_is_one_step)
     s->gpr[ECX] = 0;
     s->gpr[ESI] = 0xfffffff0;
     steps(b, 1);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(s->gpr[ESI], 0xfffffff0);
     EQ(s->rep_active, 0);
 }
@@ -218,7 +218,7 @@ START_TEST(a_page_fault_in_rep_happens_at_its_own_iteration)
     steps(b, 512);
     EQ(s->gpr[ECX], 2000 - 512);
     EQ(s->gpr[EDI], DATA + 0x1000);
-    EQ(s->eip, KCODE);
+    EQ(s->rip, KCODE);
     EQ(s->cr2, 0);
     EQ(s->rep_start, begin);
     steps(b, 1);
@@ -239,7 +239,7 @@ START_TEST(scas_and_cmps_stop_at_the_right_element)
     s->gpr[EDI] = DATA;
     s->gpr[ECX] = 100;
     steps(b, 8);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(s->gpr[EDI], DATA + 8);
     EQ(s->gpr[ECX], 92);
     ck_assert(s->cc.dst & FLAG_Z);
@@ -247,7 +247,7 @@ START_TEST(scas_and_cmps_stop_at_the_right_element)
     s->gpr[EDI] = DATA + 100;
     s->gpr[ECX] = 13;
     steps(b, 9);
-    EQ(s->eip, KCODE + 4);
+    EQ(s->rip, KCODE + 4);
     EQ(s->gpr[ECX], 4);
     EQ(s->gpr[ESI], DATA + 9);
     ck_assert(!(s->cc.dst & FLAG_Z));
@@ -265,7 +265,7 @@ START_TEST(sixteen_bit_strings_wrap_within_the_segment)
     s->gpr[EDI] = 0xabcdfffe;
     s->gpr[ECX] = 0x12340005;
     steps(b, 5);
-    EQ(s->eip, 2);
+    EQ(s->rip, 2);
     EQ(s->gpr[EDI], 0xabcd0003);
     EQ(s->gpr[ECX], 0x12340000);
     EQ(peek8(b, DATA + 0xffff), 0x77);
@@ -285,13 +285,13 @@ START_TEST(port_strings_take_one_iteration_a_step)
     EQ(s->gpr[ECX], 1);
     EQ(s->rep_active, 1);
     steps(b, 1);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(peek32(b, DATA + 8), 0x12345678);
     EQ(b->last_port, 0x1f0);
     s->gpr[ESI] = DATA;
     s->gpr[ECX] = 2;
     steps(b, 2);
-    EQ(s->eip, KCODE + 4);
+    EQ(s->rip, KCODE + 4);
     EQ(b->last_out, 0x56);
 }
 END_TEST
@@ -304,7 +304,7 @@ START_TEST(a_word_at_the_end_of_a_real_mode_segment_is_gp)
     poke16(b, 13 * 4, 0x1234);
     CODE(b, 0xa1, 0xff, 0xff); /* mov ax, [ffff] */
     steps(b, 1);
-    EQ(s->eip, 0x1234);
+    EQ(s->rip, 0x1234);
     EQ(stack16(b, 0), 0);
 }
 END_TEST
@@ -344,9 +344,9 @@ START_TEST(branches_of_sixteen_bits_wrap_ip)
 {
     real_mode(b);
     poke(b, KCODE + 0xfff0, "\xeb\x20", 2); /* jmp short beyond ffff */
-    s->eip = 0xfff0;
+    s->rip = 0xfff0;
     steps(b, 1);
-    EQ(s->eip, 0x12);
+    EQ(s->rip, 0x12);
 }
 END_TEST
 
@@ -355,9 +355,9 @@ START_TEST(running_off_the_code_limit_is_gp)
     real_mode(b);
     poke16(b, 13 * 4, 0x1234);
     poke(b, KCODE + 0xffff, "\x90\x90", 2);
-    s->eip = 0xffff;
+    s->rip = 0xffff;
     steps(b, 2);
-    EQ(s->eip, 0x1234);
+    EQ(s->rip, 0x1234);
 }
 END_TEST
 
@@ -366,9 +366,9 @@ START_TEST(an_instruction_that_straddles_the_code_limit_is_gp)
     real_mode(b);
     poke16(b, 13 * 4, 0x1234);
     poke(b, KCODE + 0xfffe, "\xb8\x01\x02", 3);
-    s->eip = 0xfffe;
+    s->rip = 0xfffe;
     steps(b, 1);
-    EQ(s->eip, 0x1234);
+    EQ(s->rip, 0x1234);
     EQ(stack16(b, 0), 0xfffe);
     EQ(s->gpr[EAX], 0);
 }
@@ -398,7 +398,7 @@ START_TEST(small_and_expand_down_segments_are_held_to_their_limits)
     steps(b, 2);
     if (_i < 2) {
         EQ(s->gpr[ECX], 0xbeef);
-        EQ(s->eip, KCODE + 5);
+        EQ(s->rip, KCODE + 5);
     } else {
         EXPECT_VECTOR(b, EXC_GP);
         EQ(stack32(b, 1), KCODE + 2);
@@ -421,10 +421,10 @@ START_TEST(loops_count_in_the_address_size)
     CODE(b, 0x67, 0xe2, 0x10, 0xe2, 0x10); /* loop by CX; loop by ECX */
     s->gpr[ECX] = 0x00010001;
     steps(b, 1);
-    EQ(s->eip, KCODE + 3);
+    EQ(s->rip, KCODE + 3);
     EQ(s->gpr[ECX], 0x10000);
     steps(b, 1);
-    EQ(s->eip, KCODE + 0x15);
+    EQ(s->rip, KCODE + 0x15);
     EQ(s->gpr[ECX], 0xffff);
 }
 END_TEST

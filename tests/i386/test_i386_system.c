@@ -164,7 +164,7 @@ START_TEST(a_bad_inner_stack_is_ts_with_its_selector)
         poke16(b, TSS2 + 0x48 + 4 * i, i == SEG_CS ? S_CODE : S_DATA);
     CODE(b, 0xcd, 0x80);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(stack32(b, 0), (S_UDATA & ~3u)); /* error code; INT n: no EXT */
     EQ(peek32(b, TSS + 0x20), UCODE);   /* the INT is what failed */
 }
@@ -180,14 +180,14 @@ START_TEST(real_mode_interrupts_go_through_the_vector_table)
     CODE(b, 0x90);
     poke8(b, 0x31234, 0xcf); /* iret */
     steps(b, 1);
-    EQ(s->eip, 0x1234);
+    EQ(s->rip, 0x1234);
     EQ(s->seg[SEG_CS].base, 0x30000);
     EQ(stack16(b, 0), 2);
     EQ(stack16(b, 1), KCODE >> 4);
     EQ(stack16(b, 2), EFLAGS_1 | EFLAGS_IF);
     EQ(s->eflags, EFLAGS_1);
     steps(b, 1);
-    EQ(s->eip, 2);
+    EQ(s->rip, 2);
     EQ(s->seg[SEG_CS].selector, KCODE >> 4);
     ck_assert(s->eflags & EFLAGS_IF);
 }
@@ -198,7 +198,7 @@ START_TEST(a_16_bit_gate_pushes_words)
     gate(b, IDT + 0x40 * 8, S_CODE, 0x5678, 0x86, 0);
     CODE(b, 0xcd, 0x40);
     steps(b, 1);
-    EQ(s->eip, 0x5678);
+    EQ(s->rip, 0x5678);
     EQ(s->gpr[ESP], KSTACK - 6);
     EQ(stack16(b, 0), (KCODE + 2) & 0xffff);
     EQ(stack16(b, 1), S_CODE);
@@ -235,7 +235,7 @@ START_TEST(iret_to_user_level_hides_kernel_segments)
     push(S_UDATA); push(USTACK); push(EFLAGS_1 | EFLAGS_IF | EFLAGS_IOPL | FLAG_C); push(S_UCODE); push(UCODE);
     CODE(b, 0xcf);
     steps(b, 1);
-    EQ(s->eip, UCODE);
+    EQ(s->rip, UCODE);
     EQ(s->cpl, 3);
     EQ(s->gpr[ESP], USTACK);
     EQ(s->seg[SEG_DS].valid, 0);
@@ -251,7 +251,7 @@ START_TEST(iret_at_user_level_cannot_change_if_and_iopl)
     push(EFLAGS_1 | EFLAGS_IF | EFLAGS_IOPL | EFLAGS_NT | EFLAGS_VIF); push(S_UCODE); push(UCODE + 0x100);
     CODE(b, 0xcf);
     steps(b, 1);
-    EQ(s->eip, UCODE + 0x100);
+    EQ(s->rip, UCODE + 0x100);
     EQ(i386_get_eflags(b->c), EFLAGS_1 | EFLAGS_NT);
 }
 END_TEST
@@ -283,10 +283,10 @@ static int load_ds(uint16_t selector)
 {
     static const uint8_t code[] = {0x8e, 0xd8};
 
-    poke(b, s->eip, code, 2);
+    poke(b, s->rip, code, 2);
     s->gpr[EAX] = selector;
     steps(b, 1);
-    return s->eip >= HANDLERS && s->eip < HANDLERS + 0x1000 ? (int)(s->eip - HANDLERS) / 16 : -1;
+    return s->rip >= HANDLERS && s->rip < HANDLERS + 0x1000 ? (int)(s->rip - HANDLERS) / 16 : -1;
 }
 
 START_TEST(loading_a_segment_checks_its_descriptor)
@@ -352,18 +352,18 @@ static bool access_faults(uint16_t selector, uint32_t offset, bool write)
         ck_assert_int_eq(load_ds(selector), -1);
     else
         load_ds(0);
-    b->at = s->eip;
+    b->at = s->rip;
     if (write)
         CODE(b, 0x89, 0x03);
     else
         CODE(b, 0x8b, 0x03);
     s->gpr[EBX] = offset;
     steps(b, 1);
-    if (s->eip == handler(EXC_GP)) {
+    if (s->rip == handler(EXC_GP)) {
         EQ(stack32(b, 0), 0);
         return true;
     }
-    EQ(s->eip, b->at);
+    EQ(s->rip, b->at);
     return false;
 }
 
@@ -388,7 +388,7 @@ START_TEST(big_real_mode_keeps_the_limit)
     /* Limits loaded in protected mode outlive the switch to real mode and loads there. */
     CODE(b, 0x0f, 0x20, 0xc0, 0x48, 0x0f, 0x22, 0xc0, 0x31, 0xc0, 0x8e, 0xd8, 0x8b, 0x1d, 0x00, 0x00, 0x20, 0x00);
     poke32(b, 0x200000, 0xfeedface);
-    s->eip = KCODE;
+    s->rip = KCODE;
     steps(b, 6);
     EQ(s->cr0 & CR0_PE, 0);
     EQ(s->seg[SEG_DS].limit, 0xffffffff);
@@ -406,7 +406,7 @@ START_TEST(a_call_gate_copies_parameters_and_retf_releases_them)
     poke8(b, CODE2, 0xca); /* retf 8 */
     poke16(b, CODE2 + 1, 8);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->cpl, 0);
     EQ(s->seg[SEG_CS].selector, S_CODE);
     EQ(s->gpr[ESP], ESP0 - 24);
@@ -417,7 +417,7 @@ START_TEST(a_call_gate_copies_parameters_and_retf_releases_them)
     EQ(stack32(b, 4), USTACK - 8);
     EQ(stack32(b, 5), S_UDATA);
     steps(b, 1);
-    EQ(s->eip, UCODE + 7);
+    EQ(s->rip, UCODE + 7);
     EQ(s->cpl, 3);
     EQ(s->gpr[ESP], USTACK);
     EQ(s->seg[SEG_SS].selector, S_UDATA);
@@ -428,7 +428,7 @@ START_TEST(a_call_gate_to_the_same_level_keeps_the_stack)
 {
     CODE(b, 0x9a, 0, 0, 0, 0, S_GATE, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->gpr[ESP], KSTACK - 8);
     EQ(stack32(b, 0), KCODE + 7);
 }
@@ -452,7 +452,7 @@ START_TEST(conforming_code_runs_at_the_callers_level)
     user_mode(b);
     CODE(b, 0xea, 0x00, 0x80, 0x03, 0x00, S_CONFORMING, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->cpl, 3);
     EQ(s->seg[SEG_CS].selector, S_CONFORMING | 3);
 }
@@ -467,13 +467,13 @@ START_TEST(a_far_call_to_16_bit_code_changes_the_default_sizes)
     s->gpr[EAX] = 0xffff0000;
     /* return address 0002:0006 does not fit 16 bits of EIP: enough to see what is pushed */
     steps(b, 1);
-    EQ(s->eip, 0x6000);
+    EQ(s->rip, 0x6000);
     EQ(s->gpr[ESP], KSTACK - 4);
     EQ(stack16(b, 0), (KCODE + 6) & 0xffff);
     steps(b, 1);
     EQ(s->gpr[EAX], 0xffff1234);
     steps(b, 1);
-    EQ(s->eip, (KCODE + 6) & 0xffff);
+    EQ(s->rip, (KCODE + 6) & 0xffff);
     EQ(s->seg[SEG_CS].selector, S_CODE);
 }
 END_TEST
@@ -509,7 +509,7 @@ START_TEST(a_jump_to_a_tss_switches_tasks)
     s->gpr[EBX] = 0xb0b;
     CODE(b, 0xea, 0, 0, 0, 0, S_TSS2, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->gpr[EAX], 0x100);
     EQ(s->gpr[ESP], STACK2);
     EQ(s->eflags, EFLAGS_1 | EFLAGS_IF);
@@ -530,12 +530,12 @@ START_TEST(a_called_task_returns_by_iret_with_nt)
     poke8(b, CODE2, 0xcf);
     CODE(b, 0x9a, 0, 0, 0, 0, S_TSS2, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     ck_assert(s->eflags & EFLAGS_NT);
     EQ(peek16(b, TSS2), S_TSS);
     EQ(peek8(b, GDT + S_TSS + 5), 0x8b); /* the caller stays busy */
     steps(b, 1);
-    EQ(s->eip, KCODE + 7);
+    EQ(s->rip, KCODE + 7);
     EQ(s->seg[SEG_TR].selector, S_TSS);
     EQ(s->eflags & EFLAGS_NT, 0);
     EQ(peek32(b, TSS2 + 0x20), CODE2 + 1);
@@ -551,7 +551,7 @@ START_TEST(a_task_gate_in_the_idt_passes_the_error_code)
     user_mode(b);
     CODE(b, 0xf4);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->gpr[ESP], STACK2 - 4);
     EQ(stack32(b, 0), 0);
     EQ(peek32(b, TSS + 0x20), UCODE);
@@ -596,7 +596,7 @@ START_TEST(the_t_bit_of_a_tss_traps_before_its_first_instruction)
     poke16(b, TSS2 + 0x64, 1);
     CODE(b, 0xea, 0, 0, 0, 0, S_TASKGATE, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
     EQ(stack32(b, 0), CODE2);
@@ -613,13 +613,13 @@ START_TEST(a_16_bit_task_loads_and_saves_words)
     CODE(b, 0x9a, 0, 0, 0, 0, S_TSS16, 0);
     poke8(b, 0x7000, 0xcf);
     steps(b, 1);
-    EQ(s->eip, 0x7000);
+    EQ(s->rip, 0x7000);
     EQ(s->gpr[ECX], 0xffff0002);
     EQ(s->gpr[ESP] & 0xffff, 0x6000);
     EQ(s->seg[SEG_FS].valid, 0);
     EQ(peek16(b, TSS16), S_TSS);
     steps(b, 1);
-    EQ(s->eip, KCODE + 7);
+    EQ(s->rip, KCODE + 7);
     EQ(peek16(b, TSS16 + 0x0e), 0x7001);
 }
 END_TEST
@@ -632,7 +632,7 @@ START_TEST(a_task_has_its_own_page_directory_and_ldt)
     poke16(b, TSS2 + 0x54, 0x0c); /* DS: LDT entry 1 */
     CODE(b, 0xea, 0, 0, 0, 0, S_TSS2, 0);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->seg[SEG_LDTR].base, LDT);
     EQ(s->seg[SEG_DS].base, 0x1000);
 }
@@ -666,7 +666,7 @@ START_TEST(interrupts_leave_vm86_with_its_segments_on_the_stack)
     /* and back */
     poke8(b, handler(0x80), 0xcf);
     steps(b, 1);
-    EQ(s->eip, 2);
+    EQ(s->rip, 2);
     ck_assert(s->eflags & EFLAGS_VM);
     EQ(s->cpl, 3);
     EQ(s->seg[SEG_DS].base, 0xd50);
@@ -708,7 +708,7 @@ START_TEST(vme_redirects_int_n_to_the_8086_programs_vector)
     poke16(b, 0x21 * 4 + 2, 0x3800);
     CODE(b, 0xcd, 0x21);
     steps(b, 1);
-    EQ(s->eip, 0x100);
+    EQ(s->rip, 0x100);
     EQ(s->seg[SEG_CS].base, 0x38000);
     EQ(stack16(b, 0), 2);
     EQ(stack16(b, 2), EFLAGS_1 | EFLAGS_IF | EFLAGS_IOPL);
@@ -717,7 +717,7 @@ START_TEST(vme_redirects_int_n_to_the_8086_programs_vector)
     /* IRET there restores VIF */
     poke8(b, 0x38100, 0xcf);
     steps(b, 1);
-    EQ(s->eip, 2);
+    EQ(s->rip, 2);
     EQ(s->eflags & (EFLAGS_VIF | EFLAGS_IF | EFLAGS_IOPL), EFLAGS_VIF);
 }
 END_TEST
@@ -791,7 +791,7 @@ START_TEST(alignment_is_checked_at_user_level_only)
     CODE(b, 0x8b, 0x03, 0x90);
     s->gpr[EBX] = DATA + 1;
     steps(b, 1);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     user_mode(b);
     CODE(b, 0x8b, 0x03);
     steps(b, 1);
@@ -821,7 +821,7 @@ static void set_pte(uint32_t va, uint32_t value) { poke32(b, pte(va), value); }
 /* mov eax, [ebx] or mov [ebx], eax at `offset`. */
 static void access(uint32_t offset, bool write)
 {
-    b->at = s->eip;
+    b->at = s->rip;
     if (write)
         CODE(b, 0x89, 0x03);
     else
@@ -872,7 +872,7 @@ START_TEST(supervisor_writes_obey_wp_only)
     map_32bit();
     set_pte(DATA, DATA | 5);
     access(DATA, true);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     s->cr0 |= CR0_WP;
     refresh(b);
     access(DATA, true);
@@ -976,8 +976,8 @@ START_TEST(no_execute_pages_fault_on_fetch_only)
     poke64(b, PAE_PT + 8 * (DATA >> 12), (uint64_t)1 << 63 | DATA | 7);
     refresh(b);
     access(DATA, false);
-    EQ(s->eip, KCODE + 2);
-    s->eip = DATA;
+    EQ(s->rip, KCODE + 2);
+    s->rip = DATA;
     steps(b, 1);
     expect_pf(0x11, DATA);
     /* without NXE the bit is reserved */
@@ -1010,12 +1010,12 @@ START_TEST(code_in_a_page_that_was_read_before_follows_its_table)
     poke(b, DATA, one, sizeof one);
     poke(b, other, two, sizeof two);
     poke(b, KCODE, code, sizeof code);
-    s->eip = KCODE;
+    s->rip = KCODE;
     steps(b, 4);
     EQ(s->gpr[ECX], 1);
     steps(b, 5);
     EQ(s->gpr[ECX], 2);
-    EQ(s->eip, KCODE + 30);
+    EQ(s->rip, KCODE + 30);
 }
 END_TEST
 
@@ -1161,7 +1161,7 @@ START_TEST(a_push_that_faults_changes_nothing)
     s->gpr[ESP] = KSTACK + 4;             /* the first fits, the second does not */
     poke32(b, KSTACK, 0x5a5a);
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(stack32(b, 0), 2);
     EQ(s->cr2, KSTACK - 4);
     EQ(peek32(b, KSTACK), 0x5a5a);
@@ -1203,7 +1203,7 @@ START_TEST(tf_traps_after_each_instruction_as_a_step_of_its_own)
     s->eflags |= EFLAGS_TF;
     refresh(b);
     steps(b, 1);
-    EQ(s->eip, KCODE + 1);
+    EQ(s->rip, KCODE + 1);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
     EQ(stack32(b, 0), KCODE + 1);
@@ -1218,7 +1218,7 @@ START_TEST(popf_that_sets_tf_traps_after_the_next_instruction)
     push(EFLAGS_1 | EFLAGS_TF);
     CODE(b, 0x9d, 0x90, 0x90);
     steps(b, 2);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
     EQ(stack32(b, 0), KCODE + 2);
@@ -1244,7 +1244,7 @@ START_TEST(int_n_under_tf_does_not_trap)
     refresh(b);
     poke8(b, handler(0x80), 0x90);
     steps(b, 2);
-    EQ(s->eip, handler(0x80) + 1);
+    EQ(s->rip, handler(0x80) + 1);
     EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF);
 }
 END_TEST
@@ -1256,7 +1256,7 @@ START_TEST(mov_ss_delays_the_single_step_trap)
     s->eflags |= EFLAGS_TF;
     refresh(b);
     steps(b, 2);
-    EQ(s->eip, KCODE + 3);
+    EQ(s->rip, KCODE + 3);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
     EQ(stack32(b, 0), KCODE + 3);
@@ -1280,7 +1280,7 @@ START_TEST(a_code_breakpoint_faults_before_and_rf_passes_it)
     steps(b, 1);
     ck_assert(s->eflags & EFLAGS_RF);
     steps(b, 1);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(s->eflags & EFLAGS_RF, 0);
 }
 END_TEST
@@ -1321,7 +1321,7 @@ START_TEST(an_io_breakpoint_needs_de)
     refresh(b);
     CODE(b, 0xe4, 0x60, 0xe4, 0x60);
     steps(b, 1);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     s->cr4 |= CR4_DE;
     refresh(b);
     steps(b, 2);
@@ -1391,7 +1391,7 @@ START_TEST(an_interrupt_between_iterations_returns_to_the_instruction_with_rf)
     EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_IF | EFLAGS_RF);
     steps(b, 7);
     EQ(s->gpr[ECX], 0);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(s->eflags & EFLAGS_RF, 0);
     EQ(peek32(b, DATA + 6), 0x5a5a5a5a);
 }
@@ -1421,7 +1421,7 @@ START_TEST(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits)
     s->dr[7] = DR7_FIXED | 2 | 0x70000 | 8;
     refresh(b);
     steps(b, 2);
-    EQ(s->eip, KCODE + 3);
+    EQ(s->rip, KCODE + 3);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
     EQ(stack32(b, 0), KCODE + 3);
@@ -1442,7 +1442,7 @@ START_TEST(an_interrupt_is_taken_between_instructions_when_if_is_set)
     CODE(b, 0x90, 0x90, 0x90);
     raise_irq(0x31);
     steps(b, 1);
-    EQ(s->eip, KCODE + 1);
+    EQ(s->rip, KCODE + 1);
     s->eflags |= EFLAGS_IF;
     steps(b, 1);
     EXPECT_VECTOR(b, 0x31);
@@ -1457,7 +1457,7 @@ START_TEST(sti_lets_one_more_instruction_run)
     CODE(b, 0xfb, 0x90, 0x90);
     raise_irq(0x31);
     steps(b, 2);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(s->shadow, 0);
     steps(b, 1);
     EXPECT_VECTOR(b, 0x31);
@@ -1503,7 +1503,7 @@ START_TEST(nmi_comes_first_and_blocks_itself_until_iret)
     EQ(s->nmi_blocked, 1);
     i386_raise_nmi(b->c);
     steps(b, 1); /* the IRET */
-    EQ(s->eip, KCODE);
+    EQ(s->rip, KCODE);
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_NMI);
 }
@@ -1516,7 +1516,7 @@ START_TEST(a_spurious_request_does_not_wake_hlt)
     steps(b, 10);
     raise_irq(-1);
     EQ(steps(b, 10), STOP_IDLE);
-    EQ(s->eip, KCODE + 2);
+    EQ(s->rip, KCODE + 2);
     EQ(b->m->st->position, 2);
 }
 END_TEST
@@ -1536,7 +1536,7 @@ END_TEST
 
 static void mov_to_cr(unsigned n, uint32_t value)
 {
-    b->at = s->eip;
+    b->at = s->rip;
     CODE(b, 0x0f, 0x22);
     poke8(b, b->at, (uint8_t)(0xc0 | n << 3));
     s->gpr[EAX] = value;
@@ -1587,7 +1587,7 @@ START_TEST(the_io_map_admits_ports)
     poke8(b, TSS + 0x88 + (0x70 >> 3), 2); /* port 71h */
     CODE(b, 0xe4, 0x70, 0x66, 0xe5, 0x70);
     steps(b, 1);
-    EQ(s->eip, UCODE + 2);
+    EQ(s->rip, UCODE + 2);
     EQ(b->last_port, 0x70);
     EQ(s->gpr[EAX] & 0xff, 0x78);
     steps(b, 1);
@@ -1693,13 +1693,13 @@ START_TEST(sysenter_and_sysexit_set_flat_segments)
     s->gpr[ECX] = USTACK - 4;
     s->gpr[EDX] = UCODE + 2;
     steps(b, 1);
-    EQ(s->eip, CODE2);
+    EQ(s->rip, CODE2);
     EQ(s->gpr[ESP], ESP0);
     EQ(s->cpl, 0);
     EQ(s->seg[SEG_SS].selector, S_DATA);
     EQ(s->eflags & EFLAGS_IF, 0);
     steps(b, 1);
-    EQ(s->eip, UCODE + 2);
+    EQ(s->rip, UCODE + 2);
     EQ(s->gpr[ESP], USTACK - 4);
     EQ(s->seg[SEG_CS].selector, S_UCODE);
     EQ(s->seg[SEG_SS].selector, S_UDATA);
@@ -1805,7 +1805,7 @@ END_TEST
 START_TEST(reset_is_as_the_manual_says)
 {
     machine_reset(b->m);
-    EQ(s->eip, 0xfff0);
+    EQ(s->rip, 0xfff0);
     EQ(s->seg[SEG_CS].selector, 0xf000);
     EQ(s->seg[SEG_CS].base, 0xffff0000);
     EQ(s->gpr[EDX], 0xf41);

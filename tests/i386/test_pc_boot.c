@@ -190,7 +190,7 @@ START_TEST(elf_is_loaded_at_its_physical_address)
     make_elf(0xc0200000, 0xc0200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
     c = config_of();
     m = create(&c);
-    ck_assert_uint_eq(state_of(m)->eip, 0x200000);
+    ck_assert_uint_eq(state_of(m)->rip, 0x200000);
     ck_assert_uint_eq(peek(m, 0x200000), 0x00f4ba66);
     ck_assert(state_of(m)->cr0 & CR0_PE);
     ck_assert(!(state_of(m)->cr0 & CR0_PG));
@@ -210,7 +210,7 @@ START_TEST(elf_entry_that_is_already_physical_stays)
     make_elf(0x200004, 0xc0200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
     c = config_of();
     m = create(&c);
-    ck_assert_uint_eq(state_of(m)->eip, 0x200004);
+    ck_assert_uint_eq(state_of(m)->rip, 0x200004);
     machine_destroy(m);
 }
 END_TEST
@@ -329,7 +329,7 @@ START_TEST(multiboot_kernel_finds_what_the_specification_promises)
     st = state_of(m);
     info = st->gpr[EBX];
     ck_assert_uint_eq(st->gpr[EAX], 0x2badb002);
-    ck_assert_uint_eq(st->eip, 0x100020);
+    ck_assert_uint_eq(st->rip, 0x100020);
     ck_assert_uint_eq(peek(m, info) & 0x24f, 0x24d);
     ck_assert_uint_eq(peek(m, info + 4), 639);
     ck_assert_uint_eq(peek(m, info + 8), 15 * 1024);
@@ -366,7 +366,7 @@ START_TEST(multiboot_elf_is_loaded_by_its_segments)
     c = config_of();
     m = create(&c);
     ck_assert_uint_eq(state_of(m)->gpr[EAX], 0x2badb002);
-    ck_assert_uint_eq(state_of(m)->eip, 0x200000);
+    ck_assert_uint_eq(state_of(m)->rip, 0x200000);
     machine_destroy(m);
 }
 END_TEST
@@ -509,7 +509,7 @@ START_TEST(multiboot2_kernel_finds_what_the_specification_promises)
     m = create(&c);
     info = state_of(m)->gpr[EBX];
     ck_assert_uint_eq(state_of(m)->gpr[EAX], 0x36d76289);
-    ck_assert_uint_eq(state_of(m)->eip, 0x100100);
+    ck_assert_uint_eq(state_of(m)->rip, 0x100100);
     ck_assert_uint_eq(info & 7, 0);
     ck_assert_str_eq(text_at(m, find_tag(m, info, 1) + 8), "one=1 two");
     ck_assert_str_eq(text_at(m, find_tag(m, info, 2) + 8), "hindcast");
@@ -670,7 +670,7 @@ START_TEST(linux_starts_by_the_32_bit_boot_protocol)
     m = create(&c);
     st = state_of(m);
     params = st->gpr[ESI];
-    ck_assert_uint_eq(st->eip, 0x100000);
+    ck_assert_uint_eq(st->rip, 0x100000);
     ck_assert_uint_eq(st->seg[SEG_CS].selector, 0x10);
     ck_assert_uint_eq(st->seg[SEG_DS].selector, 0x18);
     ck_assert_uint_eq(st->seg[SEG_SS].base, 0);
@@ -747,7 +747,7 @@ START_TEST(bios_starts_at_the_reset_vector_in_real_mode)
     memcpy(bios + 0xfff0, "\xea\x00\x00\x00\xf0", 5); /* jmp f000:0000 */
     memcpy(bios, "\xba\xf4\x00\xb0\x05\xee", 6);
     m = create(&c);
-    ck_assert_uint_eq(state_of(m)->eip, 0xfff0);
+    ck_assert_uint_eq(state_of(m)->rip, 0xfff0);
     ck_assert_uint_eq(state_of(m)->seg[SEG_CS].base, 0xffff0000);
     ck_assert(!(state_of(m)->cr0 & CR0_PE));
     ck_assert_uint_eq(peek(m, 0xfffffff0), peek(m, 0xffff0));
@@ -948,7 +948,7 @@ START_TEST(reset_loads_the_kernel_again)
     first = machine_hash(m);
     memory_write(&m->memory, 0x200000, 4, 0);
     memory_write(&m->memory, 0x200080, 4, 0x55555555);
-    state_of(m)->eip = 0;
+    state_of(m)->rip = 0;
     machine_reset(m);
     ck_assert_uint_eq(machine_hash(m), first);
     machine_destroy(m);

@@ -225,7 +225,7 @@ static void enter_flat(const struct boot_plan *plan, struct i386_cpu *cpu)
     st->gpr[EBX] = plan->ebx;
     st->gpr[ESI] = plan->esi;
     st->gpr[ESP] = plan->esp;
-    st->eip = plan->eip;
+    st->rip = plan->eip;
     i386_mode_changed(cpu);
 }
 
