@@ -48,6 +48,8 @@ void machine_destroy(struct machine *m)
         m->cpu->ops->destroy(m->cpu);
     for (unsigned i = 0; i < m->ndevices; i++)
         free(m->devices[i]);
+    for (unsigned i = 0; i < m->ndrives; i++)
+        drive_destroy(m->drives[i]);
     memory_finish(&m->memory);
     free(m->traps->list);
     free(m->traps);
@@ -526,6 +528,27 @@ static uint64_t hash_page(uint64_t n, const uint8_t *page)
     return memcmp(page, zero, PAGE_SIZE) ? hash_bytes(n + 1, page, PAGE_SIZE) : 0;
 }
 
+uint64_t machine_drive_page(const struct machine *m, unsigned drive)
+{
+    uint64_t n = m->memory.npages + (m->arena_len + PAGE_SIZE - 1) / PAGE_SIZE;
+
+    for (unsigned i = 0; i < drive; i++)
+        n += m->drives[i]->npages;
+    return n;
+}
+
+/* The sum of the hashes of pages, the first of which has number `first`. */
+struct page_sum {
+    uint64_t first, sum;
+};
+
+static void add_page(void *ctx, uint64_t page, const uint8_t *bytes)
+{
+    struct page_sum *s = ctx;
+
+    s->sum += hash_page(s->first + page, bytes);
+}
+
 uint64_t machine_hash(struct machine *m)
 {
     const uint8_t *arena = m->arena;
@@ -538,7 +561,14 @@ uint64_t machine_hash(struct machine *m)
     for (size_t at = 0; at + PAGE_SIZE <= m->arena_len; at += PAGE_SIZE)
         sum += hash_page(n++, arena + at);
     memcpy(last, arena + m->arena_len - rest, rest);
-    return sum + hash_page(n, last);
+    sum += hash_page(n, last);
+    for (unsigned i = 0; i < m->ndrives; i++) {
+        struct page_sum s = {.first = machine_drive_page(m, i)};
+
+        drive_pages(m->drives[i], add_page, &s);
+        sum += s.sum;
+    }
+    return sum;
 }
 
 uint64_t machine_component_hash(const struct machine *m, unsigned component)

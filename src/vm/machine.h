@@ -24,6 +24,7 @@
 #include "base/types.h"
 #include "vm/cpu.h"
 #include "vm/device.h"
+#include "vm/drive.h"
 #include "vm/event.h"
 #include "vm/memory.h"
 #include "vm/trap.h"
@@ -63,6 +64,9 @@ struct machine_env {
     void (*entropy)(void *ctx, struct machine *, void *buf, size_t len);
     /* The guest wants something of a file on the host: done once in history. NULL: there are no files. */
     void (*file_call)(void *ctx, struct machine *, const struct file_request *, struct file_answer *);
+    /* `len` bytes of a drive's image from `offset` on, all of one cluster. 0, or an errno (Linux's numbers):
+     * they cannot be read. NULL: the images hold zeros. */
+    int (*image_read)(void *ctx, struct machine *, const struct drive *, uint64_t offset, void *buf, size_t len);
     /* The guest sent bytes out of a device. Called on every run over the
      * position: silence while history is re-run is the implementer's business. */
     void (*output)(void *ctx, struct device *, const void *buf, size_t len);
@@ -122,6 +126,8 @@ struct machine {
     struct memory memory;
     struct device *devices[MACHINE_MAX_DEVICES];
     unsigned ndevices;
+    struct drive *drives[MACHINE_MAX_DRIVES];
+    unsigned ndrives;
 
     const struct machine_env *env;
     struct traps *traps;          /* break- and watchpoints, never NULL */
@@ -189,6 +195,9 @@ const char *machine_impossible_part(const struct machine *m);
  * thousand years' ticks one by one does not come back.) */
 bool machine_deadline_possible(const struct machine *m, vtime_t t);
 
+/* All pages of state have numbers: memory's, the arena's, then those of one drive after the other.
+ * That of page 0 of a drive. */
+uint64_t machine_drive_page(const struct machine *m, unsigned drive);
 /* Hash of the whole state, pages and arena: the "state hash" of doc/log-format.md, the same that
  * checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */
 uint64_t machine_hash(struct machine *m);

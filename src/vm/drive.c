@@ -1,0 +1,447 @@
+/*
+ * Drives. See drive.h.
+ *
+ * The image is asked for pieces that lie within one cluster, so that what cannot be read is one
+ * cluster's bytes and no others'.
+ */
+#include "vm/drive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/machine.h"
+
+struct drive_page {
+    uint64_t number;
+    bool dirty;      /* on the list */
+    uint8_t bytes[PAGE_SIZE];
+};
+
+static const uint8_t zeros[PAGE_SIZE];
+
+/* ------------------------------------------------------------------ configuration */
+
+static int check_config(const struct machine *m, const struct drive_config *c, struct error *err)
+{
+    if (m->ndrives == MACHINE_MAX_DRIVES)
+        return error_set(err, -EINVAL, "more than %d drives", MACHINE_MAX_DRIVES);
+    if (!*c->name || strlen(c->name) >= sizeof(((struct drive *)0)->name))
+        return error_set(err, -EINVAL, "a drive's name has 1 to 31 characters: '%.40s'", c->name);
+    if (drive_find(m, c->name))
+        return error_set(err, -EINVAL, "there are two drives named '%s'", c->name);
+    if (c->sector_size != 512 && c->sector_size != 2048 && c->sector_size != 4096)
+        return error_set(err, -EINVAL, "drive '%s': sectors of %u bytes", c->name, c->sector_size);
+    if (c->size > DRIVE_MAX_BYTES || (c->empty && c->size))
+        return error_set(err, -EINVAL, "drive '%s': no drive has %llu bytes", c->name, (unsigned long long)c->size);
+    if (c->latency_ns > DRIVE_MAX_LATENCY_NS)
+        return error_set(err, -EINVAL, "drive '%s': a latency of more than a minute", c->name);
+    if (c->rate && (c->rate < DRIVE_MIN_RATE || c->rate > DRIVE_MAX_RATE))
+        return error_set(err, -EINVAL, "drive '%s': a rate of %llu bytes in a second", c->name,
+                         (unsigned long long)c->rate);
+    if (c->serial && strlen(c->serial) >= sizeof(((struct drive *)0)->serial))
+        return error_set(err, -EINVAL, "drive '%s': a serial number has at most 20 characters", c->name);
+    return 0;
+}
+
+int drive_create(struct drive **made, struct machine *m, const struct drive_config *c, struct error *err)
+{
+    struct drive_fault *faults;
+    struct drive *d;
+    int r = check_config(m, c, err);
+
+    if (r < 0)
+        return r;
+    d = xcalloc(1, sizeof(*d));
+    d->machine = m;
+    d->index = m->ndrives;
+    d->c = *c;
+    strcpy(d->name, c->name);
+    strncpy(d->serial, c->serial ? c->serial : c->name, sizeof(d->serial) - 1);
+    d->c.name = d->name;
+    d->c.serial = d->serial;
+    faults = xcalloc(c->nfaults + 1, sizeof(*faults));
+    if (c->nfaults)
+        memcpy(faults, c->faults, c->nfaults * sizeof(*faults));
+    d->c.faults = faults;
+    d->image_size = c->size;
+    d->c.size = (c->size + c->sector_size - 1) / c->sector_size * c->sector_size;
+    d->npages = (d->c.size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    m->drives[m->ndrives++] = d;
+    *made = d;
+    return 0;
+}
+
+void drive_destroy(struct drive *d)
+{
+    if (!d)
+        return;
+    for (uint64_t i = 0; i < d->nslots; i++)
+        free(d->slots[i]);
+    free(d->slots);
+    free(d->dirty);
+    free((void *)(uintptr_t)d->c.faults);
+    free(d);
+}
+
+struct drive *drive_find(const struct machine *m, const char *name)
+{
+    for (unsigned i = 0; i < m->ndrives; i++)
+        if (!strcmp(m->drives[i]->name, name))
+            return m->drives[i];
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- the table of pages */
+
+static uint64_t slot_of(const struct drive *d, uint64_t number)
+{
+    return (number * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (d->nslots - 1);
+}
+
+/* The slot that holds the page, or the free one where it belongs. */
+static uint64_t seek_slot(const struct drive *d, uint64_t number)
+{
+    uint64_t i = slot_of(d, number);
+
+    while (d->slots[i] && d->slots[i]->number != number)
+        i = (i + 1) & (d->nslots - 1);
+    return i;
+}
+
+static struct drive_page *find_page(const struct drive *d, uint64_t number)
+{
+    if (d->last && d->last->number == number)
+        return d->last;
+    return d->used ? d->slots[seek_slot(d, number)] : NULL;
+}
+
+static void grow(struct drive *d)
+{
+    struct drive_page **old = d->slots;
+    uint64_t n = d->nslots;
+
+    d->nslots = n ? n * 2 : 64;
+    d->slots = xcalloc(d->nslots, sizeof(*d->slots));
+    for (uint64_t i = 0; i < n; i++)
+        if (old[i])
+            d->slots[seek_slot(d, old[i]->number)] = old[i];
+    free(old);
+}
+
+static struct drive_page *make_page(struct drive *d, uint64_t number)
+{
+    struct drive_page *p = find_page(d, number);
+
+    if (!p) {
+        if (d->used >= d->nslots / 4 * 3)
+            grow(d);
+        p = xcalloc(1, sizeof(*p));
+        p->number = number;
+        d->slots[seek_slot(d, number)] = p;
+        d->used++;
+    }
+    d->last = p;
+    return p;
+}
+
+/* Those behind it that were put off by it move up. */
+static void drop_page(struct drive *d, uint64_t number)
+{
+    uint64_t hole = d->used ? seek_slot(d, number) : 0, mask = d->nslots - 1;
+
+    if (!d->used || !d->slots[hole])
+        return;
+    if (d->last == d->slots[hole])
+        d->last = NULL;
+    free(d->slots[hole]);
+    d->used--;
+    for (uint64_t i = (hole + 1) & mask; d->slots[i]; i = (i + 1) & mask) {
+        if (((i - slot_of(d, d->slots[i]->number)) & mask) < ((i - hole) & mask))
+            continue;
+        d->slots[hole] = d->slots[i];
+        hole = i;
+    }
+    d->slots[hole] = NULL;
+}
+
+static void make_dirty(struct drive *d, struct drive_page *p)
+{
+    if (p->dirty)
+        return;
+    p->dirty = true;
+    if (d->ndirty == d->dirty_cap) {
+        d->dirty_cap = d->dirty_cap ? d->dirty_cap * 2 : 64;
+        d->dirty = xrealloc(d->dirty, d->dirty_cap * sizeof(*d->dirty));
+    }
+    d->dirty[d->ndirty++] = p->number;
+}
+
+const uint8_t *drive_page(const struct drive *d, uint64_t page)
+{
+    const struct drive_page *p = find_page(d, page);
+
+    return p ? p->bytes : NULL;
+}
+
+bool drive_page_dirty(const struct drive *d, uint64_t page)
+{
+    const struct drive_page *p = find_page(d, page);
+
+    return p && p->dirty;
+}
+
+void drive_clean(struct drive *d)
+{
+    for (uint64_t i = 0; i < d->ndirty; i++) {
+        struct drive_page *p = find_page(d, d->dirty[i]);
+
+        CHECK(p);
+        p->dirty = false;
+        if (!memcmp(p->bytes, zeros, PAGE_SIZE))
+            drop_page(d, p->number);
+    }
+    d->ndirty = 0;
+}
+
+void drive_restore_page(struct drive *d, uint64_t page, const void *bytes)
+{
+    struct drive_page *p = find_page(d, page);
+
+    CHECK(page < d->npages);
+    if (bytes)
+        memcpy(make_page(d, page)->bytes, bytes, PAGE_SIZE);
+    else if (p && p->dirty)
+        memset(p->bytes, 0, PAGE_SIZE); /* drive_clean() takes it away */
+    else
+        drop_page(d, page);
+}
+
+void drive_pages(const struct drive *d, void (*each)(void *ctx, uint64_t page, const uint8_t *bytes), void *ctx)
+{
+    for (uint64_t i = 0; i < d->nslots; i++)
+        if (d->slots[i])
+            each(ctx, d->slots[i]->number, d->slots[i]->bytes);
+}
+
+/* -------------------------------------------------------------------- reading, writing */
+
+/* The most bytes from `offset` on that are free of configured faults, at most `len`. */
+static uint64_t good_bytes(const struct drive *d, uint64_t offset, uint64_t len)
+{
+    uint64_t sector = d->c.sector_size;
+
+    for (unsigned i = 0; i < d->c.nfaults && len; i++) {
+        const struct drive_fault *f = &d->c.faults[i];
+        uint64_t first = offset / sector, end = (offset + len + sector - 1) / sector;
+
+        if (f->first >= end || (f->first < first && f->count <= first - f->first) || !f->count)
+            continue;
+        len = f->first * sector > offset ? f->first * sector - offset : 0;
+    }
+    return len;
+}
+
+/* What the image holds there: within one cluster. False: the host could not read it. */
+static bool image_read(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+    const struct machine_env *env = d->machine->env;
+    uint64_t there = offset < d->image_size ? d->image_size - offset : 0;
+
+    if (there > len)
+        there = len;
+    memset(buf + there, 0, len - there);
+    if (!there)
+        return true;
+    if (env && env->image_read)
+        return env->image_read(env->ctx, d->machine, d, offset, buf, there) == 0;
+    memset(buf, 0, there);
+    return true;
+}
+
+static void xor_bytes(uint8_t *to, const uint8_t *with, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        to[i] ^= with[i];
+}
+
+/* From here to the end of its page, at most `len`. */
+static uint64_t in_page(uint64_t offset, uint64_t len)
+{
+    uint64_t n = PAGE_SIZE - (offset & ~PAGE_MASK);
+
+    return n < len ? n : len;
+}
+
+static bool read_piece(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t len)
+{
+    if (!image_read(d, offset, buf, len))
+        return false;
+    while (len) {
+        uint64_t n = in_page(offset, len);
+        const uint8_t *page = drive_page(d, offset >> PAGE_SHIFT);
+
+        if (page)
+            xor_bytes(buf, page + (offset & ~PAGE_MASK), n);
+        offset += n;
+        buf += n;
+        len -= n;
+    }
+    return true;
+}
+
+static bool is_zero(const uint8_t *p, uint64_t n)
+{
+    while (n) {
+        uint64_t piece = n < PAGE_SIZE ? n : PAGE_SIZE;
+
+        if (memcmp(p, zeros, piece))
+            return false;
+        p += piece;
+        n -= piece;
+    }
+    return true;
+}
+
+/* `buf` NULL: zeros. */
+static bool write_piece(struct drive *d, uint64_t offset, const uint8_t *buf, uint64_t len)
+{
+    uint8_t image[DRIVE_CLUSTER];
+    const uint8_t *from = image;
+
+    if (!image_read(d, offset, image, len))
+        return false;
+    if (buf)
+        xor_bytes(image, buf, len);
+    while (len) {
+        uint64_t n = in_page(offset, len), number = offset >> PAGE_SHIFT;
+
+        /* What is written as it was costs nothing. */
+        if (find_page(d, number) || !is_zero(from, n)) {
+            struct drive_page *p = make_page(d, number);
+
+            make_dirty(d, p);
+            memcpy(p->bytes + (offset & ~PAGE_MASK), from, n);
+        }
+        offset += n;
+        from += n;
+        len -= n;
+    }
+    return true;
+}
+
+/* May the request be made at all? */
+static enum drive_status check_request(const struct drive *d, uint64_t offset, uint64_t len, bool writes)
+{
+    if (d->c.empty)
+        return DRIVE_NO_MEDIUM;
+    if (offset > d->c.size || len > d->c.size - offset)
+        return DRIVE_OUT_OF_RANGE;
+    return writes && d->c.read_only ? DRIVE_WRITE_PROTECTED : DRIVE_OK;
+}
+
+/* A piece ends with its cluster. */
+static uint64_t in_cluster(uint64_t offset, uint64_t len)
+{
+    uint64_t n = DRIVE_CLUSTER - (offset & (DRIVE_CLUSTER - 1));
+
+    return n < len ? n : len;
+}
+
+enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_VERIFY };
+
+/* Go through the request piece by piece, as far as the sectors are good. `buf` may be NULL for
+ * ACCESS_WRITE (zeros) and ACCESS_VERIFY. */
+static enum drive_status transfer(struct drive *d, enum access access, uint64_t offset, uint8_t *buf, uint64_t len,
+                                  uint64_t *done)
+{
+    enum drive_status status = check_request(d, offset, len, access == ACCESS_WRITE);
+    uint64_t at = 0, good, none;
+    uint8_t scratch[DRIVE_CLUSTER];
+    bool ok = true;
+
+    done = done ? done : &none;
+    *done = 0;
+    if (status != DRIVE_OK)
+        return status;
+    good = good_bytes(d, offset, len);
+    while (ok && at < good) {
+        uint64_t n = in_cluster(offset + at, good - at);
+        uint8_t *piece = buf ? buf + at : NULL;
+
+        ok = access == ACCESS_WRITE ? write_piece(d, offset + at, piece, n)
+                                    : read_piece(d, offset + at, access == ACCESS_VERIFY ? scratch : piece, n);
+        if (ok)
+            at += n;
+    }
+    *done = at;
+    return at == len ? DRIVE_OK : DRIVE_BAD_SECTOR;
+}
+
+enum drive_status drive_read(struct drive *d, uint64_t offset, void *buf, uint64_t len, uint64_t *done)
+{
+    return transfer(d, ACCESS_READ, offset, buf, len, done);
+}
+
+enum drive_status drive_write(struct drive *d, uint64_t offset, const void *buf, uint64_t len, uint64_t *done)
+{
+    return transfer(d, ACCESS_WRITE, offset, (uint8_t *)(uintptr_t)buf, len, done);
+}
+
+enum drive_status drive_write_zeroes(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done)
+{
+    return transfer(d, ACCESS_WRITE, offset, NULL, len, done);
+}
+
+enum drive_status drive_verify(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done)
+{
+    return transfer(d, ACCESS_VERIFY, offset, NULL, len, done);
+}
+
+enum drive_status drive_discard(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done)
+{
+    enum drive_status status;
+
+    if (d->c.discard == DRIVE_DISCARD_ZERO)
+        return drive_write_zeroes(d, offset, len, done);
+    status = check_request(d, offset, len, true);
+    if (done)
+        *done = status == DRIVE_OK ? len : 0;
+    return status;
+}
+
+/* ------------------------------------------------------------------------ time, shape */
+
+vtime_t drive_duration(const struct drive *d, uint64_t len)
+{
+    uint64_t ns = d->c.latency_ns;
+
+    if (len > DRIVE_MAX_BYTES)
+        len = DRIVE_MAX_BYTES;
+    if (d->c.rate) /* whole seconds first: between the limits, no product overflows */
+        ns += len / d->c.rate * 1000000000u + len % d->c.rate * 1000000000u / d->c.rate;
+    return ns ? ns : 1;
+}
+
+/* Sectors of 512 bytes, and the format that has so many. */
+static const struct {
+    uint32_t total;
+    struct drive_geometry g;
+} floppies[] = {
+    {320, {40, 1, 8}},    {360, {40, 1, 9}},    {640, {40, 2, 8}},    {720, {40, 2, 9}},    {1440, {80, 2, 9}},
+    {2400, {80, 2, 15}},  {2880, {80, 2, 18}},  {3360, {80, 2, 21}},  {3444, {82, 2, 21}},  {5760, {80, 2, 36}},
+};
+
+struct drive_geometry drive_geometry(const struct drive *d)
+{
+    uint64_t total = d->c.size / 512, cylinders = total / (16 * 63);
+
+    if (d->c.media == DRIVE_FLOPPY) {
+        for (unsigned i = 0; i < ARRAY_LEN(floppies); i++)
+            if (floppies[i].total == total)
+                return floppies[i].g;
+        return (struct drive_geometry){0};
+    }
+    return (struct drive_geometry){cylinders > 16383 ? 16383 : (uint32_t)cylinders, 16, 63};
+}

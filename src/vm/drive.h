@@ -1,0 +1,143 @@
+/*
+ * Drives: what a controller reads and writes. A drive is an image that never changes, and pages of
+ * state over it.
+ *
+ * What the guest sees of page n is (page n of the image) XOR (page n of the drive's state). So a drive
+ * that was not written has no pages, costs nothing and hashes to nothing; checkpoints share what they
+ * share, and going back restores a drive as it does memory. Only pages that are not zero are kept:
+ * a drive may be of any size.
+ *
+ * The image answers through machine_env.image_read(): a pure function of the drive and the place, at
+ * every position (doc/DETERMINISM.md). Where the host cannot read it, that is an event, and the guest
+ * sees a bad sector.
+ *
+ * How long an operation takes is a pure function of the drive's configuration and the request
+ * (drive_duration()): a controller makes it a deadline, and moves the data when that comes.
+ *
+ * To add a kind of medium: enum drive_media; geometry in drive_geometry(). Not here: what a controller
+ * knows of its drive (trays, features, error registers).
+ */
+#ifndef HINDCAST_VM_DRIVE_H
+#define HINDCAST_VM_DRIVE_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+struct machine;
+
+#define MACHINE_MAX_DRIVES 32
+
+enum drive_media { DRIVE_DISK, DRIVE_CDROM, DRIVE_FLOPPY };
+
+/* What becomes of a discard. */
+enum drive_discard {
+    DRIVE_DISCARD_IGNORE, /* the sectors keep what they hold */
+    DRIVE_DISCARD_ZERO,   /* they read as zero */
+};
+
+/* Sectors that cannot be read or written, counted in the drive's sectors. */
+struct drive_fault {
+    uint64_t first, count;
+};
+
+struct drive_config {
+    const char *name;        /* unique in a machine, 1 to 31 bytes: in messages, the log, recordings */
+    enum drive_media media;
+    bool empty;              /* no medium; size is 0 */
+    uint64_t size;           /* bytes; what is behind the last whole sector is padded with zeros */
+    uint32_t sector_size;    /* 512, 2048 or 4096 */
+    bool read_only;
+    enum drive_discard discard;
+    const char *serial;      /* at most 20 bytes; NULL: made of the name */
+    uint64_t latency_ns;     /* of each operation; at most DRIVE_MAX_LATENCY_NS */
+    uint64_t rate;           /* bytes in a second, DRIVE_MIN_RATE to DRIVE_MAX_RATE; 0: no end of them */
+    const struct drive_fault *faults; /* copied */
+    unsigned nfaults;
+};
+
+#define DRIVE_MAX_LATENCY_NS UINT64_C(60000000000)
+#define DRIVE_MAX_BYTES      ((uint64_t)1 << 50)
+#define DRIVE_MIN_RATE       ((uint64_t)1 << 16)
+#define DRIVE_MAX_RATE       ((uint64_t)1 << 34)
+/* The defaults: those of a fast disk, so that guests that poll do not poll for long. */
+#define DRIVE_LATENCY_NS 20000u
+#define DRIVE_RATE       1000000000u
+
+/* The image is read, and what it said is logged, in pieces of so many bytes. */
+#define DRIVE_CLUSTER_SHIFT 16
+#define DRIVE_CLUSTER       ((uint64_t)1 << DRIVE_CLUSTER_SHIFT)
+
+struct drive_page;
+
+struct drive {
+    struct machine *machine;
+    unsigned index;          /* in machine.drives: `source` of its events */
+    struct drive_config c;   /* `faults`, `name` and `serial` point to copies of its own; size padded */
+    uint64_t image_size;     /* bytes that the image has */
+    uint64_t npages;         /* its page numbers are 0 to npages - 1 */
+    void *wiring;            /* the controller that has it; NULL: none yet */
+    char name[32], serial[21];
+
+    struct drive_page **slots; /* open addressing by page number; NULL: free */
+    uint64_t nslots, used;     /* a power of two; pages there */
+    struct drive_page *last;   /* the page found last */
+    uint64_t *dirty;           /* numbers of pages written since drive_clean(), each once */
+    uint64_t ndirty, dirty_cap;
+};
+
+enum drive_status {
+    DRIVE_OK,
+    DRIVE_NO_MEDIUM,    /* empty */
+    DRIVE_OUT_OF_RANGE, /* the request goes beyond the end: nothing was done */
+    DRIVE_WRITE_PROTECTED, /* nothing was done */
+    DRIVE_BAD_SECTOR,   /* everything before it was done */
+};
+
+/* ------------------------------------------------------- for boards and controllers */
+
+/* Add a drive to a machine, before it is first reset. 0, or -EINVAL and what is wrong with the configuration. */
+int drive_create(struct drive **d, struct machine *m, const struct drive_config *c, struct error *err);
+void drive_destroy(struct drive *d);
+/* NULL: there is none of that name. */
+struct drive *drive_find(const struct machine *m, const char *name);
+
+/* The size in sectors. */
+static inline uint64_t drive_sectors(const struct drive *d)
+{
+    return d->c.size / d->c.sector_size;
+}
+
+/* `offset` and `len` are bytes, of any alignment, for controllers whose sectors are not the drive's. *done
+ * (may be NULL): the bytes that were read or written: `len`, or those before the first bad sector. */
+enum drive_status drive_read(struct drive *d, uint64_t offset, void *buf, uint64_t len, uint64_t *done);
+enum drive_status drive_write(struct drive *d, uint64_t offset, const void *buf, uint64_t len, uint64_t *done);
+enum drive_status drive_write_zeroes(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done);
+/* The contents are not wanted any more. */
+enum drive_status drive_discard(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done);
+/* Are these sectors good? For VERIFY and seeks that check; reads the image as drive_read() does. */
+enum drive_status drive_verify(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done);
+
+/* How long it takes to move `len` bytes (0: a flush, a seek): nanoseconds of virtual time, at least 1. */
+vtime_t drive_duration(const struct drive *d, uint64_t len);
+
+struct drive_geometry {
+    uint32_t cylinders, heads, sectors; /* the last: in a track, counted from 1 */
+};
+/* Disks: 16 heads of 63 sectors, as many cylinders as are whole, at most 16383. Floppies: the format
+ * of that size (360K to 2.88M); cylinders 0: no floppy has it. */
+struct drive_geometry drive_geometry(const struct drive *d);
+
+/* ------------------------------------------------------- its pages, for checkpoints */
+
+/* The bytes of a page of the drive's state; NULL: zero. */
+const uint8_t *drive_page(const struct drive *d, uint64_t page);
+/* Forget the list of dirty pages. */
+void drive_clean(struct drive *d);
+/* Is the page on that list? */
+bool drive_page_dirty(const struct drive *d, uint64_t page);
+/* Replace a page without making it dirty. `bytes` NULL: zero. */
+void drive_restore_page(struct drive *d, uint64_t page, const void *bytes);
+/* Call `each` for every page that is not zero, in no order. */
+void drive_pages(const struct drive *d, void (*each)(void *ctx, uint64_t page, const uint8_t *bytes), void *ctx);
+
+#endif
