@@ -275,6 +275,7 @@ static int build_pc(struct machine **m, const struct images *im, const struct op
     c.vga = !strcmp(o->vga, "std") ? PC_VGA_STD : PC_VGA_NONE;
     if (o->vga_bios)
         c.vga_bios = image_of(&im->vga_bios, o->vga_bios);
+    c.serial_out2 = o->serial_out2;
     c.roms = im->roms;
     c.nroms = im->nroms;
     c.modules = im->modules;

@@ -164,27 +164,31 @@ static int take_memory(struct options *o, const char *arg, struct error *err)
     return 0;
 }
 
-/* One "name=value" of --machine virt. */
-static int take_virt_property(struct options *o, const char *part, struct error *err)
+/* One "name=value" of --machine. */
+static int take_machine_property(struct options *o, const char *part, struct error *err)
 {
+    const char *value = strchr(part, '='), *machine = o->kind == MACHINE_PC ? "pc" : "virt";
     bool *flag;
-    const char *value = strchr(part, '=');
 
-    if (!strcmp(part, "gic-version=2") || !strcmp(part, "gic-version=3")) {
+    if (o->kind == MACHINE_PC) {
+        if (strncmp(part, "serial-out2=", 12) != 0)
+            return error_set(err, -EINVAL, "--machine pc,%s: there is serial-out2=on|off", part);
+        flag = &o->serial_out2;
+    } else if (!strcmp(part, "gic-version=2") || !strcmp(part, "gic-version=3")) {
         o->gic_version = (unsigned)(part[12] - '0');
         return 0;
-    }
-    if (!strncmp(part, "secure=", 7))
+    } else if (!strncmp(part, "secure=", 7)) {
         flag = &o->secure;
-    else if (!strncmp(part, "virtualization=", 15))
+    } else if (!strncmp(part, "virtualization=", 15)) {
         flag = &o->virtualization;
-    else
+    } else {
         return error_set(err, -EINVAL, "--machine virt,%s: there are gic-version=2|3, secure=on|off and "
                          "virtualization=on|off", part);
+    }
     *flag = !strcmp(value, "=on");
     if (*flag || !strcmp(value, "=off"))
         return 0;
-    return error_set(err, -EINVAL, "--machine virt,%s: write on or off", part);
+    return error_set(err, -EINVAL, "--machine %s,%s: write on or off", machine, part);
 }
 
 int options_take_machine(struct options *o, const char *arg, struct error *err)
@@ -195,14 +199,13 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
 
     o->machine = arg;
     o->gic_version = 2;
-    o->secure = o->virtualization = false;
-    if (n == 2 && !strncmp(arg, "pc", n) && !comma) {
+    o->secure = o->virtualization = o->serial_out2 = false;
+    if (n == 2 && !strncmp(arg, "pc", n))
         o->kind = MACHINE_PC;
-        return 0;
-    }
-    if (n != 4 || strncmp(arg, "virt", n))
-        return error_set(err, -EINVAL, "--machine %s: there are pc and virt[,PROPERTY=VALUE...]", arg);
-    o->kind = MACHINE_VIRT;
+    else if (n == 4 && !strncmp(arg, "virt", n))
+        o->kind = MACHINE_VIRT;
+    else
+        return error_set(err, -EINVAL, "--machine %s: there are pc and virt, each with [,PROPERTY=VALUE...]", arg);
     while (r == 0 && comma) {
         char part[64];
 
@@ -210,7 +213,7 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
         comma = strchr(arg, ',');
         n = comma ? (size_t)(comma - arg) : strlen(arg);
         snprintf(part, sizeof part, "%.*s", (int)(n < sizeof part ? n : sizeof part - 1), arg);
-        r = take_virt_property(o, part, err);
+        r = take_machine_property(o, part, err);
     }
     return r;
 }
@@ -719,7 +722,8 @@ void options_print_help(const char *pc_models, const char *virt_models)
         "      --option-rom FILE pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated\n"
         "      --pflash FILE[,write-back]  virt: contents of the first (the second) flash bank; what the guest\n"
         "                        programs stays in memory, or is written to FILE at the end\n"
-        "      --machine NAME    pc or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
+        "      --machine NAME    pc[,serial-out2=on] or\n"
+        "                        virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the\n"
         "                        kernel image shows which\n"
         "      --secure          virt: EL3 and Secure memory, as secure=on\n"
         "      --cpu MODEL       pc: %s (default pentium4);\n"

@@ -40,6 +40,7 @@ struct options {
     const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
     enum options_machine kind;  /* what `machine` begins with */
     unsigned gic_version;       /* virt: 2 or 3 */
+    bool serial_out2;           /* pc: MCR.OUT2 gates the serial ports' interrupts */
     bool secure;                /* virt: EL3 */
     bool secure_option;         /* --secure, which options_settle() puts into `machine` */
     char machine_text[96];      /* what `machine` points to, then */

@@ -17,6 +17,8 @@
  * instruction each; while any is set instructions run one at a time and
  * stepped() retires them. An instruction that sets one of them itself while it
  * is being stepped marks that in tf_latched, so that stepped() leaves it alone.
+ * In the shadow of MOV SS and POP SS (SDM 3A 6.8.3) the single-step trap due after the MOV itself is
+ * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
  * Not modelled: machine checks and system management mode (nothing causes
  * them), branch trace and single-step-on-branches (DEBUGCTL holds its value
@@ -89,7 +91,9 @@ void i386_stepped(struct ucpu *u)
     struct i386_state *s = i386_of(u)->st;
     uint32_t latch = s->tf_latched;
 
-    if ((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET)))
+    bool loaded_ss = (latch & I386_LATCH_SHADOW) && s->shadow == I386_SHADOW_SS;
+
+    if (((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET))) && !loaded_ss)
         s->pending_db |= DR6_BS;
     if (!(latch & I386_LATCH_SHADOW))
         s->shadow = 0;
@@ -424,6 +428,13 @@ static void set_dr6(struct i386_state *s, uint32_t bits)
     s->dr[7] &= ~(uint64_t)DR7_GD;
 }
 
+/* A #DB takes along what waited for one: a data breakpoint in the shadow of MOV SS. */
+static void set_dr6_and_pending(struct i386_state *s, uint32_t bits)
+{
+    set_dr6(s, bits | s->pending_db);
+    s->pending_db = 0;
+}
+
 /* The pending exception becomes a delivery. */
 static struct delivery consume(struct i386_cpu *c)
 {
@@ -442,7 +453,7 @@ static struct delivery consume(struct i386_cpu *c)
     if (d.vector == EXC_PF)
         s->cr2 = c->exc.address;
     if (d.vector == EXC_DB)
-        set_dr6(s, c->exc.dr6);
+        set_dr6_and_pending(s, c->exc.dr6);
     return d;
 }
 
@@ -505,7 +516,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     if (!deliver(c, &d))
         return UOP_FAULT;
     if (d.source == FROM_ICEBP)
-        c->st->dr[7] &= ~DR7_GD;
+        set_dr6_and_pending(c->st, 0);
     return UOP_LEAVE;
 }
 
@@ -554,8 +565,7 @@ bool i386_take_event(struct ucpu *u)
         return true;
     }
     if (trap_ready(s)) {
-        set_dr6(s, s->pending_db);
-        s->pending_db = 0;
+        set_dr6_and_pending(s, 0);
         d.source = FROM_EXCEPTION;
         d.vector = EXC_DB;
     } else if (nmi_ready(s)) {

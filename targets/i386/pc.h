@@ -59,6 +59,7 @@ struct pc_config {
     unsigned nroms;
     struct pc_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
     unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
+    bool serial_out2;          /* MCR.OUT2 gates their interrupts, as on a real PC */
     /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */
     uint16_t debug_exit_ports[PC_MAX_DEBUG_EXIT];
     unsigned debug_exit_count;

@@ -189,8 +189,23 @@ START_TEST(bad_files_are_told_why)
     ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOMEM);
     make_image(UINT64_MAX - 8, 0x10000, 0);
     ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), -ENOMEM);
-    ck_assert_int_eq(boot(&m, "MZ", 2, NULL), -ENOEXEC);
+    ck_assert_int_eq(boot(&m, "\x7f" "ELF\1\1\1\0\0\0\0\0\0\0\0\0\2\0\3\0", 20, NULL), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(err.text, "not for aarch64"));
+    ck_assert_int_eq(boot(&m, "", 0, NULL), -ENOEXEC);
+    ck_assert_ptr_nonnull(strstr(err.text, "empty"));
     ck_assert(!virt_recognises("", 0));
+}
+END_TEST
+
+START_TEST(flat_binary_is_loaded_where_qemu_loads_it)
+{
+    struct machine *m;
+
+    ck_assert_int_eq(boot(&m, "\x1f\x20\x03\xd5", 4, NULL), 0);
+    ck_assert_uint_eq(state(m)->pc, VIRT_RAM_BASE + 0x80000);
+    ck_assert_uint_eq(memory_read(&m->memory, VIRT_RAM_BASE + 0x80000, 4), 0xd503201f);
+    ck_assert_uint_eq(memory_read(&m->memory, state(m)->x[0], 4), 0xedfe0dd0);
+    machine_destroy(m);
 }
 END_TEST
 
@@ -231,6 +246,7 @@ int main(void)
     tcase_add_test(t, decompression_stops_at_the_machines_memory);
     tcase_add_test(t, elf_is_loaded_at_its_physical_addresses_and_its_bss_is_zero);
     tcase_add_test(t, bad_files_are_told_why);
+    tcase_add_test(t, flat_binary_is_loaded_where_qemu_loads_it);
     tcase_add_loop_test(t, mangled_images_do_no_harm, 0, 2);
     suite_add_tcase(suite, t);
     runner = srunner_create(suite);

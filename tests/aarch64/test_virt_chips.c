@@ -195,6 +195,93 @@ START_TEST(pl011_transmit_interrupt_comes_after_the_byte)
 }
 END_TEST
 
+START_TEST(pl011_loopback_brings_the_modem_outputs_back_with_their_interrupts)
+{
+    static const struct {
+        unsigned cr, fr, ris;
+    } lines[] = {{0x800, 0x001, 0x2}, {0x400, 0x002, 0x8}, {0x1000, 0x004, 0x4}, {0x2000, 0x100, 0x1}};
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    ck_assert_uint_eq(in(u, 0, FR, 4) & 0x107, 0x007); /* the far end holds CTS, DSR, DCD */
+    ck_assert_uint_eq(in(u, 0, RIS, 4), 0);
+    out(u, 0, 0x30, 4, 0x381);
+    ck_assert_uint_eq(in(u, 0, FR, 4) & 0x107, 0);
+    out(u, 0, IMSC, 4, 0xf);
+    for (unsigned i = 0; i < 4; i++) {
+        out(u, 0, ICR, 4, 0x7ff);
+        ck_assert(!line[0]);
+        out(u, 0, 0x30, 4, 0x381 | lines[i].cr);
+        ck_assert_uint_eq(in(u, 0, FR, 4) & 0x107, lines[i].fr);
+        ck_assert_uint_eq(in(u, 0, RIS, 4), lines[i].ris);
+        ck_assert(line[0]);
+        out(u, 0, ICR, 4, 0x7ff);
+        out(u, 0, 0x30, 4, 0x381);
+        ck_assert_uint_eq(in(u, 0, RIS, 4), lines[i].ris);
+    }
+}
+END_TEST
+
+START_TEST(pl011_overrun_stays_in_rsr_until_ecr_is_written)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    out(u, 0, LCR_H, 4, 0x10);
+    receive(u, "0123456789abcdefX");
+    ck_assert_uint_eq(in(u, 0, 0x04, 4), 8);
+    ck_assert_uint_eq(in(u, 0, DR, 4), '0');
+    ck_assert_uint_eq(in(u, 0, 0x04, 4), 8);
+    out(u, 0, 0x04, 4, 0);
+    ck_assert_uint_eq(in(u, 0, 0x04, 4), 0);
+}
+END_TEST
+
+START_TEST(pl011_break_in_loopback_belongs_to_its_character)
+{
+    struct device *u = add(&pl011_ops, &uart_wiring);
+
+    out(u, 0, LCR_H, 4, 0x70);
+    out(u, 0, 0x30, 4, 0x381);
+    out(u, 0, DR, 4, 'a');
+    out(u, 0, LCR_H, 4, 0x71);
+    ck_assert_uint_eq(in(u, 0, RIS, 4) & 0x200, 0x200);
+    ck_assert_uint_eq(in(u, 0, DR, 4), 'a');
+    ck_assert_uint_eq(in(u, 0, 0x04, 4), 0);
+    ck_assert_uint_eq(in(u, 0, DR, 4), 0x400);
+    ck_assert_uint_eq(in(u, 0, 0x04, 4), 4);
+}
+END_TEST
+
+/* What reset leaves in each register, and which bits of it can be written. */
+struct reg {
+    unsigned offset, reset, writable;
+};
+
+static void expect_registers(struct device *d, const struct reg *regs, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        ck_assert_msg(in(d, 0, regs[i].offset, 4) == regs[i].reset, "reset value of %03x: %llx", regs[i].offset,
+                      (unsigned long long)in(d, 0, regs[i].offset, 4));
+        out(d, 0, regs[i].offset, 4, 0xffffffffu);
+        ck_assert_msg(in(d, 0, regs[i].offset, 4) == (regs[i].writable | (regs[i].writable ? 0 : regs[i].reset)),
+                      "%03x after ones: %llx", regs[i].offset, (unsigned long long)in(d, 0, regs[i].offset, 4));
+    }
+}
+
+START_TEST(primecell_registers_have_the_bits_of_their_manuals)
+{
+    static const struct reg uart[] = {{0x18, 0x97, 0}, {0x20, 0, 0xff}, {0x24, 0, 0xffff}, {0x28, 0, 0x3f},
+                                      {0x34, 0x12, 0x3f}, {0x38, 0, 0x7ff}, {0x40, 0, 0}, {0x3c, 0, 0}, {0x48, 0, 7},
+                                      {0x2c, 0, 0xff}, {0x30, 0x300, 0xff87}};
+    static const struct reg rtc[] = {{0x0c, 1, 1}, {0x10, 0, 1}, {0x14, 0, 0}, {0x18, 0, 0}, {0x04, 0, 0xffffffff}};
+    static const struct reg gpio[] = {{0x400, 0, 0xff}, {0x404, 0, 0xff}, {0x408, 0, 0xff}, {0x40c, 0, 0xff},
+                                      {0x410, 0, 0xff}, {0x41c, 0, 0}, {0x420, 0, 0xff}, {0x3fc, 0, 0xff}};
+
+    expect_registers(add(&pl011_ops, &uart_wiring), uart, 11);
+    expect_registers(add(&pl031_ops, &rtc_wiring), rtc, 5);
+    expect_registers(add(&pl061_ops, &gpio_wiring), gpio, 8);
+}
+END_TEST
+
 START_TEST(primecells_have_their_identification)
 {
     static const struct {
@@ -240,6 +327,22 @@ START_TEST(pl031_alarm_comes_with_the_second_that_matches)
     ck_assert(line[0]);
     out(r, 0, 0x1c, 4, 1);
     ck_assert(!line[0]);
+}
+END_TEST
+
+START_TEST(pl031_match_is_noticed_when_rtclr_makes_it)
+{
+    struct device *r = add(&pl031_ops, &rtc_wiring);
+
+    out(r, 0, 0x08, 4, 1000);
+    out(r, 0, 0x04, 4, 5);
+    ck_assert_uint_eq(in(r, 0, 0x14, 4), 0);
+    out(r, 0, 0x08, 4, 5);
+    ck_assert_uint_eq(in(r, 0, 0x14, 4), 1);
+    out(r, 0, 0x1c, 4, 1);
+    ck_assert_uint_eq(in(r, 0, 0x14, 4), 0);
+    to(SECOND);
+    ck_assert_uint_eq(in(r, 0, 0x14, 4), 0); /* 6 */
 }
 END_TEST
 
@@ -940,6 +1043,11 @@ int main(void)
     tcase_add_test(t, pl011_takes_as_much_as_its_fifo_holds_and_reports_an_overrun);
     tcase_add_test(t, pl011_transmit_interrupt_comes_after_the_byte);
     tcase_add_test(t, primecells_have_their_identification);
+    tcase_add_test(t, pl011_loopback_brings_the_modem_outputs_back_with_their_interrupts);
+    tcase_add_test(t, pl011_overrun_stays_in_rsr_until_ecr_is_written);
+    tcase_add_test(t, pl011_break_in_loopback_belongs_to_its_character);
+    tcase_add_test(t, primecell_registers_have_the_bits_of_their_manuals);
+    tcase_add_test(t, pl031_match_is_noticed_when_rtclr_makes_it);
     tcase_add_test(t, pl031_shows_the_hosts_date_and_counts_virtual_seconds);
     tcase_add_test(t, pl031_alarm_comes_with_the_second_that_matches);
     tcase_add_test(t, pl061_power_key_is_an_edge_each_way);

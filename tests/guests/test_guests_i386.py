@@ -195,6 +195,19 @@ def claim_seabios_finds_nothing_to_boot():
         rsp.close()
 
 
+@needs(SEABIOS, VGABIOS)
+def claim_seabios_writes_to_the_serial_port_only_where_there_is_no_display():
+    with started(*BIOS) as s:
+        rsp = s.client()
+        screen.run_until_screen(rsp, r"No bootable device", 20 * M, 60)
+        check(b"SeaBIOS" not in s.output, "text on the serial port beside a display")
+        rsp.close()
+    with started("--bios", SEABIOS, "--vga", "none") as s:
+        rsp = s.client()
+        screen.run_until_output(s, rsp, rb"No bootable device", 20 * M, 60)
+        rsp.close()
+
+
 @needs(cached("boot", "gnumach-1.8-486.gz"))
 def claim_gnu_mach_comes_to_where_it_wants_a_server():
     kernel = os.path.join(directory, "gnumach")

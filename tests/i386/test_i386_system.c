@@ -1263,6 +1263,69 @@ START_TEST(mov_ss_delays_the_single_step_trap)
 }
 END_TEST
 
+START_TEST(the_single_step_trap_of_mov_ss_is_lost_before_int_n)
+{
+    CODE(b, 0x8e, 0xd0, 0xcd, 0x80); /* mov ss, eax; int 80h */
+    s->gpr[EAX] = S_DATA;
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(0x80), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, 0x80);
+    steps(b, 1);
+    EQ(s->rip, handler(0x80) + 1);
+    EQ(s->pending_db, 0);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF);
+}
+END_TEST
+
+START_TEST(the_single_step_trap_of_pop_ss_is_lost_before_a_fault)
+{
+    CODE(b, 0x17, 0x0f, 0x0b); /* pop ss; ud2 */
+    push(S_DATA);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(EXC_UD), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_UD);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_UD) + 1);
+}
+END_TEST
+
+START_TEST(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db)
+{
+    CODE(b, 0x8e, 0x17, 0xf1); /* mov ss, [edi]; icebp */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000;
+    refresh(b);
+    poke8(b, handler(EXC_DB), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->dr[6], DR6_FIXED | 1);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_DB) + 1);
+}
+END_TEST
+
+START_TEST(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler)
+{
+    CODE(b, 0x8e, 0x17, 0xcd, 0x80); /* mov ss, [edi]; int 80h */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000;
+    refresh(b);
+    steps(b, 3);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), handler(0x80));
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
 START_TEST(a_code_breakpoint_faults_before_and_rf_passes_it)
 {
     CODE(b, 0x90, 0x90, 0x90);
@@ -2010,6 +2073,10 @@ static void add_rest(Suite *suite)
     ADD(an_interrupt_between_iterations_returns_to_the_instruction_with_rf);
     ADD(a_data_breakpoint_traps_after_the_iteration_that_hits);
     ADD(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits);
+    ADD(the_single_step_trap_of_mov_ss_is_lost_before_int_n);
+    ADD(the_single_step_trap_of_pop_ss_is_lost_before_a_fault);
+    ADD(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db);
+    ADD(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler);
 
     tc = tcase(suite, "interrupts");
     ADD(an_interrupt_is_taken_between_instructions_when_if_is_set);

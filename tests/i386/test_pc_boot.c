@@ -385,6 +385,40 @@ START_TEST(multiboot_demands_that_cannot_be_met_are_refused)
 }
 END_TEST
 
+START_TEST(multiboot_header_with_a_wrong_checksum_is_refused_and_not_started_as_something_else)
+{
+    struct pc_config c;
+
+    make_flat(0x3, 0, 0);
+    file.data[8] ^= 1;
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "checksum");
+    make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    pad(256);
+    multiboot_header(0);
+    file.data[file.len - 1] ^= 0x80;
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "checksum");
+}
+END_TEST
+
+START_TEST(an_entry_point_outside_of_what_was_loaded_is_refused)
+{
+    static const uint32_t entries[] = {0, 0x0fffff, 0x900000, 0xfffffff0};
+    struct pc_config c;
+
+    for (unsigned i = 0; i < ARRAY_LEN(entries); i++) {
+        make_flat(0, 0, 0x180000);
+        boot_put32(file.data + 28, entries[i]);
+        c = config_of();
+        expect_error(&c, -ENOEXEC, "entry point");
+    }
+    make_elf(0x300000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x100);
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "entry point");
+}
+END_TEST
+
 /* A flat Multiboot 1 kernel that asks for graphics. */
 static void make_graphical(uint32_t width, uint32_t height, uint32_t depth)
 {
@@ -422,6 +456,22 @@ START_TEST(multiboot_framebuffer_is_the_one_that_was_asked_for)
     ck_assert_int_eq(m->console->screen_picture(m, &sent, &err), 0);
     ck_assert_int_eq(memcmp(sent.data, "P6\n800 600\n255\n\xff\x80\x40\0\0\0", 21), 0);
     machine_destroy(m);
+}
+END_TEST
+
+START_TEST(multiboot_video_mode_that_the_display_has_not_is_refused)
+{
+    struct pc_config c;
+
+    make_graphical(5000, 5000, 32);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "5000x5000");
+    make_graphical(800, 600, 7);
+    c = config_of();
+    expect_error(&c, -ENOTSUP, "7 bits");
+    make_graphical(0, 0, 0);
+    c = config_of();
+    machine_destroy(create(&c));
 }
 END_TEST
 
@@ -1255,7 +1305,10 @@ int main(void)
     ADD(multiboot_kernel_finds_what_the_specification_promises);
     ADD(multiboot_elf_is_loaded_by_its_segments);
     ADD(multiboot_demands_that_cannot_be_met_are_refused);
+    ADD(multiboot_header_with_a_wrong_checksum_is_refused_and_not_started_as_something_else);
+    ADD(an_entry_point_outside_of_what_was_loaded_is_refused);
     ADD(multiboot_framebuffer_is_the_one_that_was_asked_for);
+    ADD(multiboot_video_mode_that_the_display_has_not_is_refused);
     ADD(multiboot_text_framebuffer_is_the_screen);
     ADD(multiboot2_kernel_finds_what_the_specification_promises);
     ADD(multiboot2_framebuffer_and_demands);

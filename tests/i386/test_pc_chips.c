@@ -880,6 +880,27 @@ START_TEST(apic_timer_keeps_its_count_when_the_divider_changes)
 }
 END_TEST
 
+START_TEST(apic_timer_that_expired_in_one_shot_mode_stays_at_0_as_a_periodic_one)
+{
+    new_apics();
+    lapic_set(0x3e0, 0xb);
+    lapic_set(0x320, 0x40);
+    lapic_set(0x380, 1000);
+    run_for(20000);
+    ck_assert_uint_eq(lapic_get(0x390), 0);
+    lapic_set(0x320, 0x20041);
+    ck_assert_uint_eq(lapic_get(0x390), 0);
+    run_for(50000);
+    ck_assert_uint_eq(lapic_get(0x390), 0);
+    ck_assert_uint_eq(lapic_get(0x220), 1); /* 40h came, 41h never */
+    lapic_set(0x380, 1000);
+    run_for(2500);
+    ck_assert_uint_eq(lapic_get(0x390), 750);
+    lapic_set(0x320, 0x42); /* to one-shot while it counts: it goes on from where it is */
+    ck_assert_uint_eq(lapic_get(0x390), 750);
+}
+END_TEST
+
 START_TEST(apic_passes_the_8259s_through_lint0)
 {
     new_apics();
@@ -1006,6 +1027,7 @@ static void add_interrupt_tests(TCase *tc)
     ADD(apic_timer_one_shot_counts_down_in_bus_clocks);
     ADD(apic_timer_periodic_with_divider);
     ADD(apic_timer_keeps_its_count_when_the_divider_changes);
+    ADD(apic_timer_that_expired_in_one_shot_mode_stays_at_0_as_a_periodic_one);
     ADD(apic_passes_the_8259s_through_lint0);
     ADD(apic_works_before_it_is_programmed_as_a_wire);
     ADD(apic_reports_illegal_vectors_and_registers);

@@ -154,6 +154,78 @@ START_TEST(uart_interrupts_only_through_out2)
 }
 END_TEST
 
+START_TEST(uart_without_the_gate_interrupts_whatever_out2_says)
+{
+    static struct uart16550_wiring wiring;
+    struct device *uart;
+
+    wiring = (struct uart16550_wiring){.irq = probe_line(0)};
+    uart = add(&uart16550_ops, &wiring);
+    reset_all();
+    out(uart, 0, 1, 0x01);
+    input(uart, "a", 1);
+    ck_assert(probe[0].level);
+    out(uart, 0, 4, 0x13);
+    ck_assert(probe[0].level);
+}
+END_TEST
+
+START_TEST(uart_break_belongs_to_its_character)
+{
+    struct device *uart = new_uart();
+
+    out(uart, 0, 4, 0x18);
+    out(uart, 0, 2, 0x01);
+    out(uart, 0, 1, 0x04);
+    out(uart, 0, 0, 'a');
+    out(uart, 0, 3, 0x43);
+    out(uart, 0, 3, 0x03);
+    ck_assert_uint_eq(in(uart, 0, 2) & 0x0f, 0x01); /* no line status interrupt yet */
+    ck_assert_uint_eq(in(uart, 0, 5), 0xe1);
+    ck_assert_uint_eq(in(uart, 0, 0), 'a');
+    ck_assert_uint_eq(in(uart, 0, 2) & 0x0f, 0x06);
+    ck_assert_uint_eq(in(uart, 0, 5), 0xf1);
+    ck_assert_uint_eq(in(uart, 0, 5), 0x61); /* read once */
+    ck_assert_uint_eq(in(uart, 0, 0), 0);
+    ck_assert_uint_eq(in(uart, 0, 5), 0x60);
+}
+END_TEST
+
+START_TEST(uart_without_fifo_has_no_bit_7_in_lsr)
+{
+    struct device *uart = new_uart();
+
+    out(uart, 0, 4, 0x18);
+    out(uart, 0, 3, 0x43);
+    ck_assert_uint_eq(in(uart, 0, 5), 0x71);
+}
+END_TEST
+
+START_TEST(uart_registers_have_the_bits_of_the_data_sheet)
+{
+    struct device *uart = new_uart();
+
+    out(uart, 0, 1, 0xff);
+    ck_assert_uint_eq(in(uart, 0, 1), 0x0f);
+    out(uart, 0, 2, 0xff);
+    ck_assert_uint_eq(in(uart, 0, 2) & 0xf0, 0xc0);
+    out(uart, 0, 2, 0xc0); /* without bit 0 the others do not count */
+    ck_assert_uint_eq(in(uart, 0, 2) & 0xf0, 0);
+    out(uart, 0, 3, 0x7f);
+    ck_assert_uint_eq(in(uart, 0, 3), 0x7f);
+    out(uart, 0, 4, 0xff);
+    ck_assert_uint_eq(in(uart, 0, 4), 0x1f);
+    out(uart, 0, 5, 0xff);
+    ck_assert_uint_eq(in(uart, 0, 5) & 0x9f, 0);
+    ck_assert_uint_eq(in(uart, 0, 6) & 0xf0, 0xf0); /* loopback: RTS, DTR, OUT1, OUT2 */
+    ck_assert_uint_eq(in(uart, 0, 6) & 0x0f, 0);    /* reading took the deltas */
+    out(uart, 0, 4, 0x10);
+    ck_assert_uint_eq(in(uart, 0, 6), 0x0f);        /* all four fell, RI's trailing edge, too */
+    out(uart, 0, 7, 0xa5);
+    ck_assert_uint_eq(in(uart, 0, 7), 0xa5);
+}
+END_TEST
+
 START_TEST(uart_divisor_hides_behind_dlab)
 {
     struct device *uart = new_uart();
@@ -526,6 +598,10 @@ static void add_line_tests(TCase *tc)
     ADD(uart_has_room_for_16_bytes_and_reports_overruns);
     ADD(uart_loops_back);
     ADD(uart_interrupts_only_through_out2);
+    ADD(uart_without_the_gate_interrupts_whatever_out2_says);
+    ADD(uart_break_belongs_to_its_character);
+    ADD(uart_without_fifo_has_no_bit_7_in_lsr);
+    ADD(uart_registers_have_the_bits_of_the_data_sheet);
     ADD(uart_divisor_hides_behind_dlab);
     ADD(i8042_passes_its_tests);
     ADD(i8042_moves_the_a20_gate);

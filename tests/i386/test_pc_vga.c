@@ -263,6 +263,65 @@ START_TEST(write_modes_and_latches)
 }
 END_TEST
 
+START_TEST(chained_odd_and_even_share_a_byte_of_the_plane)
+{
+    planar();
+    for (uint32_t i = 0; i < 2; i++) {
+        poke8(0xa1000 + i, 0);
+        poke8(0xa2000 + i, 0);
+    }
+    set(0x3c4, 2, 0x04);
+    set(0x3ce, 4, 2);
+    set(0x3ce, 6, 0x07); /* chain odd/even; the sequencer says sequential */
+    poke8(0xa1000, 0x11);
+    poke8(0xa1001, 0x22);
+    ck_assert_uint_eq(peek8(0xa1000), 0x22);
+    ck_assert_uint_eq(peek8(0xa1001), 0x22);
+    set(0x3ce, 6, 0x05);
+    ck_assert_uint_eq(peek8(0xa1000), 0x22);
+    ck_assert_uint_eq(peek8(0xa1001), 0x00);
+    /* The sequencer alone chooses planes and leaves the address as it is. */
+    set(0x3c4, 2, 0x0f);
+    set(0x3c4, 4, 0x02);
+    poke8(0xa2000, 0x33);
+    poke8(0xa2001, 0x44);
+    set(0x3c4, 4, 0x06);
+    expect_planes(0xa2000, 0x33, 0, 0x33, 0);
+    expect_planes(0xa2001, 0, 0x44, 0, 0x44);
+}
+END_TEST
+
+START_TEST(vga_registers_have_the_bits_of_the_reference)
+{
+    static const uint8_t seq[] = {0x03, 0x3d, 0x0f, 0x3f, 0x0e}, gr[] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff},
+                         ar[] = {0xef, 0xff, 0x3f, 0x0f, 0x0f};
+
+    for (uint8_t i = 0; i < sizeof(seq); i++) {
+        set(0x3c4, i, 0xff);
+        ck_assert_uint_eq(in(0x3c5), seq[i]);
+    }
+    for (uint8_t i = 0; i < sizeof(gr); i++) {
+        set(0x3ce, i, 0xff);
+        ck_assert_uint_eq(in(0x3cf), gr[i]);
+    }
+    for (uint8_t i = 0; i < sizeof(ar); i++) {
+        attr(0x10 + i, 0xff);
+        in(0x3da);
+        outb(0x3c0, 0x10 + i);
+        ck_assert_uint_eq(in(0x3c1), ar[i]);
+    }
+    outb(0x3c6, 0x5a);
+    ck_assert_uint_eq(in(0x3c6), 0x5a);
+    outb(0x3c8, 1);
+    for (unsigned i = 0; i < 3; i++)
+        outb(0x3c9, 0xff);
+    outb(0x3c7, 1);
+    ck_assert_uint_eq(in(0x3c9), 0x3f); /* six bits a colour */
+    outb(0x3c2, 0xff);
+    ck_assert_uint_eq(in(0x3cc), 0xef);
+}
+END_TEST
+
 START_TEST(sixteen_colours_are_drawn)
 {
     static const uint8_t crtc[] = {0x5f, 0x4f, 0x50, 0x82, 0x54, 0x80, 0x0b, 0x3e, 0x00, 0x40, 0, 0, 0, 0, 0, 0,
@@ -488,6 +547,8 @@ int main(void)
     ADD(font_and_cursor_are_drawn);
     ADD(write_modes_and_latches);
     ADD(sixteen_colours_are_drawn);
+    ADD(chained_odd_and_even_share_a_byte_of_the_plane);
+    ADD(vga_registers_have_the_bits_of_the_reference);
     ADD(mode_13h_is_a_byte_for_a_pixel);
     ADD(palette_can_be_read_back);
     ADD(attribute_port_takes_index_and_value_in_turn);

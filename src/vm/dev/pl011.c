@@ -12,7 +12,11 @@
  * two fillings of the FIFO. CR's enable bits are kept but not asked: guests that
  * print without setting the UART up are heard, as on other virtual machines.
  *
- * Not modelled: DMA, IrDA, parity and framing errors, word lengths below 8.
+ * The far end holds CTS, DSR and DCD; in loopback the modem outputs come back as inputs, and each
+ * input that changes raises its interrupt.
+ *
+ * Not modelled: DMA, IrDA, parity and framing errors, word lengths below 8, hardware flow control
+ * (CR.RTSEn, CTSEn are kept), the integration test registers (80h-8Ch).
  * To extend: registers are in uart_read() and uart_write().
  */
 #include "vm/dev/pl011.h"
@@ -34,12 +38,23 @@ enum {
 #define FR_RXFE 0x10u
 #define FR_RXFF 0x40u
 #define FR_TXFE 0x80u
+#define FR_RI   0x100u
+#define FR_MODEM (FR_CTS | FR_DSR | FR_DCD | FR_RI)
 
 #define LCR_BRK 0x01u
 #define LCR_FEN 0x10u
 #define CR_LBE  0x80u
+#define CR_DTR  0x400u
+#define CR_RTS  0x800u
+#define CR_OUT1 0x1000u
+#define CR_OUT2 0x2000u
+#define CR_BITS 0xff87u
 #define CR_RESET 0x300u /* TXE, RXE */
 
+#define INT_RI  0x001u
+#define INT_CTS 0x002u
+#define INT_DCD 0x004u
+#define INT_DSR 0x008u
 #define INT_RX  0x010u
 #define INT_TX  0x020u
 #define INT_RT  0x040u
@@ -49,7 +64,6 @@ enum {
 
 #define DR_BE  0x400u
 #define DR_OE  0x800u
-#define RSR_BE 0x4u
 #define RSR_OE 0x8u
 
 #define FIFO_SIZE  16u
@@ -68,6 +82,8 @@ struct pl011_state {
     uint32_t count;         /* entries in `fifo` */
     uint32_t overrun;       /* the next byte received carries OE */
     uint32_t tx_burst;      /* bytes written since the transmitter was last empty */
+    uint32_t modem;         /* modem inputs, as FR shows them */
+    uint32_t reserved;
     uint16_t fifo[FIFO_SIZE]; /* byte, and error bits as in DR */
     uint64_t timeout_at;    /* vtime of the receive timeout, or VTIME_NEVER */
     uint64_t tx_at;         /* vtime at which the transmit FIFO drains, or VTIME_NEVER */
@@ -134,7 +150,7 @@ static uint16_t pop(struct device *dev)
     entry = s->fifo[s->head];
     s->head = (s->head + 1) % FIFO_SIZE;
     s->count--;
-    s->rsr = entry >> 8 & 0xfu;
+    s->rsr = (s->rsr & RSR_OE) | (entry >> 8 & 0xfu); /* OE stays until ECR is written */
     if (s->count < trigger_level(s))
         s->ris &= ~INT_RX;
     if (s->count) {
@@ -171,7 +187,25 @@ static void clear_fifo(struct pl011_state *s)
 
 static uint32_t read_flags(const struct pl011_state *s)
 {
-    return FR_CTS | FR_DSR | FR_DCD | FR_TXFE | (s->count ? 0 : FR_RXFE) | (s->count >= capacity(s) ? FR_RXFF : 0);
+    return s->modem | FR_TXFE | (s->count ? 0 : FR_RXFE) | (s->count >= capacity(s) ? FR_RXFF : 0);
+}
+
+/* The modem inputs: in loopback the outputs (DDI 0183, UARTCR.LBE), else what the far end holds. */
+static uint32_t modem_lines(uint32_t cr)
+{
+    if (!(cr & CR_LBE))
+        return FR_CTS | FR_DSR | FR_DCD;
+    return (cr & CR_RTS ? FR_CTS : 0) | (cr & CR_DTR ? FR_DSR : 0) | (cr & CR_OUT1 ? FR_DCD : 0) |
+           (cr & CR_OUT2 ? FR_RI : 0);
+}
+
+static void update_modem(struct pl011_state *s)
+{
+    uint32_t lines = modem_lines(s->cr), changed = lines ^ s->modem;
+
+    s->modem = lines;
+    s->ris |= (changed & FR_RI ? INT_RI : 0) | (changed & FR_CTS ? INT_CTS : 0) | (changed & FR_DCD ? INT_DCD : 0) |
+              (changed & FR_DSR ? INT_DSR : 0);
 }
 
 static uint64_t uart_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -231,7 +265,10 @@ static void uart_write(struct device *dev, unsigned range, uint64_t offset, unsi
     case IBRD:    s->ibrd = v & 0xffffu; break;
     case FBRD:    s->fbrd = v & 0x3fu; break;
     case LCR_H:   write_lcr(dev, v); break;
-    case CR:      s->cr = v & 0xffffu; break;
+    case CR:
+        s->cr = v & CR_BITS;
+        update_modem(s);
+        break;
     case IFLS:    s->ifls = v & 0x3fu; break;
     case IMSC:    s->imsc = v & INT_ALL; break;
     case ICR:     s->ris &= ~(v & INT_ALL); break;
@@ -247,6 +284,7 @@ static void uart_reset(struct device *dev)
 
     memset(s, 0, sizeof(*s));
     s->cr = CR_RESET;
+    s->modem = modem_lines(s->cr);
     s->ifls = 0x12;
     s->timeout_at = VTIME_NEVER;
     s->tx_at = VTIME_NEVER;
@@ -305,8 +343,8 @@ static bool uart_possible(const struct device *dev)
 {
     const struct pl011_state *s = dev->state;
 
-    return s->head < FIFO_SIZE && s->count <= FIFO_SIZE && machine_deadline_possible(dev->machine, s->timeout_at) &&
-           machine_deadline_possible(dev->machine, s->tx_at);
+    return s->head < FIFO_SIZE && s->count <= FIFO_SIZE && !(s->modem & ~FR_MODEM) &&
+           machine_deadline_possible(dev->machine, s->timeout_at) && machine_deadline_possible(dev->machine, s->tx_at);
 }
 
 const struct device_ops pl011_ops = {

@@ -51,13 +51,16 @@ static uint32_t counter(struct device *dev)
     return s->offset + (uint32_t)now;
 }
 
-/* The counter equals MR next in (MR - counter) seconds, or a whole round later if it does so now. */
-static void arm(struct device *dev)
+/* After a change of the counter or of MR: they may be equal now; if not, they are next in
+ * (MR - counter) seconds. */
+static void compare(struct device *dev)
 {
     struct pl031_state *s = dev->state;
     uint32_t ahead = s->mr - counter(dev);
     uint64_t seconds = machine_now(dev->machine) / NS_PER_SEC + (ahead ? ahead : (uint64_t)1 << 32);
 
+    if (!ahead)
+        s->ris = 1;
     s->match_at = seconds * NS_PER_SEC;
 }
 
@@ -90,15 +93,13 @@ static void rtc_write(struct device *dev, unsigned range, uint64_t offset, unsig
     switch (offset) {
     case RTCMR:
         s->mr = v;
-        if (v == counter(dev))
-            s->ris = 1;
-        arm(dev);
+        compare(dev);
         break;
     case RTCLR:
         s->lr = v;
         s->have_time = 1;
         s->offset = v - (uint32_t)(machine_now(dev->machine) / NS_PER_SEC);
-        arm(dev);
+        compare(dev);
         break;
     case RTCIMSC:
         s->imsc = v & 1;

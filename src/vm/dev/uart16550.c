@@ -10,7 +10,9 @@
  * always set. The THRE interrupt that follows a write comes TX_IRQ_NS per byte
  * later, so that an interrupt-driven driver gets out of its handler between
  * two fillings of the FIFO. The far end holds DCD, DSR and CTS; nothing ever
- * goes wrong on the line, so PE, FE and BI are never set from outside.
+ * goes wrong on the line, so only a break sent in loopback sets BI, and nothing PE and FE. Such a
+ * flag belongs to its character: LSR shows it when that comes to the top of the FIFO, and bit 7
+ * until then.
  *
  * Bytes pass whole, whatever word length LCR says: a program that never programs the
  * line (5 bits, after a reset) is heard all the same, as it is in QEMU.
@@ -59,6 +61,8 @@ enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define LSR_BI    0x10u
 #define LSR_THRE  0x20u
 #define LSR_TEMT  0x40u
+#define LSR_ERROR 0x80u /* in FIFO mode: a flag somewhere in the FIFO */
+#define LSR_OF_CHARACTER 0x1cu /* PE, FE, BI */
 
 #define MSR_LINES 0xf0u
 #define MSR_CTS   0x10u
@@ -76,7 +80,7 @@ struct uart16550_state {
     uint8_t ier, fcr, lcr, mcr;
     uint8_t msr;           /* lines in 4-7, deltas in 0-3 */
     uint8_t scr;
-    uint8_t errors;        /* LSR bits 1-4 */
+    uint8_t errors;        /* LSR bits 1-4 that a read will show and clear */
     uint8_t thre_pending;  /* the THRE interrupt condition (reset by reading IIR or writing THR) */
     uint16_t divisor;
     uint8_t timeout;       /* the character timeout condition */
@@ -84,6 +88,7 @@ struct uart16550_state {
     uint32_t count;        /* bytes in `fifo` */
     uint32_t tx_burst;     /* bytes written since the transmitter was last empty */
     uint8_t fifo[FIFO_SIZE];
+    uint8_t flags[FIFO_SIZE]; /* LSR bits 2-4 of each character, until it is at the top */
     uint32_t reserved;
     uint64_t timeout_at;   /* vtime of the character timeout, or VTIME_NEVER */
     uint64_t thre_at;      /* vtime at which the transmitter is empty for interrupts, or VTIME_NEVER */
@@ -145,18 +150,41 @@ static void arm_timeout(struct device *dev)
         s->timeout_at = machine_now(dev->machine) + timeout_ns(s);
 }
 
-static void receive(struct device *dev, uint8_t byte)
+/* What belongs to the character that is now at the top shows in LSR. */
+static void reveal(struct uart16550_state *s)
+{
+    if (!s->count)
+        return;
+    s->errors |= s->flags[s->head];
+    s->flags[s->head] = 0;
+}
+
+/* LSR bit 7. */
+static bool error_in_fifo(const struct uart16550_state *s)
+{
+    uint8_t any = s->errors & LSR_OF_CHARACTER;
+
+    for (uint32_t i = 0; i < s->count; i++)
+        any |= s->flags[(s->head + i) % FIFO_SIZE];
+    return (s->fcr & FCR_ENABLE) && any;
+}
+
+static void receive(struct device *dev, uint8_t byte, uint8_t flags)
 {
     struct uart16550_state *s = dev->state;
 
     if (s->count == capacity(s)) {
         s->errors |= LSR_OE;
-        if (!(s->fcr & FCR_ENABLE))
-            s->fifo[s->head] = byte; /* the holding register is overwritten */
+        if (!(s->fcr & FCR_ENABLE)) { /* the holding register is overwritten */
+            s->fifo[s->head] = byte;
+            s->flags[s->head] = flags;
+        }
     } else {
         s->fifo[(s->head + s->count) % FIFO_SIZE] = byte;
+        s->flags[(s->head + s->count) % FIFO_SIZE] = flags;
         s->count++;
     }
+    reveal(s);
     arm_timeout(dev);
 }
 
@@ -170,6 +198,7 @@ static uint8_t pop(struct device *dev)
     if (s->count > 1 || (s->fcr & FCR_ENABLE))
         s->head = (uint8_t)((s->head + 1) % FIFO_SIZE);
     s->count--;
+    reveal(s);
     arm_timeout(dev);
     return byte;
 }
@@ -182,6 +211,7 @@ static void clear_receiver(struct uart16550_state *s)
     s->timeout = 0;
     s->timeout_at = VTIME_NEVER;
     memset(s->fifo, 0, sizeof(s->fifo));
+    memset(s->flags, 0, sizeof(s->flags));
 }
 
 static void transmit(struct device *dev, uint8_t byte)
@@ -191,7 +221,7 @@ static void transmit(struct device *dev, uint8_t byte)
     s->thre_pending = 0;
     update_irq(dev); /* the line falls, so that the next condition is an edge */
     if (s->mcr & MCR_LOOP)
-        receive(dev, byte);
+        receive(dev, byte, 0);
     else
         machine_output(dev, &byte, 1);
     s->tx_burst++;
@@ -268,7 +298,8 @@ static uint64_t uart_read(struct device *dev, unsigned range, uint64_t offset, u
         value = s->mcr;
         break;
     case LSR:
-        value = (uint8_t)(LSR_THRE | LSR_TEMT | s->errors | (s->count ? LSR_DR : 0));
+        value = (uint8_t)(LSR_THRE | LSR_TEMT | s->errors | (s->count ? LSR_DR : 0) |
+                          (error_in_fifo(s) ? LSR_ERROR : 0));
         s->errors = 0;
         break;
     case MSR:
@@ -309,10 +340,8 @@ static void uart_write(struct device *dev, unsigned range, uint64_t offset, unsi
         break;
     case LCR:
         /* A break sent in loopback mode is received. */
-        if ((s->mcr & MCR_LOOP) && (byte & ~s->lcr & LCR_BREAK)) {
-            receive(dev, 0);
-            s->errors |= LSR_BI;
-        }
+        if ((s->mcr & MCR_LOOP) && (byte & ~s->lcr & LCR_BREAK))
+            receive(dev, 0, LSR_BI);
         s->lcr = byte;
         break;
     case MCR:
@@ -369,7 +398,7 @@ static void uart_input(struct device *dev, const struct event *e)
 
     for (uint32_t i = 0; i < e->len; i++)
         if (!(s->mcr & MCR_LOOP)) /* the receiver is disconnected from the line */
-            receive(dev, e->data[i]);
+            receive(dev, e->data[i], 0);
     update_irq(dev);
 }
 

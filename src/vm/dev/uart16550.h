@@ -6,7 +6,7 @@
 
 struct uart16550_wiring {
     struct line irq;
-    bool irq_needs_out2; /* MCR.OUT2 gates the interrupt line, as on a PC */
+    bool irq_needs_out2; /* MCR.OUT2 gates the interrupt line, as the wires of a PC do and QEMU does not */
 };
 
 extern const struct device_ops uart16550_ops;

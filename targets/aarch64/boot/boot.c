@@ -13,6 +13,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 #define INITRD_OFFSET (128 * MIB)
+#define FLAT_OFFSET   0x80000u
 #define DTB_ALIGN     (2 * MIB)
 
 static uint64_t align_up(uint64_t n, uint64_t align)
@@ -78,6 +79,19 @@ static int place_dtb(struct a64_boot_plan *plan, const struct virt_config *confi
     return 0;
 }
 
+/* Anything else is a program that stands where it is loaded: at 80000h of memory, as QEMU has it. */
+static int load_flat(struct a64_boot_plan *plan, const struct virt_config *config, const struct a64_kernel *kernel,
+                     struct error *err)
+{
+    if (!kernel->len)
+        return error_set(err, -ENOEXEC, "%s: an empty file", kernel->name);
+    if (kernel->len >= 4 && memcmp(kernel->data, "\x7f" "ELF", 4) == 0)
+        return error_set(err, -ENOEXEC, "%s: an ELF file, but not for aarch64", kernel->name);
+    plan->protocol = "flat";
+    plan->entry = VIRT_RAM_BASE + FLAT_OFFSET;
+    return a64_boot_add(plan, config, plan->entry, kernel->data, kernel->len, kernel->len, "the kernel", err);
+}
+
 int a64_boot_load(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
 {
     struct a64_kernel kernel = {.data = config->kernel.data, .len = config->kernel.len, .name = config->kernel.name};
@@ -96,8 +110,7 @@ int a64_boot_load(struct a64_boot_plan *plan, const struct virt_config *config, 
     else if (a64_boot_is_image(kernel.data, kernel.len))
         rc = a64_boot_load_image(plan, config, &kernel, err);
     else
-        rc = error_set(err, -ENOEXEC, "%s: neither a Linux arm64 Image (plain or gzip-compressed) nor an aarch64 ELF file",
-                       kernel.name);
+        rc = load_flat(plan, config, &kernel, err);
     if (!rc)
         rc = place_initrd(plan, config, err);
     return rc ? rc : place_dtb(plan, config, err);

@@ -163,6 +163,16 @@ int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16
     return 0;
 }
 
+/* Does the kernel begin within what was loaded? */
+static int check_entry(const struct boot_plan *plan, const struct pc_config *config, struct error *err)
+{
+    for (unsigned i = 0; i < plan->nchunks; i++)
+        if (plan->eip >= plan->chunks[i].at && plan->eip - plan->chunks[i].at < plan->chunks[i].size)
+            return 0;
+    return error_set(err, -ENOEXEC, "%s: its entry point %#x lies outside of what was loaded", config->kernel.name,
+                     plan->eip);
+}
+
 int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *rsdp_bytes,
               struct error *err)
 {
@@ -182,6 +192,8 @@ int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t r
                        "%s: not a kernel that can be loaded (neither ELF, Multiboot nor Linux bzImage); "
                        "a flat firmware image is given with --bios",
                        config->kernel.name);
+    if (rc == 0 && plan->mode == BOOT_FLAT)
+        rc = check_entry(plan, config, err);
     if (rc)
         boot_finish(plan);
     return rc;

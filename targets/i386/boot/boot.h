@@ -147,8 +147,9 @@ struct boot_framebuffer {
     uint8_t bpp, type;
     uint8_t fields[6];             /* position and size of red, green, blue */
 };
-/* The mode for a kernel that would like this one (0: anything). */
-void boot_choose_video(struct boot_video *v, uint32_t width, uint32_t height, uint32_t bpp);
+/* The mode for a kernel that asks for this one (0: anything). -ENOTSUP: the display has it not. */
+int boot_choose_video(struct boot_video *v, const struct pc_config *config, uint32_t width, uint32_t height,
+                      uint32_t bpp, struct error *err);
 /* What to tell of the display in that mode (width 0: text); false: there is none. */
 bool boot_framebuffer(struct boot_framebuffer *f, const struct pc_config *config, const struct boot_video *v);
 

@@ -3,9 +3,10 @@
  * that say their addresses in the header (the "a.out kludge"); memory sizes and
  * map, command line, modules, ELF sections, loader name.
  *
- * A header that demands what cannot be given is refused: a video mode of a machine
- * without display, and flag bits that the specification does not know. A kernel that
- * asks for graphics gets the size it asks for, or else 1024x768.
+ * A header that demands what cannot be given is refused: a video mode that the machine has
+ * not, and flag bits that the specification does not know. A kernel that asks for graphics
+ * without preference gets 1024x768. So is one whose checksum is wrong, rather than to start
+ * the kernel as something else.
  *
  * Not given: boot device, drives, APM table, configuration table, VBE.
  */
@@ -23,6 +24,7 @@
 #define ASKS_ALIGN   0x00000001u
 #define ASKS_MEMORY  0x00000002u
 #define ASKS_VIDEO   0x00000004u
+#define ASKS_KNOWN   (ASKS_ALIGN | ASKS_MEMORY | ASKS_VIDEO)
 #define ASKS_UNKNOWN 0x0000fff8u /* bits 3-15: features a loader must provide or refuse */
 #define HAS_ADDRESSES 0x00010000u
 
@@ -39,17 +41,28 @@
 
 #define STACK_BYTES 0x1000u
 
-/* The header's offset in the file, or -1. */
+static bool checksum_fits(const uint8_t *header)
+{
+    return boot_get32(header) + boot_get32(header + 4) + boot_get32(header + 8) == 0;
+}
+
+/* The header's offset in the file, or -1. One whose checksum is wrong is taken if there is no other
+ * and its flags are sensible: the magic number alone may be an operand of somebody's boot loader. */
 static long find_header(const struct pc_image *image)
 {
     const uint8_t *p = image->data;
     size_t end = image->len < SEARCH_BYTES ? image->len : SEARCH_BYTES;
+    long damaged = -1;
 
-    for (size_t at = 0; at + 12 <= end; at += 4)
-        if (boot_get32(p + at) == HEADER_MAGIC &&
-            boot_get32(p + at) + boot_get32(p + at + 4) + boot_get32(p + at + 8) == 0)
+    for (size_t at = 0; at + 12 <= end; at += 4) {
+        if (boot_get32(p + at) != HEADER_MAGIC)
+            continue;
+        if (checksum_fits(p + at))
             return (long)at;
-    return -1;
+        if (damaged < 0 && !(boot_get32(p + at + 4) & ~(ASKS_KNOWN | HAS_ADDRESSES)))
+            damaged = (long)at;
+    }
+    return damaged;
 }
 
 bool boot_is_multiboot(const struct pc_image *image)
@@ -104,8 +117,13 @@ static int load_flat(struct boot_plan *plan, const struct pc_config *config, siz
     return boot_load_flat(plan, config, &f, err);
 }
 
-static int check_flags(const struct pc_config *config, uint32_t flags, struct error *err)
+static int check_header(const struct pc_config *config, const uint8_t *header, struct error *err)
 {
+    uint32_t flags = boot_get32(header + 4);
+
+    if (!checksum_fits(header))
+        return error_set(err, -ENOEXEC, "%s: bad Multiboot header: checksum %#x, it should be %#x", config->kernel.name,
+                         boot_get32(header + 8), -(HEADER_MAGIC + flags));
     if ((flags & ASKS_VIDEO) && config->vga == PC_VGA_NONE)
         return error_set(err, -ENOTSUP,
                          "%s: its Multiboot header asks for a video mode (flag bit 2); this machine has no display",
@@ -236,15 +254,16 @@ static void put_framebuffer(uint8_t *mbi, const struct boot_framebuffer *f)
 }
 
 /* Bit 2 of the header's flags: mode type (0 graphics, 1 text), width, height, depth. */
-static void choose_video(struct boot_plan *plan, const struct pc_config *config, size_t header)
+static int choose_video(struct boot_plan *plan, const struct pc_config *config, size_t header, struct error *err)
 {
     const uint8_t *h = (const uint8_t *)config->kernel.data + header;
 
     if (header + HEADER_VIDEO + 16 > config->kernel.len)
-        boot_choose_video(&plan->video, 0, 0, 0);
-    else if (boot_get32(h + HEADER_VIDEO) == 0)
-        boot_choose_video(&plan->video, boot_get32(h + HEADER_VIDEO + 4), boot_get32(h + HEADER_VIDEO + 8),
-                          boot_get32(h + HEADER_VIDEO + 12));
+        return boot_choose_video(&plan->video, config, 0, 0, 0, err);
+    if (boot_get32(h + HEADER_VIDEO) != 0) /* text: the screen is in 80x25 */
+        return 0;
+    return boot_choose_video(&plan->video, config, boot_get32(h + HEADER_VIDEO + 4), boot_get32(h + HEADER_VIDEO + 8),
+                             boot_get32(h + HEADER_VIDEO + 12), err);
 }
 
 static int fill_info(struct boot_plan *plan, const struct pc_config *config, struct info *info, struct error *err)
@@ -297,9 +316,10 @@ static int make_info(struct boot_plan *plan, const struct pc_config *config, str
 int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, struct error *err)
 {
     long header = find_header(&config->kernel);
-    uint32_t flags = boot_get32((const uint8_t *)config->kernel.data + header + 4);
+    const uint8_t *h = (const uint8_t *)config->kernel.data + header;
+    uint32_t flags = boot_get32(h + 4);
     paddr_t stack;
-    int rc = check_flags(config, flags, err);
+    int rc = check_header(config, h, err);
 
     if (rc)
         return rc;
@@ -310,11 +330,10 @@ int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, 
     else
         rc = error_set(err, -ENOEXEC, "%s: a Multiboot kernel that is neither ELF nor says where it is to be loaded",
                        config->kernel.name);
-    if (rc)
-        return rc;
-    if (flags & ASKS_VIDEO)
-        choose_video(plan, config, (size_t)header);
-    rc = make_info(plan, config, err);
+    if (rc == 0 && (flags & ASKS_VIDEO))
+        rc = choose_video(plan, config, (size_t)header, err);
+    if (rc == 0)
+        rc = make_info(plan, config, err);
     if (rc)
         return rc;
     rc = boot_flat_gdt(plan, config, 0x08, err);

@@ -79,8 +79,10 @@ static int take_framebuffer(struct asks *asks, const struct pc_config *config, c
         return error_set(err, -ENOTSUP, "%s: its Multiboot 2 header asks for a framebuffer; this machine has no display",
                          config->kernel.name);
     }
-    boot_choose_video(&asks->video, boot_get32(tag + 8), boot_get32(tag + 12), boot_get32(tag + 16));
-    return 0;
+    if (boot_choose_video(&asks->video, config, boot_get32(tag + 8), boot_get32(tag + 12), boot_get32(tag + 16),
+                          err) == 0 || (boot_get16(tag + 2) & TAG_OPTIONAL))
+        return 0;
+    return -ENOTSUP;
 }
 
 static uint32_t least_size(unsigned type)

@@ -4,6 +4,7 @@
  */
 #include "i386/boot/boot.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "i386/pc/vga.h"
@@ -14,15 +15,24 @@
 #define TEXT_COLUMNS   80u
 #define TEXT_ROWS      25u
 
-void boot_choose_video(struct boot_video *v, uint32_t width, uint32_t height, uint32_t bpp)
+int boot_choose_video(struct boot_video *v, const struct pc_config *config, uint32_t width, uint32_t height,
+                      uint32_t bpp, struct error *err)
 {
-    bool fits = width >= 8 && width <= 4096 && width % 8 == 0 && height && height <= MOST_PIXELS / width;
-
-    *v = (struct boot_video){
-        .width = (uint16_t)(fits ? width : DEFAULT_WIDTH),
-        .height = (uint16_t)(fits ? height : DEFAULT_HEIGHT),
-        .bpp = bpp == 15 || bpp == 16 || bpp == 24 ? (uint16_t)bpp : 32,
-    };
+    if (!width && !height) {
+        width = DEFAULT_WIDTH;
+        height = DEFAULT_HEIGHT;
+    }
+    if (width < 8 || width > 4096 || width % 8 || !height || height > MOST_PIXELS / width)
+        return error_set(err, -ENOTSUP,
+                         "%s: its Multiboot header asks for %ux%u pixels; this display has widths of 8 to 4096 in "
+                         "steps of 8, and at most %u pixels",
+                         config->kernel.name, width, height, MOST_PIXELS);
+    if (bpp && bpp != 15 && bpp != 16 && bpp != 24 && bpp != 32)
+        return error_set(err, -ENOTSUP,
+                         "%s: its Multiboot header asks for %u bits a pixel; this display has 15, 16, 24 and 32",
+                         config->kernel.name, bpp);
+    *v = (struct boot_video){.width = (uint16_t)width, .height = (uint16_t)height, .bpp = (uint16_t)(bpp ? bpp : 32)};
+    return 0;
 }
 
 bool boot_framebuffer(struct boot_framebuffer *f, const struct pc_config *config, const struct boot_video *v)

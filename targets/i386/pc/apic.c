@@ -59,7 +59,7 @@ struct apic_state {
     uint32_t initial, divide;
     uint32_t enabled;        /* IA32_APIC_BASE.EN */
     uint32_t lint0;          /* level from the 8259s */
-    uint32_t reserved;
+    uint32_t expired;        /* the timer came to 0 in one-shot mode: it stays there until it is programmed */
     uint64_t started;        /* timer tick (bus clocks / divider) at which `initial` was loaded */
     uint64_t timer_at;       /* vtime of the next expiry, or VTIME_NEVER */
 };
@@ -262,7 +262,7 @@ static uint32_t current_count(const struct apic_state *s, vtime_t now)
 {
     uint64_t e;
 
-    if (!s->initial)
+    if (!s->initial || s->expired)
         return 0;
     e = timer_ticks(s, now) - s->started;
     if (s->lvt[LVT_TIMER] & LVT_PERIODIC)
@@ -276,7 +276,7 @@ static void arm_timer(struct apic_state *s, uint64_t after)
     uint64_t e = after - s->started;
 
     s->timer_at = VTIME_NEVER;
-    if (!s->initial)
+    if (!s->initial || s->expired)
         return;
     if (s->lvt[LVT_TIMER] & LVT_PERIODIC)
         s->timer_at = timer_time(s, s->started + (e / s->initial + 1) * s->initial);
@@ -284,7 +284,8 @@ static void arm_timer(struct apic_state *s, uint64_t after)
         s->timer_at = timer_time(s, s->started + s->initial);
 }
 
-/* Keep the current count across a change of the divider or of the mode. */
+/* Keep the current count across a change of the divider or of the mode: 0, too (SDM: "the timer
+ * remains at its 0 value until reprogrammed"), which is a write of the initial count. */
 static void change_timer(struct device *dev, uint32_t *reg, uint32_t value)
 {
     struct apic_state *s = dev->state;
@@ -295,12 +296,7 @@ static void change_timer(struct device *dev, uint32_t *reg, uint32_t value)
     *reg = value;
     tick = timer_ticks(s, now);
     s->started = tick + count - s->initial; /* may wrap below zero: only differences are used */
-    if (count == 0) { /* expired: stays so, whatever the mode is now */
-        s->timer_at = VTIME_NEVER;
-        if (s->initial && !(s->lvt[LVT_TIMER] & LVT_PERIODIC))
-            return;
-        s->started = tick;
-    }
+    s->expired = count == 0;
     arm_timer(s, tick);
 }
 
@@ -309,6 +305,7 @@ static void set_initial(struct device *dev, uint32_t value)
     struct apic_state *s = dev->state;
 
     s->initial = value;
+    s->expired = 0;
     s->started = timer_ticks(s, machine_now(dev->machine));
     arm_timer(s, s->started);
 }
@@ -532,7 +529,7 @@ static bool apic_possible(const struct device *dev)
 {
     const struct apic_state *s = dev->state;
 
-    return s->enabled <= 1 && s->lint0 <= 1;
+    return s->enabled <= 1 && s->lint0 <= 1 && s->expired <= 1;
 }
 
 const struct device_ops apic_ops = {

@@ -166,7 +166,8 @@ static void connect_lines(struct pc *pc)
     pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13),
                                            .ignne = {.set = assert_ignne, .ctx = pc->cpu}};
     for (unsigned n = 0; n < pc->config.serial_count; n++)
-        pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]), .irq_needs_out2 = true};
+        pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]),
+                                                       .irq_needs_out2 = pc->config.serial_out2};
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = i440fx_function(pc->i440fx);
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix3_function(pc->piix3);
     pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = ide_function(pc->ide);
@@ -264,7 +265,8 @@ void pc_fill_fwcfg(struct pc *pc)
     fwcfg_add(w, FWCFG_ID, &id, sizeof(id));
     fwcfg_add(w, FWCFG_UUID, zeros, 16);
     fwcfg_add(w, FWCFG_RAM_SIZE, &pc->config.memory_bytes, 8);
-    fwcfg_add(w, FWCFG_NOGRAPHIC, &one, sizeof(one));
+    /* Without a display the firmware's text goes to the first serial port. */
+    fwcfg_add(w, FWCFG_NOGRAPHIC, pc->config.vga == PC_VGA_NONE ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_CPUS, &one, sizeof(one));
     fwcfg_add(w, FWCFG_MAX_CPUS, &one, sizeof(one));
     fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));

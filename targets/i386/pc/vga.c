@@ -289,7 +289,7 @@ static uint16_t vbe_read(const struct vga_state *s, unsigned index)
 
 static void dac_write(struct vga_state *s, uint8_t value)
 {
-    s->dac_new[s->dac_component++] = value;
+    s->dac_new[s->dac_component++] = s->vbe[VBE_ENABLE] & VBE_8BIT_DAC ? value : value & 0x3fu;
     if (s->dac_component < 3)
         return;
     memcpy(s->palette + 3 * s->dac_write, s->dac_new, 3);

@@ -50,6 +50,7 @@ enum { VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH
 #define GMODE_SHIFT_CGA 0x20u
 #define GMODE_SHIFT_256 0x40u
 #define GMISC_GRAPHICS  0x01u
+#define GMISC_ODD_EVEN  0x02u /* address bit 0 chooses a plane and is replaced */
 #define AMODE_GRAPHICS  0x01u
 #define AMODE_LINE      0x04u
 #define AMODE_BLINK     0x08u

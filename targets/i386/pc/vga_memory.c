@@ -5,6 +5,10 @@
  * addressing; or, in the modes of the display interface, a bank of the
  * framebuffer.
  *
+ * Odd/even addressing is three bits in three places: the sequencer's memory mode chooses the
+ * planes of a write by address bit 0, the graphics controller's mode that of a read, and its
+ * miscellaneous register replaces the bit, in both directions, whatever the other two say.
+ *
  * Storage. Byte `o` of plane `p` is byte 4 * o + p of the framebuffer, with one
  * exception: of planes 0 and 1 the even bytes of the lower half, which are the
  * characters and attributes of text modes, lie beside each other in pages of
@@ -99,7 +103,8 @@ bool vga_text_window(const struct device *dev, uint32_t *base)
 
     *base = map == 2 ? 0xb0000u : 0xb8000u;
     return map >= 2 && !(s->seq[SEQ_MEMORY_MODE] & (MEMORY_ODD_EVEN_OFF | MEMORY_CHAIN_4)) && s->seq[SEQ_MAP_MASK] == 0x03 &&
-           s->gr[GR_MODE] == GMODE_ODD_EVEN && !(s->gr[GR_READ_MAP] & 2u) && s->gr[GR_ENABLE_SET_RESET] == 0 &&
+           s->gr[GR_MODE] == GMODE_ODD_EVEN && (s->gr[GR_MISC] & GMISC_ODD_EVEN) && !(s->gr[GR_READ_MAP] & 2u) &&
+           s->gr[GR_ENABLE_SET_RESET] == 0 &&
            s->gr[GR_ROTATE] == 0 && s->gr[GR_BIT_MASK] == 0xff && !(s->vbe[VBE_ENABLE] & VBE_ENABLED);
 }
 
@@ -116,6 +121,14 @@ static bool banked(const struct device *dev, uint32_t offset, uint32_t *page, ui
     *page = w->page + (at >> PAGE_SHIFT);
     *in_page = at & (PAGE_SIZE - 1);
     return true;
+}
+
+/* The byte of a plane that a CPU address means. The bit that replaces address bit 0 is 0: see vga.c. */
+static uint32_t plane_offset(const struct vga_state *s, uint32_t offset)
+{
+    if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4)
+        return offset & ~3u;
+    return s->gr[GR_MISC] & GMISC_ODD_EVEN ? offset & ~1u : offset;
 }
 
 /* Read mode 1: which pixels have the colour to compare with. */
@@ -142,13 +155,11 @@ uint8_t vga_window_read(struct device *dev, uint32_t offset)
         return 0xff;
     if (banked(dev, offset, &page, &in_page))
         return memory_page(&dev->machine->memory, page)[in_page];
-    if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4) {
+    if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4)
         plane = offset & 3u;
-        offset &= ~3u;
-    } else if (s->gr[GR_MODE] & GMODE_ODD_EVEN) {
+    else if (s->gr[GR_MODE] & GMODE_ODD_EVEN)
         plane = (plane & 2u) | (offset & 1u);
-        offset &= ~1u;
-    }
+    offset = plane_offset(s, offset);
     for (unsigned p = 0; p < 4; p++)
         s->latch[p] = vga_plane_get(dev, p, offset);
     if ((s->gr[GR_MODE] & GMODE_READ_1) && !(s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4))
@@ -208,13 +219,11 @@ void vga_window_write(struct device *dev, uint32_t offset, uint8_t value)
         store(dev, page, in_page, value);
         return;
     }
-    if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4) {
+    if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4)
         planes &= 1u << (offset & 3u);
-        offset &= ~3u;
-    } else if (!(s->seq[SEQ_MEMORY_MODE] & MEMORY_ODD_EVEN_OFF)) {
+    else if (!(s->seq[SEQ_MEMORY_MODE] & MEMORY_ODD_EVEN_OFF))
         planes &= offset & 1u ? 0xau : 0x5u;
-        offset &= ~1u;
-    }
+    offset = plane_offset(s, offset);
     for (unsigned p = 0; p < 4; p++)
         if (planes >> p & 1u)
             vga_plane_set(dev, p, offset, combined(s, p, value));
