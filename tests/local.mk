@@ -2,6 +2,7 @@
 #   whole    the machine without a server: states, engines, guests run to their end
 #   guests   other people's guests, and comparisons with QEMU
 #   e2e      the program, by its protocol and its command line
+include tests/base/local.mk
 include tests/softfloat/local.mk
 include tests/host/local.mk
 include tests/vm/local.mk

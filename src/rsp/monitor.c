@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/guess.h"
+
 /* ---- numbers and positions ---- */
 
 static bool is_separator(const char *p)
@@ -359,37 +361,6 @@ static const struct rsp_monitor_command *find_command(const struct rsp_session *
 
 /* ---- unknown commands ---- */
 
-#define MAX_WORDS 64u
-
-/* Edit distance (insert, delete, replace, swap neighbours) of two short strings. */
-static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
-{
-    unsigned rows[3][MAX_WORDS + 1], *before = rows[0], *last = rows[1], *now = rows[2];
-
-    if (na > MAX_WORDS || nb > MAX_WORDS)
-        return UINT32_MAX;
-    for (size_t j = 0; j <= nb; j++)
-        last[j] = before[j] = (unsigned)j;
-    for (size_t i = 1; i <= na; i++) {
-        unsigned *spare = before;
-
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= nb; j++) {
-            unsigned d = last[j - 1] + (a[i - 1] != b[j - 1]);
-
-            d = last[j] + 1 < d ? last[j] + 1 : d;
-            d = now[j - 1] + 1 < d ? now[j - 1] + 1 : d;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < d)
-                d = before[j - 2] + 1;
-            now[j] = d;
-        }
-        before = last;
-        last = now;
-        now = spare;
-    }
-    return last[nb];
-}
-
 /* Length of the first `words` words of the line. */
 static size_t leading_words(const char *line, unsigned words)
 {
@@ -421,9 +392,9 @@ static int unknown_command(struct rsp_session *s, const char *line, struct error
 
     for (unsigned i = 0; i < count; i++) {
         size_t n = leading_words(line, count_words(list[i]->name));
-        unsigned d = distance(line, n, list[i]->name, strlen(list[i]->name));
+        unsigned d = guess_distance(line, n, list[i]->name, strlen(list[i]->name));
 
-        if (d < nearest) {
+        if (d < nearest && guess_is_near(d, n)) {
             nearest = d;
             best = list[i];
         }

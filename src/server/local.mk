@@ -1,5 +1,8 @@
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
+	src/server/images.c src/server/images.h \
+	src/server/option_help.c \
+	src/server/option_table.c src/server/option_table.h \
 	src/server/options.c src/server/options.h \
 	src/server/recordings.c src/server/recordings.h \
 	src/server/server.c src/server/server.h src/server/server_internal.h \

@@ -1,5 +1,8 @@
 /*
  * The command line: QEMU's words where QEMU has one, with one dash or two.
+ *
+ * option_table.c has a row for each option, and its meaning; options.c goes through what was given and
+ * looks at it as a whole; option_help.c prints what the table says.
  */
 #ifndef HINDCAST_OPTIONS_H
 #define HINDCAST_OPTIONS_H
@@ -12,6 +15,7 @@
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
 #define OPTIONS_MAX_ROMS       4
+#define OPTIONS_LISTEN_DEFAULT "127.0.0.1:1234"
 
 enum options_machine { MACHINE_BY_KERNEL, MACHINE_PC, MACHINE_VIRT };
 
@@ -27,6 +31,24 @@ enum options_from {
     FROM_START,
     FROM_CHECKPOINTS, /* at the start, and then at every checkpoint in the file */
     FROM_POSITION,    /* at the last checkpoint at or before a position */
+};
+
+/* What the guest is booted from: an image of each kind, or several (images.c). */
+enum image_kind {
+    IMAGE_KERNEL,
+    IMAGE_BIOS,
+    IMAGE_VGA_BIOS, /* pc */
+    IMAGE_ROM,      /* pc: option ROMs */
+    IMAGE_PFLASH0,  /* virt: flash banks */
+    IMAGE_PFLASH1,
+    IMAGE_MODULE,   /* --initrd, and Multiboot modules */
+    IMAGE_KINDS,
+};
+
+/* The files of one kind, as they were given. */
+struct option_files {
+    const char *path[OPTIONS_MAX_MODULES];
+    unsigned count;
 };
 
 /* What runs the guest. */
@@ -47,17 +69,10 @@ struct options {
     bool virtualization;        /* virt: EL2 */
     const char *cpu;            /* NULL: the machine's usual one */
     uint64_t memory_bytes;
-    const char *kernel;         /* NULL: not given; the same for the rest */
-    const char *initrd[OPTIONS_MAX_MODULES]; /* as given, one for each --initrd */
-    unsigned initrd_count;
-    const char *append;
-    const char *bios;
+    struct option_files files[IMAGE_KINDS];
+    bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
+    const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
-    const char *vga_bios;
-    const char *rom[OPTIONS_MAX_ROMS]; /* as given, one for each --option-rom */
-    unsigned rom_count;
-    const char *pflash[OPTIONS_MAX_PFLASH]; /* NULL: not given */
-    bool pflash_write_back[OPTIONS_MAX_PFLASH];
     bool semihosting;           /* virt */
     const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
     char *semihost_args;        /* words of its command line, space between; NULL: kernel and append */
@@ -86,7 +101,14 @@ struct options {
     enum options_from from;     /* verify: where it begins */
     uint64_t from_position;     /* FROM_POSITION: there */
     const char *machine_option; /* the last one given of those that a recording decides; NULL: none */
+    bool debug_exit_option;     /* --debug-exit was given */
 };
+
+/* The first file of a kind; NULL: none was given. */
+static inline const char *options_file(const struct options *o, enum image_kind kind)
+{
+    return o->files[kind].count ? o->files[kind].path[0] : NULL;
+}
 
 enum options_outcome {
     OPTIONS_GO,      /* *o says what to do */
@@ -106,8 +128,5 @@ int options_settle(struct options *o, bool for_virt, struct error *err);
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */
 void options_print_help(const char *pc_models, const char *virt_models);
-
-/* How many single-character changes make `b` of `a` (at most `limit`, else limit + 1). */
-unsigned edit_distance(const char *a, const char *b, unsigned limit);
 
 #endif

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "host/clock.h"
 #include "host/file.h"
 #include "host/poller.h"
+#include "images.h"
 #include "replay/recorder.h"
 
 #define RECORDING_LIMIT ((uint64_t)1 << 50)
@@ -166,72 +166,6 @@ int recordings_load(const char *path, struct host_reader *file, bool all, struct
     return status;
 }
 
-static const char *role_name(uint32_t role)
-{
-    switch (role) {
-    case RECORDING_KERNEL:  return "kernel";
-    case RECORDING_BIOS:    return "bios";
-    case RECORDING_PFLASH0: case RECORDING_PFLASH1: return "pflash";
-    case RECORDING_VGA_BIOS: return "vga-bios";
-    case RECORDING_ROM:     return "option-rom";
-    default:                return "initrd";
-    }
-}
-
-/* The file of that name in the directory of `beside`; the caller frees it. */
-static char *beside(const char *name, const char *recording)
-{
-    const char *slash = strrchr(name, '/'), *dir = strrchr(recording, '/');
-    struct buffer b;
-
-    buffer_init(&b);
-    if (dir)
-        buffer_append(&b, recording, (size_t)(dir - recording) + 1);
-    name = slash ? slash + 1 : name;
-    buffer_append(&b, name, strlen(name) + 1);
-    return (char *)b.data;
-}
-
-static int check_image(const struct recording_image *im, const char *path, const struct buffer *b, struct error *err)
-{
-    uint64_t hash = hash_bytes(0, b->data, b->len);
-
-    if (b->len == im->len && hash == im->hash)
-        return 0;
-    return error_set(err, -EINVAL,
-                     "%s is not the %s that was recorded: it has %zu bytes, hash %016" PRIx64 "; recorded were %" PRIu64
-                     " bytes, hash %016" PRIx64 ". Give the right file with --%s FILE", path, role_name(im->role),
-                     b->len, hash, im->len, im->hash, role_name(im->role));
-}
-
-int recordings_load_image(const struct recording_image *im, const char *override, const char *recording,
-                          struct buffer *out, struct error *err)
-{
-    const char *path = override ? override : im->name;
-    char *near = NULL;
-    int status;
-
-    if (im->embedded && !override) {
-        buffer_append(out, im->data.data, im->data.len);
-        return 0;
-    }
-    if (!override && !host_file_exists(path)) {
-        near = beside(im->name, recording);
-        if (host_file_exists(near))
-            path = near;
-    }
-    if (!host_file_exists(path))
-        status = error_set(err, -ENOENT,
-                           "the recording needs its %s, %s, which is not there (and not beside the recording): "
-                           "say where it is with --%s FILE", role_name(im->role), path, role_name(im->role));
-    else
-        status = host_load_file(path, RECORDING_LIMIT, "any image", out, err);
-    if (status == 0)
-        status = check_image(im, path, out, err);
-    free(near);
-    return status;
-}
-
 /* ----------------------------------------------------------------------- info */
 
 static const char *const kind_names[] = {
@@ -312,7 +246,7 @@ int recordings_info(const char *path)
         if (strncmp(r.config[i].key, "state-", 6))
             printf("%-13s %s\n", r.config[i].key, r.config[i].value);
     for (size_t i = 0; i < r.nimages; i++)
-        printf("%-13s %s%s%s (%" PRIu64 " bytes, hash %016" PRIx64 "%s)\n", role_name(r.images[i].role),
+        printf("%-13s %s%s%s (%" PRIu64 " bytes, hash %016" PRIx64 "%s)\n", images_option(r.images[i].role),
                r.images[i].name, *r.images[i].words ? " " : "", r.images[i].words, r.images[i].len,
                r.images[i].hash, r.images[i].embedded ? ", embedded" : "");
     printf("length        %" PRIu64 " instructions, virtual time %.9f s\n", r.edge, (double)r.edge_vtime / 1e9);

@@ -1,6 +1,6 @@
 /*
  * Recordings on the command line: what the header says and how it becomes
- * options again, the images, `hindcast info`, `hindcast verify`.
+ * options again, `hindcast info`, `hindcast verify`.
  */
 #ifndef HINDCAST_RECORDINGS_H
 #define HINDCAST_RECORDINGS_H
@@ -25,10 +25,6 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
 /* Open and take apart a recording; `file` must stay. With `all` the bytes of its checkpoints are
  * looked at, too. */
 int recordings_load(const char *path, struct host_reader *file, bool all, struct recording *r, struct error *err);
-/* Read the bytes of a recorded image: from the recording, from `override` (may be NULL),
- * from where it was, or from beside the recording. Their hash is checked. */
-int recordings_load_image(const struct recording_image *im, const char *override, const char *recording,
-                          struct buffer *out, struct error *err);
 
 /* hindcast info. Prints; returns the exit status. */
 int recordings_info(const char *path);

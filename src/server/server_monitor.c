@@ -266,6 +266,7 @@ HANDLER(cmd_checkpoint)
             return r;
     } else {
         timeline_checkpoint(s->timeline);
+        server_record_update(s, true);
     }
     buffer_printf(call->out, "checkpoint at ");
     print_position(s, call->out);

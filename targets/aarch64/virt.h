@@ -22,17 +22,11 @@
 #define HINDCAST_AARCH64_VIRT_H
 
 #include "base/error.h"
+#include "vm/boot_image.h"
 #include "vm/machine.h"
 
 #define VIRT_RAM_BASE    ((paddr_t)0x40000000)
 #define VIRT_FLASH_BYTES ((uint64_t)64 << 20) /* each of the two banks */
-
-/* A file's contents; must stay valid while the machine lives (a reset loads it again). */
-struct virt_image {
-    const void *data; /* NULL: not given */
-    size_t len;
-    const char *name; /* file name, for messages */
-};
 
 /* Use VIRT_CONFIG_INIT, then set what differs. Strings and images are kept by reference. */
 struct virt_config {
@@ -41,10 +35,10 @@ struct virt_config {
     unsigned gic_version;       /* 2 or 3 */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */
-    struct virt_image kernel, initrd;
+    struct boot_image kernel, initrd;
     const char *append;         /* kernel command line; NULL: empty */
-    struct virt_image bios;     /* the same as pflash[0] */
-    struct virt_image pflash[2];
+    struct boot_image bios;     /* the same as pflash[0] */
+    struct boot_image pflash[2];
     unsigned icount_shift;      /* machine.icount_shift */
     bool no_reboot;             /* machine.no_reboot */
     bool semihosting;           /* HLT #0xf000 is semihosting's trap */

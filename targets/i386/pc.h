@@ -23,6 +23,7 @@
 #define HINDCAST_I386_PC_H
 
 #include "base/error.h"
+#include "vm/boot_image.h"
 #include "vm/machine.h"
 
 struct buffer;
@@ -31,14 +32,6 @@ struct buffer;
 #define PC_MAX_DEBUG_EXIT 4
 #define PC_MAX_MODULES    64
 #define PC_MAX_ROMS       4
-
-/* A file's contents; must stay valid while the machine lives (a reset loads it again). */
-struct pc_image {
-    const void *data;    /* NULL: not given */
-    size_t len;
-    const char *name;    /* file name, for messages and argv[0] of a Multiboot command line */
-    const char *cmdline; /* Multiboot module: its own command line; NULL: `name` */
-};
 
 enum pc_vga {
     PC_VGA_NONE,
@@ -49,15 +42,15 @@ enum pc_vga {
 struct pc_config {
     uint64_t memory_bytes;     /* a multiple of 4 KiB; at least 1 MiB */
     const char *cpu_model;     /* i386_model_find() */
-    struct pc_image kernel;
-    const struct pc_image *modules; /* Linux: the first is the initrd; Multiboot: the modules */
+    struct boot_image kernel;
+    const struct boot_image *modules; /* Linux: the first is the initrd; Multiboot: the modules */
     unsigned nmodules;
     const char *append;        /* kernel command line; NULL: empty */
-    struct pc_image bios;
+    struct boot_image bios;
     enum pc_vga vga;
-    const struct pc_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
+    const struct boot_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
     unsigned nroms;
-    struct pc_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
+    struct boot_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
     unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
     bool serial_out2;          /* MCR.OUT2 gates their interrupts, as on a real PC */
     /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */

@@ -81,7 +81,7 @@ static void make(bool semihosting)
 
     memcpy(image + 56, "ARM\x64", 4);
     image[17] = 0x10;
-    c.kernel = (struct virt_image){image, sizeof(image), "k"};
+    c.kernel = (struct boot_image){.data = image, .len = sizeof(image), .name = "k"};
     c.semihosting = semihosting;
     c.semihost_cmdline = "prog one";
     c.virtualization = true;

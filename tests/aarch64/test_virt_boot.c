@@ -64,10 +64,10 @@ static int boot(struct machine **m, const void *data, size_t len, const char *in
 {
     struct virt_config c = VIRT_CONFIG_INIT;
 
-    c.kernel = (struct virt_image){.data = data, .len = len, .name = "k"};
+    c.kernel = (struct boot_image){.data = data, .len = len, .name = "k"};
     c.append = "console=ttyAMA0";
     if (initrd)
-        c.initrd = (struct virt_image){.data = initrd, .len = strlen(initrd), .name = "i"};
+        c.initrd = (struct boot_image){.data = initrd, .len = strlen(initrd), .name = "i"};
     memset(&err, 0, sizeof(err));
     return virt_create(m, &c, &err);
 }

@@ -43,7 +43,35 @@ def claim_help_and_version_answer():
 def claim_an_unknown_option_names_the_nearest():
     refused(r"unknown option 'memroy'; did you mean --memory\?", "--memroy", "64M", STORE)
     refused(r"unknown option 'serail'; did you mean --serial\?", "-serail", "stdio", STORE)
-    refused(r"unknown option 'smp'", "-smp", "2", STORE)
+    refused(r"unknown option 'xyzzy'; hindcast --help lists them", "-xyzzy", "2", STORE)
+    refused(r"'no' is short for --no-reboot, for --nographic", "--no", STORE)
+
+
+def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
+    refused(r"-enable-kvm: .*counts instructions", "-enable-kvm", STORE)
+    refused(r"-display: no window.*screendump", "-display", "none", STORE)
+    refused(r"-k: no window", "-k", "en-us", STORE)
+    refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
+
+
+def claim_help_fits_80_columns():
+    _, text = run("--help")
+    equal([line for line in text.splitlines() if len(line) > 80], [])
+
+
+def claim_options_without_effect_are_refused():
+    refused(r"--pflash is for --machine virt", "--machine", "pc", "--pflash", STORE, STORE)
+    refused(r"--debug-exit is for --machine pc", "--machine", "virt", "--debug-exit", "none", STORE)
+    refused(r"--semihosting-arg goes with --semihosting", "--semihosting-arg", "x", STORE)
+    refused(r"--run and --gdb stdio", "--run", "--gdb", "stdio", STORE)
+    refused(r"every=1: 1000 instructions", "--record", "x", "--checkpoints-in-file", "every=1", STORE)
+    for command in "info", "verify":
+        status, text = run(command, "a", "b")
+        equal(status, 1)
+        contains(text, r"'b' is one too many: hindcast %s takes one recording" % command)
+        status, text = run(command, "a", "--run")
+        equal(status, 1)
+        contains(text, r"--run means nothing to hindcast %s" % command)
 
 
 def claim_bad_values_are_named():

@@ -120,7 +120,7 @@ static struct pc_config config_of(void)
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = 16 * MIB;
-    c.kernel = (struct pc_image){.data = file.data, .len = file.len, .name = "test-kernel"};
+    c.kernel = (struct boot_image){.data = file.data, .len = file.len, .name = "test-kernel"};
     return c;
 }
 
@@ -129,7 +129,7 @@ static struct pc_config bios_config(const uint8_t *image, size_t len)
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = 16 * MIB;
-    c.bios = (struct pc_image){.data = image, .len = len, .name = "test-bios"};
+    c.bios = (struct boot_image){.data = image, .len = len, .name = "test-bios"};
     return c;
 }
 
@@ -280,7 +280,7 @@ START_TEST(files_of_no_known_kind_are_refused)
     static const char text[] = "#!/bin/sh\necho I am no kernel\n";
     struct pc_config c = PC_CONFIG_INIT;
 
-    c.kernel = (struct pc_image){.data = text, .len = sizeof(text), .name = "script"};
+    c.kernel = (struct boot_image){.data = text, .len = sizeof(text), .name = "script"};
     expect_error(&c, -ENOEXEC, "--bios");
     c.kernel.len = 0;
     expect_error(&c, -ENOEXEC, "not a kernel");
@@ -311,7 +311,7 @@ static void make_flat(uint32_t flags, uint32_t load_end, uint32_t bss_end)
 
 START_TEST(multiboot_kernel_finds_what_the_specification_promises)
 {
-    static const struct pc_image modules[] = {
+    static const struct boot_image modules[] = {
         {.data = "module one", .len = 10, .name = "a.mod", .cmdline = "a.mod with words"},
         {.data = "two", .len = 3, .name = "b.mod"},
     };
@@ -545,7 +545,7 @@ static uint32_t find_tag(struct machine *m, uint32_t info, uint32_t type)
 
 START_TEST(multiboot2_kernel_finds_what_the_specification_promises)
 {
-    static const struct pc_image module = {.data = "module one", .len = 10, .name = "a.mod", .cmdline = "a.mod words"};
+    static const struct boot_image module = {.data = "module one", .len = 10, .name = "a.mod", .cmdline = "a.mod words"};
     static const uint32_t requests[] = {1, 6, 8};
     struct pc_config c;
     struct machine *m;
@@ -669,7 +669,7 @@ END_TEST
 
 START_TEST(modules_that_do_not_fit_are_refused)
 {
-    static const struct pc_image module = {.data = "x", .len = 64 * MIB, .name = "huge"};
+    static const struct boot_image module = {.data = "x", .len = 64 * MIB, .name = "huge"};
     struct pc_config c;
 
     make_flat(0, 0, 0);
@@ -705,7 +705,7 @@ static void make_bzimage(const void *code, size_t len)
 START_TEST(linux_starts_by_the_32_bit_boot_protocol)
 {
     static uint8_t initrd_bytes[5000];
-    struct pc_image initrd = {.data = initrd_bytes, .len = sizeof(initrd_bytes), .name = "initrd"};
+    struct boot_image initrd = {.data = initrd_bytes, .len = sizeof(initrd_bytes), .name = "initrd"};
     struct i386_state *st;
     struct pc_config c;
     struct machine *m;
@@ -767,7 +767,7 @@ END_TEST
 
 START_TEST(command_line_and_initrd_have_limits)
 {
-    struct pc_image initrd = {.data = "x", .len = 13 * MIB, .name = "big.img"};
+    struct boot_image initrd = {.data = "x", .len = 13 * MIB, .name = "big.img"};
     char line[66];
     struct pc_config c;
 
@@ -1148,7 +1148,7 @@ static void try_mangled(const struct buffer *original, size_t header, unsigned k
     c.memory_bytes = 16 * MIB;
     /* An exact allocation, so that a sanitizer sees every byte too far. */
     copy = xrealloc(copy, len ? len : 1);
-    c.kernel = (struct pc_image){.data = copy, .len = len, .name = "mangled"};
+    c.kernel = (struct boot_image){.data = copy, .len = len, .name = "mangled"};
     memset(&err, 0, sizeof(err));
     if (boot_load(&plan, &c, TABLES_BASE, rsdp, &err) == 0) {
         for (unsigned i = 0; i < plan.nchunks; i++) {

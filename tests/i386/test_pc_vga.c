@@ -40,7 +40,7 @@ static void setup(void)
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = 16 * MIB;
-    c.kernel = (struct pc_image){.data = kernel, .len = sizeof(kernel), .name = "kernel"};
+    c.kernel = (struct boot_image){.data = kernel, .len = sizeof(kernel), .name = "kernel"};
     ck_assert_msg(pc_create(&m, &c, &err) == 0, "%s", err.text);
     m->env = &env;
     pc = m->board;

@@ -52,7 +52,7 @@ static bool drops(enum engine e)
     return e == DROPPING || e == JIT_DROPPING;
 }
 
-static bool read_file(const char *name, struct pc_image *image)
+static bool read_file(const char *name, struct boot_image *image)
 {
     FILE *f = fopen(name, "rb");
     struct buffer b;
@@ -66,7 +66,7 @@ static bool read_file(const char *name, struct pc_image *image)
         b.len += n;
     } while (n);
     fclose(f);
-    *image = (struct pc_image){.data = b.data, .len = b.len, .name = name};
+    *image = (struct boot_image){.data = b.data, .len = b.len, .name = name};
     return true;
 }
 
@@ -144,13 +144,13 @@ static icount_t point(icount_t steps, unsigned i)
                           : steps / 100 + (steps - steps / 100) / (POINTS / 2) * (i + 1 - POINTS / 2);
 }
 
-static struct virt_image virt_image(const struct pc_image *i)
+static struct boot_image virt_image(const struct boot_image *i)
 {
-    return (struct virt_image){.data = i->data, .len = i->len, .name = i->name};
+    return (struct boot_image){.data = i->data, .len = i->len, .name = i->name};
 }
 
 /* The guest of the command line. False: usage, or a file cannot be read. */
-static bool read_guest(struct guest *g, int argc, char **argv, struct pc_image files[2])
+static bool read_guest(struct guest *g, int argc, char **argv, struct boot_image files[2])
 {
     bool bios;
 
@@ -205,7 +205,7 @@ static bool same_states(const struct guest *g, enum engine e, icount_t steps, ui
 int main(int argc, char **argv)
 {
     struct guest g = {.pc = PC_CONFIG_INIT, .board = VIRT_CONFIG_INIT};
-    struct pc_image files[2] = {{0}, {0}};
+    struct boot_image files[2] = {{0}, {0}};
     uint64_t expected[POINTS];
     const char *only = "";
     int first = 1, status = 0;

@@ -92,7 +92,7 @@ static struct machine *make_machine(const char *board, const char *kernel, struc
         struct virt_config c = VIRT_CONFIG_INIT;
 
         c.memory_bytes = 16 << 20;
-        c.kernel = (struct virt_image){b.data, b.len, kernel};
+        c.kernel = (struct boot_image){.data = b.data, .len = b.len, .name = kernel};
         c.gic_version = roll(2) + 2;
         c.secure = c.virtualization = true;
         r = virt_create(&m, &c, &err);
@@ -100,7 +100,7 @@ static struct machine *make_machine(const char *board, const char *kernel, struc
         struct pc_config c = PC_CONFIG_INIT;
 
         c.memory_bytes = 16 << 20;
-        c.kernel = (struct pc_image){.data = b.data, .len = b.len, .name = kernel};
+        c.kernel = (struct boot_image){.data = b.data, .len = b.len, .name = kernel};
         r = pc_create(&m, &c, &err);
     }
     if (r < 0)

@@ -18,7 +18,7 @@ static void print(void *ctx, struct device *dev, const void *buf, size_t len)
         fwrite(buf, 1, len, stdout);
 }
 
-static bool read_file(const char *name, struct pc_image *image)
+static bool read_file(const char *name, struct boot_image *image)
 {
     FILE *f = fopen(name, "rb");
     struct buffer b;
@@ -32,7 +32,7 @@ static bool read_file(const char *name, struct pc_image *image)
         b.len += n;
     } while (n);
     fclose(f);
-    *image = (struct pc_image){.data = b.data, .len = b.len, .name = name};
+    *image = (struct boot_image){.data = b.data, .len = b.len, .name = name};
     return true;
 }
 

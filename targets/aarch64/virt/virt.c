@@ -138,7 +138,7 @@ static void map_ram(struct virt *v, paddr_t base, uint64_t size, bool secure)
 }
 
 /* The contents of flash survive resets: they are put there once. */
-static void map_flash(struct virt *v, unsigned n, const struct virt_image *image)
+static void map_flash(struct virt *v, unsigned n, const struct boot_image *image)
 {
     struct memory *mem = &v->machine->memory;
     struct cfi_flash_wiring *w = &v->flash_wiring[n];
@@ -304,10 +304,10 @@ static int check_config(const struct virt_config *c, struct error *err)
     return 0;
 }
 
-static void name_image(struct virt_image *image, const char *name)
+static void name_image(struct boot_image *image, const char *name)
 {
     if (!image->data)
-        *image = (struct virt_image){0};
+        *image = (struct boot_image){0};
     if (!image->name)
         image->name = name;
 }

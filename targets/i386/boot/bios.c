@@ -10,7 +10,7 @@
 
 #define BIOS_MAX ((size_t)16 << 20)
 
-int boot_check_bios(const struct pc_image *bios, struct error *err)
+int boot_check_bios(const struct boot_image *bios, struct error *err)
 {
     if (bios->len == 0)
         return error_set(err, -EINVAL, "%s: an empty firmware image", bios->name);

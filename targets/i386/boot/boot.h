@@ -128,7 +128,7 @@ static inline void boot_put64(uint8_t *p, uint64_t v)
 }
 
 /* elf.c */
-bool boot_is_elf(const struct pc_image *image);
+bool boot_is_elf(const struct boot_image *image);
 /* Put the loadable segments at their physical addresses; *entry physical. */
 int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint32_t *entry, struct error *err);
 /* Section headers for Multiboot: those that are not loaded are placed too. False: there are none. */
@@ -154,24 +154,24 @@ int boot_choose_video(struct boot_video *v, const struct pc_config *config, uint
 bool boot_framebuffer(struct boot_framebuffer *f, const struct pc_config *config, const struct boot_video *v);
 
 /* multiboot.c */
-bool boot_is_multiboot(const struct pc_image *image);
+bool boot_is_multiboot(const struct boot_image *image);
 /* A flat file that says where it is to be loaded (Multiboot 1 and 2). */
 struct boot_flat {
     size_t header; /* offset of the header in the file */
     uint32_t header_addr, load, load_end, bss_end;
 };
 int boot_load_flat(struct boot_plan *plan, const struct pc_config *config, const struct boot_flat *f, struct error *err);
-int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct pc_image *m, uint32_t *at,
+int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct boot_image *m, uint32_t *at,
                       struct error *err);
 int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, struct error *err);
 
 /* multiboot2.c; `rsdp`: the 20 bytes of the ACPI RSDP, or NULL */
-bool boot_is_multiboot2(const struct pc_image *image);
+bool boot_is_multiboot2(const struct boot_image *image);
 int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const uint8_t *rsdp,
                          struct error *err);
 
 /* bzimage.c */
-bool boot_is_bzimage(const struct pc_image *image);
+bool boot_is_bzimage(const struct boot_image *image);
 int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
 /* Linux's struct boot_params with what every loader has to fill in; places initrd and command line.
  * `header` (of `header_len` bytes, from 1F1h) NULL: a kernel without setup code. */
@@ -182,6 +182,6 @@ int boot_linux_params(struct boot_plan *plan, const struct pc_config *config, ui
 int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struct error *err);
 
 /* bios.c */
-int boot_check_bios(const struct pc_image *bios, struct error *err);
+int boot_check_bios(const struct boot_image *bios, struct error *err);
 
 #endif

@@ -39,7 +39,7 @@ enum {
 #define DEFAULT_INITRD_MAX  0x37ffffffu
 #define DEFAULT_CMDLINE_MAX 255u
 
-bool boot_is_bzimage(const struct pc_image *image)
+bool boot_is_bzimage(const struct boot_image *image)
 {
     const uint8_t *p = image->data;
 
@@ -77,7 +77,7 @@ static void fill_screen_info(uint8_t *params)
 
 static int place_initrd(struct boot_plan *plan, const struct pc_config *config, uint8_t *params, struct error *err)
 {
-    const struct pc_image *initrd = config->nmodules ? &config->modules[0] : NULL;
+    const struct boot_image *initrd = config->nmodules ? &config->modules[0] : NULL;
     uint64_t max = boot_get32(params + INITRD_ADDR_MAX);
     paddr_t at;
 

@@ -23,7 +23,7 @@
 #define MAX_SECTIONS 4096u
 #define SECTION_HEADER_BYTES 40u
 
-bool boot_is_elf(const struct pc_image *image)
+bool boot_is_elf(const struct boot_image *image)
 {
     return image->len >= SELFMAG && memcmp(image->data, ELFMAG, SELFMAG) == 0;
 }

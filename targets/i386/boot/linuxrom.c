@@ -124,7 +124,7 @@ static void make_rom(uint8_t rom[ROM_BYTES], const struct part *parts, unsigned 
 
 static int place_initrd(struct part *p, const struct pc_config *config, const uint8_t *setup, struct error *err)
 {
-    const struct pc_image *initrd = &config->modules[0];
+    const struct boot_image *initrd = &config->modules[0];
     uint64_t top = config->memory_bytes < BOOT_LOW_LIMIT ? config->memory_bytes : BOOT_LOW_LIMIT;
     uint64_t most = boot_get16(setup + VERSION) >= 0x0203 ? boot_get32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
 
@@ -161,7 +161,7 @@ static void fill_header(uint8_t *setup, const struct part *cmdline, const struct
 
 int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struct error *err)
 {
-    const struct pc_image *k = &config->kernel;
+    const struct boot_image *k = &config->kernel;
     const uint8_t *file = k->data;
     const char *append = config->append ? config->append : "";
     uint8_t rom[ROM_BYTES], *setup;

@@ -48,7 +48,7 @@ static bool checksum_fits(const uint8_t *header)
 
 /* The header's offset in the file, or -1. One whose checksum is wrong is taken if there is no other
  * and its flags are sensible: the magic number alone may be an operand of somebody's boot loader. */
-static long find_header(const struct pc_image *image)
+static long find_header(const struct boot_image *image)
 {
     const uint8_t *p = image->data;
     size_t end = image->len < SEARCH_BYTES ? image->len : SEARCH_BYTES;
@@ -65,7 +65,7 @@ static long find_header(const struct pc_image *image)
     return damaged;
 }
 
-bool boot_is_multiboot(const struct pc_image *image)
+bool boot_is_multiboot(const struct boot_image *image)
 {
     return find_header(image) >= 0;
 }
@@ -167,7 +167,7 @@ static uint32_t put_string(struct info *info, const char *a, const char *b)
     return at;
 }
 
-static const char *module_text(const struct pc_image *m)
+static const char *module_text(const struct boot_image *m)
 {
     return m->cmdline ? m->cmdline : m->name ? m->name : "";
 }
@@ -202,7 +202,7 @@ static void put_memory(struct info *info, uint8_t *mbi, const struct pc_config *
     boot_put32(mbi + 48, put(info, entries, map.nranges * 24));
 }
 
-int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct pc_image *m, uint32_t *at,
+int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct boot_image *m, uint32_t *at,
                       struct error *err)
 {
     paddr_t where = boot_place(plan, config, m->len, PAGE_SIZE, 0x100000, (uint64_t)1 << 32, true);
@@ -224,7 +224,7 @@ static int place_modules(struct boot_plan *plan, const struct pc_config *config,
     uint8_t *table = xcalloc(config->nmodules + 1, 16);
 
     for (unsigned i = 0; i < config->nmodules; i++) {
-        const struct pc_image *m = &config->modules[i];
+        const struct boot_image *m = &config->modules[i];
         uint32_t at;
         int rc = boot_place_module(plan, config, m, &at, err);
 

@@ -41,7 +41,7 @@ struct asks {
     struct boot_video video;
 };
 
-static long find_header(const struct pc_image *image)
+static long find_header(const struct boot_image *image)
 {
     const uint8_t *p = image->data;
     size_t end = image->len < SEARCH_BYTES ? image->len : SEARCH_BYTES;
@@ -53,7 +53,7 @@ static long find_header(const struct pc_image *image)
     return -1;
 }
 
-bool boot_is_multiboot2(const struct pc_image *image)
+bool boot_is_multiboot2(const struct boot_image *image)
 {
     return find_header(image) >= 0;
 }
@@ -285,7 +285,7 @@ static void put_sections(struct boot_plan *plan, struct buffer *b, const struct 
 static int put_modules(struct boot_plan *plan, struct buffer *b, const struct pc_config *config, struct error *err)
 {
     for (unsigned i = 0; i < config->nmodules; i++) {
-        const struct pc_image *m = &config->modules[i];
+        const struct boot_image *m = &config->modules[i];
         const char *text = m->cmdline ? m->cmdline : m->name ? m->name : "";
         uint32_t where;
         size_t at;

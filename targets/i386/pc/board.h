@@ -29,7 +29,7 @@ struct pc {
     struct machine *machine;
     struct i386_cpu *cpu;
     struct pc_config config;     /* a copy; images and strings stay the caller's */
-    struct pc_image modules[PC_MAX_MODULES];
+    struct boot_image modules[PC_MAX_MODULES];
     struct boot_plan plan;       /* direct boot */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */

@@ -237,7 +237,7 @@ static void add_roms(struct pc *pc)
     char name[56];
 
     for (unsigned i = 0; i < pc->config.nroms; i++) {
-        const struct pc_image *rom = &pc->config.roms[i];
+        const struct boot_image *rom = &pc->config.roms[i];
         const char *slash = strrchr(rom->name, '/');
 
         snprintf(name, sizeof(name), "genroms/%s", slash ? slash + 1 : rom->name);
@@ -421,11 +421,11 @@ static void name_images(struct pc *pc, const struct pc_config *config)
 
     *c = *config;
     if (!c->kernel.data)
-        c->kernel = (struct pc_image){0};
+        c->kernel = (struct boot_image){0};
     if (!c->bios.data)
-        c->bios = (struct pc_image){0};
+        c->bios = (struct boot_image){0};
     if (!c->vga_bios.data)
-        c->vga_bios = (struct pc_image){0};
+        c->vga_bios = (struct boot_image){0};
     c->vga_bios.name = c->vga_bios.name ? c->vga_bios.name : "video bios";
     c->kernel.name = c->kernel.name ? c->kernel.name : "kernel";
     c->bios.name = c->bios.name ? c->bios.name : "bios";

@@ -1,0 +1,246 @@
+/*
+ * The images of a run. See images.h.
+ *
+ * To add a kind: its row here, its enum in options.h and in replay/recording.h, the option that takes it in
+ * option_table.c, and the board that gets it in main.c.
+ */
+#include "images.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "host/file.h"
+
+#define MIB ((uint64_t)1 << 20)
+/* What is in a recording was read once. */
+#define RECORDED_LIMIT ((uint64_t)1 << 50)
+
+struct image_row {
+    enum recording_role role;
+    const char *option;
+    uint64_t limit;          /* most bytes; 0: the guest's memory */
+    const char *limit_means; /* what that is */
+    unsigned most;           /* how many there can be */
+};
+
+/* No firmware is larger than a flash bank. */
+static const struct image_row rows[IMAGE_KINDS] = {
+    [IMAGE_KERNEL] = {RECORDING_KERNEL, "kernel", UINT32_MAX, "4 GiB", 1},
+    [IMAGE_BIOS] = {RECORDING_BIOS, "bios", 64 * MIB, "any firmware", 1},
+    [IMAGE_VGA_BIOS] = {RECORDING_VGA_BIOS, "vga-bios", 64 * MIB, "any video BIOS", 1},
+    [IMAGE_ROM] = {RECORDING_ROM, "option-rom", 64 * MIB, "any option ROM", OPTIONS_MAX_ROMS},
+    [IMAGE_PFLASH0] = {RECORDING_PFLASH0, "pflash", 64 * MIB, "a flash bank", 1},
+    [IMAGE_PFLASH1] = {RECORDING_PFLASH1, "pflash", 64 * MIB, "a flash bank", 1},
+    [IMAGE_MODULE] = {RECORDING_MODULE, "initrd", 0, "the guest's memory", OPTIONS_MAX_MODULES},
+};
+
+const char *images_option(uint32_t role)
+{
+    for (unsigned k = 0; k < IMAGE_KINDS; k++)
+        if (rows[k].role == role)
+            return rows[k].option;
+    return "kernel";
+}
+
+void images_finish(struct images *im)
+{
+    for (unsigned i = 0; i < im->count; i++) {
+        buffer_finish(&im->bytes[i]);
+        free(im->words[i]);
+    }
+    im->count = 0;
+}
+
+/* One more image, without bytes so far. */
+static unsigned add(struct images *im, enum image_kind kind)
+{
+    unsigned n = im->count++;
+
+    CHECK(n < RECORDING_MAX_IMAGES);
+    im->kind[n] = kind;
+    buffer_init(&im->bytes[n]);
+    im->words[n] = NULL;
+    return n;
+}
+
+/* Its bytes are there. (An empty file is given, but empty: who loads it says what is wrong with it.) */
+static void name_image(struct images *im, unsigned n, const char *name, const char *cmdline)
+{
+    const struct buffer *b = &im->bytes[n];
+
+    im->boot[n] = (struct boot_image){
+        .data = b->data ? (const void *)b->data : "", .len = b->len, .name = name, .cmdline = cmdline};
+}
+
+const struct boot_image *images_of(const struct images *im, enum image_kind kind, unsigned *count)
+{
+    static const struct boot_image none;
+    const struct boot_image *first = NULL;
+
+    *count = 0;
+    for (unsigned i = 0; i < im->count; i++) {
+        if (im->kind[i] != kind)
+            continue;
+        first = first ? first : &im->boot[i];
+        ++*count;
+    }
+    return first ? first : &none;
+}
+
+struct boot_image images_first(const struct images *im, enum image_kind kind)
+{
+    unsigned count;
+
+    return *images_of(im, kind, &count);
+}
+
+/* ------------------------------------------------------------------- that options name */
+
+/* A file; or a module with a command line of its own, "FILE WORDS". */
+static int load(struct images *im, enum image_kind kind, const char *spec, uint64_t memory_bytes, struct error *err)
+{
+    const struct image_row *row = &rows[kind];
+    unsigned n = add(im, kind);
+    const char *space = kind == IMAGE_MODULE ? strchr(spec, ' ') : NULL, *file = spec;
+    int r;
+
+    if (space && !host_file_exists(spec)) {
+        im->words[n] = xstrdup(spec);
+        im->words[n][space - spec] = 0;
+        file = im->words[n];
+    }
+    r = host_load_file(file, row->limit ? row->limit : memory_bytes, row->limit_means, &im->bytes[n], err);
+    name_image(im, n, file, file == spec ? NULL : spec);
+    return r;
+}
+
+int images_load(struct images *im, const struct options *o, struct error *err)
+{
+    int r = 0;
+
+    for (enum image_kind k = 0; k < IMAGE_KINDS; k++)
+        for (unsigned i = 0; r == 0 && i < o->files[k].count; i++)
+            r = load(im, k, o->files[k].path[i], o->memory_bytes, err);
+    return r;
+}
+
+/* ------------------------------------------------------------------------- of a recording */
+
+/* The file of that name in the directory of `recording`; the caller frees it. */
+static char *beside(const char *name, const char *recording)
+{
+    const char *slash = strrchr(name, '/'), *dir = strrchr(recording, '/');
+    struct buffer b;
+
+    buffer_init(&b);
+    if (dir)
+        buffer_append(&b, recording, (size_t)(dir - recording) + 1);
+    name = slash ? slash + 1 : name;
+    buffer_append(&b, name, strlen(name) + 1);
+    return (char *)b.data;
+}
+
+static int check_image(const struct recording_image *ri, const char *path, const struct buffer *b, struct error *err)
+{
+    uint64_t hash = hash_bytes(0, b->data, b->len);
+    const char *option = images_option(ri->role);
+
+    if (b->len == ri->len && hash == ri->hash)
+        return 0;
+    return error_set(err, -EINVAL,
+                     "%s is not the %s that was recorded: it has %zu bytes, hash %016" PRIx64 "; recorded were %" PRIu64
+                     " bytes, hash %016" PRIx64 ". Give the right file with --%s FILE", path, option,
+                     b->len, hash, ri->len, ri->hash, option);
+}
+
+/* `given`: where an option says that it is; NULL: none does. */
+static int load_recorded(const struct recording_image *ri, const char *given, const char *recording,
+                         struct buffer *out, struct error *err)
+{
+    const char *path = given ? given : ri->name, *option = images_option(ri->role);
+    char *near = NULL;
+    int status;
+
+    if (ri->embedded && !given) {
+        buffer_append(out, ri->data.data, ri->data.len);
+        return 0;
+    }
+    if (!given && !host_file_exists(path)) {
+        near = beside(ri->name, recording);
+        if (host_file_exists(near))
+            path = near;
+    }
+    if (!host_file_exists(path))
+        status = error_set(err, -ENOENT,
+                           "the recording needs its %s, %s, which is not there (and not beside the recording): "
+                           "say where it is with --%s FILE", option, path, option);
+    else
+        status = host_load_file(path, RECORDED_LIMIT, "any image", out, err);
+    if (status == 0)
+        status = check_image(ri, path, out, err);
+    free(near);
+    return status;
+}
+
+/* Those of one kind, in their order. */
+static int load_kind(struct images *im, enum image_kind kind, const struct recording *r, const struct options *o,
+                     struct error *err)
+{
+    const struct option_files *given = &o->files[kind];
+    unsigned n = 0;
+    int status = 0;
+
+    for (size_t i = 0; status == 0 && i < r->nimages; i++) {
+        const struct recording_image *ri = &r->images[i];
+        unsigned image;
+
+        if (ri->role != rows[kind].role)
+            continue;
+        if (n == rows[kind].most)
+            return error_set(err, -EINVAL, "%s: more than %u of --%s", o->replay, n, rows[kind].option);
+        image = add(im, kind);
+        status = load_recorded(ri, n < given->count ? given->path[n] : NULL, o->replay, &im->bytes[image], err);
+        name_image(im, image, ri->name, *ri->words ? ri->words : NULL);
+        n++;
+    }
+    return status;
+}
+
+int images_load_recorded(struct images *im, const struct recording *r, struct options *o, struct error *err)
+{
+    int status = 0;
+
+    for (enum image_kind k = 0; status == 0 && k < IMAGE_KINDS; k++)
+        status = load_kind(im, k, r, o, err);
+    if (status < 0)
+        return status;
+    memset(o->files, 0, sizeof o->files);
+    for (unsigned i = 0; i < im->count; i++) {
+        struct option_files *f = &o->files[im->kind[i]];
+
+        f->path[f->count++] = im->boot[i].name;
+    }
+    return 0;
+}
+
+/* --------------------------------------------------------------------- to a recording */
+
+void images_describe(struct images *im, bool embed)
+{
+    for (unsigned i = 0; i < im->count; i++) {
+        const struct boot_image *b = &im->boot[i];
+
+        im->described[i] = (struct recording_image){
+            .role = rows[im->kind[i]].role,
+            .embedded = embed,
+            .len = b->len,
+            .hash = hash_bytes(0, im->bytes[i].data, b->len),
+            .name = (char *)(uintptr_t)b->name,
+            .words = (char *)(uintptr_t)(b->cmdline ? b->cmdline : ""),
+            .data = im->bytes[i],
+        };
+    }
+}

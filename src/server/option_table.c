@@ -1,0 +1,535 @@
+/*
+ * The options: a row for each, with its names, its argument, its help, and the function that takes it.
+ *
+ * Adding one: a member of struct options, a row here, doc/hindcast.1, README.md. One whose value is
+ * KEY=VALUE,... is taken apart by base/option_list.h. Where hindcast gets what QEMU has under some word,
+ * the word's entry in option_foreign[] goes.
+ */
+#include "option_table.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/option_list.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define MEMORY_MAX ((uint64_t)64 << 30)
+
+#define TAKER(name) \
+    static int name(struct options *o, const struct option_row *row, char *arg, struct error *err)
+/* Takers that need not all they are given. */
+#define UNUSED3(a, b, c) ((void)(a), (void)(b), (void)(c))
+
+/* ------------------------------------------------------------------ of any option */
+
+/* Keep the text. */
+TAKER(take_text)
+{
+    (void)err;
+    *(const char **)(void *)((char *)o + row->which) = arg;
+    return 0;
+}
+
+TAKER(take_flag)
+{
+    UNUSED3(row, arg, err);
+    *(bool *)(void *)((char *)o + row->which) = true;
+    return 0;
+}
+
+/* No display is shown anyway. */
+TAKER(take_nothing)
+{
+    UNUSED3(o, row, arg);
+    (void)err;
+    return 0;
+}
+
+TAKER(take_file)
+{
+    struct option_files *f = &o->files[row->which];
+
+    (void)err;
+    f->path[0] = arg;
+    f->count = 1;
+    return 0;
+}
+
+/* The text is one of `names`: its index. */
+static int take_choice(const struct option_row *row, const char *arg, const char *const *names, unsigned *out,
+                       struct error *err)
+{
+    struct buffer b;
+    int r;
+
+    for (*out = 0; names[*out]; ++*out)
+        if (!strcmp(arg, names[*out]))
+            return 0;
+    buffer_init(&b);
+    for (unsigned i = 0; names[i]; i++)
+        buffer_printf(&b, "%s%s", !i ? "" : names[i + 1] ? ", " : " or ", names[i]);
+    buffer_append_byte(&b, 0);
+    r = error_set(err, -EINVAL, "--%s %s: write %s", row->name, arg, (const char *)b.data);
+    buffer_finish(&b);
+    return r;
+}
+
+/* ---------------------------------------------------------------------- the guest */
+
+TAKER(take_memory)
+{
+    (void)row;
+    if (!option_parse_size(arg, MIB, &o->memory_bytes))
+        return error_set(err, -EINVAL, "--memory %s: write a size such as 512K, 256M or 1G", arg);
+    if (o->memory_bytes < MIB || o->memory_bytes > MEMORY_MAX)
+        return error_set(err, -EINVAL, "--memory %s: a guest can have from 1M to 64G (a PC: to 3G)", arg);
+    if (o->memory_bytes & ~PAGE_MASK)
+        return error_set(err, -EINVAL, "--memory %s: not a multiple of 4K", arg);
+    return 0;
+}
+
+static const struct option_key pc_keys[] = {{"type", "pc"}, {"serial-out2", "on|off"}, {NULL, NULL}};
+static const struct option_key virt_keys[] = {
+    {"type", "virt"}, {"gic-version", "2|3"}, {"secure", "on|off"}, {"virtualization", "on|off"}, {NULL, NULL},
+};
+
+static int take_virt(struct options *o, struct option_list *l, struct error *err)
+{
+    uint64_t gic = 2;
+
+    o->kind = MACHINE_VIRT;
+    o->secure = o->virtualization = false;
+    if (option_list_check(l, virt_keys, err) < 0 || option_list_number(l, "gic-version", 2, 3, &gic, err) < 0 ||
+        option_list_switch(l, "secure", &o->secure, err) < 0 ||
+        option_list_switch(l, "virtualization", &o->virtualization, err) < 0)
+        return -EINVAL;
+    o->gic_version = (unsigned)gic;
+    return 0;
+}
+
+static int take_pc(struct options *o, struct option_list *l, struct error *err)
+{
+    o->kind = MACHINE_PC;
+    o->serial_out2 = false;
+    if (option_list_check(l, pc_keys, err) < 0)
+        return -EINVAL;
+    return option_list_switch(l, "serial-out2", &o->serial_out2, err);
+}
+
+int options_take_machine(struct options *o, const char *arg, struct error *err)
+{
+    struct option_list l;
+    const char *type;
+    int r = option_list_parse(&l, "--machine", arg, "type", NULL, err);
+
+    type = r == 0 ? option_list_get(&l, "type") : NULL;
+    o->machine = arg;
+    if (r == 0 && type && !strcmp(type, "virt")) {
+        r = take_virt(o, &l, err);
+    } else if (r == 0 && type && !strcmp(type, "pc")) {
+        r = take_pc(o, &l, err);
+    } else if (r == 0) {
+        r = error_set(err, -EINVAL, "--machine %s: there are pc and virt, each with [,PROPERTY=VALUE...]", arg);
+    }
+    option_list_finish(&l);
+    return r;
+}
+
+TAKER(take_machine)
+{
+    (void)row;
+    return options_take_machine(o, arg, err);
+}
+
+TAKER(take_module)
+{
+    struct option_files *f = &o->files[IMAGE_MODULE];
+
+    if (f->count == OPTIONS_MAX_MODULES)
+        return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_MODULES);
+    f->path[f->count++] = arg;
+    return 0;
+}
+
+TAKER(take_rom)
+{
+    struct option_files *f = &o->files[IMAGE_ROM];
+
+    if (f->count == OPTIONS_MAX_ROMS)
+        return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_ROMS);
+    f->path[f->count++] = arg;
+    return 0;
+}
+
+TAKER(take_vga)
+{
+    static const char *const names[] = {"std", "none", NULL};
+    unsigned n;
+
+    o->vga = arg;
+    return take_choice(row, arg, names, &n, err);
+}
+
+/* FILE or FILE,write-back */
+TAKER(take_pflash)
+{
+    static const char suffix[] = ",write-back";
+    size_t len = strlen(arg), n = sizeof(suffix) - 1;
+    unsigned bank = o->files[IMAGE_PFLASH0].count;
+    struct option_files *f = &o->files[IMAGE_PFLASH0 + bank];
+
+    if (f->count)
+        return error_set(err, -EINVAL, "--%s: there are %d flash banks", row->name, OPTIONS_MAX_PFLASH);
+    if (len > n && !strcmp(arg + len - n, suffix)) {
+        o->write_back[bank] = true;
+        arg[len - n] = 0;
+    }
+    f->path[f->count++] = arg;
+    return 0;
+}
+
+static void add_semihost_word(struct options *o, const char *word)
+{
+    struct buffer b;
+
+    buffer_init(&b);
+    if (o->semihost_args)
+        buffer_printf(&b, "%s ", o->semihost_args);
+    buffer_append(&b, word, strlen(word) + 1);
+    free(o->semihost_args);
+    o->semihost_args = (char *)b.data;
+}
+
+TAKER(take_semihosting_arg)
+{
+    (void)row;
+    (void)err;
+    add_semihost_word(o, arg);
+    return 0;
+}
+
+/* QEMU's words. Its console is where the first --serial is. */
+TAKER(take_semihosting_config)
+{
+    static const struct option_key keys[] = {
+        {"enable", "on|off"}, {"target", "native|auto"}, {"arg", "WORD"}, {"userspace", "off"}, {NULL, NULL},
+    };
+    static const char *const targets[] = {"native", "auto", NULL}, *const userspace[] = {"off", NULL};
+    struct option_list l;
+    unsigned n;
+    int r = option_list_parse(&l, "--semihosting-config", arg, NULL, NULL, err);
+
+    (void)row;
+    o->semihosting = true;
+    /* "on" and "off" alone are the first key's. */
+    if (r == 0 && l.count && l.pairs[0].alone && (!strcmp(l.pairs[0].key, "on") || !strcmp(l.pairs[0].key, "off")))
+        l.pairs[0] = (struct option_pair){"enable", l.pairs[0].key, false};
+    if (r == 0)
+        r = option_list_check(&l, keys, err);
+    if (r == 0)
+        r = option_list_switch(&l, "enable", &o->semihosting, err);
+    if (r == 0)
+        r = option_list_choice(&l, "target", targets, &n, err);
+    if (r == 0)
+        r = option_list_choice(&l, "userspace", userspace, &n, err);
+    for (unsigned i = 0; r == 0 && option_list_nth(&l, "arg", i); i++)
+        add_semihost_word(o, option_list_nth(&l, "arg", i));
+    option_list_finish(&l);
+    return r;
+}
+
+TAKER(take_serial)
+{
+    if (o->serial_count == OPTIONS_MAX_SERIAL)
+        return error_set(err, -EINVAL, "--%s: this machine has %d serial ports", row->name, OPTIONS_MAX_SERIAL);
+    o->serial[o->serial_count++] = arg;
+    return 0;
+}
+
+TAKER(take_icount)
+{
+    static const struct option_key keys[] = {
+        {"shift", "N (an instruction takes 2^N ns)"}, {"sleep", "on|off"}, {"align", "off"}, {NULL, NULL},
+    };
+    static const char *const align[] = {"off", NULL};
+    uint64_t shift = o->icount_shift;
+    struct option_list l;
+    unsigned n;
+    int r = option_list_parse(&l, "--icount", arg, "shift", NULL, err);
+
+    (void)row;
+    if (r == 0 && option_list_get(&l, "rr"))
+        r = error_set(err, -EINVAL, "--icount rr=%s: write --record FILE or --replay FILE", option_list_get(&l, "rr"));
+    if (r == 0)
+        r = option_list_check(&l, keys, err);
+    if (r == 0)
+        r = option_list_number(&l, "shift", 0, 10, &shift, err);
+    if (r == 0)
+        r = option_list_switch(&l, "sleep", &o->sleep, err);
+    if (r == 0)
+        r = option_list_choice(&l, "align", align, &n, err);
+    o->icount_shift = (unsigned)shift;
+    option_list_finish(&l);
+    return r;
+}
+
+TAKER(take_debug_exit)
+{
+    o->debug_exit_count = 0;
+    o->debug_exit_option = true;
+    if (!strcmp(arg, "none"))
+        return 0;
+    for (const char *p = arg;;) {
+        char *end;
+        unsigned long port = strtoul(p, &end, 0);
+
+        if (*p < '0' || *p > '9' || port > 0xffff || (*end && *end != ','))
+            return error_set(err, -EINVAL, "--%s %s: write I/O ports such as 0xf4,0x501, or none", row->name, arg);
+        if (o->debug_exit_count == OPTIONS_MAX_DEBUG_EXIT)
+            return error_set(err, -EINVAL, "--%s: at most %d ports", row->name, OPTIONS_MAX_DEBUG_EXIT);
+        o->debug_exit[o->debug_exit_count++] = (uint16_t)port;
+        if (!*end)
+            return 0;
+        p = end + 1;
+    }
+}
+
+/* ------------------------------------------------------------------- the debugger */
+
+TAKER(take_listen)
+{
+    (void)row;
+    (void)err;
+    o->listen = !strcmp(arg, "none") ? NULL : arg;
+    return 0;
+}
+
+TAKER(take_s)
+{
+    UNUSED3(row, arg, err);
+    o->listen = OPTIONS_LISTEN_DEFAULT;
+    return 0;
+}
+
+TAKER(take_gdb)
+{
+    o->gdb_stdio = !strcmp(arg, "stdio");
+    return o->gdb_stdio ? 0 : take_listen(o, row, arg, err);
+}
+
+TAKER(take_engine)
+{
+    static const char *const names[] = {
+        [ENGINE_AUTO] = "auto", [ENGINE_JIT] = "jit", [ENGINE_INTERPRETER] = "interpreter", NULL,
+    };
+    unsigned n;
+    int r = take_choice(row, arg, names, &n, err);
+
+    o->engine = r == 0 ? (enum options_engine)n : ENGINE_AUTO;
+    return r;
+}
+
+TAKER(take_checkpoint_memory)
+{
+    if (option_parse_size(arg, MIB, &o->checkpoint_bytes))
+        return 0;
+    return error_set(err, -EINVAL, "--%s %s: write a size such as 512K, 256M or 1G", row->name, arg);
+}
+
+/* ------------------------------------------------------------------ recordings */
+
+/* More often is of no use: an instruction takes less time than its checkpoint. */
+#define CHECKPOINT_STEPS_MIN 1000u
+
+/* "every=10M" or "10M": steps, by thousands. */
+TAKER(take_checkpoints)
+{
+    const char *text = strncmp(arg, "every=", 6) ? arg : arg + 6;
+    unsigned long long n, unit = 1;
+    char *end;
+
+    errno = 0;
+    n = strtoull(text, &end, 10);
+    switch (*end | 0x20) {
+    case 'k':
+        unit = 1000, end++;
+        break;
+    case 'm':
+        unit = 1000000, end++;
+        break;
+    case 'g':
+        unit = 1000000000, end++;
+        break;
+    default:
+        break;
+    }
+    if (*text < '0' || *text > '9' || *end || errno || n > UINT64_MAX / unit)
+        return error_set(err, -EINVAL, "--%s %s: write every=N, a number of instructions such as 500M or 1G", row->name,
+                         arg);
+    o->checkpoint_steps = n * unit;
+    if (o->checkpoint_steps < CHECKPOINT_STEPS_MIN)
+        return error_set(err, -EINVAL, "--%s %s: %u instructions is the least between two of them", row->name, arg,
+                         CHECKPOINT_STEPS_MIN);
+    return 0;
+}
+
+/* Of verify: "start", "checkpoints", a position. */
+TAKER(take_from)
+{
+    o->from = !strcmp(arg, "start") ? FROM_START : !strcmp(arg, "checkpoints") ? FROM_CHECKPOINTS : FROM_POSITION;
+    if (o->from != FROM_POSITION || option_parse_number(arg, &o->from_position))
+        return 0;
+    return error_set(err, -EINVAL, "--%s %s: write start, checkpoints, or a position", row->name, arg);
+}
+
+/* --------------------------------------------------------------------- the table */
+
+#define MEMBER(name) offsetof(struct options, name)
+#define MACHINE OPTION_OF_MACHINE
+#define VERIFY  OPTION_VERIFY
+
+const struct option_row option_table[] = {
+    {"kernel", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_KERNEL,
+     "ELF, Multiboot 1 or 2, Linux bzImage or arm64 Image (KERNEL is the same)"},
+    {"initrd", NULL, "FILE", SECTION_GUEST, VERIFY, take_module, 0,
+     "initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated"},
+    {"append", NULL, "WORDS", SECTION_GUEST, MACHINE, take_text, MEMBER(append), "kernel command line"},
+    {"bios", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_BIOS,
+     "flat firmware image, started at the reset vector; with --kernel, it is given a Linux bzImage to start (SeaBIOS "
+     "does: iPXE, GRUB, memdisk)"},
+    {"vga", NULL, "std|none", SECTION_GUEST, MACHINE, take_vga, 0,
+     "pc: display (default std); monitor screen and monitor screendump show it"},
+    {"vga-bios", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_VGA_BIOS,
+     "pc: video BIOS in the display's ROM, for a --bios that looks for one"},
+    {"option-rom", NULL, "FILE", SECTION_GUEST, VERIFY, take_rom, 0,
+     "pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated"},
+    {"pflash", NULL, "FILE[,write-back]", SECTION_GUEST, VERIFY, take_pflash, 0,
+     "virt: contents of the first (the second) flash bank; what the guest programs stays in memory, or is written to "
+     "FILE at the end"},
+    {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
+     "pc[,serial-out2=on] or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
+    {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
+     "virt: EL3 and Secure memory, as secure=on"},
+    {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
+     "pc: {pc} (default pentium4); virt: {virt} (default cortex-a57)"},
+    {"dumpdtb", NULL, "FILE", SECTION_GUEST, 0, take_text, MEMBER(dumpdtb), "virt: write the device tree to FILE and exit"},
+    {"semihosting", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(semihosting),
+     "virt: the guest's HLT #0xf000 asks for console, time, files and exit"},
+    {"semihosting-dir", NULL, "DIR", SECTION_GUEST, 0, take_text, MEMBER(semihost_dir),
+     "the directory whose files it may read and write (default: none)"},
+    {"semihosting-arg", NULL, "WORD", SECTION_GUEST, MACHINE, take_semihosting_arg, 0,
+     "a word of its command line; may be repeated (default: the kernel's name and --append)"},
+    {"semihosting-config", NULL, "enable=on,arg=WORD...", SECTION_GUEST, MACHINE, take_semihosting_config, 0,
+     "the same in QEMU's words"},
+    {"memory", "m", "SIZE", SECTION_GUEST, MACHINE, take_memory, 0, "guest memory (default 256M)"},
+    {"serial", NULL, "WHAT", SECTION_GUEST, 0, take_serial, 0,
+     "serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
+     "file:PATH, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+    {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,
+     "pc: I/O ports through which the guest ends itself (default 0xf4,0x501), or none"},
+    {"no-reboot", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(no_reboot), "a guest's reset is its end"},
+    {"icount", NULL, "shift=N,sleep=on|off", SECTION_GUEST, MACHINE, take_icount, 0,
+     "an instruction takes 2^N ns of guest time (default 0); an idle guest waits in real time (on, the default) or jumps "
+     "ahead (off)"},
+    {"nographic", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
+
+    {"listen", NULL, "WHERE", SECTION_DEBUGGER, 0, take_listen, 0,
+     "[HOST:]PORT or unix:PATH (default " OPTIONS_LISTEN_DEFAULT "), or none"},
+    {"s", NULL, NULL, SECTION_DEBUGGER, 0, take_s, 0, "--listen " OPTIONS_LISTEN_DEFAULT},
+    {"gdb", NULL, "stdio", SECTION_DEBUGGER, 0, take_gdb, 0,
+     "gdb is on stdin and stdout: target remote | hindcast --gdb stdio KERNEL"},
+    {"S", NULL, NULL, SECTION_DEBUGGER, 0, take_flag, MEMBER(hold),
+     "hold the guest whenever no debugger runs it: at its first instruction (as without -S), and also after gdb's detach"},
+    {"run", NULL, NULL, SECTION_DEBUGGER, 0, take_flag, MEMBER(run),
+     "start the guest at once; gdb may attach at any time"},
+    {"engine", NULL, "WHICH", SECTION_DEBUGGER, VERIFY, take_engine, 0,
+     "auto, jit (x86-64 hosts) or interpreter; histories are the same (default auto)"},
+    {"checkpoint-memory", NULL, "SIZE", SECTION_DEBUGGER, 0, take_checkpoint_memory, 0,
+     "memory for going back fast (default 1G)"},
+
+    {"record", NULL, "FILE", SECTION_RECORDINGS, 0, take_text, MEMBER(record),
+     "write the guest's history to FILE as it happens"},
+    {"embed", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(embed),
+     "put the images into it, too: it can be opened anywhere"},
+    {"checkpoints-in-file", NULL, "every=N", SECTION_RECORDINGS, 0, take_checkpoints, 0,
+     "and a checkpoint each N instructions (500M, 1G), so that opening it far from its beginning is quick"},
+    {"replay", NULL, "FILE", SECTION_RECORDINGS, 0, take_text, MEMBER(replay),
+     "go through a recorded history; the machine is the recorded one. --kernel, --initrd, --bios say where its images "
+     "are now, if they were moved"},
+    {"continue-live", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(continue_live),
+     "at the end of the recording, go on"},
+    {"ignore-checkpoints", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(ignore_checkpoints),
+     "do not use those in the recording"},
+    {"from", NULL, "WHERE", SECTION_RECORDINGS, VERIFY, take_from, 0,
+     "verify: begin at the last checkpoint in it before a position; checkpoints: begin at its start, and then once more "
+     "at every checkpoint in it"},
+
+    {"help", "h", NULL, SECTION_OTHERS, VERIFY, NULL, 0, "this"},
+    {"version", NULL, NULL, SECTION_OTHERS, VERIFY, NULL, 0, "what version it is"},
+    {.name = NULL},
+};
+
+const struct option_foreign option_foreign[] = {
+    {"accel", "hindcast counts instructions on its own emulator: there is no accelerator to choose (see --engine)"},
+    {"enable-kvm", "hindcast counts instructions on its own emulator, which KVM cannot do: leave it out"},
+    {"smp", "a guest has one CPU so far: leave it out"},
+    {"drive", "there are no disks so far: --initrd is what a guest can be given"},
+    {"hda", "there are no disks so far: --initrd is what a guest can be given"},
+    {"cdrom", "there are no disks so far: --initrd is what a guest can be given"},
+    {"fda", "there are no disks so far: --initrd is what a guest can be given"},
+    {"blockdev", "there are no disks so far: --initrd is what a guest can be given"},
+    {"boot", "there are no disks so far, so there is nothing to choose: --kernel or --bios says what is booted"},
+    {"snapshot", "there are no disks so far, so nothing is written to them"},
+    {"device", "devices cannot be added so far: each board comes with its own"},
+    {"netdev", "there is no network so far"},
+    {"net", "there is no network so far"},
+    {"nic", "there is no network so far"},
+    {"usb", "there is no USB so far"},
+    {"usbdevice", "there is no USB so far"},
+    {"audiodev", "there is no sound so far"},
+    {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"monitor", "the monitor is in gdb: monitor help lists its commands"},
+    {"qmp", "the monitor is in gdb: monitor help lists its commands"},
+    {"chardev", "chardevs cannot be named so far: --serial says where a serial port goes"},
+    {"parallel", "there is no parallel port"},
+    {"loadvm", "a recording holds its snapshots: --replay FILE, and in gdb monitor loadvm NAME"},
+    {"incoming", "there is no migration: --record FILE and --replay FILE carry a guest elsewhere"},
+    {"daemonize", "hindcast stays in the foreground: start it with & or nohup"},
+    {"d", "there is no log of instructions: gdb can go back to any of them"},
+    {"D", "there is no log of instructions: gdb can go back to any of them"},
+    {"trace", "there is no log of events: gdb can go back to any of them (monitor info replay)"},
+    {"plugin", "there are no plugins"},
+    {"object", "there are no objects to make"},
+    {"global", "there are no properties to set so"},
+    {"acpitable", "tables cannot be added"},
+    {"smbios", "SMBIOS strings cannot be set so far"},
+    {"uuid", "a machine has no UUID so far"},
+    {"rtc", "the real-time clock is the host's, recorded; it cannot be set so far"},
+    {"watchdog-action", "there is no watchdog so far"},
+    {"fw_cfg", "files cannot be added to fw_cfg"},
+    {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
+    {"fsdev", "there are no shared directories so far; --semihosting-dir DIR is one on virt"},
+    {"virtfs", "there are no shared directories so far; --semihosting-dir DIR is one on virt"},
+    {"tpmdev", "there is no TPM so far"},
+    {"sandbox", "there is no sandbox: the guest reaches nothing of the host but what options give it"},
+    {"full-screen", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"k", "no window is shown, so there is no keyboard: in gdb, monitor sendkey presses keys"},
+    {"pidfile", "hindcast writes no file of its process number"},
+    {"name", "a guest has no name; leave it out"},
+    {"nodefaults", "each board comes with its own devices; leave it out (--vga none and --serial none take some away)"},
+    {"no-user-config", "there are no configuration files; leave it out"},
+    {"no-acpi", "the boards have no ACPI tables; leave it out"},
+    {"no-hpet", "the PC has no HPET; leave it out"},
+    {"no-shutdown", "a guest that powered off can always be looked at, and go back; leave it out"},
+    {"action", "a guest that ended can always be looked at, and go back (see also --no-reboot)"},
+    {"numa", "memory is one node; leave it out"},
+    {"mem-path", "memory is hindcast's own; leave it out"},
+    {"singlestep", "positions are exact without it; leave it out"},
+    {"one-insn-per-tb", "positions are exact without it; leave it out"},
+    {NULL, NULL},
+};

@@ -1,0 +1,9 @@
+# Files of tests/base/
+EXTRA_DIST += tests/check_main.h
+
+if HAVE_CHECK
+check_PROGRAMS += tests/base/test_base
+TESTS += tests/base/test_base
+tests_base_test_base_SOURCES = tests/base/test_base.c tests/check_main.c
+tests_base_test_base_LDADD = libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif

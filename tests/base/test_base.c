@@ -1,0 +1,140 @@
+/*
+ * Values of options, and guesses at what was meant.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/guess.h"
+#include "base/option_list.h"
+#include "tests/check_main.h"
+
+static const struct option_key keys[] = {
+    {"file", "FILE"}, {"readonly", "on|off"}, {"size", "SIZE"}, {"index", "N"}, {"cache", "none|full"}, {NULL, NULL},
+};
+
+static struct error err;
+
+static void parse(struct option_list *l, const char *text)
+{
+    ck_assert_msg(option_list_parse(l, "--drive", text, "file", keys, &err) == 0, "%s: %s", text, err.text);
+}
+
+static const char *refusal(const char *text)
+{
+    struct option_list l;
+
+    ck_assert_int_lt(option_list_parse(&l, "--drive", text, "file", keys, &err), 0);
+    option_list_finish(&l);
+    return err.text;
+}
+
+START_TEST(keys_have_values_switches_need_none_and_two_commas_are_one)
+{
+    struct option_list l;
+    bool readonly = false;
+
+    parse(&l, "a,,b.img,readonly,index=0x10,size=64K");
+    ck_assert_str_eq(option_list_get(&l, "file"), "a,b.img");
+    ck_assert_int_eq(option_list_switch(&l, "readonly", &readonly, &err), 0);
+    ck_assert(readonly);
+    ck_assert_ptr_null(option_list_get(&l, "cache"));
+    option_list_finish(&l);
+    parse(&l, "file=x=y,noreadonly,file=last");
+    ck_assert_int_eq(option_list_switch(&l, "readonly", &readonly, &err), 0);
+    ck_assert(!readonly);
+    ck_assert_str_eq(option_list_get(&l, "file"), "last");
+    ck_assert_str_eq(option_list_nth(&l, "file", 0), "x=y");
+    ck_assert_ptr_null(option_list_nth(&l, "file", 2));
+    option_list_finish(&l);
+}
+END_TEST
+
+START_TEST(unknown_keys_are_refused_by_name)
+{
+    ck_assert(strstr(refusal("x,raedonly=on"), "--drive raedonly=on: there is no 'raedonly'; did you mean readonly?"));
+    ck_assert(strstr(refusal("x,colour=red"), "there is no 'colour'; there are file=FILE, readonly=on|off"));
+    ck_assert(strstr(refusal("x,=y"), "a key is missing"));
+    ck_assert(strstr(refusal("x,"), "a key is missing"));
+}
+END_TEST
+
+START_TEST(values_that_cannot_be_are_named)
+{
+    static const char *const caches[] = {"none", "full", NULL};
+    struct option_list l;
+    bool readonly;
+    uint64_t n = 7;
+    unsigned choice;
+
+    parse(&l, "x,readonly=maybe,size=12Q,index=11,cache=some");
+    ck_assert_int_lt(option_list_switch(&l, "readonly", &readonly, &err), 0);
+    ck_assert_str_eq(err.text, "--drive readonly=maybe: write on or off");
+    ck_assert_int_lt(option_list_size(&l, "size", 1, &n, &err), 0);
+    ck_assert(strstr(err.text, "--drive size=12Q: write a size"));
+    ck_assert_int_lt(option_list_number(&l, "index", 0, 10, &n, &err), 0);
+    ck_assert_str_eq(err.text, "--drive index=11: write a number from 0 to 10");
+    ck_assert_int_lt(option_list_choice(&l, "cache", caches, &choice, &err), 0);
+    ck_assert_str_eq(err.text, "--drive cache=some: write none or full");
+    ck_assert_uint_eq(n, 7);
+    option_list_finish(&l);
+}
+END_TEST
+
+START_TEST(sizes_and_numbers_are_whole_and_never_wrap)
+{
+    static const struct { const char *text; uint64_t bytes; } good[] = {
+        {"1", 1 << 20}, {"64k", 64 << 10}, {"3M", 3 << 20}, {"2g", (uint64_t)2 << 30}, {"1T", (uint64_t)1 << 40},
+        {"0x10", (uint64_t)16 << 20}, {"0", 0},
+    };
+    static const char *const bad[] = {"", "k", "-1", "+1", " 1", "1 ", "1MB", "99999999999T", "0x", "1.5G",
+                                      "18446744073709551616", "111111111111111111111111111111111111"};
+    uint64_t n;
+
+    for (unsigned i = 0; i < ARRAY_LEN(good); i++) {
+        ck_assert_msg(option_parse_size(good[i].text, 1 << 20, &n), "%s", good[i].text);
+        ck_assert_uint_eq(n, good[i].bytes);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!option_parse_size(bad[i], 1 << 20, &n), "%s", bad[i]);
+    ck_assert(option_parse_number("0xffffffffffffffff", &n) && n == UINT64_MAX);
+    ck_assert(!option_parse_number("0xfffffffffffffffff", &n));
+}
+END_TEST
+
+static const char *guessed(const char *given)
+{
+    static const char *const names[] = {"memory", "serial", "help", "kernel", NULL};
+    struct guess g;
+
+    guess_begin(&g, given, strlen(given));
+    for (unsigned i = 0; names[i]; i++)
+        guess_consider(&g, names[i]);
+    return g.best ? g.best : "";
+}
+
+START_TEST(near_words_are_guessed_and_far_ones_are_not)
+{
+    ck_assert_str_eq(guessed("memroy"), "memory");
+    ck_assert_str_eq(guessed("serail"), "serial");
+    ck_assert_str_eq(guessed("kernal"), "kernel");
+    ck_assert_str_eq(guessed("hlep"), "help");
+    ck_assert_str_eq(guessed("smp"), "");
+    ck_assert_str_eq(guessed("device"), "");
+    ck_assert_str_eq(guessed("x"), "");
+    ck_assert_str_eq(guessed(""), "");
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+    Suite *suite = suite_create("base");
+    TCase *tc = tcase_create("options");
+
+    tcase_add_test(tc, keys_have_values_switches_need_none_and_two_commas_are_one);
+    tcase_add_test(tc, unknown_keys_are_refused_by_name);
+    tcase_add_test(tc, values_that_cannot_be_are_named);
+    tcase_add_test(tc, sizes_and_numbers_are_whole_and_never_wrap);
+    tcase_add_test(tc, near_words_are_guessed_and_far_ones_are_not);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
