@@ -29,6 +29,7 @@
 #include "vm/footprint.h"
 
 struct machine;
+struct page_space;
 struct checkpoint_store;
 struct page_node;
 struct segment;
@@ -95,17 +96,17 @@ void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge
 void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep);
 
 /* A view of one checkpoint after the other. Moving it costs the pages that differ;
- * it keeps its place alive even when that checkpoint is removed. The arena's pages
- * are numbered behind the machine's memory. */
+ * it keeps its place alive even when that checkpoint is removed. */
 struct checkpoint_view;
 /* It stands at nothing: all pages zero. */
 struct checkpoint_view *checkpoint_view_create(struct checkpoint_store *s);
 void checkpoint_view_destroy(struct checkpoint_view *v);
-/* Move to `c`; `changed` (may be NULL) is told each page that may differ (NULL: zero). */
-void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c,
-                          void (*changed)(void *ctx, uint32_t page, const uint8_t *bytes), void *ctx);
-/* Hash of the state at which it stands: the sum, modulo 2^64, of hash_bytes(number + 1, page)
- * over all pages that are not zero. Costs nothing. */
+/* A page of one of the machine's spaces, its number there, its bytes (NULL: all zero). */
+typedef void checkpoint_page_fn(void *ctx, const struct page_space *space, uint64_t n, const uint8_t *bytes);
+/* Move to `c`; `changed` (may be NULL) is told each page that may differ. */
+void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c, checkpoint_page_fn *changed, void *ctx);
+/* Hash of the state at which it stands: the sum, modulo 2^64, of hash_bytes(global number + 1,
+ * page) over all pages that are not zero. Costs nothing. */
 uint64_t checkpoint_view_hash(const struct checkpoint_view *v);
 /* Sums, modulo 2^32, of the hashes of the machine's memory pages (not the arena's): [b]: of those
  * whose number has bit b set, for each bit that a page number has; then: of all. Whoever has those
@@ -115,7 +116,8 @@ uint32_t checkpoint_view_sums(const struct checkpoint_view *v, uint32_t sums[CHE
 /* The machine's arena there: arena_len bytes. */
 void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena);
 /* The bytes of a page there, or NULL: zero. `scratch` (PAGE_SIZE) may be used. */
-const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, uint32_t page, uint8_t *scratch);
+const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, const struct page_space *space, uint64_t n,
+                                    uint8_t *scratch);
 
 /* Checkpoints from elsewhere: put together page by page, each beginning as the one
  * that was placed before (the first: all zero). */
@@ -125,7 +127,8 @@ struct checkpoint_builder *checkpoint_builder_create(struct checkpoint_store *s)
 void checkpoint_builder_clear(struct checkpoint_builder *b);
 void checkpoint_builder_destroy(struct checkpoint_builder *b);
 /* False: there is no such page. */
-bool checkpoint_builder_page(struct checkpoint_builder *b, uint32_t page, const uint8_t *bytes);
+bool checkpoint_builder_page(struct checkpoint_builder *b, const struct page_space *space, uint64_t n,
+                             const uint8_t *bytes);
 /* Place what was put together. Returns the one that is there already, if there is
  * one; NULL if its state says that it is of another position. */
 struct checkpoint *checkpoint_builder_place(struct checkpoint_builder *b, icount_t position, vtime_t vtime);

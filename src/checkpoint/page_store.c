@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 /* Checkpoints near the edge come and go all the time: up to so many raw pages are
  * kept for the next one instead of being given back (8 MiB). */
@@ -150,6 +151,15 @@ const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *
     z->avail_out = PAGE_SIZE;
     CHECK(inflate(z, Z_FINISH) == Z_STREAM_END && !z->avail_out);
     return scratch;
+}
+
+uint64_t page_hash(struct page_store *ps, struct page *p, uint64_t seed)
+{
+    uint8_t scratch[PAGE_SIZE];
+
+    if (!p->hash)
+        p->hash = hash_bytes(seed, page_bytes(ps, p, scratch), PAGE_SIZE);
+    return p->hash;
 }
 
 bool page_equals(const struct page *p, const uint8_t *bytes)

@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-unsigned page_tree_levels(uint32_t npages)
+unsigned page_tree_levels(uint64_t npages)
 {
     unsigned levels = 1;
     uint64_t reach = PAGE_NODE_SLOTS;
@@ -47,12 +47,12 @@ void page_node_unref(struct page_store *ps, struct page_node *n, unsigned levels
     free(n);
 }
 
-static unsigned slot_index(uint32_t n, unsigned levels)
+static unsigned slot_index(uint64_t n, unsigned levels)
 {
-    return (n >> ((levels - 1) * PAGE_NODE_BITS)) & (PAGE_NODE_SLOTS - 1);
+    return (unsigned)(n >> ((levels - 1) * PAGE_NODE_BITS)) & (PAGE_NODE_SLOTS - 1);
 }
 
-struct page *page_tree_get(const struct page_node *root, unsigned levels, uint32_t n)
+struct page *page_tree_get(const struct page_node *root, unsigned levels, uint64_t n)
 {
     const void *at = root;
 
@@ -83,7 +83,7 @@ static struct page_node *node_copy(struct page_store *ps, const struct page_node
     return n;
 }
 
-void page_tree_set(struct page_store *ps, struct page_node **root, unsigned levels, uint32_t n,
+void page_tree_set(struct page_store *ps, struct page_node **root, unsigned levels, uint64_t n,
                    struct page *page)
 {
     struct page_node *node = *root;
@@ -113,13 +113,13 @@ void page_tree_set(struct page_store *ps, struct page_node **root, unsigned leve
 }
 
 struct comparison {
-    void (*differs)(void *ctx, uint32_t n, const struct page *a, const struct page *b);
+    void (*differs)(void *ctx, uint64_t n, struct page *a, struct page *b);
     void *ctx;
 };
 
-static void compare(const struct comparison *c, const void *a, const void *b, unsigned levels, uint32_t n)
+static void compare(const struct comparison *c, void *a, void *b, unsigned levels, uint64_t n)
 {
-    const struct page_node *x = a, *y = b;
+    struct page_node *x = a, *y = b;
 
     if (a == b)
         return;
@@ -131,8 +131,8 @@ static void compare(const struct comparison *c, const void *a, const void *b, un
         compare(c, x ? x->slot[i] : NULL, y ? y->slot[i] : NULL, levels - 1, n << PAGE_NODE_BITS | i);
 }
 
-void page_tree_compare(const struct page_node *a, const struct page_node *b, unsigned levels,
-                       void (*differs)(void *ctx, uint32_t n, const struct page *a, const struct page *b),
+void page_tree_compare(struct page_node *a, struct page_node *b, unsigned levels,
+                       void (*differs)(void *ctx, uint64_t n, struct page *a, struct page *b),
                        void *ctx)
 {
     struct comparison c = {differs, ctx};

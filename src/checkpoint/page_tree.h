@@ -18,6 +18,7 @@ struct page {
     uint32_t refs;
     uint16_t size;        /* bytes at `data` if compressed; 0: PAGE_SIZE, raw */
     bool queued;          /* raw and waiting on the queue to be compressed */
+    uint64_t hash;        /* page_hash(); 0: nobody asked yet */
     struct page *older, *newer; /* neighbours on that queue */
     uint8_t *data;
 };
@@ -47,6 +48,9 @@ struct page *page_create(struct page_store *ps, const uint8_t *bytes);
 void page_unref(struct page_store *ps, struct page *p);
 /* The PAGE_SIZE bytes of `p`, whatever its form; `scratch` (PAGE_SIZE) may be used for them. */
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch);
+/* hash_bytes(seed, its bytes), computed once: wherever the page is shared it is the same page of the machine,
+ * with the same seed. */
+uint64_t page_hash(struct page_store *ps, struct page *p, uint64_t seed);
 /* Are they known to be `bytes`? May say false of a compressed page. */
 bool page_equals(const struct page *p, const uint8_t *bytes);
 bool page_is_zero(const uint8_t *bytes);
@@ -54,17 +58,17 @@ bool page_is_zero(const uint8_t *bytes);
 void page_store_compress(struct page_store *ps, uint64_t most);
 
 /* Levels of a tree for `npages` pages. */
-unsigned page_tree_levels(uint32_t npages);
+unsigned page_tree_levels(uint64_t npages);
 struct page_node *page_node_ref(struct page_node *n);
 void page_node_unref(struct page_store *ps, struct page_node *n, unsigned levels);
 /* The page, not a new reference; NULL: zero. */
-struct page *page_tree_get(const struct page_node *root, unsigned levels, uint32_t n);
+struct page *page_tree_get(const struct page_node *root, unsigned levels, uint64_t n);
 /* Put `page` (its reference is taken over; NULL: zero) into the tree at *root. */
-void page_tree_set(struct page_store *ps, struct page_node **root, unsigned levels, uint32_t n,
+void page_tree_set(struct page_store *ps, struct page_node **root, unsigned levels, uint64_t n,
                    struct page *page);
 /* Call `differs` for each page number whose page is not the same object in both trees. */
-void page_tree_compare(const struct page_node *a, const struct page_node *b, unsigned levels,
-                       void (*differs)(void *ctx, uint32_t n, const struct page *a, const struct page *b),
+void page_tree_compare(struct page_node *a, struct page_node *b, unsigned levels,
+                       void (*differs)(void *ctx, uint64_t n, struct page *a, struct page *b),
                        void *ctx);
 
 #endif

@@ -33,15 +33,15 @@
 
 void diverge_init(struct timeline *tl)
 {
-    tl->bad = ICOUNT_MAX;
-    witness_log_init(&tl->witnesses, witness_shape_of(tl->m));
-    tl->witness_gap = WITNESS_NEAR;
-    tl->witness_due = tl->first + WITNESS_NEAR;
+    tl->truth.bad = ICOUNT_MAX;
+    witness_log_init(&tl->truth.witnesses, witness_shape_of(tl->m));
+    tl->truth.witness_gap = WITNESS_NEAR;
+    tl->truth.witness_due = tl->first + WITNESS_NEAR;
 }
 
 void diverge_finish(struct timeline *tl)
 {
-    witness_log_finish(&tl->witnesses);
+    witness_log_finish(&tl->truth.witnesses);
 }
 
 /* ------------------------------------------------------------------ witnesses */
@@ -55,44 +55,44 @@ static void take_witness(struct timeline *tl)
 {
     icount_t here = tl->m->st->position;
 
-    if (tl->m->between || !tl->cfg.live || here < tl->edge || !last_is_before(&tl->witnesses, here))
+    if (tl->m->between || !tl->cfg.live || here < tl->edge || !last_is_before(&tl->truth.witnesses, here))
         return;
-    witness_take(tl->m, witness_log_add(&tl->witnesses, here));
-    tl->next_witness = tl->witnesses.count;
+    witness_take(tl->m, witness_log_add(&tl->truth.witnesses, here));
+    tl->truth.next_witness = tl->truth.witnesses.count;
 }
 
 void diverge_expect(struct timeline *tl)
 {
     icount_t here = tl->m->st->position;
 
-    if (tl->witness_soon && here - tl->witness_soon < WITNESS_CALM)
+    if (tl->truth.witness_soon && here - tl->truth.witness_soon < WITNESS_CALM)
         return;
-    tl->witness_soon = here;
+    tl->truth.witness_soon = here;
     take_witness(tl);
-    tl->witness_gap = WITNESS_NEAR;
-    tl->witness_due = here + WITNESS_NEAR;
+    tl->truth.witness_gap = WITNESS_NEAR;
+    tl->truth.witness_due = here + WITNESS_NEAR;
 }
 
 icount_t diverge_limit(const struct timeline *tl, icount_t limit)
 {
-    const struct witness_log *l = &tl->witnesses;
+    const struct witness_log *l = &tl->truth.witnesses;
     icount_t p = tl->m->st->position;
 
-    for (size_t i = tl->next_witness; i < l->count && l->positions[i] < limit; i++)
+    for (size_t i = tl->truth.next_witness; i < l->count && l->positions[i] < limit; i++)
         if (l->positions[i] > p)
             return l->positions[i];
-    if (p >= tl->edge && tl->witness_due > p && tl->witness_due < limit)
-        return tl->witness_due;
+    if (p >= tl->edge && tl->truth.witness_due > p && tl->truth.witness_due < limit)
+        return tl->truth.witness_due;
     return limit;
 }
 
 static void compare_witness(struct timeline *tl, const uint8_t *recorded)
 {
-    uint8_t *ours = xmalloc(witness_bytes(&tl->witnesses.shape));
+    uint8_t *ours = xmalloc(witness_bytes(&tl->truth.witnesses.shape));
     struct buffer what;
 
     witness_take(tl->m, ours);
-    if (memcmp(ours, recorded, witness_bytes(&tl->witnesses.shape))) {
+    if (memcmp(ours, recorded, witness_bytes(&tl->truth.witnesses.shape))) {
         buffer_init(&what);
         witness_name_differences(tl->m, ours, recorded, &what);
         if (!what.len)
@@ -106,26 +106,26 @@ static void compare_witness(struct timeline *tl, const uint8_t *recorded)
 
 void diverge_look(struct timeline *tl)
 {
-    const struct witness_log *l = &tl->witnesses;
+    const struct witness_log *l = &tl->truth.witnesses;
     icount_t here = tl->m->st->position;
 
-    if (tl->m->between || tl->diagnosing)
+    if (tl->m->between || tl->truth.diagnosing)
         return;
-    while (tl->next_witness < l->count && l->positions[tl->next_witness] < here)
-        tl->next_witness++;
-    if (tl->next_witness < l->count) {
-        if (l->positions[tl->next_witness] == here && here != tl->bad)
-            compare_witness(tl, witness_log_tags(l, tl->next_witness));
+    while (tl->truth.next_witness < l->count && l->positions[tl->truth.next_witness] < here)
+        tl->truth.next_witness++;
+    if (tl->truth.next_witness < l->count) {
+        if (l->positions[tl->truth.next_witness] == here && here != tl->truth.bad)
+            compare_witness(tl, witness_log_tags(l, tl->truth.next_witness));
         return;
     }
-    if (here < tl->edge || here < tl->witness_due)
+    if (here < tl->edge || here < tl->truth.witness_due)
         return;
     take_witness(tl);
-    if (tl->witness_gap < WITNESS_STEPS)
-        tl->witness_gap *= WITNESS_GROWS;
-    if (tl->witness_gap > WITNESS_STEPS)
-        tl->witness_gap = WITNESS_STEPS;
-    tl->witness_due = here + tl->witness_gap;
+    if (tl->truth.witness_gap < WITNESS_STEPS)
+        tl->truth.witness_gap *= WITNESS_GROWS;
+    if (tl->truth.witness_gap > WITNESS_STEPS)
+        tl->truth.witness_gap = WITNESS_STEPS;
+    tl->truth.witness_due = here + tl->truth.witness_gap;
 }
 
 /* ------------------------------------------------------- what is known of it */
@@ -135,12 +135,12 @@ void diverge_look(struct timeline *tl)
  * itself made on such a way, or compared. */
 static icount_t last_compared(const struct timeline *tl, icount_t position)
 {
-    size_t n = witness_log_find(&tl->witnesses, position);
-    icount_t good = n ? tl->witnesses.positions[n - 1] : tl->first;
+    size_t n = witness_log_find(&tl->truth.witnesses, position);
+    icount_t good = n ? tl->truth.witnesses.positions[n - 1] : tl->first;
 
-    for (size_t i = 0; i < tl->nchecks && tl->checks[i] < position; i++)
-        if (tl->checks[i] > good)
-            good = tl->checks[i];
+    for (size_t i = 0; i < tl->truth.nchecks && tl->truth.checks[i] < position; i++)
+        if (tl->truth.checks[i] > good)
+            good = tl->truth.checks[i];
     return good > tl->first ? good : tl->first;
 }
 
@@ -177,22 +177,22 @@ void diverge_state(struct timeline *tl, const char *what)
     env_diverged(tl, here, "the state is not the recorded one (%s). At position %llu it still was%s", what,
                  (unsigned long long)good, (const char *)events.data);
     buffer_finish(&events);
-    tl->undiagnosed = true;
+    tl->truth.undiagnosed = true;
 }
 
 /* ---------------------------------------------------------------- diagnosing */
 
 static void add_text(struct timeline *tl, const char *text)
 {
-    size_t n = strlen(tl->divergence.text);
+    size_t n = strlen(tl->truth.divergence.text);
 
-    snprintf(tl->divergence.text + n, sizeof(tl->divergence.text) - n, "%s", text);
+    snprintf(tl->truth.divergence.text + n, sizeof(tl->truth.divergence.text) - n, "%s", text);
 }
 
 /* Run from `from` to `to`, in one go or in single steps. False: did not get there. */
 static bool run_again(struct timeline *tl, struct checkpoint *from, icount_t to, bool singly)
 {
-    run_restore(tl, from);
+    place_restore(tl, from);
     while (tl->m->st->position < to) {
         enum run_end end = run_to(tl, singly ? tl->m->st->position + 1 : to);
 
@@ -202,32 +202,57 @@ static bool run_again(struct timeline *tl, struct checkpoint *from, icount_t to,
     return true;
 }
 
-/* What differs between the two outcomes at `to`. */
-static void tell_outcomes(struct timeline *tl, struct checkpoint *from, icount_t to, struct buffer *out)
+/* Hashes of memory pages, then of each space that was added. */
+static uint64_t *hash_spaces(const struct machine *m)
 {
-    struct machine *m = tl->m;
-    uint32_t npages = m->memory.npages, differ = 0, first = 0;
-    uint64_t *pages = xcalloc(npages + 1u, sizeof(*pages));
-    uint8_t *tags = xmalloc(2 * witness_bytes(&tl->witnesses.shape)), *other = tags + witness_bytes(&tl->witnesses.shape);
+    uint64_t npages = m->memory.pages.count;
+    uint64_t *hashes = xcalloc(npages + m->nspaces, sizeof(*hashes));
 
-    run_again(tl, from, to, true);
-    witness_take(m, tags);
-    for (uint32_t i = 0; i < npages; i++)
-        pages[i] = hash_bytes(0, memory_page(&m->memory, i), PAGE_SIZE);
-    run_again(tl, from, to, false);
-    witness_take(m, other);
-    witness_name_differences(m, tags, other, out);
-    for (uint32_t i = npages; i-- > 0;) {
-        if (pages[i] == hash_bytes(0, memory_page(&m->memory, i), PAGE_SIZE))
+    for (uint64_t i = 0; i < npages; i++)
+        hashes[i] = hash_bytes(0, page_space_page(&m->memory.pages, i), PAGE_SIZE);
+    for (unsigned i = 0; i < m->nspaces; i++)
+        hashes[npages + i] = page_space_hash(m->spaces[i]);
+    return hashes;
+}
+
+static void tell_spaces(const struct machine *m, const uint64_t *one, const uint64_t *other, struct buffer *out)
+{
+    uint64_t npages = m->memory.pages.count, differ = 0, first = 0;
+
+    for (uint64_t i = npages; i-- > 0;) {
+        if (one[i] == other[i])
             continue;
         differ++;
         first = i;
     }
     if (differ)
-        buffer_printf(out, "%spage %u of memory", out->len ? ", " : "", (unsigned)first);
+        buffer_printf(out, "%spage %llu of memory", out->len ? ", " : "", (unsigned long long)first);
     if (differ > 1)
-        buffer_printf(out, " and %u more", (unsigned)(differ - 1));
-    free(pages);
+        buffer_printf(out, " and %llu more", (unsigned long long)(differ - 1));
+    for (unsigned i = 0; i < m->nspaces; i++)
+        if (m->spaces[i] != &m->memory.pages && m->spaces[i] != &m->arena_pages &&
+            one[npages + i] != other[npages + i])
+            buffer_printf(out, "%s%s", out->len ? ", " : "", m->spaces[i]->name);
+}
+
+/* What differs between the two outcomes at `to`. */
+static void tell_outcomes(struct timeline *tl, struct checkpoint *from, icount_t to, struct buffer *out)
+{
+    struct machine *m = tl->m;
+    size_t bytes = witness_bytes(&tl->truth.witnesses.shape);
+    uint8_t *tags = xmalloc(2 * bytes), *other = tags + bytes;
+    uint64_t *spaces, *other_spaces;
+
+    run_again(tl, from, to, true);
+    witness_take(m, tags);
+    spaces = hash_spaces(m);
+    run_again(tl, from, to, false);
+    witness_take(m, other);
+    other_spaces = hash_spaces(m);
+    witness_name_differences(m, tags, other, out);
+    tell_spaces(m, spaces, other_spaces, out);
+    free(spaces);
+    free(other_spaces);
     free(tags);
 }
 
@@ -259,19 +284,19 @@ static void halve(struct timeline *tl, struct checkpoint *from, icount_t high)
     add_text(tl, (const char *)what.data);
     add_text(tl, ")");
     buffer_finish(&what);
-    tl->bad = high;
+    tl->truth.bad = high;
 }
 
 static void compare_ways(struct timeline *tl, icount_t good, uint64_t first)
 {
     struct checkpoint *from = checkpoint_find(tl->store, good);
-    icount_t bad = tl->bad;
+    icount_t bad = tl->truth.bad;
     uint64_t again;
 
     /* The segment's checkpoint may be far back: begin where the state is known. */
     if (!run_again(tl, from, good, false))
         return;
-    from = run_checkpoint(tl, CHECKPOINT_RUNG);
+    from = place_checkpoint(tl, CHECKPOINT_RUNG);
     checkpoint_hold(from);
     if (run_again(tl, from, bad, false)) {
         again = machine_hash(tl->m);
@@ -290,20 +315,20 @@ static void compare_ways(struct timeline *tl, icount_t good, uint64_t first)
 
 void diverge_diagnose(struct timeline *tl)
 {
-    icount_t bad = tl->bad, good = last_compared(tl, bad);
-    enum hit_mode mode = tl->mode;
-    bool uninterruptible = tl->uninterruptible;
+    icount_t bad = tl->truth.bad, good = last_compared(tl, bad);
+    enum hit_mode mode = tl->search.mode;
+    bool uninterruptible = tl->pace.uninterruptible;
 
     if (bad == ICOUNT_MAX)
         return;
-    tl->mode = HITS_IGNORED;
-    tl->uninterruptible = tl->diagnosing = true;
-    if (tl->undiagnosed && !tl->m->between && tl->m->st->position == bad && bad - good <= AGAIN_MOST)
+    tl->search.mode = HITS_IGNORED;
+    tl->pace.uninterruptible = tl->truth.diagnosing = true;
+    if (tl->truth.undiagnosed && !tl->m->between && tl->m->st->position == bad && bad - good <= AGAIN_MOST)
         compare_ways(tl, good, machine_hash(tl->m));
-    tl->undiagnosed = false;
-    if (tl->m->between || tl->m->st->position != tl->bad)
-        run_again(tl, checkpoint_find(tl->store, tl->bad), tl->bad, false);
-    tl->mode = mode;
-    tl->uninterruptible = uninterruptible;
-    tl->diagnosing = false;
+    tl->truth.undiagnosed = false;
+    if (tl->m->between || tl->m->st->position != tl->truth.bad)
+        run_again(tl, checkpoint_find(tl->store, tl->truth.bad), tl->truth.bad, false);
+    tl->search.mode = mode;
+    tl->pace.uninterruptible = uninterruptible;
+    tl->truth.diagnosing = false;
 }

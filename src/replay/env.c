@@ -28,17 +28,17 @@ void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
     va_list ap;
     int n;
 
-    if (tl->astray && tl->bad <= position)
+    if (tl->truth.astray && tl->truth.bad <= position)
         return; /* the first is the one that matters */
-    tl->astray = true;
-    tl->bad = position;
-    n = snprintf(tl->divergence.text, sizeof(tl->divergence.text), "replay diverges at position %llu: ",
+    tl->truth.astray = true;
+    tl->truth.bad = position;
+    n = snprintf(tl->truth.divergence.text, sizeof(tl->truth.divergence.text), "replay diverges at position %llu: ",
                  (unsigned long long)position);
     va_start(ap, fmt);
-    vsnprintf(tl->divergence.text + n, sizeof(tl->divergence.text) - (size_t)n, fmt, ap);
+    vsnprintf(tl->truth.divergence.text + n, sizeof(tl->truth.divergence.text) - (size_t)n, fmt, ap);
     va_end(ap);
-    tl->divergence.code = -1;
-    tl->undiagnosed = false;
+    tl->truth.divergence.code = -1;
+    tl->truth.undiagnosed = false;
 }
 
 /* ------------------------------------------------------------- pulled values */
@@ -55,10 +55,10 @@ static const struct event *logged_answer(struct timeline *tl, uint16_t kind, siz
     icount_t here = machine_position(tl->m);
     const struct event *e;
 
-    while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
-        tl->pull_cursor++;
+    while ((e = event_log_get(tl->log, tl->reader.pull_cursor)) && !is_pull(e->kind))
+        tl->reader.pull_cursor++;
     if (e && e->position == here && e->kind == kind && e->len >= least && e->len <= most) {
-        tl->pull_cursor++;
+        tl->reader.pull_cursor++;
         return e;
     }
     if (e && e->position <= here)
@@ -82,7 +82,7 @@ static void log_answer(struct timeline *tl, uint16_t kind, const void *data, siz
     };
 
     event_log_append(tl->log, &made);
-    tl->pull_cursor = event_log_count(tl->log);
+    tl->reader.pull_cursor = event_log_count(tl->log);
 }
 
 /* Answer from the log, else from the host (`ask`), which is then logged. */
@@ -93,7 +93,7 @@ static void pull(struct timeline *tl, uint16_t kind, void *buf, size_t len,
 
     if (e) {
         memcpy(buf, e->data, len);
-    } else if (tl->astray) {
+    } else if (tl->truth.astray) {
         memset(buf, 0, len);
     } else {
         ask(tl, buf, len);
@@ -105,8 +105,8 @@ void env_check(struct timeline *tl)
 {
     const struct event *e;
 
-    while ((e = event_log_get(tl->log, tl->pull_cursor)) && !is_pull(e->kind))
-        tl->pull_cursor++;
+    while ((e = event_log_get(tl->log, tl->reader.pull_cursor)) && !is_pull(e->kind))
+        tl->reader.pull_cursor++;
     if (e && e->position < tl->m->st->position)
         env_diverged(tl, e->position, "the log has an answer to a question (kind %u) that the guest does not ask here",
                      (unsigned)e->kind);
@@ -210,7 +210,7 @@ static void env_file_call(void *ctx, struct machine *m, const struct file_reques
     e = logged_answer(tl, EVENT_FILE, FILE_HEAD, FILE_HEAD + room);
     if (e)
         file_answer_logged(tl, e, request, answer);
-    else if (!tl->astray)
+    else if (!tl->truth.astray)
         ask_file(tl, request, answer);
 }
 
@@ -221,15 +221,15 @@ static void env_output(void *ctx, struct device *dev, const void *buf, size_t le
     struct timeline *tl = ctx;
     icount_t here = machine_position(tl->m);
 
-    if (tl->now_position != here) {
-        tl->now_position = here;
-        tl->now_calls = 0;
+    if (tl->reader.now_position != here) {
+        tl->reader.now_position = here;
+        tl->reader.now_calls = 0;
     }
-    tl->now_calls++;
-    if (here < tl->out_position || (here == tl->out_position && tl->now_calls <= tl->out_calls))
+    tl->reader.now_calls++;
+    if (here < tl->reader.out_position || (here == tl->reader.out_position && tl->reader.now_calls <= tl->reader.out_calls))
         return;
-    tl->out_position = here;
-    tl->out_calls = tl->now_calls;
+    tl->reader.out_position = here;
+    tl->reader.out_calls = tl->reader.now_calls;
     /* A recording's output up to its end was heard when it was made, but not here. */
     if (tl->host.output)
         tl->host.output(tl->host.ctx, dev, buf, len);
@@ -241,8 +241,8 @@ static const struct event *next_push(struct timeline *tl)
 {
     const struct event *e;
 
-    while ((e = event_log_get(tl->log, tl->push_cursor)) && is_pull(e->kind))
-        tl->push_cursor++;
+    while ((e = event_log_get(tl->log, tl->reader.push_cursor)) && is_pull(e->kind))
+        tl->reader.push_cursor++;
     return e;
 }
 
@@ -264,7 +264,7 @@ static void env_take_event(void *ctx, struct machine *m)
     struct timeline *tl = ctx;
 
     (void)m;
-    tl->push_cursor++;
+    tl->reader.push_cursor++;
 }
 
 const struct event *env_event_here(struct timeline *tl)
@@ -276,11 +276,11 @@ const struct event *env_event_here(struct timeline *tl)
 
 void env_seek(struct timeline *tl)
 {
-    tl->push_cursor = tl->pull_cursor = event_log_find(tl->log, tl->m->st->position);
-    tl->now_position = ICOUNT_MAX;
-    tl->now_calls = 0;
-    tl->astray = false; /* whoever runs into it again will see it again */
-    tl->next_witness = witness_log_find(&tl->witnesses, tl->m->st->position);
+    tl->reader.push_cursor = tl->reader.pull_cursor = event_log_find(tl->log, tl->m->st->position);
+    tl->reader.now_position = ICOUNT_MAX;
+    tl->reader.now_calls = 0;
+    tl->truth.astray = false; /* whoever runs into it again will see it again */
+    tl->truth.next_witness = witness_log_find(&tl->truth.witnesses, tl->m->st->position);
 }
 
 bool env_step_event_at(const struct timeline *tl, icount_t position)
@@ -324,7 +324,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
 
 void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
 {
-    struct input_queue *q = &tl->inputs[dev->index];
+    struct input_queue *q = &tl->reader.inputs[dev->index];
     struct input *in;
 
     if (!len)
@@ -342,7 +342,7 @@ void timeline_input(struct timeline *tl, struct device *dev, const void *data, s
 
 size_t timeline_input_pending(const struct timeline *tl, const struct device *dev)
 {
-    return tl->inputs[dev->index].bytes;
+    return tl->reader.inputs[dev->index].bytes;
 }
 
 /* Most bytes of one event: what is pasted must not become one huge event. */
@@ -350,7 +350,7 @@ size_t timeline_input_pending(const struct timeline *tl, const struct device *de
 
 static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
 {
-    struct input_queue *q = &tl->inputs[dev->index];
+    struct input_queue *q = &tl->reader.inputs[dev->index];
     struct input *in = q->first;
     size_t room, n;
     struct event e;
@@ -412,13 +412,13 @@ void env_init(struct timeline *tl)
         .take_event = env_take_event,
     };
     tl->m->env = &tl->env;
-    tl->now_position = ICOUNT_MAX;
+    tl->reader.now_position = ICOUNT_MAX;
 }
 
 void env_finish(struct timeline *tl)
 {
     for (unsigned i = 0; i < MACHINE_MAX_DEVICES; i++) {
-        struct input *in = tl->inputs[i].first;
+        struct input *in = tl->reader.inputs[i].first;
 
         while (in) {
             struct input *next = in->next;

@@ -59,28 +59,28 @@
 
 static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
 {
-    tl->mode = mode;
-    tl->hit_kinds = kinds;
-    tl->not_before = tl->first;
-    tl->exec_ignored = ICOUNT_MAX;
-    tl->found.any = false;
+    tl->search.mode = mode;
+    tl->search.hit_kinds = kinds;
+    tl->search.not_before = tl->first;
+    tl->search.exec_ignored = ICOUNT_MAX;
+    tl->search.found.any = false;
 }
 
 /* Start of an operation. */
 static void start(struct timeline *tl, struct timeline_stop *stop)
 {
     *stop = (struct timeline_stop){.reason = TIMELINE_STEP_DONE};
-    tl->interrupted = false;
-    tl->uninterruptible = false;
-    tl->watch_ignored = ICOUNT_MAX;
-    tl->told_access = ICOUNT_MAX;
+    tl->pace.interrupted = false;
+    tl->pace.uninterruptible = false;
+    tl->search.watch_ignored = ICOUNT_MAX;
+    tl->search.told_access = ICOUNT_MAX;
     begin(tl, HITS_IGNORED, 0);
 }
 
 /* Position to stand at when an access of the step from h is told. */
 static icount_t access_stop(const struct timeline *tl, icount_t h, enum direction dir)
 {
-    bool before = tl->m->cpu->ops->watch_before && !tl->only;
+    bool before = tl->m->cpu->ops->watch_before && !tl->search.only;
 
     return before == (dir == FORWARD) ? h : h + 1;
 }
@@ -89,11 +89,11 @@ static icount_t access_stop(const struct timeline *tl, icount_t h, enum directio
  * passed now. */
 static void start_towards(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
 {
-    icount_t told = tl->told_access;
+    icount_t told = tl->search.told_access;
 
     start(tl, stop);
-    if (told != ICOUNT_MAX && tl->told_direction == dir && tl->m->st->position == access_stop(tl, told, dir))
-        tl->watch_ignored = told;
+    if (told != ICOUNT_MAX && tl->search.told_direction == dir && tl->m->st->position == access_stop(tl, told, dir))
+        tl->search.watch_ignored = told;
 }
 
 void navigate_exactly(struct timeline *tl, icount_t position)
@@ -103,10 +103,10 @@ void navigate_exactly(struct timeline *tl, icount_t position)
 
     CHECK(c && position <= tl->edge);
     begin(tl, HITS_IGNORED, 0);
-    run_restore(tl, c);
-    tl->uninterruptible = true;
+    place_restore(tl, c);
+    tl->pace.uninterruptible = true;
     end = run_to(tl, position);
-    tl->uninterruptible = false;
+    tl->pace.uninterruptible = false;
     CHECK(end == RUN_LIMIT || end == RUN_DIVERGED);
 }
 
@@ -136,9 +136,9 @@ static enum timeline_reason reason_of(enum run_end end)
 
 static void tell_hit(struct timeline *tl, const struct found *f, enum direction dir, struct timeline_stop *stop)
 {
-    if (f->hit.kind != TRAP_EXEC && tl->m->cpu->ops->watch_before && !tl->only) {
-        tl->told_access = f->hit.position;
-        tl->told_direction = dir;
+    if (f->hit.kind != TRAP_EXEC && tl->m->cpu->ops->watch_before && !tl->search.only) {
+        tl->search.told_access = f->hit.position;
+        tl->search.told_direction = dir;
     }
     stop->reason = f->hit.kind == TRAP_EXEC ? TIMELINE_BREAKPOINT : TIMELINE_WATCHPOINT;
     stop->point = f->point;
@@ -150,9 +150,9 @@ static void tell_hit(struct timeline *tl, const struct found *f, enum direction 
 static void finish(struct timeline *tl, enum run_end end, enum timeline_reason at_limit,
                    struct timeline_stop *stop)
 {
-    struct found found = tl->found;
+    struct found found = tl->search.found;
 
-    tl->skipping = false;
+    tl->search.skipping = false;
     if (end == RUN_DIVERGED)
         diverge_diagnose(tl);
     navigate_settle(tl);
@@ -161,7 +161,7 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
             navigate_exactly(tl, found.hit.position);
         tell_hit(tl, &found, FORWARD, stop);
         if (stop->reason == TIMELINE_BREAKPOINT && tl->m->st->position == tl->edge)
-            tl->told_at = tl->edge;
+            tl->search.told_at = tl->edge;
     } else {
         stop->reason = end == RUN_LIMIT ? at_limit : reason_of(end);
     }
@@ -177,7 +177,7 @@ static enum run_end go_to(struct timeline *tl, icount_t position)
 
     begin(tl, HITS_IGNORED, 0);
     if (tl->m->between || tl->m->st->position > position || c->position > tl->m->st->position)
-        run_restore(tl, c);
+        place_restore(tl, c);
     for (unsigned i = 1; i < LADDER_RUNGS; i++)
         distance *= 10;
     for (; distance >= tl->cfg.ladder_steps; distance /= 10) {
@@ -186,7 +186,7 @@ static enum run_end go_to(struct timeline *tl, icount_t position)
         end = run_to(tl, position - distance);
         if (end != RUN_LIMIT)
             return end;
-        run_checkpoint(tl, CHECKPOINT_RUNG);
+        place_checkpoint(tl, CHECKPOINT_RUNG);
     }
     return run_to(tl, position);
 }
@@ -194,7 +194,7 @@ static enum run_end go_to(struct timeline *tl, icount_t position)
 /* A checkpoint of the present, held, to return to if the way back is interrupted. */
 static struct checkpoint *hold(struct timeline *tl)
 {
-    struct checkpoint *c = run_checkpoint(tl, CHECKPOINT_RUNG);
+    struct checkpoint *c = place_checkpoint(tl, CHECKPOINT_RUNG);
 
     checkpoint_hold(c);
     return c;
@@ -204,7 +204,7 @@ static void release(struct timeline *tl, struct checkpoint *c)
 {
     if (c)
         checkpoint_release(c);
-    run_trim(tl);
+    place_trim(tl);
 }
 
 /* Something stopped a way through the past. Stand at `c`, a consistent state. */
@@ -214,7 +214,7 @@ static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end,
     if (end == RUN_DIVERGED)
         diverge_diagnose(tl);
     else
-        run_restore(tl, c);
+        place_restore(tl, c);
     stop->reason = reason_of(end);
 }
 
@@ -256,7 +256,7 @@ static enum run_end go_to_boundary_before(struct timeline *tl, icount_t position
 /* Can there have been an access that interests us between here and `end`? */
 static bool access_possible(struct timeline *tl, icount_t end)
 {
-    const struct footprint *f = end <= tl->segment_end ? checkpoint_footprint(tl->segment) : NULL;
+    const struct footprint *f = end <= tl->placement.segment_end ? checkpoint_footprint(tl->placement.segment) : NULL;
     const struct point *list;
     bool watched = false;
 
@@ -277,7 +277,7 @@ static enum run_end look_for_access(struct timeline *tl, icount_t end, struct ti
     if (!access_possible(tl, end))
         return RUN_LIMIT;
     r = run_to(tl, end);
-    found = tl->found;
+    found = tl->search.found;
     if (r != RUN_LIMIT)
         return r;
     r = go_to(tl, found.any ? access_stop(tl, found.hit.position, BACKWARD) : here);
@@ -305,7 +305,7 @@ static void step_backward(struct timeline *tl, struct timeline_stop *stop)
     else if (end == RUN_LIMIT)
         end = look_for_access(tl, from, stop);
     if (end != RUN_LIMIT)
-        give_up(tl, home ? home : tl->segment, end, stop);
+        give_up(tl, home ? home : tl->placement.segment, end, stop);
     release(tl, home);
 }
 
@@ -356,9 +356,9 @@ void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struc
 /* The first replay_break position after `p`, ICOUNT_MAX if there is none. */
 static icount_t break_after(const struct timeline *tl, icount_t p)
 {
-    for (size_t i = 0; i < tl->nbreaks; i++) {
-        if (tl->breaks[i] > p)
-            return tl->breaks[i];
+    for (size_t i = 0; i < tl->points.nbreaks; i++) {
+        if (tl->points.breaks[i] > p)
+            return tl->points.breaks[i];
     }
     return ICOUNT_MAX;
 }
@@ -366,9 +366,9 @@ static icount_t break_after(const struct timeline *tl, icount_t p)
 /* The last one before `p`; false: there is none. */
 static bool break_before(const struct timeline *tl, icount_t p, icount_t *position)
 {
-    for (size_t i = tl->nbreaks; i-- > 0;) {
-        if (tl->breaks[i] < p && tl->breaks[i] >= tl->first) {
-            *position = tl->breaks[i];
+    for (size_t i = tl->points.nbreaks; i-- > 0;) {
+        if (tl->points.breaks[i] < p && tl->points.breaks[i] >= tl->first) {
+            *position = tl->points.breaks[i];
             return true;
         }
     }
@@ -381,13 +381,13 @@ static void continue_forward(struct timeline *tl, struct timeline_stop *stop)
     enum run_end end;
 
     begin(tl, HITS_STOP, TRAP_EXEC | TRAP_READ | TRAP_WRITE);
-    tl->exec_ignored = from;
-    tl->skipping = true;
+    tl->search.exec_ignored = from;
+    tl->search.skipping = true;
     end = run_to(tl, break_after(tl, from));
     finish(tl, end, TIMELINE_REPLAY_BREAK, stop);
 }
 
-/* First pass over the segment that begins at `c`, up to `until`: tl->found. */
+/* First pass over the segment that begins at `c`, up to `until`: tl->search.found. */
 static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, icount_t bound, icount_t until,
                                    unsigned kinds)
 {
@@ -399,8 +399,8 @@ static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, ic
         return RUN_LIMIT;
     }
     tl->stats.segments_replayed++;
-    run_restore(tl, c);
-    tl->not_before = bound;
+    place_restore(tl, c);
+    tl->search.not_before = bound;
     return run_to(tl, until);
 }
 
@@ -419,7 +419,7 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         /* Held: what is placed on the way may cost it its place otherwise. */
         checkpoint_hold(c);
         end = search_segment(tl, c, bound, until, kinds);
-        found = tl->found;
+        found = tl->search.found;
         if (end != RUN_LIMIT || found.any) {
             checkpoint_release(c);
             break;
@@ -480,11 +480,11 @@ void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, st
         stop->reason = TIMELINE_REPLAY_BEGIN;
         return;
     }
-    tl->only = &only;
-    tl->traps_stale = true;
+    tl->search.only = &only;
+    tl->points.stale = true;
     search_back(tl, tl->first, TIMELINE_REPLAY_BEGIN, TRAP_WRITE, stop);
-    tl->only = NULL;
-    tl->traps_stale = true;
+    tl->search.only = NULL;
+    tl->points.stale = true;
 }
 
 /* ---------------------------------------------------------------------- seek */
@@ -514,6 +514,6 @@ void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop 
     }
     c = checkpoint_find(tl->store, position);
     if (c->position > tl->m->st->position)
-        run_restore(tl, c);
+        place_restore(tl, c);
     finish(tl, run_to(tl, position), TIMELINE_SEEK_DONE, stop);
 }

@@ -75,7 +75,7 @@ static void write_config(struct recorder *rec, const struct recorder_config *con
     buffer_init(&devices);
     component_names(m, &components);
     device_names(m, &devices);
-    snprintf(pages, sizeof(pages), "%" PRIu32, m->memory.npages);
+    snprintf(pages, sizeof(pages), "%" PRIu64, m->memory.pages.count);
     snprintf(arena, sizeof(arena), "%zu", m->arena_len);
     snprintf(first, sizeof(first), "%" PRIu64, timeline_first(rec->tl));
     for (; n < config->npairs; n++) {
@@ -174,7 +174,7 @@ static void write_part(struct saving *s, bool last)
     recording_write_checkpoint(&s->rec->w, flags, s->count, s->c->position, &s->b);
 }
 
-static void save_page(void *ctx, uint32_t page, const uint8_t *bytes)
+static void save_page(void *ctx, const struct page_space *space, uint64_t n, const uint8_t *bytes)
 {
     struct saving *s = ctx;
 
@@ -182,7 +182,7 @@ static void save_page(void *ctx, uint32_t page, const uint8_t *bytes)
         write_part(s, false);
         start_part(s);
     }
-    recording_put32(&s->b, page);
+    recording_put32(&s->b, (uint32_t)(space->first + n));
     recording_put32(&s->b, bytes != NULL);
     if (bytes)
         buffer_append(&s->b, bytes, PAGE_SIZE);
@@ -334,7 +334,7 @@ int recorder_check_machine(const struct recording *r, const struct machine *m, s
     if (status == 0)
         status = compare_value(r, "state-components", (const char *)b.data, err);
     buffer_finish(&b);
-    snprintf(number, sizeof(number), "%" PRIu32, m->memory.npages);
+    snprintf(number, sizeof(number), "%" PRIu64, m->memory.pages.count);
     if (status == 0)
         status = compare_value(r, "state-pages", number, err);
     snprintf(number, sizeof(number), "%zu", m->arena_len);
@@ -365,8 +365,10 @@ struct loading {
 static void load_page(void *ctx, uint32_t page, const uint8_t *bytes)
 {
     struct loading *l = ctx;
+    uint64_t n;
+    const struct page_space *space = machine_space_of(timeline_machine(l->tl), page, &n);
 
-    l->bad |= !checkpoint_builder_page(l->b, page, bytes);
+    l->bad |= !space || !checkpoint_builder_page(l->b, space, n, bytes);
 }
 
 /* Is what the view stands at a state that the machine can be in? NULL, or the part that is not. */
@@ -538,14 +540,18 @@ static void compare_page(void *ctx, uint32_t page, const uint8_t *bytes)
     const struct machine *m = timeline_machine(s->k->tl);
     static const uint8_t zero[PAGE_SIZE];
     uint8_t scratch[PAGE_SIZE];
-    const uint8_t *ours = checkpoint_view_page(s->k->view, page, scratch), *theirs = bytes ? bytes : zero;
+    const uint8_t *ours, *theirs = bytes ? bytes : zero;
+    uint64_t n;
     uint32_t i = 0;
+    const struct page_space *space = machine_space_of(m, page, &n);
 
-    if (page >= m->memory.npages) {
-        size_t at = (size_t)(page - m->memory.npages) << PAGE_SHIFT;
+    if (!space)
+        return;
+    ours = checkpoint_view_page(s->k->view, space, n, scratch);
+    if (space == &m->arena_pages) {
+        size_t at = (size_t)n << PAGE_SHIFT;
 
-        if (at < m->arena_len)
-            memcpy(s->arena + at, theirs, m->arena_len - at < PAGE_SIZE ? m->arena_len - at : PAGE_SIZE);
+        memcpy(s->arena + at, theirs, m->arena_len - at < PAGE_SIZE ? m->arena_len - at : PAGE_SIZE);
         return;
     }
     if (!ours)
@@ -556,7 +562,7 @@ static void compare_page(void *ctx, uint32_t page, const uint8_t *bytes)
         return;
     while (ours[i] == theirs[i])
         i++;
-    s->first = page;
+    s->first = (uint32_t)n;
     s->offset = i;
     s->ours = ours[i];
     s->theirs = theirs[i];

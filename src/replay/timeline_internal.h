@@ -1,8 +1,12 @@
 /*
  * The parts of the timeline, for each other:
- *   timeline.c   making it, points, snapshots, events from the outside
+ *   timeline.c   making it, giving it a history, looking at it
+ *   points.c     break- and watchpoints, hits, replay_break positions
+ *   outside.c    what the outside world does to the guest
+ *   snapshots.c  the user's names for places
  *   env.c        what the machine asks the outside (struct machine_env), input queues
- *   run.c        running forward from a canonical state: slices, idling, placement of checkpoints
+ *   run.c        running forward from a canonical state: slices, idling
+ *   place.c      where checkpoints and footprints come to be
  *   navigate.c   step, continue, seek, in both directions
  *   diverge.c    comparing with witnesses; what can be said about a replay that went astray
  */
@@ -55,6 +59,102 @@ enum run_end {
     RUN_DIVERGED,
 };
 
+/* Where in the history somebody is who runs it: the timeline, a worker of a search. */
+struct reader {
+    /* In the log: set by seeking, moved by applying. */
+    uint64_t push_cursor;     /* next event that the machine is to be given */
+    uint64_t pull_cursor;     /* next answer to a pulled value */
+    /* Output is counted by (position, how many within the step), so that a step that is made again, or begun,
+     * abandoned and made again, is silent as far as it was heard: up to out_*. */
+    icount_t out_position, now_position;
+    uint64_t out_calls, now_calls;
+    struct input_queue inputs[MACHINE_MAX_DEVICES]; /* waits for the live edge */
+};
+
+/* What stops a run, and what it has come upon. */
+struct search {
+    enum hit_mode mode;
+    unsigned hit_kinds;       /* TRAP_* looked at */
+    const struct point *only; /* look for this one alone (timeline_last_write) */
+    icount_t not_before;      /* hits of steps before this are none */
+    icount_t exec_ignored;    /* the breakpoint at this position is none (HITS_STOP) */
+    icount_t watch_ignored;   /* accesses of the step from this position are none: they were told */
+    bool skipping;            /* known segments without interest may be jumped over */
+    struct found found;
+    /* With cpu_ops.watch_before: the access last told, not yet passed; ICOUNT_MAX: none. */
+    icount_t told_access;     /* position of the step that makes it, */
+    enum direction told_direction;
+    icount_t told_at;         /* a breakpoint hit was told at this position of the live edge: the step
+                               * from here must stay the one that hit, so no input comes before it.
+                               * ICOUNT_MAX: none */
+};
+
+/* How long a run goes on before somebody looks at the host, and whether it may be ended. */
+struct pace {
+    bool uninterruptible;     /* a bounded stretch that must be finished */
+    bool interrupted;         /* poll() has said so during this operation */
+    uint64_t slice_steps;     /* of the next slice */
+    uint64_t polled_ns;       /* when poll() was last called */
+    icount_t slept_position;  /* where, */
+    vtime_t slept_from;       /* from what virtual time, */
+    uint64_t slept_ns;        /* and how long a sleep has lasted that is not over */
+};
+
+/* Which checkpoint we come from, and when it is time for the next. */
+struct placement {
+    struct checkpoint *segment; /* the newest at or before the present; held */
+    icount_t segment_end;     /* position of the one after it; ICOUNT_MAX: none */
+    struct footprint fp;      /* of the way from position fp_from, a checkpoint's, to here */
+    bool recording;           /* ... is being noted */
+    icount_t fp_from;
+    uint64_t fp_ns;           /* host time run from there to `segment` */
+    uint64_t since_ns;        /* host time run since `segment` */
+    uint64_t effort_ns;       /* host time run at the live edge, in all */
+    uint64_t take_ns;         /* what taking one costs, about */
+    uint64_t edge_interval_ns; /* adapted to what taking costs */
+    uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
+    icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
+};
+
+/* What is known of this history's states, and whether the replay agrees with it. */
+struct truth {
+    struct witness_log witnesses;
+    size_t next_witness;      /* the next to be compared with, when replaying */
+    icount_t witness_due;     /* position at which to take one, at the live edge */
+    icount_t witness_gap;     /* how far that was from the one before */
+    icount_t witness_soon;    /* position where they last began to be close together */
+    /* Places at which the whole state is known (timeline_set_checks()). */
+    const icount_t *checks;   /* sorted positions */
+    size_t nchecks, next_check; /* those before next_check have been made */
+    bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err);
+    void *check_ctx;
+    /* Replay does not agree with the log, or the state not with what is known of it: at the
+     * step from position `bad` (ICOUNT_MAX: so far it does), or in the state there. Nothing
+     * runs on from there. */
+    icount_t bad;
+    struct error divergence;  /* says how */
+    bool astray;              /* found out in the slice in progress */
+    bool undiagnosed;         /* diverge_diagnose() has not seen it yet */
+    bool diagnosing;          /* it is at work: nothing is compared or placed */
+};
+
+/* Break- and watchpoints, and positions at which to stop. */
+struct points {
+    struct point *list;
+    size_t count;
+    unsigned last_id;
+    bool stale;               /* the machine has not got them yet */
+    icount_t *breaks;         /* replay_break positions, sorted */
+    size_t nbreaks;
+};
+
+/* The user's names for places. */
+struct names {
+    struct timeline_snapshot *list;
+    size_t count;
+    uint64_t changes;
+};
+
 struct timeline {
     struct machine *m;
     struct timeline_config cfg;
@@ -68,87 +168,14 @@ struct timeline {
      * and is repeated, not asked for again. */
     icount_t first, edge;
     vtime_t edge_vtime;
-    icount_t told_at;            /* a breakpoint hit was told at this position of the live edge: the step
-                                  * from here must stay the one that hit, so no input comes before it.
-                                  * ICOUNT_MAX: none */
 
-    /* Where in the log the machine stands; set by seeking, moved by applying. */
-    uint64_t push_cursor;  /* next event that the machine is to be given */
-    uint64_t pull_cursor;  /* next answer to a pulled value */
-    /* Replay does not agree with the log, or the state not with what is known of it: at the
-     * step from position `bad` (ICOUNT_MAX: so far it does), or in the state there. Nothing
-     * runs on from there. */
-    icount_t bad;
-    struct error divergence; /* says how */
-    bool astray;             /* found out in the slice in progress */
-    bool undiagnosed;        /* diverge_diagnose() has not seen it yet */
-    bool diagnosing;         /* it is at work: nothing is compared or placed */
-
-    /* Output is counted by (position, how many within the step), so that a step
-     * that is made again, or begun, abandoned and made again, is silent as far as
-     * it was heard. */
-    icount_t out_position, now_position;
-    uint64_t out_calls, now_calls;
-
-    /* Points, and the machine's copy of them. */
-    struct point *points;
-    size_t npoints;
-    unsigned last_id;
-    const struct point *only; /* a search for this one alone (timeline_last_write) */
-    bool traps_stale;
-    enum hit_mode mode;
-    unsigned hit_kinds;       /* TRAP_* looked at */
-    icount_t not_before;      /* hits of steps before this are none */
-    icount_t exec_ignored;    /* the breakpoint at this position is none (HITS_STOP) */
-    icount_t watch_ignored;   /* accesses of the step from this position are none: they were told */
-    struct found found;
-    /* With cpu_ops.watch_before: the access last told, not yet passed; ICOUNT_MAX: none. */
-    icount_t told_access;     /* position of the step that makes it, */
-    enum direction told_direction;
-
-    icount_t *breaks;         /* replay_break positions, sorted */
-    size_t nbreaks;
-    struct timeline_snapshot *snapshots;
-    size_t nsnapshots;
-    uint64_t snapshot_changes;
-
-    /* Places at which the state is known. */
-    const icount_t *checks;   /* sorted positions */
-    size_t nchecks, next_check; /* those before next_check have been made */
-    bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err);
-    void *check_ctx;
-    struct witness_log witnesses; /* of this history */
-    size_t next_witness;      /* the next to be compared with, when replaying */
-    icount_t witness_due;     /* position at which to take one, at the live edge */
-    icount_t witness_gap;     /* how far that was from the one before */
-    icount_t witness_soon;    /* position where they last began to be close together */
-
-    struct input_queue inputs[MACHINE_MAX_DEVICES];
-
-    /* Running. */
-    bool uninterruptible;     /* a bounded stretch that must be finished */
-    bool interrupted;         /* poll() has said so during this operation */
-    bool skipping;            /* known segments without interest may be jumped over */
-    uint64_t slice_steps;     /* of the next slice */
-    uint64_t polled_ns;       /* when poll() was last called */
-    icount_t slept_position;  /* where, */
-    vtime_t slept_from;       /* from what virtual time, */
-    uint64_t slept_ns;        /* and how long a sleep has lasted that is not over */
-
-    /* Placement of checkpoints. */
-    struct checkpoint *segment; /* the newest at or before the present; held */
-    icount_t segment_end;     /* position of the one after it; ICOUNT_MAX: none */
-    struct footprint fp;      /* of the way from position fp_from, a checkpoint's, to here */
-    bool recording;           /* ... is being noted */
-    icount_t fp_from;
-    uint64_t fp_ns;           /* host time run from there to `segment` */
-    uint64_t since_ns;        /* host time run since `segment` */
-    uint64_t effort_ns;       /* host time run at the live edge, in all */
-    uint64_t take_ns;         /* what taking one costs, about */
-    uint64_t edge_interval_ns; /* adapted to what taking costs */
-    uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
-    icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
-
+    struct reader reader;       /* env.c */
+    struct search search;       /* navigate.c; hits: points.c */
+    struct pace pace;           /* run.c */
+    struct placement placement; /* place.c */
+    struct truth truth;         /* diverge.c */
+    struct points points;       /* points.c */
+    struct names names;         /* snapshots.c */
     struct timeline_stats stats;
 };
 
@@ -190,27 +217,42 @@ void diverge_diagnose(struct timeline *tl);
 
 /* run.c */
 void run_init(struct timeline *tl);
-void run_finish(struct timeline *tl);
-/* Run to `until`, hits as tl->mode says. The state may be left "between" except
+uint64_t run_host_now(const struct timeline *tl);
+/* Run to `until`, hits as tl->search.mode says. The state may be left "between" except
  * after RUN_LIMIT. */
 enum run_end run_to(struct timeline *tl, icount_t until);
 /* Make at least one step, go on to the next instruction boundary. */
 enum run_end run_step(struct timeline *tl);
-/* Restore a checkpoint. */
-void run_restore(struct timeline *tl, struct checkpoint *c);
-/* Place one at the present (canonical) position. */
-struct checkpoint *run_checkpoint(struct timeline *tl, enum checkpoint_kind kind);
-/* Thin; forget which checkpoints are neighbours of the present, find them again. */
-void run_trim(struct timeline *tl);
 /* Is this position one where a debugger's step may end? */
 bool run_at_boundary(const struct timeline *tl);
 
-/* timeline.c */
+/* place.c */
+void place_init(struct timeline *tl);
+void place_finish(struct timeline *tl);
+/* Restore a checkpoint. */
+void place_restore(struct timeline *tl, struct checkpoint *c);
+/* Place one at the present (canonical) position. */
+struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind);
+/* Thin; forget which checkpoints are neighbours of the present, find them again. */
+void place_trim(struct timeline *tl);
+/* After each slice: is it time for a checkpoint? */
+void place_if_due(struct timeline *tl);
+/* The end of the segment has been reached. */
+void place_pass_end(struct timeline *tl);
+
+/* points.c */
 /* Points in force: all, or the only one. */
 size_t points_in_force(const struct timeline *tl, const struct point **list);
-/* Does the footprint hold a page that one of them, of a kind in tl->hit_kinds, is in? */
+/* Does the footprint hold a page that one of them, of a kind in tl->search.hit_kinds, is in? */
 bool points_concern(const struct timeline *tl, const struct footprint *f);
+/* Give the machine those that are in force. */
 void points_apply(struct timeline *tl);
+/* The machine asks (struct traps). */
+bool points_on_hit(void *ctx, const struct trap_hit *hit);
+void points_finish(struct timeline *tl);
+
+/* snapshots.c */
+void snapshots_finish(struct timeline *tl);
 
 /* navigate.c */
 /* Restore and run to `position` <= edge, ignoring hits, uninterruptible. */

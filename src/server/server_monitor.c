@@ -150,7 +150,7 @@ static void print_snapshot(const struct server *s, const struct timeline_snapsho
     uint64_t ms = snapshot->vtime / 1000000;
     char size[24], date[40], clock[40];
 
-    size_text(((uint64_t)s->machine->memory.npages << PAGE_SHIFT) + s->machine->arena_len, size, sizeof size);
+    size_text(((uint64_t)s->machine->memory.pages.count << PAGE_SHIFT) + s->machine->arena_len, size, sizeof size);
     host_local_time(snapshot->made_ns, "%Y-%m-%d %H:%M:%S", date, sizeof date);
     snprintf(clock, sizeof clock, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ".%03" PRIu64, ms / 3600000, ms / 60000 % 60,
              ms / 1000 % 60, ms % 1000);

@@ -13,12 +13,6 @@
 #include "base/buffer.h"
 #include "vm/machine.h"
 
-struct drive_page {
-    uint64_t number;
-    bool dirty;      /* on the list */
-    uint8_t bytes[PAGE_SIZE];
-};
-
 static const uint8_t zeros[PAGE_SIZE];
 
 /* ------------------------------------------------------------------ configuration */
@@ -67,7 +61,8 @@ int drive_create(struct drive **made, struct machine *m, const struct drive_conf
     d->c.faults = faults;
     d->image_size = c->size;
     d->c.size = (c->size + c->sector_size - 1) / c->sector_size * c->sector_size;
-    d->npages = (d->c.size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    sparse_pages_init(&d->pages, d->name, d->c.size);
+    machine_add_pages(m, &d->pages.space);
     m->drives[m->ndrives++] = d;
     *made = d;
     return 0;
@@ -77,10 +72,7 @@ void drive_destroy(struct drive *d)
 {
     if (!d)
         return;
-    for (uint64_t i = 0; i < d->nslots; i++)
-        free(d->slots[i]);
-    free(d->slots);
-    free(d->dirty);
+    sparse_pages_finish(&d->pages);
     free((void *)(uintptr_t)d->c.faults);
     free(d);
 }
@@ -91,138 +83,6 @@ struct drive *drive_find(const struct machine *m, const char *name)
         if (!strcmp(m->drives[i]->name, name))
             return m->drives[i];
     return NULL;
-}
-
-/* ----------------------------------------------------------------- the table of pages */
-
-static uint64_t slot_of(const struct drive *d, uint64_t number)
-{
-    return (number * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (d->nslots - 1);
-}
-
-/* The slot that holds the page, or the free one where it belongs. */
-static uint64_t seek_slot(const struct drive *d, uint64_t number)
-{
-    uint64_t i = slot_of(d, number);
-
-    while (d->slots[i] && d->slots[i]->number != number)
-        i = (i + 1) & (d->nslots - 1);
-    return i;
-}
-
-static struct drive_page *find_page(const struct drive *d, uint64_t number)
-{
-    if (d->last && d->last->number == number)
-        return d->last;
-    return d->used ? d->slots[seek_slot(d, number)] : NULL;
-}
-
-static void grow(struct drive *d)
-{
-    struct drive_page **old = d->slots;
-    uint64_t n = d->nslots;
-
-    d->nslots = n ? n * 2 : 64;
-    d->slots = xcalloc(d->nslots, sizeof(*d->slots));
-    for (uint64_t i = 0; i < n; i++)
-        if (old[i])
-            d->slots[seek_slot(d, old[i]->number)] = old[i];
-    free(old);
-}
-
-static struct drive_page *make_page(struct drive *d, uint64_t number)
-{
-    struct drive_page *p = find_page(d, number);
-
-    if (!p) {
-        if (d->used >= d->nslots / 4 * 3)
-            grow(d);
-        p = xcalloc(1, sizeof(*p));
-        p->number = number;
-        d->slots[seek_slot(d, number)] = p;
-        d->used++;
-    }
-    d->last = p;
-    return p;
-}
-
-/* Those behind it that were put off by it move up. */
-static void drop_page(struct drive *d, uint64_t number)
-{
-    uint64_t hole = d->used ? seek_slot(d, number) : 0, mask = d->nslots - 1;
-
-    if (!d->used || !d->slots[hole])
-        return;
-    if (d->last == d->slots[hole])
-        d->last = NULL;
-    free(d->slots[hole]);
-    d->used--;
-    for (uint64_t i = (hole + 1) & mask; d->slots[i]; i = (i + 1) & mask) {
-        if (((i - slot_of(d, d->slots[i]->number)) & mask) < ((i - hole) & mask))
-            continue;
-        d->slots[hole] = d->slots[i];
-        hole = i;
-    }
-    d->slots[hole] = NULL;
-}
-
-static void make_dirty(struct drive *d, struct drive_page *p)
-{
-    if (p->dirty)
-        return;
-    p->dirty = true;
-    if (d->ndirty == d->dirty_cap) {
-        d->dirty_cap = d->dirty_cap ? d->dirty_cap * 2 : 64;
-        d->dirty = xrealloc(d->dirty, d->dirty_cap * sizeof(*d->dirty));
-    }
-    d->dirty[d->ndirty++] = p->number;
-}
-
-const uint8_t *drive_page(const struct drive *d, uint64_t page)
-{
-    const struct drive_page *p = find_page(d, page);
-
-    return p ? p->bytes : NULL;
-}
-
-bool drive_page_dirty(const struct drive *d, uint64_t page)
-{
-    const struct drive_page *p = find_page(d, page);
-
-    return p && p->dirty;
-}
-
-void drive_clean(struct drive *d)
-{
-    for (uint64_t i = 0; i < d->ndirty; i++) {
-        struct drive_page *p = find_page(d, d->dirty[i]);
-
-        CHECK(p);
-        p->dirty = false;
-        if (!memcmp(p->bytes, zeros, PAGE_SIZE))
-            drop_page(d, p->number);
-    }
-    d->ndirty = 0;
-}
-
-void drive_restore_page(struct drive *d, uint64_t page, const void *bytes)
-{
-    struct drive_page *p = find_page(d, page);
-
-    CHECK(page < d->npages);
-    if (bytes)
-        memcpy(make_page(d, page)->bytes, bytes, PAGE_SIZE);
-    else if (p && p->dirty)
-        memset(p->bytes, 0, PAGE_SIZE); /* drive_clean() takes it away */
-    else
-        drop_page(d, page);
-}
-
-void drive_pages(const struct drive *d, void (*each)(void *ctx, uint64_t page, const uint8_t *bytes), void *ctx)
-{
-    for (uint64_t i = 0; i < d->nslots; i++)
-        if (d->slots[i])
-            each(ctx, d->slots[i]->number, d->slots[i]->bytes);
 }
 
 /* -------------------------------------------------------------------- reading, writing */
@@ -280,7 +140,7 @@ static bool read_piece(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t 
         return false;
     while (len) {
         uint64_t n = in_page(offset, len);
-        const uint8_t *page = drive_page(d, offset >> PAGE_SHIFT);
+        const uint8_t *page = sparse_page(&d->pages, offset >> PAGE_SHIFT);
 
         if (page)
             xor_bytes(buf, page + (offset & ~PAGE_MASK), n);
@@ -318,12 +178,8 @@ static bool write_piece(struct drive *d, uint64_t offset, const uint8_t *buf, ui
         uint64_t n = in_page(offset, len), number = offset >> PAGE_SHIFT;
 
         /* What is written as it was costs nothing. */
-        if (find_page(d, number) || !is_zero(from, n)) {
-            struct drive_page *p = make_page(d, number);
-
-            make_dirty(d, p);
-            memcpy(p->bytes + (offset & ~PAGE_MASK), from, n);
-        }
+        if (sparse_page(&d->pages, number) || !is_zero(from, n))
+            memcpy(sparse_page_touch(&d->pages, number) + (offset & ~PAGE_MASK), from, n);
         offset += n;
         from += n;
         len -= n;

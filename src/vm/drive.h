@@ -22,6 +22,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "vm/page_space.h"
 
 struct machine;
 
@@ -67,22 +68,14 @@ struct drive_config {
 #define DRIVE_CLUSTER_SHIFT 16
 #define DRIVE_CLUSTER       ((uint64_t)1 << DRIVE_CLUSTER_SHIFT)
 
-struct drive_page;
-
 struct drive {
     struct machine *machine;
     unsigned index;          /* in machine.drives: `source` of its events */
     struct drive_config c;   /* `faults`, `name` and `serial` point to copies of its own; size padded */
     uint64_t image_size;     /* bytes that the image has */
-    uint64_t npages;         /* its page numbers are 0 to npages - 1 */
+    struct sparse_pages pages; /* its state */
     void *wiring;            /* the controller that has it; NULL: none yet */
     char name[32], serial[21];
-
-    struct drive_page **slots; /* open addressing by page number; NULL: free */
-    uint64_t nslots, used;     /* a power of two; pages there */
-    struct drive_page *last;   /* the page found last */
-    uint64_t *dirty;           /* numbers of pages written since drive_clean(), each once */
-    uint64_t ndirty, dirty_cap;
 };
 
 enum drive_status {
@@ -126,18 +119,5 @@ struct drive_geometry {
 /* Disks: 16 heads of 63 sectors, as many cylinders as are whole, at most 16383. Floppies: the format
  * of that size (360K to 2.88M); cylinders 0: no floppy has it. */
 struct drive_geometry drive_geometry(const struct drive *d);
-
-/* ------------------------------------------------------- its pages, for checkpoints */
-
-/* The bytes of a page of the drive's state; NULL: zero. */
-const uint8_t *drive_page(const struct drive *d, uint64_t page);
-/* Forget the list of dirty pages. */
-void drive_clean(struct drive *d);
-/* Is the page on that list? */
-bool drive_page_dirty(const struct drive *d, uint64_t page);
-/* Replace a page without making it dirty. `bytes` NULL: zero. */
-void drive_restore_page(struct drive *d, uint64_t page, const void *bytes);
-/* Call `each` for every page that is not zero, in no order. */
-void drive_pages(const struct drive *d, void (*each)(void *ctx, uint64_t page, const uint8_t *bytes), void *ctx);
 
 #endif

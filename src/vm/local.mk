@@ -14,6 +14,7 @@ libvm_a_SOURCES = \
 	src/vm/machine.c src/vm/machine.h \
 	src/vm/memory.c src/vm/memory.h \
 	src/vm/optimise.c \
+	src/vm/page_space.c src/vm/page_space.h \
 	src/vm/softmmu.c \
 	src/vm/tlb.c \
 	src/vm/translate.c \

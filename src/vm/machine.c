@@ -17,15 +17,95 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_ALIGN 64u
+#define ARENA_ALIGN 64u /* of each component; the arena itself begins on a page */
+
+/* ---- the arena in pages ---- */
+
+static const uint8_t *arena_page(const struct page_space *s, uint64_t n)
+{
+    const struct machine *m = s->owner;
+
+    return m->arena + ((size_t)n << PAGE_SHIFT);
+}
+
+static void arena_each(const struct page_space *s, page_space_fn *each, void *ctx)
+{
+    for (uint64_t n = 0; n < s->count; n++)
+        each(ctx, n, arena_page(s, n));
+}
+
+static bool arena_is_dirty(const struct page_space *s, uint64_t n)
+{
+    (void)s;
+    (void)n;
+    return true;
+}
+
+static void arena_restore(struct page_space *s, uint64_t n, const uint8_t *bytes)
+{
+    struct machine *m = s->owner;
+    size_t at = (size_t)n << PAGE_SHIFT, len = m->arena_len - at < PAGE_SIZE ? m->arena_len - at : PAGE_SIZE;
+
+    CHECK(n < s->count);
+    if (bytes)
+        memcpy(m->arena + at, bytes, len);
+    else
+        memset(m->arena + at, 0, len);
+}
+
+static const struct page_space_ops arena_ops = {
+    .page = arena_page,
+    .pages = arena_each,
+    .is_dirty = arena_is_dirty,
+    .restore = arena_restore,
+};
 
 /* ---- making and parts ---- */
+
+void machine_add_pages(struct machine *m, struct page_space *s)
+{
+    CHECK(m->nspaces < MACHINE_MAX_SPACES);
+    for (unsigned i = 0; i < m->nspaces; i++)
+        CHECK(strcmp(m->spaces[i]->name, s->name));
+    m->spaces[m->nspaces++] = s;
+}
+
+void machine_lay_out(struct machine *m)
+{
+    uint64_t first = 0;
+
+    m->arena_pages.count = (m->arena_len + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        m->spaces[i]->first = first;
+        first += m->spaces[i]->count;
+    }
+}
+
+uint64_t machine_pages(const struct machine *m)
+{
+    const struct page_space *last = m->spaces[m->nspaces - 1];
+
+    return last->first + last->count;
+}
+
+struct page_space *machine_space_of(const struct machine *m, uint64_t global, uint64_t *n)
+{
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        struct page_space *s = m->spaces[i];
+
+        if (global < s->first || global - s->first >= s->count)
+            continue;
+        *n = global - s->first;
+        return s;
+    }
+    return NULL;
+}
 
 struct machine *machine_create(uint32_t max_pages)
 {
     struct machine *m = xcalloc(1, sizeof(*m));
 
-    m->arena = aligned_alloc(ARENA_ALIGN, MACHINE_ARENA_BYTES);
+    m->arena = aligned_alloc(PAGE_SIZE, MACHINE_ARENA_BYTES);
     CHECK(m->arena);
     memset(m->arena, 0, MACHINE_ARENA_BYTES);
     m->traps = xcalloc(1, sizeof(*m->traps));
@@ -35,6 +115,10 @@ struct machine *machine_create(uint32_t max_pages)
         machine_destroy(m);
         return NULL;
     }
+    page_space_init(&m->arena_pages, "arena", &arena_ops, m, 0);
+    m->arena_pages.always_dirty = true;
+    machine_add_pages(m, &m->memory.pages);
+    machine_add_pages(m, &m->arena_pages);
     return m;
 }
 
@@ -521,53 +605,13 @@ void machine_run(struct machine *m, icount_t until, struct stop *stop)
 
 /* ---- hashes ---- */
 
-static uint64_t hash_page(uint64_t n, const uint8_t *page)
-{
-    static const uint8_t zero[PAGE_SIZE];
-
-    return memcmp(page, zero, PAGE_SIZE) ? hash_bytes(n + 1, page, PAGE_SIZE) : 0;
-}
-
-uint64_t machine_drive_page(const struct machine *m, unsigned drive)
-{
-    uint64_t n = m->memory.npages + (m->arena_len + PAGE_SIZE - 1) / PAGE_SIZE;
-
-    for (unsigned i = 0; i < drive; i++)
-        n += m->drives[i]->npages;
-    return n;
-}
-
-/* The sum of the hashes of pages, the first of which has number `first`. */
-struct page_sum {
-    uint64_t first, sum;
-};
-
-static void add_page(void *ctx, uint64_t page, const uint8_t *bytes)
-{
-    struct page_sum *s = ctx;
-
-    s->sum += hash_page(s->first + page, bytes);
-}
-
 uint64_t machine_hash(struct machine *m)
 {
-    const uint8_t *arena = m->arena;
-    uint64_t sum = 0, n = m->memory.npages;
-    size_t rest = m->arena_len % PAGE_SIZE;
-    uint8_t last[PAGE_SIZE] = {0};
+    uint64_t sum = 0;
 
-    for (uint32_t i = 0; i < m->memory.npages; i++)
-        sum += hash_page(i, m->memory.host + ((size_t)i << PAGE_SHIFT));
-    for (size_t at = 0; at + PAGE_SIZE <= m->arena_len; at += PAGE_SIZE)
-        sum += hash_page(n++, arena + at);
-    memcpy(last, arena + m->arena_len - rest, rest);
-    sum += hash_page(n, last);
-    for (unsigned i = 0; i < m->ndrives; i++) {
-        struct page_sum s = {.first = machine_drive_page(m, i)};
-
-        drive_pages(m->drives[i], add_page, &s);
-        sum += s.sum;
-    }
+    machine_lay_out(m);
+    for (unsigned i = 0; i < m->nspaces; i++)
+        sum += page_space_hash(m->spaces[i]);
     return sum;
 }
 

@@ -30,6 +30,7 @@
 #include "vm/trap.h"
 
 #define MACHINE_MAX_DEVICES 64
+#define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 2)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)
 
 /* Why the guest has come to an end; continuing from here stops again at once. */
@@ -121,6 +122,9 @@ struct machine {
     size_t arena_len;         /* bytes in use, a multiple of 64 */
     struct component components[MACHINE_MAX_DEVICES + 2];
     unsigned ncomponents;
+    struct page_space arena_pages;        /* the same bytes in pages, the last filled up with zeros */
+    struct page_space *spaces[MACHINE_MAX_SPACES]; /* memory, arena, then what was added */
+    unsigned nspaces;
 
     struct cpu *cpu;
     struct memory memory;
@@ -160,6 +164,17 @@ struct device *machine_add_device(struct machine *m, const struct device_ops *op
                                   const char *name, void *wiring);
 struct device *machine_find_device(const struct machine *m, const char *name);
 
+/* Another page space, which the caller keeps: its pages belong to the state from now on. Its name must be
+ * unique. Before the machine is laid out. */
+void machine_add_pages(struct machine *m, struct page_space *s);
+/* Everything has been added: number the pages. Again after more was added, as long as there is no
+ * checkpoint store. */
+void machine_lay_out(struct machine *m);
+/* The space of the page of this global number, and its number there. NULL: there is none. */
+struct page_space *machine_space_of(const struct machine *m, uint64_t global, uint64_t *n);
+/* Global number after the last. */
+uint64_t machine_pages(const struct machine *m);
+
 /* System reset of board, devices and CPU. Does not touch position, warp or RAM. */
 void machine_reset(struct machine *m);
 
@@ -195,9 +210,6 @@ const char *machine_impossible_part(const struct machine *m);
  * thousand years' ticks one by one does not come back.) */
 bool machine_deadline_possible(const struct machine *m, vtime_t t);
 
-/* All pages of state have numbers: memory's, the arena's, then those of one drive after the other.
- * That of page 0 of a drive. */
-uint64_t machine_drive_page(const struct machine *m, unsigned drive);
 /* Hash of the whole state, pages and arena: the "state hash" of doc/log-format.md, the same that
  * checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */
 uint64_t machine_hash(struct machine *m);

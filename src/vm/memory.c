@@ -15,11 +15,75 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* ---- the page space ---- */
+
+static const uint8_t *page_bytes(const struct page_space *s, uint64_t n)
+{
+    return memory_page(s->owner, (uint32_t)n);
+}
+
+static void each_page(const struct page_space *s, page_space_fn *each, void *ctx)
+{
+    for (uint64_t n = 0; n < s->count; n++)
+        each(ctx, n, page_bytes(s, n));
+}
+
+static bool page_is_dirty(const struct page_space *s, uint64_t n)
+{
+    const struct memory *m = s->owner;
+
+    return m->flags[n] & PAGE_FLAG_DIRTY;
+}
+
+static void mark_page(struct page_space *s, uint64_t n, bool dirty)
+{
+    struct memory *m = s->owner;
+
+    if (dirty)
+        m->flags[n] |= PAGE_FLAG_DIRTY;
+    else
+        m->flags[n] &= (uint8_t)~PAGE_FLAG_DIRTY;
+}
+
+/* What was derived from it is dropped. */
+static void restore_page(struct page_space *s, uint64_t n, const uint8_t *bytes)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    struct memory *m = s->owner;
+
+    CHECK(n < s->count);
+    if (!bytes)
+        bytes = zeros;
+    if ((m->flags[n] & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_replaced)
+        m->observer.page_replaced(m->observer.ctx, (uint32_t)n, bytes);
+    memcpy(m->host + ((uint64_t)n << PAGE_SHIFT), bytes, PAGE_SIZE);
+}
+
+static void pages_cleaned(struct page_space *s)
+{
+    struct memory *m = s->owner;
+
+    if (m->observer.cleaned)
+        m->observer.cleaned(m->observer.ctx);
+}
+
+static const struct page_space_ops page_ops = {
+    .page = page_bytes,
+    .pages = each_page,
+    .is_dirty = page_is_dirty,
+    .mark = mark_page,
+    .restore = restore_page,
+    .cleaned = pages_cleaned,
+};
+
+/* ---- making ---- */
+
 int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages)
 {
     void *p;
 
     *m = (struct memory){.machine = machine, .max_pages = max_pages};
+    page_space_init(&m->pages, "memory", &page_ops, m, 0);
     if (!max_pages)
         return 0;
     p = mmap(NULL, (size_t)max_pages << PAGE_SHIFT, PROT_READ | PROT_WRITE,
@@ -28,7 +92,6 @@ int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages)
         return -ENOMEM;
     m->host = p;
     m->flags = xcalloc(max_pages, 1);
-    m->dirty = xcalloc(max_pages, sizeof(m->dirty[0]));
     return 0;
 }
 
@@ -37,17 +100,17 @@ void memory_finish(struct memory *m)
     if (m->host)
         munmap(m->host, (size_t)m->max_pages << PAGE_SHIFT);
     free(m->flags);
-    free(m->dirty);
+    page_space_finish(&m->pages);
     *m = (struct memory){0};
 }
 
 uint32_t memory_alloc(struct memory *m, uint64_t size)
 {
     uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    uint32_t first = m->npages;
+    uint32_t first = m->pages.count;
 
-    CHECK(pages <= m->max_pages - m->npages);
-    m->npages += (uint32_t)pages;
+    CHECK(pages <= m->max_pages - m->pages.count);
+    m->pages.count += (uint32_t)pages;
     return first;
 }
 
@@ -108,7 +171,7 @@ unsigned memory_map(struct memory *m, const struct region *r)
     CHECK(m->nregions < MEMORY_MAX_REGIONS);
     if (is_backed(r)) {
         CHECK(!((r->base | r->size) & ~PAGE_MASK));
-        CHECK(r->page <= m->npages && r->size >> PAGE_SHIFT <= m->npages - r->page);
+        CHECK(r->page <= m->pages.count && r->size >> PAGE_SHIFT <= m->pages.count - r->page);
     }
     m->regions[m->nregions++] = *r;
     remapped(m);
@@ -346,34 +409,10 @@ void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
 {
     uint8_t flags;
 
-    CHECK(n < m->npages);
+    CHECK(n < m->pages.count);
     flags = m->flags[n];
-    if (!(flags & PAGE_FLAG_DIRTY)) {
-        m->flags[n] |= PAGE_FLAG_DIRTY;
-        m->dirty[m->ndirty++] = n;
-    }
+    if (!(flags & PAGE_FLAG_DIRTY))
+        page_space_touch(&m->pages, n);
     if ((flags & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_changes)
         m->observer.page_changes(m->observer.ctx, n, offset, len);
-}
-
-void memory_clean(struct memory *m)
-{
-    if (!m->ndirty)
-        return;
-    for (uint32_t i = 0; i < m->ndirty; i++)
-        m->flags[m->dirty[i]] &= (uint8_t)~PAGE_FLAG_DIRTY;
-    m->ndirty = 0;
-    if (m->observer.cleaned)
-        m->observer.cleaned(m->observer.ctx);
-}
-
-void memory_restore_page(struct memory *m, uint32_t n, const void *src)
-{
-    static const uint8_t zeros[PAGE_SIZE];
-    const uint8_t *from = src ? src : zeros;
-
-    CHECK(n < m->npages);
-    if ((m->flags[n] & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_replaced)
-        m->observer.page_replaced(m->observer.ctx, n, from);
-    memcpy(m->host + ((uint64_t)n << PAGE_SHIFT), from, PAGE_SIZE);
 }

@@ -10,7 +10,7 @@
  *
  * Every write goes through memory_write() or a TLB entry handed out by the
  * softmmu (vm/softmmu.h); both keep the page flags true:
- *   DIRTY   written since memory_clean(); on the dirty list
+ *   DIRTY   written since the page space (memory.pages) was cleaned
  *   CODE    some translated block was made from this page
  *   WALKED  some cached address translation depends on this page
  * A TLB entry allows inline writes only to a page that is DIRTY and neither
@@ -28,6 +28,7 @@
 
 #include "base/types.h"
 #include "vm/device.h"
+#include "vm/page_space.h"
 
 #define PAGE_FLAG_DIRTY  0x01u
 #define PAGE_FLAG_CODE   0x02u
@@ -75,12 +76,10 @@ struct memory_span {
 
 struct memory {
     struct machine *machine;
+    struct page_space pages; /* those in use; dirty: with PAGE_FLAG_DIRTY */
     uint8_t *host;       /* page n is at host + (n << PAGE_SHIFT) */
-    uint32_t npages;     /* pages in use */
     uint32_t max_pages;  /* pages reserved */
     uint8_t *flags;      /* PAGE_FLAG_*, one byte a page */
-    uint32_t *dirty;     /* page numbers with PAGE_FLAG_DIRTY, in order of first write */
-    uint32_t ndirty;
     struct region regions[MEMORY_MAX_REGIONS]; /* later ones hide earlier ones */
     unsigned nregions;
     bool nonsecure;      /* the device access in progress is a CPU's Non-secure one; else false */
@@ -132,11 +131,5 @@ static inline const uint8_t *memory_page(const struct memory *m, uint32_t n)
  * bytes [offset, offset+len) of it are dropped, and translations that depend on
  * those bytes. Call before the bytes change. */
 void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len);
-
-/* Forget the dirty list: from now on "dirty" means written after this call. */
-void memory_clean(struct memory *m);
-/* Replace page `n` without marking it dirty (a checkpoint is being restored);
- * drops what was derived from it. `src` NULL: all zero. */
-void memory_restore_page(struct memory *m, uint32_t n, const void *src);
 
 #endif

@@ -422,7 +422,7 @@ void tlb_finish(struct ucpu *c)
 {
     struct exec *x = c->exec;
 
-    for (uint32_t i = 0; i < memory_of(c)->npages; i++)
+    for (uint32_t i = 0; i < memory_of(c)->pages.count; i++)
         free(x->pages[i].walked);
     free(x->pages);
     free(x->walked_pages);

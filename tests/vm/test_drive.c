@@ -128,7 +128,7 @@ START_TEST(what_is_written_is_read_again)
     for (unsigned i = 0; i < 3000; i++) {
         random_operation(b, model);
         if (i % 97 == 0)
-            drive_clean(b->d);
+            page_space_clean(&b->d->pages.space);
     }
     same_as(b, model);
     free(model);
@@ -136,19 +136,11 @@ START_TEST(what_is_written_is_read_again)
 }
 END_TEST
 
-static void count_page(void *ctx, uint64_t page, const uint8_t *bytes)
-{
-    (void)page;
-    (void)bytes;
-    ++*(unsigned *)ctx;
-}
-
 START_TEST(a_disk_as_its_image_is_costs_nothing_and_hashes_to_nothing)
 {
     const struct drive_config c = disk_config();
     struct bench *b = bench_create(&c);
     struct machine *without = machine_create(16);
-    unsigned pages = 0;
 
     ck_assert_uint_eq(machine_hash(b->m), machine_hash(without));
     drive_write(b->d, 100, "changed", 7, NULL);
@@ -156,9 +148,8 @@ START_TEST(a_disk_as_its_image_is_costs_nothing_and_hashes_to_nothing)
     drive_write(b->d, 100, b->image.bytes + 100, 7, NULL);
     ck_assert_uint_eq(machine_hash(b->m), machine_hash(without));
     drive_write(b->d, 0, b->image.bytes, DISK_BYTES, NULL);
-    drive_clean(b->d);
-    drive_pages(b->d, count_page, &pages);
-    ck_assert_uint_eq(pages, 0);
+    page_space_clean(&b->d->pages.space);
+    ck_assert_uint_eq(b->d->pages.used, 0);
     machine_destroy(without);
     bench_destroy(b);
 }
@@ -190,17 +181,17 @@ START_TEST(restoring_its_pages_restores_the_disk)
 
         for (unsigned i = 0; i < 50; i++)
             random_operation(b, model);
-        drive_clean(b->d);
-        drive_pages(b->d, copy_page, &copy);
+        page_space_clean(&b->d->pages.space);
+        b->d->pages.space.ops->pages(&b->d->pages.space, copy_page, &copy);
         memcpy(then, model, DISK_BYTES);
         hash = machine_hash(b->m);
         for (unsigned i = 0; i < 50; i++)
             random_operation(b, model);
-        for (uint64_t i = 0; i < b->d->npages; i++) {
-            drive_restore_page(b->d, i, copy.pages[i]);
+        for (uint64_t i = 0; i < b->d->pages.space.count; i++) {
+            page_space_restore(&b->d->pages.space, i, copy.pages[i]);
             free(copy.pages[i]);
         }
-        drive_clean(b->d);
+        page_space_clean(&b->d->pages.space);
         memcpy(model, then, DISK_BYTES);
         same_as(b, model);
         ck_assert_uint_eq(machine_hash(b->m), hash);

@@ -113,22 +113,22 @@ START_TEST(the_first_write_since_cleaning_makes_a_page_dirty_whoever_writes)
     struct stop stop;
 
     load(m, code, sizeof(code));
-    memory_clean(mem);
-    ck_assert_uint_eq(mem->ndirty, 0);
+    page_space_clean(&mem->pages);
+    ck_assert_uint_eq(mem->pages.ndirty, 0);
     memory_write(mem, 0x3ffe, 4, 1);
-    ck_assert_uint_eq(mem->ndirty, 2);
-    ck_assert_uint_eq(mem->dirty[0], 3);
-    ck_assert_uint_eq(mem->dirty[1], 4);
+    ck_assert_uint_eq(mem->pages.ndirty, 2);
+    ck_assert_uint_eq(mem->pages.dirty[0], 3);
+    ck_assert_uint_eq(mem->pages.dirty[1], 4);
     state(m)->r[7] = 0x8000;
     for (unsigned i = 0; i < 3; i++) {
-        memory_clean(mem);
+        page_space_clean(&mem->pages);
         machine_run(m, m->st->position + 30, &stop);
-        ck_assert_uint_eq(mem->ndirty, 1);
-        ck_assert_uint_eq(mem->dirty[0], 8);
+        ck_assert_uint_eq(mem->pages.ndirty, 1);
+        ck_assert_uint_eq(mem->pages.dirty[0], 8);
     }
-    memory_clean(mem);
+    page_space_clean(&mem->pages);
     memory_read(mem, 0x8000, 4);
-    ck_assert_uint_eq(mem->ndirty, 0);
+    ck_assert_uint_eq(mem->pages.ndirty, 0);
     machine_destroy(m);
 }
 END_TEST
@@ -139,11 +139,11 @@ START_TEST(restored_pages_are_not_dirty)
     uint8_t page[PAGE_SIZE];
 
     memset(page, 7, sizeof(page));
-    memory_clean(&m->memory);
-    memory_restore_page(&m->memory, 5, page);
-    ck_assert_uint_eq(m->memory.ndirty, 0);
+    page_space_clean(&m->memory.pages);
+    page_space_restore(&m->memory.pages, 5, page);
+    ck_assert_uint_eq(m->memory.pages.ndirty, 0);
     ck_assert_uint_eq(memory_read(&m->memory, 0x5fff, 1), 7);
-    memory_restore_page(&m->memory, 5, NULL);
+    page_space_restore(&m->memory.pages, 5, NULL);
     ck_assert_uint_eq(memory_read(&m->memory, 0x5fff, 1), 0);
     machine_destroy(m);
 }
@@ -161,7 +161,7 @@ START_TEST(code_that_is_restored_differently_runs_differently)
     ck_assert_uint_eq(state(m)->r[0], 50);
     memcpy(page, memory_page(&m->memory, 1), sizeof(page));
     page[4] = 2;
-    memory_restore_page(&m->memory, 1, page);
+    page_space_restore(&m->memory.pages, 1, page);
     machine_restored(m);
     machine_run(m, 200, &stop);
     ck_assert_uint_eq(state(m)->r[0], 150);

@@ -435,23 +435,23 @@ struct saved {
 static void save(struct machine *m, struct saved *s)
 {
     s->arena = memcpy(xmalloc(m->arena_len), m->arena, m->arena_len);
-    s->pages = memcpy(xmalloc((size_t)m->memory.npages << PAGE_SHIFT), m->memory.host,
-                      (size_t)m->memory.npages << PAGE_SHIFT);
-    memory_clean(&m->memory);
+    s->pages = memcpy(xmalloc((size_t)m->memory.pages.count << PAGE_SHIFT), m->memory.host,
+                      (size_t)m->memory.pages.count << PAGE_SHIFT);
+    page_space_clean(&m->memory.pages);
 }
 
 static void restore(struct machine *m, struct saved *s)
 {
     struct script *sc = m->env->ctx;
 
-    for (uint32_t page = 0; page < m->memory.npages; page++) {
+    for (uint32_t page = 0; page < m->memory.pages.count; page++) {
         const uint8_t *old = s->pages + ((size_t)page << PAGE_SHIFT);
 
         if (m->memory.flags[page] & PAGE_FLAG_DIRTY)
-            memory_restore_page(&m->memory, page, old);
+            page_space_restore(&m->memory.pages, page, old);
         ck_assert(!memcmp(old, memory_page(&m->memory, page), PAGE_SIZE));
     }
-    memory_clean(&m->memory);
+    page_space_clean(&m->memory.pages);
     memcpy(m->arena, s->arena, m->arena_len);
     machine_restored(m);
     while (sc->next > 0 && sc->events[sc->next - 1].position >= m->st->position)
@@ -466,7 +466,7 @@ static void disturb(struct machine *m, uint64_t *s, struct footprint *f, bool tr
     switch (rng(s) % 8) {
     case 0:
         if (clean)
-            memory_clean(&m->memory);
+            page_space_clean(&m->memory.pages);
         break;
     case 1:
         m->cpu->ops->drop_derived(m->cpu);

@@ -473,7 +473,7 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     if (below(2)) {
         ucpu_flush_tlb(c);
         if (below(2))
-            memory_clean(&m->memory);
+            page_space_clean(&m->memory.pages);
     }
     c->cpu.budget = s->no_budget ? p->n - 1 : 1000;
     c->cpu.limit = 1000;

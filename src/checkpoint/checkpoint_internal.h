@@ -1,0 +1,38 @@
+/*
+ * The parts of the checkpoint store, for each other:
+ *   checkpoint.c   the index, segments and their footprints, taking and restoring
+ *   view.c         looking at checkpoints; putting together those from elsewhere
+ *   thin.c         what is dropped when (policy)
+ */
+#ifndef HINDCAST_CHECKPOINT_CHECKPOINT_INTERNAL_H
+#define HINDCAST_CHECKPOINT_CHECKPOINT_INTERNAL_H
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/page_tree.h"
+#include "vm/machine.h"
+
+/* A footprint shared by the parts of a segment that was cut. */
+struct segment {
+    unsigned refs;
+    struct footprint f; /* sealed */
+};
+
+struct checkpoint_store {
+    struct machine *machine;
+    uint64_t budget_bytes;
+    struct page_store pages;      /* page copies and their accounting */
+    unsigned levels;              /* of the trees, whose pages have the machine's global numbers */
+    struct page_node *base;       /* machine state == base + the machine's dirty pages */
+    struct checkpoint **list;     /* by position */
+    size_t count, cap;
+    uint64_t footprint_bytes;
+    uint64_t takes, restores, pages_copied, pages_restored, removed;
+    uint64_t copied_at_trim;      /* pages_copied when last trimmed */
+};
+
+/* Make `c` findable. */
+void checkpoint_insert(struct checkpoint_store *s, struct checkpoint *c);
+/* Forget the checkpoint at index `i`, whoever it is. */
+void checkpoint_remove_at(struct checkpoint_store *s, size_t i);
+
+#endif

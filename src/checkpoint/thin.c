@@ -1,0 +1,132 @@
+/*
+ * Thinning.
+ *
+ * What is dropped when (policy)
+ * -----------------------------
+ * Checkpoints are placed by the timeline; here it is only decided which of them
+ * are worth their memory.
+ *
+ * A checkpoint's worth is the replay that it saves. If it were dropped, going to
+ * a place behind it would start from its predecessor: the *gap* that opens is
+ * what lies between its two neighbours, in steps (steps are what replay costs;
+ * time slept is free). A long gap is acceptable far from where the user is and a
+ * nuisance near it, so the gap is weighed against the *distance* from the
+ * nearer of the present and the edge. The checkpoint with the smallest
+ * gap / distance goes first. Applied again and again this leaves gaps that grow
+ * in proportion to distance: exponential spacing, N checkpoints for a history
+ * that is 2^N long, and every stretch costs about the same fraction of the way
+ * that the user has gone back to reach it.
+ *
+ * Below three quarters of the budget nothing is done. Above it, each trim
+ * compresses a few of the oldest uncompressed pages: old pages are the ones that
+ * survived thinning and are least likely to be wanted soon. A trim's share is
+ * small (COMPRESS_PAGES, and no more than was copied since the last trim), so that
+ * neither forward execution nor a backward step notices. Above the
+ * budget checkpoints are dropped until it holds; when nothing is left to drop,
+ * everything is compressed. What remains then (the oldest, the newest, the
+ * pinned) is kept even over the budget: the store never fails for want of room.
+ */
+#include "checkpoint/checkpoint_internal.h"
+
+#include <string.h>
+
+/* Oldest raw pages that one trim compresses: one to three milliseconds. */
+#define COMPRESS_PAGES 64
+
+static uint64_t bytes_held(const struct checkpoint_store *s)
+{
+    return s->pages.bytes + s->footprint_bytes + s->count * sizeof(struct checkpoint) +
+           s->cap * sizeof(s->list[0]);
+}
+
+static uint64_t distance(icount_t a, icount_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* May thinning take the checkpoint at index `i`? */
+static bool can_go(const struct checkpoint_store *s, size_t i)
+{
+    return i && i + 1 < s->count && !s->list[i]->pins && !s->list[i]->holds;
+}
+
+/* Index of the checkpoint that is worth least; 0: none can go. */
+static size_t least_worth(const struct checkpoint_store *s, icount_t present, icount_t edge)
+{
+    size_t least = 0;
+    double least_worth = 0;
+
+    for (size_t i = 1; i + 1 < s->count; i++) {
+        icount_t p = s->list[i]->position;
+        uint64_t d = distance(p, present), e = distance(p, edge);
+        double worth;
+
+        if (!can_go(s, i))
+            continue;
+        worth = (double)(s->list[i + 1]->position - s->list[i - 1]->position) / ((double)(d < e ? d : e) + 1);
+        if (!least || worth < least_worth) {
+            least = i;
+            least_worth = worth;
+        }
+    }
+    return least;
+}
+
+void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge)
+{
+    uint64_t share = s->pages_copied - s->copied_at_trim;
+    size_t i;
+
+    s->copied_at_trim = s->pages_copied;
+    if (bytes_held(s) > s->budget_bytes / 4 * 3)
+        page_store_compress(&s->pages, share < COMPRESS_PAGES ? share : COMPRESS_PAGES);
+    while (bytes_held(s) > s->budget_bytes && (i = least_worth(s, present, edge)))
+        checkpoint_remove_at(s, i);
+    if (bytes_held(s) > s->budget_bytes)
+        page_store_compress(&s->pages, UINT64_MAX);
+}
+
+void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep)
+{
+    for (;;) {
+        size_t rungs = 0, furthest = 0;
+        uint64_t furthest_distance = 0;
+
+        for (size_t i = 1; i + 1 < s->count; i++) {
+            uint64_t d = distance(s->list[i]->position, present);
+
+            if (s->list[i]->kind != CHECKPOINT_RUNG || !can_go(s, i))
+                continue;
+            rungs++;
+            if (d >= furthest_distance) {
+                furthest = i;
+                furthest_distance = d;
+            }
+        }
+        if (rungs <= keep)
+            return;
+        checkpoint_remove_at(s, furthest);
+    }
+}
+
+void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_store_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    info->checkpoints = s->count;
+    for (size_t i = 0; i < s->count; i++) {
+        info->rungs += s->list[i]->kind == CHECKPOINT_RUNG;
+        info->pinned += s->list[i]->pins != 0;
+    }
+    info->budget_bytes = s->budget_bytes;
+    info->bytes = bytes_held(s);
+    info->raw_pages = s->pages.raw_pages;
+    info->compressed_pages = s->pages.compressed_pages;
+    info->compressed_bytes = s->pages.compressed_bytes;
+    info->nodes = s->pages.nodes;
+    info->footprint_bytes = s->footprint_bytes;
+    info->takes = s->takes;
+    info->restores = s->restores;
+    info->pages_copied = s->pages_copied;
+    info->pages_restored = s->pages_restored;
+    info->removed = s->removed;
+}

@@ -1,0 +1,143 @@
+/*
+ * What the outside world does to the guest while it stands still: a debugger's writes, a reset,
+ * the power button. Each is an event that is a step of its own, made at once, at the live edge.
+ */
+#include "replay/timeline_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+/* May the guest be acted upon here? */
+static int check_at_edge(const struct timeline *tl, const char *what, struct error *err)
+{
+    if (!tl->cfg.live)
+        return error_set(err, -EROFS, "cannot %s: this is a recording, and a recording cannot be changed "
+                         "(--continue-live goes on at its end)", what);
+    if (tl->m->st->position < tl->edge)
+        return error_set(err, -EROFS,
+                         "cannot %s in the past: this is position %llu, the guest has run to %llu; "
+                         "history cannot be changed, go to its end first (monitor seek %llu)",
+                         what, (unsigned long long)tl->m->st->position, (unsigned long long)tl->edge,
+                         (unsigned long long)tl->edge);
+    return 0;
+}
+
+/* Record an event that is a step and make that step. */
+static void step_event(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
+{
+    icount_t here = tl->m->st->position;
+
+    env_append_step(tl, kind, data, len);
+    tl->search.mode = HITS_IGNORED;
+    tl->pace.uninterruptible = true;
+    CHECK(run_to(tl, here + 1) == RUN_LIMIT);
+    tl->pace.uninterruptible = false;
+}
+
+/* Is there memory behind all of [address, address + len)? */
+static bool memory_is_there(struct timeline *tl, uint64_t address, bool physical, uint32_t len)
+{
+    const struct cpu *cpu = tl->m->cpu;
+
+    while (len) {
+        uint64_t n = PAGE_SIZE - (address & ~PAGE_MASK);
+        paddr_t pa = address;
+
+        if (!physical && !cpu->ops->translate(cpu, address, &pa))
+            return false;
+        if (memory_page_of(&tl->m->memory, pa) == UINT32_MAX)
+            return false;
+        if (n >= len)
+            return true;
+        address += n;
+        len -= (uint32_t)n;
+    }
+    return true;
+}
+
+int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
+                          uint32_t len, struct error *err)
+{
+    uint8_t flag = physical;
+    struct buffer b;
+    int r = check_at_edge(tl, "write memory", err);
+
+    if (r < 0)
+        return r;
+    if (!len)
+        return 0;
+    if (!memory_is_there(tl, address, physical, len))
+        return error_set(err, -EFAULT, "cannot write memory: there is none at all of 0x%llx..0x%llx",
+                         (unsigned long long)address, (unsigned long long)(address + (len - 1)));
+    buffer_init(&b);
+    buffer_append(&b, &address, sizeof(address));
+    buffer_append(&b, &flag, 1);
+    buffer_append(&b, data, len);
+    step_event(tl, EVENT_WRITE_MEMORY, b.data, (uint32_t)b.len);
+    buffer_finish(&b);
+    return 0;
+}
+
+/* Would the CPU take this value? Tried on the state, which is then put back. */
+static bool register_takes(struct timeline *tl, uint32_t number, const void *value)
+{
+    struct machine *m = tl->m;
+    uint8_t *arena = xmalloc(m->arena_len);
+    bool takes;
+
+    memcpy(arena, m->arena, m->arena_len);
+    takes = m->cpu->ops->write_reg(m->cpu, number, value);
+    memcpy(m->arena, arena, m->arena_len);
+    machine_restored(m);
+    free(arena);
+    return takes;
+}
+
+int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,
+                            struct error *err)
+{
+    const struct cpu_ops *ops = tl->m->cpu->ops;
+    uint32_t n = number;
+    struct buffer b;
+    int r = check_at_edge(tl, "write a register", err);
+
+    if (r < 0)
+        return r;
+    if (number >= ops->nregs)
+        return error_set(err, -EINVAL, "there is no register number %u", number);
+    if (len != ops->regs[number].bits / 8u)
+        return error_set(err, -EINVAL, "register %s has %u bits, not %u", ops->regs[number].name,
+                         (unsigned)ops->regs[number].bits, len * 8);
+    if (!register_takes(tl, n, value))
+        return error_set(err, -EINVAL, "register %s cannot be written, or not with this value",
+                         ops->regs[number].name);
+    buffer_init(&b);
+    buffer_append(&b, &n, sizeof(n));
+    buffer_append(&b, value, len);
+    step_event(tl, EVENT_WRITE_REGISTER, b.data, (uint32_t)b.len);
+    buffer_finish(&b);
+    return 0;
+}
+
+int timeline_reset(struct timeline *tl, struct error *err)
+{
+    int r = check_at_edge(tl, "reset the machine", err);
+
+    if (r < 0)
+        return r;
+    step_event(tl, EVENT_RESET, NULL, 0);
+    return 0;
+}
+
+int timeline_powerdown(struct timeline *tl, struct error *err)
+{
+    int r = check_at_edge(tl, "press the power button", err);
+
+    if (r < 0)
+        return r;
+    step_event(tl, EVENT_POWERDOWN, NULL, 0);
+    return 0;
+}

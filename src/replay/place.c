@@ -1,0 +1,235 @@
+/*
+ * Where checkpoints and footprints come to be.
+ *
+ * Policy
+ * ------
+ * What a checkpoint saves is host time, so they are placed by host time spent
+ * running; time slept does not count.
+ *
+ * At the live edge one is placed every 10 ms, so that the first step backwards
+ * from wherever the guest stops costs at most that. Should taking one cost more
+ * than a sixtieth of the interval (a guest that dirties memory very fast), the
+ * interval grows to 20 ms, and beyond that only where checkpoints would take a
+ * twelfth of the time. The last sixteen stay; behind them, as they get older, only
+ * those are kept that are needed for a spacing of 250 ms. Pages that only the
+ * dropped ones held go with them.
+ *
+ * When the past is run again and 250 ms go by without meeting a checkpoint, one
+ * is placed: whoever is interested in a stretch of history pays for it once.
+ *
+ * After any reverse operation the way to where it ends gets a ladder of rungs,
+ * ever closer to it (navigate.c). Rungs are the first to go: only the few dozen
+ * that are nearest to the present stay.
+ *
+ * What has to go for want of memory is the checkpoint store's business.
+ *
+ * Footprints. Whenever we run from a checkpoint whose segment has none, the
+ * pages that the CPU touches are noted until a checkpoint, placed or met, is
+ * FOOTPRINT_NS of host time away; to begin anew costs the CPU its caches. All
+ * segments on the way share what was noted.
+ */
+#include "replay/timeline_internal.h"
+
+#define LASTING_NS   250000000u
+#define EDGE_NS      10000000u
+#define EDGE_NS_SLOW 20000000u
+#define FOOTPRINT_NS 50000000u
+/* An interval is at least that many times the cost of taking: as long as that is
+ * not more than EDGE_NS_SLOW, and when it is. */
+#define EDGE_COST      64
+#define EDGE_COST_SLOW 12
+#define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
+#define RUNGS_KEEP   32
+
+/* ----------------------------------------------------- segments, footprints */
+
+/* What was noted up to the present segment's beginning. */
+static void keep_footprint(struct timeline *tl)
+{
+    if (tl->placement.recording && tl->placement.segment->position > tl->placement.fp_from)
+        checkpoint_note_footprint(tl->store, tl->placement.fp_from, tl->placement.segment->position, &tl->placement.fp);
+    tl->placement.recording = false;
+}
+
+static void hold_segment(struct timeline *tl, struct checkpoint *c)
+{
+    const struct checkpoint *next = checkpoint_next(tl->store, c);
+
+    checkpoint_hold(c);
+    if (tl->placement.segment)
+        checkpoint_release(tl->placement.segment);
+    tl->placement.segment = c;
+    tl->placement.since_ns = 0;
+    tl->placement.segment_end = next ? next->position : ICOUNT_MAX;
+}
+
+/* The machine stands at `c`: what lies ahead? */
+static void enter(struct timeline *tl, struct checkpoint *c)
+{
+    hold_segment(tl, c);
+    tl->placement.recording = !checkpoint_footprint(c);
+    if (tl->placement.recording) {
+        page_set_clear(&tl->placement.fp.code);
+        page_set_clear(&tl->placement.fp.written);
+        page_set_clear(&tl->placement.fp.read);
+        tl->placement.fp_from = c->position;
+        tl->placement.fp_ns = 0;
+        machine_set_footprint(tl->m, &tl->placement.fp);
+    } else if (tl->m->footprint) {
+        machine_set_footprint(tl->m, NULL);
+    }
+}
+
+/* The segment is complete; `c` begins the next one. */
+static void pass(struct timeline *tl, struct checkpoint *c)
+{
+    tl->placement.fp_ns += tl->placement.since_ns;
+    if (tl->placement.recording && tl->placement.fp_ns < FOOTPRINT_NS && !checkpoint_footprint(c)) {
+        hold_segment(tl, c);
+        return;
+    }
+    if (tl->placement.recording) {
+        hold_segment(tl, c);
+        keep_footprint(tl);
+    }
+    enter(tl, c);
+}
+
+void place_restore(struct timeline *tl, struct checkpoint *c)
+{
+    keep_footprint(tl);
+    checkpoint_restore(tl->store, c);
+    env_seek(tl);
+    enter(tl, c);
+}
+
+/* ---------------------------------------------------------------- placement */
+
+static void find_neighbours(struct timeline *tl)
+{
+    const struct checkpoint *next = checkpoint_next(tl->store, tl->placement.segment);
+
+    tl->placement.segment_end = next ? next->position : ICOUNT_MAX;
+}
+
+struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind)
+{
+    bool live = tl->m->st->position >= tl->edge;
+    uint64_t t0 = run_host_now(tl), effort = tl->placement.effort_ns;
+    struct checkpoint *c = checkpoint_take(tl->store, kind);
+
+    if (c == tl->placement.segment)
+        return c;
+    if (!live) {
+        const struct checkpoint *next = checkpoint_next(tl->store, c);
+
+        effort = tl->placement.segment->effort_ns + tl->placement.since_ns;
+        if (next && next->effort_ns < effort)
+            effort = next->effort_ns;
+    }
+    c->effort_ns = effort;
+    pass(tl, c);
+    tl->stats.checkpoint_ns += run_host_now(tl) - t0;
+    return c;
+}
+
+/* Leave the lasting spacing behind the recent ones. */
+static void consolidate(struct timeline *tl)
+{
+    size_t count = checkpoint_count(tl->store);
+    const struct checkpoint *stop = count > EDGE_KEEP ? checkpoint_nth(tl->store, count - EDGE_KEEP) : NULL;
+    struct checkpoint *at = checkpoint_find(tl->store, tl->placement.consolidated), *next;
+
+    if (!stop || !at)
+        return;
+    for (at = checkpoint_next(tl->store, at); at && at->position < stop->position; at = next) {
+        const struct checkpoint *before = checkpoint_prev(tl->store, at);
+
+        next = checkpoint_next(tl->store, at);
+        tl->placement.consolidated = at->position;
+        if (next->effort_ns - before->effort_ns > tl->cfg.checkpoint_interval_ns || at->pins || at->holds)
+            continue;
+        checkpoint_remove(tl->store, at);
+        tl->placement.consolidated = before->position;
+    }
+    find_neighbours(tl);
+}
+
+void place_trim(struct timeline *tl)
+{
+    checkpoint_trim_rungs(tl->store, tl->m->st->position, RUNGS_KEEP);
+    checkpoint_trim(tl->store, tl->m->st->position, tl->edge);
+    find_neighbours(tl);
+}
+
+/* How long to wait if taking a checkpoint costs that much. */
+static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
+{
+    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST;
+
+    if (most < cost_ns * EDGE_COST_SLOW)
+        most = cost_ns * EDGE_COST_SLOW;
+    if (wanted > most)
+        wanted = most;
+    return wanted > least ? wanted : least;
+}
+
+static void place_at_edge(struct timeline *tl)
+{
+    uint64_t t0 = run_host_now(tl), cost;
+
+    place_checkpoint(tl, CHECKPOINT_AUTO);
+    cost = run_host_now(tl) - t0;
+    /* Slow to rise: now and then the host was busy with something else meanwhile. */
+    if (cost > tl->placement.take_ns + tl->placement.take_ns / 4 + 1000)
+        cost = tl->placement.take_ns + tl->placement.take_ns / 4 + 1000;
+    tl->placement.take_ns = cost;
+    tl->placement.edge_interval_ns = edge_interval(tl, cost);
+    consolidate(tl);
+    if (tl->placement.effort_ns - tl->placement.trimmed_ns >= tl->cfg.checkpoint_interval_ns) {
+        tl->placement.trimmed_ns = tl->placement.effort_ns;
+        place_trim(tl);
+    }
+}
+
+void place_if_due(struct timeline *tl)
+{
+    if (tl->m->between || tl->m->st->position == tl->placement.segment->position || tl->truth.diagnosing)
+        return;
+    if (tl->m->st->position >= tl->edge) {
+        if (tl->placement.since_ns >= tl->placement.edge_interval_ns)
+            place_at_edge(tl);
+        return;
+    }
+    if (tl->placement.since_ns < tl->cfg.checkpoint_interval_ns)
+        return;
+    place_checkpoint(tl, CHECKPOINT_AUTO);
+    place_trim(tl);
+}
+
+void place_pass_end(struct timeline *tl)
+{
+    pass(tl, checkpoint_next(tl->store, tl->placement.segment));
+}
+
+/* -------------------------------------------------------------------- set-up */
+
+void place_init(struct timeline *tl)
+{
+    struct timeline_config *cfg = &tl->cfg;
+
+    if (!cfg->checkpoint_interval_ns)
+        cfg->checkpoint_interval_ns = LASTING_NS;
+    if (!cfg->edge_interval_ns)
+        cfg->edge_interval_ns = EDGE_NS;
+    tl->placement.edge_interval_ns = cfg->edge_interval_ns;
+    footprint_init(&tl->placement.fp);
+    enter(tl, checkpoint_take(tl->store, CHECKPOINT_AUTO));
+    tl->placement.consolidated = tl->m->st->position;
+}
+
+void place_finish(struct timeline *tl)
+{
+    machine_set_footprint(tl->m, NULL);
+    footprint_finish(&tl->placement.fp);
+}

@@ -1,0 +1,122 @@
+/*
+ * Named snapshots: the user's names for places of history.
+ */
+#include "replay/timeline_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static struct timeline_snapshot *find_snapshot(const struct timeline *tl, const char *name)
+{
+    for (size_t i = 0; i < tl->names.count; i++) {
+        if (!strcmp(tl->names.list[i].name, name))
+            return &tl->names.list[i];
+    }
+    return NULL;
+}
+
+static struct timeline_snapshot *need_snapshot(const struct timeline *tl, const char *name, struct error *err)
+{
+    struct timeline_snapshot *s = find_snapshot(tl, name);
+
+    if (!s)
+        error_set(err, -ENOENT, "Snapshot '%s' does not exist (info snapshots lists those that do)", name);
+    return s;
+}
+
+/* Its checkpoint need not be kept for it any more. */
+static void let_go(struct timeline *tl, const struct timeline_snapshot *s)
+{
+    struct checkpoint *c = checkpoint_at(tl->store, s->position);
+
+    if (!s->pinned)
+        return;
+    CHECK(c);
+    checkpoint_unpin(c);
+}
+
+/* The one of that name, which begins to exist if need be. */
+static struct timeline_snapshot *make_snapshot(struct timeline *tl, const char *name)
+{
+    struct timeline_snapshot *s = find_snapshot(tl, name);
+
+    tl->names.changes++;
+    if (s) {
+        let_go(tl, s);
+        s->pinned = false;
+        return s;
+    }
+    tl->names.list = xrealloc(tl->names.list, (tl->names.count + 1) * sizeof(*tl->names.list));
+    s = &tl->names.list[tl->names.count++];
+    *s = (struct timeline_snapshot){.name = xstrdup(name)};
+    return s;
+}
+
+int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err)
+{
+    struct timeline_snapshot *s;
+
+    if (!*name)
+        return error_set(err, -EINVAL, "a snapshot needs a name");
+    s = make_snapshot(tl, name);
+    checkpoint_pin(place_checkpoint(tl, CHECKPOINT_AUTO));
+    s->pinned = true;
+    s->position = tl->m->st->position;
+    s->vtime = machine_now(tl->m);
+    s->made_ns = made_ns;
+    return 0;
+}
+
+void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot *snapshot)
+{
+    struct timeline_snapshot *s = make_snapshot(tl, snapshot->name);
+
+    s->position = snapshot->position;
+    s->vtime = snapshot->vtime;
+    s->made_ns = snapshot->made_ns;
+}
+
+uint64_t timeline_snapshot_changes(const struct timeline *tl)
+{
+    return tl->names.changes;
+}
+
+int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err)
+{
+    const struct timeline_snapshot *s = need_snapshot(tl, name, err);
+
+    if (!s)
+        return -ENOENT;
+    timeline_seek(tl, s->position, stop);
+    return 0;
+}
+
+int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err)
+{
+    struct timeline_snapshot *s = need_snapshot(tl, name, err);
+
+    if (!s)
+        return -ENOENT;
+    let_go(tl, s);
+    tl->names.changes++;
+    free(s->name);
+    tl->names.count--;
+    memmove(s, s + 1, (tl->names.count - (size_t)(s - tl->names.list)) * sizeof(*s));
+    return 0;
+}
+
+size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snapshot **list)
+{
+    *list = tl->names.list;
+    return tl->names.count;
+}
+
+void snapshots_finish(struct timeline *tl)
+{
+    for (size_t i = 0; i < tl->names.count; i++)
+        free(tl->names.list[i].name);
+    free(tl->names.list);
+}

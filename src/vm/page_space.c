@@ -1,0 +1,240 @@
+/*
+ * Page spaces, and those that are sparse. See page_space.h.
+ */
+#include "vm/page_space.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+void page_space_init(struct page_space *s, const char *name, const struct page_space_ops *ops, void *owner,
+                     uint64_t count)
+{
+    *s = (struct page_space){.ops = ops, .owner = owner, .count = count};
+    CHECK(strlen(name) < sizeof(s->name));
+    strcpy(s->name, name);
+}
+
+void page_space_finish(struct page_space *s)
+{
+    free(s->dirty);
+    s->dirty = NULL;
+    s->ndirty = s->dirty_cap = 0;
+}
+
+void page_space_touch(struct page_space *s, uint64_t n)
+{
+    CHECK(n < s->count);
+    if (s->ops->is_dirty(s, n))
+        return;
+    if (s->ndirty == s->dirty_cap) {
+        s->dirty_cap = s->dirty_cap ? s->dirty_cap * 2 : 1024;
+        s->dirty = xrealloc(s->dirty, s->dirty_cap * sizeof(s->dirty[0]));
+    }
+    s->dirty[s->ndirty++] = n;
+    s->ops->mark(s, n, true);
+}
+
+void page_space_clean(struct page_space *s)
+{
+    if (!s->ndirty)
+        return;
+    for (uint64_t i = 0; i < s->ndirty; i++)
+        s->ops->mark(s, s->dirty[i], false);
+    s->ndirty = 0;
+    if (s->ops->cleaned)
+        s->ops->cleaned(s);
+}
+
+void page_space_each_dirty(struct page_space *s, void (*page)(void *ctx, struct page_space *s, uint64_t n), void *ctx)
+{
+    uint64_t n = s->always_dirty ? s->count : s->ndirty;
+
+    for (uint64_t i = 0; i < n; i++)
+        page(ctx, s, s->always_dirty ? i : s->dirty[i]);
+}
+
+static const uint8_t zeros[PAGE_SIZE];
+
+/* The sum of the hashes of a space's pages. */
+struct page_sum {
+    uint64_t first, sum;
+};
+
+static void add_hash(void *ctx, uint64_t n, const uint8_t *bytes)
+{
+    struct page_sum *s = ctx;
+
+    if (memcmp(bytes, zeros, PAGE_SIZE))
+        s->sum += hash_bytes(s->first + n + 1, bytes, PAGE_SIZE);
+}
+
+uint64_t page_space_hash(const struct page_space *s)
+{
+    struct page_sum sum = {.first = s->first};
+
+    s->ops->pages(s, add_hash, &sum);
+    return sum.sum;
+}
+
+/* -------------------------------------------------------------------- sparse */
+
+struct sparse_page {
+    uint64_t number;
+    bool dirty;      /* on the space's list */
+    uint8_t bytes[PAGE_SIZE];
+};
+
+static uint64_t slot_of(const struct sparse_pages *s, uint64_t number)
+{
+    return (number * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (s->nslots - 1);
+}
+
+/* The slot that holds the page, or the free one where it belongs. */
+static uint64_t seek_slot(const struct sparse_pages *s, uint64_t number)
+{
+    uint64_t i = slot_of(s, number);
+
+    while (s->slots[i] && s->slots[i]->number != number)
+        i = (i + 1) & (s->nslots - 1);
+    return i;
+}
+
+static struct sparse_page *find_page(const struct sparse_pages *s, uint64_t number)
+{
+    if (s->last && s->last->number == number)
+        return s->last;
+    return s->used ? s->slots[seek_slot(s, number)] : NULL;
+}
+
+static void grow(struct sparse_pages *s)
+{
+    struct sparse_page **old = s->slots;
+    uint64_t n = s->nslots;
+
+    s->nslots = n ? n * 2 : 64;
+    s->slots = xcalloc(s->nslots, sizeof(*s->slots));
+    for (uint64_t i = 0; i < n; i++)
+        if (old[i])
+            s->slots[seek_slot(s, old[i]->number)] = old[i];
+    free(old);
+}
+
+static struct sparse_page *need_page(struct sparse_pages *s, uint64_t number)
+{
+    struct sparse_page *p = find_page(s, number);
+
+    if (!p) {
+        if (s->used >= s->nslots / 4 * 3)
+            grow(s);
+        p = xcalloc(1, sizeof(*p));
+        p->number = number;
+        s->slots[seek_slot(s, number)] = p;
+        s->used++;
+    }
+    s->last = p;
+    return p;
+}
+
+/* Those behind it that were put off by it move up. */
+static void drop_page(struct sparse_pages *s, uint64_t number)
+{
+    uint64_t hole = s->used ? seek_slot(s, number) : 0, mask = s->nslots - 1;
+
+    if (!s->used || !s->slots[hole])
+        return;
+    if (s->last == s->slots[hole])
+        s->last = NULL;
+    free(s->slots[hole]);
+    s->used--;
+    for (uint64_t i = (hole + 1) & mask; s->slots[i]; i = (i + 1) & mask) {
+        if (((i - slot_of(s, s->slots[i]->number)) & mask) < ((i - hole) & mask))
+            continue;
+        s->slots[hole] = s->slots[i];
+        hole = i;
+    }
+    s->slots[hole] = NULL;
+}
+
+static const uint8_t *sparse_bytes(const struct page_space *space, uint64_t n)
+{
+    const struct sparse_page *p = find_page(space->owner, n);
+
+    return p ? p->bytes : NULL;
+}
+
+static void sparse_each(const struct page_space *space, page_space_fn *each, void *ctx)
+{
+    const struct sparse_pages *s = space->owner;
+
+    for (uint64_t i = 0; i < s->nslots; i++)
+        if (s->slots[i])
+            each(ctx, s->slots[i]->number, s->slots[i]->bytes);
+}
+
+static bool sparse_is_dirty(const struct page_space *space, uint64_t n)
+{
+    const struct sparse_page *p = find_page(space->owner, n);
+
+    return p && p->dirty;
+}
+
+/* A page that became zero again goes when it is cleaned. */
+static void sparse_mark(struct page_space *space, uint64_t n, bool dirty)
+{
+    struct sparse_page *p = need_page(space->owner, n);
+
+    p->dirty = dirty;
+    if (!dirty && !memcmp(p->bytes, zeros, PAGE_SIZE))
+        drop_page(space->owner, n);
+}
+
+static void sparse_restore(struct page_space *space, uint64_t n, const uint8_t *bytes)
+{
+    struct sparse_page *p = find_page(space->owner, n);
+
+    CHECK(n < space->count);
+    if (bytes)
+        memcpy(need_page(space->owner, n)->bytes, bytes, PAGE_SIZE);
+    else if (p && p->dirty)
+        memset(p->bytes, 0, PAGE_SIZE); /* cleaning takes it away */
+    else
+        drop_page(space->owner, n);
+}
+
+static const struct page_space_ops sparse_ops = {
+    .page = sparse_bytes,
+    .pages = sparse_each,
+    .is_dirty = sparse_is_dirty,
+    .mark = sparse_mark,
+    .restore = sparse_restore,
+};
+
+void sparse_pages_init(struct sparse_pages *s, const char *name, uint64_t len)
+{
+    *s = (struct sparse_pages){.used = 0};
+    page_space_init(&s->space, name, &sparse_ops, s, (len >> PAGE_SHIFT) + ((len & ~PAGE_MASK) != 0));
+}
+
+void sparse_pages_finish(struct sparse_pages *s)
+{
+    for (uint64_t i = 0; i < s->nslots; i++)
+        free(s->slots[i]);
+    free(s->slots);
+    page_space_finish(&s->space);
+    *s = (struct sparse_pages){.used = 0};
+}
+
+const uint8_t *sparse_page(const struct sparse_pages *s, uint64_t n)
+{
+    return sparse_bytes(&s->space, n);
+}
+
+uint8_t *sparse_page_touch(struct sparse_pages *s, uint64_t n)
+{
+    page_space_touch(&s->space, n);
+    return need_page(s, n)->bytes;
+}
