@@ -39,12 +39,9 @@ void exec_leave_soon(struct ucpu *c)
         withhold(c, c->cpu.budget);
 }
 
-uint64_t ucpu_rep_budget(const struct ucpu *c)
+uint64_t ucpu_rep_room(const struct ucpu *c)
 {
-    if (c->exec->alone || !c->cpu.budget)
-        return 1;
-    c->exec->rep_granted = true;
-    return c->cpu.budget + 1;
+    return c->cpu.budget;
 }
 
 void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps)
@@ -239,11 +236,11 @@ static bool guest_breaks(struct ucpu *c, const struct block_key *key)
 }
 
 /* The observer has a trap on the next instruction and was not asked yet at this position. */
-static bool must_ask(const struct ucpu *c, const struct block *b)
+static bool must_ask(const struct ucpu *c, const struct block_key *key)
 {
     const struct traps *t = c->cpu.machine->traps;
 
-    if (!b->trapped || !traps_have_exec(t, b->key.va) || t->asked == c->cpu.limit - c->cpu.budget)
+    if (!c->exec->nexec || !traps_have_exec(t, key->va) || t->asked == c->cpu.limit - c->cpu.budget)
         return false;
     return !c->cpu.ops->in_progress || c->cpu.ops->in_progress(&c->cpu) == ICOUNT_MAX;
 }
@@ -346,11 +343,21 @@ static void run_block(struct ucpu *c, struct block *b)
         x->stats.alone++;
         withhold(c, c->cpu.budget - 1);
     }
-    x->alone = b->alone;
-    x->rep_granted = false;
     left = engine(c, b);
-    x->alone = true;
     after_block(c, left, stepping);
+}
+
+/* Ask the observer about the next instruction, if there is one: if its fetch faults, none begins.
+ * Nothing may have happened yet that the guest could see. False: stop before it. */
+static bool ask(struct ucpu *c, const struct block_key *key)
+{
+    struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key->va};
+    struct block *b;
+
+    c->exec->only_looking = true;
+    b = translate(c, key, true);
+    c->exec->only_looking = false;
+    return !b || !report(c, &hit);
 }
 
 /* Make at least one step. False: a trap stops the run before it. */
@@ -367,6 +374,8 @@ static bool make_steps(struct ucpu *c)
         take_exception(c);
         return true;
     }
+    if (must_ask(c, &key) && !ask(c, &key))
+        return false;
     b = next_block(c, &key, alone);
     if (b && !b->alone && (b->steps > c->cpu.budget || c->no_cache))
         x->link_from = NULL;
@@ -375,12 +384,6 @@ static bool make_steps(struct ucpu *c)
     if (!b) {
         take_exception(c);
         return true;
-    }
-    if (must_ask(c, b)) {
-        struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key.va};
-
-        x->retry = alone && !x->stepping && !c->single; /* as before, when we come back */
-        return !report(c, &hit);
     }
     run_block(c, b);
     return true;
@@ -417,7 +420,6 @@ void ucpu_run(struct cpu *cpu, icount_t until)
     c->retry_alone = false;
     c->npending_hits = 0;
     x->look = true;
-    x->alone = true;
     x->retry = false;
     x->withheld = 0;
     x->link_from = NULL;
@@ -462,7 +464,6 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     c->flags = (struct lazy_flags *)(void *)(c->s + flags_offset);
     c->exec = xcalloc(1, sizeof(*c->exec));
     c->exec->builder = xcalloc(1, sizeof(*c->exec->builder));
-    c->exec->alone = true;
     block_cache_init(c);
     tlb_init(c);
     softmmu_init(c);

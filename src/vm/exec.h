@@ -248,7 +248,12 @@ void ucpu_roots_changed(struct ucpu *c);
 /* Use another regime from the next access on. */
 void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
 
-/* Accesses by virtual address for helpers: 1..64 bytes, little-endian, any
+/* The instruction in progress is about to do something that must be *alone* (uop.h).
+ * False: it is in mid-block and has to be run again alone (return UOP_FAULT). The answer is
+ * the same throughout an instruction: whoever got true is refused nothing later. */
+bool ucpu_be_alone(struct ucpu *c);
+
+/* Accesses by virtual address for helpers: up to a page, little-endian, any
  * alignment, page crossing checked before anything is transferred. False: the
  * instruction faults (return UOP_FAULT). */
 bool ucpu_load(struct ucpu *c, uint64_t va, void *buf, unsigned size);
@@ -260,20 +265,50 @@ bool ucpu_store_units(struct ucpu *c, uint64_t va, const void *buf, unsigned siz
 /* The same in a given regime (implicit supervisor accesses: descriptor tables, TSS, ...). */
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size);
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size);
+
+/* The part of an access that lies in one page, translated. */
+struct access_part {
+    uint64_t va;
+    uint64_t trap_va; /* the same as traps see it */
+    paddr_t page;     /* physical page address */
+    uint32_t number;  /* the page of storage, or UINT32_MAX: devices answer */
+    uint16_t offset;  /* in the page */
+    uint16_t len;
+    uint8_t kind;     /* enum region_kind, when `number` is set */
+    uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
+    bool secure;      /* the access is Secure */
+};
+
+/* A store that is going to be made: translated, permitted, and refused by nobody any more. For
+ * instructions with an effect that cannot be taken back (another store, a port) before it. */
+struct planned_store {
+    struct access_part part[2];
+    uint8_t nparts;
+    uint8_t mode;     /* TLB regime */
+    bool alone;       /* the block in progress must not go on after it */
+};
+
+/* Faults like the store, transfers nothing (A/D bits may be set). */
+bool ucpu_plan_store(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, struct planned_store *plan);
+/* Make it: to where the plan says, even if a store since then changed the translation. */
+void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const void *buf);
+
 /* Would the access succeed? Faults like it, transfers nothing (A/D bits may be set). */
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access);
 /* A host pointer for `va` if inline access to the rest of its page is allowed right
  * now, else NULL (use ucpu_load/store): for bulk string instructions. No side effects. */
 uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access);
 
-/* Page table reads and writes by a walk: physical, noted as WALKED. `size` 4 or 8. */
+/* Page table reads and writes by a walk: physical, noted as WALKED. `size` 4 or 8. A write, and
+ * a read that a device answers, must be alone: in mid-block ucpu.retry_alone is set instead,
+ * and what the walk says is of no interest. */
 uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size);
 void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value);
 
-/* For a repeated string helper in the last instruction of a block: how many
- * iterations may be made now (>= 1), and the report of how many steps beyond the
- * instruction's first were used. */
-uint64_t ucpu_rep_budget(const struct ucpu *c);
+/* For a repeated string helper in the last instruction of a block: how many iterations
+ * may be made now beyond the first, and the report of how many were. An access
+ * through ucpu_load or ucpu_store may change the answer. */
+uint64_t ucpu_rep_room(const struct ucpu *c);
 void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps);
 
 /* The guest's own debug registers (DR0-3; DBGB/WVR): traps like the observer's,

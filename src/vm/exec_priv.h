@@ -102,6 +102,7 @@ struct exec {
     unsigned unit;                         /* the access in progress is made of ones of this many bytes; 0: it is one */
     bool walk_uncacheable;                 /* the walk in progress read from a device */
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
+    bool only_looking;                     /* walks change nothing; and are not cached if they would have */
 
     /* tlb.c */
     struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
@@ -127,9 +128,6 @@ struct exec {
     uint8_t bytes[PAGE_SIZE + 16];         /* code bytes that are not contiguous in the host */
 
     /* exec.c */
-    bool alone;            /* the step in progress is run by itself: devices, watched and code bytes
-                            * may be touched */
-    bool rep_granted;      /* the block in progress asked for many iterations: it is not one step */
     bool retry;            /* run the next instruction alone */
     bool look;             /* events, idling and single-stepping must be looked at */
     bool stepping;         /* fe->single_step() held when last looked at */
@@ -156,9 +154,9 @@ void softmmu_finish(struct ucpu *c);
 /* The cached or fresh translation of `va` for `access` (of ucpu.misaligned's kind); NULL: an
  * exception is pending or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
-/* Does nobody answer an access at `offset` of the page? Then, if the target has exceptions for
+/* Does nobody answer an access there? Then, if the target has exceptions for
  * that, one is pending. */
-bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, unsigned offset, enum access access);
+bool softmmu_bus_fails(struct ucpu *c, const struct access_part *p, enum access access);
 /* Slow halves of the interpreter's inline accesses; size 1, 2, 4, 8. */
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size); /* value: exec.slow_value */
 bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size); /* faults as a write does */

@@ -79,10 +79,19 @@ static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
 
 /* ---- the walk's reads and writes ---- */
 
-/* May the step in progress do what must be alone? */
+/* May the step in progress do what must be alone? Between steps (the walk of a fetch), in a
+ * step that is no instruction, and in a block of one instruction, however it was come to. Says
+ * the same all through an instruction. */
 static bool may_alone(const struct ucpu *c)
 {
-    return c->exec->alone || !c->cpu.running || (c->cpu.steps == 1 && !c->exec->rep_granted);
+    return !c->cpu.running || c->cpu.steps <= 1;
+}
+
+bool ucpu_be_alone(struct ucpu *c)
+{
+    if (!may_alone(c))
+        c->retry_alone = true;
+    return may_alone(c);
 }
 
 uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
@@ -94,7 +103,11 @@ uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
 
     if (page == NO_PAGE || (addr & ~PAGE_MASK) + size > PAGE_SIZE) {
         x->walk_uncacheable = true;
-        return memory_read(m, addr, size);
+        if (x->only_looking)
+            memory_read_bytes(m, addr, &v, size);
+        else if (ucpu_be_alone(c))
+            v = memory_read(m, addr, size);
+        return v;
     }
     x->last_walk_read = x->nwalk_reads;
     x->last_walk_size = size;
@@ -112,17 +125,15 @@ uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
 
 void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value)
 {
-    struct exec *x = c->exec;
-    struct memory *m = memory_of(c);
-    uint32_t page = memory_page_of(m, addr);
-
-    if (page != NO_PAGE && !may_alone(c) && code_overlaps(x, page, addr & ~PAGE_MASK, size)) {
-        c->retry_alone = true; /* the block in progress may be made of these bytes */
+    if (c->exec->only_looking) {
+        c->exec->walk_uncacheable = true;
         return;
     }
-    x->walk_writes = true;
-    memory_write(m, addr, size, value);
-    x->walk_writes = false;
+    if (!ucpu_be_alone(c))
+        return;
+    c->exec->walk_writes = true;
+    memory_write(memory_of(c), addr, size, value);
+    c->exec->walk_writes = false;
 }
 
 /* ---- filling ---- */
@@ -170,19 +181,19 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
         e->fetch = t->tag;
 }
 
-/* Is there somebody at `offset` of the page, for this kind of access? */
-static bool answers(const struct memory *m, const struct tlb_info *t, unsigned offset)
+/* Is there somebody at a physical address, for this kind of access? */
+static bool answers(const struct memory *m, paddr_t at, bool secure)
 {
-    const struct region *r = memory_find(m, t->page + offset);
+    const struct region *r = memory_find(m, at);
 
-    return r && (t->secure || !r->secure);
+    return r && (secure || !r->secure);
 }
 
-bool softmmu_bus_fails(struct ucpu *c, const struct tlb_info *t, uint64_t va, unsigned offset, enum access access)
+bool softmmu_bus_fails(struct ucpu *c, const struct access_part *p, enum access access)
 {
-    if (t->number != NO_PAGE || !c->fe->bus_error || answers(memory_of(c), t, offset))
+    if (p->number != NO_PAGE || !c->fe->bus_error || answers(memory_of(c), p->page + p->offset, p->secure))
         return false;
-    c->fe->bus_error(c, va, access);
+    c->fe->bus_error(c, p->va, access);
     return true;
 }
 
@@ -213,7 +224,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     t->secure = tr.secure;
     t->aligned = tr.aligned;
     t->number = NO_PAGE;
-    if (!memory_classify(memory_of(c), t->page, &kind, &t->number) || !answers(memory_of(c), t, 0))
+    if (!memory_classify(memory_of(c), t->page, &kind, &t->number) || !answers(memory_of(c), t->page, t->secure))
         t->number = NO_PAGE;
     t->kind = (uint8_t)kind;
     t->watched = (uint8_t)watched_kinds(c, untagged(c, t->tag));
@@ -233,15 +244,6 @@ const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va
 
 /* ---- accesses ---- */
 
-/* The part of an access that lies in one page. */
-struct part {
-    struct tlb_info t;
-    uint64_t va;
-    uint64_t trap_va; /* the same as traps see it */
-    unsigned offset; /* in the page */
-    unsigned len;
-};
-
 static void note_footprint(const struct ucpu *c, uint64_t va, enum access access)
 {
     struct footprint *f = c->cpu.machine->footprint;
@@ -251,20 +253,22 @@ static void note_footprint(const struct ucpu *c, uint64_t va, enum access access
 }
 
 static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, enum access access,
-                      struct part *p)
+                      struct access_part *p)
 {
     const struct tlb_info *t = softmmu_lookup(c, mode, va, access);
 
     if (!t)
         return false;
-    *p = (struct part){.t = *t, .va = va, .trap_va = untagged(c, va), .offset = (unsigned)(va & ~PAGE_MASK), .len = len};
+    *p = (struct access_part){.va = va, .trap_va = untagged(c, va), .page = t->page, .number = t->number,
+                              .offset = (uint16_t)(va & ~PAGE_MASK), .len = (uint16_t)len, .kind = t->kind,
+                              .watched = t->watched, .secure = t->secure};
     note_footprint(c, p->trap_va, access);
     return true;
 }
 
 /* Split [va, va + size) by pages and translate each part, in order. 0: fault. */
 static unsigned split(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
-                           struct part parts[2])
+                           struct access_part parts[2])
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
 
@@ -278,7 +282,7 @@ static unsigned split(struct ucpu *c, unsigned mode, uint64_t va, unsigned size,
 }
 
 static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access,
-                           struct part parts[2])
+                           struct access_part parts[2])
 {
     unsigned n, unit = c->exec->unit ? c->exec->unit : size;
 
@@ -288,24 +292,24 @@ static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned 
     return n;
 }
 
-static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind, const struct part *p)
+static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind, const struct access_part *p)
 {
     struct traps t = {.list = (struct trap *)list, .count = count};
 
     return traps_overlap(&t, kind, p->trap_va, p->len) != NULL;
 }
 
-static bool hits_trap(const struct ucpu *c, unsigned kind, const struct part *p)
+static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_part *p)
 {
     const struct traps *t = c->cpu.machine->traps;
     const struct trap_copy *g = &c->exec->guest;
 
-    return (p->t.watched & kind) &&
+    return (p->watched & kind) &&
            (trap_overlaps(t->list, t->count, kind, p) || trap_overlaps(g->list, g->count, kind, p));
 }
 
 static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bool guest, unsigned kind,
-                     const struct part *p)
+                     const struct access_part *p)
 {
     for (unsigned i = 0; i < count; i++) {
         uint64_t first = list[i].address > p->trap_va ? list[i].address : p->trap_va;
@@ -320,7 +324,7 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
     }
 }
 
-static void note_hits(struct ucpu *c, unsigned kind, const struct part *p)
+static void note_hits(struct ucpu *c, unsigned kind, const struct access_part *p)
 {
     const struct traps *t = c->cpu.machine->traps;
 
@@ -332,14 +336,14 @@ static void note_hits(struct ucpu *c, unsigned kind, const struct part *p)
 }
 
 /* A trap of the guest's own that wants to be an exception instead of the access. */
-static bool guest_refuses(struct ucpu *c, unsigned kind, const struct part *parts, unsigned n)
+static bool guest_refuses(struct ucpu *c, unsigned kind, const struct access_part *parts, unsigned n)
 {
     const struct trap_copy *g = &c->exec->guest;
 
     if (!c->fe->guest_watch_early || !c->cpu.running)
         return false;
     for (unsigned p = 0; p < n; p++)
-        for (unsigned i = 0; (parts[p].t.watched & kind) && i < g->count; i++) {
+        for (unsigned i = 0; (parts[p].watched & kind) && i < g->count; i++) {
             struct trap_hit hit = {.kind = kind, .position = machine_position(c->cpu.machine),
                                    .address = g->list[i].address > parts[p].trap_va ? g->list[i].address
                                                                                     : parts[p].trap_va};
@@ -350,31 +354,31 @@ static bool guest_refuses(struct ucpu *c, unsigned kind, const struct part *part
     return false;
 }
 
-static bool bus_fails(struct ucpu *c, const struct part *parts, unsigned n, enum access access)
+static bool bus_fails(struct ucpu *c, const struct access_part *parts, unsigned n, enum access access)
 {
     for (unsigned i = 0; i < n; i++)
-        if (softmmu_bus_fails(c, &parts[i].t, parts[i].va, parts[i].offset, access))
+        if (softmmu_bus_fails(c, &parts[i], access))
             return true;
     return false;
 }
 
-static bool load_needs_alone(const struct ucpu *c, const struct part *p)
+static bool load_needs_alone(const struct ucpu *c, const struct access_part *p)
 {
-    return p->t.number == NO_PAGE || hits_trap(c, TRAP_READ, p);
+    return p->number == NO_PAGE || hits_trap(c, TRAP_READ, p);
 }
 
-static bool store_needs_alone(const struct ucpu *c, const struct part *p)
+static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
 {
     unsigned flags;
 
-    if (hits_trap(c, TRAP_WRITE, p) || p->t.number == NO_PAGE || p->t.kind == REGION_ROMD)
+    if (hits_trap(c, TRAP_WRITE, p) || p->number == NO_PAGE || p->kind == REGION_ROMD)
         return true;
-    if (p->t.kind != REGION_RAM)
+    if (p->kind != REGION_RAM)
         return false;
-    flags = memory_of(c)->flags[p->t.number];
-    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec, p->t.number, p->offset, p->len))
+    flags = memory_of(c)->flags[p->number];
+    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec, p->number, p->offset, p->len))
         return true;
-    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec, p->t.number, p->offset, p->len);
+    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec, p->number, p->offset, p->len);
 }
 
 /* What is left of an access is made as accesses of at most this many bytes. */
@@ -385,12 +389,12 @@ static unsigned device_unit(const struct ucpu *c, unsigned left)
     return left < unit ? left : unit;
 }
 
-static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
+static void load_from_device(struct ucpu *c, const struct access_part *p, uint8_t *to)
 {
-    memory_of(c)->nonsecure = !p->t.secure;
+    memory_of(c)->nonsecure = !p->secure;
     for (unsigned done = 0; done < p->len;) {
         unsigned n = device_unit(c, p->len - done);
-        uint64_t v = memory_read(memory_of(c), p->t.page + p->offset + done, n);
+        uint64_t v = memory_read(memory_of(c), p->page + p->offset + done, n);
 
         memcpy(to + done, &v, n);
         done += n;
@@ -399,46 +403,46 @@ static void load_from_device(struct ucpu *c, const struct part *p, uint8_t *to)
     exec_leave_soon(c);
 }
 
-static void load_part(struct ucpu *c, unsigned mode, const struct part *p, uint8_t *to)
+static void load_part(struct ucpu *c, unsigned mode, const struct access_part *p, uint8_t *to)
 {
-    if (p->t.number == NO_PAGE) {
+    if (p->number == NO_PAGE) {
         load_from_device(c, p, to);
     } else {
-        memcpy(to, memory_page(memory_of(c), p->t.number) + p->offset, p->len);
-        grant(c, mode, p->va, p->t.number, ACCESS_READ);
+        memcpy(to, memory_page(memory_of(c), p->number) + p->offset, p->len);
+        grant(c, mode, p->va, p->number, ACCESS_READ);
     }
     note_hits(c, TRAP_READ, p);
 }
 
-static void store_to_device(struct ucpu *c, const struct part *p, const uint8_t *from)
+static void store_to_device(struct ucpu *c, const struct access_part *p, const uint8_t *from)
 {
-    memory_of(c)->nonsecure = !p->t.secure;
+    memory_of(c)->nonsecure = !p->secure;
     for (unsigned done = 0; done < p->len;) {
         unsigned n = device_unit(c, p->len - done);
         uint64_t v = 0;
 
         memcpy(&v, from + done, n);
-        memory_write(memory_of(c), p->t.page + p->offset + done, n, v);
+        memory_write(memory_of(c), p->page + p->offset + done, n, v);
         done += n;
     }
     memory_of(c)->nonsecure = false;
     exec_leave_soon(c);
 }
 
-static void store_to_ram(struct ucpu *c, unsigned mode, const struct part *p, const uint8_t *from)
+static void store_to_ram(struct ucpu *c, unsigned mode, const struct access_part *p, const uint8_t *from)
 {
     struct memory *m = memory_of(c);
 
-    memory_touch(m, p->t.number, p->offset, p->len);
-    memcpy(m->host + ((uint64_t)p->t.number << PAGE_SHIFT) + p->offset, from, p->len);
-    grant(c, mode, p->va, p->t.number, ACCESS_WRITE);
+    memory_touch(m, p->number, p->offset, p->len);
+    memcpy(m->host + ((uint64_t)p->number << PAGE_SHIFT) + p->offset, from, p->len);
+    grant(c, mode, p->va, p->number, ACCESS_WRITE);
 }
 
-static void store_part(struct ucpu *c, unsigned mode, const struct part *p, const uint8_t *from)
+static void store_part(struct ucpu *c, unsigned mode, const struct access_part *p, const uint8_t *from)
 {
-    if (p->t.number == NO_PAGE || p->t.kind == REGION_ROMD)
+    if (p->number == NO_PAGE || p->kind == REGION_ROMD)
         store_to_device(c, p, from);
-    else if (p->t.kind == REGION_RAM)
+    else if (p->kind == REGION_RAM)
         store_to_ram(c, mode, p, from);
     note_hits(c, TRAP_WRITE, p);
 }
@@ -446,7 +450,7 @@ static void store_part(struct ucpu *c, unsigned mode, const struct part *p, cons
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
     const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
-    struct part parts[2];
+    struct access_part parts[2];
     unsigned n, done = 0;
 
     if (e->read == ((va + size - 1) & PAGE_MASK)) {
@@ -457,10 +461,8 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
     if (!n || guest_refuses(c, TRAP_READ, parts, n) || bus_fails(c, parts, n, ACCESS_READ))
         return false;
     for (unsigned i = 0; i < n; i++)
-        if (!may_alone(c) && load_needs_alone(c, &parts[i])) {
-            c->retry_alone = true;
+        if (load_needs_alone(c, &parts[i]) && !ucpu_be_alone(c))
             return false;
-        }
     for (unsigned i = 0; i < n; i++) {
         load_part(c, mode, &parts[i], (uint8_t *)buf + done);
         done += parts[i].len;
@@ -468,32 +470,44 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
     return true;
 }
 
+bool ucpu_plan_store(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, struct planned_store *plan)
+{
+    unsigned n = find_parts(c, mode, va, size, ACCESS_WRITE, plan->part);
+
+    if (!n || guest_refuses(c, TRAP_WRITE, plan->part, n) || bus_fails(c, plan->part, n, ACCESS_WRITE))
+        return false;
+    plan->nparts = (uint8_t)n;
+    plan->mode = (uint8_t)mode;
+    plan->alone = false;
+    for (unsigned i = 0; i < n; i++)
+        plan->alone |= store_needs_alone(c, &plan->part[i]);
+    return !plan->alone || ucpu_be_alone(c);
+}
+
+void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const void *buf)
+{
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < plan->nparts; i++) {
+        store_part(c, plan->mode, &plan->part[i], (const uint8_t *)buf + done);
+        done += plan->part[i].len;
+    }
+    if (plan->alone)
+        exec_leave_soon(c);
+}
+
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size)
 {
     const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
-    struct part parts[2];
-    unsigned n, done = 0;
-    bool alone = false;
+    struct planned_store plan;
 
     if (e->write == ((va + size - 1) & PAGE_MASK)) {
         memcpy((uint8_t *)((uintptr_t)va + e->addend), buf, size);
         return true;
     }
-    n = find_parts(c, mode, va, size, ACCESS_WRITE, parts);
-    if (!n || guest_refuses(c, TRAP_WRITE, parts, n) || bus_fails(c, parts, n, ACCESS_WRITE))
+    if (!ucpu_plan_store(c, mode, va, size, &plan))
         return false;
-    for (unsigned i = 0; i < n; i++)
-        alone |= store_needs_alone(c, &parts[i]);
-    if (alone && !may_alone(c)) {
-        c->retry_alone = true;
-        return false;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        store_part(c, mode, &parts[i], (const uint8_t *)buf + done);
-        done += parts[i].len;
-    }
-    if (alone)
-        exec_leave_soon(c);
+    ucpu_make_store(c, &plan, buf);
     return true;
 }
 

@@ -29,11 +29,18 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
 {
     const struct tlb_info *t = softmmu_lookup(c, c->tlb_mode, va, ACCESS_FETCH);
 
-    if (!t || softmmu_bus_fails(c, t, va, (unsigned)(va & ~PAGE_MASK), ACCESS_FETCH))
+    struct access_part p = {.va = va, .offset = (uint16_t)(va & ~PAGE_MASK)};
+
+    if (!t)
+        return false;
+    p.page = t->page;
+    p.number = t->number;
+    p.secure = t->secure;
+    if (softmmu_bus_fails(c, &p, ACCESS_FETCH))
         return false;
     note_code(c, va);
-    *page = t->number;
-    *pa = t->page;
+    *page = p.number;
+    *pa = p.page;
     return true;
 }
 
@@ -165,6 +172,7 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
 {
     struct builder *b = c->exec->builder;
     uint32_t second = NO_PAGE;
+    paddr_t pa2;
     bool complete;
 
     if (c->no_cache)
@@ -176,15 +184,17 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
     complete = gather(c, b);
     if (!complete || b->len > b->avail) {
         /* It reaches into the next page, which must be fetched from for good. */
-        if (!fetch_page(c, second_va(c, key->va), &second, &pa))
+        if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
             return NULL;
-        if (!complete) {
-            show_second(c, b, pa);
-            complete = gather(c, b);
-        }
-        CHECK(complete && b->ninsns == 1);
+        /* That walk may have set bits among the very bytes of the instruction. */
+        show_bytes(c, b, page, pa);
+        show_second(c, b, pa2);
+        complete = gather(c, b);
+        CHECK(complete);
         if (second == NO_PAGE)
             page = NO_PAGE;
+        else if (b->len <= b->avail)
+            second = NO_PAGE;
     }
     if (!c->no_optimise)
         optimise(b);
@@ -205,10 +215,10 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
     if (b && b->page[1] != NO_PAGE) {
         if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
             return NULL;
-        if (second != b->page[1]) {
+        if (b->valid && second != b->page[1])
             block_drop(c, b);
+        if (!b->valid) /* or the walk set bits among the bytes of the instruction */
             b = NULL;
-        }
     }
     if (!b)
         b = build_block(c, key, page, pa, alone);

@@ -9,9 +9,10 @@
  * Rules for lowering an instruction:
  *  - Restartable: until its last access that can fault has succeeded, an
  *    instruction changes nothing but temporaries. (An access to a device, to a
- *    watched address or to translated code makes the block stop before the
- *    instruction and run it again *alone*, as a block of its own; so the
- *    accesses of multi-store instructions must be marked alone up front.)
+ *    watched address or to translated code, and a walk that sets bits, make the block
+ *    stop before the instruction and run it again *alone*, as a block of its own.)
+ *    So one that makes several stores plans them all before it makes the first
+ *    (ucpu_plan_store), and one that touches a port plans its store before that.
  *  - Whatever needs the exact position, touches a device port, changes what
  *    the block's key depends on, or may make an interrupt deliverable, is
  *    alone or ends its block with EXIT.

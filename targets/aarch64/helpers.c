@@ -136,7 +136,7 @@ static int store_if_same(struct ucpu *u, uint64_t va, const uint64_t v[2], unsig
     uint8_t *host = ucpu_host(u, va, ACCESS_WRITE);
     uint64_t now[2] = {0};
 
-    if (host) {
+    if (host && ucpu_host(u, va, ACCESS_READ)) { /* it is a read, too: the same accesses whatever is cached */
         if (memcmp(host, expected, bytes))
             return false;
         memcpy(host, v, bytes);

@@ -180,8 +180,7 @@ static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint64_
         return false;
     if (!vm86 && entry[0] > s->seg[SEG_CS].limit)
         return i386_fail(c, EXC_GP, 0);
-    if (!i386_stores_commit(c, &stores))
-        return false;
+    i386_stores_commit(c, &stores);
     s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, entry[1], vm86);
     s->rip = entry[0];
@@ -301,8 +300,7 @@ static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const str
     if (!i386_stores_accessed(c, &stores, &code))
         return false;
 
-    if (!i386_stores_commit(c, &stores))
-        return false;
+    i386_stores_commit(c, &stores);
     if (vm86) {
         for (unsigned seg = SEG_ES; seg <= SEG_GS; seg++) {
             if (seg != SEG_CS && seg != SEG_SS)
@@ -806,8 +804,7 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     if (!i386_stores_accessed(c, &stores, &code))
         return UOP_FAULT;
 
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     if (outer) {
         s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
         if (!(s->seg[SEG_SS].attr & SEG_ATTR_DB))

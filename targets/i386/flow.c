@@ -3,6 +3,7 @@
  * between micro-ops and segment.c and exception.c (SDM 2; SDM 1, chapter 6).
  */
 #include "i386/helpers.h"
+#include "i386/protect.h"
 
 #include <string.h>
 
@@ -102,15 +103,12 @@ int i386_op_int(struct ucpu *u, const struct uop *op)
 
 /* ---- stack frames --------------------------------------------------------------------------- */
 
-/* A run of pushes: where they go, checked before anything is written. */
+/* A run of pushes. */
 struct frame {
     struct i386_cpu *c;
     uint64_t sp, mask; /* running stack pointer, its width */
     unsigned size;     /* of an item */
-    unsigned count;
-    struct {
-        uint64_t linear, value;
-    } item[40];
+    struct i386_stores stores;
 };
 
 static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool stack32)
@@ -119,47 +117,27 @@ static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool sta
     f->mask = stack32 ? 0xffffffffu : 0xffffu;
     f->sp = f->c->st->gpr[ESP] & f->mask;
     f->size = size;
-    f->count = 0;
-}
-
-/* Can the stack be written at f->sp? */
-static bool frame_probe(struct frame *f, uint64_t *linear)
-{
-    struct ucpu *u = &f->c->u;
-
-    return i386_linear(f->c, SEG_SS, f->sp, f->size, true, linear) &&
-           ucpu_probe(u, u->tlb_mode, *linear, f->size, ACCESS_WRITE);
+    f->stores.count = 0;
 }
 
 static bool frame_push(struct frame *f, uint64_t value)
 {
+    uint64_t linear;
+
     f->sp = (f->sp - f->size) & f->mask;
-    f->item[f->count].value = value;
-    return frame_probe(f, &f->item[f->count++].linear);
+    return i386_linear(f->c, SEG_SS, f->sp, f->size, true, &linear) &&
+           i386_stores_add(f->c, &f->stores, f->c->u.tlb_mode, linear, f->size, value);
 }
 
 /* Read an item that may have been pushed just now. */
 static bool frame_read(struct frame *f, uint64_t offset, uint64_t *value)
 {
-    uint8_t *bytes = (uint8_t *)value;
     uint64_t linear;
 
     *value = 0;
     if (!i386_linear(f->c, SEG_SS, offset, f->size, false, &linear) || !ucpu_load(&f->c->u, linear, value, f->size))
         return false;
-    for (unsigned i = 0; i < f->count; i++)
-        for (unsigned n = 0; n < f->size; n++)
-            if (linear + n - f->item[i].linear < f->size)
-                bytes[n] = (uint8_t)(f->item[i].value >> 8 * (linear + n - f->item[i].linear));
-    return true;
-}
-
-/* Write everything. */
-static bool frame_commit(struct frame *f)
-{
-    for (unsigned i = 0; i < f->count; i++)
-        if (!ucpu_store(&f->c->u, f->item[i].linear, &f->item[i].value, f->size))
-            return false;
+    i386_stores_show(&f->stores, linear, f->size, value);
     return true;
 }
 
@@ -178,8 +156,7 @@ int i386_op_pusha(struct ucpu *u, const struct uop *op)
     for (unsigned r = EAX; r <= EDI; r++)
         if (!frame_push(&f, f.c->st->gpr[r]))
             return UOP_FAULT;
-    if (!frame_commit(&f))
-        return UOP_FAULT;
+    i386_stores_commit(f.c, &f.stores);
     set_sp(&f);
     return UOP_NEXT;
 }
@@ -225,11 +202,11 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     if (op->a) {
         f.sp = (f.sp - op->a) & f.mask;
-        if (!frame_probe(&f, &linear))
+        if (!i386_linear(f.c, SEG_SS, f.sp, f.size, true, &linear) ||
+            !ucpu_probe(u, u->tlb_mode, linear, f.size, ACCESS_WRITE))
             return UOP_FAULT;
     }
-    if (!frame_commit(&f))
-        return UOP_FAULT;
+    i386_stores_commit(f.c, &f.stores);
     set_sp(&f);
     memcpy(&st->gpr[EBP], &pointer, f.size);
     return UOP_NEXT;

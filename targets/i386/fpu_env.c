@@ -9,38 +9,25 @@
 #include "i386/protect.h"
 #include "softfloat/floatx80.h"
 
+/* An image is stored at once; a device sees accesses of this size. */
+#define BLOCK_UNIT 8
+
 /* ---- blocks of memory ------------------------------------------------------------ */
 
 bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
-    uint8_t *p = buf;
     uint64_t linear;
 
-    if (!i386_linear(c, seg, offset, size, false, &linear))
-        return false;
-    for (unsigned done = 0; done < size; done += 16) {
-        unsigned n = size - done < 16 ? size - done : 16;
-        if (!i386_read(c, seg, offset + done, p + done, n))
-            return false;
-    }
-    return true;
+    return i386_linear(c, seg, offset, size, false, &linear) &&
+           ucpu_load_units(&c->u, linear, buf, size, BLOCK_UNIT);
 }
 
 bool i386_write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
 {
-    const uint8_t *p = buf;
     uint64_t linear;
 
-    if (!i386_linear(c, seg, offset, size, true, &linear) ||
-        !ucpu_probe(&c->u, c->u.tlb_mode, linear, 1, ACCESS_WRITE) ||
-        !ucpu_probe(&c->u, c->u.tlb_mode, i386_system_address(c->st, linear + size - 1), 1, ACCESS_WRITE))
-        return false;
-    for (unsigned done = 0; done < size; done += 16) {
-        unsigned n = size - done < 16 ? size - done : 16;
-        if (!i386_write(c, seg, offset + done, p + done, n))
-            return false;
-    }
-    return true;
+    return i386_linear(c, seg, offset, size, true, &linear) &&
+           ucpu_store_units(&c->u, linear, buf, size, BLOCK_UNIT);
 }
 
 /* ---- tags -------------------------------------------------------------------------- */

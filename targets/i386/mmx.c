@@ -8,6 +8,7 @@
  *
  * To add one: a kernel, PACKED(name), its name in sse.h and a row in sse.c.
  */
+#include "i386/protect.h"
 #include "i386/sse.h"
 
 union lanes {
@@ -657,7 +658,7 @@ SIMD(movdq2q)
  * checked like one access of n bytes, only if some byte is to be stored. */
 static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t *bytes, const uint8_t *mask, unsigned n)
 {
-    unsigned seg = op->b & I386_FX_SEG;
+    struct i386_stores stores = {.count = 0};
     uint64_t linear;
     bool any = false;
 
@@ -665,12 +666,14 @@ static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t
         any |= mask[i] >> 7;
     if (!any)
         return true;
-    if (!i386_linear(c, seg, c->st->t[0], n, true, &linear) ||
+    if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], n, true, &linear) ||
         !ucpu_probe(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE))
         return false;
     for (unsigned i = 0; i < n; i++)
-        if ((mask[i] & 0x80) && !i386_write(c, seg, c->st->t[0] + i, &bytes[i], 1))
+        if ((mask[i] & 0x80) &&
+            !i386_stores_add(c, &stores, c->u.tlb_mode, i386_system_address(c->st, linear + i), 1, bytes[i]))
             return false;
+    i386_stores_commit(c, &stores);
     return true;
 }
 

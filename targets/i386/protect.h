@@ -5,7 +5,9 @@
  *
  * The rule that keeps every transfer restartable: an operation first reads and
  * checks everything, collecting its stores in a struct i386_stores (which
- * probes each of them); only then it commits, and nothing after that fails.
+ * plans each of them); only then it commits, which cannot fail, nor does anything
+ * after that. (A task switch goes on in the new task's context, where faults are the new
+ * task's: it is alone from the beginning.)
  */
 #ifndef HINDCAST_I386_PROTECT_H
 #define HINDCAST_I386_PROTECT_H
@@ -79,20 +81,21 @@ int i386_fault_selector(struct i386_cpu *c, unsigned vector, uint16_t selector);
 struct i386_stores {
     unsigned count;
     struct {
+        struct planned_store plan;
         uint64_t va, value;
-        uint8_t size, mode;
+        unsigned size;
     } store[I386_MAX_STORES];
 };
 
-/* Probe and note a store of 1, 2, 4 or 8 bytes. False: exception pending. */
+/* Plan a store of 1, 2, 4 or 8 bytes. False: exception or retry pending. */
 bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
                      uint64_t value);
-/* Note one that the caller has probed. */
-void i386_stores_note(struct i386_stores *s, unsigned mode, uint64_t va, unsigned size, uint64_t value);
 /* Set the accessed bit of a code or data descriptor, in *d and later in memory. */
 bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d);
-/* Make them. False: ucpu.retry_alone was set and nothing stored; happens only in mid-block. */
-bool i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
+/* Make them, in the order they were added. */
+void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
+/* Put those that overlap [va, va + size) over what was read there. */
+void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, void *buf);
 
 /* ---- stacks ---- */
 

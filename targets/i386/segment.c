@@ -78,22 +78,16 @@ struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t select
 
 /* ---- stores that wait ---------------------------------------------------------------- */
 
-void i386_stores_note(struct i386_stores *s, unsigned mode, uint64_t va, unsigned size, uint64_t value)
-{
-    CHECK(s->count < I386_MAX_STORES);
-    s->store[s->count].va = va;
-    s->store[s->count].value = value;
-    s->store[s->count].size = (uint8_t)size;
-    s->store[s->count].mode = (uint8_t)mode;
-    s->count++;
-}
-
 bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
                      uint64_t value)
 {
-    if (!ucpu_probe(&c->u, mode, va, size, ACCESS_WRITE))
+    CHECK(s->count < I386_MAX_STORES);
+    if (!ucpu_plan_store(&c->u, mode, va, size, &s->store[s->count].plan))
         return false;
-    i386_stores_note(s, mode, va, size, value);
+    s->store[s->count].va = va;
+    s->store[s->count].value = value;
+    s->store[s->count].size = size;
+    s->count++;
     return true;
 }
 
@@ -105,21 +99,20 @@ bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386
     return i386_stores_add(c, s, MMU_SUPERVISOR, d->addr + 5, 1, d->hi >> 8 & 0xff);
 }
 
-bool i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
+void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
 {
-    /* A store to a device, to watched bytes or to code is refused in mid-block, and with
-     * several stores that would be too late: be alone for any. */
-    if (s->count && c->u.cpu.running && c->u.cpu.steps != 1) {
-        c->u.retry_alone = true;
-        return false;
-    }
-    for (unsigned i = 0; i < s->count; i++) {
-        bool done = ucpu_store_mode(&c->u, s->store[i].mode, s->store[i].va, &s->store[i].value,
-                                    s->store[i].size);
+    for (unsigned i = 0; i < s->count; i++)
+        ucpu_make_store(&c->u, &s->store[i].plan, &s->store[i].value);
+}
 
-        CHECK(done);
-    }
-    return true;
+void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, void *buf)
+{
+    uint8_t *bytes = buf;
+
+    for (unsigned i = 0; i < s->count; i++)
+        for (unsigned n = 0; n < size; n++)
+            if (va + n - s->store[i].va < s->store[i].size)
+                bytes[n] = (uint8_t)(s->store[i].value >> 8 * (va + n - s->store[i].va));
 }
 
 /* ---- checked accesses -------------------------------------------------------------------- */
@@ -347,8 +340,7 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
         return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     s->seg[seg] = i386_desc_segment(&d, selector);
     i386_mode_changed(c);
     return UOP_NEXT;
@@ -394,8 +386,7 @@ static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool
         return UOP_FAULT;
     if (offset > limit)
         return i386_raise_error(c, EXC_GP, 0);
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, selector, i386_vm86(s));
     s->rip = offset;
@@ -426,8 +417,7 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, d))
         return UOP_FAULT;
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     s->gpr[ESP] = st.rsp;
     enter_code(c, d, selector, offset, s->cpl);
     i386_mode_changed(c);
@@ -465,8 +455,7 @@ static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, str
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, code))
         return UOP_FAULT;
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     s->seg[SEG_SS] = st.ss;
     s->gpr[ESP] = st.rsp;
     enter_code(c, code, gate_selector(gate), gate_offset(gate), cpl);
@@ -618,8 +607,7 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, code) || !i386_stores_accessed(c, &stores, &stack))
         return UOP_FAULT;
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     enter_code(c, code, cs, eip, cs & 3);
     st->ss = s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
     st->rsp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
@@ -653,8 +641,7 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     s->gpr[ESP] = st.rsp;
     enter_code(c, &d, (uint16_t)cs, eip, s->cpl);
     i386_mode_changed(c);

@@ -153,6 +153,7 @@ static void remember_source(struct string *s)
 static bool port_iteration(const struct string *s)
 {
     uint16_t port = (uint16_t)s->st->gpr[EDX];
+    struct planned_store plan;
     uint64_t linear;
     uint32_t v = 0;
 
@@ -165,10 +166,11 @@ static bool port_iteration(const struct string *s)
         return true;
     }
     if (!i386_linear(s->c, SEG_ES, offset(s, EDI), s->size, true, &linear) ||
-        !ucpu_probe(&s->c->u, s->c->u.tlb_mode, linear, s->size, ACCESS_WRITE))
+        !ucpu_plan_store(&s->c->u, s->c->u.tlb_mode, linear, s->size, &plan))
         return false;
     v = port_read(s->c, port, s->size);
-    return ucpu_store(&s->c->u, linear, &v, s->size);
+    ucpu_make_store(&s->c->u, &plan, &v);
+    return true;
 }
 
 /* One iteration with all checks; false: it did not happen. */
@@ -365,24 +367,32 @@ static uint64_t bulk_all(const struct string *s, uint64_t budget)
     return done;
 }
 
+/* May what was remembered before the destination was stored at `edi` be used after it? A store changes no
+ * translation if it is in one page that is written inline afterwards: that is where bulk() goes on. */
+static bool goes_on_in_page(const struct string *s, uint64_t edi)
+{
+    uint64_t base = s->st->seg[SEG_ES].base, first = base + edi, next = base + offset(s, EDI);
+
+    return !((first ^ next) & PAGE_MASK) && (first & ~PAGE_MASK) + s->size <= PAGE_SIZE;
+}
+
 static int repeat(struct string *s, uint64_t eip)
 {
     struct ucpu *u = &s->c->u;
     struct i386_state *st = s->st;
     icount_t position = u->cpu.limit - u->cpu.budget - 1; /* of the block's last instruction */
     bool ports = s->kind == STRING_INS || s->kind == STRING_OUTS;
-    uint64_t budget, done;
+    uint64_t edi = offset(s, EDI), done;
 
     if (!offset(s, ECX))
         return repetition_done(st);
-    budget = ports ? 1 : ucpu_rep_budget(u);
-    done = ports ? 0 : bulk_all(s, budget);
+    done = ports ? 0 : bulk_all(s, ucpu_rep_room(u) + 1);
     if (!done) {
         if (!iterate(s))
             return UOP_FAULT;
         done = 1;
-        if (budget > 1 && s->kind == STRING_MOVS)
-            done += bulk_all(s, budget - 1);
+        if (s->kind == STRING_MOVS && goes_on_in_page(s, edi))
+            done += bulk_all(s, ucpu_rep_room(u));
     }
     if (done > 1)
         ucpu_rep_used(u, done - 1);

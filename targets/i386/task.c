@@ -138,8 +138,7 @@ static bool load_checked(struct i386_cpu *c, unsigned seg, struct i386_desc *d, 
 
     if (!i386_stores_accessed(c, &stores, d))
         return false;
-    if (!i386_stores_commit(c, &stores))
-        return false;
+    i386_stores_commit(c, &stores);
     c->st->seg[seg] = i386_desc_segment(d, selector);
     return true;
 }
@@ -225,8 +224,7 @@ static bool push_error(struct i386_cpu *c, unsigned size, uint32_t error)
     i386_stack_current(c, &st);
     if (!i386_stack_push(c, &stores, &st, size, error))
         return false;
-    if (!i386_stores_commit(c, &stores))
-        return false;
+    i386_stores_commit(c, &stores);
     c->st->gpr[ESP] = st.rsp;
     return true;
 }
@@ -300,6 +298,8 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     struct i386_desc d;
     uint64_t pdpte[4] = {0};
 
+    if (!ucpu_be_alone(&c->u))
+        return UOP_FAULT;
     if (!s->seg[SEG_TR].valid)
         return i386_fault_selector(c, EXC_TS, s->seg[SEG_TR].selector);
     if (!find_tss(c, tss_selector, source, &d))
@@ -311,8 +311,7 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
         return i386_fault_selector(c, EXC_TS, tss_selector);
 
     /* Nothing fails up to the new context. */
-    if (!i386_stores_commit(c, &stores))
-        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
     if (source == TASK_CALL || source == TASK_INT)
         t.eflags |= EFLAGS_NT;
     d.hi |= 0x200;

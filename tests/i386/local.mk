@@ -34,6 +34,11 @@ check_PROGRAMS += tests/i386/test_i386_system
 TESTS += tests/i386/test_i386_system
 tests_i386_test_i386_system_SOURCES = tests/i386/test_i386_system.c tests/i386/i386_bench.h
 tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# Instructions that are refused in mid-block and run again alone.
+check_PROGRAMS += tests/i386/test_i386_restart
+TESTS += tests/i386/test_i386_restart
+tests_i386_test_i386_restart_SOURCES = tests/i386/test_i386_restart.c tests/i386/i386_bench.h
+tests_i386_test_i386_restart_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # The PC's chips and boot loaders.
 check_PROGRAMS += tests/i386/test_pc_chips
 TESTS += tests/i386/test_pc_chips

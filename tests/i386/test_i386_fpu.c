@@ -16,6 +16,7 @@
 
 #include "tests/softfloat/host_fpu.h"
 #include "i386/fpu.h"
+#include "i386/protect.h"
 #include "softfloat/floatx80.h"
 
 /* ---- fakes ------------------------------------------------------------------------------- */
@@ -81,6 +82,40 @@ bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum 
     (void)size;
     (void)access;
     return !memory_faults;
+}
+
+bool ucpu_load_units(struct ucpu *c, uint64_t va, void *buf, unsigned size, unsigned unit)
+{
+    (void)c;
+    (void)unit;
+    memcpy(buf, memory + va, size);
+    return true;
+}
+
+bool ucpu_store_units(struct ucpu *c, uint64_t va, const void *buf, unsigned size, unsigned unit)
+{
+    (void)c;
+    (void)unit;
+    memcpy(memory + va, buf, size);
+    return true;
+}
+
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
+                     uint64_t value)
+{
+    (void)c;
+    (void)mode;
+    s->store[s->count].va = va;
+    s->store[s->count].size = size;
+    s->store[s->count++].value = value;
+    return true;
+}
+
+void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
+{
+    (void)c;
+    for (unsigned i = 0; i < s->count; i++)
+        memcpy(memory + s->store[i].va, &s->store[i].value, s->store[i].size);
 }
 
 static void fake_ferr(void *ctx, unsigned n, bool level)

@@ -478,8 +478,6 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     c->cpu.budget = s->no_budget ? p->n - 1 : 1000;
     c->cpu.limit = 1000;
     c->cpu.running = true;
-    c->exec->alone = false;
-    c->exec->rep_granted = false;
     c->retry_alone = false;
     c->exec->go_pc = c->exec->go_edge = 0;
     c->exec->fault_uop = p->uops;

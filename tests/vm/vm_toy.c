@@ -64,7 +64,7 @@ static int help_fill(struct ucpu *c, const struct uop *u)
     }
     (void)u;
     position = c->cpu.limit - c->cpu.budget - 1; /* of the block's last instruction */
-    budget = ucpu_rep_budget(c);
+    budget = ucpu_rep_room(c) + 1;
     to = ucpu_host(c, s->r[7], ACCESS_WRITE);
     if (to) {
         n = PAGE_SIZE - (s->r[7] & ~PAGE_MASK);
