@@ -71,6 +71,7 @@ struct block {
     bool trapped : 1;       /* an execution trap may be set on its first instruction: check */
     bool valid : 1;
     bool native : 1;        /* `entry` is its own code, else one that turns to the interpreter */
+    bool wide : 1;          /* as builder.wide */
     uint8_t reserved;
     uint32_t hash_page;     /* page[0] */
     struct block *next[2];  /* chained successors within the page, or NULL */
@@ -99,6 +100,8 @@ struct builder {
     unsigned avail;         /* bytes to the page's end */
     unsigned avail_first;   /* bytes readable for the first instruction, >= avail */
     unsigned max_insns;     /* 1 when single-stepping */
+    bool wide;              /* the front end's: operands of less than 64 bits are parts of registers of 64 bits
+                             * (a hint: the JIT then keeps whole ones) */
     struct uop uops[BLOCK_MAX_UOPS + 64];
     unsigned nuops;
     struct block_insn insns[BLOCK_MAX_INSNS];

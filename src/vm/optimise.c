@@ -68,6 +68,7 @@ static unsigned fused(unsigned op, unsigned cond)
     CMP_FORMS(CMP8) CMP_FORMS(CMP8I)
     CMP_FORMS(CMP16) CMP_FORMS(CMP16I)
     CMP_FORMS(CMP32) CMP_FORMS(CMP32I)
+    CMP_FORMS(CMP64) CMP_FORMS(CMP64I)
     TEST_FORMS(TEST8) TEST_FORMS(TEST8I)
     TEST_FORMS(TEST16) TEST_FORMS(TEST16I)
     TEST_FORMS(TEST32) TEST_FORMS(TEST32I)
@@ -110,6 +111,16 @@ static struct flag_form flag_form(unsigned op)
     FORM(CMN##z, UOP_NOP, n, 0); FORM(CMN##z##I, UOP_NOP, n, 0); \
     FORM(CMPN##z, UOP_NOP, n, 0); FORM(CMPN##z##I, UOP_NOP, n, 0); \
     FORM(TST##z, UOP_NOP, n, 0); FORM(TST##z##I, UOP_NOP, n, 0); \
+    FORM(SUB##z##_F, UOP_SUB##z, n, 0); FORM(SUB##z##I_F, UOP_SUB##z##I, n, 0); \
+    FORM(OR##z##_F, UOP_OR##z, n, 0); FORM(OR##z##I_F, UOP_OR##z##I, n, 0); \
+    FORM(XOR##z##_F, UOP_XOR##z, n, 0); FORM(XOR##z##I_F, UOP_XOR##z##I, n, 0); \
+    FORM(INC##z##_F, UOP_ADD##z##I, n, 1); FORM(DEC##z##_F, UOP_SUB##z##I, n, 1); \
+    FORM(NEG##z##_F, UOP_NEG##z, n, 0); FORM(SBB##z##_F, UOP_COUNT, n, 0); \
+    FORM(IMUL##z##_F, UOP_MUL##z, n, 0); FORM(MULW##z##_F, UOP_MULW##z, n, 0); FORM(IMULW##z##_F, UOP_IMULW##z, n, 0); \
+    FORM(SHLD##z##I_F, UOP_SHLD##z##I, n, 0); FORM(SHRD##z##I_F, UOP_SHRD##z##I, n, 0); \
+    FORM(ROL##z##I_F, UOP_ROL##z##I, 0, 0); FORM(ROR##z##I_F, UOP_ROR##z##I, 0, 0); \
+    FORM(SHL##z##I_F, UOP_LSL##z##I, n, 0); FORM(SHR##z##I_F, UOP_LSR##z##I, n, 0); \
+    FORM(SAR##z##I_F, UOP_ASR##z##I, n, 0); \
     FORM(ADC##z##_F, UOP_COUNT, n, 0); FORM(SBCN##z##_F, UOP_COUNT, n, 0)
     switch (op) {
     SIZE(8);
@@ -117,6 +128,8 @@ static struct flag_form flag_form(unsigned op)
     SIZE(32);
     WIDE(32Z, 32);
     WIDE(64, 64);
+    FORM(CMP64, UOP_NOP, 64, 0); FORM(CMP64I, UOP_NOP, 64, 0);
+    FORM(BT64_F, UOP_NOP, 0, 0); FORM(BT64I_F, UOP_NOP, 0, 0);
     FORM(IMUL32_F, UOP_MUL32, 32, 0);
     FORM(MULW32_F, UOP_MULW32, 32, 0);
     FORM(IMULW32_F, UOP_IMULW32, 32, 0);
@@ -207,7 +220,7 @@ static void drop_flags(struct builder *b)
             if (form.plain != UOP_COUNT) {
                 u->op = form.plain;
                 if (form.imm_one)
-                    u->imm = 1;
+                    u->imm64 = 1;
                 continue; /* plain forms neither read nor fault */
             }
         }

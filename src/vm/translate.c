@@ -128,6 +128,7 @@ static bool gather(struct ucpu *c, struct builder *b)
     enum build_next next;
 
     b->nuops = b->ninsns = b->len = 0;
+    b->wide = false;
     b->target[0] = b->target[1] = 0;
     do {
         if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
@@ -156,6 +157,7 @@ static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t pa
     blk->len = (uint16_t)b->len;
     blk->steps = (uint16_t)b->ninsns;
     blk->alone = alone;
+    blk->wide = b->wide;
     blk->trapped = exec_trap_at(c, b->key.va);
     blk->target[0] = b->target[0];
     blk->target[1] = b->target[1];

@@ -25,6 +25,9 @@ typedef int16_t  __attribute__((may_alias, aligned(1))) sany16;
 typedef int32_t  __attribute__((may_alias, aligned(1))) sany32;
 typedef int64_t  __attribute__((may_alias, aligned(1))) sany64;
 
+__extension__ typedef unsigned __int128 uint128_t;
+__extension__ typedef __int128 int128_t;
+
 #define VECTOR_TYPES(n) \
     typedef uint##n##_t __attribute__((vector_size(16), may_alias, aligned(1))) vec##n; \
     typedef int##n##_t __attribute__((vector_size(16), may_alias, aligned(1))) svec##n;
@@ -66,7 +69,7 @@ VECTOR_TYPES(64)
 #define EA_W  (uint32_t)(A(32) + IMM)
 #define EAX_W (uint32_t)(A(32) + (B(32) << AUX) + IMM)
 #define EA_X  (A(64) + SIMM)
-#define EAX_X (A(64) + (B(64) << AUX))
+#define EAX_X (A(64) + (B(64) << AUX) + SIMM)
 
 #define TLB_AT(at) (&tlb[((at) >> PAGE_SHIFT) & (TLB_SIZE - 1)])
 #define LOAD(n, ea) \

@@ -425,11 +425,13 @@ static struct uop random_uop(unsigned op)
     } else if (starts(name, "MULW") || starts(name, "IMULW") || starts(name, "SHLDR") || starts(name, "SHRDR")) {
         u.imm = (unsigned)OFF(r[below(REGS - 1)]) + 2 * below(4);
     } else if (starts(name, "DIVW") || starts(name, "IDIVW")) {
-        u.d = (uint16_t)(OFF(r[below(REGS / 2)]) + 4 * below(2));
-        u.b = (uint16_t)(OFF(r[REGS / 2 + below(REGS / 2)]) + 4 * below(2));
+        unsigned half = has(name, "64") || has(name, "32Z") ? 0 : 4;
+
+        u.d = (uint16_t)(OFF(r[below(REGS / 2)]) + half * below(2));
+        u.b = (uint16_t)(OFF(r[REGS / 2 + below(REGS / 2)]) + half * below(2));
         u.fn = divide_helper;
     } else if (starts(name, "SHL") || starts(name, "SHR") || starts(name, "SAR") || starts(name, "EXTR") ||
-               starts(name, "ROL32I") || starts(name, "ROR32I")) {
+               starts(name, "ROL") || starts(name, "ROR32I") || (starts(name, "ROR") && has(name, "I_F"))) {
         u.imm = 1 + below(n - 1);
     } else if (starts(name, "BF")) {
         u.aux = 1 + below(n);
@@ -482,6 +484,7 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     c->exec->go_pc = c->exec->go_edge = 0;
     c->exec->fault_uop = p->uops;
     if (compiled) {
+        block.wide = below(2); /* a hint */
         jit_block_made(c->exec->jit, &block);
         s->left = jit_run(c->exec->jit, &block);
     } else {

@@ -13,18 +13,38 @@
 
 _Static_assert(sizeof(struct tlb_entry) == 32, "the index into the TLB is shifted by 5");
 
-enum address { ADDRESS_W, ADDRESS_XW, ADDRESS_X, ADDRESS_XX, ADDRESS_POST_W, ADDRESS_PRE_W, ADDRESS_POST_X };
+enum address {
+    ADDRESS_W, ADDRESS_XW, ADDRESS_POST_W, ADDRESS_PRE_W, /* of 32 bits */
+    ADDRESS_X, ADDRESS_XX, ADDRESS_POST_X, ADDRESS_PRE_X, /* of 64 */
+};
+
+static bool is_64(enum address form)
+{
+    return form >= ADDRESS_X;
+}
+
+/* The address register changes by imm: after a load from it, before a store. */
+static bool pops(enum address form)
+{
+    return form == ADDRESS_POST_W || form == ADDRESS_POST_X;
+}
+
+static bool pushes(enum address form)
+{
+    return form == ADDRESS_PRE_W || form == ADDRESS_PRE_X;
+}
 
 /* rax = the address of the access. */
 static void emit_address(struct jit *j, const struct uop *u, enum address form)
 {
     struct code *e = &j->code;
-    unsigned bits = form == ADDRESS_X || form == ADDRESS_XX || form == ADDRESS_POST_X ? 64 : 32;
-    unsigned a = operand_use(j, u->a, bits, bits), b;
+    unsigned bits = is_64(form) ? 64 : 32, home = home_of(j, is_64(form));
+    unsigned a = operand_use(j, u->a, bits, home), b;
     int32_t imm = (int32_t)u->imm;
 
     switch (form) {
     case ADDRESS_PRE_W:
+    case ADDRESS_PRE_X:
         imm = (int32_t)(0 - u->imm);
         break;
     case ADDRESS_POST_W:
@@ -32,10 +52,8 @@ static void emit_address(struct jit *j, const struct uop *u, enum address form)
         imm = 0;
         break;
     case ADDRESS_XX:
-        imm = 0;
-        /* fall through */
     case ADDRESS_XW:
-        b = operand_use(j, u->b, bits, bits);
+        b = operand_use(j, u->b, bits, home);
         if (u->aux > 3) {
             x_mov(e, bits, RAX, b);
             x_shift_imm(e, bits, SHIFT_SHL, RAX, u->aux);
@@ -99,11 +117,11 @@ static void emit_load(struct jit *j, unsigned to, unsigned bits, enum extend ext
 static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_bits, enum extend extend,
                  enum address form, bool rw)
 {
-    unsigned home = form == ADDRESS_X || form == ADDRESS_XX ? 64 : 32, to = RAX;
+    unsigned home = home_of(j, is_64(form)), to = RAX;
     struct slow *s;
 
     emit_address(j, u, form);
-    if (to_bits >= 32 && form != ADDRESS_POST_W)
+    if (to_bits >= 32 && !pops(form))
         to = operand_reserve(j, u->d, to_bits);
     s = slow_path(j, SLOW_LOAD);
     s->bits = (uint8_t)bits;
@@ -111,13 +129,15 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
     s->rw = rw;
     s->reg[0] = (uint8_t)to;
     emit_probe(j, s, bits / 8, rw, true);
-    if (form == ADDRESS_POST_W) {
+    if (pops(form)) {
+        unsigned width = is_64(form) ? 64 : 32;
+
         /* The base may be the destination, which wins. */
         emit_load(j, RAX, bits, extend, 0);
         s->back = j->code.at;
-        x_rm(&j->code, 32, X_LEA, RCX, operand_use(j, u->a, 32, 32), (int32_t)u->imm);
-        operand_put(j, u->a, 32, 32, RCX);
-        operand_put(j, u->d, 32, 32, RAX);
+        x_rm(&j->code, width, X_LEA, RCX, operand_use(j, u->a, width, home), (int32_t)u->imm);
+        operand_put(j, u->a, width, home, RCX);
+        operand_put(j, u->d, width, home, RAX);
         return;
     }
     emit_load(j, to, bits, extend, 0);
@@ -132,7 +152,7 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
 static void store(struct jit *j, const struct uop *u, unsigned bits, enum address form, bool immediate)
 {
     struct code *e = &j->code;
-    unsigned home = form == ADDRESS_X || form == ADDRESS_XX ? 64 : 32;
+    unsigned home = home_of(j, is_64(form)), width = is_64(form) ? 64 : 32;
     struct slow *s;
 
     if (!immediate)
@@ -153,9 +173,9 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
         x_rmx(e, bits, ALU8(bits, X_MOV_STORE), RDX, RAX, RCX, 0, 0);
     }
     s->back = e->at;
-    if (form == ADDRESS_PRE_W) {
-        x_rm(e, 32, X_LEA, RCX, operand_use(j, u->a, 32, 32), (int32_t)(0 - u->imm));
-        operand_put(j, u->a, 32, 32, RCX);
+    if (pushes(form)) {
+        x_rm(e, width, X_LEA, RCX, operand_use(j, u->a, width, home), (int32_t)(0 - u->imm));
+        operand_put(j, u->a, width, home, RCX);
     }
 }
 
@@ -324,7 +344,7 @@ static void check(struct jit *j, const struct uop *u)
     struct slow *s;
 
     if (u->op != UOP_LIMIT32) {
-        unsigned bits = u->op == UOP_CHECK64 ? 64 : 32, a = operand_use(j, u->a, bits, bits);
+        unsigned bits = u->op == UOP_CHECK64 ? 64 : 32, a = operand_use(j, u->a, bits, home_of(j, bits == 64));
 
         s = slow_path(j, SLOW_HELPER);
         x_test_imm(e, 32, a, u->d);
@@ -375,6 +395,25 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_ST32_PRE_W: store(j, u, 32, ADDRESS_PRE_W, false); return true;
     case UOP_STI32_PRE_W: store(j, u, 32, ADDRESS_PRE_W, true); return true;
     case UOP_LD32_POST_W: load(j, u, 32, 32, EXTEND_ZERO, ADDRESS_POST_W, false); return true;
+#define PART(n) \
+    case UOP_LD##n##_X: load(j, u, n, n, EXTEND_ZERO, ADDRESS_X, false); return true; \
+    case UOP_LDX##n##_X: load(j, u, n, n, EXTEND_ZERO, ADDRESS_XX, false); return true; \
+    case UOP_LDRW##n##_X: load(j, u, n, n, EXTEND_ZERO, ADDRESS_X, true); return true; \
+    case UOP_LDRWX##n##_X: load(j, u, n, n, EXTEND_ZERO, ADDRESS_XX, true); return true;
+    PART(8)
+    PART(16)
+#undef PART
+    case UOP_LDRWZ32_X: load(j, u, 32, 64, EXTEND_ZERO, ADDRESS_X, true); return true;
+    case UOP_LDRWXZ32_X: load(j, u, 32, 64, EXTEND_ZERO, ADDRESS_XX, true); return true;
+    case UOP_LDRW64_X: load(j, u, 64, 64, EXTEND_ZERO, ADDRESS_X, true); return true;
+    case UOP_LDRWX64_X: load(j, u, 64, 64, EXTEND_ZERO, ADDRESS_XX, true); return true;
+    case UOP_STI8_X: store(j, u, 8, ADDRESS_X, true); return true;
+    case UOP_STI16_X: store(j, u, 16, ADDRESS_X, true); return true;
+    case UOP_STI32_X: store(j, u, 32, ADDRESS_X, true); return true;
+    case UOP_STI64_X: store(j, u, 64, ADDRESS_X, true); return true;
+    case UOP_ST64_PRE_X: store(j, u, 64, ADDRESS_PRE_X, false); return true;
+    case UOP_STI64_PRE_X: store(j, u, 64, ADDRESS_PRE_X, true); return true;
+    case UOP_LD64_POST_X: load(j, u, 64, 64, EXTEND_ZERO, ADDRESS_POST_X, false); return true;
 #define LOAD_X(name, n, extend) \
     case UOP_LD##name##_X: load(j, u, n, 64, extend, ADDRESS_X, false); return true; \
     case UOP_LDX##name##_X: load(j, u, n, 64, extend, ADDRESS_XX, false); return true;

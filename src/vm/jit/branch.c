@@ -116,7 +116,7 @@ struct comparison {
 static void compare_and_go(struct jit *j, const struct uop *u, struct comparison o)
 {
     struct code *e = &j->code;
-    unsigned home = o.wide ? 64 : 32, b = RCX;
+    unsigned home = home_of(j, o.wide), b = RCX;
     uint64_t noted = o.op == ALU_AND ? 0 : o.value;
 
     operand_get(j, RAX, u->a, o.bits, home);
@@ -164,6 +164,12 @@ static bool emit_fused(struct jit *j, const struct uop *u)
     SIZE(8)
     SIZE(16)
     SIZE(32)
+#define CMP_64(cond, cc) \
+    CASE(CMP64_BR_##cond, ALU_SUB, 64, true, false, 0, FLAGS_SUB, cc) \
+    CASE(CMP64I_BR_##cond, ALU_SUB, 64, true, true, u->imm64, FLAGS_SUB, cc)
+    CMP_64(C, CC_B) CMP_64(NC, CC_AE) CMP_64(Z, CC_E) CMP_64(NZ, CC_NE) CMP_64(BE, CC_BE) CMP_64(A, CC_A)
+    CMP_64(L, CC_L) CMP_64(GE, CC_GE) CMP_64(LE, CC_LE) CMP_64(G, CC_G)
+#undef CMP_64
 #undef SIZE
 #undef CMP
 #undef TEST
@@ -194,7 +200,7 @@ static bool emit_fused(struct jit *j, const struct uop *u)
 
 static void go_if_zero(struct jit *j, const struct uop *u, unsigned bits, unsigned cc)
 {
-    unsigned a = operand_use(j, u->a, bits, bits);
+    unsigned a = operand_use(j, u->a, bits, home_of(j, bits == 64));
 
     operands_store(j);
     x_test(&j->code, bits, a, a);

@@ -64,7 +64,8 @@ static void value_to_rdx(struct jit *j, const struct slow *s)
     unsigned op = s->bits == 8 ? X_MOVZX8 : s->bits == 16 ? X_MOVZX16 : X_MOV_LOAD;
 
     if (s->immediate) {
-        x_mov_imm(&j->code, RDX, s->bits == 8 ? (uint8_t)s->value : s->bits == 16 ? (uint16_t)s->value : s->value);
+        x_mov_imm(&j->code, RDX, s->bits == 8 ? (uint8_t)s->value : s->bits == 16 ? (uint16_t)s->value :
+                  s->bits == 64 ? (uint64_t)(int32_t)s->value : s->value);
         return;
     }
     x_rm(&j->code, s->bits == 64 ? 64 : 32, op, RDX, R_STATE, state_disp(u->d));
@@ -154,6 +155,7 @@ bool compile(struct jit *j, struct block *b)
     uint8_t *start = e->at;
 
     j->block = b;
+    j->home = b->wide ? 64 : 32;
     j->nslow = 0;
     j->now = 0;
     operands_forget(j);

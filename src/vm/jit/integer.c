@@ -43,18 +43,18 @@ static void binary_small(struct jit *j, const struct uop *u, const struct binary
 {
     struct code *e = &j->code;
 
-    operand_get(j, RAX, u->a, o->bits, 32);
+    operand_get(j, RAX, u->a, o->bits, j->home);
     if (o->immediate) {
         x_alu_imm(e, o->bits, o->op, RAX, o->bits == 8 ? (int8_t)o->value : (int16_t)o->value);
     } else {
-        operand_get(j, RCX, u->b, o->bits, 32);
+        operand_get(j, RCX, u->b, o->bits, j->home);
         x_alu(e, o->bits, o->op, RAX, RCX);
     }
     if (o->flags != NO_FLAGS)
         x_rr(e, 32, o->bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
     note(j, o, RAX, RCX);
     if (o->keep)
-        operand_put(j, u->d, o->bits, 32, RAX);
+        operand_put(j, u->d, o->bits, j->home, RAX);
 }
 
 static void operate(struct jit *j, const struct binary *o, unsigned to, unsigned b)
@@ -68,7 +68,7 @@ static void operate(struct jit *j, const struct binary *o, unsigned to, unsigned
 static void emit_binary(struct jit *j, const struct uop *u, struct binary o)
 {
     struct code *e = &j->code;
-    unsigned home = o.wide ? 64 : 32, a, b = RCX, d;
+    unsigned home = home_of(j, o.wide), a, b = RCX, d;
     bool constant = o.immediate;
     struct binary with = o;
 
@@ -142,7 +142,7 @@ static void emit_carry(struct jit *j, const struct uop *u, unsigned bits, bool w
         [CARRY_ADD] = {FLAGS_ADD, 4}, [CARRY_BORROW] = {FLAGS_SUB, 4}, [CARRY_NO_BORROW] = {FLAGS_SBBN, 0},
     };
     struct code *e = &j->code;
-    unsigned home = wide ? 64 : 32, op;
+    unsigned home = home_of(j, wide), op;
 
     operand_hold(j, u->a, bits, home);
     operand_hold(j, u->b, bits, home);
@@ -168,25 +168,26 @@ static void emit_carry(struct jit *j, const struct uop *u, unsigned bits, bool w
     operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 
-static void emit_step(struct jit *j, const struct uop *u, unsigned bits, bool increment)
+static void emit_step(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool increment)
 {
     struct code *e = &j->code;
+    unsigned home = home_of(j, wide);
 
-    operand_hold(j, u->a, bits, 32);
+    operand_hold(j, u->a, bits, home);
     get_carry(j);
-    operand_get(j, RAX, u->a, bits, 32);
+    operand_get(j, RAX, u->a, bits, home);
     x_alu_imm(e, bits, increment ? ALU_ADD : ALU_SUB, RAX, 1);
     if (bits < 32)
         x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
     flags_note(j, increment ? FLAGS_INC : FLAGS_DEC, bits, RAX, RDX);
-    operand_put(j, u->d, bits, 32, RAX);
+    operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 
 /* Negation and complement. */
 static void emit_unary(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool negate, bool flags)
 {
     struct code *e = &j->code;
-    unsigned home = wide ? 64 : 32;
+    unsigned home = home_of(j, wide);
 
     operand_get(j, RAX, u->a, bits, home);
     if (flags)
@@ -203,25 +204,25 @@ static void emit_unary(struct jit *j, const struct uop *u, unsigned bits, bool w
 /* ---- shifts ---- */
 
 /* By a constant, noting flags: the operand noted is the value one place short. */
-static void emit_shift_flags(struct jit *j, const struct uop *u, unsigned bits, enum shift op)
+static void emit_shift_flags(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
 {
     struct code *e = &j->code;
-    unsigned zx = bits == 8 ? X_MOVZX8 : X_MOVZX16;
+    unsigned zx = bits == 8 ? X_MOVZX8 : X_MOVZX16, width = bits == 64 ? 64 : 32, home = home_of(j, wide);
 
-    operand_get(j, RAX, u->a, bits, 32);
+    operand_get(j, RAX, u->a, bits, home);
     if (op == SHIFT_SAR && bits < 32)
         x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
     if (u->imm > 1)
-        x_shift_imm(e, 32, op, RAX, u->imm - 1);
+        x_shift_imm(e, width, op, RAX, u->imm - 1);
     if (bits < 32)
         x_rr(e, 32, zx, RCX, RAX);
     else
-        x_mov(e, 32, RCX, RAX);
-    x_shift_imm(e, 32, op, RAX, 1);
+        x_mov(e, width, RCX, RAX);
+    x_shift_imm(e, width, op, RAX, 1);
     if (bits < 32)
         x_rr(e, 32, zx, RAX, RAX);
     flags_note(j, op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR, bits, RAX, RCX);
-    operand_put(j, u->d, bits, 32, RAX);
+    operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 
 /* The low `bits` bits of a register, zero-extended. */
@@ -231,38 +232,38 @@ static void cut(struct code *e, unsigned bits, unsigned reg)
         x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, reg, reg);
 }
 
-/* By the low five bits of b; a count of 0 leaves the flags alone. */
-static void emit_shift_by(struct jit *j, const struct uop *u, unsigned bits, enum shift op)
+/* By the low five bits of b (of 64: six); a count of 0 leaves the flags alone. */
+static void emit_shift_by(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
 {
     struct code *e = &j->code;
-    unsigned flags = j->c->flags_offset;
+    unsigned flags = j->c->flags_offset, width = bits == 64 ? 64 : 32, home = home_of(j, wide);
     uint8_t *none;
 
-    operand_get(j, RAX, u->a, bits, 32);
-    operand_get(j, RCX, u->b, 8, 32);
+    operand_get(j, RAX, u->a, bits, home);
+    operand_get(j, RCX, u->b, 8, home);
     operands_release(j, flags, sizeof(struct lazy_flags));
     if (op == SHIFT_SAR && bits < 32)
         x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
-    x_alu_imm(e, 32, ALU_AND, RCX, 31);
+    x_alu_imm(e, 32, ALU_AND, RCX, (int32_t)width - 1);
     none = x_jcc(e, CC_E);
     x_alu_imm(e, 32, ALU_SUB, RCX, 1);
-    x_shift_cl(e, 32, op, RAX);
-    x_mov(e, 32, RDX, RAX);
+    x_shift_cl(e, width, op, RAX);
+    x_mov(e, width, RDX, RAX);
     cut(e, bits, RDX);
     x_store(e, 64, R_STATE, state_disp(flags + (unsigned)offsetof(struct lazy_flags, src)), RDX);
-    x_shift_imm(e, 32, op, RAX, 1);
+    x_shift_imm(e, width, op, RAX, 1);
     cut(e, bits, RAX);
     x_store(e, 64, R_STATE, state_disp(flags + (unsigned)offsetof(struct lazy_flags, dst)), RAX);
     x_store_imm(e, 32, R_STATE, state_disp(flags),
-                (op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR) | (bits == 8 ? 0u : bits == 16 ? 1u : 2u));
+                (op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR) | (bits == 8 ? 0u : bits == 16 ? 1u : bits == 32 ? 2u : 3u));
     x_here(e, none);
-    operand_put(j, u->d, bits, 32, RAX);
+    operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 
 static void emit_shift_imm(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
 {
     struct code *e = &j->code;
-    unsigned a = operand_use(j, u->a, bits, wide ? 64 : 32), d = operand_def(j, u->d, wide ? 64 : 32);
+    unsigned a = operand_use(j, u->a, bits, home_of(j, wide)), d = operand_def(j, u->d, wide ? 64 : 32);
 
     if (d != a || !(u->imm & (bits - 1)))
         x_rr(e, bits, X_MOV_LOAD, d, a);
@@ -400,7 +401,7 @@ static void emit_leading_zeros(struct jit *j, const struct uop *u, unsigned bits
 static void emit_multiply(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool flags)
 {
     struct code *e = &j->code;
-    unsigned home = wide ? 64 : 32;
+    unsigned home = home_of(j, wide);
 
     operand_get(j, RAX, u->a, bits, home);
     x_rr(e, bits, X_IMUL, RAX, operand_use(j, u->b, bits, home));
@@ -409,14 +410,15 @@ static void emit_multiply(struct jit *j, const struct uop *u, unsigned bits, boo
         x_rr(e, 32, X_MOVZX8, RCX, RCX);
         flags_note(j, FLAGS_MUL, bits, RAX, RCX);
     }
-    operand_put(j, u->d, home, home, RAX);
+    operand_put(j, u->d, wide ? 64 : 32, home, RAX);
 }
 
 /* ---- moves ---- */
 
-static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigned to, unsigned home, bool sign, bool z32)
+static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigned to, bool sign, bool z32)
 {
     struct code *e = &j->code;
+    unsigned home = home_of(j, to == 64);
 
     if (from >= 32) {
         unsigned a = operand_use(j, u->a, from, home), d = operand_def(j, u->d, to);
@@ -433,31 +435,33 @@ static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigne
     operand_put(j, u->d, to, home, RAX);
 }
 
-static void emit_exchange(struct jit *j, const struct uop *u, unsigned bits)
+static void emit_exchange(struct jit *j, const struct uop *u, unsigned bits, bool wide)
 {
-    operand_get(j, RAX, u->d, bits, 32);
-    operand_get(j, RCX, u->a, bits, 32);
-    operand_put(j, u->d, bits, 32, RCX);
-    operand_put(j, u->a, bits, 32, RAX);
+    unsigned home = home_of(j, wide), to = wide ? 64 : bits;
+
+    operand_get(j, RAX, u->d, bits, home);
+    operand_get(j, RCX, u->a, bits, home);
+    operand_put(j, u->d, to, home, RCX);
+    operand_put(j, u->a, to, home, RAX);
 }
 
-static void emit_lea(struct jit *j, const struct uop *u, bool indexed)
+static void emit_lea(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool indexed)
 {
     struct code *e = &j->code;
-    unsigned a = operand_use(j, u->a, 32, 32), b;
+    unsigned home = home_of(j, wide), to = wide ? 64 : 32, a = operand_use(j, u->a, bits, home), b;
 
     if (!indexed) {
-        x_rm(e, 32, X_LEA, operand_def(j, u->d, 32), a, (int32_t)u->imm);
+        x_rm(e, bits, X_LEA, operand_def(j, u->d, to), a, (int32_t)u->imm);
         return;
     }
-    b = operand_use(j, u->b, 32, 32);
+    b = operand_use(j, u->b, bits, home);
     if (u->aux <= 3) {
-        x_rmx(e, 32, X_LEA, operand_def(j, u->d, 32), a, b, u->aux, (int32_t)u->imm);
+        x_rmx(e, bits, X_LEA, operand_def(j, u->d, to), a, b, u->aux, (int32_t)u->imm);
         return;
     }
-    x_mov(e, 32, RAX, b);
-    x_shift_imm(e, 32, SHIFT_SHL, RAX, u->aux);
-    x_rmx(e, 32, X_LEA, operand_def(j, u->d, 32), a, RAX, 0, (int32_t)u->imm);
+    x_mov(e, bits, RAX, b);
+    x_shift_imm(e, bits, SHIFT_SHL, RAX, u->aux);
+    x_rmx(e, bits, X_LEA, operand_def(j, u->d, to), a, RAX, 0, (int32_t)u->imm);
 }
 
 /* ---- conditions ---- */
@@ -467,28 +471,28 @@ static void emit_set_condition(struct jit *j, const struct uop *u)
     unsigned cc = flags_condition(j, u->b);
 
     x_setcc(&j->code, cc, RAX);
-    operand_put(j, u->d, 8, 32, RAX);
+    operand_put(j, u->d, 8, j->home, RAX);
 }
 
 static void emit_move_if(struct jit *j, const struct uop *u, unsigned bits)
 {
     struct code *e = &j->code;
 
-    operand_get(j, RCX, u->d, bits, 32);
-    operand_hold(j, u->a, bits, 32);
+    operand_get(j, RCX, u->d, bits, j->home);
+    operand_hold(j, u->a, bits, j->home);
     if (bits == 32) {
-        unsigned a = operand_use(j, u->a, 32, 32);
+        unsigned a = operand_use(j, u->a, 32, j->home);
 
         x_cmov(e, 32, flags_condition(j, u->b), RCX, a);
     } else {
         unsigned cc = flags_condition(j, u->b);
 
         x_setcc(e, cc, RDX); /* operand_get() may shift */
-        operand_get(j, RAX, u->a, bits, 32);
+        operand_get(j, RAX, u->a, bits, j->home);
         x_test(e, 8, RDX, RDX);
         x_cmov(e, 32, CC_NE, RCX, RAX);
     }
-    operand_put(j, u->d, bits, 32, RCX);
+    operand_put(j, u->d, bits, j->home, RCX);
 }
 
 enum otherwise { OTHERWISE_B, OTHERWISE_INC, OTHERWISE_NOT, OTHERWISE_NEG };
@@ -579,17 +583,17 @@ static bool emit_plain(struct jit *j, const struct uop *u)
         return true; \
     case UOP_ADC##n##_F: emit_carry(j, u, n, false, CARRY_ADD, true); return true; \
     case UOP_SBB##n##_F: emit_carry(j, u, n, false, CARRY_BORROW, true); return true; \
-    case UOP_INC##n##_F: emit_step(j, u, n, true); return true; \
-    case UOP_DEC##n##_F: emit_step(j, u, n, false); return true; \
+    case UOP_INC##n##_F: emit_step(j, u, n, false, true); return true; \
+    case UOP_DEC##n##_F: emit_step(j, u, n, false, false); return true; \
     case UOP_NEG##n##_F: emit_unary(j, u, n, false, true, true); return true; \
     case UOP_NEG##n: emit_unary(j, u, n, false, true, false); return true; \
     case UOP_NOT##n: emit_unary(j, u, n, false, false, false); return true; \
-    case UOP_SHLR##n##_F: emit_shift_by(j, u, n, SHIFT_SHL); return true; \
-    case UOP_SHRR##n##_F: emit_shift_by(j, u, n, SHIFT_SHR); return true; \
-    case UOP_SARR##n##_F: emit_shift_by(j, u, n, SHIFT_SAR); return true; \
-    case UOP_SHL##n##I_F: emit_shift_flags(j, u, n, SHIFT_SHL); return true; \
-    case UOP_SHR##n##I_F: emit_shift_flags(j, u, n, SHIFT_SHR); return true; \
-    case UOP_SAR##n##I_F: emit_shift_flags(j, u, n, SHIFT_SAR); return true;
+    case UOP_SHLR##n##_F: emit_shift_by(j, u, n, false, SHIFT_SHL); return true; \
+    case UOP_SHRR##n##_F: emit_shift_by(j, u, n, false, SHIFT_SHR); return true; \
+    case UOP_SARR##n##_F: emit_shift_by(j, u, n, false, SHIFT_SAR); return true; \
+    case UOP_SHL##n##I_F: emit_shift_flags(j, u, n, false, SHIFT_SHL); return true; \
+    case UOP_SHR##n##I_F: emit_shift_flags(j, u, n, false, SHIFT_SHR); return true; \
+    case UOP_SAR##n##I_F: emit_shift_flags(j, u, n, false, SHIFT_SAR); return true;
     SIZE(8)
     SIZE(16)
     SIZE(32)
@@ -615,41 +619,45 @@ static bool emit_moves(struct jit *j, const struct uop *u)
 {
     switch (u->op) {
     case UOP_NOP: return true;
-    case UOP_MOV8: emit_move(j, u, 8, 8, 32, false, false); return true;
-    case UOP_MOV16: emit_move(j, u, 16, 16, 32, false, false); return true;
-    case UOP_MOV32: emit_move(j, u, 32, 32, 32, false, false); return true;
-    case UOP_MOV64: emit_move(j, u, 64, 64, 64, false, false); return true;
+    case UOP_MOV8: emit_move(j, u, 8, 8, false, false); return true;
+    case UOP_MOV16: emit_move(j, u, 16, 16, false, false); return true;
+    case UOP_MOV32: emit_move(j, u, 32, 32, false, false); return true;
+    case UOP_MOV64: emit_move(j, u, 64, 64, false, false); return true;
     case UOP_MOVI8:
     case UOP_MOVI16:
         x_mov_imm(&j->code, RAX, u->imm);
-        operand_put(j, u->d, u->op == UOP_MOVI8 ? 8 : 16, 32, RAX);
+        operand_put(j, u->d, u->op == UOP_MOVI8 ? 8 : 16, j->home, RAX);
         return true;
     case UOP_MOVI32: operand_def_const(j, u->d, 32, u->imm); return true;
     case UOP_MOVI64: operand_def_const(j, u->d, 64, u->imm64); return true;
-    case UOP_ZX8_16: emit_move(j, u, 8, 16, 32, false, false); return true;
-    case UOP_ZX8_32: emit_move(j, u, 8, 32, 32, false, false); return true;
-    case UOP_ZX16_32: emit_move(j, u, 16, 32, 32, false, false); return true;
-    case UOP_SX8_16: emit_move(j, u, 8, 16, 32, true, false); return true;
-    case UOP_SX8_32: emit_move(j, u, 8, 32, 32, true, false); return true;
-    case UOP_SX16_32: emit_move(j, u, 16, 32, 32, true, false); return true;
-    case UOP_XCHG8: emit_exchange(j, u, 8); return true;
-    case UOP_XCHG16: emit_exchange(j, u, 16); return true;
-    case UOP_XCHG32: emit_exchange(j, u, 32); return true;
-    case UOP_LEA_W: emit_lea(j, u, false); return true;
-    case UOP_LEAX_W: emit_lea(j, u, true); return true;
-    case UOP_MOV32Z: emit_move(j, u, 32, 64, 64, false, false); return true;
-    case UOP_ZX8_64: emit_move(j, u, 8, 64, 64, false, false); return true;
-    case UOP_ZX16_64: emit_move(j, u, 16, 64, 64, false, false); return true;
-    case UOP_SX8_64: emit_move(j, u, 8, 64, 64, true, false); return true;
-    case UOP_SX16_64: emit_move(j, u, 16, 64, 64, true, false); return true;
-    case UOP_SX32_64: emit_move(j, u, 32, 64, 64, true, false); return true;
-    case UOP_SX8_32Z: emit_move(j, u, 8, 64, 64, true, true); return true;
-    case UOP_SX16_32Z: emit_move(j, u, 16, 64, 64, true, true); return true;
+    case UOP_ZX8_16: emit_move(j, u, 8, 16, false, false); return true;
+    case UOP_ZX8_32: emit_move(j, u, 8, 32, false, false); return true;
+    case UOP_ZX16_32: emit_move(j, u, 16, 32, false, false); return true;
+    case UOP_SX8_16: emit_move(j, u, 8, 16, true, false); return true;
+    case UOP_SX8_32: emit_move(j, u, 8, 32, true, false); return true;
+    case UOP_SX16_32: emit_move(j, u, 16, 32, true, false); return true;
+    case UOP_XCHG8: emit_exchange(j, u, 8, false); return true;
+    case UOP_XCHG16: emit_exchange(j, u, 16, false); return true;
+    case UOP_XCHG32: emit_exchange(j, u, 32, false); return true;
+    case UOP_LEA_W: emit_lea(j, u, 32, false, false); return true;
+    case UOP_LEAX_W: emit_lea(j, u, 32, false, true); return true;
+    case UOP_LEAX_X: emit_lea(j, u, 64, true, true); return true;
+    case UOP_LEAX_32Z: emit_lea(j, u, 32, true, true); return true;
+    case UOP_XCHG32Z: emit_exchange(j, u, 32, true); return true;
+    case UOP_XCHG64: emit_exchange(j, u, 64, true); return true;
+    case UOP_MOV32Z: emit_move(j, u, 32, 64, false, false); return true;
+    case UOP_ZX8_64: emit_move(j, u, 8, 64, false, false); return true;
+    case UOP_ZX16_64: emit_move(j, u, 16, 64, false, false); return true;
+    case UOP_SX8_64: emit_move(j, u, 8, 64, true, false); return true;
+    case UOP_SX16_64: emit_move(j, u, 16, 64, true, false); return true;
+    case UOP_SX32_64: emit_move(j, u, 32, 64, true, false); return true;
+    case UOP_SX8_32Z: emit_move(j, u, 8, 64, true, true); return true;
+    case UOP_SX16_32Z: emit_move(j, u, 16, 64, true, true); return true;
     case UOP_BSWAP32:
     case UOP_BSWAP32Z:
-        operand_get(j, RAX, u->a, 32, u->op == UOP_BSWAP32 ? 32 : 64);
+        operand_get(j, RAX, u->a, 32, home_of(j, u->op == UOP_BSWAP32Z));
         x_bswap(&j->code, 32, RAX);
-        operand_put(j, u->d, u->op == UOP_BSWAP32 ? 32 : 64, u->op == UOP_BSWAP32 ? 32 : 64, RAX);
+        operand_put(j, u->d, u->op == UOP_BSWAP32 ? 32 : 64, home_of(j, u->op == UOP_BSWAP32Z), RAX);
         return true;
     case UOP_BSWAP64:
     case UOP_REV32_64:
@@ -687,6 +695,24 @@ static bool emit_wide(struct jit *j, const struct uop *u)
     case UOP_ADD##z##I_F: I(ALU_ADD, n, true, FLAGS_ADD, IMM_N); return true; \
     case UOP_SUBN##z##I_F: I(ALU_SUB, n, true, FLAGS_SUBN, IMM_N); return true; \
     case UOP_AND##z##I_F: I(ALU_AND, n, true, FLAGS_LOGIC, IMM_N); return true; \
+    case UOP_SUB##z##_F: B(ALU_SUB, n, true, FLAGS_SUB); return true; \
+    case UOP_OR##z##_F: B(ALU_OR, n, true, FLAGS_LOGIC); return true; \
+    case UOP_XOR##z##_F: B(ALU_XOR, n, true, FLAGS_LOGIC); return true; \
+    case UOP_SUB##z##I_F: I(ALU_SUB, n, true, FLAGS_SUB, IMM_N); return true; \
+    case UOP_OR##z##I_F: I(ALU_OR, n, true, FLAGS_LOGIC, IMM_N); return true; \
+    case UOP_XOR##z##I_F: I(ALU_XOR, n, true, FLAGS_LOGIC, IMM_N); return true; \
+    case UOP_SBB##z##_F: emit_carry(j, u, n, true, CARRY_BORROW, true); return true; \
+    case UOP_INC##z##_F: emit_step(j, u, n, true, true); return true; \
+    case UOP_DEC##z##_F: emit_step(j, u, n, true, false); return true; \
+    case UOP_NEG##z##_F: emit_unary(j, u, n, true, true, true); return true; \
+    case UOP_SHLR##z##_F: emit_shift_by(j, u, n, true, SHIFT_SHL); return true; \
+    case UOP_SHRR##z##_F: emit_shift_by(j, u, n, true, SHIFT_SHR); return true; \
+    case UOP_SARR##z##_F: emit_shift_by(j, u, n, true, SHIFT_SAR); return true; \
+    case UOP_SHL##z##I_F: emit_shift_flags(j, u, n, true, SHIFT_SHL); return true; \
+    case UOP_SHR##z##I_F: emit_shift_flags(j, u, n, true, SHIFT_SHR); return true; \
+    case UOP_SAR##z##I_F: emit_shift_flags(j, u, n, true, SHIFT_SAR); return true; \
+    case UOP_ROL##z##I: emit_shift_imm(j, u, n, true, SHIFT_ROL); return true; \
+    case UOP_IMUL##z##_F: emit_multiply(j, u, n, true, true); return true; \
     case UOP_CMN##z: B(ALU_ADD, n, false, FLAGS_ADD); return true; \
     case UOP_CMPN##z: B(ALU_SUB, n, false, FLAGS_SUBN); return true; \
     case UOP_TST##z: B(ALU_AND, n, false, FLAGS_LOGIC); return true; \
@@ -742,6 +768,12 @@ static bool emit_wide(struct jit *j, const struct uop *u)
 #undef WIDE
 #undef I
 #undef B
+    case UOP_CMP64:
+        emit_binary(j, u, (struct binary){ALU_SUB, 64, true, false, false, 0, FLAGS_SUB});
+        return true;
+    case UOP_CMP64I:
+        emit_binary(j, u, (struct binary){ALU_SUB, 64, true, false, true, u->imm64, FLAGS_SUB});
+        return true;
     case UOP_UMULH64: emit_multiply_high(j, u, false); return true;
     case UOP_SMULH64: emit_multiply_high(j, u, true); return true;
     case UOP_UMADDL: emit_multiply_long(j, u, false, false); return true;

@@ -97,12 +97,19 @@ struct jit {
     /* The block that is being compiled. */
     const struct block *block;
     const struct uop *u;
+    unsigned home;         /* bits of the registers that narrow operands are parts of: block.wide */
     unsigned now;          /* counts uses of slots */
     uint16_t pinned;       /* registers that the micro-op in progress needs */
     struct slot slots[SLOTS];
     struct slow *slow;     /* [BLOCK_MAX_UOPS + 64] */
     unsigned nslow;
 };
+
+/* The same for a micro-op that is one of those of 64-bit registers (`wide`) or not. */
+static inline unsigned home_of(const struct jit *j, bool wide)
+{
+    return wide ? 64 : j->home;
+}
 
 static inline int32_t state_disp(unsigned offset)
 {

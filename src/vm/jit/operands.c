@@ -57,6 +57,14 @@ static struct slot *find(struct jit *j, unsigned offset, unsigned len)
     return NULL;
 }
 
+static bool any_within(const struct jit *j, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&j->slots[i], offset, len))
+            return true;
+    return false;
+}
+
 void operands_release(struct jit *j, unsigned offset, unsigned len)
 {
     for (unsigned i = 0; i < SLOTS; i++)
@@ -164,8 +172,8 @@ static struct slot *cached(struct jit *j, unsigned offset, unsigned bits, unsign
     operands_release(j, offset, len);
     if (size < len)
         size = len;
-    if (offset % size + len > size)
-        size = 4;
+    if (offset % size + len > size || (len < 8 && size == 8 && any_within(j, offset & ~7u, 8)))
+        size = 4; /* the other half of a register is in use by itself */
     at = offset & ~(size - 1);
     if (offset + len > at + size)
         return NULL;
@@ -186,6 +194,8 @@ unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned hom
 {
     struct slot *s = find(j, offset, bits / 8);
 
+    if (offset % (home / 8))
+        home = bits; /* a register's upper half is in nobody's way */
     if (s && s->offset != offset)
         operands_release(j, offset, bits / 8);
     s = cached(j, offset, bits, s && s->offset != offset ? bits : home);
