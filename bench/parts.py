@@ -284,12 +284,19 @@ def cost(plain, recorded):
     return statistics.median((r / p - 1) * 100 for p, r in zip(plain, recorded))
 
 
+def fresh(name):
+    """The file is not there: no recording is written over."""
+    if os.path.exists(name):
+        os.unlink(name)
+    return name
+
+
 def record_loops(t, table, args):
     name = os.path.join(t.tmp, "loop.hcrec")
     for loop in ["crc", "seqmem", "session"]:
         scale = args.scale * (5 if loop == "session" else 1)
         elf = t.build(loop, scale)
-        ours = rounds(args, lambda: hindcast_bare(t, args, elf), lambda: hindcast_bare(t, args, elf, ["--record", name]))
+        ours = rounds(args, lambda: hindcast_bare(t, args, elf), lambda: hindcast_bare(t, args, elf, ["--record", fresh(name)]))
         steps = ours[0][0]["steps"]
         size = per_billion(os.path.getsize(name), steps)
         theirs, their_cost = [], []
@@ -314,7 +321,7 @@ def record_linux(t, table, args):
     def total(command):
         return sum(seconds for part, seconds in drive_linux(args, command).items() if "wall" not in part)
 
-    ours = rounds(args, lambda: total(program), lambda: total(program + ["--record", name]))
+    ours = rounds(args, lambda: total(program), lambda: total(program + ["--record", fresh(name)]))
     steps = recorded_steps(args, name)
     size = per_billion(os.path.getsize(name) - typed_bytes(), steps)
     theirs, their_cost = [], []

@@ -16,6 +16,7 @@
 #include "host/code_memory.h"
 #include "host/file.h"
 #include "host/poller.h"
+#include "host/writer.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
 #include "server/images.h"
@@ -123,7 +124,7 @@ static int open_serial(struct server_config *c, const struct options *o, struct 
         char name[24], *note;
 
         snprintf(name, sizeof name, "serial%u", i);
-        c->serial[i] = chardev_open(o->serial[i], name, &note, err);
+        c->serial[i] = chardev_open(o->serial[i], name, o->force ? HOST_FORCE : 0, &note, err);
         if (!c->serial[i])
             return err->code;
         c->serial_count++;
@@ -164,6 +165,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         .exit_at_end = o->run && !o->listen && !o->gdb_stdio,
         .version = PACKAGE_VERSION,
         .record = o->record,
+        .force = o->force,
         .checkpoint_steps = o->checkpoint_steps,
         .replay = replay,
         .replay_name = o->replay,
@@ -214,23 +216,13 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
     return status;
 }
 
-static int dump_device_tree(const char *path, struct machine *m)
+static int dump_device_tree(const char *path, bool force, struct machine *m)
 {
-    struct host_writer w;
     struct error err = {0};
     size_t len;
     const void *dtb = virt_device_tree(m, &len);
-    int r = host_writer_open(&w, path, &err);
+    int r = host_write_file(path, dtb, len, force ? HOST_FORCE : 0, &err);
 
-    if (r == 0) {
-        r = host_writer_write(&w, dtb, len);
-        if (r == 0)
-            r = host_writer_close(&w);
-        else
-            host_writer_close(&w);
-        if (r < 0)
-            error_set(&err, r, "%s: cannot write: %s", path, strerror(-r));
-    }
     machine_destroy(m);
     return r < 0 ? fail(&err) : 0;
 }
@@ -245,7 +237,7 @@ static int boot(struct options *o)
     if (images_load(im, o, &err) < 0 || build_machine(&m, im, o, &err) < 0)
         status = fail(&err);
     else if (o->dumpdtb)
-        status = dump_device_tree(o->dumpdtb, m);
+        status = dump_device_tree(o->dumpdtb, o->force, m);
     else
         status = serve(o, im, m, NULL);
     images_finish(im);
@@ -274,9 +266,7 @@ static int boot_recorded(struct options *o, struct recording *r)
     struct machine *m;
     int status;
 
-    if (o->record && host_same_file(o->record, o->replay))
-        status = fail((error_set(&err, -EINVAL, "--record and --replay name the same file"), &err));
-    else if (recordings_configure(r, o, &err) < 0 || images_load_recorded(im, r, o, &err) < 0) {
+    if (recordings_configure(r, o, &err) < 0 || images_load_recorded(im, r, o, &err) < 0) {
         status = fail(&err);
     } else {
         if (o->command == OPTIONS_VERIFY)

@@ -74,12 +74,12 @@ static int open_stdio(struct chardev *c)
     return 0;
 }
 
-static int open_file(struct chardev *c, const char *path, struct error *err)
+static int open_file(struct chardev *c, const char *path, unsigned may, struct error *err)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = host_output_open(path, may, err);
 
     if (fd < 0)
-        return error_set(err, -errno, "%s: cannot create: %s", path, strerror(errno));
+        return fd;
     stream_from_fds(&c->stream, -1, fd);
     c->stream.owned = true;
     return 0;
@@ -163,7 +163,7 @@ static int open_socket(struct chardev *c, const char *spec, char **note, struct 
     return 0;
 }
 
-static int open_spec(struct chardev *c, const char *spec, char **note, struct error *err)
+static int open_spec(struct chardev *c, const char *spec, unsigned may, char **note, struct error *err)
 {
     if (!strcmp(spec, "stdio") || !strcmp(spec, "mon:stdio"))
         return open_stdio(c);
@@ -180,7 +180,7 @@ static int open_spec(struct chardev *c, const char *spec, char **note, struct er
     if (!strcmp(spec, "pty"))
         return open_pty(c, note, err);
     if (!strncmp(spec, "file:", 5) && spec[5])
-        return open_file(c, spec + 5, err);
+        return open_file(c, spec + 5, may, err);
     if (!strncmp(spec, "tcp:", 4) || !strncmp(spec, "unix:", 5))
         return open_socket(c, spec, note, err);
     return error_set(err, -EINVAL,
@@ -190,7 +190,7 @@ static int open_spec(struct chardev *c, const char *spec, char **note, struct er
                      spec);
 }
 
-struct chardev *chardev_open(const char *spec, const char *name, char **note, struct error *err)
+struct chardev *chardev_open(const char *spec, const char *name, unsigned may, char **note, struct error *err)
 {
     struct chardev *c = xcalloc(1, sizeof *c);
 
@@ -199,7 +199,7 @@ struct chardev *chardev_open(const char *spec, const char *name, char **note, st
     stream_init(&c->stream);
     c->listener.fd = -1;
     c->pty_slave = -1;
-    if (open_spec(c, spec, note, err) < 0) {
+    if (open_spec(c, spec, may, note, err) < 0) {
         error_prefix(err, "%s", name);
         chardev_close(c);
         return NULL;

@@ -6,7 +6,7 @@
  *   tcp:HOST:PORT[,server][,nowait]   as QEMU's; `server` listens, and waits for
  *   unix:PATH[,server][,nowait]       its client at start unless `nowait`
  *   pty                 a new pseudo-terminal, its name is told at start
- *   file:PATH           output only, the file is emptied first
+ *   file:PATH           output only, the file is emptied first, unless that would destroy what is needed (output.h)
  *   gdb                 output only: shown by the debugger (handled by the server)
  *   none, null          nothing
  *
@@ -17,6 +17,7 @@
 #define HINDCAST_HOST_CHARDEV_H
 
 #include "base/error.h"
+#include "host/output.h"
 #include "host/poller.h"
 
 struct chardev;
@@ -25,8 +26,8 @@ struct chardev;
 enum chardev_command { CHARDEV_NOTHING, CHARDEV_QUIT, CHARDEV_HELP, CHARDEV_BREAK };
 
 /* Says how to write `spec` in its error. `*note` gets a line to tell the user at
- * start ("serial0 is /dev/pts/7"), or NULL; the caller frees it. */
-struct chardev *chardev_open(const char *spec, const char *name, char **note, struct error *err);
+ * start ("serial0 is /dev/pts/7"), or NULL; the caller frees it. `may`: what a file may replace (HOST_...). */
+struct chardev *chardev_open(const char *spec, const char *name, unsigned may, char **note, struct error *err);
 /* Flushes for a moment, restores the terminal. */
 void chardev_close(struct chardev *c);
 

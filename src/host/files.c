@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "host/output.h"
 
 #define OPEN_MAX_FILES 64u
 #define COMPONENT_MAX  255u
@@ -128,8 +129,9 @@ static int flags_of(unsigned access)
     return flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 }
 
-/* What opening it would do must not be found out by opening it. 0, or a negative errno. */
-static int look_at(int directory, const char *name)
+/* What opening it would do must not be found out by opening it. 0, or a negative errno. `change`: it is to be written to,
+ * removed or replaced, which none of the run's own files may be. */
+static int look_at(int directory, const char *name, bool change)
 {
     struct stat st;
 
@@ -137,13 +139,13 @@ static int look_at(int directory, const char *name)
         return errno == ENOENT ? 0 : -errno;
     if (S_ISDIR(st.st_mode))
         return -EISDIR;
-    return S_ISREG(st.st_mode) ? 0 : -EACCES;
+    return S_ISREG(st.st_mode) && !(change && host_output_is_ours(directory, name)) ? 0 : -EACCES;
 }
 
 static int open_in(int directory, const char *name, unsigned access)
 {
     struct stat st;
-    int r = look_at(directory, name), fd;
+    int r = look_at(directory, name, access & FILE_ACCESS_WRITE), fd;
 
     if (r < 0)
         return r;
@@ -276,7 +278,7 @@ static int remove_file(const struct host_files *f, const char *name)
 
     if (directory < 0)
         return directory;
-    r = look_at(directory, last);
+    r = look_at(directory, last, true);
     if (r == 0 && unlinkat(directory, last, 0) < 0)
         r = -errno;
     close(directory);
@@ -291,9 +293,9 @@ static int rename_file(const struct host_files *f, const char *name, const char 
     if (directory < 0)
         return directory;
     to_directory = find_parent(f, to, to_last);
-    r = to_directory < 0 ? to_directory : look_at(directory, last);
+    r = to_directory < 0 ? to_directory : look_at(directory, last, true);
     if (r == 0)
-        r = look_at(to_directory, to_last);
+        r = look_at(to_directory, to_last, true);
     if (r == 0 && renameat(directory, last, to_directory, to_last) < 0)
         r = -errno;
     close(directory);

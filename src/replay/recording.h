@@ -16,13 +16,12 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/file_kind.h"
 #include "replay/log.h"
 #include "replay/timeline.h"
 #include "replay/witness.h"
 
 #define RECORDING_VERSION 2u
-#define RECORDING_MAGIC "\211HCREC\r\n"
-#define RECORDING_MAGIC_BYTES 8u
 #define RECORDING_HEADER_BYTES 16u
 #define RECORDING_CHUNK_BYTES 48u
 /* Flags of a chunk. */

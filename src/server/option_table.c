@@ -453,6 +453,8 @@ const struct option_row option_table[] = {
 
     {"record", NULL, "FILE", SECTION_RECORDINGS, 0, take_text, MEMBER(record),
      "write the guest's history to FILE as it happens"},
+    {"force", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(force),
+     "replace FILE if it is there (also of --serial file:FILE, if it is a recording); without it that is refused"},
     {"embed", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(embed),
      "put the images into it, too: it can be opened anywhere"},
     {"checkpoints-in-file", NULL, "every=N", SECTION_RECORDINGS, 0, take_checkpoints, 0,

@@ -94,6 +94,7 @@ struct options {
     enum options_command command;
     const char *record;         /* file to record to; NULL: none */
     uint64_t checkpoint_steps;  /* steps between checkpoints in it; 0: none */
+    bool force;                 /* what is written may replace a recording */
     bool embed;                 /* the images go into the recording */
     const char *replay;         /* recording to replay (or to look at, by command) */
     bool continue_live;

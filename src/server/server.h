@@ -50,6 +50,7 @@ struct server_config {
     unsigned serial_count;
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
+    bool force;                /* it may replace another file */
     uint64_t checkpoint_steps; /* steps between checkpoints in it; 0: none */
     struct recording *replay;  /* history to begin with, or NULL; must stay while the server lives */
     const char *replay_name;   /* the file that it is */

@@ -38,20 +38,12 @@ static const uint8_t *contents(const struct device *bank, uint64_t least, uint64
 int server_flash_save(struct server *s, unsigned n, const char *path, uint64_t *bytes, struct error *err)
 {
     const struct device *bank = find_bank(s, n);
-    struct host_writer w;
     const uint8_t *data;
-    int r, closed;
 
     if (!bank)
         return error_set(err, -ENODEV, "this machine has no flash bank %u", n);
     data = cfi_flash_contents(bank, bytes);
-    r = host_writer_open(&w, path, err);
-    if (r < 0)
-        return r;
-    r = host_writer_write(&w, data, *bytes);
-    closed = host_writer_close(&w);
-    r = r ? r : closed;
-    return r < 0 ? error_set(err, r, "%s: cannot write: %s", path, strerror(-r)) : 0;
+    return host_write_file(path, data, *bytes, 0, err);
 }
 
 static bool write_back(struct server *s, unsigned n, const struct server_flash *f)
@@ -62,7 +54,7 @@ static bool write_back(struct server *s, unsigned n, const struct server_flash *
 
     if (len == f->len && !memcmp(data, f->data, len))
         return true;
-    if (host_replace_file(f->path, data, len, &err) < 0) {
+    if (host_write_file(f->path, data, len, HOST_OVER_INPUT | HOST_FORCE, &err) < 0) {
         server_say(s, "flash bank %u is lost: %s", n, err.text);
         return false;
     }

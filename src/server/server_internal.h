@@ -4,7 +4,7 @@
 #ifndef HINDCAST_SERVER_INTERNAL_H
 #define HINDCAST_SERVER_INTERNAL_H
 
-#include "host/file.h"
+#include "host/writer.h"
 #include "replay/recorder.h"
 #include "replay/timeline.h"
 #include "rsp/rsp.h"
@@ -103,8 +103,8 @@ void server_record_update(struct server *s, bool now);
 uint64_t server_record_due(const struct server *s);
 /* Close the recording. */
 void server_record_end(struct server *s);
-/* Write all history to a file (monitor save). */
-int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err);
+/* Write all history to a file (monitor save); `force`: also over a recording. */
+int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err);
 
 /* server_semihost.c */
 void server_semihost_init(struct server *s);

@@ -18,7 +18,7 @@
 
 #include "base/hash.h"
 #include "host/clock.h"
-#include "host/file.h"
+#include "host/writer.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -287,8 +287,13 @@ HANDLER(cmd_savevm)
 HANDLER(cmd_save)
 {
     struct server *s = server_of(call);
+    bool force = !strcmp(arg(call, 1), "force");
     uint64_t bytes;
-    int r = server_record_save(s, arg(call, 0), &bytes, err);
+    int r;
+
+    if (call->argc > 1 && !force)
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is force", arg(call, 1));
+    r = server_record_save(s, arg(call, 0), force, &bytes, err);
 
     if (r == 0)
         buffer_printf(call->out, "%s: %" PRIu64 " bytes, history to position %" PRIu64 "; hindcast --replay %s opens it\n",
@@ -619,20 +624,6 @@ HANDLER(cmd_screen)
     return console ? console->screen_text(s->machine, call->out, err) : -ENODEV;
 }
 
-static int write_whole_file(const char *path, const struct buffer *b, struct error *err)
-{
-    struct host_writer w;
-    int closed, r = host_writer_open(&w, path, err);
-
-    if (r < 0)
-        return r;
-    r = host_writer_write(&w, b->data, b->len);
-    closed = host_writer_close(&w);
-    if (r == 0)
-        r = closed;
-    return r < 0 ? error_set(err, r, "%s: cannot write: %s", path, strerror(-r)) : 0;
-}
-
 HANDLER(cmd_screendump)
 {
     struct server *s = server_of(call);
@@ -645,7 +636,7 @@ HANDLER(cmd_screendump)
     buffer_init(&picture);
     r = console->screen_picture(s->machine, &picture, err);
     if (r == 0)
-        r = write_whole_file(arg(call, 0), &picture, err);
+        r = host_write_file(arg(call, 0), picture.data, picture.len, 0, err);
     buffer_finish(&picture);
     return r;
 }
@@ -683,7 +674,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"replay_break", "POSITION:n", "runs in either direction stop at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
-    {"save", "FILE", "write the history so far to a recording", cmd_save},
+    {"save", "FILE [force]", "write the history so far to a recording; force: in place of another one", cmd_save},
     {"savevm", "[NAME]", "name the present position", cmd_savevm},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
     {"delvm", "NAME", "forget the snapshot", cmd_delvm},

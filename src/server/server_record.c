@@ -129,7 +129,7 @@ int server_record_start(struct server *s, struct error *err)
 
     if (status < 0 || !s->config.record)
         return status;
-    status = host_writer_open(&s->record, s->config.record, err);
+    status = host_writer_open(&s->record, s->config.record, HOST_EMPTY_ONLY | (s->config.force ? HOST_FORCE : 0), err);
     if (status < 0)
         return status;
     s->recorder = start(s, &s->record, s->config.checkpoint_steps);
@@ -215,17 +215,12 @@ void server_record_end(struct server *s)
     }
 }
 
-int server_record_save(struct server *s, const char *path, uint64_t *bytes, struct error *err)
+int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err)
 {
     struct host_writer file;
     struct recorder *rec;
-    int status, closed;
+    int status = host_writer_open_whole(&file, path, force || s->config.force ? HOST_FORCE : 0, err);
 
-    if (s->recorder && host_same_file(path, s->config.record))
-        return error_set(err, -EBUSY, "%s is being recorded to: name another file", path);
-    if (s->config.replay && host_same_file(path, s->config.replay_name))
-        return error_set(err, -EBUSY, "%s is being replayed: name another file", path);
-    status = host_writer_open(&file, path, err);
     if (status < 0)
         return status;
     if (timeline_at_edge(s->timeline))
@@ -235,10 +230,10 @@ int server_record_save(struct server *s, const char *path, uint64_t *bytes, stru
     status = recorder_close(rec);
     *bytes = recorder_bytes(rec);
     recorder_destroy(rec);
-    host_writer_sync(&file);
-    closed = host_writer_close(&file);
     if (status == 0)
-        status = closed;
+        status = host_writer_commit(&file);
+    else
+        host_writer_close(&file);
     if (status < 0)
         return error_set(err, status, "%s: cannot write: %s", path, strerror(-status));
     return 0;

@@ -1,12 +1,14 @@
 """The command line: what it takes, and what it says about what it cannot take."""
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 
 import harness
+from rspclient import RspError  # (harness finds it)
 from harness import HINDCAST, STORE, Server, check, contains, equal, patience, shown_in, until
 
 
@@ -138,6 +140,68 @@ def claim_secure_is_the_machines_property():
         check(trees[0] != trees[2] and trees[0] != trees[3], "--secure changes nothing, or --machine is lost")
         check(b"secram" in trees[3] or b"secure" in trees[3], "no Secure memory with GICv3")
     refused(r"--secure is for --machine virt", "--secure", "--machine", "pc", STORE)
+
+
+def not_done(rsp, line, pattern):
+    """A monitor command that is refused."""
+    try:
+        text = rsp.monitor(line)
+    except RspError as e:
+        contains(str(e), pattern)
+    else:
+        check(False, "monitor %s: %s" % (line, text))
+
+
+def claim_what_is_written_never_destroys_what_is_read():
+    with tempfile.TemporaryDirectory() as d:
+        kernel, link = os.path.join(d, "kernel.elf"), os.path.join(d, "other name")
+        shutil.copy(STORE, kernel)
+        os.link(kernel, link)
+        with open(kernel, "rb") as f:
+            whole = f.read()
+        for option in "--record", "--serial", "--dumpdtb":
+            where = "file:" + link if option == "--serial" else link
+            refused(r"other name: is read by this run", "--force", option, where,
+                    *(("--machine", "virt", "--bios", kernel) if option == "--dumpdtb" else (kernel,)))
+        with Server(guest=kernel) as s:
+            rsp = s.client()
+            not_done(rsp, "save " + kernel, r"is read by this run")
+            not_done(rsp, "screendump " + kernel, r"is read by this run")
+            rsp.close()
+        with open(kernel, "rb") as f:
+            check(f.read() == whole, "the kernel was changed")
+
+
+def claim_a_recording_is_replaced_only_by_force_and_has_one_writer():
+    with tempfile.TemporaryDirectory() as d:
+        name, notes = os.path.join(d, "r.hcrec"), os.path.join(d, "notes")
+        with open(notes, "w") as f:
+            f.write("mine")
+        refused(r"notes: exists", "--record", notes, STORE)
+        with Server("--record", name) as s:
+            refused(r"r\.hcrec: is being written to already", "--record", name, "--force", STORE)
+            refused(r"r\.hcrec: is being written to already", "--serial", "file:" + name, "--force", STORE)
+            rsp = s.client()
+            not_done(rsp, "save " + name + " force", r"being written")
+            rsp.close()
+        for option in ("--record", name), ("--serial", "file:" + name):
+            refused(r"r\.hcrec: is a recording.*--force", *option, STORE)
+        status, text = run("verify", name)
+        equal(status, 0, text)
+        with Server("--record", name, "--force"):
+            pass
+        with Server() as s:
+            rsp = s.client()
+            not_done(rsp, "save " + name, r"is a recording")
+            contains(rsp.monitor("save " + name + " force"), r"opens it")
+            not_done(rsp, "save " + name + " forth", r"'forth'")
+            rsp.close()
+        both = os.path.join(d, "both")
+        refused(r"serial1: .*both: is being written", "--serial", "file:" + both, "--serial", "file:" + both, STORE)
+        pipe = os.path.join(d, "pipe")
+        os.mkfifo(pipe)
+        for option in ("--record", pipe), ("--serial", "file:" + pipe):
+            refused(r"pipe: nobody reads this pipe", *option, STORE)
 
 
 def claim_a_port_in_use_is_named():

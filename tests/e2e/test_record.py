@@ -198,10 +198,10 @@ def claim_a_recording_is_not_written_over_itself():
     os.link(name, other)
     status, _, err = hindcast("--replay", name, "--continue-live", "--listen", "127.0.0.1:0", "--record", other)
     equal(status, 1)
-    contains(err, r"the same file")
+    contains(err, r"is read by this run")
     with Server("--replay", name, guest=None) as s:
         rsp = s.client()
-        contains(rsp.ask("qRcmd," + ("save " + other).encode().hex()), r"is being replayed")
+        contains(rsp.ask("qRcmd," + ("save " + other).encode().hex()), r"is read by this run")
     equal(hindcast("verify", name)[0], 0, "it is whole")
     shutil.rmtree(d)
 

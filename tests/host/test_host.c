@@ -14,6 +14,7 @@
 #include "host/file.h"
 #include "host/files.h"
 #include "host/stream.h"
+#include "host/writer.h"
 
 static char dir[64];
 
@@ -23,9 +24,10 @@ static void make_dir(void)
     ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
+/* Nothing may be left in it. */
 static void remove_dir(void)
 {
-    rmdir(dir);
+    ck_assert_msg(rmdir(dir) == 0, "something was left in %s", dir);
 }
 
 static bool accept_soon(struct listener *l, struct stream *s)
@@ -187,7 +189,7 @@ START_TEST(a_file_is_written_cut_rewritten_and_read_in_pieces)
     char path[200], got[20] = "";
 
     snprintf(path, sizeof path, "%s/written", dir);
-    ck_assert_int_eq(host_writer_open(&w, path, &err), 0);
+    ck_assert_int_eq(host_writer_open(&w, path, 0, &err), 0);
     ck_assert(w.seekable);
     ck_assert_int_eq(host_writer_write(&w, "0123456789", 10), 0);
     /* Nobody waits for the disk, however often it is asked. */
@@ -210,12 +212,153 @@ START_TEST(a_file_is_written_cut_rewritten_and_read_in_pieces)
     ck_assert_int_eq(host_reader_read(&r, 1, got, 8), -EIO);
     host_reader_close(&r);
     unlink(path);
-    ck_assert_int_eq(host_writer_open(&w, "/dev/null", &err), 0);
+    ck_assert_int_eq(host_writer_open(&w, "/dev/null", 0, &err), 0);
     ck_assert(!w.seekable);
     ck_assert_int_eq(host_writer_write(&w, "x", 1), 0);
     host_writer_sync(&w);
     ck_assert_int_eq(host_writer_sync(&w), 0);
     ck_assert_int_eq(host_writer_close(&w), 0);
+}
+END_TEST
+
+static void name_file(char path[100], const char *name)
+{
+    snprintf(path, 100, "%s/%s", dir, name);
+}
+
+static void put_file(const char *path, const char *text, size_t len)
+{
+    struct error err = {0};
+
+    ck_assert_msg(host_write_file(path, text, len, HOST_FORCE, &err) == 0, "%s", err.text);
+}
+
+static void expect_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "r");
+    char got[100];
+    size_t n;
+
+    ck_assert_ptr_nonnull(f);
+    n = fread(got, 1, sizeof got, f);
+    fclose(f);
+    ck_assert_uint_eq(n, strlen(text));
+    ck_assert(!memcmp(got, text, n));
+}
+
+START_TEST(what_a_run_has_read_is_never_written_to)
+{
+    char path[100], other[100];
+    struct host_writer w;
+    struct error err = {0};
+    struct buffer b;
+
+    name_file(path, "kernel");
+    name_file(other, "link");
+    put_file(path, "kernel", 6);
+    ck_assert_int_eq(link(path, other), 0);
+    buffer_init(&b);
+    ck_assert_int_eq(host_load_file(path, 1000, "the test", &b, &err), 0);
+    buffer_finish(&b);
+    ck_assert_int_lt(host_output_open(other, HOST_FORCE, &err), 0);
+    ck_assert_msg(strstr(err.text, "link: is read by this run") != NULL, "%s", err.text);
+    ck_assert_int_lt(host_write_file(path, "x", 1, HOST_FORCE, &err), 0);
+    ck_assert_int_lt(host_writer_open(&w, path, HOST_FORCE, &err), 0);
+    expect_file(path, "kernel");
+    ck_assert_int_eq(host_write_file(path, "x", 1, HOST_OVER_INPUT, &err), 0);
+    expect_file(other, "kernel");
+    expect_file(path, "x");
+    unlink(other);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_recording_is_replaced_only_when_that_is_asked_for)
+{
+    static const char recording[] = "\211HCREC\r\nrest";
+    struct error err = {0};
+    char path[100];
+    int fd;
+
+    name_file(path, "r.hcrec");
+    put_file(path, recording, strlen(recording));
+    ck_assert_int_lt(host_output_open(path, 0, &err), 0);
+    ck_assert_msg(strstr(err.text, "r.hcrec: is a recording") && strstr(err.text, "--force"), "%s", err.text);
+    ck_assert_int_lt(host_write_file(path, "x", 1, 0, &err), 0);
+    expect_file(path, recording);
+    unlink(path);
+    put_file(path, recording, strlen(recording));
+    fd = host_output_open(path, HOST_FORCE, &err);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    unlink(path);
+    put_file(path, "notes", 5);
+    ck_assert_int_lt(host_output_open(path, HOST_EMPTY_ONLY, &err), 0);
+    ck_assert_msg(strstr(err.text, "exists") != NULL, "%s", err.text);
+    ck_assert_int_eq(host_write_file(path, "more", 4, 0, &err), 0);
+    expect_file(path, "more");
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_file_has_one_writer)
+{
+    struct error err = {0};
+    char path[100];
+    int fd;
+
+    name_file(path, "log");
+    fd = host_output_open(path, 0, &err);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_lt(host_output_open(path, HOST_FORCE | HOST_OVER_INPUT, &err), 0);
+    ck_assert_msg(strstr(err.text, "being written to already") != NULL, "%s", err.text);
+    ck_assert_int_lt(host_write_file(path, "x", 1, HOST_FORCE | HOST_OVER_INPUT, &err), 0);
+    ck_assert_int_eq(write(fd, "line", 4), 4);
+    close(fd);
+    expect_file(path, "line");
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads_is_refused_and_not_waited_for)
+{
+    struct error err = {0};
+    char path[100];
+
+    name_file(path, "fifo");
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_lt(host_output_open(path, 0, &err), 0);
+    ck_assert_msg(strstr(err.text, "nobody reads this pipe") != NULL, "%s", err.text);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_whole_file_is_there_when_it_is_whole)
+{
+    struct host_writer w;
+    struct error err = {0};
+    char path[100];
+
+    name_file(path, "whole");
+    put_file(path, "old", 3);
+    ck_assert_int_eq(chmod(path, 0640), 0);
+    ck_assert_int_eq(host_writer_open_whole(&w, path, 0, &err), 0);
+    ck_assert_int_eq(host_writer_write(&w, "half", 4), 0);
+    expect_file(path, "old");
+    host_writer_close(&w); /* rmdir() of the fixture finds that nothing is left */
+    expect_file(path, "old");
+    ck_assert_int_eq(unlink(path), 0);
+    put_file(path, "old", 3);
+    ck_assert_int_eq(host_writer_open_whole(&w, path, 0, &err), 0);
+    ck_assert_int_eq(host_writer_write(&w, "new", 3), 0);
+    ck_assert_int_eq(host_writer_commit(&w), 0);
+    expect_file(path, "new");
+    unlink(path);
+    ck_assert_int_eq(host_writer_open_whole(&w, "/dev/null", 0, &err), 0);
+    ck_assert_int_eq(host_writer_commit(&w), 0);
+    name_file(path, "nowhere/file");
+    ck_assert_int_lt(host_write_file(path, "x", 1, 0, &err), 0);
+    ck_assert_msg(strstr(err.text, "nowhere/file: cannot create") != NULL, "%s", err.text);
 }
 END_TEST
 
@@ -227,7 +370,7 @@ START_TEST(a_serial_port_can_be_a_file)
     struct chardev *c;
 
     snprintf(spec, sizeof spec, "file:%s/f", dir);
-    c = chardev_open(spec, "serial0", &note, &err);
+    c = chardev_open(spec, "serial0", 0, &note, &err);
     ck_assert_ptr_nonnull(c);
     ck_assert_ptr_null(note);
     chardev_write(c, "output", 6);
@@ -244,7 +387,7 @@ START_TEST(a_serial_port_can_be_a_server_whose_clients_come_and_go)
 {
     struct error err = {0};
     char where[100] = "", *note, buf[8];
-    struct chardev *c = chardev_open("tcp:127.0.0.1:0,server,nowait", "serial0", &note, &err);
+    struct chardev *c = chardev_open("tcp:127.0.0.1:0,server,nowait", "serial0", 0, &note, &err);
 
     ck_assert_ptr_nonnull(c);
     ck_assert_int_eq(sscanf(note, "serial0 listens on %99s", where), 1);
@@ -285,7 +428,7 @@ START_TEST(what_no_serial_port_can_be_is_refused)
         struct error err = {0};
         char *note;
 
-        ck_assert_msg(!chardev_open(bad[i], "serial1", &note, &err), "%s", bad[i]);
+        ck_assert_msg(!chardev_open(bad[i], "serial1", 0, &note, &err), "%s", bad[i]);
         ck_assert_ptr_eq(strstr(err.text, "serial1: "), err.text);
     }
 }
@@ -393,6 +536,42 @@ START_TEST(more_files_than_are_kept_open_all_work)
 }
 END_TEST
 
+START_TEST(a_guest_can_neither_write_nor_remove_what_its_run_reads_and_writes)
+{
+    static const enum file_op ops[] = {FILE_OPEN, FILE_REMOVE, FILE_RENAME};
+    struct host_files *f = guest_files();
+    struct error err = {0};
+    struct buffer b;
+    char path[100];
+    int fd;
+
+    name_file(path, "kernel");
+    put_file(path, "kernel", 6);
+    buffer_init(&b);
+    ck_assert_int_eq(host_load_file(path, 1000, "the test", &b, &err), 0);
+    buffer_finish(&b);
+    name_file(path, "console");
+    fd = host_output_open(path, 0, &err);
+    for (unsigned i = 0; i < 2; i++) {
+        struct file_request r = {.file = 1, .name = i ? "kernel" : "console", .to = "new", .access = FILE_ACCESS_WRITE | FILE_TRUNCATE};
+
+        for (unsigned k = 0; k < ARRAY_LEN(ops); k++) {
+            r.op = ops[k];
+            ck_assert_uint_eq(ask(f, r).error, EACCES);
+        }
+        r.op = FILE_OPEN;
+        r.access = FILE_ACCESS_READ;
+        ck_assert_uint_eq(ask(f, r).error, 0);
+    }
+    host_files_close(f);
+    close(fd);
+    unlink(path);
+    name_file(path, "kernel");
+    expect_file(path, "kernel");
+    unlink(path);
+}
+END_TEST
+
 START_TEST(a_guest_gets_nowhere_else_by_any_request)
 {
     static const struct {
@@ -450,12 +629,18 @@ int main(void)
     tcase_add_test(tc, nonsense_is_no_address);
     tcase_add_test(tc, files_load_up_to_their_limit);
     tcase_add_test(tc, a_file_is_written_cut_rewritten_and_read_in_pieces);
+    tcase_add_test(tc, what_a_run_has_read_is_never_written_to);
+    tcase_add_test(tc, a_recording_is_replaced_only_when_that_is_asked_for);
+    tcase_add_test(tc, a_file_has_one_writer);
+    tcase_add_test(tc, a_pipe_that_nobody_reads_is_refused_and_not_waited_for);
+    tcase_add_test(tc, a_whole_file_is_there_when_it_is_whole);
     tcase_add_test(tc, a_serial_port_can_be_a_file);
     tcase_add_test(tc, a_serial_port_can_be_a_server_whose_clients_come_and_go);
     tcase_add_test(tc, what_no_serial_port_can_be_is_refused);
     tcase_add_test(tc, a_guest_reads_and_writes_files_of_its_directory);
     tcase_add_test(tc, a_guests_open_file_outlives_its_name_and_is_found_again_by_it);
     tcase_add_test(tc, more_files_than_are_kept_open_all_work);
+    tcase_add_test(tc, a_guest_can_neither_write_nor_remove_what_its_run_reads_and_writes);
     tcase_add_test(tc, a_guest_gets_nowhere_else_by_any_request);
     suite_add_tcase(suite, tc);
     srunner_run_all(runner, CK_NORMAL);
