@@ -64,6 +64,8 @@ need_build_tools() {
     need zlib1g-dev have_library zlib
     need libxxhash-dev have_library libxxhash
     need libfdt-dev test -e /usr/include/libfdt.h
+    need libnbd-dev have_library libnbd
+    need libzstd-dev have_library libzstd
     # Not gcc-multilib, which Debian does not let stand beside a cross compiler.
     need "$(gcc_32_bit_library)" have_m32
     need libc6-dev-i386 have_m32

@@ -5,6 +5,7 @@
 include tests/base/local.mk
 include tests/softfloat/local.mk
 include tests/host/local.mk
+include tests/block/local.mk
 include tests/vm/local.mk
 include tests/checkpoint/local.mk
 include tests/replay/local.mk

@@ -92,19 +92,12 @@ int host_reader_open(struct host_reader *r, const char *path, uint64_t limit, co
     return status;
 }
 
-int host_reader_read(struct host_reader *r, uint64_t offset, void *buf, size_t len)
+int host_read_exactly(int fd, uint64_t offset, void *buf, size_t len)
 {
     uint8_t *p = buf;
 
-    if (offset > r->len || len > r->len - offset)
-        return -EIO;
-    if (r->fd < 0) {
-        if (len)
-            memcpy(buf, r->whole.data + offset, len);
-        return 0;
-    }
     while (len) {
-        ssize_t n = pread(r->fd, p, len, (off_t)offset);
+        ssize_t n = pread(fd, p, len, (off_t)offset);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -115,6 +108,18 @@ int host_reader_read(struct host_reader *r, uint64_t offset, void *buf, size_t l
         len -= (size_t)n;
     }
     return 0;
+}
+
+int host_reader_read(struct host_reader *r, uint64_t offset, void *buf, size_t len)
+{
+    if (offset > r->len || len > r->len - offset)
+        return -EIO;
+    if (r->fd < 0) {
+        if (len)
+            memcpy(buf, r->whole.data + offset, len);
+        return 0;
+    }
+    return host_read_exactly(r->fd, offset, buf, len);
 }
 
 void host_reader_close(struct host_reader *r)

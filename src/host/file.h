@@ -13,6 +13,9 @@
 int host_load_file(const char *path, uint64_t limit, const char *limit_means, struct buffer *out,
                    struct error *err);
 
+/* Read exactly these bytes of a file or a block device. 0, or negative errno: -EIO if it has become shorter. */
+int host_read_exactly(int fd, uint64_t offset, void *buf, size_t len);
+
 /* A file that is read in pieces, anywhere. What is no regular file is read whole at once. */
 struct host_reader {
     int fd;              /* -1: `whole` has it */

@@ -1,5 +1,7 @@
 noinst_LIBRARIES += libhost.a
 libhost_a_SOURCES = \
+	src/host/block_file.c src/host/block_file.h \
+	src/host/block_nbd.c src/host/block_nbd.h \
 	src/host/chardev.c src/host/chardev.h \
 	src/host/code_memory.c src/host/code_memory.h \
 	src/host/clock.c src/host/clock.h \

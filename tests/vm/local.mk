@@ -20,6 +20,6 @@ tests_vm_test_vm_uops_SOURCES = tests/vm/test_vm_uops.c tests/vm/vm_toy.c tests/
 tests_vm_test_vm_uops_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_drive
 TESTS += tests/vm/test_drive
-tests_vm_test_drive_SOURCES = tests/vm/test_drive.c
+tests_vm_test_drive_SOURCES = tests/vm/test_drive.c tests/check_main.c
 tests_vm_test_drive_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

@@ -2,12 +2,12 @@
  * Drives, over an image of noise that the test makes up: what is written is read again, whatever the
  * alignment; state is the difference from the image.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "vm/machine.h"
+#include "tests/check_main.h"
 
 #define DISK_BYTES (5u * DRIVE_CLUSTER + 3u * 512u) /* the last page and the last cluster are not whole */
 
@@ -362,7 +362,7 @@ START_TEST(a_configuration_that_no_drive_has_is_refused)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("drive");
     TCase *t = tcase_create("drive");
@@ -380,15 +380,4 @@ static Suite *suite(void)
     tcase_add_test(t, a_configuration_that_no_drive_has_is_refused);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
 }

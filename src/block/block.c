@@ -1,0 +1,182 @@
+/*
+ * Opening images and chains of them; the raw format. See block.h.
+ */
+#include "block/block.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+
+static const struct block_format *const formats[] = {&block_qcow2, &block_raw};
+
+#define FORMAT_NAMES "raw, qcow2"
+
+/* ------------------------------------------------------------------------------ raw */
+
+static int raw_open(struct block_image *im, const char *snapshot, const struct block_opener *opener, struct error *err)
+{
+    (void)opener;
+    if (snapshot)
+        return error_set(err, -EINVAL, "%s: a raw image has no snapshots", im->source.name);
+    im->size = im->source.size;
+    return 0;
+}
+
+static int raw_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
+{
+    return im->source.read(im->source.ctx, offset, buf, len);
+}
+
+static void raw_close(struct block_image *im)
+{
+    (void)im;
+}
+
+const struct block_format block_raw = {.name = "raw", .open = raw_open, .read = raw_read, .close = raw_close};
+
+/* -------------------------------------------------------------------------- opening */
+
+const char *block_unknown_format(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (!strcmp(formats[i]->name, name))
+            return NULL;
+    return FORMAT_NAMES;
+}
+
+static const struct block_format *format_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+        if (!strcmp(formats[i]->name, name))
+            return formats[i];
+    return NULL;
+}
+
+/* What the first bytes say: raw if nothing. */
+static int probe(struct block_image *im, struct error *err)
+{
+    uint8_t head[512];
+    size_t len = im->source.size < sizeof(head) ? (size_t)im->source.size : sizeof(head);
+    int r = len ? im->source.read(im->source.ctx, 0, head, len) : 0;
+
+    if (r < 0)
+        return error_set(err, r, "%s: cannot read: %s", im->source.name, strerror(-r));
+    for (size_t i = 0; i < ARRAY_LEN(formats) && !im->format; i++)
+        if (formats[i]->probe && formats[i]->probe(head, len))
+            im->format = formats[i];
+    if (!im->format)
+        im->format = &block_raw;
+    return 0;
+}
+
+static int choose_format(struct block_image *im, const char *format, struct error *err)
+{
+    if (!format)
+        return probe(im, err);
+    im->format = format_named(format);
+    if (im->format)
+        return 0;
+    return error_set(err, -EINVAL, "%s: image format '%.40s' is not known; the formats are: " FORMAT_NAMES,
+                     im->source.name, format);
+}
+
+/* A chain that comes back to itself has no end. */
+static int check_chain(const struct block_image *im, struct error *err)
+{
+    unsigned depth = 0;
+
+    for (const struct block_image *o = im->over; o; o = o->over) {
+        if (!memcmp(o->source.identity, im->source.identity, sizeof(o->source.identity)))
+            return error_set(err, -ELOOP, "%s is its own backing file", im->source.name);
+        if (++depth >= BLOCK_MAX_CHAIN)
+            return error_set(err, -ELOOP, "%s: more than %u images on top of each other", im->source.name,
+                             BLOCK_MAX_CHAIN);
+    }
+    return 0;
+}
+
+static int open_image(struct block_image **made, const struct block_image *over, const char *name, const char *format,
+                      const char *snapshot, const struct block_opener *opener, struct error *err)
+{
+    struct block_image *im = xcalloc(1, sizeof(*im));
+    int r = opener->open(opener->ctx, name, &im->source, err);
+
+    if (r < 0) {
+        free(im);
+        return r;
+    }
+    im->over = over;
+    r = check_chain(im, err);
+    if (r == 0)
+        r = choose_format(im, format, err);
+    if (r == 0)
+        r = im->format->open(im, snapshot, opener, err);
+    if (r == 0 && im->size > BLOCK_MAX_BYTES)
+        r = error_set(err, -EFBIG, "%s: no disk has %llu bytes", name, (unsigned long long)im->size);
+    if (r < 0) {
+        block_close(im);
+        return r;
+    }
+    *made = im;
+    return 0;
+}
+
+int block_open(struct block_image **im, const char *name, const char *format, const char *snapshot,
+               const struct block_opener *opener, struct error *err)
+{
+    return open_image(im, NULL, name, format, snapshot, opener, err);
+}
+
+int block_open_backing(struct block_image *over, const char *name, const char *format,
+                       const struct block_opener *opener, struct error *err)
+{
+    char *path = block_resolve(over, name);
+    int r = open_image(&over->backing, over, path, format, NULL, opener, err);
+
+    if (r < 0)
+        error_prefix(err, "%s: backing file", over->source.name);
+    free(path);
+    return r;
+}
+
+void block_close(struct block_image *im)
+{
+    if (!im)
+        return;
+    block_close(im->backing);
+    if (im->format)
+        im->format->close(im);
+    im->source.close(im->source.ctx);
+    free(im->source.name);
+    free(im);
+}
+
+char *block_resolve(const struct block_image *im, const char *name)
+{
+    const char *slash = im->source.local ? strrchr(im->source.name, '/') : NULL;
+    struct buffer b;
+
+    if (!strncmp(name, "file:", 5))
+        name += 5;
+    buffer_init(&b);
+    if (slash && *name != '/' && !strstr(name, "://") && strncmp(name, "nbd:", 4))
+        buffer_append(&b, im->source.name, (size_t)(slash - im->source.name) + 1);
+    buffer_append(&b, name, strlen(name) + 1);
+    return (char *)b.data;
+}
+
+/* -------------------------------------------------------------------------- reading */
+
+int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
+{
+    uint64_t there = offset < im->size ? im->size - offset : 0;
+
+    if (there < len) {
+        memset((uint8_t *)buf + there, 0, len - there);
+        len = (size_t)there;
+    }
+    return len ? im->format->read(im, offset, buf, len) : 0;
+}
