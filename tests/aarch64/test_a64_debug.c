@@ -359,6 +359,29 @@ START_TEST(mask_watches_an_aligned_range)
 }
 END_TEST
 
+/* It is one of memory, which it compares with what was loaded: whatever is cached. */
+START_TEST(a_store_exclusive_reads_what_is_watched)
+{
+    for (unsigned stores_before = 0; stores_before < 3; stores_before++) {
+        again(A64_HAS_EL2);
+        s->dbgwvr[0] = DATA;
+        s->dbgwcr[0] = E | EL0 | LOADS | BAS(255);
+        at_el(b, 0, UCODE);
+        for (unsigned i = 0; i < stores_before; i++)
+            EMIT(b, STR(2u, 1u));
+        EMIT(b, 0xc8007c00u | 3u << 16 | 1u << 5 | 2u); /* stxr w3, x2, [x1] */
+        s->x[1] = DATA;
+        s->exclusive_addr = DATA;
+        s->exclusive_size = 8;
+        refresh(b);
+        steps(b, stores_before + 1);
+        EQ(s->el, 1);
+        EXPECT_ESR(b, 1, EC_WATCH - 1, 0x22);
+        EQ(s->elr[1], UCODE + 4 * stores_before);
+    }
+}
+END_TEST
+
 START_TEST(invalidating_a_watched_line_is_a_store_with_cm)
 {
     s->mdscr_el1 |= MDSCR_KDE;
@@ -443,6 +466,7 @@ static Suite *suite(void)
     tcase_add_test(tc, invalidating_a_watched_line_is_a_store_with_cm);
     tcase_add_test(tc, some_bits_of_mdscr_are_for_the_owner_of_the_os_lock);
     tcase_add_test(tc, bas_of_a_breakpoint_is_res1);
+    tcase_add_test(tc, a_store_exclusive_reads_what_is_watched);
     tcase_add_test(tc, an_illegal_return_takes_the_step_bit_too);
     suite_add_tcase(su, tc);
     return su;
