@@ -369,14 +369,14 @@ START_TEST(a_store_exclusive_reads_what_is_watched)
         at_el(b, 0, UCODE);
         for (unsigned i = 0; i < stores_before; i++)
             EMIT(b, STR(2u, 1u));
-        EMIT(b, 0xc8007c00u | 3u << 16 | 1u << 5 | 2u); /* stxr w3, x2, [x1] */
+        EMIT(b, 0xc8200000u | 3u << 16 | 4u << 10 | 1u << 5 | 2u); /* stxp w3, x2, x4, [x1] */
         s->x[1] = DATA;
         s->exclusive_addr = DATA;
-        s->exclusive_size = 8;
+        s->exclusive_size = 16;
         refresh(b);
         steps(b, stores_before + 1);
         EQ(s->el, 1);
-        EXPECT_ESR(b, 1, EC_WATCH - 1, 0x22);
+        EXPECT_ESR(b, 1, EC_WATCH_LOWER, 0x22);
         EQ(s->elr[1], UCODE + 4 * stores_before);
     }
 }
