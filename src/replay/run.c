@@ -230,11 +230,11 @@ static void account(struct timeline *tl, icount_t from, uint64_t ns)
     adapt(tl, to - from, ns);
 }
 
-/* Single steps to a boundary, at most to `limit`. */
+/* Instruction by instruction to a boundary, at most to `limit`. */
 static void run_singly(struct timeline *tl, icount_t limit, struct stop *stop)
 {
     do {
-        machine_run(tl->m, tl->m->st->position + 1, stop);
+        machine_run_instruction(tl->m, limit, stop);
     } while (stop->kind == STOP_LIMIT && tl->m->st->position < limit && !run_at_boundary(tl));
 }
 

@@ -76,6 +76,8 @@ struct cpu {
     bool running;      /* inside ops->run */
     bool attention;    /* set by device code: leave run() after this instruction, because
                         * deadlines, requests or interrupt lines may have changed */
+    bool to_boundary;  /* leave run() at the first instruction boundary after a step, too: it may make a
+                        * repeated instruction whole, but no instruction after it */
     /* While running, the position of the step in progress is
      * limit - budget - steps, provided that the block in progress is one step. */
     icount_t limit;    /* `until` of this run */

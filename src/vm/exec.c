@@ -6,7 +6,8 @@
  * withheld: taken off both, so that no position changes, and given back at the
  * head of the loop. An instruction to be run by itself is a block of one
  * step with all the rest of the budget withheld; so every way out of it ends
- * here.
+ * here. (Unless all of a repeated instruction is wanted: then it has all of the budget.
+ * Blocks of one step that are to be run by themselves are not chained.)
  */
 #include "vm/exec_priv.h"
 #include "vm/jit/jit.h"
@@ -341,7 +342,8 @@ static void run_block(struct ucpu *c, struct block *b)
     x->link_from = NULL;
     if (b->alone) {
         x->stats.alone++;
-        withhold(c, c->cpu.budget - 1);
+        if (!c->cpu.to_boundary)
+            withhold(c, c->cpu.budget - 1);
     }
     left = engine(c, b);
     after_block(c, left, stepping);
@@ -366,7 +368,7 @@ static bool make_steps(struct ucpu *c)
     struct exec *x = c->exec;
     struct block_key key;
     struct block *b;
-    bool alone = x->stepping || c->single || x->retry;
+    bool alone = x->stepping || c->single || x->retry || c->cpu.to_boundary;
 
     x->retry = false;
     c->fe->where(c, &key);
@@ -387,6 +389,15 @@ static bool make_steps(struct ucpu *c)
     }
     run_block(c, b);
     return true;
+}
+
+/* Is this as far as a run to the end of an instruction goes? It began at `start`. */
+static bool made_instruction(const struct ucpu *c, icount_t start)
+{
+    const struct cpu *cpu = &c->cpu;
+
+    return cpu->to_boundary && cpu->limit - cpu->budget != start &&
+           (!cpu->ops->in_progress || cpu->ops->in_progress(cpu) == ICOUNT_MAX);
 }
 
 /* Look at what may come before the next instruction. True: something was done, or the
@@ -410,11 +421,12 @@ void ucpu_run(struct cpu *cpu, icount_t until)
 {
     struct ucpu *c = (struct ucpu *)(void *)cpu;
     struct exec *x = c->exec;
+    icount_t start = cpu->machine->st->position;
     bool idle = false;
 
     CHECK(!cpu->running && until >= cpu->machine->st->position);
     cpu->limit = until;
-    cpu->budget = until - cpu->machine->st->position;
+    cpu->budget = until - start;
     cpu->steps = 0;
     c->block = NULL;
     c->retry_alone = false;
@@ -429,7 +441,7 @@ void ucpu_run(struct cpu *cpu, icount_t until)
         release(c);
         if (c->npending_hits && report_hits(c))
             break;
-        if (cpu->attention || !cpu->budget)
+        if (cpu->attention || !cpu->budget || made_instruction(c, start))
             break;
         if (x->look && look_around(c, &idle)) {
             if (idle)

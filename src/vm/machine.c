@@ -556,9 +556,18 @@ static bool do_event_at_end(struct machine *m)
     return true;
 }
 
+/* Was a step made from `start` that ends where an instruction does, and is that all that is wanted? */
+static bool at_wanted_boundary(const struct machine *m, icount_t start)
+{
+    const struct cpu *cpu = m->cpu;
+
+    return cpu->to_boundary && m->st->position != start && cpu->ops->in_progress(cpu) == ICOUNT_MAX;
+}
+
 static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
 {
     struct agenda a = {.stale = true};
+    icount_t start = m->st->position;
     const struct event *e;
 
     for (;;) {
@@ -566,7 +575,7 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
             stop->hit = m->traps->stop_hit;
             return STOP_TRAP;
         }
-        if (m->st->position == until)
+        if (m->st->position == until || at_wanted_boundary(m, start))
             return STOP_LIMIT;
         if (m->st->end) {
             if (!do_event_at_end(m))
@@ -592,7 +601,7 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
     }
 }
 
-void machine_run(struct machine *m, icount_t until, struct stop *stop)
+static void run_until(struct machine *m, icount_t until, struct stop *stop)
 {
     CHECK(m->cpu && !m->cpu->running);
     CHECK(until >= m->st->position);
@@ -601,6 +610,18 @@ void machine_run(struct machine *m, icount_t until, struct stop *stop)
     m->traps->stopped = false;
     m->run_from = m->st->position;
     stop->kind = run(m, until, stop);
+}
+
+void machine_run(struct machine *m, icount_t until, struct stop *stop)
+{
+    m->cpu->to_boundary = false;
+    run_until(m, until, stop);
+}
+
+void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop)
+{
+    m->cpu->to_boundary = true;
+    run_until(m, until, stop);
 }
 
 /* ---- hashes ---- */

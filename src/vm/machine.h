@@ -189,6 +189,9 @@ vtime_t machine_now(const struct machine *m);
  * with wake == VTIME_NEVER is also given without stop_when_idle: nothing will
  * ever wake the guest but an event that is not there yet. */
 void machine_run(struct machine *m, icount_t until, struct stop *stop);
+/* The same, but also stops (STOP_LIMIT) at the first instruction boundary after at least one step: a
+ * repeated instruction is made whole, in bulk. */
+void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop);
 /* With stop_when_idle: let the sleeping CPU's clock jump to `to`, which must not be
  * later than the `wake` of the last STOP_IDLE; sets `between`. */
 void machine_warp(struct machine *m, vtime_t to);

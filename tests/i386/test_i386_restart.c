@@ -200,6 +200,44 @@ START_TEST(frames_are_pushed_over_code_after_a_bulk_rep)
 }
 END_TEST
 
+/* ---- whole instructions ---- */
+
+static void fill_a_mebibyte(void)
+{
+    CODE(b, 0xf3, 0xaa, 0xf3, 0xaa, 0x90);
+    s->gpr[EDI] = 0x200001;
+    s->gpr[ECX] = 1 << 20;
+}
+
+START_TEST(a_repeated_instruction_is_made_whole_in_bulk)
+{
+    struct ucpu_stats stats;
+    struct stop stop;
+    uint64_t whole;
+
+    begin();
+    fill_a_mebibyte();
+    machine_run_instruction(b->m, ICOUNT_MAX, &stop);
+    ck_assert_int_eq(stop.kind, STOP_LIMIT);
+    ck_assert_uint_eq(b->m->st->position, 1 << 20);
+    ck_assert_uint_eq(s->rip, KCODE + 2);
+    ucpu_stats(&b->c->u, &stats);
+    ck_assert_uint_lt(stats.alone, 2000); /* a few for each page */
+    whole = machine_hash(b->m);
+    machine_run_instruction(b->m, ICOUNT_MAX, &stop);
+    ck_assert_uint_eq(b->m->st->position, (1 << 20) + 1);
+    end();
+    begin();
+    fill_a_mebibyte();
+    steps(b, 99);
+    machine_run_instruction(b->m, 5000, &stop);
+    ck_assert_uint_eq(b->m->st->position, 5000);
+    steps(b, (1 << 20) - 5000);
+    ck_assert(machine_hash(b->m) == whole);
+    end();
+}
+END_TEST
+
 /* ---- stores that change what others of the same instruction need ---- */
 
 /* The second table is at 401000h, so a push there can take away the page below it. */
@@ -357,6 +395,7 @@ int main(void)
 
     tcase_add_test(tc, ins_over_code_reads_its_port_once_after_a_bulk_rep);
     tcase_add_test(tc, frames_are_pushed_over_code_after_a_bulk_rep);
+    tcase_add_test(tc, a_repeated_instruction_is_made_whole_in_bulk);
     tcase_add_test(tc, a_push_that_takes_away_the_next_ones_page_does_not_stop_it);
     tcase_add_test(tc, a_walk_through_a_device_reads_it_once);
     tcase_add_test(tc, a_breakpoint_stops_before_the_fetch_sets_a_bit);

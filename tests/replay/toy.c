@@ -408,7 +408,8 @@ static void toy_run(struct cpu *cpu, icount_t until)
     while (cpu->machine->st->position < until && !toy_idle(cpu)) {
         if (toy->glitch_at && cpu->machine->st->position == toy->glitch_at && !alone)
             ((struct toy_state *)cpu->state)->r[3] ^= 4;
-        if (one_step((struct toy *)cpu) || cpu->attention)
+        if (one_step((struct toy *)cpu) || cpu->attention ||
+            (cpu->to_boundary && cpu->ops->in_progress(cpu) == ICOUNT_MAX))
             return;
     }
 }
