@@ -118,20 +118,51 @@ static int build_machine(struct machine **m, const struct images *im, struct opt
     return r;
 }
 
-static int open_serial(struct server_config *c, const struct options *o, struct error *err)
+static struct chardev *open_back(struct server_config *c, const char *spec, const char *name, bool force, struct error *err)
 {
+    char *note;
+    struct chardev *back = chardev_open(spec, name, force ? HOST_FORCE : 0, &note, err);
+
+    if (back)
+        c->backs[c->nbacks++] = back;
+    if (note)
+        fprintf(stderr, "hindcast: %s\n", note);
+    free(note);
+    return back;
+}
+
+static void connect_port(struct server_config *c, const char *device, struct chardev *back)
+{
+    struct server_connection *n = &c->connections[c->nconnections++];
+
+    snprintf(n->device, sizeof n->device, "%s", device);
+    n->back = back;
+}
+
+/* The serial ports, semihosting's console (where the first one is), and the debug console. */
+static int open_ports(struct server_config *c, const struct options *o, struct error *err)
+{
+    struct chardev *back;
+
     for (unsigned i = 0; i < o->serial_count; i++) {
-        char name[24], *note;
+        char name[24], device[16];
 
         snprintf(name, sizeof name, "serial%u", i);
-        c->serial[i] = chardev_open(o->serial[i], name, o->force ? HOST_FORCE : 0, &note, err);
-        if (!c->serial[i])
+        snprintf(device, sizeof device, "uart%u", i);
+        if (!machine_find_device(c->machine, device))
+            return error_set(err, -EINVAL, "--serial %s: this machine has %u serial port%s", o->serial[i], i,
+                             i == 1 ? "" : "s");
+        back = open_back(c, o->serial[i], name, o->force, err);
+        if (!back)
             return err->code;
-        c->serial_count++;
-        if (note)
-            fprintf(stderr, "hindcast: %s\n", note);
-        free(note);
+        connect_port(c, device, back);
+        if (i == 0)
+            connect_port(c, "semihosting", back);
     }
+    back = open_back(c, "stderr", "debug console", false, err);
+    if (!back)
+        return err->code;
+    connect_port(c, "debugcon", back);
     return 0;
 }
 
@@ -192,10 +223,10 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         }
     }
     if ((o->listen && !o->gdb_stdio && listener_open(&c.listener, o->listen, &err) < 0) ||
-        open_serial(&c, o, &err) < 0) {
+        open_ports(&c, o, &err) < 0) {
         listener_close(&c.listener);
-        for (unsigned i = 0; i < c.serial_count; i++)
-            chardev_close(c.serial[i]);
+        for (unsigned i = 0; i < c.nbacks; i++)
+            chardev_close(c.backs[i]);
         host_files_close(c.files);
         machine_destroy(m);
         return fail(&err);

@@ -8,6 +8,7 @@ libserver_a_SOURCES = \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
 	src/server/server_flash.c \
 	src/server/server_monitor.c \
+	src/server/server_ports.c \
 	src/server/server_record.c \
 	src/server/server_semihost.c \
 	src/server/server_target.c

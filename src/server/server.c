@@ -23,9 +23,6 @@
 #include "server_internal.h"
 
 #define MS 1000000u
-/* Input is taken from the host in pieces, while the guest is not this far behind. */
-#define INPUT_PIECE   512
-#define INPUT_BACKLOG 4096
 /* Output that waits for the host: beyond this the guest is held back. */
 #define OUTPUT_BACKLOG ((size_t)1 << 18)
 /* The debugger that does not read its console gets no more than this. */
@@ -171,51 +168,6 @@ static void flush_client(struct server *s)
         s->client_lost = true;
 }
 
-/* Does semihosting's console use the same back end? */
-static bool is_shared(const struct server *s, unsigned n)
-{
-    return n == 0 && s->semihost;
-}
-
-static bool wants_input(const struct server *s, unsigned n)
-{
-    if (is_shared(s, n) && s->typed.len >= INPUT_BACKLOG)
-        return false;
-    return s->uart[n] && timeline_input_pending(s->timeline, s->uart[n]) < INPUT_BACKLOG;
-}
-
-/* What the back end has, if it is wanted. */
-static void take_input(struct server *s, unsigned n)
-{
-    uint8_t bytes[INPUT_PIECE];
-    size_t len = wants_input(s, n) ? chardev_read(s->config.serial[n], bytes, sizeof bytes) : 0;
-
-    if (len && is_shared(s, n))
-        buffer_append(&s->typed, bytes, len);
-    else if (len)
-        timeline_input(s->timeline, s->uart[n], bytes, len, false);
-    if (is_shared(s, n))
-        server_semihost_input(s);
-}
-
-static void serve_serial(struct server *s, unsigned n)
-{
-    struct chardev *c = s->config.serial[n];
-
-    chardev_service(c);
-    take_input(s, n);
-    switch (chardev_command(c)) {
-    case CHARDEV_QUIT:
-        s->quit = true;
-        break;
-    case CHARDEV_HELP:
-        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a h shows this");
-        break;
-    default:
-        break;
-    }
-}
-
 /* Look at everything, waiting at most `timeout_ns` for something to happen. */
 static void serve(struct server *s, uint64_t timeout_ns)
 {
@@ -225,14 +177,12 @@ static void serve(struct server *s, uint64_t timeout_ns)
     poller_add(&p, s->config.listener.fd, true, false);
     if (s->session && !s->in_session)
         stream_poll(&s->client, &p, !client_lags(s));
-    for (unsigned i = 0; i < s->config.serial_count; i++)
-        chardev_poll(s->config.serial[i], &p, wants_input(s, i));
+    server_ports_poll(s, &p);
     poller_wait(&p, timeout_ns);
     serve_client(s);
     refuse_others(s);
     flush_client(s);
-    for (unsigned i = 0; i < s->config.serial_count; i++)
-        serve_serial(s, i);
+    server_ports_serve(s);
     if (host_signal_pending())
         s->quit = true;
 }
@@ -248,18 +198,6 @@ static bool run_must_end(const struct server *s)
     return s->session && rsp_interrupt_requested(s->session);
 }
 
-static size_t output_backlog(const struct server *s)
-{
-    size_t most = 0;
-
-    for (unsigned i = 0; i < s->config.serial_count; i++) {
-        size_t n = chardev_backlog(s->config.serial[i]);
-
-        most = n > most ? n : most;
-    }
-    return most;
-}
-
 static bool on_poll(void *ctx)
 {
     struct server *s = ctx;
@@ -267,7 +205,7 @@ static bool on_poll(void *ctx)
     if (s->finishing)
         return false;
     serve(s, 0);
-    while (output_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
+    while (server_ports_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
     server_record_update(s, false);
     show_progress(s);
@@ -279,7 +217,7 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
     struct server *s = ctx;
     uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
-    if (s->semihost && server_semihost_input(s))
+    if (server_ports_take_input(s))
         ns = 0;
     serve(s, ns < due ? ns : due);
     return host_monotonic_ns() - began;
@@ -303,7 +241,7 @@ static void on_entropy(void *ctx, void *buf, size_t len)
     host_random(buf, len);
 }
 
-static void to_debugger(struct server *s, const void *buf, size_t len)
+void server_to_debugger(struct server *s, const void *buf, size_t len)
 {
     if (s->session && rsp_output(s->session)->len + s->client.queue.len < CONSOLE_BACKLOG)
         rsp_console(s->session, buf, len);
@@ -314,18 +252,7 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
     struct server *s = ctx;
 
     end_progress(s);
-    s->serial_used |= dev == s->uart[0];
-    for (unsigned i = 0; i < s->config.serial_count; i++) {
-        if (s->uart[i] != dev && !(is_shared(s, i) && dev == s->semihost))
-            continue;
-        if (chardev_is_gdb(s->config.serial[i]))
-            to_debugger(s, buf, len);
-        else
-            chardev_write(s->config.serial[i], buf, len);
-        return;
-    }
-    if (dev == s->debugcon)
-        fwrite(buf, 1, len, stderr);
+    server_ports_output(s, dev, buf, len);
 }
 
 /* ---- runs ---- */
@@ -603,17 +530,6 @@ void server_dump(const struct server *s)
     buffer_finish(&text);
 }
 
-static void find_devices(struct server *s)
-{
-    for (unsigned i = 0; i < s->config.serial_count; i++) {
-        char name[16];
-
-        snprintf(name, sizeof name, "uart%u", i);
-        s->uart[i] = machine_find_device(s->machine, name);
-    }
-    s->debugcon = machine_find_device(s->machine, "debugcon");
-}
-
 struct server *server_create(const struct server_config *config, struct error *err)
 {
     struct server *s = xcalloc(1, sizeof *s);
@@ -635,7 +551,7 @@ struct server *server_create(const struct server_config *config, struct error *e
 
     s->config = *config;
     s->machine = config->machine;
-    find_devices(s);
+    server_ports_init(s);
     server_semihost_init(s);
     stream_init(&s->client);
     s->record.fd = -1;
@@ -661,8 +577,7 @@ void server_destroy(struct server *s)
         rsp_destroy(s->session);
     stream_close(&s->client);
     listener_close(&s->config.listener);
-    for (unsigned i = 0; i < s->config.serial_count; i++)
-        chardev_close(s->config.serial[i]);
+    server_ports_finish(s);
     server_semihost_finish(s);
     free(s->points);
     timeline_destroy(s->timeline);

@@ -19,7 +19,8 @@
 
 struct server;
 
-#define SERVER_MAX_SERIAL 2
+#define SERVER_MAX_BACKS  12
+#define SERVER_MAX_PORTS  12
 #define SERVER_MAX_FLASH  2
 
 /* A flash bank's file that gets the bank's contents at the end. */
@@ -27,6 +28,12 @@ struct server_flash {
     const char *path;  /* NULL: stays as it is */
     const void *data;  /* what was read from it */
     size_t len;
+};
+
+/* A port of the guest, and what it is connected to. */
+struct server_connection {
+    char device[16];       /* its name in the machine, which need not have it */
+    struct chardev *back;  /* one of the server's back ends */
 };
 
 /* What a recording says of the machine; must stay while the server lives. */
@@ -46,8 +53,10 @@ struct server_config {
     bool run;                  /* start the guest at once */
     bool hold;                 /* do not let it run on after `detach` */
     bool exit_at_end;          /* the guest's end is the program's */
-    struct chardev *serial[SERVER_MAX_SERIAL]; /* taken over */
-    unsigned serial_count;
+    struct chardev *backs[SERVER_MAX_BACKS]; /* back ends; taken over */
+    unsigned nbacks;
+    struct server_connection connections[SERVER_MAX_PORTS];
+    unsigned nconnections;
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
     bool force;                /* it may replace another file */

@@ -1,5 +1,5 @@
 /*
- * What server.c, server_target.c and server_monitor.c share.
+ * What the files of the server share (server*.c).
  */
 #ifndef HINDCAST_SERVER_INTERNAL_H
 #define HINDCAST_SERVER_INTERNAL_H
@@ -19,6 +19,25 @@ struct server_point {
     unsigned id;      /* the timeline's */
 };
 
+/* A place where bytes go out of the guest to the host, and come in. */
+struct server_port {
+    struct device *dev;       /* the guest's end */
+    struct chardev *back;     /* the host's end; one of config.backs */
+    const struct server_port_ops *ops;
+    bool used;                /* the guest has put something out there */
+};
+
+/* NULL: such a port takes no input. */
+struct server_port_ops {
+    /* Would the port take input now? */
+    bool (*wants_input)(const struct server *s, const struct server_port *p);
+    /* Pass on to the guest what the host has. True: there was some for a guest that waits for it. */
+    bool (*take_input)(struct server *s, struct server_port *p);
+};
+
+/* Input for a port: how far the guest may be behind with it, in bytes. */
+#define SERVER_INPUT_BACKLOG 4096u
+
 struct server {
     struct server_config config;
     struct timeline *timeline;
@@ -31,13 +50,12 @@ struct server {
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
 
-    /* Serial ports: device n is connected to config.serial[n]. */
-    struct device *uart[SERVER_MAX_SERIAL];
-    struct device *debugcon;
-    /* Semihosting's console shares the first serial port's back end. */
-    struct device *semihost;
-    struct buffer typed;         /* input for one of the two */
-    bool serial_used;            /* the guest has written to that port */
+    /* Ports (server_ports.c). */
+    struct server_port ports[SERVER_MAX_PORTS];
+    unsigned nports;
+    struct server_port *program;    /* semihosting's console; NULL: there is none */
+    struct server_port *typed_port; /* the serial port that shares its back end */
+    struct buffer typed;            /* input for one of the two */
     bool files_refused;          /* it was told that there are none */
     uint32_t mouse_buttons;      /* held, by monitor mouse_button */
 
@@ -106,11 +124,28 @@ void server_record_end(struct server *s);
 /* Write all history to a file (monitor save); `force`: also over a recording. */
 int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err);
 
+/* server_ports.c */
+void server_ports_init(struct server *s);
+void server_ports_finish(struct server *s);
+/* What to wait for. */
+void server_ports_poll(struct server *s, struct poller *poller);
+/* Look after all back ends and what has come from them. */
+void server_ports_serve(struct server *s);
+/* Only pass on the input that is there. True: there was some for a guest that waits for it. */
+bool server_ports_take_input(struct server *s);
+/* The guest has put bytes out. */
+void server_ports_output(struct server *s, const struct device *dev, const void *buf, size_t len);
+/* Bytes that the slowest receiver has not taken yet. */
+size_t server_ports_backlog(const struct server *s);
+
+/* server.c: show bytes on the debugger's console. */
+void server_to_debugger(struct server *s, const void *buf, size_t len);
+
 /* server_semihost.c */
 void server_semihost_init(struct server *s);
 void server_semihost_finish(struct server *s);
-/* Pass on input from the first serial port's back end. True: there was some, for the program that waits. */
-bool server_semihost_input(struct server *s);
+/* Its console: deals out the input that it shares with a serial port. */
+extern const struct server_port_ops server_semihost_ops;
 /* struct timeline_host.file_call */
 void server_file_call(void *ctx, const struct file_request *request, struct file_answer *answer);
 
