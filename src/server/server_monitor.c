@@ -474,6 +474,16 @@ HANDLER(cmd_info_irq)
     return 0;
 }
 
+HANDLER(cmd_info_pci)
+{
+    const struct device *pci = machine_find_device(server_of(call)->machine, "pci");
+
+    if (!pci)
+        return error_set(err, -ENODEV, "this machine has no PCI");
+    pci->ops->describe(pci, call->out);
+    return 0;
+}
+
 /* ---- the outside world ---- */
 
 static struct device *need_device(struct server *s, const char *name, struct error *err)
@@ -689,6 +699,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info mem", "", "mapped virtual memory", cmd_info_mem},
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},
+    {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE", "the picture on the screen, as PPM", cmd_screendump},

@@ -22,6 +22,12 @@ libvm_a_SOURCES = \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
+	src/vm/dev/pci.c src/vm/dev/pci.h \
+	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \
+	src/vm/dev/pci_host.c src/vm/dev/pci_host.h \
+	src/vm/dev/pci_msi.c \
+	src/vm/dev/pci_root.c src/vm/dev/pci_root.h \
+	src/vm/dev/ports.c src/vm/dev/ports.h \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \

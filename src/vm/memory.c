@@ -166,6 +166,20 @@ static bool is_backed(const struct region *r)
     return r && r->kind != REGION_MMIO;
 }
 
+void memory_load(struct memory *m, uint32_t page, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+
+    for (; len; page++) {
+        size_t n = len < PAGE_SIZE ? len : (size_t)PAGE_SIZE;
+
+        memory_touch(m, page, 0, (unsigned)n);
+        memcpy(m->host + ((uint64_t)page << PAGE_SHIFT), from, n);
+        from += n;
+        len -= n;
+    }
+}
+
 unsigned memory_map(struct memory *m, const struct region *r)
 {
     CHECK(m->nregions < MEMORY_MAX_REGIONS);

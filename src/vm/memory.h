@@ -52,7 +52,7 @@ struct region {
     bool secure;        /* whole pages that are not there for a CPU's Non-secure accesses */
 };
 
-#define MEMORY_MAX_REGIONS 128
+#define MEMORY_MAX_REGIONS 256
 
 /* Who derives things from pages and from the map (the execution core); the
  * members may be NULL. */
@@ -94,6 +94,8 @@ void memory_finish(struct memory *m);
 
 /* Allocate `size` bytes (rounded up to pages) of zeroed storage; returns the first page number. */
 uint32_t memory_alloc(struct memory *m, uint64_t size);
+/* Put bytes into storage, from the beginning of a page on: for boards that fill ROMs. */
+void memory_load(struct memory *m, uint32_t page, const void *data, size_t len);
 /* Add a region; returns its index. Adding, moving and switching regions drops
  * every cached translation. */
 unsigned memory_map(struct memory *m, const struct region *r);

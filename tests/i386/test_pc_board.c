@@ -6,11 +6,11 @@
 #include "i386/pc/dma.h"
 #include "i386/pc/glue.h"
 #include "i386/pc/i440fx.h"
-#include "i386/pc/pci.h"
+#include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"
 #include "i386/pc/piix4_pm.h"
-#include "i386/pc/ports.h"
+#include "vm/dev/ports.h"
 #include "vm/dev/fwcfg.h"
 #include "vm/dev/clock.h"
 
@@ -28,39 +28,41 @@ static struct device *pic, *pci_bus, *north, *south, *power;
 
 static void new_chipset(void)
 {
-    static struct pci_wiring wiring;
+    static struct pci_bus bus;
+    static struct ports ports;
     static struct i440fx_wiring north_wiring;
     static struct piix3_wiring south_wiring;
     static struct piix4_pm_wiring pm_wiring;
     static struct pic_wiring pic_wiring;
 
-    memset(&wiring, 0, sizeof(wiring));
+    memset(&ports, 0, sizeof(ports));
+    bus = (struct pci_bus){.machine = m, .ports = &ports};
     map_changes = 0;
     pic_wiring.intr = probe_line(0);
     pic = add(&pic_ops, &pic_wiring);
-    pci_bus = add(&pci_ops, &wiring);
+    pci_bus = add(&pci_host_ops, &bus);
     north = add(&i440fx_ops, &north_wiring);
     south = add(&piix3_ops, &south_wiring);
     power = add(&piix4_pm_ops, &pm_wiring);
     north_wiring.map_changed = count_change;
     south_wiring = (struct piix3_wiring){.pic = pic};
     pm_wiring = (struct piix4_pm_wiring){.sci = probe_line(1), .map_changed = count_change};
-    wiring.functions[wiring.nfunctions++] = i440fx_function(north);
-    wiring.functions[wiring.nfunctions++] = piix3_function(south);
-    wiring.functions[wiring.nfunctions++] = piix4_pm_function(power);
+    i440fx_plug(north, &bus);
+    piix3_plug(south, &bus);
+    piix4_pm_plug(power, &bus);
     reset_all();
 }
 
 static uint32_t config_get(unsigned slot, unsigned fn, unsigned reg)
 {
-    pci_bus->ops->write(pci_bus, PCI_ADDRESS, 0, 4, 0x80000000u | slot << 11 | fn << 8 | (reg & 0xfc));
-    return (uint32_t)pci_bus->ops->read(pci_bus, PCI_DATA, 0, 4);
+    pci_bus->ops->write(pci_bus, PCI_HOST_ADDRESS, 0, 4, 0x80000000u | slot << 11 | fn << 8 | (reg & 0xfc));
+    return (uint32_t)pci_bus->ops->read(pci_bus, PCI_HOST_DATA, 0, 4);
 }
 
 static void config_set(unsigned slot, unsigned fn, unsigned reg, unsigned size, uint32_t value)
 {
-    pci_bus->ops->write(pci_bus, PCI_ADDRESS, 0, 4, 0x80000000u | slot << 11 | fn << 8 | (reg & 0xfc));
-    pci_bus->ops->write(pci_bus, PCI_DATA, reg & 3, size, value);
+    pci_bus->ops->write(pci_bus, PCI_HOST_ADDRESS, 0, 4, 0x80000000u | slot << 11 | fn << 8 | (reg & 0xfc));
+    pci_bus->ops->write(pci_bus, PCI_HOST_DATA, reg & 3, size, value);
 }
 
 START_TEST(pci_shows_the_three_functions_and_nothing_else)
@@ -80,11 +82,11 @@ END_TEST
 START_TEST(pci_address_takes_only_32_bit_accesses_with_the_enable_bit)
 {
     new_chipset();
-    pci_bus->ops->write(pci_bus, PCI_ADDRESS, 0, 4, 0x80000000u);
-    pci_bus->ops->write(pci_bus, PCI_ADDRESS, 0, 1, 0x55);
-    ck_assert_uint_eq(pci_bus->ops->read(pci_bus, PCI_ADDRESS, 0, 4), 0x80000000u);
-    pci_bus->ops->write(pci_bus, PCI_ADDRESS, 0, 4, 0);
-    ck_assert_uint_eq((uint32_t)pci_bus->ops->read(pci_bus, PCI_DATA, 0, 4), 0xffffffffu);
+    pci_bus->ops->write(pci_bus, PCI_HOST_ADDRESS, 0, 4, 0x80000000u);
+    pci_bus->ops->write(pci_bus, PCI_HOST_ADDRESS, 0, 1, 0x55);
+    ck_assert_uint_eq(pci_bus->ops->read(pci_bus, PCI_HOST_ADDRESS, 0, 4), 0x80000000u);
+    pci_bus->ops->write(pci_bus, PCI_HOST_ADDRESS, 0, 4, 0);
+    ck_assert_uint_eq((uint32_t)pci_bus->ops->read(pci_bus, PCI_HOST_DATA, 0, 4), 0xffffffffu);
 }
 END_TEST
 

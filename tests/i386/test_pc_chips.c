@@ -8,7 +8,7 @@
 #include "i386/pc/ioapic.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/pit.h"
-#include "i386/pc/ports.h"
+#include "vm/dev/ports.h"
 #include "i386/pc/rtc.h"
 #include "vm/dev/clock.h"
 

@@ -5,7 +5,7 @@
 
 #include "i386/pc.h"
 #include "i386/pc/i8042.h"
-#include "i386/pc/ports.h"
+#include "vm/dev/ports.h"
 #include "i386/pc/ps2.h"
 #include "vm/dev/clock.h"
 #include "vm/dev/uart16550.h"

@@ -22,4 +22,8 @@ check_PROGRAMS += tests/vm/test_drive
 TESTS += tests/vm/test_drive
 tests_vm_test_drive_SOURCES = tests/vm/test_drive.c tests/check_main.c
 tests_vm_test_drive_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_pci
+TESTS += tests/vm/test_pci
+tests_vm_test_pci_SOURCES = tests/vm/test_pci.c tests/whole/chip_bench.h
+tests_vm_test_pci_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

@@ -6,9 +6,12 @@
 #include "aarch64/cpu.h"
 #include "aarch64/virt.h"
 #include "aarch64/virt/gic.h"
+#include "aarch64/virt/gicv2m.h"
 #include "base/buffer.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
+#include "vm/dev/pci_host.h"
+#include "vm/dev/pci_root.h"
 #include "vm/dev/pl011.h"
 #include "vm/dev/pl031.h"
 #include "vm/dev/pl061.h"
@@ -16,18 +19,25 @@
 
 /* Memory map. */
 enum {
-    VIRT_FLASH = 0x00000000, VIRT_GIC_DIST = 0x08000000, VIRT_GIC_CPU = 0x08010000, VIRT_GIC_HYP = 0x08030000,
+    VIRT_FLASH = 0x00000000, VIRT_GIC_DIST = 0x08000000, VIRT_GIC_CPU = 0x08010000, VIRT_GIC_V2M = 0x08020000, VIRT_GIC_HYP = 0x08030000,
     VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
     VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000,
     VIRT_SECURE_GPIO = 0x090b0000, VIRT_MMIO = 0x0a000000,
-    VIRT_SECURE_MEM = 0x0e000000,
+    VIRT_SECURE_MEM = 0x0e000000, VIRT_PCI_MEMORY = 0x10000000, VIRT_PCI_IO = 0x3eff0000,
 };
+#define VIRT_PCI_MEMORY_BYTES 0x2eff0000u
+#define VIRT_PCI_ECAM         0x4010000000ull
+#define VIRT_PCI_HIGH         0x8000000000ull /* the 64-bit window */
+#define VIRT_PCI_HIGH_BYTES   0x8000000000ull
 #define VIRT_REDIST_BYTES     0x20000u
 #define VIRT_SECURE_MEM_BYTES 0x1000000u
 #define VIRT_MMIO_SLOTS       32u
 
 /* Shared interrupts, and private ones of the CPU, by their numbers in the device tree. */
-enum { SPI_SECURE_GPIO = 0, SPI_UART = 1, SPI_RTC = 2, SPI_GPIO = 7, SPI_SECURE_UART = 8, SPI_MMIO = 16 };
+enum { SPI_SECURE_GPIO = 0, SPI_UART = 1, SPI_RTC = 2, SPI_PCI = 3, SPI_GPIO = 7, SPI_SECURE_UART = 8, SPI_MMIO = 16,
+       SPI_MESSAGES = 48 };
+#define VIRT_MESSAGES 64u /* SPIs that messages can raise */
+
 enum { PPI_PMU = 7, PPI_MAINTENANCE = 9, PPI_TIMER_HYP = 10, PPI_TIMER_VIRT = 11, PPI_TIMER_SEC = 13,
        PPI_TIMER_PHYS = 14 };
 
@@ -47,8 +57,12 @@ struct virt {
     enum psci_conduit psci;
     struct buffer dtb;
 
-    struct device *gic, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
+    struct device *gic, *v2m, *pci, *pci_root, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
     struct gic_wiring gic_wiring;
+    struct gicv2m_wiring v2m_wiring;
+    struct ports ports;           /* PCI's I/O space */
+    struct pci_bus pci_bus;
+    struct pci_root_wiring pci_root_wiring;
     struct pl011_wiring uart_wiring[2];
     struct pl031_wiring rtc_wiring;
     struct pl061_wiring gpio_wiring, secure_gpio_wiring;

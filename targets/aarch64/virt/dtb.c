@@ -19,7 +19,9 @@
 #define PHANDLE_GPIO  3u
 #define PHANDLE_CPU   4u
 #define PHANDLE_SECURE_GPIO 5u
+#define PHANDLE_MESSAGES 6u
 
+#define MAX_CELLS 160u /* of a property */
 #define FIRMWARE_DTB_BYTES ((size_t)1 << 20)
 
 #define LEVEL_HIGH  4u
@@ -64,7 +66,7 @@ static void flag(struct writer *w, const char *name)
 
 static void cells(struct writer *w, const char *name, const uint32_t *values, unsigned n)
 {
-    fdt32_t be[32];
+    fdt32_t be[MAX_CELLS];
 
     for (unsigned i = 0; i < n; i++)
         be[i] = cpu_to_fdt32(values[i]);
@@ -194,6 +196,59 @@ static void add_gic(struct writer *w, const struct virt *v)
     }
     if (v->gic_wiring.virtualization)
         interrupt(w, PPI, PPI_MAINTENANCE, LEVEL_HIGH);
+    begin_at(w, "v2m", VIRT_GIC_V2M);
+    string(w, "compatible", "arm,gic-v2m-frame");
+    flag(w, "msi-controller");
+    reg1(w, VIRT_GIC_V2M, 0x1000);
+    cell(w, "phandle", PHANDLE_MESSAGES);
+    end(w);
+    end(w);
+}
+
+/* Which SPI a pin of a slot is: they turn with the slot, so four slots say it for all. */
+static void add_interrupt_map(struct writer *w)
+{
+    uint32_t map[PCI_LINES * PCI_LINES * 10], *c = map;
+
+    for (uint32_t slot = 0; slot < PCI_LINES; slot++)
+        for (uint32_t pin = 0; pin < PCI_LINES; pin++) {
+            const uint32_t entry[10] = {slot << 11, 0, 0, pin + 1, PHANDLE_GIC, 0, 0, SPI,
+                                        SPI_PCI + (slot + pin) % PCI_LINES, LEVEL_HIGH};
+
+            memcpy(c, entry, sizeof(entry));
+            c += ARRAY_LEN(entry);
+        }
+    cells(w, "interrupt-map", map, ARRAY_LEN(map));
+    cells(w, "interrupt-map-mask", (const uint32_t[]){0x1800, 0, 0, 7}, 4);
+}
+
+#define HIGH(n) (uint32_t)((uint64_t)(n) >> 32)
+#define LOW(n)  (uint32_t)((uint64_t)(n) & 0xffffffffu)
+/* Kinds of addresses on the bus (PCI bus binding to Open Firmware, 2.2.1.1). */
+#define OF_PCI_IO  0x01000000u
+#define OF_PCI_32  0x02000000u
+#define OF_PCI_64  0x03000000u
+
+static void add_pci(struct writer *w)
+{
+    begin_at(w, "pcie", VIRT_PCI_MEMORY);
+    string(w, "compatible", "pci-host-ecam-generic");
+    string(w, "device_type", "pci");
+    cell(w, "#address-cells", 3);
+    cell(w, "#size-cells", 2);
+    cell(w, "linux,pci-domain", 0);
+    cells(w, "bus-range", (const uint32_t[]){0, 0xff}, 2);
+    flag(w, "dma-coherent");
+    cells(w, "msi-map", (const uint32_t[]){0, PHANDLE_MESSAGES, 0, 0x10000}, 4);
+    reg1(w, VIRT_PCI_ECAM, PCI_ECAM_BYTES);
+    cells(w, "ranges",
+          (const uint32_t[]){OF_PCI_IO, 0, 0, 0, VIRT_PCI_IO, 0, PCI_IO_BYTES,
+                             OF_PCI_32, 0, VIRT_PCI_MEMORY, 0, VIRT_PCI_MEMORY, 0, VIRT_PCI_MEMORY_BYTES,
+                             OF_PCI_64, HIGH(VIRT_PCI_HIGH), LOW(VIRT_PCI_HIGH), HIGH(VIRT_PCI_HIGH),
+                             LOW(VIRT_PCI_HIGH), HIGH(VIRT_PCI_HIGH_BYTES), LOW(VIRT_PCI_HIGH_BYTES)},
+          21);
+    cell(w, "#interrupt-cells", 1);
+    add_interrupt_map(w);
     end(w);
 }
 
@@ -382,6 +437,7 @@ static void add_all(struct writer *w, const struct virt *v)
     }
     add_fw_cfg(w);
     add_virtio(w);
+    add_pci(w);
     end(w);
 }
 

@@ -6,7 +6,7 @@
  * With `secure`, EL3 exists, and with it a second UART, memory and a GPIO that
  * only Secure accesses reach; the first flash bank is one of these, too.
  *
- * Not modelled: PCI, GICv2m, ITS, SMMU, the platform bus, ACPI tables.
+ * Not modelled: ITS, SMMU, the platform bus, ACPI tables. Messages reach a GICv3, too, by the frame of version 2m.
  *
  * To add a device: its ops in a file of its own, its wiring in board.h, a
  * line each in create_devices(), connect_lines() and map_devices(), and a node
@@ -39,6 +39,9 @@ static struct device *add(struct virt *v, const struct device_ops *ops, const ch
 static void create_devices(struct virt *v)
 {
     v->gic = add(v, v->config.gic_version == 3 ? &gicv3_ops : &gicv2_ops, "gic", &v->gic_wiring);
+    v->v2m = add(v, &gicv2m_ops, "gicv2m", &v->v2m_wiring);
+    v->pci = add(v, &pci_host_ops, "pci", &v->pci_bus);
+    v->pci_root = add(v, &pci_root_ops, "pci-root", &v->pci_root_wiring);
     v->uart[0] = add(v, &pl011_ops, "uart0", &v->uart_wiring[0]);
     if (v->config.secure)
         v->uart[1] = add(v, &pl011_ops, "uart1", &v->uart_wiring[1]);
@@ -57,6 +60,31 @@ static void create_devices(struct virt *v)
 static struct line spi(struct virt *v, unsigned n)
 {
     return (struct line){.set = gic_set_line, .ctx = v->gic, .n = GIC_FIRST_SPI + n};
+}
+
+/* A message that a PCI function sends. */
+static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t data)
+{
+    struct virt *v = ctx;
+
+    (void)requester;
+    if (address != VIRT_GIC_V2M + GICV2M_SETSPI)
+        return false;
+    gicv2m_ops.write(v->v2m, 0, GICV2M_SETSPI, 4, data);
+    v->cpu->u.cpu.attention = true;
+    return true;
+}
+
+static void create_bus(struct virt *v)
+{
+    v->pci_bus = (struct pci_bus){
+        .machine = v->machine, .ports = &v->ports, .nwindows = 2,
+        .windows = {{VIRT_PCI_MEMORY, VIRT_PCI_MEMORY_BYTES}, {VIRT_PCI_HIGH, VIRT_PCI_HIGH_BYTES}},
+        .message = pci_message, .message_ctx = v};
+    v->ports.cpu = &v->cpu->u.cpu;
+    for (unsigned n = 0; n < PCI_LINES; n++)
+        v->pci_bus.lines[n] = spi(v, SPI_PCI + n);
+    pci_root_plug(v->pci_root, &v->pci_bus);
 }
 
 static struct line ppi(struct virt *v, unsigned n)
@@ -89,6 +117,8 @@ static void connect_lines(struct virt *v)
     v->gic_wiring.fiq = cpu_pin(v, 1);
     v->gic_wiring.virq = cpu_pin(v, 2);
     v->gic_wiring.vfiq = cpu_pin(v, 3);
+    v->v2m_wiring = (struct gicv2m_wiring){
+        .gic = v->gic, .first = GIC_FIRST_SPI + SPI_MESSAGES, .count = VIRT_MESSAGES};
     v->uart_wiring[0].irq = spi(v, SPI_UART);
     v->uart_wiring[1].irq = spi(v, SPI_SECURE_UART);
     v->rtc_wiring.irq = spi(v, SPI_RTC);
@@ -171,6 +201,9 @@ static void map_memory(struct virt *v)
             map_device(v, VIRT_GIC_VCPU, 0x10000, v->gic, GICV2_VCPU);
         }
     }
+    map_device(v, VIRT_GIC_V2M, 0x1000, v->v2m, 0);
+    map_device(v, VIRT_PCI_IO, PCI_IO_BYTES, v->pci, PCI_HOST_IO);
+    map_device(v, VIRT_PCI_ECAM, PCI_ECAM_BYTES, v->pci, PCI_HOST_ECAM);
     map_device(v, VIRT_UART, 0x1000, v->uart[0], 0);
     if (v->config.secure) {
         map_device_for(v, VIRT_SECURE_UART, 0x1000, v->uart[1], 0, true);
@@ -376,6 +409,7 @@ int virt_create(struct machine **out, const struct virt_config *config, struct e
     v->gic_wiring.cpu = v->cpu;
     create_devices(v);
     connect_lines(v);
+    create_bus(v);
     map_memory(v);
     fill_fwcfg(v);
     machine_reset(m);

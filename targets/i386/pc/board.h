@@ -11,12 +11,12 @@
 #include "i386/pc/i8042.h"
 #include "i386/pc/ide.h"
 #include "i386/pc/ioapic.h"
-#include "i386/pc/pci.h"
+#include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"
 #include "i386/pc/piix4_pm.h"
 #include "i386/pc/pit.h"
-#include "i386/pc/ports.h"
+#include "vm/dev/ports.h"
 #include "i386/pc/ps2.h"
 #include "i386/pc/rtc.h"
 #include "i386/pc/vga.h"
@@ -46,7 +46,8 @@ struct pc {
     struct ps2_wiring kbd_wiring, mouse_wiring;
     struct i8042_wiring i8042_wiring;
     struct glue_wiring glue_wiring;
-    struct pci_wiring pci_wiring;
+    struct pci_bus pci_bus;
+    struct ide_wiring ide_wiring;
     struct i440fx_wiring i440fx_wiring;
     struct piix3_wiring piix3_wiring;
     struct piix4_pm_wiring pm_wiring;
@@ -58,7 +59,7 @@ struct pc {
     /* Regions of the memory map that move or switch. */
     unsigned apic_region;
     unsigned smram_region;
-    unsigned vga_lfb_region, vga_mmio_region, vga_rom_region, vga_text_region;
+    unsigned vga_text_region;
     unsigned shadow_region[I440FX_SEGMENTS]; /* the segment's DRAM */
     unsigned write_region[I440FX_SEGMENTS];  /* writes to DRAM, reads from the bus */
     struct device *shadow;       /* who takes those writes */

@@ -62,17 +62,6 @@ bool i440fx_smram_open(const struct device *dev)
     return (s->config[REG_SMRAM] & (SMRAM_OPEN | SMRAM_LOCK | SMRAM_CLOSED)) == SMRAM_OPEN;
 }
 
-static uint8_t writable(unsigned offset)
-{
-    if (offset < 0x40)
-        return offset == PCI_COMMAND + 1 ? 0x01 : offset == 0x0d ? 0xf8 : 0;
-    if (offset == REG_PAM0)
-        return 0x30;
-    if (offset > REG_PAM0 && offset <= REG_PAM6)
-        return 0x33;
-    return 0xff;
-}
-
 static void written(struct device *dev, unsigned offset, unsigned size)
 {
     const struct i440fx_wiring *w = dev->wiring;
@@ -88,26 +77,32 @@ static void written(struct device *dev, unsigned offset, unsigned size)
         w->map_changed(w->map_ctx);
 }
 
-struct pci_function i440fx_function(struct device *dev)
+void i440fx_plug(struct device *dev, struct pci_bus *bus)
 {
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x1237, .class_code = 0x060000, .revision = 2,
+                                           .command = PCI_COMMAND_SERR};
+    struct i440fx_wiring *w = dev->wiring;
     struct i440fx_state *s = dev->state;
+    struct pci_function *f = &w->pci;
 
-    return (struct pci_function){
-        .devfn = PCI_DEVFN(0, 0), .config = s->config, .writable = writable, .written = written, .owner = dev};
+    pci_function_init(f, bus, PCI_DEVFN(0, 0), dev, s->config, &id);
+    f->written = written;
+    pci_put16(f->reset, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    pci_put16(f->reset, PCI_STATUS, 0x0280);
+    f->writable[PCI_CACHE_LINE] = f->writable[PCI_INTERRUPT_LINE] = 0;
+    f->writable[PCI_LATENCY] = 0xf8;
+    memset(f->writable + 0x40, 0xff, PCI_CONFIG_BYTES - 0x40);
+    f->writable[REG_PAM0] = 0x30;
+    memset(f->writable + REG_PAM0 + 1, 0x33, REG_PAM6 - REG_PAM0);
+    f->reset[0x50] = 0x01; /* PMCCFG */
+    f->reset[REG_SMRAM] = SMRAM_BASE_SEG;
 }
 
 static void i440fx_reset(struct device *dev)
 {
-    const struct i440fx_wiring *w = dev->wiring;
-    struct i440fx_state *s = dev->state;
+    struct i440fx_wiring *w = dev->wiring;
 
-    memset(s, 0, sizeof(*s));
-    pci_identify(s->config, 0x8086, 0x1237, 0x060000, 0x02);
-    s->config[PCI_COMMAND] = 0x06;
-    s->config[PCI_STATUS] = 0x80;
-    s->config[PCI_STATUS + 1] = 0x02;
-    s->config[0x50] = 0x01; /* PMCCFG */
-    s->config[REG_SMRAM] = SMRAM_BASE_SEG;
+    pci_function_reset(&w->pci);
     w->map_changed(w->map_ctx);
 }
 

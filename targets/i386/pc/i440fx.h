@@ -2,9 +2,10 @@
 #ifndef HINDCAST_I386_PC_I440FX_H
 #define HINDCAST_I386_PC_I440FX_H
 
-#include "i386/pc/pci.h"
+#include "vm/dev/pci.h"
 
 struct i440fx_wiring {
+    struct pci_function pci;
     /* PAM or SMRAM changed: the memory map must follow. */
     void (*map_changed)(void *ctx);
     void *map_ctx;
@@ -18,7 +19,7 @@ struct i440fx_wiring {
 
 extern const struct device_ops i440fx_ops;
 
-struct pci_function i440fx_function(struct device *dev);
+void i440fx_plug(struct device *dev, struct pci_bus *bus);
 /* PAM_READ, PAM_WRITE: which accesses to segment `n` go to DRAM instead of the bus. */
 unsigned i440fx_pam(const struct device *dev, unsigned n);
 void i440fx_set_pam(struct device *dev, unsigned n, unsigned attributes);

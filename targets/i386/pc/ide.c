@@ -16,18 +16,16 @@ struct ide_state {
 };
 DEVICE_STATE_END
 
-static uint8_t writable(unsigned offset)
+void ide_plug(struct device *dev, struct pci_bus *bus)
 {
-    if (offset < 0x40)
-        return offset == PCI_COMMAND ? 0x05 : offset == 0x0d ? 0xf0 : 0;
-    return offset < 0x44 ? 0xff : 0; /* IDETIM */
-}
-
-struct pci_function ide_function(struct device *dev)
-{
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x7010, .class_code = 0x010180,
+                                           .command = PCI_COMMAND_IO | PCI_COMMAND_MASTER};
+    struct ide_wiring *w = dev->wiring;
     struct ide_state *s = dev->state;
 
-    return (struct pci_function){.devfn = PCI_DEVFN(1, 1), .config = s->config, .writable = writable, .owner = dev};
+    pci_function_init(&w->pci, bus, PCI_DEVFN(1, 1), dev, s->config, &id);
+    memset(w->pci.writable + 0x40, 0xff, 4); /* IDETIM */
+    pci_put16(w->pci.reset, PCI_STATUS, 0x0280);
 }
 
 void ide_firmware_setup(struct device *dev)
@@ -46,12 +44,9 @@ static uint64_t ide_read(struct device *dev, unsigned range, uint64_t offset, un
 
 static void ide_reset(struct device *dev)
 {
-    struct ide_state *s = dev->state;
+    struct ide_wiring *w = dev->wiring;
 
-    memset(s, 0, sizeof(*s));
-    pci_identify(s->config, 0x8086, 0x7010, 0x010180, 0x00);
-    s->config[PCI_STATUS] = 0x80;
-    s->config[PCI_STATUS + 1] = 0x02;
+    pci_function_reset(&w->pci);
 }
 
 static void ide_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)

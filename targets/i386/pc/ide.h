@@ -2,13 +2,17 @@
 #ifndef HINDCAST_I386_PC_IDE_H
 #define HINDCAST_I386_PC_IDE_H
 
-#include "i386/pc/pci.h"
+#include "vm/dev/pci.h"
 
 extern const struct device_ops ide_ops;
 
 /* Both channels decoded at their usual ports, as a BIOS leaves them. */
 void ide_firmware_setup(struct device *);
 
-struct pci_function ide_function(struct device *);
+struct ide_wiring {
+    struct pci_function pci;
+};
+
+void ide_plug(struct device *, struct pci_bus *bus);
 
 #endif

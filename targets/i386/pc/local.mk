@@ -5,10 +5,10 @@ libi386_a_SOURCES += targets/i386/pc.h \
 	targets/i386/pc/glue.c targets/i386/pc/glue.h \
 	targets/i386/pc/ide.c targets/i386/pc/ide.h targets/i386/pc/i440fx.c targets/i386/pc/i440fx.h targets/i386/pc/i8042.c targets/i386/pc/i8042.h \
 	targets/i386/pc/ioapic.c targets/i386/pc/ioapic.h targets/i386/pc/keys.c targets/i386/pc/memmap.c \
-	targets/i386/pc/pc.c targets/i386/pc/pci.c targets/i386/pc/pci.h \
+	targets/i386/pc/pc.c \
 	targets/i386/pc/pic.c targets/i386/pc/pic.h targets/i386/pc/piix3.c targets/i386/pc/piix3.h \
 	targets/i386/pc/piix4_pm.c targets/i386/pc/piix4_pm.h targets/i386/pc/pit.c targets/i386/pc/pit.h \
-	targets/i386/pc/ports.c targets/i386/pc/ports.h targets/i386/pc/ps2.h targets/i386/pc/ps2kbd.c \
+	targets/i386/pc/ps2.h targets/i386/pc/ps2kbd.c \
 	targets/i386/pc/ps2mouse.c targets/i386/pc/rtc.c targets/i386/pc/rtc.h \
 	targets/i386/pc/tables.c targets/i386/pc/tables.h \
 	targets/i386/pc/vga.c targets/i386/pc/vga.h targets/i386/pc/vga_draw.c targets/i386/pc/vga_font.c \

@@ -11,7 +11,6 @@
 #define ONE_MIB     0x100000u
 #define HIGH_BASE   ((paddr_t)1 << 32)
 #define BIOS_ALIAS  0x20000u
-#define PCI_HOLE    BOOT_LOW_LIMIT /* somewhere in it, until the guest assigns addresses */
 
 static paddr_t segment_base(unsigned n)
 {
@@ -38,23 +37,18 @@ static unsigned map_device(struct pc *pc, paddr_t base, uint64_t size, struct de
     return memory_map(&pc->machine->memory, &r);
 }
 
-/* The display's memory, registers and ROM wherever the guest puts them; RAM and firmware hide them. */
-static void map_vga_bars(struct pc *pc)
+/* The display's memory and ROM, which its BARs show. */
+static void alloc_vga(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
     struct vga_wiring *w = &pc->vga_wiring;
 
     w->page = memory_alloc(mem, VGA_MEMORY_BYTES);
     w->text_page = memory_alloc(mem, VGA_TEXT_BYTES);
-    pc->vga_lfb_region = map_pages(pc, PCI_HOLE, VGA_MEMORY_BYTES, REGION_RAM, w->page, false);
-    pc->vga_mmio_region = map_device(pc, PCI_HOLE, VGA_MMIO_BYTES, pc->vga, VGA_MMIO, false);
-    if (w->has_rom) {
-        uint32_t page = memory_alloc(mem, VGA_ROM_BYTES);
-
-        pc->vga_rom_region = map_pages(pc, PCI_HOLE, VGA_ROM_BYTES, REGION_ROM, page, true);
-        memory_write_bytes(mem, PCI_HOLE, pc->config.vga_bios.data, pc->config.vga_bios.len, true);
-        memory_region_enable(mem, pc->vga_rom_region, false);
-    }
+    if (!w->has_rom)
+        return;
+    w->rom_page = memory_alloc(mem, VGA_ROM_BYTES);
+    memory_load(mem, w->rom_page, pc->config.vga_bios.data, pc->config.vga_bios.len);
 }
 
 /* A0000h to BFFFFh: the device, and pages for text where they can answer. */
@@ -135,7 +129,7 @@ void pc_map_memory(struct pc *pc)
 
     *first = ram;
     if (pc->vga)
-        map_vga_bars(pc);
+        alloc_vga(pc);
     if (pc->config.bios.len)
         bios = memory_alloc(mem, pc->config.bios.len);
     map_pages(pc, 0, LOW_END, REGION_RAM, ram, true);
@@ -171,18 +165,9 @@ void pc_update_vga_map(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
     uint32_t base;
-    bool on;
+    bool on = vga_text_window(pc->vga, &base);
 
-    on = vga_lfb(pc->vga, &base);
-    place(mem, pc->vga_lfb_region, base, on);
-    on = vga_mmio(pc->vga, &base);
-    place(mem, pc->vga_mmio_region, base, on);
-    on = vga_text_window(pc->vga, &base);
     place(mem, pc->vga_text_region, base, on);
-    if (pc->vga_wiring.has_rom) {
-        on = vga_rom(pc->vga, &base);
-        place(mem, pc->vga_rom_region, base, on);
-    }
 }
 
 void pc_update_map(struct pc *pc)

@@ -122,10 +122,10 @@ static void create_devices(struct pc *pc)
     if (pc->cpu->model->has_apic)
         pc->ioapic = add(pc, &ioapic_ops, "ioapic", &pc->ioapic_wiring);
     pc->pic = add(pc, &pic_ops, "pic", &pc->pic_wiring);
-    pc->pci = add(pc, &pci_ops, "pci", &pc->pci_wiring);
+    pc->pci = add(pc, &pci_host_ops, "pci", &pc->pci_bus);
     pc->i440fx = add(pc, &i440fx_ops, "i440fx", &pc->i440fx_wiring);
     pc->piix3 = add(pc, &piix3_ops, "piix3", &pc->piix3_wiring);
-    pc->ide = add(pc, &ide_ops, "ide", NULL);
+    pc->ide = add(pc, &ide_ops, "ide", &pc->ide_wiring);
     pc->pm = add(pc, &piix4_pm_ops, "piix4_pm", &pc->pm_wiring);
     pc->pit = add(pc, &pit_ops, "pit", &pc->pit_wiring);
     pc->rtc = add(pc, &rtc_ops, "rtc", &pc->rtc_wiring);
@@ -168,13 +168,44 @@ static void connect_lines(struct pc *pc)
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]),
                                                        .irq_needs_out2 = pc->config.serial_out2};
-    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = i440fx_function(pc->i440fx);
-    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix3_function(pc->piix3);
-    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = ide_function(pc->ide);
-    pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = piix4_pm_function(pc->pm);
-    if (pc->vga)
-        pc->pci_wiring.functions[pc->pci_wiring.nfunctions++] = vga_function(pc->vga);
     pc->cpu->ferr_line = isa_irq(pc, 13);
+}
+
+/* A message to the local APICs (SDM 3A, "Message Signalled Interrupts"). */
+static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t data)
+{
+    struct pc *pc = ctx;
+
+    (void)requester;
+    if (address >> 20 != APIC_DEFAULT_BASE >> 20)
+        return false;
+    apic_message(pc->apic, (uint8_t)(address >> 12), address >> 2 & 1u, data >> 8 & 7u, (uint8_t)data, data >> 15 & 1u);
+    pc->cpu->u.cpu.attention = true;
+    return true;
+}
+
+/* The bus: what is not memory and not the APICs' is PCI's; PIRQs turn with the slot (290550, table 1). */
+static void create_bus(struct pc *pc)
+{
+    uint64_t low = pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT;
+    uint64_t high = ((uint64_t)1 << 32) + pc->config.memory_bytes - low;
+
+    pc->pci_bus = (struct pci_bus){
+        .machine = pc->machine, .ports = &pc->ports, .turn = 3, .nwindows = 2,
+        .windows = {{low, IOAPIC_BASE - low}, {high, ((uint64_t)1 << 36) - high}},
+        .message = pci_message, .message_ctx = pc};
+    for (unsigned n = 0; n < PCI_LINES; n++)
+        pc->pci_bus.lines[n] = (struct line){.set = piix3_set_pirq, .ctx = pc->piix3, .n = n};
+}
+
+static void plug_functions(struct pc *pc)
+{
+    i440fx_plug(pc->i440fx, &pc->pci_bus);
+    piix3_plug(pc->piix3, &pc->pci_bus);
+    ide_plug(pc->ide, &pc->pci_bus);
+    piix4_pm_plug(pc->pm, &pc->pci_bus);
+    if (pc->vga)
+        vga_plug(pc->vga, &pc->pci_bus, PCI_DEVFN(2, 0));
 }
 
 static void claim_video_and_disk_ports(struct pc *pc)
@@ -217,9 +248,9 @@ static void claim_ports(struct pc *pc)
     ports_claim(p, pc->fwcfg, 0x510, 12, 0, 4);
     pc->pm_ports = ports_claim(p, pc->pm, 0, PM_IO_BYTES, PM_IO, 4);
     ports_move(p, pc->pm_ports, 0, false);
-    ports_claim(p, pc->pci, 0xcf8, 4, PCI_ADDRESS, 4);
+    ports_claim(p, pc->pci, 0xcf8, 4, PCI_HOST_ADDRESS, 4);
     ports_claim(p, pc->piix3, 0xcf9, 1, 0, 1);
-    ports_claim(p, pc->pci, 0xcfc, 4, PCI_DATA, 4);
+    ports_claim(p, pc->pci, 0xcfc, 4, PCI_HOST_DATA, 4);
     for (unsigned n = 0; n < pc->config.debug_exit_count; n++)
         ports_claim(p, pc->glue, pc->config.debug_exit_ports[n], 4, GLUE_DEBUG_EXIT, 4);
     pc->cpu->io_read = ports_read;
@@ -543,7 +574,9 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     create_devices(pc);
     connect_lines(pc);
     claim_ports(pc);
+    create_bus(pc);
     pc_map_memory(pc);
+    plug_functions(pc);
     pc_fill_fwcfg(pc);
     pc->ready = true;
     machine_reset(m);

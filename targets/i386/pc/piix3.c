@@ -4,7 +4,7 @@
  * (2.5.4.3), and the place where all interrupt lines meet on their way to the
  * 8259s and the I/O APIC. Other registers are kept and do nothing.
  *
- * Not modelled: the functions 1 (IDE) and 2 (USB), decode control (XBCS).
+ * Not modelled: function 2 (USB), decode control (XBCS).
  */
 #include "i386/pc/piix3.h"
 
@@ -81,27 +81,37 @@ void piix3_route(struct device *dev, unsigned pirq, unsigned irq)
     drive(dev);
 }
 
-static uint8_t writable(unsigned offset)
-{
-    if (offset < 0x40)
-        return offset == PCI_COMMAND ? 0x08 : 0;
-    if (offset >= REG_PIRQRCA && offset < REG_PIRQRCA + 4)
-        return 0x8f;
-    return 0xff;
-}
-
 static void written(struct device *dev, unsigned offset, unsigned size)
 {
     if (offset < REG_PIRQRCA + 4 && offset + size > REG_PIRQRCA)
         drive(dev);
 }
 
-struct pci_function piix3_function(struct device *dev)
+void piix3_plug(struct device *dev, struct pci_bus *bus)
 {
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x7000, .class_code = 0x060100, .command = 0x0008};
+    struct piix3_wiring *w = dev->wiring;
     struct piix3_state *s = dev->state;
+    struct pci_function *f = &w->pci;
 
-    return (struct pci_function){
-        .devfn = PCI_DEVFN(1, 0), .config = s->config, .writable = writable, .written = written, .owner = dev};
+    pci_function_init(f, bus, PCI_DEVFN(1, 0), dev, s->config, &id);
+    f->written = written;
+    memset(f->writable + 0x40, 0xff, PCI_CONFIG_BYTES - 0x40);
+    f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = f->writable[PCI_INTERRUPT_LINE] = 0;
+    pci_put16(f->reset, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    pci_put16(f->reset, PCI_STATUS, 0x0200);
+    f->reset[PCI_HEADER_TYPE] = 0x80; /* multi-function */
+    f->reset[0x4c] = 0x4d;            /* IORT */
+    f->reset[0x4e] = 0x03;            /* XBCS */
+    for (unsigned n = 0; n < PCI_LINES; n++) {
+        f->reset[REG_PIRQRCA + n] = PIRQ_OFF;
+        f->writable[REG_PIRQRCA + n] = 0x8f;
+    }
+    f->reset[0x69] = 0x02;            /* TOM */
+    f->reset[0x70] = 0x80;            /* MBIRQ */
+    f->reset[0x76] = 0x0c;
+    f->reset[0x77] = 0x0c;
+    f->reset[0x78] = 0x02;
 }
 
 static uint64_t piix3_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -125,22 +135,10 @@ static void piix3_write(struct device *dev, unsigned range, uint64_t offset, uns
 
 static void piix3_reset(struct device *dev)
 {
+    struct piix3_wiring *w = dev->wiring;
     struct piix3_state *s = dev->state;
 
-    memset(s->config, 0, sizeof(s->config));
-    pci_identify(s->config, 0x8086, 0x7000, 0x060100, 0x00);
-    s->config[PCI_COMMAND] = 0x07;
-    s->config[PCI_STATUS + 1] = 0x02;
-    s->config[PCI_HEADER_TYPE] = 0x80; /* multi-function */
-    s->config[0x4c] = 0x4d;            /* IORT */
-    s->config[0x4e] = 0x03;            /* XBCS */
-    for (unsigned n = 0; n < 4; n++)
-        s->config[REG_PIRQRCA + n] = PIRQ_OFF;
-    s->config[0x69] = 0x02;            /* TOM */
-    s->config[0x70] = 0x80;            /* MBIRQ */
-    s->config[0x76] = 0x0c;
-    s->config[0x77] = 0x0c;
-    s->config[0x78] = 0x02;
+    pci_function_reset(&w->pci);
     s->reset_control = 0;
     drive(dev);
 }

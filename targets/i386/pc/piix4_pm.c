@@ -215,16 +215,6 @@ void piix4_pm_power_button(struct device *dev)
     update_sci(dev, ticks_now(dev));
 }
 
-static uint8_t writable(unsigned offset)
-{
-    switch (offset) {
-    case PCI_COMMAND:        return 0x01;
-    case PCI_INTERRUPT_LINE: return 0xff;
-    case REG_PMBA:           return 0xc0;
-    default:                 return offset < REG_PMBA ? 0 : 0xff;
-    }
-}
-
 static void written(struct device *dev, unsigned offset, unsigned size)
 {
     const struct piix4_pm_wiring *w = dev->wiring;
@@ -233,29 +223,33 @@ static void written(struct device *dev, unsigned offset, unsigned size)
     w->map_changed(w->map_ctx);
 }
 
-struct pci_function piix4_pm_function(struct device *dev)
+void piix4_pm_plug(struct device *dev, struct pci_bus *bus)
 {
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x7113, .class_code = 0x068000, .revision = 3,
+                                           .pin = 1, .command = PCI_COMMAND_IO};
+    struct piix4_pm_wiring *w = dev->wiring;
     struct piix4_pm_state *s = dev->state;
+    struct pci_function *f = &w->pci;
 
-    return (struct pci_function){
-        .devfn = PCI_DEVFN(1, 3), .config = s->config, .writable = writable, .written = written, .owner = dev};
+    pci_function_init(f, bus, PCI_DEVFN(1, 3), dev, s->config, &id);
+    f->written = written;
+    f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = 0;
+    memset(f->writable + REG_PMBA, 0xff, PCI_CONFIG_BYTES - REG_PMBA);
+    f->writable[REG_PMBA] = 0xc0;
+    pci_put16(f->reset, PCI_STATUS, 0x0280);
+    f->reset[REG_PMBA] = 1;
+    f->reset[REG_DEVACTB + 3] = 0x02; /* APMC_EN */
+    f->reset[0x90] = 1;
 }
 
 static void pm_reset(struct device *dev)
 {
-    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_wiring *w = dev->wiring;
     struct piix4_pm_state *s = dev->state;
     uint64_t tick = ticks_now(dev);
 
     memset(s, 0, sizeof(*s));
-    pci_identify(s->config, 0x8086, 0x7113, 0x068000, 0x03);
-    s->config[PCI_STATUS] = 0x80;
-    s->config[PCI_STATUS + 1] = 0x02;
-    s->config[PCI_HEADER_TYPE] = 0x00;
-    s->config[PCI_INTERRUPT_PIN] = 1;
-    s->config[REG_PMBA] = 1;
-    s->config[REG_DEVACTB + 3] = 0x02; /* APMC_EN */
-    s->config[0x90] = 1;
+    pci_function_reset(&w->pci);
     s->overflow = (tick / HALF_WRAP + 1) * HALF_WRAP;
     update_sci(dev, tick);
     w->map_changed(w->map_ctx);

@@ -2,7 +2,7 @@
 #ifndef HINDCAST_I386_PC_PIIX4_PM_H
 #define HINDCAST_I386_PC_PIIX4_PM_H
 
-#include "i386/pc/pci.h"
+#include "vm/dev/pci.h"
 
 #define PM_TIMER_HZ 3579545u
 #define PM_IO_BYTES 64u
@@ -11,6 +11,7 @@
 #define PM_SCI_IRQ 9u
 
 struct piix4_pm_wiring {
+    struct pci_function pci;
     struct line sci;
     /* PMBA or PMIOSE changed: the port map must follow. */
     void (*map_changed)(void *ctx);
@@ -22,7 +23,7 @@ enum { PM_IO, PM_APM };
 
 extern const struct device_ops piix4_pm_ops;
 
-struct pci_function piix4_pm_function(struct device *dev);
+void piix4_pm_plug(struct device *dev, struct pci_bus *bus);
 /* Base of the PM I/O space; 0: not decoded. */
 uint16_t piix4_pm_base(const struct device *dev);
 /* As a BIOS leaves it: at PM_DEFAULT_BASE, in ACPI mode. */

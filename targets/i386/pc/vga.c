@@ -19,12 +19,6 @@
 #include "base/buffer.h"
 #include "vm/machine.h"
 
-#define REG_BAR0 0x10u
-#define REG_BAR2 0x18u
-#define REG_ROM  0x30u
-#define COMMAND_MEMORY 0x02u
-#define ROM_ENABLE 0x01u
-
 #define VBE_ID_OLDEST 0xb0c0u
 #define VBE_ID_NEWEST 0xb0c5u
 #define VBE_MAX_XRES  16000u
@@ -37,57 +31,6 @@ static const uint8_t gr_mask[GR_REGS] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0
 
 /* ---- PCI ---- */
 
-static uint32_t bar(const struct vga_state *s, unsigned reg)
-{
-    const uint8_t *p = s->config + reg;
-
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static bool decoded(const struct vga_state *s, unsigned reg, uint32_t mask, uint32_t *base)
-{
-    *base = bar(s, reg) & mask;
-    return (s->config[PCI_COMMAND] & COMMAND_MEMORY) && *base != 0;
-}
-
-bool vga_lfb(const struct device *dev, uint32_t *base)
-{
-    return decoded(dev->state, REG_BAR0, ~(VGA_MEMORY_BYTES - 1), base);
-}
-
-bool vga_mmio(const struct device *dev, uint32_t *base)
-{
-    return decoded(dev->state, REG_BAR2, ~(VGA_MMIO_BYTES - 1), base);
-}
-
-bool vga_rom(const struct device *dev, uint32_t *base)
-{
-    const struct vga_wiring *w = dev->wiring;
-    const struct vga_state *s = dev->state;
-
-    return decoded(s, REG_ROM, ~(VGA_ROM_BYTES - 1), base) && w->has_rom && (s->config[REG_ROM] & ROM_ENABLE);
-}
-
-static uint8_t writable(unsigned offset)
-{
-    switch (offset) {
-    case PCI_COMMAND:            return 0x03;
-    case 0x0c:                   return 0xff; /* cache line size */
-    case REG_BAR0 + 3:           return 0xff; /* 16 MiB */
-    case REG_BAR2 + 1:           return 0xf0; /* 4 KiB */
-    case REG_BAR2 + 2: case REG_BAR2 + 3: return 0xff;
-    case PCI_INTERRUPT_LINE:     return 0xff;
-    default:                     return 0;
-    }
-}
-
-static uint8_t writable_with_rom(unsigned offset)
-{
-    if (offset == REG_ROM)
-        return ROM_ENABLE;
-    return offset == REG_ROM + 2 || offset == REG_ROM + 3 ? 0xff : writable(offset);
-}
-
 static void map_changed(struct device *dev)
 {
     const struct vga_wiring *w = dev->wiring;
@@ -95,20 +38,19 @@ static void map_changed(struct device *dev)
     w->map_changed(w->map_ctx);
 }
 
-static void config_written(struct device *dev, unsigned offset, unsigned size)
+void vga_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
 {
-    (void)offset, (void)size;
-    map_changed(dev);
-}
-
-struct pci_function vga_function(struct device *dev)
-{
-    const struct vga_wiring *w = dev->wiring;
+    static const struct pci_identity id = {.vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4,
+                                           .subsystem = 0x1100, .class_code = 0x030000, .revision = 2,
+                                           .command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY};
+    struct vga_wiring *w = dev->wiring;
     struct vga_state *s = dev->state;
 
-    return (struct pci_function){.devfn = PCI_DEVFN(2, 0), .config = s->config,
-                                 .writable = w->has_rom ? writable_with_rom : writable, .written = config_written,
-                                 .owner = dev};
+    pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
+    pci_add_paged_bar(&w->pci, 0, PCI_BAR_MEMORY, true, VGA_MEMORY_BYTES, w->page);
+    pci_add_bar(&w->pci, 2, PCI_BAR_MEMORY, false, VGA_MMIO_BYTES, VGA_MMIO);
+    if (w->has_rom)
+        pci_add_paged_bar(&w->pci, PCI_ROM_BAR, PCI_BAR_ROM, false, VGA_ROM_BYTES, w->rom_page);
 }
 
 /* ---- timing ---- */
@@ -533,24 +475,15 @@ static void vga_write(struct device *dev, unsigned range, uint64_t offset, unsig
 
 static void vga_reset(struct device *dev)
 {
+    struct vga_wiring *w = dev->wiring;
     struct vga_state *s = dev->state;
 
     memset(s, 0, sizeof(*s));
-    pci_identify(s->config, 0x1234, 0x1111, 0x030000, 0x02);
-    s->config[REG_BAR0] = 0x08; /* prefetchable */
-    s->config[0x2c] = 0xf4;     /* subsystem 1af4:1100 */
-    s->config[0x2d] = 0x1a;
-    s->config[0x2f] = 0x11;
+    pci_function_reset(&w->pci);
     s->dac_mask = 0xff;
     s->vbe[VBE_ID] = VBE_ID_NEWEST;
     s->vbe[VBE_MEMORY_64K] = VGA_MEMORY_BYTES >> 16;
     map_changed(dev);
-}
-
-static void put_base(struct vga_state *s, unsigned reg, uint32_t base)
-{
-    for (unsigned i = 1; i < 4; i++)
-        s->config[reg + i] = (uint8_t)(base >> (8 * i));
 }
 
 /* The 64 colours of an EGA, which a VGA's text modes keep. */
@@ -569,6 +502,7 @@ void vga_firmware_setup(struct device *dev)
     static const uint8_t gr[GR_REGS] = {0x00, 0x00, 0x00, 0x00, 0x00, 0x10, 0x0e, 0x00, 0xff};
     static const uint8_t attr[AR_REGS] = {0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x14, 0x07, 0x38, 0x39, 0x3a,
                                           0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0x00, 0x0f, 0x08, 0x00};
+    struct vga_wiring *w = dev->wiring;
     struct vga_state *s = dev->state;
     uint8_t rows[16];
 
@@ -588,9 +522,9 @@ void vga_firmware_setup(struct device *dev)
         vga_plane_set(dev, 0, n, ' ');
         vga_plane_set(dev, 1, n, 0x07);
     }
-    put_base(s, REG_BAR0, VGA_FIRMWARE_LFB);
-    put_base(s, REG_BAR2, VGA_FIRMWARE_MMIO);
-    s->config[PCI_COMMAND] = 0x03;
+    pci_config_write(&w->pci, PCI_BAR0, 4, VGA_FIRMWARE_LFB);
+    pci_config_write(&w->pci, PCI_BAR0 + 8, 4, VGA_FIRMWARE_MMIO);
+    pci_config_write(&w->pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     map_changed(dev);
 }
 
@@ -606,13 +540,10 @@ static void vga_describe(const struct device *dev, struct buffer *b)
 {
     const struct vga_state *s = dev->state;
     const uint16_t *v = s->vbe;
-    uint32_t lfb;
 
     if (v[VBE_ENABLE] & VBE_ENABLED)
         buffer_printf(b, "display interface: %ux%ux%u, %u wide, from %u,%u\n", v[VBE_XRES], v[VBE_YRES], v[VBE_BPP],
                       v[VBE_VIRT_WIDTH], v[VBE_X_OFFSET], v[VBE_Y_OFFSET]);
-    if (vga_lfb(dev, &lfb))
-        buffer_printf(b, "framebuffer at %08x\n", lfb);
     buffer_printf(b, "misc %02x\nsequencer ", s->misc);
     for (unsigned n = 0; n < SEQ_REGS; n++)
         buffer_printf(b, " %02x", s->seq[n]);

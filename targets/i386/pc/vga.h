@@ -2,7 +2,7 @@
 #ifndef HINDCAST_I386_PC_VGA_H
 #define HINDCAST_I386_PC_VGA_H
 
-#include "i386/pc/pci.h"
+#include "vm/dev/pci.h"
 #include "vm/device.h"
 
 struct buffer;
@@ -85,20 +85,19 @@ struct vga_state {
 DEVICE_STATE_END
 
 struct vga_wiring {
-    void (*map_changed)(void *ctx); /* BARs, or which accesses pages can answer */
+    struct pci_function pci;
+    void (*map_changed)(void *ctx); /* which accesses pages can answer */
     void *map_ctx;
     uint32_t page;      /* first page of VGA_MEMORY_BYTES */
     uint32_t text_page; /* first page of VGA_TEXT_BYTES */
+    uint32_t rom_page;  /* first page of VGA_ROM_BYTES */
     bool has_rom;
 };
 
 extern const struct device_ops vga_ops;
 
-struct pci_function vga_function(struct device *);
-/* Base address of the framebuffer (BAR 0), the registers (BAR 2), the ROM; false: not decoded. */
-bool vga_lfb(const struct device *, uint32_t *base);
-bool vga_mmio(const struct device *, uint32_t *base);
-bool vga_rom(const struct device *, uint32_t *base);
+/* After the wiring has its pages. */
+void vga_plug(struct device *, struct pci_bus *bus, uint8_t devfn);
 /* Can the text cells' pages answer for [*base, *base + VGA_TEXT_BYTES)? */
 bool vga_text_window(const struct device *, uint32_t *base);
 

@@ -1,12 +1,12 @@
 /* The I/O port space: see ports.c. */
-#ifndef HINDCAST_I386_PC_PORTS_H
-#define HINDCAST_I386_PC_PORTS_H
+#ifndef HINDCAST_VM_DEV_PORTS_H
+#define HINDCAST_VM_DEV_PORTS_H
 
 #include "vm/device.h"
 
 struct cpu;
 
-#define PORTS_MAX_RANGES 40
+#define PORTS_MAX_RANGES 200
 
 struct port_range {
     struct device *dev;

@@ -7,7 +7,7 @@
  * Every access asks for the machine's attention, as it may move deadlines or
  * interrupt lines.
  */
-#include "i386/pc/ports.h"
+#include "vm/dev/ports.h"
 
 #include <string.h>
 
