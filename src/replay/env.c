@@ -18,6 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the machine is given; all else it asks for. */
+static bool is_push(uint16_t kind)
+{
+    return kind == EVENT_INPUT || event_is_step(kind);
+}
+
+/* Answers whose order matters. (What is known of images is clusters.c's.) */
 static bool is_pull(uint16_t kind)
 {
     return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY || kind == EVENT_FILE;
@@ -241,7 +248,7 @@ static const struct event *next_push(struct timeline *tl)
 {
     const struct event *e;
 
-    while ((e = event_log_get(tl->log, tl->reader.push_cursor)) && is_pull(e->kind))
+    while ((e = event_log_get(tl->log, tl->reader.push_cursor)) && !is_push(e->kind))
         tl->reader.push_cursor++;
     return e;
 }
@@ -407,6 +414,7 @@ void env_init(struct timeline *tl)
         .host_clock = env_host_clock,
         .entropy = env_entropy,
         .file_call = env_file_call,
+        .image_read = clusters_read,
         .output = env_output,
         .peek_event = env_peek_event,
         .take_event = env_take_event,
@@ -427,5 +435,6 @@ void env_finish(struct timeline *tl)
             in = next;
         }
     }
+    clusters_finish(tl);
     tl->m->env = NULL;
 }

@@ -40,6 +40,9 @@ struct timeline_host {
     void (*entropy)(void *ctx, void *buf, size_t len);
     /* The guest wants something of a file: asked at the live edge only. NULL: every request is refused. */
     void (*file_call)(void *ctx, const struct file_request *, struct file_answer *);
+    /* Bytes of a drive's image, which does not change: asked in the past, too. 0 or negative errno. NULL: there
+     * are no images. */
+    int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
     /* The guest sent bytes; called once for each byte of history. */
     void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
     /* Called every few ms while running, in either direction: look for host input

@@ -5,6 +5,7 @@
  *   outside.c    what the outside world does to the guest
  *   snapshots.c  the user's names for places
  *   env.c        what the machine asks the outside (struct machine_env), input queues
+ *   clusters.c   what is known of the drives' images
  *   run.c        running forward from a canonical state: slices, idling
  *   place.c      where checkpoints and footprints come to be
  *   navigate.c   step, continue, seek, in both directions
@@ -155,6 +156,15 @@ struct names {
     uint64_t changes;
 };
 
+/* What the log says of the clusters of drives' images: by drive and number, as far as it was gone through. */
+struct cluster;
+struct clusters {
+    struct cluster *list;     /* in order of the log */
+    uint32_t count, nslots;   /* a power of two, of both arrays */
+    uint32_t *slots;          /* by hash: index of the newest, chained by cluster.next */
+    uint64_t seen;            /* events of the log that are in it */
+};
+
 struct timeline {
     struct machine *m;
     struct timeline_config cfg;
@@ -170,6 +180,7 @@ struct timeline {
     vtime_t edge_vtime;
 
     struct reader reader;       /* env.c */
+    struct clusters clusters;   /* clusters.c */
     struct search search;       /* navigate.c; hits: points.c */
     struct pace pace;           /* run.c */
     struct placement placement; /* place.c */
@@ -198,6 +209,11 @@ void env_check(struct timeline *tl);
 void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The virtual time to which an event is bound that happens now, at the edge. */
 vtime_t env_edge_now(const struct timeline *tl);
+
+/* clusters.c */
+/* struct machine_env.image_read. */
+int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
+void clusters_finish(struct timeline *tl);
 
 /* diverge.c */
 void diverge_init(struct timeline *tl);

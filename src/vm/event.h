@@ -23,6 +23,8 @@ enum event_kind {
     /* An answer again, no step: */
     EVENT_FILE,           /* the answer to a request about files: u32 enum file_op, u32 error, u64 value,
                            * u64 offset, the bytes read (struct file_answer) */
+    EVENT_IMAGE,          /* a cluster of a drive's image was read for the first time, or the host could not: u64
+                           * cluster, u32 error (0, or Linux's errno), u32 0, u64 hash_bytes() of it; `source`: drive */
     EVENT_KINDS           /* one more than the last */
 };
 
@@ -33,7 +35,7 @@ struct event {
     icount_t position;
     vtime_t vtime;
     uint16_t kind;       /* enum event_kind */
-    uint16_t source;     /* device index, or EVENT_SOURCE_MACHINE */
+    uint16_t source;     /* index of a device (EVENT_IMAGE: of a drive), or EVENT_SOURCE_MACHINE */
     uint32_t len;        /* bytes at `data` */
     const uint8_t *data; /* owned by whoever hands the event over */
 };

@@ -3,7 +3,7 @@
 # Log, checkpoints, timeline.
 if HAVE_CHECK
 REPLAY_TESTS = tests/replay/test_log tests/replay/test_timeline tests/replay/test_timeline_claims tests/replay/test_timeline_exec \
-	tests/replay/test_recording tests/replay/test_diverge
+	tests/replay/test_recording tests/replay/test_diverge tests/replay/test_timeline_drive
 check_PROGRAMS += $(REPLAY_TESTS)
 TESTS += $(REPLAY_TESTS)
 REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
@@ -17,6 +17,9 @@ tests_replay_test_timeline_exec_SOURCES = tests/replay/test_timeline_exec.c test
 tests_replay_test_timeline_exec_LDADD = $(REPLAY_LIBS)
 tests_replay_test_recording_SOURCES = tests/replay/test_recording.c tests/replay/recording_bench.h tests/replay/toy.c tests/replay/toy.h
 tests_replay_test_diverge_SOURCES = tests/replay/test_diverge.c tests/replay/recording_bench.h tests/replay/toy.c tests/replay/toy.h
+tests_replay_test_timeline_drive_SOURCES = tests/replay/test_timeline_drive.c tests/replay/toy.c tests/replay/toy.h \
+	tests/check_main.c
+tests_replay_test_timeline_drive_LDADD = $(REPLAY_LIBS)
 tests_replay_test_diverge_LDADD = $(REPLAY_LIBS)
 tests_replay_test_recording_LDADD = $(REPLAY_LIBS)
 endif

@@ -62,6 +62,12 @@ static bool host_poll(void *ctx)
     return ((struct host *)ctx)->waits > 5000;
 }
 
+static int host_image(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    (void)ctx;
+    return toy_image_read(NULL, NULL, d, offset, buf, len);
+}
+
 static inline void begin_timeline(struct host *h, uint64_t seed, bool live)
 {
     const struct timeline_config config = {
@@ -71,6 +77,7 @@ static inline void begin_timeline(struct host *h, uint64_t seed, bool live)
     const struct timeline_host host = {
         .ctx = h, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy,
         .output = host_output, .wait = host_wait, .poll = host_poll,
+        .image_read = host_image,
     };
     struct machine *m = toy_machine();
 

@@ -63,6 +63,27 @@ static void oracle_entropy(void *ctx, struct machine *m, void *buf, size_t len)
     oracle_pull(ctx, EVENT_ENTROPY, buf, len);
 }
 
+/* Where the host failed, the log says so; else the image is what it is. */
+static int oracle_image(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    struct oracle *o = ctx;
+    icount_t here = machine_position(m);
+    const struct event *e;
+
+    for (uint64_t n = event_log_find(o->log, here); (e = event_log_get(o->log, n)) && e->position == here; n++) {
+        uint64_t cluster;
+        uint32_t error;
+
+        if (e->kind != EVENT_IMAGE)
+            continue;
+        memcpy(&cluster, e->data, 8);
+        memcpy(&error, e->data + 8, 4);
+        if (cluster == offset >> DRIVE_CLUSTER_SHIFT && error)
+            return (int)error;
+    }
+    return toy_image_read(NULL, m, d, offset, buf, len);
+}
+
 static void oracle_output(void *ctx, struct device *dev, const void *buf, size_t len)
 {
     struct oracle *o = ctx;
@@ -77,7 +98,7 @@ static const struct event *oracle_peek(void *ctx, struct machine *m)
     const struct event *e;
 
     (void)m;
-    while ((e = event_log_get(o->log, o->push)) && pulled(e->kind))
+    while ((e = event_log_get(o->log, o->push)) && (pulled(e->kind) || e->kind == EVENT_IMAGE))
         o->push++;
     return e;
 }
@@ -115,6 +136,7 @@ static struct oracle *oracle_create(struct machine *m)
 
     o->m = m;
     o->env = (struct machine_env){.ctx = o, .host_clock = oracle_clock, .entropy = oracle_entropy, .output = oracle_output,
+                                  .image_read = oracle_image,
                                   .peek_event = oracle_peek, .take_event = oracle_take};
     m->env = &o->env;
     oracle_note(o);
@@ -185,6 +207,7 @@ struct user {
     unsigned polls;           /* in this operation: nobody waits for ever */
     icount_t interrupt_at;    /* interrupt when the guest has come so far */
     bool interrupt;           /* the next poll interrupts */
+    unsigned clusters_read;   /* of the disk's image: a bit each */
     struct buffer output;
     struct user_point points[MAX_POINTS];
     unsigned npoints;
@@ -219,6 +242,18 @@ static void host_output(void *ctx, struct device *dev, const void *buf, size_t l
 {
     (void)dev;
     buffer_append(&((struct user *)ctx)->output, buf, len);
+}
+
+/* Now and then the host cannot read what was never read. (What was read once, can be.) */
+static int host_image(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    struct user *u = ctx;
+    unsigned cluster = (unsigned)(offset >> DRIVE_CLUSTER_SHIFT);
+
+    if (!(u->clusters_read >> cluster & 1) && !roll(u, 3))
+        return -EIO;
+    u->clusters_read |= 1u << cluster;
+    return toy_image_read(NULL, NULL, d, offset, buf, len) ? -EIO : 0;
 }
 
 static void type_something(struct user *u)
@@ -265,6 +300,7 @@ static const struct timeline_host host_ops = {
     .wall_clock_ns = host_wall,
     .entropy = host_entropy,
     .output = host_output,
+    .image_read = host_image,
     .poll = host_poll,
     .wait = host_wait,
 };
@@ -741,6 +777,10 @@ static struct user *random_user(uint64_t seed, bool may_end)
 
     toy_random_program(m, seed, may_end);
     toy_random_program(twin, seed, may_end);
+    if (seed % 2) {
+        toy_random_disk(m, seed);
+        toy_random_disk(twin, seed);
+    }
     return user_create(seed, config, m, twin);
 }
 

@@ -28,6 +28,14 @@ struct serial_state {
     uint8_t fifo[4];
     uint32_t count;
 };
+struct disk_state {
+    uint64_t when;      /* the operation is done then; VTIME_NEVER: there is none */
+    uint64_t place;     /* on the disk */
+    uint32_t address;   /* in memory */
+    uint32_t len;
+    uint32_t write;
+    uint32_t status;    /* sum of what became of operations */
+};
 DEVICE_STATE_END
 
 static void raise_irq(struct machine *m)
@@ -135,6 +143,78 @@ static void timer_set(struct machine *m, unsigned n, unsigned flags, uint32_t ns
     m->cpu->attention = true;
 }
 
+static void disk_reset(struct device *d)
+{
+    *(struct disk_state *)d->state = (struct disk_state){.when = VTIME_NEVER};
+}
+
+static vtime_t disk_deadline(const struct device *d)
+{
+    return ((const struct disk_state *)d->state)->when;
+}
+
+static void disk_expire(struct device *d, vtime_t now)
+{
+    struct disk_state *s = d->state;
+    struct drive *drive = d->machine->drives[0];
+    uint8_t buf[8192] = {0};
+    uint64_t done = 0;
+
+    (void)now;
+    s->when = VTIME_NEVER;
+    if (s->write) {
+        memory_read_bytes(&d->machine->memory, s->address, buf, s->len);
+        s->status = s->status * 31 + drive_write(drive, s->place, buf, s->len, &done);
+    } else {
+        s->status = s->status * 31 + drive_read(drive, s->place, buf, s->len, &done);
+        memory_write_bytes(&d->machine->memory, s->address, buf, done, false);
+    }
+    s->status += (uint32_t)done;
+    raise_irq(d->machine);
+}
+
+static bool disk_possible(const struct device *d)
+{
+    const struct disk_state *s = d->state;
+
+    return s->len <= 8192;
+}
+
+static const struct device_ops disk_ops = {
+    .name = "disk",
+    .state_size = sizeof(struct disk_state),
+    .reset = disk_reset,
+    .deadline = disk_deadline,
+    .expire = disk_expire,
+    .possible = disk_possible,
+};
+
+#define PROTECTED 0x2000u
+
+static void disk_start(struct machine *m, bool write, uint32_t address, uint32_t place)
+{
+    struct disk_state *s = m->devices[4]->state;
+
+    if (s->when != VTIME_NEVER)
+        return;
+    s->len = 1 + place % 8192;
+    s->address = PROTECTED + address % (TOY_BYTES - PROTECTED - s->len);
+    s->place = place % TOY_DISK_BYTES; /* now and then beyond its end */
+    s->write = write;
+    s->when = machine_now(m) + drive_duration(m->drives[0], s->len);
+    m->cpu->attention = true;
+}
+
+int toy_image_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    (void)ctx;
+    (void)m;
+    (void)d;
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)buf)[i] = (uint8_t)((offset + i) * 0x9e3779b97f4a7c15u >> 40);
+    return 0;
+}
+
 /* ----------------------------------------------------------------------- CPU */
 
 struct toy *toy_of(struct machine *m)
@@ -163,8 +243,6 @@ struct step {
     struct toy_access accesses[4];
     unsigned naccesses;
 };
-
-#define PROTECTED 0x2000u
 
 static uint32_t wrap(uint32_t address)
 {
@@ -307,6 +385,9 @@ static void execute(struct step *st, struct toy_state *s, icount_t position)
         break;
     case TOY_TIME:
         s->r[i[1] & 7] = (uint32_t)machine_now(m);
+        break;
+    case TOY_DISK:
+        disk_start(m, i[1] & 1, s->r[i[2] & 7], s->r[i[3] & 7] + imm);
         break;
     case TOY_END:
         machine_end(m, i[1] & 1 ? GUEST_TRIPLE_FAULT : GUEST_POWEROFF, imm);
@@ -501,8 +582,12 @@ static const struct cpu_ops toy_ops = {
 struct machine *toy_machine(void)
 {
     static const char *const names[] = {"timer0", "timer1", "timer2"};
+    static const struct drive_fault fault = {.first = 40, .count = 3};
+    const struct drive_config disk = {.name = "disk0", .size = TOY_DISK_BYTES, .sector_size = 512, .latency_ns = 300,
+                                      .rate = DRIVE_MAX_RATE, .faults = &fault, .nfaults = 1};
     struct machine *m = machine_create(TOY_PAGES + 8);
     struct toy *toy = xcalloc(1, sizeof(*toy));
+    struct drive *drive;
 
     CHECK(m);
     toy->cpu.ops = &toy_ops;
@@ -513,6 +598,8 @@ struct machine *toy_machine(void)
     for (unsigned i = 0; i < 3; i++)
         machine_add_device(m, &timer_ops, names[i], NULL);
     machine_add_device(m, &serial_ops, "serial", NULL);
+    machine_add_device(m, &disk_ops, "disk", NULL);
+    CHECK(drive_create(&drive, m, &disk, NULL) == 0);
     memory_map(&m->memory, &(struct region){
                                .base = 0,
                                .size = TOY_BYTES,
@@ -590,4 +677,13 @@ void toy_random_program(struct machine *m, uint64_t seed, bool may_end)
 
         memory_write_bytes(&m->memory, DATA + toy_rand(&rng) % (TOY_BYTES - DATA - 4), &word, 4, false);
     }
+}
+
+void toy_random_disk(struct machine *m, uint64_t seed)
+{
+    uint64_t rng = seed * 0x9e3779b97f4a7c15u + 2;
+
+    for (unsigned i = 0; i < CODE_INSNS / 16; i++)
+        toy_put(m, (2 + toy_rand(&rng) % (CODE_INSNS - 2)) * 8, TOY_DISK, toy_rand(&rng), toy_rand(&rng), toy_rand(&rng),
+                toy_rand(&rng));
 }

@@ -9,7 +9,8 @@
  *   HLT, and one interrupt line; an interrupt entry is a step and ends HLT;
  *   a timer device: periodic or one-shot, loud (interrupts) or silent, and one
  *   that asks the host clock when it expires;
- *   a serial device: four-byte FIFO, interrupts on input, output.
+ *   a serial device: four-byte FIFO, interrupts on input, output;
+ *   a disk that moves its data when its deadline comes, and interrupts.
  *
  * 24 pages of RAM; addresses wrap. Virtual address = physical + TOY_VIRTUAL, so
  * that nobody mixes them up.
@@ -48,6 +49,7 @@ enum toy_op {
     TOY_IN,     /* r[a] = serial input byte, ~0 if none */
     TOY_TIMER,  /* timer a % 3: in imm ns, periodic if b & 1, silent if b & 2 */
     TOY_TIME,   /* r[a] = virtual time */
+    TOY_DISK,   /* unless it is busy, the disk reads (a & 1: writes) up to 8 KiB: memory from r[b], disk from r[c] + imm */
     TOY_END,    /* power off; the following instruction after a reset */
     TOY_OPS
 };
@@ -90,10 +92,16 @@ struct toy *toy_of(struct machine *m);
 struct toy_state *toy_state(struct machine *m);
 struct device *toy_serial(struct machine *m);
 
+/* What the image of its disk holds, whoever asks: struct machine_env.image_read. */
+#define TOY_DISK_BYTES ((uint64_t)5 << DRIVE_CLUSTER_SHIFT | 1000)
+int toy_image_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
+
 /* Put an instruction at a physical address (before the machine runs). */
 void toy_put(struct machine *m, uint32_t address, enum toy_op op, unsigned a, unsigned b, unsigned c, uint32_t imm);
 /* Fill code, handler and data at random from a seed. */
 void toy_random_program(struct machine *m, uint64_t seed, bool may_end);
+/* Then put uses of its disk among the code. */
+void toy_random_disk(struct machine *m, uint64_t seed);
 /* A random number generator for tests. */
 uint32_t toy_rand(uint64_t *state);
 

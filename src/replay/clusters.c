@@ -1,0 +1,213 @@
+/*
+ * What is known of the drives' images: the outside of drive_read() and drive_write().
+ *
+ * An image is a pure function, so it is asked in the past as at the edge and what it says is not logged. Logged
+ * is (EVENT_IMAGE), where a cluster is first read, its hash: whoever replays the history with an image that was
+ * changed since is told so at the position where that begins to matter. And where the host could not read it,
+ * the error: it is the answer to everything that asks for that cluster in that step, and to nothing else.
+ *
+ * The log is gone through once, as far as the present; what it says of clusters is kept in a table. No
+ * order is asked for within a position: the table is a function of log and position, as all that is read is.
+ */
+#include "replay/timeline_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+#define NONE UINT32_MAX
+/* EVENT_IMAGE: cluster, error, zero, hash. */
+#define IMAGE_EVENT 24u
+#define IMAGE_ERROR_MAX 4095u
+
+/* One event. */
+struct cluster {
+    uint64_t number;
+    icount_t position;
+    uint64_t hash;
+    uint32_t error;      /* of the host; 0: it was read */
+    uint32_t next;       /* index of an older one with the same slot, or NONE */
+    uint16_t drive;
+    bool verified;       /* the image still has it */
+};
+
+/* ---------------------------------------------------------------------- the table */
+
+static uint32_t slot_of(const struct clusters *t, unsigned drive, uint64_t number)
+{
+    return (uint32_t)((number * UINT64_C(0x9e3779b97f4a7c15) + drive * UINT64_C(0xc2b2ae3d27d4eb4f)) >> 32) & (t->nslots - 1);
+}
+
+static void link_in(struct clusters *t, uint32_t i)
+{
+    uint32_t slot = slot_of(t, t->list[i].drive, t->list[i].number);
+
+    t->list[i].next = t->slots[slot];
+    t->slots[slot] = i;
+}
+
+static void grow(struct clusters *t)
+{
+    t->nslots = t->nslots ? t->nslots * 2 : 256;
+    t->slots = xrealloc(t->slots, t->nslots * sizeof(*t->slots));
+    t->list = xrealloc(t->list, t->nslots * sizeof(*t->list));
+    memset(t->slots, 0xff, t->nslots * sizeof(*t->slots));
+    for (uint32_t i = 0; i < t->count; i++)
+        link_in(t, i);
+}
+
+static uint64_t get_le(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+
+    memcpy(&v, p, bytes);
+    return v;
+}
+
+static struct cluster *add(struct clusters *t, const struct event *e)
+{
+    struct cluster *c;
+
+    if (t->count == t->nslots)
+        grow(t);
+    c = &t->list[t->count];
+    *c = (struct cluster){
+        .number = get_le(e->data, 8),
+        .position = e->position,
+        .hash = get_le(e->data + 16, 8),
+        .error = (uint32_t)get_le(e->data + 8, 4),
+        .drive = e->source,
+    };
+    link_in(t, t->count++);
+    return c;
+}
+
+/* Take in the log's events up to position `here`. One from a file may be malformed: it says nothing. */
+static void catch_up(struct timeline *tl, icount_t here)
+{
+    struct clusters *t = &tl->clusters;
+    const struct event *e;
+
+    while ((e = event_log_get(tl->log, t->seen)) && e->position <= here) {
+        if (e->kind == EVENT_IMAGE && e->len == IMAGE_EVENT && get_le(e->data + 8, 4) <= IMAGE_ERROR_MAX)
+            add(t, e);
+        t->seen++;
+    }
+}
+
+/* What the log says of a cluster at `here`: an error of this very step, else that it was read by then. */
+static struct cluster *known(struct timeline *tl, unsigned drive, uint64_t number, icount_t here)
+{
+    struct clusters *t = &tl->clusters;
+    struct cluster *found = NULL;
+
+    for (uint32_t i = t->nslots ? t->slots[slot_of(t, drive, number)] : NONE; i != NONE; i = t->list[i].next) {
+        struct cluster *c = &t->list[i];
+
+        if (c->number != number || c->drive != drive || c->position > here)
+            continue;
+        if (c->error && c->position == here)
+            return c;
+        if (!c->error)
+            found = c;
+    }
+    return found;
+}
+
+void clusters_finish(struct timeline *tl)
+{
+    free(tl->clusters.list);
+    free(tl->clusters.slots);
+    tl->clusters = (struct clusters){.count = 0};
+}
+
+/* -------------------------------------------------------------------- the questions */
+
+/* Bytes of the image in that cluster. */
+static size_t cluster_bytes(const struct drive *d, uint64_t number)
+{
+    uint64_t offset = number << DRIVE_CLUSTER_SHIFT;
+
+    return d->image_size - offset < DRIVE_CLUSTER ? (size_t)(d->image_size - offset) : (size_t)DRIVE_CLUSTER;
+}
+
+static int ask_host(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    int r = tl->host.image_read ? tl->host.image_read(tl->host.ctx, d, offset, buf, len) : -EIO;
+
+    return r < -(int)IMAGE_ERROR_MAX || r > 0 ? -EIO : r;
+}
+
+/* The answer cannot be had as it was. */
+static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint64_t number, const char *why, void *buf,
+                size_t len)
+{
+    uint64_t offset = number << DRIVE_CLUSTER_SHIFT;
+
+    env_diverged(tl, here, "bytes %llu to %llu of the image of drive %s %s", (unsigned long long)offset,
+                 (unsigned long long)(offset + cluster_bytes(d, number) - 1), d->name, why);
+    memset(buf, 0, len);
+    return 0;
+}
+
+/* Has the image what it had? Reads the cluster to `whole`. */
+static int verify(struct timeline *tl, const struct drive *d, struct cluster *c, icount_t here, uint8_t *whole)
+{
+    size_t len = cluster_bytes(d, c->number);
+
+    if (ask_host(tl, d, c->number << DRIVE_CLUSTER_SHIFT, whole, len) < 0)
+        return lost(tl, d, here, c->number, "cannot be read any more", whole, len);
+    c->verified = hash_bytes(0, whole, len) == c->hash;
+    if (!c->verified)
+        lost(tl, d, here, c->number, "are not what the guest read: the image was changed since", whole, len);
+    return 0;
+}
+
+/* The first time: ask the host, and log what it said. */
+static int read_first(struct timeline *tl, const struct drive *d, uint64_t number, icount_t here, uint8_t *whole)
+{
+    size_t len = cluster_bytes(d, number);
+    int r = ask_host(tl, d, number << DRIVE_CLUSTER_SHIFT, whole, len);
+    uint64_t data[3] = {number, (uint32_t)-r, r < 0 ? 0 : hash_bytes(0, whole, len)};
+    const struct event e = {
+        .position = here,
+        .vtime = machine_now(tl->m),
+        .kind = EVENT_IMAGE,
+        .source = (uint16_t)d->index,
+        .len = IMAGE_EVENT,
+        .data = (const uint8_t *)data,
+    };
+
+    _Static_assert(sizeof(data) == IMAGE_EVENT, "an event's bytes");
+    event_log_append(tl->log, &e);
+    tl->clusters.seen = event_log_count(tl->log);
+    add(&tl->clusters, &e)->verified = true;
+    return r < 0 ? -r : 0;
+}
+
+int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    struct timeline *tl = ctx;
+    icount_t here = machine_position(m);
+    uint64_t number = offset >> DRIVE_CLUSTER_SHIFT;
+    uint8_t whole[DRIVE_CLUSTER];
+    struct cluster *c;
+    int r;
+
+    catch_up(tl, here);
+    c = known(tl, d->index, number, here);
+    if (c && c->error)
+        return (int)c->error;
+    if (c && c->verified) {
+        if (ask_host(tl, d, offset, buf, len) == 0)
+            return 0;
+        return lost(tl, d, here, number, "cannot be read any more", buf, len);
+    }
+    if (!c && (here < tl->edge || !tl->cfg.live))
+        return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);
+    r = c ? verify(tl, d, c, here, whole) : read_first(tl, d, number, here, whole);
+    memcpy(buf, whole + (offset & (DRIVE_CLUSTER - 1)), len);
+    return r;
+}

@@ -1,0 +1,246 @@
+/*
+ * What the timeline promises of drives: their images are asked for in the past, too, and it is noticed when
+ * they say something else. (That going anywhere restores what a drive holds: test_timeline.c.)
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "replay/timeline.h"
+#include "tests/check_main.h"
+#include "toy.h"
+
+#define STEPS 20000u
+
+/* A host with an image that may be changed, or fail. */
+struct desk {
+    struct timeline *tl;
+    uint64_t now;
+    uint64_t changed;   /* offset of a byte of the image that is another one; UINT64_MAX: none */
+    uint64_t fails;     /* so many questions to come are answered with an error */
+    uint64_t asked;
+};
+
+static uint64_t desk_now(void *ctx)
+{
+    return ((struct desk *)ctx)->now += 100000;
+}
+
+static uint64_t desk_wall(void *ctx)
+{
+    return desk_now(ctx);
+}
+
+static void desk_entropy(void *ctx, void *buf, size_t len)
+{
+    memset(buf, (int)desk_now(ctx), len);
+}
+
+static bool desk_poll(void *ctx)
+{
+    (void)ctx;
+    return false;
+}
+
+static uint64_t desk_wait(void *ctx, uint64_t ns)
+{
+    struct desk *d = ctx;
+
+    if (ns == UINT64_MAX)
+        timeline_input(d->tl, toy_serial(timeline_machine(d->tl)), "x", 1, false);
+    return ns == UINT64_MAX ? 1000 : ns;
+}
+
+static int desk_image(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    struct desk *k = ctx;
+
+    k->asked++;
+    if (k->fails) {
+        k->fails--;
+        return -ETIMEDOUT;
+    }
+    toy_image_read(NULL, NULL, d, offset, buf, len);
+    if (k->changed - offset < len)
+        ((uint8_t *)buf)[k->changed - offset] ^= 1;
+    return 0;
+}
+
+static void sit_down(struct desk *d, bool live)
+{
+    const struct timeline_host host = {
+        .ctx = d, .now_ns = desk_now, .wall_clock_ns = desk_wall, .entropy = desk_entropy, .poll = desk_poll,
+        .wait = desk_wait, .image_read = desk_image,
+    };
+    const struct timeline_config config = {.live = live, .slice_steps = 500};
+    struct machine *m = toy_machine();
+
+    memset(d, 0, sizeof(*d));
+    d->changed = UINT64_MAX;
+    toy_random_program(m, 11, false);
+    toy_random_disk(m, 11);
+    d->tl = timeline_create(m, &config, &host);
+}
+
+/* A copy of a log, for another machine. */
+static struct event_log *copy_log(const struct event_log *log)
+{
+    struct event_log *copy = event_log_create();
+
+    for (uint64_t i = 0; i < event_log_count(log); i++)
+        event_log_append(copy, event_log_get(log, i));
+    return copy;
+}
+
+/* Live to STEPS, with `fails`; a second desk with the same history. */
+static void make_history(struct desk *live, struct desk *again, uint64_t fails)
+{
+    struct timeline_stop stop;
+
+    sit_down(live, true);
+    live->fails = fails;
+    timeline_seek(live->tl, STEPS, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    sit_down(again, false);
+    timeline_adopt(again->tl, copy_log(timeline_log(live->tl)), timeline_edge(live->tl), timeline_edge_vtime(live->tl),
+                   NULL);
+}
+
+/* The n-th event of an image: NULL beyond the last. */
+static const struct event *image_event(const struct event_log *log, unsigned n)
+{
+    const struct event *e;
+
+    for (uint64_t i = 0; (e = event_log_get(log, i)); i++)
+        if (e->kind == EVENT_IMAGE && !n--)
+            return e;
+    return NULL;
+}
+
+START_TEST(each_cluster_is_logged_once_as_a_hash)
+{
+    struct desk live, again;
+    uint64_t seen = 0;
+    const struct event *e;
+
+    make_history(&live, &again, 0);
+    for (unsigned n = 0; (e = image_event(timeline_log(live.tl), n)); n++) {
+        uint64_t cluster;
+
+        ck_assert_uint_eq(e->len, 24);
+        memcpy(&cluster, e->data, 8);
+        ck_assert_uint_eq(seen >> cluster & 1, 0);
+        seen |= (uint64_t)1 << cluster;
+    }
+    ck_assert_uint_ne(seen, 0);
+    timeline_destroy(live.tl);
+    timeline_destroy(again.tl);
+}
+END_TEST
+
+START_TEST(a_history_with_a_disk_replays_elsewhere_to_the_same_states)
+{
+    struct desk live, again;
+    struct timeline_stop stop;
+
+    for (uint64_t fails = 0; fails < 30; fails += 10) { /* the host's errors are what they were */
+        make_history(&live, &again, fails);
+        for (icount_t at = 1000; at <= STEPS; at += 1000) {
+            timeline_seek(live.tl, at, &stop);
+            timeline_seek(again.tl, at, &stop);
+            ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+            ck_assert_uint_eq(machine_hash(timeline_machine(live.tl)), machine_hash(timeline_machine(again.tl)));
+        }
+        timeline_destroy(live.tl);
+        timeline_destroy(again.tl);
+    }
+}
+END_TEST
+
+START_TEST(an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change)
+{
+    struct desk live, again;
+    struct timeline_stop stop;
+    const struct event *e;
+    icount_t where;
+
+    make_history(&live, &again, 0);
+    e = image_event(timeline_log(live.tl), 2);
+    ck_assert_ptr_nonnull(e);
+    where = e->position;
+    memcpy(&again.changed, e->data, 8);
+    again.changed = (again.changed << DRIVE_CLUSTER_SHIFT) + 123;
+    timeline_seek(again.tl, where - 1, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    timeline_seek(again.tl, STEPS, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_uint_eq(timeline_position(again.tl), where);
+    ck_assert_ptr_nonnull(strstr(timeline_divergence(again.tl), "image of drive disk0 are not what the guest read"));
+    timeline_destroy(live.tl);
+    timeline_destroy(again.tl);
+}
+END_TEST
+
+START_TEST(an_image_that_is_gone_ends_the_replay_and_not_the_guest)
+{
+    struct desk live, again;
+    struct timeline_stop stop;
+    icount_t where;
+
+    make_history(&live, &again, 0);
+    where = image_event(timeline_log(live.tl), 0)->position;
+    again.fails = UINT64_MAX;
+    timeline_seek(again.tl, STEPS, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_uint_eq(timeline_position(again.tl), where);
+    ck_assert_ptr_nonnull(strstr(timeline_divergence(again.tl), "cannot be read any more"));
+    timeline_destroy(live.tl);
+    timeline_destroy(again.tl);
+}
+END_TEST
+
+START_TEST(a_log_that_does_not_know_a_cluster_is_noticed)
+{
+    struct desk live, again;
+    struct timeline_stop stop;
+    struct event_log *log = event_log_create();
+    bool left_out = false;
+    icount_t where = 0;
+
+    make_history(&live, &again, 0);
+    timeline_destroy(again.tl);
+    for (uint64_t i = 0; i < event_log_count(timeline_log(live.tl)); i++) {
+        const struct event *e = event_log_get(timeline_log(live.tl), i);
+
+        if (e->kind == EVENT_IMAGE && !left_out) {
+            left_out = true;
+            where = e->position;
+            continue;
+        }
+        event_log_append(log, e);
+    }
+    sit_down(&again, false);
+    timeline_adopt(again.tl, log, timeline_edge(live.tl), timeline_edge_vtime(live.tl), NULL);
+    timeline_seek(again.tl, STEPS, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_uint_eq(timeline_position(again.tl), where);
+    timeline_destroy(live.tl);
+    timeline_destroy(again.tl);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+    Suite *s = suite_create("timeline-drive");
+    TCase *t = tcase_create("drive");
+
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, each_cluster_is_logged_once_as_a_hash);
+    tcase_add_test(t, a_history_with_a_disk_replays_elsewhere_to_the_same_states);
+    tcase_add_test(t, an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change);
+    tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
+    tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
+    suite_add_tcase(s, t);
+    return s;
+}
