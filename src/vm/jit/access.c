@@ -231,29 +231,30 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
 
 /* ---- 16 bytes, or two operands of 16 bytes; else by the micro-op's function ---- */
 
+/* The parts of an access of 16 bytes, or two times 16. A load's vectors get their registers before it: should it be
+ * done out of line, they are loaded again. */
 static void vector_access(struct jit *j, const struct uop *u, enum address form, bool load, bool pair)
 {
     struct code *e = &j->code;
+    unsigned reg[2];
     struct slow *s;
 
+    if (pair && u->d < u->b + 16u && u->b < u->d + 16u) {
+        emit_generic(j, u);
+        return;
+    }
     emit_address(j, u, form);
-    operands_release(j, u->d, 16);
-    if (pair)
-        operands_release(j, u->b, 16);
+    reg[0] = load ? vector_reserve(j, u->d) : vector_use(j, u->d);
+    reg[1] = !pair ? 0 : load ? vector_reserve(j, u->b) : vector_use(j, u->b);
     s = slow_path(j, SLOW_GENERIC);
     emit_probe(j, s, pair ? 32 : 16, !load, load);
-    for (unsigned n = 0; n < (pair ? 2 : 1); n++) {
-        int32_t at = state_disp(n ? u->b : u->d);
-
-        if (load) {
-            x_sse_rmx(e, 0, X_MOVUPS_LOAD, n, RAX, RCX, 16 * (int32_t)n);
-            x_sse_rm(e, 0, X_MOVUPS_STORE, n, R_STATE, at);
-        } else {
-            x_sse_rm(e, 0, X_MOVUPS_LOAD, n, R_STATE, at);
-            x_sse_rmx(e, 0, X_MOVUPS_STORE, n, RAX, RCX, 16 * (int32_t)n);
-        }
-    }
+    for (unsigned n = 0; n < (pair ? 2 : 1); n++)
+        x_sse_rmx(e, 0, load ? X_MOVUPS_LOAD : X_MOVUPS_STORE, reg[n], RAX, RCX, 16 * (int32_t)n);
     s->back = e->at;
+    if (load)
+        vector_def(j, u->d);
+    if (load && pair)
+        vector_def(j, u->b);
 }
 
 /* ---- atomics: what is not served in line is done by the micro-op's function ---- */

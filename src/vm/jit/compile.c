@@ -117,6 +117,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
     case SLOW_GENERIC:
         break;
     }
+    vectors_reload_as(j, s->slots);
     x_point(e, x_jmp(e), s->back);
 }
 
@@ -142,6 +143,7 @@ static void emit(struct jit *j, const struct uop *u)
 {
     j->u = u;
     j->pinned = 0;
+    j->pinned_vectors = 0;
     if (u->op == UOP_CALL)
         emit_call(j, u);
     else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u) && !emit_muldiv(j, u) &&

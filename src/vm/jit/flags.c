@@ -196,6 +196,7 @@ static void carry_from_memory(struct jit *j)
     struct code *e = &j->code;
     uint8_t *other, *done;
 
+    vectors_release(j);
     compare_op(j, FLAGS_SUB | log2_bytes(32));
     other = x_jcc(e, CC_NE);
     x_load(e, 32, RAX, R_STATE, state_disp(at_dst(j)));
@@ -216,6 +217,7 @@ static void condition_from_memory(struct jit *j, unsigned cond)
     int cc = host_condition(cond, false);
     uint8_t *other, *done;
 
+    vectors_release(j);
     if (cc < 0) {
         x_mov_imm(e, RAX, cond);
         call_stub(j, j->stubs.condition);
@@ -347,6 +349,7 @@ void flags_get(struct jit *j)
     if (operand_known(j, at_op(j), 32, &op) && known_flags(j, (unsigned)op))
         return;
     operands_release(j, j->c->flags_offset, sizeof(struct lazy_flags));
+    vectors_release(j);
     call_stub(j, j->stubs.flags);
 }
 

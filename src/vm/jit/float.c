@@ -180,49 +180,53 @@ static void check_vector(struct jit *j, struct slow *s, unsigned bits, bool zero
     s->from[2] = x_jcc(e, CC_NE);
 }
 
-static struct slow *begin_vector(struct jit *j, const struct uop *u)
-{
-    struct slow *s;
+/* The operands' registers, in which an operation may follow. */
+struct vectors {
+    unsigned d, a, b;
+    struct slow *slow;
+};
 
-    operands_release(j, u->d, 16);
-    operands_release(j, u->a, 16);
-    operands_release(j, u->b, 16);
+static struct vectors begin_vector(struct jit *j, const struct uop *u)
+{
+    struct vectors v;
+
     operands_release(j, j->c->float_rules.clear_at, 4);
     operands_release(j, j->c->float_rules.set_at, 4);
-    s = slow_path(j, SLOW_GENERIC);
-    check_rules(j, s);
-    return s;
+    v.d = vector_own(j, u->d);
+    v.a = vector_use(j, u->a);
+    v.b = vector_use(j, u->b);
+    v.slow = slow_path(j, SLOW_GENERIC);
+    check_rules(j, v.slow);
+    x_sse_rr(&j->code, 0, 0x28, 0, v.a);
+    return v;
 }
 
 static void emit_vector_two(struct jit *j, const struct uop *u, unsigned bits, unsigned opcode, bool zero)
 {
     struct code *e = &j->code;
-    struct slow *s = begin_vector(j, u);
+    struct vectors v = begin_vector(j, u);
 
-    x_sse_rm(e, 0, X_MOVUPS_LOAD, 0, R_STATE, state_disp(u->a));
-    x_sse_rm(e, 0, X_MOVUPS_LOAD, 1, R_STATE, state_disp(u->b));
-    x_sse_rr(e, bits == 64 ? 0x66 : 0, opcode, 0, 1);
-    check_vector(j, s, bits, zero);
-    x_sse_rm(e, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d));
-    s->back = e->at;
+    x_sse_rr(e, bits == 64 ? 0x66 : 0, opcode, 0, v.b);
+    check_vector(j, v.slow, bits, zero);
+    x_sse_rr(e, 0, 0x28, v.d, 0);
+    v.slow->back = e->at;
 }
 
 static bool emit_vector_fused(struct jit *j, const struct uop *u, unsigned bits, unsigned opcode)
 {
     const uint8_t vex[] = {0xc4, 0xe2, bits == 64 ? 0xf1 : 0x71, (uint8_t)opcode, 0xc2};
     struct code *e = &j->code;
-    struct slow *s;
+    struct vectors v;
 
     if (!__builtin_cpu_supports("fma"))
         return false;
-    s = begin_vector(j, u);
-    x_sse_rm(e, 0, X_MOVUPS_LOAD, 0, R_STATE, state_disp(u->a));
-    x_sse_rm(e, 0, X_MOVUPS_LOAD, 1, R_STATE, state_disp(u->b));
-    x_sse_rm(e, 0, X_MOVUPS_LOAD, 2, R_STATE, state_disp(u->d));
+    v = begin_vector(j, u);
+    x_sse_rr(e, 0, 0x28, 1, v.b);
+    x_sse_rr(e, 0, 0x28, 2, v.d);
     code_bytes(e, vex, sizeof(vex));
-    check_vector(j, s, bits, false);
-    x_sse_rm(e, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d));
-    s->back = e->at;
+    check_vector(j, v.slow, bits, false);
+    x_sse_rr(e, 0, 0x28, v.d, 0);
+    v.slow->back = e->at;
     return true;
 }
 

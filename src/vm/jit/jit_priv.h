@@ -11,7 +11,7 @@
  * Registers of compiled code:
  *   rbp  state block + STATE_BIAS      r12  block in progress
  *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec
- *   rax rcx rdx  scratch within a micro-op
+ *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
@@ -33,21 +33,21 @@
 
 /* ---- operands.c ---- */
 
-enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST };
+enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST, SLOT_VECTOR };
 
 /* A value of the state block that is known at compile time or is in a register. Slots
  * never overlap. */
 struct slot {
     uint16_t offset;
-    uint8_t size;   /* 4 or 8 bytes */
+    uint8_t size;   /* 4 or 8 bytes; SLOT_VECTOR: 16 */
     uint8_t kind;   /* enum slot_kind */
-    uint8_t reg;    /* SLOT_REG: bits above the size are 0 */
+    uint8_t reg;    /* SLOT_REG: bits above the size are 0; SLOT_VECTOR: number of an XMM register */
     bool dirty;     /* memory has another value */
     uint32_t used;  /* when last: the least recent is evicted */
     uint64_t value; /* SLOT_CONST */
 };
 
-#define SLOTS 14
+#define SLOTS 22
 
 /* Why a piece of code out of line is there. */
 enum slow_kind {
@@ -100,6 +100,7 @@ struct jit {
     unsigned home;         /* bits of the registers that narrow operands are parts of: block.wide */
     unsigned now;          /* counts uses of slots */
     uint16_t pinned;       /* registers that the micro-op in progress needs */
+    uint16_t pinned_vectors; /* the same of XMM registers */
     struct slot slots[SLOTS];
     struct slow *slow;     /* [BLOCK_MAX_UOPS + 64] */
     unsigned nslow;
@@ -137,6 +138,21 @@ void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, uns
 void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from);
 /* The value, if it is known. */
 bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t *value);
+/* ---- values of 128 bits, in XMM registers ---- */
+/* A register with the 16 bytes at `offset`. Pinned. */
+unsigned vector_use(struct jit *j, unsigned offset);
+/* A register for them, about to get a value; one that has them, about to be changed in part. Pinned. */
+unsigned vector_def(struct jit *j, unsigned offset);
+unsigned vector_own(struct jit *j, unsigned offset);
+/* A register for them that vector_def() will give after a path out of line was noted: until then it may hold
+ * anything, and memory has the value. Pinned. */
+unsigned vector_reserve(struct jit *j, unsigned offset);
+/* A register whose low 32 or 64 bits are the operand: the vector's if it is in one, else `scratch`. */
+unsigned scalar_use(struct jit *j, unsigned offset, unsigned bits, unsigned scratch);
+/* Load the vectors of a copy of the slots again; store and forget all of them. C functions keep none. */
+void vectors_reload_as(struct jit *j, const struct slot *slots);
+void vectors_release(struct jit *j);
+
 /* Store what is dirty; as it was in a copy of the slots. */
 void operands_store(struct jit *j);
 void operands_store_as(struct jit *j, const struct slot *slots);

@@ -6,6 +6,9 @@
  * until somebody computes with them. Since lazy flags are operands like others, those
  * that are noted again before anybody looks cost no store.
  *
+ * Values of 128 bits are in XMM registers in the same way. One of which a part is wanted as an integer
+ * is stored first, and one that was made in halves is put together in a register.
+ *
  * An operand of 8 or 16 bits lives in the slot of its whole register (`home`). One
  * that overlaps a slot in another way than lying in it makes that slot be stored
  * and forgotten.
@@ -15,6 +18,8 @@
 #include "base/error.h"
 
 static const uint8_t pool[] = {RSI, RDI, R8, R9, R10, R11, RBX};
+#define FIRST_VECTOR 4u /* XMM registers from here on hold values */
+#define VECTORS 16u
 
 /* ---- slots ---- */
 
@@ -23,7 +28,9 @@ static void store_slot(struct jit *j, const struct slot *s)
     struct code *e = &j->code;
     int32_t at = state_disp(s->offset);
 
-    if (s->kind == SLOT_REG) {
+    if (s->kind == SLOT_VECTOR) {
+        x_sse_rm(e, 0, X_MOVUPS_STORE, s->reg, R_STATE, at);
+    } else if (s->kind == SLOT_REG) {
         x_store(e, 8u * s->size, R_STATE, at, s->reg);
     } else if (s->size == 4 || fits_32((int64_t)s->value)) {
         x_store_imm(e, 8u * s->size, R_STATE, at, (uint32_t)s->value);
@@ -45,13 +52,13 @@ static bool overlaps(const struct slot *s, unsigned offset, unsigned len)
     return s->kind && s->offset < offset + len && offset < s->offset + s->size;
 }
 
-/* The slot that holds all of these bytes. */
+/* The slot, other than a vector's, that holds all of these bytes. */
 static struct slot *find(struct jit *j, unsigned offset, unsigned len)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
 
-        if (s->kind && offset >= s->offset && offset + len <= (unsigned)s->offset + s->size)
+        if (s->kind && s->kind != SLOT_VECTOR && offset >= s->offset && offset + len <= (unsigned)s->offset + s->size)
             return s;
     }
     return NULL;
@@ -96,7 +103,8 @@ static struct slot *least_recent(struct jit *j, bool registers)
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
 
-        if (!s->kind || (registers && s->kind != SLOT_REG) || (s->kind == SLOT_REG && pinned(j, s->reg)))
+        if (!s->kind || (registers && s->kind != SLOT_REG) || (s->kind == SLOT_REG && pinned(j, s->reg)) ||
+            (s->kind == SLOT_VECTOR && (j->pinned_vectors >> s->reg & 1)))
             continue;
         if (!best || s->used < best->used)
             best = s;
@@ -364,6 +372,184 @@ bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t
     return true;
 }
 
+/* ---- vectors ---- */
+
+static struct slot *find_vector(struct jit *j, unsigned offset)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (j->slots[i].kind == SLOT_VECTOR && j->slots[i].offset == offset) {
+            j->slots[i].used = ++j->now;
+            j->pinned_vectors |= (uint16_t)(1u << j->slots[i].reg);
+            return &j->slots[i];
+        }
+    return NULL;
+}
+
+/* A slot with a register of its own for the vector at `offset`, which is in none; clean. */
+static struct slot *new_vector(struct jit *j, unsigned offset)
+{
+    uint16_t busy = j->pinned_vectors;
+    struct slot *s, *oldest = NULL;
+    unsigned reg = FIRST_VECTOR;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        s = &j->slots[i];
+        if (s->kind != SLOT_VECTOR)
+            continue;
+        busy |= (uint16_t)(1u << s->reg);
+        if (!(j->pinned_vectors >> s->reg & 1) && (!oldest || s->used < oldest->used))
+            oldest = s;
+    }
+    while (reg < VECTORS && (busy >> reg & 1))
+        reg++;
+    if (reg == VECTORS) {
+        CHECK(oldest);
+        reg = oldest->reg;
+        drop_slot(j, oldest, true);
+    }
+    j->pinned_vectors |= (uint16_t)(1u << reg);
+    s = free_slot(j);
+    *s = (struct slot){.offset = (uint16_t)offset, .size = 16, .kind = SLOT_VECTOR, .reg = (uint8_t)reg,
+                       .used = ++j->now};
+    return s;
+}
+
+/* xmm = the 8 bytes of the slot, or of memory; bits above are 0. */
+static void half_to(struct jit *j, unsigned xmm, const struct slot *s, unsigned offset)
+{
+    struct code *e = &j->code;
+
+    if (!s) {
+        x_sse_rm(e, 0xf3, 0x7e, xmm, R_STATE, state_disp(offset)); /* MOVQ */
+        return;
+    }
+    code_8(e, 0x66);
+    x_rr(e, 64, 0x0f6e, xmm, s->reg);
+}
+
+static struct slot *exact(struct jit *j, unsigned offset)
+{
+    struct slot *s = find(j, offset, 8);
+
+    return s && s->offset == offset && s->size == 8 ? s : NULL;
+}
+
+/* Halves that were made as integers become a vector without a way through memory, which would stall. */
+static bool join_halves(struct jit *j, unsigned xmm, unsigned offset)
+{
+    struct slot *low = exact(j, offset), *high = exact(j, offset + 8);
+    struct code *e = &j->code;
+
+    if ((low && low->kind != SLOT_REG) || !(low || high) || (high && high->kind != SLOT_REG && high->value))
+        return false;
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (&j->slots[i] != low && &j->slots[i] != high && overlaps(&j->slots[i], offset, 16))
+            return false;
+    half_to(j, xmm, low, offset);
+    if (high && high->kind == SLOT_CONST)
+        return true;
+    if (high) {
+        half_to(j, 3, high, offset + 8);
+        x_sse_rr(e, 0x66, 0x6c, xmm, 3); /* PUNPCKLQDQ */
+    } else {
+        x_sse_rm(e, 0, 0x16, xmm, R_STATE, state_disp(offset + 8)); /* MOVHPS */
+    }
+    return true;
+}
+
+static bool dirty_within(const struct jit *j, unsigned offset)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&j->slots[i], offset, 16) && j->slots[i].dirty)
+            return true;
+    return false;
+}
+
+unsigned vector_use(struct jit *j, unsigned offset)
+{
+    struct slot *s = find_vector(j, offset);
+    bool joined, dirty;
+
+    if (s)
+        return s->reg;
+    dirty = dirty_within(j, offset);
+    joined = join_halves(j, 2, offset);
+    if (joined)
+        overwrite(j, offset, 16);
+    else
+        operands_release(j, offset, 16);
+    s = new_vector(j, offset);
+    if (joined) {
+        x_sse_rr(&j->code, 0, 0x28, s->reg, 2); /* MOVAPS */
+        s->dirty = dirty;
+    } else {
+        x_sse_rm(&j->code, 0, X_MOVUPS_LOAD, s->reg, R_STATE, state_disp(offset));
+    }
+    return s->reg;
+}
+
+unsigned vector_def(struct jit *j, unsigned offset)
+{
+    struct slot *s = find_vector(j, offset);
+
+    if (!s) {
+        overwrite(j, offset, 16);
+        s = new_vector(j, offset);
+    }
+    s->dirty = true;
+    return s->reg;
+}
+
+unsigned vector_reserve(struct jit *j, unsigned offset)
+{
+    struct slot *s = find_vector(j, offset);
+
+    if (!s) {
+        operands_release(j, offset, 16);
+        s = new_vector(j, offset);
+    }
+    return s->reg;
+}
+
+unsigned vector_own(struct jit *j, unsigned offset)
+{
+    unsigned reg = vector_use(j, offset);
+
+    find_vector(j, offset)->dirty = true;
+    return reg;
+}
+
+unsigned scalar_use(struct jit *j, unsigned offset, unsigned bits, unsigned scratch)
+{
+    struct slot *s = find_vector(j, offset);
+
+    if (s)
+        return s->reg;
+    s = find(j, offset, bits / 8);
+    if (s && s->offset == offset && s->kind == SLOT_REG) {
+        code_8(&j->code, 0x66);
+        x_rr(&j->code, bits, 0x0f6e, scratch, s->reg); /* MOVD, MOVQ */
+        return scratch;
+    }
+    operands_release(j, offset, bits / 8);
+    x_sse_rm(&j->code, bits == 64 ? 0xf2 : 0xf3, 0x10, scratch, R_STATE, state_disp(offset)); /* MOVSD, MOVSS */
+    return scratch;
+}
+
+void vectors_reload_as(struct jit *j, const struct slot *slots)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slots[i].kind == SLOT_VECTOR)
+            x_sse_rm(&j->code, 0, X_MOVUPS_LOAD, slots[i].reg, R_STATE, state_disp(slots[i].offset));
+}
+
+void vectors_release(struct jit *j)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (j->slots[i].kind == SLOT_VECTOR)
+            drop_slot(j, &j->slots[i], true);
+}
+
 /* ---- all of them ---- */
 
 void operands_store_as(struct jit *j, const struct slot *slots)
@@ -385,6 +571,7 @@ void operands_reload_as(struct jit *j, const struct slot *slots)
     for (unsigned i = 0; i < SLOTS; i++)
         if (slots[i].kind == SLOT_REG)
             x_load(&j->code, 8u * slots[i].size, slots[i].reg, R_STATE, state_disp(slots[i].offset));
+    vectors_reload_as(j, slots);
 }
 
 void operands_forget(struct jit *j)

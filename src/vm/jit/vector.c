@@ -1,6 +1,6 @@
 /*
- * Micro-ops on 128-bit operands in x86-64 code (SSE2). Their operands are in the state
- * block; xmm0 and xmm1 hold them for the time of a micro-op.
+ * Micro-ops on 128-bit operands in x86-64 code (SSE2). Their operands are in XMM registers
+ * while a block runs (operands.c); xmm0 to xmm3 are scratch.
  *
  * Adding a micro-op: a row in operations[], if there is an instruction that does the same on
  * xmm0 and xmm1, or a case in emit_vector(). Without one it becomes a call of its function
@@ -29,33 +29,43 @@ static const struct operation operations[] = {
     {UOP_VZIPH8, 0x68, false}, {UOP_VZIPH16, 0x69, false}, {UOP_VZIPH32, 0x6a, false}, {UOP_VZIPH64, 0x6d, false},
 };
 
+static void op_66(struct jit *j, unsigned opcode, unsigned to, unsigned from)
+{
+    x_sse_rr(&j->code, P_66, opcode, to, from);
+}
+
+static void copy(struct jit *j, unsigned to, unsigned from)
+{
+    if (to != from)
+        x_sse_rr(&j->code, 0, 0x28, to, from); /* MOVAPS */
+}
+
 static void get(struct jit *j, unsigned xmm, unsigned offset)
 {
-    operands_release(j, offset, 16);
-    x_sse_rm(&j->code, 0, X_MOVUPS_LOAD, xmm, R_STATE, state_disp(offset));
+    copy(j, xmm, vector_use(j, offset));
 }
 
 static void put(struct jit *j, unsigned offset, unsigned xmm)
 {
-    operands_release(j, offset, 16);
-    x_sse_rm(&j->code, 0, X_MOVUPS_STORE, xmm, R_STATE, state_disp(offset));
-}
-
-static void op_66(struct jit *j, unsigned opcode, unsigned to, unsigned from)
-{
-    x_sse_rr(&j->code, P_66, opcode, to, from);
+    copy(j, vector_def(j, offset), xmm);
 }
 
 static bool emit_operation(struct jit *j, const struct uop *u)
 {
     for (unsigned i = 0; i < ARRAY_LEN(operations); i++) {
         const struct operation *o = &operations[i];
+        unsigned first = o->swap ? u->b : u->a, second = o->swap ? u->a : u->b;
 
         if (o->uop != u->op)
             continue;
-        get(j, 0, o->swap ? u->b : u->a);
-        get(j, 1, o->swap ? u->a : u->b);
-        op_66(j, o->opcode, 0, 1);
+        if (first == u->d) {
+            unsigned b = vector_use(j, second);
+
+            op_66(j, o->opcode, vector_own(j, u->d), b);
+            return true;
+        }
+        get(j, 0, first);
+        op_66(j, o->opcode, 0, vector_use(j, second));
         put(j, u->d, 0);
         return true;
     }
@@ -81,23 +91,20 @@ static void emit_or_not(struct jit *j, const struct uop *u)
     get(j, 0, u->b);
     ones(j, 1);
     op_66(j, 0xef, 0, 1);
-    get(j, 1, u->a);
-    op_66(j, 0xeb, 0, 1);
+    op_66(j, 0xeb, 0, vector_use(j, u->a));
     put(j, u->d, 0);
 }
 
 /* first ^ ((first ^ a) & mask), or & ~mask */
 static void emit_choice(struct jit *j, const struct uop *u, unsigned first, unsigned mask, bool complement)
 {
-    get(j, 0, first);
+    unsigned f = vector_use(j, first), m = vector_use(j, mask);
+
     get(j, 1, u->a);
-    op_66(j, 0xef, 1, 0);
-    get(j, 2, mask);
-    if (complement)
-        op_66(j, 0xdf, 2, 1); /* PANDN */
-    else
-        op_66(j, 0xdb, 2, 1);
-    op_66(j, 0xef, 0, 2);
+    op_66(j, 0xef, 1, f);
+    copy(j, 0, m);
+    op_66(j, complement ? 0xdf : 0xdb, 0, 1); /* PANDN, PAND */
+    op_66(j, 0xef, 0, f);
     put(j, u->d, 0);
 }
 
@@ -113,9 +120,9 @@ static void emit_shift(struct jit *j, const struct uop *u, unsigned opcode, unsi
     put(j, u->d, 0);
 }
 
-static void shuffle(struct jit *j, unsigned imm)
+static void shuffle(struct jit *j, unsigned from, unsigned imm)
 {
-    op_66(j, 0x70, 0, 0);
+    op_66(j, 0x70, 0, from);
     code_8(&j->code, imm);
 }
 
@@ -130,14 +137,13 @@ static void emit_duplicate(struct jit *j, const struct uop *u, unsigned bits)
         op_66(j, 0x60, 0, 0);
     if (bits <= 16)
         op_66(j, 0x61, 0, 0);
-    shuffle(j, bits == 64 ? 0x44 : 0);
+    shuffle(j, 0, bits == 64 ? 0x44 : 0);
     put(j, u->d, 0);
 }
 
 static void emit_mask(struct jit *j, const struct uop *u)
 {
-    get(j, 0, u->a);
-    op_66(j, 0xd7, RAX, 0);
+    op_66(j, 0xd7, RAX, vector_use(j, u->a));
     operand_put(j, u->d, 32, 32, RAX);
 }
 
@@ -162,8 +168,7 @@ bool emit_vector(struct jit *j, const struct uop *u)
     case UOP_VSAR16I: emit_shift(j, u, 0x71, 4); return true;
     case UOP_VSAR32I: emit_shift(j, u, 0x72, 4); return true;
     case UOP_VSHUF32:
-        get(j, 0, u->a);
-        shuffle(j, u->imm);
+        shuffle(j, vector_use(j, u->a), u->imm);
         put(j, u->d, 0);
         return true;
     case UOP_VDUP8: emit_duplicate(j, u, 8); return true;
