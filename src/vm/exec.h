@@ -195,6 +195,10 @@ struct frontend {
     uint64_t (*untagged)(const struct ucpu *, uint64_t va);
     /* Do the floating-point micro-op `u` (uop.def, F...), flags and all. May be NULL, if none is made. */
     void (*float_op)(struct ucpu *, const struct uop *u);
+    /* Do the micro-op SSE or SSE_COMPARE `u`, whose control and flags are the 32-bit MXCSR (SDM 1, 10.2.3) at
+     * mxcsr_at of the state. UOP_FAULT: an exception is pending. May be NULL, if none is made. */
+    int (*sse_op)(struct ucpu *, const struct uop *u);
+    unsigned mxcsr_at;
     /* Bring lazies to their canonical form, zero temporaries. */
     void (*settle)(struct ucpu *);
 };

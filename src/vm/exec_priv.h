@@ -139,6 +139,8 @@ struct exec {
     uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
     struct jit *jit;       /* NULL: everything is interpreted */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
+    uint32_t sse_live;     /* compiled code: the guest's MXCSR is in the host's, and memory has an older one */
+    uint32_t host_mxcsr;   /* what C code wants there */
     struct block *link_from; /* the block whose edge link_edge led to the PC, or NULL */
     unsigned link_edge;
     struct pending_hit hits[MAX_PENDING_HITS];

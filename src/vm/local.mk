@@ -47,6 +47,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/jit_priv.h \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \
+	src/vm/jit/sse.c \
 	src/vm/jit/stubs.c \
 	src/vm/jit/vector.c
 else

@@ -57,6 +57,13 @@ enum uop_code {
     UOP_COUNT
 };
 
+/* imm of SSE and SSE_COMPARE. */
+#define SSE_OPERATION(opcode, prefix, imm8) ((uint32_t)(opcode) | (uint32_t)(prefix) << 8 | (uint32_t)(imm8) << 16)
+#define SSE_WIDE 0x01000000u
+#define SSE_OPCODE(imm) ((imm) & 0xffu)
+#define SSE_PREFIX(imm) ((imm) >> 8 & 0xffu)
+#define SSE_IMM8(imm)   ((imm) >> 16 & 0xffu)
+
 #define UOP_FAULTS 0x01u /* may leave with UOP_FAULT */
 #define UOP_ENDS   0x02u /* ends the block */
 #define UOP_READF  0x04u /* reads the lazy flags */

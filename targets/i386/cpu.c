@@ -264,6 +264,8 @@ static const struct frontend frontend = {
     .stepped = i386_stepped,
     .guest_break = i386_guest_break,
     .guest_watch = i386_guest_watch,
+    .sse_op = i386_sse_op,
+    .mxcsr_at = S_OFF(mxcsr),
     .settle = settle,
 };
 

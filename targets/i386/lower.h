@@ -116,6 +116,8 @@ i386_helper i386_fwait; /* 9B; S_T(2) likewise */
  * stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
 i386_helper i386_simd;
 i386_helper i386_op_sse_unavailable; /* raises what CR0.EM and CR0.TS call for */
+/* struct frontend.sse_op (sse_float.c). */
+i386_helper i386_sse_op;
 i386_helper i386_op_misaligned;      /* #GP(0) */
 enum {
     I386_FX_SEG    = 0x0007, /* segment of the memory operand */

@@ -178,6 +178,100 @@ static void simd_two(struct lower *l, unsigned op)
         emit(l, (enum uop_code)op, d, d, s);
 }
 
+/* The mandatory prefix as it is in the code. */
+static unsigned prefix_byte(unsigned prefix)
+{
+    static const uint8_t bytes[] = {[PREFIX_66] = 0x66, [PREFIX_F3] = 0xf3, [PREFIX_F2] = 0xf2};
+
+    return bytes[prefix];
+}
+
+/* Where the r/m operand of `bytes` bytes is, loaded to a temporary if it is in memory. */
+static unsigned float_source(struct lower *l, unsigned bytes)
+{
+    struct mem m;
+
+    if (!(l->i.flags & INSN_MEM))
+        return S_XMM(l->i.modrm & 7);
+    if (bytes == 16) {
+        load_128(l, S_XT(0), true);
+        return S_XT(0);
+    }
+    simd_address(l, &m, false);
+    if (bytes == 8)
+        mem_access(l, UOP_LD64_W, UOP_LDX64_W, S_XT(0), &m);
+    else
+        mem_load(l, 4, S_XT(0), &m);
+    return S_XT(0);
+}
+
+/* Integer registers and memory, and the low element. */
+static void float_integer(struct lower *l, unsigned opcode, unsigned prefix, uint32_t operation)
+{
+    unsigned x = S_XMM(l->i.modrm >> 3 & 7), source;
+    struct mem m;
+
+    if (opcode != 0x2a) {
+        source = float_source(l, prefix == PREFIX_F3 ? 4 : 8);
+        build(l->b, UOP_SSE, S_GPR32(l->i.modrm >> 3 & 7), 0, source, operation, 0);
+        return;
+    }
+    source = S_GPR32(l->i.modrm & 7);
+    if (l->i.flags & INSN_MEM) {
+        source = S_T(1);
+        simd_address(l, &m, false);
+        mem_load(l, 4, source, &m);
+    }
+    build(l->b, UOP_SSE, x, x, source, operation, 0);
+}
+
+/* Floating point, and its shuffles. */
+static bool lower_float(struct lower *l, unsigned opcode, unsigned prefix)
+{
+    uint32_t operation = SSE_OPERATION(opcode, prefix_byte(prefix), l->i.imm & 0xff);
+    bool scalar = prefix >= PREFIX_F3, packed = !scalar;
+    unsigned x = S_XMM(l->i.modrm >> 3 & 7), bytes = packed ? 16 : prefix == PREFIX_F3 ? 4 : 8;
+
+    switch (opcode) {
+    case 0x14: case 0x15:
+        if (packed)
+            simd_two(l, (opcode == 0x14 ? prefix ? UOP_VZIPL64 : UOP_VZIPL32 : prefix ? UOP_VZIPH64 : UOP_VZIPH32));
+        return packed;
+    case 0x2a: case 0x2c: case 0x2d:
+        if (scalar)
+            float_integer(l, opcode, prefix, operation);
+        return scalar;
+    case 0x2e: case 0x2f:
+        if (scalar)
+            return false;
+        build(l->b, UOP_SSE_COMPARE, 0, x, float_source(l, prefix ? 8 : 4), operation, 0);
+        return true;
+    case 0x5a:
+        bytes = prefix == PREFIX_F3 ? 4 : prefix == PREFIX_66 ? 16 : 8;
+        break;
+    case 0x5b:
+        if (prefix == PREFIX_F2)
+            return false;
+        bytes = 16;
+        break;
+    case 0xc6:
+        if (scalar)
+            return false;
+        break;
+    case 0xe6:
+        if (prefix == PREFIX_NONE)
+            return false;
+        bytes = prefix == PREFIX_F3 ? 8 : 16;
+        break;
+    case 0x51: case 0x58: case 0x59: case 0x5c: case 0x5d: case 0x5e: case 0x5f: case 0xc2:
+        break;
+    default:
+        return false;
+    }
+    build(l->b, UOP_SSE, x, x, float_source(l, bytes), operation, 0);
+    return true;
+}
+
 /* False: not one of these. Nothing was emitted then, but perhaps the check. */
 static bool lower_vector(struct lower *l)
 {
@@ -191,6 +285,8 @@ static bool lower_vector(struct lower *l)
         simd_two(l, op);
         return true;
     }
+    if (lower_float(l, opcode, p))
+        return true;
     switch (opcode) {
     case 0x10: case 0x11:
         if (packed)

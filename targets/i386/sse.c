@@ -213,9 +213,6 @@ REORDER(unpcklps, .l = {a.l[0], b.l[0], a.l[1], b.l[1]})
 REORDER(unpckhps, .l = {a.l[2], b.l[2], a.l[3], b.l[3]})
 REORDER(unpcklpd, .q = {a.q[0], b.q[0]})
 REORDER(unpckhpd, .q = {a.q[1], b.q[1]})
-REORDER(shufps, .l = {a.l[op_imm8(st) & 3], a.l[op_imm8(st) >> 2 & 3], b.l[op_imm8(st) >> 4 & 3],
-                      b.l[op_imm8(st) >> 6]})
-REORDER(shufpd, .q = {a.q[op_imm8(st) & 1], b.q[op_imm8(st) >> 1 & 1]})
 
 /* ---- MXCSR, fences, cache control (group 15) ------------------------------------------------------------ */
 
@@ -277,8 +274,10 @@ struct row {
 /* An integer instruction of MMX, or of SSE's or SSE2's extension of it, with its XMM form. */
 #define INTEGER(opcode, name, since) \
     [opcode] = {[PLAIN] = {name##_mm, since, BOTH}, [P66] = {name##_xmm, SSE2, BOTH}}
-#define FLOAT4(opcode, name) \
-    [opcode] = {{name##ps, SSE, BOTH}, {name##pd, SSE2, BOTH}, {name##ss, SSE, BOTH}, {name##sd, SSE2, BOTH}}
+/* Floating point: PS, PD, SS, SD. */
+#define FLOAT4(opcode) \
+    [opcode] = {{sse_operation, SSE, BOTH}, {sse_operation, SSE2, BOTH}, {sse_operation, SSE, BOTH}, \
+                {sse_operation, SSE2, BOTH}}
 #define PS_PD(opcode, ps, pd, form) [opcode] = {{ps, SSE, form}, {pd, SSE2, form}}
 
 static const struct row map[256][4] = {
@@ -294,28 +293,28 @@ static const struct row map[256][4] = {
     PS_PD(0x17, mov_high_store, mov_high_store, MEM),
     PS_PD(0x28, mov_load_aligned, mov_load_aligned, BOTH),
     PS_PD(0x29, mov_store_aligned, mov_store_aligned, BOTH),
-    [0x2a] = {{cvtpi2ps, SSE, BOTH}, {cvtpi2pd, SSE2, BOTH}, {cvtsi2ss, SSE, BOTH}, {cvtsi2sd, SSE2, BOTH}},
+    [0x2a] = {{cvtpi2ps, SSE, BOTH}, {cvtpi2pd, SSE2, BOTH}, {sse_operation, SSE, BOTH}, {sse_operation, SSE2, BOTH}},
     PS_PD(0x2b, mov_store_aligned, mov_store_aligned, MEM),
-    [0x2c] = {{cvttps2pi, SSE, BOTH}, {cvttpd2pi, SSE2, BOTH}, {cvttss2si, SSE, BOTH}, {cvttsd2si, SSE2, BOTH}},
-    [0x2d] = {{cvtps2pi, SSE, BOTH}, {cvtpd2pi, SSE2, BOTH}, {cvtss2si, SSE, BOTH}, {cvtsd2si, SSE2, BOTH}},
-    PS_PD(0x2e, ucomiss, ucomisd, BOTH),
-    PS_PD(0x2f, comiss, comisd, BOTH),
+    [0x2c] = {{cvttps2pi, SSE, BOTH}, {cvttpd2pi, SSE2, BOTH}, {sse_operation, SSE, BOTH}, {sse_operation, SSE2, BOTH}},
+    [0x2d] = {{cvtps2pi, SSE, BOTH}, {cvtpd2pi, SSE2, BOTH}, {sse_operation, SSE, BOTH}, {sse_operation, SSE2, BOTH}},
+    PS_PD(0x2e, sse_operation, sse_operation, BOTH),
+    PS_PD(0x2f, sse_operation, sse_operation, BOTH),
     PS_PD(0x50, movmskps, movmskpd, REG),
-    FLOAT4(0x51, sqrt),
+    FLOAT4(0x51),
     [0x52] = {[PLAIN] = {rsqrtps, SSE, BOTH}, [PF3] = {rsqrtss, SSE, BOTH}},
     [0x53] = {[PLAIN] = {rcpps, SSE, BOTH}, [PF3] = {rcpss, SSE, BOTH}},
     PS_PD(0x54, andp, andp, BOTH),
     PS_PD(0x55, andnp, andnp, BOTH),
     PS_PD(0x56, orp, orp, BOTH),
     PS_PD(0x57, xorp, xorp, BOTH),
-    FLOAT4(0x58, add),
-    FLOAT4(0x59, mul),
-    [0x5a] = {{cvtps2pd, SSE2, BOTH}, {cvtpd2ps, SSE2, BOTH}, {cvtss2sd, SSE2, BOTH}, {cvtsd2ss, SSE2, BOTH}},
-    [0x5b] = {{cvtdq2ps, SSE2, BOTH}, {cvtps2dq, SSE2, BOTH}, {cvttps2dq, SSE2, BOTH}},
-    FLOAT4(0x5c, sub),
-    FLOAT4(0x5d, min),
-    FLOAT4(0x5e, div),
-    FLOAT4(0x5f, max),
+    FLOAT4(0x58),
+    FLOAT4(0x59),
+    [0x5a] = {{sse_operation, SSE2, BOTH}, {sse_operation, SSE2, BOTH}, {sse_operation, SSE2, BOTH}, {sse_operation, SSE2, BOTH}},
+    [0x5b] = {{sse_operation, SSE2, BOTH}, {sse_operation, SSE2, BOTH}, {sse_operation, SSE2, BOTH}},
+    FLOAT4(0x5c),
+    FLOAT4(0x5d),
+    FLOAT4(0x5e),
+    FLOAT4(0x5f),
     INTEGER(0x60, punpcklbw, MMX),
     INTEGER(0x61, punpcklwd, MMX),
     INTEGER(0x62, punpckldq, MMX),
@@ -342,11 +341,11 @@ static const struct row map[256][4] = {
     [0x77] = {[PLAIN] = {emms, MMX, BOTH}},
     [0x7e] = {{movd_from_mm, MMX, BOTH}, {movd_from_xmm, SSE2, BOTH}, {movq_to_xmm, SSE2, BOTH}},
     [0x7f] = {{movq_from_mm, MMX, BOTH}, {mov_store_aligned, SSE2, BOTH}, {mov_store_unaligned, SSE2, BOTH}},
-    FLOAT4(0xc2, cmp),
+    FLOAT4(0xc2),
     [0xc3] = {[PLAIN] = {movnti, SSE2, MEM}},
     INTEGER(0xc4, pinsrw, SSE),
     [0xc5] = {[PLAIN] = {pextrw_mm, SSE, REG}, [P66] = {pextrw_xmm, SSE2, REG}},
-    PS_PD(0xc6, shufps, shufpd, BOTH),
+    PS_PD(0xc6, sse_operation, sse_operation, BOTH),
     INTEGER(0xd1, psrlw, MMX),
     INTEGER(0xd2, psrld, MMX),
     INTEGER(0xd3, psrlq, MMX),
@@ -368,7 +367,7 @@ static const struct row map[256][4] = {
     INTEGER(0xe3, pavgw, SSE),
     INTEGER(0xe4, pmulhuw, SSE),
     INTEGER(0xe5, pmulhw, MMX),
-    [0xe6] = {[P66] = {cvttpd2dq, SSE2, BOTH}, [PF3] = {cvtdq2pd, SSE2, BOTH}, [PF2] = {cvtpd2dq, SSE2, BOTH}},
+    [0xe6] = {[P66] = {sse_operation, SSE2, BOTH}, [PF3] = {sse_operation, SSE2, BOTH}, [PF2] = {sse_operation, SSE2, BOTH}},
     [0xe7] = {[PLAIN] = {movntq, SSE, MEM}, [P66] = {mov_store_aligned, SSE2, MEM}},
     INTEGER(0xe8, psubsb, MMX),
     INTEGER(0xe9, psubsw, MMX),

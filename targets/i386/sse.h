@@ -180,13 +180,8 @@ i386_helper movd_to_mm, movd_to_xmm, movd_from_mm, movd_from_xmm, movq_to_mm, mo
 i386_helper movq2dq, movdq2q, emms, movntq, maskmovq, maskmovdqu;
 i386_helper pshufw, pshufd, pshufhw, pshuflw, pinsrw_mm, pinsrw_xmm, pextrw_mm, pextrw_xmm, pmovmskb_mm, pmovmskb_xmm;
 
-/* sse_float.c: ps, pd, ss, sd forms. */
-#define FOR_EACH_FLOAT(X) X(add) X(mul) X(sub) X(min) X(div) X(max) X(cmp) X(sqrt)
-#define DECLARE_FLOAT(name) i386_helper name##ps, name##pd, name##ss, name##sd;
-FOR_EACH_FLOAT(DECLARE_FLOAT)
-i386_helper rcpps, rcpss, rsqrtps, rsqrtss, ucomiss, ucomisd, comiss, comisd;
-i386_helper cvtpi2ps, cvtpi2pd, cvtsi2ss, cvtsi2sd, cvttps2pi, cvttpd2pi, cvttss2si, cvttsd2si, cvtps2pi, cvtpd2pi,
-    cvtss2si, cvtsd2si, cvtps2pd, cvtpd2ps, cvtss2sd, cvtsd2ss, cvtdq2ps, cvtps2dq, cvttps2dq, cvttpd2dq, cvtdq2pd,
-    cvtpd2dq;
+/* sse_float.c: what is the micro-op SSE or SSE_COMPARE in a flat segment; approximations; conversions of MMX registers. */
+i386_helper sse_operation;
+i386_helper rcpps, rcpss, rsqrtps, rsqrtss, cvtpi2ps, cvtpi2pd, cvttps2pi, cvttpd2pi, cvtps2pi, cvtpd2pi;
 
 #endif

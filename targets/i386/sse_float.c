@@ -13,6 +13,8 @@
  */
 #include "i386/sse.h"
 
+#include <string.h>
+
 /* ---- control and exceptions -------------------------------------------------------- */
 
 INLINE struct float_status status(const struct i386_state *st)
@@ -50,67 +52,7 @@ INLINE int commit(struct i386_cpu *c, const struct float_status *s)
     return UOP_NEXT;
 }
 
-/* ---- two operands ---------------------------------------------------------------------- */
-
-/* The forms of an operation d = f(d, operand). */
-#define FLOAT_BINARY(name, f32, f64) \
-    SIMD(name##ps) \
-    { \
-        union i386_xmm b, r; \
-        ENTER_SSE; \
-        struct float_status s = status(st); \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
-        for (unsigned i = 0; i < 4; i++) \
-            r.l[i] = f32(st->xmm[op_reg(op)].l[i], b.l[i], &s); \
-        if (commit(c, &s)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)] = r; \
-        return UOP_NEXT; \
-    } \
-    SIMD(name##pd) \
-    { \
-        union i386_xmm b, r; \
-        ENTER_SSE; \
-        struct float_status s = status(st); \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
-        for (unsigned i = 0; i < 2; i++) \
-            r.q[i] = f64(st->xmm[op_reg(op)].q[i], b.q[i], &s); \
-        if (commit(c, &s)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)] = r; \
-        return UOP_NEXT; \
-    } \
-    SIMD(name##ss) \
-    { \
-        uint32_t b, r; \
-        ENTER_SSE; \
-        struct float_status s = status(st); \
-        if (!load_xmm32(c, op, &b)) \
-            return UOP_FAULT; \
-        r = f32(st->xmm[op_reg(op)].l[0], b, &s); \
-        if (commit(c, &s)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)].l[0] = r; \
-        return UOP_NEXT; \
-    } \
-    SIMD(name##sd) \
-    { \
-        uint64_t b, r; \
-        ENTER_SSE; \
-        struct float_status s = status(st); \
-        if (!load_xmm64(c, op, &b)) \
-            return UOP_FAULT; \
-        r = f64(st->xmm[op_reg(op)].q[0], b, &s); \
-        if (commit(c, &s)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)].q[0] = r; \
-        return UOP_NEXT; \
-    }
-
-#define SQRT32(a, b, s) f32_sqrt(b, s)
-#define SQRT64(a, b, s) f64_sqrt(b, s)
+/* ---- one lane ---------------------------------------------------------------------------- */
 
 /* MIN and MAX give the second operand unless the first is really less (greater): when both are
  * zeros, or either is a NaN. */
@@ -152,21 +94,6 @@ INLINE bool predicate_holds(unsigned predicate, enum float_relation r)
     return holds != !!(predicate & CMP_NEGATED);
 }
 
-/* `st` is the handler's. */
-#define CMP32(a, b, s) \
-    (predicate_holds(op_imm8(st), f32_compare(a, b, predicate_is_quiet(op_imm8(st)), s)) ? UINT32_MAX : 0)
-#define CMP64(a, b, s) \
-    (predicate_holds(op_imm8(st), f64_compare(a, b, predicate_is_quiet(op_imm8(st)), s)) ? UINT64_MAX : 0)
-
-FLOAT_BINARY(add, f32_add, f64_add)
-FLOAT_BINARY(sub, f32_sub, f64_sub)
-FLOAT_BINARY(mul, f32_mul, f64_mul)
-FLOAT_BINARY(div, f32_div, f64_div)
-FLOAT_BINARY(min, f32_min, f64_min)
-FLOAT_BINARY(max, f32_max, f64_max)
-FLOAT_BINARY(sqrt, SQRT32, SQRT64)
-FLOAT_BINARY(cmp, CMP32, CMP64)
-
 /* ---- comparisons into EFLAGS ---------------------------------------------------------------- */
 
 INLINE int compare_flags(struct i386_cpu *c, enum float_relation r, const struct float_status *s)
@@ -178,35 +105,6 @@ INLINE int compare_flags(struct i386_cpu *c, enum float_relation r, const struct
     c->st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = flags[r + 1]};
     return UOP_NEXT;
 }
-
-INLINE int compare_single(struct ucpu *u, const struct uop *op, bool quiet)
-{
-    uint32_t b;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm32(c, op, &b))
-        return UOP_FAULT;
-    enum float_relation r = f32_compare(st->xmm[op_reg(op)].l[0], b, quiet, &s);
-    return compare_flags(c, r, &s);
-}
-
-INLINE int compare_double(struct ucpu *u, const struct uop *op, bool quiet)
-{
-    uint64_t b;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm64(c, op, &b))
-        return UOP_FAULT;
-    enum float_relation r = f64_compare(st->xmm[op_reg(op)].q[0], b, quiet, &s);
-    return compare_flags(c, r, &s);
-}
-
-SIMD(ucomiss) { return compare_single(u, op, true); }
-SIMD(comiss)  { return compare_single(u, op, false); }
-SIMD(ucomisd) { return compare_double(u, op, true); }
-SIMD(comisd)  { return compare_double(u, op, false); }
 
 /* ---- approximations ------------------------------------------------------------------------------ */
 
@@ -287,101 +185,7 @@ static uint32_t reciprocal_root(uint32_t a)
 APPROXIMATION(rcp, reciprocal)
 APPROXIMATION(rsqrt, reciprocal_root)
 
-/* ---- conversions between floating-point formats -------------------------------------------------------- */
-
-SIMD(cvtps2pd)
-{
-    uint64_t v;
-    union i386_xmm r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm64(c, op, &v))
-        return UOP_FAULT;
-    r.q[0] = f32_to_f64((uint32_t)v, &s);
-    r.q[1] = f32_to_f64((uint32_t)(v >> 32), &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtpd2ps)
-{
-    union i386_xmm b, r = {.q = {0, 0}};
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    r.l[0] = f64_to_f32(b.q[0], &s);
-    r.l[1] = f64_to_f32(b.q[1], &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtss2sd)
-{
-    uint32_t b;
-    uint64_t r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm32(c, op, &b))
-        return UOP_FAULT;
-    r = f32_to_f64(b, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].q[0] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtsd2ss)
-{
-    uint64_t b;
-    uint32_t r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm64(c, op, &b))
-        return UOP_FAULT;
-    r = f64_to_f32(b, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].l[0] = r;
-    return UOP_NEXT;
-}
-
-/* ---- conversions from integers ------------------------------------------------------------------------------ */
-
-SIMD(cvtsi2ss)
-{
-    uint32_t v, r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_gpr32(c, op, &v))
-        return UOP_FAULT;
-    r = f32_from_int((int32_t)v, 0, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].l[0] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtsi2sd)
-{
-    uint32_t v;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_gpr32(c, op, &v))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].q[0] = f64_from_int((int32_t)v, 0, &s);
-    return UOP_NEXT;
-}
+/* ---- conversions between integers in MMX registers and floating point ------------------------------------------ */
 
 SIMD(cvtpi2ps)
 {
@@ -420,37 +224,6 @@ SIMD(cvtpi2pd) /* from memory it leaves the x87 alone */
     return UOP_NEXT;
 }
 
-SIMD(cvtdq2ps)
-{
-    union i386_xmm b, r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    for (unsigned i = 0; i < 4; i++)
-        r.l[i] = f32_from_int((int32_t)b.l[i], 0, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtdq2pd)
-{
-    uint64_t v;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm64(c, op, &v))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].q[0] = f64_from_int((int32_t)v, 0, &s);
-    st->xmm[op_reg(op)].q[1] = f64_from_int((int32_t)(v >> 32), 0, &s);
-    return UOP_NEXT;
-}
-
-/* ---- conversions to integers: T forms truncate ---------------------------------------------------------------- */
-
 INLINE uint32_t int_from_single(uint32_t a, bool truncate, struct float_status *s)
 {
     return (uint32_t)f32_to_int(a, 0, 32, truncate ? ROUND_ZERO : (enum float_rounding)s->rounding, s);
@@ -460,42 +233,6 @@ INLINE uint32_t int_from_double(uint64_t a, bool truncate, struct float_status *
 {
     return (uint32_t)f64_to_int(a, 0, 32, truncate ? ROUND_ZERO : (enum float_rounding)s->rounding, s);
 }
-
-INLINE int single_to_gpr(struct ucpu *u, const struct uop *op, bool truncate)
-{
-    uint32_t b, r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm32(c, op, &b))
-        return UOP_FAULT;
-    r = int_from_single(b, truncate, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->gpr[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-INLINE int double_to_gpr(struct ucpu *u, const struct uop *op, bool truncate)
-{
-    uint64_t b;
-    uint32_t r;
-    ENTER_SSE;
-    struct float_status s = status(st);
-
-    if (!load_xmm64(c, op, &b))
-        return UOP_FAULT;
-    r = int_from_double(b, truncate, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->gpr[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-SIMD(cvtss2si)  { return single_to_gpr(u, op, false); }
-SIMD(cvttss2si) { return single_to_gpr(u, op, true); }
-SIMD(cvtsd2si)  { return double_to_gpr(u, op, false); }
-SIMD(cvttsd2si) { return double_to_gpr(u, op, true); }
 
 INLINE int singles_to_mm(struct ucpu *u, const struct uop *op, bool truncate)
 {
@@ -535,39 +272,204 @@ SIMD(cvttps2pi) { return singles_to_mm(u, op, true); }
 SIMD(cvtpd2pi)  { return doubles_to_mm(u, op, false); }
 SIMD(cvttpd2pi) { return doubles_to_mm(u, op, true); }
 
-INLINE int singles_to_dwords(struct ucpu *u, const struct uop *op, bool truncate)
-{
-    union i386_xmm b, r;
-    ENTER_SSE;
-    struct float_status s = status(st);
+/* ---- the micro-ops SSE and SSE_COMPARE -------------------------------------------------------------------------- */
 
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
+union value {
+    union i386_xmm v;
+    uint32_t s[4];
+    uint64_t d[2];
+};
+
+/* One lane of an instruction on two operands. */
+#define LANE(T, f)     static T f##_lane(unsigned opcode, T a, T b, unsigned imm8, struct float_status *s)     {         switch (opcode) {         case 0x51: return f##_sqrt(b, s);         case 0x58: return f##_add(a, b, s);         case 0x59: return f##_mul(a, b, s);         case 0x5c: return f##_sub(a, b, s);         case 0x5d: return f##_min(a, b, s);         case 0x5e: return f##_div(a, b, s);         case 0x5f: return f##_max(a, b, s);         default: return predicate_holds(imm8, f##_compare(a, b, predicate_is_quiet(imm8), s)) ? (T)~(T)0 : 0;         }     }
+LANE(uint32_t, f32)
+LANE(uint64_t, f64)
+
+static void shuffle(union value *r, const union value *a, const union value *b, unsigned prefix, unsigned imm8)
+{
+    union value x = *a, y = *b;
+
+    if (prefix) {
+        r->d[0] = x.d[imm8 & 1];
+        r->d[1] = y.d[imm8 >> 1 & 1];
+        return;
+    }
     for (unsigned i = 0; i < 4; i++)
-        r.l[i] = int_from_single(b.l[i], truncate, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
+        r->s[i] = (i < 2 ? x : y).s[imm8 >> 2 * i & 3];
 }
 
-INLINE int doubles_to_dwords(struct ucpu *u, const struct uop *op, bool truncate)
+/* CVTPS2PD CVTPD2PS CVTSS2SD CVTSD2SS: r is a before it. */
+static void between_formats(union value *r, const union value *b, unsigned prefix, struct float_status *s)
 {
-    union i386_xmm b, r = {.q = {0, 0}};
-    ENTER_SSE;
-    struct float_status s = status(st);
+    switch (prefix) {
+    case 0:
+        *r = (union value){.d = {f32_to_f64(b->s[0], s), f32_to_f64(b->s[1], s)}};
+        break;
+    case 0x66:
+        *r = (union value){.s = {f64_to_f32(b->d[0], s), f64_to_f32(b->d[1], s), 0, 0}};
+        break;
+    case 0xf3:
+        r->d[0] = f32_to_f64(b->s[0], s);
+        break;
+    default:
+        r->s[0] = f64_to_f32(b->d[0], s);
+        break;
+    }
+}
 
-    if (!load_xmm(c, op, &b))
+/* 5B: CVTDQ2PS CVTPS2DQ CVTTPS2DQ; E6: CVTDQ2PD CVTPD2DQ CVTTPD2DQ. */
+static void packed_integers(union value *r, const union value *b, uint32_t imm, struct float_status *s)
+{
+    unsigned prefix = SSE_PREFIX(imm);
+    bool truncate = SSE_OPCODE(imm) == 0x5b ? prefix == 0xf3 : prefix == 0x66;
+
+    if (SSE_OPCODE(imm) == 0xe6) {
+        if (prefix == 0xf3)
+            *r = (union value){.d = {f64_from_int((int32_t)b->s[0], 0, s), f64_from_int((int32_t)b->s[1], 0, s)}};
+        else
+            *r = (union value){.s = {int_from_double(b->d[0], truncate, s), int_from_double(b->d[1], truncate, s), 0, 0}};
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        r->s[i] = prefix ? int_from_single(b->s[i], truncate, s) : f32_from_int((int32_t)b->s[i], 0, s);
+}
+
+static void compute(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
+{
+    unsigned opcode = SSE_OPCODE(imm), prefix = SSE_PREFIX(imm), imm8 = SSE_IMM8(imm);
+    bool wide = prefix == 0x66 || prefix == 0xf2;
+    unsigned lanes = prefix >= 0xf2 ? 1 : wide ? 2 : 4;
+
+    *r = *a;
+    switch (opcode) {
+    case 0x5a: between_formats(r, b, prefix, s); return;
+    case 0x5b: case 0xe6: packed_integers(r, b, imm, s); return;
+    case 0xc6: shuffle(r, a, b, prefix, imm8); return;
+    default: break;
+    }
+    for (unsigned i = 0; i < lanes; i++)
+        if (wide)
+            r->d[i] = f64_lane(opcode, a->d[i], b->d[i], imm8, s);
+        else
+            r->s[i] = f32_lane(opcode, a->s[i], b->s[i], imm8, s);
+}
+
+/* CVTSI2SS CVTSI2SD */
+static int from_integer(struct i386_cpu *c, const struct uop *op, struct float_status *s)
+{
+    union value r;
+    int64_t v;
+
+    memcpy(&v, c->u.s + op->b, op->imm & SSE_WIDE ? 8 : 4);
+    if (!(op->imm & SSE_WIDE))
+        v = (int32_t)v;
+    memcpy(&r, c->u.s + op->a, sizeof r);
+    if (SSE_PREFIX(op->imm) == 0xf3)
+        r.s[0] = f32_from_int(v, 0, s);
+    else
+        r.d[0] = f64_from_int(v, 0, s);
+    if (commit(c, s))
         return UOP_FAULT;
-    for (unsigned i = 0; i < 2; i++)
-        r.l[i] = int_from_double(b.q[i], truncate, &s);
-    if (commit(c, &s))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = r;
+    memcpy(c->u.s + op->d, &r, sizeof r);
     return UOP_NEXT;
 }
 
-SIMD(cvtps2dq)  { return singles_to_dwords(u, op, false); }
-SIMD(cvttps2dq) { return singles_to_dwords(u, op, true); }
-SIMD(cvtpd2dq)  { return doubles_to_dwords(u, op, false); }
-SIMD(cvttpd2dq) { return doubles_to_dwords(u, op, true); }
+/* CVTSS2SI CVTSD2SI, and truncating */
+static int to_integer(struct i386_cpu *c, const struct uop *op, struct float_status *s)
+{
+    enum float_rounding rounding = SSE_OPCODE(op->imm) == 0x2c ? ROUND_ZERO : (enum float_rounding)s->rounding;
+    unsigned bits = op->imm & SSE_WIDE ? 64 : 32;
+    union value b;
+    int64_t r;
+
+    if (SSE_PREFIX(op->imm) == 0xf3) {
+        memcpy(&b.s[0], c->u.s + op->b, 4);
+        r = f32_to_int(b.s[0], 0, bits, rounding, s);
+    } else {
+        memcpy(&b.d[0], c->u.s + op->b, 8);
+        r = f64_to_int(b.d[0], 0, bits, rounding, s);
+    }
+    if (commit(c, s))
+        return UOP_FAULT;
+    memcpy(c->u.s + op->d, &r, bits / 8);
+    return UOP_NEXT;
+}
+
+static int compare(struct i386_cpu *c, const struct uop *op, struct float_status *s)
+{
+    bool quiet = SSE_OPCODE(op->imm) == 0x2e;
+    union value a, b;
+
+    if (SSE_PREFIX(op->imm)) {
+        memcpy(&a.d[0], c->u.s + op->a, 8);
+        memcpy(&b.d[0], c->u.s + op->b, 8);
+        return compare_flags(c, f64_compare(a.d[0], b.d[0], quiet, s), s);
+    }
+    memcpy(&a.s[0], c->u.s + op->a, 4);
+    memcpy(&b.s[0], c->u.s + op->b, 4);
+    return compare_flags(c, f32_compare(a.s[0], b.s[0], quiet, s), s);
+}
+
+int i386_sse_op(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct float_status s = status(c->st);
+    union value a, b, r;
+
+    switch (SSE_OPCODE(op->imm)) {
+    case 0x2a: return from_integer(c, op, &s);
+    case 0x2c: case 0x2d: return to_integer(c, op, &s);
+    case 0x2e: case 0x2f: return compare(c, op, &s);
+    default: break;
+    }
+    memcpy(&a, u->s + op->a, sizeof a);
+    memcpy(&b, u->s + op->b, sizeof b);
+    compute(&r, &a, &b, op->imm, &s);
+    if (commit(c, &s))
+        return UOP_FAULT;
+    memcpy(u->s + op->d, &r, sizeof r);
+    return UOP_NEXT;
+}
+
+/* Bytes of the operand b in memory. */
+static unsigned operand_bytes(uint32_t imm)
+{
+    unsigned prefix = SSE_PREFIX(imm);
+
+    switch (SSE_OPCODE(imm)) {
+    case 0x2a: return 4;
+    case 0x2c: case 0x2d: return prefix == 0xf3 ? 4 : 8;
+    case 0x2e: case 0x2f: return prefix ? 8 : 4;
+    case 0x5a: return prefix == 0xf3 ? 4 : prefix == 0x66 ? 16 : 8;
+    case 0x5b: return 16;
+    case 0xe6: return prefix == 0xf3 ? 8 : 16;
+    default: return prefix == 0xf3 ? 4 : prefix == 0xf2 ? 8 : 16;
+    }
+}
+
+/* The same instructions where the micro-op cannot have the operand loaded for it (segments that are not flat). */
+SIMD(sse_operation)
+{
+    unsigned prefix = op->b & I386_FX_F3 ? 0xf3 : op->b & I386_FX_F2 ? 0xf2 : op->b & I386_FX_66 ? 0x66 : 0, bytes;
+    struct uop o = {.imm = SSE_OPERATION(op->d & 0xff, prefix, 0)};
+    int result;
+    ENTER_SSE;
+
+    o.imm |= SSE_OPERATION(0, 0, op_imm8(st));
+    o.d = o.a = (uint16_t)(S_OFF(xmm) + 16 * op_reg(op));
+    if ((op->d & 0xfe) == 0x2c)
+        o.d = (uint16_t)S_GPR32(op_reg(op));
+    o.b = (uint16_t)((op->d & 0xff) == 0x2a ? S_GPR32(op_rm(op)) : S_OFF(xmm) + 16 * op_rm(op));
+    if (is_mem(op)) {
+        union i386_xmm v = {.q = {0, 0}};
+
+        bytes = operand_bytes(o.imm);
+        if (bytes == 16 ? !load_xmm(c, op, &v) : !fx_read(c, op, &v, bytes))
+            return UOP_FAULT;
+        st->xt[0] = v;
+        o.b = (uint16_t)S_XT(0);
+    }
+    result = i386_sse_op(u, &o);
+    st->xt[0] = (union i386_xmm){.q = {0, 0}};
+    return result;
+}

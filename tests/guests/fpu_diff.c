@@ -216,6 +216,92 @@ static void saved_state(void)
     __asm__ volatile("fninit");
 }
 
+#ifdef __SSE2__
+/* Every SSE and SSE2 instruction of floating point on operands of every kind, with MXCSR before and after. */
+typedef u32 lanes4[4] __attribute__((aligned(16)));
+
+static const u32 kinds[] = {0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x3f800000, 0xbf800001, 0x40490fdb, 0x7f7fffff, 0x7f800000,
+    0xff800000, 0x7fc12345, 0x7f812345, 0x4f000000, 0xcf000000, 0x4effffff, 0x3effffff, 0x00000000, 0x3ff00000, 0x7ff00000,
+    0x7ff80000, 0xfff00001, 0x7fefffff, 0x000fffff, 0x41dfffff, 0xc1e00000, 0x43e00000, 0x380fffff, 0x47efffff, 0x36a00000};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+static u32 mxcsr;
+static lanes4 first, second;
+
+#define WITH(name, instruction) \
+    static void do_##name(void) \
+    { \
+        __asm__ volatile("movaps second, %%xmm1\n movaps first, %%xmm0\n ldmxcsr mxcsr\n" instruction " %%xmm1, %%xmm0\n" \
+                         "stmxcsr mxcsr\n movaps %%xmm0, first\n ldmxcsr mxcsr\n" instruction " second, %%xmm0\n" \
+                         "stmxcsr mxcsr\n movaps %%xmm0, second" : : : "xmm0", "xmm1", "memory"); \
+    }
+#define EACH(name) WITH(name##ps, #name "ps") WITH(name##pd, #name "pd") WITH(name##ss, #name "ss") WITH(name##sd, #name "sd")
+#define COMPARED(name) \
+    static void do_##name(void) \
+    { \
+        __asm__ volatile("movaps second, %%xmm1\n movaps first, %%xmm0\n ldmxcsr mxcsr\n" #name " %%xmm1, %%xmm0\n" \
+                         "pushf\n pop first\n andl $0x45, first\n stmxcsr mxcsr\n" #name " second, %%xmm0\n jp 1f\n ja 2f\n jb 3f\n" \
+                         "incl first+4\n 1: incl first+4\n 2: incl first+4\n 3: incl first+4" \
+                         : : : "xmm0", "xmm1", "memory", "cc"); \
+    }
+#define TO_INTEGER(name) \
+    static void do_##name(void) \
+    { \
+        __asm__ volatile("movaps first, %%xmm0\n ldmxcsr mxcsr\n" #name " %%xmm0, %%eax\n mov %%eax, first\n" \
+                         #name " second, %%eax\n mov %%eax, first+4\n stmxcsr mxcsr" : : : "eax", "xmm0", "memory"); \
+    }
+#define FROM_INTEGER(name) \
+    static void do_##name(void) \
+    { \
+        __asm__ volatile("movaps first, %%xmm0\n ldmxcsr mxcsr\n mov second, %%eax\n" #name " %%eax, %%xmm0\n" \
+                         "movaps %%xmm0, first\n" #name " second+4, %%xmm0\n movaps %%xmm0, second\n stmxcsr mxcsr" \
+                         : : : "eax", "xmm0", "memory"); \
+    }
+EACH(add) EACH(sub) EACH(mul) EACH(div) EACH(min) EACH(max) EACH(sqrt)
+EACH(cmpeq) EACH(cmplt) EACH(cmple) EACH(cmpunord) EACH(cmpneq) EACH(cmpnlt) EACH(cmpnle) EACH(cmpord)
+WITH(cvtps2pd, "cvtps2pd") WITH(cvtpd2ps, "cvtpd2ps") WITH(cvtss2sd, "cvtss2sd") WITH(cvtsd2ss, "cvtsd2ss")
+WITH(cvtdq2ps, "cvtdq2ps") WITH(cvtps2dq, "cvtps2dq") WITH(cvttps2dq, "cvttps2dq") WITH(cvtdq2pd, "cvtdq2pd")
+WITH(cvtpd2dq, "cvtpd2dq") WITH(cvttpd2dq, "cvttpd2dq")
+WITH(shufps, "shufps $0x6c,") WITH(shufpd, "shufpd $1,") WITH(unpcklps, "unpcklps") WITH(unpckhps, "unpckhps")
+WITH(unpcklpd, "unpcklpd") WITH(unpckhpd, "unpckhpd")
+COMPARED(comiss) COMPARED(comisd) COMPARED(ucomiss) COMPARED(ucomisd)
+TO_INTEGER(cvtss2si) TO_INTEGER(cvtsd2si) TO_INTEGER(cvttss2si) TO_INTEGER(cvttsd2si)
+FROM_INTEGER(cvtsi2ss) FROM_INTEGER(cvtsi2sd)
+
+#define FOUR(name) do_##name##ps, do_##name##pd, do_##name##ss, do_##name##sd
+static void (*const instructions[])(void) = {
+    FOUR(add), FOUR(sub), FOUR(mul), FOUR(div), FOUR(min), FOUR(max), FOUR(sqrt), FOUR(cmpeq), FOUR(cmplt), FOUR(cmple),
+    FOUR(cmpunord), FOUR(cmpneq), FOUR(cmpnlt), FOUR(cmpnle), FOUR(cmpord), do_cvtps2pd, do_cvtpd2ps, do_cvtss2sd, do_cvtsd2ss,
+    do_cvtdq2ps, do_cvtps2dq, do_cvttps2dq, do_cvtdq2pd, do_cvtpd2dq, do_cvttpd2dq, do_shufps, do_shufpd, do_unpcklps,
+    do_unpckhps, do_unpcklpd, do_unpckhpd, do_comiss, do_comisd, do_ucomiss, do_ucomisd, do_cvtss2si, do_cvtsd2si,
+    do_cvttss2si, do_cvttsd2si, do_cvtsi2ss, do_cvtsi2sd};
+
+static void every_instruction(void)
+{
+    static const u32 controls[] = {0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1fbf, 0x1fc0, 0x9f80};
+    u32 r = 1;
+
+    for (unsigned i = 0; i < sizeof instructions / sizeof instructions[0]; i++) {
+        hash = i;
+        for (unsigned n = 0; n < 1200; n++) {
+            for (unsigned k = 0; k < 4; k++) {
+                r = r * 1664525 + 1013904223;
+                first[k] = kinds[(r >> 8) % KINDS] ^ (n % 3 ? 0 : r >> 20);
+                r = r * 1664525 + 1013904223;
+                second[k] = kinds[(r >> 8) % KINDS] ^ (n % 5 ? 0 : r >> 24);
+            }
+            mxcsr = controls[n & 7];
+            instructions[i]();
+            mix(first, sizeof first);
+            mix(second, sizeof second);
+            mix(&mxcsr, sizeof mxcsr);
+        }
+        report("SSE instruction", hash);
+    }
+    __asm__ volatile("ldmxcsr %0" : : "m"((u32){0x1f80}));
+}
+#endif
+
 static void both(void)
 {
     hash = 0xcbf29ce484222325u;
@@ -231,6 +317,9 @@ static void both(void)
     report("transcendental", hash);
     saved_state();
     report("saved state", hash);
+#ifdef __SSE2__
+    every_instruction();
+#endif
 }
 
 /* ---- faults ------------------------------------------------------------------------------------ */

@@ -78,12 +78,16 @@ static void emit_slow(struct jit *j, const struct slow *s)
 
     for (unsigned i = 0; i < ARRAY_LEN(s->from) && s->from[i]; i++)
         x_here(e, s->from[i]);
-    if (s->kind == SLOW_HELPER || s->kind == SLOW_GENERIC) {
+    if (s->kind == SLOW_SSE) {
+        call_stub(j, j->stubs.sse_enter);
+        x_point(e, x_jcc(e, CC_E), s->retry);
+    }
+    if (s->kind >= SLOW_HELPER) {
         operands_store_as(j, s->slots);
-        if (s->kind == SLOW_GENERIC)
-            call_generic(j, s->uop);
-        else
+        if (s->kind == SLOW_HELPER)
             call_helper(j, s->uop);
+        else
+            call_generic(j, s->uop);
         operands_reload_as(j, s->slots);
         x_point(e, x_jmp(e), s->back);
         return;
@@ -113,8 +117,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
         x_rr(e, s->bits, X_MOV_LOAD, RCX, s->reg[1]);
         call_stub(j, j->stubs.store_pair[s->whole ? 2 : log2 - 2]);
         break;
-    case SLOW_HELPER:
-    case SLOW_GENERIC:
+    default:
         break;
     }
     vectors_reload_as(j, s->slots);
@@ -147,7 +150,7 @@ static void emit(struct jit *j, const struct uop *u)
     if (u->op == UOP_CALL)
         emit_call(j, u);
     else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u) && !emit_muldiv(j, u) &&
-             !emit_vector(j, u) && !emit_float(j, u))
+             !emit_vector(j, u) && !emit_float(j, u) && !emit_sse(j, u))
         emit_generic(j, u);
 }
 

@@ -5,7 +5,7 @@
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
- *   integer.c muldiv.c vector.c float.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c vector.c float.c sse.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -13,6 +13,7 @@
  *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec
  *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
+ *   MXCSR        the guest's while exec.sse_live (sse.c)
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
  * value is in a register.
@@ -54,6 +55,7 @@ enum slow_kind {
     SLOW_LOAD, SLOW_LOAD_PAIR, SLOW_STORE, SLOW_STORE_PAIR,
     SLOW_HELPER,  /* the micro-op's helper, which leaves results in memory */
     SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
+    SLOW_SSE,     /* `retry` once the guest's MXCSR is in the host; where it cannot be, as SLOW_GENERIC */
 };
 
 /* A path out of line: what the fast path knew, and where it goes on. */
@@ -70,6 +72,7 @@ struct slow {
     uint32_t value;
     uint8_t *from[5];      /* jumps that lead here, then NULL */
     uint8_t *back;
+    uint8_t *retry;
     struct slot slots[SLOTS];
 };
 
@@ -80,7 +83,7 @@ enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
-    uint8_t *helper, *function, *condition, *flags;
+    uint8_t *helper, *function, *condition, *flags, *sse_enter;
     uint8_t *enter;
 };
 
@@ -184,11 +187,12 @@ void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
 
-/* ---- integer.c, muldiv.c, vector.c, float.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, vector.c, float.c, sse.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
+bool emit_sse(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 

@@ -8,6 +8,7 @@
 #include "vm/jit/jit_priv.h"
 
 #include <stddef.h>
+#include <xmmintrin.h>
 
 #define CPU(member)   ((int32_t)offsetof(struct ucpu, member))
 #define EXEC(member)  ((int32_t)offsetof(struct exec, member))
@@ -38,6 +39,45 @@ static bool store_one(struct ucpu *c, uint64_t va, unsigned size, uint64_t value
 static unsigned condition(const struct lazy_flags *f, unsigned cond)
 {
     return flags_cond(f, cond);
+}
+
+/* C code is about to run: give it its MXCSR, and the guest's state what was live. Destroys the flags alone. */
+static void leave_sse(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *dead;
+
+    if (!j->c->fe->sse_op)
+        return;
+    x_rm(e, 32, 0x83, ALU_CMP, R_EXEC, EXEC(sse_live));
+    code_8(e, 0);
+    dead = x_jcc(e, CC_E);
+    x_rm(e, 32, 0x0fae, 3, R_STATE, state_disp(j->c->fe->mxcsr_at)); /* STMXCSR */
+    x_rm(e, 32, 0x0fae, 2, R_EXEC, EXEC(host_mxcsr));                /* LDMXCSR */
+    x_store_imm(e, 32, R_EXEC, EXEC(sse_live), 0);
+    x_here(e, dead);
+}
+
+/* Put the guest's MXCSR into the host's, if all exceptions are masked there: then Z is set. Destroys eax. */
+static void make_sse_enter(struct jit *j)
+{
+    const uint32_t masks = 0x1f80;
+    struct code *e = &j->code;
+    uint8_t *unmasked;
+    int32_t mxcsr;
+
+    j->stubs.sse_enter = e->at;
+    if (!j->c->fe->sse_op)
+        return;
+    mxcsr = state_disp(j->c->fe->mxcsr_at);
+    x_load(e, 32, RAX, R_STATE, mxcsr);
+    x_not(e, 32, RAX);
+    x_test_imm(e, 32, RAX, masks);
+    unmasked = x_jcc(e, CC_NE);
+    x_rm(e, 32, 0x0fae, 2, R_STATE, mxcsr);
+    x_store_imm(e, 32, R_EXEC, EXEC(sse_live), 1);
+    x_here(e, unmasked);
+    x_ret(e);
 }
 
 /* rdi = the CPU, with budget, block and steps as they are. Destroys rdx. */
@@ -87,6 +127,7 @@ static void make_enter_and_exit(struct jit *j)
 
     /* eax: enum left */
     j->stubs.exit = e->at;
+    leave_sse(j);
     show_cpu(j);
     x_alu_imm(e, 64, ALU_ADD, RSP, 8);
     for (unsigned i = sizeof(kept); i-- > 0;)
@@ -142,6 +183,7 @@ static uint8_t *make_access(struct jit *j, uint64_t fn, unsigned size, bool stor
     struct code *e = &j->code;
     uint8_t *stub = e->at, *fault;
 
+    leave_sse(j);
     for (unsigned i = 0; i < sizeof(scratch); i++)
         x_push(e, scratch[i]);
     x_alu_imm(e, 64, ALU_SUB, RSP, 8);
@@ -195,6 +237,7 @@ static void make_calls(struct jit *j)
     j->stubs.helper = e->at;
     x_mov_imm(e, RAX, 0);
     j->stubs.function = e->at;
+    leave_sse(j);
     x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
     x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
     x_rr(e, 64, X_MOV_LOAD, RSI, RCX);
@@ -253,8 +296,10 @@ static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
 
 bool stubs_make(struct jit *j)
 {
+    j->c->exec->host_mxcsr = _mm_getcsr();
     make_enter_and_exit(j);
     make_exits(j);
+    make_sse_enter(j);
     make_accesses(j);
     make_calls(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
