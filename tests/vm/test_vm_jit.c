@@ -275,8 +275,10 @@ static unsigned window(unsigned i, unsigned *len)
 
 static void put_memory(struct machine *m, const struct sample *s)
 {
+    static const uint8_t nothing[PAGES << PAGE_SHIFT];
     unsigned len;
 
+    memory_write_bytes(&m->memory, 0, nothing, sizeof(nothing), true); /* what a run before this left elsewhere */
     for (unsigned i = 0; i <= PAGES; i++) {
         unsigned at = window(i, &len);
 
