@@ -22,6 +22,7 @@ libvm_a_SOURCES = \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
+	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
 	src/vm/dev/pci.c src/vm/dev/pci.h \
 	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \
 	src/vm/dev/pci_host.c src/vm/dev/pci_host.h \

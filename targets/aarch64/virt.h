@@ -43,6 +43,7 @@ struct virt_config {
     bool no_reboot;             /* machine.no_reboot */
     bool semihosting;           /* HLT #0xf000 is semihosting's trap */
     const char *semihost_cmdline; /* what SYS_GET_CMDLINE tells; NULL: empty */
+    const struct machine_parts *parts; /* drives and devices; used during virt_create() only; NULL: none */
 };
 
 #define VIRT_CONFIG_INIT \

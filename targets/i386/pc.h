@@ -58,6 +58,7 @@ struct pc_config {
     unsigned debug_exit_count;
     unsigned icount_shift;     /* machine.icount_shift */
     bool no_reboot;            /* machine.no_reboot */
+    const struct machine_parts *parts; /* drives and devices; used during pc_create() only; NULL: none */
 };
 
 #define PC_CONFIG_INIT \

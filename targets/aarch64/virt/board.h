@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
+#include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
 #include "vm/dev/pci_root.h"
 #include "vm/dev/pl011.h"

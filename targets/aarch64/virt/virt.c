@@ -377,6 +377,14 @@ static int plan_boot(struct virt *v, struct error *err)
     return rc ? rc : virt_make_device_tree(v, err);
 }
 
+static int plug_parts(struct virt *v, struct error *err)
+{
+    struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1,
+                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
+
+    return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;
+}
+
 int virt_create(struct machine **out, const struct virt_config *config, struct error *err)
 {
     struct virt *v = xcalloc(1, sizeof(*v));
@@ -411,6 +419,11 @@ int virt_create(struct machine **out, const struct virt_config *config, struct e
     connect_lines(v);
     create_bus(v);
     map_memory(v);
+    rc = plug_parts(v, err);
+    if (rc) {
+        machine_destroy(m);
+        return rc;
+    }
     fill_fwcfg(v);
     machine_reset(m);
     *out = m;

@@ -11,6 +11,7 @@
 #include "i386/pc/i8042.h"
 #include "i386/pc/ide.h"
 #include "i386/pc/ioapic.h"
+#include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"

@@ -538,6 +538,16 @@ static const struct machine_console console = {
     .mouse = "ps2mouse",
 };
 
+/* ---- what the user plugs in ---- */
+
+static int plug_parts(struct pc *pc, struct error *err)
+{
+    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3,
+                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
+
+    return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
+}
+
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err)
 {
     struct pc *pc = xcalloc(1, sizeof(*pc));
@@ -577,6 +587,11 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     create_bus(pc);
     pc_map_memory(pc);
     plug_functions(pc);
+    rc = plug_parts(pc, err);
+    if (rc) {
+        machine_destroy(m);
+        return rc;
+    }
     pc_fill_fwcfg(pc);
     pc->ready = true;
     machine_reset(m);

@@ -1,0 +1,215 @@
+/*
+ * Plugging parts into a board. See parts.h.
+ */
+#include "vm/dev/parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/dev/pci.h"
+#include "vm/machine.h"
+
+static const struct device_model *find_model(const char *name)
+{
+    for (const struct device_model *m = device_models; m->name; m++)
+        if (!strcmp(m->name, name))
+            return m;
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------- places */
+
+static bool slot_taken(const struct pci_bus *bus, unsigned slot)
+{
+    for (unsigned i = 0; i < bus->nfunctions; i++)
+        if (PCI_SLOT(bus->functions[i]->devfn) == slot)
+            return true;
+    return false;
+}
+
+static bool devfn_taken(const struct pci_bus *bus, unsigned devfn)
+{
+    for (unsigned i = 0; i < bus->nfunctions; i++)
+        if (bus->functions[i]->devfn == devfn)
+            return true;
+    return false;
+}
+
+static int free_slot(struct sockets *s, uint8_t *devfn, struct error *err)
+{
+    while (s->next_slot < PCI_MAX_FUNCTIONS && slot_taken(s->pci, s->next_slot))
+        s->next_slot++;
+    if (s->next_slot == PCI_MAX_FUNCTIONS)
+        return error_set(err, -EINVAL, "no slot of the PCI bus is free");
+    *devfn = PCI_DEVFN(s->next_slot++, 0);
+    return 0;
+}
+
+/* "SLOT[.FUNCTION]", hexadecimal. */
+static int given_slot(const struct sockets *s, const char *addr, uint8_t *devfn, struct error *err)
+{
+    char *end;
+    unsigned long slot = strtoul(addr, &end, 16), function = 0;
+
+    if (end != addr && *end == '.')
+        function = strtoul(end + 1, &end, 16);
+    if (end == addr || *end || slot > 31 || function > 7)
+        return error_set(err, -EINVAL, "addr=%s: write SLOT or SLOT.FUNCTION, hexadecimal, 0 to 1f and 0 to 7", addr);
+    *devfn = PCI_DEVFN(slot, function);
+    if (devfn_taken(s->pci, *devfn))
+        return error_set(err, -EINVAL, "addr=%s: there is a device already", addr);
+    return 0;
+}
+
+static int choose_place(struct sockets *s, const char *addr, const char *bus, uint8_t *devfn, struct error *err)
+{
+    *devfn = 0;
+    if (!s->pci)
+        return error_set(err, -EINVAL, "this board has no PCI bus");
+    if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pcie.0"))
+        return error_set(err, -EINVAL, "bus=%s: there is one bus, pci.0", bus);
+    return addr ? given_slot(s, addr, devfn, err) : free_slot(s, devfn, err);
+}
+
+/* ---------------------------------------------------------------------------- devices */
+
+/* A name that no device has: the given one, or that of the model with a number. */
+static int choose_name(const struct machine *m, const struct device_model *model, const char *id, char *name, size_t size,
+                       struct error *err)
+{
+    unsigned n = 0;
+
+    if (id) {
+        if (!*id || strlen(id) >= size || strchr(id, ' '))
+            return error_set(err, -EINVAL, "id=%s: an id has 1 to %zu characters, no spaces", id, size - 1);
+        if (machine_find_device(m, id))
+            return error_set(err, -EINVAL, "id=%s: there is a device of that name already", id);
+        strcpy(name, id);
+        return 0;
+    }
+    do
+        snprintf(name, size, "%.24s%u", model->name, n++);
+    while (machine_find_device(m, name));
+    return 0;
+}
+
+static int find_drive(const struct machine *m, const struct device_model *model, const char *id, struct drive **d,
+                      struct error *err)
+{
+    *d = NULL;
+    if (!model->takes_drive)
+        return 0;
+    if (!id)
+        return error_set(err, -EINVAL, "it needs drive=ID, the id of a --drive with if=none");
+    *d = drive_find(m, id);
+    if (!*d)
+        return error_set(err, -EINVAL, "drive=%s: no --drive has that id", id);
+    if ((*d)->wiring)
+        return error_set(err, -EINVAL, "drive=%s: that drive is plugged in elsewhere (give its --drive if=none)", id);
+    return 0;
+}
+
+static int plug(struct sockets *s, const struct device_model *model, const struct option_list *props, struct drive *d,
+                struct error *err)
+{
+    char name[sizeof(((struct device *)0)->name)];
+    uint8_t devfn;
+
+    if (s->machine->ndevices == MACHINE_MAX_DEVICES)
+        return error_set(err, -EINVAL, "a machine has at most %d devices", MACHINE_MAX_DEVICES);
+    if (choose_name(s->machine, model, option_list_get(props, "id"), name, sizeof(name), err) < 0 ||
+        choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0)
+        return -EINVAL;
+    return model->plug(s, name, devfn, d, props, err);
+}
+
+/* For a drive that the board plugs in by a device of its choice. */
+static int plug_model(struct sockets *s, const char *name, struct drive *d, struct error *err)
+{
+    const struct option_list none = {.option = (char *)(uintptr_t)"--drive"};
+    const struct device_model *model = find_model(name);
+
+    return model ? plug(s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
+}
+
+static int plug_drive(struct sockets *s, struct drive *d, const struct drive_part *part, struct error *err)
+{
+    int r = 0;
+
+    if (part->interface == DRIVE_IF_NONE)
+        return 0;
+    if (s->models[part->interface])
+        r = plug_model(s, s->models[part->interface], d, err);
+    else if (s->drive)
+        r = s->drive(s->ctx, d, part, err);
+    else
+        r = error_set(err, -EINVAL, "this board has no place for a drive of that interface");
+    if (r < 0)
+        error_prefix(err, "drive %s", part->config.name);
+    return r;
+}
+
+/* Every device has these, besides its own. */
+static const struct option_key common_keys[] = {
+    {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "pci.0"},
+};
+
+static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)
+{
+    struct option_key keys[48] = {{NULL, NULL}};
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < ARRAY_LEN(common_keys); i++)
+        if (model->takes_drive || strcmp(common_keys[i].name, "drive"))
+            keys[n++] = common_keys[i];
+    for (const struct option_key *k = model->keys; k && k->name; k++) {
+        CHECK(n + 1 < ARRAY_LEN(keys));
+        keys[n++] = *k;
+    }
+    return option_list_check(l, keys, err);
+}
+
+static int plug_device(struct sockets *s, const char *text, struct error *err)
+{
+    const struct device_model *model = NULL;
+    struct drive *d;
+    struct option_list l;
+    const char *name;
+    int r = option_list_parse(&l, "--device", text, "driver", NULL, err);
+
+    if (r == 0) {
+        name = option_list_get(&l, "driver");
+        model = name ? find_model(name) : NULL;
+        if (!model)
+            r = error_set(err, -EINVAL, "there is no such device; --device help lists them");
+    }
+    if (r == 0)
+        r = check_keys(&l, model, err);
+    if (r == 0)
+        r = find_drive(s->machine, model, option_list_get(&l, "drive"), &d, err);
+    if (r == 0)
+        r = plug(s, model, &l, d, err);
+    if (r < 0)
+        error_prefix(err, "--device %s", text);
+    option_list_finish(&l);
+    return r;
+}
+
+int parts_plug(const struct machine_parts *p, struct sockets *s, struct error *err)
+{
+    struct drive *d;
+
+    for (unsigned i = 0; i < p->ndrives; i++)
+        if (drive_create(&d, s->machine, &p->drives[i].config, err) < 0)
+            return err->code;
+    for (unsigned i = 0; i < p->ndrives; i++)
+        if (plug_drive(s, drive_find(s->machine, p->drives[i].config.name), &p->drives[i], err) < 0)
+            return err->code;
+    for (unsigned i = 0; i < p->ndevices; i++)
+        if (plug_device(s, p->devices[i], err) < 0)
+            return err->code;
+    return 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * What the user plugs into a board: drives, and devices of the board's sockets. Boards get a list of
+ * parts with their configuration, and say what they have sockets for.
+ *
+ * A board calls parts_plug() once everything of its own is there, before the first reset. Where a drive or
+ * device goes is the board's (struct sockets); what a device can be is a struct device_model, and
+ * device_models[] in models.c lists those that there are.
+ */
+#ifndef HINDCAST_VM_DEV_PARTS_H
+#define HINDCAST_VM_DEV_PARTS_H
+
+#include "base/error.h"
+#include "base/option_list.h"
+#include "vm/drive.h"
+
+/* Where a drive is plugged in without a --device of its own: QEMU's `if`. */
+enum drive_interface { DRIVE_IF_NONE, DRIVE_IF_IDE, DRIVE_IF_SCSI, DRIVE_IF_FLOPPY, DRIVE_IF_VIRTIO, DRIVE_IF_SD, DRIVE_IFS };
+
+struct drive_part {
+    struct drive_config config;
+    enum drive_interface interface;
+    unsigned index;           /* which of the places of that interface; IDE: 2 * channel + unit */
+};
+
+#define PARTS_MAX_DEVICES 32
+#define PARTS_BOOT_MAX    16
+
+struct machine_parts {
+    struct drive_part drives[MACHINE_MAX_DRIVES];
+    unsigned ndrives;
+    const char *devices[PARTS_MAX_DEVICES]; /* as given to --device: "NAME[,KEY=VALUE...]" */
+    unsigned ndevices;
+    char boot_order[PARTS_BOOT_MAX]; /* letters: a, b floppies, c disk, d CD, n network; "": the board's usual order */
+    char boot_once[PARTS_BOOT_MAX];  /* the same, for the first boot only; "": as always */
+    bool boot_menu;           /* firmware may ask */
+};
+
+struct pci_bus;
+
+/* What a board has room for. */
+struct sockets {
+    struct machine *machine;
+    struct pci_bus *pci;      /* NULL: none */
+    unsigned next_slot;       /* slots of the PCI bus from here on are free, unless something is there already */
+    const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
+    void *ctx;
+    /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
+     * board has none. */
+    int (*drive)(void *ctx, struct drive *d, const struct drive_part *part, struct error *err);
+};
+
+/* A kind of device. */
+struct device_model {
+    const char *name;                /* QEMU's, "virtio-blk-pci" */
+    const char *bus;                 /* what it is plugged into, for --device help: "PCI" */
+    const char *text;                /* what it is */
+    bool takes_drive;                /* drive=ID is needed */
+    const struct option_key *keys;   /* properties besides drive, id, addr and bus; NULL: none */
+    /* Make it. `name`: of the device, unique; `devfn`: where on s->pci; `d`: its drive, or NULL. */
+    int (*plug)(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                struct error *err);
+};
+
+/* Ends with a model without a name. */
+extern const struct device_model device_models[];
+
+/* Make the drives and plug everything in. 0, or a negative errno with *err, which names drive or device. */
+int parts_plug(const struct machine_parts *p, struct sockets *s, struct error *err);
+
+#endif
