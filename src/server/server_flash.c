@@ -14,11 +14,11 @@
 
 #include "vm/dev/cfi_flash.h"
 
-static const struct device *find_bank(const struct server *s, unsigned n)
+static const struct device *find_bank(const struct server *s, uint64_t n)
 {
-    char name[16];
+    char name[32];
 
-    snprintf(name, sizeof name, "flash%u", n);
+    snprintf(name, sizeof name, "flash%" PRIu64, n);
     return machine_find_device(s->machine, name);
 }
 
@@ -35,13 +35,15 @@ static const uint8_t *contents(const struct device *bank, uint64_t least, uint64
     return bytes;
 }
 
-int server_flash_save(struct server *s, unsigned n, const char *path, uint64_t *bytes, struct error *err)
+int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *bytes, struct error *err)
 {
     const struct device *bank = find_bank(s, n);
     const uint8_t *data;
 
+    if (!bank && !find_bank(s, 0))
+        return error_set(err, -ENODEV, "this machine has no flash");
     if (!bank)
-        return error_set(err, -ENODEV, "this machine has no flash bank %u", n);
+        return error_set(err, -ENODEV, "this machine has no flash bank %" PRIu64 ": there are 0 and 1", n);
     data = cfi_flash_contents(bank, bytes);
     return host_write_file(path, data, *bytes, 0, err);
 }

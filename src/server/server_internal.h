@@ -153,7 +153,7 @@ void server_file_call(void *ctx, const struct file_request *request, struct file
 /* Write back what is to be written back, as it is at the live edge. False: some could not be. */
 bool server_flash_write_back(struct server *s);
 /* Write bank `n`, as it is where the guest stands, to a file. */
-int server_flash_save(struct server *s, unsigned n, const char *path, uint64_t *bytes, struct error *err);
+int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *bytes, struct error *err);
 
 /* server.c: a line on stderr. */
 void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

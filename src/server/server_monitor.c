@@ -110,26 +110,51 @@ HANDLER(cmd_info_replay)
     return 0;
 }
 
+/* So many lines are read; of more, a list shows both ends. */
+#define CHECKPOINTS_SHOWN 20u
+#define CHECKPOINTS_FIRST 5u
+
+static void print_checkpoint(const struct checkpoint *c, struct buffer *out)
+{
+    buffer_printf(out, "%20" PRIu64 "  %.9f s%s%s\n", c->position, (double)c->vtime / 1e9,
+                  c->kind == CHECKPOINT_RUNG ? "  near" : "", c->pins ? "  pinned" : "");
+}
+
+/* All of them, or what a person wants to see of many. */
+static int print_checkpoints(const struct checkpoint_store *store, const char *which, struct buffer *out, struct error *err)
+{
+    size_t count = checkpoint_count(store), left_out = count > CHECKPOINTS_SHOWN ? count - CHECKPOINTS_SHOWN : 0;
+
+    if (*which && strcmp(which, "all"))
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is all", which);
+    if (*which)
+        left_out = 0;
+    for (size_t n = 0; n < count; n++) {
+        if (n == CHECKPOINTS_FIRST && left_out) {
+            icount_t from = checkpoint_nth(store, n)->position, to = checkpoint_nth(store, n + left_out)->position;
+
+            buffer_printf(out, "%20s  %zu more, one each %" PRIu64 " instructions (info checkpoints all lists them)\n", "...",
+                          left_out, (to - from) / left_out);
+            n += left_out;
+        }
+        print_checkpoint(checkpoint_nth(store, n), out);
+    }
+    return 0;
+}
+
 HANDLER(cmd_info_checkpoints)
 {
     struct server *s = server_of(call);
     const struct checkpoint_store *store = timeline_checkpoints(s->timeline);
     struct checkpoint_store_info i;
 
-    (void)err;
     checkpoint_store_info(store, &i);
     buffer_printf(call->out, "%zu checkpoints (%zu near the present, %zu pinned), %.1f of %.1f MiB\n",
                   i.checkpoints, i.rungs, i.pinned, (double)i.bytes / 1048576, (double)i.budget_bytes / 1048576);
     buffer_printf(call->out, "%" PRIu64 " pages as they are, %" PRIu64 " compressed (%.1f MiB), footprints %.1f MiB\n",
                   i.raw_pages, i.compressed_pages, (double)i.compressed_bytes / 1048576,
                   (double)i.footprint_bytes / 1048576);
-    for (size_t n = 0; n < checkpoint_count(store); n++) {
-        const struct checkpoint *c = checkpoint_nth(store, n);
-
-        buffer_printf(call->out, "%20" PRIu64 "  %.9f s%s%s\n", c->position, (double)c->vtime / 1e9,
-                      c->kind == CHECKPOINT_RUNG ? "  near" : "", c->pins ? "  pinned" : "");
-    }
-    return 0;
+    return print_checkpoints(store, arg(call, 0), call->out, err);
 }
 
 /* 895 KiB, 1.25 MiB: as QEMU writes sizes. */
@@ -280,8 +305,15 @@ HANDLER(cmd_savevm)
     uint64_t now = host_wall_ns();
     char name[40];
 
+    int r;
+
+    if (call->argc)
+        return timeline_save_snapshot(s->timeline, arg(call, 0), now, err);
     host_local_time(now, "vm-%Y%m%d%H%M%S", name, sizeof name);
-    return timeline_save_snapshot(s->timeline, call->argc ? arg(call, 0) : name, now, err);
+    r = timeline_save_snapshot(s->timeline, name, now, err);
+    if (r == 0)
+        buffer_printf(call->out, "snapshot '%s': loadvm %s\n", name, name);
+    return r;
 }
 
 HANDLER(cmd_save)
@@ -653,13 +685,12 @@ HANDLER(cmd_screendump)
 
 HANDLER(cmd_save_flash)
 {
-    uint64_t bytes;
-    unsigned n = call->argv[0].number < SERVER_MAX_FLASH ? (unsigned)call->argv[0].number : SERVER_MAX_FLASH;
+    uint64_t bytes, n = call->argv[0].number;
     int r = server_flash_save(server_of(call), n, arg(call, 1), &bytes, err);
 
     if (r == 0)
-        buffer_printf(call->out, "%s: %" PRIu64 " bytes, flash bank %u as it is at this position\n", arg(call, 1),
-                      bytes, n);
+        buffer_printf(call->out, "%s: %" PRIu64 " bytes, flash bank %" PRIu64 " as it is at this position\n",
+                      arg(call, 1), bytes, n);
     return r;
 }
 
@@ -690,7 +721,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"delvm", "NAME", "forget the snapshot", cmd_delvm},
     {"info status", "", "does the guest run, and where", cmd_info_status},
     {"info replay", "", "history: extent, events, work done", cmd_info_replay},
-    {"info checkpoints", "", "checkpoints and their memory", cmd_info_checkpoints},
+    {"info checkpoints", "[all]", "checkpoints and their memory; all: each of them", cmd_info_checkpoints},
     {"info snapshots", "", "named snapshots", cmd_info_snapshots},
     {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
     {"info registers", "", "the CPU's registers", cmd_info_registers},

@@ -4,6 +4,7 @@ import sys
 import tempfile
 
 import harness
+import rspclient
 from harness import Server, check, contains, equal, gdb, lacks, line_of, live_only, replay_only
 
 # What a state is, as far as gdb and the monitor can tell.
@@ -400,6 +401,36 @@ monitor info snapshots
         contains(out, r"^(pic|gic):$")
         wide = 16 if harness.target.words["pc"] == "pc" else 8
         contains(out, r"^[0-9a-f]{%d}-[0-9a-f]{%d} -> [0-9a-f]{9,}  \d+ KiB$" % (wide, wide))
+
+
+def claim_monitor_says_what_a_snapshot_is_called_and_which_flash_bank_there_is_not():
+    with Server() as s:
+        rsp = s.client()
+        name = contains(rsp.monitor("savevm"), r"^snapshot '(vm-\d{14})': loadvm \1$").group(1)
+        contains(rsp.monitor("info snapshots"), name)
+        try:
+            text = rsp.monitor("save_flash 9 nowhere")
+        except rspclient.RspError as e:
+            text = str(e)
+        contains(text, r"no flash bank 9: there are 0 and 1|this machine has no flash$")
+        rsp.close()
+
+
+def claim_a_list_of_many_checkpoints_is_a_summary():
+    with Server() as s:
+        rsp = s.client()
+        for n in range(1, 41):
+            rsp.monitor("seek %d" % (1000 * n))
+            rsp.ask("c")
+            rsp.monitor("checkpoint")
+        everything = rsp.monitor("info checkpoints all").splitlines()
+        some = rsp.monitor("info checkpoints").splitlines()
+        check(len(everything) > 40, everything)
+        check(len(some) < 25, some)
+        left = len(everything) - len(some) + 1
+        contains("\n".join(some), r"\.\.\.  %d more, one each \d+ instructions" % left)
+        equal([line for line in some if "more, one" not in line], some[:2] + everything[2:7] + everything[7 + left:])
+        rsp.close()
 
 
 def claim_monitor_last_finds_the_last_write_and_the_next_continue_goes_there():
