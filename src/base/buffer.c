@@ -106,6 +106,24 @@ void buffer_printf(struct buffer *b, const char *fmt, ...)
     b->len += (size_t)n; /* the final zero is there but not counted */
 }
 
+void buffer_quote(struct buffer *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buffer_append(b, word, strlen(word));
+        return;
+    }
+    buffer_append_byte(b, '\'');
+    for (; *word; word++) {
+        if (*word == '\'')
+            buffer_printf(b, "'\\''");
+        else
+            buffer_append_byte(b, (uint8_t)*word);
+    }
+    buffer_append_byte(b, '\'');
+}
+
 void buffer_consume(struct buffer *b, size_t len)
 {
     CHECK(len <= b->len);

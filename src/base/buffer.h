@@ -20,6 +20,8 @@ uint8_t *buffer_reserve(struct buffer *b, size_t more);
 void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_append_byte(struct buffer *b, uint8_t byte);
 void buffer_printf(struct buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Append a word as a shell takes it for one: as it is, or in single quotes. */
+void buffer_quote(struct buffer *b, const char *word);
 /* Remove the first `len` bytes. */
 void buffer_consume(struct buffer *b, size_t len);
 

@@ -18,6 +18,7 @@
 #include "host/stream.h"
 
 #define ESCAPE_KEY 0x01 /* Ctrl-a */
+#define INTERRUPT_KEY 0x03 /* Ctrl-c */
 #define DRAIN_NS   1000000000u
 
 struct chardev {
@@ -27,6 +28,7 @@ struct chardev {
     bool raw;                 /* `saved` is to be restored */
     bool escapes;             /* Ctrl-a is ours */
     bool escaped;             /* Ctrl-a was typed, the next key decides */
+    bool guest_runs;          /* Ctrl-c is the guest's */
     bool gdb;                 /* spec "gdb" */
     bool pty;
     int pty_slave;            /* kept open, so that the master never sees a hang-up; or -1 */
@@ -244,6 +246,8 @@ static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
         if (!c->escaped) {
             if (key == ESCAPE_KEY)
                 c->escaped = true;
+            else if (key == INTERRUPT_KEY && !c->guest_runs)
+                c->command = CHARDEV_QUIT;
             else
                 buf[kept++] = key;
             continue;
@@ -312,6 +316,11 @@ void chardev_poll(struct chardev *c, struct poller *p, bool want_read)
 bool chardev_is_gdb(const struct chardev *c)
 {
     return c->gdb;
+}
+
+void chardev_guest_runs(struct chardev *c)
+{
+    c->guest_runs = true;
 }
 
 bool chardev_is_terminal(const struct chardev *c)

@@ -1,7 +1,7 @@
 /*
  * What a guest's serial port is connected to on the host.
  *
- *   stdio               the terminal, in raw mode; Ctrl-a x quits, Ctrl-a h helps
+ *   stdio               the terminal, in raw mode; Ctrl-a x quits, Ctrl-a h helps; Ctrl-c quits until the guest runs
  *   stderr              output only
  *   tcp:HOST:PORT[,server][,nowait]   as QEMU's; `server` listens, and waits for
  *   unix:PATH[,server][,nowait]       its client at start unless `nowait`
@@ -45,6 +45,8 @@ void chardev_service(struct chardev *c);
 void chardev_poll(struct chardev *c, struct poller *p, bool want_read);
 /* Does it take output away from the debugger's console (spec "gdb")? */
 bool chardev_is_gdb(const struct chardev *c);
+/* The guest runs from now on: Ctrl-c in the terminal is for it. */
+void chardev_guest_runs(struct chardev *c);
 /* Is it the terminal, in raw mode (lines must end with \r\n)? */
 bool chardev_is_terminal(const struct chardev *c);
 

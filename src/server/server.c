@@ -259,6 +259,7 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
 
 static void begin_run(struct server *s, bool forward, bool progress)
 {
+    server_ports_guest_runs(s);
     s->running = true;
     s->forward = forward;
     s->progress = progress;
@@ -483,16 +484,26 @@ static void check_client(struct server *s)
 static void greet(struct server *s)
 {
     const struct server_config *c = &s->config;
-    const char *where = c->listener.name;
+    bool terminal = server_ports_have_terminal(s);
+    struct buffer gdb;
 
     if (c->gdb_stdio || c->listener.fd < 0)
         return;
+    buffer_init(&gdb);
+    buffer_printf(&gdb, "gdb ");
+    if (c->symbols) {
+        buffer_quote(&gdb, c->symbols);
+        buffer_printf(&gdb, " ");
+    }
+    buffer_printf(&gdb, "-ex 'target remote %s'", c->listener.name);
     if (c->run)
-        server_say(s, "the guest runs; stop it and look with: gdb%s%s -ex 'target remote %s'",
-            c->symbols ? " " : "", c->symbols ? c->symbols : "", where);
+        server_say(s, "the guest runs (%s ends hindcast); stop it and look with: %.*s", terminal ? "Ctrl-a x" : "Ctrl-c",
+                   (int)gdb.len, (const char *)gdb.data);
     else
-        server_say(s, "the guest waits at its first instruction; start gdb with: gdb%s%s -ex 'target remote %s'",
-            c->symbols ? " " : "", c->symbols ? c->symbols : "", where);
+        server_say(s, "the guest waits at its first instruction (%s hindcast); start gdb with: %.*s",
+                   terminal ? "Ctrl-c ends, once the guest runs Ctrl-a x ends" : "Ctrl-c ends", (int)gdb.len,
+                   (const char *)gdb.data);
+    buffer_finish(&gdb);
 }
 
 int server_run(struct server *s)

@@ -135,6 +135,10 @@ void server_ports_serve(struct server *s);
 bool server_ports_take_input(struct server *s);
 /* The guest has put bytes out. */
 void server_ports_output(struct server *s, const struct device *dev, const void *buf, size_t len);
+/* The guest runs from now on. */
+void server_ports_guest_runs(struct server *s);
+/* Is one of the back ends the terminal, in raw mode? */
+bool server_ports_have_terminal(const struct server *s);
 /* Bytes that the slowest receiver has not taken yet. */
 size_t server_ports_backlog(const struct server *s);
 

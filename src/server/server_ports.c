@@ -116,6 +116,20 @@ bool server_ports_take_input(struct server *s)
     return awaited;
 }
 
+void server_ports_guest_runs(struct server *s)
+{
+    for (unsigned i = 0; i < s->config.nbacks; i++)
+        chardev_guest_runs(s->config.backs[i]);
+}
+
+bool server_ports_have_terminal(const struct server *s)
+{
+    for (unsigned i = 0; i < s->config.nbacks; i++)
+        if (chardev_is_terminal(s->config.backs[i]))
+            return true;
+    return false;
+}
+
 static void obey(struct server *s, enum chardev_command command)
 {
     switch (command) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/guess.h"
 #include "base/option_list.h"
 #include "tests/check_main.h"
@@ -125,6 +126,24 @@ START_TEST(near_words_are_guessed_and_far_ones_are_not)
 }
 END_TEST
 
+START_TEST(a_word_is_quoted_for_the_shell_where_it_must_be)
+{
+    static const char *const words[][2] = {
+        {"a/b-c.elf", "a/b-c.elf"}, {"my kernel", "'my kernel'"}, {"it's", "'it'\\''s'"}, {"", "''"}, {"$x;", "'$x;'"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
+        struct buffer b;
+
+        buffer_init(&b);
+        buffer_quote(&b, words[i][0]);
+        buffer_append_byte(&b, 0);
+        ck_assert_str_eq((const char *)b.data, words[i][1]);
+        buffer_finish(&b);
+    }
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("base");
@@ -135,6 +154,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, values_that_cannot_be_are_named);
     tcase_add_test(tc, sizes_and_numbers_are_whole_and_never_wrap);
     tcase_add_test(tc, near_words_are_guessed_and_far_ones_are_not);
+    tcase_add_test(tc, a_word_is_quoted_for_the_shell_where_it_must_be);
     suite_add_tcase(suite, tc);
     return suite;
 }

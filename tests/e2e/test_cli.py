@@ -152,6 +152,16 @@ def not_done(rsp, line, pattern):
         check(False, "monitor %s: %s" % (line, text))
 
 
+def claim_the_command_for_gdb_can_be_pasted_into_a_shell():
+    with tempfile.TemporaryDirectory() as d:
+        kernel = os.path.join(d, "it's my kernel.elf")
+        shutil.copy(STORE, kernel)
+        with Server(guest=kernel) as s:
+            command = s.wait_errors(r"Ctrl-c ends hindcast\); start gdb with: (.*)").group(1)
+            words = subprocess.run("printf '%%s\\n' %s" % command, shell=True, check=True, stdout=subprocess.PIPE).stdout
+            equal(words.decode().splitlines(), ["gdb", kernel, "-ex", "target remote " + s.where])
+
+
 def claim_what_is_written_never_destroys_what_is_read():
     with tempfile.TemporaryDirectory() as d:
         kernel, link = os.path.join(d, "kernel.elf"), os.path.join(d, "other name")

@@ -63,6 +63,26 @@ def claim_ctrl_a_x_ends_hindcast_and_the_terminal_is_as_before():
         t.end()
 
 
+def claim_ctrl_c_ends_hindcast_while_nothing_has_run_and_is_the_guests_afterwards():
+    t = Terminal("--listen", "127.0.0.1:0", STORE)
+    try:
+        t.wait(rb"Ctrl-c ends.*Ctrl-a x ends hindcast.*target remote")
+        t.type(b"\x03")
+        equal(t.process.wait(patience(10)), 0)
+        check(t.is_restored(), "terminal left in raw mode")
+    finally:
+        t.end()
+    t = Terminal("--run", "--listen", "127.0.0.1:0", STORE)
+    try:
+        t.wait(rb"the guest runs \(Ctrl-a x ends hindcast\)")
+        t.wait(rb"store: ready")
+        t.type(b"\x03")
+        time.sleep(0.3)
+        check(t.process.poll() is None, "Ctrl-c ended it")
+    finally:
+        t.end()
+
+
 def claim_a_signal_restores_the_terminal_too():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         t = Terminal("--listen", "127.0.0.1:0", STORE)
