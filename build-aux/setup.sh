@@ -16,9 +16,17 @@ have_library() {
     have_command pkg-config && pkg-config --exists "$1"
 }
 
+# The compiler that configure will take: $CC, or gcc, or clang alone.
+compiler() {
+    for candidate in "${CC:-}" gcc clang; do
+        have_command "${candidate%% *}" && echo "$candidate" && return
+    done
+    echo gcc
+}
+
 # A compiler and a C library for 32-bit programs? (Freestanding ones need only the compiler.)
 have_m32() {
-    have_command gcc && echo 'int main(void) { return 0; }' | gcc -m32 -x c -o /dev/null - 2>/dev/null
+    echo 'int main(void) { return 0; }' | $(compiler) -m32 -x c -o /dev/null - 2>/dev/null
 }
 
 # The package with gcc's own 32-bit library: that of the gcc that is there, or will be.
@@ -54,7 +62,7 @@ install_missing() {
 }
 
 need_build_tools() {
-    need gcc have_command gcc
+    need gcc have_command "$(compiler)"
     need libc6-dev test -e /usr/include/stdio.h
     need make have_command make
     need autoconf have_command autoconf
@@ -76,6 +84,53 @@ need_build_tools() {
 need_aarch64_tools() {
     need gcc-aarch64-linux-gnu have_command aarch64-linux-gnu-gcc
     need gdb-multiarch have_command gdb-multiarch
+}
+
+# Neither configure nor make can work where a path has a space or a sign that the shell minds. There the tree gets
+# another name, by a link: sets $top.
+plain_path() {
+    case $top in
+    *[!A-Za-z0-9_./+@%,=:-]*) ;;
+    *) return 0 ;;
+    esac
+    for place in "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/hindcast" "${TMPDIR:-/tmp}/hindcast-$(id -u)"; do
+        case $place in
+        *[!A-Za-z0-9_./+@%,=:-]*) continue ;;
+        esac
+        (umask 077 && mkdir -p "$place") 2>/dev/null && [ -O "$place" ] || continue
+        link=$place/tree-$(printf %s "$top" | cksum | cut -d ' ' -f 1)
+        ln -sfn "$top" "$link" || continue
+        say "make cannot work in \"$top\": building by another name of it, $link"
+        top=$link
+        return 0
+    done
+    echo "Please move this tree to a path without spaces: configure and make cannot work in \"$top\"" >&2
+    return 1
+}
+
+# quietly COMMAND...: what it says is shown only when it fails; meanwhile, how far it is.
+quietly() {
+    quiet_log=$(mktemp)
+    "$@" >"$quiet_log" 2>&1 &
+    quiet_pid=$!
+    quiet_files=$(find "$top/src" "$top/targets" -name '*.c' | wc -l)
+    quiet_seconds=0
+    while kill -0 "$quiet_pid" 2>/dev/null; do
+        sleep 1
+        quiet_seconds=$((quiet_seconds + 1))
+        quiet_done=$(grep -c '^  CC ' "$quiet_log") || :
+        if [ -t 1 ]; then
+            printf '\r   %d of %d files compiled (%d s) ' "$quiet_done" "$quiet_files" $quiet_seconds
+        elif [ $((quiet_seconds % 15)) -eq 0 ]; then
+            printf '   %d of %d files compiled (%d s)\n' "$quiet_done" "$quiet_files" $quiet_seconds
+        fi
+    done
+    [ ! -t 1 ] || printf '\r\033[K'
+    quiet_status=0
+    wait "$quiet_pid" || quiet_status=$?
+    [ $quiet_status -eq 0 ] || { cat "$quiet_log"; echo "FAILED: $*" >&2; }
+    rm -f "$quiet_log"
+    return $quiet_status
 }
 
 # configure_and_build DIRECTORY [CONFIGURE OPTION...]

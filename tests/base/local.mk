@@ -1,5 +1,6 @@
 # Files of tests/base/
-EXTRA_DIST += tests/check_main.h
+EXTRA_DIST += tests/check_main.h tests/base/test_setup.sh
+TESTS += tests/base/test_setup.sh
 
 if HAVE_CHECK
 check_PROGRAMS += tests/base/test_base

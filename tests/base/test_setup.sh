@@ -1,0 +1,70 @@
+#!/bin/sh
+# What quickstart and run-tests stand on: trees in odd places, compilers, progress.
+set -u
+srcdir=${top_srcdir:-.}
+setup=$(cd "$srcdir" && pwd)/build-aux/setup.sh
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+
+claim() {
+    name=$1
+    shift
+    if ("$@") >"$tmp/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $name:"
+        cat "$tmp/log"
+    fi
+}
+
+a_tree_whose_path_has_a_space_is_built_by_another_name() {
+    mkdir -p "$tmp/a tree's" "$tmp/cache"
+    touch "$tmp/a tree's/file"
+    XDG_CACHE_HOME=$tmp/cache
+    top="$tmp/a tree's"
+    # shellcheck disable=SC1090
+    . "$setup"
+    plain_path || return 1
+    echo "$top"
+    case $top in *[!A-Za-z0-9_./-]*) return 1 ;; esac
+    [ -e "$top/file" ]
+}
+
+an_ordinary_path_stays() {
+    top=$tmp/plain
+    # shellcheck disable=SC1090
+    . "$setup"
+    plain_path && [ "$top" = "$tmp/plain" ]
+}
+
+clang_alone_suffices() {
+    mkdir "$tmp/bin"
+    printf '#!/bin/sh\n' >"$tmp/bin/clang"
+    chmod +x "$tmp/bin/clang"
+    # shellcheck disable=SC1090
+    . "$setup"
+    PATH=$tmp/bin
+    CC=
+    [ "$(compiler)" = clang ] && CC="clang -m32" && [ "$(compiler)" = "clang -m32" ]
+}
+
+what_fails_is_shown_with_its_status() {
+    mkdir -p "$tmp/t/src" "$tmp/t/targets"
+    top=$tmp/t
+    # shellcheck disable=SC1090
+    . "$setup"
+    out=$(quietly sh -c 'echo the reason; exit 3' 2>&1)
+    [ $? -eq 3 ] || return 1
+    case $out in *"the reason"*) ;; *) return 1 ;; esac
+    [ -z "$(quietly echo noise | grep noise)" ]
+}
+
+for name in a_tree_whose_path_has_a_space_is_built_by_another_name an_ordinary_path_stays clang_alone_suffices \
+    what_fails_is_shown_with_its_status; do
+    claim "$name" "$name"
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
