@@ -287,6 +287,9 @@ static int listen_unix(struct listener *l, const char *where, const struct addre
     if (bind(l->fd, (struct sockaddr *)&sun, sizeof sun) < 0)
         return listen_failed(l, where, "bind", err);
     l->unix_path = xstrdup(a->host);
+    /* Who may connect may do to the guest what its owner may. */
+    if (chmod(a->host, 0700) < 0)
+        return listen_failed(l, where, "set the permissions of", err);
     if (listen(l->fd, BACKLOG) < 0)
         return listen_failed(l, where, "listen", err);
     snprintf(l->name, sizeof l->name, "%s", a->host);

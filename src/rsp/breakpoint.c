@@ -257,14 +257,12 @@ static void run_commands(struct rsp_session *s, const struct rsp_breakpoint *bp)
 
 bool rsp_breakpoint_at_pc(struct rsp_session *s)
 {
-    uint8_t raw[RSP_MAX_REG_BYTES] = {0};
     uint64_t pc;
 
-    if (!s->ops->read_register(s->ctx, s->info->pc_reg, raw))
+    if (!rsp_read_pc(s, &pc))
         return false;
-    memcpy(&pc, raw, sizeof(pc));
     for (unsigned i = 0; i < s->nbreakpoints; i++)
-        if (s->breakpoints[i].type <= RSP_BREAK_HW && s->breakpoints[i].address == (pc & rsp_address_mask(s)))
+        if (s->breakpoints[i].type <= RSP_BREAK_HW && s->breakpoints[i].address == pc)
             return true;
     return false;
 }
@@ -289,6 +287,7 @@ bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_
         hit = true;
         *stop = (struct rsp_stop){
             .reason = bp->type == RSP_BREAK_SW ? RSP_STOP_SWBREAK : RSP_STOP_HWBREAK,
+            .address = pc,
         };
     }
     return hit;

@@ -56,6 +56,8 @@ static void put_register(struct rsp_session *s, struct buffer *out, unsigned n)
         buffer_printf(out, " type=\"%s\"", reg->type);
     if (reg->group)
         buffer_printf(out, " group=\"%s\"", reg->group);
+    if (reg->no_save)
+        buffer_printf(out, " save-restore=\"no\"");
     if (s->thread_suffix && generic)
         buffer_printf(out, " generic=\"%s\"", generic);
     /* Up to the program counter, i386 and aarch64 number registers as DWARF does. */

@@ -109,11 +109,11 @@ static enum rsp_verdict on_restart(struct rsp_session *s, struct rsp_request *r)
 /* vRun;FILE;ARG...: `run N` goes to position N, `run` restarts from the start of history.
  *
  * gdb's `run` is a vRun whose stop it does not show, and a continue. So that the user stands at N in the
- * end, that continue stops where it is: as `monitor seek` does, this arms. (After `starti N`,
+ * end, that continue goes there: as `monitor seek` does, this arms. (After `starti N`,
  * which does not continue, the user's own first continue is the one that stays.) */
 static enum rsp_verdict on_vrun(struct rsp_session *s, struct rsp_request *r)
 {
-    struct rsp_run run = {.kind = RSP_RUN_SEEK};
+    struct rsp_run run = {.kind = RSP_RUN_SEEK, .brief = true};
     const char *semicolon = memchr(r->p, ';', (size_t)(r->end - r->p));
     struct buffer arg;
     bool good = true, given;
@@ -136,7 +136,7 @@ static enum rsp_verdict on_vrun(struct rsp_session *s, struct rsp_request *r)
                                "run takes one argument, the position to go to "
                                "(a number, start or end), or none");
     begin_again(s);
-    rsp_begin_run(s, &run);
+    rsp_begin_quiet_run(s, &run); /* gdb waits for a stop, not for a console */
     if (given) {
         rsp_arm_seek(s, run.position);
         s->armed_by_run = true;
@@ -313,9 +313,15 @@ static enum rsp_verdict write_memory(struct rsp_session *s, uint64_t addr, const
         return rsp_reply_ok(s);
     if (len - 1 > mask - addr)
         return rsp_reply_error(s, EFAULT, "the range runs over the end of the address space");
-    if (s->ops->write_memory(s->ctx, s->physical, addr, data, len, &err))
-        return rsp_reply_failed(s, &err);
-    return rsp_reply_ok(s);
+    if (!s->ops->write_memory(s->ctx, s->physical, addr, data, len, &err))
+        return rsp_reply_ok(s);
+    /* All that gdb shows of an error here is "Cannot access memory". */
+    if (err.code == -EROFS && !s->told_past) {
+        s->told_past = true;
+        rsp_console(s, err.text, strlen(err.text));
+        rsp_console(s, "\n", 1);
+    }
+    return rsp_reply_failed(s, &err);
 }
 
 static enum rsp_verdict on_write_memory(struct rsp_session *s, struct rsp_request *r)
@@ -356,7 +362,7 @@ static enum rsp_verdict no_process(struct rsp_session *s)
 /* Resume at an address: the program counter is written first. */
 static enum rsp_verdict resume(struct rsp_session *s, struct rsp_request *r, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind};
+    struct rsp_run run = {.kind = kind, .alone = true};
     uint8_t value[RSP_MAX_REG_BYTES] = {0};
     struct error err = {0};
     uint64_t pc;
@@ -478,6 +484,7 @@ static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
             return rsp_reply_error(s, ESRCH, "no such thread");
         if (!have)
             chosen = run;
+        chosen.alone = !have;
         have = true;
     } while (rsp_take(r, ";"));
     if (!rsp_at_end(r))

@@ -88,6 +88,17 @@ size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t l
     return s->ops->read_memory(s->ctx, s->physical, addr, buf, len);
 }
 
+bool rsp_read_pc(struct rsp_session *s, uint64_t *pc)
+{
+    uint8_t raw[RSP_MAX_REG_BYTES] = {0};
+
+    if (!s->ops->read_register(s->ctx, s->info->pc_reg, raw))
+        return false;
+    memcpy(pc, raw, sizeof(*pc));
+    *pc &= rsp_address_mask(s);
+    return true;
+}
+
 void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n)
 {
     uint8_t value[RSP_MAX_REG_BYTES] = {0};
@@ -103,37 +114,51 @@ void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n)
 
 /* ---- stop replies ---- */
 
+/* Is this a hit of a breakpoint at what the client sees as the PC? */
+static bool stands_at_its_breakpoint(struct rsp_session *s)
+{
+    uint64_t pc;
+
+    return (s->stop.reason == RSP_STOP_SWBREAK || s->stop.reason == RSP_STOP_HWBREAK) && rsp_read_pc(s, &pc) &&
+           pc == s->stop.address;
+}
+
 static unsigned stop_signal(struct rsp_session *s)
 {
     if (s->stop.signal)
         return s->stop.signal & 0xff;
     switch (s->stop.reason) {
+    case RSP_STOP_SWBREAK:
+    case RSP_STOP_HWBREAK:
     case RSP_STOP_POSITION:
         /* gdb takes a trap at a breakpoint's address for that breakpoint, and goes on without a word
          * if its condition is false. */
-        return rsp_breakpoint_at_pc(s) ? 2 : 5;
+        return !stands_at_its_breakpoint(s) && rsp_breakpoint_at_pc(s) ? 2 : 5;
     case RSP_STOP_INTERRUPT:
         return 2; /* GDB_SIGNAL_INT */
     case RSP_STOP_GUEST_END:
-        return 32; /* GDB_SIGNAL_PWR: "Power fail/restart" */
+        /* GDB_SIGNAL_PWR: "Power fail/restart". Who was told to pass over that signal resumes the guest at its
+         * end again and again, and would for ever: the third time it is an interrupt. */
+        return s->ends < 3 ? 32 : 2;
     default:
         return 5; /* GDB_SIGNAL_TRAP */
     }
 }
 
 /* gdb checks a stop marked swbreak or hwbreak against its own breakpoints, and goes on without a
- * word if there is none: the mark is for stops at a Z breakpoint only. */
+ * word if there is none at the PC: the mark is for stops at a Z breakpoint only, and not where the PC is
+ * another number than the breakpoint's address (i386, where the base of CS is not 0). */
 static void append_reason(struct rsp_session *s)
 {
     struct buffer *out = &s->reply;
 
     switch (s->stop.reason) {
     case RSP_STOP_SWBREAK:
-        if (s->client_swbreak)
+        if (s->client_swbreak && stands_at_its_breakpoint(s))
             buffer_printf(out, "swbreak:;");
         break;
     case RSP_STOP_HWBREAK:
-        if (s->client_hwbreak)
+        if (s->client_hwbreak && stands_at_its_breakpoint(s))
             buffer_printf(out, "hwbreak:;");
         break;
     case RSP_STOP_WATCH:
@@ -164,16 +189,12 @@ static void append_lldb_reason(struct rsp_session *s)
 {
     const char *reason = NULL;
 
+    uint64_t pc;
+
     if (s->threads_in_stop) {
-        uint8_t pc[RSP_MAX_REG_BYTES] = {0};
-
         buffer_printf(&s->reply, "threads:%x;", RSP_THREAD);
-        if (s->ops->read_register(s->ctx, s->info->pc_reg, pc)) {
-            uint64_t value;
-
-            memcpy(&value, pc, sizeof(value));
-            buffer_printf(&s->reply, "thread-pcs:%" PRIx64 ";", value & rsp_address_mask(s));
-        }
+        if (rsp_read_pc(s, &pc))
+            buffer_printf(&s->reply, "thread-pcs:%" PRIx64 ";", pc);
     }
     if (!s->thread_suffix && !s->threads_in_stop)
         return;

@@ -50,8 +50,13 @@ enum rsp_end {
     RSP_GOES_ON = 0,
     RSP_DETACHED, /* the client said goodbye: the guest and its history stay */
     RSP_KILLED,   /* the client asked for the end of the target (`kill`, `monitor quit`) */
+    RSP_FOREIGN,  /* what speaks is no debugger but HTTP: a web page in somebody's browser */
 };
 enum rsp_end rsp_ended(const struct rsp_session *s);
+
+/* Answer everything that this client sends with an error, and do nothing of it: there is no room for
+ * it. `why` must stay. */
+void rsp_turn_away(struct rsp_session *s, const char *why);
 
 /* ---- running ---- */
 
@@ -66,6 +71,9 @@ enum rsp_run_kind {
 struct rsp_run {
     enum rsp_run_kind kind;
     bool reverse;         /* CONTINUE, STEP: backwards */
+    bool alone;           /* STEP: and nothing but that; how gdb steps off a breakpoint before it continues */
+    bool brief;           /* SEEK: the client waits for it no longer than for any other reply: after a second it
+                           * is to end wherever it is, as if that were the place; the next run goes on */
     uint64_t range_start; /* RANGE */
     uint64_t range_end;
     icount_t position;    /* SEEK */
@@ -74,7 +82,8 @@ struct rsp_run {
 /* The run that the client waits for, or NULL while the guest stands. The same until
  * rsp_report_stop() or rsp_fail_run(). */
 const struct rsp_run *rsp_wants_run(const struct rsp_session *s);
-/* Has the client sent an interrupt (0x03) since the run began? */
+/* Does an interrupt (0x03) of the client's want to end the run? Each ends one: what arrives while the guest
+ * stands is meant for the next run, which is then not begun (gdb manual, "Interrupts"). */
 bool rsp_interrupt_requested(const struct rsp_session *s);
 
 enum rsp_stop_reason {
@@ -93,7 +102,7 @@ enum rsp_stop_reason {
 
 struct rsp_stop {
     enum rsp_stop_reason reason;
-    uint64_t address;  /* watchpoints */
+    uint64_t address;  /* watchpoints: of the data; breakpoints: of the breakpoint */
     unsigned signal;   /* in gdb's numbering; 0: the one usual for the reason */
     const char *text;  /* printed on the client's console first, with '\n'; may be NULL */
 };
@@ -112,6 +121,8 @@ void rsp_console(struct rsp_session *s, const char *text, size_t len);
  * (what `monitor seek` does: a monitor command cannot tell gdb that the
  * registers changed, so it arms, and a continue goes). */
 void rsp_arm_seek(struct rsp_session *s, icount_t position);
+/* Is one armed, and where would it go? A step other than gdb's own, off a breakpoint, disarms. */
+bool rsp_armed_seek(const struct rsp_session *s, icount_t *position);
 
 /* ---- break- and watchpoints ---- */
 

@@ -92,9 +92,9 @@ void rsp_send_console(struct rsp_session *s, const char *text, size_t len)
 
 void rsp_console(struct rsp_session *s, const char *text, size_t len)
 {
-    if ((s->running && !s->run_silent) || s->in_monitor)
+    if ((s->running && !s->run_quiet) || s->in_monitor)
         rsp_send_console(s, text, len);
-    else if (s->console.len + len <= 65536)
+    else if (s->console.len + len <= RSP_CONSOLE_KEPT)
         buffer_append(&s->console, text, len);
 }
 
@@ -122,6 +122,18 @@ static const struct rsp_rule *find_rule(const struct rsp_session *s, const char 
     return NULL;
 }
 
+/* gdb steps off a breakpoint, puts it back, and continues: an armed seek is for that continue. After a step
+ * of the user's, gdb looks around first. */
+static void disarm_if_idle(struct rsp_session *s, const char *body)
+{
+    static const char *const between[] = {"Z", "H", "vCont;", "c", "C", "bc"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(between); i++)
+        if (!strncmp(body, between[i], strlen(between[i])))
+            return;
+    s->armed = s->armed_over_step = false;
+}
+
 static void dispatch(struct rsp_session *s, const char *body, size_t len)
 {
     const struct rsp_rule *rule = find_rule(s, body, len);
@@ -129,6 +141,13 @@ static void dispatch(struct rsp_session *s, const char *body, size_t len)
     enum rsp_verdict verdict;
 
     buffer_clear(&s->reply);
+    if (s->armed_over_step)
+        disarm_if_idle(s, body);
+    if (s->refusal) {
+        s->text_errors = true;
+        finish_reply(s, rsp_reply_error(s, EBUSY, "%s", s->refusal));
+        return;
+    }
     if (!rule) {
         finish_reply(s, RSP_ANSWER); /* empty: not supported */
         return;
@@ -186,7 +205,7 @@ static void take_packet(struct rsp_session *s)
     if (!s->no_ack)
         buffer_append_byte(&s->out, '+');
     if (s->running && body->len == 6 && memcmp(body->data, "vCtrlC", 6) == 0)
-        s->interrupt = true;
+        s->interrupts++;
     enqueue(s, body->data, body->len);
 }
 
@@ -216,12 +235,22 @@ static void take_event(struct rsp_session *s, enum rsp_wire_event event)
             buffer_append(&s->out, s->last.data, s->last.len);
         break;
     case RSP_WIRE_INTERRUPT:
-        /* While the guest stands it crossed a stop reply on its way: there is nothing to stop. */
-        if (s->running)
-            s->interrupt = true;
+        s->interrupts++;
         break;
     }
     process_queue(s);
+}
+
+/* A web page can make the browser that shows it send to any port of this host, packets in the body. No debugger
+ * begins with "POST " or the like. */
+static void look_at_greeting(struct rsp_session *s, uint8_t byte)
+{
+    if (byte >= 'A' && byte <= 'Z' && s->letters < 16)
+        s->letters++;
+    else if (byte == ' ' && s->letters >= 3)
+        s->ended = RSP_FOREIGN;
+    else
+        s->debugger = true;
 }
 
 void rsp_feed(struct rsp_session *s, const void *data, size_t len)
@@ -229,8 +258,17 @@ void rsp_feed(struct rsp_session *s, const void *data, size_t len)
     const uint8_t *p = data;
 
     process_queue(s);
-    for (size_t i = 0; i < len && !s->ended; i++)
-        take_event(s, rsp_decoder_push(&s->decoder, p[i]));
+    for (size_t i = 0; i < len && !s->ended; i++) {
+        if (!s->debugger)
+            look_at_greeting(s, p[i]);
+        if (!s->ended)
+            take_event(s, rsp_decoder_push(&s->decoder, p[i]));
+    }
+}
+
+void rsp_turn_away(struct rsp_session *s, const char *why)
+{
+    s->refusal = why;
 }
 
 struct buffer *rsp_output(struct rsp_session *s)
@@ -248,29 +286,46 @@ const struct rsp_run *rsp_wants_run(const struct rsp_session *s)
 
 bool rsp_interrupt_requested(const struct rsp_session *s)
 {
-    return s->running && s->interrupt;
+    return s->running && !s->run_silent && s->interrupts;
 }
 
 void rsp_arm_seek(struct rsp_session *s, icount_t position)
 {
     s->armed = true;
-    s->armed_by_run = false;
+    s->armed_by_run = s->armed_over_step = false;
     s->armed_position = position;
 }
 
-static void start_run(struct rsp_session *s, const struct rsp_run *run, bool silent)
+bool rsp_armed_seek(const struct rsp_session *s, icount_t *position)
+{
+    *position = s->armed_position;
+    return s->armed;
+}
+
+/* A run begins: is it the one that an armed seek waits for, does it leave it armed, or disarm it? */
+static void apply_armed(struct rsp_session *s)
+{
+    bool over_step = s->run.kind == RSP_RUN_STEP && s->run.alone && !s->run.reverse && s->client_runs;
+
+    if (!s->armed)
+        return;
+    if (s->run.kind == RSP_RUN_CONTINUE && !(s->armed_by_run && s->run.reverse))
+        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .position = s->armed_position};
+    else if (over_step && !s->armed_by_run && !s->armed_over_step) {
+        s->armed_over_step = true;
+        return;
+    }
+    s->armed = s->armed_over_step = false;
+}
+
+static void start_run(struct rsp_session *s, const struct rsp_run *run, bool quiet, bool silent)
 {
     s->run = *run;
-    if (s->armed && run->kind == RSP_RUN_CONTINUE && !(s->armed_by_run && run->reverse)) {
-        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .position = s->armed_position};
-        s->armed = false;
-    } else if (s->armed_by_run) {
-        s->armed = false;
-    }
-    s->interrupt = false;
+    apply_armed(s);
+    s->run_quiet = quiet;
     s->run_silent = silent;
     s->running = true;
-    if (silent) /* the client does not wait: it would not expect an O packet */
+    if (quiet)
         return;
     if (s->console.len)
         rsp_send_console(s, (const char *)s->console.data, s->console.len);
@@ -279,13 +334,19 @@ static void start_run(struct rsp_session *s, const struct rsp_run *run, bool sil
 
 enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run)
 {
-    start_run(s, run, false);
+    start_run(s, run, false, false);
+    return RSP_LATER;
+}
+
+enum rsp_verdict rsp_begin_quiet_run(struct rsp_session *s, const struct rsp_run *run)
+{
+    start_run(s, run, true, false);
     return RSP_LATER;
 }
 
 enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run)
 {
-    start_run(s, run, true);
+    start_run(s, run, true, true);
     return RSP_SILENT;
 }
 
@@ -295,8 +356,7 @@ static void end_run(struct rsp_session *s)
     bool silent = s->run_silent;
 
     s->running = false;
-    s->run_silent = false;
-    s->interrupt = false;
+    s->run_silent = s->run_quiet = false;
     finish_reply(s, silent ? RSP_SILENT : RSP_ANSWER);
     process_queue(s);
 }
@@ -305,6 +365,9 @@ void rsp_report_stop(struct rsp_session *s, const struct rsp_stop *stop)
 {
     if (stop->text)
         rsp_console(s, stop->text, strlen(stop->text));
+    s->ends = stop->reason != RSP_STOP_GUEST_END ? 0 : s->ends + 1;
+    if (s->running && stop->reason == RSP_STOP_INTERRUPT && s->interrupts)
+        s->interrupts--;
     s->stop = *stop;
     s->stop.text = NULL;
     if (!s->running)

@@ -24,6 +24,8 @@
 #define RSP_QUEUE_MAX ((size_t)4 << 20)
 /* Console text beyond this, with a client that does not read, is lost. */
 #define RSP_CONSOLE_MAX ((size_t)16 << 20)
+/* So much of what the guest says is kept while the client cannot be told; what follows is lost. */
+#define RSP_CONSOLE_KEPT ((size_t)1 << 20)
 #define RSP_MAX_BREAKPOINTS 4096u
 /* The one thread. */
 #define RSP_THREAD 1u
@@ -65,6 +67,9 @@ struct rsp_session {
     size_t queue_head;      /* bytes of `queue` already answered */
     bool no_ack;            /* QStartNoAckMode */
     bool busy;              /* inside a handler */
+    unsigned letters;       /* capital letters that the connection began with */
+    bool debugger;          /* it has begun like one */
+    const char *refusal;    /* rsp_turn_away() */
 
     /* the reply being made */
     struct buffer reply;
@@ -87,15 +92,19 @@ struct rsp_session {
     /* running */
     bool running;
     bool run_silent;        /* the end of this run is not reported (R) */
+    bool run_quiet;         /* the client takes no O packet before its end: R, vRun */
     struct rsp_run run;
-    bool interrupt;
+    unsigned interrupts;    /* that have not ended a run yet */
     struct rsp_stop stop;   /* why the guest stands; text is not kept */
+    unsigned ends;          /* how often it was told in a row that the guest has ended */
     bool armed;             /* rsp_arm_seek */
     bool armed_by_run;      /* ... by vRun: any other resume than a continue forward disarms */
+    bool armed_over_step;   /* one instruction was stepped since: only a resume keeps that from disarming */
     icount_t armed_position;
 
     /* console */
     bool in_monitor;
+    bool told_past;         /* it was said why the past cannot be written to */
     struct buffer console;  /* text that waits for the guest to run */
 
     struct rsp_breakpoint *breakpoints;
@@ -134,6 +143,8 @@ enum rsp_verdict rsp_reply_ok(struct rsp_session *s);
 enum rsp_verdict rsp_reply_stop(struct rsp_session *s);
 /* Value of a register as hex, or x's. */
 void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n);
+/* The program counter as the client sees it. False: not available. */
+bool rsp_read_pc(struct rsp_session *s, uint64_t *pc);
 uint64_t rsp_address_mask(const struct rsp_session *s);
 /* read_memory, that much of it which lies in the address space. */
 size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t len);
@@ -142,6 +153,8 @@ size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t l
 
 /* Start a run whose end answers the packet. */
 enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run);
+/* The same for a client that takes a stop reply only: the guest's console waits. */
+enum rsp_verdict rsp_begin_quiet_run(struct rsp_session *s, const struct rsp_run *run);
 /* Start a run that is not reported; packets that follow wait for its end. */
 enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
 /* One 'O' packet (or several). */
@@ -165,7 +178,7 @@ extern const struct rsp_rule rsp_lldb_rules[];
 /* ---- breakpoint.c ---- */
 rsp_handler rsp_insert_breakpoint, rsp_remove_breakpoint;
 void rsp_breakpoints_finish(struct rsp_session *s);
-/* Does PC stand at a breakpoint of the client's, whatever its condition says? */
+/* Does the client see the PC at a breakpoint of its own, whatever its condition says? */
 bool rsp_breakpoint_at_pc(struct rsp_session *s);
 
 /* ---- features.c ---- */

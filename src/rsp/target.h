@@ -31,6 +31,7 @@ struct rsp_reg {
     const char *type;    /* gdb type name: "int32", "code_ptr", "i387_ext", or one of feature_types() */
     const char *group;   /* "general", "float", "vector", "system"; NULL: none */
     const char *feature; /* e.g. "org.gnu.gdb.i386.core"; registers of one feature are contiguous */
+    bool no_save;        /* the client shall not put it back after a call of a function of the guest's */
 };
 
 #define RSP_MAX_REG_BYTES 64u

@@ -6,6 +6,7 @@ libserver_a_SOURCES = \
 	src/server/options.c src/server/options.h \
 	src/server/recordings.c src/server/recordings.h \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
+	src/server/server_client.c \
 	src/server/server_flash.c \
 	src/server/server_monitor.c \
 	src/server/server_ports.c \

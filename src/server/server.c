@@ -6,8 +6,7 @@
  *                     and on_wait() while the guest sleeps
  * Both look at the same descriptors in serve().
  *
- * One debugger at a time; another one that connects meanwhile is told so and
- * sent away. See server.h for who starts and stops the guest when.
+ * The connection itself is server_client.c's. See server.h for who starts and stops the guest when.
  */
 #include "server.h"
 
@@ -25,9 +24,8 @@
 #define MS 1000000u
 /* Output that waits for the host: beyond this the guest is held back. */
 #define OUTPUT_BACKLOG ((size_t)1 << 18)
-/* The debugger that does not read its console gets no more than this. */
-#define CONSOLE_BACKLOG ((size_t)1 << 22)
 #define PROGRESS_AFTER_NS 1000000000u
+#define BRIEF_NS          1000000000u
 #define PROGRESS_EVERY_NS 250000000u
 #define STATUS_NOT_WRITTEN 1
 #define STATUS_ODD_END 3
@@ -113,75 +111,16 @@ static void print_to_buffer(struct buffer *b, const struct server *s)
 
 /* ---- descriptors ---- */
 
-/* The client does not read what it is sent: nothing more is read from it until it has. */
-static bool client_lags(const struct server *s)
-{
-    return s->client.queue.len >= CONSOLE_BACKLOG;
-}
-
-static void serve_client(struct server *s)
-{
-    uint8_t bytes[8192];
-    long n;
-
-    if (!s->session) {
-        if (listener_accept(&s->config.listener, &s->client))
-            s->session = rsp_create(&s->info, &s->ops, s);
-        return;
-    }
-    /* A monitor command may run the guest, and so come by here again. */
-    if (s->in_session || client_lags(s))
-        return;
-    s->in_session = true;
-    while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
-        rsp_feed(s->session, bytes, (size_t)n);
-    s->in_session = false;
-    if (n < 0)
-        s->client_lost = true;
-}
-
-/* While one debugger is here, others are sent away instead of hanging. */
-static void refuse_others(struct server *s)
-{
-    struct stream other;
-
-    if (!s->session || s->client_lost || !listener_accept(&s->config.listener, &other))
-        return;
-    server_say(s, "a second debugger wanted to connect and was sent away: one at a time");
-    stream_close(&other);
-}
-
-static void flush_client(struct server *s)
-{
-    struct buffer *out;
-
-    if (!s->session || s->in_session)
-        return;
-    out = rsp_output(s->session);
-    if (out->len) {
-        stream_write(&s->client, out->data, out->len);
-        buffer_consume(out, out->len);
-    } else {
-        stream_flush(&s->client);
-    }
-    if (s->client.closed)
-        s->client_lost = true;
-}
-
 /* Look at everything, waiting at most `timeout_ns` for something to happen. */
 static void serve(struct server *s, uint64_t timeout_ns)
 {
     struct poller p;
 
     poller_clear(&p);
-    poller_add(&p, s->config.listener.fd, true, false);
-    if (s->session && !s->in_session)
-        stream_poll(&s->client, &p, !client_lags(s));
+    server_client_poll(s, &p, &timeout_ns);
     server_ports_poll(s, &p);
     poller_wait(&p, timeout_ns);
-    serve_client(s);
-    refuse_others(s);
-    flush_client(s);
+    server_client_serve(s);
     server_ports_serve(s);
     if (host_signal_pending())
         s->quit = true;
@@ -191,7 +130,7 @@ static void serve(struct server *s, uint64_t timeout_ns)
 
 static bool run_must_end(const struct server *s)
 {
-    if (s->quit || s->client_lost)
+    if (s->quit || s->client_lost || (s->brief && host_monotonic_ns() - s->run_began_ns > BRIEF_NS))
         return true;
     if (s->free_running)
         return s->session != NULL;
@@ -219,6 +158,8 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
 
     if (server_ports_take_input(s))
         ns = 0;
+    if (s->brief && ns > BRIEF_NS)
+        ns = BRIEF_NS;
     serve(s, ns < due ? ns : due);
     return host_monotonic_ns() - began;
 }
@@ -243,7 +184,7 @@ static void on_entropy(void *ctx, void *buf, size_t len)
 
 void server_to_debugger(struct server *s, const void *buf, size_t len)
 {
-    if (s->session && rsp_output(s->session)->len + s->client.queue.len < CONSOLE_BACKLOG)
+    if (s->session && rsp_output(s->session)->len + s->client.queue.len < SERVER_CONSOLE_BACKLOG)
         rsp_console(s->session, buf, len);
 }
 
@@ -275,7 +216,7 @@ void server_begin_search(struct server *s)
 static void end_run(struct server *s)
 {
     end_progress(s);
-    s->running = false;
+    s->running = s->brief = false;
     s->condition_known = false;
     server_record_update(s, true);
 }
@@ -292,6 +233,7 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
 
     server_sync_points(s, run->kind == RSP_RUN_STEP);
     begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);
+    s->brief = run->brief;
     switch (run->kind) {
     case RSP_RUN_CONTINUE:
         timeline_continue(tl, dir, stop);
@@ -304,6 +246,8 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         break;
     case RSP_RUN_SEEK:
         timeline_seek(tl, run->position, stop);
+        if (run->brief && stop->reason == TIMELINE_INTERRUPTED && !rsp_interrupt_requested(s->session))
+            stop->reason = TIMELINE_SEEK_DONE;
         break;
     }
     end_run(s);
@@ -380,7 +324,7 @@ static void report(struct server *s, const struct timeline_stop *stop)
     r.text = text.len ? (const char *)text.data : NULL;
     rsp_report_stop(s->session, &r);
     buffer_finish(&text);
-    flush_client(s);
+    server_client_flush(s);
 }
 
 /* The debugger's next run, if it wants one. */
@@ -391,9 +335,17 @@ static bool run_for_client(struct server *s)
 
     if (!run)
         return false;
-    make_run(s, run, &stop);
-    if (!s->client_lost && !s->quit)
-        report(s, &stop);
+    /* A Ctrl-C that came too late for the run before it is meant for this one. */
+    if (rsp_interrupt_requested(s->session))
+        stop.reason = TIMELINE_INTERRUPTED;
+    else
+        make_run(s, run, &stop);
+    if (s->client_lost || s->quit)
+        return true;
+    report(s, &stop);
+    /* Has the client more to say, or gone, before the next of its packets is carried out? */
+    if (rsp_wants_run(s->session))
+        serve(s, 0);
     return true;
 }
 
@@ -443,43 +395,7 @@ static void run_free(struct server *s)
     }
 }
 
-/* ---- connections ---- */
-
-static void drop_client(struct server *s)
-{
-    server_clear_points(s);
-    rsp_destroy(s->session);
-    s->session = NULL;
-    stream_close(&s->client);
-    s->client_lost = false;
-    if (s->config.gdb_stdio)
-        s->quit = true;
-}
-
-static void check_client(struct server *s)
-{
-    enum rsp_end end = rsp_ended(s->session);
-
-    if (end == RSP_GOES_ON && !s->client_lost)
-        return;
-    flush_client(s);
-    if (end != RSP_GOES_ON)
-        stream_drain(&s->client, 200 * MS);
-    drop_client(s);
-    if (s->config.gdb_stdio)
-        return;
-    if (end == RSP_KILLED) {
-        s->quit = true;
-    } else if (end == RSP_DETACHED) {
-        s->free_running = !s->config.hold;
-        server_say(s, "the debugger detached; the guest %s; the next one can attach to %s",
-            s->free_running ? "runs on" : "is held", s->config.listener.name);
-    } else {
-        server_say(s, "the debugger's connection ended; the guest is held at position %" PRIu64
-               "; the next one can attach to %s",
-            timeline_position(s->timeline), s->config.listener.name);
-    }
-}
+/* ---- the loop ---- */
 
 static void greet(struct server *s)
 {
@@ -513,16 +429,16 @@ int server_run(struct server *s)
     while (!s->quit) {
         if (s->session && run_for_client(s)) {
             if (!s->quit)
-                check_client(s);
+                server_client_check(s);
         } else if (s->free_running && !s->session) {
             run_free(s);
         } else {
             serve(s, POLLER_WAIT_FOREVER);
             if (s->session && !s->quit)
-                check_client(s);
+                server_client_check(s);
         }
     }
-    flush_client(s);
+    server_client_flush(s);
     if (!server_flash_write_back(s) && s->exit_status == 0)
         s->exit_status = STATUS_NOT_WRITTEN;
     return s->exit_status;
@@ -584,10 +500,7 @@ void server_destroy(struct server *s)
     if (!s)
         return;
     server_record_end(s);
-    if (s->session)
-        rsp_destroy(s->session);
-    stream_close(&s->client);
-    listener_close(&s->config.listener);
+    server_client_finish(s);
     server_ports_finish(s);
     server_semihost_finish(s);
     free(s->points);

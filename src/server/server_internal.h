@@ -4,6 +4,8 @@
 #ifndef HINDCAST_SERVER_INTERNAL_H
 #define HINDCAST_SERVER_INTERNAL_H
 
+#include <inttypes.h>
+
 #include "host/writer.h"
 #include "replay/recorder.h"
 #include "replay/timeline.h"
@@ -38,6 +40,17 @@ struct server_port_ops {
 /* Input for a port: how far the guest may be behind with it, in bytes. */
 #define SERVER_INPUT_BACKLOG 4096u
 
+/* The debugger that does not read its console gets no more than this. */
+#define SERVER_CONSOLE_BACKLOG ((size_t)1 << 22)
+
+/* A debugger that connected while another one is here. */
+struct server_second {
+    bool open;
+    struct stream stream;
+    struct rsp_session *session; /* answers it with the reason; NULL: the other may be about to go */
+    uint64_t since_ns;           /* host time when it came */
+};
+
 struct server {
     struct server_config config;
     struct timeline *timeline;
@@ -46,6 +59,7 @@ struct server {
     /* The debugger. */
     struct stream client;
     struct rsp_session *session; /* NULL: nobody is connected */
+    struct server_second second;
     struct rsp_target_info info;
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
@@ -67,6 +81,7 @@ struct server {
     bool running;                /* inside a timeline call that polls */
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
+    bool brief;                  /* ends by itself after a second (rsp_run.brief) */
     uint64_t run_began_ns;
     uint64_t progress_next_ns;
     bool progress_shown;
@@ -102,6 +117,17 @@ void server_sync_points(struct server *s, bool watch_only);
 void server_clear_points(struct server *s);
 /* Read guest memory; how many bytes could be read. */
 size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len);
+
+/* server_client.c */
+/* What to wait for, and how long at most. */
+void server_client_poll(const struct server *s, struct poller *p, uint64_t *timeout_ns);
+/* Look whether somebody comes, read what the debugger sends, send what there is for it. */
+void server_client_serve(struct server *s);
+void server_client_flush(struct server *s);
+/* Has the debugger gone? Needs a session. */
+void server_client_check(struct server *s);
+/* Nobody is to be served any more. */
+void server_client_finish(struct server *s);
 
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];

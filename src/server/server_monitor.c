@@ -54,8 +54,12 @@ static void print_position(struct server *s, struct buffer *out)
 
 HANDLER(cmd_when)
 {
+    icount_t armed;
+
     (void)err;
     print_position(server_of(call), call->out);
+    if (rsp_armed_seek(call->session, &armed))
+        buffer_printf(call->out, "armed: the next continue or reverse-continue goes to position %" PRIu64 "\n", armed);
     return 0;
 }
 

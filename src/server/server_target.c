@@ -190,7 +190,7 @@ void server_target_init(struct server *s)
         const struct reg_desc *r = &ops->regs[i];
 
         CHECK(r->bits / 8 <= RSP_MAX_REG_BYTES);
-        s->regs[i] = (struct rsp_reg){r->name, r->bits, r->type, r->group, r->feature};
+        s->regs[i] = (struct rsp_reg){r->name, r->bits, r->type, r->group, r->feature, r->no_save};
     }
     s->info = (struct rsp_target_info){
         .version = s->config.version,

@@ -18,6 +18,8 @@ struct reg_desc {
     const char *type;    /* gdb type: "int32", "code_ptr", "i387_ext", "vec128", a flags type... */
     const char *group;   /* "general", "float", "vector", "system" or NULL */
     const char *feature; /* target description feature, e.g. "org.gnu.gdb.i386.core" */
+    bool no_save;        /* it ticks, cannot be written, or belongs to what goes on meanwhile: a debugger shall not
+                          * put it back after a call of a function */
 };
 
 struct cpu_ops {

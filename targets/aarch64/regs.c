@@ -111,7 +111,7 @@ void a64_make_regs(struct a64_cpu *c)
     for (unsigned row = 0; row < a64_nsysregs; row++)
         if (a64_sysreg_visible(c, row))
             c->regs[n++] = (struct reg_desc){.name = a64_sysreg_name(row), .bits = 64, .type = "uint64",
-                                             .group = "system", .feature = SYSTEM};
+                                             .group = "system", .feature = SYSTEM, .no_save = true};
     c->ops.regs = c->regs;
     c->ops.nregs = n;
     c->ops.address_bits = 64;

@@ -36,7 +36,7 @@ _Static_assert(R_COUNT == I386_NREGS, "the table and its numbers agree");
 #define FPU32(n)     {.name = n, .bits = 32, .type = "int", .group = "float", .feature = CORE}
 #define ST80(n)      {.name = n, .bits = 80, .type = "i387_ext", .group = "float", .feature = CORE}
 #define XMM128(n)    {.name = n, .bits = 128, .type = "vec128", .group = "vector", .feature = SSE}
-#define SYS(n, t)    {.name = n, .bits = 32, .type = t, .group = "system", .feature = SYSTEM}
+#define SYS(n, t)    {.name = n, .bits = 32, .type = t, .group = "system", .feature = SYSTEM, .no_save = true}
 
 const struct reg_desc i386_regs[I386_NREGS] = {
     INT32("eax", CORE), INT32("ecx", CORE), INT32("edx", CORE), INT32("ebx", CORE),
@@ -53,7 +53,7 @@ const struct reg_desc i386_regs[I386_NREGS] = {
     XMM128("xmm4"), XMM128("xmm5"), XMM128("xmm6"), XMM128("xmm7"),
     {.name = "mxcsr", .bits = 32, .type = "i386_mxcsr", .group = "vector", .feature = SSE},
     SYS("cr0", "i386_cr0"), SYS("cr2", "data_ptr"), SYS("cr3", "int32"), SYS("cr4", "i386_cr4"),
-    {.name = "efer", .bits = 64, .type = "i386_efer", .group = "system", .feature = SYSTEM},
+    {.name = "efer", .bits = 64, .type = "i386_efer", .group = "system", .feature = SYSTEM, .no_save = true},
     SYS("gdtr_base", "data_ptr"), SYS("gdtr_limit", "int32"), SYS("idtr_base", "data_ptr"), SYS("idtr_limit", "int32"),
     SYS("ldtr", "int32"), SYS("ldtr_base", "data_ptr"), SYS("ldtr_limit", "int32"),
     SYS("tr", "int32"), SYS("tr_base", "data_ptr"), SYS("tr_limit", "int32"),
@@ -144,13 +144,32 @@ static uint32_t fpu_read(const struct i386_state *s, unsigned i)
     }
 }
 
+/* ST(i) stays what it is when TOP changes, as FXRSTOR has it: gdb writes st0 to st7 before fstat. */
+static void write_status(struct i386_state *s, uint16_t fsw)
+{
+    uint16_t tags = (uint16_t)i386_fpu_tag_word(s), rotated = 0;
+    struct i386_fpr st[8];
+    unsigned tag[8];
+
+    for (unsigned i = 0; i < 8; i++) {
+        st[i] = s->fpr[st_index(s, i)];
+        tag[i] = tags >> (2 * st_index(s, i)) & 3;
+    }
+    s->fsw = fsw;
+    for (unsigned i = 0; i < 8; i++) {
+        s->fpr[st_index(s, i)] = st[i];
+        rotated |= (uint16_t)(tag[i] << (2 * st_index(s, i)));
+    }
+    i386_fpu_set_tag_word(s, rotated);
+}
+
 static bool fpu_write(struct i386_state *s, unsigned i, uint32_t v)
 {
     if (i != 4 && i != 6 && v > 0xffff)
         return false;
     switch (i) {
     case 0: s->fcw = (uint16_t)((v & 0x1f3f) | 0x40); return true;
-    case 1: s->fsw = (uint16_t)v; return true;
+    case 1: write_status(s, (uint16_t)v); return true;
     case 2:
         i386_fpu_set_tag_word(s, (uint16_t)v);
         return true;

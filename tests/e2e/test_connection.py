@@ -1,14 +1,18 @@
 """Connections: what gdb's socket can do to a session, and what it cannot."""
+import http.client
 import os
 import random
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import harness
 import rspclient
-from harness import HINDCAST, STORE, Server, check, contains, equal, gdb, patience, until
+from harness import HINDCAST, STORE, Failed, Server, check, contains, equal, gdb, patience, until
 
 
 # A search for a condition in every other one of these steps takes seconds on any host.
@@ -167,20 +171,105 @@ def claim_breakpoints_go_with_their_client():
         rsp.close()
 
 
-def claim_a_second_client_is_sent_away_and_the_first_goes_on():
+def claim_a_second_gdb_is_told_the_reason_and_the_first_goes_on():
     with Server() as s:
         first = s.client()
-        second = socket.create_connection(s.address, timeout=patience(10))
-        equal(second.recv(100), b"")
-        second.close()
+        contains(gdb(s, ["stepi"]), "another debugger is connected; one at a time")
         equal(first.position(), 0)
+        first.ask("s")
+        equal(first.position(), 1)
         first.close()
+
+
+def claim_who_waits_for_the_port_by_connecting_to_it_is_not_refused_then():
+    with Server() as s:
+        for _ in range(30):
+            for _ in range(2):
+                socket.create_connection(s.address, timeout=patience(10)).close()
+            rsp = s.client()
+            equal(rsp.position(), 0)
+            rsp.close()
+
+
+def claim_twenty_thousand_pipelined_packets_get_as_many_answers():
+    with Server() as s:
+        rsp = s.client()
+        sender = threading.Thread(target=rsp.sock.sendall, args=(b"$?#3f" * 20000,), daemon=True)
+        sender.start()
+        for _ in range(20000):
+            check(rsp.receive().startswith(b"T05"))
+        sender.join()
+        rsp.close()
+
+
+def claim_packets_of_a_client_that_has_gone_are_not_carried_out():
+    steps = 200000
+    with Server() as s:
+        rsp = s.client()
+        rsp.sock.sendall(b"$s#73" * steps)
+        rsp.close()
+        s.wait_errors(r"the debugger's connection ended")
+        rsp = s.client()
+        check(rsp.position() < steps, "all of its steps were made")
+        rsp.close()
+
+
+def claim_a_web_page_cannot_use_the_port():
+    with tempfile.TemporaryDirectory() as d, Server() as s:
+        name = os.path.join(d, "written")
+        command = "qRcmd," + ("save " + name).encode().hex()
+        body = "+$%s#%02x" % (command, sum(command.encode()) & 255)
+        page = http.client.HTTPConnection(*s.address, timeout=patience(10))
+        try:
+            page.request("POST", "/", body)
+            page.getresponse()
+            raise Failed("it was answered")
+        except (http.client.HTTPException, OSError):
+            pass
+        s.wait_errors(r"began like HTTP")
+        check(not os.path.exists(name), "its packet was carried out")
+        rsp = s.client()
+        equal(rsp.position(), 0)
+        rsp.close()
+
+
+def one_ctrl_c(commands, *options):
+    """Does one Ctrl-C at gdb's terminal end the last of these commands? What gdb printed."""
+    with Server(*options) as s, tempfile.NamedTemporaryFile("w", suffix=".gdb") as script:
+        script.write("set pagination off\nset confirm off\nset debuginfod enabled off\ntarget remote %s\n" % s.where)
+        script.write("\n".join(commands[:-1] + ["echo begins\\n", commands[-1], "echo ended\\n", "monitor when"]) + "\n")
+        script.flush()
+        process = subprocess.Popen([harness.gdb_program(), "-q", "-nx", "-batch", "-x", script.name, STORE],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            seen = b""
+            while b"begins" not in seen:
+                seen += os.read(process.stdout.fileno(), 4096)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out = (seen + process.communicate(timeout=patience(30))[0]).decode()
+        except subprocess.TimeoutExpired:
+            raise Failed("it went on after Ctrl-C")
+        finally:
+            process.kill()
+            process.wait()
+        return out
+
+
+def claim_one_ctrl_c_ends_what_gdb_makes_of_many_short_resumes():
+    # gdb compares a software watchpoint after each step, and asks itself for a condition with a call in it.
+    for commands in (["stepi 100000000"],
+                     ["break session_open", "continue", "stepi 20000", "reverse-stepi 100000000"],
+                     ["set can-use-hw-watchpoints 0", "watch *(int *)0x200000", "continue"],
+                     ["break pool_alloc if $_streq(\"a\", \"b\")", "continue"]):
+        contains(one_ctrl_c(commands), r"^Program received signal SIGINT|^Quit$")
 
 
 def claim_a_unix_socket_serves_and_is_removed():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "gdb socket".replace(" ", "-"))
         with Server(listen="unix:" + path) as s:
+            equal(os.stat(path).st_mode & 0o777, 0o700, "who may connect")
             out = gdb(s, ["stepi", "monitor when"])
             contains(out, r"position 1,")
         check(not os.path.exists(path), "left behind")

@@ -355,6 +355,53 @@ end
         contains(out, r"went True True")
 
 
+def claim_a_step_of_the_users_disarms_monitor_seek_and_when_says_what_is_armed():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+break session_open if id == 10
+continue
+monitor seek 5000
+monitor when
+python
+for command in ("stepi", "next", "reverse-stepi"):
+    gdb.execute("monitor seek 5000")
+    gdb.execute(command)
+    print(command, "armed" in gdb.execute("monitor when", to_string=True))
+# From a breakpoint gdb makes a step first: that does not.
+gdb.execute("monitor seek 5000")
+gdb.execute("reverse-continue")
+gdb.execute("break *$pc")
+gdb.execute("monitor seek 6000")
+gdb.execute("continue")
+print("went", position())
+end
+""")
+        contains(out, r"^armed: the next continue or reverse-continue goes to position 5000$")
+        equal(harness.re.findall(r"^\S+ (True|False)$", out, harness.re.M), ["False"] * 3)
+        contains(out, r"^went 6000$")
+
+
+@live_only
+def claim_run_to_a_position_past_the_guests_output_keeps_gdb_in_step():
+    with Server("--icount", "sleep=off", serial="gdb") as s:
+        out = gdb(s, STATE + r"""
+break audit
+continue
+delete
+python
+there = position() + 3000000
+gdb.execute("run %d" % there)
+print("stands", position() == there)
+gdb.execute("stepi")
+print("stepped", position() == there + 1)
+gdb.execute("info registers PC")
+end
+""".replace("PC", harness.target.words["pc"]), connect="extended-remote " + s.where)
+        contains(out, r"^stands True$")
+        contains(out, r"^stepped True$")
+        contains(out, r"audit passed")
+
+
 def claim_extended_remote_run_goes_to_a_position():
     with Server() as s:
         out = gdb(s, """
@@ -725,6 +772,23 @@ x/i $pc
 """.replace("LEAVE", LEAVE[harness.target.name][0]))
         for pattern in LEAVE[harness.target.name][1:]:
             contains(out, pattern)
+
+
+@live_only
+def claim_a_gdb_that_passes_over_the_guests_end_stops_there_all_the_same():
+    with Server() as s:
+        out = gdb(s, r"""
+break panic
+continue
+delete
+LEAVE
+handle SIGPWR nostop noprint pass
+continue
+reverse-stepi
+x/i $pc
+""".replace("LEAVE", LEAVE[harness.target.name][0]))
+        contains(out, r"SIGINT")
+        contains(out, LEAVE[harness.target.name][2])
 
 
 def claim_serial_gdb_shows_the_console_in_gdb():

@@ -552,11 +552,11 @@ static bool toy_write_reg(struct cpu *cpu, unsigned n, const void *buf)
 }
 
 static const struct reg_desc toy_regs[] = {
-    {"r0", 32, "int32", "general", "toy"}, {"r1", 32, "int32", "general", "toy"},
-    {"r2", 32, "int32", "general", "toy"}, {"r3", 32, "int32", "general", "toy"},
-    {"r4", 32, "int32", "general", "toy"}, {"r5", 32, "int32", "general", "toy"},
-    {"r6", 32, "int32", "general", "toy"}, {"r7", 32, "int32", "general", "toy"},
-    {"pc", 32, "code_ptr", "general", "toy"},
+    {"r0", 32, "int32", "general", "toy", false}, {"r1", 32, "int32", "general", "toy", false},
+    {"r2", 32, "int32", "general", "toy", false}, {"r3", 32, "int32", "general", "toy", false},
+    {"r4", 32, "int32", "general", "toy", false}, {"r5", 32, "int32", "general", "toy", false},
+    {"r6", 32, "int32", "general", "toy", false}, {"r7", 32, "int32", "general", "toy", false},
+    {"pc", 32, "code_ptr", "general", "toy", false},
 };
 
 static const struct cpu_ops toy_ops = {

@@ -728,21 +728,35 @@ START_TEST(interrupts_stop_a_run_in_either_direction)
 }
 END_TEST
 
-START_TEST(an_interrupt_while_standing_is_ignored)
+START_TEST(an_interrupt_while_standing_is_meant_for_the_next_resume)
 {
     struct answers a;
 
-    ck_assert_uint_eq(ANSWERS_TO("\x03\x03", &a), 0);
+    /* Between two of gdb's short resumes: the next is not begun, the one after it is made. */
+    ck_assert_uint_eq(ANSWERS_TO("\x03", &a), 0);
+    ck_assert(starts(client_ask(&f, "vCont;s:1;c"), "T02"));
+    ck_assert_uint_eq(f.position, 0);
+    ck_assert(starts(client_ask(&f, "vCont;s:1;c"), "T05"));
+    ck_assert_uint_eq(f.position, 1);
+    ck_assert_uint_eq(ANSWERS_TO("\x03$bs#d5", &a), 1);
+    ck_assert(starts(a.packets[0], "T02"));
+    ck_assert_uint_eq(f.position, 1);
+    answers_finish(&a);
+}
+END_TEST
+
+START_TEST(each_interrupt_ends_one_of_many_resumes)
+{
+    struct answers a;
+
     f.stuck = true;
+    ck_assert_uint_eq(ANSWERS_TO("$c#63+$c#63+$c#63+\x03\x03\x03", &a), 3);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert(starts(a.packets[i], "T02"));
+    answers_finish(&a);
+    /* and none is left */
     client_send(&f, "c", 1);
     ck_assert(!rsp_interrupt_requested(f.s));
-    /* resume and interrupt in one read, too */
-    client_raw(&f, "\x03", 1);
-    client_take(&f, &a);
-    answers_finish(&a);
-    ck_assert_uint_eq(ANSWERS_TO("\x03$c#63\x03", &a), 1);
-    ck_assert(starts(a.packets[0], "T02"));
-    answers_finish(&a);
 }
 END_TEST
 
@@ -981,10 +995,154 @@ END_TEST
 
 /* ---- positions ---- */
 
+START_TEST(a_hit_where_the_pc_is_another_number_is_not_marked_as_one)
+{
+    /* i386, base of CS not 0: the PC is 0x1000, the breakpoint at 0x11000. */
+    struct rsp_stop stop = {.reason = RSP_STOP_SWBREAK, .address = 0x11000};
+
+    client_ask(&f, "qSupported:swbreak+;hwbreak+");
+    ASK("Z0,11000,1", "OK");
+    rsp_report_stop(f.s, &stop);
+    ck_assert(starts(client_ask(&f, "?"), "T05"));
+    ck_assert(!strstr(client_ask(&f, "?"), "swbreak"));
+    stop.reason = RSP_STOP_HWBREAK;
+    rsp_report_stop(f.s, &stop);
+    ck_assert(!strstr(client_ask(&f, "?"), "hwbreak"));
+    /* Nor may gdb take it for a breakpoint of its own that has the PC's number. */
+    ASK("Z0,1000,1", "OK");
+    ck_assert(starts(client_ask(&f, "?"), "T02"));
+    stop = (struct rsp_stop){.reason = RSP_STOP_SWBREAK, .address = 0x1000};
+    rsp_report_stop(f.s, &stop);
+    ck_assert(starts(client_ask(&f, "?"), "T05"));
+    ck_assert(strstr(client_ask(&f, "?"), "swbreak:;"));
+}
+END_TEST
+
+START_TEST(only_resumes_are_answered_by_a_console_first)
+{
+    const char *console;
+
+    client_ask(&f, "qSupported:swbreak+");
+    client_ask(&f, "!");
+    rsp_console(f.s, "hello\n", 6);
+    f.guest_ends = true;
+    ck_assert(starts(client_ask(&f, "vRun;;656e64"), "T05")); /* end */
+    ck_assert(starts(client_ask(&f, "vAttach;1"), "T05"));
+    ck_assert(starts(client_ask(&f, "?"), "T05"));
+    f.position = 0;
+    ck_assert(starts(client_ask_console(&f, "s", &console), "T05"));
+    ck_assert_str_eq(console, "hello\n");
+}
+END_TEST
+
+START_TEST(a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not)
+{
+    static const char *const steps[] = {"vCont;s:1;c", "vCont;r1000,1010:1", "bs"};
+    const char *console;
+    icount_t where;
+
+    client_ask(&f, "qSupported:swbreak+");
+    for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+        f.position = 50;
+        client_monitor(&f, "seek 777", &console);
+        ck_assert(rsp_armed_seek(f.s, &where) && where == 777);
+        client_ask(&f, steps[i]);
+        ck_assert(!rsp_armed_seek(f.s, &where));
+    }
+    /* What gdb does to continue from a breakpoint. */
+    client_monitor(&f, "seek 777", &console);
+    client_ask(&f, "vCont;s:1");
+    client_ask(&f, "Z0,1000,1");
+    client_ask(&f, "vCont;c");
+    ck_assert_uint_eq(f.position, 777);
+    ck_assert(!rsp_armed_seek(f.s, &where));
+    /* A step alone, and then the user looks around. */
+    client_ask(&f, "z0,1000,1");
+    client_monitor(&f, "seek 800", &console);
+    client_ask(&f, "vCont;s:1");
+    client_ask(&f, "g");
+    ck_assert(!rsp_armed_seek(f.s, &where));
+    client_ask(&f, "c");
+    ck_assert_uint_eq(f.position, FAKE_END);
+}
+END_TEST
+
+START_TEST(who_passes_over_the_guests_end_is_interrupted)
+{
+    const char *console;
+
+    f.guest_ends = true;
+    ck_assert(starts(client_ask_console(&f, "c", &console), "T20"));
+    ck_assert(starts(client_ask_console(&f, "vCont;C20:1;c", &console), "T20"));
+    ck_assert(starts(client_ask_console(&f, "vCont;C20:1;c", &console), "T02"));
+    ck_assert_str_eq(console, "the guest ended\n");
+    ck_assert(starts(client_ask(&f, "bs"), "T05"));
+    ck_assert(starts(client_ask_console(&f, "c", &console), "T20"));
+}
+END_TEST
+
+START_TEST(why_the_past_cannot_be_written_is_said_once)
+{
+    const char *console;
+
+    f.past_readonly = true;
+    expect_error("M3000,1:00");
+    expect_error("X3000,1:x");
+    client_ask_console(&f, "s", &console);
+    ck_assert_str_eq(console, "the past cannot be written: this is position 0 of 1000\n");
+}
+END_TEST
+
+START_TEST(what_speaks_http_is_not_listened_to)
+{
+    static const char *const greetings[] = {"POST / HTTP/1.1\r\n\r\n$M3000,1:00#1b", "GET /$c#63 HTTP/1.1\r\n", "OPTIONS * H"};
+    static const char *const others[] = {"$?#3f", "+$?#3f", "hello $?#3f", "AT$?#3f", "\r\n$?#3f"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(greetings); i++) {
+        fake_finish(&f);
+        fake_init(&f);
+        client_raw(&f, greetings[i], strlen(greetings[i]));
+        ck_assert_int_eq(rsp_ended(f.s), RSP_FOREIGN);
+        ck_assert_uint_eq(f.writes, 0);
+        ck_assert_uint_eq(rsp_output(f.s)->len, 0);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+        fake_finish(&f);
+        fake_init(&f);
+        client_raw(&f, others[i], strlen(others[i]));
+        ck_assert_int_eq(rsp_ended(f.s), RSP_GOES_ON);
+        ck_assert_uint_gt(rsp_output(f.s)->len, 0);
+    }
+}
+END_TEST
+
+START_TEST(who_is_turned_away_gets_the_reason_and_does_nothing)
+{
+    static const char *const packets[] = {"qSupported:swbreak+", "vMustReplyEmpty", "M3000,1:00", "c", "k", "nosuchpacket"};
+
+    rsp_turn_away(f.s, "come back later");
+    for (unsigned i = 0; i < ARRAY_LEN(packets); i++)
+        ASK(packets[i], "E.come back later");
+    ck_assert_uint_eq(f.writes, 0);
+    ck_assert_ptr_null(rsp_wants_run(f.s));
+    ck_assert_int_eq(rsp_ended(f.s), RSP_GOES_ON);
+}
+END_TEST
+
+START_TEST(registers_that_are_not_to_be_put_back_say_so)
+{
+    const char *xml = client_ask(&f, "qXfer:features:read:target.xml:0,ffff");
+
+    ck_assert(strstr(xml, "<reg name=\"cr3\" bitsize=\"32\" regnum=\"33\" type=\"int32\" group=\"system\" save-restore=\"no\"/>"));
+    ck_assert(!strstr(xml, "name=\"eax\" bitsize=\"32\" regnum=\"0\" type=\"int32\" group=\"general\" save"));
+}
+END_TEST
+
 START_TEST(seek_arms_and_the_next_continue_goes)
 {
     const char *console;
 
+    client_ask(&f, "qSupported:swbreak+");
     ASK("Z0,1005,1", "OK");
     ck_assert_str_eq(client_monitor(&f, "seek 777", &console), "OK");
     ck_assert(strstr(console, "777"));
@@ -1197,7 +1355,16 @@ int main(void)
     tcase_add_test(packets, malformed_resumes_do_not_run);
     tcase_add_test(packets, range_steps_are_made_in_the_server);
     tcase_add_test(packets, interrupts_stop_a_run_in_either_direction);
-    tcase_add_test(packets, an_interrupt_while_standing_is_ignored);
+    tcase_add_test(packets, an_interrupt_while_standing_is_meant_for_the_next_resume);
+    tcase_add_test(packets, each_interrupt_ends_one_of_many_resumes);
+    tcase_add_test(packets, a_hit_where_the_pc_is_another_number_is_not_marked_as_one);
+    tcase_add_test(packets, only_resumes_are_answered_by_a_console_first);
+    tcase_add_test(packets, a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not);
+    tcase_add_test(packets, who_passes_over_the_guests_end_is_interrupted);
+    tcase_add_test(packets, why_the_past_cannot_be_written_is_said_once);
+    tcase_add_test(packets, what_speaks_http_is_not_listened_to);
+    tcase_add_test(packets, who_is_turned_away_gets_the_reason_and_does_nothing);
+    tcase_add_test(packets, registers_that_are_not_to_be_put_back_say_so);
     tcase_add_test(packets, a_run_that_cannot_be_made_is_an_error);
     tcase_add_test(packets, console_text_goes_out_while_the_guest_runs);
     tcase_add_test(packets, breakpoints_stop_forward_and_backward_at_their_pc);

@@ -12,7 +12,7 @@ enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ST0, CR3 };
 #define CORE "org.gnu.gdb.i386.core"
 #define REG(n, t, g)                                                                                         \
     {                                                                                                        \
-        n, 32, t, g, CORE                                                                                    \
+        n, 32, t, g, CORE, false                                                                                    \
     }
 
 static const struct rsp_reg regs[] = {
@@ -34,7 +34,7 @@ static const struct rsp_reg regs[] = {
     REG("gs", "int32", "general"),
 #define ST(n)                                                                                                \
     {                                                                                                        \
-        "st" #n, 80, "i387_ext", "float", CORE                                                               \
+        "st" #n, 80, "i387_ext", "float", CORE, false                                                               \
     }
     ST(0),
     ST(1),
@@ -52,8 +52,8 @@ static const struct rsp_reg regs[] = {
     REG("foseg", "int", "float"),
     REG("fooff", "int", "float"),
     REG("fop", "int", "float"),
-    {"cr0", 32, "int32", "system", "org.hindcast.i386.system"},
-    {"cr3", 32, "int32", "system", "org.hindcast.i386.system"},
+    {"cr0", 32, "int32", "system", "org.hindcast.i386.system", true},
+    {"cr3", 32, "int32", "system", "org.hindcast.i386.system", true},
 };
 
 const struct rsp_target_info fake_info = {
@@ -336,6 +336,8 @@ static void run_forward(struct fake *f, const struct rsp_run *run, struct rsp_st
     do {
         if (f->position == FAKE_END) {
             *stop = (struct rsp_stop){.reason = RSP_STOP_HISTORY_END};
+            if (f->guest_ends)
+                *stop = (struct rsp_stop){.reason = RSP_STOP_GUEST_END, .text = "the guest ended\n"};
             return;
         }
         f->position++;
@@ -367,10 +369,10 @@ void fake_serve(struct fake *f)
         struct rsp_stop stop = {.reason = RSP_STOP_POSITION};
 
         f->last_run = *run;
-        if (f->stuck) {
-            if (!rsp_interrupt_requested(f->s))
-                return;
+        if (rsp_interrupt_requested(f->s)) {
             stop.reason = RSP_STOP_INTERRUPT;
+        } else if (f->stuck) {
+            return;
         } else if (run->kind == RSP_RUN_SEEK) {
             f->position = run->position < FAKE_END ? run->position : FAKE_END;
         } else if (run->reverse) {

@@ -27,6 +27,7 @@ struct fake {
     uint64_t physical_reads;
     unsigned writes, resets;
     bool past_readonly;     /* writes are refused away from the end */
+    bool guest_ends;        /* what ends at FAKE_END is the guest, not the recording */
     bool stuck;             /* runs do not end by themselves: they wait for an interrupt */
     struct rsp_run last_run;
     unsigned runs;
