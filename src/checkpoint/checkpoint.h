@@ -105,14 +105,29 @@ void checkpoint_view_destroy(struct checkpoint_view *v);
 typedef void checkpoint_page_fn(void *ctx, const struct page_space *space, uint64_t n, const uint8_t *bytes);
 /* Move to `c`; `changed` (may be NULL) is told each page that may differ. */
 void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c, checkpoint_page_fn *changed, void *ctx);
-/* Hash of the state at which it stands: the sum, modulo 2^64, of hash_bytes(global number + 1,
- * page) over all pages that are not zero. Costs nothing. */
+/* Hash of the state at which it stands: machine_hash() there. Costs a pass over the arena. */
 uint64_t checkpoint_view_hash(const struct checkpoint_view *v);
-/* Sums, modulo 2^32, of the hashes of the machine's memory pages (not the arena's): [b]: of those
- * whose number has bit b set, for each bit that a page number has; then: of all. Whoever has those
- * of another state knows the number of a page that alone differs. Returns how many. */
-#define CHECKPOINT_PAGE_SUMS 33u
-uint32_t checkpoint_view_sums(const struct checkpoint_view *v, uint32_t sums[CHECKPOINT_PAGE_SUMS]);
+/* What the pages of an area (machine.areas) come to. */
+#define CHECKPOINT_PAGE_SUMS 64u
+struct checkpoint_area {
+    uint64_t hash;   /* sum, modulo 2^64, of the hashes of all its pages that are not zero */
+    /* Sums, modulo 2^32, of these hashes: [b]: of the pages whose number in the area has bit b set, for each bit
+     * that a number has; then: of all. Whoever has those of another state knows the number of a page that alone
+     * differs. */
+    unsigned nsums;
+    uint32_t sums[CHECKPOINT_PAGE_SUMS];
+};
+/* How many sums there are for an area of that many pages. */
+static inline unsigned checkpoint_page_sums(uint64_t pages)
+{
+    unsigned bits = 0;
+
+    while (bits < 63 && pages > (uint64_t)1 << bits)
+        bits++;
+    return bits + 1;
+}
+/* Those of the machine's areas, in its order, there. Costs nothing. */
+const struct checkpoint_area *checkpoint_view_areas(const struct checkpoint_view *v);
 /* The machine's arena there: arena_len bytes. */
 void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena);
 /* The bytes of a page there, or NULL: zero. `scratch` (PAGE_SIZE) may be used. */

@@ -15,9 +15,7 @@
 struct checkpoint_view {
     struct checkpoint_store *s;
     struct page_node *root;    /* our own reference */
-    uint64_t sum;
-    uint32_t bits;             /* of the number of a memory page */
-    uint32_t sums[CHECKPOINT_PAGE_SUMS];
+    struct checkpoint_area *areas; /* of each of the machine's areas */
     uint8_t scratch[PAGE_SIZE];
     /* While moving. */
     checkpoint_page_fn *changed;
@@ -29,8 +27,9 @@ struct checkpoint_view *checkpoint_view_create(struct checkpoint_store *s)
     struct checkpoint_view *v = xcalloc(1, sizeof(*v));
 
     v->s = s;
-    while (v->bits < 32 && s->machine->memory.pages.count > (uint64_t)1 << v->bits)
-        v->bits++;
+    v->areas = xcalloc(s->machine->nareas + 1, sizeof(v->areas[0]));
+    for (unsigned i = 0; i < s->machine->nareas; i++)
+        v->areas[i].nsums = checkpoint_page_sums(s->machine->areas[i]->count);
     return v;
 }
 
@@ -39,41 +38,50 @@ void checkpoint_view_destroy(struct checkpoint_view *v)
     if (!v)
         return;
     page_node_unref(&v->s->pages, v->root, v->s->levels);
+    free(v->areas);
     free(v);
 }
 
-/* The hash of memory page `n` has grown by that. */
-static void add_to_sums(struct checkpoint_view *v, uint32_t n, uint32_t more)
+/* Page `n` of an area has changed, and its hash with it. */
+static void add_to_area(struct checkpoint_area *a, uint64_t n, uint64_t more)
 {
-    for (uint32_t b = 0; b < v->bits; b++)
+    a->hash += more;
+    for (unsigned b = 0; b + 1 < a->nsums; b++)
         if (n >> b & 1)
-            v->sums[b] += more;
-    v->sums[v->bits] += more;
+            a->sums[b] += (uint32_t)more;
+    a->sums[a->nsums - 1] += (uint32_t)more;
 }
 
-uint32_t checkpoint_view_sums(const struct checkpoint_view *v, uint32_t sums[CHECKPOINT_PAGE_SUMS])
+const struct checkpoint_area *checkpoint_view_areas(const struct checkpoint_view *v)
 {
-    memcpy(sums, v->sums, sizeof(v->sums));
-    return v->bits + 1;
+    return v->areas;
 }
 
-static uint64_t hash_of(struct checkpoint_view *v, struct page *page, uint64_t global)
+static void note_difference(struct checkpoint_view *v, const struct page_space *space, uint64_t n, struct page *a,
+                            struct page *b)
 {
-    return page ? page_hash(&v->s->pages, page, global + 1) : 0;
+    const struct machine *m = v->s->machine;
+    const struct page_area *area = page_space_area(space, n);
+    uint64_t seed;
+
+    if (!area)
+        return;
+    seed = page_space_seed(space, n);
+    for (unsigned i = 0; i < m->nareas; i++)
+        if (m->areas[i] == area)
+            add_to_area(&v->areas[i], n - area->first, (b ? page_hash(&v->s->pages, b, seed) : 0) -
+                                                       (a ? page_hash(&v->s->pages, a, seed) : 0));
 }
+
 
 static void view_difference(void *ctx, uint64_t global, struct page *a, struct page *b)
 {
     struct checkpoint_view *v = ctx;
-    struct machine *m = v->s->machine;
-    uint64_t more = hash_of(v, b, global) - hash_of(v, a, global);
     uint64_t n;
-    struct page_space *space = machine_space_of(m, global, &n);
+    struct page_space *space = machine_space_of(v->s->machine, global, &n);
 
     CHECK(space);
-    v->sum += more;
-    if (space == &m->memory.pages)
-        add_to_sums(v, (uint32_t)n, (uint32_t)more);
+    note_difference(v, space, n, a, b);
     if (v->changed)
         v->changed(v->ctx, space, n, b ? page_bytes(&v->s->pages, b, v->scratch) : NULL);
 }
@@ -90,7 +98,17 @@ void checkpoint_view_move(struct checkpoint_view *v, const struct checkpoint *c,
 
 uint64_t checkpoint_view_hash(const struct checkpoint_view *v)
 {
-    return v->sum;
+    const struct machine *m = v->s->machine;
+    uint8_t *arena = xmalloc(m->arena_len);
+    uint64_t sum = 0;
+
+    checkpoint_view_arena(v, arena);
+    for (unsigned i = 0; i < m->ncomponents; i++)
+        sum += component_hash(&m->components[i], arena + m->components[i].offset);
+    for (unsigned i = 0; i < m->nareas; i++)
+        sum += v->areas[i].hash;
+    free(arena);
+    return sum;
 }
 
 const uint8_t *checkpoint_view_page(const struct checkpoint_view *v, const struct page_space *space, uint64_t n,

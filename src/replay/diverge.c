@@ -86,13 +86,14 @@ icount_t diverge_limit(const struct timeline *tl, icount_t limit)
     return limit;
 }
 
-static void compare_witness(struct timeline *tl, const uint8_t *recorded)
+static void compare_witness(struct timeline *tl, size_t n)
 {
-    uint8_t *ours = xmalloc(witness_bytes(&tl->truth.witnesses.shape));
+    size_t bytes = witness_bytes(&tl->truth.witnesses.shape);
+    uint8_t *ours = xmalloc(2 * bytes), *recorded = ours + bytes;
     struct buffer what;
 
     witness_take(tl->m, ours);
-    if (memcmp(ours, recorded, witness_bytes(&tl->truth.witnesses.shape))) {
+    if (witness_log_differs(&tl->truth.witnesses, n, ours, recorded)) {
         buffer_init(&what);
         witness_name_differences(tl->m, ours, recorded, &what);
         if (!what.len)
@@ -115,7 +116,7 @@ void diverge_look(struct timeline *tl)
         tl->truth.next_witness++;
     if (tl->truth.next_witness < l->count) {
         if (l->positions[tl->truth.next_witness] == here && here != tl->truth.bad)
-            compare_witness(tl, witness_log_tags(l, tl->truth.next_witness));
+            compare_witness(tl, tl->truth.next_witness);
         return;
     }
     if (here < tl->edge || here < tl->truth.witness_due)
@@ -215,6 +216,13 @@ static uint64_t *hash_spaces(const struct machine *m)
     return hashes;
 }
 
+static void tell_page(const struct machine *m, uint64_t page, struct buffer *out)
+{
+    const struct page_area *area = page_space_area(&m->memory.pages, page);
+
+    buffer_printf(out, "%spage %llu of %s", out->len ? ", " : "", (unsigned long long)(page - area->first), area->name);
+}
+
 static void tell_spaces(const struct machine *m, const uint64_t *one, const uint64_t *other, struct buffer *out)
 {
     uint64_t npages = m->memory.pages.count, differ = 0, first = 0;
@@ -226,7 +234,7 @@ static void tell_spaces(const struct machine *m, const uint64_t *one, const uint
         first = i;
     }
     if (differ)
-        buffer_printf(out, "%spage %llu of memory", out->len ? ", " : "", (unsigned long long)first);
+        tell_page(m, first, out);
     if (differ > 1)
         buffer_printf(out, " and %llu more", (unsigned long long)(differ - 1));
     for (unsigned i = 0; i < m->nspaces; i++)

@@ -1,7 +1,8 @@
 /*
- * The event log in memory. A chunk holds a fixed number of events and a block of
- * their bytes, neither of which ever moves, so what event_log_get() returns stays
- * valid. A chunk is complete when either is full.
+ * The event log. See log.h.
+ *
+ * A chunk in memory holds a fixed number of events and a block of their bytes, neither of which
+ * ever moves; it is complete when either is full. A backed chunk has them while it is loaded.
  */
 #include "replay/log.h"
 
@@ -13,26 +14,62 @@
 
 #define CHUNK_EVENTS 512u
 #define CHUNK_BYTES  16384u
+/* Bytes of backed chunks that stay loaded, but for EVENT_LOG_KEEPS. */
+#define LOADED_BYTES ((uint64_t)32 << 20)
 
 struct chunk {
-    uint64_t first;      /* number of its first event */
-    uint32_t count;      /* events in use */
-    uint32_t bytes;      /* of data in use */
-    uint32_t room;       /* bytes at data */
-    uint8_t *data;
-    struct event events[CHUNK_EVENTS];
+    uint64_t first;        /* number of its first event */
+    uint32_t count;        /* events in use; of a backed one, whether loaded or not */
+    icount_t from, to;     /* positions of the first and the last */
+    struct event *events;  /* NULL: not loaded */
+    uint8_t *data;         /* theirs */
+    size_t bytes, room;    /* of data: in use, allocated */
+    bool backed;
+    uint64_t token;        /* backed: the source's name for it */
+    uint64_t used;         /* when it was last asked for */
 };
 
 struct event_log {
     struct chunk **chunks;
     size_t nchunks, cap;
     uint64_t count;
-    uint64_t bytes;      /* host memory of chunks */
+    uint64_t bytes;        /* host memory of chunks, with what is loaded */
+    struct event_log_source source;
+    struct chunk *loading; /* while the source is asked */
+    uint32_t nloaded;      /* events that it has given */
+    struct chunk *last;    /* looked at last */
+    uint64_t clock, loaded_bytes; /* of backed chunks */
+    unsigned loaded;
 };
 
 struct event_log *event_log_create(void)
 {
     return xcalloc(1, sizeof(struct event_log));
+}
+
+static size_t chunk_bytes(const struct chunk *c)
+{
+    return c->room + (c->backed ? c->count : CHUNK_EVENTS) * sizeof(c->events[0]);
+}
+
+static void unload(struct event_log *log, struct chunk *c)
+{
+    if (!c->backed || !c->events)
+        return;
+    log->bytes -= chunk_bytes(c);
+    log->loaded_bytes -= chunk_bytes(c);
+    log->loaded--;
+    free(c->data);
+    free(c->events);
+    c->data = NULL;
+    c->events = NULL;
+    c->bytes = c->room = 0;
+}
+
+void event_log_forget(struct event_log *log)
+{
+    for (size_t i = 0; i < log->nchunks; i++)
+        unload(log, log->chunks[i]);
 }
 
 void event_log_destroy(struct event_log *log)
@@ -41,25 +78,35 @@ void event_log_destroy(struct event_log *log)
         return;
     for (size_t i = 0; i < log->nchunks; i++) {
         free(log->chunks[i]->data);
+        free(log->chunks[i]->events);
         free(log->chunks[i]);
     }
     free(log->chunks);
     free(log);
 }
 
-static struct chunk *add_chunk(struct event_log *log, uint32_t len)
+static struct chunk *add_chunk(struct event_log *log)
 {
     struct chunk *c = xcalloc(1, sizeof(*c));
 
     c->first = log->count;
-    c->room = len > CHUNK_BYTES ? len : CHUNK_BYTES;
-    c->data = xmalloc(c->room);
     if (log->nchunks == log->cap) {
         log->cap = log->cap ? log->cap * 2 : 16;
         log->chunks = xrealloc(log->chunks, log->cap * sizeof(log->chunks[0]));
     }
     log->chunks[log->nchunks++] = c;
-    log->bytes += sizeof(*c) + c->room;
+    log->bytes += sizeof(*c);
+    return c;
+}
+
+static struct chunk *add_memory(struct event_log *log, uint32_t len)
+{
+    struct chunk *c = add_chunk(log);
+
+    c->room = len > CHUNK_BYTES ? len : CHUNK_BYTES;
+    c->data = xmalloc(c->room);
+    c->events = xcalloc(CHUNK_EVENTS, sizeof(c->events[0]));
+    log->bytes += chunk_bytes(c);
     return c;
 }
 
@@ -68,34 +115,111 @@ void event_log_append(struct event_log *log, const struct event *e)
     struct chunk *c = log->nchunks ? log->chunks[log->nchunks - 1] : NULL;
     struct event *to;
 
-    CHECK(!c || c->events[c->count - 1].position <= e->position);
-    if (!c || c->count == CHUNK_EVENTS || e->len > c->room - c->bytes)
-        c = add_chunk(log, e->len);
+    CHECK(!c || c->to <= e->position);
+    if (!c || c->backed || c->count == CHUNK_EVENTS || e->len > c->room - c->bytes)
+        c = add_memory(log, e->len);
     to = &c->events[c->count++];
     *to = *e;
     to->data = c->data + c->bytes;
     if (e->len)
         memcpy(c->data + c->bytes, e->data, e->len);
     c->bytes += e->len;
+    if (c->count == 1)
+        c->from = e->position;
+    c->to = e->position;
     log->count++;
 }
+
+/* ------------------------------------------------------------- what is in a file */
+
+void event_log_set_source(struct event_log *log, const struct event_log_source *source)
+{
+    log->source = *source;
+}
+
+void event_log_back(struct event_log *log, uint64_t token, uint32_t count, icount_t from, icount_t to)
+{
+    struct chunk *c = add_chunk(log);
+
+    CHECK(count && from <= to && (log->nchunks < 2 || log->chunks[log->nchunks - 2]->to <= from));
+    c->backed = true;
+    c->token = token;
+    c->count = count;
+    c->from = from;
+    c->to = to;
+    log->count += count;
+}
+
+void event_log_loaded(struct event_log *log, const struct event *e)
+{
+    struct chunk *c = log->loading;
+
+    if (log->nloaded == c->count)
+        return;
+    if (e->len > c->room - c->bytes) {
+        c->room = c->room * 2 + e->len;
+        c->data = xrealloc(c->data, c->room);
+    }
+    if (e->len)
+        memcpy(c->data + c->bytes, e->data, e->len);
+    c->events[log->nloaded] = *e;
+    c->events[log->nloaded++].data = NULL;
+    c->bytes += e->len;
+}
+
+/* Room for another. */
+static void unload_oldest(struct event_log *log)
+{
+    struct chunk *oldest = NULL;
+
+    for (size_t i = 0; i < log->nchunks; i++) {
+        struct chunk *c = log->chunks[i];
+
+        if (c->backed && c->events && (!oldest || c->used < oldest->used))
+            oldest = c;
+    }
+    CHECK(oldest);
+    unload(log, oldest);
+}
+
+static void load(struct event_log *log, struct chunk *c)
+{
+    size_t at = 0;
+
+    while (log->loaded > EVENT_LOG_KEEPS && log->loaded_bytes > LOADED_BYTES)
+        unload_oldest(log);
+    c->events = xcalloc(c->count, sizeof(c->events[0]));
+    log->loading = c;
+    log->nloaded = 0;
+    log->source.load(log->source.ctx, c->token, log);
+    for (uint32_t i = log->nloaded; i < c->count; i++)
+        c->events[i] = (struct event){.position = c->to, .source = EVENT_SOURCE_MACHINE};
+    for (uint32_t i = 0; i < c->count; i++) {
+        c->events[i].data = c->data + at;
+        at += c->events[i].len;
+    }
+    log->loading = NULL;
+    log->loaded++;
+    log->bytes += chunk_bytes(c);
+    log->loaded_bytes += chunk_bytes(c);
+}
+
+/* ----------------------------------------------------------------------- reading */
 
 uint64_t event_log_count(const struct event_log *log)
 {
     return log->count;
 }
 
-const struct event *event_log_get(const struct event_log *log, uint64_t n)
+static struct chunk *chunk_of(const struct event_log *log, uint64_t n)
 {
     size_t low = 0, high = log->nchunks;
-    const struct chunk *c;
 
-    if (n >= log->count)
-        return NULL;
-    /* Usually asked for near the end. */
-    c = log->chunks[high - 1];
-    if (n >= c->first)
-        return &c->events[n - c->first];
+    /* Usually asked for where it was asked for before, or near the end. */
+    if (log->last && n - log->last->first < log->last->count)
+        return log->last;
+    if (n >= log->chunks[high - 1]->first)
+        return log->chunks[high - 1];
     while (high - low > 1) {
         size_t mid = low + (high - low) / 2;
 
@@ -104,14 +228,46 @@ const struct event *event_log_get(const struct event_log *log, uint64_t n)
         else
             high = mid;
     }
-    c = log->chunks[low];
+    return log->chunks[low];
+}
+
+static const struct event *event_in(struct event_log *log, struct chunk *c, uint64_t n)
+{
+    if (!c->events)
+        load(log, c);
+    c->used = ++log->clock;
+    log->last = c;
     return &c->events[n - c->first];
+}
+
+const struct event *event_log_get(const struct event_log *log, uint64_t n)
+{
+    if (n >= log->count)
+        return NULL;
+    /* What is loaded is no part of what the log says. */
+    return event_in((struct event_log *)(uintptr_t)log, chunk_of(log, n), n);
 }
 
 uint64_t event_log_find(const struct event_log *log, icount_t position)
 {
-    uint64_t low = 0, high = log->count;
+    size_t chunk = 0, chunks = log->nchunks;
+    uint64_t low, high;
 
+    /* The first chunk that does not end before it. */
+    while (chunk < chunks) {
+        size_t mid = chunk + (chunks - chunk) / 2;
+
+        if (log->chunks[mid]->to < position)
+            chunk = mid + 1;
+        else
+            chunks = mid;
+    }
+    if (chunk == log->nchunks)
+        return log->count;
+    low = log->chunks[chunk]->first;
+    if (log->chunks[chunk]->from >= position)
+        return low;
+    high = low + log->chunks[chunk]->count;
     while (low < high) {
         uint64_t mid = low + (high - low) / 2;
 
@@ -121,27 +277,6 @@ uint64_t event_log_find(const struct event_log *log, icount_t position)
             high = mid;
     }
     return low;
-}
-
-size_t event_log_chunks(const struct event_log *log)
-{
-    return log->nchunks;
-}
-
-void event_log_chunk(const struct event_log *log, size_t n, struct event_chunk *chunk)
-{
-    const struct chunk *c;
-
-    CHECK(n < log->nchunks);
-    c = log->chunks[n];
-    *chunk = (struct event_chunk){
-        .first = c->first,
-        .count = c->count,
-        .from = c->events[0].position,
-        .to = c->events[c->count - 1].position,
-        .events = c->events,
-        .bytes = c->bytes,
-    };
 }
 
 uint64_t event_log_bytes(const struct event_log *log)

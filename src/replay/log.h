@@ -3,10 +3,13 @@
  * of its past, in order. With the configuration and the boot images it is the
  * whole history.
  *
- * Append-only, in memory, in chunks; an event is named by its number. Events
- * are in order of position, and of happening within a position. What is kept
- * of an event is its fixed-width fields and its bytes, nothing that depends on
- * this run of the program, so a chunk can be written to a file as it is.
+ * Append-only, in chunks; an event is named by its number. Events are in order
+ * of position, and of happening within a position. What is kept of an event is its
+ * fixed-width fields and its bytes, nothing that depends on this run of the program.
+ *
+ * What is appended stays in memory. What comes from a file stays there: of a *backed* chunk only
+ * its bounds are kept, and its events are loaded when one of them is asked for, and forgotten again
+ * when others were needed more: so a log costs what is looked at, however long (or forged) it is.
  */
 #ifndef HINDCAST_REPLAY_LOG_H
 #define HINDCAST_REPLAY_LOG_H
@@ -23,21 +26,27 @@ void event_log_destroy(struct event_log *log);
 void event_log_append(struct event_log *log, const struct event *e);
 /* Number of events. */
 uint64_t event_log_count(const struct event_log *log);
-/* Event number `n`, or NULL beyond the end. Valid as long as the log. */
+/* Event number `n`, or NULL beyond the end. Good as long as the log, if it was appended; if it is backed, as
+ * long as no events of EVENT_LOG_KEEPS other chunks are asked for. */
 const struct event *event_log_get(const struct event_log *log, uint64_t n);
+#define EVENT_LOG_KEEPS 4u
 /* Number of the first event at or after `position`; the count if there is none. */
 uint64_t event_log_find(const struct event_log *log, icount_t position);
 
-/* Chunks, for whoever writes them out: all but the last are complete. */
-struct event_chunk {
-    uint64_t first;                /* number of its first event */
-    uint32_t count;                /* events */
-    icount_t from, to;             /* positions of its first and last event */
-    const struct event *events;
-    uint32_t bytes;                /* of event data */
+/* Where backed chunks come from. */
+struct event_log_source {
+    void *ctx;
+    /* Give the events of the chunk to event_log_loaded(), in order. What is missing afterwards (the file has changed
+     * meanwhile) become events that nobody knows: a replay that comes to them diverges. */
+    void (*load)(void *ctx, uint64_t token, struct event_log *log);
 };
-size_t event_log_chunks(const struct event_log *log);
-void event_log_chunk(const struct event_log *log, size_t n, struct event_chunk *chunk);
+void event_log_set_source(struct event_log *log, const struct event_log_source *source);
+/* Append a chunk of `count` > 0 events, the first and last of which have these positions. `token` is the source's
+ * name for it. */
+void event_log_back(struct event_log *log, uint64_t token, uint32_t count, icount_t from, icount_t to);
+void event_log_loaded(struct event_log *log, const struct event *e);
+/* Forget what was loaded: the source gives something else from now on. */
+void event_log_forget(struct event_log *log);
 
 /* Host memory held. */
 uint64_t event_log_bytes(const struct event_log *log);

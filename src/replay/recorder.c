@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "vm/semantics.h"
 
 /* Bytes of pages in one chunk of a checkpoint. */
 #define CHECKPOINT_BYTES ((size_t)4 << 20)
@@ -48,49 +48,27 @@ struct recorder {
     uint8_t *arena;               /* scratch */
 };
 
-static void component_names(const struct machine *m, struct buffer *b)
-{
-    for (unsigned i = 0; i < m->ncomponents; i++)
-        buffer_printf(b, "%s%s", i ? " " : "", m->components[i].name);
-    buffer_append_byte(b, 0);
-}
-
-static void device_names(const struct machine *m, struct buffer *b)
-{
-    for (unsigned i = 0; i < m->ndevices; i++)
-        buffer_printf(b, "%s%s", i ? " " : "", m->devices[i]->name);
-    buffer_append_byte(b, 0);
-}
-
 /* What every recording says of its machine. */
-static void write_config(struct recorder *rec, const struct recorder_config *config)
+static void write_machine(struct recorder *rec, const struct recorder_config *config)
 {
-    const struct machine *m = timeline_machine(rec->tl);
-    const char *(*pairs)[2] = xcalloc(config->npairs + 6u, sizeof(*pairs));
-    struct buffer components, devices;
-    char pages[24], arena[24], first[24];
+    const char *(*pairs)[2] = xcalloc(config->npairs + 2u, sizeof(*pairs));
+    char first[24], semantics[24];
+    struct layout layout;
     uint32_t n = 0;
 
-    buffer_init(&components);
-    buffer_init(&devices);
-    component_names(m, &components);
-    device_names(m, &devices);
-    snprintf(pages, sizeof(pages), "%" PRIu64, m->memory.pages.count);
-    snprintf(arena, sizeof(arena), "%zu", m->arena_len);
     snprintf(first, sizeof(first), "%" PRIu64, timeline_first(rec->tl));
+    snprintf(semantics, sizeof(semantics), "%u", MACHINE_SEMANTICS);
     for (; n < config->npairs; n++) {
         pairs[n][0] = config->pairs[n][0];
         pairs[n][1] = config->pairs[n][1];
     }
-    pairs[n][0] = "state-components", pairs[n++][1] = (const char *)components.data;
-    pairs[n][0] = "state-devices", pairs[n++][1] = (const char *)devices.data;
-    pairs[n][0] = "state-pages", pairs[n++][1] = pages;
-    pairs[n][0] = "state-bytes", pairs[n++][1] = arena;
+    pairs[n][0] = "semantics", pairs[n++][1] = semantics;
     pairs[n][0] = "first-position", pairs[n++][1] = first;
     recording_write_config(&rec->w, (const char *const (*)[2])pairs, n);
     free(pairs);
-    buffer_finish(&components);
-    buffer_finish(&devices);
+    layout_of_machine(&layout, timeline_machine(rec->tl));
+    recording_write_layout(&rec->w, &layout);
+    layout_finish(&layout);
 }
 
 struct recorder *recorder_create(struct timeline *tl, const struct recorder_config *config)
@@ -105,7 +83,7 @@ struct recorder *recorder_create(struct timeline *tl, const struct recorder_conf
     rec->arena = xmalloc(timeline_machine(tl)->arena_len);
     recording_writer_init(&rec->w, config->write, config->ctx);
     rec->w.rewrite = config->rewrite;
-    write_config(rec, config);
+    write_machine(rec, config);
     recording_write_images(&rec->w, config->images, config->nimages);
     /* Without its beginning the file is none. */
     rec->good.offset = rec->w.failed ? 0 : rec->w.offset;
@@ -129,25 +107,17 @@ uint64_t recorder_bytes(const struct recorder *rec)
     return rec->w.offset;
 }
 
-static unsigned hash_components(const struct checkpoint_view *v, const struct machine *m, uint8_t *arena,
-                                uint64_t *hashes)
-{
-    checkpoint_view_arena(v, arena);
-    for (unsigned i = 0; i < m->ncomponents; i++)
-        hashes[i] = hash_bytes(0, arena + m->components[i].offset, m->components[i].size);
-    return m->ncomponents;
-}
-
 static void write_hash(struct recorder *rec, const struct checkpoint *c)
 {
-    uint64_t components[MACHINE_MAX_DEVICES + 2];
-    uint32_t sums[CHECKPOINT_PAGE_SUMS], nsums;
-    unsigned n;
+    const struct machine *m = timeline_machine(rec->tl);
+    uint64_t components[MACHINE_MAX_COMPONENTS];
 
     checkpoint_view_move(rec->view, c, NULL, NULL);
-    n = hash_components(rec->view, timeline_machine(rec->tl), rec->arena, components);
-    nsums = checkpoint_view_sums(rec->view, sums);
-    recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, n, sums, nsums);
+    checkpoint_view_arena(rec->view, rec->arena);
+    for (unsigned i = 0; i < m->ncomponents; i++)
+        components[i] = component_hash(&m->components[i], rec->arena + m->components[i].offset);
+    recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, m->ncomponents,
+                         checkpoint_view_areas(rec->view), m->nareas);
     rec->now.hashed = true;
     rec->now.hashed_at = c->position;
 }
@@ -174,16 +144,31 @@ static void write_part(struct saving *s, bool last)
     recording_write_checkpoint(&s->rec->w, flags, s->count, s->c->position, &s->b);
 }
 
+/* The number by which the file knows the area of page `*n`, and in *n the page's number in it. */
+static uint32_t area_number(const struct machine *m, const struct page_space *space, uint64_t *n)
+{
+    const struct page_area *area = page_space_area(space, *n);
+
+    for (uint32_t i = 0; area && i < m->nareas; i++) {
+        if (m->areas[i] != area)
+            continue;
+        *n -= area->first;
+        return i;
+    }
+    return RECORDING_ARENA;
+}
+
 static void save_page(void *ctx, const struct page_space *space, uint64_t n, const uint8_t *bytes)
 {
     struct saving *s = ctx;
 
-    if (s->b.len + PAGE_SIZE + 8 > CHECKPOINT_BYTES) {
+    if (s->b.len + PAGE_SIZE + 12 > CHECKPOINT_BYTES) {
         write_part(s, false);
         start_part(s);
     }
-    recording_put32(&s->b, (uint32_t)(space->first + n));
-    recording_put32(&s->b, bytes != NULL);
+    recording_put16(&s->b, (uint16_t)area_number(timeline_machine(s->rec->tl), space, &n));
+    recording_put16(&s->b, bytes != NULL);
+    recording_put64(&s->b, n);
     if (bytes)
         buffer_append(&s->b, bytes, PAGE_SIZE);
     s->count++;
@@ -309,104 +294,255 @@ int recorder_close(struct recorder *rec)
 
 /* ------------------------------------------------------------------ adopting */
 
-static int compare_value(const struct recording *r, const char *key, const char *ours, struct error *err)
+int recorder_check_machine(struct recording *r, const struct machine *m, struct error *err)
 {
-    const char *theirs = recording_value(r, key);
-
-    if (theirs && !strcmp(theirs, ours))
-        return 0;
-    return error_set(err, -EINVAL,
-                     "the recording was made with another machine (%s: %.150s; here: %.150s): "
-                     "use the version of hindcast that made it", key, theirs ? theirs : "not given", ours);
-}
-
-int recorder_check_machine(const struct recording *r, const struct machine *m, struct error *err)
-{
-    struct buffer b;
-    char number[24];
+    const char *first = recording_value(r, "first-position");
+    char here[24];
+    struct layout layout;
     int status;
 
-    buffer_init(&b);
-    device_names(m, &b);
-    status = compare_value(r, "state-devices", (const char *)b.data, err);
-    buffer_clear(&b);
-    component_names(m, &b);
-    if (status == 0)
-        status = compare_value(r, "state-components", (const char *)b.data, err);
-    buffer_finish(&b);
-    snprintf(number, sizeof(number), "%" PRIu64, m->memory.pages.count);
-    if (status == 0)
-        status = compare_value(r, "state-pages", number, err);
-    snprintf(number, sizeof(number), "%zu", m->arena_len);
-    if (status == 0)
-        status = compare_value(r, "state-bytes", number, err);
-    snprintf(number, sizeof(number), "%" PRIu64, m->st->position);
-    if (status == 0)
-        status = compare_value(r, "first-position", number, err);
+    snprintf(here, sizeof(here), "%" PRIu64, m->st->position);
+    if (!first || strcmp(first, here))
+        return error_set(err, -EINVAL, "the recording was made with another machine (its history begins at %.40s, here at "
+                         "%s): use the version of hindcast that made it", first ? first : "no position", here);
+    layout_of_machine(&layout, m);
+    status = recording_map(r, &layout, err);
+    layout_finish(&layout);
     return status;
 }
 
-static const struct recording_hash *hash_at(const struct recording *r, icount_t position)
+bool recorder_other_semantics(const struct recording *r, char *text, size_t size)
 {
-    for (size_t i = r->nhashes; i-- > 0;)
-        if (r->hashes[i].position == position)
-            return &r->hashes[i];
+    const char *theirs = recording_value(r, "semantics");
+    char ours[24];
+
+    snprintf(ours, sizeof(ours), "%u", MACHINE_SEMANTICS);
+    if (theirs && !strcmp(theirs, ours))
+        return false;
+    snprintf(text, size, "made by a hindcast whose machines do some things otherwise (semantics %.20s; here: %s): it is "
+             "replayed, and what does not agree is told", theirs ? theirs : "unknown", ours);
+    return true;
+}
+
+static bool hash_at(const struct recording *r, icount_t position, size_t *n)
+{
+    for (size_t i = r->nhashes; i-- > 0;) {
+        if (r->hashes[i].position != position)
+            continue;
+        *n = i;
+        return true;
+    }
+    return false;
+}
+
+_Static_assert(sizeof(((struct component *)0)->name) == LAYOUT_NAME_MAX + 1, "names of components fit layouts");
+
+/* Checkpoints of a recording on their way to a machine that need not have the same layout. */
+struct loading {
+    struct timeline *tl;
+    struct recording *r;
+    struct checkpoint_builder *b;
+    struct checkpoint_view *view;
+    uint8_t *recorded; /* the arena as it was recorded; whole pages */
+    uint8_t *arena;    /* the machine's made of it */
+    uint8_t *kept;     /* scratch */
+    bool homeless;     /* a page is of an area that the machine has not */
+};
+
+static void loading_init(struct loading *l, struct timeline *tl, struct recording *r)
+{
+    size_t arena_len = timeline_machine(tl)->arena_len;
+
+    *l = (struct loading){.tl = tl, .r = r};
+    l->recorded = xcalloc(1, r->layout.arena_bytes + PAGE_SIZE);
+    l->arena = xcalloc(1, arena_len + PAGE_SIZE);
+    l->kept = xmalloc(arena_len);
+}
+
+static void loading_finish(struct loading *l)
+{
+    checkpoint_view_destroy(l->view);
+    checkpoint_builder_destroy(l->b);
+    free(l->recorded);
+    free(l->arena);
+    free(l->kept);
+}
+
+static void put_page(uint8_t *to, const uint8_t *bytes)
+{
+    if (bytes)
+        memcpy(to, bytes, PAGE_SIZE);
+    else
+        memset(to, 0, PAGE_SIZE);
+}
+
+static void load_page(void *ctx, uint32_t area, uint64_t n, const uint8_t *bytes)
+{
+    struct loading *l = ctx;
+    const struct machine *m = timeline_machine(l->tl);
+    uint32_t there;
+
+    if (area == RECORDING_ARENA) {
+        put_page(l->recorded + (n << PAGE_SHIFT), bytes);
+        return;
+    }
+    there = l->r->map.to[LAYOUT_AREA][area];
+    if (there == LAYOUT_NONE)
+        l->homeless |= bytes != NULL;
+    else
+        CHECK(checkpoint_builder_page(l->b, m->areas[there]->space, m->areas[there]->first + n, bytes));
+}
+
+/* A component's state, of what it was in an older version. False: that is not known how. */
+static bool upgrade(struct machine *m, const struct component *c, const struct layout_entry *e, const uint8_t *old)
+{
+    uint8_t *state = m->arena + c->offset;
+
+    if (m->cpu->state == state)
+        return m->cpu->ops->upgrade && m->cpu->ops->upgrade(m->cpu, e->version, old, e->size);
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        struct device *d = m->devices[i];
+
+        if (d->state == state)
+            return d->ops->upgrade && d->ops->upgrade(d, e->version, old, e->size);
+    }
+    return false;
+}
+
+/* Why a checkpoint is left out. */
+static const char unknown_layout[] = "of a layout that this version does not know";
+static const char impossible_state[] = "a state that the machine cannot be in";
+
+/* Make the machine's arena of the recorded one. NULL, or the part that cannot be made. */
+static const char *convert(struct machine *m, const struct layout *l, const uint8_t *recorded)
+{
+    memset(m->arena, 0, m->arena_len);
+    for (unsigned i = 0; i < m->ncomponents; i++) {
+        const struct component *c = &m->components[i];
+        struct layout_entry e = {.kind = LAYOUT_COMPONENT, .version = c->version, .size = c->size};
+        const struct layout_entry *there;
+        uint32_t n;
+
+        strcpy(e.name, c->name);
+        n = layout_find(l, &e);
+        if (n == LAYOUT_NONE)
+            return c->name;
+        there = layout_entry(l, LAYOUT_COMPONENT, n);
+        if (layout_same(there, &e))
+            memcpy(m->arena + c->offset, recorded + there->at, c->size);
+        else if (!upgrade(m, c, there, recorded + there->at))
+            return c->name;
+    }
     return NULL;
 }
 
-struct loading {
-    struct timeline *tl;
-    struct checkpoint_builder *b;
-    struct checkpoint_view *view;
-    uint8_t *arena, *kept;
-    bool bad;
-};
-
-static void load_page(void *ctx, uint32_t page, const uint8_t *bytes)
-{
-    struct loading *l = ctx;
-    uint64_t n;
-    const struct page_space *space = machine_space_of(timeline_machine(l->tl), page, &n);
-
-    l->bad |= !space || !checkpoint_builder_page(l->b, space, n, bytes);
-}
-
-/* Is what the view stands at a state that the machine can be in? NULL, or the part that is not. */
-static const char *impossible_part(struct loading *l, icount_t position, vtime_t vtime)
+/* The machine's arena of l->recorded, in l->arena. What is wrong with it: NULL (nothing), or a part, of which
+ * *what says what is wrong with it. */
+static const char *make_arena(struct loading *l, const char **what)
 {
     struct machine *m = timeline_machine(l->tl);
     const char *part;
 
-    checkpoint_view_arena(l->view, l->arena);
     memcpy(l->kept, m->arena, m->arena_len);
-    memcpy(m->arena, l->arena, m->arena_len);
-    part = machine_impossible_part(m);
-    if (!part && (m->st->position != position || machine_now(m) != vtime))
-        part = "machine";
+    part = convert(m, &l->r->layout, l->recorded);
+    *what = unknown_layout;
+    if (!part) {
+        *what = impossible_state;
+        part = machine_impossible_part(m);
+    }
+    memcpy(l->arena, m->arena, m->arena_len);
     memcpy(m->arena, l->kept, m->arena_len);
     return part;
 }
 
-static int load_checkpoint(struct loading *l, struct recording *r, size_t n, struct error *err)
+static bool components_agree(const struct loading *l, size_t n)
 {
-    const struct recording_checkpoint *cp = &r->checkpoints[n];
-    const struct recording_hash *h = hash_at(r, cp->position);
-    struct checkpoint *c;
-    const char *part;
+    const struct layout *layout = &l->r->layout;
 
-    c = l->bad ? NULL : checkpoint_builder_place(l->b, cp->position, cp->vtime);
-    if (c)
-        checkpoint_view_move(l->view, c, NULL, NULL);
-    if (!c || !h || checkpoint_view_hash(l->view) != h->state)
+    for (uint32_t i = 0; i < layout_count(layout, LAYOUT_COMPONENT); i++) {
+        const struct layout_entry *e = layout_entry(layout, LAYOUT_COMPONENT, i);
+        struct component c = {.size = (uint32_t)e->size};
+
+        strcpy(c.name, e->name);
+        if (component_hash(&c, l->recorded + e->at) != recording_component_hash(l->r, n, i))
+            return false;
+    }
+    return true;
+}
+
+static bool areas_agree(const struct loading *l, size_t n)
+{
+    const struct checkpoint_area *ours = checkpoint_view_areas(l->view);
+
+    for (uint32_t i = 0; i < layout_count(&l->r->layout, LAYOUT_AREA); i++) {
+        uint32_t there = l->r->map.to[LAYOUT_AREA][i];
+        struct checkpoint_area theirs;
+
+        recording_area(l->r, n, i, &theirs);
+        if (there != LAYOUT_NONE && ours[there].hash != theirs.hash)
+            return false;
+    }
+    return true;
+}
+
+/* Place what was put together. *part as make_arena(). NULL: it is not what was hashed there. */
+static struct checkpoint *place(struct loading *l, const struct recording_checkpoint *cp, const char **part,
+                                const char **what)
+{
+    struct machine *m = timeline_machine(l->tl);
+    struct checkpoint *c;
+    size_t n;
+
+    *part = make_arena(l, what);
+    if (!hash_at(l->r, cp->position, &n) || !components_agree(l, n))
+        return NULL;
+    for (uint64_t i = 0; i < m->arena_pages.count; i++)
+        checkpoint_builder_page(l->b, &m->arena_pages, i, l->arena + (i << PAGE_SHIFT));
+    c = checkpoint_builder_place(l->b, cp->position, cp->vtime);
+    if (!c)
+        return NULL;
+    checkpoint_view_move(l->view, c, NULL, NULL);
+    return areas_agree(l, n) ? c : NULL;
+}
+
+static bool times_fit(struct loading *l, const struct recording_checkpoint *cp)
+{
+    struct machine *m = timeline_machine(l->tl);
+    bool fit;
+
+    memcpy(l->kept, m->arena, m->arena_len);
+    memcpy(m->arena, l->arena, m->arena_len);
+    fit = m->st->position == cp->position && machine_now(m) == cp->vtime;
+    memcpy(m->arena, l->kept, m->arena_len);
+    return fit;
+}
+
+static int load_checkpoint(struct loading *l, size_t n, struct error *err)
+{
+    struct recording *r = l->r;
+    const struct recording_checkpoint *cp = &r->checkpoints[n];
+    const char *part, *what;
+    struct checkpoint *c = place(l, cp, &part, &what);
+
+    /* Where a part is unknown, nothing can be placed, and nothing is missed. */
+    if (!c && !(part && what == unknown_layout))
         return error_set(err, -EINVAL,
                          "the checkpoint at position %" PRIu64 " in the recording is not the state that was hashed "
                          "there: open it with --ignore-checkpoints", cp->position);
-    part = impossible_part(l, cp->position, cp->vtime);
+    if (!part && !times_fit(l, cp)) {
+        part = "machine";
+        what = impossible_state;
+    }
+    if (!part && l->homeless) {
+        part = "memory";
+        what = unknown_layout;
+    }
     if (part) {
-        checkpoint_remove(timeline_checkpoint_store(l->tl), c);
+        if (c && cp->position != timeline_first(l->tl))
+            checkpoint_remove(timeline_checkpoint_store(l->tl), c);
         if (!*r->note)
-            snprintf(r->note, sizeof(r->note), "the checkpoint at position %" PRIu64 " is a state that the machine "
-                     "cannot be in (%s), and is not used", cp->position, part);
+            snprintf(r->note, sizeof(r->note), "the checkpoint at position %" PRIu64 " is %s (%s), and is not used",
+                     cp->position, what, part);
         return 0;
     }
     /* As if far apart in host time: not thinned as recent ones are. */
@@ -417,50 +553,82 @@ static int load_checkpoint(struct loading *l, struct recording *r, size_t n, str
 static int load_checkpoints(struct timeline *tl, struct recording *r, struct error *err)
 {
     struct checkpoint_store *store = timeline_checkpoint_store(tl);
-    size_t arena_len = timeline_machine(tl)->arena_len;
-    struct loading l = {
-        .tl = tl,
-        .b = checkpoint_builder_create(store),
-        .view = checkpoint_view_create(store),
-        .arena = xmalloc(arena_len),
-        .kept = xmalloc(arena_len),
-    };
+    struct loading l;
     int status = 0;
 
+    loading_init(&l, tl, r);
+    l.b = checkpoint_builder_create(store);
+    l.view = checkpoint_view_create(store);
     for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++) {
         struct error damage = {0};
 
-        if (r->checkpoints[i].whole)
+        if (r->checkpoints[i].whole) {
             checkpoint_builder_clear(l.b);
+            memset(l.recorded, 0, r->layout.arena_bytes);
+            l.homeless = false;
+        }
         /* Nothing depends on a checkpoint but the time that it takes to come there. */
         if (recording_checkpoint_pages(r, i, load_page, &l, &damage) < 0) {
             if (!*r->note)
                 snprintf(r->note, sizeof(r->note), "%.200s; checkpoints are used up to there", damage.text);
             break;
         }
-        status = load_checkpoint(&l, r, i, err);
+        status = load_checkpoint(&l, i, err);
         if (status == 0)
             checkpoint_trim(store, r->checkpoints[i].position, r->edge);
     }
-    checkpoint_view_destroy(l.view);
-    checkpoint_builder_destroy(l.b);
-    free(l.arena);
-    free(l.kept);
+    loading_finish(&l);
     return status;
+}
+
+/* The recording's witnesses, in the machine's shape. */
+static void map_witnesses(struct recording *r, const struct machine *m)
+{
+    const struct witness_log *old = &r->witnesses;
+    const struct layout_map *map = &r->map;
+    size_t regs = (size_t)old->shape.ncomponents * 2;
+    struct witness_log l;
+
+    if (map->whole)
+        return;
+    witness_log_init(&l, witness_shape_of(m));
+    l.known = xcalloc(witness_bytes(&l.shape) + 1, sizeof(bool));
+    l.partial = old->count;
+    for (size_t n = 0; n < old->count; n++) {
+        const uint8_t *from = witness_log_tags(old, n);
+        uint8_t *to = witness_log_add(&l, old->positions[n]);
+
+        memset(to, 0, witness_bytes(&l.shape));
+        for (size_t i = 0; i < witness_bytes(&old->shape); i++) {
+            uint32_t there = i < regs ? map->to[LAYOUT_COMPONENT][i / 2] : map->to[LAYOUT_REGISTER][i - regs];
+            size_t at = i < regs ? (size_t)there * 2 + i % 2 : (size_t)l.shape.ncomponents * 2 + there;
+
+            if (there == LAYOUT_NONE || (old->partial && !old->known[i]))
+                continue;
+            to[at] = from[i];
+            l.known[at] = true;
+        }
+    }
+    witness_log_finish(&r->witnesses);
+    r->witnesses = l;
 }
 
 int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err)
 {
     struct event_log *log = r->log;
-    const struct event *e = event_log_get(log, 0);
-    int status;
+    const struct event *e;
+    int status = r->mapped ? 0 : recorder_check_machine(r, timeline_machine(tl), err);
 
+    if (status < 0)
+        return status;
+    e = event_log_get(log, 0);
     if (r->edge < timeline_first(tl) || (e && e->position < timeline_first(tl)))
         return error_set(err, -EINVAL, "the recording ends before the machine's first position");
     status = checkpoints ? load_checkpoints(tl, r, err) : 0;
     if (status < 0)
         return status;
     r->log = NULL;
+    map_witnesses(r, timeline_machine(tl));
     timeline_adopt(tl, log, r->edge, r->edge_vtime, &r->witnesses);
     for (size_t i = 0; i < r->nsnapshots; i++)
         if (r->snapshots[i].position >= timeline_first(tl))
@@ -472,7 +640,7 @@ int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, s
 
 struct recorder_checks {
     struct timeline *tl;
-    const struct recording *r;
+    struct recording *r;
     struct checkpoint_view *view;
     icount_t *positions;
     uint8_t *arena;
@@ -480,48 +648,61 @@ struct recorder_checks {
     icount_t good;
 };
 
-/* Which components of the arena differ; how many. */
-static unsigned name_components(struct recorder_checks *k, const struct recording_hash *h, struct buffer *b)
+/* Which components of the arena differ. */
+static void name_components(struct recorder_checks *k, size_t n, struct buffer *b)
 {
     const struct machine *m = timeline_machine(k->tl);
-    uint64_t components[MACHINE_MAX_DEVICES + 2];
-    unsigned n = hash_components(k->view, m, k->arena, components), named = 0;
+    const uint32_t *to = k->r->map.to[LAYOUT_COMPONENT];
 
-    for (unsigned i = 0; i < n && i < h->ncomponents; i++)
-        if (components[i] != k->r->component_hashes[h->components + i])
-            buffer_printf(b, "%s%s", named++ ? ", " : "", m->components[i].name);
-    return named;
+    checkpoint_view_arena(k->view, k->arena);
+    for (uint32_t i = 0; i < layout_count(&k->r->layout, LAYOUT_COMPONENT); i++) {
+        const struct component *c = to[i] != LAYOUT_NONE ? &m->components[to[i]] : NULL;
+
+        if (c && component_hash(c, k->arena + c->offset) != recording_component_hash(k->r, n, i))
+            buffer_printf(b, "%s%s", b->len ? ", " : "", c->name);
+    }
 }
 
-/* What the sums say of the memory pages that differ. With one such page, the sum over the pages
+/* What the sums say of the pages of an area that differ. With one such page, the sum over the pages
  * whose number has some bit has changed as much as the sum over all, or not at all: so the
  * number can be read. With more, as many of its high bits as they have in common (mostly: sums
  * may agree by chance). */
-static void name_pages(struct recorder_checks *k, const struct recording_hash *h, struct buffer *b)
+static void name_pages(const char *area, const struct checkpoint_area *ours, const struct checkpoint_area *theirs,
+                       struct buffer *b)
 {
-    uint32_t sums[CHECKPOINT_PAGE_SUMS], n = checkpoint_view_sums(k->view, sums);
-    uint32_t bit = n - 1, page = 0, all;
+    unsigned n = theirs->nsums, bit = n - 1;
+    uint32_t all = theirs->sums[n - 1] - ours->sums[n - 1];
+    uint64_t page = 0;
 
-    if (h->npages != n)
-        return;
-    all = h->pages[n - 1] - sums[n - 1];
-    if (!all)
-        return;
     for (; bit > 0; bit--) {
-        uint32_t part = h->pages[bit - 1] - sums[bit - 1];
+        uint32_t part = theirs->sums[bit - 1] - ours->sums[bit - 1];
 
         if (part && part != all)
             break;
-        page |= part ? (uint32_t)1 << (bit - 1) : 0;
+        page |= part ? (uint64_t)1 << (bit - 1) : 0;
     }
     buffer_printf(b, "%s", b->len ? ", " : "");
     if (!bit)
-        buffer_printf(b, "page %" PRIu32 " of memory", page);
+        buffer_printf(b, "page %" PRIu64 " of %s", page, area);
     else if (bit == n - 1)
-        buffer_printf(b, "several pages of memory");
+        buffer_printf(b, "several pages of %s", area);
     else
-        buffer_printf(b, "several pages of memory from %" PRIu32 " to %" PRIu32, page,
-                      page + ((uint32_t)1 << bit) - 1);
+        buffer_printf(b, "several pages of %s from %" PRIu64 " to %" PRIu64, area, page,
+                      page + ((uint64_t)1 << bit) - 1);
+}
+
+static void name_areas(struct recorder_checks *k, size_t n, struct buffer *b)
+{
+    const struct checkpoint_area *ours = checkpoint_view_areas(k->view);
+    const uint32_t *to = k->r->map.to[LAYOUT_AREA];
+
+    for (uint32_t i = 0; i < layout_count(&k->r->layout, LAYOUT_AREA); i++) {
+        struct checkpoint_area theirs;
+
+        recording_area(k->r, n, i, &theirs);
+        if (to[i] != LAYOUT_NONE && ours[to[i]].hash != theirs.hash)
+            name_pages(timeline_machine(k->tl)->areas[to[i]]->name, &ours[to[i]], &theirs, b);
+    }
 }
 
 /* ---- a checkpoint of the file that lies exactly here: what it says of each register, page, byte */
@@ -529,31 +710,31 @@ static void name_pages(struct recorder_checks *k, const struct recording_hash *h
 struct page_search {
     struct recorder_checks *k;
     struct buffer *b;
-    uint8_t *arena;           /* the recorded one is put together here */
-    uint32_t differ, first, offset; /* pages of memory: how many, the first, the byte in it */
+    struct loading l;
+    uint64_t differ, first;   /* pages: how many, the first, */
+    const char *area;         /* in which area, */
+    uint32_t offset;          /* the byte in it */
     uint8_t ours, theirs;
 };
 
-static void compare_page(void *ctx, uint32_t page, const uint8_t *bytes)
+static void compare_page(void *ctx, uint32_t area, uint64_t n, const uint8_t *bytes)
 {
     struct page_search *s = ctx;
-    const struct machine *m = timeline_machine(s->k->tl);
     static const uint8_t zero[PAGE_SIZE];
     uint8_t scratch[PAGE_SIZE];
     const uint8_t *ours, *theirs = bytes ? bytes : zero;
-    uint64_t n;
-    uint32_t i = 0;
-    const struct page_space *space = machine_space_of(m, page, &n);
+    const struct page_area *a;
+    uint32_t i = 0, there;
 
-    if (!space)
-        return;
-    ours = checkpoint_view_page(s->k->view, space, n, scratch);
-    if (space == &m->arena_pages) {
-        size_t at = (size_t)n << PAGE_SHIFT;
-
-        memcpy(s->arena + at, theirs, m->arena_len - at < PAGE_SIZE ? m->arena_len - at : PAGE_SIZE);
+    if (area == RECORDING_ARENA) {
+        put_page(s->l.recorded + (n << PAGE_SHIFT), bytes);
         return;
     }
+    there = s->k->r->map.to[LAYOUT_AREA][area];
+    if (there == LAYOUT_NONE)
+        return;
+    a = timeline_machine(s->k->tl)->areas[there];
+    ours = checkpoint_view_page(s->k->view, a->space, a->first + n, scratch);
     if (!ours)
         ours = zero;
     if (!memcmp(ours, theirs, PAGE_SIZE))
@@ -562,7 +743,8 @@ static void compare_page(void *ctx, uint32_t page, const uint8_t *bytes)
         return;
     while (ours[i] == theirs[i])
         i++;
-    s->first = (uint32_t)n;
+    s->first = n;
+    s->area = a->name;
     s->offset = i;
     s->ours = ours[i];
     s->theirs = theirs[i];
@@ -590,7 +772,7 @@ static void compare_registers(struct page_search *s)
 
         ops->read_reg(m->cpu, i, ours);
         memcpy(s->k->arena, m->arena, m->arena_len);
-        memcpy(m->arena, s->arena, m->arena_len);
+        memcpy(m->arena, s->l.arena, m->arena_len);
         ops->read_reg(m->cpu, i, theirs);
         memcpy(m->arena, s->k->arena, m->arena_len);
         if (!memcmp(ours, theirs, bytes))
@@ -602,26 +784,41 @@ static void compare_registers(struct page_search *s)
     }
 }
 
-/* Is the arena that was recorded here known, and can the machine be in it? */
+/* The file's checkpoints are differences: those up to number `n`, one over the other. */
+static bool put_together(const struct recording *r, size_t n, recording_page_fn *page, void *ctx)
+{
+    size_t first = n;
+
+    while (first && !r->checkpoints[first].whole)
+        first--;
+    for (size_t i = first; i <= n; i++)
+        if (recording_checkpoint_pages(r, i, page, ctx, NULL) < 0)
+            return false;
+    return true;
+}
+
+/* Only the arena's. */
+static void arena_page(void *ctx, uint32_t area, uint64_t n, const uint8_t *bytes)
+{
+    struct page_search *s = ctx;
+
+    if (area == RECORDING_ARENA)
+        put_page(s->l.recorded + (n << PAGE_SHIFT), bytes);
+}
+
 static void compare_checkpoint(struct recorder_checks *k, size_t n, struct buffer *b)
 {
-    struct machine *m = timeline_machine(k->tl);
-    struct page_search s = {.k = k, .b = b, .arena = xcalloc(1, m->arena_len)};
-    const char *part = NULL;
+    struct page_search s = {.k = k, .b = b};
+    const char *what;
 
-    checkpoint_view_arena(k->view, s.arena);
-    if (recording_checkpoint_pages(k->r, n, compare_page, &s, NULL) == 0) {
-        memcpy(k->arena, m->arena, m->arena_len);
-        memcpy(m->arena, s.arena, m->arena_len);
-        part = machine_impossible_part(m);
-        memcpy(m->arena, k->arena, m->arena_len);
-        if (!part)
-            compare_registers(&s);
-    }
+    loading_init(&s.l, k->tl, k->r);
+    if (put_together(k->r, n, arena_page, &s) && recording_checkpoint_pages(k->r, n, compare_page, &s, NULL) == 0 &&
+        !make_arena(&s.l, &what))
+        compare_registers(&s);
     if (s.differ)
-        buffer_printf(b, "; page %" PRIu32 "%s, at 0x%03" PRIx32 " there is 0x%02x, was 0x%02x", s.first,
+        buffer_printf(b, "; page %" PRIu64 " of %s%s, at 0x%03" PRIx32 " there is 0x%02x, was 0x%02x", s.first, s.area,
                       s.differ > 1 ? " and others" : "", s.offset, s.ours, s.theirs);
-    free(s.arena);
+    loading_finish(&s.l);
 }
 
 static bool check(void *ctx, size_t n, const struct checkpoint *c, struct error *err)
@@ -629,28 +826,30 @@ static bool check(void *ctx, size_t n, const struct checkpoint *c, struct error 
     struct recorder_checks *k = ctx;
     const struct recording_hash *h = &k->r->hashes[n];
     struct buffer what;
+    bool agrees;
 
     checkpoint_view_move(k->view, c, NULL, NULL);
-    if (checkpoint_view_hash(k->view) == h->state && c->vtime == h->vtime) {
+    buffer_init(&what);
+    name_components(k, n, &what);
+    name_areas(k, n, &what);
+    agrees = !what.len && c->vtime == h->vtime;
+    if (agrees) {
         k->made++;
         k->good = h->position;
-        return true;
+    } else {
+        if (!what.len)
+            buffer_printf(&what, "the clock");
+        for (size_t i = 0; i < k->r->ncheckpoints; i++)
+            if (k->r->checkpoints[i].position == h->position)
+                compare_checkpoint(k, i, &what);
+        buffer_append_byte(&what, 0);
+        error_set(err, -EINVAL, "%s", (const char *)what.data);
     }
-    buffer_init(&what);
-    name_components(k, h, &what);
-    name_pages(k, h, &what);
-    if (!what.len)
-        buffer_printf(&what, "memory");
-    for (size_t i = 0; i < k->r->ncheckpoints; i++)
-        if (k->r->checkpoints[i].position == h->position)
-            compare_checkpoint(k, i, &what);
-    buffer_append_byte(&what, 0);
-    error_set(err, -EINVAL, "%s", (const char *)what.data);
     buffer_finish(&what);
-    return false;
+    return agrees;
 }
 
-struct recorder_checks *recorder_checks_create(struct timeline *tl, const struct recording *r)
+struct recorder_checks *recorder_checks_create(struct timeline *tl, struct recording *r)
 {
     struct recorder_checks *k = xcalloc(1, sizeof(*k));
 

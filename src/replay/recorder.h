@@ -46,17 +46,22 @@ int recorder_update_all(struct recorder *rec);
 int recorder_close(struct recorder *rec);
 uint64_t recorder_bytes(const struct recorder *rec);
 
-/* Is `m` the machine that the recording was made with? -EINVAL and what differs. */
-int recorder_check_machine(const struct recording *r, const struct machine *m, struct error *err);
-/* Give `tl` (new) the recording's history. Its log and its witnesses are taken over. With
- * `checkpoints`, those in the file too: each must have its recorded hash. One that is a state in
- * which the machine cannot be (machine_impossible_part()) is left out; a damaged one, and those
- * behind it; that is told in r->note. */
+/* Can `m` replay the recording: has it the memory, and the devices that events come from? -EINVAL and what it has
+ * not. From now on the recording knows its numbers for that machine's (recording_map()). What else differs costs
+ * time (checkpoints that are left out) and witnesses. */
+int recorder_check_machine(struct recording *r, const struct machine *m, struct error *err);
+/* Was it made by a version whose machines do some things otherwise (vm/semantics.h)? Then *text says so. */
+bool recorder_other_semantics(const struct recording *r, char *text, size_t size);
+/* Give `tl` (new) the recording's history. Its log, which needs the recording still, and its witnesses are taken
+ * over. With `checkpoints`, those in the file too: each must have its recorded hashes. One of an older layout is
+ * brought to ours, if its parts know how (device_ops.upgrade); else it is left out, as is one that is a state in
+ * which the machine cannot be (machine_impossible_part()), and a damaged one, and those behind it; that is
+ * told in r->note. */
 int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err);
 
 /* Compares the state with the recorded hashes on the way (timeline_set_checks()). */
 struct recorder_checks;
-struct recorder_checks *recorder_checks_create(struct timeline *tl, const struct recording *r);
+struct recorder_checks *recorder_checks_create(struct timeline *tl, struct recording *r);
 void recorder_checks_destroy(struct recorder_checks *k);
 /* How many were made, and agreed. */
 size_t recorder_checks_made(const struct recorder_checks *k);

@@ -17,11 +17,12 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/file_kind.h"
+#include "replay/layout.h"
 #include "replay/log.h"
 #include "replay/timeline.h"
 #include "replay/witness.h"
 
-#define RECORDING_VERSION 2u
+#define RECORDING_VERSION 3u
 #define RECORDING_HEADER_BYTES 16u
 #define RECORDING_CHUNK_BYTES 48u
 /* Flags of a chunk. */
@@ -32,21 +33,23 @@
 #define RECORDING_TRAILER_MAGIC "HCRECEND"
 /* Most bytes of a chunk's payload, inflated. */
 #define RECORDING_PAYLOAD_MAX ((uint32_t)16 << 20)
-/* Most bytes of one event. */
-#define RECORDING_EVENT_MAX ((uint32_t)4 << 20)
+/* Most bytes of one event, and of a chunk of them. */
+#define RECORDING_EVENT_MAX  ((uint32_t)4 << 20)
+#define RECORDING_EVENTS_MAX (RECORDING_EVENT_MAX + ((uint32_t)1 << 20))
+/* Most bytes that witnesses take in memory: one each 2^20 steps for 10^11 steps and more. */
+#define RECORDING_WITNESS_BYTES ((size_t)64 << 20)
 /* Most steps and nanoseconds: what is computed from them does not overflow. */
 #define RECORDING_POSITION_MAX (UINT64_C(1) << 62)
 #define RECORDING_MAX_IMAGES 80u
 #define RECORDING_MAX_SNAPSHOTS 10000u
 #define RECORDING_NAME_MAX 1000u
-/* What is known of the memory pages that a state hash is of: see struct recording_hash. */
-#define RECORDING_PAGE_SUMS CHECKPOINT_PAGE_SUMS
 
 #define RECORDING_TYPE(a, b, c, d) \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 enum recording_type {
     RECORDING_CONF = RECORDING_TYPE('C', 'O', 'N', 'F'), /* keys and values */
+    RECORDING_LAYO = RECORDING_TYPE('L', 'A', 'Y', 'O'), /* what the machine's state consists of */
     RECORDING_IMGE = RECORDING_TYPE('I', 'M', 'G', 'E'), /* names and hashes of images */
     RECORDING_IMGD = RECORDING_TYPE('I', 'M', 'G', 'D'), /* part of an embedded image */
     RECORDING_EVNT = RECORDING_TYPE('E', 'V', 'N', 'T'), /* events */
@@ -71,7 +74,11 @@ struct recording_image {
     uint64_t len, hash;  /* bytes, and hash_bytes() of them */
     char *name;          /* file name as it was given */
     char *words;         /* a module's own command line; "" else */
-    struct buffer data;  /* when embedded: the bytes */
+    struct buffer data;  /* for the writer, when embedded: the bytes */
+    /* For recording_image_read(): where they are. */
+    uint64_t offset;     /* of its first chunk in the file */
+    uint32_t chunks;     /* how many, side by side */
+    uint64_t there;      /* bytes in them */
 };
 
 /* ------------------------------------------------------------------- writing */
@@ -109,15 +116,17 @@ int recording_write_checkpoint(struct recording_writer *w, uint32_t flags, uint3
 /* Forget what was written behind `offset`, a place where a chunk ended that was the `nindex`-th,
  * and begin again: the file was cut there. */
 void recording_writer_return(struct recording_writer *w, uint64_t offset, size_t nindex);
+/* What the machine's state consists of. */
+int recording_write_layout(struct recording_writer *w, const struct layout *l);
 /* Configuration: `count` pairs of strings. */
 int recording_write_config(struct recording_writer *w, const char *const (*pairs)[2], uint32_t count);
 /* The images' descriptions, and the bytes of those that are embedded. */
 int recording_write_images(struct recording_writer *w, const struct recording_image *images, uint32_t count);
 /* Events [from, to) of the log. */
 int recording_write_events(struct recording_writer *w, const struct event_log *log, uint64_t from, uint64_t to);
-/* One state hash, with the hashes of `n` components and `npages` sums of page hashes. */
+/* One state hash, with the hashes of all `n` components and what all areas come to. */
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
-                         const uint64_t *components, uint32_t n, const uint32_t *pages, uint32_t npages);
+                         const uint64_t *components, uint32_t n, const struct checkpoint_area *areas, uint32_t nareas);
 /* Witnesses [from, to) of the log. */
 int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to);
 /* All named places. */
@@ -137,13 +146,7 @@ void recording_put64(struct buffer *b, uint64_t v);
 struct recording_hash {
     icount_t position;
     vtime_t vtime;
-    uint64_t state;
-    size_t components;   /* index into recording.component_hashes; ncomponents of them */
-    uint32_t ncomponents;
-    /* Sums, modulo 2^32, of the hashes of memory pages: [b]: of those whose number has bit b
-     * set; [npages - 1]: of all. A page that alone differs can be told from them. */
-    uint32_t npages;
-    uint32_t pages[RECORDING_PAGE_SUMS];
+    uint64_t state;      /* machine_hash(): of use only where the layouts are the same */
 };
 
 /* A whole checkpoint: its chunks are those with these offsets, in order. */
@@ -168,18 +171,25 @@ struct recording_source {
     int (*read)(void *ctx, uint64_t offset, void *buf, size_t n);
 };
 
+/* Where the pages of the arena are in a checkpoint of the file: an area of its own. */
+#define RECORDING_ARENA 0xffffu
+
 struct recording {
     struct recording_source source; /* the caller's; must stay */
+    struct layout layout;       /* of the machine that it was made with */
+    struct layout_map map;      /* from there to the machine that replays it: recording_map() */
+    bool mapped;
+    bool *has_events[LAYOUT_KINDS]; /* devices, drives: events come from them; registers: are written by some */
     uint64_t len;
     struct recording_pair *config;
     size_t nconfig;
     struct recording_image images[RECORDING_MAX_IMAGES];
     size_t nimages;
-    struct event_log *log;      /* may be taken over (set to NULL) */
+    struct event_log *log;      /* backed by the file; may be taken over (set to NULL), but not outlive this */
     struct recording_hash *hashes;
     size_t nhashes, hashes_cap;
-    uint64_t *component_hashes;
-    size_t ncomponent_hashes, component_hashes_cap;
+    uint8_t *parts;             /* of all hashes: recording_component_hash(), recording_area() */
+    size_t part_bytes;          /* of each */
     struct recording_checkpoint *checkpoints;
     size_t ncheckpoints;
     struct witness_log witnesses; /* may be taken over */
@@ -202,12 +212,20 @@ int recording_open(struct recording *r, const void *data, size_t len, struct err
  * asks for them (and then may turn out to be damaged), unless `all` is to be looked at. */
 int recording_open_source(struct recording *r, const struct recording_source *source, bool all, struct error *err);
 void recording_finish(struct recording *r);
+/* It is going to be replayed by a machine of this layout: from now on events come with the numbers of its devices
+ * and registers. -EINVAL: it has not all that is needed, and *err says what. */
+int recording_map(struct recording *r, const struct layout *to, struct error *err);
+/* The parts of hash `n`, by their numbers in the recording's layout. */
+uint64_t recording_component_hash(const struct recording *r, size_t n, uint32_t component);
+void recording_area(const struct recording *r, size_t n, uint32_t area, struct checkpoint_area *sums);
+/* Append the bytes of image `n`, which is embedded, to *out; their hash is checked. */
+int recording_image_read(const struct recording *r, size_t n, struct buffer *out, struct error *err);
 /* A configuration value, or NULL. */
 const char *recording_value(const struct recording *r, const char *key);
-/* Go through the pages of checkpoint `n`: those that differ from those of
- * checkpoint n - 1, or from nothing. `bytes` NULL: the page is zero. */
-int recording_checkpoint_pages(const struct recording *r, size_t n,
-                               void (*page)(void *ctx, uint32_t number, const uint8_t *bytes), void *ctx,
+/* A page of an area of the recording's layout (or of RECORDING_ARENA). `bytes` NULL: it is zero. */
+typedef void recording_page_fn(void *ctx, uint32_t area, uint64_t n, const uint8_t *bytes);
+/* Go through the pages of checkpoint `n`: those that differ from those of checkpoint n - 1, or from nothing. */
+int recording_checkpoint_pages(const struct recording *r, size_t n, recording_page_fn *page, void *ctx,
                                struct error *err);
 
 #endif

@@ -3,8 +3,9 @@
  * promises about files that are not as they should be.
  *
  * It goes through the file once, from chunk to chunk, and keeps what it says in
- * memory, but for the bytes of checkpoints, which may be as large as the guest's
- * memory each: of these it reads the headers only, unless all is to be looked at.
+ * memory, but for events, images and checkpoints, of which it keeps where they are: so what it
+ * takes is bounded by the number of chunks, not by what they inflate to. Of images and
+ * checkpoints it reads the headers only, unless all is to be looked at.
  * The index is compared with what was found; nothing depends on it.
  */
 #include "replay/recording.h"
@@ -161,13 +162,21 @@ static const char *chunk_payload(const struct recording *r, struct chunk *c, str
 
 /* ----------------------------------------------------------------- the reader */
 
+/* An EVNT chunk that waits for its MARK. */
+struct pending {
+    uint64_t offset;
+    uint32_t count;
+    icount_t from, to;
+};
+
 struct reader {
     struct recording *r;
     bool all;                  /* look at the bytes of checkpoints, too */
     struct chunk_room room;
     struct recording_entry *seen; /* chunks, for the comparison with the index */
     size_t nseen, seen_cap;
-    struct buffer events;      /* payloads of EVNT since the last MARK */
+    struct pending *events;    /* EVNT since the last MARK */
+    size_t npending, pending_cap;
     uint64_t nevents;          /* in them */
     uint64_t logged;           /* events in the log */
     icount_t last_event;       /* their order */
@@ -177,9 +186,10 @@ struct reader {
     struct timeline_snapshot *snapshots; /* those to come into force with the next MARK */
     size_t nsnapshots;
     bool named;                /* ... there are such, perhaps none */
+    const struct recording_image *image; /* the chunk before was part of */
     bool in_checkpoint;        /* its last chunk is still to come */
     struct recording_checkpoint checkpoint;
-    bool config, images, ended;
+    bool config, layout, images, ended;
 };
 
 static const char *read_config(struct reader *rd, struct cursor in, const struct chunk *c)
@@ -202,6 +212,51 @@ static const char *read_config(struct reader *rd, struct cursor in, const struct
     return in.bad || in.left ? "is malformed" : NULL;
 }
 
+/* Bytes of what a HASH says of each part. */
+static size_t part_bytes(const struct layout *l)
+{
+    size_t n = layout_count(l, LAYOUT_COMPONENT) * 8u;
+
+    for (uint32_t i = 0; i < layout_count(l, LAYOUT_AREA); i++)
+        n += 8 + 4u * checkpoint_page_sums(layout_entry(l, LAYOUT_AREA, i)->size);
+    return n;
+}
+
+static const char *read_layout(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+
+    if (rd->layout || c->count > LAYOUT_MAX)
+        return "is out of place";
+    rd->layout = true;
+    for (uint32_t i = 0; i < c->count; i++) {
+        struct layout_entry e = {.kind = (enum layout_kind)take(&in, 4), .version = (uint32_t)take(&in, 4)};
+        const uint8_t *name;
+        size_t len;
+
+        e.at = take(&in, 8);
+        e.size = take(&in, 8);
+        len = (size_t)take(&in, 4);
+        name = len <= LAYOUT_NAME_MAX ? take_bytes(&in, len) : NULL;
+        if (!name || in.bad || memchr(name, 0, len))
+            return "is malformed";
+        memcpy(e.name, name, len);
+        if (!layout_add(&r->layout, &e))
+            return "describes an impossible machine";
+    }
+    if (in.left)
+        return "is malformed";
+    for (enum layout_kind kind = LAYOUT_COMPONENT; kind < LAYOUT_KINDS; kind++)
+        r->has_events[kind] = xcalloc(layout_count(&r->layout, kind) + 1, sizeof(bool));
+    r->part_bytes = part_bytes(&r->layout);
+    if (layout_count(&r->layout, LAYOUT_REGISTER) > WITNESS_MAX_REGS ||
+        layout_count(&r->layout, LAYOUT_COMPONENT) > WITNESS_MAX_COMPONENTS)
+        return "describes an impossible machine";
+    witness_log_init(&r->witnesses, (struct witness_shape){layout_count(&r->layout, LAYOUT_COMPONENT),
+                                                           layout_count(&r->layout, LAYOUT_REGISTER)});
+    return NULL;
+}
+
 static const char *read_images(struct reader *rd, struct cursor in, const struct chunk *c)
 {
     struct recording *r = rd->r;
@@ -214,7 +269,6 @@ static const char *read_images(struct reader *rd, struct cursor in, const struct
         uint64_t embedded;
         size_t name, words;
 
-        buffer_init(&im->data);
         im->role = (uint32_t)take(&in, 4);
         embedded = take(&in, 4);
         im->embedded = embedded;
@@ -230,104 +284,162 @@ static const char *read_images(struct reader *rd, struct cursor in, const struct
     return in.left ? "is malformed" : NULL;
 }
 
-static const char *read_image_data(struct reader *rd, struct cursor in, const struct chunk *c)
+static const char *read_image_data(struct reader *rd, const struct chunk *c)
 {
     struct recording_image *im = c->count < rd->r->nimages ? &rd->r->images[c->count] : NULL;
 
-    if (!im || !im->embedded || c->from != im->data.len || c->to != c->from + in.left || c->to > im->len)
+    if (!im || !im->embedded || c->from != im->there || c->to != c->from + c->raw || c->to > im->len)
         return "is out of place";
-    buffer_append(&im->data, in.at, in.left);
+    if (!im->chunks)
+        im->offset = c->offset;
+    else if (rd->image != im)
+        return "is apart from the rest of its image";
+    im->chunks++;
+    im->there = c->to;
+    rd->image = im;
     return NULL;
 }
 
-/* The events are looked at when they count. */
+/* Which table of the layout the source of such an event is in; 0: none. */
+static enum layout_kind source_kind(uint16_t kind)
+{
+    return kind == EVENT_INPUT ? LAYOUT_DEVICE : kind == EVENT_IMAGE ? LAYOUT_DRIVE : 0;
+}
+
+/* It refers to parts of the machine by numbers of the layout. False: there are no such. */
+static bool note_references(struct recording *r, const struct event *e)
+{
+    enum layout_kind kind = source_kind(e->kind);
+    uint32_t n = e->source;
+
+    if (e->kind == EVENT_WRITE_REGISTER) {
+        if (e->len < 4)
+            return true;
+        kind = LAYOUT_REGISTER;
+        n = (uint32_t)take_at(e->data, 4);
+    }
+    if (!kind)
+        return true;
+    if (n >= layout_count(&r->layout, kind))
+        return false;
+    r->has_events[kind][n] = true;
+    return true;
+}
+
+static bool take_event(struct cursor *in, struct event *e)
+{
+    *e = (struct event){.position = take(in, 8)};
+    e->vtime = take(in, 8);
+    e->kind = (uint16_t)take(in, 2);
+    e->source = (uint16_t)take(in, 2);
+    e->len = (uint32_t)take(in, 4);
+    e->data = take_bytes(in, e->len);
+    return !in->bad;
+}
+
 static const char *read_events(struct reader *rd, struct cursor in, const struct chunk *c)
 {
-    struct cursor look = in;
-    icount_t last = rd->last_event;
+    struct pending *p;
+    struct event e;
 
-    for (uint32_t i = 0; i < c->count; i++) {
-        icount_t position = take(&look, 8);
-        vtime_t vtime = take(&look, 8);
-        uint64_t kind = take(&look, 2), len;
-
-        take(&look, 2);
-        len = take(&look, 4);
-        take_bytes(&look, (size_t)len);
-        if (look.bad || position < last || position > RECORDING_POSITION_MAX || vtime > RECORDING_POSITION_MAX ||
-            kind < EVENT_INPUT || kind >= EVENT_KINDS || len > RECORDING_EVENT_MAX || position < c->from)
-            return "holds an impossible event";
-        last = position;
-    }
-    if (look.left || last > c->to)
+    if (!c->count || c->raw > RECORDING_EVENTS_MAX || c->from < rd->last_event)
         return "is malformed";
-    rd->last_event = last;
+    for (uint32_t i = 0; i < c->count; i++) {
+        icount_t last = i ? rd->last_event : c->from;
+
+        if (!take_event(&in, &e) || e.position < last || e.position > RECORDING_POSITION_MAX ||
+            e.vtime > RECORDING_POSITION_MAX || e.kind < EVENT_INPUT || e.kind >= EVENT_KINDS ||
+            e.len > RECORDING_EVENT_MAX || (!i && e.position != c->from) || !note_references(rd->r, &e))
+            return "holds an impossible event";
+        rd->last_event = e.position;
+    }
+    if (in.left || rd->last_event != c->to)
+        return "is malformed";
     rd->nevents += c->count;
-    buffer_append(&rd->events, in.at, in.left);
+    if (rd->npending == rd->pending_cap) {
+        rd->pending_cap = rd->pending_cap ? rd->pending_cap * 2 : 16;
+        rd->events = xrealloc(rd->events, rd->pending_cap * sizeof(rd->events[0]));
+    }
+    p = &rd->events[rd->npending++];
+    *p = (struct pending){c->offset, c->count, c->from, c->to};
     return NULL;
 }
 
+/* They count now. */
 static void log_events(struct reader *rd)
 {
-    struct cursor in = {rd->events.data, rd->events.len, false};
+    for (size_t i = 0; i < rd->npending; i++) {
+        const struct pending *p = &rd->events[i];
 
-    for (; rd->nevents; rd->nevents--, rd->logged++) {
-        struct event e = {.position = take(&in, 8)};
-
-        e.vtime = take(&in, 8);
-        e.kind = (uint16_t)take(&in, 2);
-        e.source = (uint16_t)take(&in, 2);
-        e.len = (uint32_t)take(&in, 4);
-        e.data = take_bytes(&in, e.len);
-        event_log_append(rd->r->log, &e);
+        event_log_back(rd->r->log, p->offset, p->count, p->from, p->to);
     }
-    CHECK(!in.bad && !in.left);
-    buffer_clear(&rd->events);
+    rd->logged += rd->nevents;
+    rd->nevents = 0;
+    rd->npending = 0;
 }
 
 static const char *read_hash(struct reader *rd, struct cursor in, const struct chunk *c)
 {
     struct recording *r = rd->r;
-    struct recording_hash h = {.position = c->from, .components = r->ncomponent_hashes, .ncomponents = c->count};
+    struct recording_hash h = {.position = c->from};
 
     h.vtime = take(&in, 8);
     h.state = take(&in, 8);
-    if (in.bad || in.left < (size_t)c->count * 8 || (in.left - (size_t)c->count * 8) % 4)
-        return "is malformed";
-    h.npages = (uint32_t)((in.left - (size_t)c->count * 8) / 4);
-    if (h.npages > RECORDING_PAGE_SUMS)
+    if (in.bad || in.left != r->part_bytes || c->count != layout_count(&r->layout, LAYOUT_COMPONENT))
         return "is malformed";
     if (r->nhashes && c->from < r->hashes[r->nhashes - 1].position)
         return "is out of order";
     if (r->nhashes == r->hashes_cap) {
         r->hashes_cap = r->hashes_cap ? r->hashes_cap * 2 : 64;
         r->hashes = xrealloc(r->hashes, r->hashes_cap * sizeof(r->hashes[0]));
+        r->parts = xrealloc(r->parts, r->hashes_cap * r->part_bytes + 1);
     }
-    if (r->ncomponent_hashes + c->count > r->component_hashes_cap) {
-        r->component_hashes_cap = r->component_hashes_cap * 2 + c->count;
-        r->component_hashes = xrealloc(r->component_hashes, r->component_hashes_cap * sizeof(uint64_t));
-    }
-    for (uint32_t i = 0; i < c->count; i++)
-        r->component_hashes[r->ncomponent_hashes++] = take(&in, 8);
-    for (uint32_t i = 0; i < h.npages; i++)
-        h.pages[i] = (uint32_t)take(&in, 4);
+    memcpy(r->parts + r->nhashes * r->part_bytes, in.at, r->part_bytes);
     r->hashes[r->nhashes++] = h;
     return NULL;
 }
 
+uint64_t recording_component_hash(const struct recording *r, size_t n, uint32_t component)
+{
+    CHECK(n < r->nhashes && component < layout_count(&r->layout, LAYOUT_COMPONENT));
+    return take_at(r->parts + n * r->part_bytes + 8u * component, 8);
+}
+
+void recording_area(const struct recording *r, size_t n, uint32_t area, struct checkpoint_area *sums)
+{
+    struct cursor in = {r->parts + n * r->part_bytes, r->part_bytes, false};
+
+    take_bytes(&in, layout_count(&r->layout, LAYOUT_COMPONENT) * 8u);
+    for (uint32_t i = 0; i <= area; i++) {
+        *sums = (struct checkpoint_area){.hash = take(&in, 8)};
+        sums->nsums = checkpoint_page_sums(layout_entry(&r->layout, LAYOUT_AREA, i)->size);
+        for (unsigned k = 0; k < sums->nsums; k++)
+            sums->sums[k] = (uint32_t)take(&in, 4);
+    }
+    CHECK(!in.bad);
+}
+
+/* How many pages an area has in this recording; 0: there is none. */
+static uint64_t area_pages(const struct recording *r, uint32_t area)
+{
+    if (area == RECORDING_ARENA)
+        return (r->layout.arena_bytes + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    return area < layout_count(&r->layout, LAYOUT_AREA) ? layout_entry(&r->layout, LAYOUT_AREA, area)->size : 0;
+}
+
 /* Go through the pages; `page` may be NULL. NULL, or what is wrong. */
-static const char *checkpoint_chunk(struct cursor in, uint32_t count, void (*page)(void *, uint32_t, const uint8_t *),
+static const char *checkpoint_chunk(const struct recording *r, struct cursor in, uint32_t count, recording_page_fn *page,
                                     void *ctx)
 {
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t number = (uint32_t)take(&in, 4);
-        uint64_t form = take(&in, 4);
+        uint32_t area = (uint32_t)take(&in, 2);
+        uint64_t form = take(&in, 2), number = take(&in, 8);
         const uint8_t *bytes = form == 1 ? take_bytes(&in, PAGE_SIZE) : NULL;
 
-        if (in.bad || form > 1)
+        if (in.bad || form > 1 || number >= area_pages(r, area))
             return "is malformed";
         if (page)
-            page(ctx, number, bytes);
+            page(ctx, area, number, bytes);
     }
     return in.bad || in.left ? "is malformed" : NULL;
 }
@@ -344,7 +456,7 @@ static const char *read_checkpoint(struct reader *rd, const struct chunk *c)
     if (c->flags & ~known)
         return "has an impossible header";
     if (rd->all) {
-        const char *wrong = checkpoint_chunk((struct cursor){c->payload, c->raw, false}, c->count, NULL, NULL);
+        const char *wrong = checkpoint_chunk(r, (struct cursor){c->payload, c->raw, false}, c->count, NULL, NULL);
 
         if (wrong)
             return wrong;
@@ -372,23 +484,41 @@ static const char *read_checkpoint(struct reader *rd, const struct chunk *c)
     return NULL;
 }
 
+/* The mask in a WITN chunk: which bytes of its tags say something. Bytes that some chunk does not know are not
+ * known of any before it. */
+static void read_known(struct witness_log *l, const uint8_t *bits, uint32_t count)
+{
+    size_t bytes = witness_bytes(&l->shape);
+    bool all = true;
+
+    for (size_t i = 0; i < bytes; i++)
+        all &= bits[i / 8] >> (i % 8) & 1;
+    if (all)
+        return;
+    if (!l->known) {
+        l->known = xcalloc(bytes, sizeof(bool));
+        memset(l->known, true, bytes);
+    }
+    for (size_t i = 0; i < bytes; i++)
+        l->known[i] &= bits[i / 8] >> (i % 8) & 1;
+    l->partial = l->count + count;
+}
+
 static const char *read_witnesses(struct reader *rd, struct cursor in, const struct chunk *c)
 {
     struct witness_log *l = &rd->r->witnesses;
-    struct witness_shape shape = {.ncomponents = (uint32_t)take(&in, 4)};
-    const uint8_t *before = NULL;
+    size_t bytes = witness_bytes(&l->shape);
+    const uint8_t *before = NULL, *known;
     icount_t position = 0;
-    size_t bytes;
 
-    shape.nregs = (uint32_t)take(&in, 4);
-    if (in.bad || shape.ncomponents > WITNESS_MAX_COMPONENTS || shape.nregs > WITNESS_MAX_REGS)
+    if (take(&in, 4) != l->shape.ncomponents || take(&in, 4) != l->shape.nregs)
         return "is malformed";
-    if (!l->count && !l->shape.ncomponents)
-        witness_log_init(l, shape);
-    bytes = witness_bytes(&shape);
-    if (shape.ncomponents != l->shape.ncomponents || shape.nregs != l->shape.nregs ||
-        in.left != (size_t)c->count * (bytes + 8))
+    known = take_bytes(&in, (bytes + 7) / 8);
+    if (in.bad || in.left != (size_t)c->count * (bytes + 8))
         return "is malformed";
+    if ((l->count + c->count) * (bytes + 8) > RECORDING_WITNESS_BYTES)
+        return NULL;
+    read_known(l, known, c->count);
     for (uint32_t i = 0; i < c->count; i++) {
         const uint8_t *differences;
         uint64_t distance = take(&in, 8);
@@ -479,13 +609,19 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
         return "is in the midst of a checkpoint";
     if (!rd->config && c->type != RECORDING_CONF)
         return "comes before the configuration";
+    if (!rd->layout && c->type != RECORDING_CONF && c->type != RECORDING_LAYO)
+        return "comes before the layout";
+    if (c->type != RECORDING_IMGD)
+        rd->image = NULL;
     switch ((enum recording_type)c->type) {
     case RECORDING_CONF:
         return read_config(rd, in, c);
+    case RECORDING_LAYO:
+        return read_layout(rd, in, c);
     case RECORDING_IMGE:
         return read_images(rd, in, c);
     case RECORDING_IMGD:
-        return read_image_data(rd, in, c);
+        return read_image_data(rd, c);
     case RECORDING_EVNT:
         return read_events(rd, in, c);
     case RECORDING_HASH:
@@ -640,7 +776,7 @@ static void read_chunks(struct reader *rd)
         struct chunk c;
 
         wrong = chunk_header(r, offset, &c);
-        if (!wrong && (rd->all || c.type != RECORDING_CKPT))
+        if (!wrong && (rd->all || (c.type != RECORDING_CKPT && c.type != RECORDING_IMGD)))
             wrong = chunk_payload(r, &c, &rd->room);
         if (!wrong && rd->ended && c.type == RECORDING_INDX) {
             wrong = read_end(rd, &c);
@@ -671,10 +807,9 @@ static int check_embedded(const struct recording *r, struct error *err)
     for (size_t i = 0; i < r->nimages; i++) {
         const struct recording_image *im = &r->images[i];
 
-        if (!im->embedded || (im->data.len == im->len && hash_bytes(0, im->data.data, im->data.len) == im->hash))
-            continue;
-        return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
-                         *r->note ? ": " : "", r->note);
+        if (im->embedded && im->there != im->len)
+            return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
+                             *r->note ? ": " : "", r->note);
     }
     return 0;
 }
@@ -697,10 +832,74 @@ static void read_all(struct recording *r, bool all)
     r->nhashes = rd.nhashes;
     r->ncheckpoints = rd.ncheckpoints;
     r->witnesses.count = rd.nwitnesses;
+    if (r->witnesses.partial > r->witnesses.count)
+        r->witnesses.partial = r->witnesses.count;
     chunk_room_finish(&rd.room);
-    buffer_finish(&rd.events);
+    free(rd.events);
     free_snapshots(rd.snapshots, rd.nsnapshots);
     free(rd.seen);
+}
+
+/* The numbers that an event refers to, for the machine that replays. `copy` is room for its data. */
+static void map_references(const struct recording *r, struct event *e, struct buffer *copy)
+{
+    enum layout_kind kind = source_kind(e->kind);
+    uint32_t n;
+
+    if (kind)
+        e->source = (uint16_t)r->map.to[kind][e->source];
+    if (e->kind != EVENT_WRITE_REGISTER || e->len < 4)
+        return;
+    n = r->map.to[LAYOUT_REGISTER][take_at(e->data, 4)];
+    buffer_clear(copy);
+    buffer_append(copy, &n, 4);
+    buffer_append(copy, e->data + 4, e->len - 4);
+    e->data = copy->data;
+}
+
+/* event_log_source.load: the chunk at that offset, which was good when the file was opened. */
+static void load_events(void *ctx, uint64_t offset, struct event_log *log)
+{
+    struct recording *r = ctx;
+    struct chunk_room room = {.stored = {.data = NULL}};
+    struct buffer copy;
+    struct chunk c;
+    struct event e;
+
+    buffer_init(&copy);
+    if (!chunk_header(r, offset, &c) && c.type == RECORDING_EVNT && !chunk_payload(r, &c, &room)) {
+        struct cursor in = {c.payload, c.raw, false};
+
+        for (uint32_t i = 0; i < c.count && take_event(&in, &e) && note_references(r, &e); i++) {
+            if (r->mapped)
+                map_references(r, &e, &copy);
+            event_log_loaded(log, &e);
+        }
+    }
+    buffer_finish(&copy);
+    chunk_room_finish(&room);
+}
+
+int recording_map(struct recording *r, const struct layout *to, struct error *err)
+{
+    layout_map_finish(&r->map);
+    layout_map_init(&r->map, &r->layout, to);
+    for (enum layout_kind kind = LAYOUT_COMPONENT; kind < LAYOUT_KINDS; kind++)
+        for (uint32_t i = 0; i < layout_count(&r->layout, kind); i++) {
+            const struct layout_entry *e = layout_entry(&r->layout, kind, i);
+            uint32_t there = layout_find(to, e);
+
+            if (r->has_events[kind][i] && r->map.to[kind][i] == LAYOUT_NONE)
+                return error_set(err, -EINVAL, "the recording was made with another machine: it has events for '%s', "
+                                 "which is not there: use the version of hindcast that made it", e->name);
+            if (kind == LAYOUT_AREA && there != LAYOUT_NONE && layout_entry(to, kind, there)->size != e->size)
+                return error_set(err, -EINVAL, "the recording was made with another machine (%s: %llu pages; here: "
+                                 "%llu): use the version of hindcast that made it", e->name, (unsigned long long)e->size,
+                                 (unsigned long long)layout_entry(to, kind, there)->size);
+        }
+    r->mapped = true;
+    event_log_forget(r->log);
+    return 0;
 }
 
 static int open_source(struct recording *r, const struct recording_source *source, bool all, struct error *err)
@@ -710,6 +909,7 @@ static int open_source(struct recording *r, const struct recording_source *sourc
     r->source = *source;
     r->len = source->len;
     r->log = event_log_create();
+    event_log_set_source(r->log, &(struct event_log_source){.ctx = r, .load = load_events});
     status = read_header(r, err);
     if (status < 0)
         return status;
@@ -743,11 +943,14 @@ void recording_finish(struct recording *r)
     for (size_t i = 0; i < r->nimages; i++) {
         free(r->images[i].name);
         free(r->images[i].words);
-        buffer_finish(&r->images[i].data);
     }
     free(r->config);
     free(r->hashes);
-    free(r->component_hashes);
+    free(r->parts);
+    for (unsigned kind = LAYOUT_COMPONENT; kind < LAYOUT_KINDS; kind++)
+        free(r->has_events[kind]);
+    layout_map_finish(&r->map);
+    layout_finish(&r->layout);
     free(r->checkpoints);
     witness_log_finish(&r->witnesses);
     free_snapshots(r->snapshots, r->nsnapshots);
@@ -763,27 +966,71 @@ const char *recording_value(const struct recording *r, const char *key)
     return NULL;
 }
 
-int recording_checkpoint_pages(const struct recording *r, size_t n,
-                               void (*page)(void *ctx, uint32_t number, const uint8_t *bytes), void *ctx,
-                               struct error *err)
+/* Go through `chunks` chunks side by side from *offset on, which is moved on. NULL, or what is wrong. */
+static const char *each_chunk(const struct recording *r, uint64_t *offset, uint32_t chunks,
+                              const char *(*each)(void *ctx, const struct chunk *c), void *ctx)
 {
-    const struct recording_checkpoint *cp = &r->checkpoints[n];
     struct chunk_room room = {.stored = {.data = NULL}};
-    uint64_t offset = cp->offset;
     const char *wrong = NULL;
 
-    for (uint32_t i = 0; !wrong && i < cp->chunks; i++) {
+    for (uint32_t i = 0; !wrong && i < chunks; i++) {
         struct chunk c;
 
-        wrong = chunk_header(r, offset, &c);
+        wrong = chunk_header(r, *offset, &c);
         if (!wrong)
             wrong = chunk_payload(r, &c, &room);
         if (!wrong)
-            wrong = checkpoint_chunk((struct cursor){c.payload, c.raw, false}, c.count, page, ctx);
+            wrong = each(ctx, &c);
         if (!wrong)
-            offset += RECORDING_CHUNK_BYTES + c.stored;
+            *offset += RECORDING_CHUNK_BYTES + c.stored;
     }
     chunk_room_finish(&room);
+    return wrong;
+}
+
+static const char *append_image(void *ctx, const struct chunk *c)
+{
+    if (c->type != RECORDING_IMGD)
+        return "is not a part of an image";
+    buffer_append(ctx, c->payload, c->raw);
+    return NULL;
+}
+
+int recording_image_read(const struct recording *r, size_t n, struct buffer *out, struct error *err)
+{
+    const struct recording_image *im = &r->images[n];
+    uint64_t offset = im->offset;
+    size_t before = out->len;
+    const char *wrong = each_chunk(r, &offset, im->chunks, append_image, out);
+
+    if (!wrong && out->len - before == im->len && hash_bytes(0, out->data + before, im->len) == im->hash)
+        return 0;
+    return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
+                     wrong ? ": a chunk " : "", wrong ? wrong : "");
+}
+
+struct page_reader {
+    const struct recording *r;
+    recording_page_fn *page;
+    void *ctx;
+};
+
+static const char *read_pages(void *ctx, const struct chunk *c)
+{
+    const struct page_reader *p = ctx;
+
+    if (c->type != RECORDING_CKPT)
+        return "is not a part of a checkpoint";
+    return checkpoint_chunk(p->r, (struct cursor){c->payload, c->raw, false}, c->count, p->page, p->ctx);
+}
+
+int recording_checkpoint_pages(const struct recording *r, size_t n, recording_page_fn *page, void *ctx, struct error *err)
+{
+    const struct recording_checkpoint *cp = &r->checkpoints[n];
+    struct page_reader p = {r, page, ctx};
+    uint64_t offset = cp->offset;
+    const char *wrong = each_chunk(r, &offset, cp->chunks, read_pages, &p);
+
     if (wrong)
         return error_set(err, -EINVAL, "the checkpoint at position %llu, at byte %llu, %s",
                          (unsigned long long)cp->position, (unsigned long long)offset, wrong);

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <zlib.h>
 
-/* Bytes of events after which a chunk is closed, and of an image in one chunk. */
-#define EVENTS_BYTES ((size_t)1 << 20)
+/* Bytes of events after which a chunk is closed: one that is backed is in memory as a whole. And of an image in
+ * one chunk. */
+#define EVENTS_BYTES ((size_t)256 << 10)
 #define IMAGE_BYTES  ((size_t)4 << 20)
 
 void recording_put16(struct buffer *b, uint16_t v)
@@ -176,6 +177,28 @@ int recording_write_config(struct recording_writer *w, const char *const (*pairs
     return r;
 }
 
+int recording_write_layout(struct recording_writer *w, const struct layout *l)
+{
+    struct buffer b;
+    int r;
+
+    buffer_init(&b);
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct layout_entry *e = &l->list[i];
+        size_t len = strlen(e->name);
+
+        recording_put32(&b, e->kind);
+        recording_put32(&b, e->version);
+        recording_put64(&b, e->at);
+        recording_put64(&b, e->size);
+        recording_put32(&b, (uint32_t)len);
+        put_string(&b, e->name, len);
+    }
+    r = recording_write_chunk(w, RECORDING_LAYO, l->count, 0, 0, &b);
+    buffer_finish(&b);
+    return r;
+}
+
 static int write_image_data(struct recording_writer *w, uint32_t number, const struct recording_image *im)
 {
     int r = 0;
@@ -254,7 +277,7 @@ int recording_write_events(struct recording_writer *w, const struct event_log *l
 }
 
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
-                         const uint64_t *components, uint32_t n, const uint32_t *pages, uint32_t npages)
+                         const uint64_t *components, uint32_t n, const struct checkpoint_area *areas, uint32_t nareas)
 {
     struct buffer b;
     int r;
@@ -264,11 +287,26 @@ int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t 
     recording_put64(&b, state);
     for (uint32_t i = 0; i < n; i++)
         recording_put64(&b, components[i]);
-    for (uint32_t i = 0; i < npages; i++)
-        recording_put32(&b, pages[i]);
+    for (uint32_t i = 0; i < nareas; i++) {
+        recording_put64(&b, areas[i].hash);
+        for (unsigned k = 0; k < areas[i].nsums; k++)
+            recording_put32(&b, areas[i].sums[k]);
+    }
     r = recording_write_chunk(w, RECORDING_HASH, n, position, position, &b);
     buffer_finish(&b);
     return r;
+}
+
+/* Which bytes of the tags say something: a bit each. */
+static void put_known(struct buffer *b, const struct witness_log *log, size_t n)
+{
+    for (size_t i = 0; i < witness_bytes(&log->shape); i += 8) {
+        uint8_t bits = 0;
+
+        for (size_t k = i; k < i + 8 && k < witness_bytes(&log->shape); k++)
+            bits |= (uint8_t)((n >= log->partial || log->known[k]) << (k - i));
+        buffer_append_byte(b, bits);
+    }
 }
 
 /* Positions and tags as differences from the witness before: most of them are zero, and
@@ -282,9 +320,14 @@ int recording_write_witnesses(struct recording_writer *w, const struct witness_l
         size_t n = to - from < most ? to - from : most;
         struct buffer b;
 
+        /* One chunk has one kind. */
+        if (from < log->partial && n > log->partial - from)
+            n = log->partial - from;
+
         buffer_init(&b);
         recording_put32(&b, log->shape.ncomponents);
         recording_put32(&b, log->shape.nregs);
+        put_known(&b, log, from);
         for (size_t i = from; i < from + n; i++) {
             const uint8_t *tags = witness_log_tags(log, i), *before = i > from ? witness_log_tags(log, i - 1) : NULL;
 

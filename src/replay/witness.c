@@ -29,6 +29,7 @@ void witness_log_finish(struct witness_log *l)
 {
     free(l->positions);
     free(l->tags);
+    free(l->known);
     *l = (struct witness_log){.count = 0};
 }
 
@@ -49,6 +50,16 @@ uint8_t *witness_log_add(struct witness_log *l, icount_t position)
 const uint8_t *witness_log_tags(const struct witness_log *l, size_t n)
 {
     return l->tags + n * witness_bytes(&l->shape);
+}
+
+bool witness_log_differs(const struct witness_log *l, size_t n, const uint8_t *ours, uint8_t *theirs)
+{
+    const uint8_t *tags = witness_log_tags(l, n);
+    size_t bytes = witness_bytes(&l->shape);
+
+    for (size_t i = 0; i < bytes; i++)
+        theirs[i] = n >= l->partial || l->known[i] ? tags[i] : ours[i];
+    return memcmp(ours, theirs, bytes) != 0;
 }
 
 size_t witness_log_find(const struct witness_log *l, icount_t position)
@@ -82,7 +93,7 @@ void witness_take(const struct machine *m, uint8_t *tags)
 
         CHECK(ops->regs[i].bits / 8u <= sizeof(value));
         ops->read_reg(m->cpu, i, value);
-        *tags++ = (uint8_t)hash_bytes(i, value, ops->regs[i].bits / 8u);
+        *tags++ = (uint8_t)hash_bytes(0, value, ops->regs[i].bits / 8u);
     }
 }
 

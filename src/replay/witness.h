@@ -28,11 +28,15 @@ struct witness_log {
     icount_t *positions; /* strictly increasing */
     uint8_t *tags;       /* witness_bytes() of each */
     size_t count, cap;
+    /* The first `partial` of them are of a machine that had other parts: of their tags only the bytes
+     * count that are true in `known` (witness_bytes(); NULL: partial is 0). */
+    size_t partial;
+    bool *known;
 };
 
 /* Most components and registers of any machine: for files. */
-#define WITNESS_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2u)
-#define WITNESS_MAX_REGS       1024u
+#define WITNESS_MAX_COMPONENTS 1024u
+#define WITNESS_MAX_REGS       8192u
 
 struct witness_shape witness_shape_of(const struct machine *m);
 static inline size_t witness_bytes(const struct witness_shape *s)
@@ -45,6 +49,9 @@ void witness_log_finish(struct witness_log *l);
 /* Add one, whose position must be after that of the last; returns its tags, to be filled. */
 uint8_t *witness_log_add(struct witness_log *l, icount_t position);
 const uint8_t *witness_log_tags(const struct witness_log *l, size_t n);
+/* Does witness `n` say that a state of these tags was not the one there? Then its tags, and ours where it
+ * knows nothing, are put into `theirs` (witness_bytes()). */
+bool witness_log_differs(const struct witness_log *l, size_t n, const uint8_t *ours, uint8_t *theirs);
 /* Number of the first at or after `position`. */
 size_t witness_log_find(const struct witness_log *l, icount_t position);
 

@@ -157,17 +157,16 @@ static int check_image(const struct recording_image *ri, const char *path, const
 }
 
 /* `given`: where an option says that it is; NULL: none does. */
-static int load_recorded(const struct recording_image *ri, const char *given, const char *recording,
+static int load_recorded(const struct recording *r, size_t n, const char *given, const char *recording,
                          struct buffer *out, struct error *err)
 {
+    const struct recording_image *ri = &r->images[n];
     const char *path = given ? given : ri->name, *option = images_option(ri->role);
     char *near = NULL;
     int status;
 
-    if (ri->embedded && !given) {
-        buffer_append(out, ri->data.data, ri->data.len);
-        return 0;
-    }
+    if (ri->embedded && !given)
+        return recording_image_read(r, n, out, err);
     if (!given && !host_file_exists(path)) {
         near = beside(ri->name, recording);
         if (host_file_exists(near))
@@ -202,7 +201,7 @@ static int load_kind(struct images *im, enum image_kind kind, const struct recor
         if (n == rows[kind].most)
             return error_set(err, -EINVAL, "%s: more than %u of --%s", o->replay, n, rows[kind].option);
         image = add(im, kind);
-        status = load_recorded(ri, n < given->count ? given->path[n] : NULL, o->replay, &im->bytes[image], err);
+        status = load_recorded(r, i, n < given->count ? given->path[n] : NULL, o->replay, &im->bytes[image], err);
         name_image(im, image, ri->name, *ri->words ? ri->words : NULL);
         n++;
     }

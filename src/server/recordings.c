@@ -175,39 +175,31 @@ static const char *const kind_names[] = {
     [EVENT_IMAGE] = "clusters of drives' images",
 };
 
-/* The n-th of space-separated words. */
-static void word(const char *words, unsigned n, char *out, size_t size)
+static void print_count(const char *name, const uint64_t count[2])
 {
-    for (; words && n; n--) {
-        words = strchr(words, ' ');
-        words = words ? words + 1 : NULL;
-    }
-    snprintf(out, size, "%.*s", words ? (int)strcspn(words, " ") : 1, words ? words : "?");
+    if (count[0])
+        printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", name, count[0], count[1]);
 }
 
 static void print_events(const struct recording *r)
 {
-    uint64_t devices[MACHINE_MAX_DEVICES][2] = {{0}}, kinds[EVENT_KINDS][2] = {{0}};
+    uint32_t ndevices = layout_count(&r->layout, LAYOUT_DEVICE);
+    uint64_t (*devices)[2] = xcalloc(ndevices + 1, sizeof(*devices)), kinds[EVENT_KINDS][2] = {{0}};
     uint64_t n = event_log_count(r->log);
-    char name[40];
 
     for (uint64_t i = 0; i < n; i++) {
         const struct event *e = event_log_get(r->log, i);
-        uint64_t *count = e->kind == EVENT_INPUT && e->source < MACHINE_MAX_DEVICES ? devices[e->source]
-                                                                                    : kinds[e->kind];
+        uint64_t *count = e->kind == EVENT_INPUT ? devices[e->source] : kinds[e->kind];
 
         count[0]++;
         count[1] += e->len;
     }
     printf("events        %" PRIu64 "\n", n);
-    for (unsigned i = 0; i < MACHINE_MAX_DEVICES; i++) {
-        word(recording_value(r, "state-devices"), i, name, sizeof(name));
-        if (devices[i][0])
-            printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", name, devices[i][0], devices[i][1]);
-    }
+    for (uint32_t i = 0; i < ndevices; i++)
+        print_count(layout_entry(&r->layout, LAYOUT_DEVICE, i)->name, devices[i]);
     for (unsigned i = 1; i < EVENT_KINDS; i++)
-        if (kinds[i][0])
-            printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", kind_names[i], kinds[i][0], kinds[i][1]);
+        print_count(kind_names[i], kinds[i]);
+    free(devices);
 }
 
 static void print_rest(const struct recording *r)
@@ -244,7 +236,7 @@ int recordings_info(const char *path)
     }
     printf("%s: hindcast recording, format %u, %" PRIu64 " bytes\n", path, RECORDING_VERSION, r.len);
     for (size_t i = 0; i < r.nconfig; i++)
-        if (strncmp(r.config[i].key, "state-", 6))
+        if (strcmp(r.config[i].key, "first-position"))
             printf("%-13s %s\n", r.config[i].key, r.config[i].value);
     for (size_t i = 0; i < r.nimages; i++)
         printf("%-13s %s%s%s (%" PRIu64 " bytes, hash %016" PRIx64 "%s)\n", images_option(r.images[i].role),
@@ -262,7 +254,7 @@ int recordings_info(const char *path)
 
 struct verification {
     struct timeline *tl;
-    const struct recording *r;
+    struct recording *r;
     struct recorder_checks *checks;
     const struct recording_checkpoint *from; /* begins there; NULL: at the start */
     icount_t began;                          /* its position */
@@ -357,7 +349,7 @@ static int verify_timeline(struct verification *v, struct recording *events, str
 }
 
 /* One run, with a machine and a log of its own. */
-static int verify_run(const char *path, const struct recording *r, const struct recording_checkpoint *from,
+static int verify_run(const char *path, struct recording *r, const struct recording_checkpoint *from,
                       recordings_build *build, void *ctx)
 {
     struct verification v = {.r = r, .from = from, .terminal = host_stderr_is_terminal()};
@@ -399,14 +391,17 @@ static const struct recording_checkpoint *checkpoint_before(const struct recordi
     return c;
 }
 
-int recordings_verify(const struct options *o, const struct recording *r, recordings_build *build, void *ctx)
+int recordings_verify(const struct options *o, struct recording *r, recordings_build *build, void *ctx)
 {
     const char *path = o->replay;
     const struct recording_checkpoint *first = NULL;
+    char text[256];
     int status;
 
     if (*r->note)
         printf("verify: %s: good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", path, r->good_bytes, r->len, r->note);
+    if (recorder_other_semantics(r, text, sizeof(text)))
+        printf("verify: %s: %s\n", path, text);
     if (o->from == FROM_POSITION)
         first = checkpoint_before(r, o->from_position);
     status = verify_run(path, r, first, build, ctx);

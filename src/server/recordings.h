@@ -31,6 +31,6 @@ int recordings_info(const char *path);
 /* Builds the recording's machine anew: 0 or a negative errno. */
 typedef int recordings_build(void *ctx, struct machine **m, struct error *err);
 /* hindcast verify, from where o->from says. Each run has a machine of its own. Returns the exit status. */
-int recordings_verify(const struct options *o, const struct recording *r, recordings_build *build, void *ctx);
+int recordings_verify(const struct options *o, struct recording *r, recordings_build *build, void *ctx);
 
 #endif

@@ -53,7 +53,10 @@ static int start_replay(struct server *s, struct error *err)
     struct recording *r = s->config.replay;
     int status = recorder_check_machine(r, s->machine, err);
     bool noted = *r->note;
+    char text[256];
 
+    if (recorder_other_semantics(r, text, sizeof(text)))
+        server_say(s, "%s: %s", s->config.replay_name, text);
     if (status == 0)
         status = recorder_adopt(s->timeline, r, !s->config.ignore_checkpoints, err);
     if (status == 0)

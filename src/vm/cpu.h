@@ -25,6 +25,8 @@ struct reg_desc {
 struct cpu_ops {
     const char *arch;      /* gdb architecture name: "i386", "aarch64" */
     uint32_t state_size;   /* bytes of guest-visible state at cpu.state */
+    uint32_t state_version; /* the same as device_ops.state_version, and .upgrade */
+    bool (*upgrade)(struct cpu *, uint32_t version, const void *old, size_t len);
 
     void (*reset)(struct cpu *);
     /* Make steps until machine position == until, a trap stops, the CPU idles, or

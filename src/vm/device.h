@@ -25,6 +25,11 @@ struct device;
 struct device_ops {
     const char *name;    /* unique in a machine, e.g. "pit"; instances add a number */
     uint32_t state_size; /* bytes of guest-visible state, at `device.state` */
+    /* Version of the state's layout and meaning: raised with each change (doc/HACKING.md). */
+    uint32_t state_version;
+    /* Make the state of what it was in an older version (of `len` bytes, from a file). False: cannot. NULL: no
+     * older state is known. */
+    bool (*upgrade)(struct device *, uint32_t version, const void *old, size_t len);
 
     /* Power-on and system reset. State was zeroed once at creation; battery-backed
      * contents may be kept across resets. */

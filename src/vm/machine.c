@@ -75,9 +75,12 @@ void machine_lay_out(struct machine *m)
     uint64_t first = 0;
 
     m->arena_pages.count = (m->arena_len + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    m->nareas = 0;
     for (unsigned i = 0; i < m->nspaces; i++) {
         m->spaces[i]->first = first;
         first += m->spaces[i]->count;
+        for (unsigned k = 0; k < m->spaces[i]->nareas; k++)
+            m->areas[m->nareas++] = &m->spaces[i]->areas[k];
     }
 }
 
@@ -110,12 +113,12 @@ struct machine *machine_create(uint32_t max_pages)
     memset(m->arena, 0, MACHINE_ARENA_BYTES);
     m->traps = xcalloc(1, sizeof(*m->traps));
     m->traps->asked = ICOUNT_MAX;
-    m->st = machine_alloc_state(m, "machine", sizeof(*m->st));
+    m->st = machine_alloc_state(m, "machine", MACHINE_STATE_VERSION, sizeof(*m->st));
     if (memory_init(&m->memory, m, max_pages) < 0) {
         machine_destroy(m);
         return NULL;
     }
-    page_space_init(&m->arena_pages, "arena", &arena_ops, m, 0);
+    page_space_init(&m->arena_pages, "arena", &arena_ops, m);
     m->arena_pages.always_dirty = true;
     machine_add_pages(m, &m->memory.pages);
     machine_add_pages(m, &m->arena_pages);
@@ -141,7 +144,7 @@ void machine_destroy(struct machine *m)
     free(m);
 }
 
-void *machine_alloc_state(struct machine *m, const char *name, size_t size)
+void *machine_alloc_state(struct machine *m, const char *name, uint32_t version, size_t size)
 {
     size_t room = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     struct component *c;
@@ -154,6 +157,7 @@ void *machine_alloc_state(struct machine *m, const char *name, size_t size)
     strcpy(c->name, name);
     c->offset = (uint32_t)m->arena_len;
     c->size = (uint32_t)size;
+    c->version = version;
     m->arena_len += room;
     return p;
 }
@@ -171,7 +175,7 @@ struct device *machine_add_device(struct machine *m, const struct device_ops *op
     dev->wiring = wiring;
     dev->index = (uint16_t)m->ndevices;
     strcpy(dev->name, name);
-    dev->state = machine_alloc_state(m, name, ops->state_size);
+    dev->state = machine_alloc_state(m, name, ops->state_version, ops->state_size);
     m->devices[m->ndevices++] = dev;
     return dev;
 }
@@ -248,7 +252,7 @@ const char *machine_impossible_part(const struct machine *m)
         if (!device_possible(m->devices[i]))
             return m->devices[i]->name;
     if (m->cpu && m->cpu->ops->possible && !m->cpu->ops->possible(m->cpu))
-        return "cpu";
+        return "cpu0";
     return NULL;
 }
 
@@ -630,14 +634,20 @@ uint64_t machine_hash(struct machine *m)
 {
     uint64_t sum = 0;
 
-    machine_lay_out(m);
     for (unsigned i = 0; i < m->nspaces; i++)
         sum += page_space_hash(m->spaces[i]);
+    for (unsigned i = 0; i < m->ncomponents; i++)
+        sum += machine_component_hash(m, i);
     return sum;
+}
+
+uint64_t component_hash(const struct component *c, const uint8_t *bytes)
+{
+    return hash_bytes(hash_bytes(0, c->name, strlen(c->name)), bytes, c->size);
 }
 
 uint64_t machine_component_hash(const struct machine *m, unsigned component)
 {
     CHECK(component < m->ncomponents);
-    return hash_bytes(0, m->arena + m->components[component].offset, m->components[component].size);
+    return component_hash(&m->components[component], m->arena + m->components[component].offset);
 }

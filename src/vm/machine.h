@@ -30,7 +30,10 @@
 #include "vm/trap.h"
 
 #define MACHINE_MAX_DEVICES 64
+/* Parts of the arena. */
+#define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 16)
 #define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 2)
+#define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + PAGE_SPACE_MAX_AREAS)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)
 
 /* Why the guest has come to an end; continuing from here stops again at once. */
@@ -42,6 +45,9 @@ enum guest_end {
     GUEST_RESET,        /* a reset request under --no-reboot */
     GUEST_EXIT,         /* a program ended itself (semihosting); its status is in machine_state.end_status */
 };
+
+/* Raised with each change of struct machine_state. */
+#define MACHINE_STATE_VERSION 1u
 
 DEVICE_STATE_BEGIN
 /* Machine-wide state; first block of the arena. */
@@ -109,22 +115,28 @@ struct machine_console {
     const char *mouse;
 };
 
-/* A named part of the arena: the unit in which divergence is reported. */
+/* A named part of the arena: the unit in which divergence is reported, and states are compared over versions. */
 struct component {
-    char name[32];
-    uint32_t offset; /* into machine.arena */
+    char name[32];    /* the same in every version */
+    uint32_t offset;  /* into machine.arena */
     uint32_t size;
+    uint32_t version; /* of its layout: another number, another meaning of the bytes */
 };
+
+/* Hash of a component whose bytes are those: hash_bytes(hash_bytes(0, name), bytes). */
+uint64_t component_hash(const struct component *c, const uint8_t *bytes);
 
 struct machine {
     struct machine_state *st; /* == arena */
     uint8_t *arena;           /* every byte of state outside page-backed memory */
     size_t arena_len;         /* bytes in use, a multiple of 64 */
-    struct component components[MACHINE_MAX_DEVICES + 2];
+    struct component components[MACHINE_MAX_COMPONENTS];
     unsigned ncomponents;
     struct page_space arena_pages;        /* the same bytes in pages, the last filled up with zeros */
     struct page_space *spaces[MACHINE_MAX_SPACES]; /* memory, arena, then what was added */
     unsigned nspaces;
+    const struct page_area *areas[MACHINE_MAX_AREAS]; /* of all spaces, in order; since it was laid out */
+    unsigned nareas;
 
     struct cpu *cpu;
     struct memory memory;
@@ -157,8 +169,8 @@ struct machine {
 struct machine *machine_create(uint32_t max_pages);
 void machine_destroy(struct machine *m);
 
-/* Carve `size` zeroed bytes (64-byte aligned) out of the arena under a name. */
-void *machine_alloc_state(struct machine *m, const char *name, size_t size);
+/* Carve `size` zeroed bytes (64-byte aligned) out of the arena under a name. `version` is that of their layout. */
+void *machine_alloc_state(struct machine *m, const char *name, uint32_t version, size_t size);
 /* Create a device with its state block. `name` must be unique. */
 struct device *machine_add_device(struct machine *m, const struct device_ops *ops,
                                   const char *name, void *wiring);
@@ -213,8 +225,8 @@ const char *machine_impossible_part(const struct machine *m);
  * thousand years' ticks one by one does not come back.) */
 bool machine_deadline_possible(const struct machine *m, vtime_t t);
 
-/* Hash of the whole state, pages and arena: the "state hash" of doc/log-format.md, the same that
- * checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */
+/* Hash of the whole state, the sum of those of its pages and components: the "state hash" of doc/log-format.md,
+ * the same that checkpoint_view_hash() has of a checkpoint. Costs a pass over memory. */
 uint64_t machine_hash(struct machine *m);
 /* Hash of one component of the arena. */
 uint64_t machine_component_hash(const struct machine *m, unsigned component);

@@ -83,7 +83,7 @@ int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages)
     void *p;
 
     *m = (struct memory){.machine = machine, .max_pages = max_pages};
-    page_space_init(&m->pages, "memory", &page_ops, m, 0);
+    page_space_init(&m->pages, "memory", &page_ops, m);
     if (!max_pages)
         return 0;
     p = mmap(NULL, (size_t)max_pages << PAGE_SHIFT, PROT_READ | PROT_WRITE,
@@ -104,13 +104,13 @@ void memory_finish(struct memory *m)
     *m = (struct memory){0};
 }
 
-uint32_t memory_alloc(struct memory *m, uint64_t size)
+uint32_t memory_alloc(struct memory *m, const char *name, uint64_t size)
 {
     uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    uint32_t first = m->pages.count;
+    uint32_t first = (uint32_t)m->pages.count;
 
     CHECK(pages <= m->max_pages - m->pages.count);
-    m->pages.count += (uint32_t)pages;
+    page_space_add_area(&m->pages, name, pages);
     return first;
 }
 

@@ -92,8 +92,9 @@ struct memory {
 int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages);
 void memory_finish(struct memory *m);
 
-/* Allocate `size` bytes (rounded up to pages) of zeroed storage; returns the first page number. */
-uint32_t memory_alloc(struct memory *m, uint64_t size);
+/* Allocate `size` bytes (rounded up to pages) of zeroed storage, an area of that name (page_space.h); returns the
+ * first page number. */
+uint32_t memory_alloc(struct memory *m, const char *name, uint64_t size);
 /* Put bytes into storage, from the beginning of a page on: for boards that fill ROMs. */
 void memory_load(struct memory *m, uint32_t page, const void *data, size_t len);
 /* Add a region; returns its index. Adding, moving and switching regions drops

@@ -10,12 +10,37 @@
 #include "base/error.h"
 #include "base/hash.h"
 
-void page_space_init(struct page_space *s, const char *name, const struct page_space_ops *ops, void *owner,
-                     uint64_t count)
+void page_space_init(struct page_space *s, const char *name, const struct page_space_ops *ops, void *owner)
 {
-    *s = (struct page_space){.ops = ops, .owner = owner, .count = count};
+    *s = (struct page_space){.ops = ops, .owner = owner};
     CHECK(strlen(name) < sizeof(s->name));
     strcpy(s->name, name);
+}
+
+void page_space_add_area(struct page_space *s, const char *name, uint64_t pages)
+{
+    struct page_area *a = &s->areas[s->nareas++];
+
+    CHECK(s->nareas <= PAGE_SPACE_MAX_AREAS && strlen(name) < sizeof(a->name));
+    *a = (struct page_area){.space = s, .first = s->count, .count = pages, .seed = hash_bytes(0, name, strlen(name))};
+    strcpy(a->name, name);
+    s->count += pages;
+}
+
+const struct page_area *page_space_area(const struct page_space *s, uint64_t n)
+{
+    for (unsigned i = 0; i < s->nareas; i++)
+        if (n - s->areas[i].first < s->areas[i].count)
+            return &s->areas[i];
+    return NULL;
+}
+
+uint64_t page_space_seed(const struct page_space *s, uint64_t n)
+{
+    const struct page_area *a = page_space_area(s, n);
+
+    CHECK(a);
+    return a->seed + (n - a->first);
 }
 
 void page_space_finish(struct page_space *s)
@@ -61,7 +86,8 @@ static const uint8_t zeros[PAGE_SIZE];
 
 /* The sum of the hashes of a space's pages. */
 struct page_sum {
-    uint64_t first, sum;
+    const struct page_space *space;
+    uint64_t sum;
 };
 
 static void add_hash(void *ctx, uint64_t n, const uint8_t *bytes)
@@ -69,14 +95,15 @@ static void add_hash(void *ctx, uint64_t n, const uint8_t *bytes)
     struct page_sum *s = ctx;
 
     if (memcmp(bytes, zeros, PAGE_SIZE))
-        s->sum += hash_bytes(s->first + n + 1, bytes, PAGE_SIZE);
+        s->sum += hash_bytes(page_space_seed(s->space, n), bytes, PAGE_SIZE);
 }
 
 uint64_t page_space_hash(const struct page_space *s)
 {
-    struct page_sum sum = {.first = s->first};
+    struct page_sum sum = {.space = s};
 
-    s->ops->pages(s, add_hash, &sum);
+    if (s->nareas)
+        s->ops->pages(s, add_hash, &sum);
     return sum.sum;
 }
 
@@ -216,7 +243,8 @@ static const struct page_space_ops sparse_ops = {
 void sparse_pages_init(struct sparse_pages *s, const char *name, uint64_t len)
 {
     *s = (struct sparse_pages){.used = 0};
-    page_space_init(&s->space, name, &sparse_ops, s, (len >> PAGE_SHIFT) + ((len & ~PAGE_MASK) != 0));
+    page_space_init(&s->space, name, &sparse_ops, s);
+    page_space_add_area(&s->space, name, (len >> PAGE_SHIFT) + ((len & ~PAGE_MASK) != 0));
 }
 
 void sparse_pages_finish(struct sparse_pages *s)

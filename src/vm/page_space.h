@@ -11,6 +11,10 @@
  * as large as it likes (2^40 bytes and more). struct sparse_pages is such a space; memory and arena
  * are kept in one piece.
  *
+ * A space consists of *areas*: what is one thing (RAM, a flash bank) and has a name that every version calls
+ * it by. Recordings and hashes name a page by its area and its number in it, so a page's hash does not
+ * depend on what else the machine has.
+ *
  * To add a space: page_space_init() or sparse_pages_init() it, and machine_add_pages() before the
  * machine is run. Before a page's bytes change, note it: page_space_touch() or sparse_page_touch().
  */
@@ -39,19 +43,37 @@ struct page_space_ops {
     void (*cleaned)(struct page_space *s);
 };
 
-struct page_space {
+/* Consecutive pages of a space. */
+struct page_area {
     char name[32];      /* unique in a machine, and the same in every version: recordings use it */
+    struct page_space *space;
+    uint64_t first, count; /* in the space */
+    uint64_t seed;      /* page n's hash is hash_bytes(seed + n, page); of the name */
+};
+
+#define PAGE_SPACE_MAX_AREAS 16
+
+struct page_space {
+    char name[32];      /* unique in a machine */
     const struct page_space_ops *ops;
     void *owner;        /* for the ops */
     uint64_t count;     /* pages; final once the machine is laid out */
     uint64_t *dirty;    /* those that were touched since page_space_clean(), in order of first touch */
     uint64_t ndirty, dirty_cap;
     bool always_dirty;  /* every page is taken for dirty, always; `dirty` is not used */
+    struct page_area areas[PAGE_SPACE_MAX_AREAS]; /* in order, without holes. None: not hashed as pages */
+    unsigned nareas;
     uint64_t first;     /* global number of page 0 */
 };
 
-void page_space_init(struct page_space *s, const char *name, const struct page_space_ops *ops, void *owner,
-                     uint64_t count);
+/* Without pages. */
+void page_space_init(struct page_space *s, const char *name, const struct page_space_ops *ops, void *owner);
+/* `pages` more, which have that name. */
+void page_space_add_area(struct page_space *s, const char *name, uint64_t pages);
+/* The area of page `n`; NULL: none. */
+const struct page_area *page_space_area(const struct page_space *s, uint64_t n);
+/* The seed of the hash of page `n`, which is in an area. */
+uint64_t page_space_seed(const struct page_space *s, uint64_t n);
 void page_space_finish(struct page_space *s);
 
 /* Page `n`'s bytes (NULL: all zero); make them those without touching it. */
@@ -69,7 +91,7 @@ void page_space_touch(struct page_space *s, uint64_t n);
 void page_space_clean(struct page_space *s);
 /* Call `page` with each page that is dirty. */
 void page_space_each_dirty(struct page_space *s, void (*page)(void *ctx, struct page_space *s, uint64_t n), void *ctx);
-/* Sum, modulo 2^64, of the hashes of all pages that are not all zero: hash_bytes(global number + 1, page). */
+/* Sum, modulo 2^64, of the hashes of all pages that are not all zero: hash_bytes(its seed, page). */
 uint64_t page_space_hash(const struct page_space *s);
 
 /* A space that keeps only the pages that are not zero. */

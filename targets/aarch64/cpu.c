@@ -198,6 +198,7 @@ static void settle(struct ucpu *u)
 static const struct cpu_ops ops = {
     .arch = "aarch64",
     .state_size = sizeof(struct a64_state),
+    .state_version = 1,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
@@ -243,7 +244,7 @@ struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, uns
 
     c->model = model;
     c->features = features;
-    c->st = machine_alloc_state(m, "cpu", sizeof *c->st);
+    c->st = machine_alloc_state(m, "cpu0", ops.state_version, sizeof *c->st);
     c->ops = ops;
     a64_index_sysregs(c);
     a64_make_regs(c);

@@ -226,6 +226,7 @@ static void settle(struct ucpu *u)
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
+    .state_version = 1,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
@@ -274,7 +275,7 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     struct i386_cpu *c = xcalloc(1, sizeof *c);
 
     c->model = model;
-    c->st = machine_alloc_state(m, "cpu", sizeof *c->st);
+    c->st = machine_alloc_state(m, "cpu0", ops.state_version, sizeof *c->st);
     ucpu_init(&c->u, m, &ops, &frontend, c->st, S_OFF(cc));
     m->cpu = &c->u.cpu;
     c->st->a20_mask = 0xffffffffu;

@@ -67,7 +67,7 @@ static inline struct bench *bench_new(const char *model, unsigned features)
     struct region ram = {.base = RAM, .size = 4 << 20, .kind = REGION_RAM, .enabled = true};
 
     b->m = machine_create(4096);
-    ram.page = memory_alloc(&b->m->memory, ram.size);
+    ram.page = memory_alloc(&b->m->memory, "ram", ram.size);
     memory_map(&b->m->memory, &ram);
     b->c = a64_create(b->m, a64_model_find(model), features);
     b->s = b->c->st;

@@ -14,7 +14,7 @@
 static inline void a64_flat_map(struct machine *m, struct a64_cpu *c)
 {
     memory_map(&m->memory, &(struct region){.base = RAM_OF_TABLE, .size = PAGE_SIZE, .kind = REGION_RAM,
-                                            .page = memory_alloc(&m->memory, PAGE_SIZE), .enabled = true});
+                                            .page = memory_alloc(&m->memory, "ram", PAGE_SIZE), .enabled = true});
     for (uint64_t i = 0; i < 4; i++) {
         uint64_t block = i << 30 | 0x7fd; /* AF, inner shareable, read and write, write-back */
 

@@ -121,9 +121,9 @@ static struct machine *subject_create(struct a64_cpu **cpu)
     CHECK(model);
     *cpu = a64_create(m, model, A64_HAS_EL2);
     memory_map(&m->memory, &(struct region){.base = A64_CODE, .size = A64_CODE_SIZE, .kind = REGION_RAM,
-                                            .page = memory_alloc(&m->memory, A64_CODE_SIZE), .enabled = true});
+                                            .page = memory_alloc(&m->memory, "ram", A64_CODE_SIZE), .enabled = true});
     memory_map(&m->memory, &(struct region){.base = A64_DATA, .size = A64_DATA_SIZE, .kind = REGION_RAM,
-                                            .page = memory_alloc(&m->memory, A64_DATA_SIZE), .enabled = true});
+                                            .page = memory_alloc(&m->memory, "ram", A64_DATA_SIZE), .enabled = true});
     machine_reset(m);
     a64_flat_map(m, *cpu);
     return m;

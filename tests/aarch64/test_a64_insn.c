@@ -60,7 +60,7 @@ static void make(const char *model)
     m = machine_create((RAM_SIZE >> PAGE_SHIFT) + 1);
     c = a64_create(m, a64_model_find(model), A64_HAS_EL2);
     memory_map(&m->memory, &(struct region){.base = CODE, .size = RAM_SIZE, .kind = REGION_RAM,
-                                            .page = memory_alloc(&m->memory, RAM_SIZE), .enabled = true});
+                                            .page = memory_alloc(&m->memory, "ram", RAM_SIZE), .enabled = true});
     memory_map(&m->memory, &(struct region){.base = DEVICE, .size = PAGE_SIZE, .kind = REGION_MMIO,
                                             .dev = machine_add_device(m, &counter_ops, "counter", NULL), .enabled = true});
     counter = m->devices[m->ndevices - 1]->state;

@@ -848,7 +848,7 @@ static void add_secure_ram(void)
 {
     struct region r = {.base = SECURE_RAM, .size = 2 * PAGE_SIZE, .kind = REGION_RAM, .enabled = true, .secure = true};
 
-    r.page = memory_alloc(&b->m->memory, r.size);
+    r.page = memory_alloc(&b->m->memory, "ram", r.size);
     memory_map(&b->m->memory, &r);
     poke64(b, SECURE_RAM + 8, 0x5ec2e7);
 }

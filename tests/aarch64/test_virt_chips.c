@@ -381,7 +381,7 @@ static struct device *make_flash(void)
     struct device *f;
     struct region r = {.base = 0, .size = FLASH_BYTES, .kind = REGION_ROMD, .enabled = true};
 
-    r.page = memory_alloc(&m->memory, FLASH_BYTES);
+    r.page = memory_alloc(&m->memory, "ram", FLASH_BYTES);
     flash_wiring = (struct cfi_flash_wiring){.page = r.page, .size = FLASH_BYTES, .region = 0};
     f = machine_add_device(m, &cfi_flash_ops, "flash", &flash_wiring);
     r.dev = f;

@@ -17,11 +17,11 @@
 static struct machine *memory_machine(void)
 {
     struct machine *m = machine_create(PAGES);
-    uint32_t page = memory_alloc(&m->memory, PAGES << PAGE_SHIFT);
+    uint32_t page = memory_alloc(&m->memory, "ram", PAGES << PAGE_SHIFT);
 
     memory_map(&m->memory, &(struct region){.size = PAGES << PAGE_SHIFT, .kind = REGION_RAM, .page = page,
                                             .enabled = true});
-    machine_alloc_state(m, "device", 5000); /* the arena takes more than one page */
+    machine_alloc_state(m, "device", 0, 5000); /* the arena takes more than one page */
     return m;
 }
 
@@ -101,8 +101,8 @@ START_TEST(a_sparse_space_of_a_terabyte_costs_and_hashes_what_was_touched)
     sparse_pages_init(&disk, "disk0", HUGE);
     machine_add_pages(m, &disk.space);
     ck_assert_uint_eq(machine_hash(m), empty);
-    ck_assert_uint_eq(machine_pages(m), PAGES + 2 + (HUGE >> PAGE_SHIFT));
     s = checkpoint_store_create(m, 1u << 30);
+    ck_assert_uint_eq(machine_pages(m), PAGES + 2 + (HUGE >> PAGE_SHIFT));
     v = checkpoint_view_create(s);
     for (unsigned i = 0; i < 32; i++) {
         for (unsigned k = 0; k < 8; k++) {

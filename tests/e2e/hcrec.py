@@ -10,15 +10,18 @@ class Recording:
     """What of a file's bytes counts: up to the last MARK or ENDR before whatever is wrong."""
 
     def __init__(self, data):
-        if data[:8] != MAGIC or struct.unpack_from("<II", data, 8) != (2, zlib.crc32(data[:12])):
-            raise ValueError("no recording of format 2")
+        if data[:8] != MAGIC or struct.unpack_from("<II", data, 8) != (3, zlib.crc32(data[:12])):
+            raise ValueError("no recording of format 3")
         self.config, self.events, self.hashes = {}, [], []
+        self.layout = {"component": [], "area": [], "device": [], "drive": [], "register": []}
         self.edge, self.edge_vtime, self.closed = None, None, False
         events, hashes = [], []
         self.chunks = []
         for kind, count, first, last, payload in self._chunks(data):
             if kind == "CONF":
                 self.config = self._pairs(count, payload)
+            elif kind == "LAYO":
+                self._layout(count, payload)
             elif kind == "EVNT":
                 events += self._events(count, payload)
             elif kind == "HASH":
@@ -62,6 +65,15 @@ class Recording:
             pairs[payload[at:at + key].decode()] = payload[at + key:at + key + value].decode()
             at += key + value
         return pairs
+
+    def _layout(self, count, payload):
+        """(name, version, at, size) of each entry, by kind."""
+        at = 0
+        for _ in range(count):
+            kind, version, where, size, length = struct.unpack_from("<IIQQI", payload, at)
+            at += 28
+            list(self.layout.values())[kind - 1].append((payload[at:at + length].decode(), version, where, size))
+            at += length
 
     @staticmethod
     def _events(count, payload):

@@ -487,7 +487,7 @@ static void guest_init(struct guest *g, const char *model)
     g->m = machine_create(GUEST >> PAGE_SHIFT);
     g->m->env = &env;
     g->m->stop_when_idle = true;
-    ram.page = memory_alloc(&g->m->memory, GUEST);
+    ram.page = memory_alloc(&g->m->memory, "ram", GUEST);
     memory_map(&g->m->memory, &ram);
     g->ram = g->m->memory.host + ((size_t)ram.page << PAGE_SHIFT);
     g->c = i386_create(g->m, i386_model_find(model));

@@ -136,7 +136,7 @@ static void guest_init(struct guest *g)
 
     g->m = machine_create(RAM >> PAGE_SHIFT);
     g->m->env = &env;
-    ram.page = memory_alloc(&g->m->memory, RAM);
+    ram.page = memory_alloc(&g->m->memory, "ram", RAM);
     memory_map(&g->m->memory, &ram);
     g->ram = g->m->memory.host + ((size_t)ram.page << PAGE_SHIFT);
     g->c = i386_create(g->m, i386_model_find("pentium4"));

@@ -206,7 +206,7 @@ static inline struct bench *bench_new(const char *model)
     struct region ram = {.base = 0, .size = 4 << 20, .kind = REGION_RAM, .enabled = true};
 
     b->m = machine_create(4096);
-    ram.page = memory_alloc(&b->m->memory, ram.size);
+    ram.page = memory_alloc(&b->m->memory, "ram", ram.size);
     memory_map(&b->m->memory, &ram);
     b->c = i386_create(b->m, i386_model_find(model));
     b->s = b->c->st;

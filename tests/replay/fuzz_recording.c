@@ -17,11 +17,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void no_page(void *ctx, uint32_t number, const uint8_t *bytes)
+static void no_page(void *ctx, uint32_t area, uint64_t number, const uint8_t *bytes)
 {
     uint64_t *sum = ctx;
 
-    *sum += number + (bytes ? bytes[PAGE_SIZE - 1] : 0);
+    *sum += area + number + (bytes ? bytes[PAGE_SIZE - 1] : 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -31,6 +31,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     uint64_t sum = 0;
 
     if (recording_open(&r, data, len, &err) == 0) {
+        for (uint64_t i = 0; i < event_log_count(r.log); i++)
+            if (!event_log_get(r.log, i)->kind)
+                abort();
+        for (size_t i = 0; i < r.nimages; i++) {
+            struct buffer image = {0};
+
+            recording_image_read(&r, i, &image, &err);
+            buffer_finish(&image);
+        }
         for (size_t i = 0; i < r.ncheckpoints; i++)
             recording_checkpoint_pages(&r, i, no_page, &sum, &err);
         if (r.good_bytes > len || (r.closed && *r.note))

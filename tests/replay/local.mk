@@ -26,6 +26,6 @@ endif
 # The reader of recordings against files that are none.
 check_PROGRAMS += tests/replay/fuzz_recording
 tests_replay_fuzz_recording_SOURCES = tests/replay/fuzz_recording.c
-tests_replay_fuzz_recording_LDADD = libreplay.a libvm.a libbase.a $(HC_SYSLIBS)
+tests_replay_fuzz_recording_LDADD = libreplay.a libcheckpoint.a libvm.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/replay/fuzz_recording.sh
 EXTRA_DIST += tests/replay/fuzz_recording.sh tests/replay/corpus

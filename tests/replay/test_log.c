@@ -78,28 +78,58 @@ START_TEST(a_position_finds_its_first_event)
 }
 END_TEST
 
-START_TEST(chunks_hold_all_events_in_order)
+/* A file of events, of which chunk k has those from k * 100 on. */
+struct backing {
+    unsigned loads;
+    bool torn;
+};
+
+static void load(void *ctx, uint64_t token, struct event_log *log)
 {
-    struct event_log *log = history();
-    uint64_t n = 0;
+    static uint8_t data[65536];
+    struct backing *b = ctx;
 
-    ck_assert_uint_gt(event_log_chunks(log), 5);
-    for (size_t i = 0; i < event_log_chunks(log); i++) {
-        struct event_chunk c;
-        uint32_t bytes = 0;
+    b->loads++;
+    for (uint64_t n = token * 100; n < token * 100 + (b->torn ? 50 : 100); n++) {
+        struct event e = make(n, data);
 
-        event_log_chunk(log, i, &c);
-        ck_assert_uint_eq(c.first, n);
-        ck_assert_uint_eq(c.from, c.events[0].position);
-        ck_assert_uint_eq(c.to, c.events[c.count - 1].position);
-        for (uint32_t k = 0; k < c.count; k++, n++) {
-            ck_assert_ptr_eq(&c.events[k], event_log_get(log, n));
-            bytes += c.events[k].len;
-        }
-        ck_assert_uint_eq(bytes, c.bytes);
+        event_log_loaded(log, &e);
     }
-    ck_assert_uint_eq(n, EVENTS);
-    ck_assert_uint_gt(event_log_bytes(log), 50 * 40000);
+}
+
+START_TEST(events_in_a_file_are_read_as_they_are_needed)
+{
+    static uint8_t data[65536];
+    struct backing b = {.torn = false};
+    struct event_log *log = event_log_create();
+    uint64_t rng = 1, most = 0;
+
+    event_log_set_source(log, &(struct event_log_source){.ctx = &b, .load = load});
+    for (uint64_t k = 0; k < EVENTS * 40 / 100; k++)
+        event_log_back(log, k, 100, make(k * 100, data).position, make(k * 100 + 99, data).position);
+    ck_assert_uint_eq(event_log_count(log), EVENTS * 40);
+    ck_assert_uint_eq(b.loads, 0);
+    for (icount_t p = 0; p < EVENTS; p += 7) {
+        uint64_t n = event_log_find(log, p);
+
+        ck_assert(event_log_get(log, n)->position >= p && (!n || event_log_get(log, n - 1)->position < p));
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t n = toy_rand(&rng) % (EVENTS * 40);
+        struct event want = make(n, data);
+        const struct event *e = event_log_get(log, n);
+
+        ck_assert(e->position == want.position && e->len == want.len && !memcmp(e->data, data, want.len));
+        if (event_log_bytes(log) > most)
+            most = event_log_bytes(log);
+    }
+    ck_assert_uint_le(most, 40u << 20);
+    /* What the file does not have any more is nobody's event. */
+    b.torn = true;
+    event_log_forget(log);
+    ck_assert_uint_eq(event_log_get(log, 149)->position, make(149, data).position);
+    ck_assert_uint_eq(event_log_get(log, 175)->position, make(199, data).position);
+    ck_assert_uint_eq(event_log_get(log, 175)->kind, 0);
     event_log_destroy(log);
 }
 END_TEST
@@ -111,7 +141,7 @@ static Suite *suite(void)
 
     tcase_add_test(t, every_event_is_found_again_by_its_number);
     tcase_add_test(t, a_position_finds_its_first_event);
-    tcase_add_test(t, chunks_hold_all_events_in_order);
+    tcase_add_test(t, events_in_a_file_are_read_as_they_are_needed);
     suite_add_tcase(s, t);
     return s;
 }

@@ -10,7 +10,7 @@
 
 START_TEST(a_recording_replays_to_the_same_state_and_output)
 {
-    struct buffer output = {0};
+    struct buffer output = {0}, kernel = {0};
     struct recording r;
     struct error err = {0};
     struct timeline_stop stop;
@@ -26,7 +26,9 @@ START_TEST(a_recording_replays_to_the_same_state_and_output)
     ck_assert_uint_eq(r.edge, edge);
     ck_assert_str_eq(recording_value(&r, "append"), "words with spaces");
     ck_assert_str_eq(r.images[0].name, "vmlinux");
-    ck_assert(r.images[0].data.len == 100 && !memcmp(r.images[0].data.data, "the kernel", 10));
+    ck_assert_int_eq(recording_image_read(&r, 0, &kernel, &err), 0);
+    ck_assert(kernel.len == 100 && !memcmp(kernel.data, "the kernel", 10));
+    buffer_finish(&kernel);
     begin_timeline(&h, (uint64_t)_i, false);
     ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), 0);
     ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
@@ -451,7 +453,7 @@ START_TEST(divergence_names_the_place_and_the_component)
     ck_assert_uint_ge(r.nhashes, 4);
     /* As if another state had been recorded there. */
     r.hashes[2].state ^= 1;
-    r.component_hashes[r.hashes[2].components + 1] ^= 1;
+    r.parts[2 * r.part_bytes + 8] ^= 1;
     bad = r.hashes[2].position;
     begin_timeline(&h, 6, false);
     ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
@@ -481,20 +483,19 @@ START_TEST(another_machine_and_newer_formats_are_refused)
     make(&f, 6, 5000, 0, &edge, &hash, NULL);
     open_good(&r, &f.b);
     begin_timeline(&h, 6, false);
-    for (size_t i = 0; i < r.nconfig; i++)
-        if (!strcmp(r.config[i].key, "state-pages"))
-            r.config[i].value[0]++;
+    for (uint32_t i = 0; i < r.layout.count; i++)
+        r.layout.list[i].size += r.layout.list[i].kind == LAYOUT_AREA;
     ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), -EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "another machine"));
     end_timeline(&h);
     recording_finish(&r);
-    /* Version 3, with its CRC. */
-    uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 3, 0, 0, 0};
+    /* Version 4, with its CRC. */
+    uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 4, 0, 0, 0};
     set32(newer + 12, (uint32_t)crc32(0, newer, 12));
     int status = recording_open(&r, newer, sizeof newer, &err);
     recording_finish(&r);
     ck_assert_int_eq(status, -EINVAL);
-    ck_assert_ptr_nonnull(strstr(err.text, "format 3"));
+    ck_assert_ptr_nonnull(strstr(err.text, "format 4"));
     buffer_finish(&f.b);
 }
 END_TEST

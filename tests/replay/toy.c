@@ -592,7 +592,7 @@ struct machine *toy_machine(void)
     CHECK(m);
     toy->cpu.ops = &toy_ops;
     toy->cpu.machine = m;
-    toy->cpu.state = machine_alloc_state(m, "cpu", sizeof(struct toy_state));
+    toy->cpu.state = machine_alloc_state(m, "cpu", 0, sizeof(struct toy_state));
     m->cpu = &toy->cpu;
     m->icount_shift = 2;
     for (unsigned i = 0; i < 3; i++)
@@ -604,7 +604,7 @@ struct machine *toy_machine(void)
                                .base = 0,
                                .size = TOY_BYTES,
                                .kind = REGION_RAM,
-                               .page = memory_alloc(&m->memory, TOY_BYTES),
+                               .page = memory_alloc(&m->memory, "ram", TOY_BYTES),
                                .enabled = true,
                            });
     machine_reset(m);

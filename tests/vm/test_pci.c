@@ -118,9 +118,9 @@ static void new_bus(void)
                             .windows = {{0x10000000, 0x2eff0000}, {0x8000000000, 0x8000000000}}};
     for (unsigned n = 0; n < 4; n++)
         root.lines[n] = probe_line(n);
-    ram.page = memory_alloc(&m->memory, ram.size);
+    ram.page = memory_alloc(&m->memory, "ram", ram.size);
     memory_map(&m->memory, &ram);
-    rom = memory_alloc(&m->memory, 0x1000);
+    rom = memory_alloc(&m->memory, "rom", 0x1000);
     memory_load(&m->memory, rom, "\x55\xaa", 2);
     host = machine_add_device(m, &pci_host_ops, "pci", &root);
     bridge = machine_add_device(m, &pci_bridge_ops, "bridge", &bridge_wiring);

@@ -184,11 +184,11 @@ static struct machine *bare_machine(size_t code_bytes)
     struct code_memory memory;
     struct error err;
 
-    b->st = machine_alloc_state(m, "cpu", sizeof(*b->st));
+    b->st = machine_alloc_state(m, "cpu", 0, sizeof(*b->st));
     ucpu_init(&b->u, m, &bare_ops, &bare_frontend, b->st, OFF(cc));
     b->u.float_rules = (struct float_rules){.clear_at = OFF(rounding), .clear = 7, .set_at = OFF(raised), .set = FLOAT_INEXACT};
     memory_map(&m->memory, &(struct region){.base = 0, .size = PAGES << PAGE_SHIFT, .kind = REGION_RAM,
-                                            .page = memory_alloc(&m->memory, PAGES << PAGE_SHIFT), .enabled = true});
+                                            .page = memory_alloc(&m->memory, "ram", PAGES << PAGE_SHIFT), .enabled = true});
     machine_reset(m);
     ck_assert_int_eq(code_memory_map(&memory, code_bytes, &err), 0);
     if (!ucpu_use_jit(&b->u, &memory, 1)) {

@@ -700,9 +700,9 @@ struct machine *toy_machine(void)
     struct device *dev;
     uint32_t ram, rom;
 
-    t->st = machine_alloc_state(m, "cpu", sizeof(*t->st));
-    ram = memory_alloc(&m->memory, TOY_RAM);
-    rom = memory_alloc(&m->memory, PAGE_SIZE);
+    t->st = machine_alloc_state(m, "cpu", 0, sizeof(*t->st));
+    ram = memory_alloc(&m->memory, "ram", TOY_RAM);
+    rom = memory_alloc(&m->memory, "ram", PAGE_SIZE);
     ucpu_init(&t->u, m, &toy_ops, &toy_frontend, t->st, OFF(cc));
     dev = machine_add_device(m, &device_ops, "toydev0", NULL);
     memory_map(&m->memory, &(struct region){

@@ -159,10 +159,10 @@ static void map_device(struct virt *v, paddr_t base, uint64_t size, struct devic
     map_device_for(v, base, size, dev, range, false);
 }
 
-static void map_ram(struct virt *v, paddr_t base, uint64_t size, bool secure)
+static void map_ram(struct virt *v, const char *name, paddr_t base, uint64_t size, bool secure)
 {
     const struct region r = {.base = base, .size = size, .kind = REGION_RAM,
-                             .page = memory_alloc(&v->machine->memory, size), .enabled = true, .secure = secure};
+                             .page = memory_alloc(&v->machine->memory, name, size), .enabled = true, .secure = secure};
 
     memory_map(&v->machine->memory, &r);
 }
@@ -175,7 +175,7 @@ static void map_flash(struct virt *v, unsigned n, const struct boot_image *image
     struct region r = {.base = VIRT_FLASH + n * VIRT_FLASH_BYTES, .size = VIRT_FLASH_BYTES, .kind = REGION_ROMD,
                        .dev = v->flash[n], .enabled = true, .secure = n == 0 && v->config.secure};
 
-    r.page = memory_alloc(mem, VIRT_FLASH_BYTES);
+    r.page = memory_alloc(mem, n ? "flash1" : "flash0", VIRT_FLASH_BYTES);
     w->page = r.page;
     w->size = VIRT_FLASH_BYTES;
     w->region = memory_map(mem, &r);
@@ -185,9 +185,9 @@ static void map_flash(struct virt *v, unsigned n, const struct boot_image *image
 
 static void map_memory(struct virt *v)
 {
-    map_ram(v, VIRT_RAM_BASE, v->config.memory_bytes, false);
+    map_ram(v, "ram", VIRT_RAM_BASE, v->config.memory_bytes, false);
     if (v->config.secure)
-        map_ram(v, VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES, true);
+        map_ram(v, "secure-ram", VIRT_SECURE_MEM, VIRT_SECURE_MEM_BYTES, true);
     map_flash(v, 0, &v->config.pflash[0]);
     map_flash(v, 1, &v->config.pflash[1]);
     if (v->config.gic_version == 3) {

@@ -43,11 +43,11 @@ static void alloc_vga(struct pc *pc)
     struct memory *mem = &pc->machine->memory;
     struct vga_wiring *w = &pc->vga_wiring;
 
-    w->page = memory_alloc(mem, VGA_MEMORY_BYTES);
-    w->text_page = memory_alloc(mem, VGA_TEXT_BYTES);
+    w->page = memory_alloc(mem, "vga", VGA_MEMORY_BYTES);
+    w->text_page = memory_alloc(mem, "vga-text", VGA_TEXT_BYTES);
     if (!w->has_rom)
         return;
-    w->rom_page = memory_alloc(mem, VGA_ROM_BYTES);
+    w->rom_page = memory_alloc(mem, "vga-rom", VGA_ROM_BYTES);
     memory_load(mem, w->rom_page, pc->config.vga_bios.data, pc->config.vga_bios.len);
 }
 
@@ -125,13 +125,13 @@ void pc_map_memory(struct pc *pc)
     struct memory *mem = &pc->machine->memory;
     uint64_t bytes = pc->config.memory_bytes, low = bytes < BOOT_LOW_LIMIT ? bytes : BOOT_LOW_LIMIT;
     uint32_t *first = pc->shadow->wiring;
-    uint32_t ram = memory_alloc(mem, bytes), bios = 0;
+    uint32_t ram = memory_alloc(mem, "ram", bytes), bios = 0;
 
     *first = ram;
     if (pc->vga)
         alloc_vga(pc);
     if (pc->config.bios.len)
-        bios = memory_alloc(mem, pc->config.bios.len);
+        bios = memory_alloc(mem, "bios", pc->config.bios.len);
     map_pages(pc, 0, LOW_END, REGION_RAM, ram, true);
     map_pages(pc, ONE_MIB, low - ONE_MIB, REGION_RAM, ram + (ONE_MIB >> PAGE_SHIFT), low > ONE_MIB);
     if (bytes > low)
