@@ -88,7 +88,7 @@ static int choose_engine(struct machine *m, const struct options *o, struct erro
     if (o->engine == ENGINE_INTERPRETER)
         return 0;
     r = code_memory_map(&memory, CODE_BYTES, err);
-    if (r == 0 && ucpu_use_jit((struct ucpu *)(void *)m->cpu, &memory, 0))
+    if (r == 0 && ucpu_use_jit((struct ucpu *)(void *)m->cpus[0], &memory, 0))
         return 0;
     if (r == 0) {
         code_memory_unmap(&memory);

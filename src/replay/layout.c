@@ -55,8 +55,6 @@ static void add(struct layout *l, enum layout_kind kind, const char *name, uint3
 
 void layout_of_machine(struct layout *l, const struct machine *m)
 {
-    const struct cpu_ops *ops = m->cpu ? m->cpu->ops : NULL;
-
     layout_init(l);
     for (unsigned i = 0; i < m->ncomponents; i++)
         add(l, LAYOUT_COMPONENT, m->components[i].name, m->components[i].version, m->components[i].offset,
@@ -68,8 +66,12 @@ void layout_of_machine(struct layout *l, const struct machine *m)
         add(l, LAYOUT_DEVICE, m->devices[i]->name, 0, 0, 0);
     for (unsigned i = 0; i < m->ndrives; i++)
         add(l, LAYOUT_DRIVE, m->drives[i]->name, 0, 0, 0);
-    for (unsigned i = 0; ops && ops->read_reg && i < ops->nregs; i++)
-        add(l, LAYOUT_REGISTER, ops->regs[i].name, 0, 0, ops->regs[i].bits);
+    for (unsigned n = 0; n < m->ncpus; n++) {
+        const struct cpu_ops *ops = m->cpus[n]->ops;
+
+        for (unsigned i = 0; ops->read_reg && i < ops->nregs; i++)
+            add(l, LAYOUT_REGISTER, ops->regs[i].name, 0, n, ops->regs[i].bits);
+    }
 }
 
 uint32_t layout_count(const struct layout *l, enum layout_kind kind)

@@ -20,7 +20,7 @@ enum layout_kind {
 
 #define LAYOUT_NAME_MAX 31u
 /* Most entries of a layout, and bytes of an arena. */
-#define LAYOUT_MAX       8192u
+#define LAYOUT_MAX       131072u
 #define LAYOUT_ARENA_MAX ((uint32_t)16 << 20)
 
 struct layout_entry {

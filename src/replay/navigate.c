@@ -80,7 +80,7 @@ static void start(struct timeline *tl, struct timeline_stop *stop)
 /* Position to stand at when an access of the step from h is told. */
 static icount_t access_stop(const struct timeline *tl, icount_t h, enum direction dir)
 {
-    bool before = tl->m->cpu->ops->watch_before && !tl->search.only;
+    bool before = tl->m->cpus[0]->ops->watch_before && !tl->search.only;
 
     return before == (dir == FORWARD) ? h : h + 1;
 }
@@ -136,7 +136,7 @@ static enum timeline_reason reason_of(enum run_end end)
 
 static void tell_hit(struct timeline *tl, const struct found *f, enum direction dir, struct timeline_stop *stop)
 {
-    if (f->hit.kind != TRAP_EXEC && tl->m->cpu->ops->watch_before && !tl->search.only) {
+    if (f->hit.kind != TRAP_EXEC && tl->m->cpus[0]->ops->watch_before && !tl->search.only) {
         tl->search.told_access = f->hit.position;
         tl->search.told_direction = dir;
     }
@@ -233,7 +233,7 @@ static void step_forward(struct timeline *tl, struct timeline_stop *stop)
  * position. False: *end says what stopped us. */
 static enum run_end go_to_boundary_before(struct timeline *tl, icount_t position)
 {
-    const struct cpu *cpu = tl->m->cpu;
+    const struct cpu *cpu = tl->m->cpus[0];
     icount_t at = position - 1;
 
     for (;;) {
@@ -332,7 +332,7 @@ void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop
 
 void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struct timeline_stop *stop)
 {
-    const struct cpu *cpu = tl->m->cpu;
+    const struct cpu *cpu = tl->m->cpus[0];
     uint64_t pc;
 
     for (;;) {

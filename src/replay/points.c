@@ -153,7 +153,7 @@ unsigned timeline_breakpoint_here(struct timeline *tl)
     const struct trap_hit here = {
         .kind = TRAP_EXEC,
         .position = tl->m->st->position,
-        .address = tl->m->cpu->ops->pc(tl->m->cpu),
+        .address = tl->m->cpus[0]->ops->pc(tl->m->cpus[0]),
     };
     bool any;
 

@@ -398,8 +398,12 @@ static bool upgrade(struct machine *m, const struct component *c, const struct l
 {
     uint8_t *state = m->arena + c->offset;
 
-    if (m->cpu->state == state)
-        return m->cpu->ops->upgrade && m->cpu->ops->upgrade(m->cpu, e->version, old, e->size);
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        struct cpu *cpu = m->cpus[i];
+
+        if (cpu->state == state)
+            return cpu->ops->upgrade && cpu->ops->upgrade(cpu, e->version, old, e->size);
+    }
     for (unsigned i = 0; i < m->ndevices; i++) {
         struct device *d = m->devices[i];
 
@@ -759,25 +763,29 @@ static void print_value(struct buffer *b, const uint8_t *value, unsigned bytes)
         buffer_printf(b, "%02x", value[bytes]);
 }
 
-/* Registers of the recorded arena and of ours, side by side. */
-static void compare_registers(struct page_search *s)
+/* Registers of a CPU in the recorded arena and in ours, side by side. */
+static void compare_registers(struct page_search *s, struct cpu *cpu)
 {
-    struct machine *m = timeline_machine(s->k->tl);
-    const struct cpu_ops *ops = m->cpu->ops;
+    struct machine *m = cpu->machine;
+    const struct cpu_ops *ops = cpu->ops;
     unsigned named = 0;
 
     for (unsigned i = 0; i < ops->nregs && named < 8; i++) {
         uint8_t ours[64] = {0}, theirs[64] = {0};
         unsigned bytes = ops->regs[i].bits / 8u;
 
-        ops->read_reg(m->cpu, i, ours);
+        ops->read_reg(cpu, i, ours);
         memcpy(s->k->arena, m->arena, m->arena_len);
         memcpy(m->arena, s->l.arena, m->arena_len);
-        ops->read_reg(m->cpu, i, theirs);
+        ops->read_reg(cpu, i, theirs);
         memcpy(m->arena, s->k->arena, m->arena_len);
         if (!memcmp(ours, theirs, bytes))
             continue;
-        buffer_printf(s->b, "%s%s is ", named++ ? ", " : "; ", ops->regs[i].name);
+        buffer_printf(s->b, named ? ", " : "; ");
+        if (m->ncpus > 1 && !named)
+            buffer_printf(s->b, "of CPU %u ", cpu->index);
+        buffer_printf(s->b, "%s is ", ops->regs[i].name);
+        named++;
         print_value(s->b, ours, bytes);
         buffer_printf(s->b, ", was ");
         print_value(s->b, theirs, bytes);
@@ -808,13 +816,15 @@ static void arena_page(void *ctx, uint32_t area, uint64_t n, const uint8_t *byte
 
 static void compare_checkpoint(struct recorder_checks *k, size_t n, struct buffer *b)
 {
+    const struct machine *m = timeline_machine(k->tl);
     struct page_search s = {.k = k, .b = b};
     const char *what;
 
     loading_init(&s.l, k->tl, k->r);
     if (put_together(k->r, n, arena_page, &s) && recording_checkpoint_pages(k->r, n, compare_page, &s, NULL) == 0 &&
         !make_arena(&s.l, &what))
-        compare_registers(&s);
+        for (unsigned i = 0; i < m->ncpus; i++)
+            compare_registers(&s, m->cpus[i]);
     if (s.differ)
         buffer_printf(b, "; page %" PRIu64 " of %s%s, at 0x%03" PRIx32 " there is 0x%02x, was 0x%02x", s.first, s.area,
                       s.differ > 1 ? " and others" : "", s.offset, s.ours, s.theirs);

@@ -138,7 +138,7 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
 
 bool run_at_boundary(const struct timeline *tl)
 {
-    const struct cpu *cpu = tl->m->cpu;
+    const struct cpu *cpu = tl->m->cpus[0];
 
     return cpu->ops->in_progress(cpu) == ICOUNT_MAX && !env_step_event_at(tl, tl->m->st->position);
 }

@@ -13,11 +13,15 @@
 #define NAMES_MOST 8u
 #define REG_BYTES  64u
 
+/* Registers of one CPU. */
+static unsigned nregs_of(const struct machine *m)
+{
+    return m->cpus[0]->ops->read_reg ? m->cpus[0]->ops->nregs : 0;
+}
+
 struct witness_shape witness_shape_of(const struct machine *m)
 {
-    unsigned nregs = m->cpu->ops->read_reg ? m->cpu->ops->nregs : 0;
-
-    return (struct witness_shape){m->ncomponents, nregs < WITNESS_MAX_REGS ? nregs : WITNESS_MAX_REGS};
+    return (struct witness_shape){m->ncomponents, m->ncpus * nregs_of(m)};
 }
 
 void witness_log_init(struct witness_log *l, struct witness_shape shape)
@@ -77,37 +81,39 @@ size_t witness_log_find(const struct witness_log *l, icount_t position)
     return low;
 }
 
+static uint8_t register_tag(const struct cpu *cpu, unsigned number)
+{
+    unsigned bytes = cpu->ops->regs[number].bits / 8u;
+    uint8_t value[REG_BYTES];
+
+    CHECK(bytes <= sizeof(value));
+    cpu->ops->read_reg(cpu, number, value);
+    return (uint8_t)hash_bytes(0, value, bytes);
+}
+
 void witness_take(const struct machine *m, uint8_t *tags)
 {
-    struct witness_shape shape = witness_shape_of(m);
-    const struct cpu_ops *ops = m->cpu->ops;
-
-    for (unsigned i = 0; i < shape.ncomponents; i++) {
+    for (unsigned i = 0; i < m->ncomponents; i++) {
         uint64_t h = machine_component_hash(m, i);
 
         *tags++ = (uint8_t)h;
         *tags++ = (uint8_t)(h >> 8);
     }
-    for (unsigned i = 0; i < shape.nregs; i++) {
-        uint8_t value[REG_BYTES];
-
-        CHECK(ops->regs[i].bits / 8u <= sizeof(value));
-        ops->read_reg(m->cpu, i, value);
-        *tags++ = (uint8_t)hash_bytes(0, value, ops->regs[i].bits / 8u);
-    }
+    for (unsigned n = 0; n < m->ncpus; n++)
+        for (unsigned i = 0; i < nregs_of(m); i++)
+            *tags++ = register_tag(m->cpus[n], i);
 }
 
 /* The registers that differ, in brackets. */
-static void name_registers(const struct machine *m, uint32_t nregs, const uint8_t *a, const uint8_t *b,
-                           struct buffer *out)
+static void name_registers(const struct machine *m, const uint8_t *a, const uint8_t *b, struct buffer *out)
 {
     unsigned n = 0;
 
-    for (uint32_t i = 0; i < nregs; i++) {
+    for (uint32_t i = 0; i < nregs_of(m); i++) {
         if (a[i] == b[i])
             continue;
         if (n < NAMES_MOST)
-            buffer_printf(out, "%s%s", n ? ", " : " (", m->cpu->ops->regs[i].name);
+            buffer_printf(out, "%s%s", n ? ", " : " (", m->cpus[0]->ops->regs[i].name);
         n++;
     }
     if (n > NAMES_MOST)
@@ -129,7 +135,8 @@ void witness_name_differences(const struct machine *m, const uint8_t *a, const u
             continue;
         buffer_printf(out, "%s%s", comma, c->name);
         comma = ", ";
-        if (m->arena + c->offset == m->cpu->state)
-            name_registers(m, shape.nregs, a + regs, b + regs, out);
+        for (unsigned n = 0; n < m->ncpus; n++)
+            if (m->arena + c->offset == m->cpus[n]->state)
+                name_registers(m, a + regs + n * nregs_of(m), b + regs + n * nregs_of(m), out);
     }
 }

@@ -18,7 +18,7 @@
 #include "base/buffer.h"
 #include "vm/machine.h"
 
-/* Bytes of a witness's tags: 2 for each component, then 1 for each register. */
+/* Bytes of a witness's tags: 2 for each component, then 1 for each register of each CPU. */
 struct witness_shape {
     uint32_t ncomponents, nregs;
 };
@@ -36,7 +36,7 @@ struct witness_log {
 
 /* Most components and registers of any machine: for files. */
 #define WITNESS_MAX_COMPONENTS 1024u
-#define WITNESS_MAX_REGS       8192u
+#define WITNESS_MAX_REGS       (MACHINE_MAX_CPUS * 1024u)
 
 struct witness_shape witness_shape_of(const struct machine *m);
 static inline size_t witness_bytes(const struct witness_shape *s)
@@ -57,8 +57,8 @@ size_t witness_log_find(const struct witness_log *l, icount_t position);
 
 /* The tags of the machine's present state. */
 void witness_take(const struct machine *m, uint8_t *tags);
-/* Append the names of the components and, where the CPU is among them, of the registers
- * whose tags differ: "cpu (eax, eip), pit". Nothing if none does. */
+/* Append the names of the components and, where CPUs are among them, of the registers
+ * whose tags differ: "cpu0 (eax, eip), pit". Nothing if none does. */
 void witness_name_differences(const struct machine *m, const uint8_t *a, const uint8_t *b, struct buffer *out);
 
 #endif

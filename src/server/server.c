@@ -451,8 +451,8 @@ void server_dump(const struct server *s)
     buffer_init(&text);
     buffer_printf(&text, "position %" PRIu64 " of %" PRIu64 "\n", s->machine->st->position,
                   timeline_edge(s->timeline));
-    if (s->machine->cpu->ops->describe)
-        s->machine->cpu->ops->describe(s->machine->cpu, &text);
+    if (s->machine->cpus[0]->ops->describe)
+        s->machine->cpus[0]->ops->describe(s->machine->cpus[0], &text);
     fwrite(text.data, 1, text.len, stderr);
     buffer_finish(&text);
 }

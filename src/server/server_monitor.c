@@ -269,7 +269,7 @@ HANDLER(cmd_last)
     timeline_last_write(s->timeline, address, len, &stop);
     there = timeline_position(s->timeline);
     if (stop.reason == TIMELINE_WATCHPOINT)
-        pc = s->machine->cpu->ops->pc(s->machine->cpu);
+        pc = s->machine->cpus[0]->ops->pc(s->machine->cpus[0]);
     timeline_seek(s->timeline, here, &back);
     server_end_search(s);
     if (stop.reason == TIMELINE_INTERRUPTED)
@@ -372,7 +372,7 @@ static void print_plain_registers(const struct cpu *cpu, struct buffer *out)
 
 HANDLER(cmd_info_registers)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpu;
+    const struct cpu *cpu = server_of(call)->machine->cpus[0];
 
     (void)err;
     if (cpu->ops->describe)
@@ -387,7 +387,7 @@ HANDLER(cmd_info_jit)
     struct ucpu_stats stats;
 
     (void)err;
-    ucpu_stats((const struct ucpu *)(const void *)server_of(call)->machine->cpu, &stats);
+    ucpu_stats((const struct ucpu *)(const void *)server_of(call)->machine->cpus[0], &stats);
     buffer_printf(call->out, "engine: %s\n", stats.jit ? "JIT and interpreter" : "interpreter");
     buffer_printf(call->out, "blocks: %" PRIu64 " translated, %" PRIu64 " kept, all dropped %" PRIu64 " times\n",
                   stats.blocks_built, stats.blocks_live, stats.flushes);
@@ -401,7 +401,7 @@ HANDLER(cmd_info_jit)
 
 HANDLER(cmd_info_tlb)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpu;
+    const struct cpu *cpu = server_of(call)->machine->cpus[0];
 
     if (!cpu->ops->describe_tlb)
         return error_set(err, -ENOSYS, "this CPU has no picture of its translations");
@@ -433,7 +433,7 @@ static unsigned print_stretch(struct buffer *out, const struct cpu *cpu, const s
 
 HANDLER(cmd_info_mem)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpu;
+    const struct cpu *cpu = server_of(call)->machine->cpus[0];
     unsigned lookups = 0, printed = 0;
     struct stretch t = {0};
     uint64_t va = 0, len;

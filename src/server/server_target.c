@@ -17,7 +17,7 @@
 static bool read_register(void *ctx, unsigned n, void *buf)
 {
     struct server *s = ctx;
-    struct cpu *cpu = s->machine->cpu;
+    struct cpu *cpu = s->machine->cpus[0];
 
     cpu->ops->read_reg(cpu, n, buf);
     return true;
@@ -58,7 +58,7 @@ static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
 
 size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
 {
-    struct cpu *cpu = s->machine->cpu;
+    struct cpu *cpu = s->machine->cpus[0];
     size_t done = 0;
 
     if (physical)
@@ -117,7 +117,7 @@ static const struct rsp_memory_area *get_memory_map(void *ctx, unsigned *count)
 
 static bool is_mapped(struct server *s, uint64_t page)
 {
-    struct cpu *cpu = s->machine->cpu;
+    struct cpu *cpu = s->machine->cpus[0];
     paddr_t pa;
 
     return cpu->ops->translate(cpu, page << PAGE_SHIFT, &pa) &&
@@ -153,7 +153,7 @@ static void memory_region(void *ctx, uint64_t addr, struct rsp_memory_region *ou
 static const char *feature_types(void *ctx, const char *feature)
 {
     struct server *s = ctx;
-    const struct cpu_ops *ops = s->machine->cpu->ops;
+    const struct cpu_ops *ops = s->machine->cpus[0]->ops;
 
     return ops->feature_types ? ops->feature_types(feature) : NULL;
 }
@@ -165,7 +165,7 @@ static void describe_cpu(void *ctx, struct buffer *out)
 
     if (m->st->end != GUEST_RUNS)
         buffer_printf(out, "%s, ", server_end_name((enum guest_end)m->st->end));
-    else if (m->cpu->ops->idle && m->cpu->ops->idle(m->cpu))
+    else if (m->cpus[0]->ops->idle && m->cpus[0]->ops->idle(m->cpus[0]))
         buffer_printf(out, "sleeping, ");
     buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
     if (!timeline_at_edge(s->timeline))
@@ -183,7 +183,7 @@ static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
 
 void server_target_init(struct server *s)
 {
-    const struct cpu_ops *ops = s->machine->cpu->ops;
+    const struct cpu_ops *ops = s->machine->cpus[0]->ops;
 
     s->regs = xcalloc(ops->nregs, sizeof *s->regs);
     for (unsigned i = 0; i < ops->nregs; i++) {

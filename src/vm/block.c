@@ -33,29 +33,28 @@ static unsigned block_hash(uint32_t page, const struct block_key *key)
     return (unsigned)(h >> (64 - HASH_BITS));
 }
 
-struct block *block_find(struct exec *x, uint32_t page, const struct block_key *key, bool alone)
+struct block *block_find(struct exec_shared *sh, uint32_t page, const struct block_key *key, bool alone)
 {
-    for (struct block *b = x->hash[block_hash(page, key)]; b; b = b->hash_next)
+    for (struct block *b = sh->hash[block_hash(page, key)]; b; b = b->hash_next)
         if (b->key.pc == key->pc && b->hash_page == page && b->key.mode == key->mode && b->key.va == key->va &&
             b->alone == alone)
             return b;
     return NULL;
 }
 
-struct block *block_alloc(struct ucpu *c, unsigned nuops, unsigned ninsns)
+struct block *block_alloc(struct exec_shared *sh, unsigned nuops, unsigned ninsns)
 {
-    struct exec *x = c->exec;
     size_t size = sizeof(struct block) + nuops * sizeof(struct uop) + ninsns * sizeof(struct block_insn);
     struct block *b;
 
     size = (size + POOL_ALIGN - 1) & ~(size_t)(POOL_ALIGN - 1);
-    if (size > POOL_BYTES - x->pool_used)
-        block_flush_all(c);
-    b = (struct block *)(void *)(x->pool + x->pool_used);
-    x->pool_used += size;
+    if (size > POOL_BYTES - sh->pool_used)
+        block_flush_all(sh);
+    b = (struct block *)(void *)(sh->pool + sh->pool_used);
+    sh->pool_used += size;
     *b = (struct block){0};
-    if (x->jit)
-        jit_block_made(x->jit, b);
+    if (sh->jit)
+        jit_block_made(sh->jit, b);
     b->uops = (struct uop *)(void *)(b + 1);
     b->nuops = nuops;
     b->insns = (struct block_insn *)(void *)(b->uops + nuops);
@@ -87,11 +86,11 @@ static bool range_in(const struct block *b, unsigned side, uint32_t page, unsign
     return true;
 }
 
-static void note_page(struct ucpu *c, struct block *b, unsigned side)
+static void note_page(struct exec_shared *sh, struct block *b, unsigned side)
 {
-    struct memory *m = &c->cpu.machine->memory;
+    struct memory *m = &sh->machine->memory;
     uint32_t page = b->page[side];
-    struct page_derived *p = &c->exec->pages[page];
+    struct page_derived *p = &sh->pages[page];
     unsigned offset, len;
 
     range_in(b, side, page, &offset, &len);
@@ -102,14 +101,14 @@ static void note_page(struct ucpu *c, struct block *b, unsigned side)
     }
     if (!(m->flags[page] & PAGE_FLAG_CODE)) {
         m->flags[page] |= PAGE_FLAG_CODE;
-        tlb_revoke_write(c, page);
+        tlb_revoke_write(sh, page);
     }
 }
 
 /* What the page's blocks cover has shrunk. */
-static void recount_page(struct ucpu *c, uint32_t page)
+static void recount_page(struct exec_shared *sh, uint32_t page)
 {
-    struct page_derived *p = &c->exec->pages[page];
+    struct page_derived *p = &sh->pages[page];
     unsigned offset, len;
 
     p->chunks = 0;
@@ -118,13 +117,13 @@ static void recount_page(struct ucpu *c, uint32_t page)
             if (range_in(b, side, page, &offset, &len))
                 p->chunks |= code_chunks(offset, len);
     if (!p->blocks)
-        c->cpu.machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
+        sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
 }
 
 /* Take `b` out of the list of `page`, and out of the chains of the blocks there. */
-static void leave_page(struct ucpu *c, struct block *b, uint32_t page)
+static void leave_page(struct exec_shared *sh, struct block *b, uint32_t page)
 {
-    struct block **at = &c->exec->pages[page].blocks;
+    struct block **at = &sh->pages[page].blocks;
 
     while (*at) {
         struct block *other = *at;
@@ -141,58 +140,57 @@ static void leave_page(struct ucpu *c, struct block *b, uint32_t page)
 
 /* ---- keeping and dropping ---- */
 
-void block_insert(struct ucpu *c, struct block *b)
+void block_insert(struct exec_shared *sh, struct block *b)
 {
-    struct exec *x = c->exec;
-    struct block **bucket = &x->hash[block_hash(b->page[0], &b->key)];
+    struct block **bucket = &sh->hash[block_hash(b->page[0], &b->key)];
 
     b->hash_page = b->page[0];
-    if (x->nlive == x->cap_live) {
-        x->cap_live = x->cap_live ? 2 * x->cap_live : 1024;
-        x->live = xrealloc(x->live, x->cap_live * sizeof(x->live[0]));
-        x->live_index = xrealloc(x->live_index, x->cap_live * sizeof(x->live_index[0]));
+    if (sh->nlive == sh->cap_live) {
+        sh->cap_live = sh->cap_live ? 2 * sh->cap_live : 1024;
+        sh->live = xrealloc(sh->live, sh->cap_live * sizeof(sh->live[0]));
+        sh->live_index = xrealloc(sh->live_index, sh->cap_live * sizeof(sh->live_index[0]));
     }
     b->valid = true;
-    b->index = x->nlive++;
-    x->live[b->index] = b;
-    x->live_index[b->index] = (struct live_block){.va = (uint32_t)b->key.va, .len = b->len};
+    b->index = sh->nlive++;
+    sh->live[b->index] = b;
+    sh->live_index[b->index] = (struct live_block){.va = (uint32_t)b->key.va, .len = b->len};
     b->hash_next = *bucket;
     *bucket = b;
     for (unsigned side = 0; side < 2; side++)
         if (b->page[side] != NO_PAGE)
-            note_page(c, b, side);
+            note_page(sh, b, side);
 }
 
 /* Take `b` out of everything but its pages. */
-static void forget(struct exec *x, struct block *b)
+static void forget(struct exec_shared *sh, struct block *b)
 {
-    struct block **at = &x->hash[block_hash(b->page[0], &b->key)];
-    struct block *moved = x->live[--x->nlive];
+    struct block **at = &sh->hash[block_hash(b->page[0], &b->key)];
+    struct block *moved = sh->live[--sh->nlive];
 
     while (*at != b)
         at = &(*at)->hash_next;
     *at = b->hash_next;
-    x->live[b->index] = moved;
-    x->live_index[b->index] = x->live_index[x->nlive];
+    sh->live[b->index] = moved;
+    sh->live_index[b->index] = sh->live_index[sh->nlive];
     moved->index = b->index;
-    if (x->link_from == b)
-        x->link_from = NULL;
+    if (sh->link_from == b)
+        sh->link_from = NULL;
     b->valid = false;
     b->key.mode = UINT64_MAX; /* the jump cache finds it no more */
     b->next[0] = b->next[1] = NULL;
 }
 
-void block_drop(struct ucpu *c, struct block *b)
+void block_drop(struct exec_shared *sh, struct block *b)
 {
     CHECK(b->valid);
-    forget(c->exec, b);
+    forget(sh, b);
     for (unsigned side = 0; side < 2; side++) {
         uint32_t page = b->page[side];
 
         if (page == NO_PAGE || (side == 1 && page == b->page[0]))
             continue;
-        leave_page(c, b, page);
-        recount_page(c, page);
+        leave_page(sh, b, page);
+        recount_page(sh, page);
     }
 }
 
@@ -206,72 +204,68 @@ static bool overlaps(const struct block *b, uint32_t page, unsigned offset, unsi
     return false;
 }
 
-void block_invalidate(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
+void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
     struct block *next;
 
-    for (struct block *b = c->exec->pages[page].blocks; b; b = next) {
+    for (struct block *b = sh->pages[page].blocks; b; b = next) {
         next = *page_link(b, page);
         if (overlaps(b, page, offset, len))
-            block_drop(c, b);
+            block_drop(sh, b);
     }
 }
 
-void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count)
+void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
 {
-    struct exec *x = c->exec;
-
-    for (unsigned i = 0; i < x->nlive;) {
+    for (unsigned i = 0; i < sh->nlive;) {
         bool hit = false;
 
         for (unsigned k = 0; k < count && !hit; k++)
-            hit = (uint32_t)vas[k] - x->live_index[i].va < x->live_index[i].len;
+            hit = (uint32_t)vas[k] - sh->live_index[i].va < sh->live_index[i].len;
         if (hit)
-            block_drop(c, x->live[i]); /* another one takes its place */
+            block_drop(sh, sh->live[i]); /* another one takes its place */
         else
             i++;
     }
 }
 
-void block_flush_jumps(struct exec *x, struct tlb_context *t, unsigned parts)
+void block_flush_jumps(struct exec_shared *sh, struct tlb_context *t, unsigned parts)
 {
     if (!(t->jump_parts & parts))
         return;
     t->jump_parts &= ~parts;
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        if (!t->jump_parts || (t->jump[i] != &x->no_block && (parts >> tlb_part(x, t->jump[i]->key.va) & 1)))
-            t->jump[i] = &x->no_block;
+        if (!t->jump_parts || (t->jump[i] != &sh->no_block && (parts >> tlb_part(sh, t->jump[i]->key.va) & 1)))
+            t->jump[i] = &sh->no_block;
 }
 
-void block_flush_all(struct ucpu *c)
+void block_flush_all(struct exec_shared *sh)
 {
-    struct exec *x = c->exec;
-
-    x->stats.flushes++;
-    if (x->nlive < 16) {
-        while (x->nlive)
-            block_drop(c, x->live[x->nlive - 1]);
+    sh->stats.flushes++;
+    if (sh->nlive < 16) {
+        while (sh->nlive)
+            block_drop(sh, sh->live[sh->nlive - 1]);
     } else {
-        for (unsigned i = 0; i < x->nlive; i++)
+        for (unsigned i = 0; i < sh->nlive; i++)
             for (unsigned side = 0; side < 2; side++) {
-                uint32_t page = x->live[i]->page[side];
+                uint32_t page = sh->live[i]->page[side];
 
                 if (page == NO_PAGE)
                     continue;
-                x->pages[page].chunks = 0;
-                x->pages[page].blocks = NULL;
-                c->cpu.machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
+                sh->pages[page].chunks = 0;
+                sh->pages[page].blocks = NULL;
+                sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
             }
-        memset(x->hash, 0, sizeof(x->hash));
-        x->nlive = 0;
+        memset(sh->hash, 0, sizeof(sh->hash));
+        sh->nlive = 0;
     }
-    for (unsigned i = 0; i < x->ncontexts; i++)
-        block_flush_jumps(x, x->contexts[i], TLB_ALL_PARTS);
-    x->link_from = NULL;
-    c->block = NULL;
-    x->pool_used = 0;
-    if (x->jit)
-        jit_flush(x->jit);
+    for (unsigned i = 0; i < sh->ncontexts; i++)
+        block_flush_jumps(sh, sh->contexts[i], TLB_ALL_PARTS);
+    sh->link_from = NULL;
+    ucpu_of(sh->machine->runner)->block = NULL;
+    sh->pool_used = 0;
+    if (sh->jit)
+        jit_flush(sh->jit);
 }
 
 void block_link(struct block *from, unsigned edge, struct block *to)
@@ -287,18 +281,16 @@ void block_link(struct block *from, unsigned edge, struct block *to)
     from->next[edge] = to;
 }
 
-void block_cache_init(struct ucpu *c)
+void block_cache_init(struct exec_shared *sh)
 {
-    struct exec *x = c->exec;
-
-    x->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
-    CHECK(x->pool);
-    x->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
+    sh->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
+    CHECK(sh->pool);
+    sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
 }
 
-void block_cache_finish(struct ucpu *c)
+void block_cache_finish(struct exec_shared *sh)
 {
-    free(c->exec->pool);
-    free(c->exec->live);
-    free(c->exec->live_index);
+    free(sh->pool);
+    free(sh->live);
+    free(sh->live_index);
 }

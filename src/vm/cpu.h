@@ -1,10 +1,12 @@
 /*
- * What the machine and the debugger's side know of a CPU, whatever its kind.
+ * What the machine and the debugger's side know of a CPU, whatever its kind. All CPUs of a
+ * machine are of one kind.
  */
 #ifndef HINDCAST_VM_CPU_H
 #define HINDCAST_VM_CPU_H
 
 #include "base/types.h"
+#include "vm/device.h"
 
 struct cpu;
 struct machine;
@@ -33,7 +35,8 @@ struct cpu_ops {
      * a device access calls for the machine's attention (`cpu.attention`). On
      * return the state is canonical and machine_state.position is current. */
     void (*run)(struct cpu *, icount_t until);
-    /* Does the CPU sleep with nothing to wake it? */
+    /* Does the CPU sleep with nothing to wake it, or is it not there yet? Whoever changes the answer of a CPU that
+     * does not run calls machine_attention(). */
     bool (*idle)(const struct cpu *);
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
@@ -73,13 +76,24 @@ struct cpu_ops {
     void (*describe_tlb)(const struct cpu *, struct buffer *);
 };
 
+DEVICE_STATE_BEGIN
+#define CPU_SHARE_VERSION 1u
+/* A CPU's share of the machine's steps; part of the arena. */
+struct cpu_share {
+    icount_t steps;    /* that it has made */
+    icount_t yielded;  /* it gave up the rest of the slot that begins at this position, less 1; 0: none */
+};
+DEVICE_STATE_END
+
 struct cpu {
     const struct cpu_ops *ops;
     struct machine *machine;
+    unsigned index;    /* machine.cpus[index] */
     void *state;       /* arena block */
+    struct cpu_share *share; /* arena block */
     bool running;      /* inside ops->run */
-    bool attention;    /* set by device code: leave run() after this instruction, because
-                        * deadlines, requests or interrupt lines may have changed */
+    bool attention;    /* set by machine_attention(): leave run() after this instruction, because
+                        * deadlines, requests or interrupt lines may have changed, or who is awake */
     bool to_boundary;  /* leave run() at the first instruction boundary after a step, too: it may make a
                         * repeated instruction whole, but no instruction after it */
     /* While running, the position of the step in progress is

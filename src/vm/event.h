@@ -35,7 +35,8 @@ struct event {
     icount_t position;
     vtime_t vtime;
     uint16_t kind;       /* enum event_kind */
-    uint16_t source;     /* index of a device (EVENT_IMAGE: of a drive), or EVENT_SOURCE_MACHINE */
+    uint16_t source;     /* index of a device (EVENT_IMAGE: of a drive); of a write by the debugger, whose registers or
+                          * addresses: CPU index, where EVENT_SOURCE_MACHINE is CPU 0; else EVENT_SOURCE_MACHINE */
     uint32_t len;        /* bytes at `data` */
     const uint8_t *data; /* owned by whoever hands the event over */
 };

@@ -34,10 +34,12 @@ static void release(struct ucpu *c)
     c->exec->withheld = 0;
 }
 
-void exec_leave_soon(struct ucpu *c)
+void exec_leave_soon(const struct exec_shared *sh)
 {
-    if (c->cpu.running)
-        withhold(c, c->cpu.budget);
+    struct cpu *cpu = sh->machine->runner;
+
+    if (cpu->running)
+        withhold(ucpu_of(cpu), cpu->budget);
 }
 
 uint64_t ucpu_rep_room(const struct ucpu *c)
@@ -57,8 +59,8 @@ void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps)
 static void stand(struct ucpu *c)
 {
     c->fe->settle(c);
-    c->cpu.machine->st->position = c->cpu.limit - c->cpu.budget;
     c->cpu.running = false;
+    machine_stand(c->cpu.machine, c->cpu.limit - c->cpu.budget);
 }
 
 static void resume(struct ucpu *c)
@@ -136,36 +138,39 @@ static bool access_traps_differ(const struct trap_copy *t, const struct trap *li
     }
 }
 
-/* A list of traps is now `list`: drop what was cached under the old one. */
-static void change_traps(struct ucpu *c, struct trap_copy *t, const struct trap *list, unsigned count)
+/* A list of traps is now `list`: drop the blocks that were made for the old one. True: what is cached
+ * of translations must be dropped, too. */
+static bool change_traps(struct exec_shared *sh, struct trap_copy *t, const struct trap *list, unsigned count)
 {
     uint64_t *vas = xmalloc((t->count + count) * sizeof(vas[0]));
     unsigned n = exec_only_in(t->list, t->count, list, count, vas);
     bool access = access_traps_differ(t, list, count);
 
     n += exec_only_in(list, count, t->list, t->count, vas + n);
+    sh->nexec -= count_exec(t);
     copy_list(t, list, count);
-    c->exec->nexec = count_exec(&c->exec->observer) + count_exec(&c->exec->guest);
+    sh->nexec += count_exec(t);
     if (n)
-        block_drop_at(c, vas, n);
+        block_drop_at(sh, vas, n);
     free(vas);
-    if (access)
-        ucpu_flush_tlb(c);
+    return access;
 }
 
-static void look_at_traps(struct ucpu *c)
+static void look_at_traps(struct exec_shared *sh)
 {
-    const struct traps *t = c->cpu.machine->traps;
+    const struct traps *t = sh->machine->traps;
 
-    if (t->generation == c->exec->traps_generation)
+    if (t->generation == sh->traps_generation)
         return;
-    c->exec->traps_generation = t->generation;
-    change_traps(c, &c->exec->observer, t->list, t->count);
+    sh->traps_generation = t->generation;
+    if (change_traps(sh, &sh->observer, t->list, t->count))
+        tlb_flush_all(sh);
 }
 
 void ucpu_set_guest_traps(struct ucpu *c, const struct trap *list, unsigned count)
 {
-    change_traps(c, &c->exec->guest, list, count);
+    if (change_traps(c->exec->shared, &c->exec->guest, list, count))
+        ucpu_flush_tlb(c);
 }
 
 /* The step just made touched watched bytes: tell the guest's own debug unit, then the
@@ -203,7 +208,7 @@ static void take_exception(struct ucpu *c)
     c->fe->take_exception(c);
     c->cpu.steps = 0;
     c->exec->look = true;
-    c->exec->link_from = NULL;
+    c->exec->shared->link_from = NULL;
 }
 
 /* False: it was not a step after all. */
@@ -217,7 +222,7 @@ static bool take_event(struct ucpu *c)
     if (!done)
         c->cpu.budget++;
     c->retry_alone = false;
-    c->exec->link_from = NULL;
+    c->exec->shared->link_from = NULL;
     return done;
 }
 
@@ -227,9 +232,10 @@ static bool take_event(struct ucpu *c)
 static bool guest_breaks(struct ucpu *c, const struct block_key *key)
 {
     const struct trap_copy *g = &c->exec->guest;
-    struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key->va};
+    struct trap_hit hit = {.kind = TRAP_EXEC, .cpu = c->cpu.index, .position = c->cpu.limit - c->cpu.budget,
+                           .address = key->va};
 
-    if (!c->exec->nexec || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
+    if (!c->exec->shared->nexec || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
         return false;
     if (c->cpu.ops->in_progress && c->cpu.ops->in_progress(&c->cpu) != ICOUNT_MAX)
         return false;
@@ -241,7 +247,7 @@ static bool must_ask(const struct ucpu *c, const struct block_key *key)
 {
     const struct traps *t = c->cpu.machine->traps;
 
-    if (!c->exec->nexec || !traps_have_exec(t, key->va) || t->asked == c->cpu.limit - c->cpu.budget)
+    if (!c->exec->shared->nexec || !traps_have_exec(t, key->va) || t->asked == c->cpu.limit - c->cpu.budget)
         return false;
     return !c->cpu.ops->in_progress || c->cpu.ops->in_progress(&c->cpu) == ICOUNT_MAX;
 }
@@ -256,13 +262,13 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
         b = x->jump[jump_hash(key->pc)];
         if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va)
             return b;
-        x->stats.jump_misses++;
+        x->shared->stats.jump_misses++;
     }
     b = translate(c, key, alone);
     if (!b || b->alone || b->trapped || c->no_cache)
         return b;
     x->jump[jump_hash(key->pc)] = b;
-    x->context->jump_parts |= 1u << tlb_part(x, key->va);
+    x->context->jump_parts |= 1u << tlb_part(x->shared, key->va);
     return b;
 }
 
@@ -276,7 +282,7 @@ static void stand_at_fault(struct ucpu *c)
     while (i > 0 && b->insns[i].first_uop > at)
         i--;
     c->cpu.budget += b->steps - i;
-    c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->va_mask);
+    c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->shared->va_mask);
 }
 
 /* What a block's run led to. `stepping`: single_step() held when it began. */
@@ -284,15 +290,15 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
 {
     struct exec *x = c->exec;
 
-    x->link_from = NULL;
+    x->shared->link_from = NULL;
     switch (left) {
     case LEFT_BUDGET:
         c->fe->set_pc(c, x->go_pc);
         break;
     case LEFT_GO:
         c->fe->set_pc(c, x->go_pc);
-        x->link_from = c->block;
-        x->link_edge = x->go_edge;
+        x->shared->link_from = c->block;
+        x->shared->link_edge = x->go_edge;
         break;
     case LEFT_EXIT:
         c->fe->set_pc(c, x->go_pc);
@@ -326,8 +332,10 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
 
 static enum left engine(struct ucpu *c, struct block *b)
 {
-    if (c->exec->jit && !b->alone && !c->no_cache)
-        return jit_run(c->exec->jit, b);
+    struct jit *jit = c->exec->shared->jit;
+
+    if (jit && !b->alone && !c->no_cache)
+        return jit_run(jit, c, b);
     return c->plain_switch ? interp_run_switch(c, b) : interp_run(c, b);
 }
 
@@ -337,11 +345,11 @@ static void run_block(struct ucpu *c, struct block *b)
     bool stepping = x->stepping;
     enum left left;
 
-    if (x->link_from && !b->alone)
-        block_link(x->link_from, x->link_edge, b);
-    x->link_from = NULL;
+    if (x->shared->link_from && !b->alone)
+        block_link(x->shared->link_from, x->shared->link_edge, b);
+    x->shared->link_from = NULL;
     if (b->alone) {
-        x->stats.alone++;
+        x->shared->stats.alone++;
         if (!c->cpu.to_boundary)
             withhold(c, c->cpu.budget - 1);
     }
@@ -380,7 +388,7 @@ static bool make_steps(struct ucpu *c)
         return false;
     b = next_block(c, &key, alone);
     if (b && !b->alone && (b->steps > c->cpu.budget || c->no_cache))
-        x->link_from = NULL;
+        x->shared->link_from = NULL;
     if (b && b->steps > c->cpu.budget)
         b = next_block(c, &key, true);
     if (!b) {
@@ -434,8 +442,8 @@ void ucpu_run(struct cpu *cpu, icount_t until)
     x->look = true;
     x->retry = false;
     x->withheld = 0;
-    x->link_from = NULL;
-    look_at_traps(c);
+    x->shared->link_from = NULL;
+    look_at_traps(x->shared);
     resume(c);
     for (;;) {
         release(c);
@@ -463,6 +471,29 @@ void ucpu_drop_derived(struct cpu *cpu)
     ucpu_flush_tlb((struct ucpu *)(void *)cpu);
 }
 
+static struct exec_shared *make_shared(struct machine *m, const struct frontend *fe)
+{
+    struct exec_shared *sh = xcalloc(1, sizeof(*sh));
+
+    sh->machine = m;
+    sh->builder = xcalloc(1, sizeof(*sh->builder));
+    block_cache_init(sh);
+    tlb_init(sh);
+    softmmu_init(sh, fe);
+    return sh;
+}
+
+static void finish_shared(struct exec_shared *sh)
+{
+    jit_destroy(sh->jit);
+    softmmu_finish(sh);
+    tlb_finish(sh);
+    block_cache_finish(sh);
+    free(sh->observer.list);
+    free(sh->builder);
+    free(sh);
+}
+
 void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, const struct frontend *fe,
                void *state, unsigned flags_offset)
 {
@@ -475,41 +506,43 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     c->flags_offset = flags_offset;
     c->flags = (struct lazy_flags *)(void *)(c->s + flags_offset);
     c->exec = xcalloc(1, sizeof(*c->exec));
-    c->exec->builder = xcalloc(1, sizeof(*c->exec->builder));
-    block_cache_init(c);
-    tlb_init(c);
-    softmmu_init(c);
-    m->cpu = &c->cpu;
+    c->exec->cpu = c;
+    c->exec->state = c->s;
+    c->exec->flags = c->flags;
+    c->exec->shared = m->ncpus ? ucpu_of(m->cpus[0])->exec->shared : make_shared(m, fe);
+    c->exec->shared->users++;
+    machine_add_cpu(m, &c->cpu);
+    tlb_init_cpu(c);
 }
 
 bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold)
 {
-    CHECK(!c->exec->jit && !c->cpu.running);
-    block_flush_all(c);
-    c->exec->jit = jit_create(c, memory, threshold);
-    return c->exec->jit;
+    struct exec_shared *sh = c->exec->shared;
+
+    CHECK(!sh->jit && !c->cpu.running);
+    block_flush_all(sh);
+    sh->jit = jit_create(c, memory, threshold);
+    return sh->jit;
 }
 
 void ucpu_finish(struct ucpu *c)
 {
     if (!c->exec)
         return;
-    jit_destroy(c->exec->jit);
-    softmmu_finish(c);
-    tlb_finish(c);
-    block_cache_finish(c);
-    free(c->exec->observer.list);
+    if (--c->exec->shared->users == 0)
+        finish_shared(c->exec->shared);
     free(c->exec->guest.list);
-    free(c->exec->builder);
     free(c->exec);
     c->exec = NULL;
 }
 
 void ucpu_stats(const struct ucpu *c, struct ucpu_stats *out)
 {
-    *out = c->exec->stats;
-    out->blocks_live = c->exec->nlive;
-    out->jit = c->exec->jit != NULL;
+    const struct exec_shared *sh = c->exec->shared;
+
+    *out = sh->stats;
+    out->blocks_live = sh->nlive;
+    out->jit = sh->jit != NULL;
     if (out->jit)
-        jit_stats(c->exec->jit, out);
+        jit_stats(sh->jit, out);
 }

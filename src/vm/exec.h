@@ -238,8 +238,8 @@ struct ucpu {
 void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, const struct frontend *fe,
                void *state, unsigned flags_offset);
 void ucpu_finish(struct ucpu *c);
-/* Compile blocks that were entered `threshold` times (0: a good number) into `memory`, which is
- * the CPU's from now on. False: the host or the build has no JIT, or there is too little memory;
+/* Compile blocks that were entered `threshold` times (0: a good number), by any CPU of the machine, into `memory`,
+ * which is the machine's from now on. All its CPUs are there already. False: the host or the build has no JIT, or there is too little memory;
  * it is still the caller's, and blocks are interpreted. */
 bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
 /* cpu_ops.run of such a CPU. */

@@ -2,6 +2,12 @@
  * What the files of the execution core share: softmmu.c, tlb.c, block.c, translate.c,
  * optimise.c, interp.c, exec.c. Nobody else includes this.
  *
+ * A machine's CPUs share what is derived from memory: translated blocks, compiled code, and
+ * what is known of each page (struct exec_shared). What depends on a CPU's registers is its own: cached
+ * translations, jump caches, the run in progress (struct exec). One CPU runs at a time, so
+ * what only a run in progress needs may be in either. Whatever one CPU does to a page is noticed by what all
+ * of them have cached of it.
+ *
  * Nothing here is guest state. All of it may be dropped at any step without a
  * trace in positions or states.
  */
@@ -17,7 +23,7 @@
 #define HASH_SIZE (1u << HASH_BITS)
 /* Host memory for translated blocks; when it is full all of them are dropped. */
 #define POOL_BYTES ((size_t)64 << 20)
-/* How many values of the roots have their translations cached at a time; at most 32. */
+/* How many values of the roots a CPU has the translations of cached at a time. */
 #define TLB_CONTEXTS 16
 #define MAX_PENDING_HITS 16
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
@@ -42,7 +48,7 @@ struct tlb_info {
 /* What is cached under one value of the translation roots. */
 struct tlb_context {
     uint64_t roots[TLB_ROOTS];
-    unsigned number;       /* exec.contexts[number] */
+    unsigned number;       /* exec_shared.contexts[number] */
     uint64_t used;         /* exec.context_uses when it was last chosen */
     struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
     struct tlb_info infos[TLB_MODES][TLB_SIZE];
@@ -60,10 +66,10 @@ struct walked {
     uint64_t shared[WALKED_WORDS]; /* for more than one page, or as anything but a walk's last entry */
     uint64_t code[WALKED_WORDS];   /* for an instruction fetch */
     uint64_t first_va;             /* the page that entry 0 is for, if the others are for those after it */
-    uint32_t contexts;             /* bit n: exec.contexts[n] may depend on the page */
+    uint64_t contexts;             /* context_bit()s of those that may depend on the page */
     uint8_t parts[WALKED_QUARTERS]; /* of the page; bit n: they do for addresses of part n */
     uint8_t entry_size;            /* bytes; 0: not known yet */
-    bool listed;                   /* in exec.walked_pages */
+    bool listed;                   /* in exec_shared.walked_pages */
 };
 
 /* What is derived from one page of storage. */
@@ -71,7 +77,7 @@ struct page_derived {
     uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
     struct block *blocks; /* every block with bytes of this page */
     uint64_t granted_epoch; /* the tlb_epoch that `granted` is of */
-    uint32_t granted;       /* bit n: inline writes may be allowed in exec.contexts[n] */
+    uint64_t granted;       /* context_bit()s of those in which inline writes may be allowed */
     struct walked *walked;  /* good while the page is flagged WALKED; NULL: never was */
 };
 
@@ -92,29 +98,23 @@ struct live_block {
     uint32_t len;
 };
 
-struct exec {
-    /* softmmu.c */
+/* What the CPUs of a machine share. */
+struct exec_shared {
+    struct machine *machine;
+    unsigned users;                        /* CPUs that have it */
     uint64_t va_mask;
     unsigned part_shift;                   /* frontend.part_shift */
-    paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
-    unsigned nwalk_reads;
-    unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
-    unsigned unit;                         /* the access in progress is made of ones of this many bytes; 0: it is one */
-    bool walk_uncacheable;                 /* the walk in progress read from a device */
-    bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
-    bool only_looking;                     /* walks change nothing; and are not cached if they would have */
 
     /* tlb.c */
-    struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
+    struct tlb_context **contexts;         /* of all CPUs */
     unsigned ncontexts;
-    uint64_t context_uses;
     struct page_derived *pages;            /* [memory.max_pages] */
-    uint64_t tlb_epoch;                    /* number of ucpu_flush_tlb(), plus 1 */
+    uint64_t tlb_epoch;                    /* how often nothing at all was cached, plus 1 */
     uint32_t *walked_pages;                /* page numbers with PAGE_FLAG_WALKED */
     unsigned nwalked_pages, cap_walked_pages;
+    bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
 
     /* block.c */
-    struct block **jump;                   /* context->jump */
     struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
     struct block **live;                   /* every valid block that is kept; block.index is its place */
@@ -122,10 +122,41 @@ struct exec {
     unsigned nlive, cap_live;
     uint8_t *pool;
     size_t pool_used;
+    struct block *link_from;               /* the block whose edge link_edge led to the PC, or NULL */
+    unsigned link_edge;
 
     /* translate.c */
     struct builder *builder;
     uint8_t bytes[PAGE_SIZE + 16];         /* code bytes that are not contiguous in the host */
+
+    /* exec.c */
+    struct jit *jit;                       /* NULL: everything is interpreted */
+    uint64_t traps_generation;             /* of machine.traps when last looked at */
+    struct trap_copy observer;
+    unsigned nexec;                        /* execution traps: the observer's, and all CPUs' own */
+    struct ucpu_stats stats;
+};
+
+/* What is a CPU's own. */
+struct exec {
+    struct ucpu *cpu;                      /* compiled code finds the CPU by these three */
+    uint8_t *state;
+    struct lazy_flags *flags;
+    struct exec_shared *shared;
+
+    /* softmmu.c */
+    paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
+    unsigned nwalk_reads;
+    unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
+    unsigned unit;                         /* the access in progress is made of ones of this many bytes; 0: it is one */
+    bool walk_uncacheable;                 /* the walk in progress read from a device */
+    bool only_looking;                     /* walks change nothing; and are not cached if they would have */
+
+    /* tlb.c */
+    struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
+    unsigned ncontexts;
+    uint64_t context_uses;
+    struct block **jump;                   /* context->jump */
 
     /* exec.c */
     bool retry;            /* run the next instruction alone */
@@ -137,22 +168,28 @@ struct exec {
     const struct uop *fault_uop; /* interpreter: what faulted */
     struct block *turn;    /* LEFT_TURN: the block to enter next */
     uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
-    struct jit *jit;       /* NULL: everything is interpreted */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     uint32_t sse_live;     /* compiled code: the guest's MXCSR is in the host's, and memory has an older one */
     uint32_t host_mxcsr;   /* what C code wants there */
-    struct block *link_from; /* the block whose edge link_edge led to the PC, or NULL */
-    unsigned link_edge;
     struct pending_hit hits[MAX_PENDING_HITS];
-    uint64_t traps_generation; /* of machine.traps when last looked at */
-    struct trap_copy observer, guest;
-    unsigned nexec;        /* execution traps in both */
-    struct ucpu_stats stats;
+    struct trap_copy guest;
 };
 
+/* The CPU that has these members first (all CPUs of a machine are run by this core, or none). */
+static inline struct ucpu *ucpu_of(struct cpu *cpu)
+{
+    return (struct ucpu *)(void *)cpu;
+}
+
+/* What stands for a context in a page's masks. With very many it is shared: a mask names a superset. */
+static inline uint64_t context_bit(const struct tlb_context *t)
+{
+    return (uint64_t)1 << (t->number & 63);
+}
+
 /* ---- softmmu.c ---- */
-void softmmu_init(struct ucpu *c);
-void softmmu_finish(struct ucpu *c);
+void softmmu_init(struct exec_shared *sh, const struct frontend *fe);
+void softmmu_finish(struct exec_shared *sh);
 /* The cached or fresh translation of `va` for `access` (of ucpu.misaligned's kind); NULL: an
  * exception is pending or retry_alone is set. Good until the next call. */
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access);
@@ -166,12 +203,14 @@ bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned si
 /* Pairs of values of `each` bytes, 4 or 8: one access to memory, two to a device. 16: one value of 16. */
 bool softmmu_load_pair_slow(struct ucpu *c, uint64_t va, unsigned each); /* values: exec.slow_value, packed */
 bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsigned each);
-/* Make the block in progress the last one before the run loop. */
-void exec_leave_soon(struct ucpu *c);
+/* Make the block in progress, whichever CPU's it is, the last one before the run loop. */
+void exec_leave_soon(const struct exec_shared *sh);
 
 /* ---- tlb.c ---- */
-void tlb_init(struct ucpu *c);
-void tlb_finish(struct ucpu *c);
+/* What is shared, what is a CPU's. */
+void tlb_init(struct exec_shared *sh);
+void tlb_finish(struct exec_shared *sh);
+void tlb_init_cpu(struct ucpu *c);
 /* Make an entry of the current context empty, about to be filled. */
 struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index);
 /* The walk just made (walk_reads) for `va` is going to be cached: from now on changes of what
@@ -179,21 +218,23 @@ struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index);
 uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own_entry);
 /* Do cached translations depend on these bytes of a WALKED page in a way that the block
  * in progress may not survive? */
-bool tlb_depends_on(const struct exec *x, uint32_t page, unsigned offset, unsigned len);
+bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Bytes of a WALKED page are about to change. */
-void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Inline writes to a page are being allowed in the current context. */
 void tlb_note_write(struct ucpu *c, uint32_t page);
 /* No inline writes to this page any more; to any page. */
-void tlb_revoke_write(struct ucpu *c, uint32_t page);
-void tlb_allow_no_writes(struct ucpu *c);
+void tlb_revoke_write(struct exec_shared *sh, uint32_t page);
+void tlb_allow_no_writes(struct exec_shared *sh);
+/* Drop every cached translation of every CPU. */
+void tlb_flush_all(struct exec_shared *sh);
 
 #define TLB_ALL_PARTS ((1u << TLB_PARTS) - 1)
 
 /* Which part of the address space `va` is in. */
-static inline unsigned tlb_part(const struct exec *x, uint64_t va)
+static inline unsigned tlb_part(const struct exec_shared *sh, uint64_t va)
 {
-    return (unsigned)(va >> x->part_shift) & (TLB_PARTS - 1);
+    return (unsigned)(va >> sh->part_shift) & (TLB_PARTS - 1);
 }
 
 /* A 4-byte granule of page-backed storage: it is the bytes that matter, not where they are mapped. */
@@ -203,22 +244,22 @@ static inline uint64_t walk_granule(uint32_t page, unsigned offset)
 }
 
 /* ---- block.c ---- */
-void block_cache_init(struct ucpu *c);
-void block_cache_finish(struct ucpu *c);
-struct block *block_find(struct exec *x, uint32_t page, const struct block_key *key, bool alone);
+void block_cache_init(struct exec_shared *sh);
+void block_cache_finish(struct exec_shared *sh);
+struct block *block_find(struct exec_shared *sh, uint32_t page, const struct block_key *key, bool alone);
 /* Room for a block (uninitialised but for its pointers); may drop every block. */
-struct block *block_alloc(struct ucpu *c, unsigned nuops, unsigned ninsns);
+struct block *block_alloc(struct exec_shared *sh, unsigned nuops, unsigned ninsns);
 /* Make it findable, and note its bytes. */
-void block_insert(struct ucpu *c, struct block *b);
+void block_insert(struct exec_shared *sh, struct block *b);
 /* Drop one block. Its memory stays until the pool is flushed. */
-void block_drop(struct ucpu *c, struct block *b);
+void block_drop(struct exec_shared *sh, struct block *b);
 /* Drop the blocks that have bytes in [offset, offset + len) of a page. */
-void block_invalidate(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Drop the blocks that contain one of these virtual addresses. */
-void block_drop_at(struct ucpu *c, const uint64_t *vas, unsigned count);
-void block_flush_all(struct ucpu *c);
+void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
+void block_flush_all(struct exec_shared *sh);
 /* Forget a jump cache's blocks of some parts of the address space. */
-void block_flush_jumps(struct exec *x, struct tlb_context *t, unsigned parts);
+void block_flush_jumps(struct exec_shared *sh, struct tlb_context *t, unsigned parts);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 

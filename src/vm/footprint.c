@@ -23,6 +23,5 @@ void footprint_finish(struct footprint *f)
 void machine_set_footprint(struct machine *m, struct footprint *f)
 {
     m->footprint = f;
-    if (m->cpu && m->cpu->ops->drop_derived)
-        m->cpu->ops->drop_derived(m->cpu);
+    machine_drop_derived(m);
 }

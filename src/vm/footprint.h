@@ -1,4 +1,4 @@
-/* The virtual pages that the CPU ran, wrote and read during a stretch of
+/* The virtual pages that the CPUs ran, wrote and read during a stretch of
  * history; what lets a reverse search skip the stretch. */
 #ifndef HINDCAST_VM_FOOTPRINT_H
 #define HINDCAST_VM_FOOTPRINT_H

@@ -15,6 +15,7 @@ libvm_a_SOURCES = \
 	src/vm/memory.c src/vm/memory.h \
 	src/vm/optimise.c \
 	src/vm/page_space.c src/vm/page_space.h \
+	src/vm/schedule.c src/vm/schedule.h \
 	src/vm/semantics.h \
 	src/vm/softmmu.c \
 	src/vm/tlb.c \

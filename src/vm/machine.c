@@ -14,6 +14,8 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,6 +116,7 @@ struct machine *machine_create(uint32_t max_pages)
     m->traps = xcalloc(1, sizeof(*m->traps));
     m->traps->asked = ICOUNT_MAX;
     m->st = machine_alloc_state(m, "machine", MACHINE_STATE_VERSION, sizeof(*m->st));
+    m->schedule.quantum = SCHEDULE_QUANTUM;
     if (memory_init(&m->memory, m, max_pages) < 0) {
         machine_destroy(m);
         return NULL;
@@ -131,8 +134,9 @@ void machine_destroy(struct machine *m)
         return;
     if (m->board_destroy)
         m->board_destroy(m);
-    if (m->cpu && m->cpu->ops->destroy)
-        m->cpu->ops->destroy(m->cpu);
+    for (unsigned i = 0; i < m->ncpus; i++)
+        if (m->cpus[i]->ops->destroy)
+            m->cpus[i]->ops->destroy(m->cpus[i]);
     for (unsigned i = 0; i < m->ndevices; i++)
         free(m->devices[i]);
     for (unsigned i = 0; i < m->ndrives; i++)
@@ -160,6 +164,19 @@ void *machine_alloc_state(struct machine *m, const char *name, uint32_t version,
     c->version = version;
     m->arena_len += room;
     return p;
+}
+
+void machine_add_cpu(struct machine *m, struct cpu *cpu)
+{
+    char name[32];
+
+    CHECK(m->ncpus < MACHINE_MAX_CPUS);
+    snprintf(name, sizeof(name), "cpu%u.share", m->ncpus);
+    cpu->share = machine_alloc_state(m, name, CPU_SHARE_VERSION, sizeof(*cpu->share));
+    cpu->index = m->ncpus;
+    m->cpus[m->ncpus++] = cpu;
+    if (!m->runner)
+        m->runner = cpu;
 }
 
 struct device *machine_add_device(struct machine *m, const struct device_ops *ops, const char *name,
@@ -198,12 +215,20 @@ void machine_reset(struct machine *m)
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->reset)
             m->devices[i]->ops->reset(m->devices[i]);
-    if (m->cpu && m->cpu->ops->reset)
-        m->cpu->ops->reset(m->cpu);
+    for (unsigned i = 0; i < m->ncpus; i++)
+        if (m->cpus[i]->ops->reset)
+            m->cpus[i]->ops->reset(m->cpus[i]);
     if (m->board_started)
         m->board_started(m);
-    if (m->cpu && m->cpu->ops->drop_derived)
-        m->cpu->ops->drop_derived(m->cpu);
+    machine_drop_derived(m);
+}
+
+void machine_drop_derived(struct machine *m)
+{
+    m->awake_stale = true;
+    for (unsigned i = 0; i < m->ncpus; i++)
+        if (m->cpus[i]->ops->drop_derived)
+            m->cpus[i]->ops->drop_derived(m->cpus[i]);
 }
 
 void machine_restored(struct machine *m)
@@ -214,8 +239,7 @@ void machine_restored(struct machine *m)
             m->devices[i]->ops->restored(m->devices[i]);
     if (m->board_restored)
         m->board_restored(m);
-    if (m->cpu && m->cpu->ops->drop_derived)
-        m->cpu->ops->drop_derived(m->cpu);
+    machine_drop_derived(m);
 }
 
 /* Positions and times that do not overflow, whatever is done with them. */
@@ -251,8 +275,14 @@ const char *machine_impossible_part(const struct machine *m)
     for (unsigned i = 0; i < m->ndevices; i++)
         if (!device_possible(m->devices[i]))
             return m->devices[i]->name;
-    if (m->cpu && m->cpu->ops->possible && !m->cpu->ops->possible(m->cpu))
-        return "cpu0";
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        const struct cpu *cpu = m->cpus[i];
+
+        if (cpu->ops->possible && !cpu->ops->possible(cpu))
+            return "cpu";
+        if (cpu->share->steps > m->st->position || cpu->share->yielded > m->st->position)
+            return "cpu's share";
+    }
     return NULL;
 }
 
@@ -260,7 +290,7 @@ const char *machine_impossible_part(const struct machine *m)
 
 icount_t machine_position(const struct machine *m)
 {
-    const struct cpu *cpu = m->cpu;
+    const struct cpu *cpu = m->runner;
 
     if (cpu && cpu->running)
         return cpu->limit - cpu->budget - cpu->steps;
@@ -297,17 +327,18 @@ static icount_t position_of(const struct machine *m, vtime_t t)
 
 /* ---- requests of device and CPU code ---- */
 
-static void want_attention(struct machine *m)
+void machine_attention(struct machine *m)
 {
-    if (m->cpu)
-        m->cpu->attention = true;
+    m->awake_stale = true;
+    if (m->runner)
+        m->runner->attention = true;
 }
 
 void machine_end(struct machine *m, enum guest_end end, uint32_t status)
 {
     m->st->end = end;
     m->st->end_status = status;
-    want_attention(m);
+    machine_attention(m);
 }
 
 void machine_request_reset(struct machine *m)
@@ -317,7 +348,7 @@ void machine_request_reset(struct machine *m)
         return;
     }
     m->st->reset_request = 1;
-    want_attention(m);
+    machine_attention(m);
 }
 
 uint64_t machine_host_clock(struct machine *m)
@@ -358,9 +389,16 @@ static uint64_t get_le(const uint8_t *p, unsigned bytes)
     return v;
 }
 
+/* Whose address, whose register: the event's source. */
+static struct cpu *cpu_of_event(const struct machine *m, const struct event *e)
+{
+    return m->ncpus ? m->cpus[e->source < m->ncpus ? e->source : 0] : NULL;
+}
+
 /* EVENT_WRITE_MEMORY: bytes behind unmapped addresses are dropped. */
 static void write_memory(struct machine *m, const struct event *e)
 {
+    const struct cpu *cpu = cpu_of_event(m, e);
     uint64_t addr;
     const uint8_t *p;
     size_t len;
@@ -378,7 +416,7 @@ static void write_memory(struct machine *m, const struct event *e)
 
         if (n > len)
             n = len;
-        if (physical || (m->cpu && m->cpu->ops->translate && m->cpu->ops->translate(m->cpu, addr, &pa)))
+        if (physical || (cpu && cpu->ops->translate && cpu->ops->translate(cpu, addr, &pa)))
             memory_write_bytes(&m->memory, pa, p, n, true);
         addr += n;
         p += n;
@@ -389,7 +427,8 @@ static void write_memory(struct machine *m, const struct event *e)
 /* EVENT_WRITE_REGISTER. */
 static void write_register(struct machine *m, const struct event *e)
 {
-    const struct cpu_ops *ops = m->cpu ? m->cpu->ops : NULL;
+    struct cpu *cpu = cpu_of_event(m, e);
+    const struct cpu_ops *ops = cpu ? cpu->ops : NULL;
     uint32_t n;
 
     if (!ops || !ops->write_reg || e->len < 4)
@@ -397,7 +436,7 @@ static void write_register(struct machine *m, const struct event *e)
     n = (uint32_t)get_le(e->data, 4);
     if (n >= ops->nregs || e->len - 4 != ops->regs[n].bits / 8u)
         return;
-    ops->write_reg(m->cpu, n, e->data + 4);
+    ops->write_reg(cpu, n, e->data + 4);
 }
 
 /* Events come from files too: what makes no sense is ignored, but a step stays a step. */
@@ -405,7 +444,7 @@ static void apply_event(struct machine *m, const struct event *e)
 {
     struct device *dev;
 
-    m->between = true;
+    m->between = m->awake_stale = true;
     switch (e->kind) {
     case EVENT_INPUT:
         dev = e->source < m->ndevices ? m->devices[e->source] : NULL;
@@ -472,9 +511,67 @@ static void take_event(struct machine *m, const struct event *e)
     apply_event(m, &copy);
 }
 
-static bool cpu_idle(const struct machine *m)
+static bool is_awake(const struct cpu *cpu)
 {
-    return m->cpu->ops->idle && m->cpu->ops->idle(m->cpu);
+    return !cpu->ops->idle || !cpu->ops->idle(cpu);
+}
+
+/* Bit n: cpus[n] is awake. */
+static uint64_t who_is_awake(struct machine *m)
+{
+    if (m->awake_stale) {
+        m->awake_stale = false;
+        m->awake = 0;
+        for (unsigned i = 0; i < m->ncpus; i++)
+            m->awake |= (uint64_t)is_awake(m->cpus[i]) << i;
+    }
+    return m->awake;
+}
+
+/* ---- turns ---- */
+
+static const struct time_slot *slot_at(struct machine *m, icount_t position)
+{
+    if (position < m->slot.first || position >= m->slot.end)
+        m->slot = schedule_slot(&m->schedule, m->ncpus, m->icount_shift, position);
+    return &m->slot;
+}
+
+/* Whose is the step from here, and before which position may it be another's? At least one is awake. */
+static struct cpu *whose_turn(struct machine *m, icount_t *end)
+{
+    uint64_t awake = who_is_awake(m);
+    const struct time_slot *slot;
+    struct cpu *best = NULL;
+    unsigned least = UINT_MAX;
+
+    *end = ICOUNT_MAX;
+    if (!(awake & (awake - 1)))
+        return m->cpus[__builtin_ctzll(awake)];
+    slot = slot_at(m, m->st->position);
+    *end = slot->end;
+    for (unsigned i = 0, n = slot->cpu; i < m->ncpus && least; i++, n = n + 1 == m->ncpus ? 0 : n + 1) {
+        unsigned behind = 2u * (n == slot->starved) + (m->cpus[n]->share->yielded == slot->first + 1);
+
+        if ((awake >> n & 1) && behind < least) {
+            least = behind;
+            best = m->cpus[n];
+        }
+    }
+    return best;
+}
+
+bool machine_yield(struct cpu *cpu, icount_t position)
+{
+    struct machine *m = cpu->machine;
+
+    if (m->ncpus == 1)
+        return false;
+    cpu->share->yielded = slot_at(m, position)->first + 1;
+    if (!(who_is_awake(m) & ~((uint64_t)1 << cpu->index)))
+        return false;
+    cpu->attention = true;
+    return true;
 }
 
 /* What one round of machine_run() has to look at. */
@@ -498,14 +595,14 @@ static bool do_one_due(struct machine *m, struct agenda *a, const struct event *
         a->stale = false;
     }
     if (a->device && a->deadline <= now && !(event_here && e->vtime < a->deadline)) {
-        m->between = true;
+        m->between = m->awake_stale = true;
         a->device->ops->expire(a->device, now);
         a->stale = true;
         return true;
     }
-    /* An event later than the clock waits for the CPU to sleep until then; a CPU
-     * that does not sleep takes it now, for it belongs to this position. */
-    if (event_here && (e->vtime <= now || !cpu_idle(m))) {
+    /* An event later than the clock waits for the CPUs to sleep until then; if one
+     * does not sleep it comes now, for it belongs to this position. */
+    if (event_here && (e->vtime <= now || who_is_awake(m))) {
         take_event(m, e);
         a->stale = true;
         return true;
@@ -513,7 +610,7 @@ static bool do_one_due(struct machine *m, struct agenda *a, const struct event *
     return false;
 }
 
-/* The CPU sleeps (rule 2). True: the clock was moved; false: *stop says why not. */
+/* All CPUs sleep (rule 2). True: the clock was moved; false: *stop says why not. */
 static bool sleep_on(struct machine *m, const struct agenda *a, const struct event *e, struct stop *stop)
 {
     vtime_t wake = a->deadline;
@@ -529,24 +626,29 @@ static bool sleep_on(struct machine *m, const struct agenda *a, const struct eve
     return true;
 }
 
-/* Let the CPU make steps (rule 3), up to whatever comes first. */
+/* Let the CPU whose turn it is make steps (rule 3), up to whatever comes first. */
 static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const struct event *e)
 {
-    icount_t limit = until;
+    icount_t limit = until, end;
     icount_t due = position_of(m, a->deadline);
+    struct cpu *cpu = whose_turn(m, &end);
 
+    if (end < limit)
+        limit = end;
     if (due < limit)
         limit = due;
     if (e && e->position < limit)
         limit = e->position;
     CHECK(limit > m->st->position);
     m->run_from = m->st->position;
-    m->cpu->attention = false;
-    m->cpu->ops->run(m->cpu, limit);
+    m->runner = cpu;
+    cpu->attention = false;
+    cpu->ops->run(cpu, limit);
     CHECK(m->st->position >= m->run_from && m->st->position <= limit);
     if (m->st->position != m->run_from)
         m->between = false;
-    a->stale |= m->cpu->attention;
+    a->stale |= cpu->attention;
+    m->awake = (m->awake & ~((uint64_t)1 << cpu->index)) | (uint64_t)is_awake(cpu) << cpu->index;
 }
 
 /* The guest has ended: apply an event that is bound to here, if any. */
@@ -563,7 +665,7 @@ static bool do_event_at_end(struct machine *m)
 /* Was a step made from `start` that ends where an instruction does, and is that all that is wanted? */
 static bool at_wanted_boundary(const struct machine *m, icount_t start)
 {
-    const struct cpu *cpu = m->cpu;
+    const struct cpu *cpu = m->runner;
 
     return cpu->to_boundary && m->st->position != start && cpu->ops->in_progress(cpu) == ICOUNT_MAX;
 }
@@ -591,12 +693,12 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
             continue;
         if (m->st->reset_request) {
             machine_reset(m);
-            m->st->position++;
+            m->st->position++; /* no CPU's */
             m->between = false;
             a.stale = true;
             continue;
         }
-        if (cpu_idle(m)) {
+        if (!who_is_awake(m)) {
             if (!sleep_on(m, &a, e, stop))
                 return STOP_IDLE;
             continue;
@@ -607,24 +709,32 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
 
 static void run_until(struct machine *m, icount_t until, struct stop *stop)
 {
-    CHECK(m->cpu && !m->cpu->running);
+    CHECK(m->ncpus && !m->runner->running);
     CHECK(until >= m->st->position);
     *stop = (struct stop){.wake = VTIME_NEVER};
     m->traps->asked = ICOUNT_MAX;
     m->traps->stopped = false;
     m->run_from = m->st->position;
+    m->awake_stale = true;
     stop->kind = run(m, until, stop);
+    stop->cpu = stop->kind == STOP_TRAP ? stop->hit.cpu : m->runner->index;
+}
+
+static void set_to_boundary(struct machine *m, bool wanted)
+{
+    for (unsigned i = 0; i < m->ncpus; i++)
+        m->cpus[i]->to_boundary = wanted;
 }
 
 void machine_run(struct machine *m, icount_t until, struct stop *stop)
 {
-    m->cpu->to_boundary = false;
+    set_to_boundary(m, false);
     run_until(m, until, stop);
 }
 
 void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop)
 {
-    m->cpu->to_boundary = true;
+    set_to_boundary(m, true);
     run_until(m, until, stop);
 }
 

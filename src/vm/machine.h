@@ -1,15 +1,18 @@
 /*
- * A machine: one CPU, its memory, its devices, and the arena that holds all
+ * A machine: its CPUs, memory, devices, and the arena that holds all
  * their state. A value without globals: two can run side by side.
  *
  * Order of things within the step that starts at position P:
  *   1. events bound to P are applied and deadlines that are due expire, in
  *      order of virtual time (at equal times, deadlines before events, devices
  *      in order of creation, events in order of the log);
- *   2. a CPU that is idle makes the clock warp to the next of them, and 1 is
+ *   2. if all CPUs are idle, the clock warps to the next of them, and 1 is
  *      repeated;
- *   3. the CPU makes the step (an interrupt entry if one is deliverable, else
- *      an instruction), and the position becomes P + 1.
+ *   3. a CPU makes the step (an interrupt entry if one is deliverable, else
+ *      an instruction), and the position becomes P + 1. Which CPU: the first one that is
+ *      awake, counting from that of the slot P is in (schedule.h); those that gave up the rest
+ *      of this slot (machine_yield()) come after those that did not, and one that starves
+ *      comes last.
  * At the end of the guest (machine_state.end) only an event bound to that very
  * position is applied (a reset is the way to go on), and time stands still.
  * machine_run() stops *before* 1, so what it leaves is always the one state
@@ -27,11 +30,13 @@
 #include "vm/drive.h"
 #include "vm/event.h"
 #include "vm/memory.h"
+#include "vm/schedule.h"
 #include "vm/trap.h"
 
-#define MACHINE_MAX_DEVICES 64
+#define MACHINE_MAX_CPUS    64
+#define MACHINE_MAX_DEVICES 256
 /* Parts of the arena. */
-#define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 16)
+#define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2 * MACHINE_MAX_CPUS + 16)
 #define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 2)
 #define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + PAGE_SPACE_MAX_AREAS)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)
@@ -89,12 +94,13 @@ struct machine_env {
 enum stop_kind {
     STOP_LIMIT,     /* position == until */
     STOP_TRAP,      /* a trap's callback asked for it: see stop.hit */
-    STOP_IDLE,      /* the CPU sleeps, `wake` says until when; only with machine.stop_when_idle */
+    STOP_IDLE,      /* all CPUs sleep, `wake` says until when; only with machine.stop_when_idle */
     STOP_GUEST_END, /* machine_state.end is set */
 };
 
 struct stop {
     enum stop_kind kind;
+    unsigned cpu;        /* that made the last step; STOP_TRAP: whose the hit is */
     vtime_t wake;        /* STOP_IDLE: the next deadline, or VTIME_NEVER */
     struct trap_hit hit; /* STOP_TRAP */
 };
@@ -138,7 +144,13 @@ struct machine {
     const struct page_area *areas[MACHINE_MAX_AREAS]; /* of all spaces, in order; since it was laid out */
     unsigned nareas;
 
-    struct cpu *cpu;
+    struct cpu *cpus[MACHINE_MAX_CPUS];
+    unsigned ncpus;
+    struct cpu *runner;       /* the CPU that makes steps now, or made the last ones */
+    struct schedule schedule; /* of the configuration */
+    struct time_slot slot;         /* the one that was looked at last */
+    uint64_t awake;           /* bit n: cpus[n] is not idle; true while !awake_stale */
+    bool awake_stale;
     struct memory memory;
     struct device *devices[MACHINE_MAX_DEVICES];
     unsigned ndevices;
@@ -154,7 +166,7 @@ struct machine {
     bool no_reboot;          /* a guest reset is GUEST_RESET instead */
     bool between;            /* something that belongs to the next step was already done at this
                               * position: the state is not the one the position names */
-    icount_t run_from;       /* position at which the CPU's run() was last entered */
+    icount_t run_from;       /* position at which a CPU's run() was last entered */
     const struct machine_console *console; /* NULL: a machine without screen, keyboard and mouse */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
@@ -165,12 +177,14 @@ struct machine {
     void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */
 };
 
-/* A machine without CPU or devices. Boards add them, then call machine_reset(). */
+/* A machine without CPUs or devices. Boards add them, then call machine_reset(). */
 struct machine *machine_create(uint32_t max_pages);
 void machine_destroy(struct machine *m);
 
 /* Carve `size` zeroed bytes (64-byte aligned) out of the arena under a name. `version` is that of their layout. */
 void *machine_alloc_state(struct machine *m, const char *name, uint32_t version, size_t size);
+/* The machine has one CPU more; its `ops`, `machine` and `state` are set. */
+void machine_add_cpu(struct machine *m, struct cpu *cpu);
 /* Create a device with its state block. `name` must be unique. */
 struct device *machine_add_device(struct machine *m, const struct device_ops *ops,
                                   const char *name, void *wiring);
@@ -187,7 +201,7 @@ struct page_space *machine_space_of(const struct machine *m, uint64_t global, ui
 /* Global number after the last. */
 uint64_t machine_pages(const struct machine *m);
 
-/* System reset of board, devices and CPU. Does not touch position, warp or RAM. */
+/* System reset of board, devices and CPUs. Does not touch position, warp or RAM. */
 void machine_reset(struct machine *m);
 
 /* The position of the step in progress (inside device and CPU code), or the
@@ -204,9 +218,23 @@ void machine_run(struct machine *m, icount_t until, struct stop *stop);
 /* The same, but also stops (STOP_LIMIT) at the first instruction boundary after at least one step: a
  * repeated instruction is made whole, in bulk. */
 void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop);
-/* With stop_when_idle: let the sleeping CPU's clock jump to `to`, which must not be
+/* With stop_when_idle: let the sleeping CPUs' clock jump to `to`, which must not be
  * later than the `wake` of the last STOP_IDLE; sets `between`. */
 void machine_warp(struct machine *m, vtime_t to);
+
+/* For device and CPU code: whoever runs is to leave its run() after this instruction, because deadlines,
+ * requests, interrupt lines or who is awake may have changed. */
+void machine_attention(struct machine *m);
+/* For the code of a CPU in the step from `position`, its last before run() is left if the answer is yes: it has
+ * nothing to do but wait, and gives up the rest of its slot. Does another CPU go on? Costs nothing if there is
+ * one CPU. */
+bool machine_yield(struct cpu *cpu, icount_t position);
+/* For a CPU's run(): it does not run any more and the machine stands at `position`. Counts its steps. */
+static inline void machine_stand(struct machine *m, icount_t position)
+{
+    m->runner->share->steps += position - m->st->position;
+    m->st->position = position;
+}
 
 /* For device and CPU code: ask for the end of the guest, or a reset, after this instruction. */
 void machine_end(struct machine *m, enum guest_end end, uint32_t status);
@@ -230,7 +258,9 @@ bool machine_deadline_possible(const struct machine *m, vtime_t t);
 uint64_t machine_hash(struct machine *m);
 /* Hash of one component of the arena. */
 uint64_t machine_component_hash(const struct machine *m, unsigned component);
-/* The arena was replaced: CPU, devices and board rebuild what they derive. */
+/* The arena was replaced: CPUs, devices and board rebuild what they derive. */
 void machine_restored(struct machine *m);
+/* What CPUs derive and cache is to be made anew. */
+void machine_drop_derived(struct machine *m);
 
 #endif

@@ -284,8 +284,8 @@ static uint8_t *host_of(const struct memory *m, const struct region *r, paddr_t 
 
 static void want_attention(struct memory *m)
 {
-    if (m->machine && m->machine->cpu)
-        m->machine->cpu->attention = true;
+    if (m->machine)
+        machine_attention(m->machine);
 }
 
 /* The largest power of two that is at most `size` and `span`. */

@@ -116,7 +116,7 @@ bool memory_classify(const struct memory *m, paddr_t addr, enum region_kind *kin
 /* Guest-visible accesses of 1 to 8 bytes, devices included; crossing a region is
  * allowed (it, and a size that is no power of two, makes several device
  * accesses). They happen at the machine's current position. A device access
- * sets cpu.attention. */
+ * calls machine_attention(). */
 uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size);
 void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value);
 /* Bulk transfers for DMA and loaders: RAM (and, with `rom`, ROM) only; devices

@@ -41,40 +41,39 @@ static void on_cleaned(void *ctx)
 
 static void on_remapped(void *ctx)
 {
-    ucpu_flush_tlb(ctx);
+    tlb_flush_all(ctx);
 }
 
-static bool code_overlaps(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
+static bool code_overlaps(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
-    return (x->pages[page].chunks & code_chunks(offset, len)) != 0;
+    return (sh->pages[page].chunks & code_chunks(offset, len)) != 0;
 }
 
 static void on_page_changes(void *ctx, uint32_t page, unsigned offset, unsigned len)
 {
-    struct ucpu *c = ctx;
-    struct exec *x = c->exec;
+    struct exec_shared *sh = ctx;
 
     if (!len)
         return;
-    if (code_overlaps(x, page, offset, len))
-        block_invalidate(c, page, offset, len);
-    if (!x->walk_writes && (memory_of(c)->flags[page] & PAGE_FLAG_WALKED))
-        tlb_table_changes(c, page, offset, len);
+    if (code_overlaps(sh, page, offset, len))
+        block_invalidate(sh, page, offset, len);
+    if (!sh->walk_writes && (sh->machine->memory.flags[page] & PAGE_FLAG_WALKED))
+        tlb_table_changes(sh, page, offset, len);
 }
 
 static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
 {
-    struct ucpu *c = ctx;
-    const uint8_t *old = memory_page(memory_of(c), page);
+    struct exec_shared *sh = ctx;
+    const uint8_t *old = memory_page(&sh->machine->memory, page);
 
     for (unsigned i = 0; i < 64; i++) {
         unsigned offset = i << CODE_CHUNK_SHIFT, len = 1u << CODE_CHUNK_SHIFT;
 
-        if ((c->exec->pages[page].chunks >> i & 1) && memcmp(old + offset, bytes + offset, len))
-            block_invalidate(c, page, offset, len);
+        if ((sh->pages[page].chunks >> i & 1) && memcmp(old + offset, bytes + offset, len))
+            block_invalidate(sh, page, offset, len);
     }
-    if (memory_of(c)->flags[page] & PAGE_FLAG_WALKED)
-        ucpu_flush_tlb(c);
+    if (sh->machine->memory.flags[page] & PAGE_FLAG_WALKED)
+        tlb_flush_all(sh);
 }
 
 /* ---- the walk's reads and writes ---- */
@@ -131,9 +130,9 @@ void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value
     }
     if (!ucpu_be_alone(c))
         return;
-    c->exec->walk_writes = true;
+    c->exec->shared->walk_writes = true;
     memory_write(memory_of(c), addr, size, value);
-    c->exec->walk_writes = false;
+    c->exec->shared->walk_writes = false;
 }
 
 /* ---- filling ---- */
@@ -204,7 +203,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     struct translation tr = {0};
     enum region_kind kind = REGION_MMIO;
 
-    x->stats.tlb_misses++;
+    x->shared->stats.tlb_misses++;
     x->nwalk_reads = 0;
     x->walk_uncacheable = false;
     if (!c->fe->walk(c, va, access, mode, &tr) || c->retry_alone)
@@ -272,11 +271,11 @@ static unsigned split(struct ucpu *c, unsigned mode, uint64_t va, unsigned size,
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
 
-    va &= c->exec->va_mask;
+    va &= c->exec->shared->va_mask;
     if (size <= first)
         return find_part(c, mode, va, size, access, &parts[0]) ? 1 : 0;
     if (!find_part(c, mode, va, first, access, &parts[0]) ||
-        !find_part(c, mode, (va + first) & c->exec->va_mask, size - first, access, &parts[1]))
+        !find_part(c, mode, (va + first) & c->exec->shared->va_mask, size - first, access, &parts[1]))
         return 0;
     return 2;
 }
@@ -319,7 +318,7 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
             continue;
         c->exec->hits[c->npending_hits++] = (struct pending_hit){
             .guest = guest,
-            .hit = {.kind = kind, .position = machine_position(c->cpu.machine), .address = first},
+            .hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine), .address = first},
         };
     }
 }
@@ -332,7 +331,7 @@ static void note_hits(struct ucpu *c, unsigned kind, const struct access_part *p
         return;
     add_hits(c, c->exec->guest.list, c->exec->guest.count, true, kind, p);
     add_hits(c, t->list, t->count, false, kind, p);
-    exec_leave_soon(c);
+    exec_leave_soon(c->exec->shared);
 }
 
 /* A trap of the guest's own that wants to be an exception instead of the access. */
@@ -344,7 +343,7 @@ static bool guest_refuses(struct ucpu *c, unsigned kind, const struct access_par
         return false;
     for (unsigned p = 0; p < n; p++)
         for (unsigned i = 0; (parts[p].watched & kind) && i < g->count; i++) {
-            struct trap_hit hit = {.kind = kind, .position = machine_position(c->cpu.machine),
+            struct trap_hit hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine),
                                    .address = g->list[i].address > parts[p].trap_va ? g->list[i].address
                                                                                     : parts[p].trap_va};
 
@@ -376,9 +375,9 @@ static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
     if (p->kind != REGION_RAM)
         return false;
     flags = memory_of(c)->flags[p->number];
-    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec, p->number, p->offset, p->len))
+    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
-    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec, p->number, p->offset, p->len);
+    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, p->number, p->offset, p->len);
 }
 
 /* What is left of an access is made as accesses of at most this many bytes. */
@@ -400,7 +399,7 @@ static void load_from_device(struct ucpu *c, const struct access_part *p, uint8_
         done += n;
     }
     memory_of(c)->nonsecure = false;
-    exec_leave_soon(c);
+    exec_leave_soon(c->exec->shared);
 }
 
 static void load_part(struct ucpu *c, unsigned mode, const struct access_part *p, uint8_t *to)
@@ -426,7 +425,7 @@ static void store_to_device(struct ucpu *c, const struct access_part *p, const u
         done += n;
     }
     memory_of(c)->nonsecure = false;
-    exec_leave_soon(c);
+    exec_leave_soon(c->exec->shared);
 }
 
 static void store_to_ram(struct ucpu *c, unsigned mode, const struct access_part *p, const uint8_t *from)
@@ -493,7 +492,7 @@ void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const voi
         done += plan->part[i].len;
     }
     if (plan->alone)
-        exec_leave_soon(c);
+        exec_leave_soon(c->exec->shared);
 }
 
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size)
@@ -575,7 +574,7 @@ bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsi
 
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
-    uint64_t mask = c->exec->va_mask;
+    uint64_t mask = c->exec->shared->va_mask;
     uint64_t last = (va & ~PAGE_MASK) + (size ? size - 1 : 0); /* from the page's beginning */
 
     for (uint64_t at = 0; at <= last; at += PAGE_SIZE)
@@ -596,17 +595,14 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
 
 /* ---- making ---- */
 
-void softmmu_init(struct ucpu *c)
+void softmmu_init(struct exec_shared *sh, const struct frontend *fe)
 {
-    struct exec *x = c->exec;
-    struct memory *m = memory_of(c);
-    unsigned bits = c->fe->va_bits ? c->fe->va_bits : 32;
+    unsigned bits = fe->va_bits ? fe->va_bits : 32;
 
-    x->va_mask = UINT64_MAX >> (64 - bits);
-    x->part_shift = c->fe->part_shift ? c->fe->part_shift : 62;
-    CHECK(!m->observer.ctx); /* one CPU */
-    m->observer = (struct memory_observer){
-        .ctx = c,
+    sh->va_mask = UINT64_MAX >> (64 - bits);
+    sh->part_shift = fe->part_shift ? fe->part_shift : 62;
+    sh->machine->memory.observer = (struct memory_observer){
+        .ctx = sh,
         .page_changes = on_page_changes,
         .page_replaced = on_page_replaced,
         .cleaned = on_cleaned,
@@ -614,7 +610,7 @@ void softmmu_init(struct ucpu *c)
     };
 }
 
-void softmmu_finish(struct ucpu *c)
+void softmmu_finish(struct exec_shared *sh)
 {
-    memory_of(c)->observer = (struct memory_observer){0};
+    sh->machine->memory.observer = (struct memory_observer){0};
 }

@@ -14,6 +14,9 @@
  *     place in it says which virtual address that is;
  *   - otherwise every context that depends on the table is emptied, as far as it does.
  *
+ * Pages know contexts, not CPUs: a table that one CPU's walk went through is noticed to change
+ * whichever CPU, or device, writes it.
+ *
  * To forget too much costs time; to forget too little would let caches influence
  * states. When in doubt, ucpu_flush_tlb().
  */
@@ -25,9 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct memory *memory_of(const struct ucpu *c)
+static struct memory *memory_of(const struct exec_shared *sh)
 {
-    return &c->cpu.machine->memory;
+    return &sh->machine->memory;
 }
 
 static bool bit(const uint64_t *bits, unsigned n)
@@ -65,7 +68,7 @@ struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index)
 }
 
 /* Forget what a context knows of some parts of the address space. */
-static void empty_parts(struct exec *x, struct tlb_context *t, unsigned parts)
+static void empty_parts(struct exec_shared *sh, struct tlb_context *t, unsigned parts)
 {
     unsigned kept = 0;
 
@@ -73,7 +76,7 @@ static void empty_parts(struct exec *x, struct tlb_context *t, unsigned parts)
         unsigned mode = t->filled[i] / TLB_SIZE, index = t->filled[i] % TLB_SIZE;
         struct tlb_info *info = &t->infos[mode][index];
 
-        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(x, info->tag) & 1)) {
+        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(sh, info->tag) & 1)) {
             t->filled[kept++] = t->filled[i];
             continue;
         }
@@ -81,35 +84,38 @@ static void empty_parts(struct exec *x, struct tlb_context *t, unsigned parts)
         *info = (struct tlb_info){.tag = TLB_NO_TAG};
     }
     t->nfilled = kept;
-    block_flush_jumps(x, t, parts);
+    block_flush_jumps(sh, t, parts);
 }
 
 /* Inline writes to a page are being allowed in a context. */
-static void note_write(struct exec *x, const struct tlb_context *t, uint32_t page)
+static void note_write(struct exec_shared *sh, const struct tlb_context *t, uint32_t page)
 {
-    struct page_derived *p = &x->pages[page];
+    struct page_derived *p = &sh->pages[page];
 
-    if (p->granted_epoch != x->tlb_epoch) {
-        p->granted_epoch = x->tlb_epoch;
+    if (p->granted_epoch != sh->tlb_epoch) {
+        p->granted_epoch = sh->tlb_epoch;
         p->granted = 0;
     }
-    p->granted |= 1u << t->number;
+    p->granted |= context_bit(t);
 }
 
 /* ---- contexts ---- */
 
 static struct tlb_context *new_context(struct exec *x)
 {
+    struct exec_shared *sh = x->shared;
     struct tlb_context *t = xcalloc(1, sizeof(*t));
 
-    t->number = x->ncontexts;
+    t->number = sh->ncontexts;
     for (unsigned mode = 0; mode < TLB_MODES; mode++)
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             clear_tags(&t->tlbs[mode][i]);
             t->infos[mode][i].tag = TLB_NO_TAG;
         }
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        t->jump[i] = &x->no_block;
+        t->jump[i] = &sh->no_block;
+    sh->contexts = xrealloc(sh->contexts, (sh->ncontexts + 1) * sizeof(sh->contexts[0]));
+    sh->contexts[sh->ncontexts++] = t;
     x->contexts[x->ncontexts++] = t;
     return t;
 }
@@ -117,6 +123,7 @@ static struct tlb_context *new_context(struct exec *x)
 /* Take over what the current context knows of parts that have the same root in the new one. */
 static void inherit(struct exec *x, struct tlb_context *t)
 {
+    struct exec_shared *sh = x->shared;
     const struct tlb_context *from = x->context;
     unsigned parts = 0;
 
@@ -129,23 +136,23 @@ static void inherit(struct exec *x, struct tlb_context *t)
         unsigned mode = from->filled[i] / TLB_SIZE, index = from->filled[i] % TLB_SIZE;
         const struct tlb_info *info = &from->infos[mode][index];
 
-        if (info->tag == TLB_NO_TAG || !(parts >> tlb_part(x, info->tag) & 1))
+        if (info->tag == TLB_NO_TAG || !(parts >> tlb_part(sh, info->tag) & 1))
             continue;
         t->filled[t->nfilled++] = from->filled[i];
         t->infos[mode][index] = *info;
         t->tlbs[mode][index] = from->tlbs[mode][index];
         if (t->tlbs[mode][index].write != TLB_NO_TAG)
-            note_write(x, t, info->number);
+            note_write(sh, t, info->number);
     }
     t->jump_parts = from->jump_parts & parts;
     for (unsigned i = 0; t->jump_parts && i < JUMP_SIZE; i++)
-        if (from->jump[i] != &x->no_block && (parts >> tlb_part(x, from->jump[i]->key.va) & 1))
+        if (from->jump[i] != &sh->no_block && (parts >> tlb_part(sh, from->jump[i]->key.va) & 1))
             t->jump[i] = from->jump[i];
-    for (unsigned i = 0; i < x->nwalked_pages; i++) {
-        struct walked *w = x->pages[x->walked_pages[i]].walked;
+    for (unsigned i = 0; i < sh->nwalked_pages; i++) {
+        struct walked *w = sh->pages[sh->walked_pages[i]].walked;
 
-        if (w->contexts >> from->number & 1)
-            w->contexts |= 1u << t->number;
+        if (w->contexts & context_bit(from))
+            w->contexts |= context_bit(t);
     }
 }
 
@@ -165,7 +172,7 @@ static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
     if (x->ncontexts < TLB_CONTEXTS)
         oldest = new_context(x);
     else
-        empty_parts(x, oldest, TLB_ALL_PARTS);
+        empty_parts(x->shared, oldest, TLB_ALL_PARTS);
     memcpy(oldest->roots, roots, sizeof(oldest->roots));
     inherit(x, oldest);
     return oldest;
@@ -180,7 +187,7 @@ void ucpu_roots_changed(struct ucpu *c)
         c->fe->roots(c, roots);
     if (!memcmp(x->context->roots, roots, sizeof(roots)))
         return;
-    exec_leave_soon(c);
+    exec_leave_soon(x->shared);
     x->context = find_context(x, roots);
     x->context->used = ++x->context_uses;
     x->jump = x->context->jump;
@@ -196,38 +203,51 @@ void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
 
 /* ---- forgetting all ---- */
 
-static void forget_tables(struct ucpu *c)
+static bool nothing_cached(const struct exec_shared *sh)
 {
-    struct exec *x = c->exec;
+    for (unsigned i = 0; i < sh->ncontexts; i++)
+        if (sh->contexts[i]->nfilled || sh->contexts[i]->jump_parts)
+            return false;
+    return true;
+}
 
-    for (unsigned i = 0; i < x->nwalked_pages; i++) {
-        uint32_t page = x->walked_pages[i];
+/* Nothing that is cached depends on any page any more. */
+static void forget_tables(struct exec_shared *sh)
+{
+    sh->tlb_epoch++;
+    for (unsigned i = 0; i < sh->nwalked_pages; i++) {
+        uint32_t page = sh->walked_pages[i];
 
-        memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
-        *x->pages[page].walked = (struct walked){0};
+        memory_of(sh)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+        *sh->pages[page].walked = (struct walked){0};
     }
-    x->nwalked_pages = 0;
+    sh->nwalked_pages = 0;
 }
 
 void ucpu_flush_tlb(struct ucpu *c)
 {
     struct exec *x = c->exec;
+    struct exec_shared *sh = x->shared;
 
     for (unsigned i = 0; i < x->ncontexts; i++)
-        empty_parts(x, x->contexts[i], TLB_ALL_PARTS);
-    x->tlb_epoch++;
-    x->stats.tlb_flushes++;
-    forget_tables(c);
-    exec_leave_soon(c);
+        empty_parts(sh, x->contexts[i], TLB_ALL_PARTS);
+    sh->stats.tlb_flushes++;
+    if (nothing_cached(sh))
+        forget_tables(sh);
+    exec_leave_soon(sh);
     ucpu_roots_changed(c);
 }
 
-void tlb_allow_no_writes(struct ucpu *c)
+void tlb_flush_all(struct exec_shared *sh)
 {
-    struct exec *x = c->exec;
+    for (unsigned i = 0; i < sh->machine->ncpus; i++)
+        ucpu_flush_tlb(ucpu_of(sh->machine->cpus[i]));
+}
 
-    for (unsigned n = 0; n < x->ncontexts; n++) {
-        struct tlb_context *t = x->contexts[n];
+void tlb_allow_no_writes(struct exec_shared *sh)
+{
+    for (unsigned n = 0; n < sh->ncontexts; n++) {
+        struct tlb_context *t = sh->contexts[n];
 
         for (unsigned i = 0; i < t->nfilled; i++)
             t->tlbs[t->filled[i] / TLB_SIZE][t->filled[i] % TLB_SIZE].write = TLB_NO_TAG;
@@ -238,20 +258,19 @@ void tlb_allow_no_writes(struct ucpu *c)
 
 void tlb_note_write(struct ucpu *c, uint32_t page)
 {
-    note_write(c->exec, c->exec->context, page);
+    note_write(c->exec->shared, c->exec->context, page);
 }
 
-void tlb_revoke_write(struct ucpu *c, uint32_t page)
+void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
 {
-    struct exec *x = c->exec;
-    struct page_derived *p = &x->pages[page];
+    struct page_derived *p = &sh->pages[page];
 
-    if (p->granted_epoch != x->tlb_epoch)
+    if (p->granted_epoch != sh->tlb_epoch)
         return;
-    for (unsigned n = 0; n < x->ncontexts; n++) {
-        struct tlb_context *t = x->contexts[n];
+    for (unsigned n = 0; n < sh->ncontexts; n++) {
+        struct tlb_context *t = sh->contexts[n];
 
-        for (unsigned i = 0; (p->granted >> n & 1) && i < t->nfilled; i++) {
+        for (unsigned i = 0; (p->granted & context_bit(t)) && i < t->nfilled; i++) {
             unsigned mode = t->filled[i] / TLB_SIZE, index = t->filled[i] % TLB_SIZE;
 
             if (t->infos[mode][index].number == page)
@@ -268,25 +287,24 @@ static unsigned quarter_of(unsigned granule)
     return granule / (unsigned)(PAGE_SIZE / 4 / WALKED_QUARTERS);
 }
 
-static struct walked *note_table(struct ucpu *c, uint32_t page)
+static struct walked *note_table(struct exec_shared *sh, uint32_t page)
 {
-    struct exec *x = c->exec;
-    struct page_derived *p = &x->pages[page];
+    struct page_derived *p = &sh->pages[page];
 
     if (!p->walked)
         p->walked = xcalloc(1, sizeof(*p->walked));
-    if (memory_of(c)->flags[page] & PAGE_FLAG_WALKED)
+    if (memory_of(sh)->flags[page] & PAGE_FLAG_WALKED)
         return p->walked;
-    memory_of(c)->flags[page] |= PAGE_FLAG_WALKED;
+    memory_of(sh)->flags[page] |= PAGE_FLAG_WALKED;
     if (!p->walked->listed) {
-        if (x->nwalked_pages == x->cap_walked_pages) {
-            x->cap_walked_pages = x->cap_walked_pages ? 2 * x->cap_walked_pages : 256;
-            x->walked_pages = xrealloc(x->walked_pages, x->cap_walked_pages * sizeof(x->walked_pages[0]));
+        if (sh->nwalked_pages == sh->cap_walked_pages) {
+            sh->cap_walked_pages = sh->cap_walked_pages ? 2 * sh->cap_walked_pages : 256;
+            sh->walked_pages = xrealloc(sh->walked_pages, sh->cap_walked_pages * sizeof(sh->walked_pages[0]));
         }
-        x->walked_pages[x->nwalked_pages++] = page;
+        sh->walked_pages[sh->nwalked_pages++] = page;
         p->walked->listed = true;
     }
-    tlb_revoke_write(c, page);
+    tlb_revoke_write(sh, page);
     return p->walked;
 }
 
@@ -309,11 +327,11 @@ uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own
     uint64_t leaf = UINT64_MAX;
 
     for (unsigned i = 0; i < x->nwalk_reads; i++) {
-        struct walked *w = note_table(c, (uint32_t)(x->walk_reads[i] >> PAGE_SHIFT));
+        struct walked *w = note_table(x->shared, (uint32_t)(x->walk_reads[i] >> PAGE_SHIFT));
         unsigned g = (unsigned)(x->walk_reads[i] & ~PAGE_MASK) / 4;
 
-        w->contexts |= 1u << x->context->number;
-        w->parts[quarter_of(g)] |= (uint8_t)(1u << tlb_part(x, va));
+        w->contexts |= context_bit(x->context);
+        w->parts[quarter_of(g)] |= (uint8_t)(1u << tlb_part(x->shared, va));
         set_bit(w->granules, g);
         if (own_entry && i >= x->last_walk_read && has_place(w, g, x->last_walk_size, va))
             leaf = x->walk_reads[x->last_walk_read];
@@ -325,9 +343,9 @@ uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own
     return leaf;
 }
 
-bool tlb_depends_on(const struct exec *x, uint32_t page, unsigned offset, unsigned len)
+bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
-    const struct walked *w = x->pages[page].walked;
+    const struct walked *w = sh->pages[page].walked;
 
     for (unsigned g = offset / 4; w && g <= (offset + len - 1) / 4; g++)
         if (bit(w->granules, g) && (bit(w->shared, g) || bit(w->code, g)))
@@ -336,18 +354,18 @@ bool tlb_depends_on(const struct exec *x, uint32_t page, unsigned offset, unsign
 }
 
 /* The entry of one page changes: granule `g` of table page `table`. */
-static void forget_page(struct exec *x, uint32_t table, unsigned g)
+static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
 {
-    const struct walked *w = x->pages[table].walked;
+    const struct walked *w = sh->pages[table].walked;
     unsigned entry = g * 4 / w->entry_size;
     uint64_t leaf = walk_granule(table, entry * w->entry_size);
     uint64_t va = w->first_va + (uint64_t)entry * PAGE_SIZE;
     unsigned index = (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
-    for (unsigned n = 0; n < x->ncontexts; n++) {
-        struct tlb_context *t = x->contexts[n];
+    for (unsigned n = 0; n < sh->ncontexts; n++) {
+        struct tlb_context *t = sh->contexts[n];
 
-        if (!(w->contexts >> n & 1))
+        if (!(w->contexts & context_bit(t)))
             continue;
         for (unsigned mode = 0; mode < TLB_MODES; mode++) {
             struct tlb_info *info = &t->infos[mode][index];
@@ -358,48 +376,46 @@ static void forget_page(struct exec *x, uint32_t table, unsigned g)
             *info = (struct tlb_info){.tag = TLB_NO_TAG, .listed = true};
         }
         if (bit(w->code, g))
-            block_flush_jumps(x, t, 1u << tlb_part(x, va));
+            block_flush_jumps(sh, t, 1u << tlb_part(sh, va));
     }
 }
 
 /* An entry changes that many walks may have gone through. Tables are often for the whole address
  * space, a quarter for a part: so forget what depends on that quarter. */
-static void forget_dependents(struct ucpu *c, uint32_t page, unsigned quarter)
+static void forget_dependents(struct exec_shared *sh, uint32_t page, unsigned quarter)
 {
-    struct exec *x = c->exec;
-    struct walked *w = x->pages[page].walked;
+    struct walked *w = sh->pages[page].walked;
     unsigned parts = w->parts[quarter], first = quarter * (WALKED_WORDS / WALKED_QUARTERS);
 
-    for (unsigned n = 0; n < x->ncontexts; n++)
-        if (w->contexts >> n & 1)
-            empty_parts(x, x->contexts[n], parts);
+    for (unsigned n = 0; n < sh->ncontexts; n++)
+        if (w->contexts & context_bit(sh->contexts[n]))
+            empty_parts(sh, sh->contexts[n], parts);
     w->parts[quarter] = 0;
     for (unsigned i = first; i < first + WALKED_WORDS / WALKED_QUARTERS; i++)
         w->granules[i] = w->shared[i] = w->code[i] = 0;
-    x->stats.tlb_flushes++;
-    exec_leave_soon(c);
+    sh->stats.tlb_flushes++;
+    exec_leave_soon(sh);
     for (unsigned i = 0; i < WALKED_QUARTERS; i++)
         if (w->parts[i])
             return;
     *w = (struct walked){.listed = w->listed};
-    memory_of(c)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+    memory_of(sh)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
 }
 
-void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
+void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
-    struct exec *x = c->exec;
-    struct walked *w = x->pages[page].walked;
+    struct walked *w = sh->pages[page].walked;
     unsigned last = (offset + len - 1) / 4;
 
     for (unsigned g = offset / 4; g <= last; g++)
         if (bit(w->granules, g) && bit(w->shared, g))
-            forget_dependents(c, page, quarter_of(g));
+            forget_dependents(sh, page, quarter_of(g));
     for (unsigned g = offset / 4; g <= last; g++) {
         if (!bit(w->granules, g))
             continue;
-        forget_page(x, page, g);
+        forget_page(sh, page, g);
         if (bit(w->code, g))
-            exec_leave_soon(c);
+            exec_leave_soon(sh);
         clear_bit(w->granules, g);
         clear_bit(w->code, g);
     }
@@ -407,25 +423,28 @@ void tlb_table_changes(struct ucpu *c, uint32_t page, unsigned offset, unsigned 
 
 /* ---- making ---- */
 
-void tlb_init(struct ucpu *c)
+void tlb_init(struct exec_shared *sh)
+{
+    sh->pages = xcalloc(memory_of(sh)->max_pages, sizeof(sh->pages[0]));
+    sh->tlb_epoch = 1;
+}
+
+void tlb_init_cpu(struct ucpu *c)
 {
     struct exec *x = c->exec;
 
-    x->pages = xcalloc(memory_of(c)->max_pages, sizeof(x->pages[0]));
-    x->tlb_epoch = 1;
     x->context = new_context(x);
     x->jump = x->context->jump;
     ucpu_set_tlb_mode(c, 0);
 }
 
-void tlb_finish(struct ucpu *c)
+void tlb_finish(struct exec_shared *sh)
 {
-    struct exec *x = c->exec;
-
-    for (uint32_t i = 0; i < memory_of(c)->pages.count; i++)
-        free(x->pages[i].walked);
-    free(x->pages);
-    free(x->walked_pages);
-    while (x->ncontexts)
-        free(x->contexts[--x->ncontexts]);
+    for (uint32_t i = 0; i < memory_of(sh)->pages.count; i++)
+        free(sh->pages[i].walked);
+    free(sh->pages);
+    free(sh->walked_pages);
+    while (sh->ncontexts)
+        free(sh->contexts[--sh->ncontexts]);
+    free(sh->contexts);
 }

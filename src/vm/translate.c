@@ -46,14 +46,14 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
 
 static uint64_t second_va(const struct ucpu *c, uint64_t va)
 {
-    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->va_mask;
+    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->shared->va_mask;
 }
 
 /* Show the first bytes of the page after key.va's, which is at `pa`. */
 static void show_second(struct ucpu *c, struct builder *b, paddr_t pa)
 {
-    CHECK(b->bytes == c->exec->bytes);
-    memory_read_bytes(&c->cpu.machine->memory, pa, c->exec->bytes + b->avail, BEYOND);
+    CHECK(b->bytes == c->exec->shared->bytes);
+    memory_read_bytes(&c->cpu.machine->memory, pa, c->exec->shared->bytes + b->avail, BEYOND);
     b->avail_first = b->avail + BEYOND;
 }
 
@@ -61,7 +61,7 @@ static void show_second(struct ucpu *c, struct builder *b, paddr_t pa)
  * shown to the decoder without any effect on the guest, if there are any. */
 static void show_bytes(struct ucpu *c, struct builder *b, uint32_t page, paddr_t pa)
 {
-    struct exec *x = c->exec;
+    struct exec_shared *sh = c->exec->shared;
     struct memory *m = &c->cpu.machine->memory;
     unsigned offset = (unsigned)(b->key.va & ~PAGE_MASK);
     paddr_t next;
@@ -72,23 +72,31 @@ static void show_bytes(struct ucpu *c, struct builder *b, uint32_t page, paddr_t
         b->bytes = memory_page(m, page) + offset;
         return;
     }
-    b->bytes = x->bytes;
+    b->bytes = sh->bytes;
     if (page != NO_PAGE)
-        memcpy(x->bytes, memory_page(m, page) + offset, b->avail);
+        memcpy(sh->bytes, memory_page(m, page) + offset, b->avail);
     else
-        memory_read_bytes(m, pa + offset, x->bytes, b->avail);
+        memory_read_bytes(m, pa + offset, sh->bytes, b->avail);
     if (b->avail < BEYOND && c->cpu.ops->translate &&
         c->cpu.ops->translate(&c->cpu, second_va(c, b->key.va), &next))
         show_second(c, b, next);
 }
 
+/* Anybody's: blocks are for all CPUs. */
 static bool exec_trap_at(const struct ucpu *c, uint64_t va)
 {
-    const struct exec *x = c->exec;
-    const struct traps *t = c->cpu.machine->traps;
-    struct traps guest = {.list = x->guest.list, .count = x->guest.count};
+    const struct machine *m = c->cpu.machine;
 
-    return x->nexec && (traps_have_exec(t, va) || traps_have_exec(&guest, va));
+    if (!c->exec->shared->nexec)
+        return false;
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        const struct trap_copy *g = &ucpu_of(m->cpus[i])->exec->guest;
+        struct traps guest = {.list = g->list, .count = g->count};
+
+        if (traps_have_exec(&guest, va))
+            return true;
+    }
+    return traps_have_exec(m->traps, va);
 }
 
 /* Append one instruction; returns what to do next. */
@@ -112,7 +120,7 @@ static enum build_next append(struct ucpu *c, struct builder *b)
     b->insns[n].first_uop = (uint16_t)first_uop;
     b->insns[n].len = (uint8_t)(b->len - start);
     if (b->target[0] == UINT64_MAX)
-        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
+        b->target[0] = (b->key.pc + b->len) & c->exec->shared->va_mask;
     return next;
 }
 
@@ -132,14 +140,14 @@ static bool gather(struct ucpu *c, struct builder *b)
     b->target[0] = b->target[1] = 0;
     do {
         if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
-                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask)))
+                          exec_trap_at(c, (b->key.va + b->len) & c->exec->shared->va_mask)))
             break;
         next = append(c, b);
     } while (next == BUILD_MORE);
     if (!b->ninsns)
         return false;
     if (!ends(b)) {
-        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
+        b->target[0] = (b->key.pc + b->len) & c->exec->shared->va_mask;
         build(b, UOP_FALL, 0, 0, 0, 0, 0);
     }
     return true;
@@ -147,7 +155,7 @@ static bool gather(struct ucpu *c, struct builder *b)
 
 static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t page, uint32_t second, bool alone)
 {
-    struct block *blk = block_alloc(c, b->nuops, b->ninsns);
+    struct block *blk = block_alloc(c->exec->shared, b->nuops, b->ninsns);
 
     blk->key = b->key;
     blk->bias = b->key.va - b->key.pc;
@@ -163,22 +171,22 @@ static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t pa
     blk->target[1] = b->target[1];
     memcpy(blk->uops, b->uops, b->nuops * sizeof(b->uops[0]));
     memcpy(blk->insns, b->insns, b->ninsns * sizeof(b->insns[0]));
-    c->exec->stats.blocks_built++;
+    c->exec->shared->stats.blocks_built++;
     if (page != NO_PAGE)
-        block_insert(c, blk);
+        block_insert(c->exec->shared, blk);
     return blk;
 }
 
 static struct block *build_block(struct ucpu *c, const struct block_key *key, uint32_t page, paddr_t pa,
                                  bool alone)
 {
-    struct builder *b = c->exec->builder;
+    struct builder *b = c->exec->shared->builder;
     uint32_t second = NO_PAGE;
     paddr_t pa2;
     bool complete;
 
     if (c->no_cache)
-        block_flush_all(c);
+        block_flush_all(c->exec->shared);
     b->cpu = c;
     b->key = *key;
     b->max_insns = alone ? 1 : BLOCK_MAX_INSNS;
@@ -205,7 +213,6 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
 
 struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
 {
-    struct exec *x = c->exec;
     uint32_t page, second;
     struct block *b;
     paddr_t pa, pa2;
@@ -213,12 +220,12 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
     if (!fetch_page(c, key->va, &page, &pa))
         return NULL;
     alone |= page == NO_PAGE;
-    b = page == NO_PAGE || c->no_cache ? NULL : block_find(x, page, key, alone);
+    b = page == NO_PAGE || c->no_cache ? NULL : block_find(c->exec->shared, page, key, alone);
     if (b && b->page[1] != NO_PAGE) {
         if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
             return NULL;
         if (b->valid && second != b->page[1])
-            block_drop(c, b);
+            block_drop(c->exec->shared, b);
         if (!b->valid) /* or the walk set bits among the bytes of the instruction */
             b = NULL;
     }

@@ -71,7 +71,7 @@ bool traps_report(struct machine *m, const struct trap_hit *hit)
 {
     struct traps *t = m->traps;
 
-    CHECK(!m->cpu->running);
+    CHECK(!m->runner->running);
     if (m->st->position != m->run_from)
         m->between = false;
     if (hit->kind == TRAP_EXEC) {

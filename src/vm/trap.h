@@ -30,6 +30,7 @@ struct trap {
 
 struct trap_hit {
     unsigned kind;     /* the one TRAP_* that hit */
+    unsigned cpu;      /* whose step it is */
     icount_t position; /* P above: where the step that hits begins */
     uint64_t address;  /* TRAP_EXEC: the PC; else the first byte of the range that was touched */
 };

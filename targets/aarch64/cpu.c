@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,16 +242,17 @@ static const struct frontend frontend = {
 struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, unsigned features)
 {
     struct a64_cpu *c = xcalloc(1, sizeof *c);
+    char name[16];
 
     c->model = model;
     c->features = features;
-    c->st = machine_alloc_state(m, "cpu0", ops.state_version, sizeof *c->st);
+    snprintf(name, sizeof name, "cpu%u", m->ncpus);
+    c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
     c->ops = ops;
     a64_index_sysregs(c);
     a64_make_regs(c);
     ucpu_init(&c->u, m, &c->ops, &frontend, c->st, S_OFF(cc));
     c->u.float_rules = a64_float_rules();
-    m->cpu = &c->u.cpu;
     c->timers = a64_add_timers(c);
     reset(&c->u.cpu);
     return c;

@@ -6,6 +6,7 @@
 #include "i386/lower.h"
 #include "i386/protect.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,11 +274,12 @@ static const struct frontend frontend = {
 struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
 {
     struct i386_cpu *c = xcalloc(1, sizeof *c);
+    char name[16];
 
     c->model = model;
-    c->st = machine_alloc_state(m, "cpu0", ops.state_version, sizeof *c->st);
+    snprintf(name, sizeof name, "cpu%u", m->ncpus);
+    c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
     ucpu_init(&c->u, m, &ops, &frontend, c->st, S_OFF(cc));
-    m->cpu = &c->u.cpu;
     c->st->a20_mask = 0xffffffffu;
     reset(&c->u.cpu);
     return c;

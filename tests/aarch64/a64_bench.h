@@ -48,7 +48,7 @@ static inline uint64_t peek64(struct bench *b, uint64_t addr)
 /* The state was changed by hand. */
 static inline void refresh(struct bench *b)
 {
-    b->m->cpu->ops->drop_derived(b->m->cpu);
+    b->m->cpus[0]->ops->drop_derived(b->m->cpus[0]);
 }
 
 /* Stand at `pc` at a level, with SP_ELx at the stack, interrupts masked above EL0. */

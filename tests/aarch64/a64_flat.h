@@ -23,7 +23,7 @@ static inline void a64_flat_map(struct machine *m, struct a64_cpu *c)
     c->st->vttbr_el2 = RAM_OF_TABLE;
     c->st->vtcr_el2 = 25 | 1 << 6 | 2 << 16; /* 39 bits from level 1, 40 bits out */
     c->st->hcr_el2 |= HCR_DC | HCR_VM;
-    m->cpu->ops->drop_derived(m->cpu);
+    m->cpus[0]->ops->drop_derived(m->cpus[0]);
 }
 
 #endif

@@ -437,7 +437,7 @@ END_TEST
 static const char *mappings(unsigned *lookups)
 {
     static char text[256];
-    const struct cpu *cpu = b->m->cpu;
+    const struct cpu *cpu = b->m->cpus[0];
     uint64_t va = 0, len;
     paddr_t pa;
 
@@ -1028,15 +1028,15 @@ END_TEST
 
 START_TEST(every_row_can_be_read_and_written_at_the_highest_level)
 {
-    const struct cpu_ops *o = b->m->cpu->ops;
+    const struct cpu_ops *o = b->m->cpus[0]->ops;
     uint8_t v[16];
 
     again("max", A64_HAS_EL2 | A64_HAS_EL3);
-    o = b->m->cpu->ops;
+    o = b->m->cpus[0]->ops;
     at_el(b, 3, CODE);
     for (unsigned i = 0; i < o->nregs; i++) {
-        o->read_reg(b->m->cpu, i, v);
-        ck_assert_msg(o->write_reg(b->m->cpu, i, v), "%s", o->regs[i].name);
+        o->read_reg(b->m->cpus[0], i, v);
+        ck_assert_msg(o->write_reg(b->m->cpus[0], i, v), "%s", o->regs[i].name);
         for (unsigned k = 0; k < i; k++)
             ck_assert_str_ne(o->regs[i].name, o->regs[k].name);
     }
@@ -1225,15 +1225,15 @@ END_TEST
 
 START_TEST(gdb_writes_cpsr_and_is_refused_what_cannot_be)
 {
-    const struct cpu_ops *o = b->m->cpu->ops;
+    const struct cpu_ops *o = b->m->cpus[0]->ops;
     uint32_t v = PSTATE_Z | 0x3c5;
 
-    ck_assert(o->write_reg(b->m->cpu, 33, &v));
+    ck_assert(o->write_reg(b->m->cpus[0], 33, &v));
     EQ(a64_get_spsr(b->c), PSTATE_Z | 0x3c5);
     v = 0x10;
-    ck_assert(!o->write_reg(b->m->cpu, 33, &v));
+    ck_assert(!o->write_reg(b->m->cpus[0], 33, &v));
     v = 0xd; /* EL3 */
-    ck_assert(!o->write_reg(b->m->cpu, 33, &v));
+    ck_assert(!o->write_reg(b->m->cpus[0], 33, &v));
 }
 END_TEST
 
@@ -1243,8 +1243,8 @@ START_TEST(descriptions_are_text)
 
     buffer_init(&out);
     paging_on(DATA | D_PAGE);
-    b->m->cpu->ops->describe(b->m->cpu, &out);
-    b->m->cpu->ops->describe_tlb(b->m->cpu, &out);
+    b->m->cpus[0]->ops->describe(b->m->cpus[0], &out);
+    b->m->cpus[0]->ops->describe_tlb(b->m->cpus[0], &out);
     buffer_append_byte(&out, 0);
     ck_assert_ptr_nonnull(strstr((char *)out.data, "PSTATE="));
     ck_assert_ptr_nonnull(strstr((char *)out.data, "0000000000001000-0000000000001fff"));

@@ -87,7 +87,7 @@ static void make(bool semihosting)
     c.virtualization = true;
     ck_assert_int_eq(virt_create(&m, &c, &err), 0);
     m->env = &env;
-    st = m->cpu->state;
+    st = m->cpus[0]->state;
     memory_write_bytes(&m->memory, CODE, code, sizeof(code), true);
     st->pc = CODE;
 }
@@ -314,7 +314,7 @@ START_TEST(an_interrupt_is_taken_while_a_read_waits)
     st->x[0] = 7;
     step();
     ck_assert_uint_eq(st->halted, HALTED_SEMIHOST);
-    a64_set_line(m->cpu, 0, true);
+    a64_set_line(m->cpus[0], 0, true);
     step();
     ck_assert_uint_eq(st->pc, CODE + 0x800 + 0x280);
     ck_assert_uint_eq(st->elr[2], CODE); /* to be made again */
@@ -445,7 +445,7 @@ END_TEST
 
 START_TEST(at_el0_the_instruction_is_undefined)
 {
-    a64_enter_el((struct a64_cpu *)(void *)m->cpu, 0, CODE);
+    a64_enter_el((struct a64_cpu *)(void *)m->cpus[0], 0, CODE);
     st->vbar[1] = CODE + 0x800;
     st->x[0] = 4;
     step();

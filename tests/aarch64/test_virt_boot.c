@@ -74,7 +74,7 @@ static int boot(struct machine **m, const void *data, size_t len, const char *in
 
 static struct a64_state *state(struct machine *m)
 {
-    return m->cpu->state;
+    return m->cpus[0]->state;
 }
 
 START_TEST(image_starts_at_el1_with_the_device_tree_in_x0)

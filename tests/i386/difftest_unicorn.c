@@ -159,7 +159,7 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
                                            .base = (uint32_t)r->selector[n] << 4};
     st->idtr = (struct i386_dtr){.limit = 0x3ff};
     memory_write_bytes(&g->m->memory, st->seg[SEG_CS].base + r->eip, c->code, sizeof c->code, false);
-    g->m->cpu->ops->drop_derived(g->m->cpu);
+    g->m->cpus[0]->ops->drop_derived(g->m->cpus[0]);
 }
 
 static void guest_regs(struct guest *g, struct regs *out)

@@ -73,7 +73,7 @@ static inline uint32_t handler(unsigned vector) { return HANDLERS + vector * 16;
 /* The state was changed by hand. */
 static inline void refresh(struct bench *b)
 {
-    b->m->cpu->ops->drop_derived(b->m->cpu);
+    b->m->cpus[0]->ops->drop_derived(b->m->cpus[0]);
 }
 
 static inline int bench_intack(void *ctx)

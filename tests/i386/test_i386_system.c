@@ -920,7 +920,7 @@ START_TEST(large_pages_reach_beyond_4_gib_and_check_reserved_bits)
     poke32(b, PAGES + 4, 0x00002083 | 0x00400000); /* physical 1_0040_0000 */
     poke32(b, PAGES + 8, 0x83);                    /* physical 0 */
     refresh(b);
-    ck_assert(b->m->cpu->ops->translate(b->m->cpu, 0x412345, &pa));
+    ck_assert(b->m->cpus[0]->ops->translate(b->m->cpus[0], 0x412345, &pa));
     ck_assert(pa == 0x100412345);
     poke32(b, DATA, 0xabcdef);
     access(0x800000 + DATA, false);
@@ -1187,10 +1187,10 @@ START_TEST(translate_has_no_side_effects)
     paddr_t pa;
 
     map_32bit();
-    ck_assert(b->m->cpu->ops->translate(b->m->cpu, DATA + 5, &pa));
+    ck_assert(b->m->cpus[0]->ops->translate(b->m->cpus[0], DATA + 5, &pa));
     ck_assert(pa == DATA + 5);
     EQ(peek32(b, pte(DATA)), DATA | 7);
-    ck_assert(!b->m->cpu->ops->translate(b->m->cpu, 0x40000000, &pa));
+    ck_assert(!b->m->cpus[0]->ops->translate(b->m->cpus[0], 0x40000000, &pa));
     EQ(s->cr2, 0);
 }
 END_TEST
@@ -1876,13 +1876,13 @@ START_TEST(reset_is_as_the_manual_says)
     EQ(s->eflags, 2);
     EQ(s->dr[6], 0xffff0ff0);
     EQ(s->dr[7], 0x400);
-    ck_assert(b->m->cpu->ops->pc(b->m->cpu) == 0xfffffff0);
+    ck_assert(b->m->cpus[0]->ops->pc(b->m->cpus[0]) == 0xfffffff0);
 }
 END_TEST
 
 static unsigned reg(const char *name)
 {
-    const struct cpu_ops *ops = b->m->cpu->ops;
+    const struct cpu_ops *ops = b->m->cpus[0]->ops;
 
     for (unsigned i = 0; i < ops->nregs; i++) {
         if (!strcmp(ops->regs[i].name, name))
@@ -1897,7 +1897,7 @@ static uint32_t read_reg(const char *name)
     uint8_t v[16] = {0};
     uint32_t r;
 
-    b->m->cpu->ops->read_reg(b->m->cpu, reg(name), v);
+    b->m->cpus[0]->ops->read_reg(b->m->cpus[0], reg(name), v);
     memcpy(&r, v, 4);
     return r;
 }
@@ -1907,7 +1907,7 @@ static bool write_reg(const char *name, uint32_t value)
     uint8_t v[16] = {0};
 
     memcpy(v, &value, 4);
-    return b->m->cpu->ops->write_reg(b->m->cpu, reg(name), v);
+    return b->m->cpus[0]->ops->write_reg(b->m->cpus[0], reg(name), v);
 }
 
 START_TEST(gdb_numbers_registers_as_its_i386_feature_does)
@@ -1920,9 +1920,9 @@ START_TEST(gdb_numbers_registers_as_its_i386_feature_does)
     EQ(reg("fctrl"), 24);
     EQ(reg("xmm0"), 32);
     EQ(reg("mxcsr"), 40);
-    EQ(b->m->cpu->ops->pc_reg, 8);
-    for (unsigned i = 0; i < b->m->cpu->ops->nregs; i++)
-        ck_assert_ptr_nonnull(b->m->cpu->ops->regs[i].name);
+    EQ(b->m->cpus[0]->ops->pc_reg, 8);
+    for (unsigned i = 0; i < b->m->cpus[0]->ops->nregs; i++)
+        ck_assert_ptr_nonnull(b->m->cpus[0]->ops->regs[i].name);
     EQ(read_reg("cr0"), s->cr0);
     EQ(read_reg("tr"), S_TSS);
     EQ(read_reg("gdtr_base"), GDT);
@@ -1959,8 +1959,8 @@ START_TEST(the_pictures_for_the_monitor_do_not_disturb)
     map_32bit();
     before = machine_hash(b->m);
     buffer_init(&out);
-    b->m->cpu->ops->describe(b->m->cpu, &out);
-    b->m->cpu->ops->describe_tlb(b->m->cpu, &out);
+    b->m->cpus[0]->ops->describe(b->m->cpus[0], &out);
+    b->m->cpus[0]->ops->describe_tlb(b->m->cpus[0], &out);
     buffer_append_byte(&out, 0);
     ck_assert_ptr_nonnull(strstr((char *)out.data, "00000000-003fffff: 000000000 -----UW"));
     buffer_finish(&out);

@@ -154,7 +154,7 @@ static struct machine *create(const struct pc_config *c)
 
 static struct i386_state *state_of(struct machine *m)
 {
-    return ((struct i386_cpu *)(void *)m->cpu)->st;
+    return ((struct i386_cpu *)(void *)m->cpus[0])->st;
 }
 
 static uint32_t peek(struct machine *m, paddr_t at)
@@ -930,7 +930,7 @@ START_TEST(apic_answers_where_its_msr_says)
 {
     struct pc_config c = bios_config(bios, sizeof(bios));
     struct machine *m = create(&c);
-    struct i386_cpu *cpu = (struct i386_cpu *)(void *)m->cpu;
+    struct i386_cpu *cpu = (struct i386_cpu *)(void *)m->cpus[0];
 
     cpu->st->apic_base = 0xfe000000u | APIC_BASE_ENABLE;
     cpu->apic_base_written(cpu->io_ctx, cpu->st->apic_base);

@@ -206,7 +206,7 @@ START_TEST(a_changed_byte_of_input_shows_in_the_device_or_the_cpu)
     ck_assert_int_eq(p.stop.reason, TIMELINE_DIVERGED);
     ck_assert_uint_gt(timeline_position(p.h.tl), at);
     ck_assert_uint_le(timeline_position(p.h.tl), at + NEAR);
-    ck_assert(says(p.h.tl, "cpu (") || says(p.h.tl, "serial"));
+    ck_assert(says(p.h.tl, "cpu0 (") || says(p.h.tl, "serial"));
     ck_assert_msg(says_position(p.h.tl, "the first at position", at), "%s (%llu)", timeline_divergence(p.h.tl), (unsigned long long)at);
     ck_assert(says(p.h.tl, "it is the recording that differs"));
     is_debuggable(&p);
@@ -265,7 +265,7 @@ START_TEST(a_changed_witness_names_component_and_register)
     go(&p, 6);
     ck_assert_int_eq(p.stop.reason, TIMELINE_DIVERGED);
     ck_assert_uint_eq(timeline_position(p.h.tl), at);
-    ck_assert_msg(says(p.h.tl, "(cpu (r5))"), "%s", timeline_divergence(p.h.tl));
+    ck_assert_msg(says(p.h.tl, "(cpu0 (r5))"), "%s", timeline_divergence(p.h.tl));
     is_debuggable(&p);
     close_replay(&p);
 }

@@ -124,7 +124,7 @@ static void oracle_note(struct oracle *o)
         o->trace = xrealloc(o->trace, o->cap * sizeof(*o->trace));
     }
     o->hash[p] = machine_hash(o->m);
-    o->began[p] = o->m->cpu->ops->in_progress(o->m->cpu);
+    o->began[p] = o->m->cpus[0]->ops->in_progress(o->m->cpus[0]);
     o->state[p] = *toy_state(o->m);
     memset(&o->trace[p], 0, sizeof(o->trace[p]));
     o->count++;
@@ -373,7 +373,7 @@ static bool ask(void *ctx, unsigned id)
     ck_assert_uint_eq(p->id, id);
     memset(&s, 0, sizeof(s));
     for (unsigned i = 0; i < 8; i++)
-        p->user->m->cpu->ops->read_reg(p->user->m->cpu, i, &s.r[i]);
+        p->user->m->cpus[0]->ops->read_reg(p->user->m->cpus[0], i, &s.r[i]);
     return condition_holds(p, &s);
 }
 

@@ -172,9 +172,9 @@ static struct machine *stray_write(void)
 /* A CPU of an architecture that reports watchpoints before the access. */
 static struct machine *watching_before(struct machine *m, struct cpu_ops *ops)
 {
-    *ops = *m->cpu->ops;
+    *ops = *m->cpus[0]->ops;
     ops->watch_before = true;
-    m->cpu->ops = ops;
+    m->cpus[0]->ops = ops;
     return m;
 }
 

@@ -187,7 +187,7 @@ static void note(struct session *s)
     }
     s->past[p] = (struct past){
         .hash = machine_hash(s->twin),
-        .boundary = s->twin->cpu->ops->in_progress(s->twin->cpu) == ICOUNT_MAX,
+        .boundary = s->twin->cpus[0]->ops->in_progress(s->twin->cpus[0]) == ICOUNT_MAX,
     };
     s->count = p + 1;
 }
@@ -274,7 +274,7 @@ static void choose_points(struct session *s)
         struct stop stop;
 
         machine_run(scout, scout->st->position + 1, &stop);
-        pcs[i] = (uint32_t)scout->cpu->ops->pc(scout->cpu);
+        pcs[i] = (uint32_t)scout->cpus[0]->ops->pc(scout->cpus[0]);
     }
     for (unsigned i = 0; i < POINTS; i++) {
         struct timeline_point *p = &s->points[i];

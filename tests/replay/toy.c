@@ -41,7 +41,7 @@ DEVICE_STATE_END
 static void raise_irq(struct machine *m)
 {
     toy_state(m)->irq = 1;
-    m->cpu->attention = true;
+    machine_attention(m);
 }
 
 static void timer_reset(struct device *d)
@@ -140,7 +140,7 @@ static void timer_set(struct machine *m, unsigned n, unsigned flags, uint32_t ns
     t->when = machine_now(m) + ns;
     t->period = flags & 1 ? ns : 0;
     t->silent = (flags & 2) != 0;
-    m->cpu->attention = true;
+    machine_attention(m);
 }
 
 static void disk_reset(struct device *d)
@@ -202,7 +202,7 @@ static void disk_start(struct machine *m, bool write, uint32_t address, uint32_t
     s->place = place % TOY_DISK_BYTES; /* now and then beyond its end */
     s->write = write;
     s->when = machine_now(m) + drive_duration(m->drives[0], s->len);
-    m->cpu->attention = true;
+    machine_attention(m);
 }
 
 int toy_image_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
@@ -219,12 +219,12 @@ int toy_image_read(void *ctx, struct machine *m, const struct drive *d, uint64_t
 
 struct toy *toy_of(struct machine *m)
 {
-    return (struct toy *)m->cpu;
+    return (struct toy *)m->cpus[0];
 }
 
 struct toy_state *toy_state(struct machine *m)
 {
-    return m->cpu->state;
+    return m->cpus[0]->state;
 }
 
 static void toy_reset(struct cpu *cpu)
@@ -378,7 +378,7 @@ static void execute(struct step *st, struct toy_state *s, icount_t position)
         break;
     case TOY_IN:
         s->r[i[1] & 7] = serial_read(m);
-        m->cpu->attention = true;
+        machine_attention(m);
         break;
     case TOY_TIMER:
         timer_set(m, i[1], i[2], imm);
@@ -431,7 +431,7 @@ static bool report_accesses(struct step *st, icount_t position)
             if (!(t->kinds & a->kind) || !t->len || t->address >= a->address + a->len ||
                 a->address >= t->address + t->len)
                 continue;
-            stop |= traps_report(st->m, &(struct trap_hit){a->kind, position, first});
+            stop |= traps_report(st->m, &(struct trap_hit){a->kind, st->toy->cpu.index, position, first});
         }
     }
     return stop;
@@ -452,7 +452,7 @@ static bool one_step(struct toy *toy)
     } else {
         began = !s->began;
         if (began && traps_have_exec(m->traps, va) &&
-            traps_report(m, &(struct trap_hit){TRAP_EXEC, position, va}))
+            traps_report(m, &(struct trap_hit){TRAP_EXEC, toy->cpu.index, position, va}))
             return true;
         if (m->footprint)
             page_set_add(&m->footprint->code, va >> PAGE_SHIFT);
@@ -463,7 +463,7 @@ static bool one_step(struct toy *toy)
         execute(&st, s, position);
         toy->cpu.running = false;
     }
-    m->st->position = position + 1;
+    machine_stand(m, position + 1);
     toy->steps_made++;
     for (volatile uint64_t i = 0; i < toy->host_work; i++)
         ;
@@ -592,8 +592,8 @@ struct machine *toy_machine(void)
     CHECK(m);
     toy->cpu.ops = &toy_ops;
     toy->cpu.machine = m;
-    toy->cpu.state = machine_alloc_state(m, "cpu", 0, sizeof(struct toy_state));
-    m->cpu = &toy->cpu;
+    toy->cpu.state = machine_alloc_state(m, "cpu0", 0, sizeof(struct toy_state));
+    machine_add_cpu(m, &toy->cpu);
     m->icount_shift = 2;
     for (unsigned i = 0; i < 3; i++)
         machine_add_device(m, &timer_ops, names[i], NULL);

@@ -407,7 +407,7 @@ static bool on_hit(void *ctx, const struct trap_hit *hit)
 {
     struct hits *h = ctx;
 
-    ck_assert(!h->m->cpu->running);
+    ck_assert(!h->m->cpus[0]->running);
     ck_assert_uint_eq(state(h->m)->cc.op, FLAGS_EXPLICIT);
     ck_assert_uint_lt(h->n, 64);
     h->stood[h->n] = machine_position(h->m);
@@ -520,7 +520,7 @@ START_TEST(a_repeated_instruction_is_interrupted_at_the_exact_limit)
         ck_assert_uint_eq(m->st->position, p);
         ck_assert_uint_eq(state(m)->r[6], 5000 - (p - 1));
         if (p > 1)
-            ck_assert_uint_eq(m->cpu->ops->in_progress(m->cpu), 1);
+            ck_assert_uint_eq(m->cpus[0]->ops->in_progress(m->cpus[0]), 1);
     }
     machine_run(m, 5001, &stop);
     ck_assert_uint_eq(state(m)->pc, 0x1002);

@@ -257,6 +257,7 @@ static void write_script(struct script *sc, uint64_t *s)
         case 2:
         case 3:
             e->kind = EVENT_WRITE_REGISTER;
+            e->source = (uint16_t)(rng(s) % 4);
             e->len = 8;
             v = 2; /* PC */
             memcpy(data, &v, 4);
@@ -277,10 +278,22 @@ static void write_script(struct script *sc, uint64_t *s)
     }
 }
 
+static void begin(struct toy_state *t, unsigned n, uint64_t *s)
+{
+    for (unsigned i = 0; i < 8; i++)
+        t->r[i] = interesting_address(s);
+    t->ie = 1;
+    if (rng(s) % 3)
+        t->ptbase = 0x10000;
+    if (n)
+        t->pc = 0x1000 + (uint32_t)rng(s) % 0x1f00;
+}
+
+/* Of one to four CPUs. */
 static struct machine *random_machine(uint64_t seed)
 {
     uint64_t s = seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    struct machine *m = toy_machine();
+    struct machine *m = toy_machine_of(1 + (unsigned)(seed % 4));
     struct script *sc = xcalloc(1, sizeof(*sc));
     struct machine_env *env = xcalloc(1, sizeof(*env));
 
@@ -291,12 +304,11 @@ static struct machine *random_machine(uint64_t seed)
     put_code(m, 0x1000, 0x3000, &s);
     put_handlers(m, &s);
     put_page_table(m, &s);
-    for (unsigned i = 0; i < 8; i++)
-        toy_of(m)->st->r[i] = interesting_address(&s);
-    toy_of(m)->st->ie = 1;
-    if (rng(&s) % 3)
-        toy_of(m)->st->ptbase = 0x10000;
+    for (unsigned n = 0; n < m->ncpus; n++)
+        begin(toy_nth(m, n)->st, n, &s);
     m->icount_shift = (unsigned)(rng(&s) % 4);
+    m->schedule = (struct schedule){
+        .quantum = 1 + rng(&s) % (rng(&s) & 1 ? 300 : 5), .seed = seed, .seeded = rng(&s) & 1, .starve = rng(&s) & 1};
     write_script(sc, &s);
     machine_restored(m);
     return m;
@@ -322,6 +334,29 @@ struct recording {
     unsigned nhits;
     struct page_set code, written, read;
 };
+
+struct way {
+    const char *name;
+    bool single, no_cache, no_optimise, plain_switch;
+    unsigned stride;  /* longest run between two checks */
+    bool disturb;     /* drop caches, clean pages, set traps, note footprints at random */
+    bool restore;     /* go back to an earlier state now and then */
+    bool traps;
+};
+
+static const struct way slowest = {.single = true, .no_cache = true, .no_optimise = true, .plain_switch = true};
+
+static void run_as(struct machine *m, const struct way *w)
+{
+    for (unsigned n = 0; n < m->ncpus; n++) {
+        struct ucpu *c = &toy_nth(m, n)->u;
+
+        c->single = w->single;
+        c->no_cache = w->no_cache;
+        c->no_optimise = w->no_optimise;
+        c->plain_switch = w->plain_switch;
+    }
+}
 
 static uint64_t arena_hash(struct machine *m)
 {
@@ -349,11 +384,10 @@ static struct recording *record(uint64_t seed, bool traps)
 {
     struct recording *r = xcalloc(1, sizeof(*r));
     struct machine *m = random_machine(seed);
-    struct ucpu *c = &toy_of(m)->u;
     struct stop stop;
 
     r->hits = xcalloc(MAX_HITS, sizeof(r->hits[0]));
-    c->single = c->no_cache = c->no_optimise = c->plain_switch = true;
+    run_as(m, &slowest);
     if (traps) {
         machine_set_traps(m, observer, ARRAY_LEN(observer));
         m->traps->hit = collect_hit;
@@ -369,7 +403,7 @@ static struct recording *record(uint64_t seed, bool traps)
         r->hash[p] = arena_hash(m);
         if (p % 100 == 0)
             r->full[p / 100] = machine_hash(m);
-        m->cpu->ops->drop_derived(m->cpu); /* nothing is cached from one step to the next */
+        machine_drop_derived(m); /* nothing is cached from one step to the next */
     }
     if (getenv("VM_TOY_VERBOSE")) {
         struct toy_state *t = toy_of(m)->st;
@@ -391,10 +425,9 @@ static void recording_free(struct recording *r)
 static void tell_difference(struct machine *m, uint64_t seed)
 {
     struct machine *ref = random_machine(seed);
-    struct ucpu *c = &toy_of(ref)->u;
     struct stop stop;
 
-    c->single = c->no_cache = c->no_optimise = c->plain_switch = true;
+    run_as(ref, &slowest);
     machine_run(ref, m->st->position, &stop);
     for (size_t i = 0; i < m->arena_len; i += 4)
         if (memcmp(m->arena + i, ref->arena + i, 4))
@@ -418,15 +451,6 @@ static void check_here(struct machine *m, const struct recording *r, uint64_t se
         ck_assert_msg(machine_hash(m) == r->full[p / 100], "seed %llu, %s: other memory at position %llu",
                       (unsigned long long)seed, way, (unsigned long long)p);
 }
-
-struct way {
-    const char *name;
-    bool single, no_cache, no_optimise, plain_switch;
-    unsigned stride;  /* longest run between two checks */
-    bool disturb;     /* drop caches, clean pages, set traps, note footprints at random */
-    bool restore;     /* go back to an earlier state now and then */
-    bool traps;
-};
 
 struct saved {
     uint8_t *arena, *pages;
@@ -469,7 +493,7 @@ static void disturb(struct machine *m, uint64_t *s, struct footprint *f, bool tr
             page_space_clean(&m->memory.pages);
         break;
     case 1:
-        m->cpu->ops->drop_derived(m->cpu);
+        machine_drop_derived(m);
         break;
     case 2:
         machine_set_footprint(m, rng(s) & 1 ? f : NULL);
@@ -489,7 +513,6 @@ static void disturb(struct machine *m, uint64_t *s, struct footprint *f, bool tr
 static void run_way(uint64_t seed, const struct way *w, const struct recording *r)
 {
     struct machine *m = random_machine(seed);
-    struct ucpu *c = &toy_of(m)->u;
     struct recording hits = {.hits = xcalloc(MAX_HITS, sizeof(struct trap_hit))};
     struct footprint f;
     struct saved saved = {0};
@@ -497,10 +520,7 @@ static void run_way(uint64_t seed, const struct way *w, const struct recording *
     struct stop stop;
 
     footprint_init(&f);
-    c->single = w->single;
-    c->no_cache = w->no_cache;
-    c->no_optimise = w->no_optimise;
-    c->plain_switch = w->plain_switch;
+    run_as(m, w);
     if (w->traps) {
         machine_set_traps(m, observer, ARRAY_LEN(observer));
         m->traps->hit = collect_hit;
@@ -526,6 +546,7 @@ static void run_way(uint64_t seed, const struct way *w, const struct recording *
         for (unsigned i = 0; i < r->nhits; i++) {
             ck_assert_uint_eq(hits.hits[i].position, r->hits[i].position);
             ck_assert_uint_eq(hits.hits[i].kind, r->hits[i].kind);
+            ck_assert_uint_eq(hits.hits[i].cpu, r->hits[i].cpu);
             ck_assert_uint_eq(hits.hits[i].address, r->hits[i].address);
         }
     }

@@ -467,7 +467,7 @@ static struct block block_of(const struct program *p, struct block_insn *insns)
 
 static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
 {
-    struct bare *b = (struct bare *)(void *)m->cpu;
+    struct bare *b = (struct bare *)(void *)m->cpus[0];
     struct ucpu *c = &b->u;
     struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
     struct block block = block_of(p, insns);
@@ -487,8 +487,8 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     c->exec->fault_uop = p->uops;
     if (compiled) {
         block.wide = below(2); /* a hint */
-        jit_block_made(c->exec->jit, &block);
-        s->left = jit_run(c->exec->jit, &block);
+        jit_block_made(c->exec->shared->jit, &block);
+        s->left = jit_run(c->exec->shared->jit, c, &block);
     } else {
         s->left = interp_run(c, &block);
     }

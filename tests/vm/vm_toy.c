@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,24 @@ static int help_position(struct ucpu *c, const struct uop *u)
     uint32_t v = (uint32_t)machine_position(c->cpu.machine);
 
     memcpy(c->s + u->d, &v, 4);
+    return UOP_NEXT;
+}
+
+static int help_yield(struct ucpu *c, const struct uop *u)
+{
+    (void)u;
+    machine_yield(&c->cpu, machine_position(c->cpu.machine));
+    return UOP_NEXT;
+}
+
+static int help_ipi(struct ucpu *c, const struct uop *u)
+{
+    struct machine *m = c->cpu.machine;
+    uint32_t to;
+
+    memcpy(&to, c->s + u->a, 4);
+    toy_nth(m, to % m->ncpus)->st->irq = 1;
+    machine_attention(m);
     return UOP_NEXT;
 }
 
@@ -159,7 +178,7 @@ static const uint8_t lengths[TOY_OPS] = {
     [TOY_NOP] = 1, [TOY_MOVI] = 6, [TOY_ALU] = 5, [TOY_ALUI] = 5, [TOY_LD] = 6, [TOY_ST] = 6, [TOY_ADDM] = 6,
     [TOY_PUSH] = 3, [TOY_POP] = 3, [TOY_BR] = 4, [TOY_JMP] = 4, [TOY_JMPR] = 2, [TOY_POS] = 2, [TOY_FILL] = 1,
     [TOY_SETPT] = 2, [TOY_TRAP] = 1, [TOY_HLT] = 1, [TOY_ERET] = 1, [TOY_EI] = 2, [TOY_TF] = 2, [TOY_SETDR] = 3,
-    [TOY_BASE] = 2, [TOY_SETCC] = 3, [TOY_JECXZ] = 4,
+    [TOY_BASE] = 2, [TOY_SETCC] = 3, [TOY_JECXZ] = 4, [TOY_YIELD] = 1, [TOY_IPI] = 2,
 };
 
 static uint32_t get16(const uint8_t *p)
@@ -224,7 +243,7 @@ static enum build_next toy_build(struct builder *b)
     unsigned op = p[0], len;
     uint32_t next, here = (uint32_t)b->key.pc + b->len;
     bool exits = op == TOY_POS || op == TOY_SETPT || op == TOY_HLT || op == TOY_ERET || op == TOY_EI ||
-                 op == TOY_TF || op == TOY_SETDR || op == TOY_BASE;
+                 op == TOY_TF || op == TOY_SETDR || op == TOY_BASE || op == TOY_YIELD || op == TOY_IPI;
     enum build_next how = BUILD_MORE;
 
     len = op < TOY_OPS ? lengths[op] : 1;
@@ -310,6 +329,14 @@ static enum build_next toy_build(struct builder *b)
         break;
     case TOY_ERET:
         build_call(b, help_eret, 0, 0, 0);
+        how = finish_exit(b);
+        break;
+    case TOY_YIELD:
+        build_call(b, help_yield, 0, 0, 0);
+        how = finish_exit(b);
+        break;
+    case TOY_IPI:
+        build_call(b, help_ipi, 0, REG(p[1]), 0);
         how = finish_exit(b);
         break;
     case TOY_EI:
@@ -593,9 +620,16 @@ static vtime_t device_deadline(const struct device *dev)
     return s->deadline ? s->deadline : VTIME_NEVER;
 }
 
+/* The line goes up for one CPU after the other, and down for the one that says so. */
 static void set_irq(struct device *dev, bool level)
 {
-    toy_of(dev->machine)->st->irq = level;
+    const struct toy_device_state *s = dev->state;
+    const struct machine *m = dev->machine;
+
+    if (level)
+        toy_nth(m, (s->expiries + s->inputs) % m->ncpus)->st->irq = 1;
+    else
+        toy_nth(m, m->runner->index)->st->irq = 0;
 }
 
 static void device_expire(struct device *dev, vtime_t now)
@@ -693,17 +727,31 @@ static const struct device_ops device_ops = {
     .write = device_write,
 };
 
+static void add_cpu(struct machine *m)
+{
+    struct toy *t = xcalloc(1, sizeof(*t));
+    char name[16];
+
+    snprintf(name, sizeof(name), "cpu%u", m->ncpus);
+    t->st = machine_alloc_state(m, name, 0, sizeof(*t->st));
+    ucpu_init(&t->u, m, &toy_ops, &toy_frontend, t->st, OFF(cc));
+}
+
 struct machine *toy_machine(void)
 {
+    return toy_machine_of(1);
+}
+
+struct machine *toy_machine_of(unsigned ncpus)
+{
     struct machine *m = machine_create(64);
-    struct toy *t = xcalloc(1, sizeof(*t));
     struct device *dev;
     uint32_t ram, rom;
 
-    t->st = machine_alloc_state(m, "cpu", 0, sizeof(*t->st));
     ram = memory_alloc(&m->memory, "ram", TOY_RAM);
     rom = memory_alloc(&m->memory, "ram", PAGE_SIZE);
-    ucpu_init(&t->u, m, &toy_ops, &toy_frontend, t->st, OFF(cc));
+    for (unsigned i = 0; i < ncpus; i++)
+        add_cpu(m);
     dev = machine_add_device(m, &device_ops, "toydev0", NULL);
     memory_map(&m->memory, &(struct region){
         .base = 0, .size = TOY_RAM, .kind = REGION_RAM, .page = ram, .enabled = true});

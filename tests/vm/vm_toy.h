@@ -38,6 +38,8 @@ enum toy_op {
     TOY_BASE,   /* imm8: code base = imm8 * 16 (PC unchanged in memory): 2 bytes */
     TOY_SETCC,  /* cond, d: 3 bytes */
     TOY_JECXZ,  /* a, rel16: 4 bytes */
+    TOY_YIELD,  /* gives up the slot: 1 byte */
+    TOY_IPI,    /* a: interrupts CPU number r[a]: 2 bytes */
     TOY_OPS
 };
 
@@ -95,10 +97,16 @@ enum {
     TOY_REG_END = 24,     /* write: the guest ends */
 };
 
+/* With one CPU, with several. */
 struct machine *toy_machine(void);
+struct machine *toy_machine_of(unsigned ncpus);
+static inline struct toy *toy_nth(const struct machine *m, unsigned n)
+{
+    return (struct toy *)(void *)m->cpus[n];
+}
 static inline struct toy *toy_of(const struct machine *m)
 {
-    return (struct toy *)(void *)m->cpu;
+    return toy_nth(m, 0);
 }
 static inline struct toy_device_state *toy_device(const struct machine *m)
 {

@@ -104,7 +104,7 @@ static struct machine *make(const struct guest *g, enum engine e)
         exit(2);
     }
     m->env = &env;
-    u = (struct ucpu *)(void *)m->cpu;
+    u = (struct ucpu *)(void *)m->cpus[0];
     u->plain_switch = e == SWITCH;
     u->no_optimise = e == UNOPTIMISED || e == SINGLE;
     u->single = e == SINGLE;
@@ -118,7 +118,7 @@ static void print_jit(const struct machine *m)
 {
     struct ucpu_stats stats;
 
-    ucpu_stats((const struct ucpu *)(const void *)m->cpu, &stats);
+    ucpu_stats((const struct ucpu *)(const void *)m->cpus[0], &stats);
     printf(" (%llu of %llu blocks compiled, code thrown away %llu times)", (unsigned long long)stats.compiled,
            (unsigned long long)stats.blocks_built, (unsigned long long)stats.code_flushes);
 }
@@ -132,7 +132,7 @@ static void go(struct machine *m, icount_t position, enum engine e)
         machine_run(m, m->st->position + 70001, &stop);
         if (stop.kind != STOP_LIMIT)
             return;
-        m->cpu->ops->drop_derived(m->cpu);
+        m->cpus[0]->ops->drop_derived(m->cpus[0]);
     }
     machine_run(m, position, &stop);
 }

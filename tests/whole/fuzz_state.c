@@ -177,23 +177,23 @@ static void poke(struct machine *m, bool pc)
 /* What a debugger sees. */
 static void look(struct machine *m)
 {
-    const struct cpu_ops *ops = m->cpu->ops;
+    const struct cpu_ops *ops = m->cpus[0]->ops;
     struct buffer text;
     uint8_t value[64];
     paddr_t pa;
 
     buffer_init(&text);
     for (unsigned i = 0; i < ops->nregs; i++)
-        ops->read_reg(m->cpu, i, value);
+        ops->read_reg(m->cpus[0], i, value);
     if (ops->describe)
-        ops->describe(m->cpu, &text);
+        ops->describe(m->cpus[0], &text);
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->describe)
             m->devices[i]->ops->describe(m->devices[i], &text);
     for (unsigned i = 0; i < 50; i++)
-        ops->translate(m->cpu, odd_number(m), &pa);
-    ops->pc(m->cpu);
-    ops->in_progress(m->cpu);
+        ops->translate(m->cpus[0], odd_number(m), &pa);
+    ops->pc(m->cpus[0]);
+    ops->in_progress(m->cpus[0]);
     buffer_finish(&text);
 }
 

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     }
     m->env = &env;
     if (jit)
-        with_jit((struct ucpu *)(void *)m->cpu);
+        with_jit((struct ucpu *)(void *)m->cpus[0]);
     machine_run(m, argc > 2 ? strtoull(argv[2], NULL, 0) : 1000000000u, &stop);
     ended = m->st->end == GUEST_DEBUG_EXIT;
     if (!ended)

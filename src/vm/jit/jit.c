@@ -18,7 +18,7 @@
 /* Enough for the stubs and some blocks. */
 #define SIZE_MIN ((size_t)16 << 10)
 
-typedef enum left enter_fn(struct block *b, const void *code);
+typedef enum left enter_fn(struct block *b, const void *code, struct exec *x);
 
 /* ISO C has no conversion between pointers to objects and to functions. */
 static enter_fn *enter_function(const struct jit *j)
@@ -73,11 +73,11 @@ void jit_flush(struct jit *j)
 /* The memory is full: no block has code any more. */
 static void throw_away(struct jit *j)
 {
-    struct exec *x = j->c->exec;
+    const struct exec_shared *sh = j->c->exec->shared;
 
     j->flushes++;
-    for (unsigned i = 0; i < x->nlive; i++)
-        jit_block_made(j, x->live[i]);
+    for (unsigned i = 0; i < sh->nlive; i++)
+        jit_block_made(j, sh->live[i]);
     jit_flush(j);
 }
 
@@ -92,51 +92,50 @@ static void make_code(struct jit *j, struct block *b)
 
 /* A block that the jump cache does not have, if it is clear that the run loop would come to
  * it too. (A page that may be fetched from by the TLB is in the footprint.) */
-static struct block *next_by_tlb(struct jit *j)
+static struct block *next_by_tlb(const struct ucpu *c)
 {
-    struct ucpu *c = j->c;
     struct exec *x = c->exec;
+    struct exec_shared *sh = x->shared;
     const struct block *from = c->block;
     struct block_key key = {.pc = x->go_pc, .va = x->go_pc + from->bias, .mode = from->key.mode};
     unsigned index = (unsigned)(key.va >> PAGE_SHIFT) & (TLB_SIZE - 1);
     struct block *to;
 
-    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || x->nexec)
+    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~sh->va_mask) || sh->nexec)
         return NULL;
-    to = block_find(x, x->context->infos[c->tlb_mode][index].number, &key, false);
+    to = block_find(sh, x->context->infos[c->tlb_mode][index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
-    x->stats.jump_misses++;
+    sh->stats.jump_misses++;
     x->jump[jump_hash(key.pc)] = to;
-    x->context->jump_parts |= 1u << tlb_part(x, key.va);
+    x->context->jump_parts |= 1u << tlb_part(sh, key.va);
     return to;
 }
 
 /* The block that go_pc leads to, or NULL: the run loop must see to it. */
-static struct block *next_block(struct jit *j)
+static struct block *next_block(const struct ucpu *c)
 {
-    struct exec *x = j->c->exec;
-    struct block *from = j->c->block, *to = x->jump[jump_hash(x->go_pc)];
+    const struct exec *x = c->exec;
+    struct block *from = c->block, *to = x->jump[jump_hash(x->go_pc)];
 
     if (!jump_matches(to, from, x->go_pc))
-        to = next_by_tlb(j);
+        to = next_by_tlb(c);
     if (to)
         block_link(from, x->go_edge, to);
     return to;
 }
 
-enum left jit_run(struct jit *j, struct block *b)
+enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
 {
-    struct ucpu *c = j->c;
     enter_fn *enter = enter_function(j);
     enum left left;
 
     for (;;) {
         if (!b->native && --b->heat == 0)
             make_code(j, b);
-        left = b->native ? enter(b, b->entry) : interp_run_cold(c, b);
+        left = b->native ? enter(b, b->entry, c->exec) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {
-            b = next_block(j);
+            b = next_block(c);
             if (!b)
                 return LEFT_GO;
         } else if (left == LEFT_TURN) {

@@ -18,11 +18,11 @@
 
 struct jit;
 
-/* NULL: no JIT here, or too little memory. */
+/* For the machine of which `c` is a CPU; all its CPUs are laid out alike. NULL: no JIT here, or too little memory. */
 struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
 void jit_destroy(struct jit *j);
 /* As interp_run(). The block must be in the block cache (not alone). */
-enum left jit_run(struct jit *j, struct block *b);
+enum left jit_run(struct jit *j, struct ucpu *c, struct block *b);
 /* A block was made: it is to be interpreted until further notice. */
 void jit_block_made(struct jit *j, struct block *b);
 /* Every block was dropped. */

@@ -10,7 +10,7 @@
  *
  * Registers of compiled code:
  *   rbp  state block + STATE_BIAS      r12  block in progress
- *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec
+ *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec: whose code it is that runs
  *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
  *   MXCSR        the guest's while exec.sse_live (sse.c)
@@ -88,7 +88,7 @@ struct stubs {
 };
 
 struct jit {
-    struct ucpu *c;
+    const struct ucpu *c;  /* one of those that it is for: where things are in the state */
     struct code_memory memory;
     ptrdiff_t execute;     /* from where code is written to where it is run */
     struct code code;

@@ -20,8 +20,9 @@ void jit_destroy(struct jit *j)
     CHECK(!j);
 }
 
-enum left jit_run(struct jit *j, struct block *b)
+enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
 {
+    (void)c;
     (void)b;
     CHECK(j);
     return LEFT_LEAVE;

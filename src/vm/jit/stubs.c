@@ -1,5 +1,5 @@
 /*
- * Code made once for a machine: the way into compiled code and out of it, and the
+ * Code made once for all CPUs of a machine: the way into compiled code and out of it, and the
  * calls of C functions from it (System V ABI).
  *
  * Blocks are entered by a jump with the block in rax. Where a micro-op faults in a C
@@ -85,7 +85,7 @@ static void show_cpu(struct jit *j)
 {
     struct code *e = &j->code;
 
-    x_mov_imm(e, RDI, (uint64_t)(uintptr_t)j->c);
+    x_load(e, 64, RDI, R_EXEC, EXEC(cpu));
     x_store(e, 64, RDI, CPU(cpu.budget), R_BUDGET);
     x_store(e, 64, RDI, CPU(block), R_BLOCK);
     x_rm(e, 32, X_MOVZX16, RDX, R_BLOCK, BLOCK(steps));
@@ -96,7 +96,7 @@ static void look_at_budget(struct jit *j)
 {
     struct code *e = &j->code;
 
-    x_mov_imm(e, RDX, (uint64_t)(uintptr_t)j->c);
+    x_load(e, 64, RDX, R_EXEC, EXEC(cpu));
     x_load(e, 64, R_BUDGET, RDX, CPU(cpu.budget));
 }
 
@@ -111,15 +111,16 @@ static void make_enter_and_exit(struct jit *j)
     static const uint8_t kept[] = {RBX, RBP, R12, R13, R14, R15};
     struct code *e = &j->code;
 
-    /* enum left enter(struct block *, code) */
+    /* enum left enter(struct block *, code, struct exec *) */
     j->stubs.enter = e->at;
     for (unsigned i = 0; i < sizeof(kept); i++)
         x_push(e, kept[i]);
     x_alu_imm(e, 64, ALU_SUB, RSP, 8);
     x_rr(e, 64, X_MOV_LOAD, RAX, RDI);
-    x_mov_imm(e, RDX, (uint64_t)(uintptr_t)j->c);
-    x_mov_imm(e, R_STATE, (uint64_t)(uintptr_t)(j->c->s + STATE_BIAS));
-    x_mov_imm(e, R_EXEC, (uint64_t)(uintptr_t)j->c->exec);
+    x_rr(e, 64, X_MOV_LOAD, R_EXEC, RDX);
+    x_load(e, 64, RDX, R_EXEC, EXEC(cpu));
+    x_load(e, 64, R_STATE, R_EXEC, EXEC(state));
+    x_alu_imm(e, 64, ALU_ADD, R_STATE, STATE_BIAS);
     x_load(e, 64, R_TLB, RDX, CPU(tlb));
     x_load(e, 64, R_BUDGET, RDX, CPU(cpu.budget));
     x_opcode(e, 32, 0xff, 0, 0, RSI, false);
@@ -280,7 +281,7 @@ static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
     x_push(e, RCX);
     x_push(e, RDX);
     x_alu_imm(e, 64, ALU_SUB, RSP, 8);
-    x_mov_imm(e, RDI, (uint64_t)(uintptr_t)j->c->flags);
+    x_load(e, 64, RDI, R_EXEC, EXEC(flags));
     x_rr(e, 32, X_MOV_LOAD, RSI, RAX);
     x_mov_imm(e, RAX, fn);
     x_call_reg(e, RAX);
@@ -296,7 +297,10 @@ static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
 
 bool stubs_make(struct jit *j)
 {
-    j->c->exec->host_mxcsr = _mm_getcsr();
+    const struct machine *m = j->c->cpu.machine;
+
+    for (unsigned i = 0; i < m->ncpus; i++)
+        ucpu_of(m->cpus[i])->exec->host_mxcsr = _mm_getcsr();
     make_enter_and_exit(j);
     make_exits(j);
     make_sse_enter(j);

@@ -338,7 +338,7 @@ enum a64_semihost virt_semihost(void *ctx, struct a64_cpu *cpu)
         result = operate(&c, op);
     if (c.wait) {
         c.st->waiting = 1;
-        c.v->machine->cpu->attention = true;
+        machine_attention(c.v->machine);
         return A64_SEMIHOST_WAITS;
     }
     cpu->st->x[0] = result;
@@ -369,7 +369,7 @@ static void semihost_input(struct device *dev, const struct event *e)
         st->input[(st->first + st->count++) % SEMIHOST_INPUT_MAX] = e->data[i];
     if (v->cpu->st->halted == HALTED_SEMIHOST)
         v->cpu->st->halted = 0;
-    v->machine->cpu->attention = true;
+    machine_attention(v->machine);
 }
 
 /* Only a program that waits for input is given any: what it does not read is the serial port's. */
