@@ -166,6 +166,23 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
     return 0;
 }
 
+static int open_listener(struct server_config *c, const struct options *o, struct error *err)
+{
+    int r = o->listen && !o->gdb_stdio ? listener_open(&c->listener, o->listen, err) : 0;
+
+    if (r < 0)
+        error_prefix(err, "--listen");
+    return r;
+}
+
+/* What has an effect only later, and only if somebody asks for it. */
+static void tell_of_late_effects(const struct options *o)
+{
+    if (!o->record && (o->embed || o->checkpoint_steps))
+        fprintf(stderr, "hindcast: --%s is for what monitor save writes: there is no --record FILE\n",
+                o->embed ? "embed" : "checkpoints-in-file");
+}
+
 /* gdb can read symbols from it. */
 static bool is_elf(const struct boot_image *b)
 {
@@ -222,8 +239,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
             return fail(&err);
         }
     }
-    if ((o->listen && !o->gdb_stdio && listener_open(&c.listener, o->listen, &err) < 0) ||
-        open_ports(&c, o, &err) < 0) {
+    if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0) {
         listener_close(&c.listener);
         for (unsigned i = 0; i < c.nbacks; i++)
             chardev_close(c.backs[i]);
@@ -231,6 +247,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         machine_destroy(m);
         return fail(&err);
     }
+    tell_of_late_effects(o);
     recordings_describe(o, PACKAGE_VERSION, &text);
     images_describe(im, o->embed);
     c.description = (struct server_description){

@@ -259,9 +259,7 @@ static int listen_failed(struct listener *l, const char *where, const char *what
     listener_close(l);
     if (e == EADDRINUSE)
         return error_set(err, -e,
-                         "%s: already in use (is another hindcast or QEMU running?); "
-                         "choose another with --listen HOST:PORT",
-                         where);
+                         "%s: already in use (is another hindcast or QEMU running?); choose another HOST:PORT", where);
     return error_set(err, -e, "%s: cannot %s: %s", where, what, strerror(e));
 }
 

@@ -99,6 +99,22 @@ struct boot_image images_first(const struct images *im, enum image_kind kind)
 
 /* ------------------------------------------------------------------- that options name */
 
+/* Bytes that are surely not what the option asks for. */
+static int check_bytes(enum image_kind kind, const struct boot_image *b, struct error *err)
+{
+    const char *option = rows[kind].option, *machine = boot_image_elf_machine(b);
+
+    /* A flash bank may be empty. */
+    if (!b->len && rows[kind].role != RECORDING_PFLASH0 && rows[kind].role != RECORDING_PFLASH1)
+        return error_set(err, -EINVAL, "%s: an empty file (--%s)", b->name, option);
+    if (b->len >= RECORDING_MAGIC_BYTES && !memcmp(b->data, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
+        return error_set(err, -EINVAL, "%s: a recording, not what --%s takes; --replay %s opens it", b->name, option,
+                         b->name);
+    if (kind == IMAGE_KERNEL && machine && !*machine)
+        return error_set(err, -EINVAL, "%s: an ELF file that is cut short: %zu bytes", b->name, b->len);
+    return 0;
+}
+
 /* A file; or a module with a command line of its own, "FILE WORDS". */
 static int load(struct images *im, enum image_kind kind, const char *spec, uint64_t memory_bytes, struct error *err)
 {
@@ -114,7 +130,7 @@ static int load(struct images *im, enum image_kind kind, const char *spec, uint6
     }
     r = host_load_file(file, row->limit ? row->limit : memory_bytes, row->limit_means, &im->bytes[n], err);
     name_image(im, n, file, file == spec ? NULL : spec);
-    return r;
+    return r < 0 ? r : check_bytes(kind, &im->boot[n], err);
 }
 
 int images_load(struct images *im, const struct options *o, struct error *err)

@@ -14,4 +14,7 @@ struct boot_image {
     const char *cmdline; /* Multiboot module: its own command line; NULL: `name` */
 };
 
+/* An ELF file: which CPU it is for; "": it is cut short. NULL: none. */
+const char *boot_image_elf_machine(const struct boot_image *image);
+
 #endif

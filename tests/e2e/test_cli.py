@@ -3,6 +3,7 @@ import os
 import select
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,33 @@ def claim_unusable_files_are_named():
         contains(text, r"memory")
 
 
+def claim_a_file_that_is_no_kernel_is_called_what_it_is():
+    with tempfile.TemporaryDirectory() as d:
+        def file(name, data):
+            path = os.path.join(d, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            return path
+        empty, recording = file("empty", b""), os.path.join(d, "r.hcrec")
+        for option in "--kernel", "--bios", "--initrd":
+            refused(r"empty: an empty file \(%s\)" % option, option, empty, *(() if option == "--kernel" else (STORE,)))
+        refused(r"elf4: an ELF file that is cut short: 4 bytes", file("elf4", b"\x7fELF"))
+        for machine, name in ((62, "x86-64"), (243, "RISC-V"), (40, "32-bit Arm"), (9999, "another CPU")):
+            elf = file("e", struct.pack("<16sHHI", b"\x7fELF\2\1\1", 2, machine, 1) + bytes(100))
+            refused(r"e: an ELF file for %s; a pc runs those for the i386" % name, elf)
+            refused(r"e: an ELF file for %s; virt runs those for aarch64" % name, "--machine", "virt", elf)
+        with Server("--record", recording):
+            pass
+        for option in "--kernel", "--bios":
+            refused(r"r\.hcrec: a recording, not what %s takes; --replay \S+r\.hcrec opens it" % option, option, recording)
+    refused(r"--memory 1T: a guest can have from 1M to 64G", "--memory", "1T", STORE)
+
+
+def claim_options_that_work_late_are_told_so():
+    with Server("--embed") as s:
+        s.wait_errors(r"--embed is for what monitor save writes: there is no --record FILE")
+
+
 def claim_firmware_in_the_first_flash_bank_is_enough_to_boot():
     with tempfile.TemporaryDirectory() as d:
         path, dtb = os.path.join(d, "code.fd"), os.path.join(d, "dtb")
@@ -218,7 +246,7 @@ def claim_a_port_in_use_is_named():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen(1)
-        refused(r"127\.0\.0\.1:%d: already in use.*--listen" % taken.getsockname()[1], "--listen",
+        refused(r"--listen: 127\.0\.0\.1:%d: already in use.*HOST:PORT" % taken.getsockname()[1], "--listen",
                 "127.0.0.1:%d" % taken.getsockname()[1], "--serial", "none", STORE)
 
 

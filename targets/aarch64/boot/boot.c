@@ -83,10 +83,13 @@ static int place_dtb(struct a64_boot_plan *plan, const struct virt_config *confi
 static int load_flat(struct a64_boot_plan *plan, const struct virt_config *config, const struct a64_kernel *kernel,
                      struct error *err)
 {
+    const struct boot_image image = {.data = kernel->data, .len = kernel->len};
+    const char *elf = boot_image_elf_machine(&image);
+
     if (!kernel->len)
         return error_set(err, -ENOEXEC, "%s: an empty file", kernel->name);
-    if (kernel->len >= 4 && memcmp(kernel->data, "\x7f" "ELF", 4) == 0)
-        return error_set(err, -ENOEXEC, "%s: an ELF file, but not for aarch64", kernel->name);
+    if (elf)
+        return error_set(err, -ENOEXEC, "%s: an ELF file for %s; virt runs those for aarch64", kernel->name, elf);
     plan->protocol = "flat";
     plan->entry = VIRT_RAM_BASE + FLAT_OFFSET;
     return a64_boot_add(plan, config, plan->entry, kernel->data, kernel->len, kernel->len, "the kernel", err);

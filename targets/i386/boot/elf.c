@@ -41,7 +41,7 @@ static Elf *open_elf(const struct pc_config *config, char **copy, struct error *
     memcpy(*copy, config->kernel.data, config->kernel.len);
     elf = elf_memory(*copy, config->kernel.len);
     if (!elf || elf_kind(elf) != ELF_K_ELF) {
-        error_set(err, -ENOEXEC, "%s: damaged ELF file: %s", config->kernel.name, elf_errmsg(-1));
+        error_set(err, -ENOEXEC, "%s: a damaged ELF file", config->kernel.name);
         if (elf)
             elf_end(elf);
         free(*copy);
@@ -57,8 +57,9 @@ static int check_header(Elf *elf, const struct pc_config *config, GElf_Ehdr *eh,
     if (!gelf_getehdr(elf, eh))
         return error_set(err, -ENOEXEC, "%s: truncated ELF header", name);
     if (gelf_getclass(elf) != ELFCLASS32 || (eh->e_machine != EM_386 && eh->e_machine != 6 /* EM_486 */))
-        return error_set(err, -ENOEXEC, "%s: an ELF file, but not for the i386 (class %d, machine %u)", name,
-                         gelf_getclass(elf) == ELFCLASS64 ? 64 : 32, (unsigned)eh->e_machine);
+        return error_set(err, -ENOEXEC, "%s: an ELF file for %s; a pc runs those for the i386%s", name,
+                         boot_image_elf_machine(&config->kernel),
+                         eh->e_machine == EM_X86_64 ? " (build it with -m32)" : "");
     if (eh->e_ident[EI_DATA] != ELFDATA2LSB)
         return error_set(err, -ENOEXEC, "%s: a big-endian ELF file", name);
     if (eh->e_type != ET_EXEC)
