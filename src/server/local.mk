@@ -4,6 +4,7 @@ libserver_a_SOURCES = \
 	src/server/option_help.c \
 	src/server/option_table.c src/server/option_table.h \
 	src/server/options.c src/server/options.h \
+	src/server/picture.c src/server/picture.h \
 	src/server/recordings.c src/server/recordings.h \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
 	src/server/server_client.c \

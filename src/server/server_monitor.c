@@ -18,7 +18,7 @@
 
 #include "base/hash.h"
 #include "host/clock.h"
-#include "host/writer.h"
+#include "picture.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -682,7 +682,7 @@ HANDLER(cmd_screendump)
     buffer_init(&picture);
     r = console->screen_picture(s->machine, &picture, err);
     if (r == 0)
-        r = host_write_file(arg(call, 0), picture.data, picture.len, 0, err);
+        r = picture_write(arg(call, 0), &picture, err);
     buffer_finish(&picture);
     return r;
 }
@@ -737,7 +737,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
-    {"screendump", "FILE", "the picture on the screen, as PPM", cmd_screendump},
+    {"screendump", "FILE", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
     {"save_flash", "BANK:n FILE", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},

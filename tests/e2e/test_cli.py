@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import harness
 from rspclient import RspError  # (harness finds it)
@@ -137,6 +138,45 @@ def claim_a_file_that_is_no_kernel_is_called_what_it_is():
         for option in "--kernel", "--bios":
             refused(r"r\.hcrec: a recording, not what %s takes; --replay \S+r\.hcrec opens it" % option, option, recording)
     refused(r"--memory 1T: a guest can have from 1M to 64G", "--memory", "1T", STORE)
+
+
+def pixels_of_png(data):
+    """Width, height, RGB bytes: of what libpng's simplified API writes, 8 bits and no interlace."""
+    equal(data[:8], b"\x89PNG\r\n\x1a\n")
+    at, packed = 8, b""
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8:at + 8 + size]
+        equal(struct.unpack_from(">I", data, at + 8 + size)[0], zlib.crc32(kind + body))
+        if kind == b"IHDR":
+            width, height = struct.unpack_from(">II", body)
+            equal(body[8:], b"\x08\x02\0\0\0")
+        packed += body if kind == b"IDAT" else b""
+        at += 12 + size
+    raw, line, out = zlib.decompress(packed), bytearray(3 * width), bytearray()
+    for y in range(height):
+        row = raw[y * (3 * width + 1):(y + 1) * (3 * width + 1)]
+        before, line = line, bytearray(row[1:])
+        for x in range(len(line)):
+            a, b, c = (line[x - 3] if x > 2 else 0), before[x], (before[x - 3] if x > 2 else 0)
+            p = a + b - c
+            nearest = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            line[x] = (line[x] + (0, a, b, (a + b) // 2, nearest)[row[0]]) & 255
+        out += line
+    return width, height, bytes(out)
+
+
+def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
+    with tempfile.TemporaryDirectory() as d, Server() as s:
+        rsp = s.client()
+        png, ppm = os.path.join(d, "x.png"), os.path.join(d, "x.ppm")
+        rsp.monitor("screendump " + png)
+        rsp.monitor("screendump " + ppm)
+        with open(png, "rb") as f:
+            width, height, pixels = pixels_of_png(f.read())
+        with open(ppm, "rb") as f:
+            check(f.read() == b"P6\n%d %d\n255\n" % (width, height) + pixels, "the two differ")
+        rsp.close()
 
 
 def claim_options_that_work_late_are_told_so():
