@@ -500,6 +500,126 @@ START_TEST(another_machine_and_newer_formats_are_refused)
 }
 END_TEST
 
+static struct layout_entry *entry_of(struct recording *r, enum layout_kind kind, const char *name)
+{
+    for (uint32_t i = 0; i < r->layout.count; i++)
+        if (r->layout.list[i].kind == kind && !strcmp(r->layout.list[i].name, name))
+            return &r->layout.list[i];
+    ck_abort_msg("no %s", name);
+}
+
+/* As if it had been made when the toy was another: a component of another version. */
+START_TEST(a_recording_of_an_older_layout_replays)
+{
+    static const uint32_t versions[] = {99, 98}; /* what the toy can make of it; what it cannot */
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct recorder_checks *k;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 1, STEPS, 5000, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    ck_assert_uint_ge(r.ncheckpoints, 3);
+    entry_of(&r, LAYOUT_COMPONENT, "serial")->version = versions[_i];
+    begin_timeline(&h, 1, false);
+    ck_assert_msg(recorder_adopt(h.tl, &r, true, &err) == 0, "%s", err.text);
+    k = recorder_checks_create(h.tl, &r);
+    if (_i == 0) {
+        ck_assert_msg(!*r.note, "%s", r.note);
+        ck_assert_uint_ge(checkpoint_count(timeline_checkpoints(h.tl)), r.ncheckpoints);
+        timeline_seek(h.tl, r.checkpoints[1].position, &stop);
+        timeline_seek(h.tl, 0, &stop);
+    } else {
+        ck_assert_msg(strstr(r.note, "of a layout that this version does not know (serial), and is not used"), "%s", r.note);
+        ck_assert_uint_eq(checkpoint_count(timeline_checkpoints(h.tl)), 1);
+    }
+    /* Nothing of that component is compared, the rest is. */
+    ck_assert_uint_eq(timeline_witnesses(h.tl)->partial, timeline_witnesses(h.tl)->count);
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_msg(stop.reason == TIMELINE_REPLAY_END, "%d %s", stop.reason,
+                  timeline_divergence(h.tl) ? timeline_divergence(h.tl) : "");
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    recorder_checks_destroy(k);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* What is known of a part that is the same is compared as ever. */
+START_TEST(an_older_recording_that_diverges_is_noticed)
+{
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 6, STEPS, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    entry_of(&r, LAYOUT_COMPONENT, "serial")->version = 98;
+    r.witnesses.tags[1 * witness_bytes(&r.witnesses.shape) + 2] ^= 1; /* component 1 is the CPU */
+    begin_timeline(&h, 6, false);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_uint_eq(timeline_position(h.tl), timeline_witnesses(h.tl)->positions[1]);
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* Devices by name: numbers in the file are those of the machine that made it. */
+START_TEST(events_find_their_device_by_its_name)
+{
+    struct recording r;
+    struct error err = {0};
+    struct file f;
+    struct host h;
+    icount_t edge;
+    uint64_t hash, n = 0;
+    struct layout_entry *serial;
+    const struct event *e;
+
+    make(&f, 6, STEPS, 0, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    while ((e = event_log_get(r.log, n)) && e->kind != EVENT_INPUT)
+        n++;
+    ck_assert_ptr_nonnull(e);
+    begin_timeline(&h, 6, false);
+    ck_assert_uint_eq(e->source, toy_serial(timeline_machine(h.tl))->index);
+    /* As if the machine that made it had had its devices in another order. */
+    serial = entry_of(&r, LAYOUT_DEVICE, "serial");
+    {
+        struct layout_entry *first = entry_of(&r, LAYOUT_DEVICE, timeline_machine(h.tl)->devices[0]->name), copy = *first;
+        uint32_t other = first == serial ? 1 : 0;
+
+        ck_assert_uint_gt(timeline_machine(h.tl)->ndevices, 1);
+        first = entry_of(&r, LAYOUT_DEVICE, timeline_machine(h.tl)->devices[other]->name);
+        copy = *first;
+        *first = *serial;
+        *serial = copy;
+        r.has_events[LAYOUT_DEVICE][other] = true;
+        ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), 0);
+        ck_assert_uint_eq(event_log_get(r.log, n)->source, other);
+        /* One that is not there is named. */
+        strcpy(first->name, "teletype");
+        ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), -EINVAL);
+        ck_assert_msg(strstr(err.text, "'teletype'"), "%s", err.text);
+    }
+    end_timeline(&h);
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 /* Random changes whose CRCs are right again: what CRCs do not catch must not crash. */
 START_TEST(forged_chunks_do_no_harm)
 {
@@ -592,6 +712,9 @@ int main(void)
     tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
     tcase_add_test(t, divergence_names_the_place_and_the_component);
     tcase_add_test(t, another_machine_and_newer_formats_are_refused);
+    tcase_add_loop_test(t, a_recording_of_an_older_layout_replays, 0, 2);
+    tcase_add_test(t, an_older_recording_that_diverges_is_noticed);
+    tcase_add_test(t, events_find_their_device_by_its_name);
     tcase_add_test(t, forged_chunks_do_no_harm);
     tcase_add_test(t, the_corpus_is_made_where_it_is_asked_for);
     suite_add_tcase(s, t);
