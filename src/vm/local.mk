@@ -25,12 +25,15 @@ libvm_a_SOURCES = \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
+	src/vm/dev/ata.c src/vm/dev/ata.h \
+	src/vm/dev/ide.c src/vm/dev/ide.h \
 	src/vm/dev/pci.c src/vm/dev/pci.h \
 	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \
 	src/vm/dev/pci_host.c src/vm/dev/pci_host.h \
 	src/vm/dev/pci_msi.c \
 	src/vm/dev/pci_root.c src/vm/dev/pci_root.h \
 	src/vm/dev/ports.c src/vm/dev/ports.h \
+	src/vm/dev/scsi.c src/vm/dev/scsi.h \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \

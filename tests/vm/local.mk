@@ -26,4 +26,8 @@ check_PROGRAMS += tests/vm/test_pci
 TESTS += tests/vm/test_pci
 tests_vm_test_pci_SOURCES = tests/vm/test_pci.c tests/whole/chip_bench.h
 tests_vm_test_pci_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_ide
+TESTS += tests/vm/test_ide
+tests_vm_test_ide_SOURCES = tests/vm/test_ide.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_ide_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

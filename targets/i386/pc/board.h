@@ -9,7 +9,6 @@
 #include "i386/pc/glue.h"
 #include "i386/pc/i440fx.h"
 #include "i386/pc/i8042.h"
-#include "i386/pc/ide.h"
 #include "i386/pc/ioapic.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
@@ -22,6 +21,7 @@
 #include "i386/pc/rtc.h"
 #include "i386/pc/vga.h"
 #include "vm/dev/fwcfg.h"
+#include "vm/dev/ide.h"
 #include "vm/dev/uart16550.h"
 
 struct i386_cpu;

@@ -165,6 +165,8 @@ static void connect_lines(struct pc *pc)
                                              .irq12 = isa_irq(pc, 12), .a20 = {.set = a20_from_8042, .ctx = pc}};
     pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13),
                                            .ignne = {.set = assert_ignne, .ctx = pc->cpu}};
+    for (unsigned n = 0; n < IDE_CHANNELS; n++)
+        pc->ide_wiring.irq[n] = isa_irq(pc, 14 + n);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]),
                                                        .irq_needs_out2 = pc->config.serial_out2};
@@ -202,7 +204,7 @@ static void plug_functions(struct pc *pc)
 {
     i440fx_plug(pc->i440fx, &pc->pci_bus);
     piix3_plug(pc->piix3, &pc->pci_bus);
-    ide_plug(pc->ide, &pc->pci_bus);
+    ide_plug(pc->ide, &pc->pci_bus, PCI_DEVFN(1, 1));
     piix4_pm_plug(pc->pm, &pc->pci_bus);
     if (pc->vga)
         vga_plug(pc->vga, &pc->pci_bus, PCI_DEVFN(2, 0));
@@ -212,10 +214,10 @@ static void claim_video_and_disk_ports(struct pc *pc)
 {
     struct ports *p = &pc->ports;
 
-    ports_claim(p, pc->ide, 0x1f0, 8, 0, 4);
-    ports_claim(p, pc->ide, 0x3f6, 1, 0, 1);
-    ports_claim(p, pc->ide, 0x170, 8, 0, 4);
-    ports_claim(p, pc->ide, 0x376, 1, 0, 1);
+    ports_claim(p, pc->ide, 0x1f0, 8, IDE_COMMAND_0, 4);
+    ports_claim(p, pc->ide, 0x3f6, 1, IDE_CONTROL_0, 1);
+    ports_claim(p, pc->ide, 0x170, 8, IDE_COMMAND_1, 4);
+    ports_claim(p, pc->ide, 0x376, 1, IDE_CONTROL_1, 1);
     if (!pc->vga)
         return;
     ports_claim(p, pc->vga, 0x1ce, 4, VGA_VBE_PORTS, 2);

@@ -1,0 +1,499 @@
+/*
+ * ATA and ATAPI devices (ATA/ATAPI-6, INCITS 361; DATA SET MANAGEMENT of ACS-2): commands, addresses in
+ * all three forms, IDENTIFY data, errors.
+ *
+ * Not modelled: security, host protected area (READ NATIVE MAX tells the size), SMART beyond "healthy",
+ * queued commands, overlapped packets, timers of power management (states are kept by nobody: a device is
+ * always active).
+ *
+ * To add a command: a row of commands[] if it moves sectors, else a case in simple_command().
+ */
+#include "vm/dev/ata.h"
+
+#include <string.h>
+
+#define DEVICE_LBA 0x40u
+#define READY (ATA_DRDY | ATA_DSC)
+#define MULTIPLE_MOST 16u
+
+enum {
+    NOP = 0x00, DATA_SET = 0x06, DEVICE_RESET = 0x08, RECALIBRATE = 0x10, SEEK = 0x70, DIAGNOSTIC = 0x90,
+    SET_GEOMETRY = 0x91, PACKET = 0xa0, IDENTIFY_PACKET = 0xa1, SMART = 0xb0, SET_MULTIPLE = 0xc6,
+    STANDBY_NOW = 0xe0, IDLE_NOW = 0xe1, STANDBY = 0xe2, IDLE = 0xe3, CHECK_POWER = 0xe5, SLEEP = 0xe6, FLUSH = 0xe7,
+    FLUSH_EXT = 0xea, IDENTIFY = 0xec, SET_FEATURES = 0xef, NATIVE_MAX = 0xf8, NATIVE_MAX_EXT = 0x27,
+};
+
+enum block { ONE, MANY };
+
+/* Commands that are about sectors. */
+static const struct {
+    uint8_t code;
+    uint8_t kind;
+    bool dma, wide;
+    enum block block;
+} commands[] = {
+    {0x20, ATA_READ, false, false, ONE},  {0x21, ATA_READ, false, false, ONE},  {0x24, ATA_READ, false, true, ONE},
+    {0x25, ATA_READ, true, true, ONE},    {0x29, ATA_READ, false, true, MANY},  {0x30, ATA_WRITE, false, false, ONE},
+    {0x31, ATA_WRITE, false, false, ONE}, {0x34, ATA_WRITE, false, true, ONE},  {0x35, ATA_WRITE, true, true, ONE},
+    {0x39, ATA_WRITE, false, true, MANY}, {0x3c, ATA_WRITE, false, false, ONE}, {0x3d, ATA_WRITE, true, true, ONE},
+    {0x40, ATA_VERIFY, false, false, ONE}, {0x41, ATA_VERIFY, false, false, ONE}, {0x42, ATA_VERIFY, false, true, ONE},
+    {0xc4, ATA_READ, false, false, MANY}, {0xc5, ATA_WRITE, false, false, MANY}, {0xc8, ATA_READ, true, false, ONE},
+    {0xc9, ATA_READ, true, false, ONE},   {0xca, ATA_WRITE, true, false, ONE},  {0xcb, ATA_WRITE, true, false, ONE},
+    {0xce, ATA_WRITE, false, true, MANY},
+};
+
+/* ---- ends ---- */
+
+static void finish(struct ata_unit *u, uint8_t error)
+{
+    u->work.kind = ATA_DONE;
+    u->task.error = error;
+    u->task.status = (uint8_t)(READY | (error ? ATA_ERR : 0));
+}
+
+void ata_abort(struct ata_unit *u)
+{
+    finish(u, ATA_ABRT);
+}
+
+void ata_signature(struct drive *d, struct ata_unit *u)
+{
+    bool packet = ata_is_packet(d);
+    struct ata_task *t = &u->task;
+
+    t->count[0] = t->low[0] = 1;
+    t->mid[0] = packet ? 0x14 : 0;
+    t->high[0] = packet ? 0xeb : 0;
+    t->count[1] = t->low[1] = t->mid[1] = t->high[1] = 0;
+    t->device &= 0x10u;
+    t->error = 1; /* passed */
+    t->status = packet ? 0 : READY;
+}
+
+void ata_reset(struct drive *d, struct ata_unit *u, bool hard)
+{
+    struct drive_geometry g = drive_geometry(d);
+
+    if (hard) {
+        memset(u, 0, sizeof(*u));
+        u->heads = (uint8_t)g.heads;
+        u->sectors = (uint8_t)g.sectors;
+        u->multiple = MULTIPLE_MOST;
+        u->cache = u->ahead = 1;
+        scsi_reset(&u->scsi);
+    }
+    u->work = (struct ata_work){0};
+    ata_signature(d, u);
+}
+
+/* ---- addresses ---- */
+
+static uint64_t wide_lba(const struct ata_task *t)
+{
+    return (uint64_t)t->high[1] << 40 | (uint64_t)t->mid[1] << 32 | (uint64_t)t->low[1] << 24 |
+           (uint64_t)t->high[0] << 16 | (uint64_t)t->mid[0] << 8 | t->low[0];
+}
+
+/* The sector that the registers name. False: there is none of that cylinder, head and sector. */
+static bool get_lba(const struct ata_unit *u, bool wide, uint64_t *lba)
+{
+    const struct ata_task *t = &u->task;
+    uint32_t cylinder = (uint32_t)t->high[0] << 8 | t->mid[0], head = t->device & 15u;
+
+    if (wide) {
+        *lba = wide_lba(t);
+        return true;
+    }
+    if (t->device & DEVICE_LBA) {
+        *lba = (uint64_t)head << 24 | (uint64_t)cylinder << 8 | t->low[0];
+        return true;
+    }
+    if (!u->sectors || head >= u->heads || t->low[0] < 1 || t->low[0] > u->sectors)
+        return false;
+    *lba = ((uint64_t)cylinder * u->heads + head) * u->sectors + t->low[0] - 1u;
+    return true;
+}
+
+static void put_lba(struct ata_unit *u, bool wide, uint64_t lba)
+{
+    struct ata_task *t = &u->task;
+    uint64_t track;
+
+    if (!wide && !(t->device & DEVICE_LBA)) {
+        if (!u->sectors || !u->heads)
+            return;
+        track = lba / u->sectors;
+        t->low[0] = (uint8_t)(lba % u->sectors + 1);
+        t->device = (uint8_t)((t->device & 0xf0u) | track % u->heads);
+        t->mid[0] = (uint8_t)(track / u->heads);
+        t->high[0] = (uint8_t)(track / u->heads >> 8);
+        return;
+    }
+    t->low[0] = (uint8_t)lba;
+    t->mid[0] = (uint8_t)(lba >> 8);
+    t->high[0] = (uint8_t)(lba >> 16);
+    if (!wide) {
+        t->device = (uint8_t)((t->device & 0xf0u) | (lba >> 24 & 15u));
+        return;
+    }
+    t->low[1] = (uint8_t)(lba >> 24);
+    t->mid[1] = (uint8_t)(lba >> 32);
+    t->high[1] = (uint8_t)(lba >> 40);
+}
+
+void ata_advance(struct ata_unit *u, uint32_t n)
+{
+    u->work.lba += n;
+    u->work.sectors -= n < u->work.sectors ? n : u->work.sectors;
+}
+
+void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint32_t good)
+{
+    uint8_t error = 0;
+
+    (void)d;
+    switch (status) {
+    case DRIVE_OK:
+        if (u->work.kind != ATA_FLUSH && u->work.kind != ATA_TRIM && u->work.lba + good)
+            put_lba(u, u->work.wide, u->work.lba + good - (u->work.sectors > good ? 0 : 1));
+        u->task.count[0] = u->task.count[1] = 0;
+        break;
+    case DRIVE_OUT_OF_RANGE:
+        error = ATA_IDNF;
+        break;
+    case DRIVE_BAD_SECTOR: /* nobody finds a sector that cannot be written */
+        error = u->work.kind == ATA_WRITE ? ATA_IDNF : ATA_UNC;
+        break;
+    default:
+        error = ATA_ABRT;
+        break;
+    }
+    if (error == ATA_IDNF || error == ATA_UNC) {
+        put_lba(u, u->work.wide, u->work.lba + good);
+        u->task.count[0] = (uint8_t)(u->work.sectors - good);
+        u->task.count[1] = (uint8_t)((u->work.sectors - good) >> 8);
+    }
+    finish(u, error);
+}
+
+/* ---- IDENTIFY ---- */
+
+static void put_words(uint8_t *r, unsigned word, uint64_t value, unsigned words)
+{
+    for (unsigned i = 0; i < words; i++) {
+        r[2 * (word + i)] = (uint8_t)(value >> (16 * i));
+        r[2 * (word + i) + 1] = (uint8_t)(value >> (16 * i + 8));
+    }
+}
+
+/* Text, two characters a word, the first one in the high byte. */
+static void put_string(uint8_t *r, unsigned word, unsigned words, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (unsigned i = 0; i < 2 * words; i++)
+        r[2 * word + (i ^ 1u)] = (uint8_t)(i < len ? text[i] : ' ');
+}
+
+/* The words that tell which mode is chosen, and checksums. */
+static void identify_modes(const struct ata_unit *u, uint8_t *r)
+{
+    unsigned kind = u->mode >> 3, n = u->mode & 7u;
+
+    put_words(r, 53, 0x0007, 1);
+    put_words(r, 63, 0x0007u | (kind == 4 ? 0x100u << n : 0), 1);
+    put_words(r, 64, 0x0003, 1);
+    put_words(r, 65, 120, 1);
+    put_words(r, 66, 120, 1);
+    put_words(r, 67, 120, 1);
+    put_words(r, 68, 120, 1);
+    put_words(r, 88, 0x003fu | (kind == 8 ? 0x100u << n : 0), 1);
+    put_words(r, 93, 0x600b, 1); /* 80-conductor cable */
+}
+
+static void checksum(uint8_t *r)
+{
+    uint8_t sum = 0;
+
+    r[510] = 0xa5;
+    for (unsigned i = 0; i < 511; i++)
+        sum = (uint8_t)(sum + r[i]);
+    r[511] = (uint8_t)-sum;
+}
+
+static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r)
+{
+    struct drive_geometry g = drive_geometry(d);
+    uint64_t total = d->c.size / ATA_SECTOR, most28 = total < 0x0fffffff ? total : 0x0fffffff;
+    uint32_t cylinders = u->heads && u->sectors ? (uint32_t)(most28 / u->heads / u->sectors) : 0;
+
+    cylinders = cylinders > 65535 ? 65535 : cylinders;
+    put_words(r, 0, 0x0040, 1);
+    put_words(r, 1, g.cylinders, 1);
+    put_words(r, 3, g.heads, 1);
+    put_words(r, 6, g.sectors, 1);
+    put_string(r, 10, 10, d->serial);
+    put_string(r, 23, 4, "1.0");
+    put_string(r, 27, 20, "hindcast HARDDISK");
+    put_words(r, 47, 0x8000u | MULTIPLE_MOST, 1);
+    put_words(r, 49, 0x0b00, 1); /* IORDY, LBA, DMA */
+    put_words(r, 50, 0x4000, 1);
+    put_words(r, 54, cylinders, 1);
+    put_words(r, 55, u->heads, 1);
+    put_words(r, 56, u->sectors, 1);
+    put_words(r, 57, (uint64_t)cylinders * u->heads * u->sectors, 2);
+    put_words(r, 59, u->multiple ? 0x100u | u->multiple : 0, 1);
+    put_words(r, 60, most28, 2);
+    identify_modes(u, r);
+    put_words(r, 80, 0x00f0, 1); /* ATA-4 to 7 */
+    put_words(r, 82, 0x4060, 1); /* NOP, look-ahead, write cache */
+    put_words(r, 83, 0x7400, 1); /* FLUSH CACHE (EXT), 48 bits */
+    put_words(r, 84, 0x4000, 1);
+    put_words(r, 85, 0x4000u | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0), 1);
+    put_words(r, 86, 0x3400, 1);
+    put_words(r, 87, 0x4000, 1);
+    put_words(r, 100, total, 4);
+    if (d->c.sector_size > ATA_SECTOR)
+        put_words(r, 106, 0x6003, 1); /* eight logical sectors in a physical one */
+    put_words(r, 169, 1, 1);          /* TRIM */
+    put_words(r, 105, 8, 1);          /* sectors of its list */
+    put_words(r, 217, 1, 1);          /* no rotation */
+    checksum(r);
+}
+
+static void identify_packet(const struct drive *d, const struct ata_unit *u, uint8_t *r)
+{
+    put_words(r, 0, 0x85c0, 1); /* CD-ROM, removable, DRQ within 50 us, 12-byte packets */
+    put_string(r, 10, 10, d->serial);
+    put_string(r, 23, 4, "1.0");
+    put_string(r, 27, 20, "hindcast DVD-ROM");
+    put_words(r, 49, 0x0b00, 1);
+    identify_modes(u, r);
+    put_words(r, 80, 0x00f0, 1);
+    put_words(r, 82, 0x4210, 1); /* NOP, DEVICE RESET, PACKET */
+    put_words(r, 83, 0x4000, 1);
+    put_words(r, 85, 0x4210, 1);
+    checksum(r);
+}
+
+/* ---- commands ---- */
+
+static void set_features(struct ata_unit *u)
+{
+    struct ata_task *t = &u->task;
+    uint8_t kind = t->count[0] >> 3;
+
+    switch (t->features[0]) {
+    case 0x02: u->cache = 1; break;
+    case 0x82: u->cache = 0; break;
+    case 0xaa: u->ahead = 1; break;
+    case 0x55: u->ahead = 0; break;
+    case 0x66: case 0xcc: break; /* defaults at a software reset: kept, restored */
+    case 0x03: /* transfer mode: PIO, multiword DMA 0-2, ultra DMA 0-5 */
+        if (kind == 4 ? (t->count[0] & 7u) > 2 : kind == 8 ? (t->count[0] & 7u) > 5 : kind > 1) {
+            ata_abort(u);
+            return;
+        }
+        u->mode = t->count[0];
+        break;
+    default:
+        ata_abort(u);
+        return;
+    }
+    finish(u, 0);
+}
+
+static void set_multiple(struct ata_unit *u)
+{
+    uint8_t n = u->task.count[0];
+
+    if (n > MULTIPLE_MOST || (n & (n - 1u))) {
+        u->multiple = 0;
+        ata_abort(u);
+        return;
+    }
+    u->multiple = n;
+    finish(u, 0);
+}
+
+static void native_max(struct drive *d, struct ata_unit *u, bool wide)
+{
+    uint64_t last = d->c.size / ATA_SECTOR - 1;
+
+    put_lba(u, wide, !wide && last > 0x0fffffff ? 0x0fffffff : last);
+    finish(u, 0);
+}
+
+/* The reply for the host, by PIO. */
+static void send(struct ata_unit *u)
+{
+    u->work = (struct ata_work){.kind = ATA_REPLY, .sectors = 1, .block = 1};
+}
+
+static void set_geometry(struct ata_unit *u)
+{
+    u->sectors = u->task.count[0];
+    u->heads = (uint8_t)((u->task.device & 15u) + 1u);
+    finish(u, 0);
+}
+
+/* Commands without sectors that a disk has. */
+static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+{
+    uint64_t lba;
+
+    if ((command & 0xf0u) == RECALIBRATE) {
+        finish(u, 0);
+        return;
+    }
+    switch (command) {
+    case SEEK:
+        finish(u, get_lba(u, false, &lba) && lba < d->c.size / ATA_SECTOR ? 0 : ATA_IDNF);
+        break;
+    case SET_GEOMETRY:
+        set_geometry(u);
+        break;
+    case SET_MULTIPLE:
+        set_multiple(u);
+        break;
+    case NATIVE_MAX: case NATIVE_MAX_EXT:
+        native_max(d, u, command == NATIVE_MAX_EXT);
+        break;
+    case FLUSH: case FLUSH_EXT:
+        u->work = (struct ata_work){.kind = ATA_FLUSH};
+        break;
+    case DATA_SET:
+        if (!(u->task.features[0] & 1u) || !u->task.count[0] || u->task.count[0] > 8 || u->task.count[1]) {
+            ata_abort(u);
+            break;
+        }
+        u->work = (struct ata_work){.kind = ATA_TRIM, .dma = 1, .wide = 1, .sectors = u->task.count[0], .block = 1};
+        break;
+    case IDENTIFY:
+        identify(d, u, reply);
+        send(u);
+        break;
+    default:
+        ata_abort(u);
+        break;
+    }
+}
+
+/* Commands of every device. False: it is none of them. */
+static bool common_command(struct drive *d, struct ata_unit *u, uint8_t command)
+{
+    switch (command) {
+    case DIAGNOSTIC:
+        ata_signature(d, u);
+        return true;
+    case STANDBY_NOW: case IDLE_NOW: case STANDBY: case IDLE: case SLEEP:
+        finish(u, 0);
+        return true;
+    case CHECK_POWER:
+        u->task.count[0] = 0xff;
+        finish(u, 0);
+        return true;
+    case SET_FEATURES:
+        set_features(u);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void packet_command(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+{
+    switch (command) {
+    case DEVICE_RESET:
+        ata_reset(d, u, false);
+        break;
+    case IDENTIFY_PACKET:
+        identify_packet(d, u, reply);
+        send(u);
+        break;
+    case PACKET:
+        u->work = (struct ata_work){.kind = ATA_PACKET, .dma = u->task.features[0] & 1u};
+        break;
+    case IDENTIFY: case 0x20: /* these abort, and tell by the signature what this is */
+        ata_signature(d, u);
+        ata_abort(u);
+        break;
+    default:
+        ata_abort(u);
+        break;
+    }
+}
+
+static uint32_t sector_count(const struct ata_task *t, bool wide)
+{
+    uint32_t n = wide ? (uint32_t)t->count[1] << 8 | t->count[0] : t->count[0];
+
+    return n ? n : wide ? 0x10000 : 0x100;
+}
+
+/* A command of commands[]. */
+static void sector_command(struct drive *d, struct ata_unit *u, unsigned row)
+{
+    uint64_t total = d->c.size / ATA_SECTOR, lba = 0;
+    uint32_t n = sector_count(&u->task, commands[row].wide), block = commands[row].block == MANY ? u->multiple : 1;
+
+    if (!block) { /* MULTIPLE without SET MULTIPLE */
+        ata_abort(u);
+        return;
+    }
+    u->work = (struct ata_work){.kind = commands[row].kind, .dma = commands[row].dma, .wide = commands[row].wide,
+                                .sectors = n, .block = block};
+    if (!get_lba(u, commands[row].wide, &lba) || lba >= total || n > total - lba) {
+        u->work.lba = lba;
+        ata_end(d, u, DRIVE_OUT_OF_RANGE, n > total - lba && lba < total ? (uint32_t)(total - lba) : 0);
+        return;
+    }
+    u->work.lba = lba;
+    if (u->work.kind == ATA_WRITE && d->c.read_only)
+        ata_abort(u);
+}
+
+void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+{
+    u->task.command = command;
+    u->task.error = 0;
+    u->work = (struct ata_work){0};
+    memset(reply, 0, ATA_SECTOR);
+    if (common_command(d, u, command))
+        return;
+    if (ata_is_packet(d)) {
+        packet_command(d, u, command, reply);
+        return;
+    }
+    for (unsigned row = 0; row < ARRAY_LEN(commands); row++)
+        if (commands[row].code == command) {
+            sector_command(d, u, row);
+            return;
+        }
+    simple_command(d, u, command, reply);
+}
+
+void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t len)
+{
+    enum drive_status status = DRIVE_OK;
+
+    for (uint32_t at = 0; at + 8 <= len && status == DRIVE_OK; at += 8) {
+        uint64_t entry, lba, count;
+
+        memcpy(&entry, list + at, 8);
+        lba = entry & 0xffffffffffffull;
+        count = entry >> 48;
+        if (count)
+            status = drive_discard(d, lba * ATA_SECTOR, count * ATA_SECTOR, NULL);
+    }
+    if (status == DRIVE_OK)
+        ata_end(d, u, DRIVE_OK, 0);
+    else
+        ata_abort(u);
+}
+
+bool ata_possible(const struct ata_unit *u)
+{
+    return u->work.kind < ATA_KINDS && u->work.block <= MULTIPLE_MOST && u->work.sectors <= 0x10000 &&
+           u->work.lba <= (uint64_t)1 << 48 && u->multiple <= MULTIPLE_MOST && u->work.dma <= 1 && u->work.wide <= 1;
+}

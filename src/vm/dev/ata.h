@@ -1,0 +1,90 @@
+/*
+ * ATA and ATAPI devices: what one makes of the registers that make up a command. The channel that carries
+ * it (ide.c, ahci.c) moves the data as ata_begin() says.
+ */
+#ifndef HINDCAST_VM_DEV_ATA_H
+#define HINDCAST_VM_DEV_ATA_H
+
+#include "vm/dev/scsi.h"
+#include "vm/device.h"
+#include "vm/drive.h"
+
+#define ATA_SECTOR 512u
+#define ATA_PACKET_BYTES 12u
+
+/* Status and error bits. */
+#define ATA_ERR  0x01u
+#define ATA_DRQ  0x08u
+#define ATA_DSC  0x10u
+#define ATA_DF   0x20u
+#define ATA_DRDY 0x40u
+#define ATA_BSY  0x80u
+#define ATA_ABRT 0x04u
+#define ATA_IDNF 0x10u
+#define ATA_UNC  0x40u
+
+enum ata_kind {
+    ATA_DONE,      /* finished: status and error are set */
+    ATA_REPLY,     /* 512 bytes for the host */
+    ATA_READ, ATA_WRITE, /* sectors, of the drive */
+    ATA_VERIFY,    /* sectors are looked at, no data */
+    ATA_FLUSH,     /* takes as long as a flush, no data */
+    ATA_TRIM,      /* `sectors` sectors with ranges to be discarded, from the host */
+    ATA_PACKET,    /* a command packet from the host */
+    ATA_KINDS
+};
+
+DEVICE_STATE_BEGIN
+/* The command block registers; [1] is what a second write pushed there (the high order byte of 48 bits). */
+struct ata_task {
+    uint8_t features[2], count[2], low[2], mid[2], high[2];
+    uint8_t device, command, status, error;
+    uint8_t reserved[2];
+};
+
+/* What a command still has to do. */
+struct ata_work {
+    uint64_t lba;        /* the next sector */
+    uint32_t sectors;    /* how many are left */
+    uint32_t block;      /* sectors of one DRQ block (PIO) */
+    uint8_t kind;        /* enum ata_kind */
+    uint8_t dma;         /* by DMA rather than PIO */
+    uint8_t wide;        /* 48-bit addresses */
+    uint8_t reserved[5];
+};
+
+/* A device, in its channel's state. */
+struct ata_unit {
+    struct ata_task task;
+    struct ata_work work;
+    struct scsi_unit scsi;      /* a CD-ROM drive */
+    uint8_t heads, sectors;     /* translation of cylinder, head and sector addresses; sectors 0: none */
+    uint8_t multiple;           /* sectors of READ and WRITE MULTIPLE; 0: not set */
+    uint8_t mode;               /* transfer mode chosen by SET FEATURES */
+    uint8_t cache, ahead;       /* the write cache and reading ahead are on */
+    uint8_t reserved[2];
+};
+DEVICE_STATE_END
+
+static inline bool ata_is_packet(const struct drive *d)
+{
+    return d->c.media == DRIVE_CDROM;
+}
+
+/* Power-on or hardware reset; a software reset keeps modes. Leaves the signature in the registers. */
+void ata_reset(struct drive *d, struct ata_unit *u, bool hard);
+/* The registers that tell what kind of device this is (ATA/ATAPI-6, 9.12). */
+void ata_signature(struct drive *d, struct ata_unit *u);
+/* The command register was written, or a command came in a FIS: u->work says what is to be done. `reply`: 512 bytes. */
+void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply);
+/* `n` sectors from work.lba on were done: move on. */
+void ata_advance(struct ata_unit *u, uint32_t n);
+/* The command ends well, or by what became of the sector at work.lba + `good`. */
+void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint32_t good);
+void ata_abort(struct ata_unit *u);
+/* The list of a DATA SET MANAGEMENT command. */
+void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t len);
+/* For `possible`: can the channel's code live with it? */
+bool ata_possible(const struct ata_unit *u);
+
+#endif

@@ -1,0 +1,680 @@
+/*
+ * SCSI logical units: direct access (SBC-3) and CD-ROM (MMC-5, INCITS 360), with the commands that
+ * all devices have (SPC-3).
+ *
+ * Not modelled: persistent reservations, protection information, audio, writing CDs, descriptor format
+ * sense data. Other commands end in INVALID COMMAND OPERATION CODE.
+ *
+ * To add a command: its case in any_command(), disk_command() or cd_command().
+ */
+#include "vm/dev/scsi.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, READ_6 = 0x08, WRITE_6 = 0x0a, SEEK_6 = 0x0b, INQUIRY = 0x12,
+    MODE_SELECT_6 = 0x15, MODE_SENSE_6 = 0x1a, START_STOP = 0x1b, PREVENT_REMOVAL = 0x1e, READ_CAPACITY = 0x25,
+    READ_10 = 0x28, WRITE_10 = 0x2a, SEEK_10 = 0x2b, WRITE_VERIFY_10 = 0x2e, VERIFY_10 = 0x2f, SYNCHRONIZE_10 = 0x35,
+    WRITE_SAME_10 = 0x41, UNMAP = 0x42, READ_SUBCHANNEL = 0x42, READ_TOC = 0x43, GET_CONFIGURATION = 0x46,
+    GET_EVENT = 0x4a, READ_DISC_INFO = 0x51, READ_TRACK_INFO = 0x52, MODE_SELECT_10 = 0x55, MODE_SENSE_10 = 0x5a,
+    READ_16 = 0x88, WRITE_16 = 0x8a, VERIFY_16 = 0x8f, SYNCHRONIZE_16 = 0x91, WRITE_SAME_16 = 0x93,
+    SERVICE_IN_16 = 0x9e, REPORT_LUNS = 0xa0, READ_12 = 0xa8, WRITE_12 = 0xaa, SET_SPEED = 0xbb,
+    MECHANISM_STATUS = 0xbd, READ_CD = 0xbe,
+};
+
+#define ASC_INVALID_OPCODE 0x20u
+#define ASC_LBA_RANGE      0x21u
+#define ASC_INVALID_FIELD  0x24u
+#define ASC_PROTECTED      0x27u
+#define ASC_POWER_ON       0x29u
+#define ASC_NO_MEDIUM      0x3au
+#define ASC_READ_ERROR     0x11u
+
+#define PROFILE_CDROM  0x0008u
+#define LEAD_OUT       0xaau
+#define UNMAP_MOST     256u /* block descriptors of an UNMAP */
+#define SAME_MOST      0x10000u /* blocks of a WRITE SAME */
+
+static uint32_t get16(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 8 | p[1];
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    return get16(p) << 16 | get16(p + 2);
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    return (uint64_t)get32(p) << 32 | get32(p + 4);
+}
+
+static void put16(uint8_t *p, uint32_t v)
+{
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+    put16(p, v >> 16);
+    put16(p + 2, v & 0xffffu);
+}
+
+static void put64(uint8_t *p, uint64_t v)
+{
+    put32(p, (uint32_t)(v >> 32));
+    put32(p + 4, (uint32_t)v);
+}
+
+/* ---- sense ---- */
+
+void scsi_reset(struct scsi_unit *u)
+{
+    memset(u, 0, sizeof(*u));
+    u->attention = ASC_POWER_ON;
+}
+
+uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq)
+{
+    u->key = key;
+    u->asc = asc;
+    u->ascq = ascq;
+    return SCSI_CHECK;
+}
+
+uint8_t scsi_end(struct scsi_unit *u, enum drive_status status)
+{
+    switch (status) {
+    case DRIVE_OK:              return SCSI_GOOD;
+    case DRIVE_NO_MEDIUM:       return scsi_fail(u, SENSE_NOT_READY, ASC_NO_MEDIUM, 0);
+    case DRIVE_OUT_OF_RANGE:    return scsi_fail(u, SENSE_ILLEGAL, ASC_LBA_RANGE, 0);
+    case DRIVE_WRITE_PROTECTED: return scsi_fail(u, SENSE_PROTECT, ASC_PROTECTED, 0);
+    default:                    return scsi_fail(u, SENSE_MEDIUM, ASC_READ_ERROR, 0);
+    }
+}
+
+void scsi_sense(const struct scsi_unit *u, uint8_t *out)
+{
+    memset(out, 0, SCSI_SENSE_BYTES);
+    out[0] = 0x70;
+    out[2] = u->key;
+    out[7] = SCSI_SENSE_BYTES - 8;
+    out[12] = u->asc;
+    out[13] = u->ascq;
+}
+
+/* ---- replies ---- */
+
+static void fail(struct scsi_unit *u, struct scsi_command *c, uint8_t key, uint8_t asc)
+{
+    scsi_fail(u, key, asc, 0);
+    c->transfer = SCSI_FAILED;
+}
+
+/* `len` bytes are there, the initiator wants at most `room`. */
+static void reply(struct scsi_command *c, uint64_t len, uint64_t room)
+{
+    c->transfer = SCSI_REPLY;
+    c->len = len < room ? len : room;
+    if (!c->len)
+        c->transfer = SCSI_NOTHING;
+}
+
+static void put_text(uint8_t *at, size_t width, const char *text)
+{
+    size_t len = strlen(text);
+
+    memset(at, ' ', width);
+    memcpy(at, text, len < width ? len : width);
+}
+
+static bool is_cd(const struct drive *d)
+{
+    return d->c.media == DRIVE_CDROM;
+}
+
+/* Vital product data (SPC-3, 7.6; SBC-3, 6.6). False: there is no such page. */
+static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t *len)
+{
+    static const uint8_t disk_pages[] = {0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2}, cd_pages[] = {0x00, 0x80, 0x83};
+    size_t serial = strlen(d->serial);
+    size_t n = 0;
+
+    switch (page) {
+    case 0x00:
+        n = is_cd(d) ? sizeof(cd_pages) : sizeof(disk_pages);
+        memcpy(r + 4, is_cd(d) ? cd_pages : disk_pages, n);
+        break;
+    case 0x80:
+        n = serial;
+        memcpy(r + 4, d->serial, n);
+        break;
+    case 0x83:
+        n = 4 + serial;
+        r[4] = 2; /* ASCII, vendor specific, of the unit */
+        r[7] = (uint8_t)serial;
+        memcpy(r + 8, d->serial, serial);
+        break;
+    case 0xb0: /* block limits */
+        n = 60;
+        put32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
+        put32(r + 24, UNMAP_MOST);
+        put64(r + 36, SAME_MOST);
+        break;
+    case 0xb1: /* characteristics: no rotation */
+        n = 60;
+        put16(r + 4, 1);
+        break;
+    case 0xb2: /* provisioning: UNMAP, WRITE SAME; unmapped blocks read as zeros or not */
+        n = 4;
+        r[5] = 0xe0 | (d->c.discard == DRIVE_DISCARD_ZERO ? 0x04 : 0);
+        r[6] = 2;
+        break;
+    default:
+        return false;
+    }
+    if (is_cd(d) && page >= 0xb0)
+        return false;
+    r[1] = page;
+    put16(r + 2, (uint32_t)n);
+    *len = 4 + n;
+    return true;
+}
+
+static void inquiry(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    uint8_t *r = c->reply;
+    uint64_t len = 36;
+
+    if (cdb[1] & 1u) {
+        if (!vital_data(d, cdb[2], r, &len)) {
+            fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+            return;
+        }
+    } else if (cdb[2]) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    } else {
+        r[1] = is_cd(d) ? 0x80 : 0;
+        r[2] = 5; /* SPC-3 */
+        r[3] = 2;
+        r[4] = 31;
+        r[7] = 2; /* command queueing */
+        put_text(r + 8, 8, "HINDCAST");
+        put_text(r + 16, 16, is_cd(d) ? "CD-ROM" : "DISK");
+        put_text(r + 32, 4, "1");
+    }
+    r[0] = is_cd(d) ? 5 : 0;
+    reply(c, len, get16(cdb + 3));
+}
+
+/* Mode pages of a disk or CD-ROM; returns their length. */
+static size_t mode_pages(const struct drive *d, uint8_t page, uint8_t *r)
+{
+    size_t n = 0;
+
+    if (page == 0x01 || page == 0x3f) { /* error recovery */
+        r[n] = 0x01;
+        r[n + 1] = is_cd(d) ? 6 : 10;
+        n += 2u + r[n + 1];
+    }
+    if ((page == 0x08 || page == 0x3f) && !is_cd(d)) { /* caching: a write cache */
+        r[n] = 0x08;
+        r[n + 1] = 18;
+        r[n + 2] = 0x04;
+        n += 20;
+    }
+    if ((page == 0x2a || page == 0x3f) && is_cd(d)) { /* capabilities (MMC-3) */
+        r[n] = 0x2a;
+        r[n + 1] = 20;
+        r[n + 2] = 0x3b;      /* reads CD-R, CD-RW, DVD */
+        r[n + 4] = 0x70;      /* mode 2 form 1 and 2, multisession */
+        r[n + 6] = 0x29;      /* a tray that locks and ejects */
+        put16(r + n + 8, 706); /* kB/s */
+        put16(r + n + 10, 2);
+        put16(r + n + 12, 512);
+        put16(r + n + 14, 706);
+        n += 22;
+    }
+    return n;
+}
+
+static void mode_sense(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    bool ten = cdb[0] == MODE_SENSE_10;
+    size_t header = ten ? 8 : 4, n;
+    uint8_t page = cdb[2] & 0x3fu, protect = d->c.read_only && !is_cd(d) ? 0x80 : 0;
+
+    n = mode_pages(d, page, c->reply + header);
+    if (!n && page != 0x3f && page != 0) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    if ((cdb[2] & 0xc0u) == 0x40) /* changeable values: none */
+        for (size_t at = header; at < header + n; at += 2u + c->reply[at + 1])
+            memset(c->reply + at + 2, 0, c->reply[at + 1]);
+    n += header;
+    if (ten) {
+        put16(c->reply, (uint32_t)(n - 2));
+        c->reply[3] = protect;
+    } else {
+        c->reply[0] = (uint8_t)(n - 1);
+        c->reply[2] = protect;
+    }
+    reply(c, n, ten ? get16(cdb + 7) : cdb[4]);
+}
+
+static bool medium_there(const struct drive *d, const struct scsi_unit *u)
+{
+    return !d->c.empty && !u->open;
+}
+
+/* ---- ranges of blocks ---- */
+
+/* The command is about `count` blocks from `lba` on. */
+static void range(struct drive *d, struct scsi_unit *u, struct scsi_command *c, enum scsi_transfer transfer, uint64_t lba,
+                  uint64_t count)
+{
+    if (lba > drive_sectors(d) || count > drive_sectors(d) - lba) {
+        fail(u, c, SENSE_ILLEGAL, ASC_LBA_RANGE);
+        return;
+    }
+    if (transfer == SCSI_WRITE && d->c.read_only) {
+        fail(u, c, SENSE_PROTECT, ASC_PROTECTED);
+        return;
+    }
+    c->transfer = count ? transfer : SCSI_NOTHING;
+    c->offset = lba * d->c.sector_size;
+    c->len = count * d->c.sector_size;
+}
+
+static void read_capacity(struct drive *d, struct scsi_command *c, const uint8_t *cdb)
+{
+    uint64_t last = drive_sectors(d) ? drive_sectors(d) - 1 : 0;
+
+    if (cdb[0] == READ_CAPACITY) {
+        put32(c->reply, last > 0xffffffffu ? 0xffffffffu : (uint32_t)last);
+        put32(c->reply + 4, d->c.sector_size);
+        reply(c, 8, 8);
+        return;
+    }
+    put64(c->reply, last);
+    put32(c->reply + 8, d->c.sector_size);
+    c->reply[14] = d->c.discard == DRIVE_DISCARD_ZERO ? 0xc0 : 0x80; /* thin provisioning; zeros after UNMAP */
+    reply(c, 32, get32(cdb + 10));
+}
+
+/* Reads and writes that both kinds of units have. False: it is none. */
+static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    switch (cdb[0]) {
+    case READ_6:
+        range(d, u, c, SCSI_READ, get32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
+        return true;
+    case READ_10:
+        range(d, u, c, SCSI_READ, get32(cdb + 2), get16(cdb + 7));
+        return true;
+    case READ_12:
+        range(d, u, c, SCSI_READ, get32(cdb + 2), get32(cdb + 6));
+        return true;
+    case READ_16:
+        range(d, u, c, SCSI_READ, get64(cdb + 2), get32(cdb + 10));
+        return true;
+    case VERIFY_10:
+        range(d, u, c, SCSI_VERIFY, get32(cdb + 2), get16(cdb + 7));
+        return true;
+    case SEEK_6: case SEEK_10:
+        range(d, u, c, SCSI_FLUSH, cdb[0] == SEEK_6 ? get32(cdb) & 0x1fffffu : get32(cdb + 2), 1);
+        return true;
+    case READ_CAPACITY:
+        read_capacity(d, c, cdb);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void write_same(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    bool wide = cdb[0] == WRITE_SAME_16;
+
+    range(d, u, c, SCSI_WRITE, wide ? get64(cdb + 2) : get32(cdb + 2), wide ? get32(cdb + 10) : get16(cdb + 7));
+    if (c->transfer == SCSI_WRITE && c->len > (uint64_t)SAME_MOST * d->c.sector_size)
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+    if (c->transfer != SCSI_WRITE)
+        return;
+    c->transfer = SCSI_PARAMETERS; /* one block, of which so many are made */
+    c->len = d->c.sector_size;
+}
+
+static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    switch (cdb[0]) {
+    case WRITE_6:
+        range(d, u, c, SCSI_WRITE, get32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
+        break;
+    case WRITE_10: case WRITE_VERIFY_10:
+        range(d, u, c, SCSI_WRITE, get32(cdb + 2), get16(cdb + 7));
+        break;
+    case WRITE_12:
+        range(d, u, c, SCSI_WRITE, get32(cdb + 2), get32(cdb + 6));
+        break;
+    case WRITE_16:
+        range(d, u, c, SCSI_WRITE, get64(cdb + 2), get32(cdb + 10));
+        break;
+    case VERIFY_16:
+        range(d, u, c, SCSI_VERIFY, get64(cdb + 2), get32(cdb + 10));
+        break;
+    case SYNCHRONIZE_10: case SYNCHRONIZE_16:
+        c->transfer = SCSI_FLUSH;
+        break;
+    case WRITE_SAME_10: case WRITE_SAME_16:
+        write_same(d, u, cdb, c);
+        break;
+    case UNMAP:
+        c->transfer = get16(cdb + 7) ? SCSI_PARAMETERS : SCSI_NOTHING;
+        c->len = get16(cdb + 7);
+        if (d->c.read_only)
+            fail(u, c, SENSE_PROTECT, ASC_PROTECTED);
+        break;
+    case SERVICE_IN_16:
+        if ((cdb[1] & 0x1fu) == 0x10) {
+            read_capacity(d, c, cdb);
+            break;
+        }
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        break;
+    default:
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_OPCODE);
+        break;
+    }
+}
+
+/* ---- CD-ROM ---- */
+
+/* A block's address as it is in a table of contents: minutes, seconds, frames, or the number. */
+static void put_address(uint8_t *p, uint32_t lba, bool msf)
+{
+    uint32_t frames = lba + 150;
+
+    if (!msf) {
+        put32(p, lba);
+        return;
+    }
+    p[0] = 0;
+    p[1] = (uint8_t)(frames / 75 / 60);
+    p[2] = (uint8_t)(frames / 75 % 60);
+    p[3] = (uint8_t)(frames % 75);
+}
+
+/* One track, one session. */
+static void read_toc(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    bool msf = cdb[1] & 2u;
+    uint8_t *r = c->reply, format = cdb[2] & 15u ? cdb[2] & 15u : cdb[9] >> 6;
+    size_t n = 4;
+
+    if (format > 1 || (format == 0 && cdb[6] > 1 && cdb[6] != LEAD_OUT)) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    r[2] = r[3] = 1;
+    if (format == 1 || cdb[6] <= 1) {
+        r[n + 1] = 0x14; /* a data track */
+        r[n + 2] = 1;
+        put_address(r + n + 4, 0, msf);
+        n += 8;
+    }
+    if (format == 0) {
+        r[n + 1] = 0x16;
+        r[n + 2] = LEAD_OUT;
+        put_address(r + n + 4, (uint32_t)drive_sectors(d), msf);
+        n += 8;
+    }
+    put16(r, (uint32_t)(n - 2));
+    reply(c, n, get16(cdb + 7));
+}
+
+static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    static const uint8_t features[] = {
+        0x00, 0x00, 0x03, 0x04, 0x00, PROFILE_CDROM, 0x01, 0x00,                      /* profile list */
+        0x00, 0x01, 0x0b, 0x08, 0x00, 0x00, 0x00, 0x02, 0x01, 0x00, 0x00, 0x00,       /* core: ATAPI */
+        0x00, 0x03, 0x07, 0x04, 0x29, 0x00, 0x00, 0x00,                               /* removable medium */
+        0x00, 0x10, 0x01, 0x08, 0x00, 0x00, 0x08, 0x00, 0x00, 0x01, 0x00, 0x00,       /* random readable */
+        0x00, 0x1e, 0x05, 0x04, 0x00, 0x00, 0x00, 0x00,                               /* CD read */
+    };
+
+    memcpy(c->reply + 8, features, sizeof(features));
+    put32(c->reply, sizeof(features) + 4);
+    put16(c->reply + 6, medium_there(d, u) ? PROFILE_CDROM : 0);
+    reply(c, sizeof(features) + 8, get16(cdb + 7));
+}
+
+static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (!(cdb[1] & 1u)) { /* asynchronous: no */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    c->reply[3] = 0x10; /* media events */
+    if (!(cdb[4] & 0x10u)) {
+        put16(c->reply, 2);
+        c->reply[2] = 0x80; /* none of those asked for */
+        reply(c, 4, get16(cdb + 7));
+        return;
+    }
+    put16(c->reply, 6);
+    c->reply[2] = 4;
+    c->reply[5] = (uint8_t)((u->open ? 1u : 0) | (medium_there(d, u) ? 2u : 0));
+    reply(c, 8, get16(cdb + 7));
+}
+
+static void read_cd(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    uint32_t count = get32(cdb + 5) & 0xffffffu;
+    uint8_t wanted = cdb[9] & 0xf8u;
+
+    if (wanted != 0x10 && wanted != 0) { /* user data only */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    range(d, u, c, SCSI_READ, get32(cdb + 2), wanted ? count : 0);
+}
+
+static void disc_information(struct scsi_command *c, const uint8_t *cdb)
+{
+    put16(c->reply, 32);
+    c->reply[2] = 0x0e; /* complete, last session complete */
+    c->reply[3] = c->reply[4] = c->reply[5] = c->reply[6] = 1;
+    c->reply[7] = 0x20;
+    memset(c->reply + 16, 0xff, 8);
+    reply(c, 34, get16(cdb + 7));
+}
+
+static void track_information(struct drive *d, struct scsi_command *c, const uint8_t *cdb)
+{
+    put16(c->reply, 34);
+    c->reply[2] = c->reply[3] = 1;
+    c->reply[5] = 4;
+    c->reply[6] = 1;
+    put32(c->reply + 24, (uint32_t)drive_sectors(d));
+    reply(c, 36, get16(cdb + 7));
+}
+
+static void subchannel(struct scsi_command *c, const uint8_t *cdb)
+{
+    c->reply[1] = 0x15; /* no audio status */
+    reply(c, 4, get16(cdb + 7));
+}
+
+static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    switch (cdb[0]) {
+    case READ_TOC:
+        read_toc(d, u, cdb, c);
+        break;
+    case READ_CD:
+        read_cd(d, u, cdb, c);
+        break;
+    case READ_SUBCHANNEL:
+        subchannel(c, cdb);
+        break;
+    case READ_DISC_INFO:
+        disc_information(c, cdb);
+        break;
+    case READ_TRACK_INFO:
+        track_information(d, c, cdb);
+        break;
+    default:
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_OPCODE);
+        break;
+    }
+}
+
+/* ---- every unit, also without a medium ---- */
+
+static void start_stop(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (!is_cd(d) || !(cdb[4] & 2u))
+        return;
+    if (!(cdb[4] & 1u) && u->locked) {
+        scsi_fail(u, u->open ? SENSE_NOT_READY : SENSE_ILLEGAL, 0x53, 0x02); /* medium removal prevented */
+        c->transfer = SCSI_FAILED;
+        return;
+    }
+    u->open = !(cdb[4] & 1u);
+}
+
+/* False: it is for a unit with a medium. */
+static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    switch (cdb[0]) {
+    case REQUEST_SENSE:
+        scsi_sense(u, c->reply);
+        u->key = u->asc = u->ascq = 0;
+        reply(c, SCSI_SENSE_BYTES, cdb[4]);
+        return true;
+    case INQUIRY:
+        inquiry(d, u, cdb, c);
+        return true;
+    case REPORT_LUNS:
+        put32(c->reply, 8);
+        reply(c, 16, get32(cdb + 6));
+        return true;
+    case MODE_SENSE_6: case MODE_SENSE_10:
+        mode_sense(d, u, cdb, c);
+        return true;
+    case MODE_SELECT_6: case MODE_SELECT_10: /* taken, without effect */
+        c->len = cdb[0] == MODE_SELECT_10 ? get16(cdb + 7) : cdb[4];
+        c->transfer = c->len ? SCSI_PARAMETERS : SCSI_NOTHING;
+        return true;
+    case START_STOP:
+        start_stop(d, u, cdb, c);
+        return true;
+    case PREVENT_REMOVAL:
+        u->locked = cdb[4] & 1u;
+        return true;
+    default:
+        break;
+    }
+    if (!is_cd(d))
+        return false;
+    switch (cdb[0]) {
+    case GET_CONFIGURATION:
+        get_configuration(d, u, cdb, c);
+        return true;
+    case GET_EVENT:
+        get_event(d, u, cdb, c);
+        return true;
+    case MECHANISM_STATUS:
+        c->reply[1] = u->open ? 0x10 : 0;
+        reply(c, 8, get16(cdb + 8));
+        return true;
+    case SET_SPEED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A unit attention is told before other commands are done (SPC-3, 4.5.2.1). */
+static bool attention_first(const uint8_t *cdb)
+{
+    return cdb[0] != INQUIRY && cdb[0] != REPORT_LUNS && cdb[0] != REQUEST_SENSE && cdb[0] != GET_EVENT &&
+           cdb[0] != GET_CONFIGURATION;
+}
+
+void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    memset(c, 0, sizeof(*c));
+    if (u->attention && (cdb[0] == REQUEST_SENSE || attention_first(cdb))) {
+        scsi_fail(u, SENSE_ATTENTION, u->attention, 0);
+        u->attention = 0;
+        if (cdb[0] != REQUEST_SENSE) {
+            c->transfer = SCSI_FAILED;
+            return;
+        }
+    }
+    if (any_command(d, u, cdb, c))
+        return;
+    if (!medium_there(d, u)) {
+        fail(u, c, SENSE_NOT_READY, ASC_NO_MEDIUM);
+        return;
+    }
+    if (cdb[0] == TEST_UNIT_READY || block_command(d, u, cdb, c))
+        return;
+    if (is_cd(d))
+        cd_command(d, u, cdb, c);
+    else
+        disk_command(d, u, cdb, c);
+}
+
+/* ---- parameter lists ---- */
+
+static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, uint64_t len)
+{
+    uint64_t bytes;
+
+    if (len < 8)
+        return SCSI_GOOD;
+    bytes = get16(list + 2);
+    if (bytes > len - 8 || bytes / 16 > UNMAP_MOST)
+        return scsi_fail(u, SENSE_ILLEGAL, 0x26, 0); /* invalid field in parameter list */
+    for (const uint8_t *p = list + 8; p + 16 <= list + 8 + bytes; p += 16) {
+        uint64_t lba = get64(p), count = get32(p + 8);
+        enum drive_status status = DRIVE_OUT_OF_RANGE;
+
+        if (lba <= drive_sectors(d) && count <= drive_sectors(d) - lba)
+            status = drive_discard(d, lba * d->c.sector_size, count * d->c.sector_size, NULL);
+        if (status != DRIVE_OK)
+            return scsi_end(u, status);
+    }
+    return SCSI_GOOD;
+}
+
+static uint8_t same_blocks(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *block)
+{
+    bool wide = cdb[0] == WRITE_SAME_16;
+    uint64_t lba = wide ? get64(cdb + 2) : get32(cdb + 2), count = wide ? get32(cdb + 10) : get16(cdb + 7);
+    enum drive_status status = DRIVE_OK;
+    bool zero = block[0] == 0 && memcmp(block, block + 1, d->c.sector_size - 1) == 0;
+
+    if (zero)
+        return scsi_end(u, drive_write_zeroes(d, lba * d->c.sector_size, count * d->c.sector_size, NULL));
+    for (; count && status == DRIVE_OK; count--, lba++)
+        status = drive_write(d, lba * d->c.sector_size, block, d->c.sector_size, NULL);
+    return scsi_end(u, status);
+}
+
+uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len)
+{
+    if (cdb[0] == UNMAP)
+        return unmap(d, u, list, len);
+    if ((cdb[0] == WRITE_SAME_10 || cdb[0] == WRITE_SAME_16) && len >= d->c.sector_size)
+        return same_blocks(d, u, cdb, list);
+    return SCSI_GOOD;
+}

@@ -1,0 +1,62 @@
+/*
+ * SCSI logical units: what a disk or a CD-ROM drive makes of a command. Whoever carries commands
+ * (ATAPI, virtio-scsi) gives the command block to scsi_begin(), is told what is to be moved, moves it at
+ * its own pace, and says how that ended.
+ */
+#ifndef HINDCAST_VM_DEV_SCSI_H
+#define HINDCAST_VM_DEV_SCSI_H
+
+#include "vm/device.h"
+#include "vm/drive.h"
+
+enum { SCSI_GOOD = 0x00, SCSI_CHECK = 0x02 };
+
+/* Sense keys (SPC-3, table 27). */
+enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6,
+       SENSE_PROTECT = 7 };
+
+#define SCSI_SENSE_BYTES 18u
+#define SCSI_REPLY_BYTES 256u
+
+DEVICE_STATE_BEGIN
+/* State of a unit, in its controller's. */
+struct scsi_unit {
+    uint8_t key, asc, ascq;  /* sense data of the last command that failed */
+    uint8_t attention;       /* ASC of a unit attention condition to be told; 0: none */
+    uint8_t locked;          /* the medium must not be removed */
+    uint8_t open;            /* the tray is open */
+    uint8_t reserved[2];
+};
+DEVICE_STATE_END
+
+enum scsi_transfer {
+    SCSI_NOTHING,    /* no data */
+    SCSI_REPLY,      /* `len` bytes of `reply` to the initiator */
+    SCSI_READ,       /* `len` bytes from `offset` of the drive to the initiator */
+    SCSI_WRITE,      /* `len` bytes from the initiator to the drive */
+    SCSI_PARAMETERS, /* `len` bytes from the initiator, to be given to scsi_parameters() */
+    SCSI_VERIFY,     /* no data: drive_verify() of the range */
+    SCSI_FLUSH,      /* no data: takes as long as a flush */
+    SCSI_FAILED,     /* the command failed: sense data say why */
+};
+
+struct scsi_command {
+    enum scsi_transfer transfer;
+    uint64_t offset, len;
+    uint8_t reply[SCSI_REPLY_BYTES];
+};
+
+/* After a reset: a unit attention, nothing locked. */
+void scsi_reset(struct scsi_unit *u);
+/* Look at a command block of `cdb_len` bytes (16 are readable). */
+void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c);
+/* The parameter list of the command: SCSI_GOOD or SCSI_CHECK. */
+uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len);
+/* A transfer ended so: status of the command, with sense data if it failed. */
+uint8_t scsi_end(struct scsi_unit *u, enum drive_status status);
+/* Set sense data: the command fails. */
+uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq);
+/* Sense data in the fixed format, SCSI_SENSE_BYTES of them. */
+void scsi_sense(const struct scsi_unit *u, uint8_t *out);
+
+#endif

@@ -1,0 +1,599 @@
+/*
+ * The IDE function: disks by PIO and DMA, CD-ROM drives by packets, as drivers and tutorials drive them.
+ */
+#include "tests/vm/disk_bench.h"
+
+#include "vm/dev/ide.h"
+
+enum { R_DATA, R_ERROR, R_COUNT, R_LOW, R_MID, R_HIGH, R_DEVICE, R_STATUS };
+
+static struct device *ide;
+static struct ide_wiring wiring;
+static const struct drive_fault *fault;
+
+/* A disk and a CD-ROM drive on the first channel, a disk as device 1 of the second. */
+static void new_ide(void)
+{
+    new_disk_bench();
+    memset(&wiring, 0, sizeof(wiring));
+    ide = add(&ide_ops, &wiring);
+    ide_plug(ide, &bench_bus, PCI_DEVFN(1, 1));
+    wiring.irq[0] = probe_line(0);
+    wiring.irq[1] = probe_line(1);
+    wiring.drive[0][0] = new_drive("hd0", DRIVE_DISK, fault);
+    wiring.drive[0][1] = new_drive("cd0", DRIVE_CDROM, NULL);
+    wiring.drive[1][1] = new_drive("hd1", DRIVE_DISK, NULL);
+    reset_all();
+    pci_config_write(&wiring.pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_IO);
+}
+
+static uint16_t data(void)
+{
+    return (uint16_t)ide->ops->read(ide, IDE_COMMAND_0, R_DATA, 2);
+}
+
+static void put_data(uint16_t v)
+{
+    ide->ops->write(ide, IDE_COMMAND_0, R_DATA, 2, v);
+}
+
+/* A 28-bit command of the first channel. */
+static void command(unsigned device, uint32_t lba, unsigned count, unsigned code)
+{
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xe0 | device << 4 | lba >> 24);
+    out(ide, IDE_COMMAND_0, R_COUNT, count);
+    out(ide, IDE_COMMAND_0, R_LOW, lba & 0xff);
+    out(ide, IDE_COMMAND_0, R_MID, lba >> 8 & 0xff);
+    out(ide, IDE_COMMAND_0, R_HIGH, lba >> 16 & 0xff);
+    out(ide, IDE_COMMAND_0, R_STATUS, code);
+}
+
+static uint8_t alternate(void)
+{
+    return in(ide, IDE_CONTROL_0, 0);
+}
+
+static uint8_t wait(void)
+{
+    run_for(10 * MS);
+    return in(ide, IDE_COMMAND_0, R_STATUS);
+}
+
+static void expect_sectors(uint32_t first, unsigned n)
+{
+    for (uint32_t at = 0; at < n * 512; at += 2)
+        ck_assert_uint_eq(data(), (image_byte(first * 512 + at, 512) | image_byte(first * 512 + at + 1, 512) << 8));
+}
+
+START_TEST(identify_tells_size_and_name)
+{
+    uint16_t id[256];
+
+    new_ide();
+    command(0, 0, 0, 0xec);
+    ck_assert_uint_eq(wait(), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        id[i] = data();
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x50);
+    ck_assert_uint_eq(id[60] | id[61] << 16, DISK_SECTORS);
+    ck_assert_uint_eq(id[100], DISK_SECTORS);
+    ck_assert_uint_eq(id[27], 'h' << 8 | 'i');
+    ck_assert_uint_eq(id[10], 'h' << 8 | 'd');
+    ck_assert(id[83] & 0x400);
+    ck_assert_uint_eq(id[255] & 0xff, 0xa5);
+}
+END_TEST
+
+START_TEST(sectors_are_read_by_pio_with_an_interrupt_each)
+{
+    new_ide();
+    command(0, 7, 3, 0x20);
+    ck_assert_uint_eq(alternate() & 0x88, 0x80);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(probe[0].rises, i);
+        run_for(10 * MS);
+        ck_assert(probe[0].level);
+        ck_assert_uint_eq(alternate(), 0x58);
+        ck_assert(probe[0].level);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x58);
+        ck_assert(!probe[0].level);
+        expect_sectors(7 + i, 1);
+    }
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 9);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT), 0);
+}
+END_TEST
+
+START_TEST(the_data_register_is_32_bits_wide_for_who_wants_it)
+{
+    new_ide();
+    command(0, 7, 1, 0x20);
+    wait();
+    for (unsigned i = 0; i < 128; i++) {
+        uint32_t v = (uint32_t)ide->ops->read(ide, IDE_COMMAND_0, R_DATA, 4);
+
+        if (i == 0)
+            ck_assert_uint_eq(v, 7);
+    }
+    ck_assert_uint_eq(alternate(), 0x50);
+}
+END_TEST
+
+START_TEST(a_sector_written_is_read_again)
+{
+    new_ide();
+    command(0, 100, 2, 0x30);
+    ck_assert_uint_eq(alternate(), 0x58);
+    ck_assert_msg(!probe[0].level, "the first block is asked for without an interrupt");
+    for (unsigned i = 0; i < 256; i++)
+        put_data((uint16_t)(i * 3));
+    ck_assert_uint_eq(wait(), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        put_data((uint16_t)(i * 5));
+    ck_assert(!probe[0].level);
+    ck_assert_uint_eq(wait(), 0x50);
+    command(0, 101, 1, 0x20);
+    wait();
+    for (unsigned i = 0; i < 256; i++)
+        ck_assert_uint_eq(data(), i * 5);
+}
+END_TEST
+
+START_TEST(multiple_moves_several_sectors_an_interrupt)
+{
+    new_ide();
+    command(0, 0, 4, 0xc6);
+    wait();
+    command(0, 20, 6, 0xc4);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors(20, 4);
+    ck_assert_uint_eq(alternate() & 0x80, 0x80);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors(24, 2);
+    ck_assert_uint_eq(alternate(), 0x50);
+    command(0, 0, 5, 0xc6); /* no power of two */
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x04);
+}
+END_TEST
+
+START_TEST(addresses_come_as_cylinder_head_and_sector_too)
+{
+    new_ide();
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xa0 | 3);
+    out(ide, IDE_COMMAND_0, R_COUNT, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 5);
+    out(ide, IDE_COMMAND_0, R_MID, 1);
+    out(ide, IDE_COMMAND_0, R_HIGH, 0);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0x20);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors((16 + 3) * 63 + 4, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 0); /* sectors count from 1 */
+    out(ide, IDE_COMMAND_0, R_COUNT, 1);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0x20);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+}
+END_TEST
+
+START_TEST(forty_eight_bit_addresses_come_in_two_writes)
+{
+    new_ide();
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0x40);
+    for (unsigned reg = R_COUNT; reg <= R_HIGH; reg++)
+        out(ide, IDE_COMMAND_0, reg, 0);
+    out(ide, IDE_COMMAND_0, R_COUNT, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 0x34);
+    out(ide, IDE_COMMAND_0, R_MID, 0x02);
+    out(ide, IDE_COMMAND_0, R_HIGH, 0);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0x24);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors(0x234, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 0x7f);
+    out(ide, IDE_COMMAND_0, R_LOW, 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 1);
+    out(ide, IDE_CONTROL_0, 0, 0x80);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 0x7f);
+}
+END_TEST
+
+START_TEST(what_lies_behind_the_end_is_not_found)
+{
+    new_ide();
+    command(0, DISK_SECTORS - 1, 2, 0x20);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+    command(0, 0xfffffff, 1, 0xca);
+    ck_assert_uint_eq(wait(), 0x51);
+    command(0, 0, 1, 0x99);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x04);
+}
+END_TEST
+
+START_TEST(a_bad_sector_says_where_it_is)
+{
+    static const struct drive_fault bad = {.first = 33, .count = 1};
+
+    fault = &bad;
+    new_ide();
+    fault = NULL;
+    command(0, 32, 4, 0x20);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors(32, 1);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x40);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 33);
+    command(0, 30, 8, 0x40); /* verify */
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 33);
+}
+END_TEST
+
+START_TEST(devices_that_are_not_there_say_so)
+{
+    new_ide();
+    out(ide, IDE_COMMAND_1, R_DEVICE, 0xa0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_STATUS), 0);
+    out(ide, IDE_COMMAND_1, R_STATUS, 0xec);
+    run_for(10 * MS);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_STATUS), 0);
+    out(ide, IDE_COMMAND_1, R_DEVICE, 0xb0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_STATUS), 0x50);
+    wiring.drive[1][1] = NULL;
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_LOW), 0);
+}
+END_TEST
+
+START_TEST(a_software_reset_shows_the_signatures)
+{
+    new_ide();
+    command(0, 0, 1, 0x20);
+    out(ide, IDE_CONTROL_0, 0, 4);
+    ck_assert_uint_eq(alternate(), 0x80);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    run_for(10 * MS);
+    ck_assert_uint_eq(alternate(), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0);
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xb0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0x14);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_HIGH), 0xeb);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0);
+}
+END_TEST
+
+START_TEST(nien_keeps_the_interrupt_back)
+{
+    new_ide();
+    out(ide, IDE_CONTROL_0, 0, 2);
+    command(0, 0, 1, 0x20);
+    run_for(10 * MS);
+    ck_assert(!probe[0].level);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    ck_assert(probe[0].level);
+}
+END_TEST
+
+/* ---- bus master ---- */
+
+enum { BM_COMMAND, BM_STATUS = 2, BM_TABLE = 4 };
+
+static void prd(unsigned n, uint32_t address, uint32_t count, bool last)
+{
+    poke32(0x1000 + 8 * n, address);
+    poke32(0x1004 + 8 * n, count | (last ? 0x80000000u : 0));
+}
+
+static void bm_start(unsigned direction)
+{
+    ide->ops->write(ide, IDE_BUS_MASTER, BM_TABLE, 4, 0x1000);
+    out(ide, IDE_BUS_MASTER, BM_STATUS, 0x66);
+    out(ide, IDE_BUS_MASTER, BM_COMMAND, direction);
+    out(ide, IDE_BUS_MASTER, BM_COMMAND, direction | 1);
+}
+
+START_TEST(dma_reads_through_a_table_of_regions)
+{
+    new_ide();
+    prd(0, 0x20000, 512, false);
+    prd(1, 0x30000, 1024 + 2, false);
+    prd(2, 0x40000, 510 + 512, true);
+    command(0, 50, 5, 0xc8);
+    ck_assert_uint_eq(alternate(), 0x58);
+    bm_start(8);
+    ck_assert_uint_eq(alternate() & 0x80, 0x80);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS), 0x61);
+    run_for(10 * MS);
+    ck_assert(probe[0].level);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS), 0x64);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x50);
+    ck_assert(holds_image(0x20000, 50 * 512, 512, 512));
+    ck_assert(holds_image(0x30000, 51 * 512, 1026, 512));
+    ck_assert(holds_image(0x40000, 51 * 512 + 1026, 1022, 512));
+    out(ide, IDE_BUS_MASTER, BM_COMMAND, 0);
+    out(ide, IDE_BUS_MASTER, BM_STATUS, 0x64);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS), 0x60);
+}
+END_TEST
+
+START_TEST(dma_may_be_started_before_the_command)
+{
+    new_ide();
+    prd(0, 0x20000, 512, true);
+    bm_start(8);
+    command(0, 9, 1, 0x25 | 0); /* 48 bits: the upper halves are what was there before */
+    run_for(10 * MS);
+    ck_assert(probe[0].level);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS) & 0x80, 0);
+}
+END_TEST
+
+START_TEST(dma_writes_from_memory)
+{
+    new_ide();
+    for (unsigned i = 0; i < 1024; i += 4)
+        poke32(0x20000 + i, i * 77);
+    prd(0, 0x20000, 1024, true);
+    command(0, 60, 2, 0xca);
+    bm_start(0);
+    ck_assert_uint_eq(wait(), 0x50);
+    command(0, 61, 1, 0x20);
+    wait();
+    ck_assert_uint_eq(ide->ops->read(ide, IDE_COMMAND_0, R_DATA, 4), 512 * 77);
+}
+END_TEST
+
+START_TEST(a_table_that_is_too_short_or_too_long_shows_in_the_status)
+{
+    new_ide();
+    prd(0, 0x20000, 512, true);
+    command(0, 50, 2, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    ck_assert(!probe[0].level);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS) & 7, 0);
+    out(ide, IDE_CONTROL_0, 0, 4);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    prd(0, 0x20000, 2048, true);
+    command(0, 50, 2, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS) & 7, 5);
+}
+END_TEST
+
+START_TEST(dma_of_who_may_not_master_the_bus_is_an_error)
+{
+    new_ide();
+    pci_config_write(&wiring.pci, PCI_COMMAND, 2, PCI_COMMAND_IO);
+    prd(0, 0x20000, 512, true);
+    command(0, 50, 1, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS) & 3, 2);
+}
+END_TEST
+
+START_TEST(trim_forgets_what_was_there)
+{
+    new_ide();
+    poke64(0x20000, 200 | (uint64_t)4 << 48);
+    prd(0, 0x20000, 512, true);
+    out(ide, IDE_COMMAND_0, R_COUNT, 0);
+    out(ide, IDE_COMMAND_0, R_ERROR, 1); /* features */
+    command(0, 0, 1, 0x06);
+    bm_start(0);
+    ck_assert_uint_eq(wait(), 0x50);
+    command(0, 201, 1, 0x20);
+    wait();
+    ck_assert_uint_eq(data(), 0);
+}
+END_TEST
+
+/* ---- packets ---- */
+
+static void packet(const uint8_t *cdb, unsigned limit, bool dma)
+{
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xb0);
+    out(ide, IDE_COMMAND_0, R_ERROR, dma);
+    out(ide, IDE_COMMAND_0, R_MID, limit & 0xff);
+    out(ide, IDE_COMMAND_0, R_HIGH, limit >> 8);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0xa0);
+    ck_assert_uint_eq(alternate() & 0x89, 0x08);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 1);
+    for (unsigned i = 0; i < 12; i += 2)
+        put_data((uint16_t)(cdb[i] | cdb[i + 1] << 8));
+}
+
+/* After power-on the first command fails with a unit attention. */
+static void take_attention(void)
+{
+    static const uint8_t ready[12] = {0}, sense[12] = {0x03, 0, 0, 0, 18};
+
+    packet(ready, 0, false);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR) >> 4, 6);
+    packet(sense, 18, false);
+    ck_assert_uint_eq(wait(), 0x58);
+    ck_assert_uint_eq(data() & 0xff, 0x70);
+    ck_assert_uint_eq(data() & 0xff, 6);
+    for (unsigned i = 0; i < 7; i++)
+        data();
+    ck_assert_uint_eq(wait(), 0x50);
+}
+
+START_TEST(identify_of_a_cd_is_by_another_command)
+{
+    new_ide();
+    command(1, 0, 0, 0xec);
+    ck_assert_uint_eq(wait() & 1, 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0x14);
+    command(1, 0, 0, 0xa1);
+    ck_assert_uint_eq(wait(), 0x58);
+    ck_assert_uint_eq(data(), 0x85c0);
+}
+END_TEST
+
+START_TEST(a_cd_is_read_in_pieces_of_the_hosts_size)
+{
+    static const uint8_t read[12] = {0x28, 0, 0, 0, 0, 30, 0, 0, 2};
+
+    new_ide();
+    take_attention();
+    packet(read, 2048, false);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(wait(), 0x58);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID) | in(ide, IDE_COMMAND_0, R_HIGH) << 8, 2048);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 2);
+        for (unsigned at = 0; at < 2048; at += 2) {
+            uint64_t byte = (30 + i) * 2048 + at;
+
+            ck_assert_uint_eq(data(), (image_byte(byte, 2048) | image_byte(byte + 1, 2048) << 8));
+        }
+    }
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 3);
+}
+END_TEST
+
+START_TEST(a_cd_is_read_by_dma)
+{
+    static const uint8_t read[12] = {0xa8, 0, 0, 0, 0, 40, 0, 0, 0, 3};
+
+    new_ide();
+    take_attention();
+    prd(0, 0x20000, 3 * 2048, true);
+    packet(read, 0, true);
+    bm_start(8);
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert(holds_image(0x20000, 40 * 2048, 3 * 2048, 2048));
+}
+END_TEST
+
+START_TEST(a_cd_tells_capacity_and_table_of_contents)
+{
+    static const uint8_t capacity[12] = {0x25}, toc[12] = {0x43, 0, 0, 0, 0, 0, 0, 0, 20},
+                         beyond[12] = {0x28, 0, 0, 0, 0x10, 0, 0, 0, 1}, unknown[12] = {0xf7};
+
+    new_ide();
+    take_attention();
+    packet(capacity, 8, false);
+    wait();
+    data();
+    ck_assert_uint_eq(data(), (((CD_SECTORS - 1) & 0xff) << 8 | (CD_SECTORS - 1) >> 8));
+    data();
+    ck_assert_uint_eq(data(), 0x0008);
+    packet(toc, 20, false);
+    wait();
+    ck_assert_uint_eq(data(), 18 << 8);
+    for (unsigned i = 0; i < 9; i++)
+        data();
+    packet(beyond, 2048, false);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR) >> 4, 5);
+    packet(unknown, 0, false);
+    ck_assert_uint_eq(wait(), 0x51);
+}
+END_TEST
+
+START_TEST(a_tray_opens_unless_it_is_locked)
+{
+    static const uint8_t eject[12] = {0x1b, 0, 0, 0, 2}, load[12] = {0x1b, 0, 0, 0, 3}, lock[12] = {0x1e, 0, 0, 0, 1},
+                         ready[12] = {0};
+
+    new_ide();
+    take_attention();
+    packet(eject, 0, false);
+    ck_assert_uint_eq(wait(), 0x50);
+    packet(ready, 0, false);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR) >> 4, 2);
+    packet(load, 0, false);
+    wait();
+    packet(lock, 0, false);
+    wait();
+    packet(eject, 0, false);
+    ck_assert_uint_eq(wait(), 0x51);
+    packet(ready, 0, false);
+    ck_assert_uint_eq(wait(), 0x50);
+}
+END_TEST
+
+/* Registers, tables and memory as a mad guest leaves them: nothing breaks, and the state stays one that is possible. */
+START_TEST(ide_bears_random_accesses)
+{
+    static const uint8_t commands[] = {0x20, 0x24, 0x25, 0x30, 0x34, 0x35, 0xc4, 0xc5, 0xc6, 0xc8, 0xca, 0xa0, 0xa1,
+                                       0xec, 0x06, 0x08, 0x90, 0x91, 0xef, 0xe7, 0x40, 0x29, 0x39, 0xa0};
+    uint64_t rng = (uint64_t)_i * 77777 + 1;
+
+    new_ide();
+    for (unsigned i = 0; i < 30000; i++) {
+        uint32_t x, y;
+
+        rng = rng * 6364136223846793005u + 1442695040888963407u;
+        x = (uint32_t)(rng >> 33);
+        y = (uint32_t)(rng >> 20);
+        switch (x % 8) {
+        case 0:
+            out(ide, x >> 3 & 1, R_STATUS, commands[y % sizeof(commands)]);
+            break;
+        case 1:
+            ide->ops->write(ide, IDE_BUS_MASTER, x >> 4 & 15, 1u << (y & 1), y >> 3);
+            break;
+        case 2:
+            ide->ops->write(ide, IDE_BUS_MASTER, BM_TABLE + (x >> 4 & 8), 4, (y % 0x2000) * 4);
+            break;
+        case 3:
+            poke32((y % 0x4000) * 4, y * 2654435761u);
+            break;
+        case 4:
+            run_for(y % 100000);
+            break;
+        case 5:
+            for (unsigned n = 0; n < (y & 0x1ff); n++)
+                if (x & 8)
+                    ide->ops->read(ide, x >> 4 & 1, 0, 2);
+                else
+                    ide->ops->write(ide, x >> 4 & 1, 0, 2, y * n);
+            break;
+        default:
+            out(ide, x >> 3 & 3, x >> 5 & 7, y >> 3);
+            in(ide, y & 1, y >> 1 & 7);
+            break;
+        }
+        ck_assert(ide->ops->possible(ide));
+    }
+}
+END_TEST
+
+static void claims(TCase *tc)
+{
+    ADD(identify_tells_size_and_name);
+    ADD(sectors_are_read_by_pio_with_an_interrupt_each);
+    ADD(the_data_register_is_32_bits_wide_for_who_wants_it);
+    ADD(a_sector_written_is_read_again);
+    ADD(multiple_moves_several_sectors_an_interrupt);
+    ADD(addresses_come_as_cylinder_head_and_sector_too);
+    ADD(forty_eight_bit_addresses_come_in_two_writes);
+    ADD(what_lies_behind_the_end_is_not_found);
+    ADD(a_bad_sector_says_where_it_is);
+    ADD(devices_that_are_not_there_say_so);
+    ADD(a_software_reset_shows_the_signatures);
+    ADD(nien_keeps_the_interrupt_back);
+    ADD(dma_reads_through_a_table_of_regions);
+    ADD(dma_may_be_started_before_the_command);
+    ADD(dma_writes_from_memory);
+    ADD(a_table_that_is_too_short_or_too_long_shows_in_the_status);
+    ADD(dma_of_who_may_not_master_the_bus_is_an_error);
+    ADD(trim_forgets_what_was_there);
+    ADD(identify_of_a_cd_is_by_another_command);
+    ADD(a_cd_is_read_in_pieces_of_the_hosts_size);
+    ADD(a_cd_is_read_by_dma);
+    ADD(a_cd_tells_capacity_and_table_of_contents);
+    ADD(a_tray_opens_unless_it_is_locked);
+    tcase_add_loop_test(tc, ide_bears_random_accesses, 0, 8);
+}
+
+CHIP_TESTS("ide", claims)
