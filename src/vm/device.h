@@ -67,6 +67,7 @@ struct device {
     struct machine *machine;
     void *state;          /* arena block of ops->state_size bytes */
     void *wiring;         /* the board's own struct for this device; never guest state */
+    void *owned;          /* == wiring if it is freed with the machine */
     uint16_t index;       /* position in machine.devices: the `source` of its events */
     char name[30];        /* e.g. "uart0" */
 };

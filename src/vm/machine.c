@@ -137,8 +137,10 @@ void machine_destroy(struct machine *m)
     for (unsigned i = 0; i < m->ncpus; i++)
         if (m->cpus[i]->ops->destroy)
             m->cpus[i]->ops->destroy(m->cpus[i]);
-    for (unsigned i = 0; i < m->ndevices; i++)
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        free(m->devices[i]->owned);
         free(m->devices[i]);
+    }
     for (unsigned i = 0; i < m->ndrives; i++)
         drive_destroy(m->drives[i]);
     memory_finish(&m->memory);
@@ -194,6 +196,15 @@ struct device *machine_add_device(struct machine *m, const struct device_ops *op
     strcpy(dev->name, name);
     dev->state = machine_alloc_state(m, name, ops->state_version, ops->state_size);
     m->devices[m->ndevices++] = dev;
+    return dev;
+}
+
+struct device *machine_add_owned_device(struct machine *m, const struct device_ops *ops, const char *name, size_t size)
+{
+    void *wiring = xcalloc(1, size);
+    struct device *dev = machine_add_device(m, ops, name, wiring);
+
+    dev->owned = wiring;
     return dev;
 }
 

@@ -188,6 +188,8 @@ void machine_add_cpu(struct machine *m, struct cpu *cpu);
 /* Create a device with its state block. `name` must be unique. */
 struct device *machine_add_device(struct machine *m, const struct device_ops *ops,
                                   const char *name, void *wiring);
+/* The same for a device that is made because the user asked for it: its wiring, `size` zeroed bytes, is the machine's. */
+struct device *machine_add_owned_device(struct machine *m, const struct device_ops *ops, const char *name, size_t size);
 struct device *machine_find_device(const struct machine *m, const char *name);
 
 /* Another page space, which the caller keeps: its pages belong to the state from now on. Its name must be

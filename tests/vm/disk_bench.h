@@ -65,7 +65,7 @@ CHIP_BENCH void new_disk_bench(void)
                                  .windows = {{BENCH_BAR_AT, 0x10000000}}};
     for (unsigned n = 0; n < 4; n++)
         bench_bus.lines[n] = probe_line(n);
-    ram.page = memory_alloc(&m->memory, ram.size);
+    ram.page = memory_alloc(&m->memory, "ram", ram.size);
     memory_map(&m->memory, &ram);
 }
 

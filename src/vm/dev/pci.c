@@ -458,19 +458,6 @@ struct pci_function *pci_find(struct pci_bus *root, uint8_t bus, uint8_t devfn)
     return NULL;
 }
 
-int pci_free_slot(const struct pci_bus *bus, unsigned from)
-{
-    for (unsigned slot = from; slot < 32; slot++) {
-        bool taken = bus->nfunctions == PCI_MAX_FUNCTIONS;
-
-        for (unsigned i = 0; i < bus->nfunctions; i++)
-            taken |= PCI_SLOT(bus->functions[i]->devfn) == slot;
-        if (!taken)
-            return (int)slot;
-    }
-    return -1;
-}
-
 /* ---- what a BIOS does ---- */
 
 /* Where the next thing goes. */
@@ -504,7 +491,7 @@ static void assign_bars(struct pci_function *f, struct allocator *a)
         else
             pci_config_write(f, reg, 4, allocate(&a->memory, a->memory_end, bar->size));
     }
-    if (f->config[PCI_INTERRUPT_PIN])
+    if (f->config[PCI_INTERRUPT_PIN] && !f->config[PCI_INTERRUPT_LINE])
         f->config[PCI_INTERRUPT_LINE] = a->irq[line_of(f)];
     pci_config_write(f, PCI_COMMAND, 2, pci_get16(f->config, PCI_COMMAND) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
                                             (f->secondary ? PCI_COMMAND_MASTER : 0));

@@ -203,8 +203,6 @@ void pci_remap(struct pci_bus *bus);
 /* What a BIOS does: give every BAR that has no address one from `io` on or in [memory, memory_end), if there is room,
  * bridges and interrupt lines their numbers, and switch decoding on. `irq`: the interrupt of line 0-3. */
 void pci_assign(struct pci_bus *root, uint32_t io, uint32_t memory, uint32_t memory_end, const uint8_t irq[PCI_LINES]);
-/* A first free slot of the bus, from `from` on; negative: it is full. */
-int pci_free_slot(const struct pci_bus *bus, unsigned from);
 struct buffer;
 /* For `monitor info pci`. */
 void pci_describe(const struct pci_bus *root, struct buffer *b);

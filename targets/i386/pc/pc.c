@@ -24,6 +24,8 @@
 #include "i386/pc/tables.h"
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
+#define FIRST_PCI_PORT   0xc000u
+#define FIRST_PCI_MEMORY 0xf0000000u /* up to the display's, without firmware */
 #define MAX_MEMORY ((uint64_t)64 << 30) /* 36 physical address bits, less holes */
 
 /* ---- lines ---- */
@@ -369,6 +371,14 @@ static void firmware_setup(struct pc *pc)
     memory_write_bytes(mem, TABLES_BASE, pc->tables.data, pc->tables.len, true);
 }
 
+/* Addresses for what is on the bus, as a BIOS gives them. */
+static void assign_addresses(struct pc *pc)
+{
+    static const uint8_t irq[PCI_LINES] = {10, 10, 11, 11};
+
+    pci_assign(&pc->pci_bus, FIRST_PCI_PORT, FIRST_PCI_MEMORY, VGA_FIRMWARE_LFB, irq);
+}
+
 static void board_started(struct machine *m)
 {
     struct pc *pc = m->board;
@@ -384,6 +394,7 @@ static void board_started(struct machine *m)
     if (pc->config.bios.data)
         return;
     firmware_setup(pc);
+    assign_addresses(pc);
     boot_apply(&pc->plan, &m->memory, pc->cpu);
 }
 
@@ -542,9 +553,27 @@ static const struct machine_console console = {
 
 /* ---- what the user plugs in ---- */
 
+/* Drives of the IDE channels and of the floppy controller. Fits sockets.drive. */
+static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part, struct error *err)
+{
+    struct pc *pc = ctx;
+    struct drive **place;
+
+    if (part->interface != DRIVE_IF_IDE)
+        return error_set(err, -EINVAL, "this board has no place for a drive of that interface");
+    if (part->index >= 2 * IDE_CHANNELS)
+        return error_set(err, -EINVAL, "index=%u: there are IDE drives 0 to %u", part->index, 2 * IDE_CHANNELS - 1);
+    place = &pc->ide_wiring.drive[part->index / 2][part->index % 2];
+    if (*place)
+        return error_set(err, -EINVAL, "index=%u: there is an IDE drive already", part->index);
+    *place = d;
+    d->wiring = pc->ide;
+    return 0;
+}
+
 static int plug_parts(struct pc *pc, struct error *err)
 {
-    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3,
+    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
