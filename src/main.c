@@ -19,6 +19,7 @@
 #include "host/writer.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
+#include "server/drives.h"
 #include "server/images.h"
 #include "server/options.h"
 #include "server/recordings.h"
@@ -28,14 +29,21 @@
 /* Address space for compiled guest code; memory is used as far as there is code. */
 #define CODE_BYTES ((size_t)64 << 20)
 
+/* What a machine is made with, besides the options. */
+struct supplies {
+    struct images images;
+    struct drives drives;
+};
+
 static int fail(const struct error *err)
 {
     fprintf(stderr, "hindcast: %s\n", err->text);
     return STATUS_UNUSABLE;
 }
 
-static int build_virt(struct machine **m, const struct images *im, const struct options *o, struct error *err)
+static int build_virt(struct machine **m, const struct supplies *su, const struct options *o, struct error *err)
 {
+    const struct images *im = &su->images;
     struct virt_config c = VIRT_CONFIG_INIT;
 
     c.memory_bytes = o->memory_bytes;
@@ -55,11 +63,13 @@ static int build_virt(struct machine **m, const struct images *im, const struct 
     c.no_reboot = o->no_reboot;
     c.semihosting = o->semihosting;
     c.semihost_cmdline = o->semihost_cmdline;
+    c.parts = &su->drives.parts;
     return virt_create(m, &c, err);
 }
 
-static int build_pc(struct machine **m, const struct images *im, const struct options *o, struct error *err)
+static int build_pc(struct machine **m, const struct supplies *su, const struct options *o, struct error *err)
 {
+    const struct images *im = &su->images;
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = o->memory_bytes;
@@ -76,6 +86,7 @@ static int build_pc(struct machine **m, const struct images *im, const struct op
     c.no_reboot = o->no_reboot;
     c.debug_exit_count = o->debug_exit_count;
     memcpy(c.debug_exit_ports, o->debug_exit, sizeof c.debug_exit_ports);
+    c.parts = &su->drives.parts;
     return pc_create(m, &c, err);
 }
 
@@ -105,14 +116,17 @@ static int choose_engine(struct machine *m, const struct options *o, struct erro
 }
 
 /* The machine that the options ask for, or else the kernel. */
-static int build_machine(struct machine **m, const struct images *im, struct options *o, struct error *err)
+static int build_machine(struct machine **m, struct supplies *su, struct options *o, struct recording *replay,
+                         struct error *err)
 {
-    struct boot_image kernel = images_first(im, IMAGE_KERNEL);
+    struct boot_image kernel = images_first(&su->images, IMAGE_KERNEL);
     int r = options_settle(o, options_file(o, IMAGE_PFLASH0) || virt_recognises(kernel.data, kernel.len), err);
 
+    if (r == 0)
+        r = drives_open(&su->drives, o, replay, err);
     if (r < 0)
         return r;
-    r = o->kind == MACHINE_VIRT ? build_virt(m, im, o, err) : build_pc(m, im, o, err);
+    r = o->kind == MACHINE_VIRT ? build_virt(m, su, o, err) : build_pc(m, su, o, err);
     if (r == 0)
         r = choose_engine(*m, o, err);
     return r;
@@ -198,8 +212,9 @@ static void on_panic(void)
         server_dump(panicking);
 }
 
-static int serve(const struct options *o, struct images *im, struct machine *m, struct recording *replay)
+static int serve(const struct options *o, struct supplies *su, struct machine *m, struct recording *replay)
 {
+    struct images *im = &su->images;
     const struct boot_image kernel = images_first(im, IMAGE_KERNEL);
     struct recordings_text text;
     struct server_config c = {
@@ -219,6 +234,7 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         .replay_name = o->replay,
         .continue_live = o->continue_live,
         .ignore_checkpoints = o->ignore_checkpoints,
+        .drives = &su->drives,
         .symbols = is_elf(&kernel) ? kernel.name : NULL,
         .triple = o->kind == MACHINE_VIRT ? "aarch64-unknown-unknown" : "i386-unknown-unknown",
     };
@@ -254,13 +270,16 @@ static int serve(const struct options *o, struct images *im, struct machine *m, 
         (const char *const (*)[2])text.pairs, text.npairs, im->described, im->count,
     };
     s = server_create(&c, &err);
-    if (!s)
-        return fail(&err);
-    panicking = s;
-    panic_hook = on_panic;
-    status = server_run(s);
-    panicking = NULL;
-    server_destroy(s);
+    if (s) {
+        panicking = s;
+        panic_hook = on_panic;
+        status = server_run(s);
+        panicking = NULL;
+        server_destroy(s);
+    } else {
+        status = fail(&err);
+    }
+    recordings_text_finish(&text);
     return status;
 }
 
@@ -275,57 +294,63 @@ static int dump_device_tree(const char *path, bool force, struct machine *m)
     return r < 0 ? fail(&err) : 0;
 }
 
+static void supplies_destroy(struct supplies *su)
+{
+    images_finish(&su->images);
+    drives_close(&su->drives);
+    free(su);
+}
+
 static int boot(struct options *o)
 {
-    struct images *im = xcalloc(1, sizeof *im);
+    struct supplies *su = xcalloc(1, sizeof *su);
     struct error err = {0};
     struct machine *m;
     int status;
 
-    if (images_load(im, o, &err) < 0 || build_machine(&m, im, o, &err) < 0)
+    if (images_load(&su->images, o, &err) < 0 || build_machine(&m, su, o, NULL, &err) < 0)
         status = fail(&err);
     else if (o->dumpdtb)
         status = dump_device_tree(o->dumpdtb, o->force, m);
     else
-        status = serve(o, im, m, NULL);
-    images_finish(im);
-    free(im);
+        status = serve(o, su, m, NULL);
+    supplies_destroy(su);
     return status;
 }
 
 struct recorded {
-    struct images *im;
+    struct supplies *su;
     struct options *o;
+    struct recording *r;
 };
 
 static int build_recorded(void *ctx, struct machine **m, struct error *err)
 {
     const struct recorded *d = ctx;
 
-    return build_machine(m, d->im, d->o, err);
+    return build_machine(m, d->su, d->o, d->r, err);
 }
 
 /* --replay and `hindcast verify`: the machine is the recording's. */
 static int boot_recorded(struct options *o, struct recording *r)
 {
-    struct images *im = xcalloc(1, sizeof *im);
-    struct recorded d = {im, o};
+    struct supplies *su = xcalloc(1, sizeof *su);
+    struct recorded d = {su, o, r};
     struct error err = {0};
     struct machine *m;
     int status;
 
-    if (recordings_configure(r, o, &err) < 0 || images_load_recorded(im, r, o, &err) < 0) {
+    if (recordings_configure(r, o, &err) < 0 || images_load_recorded(&su->images, r, o, &err) < 0) {
         status = fail(&err);
     } else {
         if (o->command == OPTIONS_VERIFY)
-            status = recordings_verify(o, r, build_recorded, &d);
-        else if (build_machine(&m, im, o, &err) < 0)
+            status = recordings_verify(o, r, &su->drives, build_recorded, &d);
+        else if (build_machine(&m, su, o, r, &err) < 0)
             status = fail(&err);
         else
-            status = serve(o, im, m, r);
+            status = serve(o, su, m, r);
     }
-    images_finish(im);
-    free(im);
+    supplies_destroy(su);
     return status;
 }
 
@@ -351,6 +376,13 @@ static int replay(struct options *o)
     return status;
 }
 
+/* --device help */
+static void list_devices(void)
+{
+    for (const struct device_model *d = device_models; d->name; d++)
+        printf("%-22s %-5s %s\n", d->name, d->bus, d->text);
+}
+
 static int run(int argc, char **argv, struct options *o)
 {
     struct error err = {0};
@@ -361,6 +393,9 @@ static int run(int argc, char **argv, struct options *o)
         return 0;
     case OPTIONS_VERSION:
         printf("hindcast %s\n", PACKAGE_VERSION);
+        return 0;
+    case OPTIONS_DEVICES:
+        list_devices();
         return 0;
     case OPTIONS_BAD:
         return fail(&err);

@@ -112,3 +112,39 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
     s->name = xstrdup(name);
     return 0;
 }
+
+/* ------------------------------------------------------------------------- in place */
+
+int host_patch_open(const char *name, struct error *err)
+{
+    int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+    return fd < 0 ? error_set(err, -errno, "%s: cannot write: %s", name, strerror(errno)) : fd;
+}
+
+int host_patch_write(int fd, uint64_t offset, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+
+    while (len) {
+        ssize_t n = pwrite(fd, from, len, (off_t)offset);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        from += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int host_patch_close(int fd, int status)
+{
+    if (status == 0 && fsync(fd) < 0)
+        status = -errno;
+    if (close(fd) < 0 && status == 0)
+        status = -errno;
+    return status;
+}

@@ -8,6 +8,7 @@ libhost_a_SOURCES = \
 	src/host/file.c src/host/file.h \
 	src/host/files.c src/host/files.h \
 	src/host/output.c src/host/output.h \
+	src/host/path.c src/host/path.h \
 	src/host/poller.c src/host/poller.h \
 	src/host/stream.c src/host/stream.h \
 	src/host/writer.c src/host/writer.h

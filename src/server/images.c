@@ -13,6 +13,7 @@
 
 #include "base/hash.h"
 #include "host/file.h"
+#include "host/path.h"
 
 #define MIB ((uint64_t)1 << 20)
 /* What is in a recording was read once. */
@@ -145,20 +146,6 @@ int images_load(struct images *im, const struct options *o, struct error *err)
 
 /* ------------------------------------------------------------------------- of a recording */
 
-/* The file of that name in the directory of `recording`; the caller frees it. */
-static char *beside(const char *name, const char *recording)
-{
-    const char *slash = strrchr(name, '/'), *dir = strrchr(recording, '/');
-    struct buffer b;
-
-    buffer_init(&b);
-    if (dir)
-        buffer_append(&b, recording, (size_t)(dir - recording) + 1);
-    name = slash ? slash + 1 : name;
-    buffer_append(&b, name, strlen(name) + 1);
-    return (char *)b.data;
-}
-
 static int check_image(const struct recording_image *ri, const char *path, const struct buffer *b, struct error *err)
 {
     uint64_t hash = hash_bytes(0, b->data, b->len);
@@ -184,7 +171,7 @@ static int load_recorded(const struct recording *r, size_t n, const char *given,
     if (ri->embedded && !given)
         return recording_image_read(r, n, out, err);
     if (!given && !host_file_exists(path)) {
-        near = beside(ri->name, recording);
+        near = host_path_beside(recording, ri->name);
         if (host_file_exists(near))
             path = near;
     }

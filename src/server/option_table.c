@@ -192,6 +192,42 @@ TAKER(take_pflash)
     return 0;
 }
 
+TAKER(take_drive)
+{
+    (void)row;
+    return option_drive_take(&o->drives, arg, err);
+}
+
+/* -hda to -hdd, --cdrom: the usual interface. `which`: the index. */
+TAKER(take_disk)
+{
+    enum drive_media media = strcmp(row->name, "cdrom") ? DRIVE_DISK : DRIVE_CDROM;
+
+    return option_drive_take_file(&o->drives, arg, media, (unsigned)row->which, true, DRIVE_IF_NONE, err);
+}
+
+TAKER(take_floppy)
+{
+    return option_drive_take_file(&o->drives, arg, DRIVE_FLOPPY, (unsigned)row->which, false, DRIVE_IF_FLOPPY, err);
+}
+
+TAKER(take_sd)
+{
+    return option_drive_take_file(&o->drives, arg, DRIVE_DISK, (unsigned)row->which, false, DRIVE_IF_SD, err);
+}
+
+TAKER(take_device)
+{
+    (void)row;
+    return option_device_take(&o->drives, arg, err);
+}
+
+TAKER(take_boot)
+{
+    (void)row;
+    return option_boot_take(&o->drives, arg, err);
+}
+
 static void add_semihost_word(struct options *o, const char *word)
 {
     struct buffer b;
@@ -410,6 +446,22 @@ const struct option_row option_table[] = {
     {"pflash", NULL, "FILE[,write-back]", SECTION_GUEST, VERIFY, take_pflash, 0,
      "virt: contents of the first (the second) flash bank; what the guest programs stays in memory, or is written to "
      "FILE at the end"},
+    {"drive", NULL, "KEY=VALUE,...", SECTION_GUEST, VERIFY, take_drive, 0,
+     "a drive: file=FILE, format=raw|qcow2, if=ide|virtio|floppy|sd|none, index=N, media=disk|cdrom, id=ID, readonly=on,"
+     " snapshot=NAME (of a qcow2), discard=unmap, serial=TEXT, fail=LBA+N (bad sectors), latency=US, rate=MB/s,"
+     " write-back[=FILE]. FILE is read only; what the guest writes is state"},
+    {"hda", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 0, "a disk; so -hdb, -hdc, -hdd"},
+    {"hdb", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 1, NULL},
+    {"hdc", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 2, NULL},
+    {"hdd", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 3, NULL},
+    {"cdrom", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 2, "a CD (index 2)"},
+    {"fda", NULL, "FILE", SECTION_GUEST, VERIFY, take_floppy, 0, "pc: a floppy; so -fdb"},
+    {"fdb", NULL, "FILE", SECTION_GUEST, VERIFY, take_floppy, 1, NULL},
+    {"sd", NULL, "FILE", SECTION_GUEST, VERIFY, take_sd, 0, NULL},
+    {"device", NULL, "NAME,...", SECTION_GUEST, MACHINE, take_device, 0,
+     "plug in a device: NAME[,drive=ID][,addr=SLOT][,id=ID]; --device help lists them"},
+    {"boot", NULL, "order=LETTERS", SECTION_GUEST, MACHINE, take_boot, 0,
+     "what firmware boots from: a, b floppies, c disk, d CD, n network; once=LETTERS: the first time only; menu=on"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
      "pc[,serial-out2=on] or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
@@ -479,14 +531,8 @@ const struct option_foreign option_foreign[] = {
     {"accel", "hindcast counts instructions on its own emulator: there is no accelerator to choose (see --engine)"},
     {"enable-kvm", "hindcast counts instructions on its own emulator, which KVM cannot do: leave it out"},
     {"smp", "a guest has one CPU so far: leave it out"},
-    {"drive", "there are no disks so far: --initrd is what a guest can be given"},
-    {"hda", "there are no disks so far: --initrd is what a guest can be given"},
-    {"cdrom", "there are no disks so far: --initrd is what a guest can be given"},
-    {"fda", "there are no disks so far: --initrd is what a guest can be given"},
-    {"blockdev", "there are no disks so far: --initrd is what a guest can be given"},
-    {"boot", "there are no disks so far, so there is nothing to choose: --kernel or --bios says what is booted"},
-    {"snapshot", "there are no disks so far, so nothing is written to them"},
-    {"device", "devices cannot be added so far: each board comes with its own"},
+    {"blockdev", "--drive file=FILE,... says all that there is to say about a drive"},
+    {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
     {"netdev", "there is no network so far"},
     {"net", "there is no network so far"},
     {"nic", "there is no network so far"},

@@ -42,6 +42,7 @@ void options_finish(struct options *o)
     free(o->semihost_args);
     free(o->semihost_cmdline);
     o->semihost_args = o->semihost_cmdline = NULL;
+    option_drives_finish(&o->drives);
 }
 
 static int settle_secure(struct options *o, struct error *err)
@@ -85,6 +86,11 @@ static int settle_pc(struct options *o, struct error *err)
     return 0;
 }
 
+enum drive_interface options_usual_interface(const struct options *o)
+{
+    return o->kind == MACHINE_VIRT ? DRIVE_IF_VIRTIO : DRIVE_IF_IDE;
+}
+
 int options_settle(struct options *o, bool for_virt, struct error *err)
 {
     if (o->kind == MACHINE_BY_KERNEL)
@@ -93,6 +99,8 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
         return -EINVAL;
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
+    if (option_drives_settle(&o->drives, options_usual_interface(o), err) < 0)
+        return -EINVAL;
     return o->kind == MACHINE_VIRT ? settle_virt(o, err) : settle_pc(o, err);
 }
 
@@ -142,6 +150,21 @@ static int check_flash(const struct options *o, struct error *err)
     return 0;
 }
 
+static int check_drives(const struct options *o, struct error *err)
+{
+    for (unsigned i = 0; i < o->drives.count; i++) {
+        const struct option_drive *d = &o->drives.list[i];
+
+        if (d->write_back && o->replay)
+            return error_set(err, -EINVAL, "--drive write-back: a replay leaves files alone; monitor commit writes what a "
+                                           "drive holds");
+        if (d->write_back && !d->write_back_file && o->record && !o->embed)
+            return error_set(err, -EINVAL, "--drive write-back: the recording needs the image as it was; add --embed, or "
+                                           "name a file: write-back=FILE");
+    }
+    return 0;
+}
+
 static int check_whole(const struct options *o, struct error *err)
 {
     unsigned terminals = o->gdb_stdio;
@@ -149,12 +172,13 @@ static int check_whole(const struct options *o, struct error *err)
     if (o->replay && o->machine_option)
         return error_set(err, -EINVAL, "--%s: what the machine is, the recording says; leave that option out",
                          o->machine_option);
-    if (check_dependences(o, err) < 0 || check_flash(o, err) < 0)
+    if (check_dependences(o, err) < 0 || check_flash(o, err) < 0 || check_drives(o, err) < 0)
         return -EINVAL;
     if (!options_file(o, IMAGE_KERNEL) && !options_file(o, IMAGE_BIOS) && !options_file(o, IMAGE_PFLASH0) && !o->replay &&
         !o->dumpdtb)
         return error_set(err, -EINVAL,
-                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image; "
+                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image "
+                         "(which boots from --drive, -hda, --cdrom); "
                          "hindcast --help says more");
     for (unsigned i = 0; i < o->serial_count; i++)
         terminals += !strcmp(o->serial[i], "stdio") || !strcmp(o->serial[i], "mon:stdio");
@@ -309,6 +333,8 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
         error_set(err, -EINVAL, "hindcast %s: name a recording (made with --record FILE)", argv[1]);
         return OPTIONS_BAD;
     }
+    if (o->drives.device_help)
+        return OPTIONS_DEVICES;
     if (!o->serial_count)
         o->serial[o->serial_count++] = o->gdb_stdio ? "stderr" : "stdio";
     return check_whole(o, err) < 0 ? OPTIONS_BAD : OPTIONS_GO;

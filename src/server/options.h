@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "option_drives.h"
 
 #define OPTIONS_MAX_SERIAL     2
 #define OPTIONS_MAX_MODULES    64
@@ -71,6 +72,7 @@ struct options {
     uint64_t memory_bytes;
     struct option_files files[IMAGE_KINDS];
     bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
+    struct option_drives drives;
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
     bool semihosting;           /* virt */
@@ -115,6 +117,7 @@ enum options_outcome {
     OPTIONS_GO,      /* *o says what to do */
     OPTIONS_HELP,    /* --help was given */
     OPTIONS_VERSION, /* --version was given */
+    OPTIONS_DEVICES, /* --device help was given */
     OPTIONS_BAD,     /* *err says what is wrong */
 };
 
@@ -125,6 +128,8 @@ int options_take_machine(struct options *o, const char *arg, struct error *err);
 /* Once the kernel is known: fill in what was left open, and check what was given against the
  * machine. `for_virt`: the image is one for the virt board. */
 int options_settle(struct options *o, bool for_virt, struct error *err);
+/* Where a drive of this machine goes if nothing is said about that. */
+enum drive_interface options_usual_interface(const struct options *o);
 /* Free what options_parse() and options_settle() made. */
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */

@@ -30,6 +30,45 @@ static void pair(struct recordings_text *t, const char *key, const char *value)
     t->pairs[t->npairs++][1] = value;
 }
 
+/* The n-th of several: "drive0". Takes over `value`. */
+static void pair_numbered(struct recordings_text *t, const char *key, unsigned n, char *value)
+{
+    char *name = xmalloc(24);
+
+    snprintf(name, 24, "%s%u", key, n);
+    t->made[t->nmade++] = name;
+    t->made[t->nmade++] = value;
+    pair(t, name, value);
+}
+
+static void describe_drives(const struct options *o, struct recordings_text *t)
+{
+    const struct option_drives *od = &o->drives;
+    struct buffer b;
+
+    for (unsigned i = 0; i < od->count; i++) {
+        buffer_init(&b);
+        option_drive_describe(&od->list[i], &b);
+        pair_numbered(t, "drive", i, (char *)b.data);
+    }
+    for (unsigned i = 0; i < od->ndevices; i++)
+        pair_numbered(t, "device", i, xstrdup(od->devices[i]));
+    if (*od->boot_order)
+        pair(t, "boot-order", od->boot_order);
+    if (*od->boot_once)
+        pair(t, "boot-once", od->boot_once);
+    if (od->boot_menu)
+        pair(t, "boot-menu", "on");
+    if (od->count && o->embed)
+        pair(t, "drive-clusters", "embedded");
+}
+
+void recordings_text_finish(struct recordings_text *t)
+{
+    while (t->nmade)
+        free(t->made[--t->nmade]);
+}
+
 void recordings_describe(const struct options *o, const char *version, struct recordings_text *t)
 {
     size_t n = 0;
@@ -56,6 +95,7 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "semihosting", "on");
     if (o->semihosting && o->semihost_args)
         pair(t, "semihosting-args", o->semihost_args);
+    describe_drives(o, t);
 }
 
 static int need(const struct recording *r, const char *key, const char **value, struct error *err)
@@ -118,6 +158,52 @@ static void configure_semihosting(const struct recording *r, struct options *o)
     o->semihosting = on && !strcmp(on, "on");
 }
 
+/* The value of "drive0"... */
+static const char *numbered(const struct recording *r, const char *key, unsigned n)
+{
+    char name[24];
+
+    snprintf(name, sizeof(name), "%s%u", key, n);
+    return recording_value(r, name);
+}
+
+static int configure_boot(const struct recording *r, struct option_drives *o, struct error *err)
+{
+    const char *order = recording_value(r, "boot-order"), *once = recording_value(r, "boot-once");
+
+    if ((order && strlen(order) >= sizeof(o->boot_order)) || (once && strlen(once) >= sizeof(o->boot_once)))
+        return error_set(err, -EINVAL, "the recording's order of booting is malformed");
+    strcpy(o->boot_order, order ? order : "");
+    strcpy(o->boot_once, once ? once : "");
+    o->boot_menu = recording_value(r, "boot-menu") != NULL;
+    return 0;
+}
+
+/* The drives that options name say where the recorded ones' images are now. */
+static int configure_drives(const struct recording *r, struct options *o, struct error *err)
+{
+    struct option_drives given = o->drives;
+    enum drive_interface usual = options_usual_interface(o);
+    int status = option_drives_settle(&given, usual, err);
+
+    memset(&o->drives, 0, sizeof(o->drives));
+    for (unsigned i = 0; status == 0 && numbered(r, "drive", i); i++) {
+        status = option_drive_take(&o->drives, numbered(r, "drive", i), err);
+        if (status < 0)
+            error_prefix(err, "the recording's drive %u", i);
+    }
+    for (unsigned i = 0; status == 0 && numbered(r, "device", i); i++)
+        status = option_device_take(&o->drives, numbered(r, "device", i), err);
+    if (status == 0)
+        status = option_drives_settle(&o->drives, usual, err);
+    if (status == 0)
+        status = option_drives_locate(&o->drives, &given, err);
+    if (status == 0)
+        status = configure_boot(r, &o->drives, err);
+    option_drives_finish(&given);
+    return status;
+}
+
 int recordings_configure(const struct recording *r, struct options *o, struct error *err)
 {
     uint64_t shift;
@@ -135,6 +221,8 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         o->vga = recording_value(r, "vga");
         o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
     }
+    if (configure_drives(r, o, err) < 0)
+        return err->code;
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
     configure_semihosting(r, o);
@@ -255,12 +343,18 @@ int recordings_info(const char *path)
 struct verification {
     struct timeline *tl;
     struct recording *r;
+    struct drives *drives;
     struct recorder_checks *checks;
     const struct recording_checkpoint *from; /* begins there; NULL: at the start */
     icount_t began;                          /* its position */
     uint64_t began_ns, told_ns;
     bool terminal, told;
 };
+
+static int verify_image(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    return drives_read(((struct verification *)ctx)->drives, d->index, offset, buf, len);
+}
 
 static uint64_t verify_now(void *ctx)
 {
@@ -349,12 +443,13 @@ static int verify_timeline(struct verification *v, struct recording *events, str
 }
 
 /* One run, with a machine and a log of its own. */
-static int verify_run(const char *path, struct recording *r, const struct recording_checkpoint *from,
-                      recordings_build *build, void *ctx)
+static int verify_run(const char *path, struct recording *r, struct drives *drives,
+                      const struct recording_checkpoint *from, recordings_build *build, void *ctx)
 {
-    struct verification v = {.r = r, .from = from, .terminal = host_stderr_is_terminal()};
+    struct verification v = {.r = r, .drives = drives, .from = from, .terminal = host_stderr_is_terminal()};
     const struct timeline_config config = {.live = false};
-    const struct timeline_host host = {.ctx = &v, .now_ns = verify_now, .poll = verify_poll};
+    const struct timeline_host host = {.ctx = &v, .now_ns = verify_now, .poll = verify_poll,
+                                       .image_read = verify_image};
     struct recording events;
     struct machine *m = NULL;
     struct error err = {0};
@@ -391,7 +486,8 @@ static const struct recording_checkpoint *checkpoint_before(const struct recordi
     return c;
 }
 
-int recordings_verify(const struct options *o, struct recording *r, recordings_build *build, void *ctx)
+int recordings_verify(const struct options *o, struct recording *r, struct drives *drives, recordings_build *build,
+                      void *ctx)
 {
     const char *path = o->replay;
     const struct recording_checkpoint *first = NULL;
@@ -404,10 +500,10 @@ int recordings_verify(const struct options *o, struct recording *r, recordings_b
         printf("verify: %s: %s\n", path, text);
     if (o->from == FROM_POSITION)
         first = checkpoint_before(r, o->from_position);
-    status = verify_run(path, r, first, build, ctx);
+    status = verify_run(path, r, drives, first, build, ctx);
     if (o->from == FROM_CHECKPOINTS)
         for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++)
-            status = verify_run(path, r, &r->checkpoints[i], build, ctx);
+            status = verify_run(path, r, drives, &r->checkpoints[i], build, ctx);
     if (status == 0 && r->nhashes)
         printf("verify: final hash %016" PRIx64 " at position %" PRIu64 "\n", r->hashes[r->nhashes - 1].state,
                r->hashes[r->nhashes - 1].position);

@@ -5,6 +5,7 @@
 #ifndef HINDCAST_RECORDINGS_H
 #define HINDCAST_RECORDINGS_H
 
+#include "drives.h"
 #include "host/file.h"
 #include "options.h"
 #include "replay/recording.h"
@@ -13,12 +14,15 @@
 /* Room for what recordings_describe() says. */
 struct recordings_text {
     char memory[24], icount[8], debug_exit[64];
-    const char *pairs[16][2];
+    const char *pairs[24 + MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES][2];
     uint32_t npairs;
+    char *made[2 * (MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES)]; /* strings of its own among them */
+    unsigned nmade;
 };
 
 /* The configuration that the options make, as a recording's header tells it. */
 void recordings_describe(const struct options *o, const char *version, struct recordings_text *t);
+void recordings_text_finish(struct recordings_text *t);
 /* The other way round: set in *o what the header decides. Strings are the recording's. */
 int recordings_configure(const struct recording *r, struct options *o, struct error *err);
 
@@ -31,6 +35,7 @@ int recordings_info(const char *path);
 /* Builds the recording's machine anew: 0 or a negative errno. */
 typedef int recordings_build(void *ctx, struct machine **m, struct error *err);
 /* hindcast verify, from where o->from says. Each run has a machine of its own. Returns the exit status. */
-int recordings_verify(const struct options *o, struct recording *r, recordings_build *build, void *ctx);
+int recordings_verify(const struct options *o, struct recording *r, struct drives *drives, recordings_build *build,
+                      void *ctx);
 
 #endif

@@ -422,6 +422,27 @@ static void greet(struct server *s)
     buffer_finish(&gdb);
 }
 
+/* What is to be kept goes into files as it is at the live edge, wherever in history the end came. False: some
+ * could not be. */
+static bool write_back(struct server *s)
+{
+    bool flash = server_flash_wants_write_back(s), drives = server_drives_want_write_back(s), good = true;
+    struct timeline_stop stop;
+
+    if (!flash && !drives)
+        return true;
+    s->finishing = true;
+    if (!timeline_at_edge(s->timeline))
+        timeline_seek(s->timeline, timeline_edge(s->timeline), &stop);
+    if (!timeline_at_edge(s->timeline)) {
+        server_say(s, "nothing is written back: position %" PRIu64 " is not to be reached again", timeline_edge(s->timeline));
+        return false;
+    }
+    if (flash)
+        good = server_flash_write_back(s);
+    return (!drives || server_drives_write_back(s)) && good;
+}
+
 int server_run(struct server *s)
 {
     greet(s);
@@ -439,7 +460,7 @@ int server_run(struct server *s)
         }
     }
     server_client_flush(s);
-    if (!server_flash_write_back(s) && s->exit_status == 0)
+    if (!write_back(s) && s->exit_status == 0)
         s->exit_status = STATUS_NOT_WRITTEN;
     return s->exit_status;
 }
@@ -471,6 +492,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .wall_clock_ns = on_wall_clock,
         .entropy = on_entropy,
         .file_call = server_file_call,
+        .image_read = server_image_read,
         .output = on_output,
         .poll = on_poll,
         .wait = on_wait,

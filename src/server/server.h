@@ -11,6 +11,7 @@
 #define HINDCAST_SERVER_H
 
 #include "base/error.h"
+#include "drives.h"
 #include "host/chardev.h"
 #include "host/files.h"
 #include "host/stream.h"
@@ -66,6 +67,7 @@ struct server_config {
     bool continue_live;        /* its end is not the end */
     bool ignore_checkpoints;   /* those in the file */
     struct server_flash flash[SERVER_MAX_FLASH];
+    struct drives *drives;     /* the images of the machine's drives; must stay; NULL: it has none */
     struct host_files *files;  /* what semihosting may reach; taken over; NULL: nothing */
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */

@@ -65,23 +65,18 @@ static bool write_back(struct server *s, unsigned n, const struct server_flash *
     return true;
 }
 
+bool server_flash_wants_write_back(const struct server *s)
+{
+    for (unsigned n = 0; n < SERVER_MAX_FLASH; n++)
+        if (s->config.flash[n].path)
+            return true;
+    return false;
+}
+
 bool server_flash_write_back(struct server *s)
 {
-    struct timeline_stop stop;
-    bool any = false, good = true;
+    bool good = true;
 
-    for (unsigned n = 0; n < SERVER_MAX_FLASH; n++)
-        any = any || s->config.flash[n].path;
-    if (!any)
-        return true;
-    s->finishing = true;
-    if (timeline_position(s->timeline) != timeline_edge(s->timeline))
-        timeline_seek(s->timeline, timeline_edge(s->timeline), &stop);
-    if (timeline_position(s->timeline) != timeline_edge(s->timeline)) {
-        server_say(s, "no flash is written back: position %" PRIu64 " is not to be reached again",
-                   timeline_edge(s->timeline));
-        return false;
-    }
     for (unsigned n = 0; n < SERVER_MAX_FLASH; n++)
         if (s->config.flash[n].path)
             good = write_back(s, n, &s->config.flash[n]) && good;

@@ -180,10 +180,21 @@ extern const struct server_port_ops server_semihost_ops;
 void server_file_call(void *ctx, const struct file_request *request, struct file_answer *answer);
 
 /* server_flash.c */
-/* Write back what is to be written back, as it is at the live edge. False: some could not be. */
+/* Is a bank to be written back? Write those that are, as they are here. False: some could not be. */
+bool server_flash_wants_write_back(const struct server *s);
 bool server_flash_write_back(struct server *s);
 /* Write bank `n`, as it is where the guest stands, to a file. */
 int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *bytes, struct error *err);
+
+/* server_drives.c */
+/* struct timeline_host.image_read */
+int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
+/* Write what a drive holds where the guest stands: drives_commit(). */
+int server_drive_commit(struct server *s, const char *name, const char *path, bool force, uint64_t *bytes,
+                        struct error *err);
+/* The same as for flash banks. */
+bool server_drives_want_write_back(const struct server *s);
+bool server_drives_write_back(struct server *s);
 
 /* server.c: a line on stderr. */
 void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -687,6 +687,30 @@ HANDLER(cmd_screendump)
     return r;
 }
 
+HANDLER(cmd_info_block)
+{
+    const struct server *s = server_of(call);
+
+    (void)err;
+    if (s->config.drives)
+        drives_describe(s->config.drives, s->machine, call->out);
+    else
+        buffer_printf(call->out, "no drives\n");
+    return 0;
+}
+
+/* Into the image itself only at the end: until then history needs it as it is. */
+HANDLER(cmd_commit)
+{
+    uint64_t bytes;
+    int r = server_drive_commit(server_of(call), arg(call, 0), arg(call, 1), !strcmp(arg(call, 2), "force"), &bytes, err);
+
+    if (r == 0)
+        buffer_printf(call->out, "%s: drive %s as it is at this position, over its image: %" PRIu64 " KiB\n", arg(call, 1),
+                      arg(call, 0), bytes >> 10);
+    return r;
+}
+
 HANDLER(cmd_save_flash)
 {
     uint64_t bytes, n = call->argv[0].number;
@@ -735,9 +759,11 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},
     {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
+    {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
+    {"commit", "DRIVE FILE [force]", "what a drive holds at this position, as a qcow2 over its image", cmd_commit},
     {"save_flash", "BANK:n FILE", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},

@@ -1,0 +1,326 @@
+/*
+ * The drives of a run. See drives.h.
+ *
+ * An image is opened for reading and stays as it is while anything runs: what the guest wrote is state, and
+ * goes to a file only when the user asks. Then a disk is written by clusters: those with a page of state.
+ */
+#include "drives.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/qcow2_write.h"
+#include "host/block_file.h"
+#include "host/file.h"
+#include "host/path.h"
+#include "host/writer.h"
+
+static const struct block_opener opener = {.open = host_open_block};
+
+/* -------------------------------------------------------------------------- opening */
+
+static bool is_local(const char *name)
+{
+    return strncmp(name, "nbd", 3) || !strchr(name, ':');
+}
+
+/* Where a recorded image is now: a new string, or NULL: nowhere. */
+static char *find_recorded(const struct option_drive *d, const char *recording)
+{
+    char *near;
+
+    if (d->where)
+        return xstrdup(d->where);
+    if (!is_local(d->file) || host_file_exists(d->file))
+        return xstrdup(d->file);
+    near = host_path_beside(recording, d->file);
+    if (host_file_exists(near))
+        return near;
+    free(near);
+    return NULL;
+}
+
+static int check_size(const struct option_drive *d, const struct block_image *im, struct error *err)
+{
+    if (!d->size || d->size == im->size)
+        return 0;
+    return error_set(err, -EINVAL, "%s is not the image of drive %s that was recorded: it has %" PRIu64 " bytes, recorded "
+                     "were %" PRIu64 ". Say where the right one is with --drive id=%s,file=FILE", im->source.name, d->id,
+                     im->size, d->size, d->id);
+}
+
+static int open_image(struct drives *ds, unsigned n, struct option_drive *d, const struct options *o, struct error *err)
+{
+    const char *embedded = ds->recording ? recording_value(ds->recording, "drive-clusters") : NULL;
+    char *path = ds->recording ? find_recorded(d, o->replay) : xstrdup(d->file);
+    int r;
+
+    if (!path && embedded && !o->continue_live)
+        return 0; /* what the guest read is in the recording */
+    if (!path)
+        return error_set(err, -ENOENT, "the recording needs the image of drive %s, %s, which is not there (and not beside "
+                         "the recording): say where it is with --drive id=%s,file=FILE", d->id, d->file, d->id);
+    r = block_open(&ds->images[n], path, d->format, d->snapshot, &opener, err);
+    free(path);
+    if (r == 0)
+        r = check_size(d, ds->images[n], err);
+    if (r < 0)
+        return r;
+    d->size = ds->images[n]->size;
+    if (!d->format)
+        d->format = xstrdup(ds->images[n]->format->name);
+    return 0;
+}
+
+static void describe_part(struct drive_part *part, const struct option_drive *d)
+{
+    bool cd = d->media == DRIVE_CDROM && d->interface != DRIVE_IF_VIRTIO;
+
+    *part = (struct drive_part){
+        .interface = d->interface,
+        .index = d->index,
+        .config = {
+            .name = d->id, .media = d->media, .empty = !d->file, .size = d->size, .sector_size = cd ? 2048 : 512,
+            .read_only = d->read_only, .discard = d->discard, .serial = d->serial, .latency_ns = d->latency_ns,
+            .rate = d->rate, .faults = d->faults, .nfaults = d->nfaults,
+        },
+    };
+}
+
+int drives_open(struct drives *ds, struct options *o, struct recording *r, struct error *err)
+{
+    struct option_drives *od = &o->drives;
+
+    if (ds->opened)
+        return 0;
+    ds->opened = true;
+    ds->options = o;
+    ds->recording = r;
+    for (unsigned i = 0; i < od->count; i++) {
+        if (od->list[i].file && open_image(ds, i, &od->list[i], o, err) < 0)
+            return err->code;
+        describe_part(&ds->parts.drives[ds->parts.ndrives++], &od->list[i]);
+    }
+    for (unsigned i = 0; i < od->ndevices; i++)
+        ds->parts.devices[ds->parts.ndevices++] = od->devices[i];
+    strcpy(ds->parts.boot_order, od->boot_order);
+    strcpy(ds->parts.boot_once, od->boot_once);
+    ds->parts.boot_menu = od->boot_menu;
+    return 0;
+}
+
+void drives_close(struct drives *ds)
+{
+    for (unsigned i = 0; i < MACHINE_MAX_DRIVES; i++)
+        block_close(ds->images[i]);
+    memset(ds, 0, sizeof(*ds));
+}
+
+/* -------------------------------------------------------------------------- reading */
+
+int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
+{
+    if (n >= MACHINE_MAX_DRIVES)
+        return -ENODEV;
+    return ds->images[n] ? block_read(ds->images[n], offset, buf, len) : -ENODEV;
+}
+
+/* What the drive holds, without a trace in history. */
+struct contents {
+    struct drives *ds;
+    const struct drive *d;
+    struct host_writer out;
+};
+
+static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+    const struct contents *c = ctx;
+    uint8_t *to = buf;
+    uint64_t there = offset < c->d->image_size ? c->d->image_size - offset : 0;
+    int r = 0;
+
+    there = there < len ? there : len;
+    memset(to + there, 0, len - there);
+    if (there)
+        r = drives_read(c->ds, c->d->index, offset, to, there);
+    for (uint64_t at = 0; r == 0 && at < len; at += PAGE_SIZE) {
+        const uint8_t *page = sparse_page(&c->d->pages, (offset + at) >> PAGE_SHIFT);
+
+        for (uint64_t i = 0; page && i < PAGE_SIZE && at + i < len; i++)
+            to[at + i] ^= page[i];
+    }
+    return r;
+}
+
+/* -------------------------------------------------------------------------- keeping */
+
+/* Clusters with something in them that differs from the image. */
+struct changed {
+    uint64_t *list, n, cap;
+};
+
+static void note_page(void *ctx, uint64_t page, const uint8_t *bytes)
+{
+    struct changed *c = ctx;
+
+    (void)bytes;
+    if (c->n == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 256;
+        c->list = xrealloc(c->list, c->cap * sizeof(*c->list));
+    }
+    c->list[c->n++] = page >> (DRIVE_CLUSTER_SHIFT - PAGE_SHIFT);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void find_changed(const struct drive *d, struct changed *c)
+{
+    uint64_t kept = 0;
+
+    *c = (struct changed){.n = 0};
+    d->pages.space.ops->pages(&d->pages.space, note_page, c);
+    if (!c->n)
+        return;
+    qsort(c->list, c->n, sizeof(*c->list), compare);
+    for (uint64_t i = 1; i < c->n; i++)
+        if (c->list[i] != c->list[kept])
+            c->list[++kept] = c->list[i];
+    c->n = kept + 1;
+}
+
+static int contents_write(void *ctx, const void *data, size_t len)
+{
+    struct contents *c = ctx;
+
+    return host_writer_write(&c->out, data, len);
+}
+
+static int commit_to_overlay(struct contents *c, const struct changed *changed, const char *path, unsigned may,
+                             struct error *err)
+{
+    const struct block_image *im = c->ds->images[c->d->index];
+    char *backing = im->source.local ? host_path_from(path, im->source.name) : xstrdup(im->source.name);
+    const struct qcow2_writer w = {
+        .size = c->d->c.size, .backing = backing, .backing_format = im->format->name, .clusters = changed->list,
+        .nclusters = changed->n, .ctx = c, .read = contents_read, .write = contents_write,
+    };
+    int r = host_writer_open_whole(&c->out, path, may, err);
+
+    if (r == 0) {
+        r = qcow2_write(&w, err);
+        if (r < 0) {
+            error_prefix(err, "%s", path);
+            host_writer_close(&c->out);
+        } else if ((r = host_writer_commit(&c->out)) < 0) {
+            error_set(err, r, "%s: cannot write: %s", path, strerror(-r));
+        }
+    }
+    free(backing);
+    return r;
+}
+
+/* What a guest has written must not turn a raw image into another format for whoever opens it next. */
+static int check_raw(struct contents *c, const struct changed *changed, struct error *err)
+{
+    const struct block_image *im = c->ds->images[c->d->index];
+    uint8_t head[512];
+
+    if (im->format != &block_raw || !im->source.local)
+        return error_set(err, -EINVAL, "%s is no raw file: name a new file for the changes (qemu-img commit can put it into "
+                         "the image)", im->source.name);
+    if (changed->n && !changed->list[0] && c->d->c.size >= sizeof(head) && contents_read(c, 0, head, sizeof(head)) == 0 &&
+        block_qcow2.probe(head, sizeof(head)))
+        return error_set(err, -EINVAL, "%s: the guest has written a qcow2 header to its first sector; name a new file for "
+                         "the changes", im->source.name);
+    return 0;
+}
+
+static int commit_to_image(struct contents *c, const struct changed *changed, struct error *err)
+{
+    const char *name = c->ds->images[c->d->index]->source.name;
+    uint8_t cluster[DRIVE_CLUSTER];
+    int fd, r = check_raw(c, changed, err);
+
+    if (r < 0)
+        return r;
+    fd = host_patch_open(name, err);
+    if (fd < 0)
+        return fd;
+    for (uint64_t i = 0; r == 0 && i < changed->n; i++) {
+        uint64_t offset = changed->list[i] << DRIVE_CLUSTER_SHIFT, len = c->d->image_size - offset;
+
+        if (offset >= c->d->image_size)
+            break;
+        len = len < DRIVE_CLUSTER ? len : DRIVE_CLUSTER;
+        r = contents_read(c, offset, cluster, len);
+        if (r == 0)
+            r = host_patch_write(fd, offset, cluster, len);
+    }
+    r = host_patch_close(fd, r);
+    return r < 0 ? error_set(err, r, "%s: only a part of the changes is there: %s", name, strerror(-r)) : 0;
+}
+
+int drives_commit(struct drives *ds, const struct drive *d, const char *path, unsigned may, uint64_t *bytes,
+                  struct error *err)
+{
+    struct contents c = {.ds = ds, .d = d};
+    struct changed changed;
+    int r;
+
+    *bytes = 0;
+    if (!ds->images[d->index])
+        return error_set(err, -ENOENT, "drive %s has no image here", d->name);
+    find_changed(d, &changed);
+    r = path ? commit_to_overlay(&c, &changed, path, may, err) : commit_to_image(&c, &changed, err);
+    *bytes = changed.n << DRIVE_CLUSTER_SHIFT;
+    free(changed.list);
+    return r;
+}
+
+/* -------------------------------------------------------------------------- info block */
+
+static const char *media_name(const struct drive *d)
+{
+    return d->c.media == DRIVE_CDROM ? "cdrom" : d->c.media == DRIVE_FLOPPY ? "floppy" : "disk";
+}
+
+static void describe_drive(const struct drives *ds, const struct drive *d, struct buffer *out)
+{
+    const struct block_image *im = ds->images[d->index];
+    const struct option_drive *od = &ds->options->drives.list[d->index];
+
+    buffer_printf(out, "%s: ", d->name);
+    if (d->c.empty)
+        buffer_printf(out, "empty");
+    else if (!im)
+        buffer_printf(out, "%s (not here; the recording has what the guest read)", od->file);
+    for (bool first = true; im; im = im->backing, first = false)
+        buffer_printf(out, "%s%s (%s)", first ? "" : ", over ", im->source.name, im->format->name);
+    buffer_printf(out, "\n    %s, %" PRIu64 " bytes, sectors of %u%s, %s\n", media_name(d), d->c.size, d->c.sector_size,
+                  d->c.read_only ? ", read only" : "", d->wiring ? "plugged in" : "not plugged in");
+    buffer_printf(out, "    latency %" PRIu64 " us, rate ", d->c.latency_ns / 1000);
+    if (d->c.rate)
+        buffer_printf(out, "%" PRIu64 " MB/s\n", d->c.rate / 1000000);
+    else
+        buffer_printf(out, "without end\n");
+    for (unsigned i = 0; i < d->c.nfaults; i++)
+        buffer_printf(out, "    bad sectors: %" PRIu64 " from %" PRIu64 " on\n", d->c.faults[i].count, d->c.faults[i].first);
+    buffer_printf(out, "    differs from its image here in %" PRIu64 " pages of 4 KiB\n", d->pages.used);
+    if (od->write_back)
+        buffer_printf(out, "    at the end goes into %s\n", od->write_back_file ? od->write_back_file : od->file);
+}
+
+void drives_describe(const struct drives *ds, const struct machine *m, struct buffer *out)
+{
+    if (!m->ndrives)
+        buffer_printf(out, "no drives\n");
+    for (unsigned i = 0; i < m->ndrives; i++)
+        describe_drive(ds, m->drives[i], out);
+}

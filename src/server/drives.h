@@ -1,0 +1,38 @@
+/*
+ * The drives of a run: their images opened, what the boards get of them, and what is kept of what they hold.
+ */
+#ifndef HINDCAST_DRIVES_H
+#define HINDCAST_DRIVES_H
+
+#include "block/block.h"
+#include "options.h"
+#include "replay/recording.h"
+#include "vm/machine.h"
+
+/* Lives as long as the machines that are made with its parts. All zero: none. */
+struct drives {
+    bool opened;
+    struct machine_parts parts;
+    struct block_image *images[MACHINE_MAX_DRIVES]; /* in the order of parts.drives; NULL: empty, or not here */
+    const struct options *options;
+    struct recording *recording;  /* holds what the guest read of images, perhaps; NULL: there is none */
+};
+
+/* Open the images that the options name. Of a recording's drives: where the options say that they are, where they were,
+ * or beside the recording; one that is nowhere may be missing if the recording holds what the guest read. Says in *o how
+ * large they are. 0 or negative errno with *err. */
+int drives_open(struct drives *ds, struct options *o, struct recording *r, struct error *err);
+void drives_close(struct drives *ds);
+
+/* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
+int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
+
+/* Write what the drive holds now: to a new qcow2 `path` over its image, or (NULL) into the image itself, which must be
+ * raw. *bytes: how much was changed. 0 or negative errno with *err. */
+int drives_commit(struct drives *ds, const struct drive *d, const char *path, unsigned may, uint64_t *bytes,
+                  struct error *err);
+
+/* `info block`. */
+void drives_describe(const struct drives *ds, const struct machine *m, struct buffer *out);
+
+#endif
