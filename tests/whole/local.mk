@@ -16,3 +16,9 @@ tests_whole_engines_SOURCES = tests/whole/engines.c
 tests_whole_engines_LDADD = libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/whole/engines.sh
 EXTRA_DIST += tests/whole/engines.sh
+# Guests of random code, run in every way there is.
+check_PROGRAMS += tests/whole/fuzz_code
+tests_whole_fuzz_code_SOURCES = tests/whole/fuzz_code.c tests/whole/fuzz_code.h tests/whole/fuzz_i386.c tests/whole/fuzz_a64.c
+tests_whole_fuzz_code_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
+TESTS += tests/whole/fuzz_code.sh
+EXTRA_DIST += tests/whole/fuzz_code.sh
