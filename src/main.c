@@ -203,13 +203,13 @@ static bool is_elf(const struct boot_image *b)
     return b->len >= 4 && !memcmp(b->data, "\177ELF", 4);
 }
 
-/* Says where the guest was when an invariant of hindcast broke. */
+/* Whose history is saved when an invariant of hindcast breaks. */
 static struct server *panicking;
 
 static void on_panic(void)
 {
     if (panicking)
-        server_dump(panicking);
+        server_rescue(panicking);
 }
 
 static int serve(const struct options *o, struct supplies *su, struct machine *m, struct recording *replay)

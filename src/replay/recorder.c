@@ -292,6 +292,32 @@ int recorder_close(struct recorder *rec)
     return rec->w.failed;
 }
 
+/* --------------------------------------------------------------------- rescue */
+
+int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
+{
+    const struct machine *m = timeline_machine(tl);
+    uint64_t events = event_log_count(timeline_log(tl));
+    icount_t edge = timeline_edge(tl), end = machine_position(m) + 1;
+    vtime_t vtime = timeline_edge_vtime(tl);
+    struct recorder rec = {.tl = tl};
+    int status;
+
+    if (end > edge) { /* replaying it must come to the step that broke */
+        edge = end;
+        vtime = (end << m->icount_shift) + m->st->warp;
+    }
+    recording_writer_init(&rec.w, config->write, config->ctx);
+    write_machine(&rec, config);
+    recording_write_images(&rec.w, config->images, config->nimages);
+    write_events(&rec, events, true);
+    recording_write_mark(&rec.w, true, edge, vtime, events);
+    recording_write_index(&rec.w);
+    status = rec.w.failed;
+    recording_writer_finish(&rec.w);
+    return status;
+}
+
 /* ------------------------------------------------------------------ adopting */
 
 int recorder_check_machine(struct recording *r, const struct machine *m, struct error *err)

@@ -465,10 +465,11 @@ int server_run(struct server *s)
     return s->exit_status;
 }
 
-void server_dump(const struct server *s)
+void server_rescue(const struct server *s)
 {
     struct buffer text;
 
+    server_record_rescue(s);
     buffer_init(&text);
     buffer_printf(&text, "position %" PRIu64 " of %" PRIu64 "\n", s->machine->st->position,
                   timeline_edge(s->timeline));

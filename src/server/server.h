@@ -80,7 +80,7 @@ struct server *server_create(const struct server_config *config, struct error *e
 void server_destroy(struct server *s);
 /* Serve until the end. Returns the program's exit status. */
 int server_run(struct server *s);
-/* Where the guest is, for a crash report. */
-void server_dump(const struct server *s);
+/* An invariant broke: save the history, then say where the guest is. */
+void server_rescue(const struct server *s);
 
 #endif

@@ -147,6 +147,9 @@ void server_record_update(struct server *s, bool now);
 uint64_t server_record_due(const struct server *s);
 /* Close the recording. */
 void server_record_end(struct server *s);
+/* From within a broken invariant: write the history to a new recording in the working directory, and say so on
+ * stderr. */
+void server_record_rescue(const struct server *s);
 /* Write all history to a file (monitor save); `force`: also over a recording. */
 int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err);
 

@@ -737,6 +737,14 @@ HANDLER(cmd_system_powerdown)
     return timeline_powerdown(server_of(call)->timeline, err);
 }
 
+/* What a fault of hindcast's own does to the user's history can be tested only by one. */
+HANDLER(cmd_maintenance_fail)
+{
+    (void)err;
+    server_of(call)->machine->fail_at = call->argv[0].number;
+    return 0;
+}
+
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge", cmd_when},
     {"last", "ADDRESS:n [LENGTH:n]", "who wrote there last; arms the next continue to go there", cmd_last},
@@ -771,5 +779,6 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
     {"system_reset", "", "reset the machine", cmd_system_reset},
     {"system_powerdown", "", "press the power button", cmd_system_powerdown},
+    {"maintenance fail", "POSITION:n", "for the tests: hindcast breaks at POSITION", cmd_maintenance_fail},
 };
 const unsigned server_monitor_count = ARRAY_LEN(server_monitor_commands);

@@ -12,10 +12,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/file.h"
 
 /* Half of the second that is promised: updates may come late. */
 #define UPDATE_NS 500000000u
@@ -216,6 +218,60 @@ void server_record_end(struct server *s)
             sync_recording(s);
         stop_recording(s);
     }
+}
+
+/* ---- a broken invariant ---- */
+
+#define RESCUE_IMAGES ((uint64_t)64 << 20) /* images of no more than this are put into the file */
+#define RESCUE_TRIES  1000
+
+/* A file that was not there before. */
+static int open_rescue(struct host_writer *file, char name[64], struct error *err)
+{
+    static const char *const places[] = {"", "/tmp/"};
+    int status = -EEXIST;
+
+    for (unsigned p = 0; p < ARRAY_LEN(places); p++)
+        for (unsigned n = 1; n <= RESCUE_TRIES; n++) {
+            snprintf(name, 64, "%shindcast-rescued-%u.hcrec", places[p], n);
+            if (host_file_exists(name))
+                continue;
+            status = host_writer_open(file, name, HOST_EMPTY_ONLY, err);
+            if (status == 0)
+                return 0;
+            break; /* another name in this place will not do, either */
+        }
+    return status;
+}
+
+void server_record_rescue(const struct server *s)
+{
+    const struct server_description *d = &s->config.description;
+    struct recording_image images[RECORDING_MAX_IMAGES];
+    struct host_writer file;
+    struct recorder_config c = {.ctx = &file, .write = write_file, .pairs = d->pairs, .npairs = d->npairs,
+                                .images = images, .nimages = d->nimages};
+    struct error err = {0};
+    uint64_t bytes = 0;
+    char name[64];
+    int status;
+
+    for (uint32_t i = 0; i < d->nimages; i++)
+        bytes += d->images[i].len;
+    for (uint32_t i = 0; i < d->nimages; i++) {
+        images[i] = d->images[i];
+        images[i].embedded |= bytes <= RESCUE_IMAGES;
+    }
+    status = open_rescue(&file, name, &err);
+    if (status < 0) {
+        fprintf(stderr, "hindcast: the history could not be saved: %s\n", err.text);
+        return;
+    }
+    status = recorder_rescue(s->timeline, &c);
+    if (host_writer_close(&file) < 0 || status < 0)
+        fprintf(stderr, "hindcast: %s holds the history as far as it could be written: %s\n", name, strerror(-status));
+    else
+        fprintf(stderr, "hindcast: all of the history, to the step that broke, is saved: hindcast --replay %s\n", name);
 }
 
 int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err)

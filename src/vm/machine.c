@@ -650,6 +650,9 @@ static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const s
         limit = due;
     if (e && e->position < limit)
         limit = e->position;
+    if (m->fail_at > m->st->position && m->fail_at < limit)
+        limit = m->fail_at;
+    CHECK(!m->fail_at || m->fail_at != m->st->position);
     CHECK(limit > m->st->position);
     m->run_from = m->st->position;
     m->runner = cpu;

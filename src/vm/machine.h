@@ -162,6 +162,7 @@ struct machine {
     struct footprint *footprint;  /* pages touched are noted here; NULL: nobody asks */
 
     unsigned icount_shift;   /* one step is 1 << shift ns of virtual time */
+    icount_t fail_at;        /* a testing aid: an invariant breaks before the step from here; 0: none does */
     bool stop_when_idle;     /* idle ends machine_run() with STOP_IDLE instead of warping */
     bool no_reboot;          /* a guest reset is GUEST_RESET instead */
     bool between;            /* something that belongs to the next step was already done at this

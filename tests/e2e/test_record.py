@@ -74,6 +74,35 @@ def claim_verify_begins_at_every_checkpoint_in_the_file():
     shutil.rmtree(d)
 
 
+def broken(directory, position, *options):
+    """What hindcast says that is driven by gdb and breaks at a position."""
+    pipe = " ".join([harness.HINDCAST, "--gdb", "stdio", "--serial", "none", *options])
+    p = subprocess.run([gdb_program(), "-q", "-nx", "-batch", "-ex", "target remote | " + pipe, "-ex",
+                        "monitor maintenance fail %d" % position, "-ex", "continue"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=patience(60), cwd=directory)
+    contains(p.stdout, r"broken invariant")
+    return p.stdout
+
+
+def claim_a_broken_invariant_leaves_the_history_in_a_recording():
+    d = temporary()
+    contains(broken(d, 3000000, harness.STORE), r"hindcast --replay hindcast-rescued-1\.hcrec")
+    name = os.path.join(d, "hindcast-rescued-1.hcrec")
+    status, out, _ = hindcast("info", name)
+    equal(status, 0)
+    contains(out, r"integrity +whole and closed")
+    status, out, _ = hindcast("verify", name)
+    equal(status, 0, out)
+    contains(out, r"the whole recording replays")
+    with open(name, "rb") as f:
+        first = f.read()
+    # Replaying it comes to the fault; and nothing is written over.
+    contains(broken(d, 3000000, "--replay", "hindcast-rescued-1.hcrec"), r"hindcast --replay hindcast-rescued-2\.hcrec")
+    with open(name, "rb") as f:
+        equal(f.read() == first, True, "the first file")
+    shutil.rmtree(d)
+
+
 def claim_an_embedded_recording_needs_no_other_file():
     d = temporary()
     copy = os.path.join(d, "guest.elf")

@@ -22,6 +22,8 @@ struct host {
     struct timeline *tl;
     uint64_t now, wall, random, waits;
     struct buffer output;
+    void (*speaks)(struct host *h); /* the guest does, in the midst of a step; or NULL */
+    struct buffer *rescued;         /* `speaks` may use it */
 };
 
 static uint64_t host_now(void *ctx)
@@ -41,8 +43,12 @@ static void host_entropy(void *ctx, void *buf, size_t len)
 
 static void host_output(void *ctx, struct device *dev, const void *buf, size_t len)
 {
+    struct host *h = ctx;
+
     (void)dev;
-    buffer_append(&((struct host *)ctx)->output, buf, len);
+    buffer_append(&h->output, buf, len);
+    if (h->speaks)
+        h->speaks(h);
 }
 
 /* Types something each time the host is looked at. */
@@ -120,21 +126,31 @@ static int rewrite_file(void *ctx, uint64_t offset, const void *data, size_t len
     return 0;
 }
 
-static inline struct recorder *begin_recording_with(struct host *h, struct file *f, uint64_t checkpoint_steps,
-                                                    uint64_t hash_steps)
+/* What a recorder of it is told. */
+static inline struct recorder_config recorder_config_of(void *file)
 {
     static const char *const pairs[][2] = {{"machine", "toy"}, {"append", "words with spaces"}};
     static uint8_t kernel[100] = "the kernel";
-    struct recording_image image = {
+    static struct recording_image image;
+
+    image = (struct recording_image){
         .role = RECORDING_KERNEL, .embedded = true, .len = sizeof kernel,
         .hash = hash_bytes(0, kernel, sizeof kernel), .name = (char *)"vmlinux", .words = (char *)"",
         .data = {.data = kernel, .len = sizeof kernel},
     };
-    const struct recorder_config c = {
-        .ctx = f, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
-        .checkpoint_steps = checkpoint_steps, .hash_steps = hash_steps, .rewrite = rewrite_file,
+    return (struct recorder_config){
+        .ctx = file, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
+        .rewrite = rewrite_file,
     };
+}
 
+static inline struct recorder *begin_recording_with(struct host *h, struct file *f, uint64_t checkpoint_steps,
+                                                    uint64_t hash_steps)
+{
+    struct recorder_config c = recorder_config_of(f);
+
+    c.checkpoint_steps = checkpoint_steps;
+    c.hash_steps = hash_steps;
     return recorder_create(h->tl, &c);
 }
 

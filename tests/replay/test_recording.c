@@ -53,6 +53,50 @@ START_TEST(a_recording_replays_to_the_same_state_and_output)
 }
 END_TEST
 
+/* In the middle of history, and of a step. */
+static void rescue(struct host *h)
+{
+    const struct recorder_config c = recorder_config_of(h->rescued);
+
+    if (h->rescued->len || machine_position(timeline_machine(h->tl)) < STEPS / 3)
+        return;
+    ck_assert_int_eq(recorder_rescue(h->tl, &c), 0);
+}
+
+START_TEST(history_is_saved_from_the_middle_of_a_step_up_to_its_end)
+{
+    struct timeline_stop stop;
+    struct error err = {0};
+    struct host h, again;
+    struct recording r;
+    struct file f = {0};
+
+    begin_timeline(&h, (uint64_t)_i, true);
+    h.speaks = rescue;
+    h.rescued = &f.b;
+    timeline_seek(h.tl, STEPS, &stop);
+    if (f.b.len) {
+        open_good(&r, &f.b);
+        ck_assert(r.closed && !*r.note);
+        begin_timeline(&again, (uint64_t)_i, false);
+        ck_assert_int_eq(recorder_adopt(again.tl, &r, true, &err), 0);
+        timeline_continue(again.tl, FORWARD, &stop);
+        /* What the step would have asked for next, nobody knows. */
+        ck_assert_msg(stop.reason == TIMELINE_REPLAY_END || stop.reason == TIMELINE_DIVERGED, "%d", stop.reason);
+        ck_assert_uint_eq(timeline_position(again.tl), r.edge - (stop.reason == TIMELINE_DIVERGED));
+        h.speaks = NULL;
+        timeline_seek(h.tl, timeline_position(again.tl), &stop);
+        ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), machine_hash(timeline_machine(again.tl)));
+        ck_assert_uint_gt(again.output.len, 0);
+        ck_assert_uint_ge(r.edge, STEPS / 3);
+        end_timeline(&again);
+        recording_finish(&r);
+    }
+    end_timeline(&h);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 START_TEST(names_come_back_with_the_recording)
 {
     const struct timeline_snapshot *list;
@@ -711,6 +755,7 @@ int main(void)
     tcase_add_test(t, every_changed_byte_is_noticed);
     tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
     tcase_add_test(t, divergence_names_the_place_and_the_component);
+    tcase_add_loop_test(t, history_is_saved_from_the_middle_of_a_step_up_to_its_end, 0, 20);
     tcase_add_test(t, another_machine_and_newer_formats_are_refused);
     tcase_add_loop_test(t, a_recording_of_an_older_layout_replays, 0, 2);
     tcase_add_test(t, an_older_recording_that_diverges_is_noticed);

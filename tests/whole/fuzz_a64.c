@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { RECENT = 16 };
 enum { LEVEL = 3, EL2 = 4, EL3 = 8, MMU = 16, STAGE2 = 32, GIC3 = 64 };
 
 #define RAM        VIRT_RAM_BASE
@@ -39,6 +40,8 @@ struct guest {
     struct a64_state *s;
     struct fuzz_rng *r;
     unsigned what;
+    uint32_t recent[RECENT]; /* numbers of words where something begins that was made lately */
+    unsigned nrecent;
     uint16_t sysreg[1024];
     unsigned nsysregs, nrows;
 };
@@ -57,7 +60,9 @@ static uint64_t place(struct guest *g)
     static const uint64_t devices[] = {0x09000000, 0x08000000, 0x08010000, 0x09020000, 0x09010000, 0x0a000000, 0};
     uint64_t at;
 
-    switch (roll(g, 16)) {
+    switch (roll(g, 18)) {
+    case 16:
+        return CODE + 4 * (uint64_t)g->recent[roll(g, RECENT)];
     case 0: case 1: case 2: case 3:
         at = CODE + roll(g, CODE_BYTES);
         break;
@@ -111,7 +116,7 @@ static uint64_t somewhere_in_code(struct guest *g)
 /* ---- code ---- */
 
 struct out {
-    uint32_t *at, *end;
+    uint32_t *begin, *at, *end;
 };
 
 static void put(struct out *o, uint32_t word)
@@ -208,12 +213,23 @@ static void put_system(struct guest *g, struct out *o)
     }
 }
 
+/* Around and around, on a count that few others use. */
+static void put_loop(struct guest *g, struct out *o)
+{
+    put(o, 0xd100079c); /* SUB x28, x28, #1 */
+    put(o, 0xb5000000u | ((g->recent[roll(g, RECENT)] - (uint32_t)(o->at - o->begin)) & 0x7ffff) << 5 | 28);
+    if (chance(g, 70))
+        put_load(o, 28, 2 + roll(g, 30));
+}
+
 static void put_code(struct guest *g, uint32_t *words, size_t n)
 {
-    struct out o = {.at = words, .end = words + n};
+    struct out o = {.begin = words, .at = words, .end = words + n};
 
     while (o.at < o.end) {
         unsigned kind = roll(g, 100);
+
+        g->recent[g->nrecent++ % RECENT] = (uint32_t)(o.at - words);
 
         if (kind < 50)
             put_any(g, &o);
@@ -223,8 +239,10 @@ static void put_code(struct guest *g, uint32_t *words, size_t n)
             put_access(g, &o);
         else if (kind < 90)
             put_system(g, &o);
-        else if (kind < 97) /* CBNZ, backwards or on */
+        else if (kind < 93) /* CBNZ, backwards or on */
             put(&o, 0xb5000000u | ((roll(g, 24) - 16) & 0x7ffff) << 5 | roll(g, 31));
+        else if (kind < 97)
+            put_loop(g, &o);
         else
             put(&o, (uint32_t)fuzz_roll64(g->r));
     }
@@ -237,7 +255,7 @@ static void make_vectors(struct guest *g)
         for (unsigned v = 0; v < 16; v++) {
             uint32_t words[32];
             uint32_t elr = SYSREG(3, el == 1 ? 0 : el == 2 ? 4 : 6, 4, 0, 1) & 0x7fffu;
-            struct out o = {.at = words, .end = words + 32};
+            struct out o = {.begin = words, .at = words, .end = words + 32};
 
             put_code(g, words, 32);
             if (chance(g, 75)) {

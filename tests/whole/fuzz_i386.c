@@ -23,7 +23,7 @@ enum {
     DATA = 0xc000, DATA_BYTES = 0x8000, LOW_BYTES = 0x20000,
     S_CODE = 0x08, S_DATA = 0x10, S_UCODE = 0x1b, S_UDATA = 0x23, S_TSS = 0x28, S_TSS_DF = 0x30, S_LDT = 0x38,
     S_CALL = 0x40, S_CODE16 = 0x48, S_DATA16 = 0x50, S_TASK = 0x58, S_TSS16 = 0x60, S_TSS2 = 0x68, S_RANDOM = 0x70,
-    GDT_ENTRIES = 32,
+    GDT_ENTRIES = 32, RECENT = 24,
 };
 
 struct guest {
@@ -32,6 +32,8 @@ struct guest {
     struct i386_state *s;
     struct fuzz_rng *r;
     unsigned what;
+    uint32_t recent[RECENT]; /* where instructions begin that were made lately */
+    unsigned nrecent;
 };
 
 static uint32_t roll(struct guest *g, uint32_t n) { return fuzz_roll(g->r, n); }
@@ -48,7 +50,9 @@ static uint32_t place(struct guest *g)
     static const uint32_t devices[] = {0xa0000, 0xb8000, 0xc0000, 0xf0000, 0xfec00000, 0xfee00000, 0xfffff000};
     uint32_t at;
 
-    switch (roll(g, 16)) {
+    switch (roll(g, 18)) {
+    case 16:
+        return g->recent[roll(g, RECENT)] + roll(g, 8);
     case 0: case 1: case 2:
         at = CODE + roll(g, CODE_BYTES);
         break;
@@ -98,8 +102,13 @@ static uint32_t number(struct guest *g)
 /* ---- code ---- */
 
 struct out {
-    uint8_t *at, *end;
+    uint8_t *begin, *at, *end;
 };
+
+static uint32_t address(const struct out *o)
+{
+    return CODE + (uint32_t)(o->at - o->begin);
+}
 
 static void put(struct out *o, uint32_t v, unsigned size)
 {
@@ -188,18 +197,41 @@ static void put_string(struct guest *g, struct out *o, bool code32)
     put(o, ops[roll(g, ARRAY_LEN(ops))], 1);
 }
 
+/* The displacement of a branch that ends in `left` bytes: back to an instruction, or anywhere near. */
+static uint32_t displacement(struct guest *g, const struct out *o, unsigned left)
+{
+    if (chance(g, 15))
+        return roll(g, 600) - 300;
+    return g->recent[roll(g, RECENT)] - (address(o) + left);
+}
+
+/* Around and around, on a count that few others use. */
+static void put_loop(struct guest *g, struct out *o, bool code32)
+{
+    unsigned size = code32 ? 4 : 2;
+
+    put(o, 0x4d, 1); /* DEC ebp; JNZ */
+    put(o, 0x850f, 2);
+    put(o, displacement(g, o, size), size);
+    if (chance(g, 70))
+        put_load(g, o, code32, EBP, 2 + roll(g, 30));
+}
+
 static void put_branch(struct guest *g, struct out *o, bool code32)
 {
     unsigned size = code32 ? 4 : 2;
 
-    switch (roll(g, 7)) {
+    switch (roll(g, 9)) {
     case 0:
         put(o, 0xe2, 1); /* LOOP back */
-        put(o, (uint8_t)-(2 + (int)roll(g, 30)), 1);
+        put(o, displacement(g, o, 1), 1);
+        break;
+    case 7: case 8:
+        put_loop(g, o, code32);
         break;
     case 1:
         put(o, 0xe8 + roll(g, 2), 1); /* CALL, JMP */
-        put(o, roll(g, 600) - 300, size);
+        put(o, displacement(g, o, size), size);
         break;
     case 2:
         put(o, 0xcd, 1); /* INT n */
@@ -215,9 +247,28 @@ static void put_branch(struct guest *g, struct out *o, bool code32)
         break;
     default:
         put(o, 0x70 + roll(g, 16), 1); /* Jcc */
-        put(o, roll(g, 60) - 30, 1);
+        put(o, chance(g, 50) ? roll(g, 60) - 30 : displacement(g, o, 1), 1);
         break;
     }
+}
+
+/* Something that stores several times, or that cannot be taken back, over code that has just run. */
+static void put_over_code(struct guest *g, struct out *o, bool code32)
+{
+    static const uint8_t stores[][2] = {{0xcd, 0x30}, {0x60, 0x90}, {0x6c, 0x6c}, {0xcc, 0x90}, {0x0f, 0x0b}, {0xe8, 0x00},
+                                        {0x9c, 0x9c}, {0xab, 0xa5}, {0xc8, 0x00}};
+    unsigned n = roll(g, ARRAY_LEN(stores));
+    bool calls = stores[n][0] == 0xe8 || stores[n][0] == 0xc8;
+
+    if (chance(g, 60))
+        put_string(g, o, code32);
+    put_load(g, o, code32, ESP, g->recent[roll(g, RECENT)] + roll(g, 16));
+    put_load(g, o, code32, EDI, g->recent[roll(g, RECENT)] + roll(g, 4));
+    put(o, stores[n][0], 1);
+    put(o, stores[n][1], 1);
+    if (calls)
+        put(o, stores[n][0] == 0xc8 ? roll(g, 8) << 8 : 0, stores[n][0] == 0xc8 ? 2 : code32 ? 3 : 1);
+    put_load(g, o, code32, ESP, STACK + roll(g, STACK_BYTES));
 }
 
 static void put_port(struct guest *g, struct out *o, bool code32)
@@ -285,21 +336,24 @@ static void put_system(struct guest *g, struct out *o, bool code32)
 
 static void put_code(struct guest *g, uint8_t *buf, size_t len, bool code32)
 {
-    struct out o = {.at = buf, .end = buf + len};
+    struct out o = {.begin = buf, .at = buf, .end = buf + len};
 
     while (o.at < o.end) {
         unsigned n = roll(g, 100);
 
+        g->recent[g->nrecent++ % RECENT] = address(&o);
         if (n < 42)
             put_any(g, &o, code32);
         else if (n < 46)
             put(&o, roll(g, 256), 1);
         else if (n < 60)
-            put_load(g, &o, code32, roll(g, 8), number(g));
+            put_load(g, &o, code32, chance(g, 15) ? ESP : roll(g, 8), number(g));
         else if (n < 70)
             put_string(g, &o, code32);
-        else if (n < 84)
+        else if (n < 83)
             put_branch(g, &o, code32);
+        else if (n < 85)
+            put_over_code(g, &o, code32);
         else if (n < 90)
             put_port(g, &o, code32);
         else if (n < 95)
@@ -503,7 +557,7 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     uint8_t code[CODE_BYTES];
     struct error err;
 
-    config.memory_bytes = 2 << 20;
+    config.memory_bytes = 1 << 20;
     config.debug_exit_count = 0;
     config.no_reboot = true;
     config.vga = PC_VGA_NONE;
@@ -532,7 +586,7 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
 }
 
 #define MODE(what_, name_) \
-    {.name = name_, .make = make, .what = what_, .ram = 0, .ram_bytes = 2 << 20, .code = CODE, .code_bytes = CODE_BYTES, \
+    {.name = name_, .make = make, .what = what_, .ram = 0, .ram_bytes = 640 << 10, .code = CODE, .code_bytes = CODE_BYTES, \
      .input = "uart0"}
 
 const struct fuzz_mode fuzz_i386_modes[] = {
