@@ -282,7 +282,7 @@ static void stand_at_fault(struct ucpu *c)
     while (i > 0 && b->insns[i].first_uop > at)
         i--;
     c->cpu.budget += b->steps - i;
-    c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->shared->va_mask);
+    c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->va_mask);
 }
 
 /* What a block's run led to. `stepping`: single_step() held when it began. */
@@ -511,6 +511,7 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     c->exec->flags = c->flags;
     c->exec->shared = m->ncpus ? ucpu_of(m->cpus[0])->exec->shared : make_shared(m, fe);
     c->exec->shared->users++;
+    ucpu_set_va_bits(c, fe->va_bits ? fe->va_bits : 32);
     machine_add_cpu(m, &c->cpu);
     tlb_init_cpu(c);
 }

@@ -252,6 +252,9 @@ void ucpu_drop_derived(struct cpu *cpu);
 void ucpu_flush_tlb(struct ucpu *c);
 /* fe->roots may give another answer now. Call it after the change. */
 void ucpu_roots_changed(struct ucpu *c);
+/* Addresses wrap at 2^bits from now on (frontend.va_bits at first). Changes nothing that is cached: the caller flushes
+ * if it has to. */
+void ucpu_set_va_bits(struct ucpu *c, unsigned bits);
 /* Use another regime from the next access on. */
 void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode);
 

@@ -102,7 +102,6 @@ struct live_block {
 struct exec_shared {
     struct machine *machine;
     unsigned users;                        /* CPUs that have it */
-    uint64_t va_mask;
     unsigned part_shift;                   /* frontend.part_shift */
 
     /* tlb.c */
@@ -145,6 +144,7 @@ struct exec {
     struct exec_shared *shared;
 
     /* softmmu.c */
+    uint64_t va_mask;                      /* ucpu_set_va_bits() */
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
     unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */

@@ -271,11 +271,11 @@ static unsigned split(struct ucpu *c, unsigned mode, uint64_t va, unsigned size,
 {
     unsigned first = (unsigned)(PAGE_SIZE - (va & ~PAGE_MASK));
 
-    va &= c->exec->shared->va_mask;
+    va &= c->exec->va_mask;
     if (size <= first)
         return find_part(c, mode, va, size, access, &parts[0]) ? 1 : 0;
     if (!find_part(c, mode, va, first, access, &parts[0]) ||
-        !find_part(c, mode, (va + first) & c->exec->shared->va_mask, size - first, access, &parts[1]))
+        !find_part(c, mode, (va + first) & c->exec->va_mask, size - first, access, &parts[1]))
         return 0;
     return 2;
 }
@@ -574,7 +574,7 @@ bool softmmu_store_pair_slow(struct ucpu *c, uint64_t va, const void *pair, unsi
 
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
-    uint64_t mask = c->exec->shared->va_mask;
+    uint64_t mask = c->exec->va_mask;
     uint64_t last = (va & ~PAGE_MASK) + (size ? size - 1 : 0); /* from the page's beginning */
 
     for (uint64_t at = 0; at <= last; at += PAGE_SIZE)
@@ -595,11 +595,13 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
 
 /* ---- making ---- */
 
+void ucpu_set_va_bits(struct ucpu *c, unsigned bits)
+{
+    c->exec->va_mask = UINT64_MAX >> (64 - bits);
+}
+
 void softmmu_init(struct exec_shared *sh, const struct frontend *fe)
 {
-    unsigned bits = fe->va_bits ? fe->va_bits : 32;
-
-    sh->va_mask = UINT64_MAX >> (64 - bits);
     sh->part_shift = fe->part_shift ? fe->part_shift : 62;
     sh->machine->memory.observer = (struct memory_observer){
         .ctx = sh,

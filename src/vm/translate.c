@@ -46,7 +46,7 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
 
 static uint64_t second_va(const struct ucpu *c, uint64_t va)
 {
-    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->shared->va_mask;
+    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->va_mask;
 }
 
 /* Show the first bytes of the page after key.va's, which is at `pa`. */
@@ -120,7 +120,7 @@ static enum build_next append(struct ucpu *c, struct builder *b)
     b->insns[n].first_uop = (uint16_t)first_uop;
     b->insns[n].len = (uint8_t)(b->len - start);
     if (b->target[0] == UINT64_MAX)
-        b->target[0] = (b->key.pc + b->len) & c->exec->shared->va_mask;
+        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
     return next;
 }
 
@@ -140,14 +140,14 @@ static bool gather(struct ucpu *c, struct builder *b)
     b->target[0] = b->target[1] = 0;
     do {
         if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
-                          exec_trap_at(c, (b->key.va + b->len) & c->exec->shared->va_mask)))
+                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask)))
             break;
         next = append(c, b);
     } while (next == BUILD_MORE);
     if (!b->ninsns)
         return false;
     if (!ends(b)) {
-        b->target[0] = (b->key.pc + b->len) & c->exec->shared->va_mask;
+        b->target[0] = (b->key.pc + b->len) & c->exec->va_mask;
         build(b, UOP_FALL, 0, 0, 0, 0, 0);
     }
     return true;

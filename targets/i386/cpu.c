@@ -24,8 +24,17 @@ static struct i386_cpu *to_cpu(struct cpu *cpu)
 
 void i386_mode_changed(struct i386_cpu *c)
 {
+    bool was_64bit = c->block_mode & MODE_LONG;
+
     c->block_mode = i386_block_mode(c);
-    ucpu_set_tlb_mode(&c->u, c->st->cpl == 3 ? MMU_USER : MMU_SUPERVISOR);
+    if (was_64bit && !(c->block_mode & MODE_LONG)) {
+        /* The manual leaves them undefined. */
+        for (unsigned r = EAX; r <= EDI; r++)
+            c->st->gpr[r] = (uint32_t)c->st->gpr[r];
+        c->st->rip = (uint32_t)c->st->rip;
+    }
+    ucpu_set_va_bits(&c->u, i386_long(c->st) ? 64 : 32);
+    ucpu_set_tlb_mode(&c->u, i386_regime(c->st));
 }
 
 static void drop_derived(struct cpu *cpu)
@@ -35,6 +44,7 @@ static void drop_derived(struct cpu *cpu)
     ucpu_drop_derived(cpu);
     c->exc.pending = false;
     c->exc.has_eip = false;
+    c->block_mode = 0;
     i386_mode_changed(c);
     i386_update_traps(c);
 }
@@ -89,8 +99,10 @@ static void reset_core(struct i386_cpu *c)
     s->rep_start = 0;
     memset(s->t, 0, sizeof s->t);
     memset(s->xt, 0, sizeof s->xt);
+    s->efer = 0;
     c->exc.pending = false;
     c->exc.has_eip = false;
+    c->block_mode = 0;
 }
 
 static void state_replaced(struct i386_cpu *c)
@@ -141,7 +153,7 @@ static uint64_t pc(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
 
-    return (uint32_t)(s->seg[SEG_CS].base + s->rip);
+    return i386_64bit(s) ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
 }
 
 static icount_t in_progress(const struct cpu *cpu)
@@ -160,16 +172,27 @@ static bool between_instructions(const struct i386_state *s)
            !memcmp(s->xt, xt, sizeof xt);
 }
 
-/* Outside 64-bit mode the general registers, the instruction pointer and segment bases have 32 bits. */
+/* Outside 64-bit mode the first general registers and the instruction pointer have 32 bits. */
 static bool narrow(const struct i386_state *s)
 {
-    uint64_t all = s->rip | s->gdtr.base | s->idtr.base;
+    uint64_t all = s->rip;
 
     for (unsigned i = EAX; i <= EDI; i++)
         all |= s->gpr[i];
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        all |= s->seg[i].base;
     return !(all >> 32);
+}
+
+/* Long mode wants protected mode, PAE paging and a model that has it. */
+static bool long_mode_possible(const struct i386_cpu *c)
+{
+    const struct i386_state *s = c->st;
+    bool paging = s->cr0 & CR0_PG, enabled = s->efer & EFER_LME;
+
+    if (!i386_has(c->model, FEATURE_LM))
+        return !(s->efer & (EFER_LMA | EFER_LME));
+    if (i386_long(s) != (paging && enabled))
+        return false;
+    return !i386_long(s) || ((s->cr4 & CR4_PAE) && !i386_vm86(s));
 }
 
 /* Registers hold what they like, reserved bits too: an instruction could fault on them, or
@@ -179,7 +202,7 @@ static bool possible(const struct cpu *cpu)
     const struct i386_state *s = const_cpu(cpu)->st;
     bool protected_mode = s->cr0 & CR0_PE, v86 = s->eflags & EFLAGS_VM;
 
-    if (!narrow(s))
+    if (!long_mode_possible(const_cpu(cpu)) || (!i386_64bit(s) && !narrow(s)))
         return false;
     if (!between_instructions(s) || s->cpl > 3 || (!protected_mode && (s->cpl || v86)) || (v86 && s->cpl != 3))
         return false;
@@ -206,13 +229,15 @@ static void where(const struct ucpu *u, struct block_key *key)
     const struct i386_state *s = c->st;
 
     key->pc = s->rip;
-    key->va = (uint32_t)(s->seg[SEG_CS].base + s->rip);
+    key->va = c->block_mode & MODE_LONG ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
     key->mode = c->block_mode;
 }
 
 static void set_pc(struct ucpu *u, uint64_t eip)
 {
-    i386_of(u)->st->rip = (uint32_t)eip;
+    struct i386_cpu *c = i386_of(u);
+
+    c->st->rip = c->block_mode & MODE_LONG ? eip : (uint32_t)eip;
 }
 
 static void settle(struct ucpu *u)

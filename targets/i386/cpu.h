@@ -8,6 +8,8 @@
  *   exception.c raising, delivering, priorities; interrupt entry
  *   system.c    control, debug and model-specific registers, CPUID
  *   string.c    string instructions
+ *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
+ *   cpuid.c     CPUID; model.c its contents
  *   fpu*.c mmx.c sse*.c   x87, MMX, SSE, SSE2
  *   cpu.c       wiring all this into cpu_ops and frontend; gdb registers
  *
@@ -16,6 +18,7 @@
 #ifndef HINDCAST_I386_CPU_H
 #define HINDCAST_I386_CPU_H
 
+#include "i386/model.h"
 #include "vm/exec.h"
 #include "vm/machine.h"
 
@@ -59,6 +62,20 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 #define CR4_PCE 0x100u
 #define CR4_OSFXSR     0x200u
 #define CR4_OSXMMEXCPT 0x400u
+#define CR4_UMIP       0x800u
+#define CR4_LA57       0x1000u
+#define CR4_FSGSBASE   0x10000u
+#define CR4_PCIDE      0x20000u
+#define CR4_OSXSAVE    0x40000u
+#define CR4_SMEP       0x100000u
+#define CR4_SMAP       0x200000u
+#define CR4_PKE        0x400000u
+
+/* XCR0 (SDM 1, 13.3) */
+#define XCR0_X87 1u
+#define XCR0_SSE 2u
+#define XCR0_AVX 4u
+#define XCR0_PKRU 0x200u
 
 #define EFER_SCE 0x001u
 #define EFER_LME 0x100u
@@ -195,25 +212,10 @@ DEVICE_STATE_END
 #define S_GPR64(r)     (S_OFF(gpr) + 8u * (unsigned)(r))
 #define S_GPR32(r)     S_GPR64(r)
 #define S_GPR16(r)     S_GPR64(r)
-/* 8-bit registers AL CL DL BL AH CH DH BH */
-#define S_GPR8(r)      (S_GPR64((unsigned)(r) & 3u) + ((unsigned)(r) >> 2))
+/* 8-bit registers as insn.h numbers them */
+#define S_GPR8(r)      ((unsigned)(r) - 4u < 4u ? S_GPR64((unsigned)(r) & 3u) + 1u : S_GPR64((unsigned)(r) & 15u))
 #define S_T(n)         (S_OFF(t) + 8u * (unsigned)(n))
 #define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
-
-/* CPU models: `--cpu`. */
-struct i386_model {
-    const char *name;
-    uint32_t max_leaf;
-    uint32_t signature;    /* CPUID.1:EAX */
-    uint32_t features_edx; /* CPUID.1:EDX without APIC, which the board decides */
-    uint32_t ext_edx;      /* CPUID.80000001H:EDX (NX), 0: no extended leaves but the brand */
-    const char *vendor, *brand;
-    /* what else depends on the generation */
-    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_sysenter, has_pae, has_apic, has_nx;
-};
-const struct i386_model *i386_model_find(const char *name);
-/* Space-separated names for --help. */
-extern const char i386_model_names[];
 
 struct i386_cpu {
     struct ucpu u;             /* u.cpu.state == st */
@@ -228,6 +230,7 @@ struct i386_cpu {
         uint8_t vector;
         bool has_error;
         bool pending;
+        bool not_canonical; /* #GP of an access to `address`: #SS, if it was one to the stack */
         bool has_eip;     /* the fault belongs to `eip` (a task switch that committed), not to the
                            * instruction in progress */
         uint32_t error;
@@ -245,6 +248,12 @@ struct i386_cpu {
     uint32_t (*io_read)(void *ctx, uint16_t port, unsigned size);
     void (*io_write)(void *ctx, uint16_t port, unsigned size, uint32_t value);
     void *io_ctx;
+    /* CR8: the task priority class of the local APIC, 0-15; NULL: there is none. ctx is io_ctx. */
+    unsigned (*cr8_read)(void *ctx);
+    void (*cr8_write)(void *ctx, unsigned value);
+    /* MSRs of the local APIC (x2APIC 800h-8FFh, IA32_TSC_DEADLINE). False: #GP. May be NULL. */
+    bool (*apic_msr_read)(void *ctx, uint32_t n, uint64_t *value);
+    bool (*apic_msr_write)(void *ctx, uint32_t n, uint64_t value);
     /* FERR# changed level (CR0.NE = 0: IRQ 13 on a PC). */
     struct line ferr_line;
     /* IA32_APIC_BASE was written; `ctx` is io_ctx. May be NULL. */
@@ -278,7 +287,7 @@ bool i386_take_event(struct ucpu *u);
  * redirection in virtual-8086 mode; INT3, INTO and ICEBP pass 3, 4 and 1. */
 #define I386_INT_N 0x100u
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip);
-int i386_iret(struct i386_cpu *c, bool op32);
+int i386_iret(struct i386_cpu *c, unsigned size); /* size: of operands, in bytes */
 
 /* After STI that set IF (I386_SHADOW_STI) or MOV/POP SS (I386_SHADOW_SS): no
  * interrupt before the end of the next instruction. The block must end. */
@@ -311,10 +320,10 @@ bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *b
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear);
 /* Load a segment register by selector as MOV/POP/LxS do (all modes; protected-mode checks). UOP_NEXT or UOP_FAULT. */
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
-/* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. */
-int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32);
-int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32, uint64_t next_eip);
-int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes);
+/* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. `size`: of operands, in bytes. */
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, unsigned size);
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint64_t next_eip);
+int i386_far_return(struct i386_cpu *c, unsigned size, uint16_t extra_bytes);
 enum task_source { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_INT };
 int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source source,
                      uint64_t next_eip, bool has_error, uint32_t error);
@@ -323,7 +332,9 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
 void i386_mode_changed(struct i386_cpu *c);
 
 /* ---- mmu.c ---- */
-enum { MMU_SUPERVISOR = 0, MMU_USER = 1 }; /* TLB regimes */
+/* TLB regimes: of privilege level 3; of the others (and of what the CPU itself accesses), and while
+ * EFLAGS.AC lifts SMAP for them. */
+enum { MMU_SUPERVISOR = 0, MMU_USER = 1, MMU_OPEN = 2 };
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
 void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);

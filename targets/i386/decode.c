@@ -9,15 +9,16 @@
  *   S  segment register by ModRM.reg      C, D  control, debug register by ModRM.reg
  *   Z  register by the opcode's low three bits
  *   b w d  1, 2, 4 bytes; v, z  operand size; s  byte, sign-extended to the
- *   operand size; p  far pointer; a  two operands; q  8 bytes; n  no datum
+ *   operand size; p  far pointer; a  two operands; q, o  8, 16 bytes; y  4 bytes, or 8 with
+ *   REX.W; r  as wide as registers are in the mode; n  no datum
  *
  * An empty row is an undefined opcode. Deliberately undefined here:
- *   0F 04-07, 0A, 0C-0F   SYSCALL/SYSRET and 3DNow! (AMD), LOADALL (286/386)
+ *   0F 04, 0A, 0C, 0E, 0F 3DNow! (AMD), LOADALL (286/386)
  *   0F 24-27              MOV to and from test registers (removed with the Pentium)
- *   0F 36-3F, A6, A7      SMX, three-byte maps (later than the Pentium 4), Cyrix
+ *   0F 36, 37, A6, A7     SMX, Cyrix
  *   0F AA (RSM)           outside system management mode, which does not exist here
  *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
- * D8-DF and the MMX/SSE part of 0F are decoded only as far as their length; the
+ * D8-DF and the MMX/SSE part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
  * helpers that execute them know which of them exist.
  *
  * To add an instruction: a row here, a name in insn.h, a case in lower.c.
@@ -34,22 +35,24 @@ enum {
     K_REG, /* fixed general register: number in the size's high nibble */
     K_SEG, /* fixed segment register */
     K_ONE, /* the constant 1 */
+    K_IV,  /* immediate of the whole operand size, 64 bits too */
     K_FX,  /* ModRM with an opaque operand: x87, MMX, SSE */
 };
-enum { Z_n, Z_b, Z_w, Z_d, Z_v, Z_s, Z_p, Z_a, Z_q };
+enum { Z_n, Z_b, Z_w, Z_d, Z_v, Z_s, Z_p, Z_a, Z_q, Z_y, Z_r, Z_o };
 #define CODE(k, z) ((k) << 8 | (z))
 enum {
+    Ey = CODE(K_E, Z_y), Gy = CODE(K_G, Z_y), My = CODE(K_M, Z_y), Ry = CODE(K_R, Z_y), Mo = CODE(K_M, Z_o), Rr = CODE(K_R, Z_r),
+    Gr = CODE(K_G, Z_r), Mv = CODE(K_M, Z_v), Iv = CODE(K_IV, Z_v),
     Eb = CODE(K_E, Z_b), Ew = CODE(K_E, Z_w), Ev = CODE(K_E, Z_v), Ed = CODE(K_E, Z_d),
     Gb = CODE(K_G, Z_b), Gw = CODE(K_G, Z_w), Gv = CODE(K_G, Z_v), Gd = CODE(K_G, Z_d),
     M  = CODE(K_M, Z_n), Mp = CODE(K_M, Z_p), Ma = CODE(K_M, Z_a), Mq = CODE(K_M, Z_q),
-    Rd = CODE(K_R, Z_d),
     Ib = CODE(K_I, Z_b), Iw = CODE(K_I, Z_w), Iz = CODE(K_I, Z_v), Is = CODE(K_I, Z_s),
     I2b = CODE(K_I2, Z_b),
     Jb = CODE(K_J, Z_b), Jz = CODE(K_J, Z_v),
     Ob = CODE(K_O, Z_b), Ov = CODE(K_O, Z_v),
     Ap = CODE(K_A, Z_p),
     Sw = CODE(K_S, Z_w), Cd = CODE(K_C, Z_d), Dd = CODE(K_D, Z_d),
-    Zb = CODE(K_Z, Z_b), Zv = CODE(K_Z, Z_v), Zd = CODE(K_Z, Z_d),
+    Zb = CODE(K_Z, Z_b), Zv = CODE(K_Z, Z_v), Zy = CODE(K_Z, Z_y),
     AL = CODE(K_REG, EAX << 4 | Z_b), rAX = CODE(K_REG, EAX << 4 | Z_v),
     CL = CODE(K_REG, ECX << 4 | Z_b), DX = CODE(K_REG, EDX << 4 | Z_w),
     ES = CODE(K_SEG, SEG_ES << 4 | Z_w), CS = CODE(K_SEG, SEG_CS << 4 | Z_w),
@@ -62,6 +65,11 @@ enum {
 enum {
     LOCKABLE = 1, /* LOCK is allowed if the first operand is memory (XCHG: any) */
     P6       = 2, /* not on a 486 */
+    LM       = 4, /* only on models with long mode */
+    NO64     = 8, /* not in 64-bit mode */
+    D64      = 16, /* in 64-bit mode the operand size is 64 bits, or 16 with prefix 66 */
+    F64      = 32, /* in 64-bit mode the operand size is 64 bits (near branches: as Intel's processors do) */
+    ONLY64   = 64, /* only in 64-bit mode */
 };
 
 struct row {
@@ -84,6 +92,10 @@ enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, G
 #define P6ROW0(o)           {.op = INSN_##o, .flags = P6}
 #define P6ROW1(o, a)        {.op = INSN_##o, .flags = P6, .arg = {a}}
 #define P6ROW2(o, a, b)     {.op = INSN_##o, .flags = P6, .arg = {a, b}}
+#define FROW0(f, o)         {.op = INSN_##o, .flags = (f)}
+#define FROW1(f, o, a)      {.op = INSN_##o, .flags = (f), .arg = {a}}
+#define FROW2(f, o, a, b)   {.op = INSN_##o, .flags = (f), .arg = {a, b}}
+#define FROW3(f, o, a, b, c) {.op = INSN_##o, .flags = (f), .arg = {a, b, c}}
 #define GROUP(g, ...)       {.op = INSN_GROUP, .group = GRP_##g, .arg = {__VA_ARGS__}}
 
 #define ALU_ROWS(base, o) \
@@ -92,26 +104,26 @@ enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, G
     [base + 4] = ROW2(o, AL, Ib),  [base + 5] = ROW2(o, rAX, Iz)
 
 static const struct row one_byte[256] = {
-    ALU_ROWS(0x00, ADD), [0x06] = ROW1(PUSH_SREG, ES), [0x07] = ROW1(POP_SREG, ES),
-    ALU_ROWS(0x08, OR),  [0x0e] = ROW1(PUSH_SREG, CS), /* 0F: the two-byte map */
-    ALU_ROWS(0x10, ADC), [0x16] = ROW1(PUSH_SREG, SS), [0x17] = ROW1(POP_SREG, SS),
-    ALU_ROWS(0x18, SBB), [0x1e] = ROW1(PUSH_SREG, DS), [0x1f] = ROW1(POP_SREG, DS),
-    ALU_ROWS(0x20, AND), [0x27] = ROW0(DAA), /* 26: ES */
-    ALU_ROWS(0x28, SUB), [0x2f] = ROW0(DAS), /* 2E: CS */
-    ALU_ROWS(0x30, XOR), [0x37] = ROW0(AAA), /* 36: SS */
+    ALU_ROWS(0x00, ADD), [0x06] = FROW1(NO64, PUSH_SREG, ES), [0x07] = FROW1(NO64, POP_SREG, ES),
+    ALU_ROWS(0x08, OR),  [0x0e] = FROW1(NO64, PUSH_SREG, CS), /* 0F: the two-byte map */
+    ALU_ROWS(0x10, ADC), [0x16] = FROW1(NO64, PUSH_SREG, SS), [0x17] = FROW1(NO64, POP_SREG, SS),
+    ALU_ROWS(0x18, SBB), [0x1e] = FROW1(NO64, PUSH_SREG, DS), [0x1f] = FROW1(NO64, POP_SREG, DS),
+    ALU_ROWS(0x20, AND), [0x27] = FROW0(NO64, DAA), /* 26: ES */
+    ALU_ROWS(0x28, SUB), [0x2f] = FROW0(NO64, DAS), /* 2E: CS */
+    ALU_ROWS(0x30, XOR), [0x37] = FROW0(NO64, AAA), /* 36: SS */
     [0x38] = ROW2(CMP, Eb, Gb), [0x39] = ROW2(CMP, Ev, Gv), [0x3a] = ROW2(CMP, Gb, Eb), [0x3b] = ROW2(CMP, Gv, Ev),
-    [0x3c] = ROW2(CMP, AL, Ib), [0x3d] = ROW2(CMP, rAX, Iz), [0x3f] = ROW0(AAS), /* 3E: DS */
-    [0x40 ... 0x47] = ROW1(INC, Zv),
-    [0x48 ... 0x4f] = ROW1(DEC, Zv),
-    [0x50 ... 0x57] = ROW1(PUSH, Zv),
-    [0x58 ... 0x5f] = ROW1(POP, Zv),
-    [0x60] = ROW0(PUSHA), [0x61] = ROW0(POPA),
-    [0x62] = ROW2(BOUND, Gv, Ma), [0x63] = ROW2(ARPL, Ew, Gw), /* 64-67: FS, GS, sizes */
-    [0x68] = ROW1(PUSH, Iz), [0x69] = ROW3(IMUL3, Gv, Ev, Iz),
-    [0x6a] = ROW1(PUSH, Is), [0x6b] = ROW3(IMUL3, Gv, Ev, Is),
+    [0x3c] = ROW2(CMP, AL, Ib), [0x3d] = ROW2(CMP, rAX, Iz), [0x3f] = FROW0(NO64, AAS), /* 3E: DS */
+    [0x40 ... 0x47] = FROW1(NO64, INC, Zv),
+    [0x48 ... 0x4f] = FROW1(NO64, DEC, Zv),
+    [0x50 ... 0x57] = FROW1(D64, PUSH, Zv),
+    [0x58 ... 0x5f] = FROW1(D64, POP, Zv),
+    [0x60] = FROW0(NO64, PUSHA), [0x61] = FROW0(NO64, POPA),
+    [0x62] = FROW2(NO64, BOUND, Gv, Ma), [0x63] = FROW2(NO64, ARPL, Ew, Gw), /* 64-67: FS, GS, sizes */
+    [0x68] = FROW1(D64, PUSH, Iz), [0x69] = ROW3(IMUL3, Gv, Ev, Iz),
+    [0x6a] = FROW1(D64, PUSH, Is), [0x6b] = ROW3(IMUL3, Gv, Ev, Is),
     [0x6c] = ROW0(INS), [0x6d] = ROW0(INS), [0x6e] = ROW0(OUTS), [0x6f] = ROW0(OUTS),
-    [0x70 ... 0x7f] = ROW1(JCC, Jb),
-    [0x80] = GROUP(1, Eb, Ib), [0x81] = GROUP(1, Ev, Iz), [0x82] = GROUP(1, Eb, Ib), [0x83] = GROUP(1, Ev, Is),
+    [0x70 ... 0x7f] = FROW1(F64, JCC, Jb),
+    [0x80] = GROUP(1, Eb, Ib), [0x81] = GROUP(1, Ev, Iz), [0x82] = {.op = INSN_GROUP, .flags = NO64, .group = GRP_1, .arg = {Eb, Ib}}, [0x83] = GROUP(1, Ev, Is),
     [0x84] = ROW2(TEST, Eb, Gb), [0x85] = ROW2(TEST, Ev, Gv),
     [0x86] = LROW2(XCHG, Eb, Gb), [0x87] = LROW2(XCHG, Ev, Gv),
     [0x88] = ROW2(MOV, Eb, Gb), [0x89] = ROW2(MOV, Ev, Gv),
@@ -120,8 +132,8 @@ static const struct row one_byte[256] = {
     [0x8e] = ROW2(MOV_TO_SREG, Sw, Ew), [0x8f] = GROUP(1A, Ev),
     [0x90] = ROW0(NOP),
     [0x91 ... 0x97] = ROW2(XCHG, Zv, rAX),
-    [0x98] = ROW0(CBW), [0x99] = ROW0(CWD), [0x9a] = ROW1(CALLF, Ap), [0x9b] = ROW0(FWAIT),
-    [0x9c] = ROW0(PUSHF), [0x9d] = ROW0(POPF), [0x9e] = ROW0(SAHF), [0x9f] = ROW0(LAHF),
+    [0x98] = ROW0(CBW), [0x99] = ROW0(CWD), [0x9a] = FROW1(NO64, CALLF, Ap), [0x9b] = ROW0(FWAIT),
+    [0x9c] = FROW0(D64, PUSHF), [0x9d] = FROW0(D64, POPF), [0x9e] = ROW0(SAHF), [0x9f] = ROW0(LAHF),
     [0xa0] = ROW2(MOV, AL, Ob), [0xa1] = ROW2(MOV, rAX, Ov),
     [0xa2] = ROW2(MOV, Ob, AL), [0xa3] = ROW2(MOV, Ov, rAX),
     [0xa4] = ROW0(MOVS), [0xa5] = ROW0(MOVS), [0xa6] = ROW0(CMPS), [0xa7] = ROW0(CMPS),
@@ -129,20 +141,20 @@ static const struct row one_byte[256] = {
     [0xaa] = ROW0(STOS), [0xab] = ROW0(STOS), [0xac] = ROW0(LODS), [0xad] = ROW0(LODS),
     [0xae] = ROW0(SCAS), [0xaf] = ROW0(SCAS),
     [0xb0 ... 0xb7] = ROW2(MOV, Zb, Ib),
-    [0xb8 ... 0xbf] = ROW2(MOV, Zv, Iz),
+    [0xb8 ... 0xbf] = ROW2(MOV, Zv, Iv),
     [0xc0] = GROUP(2, Eb, Ib), [0xc1] = GROUP(2, Ev, Ib),
-    [0xc2] = ROW1(RET, Iw), [0xc3] = ROW0(RET),
-    [0xc4] = ROW3(LOAD_FAR, Gv, Mp, ES), [0xc5] = ROW3(LOAD_FAR, Gv, Mp, DS),
+    [0xc2] = FROW1(F64, RET, Iw), [0xc3] = FROW0(F64, RET),
+    [0xc4] = FROW3(NO64, LOAD_FAR, Gv, Mp, ES), [0xc5] = FROW3(NO64, LOAD_FAR, Gv, Mp, DS),
     [0xc6] = GROUP(11, Eb, Ib), [0xc7] = GROUP(11, Ev, Iz),
-    [0xc8] = ROW2(ENTER, Iw, I2b), [0xc9] = ROW0(LEAVE),
+    [0xc8] = FROW2(D64, ENTER, Iw, I2b), [0xc9] = FROW0(D64, LEAVE),
     [0xca] = ROW1(RETF, Iw), [0xcb] = ROW0(RETF),
-    [0xcc] = ROW0(INT3), [0xcd] = ROW1(INT, Ib), [0xce] = ROW0(INTO), [0xcf] = ROW0(IRET),
+    [0xcc] = ROW0(INT3), [0xcd] = ROW1(INT, Ib), [0xce] = FROW0(NO64, INTO), [0xcf] = ROW0(IRET),
     [0xd0] = GROUP(2, Eb, One), [0xd1] = GROUP(2, Ev, One), [0xd2] = GROUP(2, Eb, CL), [0xd3] = GROUP(2, Ev, CL),
-    [0xd4] = ROW1(AAM, Ib), [0xd5] = ROW1(AAD, Ib), [0xd6] = ROW0(SALC), [0xd7] = ROW0(XLAT),
+    [0xd4] = FROW1(NO64, AAM, Ib), [0xd5] = FROW1(NO64, AAD, Ib), [0xd6] = FROW0(NO64, SALC), [0xd7] = ROW0(XLAT),
     [0xd8 ... 0xdf] = ROW1(X87, FX),
-    [0xe0] = ROW1(LOOPNE, Jb), [0xe1] = ROW1(LOOPE, Jb), [0xe2] = ROW1(LOOP, Jb), [0xe3] = ROW1(JCXZ, Jb),
+    [0xe0] = FROW1(F64, LOOPNE, Jb), [0xe1] = FROW1(F64, LOOPE, Jb), [0xe2] = FROW1(F64, LOOP, Jb), [0xe3] = FROW1(F64, JCXZ, Jb),
     [0xe4] = ROW2(IN, AL, Ib), [0xe5] = ROW2(IN, rAX, Ib), [0xe6] = ROW2(OUT, Ib, AL), [0xe7] = ROW2(OUT, Ib, rAX),
-    [0xe8] = ROW1(CALL, Jz), [0xe9] = ROW1(JMP, Jz), [0xea] = ROW1(JMPF, Ap), [0xeb] = ROW1(JMP, Jb),
+    [0xe8] = FROW1(F64, CALL, Jz), [0xe9] = FROW1(F64, JMP, Jz), [0xea] = FROW1(NO64, JMPF, Ap), [0xeb] = FROW1(F64, JMP, Jb),
     [0xec] = ROW2(IN, AL, DX), [0xed] = ROW2(IN, rAX, DX), [0xee] = ROW2(OUT, DX, AL), [0xef] = ROW2(OUT, DX, rAX),
     /* F0: LOCK */ [0xf1] = ROW0(ICEBP), /* F2, F3: REPNE, REP */
     [0xf4] = ROW0(HLT), [0xf5] = ROW0(CMC), [0xf6] = GROUP(3B), [0xf7] = GROUP(3V),
@@ -152,12 +164,13 @@ static const struct row one_byte[256] = {
 
 static const struct row two_byte[256] = {
     [0x00] = GROUP(6), [0x01] = GROUP(7), [0x02] = ROW2(LAR, Gv, Ew), [0x03] = ROW2(LSL, Gv, Ew),
-    [0x06] = ROW0(CLTS), [0x08] = ROW0(INVD), [0x09] = ROW0(WBINVD), /* 0B: UD2 */
+    [0x05] = FROW0(LM, SYSCALL), [0x06] = ROW0(CLTS), [0x07] = FROW0(LM, SYSRET), [0x08] = ROW0(INVD), [0x09] = ROW0(WBINVD),
+    /* 0B: UD2 */ [0x0d] = FROW1(LM, NOP, M),
     [0x10 ... 0x17] = P6ROW1(SIMD, FX),
     [0x18] = GROUP(16), /* PREFETCHh; 19-1F: hints without effect */
     [0x19 ... 0x1f] = P6ROW1(NOP, Ev),
-    [0x20] = ROW2(MOV_FROM_CR, Rd, Cd), [0x21] = ROW2(MOV_FROM_DR, Rd, Dd),
-    [0x22] = ROW2(MOV_TO_CR, Cd, Rd), [0x23] = ROW2(MOV_TO_DR, Dd, Rd),
+    [0x20] = ROW2(MOV_FROM_CR, Rr, Cd), [0x21] = ROW2(MOV_FROM_DR, Rr, Dd),
+    [0x22] = ROW2(MOV_TO_CR, Cd, Rr), [0x23] = ROW2(MOV_TO_DR, Dd, Rr),
     [0x28 ... 0x2f] = P6ROW1(SIMD, FX),
     [0x30] = P6ROW0(WRMSR), [0x31] = P6ROW0(RDTSC), [0x32] = P6ROW0(RDMSR), [0x33] = P6ROW0(RDPMC),
     [0x34] = P6ROW0(SYSENTER), [0x35] = P6ROW0(SYSEXIT),
@@ -166,11 +179,11 @@ static const struct row two_byte[256] = {
     [0x60 ... 0x6f] = P6ROW1(SIMD, FX),
     [0x70 ... 0x73] = P6ROW2(SIMD, FX, Ib), [0x74 ... 0x76] = P6ROW1(SIMD, FX),
     [0x77] = P6ROW0(SIMD), [0x7e] = P6ROW1(SIMD, FX), [0x7f] = P6ROW1(SIMD, FX),
-    [0x80 ... 0x8f] = ROW1(JCC, Jz),
+    [0x80 ... 0x8f] = FROW1(F64, JCC, Jz),
     [0x90 ... 0x9f] = ROW1(SETCC, Eb),
-    [0xa0] = ROW1(PUSH_SREG, FS), [0xa1] = ROW1(POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),
+    [0xa0] = FROW1(D64, PUSH_SREG, FS), [0xa1] = FROW1(D64, POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),
     [0xa4] = ROW3(SHLD, Ev, Gv, Ib), [0xa5] = ROW3(SHLD, Ev, Gv, CL),
-    [0xa8] = ROW1(PUSH_SREG, GS), [0xa9] = ROW1(POP_SREG, GS), /* AA: RSM */ [0xab] = LROW2(BTS, Ev, Gv),
+    [0xa8] = FROW1(D64, PUSH_SREG, GS), [0xa9] = FROW1(D64, POP_SREG, GS), /* AA: RSM */ [0xab] = LROW2(BTS, Ev, Gv),
     [0xac] = ROW3(SHRD, Ev, Gv, Ib), [0xad] = ROW3(SHRD, Ev, Gv, CL),
     [0xae] = P6ROW1(SIMD, FX), [0xaf] = ROW2(IMUL, Gv, Ev),
     [0xb0] = LROW2(CMPXCHG, Eb, Gb), [0xb1] = LROW2(CMPXCHG, Ev, Gv),
@@ -183,7 +196,7 @@ static const struct row two_byte[256] = {
     [0xc0] = LROW2(XADD, Eb, Gb), [0xc1] = LROW2(XADD, Ev, Gv),
     [0xc2] = P6ROW2(SIMD, FX, Ib), [0xc3] = P6ROW1(SIMD, FX), [0xc4] = P6ROW2(SIMD, FX, Ib),
     [0xc5] = P6ROW2(SIMD, FX, Ib), [0xc6] = P6ROW2(SIMD, FX, Ib), [0xc7] = GROUP(9),
-    [0xc8 ... 0xcf] = ROW1(BSWAP, Zd),
+    [0xc8 ... 0xcf] = ROW1(BSWAP, Zy),
     [0xd0 ... 0xdf] = P6ROW1(SIMD, FX),
     [0xe0 ... 0xef] = P6ROW1(SIMD, FX),
     [0xf0 ... 0xfe] = P6ROW1(SIMD, FX), /* FF: UD0 */
@@ -195,7 +208,7 @@ static const struct row groups[GROUP_COUNT][8] = {
                {INSN_ADC, LOCKABLE, {0}, 0, true}, {INSN_SBB, LOCKABLE, {0}, 0, true},
                {INSN_AND, LOCKABLE, {0}, 0, true}, {INSN_SUB, LOCKABLE, {0}, 0, true},
                {INSN_XOR, LOCKABLE, {0}, 0, true}, {INSN_CMP, 0, {0}, 0, true}},
-    [GRP_1A] = {[0] = {INSN_POP, 0, {0}, 0, true}},
+    [GRP_1A] = {[0] = {INSN_POP, D64, {0}, 0, true}},
     [GRP_2] = {{INSN_ROL, 0, {0}, 0, true}, {INSN_ROR, 0, {0}, 0, true}, {INSN_RCL, 0, {0}, 0, true},
                {INSN_RCR, 0, {0}, 0, true}, {INSN_SHL, 0, {0}, 0, true}, {INSN_SHR, 0, {0}, 0, true},
                {INSN_SAL, 0, {0}, 0, true}, {INSN_SAR, 0, {0}, 0, true}},
@@ -204,8 +217,8 @@ static const struct row groups[GROUP_COUNT][8] = {
     [GRP_3V] = {ROW2(TEST, Ev, Iz), ROW2(TEST, Ev, Iz), LROW1(NOT, Ev), LROW1(NEG, Ev),
                 ROW1(MUL, Ev), ROW1(IMUL1, Ev), ROW1(DIV, Ev), ROW1(IDIV, Ev)},
     [GRP_4] = {LROW1(INC, Eb), LROW1(DEC, Eb)},
-    [GRP_5] = {LROW1(INC, Ev), LROW1(DEC, Ev), ROW1(CALL_IND, Ev), ROW1(CALLF_IND, Mp),
-               ROW1(JMP_IND, Ev), ROW1(JMPF_IND, Mp), ROW1(PUSH, Ev)},
+    [GRP_5] = {LROW1(INC, Ev), LROW1(DEC, Ev), FROW1(F64, CALL_IND, Ev), ROW1(CALLF_IND, Mp),
+               FROW1(F64, JMP_IND, Ev), ROW1(JMPF_IND, Mp), FROW1(D64, PUSH, Ev)},
     [GRP_6] = {ROW1(SLDT, Ev), ROW1(STR, Ev), ROW1(LLDT, Ew), ROW1(LTR, Ew), ROW1(VERR, Ew), ROW1(VERW, Ew)},
     [GRP_7] = {ROW1(SGDT, M), ROW1(SIDT, M), ROW1(LGDT, M), ROW1(LIDT, M), ROW1(SMSW, Ev), ROW0(UD),
                ROW1(LMSW, Ew), ROW1(INVLPG, M)},
@@ -216,10 +229,24 @@ static const struct row groups[GROUP_COUNT][8] = {
     [GRP_16] = {[0 ... 7] = P6ROW1(NOP, Ev)},
 };
 
+/* Instructions that all of ModRM, or a prefix, tells from others of their opcode. */
+static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
+    cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
+    fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr);
+static const struct row group_7_registers[64] = {
+    [0x08] = FROW0(LM, MONITOR), [0x09] = FROW0(LM, MWAIT), [0x0a] = FROW0(LM, CLAC), [0x0b] = FROW0(LM, STAC),
+    [0x10] = FROW0(LM, XGETBV), [0x11] = FROW0(LM, XSETBV), [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
+    [0x38] = FROW0(LM | ONLY64, SWAPGS), [0x39] = FROW0(LM, RDTSCP),
+};
+/* 0F 38 xx without and with prefix 66, as far as they are not MMX or SSE. */
+static const struct row movbe_load = FROW2(LM, MOVBE, Gv, Mv), movbe_store = FROW2(LM, MOVBE, Mv, Gv),
+    invpcid = FROW2(LM, INVPCID, Gr, Mo);
+
 /* A cursor over the bytes; running out is remembered, not acted upon. */
 struct cursor {
     const uint8_t *bytes;
     unsigned at, avail;
+    unsigned mode; /* DECODE_* */
     bool starved;
 };
 
@@ -263,26 +290,30 @@ static void memory16(struct cursor *c, struct insn *i)
         i->seg = SEG_SS;
 }
 
-/* SDM 2, tables 2-2 and 2-3: 32-bit addressing forms with SIB. */
+/* SDM 2, tables 2-2 and 2-3: 32-bit addressing forms with SIB, and 64-bit ones. */
 static void memory32(struct cursor *c, struct insn *i)
 {
-    unsigned mod = i->modrm >> 6, rm = i->modrm & 7;
+    unsigned mod = i->modrm >> 6, rm = i->modrm & 7, index;
+    bool sib = rm == 4;
 
-    if (rm == 4) {
-        uint32_t sib = fetch(c, 1);
+    if (sib) {
+        uint32_t byte = fetch(c, 1);
 
-        rm = sib & 7;
-        i->scale = (uint8_t)(sib >> 6);
-        i->index = (sib >> 3 & 7) == 4 ? INSN_NO_REG : (uint8_t)(sib >> 3 & 7);
+        rm = byte & 7;
+        index = (byte >> 3 & 7) | (i->rex & REX_X ? 8 : 0);
+        i->scale = (uint8_t)(byte >> 6);
+        i->index = index == 4 ? INSN_NO_REG : (uint8_t)index;
     }
     if (mod == 0 && rm == 5) {
         i->disp = fetch(c, 4);
+        if ((c->mode & DECODE_CODE64) && !sib)
+            i->flags |= INSN_RIP;
         return;
     }
-    i->base = (uint8_t)rm;
+    i->base = (uint8_t)(rm | (i->rex & REX_B ? 8 : 0));
     if (mod)
         i->disp = fetch_signed(c, mod == 1 ? 1 : 4);
-    if (rm == ESP || rm == EBP)
+    if (i->base == ESP || i->base == EBP)
         i->seg = SEG_SS;
 }
 
@@ -313,7 +344,7 @@ static bool row_uses_modrm(const struct row *r)
 }
 
 /* Size in bytes that a size code stands for. */
-static uint8_t size_of(unsigned z, const struct insn *i)
+static uint8_t size_of(unsigned z, const struct insn *i, unsigned mode)
 {
     switch (z) {
     case Z_b: return 1;
@@ -323,8 +354,37 @@ static uint8_t size_of(unsigned z, const struct insn *i)
     case Z_p: return (uint8_t)(i->osize + 2);
     case Z_a: return (uint8_t)(2 * i->osize);
     case Z_q: return 8;
+    case Z_o: return 16;
+    case Z_y: return i->rex & REX_W ? 8 : 4;
+    case Z_r: return mode & DECODE_CODE64 ? 8 : 4;
     default: return 0;
     }
+}
+
+/* A general register with bit 3 of its number from REX. */
+static struct operand general(const struct insn *i, uint8_t size, unsigned low, unsigned rex_bit)
+{
+    unsigned n = low | (i->rex & rex_bit ? 8 : 0);
+
+    if (size == 1 && n >= 4 && n < 8 && (i->flags & INSN_REX))
+        n |= INSN_LOW_BYTE;
+    return (struct operand){OPERAND_REG, size, (uint8_t)n};
+}
+
+/* Immediates of operand size are of 32 bits at most, and then sign-extended. */
+static void immediate(struct cursor *c, struct insn *i, unsigned size)
+{
+    i->imm = fetch(c, size > 4 ? 4 : size);
+}
+
+static void wide_immediate(struct cursor *c, struct insn *i, unsigned size)
+{
+    if (size < 8) {
+        i->wide = i->imm = fetch(c, size);
+        return;
+    }
+    i->wide = fetch(c, 4);
+    i->wide |= (uint64_t)fetch(c, 4) << 32;
 }
 
 /* One operand; false: the form does not exist. */
@@ -333,36 +393,40 @@ static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct oper
     unsigned z = code & 15;
     uint8_t reg = i->modrm >> 3 & 7, rm = i->modrm & 7;
 
-    o->size = size_of(z, i);
+    o->size = size_of(z, i, c->mode);
     switch (code >> 8) {
     case K_NONE:
         return true;
     case K_E:
-        *o = (struct operand){i->flags & INSN_MEM ? OPERAND_MEM : OPERAND_REG, o->size, rm};
+        if (i->flags & INSN_MEM)
+            o->kind = OPERAND_MEM;
+        else
+            *o = general(i, o->size, rm, REX_B);
         return true;
     case K_M:
         o->kind = OPERAND_MEM;
         return i->flags & INSN_MEM;
     case K_R:
-        *o = (struct operand){OPERAND_REG, o->size, rm};
+        *o = general(i, o->size, rm, REX_B);
         return true;
     case K_G:
-        *o = (struct operand){OPERAND_REG, o->size, reg};
+        *o = general(i, o->size, reg, REX_R);
         return true;
     case K_S:
         *o = (struct operand){OPERAND_SREG, 2, reg};
         return reg < 6;
     case K_C:
-        *o = (struct operand){OPERAND_CR, 4, reg};
-        return reg == 0 || (reg >= 2 && reg <= 4);
+        reg |= i->rex & REX_R ? 8 : 0;
+        *o = (struct operand){OPERAND_CR, size_of(Z_r, i, c->mode), reg};
+        return reg == 0 || (reg >= 2 && reg <= 4) || reg == 8;
     case K_D:
-        *o = (struct operand){OPERAND_DR, 4, reg};
-        return true;
+        *o = (struct operand){OPERAND_DR, size_of(Z_r, i, c->mode), reg};
+        return !(i->rex & REX_R);
     case K_Z:
-        *o = (struct operand){OPERAND_REG, o->size, i->opcode & 7};
+        *o = general(i, o->size, i->opcode & 7, REX_B);
         return true;
     case K_REG:
-        o->size = size_of(code & 15, i);
+        o->size = size_of(code & 15, i, c->mode);
         o->kind = OPERAND_REG;
         o->reg = code >> 4 & 15;
         return true;
@@ -371,7 +435,14 @@ static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct oper
         return true;
     case K_I:
         o->kind = OPERAND_IMM;
-        i->imm = z == Z_s ? fetch_signed(c, 1) : fetch(c, o->size);
+        if (z == Z_s)
+            i->imm = fetch_signed(c, 1);
+        else
+            immediate(c, i, o->size);
+        return true;
+    case K_IV:
+        o->kind = OPERAND_IMM;
+        wide_immediate(c, i, o->size);
         return true;
     case K_I2:
         o->kind = OPERAND_IMM2;
@@ -383,12 +454,15 @@ static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct oper
         return true;
     case K_J:
         o->kind = OPERAND_REL;
-        i->imm = fetch_signed(c, o->size);
+        i->imm = fetch_signed(c, o->size > 4 ? 4 : o->size);
         return true;
     case K_O:
         o->kind = OPERAND_MEM;
         i->flags |= INSN_MEM;
-        i->disp = fetch(c, i->asize);
+        if (c->mode & DECODE_CODE64)
+            wide_immediate(c, i, i->asize);
+        else
+            i->disp = fetch(c, i->asize);
         return true;
     case K_A:
         o->kind = OPERAND_FAR;
@@ -402,19 +476,27 @@ static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct oper
     return false;
 }
 
-/* Prefixes, SDM 2, 2.1.1. Returns the first byte that is none, and sets *override. */
+static void rex(struct insn *i, uint8_t bits)
+{
+    i->rex = bits;
+    i->flags |= INSN_REX;
+}
+
+/* Prefixes, SDM 2, 2.1.1 and 2.2.1. Returns the first byte that is none, and sets *override. */
 static uint8_t prefixes(struct cursor *c, struct insn *i, unsigned *override)
 {
-    uint8_t osize = i->osize, asize = i->asize;
+    uint8_t osize = i->osize, asize = i->asize, last_rex = 0;
+    bool code64 = c->mode & DECODE_CODE64;
 
     for (;;) {
-        uint8_t byte = (uint8_t)fetch(c, 1);
+        uint8_t byte = (uint8_t)fetch(c, 1), this_rex = 0;
 
         if (c->starved)
             return 0x90;
         switch (byte) {
         case 0x26: case 0x2e: case 0x36: case 0x3e:
-            *override = (byte >> 3 & 3) + SEG_ES;
+            if (!code64)
+                *override = (byte >> 3 & 3) + SEG_ES;
             break;
         case 0x64: case 0x65:
             *override = byte - 0x64u + SEG_FS;
@@ -424,7 +506,7 @@ static uint8_t prefixes(struct cursor *c, struct insn *i, unsigned *override)
             i->flags |= INSN_OPSIZE;
             break;
         case 0x67:
-            i->asize = 6 - asize;
+            i->asize = code64 ? 4 : 6 - asize;
             break;
         case 0xf0:
             i->flags |= INSN_LOCK;
@@ -435,14 +517,76 @@ static uint8_t prefixes(struct cursor *c, struct insn *i, unsigned *override)
         case 0xf3:
             i->flags = (uint8_t)((i->flags & ~INSN_REPNE) | INSN_REP);
             break;
+        case 0x40 ... 0x4f:
+            if (code64) {
+                this_rex = byte;
+                break;
+            }
+            /* fall through */
         default:
+            if (last_rex)
+                rex(i, last_rex & 15);
             return byte;
         }
+        last_rex = this_rex; /* it counts only right before the opcode */
         if (c->at > INSN_MAX_LEN)
             return 0x90;
     }
 }
 _Static_assert(SEG_ES == 0 && SEG_CS == 1 && SEG_SS == 2 && SEG_DS == 3, "order of the override prefixes");
+
+/* Is this C4 or C5 a VEX prefix (SDM 2, 2.3.5)? In 64-bit mode always; elsewhere where LES and LDS
+ * would name a register. */
+static bool is_vex(const struct cursor *c, uint8_t byte)
+{
+    if ((byte != 0xc4 && byte != 0xc5) || !(c->mode & (DECODE_VEX | DECODE_CODE64)))
+        return false;
+    return (c->mode & DECODE_CODE64) || (c->at < c->avail && c->bytes[c->at] >= 0xc0);
+}
+
+/* The rest of a VEX prefix, and the opcode. False: there is no such prefix here. */
+static bool vex(struct cursor *c, struct insn *i, uint8_t first)
+{
+    static const uint8_t simd_prefix[4] = {0, INSN_OPSIZE, INSN_REP, INSN_REPNE};
+    uint8_t p = (uint8_t)fetch(c, 1), bits = p & 0x80 ? 0 : REX_R;
+
+    if (!(c->mode & DECODE_VEX) || (i->flags & (INSN_LOCK | INSN_REP | INSN_REPNE | INSN_OPSIZE | INSN_REX)))
+        return false;
+    i->map = 1;
+    if (first == 0xc4) {
+        bits |= (p & 0x40 ? 0 : REX_X) | (p & 0x20 ? 0 : REX_B);
+        i->map = p & 31;
+        p = (uint8_t)fetch(c, 1);
+        bits |= p & 0x80 ? REX_W : 0;
+    }
+    if (!(c->mode & DECODE_CODE64))
+        bits &= REX_W;
+    i->vvvv = (uint8_t)(~p >> 3 & 15);
+    if (!(c->mode & DECODE_CODE64))
+        i->vvvv &= 7;
+    i->vex = 1 + (p >> 2 & 1);
+    i->flags |= simd_prefix[p & 3];
+    rex(i, bits);
+    i->opcode = (uint8_t)fetch(c, 1);
+    return i->map >= 1 && i->map <= 3;
+}
+
+/* The opcode, from its first byte. False: there is none. */
+static bool opcode(struct cursor *c, struct insn *i, uint8_t first)
+{
+    if (is_vex(c, first))
+        return vex(c, i, first);
+    i->opcode = first;
+    if (i->opcode != 0x0f)
+        return true;
+    i->map = 1;
+    i->opcode = (uint8_t)fetch(c, 1);
+    if ((c->mode & DECODE_LM) && (i->opcode == 0x38 || i->opcode == 0x3a)) {
+        i->map = i->opcode == 0x38 ? 2 : 3;
+        i->opcode = (uint8_t)fetch(c, 1);
+    }
+    return true;
+}
 
 /* SDM 2, LOCK: only with these instructions, and only with memory as destination. */
 static bool lock_allowed(const struct insn *i, const struct row *r)
@@ -462,13 +606,60 @@ static enum decode_result verdict(const struct cursor *c, struct insn *i, enum d
     return ok;
 }
 
+/* The row of a three-byte opcode or of one with a VEX prefix; NULL: none. ModRM is not fetched yet. */
+static const struct row *find_long(const struct insn *i)
+{
+    if (i->vex || i->map != 2)
+        return NULL;
+    if (i->opcode == 0x82)
+        return (i->flags & INSN_OPSIZE) && !(i->flags & (INSN_REP | INSN_REPNE)) ? &invpcid : NULL;
+    if (i->flags & (INSN_REP | INSN_REPNE))
+        return NULL;
+    return i->opcode == 0xf0 ? &movbe_load : i->opcode == 0xf1 ? &movbe_store : NULL;
+}
+
+/* The row by opcode alone. */
+static const struct row *find_opcode(const struct cursor *c, const struct insn *i)
+{
+    if (i->vex || i->map > 1)
+        return find_long(i);
+    if (i->map)
+        return &two_byte[i->opcode];
+    if (c->mode & DECODE_CODE64) {
+        if (i->opcode == 0x63)
+            return &movsxd;
+        if (i->opcode == 0x90 && (i->rex & REX_B))
+            return &xchg_r8;
+    }
+    return &one_byte[i->opcode];
+}
+
+/* The row by all of ModRM and by prefixes, where that matters; else `r`. */
+static const struct row *refine(const struct cursor *c, const struct insn *i, const struct row *r)
+{
+    bool registers = !(i->flags & INSN_MEM);
+
+    if (i->map != 1 || i->vex || !(c->mode & DECODE_LM))
+        return r;
+    if (i->opcode == 0x01 && registers && group_7_registers[i->modrm & 63].op != INSN_UD &&
+        !(i->flags & (INSN_OPSIZE | INSN_REP | INSN_REPNE)))
+        return &group_7_registers[i->modrm & 63];
+    if (i->opcode == 0xae && registers && (i->flags & INSN_REP) && (i->modrm >> 3 & 7) < 4)
+        return &fsgsbase;
+    if (i->opcode == 0xc7 && !registers && (i->modrm >> 3 & 7) == 1 && (i->rex & REX_W))
+        return &cmpxchg16b;
+    if (i->opcode == 0xc7 && registers && (i->flags & INSN_REP) && (i->modrm >> 3 & 7) == 7)
+        return &rdpid;
+    return r;
+}
+
 /* What opcode bytes and ModRM name; NULL: nothing. */
 static const struct row *find_row(struct cursor *c, struct insn *i, const struct row **opcode_row)
 {
-    const struct row *r = i->map ? &two_byte[i->opcode] : &one_byte[i->opcode];
+    const struct row *r = find_opcode(c, i);
 
     *opcode_row = r;
-    if (r->op == INSN_UD)
+    if (!r || r->op == INSN_UD)
         return NULL;
     if (!row_uses_modrm(r))
         return r;
@@ -478,32 +669,51 @@ static const struct row *find_row(struct cursor *c, struct insn *i, const struct
         r->op == INSN_MOV_TO_DR)
         return r; /* mod is ignored */
     modrm_memory(c, i);
+    r = refine(c, i, r);
     if (r->op != INSN_GROUP)
         return r;
     r = &groups[r->group][i->modrm >> 3 & 7];
     return r->op == INSN_UD ? NULL : r;
 }
 
+/* Does the row exist on this processor in this mode? */
+static bool exists(const struct row *r, unsigned mode)
+{
+    if ((r->flags & P6) && !(mode & DECODE_P6))
+        return false;
+    if ((r->flags & LM) && !(mode & DECODE_LM))
+        return false;
+    return !(r->flags & (mode & DECODE_CODE64 ? NO64 : ONLY64));
+}
+
+static void operand_size(struct insn *i, const struct row *r)
+{
+    if ((r->flags & F64) || (i->rex & REX_W))
+        i->osize = 8;
+    else if ((r->flags & D64) && !(i->flags & INSN_OPSIZE))
+        i->osize = 8;
+}
+
 enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *i)
 {
-    struct cursor c = {bytes, 0, avail, false};
+    struct cursor c = {bytes, 0, avail, mode, false};
     unsigned override = INSN_NO_REG;
     const struct row *r, *opcode_row;
     const uint16_t *args;
 
     memset(i, 0, sizeof *i);
-    i->osize = i->asize = mode & DECODE_CODE32 ? 4 : 2;
+    i->osize = mode & (DECODE_CODE32 | DECODE_CODE64) ? 4 : 2;
+    i->asize = mode & DECODE_CODE64 ? 8 : i->osize;
     i->base = i->index = INSN_NO_REG;
     i->seg = SEG_DS;
-    i->opcode = prefixes(&c, i, &override);
-    if (i->opcode == 0x0f) {
-        i->map = 1;
-        i->opcode = (uint8_t)fetch(&c, 1);
-    }
+    if (!opcode(&c, i, prefixes(&c, i, &override)))
+        return verdict(&c, i, DECODE_UD);
     r = find_row(&c, i, &opcode_row);
-    if (!r || ((r->flags & P6) && !(mode & DECODE_P6)))
+    if (!r || !exists(opcode_row, mode) || !exists(r, mode))
         return verdict(&c, i, DECODE_UD);
     i->op = r->op;
+    if (mode & DECODE_CODE64)
+        operand_size(i, r);
     args = r->any ? opcode_row->arg : r->arg;
     for (unsigned n = 0; n < ARRAY_LEN(i->arg); n++)
         if (!operand(&c, i, args[n], &i->arg[n]))
@@ -521,7 +731,7 @@ bool i386_opcode_defined(unsigned map, uint8_t opcode, unsigned mode)
 {
     const struct row *r = map ? &two_byte[opcode] : &one_byte[opcode];
 
-    return r->op != INSN_UD && (!(r->flags & P6) || (mode & DECODE_P6));
+    return r->op != INSN_UD && exists(r, mode);
 }
 
 bool i386_opcode_has_modrm(unsigned map, uint8_t opcode)

@@ -111,6 +111,7 @@ static int raise(struct i386_cpu *c, unsigned vector, bool has_error, uint32_t e
     c->exc.error = error;
     c->exc.pending = true;
     c->exc.has_eip = false;
+    c->exc.not_canonical = false;
     c->exc.dr6 = 0;
     return UOP_FAULT;
 }
@@ -140,30 +141,13 @@ int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits)
 
 /* ---- delivery ----------------------------------------------------------------------------- */
 
-enum source {
-    FROM_INT_N,     /* INT n */
-    FROM_SOFTWARE,  /* INT3, INTO */
-    FROM_ICEBP,     /* INT1: software, but checked like an exception */
-    FROM_EXCEPTION,
-    FROM_OUTSIDE,   /* INTR, NMI */
-};
-
-struct delivery {
-    enum source source;
-    unsigned vector;
-    bool has_error;
-    uint32_t error;
-    uint64_t eip;    /* to return to */
-    bool set_rf;     /* in the EFLAGS image */
-};
-
-static bool gate_error(struct i386_cpu *c, unsigned exception, const struct delivery *d)
+static bool gate_error(struct i386_cpu *c, unsigned exception, const struct i386_delivery *d)
 {
     return i386_fail(c, exception, d->vector * 8 + 2);
 }
 
 /* Through the vector table of real mode, or of an 8086 program (VME). `image` is pushed. */
-static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint64_t table, unsigned mode, uint32_t image)
+static bool deliver_vector(struct i386_cpu *c, const struct i386_delivery *d, uint64_t table, unsigned mode, uint32_t image)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
@@ -187,7 +171,7 @@ static bool deliver_vector(struct i386_cpu *c, const struct delivery *d, uint64_
     return true;
 }
 
-static bool deliver_real(struct i386_cpu *c, const struct delivery *d)
+static bool deliver_real(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
 
@@ -222,7 +206,7 @@ static int vme_redirects(struct i386_cpu *c, unsigned vector)
     return !(bits >> (vector & 7) & 1);
 }
 
-static bool deliver_redirected(struct i386_cpu *c, const struct delivery *d)
+static bool deliver_redirected(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
     uint32_t image = i386_get_eflags(c);
@@ -241,7 +225,7 @@ static bool deliver_redirected(struct i386_cpu *c, const struct delivery *d)
 }
 
 /* Push what an interrupt gate pushes on the handler's stack. */
-static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i386_stack *st, const struct delivery *d,
+static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i386_stack *st, const struct i386_delivery *d,
                        unsigned size, bool inner)
 {
     static const unsigned vm86_segments[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
@@ -265,7 +249,7 @@ static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i3
 }
 
 /* Through an interrupt or trap gate. */
-static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const struct i386_desc *gate)
+static bool deliver_gate(struct i386_cpu *c, const struct i386_delivery *d, const struct i386_desc *gate)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
@@ -319,7 +303,7 @@ static bool deliver_gate(struct i386_cpu *c, const struct delivery *d, const str
     return true;
 }
 
-static bool deliver_protected(struct i386_cpu *c, const struct delivery *d)
+static bool deliver_protected(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
     bool software = d->source == FROM_INT_N || d->source == FROM_SOFTWARE;
@@ -369,10 +353,10 @@ static bool deliver_protected(struct i386_cpu *c, const struct delivery *d)
 
 /* Deliver one event. False: another exception is pending, nothing happened (or a task
  * switch did: exc.has_eip). */
-static bool deliver(struct i386_cpu *c, const struct delivery *d)
+static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
-    bool done = i386_protected(s) ? deliver_protected(c, d) : deliver_real(c, d);
+    bool done = i386_long(s) ? i386_deliver_long(c, d) : i386_protected(s) ? deliver_protected(c, d) : deliver_real(c, d);
 
     if (!done) {
         bool takes_ext = c->exc.vector == EXC_TS || c->exc.vector == EXC_NP || c->exc.vector == EXC_SS ||
@@ -434,10 +418,10 @@ static void set_dr6_and_pending(struct i386_state *s, uint32_t bits)
 }
 
 /* The pending exception becomes a delivery. */
-static struct delivery consume(struct i386_cpu *c)
+static struct i386_delivery consume(struct i386_cpu *c)
 {
     struct i386_state *s = c->st;
-    struct delivery d = {
+    struct i386_delivery d = {
         .source = FROM_EXCEPTION,
         .vector = c->exc.vector,
         .has_error = c->exc.has_error,
@@ -468,7 +452,7 @@ static void shut_down(struct i386_cpu *c)
 }
 
 /* Deliver *d and whatever exceptions that causes: one step in all. */
-static void deliver_fully(struct i386_cpu *c, struct delivery d)
+static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
 {
     while (!deliver(c, &d)) {
         unsigned first = d.source == FROM_EXCEPTION ? d.vector : EXC_NMI; /* NMI: benign */
@@ -497,13 +481,15 @@ void i386_take_exception(struct ucpu *u)
     struct i386_cpu *c = i386_of(u);
 
     CHECK(c->exc.pending);
+    if (c->exc.not_canonical && i386_stack_access(c, c->exc.address))
+        c->exc.vector = EXC_SS;
     deliver_fully(c, consume(c));
 }
 
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
 {
     unsigned n = vector & 0xff;
-    struct delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
+    struct i386_delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
 
     if (!(vector & I386_INT_N)) {
         if (n == EXC_DB)
@@ -556,7 +542,7 @@ bool i386_take_event(struct ucpu *u)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
-    struct delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
+    struct i386_delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
 
     if (s->init_pending) {
         i386_init_signal(c);
@@ -624,7 +610,7 @@ static unsigned dr_len(const struct i386_state *s, unsigned n)
 {
     unsigned len = s->dr[7] >> (18 + 4 * n) & 3;
 
-    return len == 2 ? 4 : len + 1; /* 8 bytes exist in 64-bit mode only */
+    return len == 2 ? (i386_long(s) ? 8 : 4) : len + 1; /* 8 bytes exist in long mode only */
 }
 
 /* The least address that breakpoint n covers. */
@@ -702,10 +688,10 @@ void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size)
 
 /* ---- IRET ------------------------------------------------------------------------------------------------ */
 
-/* The bits of EFLAGS that IRET at this privilege may change. */
-static uint32_t iret_mask(const struct i386_state *s, bool op32)
+uint32_t i386_iret_mask(const struct i386_state *s, unsigned size)
 {
     uint32_t mask = FLAGS_ALL | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
+    bool op32 = size > 2;
 
     if (op32)
         mask |= EFLAGS_RF | EFLAGS_AC | EFLAGS_ID;
@@ -788,7 +774,7 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     struct i386_stores stores = {.count = 0};
     unsigned size = op32 ? 4 : 2, rpl = cs & 3;
     uint64_t esp = st->rsp, ss = 0;
-    uint32_t mask = iret_mask(s, op32);
+    uint32_t mask = i386_iret_mask(s, op32 ? 4 : 2);
     struct i386_desc code, stack;
     bool outer = rpl > s->cpl;
 
@@ -839,15 +825,17 @@ static int iret_task(struct i386_cpu *c)
     return result;
 }
 
-int i386_iret(struct i386_cpu *c, bool op32)
+int i386_iret(struct i386_cpu *c, unsigned size)
 {
     struct i386_state *s = c->st;
-    unsigned size = op32 ? 4 : 2;
+    bool op32 = size == 4;
     struct i386_stack st;
     uint64_t eip, cs, eflags;
 
     if (!i386_uses_descriptors(s))
         return iret_real(c, op32);
+    if (i386_long(s))
+        return i386_iret_long(c, size);
     if (s->eflags & EFLAGS_NT)
         return iret_task(c);
     i386_stack_current(c, &st);

@@ -15,6 +15,15 @@ static uint32_t get32(const struct ucpu *u, unsigned off)
     return v;
 }
 
+/* A temporary or general register: in 64-bit mode all of it. */
+static uint64_t get64(struct ucpu *u, unsigned off)
+{
+    uint64_t v;
+
+    memcpy(&v, u->s + off, sizeof v);
+    return i386_64bit(i386_of(u)->st) ? v : (uint32_t)v;
+}
+
 static uint16_t get16(const struct ucpu *u, unsigned off)
 {
     uint16_t v;
@@ -44,7 +53,7 @@ int i386_op_linear(struct ucpu *u, const struct uop *op)
     unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 15;
     uint64_t linear;
 
-    if (!i386_linear(i386_of(u), op->b & 15, get32(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))
+    if (!i386_linear(i386_of(u), op->b & 15, get64(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))
         return UOP_FAULT;
     memcpy(u->s + op->d, &linear, sizeof linear);
     return UOP_NEXT;
@@ -74,12 +83,12 @@ int i386_op_load_segment(struct ucpu *u, const struct uop *op)
 
 int i386_op_far_jump(struct ucpu *u, const struct uop *op)
 {
-    return i386_far_jump(i386_of(u), get16(u, op->a), get32(u, op->d), op->b);
+    return i386_far_jump(i386_of(u), get16(u, op->a), get64(u, op->d), op->b);
 }
 
 int i386_op_far_call(struct ucpu *u, const struct uop *op)
 {
-    return i386_far_call(i386_of(u), get16(u, op->a), get32(u, op->d), op->b, i386_of(u)->st->t[3]);
+    return i386_far_call(i386_of(u), get16(u, op->a), get64(u, op->d), op->b, i386_of(u)->st->t[3]);
 }
 
 int i386_op_far_return(struct ucpu *u, const struct uop *op)
@@ -114,7 +123,7 @@ struct frame {
 static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool stack32)
 {
     f->c = i386_of(u);
-    f->mask = stack32 ? 0xffffffffu : 0xffffu;
+    f->mask = i386_64bit(f->c->st) ? UINT64_MAX : stack32 ? 0xffffffffu : 0xffffu;
     f->sp = f->c->st->gpr[ESP] & f->mask;
     f->size = size;
     f->stores.count = 0;
@@ -186,7 +195,7 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
     struct i386_state *st = i386_of(u)->st;
     struct frame f;
 
-    frame_begin(&f, u, op->b >> 5 & 7, op->b & 256);
+    frame_begin(&f, u, op->d, op->b & 256);
     bp = st->gpr[EBP];
     if (!frame_push(&f, bp))
         return UOP_FAULT;

@@ -269,11 +269,17 @@ static int fx_state_available(struct i386_cpu *c, const struct uop *op)
     return UOP_NEXT;
 }
 
+/* The registers that the mode has. */
+static unsigned xmm_bytes(const struct i386_state *st)
+{
+    return (i386_64bit(st) ? 16u : 8u) * (unsigned)sizeof st->xmm[0];
+}
+
 int i386_op_fxsave(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
-    uint8_t image[FXSAVE_USED] = {0};
+    uint8_t image[FXSAVE_SIZE] = {0};
     uint64_t linear;
 
     if (fx_state_available(c, op))
@@ -284,10 +290,15 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
     put16(image, 1, st->fsw);
     put16(image, 2, st->ftag);
     put16(image, 3, st->fop);
-    put32(image, 2, (uint32_t)st->fip);
-    put32(image, 3, st->fcs);
-    put32(image, 4, (uint32_t)st->fdp);
-    put32(image, 5, st->fds);
+    if (op->b & I386_FX_W) { /* whole pointers in place of the selectors */
+        memcpy(image + 8, &st->fip, 8);
+        memcpy(image + 16, &st->fdp, 8);
+    } else {
+        put32(image, 2, (uint32_t)st->fip);
+        put32(image, 3, st->fcs);
+        put32(image, 4, (uint32_t)st->fdp);
+        put32(image, 5, st->fds);
+    }
     if (c->model->has_sse) {
         put32(image, 6, st->mxcsr);
         put32(image, 7, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
@@ -297,8 +308,8 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
         memcpy(image + FXSAVE_ST + 16 * i, &r->mantissa, 8);
         memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
     }
-    memcpy(image + FXSAVE_XMM, st->xmm, 8 * sizeof st->xmm[0]);
-    return i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_USED : FXSAVE_XMM)
+    memcpy(image + FXSAVE_XMM, st->xmm, xmm_bytes(st));
+    return i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_XMM + xmm_bytes(st) : FXSAVE_XMM)
                ? UOP_NEXT
                : UOP_FAULT;
 }
@@ -318,16 +329,21 @@ int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
         if (mxcsr & ~i386_mxcsr_mask(c->model))
             return i386_raise_error(c, EXC_GP, 0);
         st->mxcsr = mxcsr;
-        memcpy(st->xmm, image + FXSAVE_XMM, 8 * sizeof st->xmm[0]);
+        memcpy(st->xmm, image + FXSAVE_XMM, xmm_bytes(st));
     }
     st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
     st->fsw = (uint16_t)get16(image, 1);
     st->ftag = image[4];
     st->fop = get16(image, 3) & 0x7ff;
-    st->fip = get32(image, 2);
-    st->fcs = (uint16_t)get32(image, 3);
-    st->fdp = get32(image, 4);
-    st->fds = (uint16_t)get32(image, 5);
+    if (op->b & I386_FX_W) {
+        memcpy(&st->fip, image + 8, 8);
+        memcpy(&st->fdp, image + 16, 8);
+    } else {
+        st->fip = get32(image, 2);
+        st->fcs = (uint16_t)get32(image, 3);
+        st->fdp = get32(image, 4);
+        st->fds = (uint16_t)get32(image, 5);
+    }
     for (unsigned i = 0; i < 8; i++) {
         struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
         memcpy(&r->mantissa, image + FXSAVE_ST + 16 * i, 8);

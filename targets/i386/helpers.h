@@ -1,7 +1,7 @@
 /*
  * Helpers of the integer instructions, called by micro-ops that lower.c emits.
  * Operand notation as in lower.h: *x a state offset, x a small number. `size`
- * is 1, 2 or 4 bytes.
+ * is 1, 2, 4 or 8 bytes.
  */
 #ifndef HINDCAST_I386_HELPERS_H
 #define HINDCAST_I386_HELPERS_H
@@ -22,13 +22,16 @@ i386_helper i386_op_commit_flags; /* flags = S_T(5) */
 i386_helper i386_op_div;          /* accumulator / *a; b: size, | 16: signed */
 i386_helper i386_op_div32;        /* EDX:EAX / *a */
 i386_helper i386_op_idiv32;       /* the same, signed */
+i386_helper i386_op_div64;        /* RDX:RAX / *a */
+i386_helper i386_op_idiv64;       /* the same, signed */
+i386_helper i386_op_swap_16;      /* *d = *a with its bytes swapped, 16 bits */
 i386_helper i386_op_bit_test;     /* CF = bit S_T(4) of *a; b: size */
 i386_helper i386_op_bit_change;   /* *d = *a with bit S_T(4) set (b: 1 << 4), reset (2 << 4), inverted (3 << 4); | size */
 i386_helper i386_op_bit_scan;     /* *d = index of a bit of *a; b: size, | 16: from the top */
 i386_helper i386_op_cmpxchg8b;    /* memory operand at segment a, S_T(0) */
 i386_helper i386_op_bcd;          /* a: opcode (DAA DAS AAA AAS AAM AAD); b: immediate */
 i386_helper i386_op_flags;        /* a: opcode (SAHF LAHF CMC CLC STC SALC) */
-i386_helper i386_op_loop;         /* S_T(1) = whether a LOOPcc is taken, count in *a already decremented; b: cond, or 16 */
+i386_helper i386_op_loop;         /* S_T(1) = whether a LOOPcc is taken, count in *a (d bytes) already decremented; b: cond */
 i386_helper i386_op_arpl_reg;     /* ARPL *d, *a */
 i386_helper i386_op_arpl_mem;     /* ARPL at segment d, S_T(0); *a */
 i386_helper i386_op_bound;        /* *a within the bounds at segment d, S_T(0); b: size */
@@ -45,11 +48,11 @@ i386_helper i386_op_bad_branch;   /* branch beyond CS's limit: #GP(0) if taken: 
 i386_helper i386_op_load_segment; /* segment d = *a */
 i386_helper i386_op_pusha;        /* a: size of items, b: stack is 32 bits */
 i386_helper i386_op_popa;
-i386_helper i386_op_enter;        /* a: bytes, b: level | size of items << 5 | stack is 32 bits << 8 */
-i386_helper i386_op_far_jump;     /* *a selector, *d offset, b: 32-bit operand size */
+i386_helper i386_op_enter;        /* a: bytes, b: level | stack is 32 bits << 8; d: size of items */
+i386_helper i386_op_far_jump;     /* *a selector, *d offset, b: operand size */
 i386_helper i386_op_far_call;     /* the same; S_T(3) next EIP */
-i386_helper i386_op_far_return;   /* a: extra bytes, b: 32-bit operand size */
-i386_helper i386_op_iret;         /* b: 32-bit operand size */
+i386_helper i386_op_far_return;   /* a: extra bytes, b: operand size */
+i386_helper i386_op_iret;         /* b: operand size */
 enum int_kind { INT_N, INT_3, INT_O, INT_ICEBP };
 i386_helper i386_op_int;          /* a: vector, d: enum int_kind; S_T(3) next EIP */
 
@@ -57,7 +60,7 @@ i386_helper i386_op_int;          /* a: vector, d: enum int_kind; S_T(3) next EI
 i386_helper i386_op_in;           /* *d = port *a; b: size */
 i386_helper i386_op_out;          /* port *a = *d; b: size */
 enum string_kind { STRING_INS, STRING_OUTS, STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS };
-enum { STRING_REP = 0x10, STRING_REPNE = 0x20, STRING_ADDR32 = 0x40 };
+enum { STRING_REP = 0x10, STRING_REPNE = 0x20, STRING_ADDR32 = 0x40, STRING_ADDR64 = 0x80 };
 /* d: enum string_kind | STRING_*; a: source segment; b: size; S_T(2) EIP of the instruction.
  * The last instruction of its block. */
 i386_helper i386_op_string;

@@ -36,6 +36,9 @@ enum insn_op {
     INSN_LIDT, INSN_SMSW, INSN_LMSW, INSN_INVLPG, INSN_LAR, INSN_LSL, INSN_CLTS, INSN_INVD, INSN_WBINVD,
     INSN_MOV_FROM_CR, INSN_MOV_TO_CR, INSN_MOV_FROM_DR, INSN_MOV_TO_DR,
     INSN_WRMSR, INSN_RDTSC, INSN_RDMSR, INSN_RDPMC, INSN_SYSENTER, INSN_SYSEXIT, INSN_CPUID,
+    INSN_MOVSXD, INSN_SYSCALL, INSN_SYSRET, INSN_SWAPGS, INSN_RDTSCP, INSN_XGETBV, INSN_XSETBV, INSN_STAC, INSN_CLAC,
+    INSN_MONITOR, INSN_MWAIT, INSN_RDPKRU, INSN_WRPKRU, INSN_FSGSBASE, INSN_CMPXCHG16B, INSN_INVPCID, INSN_MOVBE,
+    INSN_RDPID, INSN_RSM,
     INSN_COUNT
 };
 
@@ -64,6 +67,15 @@ struct operand {
 #define INSN_OPSIZE 0x08u /* 66 */
 #define INSN_MODRM  0x10u /* there is a ModRM byte */
 #define INSN_MEM    0x20u /* there is a memory operand */
+#define INSN_RIP    0x40u /* disp is relative to the next instruction */
+#define INSN_REX    0x80u /* there is a REX or VEX prefix: insn.rex */
+
+#define REX_B 1u
+#define REX_X 2u
+#define REX_R 4u
+#define REX_W 8u
+/* Byte registers: AL CL DL BL AH CH DH BH R8B...; SPL BPL SIL DIL (with REX) are 20 to 23. */
+#define INSN_LOW_BYTE 16u
 
 #define INSN_MAX_LEN 15u
 #define INSN_NO_REG  0xffu
@@ -72,17 +84,21 @@ struct insn {
     uint8_t op;      /* enum insn_op */
     uint8_t len;     /* bytes */
     uint8_t flags;   /* INSN_* */
-    uint8_t map;     /* 0: one-byte opcode; 1: 0F xx */
+    uint8_t map;     /* 0: one-byte opcode; 1: 0F xx; 2: 0F 38 xx; 3: 0F 3A xx */
     uint8_t opcode;
     uint8_t modrm;
-    uint8_t osize;   /* operand size, 2 or 4 */
-    uint8_t asize;   /* address size, 2 or 4 */
+    uint8_t osize;   /* operand size: 2, 4 or 8 */
+    uint8_t asize;   /* address size: 2, 4 or 8 */
     uint8_t seg;     /* segment of the memory operand, default or override */
     uint8_t base;    /* register, or INSN_NO_REG */
     uint8_t index;   /* register, or INSN_NO_REG */
     uint8_t scale;   /* log2 */
+    uint8_t rex;     /* REX_*; of a VEX prefix, too */
+    uint8_t vex;     /* 0, or 1 + log2(vector bytes / 16): there is a VEX prefix, which gave map, rex and flags */
+    uint8_t vvvv;    /* the register that it names */
     uint32_t disp;   /* sign-extended */
     uint32_t imm;    /* sign-extended where the manual says so */
+    uint64_t wide;   /* 64-bit immediate, or the address of MOV to and from an offset */
     uint32_t imm2;   /* selector of a far pointer; second immediate of ENTER */
     struct operand arg[3];
 };
@@ -90,6 +106,9 @@ struct insn {
 /* What the decoding depends on besides the bytes. */
 #define DECODE_CODE32 1u /* default sizes are 32 bits */
 #define DECODE_P6     2u /* instructions that the Pentium and the P6 family added exist */
+#define DECODE_CODE64 4u /* 64-bit mode */
+#define DECODE_LM     8u /* instructions that came with or after long mode exist (which of them, the lowering knows) */
+#define DECODE_VEX    16u /* C4 and C5 begin VEX prefixes where they cannot be LES and LDS */
 
 enum decode_result {
     DECODE_OK,
@@ -100,8 +119,7 @@ enum decode_result {
 
 enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *out);
 
-/* Number of rows in the opcode tables, and whether a row is defined: for tests.
- * `map` 0: one byte, 1: 0F xx. */
+/* Whether a row of the opcode tables is defined: for tests. `map` as in struct insn. */
 bool i386_opcode_defined(unsigned map, uint8_t opcode, unsigned mode);
 /* Can the opcode come with ModRM? */
 bool i386_opcode_has_modrm(unsigned map, uint8_t opcode);

@@ -26,6 +26,9 @@
 
 #include <string.h>
 
+__extension__ typedef unsigned __int128 uint128;
+__extension__ typedef __int128 int128;
+
 /* ---- flags and operands ------------------------------------------------------------- */
 
 static struct i386_state *state_of(struct ucpu *u)
@@ -38,43 +41,48 @@ static void set_flags(struct i386_state *st, uint32_t flags)
     st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = flags};
 }
 
-static uint32_t get(const struct ucpu *u, unsigned off, unsigned size)
+static uint64_t get(const struct ucpu *u, unsigned off, unsigned size)
 {
-    uint32_t v = 0;
+    uint64_t v = 0;
 
     memcpy(&v, u->s + off, size);
     return v;
 }
 
-static void put(struct ucpu *u, unsigned off, unsigned size, uint32_t v)
+/* Into a register or temporary: 32 bits are zero-extended, which outside 64-bit mode changes nothing. */
+static void put(struct ucpu *u, unsigned off, unsigned size, uint64_t v)
 {
+    if (size == 4) {
+        v = (uint32_t)v;
+        size = 8;
+    }
     memcpy(u->s + off, &v, size);
 }
 
-static uint32_t mask_of(unsigned size)
+static uint64_t mask_of(unsigned size)
 {
-    return 0xffffffffu >> (32 - 8 * size);
+    return UINT64_MAX >> (64 - 8 * size);
 }
 
-static uint32_t sign_of(unsigned size)
+static uint64_t sign_of(unsigned size)
 {
-    return 1u << (8 * size - 1);
+    return (uint64_t)1 << (8 * size - 1);
 }
 
-static int32_t sign_extend(uint32_t v, unsigned size)
+static int64_t sign_extend(uint64_t v, unsigned size)
 {
-    return (int32_t)(v << (32 - 8 * size)) >> (32 - 8 * size);
+    return (int64_t)(v << (64 - 8 * size)) >> (64 - 8 * size);
 }
 
 /* SF, ZF and PF of a result. */
-static uint32_t result_flags(uint32_t v, unsigned size)
+static uint32_t result_flags(uint64_t v, unsigned size)
 {
     v &= mask_of(size);
-    return (v & sign_of(size) ? FLAG_S : 0) | (v ? 0 : FLAG_Z) | (__builtin_parity(v & 0xff) ? 0 : FLAG_P);
+    return (v & sign_of(size) ? FLAG_S : 0) | (v ? 0 : FLAG_Z) | (__builtin_parity((unsigned)v & 0xff) ? 0 : FLAG_P);
 }
 
 /* Exclusive or of the two top bits. */
-static bool top_bits_differ(uint32_t v, unsigned size)
+static bool top_bits_differ(uint64_t v, unsigned size)
 {
     return (v ^ v << 1) & sign_of(size);
 }
@@ -82,12 +90,12 @@ static bool top_bits_differ(uint32_t v, unsigned size)
 /* ---- shifts ---------------------------------------------------------------------------- */
 
 struct shifted {
-    uint32_t value;
+    uint64_t value;
     bool carry, overflow;
 };
 
-/* Rotate; `count` is 1-31. */
-static struct shifted rotate(unsigned kind, uint32_t x, unsigned size, unsigned count)
+/* Rotate; `count` is 1-31 (of 64 bits: 1-63). */
+static struct shifted rotate(unsigned kind, uint64_t x, unsigned size, unsigned count)
 {
     unsigned bits = 8 * size, n = count & (bits - 1);
     struct shifted r;
@@ -106,23 +114,23 @@ static struct shifted rotate(unsigned kind, uint32_t x, unsigned size, unsigned 
 }
 
 /* Rotate through carry: a rotation of bits + 1 bits. */
-static struct shifted rotate_carry(unsigned kind, uint32_t x, unsigned size, unsigned count, bool carry)
+static struct shifted rotate_carry(unsigned kind, uint64_t x, unsigned size, unsigned count, bool carry)
 {
     unsigned bits = 8 * size, n = count % (bits + 1);
-    uint64_t wide = (uint64_t)carry << bits | x;
+    uint128 wide = (uint128)carry << bits | x;
     struct shifted r;
 
     if (kind == SHIFT_RCR)
         n = (bits + 1 - n) % (bits + 1);
     if (n)
         wide = wide << n | wide >> (bits + 1 - n);
-    r.value = (uint32_t)wide & mask_of(size);
+    r.value = (uint64_t)wide & mask_of(size);
     r.carry = wide >> bits & 1;
     r.overflow = kind == SHIFT_RCL ? r.carry != !!(r.value & sign_of(size)) : top_bits_differ(r.value, size);
     return r;
 }
 
-static struct shifted shift(unsigned kind, uint32_t x, unsigned size, unsigned count)
+static struct shifted shift(unsigned kind, uint64_t x, unsigned size, unsigned count)
 {
     int64_t s = sign_extend(x, size);
     struct shifted r;
@@ -134,29 +142,34 @@ static struct shifted shift(unsigned kind, uint32_t x, unsigned size, unsigned c
         r.overflow = count == 1 && (x & sign_of(size));
         return r;
     case SHIFT_SAR:
-        r.value = (uint32_t)(s >> count) & mask_of(size);
+        r.value = (uint64_t)(s >> count) & mask_of(size);
         r.carry = s >> (count - 1) & 1;
         r.overflow = false;
         return r;
     default:
         r.value = (x << count) & mask_of(size);
-        r.carry = (uint64_t)x << count >> (8 * size) & 1;
+        r.carry = (uint128)x << count >> (8 * size) & 1;
         r.overflow = r.carry != !!(r.value & sign_of(size));
         return r;
     }
 }
 
-static struct shifted double_shift(unsigned kind, uint32_t x, uint32_t y, unsigned size, unsigned count)
+static struct shifted double_shift(unsigned kind, uint64_t x, uint64_t y, unsigned size, unsigned count)
 {
     struct shifted r;
 
-    if (size == 4) {
-        uint64_t v = kind == SHIFT_SHLD ? (uint64_t)x << 32 | y : (uint64_t)y << 32 | x;
+    if (size == 8) {
+        uint128 v = kind == SHIFT_SHLD ? (uint128)x << 64 | y : (uint128)y << 64 | x;
+
+        r.value = kind == SHIFT_SHLD ? (uint64_t)(v << count >> 64) : (uint64_t)(v >> count);
+        r.carry = kind == SHIFT_SHLD ? v >> (128 - count) & 1 : v >> (count - 1) & 1;
+    } else if (size == 4) {
+        uint64_t v = kind == SHIFT_SHLD ? x << 32 | (uint32_t)y : y << 32 | x;
 
         r.value = kind == SHIFT_SHLD ? (uint32_t)(v << count >> 32) : (uint32_t)(v >> count);
         r.carry = kind == SHIFT_SHLD ? v >> (64 - count) & 1 : v >> (count - 1) & 1;
     } else {
-        uint64_t v = (uint64_t)x << 32 | (uint64_t)(y & 0xffff) << 16 | x;
+        uint64_t v = x << 32 | (y & 0xffff) << 16 | x;
 
         r.value = (kind == SHIFT_SHLD ? v << count >> 32 : v >> count) & 0xffff;
         r.carry = kind == SHIFT_SHLD ? v >> (48 - count) & 1 : v >> (count - 1) & 1;
@@ -168,8 +181,9 @@ static struct shifted double_shift(unsigned kind, uint32_t x, uint32_t y, unsign
 int i386_op_shift(struct ucpu *u, const struct uop *op)
 {
     struct i386_state *st = state_of(u);
-    unsigned kind = op->b & 15, size = op->b >> SHIFT_SIZE_SHIFT & 7, count = (unsigned)st->t[4] & 31;
-    uint32_t x = get(u, op->a, size), old = flags_compute(&st->cc), flags;
+    unsigned kind = op->b & 15, size = op->b >> SHIFT_SIZE_SHIFT & 15, count = (unsigned)st->t[4] & (size == 8 ? 63 : 31);
+    uint64_t x = get(u, op->a, size);
+    uint32_t old = flags_compute(&st->cc), flags;
     struct shifted r;
 
     if (count == 0) {
@@ -181,7 +195,7 @@ int i386_op_shift(struct ucpu *u, const struct uop *op)
         r = kind <= SHIFT_ROR ? rotate(kind, x, size, count) : rotate_carry(kind, x, size, count, old & FLAG_C);
         flags = old & ~(FLAG_C | FLAG_O);
     } else {
-        r = kind <= SHIFT_SAR ? shift(kind, x, size, count) : double_shift(kind, x, (uint32_t)st->t[6], size, count);
+        r = kind <= SHIFT_SAR ? shift(kind, x, size, count) : double_shift(kind, x, st->t[6], size, count);
         flags = result_flags(r.value, size);
     }
     flags |= (r.carry ? FLAG_C : 0) | (r.overflow ? FLAG_O : 0);
@@ -207,10 +221,10 @@ static uint64_t dividend(const struct ucpu *u, unsigned size)
 {
     if (size == 1)
         return get(u, S_GPR16(EAX), 2);
-    return (uint64_t)get(u, S_GPR32(EDX), size) << (8 * size) | get(u, S_GPR32(EAX), size);
+    return get(u, S_GPR32(EDX), size) << (8 * size) | get(u, S_GPR32(EAX), size);
 }
 
-static void put_quotient(struct ucpu *u, unsigned size, uint32_t quotient, uint32_t remainder)
+static void put_quotient(struct ucpu *u, unsigned size, uint64_t quotient, uint64_t remainder)
 {
     put(u, S_GPR32(EAX), size, quotient);
     put(u, size == 1 ? S_GPR8(4) : S_GPR32(EDX), size, remainder);
@@ -218,8 +232,7 @@ static void put_quotient(struct ucpu *u, unsigned size, uint32_t quotient, uint3
 
 static int divide(struct ucpu *u, unsigned divisor, unsigned size, bool is_signed)
 {
-    uint32_t y = get(u, divisor, size);
-    uint64_t n = dividend(u, size);
+    uint64_t y = get(u, divisor, size), n = dividend(u, size);
 
     if (!y)
         return i386_raise(i386_of(u), EXC_DE);
@@ -229,14 +242,14 @@ static int divide(struct ucpu *u, unsigned divisor, unsigned size, bool is_signe
         if (sn == INT64_MIN && sy == -1)
             return i386_raise(i386_of(u), EXC_DE);
         q = sn / sy;
-        if (q != sign_extend((uint32_t)q, size))
+        if (q != sign_extend((uint64_t)q, size))
             return i386_raise(i386_of(u), EXC_DE);
-        put_quotient(u, size, (uint32_t)q, (uint32_t)(sn % sy));
+        put_quotient(u, size, (uint64_t)q, (uint64_t)(sn % sy));
         return UOP_NEXT;
     }
     if (n / y > mask_of(size))
         return i386_raise(i386_of(u), EXC_DE);
-    put_quotient(u, size, (uint32_t)(n / y), (uint32_t)(n % y));
+    put_quotient(u, size, n / y, n % y);
     return UOP_NEXT;
 }
 
@@ -255,6 +268,39 @@ int i386_op_idiv32(struct ucpu *u, const struct uop *op)
     return divide(u, op->a, 4, true);
 }
 
+/* 128 bits by 64. */
+int i386_op_div64(struct ucpu *u, const struct uop *op)
+{
+    uint64_t y = get(u, op->a, 8), high = get(u, S_GPR64(EDX), 8);
+    uint128 n = (uint128)high << 64 | get(u, S_GPR64(EAX), 8);
+
+    if (high >= y)
+        return i386_raise(i386_of(u), EXC_DE);
+    put_quotient(u, 8, (uint64_t)(n / y), (uint64_t)(n % y));
+    return UOP_NEXT;
+}
+
+int i386_op_idiv64(struct ucpu *u, const struct uop *op)
+{
+    int64_t y = (int64_t)get(u, op->a, 8);
+    uint128 bits = (uint128)get(u, S_GPR64(EDX), 8) << 64 | get(u, S_GPR64(EAX), 8);
+    int128 n = (int128)bits, q;
+
+    if (!y || (y == -1 && bits == (uint128)1 << 127))
+        return i386_raise(i386_of(u), EXC_DE);
+    q = n / y;
+    if (q != (int64_t)q)
+        return i386_raise(i386_of(u), EXC_DE);
+    put_quotient(u, 8, (uint64_t)q, (uint64_t)(n % y));
+    return UOP_NEXT;
+}
+
+int i386_op_swap_16(struct ucpu *u, const struct uop *op)
+{
+    put(u, op->d, 2, __builtin_bswap16((uint16_t)get(u, op->a, 2)));
+    return UOP_NEXT;
+}
+
 /* ---- bits --------------------------------------------------------------------------------- */
 
 int i386_op_bit_test(struct ucpu *u, const struct uop *op)
@@ -269,7 +315,7 @@ int i386_op_bit_test(struct ucpu *u, const struct uop *op)
 int i386_op_bit_change(struct ucpu *u, const struct uop *op)
 {
     unsigned size = op->b & 7;
-    uint32_t v = get(u, op->a, size), bit = 1u << (state_of(u)->t[4] & (8 * size - 1));
+    uint64_t v = get(u, op->a, size), bit = (uint64_t)1 << (state_of(u)->t[4] & (8 * size - 1));
 
     switch (op->b >> 4) {
     case 1:
@@ -289,11 +335,11 @@ int i386_op_bit_scan(struct ucpu *u, const struct uop *op)
 {
     struct i386_state *st = state_of(u);
     unsigned size = op->b & 7;
-    uint32_t v = get(u, op->a, size);
+    uint64_t v = get(u, op->a, size);
 
     set_flags(st, result_flags(v, size));
     if (v)
-        put(u, op->d, size, op->b & 16 ? 31u - (unsigned)__builtin_clz(v) : (unsigned)__builtin_ctz(v));
+        put(u, op->d, size, op->b & 16 ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
     return UOP_NEXT;
 }
 
@@ -318,6 +364,34 @@ int i386_op_cmpxchg8b(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     st->gpr[EAX] = (uint32_t)old;
     st->gpr[EDX] = (uint32_t)(old >> 32);
+    set_flags(st, flags);
+    return UOP_NEXT;
+}
+
+int i386_op_cmpxchg16b(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+    uint64_t linear, old[2], value[2];
+    struct planned_store plan;
+    uint32_t flags = flags_compute(&st->cc) & ~FLAG_Z;
+
+    if (!i386_linear(c, op->a, st->t[0], 16, true, &linear))
+        return UOP_FAULT;
+    if (linear & 15)
+        return i386_raise_error(c, EXC_GP, 0);
+    if (!ucpu_plan_store(u, u->tlb_mode, linear, 16, &plan) || !ucpu_load(u, linear, old, 16))
+        return UOP_FAULT;
+    if (old[0] == st->gpr[EAX] && old[1] == st->gpr[EDX]) {
+        value[0] = st->gpr[EBX];
+        value[1] = st->gpr[ECX];
+        flags |= FLAG_Z;
+    } else {
+        memcpy(value, old, sizeof value);
+        st->gpr[EAX] = old[0];
+        st->gpr[EDX] = old[1];
+    }
+    ucpu_make_store(u, &plan, value);
     set_flags(st, flags);
     return UOP_NEXT;
 }
@@ -417,7 +491,7 @@ int i386_op_loop(struct ucpu *u, const struct uop *op)
 {
     struct i386_state *st = state_of(u);
 
-    st->t[1] = get(u, op->a, 4) != 0 && flags_cond(&st->cc, op->b);
+    st->t[1] = get(u, op->a, op->d) != 0 && flags_cond(&st->cc, op->b);
     return UOP_NEXT;
 }
 
@@ -464,7 +538,7 @@ int i386_op_bound(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     unsigned size = op->b;
     uint32_t lower = 0, upper = 0;
-    int32_t index = sign_extend(get(u, op->a, size), size);
+    int64_t index = sign_extend(get(u, op->a, size), size);
 
     if (!i386_read(c, op->d, c->st->t[0], &lower, size) || !i386_read(c, op->d, c->st->t[0] + size, &upper, size))
         return UOP_FAULT;

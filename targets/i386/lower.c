@@ -23,6 +23,7 @@
 #include "i386/lowering.h"
 
 #include "i386/fpu.h"
+#include "i386/protect.h"
 
 /* ---- ends of blocks ------------------------------------------------------------- */
 
@@ -52,21 +53,27 @@ static uint32_t cs_limit(const struct lower *l)
 }
 
 /* Where a relative branch goes. */
-static uint32_t branch_target(const struct lower *l)
+static uint64_t branch_target(const struct lower *l)
 {
-    uint32_t t = l->next + l->i.imm;
+    uint64_t t = l->next + (uint64_t)(int32_t)l->i.imm;
 
-    return l->i.osize == 2 ? t & 0xffff : t;
+    return l->i.osize == 8 ? t : l->i.osize == 2 ? t & 0xffff : (uint32_t)t;
 }
 
-static enum build_next end_jump(struct lower *l, uint32_t target)
+/* Beyond CS's limit? (A branch to an address that is not canonical faults there, at the fetch.) */
+static bool bad_target(const struct lower *l)
+{
+    return !wide(l) && branch_target(l) > cs_limit(l);
+}
+
+static enum build_next end_jump(struct lower *l, uint64_t target)
 {
     l->b->target[1] = target;
     emit(l, UOP_JMP, 0, 0, 0);
     return BUILD_END;
 }
 
-/* End with a conditional branch; `op` BR (b: condition), BRZ32 or BRNZ32 (of a). */
+/* End with a conditional branch; `op` BR (b: condition), or BRZ, BRNZ (of a). */
 static enum build_next end_branch(struct lower *l, enum uop_code op, unsigned a, unsigned cond)
 {
     l->b->target[0] = l->next;
@@ -75,10 +82,10 @@ static enum build_next end_branch(struct lower *l, enum uop_code op, unsigned a,
     return BUILD_END;
 }
 
-/* Jump to the 32-bit value at `off`, which was checked. */
+/* Jump to the value at `off`, which was checked. */
 static enum build_next end_indirect(struct lower *l, unsigned off)
 {
-    emit(l, UOP_JMPR32, 0, off, 0);
+    emit(l, wide(l) ? UOP_JMPR64 : UOP_JMPR32, 0, off, 0);
     return BUILD_END;
 }
 
@@ -86,6 +93,8 @@ static enum build_next end_indirect(struct lower *l, unsigned off)
  * checked 32-bit value. */
 static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
 {
+    if (wide(l))
+        return off;
     if (l->i.osize == 2) {
         emit(l, UOP_ZX16_32, temp, off, 0);
         off = temp;
@@ -102,14 +111,21 @@ static bool stack32(const struct lower *l)
     return l->mode & MODE_STACK32;
 }
 
+/* In 64-bit mode the stack pointer is RSP, and alignment is all that can be checked. */
 static bool flat_stack(const struct lower *l)
 {
+    if (wide(l))
+        return !(l->mode & MODE_ALIGN);
     return stack32(l) && mode_seg(l->mode, SEG_SS) == SEG_FLAT;
 }
 
 /* The stack pointer plus `delta`, wrapped to the stack's width, at S_T(3). */
 static void stack_offset(struct lower *l, int delta)
 {
+    if (wide(l)) {
+        emit_sized(l, UOP_ADD64I, S_T(3), S_GPR64(ESP), 8, (uint32_t)delta);
+        return;
+    }
     if (stack32(l)) {
         emit_imm(l, UOP_LEA_W, S_T(3), S_GPR32(ESP), (uint32_t)delta);
         return;
@@ -121,7 +137,10 @@ static void stack_offset(struct lower *l, int delta)
 
 static void move_stack(struct lower *l, int delta)
 {
-    emit_imm(l, stack32(l) ? UOP_ADD32I : UOP_ADD16I, S_GPR32(ESP), S_GPR32(ESP), (uint32_t)delta);
+    if (wide(l))
+        emit_sized(l, UOP_ADD64I, S_GPR64(ESP), S_GPR64(ESP), 8, (uint32_t)delta);
+    else
+        emit_imm(l, stack32(l) ? UOP_ADD32I : UOP_ADD16I, S_GPR32(ESP), S_GPR32(ESP), (uint32_t)delta);
 }
 
 /* Push `size` bytes at `off`; changes the stack pointer last. Uses S_T(3), S_T(4). */
@@ -129,23 +148,27 @@ static void push(struct lower *l, unsigned size, unsigned off)
 {
     struct mem m = {.a = (uint16_t)S_T(3)};
 
-    if (flat_stack(l) && size == 4) {
-        emit_imm(l, UOP_ST32_PRE_W, off, S_GPR32(ESP), 4);
+    if (flat_stack(l) && size == (wide(l) ? 8 : 4)) {
+        emit_imm(l, wide(l) ? UOP_ST64_PRE_X : UOP_ST32_PRE_W, off, S_GPR64(ESP), size);
         return;
     }
     stack_offset(l, -(int)size);
     mem_through_segment(l, &m, SEG_SS, size, true, S_T(4));
     mem_store(l, size, off, &m);
-    emit(l, stack32(l) ? UOP_MOV32 : UOP_MOV16, S_GPR32(ESP), S_T(3), 0);
+    emit(l, wide(l) ? UOP_MOV64 : stack32(l) ? UOP_MOV32 : UOP_MOV16, S_GPR32(ESP), S_T(3), 0);
 }
 
-static void push_imm(struct lower *l, unsigned size, uint32_t v)
+static void push_imm(struct lower *l, unsigned size, uint64_t v)
 {
-    if (flat_stack(l) && size == 4) {
-        build(l->b, UOP_STI32_PRE_W, 0, S_GPR32(ESP), 0, 4, v);
+    if (flat_stack(l) && size == 4 && !wide(l)) {
+        build(l->b, UOP_STI32_PRE_W, 0, S_GPR32(ESP), 0, 4, (uint32_t)v);
         return;
     }
-    emit_imm(l, UOP_MOVI32, S_T(1), 0, v);
+    if (flat_stack(l) && size == 8 && v == (uint64_t)(int32_t)v) {
+        build(l->b, UOP_STI64_PRE_X, 0, S_GPR64(ESP), 0, 8, (uint32_t)v);
+        return;
+    }
+    set_const(l, S_T(1), v);
     push(l, size, S_T(1));
 }
 
@@ -154,7 +177,7 @@ static void peek(struct lower *l, unsigned size, unsigned d)
 {
     struct mem m = {.a = (uint16_t)S_GPR32(ESP)};
 
-    if (!stack32(l)) {
+    if (!stack32(l) && !wide(l)) {
         stack_offset(l, 0);
         m.a = (uint16_t)S_T(3);
     }
@@ -170,7 +193,10 @@ static enum build_next lower_mov(struct lower *l)
     struct mem m;
 
     if (s->kind == OPERAND_IMM && d->kind == OPERAND_REG) {
-        emit_imm(l, SIZED(d->size, UOP_MOVI, ), reg(d->reg, d->size), 0, l->i.imm);
+        if (d->size >= 4) /* of 64 bits: all of them (B8), or the sign-extended 32 (C7) */
+            set_const(l, reg(d->reg, d->size), d->size == 4 ? l->i.imm : l->i.opcode >= 0xc0 ? (uint64_t)(int32_t)l->i.imm : l->i.wide);
+        else
+            emit_imm(l, d->size == 1 ? UOP_MOVI8 : UOP_MOVI16, reg(d->reg, d->size), 0, l->i.imm);
         return BUILD_MORE;
     }
     if (s->kind == OPERAND_IMM) {
@@ -187,7 +213,29 @@ static enum build_next lower_mov(struct lower *l)
     return BUILD_MORE;
 }
 
-/* MOVZX, MOVSX */
+/* MOVZX, MOVSX, MOVSXD in 64-bit mode, to 32 or 64 bits. */
+static enum build_next lower_extend_wide(struct lower *l)
+{
+    static const uint16_t load[3][3][2] = { /* zero, sign to 64, sign to 32; from 8, 16, 32 bits */
+        {{UOP_LDZ8_X, UOP_LDXZ8_X}, {UOP_LDZ16_X, UOP_LDXZ16_X}, {UOP_LDZ32_X, UOP_LDXZ32_X}},
+        {{UOP_LDS8_64_X, UOP_LDXS8_64_X}, {UOP_LDS16_64_X, UOP_LDXS16_64_X}, {UOP_LDS32_64_X, UOP_LDXS32_64_X}},
+        {{UOP_LDS8_32Z_X, UOP_LDXS8_32Z_X}, {UOP_LDS16_32Z_X, UOP_LDXS16_32Z_X}, {UOP_LDZ32_X, UOP_LDXZ32_X}}};
+    static const uint16_t move[3][3] = {{UOP_ZX8_64, UOP_ZX16_64, UOP_MOV32Z}, {UOP_SX8_64, UOP_SX16_64, UOP_SX32_64},
+                                        {UOP_SX8_32Z, UOP_SX16_32Z, UOP_MOV32Z}};
+    unsigned from = l->i.arg[1].size, z = from >> 1, d = reg(l->i.arg[0].reg, 8);
+    unsigned kind = l->i.op == INSN_MOVZX ? 0 : l->i.osize == 8 ? 1 : 2;
+    struct mem m;
+
+    if (is_mem(l, 1)) {
+        mem_operand(l, &m, from, false);
+        mem_access(l, (enum uop_code)load[kind][z][0], (enum uop_code)load[kind][z][1], d, &m);
+    } else {
+        emit(l, (enum uop_code)move[kind][z], d, operand_value(l, 1, S_T(1)), 0);
+    }
+    return BUILD_MORE;
+}
+
+/* MOVZX, MOVSX, MOVSXD */
 static enum build_next lower_extend(struct lower *l)
 {
     bool zero = l->i.op == INSN_MOVZX;
@@ -195,6 +243,8 @@ static enum build_next lower_extend(struct lower *l)
     unsigned d = reg(l->i.arg[0].reg, 4), s;
     struct mem m;
 
+    if (wide(l) && to >= 4)
+        return lower_extend_wide(l);
     if (is_mem(l, 1) && to == 4) {
         mem_operand(l, &m, from, false);
         if (!m.indexed) {
@@ -207,7 +257,7 @@ static enum build_next lower_extend(struct lower *l)
     } else {
         s = operand_value(l, 1, S_T(1));
     }
-    if (from == 2 && to == 2)
+    if (from >= 2 && to == 2)
         emit(l, UOP_MOV16, d, s, 0);
     else if (from == 2)
         emit(l, zero ? UOP_ZX16_32 : UOP_SX16_32, d, s, 0);
@@ -257,6 +307,31 @@ static enum build_next lower_xadd(struct lower *l)
     return BUILD_MORE;
 }
 
+/* CMPXCHG of 32 bits in 64-bit mode: only what is written is zero-extended. */
+static enum build_next lower_cmpxchg_32z(struct lower *l)
+{
+    unsigned r = reg(l->i.arg[1].reg, 4), old = S_T(1), d = reg(l->i.arg[0].reg, 4);
+    struct mem m;
+
+    if (is_mem(l, 0)) {
+        mem_operand(l, &m, 4, true);
+        mem_load_rw(l, 4, old, &m);
+    } else {
+        emit(l, UOP_MOV32Z, old, d, 0);
+    }
+    emit(l, UOP_MOV32Z, S_T(2), r, 0);
+    if (is_mem(l, 0)) {
+        emit(l, UOP_PICK32Z, S_T(2), old, S_GPR64(EAX));
+        mem_store(l, 4, S_T(2), &m);
+    }
+    emit(l, UOP_CMP32, 0, S_GPR64(EAX), old);
+    if (!is_mem(l, 0))
+        build(l->b, UOP_CSEL64, d, S_T(2), d, COND_Z, 0);
+    if (is_mem(l, 0) || d != S_GPR64(EAX))
+        build(l->b, UOP_CSEL64, S_GPR64(EAX), S_GPR64(EAX), old, COND_Z, 0);
+    return BUILD_MORE;
+}
+
 /* Always writes memory, as the manual says. Setting the accumulator to the old
  * value is right in both outcomes. */
 static enum build_next lower_cmpxchg(struct lower *l)
@@ -264,6 +339,8 @@ static enum build_next lower_cmpxchg(struct lower *l)
     unsigned size = l->i.arg[0].size, r = reg(l->i.arg[1].reg, size), old = S_T(1);
     struct mem m;
 
+    if (size == 4 && wide(l))
+        return lower_cmpxchg_32z(l);
     if (is_mem(l, 0)) {
         mem_operand(l, &m, size, true);
         mem_load_rw(l, size, old, &m);
@@ -274,7 +351,7 @@ static enum build_next lower_cmpxchg(struct lower *l)
     emit(l, SIZED(size, UOP_PICK, ), S_T(2), old, S_GPR32(EAX));
     if (is_mem(l, 0))
         mem_store(l, size, S_T(2), &m);
-    emit(l, SIZED(size, UOP_CMP, ), 0, S_GPR32(EAX), old);
+    emit(l, SIZED_PLAIN(size, UOP_CMP, ), 0, S_GPR32(EAX), old);
     operand_move(l, size, S_GPR32(EAX), old);
     if (!is_mem(l, 0))
         operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(2));
@@ -291,6 +368,20 @@ static enum build_next lower_lea(struct lower *l)
         emit(l, UOP_MOV16, d, mem_flatten(l, &m, S_T(0)), 0);
         return BUILD_MORE;
     }
+    if (wide(l)) {
+        /* The whole address, or its low half. */
+        bool low = l->i.osize == 4;
+
+        if (m.indexed)
+            build(l->b, low ? UOP_LEAX_32Z : UOP_LEAX_X, d, m.a, m.b, m.imm, m.scale);
+        else if (m.a == S_ZERO)
+            set_const(l, d, low ? m.imm : (uint64_t)(int32_t)m.imm);
+        else if (m.imm)
+            emit_sized(l, low ? UOP_ADD32ZI : UOP_ADD64I, d, m.a, low ? 4 : 8, m.imm);
+        else
+            emit(l, low ? UOP_MOV32Z : UOP_MOV64, d, m.a, 0);
+        return BUILD_MORE;
+    }
     if (m.indexed)
         build(l->b, UOP_LEAX_W, d, m.a, m.b, m.imm, m.scale);
     else if (m.a == S_ZERO)
@@ -303,7 +394,7 @@ static enum build_next lower_lea(struct lower *l)
 static enum build_next lower_push(struct lower *l)
 {
     if (l->i.arg[0].kind == OPERAND_IMM)
-        push_imm(l, l->i.osize, l->i.imm);
+        push_imm(l, l->i.osize, l->i.osize == 8 ? (uint64_t)(int32_t)l->i.imm : l->i.imm);
     else
         push(l, l->i.osize, operand_value(l, 0, S_T(1)));
     return BUILD_MORE;
@@ -317,8 +408,8 @@ static enum build_next lower_pop(struct lower *l)
     if (!is_mem(l, 0)) {
         unsigned d = reg(l->i.arg[0].reg, size);
 
-        if (flat_stack(l) && size == 4) {
-            emit_imm(l, UOP_LD32_POST_W, d, S_GPR32(ESP), 4);
+        if (flat_stack(l) && size == (wide(l) ? 8 : 4)) {
+            emit_imm(l, wide(l) ? UOP_LD64_POST_X : UOP_LD32_POST_W, d, S_GPR64(ESP), size);
             return BUILD_MORE;
         }
         peek(l, size, S_T(1));
@@ -328,7 +419,7 @@ static enum build_next lower_pop(struct lower *l)
     }
     peek(l, size, S_T(1));
     /* An address based on ESP uses its value after the pop. */
-    mem_effective_address(l, &m, l->i.base == ESP && l->i.asize == 4 ? size : 0);
+    mem_effective_address(l, &m, l->i.base == ESP && l->i.asize >= 4 ? size : 0);
     mem_through_segment(l, &m, l->i.seg, size, true, S_T(0));
     mem_store(l, size, S_T(1), &m);
     move_stack(l, (int)size);
@@ -337,7 +428,7 @@ static enum build_next lower_pop(struct lower *l)
 
 static enum build_next lower_push_sreg(struct lower *l)
 {
-    emit(l, UOP_ZX16_32, S_T(1), S_SEG(l->i.arg[0].reg, selector), 0);
+    emit(l, wide(l) ? UOP_ZX16_64 : UOP_ZX16_32, S_T(1), S_SEG(l->i.arg[0].reg, selector), 0);
     push(l, l->i.osize, S_T(1));
     return BUILD_MORE;
 }
@@ -355,13 +446,15 @@ static enum build_next lower_leave(struct lower *l)
     unsigned size = l->i.osize;
     struct mem m = {.a = (uint16_t)S_GPR32(EBP)};
 
-    if (!stack32(l)) {
+    if (!stack32(l) && !wide(l)) {
         emit(l, UOP_ZX16_32, S_T(3), S_GPR16(EBP), 0);
         m.a = (uint16_t)S_T(3);
     }
     mem_through_segment(l, &m, SEG_SS, size, false, S_T(4));
     mem_load(l, size, S_T(1), &m);
-    if (stack32(l))
+    if (wide(l))
+        emit_sized(l, UOP_ADD64I, S_GPR64(ESP), S_GPR64(EBP), 8, size);
+    else if (stack32(l))
         emit_imm(l, UOP_LEA_W, S_GPR32(ESP), S_GPR32(EBP), size);
     else
         emit_imm(l, UOP_ADD16I, S_GPR16(ESP), S_GPR16(EBP), size);
@@ -373,7 +466,7 @@ static enum build_next lower_jcc(struct lower *l)
 {
     unsigned cond = l->i.opcode & 15;
 
-    if (branch_target(l) > cs_limit(l)) {
+    if (bad_target(l)) {
         call(l, i386_op_bad_branch, 0, 0, cond);
         return end_fall(l);
     }
@@ -383,45 +476,45 @@ static enum build_next lower_jcc(struct lower *l)
 /* LOOP LOOPE LOOPNE JCXZ: the count register is as wide as addresses. */
 static enum build_next lower_loop(struct lower *l)
 {
-    bool wide = l->i.asize == 4, bad = branch_target(l) > cs_limit(l);
-    unsigned taken = S_T(2);
+    unsigned size = l->i.asize, taken = S_T(2);
+    bool bad = bad_target(l);
 
-    if (wide)
-        emit(l, UOP_MOV32, S_T(2), S_GPR32(ECX), 0);
-    else
+    if (size == 2)
         emit(l, UOP_ZX16_32, S_T(2), S_GPR16(ECX), 0);
+    else
+        emit(l, SIZED(size, UOP_MOV, ), S_T(2), S_GPR64(ECX), 0);
     if (l->i.op == INSN_JCXZ) {
         if (bad) {
             call(l, i386_op_bad_branch, 0, S_T(2), 17);
             return end_fall(l);
         }
-        return end_branch(l, UOP_BRZ32, S_T(2), 0);
+        return end_branch(l, wide(l) ? UOP_BRZ64 : UOP_BRZ32, S_T(2), 0);
     }
-    emit_imm(l, wide ? UOP_SUB32I : UOP_SUB16I, S_T(2), S_T(2), 1);
+    emit_sized(l, SIZED(size, UOP_SUB, I), S_T(2), S_T(2), size, 1);
     if (l->i.op != INSN_LOOP) {
-        call(l, i386_op_loop, 0, S_T(2), l->i.op == INSN_LOOPE ? COND_Z : COND_NZ);
+        call(l, i386_op_loop, size == 8 ? 8 : 4, S_T(2), l->i.op == INSN_LOOPE ? COND_Z : COND_NZ);
         taken = S_T(1);
     }
     if (bad)
         call(l, i386_op_bad_branch, 0, taken, 16);
-    operand_move(l, wide ? 4 : 2, S_GPR32(ECX), S_T(2));
-    return bad ? end_fall(l) : end_branch(l, UOP_BRNZ32, taken, 0);
+    operand_move(l, size, S_GPR64(ECX), S_T(2));
+    return bad ? end_fall(l) : end_branch(l, wide(l) ? UOP_BRNZ64 : UOP_BRNZ32, taken, 0);
 }
 
 static enum build_next lower_jmp(struct lower *l)
 {
-    uint32_t target = branch_target(l);
+    uint64_t target = branch_target(l);
 
-    if (target > cs_limit(l))
+    if (bad_target(l))
         return raise(l, EXC_GP, true);
     return end_jump(l, target);
 }
 
 static enum build_next lower_call(struct lower *l)
 {
-    uint32_t target = branch_target(l);
+    uint64_t target = branch_target(l);
 
-    if (target > cs_limit(l))
+    if (bad_target(l))
         return raise(l, EXC_GP, true);
     push_imm(l, l->i.osize, l->next);
     return end_jump(l, target);
@@ -438,7 +531,7 @@ static enum build_next lower_call_indirect(struct lower *l)
 
     /* CALL ESP goes to the value before the push. */
     if (off == S_GPR32(ESP))
-        emit(l, UOP_MOV32, S_T(2), off, 0);
+        emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(2), off, 0);
     push_imm(l, l->i.osize, l->next);
     return end_indirect(l, off == S_GPR32(ESP) ? S_T(2) : off);
 }
@@ -448,6 +541,10 @@ static enum build_next lower_ret(struct lower *l)
     unsigned extra = l->i.arg[0].kind == OPERAND_IMM ? l->i.imm & 0xffff : 0;
     unsigned off;
 
+    if (wide(l) && flat_stack(l)) {
+        emit_imm(l, UOP_LD64_POST_X, S_T(1), S_GPR64(ESP), 8 + extra);
+        return end_indirect(l, S_T(1));
+    }
     if (flat_stack(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {
         emit_imm(l, UOP_LD32_POST_W, S_T(1), S_GPR32(ESP), 4 + extra);
         return end_indirect(l, S_T(1));
@@ -467,22 +564,22 @@ static enum build_next lower_far(struct lower *l)
     if (is_mem(l, 0)) {
         mem_operand(l, &m, l->i.osize + 2u, false);
         if (l->i.osize == 2)
-            emit_imm(l, UOP_MOVI32, S_T(1), 0, 0);
+            set_const(l, S_T(1), 0);
         mem_load(l, l->i.osize, S_T(1), &m);
-        m.imm += l->i.osize;
+        mem_advance(l, &m, l->i.osize);
         mem_load(l, 2, S_T(2), &m);
     } else {
-        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
-        emit_imm(l, UOP_MOVI32, S_T(2), 0, l->i.imm2);
+        set_const(l, S_T(1), l->i.imm);
+        set_const(l, S_T(2), l->i.imm2);
     }
-    emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
-    call(l, is_call ? i386_op_far_call : i386_op_far_jump, S_T(1), S_T(2), l->i.osize == 4);
+    set_const(l, S_T(3), l->next);
+    call(l, is_call ? i386_op_far_call : i386_op_far_jump, S_T(1), S_T(2), l->i.osize);
     return end_exit(l);
 }
 
 static enum build_next lower_int(struct lower *l)
 {
-    emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
+    set_const(l, S_T(3), l->next);
     switch (l->i.op) {
     case INSN_INT3:
         call(l, i386_op_int, INT_3, EXC_BP, 0);
@@ -509,7 +606,7 @@ static enum build_next lower_mov_from_sreg(struct lower *l)
         mem_store(l, 2, s, &m);
         return BUILD_MORE;
     }
-    emit(l, l->i.osize == 4 ? UOP_ZX16_32 : UOP_MOV16, reg(l->i.arg[0].reg, 4), s, 0);
+    emit(l, l->i.osize == 2 ? UOP_MOV16 : wide(l) ? UOP_ZX16_64 : UOP_ZX16_32, reg(l->i.arg[0].reg, 4), s, 0);
     return BUILD_MORE;
 }
 
@@ -529,7 +626,7 @@ static enum build_next lower_load_far(struct lower *l)
 
     mem_operand(l, &m, size + 2, false);
     mem_load(l, size, S_T(1), &m);
-    m.imm += size;
+    mem_advance(l, &m, size);
     mem_load(l, 2, S_T(2), &m);
     call(l, i386_op_load_segment, l->i.arg[2].reg, S_T(2), 0);
     operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
@@ -540,15 +637,21 @@ static enum build_next lower_cbw(struct lower *l)
 {
     if (l->i.osize == 2)
         emit(l, UOP_SX8_16, S_GPR16(EAX), S_GPR8(EAX), 0);
+    else if (l->i.osize == 8)
+        emit(l, UOP_SX32_64, S_GPR64(EAX), S_GPR32(EAX), 0);
     else
-        emit(l, UOP_SX16_32, S_GPR32(EAX), S_GPR16(EAX), 0);
+        emit(l, wide(l) ? UOP_SX16_32Z : UOP_SX16_32, S_GPR32(EAX), S_GPR16(EAX), 0);
     return BUILD_MORE;
 }
 
 static enum build_next lower_cwd(struct lower *l)
 {
+    if (l->i.osize == 8) {
+        emit_imm(l, UOP_ASR64I, S_GPR64(EDX), S_GPR64(EAX), 63);
+        return BUILD_MORE;
+    }
     if (l->i.osize == 4) {
-        emit_imm(l, UOP_SAR32I, S_GPR32(EDX), S_GPR32(EAX), 31);
+        emit_imm(l, wide(l) ? UOP_ASR32ZI : UOP_SAR32I, S_GPR32(EDX), S_GPR32(EAX), 31);
         return BUILD_MORE;
     }
     emit(l, UOP_SX16_32, S_T(1), S_GPR16(EAX), 0);
@@ -561,8 +664,10 @@ static enum build_next lower_xlat(struct lower *l)
 {
     struct mem m = {.a = (uint16_t)S_T(0)};
 
-    emit(l, UOP_ZX8_32, S_T(0), S_GPR8(EAX), 0);
-    build(l->b, UOP_LEAX_W, S_T(0), S_T(0), S_GPR32(EBX), 0, 0);
+    emit(l, wide(l) ? UOP_ZX8_64 : UOP_ZX8_32, S_T(0), S_GPR8(EAX), 0);
+    build(l->b, wide(l) ? UOP_LEAX_X : UOP_LEAX_W, S_T(0), S_T(0), S_GPR32(EBX), 0, 0);
+    if (wide(l) && l->i.asize == 4)
+        emit(l, UOP_MOV32Z, S_T(0), S_T(0), 0);
     if (l->i.asize == 2)
         emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
     mem_through_segment(l, &m, l->i.seg, 1, false, S_T(0));
@@ -590,10 +695,10 @@ static enum build_next lower_port(struct lower *l)
     unsigned p = S_GPR16(EDX);
 
     if (port->kind == OPERAND_IMM) {
-        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm & 0xff);
+        set_const(l, S_T(1), l->i.imm & 0xff);
         p = S_T(1);
     }
-    call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, data->size);
+    call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, data->size > 4 ? 4 : data->size);
     return end_exit(l);
 }
 
@@ -602,14 +707,18 @@ static enum build_next lower_string(struct lower *l)
     unsigned kind = STRING_INS + (l->i.op - INSN_INS);
     unsigned size = l->i.opcode & 1 ? l->i.osize : 1;
 
-    /* Ports are 32 bits at most, and LODS and the like ignore REPNE's difference. */
+    if (size == 8 && (l->i.op == INSN_INS || l->i.op == INSN_OUTS))
+        size = 4; /* ports are 32 bits at most */
+    /* LODS and the like ignore REPNE's difference. */
     if (l->i.flags & INSN_REP)
         kind |= STRING_REP;
     if (l->i.flags & INSN_REPNE)
         kind |= STRING_REPNE;
     if (l->i.asize == 4)
         kind |= STRING_ADDR32;
-    emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+    if (l->i.asize == 8)
+        kind |= STRING_ADDR64;
+    set_const(l, S_T(2), l->eip);
     call(l, i386_op_string, kind, l->i.seg, size);
     if (l->i.op == INSN_INS || l->i.op == INSN_OUTS)
         return end_exit(l);
@@ -623,9 +732,9 @@ static enum build_next lower_x87(struct lower *l)
 
     if (l->i.flags & INSN_MEM)
         mem_offset(l);
-    if (l->i.osize == 4)
+    if (l->i.osize >= 4)
         b |= I386_FX_OP32;
-    emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+    set_const(l, S_T(2), l->eip);
     call(l, i386_x87_handler(l->i.opcode, l->i.modrm), l->i.opcode & 7, l->i.modrm, b);
     return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
 }
@@ -638,6 +747,7 @@ static enum build_next lower_system_read(struct lower *l, i386_helper *fn)
 {
     struct mem m;
 
+    set_const(l, S_T(1), 0);
     call(l, fn, S_T(1), 0, 0);
     if (!is_mem(l, 0)) {
         operand_move(l, l->i.osize, reg(l->i.arg[0].reg, 4), S_T(1));
@@ -659,7 +769,7 @@ static enum build_next lower_system_write(struct lower *l, i386_helper *fn)
 static enum build_next lower_system_memory(struct lower *l, i386_helper *fn)
 {
     mem_offset(l);
-    call(l, fn, 0, l->i.seg, l->i.osize == 4);
+    call(l, fn, 0, l->i.seg, l->i.osize >= 4);
     return end_exit(l);
 }
 
@@ -686,6 +796,8 @@ static enum build_next call_exit(struct lower *l, i386_helper *fn)
     return end_exit(l);
 }
 
+static enum build_next lower_long(struct lower *l);
+
 static enum build_next lower_system(struct lower *l)
 {
     const struct operand *o = l->i.arg;
@@ -708,7 +820,7 @@ static enum build_next lower_system(struct lower *l)
     case INSN_INVLPG: return lower_system_memory(l, i386_op_invlpg);
     case INSN_LAR:
     case INSN_LSL:
-        call(l, l->i.op == INSN_LAR ? i386_op_lar : i386_op_lsl, reg(o[0].reg, 4), operand_value(l, 1, S_T(1)), l->i.osize == 4);
+        call(l, l->i.op == INSN_LAR ? i386_op_lar : i386_op_lsl, reg(o[0].reg, 4), operand_value(l, 1, S_T(1)), l->i.osize >= 4);
         return BUILD_MORE;
     case INSN_CLTS: return call_exit(l, i386_op_clts);
     case INSN_INVD:
@@ -734,18 +846,122 @@ static enum build_next lower_system(struct lower *l)
     case INSN_CLI:   return call_only(l, i386_op_cli);
     case INSN_STI:   return call_exit(l, i386_op_sti);
     case INSN_SYSENTER:
-        emit_imm(l, UOP_MOVI32, S_T(3), 0, l->next);
+        set_const(l, S_T(3), l->next);
         return call_exit(l, i386_op_sysenter);
-    case INSN_SYSEXIT: return call_exit(l, i386_op_sysexit);
+    case INSN_SYSEXIT:
+        call(l, i386_op_sysexit, 0, 0, l->i.osize == 8);
+        return end_exit(l);
     case INSN_PUSHF:
-        call(l, i386_op_pushf, S_T(1), l->i.osize == 4, 0);
+        call(l, i386_op_pushf, S_T(1), l->i.osize >= 4, 0);
         push(l, l->i.osize, S_T(1));
         return BUILD_MORE;
     case INSN_POPF:
         peek(l, l->i.osize, S_T(1));
-        call(l, i386_op_popf, 0, S_T(1), l->i.osize == 4);
+        call(l, i386_op_popf, 0, S_T(1), l->i.osize >= 4);
         move_stack(l, l->i.osize);
         return end_exit(l);
+    default:
+        return lower_long(l);
+    }
+}
+
+static bool has(const struct lower *l, unsigned feature)
+{
+    return i386_has(i386_of(l->b->cpu)->model, feature);
+}
+
+/* One that a feature of the model gives. */
+static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *fn)
+{
+    return has(l, feature) ? call_exit(l, fn) : raise(l, EXC_UD, false);
+}
+
+/* RDFSBASE RDGSBASE WRFSBASE WRGSBASE */
+static enum build_next lower_fsgsbase(struct lower *l)
+{
+    unsigned n = l->i.modrm >> 3 & 3, r = reg(l->i.arg[0].reg, 8), size = l->i.arg[0].size;
+
+    if (!has(l, FEATURE_FSGSBASE))
+        return raise(l, EXC_UD, false);
+    if (n < 2) {
+        call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
+        operand_move(l, size, r, S_T(1));
+        return BUILD_MORE;
+    }
+    operand_move(l, size, S_T(1), r);
+    call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
+    return end_exit(l);
+}
+
+static enum build_next lower_movbe(struct lower *l)
+{
+    unsigned size = l->i.osize;
+    bool load = is_mem(l, 1);
+    struct mem m;
+
+    if (!has(l, FEATURE_MOVBE))
+        return raise(l, EXC_UD, false);
+    mem_operand(l, &m, size, !load);
+    if (load)
+        mem_load(l, size, S_T(1), &m);
+    else
+        operand_move(l, size, S_T(1), reg(l->i.arg[1].reg, size));
+    if (size == 2)
+        call(l, i386_op_swap_16, S_T(1), S_T(1), 0);
+    else
+        emit(l, size == 8 ? UOP_BSWAP64 : wide(l) ? UOP_BSWAP32Z : UOP_BSWAP32, S_T(1), S_T(1), 0);
+    if (load)
+        operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
+    else
+        mem_store(l, size, S_T(1), &m);
+    return BUILD_MORE;
+}
+
+/* What came with long mode and after it. */
+static enum build_next lower_long(struct lower *l)
+{
+    switch (l->i.op) {
+    case INSN_SYSCALL:
+        set_const(l, S_T(3), l->next);
+        return call_if(l, FEATURE_SYSCALL, i386_op_syscall);
+    case INSN_SYSRET:
+        if (!has(l, FEATURE_SYSCALL))
+            return raise(l, EXC_UD, false);
+        call(l, i386_op_sysret, 0, 0, l->i.osize == 8);
+        return end_exit(l);
+    case INSN_SWAPGS: return call_exit(l, i386_op_swapgs);
+    case INSN_RDTSCP: return call_if(l, FEATURE_RDTSCP, i386_op_rdtscp);
+    case INSN_XGETBV: return call_if(l, FEATURE_XSAVE, i386_op_xgetbv);
+    case INSN_XSETBV: return call_if(l, FEATURE_XSAVE, i386_op_xsetbv);
+    case INSN_STAC:
+    case INSN_CLAC:
+        if (!has(l, FEATURE_SMAP))
+            return raise(l, EXC_UD, false);
+        call(l, i386_op_smap, 0, l->i.op == INSN_STAC, 0);
+        return end_exit(l);
+    case INSN_MONITOR: return call_if(l, FEATURE_MONITOR, i386_op_monitor);
+    case INSN_MWAIT: return call_if(l, FEATURE_MONITOR, i386_op_mwait);
+    case INSN_RDPKRU: return call_if(l, FEATURE_PKU, i386_op_rdpkru);
+    case INSN_WRPKRU: return call_if(l, FEATURE_PKU, i386_op_wrpkru);
+    case INSN_FSGSBASE: return lower_fsgsbase(l);
+    case INSN_CMPXCHG16B:
+        if (!has(l, FEATURE_CX16))
+            return raise(l, EXC_UD, false);
+        mem_offset(l);
+        call(l, i386_op_cmpxchg16b, 0, l->i.seg, 0);
+        return BUILD_MORE;
+    case INSN_INVPCID:
+        if (!has(l, FEATURE_INVPCID))
+            return raise(l, EXC_UD, false);
+        mem_offset(l);
+        call(l, i386_op_invpcid, reg(l->i.arg[0].reg, 8), l->i.seg, 0);
+        return end_exit(l);
+    case INSN_MOVBE: return lower_movbe(l);
+    case INSN_RDPID:
+        if (!has(l, FEATURE_RDPID))
+            return raise(l, EXC_UD, false);
+        emit(l, wide(l) ? UOP_MOV32Z : UOP_MOV32, reg(l->i.arg[0].reg, 4), S_OFF(tsc_aux), 0);
+        return BUILD_MORE;
     default:
         CHECK(!"an instruction without a meaning");
         return BUILD_STOP;
@@ -753,6 +969,17 @@ static enum build_next lower_system(struct lower *l)
 }
 
 /* ---- one instruction --------------------------------------------------------------- */
+
+static enum build_next lower_cmov(struct lower *l)
+{
+    unsigned d = reg(l->i.arg[0].reg, 4), s = operand_value(l, 1, S_T(1)), cond = l->i.opcode & 15;
+
+    if (l->i.osize == 2 || !wide(l))
+        emit(l, l->i.osize == 4 ? UOP_CMOV32 : UOP_CMOV16, d, s, cond);
+    else
+        build(l->b, l->i.osize == 8 ? UOP_CSEL64 : UOP_CSEL32Z, d, s, d, cond, 0);
+    return BUILD_MORE;
+}
 
 /* Several stores, ports, or the exact position: a block of its own. */
 static bool wants_alone(const struct lower *l)
@@ -765,6 +992,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
+    case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_CMPXCHG16B:
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;
@@ -799,7 +1027,7 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_DIV: case INSN_IDIV: return lower_divide(l);
     case INSN_IMUL: case INSN_IMUL3: return lower_multiply(l);
     case INSN_MOV: return lower_mov(l);
-    case INSN_MOVZX: case INSN_MOVSX: return lower_extend(l);
+    case INSN_MOVZX: case INSN_MOVSX: case INSN_MOVSXD: return lower_extend(l);
     case INSN_XCHG: return lower_xchg(l);
     case INSN_XADD: return lower_xadd(l);
     case INSN_CMPXCHG: return lower_cmpxchg(l);
@@ -808,8 +1036,8 @@ static enum build_next lower_insn(struct lower *l)
         call(l, i386_op_cmpxchg8b, 0, i->seg, 0);
         return BUILD_MORE;
     case INSN_BSWAP:
-        if (i->osize == 4)
-            emit(l, UOP_BSWAP32, reg(i->arg[0].reg, 4), reg(i->arg[0].reg, 4), 0);
+        if (i->osize >= 4)
+            emit(l, i->osize == 8 ? UOP_BSWAP64 : wide(l) ? UOP_BSWAP32Z : UOP_BSWAP32, reg(i->arg[0].reg, 4), reg(i->arg[0].reg, 4), 0);
         else
             emit_imm(l, UOP_MOVI16, reg(i->arg[0].reg, 2), 0, 0);
         return BUILD_MORE;
@@ -823,7 +1051,7 @@ static enum build_next lower_insn(struct lower *l)
         call(l, i->op == INSN_PUSHA ? i386_op_pusha : i386_op_popa, 0, i->osize, stack32(l));
         return BUILD_MORE;
     case INSN_ENTER:
-        call(l, i386_op_enter, 0, i->imm & 0xffff, (i->imm2 & 31) | (unsigned)i->osize << 5 | (stack32(l) ? 256 : 0));
+        call(l, i386_op_enter, i->osize, i->imm & 0xffff, (i->imm2 & 31) | (stack32(l) ? 256 : 0));
         return BUILD_MORE;
     case INSN_LEAVE: return lower_leave(l);
     case INSN_BOUND:
@@ -843,8 +1071,7 @@ static enum build_next lower_insn(struct lower *l)
         operand_write(l, 0, S_T(1));
         return BUILD_MORE;
     case INSN_CMOVCC:
-        emit(l, i->osize == 4 ? UOP_CMOV32 : UOP_CMOV16, reg(i->arg[0].reg, 4), operand_value(l, 1, S_T(1)), i->opcode & 15);
-        return BUILD_MORE;
+        return lower_cmov(l);
     case INSN_JMP: return lower_jmp(l);
     case INSN_CALL: return lower_call(l);
     case INSN_JMP_IND: return lower_jmp_indirect(l);
@@ -852,10 +1079,10 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_RET: return lower_ret(l);
     case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND: return lower_far(l);
     case INSN_RETF:
-        call(l, i386_op_far_return, 0, i->arg[0].kind == OPERAND_IMM ? i->imm & 0xffff : 0, i->osize == 4);
+        call(l, i386_op_far_return, 0, i->arg[0].kind == OPERAND_IMM ? i->imm & 0xffff : 0, i->osize);
         return end_exit(l);
     case INSN_IRET:
-        call(l, i386_op_iret, 0, 0, i->osize == 4);
+        call(l, i386_op_iret, 0, 0, i->osize);
         return end_exit(l);
     case INSN_LOOP: case INSN_LOOPE: case INSN_LOOPNE: case INSN_JCXZ: return lower_loop(l);
     case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP: return lower_int(l);
@@ -876,7 +1103,7 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_IN: case INSN_OUT: return lower_port(l);
     case INSN_X87: return lower_x87(l);
     case INSN_FWAIT:
-        emit_imm(l, UOP_MOVI32, S_T(2), 0, l->eip);
+        set_const(l, S_T(2), l->eip);
         call(l, i386_fwait, 0, 0, 0);
         return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
     case INSN_SIMD: return lower_simd(l);
@@ -886,27 +1113,32 @@ static enum build_next lower_insn(struct lower *l)
 
 static unsigned decode_mode(uint64_t mode)
 {
-    return (mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0);
+    return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
+           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
 }
 
 /* Bytes at `l->eip` that CS's limit lets through, at most `avail`. */
 static unsigned within_limit(const struct lower *l, unsigned avail)
 {
+    if (wide(l))
+        return avail;
     if (l->eip > cs_limit(l))
         return 0;
-    return cs_limit(l) - l->eip < avail ? cs_limit(l) - l->eip + 1 : avail;
+    return cs_limit(l) - l->eip < avail ? cs_limit(l) - (uint32_t)l->eip + 1 : avail;
 }
 
 enum build_next i386_build(struct builder *b)
 {
-    struct lower l = {.b = b, .mode = b->key.mode, .eip = (uint32_t)b->key.pc + b->len};
+    struct lower l = {.b = b, .mode = b->key.mode, .eip = b->key.pc + b->len};
     bool first = b->ninsns == 0;
+
     unsigned avail = first ? b->avail_first : b->avail - b->len;
     unsigned allowed = within_limit(&l, avail);
     unsigned first_uop = b->nuops;
     enum decode_result r = i386_decode(b->bytes + b->len, allowed, decode_mode(l.mode), &l.i);
     enum build_next next;
 
+    b->wide = wide(&l);
     if (r == DECODE_SHORT && allowed == avail)
         return BUILD_STOP; /* the rest is on the next page; if that cannot be fetched, the core faults */
     if (!first && (r != DECODE_OK || wants_alone(&l)))
@@ -916,12 +1148,16 @@ enum build_next i386_build(struct builder *b)
         next = raise(&l, EXC_GP, true); /* beyond CS's limit, or too long */
     } else {
         l.next = l.eip + l.i.len;
+        if (!wide(&l)) {
+            l.eip = (uint32_t)l.eip;
+            l.next = (uint32_t)l.next;
+        }
         next = lower_insn(&l);
         if (next == BUILD_MORE && wants_alone(&l))
             next = end_exit(&l);
     }
     b->insns[b->ninsns++] = (struct block_insn){
-        .pc_offset = l.eip - (uint32_t)b->key.pc, .first_uop = (uint16_t)first_uop, .len = l.i.len};
+        .pc_offset = (uint32_t)(l.eip - b->key.pc), .first_uop = (uint16_t)first_uop, .len = l.i.len};
     b->len += l.i.len;
     return next;
 }
@@ -940,11 +1176,45 @@ static enum seg_class class_of(const struct i386_segment *s)
     return s->base ? SEG_BIG : SEG_FLAT;
 }
 
+/* What instructions there are. */
+static uint64_t mode_of_model(const struct i386_cpu *c)
+{
+    const struct i386_state *st = c->st;
+    uint64_t mode = 0;
+
+    if (i386_has(c->model, FEATURE_CMOV)) /* the mark of the P6 */
+        mode |= MODE_P6;
+    if (i386_has(c->model, FEATURE_LM))
+        mode |= MODE_LM;
+    if (c->model->has_sse2 && (st->cr4 & CR4_OSFXSR))
+        mode |= MODE_SSE;
+    if ((st->cr4 & CR4_OSXSAVE) && i386_protected(st) && !i386_vm86(st))
+        mode |= MODE_VEX;
+    return mode;
+}
+
+/* In 64-bit mode segments do not matter, but for the bases of FS and GS, which are operands. */
+static uint64_t block_mode_64(const struct i386_cpu *c)
+{
+    const struct i386_state *st = c->st;
+    uint64_t mode = UINT64_C(0xffffffff) << 32 | MODE_PE | MODE_LONG | mode_of_model(c);
+
+    if (st->cpl == 3)
+        mode |= MODE_USER;
+    if (!(st->cr0 & CR0_NE))
+        mode |= MODE_FERR;
+    if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
+        mode |= MODE_ALIGN;
+    return mode;
+}
+
 uint64_t i386_block_mode(const struct i386_cpu *c)
 {
     const struct i386_state *st = c->st;
     uint64_t mode = (uint64_t)st->seg[SEG_CS].limit << 32;
 
+    if (i386_64bit(st))
+        return block_mode_64(c);
     if (st->cr0 & CR0_PE)
         mode |= MODE_PE;
     if (st->eflags & EFLAGS_VM)
@@ -957,10 +1227,7 @@ uint64_t i386_block_mode(const struct i386_cpu *c)
         mode |= MODE_USER;
     if (!(st->cr0 & CR0_NE))
         mode |= MODE_FERR;
-    if (c->model->features_edx & 1u << 15) /* CMOV: the mark of the P6 */
-        mode |= MODE_P6;
-    if (c->model->has_sse2 && (st->cr4 & CR4_OSFXSR))
-        mode |= MODE_SSE;
+    mode |= mode_of_model(c);
     if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
         return mode | MODE_ALIGN; /* every segment is SEG_GENERAL */
     for (unsigned n = SEG_ES; n <= SEG_GS; n++)

@@ -11,8 +11,8 @@
  * Temporaries with fixed roles across helpers:
  *   S_T(0)  offset of the memory operand within its segment (address size applied)
  *   S_T(1)  a value loaded or to be stored; imm8
- *   S_T(2)  EIP of the instruction itself, where a comment says so
- *   S_T(3)  EIP of the next instruction, where a comment says so
+ *   S_T(2)  RIP of the instruction itself, where a comment says so
+ *   S_T(3)  RIP of the next instruction, where a comment says so
  * i386_state.eip is NOT current inside a helper, unless it says so here.
  *
  * Helpers of fields that change the block mode (below) call
@@ -34,6 +34,9 @@ enum {
     MODE_FERR   = 1u << 6, /* CR0.NE == 0: x87 errors go out of the FERR pin */
     MODE_P6     = 1u << 7, /* the model has the instructions that the Pentium and the P6 added */
     MODE_SSE    = 1u << 20, /* CR4.OSFXSR is set, and the model has SSE2 */
+    MODE_LONG   = 1u << 21, /* 64-bit mode */
+    MODE_LM     = 1u << 22, /* the model has long mode */
+    MODE_VEX    = 1u << 23, /* CR4.OSXSAVE is set, in protected mode: VEX prefixes are known */
     /* two bits for each of ES CS SS DS FS GS: enum seg_class */
     MODE_SEG_SHIFT = 8,
 };
@@ -74,7 +77,7 @@ i386_helper i386_op_lmsw;         /* *a, 16 bits                                
 i386_helper i386_op_smsw;         /* *d = CR0, 32 bits; the lowering narrows it */
 i386_helper i386_op_lgdt;         /* memory operand at segment a, offset S_T(0); b: 32-bit operand size (E) */
 i386_helper i386_op_lidt;         /* likewise                                            (E) */
-i386_helper i386_op_sgdt;         /* store to segment a, offset S_T(0), 6 bytes; alone */
+i386_helper i386_op_sgdt;         /* store to segment a, offset S_T(0), 6 bytes (64-bit mode: 10); alone */
 i386_helper i386_op_sidt;
 i386_helper i386_op_lldt;         /* *a, 16 bits                                         (E) */
 i386_helper i386_op_ltr;          /* *a, 16 bits                                         (E) */
@@ -93,11 +96,25 @@ i386_helper i386_op_rdpmc;        /* alone */
 i386_helper i386_op_cpuid;
 i386_helper i386_op_hlt;          /* sets halted; the PC goes to the next instruction    (E) */
 i386_helper i386_op_sysenter;     /* S_T(3): next EIP. Sets PC: UOP_LEAVE */
-i386_helper i386_op_sysexit;      /* UOP_LEAVE */
+i386_helper i386_op_sysexit;      /* b: to 64-bit mode. UOP_LEAVE */
 i386_helper i386_op_cli;          /* IOPL, VME, PVI; block goes on */
 i386_helper i386_op_sti;          /* IOPL, VME, PVI, shadow = 1 if IF was clear          (E) */
 /* *d = the image that PUSHF pushes (32 bits, RF and VM clear); a: 32-bit operand size; IOPL and VME checks */
 i386_helper i386_op_pushf;
+i386_helper i386_op_syscall;      /* S_T(3): next RIP. UOP_LEAVE */
+i386_helper i386_op_sysret;       /* b: to 64-bit mode. UOP_LEAVE */
+i386_helper i386_op_swapgs;       /*                                                     (E) */
+i386_helper i386_op_rdtscp;       /* alone */
+i386_helper i386_op_xgetbv;
+i386_helper i386_op_xsetbv;       /*                                                     (E) */
+i386_helper i386_op_smap;         /* EFLAGS.AC = a                                       (E) */
+i386_helper i386_op_monitor;
+i386_helper i386_op_mwait;        /* alone */
+i386_helper i386_op_rdpkru;
+i386_helper i386_op_wrpkru;       /*                                                     (E) */
+i386_helper i386_op_fsgsbase;     /* b: 0, 1: *d = base of FS, GS; 2, 3: the base becomes the 64-bit *a (E) */
+i386_helper i386_op_cmpxchg16b;   /* memory operand at segment a, S_T(0); alone */
+i386_helper i386_op_invpcid;      /* descriptor at segment a, S_T(0); type *d            (E) */
 /* Set the flags as POPF does from *a; b: 32-bit operand size; IOPL, VME. Called with
  * ESP not yet changed; nothing after it faults.                                         (E) */
 i386_helper i386_op_popf;
@@ -126,6 +143,10 @@ enum {
     I386_FX_66     = 0x0020, /* prefix 66 */
     I386_FX_F2     = 0x0040, /* prefix F2 */
     I386_FX_F3     = 0x0080, /* prefix F3 (the later of F2 and F3 counts) */
+    I386_FX_W      = 0x0100, /* REX.W */
+    /* with ModRM in a */
+    I386_FX_REX_R  = 0x0100,
+    I386_FX_REX_B  = 0x0200,
 };
 
 #endif

@@ -4,32 +4,33 @@
  */
 #include "i386/lowering.h"
 
-#define BY_SIZE(pre, post) {pre##8##post, pre##16##post, pre##32##post}
+/* Of 8, 16, 32, 64 bits, and of 32 in 64-bit mode. */
+#define BY_SIZE(pre, post) {pre##8##post, pre##16##post, pre##32##post, pre##64##post, pre##32Z##post}
 /* Rows ADD OR ADC SBB AND SUB XOR; 0 where there is none. */
-static const uint16_t alu_flagged[7][3] = {
+static const uint16_t alu_flagged[7][5] = {
     BY_SIZE(UOP_ADD, _F), BY_SIZE(UOP_OR, _F), BY_SIZE(UOP_ADC, _F), BY_SIZE(UOP_SBB, _F),
     BY_SIZE(UOP_AND, _F), BY_SIZE(UOP_SUB, _F), BY_SIZE(UOP_XOR, _F)};
-static const uint16_t alu_flagged_imm[7][3] = {
+static const uint16_t alu_flagged_imm[7][5] = {
     BY_SIZE(UOP_ADD, I_F), BY_SIZE(UOP_OR, I_F), {0}, {0},
     BY_SIZE(UOP_AND, I_F), BY_SIZE(UOP_SUB, I_F), BY_SIZE(UOP_XOR, I_F)};
-static const uint16_t alu_plain[7][3] = {
+static const uint16_t alu_plain[7][5] = {
     BY_SIZE(UOP_ADD, ), BY_SIZE(UOP_OR, ), {0}, {0}, BY_SIZE(UOP_AND, ), BY_SIZE(UOP_SUB, ), BY_SIZE(UOP_XOR, )};
-static const uint16_t alu_plain_imm[7][3] = {
+static const uint16_t alu_plain_imm[7][5] = {
     BY_SIZE(UOP_ADD, I), BY_SIZE(UOP_OR, I), {0}, {0}, BY_SIZE(UOP_AND, I), BY_SIZE(UOP_SUB, I), BY_SIZE(UOP_XOR, I)};
 
-static unsigned size_index(unsigned size)
+static unsigned size_index(const struct lower *l, unsigned size)
 {
-    return size >> 1; /* 1 2 4 -> 0 1 2 */
+    return size == 8 ? 3 : size == 4 && wide(l) ? 4 : size >> 1; /* 1 2 4 -> 0 1 2 */
 }
 
 /* d = a op operand 1 (an immediate, or the value at s), by a row of tables. */
-static void alu(struct lower *l, const uint16_t (*reg_ops)[3], const uint16_t (*imm_ops)[3], unsigned row,
+static void alu(struct lower *l, const uint16_t (*reg_ops)[5], const uint16_t (*imm_ops)[5], unsigned row,
                 unsigned d, unsigned a, unsigned s)
 {
-    unsigned z = size_index(l->i.arg[0].size);
+    unsigned size = l->i.arg[0].size, z = size_index(l, size);
 
     if (l->i.arg[1].kind == OPERAND_IMM && imm_ops[row][z])
-        emit_imm(l, imm_ops[row][z], d, a, l->i.imm);
+        emit_sized(l, (enum uop_code)imm_ops[row][z], d, a, size, l->i.imm);
     else
         emit(l, reg_ops[row][z], d, a, s);
 }
@@ -39,7 +40,7 @@ static void carry_result(struct lower *l, unsigned size, unsigned s)
 {
     bool add = l->i.op == INSN_ADC;
 
-    emit_imm(l, UOP_MOVI32, S_T(3), 0, 0);
+    set_const(l, S_T(3), 0);
     emit(l, UOP_SETCC, S_T(3), 0, COND_C);
     emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(1), s);
     emit(l, add ? SIZED(size, UOP_ADD, ) : SIZED(size, UOP_SUB, ), S_T(2), S_T(2), S_T(3));
@@ -73,6 +74,8 @@ enum build_next lower_alu(struct lower *l)
     return BUILD_MORE;
 }
 
+#define SIZED_TEST(size, post) ((size) == 1 ? UOP_TEST8##post : (size) == 2 ? UOP_TEST16##post : UOP_TEST32##post)
+
 /* CMP, TEST */
 enum build_next lower_compare(struct lower *l)
 {
@@ -81,9 +84,9 @@ enum build_next lower_compare(struct lower *l)
     unsigned a = operand_value(l, 0, S_T(1));
 
     if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, cmp ? SIZED(size, UOP_CMP, I) : SIZED(size, UOP_TEST, I), 0, a, l->i.imm);
+        emit_sized(l, cmp ? SIZED_PLAIN(size, UOP_CMP, I) : size == 8 ? UOP_TST64I : SIZED_TEST(size, I), 0, a, size, l->i.imm);
     else
-        emit(l, cmp ? SIZED(size, UOP_CMP, ) : SIZED(size, UOP_TEST, ), 0, a, operand_value(l, 1, S_T(2)));
+        emit(l, cmp ? SIZED_PLAIN(size, UOP_CMP, ) : size == 8 ? UOP_TST64 : SIZED_TEST(size, ), 0, a, operand_value(l, 1, S_T(2)));
     return BUILD_MORE;
 }
 
@@ -94,10 +97,10 @@ static void unary(struct lower *l, unsigned d, unsigned a, bool flags)
 
     switch (l->i.op) {
     case INSN_INC:
-        emit_imm(l, flags ? SIZED(size, UOP_INC, _F) : SIZED(size, UOP_ADD, I), d, a, 1);
+        emit_sized(l, flags ? SIZED(size, UOP_INC, _F) : SIZED(size, UOP_ADD, I), d, a, size, 1);
         break;
     case INSN_DEC:
-        emit_imm(l, flags ? SIZED(size, UOP_DEC, _F) : SIZED(size, UOP_SUB, I), d, a, 1);
+        emit_sized(l, flags ? SIZED(size, UOP_DEC, _F) : SIZED(size, UOP_SUB, I), d, a, size, 1);
         break;
     case INSN_NEG:
         if (flags)
@@ -130,10 +133,16 @@ enum build_next lower_unary(struct lower *l)
     return BUILD_MORE;
 }
 
+/* The bits of a shift count that matter. */
+static unsigned count_mask(const struct lower *l)
+{
+    return l->i.arg[0].size == 8 ? 63 : 31;
+}
+
 /* Shift by a constant that a micro-op can do: 1 <= count < bits, SHL SHR SAR. */
 static bool simple_shift(const struct lower *l, unsigned *count)
 {
-    *count = l->i.imm & 31;
+    *count = l->i.imm & count_mask(l);
     return l->i.op >= INSN_SHL && l->i.arg[1].kind == OPERAND_IMM && *count && *count < 8u * l->i.arg[0].size;
 }
 
@@ -142,11 +151,11 @@ static void shift_imm(struct lower *l, unsigned d, unsigned a, unsigned count, b
     unsigned size = l->i.arg[0].size;
 
     if (l->i.op == INSN_SHR)
-        emit_imm(l, flags ? SIZED(size, UOP_SHR, I_F) : UOP_SHR32I, d, a, count);
+        emit_imm(l, flags ? SIZED(size, UOP_SHR, I_F) : size == 8 ? UOP_LSR64I : wide(l) ? UOP_LSR32ZI : UOP_SHR32I, d, a, count);
     else if (l->i.op == INSN_SAR)
-        emit_imm(l, flags ? SIZED(size, UOP_SAR, I_F) : UOP_SAR32I, d, a, count);
+        emit_imm(l, flags ? SIZED(size, UOP_SAR, I_F) : size == 8 ? UOP_ASR64I : wide(l) ? UOP_ASR32ZI : UOP_SAR32I, d, a, count);
     else
-        emit_imm(l, flags ? SIZED(size, UOP_SHL, I_F) : UOP_SHL32I, d, a, count);
+        emit_imm(l, flags ? SIZED(size, UOP_SHL, I_F) : size == 8 ? UOP_LSL64I : wide(l) ? UOP_LSL32ZI : UOP_SHL32I, d, a, count);
 }
 
 static enum uop_code variable_shift(const struct lower *l)
@@ -160,7 +169,7 @@ static enum uop_code variable_shift(const struct lower *l)
 /* SHL, SHR or SAR of memory, by a constant that simple_shift() gave or (0) by CL: the flags change after the store. */
 static enum build_next shift_memory(struct lower *l, const struct mem *m, unsigned count)
 {
-    static const uint16_t by_cl[] = {UOP_LSL32Z, UOP_LSR32Z, UOP_ASR32Z};
+    static const uint16_t by_cl[] = {UOP_LSL32Z, UOP_LSR32Z, UOP_ASR32Z}, by_cl_64[] = {UOP_LSL64, UOP_LSR64, UOP_ASR64};
     unsigned size = l->i.arg[0].size, kind = l->i.op == INSN_SHR ? 1 : l->i.op == INSN_SAR ? 2 : 0, from = S_T(1);
 
     if (size < 4 && kind) {
@@ -173,7 +182,7 @@ static enum build_next shift_memory(struct lower *l, const struct mem *m, unsign
     if (count)
         shift_imm(l, S_T(2), from, count, false);
     else
-        emit(l, (enum uop_code)by_cl[kind], S_T(2), from, S_GPR8(ECX)); /* and S_T(3) */
+        emit(l, (enum uop_code)(size == 8 ? by_cl_64[kind] : by_cl[kind]), S_T(2), from, S_GPR8(ECX));
     mem_store(l, size, S_T(2), m);
     if (count)
         shift_imm(l, S_T(1), S_T(1), count, true);
@@ -181,6 +190,9 @@ static enum build_next shift_memory(struct lower *l, const struct mem *m, unsign
         emit(l, variable_shift(l), S_T(1), S_T(1), S_GPR8(ECX));
     return BUILD_MORE;
 }
+
+/* Of 4 or 8 bytes only. */
+#define WIDE_SIZED(size, pre, post) ((size) == 8 ? pre##64##post : wide(l) ? pre##32Z##post : pre##32##post)
 
 enum build_next lower_shift(struct lower *l)
 {
@@ -195,9 +207,10 @@ enum build_next lower_shift(struct lower *l)
             shift_imm(l, r, r, count, true);
             return BUILD_MORE;
         }
-        if (size == 4 && l->i.arg[1].kind == OPERAND_IMM && (l->i.imm & 31) &&
+        if (size >= 4 && l->i.arg[1].kind == OPERAND_IMM && (l->i.imm & count_mask(l)) &&
             (l->i.op == INSN_ROL || l->i.op == INSN_ROR)) {
-            emit_imm(l, l->i.op == INSN_ROL ? UOP_ROL32I_F : UOP_ROR32I_F, r, r, l->i.imm & 31);
+            emit_imm(l, l->i.op == INSN_ROL ? WIDE_SIZED(size, UOP_ROL, I_F) : WIDE_SIZED(size, UOP_ROR, I_F), r, r,
+                     l->i.imm & count_mask(l));
             return BUILD_MORE;
         }
         if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP) {
@@ -213,9 +226,9 @@ enum build_next lower_shift(struct lower *l)
             return shift_memory(l, &m, 0);
     }
     if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+        set_const(l, S_T(4), l->i.imm & count_mask(l));
     else
-        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
+        emit(l, UOP_ZX8_64, S_T(4), S_GPR8(ECX), 0);
     if (!is_mem(l, 0)) {
         call(l, i386_op_shift, r, r, kind);
         return BUILD_MORE;
@@ -233,25 +246,26 @@ enum build_next lower_double_shift(struct lower *l)
     unsigned kind = (l->i.op == INSN_SHLD ? SHIFT_SHLD : SHIFT_SHRD) | size << SHIFT_SIZE_SHIFT;
     struct mem m;
 
-    if (size == 4 && !is_mem(l, 0) && (l->i.arg[2].kind != OPERAND_IMM || (l->i.imm & 31))) {
+    if (size >= 4 && !is_mem(l, 0) && (l->i.arg[2].kind != OPERAND_IMM || (l->i.imm & count_mask(l)))) {
         bool imm = l->i.arg[2].kind == OPERAND_IMM, left = l->i.op == INSN_SHLD;
         unsigned r = reg(l->i.arg[0].reg, 4), bits = reg(l->i.arg[1].reg, 4);
 
         if (imm)
-            build(l->b, left ? UOP_SHLD32I_F : UOP_SHRD32I_F, r, r, bits, l->i.imm & 31, 0);
+            build(l->b, left ? WIDE_SIZED(size, UOP_SHLD, I_F) : WIDE_SIZED(size, UOP_SHRD, I_F), r, r, bits,
+                  l->i.imm & count_mask(l), 0);
         else
-            build(l->b, left ? UOP_SHLDR32_F : UOP_SHRDR32_F, r, r, bits, S_GPR8(ECX), 0);
+            build(l->b, left ? WIDE_SIZED(size, UOP_SHLDR, _F) : WIDE_SIZED(size, UOP_SHRDR, _F), r, r, bits, S_GPR8(ECX), 0);
         return BUILD_MORE;
     }
     if (is_mem(l, 0)) {
         mem_operand(l, &m, size, true);
         mem_load_rw(l, size, S_T(1), &m);
     }
-    emit(l, UOP_MOV32, S_T(6), reg(l->i.arg[1].reg, 4), 0);
+    emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(6), reg(l->i.arg[1].reg, 4), 0);
     if (l->i.arg[2].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+        set_const(l, S_T(4), l->i.imm & count_mask(l));
     else
-        emit(l, UOP_ZX8_32, S_T(4), S_GPR8(ECX), 0);
+        emit(l, UOP_ZX8_64, S_T(4), S_GPR8(ECX), 0);
     if (!is_mem(l, 0)) {
         unsigned r = reg(l->i.arg[0].reg, size);
 
@@ -275,36 +289,45 @@ static void bit_address(struct lower *l, struct mem *m, unsigned size, bool writ
     }
     mem_effective_address(l, m, 0);
     off = mem_flatten(l, m, S_T(0));
-    if (size == 2)
-        emit(l, UOP_SX16_32, S_T(5), index, 0);
-    emit_imm(l, UOP_SAR32I, S_T(5), size == 2 ? S_T(5) : index, size == 2 ? 4 : 5);
-    build(l->b, UOP_LEAX_W, S_T(0), off, S_T(5), 0, size == 2 ? 1 : 2);
-    if (l->i.asize == 2)
-        emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
+    if (wide(l)) {
+        if (size < 8)
+            emit(l, size == 2 ? UOP_SX16_64 : UOP_SX32_64, S_T(5), index, 0);
+        emit_imm(l, UOP_ASR64I, S_T(5), size < 8 ? S_T(5) : index, size == 2 ? 4 : size == 4 ? 5 : 6);
+        build(l->b, UOP_LEAX_X, S_T(0), off, S_T(5), 0, size == 2 ? 1 : size == 4 ? 2 : 3);
+        if (l->i.asize == 4)
+            emit(l, UOP_MOV32Z, S_T(0), S_T(0), 0);
+    } else {
+        if (size == 2)
+            emit(l, UOP_SX16_32, S_T(5), index, 0);
+        emit_imm(l, UOP_SAR32I, S_T(5), size == 2 ? S_T(5) : index, size == 2 ? 4 : 5);
+        build(l->b, UOP_LEAX_W, S_T(0), off, S_T(5), 0, size == 2 ? 1 : 2);
+        if (l->i.asize == 2)
+            emit(l, UOP_ZX16_32, S_T(0), S_T(0), 0);
+    }
     *m = (struct mem){.a = (uint16_t)S_T(0)};
     mem_through_segment(l, m, l->i.seg, size, write, S_T(0));
 }
 
-/* The same on 32 bits: v is the value, m where it came from, if from memory. */
-static enum build_next bit_32(struct lower *l, unsigned v, const struct mem *m)
+/* The same on 32 or 64 bits: v is the value, m where it came from, if from memory. */
+static enum build_next bit_wide(struct lower *l, unsigned size, unsigned v, const struct mem *m)
 {
-    static const uint16_t change[] = {[1] = UOP_BTS32, [2] = UOP_BTR32, [3] = UOP_BTC32};
     bool imm = l->i.arg[1].kind == OPERAND_IMM;
     unsigned kind = l->i.op - INSN_BT, index = imm ? S_T(4) : reg(l->i.arg[1].reg, 4);
 
     if (kind && imm)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm & 31);
+        set_const(l, S_T(4), l->i.imm & count_mask(l));
     if (kind) {
-        emit(l, (enum uop_code)change[kind], S_T(2), v, index);
+        emit(l, kind == 1 ? WIDE_SIZED(size, UOP_BTS, ) : kind == 2 ? WIDE_SIZED(size, UOP_BTR, ) : WIDE_SIZED(size, UOP_BTC, ),
+             S_T(2), v, index);
         if (m)
-            mem_store(l, 4, S_T(2), m);
+            mem_store(l, size, S_T(2), m);
     }
     if (imm)
-        emit_imm(l, UOP_BT32I_F, 0, v, l->i.imm & 31);
+        emit_imm(l, size == 8 ? UOP_BT64I_F : UOP_BT32I_F, 0, v, l->i.imm & count_mask(l));
     else
-        emit(l, UOP_BT32_F, 0, v, index);
+        emit(l, size == 8 ? UOP_BT64_F : UOP_BT32_F, 0, v, index);
     if (kind && !m)
-        emit(l, UOP_MOV32, v, S_T(2), 0);
+        operand_move(l, size, v, S_T(2));
     return BUILD_MORE;
 }
 
@@ -322,12 +345,12 @@ enum build_next lower_bit(struct lower *l)
         else
             mem_load(l, size, S_T(1), &m);
     }
-    if (size == 4)
-        return bit_32(l, v, mem ? &m : NULL);
+    if (size >= 4)
+        return bit_wide(l, size, v, mem ? &m : NULL);
     if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(4), 0, l->i.imm);
+        set_const(l, S_T(4), l->i.imm);
     else
-        emit(l, UOP_MOV32, S_T(4), reg(l->i.arg[1].reg, 4), 0);
+        emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(4), reg(l->i.arg[1].reg, 4), 0);
     if (kind && mem) {
         call(l, i386_op_bit_change, S_T(2), S_T(1), kind << 4 | size);
         mem_store(l, size, S_T(2), &m);
@@ -348,10 +371,10 @@ enum build_next lower_multiply(struct lower *l)
     } else {
         a = operand_value(l, 1, S_T(1));
         b = S_T(2);
-        emit_imm(l, UOP_MOVI32, b, 0, l->i.imm);
+        set_const(l, b, l->i.osize == 8 ? (uint64_t)(int32_t)l->i.imm : l->i.imm);
     }
-    if (l->i.osize == 4)
-        emit(l, UOP_IMUL32_F, d, a, b);
+    if (l->i.osize >= 4)
+        emit(l, WIDE_SIZED(l->i.osize, UOP_IMUL, _F), d, a, b);
     else
         emit(l, UOP_IMUL16_F, d, a, b);
     return BUILD_MORE;
@@ -371,7 +394,7 @@ enum build_next lower_multiply_wide(struct lower *l)
         build(l->b, sign ? UOP_IMULW16_F : UOP_MULW16_F, S_GPR16(EAX), a, S_GPR16(EAX), S_GPR16(EDX), 0);
         break;
     default:
-        build(l->b, sign ? UOP_IMULW32_F : UOP_MULW32_F, S_GPR32(EAX), a, S_GPR32(EAX), S_GPR32(EDX), 0);
+        build(l->b, sign ? WIDE_SIZED(l->i.arg[0].size, UOP_IMULW, _F) : WIDE_SIZED(l->i.arg[0].size, UOP_MULW, _F), S_GPR32(EAX), a, S_GPR32(EAX), S_GPR32(EDX), 0);
     }
     return BUILD_MORE;
 }
@@ -381,13 +404,15 @@ enum build_next lower_divide(struct lower *l)
     unsigned size = l->i.arg[0].size, a = operand_value(l, 0, S_T(1));
     bool sign = l->i.op == INSN_IDIV;
 
-    if (size == 4) {
+    if (size >= 4) {
+        i386_helper *fn = size == 8 ? (sign ? i386_op_idiv64 : i386_op_div64) : sign ? i386_op_idiv32 : i386_op_div32;
+
         if (a == S_GPR32(EAX) || a == S_GPR32(EDX)) {
-            emit(l, UOP_MOV32, S_T(1), a, 0);
+            operand_move(l, size, S_T(1), a);
             a = S_T(1);
         }
-        build_call(l->b, sign ? i386_op_idiv32 : i386_op_div32, S_GPR32(EAX), a, S_GPR32(EDX))->op =
-            sign ? UOP_IDIVW32 : UOP_DIVW32;
+        build_call(l->b, fn, S_GPR32(EAX), a, S_GPR32(EDX))->op =
+            (uint16_t)(sign ? WIDE_SIZED(size, UOP_IDIVW, ) : WIDE_SIZED(size, UOP_DIVW, ));
         return BUILD_MORE;
     }
     call(l, i386_op_div, 0, a, size | (sign ? 16 : 0));
@@ -399,8 +424,8 @@ enum build_next lower_bit_scan(struct lower *l)
 {
     unsigned size = l->i.arg[0].size, a = operand_value(l, 1, S_T(1));
 
-    if (size == 4)
-        emit(l, l->i.op == INSN_BSR ? UOP_BSR32_F : UOP_BSF32_F, reg(l->i.arg[0].reg, 4), a, 0);
+    if (size >= 4)
+        emit(l, l->i.op == INSN_BSR ? WIDE_SIZED(size, UOP_BSR, _F) : WIDE_SIZED(size, UOP_BSF, _F), reg(l->i.arg[0].reg, 4), a, 0);
     else
         call(l, i386_op_bit_scan, reg(l->i.arg[0].reg, size), a, size | (l->i.op == INSN_BSR ? 16 : 0));
     return BUILD_MORE;

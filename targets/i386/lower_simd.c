@@ -8,6 +8,33 @@
 
 #define S_XMM(n) (S_OFF(xmm) + 16u * (unsigned)(n))
 
+static unsigned xmm_reg(const struct lower *l)
+{
+    return S_XMM((l->i.modrm >> 3 & 7) | (l->i.rex & REX_R ? 8 : 0));
+}
+
+static unsigned xmm_rm(const struct lower *l)
+{
+    return S_XMM((l->i.modrm & 7) | (l->i.rex & REX_B ? 8 : 0));
+}
+
+/* The same numbers as general registers. */
+static unsigned gpr_reg(const struct lower *l)
+{
+    return S_GPR64((l->i.modrm >> 3 & 7) | (l->i.rex & REX_R ? 8 : 0));
+}
+
+static unsigned gpr_rm(const struct lower *l)
+{
+    return S_GPR64((l->i.modrm & 7) | (l->i.rex & REX_B ? 8 : 0));
+}
+
+/* Of an integer operand. */
+static unsigned integer_bytes(const struct lower *l)
+{
+    return l->i.rex & REX_W ? 8 : 4;
+}
+
 enum { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
 
 static unsigned simd_prefix(const struct lower *l)
@@ -31,7 +58,7 @@ static void simd_address(struct lower *l, struct mem *m, bool aligned)
 {
     unsigned at;
 
-    mem_effective_address(l, m, 0);
+    mem_operand(l, m, 16, false);
     if (!aligned)
         return;
     at = mem_flatten(l, m, S_T(0));
@@ -44,13 +71,13 @@ static void load_128(struct lower *l, unsigned d, bool aligned)
     struct mem m;
 
     simd_address(l, &m, aligned);
-    mem_access(l, UOP_LD128_W, UOP_LDX128_W, d, &m);
+    mem_access(l, wide(l) ? UOP_LDV128_X : UOP_LD128_W, wide(l) ? UOP_LDXV128_X : UOP_LDX128_W, d, &m);
 }
 
 /* Moves of 16 bytes between a register and a register or memory. */
 static void move_128(struct lower *l, bool store, bool aligned)
 {
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
+    unsigned r = xmm_reg(l), rm = xmm_rm(l);
     struct mem m;
 
     if (!(l->i.flags & INSN_MEM)) {
@@ -59,20 +86,20 @@ static void move_128(struct lower *l, bool store, bool aligned)
         load_128(l, r, aligned);
     } else {
         simd_address(l, &m, aligned);
-        mem_access(l, UOP_ST128_W, UOP_STX128_W, r, &m);
+        mem_access(l, wide(l) ? UOP_ST128_X : UOP_ST128_W, wide(l) ? UOP_STX128_X : UOP_STX128_W, r, &m);
     }
 }
 
 /* MOVSS, MOVSD, MOVQ: 4 or 8 bytes of the lowest; what a load or (`clears`) a move does not write becomes 0. */
 static void move_low(struct lower *l, unsigned size, bool store, bool clears)
 {
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), rm = S_XMM(l->i.modrm & 7);
+    unsigned r = xmm_reg(l), rm = xmm_rm(l);
     bool mem = l->i.flags & INSN_MEM;
     struct mem m;
 
     if (mem && store) {
         simd_address(l, &m, false);
-        mem_access(l, size == 4 ? UOP_ST32_W : UOP_ST64_W, size == 4 ? UOP_STX32_W : UOP_STX64_W, r, &m);
+        mem_store(l, size, r, &m);
         return;
     }
     if (!mem) {
@@ -83,7 +110,7 @@ static void move_low(struct lower *l, unsigned size, bool store, bool clears)
         emit(l, UOP_MOV32Z, r, S_T(1), 0);
     } else {
         simd_address(l, &m, false);
-        mem_access(l, UOP_LD64_W, UOP_LDX64_W, r, &m);
+        mem_load(l, 8, r, &m);
     }
     if (mem || clears)
         build(l->b, UOP_MOVI64, (store && !mem ? rm : r) + 8, 0, 0, 0, 0);
@@ -92,39 +119,39 @@ static void move_low(struct lower *l, unsigned size, bool store, bool clears)
 /* MOVLPS, MOVHPS and so on: half of a register and memory. */
 static bool move_half(struct lower *l, unsigned opcode)
 {
-    unsigned half = S_XMM(l->i.modrm >> 3 & 7) + (opcode & 4 ? 8 : 0);
+    unsigned half = xmm_reg(l) + (opcode & 4 ? 8 : 0);
     struct mem m;
 
     if (!(l->i.flags & INSN_MEM))
         return false;
     simd_address(l, &m, false);
     if (opcode & 1)
-        mem_access(l, UOP_ST64_W, UOP_STX64_W, half, &m);
+        mem_store(l, 8, half, &m);
     else
-        mem_access(l, UOP_LD64_W, UOP_LDX64_W, half, &m);
+        mem_load(l, 8, half, &m);
     return true;
 }
 
 /* MOVD between a general register or memory and an XMM register. */
 static void move_general(struct lower *l, bool to_xmm)
 {
-    unsigned r = S_XMM(l->i.modrm >> 3 & 7), g = S_GPR32(l->i.modrm & 7);
+    unsigned r = xmm_reg(l), g = gpr_rm(l), size = integer_bytes(l);
     struct mem m;
 
     if (l->i.flags & INSN_MEM) {
         simd_address(l, &m, false);
         if (!to_xmm) {
-            mem_store(l, 4, r, &m);
+            mem_store(l, size, r, &m);
             return;
         }
         g = S_T(1);
-        mem_load(l, 4, g, &m);
+        mem_load(l, size, g, &m);
     }
     if (!to_xmm) {
-        emit(l, UOP_MOV32, g, r, 0);
+        operand_move(l, size, g, r);
         return;
     }
-    emit(l, UOP_MOV32Z, r, g, 0);
+    emit(l, size == 8 ? UOP_MOV64 : UOP_MOV32Z, r, g, 0);
     build(l->b, UOP_MOVI64, r + 8, 0, 0, 0, 0);
 }
 
@@ -133,7 +160,7 @@ static bool shift_elements(struct lower *l)
 {
     static const uint16_t ops[3][3] = {
         {UOP_VSHR16I, UOP_VSAR16I, UOP_VSHL16I}, {UOP_VSHR32I, UOP_VSAR32I, UOP_VSHL32I}, {UOP_VSHR64I, UOP_NOP, UOP_VSHL64I}};
-    unsigned size = l->i.opcode - 0x71, kind = l->i.modrm >> 3 & 7, r = S_XMM(l->i.modrm & 7), op;
+    unsigned size = l->i.opcode - 0x71, kind = l->i.modrm >> 3 & 7, r = xmm_rm(l), op;
 
     if ((l->i.flags & INSN_MEM) || (kind & 1) || !kind || (l->i.imm & 0xff) >= 16u << size)
         return false;
@@ -166,7 +193,7 @@ static unsigned simd_operation(unsigned opcode, unsigned prefix)
 
 static void simd_two(struct lower *l, unsigned op)
 {
-    unsigned d = S_XMM(l->i.modrm >> 3 & 7), s = S_XMM(l->i.modrm & 7);
+    unsigned d = xmm_reg(l), s = xmm_rm(l);
 
     if (l->i.flags & INSN_MEM) {
         s = S_XT(0);
@@ -192,14 +219,14 @@ static unsigned float_source(struct lower *l, unsigned bytes)
     struct mem m;
 
     if (!(l->i.flags & INSN_MEM))
-        return S_XMM(l->i.modrm & 7);
+        return xmm_rm(l);
     if (bytes == 16) {
         load_128(l, S_XT(0), true);
         return S_XT(0);
     }
     simd_address(l, &m, false);
     if (bytes == 8)
-        mem_access(l, UOP_LD64_W, UOP_LDX64_W, S_XT(0), &m);
+        mem_load(l, 8, S_XT(0), &m);
     else
         mem_load(l, 4, S_XT(0), &m);
     return S_XT(0);
@@ -208,19 +235,21 @@ static unsigned float_source(struct lower *l, unsigned bytes)
 /* Integer registers and memory, and the low element. */
 static void float_integer(struct lower *l, unsigned opcode, unsigned prefix, uint32_t operation)
 {
-    unsigned x = S_XMM(l->i.modrm >> 3 & 7), source;
+    unsigned x = xmm_reg(l), source;
     struct mem m;
 
     if (opcode != 0x2a) {
         source = float_source(l, prefix == PREFIX_F3 ? 4 : 8);
-        build(l->b, UOP_SSE, S_GPR32(l->i.modrm >> 3 & 7), 0, source, operation, 0);
+        build(l->b, UOP_SSE, gpr_reg(l), 0, source, operation, 0);
+        if (wide(l) && integer_bytes(l) == 4)
+            emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
         return;
     }
-    source = S_GPR32(l->i.modrm & 7);
+    source = gpr_rm(l);
     if (l->i.flags & INSN_MEM) {
         source = S_T(1);
         simd_address(l, &m, false);
-        mem_load(l, 4, source, &m);
+        mem_load(l, integer_bytes(l), source, &m);
     }
     build(l->b, UOP_SSE, x, x, source, operation, 0);
 }
@@ -230,7 +259,7 @@ static bool lower_float(struct lower *l, unsigned opcode, unsigned prefix)
 {
     uint32_t operation = SSE_OPERATION(opcode, prefix_byte(prefix), l->i.imm & 0xff);
     bool scalar = prefix >= PREFIX_F3, packed = !scalar;
-    unsigned x = S_XMM(l->i.modrm >> 3 & 7), bytes = packed ? 16 : prefix == PREFIX_F3 ? 4 : 8;
+    unsigned x = xmm_reg(l), bytes = packed ? 16 : prefix == PREFIX_F3 ? 4 : 8;
 
     switch (opcode) {
     case 0x14: case 0x15:
@@ -239,7 +268,7 @@ static bool lower_float(struct lower *l, unsigned opcode, unsigned prefix)
         return packed;
     case 0x2a: case 0x2c: case 0x2d:
         if (scalar)
-            float_integer(l, opcode, prefix, operation);
+            float_integer(l, opcode, prefix, operation | (integer_bytes(l) == 8 ? SSE_WIDE : 0));
         return scalar;
     case 0x2e: case 0x2f:
         if (scalar)
@@ -272,13 +301,19 @@ static bool lower_float(struct lower *l, unsigned opcode, unsigned prefix)
     return true;
 }
 
+/* Does the memory operand need no checks but the alignment of some? */
+static bool flat_operand(const struct lower *l)
+{
+    return wide(l) ? !(l->mode & MODE_ALIGN) : mode_seg(l->mode, l->i.seg) == SEG_FLAT;
+}
+
 /* False: not one of these. Nothing was emitted then, but perhaps the check. */
 static bool lower_vector(struct lower *l)
 {
     unsigned p = simd_prefix(l), opcode = l->i.opcode, op = simd_operation(opcode, p);
     bool mem = l->i.flags & INSN_MEM, packed = p <= PREFIX_66;
 
-    if (!(l->mode & MODE_SSE) || (mem && mode_seg(l->mode, l->i.seg) != SEG_FLAT))
+    if (!(l->mode & MODE_SSE) || (mem && !flat_operand(l)))
         return false;
     check_sse(l);
     if (op != UOP_NOP) {
@@ -327,14 +362,16 @@ static bool lower_vector(struct lower *l)
     case 0x70:
         if (p != PREFIX_66 || mem)
             return false;
-        emit_imm(l, UOP_VSHUF32, S_XMM(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), l->i.imm & 0xff);
+        emit_imm(l, UOP_VSHUF32, xmm_reg(l), xmm_rm(l), l->i.imm & 0xff);
         return true;
     case 0x71: case 0x72: case 0x73:
         return p == PREFIX_66 && shift_elements(l);
     case 0xd7:
         if (p != PREFIX_66 || mem)
             return false;
-        emit(l, UOP_VMASK8, S_GPR32(l->i.modrm >> 3 & 7), S_XMM(l->i.modrm & 7), 0);
+        emit(l, UOP_VMASK8, gpr_reg(l), xmm_rm(l), 0);
+        if (wide(l))
+            emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
         return true;
     default:
         return false;
@@ -343,14 +380,17 @@ static bool lower_vector(struct lower *l)
 
 enum build_next lower_simd(struct lower *l)
 {
-    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
+    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm;
 
     if (lower_vector(l))
         return BUILD_MORE;
     if (l->i.flags & INSN_MEM)
         mem_offset(l);
-    if (l->i.osize == 4)
+    if (l->i.osize >= 4)
         b |= I386_FX_OP32;
+    if (l->i.rex & REX_W)
+        b |= I386_FX_W;
+    a |= (l->i.rex & REX_R ? I386_FX_REX_R : 0) | (l->i.rex & REX_B ? I386_FX_REX_B : 0);
     if (l->i.flags & INSN_OPSIZE)
         b |= I386_FX_66;
     if (l->i.flags & INSN_REPNE)
@@ -358,11 +398,12 @@ enum build_next lower_simd(struct lower *l)
     if (l->i.flags & INSN_REP)
         b |= I386_FX_F3;
     if (l->i.arg[1].kind == OPERAND_IMM)
-        emit_imm(l, UOP_MOVI32, S_T(1), 0, l->i.imm);
+        set_const(l, S_T(1), l->i.imm);
     if (l->i.opcode == 0xf7) { /* MASKMOVQ, MASKMOVDQU store at DI or EDI */
         b |= l->i.seg;
-        emit(l, l->i.asize == 4 ? UOP_MOV32 : UOP_ZX16_32, S_T(0), S_GPR32(EDI), 0);
+        emit(l, l->i.asize == 2 ? UOP_ZX16_32 : l->i.asize == 8 ? UOP_MOV64 : wide(l) ? UOP_MOV32Z : UOP_MOV32, S_T(0),
+             S_GPR32(EDI), 0);
     }
-    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, l->i.modrm, b);
+    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, a, b);
     return BUILD_MORE;
 }

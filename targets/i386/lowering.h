@@ -14,8 +14,8 @@ struct lower {
     struct builder *b;
     struct insn i;
     uint64_t mode;
-    uint32_t eip;  /* of the instruction */
-    uint32_t next; /* of the one after it */
+    uint64_t eip;  /* of the instruction */
+    uint64_t next; /* of the one after it */
 };
 
 /* A memory operand ready for access: a + (b << scale) + imm. */
@@ -23,17 +23,29 @@ struct mem {
     uint16_t a, b;
     bool indexed; /* b and scale are used */
     uint8_t scale;
-    uint32_t imm;
+    uint32_t imm; /* in 64-bit mode sign-extended */
 };
 
-#define SIZED(size, pre, post) ((size) == 1 ? pre##8##post : (size) == 2 ? pre##16##post : pre##32##post)
+/* Are registers 64 bits wide? Then a result of 32 bits is zero-extended (micro-ops ...32Z), and
+ * addresses have 64 bits (micro-ops ..._X). */
+static inline bool wide(const struct lower *l)
+{
+    return l->mode & MODE_LONG;
+}
+
+/* The micro-op for operands of `size` bytes in this mode; of those without a result. */
+#define SIZED(size, pre, post) \
+    ((size) == 1 ? pre##8##post : (size) == 2 ? pre##16##post : (size) == 8 ? pre##64##post : \
+     wide(l) ? pre##32Z##post : pre##32##post)
+#define SIZED_PLAIN(size, pre, post) \
+    ((size) == 1 ? pre##8##post : (size) == 2 ? pre##16##post : (size) == 8 ? pre##64##post : pre##32##post)
 #define S_ZERO S_OFF(zero)
 #define S_SEG(n, member) \
     (S_OFF(seg) + (unsigned)(n) * (unsigned)sizeof(struct i386_segment) + (unsigned)offsetof(struct i386_segment, member))
 
 static inline unsigned reg(unsigned n, unsigned size)
 {
-    return size == 1 ? S_GPR8(n) : S_GPR32(n);
+    return size == 1 ? S_GPR8(n) : S_GPR64(n);
 }
 
 static inline struct uop *emit(struct lower *l, enum uop_code op, unsigned d, unsigned a, unsigned b)
@@ -44,6 +56,25 @@ static inline struct uop *emit(struct lower *l, enum uop_code op, unsigned d, un
 static inline struct uop *emit_imm(struct lower *l, enum uop_code op, unsigned d, unsigned a, uint32_t imm)
 {
     return build(l->b, op, d, a, 0, imm, 0);
+}
+
+/* With an immediate of `size` bytes, of which one of 8 is given by its low half. */
+static inline struct uop *emit_sized(struct lower *l, enum uop_code op, unsigned d, unsigned a, unsigned size, uint32_t imm)
+{
+    struct uop *u = build(l->b, op, d, a, 0, imm, 0);
+
+    if (size == 8)
+        u->imm64 = (uint64_t)(int32_t)imm;
+    return u;
+}
+
+/* A temporary or general register of 32 bits, in 64-bit mode of 64, becomes a constant. */
+static inline void set_const(struct lower *l, unsigned d, uint64_t value)
+{
+    if (wide(l))
+        build(l->b, UOP_MOVI64, d, 0, 0, 0, 0)->imm64 = value;
+    else
+        build(l->b, UOP_MOVI32, d, 0, 0, (uint32_t)value, 0);
 }
 
 static inline void call(struct lower *l, i386_helper *fn, unsigned d, unsigned a, unsigned b)
@@ -57,7 +88,7 @@ static inline bool is_mem(const struct lower *l, unsigned n)
 }
 
 /* ---- lower_operands.c ---- */
-/* Put the 32-bit value of m's expression into one operand (itself or temp). */
+/* Put the value of m's expression into one operand (itself or temp). */
 unsigned mem_flatten(struct lower *l, const struct mem *m, unsigned temp);
 /* The offset within its segment of the instruction's memory operand, plus `extra`. */
 void mem_effective_address(struct lower *l, struct mem *m, uint32_t extra);
@@ -68,6 +99,9 @@ void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned 
 void mem_operand(struct lower *l, struct mem *m, unsigned size, bool write);
 /* Its offset alone, in S_T(0), for helpers that do the access. */
 void mem_offset(struct lower *l);
+/* m becomes the place `n` bytes on. */
+void mem_advance(struct lower *l, struct mem *m, uint32_t n);
+/* Each of these takes the micro-ops for 32-bit or (_X) 64-bit addresses, as the mode is. */
 void mem_access(struct lower *l, enum uop_code plain, enum uop_code indexed, unsigned d, const struct mem *m);
 void mem_load(struct lower *l, unsigned size, unsigned d, const struct mem *m);
 /* Load what will be stored to: faults as a write does. */

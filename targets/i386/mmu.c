@@ -1,14 +1,14 @@
 /*
  * Paging: linear to physical addresses (SDM 3A chapter 4).
  *
- * The modes that a 32-bit CPU has: paging off, 32-bit paging (4 KiB pages, and
- * 4 MiB pages with CR4.PSE and PSE-36), and PAE paging (4 KiB and 2 MiB pages,
- * execute-disable with EFER.NXE). Accessed and dirty bits are set by the walk
+ * Paging off, 32-bit paging (4 KiB pages, and 4 MiB pages with CR4.PSE and PSE-36),
+ * PAE paging (4 KiB and 2 MiB pages, execute-disable with EFER.NXE), and long mode's of four
+ * levels, or five with CR4.LA57 (and pages of 1 GiB); SMEP, SMAP, protection keys. Accessed and dirty bits are set by the walk
  * of an access that succeeds; a translation may be cached for writing only
  * once the dirty bit is set, so the first write walks again and sets it.
  *
  * There is no guest-visible TLB (vm/exec.h), therefore nothing to do for
- * global pages: a walk made now is always an answer that hardware may give.
+ * global pages and PCIDs: a walk made now is always an answer that hardware may give.
  *
  * Not modelled: caching attributes (PWT, PCD, PAT), which change no value.
  */
@@ -29,13 +29,16 @@
 #define PF_U    0x04u
 #define PF_RSVD 0x08u
 #define PF_I    0x10u
+#define PF_PK   0x20u
 
-#define PHYS_BITS 36
-#define PHYS_MASK (((uint64_t)1 << PHYS_BITS) - 1)
-/* PAE entries: physical address bits that must be zero (SDM 3A 4.4.2). */
-#define PAE_RESERVED (~PHYS_MASK & ~PTE_NX)
-/* PAE page-directory-pointer entries (SDM 3A 4.4.1). */
-#define PDPTE_RESERVED (~PHYS_MASK | 0x1e6u)
+/* Where entries hold addresses, as wide as they can be. */
+#define ENTRY_ADDRESS UINT64_C(0x000ffffffffff000)
+
+/* Bits of a physical address that the model has. */
+static uint64_t phys_mask(const struct i386_cpu *c)
+{
+    return ((uint64_t)1 << i386_phys_bits(c->model)) - 1;
+}
 
 /* How a walk reads its tables: with the side effects of the CPU, or without any. */
 struct walker {
@@ -50,9 +53,10 @@ struct walk {
         paddr_t addr;
         uint64_t entry;
         unsigned size;
-    } level[2];       /* directory, then table; only a directory for a large page */
+    } level[5];       /* from the topmost table down to the page's entry */
     paddr_t page;     /* of 4 KiB */
     bool user, writable, no_execute;
+    unsigned missing; /* nothing was found: log2 of the bytes that the absent entry covers */
 };
 
 static paddr_t a20(const struct i386_state *s, paddr_t addr)
@@ -87,6 +91,7 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
     uint32_t pde = (uint32_t)read_entry(w, addr, 4);
     uint32_t pte;
 
+    out->missing = 22;
     if (!(pde & PTE_P))
         return -1;
     out->user = pde & PTE_US;
@@ -103,6 +108,7 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
             out->page |= (paddr_t)(pde >> 13 & 0xf) << 32;
         return 0;
     }
+    out->missing = 12;
     addr = a20(s, (pde & 0xfffff000u) + (va >> 12 & 0x3ff) * 4);
     pte = (uint32_t)read_entry(w, addr, 4);
     if (!(pte & PTE_P))
@@ -114,92 +120,156 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
     return 0;
 }
 
-/* PAE paging (SDM 3A 4.4). */
-static int walk_pae(const struct walker *w, uint32_t va, struct walk *out)
+/* From the table at `table`, whose entries cover 1 << shift bytes each, down to the page (SDM 3A 4.4.2, 4.5). */
+static int walk_down(const struct walker *w, uint64_t va, paddr_t table, unsigned shift, struct walk *out)
 {
     const struct i386_state *s = w->cpu->st;
-    uint64_t reserved = PAE_RESERVED | (s->efer & EFER_NXE ? 0 : PTE_NX);
-    uint64_t pdpte = s->pdpte[va >> 30];
-    uint64_t pde, pte;
-    paddr_t addr;
+    bool one_gib = i386_has(w->cpu->model, FEATURE_PDPE1GB);
+    uint64_t reserved = ~phys_mask(w->cpu) & ~PTE_NX;
 
+    /* Long mode ignores bits 52-62 (in PAE paging they are reserved). */
+    if (i386_long(s))
+        reserved &= ENTRY_ADDRESS;
+    if (!(s->efer & EFER_NXE))
+        reserved |= PTE_NX;
+    out->user = out->writable = true;
+    for (;; shift -= 9) {
+        paddr_t addr = a20(s, table + (va >> shift & 0x1ff) * 8);
+        uint64_t entry = read_entry(w, addr, 8), span = (uint64_t)1 << shift;
+        bool large = shift > 12 && (entry & PTE_PS);
+
+        out->missing = shift;
+        if (!(entry & PTE_P))
+            return -1;
+        add_level(out, addr, entry, 8);
+        out->user = out->user && (entry & PTE_US);
+        out->writable = out->writable && (entry & PTE_RW);
+        out->no_execute = out->no_execute || (entry & PTE_NX);
+        if ((entry & reserved) || (large && (shift > 30 || (shift == 30 && !one_gib))) ||
+            (large && (entry & (span - 1) & ENTRY_ADDRESS & ~UINT64_C(0x1000))))
+            return PF_RSVD;
+        if (shift == 12 || large) {
+            out->page = ((entry & ENTRY_ADDRESS & ~(span - 1)) | (va & (span - 1))) & PAGE_MASK;
+            return 0;
+        }
+        table = entry & ENTRY_ADDRESS;
+    }
+}
+
+/* PAE paging (SDM 3A 4.4): bits 31 and 30 choose one of four registers. */
+static int walk_pae(const struct walker *w, uint32_t va, struct walk *out)
+{
+    uint64_t pdpte = w->cpu->st->pdpte[va >> 30];
+
+    out->missing = 30;
     if (!(pdpte & PTE_P))
         return -1;
-    addr = a20(s, (pdpte & PHYS_MASK & PAGE_MASK) + (va >> 21 & 0x1ff) * 8);
-    pde = read_entry(w, addr, 8);
-    if (!(pde & PTE_P))
-        return -1;
-    out->user = pde & PTE_US;
-    out->writable = pde & PTE_RW;
-    out->no_execute = pde & PTE_NX;
-    add_level(out, addr, pde, 8);
-    if (pde & PTE_PS) {
-        if (pde & (reserved | 0x1fe000u))
-            return PF_RSVD;
-        out->page = (pde & PHYS_MASK & ~(uint64_t)0x1fffff) | (va & 0x1ff000u);
-        return 0;
-    }
-    if (pde & reserved)
-        return PF_RSVD;
-    addr = a20(s, (pde & PHYS_MASK & PAGE_MASK) + (va >> 12 & 0x1ff) * 8);
-    pte = read_entry(w, addr, 8);
-    if (!(pte & PTE_P))
-        return -1;
-    out->user = out->user && (pte & PTE_US);
-    out->writable = out->writable && (pte & PTE_RW);
-    out->no_execute = out->no_execute || (pte & PTE_NX);
-    add_level(out, addr, pte, 8);
-    if (pte & reserved)
-        return PF_RSVD;
-    out->page = pte & PHYS_MASK & PAGE_MASK;
-    return 0;
+    return walk_down(w, va, pdpte & ENTRY_ADDRESS & phys_mask(w->cpu), 21, out);
 }
 
-static int walk_tables(const struct walker *w, uint32_t va, struct walk *out)
+static int walk_tables(const struct walker *w, uint64_t va, struct walk *out)
 {
+    const struct i386_state *s = w->cpu->st;
+
     *out = (struct walk){.levels = 0};
-    if (w->cpu->st->cr4 & CR4_PAE)
-        return walk_pae(w, va, out);
-    return walk_32bit(w, va, out);
+    if (i386_long(s))
+        return walk_down(w, va, s->cr3 & ENTRY_ADDRESS, s->cr4 & CR4_LA57 ? 48 : 39, out);
+    if (s->cr4 & CR4_PAE)
+        return walk_pae(w, (uint32_t)va, out);
+    return walk_32bit(w, (uint32_t)va, out);
 }
 
-static bool page_fault(struct i386_cpu *c, uint32_t va, enum access access, unsigned mode, uint32_t error)
+static bool page_fault(struct i386_cpu *c, uint64_t va, enum access access, unsigned mode, uint32_t error)
 {
+    const struct i386_state *s = c->st;
+    bool nx = (s->cr4 & CR4_PAE) && (s->efer & EFER_NXE);
+
     if (access == ACCESS_WRITE)
         error |= PF_W;
     if (mode == MMU_USER)
         error |= PF_U;
-    if (access == ACCESS_FETCH && (c->st->cr4 & CR4_PAE) && (c->st->efer & EFER_NXE))
+    if (access == ACCESS_FETCH && (nx || (s->cr4 & CR4_SMEP)))
         error |= PF_I;
     i386_raise_pf(c, va, error);
     return false;
 }
 
-bool i386_walk(struct ucpu *u, uint64_t va64, enum access access, unsigned mode, struct translation *t)
+/* What protection keys forbid of a data access to a page of user mode (SDM 3A 4.6.2): reading, writing. */
+static bool key_forbids(const struct i386_cpu *c, const struct walk *w, bool user, bool write)
+{
+    const struct i386_state *s = c->st;
+    unsigned key = w->level[w->levels - 1].entry >> 59 & 15, bits = s->pkru >> (2 * key) & 3;
+
+    if (!(s->cr4 & CR4_PKE) || !i386_long(s) || !w->user)
+        return false;
+    return (bits & 1) || (write && (bits & 2) && (user || (s->cr0 & CR0_WP)));
+}
+
+/* What may be done with the page. */
+struct rights {
+    bool read, write, fetch;
+    bool read_by_key, write_by_key;
+};
+
+static struct rights rights_of(const struct i386_cpu *c, const struct walk *w, unsigned mode)
+{
+    const struct i386_state *s = c->st;
+    bool user = mode == MMU_USER, nx = w->no_execute && (s->cr4 & CR4_PAE) && (s->efer & EFER_NXE);
+    bool closed = !user && w->user && mode != MMU_OPEN && (s->cr4 & CR4_SMAP);
+    struct rights r;
+
+    r.read = user ? w->user : !closed;
+    r.write = r.read && (w->writable || (!user && !(s->cr0 & CR0_WP)));
+    r.fetch = (!user || w->user) && !nx && !(!user && w->user && (s->cr4 & CR4_SMEP));
+    r.read_by_key = !key_forbids(c, w, user, false);
+    r.write_by_key = !key_forbids(c, w, user, true);
+    return r;
+}
+
+/* An address that is not canonical is no page fault. */
+static bool not_canonical(struct i386_cpu *c, uint64_t va, enum access access)
+{
+    i386_raise_error(c, EXC_GP, 0);
+    c->exc.address = va;
+    c->exc.not_canonical = access != ACCESS_FETCH;
+    return false;
+}
+
+unsigned i386_regime(const struct i386_state *s)
+{
+    if (s->cpl == 3)
+        return MMU_USER;
+    return (s->eflags & EFLAGS_AC) && (s->cr4 & CR4_SMAP) ? MMU_OPEN : MMU_SUPERVISOR;
+}
+
+bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
 {
     struct i386_cpu *c = i386_of(u);
     const struct i386_state *s = c->st;
     const struct walker w = {.cpu = c, .u = u};
-    uint32_t va = (uint32_t)va64;
-    bool user = mode == MMU_USER;
-    bool nx, may_write;
+    struct rights may;
     struct walk found;
     unsigned last;
     int error;
 
+    if (!i386_long(s))
+        va = (uint32_t)va;
     if (!(s->cr0 & CR0_PG)) {
         t->page = va & s->a20_mask & (uint32_t)PAGE_MASK;
         t->read = t->write = t->fetch = true;
         return true;
     }
+    if (i386_long(s) && !i386_canonical(s, va))
+        return not_canonical(c, va, access);
     error = walk_tables(&w, va, &found);
     if (error)
         return page_fault(c, va, access, mode, error < 0 ? 0 : PF_P | (unsigned)error);
 
-    nx = found.no_execute && (s->cr4 & CR4_PAE) && (s->efer & EFER_NXE);
-    may_write = found.writable || (!user && !(s->cr0 & CR0_WP));
-    if ((user && !found.user) || (access == ACCESS_WRITE && !may_write) || (access == ACCESS_FETCH && nx))
+    may = rights_of(c, &found, mode);
+    if (access == ACCESS_WRITE ? !may.write : access == ACCESS_READ ? !may.read : !may.fetch)
         return page_fault(c, va, access, mode, PF_P);
+    if (access == ACCESS_WRITE ? !may.write_by_key : access == ACCESS_READ && !may.read_by_key)
+        return page_fault(c, va, access, mode, PF_P | PF_PK);
 
     last = found.levels - 1;
     for (unsigned i = 0; i <= last; i++) {
@@ -213,10 +283,10 @@ bool i386_walk(struct ucpu *u, uint64_t va64, enum access access, unsigned mode,
         }
     }
     t->page = a20(s, found.page);
-    t->read = true;
-    t->fetch = !nx;
-    t->write = may_write && (found.level[last].entry & PTE_D);
-    t->own_entry = found.levels == 2;
+    t->read = may.read && may.read_by_key;
+    t->fetch = may.fetch;
+    t->write = may.write && may.write_by_key && (found.level[last].entry & PTE_D);
+    t->own_entry = found.missing == 12;
     return true;
 }
 
@@ -226,6 +296,12 @@ void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
 
     if (!(s->cr0 & CR0_PG))
         return;
+    if (i386_long(s)) {
+        /* One table for all of the address space. */
+        for (unsigned i = 0; i < TLB_PARTS; i++)
+            roots[i] = (s->cr3 & ENTRY_ADDRESS) | 1;
+        return;
+    }
     if (s->cr4 & CR4_PAE)
         memcpy(roots, s->pdpte, sizeof s->pdpte);
     else
@@ -238,22 +314,16 @@ bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
     const struct walker w = {.cpu = c, .u = NULL};
     struct walk found;
 
-    if (va > 0xffffffffu)
+    if (i386_long(c->st) ? !i386_canonical(c->st, va) : va > 0xffffffffu)
         return false;
     if (!(c->st->cr0 & CR0_PG)) {
         *pa = (uint32_t)va & c->st->a20_mask;
         return true;
     }
-    if (walk_tables(&w, (uint32_t)va, &found))
+    if (walk_tables(&w, va, &found))
         return false;
     *pa = a20(c->st, found.page) | (va & ~PAGE_MASK);
     return true;
-}
-
-/* Bytes that a directory entry covers. */
-static uint64_t directory_span(const struct i386_state *s)
-{
-    return s->cr4 & CR4_PAE ? (uint64_t)1 << 21 : (uint64_t)1 << 22;
 }
 
 uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
@@ -263,12 +333,18 @@ uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
     struct walk found;
     uint64_t span = PAGE_SIZE;
 
-    if (va > 0xffffffffu)
+    if (i386_long(c->st)) {
+        uint64_t hole = (uint64_t)1 << (c->st->cr4 & CR4_LA57 ? 56 : 47);
+
+        if (!i386_canonical(c->st, va))
+            return va < 0 - hole ? 0 - hole - va : PAGE_SIZE;
+    } else if (va > 0xffffffffu) {
         return 0;
+    }
     if (!(c->st->cr0 & CR0_PG))
         span = (uint64_t)1 << 20; /* A20 may be off */
-    else if (walk_tables(&w, (uint32_t)va, &found) && found.levels == 0)
-        span = directory_span(c->st);
+    else if (walk_tables(&w, va, &found))
+        span = (uint64_t)1 << found.missing;
     return span - (va & (span - 1));
 }
 
@@ -276,7 +352,7 @@ int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4])
 {
     for (unsigned i = 0; i < 4; i++) {
         pdpte[i] = memory_read(&c->u.cpu.machine->memory, a20(c->st, (cr3 & 0xffffffe0u) + i * 8), 8);
-        if ((pdpte[i] & PTE_P) && (pdpte[i] & PDPTE_RESERVED))
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & (~phys_mask(c) | 0x1e6u)))
             return -1;
     }
     return 0;
@@ -295,13 +371,14 @@ int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3)
 
 /* ---- monitor info tlb --------------------------------------------------------- */
 
-static void describe_run(struct buffer *out, uint64_t va, uint64_t len, paddr_t pa, const struct walk *walk)
+static void describe_run(struct buffer *out, bool is_long, uint64_t va, uint64_t len, paddr_t pa, const struct walk *walk)
 {
     const uint64_t e = walk->level[walk->levels - 1].entry;
+    int digits = is_long ? 16 : 8;
 
-    buffer_printf(out, "%08llx-%08llx: %09llx %c%c%c%c%c%c%c\n", (unsigned long long)va,
-                  (unsigned long long)(va + len - 1), (unsigned long long)pa, walk->no_execute ? 'X' : '-',
-                  e & 0x100 ? 'G' : '-', walk->levels == 1 ? 'P' : '-', e & PTE_D ? 'D' : '-',
+    buffer_printf(out, "%0*llx-%0*llx: %0*llx %c%c%c%c%c%c%c\n", digits, (unsigned long long)va, digits,
+                  (unsigned long long)(va + len - 1), is_long ? 13 : 9, (unsigned long long)pa, walk->no_execute ? 'X' : '-',
+                  e & 0x100 ? 'G' : '-', walk->missing > 12 ? 'P' : '-', e & PTE_D ? 'D' : '-',
                   e & PTE_A ? 'A' : '-', walk->user ? 'U' : '-', walk->writable ? 'W' : '-');
 }
 
@@ -310,7 +387,7 @@ static bool same_kind(const struct walk *a, const struct walk *b)
 {
     const uint64_t mask = 0x100 | PTE_D | PTE_A;
 
-    return a->levels == b->levels && a->user == b->user && a->writable == b->writable &&
+    return a->missing == b->missing && a->user == b->user && a->writable == b->writable &&
            a->no_execute == b->no_execute &&
            (a->level[a->levels - 1].entry & mask) == (b->level[b->levels - 1].entry & mask);
 }
@@ -319,32 +396,34 @@ void i386_describe_tlb(const struct cpu *cpu, struct buffer *out)
 {
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
     const struct walker w = {.cpu = c, .u = NULL};
+    bool is_long = i386_long(c->st);
+    uint64_t va = 0, start = 0, len = 0, last = is_long ? UINT64_MAX : 0xffffffffu;
     struct walk run = {.levels = 0}, now;
-    uint64_t start = 0, len = 0, span = directory_span(c->st);
 
     if (!(c->st->cr0 & CR0_PG)) {
         buffer_printf(out, "paging is off\n");
         return;
     }
-    for (uint64_t va = 0; va <= 0xffffffffu;) {
-        int error = walk_tables(&w, (uint32_t)va, &now);
-        /* An absent directory entry: nothing below it. */
-        uint64_t step = error && now.levels == 0 ? span - (va & (span - 1)) : PAGE_SIZE;
-        bool joins = !error && len && now.page == run.page + len && same_kind(&now, &run);
+    for (bool more = true; more;) {
+        bool found = (!is_long || i386_canonical(c->st, va)) && !walk_tables(&w, va, &now);
+        /* An absent entry: nothing below it. Large pages at once. */
+        uint64_t step = found ? ((uint64_t)1 << now.missing) - (va & (((uint64_t)1 << now.missing) - 1)) : i386_stretch(cpu, va);
+        bool joins = found && len && now.page == run.page + len && same_kind(&now, &run);
 
         if (len && !joins) {
-            describe_run(out, start, len, run.page, &run);
+            describe_run(out, is_long, start, len, run.page, &run);
             len = 0;
         }
-        if (!error) {
+        if (found) {
             if (!joins) {
                 run = now;
                 start = va;
             }
             len += step;
         }
+        more = last - va >= step && step;
         va += step;
     }
     if (len)
-        describe_run(out, start, len, run.page, &run);
+        describe_run(out, is_long, start, len, run.page, &run);
 }

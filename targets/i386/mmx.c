@@ -134,7 +134,7 @@ SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
         ENTER_MMX; \
         if (!load_mm(c, op, &b)) \
             return UOP_FAULT; \
-        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op)].mantissa, b)); \
+        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op) & 7].mantissa, b)); \
         return UOP_NEXT; \
     } \
     SIMD(name##_xmm) \
@@ -195,7 +195,7 @@ PACKED(pxor)
         ENTER_MMX; \
         if (!load_mm(c, op, &count)) \
             return UOP_FAULT; \
-        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op)].mantissa, count)); \
+        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op) & 7].mantissa, count)); \
         return UOP_NEXT; \
     } \
     SIMD(name##_xmm) \
@@ -235,7 +235,7 @@ enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT 
     { \
         uint64_t q; \
         ENTER_MMX; \
-        q = st->fpr[op_rm(op)].mantissa; \
+        q = st->fpr[op_rm(op) & 7].mantissa; \
         if (is_mem(op) || !name##_lanes(op_reg(op), op_imm8(st), &q)) \
             return i386_raise(c, EXC_UD); \
         put_mm(st, op_rm(op), q); \
@@ -273,7 +273,7 @@ SIMD(shift_qwords_mm)
     uint64_t q;
     ENTER_MMX;
 
-    q = st->fpr[op_rm(op)].mantissa;
+    q = st->fpr[op_rm(op) & 7].mantissa;
     if (is_mem(op) || !qword_lanes(op_reg(op), op_imm8(st), &q))
         return i386_raise(c, EXC_UD);
     put_mm(st, op_rm(op), q);
@@ -339,7 +339,7 @@ INLINE union i386_xmm interleave(const union i386_xmm *a, const union i386_xmm *
         ENTER_MMX; \
         if (!mm_load(c, op, &q)) \
             return UOP_FAULT; \
-        a = from_mm(st->fpr[op_reg(op)].mantissa); \
+        a = from_mm(st->fpr[op_reg(op) & 7].mantissa); \
         b = from_mm(q); \
         put_mm(st, op_reg(op), name##_wide(&a, &b, 8).q[0]); \
         return UOP_NEXT; \
@@ -475,7 +475,7 @@ SIMD(pinsrw_mm)
 
     if (!load_word(c, op, &w))
         return UOP_FAULT;
-    r.q = st->fpr[op_reg(op)].mantissa;
+    r.q = st->fpr[op_reg(op) & 7].mantissa;
     r.w[op_imm8(st) & 3] = w;
     put_mm(st, op_reg(op), r.q);
     return UOP_NEXT;
@@ -495,7 +495,7 @@ SIMD(pinsrw_xmm)
 SIMD(pextrw_mm)
 {
     ENTER_MMX;
-    union lanes v = {.q = st->fpr[op_rm(op)].mantissa};
+    union lanes v = {.q = st->fpr[op_rm(op) & 7].mantissa};
 
     to_mmx_state(st);
     st->gpr[op_reg(op)] = v.w[op_imm8(st) & 3];
@@ -522,7 +522,7 @@ SIMD(pmovmskb_mm)
 {
     ENTER_MMX;
     to_mmx_state(st);
-    st->gpr[op_reg(op)] = byte_signs(st->fpr[op_rm(op)].mantissa);
+    st->gpr[op_reg(op)] = byte_signs(st->fpr[op_rm(op) & 7].mantissa);
     return UOP_NEXT;
 }
 
@@ -545,10 +545,10 @@ SIMD(emms)
 
 SIMD(movd_to_mm)
 {
-    uint32_t v;
+    uint64_t v;
     ENTER_MMX;
 
-    if (!load_gpr32(c, op, &v))
+    if (!load_gpr(c, op, &v))
         return UOP_FAULT;
     put_mm(st, op_reg(op), v);
     return UOP_NEXT;
@@ -556,27 +556,27 @@ SIMD(movd_to_mm)
 
 SIMD(movd_to_xmm)
 {
-    uint32_t v;
+    uint64_t v;
     ENTER_SSE;
 
-    if (!load_gpr32(c, op, &v))
+    if (!load_gpr(c, op, &v))
         return UOP_FAULT;
     st->xmm[op_reg(op)] = (union i386_xmm){.q = {v, 0}};
     return UOP_NEXT;
 }
 
-INLINE bool store_gpr32(struct i386_cpu *c, const struct uop *op, uint32_t v)
+INLINE bool store_gpr(struct i386_cpu *c, const struct uop *op, uint64_t v)
 {
     if (is_mem(op))
-        return fx_write(c, op, &v, 4);
-    c->st->gpr[op_rm(op)] = v;
+        return fx_write(c, op, &v, is_wide(op) ? 8 : 4);
+    c->st->gpr[op_rm(op)] = is_wide(op) ? v : (uint32_t)v;
     return true;
 }
 
 SIMD(movd_from_mm)
 {
     ENTER_MMX;
-    if (!store_gpr32(c, op, (uint32_t)st->fpr[op_reg(op)].mantissa))
+    if (!store_gpr(c, op, st->fpr[op_reg(op) & 7].mantissa))
         return UOP_FAULT;
     to_mmx_state(st);
     return UOP_NEXT;
@@ -585,7 +585,7 @@ SIMD(movd_from_mm)
 SIMD(movd_from_xmm)
 {
     ENTER_SSE;
-    return store_gpr32(c, op, st->xmm[op_reg(op)].l[0]) ? UOP_NEXT : UOP_FAULT;
+    return store_gpr(c, op, st->xmm[op_reg(op)].q[0]) ? UOP_NEXT : UOP_FAULT;
 }
 
 SIMD(movq_to_mm)
@@ -603,10 +603,10 @@ SIMD(movq_from_mm)
 {
     ENTER_MMX;
     if (!is_mem(op)) {
-        put_mm(st, op_rm(op), st->fpr[op_reg(op)].mantissa);
+        put_mm(st, op_rm(op), st->fpr[op_reg(op) & 7].mantissa);
         return UOP_NEXT;
     }
-    if (!fx_write(c, op, &st->fpr[op_reg(op)].mantissa, 8))
+    if (!fx_write(c, op, &st->fpr[op_reg(op) & 7].mantissa, 8))
         return UOP_FAULT;
     to_mmx_state(st);
     return UOP_NEXT;
@@ -641,7 +641,7 @@ SIMD(movq2dq)
 {
     ENTER_SSE_MMX;
     to_mmx_state(st);
-    st->xmm[op_reg(op)] = (union i386_xmm){.q = {st->fpr[op_rm(op)].mantissa, 0}};
+    st->xmm[op_reg(op)] = (union i386_xmm){.q = {st->fpr[op_rm(op) & 7].mantissa, 0}};
     return UOP_NEXT;
 }
 
@@ -680,8 +680,8 @@ static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t
 SIMD(maskmovq)
 {
     ENTER_MMX;
-    if (!masked_store(c, op, (const uint8_t *)&st->fpr[op_reg(op)].mantissa,
-                      (const uint8_t *)&st->fpr[op_rm(op)].mantissa, 8))
+    if (!masked_store(c, op, (const uint8_t *)&st->fpr[op_reg(op) & 7].mantissa,
+                      (const uint8_t *)&st->fpr[op_rm(op) & 7].mantissa, 8))
         return UOP_FAULT;
     to_mmx_state(st);
     return UOP_NEXT;

@@ -1,33 +1,41 @@
 /*
- * CPU models: what CPUID says and what depends on the generation (SDM 2A,
- * CPUID; AP-485). Feature bits are set for what is implemented, no more.
+ * CPU models: what CPUID says and what depends on the generation (SDM 2A, CPUID; AP-485; AMD APM 3,
+ * appendix E). Of a model's features those are shown that are implemented.
  *
  *   486       a 486DX4 with CPUID and VME
  *   pentium3  Coppermine
  *   pentium4  a Prescott of the E0 stepping (execute disable), as a 32-bit CPU without
  *             hyper-threading and SSE3
+ * and under the names that QEMU gives them, with what is said there:
+ *   coreduo, n270                       of 32 bits
+ *   qemu64, core2duo, Nehalem, Haswell  of 64 bits (Haswell without transactional memory)
+ *   max                                 everything that there is; `max32`: without long mode
  */
-#include "i386/cpu.h"
+#include "i386/model.h"
 
 #include <string.h>
 
-enum {
-    F_FPU = 1 << 0, F_VME = 1 << 1, F_DE = 1 << 2, F_PSE = 1 << 3, F_TSC = 1 << 4, F_MSR = 1 << 5, F_PAE = 1 << 6,
-    F_MCE = 1 << 7, F_CX8 = 1 << 8, F_SEP = 1 << 11, F_MTRR = 1 << 12, F_PGE = 1 << 13, F_MCA = 1 << 14,
-    F_CMOV = 1 << 15, F_PAT = 1 << 16, F_PSE36 = 1 << 17, F_CLFSH = 1 << 19, F_MMX = 1 << 23, F_FXSR = 1 << 24,
-    F_SSE = 1 << 25, F_SSE2 = 1 << 26,
-};
+#define F(name) (1u << (FEATURE_##name % 32))
+
 #define F_P6 \
-    (F_FPU | F_VME | F_DE | F_PSE | F_TSC | F_MSR | F_PAE | F_MCE | F_CX8 | F_SEP | F_MTRR | F_PGE | F_MCA | F_CMOV | \
-     F_PAT | F_PSE36 | F_MMX | F_FXSR | F_SSE)
-#define X_NX (1u << 20)
+    (F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | F(CX8) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | \
+     F(CMOV) | F(PAT) | F(PSE36) | F(MMX) | F(FXSR) | F(SSE))
+#define F_64 (F_P6 | F(CLFSH) | F(SSE2))
+#define X_64 (F(SYSCALL) | F(NX) | F(LM))
+
+#define HAS_P6 .has_cpuid = true, .has_fxsr = true, .has_sse = true, .has_sysenter = true, .has_pae = true, .has_apic = true
+#define HAS_64 HAS_P6, .has_sse2 = true, .has_nx = true
+
+#define MAX_FEATURES \
+    .features_edx = F_64 | F(SS), \
+    .features_ecx = ~F(HYPERVISOR), .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .leaf7_edx = ~0u, .leaf_d1_eax = ~0u, .ext_ecx = ~0u
 
 static const struct i386_model models[] = {
     {
         .name = "486",
         .max_leaf = 1,
         .signature = 0x480,
-        .features_edx = F_FPU | F_VME,
+        .features_edx = F(FPU) | F(VME),
         .vendor = "GenuineIntel",
         .has_cpuid = true,
     },
@@ -37,22 +45,132 @@ static const struct i386_model models[] = {
         .signature = 0x686,
         .features_edx = F_P6,
         .vendor = "GenuineIntel",
-        .has_cpuid = true, .has_fxsr = true, .has_sse = true, .has_sysenter = true, .has_pae = true, .has_apic = true,
+        HAS_P6,
     },
     {
         .name = "pentium4",
-        .max_leaf = 2,
+        .max_leaf = 2, .max_extended_leaf = 0x80000008u,
         .signature = 0xf41,
-        .features_edx = F_P6 | F_CLFSH | F_SSE2,
-        .ext_edx = X_NX,
+        .features_edx = F_64,
+        .ext_edx = F(NX),
         .vendor = "GenuineIntel",
         .brand = "Intel(R) Pentium(R) 4 CPU 1.00GHz",
-        .has_cpuid = true, .has_fxsr = true, .has_sse = true, .has_sse2 = true, .has_sysenter = true,
-        .has_pae = true, .has_apic = true, .has_nx = true,
+        HAS_64,
+    },
+    {
+        .name = "coreduo",
+        .max_leaf = 10, .max_extended_leaf = 0x80000008u,
+        .signature = 0x6e8,
+        .features_edx = F_64 | F(SS),
+        .features_ecx = F(SSE3) | F(MONITOR),
+        .ext_edx = F(NX),
+        .vendor = "GenuineIntel",
+        .brand = "Genuine Intel(R) CPU           T2600  @ 2.16GHz",
+        .phys_bits = 32,
+        HAS_64,
+    },
+    {
+        .name = "n270",
+        .max_leaf = 10, .max_extended_leaf = 0x80000008u,
+        .signature = 0x106c2,
+        .features_edx = F_64 | F(SS),
+        .features_ecx = F(SSE3) | F(SSSE3) | F(MOVBE),
+        .ext_edx = F(NX), .ext_ecx = F(LAHF_LM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel(R) Atom(TM) CPU N270   @ 1.60GHz",
+        .phys_bits = 32,
+        HAS_64,
+    },
+    {
+        .name = "qemu64",
+        .max_leaf = 13, .max_extended_leaf = 0x8000000au,
+        .signature = 0x60fb1,
+        .features_edx = F_64 & ~F(VME),
+        .features_ecx = F(SSE3) | F(CX16) | F(HYPERVISOR),
+        .ext_edx = X_64, .ext_ecx = F(LAHF_LM),
+        .vendor = "AuthenticAMD",
+        .brand = "QEMU Virtual CPU version 2.5+",
+        .amd = true,
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "core2duo",
+        .max_leaf = 10, .max_extended_leaf = 0x80000008u,
+        .signature = 0x6fb,
+        .features_edx = F_64 | F(SS),
+        .features_ecx = F(SSE3) | F(MONITOR) | F(SSSE3) | F(CX16),
+        .ext_edx = X_64, .ext_ecx = F(LAHF_LM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz",
+        .phys_bits = 36,
+        HAS_64,
+    },
+    {
+        .name = "Nehalem",
+        .max_leaf = 11, .max_extended_leaf = 0x80000008u,
+        .signature = 0x106a3,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(SSSE3) | F(CX16) | F(SSE41) | F(SSE42) | F(POPCNT) | F(HYPERVISOR),
+        .ext_edx = X_64, .ext_ecx = F(LAHF_LM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel Core i7 9xx (Nehalem Class Core i7)",
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "Haswell",
+        .max_leaf = 13, .max_extended_leaf = 0x80000008u,
+        .signature = 0x306c4,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(PCLMUL) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | F(SSE41) | F(SSE42) | F(X2APIC) | F(MOVBE) |
+                        F(POPCNT) | F(TSC_DEADLINE) | F(AES) | F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND) | F(HYPERVISOR),
+        .leaf7_ebx = F(FSGSBASE) | F(BMI1) | F(AVX2) | F(SMEP) | F(BMI2) | F(ERMS) | F(INVPCID),
+        .leaf_d1_eax = F(XSAVEOPT),
+        .ext_edx = X_64 | F(RDTSCP), .ext_ecx = F(LAHF_LM) | F(ABM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel Core Processor (Haswell, no TSX)",
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "max",
+        .max_leaf = 13, .max_extended_leaf = 0x8000000au,
+        .signature = 0x60fb1,
+        MAX_FEATURES,
+        .ext_edx = X_64 | F(RDTSCP) | F(PDPE1GB),
+        .vendor = "AuthenticAMD",
+        .brand = "QEMU TCG CPU version 2.5+",
+        .amd = true,
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "max32",
+        .max_leaf = 13, .max_extended_leaf = 0x80000008u,
+        .signature = 0x60fb1,
+        MAX_FEATURES,
+        .ext_edx = F(NX) | F(RDTSCP),
+        .vendor = "AuthenticAMD",
+        .brand = "QEMU TCG CPU version 2.5+",
+        .amd = true,
+        .phys_bits = 36,
+        HAS_64,
     },
 };
 
-const char i386_model_names[] = "486 pentium3 pentium4";
+const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64 core2duo Nehalem Haswell max";
+
+/* What is there, of all that CPUID can say. */
+static const uint32_t implemented[CPUID_WORDS] = {
+    [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
+    [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR),
+    [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP),
+    [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
+    [CPUID_7_EDX] = F(FSRM),
+    [CPUID_81_EDX] = X_64 | F(RDTSCP) | F(PDPE1GB),
+    [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH),
+};
 
 const struct i386_model *i386_model_find(const char *name)
 {
@@ -61,4 +179,19 @@ const struct i386_model *i386_model_find(const char *name)
             return &models[i];
     }
     return NULL;
+}
+
+uint32_t i386_model_features(const struct i386_model *m, enum cpuid_word word)
+{
+    switch (word) {
+    case CPUID_1_EDX: return m->features_edx & implemented[word];
+    case CPUID_1_ECX: return m->features_ecx & implemented[word];
+    case CPUID_7_EBX: return m->leaf7_ebx & implemented[word];
+    case CPUID_7_ECX: return m->leaf7_ecx & implemented[word];
+    case CPUID_7_EDX: return m->leaf7_edx & implemented[word];
+    case CPUID_D1_EAX: return m->leaf_d1_eax & implemented[word];
+    case CPUID_81_EDX: return m->ext_edx & implemented[word];
+    case CPUID_81_ECX: return m->ext_ecx & implemented[word];
+    default: return 0;
+    }
 }

@@ -21,7 +21,8 @@
 
 struct i386_desc {
     uint32_t lo, hi;
-    uint64_t addr; /* linear address of its 8 bytes */
+    uint32_t upper; /* long mode, LDT, TSS and gates: bits 32-63 of base or offset; else 0 */
+    uint64_t addr;  /* linear address of its 8 (16) bytes */
 };
 
 /* Types of system descriptors (S = 0). */
@@ -43,10 +44,13 @@ static inline bool desc_is_readable(const struct i386_desc *d)
 {
     return (d->hi & 0x1000) && (d->hi & 0x0a00) != 0x0800;
 }
-static inline uint32_t desc_base(const struct i386_desc *d)
+static inline uint64_t desc_base(const struct i386_desc *d)
 {
-    return d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000u);
+    return (uint64_t)d->upper << 32 | d->lo >> 16 | (d->hi & 0xff) << 16 | (d->hi & 0xff000000u);
 }
+/* Code segments: L and D/B. */
+static inline bool desc_is_64bit(const struct i386_desc *d) { return d->hi & 0x200000; }
+static inline bool desc_is_32bit(const struct i386_desc *d) { return d->hi & 0x400000; }
 static inline uint32_t desc_limit(const struct i386_desc *d)
 {
     uint32_t limit = (d->lo & 0xffff) | (d->hi & 0xf0000u);
@@ -55,11 +59,11 @@ static inline uint32_t desc_limit(const struct i386_desc *d)
 }
 /* Gates. */
 static inline uint16_t gate_selector(const struct i386_desc *d) { return (uint16_t)(d->lo >> 16); }
-static inline uint32_t gate_offset(const struct i386_desc *d)
+static inline uint64_t gate_offset(const struct i386_desc *d)
 {
     uint32_t low = d->lo & 0xffff;
 
-    return desc_type(d) & SYS_32BIT ? low | (d->hi & 0xffff0000u) : low;
+    return desc_type(d) & SYS_32BIT ? (uint64_t)d->upper << 32 | low | (d->hi & 0xffff0000u) : low;
 }
 
 static inline bool selector_is_null(uint16_t selector) { return !(selector & ~3u); }
@@ -68,6 +72,11 @@ static inline bool selector_is_null(uint16_t selector) { return !(selector & ~3u
 bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint64_t *addr);
 /* Read it; beyond its table raises `vector`(selector). False: exception pending. */
 bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, struct i386_desc *d);
+/* In long mode, of a system descriptor: read its second half, and check that its type is 0 (#GP(selector)). */
+bool i386_desc_read_upper(struct i386_cpu *c, uint16_t selector, struct i386_desc *d);
+/* Can code at `offset` in the code segment *d be gone to: within its limit, or canonical? Its mode is none that
+ * there is: #GP(selector). False: exception pending. */
+bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t offset);
 /* The hidden part of a segment register that holds it. */
 struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector);
 
@@ -103,6 +112,7 @@ struct i386_stack {
     struct i386_segment ss;
     uint64_t rsp;
     unsigned mode;  /* TLB regime of its accesses */
+    bool wide;      /* RSP: no segment */
     uint32_t error; /* of the #SS that a limit violation raises */
 };
 
@@ -111,6 +121,10 @@ void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st);
 /* The stack that the TSS holds for privilege level `cpl`, checked (SDM 3A 5.8.5). On
  * success st->ss is what SS will hold, accessed bit noted. */
 bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, struct i386_stack *st);
+/* The 64-bit pointer at `offset` of the TSS of long mode (RSPn, ISTn), as a stack for privilege level `cpl`. */
+bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct i386_stack *st);
+#define TSS64_RSP(cpl) (4u + 8u * (cpl))
+#define TSS64_IST(n)   (28u + 8u * (n))
 /* Push or pop 2, 4 or 8 bytes; only st->rsp changes. */
 bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint64_t value);
 bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *value);
@@ -119,10 +133,38 @@ void i386_stack_skip(struct i386_stack *st, uint32_t bytes);
 
 /* ---- transfers ---- */
 
+/* An interrupt or exception on its way to its handler: exception.c, and in long mode long.c. */
+enum i386_source {
+    FROM_INT_N,     /* INT n */
+    FROM_SOFTWARE,  /* INT3, INTO */
+    FROM_ICEBP,     /* INT1: software, but checked like an exception */
+    FROM_EXCEPTION,
+    FROM_OUTSIDE,   /* INTR, NMI */
+};
+struct i386_delivery {
+    enum i386_source source;
+    unsigned vector;
+    bool has_error;
+    uint32_t error;
+    uint64_t eip;    /* to return to */
+    bool set_rf;     /* in the EFLAGS image */
+};
+/* Was the access to `va` that the instruction at RIP made one to the stack, by instruction or segment? */
+bool i386_stack_access(const struct i386_cpu *c, uint64_t va);
+bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d);
+int i386_iret_long(struct i386_cpu *c, unsigned size);
+/* The bits of EFLAGS that IRET at this privilege may change. */
+uint32_t i386_iret_mask(const struct i386_state *s, unsigned size);
+
 /* Read and check the code segment that RETF and IRET return to (*d), and for an outer level the
  * stack segment (*d of SS). Exceptions as SDM 2B, "RET" and "IRET". */
 bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d);
 bool i386_return_stack(struct i386_cpu *c, uint16_t selector, unsigned rpl, struct i386_desc *d);
+/* May SS be null after a return to the code segment *code with `rpl`? */
+static inline bool i386_null_stack_allowed(uint16_t ss, unsigned rpl, const struct i386_desc *code)
+{
+    return selector_is_null(ss) && desc_is_64bit(code) && rpl < 3 && (ss & 3) == rpl;
+}
 /* After a return to a less privileged level: data segments that it must not see become null. */
 void i386_hide_segments(struct i386_cpu *c);
 /* A null data segment register. */
@@ -137,6 +179,19 @@ static inline bool i386_uses_descriptors(const struct i386_state *s)
 {
     return i386_protected(s) && !i386_vm86(s);
 }
+static inline bool i386_long(const struct i386_state *s) { return s->efer & EFER_LMA; }
+/* The 64-bit submode of long mode; otherwise the rules are those of 32 bits. */
+static inline bool i386_64bit(const struct i386_state *s)
+{
+    return i386_long(s) && (s->seg[SEG_CS].attr & SEG_ATTR_L);
+}
+/* Bits 63 to 47 (56 with five levels of tables) are equal (SDM 1, 3.3.7.1). */
+static inline bool i386_canonical(const struct i386_state *s, uint64_t address)
+{
+    unsigned unused = s->cr4 & CR4_LA57 ? 7 : 16;
+
+    return (uint64_t)((int64_t)(address << unused) >> unused) == address;
+}
 /* An address of a descriptor table or TSS: as wide as linear addresses are in this mode. */
 static inline uint64_t i386_system_address(const struct i386_state *s, uint64_t address)
 {
@@ -146,9 +201,17 @@ static inline unsigned i386_iopl(const struct i386_state *s) { return s->eflags 
 
 /* ---- mmu.c ---- */
 
+/* The regime of the current code's data accesses. */
+unsigned i386_regime(const struct i386_state *s);
+
 /* Read the PDPTEs that CR3 points to; negative: reserved bits are set. */
 int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4]);
 void i386_describe_tlb(const struct cpu *cpu, struct buffer *out);
+
+/* ---- cpuid.c ---- */
+
+/* The bits that XCR0 can have. */
+uint64_t i386_xcr0_mask(const struct i386_model *m);
 
 /* ---- system.c ---- */
 
@@ -164,18 +227,19 @@ void i386_reset_msrs(struct i386_cpu *c);
 /* The time stamp counter now. */
 uint64_t i386_tsc(const struct i386_cpu *c);
 
-
-
-
 /* EIP after the instruction in progress, which is the last of its block. */
 static inline uint64_t i386_next_eip(const struct i386_cpu *c)
 {
     const struct block *block = c->u.block;
 
-    return block ? block->key.pc + block->len : c->st->rip;
+    uint64_t next = block ? block->key.pc + block->len : c->st->rip;
+
+    return i386_64bit(c->st) ? next : (uint32_t)next;
 }
 /* INIT: as a reset, but x87, SSE, MSRs and CR0.CD/NW stay (SDM 3A table 9-1). cpu.c. */
 void i386_init_signal(struct i386_cpu *c);
+/* A flat code or data segment as SYSENTER and SYSCALL load it; `type` of the descriptor, flag SEG_ATTR_L or _DB. */
+struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag);
 
 /* ---- regs.c ---- */
 

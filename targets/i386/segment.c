@@ -62,7 +62,32 @@ bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, stru
         return false;
     d->lo = words[0];
     d->hi = words[1];
+    d->upper = 0;
     return true;
+}
+
+bool i386_desc_read_upper(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
+{
+    uint32_t words[2];
+    uint64_t last;
+
+    if (!i386_desc_locate(c, (uint16_t)(selector + 8), &last) || last != d->addr + 8)
+        return fail_selector(c, EXC_GP, selector);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, d->addr + 8, words, 8))
+        return false;
+    if (words[1] & 0x1f00)
+        return fail_selector(c, EXC_GP, selector);
+    d->upper = words[0];
+    return true;
+}
+
+bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t offset)
+{
+    if (!i386_long(c->st) || !desc_is_64bit(d))
+        return offset <= desc_limit(d) || i386_fail(c, EXC_GP, 0);
+    if (desc_is_32bit(d))
+        return fail_selector(c, EXC_GP, selector);
+    return i386_canonical(c->st, offset) || i386_fail(c, EXC_GP, 0);
 }
 
 struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector)
@@ -148,16 +173,30 @@ static bool alignment_checked(const struct i386_state *s)
     return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
 }
 
+static bool misaligned(const struct i386_state *s, uint64_t linear, unsigned size)
+{
+    return alignment_checked(s) && (size == 2 || size == 4 || size == 8) && (linear & (size - 1));
+}
+
+/* In 64-bit mode: only FS and GS have a base. */
+static bool linear_64(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, uint64_t *linear)
+{
+    *linear = offset + (seg >= SEG_FS ? c->st->seg[seg].base : 0);
+    if (!i386_canonical(c->st, *linear) || !i386_canonical(c->st, *linear + size - 1))
+        return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+    return !misaligned(c->st, *linear, size) || i386_fail(c, EXC_AC, 0);
+}
+
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear)
 {
     const struct i386_segment *sg = &c->st->seg[seg];
 
+    if (i386_64bit(c->st))
+        return linear_64(c, seg, offset, size, linear);
     if (!sg->valid || !type_allows(sg, write) || !within_limit(sg, (uint32_t)offset, size))
         return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     *linear = (uint32_t)(sg->base + offset);
-    if (alignment_checked(c->st) && (size == 2 || size == 4 || size == 8) && (*linear & (size - 1)))
-        return i386_fail(c, EXC_AC, 0);
-    return true;
+    return !misaligned(c->st, *linear, size) || i386_fail(c, EXC_AC, 0);
 }
 
 bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
@@ -190,14 +229,18 @@ void i386_stack_skip(struct i386_stack *st, uint32_t bytes)
 {
     uint32_t mask = stack_mask(st);
 
-    st->rsp = ((uint32_t)st->rsp & ~mask) | ((st->rsp + bytes) & mask);
+    if (st->wide)
+        st->rsp += (uint64_t)(int32_t)bytes;
+    else
+        st->rsp = ((uint32_t)st->rsp & ~mask) | ((st->rsp + bytes) & mask);
 }
 
 void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st)
 {
     st->ss = c->st->seg[SEG_SS];
     st->rsp = c->st->gpr[ESP];
-    st->mode = regime_of(c->st->cpl);
+    st->mode = i386_regime(c->st);
+    st->wide = i386_64bit(c->st);
     st->error = 0;
 }
 
@@ -205,6 +248,12 @@ void i386_stack_current(const struct i386_cpu *c, struct i386_stack *st)
 static bool stack_linear(struct i386_cpu *c, const struct i386_stack *st, unsigned size, bool write, uint64_t *linear)
 {
     uint32_t offset = (uint32_t)st->rsp & stack_mask(st);
+
+    if (st->wide) {
+        *linear = st->rsp;
+        return (i386_canonical(c->st, st->rsp) && i386_canonical(c->st, st->rsp + size - 1)) ||
+               i386_fail(c, EXC_SS, st->error);
+    }
 
     if (!st->ss.valid || !type_allows(&st->ss, write) || !within_limit(&st->ss, offset, size))
         return i386_fail(c, EXC_SS, st->error);
@@ -259,8 +308,21 @@ bool i386_stack_inner(struct i386_cpu *c, struct i386_stores *s, unsigned cpl, s
     st->ss = i386_desc_segment(&d, ss);
     st->rsp = esp;
     st->mode = regime_of(cpl);
+    st->wide = false;
     st->error = ss & 0xfffcu;
     return true;
+}
+
+bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct i386_stack *st)
+{
+    const struct i386_segment *tr = &c->st->seg[SEG_TR];
+
+    *st = (struct i386_stack){.mode = regime_of(cpl), .wide = true};
+    if (!tr->valid || offset + 7 > tr->limit)
+        return fail_selector(c, EXC_TS, tr->selector);
+    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &st->rsp, 8))
+        return false;
+    return i386_canonical(c->st, st->rsp) || i386_fail(c, EXC_SS, 0);
 }
 
 /* ---- loading segment registers ------------------------------------------------------------- */
@@ -331,7 +393,7 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
         i386_mode_changed(c);
         return UOP_NEXT;
     }
-    if (seg != SEG_SS && selector_is_null(selector)) {
+    if (selector_is_null(selector) && (seg != SEG_SS || (i386_64bit(s) && s->cpl < 3 && (selector & 3) == s->cpl))) {
         i386_null_segment(c, seg, selector);
         i386_mode_changed(c);
         return UOP_NEXT;
@@ -372,12 +434,11 @@ static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t s
 }
 
 /* Far JMP and CALL outside protected mode. */
-static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, bool op32, uint64_t next_eip)
+static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, unsigned size, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
     struct i386_stack st;
-    unsigned size = op32 ? 4 : 2;
     uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
 
     i386_stack_current(c, &st);
@@ -395,12 +456,12 @@ static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool
 }
 
 /* A code segment named directly by a far JMP or CALL. */
-static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, uint64_t offset, bool call, bool op32,
+static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, uint64_t offset, bool call, unsigned size,
                     uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
-    unsigned rpl = selector & 3, size = op32 ? 4 : 2;
+    unsigned rpl = selector & 3;
     struct i386_stack st;
 
     if (!desc_is_code(d))
@@ -413,8 +474,8 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
     if (call && (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
                  !i386_stack_push(c, &stores, &st, size, next_eip)))
         return UOP_FAULT;
-    if (offset > desc_limit(d))
-        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_code_target(c, d, selector, offset))
+        return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, d))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);
@@ -463,30 +524,55 @@ static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, str
     return UOP_LEAVE;
 }
 
+/* The same in long mode: no parameters, a stack without segment. */
+static int call_gate_inner_long(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint64_t next_eip)
+{
+    struct i386_state *s = c->st;
+    struct i386_stores stores = {.count = 0};
+    unsigned cpl = desc_dpl(code);
+    struct i386_stack st;
+
+    if (!i386_stack_tss64(c, TSS64_RSP(cpl), cpl, &st))
+        return UOP_FAULT;
+    if (!i386_stack_push(c, &stores, &st, 8, s->seg[SEG_SS].selector) || !i386_stack_push(c, &stores, &st, 8, s->gpr[ESP]) ||
+        !i386_stack_push(c, &stores, &st, 8, s->seg[SEG_CS].selector) || !i386_stack_push(c, &stores, &st, 8, next_eip))
+        return UOP_FAULT;
+    if (!i386_code_target(c, code, gate_selector(gate), gate_offset(gate)) || !i386_stores_accessed(c, &stores, code))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    i386_null_segment(c, SEG_SS, (uint16_t)cpl);
+    s->gpr[ESP] = st.rsp;
+    enter_code(c, code, gate_selector(gate), gate_offset(gate), cpl);
+    i386_mode_changed(c);
+    return UOP_LEAVE;
+}
+
 static int far_call_gate(struct i386_cpu *c, const struct i386_desc *gate, bool call, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
     uint16_t selector = gate_selector(gate);
     struct i386_desc code;
-    bool op32 = desc_type(gate) & SYS_32BIT;
+    bool is_long = i386_long(s);
+    unsigned size = is_long ? 8 : desc_type(gate) & SYS_32BIT ? 4 : 2;
 
     if (selector_is_null(selector))
         return i386_raise_error(c, EXC_GP, 0);
     if (!i386_desc_read(c, selector, EXC_GP, &code))
         return UOP_FAULT;
-    if (!desc_is_code(&code) || desc_dpl(&code) > s->cpl)
+    if (!desc_is_code(&code) || desc_dpl(&code) > s->cpl ||
+        (is_long && (!desc_is_64bit(&code) || desc_is_32bit(&code))))
         return i386_fault_selector(c, EXC_GP, selector);
     if (!call && !desc_is_conforming(&code) && desc_dpl(&code) != s->cpl)
         return i386_fault_selector(c, EXC_GP, selector);
     if (!desc_present(&code))
         return i386_fault_selector(c, EXC_NP, selector);
     if (call && !desc_is_conforming(&code) && desc_dpl(&code) < s->cpl)
-        return call_gate_inner(c, gate, &code, next_eip);
+        return is_long ? call_gate_inner_long(c, gate, &code, next_eip) : call_gate_inner(c, gate, &code, next_eip);
     /* Same level. The RPL of the gate's selector does not count. */
-    return far_code(c, &code, selector & 0xfffcu, gate_offset(gate), call, op32, next_eip);
+    return far_code(c, &code, selector & 0xfffcu, gate_offset(gate), call, size, next_eip);
 }
 
-static int far_protected(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, bool op32,
+static int far_protected(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, unsigned size,
                          uint64_t next_eip)
 {
     enum task_source source = call ? TASK_CALL : TASK_JUMP;
@@ -498,7 +584,9 @@ static int far_protected(struct i386_cpu *c, uint16_t selector, uint64_t offset,
     if (!i386_desc_read(c, selector, EXC_GP, &d))
         return UOP_FAULT;
     if (!desc_is_system(&d))
-        return far_code(c, &d, selector, offset, call, op32, next_eip);
+        return far_code(c, &d, selector, offset, call, size, next_eip);
+    if (i386_long(c->st) && desc_type(&d) != SYS_CALL32)
+        return i386_fault_selector(c, EXC_GP, selector);
     switch (desc_type(&d)) {
     case SYS_TSS16: case SYS_TSS32: case SYS_CALL16: case SYS_CALL32: case SYS_TASK_GATE:
         break;
@@ -511,30 +599,32 @@ static int far_protected(struct i386_cpu *c, uint16_t selector, uint64_t offset,
         return i386_task_switch(c, selector, source, next_eip, false, 0);
     if (!desc_present(&d))
         return i386_fault_selector(c, EXC_NP, selector);
+    if (i386_long(c->st) && !i386_desc_read_upper(c, selector, &d))
+        return UOP_FAULT;
     if (desc_type(&d) == SYS_TASK_GATE)
         return i386_task_switch(c, gate_selector(&d), source, next_eip, false, 0);
     return far_call_gate(c, &d, call, next_eip);
 }
 
-int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32)
+int i386_far_jump(struct i386_cpu *c, uint16_t selector, uint64_t offset, unsigned size)
 {
     /* A task switch saves the EIP after the JMP, which ends its block. */
     uint64_t next_eip = i386_next_eip(c);
 
-    if (!op32)
+    if (size == 2)
         offset &= 0xffff;
     if (!i386_uses_descriptors(c->st))
-        return far_real(c, selector, offset, false, op32, 0);
-    return far_protected(c, selector, offset, false, op32, next_eip);
+        return far_real(c, selector, offset, false, size, 0);
+    return far_protected(c, selector, offset, false, size, next_eip);
 }
 
-int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool op32, uint64_t next_eip)
+int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, unsigned size, uint64_t next_eip)
 {
-    if (!op32)
+    if (size == 2)
         offset &= 0xffff;
     if (!i386_uses_descriptors(c->st))
-        return far_real(c, selector, offset, true, op32, next_eip);
-    return far_protected(c, selector, offset, true, op32, next_eip);
+        return far_real(c, selector, offset, true, size, next_eip);
+    return far_protected(c, selector, offset, true, size, next_eip);
 }
 
 /* ---- returns ------------------------------------------------------------------------------------ */
@@ -569,11 +659,10 @@ bool i386_return_stack(struct i386_cpu *c, uint16_t selector, unsigned rpl, stru
     return true;
 }
 
-static int far_return_real(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
+static int far_return_real(struct i386_cpu *c, unsigned size, uint16_t extra_bytes)
 {
     struct i386_state *s = c->st;
     uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
-    unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
     uint64_t eip, cs;
 
@@ -598,19 +687,26 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
     struct i386_stores stores = {.count = 0};
     struct i386_desc stack;
     uint64_t esp, ss;
+    bool null;
 
     if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss))
         return UOP_FAULT;
-    if (!i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
+    null = i386_long(s) && i386_null_stack_allowed((uint16_t)ss, cs & 3, code);
+    if (!null && !i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
         return UOP_FAULT;
-    if (eip > desc_limit(code))
-        return i386_raise_error(c, EXC_GP, 0);
-    if (!i386_stores_accessed(c, &stores, code) || !i386_stores_accessed(c, &stores, &stack))
+    if (!i386_code_target(c, code, cs, eip))
+        return UOP_FAULT;
+    if (!i386_stores_accessed(c, &stores, code) || (!null && !i386_stores_accessed(c, &stores, &stack)))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);
     enter_code(c, code, cs, eip, cs & 3);
-    st->ss = s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
-    st->rsp = st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
+    if (null)
+        i386_null_segment(c, SEG_SS, (uint16_t)ss);
+    else
+        s->seg[SEG_SS] = i386_desc_segment(&stack, (uint16_t)ss);
+    st->ss = s->seg[SEG_SS];
+    st->wide = i386_64bit(s);
+    st->rsp = st->wide || st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
     i386_stack_skip(st, extra_bytes);
     s->gpr[ESP] = st->rsp;
     i386_hide_segments(c);
@@ -618,17 +714,16 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
     return UOP_LEAVE;
 }
 
-int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
+int i386_far_return(struct i386_cpu *c, unsigned size, uint16_t extra_bytes)
 {
     struct i386_state *s = c->st;
     struct i386_stores stores = {.count = 0};
-    unsigned size = op32 ? 4 : 2;
     struct i386_stack st;
     struct i386_desc d;
     uint64_t eip, cs;
 
     if (!i386_uses_descriptors(s))
-        return far_return_real(c, op32, extra_bytes);
+        return far_return_real(c, size, extra_bytes);
     i386_stack_current(c, &st);
     if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs))
         return UOP_FAULT;
@@ -637,8 +732,8 @@ int i386_far_return(struct i386_cpu *c, bool op32, uint16_t extra_bytes)
     i386_stack_skip(&st, extra_bytes);
     if ((cs & 3) > s->cpl)
         return far_return_outer(c, &st, size, extra_bytes, &d, (uint16_t)cs, eip);
-    if (eip > desc_limit(&d))
-        return i386_raise_error(c, EXC_GP, 0);
+    if (!i386_code_target(c, &d, (uint16_t)cs, eip))
+        return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);

@@ -154,7 +154,7 @@ MOVE(movnti) /* a store of a general register: needs no SSE state */
 {
     struct i386_cpu *c = i386_of(u);
 
-    return fx_write(c, op, &c->st->gpr[op_reg(op)], 4) ? UOP_NEXT : UOP_FAULT;
+    return fx_write(c, op, &c->st->gpr[op_reg(op)], is_wide(op) ? 8 : 4) ? UOP_NEXT : UOP_FAULT;
 }
 
 MOVE(movmskps)

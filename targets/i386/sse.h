@@ -55,14 +55,15 @@ INLINE int sse_mmx_available(struct i386_cpu *c)
 
 /* ---- operands ------------------------------------------------------------------------- */
 
+/* Register numbers, bit 3 from REX (lower.h); MMX registers go without. */
 INLINE unsigned op_reg(const struct uop *op)
 {
-    return (op->a >> 3) & 7;
+    return (op->a >> 3 & 7) | (op->a & I386_FX_REX_R ? 8u : 0);
 }
 
 INLINE unsigned op_rm(const struct uop *op)
 {
-    return op->a & 7;
+    return (op->a & 7) | (op->a & I386_FX_REX_B ? 8u : 0);
 }
 
 INLINE bool is_mem(const struct uop *op)
@@ -85,8 +86,8 @@ INLINE void to_mmx_state(struct i386_state *st)
 INLINE void put_mm(struct i386_state *st, unsigned i, uint64_t v)
 {
     to_mmx_state(st);
-    st->fpr[i].mantissa = v;
-    st->fpr[i].exponent = 0xffff;
+    st->fpr[i & 7].mantissa = v;
+    st->fpr[i & 7].exponent = 0xffff;
 }
 
 /* The r/m operand. False: fault pending. */
@@ -94,7 +95,7 @@ INLINE bool load_mm(struct i386_cpu *c, const struct uop *op, uint64_t *v)
 {
     if (is_mem(op))
         return fx_read(c, op, v, 8);
-    *v = c->st->fpr[op_rm(op)].mantissa;
+    *v = c->st->fpr[op_rm(op) & 7].mantissa;
     return true;
 }
 
@@ -104,7 +105,7 @@ INLINE bool load_mm_low(struct i386_cpu *c, const struct uop *op, uint64_t *v)
     *v = 0;
     if (is_mem(op))
         return fx_read(c, op, v, 4);
-    *v = c->st->fpr[op_rm(op)].mantissa;
+    *v = c->st->fpr[op_rm(op) & 7].mantissa;
     return true;
 }
 
@@ -145,12 +146,29 @@ INLINE bool load_xmm32(struct i386_cpu *c, const struct uop *op, uint32_t *v)
     return true;
 }
 
-INLINE bool load_gpr32(struct i386_cpu *c, const struct uop *op, uint32_t *v)
+INLINE bool is_wide(const struct uop *op)
 {
+    return op->b & I386_FX_W;
+}
+
+/* A general register or memory: 32 bits, zero-extended, or with REX.W 64. */
+INLINE bool load_gpr(struct i386_cpu *c, const struct uop *op, uint64_t *v)
+{
+    *v = 0;
     if (is_mem(op))
-        return fx_read(c, op, v, 4);
-    *v = (uint32_t)c->st->gpr[op_rm(op)];
+        return fx_read(c, op, v, is_wide(op) ? 8 : 4);
+    *v = is_wide(op) ? c->st->gpr[op_rm(op)] : (uint32_t)c->st->gpr[op_rm(op)];
     return true;
+}
+
+/* The same as a signed integer. */
+INLINE bool load_signed_gpr(struct i386_cpu *c, const struct uop *op, int64_t *v)
+{
+    uint64_t bits;
+    bool good = load_gpr(c, op, &bits);
+
+    *v = is_wide(op) ? (int64_t)bits : (int32_t)bits;
+    return good;
 }
 
 INLINE bool store_aligned(struct i386_cpu *c, const struct uop *op, const union i386_xmm *v)

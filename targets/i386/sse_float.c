@@ -391,7 +391,9 @@ static int to_integer(struct i386_cpu *c, const struct uop *op, struct float_sta
     }
     if (commit(c, s))
         return UOP_FAULT;
-    memcpy(c->u.s + op->d, &r, bits / 8);
+    if (bits == 32)
+        r = (int64_t)(uint32_t)r; /* zero-extended; outside 64-bit mode that is the same */
+    memcpy(c->u.s + op->d, &r, 8);
     return UOP_NEXT;
 }
 
@@ -437,7 +439,7 @@ static unsigned operand_bytes(uint32_t imm)
     unsigned prefix = SSE_PREFIX(imm);
 
     switch (SSE_OPCODE(imm)) {
-    case 0x2a: return 4;
+    case 0x2a: return imm & SSE_WIDE ? 8 : 4;
     case 0x2c: case 0x2d: return prefix == 0xf3 ? 4 : 8;
     case 0x2e: case 0x2f: return prefix ? 8 : 4;
     case 0x5a: return prefix == 0xf3 ? 4 : prefix == 0x66 ? 16 : 8;
@@ -455,7 +457,7 @@ SIMD(sse_operation)
     int result;
     ENTER_SSE;
 
-    o.imm |= SSE_OPERATION(0, 0, op_imm8(st));
+    o.imm |= SSE_OPERATION(0, 0, op_imm8(st)) | (is_wide(op) ? SSE_WIDE : 0);
     o.d = o.a = (uint16_t)(S_OFF(xmm) + 16 * op_reg(op));
     if ((op->d & 0xfe) == 0x2c)
         o.d = (uint16_t)S_GPR32(op_reg(op));

@@ -13,6 +13,7 @@
  * Whoever enters an interrupt or exception handler clears both.
  */
 #include "i386/helpers.h"
+#include "i386/protect.h"
 
 #include <string.h>
 
@@ -58,7 +59,8 @@ static void advance(const struct string *s, unsigned reg, int64_t n)
 {
     uint64_t *r = &s->st->gpr[reg];
 
-    *r = (*r & ~s->mask) | ((*r + (uint64_t)n) & s->mask);
+    /* With 32-bit addresses in 64-bit mode the result is zero-extended; elsewhere that is the same. */
+    *r = (s->mask == 0xffff ? *r & ~s->mask : 0) | ((*r + (uint64_t)n) & s->mask);
 }
 
 static uint64_t offset(const struct string *s, unsigned reg)
@@ -68,7 +70,18 @@ static uint64_t offset(const struct string *s, unsigned reg)
 
 static uint64_t linear_of(const struct string *s, unsigned seg, uint64_t off)
 {
+    if (i386_64bit(s->st))
+        return off + (seg >= SEG_FS ? s->st->seg[seg].base : 0);
     return (uint32_t)(s->st->seg[seg].base + off);
+}
+
+/* AL, AX, EAX (zero-extended), RAX. */
+static void set_accumulator(const struct string *s, uint64_t v)
+{
+    if (s->size == 4)
+        s->st->gpr[EAX] = (uint32_t)v;
+    else
+        memcpy(&s->st->gpr[EAX], &v, s->size);
 }
 
 static void compare(const struct string *s, uint64_t a, uint64_t b)
@@ -111,7 +124,10 @@ int i386_op_in(struct ucpu *u, const struct uop *op)
     if (!i386_io_allowed(c, port, op->b))
         return UOP_FAULT;
     v = port_read(c, port, op->b);
-    memcpy(u->s + op->d, &v, op->b);
+    if (op->b == 4)
+        c->st->gpr[EAX] = v;
+    else
+        memcpy(u->s + op->d, &v, op->b);
     return UOP_NEXT;
 }
 
@@ -198,7 +214,7 @@ static bool iterate(struct string *s)
     case STRING_LODS:
         if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size))
             return false;
-        memcpy(&s->st->gpr[EAX], &a, s->size);
+        set_accumulator(s, a);
         break;
     case STRING_CMPS:
         if (!i386_read(s->c, s->seg, offset(s, ESI), &a, s->size))
@@ -230,6 +246,10 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
     uint64_t last = class == SEG_UP && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
     uint64_t n, room;
 
+    if (i386_64bit(s->st)) {
+        class = s->c->block_mode & MODE_ALIGN || !i386_canonical(s->st, va) ? SEG_GENERAL : SEG_FLAT;
+        last = s->mask;
+    }
     if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
         return 0;
     *host = host_pointer(s, va, access);
@@ -240,7 +260,7 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
         room = off / s->size + 1;
     } else {
         n = (PAGE_SIZE - in_page) / s->size;
-        room = (last - off + 1) / s->size;
+        room = last - off == UINT64_MAX ? UINT64_MAX : (last - off + 1) / s->size;
     }
     return n < room ? n : room;
 }
@@ -333,7 +353,7 @@ static uint64_t bulk(const struct string *s, uint64_t max)
         fill(s, dst, n);
         break;
     case STRING_LODS:
-        memcpy(&s->st->gpr[EAX], src + (ptrdiff_t)(n - 1) * s->delta, s->size);
+        set_accumulator(s, element(src + (ptrdiff_t)(n - 1) * s->delta, s->size));
         break;
     default:
         n = scan(s, src, dst, n);
@@ -371,7 +391,7 @@ static uint64_t bulk_all(const struct string *s, uint64_t budget)
  * translation if it is in one page that is written inline afterwards: that is where bulk() goes on. */
 static bool goes_on_in_page(const struct string *s, uint64_t edi)
 {
-    uint64_t base = s->st->seg[SEG_ES].base, first = base + edi, next = base + offset(s, EDI);
+    uint64_t first = linear_of(s, SEG_ES, edi), next = linear_of(s, SEG_ES, offset(s, EDI));
 
     return !((first ^ next) & PAGE_MASK) && (first & ~PAGE_MASK) + s->size <= PAGE_SIZE;
 }
@@ -410,7 +430,7 @@ int i386_op_string(struct ucpu *u, const struct uop *op)
 {
     struct string s = {.c = i386_of(u), .st = i386_of(u)->st, .kind = op->d & 15, .size = op->b, .seg = op->a};
 
-    s.mask = op->d & STRING_ADDR32 ? 0xffffffffu : 0xffffu;
+    s.mask = op->d & STRING_ADDR64 ? UINT64_MAX : op->d & STRING_ADDR32 ? 0xffffffffu : 0xffffu;
     s.delta = s.st->eflags & EFLAGS_DF ? -(int64_t)s.size : s.size;
     s.repeated = op->d & (STRING_REP | STRING_REPNE);
     s.while_equal = op->d & STRING_REP;

@@ -11,6 +11,8 @@
  * MSR that is not listed is #GP(0), as on hardware. Adding one: a member of
  * i386_state and a line in read_msr and write_msr.
  *
+ * What long mode adds is in long.c, CPUID in cpuid.c.
+ *
  * INVLPG and global pages need no action (see mmu.c); INVD does not lose
  * data, for there is no cache.
  */
@@ -62,6 +64,20 @@ static bool reload_pdptes(struct i386_cpu *c, uint64_t cr3)
     return true;
 }
 
+/* PG is being set or cleared, with EFER.LME: into or out of long mode (SDM 3A 9.8.5). False: #GP. */
+static bool long_mode_switches(struct i386_cpu *c, bool on)
+{
+    struct i386_state *s = c->st;
+    bool tss16 = (s->seg[SEG_TR].attr & SEG_ATTR_TYPE) == SYS_TSS16_BUSY;
+
+    if (on && (!(s->cr4 & CR4_PAE) || (s->seg[SEG_CS].attr & SEG_ATTR_L) || (s->seg[SEG_TR].valid && tss16)))
+        return false;
+    if (!on && (i386_64bit(s) || (s->cr4 & CR4_PCIDE)))
+        return false;
+    s->efer = on ? s->efer | EFER_LMA : s->efer & ~(uint64_t)EFER_LMA;
+    return true;
+}
+
 bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
 {
     struct i386_state *s = c->st;
@@ -74,25 +90,31 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
         return false;
     if ((value & CR0_NW) && !(value & CR0_CD))
         return false;
-    if ((value & CR0_PG) && (s->cr4 & CR4_PAE) && (changed & (CR0_PG | CR0_CD | CR0_NW)) &&
+    if ((changed & CR0_PG) && (s->efer & EFER_LME) && !long_mode_switches(c, value & CR0_PG))
+        return false;
+    if ((value & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s) && (changed & (CR0_PG | CR0_CD | CR0_NW)) &&
         !reload_pdptes(c, s->cr3))
         return false;
     s->cr0 = value;
     if (changed & CR0_PE)
         s->cpl = 0;
+    i386_mode_changed(c);
     if (changed & (CR0_PG | CR0_WP | CR0_PE))
         ucpu_flush_tlb(&c->u);
     else
         ucpu_roots_changed(&c->u); /* the PDPTEs may have been reloaded */
-    i386_mode_changed(c);
     return true;
 }
 
 bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
-    bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE);
+    bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s);
 
+    if (s->cr4 & CR4_PCIDE)
+        value &= ~((uint64_t)1 << 63); /* what is cached may stay: it always may */
+    if (i386_has(c->model, FEATURE_LM) ? value >> i386_phys_bits(c->model) : value >> 32)
+        return false;
     if (pae && !reload_pdptes(c, value))
         return false;
     s->cr3 = value;
@@ -103,6 +125,10 @@ bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
 
 static uint32_t cr4_allowed(const struct i386_cpu *c)
 {
+    static const struct { unsigned feature; uint32_t bits; } by_feature[] = {
+        {FEATURE_UMIP, CR4_UMIP}, {FEATURE_LA57, CR4_LA57}, {FEATURE_FSGSBASE, CR4_FSGSBASE}, {FEATURE_PCID, CR4_PCIDE},
+        {FEATURE_XSAVE, CR4_OSXSAVE}, {FEATURE_SMEP, CR4_SMEP}, {FEATURE_SMAP, CR4_SMAP}, {FEATURE_PKU, CR4_PKE},
+    };
     uint32_t mask = 0;
 
     if (has_feature(c, 1))
@@ -123,6 +149,9 @@ static uint32_t cr4_allowed(const struct i386_cpu *c)
         mask |= CR4_OSFXSR;
     if (c->model->has_sse)
         mask |= CR4_OSXMMEXCPT;
+    for (unsigned i = 0; i < ARRAY_LEN(by_feature); i++)
+        if (i386_has(c->model, by_feature[i].feature))
+            mask |= by_feature[i].bits;
     return mask;
 }
 
@@ -133,11 +162,15 @@ bool i386_set_cr4(struct i386_cpu *c, uint64_t wide)
 
     if (wide & ~(uint64_t)cr4_allowed(c))
         return false;
-    if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE)) &&
+    if (i386_long(s) && (!(value & CR4_PAE) || (changed & CR4_LA57)))
+        return false;
+    if ((changed & value & CR4_PCIDE) && (!i386_long(s) || (s->cr3 & 0xfff)))
+        return false;
+    if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && !i386_long(s) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE)) &&
         !reload_pdptes(c, s->cr3))
         return false;
     s->cr4 = value;
-    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE))
+    if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57))
         ucpu_flush_tlb(&c->u);
     i386_mode_changed(c);
     return true;
@@ -156,6 +189,7 @@ int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
     case 2: value = s->cr2; break;
     case 3: value = s->cr3; break;
     case 4: value = s->cr4; break;
+    case 8: value = c->cr8_read ? c->cr8_read(c->io_ctx) : 0; break;
     default: return i386_raise(c, EXC_UD);
     }
     *at64(u, op->d) = value;
@@ -175,6 +209,11 @@ int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
     case 2: c->st->cr2 = value; break;
     case 3: allowed = i386_set_cr3(c, value); break;
     case 4: allowed = i386_set_cr4(c, value); break;
+    case 8:
+        allowed = value < 16;
+        if (allowed && c->cr8_write)
+            c->cr8_write(c->io_ctx, (unsigned)value);
+        break;
     default: return i386_raise(c, EXC_UD);
     }
     return allowed ? UOP_NEXT : gp0(c);
@@ -204,8 +243,16 @@ int i386_op_lmsw(struct ucpu *u, const struct uop *op)
     return i386_set_cr0(c, value) ? UOP_NEXT : gp0(c);
 }
 
+/* May SGDT, SIDT, SLDT, STR and SMSW be used? */
+static bool umip_allows(const struct i386_cpu *c)
+{
+    return !c->st->cpl || !(c->st->cr4 & CR4_UMIP);
+}
+
 int i386_op_smsw(struct ucpu *u, const struct uop *op)
 {
+    if (!umip_allows(i386_of(u)))
+        return gp0(i386_of(u));
     *at32(u, op->d) = i386_of(u)->st->cr0;
     return UOP_NEXT;
 }
@@ -216,6 +263,8 @@ bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value)
 {
     struct i386_state *s = c->st;
 
+    if (n >= 6 ? value >> 32 : !i386_long(s) && value >> 32)
+        return false;
     if (n == 6)
         value = (value & (0xfu | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED;
     else if (n == 7)
@@ -259,8 +308,8 @@ int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
     unsigned n = op->d;
     int result = check_dr(c, &n);
 
-    if (result == UOP_NEXT)
-        i386_set_dr(c, n, *at64(u, op->a));
+    if (result == UOP_NEXT && !i386_set_dr(c, n, *at64(u, op->a)))
+        return gp0(c);
     return result;
 }
 
@@ -268,18 +317,21 @@ int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
 
 static int load_dtr(struct i386_cpu *c, const struct uop *op, struct i386_dtr *dtr)
 {
-    uint8_t bytes[6];
+    unsigned size = i386_64bit(c->st) ? 10 : 6;
+    uint8_t bytes[10];
     uint16_t limit;
-    uint32_t base;
+    uint64_t base = 0;
 
     if (c->st->cpl)
         return gp0(c);
-    if (!i386_read(c, op->a, c->st->t[0], bytes, 6))
+    if (!i386_read(c, op->a, c->st->t[0], bytes, size))
         return UOP_FAULT;
     memcpy(&limit, bytes, 2);
-    memcpy(&base, bytes + 2, 4);
+    memcpy(&base, bytes + 2, size - 2);
+    if (size == 10 && !i386_canonical(c->st, base))
+        return gp0(c);
     dtr->limit = limit;
-    dtr->base = op->b ? base : base & 0xffffff;
+    dtr->base = op->b || size == 10 ? base : base & 0xffffff;
     return UOP_NEXT;
 }
 
@@ -296,12 +348,15 @@ int i386_op_lidt(struct ucpu *u, const struct uop *op)
 /* The base is stored whole whatever the operand size, as processors do. */
 static int store_dtr(struct i386_cpu *c, const struct uop *op, const struct i386_dtr *dtr)
 {
+    unsigned size = i386_64bit(c->st) ? 10 : 6;
     uint16_t limit = (uint16_t)dtr->limit;
-    uint8_t bytes[6];
+    uint8_t bytes[10];
 
+    if (!umip_allows(c))
+        return gp0(c);
     memcpy(bytes, &limit, 2);
-    memcpy(bytes + 2, &dtr->base, 4);
-    return i386_write(c, op->a, c->st->t[0], bytes, 6) ? UOP_NEXT : UOP_FAULT;
+    memcpy(bytes + 2, &dtr->base, size - 2);
+    return i386_write(c, op->a, c->st->t[0], bytes, size) ? UOP_NEXT : UOP_FAULT;
 }
 
 int i386_op_sgdt(struct ucpu *u, const struct uop *op)
@@ -312,6 +367,12 @@ int i386_op_sgdt(struct ucpu *u, const struct uop *op)
 int i386_op_sidt(struct ucpu *u, const struct uop *op)
 {
     return store_dtr(i386_of(u), op, &i386_of(u)->st->idtr);
+}
+
+/* The upper half of an LDT's or TSS's base. */
+static bool read_long_base(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
+{
+    return i386_desc_read_upper(c, selector, d) && (i386_canonical(c->st, desc_base(d)) || i386_fail(c, EXC_GP, selector & 0xfffcu));
 }
 
 int i386_op_lldt(struct ucpu *u, const struct uop *op)
@@ -334,6 +395,8 @@ int i386_op_lldt(struct ucpu *u, const struct uop *op)
         return i386_fault_selector(c, EXC_GP, selector);
     if (!desc_present(&d))
         return i386_fault_selector(c, EXC_NP, selector);
+    if (i386_long(c->st) && !read_long_base(c, selector, &d))
+        return UOP_FAULT;
     c->st->seg[SEG_LDTR] = i386_desc_segment(&d, selector);
     return UOP_NEXT;
 }
@@ -353,10 +416,13 @@ int i386_op_ltr(struct ucpu *u, const struct uop *op)
         return i386_fault_selector(c, EXC_GP, selector);
     if (!i386_desc_read(c, selector, EXC_GP, &d))
         return UOP_FAULT;
-    if (!desc_is_system(&d) || (desc_type(&d) & ~SYS_32BIT) != SYS_TSS16)
+    if (!desc_is_system(&d) || (desc_type(&d) & ~SYS_32BIT) != SYS_TSS16 ||
+        (i386_long(c->st) && desc_type(&d) != SYS_TSS32))
         return i386_fault_selector(c, EXC_GP, selector);
     if (!desc_present(&d))
         return i386_fault_selector(c, EXC_NP, selector);
+    if (i386_long(c->st) && !read_long_base(c, selector, &d))
+        return UOP_FAULT;
     d.hi |= 0x200; /* busy */
     if (!i386_stores_add(c, &stores, MMU_SUPERVISOR, d.addr + 5, 1, d.hi >> 8 & 0xff))
         return UOP_FAULT;
@@ -367,12 +433,16 @@ int i386_op_ltr(struct ucpu *u, const struct uop *op)
 
 int i386_op_sldt(struct ucpu *u, const struct uop *op)
 {
+    if (!umip_allows(i386_of(u)))
+        return gp0(i386_of(u));
     *at32(u, op->d) = i386_of(u)->st->seg[SEG_LDTR].selector;
     return UOP_NEXT;
 }
 
 int i386_op_str(struct ucpu *u, const struct uop *op)
 {
+    if (!umip_allows(i386_of(u)))
+        return gp0(i386_of(u));
     *at32(u, op->d) = i386_of(u)->st->seg[SEG_TR].selector;
     return UOP_NEXT;
 }
@@ -384,6 +454,9 @@ enum look { LOOK_LAR, LOOK_LSL, LOOK_READ, LOOK_WRITE };
 /* Set of system descriptor types that an instruction can see. */
 #define LAR_TYPES 0x1a3eu /* TSSs, LDT, call gates, task gate */
 #define LSL_TYPES 0x0a0eu /* TSSs, LDT */
+/* In long mode there are no 16-bit ones and no task gates. */
+#define LAR_TYPES_LONG 0x1a04u
+#define LSL_TYPES_LONG 0x0a04u
 
 /* 1: *d is visible to the instruction; 0: it is not; negative: exception pending. */
 static int look_up(struct i386_cpu *c, uint16_t selector, enum look look, struct i386_desc *d)
@@ -398,7 +471,9 @@ static int look_up(struct i386_cpu *c, uint16_t selector, enum look look, struct
         return -1;
     *d = (struct i386_desc){.lo = words[0], .hi = words[1], .addr = addr};
     if (desc_is_system(d)) {
-        uint32_t types = look == LOOK_LAR ? LAR_TYPES : look == LOOK_LSL ? LSL_TYPES : 0;
+        bool is_long = i386_long(c->st);
+        uint32_t types = look == LOOK_LAR ? (is_long ? LAR_TYPES_LONG : LAR_TYPES) :
+                         look == LOOK_LSL ? (is_long ? LSL_TYPES_LONG : LSL_TYPES) : 0;
 
         if (!(types >> desc_type(d) & 1))
             return 0;
@@ -452,7 +527,10 @@ static int look_and_set(struct ucpu *u, const struct uop *op, enum look look)
     if (!visible)
         return UOP_NEXT;
     value = look == LOOK_LAR ? d.hi & 0x00f0ff00u : desc_limit(&d);
-    memcpy(u->s + op->d, &value, op->b ? 4 : 2);
+    if (op->b)
+        *at64(u, op->d) = value; /* outside 64-bit mode the upper half is 0 anyway */
+    else
+        memcpy(u->s + op->d, &value, 2);
     return UOP_NEXT;
 }
 
@@ -509,10 +587,16 @@ enum {
     MSR_MTRR_DEF_TYPE = 0x2ff, MSR_MC0_CTL = 0x400,
 };
 #define MSR_EFER 0xc0000080u
+enum {
+    MSR_STAR = 0xc0000081u, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE = 0xc0000100u, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+    MSR_TSC_AUX,
+};
+#define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_LAST  0x8ffu
 
 #define MTRR_CAP       0x508u /* write combining, fixed ranges, 8 variable ranges */
 #define MC_BANKS       4
-#define PHYS_LIMIT     ((uint64_t)1 << 36)
 #define APIC_BASE_BSP  0x100u
 #define APIC_BASE_EN   0x800u
 #define PAT_RESET      0x0007040600070406ull
@@ -520,7 +604,19 @@ enum {
 
 static bool is_p4(const struct i386_cpu *c)
 {
-    return (c->model->signature >> 8 & 15) == 15;
+    return !c->model->amd && (c->model->signature >> 8 & 15) == 15;
+}
+
+/* Intel's from NetBurst on. */
+static bool has_misc_enable(const struct i386_cpu *c)
+{
+    return is_p4(c) || (!c->model->amd && c->model->max_leaf >= 10);
+}
+
+/* The performance counters of the P6, which later processors do not have in this form. */
+static bool has_p6_counters(const struct i386_cpu *c)
+{
+    return !c->model->amd && !has_misc_enable(c);
 }
 
 uint64_t i386_tsc(const struct i386_cpu *c)
@@ -535,8 +631,11 @@ void i386_reset_msrs(struct i386_cpu *c)
     s->tsc_offset = 0 - machine_now(c->u.cpu.machine);
     s->apic_base = c->model->has_apic ? 0xfee00000u | APIC_BASE_BSP | APIC_BASE_EN : 0;
     s->pat = PAT_RESET;
-    s->misc_enable = is_p4(c) ? MISC_FAST_STRINGS : 0;
+    s->misc_enable = has_misc_enable(c) ? MISC_FAST_STRINGS : 0;
     s->efer = 0;
+    s->xcr0 = XCR0_X87;
+    s->star = s->lstar = s->cstar = s->sfmask = s->kernel_gs_base = s->tsc_aux = 0;
+    s->pkru = 0;
 }
 
 /* The fixed-range MTRR that MSR n is, or -1. */
@@ -577,14 +676,75 @@ static uint64_t *plain_msr(struct i386_cpu *c, uint32_t n)
     case MSR_DEBUGCTL: return &s->debugctl;
     case MSR_MTRR_DEF_TYPE: return &s->mtrr_def_type;
     case MSR_PAT: return &s->pat;
-    case MSR_MISC_ENABLE: return is_p4(c) ? &s->misc_enable : NULL;
-    case MSR_BBL_CR_CTL: return is_p4(c) ? NULL : &s->bbl_ctl;
-    case MSR_PERFCTR0: return is_p4(c) ? NULL : &s->perf_ctr[0];
-    case MSR_PERFCTR1: return is_p4(c) ? NULL : &s->perf_ctr[1];
-    case MSR_EVNTSEL0: return is_p4(c) ? NULL : &s->perf_ctl[0];
-    case MSR_EVNTSEL1: return is_p4(c) ? NULL : &s->perf_ctl[1];
+    case MSR_MISC_ENABLE: return has_misc_enable(c) ? &s->misc_enable : NULL;
+    case MSR_BBL_CR_CTL: return has_p6_counters(c) ? &s->bbl_ctl : NULL;
+    case MSR_PERFCTR0: return has_p6_counters(c) ? &s->perf_ctr[0] : NULL;
+    case MSR_PERFCTR1: return has_p6_counters(c) ? &s->perf_ctr[1] : NULL;
+    case MSR_EVNTSEL0: return has_p6_counters(c) ? &s->perf_ctl[0] : NULL;
+    case MSR_EVNTSEL1: return has_p6_counters(c) ? &s->perf_ctl[1] : NULL;
     }
     return bank_register(s, n);
+}
+
+/* MSRs that came with long mode. NULL: there is none, or it is the base of FS or GS. */
+static uint64_t *long_msr(struct i386_cpu *c, uint32_t n)
+{
+    struct i386_state *s = c->st;
+
+    switch (n) {
+    case MSR_STAR: return &s->star;
+    case MSR_LSTAR: return &s->lstar;
+    case MSR_CSTAR: return &s->cstar;
+    case MSR_SFMASK: return &s->sfmask;
+    case MSR_FS_BASE: return &s->seg[SEG_FS].base;
+    case MSR_GS_BASE: return &s->seg[SEG_GS].base;
+    case MSR_KERNEL_GS_BASE: return &s->kernel_gs_base;
+    case MSR_TSC_AUX: return i386_has(c->model, FEATURE_RDTSCP) || i386_has(c->model, FEATURE_RDPID) ? &s->tsc_aux : NULL;
+    default: return NULL;
+    }
+}
+
+static bool read_long_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
+{
+    const uint64_t *msr = long_msr(c, n);
+
+    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)))
+        return false;
+    *value = *msr;
+    return true;
+}
+
+static bool write_long_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
+{
+    uint64_t *msr = long_msr(c, n);
+    bool address = n == MSR_LSTAR || n == MSR_CSTAR || (n >= MSR_FS_BASE && n <= MSR_KERNEL_GS_BASE);
+
+    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)) || (address && !i386_canonical(c->st, value)) ||
+        (n == MSR_TSC_AUX && value >> 32))
+        return false;
+    *msr = n == MSR_SFMASK ? (uint32_t)value : value;
+    i386_mode_changed(c);
+    return true;
+}
+
+static bool is_apic_msr(uint32_t n)
+{
+    return n == MSR_TSC_DEADLINE || (n >= MSR_X2APIC_FIRST && n <= MSR_X2APIC_LAST);
+}
+
+/* Registers of AMD's processors that system software looks at: all read as 0, and writes do nothing. */
+static bool is_amd_msr(const struct i386_cpu *c, uint32_t n)
+{
+    static const uint32_t numbers[] = {
+        0xc0010010u, 0xc0010015u, 0xc001001au, 0xc001001du, 0xc001001fu, /* SYSCFG HWCR TOP_MEM TOP_MEM2 NB_CFG */
+        0xc0010055u, 0xc0010058u, 0xc0010114u, 0xc0010140u, 0xc0010141u, /* INT_PENDING MMIO_CFG VM_CR OSVW */
+        0xc0011022u, 0xc0011023u, 0xc0011029u,                           /* DC_CFG BU_CFG DE_CFG */
+    };
+
+    for (unsigned i = 0; c->model->amd && i < ARRAY_LEN(numbers); i++)
+        if (numbers[i] == n)
+            return true;
+    return false;
 }
 
 bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
@@ -603,7 +763,7 @@ bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     case MSR_EBC_FREQUENCY_ID:
         return is_p4(c);
     case MSR_BBL_CR_CTL3:
-        return !is_p4(c);
+        return has_p6_counters(c);
     case MSR_TSC: *value = i386_tsc(c); return true;
     case MSR_APIC_BASE: *value = s->apic_base; return true;
     case MSR_MTRRCAP: *value = MTRR_CAP; return true;
@@ -613,7 +773,11 @@ bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     case MSR_MCG_CAP: *value = MC_BANKS; return true;
     case MSR_EFER: *value = s->efer; return c->model->has_nx;
     }
-    return n >= MSR_LASTBRANCH_FIRST && n <= MSR_LASTINT_LAST;
+    if (n >= MSR_STAR && n <= MSR_TSC_AUX)
+        return read_long_msr(c, n, value);
+    if (is_apic_msr(n))
+        return c->apic_msr_read && c->apic_msr_read(c->io_ctx, n, value);
+    return is_amd_msr(c, n) || (n >= MSR_LASTBRANCH_FIRST && n <= MSR_LASTINT_LAST);
 }
 
 static bool is_memory_type(uint64_t type)
@@ -639,7 +803,7 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     if (fixed_mtrr(n) >= 0)
         return are_memory_types(value, false);
     if (n >= MSR_MTRR_VAR && n < MSR_MTRR_VAR + 16) {
-        if (value >= PHYS_LIMIT)
+        if (value >> i386_phys_bits(c->model))
             return false;
         return n & 1 ? !(value & 0x7ff) : !(value & 0xf00) && is_memory_type(value & 0xff);
     }
@@ -657,7 +821,7 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
 
 static bool write_apic_base(struct i386_cpu *c, uint64_t value)
 {
-    if (!c->model->has_apic || value >= PHYS_LIMIT || (value & 0x6ff))
+    if (!c->model->has_apic || value >> i386_phys_bits(c->model) || (value & 0x6ff))
         return false;
     c->st->apic_base = value;
     if (c->apic_base_written)
@@ -667,12 +831,33 @@ static bool write_apic_base(struct i386_cpu *c, uint64_t value)
 
 static bool write_efer(struct i386_cpu *c, uint64_t value)
 {
-    if (!c->model->has_nx || (value & ~(uint64_t)EFER_NXE))
+    struct i386_state *s = c->st;
+    uint64_t allowed = EFER_NXE;
+
+    if (i386_has(c->model, FEATURE_SYSCALL))
+        allowed |= EFER_SCE;
+    if (i386_has(c->model, FEATURE_LM))
+        allowed |= EFER_LME | EFER_LMA;
+    if (!c->model->has_nx || (value & ~allowed))
         return false;
-    if (value != c->st->efer) {
-        c->st->efer = value;
+    if (((value ^ s->efer) & EFER_LME) && (s->cr0 & CR0_PG))
+        return false;
+    value = (value & ~(uint64_t)EFER_LMA) | (s->efer & EFER_LMA);
+    if ((value ^ s->efer) & EFER_NXE) {
+        s->efer = value;
         ucpu_flush_tlb(&c->u);
     }
+    s->efer = value;
+    return true;
+}
+
+static bool write_sysenter(struct i386_cpu *c, uint64_t *msr, uint64_t value)
+{
+    bool lm = i386_has(c->model, FEATURE_LM);
+
+    if (lm && !i386_canonical(c->st, value))
+        return false;
+    *msr = lm ? value : (uint32_t)value;
     return true;
 }
 
@@ -694,15 +879,19 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     case MSR_P5_MC_ADDR: case MSR_P5_MC_TYPE: case MSR_EBL_CR_POWERON: case MSR_BIOS_UPDT_TRIG:
         return true;
     case MSR_BBL_CR_CTL3:
-        return !is_p4(c);
+        return has_p6_counters(c);
     case MSR_TSC: s->tsc_offset += value - i386_tsc(c); return true;
     case MSR_APIC_BASE: return write_apic_base(c, value);
     case MSR_SYSENTER_CS: s->sysenter_cs = (uint32_t)value; return true;
-    case MSR_SYSENTER_ESP: s->sysenter_esp = (uint32_t)value; return true;
-    case MSR_SYSENTER_EIP: s->sysenter_eip = (uint32_t)value; return true;
+    case MSR_SYSENTER_ESP: return write_sysenter(c, &s->sysenter_esp, value);
+    case MSR_SYSENTER_EIP: return write_sysenter(c, &s->sysenter_eip, value);
     case MSR_EFER: return write_efer(c, value);
     }
-    return false;
+    if (n >= MSR_STAR && n <= MSR_TSC_AUX)
+        return write_long_msr(c, n, value);
+    if (is_apic_msr(n))
+        return c->apic_msr_write && c->apic_msr_write(c->io_ctx, n, value);
+    return is_amd_msr(c, n);
 }
 
 int i386_op_rdmsr(struct ucpu *u, const struct uop *op)
@@ -759,100 +948,25 @@ int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
     if (is_p4(c)) {
         if ((n & 0x7fffffffu) > 17)
             return gp0(c);
-    } else {
+    } else if (has_p6_counters(c)) {
         if (n > 1)
             return gp0(c);
         value = s->perf_ctr[n];
+    } else if (n > 3 && (n < 0x40000000u || n > 0x40000002u)) {
+        return gp0(c);
     }
     s->gpr[EAX] = (uint32_t)value;
     s->gpr[EDX] = (uint32_t)(value >> 32);
     return UOP_NEXT;
 }
 
-/* ---- CPUID ------------------------------------------------------------------------------------ */
-
-struct cpuid { uint32_t eax, ebx, ecx, edx; };
-
-static struct cpuid cpuid_basic(const struct i386_cpu *c, uint32_t leaf)
-{
-    const struct i386_model *m = c->model;
-    struct cpuid r = {0, 0, 0, 0};
-
-    switch (leaf) {
-    case 0:
-        r.eax = m->max_leaf;
-        memcpy(&r.ebx, m->vendor, 4);
-        memcpy(&r.edx, m->vendor + 4, 4);
-        memcpy(&r.ecx, m->vendor + 8, 4);
-        break;
-    case 1:
-        r.eax = m->signature;
-        r.edx = m->features_edx;
-        if (m->features_edx >> 19 & 1)
-            r.ebx |= 8 << 8; /* CLFLUSH line, in 8 bytes */
-        if (m->signature == 0x686)
-            r.ebx |= 2; /* brand index: Pentium III */
-        if (m->has_apic && c->apic_base_written && (c->st->apic_base & APIC_BASE_EN))
-            r.edx |= 1u << 9;
-        break;
-    case 2: /* caches and TLBs: 16 KiB + 16 KiB and 256 KiB; 16 KiB, trace cache and 1 MiB */
-        r.eax = is_p4(c) ? 0x605b5001 : 0x03020101;
-        r.edx = is_p4(c) ? 0x007c7040 : 0x0c040882;
-        break;
-    }
-    return r;
-}
-
-static struct cpuid cpuid_extended(const struct i386_cpu *c, uint32_t leaf)
-{
-    const struct i386_model *m = c->model;
-    struct cpuid r = {0, 0, 0, 0};
-    char brand[48] = {0};
-
-    switch (leaf) {
-    case 0x80000000u:
-        r.eax = 0x80000008u;
-        break;
-    case 0x80000001u:
-        r.edx = m->ext_edx;
-        break;
-    case 0x80000002u: case 0x80000003u: case 0x80000004u:
-        strncpy(brand, m->brand, sizeof brand - 1);
-        memcpy(&r, brand + (leaf - 0x80000002u) * 16, 16);
-        break;
-    case 0x80000008u:
-        r.eax = 36 | 32 << 8; /* physical and linear address bits */
-        break;
-    }
-    return r;
-}
-
-int i386_op_cpuid(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-    uint32_t leaf = (uint32_t)c->st->gpr[EAX];
-    bool extended = c->model->brand && leaf >= 0x80000000u && leaf <= 0x80000008u;
-    struct cpuid r;
-
-    (void)op;
-    /* Beyond the end: the data of the highest basic leaf (SDM 2A, CPUID). */
-    if (!extended && leaf > c->model->max_leaf)
-        leaf = c->model->max_leaf;
-    r = extended ? cpuid_extended(c, leaf) : cpuid_basic(c, leaf);
-    c->st->gpr[EAX] = r.eax;
-    c->st->gpr[EBX] = r.ebx;
-    c->st->gpr[ECX] = r.ecx;
-    c->st->gpr[EDX] = r.edx;
-    return UOP_NEXT;
-}
-
 /* ---- SYSENTER, SYSEXIT --------------------------------------------------------------------------- */
 
-static struct i386_segment flat_segment(uint16_t selector, uint16_t type, unsigned dpl)
+struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
 {
     return (struct i386_segment){
         .selector = (uint16_t)((selector & 0xfffcu) | dpl),
-        .attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | SEG_ATTR_G | dpl << 5 | type),
+        .attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_G | flag | dpl << 5 | type),
         .limit = 0xffffffffu,
         .valid = 1,
     };
@@ -863,16 +977,19 @@ int i386_op_sysenter(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
+    bool is_long = i386_long(s);
 
     (void)op;
+    if (is_long && c->model->amd)
+        return i386_raise(c, EXC_UD);
     if (!i386_protected(s) || !cs)
         return gp0(c);
     i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
-    s->seg[SEG_CS] = flat_segment(cs, 0xb, 0);
-    s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 8), 0x3, 0);
+    s->seg[SEG_CS] = i386_flat_segment(cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
+    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + 8), 0x3, 0, SEG_ATTR_DB);
     s->cpl = 0;
-    s->gpr[ESP] = s->sysenter_esp;
-    s->rip = s->sysenter_eip;
+    s->gpr[ESP] = is_long ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
+    s->rip = is_long ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
@@ -882,15 +999,17 @@ int i386_op_sysexit(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
+    uint64_t rip = s->gpr[EDX], rsp = s->gpr[ECX];
 
-    (void)op;
-    if (!i386_protected(s) || !cs || s->cpl)
+    if (i386_long(s) && c->model->amd)
+        return i386_raise(c, EXC_UD);
+    if (!i386_protected(s) || !cs || s->cpl || (op->b && (!i386_canonical(s, rip) || !i386_canonical(s, rsp))))
         return gp0(c);
-    s->seg[SEG_CS] = flat_segment((uint16_t)(cs + 16), 0xb, 3);
-    s->seg[SEG_SS] = flat_segment((uint16_t)(cs + 24), 0x3, 3);
+    s->seg[SEG_CS] = i386_flat_segment((uint16_t)(cs + (op->b ? 32 : 16)), 0xb, 3, op->b ? SEG_ATTR_L : SEG_ATTR_DB);
+    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + (op->b ? 40 : 24)), 0x3, 3, SEG_ATTR_DB);
     s->cpl = 3;
-    s->gpr[ESP] = s->gpr[ECX];
-    s->rip = s->gpr[EDX];
+    s->gpr[ESP] = op->b ? rsp : (uint32_t)rsp;
+    s->rip = op->b ? rip : (uint32_t)rip;
     i386_mode_changed(c);
     return UOP_LEAVE;
 }
@@ -962,7 +1081,7 @@ int i386_op_pushf(struct ucpu *u, const struct uop *op)
             return gp0(c);
         image = (image & ~EFLAGS_IF) | EFLAGS_IOPL | (s->eflags & EFLAGS_VIF ? EFLAGS_IF : 0);
     }
-    *at32(u, op->d) = image;
+    *at64(u, op->d) = image;
     return UOP_NEXT;
 }
 

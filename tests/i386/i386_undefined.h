@@ -11,7 +11,7 @@
 /* Flags undefined after `i` with CL == `cl` (SDM 1, appendix A; SDM 2). */
 static inline uint32_t undefined_flags(const struct insn *i, uint32_t cl)
 {
-    unsigned bits = 8u * i->arg[0].size, count;
+    unsigned bits = 8u * i->arg[0].size, count, mask = bits == 64 ? 63 : 31;
 
     switch (i->op) {
     case INSN_DIV: case INSN_IDIV:
@@ -19,13 +19,13 @@ static inline uint32_t undefined_flags(const struct insn *i, uint32_t cl)
     case INSN_MUL: case INSN_IMUL1: case INSN_IMUL: case INSN_IMUL3:
         return FLAG_S | FLAG_Z | FLAG_A | FLAG_P;
     case INSN_ROL: case INSN_ROR: case INSN_RCL: case INSN_RCR:
-        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & 31;
+        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & mask;
         return count > 1 ? FLAG_O : 0;
     case INSN_SHL: case INSN_SAL: case INSN_SHR: case INSN_SAR:
-        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & 31;
+        count = (i->arg[1].kind == OPERAND_IMM ? i->imm : cl) & mask;
         return !count ? 0 : FLAG_A | (count > 1 ? FLAG_O : 0) | (count >= bits ? FLAG_C : 0);
     case INSN_SHLD: case INSN_SHRD:
-        count = (i->arg[2].kind == OPERAND_IMM ? i->imm : cl) & 31;
+        count = (i->arg[2].kind == OPERAND_IMM ? i->imm : cl) & mask;
         return !count ? 0 : FLAG_A | (count > 1 ? FLAG_O : 0) | (count > bits ? FLAGS_ALL : 0);
     case INSN_BT: case INSN_BTS: case INSN_BTR: case INSN_BTC:
         return FLAG_O | FLAG_S | FLAG_A | FLAG_P;

@@ -17,6 +17,11 @@ check_PROGRAMS += tests/i386/difftest_host
 TESTS += tests/i386/difftest_host
 tests_i386_difftest_host_SOURCES = tests/i386/difftest_host.c tests/i386/i386_host.c tests/i386/i386_host.h tests/i386/i386_undefined.h tests/whole/with_jit.h
 tests_i386_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
+# The same in 64-bit mode.
+check_PROGRAMS += tests/i386/difftest_host64
+TESTS += tests/i386/difftest_host64
+tests_i386_difftest_host64_SOURCES = tests/i386/difftest_host64.c tests/i386/i386_undefined.h tests/whole/with_jit.h
+tests_i386_difftest_host64_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 # Random 16-bit code on libunicorn and on the emulator.
 if HAVE_UNICORN
 check_PROGRAMS += tests/i386/difftest_unicorn

@@ -101,7 +101,7 @@ static struct block *next_by_tlb(const struct ucpu *c)
     unsigned index = (unsigned)(key.va >> PAGE_SHIFT) & (TLB_SIZE - 1);
     struct block *to;
 
-    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~sh->va_mask) || sh->nexec)
+    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || sh->nexec)
         return NULL;
     to = block_find(sh, x->context->infos[c->tlb_mode][index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)

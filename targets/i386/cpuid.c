@@ -1,0 +1,193 @@
+/*
+ * CPUID (SDM 2A, CPUID; AMD APM 3, appendix E). What a model says is in model.c; what depends on the state, and
+ * tables that go with features, here.
+ *
+ * Leaves between the last one that a model has and those written out here are zeros, as processors
+ * have them that lack what the leaf is about.
+ */
+#include "i386/lower.h"
+#include "i386/protect.h"
+
+#include <string.h>
+
+struct cpuid { uint32_t eax, ebx, ecx, edx; };
+
+#define APIC_BASE_ENABLE 0x800u
+
+uint64_t i386_xcr0_mask(const struct i386_model *m)
+{
+    uint64_t mask = 0;
+
+    if (i386_has(m, FEATURE_XSAVE))
+        mask |= XCR0_X87 | XCR0_SSE;
+    if (i386_has(m, FEATURE_AVX))
+        mask |= XCR0_AVX;
+    if (mask && i386_has(m, FEATURE_PKU))
+        mask |= XCR0_PKRU;
+    return mask;
+}
+
+static bool is_intel_core(const struct i386_model *m)
+{
+    return !m->amd && m->max_leaf >= 10;
+}
+
+static struct cpuid features(const struct i386_cpu *c)
+{
+    const struct i386_model *m = c->model;
+    struct cpuid r = {.eax = m->signature, .ecx = i386_model_features(m, CPUID_1_ECX), .edx = m->features_edx};
+
+    if (i386_has(m, FEATURE_CLFSH))
+        r.ebx |= 8 << 8; /* CLFLUSH line, in 8 bytes */
+    if (m->signature == 0x686)
+        r.ebx |= 2; /* brand index: Pentium III */
+    if (m->has_apic && c->apic_base_written && (c->st->apic_base & APIC_BASE_ENABLE))
+        r.edx |= 1u << 9;
+    else
+        r.ecx &= ~(1u << (FEATURE_X2APIC & 31) | 1u << (FEATURE_TSC_DEADLINE & 31));
+    if (c->st->cr4 & CR4_OSXSAVE)
+        r.ecx |= 1u << 27;
+    return r;
+}
+
+/* Caches one by one (leaf 4): L1 data, L1 code, L2. */
+static struct cpuid cache(uint32_t n)
+{
+    static const struct { uint32_t type, level, sets, ways; } caches[] = {{1, 1, 64, 8}, {2, 1, 64, 8}, {3, 2, 4096, 16}};
+
+    if (n >= ARRAY_LEN(caches))
+        return (struct cpuid){0, 0, 0, 0};
+    return (struct cpuid){.eax = caches[n].type | caches[n].level << 5 | 1u << 8, .ebx = (caches[n].ways - 1) << 22 | (64 - 1),
+                          .ecx = caches[n].sets - 1, .edx = 1};
+}
+
+/* Sizes of the XSAVE area (leaf 0DH): in all, and by component. */
+static struct cpuid xsave(const struct i386_cpu *c, uint32_t n)
+{
+    const struct { uint64_t bit; uint32_t offset, size; } parts[] = {{XCR0_AVX, 576, 256}, {XCR0_PKRU, 2688, 8}};
+    uint64_t mask = i386_xcr0_mask(c->model);
+    struct cpuid r = {0, 0, 0, 0};
+
+    if (!mask)
+        return r;
+    if (n == 0) {
+        r.eax = (uint32_t)mask;
+        r.edx = (uint32_t)(mask >> 32);
+        r.ebx = r.ecx = 576;
+        for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
+            if (c->st->xcr0 & parts[i].bit)
+                r.ebx = parts[i].offset + parts[i].size;
+            if (mask & parts[i].bit)
+                r.ecx = parts[i].offset + parts[i].size;
+        }
+    } else if (n == 1) {
+        r.eax = i386_model_features(c->model, CPUID_D1_EAX);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(parts) && n > 1 && n < 64; i++)
+        if (mask & parts[i].bit & (uint64_t)1 << n) {
+            r.eax = parts[i].size;
+            r.ebx = parts[i].offset;
+        }
+    return r;
+}
+
+static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
+{
+    const struct i386_model *m = c->model;
+    bool netburst = !m->amd && (m->signature >> 8 & 15) == 15;
+    struct cpuid r = {0, 0, 0, 0};
+
+    switch (leaf) {
+    case 0:
+        r.eax = m->max_leaf;
+        memcpy(&r.ebx, m->vendor, 4);
+        memcpy(&r.edx, m->vendor + 4, 4);
+        memcpy(&r.ecx, m->vendor + 8, 4);
+        break;
+    case 1:
+        return features(c);
+    case 2: /* caches and TLBs: 16 KiB + 16 KiB and 256 KiB; 16 KiB, trace cache and 1 MiB; 32 + 32 KiB and 4 MiB */
+        if (m->amd)
+            break;
+        r.eax = is_intel_core(m) ? 1 : netburst ? 0x605b5001 : 0x03020101;
+        r.edx = is_intel_core(m) ? 0x002c307d : netburst ? 0x007c7040 : 0x0c040882;
+        break;
+    case 4:
+        return is_intel_core(m) ? cache(sub) : r;
+    case 7:
+        if (sub == 0) {
+            r.ebx = i386_model_features(m, CPUID_7_EBX);
+            r.ecx = i386_model_features(m, CPUID_7_ECX) | (c->st->cr4 & CR4_PKE ? 1u << 4 : 0);
+            r.edx = i386_model_features(m, CPUID_7_EDX);
+        }
+        break;
+    case 0xb: /* one thread, one core */
+        if (sub < 2)
+            r = (struct cpuid){.eax = 0, .ebx = 1, .ecx = sub | (sub + 1) << 8};
+        break;
+    case 0xd:
+        return xsave(c, sub);
+    }
+    return r;
+}
+
+static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
+{
+    const struct i386_model *m = c->model;
+    struct cpuid r = {0, 0, 0, 0};
+    char brand[48] = {0};
+
+    switch (leaf) {
+    case 0x80000000u:
+        r.eax = m->max_extended_leaf;
+        if (m->amd)
+            r = (struct cpuid){r.eax, 0x68747541, 0x444d4163, 0x69746e65};
+        break;
+    case 0x80000001u:
+        r.eax = m->amd ? m->signature : 0;
+        r.edx = i386_model_features(m, CPUID_81_EDX);
+        r.ecx = i386_model_features(m, CPUID_81_ECX);
+        if (m->amd) /* AMD's copy of the first leaf's bits */
+            r.edx |= m->features_edx & 0x0183f3ff;
+        if (!m->amd && !i386_64bit(c->st))
+            r.edx &= ~(1u << (FEATURE_SYSCALL & 31));
+        break;
+    case 0x80000002u: case 0x80000003u: case 0x80000004u:
+        memcpy(brand, m->brand, strnlen(m->brand, sizeof brand - 1));
+        memcpy(&r, brand + (leaf - 0x80000002u) * 16, 16);
+        break;
+    case 0x80000005u: /* L1: 64 KiB each, and its TLBs */
+        if (m->amd)
+            r = (struct cpuid){0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140};
+        break;
+    case 0x80000006u: /* L2: 512 KiB */
+        if (m->amd)
+            r = (struct cpuid){0, 0x42004200, 0x02008140, 0};
+        else if (is_intel_core(m))
+            r.ecx = 0x10008040;
+        break;
+    case 0x80000008u: /* physical and linear address bits */
+        r.eax = i386_phys_bits(m) | (i386_has(m, FEATURE_LA57) ? 57u : i386_has(m, FEATURE_LM) ? 48u : 32u) << 8;
+        break;
+    }
+    return r;
+}
+
+int i386_op_cpuid(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    uint32_t leaf = (uint32_t)c->st->gpr[EAX], sub = (uint32_t)c->st->gpr[ECX];
+    bool is_extended = leaf >= 0x80000000u && leaf <= c->model->max_extended_leaf;
+    struct cpuid r;
+
+    (void)op;
+    /* Beyond the end: the data of the highest basic leaf (SDM 2A, CPUID). */
+    if (!is_extended && leaf > c->model->max_leaf)
+        leaf = c->model->max_leaf;
+    r = is_extended ? extended(c, leaf) : basic(c, leaf, sub);
+    c->st->gpr[EAX] = r.eax;
+    c->st->gpr[EBX] = r.ebx;
+    c->st->gpr[ECX] = r.ecx;
+    c->st->gpr[EDX] = r.edx;
+    return UOP_NEXT;
+}
