@@ -37,7 +37,10 @@ libvm_a_SOURCES = \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
-	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h
+	src/vm/dev/virtio.c src/vm/dev/virtio.h \
+	src/vm/dev/virtio_blk.c src/vm/dev/virtio_blk.h \
+	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h \
+	src/vm/dev/virtio_pci.c src/vm/dev/virtio_pci.h
 # The JIT, where the host is an x86-64; else a stand-in.
 if HAVE_JIT
 libvm_a_SOURCES += \

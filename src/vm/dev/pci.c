@@ -362,6 +362,8 @@ uint64_t pci_config_read(const struct pci_function *f, unsigned offset, unsigned
 
     if (offset + size > PCI_CONFIG_BYTES) /* extended space: there are no extended capabilities */
         return f->express_at ? 0 : UINT64_MAX;
+    if (f->reading)
+        f->reading(f->dev, offset, size);
     memcpy(&value, f->config + offset, size);
     return value;
 }

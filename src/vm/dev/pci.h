@@ -105,6 +105,8 @@ struct pci_function {
     uint8_t msi_at, msix_at, express_at; /* offsets of these capabilities; 0: none */
     struct pci_msix msix;
     struct pci_bus *secondary;           /* a bridge's other side; NULL: no bridge */
+    /* Bytes [offset, offset + size) are about to be read: time to change them. May be NULL. */
+    void (*reading)(struct device *, unsigned offset, unsigned size);
     /* Bytes [offset, offset + size) were written. May be NULL. */
     void (*written)(struct device *, unsigned offset, unsigned size);
 };
