@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "vm/semantics.h"
 
 /* Bytes of pages in one chunk of a checkpoint. */
@@ -41,6 +42,8 @@ struct recorder {
     struct timeline *tl;
     struct recording_writer w;
     uint64_t checkpoint_steps, hash_steps;
+    int (*image_read)(void *ctx, unsigned drive, uint64_t offset, void *buf, size_t len); /* NULL: no clusters are written */
+    void *image_ctx;
     struct progress now;
     struct progress good;         /* at the last MARK */
     struct checkpoint_view *view; /* at the checkpoint hashed last */
@@ -77,6 +80,8 @@ struct recorder *recorder_create(struct timeline *tl, const struct recorder_conf
 
     rec->tl = tl;
     rec->checkpoint_steps = config->checkpoint_steps;
+    rec->image_read = config->image_read;
+    rec->image_ctx = config->image_ctx;
     rec->hash_steps = config->hash_steps ? config->hash_steps : RECORDER_HASH_STEPS;
     rec->view = checkpoint_view_create(timeline_checkpoint_store(tl));
     rec->file = checkpoint_view_create(timeline_checkpoint_store(tl));
@@ -208,6 +213,41 @@ static void write_state(struct recorder *rec, const struct checkpoint *c, bool e
         write_checkpoint(rec, c);
 }
 
+/* The cluster that an event tells of, if its image still has it: who replays asks for its hash anyway. */
+static void write_cluster(struct recorder *rec, const struct event *e)
+{
+    const struct machine *m = timeline_machine(rec->tl);
+    uint64_t words[3], offset, size;
+    uint32_t drive = e->source;
+    struct buffer b;
+
+    if (e->len != sizeof(words) || drive >= m->ndrives)
+        return;
+    memcpy(words, e->data, sizeof(words));
+    offset = words[0] << DRIVE_CLUSTER_SHIFT;
+    size = m->drives[drive]->image_size;
+    if ((uint32_t)words[1] || words[0] > size >> DRIVE_CLUSTER_SHIFT || offset >= size)
+        return;
+    buffer_init(&b);
+    buffer_reserve(&b, DRIVE_CLUSTER);
+    b.len = size - offset < DRIVE_CLUSTER ? (size_t)(size - offset) : (size_t)DRIVE_CLUSTER;
+    if (rec->image_read(rec->image_ctx, drive, offset, b.data, b.len) == 0 && hash_bytes(0, b.data, b.len) == words[2])
+        recording_write_cluster(&rec->w, drive, words[0], &b);
+    buffer_finish(&b);
+}
+
+static void write_clusters(struct recorder *rec, uint64_t from, uint64_t to)
+{
+    const struct event_log *log = timeline_log(rec->tl);
+
+    for (uint64_t n = from; rec->image_read && n < to; n++) {
+        const struct event *e = event_log_get(log, n);
+
+        if (e->kind == EVENT_IMAGE)
+            write_cluster(rec, e);
+    }
+}
+
 static void write_events(struct recorder *rec, uint64_t events, bool end)
 {
     const struct witness_log *witnesses = timeline_witnesses(rec->tl);
@@ -218,6 +258,7 @@ static void write_events(struct recorder *rec, uint64_t events, bool end)
         recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
         rec->now.witnesses = witnesses->count;
     }
+    write_clusters(rec, rec->now.events, events);
     recording_write_events(&rec->w, timeline_log(rec->tl), rec->now.events, events);
     rec->now.events = events;
     if (rec->now.snapshot_changes != timeline_snapshot_changes(rec->tl))

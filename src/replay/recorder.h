@@ -26,6 +26,10 @@ struct recorder_config {
     uint32_t npairs;
     const struct recording_image *images; /* used during recorder_create() only */
     uint32_t nimages;
+    /* What a drive's image holds there: 0 or negative errno. The clusters that the guest has read go into the file.
+     * NULL: only their hashes do. */
+    int (*image_read)(void *ctx, unsigned drive, uint64_t offset, void *buf, size_t len);
+    void *image_ctx;
     uint64_t checkpoint_steps;            /* steps between checkpoints in the file; 0: none */
     uint64_t hash_steps;                  /* least steps between state hashes; 0: RECORDER_HASH_STEPS */
 };

@@ -52,6 +52,7 @@ enum recording_type {
     RECORDING_LAYO = RECORDING_TYPE('L', 'A', 'Y', 'O'), /* what the machine's state consists of */
     RECORDING_IMGE = RECORDING_TYPE('I', 'M', 'G', 'E'), /* names and hashes of images */
     RECORDING_IMGD = RECORDING_TYPE('I', 'M', 'G', 'D'), /* part of an embedded image */
+    RECORDING_CLST = RECORDING_TYPE('c', 'l', 's', 't'), /* a cluster of a drive's image, that the guest read */
     RECORDING_EVNT = RECORDING_TYPE('E', 'V', 'N', 'T'), /* events */
     RECORDING_HASH = RECORDING_TYPE('H', 'A', 'S', 'H'), /* state hashes */
     RECORDING_CKPT = RECORDING_TYPE('C', 'K', 'P', 'T'), /* pages of a checkpoint */
@@ -127,6 +128,8 @@ int recording_write_events(struct recording_writer *w, const struct event_log *l
 /* One state hash, with the hashes of all `n` components and what all areas come to. */
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
                          const uint64_t *components, uint32_t n, const struct checkpoint_area *areas, uint32_t nareas);
+/* A cluster of a drive's image. */
+int recording_write_cluster(struct recording_writer *w, uint32_t drive, uint64_t number, const struct buffer *bytes);
 /* Witnesses [from, to) of the log. */
 int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to);
 /* All named places. */
@@ -157,6 +160,12 @@ struct recording_checkpoint {
     uint32_t chunks;     /* how many, side by side */
     uint64_t pages;      /* that differ from the checkpoint before */
     bool whole;          /* ... or from nothing: it does not build on the one before */
+};
+
+/* A cluster of the image of a drive (by its number in the layout), in a chunk of its own. */
+struct recording_cluster {
+    uint64_t number, offset;
+    uint32_t drive;
 };
 
 struct recording_pair {
@@ -192,6 +201,9 @@ struct recording {
     size_t part_bytes;          /* of each */
     struct recording_checkpoint *checkpoints;
     size_t ncheckpoints;
+    struct recording_cluster *clusters; /* in order of drive and number, once that is asked for */
+    size_t nclusters, clusters_cap;
+    bool clusters_sorted;
     struct witness_log witnesses; /* may be taken over */
     struct timeline_snapshot *snapshots;
     size_t nsnapshots;
@@ -220,6 +232,9 @@ uint64_t recording_component_hash(const struct recording *r, size_t n, uint32_t 
 void recording_area(const struct recording *r, size_t n, uint32_t area, struct checkpoint_area *sums);
 /* Append the bytes of image `n`, which is embedded, to *out; their hash is checked. */
 int recording_image_read(const struct recording *r, size_t n, struct buffer *out, struct error *err);
+/* A cluster of a drive's image, which lies in the file: at most DRIVE_CLUSTER bytes. *len: how many. -ENOENT: it does
+ * not; -EIO: it is damaged. */
+int recording_read_cluster(struct recording *r, uint32_t drive, uint64_t number, uint8_t *buf, size_t *len);
 /* A configuration value, or NULL. */
 const char *recording_value(const struct recording *r, const char *key);
 /* A page of an area of the recording's layout (or of RECORDING_ARENA). `bytes` NULL: it is zero. */

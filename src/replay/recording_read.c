@@ -601,6 +601,19 @@ static const char *read_mark(struct reader *rd, struct cursor in, const struct c
     return NULL;
 }
 
+/* It is looked at when it is asked for. */
+static const char *note_cluster(struct recording *r, const struct chunk *c)
+{
+    if (c->from != c->to || c->raw > DRIVE_CLUSTER)
+        return "is malformed";
+    if (r->nclusters == r->clusters_cap) {
+        r->clusters_cap = r->clusters_cap ? r->clusters_cap * 2 : 64;
+        r->clusters = xrealloc(r->clusters, r->clusters_cap * sizeof(r->clusters[0]));
+    }
+    r->clusters[r->nclusters++] = (struct recording_cluster){c->from, c->offset, c->count};
+    return NULL;
+}
+
 static const char *read_chunk(struct reader *rd, const struct chunk *c)
 {
     struct cursor in = {c->payload, c->raw, false};
@@ -622,6 +635,8 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
         return read_images(rd, in, c);
     case RECORDING_IMGD:
         return read_image_data(rd, c);
+    case RECORDING_CLST:
+        return note_cluster(rd->r, c);
     case RECORDING_EVNT:
         return read_events(rd, in, c);
     case RECORDING_HASH:
@@ -776,7 +791,7 @@ static void read_chunks(struct reader *rd)
         struct chunk c;
 
         wrong = chunk_header(r, offset, &c);
-        if (!wrong && (rd->all || (c.type != RECORDING_CKPT && c.type != RECORDING_IMGD)))
+        if (!wrong && (rd->all || (c.type != RECORDING_CKPT && c.type != RECORDING_IMGD && c.type != RECORDING_CLST)))
             wrong = chunk_payload(r, &c, &rd->room);
         if (!wrong && rd->ended && c.type == RECORDING_INDX) {
             wrong = read_end(rd, &c);
@@ -952,6 +967,7 @@ void recording_finish(struct recording *r)
     layout_map_finish(&r->map);
     layout_finish(&r->layout);
     free(r->checkpoints);
+    free(r->clusters);
     witness_log_finish(&r->witnesses);
     free_snapshots(r->snapshots, r->nsnapshots);
     event_log_destroy(r->log);
@@ -1007,6 +1023,51 @@ int recording_image_read(const struct recording *r, size_t n, struct buffer *out
         return 0;
     return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
                      wrong ? ": a chunk " : "", wrong ? wrong : "");
+}
+
+static int compare_clusters(const void *a, const void *b)
+{
+    const struct recording_cluster *x = a, *y = b;
+
+    if (x->drive != y->drive)
+        return x->drive < y->drive ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* Where the bytes of a cluster go. */
+struct cluster_room {
+    uint8_t *bytes;
+    size_t len;
+};
+
+static const char *take_cluster(void *ctx, const struct chunk *c)
+{
+    struct cluster_room *to = ctx;
+
+    if (c->type != RECORDING_CLST || c->raw > DRIVE_CLUSTER)
+        return "is no cluster of an image";
+    memcpy(to->bytes, c->payload, c->raw);
+    to->len = c->raw;
+    return NULL;
+}
+
+int recording_read_cluster(struct recording *r, uint32_t drive, uint64_t number, uint8_t *buf, size_t *len)
+{
+    const struct recording_cluster key = {.number = number, .drive = drive}, *found;
+    struct cluster_room to = {.bytes = buf};
+    uint64_t offset;
+
+    if (!r->clusters_sorted && r->nclusters)
+        qsort(r->clusters, r->nclusters, sizeof(r->clusters[0]), compare_clusters);
+    r->clusters_sorted = true;
+    found = r->nclusters ? bsearch(&key, r->clusters, r->nclusters, sizeof(key), compare_clusters) : NULL;
+    if (!found)
+        return -ENOENT;
+    offset = found->offset;
+    if (each_chunk(r, &offset, 1, take_cluster, &to))
+        return -EIO;
+    *len = to.len;
+    return 0;
 }
 
 struct page_reader {

@@ -144,6 +144,11 @@ int recording_write_checkpoint(struct recording_writer *w, uint32_t flags, uint3
     return write_chunk(w, RECORDING_CKPT, flags, count, position, position, payload);
 }
 
+int recording_write_cluster(struct recording_writer *w, uint32_t drive, uint64_t number, const struct buffer *bytes)
+{
+    return write_chunk(w, RECORDING_CLST, 0, drive, number, number, bytes);
+}
+
 void recording_writer_return(struct recording_writer *w, uint64_t offset, size_t nindex)
 {
     CHECK(offset <= w->offset && nindex <= w->nindex);

@@ -122,8 +122,16 @@ void drives_close(struct drives *ds)
 
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
 {
+    uint8_t cluster[DRIVE_CLUSTER];
+    size_t there, within = offset & (DRIVE_CLUSTER - 1);
+
     if (n >= MACHINE_MAX_DRIVES)
         return -ENODEV;
+    if (ds->recording && recording_read_cluster(ds->recording, n, offset >> DRIVE_CLUSTER_SHIFT, cluster, &there) == 0 &&
+        within + len <= there) {
+        memcpy(buf, cluster + within, len);
+        return 0;
+    }
     return ds->images[n] ? block_read(ds->images[n], offset, buf, len) : -ENODEV;
 }
 

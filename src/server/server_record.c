@@ -33,6 +33,11 @@ static int rewrite_file(void *ctx, uint64_t offset, const void *data, size_t len
     return host_writer_rewrite(ctx, offset, data, len);
 }
 
+static int read_image(void *ctx, unsigned drive, uint64_t offset, void *buf, size_t len)
+{
+    return drives_read(ctx, drive, offset, buf, len);
+}
+
 static struct recorder *start(struct server *s, struct host_writer *file, uint64_t checkpoint_steps)
 {
     const struct server_description *d = &s->config.description;
@@ -45,6 +50,8 @@ static struct recorder *start(struct server *s, struct host_writer *file, uint64
         .images = d->images,
         .nimages = d->nimages,
         .checkpoint_steps = checkpoint_steps,
+        .image_read = s->config.drives && s->config.drives->options->embed ? read_image : NULL,
+        .image_ctx = s->config.drives,
     };
 
     return recorder_create(s->timeline, &c);

@@ -68,10 +68,29 @@ static bool host_poll(void *ctx)
     return ((struct host *)ctx)->waits > 5000;
 }
 
+/* Programs use the disk; its image is what a recording has of it. */
+static bool bench_disk;
+static struct recording *bench_image;
+
 static int host_image(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
+    uint8_t cluster[DRIVE_CLUSTER];
+    size_t there, within = offset & (DRIVE_CLUSTER - 1);
+
     (void)ctx;
-    return toy_image_read(NULL, NULL, d, offset, buf, len);
+    if (!bench_image)
+        return toy_image_read(NULL, NULL, d, offset, buf, len);
+    if (recording_read_cluster(bench_image, 0, offset >> DRIVE_CLUSTER_SHIFT, cluster, &there) < 0 || within + len > there)
+        return -EIO;
+    memcpy(buf, cluster + within, len);
+    return 0;
+}
+
+static int host_cluster(void *ctx, unsigned drive, uint64_t offset, void *buf, size_t len)
+{
+    (void)ctx;
+    (void)drive;
+    return toy_image_read(NULL, NULL, NULL, offset, buf, len);
 }
 
 static inline void begin_timeline(struct host *h, uint64_t seed, bool live)
@@ -90,6 +109,8 @@ static inline void begin_timeline(struct host *h, uint64_t seed, bool live)
     memset(h, 0, sizeof(*h));
     h->random = seed + 1;
     toy_random_program(m, seed, false);
+    if (bench_disk)
+        toy_random_disk(m, seed);
     h->tl = timeline_create(m, &config, &host);
 }
 
@@ -141,6 +162,7 @@ static inline struct recorder_config recorder_config_of(void *file)
     return (struct recorder_config){
         .ctx = file, .write = write_file, .pairs = pairs, .npairs = 2, .images = &image, .nimages = 1,
         .rewrite = rewrite_file,
+        .image_read = bench_disk ? host_cluster : NULL,
     };
 }
 

@@ -97,6 +97,43 @@ START_TEST(history_is_saved_from_the_middle_of_a_step_up_to_its_end)
 }
 END_TEST
 
+START_TEST(clusters_in_the_file_replay_a_disk_without_its_image)
+{
+    struct recording r;
+    struct error err = {0};
+    struct timeline_stop stop;
+    struct recorder_checks *k;
+    struct host h;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    bench_disk = true;
+    make(&f, 11, STEPS, 3000, &edge, &hash, NULL);
+    open_good(&r, &f.b);
+    ck_assert_uint_gt(r.nclusters, 2);
+    bench_image = &r;
+    begin_timeline(&h, 11, false);
+    ck_assert_int_eq(recorder_check_machine(&r, timeline_machine(h.tl), &err), 0);
+    ck_assert_int_eq(recorder_adopt(h.tl, &r, true, &err), 0);
+    k = recorder_checks_create(h.tl, &r);
+    for (icount_t at = edge; at > 3000; at -= 2900) { /* from checkpoints too: they have the disk's pages */
+        timeline_seek(h.tl, at, &stop);
+        ck_assert_msg(stop.reason == TIMELINE_SEEK_DONE || at == edge, "%d %s", stop.reason,
+                      timeline_divergence(h.tl) ? timeline_divergence(h.tl) : "");
+    }
+    timeline_continue(h.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_END);
+    ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+    recorder_checks_destroy(k);
+    end_timeline(&h);
+    bench_image = NULL;
+    bench_disk = false;
+    recording_finish(&r);
+    buffer_finish(&f.b);
+}
+END_TEST
+
 START_TEST(names_come_back_with_the_recording)
 {
     const struct timeline_snapshot *list;
@@ -743,6 +780,7 @@ int main(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
+    tcase_add_test(t, clusters_in_the_file_replay_a_disk_without_its_image);
     tcase_add_test(t, names_come_back_with_the_recording);
     tcase_add_loop_test(t, a_recording_goes_on_when_there_is_room_again, 0, 6);
     tcase_add_test(t, a_file_whose_beginning_could_not_be_written_is_not_gone_on_with);
