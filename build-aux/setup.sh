@@ -87,6 +87,19 @@ need_aarch64_tools() {
     need gdb-multiarch have_command gdb-multiarch
 }
 
+# Where packages from the npm registry are kept.
+npm_directory() {
+    echo "${XDG_CACHE_HOME:-$HOME/.cache}/hindcast/npm"
+}
+
+# npm_package NAME@VERSION: for tests, which are skipped where it cannot be had.
+npm_package() {
+    [ -d "$(npm_directory)/node_modules/${1%@*}" ] || have_command npm || return 0
+    [ -d "$(npm_directory)/node_modules/${1%@*}" ] ||
+        npm install --silent --no-fund --no-audit --ignore-scripts --prefix "$(npm_directory)" "$1" ||
+        echo "npm could not fetch $1; the tests that want it are skipped" >&2
+}
+
 # Neither configure nor make can work where a path has a space or a sign that the shell minds. There the tree gets
 # another name, by a link: sets $top.
 plain_path() {

@@ -402,9 +402,13 @@ static int run(int argc, char **argv, struct options *o)
     case OPTIONS_GO:
         break;
     }
+    if (o->completion) {
+        options_print_completion(o->completion);
+        return 0;
+    }
     host_signals_install();
     if (o->command == OPTIONS_INFO)
-        return recordings_info(o->replay);
+        return recordings_info(o->replay, o->json);
     return o->replay ? replay(o) : boot(o);
 }
 

@@ -1,13 +1,13 @@
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
 	src/server/images.c src/server/images.h \
-	src/server/option_help.c \
+	src/server/option_completion.c src/server/option_help.c \
 	src/server/option_table.c src/server/option_table.h \
 	src/server/drives.c src/server/drives.h \
 	src/server/option_drives.c src/server/option_drives.h \
 	src/server/options.c src/server/options.h \
 	src/server/picture.c src/server/picture.h \
-	src/server/recordings.c src/server/recordings.h \
+	src/server/recordings.c src/server/recordings.h src/server/recordings_info.c \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
 	src/server/server_client.c \
 	src/server/server_drives.c \

@@ -422,6 +422,15 @@ TAKER(take_from)
     return error_set(err, -EINVAL, "--%s %s: write start, checkpoints, or a position", row->name, arg);
 }
 
+TAKER(take_completion)
+{
+    static const char *const names[] = {"bash", "zsh", "fish", NULL};
+    unsigned n;
+
+    o->completion = arg;
+    return take_choice(row, arg, names, &n, err);
+}
+
 /* --------------------------------------------------------------------- the table */
 
 #define MEMBER(name) offsetof(struct options, name)
@@ -498,8 +507,8 @@ const struct option_row option_table[] = {
      "hold the guest whenever no debugger runs it: at its first instruction (as without -S), and also after gdb's detach"},
     {"run", NULL, NULL, SECTION_DEBUGGER, 0, take_flag, MEMBER(run),
      "start the guest at once; gdb may attach at any time"},
-    {"engine", NULL, "WHICH", SECTION_DEBUGGER, VERIFY, take_engine, 0,
-     "auto, jit (x86-64 hosts) or interpreter; histories are the same (default auto)"},
+    {"engine", NULL, "auto|jit|interpreter", SECTION_DEBUGGER, VERIFY, take_engine, 0,
+     "what runs the guest (jit: x86-64 hosts); histories are the same (default auto)"},
     {"checkpoint-memory", NULL, "SIZE", SECTION_DEBUGGER, 0, take_checkpoint_memory, 0,
      "memory for going back fast (default 1G)"},
 
@@ -518,10 +527,12 @@ const struct option_row option_table[] = {
      "at the end of the recording, go on"},
     {"ignore-checkpoints", NULL, NULL, SECTION_RECORDINGS, 0, take_flag, MEMBER(ignore_checkpoints),
      "do not use those in the recording"},
+    {"json", NULL, NULL, SECTION_RECORDINGS, OPTION_INFO, take_flag, MEMBER(json), "info: print it as JSON"},
     {"from", NULL, "WHERE", SECTION_RECORDINGS, VERIFY, take_from, 0,
      "verify: begin at the last checkpoint in it before a position; checkpoints: begin at its start, and then once more "
      "at every checkpoint in it"},
 
+    {"completion", NULL, "bash|zsh|fish", SECTION_OTHERS, 0, take_completion, 0, "print completion for a shell"},
     {"help", "h", NULL, SECTION_OTHERS, VERIFY, NULL, 0, "this"},
     {"version", NULL, NULL, SECTION_OTHERS, VERIFY, NULL, 0, "what version it is"},
     {.name = NULL},

@@ -121,6 +121,7 @@ static int check_dependences(const struct options *o, struct error *err)
         {o->semihost_args, o->semihosting, "--semihosting-arg goes with --semihosting"},
         {o->continue_live, o->replay, "--continue-live goes with --replay FILE"},
         {o->ignore_checkpoints, o->replay, "--ignore-checkpoints goes with --replay FILE"},
+        {o->json, o->command == OPTIONS_INFO, "--json goes with hindcast info FILE"},
         {o->from != FROM_START, o->command == OPTIONS_VERIFY, "--from goes with hindcast verify FILE"},
         {o->record && o->replay, o->continue_live, "--record with --replay FILE: nothing new happens without "
                                                    "--continue-live"},
@@ -169,6 +170,8 @@ static int check_whole(const struct options *o, struct error *err)
 {
     unsigned terminals = o->gdb_stdio;
 
+    if (o->completion)
+        return 0;
     if (o->replay && o->machine_option)
         return error_set(err, -EINVAL, "--%s: what the machine is, the recording says; leave that option out",
                          o->machine_option);
@@ -269,7 +272,8 @@ static enum options_outcome take_option(struct command_line *c, struct options *
     }
     if (row->flags & OPTION_OF_MACHINE)
         o->machine_option = row->name;
-    if (o->command == OPTIONS_INFO || (o->command == OPTIONS_VERIFY && !(row->flags & OPTION_VERIFY))) {
+    if ((o->command == OPTIONS_INFO && !(row->flags & OPTION_INFO)) ||
+        (o->command == OPTIONS_VERIFY && !(row->flags & OPTION_VERIFY))) {
         error_set(err, -EINVAL, "--%s means nothing to hindcast %s", row->name, c->argv[1]);
         return OPTIONS_BAD;
     }

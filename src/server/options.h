@@ -79,6 +79,7 @@ struct options {
     const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
     char *semihost_args;        /* words of its command line, space between; NULL: kernel and append */
     char *semihost_cmdline;     /* what it is told; made by options_settle() */
+    const char *completion;     /* the shell whose completion is to be printed, and nothing else done */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
@@ -99,6 +100,7 @@ struct options {
     bool force;                 /* what is written may replace a recording */
     bool embed;                 /* the images go into the recording */
     const char *replay;         /* recording to replay (or to look at, by command) */
+    bool json;                  /* info: for programs */
     bool continue_live;
     bool ignore_checkpoints;
     enum options_from from;     /* verify: where it begins */
@@ -134,5 +136,7 @@ enum drive_interface options_usual_interface(const struct options *o);
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */
 void options_print_help(const char *pc_models, const char *virt_models);
+/* What --completion prints, for "bash", "zsh" or "fish". */
+void options_print_completion(const char *shell);
 
 #endif

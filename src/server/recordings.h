@@ -30,8 +30,8 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
  * looked at, too. */
 int recordings_load(const char *path, struct host_reader *file, bool all, struct recording *r, struct error *err);
 
-/* hindcast info. Prints; returns the exit status. */
-int recordings_info(const char *path);
+/* hindcast info. Prints; returns the exit status. (recordings_info.c) */
+int recordings_info(const char *path, bool json);
 /* Builds the recording's machine anew: 0 or a negative errno. */
 typedef int recordings_build(void *ctx, struct machine **m, struct error *err);
 /* hindcast verify, from where o->from says. Each run has a machine of its own. Returns the exit status. */

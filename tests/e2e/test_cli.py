@@ -179,6 +179,26 @@ def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
         rsp.close()
 
 
+def completed(words):
+    """What bash would offer for the last of some words."""
+    script = 'source <("%s" --completion bash); COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _hindcast; ' \
+             'printf "%%s\\n" "${COMPREPLY[@]}"' % HINDCAST
+    return subprocess.run(["bash", "-c", script, "bash"] + words, check=True, stdout=subprocess.PIPE).stdout.decode().split()
+
+
+def claim_shells_complete_what_the_table_of_options_has():
+    equal(completed(["hindcast", "--vga-"]), ["--vga-bios"])
+    equal(completed(["hindcast", "--vga", "s"]), ["std"])
+    equal(completed(["hindcast", "--engine", ""]), ["auto", "jit", "interpreter"])
+    equal(completed(["hindcast", "inf"]), ["info"])
+    check("-S" in completed(["hindcast", "-"]))
+    for shell in "zsh", "fish":
+        status, text = run("--completion", shell)
+        equal(status, 0)
+        contains(text, r"(?m)(--|-l )checkpoint-memory")
+    refused(r"--completion tcsh: write bash, zsh or fish", "--completion", "tcsh")
+
+
 def claim_options_that_work_late_are_told_so():
     with Server("--embed") as s:
         s.wait_errors(r"--embed is for what monitor save writes: there is no --record FILE")

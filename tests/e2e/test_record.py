@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Recordings, end to end: made by one process, opened by another."""
 
+import json
 import os
 import re
 import resource
@@ -100,6 +101,26 @@ def claim_a_broken_invariant_leaves_the_history_in_a_recording():
     contains(broken(d, 3000000, "--replay", "hindcast-rescued-1.hcrec"), r"hindcast --replay hindcast-rescued-2\.hcrec")
     with open(name, "rb") as f:
         equal(f.read() == first, True, "the first file")
+    shutil.rmtree(d)
+
+
+def claim_info_is_for_programs_too():
+    d = temporary()
+    name = record_to(d, [20000000, 40000000], "--embed", "--checkpoints-in-file", "every=10M", harness.STORE)
+    status, out, err = hindcast("info", "--json", name)
+    equal(status, 0, err)
+    got = json.loads(out)
+    _, text, _ = hindcast("info", name)
+    equal(got["file"], name)
+    equal(got["instructions"], int(contains(text, r"^length +(\d+)").group(1)))
+    equal(got["configuration"]["machine"], "pc" if harness.STORE.endswith("i386/store.elf") else "virt")
+    equal([i["name"] for i in got["images"]], [harness.STORE])
+    check(got["images"][0]["embedded"] and got["closed"], out)
+    equal([str(c["position"]) for c in got["checkpoints"]], re.findall(r"^ +(\d+) +[\d.]+ s +\d+ pages", text, re.M))
+    equal(got["state_hashes"][-1]["hash"], contains(text, r"state hashes .*: ([0-9a-f]{16})$").group(1))
+    status, _, err = hindcast("--json", harness.STORE)
+    equal(status, 1)
+    contains(err, r"--json goes with hindcast info FILE")
     shutil.rmtree(d)
 
 
