@@ -47,6 +47,8 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     struct virt_config c = VIRT_CONFIG_INIT;
 
     c.memory_bytes = o->memory_bytes;
+    c.topology = o->topology;
+    c.schedule = o->schedule;
     c.cpu_model = o->cpu;
     c.gic_version = o->gic_version;
     c.secure = o->secure;
@@ -73,6 +75,8 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = o->memory_bytes;
+    c.topology = o->topology;
+    c.schedule = o->schedule;
     c.cpu_model = o->cpu;
     c.kernel = images_first(im, IMAGE_KERNEL);
     c.bios = images_first(im, IMAGE_BIOS);

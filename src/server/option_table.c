@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/option_list.h"
+#include "vm/machine.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define MEMORY_MAX ((uint64_t)64 << 30)
@@ -313,6 +314,85 @@ TAKER(take_icount)
     return r;
 }
 
+/* QEMU's -smp: what is left out follows from the rest, and the CPUs are sockets. */
+int options_take_smp(struct options *o, const char *arg, struct error *err)
+{
+    static const struct option_key keys[] = {
+        {"cpus", "N (CPUs)"}, {"sockets", "N"}, {"cores", "N (of a socket)"}, {"threads", "N (of a core)"}, {NULL, NULL},
+    };
+    uint64_t cpus = 0, sockets = 0, cores = 1, threads = 1;
+    struct option_list l;
+    int r = option_list_parse(&l, "--smp", arg, "cpus", NULL, err);
+
+    if (r == 0)
+        r = option_list_check(&l, keys, err);
+    if (r == 0)
+        r = option_list_number(&l, "cpus", 1, MACHINE_MAX_CPUS, &cpus, err);
+    if (r == 0)
+        r = option_list_number(&l, "sockets", 1, MACHINE_MAX_CPUS, &sockets, err);
+    if (r == 0)
+        r = option_list_number(&l, "cores", 1, MACHINE_MAX_CPUS, &cores, err);
+    if (r == 0)
+        r = option_list_number(&l, "threads", 1, MACHINE_MAX_CPUS, &threads, err);
+    option_list_finish(&l);
+    if (r < 0)
+        return r;
+    if (!sockets)
+        sockets = cpus > cores * threads ? cpus / (cores * threads) : 1;
+    if (!cpus)
+        cpus = sockets * cores * threads;
+    if (cpus != sockets * cores * threads)
+        return error_set(err, -EINVAL, "--smp %s: %u socket(s) of %u core(s) of %u thread(s) are %u CPUs, not %u", arg,
+                         (unsigned)sockets, (unsigned)cores, (unsigned)threads, (unsigned)(sockets * cores * threads),
+                         (unsigned)cpus);
+    if (cpus > MACHINE_MAX_CPUS)
+        return error_set(err, -EINVAL, "--smp %s: %u CPUs; %d are the most", arg, (unsigned)cpus, MACHINE_MAX_CPUS);
+    o->smp = arg;
+    o->topology = (struct cpu_topology){(unsigned)cpus, (unsigned)sockets, (unsigned)cores, (unsigned)threads};
+    return 0;
+}
+
+TAKER(take_smp)
+{
+    (void)row;
+    return options_take_smp(o, arg, err);
+}
+
+int options_take_interleave(struct options *o, const char *arg, struct error *err)
+{
+    static const struct option_key keys[] = {
+        {"quantum", "N (steps until it is the next CPU's turn)"}, {"seed", "N (draw turns and lengths)"},
+        {"starve", "on|off (with a seed: now and then, pass a CPU over for long)"}, {NULL, NULL},
+    };
+    struct schedule s = {.quantum = SCHEDULE_QUANTUM};
+    struct option_list l;
+    int r = option_list_parse(&l, "--interleave", arg, "quantum", NULL, err);
+
+    if (r == 0)
+        r = option_list_check(&l, keys, err);
+    if (r == 0)
+        r = option_list_number(&l, "quantum", 1, SCHEDULE_QUANTUM_MAX, &s.quantum, err);
+    if (r == 0)
+        r = option_list_number(&l, "seed", 0, UINT64_MAX, &s.seed, err);
+    if (r == 0)
+        r = option_list_switch(&l, "starve", &s.starve, err);
+    s.seeded = r == 0 && option_list_get(&l, "seed");
+    option_list_finish(&l);
+    if (r == 0 && s.starve && !s.seeded)
+        r = error_set(err, -EINVAL, "--interleave starve=on: that is drawn, so it needs a seed=N");
+    if (r < 0)
+        return r;
+    o->interleave = arg;
+    o->schedule = s;
+    return 0;
+}
+
+TAKER(take_interleave)
+{
+    (void)row;
+    return options_take_interleave(o, arg, err);
+}
+
 TAKER(take_debug_exit)
 {
     o->debug_exit_count = 0;
@@ -477,6 +557,11 @@ const struct option_row option_table[] = {
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
      "pc: {pc} (default pentium4); virt: {virt} (default cortex-a57)"},
+    {"smp", NULL, "N[,sockets=N][,cores=N][,threads=N]", SECTION_GUEST, MACHINE, take_smp, 0,
+     "CPUs (default 1; up to 64, with gic-version=2 up to 8)"},
+    {"interleave", NULL, "quantum=N[,seed=S][,starve=on]", SECTION_GUEST, MACHINE, take_interleave, 0,
+     "whose turn it is: N steps (default 10000) each in turn; with a seed, turns and lengths are drawn, and every seed is "
+     "another interleaving; starve=on: now and then a CPU waits for long"},
     {"dumpdtb", NULL, "FILE", SECTION_GUEST, 0, take_text, MEMBER(dumpdtb), "virt: write the device tree to FILE and exit"},
     {"semihosting", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(semihosting),
      "virt: the guest's HLT #0xf000 asks for console, time, files and exit"},
@@ -541,7 +626,6 @@ const struct option_row option_table[] = {
 const struct option_foreign option_foreign[] = {
     {"accel", "hindcast counts instructions on its own emulator: there is no accelerator to choose (see --engine)"},
     {"enable-kvm", "hindcast counts instructions on its own emulator, which KVM cannot do: leave it out"},
-    {"smp", "a guest has one CPU so far: leave it out"},
     {"blockdev", "--drive file=FILE,... says all that there is to say about a drive"},
     {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
     {"netdev", "there is no network so far"},

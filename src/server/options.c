@@ -68,6 +68,9 @@ static int settle_virt(struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--%s is for --machine pc", odd);
     if (o->files[IMAGE_MODULE].count > 1)
         return error_set(err, -EINVAL, "--initrd: the virt machine takes one");
+    if (o->gic_version == 2 && o->topology.cpus > 8)
+        return error_set(err, -EINVAL, "--smp %s: a GIC of version 2 is for 8 CPUs; --machine virt,gic-version=3 has "
+                         "up to 64", o->smp);
     make_semihost_cmdline(o);
     return 0;
 }
@@ -97,6 +100,10 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
         options_take_machine(o, for_virt || o->secure_option || o->dumpdtb ? "virt" : "pc", NULL);
     if (o->secure_option && settle_secure(o, err) < 0)
         return -EINVAL;
+    if (!o->topology.cpus)
+        options_take_smp(o, "1", NULL);
+    if (!o->interleave)
+        o->schedule = (struct schedule){.quantum = SCHEDULE_QUANTUM};
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
     if (option_drives_settle(&o->drives, options_usual_interface(o), err) < 0)

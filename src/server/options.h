@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "option_drives.h"
+#include "vm/schedule.h"
+#include "vm/topology.h"
 
 #define OPTIONS_MAX_SERIAL     2
 #define OPTIONS_MAX_MODULES    64
@@ -69,6 +71,10 @@ struct options {
     char machine_text[96];      /* what `machine` points to, then */
     bool virtualization;        /* virt: EL2 */
     const char *cpu;            /* NULL: the machine's usual one */
+    const char *smp;            /* as given; NULL: one CPU */
+    struct cpu_topology topology; /* of `smp` */
+    const char *interleave;     /* as given; NULL: the usual one */
+    struct schedule schedule;   /* of `interleave` */
     uint64_t memory_bytes;
     struct option_files files[IMAGE_KINDS];
     bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
@@ -127,6 +133,9 @@ enum options_outcome {
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err);
 /* Understand a --machine value; sets o->machine and what belongs to it. */
 int options_take_machine(struct options *o, const char *arg, struct error *err);
+/* Understand a --smp, an --interleave value; sets what belongs to it. */
+int options_take_smp(struct options *o, const char *arg, struct error *err);
+int options_take_interleave(struct options *o, const char *arg, struct error *err);
 /* Once the kernel is known: fill in what was left open, and check what was given against the
  * machine. `for_virt`: the image is one for the virt board. */
 int options_settle(struct options *o, bool for_virt, struct error *err);

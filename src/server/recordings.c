@@ -89,6 +89,10 @@ void recordings_describe(const struct options *o, const char *version, struct re
     pair(t, "debug-exit", t->debug_exit);
     if (o->kind == MACHINE_PC)
         pair(t, "vga", o->vga);
+    if (o->topology.cpus > 1)
+        pair(t, "smp", o->smp);
+    if (o->topology.cpus > 1 && o->interleave)
+        pair(t, "interleave", o->interleave);
     if (o->append)
         pair(t, "append", o->append);
     if (o->semihosting)
@@ -204,6 +208,20 @@ static int configure_drives(const struct recording *r, struct options *o, struct
     return status;
 }
 
+/* Nor this, where it says nothing new. */
+static int configure_cpus(const struct recording *r, struct options *o, struct error *err)
+{
+    const char *smp = recording_value(r, "smp"), *interleave = recording_value(r, "interleave");
+
+    if (options_take_smp(o, smp ? smp : "1", err) < 0)
+        return error_set(err, -EINVAL, "the recording's CPUs are '%.40s', which this version cannot have", smp);
+    if (interleave && options_take_interleave(o, interleave, err) < 0)
+        return error_set(err, -EINVAL, "the recording's interleaving is '%.40s', which this version has not", interleave);
+    if (!interleave)
+        o->schedule = (struct schedule){.quantum = SCHEDULE_QUANTUM};
+    return 0;
+}
+
 int recordings_configure(const struct recording *r, struct options *o, struct error *err)
 {
     uint64_t shift;
@@ -221,7 +239,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         o->vga = recording_value(r, "vga");
         o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
     }
-    if (configure_drives(r, o, err) < 0)
+    if (configure_drives(r, o, err) < 0 || configure_cpus(r, o, err) < 0)
         return err->code;
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");

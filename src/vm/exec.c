@@ -53,6 +53,12 @@ void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps)
     c->cpu.budget -= extra_steps;
 }
 
+void ucpu_yield(struct ucpu *c)
+{
+    if (machine_yield(&c->cpu, c->cpu.limit - c->cpu.budget - 1))
+        exec_leave_soon(c->exec->shared);
+}
+
 /* ---- standing between two steps ---- */
 
 /* Bring everything to the form in which others may look: the machine stands. */

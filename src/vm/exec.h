@@ -321,6 +321,9 @@ void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value
 uint64_t ucpu_rep_room(const struct ucpu *c);
 void ucpu_rep_used(struct ucpu *c, uint64_t extra_steps);
 
+/* For a helper in the last instruction of a block: see machine_yield(). */
+void ucpu_yield(struct ucpu *c);
+
 /* The guest's own debug registers (DR0-3; DBGB/WVR): traps like the observer's,
  * but reported to the frontend: execution hits through fe->guest_break before the
  * instruction, accesses through fe->guest_watch after it. `list` is copied. */

@@ -19,6 +19,7 @@ libvm_a_SOURCES = \
 	src/vm/semantics.h \
 	src/vm/softmmu.c \
 	src/vm/tlb.c \
+	src/vm/topology.h \
 	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \

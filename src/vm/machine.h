@@ -31,6 +31,7 @@
 #include "vm/event.h"
 #include "vm/memory.h"
 #include "vm/schedule.h"
+#include "vm/topology.h"
 #include "vm/trap.h"
 
 #define MACHINE_MAX_CPUS    64

@@ -32,6 +32,8 @@
 struct virt_config {
     uint64_t memory_bytes;      /* a multiple of 4 KiB; at least 1 MiB */
     const char *cpu_model;      /* a64_model_find() */
+    struct cpu_topology topology;
+    struct schedule schedule;    /* quantum 0: the usual one */
     unsigned gic_version;       /* 2 or 3 */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */

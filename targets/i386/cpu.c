@@ -126,6 +126,7 @@ static void reset(struct cpu *cpu)
     s->cr0 = CR0_CD | CR0_NW | CR0_ET;
     i386_fpu_reset(s);
     i386_reset_msrs(c);
+    s->halted = c->u.cpu.index ? I386_WAITS : 0; /* CPU 0 is the bootstrap processor */
     line_set(&c->ferr_line, false);
     state_replaced(c);
 }
@@ -137,6 +138,7 @@ void i386_init_signal(struct i386_cpu *c)
 
     reset_core(c);
     s->cr0 = cache | CR0_ET;
+    s->halted = c->u.cpu.index ? I386_WAITS : 0;
     state_replaced(c);
 }
 
@@ -210,7 +212,7 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (s->rep_active ? s->rep_active > 1 || s->rep_start >= cpu->machine->st->position : s->rep_start != 0)
         return false;
-    return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= 1 && s->shadow <= 2;
+    return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_WAITS && s->shadow <= 2;
 }
 
 static void destroy(struct cpu *cpu)

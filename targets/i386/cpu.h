@@ -174,7 +174,7 @@ struct i386_state {
     uint32_t pkru;
 
     /* Between instructions. */
-    uint32_t halted;            /* HLT or shutdown: only interrupts wake */
+    uint32_t halted;            /* I386_HALTED, I386_WAITS; 0: runs */
     uint32_t shadow;            /* 1: STI, 2: MOV/POP SS: interrupts (and #DB for 2) wait one instruction */
     uint32_t nmi_blocked;       /* until IRET */
     uint32_t intr_line;         /* level of the INTR pin */
@@ -192,6 +192,10 @@ struct i386_state {
     union i386_xmm xt[4];
 };
 DEVICE_STATE_END
+
+/* halted: by HLT or shutdown, interrupts wake; after INIT, a STARTUP message does and nothing else. */
+#define I386_HALTED 1u
+#define I386_WAITS  2u
 
 /* Bits of tf_latched, set only while single_step() held at the instruction's beginning. */
 #define I386_LATCH_TF_SET   1u /* TF was clear: no single-step trap yet */
@@ -221,6 +225,9 @@ struct i386_cpu {
     struct ucpu u;             /* u.cpu.state == st */
     struct i386_state *st;
     const struct i386_model *model;
+    uint8_t apic_id;           /* as CPUID tells it: set by the board */
+    uint8_t thread_bits, core_bits; /* of it: which thread of a core, which core of a package */
+    uint8_t threads, cores;    /* of a core, of a package; 0 is as good as 1 */
     uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
                                 * refreshed by i386_mode_changed() */
 
@@ -270,6 +277,11 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model);
 /* Lines into the CPU, for the board. */
 void i386_set_intr(void *cpu, unsigned n, bool level); /* INTR pin; fits struct line */
 void i386_raise_nmi(struct i386_cpu *c);
+/* The INIT signal: the CPU is as after a reset, but for caches, FPU and model-specific registers; the bootstrap
+ * processor begins at the reset vector, others wait for a STARTUP message (SDM 3A 8.4). */
+void i386_raise_init(struct i386_cpu *c);
+/* A STARTUP message: who waits for one begins at vector << 12 in real mode. */
+void i386_startup(struct i386_cpu *c, uint8_t vector);
 void i386_set_a20(struct i386_cpu *c, bool enabled);
 /* The external interrupt or NMI lines changed: wakes HLT by itself. */
 

@@ -41,6 +41,11 @@ static struct cpuid features(const struct i386_cpu *c)
         r.ebx |= 8 << 8; /* CLFLUSH line, in 8 bytes */
     if (m->signature == 0x686)
         r.ebx |= 2; /* brand index: Pentium III */
+    if (c->thread_bits + c->core_bits) { /* IDs of logical processors of the package: HTT */
+        r.ebx |= 1u << (16 + c->thread_bits + c->core_bits);
+        r.edx |= 1u << 28;
+    }
+    r.ebx |= (uint32_t)c->apic_id << 24;
     if (m->has_apic && c->apic_base_written && (c->st->apic_base & APIC_BASE_ENABLE))
         r.edx |= 1u << 9;
     else
@@ -51,14 +56,29 @@ static struct cpuid features(const struct i386_cpu *c)
 }
 
 /* Caches one by one (leaf 4): L1 data, L1 code, L2. */
-static struct cpuid cache(uint32_t n)
+static struct cpuid cache(const struct i386_cpu *c, uint32_t n)
 {
     static const struct { uint32_t type, level, sets, ways; } caches[] = {{1, 1, 64, 8}, {2, 1, 64, 8}, {3, 2, 4096, 16}};
 
     if (n >= ARRAY_LEN(caches))
         return (struct cpuid){0, 0, 0, 0};
-    return (struct cpuid){.eax = caches[n].type | caches[n].level << 5 | 1u << 8, .ebx = (caches[n].ways - 1) << 22 | (64 - 1),
+    return (struct cpuid){.eax = caches[n].type | caches[n].level << 5 | 1u << 8 | ((1u << c->thread_bits) - 1) << 14 |
+                                 ((1u << c->core_bits) - 1) << 26,
+                          .ebx = (caches[n].ways - 1) << 22 | (64 - 1),
                           .ecx = caches[n].sets - 1, .edx = 1};
+}
+
+/* Which bits of the ID name the thread, the thread and the core (leaf 0BH). */
+static struct cpuid topology(const struct i386_cpu *c, uint32_t level)
+{
+    uint32_t threads = c->threads ? c->threads : 1, cores = c->cores ? c->cores : 1;
+    struct cpuid r = {.ecx = level & 0xffu, .edx = c->apic_id};
+
+    if (level == 0)
+        r = (struct cpuid){.eax = c->thread_bits, .ebx = threads, .ecx = 1u << 8, .edx = c->apic_id};
+    else if (level == 1)
+        r = (struct cpuid){.eax = c->thread_bits + c->core_bits, .ebx = threads * cores, .ecx = 1 | 2u << 8, .edx = c->apic_id};
+    return r;
 }
 
 /* Sizes of the XSAVE area (leaf 0DH): in all, and by component. */
@@ -113,7 +133,7 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
         r.edx = is_intel_core(m) ? 0x002c307d : netburst ? 0x007c7040 : 0x0c040882;
         break;
     case 4:
-        return is_intel_core(m) ? cache(sub) : r;
+        return is_intel_core(m) ? cache(c, sub) : r;
     case 7:
         if (sub == 0) {
             r.ebx = i386_model_features(m, CPUID_7_EBX);
@@ -121,10 +141,8 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
             r.edx = i386_model_features(m, CPUID_7_EDX);
         }
         break;
-    case 0xb: /* one thread, one core */
-        if (sub < 2)
-            r = (struct cpuid){.eax = 0, .ebx = 1, .ecx = sub | (sub + 1) << 8};
-        break;
+    case 0xb:
+        return topology(c, sub);
     case 0xd:
         return xsave(c, sub);
     }

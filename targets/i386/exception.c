@@ -443,7 +443,7 @@ static void shut_down(struct i386_cpu *c)
 {
     c->exc.pending = false;
     c->exc.has_eip = false;
-    c->st->halted = 1;
+    c->st->halted = I386_HALTED;
     c->st->shadow = 0;
     c->st->rep_active = 0;
     c->st->rep_start = 0;
@@ -535,7 +535,9 @@ bool i386_event_ready(const struct ucpu *u)
 {
     const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
 
-    return s->init_pending || trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
+    if (s->init_pending || s->halted == I386_WAITS)
+        return s->init_pending;
+    return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
 }
 
 bool i386_take_event(struct ucpu *u)
@@ -582,14 +584,36 @@ void i386_set_intr(void *cpu, unsigned n, bool level)
 
     (void)n;
     c->st->intr_line = level;
-    if (level)
-        c->u.cpu.attention = true;
+    machine_attention(c->u.cpu.machine);
 }
 
 void i386_raise_nmi(struct i386_cpu *c)
 {
     c->st->nmi_pending = 1;
-    c->u.cpu.attention = true;
+    machine_attention(c->u.cpu.machine);
+}
+
+void i386_raise_init(struct i386_cpu *c)
+{
+    if (c->u.cpu.running)
+        c->st->init_pending = 1;
+    else
+        i386_init_signal(c);
+    machine_attention(c->u.cpu.machine);
+}
+
+void i386_startup(struct i386_cpu *c, uint8_t vector)
+{
+    struct i386_state *s = c->st;
+
+    if (s->halted != I386_WAITS)
+        return;
+    s->seg[SEG_CS].selector = (uint16_t)(vector << 8);
+    s->seg[SEG_CS].base = (uint32_t)vector << 12;
+    s->rip = 0;
+    s->halted = 0;
+    i386_mode_changed(c);
+    machine_attention(c->u.cpu.machine);
 }
 
 /* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------------------ */

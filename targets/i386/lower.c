@@ -268,6 +268,17 @@ static enum build_next lower_extend(struct lower *l)
     return BUILD_MORE;
 }
 
+/* F3 90 is PAUSE. */
+static enum build_next lower_nop(struct lower *l)
+{
+    if (l->i.map || !(l->i.flags & INSN_REP)) {
+        emit(l, UOP_NOP, 0, 0, 0);
+        return BUILD_MORE;
+    }
+    call(l, i386_op_pause, 0, 0, 0);
+    return end_fall(l);
+}
+
 static enum build_next lower_xchg(struct lower *l)
 {
     unsigned size = l->i.arg[0].size, r = reg(l->i.arg[1].reg, size);
@@ -1042,7 +1053,7 @@ static enum build_next lower_insn(struct lower *l)
             emit_imm(l, UOP_MOVI16, reg(i->arg[0].reg, 2), 0, 0);
         return BUILD_MORE;
     case INSN_LEA: return lower_lea(l);
-    case INSN_NOP: emit(l, UOP_NOP, 0, 0, 0); return BUILD_MORE;
+    case INSN_NOP: return lower_nop(l);
     case INSN_PUSH: return lower_push(l);
     case INSN_POP: return lower_pop(l);
     case INSN_PUSH_SREG: return lower_push_sreg(l);

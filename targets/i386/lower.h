@@ -72,6 +72,7 @@ i386_helper i386_op_mov_from_cr;  /* *d = CR number a */
 i386_helper i386_op_mov_to_cr;    /* CR number d = *a                                    (E) */
 i386_helper i386_op_mov_from_dr;  /* *d = DR number a (4, 5: CR4.DE decides)  */
 i386_helper i386_op_mov_to_dr;    /* DR number d = *a                                    (E) */
+i386_helper i386_op_pause;        /* the last of its block */
 i386_helper i386_op_clts;         /*                                                     (E) */
 i386_helper i386_op_lmsw;         /* *a, 16 bits                                         (E) */
 i386_helper i386_op_smsw;         /* *d = CR0, 32 bits; the lowering narrows it */

@@ -42,6 +42,8 @@ enum pc_vga {
 struct pc_config {
     uint64_t memory_bytes;     /* a multiple of 4 KiB; at least 1 MiB */
     const char *cpu_model;     /* i386_model_find() */
+    struct cpu_topology topology;
+    struct schedule schedule;  /* quantum 0: the usual one */
     struct boot_image kernel;
     const struct boot_image *modules; /* Linux: the first is the initrd; Multiboot: the modules */
     unsigned nmodules;

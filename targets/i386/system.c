@@ -570,7 +570,15 @@ int i386_op_hlt(struct ucpu *u, const struct uop *op)
     (void)op;
     if (c->st->cpl)
         return gp0(c);
-    c->st->halted = 1;
+    c->st->halted = I386_HALTED;
+    return UOP_NEXT;
+}
+
+/* PAUSE: whoever spins waits for another processor. */
+int i386_op_pause(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    ucpu_yield(u);
     return UOP_NEXT;
 }
 
@@ -629,7 +637,7 @@ void i386_reset_msrs(struct i386_cpu *c)
     struct i386_state *s = c->st;
 
     s->tsc_offset = 0 - machine_now(c->u.cpu.machine);
-    s->apic_base = c->model->has_apic ? 0xfee00000u | APIC_BASE_BSP | APIC_BASE_EN : 0;
+    s->apic_base = c->model->has_apic ? 0xfee00000u | (c->u.cpu.index ? 0 : APIC_BASE_BSP) | APIC_BASE_EN : 0;
     s->pat = PAT_RESET;
     s->misc_enable = has_misc_enable(c) ? MISC_FAST_STRINGS : 0;
     s->efer = 0;

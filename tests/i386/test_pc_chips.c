@@ -775,6 +775,7 @@ static uint32_t io_apic_get(unsigned reg)
 
 static void new_apics(void)
 {
+    static struct apic_bus bus;
     static struct apic_wiring wiring;
     static struct ioapic_wiring io_wiring;
     static struct pic_wiring pic_wiring;
@@ -783,8 +784,9 @@ static void new_apics(void)
     lapic = add(&apic_ops, &wiring);
     io_apic = add(&ioapic_ops, &io_wiring);
     apic_pic = add(&pic_ops, &pic_wiring);
-    wiring = (struct apic_wiring){.intr = probe_line(0), .pic = apic_pic, .ioapic = io_apic, .nmi = count_nmi};
-    io_wiring.apic = lapic;
+    bus = (struct apic_bus){.apics = {lapic}, .count = 1};
+    wiring = (struct apic_wiring){.bus = &bus, .intr = probe_line(0), .pic = apic_pic, .ioapic = io_apic, .nmi = count_nmi};
+    io_wiring.bus = &bus;
     pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = lapic};
     reset_all();
     apic_set_enabled(lapic, true);

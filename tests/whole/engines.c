@@ -5,10 +5,11 @@
  * steps, without a block cache, and with everything derived dropped at odd
  * places; compare the hash of the whole machine at the same positions.
  *
- *     engines [-virt] [-only:WORD] KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]
+ *     engines [-virt] [-gic3] [-only:WORD] [-smp:N] [-quantum:N] [-seed:N] KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]
  *
  * The slow engines make the first hundredth of the steps only. -only: the engines
- * with WORD in their names, against the interpreter. Exit status 0: all equal;
+ * with WORD in their names, against the interpreter. -smp: so many CPUs, in turns of -quantum: steps, or as -seed: draws
+ * (starving, too). Exit status 0: all equal;
  * 1: not; 2: usage. A tool of the test scripts.
  */
 #include "aarch64/virt.h"
@@ -104,11 +105,14 @@ static struct machine *make(const struct guest *g, enum engine e)
         exit(2);
     }
     m->env = &env;
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        u = (struct ucpu *)(void *)m->cpus[i];
+        u->plain_switch = e == SWITCH;
+        u->no_optimise = e == UNOPTIMISED || e == SINGLE;
+        u->single = e == SINGLE;
+        u->no_cache = e == UNCACHED;
+    }
     u = (struct ucpu *)(void *)m->cpus[0];
-    u->plain_switch = e == SWITCH;
-    u->no_optimise = e == UNOPTIMISED || e == SINGLE;
-    u->single = e == SINGLE;
-    u->no_cache = e == UNCACHED;
     if (is_jit(e))
         use_jit(u, e);
     return m;
@@ -132,7 +136,7 @@ static void go(struct machine *m, icount_t position, enum engine e)
         machine_run(m, m->st->position + 70001, &stop);
         if (stop.kind != STOP_LIMIT)
             return;
-        m->cpus[0]->ops->drop_derived(m->cpus[0]);
+        machine_drop_derived(m);
     }
     machine_run(m, position, &stop);
 }
@@ -202,6 +206,28 @@ static bool same_states(const struct guest *g, enum engine e, icount_t steps, ui
     return same;
 }
 
+/* A word that begins with a dash, other than -bios:FILE. */
+static bool take_word(struct guest *g, const char **only, const char *word)
+{
+    if (!strcmp(word, "-virt"))
+        g->virt = true;
+    else if (!strcmp(word, "-gic3"))
+        g->board.gic_version = 3;
+    else if (!strncmp(word, "-only:", 6))
+        *only = word + 6;
+    else if (!strncmp(word, "-smp:", 5))
+        g->pc.topology.cpus = g->board.topology.cpus = (unsigned)atoi(word + 5);
+    else if (!strncmp(word, "-quantum:", 9))
+        g->pc.schedule.quantum = strtoull(word + 9, NULL, 0);
+    else if (!strncmp(word, "-seed:", 6))
+        g->pc.schedule = (struct schedule){
+            .quantum = SCHEDULE_QUANTUM, .seeded = true, .starve = true, .seed = strtoull(word + 6, NULL, 0)};
+    else
+        return false;
+    g->board.schedule = g->pc.schedule;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct guest g = {.pc = PC_CONFIG_INIT, .board = VIRT_CONFIG_INIT};
@@ -210,11 +236,8 @@ int main(int argc, char **argv)
     const char *only = "";
     int first = 1, status = 0;
 
-    for (; first < argc && (!strcmp(argv[first], "-virt") || !strncmp(argv[first], "-only:", 6)); first++)
-        if (argv[first][1] == 'v')
-            g.virt = true;
-        else
-            only = argv[first] + 6;
+    for (; first < argc && take_word(&g, &only, argv[first]); first++)
+        ;
     if (!read_guest(&g, argc - first, argv + first, files)) {
         fprintf(stderr, "usage: engines [-virt] [-only:WORD] KERNEL|-bios:FILE STEPS [INITRD [APPEND [MODEL]]]\n");
         return 2;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "vm/cpu.h"
+#include "vm/machine.h"
 
 static void rebuild(struct ports *p)
 {
@@ -88,8 +88,8 @@ uint32_t ports_read(void *ctx, uint16_t port, unsigned size)
 {
     struct ports *p = ctx;
 
-    if (p->cpu)
-        p->cpu->attention = true;
+    if (p->machine)
+        machine_attention(p->machine);
     return read_split(p, port, size);
 }
 
@@ -97,7 +97,7 @@ void ports_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
 {
     struct ports *p = ctx;
 
-    if (p->cpu)
-        p->cpu->attention = true;
+    if (p->machine)
+        machine_attention(p->machine);
     write_split(p, port, size, value);
 }

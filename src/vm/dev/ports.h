@@ -4,7 +4,7 @@
 
 #include "vm/device.h"
 
-struct cpu;
+struct machine;
 
 #define PORTS_MAX_RANGES 200
 
@@ -18,7 +18,7 @@ struct port_range {
 };
 
 struct ports {
-    struct cpu *cpu;
+    struct machine *machine; /* whose attention an access asks for; NULL: nobody's */
     struct port_range ranges[PORTS_MAX_RANGES];
     unsigned nranges;
     uint8_t owner[65536]; /* index into ranges plus 1; 0: nobody */

@@ -71,7 +71,7 @@ static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t
     if (address != VIRT_GIC_V2M + GICV2M_SETSPI)
         return false;
     gicv2m_ops.write(v->v2m, 0, GICV2M_SETSPI, 4, data);
-    v->cpu->u.cpu.attention = true;
+    machine_attention(v->machine);
     return true;
 }
 
@@ -81,7 +81,7 @@ static void create_bus(struct virt *v)
         .machine = v->machine, .ports = &v->ports, .nwindows = 2,
         .windows = {{VIRT_PCI_MEMORY, VIRT_PCI_MEMORY_BYTES}, {VIRT_PCI_HIGH, VIRT_PCI_HIGH_BYTES}},
         .message = pci_message, .message_ctx = v};
-    v->ports.cpu = &v->cpu->u.cpu;
+    v->ports.machine = v->machine;
     for (unsigned n = 0; n < PCI_LINES; n++)
         v->pci_bus.lines[n] = spi(v, SPI_PCI + n);
     pci_root_plug(v->pci_root, &v->pci_bus);

@@ -1,5 +1,5 @@
 /*
- * The local APIC of a P6/Pentium 4 uniprocessor (SDM 3A, chapter "Advanced
+ * The local APIC of a P6/Pentium 4 (SDM 3A, chapter "Advanced
  * Programmable Interrupt Controller"; register and field names are its). 4 KiB
  * of MMIO in range 0, at IA32_APIC_BASE; the board moves and hides the region.
  *
@@ -11,7 +11,11 @@
  * SDM says masked: firmware does that in its first instructions, and guests
  * that were loaded without firmware rely on it.
  *
- * Not modelled: other processors (INIT and STARTUP messages go nowhere), SMI,
+ * An access to the registers, which are at one address for all CPUs, is to the APIC of the CPU that
+ * makes it. Of the destinations of a lowest-priority message it goes to the one of least processor priority, of these
+ * to the first.
+ *
+ * Not modelled: APICs of several CPUs at different addresses, SMI, remote read,
  * x2APIC, the TSC-deadline timer, LVT entries for errors, thermal and
  * performance counters beyond being registers, interrupts raised by the ESR.
  */
@@ -143,6 +147,25 @@ static void accept(struct device *dev, uint8_t vector, bool level)
     update(dev);
 }
 
+/* The state after INIT: that after a reset, but for the ID. */
+static void apic_init(struct device *dev)
+{
+    struct apic_state *s = dev->state;
+    uint32_t id = s->id, enabled = s->enabled, lint0 = s->lint0;
+
+    memset(s, 0, sizeof(*s));
+    s->id = id;
+    s->enabled = enabled;
+    s->lint0 = lint0;
+    s->dfr = 0xffffffffu;
+    s->svr = 0xff;
+    for (unsigned n = 0; n < LVT_COUNT; n++)
+        s->lvt[n] = LVT_MASKED;
+    s->lvt[LVT_LINT0] = APIC_EXTINT << 8;
+    s->timer_at = VTIME_NEVER;
+    update(dev);
+}
+
 static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vector, bool level)
 {
     const struct apic_wiring *w = dev->wiring;
@@ -157,9 +180,16 @@ static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vec
             accept(dev, vector, level);
         break;
     case APIC_NMI:
-        w->nmi(w->nmi_ctx);
+        w->nmi(w->cpu);
         break;
-    default: /* ExtINT is a level: see extint_pending(); INIT and SMI: not modelled */
+    case APIC_INIT:
+        apic_init(dev);
+        w->init(w->cpu);
+        break;
+    case APIC_STARTUP:
+        w->startup(w->cpu, vector);
+        break;
+    default: /* ExtINT is a level: see extint_pending(); SMI: not modelled */
         break;
     }
 }
@@ -177,11 +207,31 @@ static bool addressed(const struct apic_state *s, uint8_t destination, bool logi
     return false;
 }
 
-void apic_message(struct device *dev, uint8_t destination, bool logical, enum apic_delivery delivery,
+/* Of the APICs that are addressed: the one that a lowest-priority message goes to, or NULL. */
+static struct device *least_busy(const struct apic_bus *bus, uint8_t destination, bool logical)
+{
+    struct device *best = NULL;
+
+    for (unsigned i = 0; i < bus->count; i++) {
+        const struct apic_state *s = bus->apics[i]->state;
+
+        if (addressed(s, destination, logical) && s->enabled && software_enabled(s) &&
+            (!best || processor_priority(s) < processor_priority(best->state)))
+            best = bus->apics[i];
+    }
+    return best;
+}
+
+void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
                   uint8_t vector, bool level)
 {
-    if (addressed(dev->state, destination, logical))
-        deliver(dev, delivery, vector, level);
+    struct device *one = delivery == APIC_LOWEST ? least_busy(bus, destination, logical) : NULL;
+
+    if (one)
+        deliver(one, delivery, vector, level);
+    for (unsigned i = 0; i < bus->count && delivery != APIC_LOWEST; i++)
+        if (addressed(bus->apics[i]->state, destination, logical))
+            deliver(bus->apics[i], delivery, vector, level);
 }
 
 static void local_interrupt(struct device *dev, unsigned lvt)
@@ -333,6 +383,7 @@ static vtime_t apic_deadline(const struct device *dev)
 
 static void send_ipi(struct device *dev)
 {
+    const struct apic_wiring *w = dev->wiring;
     struct apic_state *s = dev->state;
     uint32_t low = s->icr[0];
     enum apic_delivery delivery = (low & LVT_DELIVERY) >> 8;
@@ -340,15 +391,19 @@ static void send_ipi(struct device *dev)
 
     if (fixed && (low & 0xffu) < 16)
         s->esr_pending |= ESR_SEND_ILLEGAL;
+    if (delivery == APIC_INIT && (low & ICR_LEVEL) && !(low & ICR_ASSERT))
+        return; /* INIT level de-assert: of arbitration IDs, which are not modelled */
     switch ((low & ICR_SHORTHAND) >> 18) {
     case 0:
-        apic_message(dev, (uint8_t)(s->icr[1] >> 24), low & ICR_LOGICAL, delivery, (uint8_t)low, false);
+        apic_message(w->bus, (uint8_t)(s->icr[1] >> 24), low & ICR_LOGICAL, delivery, (uint8_t)low, false);
         break;
     case 1: /* self */
-    case 2: /* all including self */
         deliver(dev, delivery, (uint8_t)low, false);
         break;
-    default: /* all but self: nobody */
+    default: /* all, including self and excluding it */
+        for (unsigned i = 0; i < w->bus->count; i++)
+            if (w->bus->apics[i] != dev || (low & ICR_SHORTHAND) >> 18 == 2)
+                deliver(w->bus->apics[i], delivery, (uint8_t)low, false);
         break;
     }
 }
@@ -464,8 +519,17 @@ static void write_register(struct device *dev, uint32_t reg, uint32_t value)
     }
 }
 
-static uint64_t apic_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+/* The APIC of the CPU that makes the access. */
+static struct device *own_apic(const struct device *dev)
 {
+    const struct apic_wiring *w = dev->wiring;
+
+    return w->bus->apics[dev->machine->runner ? dev->machine->runner->index : 0];
+}
+
+static uint64_t apic_read(struct device *any, unsigned range, uint64_t offset, unsigned size)
+{
+    struct device *dev = own_apic(any);
     uint32_t reg = (uint32_t)offset & 0xff0u;
     uint32_t value;
 
@@ -476,8 +540,10 @@ static uint64_t apic_read(struct device *dev, unsigned range, uint64_t offset, u
     return value;
 }
 
-static void apic_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+static void apic_write(struct device *any, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
+    struct device *dev = own_apic(any);
+
     (void)range;
     if ((offset & 15u) || size != 4) /* SDM: anything else is undefined; EOI is written in narrower ways */
         if ((offset & 0xff0u) != REG_EOI && (offset & 0xff0u) != REG_TPR)
@@ -496,19 +562,11 @@ void apic_set_enabled(struct device *dev, bool enabled)
 
 static void apic_reset(struct device *dev)
 {
+    const struct apic_wiring *w = dev->wiring;
     struct apic_state *s = dev->state;
-    uint32_t enabled = s->enabled, lint0 = s->lint0;
 
-    memset(s, 0, sizeof(*s));
-    s->enabled = enabled;
-    s->lint0 = lint0;
-    s->dfr = 0xffffffffu;
-    s->svr = 0xff;
-    for (unsigned n = 0; n < LVT_COUNT; n++)
-        s->lvt[n] = LVT_MASKED;
-    s->lvt[LVT_LINT0] = APIC_EXTINT << 8;
-    s->timer_at = VTIME_NEVER;
-    update(dev);
+    s->id = (uint32_t)w->id << 24;
+    apic_init(dev);
 }
 
 static void apic_describe(const struct device *dev, struct buffer *b)

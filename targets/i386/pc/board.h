@@ -40,7 +40,8 @@ struct pc {
         *piix3, *ide, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
     struct device *vga;          /* NULL: there is no display */
     struct pic_wiring pic_wiring;
-    struct apic_wiring apic_wiring;
+    struct apic_bus apics;
+    struct apic_wiring apic_wiring[MACHINE_MAX_CPUS];
     struct ioapic_wiring ioapic_wiring;
     struct pit_wiring pit_wiring;
     struct rtc_wiring rtc_wiring;

@@ -1,6 +1,6 @@
 /*
  * The 82093AA I/O APIC (Intel 290566): 24 redirection entries, edge and level
- * triggering with remote IRR, delivery to the one local APIC. MMIO range 0:
+ * triggering with remote IRR, delivery to the local APICs. MMIO range 0:
  * IOREGSEL at 00h, IOWIN at 10h.
  *
  * Inputs are taken as "asserted" or "not": the polarity bit is kept but changes
@@ -51,7 +51,7 @@ static void service(struct device *dev, unsigned pin)
             return;
         s->irr &= ~bit;
     }
-    apic_message(w->apic, (uint8_t)(s->high[pin] >> 24), low & RTE_LOGICAL, low >> 8 & 7u, (uint8_t)low, level);
+    apic_message(w->bus, (uint8_t)(s->high[pin] >> 24), low & RTE_LOGICAL, low >> 8 & 7u, (uint8_t)low, level);
 }
 
 void ioapic_set_pin(void *ctx, unsigned pin, bool level)

@@ -4,11 +4,13 @@
 
 #include "vm/device.h"
 
+struct apic_bus;
+
 #define IOAPIC_BASE 0xfec00000u
 #define IOAPIC_PINS 24u
 
 struct ioapic_wiring {
-    struct device *apic; /* the local APIC on the bus */
+    const struct apic_bus *bus; /* the local APICs */
 };
 
 extern const struct device_ops ioapic_ops;

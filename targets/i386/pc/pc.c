@@ -35,11 +35,30 @@ static void cpu_nmi(void *ctx)
     i386_raise_nmi(ctx);
 }
 
+static void cpu_init(void *ctx)
+{
+    i386_raise_init(ctx);
+}
+
+static void cpu_startup(void *ctx, uint8_t vector)
+{
+    i386_startup(ctx, vector);
+}
+
 static int cpu_intack(void *ctx)
 {
-    struct pc *pc = ctx;
+    return apic_acknowledge(ctx);
+}
 
-    return apic_acknowledge(pc->apic);
+static struct i386_cpu *nth_cpu(const struct pc *pc, unsigned n)
+{
+    return (struct i386_cpu *)(void *)pc->machine->cpus[n];
+}
+
+static void set_a20(struct pc *pc, bool level)
+{
+    for (unsigned n = 0; n < pc->machine->ncpus; n++)
+        i386_set_a20(nth_cpu(pc, n), level);
 }
 
 static void a20_from_8042(void *ctx, unsigned n, bool level)
@@ -48,7 +67,7 @@ static void a20_from_8042(void *ctx, unsigned n, bool level)
 
     (void)n;
     glue_note_a20(pc->glue, level);
-    i386_set_a20(pc->cpu, level);
+    set_a20(pc, level);
 }
 
 static void a20_from_port_92(void *ctx, unsigned n, bool level)
@@ -57,14 +76,16 @@ static void a20_from_port_92(void *ctx, unsigned n, bool level)
 
     (void)n;
     i8042_note_a20(pc->i8042, level);
-    i386_set_a20(pc->cpu, level);
+    set_a20(pc, level);
 }
 
 static void assert_ignne(void *ctx, unsigned n, bool level)
 {
+    struct pc *pc = ctx;
+
     (void)n;
-    if (level)
-        i386_fpu_ignne(ctx);
+    for (unsigned i = 0; level && i < pc->machine->ncpus; i++)
+        i386_fpu_ignne(nth_cpu(pc, i));
 }
 
 static void map_changed(void *ctx)
@@ -96,11 +117,12 @@ static void apic_base_written(void *ctx, uint64_t value)
 {
     /* `ctx` is what IN and OUT get; the board is found through the CPU. */
     struct ports *ports = ctx;
-    struct pc *pc = ports->cpu->machine->board;
+    struct machine *m = ports->machine;
+    struct pc *pc = m->board;
 
-    apic_set_enabled(pc->apic, value & APIC_BASE_ENABLE);
+    apic_set_enabled(pc->apics.apics[m->runner->index], value & APIC_BASE_ENABLE);
     pc_update_map(pc);
-    ports->cpu->attention = true;
+    machine_attention(m);
 }
 
 static struct line isa_irq(struct pc *pc, unsigned irq)
@@ -115,12 +137,23 @@ static struct device *add(struct pc *pc, const struct device_ops *ops, const cha
     return machine_add_device(pc->machine, ops, name, wiring);
 }
 
+static void add_apic(struct pc *pc, unsigned n)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), n ? "apic%u" : "apic", n);
+    pc->apic_wiring[n] = (struct apic_wiring){.bus = &pc->apics, .id = nth_cpu(pc, n)->apic_id};
+    pc->apics.apics[pc->apics.count++] = add(pc, &apic_ops, name, &pc->apic_wiring[n]);
+}
+
 /* Receivers of lines come before their senders, so that a reset finds them reset. */
 static void create_devices(struct pc *pc)
 {
     static const char *const uart_names[PC_MAX_SERIAL] = {"uart0", "uart1"};
 
-    pc->apic = add(pc, &apic_ops, "apic", &pc->apic_wiring);
+    for (unsigned n = 0; n < pc->machine->ncpus; n++)
+        add_apic(pc, n);
+    pc->apic = pc->apics.apics[0];
     if (pc->cpu->model->has_apic)
         pc->ioapic = add(pc, &ioapic_ops, "ioapic", &pc->ioapic_wiring);
     pc->pic = add(pc, &pic_ops, "pic", &pc->pic_wiring);
@@ -149,13 +182,19 @@ static void connect_lines(struct pc *pc)
 {
     static const unsigned uart_irq[PC_MAX_SERIAL] = {4, 3};
 
-    pc->apic_wiring = (struct apic_wiring){.intr = {.set = i386_set_intr, .ctx = pc->cpu}, .pic = pc->pic,
-                                           .ioapic = pc->ioapic, .nmi = cpu_nmi, .nmi_ctx = pc->cpu};
-    pc->ioapic_wiring.apic = pc->apic;
+    for (unsigned n = 0; n < pc->machine->ncpus; n++) {
+        struct apic_wiring *w = &pc->apic_wiring[n];
+
+        *w = (struct apic_wiring){
+            .bus = w->bus, .id = w->id, .intr = {.set = i386_set_intr, .ctx = nth_cpu(pc, n)}, .pic = pc->pic,
+            .ioapic = pc->ioapic, .nmi = cpu_nmi, .init = cpu_init, .startup = cpu_startup, .cpu = nth_cpu(pc, n)};
+    }
+    pc->ioapic_wiring.bus = &pc->apics;
     pc->pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = pc->apic};
     pc->piix3_wiring = (struct piix3_wiring){.pic = pc->pic, .ioapic = pc->ioapic};
     pc->pit_wiring.irq = isa_irq(pc, 0);
-    pc->rtc_wiring = (struct rtc_wiring){.irq = isa_irq(pc, 8), .memory_bytes = pc->config.memory_bytes};
+    pc->rtc_wiring = (struct rtc_wiring){.irq = isa_irq(pc, 8), .memory_bytes = pc->config.memory_bytes,
+                                           .cpus = pc->machine->ncpus};
     pc->pm_wiring =
         (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc};
     pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
@@ -166,7 +205,7 @@ static void connect_lines(struct pc *pc)
     pc->i8042_wiring = (struct i8042_wiring){.kbd = pc->kbd, .mouse = pc->mouse, .irq1 = isa_irq(pc, 1),
                                              .irq12 = isa_irq(pc, 12), .a20 = {.set = a20_from_8042, .ctx = pc}};
     pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13),
-                                           .ignne = {.set = assert_ignne, .ctx = pc->cpu}};
+                                           .ignne = {.set = assert_ignne, .ctx = pc}};
     for (unsigned n = 0; n < IDE_CHANNELS; n++)
         pc->ide_wiring.irq[n] = isa_irq(pc, 14 + n);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
@@ -183,8 +222,8 @@ static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t
     (void)requester;
     if (address >> 20 != APIC_DEFAULT_BASE >> 20)
         return false;
-    apic_message(pc->apic, (uint8_t)(address >> 12), address >> 2 & 1u, data >> 8 & 7u, (uint8_t)data, data >> 15 & 1u);
-    pc->cpu->u.cpu.attention = true;
+    apic_message(&pc->apics, (uint8_t)(address >> 12), address >> 2 & 1u, data >> 8 & 7u, (uint8_t)data, data >> 15 & 1u);
+    machine_attention(pc->machine);
     return true;
 }
 
@@ -257,12 +296,16 @@ static void claim_ports(struct pc *pc)
     ports_claim(p, pc->pci, 0xcfc, 4, PCI_HOST_DATA, 4);
     for (unsigned n = 0; n < pc->config.debug_exit_count; n++)
         ports_claim(p, pc->glue, pc->config.debug_exit_ports[n], 4, GLUE_DEBUG_EXIT, 4);
-    pc->cpu->io_read = ports_read;
-    pc->cpu->io_write = ports_write;
-    pc->cpu->io_ctx = p;
-    pc->cpu->intack = cpu_intack;
-    pc->cpu->intack_ctx = pc;
-    pc->cpu->apic_base_written = apic_base_written;
+    for (unsigned n = 0; n < pc->machine->ncpus; n++) {
+        struct i386_cpu *c = nth_cpu(pc, n);
+
+        c->io_read = ports_read;
+        c->io_write = ports_write;
+        c->io_ctx = p;
+        c->intack = cpu_intack;
+        c->intack_ctx = pc->apics.apics[n];
+        c->apic_base_written = apic_base_written;
+    }
 }
 
 /* ---- firmware configuration ---- */
@@ -287,7 +330,7 @@ void pc_fill_fwcfg(struct pc *pc)
     uint64_t high = pc->config.memory_bytes - low, base = (uint64_t)1 << 32;
     static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
     const uint32_t id = 3; /* ports and DMA */
-    const uint16_t one = 1, none = 0;
+    const uint16_t one = 1, none = 0, cpus = (uint16_t)pc->machine->ncpus;
     const uint8_t zeros[16] = {0}, irq0_override = 1;
     uint8_t e820[2 * 20] = {0};
 
@@ -302,8 +345,8 @@ void pc_fill_fwcfg(struct pc *pc)
     fwcfg_add(w, FWCFG_RAM_SIZE, &pc->config.memory_bytes, 8);
     /* Without a display the firmware's text goes to the first serial port. */
     fwcfg_add(w, FWCFG_NOGRAPHIC, pc->config.vga == PC_VGA_NONE ? &one : &none, sizeof(one));
-    fwcfg_add(w, FWCFG_CPUS, &one, sizeof(one));
-    fwcfg_add(w, FWCFG_MAX_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
+    fwcfg_add(w, FWCFG_MAX_CPUS, &cpus, sizeof(cpus));
     fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
     fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fwcfg_add_file(w, "etc/e820", e820, high ? 40 : 20);
@@ -354,7 +397,7 @@ static void firmware_setup(struct pc *pc)
     pit_ops.write(pc->pit, PIT_COUNTERS, 0, 1, 0);
     if (pc->ioapic) { /* its ID, as the tables say */
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
-        ioapic_ops.write(pc->ioapic, 0, 0x10, 4, 1u << 24);
+        ioapic_ops.write(pc->ioapic, 0, 0x10, 4, tables_ioapic_id(pc->machine->ncpus) << 24);
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
     }
     if (pc->vga)
@@ -382,14 +425,10 @@ static void assign_addresses(struct pc *pc)
 static void board_started(struct machine *m)
 {
     struct pc *pc = m->board;
-    uint64_t *apic_base = &pc->cpu->st->apic_base;
 
-    if (!pc->cpu->model->has_apic)
-        *apic_base = 0;
-    else if (!*apic_base)
-        *apic_base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
-    apic_set_enabled(pc->apic, *apic_base & APIC_BASE_ENABLE);
-    i386_set_a20(pc->cpu, true); /* as the chips that drive it came out of their reset */
+    for (unsigned n = 0; n < m->ncpus; n++)
+        apic_set_enabled(pc->apics.apics[n], nth_cpu(pc, n)->st->apic_base & APIC_BASE_ENABLE);
+    set_a20(pc, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
     if (pc->config.bios.data)
         return;
@@ -429,6 +468,42 @@ static void board_destroy(struct machine *m)
 
 /* ---- creation ---- */
 
+static unsigned cpu_count(const struct pc_config *c)
+{
+    return c->topology.cpus ? c->topology.cpus : 1;
+}
+
+/* Bits of an APIC ID for one of `n`. */
+static unsigned id_bits(unsigned n)
+{
+    return n > 1 ? 32u - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
+/* Thread, core and socket have bits of their own (SDM 3A 8.9). */
+static unsigned apic_id_of(const struct cpu_topology *t, unsigned cpu)
+{
+    unsigned threads = t->threads ? t->threads : 1, cores = t->cores ? t->cores : 1;
+    unsigned id = cpu / (threads * cores) << id_bits(cores) | cpu / threads % cores;
+
+    return id << id_bits(threads) | cpu % threads;
+}
+
+static void create_cpus(struct pc *pc)
+{
+    const struct cpu_topology *t = &pc->config.topology;
+
+    for (unsigned n = 0; n < cpu_count(&pc->config); n++) {
+        struct i386_cpu *c = i386_create(pc->machine, i386_model_find(pc->config.cpu_model));
+
+        c->apic_id = (uint8_t)apic_id_of(t, n);
+        c->thread_bits = (uint8_t)id_bits(t->threads);
+        c->core_bits = (uint8_t)id_bits(t->cores);
+        c->threads = (uint8_t)t->threads;
+        c->cores = (uint8_t)t->cores;
+    }
+    pc->cpu = nth_cpu(pc, 0);
+}
+
 static int check_config(const struct pc_config *c, struct error *err)
 {
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
@@ -436,6 +511,12 @@ static int check_config(const struct pc_config *c, struct error *err)
                          (unsigned long long)c->memory_bytes);
     if (!i386_model_find(c->cpu_model))
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, i386_model_names);
+    if (cpu_count(c) > 1 && !i386_model_find(c->cpu_model)->has_apic)
+        return error_set(err, -EINVAL, "%u CPUs of model '%s': that has no APIC to reach another one by", cpu_count(c),
+                         c->cpu_model);
+    if (cpu_count(c) > MACHINE_MAX_CPUS || apic_id_of(&c->topology, cpu_count(c) - 1) >= 0xff)
+        return error_set(err, -EINVAL, "%u CPUs, or their APIC IDs: %d and 254 are the most", cpu_count(c),
+                         MACHINE_MAX_CPUS);
     if (c->serial_count > PC_MAX_SERIAL)
         return error_set(err, -EINVAL, "%u serial ports: this board has room for %d", c->serial_count, PC_MAX_SERIAL);
     if (c->nmodules > PC_MAX_MODULES)
@@ -488,6 +569,7 @@ static int plan_boot(struct pc *pc, struct error *err)
         .memory_bytes = pc->config.memory_bytes,
         .pci_hole = (uint32_t)(pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT),
         .serial_count = pc->config.serial_count,
+        .cpus = cpu_count(&pc->config),
     };
     uint32_t rsdp;
 
@@ -496,6 +578,8 @@ static int plan_boot(struct pc *pc, struct error *err)
 
         return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
     }
+    for (unsigned n = 0; n < tables.cpus; n++)
+        tables.apic_ids[n] = (uint8_t)apic_id_of(&pc->config.topology, n);
     rsdp = tables_build(&pc->tables, &tables);
     coreboot_table_build(&pc->coreboot, pc->config.memory_bytes, pc->config.serial_count);
     return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
@@ -610,8 +694,10 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
     m->console = &console;
-    pc->cpu = i386_create(m, i386_model_find(pc->config.cpu_model));
-    pc->ports.cpu = &pc->cpu->u.cpu;
+    if (config->schedule.quantum)
+        m->schedule = config->schedule;
+    create_cpus(pc);
+    pc->ports.machine = m;
     create_devices(pc);
     connect_lines(pc);
     claim_ports(pc);

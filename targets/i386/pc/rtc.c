@@ -25,7 +25,7 @@
 
 enum {
     SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY, MONTH, YEAR,
-    REG_A, REG_B, REG_C, REG_D, CENTURY = 0x32,
+    REG_A, REG_B, REG_C, REG_D, CENTURY = 0x32, CPU_COUNT = 0x5f,
 };
 
 #define A_UIP  0x80u
@@ -507,6 +507,7 @@ static void rtc_reset(struct device *dev)
         s->cmos[REG_B] = B_24;
         s->cmos[CENTURY] = 0x20;
         store_sizes(s, w->memory_bytes);
+        s->cmos[CPU_COUNT] = (uint8_t)(w->cpus ? w->cpus - 1 : 0);
         s->wake = NEVER;
     }
     /* RESET# clears the enables and flags, nothing else. */

@@ -7,6 +7,7 @@
 struct rtc_wiring {
     struct line irq;
     uint64_t memory_bytes; /* for the size bytes that a BIOS looks for */
+    unsigned cpus;         /* likewise: QEMU's byte of how many there are */
 };
 
 /* Range 0: ports 70h-71h (72h-73h the upper bank). */

@@ -17,7 +17,6 @@
 #include "i386/pc/ioapic.h"
 #include "i386/pc/piix4_pm.h"
 
-#define IOAPIC_ID 1u
 #define PCI_SLOTS 32u
 
 #define FADT_BYTES 244u
@@ -270,17 +269,20 @@ static void madt_override(struct buffer *b, uint8_t irq, uint32_t gsi, uint16_t 
     put(b, flags, 2);
 }
 
-static uint32_t build_madt(struct buffer *b)
+static uint32_t build_madt(struct buffer *b, const struct tables_config *config)
 {
     size_t at = table_begin(b, "APIC", 1);
 
     put(b, APIC_DEFAULT_BASE, 4);
     put(b, 1, 4);     /* a pair of 8259s is there too */
-    put(b, 0x0800, 2); /* local APIC: processor 0, APIC ID 0, enabled */
-    put(b, 0, 2);
-    put(b, 1, 4);
+    for (unsigned n = 0; n < config->cpus; n++) {
+        put(b, 0x0800, 2); /* local APIC: processor, APIC ID, enabled */
+        put(b, n, 1);
+        put(b, config->apic_ids[n], 1);
+        put(b, 1, 4);
+    }
     put(b, 0x0c01, 2); /* I/O APIC */
-    put(b, IOAPIC_ID, 2);
+    put(b, tables_ioapic_id(config->cpus), 2);
     put(b, IOAPIC_BASE, 4);
     put(b, 0, 4);
     madt_override(b, 0, 2, 0);
@@ -322,19 +324,19 @@ static void mp_interrupt(struct buffer *b, uint8_t entry, uint8_t type, uint16_t
     buffer_append(b, bytes, sizeof(bytes));
 }
 
-static unsigned mp_interrupts(struct buffer *b)
+static unsigned mp_interrupts(struct buffer *b, uint8_t ioapic)
 {
     unsigned n = 0;
 
     for (unsigned slot = 0; slot < PCI_SLOTS; slot++)
         for (unsigned pin = 0; pin < 4; pin++, n++)
-            mp_interrupt(b, 3, 0, 0x000d, 0, (uint8_t)(slot << 2 | pin), IOAPIC_ID, (uint8_t)pci_irq(slot, pin));
+            mp_interrupt(b, 3, 0, 0x000d, 0, (uint8_t)(slot << 2 | pin), ioapic, (uint8_t)pci_irq(slot, pin));
     for (uint8_t irq = 0; irq < 16; irq++) {
         bool level = memchr(level_irqs, irq, sizeof(level_irqs)) != NULL;
 
         if (irq == 2)
             continue;
-        mp_interrupt(b, 3, 0, level ? 0x000d : 0, 1, irq, IOAPIC_ID, irq ? irq : 2);
+        mp_interrupt(b, 3, 0, level ? 0x000d : 0, 1, irq, ioapic, irq ? irq : 2);
         n++;
     }
     mp_interrupt(b, 4, 3, 0, 1, 0, 0xff, 0); /* ExtINT at LINT0, NMI at LINT1 */
@@ -342,9 +344,9 @@ static unsigned mp_interrupts(struct buffer *b)
     return n + 2;
 }
 
-static uint32_t build_mp(struct buffer *b)
+static uint32_t build_mp(struct buffer *b, const struct tables_config *config)
 {
-    unsigned entries = 4;
+    unsigned entries = 3 + config->cpus;
     uint16_t len;
     size_t at;
 
@@ -361,23 +363,25 @@ static uint32_t build_mp(struct buffer *b)
     put(b, 0, 2); /* entry count */
     put(b, APIC_DEFAULT_BASE, 4);
     put(b, 0, 4);
-    put(b, 0, 1); /* processor: APIC ID 0, version, enabled boot processor */
-    put(b, 0, 1);
-    put(b, 0x14, 1);
-    put(b, 3, 1);
-    put(b, 0x680, 4);
-    put(b, 0x201, 4);
-    put(b, 0, 8);
+    for (unsigned n = 0; n < config->cpus; n++) {
+        put(b, 0, 1); /* processor: APIC ID, version, enabled, the boot processor or not */
+        put(b, config->apic_ids[n], 1);
+        put(b, 0x14, 1);
+        put(b, n ? 1 : 3, 1);
+        put(b, 0x680, 4);
+        put(b, 0x201, 4);
+        put(b, 0, 8);
+    }
     put(b, 0x0001, 2); /* buses: PCI 0, ISA 1 */
     buffer_append(b, "PCI   ", 6);
     put(b, 0x0101, 2);
     buffer_append(b, "ISA   ", 6);
     put(b, 2, 1);      /* I/O APIC */
-    put(b, IOAPIC_ID, 1);
+    put(b, tables_ioapic_id(config->cpus), 1);
     put(b, 0x11, 1);
     put(b, 1, 1);
     put(b, IOAPIC_BASE, 4);
-    entries += mp_interrupts(b);
+    entries += mp_interrupts(b, (uint8_t)tables_ioapic_id(config->cpus));
     len = (uint16_t)(b->len - at);
     memcpy(b->data + at + 4, &len, 2);
     b->data[at + 34] = (uint8_t)entries;
@@ -405,11 +409,11 @@ uint32_t tables_build(struct buffer *b, const struct tables_config *config)
     dsdt = build_dsdt(b, config);
     tables[n++] = build_fadt(b, facs, dsdt);
     if (config->apic)
-        tables[n++] = build_madt(b);
+        tables[n++] = build_madt(b, config);
     rsdt = build_rsdt(b, tables, n);
     build_rsdp(b->data, rsdt);
     if (config->apic) {
-        mp = build_mp(b);
+        mp = build_mp(b, config);
         build_mp_pointer(b->data + 32, mp);
     }
     CHECK(b->len <= TABLES_MAX);
