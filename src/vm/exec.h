@@ -199,8 +199,24 @@ struct frontend {
      * mxcsr_at of the state. UOP_FAULT: an exception is pending. May be NULL, if none is made. */
     int (*sse_op)(struct ucpu *, const struct uop *u);
     unsigned mxcsr_at;
+    const struct x87_layout *x87; /* may be NULL, if no X87 is made */
     /* Bring lazies to their canonical form, zero temporaries. */
     void (*settle)(struct ucpu *);
+};
+
+/* Where the state has the x87 (SDM 1, 8.1), as offsets, for the micro-op X87. */
+struct x87_layout {
+    uint16_t fcw;       /* 32 bits, aligned: the status word above the control word */
+    uint16_t ftag;      /* 32 bits, aligned: bit n: register n is in use */
+    uint16_t fpr;       /* 8 registers by their physical numbers, 80 bits in 16 bytes each */
+    uint16_t fip, fdp;  /* 64 bits: of the last instruction */
+    uint16_t fcs, fds, fop; /* 16 bits each */
+    uint16_t selectors; /* 16 bits of each segment register, `stride` bytes apart; */
+    uint16_t stride;
+    uint16_t cs;        /* the number of CS among them */
+    uint16_t offset, value, eip, status; /* temporaries: of the operand in memory its offset and its value, the
+                         * instruction's address, the host's status word after a conversion */
+    uint16_t fop_switch; /* 32 bits: bit 2 set, or fop_always: the opcode is noted */
 };
 
 /* When the host's arithmetic may stand in for the target's: all of `clear` is clear in the word of the
@@ -230,6 +246,7 @@ struct ucpu {
     bool plain_switch;       /* testing aid: the interpreter without computed goto */
     unsigned npending_hits;  /* access traps hit by the step in progress */
     struct float_rules float_rules; /* with fe->float_op */
+    bool x87_notes_opcode;   /* with fe->x87: whatever fop_switch says */
     struct exec *exec;       /* block cache, jump cache, TLB storage: exec.c's own */
 };
 

@@ -59,7 +59,8 @@ libvm_a_SOURCES += \
 	src/vm/jit/operands.c \
 	src/vm/jit/sse.c \
 	src/vm/jit/stubs.c \
-	src/vm/jit/vector.c
+	src/vm/jit/vector.c \
+	src/vm/jit/x87.c
 else
 libvm_a_SOURCES += src/vm/jit/none.c
 endif

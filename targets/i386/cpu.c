@@ -295,6 +295,7 @@ static const struct frontend frontend = {
     .guest_watch = i386_guest_watch,
     .sse_op = i386_sse_op,
     .mxcsr_at = S_OFF(mxcsr),
+    .x87 = &i386_x87_layout,
     .settle = settle,
 };
 
@@ -307,6 +308,7 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     snprintf(name, sizeof name, "cpu%u", m->ncpus);
     c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
     ucpu_init(&c->u, m, &ops, &frontend, c->st, S_OFF(cc));
+    c->u.x87_notes_opcode = i386_x87_notes_opcode(model);
     c->st->a20_mask = 0xffffffffu;
     reset(&c->u.cpu);
     return c;

@@ -34,7 +34,7 @@ static enum build_next end_fall(struct lower *l)
     return BUILD_END;
 }
 
-static enum build_next end_exit(struct lower *l)
+enum build_next end_exit(struct lower *l)
 {
     l->b->target[0] = l->next;
     emit(l, UOP_EXIT, 0, 0, 0);
@@ -737,19 +737,6 @@ static enum build_next lower_string(struct lower *l)
 }
 _Static_assert(INSN_SCAS - INSN_INS == STRING_SCAS - STRING_INS, "string kinds follow the instructions");
 
-static enum build_next lower_x87(struct lower *l)
-{
-    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0;
-
-    if (l->i.flags & INSN_MEM)
-        mem_offset(l);
-    if (l->i.osize >= 4)
-        b |= I386_FX_OP32;
-    set_const(l, S_T(2), l->eip);
-    call(l, i386_x87_handler(l->i.opcode, l->i.modrm), l->i.opcode & 7, l->i.modrm, b);
-    return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
-}
-
 /* ---- system instructions ----------------------------------------------------------- */
 
 /* A helper that gives a 32-bit value for a 16-bit place: registers get operand
@@ -1007,9 +994,8 @@ static bool wants_alone(const struct lower *l)
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;
-    case INSN_X87: /* FNSTENV, FNSAVE */
-        return (l->mode & MODE_FERR) ||
-               ((i->flags & INSN_MEM) && (i->modrm >> 3 & 7) == 6 && (i->opcode == 0xd9 || i->opcode == 0xdd));
+    case INSN_X87:
+        return x87_wants_alone(l);
     case INSN_SIMD: /* FXSAVE, MASKMOV */
         return (i->opcode == 0xae && (i->flags & INSN_MEM) && (i->modrm >> 3 & 7) == 0) || i->opcode == 0xf7;
     default:

@@ -48,7 +48,7 @@ static unsigned simd_prefix(const struct lower *l)
 static void check_sse(struct lower *l)
 {
     for (unsigned i = 0; i < l->b->nuops; i++)
-        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].a == S_OFF(cr0))
+        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].fn == i386_op_sse_unavailable)
             return;
     build_call(l->b, i386_op_sse_unavailable, CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
 }

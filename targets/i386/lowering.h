@@ -126,6 +126,15 @@ enum build_next lower_multiply_wide(struct lower *l);
 enum build_next lower_divide(struct lower *l);
 enum build_next lower_bit_scan(struct lower *l);
 
+/* ---- lower.c ---- */
+/* The block ends here, and the run loop looks at everything anew. */
+enum build_next end_exit(struct lower *l);
+
+/* ---- lower_x87.c ---- */
+enum build_next lower_x87(struct lower *l);
+/* Must this x87 instruction be alone (uop.h), whatever it finds? */
+bool x87_wants_alone(const struct lower *l);
+
 /* ---- lower_simd.c ---- */
 /* MMX, SSE and SSE2: 0F 10-17 28-2F 50-7F AE C2-C6 D0-FF. */
 enum build_next lower_simd(struct lower *l);

@@ -204,29 +204,126 @@ static void transcendental(void)
 }
 
 /* State saved in the middle of a computation, clobbered, and restored. */
+/* What is left in empty registers may be a sine's last bit. */
+#define ZERO_ALL "fninit; fldz; fldz; fldz; fldz; fldz; fldz; fldz; fldz;"
+
 static void saved_state(void)
 {
     u8 image[108];
     long double x;
 
-    __asm__ volatile("fninit; fld1; fldpi; fldl2e; fadd %%st(1), %%st; fnsave %1; fninit; fldz; fldz; frstor %1;"
+    __asm__ volatile(ZERO_ALL "fninit; fld1; fldpi; fldl2e; fadd %%st(1), %%st; fnsave %1; fninit; fldz; fldz; frstor %1;"
                      "fmulp; faddp; fstpt %0" : "=m"(x), "+m"(image));
     mix(&x, 10);
     mix(image + 28, 80);
     __asm__ volatile("fninit");
 }
 
-#ifdef __SSE2__
-/* Every SSE and SSE2 instruction of floating point on operands of every kind, with MXCSR before and after. */
-typedef u32 lanes4[4] __attribute__((aligned(16)));
-
+/* Numbers of 32 bits, or halves of 64, worth a look. */
 static const u32 kinds[] = {0, 0x80000000, 1, 0x807fffff, 0x00800000, 0x3f800000, 0xbf800001, 0x40490fdb, 0x7f7fffff, 0x7f800000,
     0xff800000, 0x7fc12345, 0x7f812345, 0x4f000000, 0xcf000000, 0x4effffff, 0x3effffff, 0x00000000, 0x3ff00000, 0x7ff00000,
     0x7ff80000, 0xfff00001, 0x7fefffff, 0x000fffff, 0x41dfffff, 0xc1e00000, 0x43e00000, 0x380fffff, 0x47efffff, 0x36a00000};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
-static u32 mxcsr;
-static lanes4 first, second;
+/* Every x87 instruction of arithmetic on operands of every kind, in each mode of rounding and precision, with all that it
+ * leaves but addresses. */
+struct extended {
+    u64 significand;
+    u16 exponent;
+} __attribute__((packed));
+
+static const struct extended extended_kinds[] = {
+    {0, 0}, {0, 0x8000}, {1, 0}, {0x8000000000000000, 0}, {0x7fffffffffffffff, 0x8000}, {0x8000000000000000, 1},
+    {0x8000000000000000, 0x3fff}, {0x8000000000000001, 0xbfff}, {0xc90fdaa22168c235, 0x4000}, {0xffffffffffffffff, 0x7ffe},
+    {0x8000000000000000, 0x7fff}, {0x8000000000000000, 0xffff}, {0xc000000000000000, 0xffff}, {0xc000000000001234, 0x7fff},
+    {0x8000000000001234, 0x7fff}, {0xa000000000000000, 0xffff}, {0x4000000000000000, 0x3fff}, {0, 0x7fff}, {1, 0x4000},
+    {0x8000000000000000, 0x401e}, {0xffffffff80000000, 0x401d}, {0x8000000000000000, 0x403e}, {0xffffff8000000000, 0x407e},
+    {0xfffffffffffffc00, 0x43fe}, {0x8000000000000000, 0x3c00}, {0x8000000000000000, 0x3f80}, {0xd555555555555555, 0x3ffd}};
+#define EXTENDED_KINDS (sizeof extended_kinds / sizeof extended_kinds[0])
+
+#define BY_NAME __attribute__((used)) static /* in assembly */
+BY_NAME struct extended left, right;
+BY_NAME u32 number[2]; /* an operand in memory, of any format */
+BY_NAME u16 control;
+BY_NAME u8 image[108];
+BY_NAME u32 ax, compared;
+
+#define X87(name, instructions) \
+    static void x87_##name(void) \
+    { \
+        __asm__ volatile(ZERO_ALL "fninit\n fldcw control\n fldt right\n fldt left\n" instructions "\n fnsave image" \
+                         : : : "eax", "memory", "cc", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"); \
+    }
+#define X87_ARITHMETIC(name) \
+    X87(name, "f" #name " %%st(1), %%st\n f" #name " %%st, %%st(1)\n f" #name " %%st, %%st\n f" #name "p %%st, %%st(1)") \
+    X87(name##_m32, "f" #name "s number\n f" #name "s number") X87(name##_m64, "f" #name "l number\n f" #name "l number") \
+    X87(name##_i16, "fi" #name "s number") X87(name##_i32, "fi" #name "l number")
+#define X87_SIX(f) f(add) f(sub) f(subr) f(mul) f(div) f(divr)
+X87_SIX(X87_ARITHMETIC)
+X87(compare, "fcom %%st(1)\n fnstsw %%ax\n mov %%eax, ax\n fucom %%st(1)\n fcoms number\n fcoml number\n ficoms number\n ficoml number\n"
+    "fnstsw %%ax\n mov %%ax, ax+2")
+X87(compare_pop, "fcomp %%st(1)\n fld %%st\n fucomp %%st(1)\n fld %%st\n fcompp\n fld1\n fldz\n fucompp")
+X87(compare_memory_pop, "fld %%st\n fcomps number\n fld %%st\n fcompl number\n fld %%st\n ficomps number\n ficompl number")
+X87(one, "fchs\n fabs\n fsqrt\n frndint\n fxch %%st(1)\n frndint\n fsqrt\n fxch\n fst %%st(3)\n fstp %%st(1)")
+X87(constants, "fld1\n fldl2t\n fldl2e\n fldpi\n fldlg2\n fldln2\n fldz") /* the last does not fit */
+X87(loads, "flds number\n fldl number\n filds number\n fildl number\n fildll number\n fld %%st(2)\n fld %%st(7)")
+X87(stores, "fsts number\n fstps number\n fstpl number+4\n fsts number")
+X87(store_wide, "fstl number\n fstpl number\n fistpl number")
+X87(store_integer, "fists number\n fistps number+2\n fistl number+4")
+X87(store_integers, "fistl number\n fistpl number+4\n fistpll number")
+X87(empties, "fstp %%st(4)\n fadd %%st(2), %%st\n fxch %%st(5)\n fmul %%st, %%st(1)\n fcom %%st(4)\n fstp %%st(0)\n fstp %%st(0)\n fstps number")
+#ifndef __i486__
+X87(compare_flags, "fcomi %%st(1), %%st\n pushf\n fucomi %%st(1), %%st\n pushf\n fcomip %%st(1), %%st\n ja 1f\n jp 2f\n"
+    "incl compared\n 1: incl compared\n 2: incl compared\n fld %%st\n fucomip %%st(1), %%st\n pushf\n pop %%eax\n and $0x8d5, %%eax\n"
+    "add %%eax, compared\n pop %%eax\n and $0x8d5, %%eax\n add %%eax, compared\n pop %%eax\n and $0x8d5, %%eax\n add %%eax, compared")
+X87(moves, "fcmovb %%st(1), %%st\n fcmovne %%st(1), %%st")
+#endif
+
+#define X87_NAMES(name) x87_##name, x87_##name##_m32, x87_##name##_m64, x87_##name##_i16, x87_##name##_i32,
+static void (*const x87_instructions[])(void) = {
+    X87_SIX(X87_NAMES) x87_compare, x87_compare_pop, x87_compare_memory_pop, x87_one, x87_constants, x87_loads, x87_stores,
+    x87_store_wide, x87_store_integer, x87_store_integers, x87_empties,
+#ifndef __i486__
+    x87_compare_flags, x87_moves,
+#endif
+};
+
+static void every_x87_instruction(void)
+{
+    static const u16 controls[] = {0x37f, 0x77f, 0xb7f, 0xf7f, 0x27f, 0x07f, 0xe7f, 0x47f};
+    u32 r = 1;
+
+    for (unsigned i = 0; i < sizeof x87_instructions / sizeof x87_instructions[0]; i++) {
+        hash = i;
+        for (unsigned n = 0; n < 1500; n++) {
+            r = r * 1664525 + 1013904223;
+            left = extended_kinds[(r >> 8) % EXTENDED_KINDS];
+            left.significand ^= n % 3 ? 0 : r >> 24;
+            r = r * 1664525 + 1013904223;
+            right = extended_kinds[(r >> 8) % EXTENDED_KINDS];
+            for (unsigned k = 0; k < 2; k++) {
+                r = r * 1664525 + 1013904223;
+                number[k] = kinds[(r >> 8) % KINDS] ^ (n % 5 ? 0 : r >> 24);
+            }
+            control = controls[n & 7];
+            compared = ax = 0;
+            x87_instructions[i]();
+            memset(image + 12, 0, 16); /* addresses */
+            mix(image, sizeof image);
+            mix(number, sizeof number);
+            mix(&ax, sizeof ax);
+            mix(&compared, sizeof compared);
+        }
+        report("x87 instruction", hash);
+    }
+}
+
+#ifdef __SSE2__
+/* Every SSE and SSE2 instruction of floating point on operands of every kind, with MXCSR before and after. */
+typedef u32 lanes4[4] __attribute__((aligned(16)));
+
+BY_NAME u32 mxcsr;
+BY_NAME lanes4 first, second;
 
 #define WITH(name, instruction) \
     static void do_##name(void) \
@@ -317,6 +414,7 @@ static void both(void)
     report("transcendental", hash);
     saved_state();
     report("saved state", hash);
+    every_x87_instruction();
 #ifdef __SSE2__
     every_instruction();
 #endif

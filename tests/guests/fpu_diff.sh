@@ -11,13 +11,16 @@ printf '%s\n' 'ENTRY(_start) SECTIONS { . = 0x100000; .text : { *(.multiboot) *(
 common="-m32 -std=gnu11 -ffreestanding -fno-pic -fno-pie -no-pie -fno-stack-protector -fcf-protection=none
 	-fno-asynchronous-unwind-tables -mstackrealign -fwrapv -nostdlib -static"
 
+echo 'int main(void) { return 0; }' | ${CC:-cc} -m32 -x c -o "$work/none" - 2>/dev/null ||
+	{ echo "no compiler for 32-bit guests: skipped"; exit 77; }
+
 # compare MODEL FLAGS...
 compare() {
 	model=$1
 	shift
 	${CC:-cc} $common "$@" -DNATIVE -o "$work/native" "$dir/fpu_diff.c" 2>"$work/cc.log" &&
 		${CC:-cc} $common "$@" -Wl,-T,"$work/ld.x" -Wl,--build-id=none -o "$work/guest.elf" "$dir/fpu_diff.c" \
-			2>>"$work/cc.log" || { cat "$work/cc.log"; echo "no compiler for 32-bit guests: skipped"; exit 77; }
+			2>>"$work/cc.log" || { cat "$work/cc.log"; exit 1; }
 	"$work/native" > "$work/native.log" 2>/dev/null ||
 		{ echo "this host does not run 32-bit programs: skipped"; exit 77; }
 	for engine in "" -jit; do

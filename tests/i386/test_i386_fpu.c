@@ -74,6 +74,12 @@ bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *b
     return true;
 }
 
+bool ucpu_be_alone(struct ucpu *c)
+{
+    (void)c;
+    return true;
+}
+
 bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
     (void)c;

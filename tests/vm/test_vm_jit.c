@@ -589,9 +589,9 @@ static bool needs_noted(unsigned op)
 }
 
 /* The host's own instructions: tests/guests/fpu_diff.c compares them. */
-static bool is_sse(unsigned op)
+static bool is_hosts_own(unsigned op)
 {
-    return op == UOP_SSE || op == UOP_SSE_COMPARE;
+    return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_X87;
 }
 
 static unsigned random_op(bool end)
@@ -600,7 +600,7 @@ static unsigned random_op(bool end)
 
     do
         op = below(UOP_COUNT);
-    while (ends(op) != end || needs_noted(op) || is_sse(op));
+    while (ends(op) != end || needs_noted(op) || is_hosts_own(op));
     return op;
 }
 
@@ -609,7 +609,7 @@ START_TEST(every_micro_op)
     struct machine *m = bare_machine(1 << 20);
 
     for (unsigned op = 0; m && op < UOP_COUNT; op++)
-        for (unsigned i = 0; i < 200 && !is_sse(op); i++) {
+        for (unsigned i = 0; i < 200 && !is_hosts_own(op); i++) {
             struct program p = {.n = 2};
 
             p.uops[0] = random_uop(ends(op) ? (unsigned)UOP_TEST32 : op);
@@ -625,7 +625,7 @@ START_TEST(every_condition_after_every_noted_operation)
     struct machine *m = bare_machine(1 << 20);
 
     for (unsigned op = 0; m && op < UOP_COUNT; op++)
-        for (unsigned cond = 0; cond < 18 && (uop_infos[op].attributes & UOP_SETF) && !ends(op) && !is_sse(op); cond++)
+        for (unsigned cond = 0; cond < 18 && (uop_infos[op].attributes & UOP_SETF) && !ends(op) && !is_hosts_own(op); cond++)
             for (unsigned i = 0; i < 24; i++) {
                 struct program p = {.n = 4};
 

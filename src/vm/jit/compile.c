@@ -76,15 +76,16 @@ static void emit_slow(struct jit *j, const struct slow *s)
     struct code *e = &j->code;
     unsigned log2 = log2_of(s->bits);
 
-    for (unsigned i = 0; i < ARRAY_LEN(s->from) && s->from[i]; i++)
-        x_here(e, s->from[i]);
-    if (s->kind == SLOW_SSE) {
-        call_stub(j, j->stubs.sse_enter);
+    x_here(e, s->from[0]);
+    if (s->retry) {
+        call_stub(j, s->kind == SLOW_SSE ? j->stubs.sse_enter : j->stubs.x87_enter);
         x_point(e, x_jcc(e, CC_E), s->retry);
     }
+    for (unsigned i = 1; i < ARRAY_LEN(s->from) && s->from[i]; i++)
+        x_here(e, s->from[i]);
     if (s->kind >= SLOW_HELPER) {
         operands_store_as(j, s->slots);
-        if (s->kind == SLOW_HELPER)
+        if (s->kind == SLOW_HELPER || s->kind == SLOW_X87)
             call_helper(j, s->uop);
         else
             call_generic(j, s->uop);
@@ -147,10 +148,12 @@ static void emit(struct jit *j, const struct uop *u)
     j->u = u;
     j->pinned = 0;
     j->pinned_vectors = 0;
-    if (u->op == UOP_CALL)
+    if (emit_end(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_vector(j, u) ||
+        emit_float(j, u) || emit_sse(j, u) || emit_x87(j, u))
+        return;
+    if (u->op == UOP_CALL || u->op == UOP_X87)
         emit_call(j, u);
-    else if (!emit_end(j, u) && !emit_access(j, u) && !emit_integer(j, u) && !emit_muldiv(j, u) &&
-             !emit_vector(j, u) && !emit_float(j, u) && !emit_sse(j, u))
+    else
         emit_generic(j, u);
 }
 

@@ -5,7 +5,7 @@
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
- *   integer.c muldiv.c vector.c float.c sse.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -13,7 +13,7 @@
  *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec: whose code it is that runs
  *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
- *   MXCSR        the guest's while exec.sse_live (sse.c)
+ *   MXCSR        the guest's while exec.sse_live (sse.c); likewise the x87 control word (x87.c)
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
  * value is in a register.
@@ -56,6 +56,7 @@ enum slow_kind {
     SLOW_HELPER,  /* the micro-op's helper, which leaves results in memory */
     SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
     SLOW_SSE,     /* `retry` once the guest's MXCSR is in the host; where it cannot be, as SLOW_GENERIC */
+    SLOW_X87,     /* the same of its x87 control word, for from[0]; from the others at once as SLOW_HELPER */
 };
 
 /* A path out of line: what the fast path knew, and where it goes on. */
@@ -83,7 +84,7 @@ enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
-    uint8_t *helper, *function, *condition, *flags, *sse_enter;
+    uint8_t *helper, *function, *condition, *flags, *sse_enter, *x87_enter;
     uint8_t *enter;
 };
 
@@ -187,12 +188,13 @@ void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
 
-/* ---- integer.c, muldiv.c, vector.c, float.c, sse.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);
+bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 

@@ -41,21 +41,34 @@ static unsigned condition(const struct lazy_flags *f, unsigned cond)
     return flags_cond(f, cond);
 }
 
-/* C code is about to run: give it its MXCSR, and the guest's state what was live. Destroys the flags alone. */
-static void leave_sse(struct jit *j)
+/* A jump over what is there for the case that [exec + live] is not 0. */
+static uint8_t *unless_live(struct jit *j, int32_t live)
+{
+    x_rm(&j->code, 32, 0x83, ALU_CMP, R_EXEC, live);
+    code_8(&j->code, 0);
+    return x_jcc(&j->code, CC_E);
+}
+
+/* C code is about to run: give it its MXCSR and x87 control word, and the guest's state what was live. Destroys the
+ * flags alone. */
+static void leave_float(struct jit *j)
 {
     struct code *e = &j->code;
     uint8_t *dead;
 
-    if (!j->c->fe->sse_op)
-        return;
-    x_rm(e, 32, 0x83, ALU_CMP, R_EXEC, EXEC(sse_live));
-    code_8(e, 0);
-    dead = x_jcc(e, CC_E);
-    x_rm(e, 32, 0x0fae, 3, R_STATE, state_disp(j->c->fe->mxcsr_at)); /* STMXCSR */
-    x_rm(e, 32, 0x0fae, 2, R_EXEC, EXEC(host_mxcsr));                /* LDMXCSR */
-    x_store_imm(e, 32, R_EXEC, EXEC(sse_live), 0);
-    x_here(e, dead);
+    if (j->c->fe->sse_op) {
+        dead = unless_live(j, EXEC(sse_live));
+        x_rm(e, 32, 0x0fae, 3, R_STATE, state_disp(j->c->fe->mxcsr_at)); /* STMXCSR */
+        x_rm(e, 32, 0x0fae, 2, R_EXEC, EXEC(host_mxcsr));                /* LDMXCSR */
+        x_store_imm(e, 32, R_EXEC, EXEC(sse_live), 0);
+        x_here(e, dead);
+    }
+    if (j->c->fe->x87) {
+        dead = unless_live(j, EXEC(x87_live));
+        x_rm(e, 32, 0xd9, 5, R_EXEC, EXEC(host_fcw)); /* FLDCW */
+        x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 0);
+        x_here(e, dead);
+    }
 }
 
 /* Put the guest's MXCSR into the host's, if all exceptions are masked there: then Z is set. Destroys eax. */
@@ -76,6 +89,30 @@ static void make_sse_enter(struct jit *j)
     unmasked = x_jcc(e, CC_NE);
     x_rm(e, 32, 0x0fae, 2, R_STATE, mxcsr);
     x_store_imm(e, 32, R_EXEC, EXEC(sse_live), 1);
+    x_here(e, unmasked);
+    x_ret(e);
+}
+
+/* The same of the x87 control word; the host's status word is cleared. */
+static void make_x87_enter(struct jit *j)
+{
+    const uint32_t masks = 0x3f;
+    struct code *e = &j->code;
+    uint8_t *unmasked;
+    int32_t fcw;
+
+    j->stubs.x87_enter = e->at;
+    if (!j->c->fe->x87)
+        return;
+    fcw = state_disp(j->c->fe->x87->fcw);
+    x_rm(e, 32, X_MOVZX16, RAX, R_STATE, fcw);
+    x_not(e, 32, RAX);
+    x_test_imm(e, 32, RAX, masks);
+    unmasked = x_jcc(e, CC_NE);
+    code_8(e, 0xdb); /* FNCLEX */
+    code_8(e, 0xe2);
+    x_rm(e, 32, 0xd9, 5, R_STATE, fcw);
+    x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 1);
     x_here(e, unmasked);
     x_ret(e);
 }
@@ -128,7 +165,7 @@ static void make_enter_and_exit(struct jit *j)
 
     /* eax: enum left */
     j->stubs.exit = e->at;
-    leave_sse(j);
+    leave_float(j);
     show_cpu(j);
     x_alu_imm(e, 64, ALU_ADD, RSP, 8);
     for (unsigned i = sizeof(kept); i-- > 0;)
@@ -184,7 +221,7 @@ static uint8_t *make_access(struct jit *j, uint64_t fn, unsigned size, bool stor
     struct code *e = &j->code;
     uint8_t *stub = e->at, *fault;
 
-    leave_sse(j);
+    leave_float(j);
     for (unsigned i = 0; i < sizeof(scratch); i++)
         x_push(e, scratch[i]);
     x_alu_imm(e, 64, ALU_SUB, RSP, 8);
@@ -238,7 +275,7 @@ static void make_calls(struct jit *j)
     j->stubs.helper = e->at;
     x_mov_imm(e, RAX, 0);
     j->stubs.function = e->at;
-    leave_sse(j);
+    leave_float(j);
     x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
     x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
     x_rr(e, 64, X_MOV_LOAD, RSI, RCX);
@@ -299,11 +336,16 @@ bool stubs_make(struct jit *j)
 {
     const struct machine *m = j->c->cpu.machine;
 
-    for (unsigned i = 0; i < m->ncpus; i++)
-        ucpu_of(m->cpus[i])->exec->host_mxcsr = _mm_getcsr();
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        struct exec *x = ucpu_of(m->cpus[i])->exec;
+
+        x->host_mxcsr = _mm_getcsr();
+        __asm__("fnstcw %0" : "=m"(x->host_fcw));
+    }
     make_enter_and_exit(j);
     make_exits(j);
     make_sse_enter(j);
+    make_x87_enter(j);
     make_accesses(j);
     make_calls(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
