@@ -28,6 +28,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \
 	src/vm/dev/ide.c src/vm/dev/ide.h \
+	src/vm/dev/nvme.c src/vm/dev/nvme.h \
 	src/vm/dev/pci.c src/vm/dev/pci.h \
 	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \
 	src/vm/dev/pci_host.c src/vm/dev/pci_host.h \

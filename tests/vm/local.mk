@@ -34,4 +34,8 @@ check_PROGRAMS += tests/vm/test_virtio
 TESTS += tests/vm/test_virtio
 tests_vm_test_virtio_SOURCES = tests/vm/test_virtio.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_nvme
+TESTS += tests/vm/test_nvme
+tests_vm_test_nvme_SOURCES = tests/vm/test_nvme.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_nvme_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
