@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""Drives: a guest that reads and writes a disk through IDE, the image that stays as it was, what is kept of it, and
+recordings of it."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import harness
+from harness import HINDCAST, Server, build_c_guest, check, contains, end_process, equal, patience, shown_in, until
+from rspclient import RspError
+from test_cli import refused, run
+
+# Copies eight sectors, each changed in a byte, from LBA 1000 to 2000; ends with the sum of what it read, or with 200 if
+# the disk said no.
+GUEST = r"""
+static void out8(unsigned short p, unsigned char v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
+static unsigned char in8(unsigned short p) { unsigned char v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static unsigned char sector[512];
+static void say(const char *s) { while (*s) out8(0x3f8, *s++); }
+
+static int ready(void)
+{
+    unsigned char s;
+
+    while ((s = in8(0x1f7)) & 0x80)
+        ;
+    return !(s & 0x21);
+}
+
+static int command(unsigned lba, unsigned char command)
+{
+    out8(0x1f6, 0xe0 | (lba >> 24 & 15));
+    out8(0x1f2, 1);
+    out8(0x1f3, lba);
+    out8(0x1f4, lba >> 8);
+    out8(0x1f5, lba >> 16);
+    out8(0x1f7, command);
+    return ready();
+}
+
+int read_sector(unsigned lba, void *to)
+{
+    unsigned n = 256;
+
+    if (!command(lba, 0x20))
+        return 0;
+    __asm__ volatile("cld; rep insw" : "+D"(to), "+c"(n) : "d"(0x1f0) : "memory");
+    return 1;
+}
+
+int write_sector(unsigned lba, const void *from)
+{
+    unsigned n = 256;
+
+    if (!command(lba, 0x30))
+        return 0;
+    __asm__ volatile("cld; rep outsw" : "+S"(from), "+c"(n) : "d"(0x1f0) : "memory");
+    return ready();
+}
+
+void main(void)
+{
+    unsigned sum = 0;
+
+    out8(0x3f6, 2);
+    for (unsigned i = 0; i < 8; i++) {
+        if (!read_sector(1000 + i, sector))
+            out8(0xf4, 100);
+        sum += sector[0] + sector[511];
+        sector[0] ^= 0x55;
+        if (!write_sector(2000 + i, sector) || !read_sector(2000 + i, sector))
+            out8(0xf4, 100);
+        sum += sector[0];
+    }
+    say("copied\n");
+    FOREVER
+    out8(0xf4, sum & 63);
+    for (;;)
+        __asm__ volatile("hlt");
+}
+"""
+FOREVER = "for (unsigned n = 0;; n++) write_sector(3000 + n % 1000, sector);"
+SECTORS = 8192
+
+
+def image():
+    return b"".join(bytes([n * 7 & 255]) + bytes(510) + bytes([n >> 3 & 255]) for n in range(SECTORS))
+
+
+def changed(data):
+    out = bytearray(data)
+    for i in range(8):
+        sector = bytearray(data[(1000 + i) * 512:(1001 + i) * 512])
+        sector[0] ^= 0x55
+        out[(2000 + i) * 512:(2001 + i) * 512] = sector
+    return bytes(out)
+
+
+def status(data):
+    total = sum(data[(1000 + i) * 512] + data[(1000 + i) * 512 + 511] + (data[(1000 + i) * 512] ^ 0x55) for i in range(8))
+    return (total & 63) << 1 | 1
+
+
+KERNEL = build_c_guest(GUEST.replace("FOREVER", ""), "copies")[1]
+DATA = image()
+
+
+class Disk:
+    """A directory with disk.raw."""
+
+    def __enter__(self):
+        self.dir = tempfile.mkdtemp(prefix="hindcast-drives-")
+        self.raw = self.path("disk.raw")
+        with open(self.raw, "wb") as f:
+            f.write(DATA)
+        return self
+
+    def __exit__(self, kind, value, trace):
+        shutil.rmtree(self.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def content(self, name="disk.raw"):
+        with open(self.path(name), "rb") as f:
+            return f.read()
+
+
+def copies(*options, listen=("--run", "--listen", "none")):
+    return run(KERNEL, *listen, "--serial", "none", *options)
+
+
+def claim_the_guest_sees_what_it_wrote_and_the_image_stays():
+    with Disk() as d:
+        got, text = copies("-hda", d.raw)
+        equal(got, status(DATA), text)
+        equal(d.content(), DATA)
+
+
+def claim_bad_sectors_are_errors_of_the_disk():
+    with Disk() as d:
+        for bad, want in (("1003", 201), ("2007+2", 201), ("1008", status(DATA))):
+            got, text = copies("--drive", "file=%s,fail=%s" % (d.raw, bad))
+            equal(got, want, text)
+
+
+def claim_write_back_into_a_raw_image_at_the_end():
+    with Disk() as d:
+        got, text = copies("--drive", "file=%s,write-back" % d.raw)
+        equal(got, status(DATA), text)
+        contains(text, r"disk.raw: the changes to drive ide0-hd0")
+        equal(d.content(), changed(DATA))
+
+
+def claim_write_back_to_a_new_file_makes_an_image_over_the_old_one():
+    with Disk() as d:
+        new = d.path("new.qcow2")
+        got, text = copies("--drive", "file=%s,write-back=%s" % (d.raw, new))
+        equal(got, status(DATA), text)
+        equal(d.content(), DATA)
+        if shutil.which("qemu-img"):
+            with open(d.path("want.raw"), "wb") as f:
+                f.write(changed(DATA))
+            done = subprocess.run(["qemu-img", "check", new], stdout=subprocess.PIPE, check=True).stdout.decode()
+            contains(done, r"No errors")
+            subprocess.run(["qemu-img", "compare", "-f", "qcow2", "-F", "raw", new, d.path("want.raw")], check=True)
+        # And it is a disk again, whose changes go into the next one.
+        got, text = copies("--drive", "file=%s,write-back=%s" % (new, d.path("newer.qcow2")))
+        equal(got, status(DATA), text)
+
+
+def claim_commit_saves_the_disk_as_it_was_at_a_position():
+    with Disk() as d:
+        with Server("-hda", d.raw, guest=KERNEL) as server:
+            rsp = server.client()
+            rsp.start()
+            rsp.ask("c")
+            contains(rsp.monitor("info block"), r"(?s)ide0-hd0: .*disk.raw \(raw\).*differs from its image here in 1 pages")
+            contains(rsp.monitor("commit ide0-hd0 " + d.path("late.qcow2")), r"64 KiB")
+            rsp.ask("bc")
+            contains(rsp.monitor("info block"), r"differs from its image here in 0 pages")
+            contains(rsp.monitor("commit ide0-hd0 " + d.path("early.qcow2")), r" 0 KiB")
+            for words, why in (("ide0-hd9 x", r"no drive 'ide0-hd9'"), ("ide0-hd0 " + d.raw, r"disk.raw")):
+                try:  # the last: never what it reads
+                    raise harness.Failed("not refused: " + rsp.monitor("commit " + words))
+                except RspError as e:
+                    contains(str(e), why)
+        equal(d.content(), DATA)
+
+
+def claim_a_killed_guest_leaves_the_image_and_a_recording_that_opens():
+    forever = build_c_guest(GUEST.replace("FOREVER", FOREVER), "writes")[1]
+    with Disk() as d:
+        name, out = d.path("r.hcrec"), d.path("out")
+        process = subprocess.Popen([HINDCAST, forever, "--run", "--listen", "none", "--serial", "file:" + out, "-hda", d.raw,
+                                    "--record", name], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            until(lambda: shown_in(out, b"copied"), "the guest writes")
+            until(lambda: subprocess.run([HINDCAST, "info", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                         timeout=patience(60)).stdout.count(b"clusters of drives"), "it is recorded")
+        finally:
+            end_process(process, kill=True)
+        equal(d.content(), DATA)
+        got, text = run("verify", name)
+        equal(got, 0, text)
+
+
+def claim_a_recording_finds_its_image_or_says_which_it_misses():
+    with Disk() as d:
+        name, away = d.path("r.hcrec"), d.path("away")
+        got, text = copies("-hda", d.raw, "--record", name)
+        equal(got, status(DATA), text)
+        equal(run("verify", name)[0], 0)
+        os.mkdir(away)
+        os.rename(d.raw, os.path.join(away, "moved"))
+        refused(r"needs the image of drive ide0-hd0, .*disk\.raw, which is not there", "verify", name)
+        where = "id=ide0-hd0,file=" + os.path.join(away, "moved")
+        equal(run("verify", name, "--drive", where)[0], 0)
+        refused(r"has no drive 'other'", "verify", name, "--drive", "id=other,file=x")
+        # A byte that the guest has read is another one now.
+        with open(os.path.join(away, "moved"), "r+b") as f:
+            f.seek(1000 * 512 + 9)
+            f.write(b"!")
+        got, text = run("verify", name, "--drive", where)
+        equal(got, 2, text)
+        contains(text, r"of the image of drive ide0-hd0 are not what the guest read")
+        os.truncate(os.path.join(away, "moved"), 4096)
+        refused(r"not the image of drive ide0-hd0 that was recorded", "verify", name, "--drive", where)
+
+
+def claim_a_recording_with_its_images_carries_what_the_guest_read():
+    with Disk() as d:
+        name = d.path("r.hcrec")
+        got, text = copies("-hda", d.raw, "--record", name, "--embed")
+        equal(got, status(DATA), text)
+        check(os.path.getsize(name) < 200000)
+        os.remove(d.raw)
+        equal(run("verify", name)[0], 0)
+        refused(r"needs the image of drive", "--replay", name, "--continue-live", "--run", "--listen", "none")
+
+
+def claim_what_cannot_be_is_refused_by_name():
+    with Disk() as d:
+        for words, pattern in (
+                (["--drive", "file=%s,if=ide,index=1" % d.raw, "-hdb", d.raw], r"two drives are ide 1"),
+                (["--drive", "file=%s,formt=raw" % d.raw], r"did you mean format"),
+                (["--drive", "file=%s,format=vmdk" % d.raw], r"format=vmdk: image formats are raw, qcow2"),
+                (["--drive", "file=%s,fail=x" % d.raw], r"fail=x"),
+                (["--drive", "if=ide"], r"a disk needs file=FILE"),
+                (["--drive", "file=%s,if=none" % d.raw, "--device", "nosuch,drive=none0"], r"--device nosuch,drive=none0: there is "
+                                                                                        r"no such device"),
+                (["-hda", d.path("gone.img")], r"gone.img"),
+                (["--boot", "order=x"], r"--boot order=x"),
+                (["-hda", d.raw, "--snapshot"], r"no image is ever written"),
+                (["--drive", "file=%s,write-back" % d.raw, "--record", d.path("r")], r"add --embed")):
+            refused(pattern, KERNEL, *words)
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
