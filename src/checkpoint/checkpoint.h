@@ -92,7 +92,8 @@ void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount
 /* Come back under the budget. `present` and `edge` are the positions around which
  * checkpoints stay dense. Bounded work: see checkpoint.c. */
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge);
-/* Drop rungs, those furthest from `present` first, until at most `keep` are left. */
+/* Drop rungs until at most `keep` are left: those first that leave the least gap for how far from `present` they are, so
+ * that what is left is ever denser towards it, and a search through many near hits does not cost the way further back. */
 void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep);
 
 /* A view of one checkpoint after the other. Moving it costs the pages that differ;

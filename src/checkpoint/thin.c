@@ -86,26 +86,34 @@ void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge
         page_store_compress(&s->pages, UINT64_MAX);
 }
 
+/* What would be missing without it: the gap, measured against its distance from the present. */
+static double rung_worth(const struct checkpoint_store *s, size_t i, icount_t present)
+{
+    icount_t gap = s->list[i + 1]->position - s->list[i - 1]->position;
+
+    return (double)gap / (double)(distance(s->list[i]->position, present) + 1);
+}
+
 void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep)
 {
     for (;;) {
-        size_t rungs = 0, furthest = 0;
-        uint64_t furthest_distance = 0;
+        size_t rungs = 0, least = 0;
+        double worth_of_least = 0;
 
         for (size_t i = 1; i + 1 < s->count; i++) {
-            uint64_t d = distance(s->list[i]->position, present);
+            double worth;
 
             if (s->list[i]->kind != CHECKPOINT_RUNG || !can_go(s, i))
                 continue;
-            rungs++;
-            if (d >= furthest_distance) {
-                furthest = i;
-                furthest_distance = d;
+            worth = rung_worth(s, i, present);
+            if (!rungs++ || worth < worth_of_least) {
+                least = i;
+                worth_of_least = worth;
             }
         }
         if (rungs <= keep)
             return;
-        checkpoint_remove_at(s, furthest);
+        checkpoint_remove_at(s, least);
     }
 }
 

@@ -18,8 +18,8 @@
  * is placed: whoever is interested in a stretch of history pays for it once.
  *
  * After any reverse operation the way to where it ends gets a ladder of rungs,
- * ever closer to it (navigate.c). Rungs are the first to go: only the few dozen
- * that are nearest to the present stay.
+ * ever closer to it (navigate.c). Rungs are the first to go: only a few dozen
+ * stay, ever denser towards the present.
  *
  * What has to go for want of memory is the checkpoint store's business.
  *
