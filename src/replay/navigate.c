@@ -49,6 +49,8 @@
  */
 #include "replay/timeline_internal.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 #define LADDER_RUNGS 4
@@ -144,6 +146,8 @@ static void tell_hit(struct timeline *tl, const struct found *f, enum direction 
     stop->point = f->point;
     stop->access = f->hit.kind == TRAP_EXEC ? 0 : f->hit.kind;
     stop->address = f->hit.address;
+    stop->nothers = f->nothers;
+    memcpy(stop->others, f->others, sizeof(stop->others));
 }
 
 /* End of an operation that went forward. */
@@ -375,13 +379,13 @@ static bool break_before(const struct timeline *tl, icount_t p, icount_t *positi
     return false;
 }
 
-static void continue_forward(struct timeline *tl, struct timeline_stop *stop)
+static void continue_forward(struct timeline *tl, bool from_here, struct timeline_stop *stop)
 {
     icount_t from = tl->m->st->position;
     enum run_end end;
 
     begin(tl, HITS_STOP, TRAP_EXEC | TRAP_READ | TRAP_WRITE);
-    tl->search.exec_ignored = from;
+    tl->search.exec_ignored = from_here ? ICOUNT_MAX : from;
     tl->search.skipping = true;
     end = run_to(tl, break_after(tl, from));
     finish(tl, end, TIMELINE_REPLAY_BREAK, stop);
@@ -466,9 +470,16 @@ void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_
     if (dir == FORWARD)
         revive(tl);
     if (dir == FORWARD)
-        continue_forward(tl, stop);
+        continue_forward(tl, false, stop);
     else
         continue_backward(tl, stop);
+}
+
+void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop)
+{
+    start_towards(tl, FORWARD, stop);
+    revive(tl);
+    continue_forward(tl, true, stop);
 }
 
 void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, struct timeline_stop *stop)

@@ -49,11 +49,66 @@ static unsigned ask_points(const struct timeline *tl, const struct trap_hit *hit
     return 0;
 }
 
+/* How sure it is that a debugger stops for an access. gdb looks at the one watchpoint that it is told of, and
+ * goes on without a word where a value that was written is what it was before. */
+static unsigned rank_of(const struct timeline_point *p, const struct trap_hit *hit)
+{
+    if (p->kinds == TRAP_WRITE)
+        return hit->changed ? 3 : 0;
+    return p->kinds & TRAP_WRITE ? 2 : 1;
+}
+
+/* The point that an access hits, its condition asked; NULL: none. */
+static const struct point *accessed_point(const struct timeline *tl, const struct trap_hit *hit)
+{
+    const struct point *list;
+    size_t n = points_in_force(tl, &list);
+
+    for (size_t i = hit->trap ? hit->trap - 1 : 0; i < (hit->trap ? hit->trap : n) && i < n; i++) {
+        const struct timeline_point *p = &list[i].p;
+
+        if (point_is_at(p, hit) && (!p->condition || p->condition(p->ctx, list[i].id)))
+            return &list[i];
+    }
+    return NULL;
+}
+
+static void add_other(struct found *f, unsigned point, uint64_t address)
+{
+    if (f->nothers < TIMELINE_MAX_OTHERS)
+        f->others[f->nothers++] = (struct timeline_other){point, address};
+}
+
+/* Of the accesses of one step the one that is most worth telling is told, the first of equals. */
+static bool on_access(struct timeline *tl, const struct trap_hit *hit)
+{
+    struct found *f = &tl->search.found, was = *f;
+    bool same_step = f->any && f->hit.position == hit->position && f->hit.kind != TRAP_EXEC;
+    const struct point *p = accessed_point(tl, hit);
+    unsigned rank = p ? rank_of(&p->p, hit) : 0;
+
+    if (!p)
+        return same_step;
+    if (same_step && rank <= f->rank) {
+        if (p->id != f->point)
+            add_other(f, p->id, hit->address);
+        return true;
+    }
+    *f = (struct found){.any = true, .point = p->id, .rank = rank, .hit = *hit};
+    if (!same_step)
+        return true;
+    for (unsigned i = 0; i < was.nothers; i++)
+        if (was.others[i].point != p->id)
+            add_other(f, was.others[i].point, was.others[i].address);
+    if (was.point != p->id)
+        add_other(f, was.point, was.hit.address);
+    return true;
+}
+
 /* The machine asks: stop here? */
 bool points_on_hit(void *ctx, const struct trap_hit *hit)
 {
     struct timeline *tl = ctx;
-    struct found *f = &tl->search.found;
     unsigned id;
     bool any;
 
@@ -61,13 +116,12 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit)
         return false;
     if (hit->position == (hit->kind == TRAP_EXEC ? tl->search.exec_ignored : tl->search.watch_ignored))
         return false;
-    /* Of several accesses of one step, the first is told. */
-    if (f->any && f->hit.position == hit->position && f->hit.kind != TRAP_EXEC)
-        return tl->search.mode == HITS_STOP;
+    if (hit->kind != TRAP_EXEC)
+        return on_access(tl, hit) && tl->search.mode == HITS_STOP;
     id = ask_points(tl, hit, &any);
     if (!any)
         return false;
-    *f = (struct found){.any = true, .point = id, .hit = *hit};
+    tl->search.found = (struct found){.any = true, .point = id, .hit = *hit};
     return tl->search.mode == HITS_STOP;
 }
 

@@ -82,11 +82,20 @@ enum timeline_reason {
     TIMELINE_DIVERGED,     /* replay disagrees with the log: timeline_divergence() says how */
 };
 
+#define TIMELINE_MAX_OTHERS 7
+
 struct timeline_stop {
     enum timeline_reason reason;
     unsigned point;   /* id of the break- or watchpoint */
     unsigned access;  /* TRAP_WRITE or TRAP_READ */
     uint64_t address; /* of the instruction, or first watched byte that was touched */
+    /* WATCHPOINT: other points that the same step hits, and the bytes touched; the one told is one whose bytes
+     * change, if there is such a one. */
+    unsigned nothers;
+    struct timeline_other {
+        unsigned point;
+        uint64_t address;
+    } others[TIMELINE_MAX_OTHERS];
 };
 
 /* Take over `m` (set up, reset, never run) with an empty history. The position
@@ -136,6 +145,9 @@ void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struc
  * hit again. Backward and interrupted: everything between where it stops and
  * where it began has been searched. */
 void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_stop *stop);
+/* The same forward, but a breakpoint at the present position is hit at once, if the step from
+ * here begins its instruction. */
+void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop);
 /* Go to a position, whatever lies on the way. Past a live edge it runs on live. */
 void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop);
 /* Go back to before the last CPU write to [address, address+len) (virtual):

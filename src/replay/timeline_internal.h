@@ -47,7 +47,10 @@ enum hit_mode {
 struct found {
     bool any;
     unsigned point;        /* its id */
+    unsigned rank;         /* an access: how much it is worth telling (points.c) */
     struct trap_hit hit;
+    unsigned nothers;      /* other points that the same step hits */
+    struct timeline_other others[TIMELINE_MAX_OTHERS];
 };
 
 /* How a run ended. */

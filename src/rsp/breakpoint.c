@@ -293,42 +293,15 @@ bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_
     return hit;
 }
 
-static bool watches(const struct rsp_breakpoint *bp, bool write)
+bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, uint64_t address, uint64_t len)
 {
-    switch (bp->type) {
-    case RSP_WATCH_WRITE:
-        return write;
-    case RSP_WATCH_READ:
-        return !write;
-    case RSP_WATCH_ACCESS:
-        return true;
-    default:
-        return false;
-    }
+    const struct rsp_breakpoint like = {.type = type, .address = address, .len = len};
+    const struct rsp_breakpoint *bp = find(s, &like);
+
+    return bp && conditions_hold(s, bp);
 }
 
-bool rsp_watch_hit(struct rsp_session *s, bool write, uint64_t address, uint64_t len, struct rsp_stop *stop)
+bool rsp_stops_at_once(struct rsp_session *s, bool told)
 {
-    static const enum rsp_stop_reason reasons[] = {
-        [RSP_WATCH_WRITE] = RSP_STOP_WATCH,
-        [RSP_WATCH_READ] = RSP_STOP_RWATCH,
-        [RSP_WATCH_ACCESS] = RSP_STOP_AWATCH,
-    };
-
-    if (!len)
-        return false;
-    for (unsigned i = 0; i < s->nbreakpoints; i++) {
-        const struct rsp_breakpoint *bp = &s->breakpoints[i];
-
-        if (!watches(bp, write) || address > bp->address + (bp->len - 1) ||
-            bp->address > address + (len - 1) || !conditions_hold(s, bp))
-            continue;
-        /* gdb knows a watchpoint by an address inside it, however wide the access was. */
-        *stop = (struct rsp_stop){
-            .reason = reasons[bp->type],
-            .address = address > bp->address ? address : bp->address,
-        };
-        return true;
-    }
-    return false;
+    return !told || (s->client_runs && rsp_breakpoint_at_pc(s));
 }

@@ -156,9 +156,12 @@ const struct rsp_breakpoint *rsp_breakpoints(const struct rsp_session *s, unsign
  * good: forward, or at the hit that a reverse run ends at). A condition that
  * cannot be evaluated counts as true, so that the client evaluates it and complains. */
 bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_stop *stop);
-/* The CPU wrote (or read) [address, address + len) in the step just made. Conditions see
- * the state as it is now. */
-bool rsp_watch_hit(struct rsp_session *s, bool write, uint64_t address, uint64_t len,
-                   struct rsp_stop *stop);
+/* The step just made touched what this watchpoint watches. Do its conditions, which see the state as it
+ * is now, let it count? False, too, if there is none of that type at that place. */
+bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, uint64_t address, uint64_t len);
+/* Is the guest to stop at once, if it is continued where it stands at a breakpoint? A debugger steps off a breakpoint
+ * that it sees at the PC before it continues; if it does not, it means to be stopped there (after a jump, at the
+ * beginning of a function that it calls). `told`: this hit is what it was told last. */
+bool rsp_stops_at_once(struct rsp_session *s, bool told);
 
 #endif

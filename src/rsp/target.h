@@ -10,7 +10,7 @@
  * (rsp_wants_run() in rsp.h) that the server carries out in slices between
  * rounds of its event loop, and ends with rsp_report_stop(). All operations
  * below are called while the guest stands, or from rsp_exec_hit() and
- * rsp_watch_hit() while a run pauses at a breakpoint; they see the state that
+ * rsp_watch_counts() while a run pauses at a breakpoint; they see the state that
  * the guest has at that moment.
  */
 #ifndef HINDCAST_RSP_TARGET_H

@@ -226,6 +226,44 @@ void server_end_search(struct server *s)
     end_run(s);
 }
 
+static bool was_told_here(const struct server *s)
+{
+    return s->told.hit && s->told.position == timeline_position(s->timeline);
+}
+
+/* A step may hit several watchpoints, and gdb looks at the one that it is told of. If it goes on from there, the others
+ * are told, one by one, before the guest moves. (Not where gdb makes the access itself, with its watchpoints
+ * taken out, after it was told: report() names them then.) */
+static bool tell_another(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    struct server_told *told = &s->told;
+
+    if (!was_told_here(s) || told->reverse != run->reverse || s->info.watch_before)
+        return false;
+    while (told->next < told->stop.nothers) {
+        const struct timeline_other *other = &told->stop.others[told->next++];
+
+        if (!server_has_point(s, other->point))
+            continue;
+        *stop = (struct timeline_stop){
+            .reason = TIMELINE_WATCHPOINT, .point = other->point, .address = other->address};
+        return true;
+    }
+    return false;
+}
+
+static void continue_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    if (tell_another(s, run, stop))
+        return;
+    if (run->reverse)
+        timeline_continue(s->timeline, BACKWARD, stop);
+    else if (rsp_stops_at_once(s->session, was_told_here(s)))
+        timeline_continue_from_here(s->timeline, stop);
+    else
+        timeline_continue(s->timeline, FORWARD, stop);
+}
+
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
@@ -236,7 +274,7 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
     s->brief = run->brief;
     switch (run->kind) {
     case RSP_RUN_CONTINUE:
-        timeline_continue(tl, dir, stop);
+        continue_run(s, run, stop);
         break;
     case RSP_RUN_STEP:
         timeline_step(tl, dir, stop);
@@ -310,8 +348,27 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
         buffer_printf(text, "hindcast: the replay is not what happened: %s\n",
                       timeline_divergence(s->timeline));
     }
+    for (unsigned i = 0; s->info.watch_before && i < stop->nothers; i++)
+        buffer_printf(text, "hindcast: the same instruction touches watched bytes at 0x%" PRIx64 ", too\n",
+                      stop->others[i].address);
     if (text->len)
         buffer_append_byte(text, 0);
+}
+
+/* Remember what is told, for tell_another(). */
+static void note_told(struct server *s, const struct timeline_stop *stop, bool reverse)
+{
+    struct server_told *told = &s->told;
+    bool hit = stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT;
+    bool another = hit && was_told_here(s) && told->next;
+
+    told->hit = hit;
+    if (another)
+        return;
+    told->reverse = reverse;
+    told->position = timeline_position(s->timeline);
+    told->stop = *stop;
+    told->next = 0;
 }
 
 static void report(struct server *s, const struct timeline_stop *stop)
@@ -342,6 +399,7 @@ static bool run_for_client(struct server *s)
         make_run(s, run, &stop);
     if (s->client_lost || s->quit)
         return true;
+    note_told(s, &stop, run->reverse);
     report(s, &stop);
     /* Has the client more to say, or gone, before the next of its packets is carried out? */
     if (rsp_wants_run(s->session))

@@ -43,6 +43,15 @@ struct server_port_ops {
 /* The debugger that does not read its console gets no more than this. */
 #define SERVER_CONSOLE_BACKLOG ((size_t)1 << 22)
 
+/* The hit that the debugger was told last. */
+struct server_told {
+    bool hit;                    /* the last stop was one */
+    bool reverse;
+    icount_t position;           /* where the guest stands with it */
+    struct timeline_stop stop;
+    unsigned next;               /* of stop.others, to be told yet */
+};
+
 /* A debugger that connected while another one is here. */
 struct server_second {
     bool open;
@@ -82,6 +91,7 @@ struct server {
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
     bool brief;                  /* ends by itself after a second (rsp_run.brief) */
+    struct server_told told;
     uint64_t run_began_ns;
     uint64_t progress_next_ns;
     bool progress_shown;
@@ -113,6 +123,8 @@ void server_target_init(struct server *s);
 /* Make the timeline's points those of the session; `watch_only`: the breakpoints
  * do not matter for the run to come. */
 void server_sync_points(struct server *s, bool watch_only);
+/* Is there a point of the timeline's that is the session's? */
+bool server_has_point(const struct server *s, unsigned id);
 /* Drop all of them. */
 void server_clear_points(struct server *s);
 /* Read guest memory; how many bytes could be read. */

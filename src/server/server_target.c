@@ -238,6 +238,11 @@ static const struct server_point *find_point(const struct server *s, unsigned id
     return NULL;
 }
 
+bool server_has_point(const struct server *s, unsigned id)
+{
+    return find_point(s, id) != NULL;
+}
+
 /* The timeline asks whether a hit counts. It may ask twice about one hit; the
  * commands of a breakpoint must run once, so the answer is kept. */
 static bool point_counts(void *ctx, unsigned id)
@@ -255,7 +260,7 @@ static bool point_counts(void *ctx, unsigned id)
     if (is_exec(p->type))
         answer = rsp_exec_hit(s->session, p->address, s->forward, &stop);
     else
-        answer = rsp_watch_hit(s->session, p->type != RSP_WATCH_READ, p->address, p->len, &stop);
+        answer = rsp_watch_counts(s->session, p->type, p->address, p->len);
     s->condition_known = true;
     s->condition_position = position;
     s->condition_id = id;

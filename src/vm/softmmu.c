@@ -307,30 +307,65 @@ static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_p
            (trap_overlaps(t->list, t->count, kind, p) || trap_overlaps(g->list, g->count, kind, p));
 }
 
+/* Does storing `from` change bytes of the part in [first, last], addresses as traps have them? */
+static bool changes(const struct ucpu *c, const struct access_part *p, const uint8_t *from, uint64_t first, uint64_t last)
+{
+    uint64_t end = p->trap_va + (p->len - 1), skip = first - p->trap_va;
+
+    if (!from)
+        return false;
+    if (p->number == NO_PAGE || p->kind != REGION_RAM)
+        return p->number == NO_PAGE || p->kind == REGION_ROMD;
+    if (last > end)
+        last = end;
+    return memcmp(memory_page(memory_of(c), p->number) + p->offset + skip, from + skip, (size_t)(last - first + 1)) != 0;
+}
+
+/* The hit of that trap in the step in progress, if there was one already: an instruction may make many accesses. */
+static struct pending_hit *same_hit(const struct ucpu *c, bool guest, unsigned kind, unsigned trap)
+{
+    for (unsigned i = 0; i < c->npending_hits; i++) {
+        struct pending_hit *h = &c->exec->hits[i];
+
+        if (h->guest == guest && h->hit.kind == kind && h->hit.trap == trap)
+            return h;
+    }
+    return NULL;
+}
+
 static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bool guest, unsigned kind,
-                     const struct access_part *p)
+                     const struct access_part *p, const uint8_t *from)
 {
     for (unsigned i = 0; i < count; i++) {
         uint64_t first = list[i].address > p->trap_va ? list[i].address : p->trap_va;
         struct traps one = {.list = (struct trap *)&list[i], .count = 1};
+        struct pending_hit *same;
+        bool changed;
 
-        if (!traps_overlap(&one, kind, p->trap_va, p->len) || c->npending_hits == MAX_PENDING_HITS)
+        if (!traps_overlap(&one, kind, p->trap_va, p->len))
             continue;
-        c->exec->hits[c->npending_hits++] = (struct pending_hit){
-            .guest = guest,
-            .hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine), .address = first},
-        };
+        changed = changes(c, p, from, first, list[i].address + (list[i].len - 1));
+        same = same_hit(c, guest, kind, i + 1);
+        if (same)
+            same->hit.changed |= changed;
+        else if (c->npending_hits < MAX_PENDING_HITS)
+            c->exec->hits[c->npending_hits++] = (struct pending_hit){
+                .guest = guest,
+                .hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine),
+                        .address = first, .trap = i + 1, .changed = changed},
+            };
     }
 }
 
-static void note_hits(struct ucpu *c, unsigned kind, const struct access_part *p)
+/* An access is made, or, with the bytes `from`, about to store them. */
+static void note_hits(struct ucpu *c, unsigned kind, const struct access_part *p, const uint8_t *from)
 {
     const struct traps *t = c->cpu.machine->traps;
 
     if (!c->cpu.running || !hits_trap(c, kind, p))
         return;
-    add_hits(c, c->exec->guest.list, c->exec->guest.count, true, kind, p);
-    add_hits(c, t->list, t->count, false, kind, p);
+    add_hits(c, c->exec->guest.list, c->exec->guest.count, true, kind, p, from);
+    add_hits(c, t->list, t->count, false, kind, p, from);
     exec_leave_soon(c->exec->shared);
 }
 
@@ -410,7 +445,7 @@ static void load_part(struct ucpu *c, unsigned mode, const struct access_part *p
         memcpy(to, memory_page(memory_of(c), p->number) + p->offset, p->len);
         grant(c, mode, p->va, p->number, ACCESS_READ);
     }
-    note_hits(c, TRAP_READ, p);
+    note_hits(c, TRAP_READ, p, NULL);
 }
 
 static void store_to_device(struct ucpu *c, const struct access_part *p, const uint8_t *from)
@@ -439,11 +474,11 @@ static void store_to_ram(struct ucpu *c, unsigned mode, const struct access_part
 
 static void store_part(struct ucpu *c, unsigned mode, const struct access_part *p, const uint8_t *from)
 {
+    note_hits(c, TRAP_WRITE, p, from);
     if (p->number == NO_PAGE || p->kind == REGION_ROMD)
         store_to_device(c, p, from);
     else if (p->kind == REGION_RAM)
         store_to_ram(c, mode, p, from);
-    note_hits(c, TRAP_WRITE, p);
 }
 
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)

@@ -33,6 +33,8 @@ struct trap_hit {
     unsigned cpu;      /* whose step it is */
     icount_t position; /* P above: where the step that hits begins */
     uint64_t address;  /* TRAP_EXEC: the PC; else the first byte of the range that was touched */
+    unsigned trap;     /* accesses: 1 + the trap's index in the list; 0: whichever has the address */
+    bool changed;      /* TRAP_WRITE: bytes of the range are others now (or may be: a device's) */
 };
 
 struct traps {

@@ -441,7 +441,7 @@ static bool report_accesses(struct step *st, icount_t position)
             if (!(t->kinds & a->kind) || !t->len || t->address >= a->address + a->len ||
                 a->address >= t->address + t->len)
                 continue;
-            stop |= traps_report(st->m, &(struct trap_hit){a->kind, st->toy->cpu.index, position, first});
+            stop |= traps_report(st->m, &(struct trap_hit){a->kind, st->toy->cpu.index, position, first, n + 1, true});
         }
     }
     return stop;
@@ -462,7 +462,7 @@ static bool one_step(struct toy *toy)
     } else {
         began = !s->began;
         if (began && traps_have_exec(m->traps, va) &&
-            traps_report(m, &(struct trap_hit){TRAP_EXEC, toy->cpu.index, position, va}))
+            traps_report(m, &(struct trap_hit){TRAP_EXEC, toy->cpu.index, position, va, 0, false}))
             return true;
         if (m->footprint)
             page_set_add(&m->footprint->code, va >> PAGE_SHIFT);

@@ -301,12 +301,33 @@ void fake_finish(struct fake *f)
 
 /* ---- running ---- */
 
+/* Does a watchpoint of the client's count an access of the word at `address`? */
+static bool word_touched(struct fake *f, bool write, uint64_t address, struct rsp_stop *stop)
+{
+    unsigned count;
+    const struct rsp_breakpoint *bp = rsp_breakpoints(f->s, &count);
+
+    for (unsigned i = 0; i < count; i++, bp++) {
+        if (bp->type < RSP_WATCH_WRITE || bp->type == (write ? RSP_WATCH_READ : RSP_WATCH_WRITE) ||
+            address > bp->address + (bp->len - 1) || bp->address > address + 3 ||
+            !rsp_watch_counts(f->s, bp->type, bp->address, bp->len))
+            continue;
+        *stop = (struct rsp_stop){
+            .reason = bp->type == RSP_WATCH_WRITE ? RSP_STOP_WATCH
+                                                  : bp->type == RSP_WATCH_READ ? RSP_STOP_RWATCH : RSP_STOP_AWATCH,
+            .address = address > bp->address ? address : bp->address,
+        };
+        return true;
+    }
+    return false;
+}
+
 /* Did the step n -> n + 1 touch something watched? The guest stands where conditions are to see it. */
 static bool step_touched(struct fake *f, icount_t n, struct rsp_stop *stop)
 {
-    if (n % 10 == 9 && rsp_watch_hit(f->s, true, 0x2000, 4, stop))
+    if (n % 10 == 9 && word_touched(f, true, 0x2000, stop))
         return true;
-    return n % 10 == 4 && rsp_watch_hit(f->s, false, 0x2010, 4, stop);
+    return n % 10 == 4 && word_touched(f, false, 0x2010, stop);
 }
 
 static bool run_over(struct fake *f, const struct rsp_run *run, struct rsp_stop *stop)
