@@ -785,10 +785,11 @@ LEAVE
 handle SIGPWR nostop noprint pass
 continue
 reverse-stepi
+reverse-stepi
 x/i $pc
 """.replace("LEAVE", LEAVE[harness.target.name][0]))
         contains(out, r"SIGINT")
-        contains(out, LEAVE[harness.target.name][2])
+        contains(out, LEAVE[harness.target.name][-1])
 
 
 def claim_serial_gdb_shows_the_console_in_gdb():
