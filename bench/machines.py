@@ -11,7 +11,7 @@ import time
 from measure import HERE, TOP, BenchError, Child, attach, free_port, rspclient
 
 GUEST = os.path.join(HERE, "guest")
-LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "recurse", "indirect", "fp", "simd", "atomics"]
+LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "pages", "apart", "scattered", "dirty", "recurse", "indirect", "fp", "simd", "atomics"]
 
 TARGETS = {
     "i386": {

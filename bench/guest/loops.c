@@ -92,6 +92,59 @@ WORKLOAD stride(void)
     sink = sum;
 }
 
+/* Memory of the guest's behind all that is its program's. */
+#ifdef __aarch64__
+#define FAR_MEMORY ((volatile uint32_t *)0x42000000)
+#else
+#define FAR_MEMORY ((volatile uint32_t *)0x2000000)
+#endif
+
+/* A page after the other, of 32 MiB. */
+WORKLOAD pages(void)
+{
+    uint32_t sum = 0;
+
+    for (int round = 0; round < 4000 / SCALE; round++)
+        for (uint32_t i = 0; i < 8u << 20; i += 1024 + 16)
+            sum += FAR_MEMORY[i]++;
+    sink = sum;
+}
+
+/* Two words 4 MiB apart, in turn. */
+WORKLOAD apart(void)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < 60000000 / SCALE; i++)
+        sum += FAR_MEMORY[0] + FAR_MEMORY[1u << 20];
+    sink = sum;
+}
+
+/* Reads all over 64 MiB. */
+WORKLOAD scattered(void)
+{
+    uint32_t sum = 0, x = 1;
+
+    for (uint32_t i = 0; i < 30000000 / SCALE; i++) {
+        x = x * 1664525u + 1013904223u;
+        sum += FAR_MEMORY[x >> 8];
+    }
+    sink = sum;
+}
+
+/* Computes, and dirties 64 MiB over and over. */
+WORKLOAD dirty(void)
+{
+    uint32_t x = 1;
+
+    for (uint32_t i = 0; i < 30000000 / SCALE; i++) {
+        for (int k = 0; k < 8; k++)
+            x = x * 1664525u + 1013904223u;
+        FAR_MEMORY[x >> 8] = x;
+    }
+    sink = x;
+}
+
 __attribute__((noinline, unused)) static uint32_t fib(uint32_t n)
 {
     return n < 2 ? n : fib(n - 1) + fib(n - 2);

@@ -453,6 +453,7 @@ void ucpu_run(struct cpu *cpu, icount_t until)
     resume(c);
     for (;;) {
         release(c);
+        tlb_grow(x->shared);
         if (c->npending_hits && report_hits(c))
             break;
         if (cpu->attention || !cpu->budget || made_instruction(c, start))

@@ -20,14 +20,12 @@
 
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
-#define TLB_BITS  10
-#define TLB_SIZE  (1u << TLB_BITS)
 #define TLB_MODES 4 /* translation regimes a target may keep apart (i386: supervisor, user) */
 #define TLB_NO_TAG 1u /* never equal to a page address */
 #define TLB_ROOTS 8   /* words that say which tables translations come from; */
 #define TLB_PARTS 4   /* the first of them each for a part of the address space */
 
-/* Inline accesses: hit if tag == (va + size - 1) & PAGE_MASK at index (va >> 12) % TLB_SIZE. */
+/* Inline accesses: hit if tag == (va + size - 1) & PAGE_MASK at index va >> 12, modulo the TLB's size. */
 struct tlb_entry {
     uint64_t read;    /* page address if inline reads are allowed, else TLB_NO_TAG */
     uint64_t write;   /* the same for writes */
@@ -259,6 +257,8 @@ void ucpu_finish(struct ucpu *c);
  * which is the machine's from now on. All its CPUs are there already. False: the host or the build has no JIT, or there is too little memory;
  * it is still the caller's, and blocks are interpreted. */
 bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned threshold);
+/* A testing aid: begin with TLBs of 2^bits entries. They grow as the guest needs it. */
+void ucpu_set_tlb_bits(struct ucpu *c, unsigned bits);
 /* cpu_ops.run of such a CPU. */
 void ucpu_run(struct cpu *cpu, icount_t until);
 /* cpu_ops.drop_derived of such a CPU. */

@@ -25,6 +25,10 @@
 #define POOL_BYTES ((size_t)64 << 20)
 /* How many values of the roots a CPU has the translations of cached at a time. */
 #define TLB_CONTEXTS 16
+/* Entries of a TLB, by powers of two: so many at first, and at most when the guest's working set is larger. */
+#define TLB_BITS_FIRST 10
+#define TLB_BITS_MOST  15
+#define TLB_VICTIMS    8 /* entries that others took the place of; behind those found by address */
 #define MAX_PENDING_HITS 16
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
@@ -50,13 +54,21 @@ struct tlb_context {
     uint64_t roots[TLB_ROOTS];
     unsigned number;       /* exec_shared.contexts[number] */
     uint64_t used;         /* exec.context_uses when it was last chosen */
-    struct tlb_entry tlbs[TLB_MODES][TLB_SIZE];
-    struct tlb_info infos[TLB_MODES][TLB_SIZE];
-    uint16_t filled[TLB_MODES * TLB_SIZE]; /* mode * TLB_SIZE + index of every entry in use */
-    unsigned nfilled;
+    struct tlb_table {
+        struct tlb_entry *entries; /* [tlb_mask + 1 + TLB_VICTIMS]; NULL: the regime was not used yet */
+        struct tlb_info *infos;    /* parallel to them */
+        unsigned next_victim;      /* 0 to TLB_VICTIMS - 1: the oldest */
+    } tables[TLB_MODES];
+    uint32_t *filled;      /* TLB_SLOT() of every entry in use */
+    unsigned nfilled, cap_filled;
     struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
     unsigned jump_parts;                   /* bit n: it may have blocks of part n of the address space */
 };
+
+/* The place of an entry in a context. */
+#define TLB_SLOT(mode, index) ((uint32_t)(mode) << 24 | (uint32_t)(index))
+#define TLB_SLOT_MODE(slot)   ((slot) >> 24)
+#define TLB_SLOT_INDEX(slot)  ((slot) & 0xffffffu)
 
 /* Which 4-byte granules of a page cached walks have read. One bit each. */
 #define WALKED_WORDS (PAGE_SIZE / 4 / 64)
@@ -77,9 +89,12 @@ struct page_derived {
     uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
     struct block *blocks; /* every block with bytes of this page */
     uint64_t granted_epoch; /* the tlb_epoch that `granted` is of */
-    uint64_t granted;       /* context_bit()s of those in which inline writes may be allowed */
+    uint64_t granted;       /* context_bit()s of those in which inline writes may be allowed, */
+    uint64_t granted_va;    /* and at which page; GRANTED_MANY: at more than one */
     struct walked *walked;  /* good while the page is flagged WALKED; NULL: never was */
 };
+
+#define GRANTED_MANY UINT64_MAX
 
 struct pending_hit {
     bool guest; /* a trap of the guest's own, else of the observer */
@@ -108,6 +123,9 @@ struct exec_shared {
     struct tlb_context **contexts;         /* of all CPUs */
     unsigned ncontexts;
     struct page_derived *pages;            /* [memory.max_pages] */
+    uint64_t tlb_mask;                     /* entries of a TLB, less one; compiled code has it as a constant */
+    uint64_t tlb_lost, tlb_lost_since;     /* what its smallness cost since that position (note_loss()) */
+    bool tlb_short;                        /* so many that the TLBs are to grow */
     uint64_t tlb_epoch;                    /* how often nothing at all was cached, plus 1 */
     uint32_t *walked_pages;                /* page numbers with PAGE_FLAG_WALKED */
     unsigned nwalked_pages, cap_walked_pages;
@@ -213,8 +231,14 @@ void exec_leave_soon(const struct exec_shared *sh);
 void tlb_init(struct exec_shared *sh);
 void tlb_finish(struct exec_shared *sh);
 void tlb_init_cpu(struct ucpu *c);
-/* Make an entry of the current context empty, about to be filled. */
-struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index);
+/* Make an entry for the page of `va` in the current context, empty, about to be filled. */
+struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, uint64_t va);
+/* Put the victim that is for the page of `va` back into its place. False: there is none. */
+bool tlb_recall(struct ucpu *c, unsigned mode, uint64_t va);
+/* The current context's TLB of a regime, made when it is first asked for. */
+void tlb_make_table(struct ucpu *c, unsigned mode);
+/* Larger TLBs for all CPUs, if they were too small lately. Only from the run loop: it moves them. */
+void tlb_grow(struct exec_shared *sh);
 /* The walk just made (walk_reads) for `va` is going to be cached: from now on changes of what
  * it read are noticed. `own_entry`: see struct translation. Returns tlb_info.leaf. */
 uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own_entry);
@@ -224,7 +248,7 @@ bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset
 /* Bytes of a WALKED page are about to change. */
 void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Inline writes to a page are being allowed in the current context. */
-void tlb_note_write(struct ucpu *c, uint32_t page);
+void tlb_note_write(struct ucpu *c, uint32_t page, uint64_t va);
 /* No inline writes to this page any more; to any page. */
 void tlb_revoke_write(struct exec_shared *sh, uint32_t page);
 void tlb_allow_no_writes(struct exec_shared *sh);
@@ -237,6 +261,20 @@ void tlb_flush_all(struct exec_shared *sh);
 static inline unsigned tlb_part(const struct exec_shared *sh, uint64_t va)
 {
     return (unsigned)(va >> sh->part_shift) & (TLB_PARTS - 1);
+}
+
+static inline struct tlb_table *tlb_table(struct ucpu *c, unsigned mode)
+{
+    struct tlb_table *t = &c->exec->context->tables[mode];
+
+    if (__builtin_expect(!t->entries, 0))
+        tlb_make_table(c, mode);
+    return t;
+}
+
+static inline unsigned tlb_index(const struct exec_shared *sh, uint64_t va)
+{
+    return (unsigned)((va >> PAGE_SHIFT) & sh->tlb_mask);
 }
 
 /* A 4-byte granule of page-backed storage: it is the bytes that matter, not where they are mapped. */

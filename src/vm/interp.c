@@ -71,6 +71,7 @@ enum left INTERP(struct ucpu *cpu, struct block *block)
     uint8_t *const state = cpu->s;
     struct lazy_flags *const lazy = cpu->flags;
     const struct tlb_entry *tlb = cpu->tlb;
+    const uint64_t tlb_mask = exec->shared->tlb_mask;
     const struct uop *u;
     struct block *to;
     unsigned edge;

@@ -22,11 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned tlb_index(uint64_t va)
-{
-    return (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
-}
-
 static struct memory *memory_of(const struct ucpu *c)
 {
     return &c->cpu.machine->memory;
@@ -161,8 +156,10 @@ static unsigned watched_kinds(const struct ucpu *c, uint64_t page)
  * were noted. */
 static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, enum access access)
 {
-    const struct tlb_info *t = &c->exec->context->infos[mode][tlb_index(va)];
-    struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
+    const struct tlb_table *table = tlb_table(c, mode);
+    unsigned index = tlb_index(c->exec->shared, va);
+    const struct tlb_info *t = &table->infos[index];
+    struct tlb_entry *e = &table->entries[index];
     const struct memory *m = memory_of(c);
     bool every = !c->cpu.machine->footprint;
 
@@ -174,7 +171,7 @@ static void grant(struct ucpu *c, unsigned mode, uint64_t va, uint32_t number, e
     if (!t->aligned && (t->perms & 1u << ACCESS_WRITE) && !(t->watched & TRAP_WRITE) && (every || access == ACCESS_WRITE) &&
         t->kind == REGION_RAM && m->flags[t->number] == PAGE_FLAG_DIRTY) {
         e->write = t->tag;
-        tlb_note_write(c, t->number);
+        tlb_note_write(c, t->number, t->tag);
     }
     if (t->perms & 1u << ACCESS_FETCH)
         e->fetch = t->tag;
@@ -209,7 +206,7 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     if (!c->fe->walk(c, va, access, mode, &tr) || c->retry_alone)
         return NULL;
 
-    t = tlb_renew(c, mode, tlb_index(va));
+    t = tlb_renew(c, mode, va);
     t->tag = va & PAGE_MASK;
     t->perms = 0; /* this access only */
     t->leaf = UINT64_MAX;
@@ -232,9 +229,9 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
 
 const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va, enum access access)
 {
-    const struct tlb_info *t = &c->exec->context->infos[mode][tlb_index(va)];
+    const struct tlb_info *t = &tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)];
 
-    if (t->tag != (va & PAGE_MASK) || !(t->perms & 1u << access) || (t->aligned && c->misaligned))
+    if ((t->tag != (va & PAGE_MASK) && !tlb_recall(c, mode, va)) || !(t->perms & 1u << access) || (t->aligned && c->misaligned))
         t = fill(c, mode, va, access);
     if (t && access == ACCESS_FETCH)
         grant(c, mode, va, t->number, access);
@@ -483,11 +480,12 @@ static void store_part(struct ucpu *c, unsigned mode, const struct access_part *
 
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
-    const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
+    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
     struct access_part parts[2];
     unsigned n, done = 0;
 
-    if (e->read == ((va + size - 1) & PAGE_MASK)) {
+    if (e->read == ((va + size - 1) & PAGE_MASK) ||
+        (tlb_recall(c, mode, va) && e->read == ((va + size - 1) & PAGE_MASK))) {
         memcpy(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
         return true;
     }
@@ -532,10 +530,11 @@ void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const voi
 
 bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf, unsigned size)
 {
-    const struct tlb_entry *e = &c->exec->context->tlbs[mode][tlb_index(va)];
+    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
     struct planned_store plan;
 
-    if (e->write == ((va + size - 1) & PAGE_MASK)) {
+    if (e->write == ((va + size - 1) & PAGE_MASK) ||
+        (tlb_recall(c, mode, va) && e->write == ((va + size - 1) & PAGE_MASK))) {
         memcpy((uint8_t *)((uintptr_t)va + e->addend), buf, size);
         return true;
     }
@@ -620,7 +619,7 @@ bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum 
 
 uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
 {
-    const struct tlb_entry *e = &c->tlb[tlb_index(va)];
+    const struct tlb_entry *e = &c->tlb[tlb_index(c->exec->shared, va)];
     uint64_t tag = access == ACCESS_WRITE ? e->write : access == ACCESS_READ ? e->read : e->fetch;
 
     if (tag != (va & PAGE_MASK))

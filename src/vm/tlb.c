@@ -17,16 +17,29 @@
  * Pages know contexts, not CPUs: a table that one CPU's walk went through is noticed to change
  * whichever CPU, or device, writes it.
  *
+ * A TLB is looked up by address alone, for compiled code does it; what is put out of its place
+ * goes to a few victims, from which a slow access gets it back, so that two pages that
+ * want the same place do not cost a walk each time. TLBs begin small and grow when the guest
+ * uses more pages than they have entries.
+ *
  * To forget too much costs time; to forget too little would let caches influence
  * states. When in doubt, ucpu_flush_tlb().
  */
 #include "vm/exec_priv.h"
+#include "vm/jit/jit.h"
 
 #include "base/buffer.h"
 #include "base/error.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* The TLBs grow when, within so many steps, so many times their entries were lost. To be got back from the
+ * victims is a small loss. */
+#define LOSS_STEPS  ((uint64_t)16 << 20)
+#define LOSS_RATIO  4u
+#define LOSS_WALK   16u
+#define LOSS_RECALL 1u
 
 static struct memory *memory_of(const struct exec_shared *sh)
 {
@@ -55,16 +68,106 @@ static void clear_tags(struct tlb_entry *e)
     e->read = e->write = e->fetch = TLB_NO_TAG;
 }
 
-struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, unsigned index)
+static void forget_entry(struct tlb_table *table, unsigned index, bool listed)
+{
+    clear_tags(&table->entries[index]);
+    table->infos[index] = (struct tlb_info){.tag = TLB_NO_TAG, .listed = listed};
+}
+
+static void make_table(const struct exec_shared *sh, struct tlb_context *t, unsigned mode)
+{
+    struct tlb_table *table = &t->tables[mode];
+    unsigned n = (unsigned)sh->tlb_mask + 1 + TLB_VICTIMS;
+
+    table->entries = xmalloc(n * sizeof(table->entries[0]));
+    table->infos = xmalloc(n * sizeof(table->infos[0]));
+    table->next_victim = 0;
+    for (unsigned i = 0; i < n; i++)
+        forget_entry(table, i, false);
+}
+
+void tlb_make_table(struct ucpu *c, unsigned mode)
+{
+    make_table(c->exec->shared, c->exec->context, mode);
+}
+
+/* An entry comes into use. */
+static void list(struct tlb_context *t, unsigned mode, unsigned index)
+{
+    struct tlb_info *info = &t->tables[mode].infos[index];
+
+    if (info->listed)
+        return;
+    if (t->nfilled == t->cap_filled) {
+        t->cap_filled = t->cap_filled ? 2 * t->cap_filled : 1024;
+        t->filled = xrealloc(t->filled, t->cap_filled * sizeof(t->filled[0]));
+    }
+    t->filled[t->nfilled++] = TLB_SLOT(mode, index);
+    info->listed = true;
+}
+
+static void swap_entries(struct tlb_table *table, unsigned a, unsigned b)
+{
+    struct tlb_entry entry = table->entries[a];
+    struct tlb_info info = table->infos[a];
+
+    table->entries[a] = table->entries[b];
+    table->infos[a] = table->infos[b];
+    table->entries[b] = entry;
+    table->infos[b] = info;
+}
+
+/* Many of these in little time: the guest's working set is larger than the TLB, or in each other's way. */
+static void note_loss(struct ucpu *c, unsigned loss)
+{
+    struct exec_shared *sh = c->exec->shared;
+    uint64_t position = c->cpu.limit - c->cpu.budget;
+
+    if (position - sh->tlb_lost_since > LOSS_STEPS) {
+        sh->tlb_lost_since = position;
+        sh->tlb_lost = 0;
+    }
+    sh->tlb_lost += loss;
+    if (sh->tlb_short || sh->tlb_lost < LOSS_WALK * LOSS_RATIO * (sh->tlb_mask + 1) ||
+        sh->tlb_mask + 1 == (uint64_t)1 << TLB_BITS_MOST)
+        return;
+    sh->tlb_short = true;
+    exec_leave_soon(sh);
+}
+
+struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, uint64_t va)
 {
     struct tlb_context *t = c->exec->context;
-    struct tlb_info *info = &t->infos[mode][index];
+    struct tlb_table *table = tlb_table(c, mode);
+    unsigned index = tlb_index(c->exec->shared, va);
+    uint64_t old = table->infos[index].tag;
 
-    clear_tags(&t->tlbs[mode][index]);
-    if (!info->listed)
-        t->filled[t->nfilled++] = (uint16_t)(mode * TLB_SIZE + index);
-    *info = (struct tlb_info){.tag = TLB_NO_TAG, .listed = true};
-    return info;
+    list(t, mode, index);
+    if (old != TLB_NO_TAG && old != (va & PAGE_MASK)) {
+        unsigned victim = (unsigned)c->exec->shared->tlb_mask + 1 + table->next_victim++ % TLB_VICTIMS;
+
+        list(t, mode, victim);
+        if (table->infos[victim].tag != TLB_NO_TAG)
+            note_loss(c, LOSS_WALK);
+        swap_entries(table, index, victim);
+    }
+    forget_entry(table, index, true);
+    return &table->infos[index];
+}
+
+bool tlb_recall(struct ucpu *c, unsigned mode, uint64_t va)
+{
+    struct tlb_table *table = tlb_table(c, mode);
+    unsigned index = tlb_index(c->exec->shared, va), first = (unsigned)c->exec->shared->tlb_mask + 1;
+
+    for (unsigned i = first; i < first + TLB_VICTIMS; i++)
+        if (table->infos[i].tag == (va & PAGE_MASK)) {
+            list(c->exec->context, mode, index);
+            swap_entries(table, index, i);
+            note_loss(c, LOSS_RECALL);
+            return true;
+        }
+    return false;
 }
 
 /* Forget what a context knows of some parts of the address space. */
@@ -73,22 +176,21 @@ static void empty_parts(struct exec_shared *sh, struct tlb_context *t, unsigned 
     unsigned kept = 0;
 
     for (unsigned i = 0; i < t->nfilled; i++) {
-        unsigned mode = t->filled[i] / TLB_SIZE, index = t->filled[i] % TLB_SIZE;
-        struct tlb_info *info = &t->infos[mode][index];
+        struct tlb_table *table = &t->tables[TLB_SLOT_MODE(t->filled[i])];
+        unsigned index = TLB_SLOT_INDEX(t->filled[i]);
+        const struct tlb_info *info = &table->infos[index];
 
-        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(sh, info->tag) & 1)) {
+        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(sh, info->tag) & 1))
             t->filled[kept++] = t->filled[i];
-            continue;
-        }
-        clear_tags(&t->tlbs[mode][index]);
-        *info = (struct tlb_info){.tag = TLB_NO_TAG};
+        else
+            forget_entry(table, index, false);
     }
     t->nfilled = kept;
     block_flush_jumps(sh, t, parts);
 }
 
 /* Inline writes to a page are being allowed in a context. */
-static void note_write(struct exec_shared *sh, const struct tlb_context *t, uint32_t page)
+static void note_write(struct exec_shared *sh, const struct tlb_context *t, uint32_t page, uint64_t va)
 {
     struct page_derived *p = &sh->pages[page];
 
@@ -96,6 +198,10 @@ static void note_write(struct exec_shared *sh, const struct tlb_context *t, uint
         p->granted_epoch = sh->tlb_epoch;
         p->granted = 0;
     }
+    if (!p->granted)
+        p->granted_va = va;
+    else if (p->granted_va != va)
+        p->granted_va = GRANTED_MANY;
     p->granted |= context_bit(t);
 }
 
@@ -107,11 +213,6 @@ static struct tlb_context *new_context(struct exec *x)
     struct tlb_context *t = xcalloc(1, sizeof(*t));
 
     t->number = sh->ncontexts;
-    for (unsigned mode = 0; mode < TLB_MODES; mode++)
-        for (unsigned i = 0; i < TLB_SIZE; i++) {
-            clear_tags(&t->tlbs[mode][i]);
-            t->infos[mode][i].tag = TLB_NO_TAG;
-        }
     for (unsigned i = 0; i < JUMP_SIZE; i++)
         t->jump[i] = &sh->no_block;
     sh->contexts = xrealloc(sh->contexts, (sh->ncontexts + 1) * sizeof(sh->contexts[0]));
@@ -133,16 +234,19 @@ static void inherit(struct exec *x, struct tlb_context *t)
     if (!parts)
         return;
     for (unsigned i = 0; i < from->nfilled; i++) {
-        unsigned mode = from->filled[i] / TLB_SIZE, index = from->filled[i] % TLB_SIZE;
-        const struct tlb_info *info = &from->infos[mode][index];
+        unsigned mode = TLB_SLOT_MODE(from->filled[i]), index = TLB_SLOT_INDEX(from->filled[i]);
+        const struct tlb_table *table = &from->tables[mode];
+        const struct tlb_info *info = &table->infos[index];
 
         if (info->tag == TLB_NO_TAG || !(parts >> tlb_part(sh, info->tag) & 1))
             continue;
-        t->filled[t->nfilled++] = from->filled[i];
-        t->infos[mode][index] = *info;
-        t->tlbs[mode][index] = from->tlbs[mode][index];
-        if (t->tlbs[mode][index].write != TLB_NO_TAG)
-            note_write(sh, t, info->number);
+        if (!t->tables[mode].entries)
+            make_table(sh, t, mode);
+        list(t, mode, index);
+        t->tables[mode].infos[index] = *info;
+        t->tables[mode].entries[index] = table->entries[index];
+        if (table->entries[index].write != TLB_NO_TAG)
+            note_write(sh, t, info->number, info->tag);
     }
     t->jump_parts = from->jump_parts & parts;
     for (unsigned i = 0; t->jump_parts && i < JUMP_SIZE; i++)
@@ -191,14 +295,14 @@ void ucpu_roots_changed(struct ucpu *c)
     x->context = find_context(x, roots);
     x->context->used = ++x->context_uses;
     x->jump = x->context->jump;
-    c->tlb = x->context->tlbs[c->tlb_mode];
+    c->tlb = tlb_table(c, c->tlb_mode)->entries;
 }
 
 void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
 {
     CHECK(mode < TLB_MODES);
     c->tlb_mode = mode;
-    c->tlb = c->exec->context->tlbs[mode];
+    c->tlb = tlb_table(c, mode)->entries;
 }
 
 /* ---- forgetting all ---- */
@@ -250,15 +354,33 @@ void tlb_allow_no_writes(struct exec_shared *sh)
         struct tlb_context *t = sh->contexts[n];
 
         for (unsigned i = 0; i < t->nfilled; i++)
-            t->tlbs[t->filled[i] / TLB_SIZE][t->filled[i] % TLB_SIZE].write = TLB_NO_TAG;
+            t->tables[TLB_SLOT_MODE(t->filled[i])].entries[TLB_SLOT_INDEX(t->filled[i])].write = TLB_NO_TAG;
     }
 }
 
 /* ---- inline writes ---- */
 
-void tlb_note_write(struct ucpu *c, uint32_t page)
+void tlb_note_write(struct ucpu *c, uint32_t page, uint64_t va)
 {
-    note_write(c->exec->shared, c->exec->context, page);
+    note_write(c->exec->shared, c->exec->context, page, va);
+}
+
+static void revoke_entry(struct tlb_table *table, unsigned index, uint32_t page)
+{
+    if (table->infos[index].number == page)
+        table->entries[index].write = TLB_NO_TAG;
+}
+
+/* In a context in which the page was written inline at one address only. */
+static void revoke_at(const struct exec_shared *sh, struct tlb_context *t, uint32_t page, uint64_t va)
+{
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        if (!t->tables[mode].entries)
+            continue;
+        revoke_entry(&t->tables[mode], tlb_index(sh, va), page);
+        for (unsigned i = 0; i < TLB_VICTIMS; i++)
+            revoke_entry(&t->tables[mode], (unsigned)sh->tlb_mask + 1 + i, page);
+    }
 }
 
 void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
@@ -270,12 +392,13 @@ void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
     for (unsigned n = 0; n < sh->ncontexts; n++) {
         struct tlb_context *t = sh->contexts[n];
 
-        for (unsigned i = 0; (p->granted & context_bit(t)) && i < t->nfilled; i++) {
-            unsigned mode = t->filled[i] / TLB_SIZE, index = t->filled[i] % TLB_SIZE;
-
-            if (t->infos[mode][index].number == page)
-                t->tlbs[mode][index].write = TLB_NO_TAG;
-        }
+        if (!(p->granted & context_bit(t)))
+            continue;
+        if (p->granted_va != GRANTED_MANY)
+            revoke_at(sh, t, page, p->granted_va);
+        else
+            for (unsigned i = 0; i < t->nfilled; i++)
+                revoke_entry(&t->tables[TLB_SLOT_MODE(t->filled[i])], TLB_SLOT_INDEX(t->filled[i]), page);
     }
     p->granted = 0;
 }
@@ -353,6 +476,12 @@ bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset
     return false;
 }
 
+static void forget_leaf(struct tlb_table *table, unsigned index, uint64_t leaf)
+{
+    if (table->infos[index].leaf == leaf && table->infos[index].tag != TLB_NO_TAG)
+        forget_entry(table, index, true);
+}
+
 /* The entry of one page changes: granule `g` of table page `table`. */
 static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
 {
@@ -360,7 +489,6 @@ static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
     unsigned entry = g * 4 / w->entry_size;
     uint64_t leaf = walk_granule(table, entry * w->entry_size);
     uint64_t va = w->first_va + (uint64_t)entry * PAGE_SIZE;
-    unsigned index = (unsigned)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
 
     for (unsigned n = 0; n < sh->ncontexts; n++) {
         struct tlb_context *t = sh->contexts[n];
@@ -368,12 +496,11 @@ static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
         if (!(w->contexts & context_bit(t)))
             continue;
         for (unsigned mode = 0; mode < TLB_MODES; mode++) {
-            struct tlb_info *info = &t->infos[mode][index];
-
-            if (info->leaf != leaf || info->tag == TLB_NO_TAG)
+            if (!t->tables[mode].entries)
                 continue;
-            clear_tags(&t->tlbs[mode][index]);
-            *info = (struct tlb_info){.tag = TLB_NO_TAG, .listed = true};
+            forget_leaf(&t->tables[mode], tlb_index(sh, va), leaf);
+            for (unsigned i = 0; i < TLB_VICTIMS; i++)
+                forget_leaf(&t->tables[mode], (unsigned)sh->tlb_mask + 1 + i, leaf);
         }
         if (bit(w->code, g))
             block_flush_jumps(sh, t, 1u << tlb_part(sh, va));
@@ -423,10 +550,51 @@ void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, u
 
 /* ---- making ---- */
 
+static void free_tables(struct tlb_context *t)
+{
+    for (unsigned mode = 0; mode < TLB_MODES; mode++) {
+        free(t->tables[mode].entries);
+        free(t->tables[mode].infos);
+        t->tables[mode] = (struct tlb_table){0};
+    }
+    t->nfilled = 0;
+}
+
+static void resize(struct exec_shared *sh, uint64_t entries)
+{
+    sh->tlb_short = false;
+    sh->tlb_lost = 0;
+    sh->tlb_mask = entries - 1;
+    for (unsigned i = 0; i < sh->ncontexts; i++)
+        free_tables(sh->contexts[i]);
+    for (unsigned i = 0; i < sh->machine->ncpus; i++) {
+        struct ucpu *c = ucpu_of(sh->machine->cpus[i]);
+
+        ucpu_set_tlb_mode(c, c->tlb_mode);
+    }
+    if (sh->jit)
+        jit_throw_away(sh->jit);
+}
+
+void tlb_grow(struct exec_shared *sh)
+{
+    uint64_t most = (uint64_t)1 << TLB_BITS_MOST, entries = 4 * (sh->tlb_mask + 1);
+
+    if (sh->tlb_short)
+        resize(sh, entries < most ? entries : most);
+}
+
+void ucpu_set_tlb_bits(struct ucpu *c, unsigned bits)
+{
+    CHECK(!c->cpu.running && bits <= TLB_BITS_MOST);
+    resize(c->exec->shared, (uint64_t)1 << bits);
+}
+
 void tlb_init(struct exec_shared *sh)
 {
     sh->pages = xcalloc(memory_of(sh)->max_pages, sizeof(sh->pages[0]));
     sh->tlb_epoch = 1;
+    sh->tlb_mask = (1u << TLB_BITS_FIRST) - 1;
 }
 
 void tlb_init_cpu(struct ucpu *c)
@@ -444,7 +612,12 @@ void tlb_finish(struct exec_shared *sh)
         free(sh->pages[i].walked);
     free(sh->pages);
     free(sh->walked_pages);
-    while (sh->ncontexts)
-        free(sh->contexts[--sh->ncontexts]);
+    while (sh->ncontexts) {
+        struct tlb_context *t = sh->contexts[--sh->ncontexts];
+
+        free_tables(t);
+        free(t->filled);
+        free(t);
+    }
     free(sh->contexts);
 }

@@ -71,7 +71,7 @@ VECTOR_TYPES(64)
 #define EA_X  (A(64) + SIMM)
 #define EAX_X (A(64) + (B(64) << AUX) + SIMM)
 
-#define TLB_AT(at) (&tlb[((at) >> PAGE_SHIFT) & (TLB_SIZE - 1)])
+#define TLB_AT(at) (&tlb[((at) >> PAGE_SHIFT) & tlb_mask])
 #define LOAD(n, ea) \
     uint64_t load_at = (ea); \
     uint##n##_t loaded; \

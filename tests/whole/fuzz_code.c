@@ -118,6 +118,7 @@ static void use_engine(struct machine *m, enum engine e)
         code_memory_unmap(&memory); /* there is none: the interpreter once more */
 }
 
+/* Small TLBs, which soon are too small, but for the reference. */
 static struct machine *make(const struct fuzz_mode *mode, uint64_t seed, enum engine e)
 {
     struct fuzz_rng r = {.state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1};
@@ -126,6 +127,8 @@ static struct machine *make(const struct fuzz_mode *mode, uint64_t seed, enum en
     fuzz_roll(&r, 0);
     m = mode->make(mode, &r);
     m->env = &env;
+    if (e != INTERPRETER)
+        ucpu_set_tlb_bits((struct ucpu *)(void *)m->cpus[0], 1 + seed % 4);
     use_engine(m, e);
     return m;
 }

@@ -81,7 +81,7 @@ static void emit_probe(struct jit *j, struct slow *s, unsigned bytes, bool write
         n++;
     x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
     x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
-    x_alu_imm(e, 32, ALU_AND, RCX, (TLB_SIZE - 1) << 5);
+    x_alu_imm(e, 32, ALU_AND, RCX, (int32_t)(j->c->exec->shared->tlb_mask << 5));
     if (bytes > 1)
         x_rm(e, 64, X_LEA, RDX, RAX, (int32_t)bytes - 1);
     else

@@ -34,6 +34,7 @@ static bool condition(const struct lazy_flags *f, unsigned cond)
         uint8_t *const state __attribute__((unused)) = cpu->s; \
         struct lazy_flags *const lazy __attribute__((unused)) = cpu->flags; \
         const struct tlb_entry *tlb __attribute__((unused)) = cpu->tlb; \
+        const uint64_t tlb_mask __attribute__((unused)) = cpu->exec->shared->tlb_mask; \
         (void)u; \
         { __VA_ARGS__; } \
         return UOP_NEXT; \

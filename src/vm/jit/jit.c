@@ -70,8 +70,7 @@ void jit_flush(struct jit *j)
     j->code.at = j->first;
 }
 
-/* The memory is full: no block has code any more. */
-static void throw_away(struct jit *j)
+void jit_throw_away(struct jit *j)
 {
     const struct exec_shared *sh = j->c->exec->shared;
 
@@ -85,7 +84,7 @@ static void make_code(struct jit *j, struct block *b)
 {
     if (!b->valid || compile(j, b))
         return;
-    throw_away(j);
+    jit_throw_away(j);
     if (!compile(j, b))
         b->heat = UINT32_MAX; /* larger than the whole memory */
 }
@@ -98,12 +97,12 @@ static struct block *next_by_tlb(const struct ucpu *c)
     struct exec_shared *sh = x->shared;
     const struct block *from = c->block;
     struct block_key key = {.pc = x->go_pc, .va = x->go_pc + from->bias, .mode = from->key.mode};
-    unsigned index = (unsigned)(key.va >> PAGE_SHIFT) & (TLB_SIZE - 1);
+    unsigned index = tlb_index(sh, key.va);
     struct block *to;
 
     if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || sh->nexec)
         return NULL;
-    to = block_find(sh, x->context->infos[c->tlb_mode][index].number, &key, false);
+    to = block_find(sh, x->context->tables[c->tlb_mode].infos[index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     sh->stats.jump_misses++;

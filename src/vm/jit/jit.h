@@ -27,6 +27,8 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b);
 void jit_block_made(struct jit *j, struct block *b);
 /* Every block was dropped. */
 void jit_flush(struct jit *j);
+/* No block has code any more. */
+void jit_throw_away(struct jit *j);
 void jit_stats(const struct jit *j, struct ucpu_stats *out);
 
 #endif
