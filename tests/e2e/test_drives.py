@@ -3,6 +3,7 @@
 recordings of it."""
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,7 @@ void main(void)
 """
 FOREVER = "for (unsigned n = 0;; n++) write_sector(3000 + n % 1000, sector);"
 SECTORS = 8192
+SEABIOS = "/usr/share/seabios/bios.bin"
 
 
 def image():
@@ -240,6 +242,39 @@ def claim_a_recording_with_its_images_carries_what_the_guest_read():
         os.remove(d.raw)
         equal(run("verify", name)[0], 0)
         refused(r"needs the image of drive", "--replay", name, "--continue-live", "--run", "--listen", "none")
+
+
+# Real-mode code: end with a status; reset.
+ENDS = {"disk": b"\xb0\x01\xe6\xf4\xf4", "cd": b"\xb0\x02\xe6\xf4\xf4"}
+RESETS = b"\xba\xf9\x0c\xb0\x06\xee\xf4"
+
+
+def boot_cd(code):
+    """A CD with nothing on it but what El Torito needs."""
+    entry = b"\x01\0\0\0".ljust(28, b"\0")
+    entry += struct.pack("<H", -(1 + 0xaa55) & 0xffff) + b"\x55\xaa"
+    entry += b"\x88" + struct.pack("<BHBBHI", 0, 0, 0, 0, 4, 19)
+    record = (b"\0CD001\x01EL TORITO SPECIFICATION").ljust(0x47, b"\0") + struct.pack("<I", 18)
+    sectors = {16: b"\x01CD001\x01", 17: record, 18: entry, 19: code}
+    return b"".join(sectors.get(n, b"").ljust(2048, b"\0") for n in range(32))
+
+
+def claim_firmware_boots_from_what_boot_says():
+    if not os.path.exists(SEABIOS):
+        return
+    with Disk() as d:
+        cd, resets = d.path("cd.iso"), d.path("resets.iso")
+        with open(d.raw, "wb") as f:
+            f.write(ENDS["disk"].ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+        for name, code in ((cd, ENDS["cd"]), (resets, RESETS)):
+            with open(name, "wb") as f:
+                f.write(boot_cd(code))
+        for words, want in (((), 3), (("--boot", "d"), 5), (("--boot", "order=c"), 3), (("--boot", "once=d"), 5),
+                            (("--boot", "once=d", "--cdrom", resets), 3)):
+            words = words if "--cdrom" in words else words + ("--cdrom", cd)
+            got, text = run("--bios", SEABIOS, "-hda", d.raw, "--run", "--listen", "none", "--serial", "none", "--icount",
+                            "shift=0,sleep=off", *words)
+            equal(got, want, (words, text))
 
 
 def claim_what_cannot_be_is_refused_by_name():

@@ -178,6 +178,18 @@ static void create_devices(struct pc *pc)
         pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
 }
 
+/* --boot; with drives and no word on it, as QEMU has it: disk, floppy, CD. */
+static void take_boot_order(struct pc *pc)
+{
+    const struct machine_parts *p = pc->config.parts;
+    struct rtc_wiring *w = &pc->rtc_wiring;
+
+    if (!p || !(p->ndrives || *p->boot_order || *p->boot_once))
+        return;
+    snprintf(w->boot_order, sizeof(w->boot_order), "%.3s", *p->boot_order ? p->boot_order : "cad");
+    snprintf(w->boot_once, sizeof(w->boot_once), "%.3s", p->boot_once);
+}
+
 static void connect_lines(struct pc *pc)
 {
     static const unsigned uart_irq[PC_MAX_SERIAL] = {4, 3};
@@ -195,6 +207,7 @@ static void connect_lines(struct pc *pc)
     pc->pit_wiring.irq = isa_irq(pc, 0);
     pc->rtc_wiring = (struct rtc_wiring){.irq = isa_irq(pc, 8), .memory_bytes = pc->config.memory_bytes,
                                            .cpus = pc->machine->ncpus};
+    take_boot_order(pc);
     pc->pm_wiring =
         (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc};
     pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
@@ -347,7 +360,7 @@ void pc_fill_fwcfg(struct pc *pc)
     fwcfg_add(w, FWCFG_NOGRAPHIC, pc->config.vga == PC_VGA_NONE ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
     fwcfg_add(w, FWCFG_MAX_CPUS, &cpus, sizeof(cpus));
-    fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
+    fwcfg_add(w, FWCFG_BOOT_MENU, pc->config.parts && pc->config.parts->boot_menu ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
     fwcfg_add_file(w, "etc/e820", e820, high ? 40 : 20);
     fwcfg_add_file(w, "etc/system-states", states, sizeof(states));

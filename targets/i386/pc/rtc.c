@@ -25,7 +25,7 @@
 
 enum {
     SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY, MONTH, YEAR,
-    REG_A, REG_B, REG_C, REG_D, CENTURY = 0x32, CPU_COUNT = 0x5f,
+    REG_A, REG_B, REG_C, REG_D, CENTURY = 0x32, BOOT_THIRD = 0x38, BOOT_FIRST = 0x3d, CPU_COUNT = 0x5f,
 };
 
 #define A_UIP  0x80u
@@ -497,11 +497,24 @@ static void store_sizes(struct rtc_state *s, uint64_t memory)
     s->cmos[0x2f] = (uint8_t)sum;
 }
 
+/* Kinds of devices in the order in which they are tried, a nibble each (QEMU, hw/i386/pc.c; SeaBIOS reads it). */
+static void store_boot_order(struct rtc_state *s, const char *letters)
+{
+    unsigned kinds[3] = {0};
+
+    for (unsigned i = 0; i < ARRAY_LEN(kinds) && letters[i]; i++)
+        kinds[i] = letters[i] == 'c' ? 2 : letters[i] == 'd' ? 3 : letters[i] == 'n' ? 4 : 1;
+    s->cmos[BOOT_FIRST] = (uint8_t)(kinds[1] << 4 | kinds[0]);
+    s->cmos[BOOT_THIRD] = (uint8_t)(kinds[2] << 4);
+}
+
 static void rtc_reset(struct device *dev)
 {
     const struct rtc_wiring *w = dev->wiring;
     struct rtc_state *s = dev->state;
 
+    if (*w->boot_order)
+        store_boot_order(s, !s->cmos[REG_A] && *w->boot_once ? w->boot_once : w->boot_order);
     if (s->cmos[REG_A] == 0) { /* never powered before */
         s->cmos[REG_A] = A_DV_RUN | 6;
         s->cmos[REG_B] = B_24;

@@ -8,6 +8,8 @@ struct rtc_wiring {
     struct line irq;
     uint64_t memory_bytes; /* for the size bytes that a BIOS looks for */
     unsigned cpus;         /* likewise: QEMU's byte of how many there are */
+    char boot_order[4];    /* letters (vm/dev/parts.h) for the bytes by which QEMU tells a BIOS; "": they are left alone */
+    char boot_once[4];     /* the same, as long as there was no reset; "": boot_order */
 };
 
 /* Range 0: ports 70h-71h (72h-73h the upper bank). */
