@@ -26,6 +26,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
+	src/vm/dev/ahci.c src/vm/dev/ahci.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \
 	src/vm/dev/ide.c src/vm/dev/ide.h \
 	src/vm/dev/nvme.c src/vm/dev/nvme.h \
@@ -42,7 +43,8 @@ libvm_a_SOURCES = \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
 	src/vm/dev/virtio_blk.c src/vm/dev/virtio_blk.h \
 	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h \
-	src/vm/dev/virtio_pci.c src/vm/dev/virtio_pci.h
+	src/vm/dev/virtio_pci.c src/vm/dev/virtio_pci.h \
+	src/vm/dev/virtio_scsi.c src/vm/dev/virtio_scsi.h
 # The JIT, where the host is an x86-64; else a stand-in.
 if HAVE_JIT
 libvm_a_SOURCES += \

@@ -38,4 +38,12 @@ check_PROGRAMS += tests/vm/test_nvme
 TESTS += tests/vm/test_nvme
 tests_vm_test_nvme_SOURCES = tests/vm/test_nvme.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_nvme_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_ahci
+TESTS += tests/vm/test_ahci
+tests_vm_test_ahci_SOURCES = tests/vm/test_ahci.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_ahci_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_scsi
+TESTS += tests/vm/test_scsi
+tests_vm_test_scsi_SOURCES = tests/vm/test_scsi.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_scsi_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

@@ -3,12 +3,20 @@
  *
  * Adding one: its plug function, declared in its header, and a line here.
  */
+#include "vm/dev/ahci.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_scsi.h"
 
 const struct device_model device_models[] = {
+    {"ich9-ahci", "PCI", "AHCI host adapter with six ports", false, ahci_keys, ahci_plug},
+    {"ide-cd", "AHCI", "ATAPI CD-ROM drive", true, ahci_disk_keys, ahci_disk_plug},
+    {"ide-hd", "AHCI", "ATA disk", true, ahci_disk_keys, ahci_disk_plug},
     {"nvme", "PCI", "NVM Express controller", true, nvme_keys, nvme_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},
+    {"virtio-scsi-pci", "PCI", "virtio SCSI host adapter", false, virtio_scsi_keys, virtio_scsi_pci_plug},
+    {"scsi-cd", "SCSI", "SCSI CD-ROM drive", true, scsi_disk_keys, scsi_disk_plug},
+    {"scsi-hd", "SCSI", "SCSI disk", true, scsi_disk_keys, scsi_disk_plug},
     {NULL, NULL, NULL, false, NULL, NULL},
 };

@@ -66,7 +66,6 @@ static int given_slot(const struct sockets *s, const char *addr, uint8_t *devfn,
 
 static int choose_place(struct sockets *s, const char *addr, const char *bus, uint8_t *devfn, struct error *err)
 {
-    *devfn = 0;
     if (!s->pci)
         return error_set(err, -EINVAL, "this board has no PCI bus");
     if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pcie.0"))
@@ -116,12 +115,13 @@ static int plug(struct sockets *s, const struct device_model *model, const struc
                 struct error *err)
 {
     char name[sizeof(((struct device *)0)->name)];
-    uint8_t devfn;
+    uint8_t devfn = 0;
 
     if (s->machine->ndevices == MACHINE_MAX_DEVICES)
         return error_set(err, -EINVAL, "a machine has at most %d devices", MACHINE_MAX_DEVICES);
     if (choose_name(s->machine, model, option_list_get(props, "id"), name, sizeof(name), err) < 0 ||
-        choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0)
+        (!strcmp(model->bus, "PCI") &&
+         choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;
     return model->plug(s, name, devfn, d, props, err);
 }

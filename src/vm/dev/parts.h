@@ -52,7 +52,7 @@ struct sockets {
 /* A kind of device. */
 struct device_model {
     const char *name;                /* QEMU's, "virtio-blk-pci" */
-    const char *bus;                 /* what it is plugged into, for --device help: "PCI" */
+    const char *bus;                 /* what it is plugged into: "PCI"; else plug() finds its place itself */
     const char *text;                /* what it is */
     bool takes_drive;                /* drive=ID is needed */
     const struct option_key *keys;   /* properties besides drive, id, addr and bus; NULL: none */

@@ -1,0 +1,815 @@
+/*
+ * The AHCI host adapter of the ICH9 (Serial ATA AHCI 1.3; Intel 316972, 15), six ports. What devices make of a command is
+ * in ata.c and scsi.c.
+ *
+ * A port does one command at a time: it fetches the next one, in the order of slots, when the one before it is done, and
+ * a command takes what drive_duration() says. Its data move when it ends.
+ *
+ * Not modelled: native command queueing (CAP says so), port multipliers, enclosure management, command completion
+ * coalescing, power management of the link, staggered spin-up, hot plug, the index and data ports of BAR 4.
+ */
+#include "vm/dev/ahci.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "vm/dev/ata.h"
+#include "vm/dev/pci.h"
+#include "vm/machine.h"
+
+#define PORTS      6u
+#define SLOTS      32u
+#define RANGE_HBA  1u
+#define HBA_BYTES  0x1000u
+#define PORT_AT    0x100u
+#define PORT_BYTES 0x80u
+
+enum { H_CAP = 0x00, H_GHC = 0x04, H_IS = 0x08, H_PI = 0x0c, H_VS = 0x10, H_CAP2 = 0x24 };
+enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE = 0x14, P_CMD = 0x18, P_TFD = 0x20,
+       P_SIG = 0x24, P_SSTS = 0x28, P_SCTL = 0x2c, P_SERR = 0x30, P_SACT = 0x34, P_CI = 0x38 };
+
+/* 64-bit addresses, all ports 3 Gb/s, AHCI only, command list override no, 32 slots. */
+#define CAP (0x80000000u | 2u << 20 | 1u << 18 | (SLOTS - 1) << 8 | (PORTS - 1))
+#define GHC_AE 0x80000000u
+#define GHC_IE 0x00000002u
+#define GHC_HR 0x00000001u
+
+#define CMD_ST  0x00000001u
+#define CMD_SUD 0x00000002u
+#define CMD_POD 0x00000004u
+#define CMD_CLO 0x00000008u
+#define CMD_FRE 0x00000010u
+#define CMD_FR  0x00004000u
+#define CMD_CR  0x00008000u
+#define CMD_ATAPI 0x01000000u
+#define CMD_WRITABLE (CMD_ST | CMD_SUD | CMD_POD | CMD_FRE | CMD_ATAPI | 0x06000000u)
+
+#define IS_DHR 0x00000001u /* a device-to-host register FIS */
+#define IS_PS  0x00000002u /* a PIO setup FIS */
+#define IS_PC  0x00000040u /* port connect change */
+#define IS_HBF 0x20000000u /* memory could not be reached */
+#define IS_TFE 0x40000000u /* task file error */
+#define SERR_X 0x04000000u /* the device was exchanged */
+
+#define LINK_UP  0x123u
+#define DET_INIT 1u
+
+#define HEADER_ATAPI 0x20u
+#define FIS_H2D 0x27u
+#define FIS_D2H 0x34u
+#define FIS_PIO 0x5fu
+#define FIS_INTERRUPT 0x40u
+#define FIS_PIO_AT 0x20u
+#define FIS_D2H_AT 0x40u
+
+DEVICE_STATE_BEGIN
+struct ahci_port {
+    struct ata_unit unit;
+    uint64_t clb, fb;      /* command list, received FISes */
+    uint64_t done_at;      /* vtime at which the command in progress ends, or VTIME_NEVER */
+    uint32_t is, ie, cmd, tfd, sig, ssts, sctl, serr, ci;
+    uint32_t slot;         /* of the command in progress */
+    uint32_t halted;       /* after an error: until ST is cleared */
+    uint32_t in_reset;     /* a software reset is held */
+};
+
+struct ahci_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+    uint32_t ghc, is;
+    struct ahci_port port[PORTS];
+};
+DEVICE_STATE_END
+
+/* Wiring. */
+struct ahci {
+    struct pci_function pci;
+    struct device *dev;
+    struct ahci_state *st;
+    struct drive *drives[PORTS];
+};
+
+/* A command as the slot has it. */
+struct slot {
+    uint32_t flags, prds; /* of the header */
+    uint64_t at, table;   /* addresses of the header and of the command table */
+    uint8_t fis[64], packet[16];
+    uint32_t region;      /* where move() was last: the table's entry, and the byte of the data that it begins with */
+    uint64_t region_at;
+};
+
+/* ---- interrupts ---- */
+
+static void update_irq(struct ahci *a)
+{
+    struct ahci_state *s = a->st;
+    bool was = s->is, level;
+
+    for (unsigned n = 0; n < PORTS; n++)
+        if (s->port[n].is & s->port[n].ie)
+            s->is |= 1u << n;
+    level = s->is && (s->ghc & GHC_IE);
+    if (!pci_has_messages(&a->pci))
+        pci_set_intx(&a->pci, level);
+    else if (level && !was)
+        pci_notify(&a->pci, 0);
+}
+
+static void raise(struct ahci *a, unsigned n, uint32_t bits)
+{
+    struct ahci_port *p = &a->st->port[n];
+    bool news = (bits & p->ie & ~p->is) != 0;
+
+    p->is |= bits;
+    if (news && pci_has_messages(&a->pci) && (a->st->is >> n & 1u) && (a->st->ghc & GHC_IE))
+        pci_notify(&a->pci, 0); /* a message for each, also while the port's bit is not cleared yet */
+    update_irq(a);
+}
+
+/* ---- FISes ---- */
+
+static void fill_fis(const struct ata_task *t, uint8_t *fis, uint8_t type, bool interrupts)
+{
+    memset(fis, 0, 20);
+    fis[0] = type;
+    fis[1] = interrupts ? FIS_INTERRUPT : 0;
+    fis[2] = t->status;
+    fis[3] = t->error;
+    fis[4] = t->low[0];
+    fis[5] = t->mid[0];
+    fis[6] = t->high[0];
+    fis[7] = t->device;
+    fis[8] = t->low[1];
+    fis[9] = t->mid[1];
+    fis[10] = t->high[1];
+    fis[12] = t->count[0];
+    fis[13] = t->count[1];
+}
+
+static void show_task(struct ahci_port *p)
+{
+    p->tfd = p->unit.task.status | (uint32_t)p->unit.task.error << 8;
+}
+
+/* The device tells the end of a command, or its signature. */
+static void send_register_fis(struct ahci *a, unsigned n, bool interrupts)
+{
+    struct ahci_port *p = &a->st->port[n];
+    const struct ata_task *t = &p->unit.task;
+    uint8_t fis[20];
+
+    fill_fis(t, fis, FIS_D2H, interrupts);
+    show_task(p);
+    if (p->cmd & CMD_FRE)
+        pci_dma_write(&a->pci, p->fb + FIS_D2H_AT, fis, sizeof(fis));
+    raise(a, n, (interrupts ? IS_DHR : 0) | (t->status & ATA_ERR ? IS_TFE : 0));
+}
+
+static void send_pio_fis(struct ahci *a, unsigned n, uint32_t bytes)
+{
+    struct ahci_port *p = &a->st->port[n];
+    uint8_t fis[20];
+
+    fill_fis(&p->unit.task, fis, FIS_PIO, true);
+    fis[1] |= 0x20; /* to the host */
+    fis[15] = fis[2];
+    fis[16] = (uint8_t)bytes;
+    fis[17] = (uint8_t)(bytes >> 8);
+    if (p->cmd & CMD_FRE)
+        pci_dma_write(&a->pci, p->fb + FIS_PIO_AT, fis, sizeof(fis));
+    show_task(p);
+    raise(a, n, IS_PS);
+}
+
+static void show_signature(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    const struct ata_task *t = &p->unit.task;
+
+    p->sig = (uint32_t)t->high[0] << 24 | (uint32_t)t->mid[0] << 16 | (uint32_t)t->low[0] << 8 | t->count[0];
+}
+
+/* The link comes up again: a hardware reset of the device. */
+static void connect(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+
+    p->done_at = VTIME_NEVER;
+    p->halted = p->in_reset = 0;
+    p->ci = 0;
+    p->sig = 0xffffffffu;
+    p->tfd = 0x7f;
+    p->ssts = 0;
+    if (!a->drives[n])
+        return;
+    p->ssts = LINK_UP;
+    p->serr |= SERR_X;
+    ata_reset(a->drives[n], &p->unit, true);
+    show_signature(a, n);
+    send_register_fis(a, n, false);
+    raise(a, n, IS_PC);
+}
+
+/* ---- data ---- */
+
+/* Move `len` bytes at `skip` of the command's data. Returns how many the table had room for. */
+static uint64_t move(struct ahci *a, struct slot *s, uint64_t skip, void *buf, uint64_t len, bool to_memory)
+{
+    uint8_t *bytes = buf;
+    uint64_t done = 0;
+
+    if (skip < s->region_at) {
+        s->region = 0;
+        s->region_at = 0;
+    }
+    while (s->region < s->prds && done < len) {
+        uint64_t address, size, in, n;
+        uint32_t prd[4];
+
+        if (!pci_dma_read(&a->pci, s->table + 0x80 + 16ull * s->region, prd, sizeof(prd)))
+            break;
+        size = (prd[3] & 0x3fffffu) + 1ull;
+        in = skip + done - s->region_at;
+        if (in >= size) {
+            s->region++;
+            s->region_at += size;
+            continue;
+        }
+        address = (prd[0] & ~1u) | (uint64_t)prd[1] << 32;
+        n = size - in < len - done ? size - in : len - done;
+        if (!(to_memory ? pci_dma_write(&a->pci, address + in, bytes + done, n)
+                        : pci_dma_read(&a->pci, address + in, bytes + done, n)))
+            break;
+        done += n;
+    }
+    return done;
+}
+
+static void put_count(struct ahci *a, const struct slot *s, uint64_t bytes)
+{
+    uint32_t count = (uint32_t)bytes;
+
+    pci_dma_write(&a->pci, s->at + 4, &count, sizeof(count));
+}
+
+/* Sectors between drive and memory, from byte `at` of the drive on. Returns the bytes moved. */
+static uint64_t move_sectors(struct ahci *a, struct drive *d, struct slot *s, uint64_t at, uint64_t len, bool to_memory,
+                             enum drive_status *status)
+{
+    uint8_t piece[PAGE_SIZE];
+    uint64_t done = 0;
+
+    *status = DRIVE_OK;
+    while (done < len) {
+        uint64_t n = len - done < sizeof(piece) ? len - done : sizeof(piece), good = n;
+
+        if (to_memory)
+            *status = drive_read(d, at + done, piece, n, &good);
+        if (move(a, s, done, piece, good, to_memory) < good)
+            return done;
+        if (!to_memory)
+            *status = drive_write(d, at + done, piece, n, &good);
+        done += good;
+        if (*status != DRIVE_OK)
+            return done;
+    }
+    return done;
+}
+
+/* ---- commands ---- */
+
+/* A command ends: its slot is free, unless it failed. */
+static void finish(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+
+    if (p->unit.task.status & ATA_ERR)
+        p->halted = 1;
+    else
+        p->ci &= ~(1u << p->slot);
+    send_register_fis(a, n, true);
+}
+
+static void packet(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct drive *d = a->drives[n];
+    struct ata_unit *u = &p->unit;
+    struct scsi_command c;
+    enum drive_status status = DRIVE_OK;
+    uint8_t list[4096], result = SCSI_GOOD;
+    uint64_t moved = 0;
+
+    scsi_begin(d, &u->scsi, s->packet, &c);
+    switch (c.transfer) {
+    case SCSI_REPLY:
+        moved = move(a, s, 0, c.reply, c.len, true);
+        break;
+    case SCSI_READ:
+        moved = move_sectors(a, d, s, c.offset, c.len, true, &status);
+        result = scsi_end(&u->scsi, status);
+        break;
+    case SCSI_VERIFY:
+        result = scsi_end(&u->scsi, drive_verify(d, c.offset, c.len, NULL));
+        break;
+    case SCSI_PARAMETERS:
+        moved = move(a, s, 0, list, c.len < sizeof(list) ? c.len : sizeof(list), false);
+        result = scsi_parameters(d, &u->scsi, s->packet, list, moved);
+        break;
+    case SCSI_FAILED:
+        result = SCSI_CHECK;
+        break;
+    default:
+        break;
+    }
+    u->work.kind = ATA_DONE;
+    u->task.count[0] = 3;
+    u->task.status = (uint8_t)(ATA_DRDY | ATA_DSC | (result == SCSI_GOOD ? 0 : ATA_ERR));
+    u->task.error = result == SCSI_GOOD ? 0 : (uint8_t)(u->scsi.key << 4 | (u->scsi.key == SENSE_ILLEGAL ? ATA_ABRT : 0));
+    put_count(a, s, moved);
+    finish(a, n);
+}
+
+static void sectors(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ata_unit *u = &a->st->port[n].unit;
+    struct drive *d = a->drives[n];
+    enum drive_status status;
+    uint64_t len = (uint64_t)u->work.sectors * ATA_SECTOR;
+    uint64_t moved = move_sectors(a, d, s, u->work.lba * ATA_SECTOR, len, u->work.kind == ATA_READ, &status);
+
+    put_count(a, s, moved);
+    if (status == DRIVE_OK && moved < len) { /* the table was too short */
+        ata_abort(u);
+    } else if (status == DRIVE_OK) {
+        ata_advance(u, u->work.sectors);
+        ata_end(d, u, DRIVE_OK, 0);
+    } else {
+        ata_end(d, u, status, (uint32_t)(moved / ATA_SECTOR));
+    }
+    finish(a, n);
+}
+
+static void trim(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ata_unit *u = &a->st->port[n].unit;
+    uint8_t list[8 * ATA_SECTOR];
+    uint32_t len = u->work.sectors * ATA_SECTOR;
+
+    if (len > sizeof(list) || move(a, s, 0, list, len, false) < len)
+        ata_abort(u);
+    else
+        ata_trim(a->drives[n], u, list, len);
+    finish(a, n);
+}
+
+static void verify(struct ahci *a, unsigned n)
+{
+    struct ata_unit *u = &a->st->port[n].unit;
+    uint64_t done = 0;
+    enum drive_status status = drive_verify(a->drives[n], u->work.lba * ATA_SECTOR,
+                                            (uint64_t)u->work.sectors * ATA_SECTOR, &done);
+
+    if (status == DRIVE_OK)
+        ata_advance(u, u->work.sectors);
+    ata_end(a->drives[n], u, status, status == DRIVE_OK ? 0 : (uint32_t)(done / ATA_SECTOR));
+    finish(a, n);
+}
+
+/* The slot's command. False: memory cannot be reached. */
+static bool fetch(struct ahci *a, unsigned n, struct slot *s)
+{
+    const struct ahci_port *p = &a->st->port[n];
+    uint32_t header[4];
+
+    s->at = p->clb + 32ull * p->slot;
+    if (!pci_dma_read(&a->pci, s->at, header, sizeof(header)))
+        return false;
+    s->flags = header[0];
+    s->prds = header[0] >> 16;
+    s->region = 0;
+    s->region_at = 0;
+    s->table = (header[2] & ~127u) | (uint64_t)header[3] << 32;
+    return pci_dma_read(&a->pci, s->table, s->fis, sizeof(s->fis)) &&
+           pci_dma_read(&a->pci, s->table + 64, s->packet, sizeof(s->packet));
+}
+
+/* A FIS that writes the control register: software reset. */
+static void control_fis(struct ahci *a, unsigned n, const struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+    bool held = s->fis[15] & 4u;
+
+    p->ci &= ~(1u << p->slot);
+    if (!held && p->in_reset) {
+        ata_reset(a->drives[n], &p->unit, false);
+        show_signature(a, n);
+        send_register_fis(a, n, false);
+    }
+    p->in_reset = held;
+}
+
+static void take_fis(struct ata_task *t, const uint8_t *fis)
+{
+    t->features[0] = fis[3];
+    t->low[0] = fis[4];
+    t->mid[0] = fis[5];
+    t->high[0] = fis[6];
+    t->device = fis[7];
+    t->low[1] = fis[8];
+    t->mid[1] = fis[9];
+    t->high[1] = fis[10];
+    t->features[1] = fis[11];
+    t->count[0] = fis[12];
+    t->count[1] = fis[13];
+}
+
+static uint64_t bytes_of(struct ahci *a, unsigned n, const struct slot *s)
+{
+    const struct ata_unit *u = &a->st->port[n].unit;
+    struct scsi_unit copy = u->scsi; /* to look only */
+    struct scsi_command c;
+
+    if (u->work.kind != ATA_PACKET)
+        return u->work.kind == ATA_READ || u->work.kind == ATA_WRITE || u->work.kind == ATA_VERIFY
+                   ? (uint64_t)u->work.sectors * ATA_SECTOR : 0;
+    scsi_begin(a->drives[n], &copy, s->packet, &c);
+    return c.transfer == SCSI_READ || c.transfer == SCSI_VERIFY ? c.len : 0;
+}
+
+/* The command of p->slot: what can be done at once is; else the port is busy. `reply`: 512 bytes. */
+static void execute(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct ata_unit *u = &p->unit;
+    uint8_t reply[ATA_SECTOR];
+
+    if (!(s->fis[1] & 0x80u)) {
+        control_fis(a, n, s);
+        return;
+    }
+    take_fis(&u->task, s->fis);
+    ata_begin(a->drives[n], u, s->fis[2], reply);
+    switch (u->work.kind) {
+    case ATA_REPLY:
+        u->task.status = ATA_DRDY | ATA_DSC;
+        put_count(a, s, move(a, s, 0, reply, sizeof(reply), true));
+        u->work.kind = ATA_DONE;
+        p->ci &= ~(1u << p->slot);
+        send_pio_fis(a, n, sizeof(reply));
+        break;
+    case ATA_DONE:
+        finish(a, n);
+        break;
+    default:
+        p->tfd = ATA_BSY | ATA_DRDY;
+        p->done_at = machine_now(a->dev->machine) + drive_duration(a->drives[n], bytes_of(a, n, s));
+        break;
+    }
+}
+
+/* Begin the commands that wait, one after the other. */
+static void begin(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct slot s;
+
+    while (p->ci && (p->cmd & CMD_ST) && !p->halted && p->done_at == VTIME_NEVER && a->drives[n]) {
+        p->slot = (uint32_t)__builtin_ctz(p->ci);
+        if (!fetch(a, n, &s) || s.fis[0] != FIS_H2D) {
+            p->halted = 1;
+            raise(a, n, IS_HBF);
+            return;
+        }
+        execute(a, n, &s);
+    }
+}
+
+/* The time of the command in progress is over. */
+static void over(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct slot s;
+
+    if (!fetch(a, n, &s)) {
+        p->halted = 1;
+        raise(a, n, IS_HBF);
+        return;
+    }
+    switch (p->unit.work.kind) {
+    case ATA_READ: case ATA_WRITE:
+        sectors(a, n, &s);
+        break;
+    case ATA_TRIM:
+        trim(a, n, &s);
+        break;
+    case ATA_VERIFY:
+        verify(a, n);
+        break;
+    case ATA_PACKET:
+        packet(a, n, &s);
+        break;
+    default:
+        ata_end(a->drives[n], &p->unit, DRIVE_OK, 0);
+        finish(a, n);
+        break;
+    }
+    begin(a, n);
+}
+
+/* ---- registers ---- */
+
+static void reset_port(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    uint64_t clb = p->clb, fb = p->fb;
+
+    memset(p, 0, sizeof(*p));
+    p->clb = clb;
+    p->fb = fb;
+    p->cmd = CMD_SUD | CMD_POD;
+    connect(a, n);
+    p->is = 0;
+}
+
+static void reset_hba(struct ahci *a)
+{
+    a->st->ghc = GHC_AE;
+    a->st->is = 0;
+    for (unsigned n = 0; n < PORTS; n++)
+        reset_port(a, n);
+    a->st->is = 0;
+    update_irq(a);
+}
+
+static void write_cmd(struct ahci *a, unsigned n, uint32_t value)
+{
+    struct ahci_port *p = &a->st->port[n];
+    bool had_fre = p->cmd & CMD_FRE;
+
+    p->cmd = value & CMD_WRITABLE;
+    p->cmd |= (p->cmd & CMD_ST ? CMD_CR : 0) | (p->cmd & CMD_FRE ? CMD_FR : 0);
+    if (value & CMD_CLO)
+        p->tfd &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
+    if (!(p->cmd & CMD_ST)) { /* what waits is forgotten */
+        p->ci = 0;
+        p->halted = 0;
+        p->done_at = VTIME_NEVER;
+    }
+    if (!had_fre && (p->cmd & CMD_FRE) && a->drives[n] && p->done_at == VTIME_NEVER)
+        send_register_fis(a, n, false); /* what the device said before anybody listened */
+    begin(a, n);
+}
+
+static void set_half(uint64_t *reg, bool upper, uint32_t value)
+{
+    *reg = upper ? (*reg & 0xffffffffu) | (uint64_t)value << 32 : (*reg & ~0xffffffffull) | value;
+}
+
+static void port_write(struct ahci *a, unsigned n, uint32_t reg, uint32_t value)
+{
+    struct ahci_port *p = &a->st->port[n];
+    uint32_t det = p->sctl & 15u;
+
+    switch (reg) {
+    case P_CLB: case P_CLBU: set_half(&p->clb, reg == P_CLBU, reg == P_CLBU ? value : value & ~1023u); break;
+    case P_FB: case P_FBU:   set_half(&p->fb, reg == P_FBU, reg == P_FBU ? value : value & ~255u); break;
+    case P_IS:   p->is &= ~value; update_irq(a); break;
+    case P_IE:   p->ie = value & 0xfdc000ffu; update_irq(a); break;
+    case P_CMD:  write_cmd(a, n, value); break;
+    case P_SCTL:
+        p->sctl = value & 0xfffu;
+        if (det != DET_INIT && (value & 15u) == DET_INIT) {
+            p->ssts = 0;
+            p->tfd = 0x7f;
+            p->done_at = VTIME_NEVER;
+            p->ci = 0;
+        } else if (det == DET_INIT && (value & 15u) != DET_INIT) {
+            connect(a, n);
+        }
+        break;
+    case P_SERR: p->serr &= ~value; break;
+    case P_CI:
+        if (p->cmd & CMD_ST)
+            p->ci |= value;
+        begin(a, n);
+        break;
+    default:
+        break;
+    }
+}
+
+static uint32_t port_read(const struct ahci_port *p, uint32_t reg)
+{
+    switch (reg) {
+    case P_CLB:  return (uint32_t)p->clb;
+    case P_CLBU: return (uint32_t)(p->clb >> 32);
+    case P_FB:   return (uint32_t)p->fb;
+    case P_FBU:  return (uint32_t)(p->fb >> 32);
+    case P_IS:   return p->is;
+    case P_IE:   return p->ie;
+    case P_CMD:  return p->cmd | (p->cmd & CMD_ST ? p->slot << 8 : 0);
+    case P_TFD:  return p->tfd;
+    case P_SIG:  return p->sig;
+    case P_SSTS: return p->ssts;
+    case P_SCTL: return p->sctl;
+    case P_SERR: return p->serr;
+    case P_CI:   return p->ci;
+    default:     return 0;
+    }
+}
+
+static uint32_t register_at(const struct ahci *a, uint64_t offset)
+{
+    const struct ahci_state *s = a->st;
+
+    if (offset >= PORT_AT)
+        return (offset - PORT_AT) / PORT_BYTES < PORTS
+                   ? port_read(&s->port[(offset - PORT_AT) / PORT_BYTES], (uint32_t)(offset - PORT_AT) % PORT_BYTES) : 0;
+    switch (offset) {
+    case H_CAP: return CAP;
+    case H_GHC: return s->ghc;
+    case H_IS:  return s->is;
+    case H_PI:  return (1u << PORTS) - 1;
+    case H_VS:  return 0x00010300u;
+    default:    return 0;
+    }
+}
+
+static uint64_t ahci_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    const struct ahci *a = dev->wiring;
+    uint64_t value = register_at(a, offset & ~3ull) >> (8 * (offset & 3u));
+
+    (void)range;
+    if (size == 8)
+        value |= (uint64_t)register_at(a, (offset & ~3ull) + 4) << 32;
+    return value;
+}
+
+static void write_register(struct ahci *a, uint64_t offset, uint32_t value)
+{
+    struct ahci_state *s = a->st;
+    uint64_t n = (offset - PORT_AT) / PORT_BYTES;
+
+    if (offset >= PORT_AT) {
+        if (n < PORTS)
+            port_write(a, (unsigned)n, (uint32_t)(offset - PORT_AT) % PORT_BYTES, value);
+        return;
+    }
+    switch (offset) {
+    case H_GHC:
+        if (value & GHC_HR) {
+            reset_hba(a);
+            return;
+        }
+        s->ghc = GHC_AE | (value & GHC_IE);
+        update_irq(a);
+        break;
+    case H_IS:
+        s->is &= ~value;
+        update_irq(a);
+        break;
+    default:
+        break;
+    }
+}
+
+static void ahci_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct ahci *a = dev->wiring;
+
+    (void)range;
+    if (size < 4 || (offset & 3u))
+        return;
+    write_register(a, offset, (uint32_t)value);
+    if (size == 8)
+        write_register(a, offset + 4, (uint32_t)(value >> 32));
+}
+
+/* ---- the device ---- */
+
+static void ahci_reset(struct device *dev)
+{
+    struct ahci *a = dev->wiring;
+
+    pci_function_reset(&a->pci);
+    memset(a->st->port, 0, sizeof(a->st->port));
+    reset_hba(a);
+}
+
+static vtime_t ahci_deadline(const struct device *dev)
+{
+    const struct ahci_state *s = dev->state;
+    vtime_t least = VTIME_NEVER;
+
+    for (unsigned n = 0; n < PORTS; n++)
+        if (s->port[n].done_at < least)
+            least = s->port[n].done_at;
+    return least;
+}
+
+static void ahci_expire(struct device *dev, vtime_t now)
+{
+    struct ahci *a = dev->wiring;
+
+    for (unsigned n = 0; n < PORTS; n++) {
+        if (a->st->port[n].done_at > now)
+            continue;
+        a->st->port[n].done_at = VTIME_NEVER;
+        over(a, n);
+    }
+}
+
+static void ahci_describe(const struct device *dev, struct buffer *b)
+{
+    const struct ahci *a = dev->wiring;
+
+    buffer_printf(b, "ghc %08x is %02x\n", a->st->ghc, a->st->is);
+    for (unsigned n = 0; n < PORTS; n++) {
+        const struct ahci_port *p = &a->st->port[n];
+
+        if (a->drives[n])
+            buffer_printf(b, "port %u: %s, cmd %08x is %08x tfd %04x ci %08x, command %02x\n", n, a->drives[n]->name,
+                          p->cmd, p->is, p->tfd, p->ci, p->unit.task.command);
+    }
+}
+
+static bool ahci_possible(const struct device *dev)
+{
+    const struct ahci *a = dev->wiring;
+
+    for (unsigned n = 0; n < PORTS; n++) {
+        const struct ahci_port *p = &a->st->port[n];
+
+        if (p->slot >= SLOTS || !ata_possible(&p->unit) || !machine_deadline_possible(dev->machine, p->done_at) ||
+            (p->done_at != VTIME_NEVER && !a->drives[n]))
+            return false;
+    }
+    return true;
+}
+
+static const struct device_ops ahci_ops = {
+    .name = "ich9-ahci",
+    .state_size = sizeof(struct ahci_state),
+    .possible = ahci_possible,
+    .reset = ahci_reset,
+    .deadline = ahci_deadline,
+    .expire = ahci_expire,
+    .describe = ahci_describe,
+    .read = ahci_read,
+    .write = ahci_write,
+};
+
+const struct option_key ahci_keys[] = {{NULL, NULL}};
+const struct option_key ahci_disk_keys[] = {{"unit", "0"}, {NULL, NULL}};
+
+int ahci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+              struct error *err)
+{
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x2922, .subsystem_vendor = 0x1af4,
+                                           .subsystem = 0x1100, .class_code = 0x010601, .revision = 2, .pin = 1};
+    struct device *dev = machine_add_owned_device(s->machine, &ahci_ops, name, sizeof(struct ahci));
+    struct ahci *a = dev->wiring;
+
+    (void)d, (void)props, (void)err;
+    a->dev = dev;
+    a->st = dev->state;
+    pci_function_init(&a->pci, s->pci, devfn, dev, a->st->config, &id);
+    pci_add_bar(&a->pci, 5, PCI_BAR_MEMORY, false, HBA_BYTES, RANGE_HBA);
+    pci_add_msi(&a->pci, 1);
+    return 0;
+}
+
+/* The adapter and port that bus=NAME.PORT means; without it, the first free port of the last adapter. */
+static struct ahci *find_port(const struct machine *m, const char *bus, unsigned *port)
+{
+    for (unsigned i = m->ndevices; i-- > 0;) {
+        struct device *dev = m->devices[i];
+        size_t len = strlen(dev->name);
+        struct ahci *a = dev->wiring;
+
+        if (dev->ops != &ahci_ops)
+            continue;
+        for (*port = 0; *port < PORTS; ++*port)
+            if (bus ? !strncmp(bus, dev->name, len) && bus[len] == '.' && bus[len + 1] == (char)('0' + *port) && !bus[len + 2]
+                    : !a->drives[*port])
+                return a;
+    }
+    return NULL;
+}
+
+int ahci_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                   struct error *err)
+{
+    unsigned port;
+    struct ahci *a = find_port(s->machine, option_list_get(props, "bus"), &port);
+
+    (void)name, (void)devfn;
+    if (!a || a->drives[port])
+        return error_set(err, -ENODEV, "there is no such free port; --device ich9-ahci[,id=ID], before it, makes six: ID.0 "
+                         "to ID.5");
+    a->drives[port] = d;
+    d->wiring = a->dev;
+    return 0;
+}

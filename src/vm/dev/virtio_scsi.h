@@ -1,0 +1,15 @@
+/* virtio SCSI host adapters: see virtio_scsi.c. */
+#ifndef HINDCAST_VM_DEV_VIRTIO_SCSI_H
+#define HINDCAST_VM_DEV_VIRTIO_SCSI_H
+
+#include "vm/dev/parts.h"
+
+/* For device_models[]: "virtio-scsi-pci", the adapter, and what is plugged into it. */
+extern const struct option_key virtio_scsi_keys[], scsi_disk_keys[];
+int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                         const struct option_list *props, struct error *err);
+/* "scsi-hd" and "scsi-cd": into the adapter that was made last. */
+int scsi_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,230 @@
+/*
+ * AHCI: commands of disks and CD-ROM drives through slots and tables of regions, errors, resets, nonsense.
+ */
+#include "tests/vm/disk_bench.h"
+
+#include "base/option_list.h"
+#include "vm/dev/ahci.h"
+
+#define BAR      0x10010000u
+#define LIST_AT  0x1000u
+#define FIS_AT   0x2000u
+#define TABLE_AT 0x3000u /* of slot n: + n * 1000h */
+#define DATA_AT  0x20000u
+
+static struct device *ahci;
+static struct pci_function *f;
+
+static void reg(unsigned offset, uint32_t value)
+{
+    memory_write(&m->memory, BAR + offset, 4, value);
+}
+
+static uint32_t get(unsigned offset)
+{
+    return peek32(BAR + offset);
+}
+
+static unsigned port_at(unsigned port)
+{
+    return 0x100 + 0x80 * port;
+}
+
+static void start(unsigned port)
+{
+    reg(port_at(port) + 0x00, LIST_AT + 0x400 * port);
+    reg(port_at(port) + 0x08, FIS_AT + 0x100 * port);
+    reg(port_at(port) + 0x30, 0xffffffff);
+    reg(port_at(port) + 0x18, 0x16);
+    reg(port_at(port) + 0x10, 0xffffffff);
+    reg(port_at(port) + 0x14, 0x7fffffff);
+    reg(port_at(port) + 0x18, 0x17);
+}
+
+/* A disk at port 0, a CD-ROM drive at port 1. */
+static void new_ahci(const struct drive_fault *fault)
+{
+    struct sockets s = {.pci = &bench_bus};
+    struct option_list props;
+    struct error e;
+
+    new_disk_bench();
+    s.machine = m;
+    ck_assert_int_eq(option_list_parse(&props, "--device", "x", "driver", NULL, &e), 0);
+    ck_assert_int_eq(ahci_plug(&s, "ahci", PCI_DEVFN(3, 0), NULL, &props, &e), 0);
+    ck_assert_int_eq(ahci_disk_plug(&s, "", 0, new_drive("d0", DRIVE_DISK, fault), &props, &e), 0);
+    ck_assert_int_eq(ahci_disk_plug(&s, "", 0, new_drive("c0", DRIVE_CDROM, NULL), &props, &e), 0);
+    option_list_finish(&props);
+    ahci = machine_find_device(m, "ahci");
+    reset_all();
+    f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
+    pci_config_write(f, 0x24, 4, BAR);
+    pci_config_write(f, PCI_COMMAND, 2, 6);
+    reg(0x04, 0x80000002);
+    start(0);
+    start(1);
+    reg(0x08, 0xffffffff);
+}
+
+/* Put a 48-bit command into a slot; its data are two regions from DATA_AT on. */
+static void prepare(unsigned port, unsigned slot, unsigned command, uint64_t lba, unsigned count, uint32_t bytes,
+                    unsigned flags)
+{
+    paddr_t table = TABLE_AT + slot * 0x1000, header = LIST_AT + 0x400 * port + 32 * slot;
+    uint8_t fis[64] = {0x27, 0x80, (uint8_t)command, 0, (uint8_t)lba, (uint8_t)(lba >> 8), (uint8_t)(lba >> 16), 0x40,
+                       (uint8_t)(lba >> 24), 0, 0, 0, (uint8_t)count, (uint8_t)(count >> 8)};
+
+    poke32(header, 5 | flags | 2u << 16);
+    poke32(header + 4, 0);
+    poke64(header + 8, table);
+    poke(table, fis, sizeof(fis));
+    poke64(table + 0x80, DATA_AT);
+    poke32(table + 0x8c, 512 - 1);
+    poke64(table + 0x90, DATA_AT + 0x1000);
+    poke32(table + 0x9c, (bytes > 512 ? bytes - 512 : 2) - 1);
+}
+
+static void issue(unsigned port, unsigned slots)
+{
+    reg(port_at(port) + 0x38, slots);
+    run_for(50 * MS);
+}
+
+START_TEST(ports_tell_what_is_there)
+{
+    new_ahci(NULL);
+    ck_assert_uint_eq(get(0x0c), 0x3f);
+    ck_assert_uint_eq(get(port_at(0) + 0x28) & 0xf, 3);
+    ck_assert_uint_eq(get(port_at(0) + 0x24), 0x00000101);
+    ck_assert_uint_eq(get(port_at(1) + 0x24), 0xeb140101);
+    ck_assert_uint_eq(get(port_at(2) + 0x28), 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0xff, 0x50);
+    prepare(0, 0, 0xec, 0, 0, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 120), DISK_SECTORS);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 2, 2);
+    ck_assert_uint_eq(peek32(LIST_AT + 4), 512);
+    ck_assert(probe[3].level);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    reg(0x08, 1);
+    ck_assert(!probe[3].level);
+}
+END_TEST
+
+START_TEST(slots_are_done_one_after_the_other)
+{
+    new_ahci(NULL);
+    prepare(0, 2, 0x25, 40, 2, 1024, 0);
+    issue(0, 1 << 2);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 1);
+    ck_assert(holds_image(DATA_AT, 40 * 512, 512, 512));
+    ck_assert(holds_image(DATA_AT + 0x1000, 41 * 512, 512, 512));
+    ck_assert_uint_eq(peek32(LIST_AT + 32 * 2 + 4), 1024);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x40) >> 16, 0x0050);
+    poke32(DATA_AT, 0xfeed);
+    prepare(0, 0, 0x35, 70, 1, 512, 0x40);
+    prepare(0, 1, 0x25, 70, 2, 1024, 0);
+    reg(port_at(0) + 0x38, 3);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 3);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0x80, 0x80);
+    run_for(50 * MS);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xfeed);
+}
+END_TEST
+
+START_TEST(an_error_stops_the_port_until_it_is_started_again)
+{
+    static const struct drive_fault bad = {.first = 33, .count = 1};
+
+    new_ahci(&bad);
+    prepare(0, 0, 0x25, 33, 1, 512, 0);
+    prepare(0, 1, 0x25, 1, 1, 512, 0);
+    issue(0, 3);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 0x40000000, 0x40000000);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x4051);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 3);
+    reg(port_at(0) + 0x18, 0x16);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    reg(port_at(0) + 0x18, 0x17);
+    issue(0, 2);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert(holds_image(DATA_AT, 512, 512, 512));
+}
+END_TEST
+
+START_TEST(packets_go_to_the_cd)
+{
+    static const uint8_t ready[16] = {0}, read[16] = {0x28, 0, 0, 0, 0, 5, 0, 0, 1};
+
+    new_ahci(NULL);
+    prepare(1, 0, 0xa0, 0, 0, 2048, 0x20);
+    poke(TABLE_AT + 0x40, ready, 16);
+    issue(1, 1);
+    ck_assert_uint_eq(get(port_at(1) + 0x20), 0x6051); /* unit attention */
+    reg(port_at(1) + 0x18, 0x16);
+    reg(port_at(1) + 0x18, 0x17);
+    prepare(1, 0, 0xa0, 0, 0, 2048, 0x20);
+    poke(TABLE_AT + 0x40, read, 16);
+    issue(1, 1);
+    ck_assert_uint_eq(get(port_at(1) + 0x20), 0x0050);
+    ck_assert(holds_image(DATA_AT, 5 * 2048, 512, 2048));
+    ck_assert(holds_image(DATA_AT + 0x1000, 5 * 2048 + 512, 1536, 2048));
+}
+END_TEST
+
+START_TEST(comreset_brings_the_signature_again)
+{
+    new_ahci(NULL);
+    reg(port_at(1) + 0x18, 0x16);
+    reg(port_at(1) + 0x2c, 1);
+    ck_assert_uint_eq(get(port_at(1) + 0x28), 0);
+    reg(port_at(1) + 0x2c, 0);
+    ck_assert_uint_eq(get(port_at(1) + 0x24), 0xeb140101);
+    ck_assert_uint_eq(get(port_at(1) + 0x30) & 0x04000000, 0x04000000);
+    reg(0x04, 0x80000001);
+    ck_assert_uint_eq(get(0x04), 0x80000000);
+}
+END_TEST
+
+START_TEST(ahci_bears_random_commands)
+{
+    static const uint8_t commands[] = {0x25, 0x35, 0x20, 0x30, 0xec, 0xa0, 0xa1, 0x06, 0xe7, 0x42, 0xc8, 0xca, 0xef, 0x90};
+    uint64_t rng = (uint64_t)_i * 4242 + 9;
+
+    new_ahci(NULL);
+    for (unsigned i = 0; i < 6000; i++) {
+        uint32_t x, y;
+
+        rng = rng * 6364136223846793005u + 1442695040888963407u;
+        x = (uint32_t)(rng >> 33);
+        y = (uint32_t)(rng >> 20);
+        prepare(x & 1, x >> 1 & 3, commands[y % sizeof(commands)], y >> 4 & 0x1fff, x >> 8 & 15, x >> 3 & 0x1fff, y & 0x60);
+        if (!(y & 7))
+            poke32(TABLE_AT + (x >> 5 & 0x3ffc), y * 77);
+        if (!(y & 31))
+            reg((x >> 2 & 0x1fc) + (y & 0x100), y);
+        issue(x & 1, 1u << (x >> 1 & 3));
+        if (i % 100 == 99) {
+            pci_config_write(f, PCI_COMMAND, 2, 6);
+            start(0);
+            start(1);
+        }
+        ck_assert(ahci->ops->possible(ahci));
+    }
+}
+END_TEST
+
+static void claims(TCase *tc)
+{
+    ADD(ports_tell_what_is_there);
+    ADD(slots_are_done_one_after_the_other);
+    ADD(an_error_stops_the_port_until_it_is_started_again);
+    ADD(packets_go_to_the_cd);
+    ADD(comreset_brings_the_signature_again);
+    tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
+}
+
+CHIP_TESTS("ahci", claims)

@@ -1,0 +1,238 @@
+/*
+ * SCSI units, and the virtio adapter that carries commands to them.
+ */
+#include "tests/vm/disk_bench.h"
+
+#include "base/option_list.h"
+#include "vm/dev/scsi.h"
+#include "vm/dev/virtio_scsi.h"
+
+/* ---- units ---- */
+
+static struct drive *d;
+static struct scsi_unit u;
+static struct scsi_command c;
+
+static void new_unit(enum drive_media media)
+{
+    new_disk_bench();
+    d = new_drive("d0", media, NULL);
+    scsi_reset(&u);
+    u.attention = 0;
+}
+
+static enum scsi_transfer command(const char *bytes, size_t len)
+{
+    uint8_t cdb[16] = {0};
+
+    memcpy(cdb, bytes, len);
+    scsi_begin(d, &u, cdb, &c);
+    return c.transfer;
+}
+
+#define CMD(text) command(text, sizeof(text) - 1)
+
+START_TEST(attention_is_told_once_and_before_all_but_inquiry)
+{
+    new_unit(DRIVE_DISK);
+    u.attention = 0x29;
+    ck_assert_int_eq(CMD("\x12\0\0\0\x24"), SCSI_REPLY);
+    ck_assert_int_eq(CMD("\0"), SCSI_FAILED);
+    ck_assert_uint_eq(u.key, SENSE_ATTENTION);
+    ck_assert_int_eq(CMD("\0"), SCSI_NOTHING);
+}
+END_TEST
+
+START_TEST(disks_tell_what_they_are_and_where_they_end)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\x12\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[0], 0);
+    ck_assert_uint_eq(c.len, 36);
+    ck_assert_int_eq(CMD("\x12\x01\x80\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply + 4, "d0", 2), 0);
+    ck_assert_int_eq(CMD("\x12\x01\x77\0\xff"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\x25"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[2] << 8 | c.reply[3], DISK_SECTORS - 1);
+    ck_assert_int_eq(CMD("\x28\0\0\0\x0f\xff\0\0\x01"), SCSI_READ);
+    ck_assert_uint_eq(c.offset, (DISK_SECTORS - 1) * 512);
+    ck_assert_int_eq(CMD("\x28\0\0\0\x0f\xff\0\0\x02"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x21);
+    ck_assert_int_eq(CMD("\x88\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x20);
+}
+END_TEST
+
+START_TEST(unmap_and_write_same_take_lists)
+{
+    static const uint8_t unmap[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 2, 0, 0, 0, 0};
+    uint8_t cdb[16] = {0x42, 0, 0, 0, 0, 0, 0, 0, 24}, block[512], same[16] = {0x41, 0, 0, 0, 0, 20, 0, 0, 3};
+
+    new_unit(DRIVE_DISK);
+    scsi_begin(d, &u, cdb, &c);
+    ck_assert_int_eq(c.transfer, SCSI_PARAMETERS);
+    ck_assert_uint_eq(scsi_parameters(d, &u, cdb, unmap, 24), SCSI_GOOD);
+    ck_assert_int_eq(drive_read(d, 11 * 512, block, 512, NULL), DRIVE_OK);
+    ck_assert_uint_eq(block[0], 0);
+    memset(block, 0x5a, sizeof(block));
+    scsi_begin(d, &u, same, &c);
+    ck_assert_int_eq(c.transfer, SCSI_PARAMETERS);
+    ck_assert_uint_eq(scsi_parameters(d, &u, same, block, 512), SCSI_GOOD);
+    ck_assert_int_eq(drive_read(d, 22 * 512, block, 512, NULL), DRIVE_OK);
+    ck_assert_uint_eq(block[511], 0x5a);
+}
+END_TEST
+
+START_TEST(units_bear_random_commands)
+{
+    uint64_t rng = (uint64_t)_i + 11;
+
+    new_unit(_i & 1 ? DRIVE_CDROM : DRIVE_DISK);
+    for (unsigned i = 0; i < 60000; i++) {
+        uint8_t cdb[16], list[600];
+
+        for (unsigned k = 0; k < 16; k++) {
+            rng = rng * 6364136223846793005u + 1442695040888963407u;
+            cdb[k] = (uint8_t)(rng >> 40);
+            if (rng >> 50 & 1)
+                cdb[k] &= (uint8_t)(rng >> 55 & 7);
+        }
+        scsi_begin(d, &u, cdb, &c);
+        ck_assert(c.transfer != SCSI_REPLY || c.len <= SCSI_REPLY_BYTES);
+        ck_assert((c.transfer != SCSI_READ && c.transfer != SCSI_WRITE) || c.offset + c.len <= d->c.size);
+        memset(list, (int)(rng >> 33), sizeof(list));
+        if (c.transfer == SCSI_PARAMETERS && c.len <= sizeof(list))
+            scsi_parameters(d, &u, cdb, list, c.len);
+    }
+}
+END_TEST
+
+/* ---- the adapter ---- */
+
+#define BAR4 0x10010000u
+#define QUEUE 16u
+
+static struct device *adapter;
+static unsigned requests;
+
+static void set(unsigned reg, unsigned size, uint64_t value)
+{
+    memory_write(&m->memory, BAR4 + reg, size, value);
+}
+
+static void new_adapter(void)
+{
+    struct sockets s = {.pci = &bench_bus};
+    struct option_list props;
+    struct pci_function *f;
+    struct error e;
+
+    new_disk_bench();
+    s.machine = m;
+    ck_assert_int_eq(option_list_parse(&props, "--device", "x", "driver", NULL, &e), 0);
+    ck_assert_int_eq(virtio_scsi_pci_plug(&s, "scsi", PCI_DEVFN(3, 0), NULL, &props, &e), 0);
+    ck_assert_int_eq(scsi_disk_plug(&s, "", 0, new_drive("d0", DRIVE_DISK, NULL), &props, &e), 0);
+    ck_assert_int_eq(scsi_disk_plug(&s, "", 0, new_drive("c0", DRIVE_CDROM, NULL), &props, &e), 0);
+    option_list_finish(&props);
+    adapter = machine_find_device(m, "scsi");
+    reset_all();
+    f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
+    pci_config_write(f, 0x10, 4, 0xc000);
+    pci_config_write(f, 0x20, 4, BAR4);
+    pci_config_write(f, PCI_COMMAND, 2, 7);
+    set(0x14, 1, 3);
+    set(0x08, 4, 1);
+    set(0x0c, 4, 1);
+    set(0x14, 1, 11);
+    set(0x16, 2, 2);
+    set(0x18, 2, QUEUE);
+    set(0x20, 8, 0x1000);
+    set(0x28, 8, 0x2000);
+    set(0x30, 8, 0x3000);
+    set(0x1c, 2, 1);
+    set(0x14, 1, 15);
+    requests = 0;
+}
+
+static void desc(unsigned n, paddr_t at, uint32_t len, unsigned flags)
+{
+    poke64(0x1000 + 16 * n, at);
+    poke32(0x1008 + 16 * n, len);
+    poke32(0x100c + 16 * n, flags | (n + 1) << 16);
+}
+
+/* A command of target `target`, with `in` bytes of data to 20000h. Returns response << 8 | status. */
+static unsigned send(unsigned target, const char *cdb, size_t len, uint32_t in)
+{
+    uint8_t request[51] = {1, (uint8_t)target, 0x40};
+    uint16_t index = (uint16_t)++requests;
+
+    memcpy(request + 19, cdb, len);
+    poke(0x5000, request, sizeof(request));
+    desc(0, 0x5000, 51, 1);
+    desc(1, 0x6000, 108, in ? 3 : 2);
+    if (in)
+        desc(2, 0x20000, in, 2);
+    poke32(0x2004 + 2 * ((requests - 1) % QUEUE), 0);
+    poke(0x2002, &index, 2);
+    memory_write(&m->memory, BAR4 + 0x3000 + 8, 2, 2);
+    run_for(50 * MS);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x3002, 2), requests);
+    return (unsigned)(memory_read(&m->memory, 0x600b, 1) << 8 | memory_read(&m->memory, 0x600a, 1));
+}
+
+#define SEND(target, text, in) send(target, text, sizeof(text) - 1, in)
+
+START_TEST(commands_reach_their_targets)
+{
+    new_adapter();
+    ck_assert_uint_eq(SEND(0, "\0", 0), 0x002); /* unit attention, with sense data */
+    ck_assert_uint_eq(peek32(0x6000), 18);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x600c + 2, 1), 6);
+    ck_assert_uint_eq(SEND(0, "\0", 0), 0);
+    ck_assert_uint_eq(SEND(0, "\x28\0\0\0\0\x09\0\0\x04", 2048), 0);
+    ck_assert(holds_image(0x20000, 9 * 512, 2048, 512));
+    ck_assert_uint_eq(peek32(0x6004), 0);
+    ck_assert_uint_eq(SEND(0, "\x28\0\0\0\0\x09\0\0\x04", 512), 0);
+    ck_assert_uint_eq(peek32(0x6004), 1536); /* residual */
+    SEND(1, "\0", 0);
+    ck_assert_uint_eq(SEND(1, "\x28\0\0\0\0\x09\0\0\x01", 2048), 0);
+    ck_assert(holds_image(0x20000, 9 * 2048, 2048, 2048));
+    ck_assert_uint_eq(SEND(5, "\0", 0), 0x300); /* there is no such target */
+}
+END_TEST
+
+START_TEST(the_adapter_bears_random_requests)
+{
+    uint64_t rng = (uint64_t)_i + 77;
+
+    new_adapter();
+    for (unsigned i = 0; i < 3000; i++) {
+        char cdb[32];
+
+        for (unsigned k = 0; k < 32; k++) {
+            rng = rng * 6364136223846793005u + 1442695040888963407u;
+            cdb[k] = (char)(rng >> 40);
+            if (rng >> 50 & 1)
+                cdb[k] &= 7;
+        }
+        if (i % 7 == 0)
+            memcpy(cdb, "\0\0\0\0\0\0", 6);
+        send(rng >> 33 & 3, cdb, sizeof(cdb), rng >> 35 & 0xfff);
+        ck_assert(adapter->ops->possible(adapter));
+    }
+}
+END_TEST
+
+static void claims(TCase *tc)
+{
+    ADD(attention_is_told_once_and_before_all_but_inquiry);
+    ADD(disks_tell_what_they_are_and_where_they_end);
+    ADD(unmap_and_write_same_take_lists);
+    tcase_add_loop_test(tc, units_bear_random_commands, 0, 4);
+    ADD(commands_reach_their_targets);
+    tcase_add_loop_test(tc, the_adapter_bears_random_requests, 0, 4);
+}
+
+CHIP_TESTS("scsi", claims)
