@@ -49,7 +49,7 @@ bool option_parse_size(const char *text, uint64_t unit, uint64_t *bytes)
     return option_parse_number(digits, &n) && !__builtin_mul_overflow(n, unit, bytes);
 }
 
-/* ------------------------------------------------------------------------ taking apart */
+/* ---- taking apart ---- */
 
 static void add_pair(struct option_list *l, const char *key, const char *value, bool alone)
 {
@@ -101,7 +101,7 @@ void option_list_finish(struct option_list *l)
     *l = (struct option_list){0};
 }
 
-/* ---------------------------------------------------------------------------- keys */
+/* ---- keys ---- */
 
 static const struct option_key *find_key(const struct option_key *keys, const char *name)
 {
@@ -153,7 +153,7 @@ int option_list_check(struct option_list *l, const struct option_key *keys, stru
     return 0;
 }
 
-/* --------------------------------------------------------------------------- values */
+/* ---- values ---- */
 
 const char *option_list_nth(const struct option_list *l, const char *key, unsigned n)
 {

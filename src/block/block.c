@@ -14,7 +14,7 @@ static const struct block_format *const formats[] = {&block_qcow2, &block_raw};
 
 #define FORMAT_NAMES "raw, qcow2"
 
-/* ------------------------------------------------------------------------------ raw */
+/* ---- raw ---- */
 
 static int raw_open(struct block_image *im, const char *snapshot, const struct block_opener *opener, struct error *err)
 {
@@ -37,7 +37,7 @@ static void raw_close(struct block_image *im)
 
 const struct block_format block_raw = {.name = "raw", .open = raw_open, .read = raw_read, .close = raw_close};
 
-/* -------------------------------------------------------------------------- opening */
+/* ---- opening ---- */
 
 const char *block_unknown_format(const char *name)
 {
@@ -168,7 +168,7 @@ char *block_resolve(const struct block_image *im, const char *name)
     return (char *)b.data;
 }
 
-/* -------------------------------------------------------------------------- reading */
+/* ---- reading ---- */
 
 int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
 {

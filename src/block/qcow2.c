@@ -80,7 +80,7 @@ static int malformed(const struct block_image *im, struct error *err, const char
     return error_set(err, -EINVAL, "%s is a damaged qcow2 image: %s", im->source.name, what);
 }
 
-/* -------------------------------------------------------------------------- the header */
+/* ---- the header ---- */
 
 /* Without subclusters or a data file? What is not known must not be ignored. */
 static int check_features(const struct block_image *im, const struct qcow2 *q, struct error *err)
@@ -206,7 +206,7 @@ static int read_header(struct block_image *im, struct qcow2 *q, uint8_t *head, s
     return read_backing_name(im, q, head, err);
 }
 
-/* ------------------------------------------------------------------------- snapshots */
+/* ---- snapshots ---- */
 
 struct snapshot {
     uint64_t l1_offset, size;
@@ -293,7 +293,7 @@ static int use_snapshot(struct block_image *im, struct qcow2 *q, const uint8_t *
     return 0;
 }
 
-/* -------------------------------------------------------------------------- opening */
+/* ---- opening ---- */
 
 static int read_l1(struct block_image *im, struct qcow2 *q, struct error *err)
 {
@@ -371,7 +371,7 @@ static void qcow2_close(struct block_image *im)
     free(q);
 }
 
-/* -------------------------------------------------------------------------- reading */
+/* ---- reading ---- */
 
 /* The slot that has `key`; else the one used longest ago, with `key` 0 and room for a cluster. */
 static struct cached *cache_slot(struct qcow2 *q, struct cached *slots, unsigned n, uint64_t key)

@@ -68,7 +68,7 @@ static void lay_out(const struct qcow2_writer *w, uint64_t ndata, struct layout 
     l->data = l->l2 + l->nl2;
 }
 
-/* ------------------------------------------------------------------------- the parts */
+/* ---- the parts ---- */
 
 static uint8_t *put_extension(uint8_t *at, uint32_t type, const char *text)
 {

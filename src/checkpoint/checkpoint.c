@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* ------------------------------------------------------------------ segments */
+/* ---- segments ---- */
 
 static size_t segment_bytes(const struct segment *g)
 {
@@ -75,7 +75,7 @@ static struct segment *segment_join(struct checkpoint_store *s, struct segment *
     return segment_create(s, &f);
 }
 
-/* --------------------------------------------------------------------- index */
+/* ---- index ---- */
 
 /* Index of the first checkpoint after `position`. */
 static size_t index_after(const struct checkpoint_store *s, icount_t position)
@@ -169,7 +169,7 @@ void checkpoint_remove_at(struct checkpoint_store *s, size_t i)
     s->removed++;
 }
 
-/* -------------------------------------------------------- taking, restoring */
+/* ---- taking, restoring ---- */
 
 struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t budget_bytes)
 {
@@ -343,7 +343,7 @@ void checkpoint_release(struct checkpoint *c)
     c->holds--;
 }
 
-/* ---------------------------------------------------------------- footprints */
+/* ---- footprints ---- */
 
 const struct footprint *checkpoint_footprint(const struct checkpoint *c)
 {

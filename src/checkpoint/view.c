@@ -10,7 +10,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* --------------------------------------------------------------------- views */
+/* ---- views ---- */
 
 struct checkpoint_view {
     struct checkpoint_store *s;
@@ -135,7 +135,7 @@ void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena)
     }
 }
 
-/* ------------------------------------------------------------------ building */
+/* ---- building ---- */
 
 struct checkpoint_builder {
     struct checkpoint_store *s;

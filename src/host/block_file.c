@@ -15,7 +15,7 @@
 #include "host/file.h"
 #include "host/output.h"
 
-/* ---------------------------------------------------------------------------- locks */
+/* ---- locks ---- */
 
 /* QEMU's: a byte for each permission that is used, another for each that nobody else may have. */
 enum { LOCK_USED = 100, LOCK_NOT_SHARED = 200 };
@@ -45,7 +45,7 @@ static bool lock_for_reading(int fd)
            !locked_by_others(fd, LOCK_USED + MAY_RESIZE);
 }
 
-/* ---------------------------------------------------------------------------- files */
+/* ---- files ---- */
 
 struct block_file {
     int fd;
@@ -113,7 +113,7 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
     return 0;
 }
 
-/* ------------------------------------------------------------------------- in place */
+/* ---- in place ---- */
 
 int host_patch_open(const char *name, struct error *err)
 {

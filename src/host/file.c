@@ -68,7 +68,7 @@ int host_load_file(const char *path, uint64_t limit, const char *limit_means, st
     return r;
 }
 
-/* ---------------------------------------------------------- reading in pieces */
+/* ---- reading in pieces ---- */
 
 int host_reader_open(struct host_reader *r, const char *path, uint64_t limit, const char *limit_means,
                      struct error *err)
@@ -130,7 +130,7 @@ void host_reader_close(struct host_reader *r)
     buffer_finish(&r->whole);
 }
 
-/* ------------------------------------------------------------------------ names */
+/* ---- names ---- */
 
 bool host_file_exists(const char *path)
 {

@@ -23,7 +23,7 @@
 /* Between two requests to the disk. */
 #define SYNC_REST_NS 200000000
 
-/* --------------------------------------------------------- waiting for the disk */
+/* ---- waiting for the disk ---- */
 
 struct host_syncer {
     pthread_t thread;
@@ -128,7 +128,7 @@ int host_writer_sync(struct host_writer *w)
     return failed;
 }
 
-/* -------------------------------------------------------------------- writing */
+/* ---- writing ---- */
 
 int host_writer_rewrite(struct host_writer *w, uint64_t offset, const void *data, size_t len)
 {
@@ -172,7 +172,7 @@ int host_writer_write(struct host_writer *w, const void *data, size_t len)
     return 0;
 }
 
-/* ------------------------------------------------------------- opening, closing */
+/* ---- opening, closing ---- */
 
 int host_writer_open(struct host_writer *w, const char *path, unsigned may, struct error *err)
 {

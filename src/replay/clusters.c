@@ -33,7 +33,7 @@ struct cluster {
     bool verified;       /* the image still has it */
 };
 
-/* ---------------------------------------------------------------------- the table */
+/* ---- the table ---- */
 
 static uint32_t slot_of(const struct clusters *t, unsigned drive, uint64_t number)
 {
@@ -123,7 +123,7 @@ void clusters_finish(struct timeline *tl)
     tl->clusters = (struct clusters){.count = 0};
 }
 
-/* -------------------------------------------------------------------- the questions */
+/* ---- the questions ---- */
 
 /* Bytes of the image in that cluster. */
 static size_t cluster_bytes(const struct drive *d, uint64_t number)

@@ -44,7 +44,7 @@ void diverge_finish(struct timeline *tl)
     witness_log_finish(&tl->truth.witnesses);
 }
 
-/* ------------------------------------------------------------------ witnesses */
+/* ---- witnesses ---- */
 
 static bool last_is_before(const struct witness_log *l, icount_t position)
 {
@@ -129,7 +129,7 @@ void diverge_look(struct timeline *tl)
     tl->truth.witness_due = here + tl->truth.witness_gap;
 }
 
-/* ------------------------------------------------------- what is known of it */
+/* ---- what is known of it ---- */
 
 /* The newest position before `position` at which the state was compared with what is known
  * of it. Whoever came here passed it, or began at a checkpoint that came after it and was
@@ -181,7 +181,7 @@ void diverge_state(struct timeline *tl, const char *what)
     tl->truth.undiagnosed = true;
 }
 
-/* ---------------------------------------------------------------- diagnosing */
+/* ---- diagnosing ---- */
 
 static void add_text(struct timeline *tl, const char *text)
 {

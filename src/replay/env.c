@@ -48,7 +48,7 @@ void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
     tl->truth.undiagnosed = false;
 }
 
-/* ------------------------------------------------------------- pulled values */
+/* ---- pulled values ---- */
 
 static const char *question(uint16_t kind)
 {
@@ -221,7 +221,7 @@ static void env_file_call(void *ctx, struct machine *m, const struct file_reques
         ask_file(tl, request, answer);
 }
 
-/* -------------------------------------------------------------------- output */
+/* ---- output ---- */
 
 static void env_output(void *ctx, struct device *dev, const void *buf, size_t len)
 {
@@ -242,7 +242,7 @@ static void env_output(void *ctx, struct device *dev, const void *buf, size_t le
         tl->host.output(tl->host.ctx, dev, buf, len);
 }
 
-/* -------------------------------------------------------------------- events */
+/* ---- events ---- */
 
 static const struct event *next_push(struct timeline *tl)
 {
@@ -327,7 +327,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
     event_log_append(tl->log, &e);
 }
 
-/* --------------------------------------------------------------------- input */
+/* ---- input ---- */
 
 void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
 {
@@ -405,7 +405,7 @@ bool env_feed_input(struct timeline *tl, vtime_t when)
     return fed;
 }
 
-/* -------------------------------------------------------------------- set-up */
+/* ---- set-up ---- */
 
 void env_init(struct timeline *tl)
 {

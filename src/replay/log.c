@@ -130,7 +130,7 @@ void event_log_append(struct event_log *log, const struct event *e)
     log->count++;
 }
 
-/* ------------------------------------------------------------- what is in a file */
+/* ---- what is in a file ---- */
 
 void event_log_set_source(struct event_log *log, const struct event_log_source *source)
 {
@@ -204,7 +204,7 @@ static void load(struct event_log *log, struct chunk *c)
     log->loaded_bytes += chunk_bytes(c);
 }
 
-/* ----------------------------------------------------------------------- reading */
+/* ---- reading ---- */
 
 uint64_t event_log_count(const struct event_log *log)
 {

@@ -57,7 +57,7 @@
 /* Up to that many steps a way is so short that it is not worth a return ticket. */
 #define SHORT_WAY    200000u
 
-/* ----------------------------------------------------------------- the parts */
+/* ---- the parts ---- */
 
 static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
 {
@@ -222,7 +222,7 @@ static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end,
     stop->reason = reason_of(end);
 }
 
-/* --------------------------------------------------------------------- steps */
+/* ---- steps ---- */
 
 static void step_forward(struct timeline *tl, struct timeline_stop *stop)
 {
@@ -355,7 +355,7 @@ void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struc
     }
 }
 
-/* ------------------------------------------------------------------ continue */
+/* ---- continue ---- */
 
 /* The first replay_break position after `p`, ICOUNT_MAX if there is none. */
 static icount_t break_after(const struct timeline *tl, icount_t p)
@@ -498,7 +498,7 @@ void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, st
     tl->points.stale = true;
 }
 
-/* ---------------------------------------------------------------------- seek */
+/* ---- seek ---- */
 
 static void seek_backward(struct timeline *tl, icount_t position, struct timeline_stop *stop)
 {

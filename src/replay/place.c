@@ -41,7 +41,7 @@
 #define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
 #define RUNGS_KEEP   32
 
-/* ----------------------------------------------------- segments, footprints */
+/* ---- segments, footprints ---- */
 
 /* What was noted up to the present segment's beginning. */
 static void keep_footprint(struct timeline *tl)
@@ -103,7 +103,7 @@ void place_restore(struct timeline *tl, struct checkpoint *c)
     enter(tl, c);
 }
 
-/* ---------------------------------------------------------------- placement */
+/* ---- placement ---- */
 
 static void find_neighbours(struct timeline *tl)
 {
@@ -212,7 +212,7 @@ void place_pass_end(struct timeline *tl)
     pass(tl, checkpoint_next(tl->store, tl->placement.segment));
 }
 
-/* -------------------------------------------------------------------- set-up */
+/* ---- set-up ---- */
 
 void place_init(struct timeline *tl)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -------------------------------------------------------------------- points */
+/* ---- points ---- */
 
 size_t points_in_force(const struct timeline *tl, const struct point **list)
 {
@@ -214,7 +214,7 @@ unsigned timeline_breakpoint_here(struct timeline *tl)
     return ask_points(tl, &here, &any);
 }
 
-/* -------------------------------------------------------------- replay breaks */
+/* ---- replay breaks ---- */
 
 void timeline_replay_break(struct timeline *tl, icount_t position)
 {

@@ -127,7 +127,7 @@ static void write_hash(struct recorder *rec, const struct checkpoint *c)
     rec->now.hashed_at = c->position;
 }
 
-/* ------------------------------------------------- checkpoints into the file */
+/* ---- checkpoints into the file ---- */
 
 struct saving {
     struct recorder *rec;
@@ -192,7 +192,7 @@ static void write_checkpoint(struct recorder *rec, const struct checkpoint *c)
     rec->now.saved_at = c->position;
 }
 
-/* ------------------------------------------------------------------- updating */
+/* ---- updating ---- */
 
 /* Write the state of `c`, if it is time for that; with `end`, in any case. */
 static void write_state(struct recorder *rec, const struct checkpoint *c, bool end)
@@ -333,7 +333,7 @@ int recorder_close(struct recorder *rec)
     return rec->w.failed;
 }
 
-/* --------------------------------------------------------------------- rescue */
+/* ---- rescue ---- */
 
 int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
 {
@@ -359,7 +359,7 @@ int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
     return status;
 }
 
-/* ------------------------------------------------------------------ adopting */
+/* ---- adopting ---- */
 
 int recorder_check_machine(struct recording *r, const struct machine *m, struct error *err)
 {
@@ -707,7 +707,7 @@ int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, s
     return 0;
 }
 
-/* -------------------------------------------------------------------- checks */
+/* ---- checks ---- */
 
 struct recorder_checks {
     struct timeline *tl;
@@ -776,7 +776,7 @@ static void name_areas(struct recorder_checks *k, size_t n, struct buffer *b)
     }
 }
 
-/* ---- a checkpoint of the file that lies exactly here: what it says of each register, page, byte */
+/* ---- a checkpoint of the file that lies exactly here: what it says of each register, page, byte ---- */
 
 struct page_search {
     struct recorder_checks *k;

@@ -82,7 +82,7 @@ struct recording_image {
     uint64_t there;      /* bytes in them */
 };
 
-/* ------------------------------------------------------------------- writing */
+/* ---- writing ---- */
 
 struct recording_entry {
     uint64_t offset;
@@ -144,7 +144,7 @@ void recording_put16(struct buffer *b, uint16_t v);
 void recording_put32(struct buffer *b, uint32_t v);
 void recording_put64(struct buffer *b, uint64_t v);
 
-/* ------------------------------------------------------------------- reading */
+/* ---- reading ---- */
 
 struct recording_hash {
     icount_t position;

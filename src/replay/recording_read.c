@@ -90,7 +90,7 @@ static uint32_t crc_of(const uint8_t *data, size_t len)
     return (uint32_t)crc32(0, data, (uInt)len);
 }
 
-/* -------------------------------------------------------------------- chunks */
+/* ---- chunks ---- */
 
 /* The header at `offset`: NULL, or what is wrong. */
 static const char *chunk_header(const struct recording *r, uint64_t offset, struct chunk *c)
@@ -160,7 +160,7 @@ static const char *chunk_payload(const struct recording *r, struct chunk *c, str
     return NULL;
 }
 
-/* ----------------------------------------------------------------- the reader */
+/* ---- the reader ---- */
 
 /* An EVNT chunk that waits for its MARK. */
 struct pending {
@@ -657,7 +657,7 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
     return c->type & 0x20 ? NULL : "is of a kind that this version does not know";
 }
 
-/* ------------------------------------------------------------- the whole file */
+/* ---- the whole file ---- */
 
 /* Where the zeros begin with which the file ends. A host that lost its power may have kept how long the
  * file had become, and not what was in it. */

@@ -36,7 +36,7 @@ uint64_t run_host_now(const struct timeline *tl)
     return tl->host.now_ns(tl->host.ctx);
 }
 
-/* ------------------------------------------------------------------- polling */
+/* ---- polling ---- */
 
 /* Look at the host if it is time. True: stop here, the user wants it. */
 static bool poll_host(struct timeline *tl, uint64_t now)
@@ -53,7 +53,7 @@ static bool poll_host(struct timeline *tl, uint64_t now)
     return tl->pace.interrupted && !(tl->m->between && tl->m->st->position < tl->edge);
 }
 
-/* -------------------------------------------------------------------- idling */
+/* ---- idling ---- */
 
 /* Time that a sleep which is not over has lasted so far. */
 static uint64_t slept_so_far(struct timeline *tl)
@@ -134,7 +134,7 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
     return wait_live(tl, wake);
 }
 
-/* ------------------------------------------------------------------- running */
+/* ---- running ---- */
 
 bool run_at_boundary(const struct timeline *tl)
 {
@@ -348,7 +348,7 @@ enum run_end run_step(struct timeline *tl)
     return end;
 }
 
-/* -------------------------------------------------------------------- set-up */
+/* ---- set-up ---- */
 
 void run_init(struct timeline *tl)
 {

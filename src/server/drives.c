@@ -19,7 +19,7 @@
 
 static const struct block_opener opener = {.open = host_open_block};
 
-/* -------------------------------------------------------------------------- opening */
+/* ---- opening ---- */
 
 static bool is_local(const char *name)
 {
@@ -118,7 +118,7 @@ void drives_close(struct drives *ds)
     memset(ds, 0, sizeof(*ds));
 }
 
-/* -------------------------------------------------------------------------- reading */
+/* ---- reading ---- */
 
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
 {
@@ -162,7 +162,7 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
     return r;
 }
 
-/* -------------------------------------------------------------------------- keeping */
+/* ---- keeping ---- */
 
 /* Clusters with something in them that differs from the image. */
 struct changed {
@@ -292,7 +292,7 @@ int drives_commit(struct drives *ds, const struct drive *d, const char *path, un
     return r;
 }
 
-/* -------------------------------------------------------------------------- info block */
+/* ---- info block ---- */
 
 static const char *media_name(const struct drive *d)
 {

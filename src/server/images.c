@@ -98,7 +98,7 @@ struct boot_image images_first(const struct images *im, enum image_kind kind)
     return *images_of(im, kind, &count);
 }
 
-/* ------------------------------------------------------------------- that options name */
+/* ---- that options name ---- */
 
 /* Bytes that are surely not what the option asks for. */
 static int check_bytes(enum image_kind kind, const struct boot_image *b, struct error *err)
@@ -144,7 +144,7 @@ int images_load(struct images *im, const struct options *o, struct error *err)
     return r;
 }
 
-/* ------------------------------------------------------------------------- of a recording */
+/* ---- of a recording ---- */
 
 static int check_image(const struct recording_image *ri, const char *path, const struct buffer *b, struct error *err)
 {
@@ -228,7 +228,7 @@ int images_load_recorded(struct images *im, const struct recording *r, struct op
     return 0;
 }
 
-/* --------------------------------------------------------------------- to a recording */
+/* ---- to a recording ---- */
 
 void images_describe(struct images *im, bool embed)
 {

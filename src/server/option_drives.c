@@ -80,7 +80,7 @@ static char *copy_of(const char *text)
     return text ? xstrdup(text) : NULL;
 }
 
-/* --------------------------------------------------------------------------- --drive */
+/* ---- drive ---- */
 
 /* "LBA" or "LBA+N" */
 static int take_fault(struct option_drive *d, const char *text, struct error *err)
@@ -238,7 +238,7 @@ int option_drive_take_file(struct option_drives *o, const char *file, enum drive
     return 0;
 }
 
-/* --------------------------------------------------------------------------- settling */
+/* ---- settling ---- */
 
 static bool place_taken(const struct option_drives *o, unsigned until, enum drive_interface interface, unsigned index)
 {
@@ -309,7 +309,7 @@ int option_drives_settle(struct option_drives *o, enum drive_interface usual, st
     return 0;
 }
 
-/* --------------------------------------------------------------------------- recorded */
+/* ---- recorded ---- */
 
 static void say(struct buffer *out, const char *key, const char *value)
 {
@@ -358,7 +358,7 @@ int option_drives_locate(struct option_drives *o, const struct option_drives *gi
     return 0;
 }
 
-/* -------------------------------------------------------------------- devices, booting */
+/* ---- devices, booting ---- */
 
 int option_device_take(struct option_drives *o, const char *arg, struct error *err)
 {

@@ -25,7 +25,7 @@
 /* Takers that need not all they are given. */
 #define UNUSED3(a, b, c) ((void)(a), (void)(b), (void)(c))
 
-/* ------------------------------------------------------------------ of any option */
+/* ---- of any option ---- */
 
 /* Keep the text. */
 TAKER(take_text)
@@ -79,7 +79,7 @@ static int take_choice(const struct option_row *row, const char *arg, const char
     return r;
 }
 
-/* ---------------------------------------------------------------------- the guest */
+/* ---- the guest ---- */
 
 TAKER(take_memory)
 {
@@ -414,7 +414,7 @@ TAKER(take_debug_exit)
     }
 }
 
-/* ------------------------------------------------------------------- the debugger */
+/* ---- the debugger ---- */
 
 TAKER(take_listen)
 {
@@ -456,7 +456,7 @@ TAKER(take_checkpoint_memory)
     return error_set(err, -EINVAL, "--%s %s: write a size such as 512K, 256M or 1G", row->name, arg);
 }
 
-/* ------------------------------------------------------------------ recordings */
+/* ---- recordings ---- */
 
 /* More often is of no use: an instruction takes less time than its checkpoint. */
 #define CHECKPOINT_STEPS_MIN 1000u
@@ -511,7 +511,7 @@ TAKER(take_completion)
     return take_choice(row, arg, names, &n, err);
 }
 
-/* --------------------------------------------------------------------- the table */
+/* ---- the table ---- */
 
 #define MEMBER(name) offsetof(struct options, name)
 #define MACHINE OPTION_OF_MACHINE

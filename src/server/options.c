@@ -19,7 +19,7 @@
 #define MIB ((uint64_t)1 << 20)
 #define PC_MEMORY_MAX ((uint64_t)3 << 30)
 
-/* ----------------------------------------------------------------- once the kernel is known */
+/* ---- once the kernel is known ---- */
 
 /* The words that the user gave, or as for a program that was started: its name and arguments. */
 static void make_semihost_cmdline(struct options *o)
@@ -111,7 +111,7 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
     return o->kind == MACHINE_VIRT ? settle_virt(o, err) : settle_pc(o, err);
 }
 
-/* ------------------------------------------------------------------------ as a whole */
+/* ---- as a whole ---- */
 
 /* One option that says nothing without another. */
 struct dependence {
@@ -197,7 +197,7 @@ static int check_whole(const struct options *o, struct error *err)
     return 0;
 }
 
-/* -------------------------------------------------------------------- option by option */
+/* ---- option by option ---- */
 
 static bool named(const struct option_row *row, const char *name, size_t len)
 {

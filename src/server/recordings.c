@@ -21,7 +21,7 @@
 #define STATUS_UNUSABLE 1
 #define STATUS_DIVERGED 2
 
-/* ------------------------------------------------------------------ the header */
+/* ---- the header ---- */
 
 static void pair(struct recordings_text *t, const char *key, const char *value)
 {
@@ -249,7 +249,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     return 0;
 }
 
-/* ---------------------------------------------------------------------- files */
+/* ---- files ---- */
 
 static int read_recording(void *ctx, uint64_t offset, void *buf, size_t n)
 {
@@ -272,7 +272,7 @@ int recordings_load(const char *path, struct host_reader *file, bool all, struct
     return status;
 }
 
-/* --------------------------------------------------------------------- verify */
+/* ---- verify ---- */
 
 struct verification {
     struct timeline *tl;

@@ -18,7 +18,7 @@ static const struct format f16_format = {15, 11, false};
 const struct format f32_format = {127, 24, false};
 const struct format f64_format = {1023, 53, false};
 
-/* ---- NaNs ----------------------------------------------------------------- */
+/* ---- NaNs ---- */
 
 static bool larger_significand_wins(struct parts a, struct parts b)
 {
@@ -62,7 +62,7 @@ struct parts parts_pick_nan(struct parts a, struct parts b, struct float_status 
     return parts_quiet_nan(first ? a : b, s);
 }
 
-/* ---- operations on parts ---------------------------------------------------- */
+/* ---- operations on parts ---- */
 
 INLINE struct parts add_magnitudes(struct parts a, struct parts b, struct format f, struct float_status *s)
 {
@@ -482,7 +482,7 @@ static struct parts rem_core(struct parts a, struct parts b, struct format f, st
     return parts_round(a.sign, b.exp - n, rest << n, 0, f, s);
 }
 
-/* ---- encodings ----------------------------------------------------------------- */
+/* ---- encodings ---- */
 
 INLINE struct parts unpack(uint64_t a, unsigned ebits, unsigned fbits, struct float_status *s)
 {
@@ -550,10 +550,10 @@ uint64_t f64_pack(struct parts a)
     return pack(a, 11, 52);
 }
 
-/* ---- the formats ------------------------------------------------------------------ */
+/* ---- the formats ---- */
 
-/* ---- the host's instructions, where they give the same bits ---------------
- *
+/* ---- the host's instructions, where they give the same bits ---- */
+/*
  * Rounding to nearest, numbers whose exponents are neither the least nor the greatest, and
  * zeros, have one correct result whatever the machine, if the result too is such a number with one
  * more exponent to spare (so that nothing could be tiny, before or after rounding) or is a zero for

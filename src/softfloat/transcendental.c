@@ -104,7 +104,7 @@ static const struct wide atan_quarters[] = {
 /* The processor's pi/2, in units of 2^-65. */
 static const u128 half_pi_66 = W(3, 0x243f6a8885a308d3);
 
-/* ---- arithmetic on wide numbers: error below 2^-126 of the result ------------- */
+/* ---- arithmetic on wide numbers: error below 2^-126 of the result ---- */
 
 static struct wide wide_normal(bool sign, int32_t exp, u128 sig)
 {
@@ -236,7 +236,7 @@ static struct wide series(const struct wide *coefficient, unsigned n, unsigned s
     return sum;
 }
 
-/* ---- powers and logarithms --------------------------------------------------------- */
+/* ---- powers and logarithms ---- */
 
 struct floatx80 fx80_2xm1(struct floatx80 fa, struct float_status *s)
 {
@@ -356,7 +356,7 @@ struct floatx80 fx80_yl2xp1(struct floatx80 fx, struct floatx80 fy, struct float
     return wide_round(wide_mul(wide_from(y), log), wide_add(v, one).sig == (u128)1 << 127 && x.exp > -64, s);
 }
 
-/* ---- angles ------------------------------------------------------------------------------ */
+/* ---- angles ---- */
 
 /* atan(z), 0 < z <= 1 */
 static struct wide wide_atan(struct wide z)

@@ -15,7 +15,7 @@
 
 static const uint8_t zeros[PAGE_SIZE];
 
-/* ------------------------------------------------------------------ configuration */
+/* ---- configuration ---- */
 
 static int check_config(const struct machine *m, const struct drive_config *c, struct error *err)
 {
@@ -85,7 +85,7 @@ struct drive *drive_find(const struct machine *m, const char *name)
     return NULL;
 }
 
-/* -------------------------------------------------------------------- reading, writing */
+/* ---- reading, writing ---- */
 
 /* The most bytes from `offset` on that are free of configured faults, at most `len`. */
 static uint64_t good_bytes(const struct drive *d, uint64_t offset, uint64_t len)
@@ -267,7 +267,7 @@ enum drive_status drive_discard(struct drive *d, uint64_t offset, uint64_t len, 
     return status;
 }
 
-/* ------------------------------------------------------------------------ time, shape */
+/* ---- time, shape ---- */
 
 vtime_t drive_duration(const struct drive *d, uint64_t len)
 {

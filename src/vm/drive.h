@@ -86,7 +86,7 @@ enum drive_status {
     DRIVE_BAD_SECTOR,   /* everything before it was done */
 };
 
-/* ------------------------------------------------------- for boards and controllers */
+/* ---- for boards and controllers ---- */
 
 /* Add a drive to a machine, before it is first reset. 0, or -EINVAL and what is wrong with the configuration. */
 int drive_create(struct drive **d, struct machine *m, const struct drive_config *c, struct error *err);

@@ -107,7 +107,7 @@ uint64_t page_space_hash(const struct page_space *s)
     return sum.sum;
 }
 
-/* -------------------------------------------------------------------- sparse */
+/* ---- sparse ---- */
 
 struct sparse_page {
     uint64_t number;

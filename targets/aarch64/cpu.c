@@ -20,7 +20,7 @@ unsigned a64_highest_el(const struct a64_cpu *c)
     return c->features & A64_HAS_EL3 ? 3 : c->features & A64_HAS_EL2 ? 2 : 1;
 }
 
-/* ---- derived data --------------------------------------------------------------- */
+/* ---- derived data ---- */
 
 unsigned a64_fp_trap_el(const struct a64_cpu *c)
 {
@@ -80,7 +80,7 @@ static void drop_derived(struct cpu *cpu)
     state_replaced(to_cpu(cpu));
 }
 
-/* ---- reset ------------------------------------------------------------------------ */
+/* ---- reset ---- */
 
 /* Pins keep their level: they belong to the board. */
 static void reset(struct cpu *cpu)
@@ -120,7 +120,7 @@ void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc)
     state_replaced(c);
 }
 
-/* ---- cpu_ops -------------------------------------------------------------------------- */
+/* ---- cpu_ops ---- */
 
 static bool idle(const struct cpu *cpu)
 {
@@ -170,7 +170,7 @@ static void destroy(struct cpu *cpu)
     free(c);
 }
 
-/* ---- front end ----------------------------------------------------------------------------- */
+/* ---- front end ---- */
 
 static void where(const struct ucpu *u, struct block_key *key)
 {

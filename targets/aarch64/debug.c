@@ -65,7 +65,7 @@ static bool enabled(const struct a64_cpu *c)
     return a64_debug_enabled_from(c, s->el, s->el == 3 || a64_secure_below_el3(c), s->pstate & PSTATE_D);
 }
 
-/* ---- software step -------------------------------------------------------------------- */
+/* ---- software step ---- */
 
 bool a64_step_active(const struct a64_cpu *c)
 {
@@ -95,7 +95,7 @@ void a64_stepped(struct ucpu *u)
     c->st->step_syndrome = 1u << 24 | (uint32_t)ex << 6;
 }
 
-/* ---- breakpoints and watchpoints --------------------------------------------------------- */
+/* ---- breakpoints and watchpoints ---- */
 
 static bool is_secure(const struct a64_cpu *c)
 {

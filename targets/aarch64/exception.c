@@ -23,7 +23,7 @@
 
 enum { VECTOR_SYNC = 0x000, VECTOR_IRQ = 0x080, VECTOR_FIQ = 0x100, VECTOR_SERROR = 0x180 };
 
-/* ---- PSTATE ---------------------------------------------------------------------------- */
+/* ---- PSTATE ---- */
 
 uint32_t a64_get_nzcv(const struct a64_cpu *c)
 {
@@ -80,7 +80,7 @@ void a64_regime_changed(struct a64_cpu *c)
     }
 }
 
-/* ---- raising -------------------------------------------------------------------------------- */
+/* ---- raising ---- */
 
 unsigned a64_default_el(const struct a64_cpu *c)
 {
@@ -128,7 +128,7 @@ int a64_raise_abort(struct a64_cpu *c, unsigned el, bool fetch, uint64_t va, uin
     return UOP_FAULT;
 }
 
-/* ---- entry ------------------------------------------------------------------------------------- */
+/* ---- entry ---- */
 
 static unsigned vector_base(const struct a64_state *s, unsigned target)
 {
@@ -203,7 +203,7 @@ void a64_take_exception(struct ucpu *u)
     enter(c, el, VECTOR_SYNC, s->pc + (c->exc.return_next ? 4 : 0));
 }
 
-/* ---- interrupts ---------------------------------------------------------------------------------- */
+/* ---- interrupts ---- */
 
 /* Which level does a physical interrupt go to? `scr`, `hcr`: the bits that route it. */
 static unsigned route(const struct a64_cpu *c, uint64_t scr, uint64_t hcr)
@@ -367,7 +367,7 @@ void a64_set_line(void *cpu, unsigned n, bool level)
     }
 }
 
-/* ---- instructions that make exceptions --------------------------------------------------------------- */
+/* ---- instructions that make exceptions ---- */
 
 /* What SVC, HVC and SMC have in common: they count as executed. */
 static int call_exception(struct a64_cpu *c, unsigned el, unsigned ec, uint32_t imm)
@@ -472,7 +472,7 @@ int a64_op_fp_trap(struct ucpu *u, const struct uop *op)
     return a64_raise_to(c, op->d, EC_FP, ISS_CV | ISS_COND);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------- */
+/* ---- waiting ---- */
 
 /* A trap of WFI (WFE: `event`), or UOP_NEXT. */
 static int wait_trap(struct a64_cpu *c, bool event)
@@ -571,7 +571,7 @@ int a64_op_sev(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- return ------------------------------------------------------------------------------------------------ */
+/* ---- return ---- */
 
 /* The level that SPSR value `spsr` names, or -1 if a return to it is illegal (D1.11.2). */
 static int return_level(const struct a64_cpu *c, uint32_t spsr)
@@ -636,7 +636,7 @@ int a64_op_eret(struct ucpu *u, const struct uop *op)
     return c->st->el == 0 ? a64_undefined(c) : a64_eret(c);
 }
 
-/* ---- by other hands ------------------------------------------------------------------------------------------- */
+/* ---- by other hands ---- */
 
 bool a64_write_pstate(struct a64_cpu *c, uint32_t value)
 {

@@ -80,7 +80,7 @@ int a64_op_misaligned_store(struct ucpu *u, const struct uop *op)
                  : a64_misaligned(a64_of(u), u->tlb_mode, state_value(u, op->a), true);
 }
 
-/* ---- exclusives -------------------------------------------------------------------- */
+/* ---- exclusives ---- */
 
 /* The shape of an exclusive or CASP: log2 bytes of one register; registers. */
 static unsigned shape(uint32_t word, bool *pair)
@@ -171,7 +171,7 @@ int a64_op_store_exclusive(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- LSE ------------------------------------------------------------------------------- */
+/* ---- LSE ---- */
 
 int a64_op_cas(struct ucpu *u, const struct uop *op)
 {
@@ -247,7 +247,7 @@ int a64_op_atomic(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- unprivileged accesses ------------------------------------------------------------------ */
+/* ---- unprivileged accesses ---- */
 
 int a64_op_unprivileged(struct ucpu *u, const struct uop *op)
 {
@@ -274,7 +274,7 @@ int a64_op_unprivileged(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- SIMD registers and memory ----------------------------------------------------------------- */
+/* ---- SIMD registers and memory ---- */
 
 /* One structure element: a byte range of a register. */
 static uint8_t *element(struct a64_cpu *c, unsigned reg, unsigned index, unsigned bytes)
@@ -353,7 +353,7 @@ int a64_op_structures(struct ucpu *u, const struct uop *op)
     return field(word, 24, 1) ? single_structure(u, word) : multiple_structures(u, word);
 }
 
-/* ---- DC ZVA ------------------------------------------------------------------------------------- */
+/* ---- DC ZVA ---- */
 
 #define ZVA_BYTES 64u /* DCZID_EL0.BS = 4 */
 
@@ -375,7 +375,7 @@ int a64_op_dc_zva(struct ucpu *u, const struct uop *op)
     return ucpu_store(u, va & ~(uint64_t)(ZVA_BYTES - 1), zeros, ZVA_BYTES) ? UOP_NEXT : UOP_FAULT;
 }
 
-/* ---- CRC32 ----------------------------------------------------------------------------------------- */
+/* ---- CRC32 ---- */
 
 /* Four bits at a time; polynomials 0x04c11db7 and 0x1edc6f41, reflected. */
 static const uint32_t crc_tables[2][16] = {

@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-/* ---- ends of blocks ------------------------------------------------------------- */
+/* ---- ends of blocks ---- */
 
 enum build_next lower_end_exit(struct lower *l)
 {
@@ -53,7 +53,7 @@ bool lower_fp_trap(struct lower *l)
     return to != 0;
 }
 
-/* ---- data processing, immediate ---------------------------------------------------- */
+/* ---- data processing, immediate ---- */
 
 static enum build_next lower_adr(struct lower *l)
 {
@@ -209,7 +209,7 @@ static enum build_next lower_extr(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- data processing, register ------------------------------------------------------- */
+/* ---- data processing, register ---- */
 
 /* The shifted register operand; `temp` is where it is put if it has to be computed. */
 static unsigned shifted(struct lower *l, unsigned temp)
@@ -479,7 +479,7 @@ static enum build_next lower_one_source(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- branches ----------------------------------------------------------------------------- */
+/* ---- branches ---- */
 
 static enum build_next end_branch(struct lower *l, enum uop_code op, unsigned a, unsigned b, uint32_t imm,
                                   int64_t offset)
@@ -535,7 +535,7 @@ static enum build_next lower_indirect(struct lower *l)
     return BUILD_END;
 }
 
-/* ---- system --------------------------------------------------------------------------------- */
+/* ---- system ---- */
 
 static enum build_next lower_exception(struct lower *l)
 {
@@ -741,7 +741,7 @@ static enum build_next lower_fp_simd(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- one instruction ---------------------------------------------------------------------------- */
+/* ---- one instruction ---- */
 
 /* The exact position, devices, or a change of the world: a block of its own. */
 static bool wants_alone(const struct lower *l)

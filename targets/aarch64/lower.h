@@ -66,7 +66,7 @@ typedef int a64_helper(struct ucpu *u, const struct uop *op);
 void a64_float_op(struct ucpu *u, const struct uop *op);
 struct float_rules a64_float_rules(void);
 
-/* ---- exception.c ------------------------------------------------------------ */
+/* ---- exception.c ---- */
 a64_helper a64_op_svc;     /* imm16 in d */
 a64_helper a64_op_hvc;     /* imm16 in d; checks EL0, HCR_EL2.HCD, SCR_EL3.HCE; firmware_call first (P, A, E) */
 a64_helper a64_op_smc;     /* imm16 in d; checks EL0, HCR_EL2.TSC, SCR_EL3.SMD; likewise (P, A, E) */
@@ -87,8 +87,8 @@ int a64_alignment_fault(struct a64_cpu *c, uint64_t va, bool write);
  * translation come first. */
 int a64_misaligned(struct a64_cpu *c, unsigned regime, uint64_t va, bool write);
 
-/* ---- sysreg.c ------------------------------------------------------------------
- * Traps and privilege are the helper's. `b` is SYSREG(op0, op1, CRn, CRm, op2).
+/* ---- sysreg.c ---- */
+/* Traps and privilege are the helper's. `b` is SYSREG(op0, op1, CRn, CRm, op2).
  * Made inline by the lowering, whenever nothing can trap them:
  *   TPIDR_EL0, TPIDRRO_EL0 (read; write at EL1 and up), TPIDR_EL1 (EL1 and up),
  *   SP_EL0 (EL1 and up with SPSel = 1), ELR_EL1 and SPSR_EL1 (EL1), CurrentEL,
@@ -102,14 +102,14 @@ a64_helper a64_op_sysl;    /* op0 1: *d = result (E) */
  * A, I, F at EL1 and up is inline. */
 a64_helper a64_op_msr_imm;
 
-/* ---- helpers.c ------------------------------------------------------------------ */
+/* ---- helpers.c ---- */
 a64_helper a64_op_undefined;
 /* DC ZVA, *a the address; calls a64_op_sys with the same micro-op when it is trapped
  * (EL0 and SCTLR_EL1.DZE = 0, HCR_EL2.TDZ). */
 a64_helper a64_op_dc_zva;
 
-/* ---- fp*.c simd*.c crypto.c ------------------------------------------------------------
- * Everything in the "Data Processing -- Scalar Floating-Point and Advanced SIMD" group
+/* ---- fp*.c simd*.c crypto.c ---- */
+/* Everything in the "Data Processing -- Scalar Floating-Point and Advanced SIMD" group
  * (C4.1: bits 28-25 are x111). The lowering raises the trap first if FP is disabled,
  * then asks a64_fp_handler() for the instruction word's helper: NULL: unallocated (or
  * not in the model's instruction set): UNDEFINED. The helper finds the word by

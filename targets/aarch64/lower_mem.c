@@ -37,7 +37,7 @@ struct address {
     int32_t imm;
 };
 
-/* ---- stack pointer alignment --------------------------------------------------------- */
+/* ---- stack pointer alignment ---- */
 
 static bool keeps_alignment(const struct uop *u)
 {
@@ -96,7 +96,7 @@ static unsigned base_register(struct lower *l)
     return s_sp(l->i.Rn);
 }
 
-/* ---- one register ------------------------------------------------------------------------ */
+/* ---- one register ---- */
 
 static enum uop_code access_op(const struct transfer *w, bool indexed)
 {
@@ -270,7 +270,7 @@ static enum build_next lower_literal(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- pairs ----------------------------------------------------------------------------- */
+/* ---- pairs ---- */
 
 static void load_simd_pair(struct lower *l, unsigned size, struct address at)
 {
@@ -349,7 +349,7 @@ static enum build_next lower_pair(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- exclusives, ordered, atomics --------------------------------------------------------- */
+/* ---- exclusives, ordered, atomics ---- */
 
 static enum build_next lower_ordered(struct lower *l)
 {
@@ -440,7 +440,7 @@ static enum build_next lower_lse(struct lower *l)
     return l->i.kind == A64_CAS ? lower_cas(l) : lower_atomic(l);
 }
 
-/* ---- structures of SIMD registers ----------------------------------------------------------- */
+/* ---- structures of SIMD registers ---- */
 
 /* Bytes transferred; *element: log2 of the element's bytes. */
 static unsigned structure_bytes(const struct a64_insn *i, unsigned *element)
@@ -477,7 +477,7 @@ static enum build_next lower_structures(struct lower *l)
     return BUILD_MORE;
 }
 
-/* ---- all -------------------------------------------------------------------------------------- */
+/* ---- all ---- */
 
 enum build_next lower_memory(struct lower *l)
 {

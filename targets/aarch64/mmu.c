@@ -119,7 +119,7 @@ static bool fail(struct walk *out, unsigned fsc, unsigned level)
     return false;
 }
 
-/* ---- stage 2 ---------------------------------------------------------------------------- */
+/* ---- stage 2 ---- */
 
 struct stage2 {
     paddr_t pa;
@@ -205,7 +205,7 @@ static bool walk_stage2(const struct walker *w, uint64_t ipa, enum access access
     return true;
 }
 
-/* ---- the walk of one stage ------------------------------------------------------------------- */
+/* ---- the walk of one stage ---- */
 
 static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t addr, struct walk *out,
                         uint64_t *leaf, uint64_t *hierarchy)
@@ -263,7 +263,7 @@ static bool walk_tables(const struct walker *w, const struct tables *t, uint64_t
     return true;
 }
 
-/* ---- stage 1 ----------------------------------------------------------------------------------- */
+/* ---- stage 1 ---- */
 
 static uint64_t strip_tag(uint64_t va, bool high)
 {
@@ -397,7 +397,7 @@ static bool walk_stage1(const struct walker *w, unsigned el, uint64_t va, struct
     return true;
 }
 
-/* ---- a whole translation ------------------------------------------------------------------------ */
+/* ---- a whole translation ---- */
 
 /* What an access needs of the permissions; PAN does not count for AT, and never for fetches. */
 static bool permitted(const struct walk *f, enum access access, bool user)
@@ -608,7 +608,7 @@ int a64_misaligned(struct a64_cpu *c, unsigned regime, uint64_t va, bool write)
     return fine ? a64_alignment_fault(c, va, write) : UOP_FAULT;
 }
 
-/* ---- AT (C5.5) ----------------------------------------------------------------------------------- */
+/* ---- AT (C5.5) ---- */
 
 #define PAR_F    BIT64(0)
 #define PAR_PTW  BIT64(8)
@@ -708,7 +708,7 @@ int a64_at(struct a64_cpu *c, uint64_t va, unsigned op1, unsigned crm, unsigned 
     return UOP_NEXT;
 }
 
-/* ---- monitor info tlb --------------------------------------------------------------------------------- */
+/* ---- monitor info tlb ---- */
 
 static void describe_run(struct buffer *out, uint64_t va, uint64_t len, const struct walk *f)
 {

@@ -41,7 +41,7 @@ enum { EVENT_SW_INCR = 0x00, EVENT_INST_RETIRED = 0x08, EVENT_CPU_CYCLES = 0x11,
 const uint64_t a64_pmceid0 = BIT64(EVENT_SW_INCR) | BIT64(EVENT_INST_RETIRED) | BIT64(EVENT_CPU_CYCLES) |
                              BIT64(EVENT_CHAIN);
 
-/* ---- which counters count ------------------------------------------------------------ */
+/* ---- which counters count ---- */
 
 /* The first of the counters that are EL2's own. */
 static unsigned first_of_el2(const struct a64_cpu *c)
@@ -105,7 +105,7 @@ static bool chained(const struct a64_cpu *c, unsigned n)
     return (n & 1) && EVENT(c->st->pmevtyper[n]) == EVENT_CHAIN && counts(c, n);
 }
 
-/* ---- what they follow -------------------------------------------------------------------- */
+/* ---- what they follow ---- */
 
 static vtime_t time_at(const struct a64_cpu *c, icount_t position)
 {
@@ -139,7 +139,7 @@ static bool source(const struct a64_cpu *c, unsigned n, icount_t position, uint6
     }
 }
 
-/* ---- values --------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 /* Counter n of v goes up. */
 static void add(const struct a64_cpu *c, struct a64_pmu *v, unsigned n, uint64_t by)
@@ -208,7 +208,7 @@ void a64_pmu_software_increment(struct a64_cpu *c, uint64_t counters)
     a64_pmu_release(c, &v);
 }
 
-/* ---- overflow ------------------------------------------------------------------------------- */
+/* ---- overflow ---- */
 
 bool a64_pmu_interrupts(const struct a64_cpu *c)
 {

@@ -36,7 +36,7 @@ static const struct reg_desc fixed[R_SYSTEM] = {
     {.name = "fpcr", .bits = 32, .type = "fpcr_flags", .group = "float", .feature = FPU},
 };
 
-/* ---- types ------------------------------------------------------------------------ */
+/* ---- types ---- */
 
 #define FLAG(name, bit) "<field name=\"" name "\" start=\"" #bit "\" end=\"" #bit "\"/>"
 
@@ -86,7 +86,7 @@ const char *a64_feature_types(const char *feature)
     return NULL;
 }
 
-/* ---- the table ---------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 /* Row in sysregs[] of the system feature's register `n`. */
 static unsigned row_of(const struct a64_cpu *c, unsigned n)
@@ -183,7 +183,7 @@ bool a64_write_reg(struct cpu *cpu, unsigned n, const void *buf)
     return true;
 }
 
-/* ---- monitor info registers -------------------------------------------------------------- */
+/* ---- monitor info registers ---- */
 
 void a64_describe(const struct cpu *cpu, struct buffer *out)
 {

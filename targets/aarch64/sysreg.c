@@ -85,7 +85,7 @@ static void refresh_translation(struct a64_cpu *c)
     a64_regime_changed(c);
 }
 
-/* ---- identification ------------------------------------------------------------------- */
+/* ---- identification ---- */
 
 static uint64_t read_zero(const struct a64_cpu *c, const struct sysreg *r)
 {
@@ -149,7 +149,7 @@ static uint64_t read_ccsidr(const struct a64_cpu *c, const struct sysreg *r)
     return level < 2 ? c->model->ccsidr[level][c->st->csselr_el1 & 1] : 0;
 }
 
-/* ---- PSTATE and stack pointers ------------------------------------------------------------ */
+/* ---- PSTATE and stack pointers ---- */
 
 static uint64_t read_current_el(const struct a64_cpu *c, const struct sysreg *r)
 {
@@ -222,7 +222,7 @@ static void write_fpsr(struct a64_cpu *c, const struct sysreg *r, uint64_t value
     c->st->fpsr = (uint32_t)value & 0x0800009fu; /* QC and the cumulative bits */
 }
 
-/* ---- translation and control ------------------------------------------------------------------ */
+/* ---- translation and control ---- */
 
 static void write_regime(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
@@ -283,7 +283,7 @@ static uint64_t read_rmr(const struct a64_cpu *c, const struct sysreg *r)
     return 1; /* AA64 */
 }
 
-/* ---- timers --------------------------------------------------------------------------------------- */
+/* ---- timers ---- */
 
 static uint64_t read_count(const struct a64_cpu *c, const struct sysreg *r)
 {
@@ -331,7 +331,7 @@ static void write_timer_control(struct a64_cpu *c, const struct sysreg *r, uint6
     a64_timers_changed(c);
 }
 
-/* ---- performance monitors ------------------------------------------------------------------------------ */
+/* ---- performance monitors ---- */
 
 #define PMCR_FIXED UINT64_C(0x41000000) /* implementer Arm */
 #define PM_CYCLES  BIT64(A64_CYCLE_COUNTER)
@@ -540,7 +540,7 @@ static void write_pmxevtyper(struct a64_cpu *c, const struct sysreg *r, uint64_t
     a64_pmu_release(c, &v);
 }
 
-/* ---- debug -------------------------------------------------------------------------------------------------- */
+/* ---- debug ---- */
 
 #define BCR_BAS UINT64_C(0x1e0)
 
@@ -584,7 +584,7 @@ static void write_claim(struct a64_cpu *c, const struct sysreg *r, uint64_t valu
         c->st->dbgclaim |= value & 0xff;
 }
 
-/* ---- the table -------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 #define ALL UINT64_MAX
 #define PLAIN(op0, op1, crn, crm, op2, n, lowest, trapped, member, value) \
@@ -878,7 +878,7 @@ static bool is_gic(uint32_t enc)
     return crn == 12 && crm >= 8 && (op1 == 0 || op1 == 4 || op1 == 6);
 }
 
-/* ---- traps ------------------------------------------------------------------------------------------ */
+/* ---- traps ---- */
 
 #define PMUSER_EN BIT64(0)
 #define PMUSER_SW BIT64(1)
@@ -1037,7 +1037,7 @@ static int check_access(struct a64_cpu *c, const struct sysreg *r, uint32_t enc,
     return target ? a64_raise_to(c, target, EC_SYSREG, syndrome(enc, rt, !write)) : UOP_NEXT;
 }
 
-/* ---- access -------------------------------------------------------------------------------------------- */
+/* ---- access ---- */
 
 static uint64_t read_row(const struct a64_cpu *c, const struct sysreg *r)
 {
@@ -1156,7 +1156,7 @@ int a64_op_msr_imm(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- SYS ------------------------------------------------------------------------------------------------- */
+/* ---- SYS ---- */
 
 /* A trap of a system instruction that has one, or UOP_NEXT. */
 static int sys_trap(struct a64_cpu *c, const struct uop *op, uint64_t user_bit, uint64_t hcr_bits)
@@ -1272,7 +1272,7 @@ int a64_op_sysl(struct ucpu *u, const struct uop *op)
     return a64_undefined(a64_of(u)); /* v8.0 allocates none */
 }
 
-/* ---- for the debugger ----------------------------------------------------------------------------------------- */
+/* ---- for the debugger ---- */
 
 const char *a64_sysreg_name(unsigned row)
 {

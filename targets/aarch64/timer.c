@@ -69,7 +69,7 @@ static vtime_t time_of_count(const struct a64_cpu *c, uint64_t now, uint64_t the
     return (count + ticks) * NS_PER_TICK;
 }
 
-/* ---- event stream ----------------------------------------------------------------------- */
+/* ---- event stream ---- */
 
 static vtime_t event_time(const struct a64_cpu *c)
 {
@@ -83,7 +83,7 @@ static vtime_t event_time(const struct a64_cpu *c)
     return time_of_count(c, count, count + (period - ((count - phase) & (period - 1))));
 }
 
-/* ---- the device --------------------------------------------------------------------------- */
+/* ---- the device ---- */
 
 static vtime_t next_change(const struct a64_cpu *c, unsigned t)
 {

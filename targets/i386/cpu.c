@@ -20,7 +20,7 @@ static struct i386_cpu *to_cpu(struct cpu *cpu)
     return (struct i386_cpu *)(void *)cpu;
 }
 
-/* ---- derived data --------------------------------------------------------------- */
+/* ---- derived data ---- */
 
 void i386_mode_changed(struct i386_cpu *c)
 {
@@ -59,7 +59,7 @@ void i386_set_a20(struct i386_cpu *c, bool enabled)
     ucpu_flush_tlb(&c->u);
 }
 
-/* ---- reset ------------------------------------------------------------------------ */
+/* ---- reset ---- */
 
 static void reset_segments(struct i386_state *s)
 {
@@ -142,7 +142,7 @@ void i386_init_signal(struct i386_cpu *c)
     state_replaced(c);
 }
 
-/* ---- cpu_ops -------------------------------------------------------------------------- */
+/* ---- cpu_ops ---- */
 
 static bool idle(const struct cpu *cpu)
 {
@@ -223,7 +223,7 @@ static void destroy(struct cpu *cpu)
     free(c);
 }
 
-/* ---- front end ----------------------------------------------------------------------------- */
+/* ---- front end ---- */
 
 static void where(const struct ucpu *u, struct block_key *key)
 {

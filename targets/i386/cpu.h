@@ -285,8 +285,9 @@ void i386_startup(struct i386_cpu *c, uint8_t vector);
 void i386_set_a20(struct i386_cpu *c, bool enabled);
 /* The external interrupt or NMI lines changed: wakes HLT by itself. */
 
-/* ---- exception.c: raising. Each returns UOP_FAULT, so that a helper can
- * `return i386_raise(...)`. The state stays as before the instruction. ---- */
+/* ---- exception.c: raising ---- */
+/* Each returns UOP_FAULT, so that a helper can
+ * `return i386_raise(...)`. The state stays as before the instruction. */
 int i386_raise(struct i386_cpu *c, unsigned vector);
 int i386_raise_error(struct i386_cpu *c, unsigned vector, uint32_t error);
 int i386_raise_pf(struct i386_cpu *c, uint64_t address, uint32_t error); /* CR2 at delivery */

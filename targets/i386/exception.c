@@ -28,7 +28,7 @@
 
 #define EFLAGS_DEFINED 0x003f7fd5u
 
-/* ---- EFLAGS ------------------------------------------------------------------------- */
+/* ---- EFLAGS ---- */
 
 uint32_t i386_get_eflags(const struct i386_cpu *c)
 {
@@ -102,7 +102,7 @@ void i386_stepped(struct ucpu *u)
     s->tf_latched = 0;
 }
 
-/* ---- raising --------------------------------------------------------------------------- */
+/* ---- raising ---- */
 
 static int raise(struct i386_cpu *c, unsigned vector, bool has_error, uint32_t error)
 {
@@ -139,7 +139,7 @@ int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits)
     return UOP_FAULT;
 }
 
-/* ---- delivery ----------------------------------------------------------------------------- */
+/* ---- delivery ---- */
 
 static bool gate_error(struct i386_cpu *c, unsigned exception, const struct i386_delivery *d)
 {
@@ -376,7 +376,7 @@ static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
     return true;
 }
 
-/* ---- exceptions while delivering (SDM 3A table 6-5) -------------------------------------------- */
+/* ---- exceptions while delivering (SDM 3A table 6-5) ---- */
 
 static bool is_contributory(unsigned vector)
 {
@@ -504,7 +504,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     return UOP_LEAVE;
 }
 
-/* ---- between instructions (SDM 3A table 6-2) ------------------------------------------------------ */
+/* ---- between instructions (SDM 3A table 6-2) ---- */
 
 /* A virtual interrupt waits for a program that has just enabled its virtual IF (SDM 3B 20.3.2). */
 static bool virtual_interrupt(const struct i386_state *s)
@@ -616,7 +616,7 @@ void i386_startup(struct i386_cpu *c, uint8_t vector)
     machine_attention(c->u.cpu.machine);
 }
 
-/* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------------------ */
+/* ---- debug registers (SDM 3B 17.2) ---- */
 
 enum { DR7_EXEC, DR7_WRITE, DR7_IO, DR7_ACCESS };
 
@@ -710,7 +710,7 @@ void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size)
     }
 }
 
-/* ---- IRET ------------------------------------------------------------------------------------------------ */
+/* ---- IRET ---- */
 
 uint32_t i386_iret_mask(const struct i386_state *s, unsigned size)
 {

@@ -32,7 +32,7 @@ static uint16_t get16(const struct ucpu *u, unsigned off)
     return v;
 }
 
-/* ---- checks -------------------------------------------------------------------------- */
+/* ---- checks ---- */
 
 int i386_op_raise(struct ucpu *u, const struct uop *op)
 {
@@ -70,7 +70,7 @@ int i386_op_bad_branch(struct ucpu *u, const struct uop *op)
     return taken ? i386_raise_error(i386_of(u), EXC_GP, 0) : UOP_NEXT;
 }
 
-/* ---- segment registers and far transfers ------------------------------------------------ */
+/* ---- segment registers and far transfers ---- */
 
 int i386_op_load_segment(struct ucpu *u, const struct uop *op)
 {
@@ -110,7 +110,7 @@ int i386_op_int(struct ucpu *u, const struct uop *op)
     return i386_software_int(c, op->a | (op->d == INT_N ? I386_INT_N : 0), c->st->t[3]);
 }
 
-/* ---- stack frames --------------------------------------------------------------------------- */
+/* ---- stack frames ---- */
 
 /* A run of pushes. */
 struct frame {

@@ -29,7 +29,7 @@
 #define FCW_RESET 0x037fu
 #define PRE_FLAGS (FLOAT_INVALID | FLOAT_DENORMAL | FLOAT_DIVZERO)
 
-/* ---- availability and pending errors ---------------------------------------------- */
+/* ---- availability and pending errors ---- */
 
 static void ferr_update(struct i386_cpu *c)
 {
@@ -151,7 +151,7 @@ int i386_fwait(struct ucpu *u, const struct uop *op)
     return c->st->fsw & FSW_ES ? i386_fpu_pending(c) : UOP_NEXT;
 }
 
-/* ---- the register stack --------------------------------------------------------------- */
+/* ---- the register stack ---- */
 
 INLINE unsigned physical(const struct i386_state *st, unsigned i)
 {
@@ -196,7 +196,7 @@ INLINE void push(struct i386_state *st, struct floatx80 v)
     put(st, 0, v);
 }
 
-/* ---- bookkeeping and exceptions ---------------------------------------------------------- */
+/* ---- bookkeeping and exceptions ---- */
 
 static void note_opcode(struct i386_cpu *c, const struct uop *op, bool unmasked)
 {
@@ -272,7 +272,7 @@ static void set_condition(struct i386_state *st, enum float_relation r)
     st->fsw = (uint16_t)((st->fsw & ~(FSW_C0 | FSW_C2 | FSW_C3)) | codes[r + 1]);
 }
 
-/* ---- arithmetic: D8, DA, DC, DE ------------------------------------------------------------ */
+/* ---- arithmetic: D8, DA, DC, DE ---- */
 
 enum arithmetic { ADD, MUL, COM, COMP, SUB, SUBR, DIV, DIVR };
 
@@ -521,7 +521,7 @@ CONDITIONAL_MOVE(fcmovne, COND_NZ)
 CONDITIONAL_MOVE(fcmovnbe, COND_A)
 CONDITIONAL_MOVE(fcmovnu, COND_NP)
 
-/* ---- loads ------------------------------------------------------------------------------------ */
+/* ---- loads ---- */
 
 /* Push v with the flags that making it raised. */
 INLINE int load(struct i386_cpu *c, const struct uop *op, struct floatx80 v, unsigned flags)
@@ -641,7 +641,7 @@ X87(fbld)
     return load(c, op, r, 0);
 }
 
-/* ---- stores ------------------------------------------------------------------------------------- */
+/* ---- stores ---- */
 
 /* The two halves of a store that a micro-op makes between them. What is not plain is done again, as one. */
 INLINE int store_half(struct i386_cpu *c, const struct uop *op, const void *result, unsigned size, bool plain,
@@ -814,7 +814,7 @@ X87(fxch)
     return UOP_NEXT;
 }
 
-/* ---- one operand ------------------------------------------------------------------------------------ */
+/* ---- one operand ---- */
 
 /* ST(0) = result, which raised `flags`. */
 INLINE int replace_top(struct i386_cpu *c, const struct uop *op, struct floatx80 result, unsigned flags)
@@ -875,7 +875,7 @@ X87(fxam)
     return UOP_NEXT;
 }
 
-/* ---- two operands: ST(0) and ST(1) --------------------------------------------------------------------- */
+/* ---- two operands: ST(0) and ST(1) ---- */
 
 typedef struct floatx80 binary_function(struct floatx80 st0, struct floatx80 st1, struct float_status *s);
 
@@ -947,7 +947,7 @@ INLINE int remainder_of_top(struct ucpu *u, const struct uop *op, bool nearest)
 X87(fprem)  { return remainder_of_top(u, op, false); }
 X87(fprem1) { return remainder_of_top(u, op, true); }
 
-/* ---- one operand, two results ----------------------------------------------------------------------------- */
+/* ---- one operand, two results ---- */
 
 /* Is there an operand, and room for one more? False: *result says what the helper returns; the masked
  * response was made. */
@@ -1042,7 +1042,7 @@ INLINE int sine_or_cosine(struct ucpu *u, const struct uop *op, bool want_sine)
 X87(fsin) { return sine_or_cosine(u, op, true); }
 X87(fcos) { return sine_or_cosine(u, op, false); }
 
-/* ---- control ------------------------------------------------------------------------------------------------ */
+/* ---- control ---- */
 
 X87(fnop)
 {
@@ -1160,7 +1160,7 @@ X87(fnsave)
     return i386_op_fnsave(u, op);
 }
 
-/* ---- the opcode map (SDM 2, appendix A, escape opcodes) --------------------------------------------------------- */
+/* ---- the opcode map (SDM 2, appendix A, escape opcodes) ---- */
 
 /* [opcode & 7][reg field] */
 static i386_helper *const memory_forms[8][8] = {

@@ -39,7 +39,7 @@ static inline uint32_t i386_mxcsr_mask(const struct i386_model *m)
     return m->has_sse2 ? 0xffffu : 0xffbfu;
 }
 
-/* ---- shared by fpu*.c, mmx.c and sse*.c --------------------------------------- */
+/* ---- shared by fpu*.c, mmx.c and sse*.c ---- */
 
 /* FSW; the exception flags are FLOAT_* (softfloat.h). */
 #define FSW_IE  0x0001u

@@ -12,7 +12,7 @@
 /* An image is stored at once; a device sees accesses of this size. */
 #define BLOCK_UNIT 8
 
-/* ---- blocks of memory ------------------------------------------------------------ */
+/* ---- blocks of memory ---- */
 
 bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
@@ -30,7 +30,7 @@ bool i386_write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const v
            ucpu_store_units(&c->u, linear, buf, size, BLOCK_UNIT);
 }
 
-/* ---- tags -------------------------------------------------------------------------- */
+/* ---- tags ---- */
 
 enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
 
@@ -58,7 +58,7 @@ void i386_fpu_set_tag_word(struct i386_state *st, uint16_t tags)
             st->ftag |= (uint8_t)(1u << i);
 }
 
-/* ---- initial states ------------------------------------------------------------------ */
+/* ---- initial states ---- */
 
 void i386_fpu_reset(struct i386_state *st)
 {
@@ -88,7 +88,7 @@ int i386_op_fninit(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- environments ------------------------------------------------------------------------ */
+/* ---- environments ---- */
 
 static bool real_layout(const struct i386_state *st)
 {
@@ -244,7 +244,7 @@ int i386_op_frstor(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- FXSAVE, FXRSTOR ----------------------------------------------------------------------- */
+/* ---- FXSAVE, FXRSTOR ---- */
 
 #define FXSAVE_SIZE  512
 #define FXSAVE_ST    32  /* ST(0): 16 bytes each */

@@ -8,7 +8,7 @@
 
 #include "i386/lower.h"
 
-/* ---- integer.c: arithmetic ------------------------------------------------ */
+/* ---- integer.c: arithmetic ---- */
 enum shift_kind {
     SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAL, SHIFT_SAR,
     SHIFT_SHLD, SHIFT_SHRD,
@@ -36,7 +36,7 @@ i386_helper i386_op_arpl_reg;     /* ARPL *d, *a */
 i386_helper i386_op_arpl_mem;     /* ARPL at segment d, S_T(0); *a */
 i386_helper i386_op_bound;        /* *a within the bounds at segment d, S_T(0); b: size */
 
-/* ---- flow.c: memory checks, stack frames, transfers -------------------------- */
+/* ---- flow.c: memory checks, stack frames, transfers ---- */
 i386_helper i386_op_raise;        /* exception d; a: there is an error code, b */
 i386_helper i386_op_limit;        /* a limit was exceeded; b: state offset of the segment's limit */
 i386_helper i386_op_linear;       /* *d = linear address of offset *a; b: I386_LINEAR_* */
@@ -56,7 +56,7 @@ i386_helper i386_op_iret;         /* b: operand size */
 enum int_kind { INT_N, INT_3, INT_O, INT_ICEBP };
 i386_helper i386_op_int;          /* a: vector, d: enum int_kind; S_T(3) next EIP */
 
-/* ---- string.c: string and port instructions ------------------------------------- */
+/* ---- string.c: string and port instructions ---- */
 i386_helper i386_op_in;           /* *d = port *a; b: size */
 i386_helper i386_op_out;          /* port *a = *d; b: size */
 enum string_kind { STRING_INS, STRING_OUTS, STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS };

@@ -29,7 +29,7 @@
 __extension__ typedef unsigned __int128 uint128;
 __extension__ typedef __int128 int128;
 
-/* ---- flags and operands ------------------------------------------------------------- */
+/* ---- flags and operands ---- */
 
 static struct i386_state *state_of(struct ucpu *u)
 {
@@ -87,7 +87,7 @@ static bool top_bits_differ(uint64_t v, unsigned size)
     return (v ^ v << 1) & sign_of(size);
 }
 
-/* ---- shifts ---------------------------------------------------------------------------- */
+/* ---- shifts ---- */
 
 struct shifted {
     uint64_t value;
@@ -214,7 +214,7 @@ int i386_op_commit_flags(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- multiplication and division --------------------------------------------------------- */
+/* ---- multiplication and division ---- */
 
 /* The dividend, as wide as a 64-bit number. */
 static uint64_t dividend(const struct ucpu *u, unsigned size)
@@ -301,7 +301,7 @@ int i386_op_swap_16(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- bits --------------------------------------------------------------------------------- */
+/* ---- bits ---- */
 
 int i386_op_bit_test(struct ucpu *u, const struct uop *op)
 {
@@ -396,7 +396,7 @@ int i386_op_cmpxchg16b(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- decimal adjustment --------------------------------------------------------------------- */
+/* ---- decimal adjustment ---- */
 
 static void decimal_adjust(struct i386_state *st, bool subtract)
 {
@@ -458,7 +458,7 @@ int i386_op_bcd(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- flags and the rest ----------------------------------------------------------------------- */
+/* ---- flags and the rest ---- */
 
 int i386_op_flags(struct ucpu *u, const struct uop *op)
 {

@@ -19,7 +19,7 @@ static int gp0(struct i386_cpu *c)
     return i386_raise_error(c, EXC_GP, 0);
 }
 
-/* ---- interrupts ------------------------------------------------------------------------- */
+/* ---- interrupts ---- */
 
 static bool gate_error(struct i386_cpu *c, unsigned exception, const struct i386_delivery *d)
 {
@@ -109,7 +109,7 @@ bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
     return true;
 }
 
-/* ---- which access was it? ------------------------------------------------------------------- */
+/* ---- which access was it? ---- */
 
 static bool uses_stack(unsigned op)
 {
@@ -140,7 +140,7 @@ bool i386_stack_access(const struct i386_cpu *c, uint64_t va)
     return (i.flags & INSN_MEM) && i.seg == SEG_SS;
 }
 
-/* ---- IRET ------------------------------------------------------------------------------------- */
+/* ---- IRET ---- */
 
 int i386_iret_long(struct i386_cpu *c, unsigned size)
 {
@@ -194,7 +194,7 @@ int i386_iret_long(struct i386_cpu *c, unsigned size)
     return UOP_LEAVE;
 }
 
-/* ---- SYSCALL, SYSRET (AMD APM 3) ------------------------------------------------------------------ */
+/* ---- SYSCALL, SYSRET (AMD APM 3) ---- */
 
 #define SYSRET_FLAGS 0x003c7fd5u
 
@@ -258,7 +258,7 @@ int i386_op_sysret(struct ucpu *u, const struct uop *op)
     return UOP_LEAVE;
 }
 
-/* ---- bases of FS and GS ----------------------------------------------------------------------------- */
+/* ---- bases of FS and GS ---- */
 
 int i386_op_swapgs(struct ucpu *u, const struct uop *op)
 {
@@ -293,7 +293,7 @@ int i386_op_fsgsbase(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------ */
+/* ---- the rest ---- */
 
 static void set_edx_eax(struct i386_state *s, uint64_t value)
 {

@@ -25,7 +25,7 @@
 #include "i386/fpu.h"
 #include "i386/protect.h"
 
-/* ---- ends of blocks ------------------------------------------------------------- */
+/* ---- ends of blocks ---- */
 
 static enum build_next end_fall(struct lower *l)
 {
@@ -104,7 +104,7 @@ static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
     return off;
 }
 
-/* ---- the stack --------------------------------------------------------------------- */
+/* ---- the stack ---- */
 
 static bool stack32(const struct lower *l)
 {
@@ -185,7 +185,7 @@ static void peek(struct lower *l, unsigned size, unsigned d)
     mem_load(l, size, d, &m);
 }
 
-/* ---- classes of instructions ---------------------------------------------------------- */
+/* ---- classes of instructions ---- */
 
 static enum build_next lower_mov(struct lower *l)
 {
@@ -737,7 +737,7 @@ static enum build_next lower_string(struct lower *l)
 }
 _Static_assert(INSN_SCAS - INSN_INS == STRING_SCAS - STRING_INS, "string kinds follow the instructions");
 
-/* ---- system instructions ----------------------------------------------------------- */
+/* ---- system instructions ---- */
 
 /* A helper that gives a 32-bit value for a 16-bit place: registers get operand
  * size, memory 16 bits. SLDT STR SMSW. */
@@ -966,7 +966,7 @@ static enum build_next lower_long(struct lower *l)
     }
 }
 
-/* ---- one instruction --------------------------------------------------------------- */
+/* ---- one instruction ---- */
 
 static enum build_next lower_cmov(struct lower *l)
 {
@@ -1159,7 +1159,7 @@ enum build_next i386_build(struct builder *b)
     return next;
 }
 
-/* ---- the block mode ------------------------------------------------------------------ */
+/* ---- the block mode ---- */
 
 static enum seg_class class_of(const struct i386_segment *s)
 {

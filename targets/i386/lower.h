@@ -62,8 +62,8 @@ enum build_next i386_build(struct builder *b);
 
 typedef int i386_helper(struct ucpu *u, const struct uop *op);
 
-/* ---- system.c --------------------------------------------------------------
- * All privilege and mode checks that depend on CPL, IOPL, VM or CR bits are the
+/* ---- system.c ---- */
+/* All privilege and mode checks that depend on CPL, IOPL, VM or CR bits are the
  * helper's (#GP(0), #UD). The lowering has raised #UD for: LOCK, undefined
  * ModRM forms, CR1/CR5-7, and, outside protected mode (real or VM86), for
  * SLDT STR LLDT LTR VERR VERW LAR LSL ARPL.
@@ -120,8 +120,8 @@ i386_helper i386_op_invpcid;      /* descriptor at segment a, S_T(0); type *d   
  * ESP not yet changed; nothing after it faults.                                         (E) */
 i386_helper i386_op_popf;
 
-/* ---- fpu.c, sse.c ------------------------------------------------------------
- * Everything about the instruction is the helper's: #NM, #MF, #UD of encodings that
+/* ---- fpu.c, sse.c ---- */
+/* Everything about the instruction is the helper's: #NM, #MF, #UD of encodings that
  * the model lacks, memory access (i386_read, i386_write), FIP/FOP. */
 /* D8-DF: d: low 3 bits of the opcode; a: ModRM; b: I386_FX_* | segment.
  * S_T(0) offset, S_T(2) EIP of the instruction (at its first prefix). Alone if it

@@ -369,7 +369,7 @@ int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3)
     return UOP_NEXT;
 }
 
-/* ---- monitor info tlb --------------------------------------------------------- */
+/* ---- monitor info tlb ---- */
 
 static void describe_run(struct buffer *out, bool is_long, uint64_t va, uint64_t len, paddr_t pa, const struct walk *walk)
 {

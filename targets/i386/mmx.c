@@ -21,7 +21,7 @@ union lanes {
     int8_t sb[8];
 };
 
-/* ---- kernels ------------------------------------------------------------------------ */
+/* ---- kernels ---- */
 
 INLINE int clamp(int v, int low, int high)
 {
@@ -125,7 +125,7 @@ SHIFT_KERNEL(psrad, sl, 2, 32, x >> (y > 31 ? 31 : y))
 SIMPLE_KERNEL(psrlq, y > 63 ? 0 : x >> y)
 SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
 
-/* ---- instructions made of a kernel ---------------------------------------------------- */
+/* ---- instructions made of a kernel ---- */
 
 #define PACKED(name) \
     SIMD(name##_mm) \
@@ -305,7 +305,7 @@ SIMD(shift_qwords_xmm)
     return UOP_NEXT;
 }
 
-/* ---- interleaving and packing: on registers of n bytes -------------------------------------- */
+/* ---- interleaving and packing: on registers of n bytes ---- */
 
 INLINE union i386_xmm from_mm(uint64_t q)
 {
@@ -408,7 +408,7 @@ BINARY_WIDE(packsswb, load_mm, pack_words(a, b, n, INT8_MIN, INT8_MAX))
 BINARY_WIDE(packuswb, load_mm, pack_words(a, b, n, 0, UINT8_MAX))
 BINARY_WIDE(packssdw, load_mm, pack_dwords(a, b, n))
 
-/* ---- shuffles, insertion, extraction ------------------------------------------------------------ */
+/* ---- shuffles, insertion, extraction ---- */
 
 INLINE void shuffle_words(uint16_t *to, const uint16_t *from, unsigned imm)
 {
@@ -533,7 +533,7 @@ SIMD(pmovmskb_xmm)
     return UOP_NEXT;
 }
 
-/* ---- moves --------------------------------------------------------------------------------------------- */
+/* ---- moves ---- */
 
 SIMD(emms)
 {
@@ -652,7 +652,7 @@ SIMD(movdq2q)
     return UOP_NEXT;
 }
 
-/* ---- masked stores -------------------------------------------------------------------------------------- */
+/* ---- masked stores ---- */
 
 /* Store those of n bytes whose mask byte is negative, at the offset S_T(0) (DI or EDI). The pages are
  * checked like one access of n bytes, only if some byte is to be stored. */

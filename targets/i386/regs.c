@@ -68,7 +68,7 @@ const struct reg_desc i386_regs[I386_NREGS] = {
 /* gdb's order of segment registers. */
 static const uint8_t gdb_seg[6] = {SEG_CS, SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 
-/* ---- types ------------------------------------------------------------------------ */
+/* ---- types ---- */
 
 #define FLAG(name, bit) "<field name=\"" name "\" start=\"" #bit "\" end=\"" #bit "\"/>"
 
@@ -123,7 +123,7 @@ const char *i386_feature_types(const char *feature)
     return NULL;
 }
 
-/* ---- x87 -------------------------------------------------------------------------------- */
+/* ---- x87 ---- */
 
 static unsigned st_index(const struct i386_state *s, unsigned i)
 {
@@ -181,7 +181,7 @@ static bool fpu_write(struct i386_state *s, unsigned i, uint32_t v)
     }
 }
 
-/* ---- system registers ---------------------------------------------------------------------- */
+/* ---- system registers ---- */
 
 static uint64_t system_read(const struct i386_state *s, unsigned n)
 {
@@ -279,7 +279,7 @@ static bool system_write(struct i386_cpu *c, unsigned n, uint64_t value)
     }
 }
 
-/* ---- segment selectors ------------------------------------------------------------------------ */
+/* ---- segment selectors ---- */
 
 /* Read linear memory without side effects. */
 static bool peek(const struct i386_cpu *c, uint64_t va, void *buf, unsigned len)
@@ -357,7 +357,7 @@ static bool write_eflags(struct i386_cpu *c, uint32_t v)
     return true;
 }
 
-/* ---- cpu_ops --------------------------------------------------------------------------------------- */
+/* ---- cpu_ops ---- */
 
 void i386_read_reg(const struct cpu *cpu, unsigned n, void *buf)
 {
@@ -438,7 +438,7 @@ bool i386_write_reg(struct cpu *cpu, unsigned n, const void *buf)
     return system_write(c, n, v);
 }
 
-/* ---- monitor info registers ---------------------------------------------------------------------------- */
+/* ---- monitor info registers ---- */
 
 static const char *segment_kind(const struct i386_state *s, const struct i386_segment *sg)
 {

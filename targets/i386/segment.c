@@ -11,7 +11,7 @@
  */
 #include "i386/protect.h"
 
-/* ---- faults -------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 bool i386_fail(struct i386_cpu *c, unsigned vector, uint32_t error)
 {
@@ -29,7 +29,7 @@ static bool fail_selector(struct i386_cpu *c, unsigned vector, uint16_t selector
     return i386_fail(c, vector, selector & 0xfffcu);
 }
 
-/* ---- descriptors ------------------------------------------------------------------- */
+/* ---- descriptors ---- */
 
 bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint64_t *addr)
 {
@@ -101,7 +101,7 @@ struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t select
     };
 }
 
-/* ---- stores that wait ---------------------------------------------------------------- */
+/* ---- stores that wait ---- */
 
 bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
                      uint64_t value)
@@ -140,7 +140,7 @@ void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, v
                 bytes[n] = (uint8_t)(s->store[i].value >> 8 * (va + n - s->store[i].va));
 }
 
-/* ---- checked accesses -------------------------------------------------------------------- */
+/* ---- checked accesses ---- */
 
 static bool is_expand_down(const struct i386_segment *sg)
 {
@@ -213,7 +213,7 @@ bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *b
     return i386_linear(c, seg, offset, size, true, &linear) && ucpu_store(&c->u, linear, buf, size);
 }
 
-/* ---- stacks --------------------------------------------------------------------------------- */
+/* ---- stacks ---- */
 
 static unsigned regime_of(unsigned cpl)
 {
@@ -325,7 +325,7 @@ bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct 
     return i386_canonical(c->st, st->rsp) || i386_fail(c, EXC_SS, 0);
 }
 
-/* ---- loading segment registers ------------------------------------------------------------- */
+/* ---- loading segment registers ---- */
 
 void i386_null_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
 {
@@ -421,7 +421,7 @@ void i386_hide_segments(struct i386_cpu *c)
     }
 }
 
-/* ---- far transfers --------------------------------------------------------------------------- */
+/* ---- far transfers ---- */
 
 /* Continue at selector:eip in the code segment *d with privilege `cpl`. */
 static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t eip, unsigned cpl)
@@ -627,7 +627,7 @@ int i386_far_call(struct i386_cpu *c, uint16_t selector, uint64_t offset, unsign
     return far_protected(c, selector, offset, true, size, next_eip);
 }
 
-/* ---- returns ------------------------------------------------------------------------------------ */
+/* ---- returns ---- */
 
 bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
 {

@@ -21,7 +21,7 @@ int i386_op_misaligned(struct ucpu *u, const struct uop *op)
     return i386_raise_error(i386_of(u), EXC_GP, 0);
 }
 
-/* ---- moves of whole registers ---------------------------------------------------------- */
+/* ---- moves of whole registers ---- */
 
 #define MOVE(name) static int name(struct ucpu *u, const struct uop *op)
 
@@ -65,7 +65,7 @@ MOVE(mov_store_unaligned)
     return UOP_NEXT;
 }
 
-/* ---- moves of parts ------------------------------------------------------------------------- */
+/* ---- moves of parts ---- */
 
 MOVE(movss_load)
 {
@@ -177,7 +177,7 @@ MOVE(movmskpd)
     return UOP_NEXT;
 }
 
-/* ---- logic and shuffles --------------------------------------------------------------------------- */
+/* ---- logic and shuffles ---- */
 
 #define BITWISE(name, expression) \
     MOVE(name) \
@@ -214,7 +214,7 @@ REORDER(unpckhps, .l = {a.l[2], b.l[2], a.l[3], b.l[3]})
 REORDER(unpcklpd, .q = {a.q[0], b.q[0]})
 REORDER(unpckhpd, .q = {a.q[1], b.q[1]})
 
-/* ---- MXCSR, fences, cache control (group 15) ------------------------------------------------------------ */
+/* ---- MXCSR, fences, cache control (group 15) ---- */
 
 MOVE(ldmxcsr)
 {
@@ -259,7 +259,7 @@ MOVE(undefined)
     return i386_raise(i386_of(u), EXC_UD);
 }
 
-/* ---- the map ------------------------------------------------------------------------------------------------ */
+/* ---- the map ---- */
 
 enum feature { MMX = 1, SSE, SSE2, FXSR };
 enum form { BOTH, MEM, REG };

@@ -10,7 +10,7 @@
 #define SIMD(name) int name(struct ucpu *u, const struct uop *op)
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- availability (SDM 3A, tables 11-1 and 13-1) ----------------------------------- */
+/* ---- availability (SDM 3A, tables 11-1 and 13-1) ---- */
 
 /* Instructions on MMX registers. */
 INLINE int mmx_available(struct i386_cpu *c)
@@ -53,7 +53,7 @@ INLINE int sse_mmx_available(struct i386_cpu *c)
 #define ENTER_SSE     ENTER_WITH(sse_available)
 #define ENTER_SSE_MMX ENTER_WITH(sse_mmx_available)
 
-/* ---- operands ------------------------------------------------------------------------- */
+/* ---- operands ---- */
 
 /* Register numbers, bit 3 from REX (lower.h); MMX registers go without. */
 INLINE unsigned op_reg(const struct uop *op)
@@ -180,7 +180,7 @@ INLINE bool store_aligned(struct i386_cpu *c, const struct uop *op, const union 
     return fx_write(c, op, v, 16);
 }
 
-/* ---- handlers --------------------------------------------------------------------------------- */
+/* ---- handlers ---- */
 
 /* mmx.c: name##_mm on MMX registers, name##_xmm on XMM registers. */
 #define FOR_EACH_PACKED_INTEGER(X) \

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-/* ---- control and exceptions -------------------------------------------------------- */
+/* ---- control and exceptions ---- */
 
 INLINE struct float_status status(const struct i386_state *st)
 {
@@ -52,7 +52,7 @@ INLINE int commit(struct i386_cpu *c, const struct float_status *s)
     return UOP_NEXT;
 }
 
-/* ---- one lane ---------------------------------------------------------------------------- */
+/* ---- one lane ---- */
 
 /* MIN and MAX give the second operand unless the first is really less (greater): when both are
  * zeros, or either is a NaN. */
@@ -94,7 +94,7 @@ INLINE bool predicate_holds(unsigned predicate, enum float_relation r)
     return holds != !!(predicate & CMP_NEGATED);
 }
 
-/* ---- comparisons into EFLAGS ---------------------------------------------------------------- */
+/* ---- comparisons into EFLAGS ---- */
 
 INLINE int compare_flags(struct i386_cpu *c, enum float_relation r, const struct float_status *s)
 {
@@ -106,7 +106,7 @@ INLINE int compare_flags(struct i386_cpu *c, enum float_relation r, const struct
     return UOP_NEXT;
 }
 
-/* ---- approximations ------------------------------------------------------------------------------ */
+/* ---- approximations ---- */
 
 #define F32_SIGN 0x80000000u
 #define F32_INF  0x7f800000u
@@ -185,7 +185,7 @@ static uint32_t reciprocal_root(uint32_t a)
 APPROXIMATION(rcp, reciprocal)
 APPROXIMATION(rsqrt, reciprocal_root)
 
-/* ---- conversions between integers in MMX registers and floating point ------------------------------------------ */
+/* ---- conversions between integers in MMX registers and floating point ---- */
 
 SIMD(cvtpi2ps)
 {
@@ -272,7 +272,7 @@ SIMD(cvttps2pi) { return singles_to_mm(u, op, true); }
 SIMD(cvtpd2pi)  { return doubles_to_mm(u, op, false); }
 SIMD(cvttpd2pi) { return doubles_to_mm(u, op, true); }
 
-/* ---- the micro-ops SSE and SSE_COMPARE -------------------------------------------------------------------------- */
+/* ---- the micro-ops SSE and SSE_COMPARE ---- */
 
 union value {
     union i386_xmm v;

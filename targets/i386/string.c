@@ -97,7 +97,7 @@ static bool mismatch(const struct string *s)
     return compares(s) && (s->st->cc.dst == 0) != s->while_equal;
 }
 
-/* ---- ports --------------------------------------------------------------------------------- */
+/* ---- ports ---- */
 
 static uint32_t port_read(struct i386_cpu *c, uint16_t port, unsigned size)
 {
@@ -163,7 +163,7 @@ static void remember_source(struct string *s)
     s->read_host = ucpu_host(&s->c->u, s->read_page, ACCESS_READ);
 }
 
-/* ---- one iteration --------------------------------------------------------------------------- */
+/* ---- one iteration ---- */
 
 /* INS and OUTS: the port is touched only when memory is known to answer. */
 static bool port_iteration(const struct string *s)
@@ -234,7 +234,7 @@ static bool iterate(struct string *s)
     return true;
 }
 
-/* ---- many iterations --------------------------------------------------------------------------- */
+/* ---- many iterations ---- */
 
 /* A host pointer to the current element through `seg`, and how many elements from
  * it on lie within page, limit and address size; 0: none that can be done inline. */
@@ -366,7 +366,7 @@ static uint64_t bulk(const struct string *s, uint64_t max)
     return n;
 }
 
-/* ---- the instruction --------------------------------------------------------------------------- */
+/* ---- the instruction ---- */
 
 static int repetition_done(struct i386_state *st)
 {

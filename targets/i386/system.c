@@ -49,7 +49,7 @@ static bool has_feature(const struct i386_cpu *c, unsigned bit)
     return c->model->features_edx >> bit & 1;
 }
 
-/* ---- control registers (SDM 3A 2.5) ---------------------------------------------------- */
+/* ---- control registers (SDM 3A 2.5) ---- */
 
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
@@ -257,7 +257,7 @@ int i386_op_smsw(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- debug registers (SDM 3B 17.2) ------------------------------------------------------ */
+/* ---- debug registers (SDM 3B 17.2) ---- */
 
 bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value)
 {
@@ -313,7 +313,7 @@ int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
     return result;
 }
 
-/* ---- descriptor table registers ------------------------------------------------------------ */
+/* ---- descriptor table registers ---- */
 
 static int load_dtr(struct i386_cpu *c, const struct uop *op, struct i386_dtr *dtr)
 {
@@ -447,7 +447,7 @@ int i386_op_str(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- looking at descriptors (SDM 2: LAR, LSL, VERR, VERW) ------------------------------------ */
+/* ---- looking at descriptors (SDM 2: LAR, LSL, VERR, VERW) ---- */
 
 enum look { LOOK_LAR, LOOK_LSL, LOOK_READ, LOOK_WRITE };
 
@@ -544,7 +544,7 @@ int i386_op_lsl(struct ucpu *u, const struct uop *op)
     return look_and_set(u, op, LOOK_LSL);
 }
 
-/* ---- caches, halt ---------------------------------------------------------------------------- */
+/* ---- caches, halt ---- */
 
 static int privileged_nothing(struct ucpu *u)
 {
@@ -582,7 +582,7 @@ int i386_op_pause(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- MSRs (SDM 4) ------------------------------------------------------------------------------ */
+/* ---- MSRs (SDM 4) ---- */
 
 enum {
     MSR_P5_MC_ADDR = 0x0, MSR_P5_MC_TYPE = 0x1, MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b,
@@ -968,7 +968,7 @@ int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- SYSENTER, SYSEXIT --------------------------------------------------------------------------- */
+/* ---- SYSENTER, SYSEXIT ---- */
 
 struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
 {
@@ -1022,7 +1022,7 @@ int i386_op_sysexit(struct ucpu *u, const struct uop *op)
     return UOP_LEAVE;
 }
 
-/* ---- interrupt flag, PUSHF, POPF (SDM 2; 3B 20.3, 20.4) ------------------------------------------- */
+/* ---- interrupt flag, PUSHF, POPF (SDM 2; 3B 20.3, 20.4) ---- */
 
 enum if_control { IF_REAL, IF_VIRTUAL, IF_FAULT };
 
@@ -1119,7 +1119,7 @@ int i386_op_popf(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* ---- I/O permission (SDM 1, 18.5) --------------------------------------------------------------------- */
+/* ---- I/O permission (SDM 1, 18.5) ---- */
 
 bool i386_io_allowed(struct i386_cpu *c, uint16_t port, unsigned size)
 {

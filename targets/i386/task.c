@@ -103,7 +103,7 @@ static bool set_busy(struct i386_cpu *c, struct i386_stores *stores, const struc
     return i386_stores_add(c, stores, MMU_SUPERVISOR, d->addr + 5, 1, hi >> 8 & 0xff);
 }
 
-/* ---- in the new task ------------------------------------------------------------ */
+/* ---- in the new task ---- */
 
 /* A fault that belongs to the new task, before its first instruction. */
 static int new_task_fault(struct i386_cpu *c)
@@ -229,7 +229,7 @@ static bool push_error(struct i386_cpu *c, unsigned size, uint32_t error)
     return true;
 }
 
-/* ---- the switch -------------------------------------------------------------------- */
+/* ---- the switch ---- */
 
 /* Find and check the new task's TSS descriptor. */
 static bool find_tss(struct i386_cpu *c, uint16_t selector, enum task_source source, struct i386_desc *d)

@@ -21,7 +21,7 @@
 #define R_PMCCNTR   SYSREG(3, 3, 9, 13, 0)
 #define R_HCR       SYSREG(3, 4, 1, 1, 0)
 
-/* ---- exceptions ------------------------------------------------------------------- */
+/* ---- exceptions ---- */
 
 START_TEST(svc_returns_behind_itself_and_is_one_step)
 {
@@ -241,7 +241,7 @@ START_TEST(pan_is_set_by_exceptions_to_el1_unless_span)
 }
 END_TEST
 
-/* ---- interrupts ------------------------------------------------------------------------ */
+/* ---- interrupts ---- */
 
 START_TEST(an_irq_is_taken_when_unmasked_before_the_next_instruction)
 {
@@ -368,7 +368,7 @@ START_TEST(wfi_traps_by_ntwi_and_twi)
 }
 END_TEST
 
-/* ---- translation -------------------------------------------------------------------------- */
+/* ---- translation ---- */
 
 #define D_PAGE  UINT64_C(0x403) /* valid, page, AF */
 #define D_BLOCK UINT64_C(0x401)
@@ -934,7 +934,7 @@ START_TEST(cache_maintenance_of_an_unmapped_address_faults_with_cm)
 }
 END_TEST
 
-/* ---- system registers ------------------------------------------------------------------------ */
+/* ---- system registers ---- */
 
 START_TEST(a_register_is_read_and_written)
 {
@@ -1044,7 +1044,7 @@ START_TEST(every_row_can_be_read_and_written_at_the_highest_level)
 }
 END_TEST
 
-/* ---- timers ------------------------------------------------------------------------------------- */
+/* ---- timers ---- */
 
 static unsigned virt_level;
 
@@ -1129,7 +1129,7 @@ START_TEST(the_cycle_counter_counts_and_overflows)
 }
 END_TEST
 
-/* ---- debug ---------------------------------------------------------------------------------------- */
+/* ---- debug ---- */
 
 START_TEST(software_step_runs_one_instruction_of_el0)
 {
@@ -1212,7 +1212,7 @@ START_TEST(the_os_lock_silences_debug_exceptions)
 }
 END_TEST
 
-/* ---- others ------------------------------------------------------------------------------------------ */
+/* ---- others ---- */
 
 START_TEST(models_are_found_by_name)
 {

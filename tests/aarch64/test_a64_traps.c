@@ -24,7 +24,7 @@ static unsigned class_at(unsigned el)
 #define DC_CVAC(rt)             SYS(3u, 7u, 10u, 1u, rt)
 #define DC_IVAC(rt)             SYS(0u, 7u, 6u, 1u, rt)
 
-/* ---- traps ------------------------------------------------------------------------- */
+/* ---- traps ---- */
 
 START_TEST(tidcp_traps_encodings_that_nothing_defines)
 {
@@ -179,7 +179,7 @@ START_TEST(pan_is_not_for_cache_maintenance)
 }
 END_TEST
 
-/* ---- two stages ----------------------------------------------------------------------- */
+/* ---- two stages ---- */
 
 #define S2_RW 0xc1u /* valid block, read and write */
 

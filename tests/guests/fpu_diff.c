@@ -62,7 +62,7 @@ static void mix(const void *p, unsigned n)
         hash = (hash ^ *b++) * 0x100000001b3u;
 }
 
-/* ---- what both do -------------------------------------------------------------------------- */
+/* ---- what both do ---- */
 
 static volatile double one = 1.0, third = 1.0 / 3.0;
 
@@ -420,7 +420,7 @@ static void both(void)
 #endif
 }
 
-/* ---- faults ------------------------------------------------------------------------------------ */
+/* ---- faults ---- */
 
 #ifdef NATIVE
 

@@ -36,7 +36,7 @@
 #define HANDLERS  (TABLES + 0x2000u) /* 16 bytes for each vector, a HLT */
 #define KSTACK    (TABLES + 0x4000u)
 
-/* ---- random numbers ---------------------------------------------------------------------- */
+/* ---- random numbers ---- */
 
 static uint64_t rng_state;
 
@@ -67,7 +67,7 @@ static uint32_t value(void)
     }
 }
 
-/* ---- cases ------------------------------------------------------------------------------------ */
+/* ---- cases ---- */
 
 #define MAX_CODE 400
 
@@ -434,7 +434,7 @@ static void make_case(struct one_case *c)
     }
 }
 
-/* ---- the emulator's side ----------------------------------------------------------------------- */
+/* ---- the emulator's side ---- */
 
 struct guest {
     struct machine *m;
@@ -578,7 +578,7 @@ static bool guest_run(struct guest *g, const struct one_case *c, struct outcome 
     return true;
 }
 
-/* ---- comparison ------------------------------------------------------------------------------------ */
+/* ---- comparison ---- */
 
 static void print_case(const struct one_case *c)
 {
@@ -685,7 +685,7 @@ static bool run_case(struct guest *g, struct guest *jit, const struct one_case *
     return good;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static unsigned covered[INSN_COUNT];
 

@@ -49,7 +49,7 @@ static uint32_t below(uint32_t n)
     return rnd() % n;
 }
 
-/* ---- cases --------------------------------------------------------------------------------- */
+/* ---- cases ---- */
 
 struct one_case {
     struct regs regs;
@@ -114,7 +114,7 @@ static void make_case(struct one_case *c, uint32_t ip)
     memcpy(r->selector, start_selectors, sizeof r->selector);
 }
 
-/* ---- the emulator ----------------------------------------------------------------------------- */
+/* ---- the emulator ---- */
 
 struct guest {
     struct machine *m;
@@ -186,7 +186,7 @@ static void guest_run(struct guest *g, const struct one_case *c, struct regs *ou
     guest_regs(g, out);
 }
 
-/* ---- unicorn ------------------------------------------------------------------------------------- */
+/* ---- unicorn ---- */
 
 static const int uc_gpr[8] = {UC_X86_REG_EAX, UC_X86_REG_ECX, UC_X86_REG_EDX, UC_X86_REG_EBX,
                               UC_X86_REG_ESP, UC_X86_REG_EBP, UC_X86_REG_ESI, UC_X86_REG_EDI};
@@ -239,7 +239,7 @@ static uc_engine *unicorn_open(uint8_t *ram)
     return uc;
 }
 
-/* ---- comparison ------------------------------------------------------------------------------------- */
+/* ---- comparison ---- */
 
 static void print(const char *who, const struct regs *r)
 {
@@ -322,7 +322,7 @@ static void report(const struct one_case *c, const struct guest *g, const uint8_
         }
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------- */
+/* ---- batches ---- */
 
 #define BATCH 4000
 
@@ -347,7 +347,7 @@ static void random_case(struct one_case *c, unsigned long n, unsigned long seed)
     make_case(c, (uint32_t)(n * 16) & 0xfff0);
 }
 
-/* ---- interpreted and compiled ------------------------------------------------------------------------- */
+/* ---- interpreted and compiled ---- */
 
 #define STEPS 60u          /* how far each case goes on */
 #define LOOK_AT_MEMORY 50u /* after so many cases: that takes longer than they do */

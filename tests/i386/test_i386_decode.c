@@ -194,7 +194,7 @@ START_TEST(the_tables_agree_with_the_manuals_maps)
 }
 END_TEST
 
-/* ---- against objdump ---------------------------------------------------------------------- */
+/* ---- against objdump ---- */
 
 #define SLOT 32 /* bytes for each instruction; the rest are NOPs */
 

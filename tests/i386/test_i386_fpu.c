@@ -19,7 +19,7 @@
 #include "i386/protect.h"
 #include "softfloat/floatx80.h"
 
-/* ---- fakes ------------------------------------------------------------------------------- */
+/* ---- fakes ---- */
 
 static uint8_t memory[8192] __attribute__((aligned(64)));
 static struct i386_cpu cpu;
@@ -198,7 +198,7 @@ static void push_one(void)
     ck_assert_int_eq(run_x87(0xd9, 0xe8, false, 0), UOP_NEXT);
 }
 
-/* ---- against the host ------------------------------------------------------------------------- */
+/* ---- against the host ---- */
 
 #ifdef HOST_FPU
 
@@ -742,7 +742,7 @@ END_TEST
 
 #endif
 
-/* ---- what the manual promises -------------------------------------------------------------------- */
+/* ---- what the manual promises ---- */
 
 START_TEST(em_and_ts_raise_the_right_faults)
 {

@@ -31,7 +31,7 @@ static void paging_with(uint32_t address, uint32_t flags)
     refresh(b);
 }
 
-/* ---- faults ----------------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 START_TEST(a_store_that_faults_leaves_registers_and_flags)
 {
@@ -138,7 +138,7 @@ START_TEST(lock_on_the_wrong_instruction_is_ud)
 }
 END_TEST
 
-/* ---- string instructions ------------------------------------------------------------------ */
+/* ---- string instructions ---- */
 
 /* Like memmove by single iterations. */
 static void expect_copy(uint8_t *mem, uint32_t to, uint32_t from, unsigned count, unsigned size, bool down)
@@ -296,7 +296,7 @@ START_TEST(port_strings_take_one_iteration_a_step)
 }
 END_TEST
 
-/* ---- segments and 16-bit code ------------------------------------------------------------------ */
+/* ---- segments and 16-bit code ---- */
 
 START_TEST(a_word_at_the_end_of_a_real_mode_segment_is_gp)
 {

@@ -384,7 +384,7 @@ START_TEST(rep_movs_follows_the_page_table_that_it_writes)
 }
 END_TEST
 
-/* ---- */
+/* ---- all of them ---- */
 
 int main(void)
 {

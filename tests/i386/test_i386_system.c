@@ -34,7 +34,7 @@ static void expect_error(unsigned vector, uint32_t error, uint32_t eip)
     EQ(stack32(b, 1), eip);
 }
 
-/* ---- exceptions ------------------------------------------------------------------- */
+/* ---- exceptions ---- */
 
 START_TEST(a_fault_pushes_its_own_eip_with_rf_and_is_one_step)
 {
@@ -220,7 +220,7 @@ START_TEST(icebp_and_int3_are_traps)
 }
 END_TEST
 
-/* ---- IRET ---------------------------------------------------------------------------- */
+/* ---- IRET ---- */
 
 static void push(uint32_t v)
 {
@@ -276,7 +276,7 @@ START_TEST(iret_to_inner_level_is_gp)
 }
 END_TEST
 
-/* ---- segments ---------------------------------------------------------------------------- */
+/* ---- segments ---- */
 
 /* mov ds, ax with this selector; the vector of the fault, or -1. */
 static int load_ds(uint16_t selector)
@@ -396,7 +396,7 @@ START_TEST(big_real_mode_keeps_the_limit)
 }
 END_TEST
 
-/* ---- far transfers --------------------------------------------------------------------------- */
+/* ---- far transfers ---- */
 
 START_TEST(a_call_gate_copies_parameters_and_retf_releases_them)
 {
@@ -487,7 +487,7 @@ START_TEST(a_target_beyond_the_code_limit_is_gp_before_anything_is_pushed)
 }
 END_TEST
 
-/* ---- tasks ------------------------------------------------------------------------------------------ */
+/* ---- tasks ---- */
 
 static void make_task(uint32_t tss, uint32_t eip, uint32_t eflags)
 {
@@ -638,7 +638,7 @@ START_TEST(a_task_has_its_own_page_directory_and_ldt)
 }
 END_TEST
 
-/* ---- virtual-8086 mode -------------------------------------------------------------------------------- */
+/* ---- virtual-8086 mode ---- */
 
 START_TEST(interrupts_leave_vm86_with_its_segments_on_the_stack)
 {
@@ -799,7 +799,7 @@ START_TEST(alignment_is_checked_at_user_level_only)
 }
 END_TEST
 
-/* ---- paging ----------------------------------------------------------------------------------------------- */
+/* ---- paging ---- */
 
 #define PT0 (PAGES + 0x1000)
 
@@ -1195,7 +1195,7 @@ START_TEST(translate_has_no_side_effects)
 }
 END_TEST
 
-/* ---- debugging -------------------------------------------------------------------------------------------------- */
+/* ---- debugging ---- */
 
 START_TEST(tf_traps_after_each_instruction_as_a_step_of_its_own)
 {
@@ -1492,7 +1492,7 @@ START_TEST(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits)
 }
 END_TEST
 
-/* ---- interrupts --------------------------------------------------------------------------------------------------- */
+/* ---- interrupts ---- */
 
 static void raise_irq(int vector)
 {
@@ -1595,7 +1595,7 @@ START_TEST(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext)
 }
 END_TEST
 
-/* ---- system instructions ------------------------------------------------------------------------------------------------ */
+/* ---- system instructions ---- */
 
 static void mov_to_cr(unsigned n, uint32_t value)
 {
@@ -1863,7 +1863,7 @@ START_TEST(lmsw_enters_protected_mode_and_never_leaves_it)
 }
 END_TEST
 
-/* ---- reset and registers --------------------------------------------------------------------------------------------------- */
+/* ---- reset and registers ---- */
 
 START_TEST(reset_is_as_the_manual_says)
 {

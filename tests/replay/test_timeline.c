@@ -15,7 +15,7 @@
 #include "replay/timeline.h"
 #include "toy.h"
 
-/* ---------------------------------------------------------------- the oracle */
+/* ---- the oracle ---- */
 
 struct oracle {
     struct machine *m;
@@ -181,7 +181,7 @@ static bool oracle_boundary(const struct oracle *o, icount_t p)
     return o->began[p] == ICOUNT_MAX;
 }
 
-/* ------------------------------------------------------------ a debugger user */
+/* ---- a debugger user ---- */
 
 enum condition { ALWAYS, ODD, NEVER, RARELY };
 
@@ -347,7 +347,7 @@ static void user_destroy(struct user *u)
     free(u);
 }
 
-/* --------------------------------------------------------- what must be true */
+/* ---- what must be true ---- */
 
 static bool condition_holds(const struct user_point *p, const struct toy_state *s)
 {
@@ -625,7 +625,7 @@ static void check_last_write(struct user *u)
          (unsigned long long)at, (unsigned long long)h);
 }
 
-/* ------------------------------------------------------------ what users do */
+/* ---- what users do ---- */
 
 static void drop_point(struct user *u)
 {
@@ -784,7 +784,7 @@ static struct user *random_user(uint64_t seed, bool may_end)
     return user_create(seed, config, m, twin);
 }
 
-/* -------------------------------------------------------------------- claims */
+/* ---- claims ---- */
 
 START_TEST(every_operation_ends_where_the_oracle_says)
 {

@@ -237,7 +237,7 @@ START_TEST(a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way)
 }
 END_TEST
 
-/* ----------------------------------------------------------- what things cost */
+/* ---- what things cost ---- */
 
 START_TEST(a_reverse_search_does_not_run_segments_that_never_touched_the_page)
 {
@@ -394,7 +394,7 @@ START_TEST(a_named_snapshot_survives_thinning)
 }
 END_TEST
 
-/* ------------------------------------------------------------- what steps are */
+/* ---- what steps are ---- */
 
 /* A copy of 100 words at position 3, from 0x6000 to 0x7000. */
 static struct machine *copier(void)
@@ -524,7 +524,7 @@ START_TEST(last_write_goes_before_the_last_write_whatever_else_is_watched)
 }
 END_TEST
 
-/* ------------------------------------------------------------ sleep and input */
+/* ---- sleep and input ---- */
 
 /* Sleeps; an interrupt wakes it, it reads a byte, says it, and sleeps again. */
 START_TEST(breakpoints_told_at_the_edge_are_found_again_though_input_came_while_it_stood_there)
@@ -691,7 +691,7 @@ START_TEST(input_waits_for_room_and_messages_stay_whole)
 }
 END_TEST
 
-/* ------------------------------------------------- changing things, and not */
+/* ---- changing things, and not ---- */
 
 START_TEST(the_past_is_refused_with_a_text_that_says_what_to_do)
 {
@@ -793,7 +793,7 @@ START_TEST(going_on_from_a_triple_fault_resets_the_machine)
 }
 END_TEST
 
-/* ------------------------------------------------------------------ recordings */
+/* ---- recordings ---- */
 
 /* Asks everything of the outside. */
 static struct machine *curious(void)

@@ -61,7 +61,7 @@ static void failed(const struct session *s, int line, const char *fmt, ...)
 
 #define MUST(cond, ...) do { if (!(cond)) failed(s, __LINE__, __VA_ARGS__); } while (0)
 
-/* ------------------------------------------------------------------- programs */
+/* ---- programs ---- */
 
 static void put_program(struct machine *m, uint64_t seed)
 {
@@ -139,7 +139,7 @@ static void put_program(struct machine *m, uint64_t seed)
     toy_poke(m, 0x10000, table, sizeof(table));
 }
 
-/* ------------------------------------------------------------------ the oracle */
+/* ---- the oracle ---- */
 
 static bool odd(const struct machine *m)
 {
@@ -215,7 +215,7 @@ static void extend(struct session *s)
     }
 }
 
-/* -------------------------------------------------------------------- the host */
+/* ---- the host ---- */
 
 static uint64_t host_now(void *ctx)
 {
@@ -262,7 +262,7 @@ static bool ask(void *ctx, unsigned id)
     return odd(((struct session *)ctx)->m);
 }
 
-/* -------------------------------------------------------------------- sessions */
+/* ---- sessions ---- */
 
 static void choose_points(struct session *s)
 {

@@ -14,7 +14,7 @@ uint32_t toy_rand(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
-/* ------------------------------------------------------------------- devices */
+/* ---- devices ---- */
 
 DEVICE_STATE_BEGIN
 struct timer_state {
@@ -225,7 +225,7 @@ int toy_image_read(void *ctx, struct machine *m, const struct drive *d, uint64_t
     return 0;
 }
 
-/* ----------------------------------------------------------------------- CPU */
+/* ---- CPU ---- */
 
 struct toy *toy_of(struct machine *m)
 {
@@ -587,7 +587,7 @@ static const struct cpu_ops toy_ops = {
     .write_reg = toy_write_reg,
 };
 
-/* ------------------------------------------------------------------- machine */
+/* ---- machine ---- */
 
 struct machine *toy_machine(void)
 {

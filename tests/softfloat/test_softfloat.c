@@ -209,7 +209,7 @@ START_TEST(fused_multiply_add_equals_the_host)
 }
 END_TEST
 
-/* ---- x87 ------------------------------------------------------------------------- */
+/* ---- x87 ---- */
 
 static const uint16_t precisions[] = {0x0000, 0x0200, 0x0300};
 

@@ -243,7 +243,7 @@ static bool one_round(struct machine *m, struct checkpoint_store *s, const struc
     return true;
 }
 
-/* ------------------------------------------------------------ by way of a file */
+/* ---- by way of a file ---- */
 
 /* A state may have a long way before it, of empty time. A user can interrupt that. (What the clock shows here is the
  * time that this process has had: a busy host makes nobody impatient.) */

@@ -20,7 +20,7 @@ static const struct device_model *find_model(const char *name)
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------- places */
+/* ---- places ---- */
 
 static bool slot_taken(const struct pci_bus *bus, unsigned slot)
 {
@@ -73,7 +73,7 @@ static int choose_place(struct sockets *s, const char *addr, const char *bus, ui
     return addr ? given_slot(s, addr, devfn, err) : free_slot(s, devfn, err);
 }
 
-/* ---------------------------------------------------------------------------- devices */
+/* ---- devices ---- */
 
 /* A name that no device has: the given one, or that of the model with a number. */
 static int choose_name(const struct machine *m, const struct device_model *model, const char *id, char *name, size_t size,
