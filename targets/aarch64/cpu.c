@@ -95,6 +95,7 @@ static void reset(struct cpu *cpu)
     s->pstate = PSTATE_SP | PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F;
     s->exclusive_addr = UINT64_MAX;
     a64_reset_sysregs(c);
+    s->vmpidr_el2 = c->mpidr;
     a64_timers_changed(c);
     state_replaced(c);
 }
@@ -118,6 +119,29 @@ void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc)
         s->cnthctl_el2 |= 3;
     }
     state_replaced(c);
+}
+
+bool a64_is_off(const struct a64_cpu *c)
+{
+    return c->st->halted == HALTED_OFF;
+}
+
+void a64_switch_off(struct a64_cpu *c)
+{
+    c->st->halted = HALTED_OFF;
+    machine_attention(c->u.cpu.machine);
+}
+
+void a64_switch_on(struct a64_cpu *c, unsigned el, uint64_t pc, uint64_t argument)
+{
+    reset(&c->u.cpu);
+    if ((c->features & A64_HAS_EL3) && el < 3)
+        c->st->scr_el3 |= BIT64(10) | 3u << 4; /* RW, and bits that are one */
+    if ((c->features & A64_HAS_EL2) && el < 2)
+        c->st->hcr_el2 |= HCR_RW;
+    a64_enter_el(c, el, pc);
+    c->st->x[0] = argument;
+    machine_attention(c->u.cpu.machine);
 }
 
 /* ---- cpu_ops ---- */
@@ -246,6 +270,7 @@ struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, uns
 
     c->model = model;
     c->features = features;
+    c->mpidr = UINT64_C(0x80000000);
     snprintf(name, sizeof name, "cpu%u", m->ncpus);
     c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
     c->ops = ops;

@@ -174,6 +174,7 @@ struct a64_cpu {
     struct a64_state *st;
     const struct a64_model *model;
     unsigned features;           /* A64_HAS_* */
+    uint64_t mpidr;              /* MPIDR_EL1: the board's choice, before the first reset */
     struct a64_exception exc;
     bool unprivileged;           /* the access in progress is one of LDTR or STTR at EL1 */
 
@@ -220,6 +221,11 @@ struct a64_cpu *a64_create(struct machine *m, const struct a64_model *model, uns
 
 /* Lines into the CPU: fit struct line. n: 0 IRQ, 1 FIQ, 2 vIRQ, 3 vFIQ. */
 void a64_set_line(void *cpu, unsigned n, bool level);
+/* Switched off, as PSCI CPU_OFF does it, until a64_switch_on(): as after a reset, then as if firmware had handed over
+ * at `el`, with x0 = `argument`. */
+void a64_switch_off(struct a64_cpu *c);
+bool a64_is_off(const struct a64_cpu *c);
+void a64_switch_on(struct a64_cpu *c, unsigned el, uint64_t pc, uint64_t argument);
 /* As if firmware had handed over at `el` (direct kernel boot): SP_ELx, DAIF masked,
  * registers zero. Called after reset by loaders. */
 void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc);

@@ -351,6 +351,14 @@ bool a64_wakes(const struct a64_cpu *c)
                      ((a64_hcr(c) & HCR_AMO) && (a64_hcr(c) & HCR_VSE)));
 }
 
+static void wake(struct a64_cpu *c)
+{
+    c->st->halted = 0;
+    if (c->st->pmcntenset_el0)
+        a64_timers_changed(c); /* instructions retire again */
+    machine_attention(c->u.cpu.machine);
+}
+
 void a64_set_line(void *cpu, unsigned n, bool level)
 {
     struct a64_cpu *c = cpu;
@@ -359,12 +367,9 @@ void a64_set_line(void *cpu, unsigned n, bool level)
     if (lines == c->st->lines)
         return;
     c->st->lines = lines;
-    c->u.cpu.attention = true;
-    if (c->st->halted && a64_wakes(c)) {
-        c->st->halted = 0;
-        if (c->st->pmcntenset_el0)
-            a64_timers_changed(c); /* instructions retire again */
-    }
+    machine_attention(c->u.cpu.machine);
+    if (c->st->halted && a64_wakes(c))
+        wake(c);
 }
 
 /* ---- instructions that make exceptions ---- */
@@ -559,15 +564,38 @@ int a64_op_wfe(struct ucpu *u, const struct uop *op)
     if (!would_sleep(c, HALTED_WFE))
         return UOP_NEXT;
     r = wait_trap(c, true);
-    if (r == UOP_NEXT && !a64_step_active(c))
+    if (r != UOP_NEXT || a64_step_active(c))
+        return r;
+    /* Who waits for another's store to what it has marked exclusive would be woken by that. WFE may end for
+     * any reason (D1.16.1): it does not sleep, but lets the others go on. */
+    if (c->u.cpu.machine->ncpus > 1 && c->st->exclusive_addr != UINT64_MAX)
+        ucpu_yield(u);
+    else
         fall_asleep(c, HALTED_WFE);
     return r;
 }
 
+/* SEVL: an event for this CPU (op->d is 0); SEV: for all. */
 int a64_op_sev(struct ucpu *u, const struct uop *op)
 {
-    (void)op;
+    const struct machine *m = u->cpu.machine;
+
     a64_of(u)->st->event_register = 1;
+    for (unsigned i = 0; op->d && i < m->ncpus; i++) {
+        struct a64_cpu *c = (struct a64_cpu *)(void *)m->cpus[i];
+
+        if (c->st->halted == HALTED_WFE)
+            wake(c);
+        else
+            c->st->event_register = 1;
+    }
+    return UOP_NEXT;
+}
+
+int a64_op_yield(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    ucpu_yield(u);
     return UOP_NEXT;
 }
 

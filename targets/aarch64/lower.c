@@ -571,6 +571,11 @@ static enum build_next lower_exception(struct lower *l)
 static enum build_next lower_hint(struct lower *l)
 {
     switch (l->i.CRm << 3 | l->i.op2) {
+    case 1:
+        call(l, a64_op_yield, 0, 0, 0);
+        l->b->target[0] = l->pc + 4;
+        emit(l, UOP_FALL, 0, 0, 0);
+        return BUILD_END;
     case 2:
         call(l, a64_op_wfe, 0, 0, 0);
         return lower_end_exit(l);
@@ -579,7 +584,7 @@ static enum build_next lower_hint(struct lower *l)
         return lower_end_exit(l);
     case 4:
     case 5:
-        call(l, a64_op_sev, 0, 0, 0);
+        call(l, a64_op_sev, l->i.op2 == 4, 0, 0);
         return lower_end_exit(l);
     default:
         return BUILD_MORE;

@@ -74,6 +74,7 @@ a64_helper a64_op_brk;     /* imm16 in d */
 a64_helper a64_op_hlt;     /* imm16 in d: semihosting, else UNDEFINED (P, A, E); UOP_LEAVE if it waits */
 a64_helper a64_op_eret;    /* checks EL0 (P). UOP_LEAVE or UOP_FAULT */
 a64_helper a64_op_wfi;     /* traps (SCTLR_EL1.nTWI, HCR_EL2.TWI...); sets halted (A, E) */
+a64_helper a64_op_yield;           /* the last of its block */
 a64_helper a64_op_wfe;     /* likewise (A, E) */
 a64_helper a64_op_sev;     /* SEV and SEVL: sets event_register (E) */
 a64_helper a64_op_illegal; /* PSTATE.IL is set */

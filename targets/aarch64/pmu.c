@@ -17,7 +17,7 @@
  * writes.
  *
  * Not modelled: PMCR_EL0.X, the external interface; what came after v8.0 (64-bit event counters,
- * MDCR_EL2.HPMD). A debugger's write, being a step, counts as an instruction.
+ * MDCR_EL2.HPMD). A debugger's write is a step of no CPU's and does not count.
  *
  * Adding an event: its number in `implemented`, what it follows in source().
  */
@@ -124,6 +124,14 @@ static uint64_t cycles(const struct a64_cpu *c, icount_t position)
     return time_at(c, position) >> divider(c);
 }
 
+/* That this CPU has made: those of the run in progress are not in its share yet. */
+static uint64_t steps(const struct a64_cpu *c, icount_t position)
+{
+    const struct cpu *cpu = &c->u.cpu;
+
+    return cpu->share->steps + (cpu->running ? position - cpu->machine->st->position : 0);
+}
+
 /* Does event counter n follow something by itself now, and what does that show? */
 static bool source(const struct a64_cpu *c, unsigned n, icount_t position, uint64_t *value)
 {
@@ -132,7 +140,7 @@ static bool source(const struct a64_cpu *c, unsigned n, icount_t position, uint6
         *value = time_at(c, position);
         return counts(c, n);
     case EVENT_INST_RETIRED:
-        *value = position - c->st->pmu_entries;
+        *value = steps(c, position) - c->st->pmu_entries;
         return counts(c, n);
     default:
         return false;

@@ -104,12 +104,10 @@ static uint64_t read_midr(const struct a64_cpu *c, const struct sysreg *r)
     return c->st->el == 1 && a64_el2_enabled(c) ? c->st->vpidr_el2 : c->model->midr;
 }
 
-#define MPIDR UINT64_C(0x80000000)
-
 static uint64_t read_mpidr(const struct a64_cpu *c, const struct sysreg *r)
 {
     (void)r;
-    return c->st->el == 1 && a64_el2_enabled(c) ? c->st->vmpidr_el2 : MPIDR;
+    return c->st->el == 1 && a64_el2_enabled(c) ? c->st->vmpidr_el2 : c->mpidr;
 }
 
 static uint64_t read_pfr0(const struct a64_cpu *c, const struct sysreg *r)
@@ -648,7 +646,7 @@ static const struct sysreg sysregs[] = {
     FN(3, 3, 0, 0, 1, "CTR_EL0", 0, T_CTR, RO, 0, read_ctr, NULL),
     FN(3, 3, 0, 0, 7, "DCZID_EL0", 0, T_NONE, RO, 0, read_dczid, NULL),
     PLAIN(3, 4, 0, 0, 0, "VPIDR_EL2", 2, T_NONE, vpidr_el2, 0),
-    PLAIN(3, 4, 0, 0, 5, "VMPIDR_EL2", 2, T_NONE, vmpidr_el2, MPIDR),
+    PLAIN(3, 4, 0, 0, 5, "VMPIDR_EL2", 2, T_NONE, vmpidr_el2, 0),
 
     /* Control. */
     PLAIN_W(3, 0, 1, 0, 0, "SCTLR_EL1", 1, T_VM, sctlr[1], 0xffffffff, write_sctlr, SCTLR1_RESET),

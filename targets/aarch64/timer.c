@@ -14,6 +14,8 @@
 #include "aarch64/system.h"
 
 #include "base/buffer.h"
+
+#include <stdio.h>
 #include "base/error.h"
 
 #define NS_PER_TICK (1000000000u / A64_CNTFRQ)
@@ -148,13 +150,13 @@ void a64_pmu_rearm(struct a64_cpu *c, const struct a64_pmu *v)
     st->event_overflow = a64_pmu_event_overflow(c, v);
     if (changed)
         line_set(&c->pmu_line, level & LEVEL_PMU);
-    c->u.cpu.attention = true;
+    machine_attention(c->u.cpu.machine);
 }
 
 void a64_timers_changed(struct a64_cpu *c)
 {
     refresh(c);
-    c->u.cpu.attention = true;
+    machine_attention(c->u.cpu.machine);
 }
 
 static void timers_reset(struct device *dev)
@@ -221,7 +223,12 @@ static const struct device_ops timers_ops = {
 
 struct device *a64_add_timers(struct a64_cpu *c)
 {
-    struct device *dev = machine_add_device(c->u.cpu.machine, &timers_ops, "timers", c);
+    unsigned n = c->u.cpu.index;
+    char name[16];
+    struct device *dev;
+
+    snprintf(name, sizeof name, n ? "timers%u" : "timers", n);
+    dev = machine_add_device(c->u.cpu.machine, &timers_ops, name, c);
 
     timers_reset(dev);
     return dev;

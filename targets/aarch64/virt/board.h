@@ -30,7 +30,7 @@ enum {
 #define VIRT_PCI_ECAM         0x4010000000ull
 #define VIRT_PCI_HIGH         0x8000000000ull /* the 64-bit window */
 #define VIRT_PCI_HIGH_BYTES   0x8000000000ull
-#define VIRT_REDIST_BYTES     0x20000u
+#define VIRT_REDIST_BYTES     0x20000u /* of each CPU */
 #define VIRT_SECURE_MEM_BYTES 0x1000000u
 #define VIRT_MMIO_SLOTS       32u
 
@@ -51,15 +51,16 @@ enum psci_conduit { PSCI_NONE, PSCI_HVC, PSCI_SMC };
 
 struct virt {
     struct machine *machine;
-    struct a64_cpu *cpu;
+    struct a64_cpu *cpu;        /* CPU 0, which a kernel is started on */
     struct virt_config config;  /* a copy; images and strings stay the caller's */
     struct a64_boot_plan plan;  /* direct boot */
     bool direct;                /* a kernel is started without firmware */
     enum psci_conduit psci;
     struct buffer dtb;
 
+    struct gic_bus gics;
     struct device *gic, *v2m, *pci, *pci_root, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
-    struct gic_wiring gic_wiring;
+    struct gic_wiring gic_wiring[MACHINE_MAX_CPUS];
     struct gicv2m_wiring v2m_wiring;
     struct ports ports;           /* PCI's I/O space */
     struct pci_bus pci_bus;
@@ -70,6 +71,15 @@ struct virt {
     struct fwcfg_wiring fwcfg_wiring;
     struct cfi_flash_wiring flash_wiring[2];
 };
+
+static inline struct a64_cpu *virt_cpu(const struct virt *v, unsigned n)
+{
+    return (struct a64_cpu *)(void *)v->machine->cpus[n];
+}
+/* Of the configuration. */
+unsigned virt_cpu_count(const struct virt *v);
+/* Affinity levels 0 to 3 of a CPU, in bytes. */
+uint32_t virt_affinity(const struct virt *v, unsigned n);
 
 /* dtb.c: make virt.dtb. */
 int virt_make_device_tree(struct virt *v, struct error *err);

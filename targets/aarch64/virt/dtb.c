@@ -20,6 +20,7 @@
 #define PHANDLE_CPU   4u
 #define PHANDLE_SECURE_GPIO 5u
 #define PHANDLE_MESSAGES 6u
+#define PHANDLE_CPUS  0x8000u /* and their numbers: the others */
 
 #define MAX_CELLS 160u /* of a property */
 #define FIRMWARE_DTB_BYTES ((size_t)1 << 20)
@@ -120,7 +121,7 @@ static void only_secure(struct writer *w)
 /* PPIs of version 2 carry a mask of CPUs. */
 static uint32_t ppi_flags(const struct virt *v)
 {
-    return LEVEL_HIGH | (v->config.gic_version == 2 ? 1u << 8 : 0);
+    return LEVEL_HIGH | (v->config.gic_version == 2 ? ((1u << virt_cpu_count(v)) - 1) << 8 : 0);
 }
 
 static void add_psci(struct writer *w, const struct virt *v)
@@ -137,6 +138,44 @@ static void add_psci(struct writer *w, const struct virt *v)
     end(w);
 }
 
+/* Which CPUs share a core and a socket, where the user said so. */
+static void add_cpu_map(struct writer *w, const struct virt *v)
+{
+    const struct cpu_topology *t = &v->config.topology;
+    char name[24];
+
+    if (t->cpus < 2 || t->cores * t->threads < 2)
+        return;
+    node(w, "cpu-map");
+    for (unsigned n = 0; n < t->cpus; n++) {
+        unsigned core = n / t->threads;
+
+        if (n % (t->cores * t->threads) == 0) {
+            snprintf(name, sizeof(name), "socket%u", n / (t->cores * t->threads));
+            node(w, name);
+            node(w, "cluster0");
+        }
+        if (n % t->threads == 0) {
+            snprintf(name, sizeof(name), "core%u", core % t->cores);
+            node(w, name);
+        }
+        if (t->threads > 1) {
+            snprintf(name, sizeof(name), "thread%u", n % t->threads);
+            node(w, name);
+        }
+        cell(w, "cpu", n ? PHANDLE_CPUS + n : PHANDLE_CPU);
+        if (t->threads > 1)
+            end(w);
+        if (n % t->threads == t->threads - 1)
+            end(w);
+        if (n % (t->cores * t->threads) == t->cores * t->threads - 1) {
+            end(w);
+            end(w);
+        }
+    }
+    end(w);
+}
+
 static void add_cpu(struct writer *w, const struct virt *v)
 {
     char compatible[48];
@@ -146,12 +185,17 @@ static void add_cpu(struct writer *w, const struct virt *v)
     node(w, "cpus");
     cell(w, "#size-cells", 0);
     cell(w, "#address-cells", 1);
-    node(w, "cpu@0");
-    string(w, "device_type", "cpu");
-    string(w, "compatible", compatible);
-    cell(w, "reg", 0);
-    cell(w, "phandle", PHANDLE_CPU);
-    end(w);
+    for (unsigned n = 0; n < virt_cpu_count(v); n++) {
+        begin_at(w, "cpu", n);
+        string(w, "device_type", "cpu");
+        string(w, "compatible", compatible);
+        cell(w, "reg", virt_affinity(v, n));
+        if (virt_cpu_count(v) > 1 && v->psci != PSCI_NONE)
+            string(w, "enable-method", "psci");
+        cell(w, "phandle", n ? PHANDLE_CPUS + n : PHANDLE_CPU);
+        end(w);
+    }
+    add_cpu_map(w, v);
     end(w);
     node(w, "pmu");
     string(w, "compatible", "arm,armv8-pmuv3");
@@ -177,7 +221,7 @@ static void add_gic(struct writer *w, const struct virt *v)
 {
     const uint64_t v2[] = {VIRT_GIC_DIST, 0x10000, VIRT_GIC_CPU, 0x10000, VIRT_GIC_HYP, 0x10000,
                            VIRT_GIC_VCPU, 0x10000};
-    const uint64_t v3[] = {VIRT_GIC_DIST, 0x10000, VIRT_GIC_REDIST, VIRT_REDIST_BYTES};
+    const uint64_t v3[] = {VIRT_GIC_DIST, 0x10000, VIRT_GIC_REDIST, (uint64_t)virt_cpu_count(v) * VIRT_REDIST_BYTES};
 
     begin_at(w, "intc", VIRT_GIC_DIST);
     cell(w, "phandle", PHANDLE_GIC);
@@ -192,9 +236,9 @@ static void add_gic(struct writer *w, const struct virt *v)
         reg(w, "reg", v3, 2);
     } else {
         string(w, "compatible", "arm,cortex-a15-gic");
-        reg(w, "reg", v2, v->gic_wiring.virtualization ? 4 : 2);
+        reg(w, "reg", v2, v->gic_wiring[0].virtualization ? 4 : 2);
     }
-    if (v->gic_wiring.virtualization)
+    if (v->gic_wiring[0].virtualization)
         interrupt(w, PPI, PPI_MAINTENANCE, LEVEL_HIGH);
     begin_at(w, "v2m", VIRT_GIC_V2M);
     string(w, "compatible", "arm,gic-v2m-frame");

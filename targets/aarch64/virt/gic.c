@@ -3,16 +3,18 @@
  * interrupt, its priority and group, what is signalled to the CPU, and the
  * registers that hold one field for each interrupt.
  *
- * There is one CPU, so targets of SPIs are not kept (version 2 reads them as 0,
- * as a uniprocessor does) and SGIs have no source. Five bits of priority.
+ * With one CPU, targets of SPIs are not kept: version 2 reads them as 0,
+ * as a uniprocessor does. Of several that an SPI of version 2 is for, each sees it until one has taken it; one of version 3
+ * that is for any (1 of N) goes to the first that is awake and has its group enabled. Five bits of priority.
  *
  * Not modelled: LPIs, ITS, message-signalled SPIs, NSACR (reads as 0: Non-
- * secure software has no access to Secure interrupts), 1 of N distribution.
+ * secure software has no access to Secure interrupts).
  * To extend: a register with a field for each interrupt goes into
  * gic_bank_read() and gic_bank_write().
  */
 #include "aarch64/virt/gic.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "aarch64/cpu.h"
@@ -43,55 +45,113 @@ bool gic_nonsecure_view(const struct device *dev)
     return w->security && w->nonsecure;
 }
 
-static bool bit(const uint32_t *words, unsigned irq)
+unsigned gic_count(const struct device *dev)
 {
-    return words[irq / 32] >> (irq % 32) & 1u;
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->bus ? w->bus->count : 1;
+}
+
+struct device *gic_nth(const struct device *dev, unsigned n)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return w->bus ? w->bus->gics[n] : (struct device *)(uintptr_t)dev;
+}
+
+struct device *gic_of_runner(struct device *first)
+{
+    return gic_count(first) > 1 ? gic_nth(first, first->machine->runner->index) : first;
+}
+
+struct gic_state *gic_shared(const struct device *dev)
+{
+    return gic_nth(dev, 0)->state;
+}
+
+struct gic_bank *gic_bank_of(const struct device *dev, unsigned word)
+{
+    struct gic_state *s = dev->state;
+
+    return word ? &gic_shared(dev)->spi[word - 1] : &s->own;
+}
+
+uint8_t *gic_priority(const struct device *dev, unsigned irq)
+{
+    struct gic_state *s = dev->state;
+
+    return irq < GIC_FIRST_SPI ? &s->own_priority[irq] : &gic_shared(dev)->spi_priority[irq - GIC_FIRST_SPI];
+}
+
+static bool bit(uint32_t word, unsigned irq)
+{
+    return word >> (irq % 32) & 1u;
 }
 
 enum gic_group gic_group_of(const struct device *dev, unsigned irq)
 {
     const struct gic_wiring *w = dev->wiring;
-    const struct gic_state *s = dev->state;
+    const struct gic_bank *b = gic_bank_of(dev, irq / 32);
 
-    if (bit(s->group, irq))
+    if (bit(b->group, irq))
         return GIC_G1;
-    return w->version == 3 && w->security && bit(s->grpmod, irq) ? GIC_G1S : GIC_G0;
+    return w->version == 3 && w->security && bit(b->grpmod, irq) ? GIC_G1S : GIC_G0;
 }
 
-static bool group_on(const struct gic_state *s, enum gic_group g)
+static bool group_on(const struct device *dev, enum gic_group g)
 {
+    const struct gic_state *s = dev->state;
     static const uint32_t enables[GIC_GROUPS] = {GICD_EN_G0, GICD_EN_G1S, GICD_EN_G1};
 
-    return (s->ctlr & enables[g]) && s->on[g];
+
+    return (gic_shared(dev)->ctlr & enables[g]) && s->on[g];
 }
 
 /* ---- choosing ---- */
 
-/* Version 3: is the SPI routed to this CPU (affinity 0) or to any? */
-static bool routed_here(const struct gic_wiring *w, const struct gic_state *s, unsigned irq)
+/* The CPU that an SPI for any of them goes to. */
+static const struct device *one_of_all(const struct device *dev, unsigned irq)
 {
+    for (unsigned i = 0; i < gic_count(dev); i++) {
+        const struct device *d = gic_nth(dev, i);
+        const struct gic_state *s = d->state;
+
+        if (!(s->waker & 2u) && group_on(d, gic_group_of(d, irq)))
+            return d;
+    }
+    return gic_nth(dev, 0);
+}
+
+/* Is the SPI for this CPU? */
+static bool routed_here(const struct device *dev, unsigned irq)
+{
+    const struct gic_wiring *w = dev->wiring;
+    const struct gic_state *shared = gic_shared(dev);
     uint64_t r;
 
-    if (w->version == 2 || irq < GIC_FIRST_SPI)
+    if (irq < GIC_FIRST_SPI)
         return true;
-    r = s->router[irq - GIC_FIRST_SPI];
-    return (r & 1ull << 31) || (r & 0xff00ffffffull) == 0;
+    if (w->version == 2)
+        return gic_count(dev) == 1 || (shared->targets[irq - GIC_FIRST_SPI] >> w->number & 1u);
+    r = shared->router[irq - GIC_FIRST_SPI];
+    if (r & 1ull << 31)
+        return gic_count(dev) == 1 || one_of_all(dev, irq) == dev;
+    return ((r & 0xffffffu) | (r >> 8 & 0xff000000u)) == w->affinity;
 }
 
 unsigned gic_best(const struct device *dev)
 {
-    const struct gic_wiring *w = dev->wiring;
-    const struct gic_state *s = dev->state;
     unsigned best = GIC_SPURIOUS;
 
     for (unsigned n = 0; n < GIC_WORDS; n++) {
-        uint32_t pending = (s->latch[n] | (s->level[n] & ~s->edge[n])) & s->enabled[n] & ~s->active[n];
+        const struct gic_bank *b = gic_bank_of(dev, n);
+        uint32_t pending = (b->latch | (b->level & ~b->edge)) & b->enabled & ~b->active;
 
         for (; pending; pending &= pending - 1) {
             unsigned irq = n * 32 + (unsigned)__builtin_ctz(pending);
 
-            if ((best == GIC_SPURIOUS || s->priority[irq] < s->priority[best]) &&
-                group_on(s, gic_group_of(dev, irq)) && routed_here(w, s, irq))
+            if ((best == GIC_SPURIOUS || *gic_priority(dev, irq) < *gic_priority(dev, best)) &&
+                group_on(dev, gic_group_of(dev, irq)) && routed_here(dev, irq))
                 best = irq;
         }
     }
@@ -129,9 +189,9 @@ bool gic_preempts(const struct device *dev, unsigned irq)
     const struct gic_state *s = dev->state;
     unsigned running = gic_running(dev, NULL);
 
-    if (irq >= GIC_IRQS || s->priority[irq] >= s->pmr)
+    if (irq >= GIC_IRQS || *gic_priority(dev, irq) >= s->pmr)
         return false;
-    return running == IDLE || (s->priority[irq] & gic_group_mask(dev, gic_group_of(dev, irq))) < running;
+    return running == IDLE || (*gic_priority(dev, irq) & gic_group_mask(dev, gic_group_of(dev, irq))) < running;
 }
 
 void gic_activate(struct device *dev, unsigned irq)
@@ -139,9 +199,9 @@ void gic_activate(struct device *dev, unsigned irq)
     struct gic_state *s = dev->state;
     enum gic_group g = gic_group_of(dev, irq);
 
-    s->active[irq / 32] |= 1u << (irq % 32);
-    s->latch[irq / 32] &= ~(1u << (irq % 32));
-    s->apr[g] |= 1u << ((s->priority[irq] & gic_group_mask(dev, g)) >> 3);
+    gic_bank_of(dev, irq / 32)->active |= 1u << (irq % 32);
+    gic_bank_of(dev, irq / 32)->latch &= ~(1u << (irq % 32));
+    s->apr[g] |= 1u << ((*gic_priority(dev, irq) & gic_group_mask(dev, g)) >> 3);
     gic_update(dev);
 }
 
@@ -158,11 +218,9 @@ void gic_drop_priority(struct device *dev)
 
 void gic_deactivate(struct device *dev, unsigned irq)
 {
-    struct gic_state *s = dev->state;
-
     if (irq >= GIC_IRQS)
         return;
-    s->active[irq / 32] &= ~(1u << (irq % 32));
+    gic_bank_of(dev, irq / 32)->active &= ~(1u << (irq % 32));
     gic_update(dev);
 }
 
@@ -186,7 +244,7 @@ void gic_security_changed(void *ctx)
     gic_update(ctx);
 }
 
-void gic_update(struct device *dev)
+static void update_one(struct device *dev)
 {
     const struct gic_wiring *w = dev->wiring;
     unsigned irq;
@@ -201,20 +259,26 @@ void gic_update(struct device *dev)
     line_set(&w->fiq, fiq);
 }
 
+void gic_update(struct device *dev)
+{
+    for (unsigned i = 0; i < gic_count(dev); i++)
+        update_one(gic_nth(dev, i));
+}
+
 /* ---- inputs ---- */
 
 void gic_set_line(void *ctx, unsigned n, bool level)
 {
     struct device *dev = ctx;
-    struct gic_state *s = dev->state;
+    struct gic_bank *b = gic_bank_of(dev, n / 32);
     uint32_t mask = 1u << (n % 32);
 
     CHECK(n >= GIC_FIRST_PPI && n < GIC_IRQS);
-    if (!(s->level[n / 32] & mask) == !level)
+    if (!(b->level & mask) == !level)
         return;
-    s->level[n / 32] ^= mask;
+    b->level ^= mask;
     if (level)
-        s->latch[n / 32] |= s->edge[n / 32] & mask;
+        b->latch |= b->edge & mask;
     gic_update(dev);
 }
 
@@ -223,25 +287,23 @@ void gic_set_line(void *ctx, unsigned n, bool level)
 /* What a Non-secure access may see of a word of interrupts. */
 static uint32_t visible(const struct device *dev, unsigned word)
 {
-    const struct gic_state *s = dev->state;
-
-    return gic_nonsecure_view(dev) ? s->group[word] : ~0u;
+    return gic_nonsecure_view(dev) ? gic_bank_of(dev, word)->group : ~0u;
 }
 
 static uint32_t read_bits(struct device *dev, uint32_t offset, unsigned n)
 {
-    const struct gic_state *s = dev->state;
+    const struct gic_bank *b = gic_bank_of(dev, n);
     uint32_t see = visible(dev, n);
 
     switch (offset & ~0x7fu) {
     case IGROUPR:
-        return gic_nonsecure_view(dev) ? 0 : s->group[n];
+        return gic_nonsecure_view(dev) ? 0 : b->group;
     case ISENABLER: case ICENABLER:
-        return s->enabled[n] & see;
+        return b->enabled & see;
     case ISPENDR: case ICPENDR:
-        return (s->latch[n] | (s->level[n] & ~s->edge[n])) & see;
+        return (b->latch | (b->level & ~b->edge)) & see;
     case ISACTIVER: case ICACTIVER:
-        return s->active[n] & see;
+        return b->active & see;
     default:
         return 0;
     }
@@ -250,7 +312,7 @@ static uint32_t read_bits(struct device *dev, uint32_t offset, unsigned n)
 static void write_bits(struct device *dev, uint32_t offset, unsigned n, uint32_t value, uint32_t mask)
 {
     const struct gic_wiring *w = dev->wiring;
-    struct gic_state *s = dev->state;
+    struct gic_bank *b = gic_bank_of(dev, n);
     uint32_t set = value & mask & visible(dev, n);
     /* Version 2's SGIs have registers of their own for that. */
     uint32_t pendable = w->version == 2 && n == 0 ? 0xffff0000u : ~0u;
@@ -258,14 +320,14 @@ static void write_bits(struct device *dev, uint32_t offset, unsigned n, uint32_t
     switch (offset & ~0x7fu) {
     case IGROUPR:
         if (!gic_nonsecure_view(dev))
-            s->group[n] = (s->group[n] & ~mask) | (value & mask);
+            b->group = (b->group & ~mask) | (value & mask);
         break;
-    case ISENABLER: s->enabled[n] |= set | (w->version == 2 && n == 0 ? 0xffffu : 0); break;
-    case ICENABLER: s->enabled[n] &= ~(w->version == 2 && n == 0 ? set & 0xffff0000u : set); break;
-    case ISPENDR:   s->latch[n] |= set & pendable; break;
-    case ICPENDR:   s->latch[n] &= ~(set & pendable); break;
-    case ISACTIVER: s->active[n] |= set; break;
-    case ICACTIVER: s->active[n] &= ~set; break;
+    case ISENABLER: b->enabled |= set | (w->version == 2 && n == 0 ? 0xffffu : 0); break;
+    case ICENABLER: b->enabled &= ~(w->version == 2 && n == 0 ? set & 0xffff0000u : set); break;
+    case ISPENDR:   b->latch |= set & pendable; break;
+    case ICPENDR:   b->latch &= ~(set & pendable); break;
+    case ISACTIVER: b->active |= set; break;
+    case ICACTIVER: b->active &= ~set; break;
     default:        break;
     }
 }
@@ -273,39 +335,35 @@ static void write_bits(struct device *dev, uint32_t offset, unsigned n, uint32_t
 /* A Non-secure access sees the lower half of the priorities as if it were all of them. */
 static uint8_t read_priority(struct device *dev, unsigned irq)
 {
-    const struct gic_state *s = dev->state;
-
     if (!gic_nonsecure_view(dev))
-        return s->priority[irq];
-    return bit(s->group, irq) ? (uint8_t)(s->priority[irq] << 1) : 0;
+        return *gic_priority(dev, irq);
+    return bit(gic_bank_of(dev, irq / 32)->group, irq) ? (uint8_t)(*gic_priority(dev, irq) << 1) : 0;
 }
 
 static void write_priority(struct device *dev, unsigned irq, uint8_t value)
 {
-    struct gic_state *s = dev->state;
-
     if (gic_nonsecure_view(dev)) {
-        if (!bit(s->group, irq))
+        if (!bit(gic_bank_of(dev, irq / 32)->group, irq))
             return;
         value = 0x80u | value >> 1;
     }
-    s->priority[irq] = value & PRIORITY_BITS;
+    *gic_priority(dev, irq) = value & PRIORITY_BITS;
 }
 
 static uint32_t read_config(struct device *dev, unsigned first_irq)
 {
-    const struct gic_state *s = dev->state;
+    const struct gic_bank *b = gic_bank_of(dev, first_irq / 32);
     uint32_t value = 0, see = visible(dev, first_irq / 32);
 
     for (unsigned i = 0; i < 16; i++)
-        if (bit(s->edge, first_irq + i) && (see >> ((first_irq + i) % 32) & 1u))
+        if (bit(b->edge, first_irq + i) && (see >> ((first_irq + i) % 32) & 1u))
             value |= 2u << (2 * i);
     return value;
 }
 
 static void write_config(struct device *dev, unsigned first_irq, uint32_t value, uint32_t mask)
 {
-    struct gic_state *s = dev->state;
+    struct gic_bank *b = gic_bank_of(dev, first_irq / 32);
     uint32_t see = visible(dev, first_irq / 32);
 
     if (first_irq < GIC_FIRST_PPI)
@@ -316,9 +374,9 @@ static void write_config(struct device *dev, unsigned first_irq, uint32_t value,
         if (!(mask >> (2 * i) & 2u) || !(see & m))
             continue;
         if (value >> (2 * i) & 2u)
-            s->edge[first_irq / 32] |= m;
+            b->edge |= m;
         else
-            s->edge[first_irq / 32] &= ~m;
+            b->edge &= ~m;
     }
 }
 
@@ -332,9 +390,25 @@ static bool irqs_at(uint32_t offset, unsigned per_register, unsigned first, unsi
     return *irq / 32 >= first && *irq / 32 <= last;
 }
 
+/* Version 2: the CPUs that an interrupt is for. */
+static uint8_t read_targets(struct device *dev, unsigned irq)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    if (gic_count(dev) == 1 || !(visible(dev, irq / 32) >> (irq % 32) & 1u))
+        return 0;
+    return irq < GIC_FIRST_SPI ? (uint8_t)(1u << w->number) : gic_shared(dev)->targets[irq - GIC_FIRST_SPI];
+}
+
+static void write_targets(struct device *dev, unsigned irq, uint8_t value)
+{
+    if (gic_count(dev) > 1 && irq >= GIC_FIRST_SPI && (visible(dev, irq / 32) >> (irq % 32) & 1u))
+        gic_shared(dev)->targets[irq - GIC_FIRST_SPI] = value & (uint8_t)((1u << gic_count(dev)) - 1);
+}
+
 uint32_t gic_bank_read(struct device *dev, uint32_t offset, unsigned first, unsigned last)
 {
-    const struct gic_state *s = dev->state;
+    const struct gic_wiring *w = dev->wiring;
     uint32_t value = 0;
     unsigned irq;
 
@@ -347,18 +421,23 @@ uint32_t gic_bank_read(struct device *dev, uint32_t offset, unsigned first, unsi
                 value |= (uint32_t)read_priority(dev, irq + i) << (8 * i);
         return value;
     }
+    if (w->version == 2 && offset >= ITARGETSR && offset < ICFGR) {
+        if (irqs_at(offset, 4, first, last, &irq))
+            for (unsigned i = 0; i < 4; i++)
+                value |= (uint32_t)read_targets(dev, irq + i) << (8 * i);
+        return value;
+    }
     if (offset >= ICFGR && offset < IGRPMODR)
         return irqs_at(offset, 16, first, last, &irq) ? read_config(dev, irq) : 0;
     if (offset >= IGRPMODR && offset < IGRPMODR + 0x80 && irqs_at(offset, 32, first, last, &irq) &&
         !gic_nonsecure_view(dev))
-        return s->grpmod[irq / 32];
+        return gic_bank_of(dev, irq / 32)->grpmod;
     return 0;
 }
 
 void gic_bank_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask, unsigned first, unsigned last)
 {
     const struct gic_wiring *w = dev->wiring;
-    struct gic_state *s = dev->state;
     unsigned irq;
 
     offset &= ~3u;
@@ -370,12 +449,17 @@ void gic_bank_write(struct device *dev, uint32_t offset, uint32_t value, uint32_
             for (unsigned i = 0; i < 4; i++)
                 if (mask >> (8 * i) & 0xffu)
                     write_priority(dev, irq + i, (uint8_t)(value >> (8 * i)));
+    } else if (w->version == 2 && offset >= ITARGETSR && offset < ICFGR) {
+        if (irqs_at(offset, 4, first, last, &irq))
+            for (unsigned i = 0; i < 4; i++)
+                if (mask >> (8 * i) & 0xffu)
+                    write_targets(dev, irq + i, (uint8_t)(value >> (8 * i)));
     } else if (offset >= ICFGR && offset < IGRPMODR) {
         if (irqs_at(offset, 16, first, last, &irq))
             write_config(dev, irq, value, mask);
     } else if (offset >= IGRPMODR && offset < IGRPMODR + 0x80) {
         if (w->security && w->version == 3 && !gic_nonsecure_view(dev) && irqs_at(offset, 32, first, last, &irq))
-            s->grpmod[irq / 32] = (s->grpmod[irq / 32] & ~mask) | (value & mask);
+            gic_bank_of(dev, irq / 32)->grpmod = (gic_bank_of(dev, irq / 32)->grpmod & ~mask) | (value & mask);
     }
     gic_update(dev);
 }
@@ -405,18 +489,32 @@ void gic_write_sized(struct device *dev, uint64_t offset, unsigned size, uint64_
 
 /* ---- reset, description ---- */
 
+/* The lines belong to others. */
+static void clear_bank(struct gic_bank *b)
+{
+    *b = (struct gic_bank){.level = b->level};
+}
+
 void gic_reset(struct device *dev)
 {
     const struct gic_wiring *w = dev->wiring;
     struct gic_state *s = dev->state;
-    uint32_t level[GIC_WORDS];
+    struct gic_bank own = s->own;
+    struct gic_bank spi[GIC_WORDS - 1];
+    bool first = dev->ops->state_size == sizeof(*s);
 
-    memcpy(level, s->level, sizeof(level)); /* the lines belong to others */
-    memset(s, 0, sizeof(*s));
-    memcpy(s->level, level, sizeof(level));
-    s->edge[0] = 0xffffu;
+    if (first)
+        memcpy(spi, s->spi, sizeof(spi));
+    memset(s, 0, dev->ops->state_size);
+    clear_bank(&own);
+    s->own = own;
+    for (unsigned i = 0; first && i < GIC_WORDS - 1; i++) {
+        clear_bank(&spi[i]);
+        s->spi[i] = spi[i];
+    }
+    s->own.edge = 0xffffu;
     if (w->version == 2)
-        s->enabled[0] = 0xffffu;
+        s->own.enabled = 0xffffu;
     s->bpr[GIC_G0] = 2;
     s->bpr[GIC_G1S] = 2;
     s->bpr[GIC_G1] = 3;
@@ -427,26 +525,45 @@ void gic_reset(struct device *dev)
 
 void gic_all_nonsecure(struct device *dev)
 {
-    struct gic_state *s = dev->state;
+    for (unsigned n = 0; n < gic_count(dev); n++) {
+        struct gic_state *s = gic_nth(dev, n)->state;
 
-    memset(s->group, 0xff, sizeof(s->group));
-    for (unsigned i = 0; i < GIC_IRQS; i++)
-        s->priority[i] = 0x80;
-    s->pmr = 0x80; /* a Secure one could not be changed */
+        s->own.group = 0xffffffffu;
+        memset(s->own_priority, 0x80, sizeof(s->own_priority));
+        s->pmr = 0x80; /* a Secure one could not be changed */
+    }
+    for (unsigned i = 0; i < GIC_WORDS - 1; i++)
+        gic_shared(dev)->spi[i].group = 0xffffffffu;
+    memset(gic_shared(dev)->spi_priority, 0x80, GIC_SPIS);
     gic_update(dev);
+}
+
+static void describe_irq(const struct device *dev, unsigned irq, struct buffer *b)
+{
+    const struct gic_bank *k = gic_bank_of(dev, irq / 32);
+
+    if (bit(k->enabled, irq) || bit(k->active, irq) || bit(k->latch, irq))
+        buffer_printf(b, "%u: group %d priority %02x%s%s%s%s%s\n", irq, bit(k->group, irq), *gic_priority(dev, irq),
+                      bit(k->enabled, irq) ? " enabled" : "", bit(k->edge, irq) ? " edge" : "",
+                      bit(k->level, irq) ? " high" : "", bit(k->latch, irq) ? " latched" : "",
+                      bit(k->active, irq) ? " active" : "");
 }
 
 void gic_describe(const struct device *dev, struct buffer *b)
 {
     const struct gic_state *s = dev->state;
-    unsigned best = gic_best(dev);
 
-    buffer_printf(b, "distributor enables %x, pmr %02x, running %02x, best pending %u\n", s->ctlr, s->pmr,
-                  gic_running(dev, NULL), best);
-    for (unsigned irq = 0; irq < GIC_IRQS; irq++)
-        if (bit(s->enabled, irq) || bit(s->active, irq) || bit(s->latch, irq))
-            buffer_printf(b, "%u: group %d priority %02x%s%s%s%s%s\n", irq, bit(s->group, irq), s->priority[irq],
-                          bit(s->enabled, irq) ? " enabled" : "", bit(s->edge, irq) ? " edge" : "",
-                          bit(s->level, irq) ? " high" : "", bit(s->latch, irq) ? " latched" : "",
-                          bit(s->active, irq) ? " active" : "");
+    buffer_printf(b, "distributor enables %x, pmr %02x, running %02x, best pending %u\n", gic_shared(dev)->ctlr, s->pmr,
+                  gic_running(dev, NULL), gic_best(dev));
+    for (unsigned irq = 0; irq < (dev == gic_nth(dev, 0) ? GIC_IRQS : GIC_FIRST_SPI); irq++)
+        describe_irq(dev, irq, b);
 }
+
+const struct device_ops gic_cpu_ops = {
+    .name = "gic-cpu",
+    .state_size = offsetof(struct gic_state, spi),
+    .state_version = GIC_STATE_VERSION,
+    .reset = gic_reset,
+    .describe = gic_describe,
+    .interrupts = true,
+};

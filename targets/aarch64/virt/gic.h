@@ -1,17 +1,22 @@
 /*
- * The generic interrupt controller for one CPU, versions 2 and 3: what the two
+ * The generic interrupt controller, versions 2 and 3: what the two
  * share (gic.c), and their register interfaces (gicv2.c, gicv3.c).
+ *
+ * There is a device for each CPU: its private interrupts (the redistributor, in version 3) and its CPU
+ * interface. The first has the distributor, too. Accesses by address go to the first, and are to the device of the CPU that
+ * makes them.
  */
 #ifndef HINDCAST_AARCH64_VIRT_GIC_H
 #define HINDCAST_AARCH64_VIRT_GIC_H
 
-#include "vm/device.h"
+#include "vm/machine.h"
 
 #define GIC_SPIS   256u
 #define GIC_FIRST_PPI 16u
 #define GIC_FIRST_SPI 32u
 #define GIC_IRQS   (GIC_FIRST_SPI + GIC_SPIS)
 #define GIC_WORDS  (GIC_IRQS / 32)
+#define GIC_SGIS   16u
 #define GIC_LRS    4u
 
 /* Special interrupt numbers. */
@@ -29,18 +34,23 @@ enum gic_group { GIC_G0, GIC_G1S, GIC_G1, GIC_GROUPS };
 #define GICD_EN_G1S 4u
 
 DEVICE_STATE_BEGIN
+/* One bit for each of 32 interrupts. */
+struct gic_bank {
+    uint32_t enabled;
+    uint32_t latch;    /* made pending by an edge or by software */
+    uint32_t level;    /* the input lines */
+    uint32_t active;
+    uint32_t edge;     /* edge-triggered rather than level-sensitive */
+    uint32_t group;    /* group 1 */
+    uint32_t grpmod;   /* with group 0: Secure group 1 (version 3) */
+    uint32_t reserved;
+};
+
 struct gic_state {
-    /* Distributor (and redistributor): one bit for each interrupt. */
-    uint32_t enabled[GIC_WORDS];
-    uint32_t latch[GIC_WORDS];    /* made pending by an edge or by software */
-    uint32_t level[GIC_WORDS];    /* the input lines */
-    uint32_t active[GIC_WORDS];
-    uint32_t edge[GIC_WORDS];     /* edge-triggered rather than level-sensitive */
-    uint32_t group[GIC_WORDS];    /* group 1 */
-    uint32_t grpmod[GIC_WORDS];   /* with group 0: Secure group 1 (version 3) */
-    uint8_t priority[GIC_IRQS];
-    uint32_t ctlr;                /* GICD_EN_* */
-    uint64_t router[GIC_SPIS];    /* GICD_IROUTER<n> (version 3) */
+    /* Private interrupts. */
+    struct gic_bank own;
+    uint8_t own_priority[32];
+    uint8_t sgi_sources[GIC_SGIS]; /* CPUs that sent it, while it is pending (version 2) */
     uint32_t waker;               /* GICR_WAKER */
 
     /* CPU interface. */
@@ -57,12 +67,30 @@ struct gic_state {
     uint32_t hcr, vmcr;           /* in the layout of ICH_HCR_EL2, ICH_VMCR_EL2 */
     uint32_t vapr[2];
     uint64_t lr[GIC_LRS];
+
+    /* Distributor: the first device's only. */
+    struct gic_bank spi[GIC_WORDS - 1];
+    uint8_t spi_priority[GIC_SPIS];
+    uint64_t router[GIC_SPIS];    /* GICD_IROUTER<n> (version 3) */
+    uint8_t targets[GIC_SPIS];    /* masks of CPUs (version 2, with several of them) */
+    uint32_t ctlr;                /* GICD_EN_* */
+    uint32_t reserved2;
 };
 DEVICE_STATE_END
+#define GIC_STATE_VERSION 1u
 
 struct a64_cpu;
 
+/* All of them, by number of the CPU. */
+struct gic_bus {
+    struct device *gics[MACHINE_MAX_CPUS];
+    unsigned count;
+};
+
 struct gic_wiring {
+    const struct gic_bus *bus; /* NULL: there is one device */
+    unsigned number;        /* of the CPU */
+    uint32_t affinity;      /* of it: levels 0 to 3 in bytes */
     unsigned version;       /* 2 or 3 */
     bool security;          /* two security states (EL3 exists) */
     bool virtualization;    /* the virtual CPU interface exists */
@@ -73,9 +101,20 @@ struct gic_wiring {
 
 /* ---- gic.c ---- */
 
+unsigned gic_count(const struct device *dev);
+/* The device of the CPU that makes an access by address to the first. */
+struct device *gic_of_runner(struct device *first);
+/* The device of a CPU by number. */
+struct device *gic_nth(const struct device *dev, unsigned n);
+/* What has the distributor. */
+struct gic_state *gic_shared(const struct device *dev);
+/* Bits of interrupts 32 * word..., and the priority of one, as this CPU sees them. */
+struct gic_bank *gic_bank_of(const struct device *dev, unsigned word);
+uint8_t *gic_priority(const struct device *dev, unsigned irq);
+
 /* Fits struct line: `ctx` is the device, `n` the interrupt number (16 and up). */
 void gic_set_line(void *ctx, unsigned n, bool level);
-/* Compute what the CPU sees, after any change. */
+/* Compute what the CPUs see, after any change. */
 void gic_update(struct device *dev);
 /* After a reset, for a guest that comes without Secure firmware: everything is group 1. */
 void gic_all_nonsecure(struct device *dev);
@@ -134,6 +173,8 @@ unsigned gic_virt_running(const struct device *dev);
 enum { GICV2_DIST, GICV2_CPU, GICV2_HYP, GICV2_VCPU };
 enum { GICV3_DIST, GICV3_REDIST };
 extern const struct device_ops gicv2_ops, gicv3_ops;
+/* Of the devices but the first. */
+extern const struct device_ops gic_cpu_ops;
 
 /* a64_cpu.gic_read and gic_write; `ctx` is the device. */
 bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value);

@@ -132,7 +132,7 @@ void gic_virt_update(struct device *dev)
     line_set(&w->virq, signal && !fiq);
     line_set(&w->vfiq, fiq);
     /* The caller looks at the input lines next. */
-    s->level[0] = (s->level[0] & ~(1u << PPI_MAINTENANCE_INTID)) | (uint32_t)maintenance << PPI_MAINTENANCE_INTID;
+    s->own.level = (s->own.level & ~(1u << PPI_MAINTENANCE_INTID)) | (uint32_t)maintenance << PPI_MAINTENANCE_INTID;
 }
 
 unsigned gic_virt_best(const struct device *dev, unsigned group)

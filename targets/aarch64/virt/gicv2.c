@@ -45,15 +45,16 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
 
     switch (offset) {
     case GICD_CTLR:
-        return gic_nonsecure_view(dev) ? s->ctlr / GICD_EN_G1 : s->ctlr;
+        return gic_nonsecure_view(dev) ? gic_shared(dev)->ctlr / GICD_EN_G1 : gic_shared(dev)->ctlr;
     case GICD_TYPER:
-        return LAST_WORD | (w->security ? 1u << 10 : 0);
+        return LAST_WORD | (gic_count(dev) - 1) << 5 | (w->security ? 1u << 10 : 0);
     case GICD_IIDR:
         return IIDR;
     case GICD_CPENDSGIR: case GICD_CPENDSGIR + 4: case GICD_CPENDSGIR + 8: case GICD_CPENDSGIR + 12:
     case GICD_SPENDSGIR: case GICD_SPENDSGIR + 4: case GICD_SPENDSGIR + 8: case GICD_SPENDSGIR + 12:
-        for (unsigned i = 0; i < 4; i++) /* all come from CPU 0 */
-            value |= (s->latch[0] >> ((offset & 0xfu) + i) & 1u) << (8 * i);
+        for (unsigned i = 0; i < 4; i++)
+            if (!gic_nonsecure_view(dev) || (s->own.group >> ((offset & 0xfu) + i) & 1u))
+                value |= (uint32_t)s->sgi_sources[(offset & 0xfu) + i] << (8 * i);
         return value;
     default:
         if (offset >= GICD_ID)
@@ -62,41 +63,55 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
     }
 }
 
-/* GICD_SGIR: target list or this CPU itself; all others: there are none. */
-static void send_sgi(struct device *dev, uint32_t value)
+/* An SGI is pending as long as it is from some CPU. */
+static void set_sources(struct device *dev, unsigned irq, uint8_t sources)
 {
     struct gic_state *s = dev->state;
-    unsigned filter = value >> 24 & 3u, irq = value & 15u;
-    bool group1 = s->group[0] >> irq & 1u;
 
-    if (!((filter == 0 && (value >> 16 & 1u)) || filter == 2))
+    s->sgi_sources[irq] = sources;
+    s->own.latch = (s->own.latch & ~(1u << irq)) | (sources ? 1u << irq : 0);
+}
+
+/* GICD_SGIR: to a list of CPUs, to all but this one, to this one. */
+static void send_sgi(struct device *dev, uint32_t value)
+{
+    const struct gic_wiring *w = dev->wiring;
+    unsigned filter = value >> 24 & 3u, irq = value & 15u;
+    uint32_t targets = filter == 0 ? value >> 16 & 0xffu : filter == 1 ? 0xffu & ~(1u << w->number) : 1u << w->number;
+
+    if (filter == 3)
         return;
-    if (gic_nonsecure_view(dev) && !group1)
-        return;
-    s->latch[0] |= 1u << irq;
+    for (unsigned n = 0; n < gic_count(dev); n++) {
+        struct device *to = gic_nth(dev, n);
+        const struct gic_state *s = to->state;
+
+        if ((targets >> n & 1u) && (!gic_nonsecure_view(dev) || (s->own.group >> irq & 1u)))
+            set_sources(to, irq, s->sgi_sources[irq] | (uint8_t)(1u << w->number));
+    }
     gic_update(dev);
 }
 
 static void write_sgi_pending(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
 {
-    struct gic_state *s = dev->state;
+    const struct gic_state *s = dev->state;
 
     for (unsigned i = 0; i < 4; i++) {
-        uint32_t m = 1u << ((offset & 0xfu) + i);
+        unsigned irq = (offset & 0xfu) + i;
+        uint8_t sources = (uint8_t)((value & mask) >> (8 * i));
 
-        if (!(value & mask & 1u << (8 * i)) || (gic_nonsecure_view(dev) && !(s->group[0] & m)))
+        if (!sources || (gic_nonsecure_view(dev) && !(s->own.group >> irq & 1u)))
             continue;
         if (offset >= GICD_SPENDSGIR)
-            s->latch[0] |= m;
+            set_sources(dev, irq, s->sgi_sources[irq] | (sources & (uint8_t)((1u << gic_count(dev)) - 1)));
         else
-            s->latch[0] &= ~m;
+            set_sources(dev, irq, s->sgi_sources[irq] & (uint8_t)~sources);
     }
     gic_update(dev);
 }
 
 static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
 {
-    struct gic_state *s = dev->state;
+    struct gic_state *s = gic_shared(dev);
 
     if (offset == GICD_CTLR) {
         if (gic_nonsecure_view(dev))
@@ -129,6 +144,27 @@ static unsigned as_seen(const struct device *dev, unsigned irq, bool aliased)
     return g == GIC_G1 && !s->ack_ctl ? GIC_OTHER_GROUP : irq;
 }
 
+/* The first CPU that an SGI is pending from, in its place (bits 10-12). */
+static unsigned source_of(const struct device *dev, unsigned irq)
+{
+    const struct gic_state *s = dev->state;
+
+    return irq < GIC_SGIS && s->sgi_sources[irq] ? (unsigned)__builtin_ctz(s->sgi_sources[irq]) << 10 : 0;
+}
+
+/* It stays pending if another CPU sent it, too. */
+static unsigned acknowledge_sgi(struct device *dev, unsigned irq)
+{
+    const struct gic_state *s = dev->state;
+    unsigned source = source_of(dev, irq);
+    uint8_t rest = s->sgi_sources[irq] & (uint8_t)(s->sgi_sources[irq] - 1);
+
+    gic_activate(dev, irq);
+    set_sources(dev, irq, rest);
+    gic_update(dev);
+    return irq | source;
+}
+
 static unsigned acknowledge(struct device *dev, bool aliased)
 {
     unsigned irq = gic_best(dev);
@@ -136,6 +172,8 @@ static unsigned acknowledge(struct device *dev, bool aliased)
     if (!gic_preempts(dev, irq))
         return GIC_SPURIOUS;
     irq = as_seen(dev, irq, aliased);
+    if (irq < GIC_SGIS)
+        return acknowledge_sgi(dev, irq);
     if (irq < GIC_IRQS)
         gic_activate(dev, irq);
     return irq;
@@ -240,7 +278,7 @@ static uint32_t cpu_read(struct device *dev, uint32_t offset)
     case GICC_BPR:    return read_bpr(dev);
     case GICC_IAR:    return acknowledge(dev, false);
     case GICC_RPR:    return read_rpr(dev);
-    case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false);
+    case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false) | source_of(dev, as_seen(dev, gic_best(dev), false));
     case GICC_ABPR:   return ns ? 0 : s->bpr[GIC_G1];
     case GICC_AIAR:   return ns ? GIC_SPURIOUS : acknowledge(dev, true);
     case GICC_AHPPIR: return ns ? GIC_SPURIOUS : as_seen(dev, gic_best(dev), true);
@@ -444,8 +482,10 @@ static void note_security(struct device *dev)
     w->nonsecure = dev->machine->memory.nonsecure;
 }
 
-static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+static uint64_t gicv2_read(struct device *first, unsigned range, uint64_t offset, unsigned size)
 {
+    struct device *dev = gic_of_runner(first);
+
     note_security(dev);
     switch (range) {
     case GICV2_DIST: return offset < 0x1000 ? gic_read_sized(dev, offset, size, dist_read) : 0;
@@ -455,8 +495,10 @@ static uint64_t gicv2_read(struct device *dev, unsigned range, uint64_t offset, 
     }
 }
 
-static void gicv2_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+static void gicv2_write(struct device *first, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
+    struct device *dev = gic_of_runner(first);
+
     note_security(dev);
     switch (range) {
     case GICV2_DIST:
@@ -478,6 +520,7 @@ static void gicv2_write(struct device *dev, unsigned range, uint64_t offset, uns
 const struct device_ops gicv2_ops = {
     .name = "gicv2",
     .state_size = sizeof(struct gic_state),
+    .state_version = GIC_STATE_VERSION,
     .reset = gic_reset,
     .describe = gic_describe,
     .interrupts = true,

@@ -1,6 +1,6 @@
 /*
  * GIC version 3 (ARM IHI 0069H): distributor with affinity routing always on,
- * one redistributor, and the CPU interface as system registers (chapter 12).
+ * a redistributor for each CPU, and the CPU interface as system registers (chapter 12).
  *
  * Without EL3 there is one security state (GICD_CTLR.DS reads as 1). System
  * register access is always on (ICC_SRE_ELx reads as all ones).
@@ -35,7 +35,7 @@ static uint32_t read_id(uint32_t offset)
 static uint32_t read_dist_ctlr(const struct device *dev)
 {
     const struct gic_wiring *w = dev->wiring;
-    const struct gic_state *s = dev->state;
+    const struct gic_state *s = gic_shared(dev);
 
     if (!w->security)
         return s->ctlr | CTLR_ARE_S | CTLR_DS;
@@ -47,7 +47,7 @@ static uint32_t read_dist_ctlr(const struct device *dev)
 static void write_dist_ctlr(struct device *dev, uint32_t value)
 {
     const struct gic_wiring *w = dev->wiring;
-    struct gic_state *s = dev->state;
+    struct gic_state *s = gic_shared(dev);
     uint32_t mine = GICD_EN_G0 | GICD_EN_G1 | (w->security ? GICD_EN_G1S : 0);
 
     if (gic_nonsecure_view(dev))
@@ -69,14 +69,14 @@ static bool router_at(const struct device *dev, uint32_t offset, unsigned *spi)
 static uint32_t dist_read(struct device *dev, uint32_t offset)
 {
     const struct gic_wiring *w = dev->wiring;
-    const struct gic_state *s = dev->state;
+    const struct gic_state *s = gic_shared(dev);
     unsigned spi;
 
     switch (offset) {
     case GICD_CTLR:
         return read_dist_ctlr(dev);
-    case GICD_TYPER: /* 16 bits of INTID, affinity 3, no 1 of N */
-        return LAST_WORD | (w->security ? 1u << 10 : 0) | 15u << 19 | 1u << 24 | 1u << 25;
+    case GICD_TYPER: /* 16 bits of INTID, affinity 3; 1 of N where there are several */
+        return LAST_WORD | (w->security ? 1u << 10 : 0) | 15u << 19 | 1u << 24 | (gic_count(dev) == 1 ? 1u << 25 : 0);
     case GICD_IIDR:
         return IIDR;
     default:
@@ -90,7 +90,7 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
 
 static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
 {
-    struct gic_state *s = dev->state;
+    struct gic_state *s = gic_shared(dev);
     unsigned spi;
 
     if (offset == GICD_CTLR) {
@@ -110,13 +110,15 @@ static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint
 
 static uint32_t redist_read(struct device *dev, uint32_t offset)
 {
+    const struct gic_wiring *w = dev->wiring;
     const struct gic_state *s = dev->state;
 
     if (offset >= SGI_FRAME)
         return offset < SGI_FRAME + 0x1000 ? gic_bank_read(dev, offset - SGI_FRAME, 0, 0) : 0;
     switch (offset) {
     case GICR_IIDR:  return IIDR;
-    case GICR_TYPER: return 0x10; /* the last one; processor number and affinity 0 */
+    case GICR_TYPER: return w->number << 8 | (w->number + 1 == gic_count(dev) ? 0x10 : 0); /* the last one */
+    case GICR_TYPER + 4: return w->affinity;
     case GICR_WAKER: return gic_nonsecure_view(dev) ? 0 : s->waker;
     default:         return offset >= ID_REGS ? read_id(offset) : 0;
     }
@@ -299,21 +301,32 @@ static bool may_deactivate(const struct device *dev, unsigned irq)
     return st->el == 2 || from_secure_el1(dev) || !w->virtualization || !(st->hcr_el2 & (fiq ? HCR_FMO : HCR_IMO));
 }
 
-/* SGIs to a list of CPUs of one cluster, or (IRM) to all others, of which there are none. A request for
- * Secure group 1 is good for group 0; the Non-secure state reaches no Secure group (NSACR is 0). */
+/* Is the CPU among those that a write to ICC_SGI<n>R names: a list in one cluster, or (IRM) all but this one? */
+static bool sgi_is_for(const struct device *dev, const struct device *to, uint64_t value)
+{
+    const struct gic_wiring *w = to->wiring;
+    uint32_t cluster = (uint32_t)(value >> 16 & 0xffu) << 8 | (uint32_t)(value >> 32 & 0xffu) << 16 |
+                       (uint32_t)(value >> 48 & 0xffu) << 24;
+
+    if (value >> 40 & 1u)
+        return to != dev;
+    /* No range selectors: CPUs of a cluster beyond the 16th are not reached. */
+    return (w->affinity & ~0xffu) == cluster && (w->affinity & 0xffu) < 16 && (value >> (w->affinity & 15u) & 1u);
+}
+
+/* A request for Secure group 1 is good for group 0; the Non-secure state reaches no Secure group (NSACR is 0). */
 static void send_sgi(struct device *dev, uint64_t value, enum gic_group group)
 {
-    struct gic_state *s = dev->state;
     unsigned irq = value >> 24 & 15u;
-    enum gic_group has = gic_group_of(dev, irq);
 
-    if ((value >> 40 & 1u) || (value & 0x00ff00ff00ff0000ull) || !(value & 1u))
-        return;
-    if (has != group && !(group == GIC_G1S && has == GIC_G0))
-        return;
-    if (from_nonsecure(dev) && has != GIC_G1)
-        return;
-    s->latch[0] |= 1u << irq;
+    for (unsigned n = 0; n < gic_count(dev); n++) {
+        struct device *to = gic_nth(dev, n);
+        enum gic_group has = gic_group_of(to, irq);
+
+        if (sgi_is_for(dev, to, value) && (has == group || (group == GIC_G1S && has == GIC_G0)) &&
+            !(from_nonsecure(dev) && has != GIC_G1))
+            gic_bank_of(to, 0)->latch |= 1u << irq;
+    }
     gic_update(dev);
 }
 
@@ -685,21 +698,37 @@ static void note_security(struct device *dev)
     w->nonsecure = dev->machine->memory.nonsecure;
 }
 
-static uint64_t gicv3_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+#define REDIST_BYTES 0x20000u
+
+/* The device that an access is to: redistributors lie one behind the other. */
+static struct device *device_at(struct device *first, unsigned range, uint64_t *offset)
 {
+    struct device *dev = range == GICV3_DIST ? gic_of_runner(first) : gic_nth(first, (unsigned)(*offset / REDIST_BYTES));
+
+    if (range == GICV3_REDIST)
+        *offset %= REDIST_BYTES;
     note_security(dev);
+    return dev;
+}
+
+static uint64_t gicv3_read(struct device *first, unsigned range, uint64_t offset, unsigned size)
+{
+    struct device *dev = device_at(first, range, &offset);
+
     return gic_read_sized(dev, offset, size, range == GICV3_DIST ? dist_read : redist_read);
 }
 
-static void gicv3_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+static void gicv3_write(struct device *first, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
-    note_security(dev);
+    struct device *dev = device_at(first, range, &offset);
+
     gic_write_sized(dev, offset, size, value, range == GICV3_DIST ? dist_write : redist_write);
 }
 
 const struct device_ops gicv3_ops = {
     .name = "gicv3",
     .state_size = sizeof(struct gic_state),
+    .state_version = GIC_STATE_VERSION,
     .reset = gic_reset,
     .describe = gic_describe,
     .interrupts = true,

@@ -3,8 +3,8 @@
  * (ARM DEN 0022) and the version query of the SMC calling convention (ARM DEN
  * 0028), by HVC, or by SMC where a hypervisor may run (EL2 exists).
  *
- * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. There
- * is one CPU: CPU_OFF leaves a machine that nothing wakes any more.
+ * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. CPU_ON takes effect
+ * at once. A machine of which all CPUs are off is one that nothing wakes any more.
  *
  * Not modelled: MEM_PROTECT, statistics, OS-initiated mode. Unknown calls give
  * NOT_SUPPORTED. To extend: a case in call(), and a name in is_known().
@@ -28,7 +28,6 @@ enum {
 #define VERSION_1_1 0x10001
 #define TOS_NOT_PRESENT 2
 #define HALTED_WFI 1u
-#define HALTED_OFF 3u
 
 static bool is_known(uint32_t fn)
 {
@@ -47,9 +46,32 @@ static bool is_known(uint32_t fn)
     }
 }
 
-static int64_t call(struct virt *v, uint32_t fn, const uint64_t *x)
+/* The CPU that MPIDR's affinity fields name, or NULL. */
+static struct a64_cpu *find_cpu(const struct virt *v, uint64_t affinity)
 {
-    struct a64_state *st = v->cpu->st;
+    for (unsigned n = 0; n < v->machine->ncpus; n++)
+        if ((virt_cpu(v, n)->mpidr & UINT64_C(0xff00ffffff)) == affinity)
+            return virt_cpu(v, n);
+    return NULL;
+}
+
+static int64_t cpu_on(struct virt *v, uint64_t affinity, uint64_t entry, uint64_t context)
+{
+    struct a64_cpu *c = find_cpu(v, affinity);
+
+    if (!c)
+        return INVALID_PARAMETERS;
+    if (!a64_is_off(c))
+        return ALREADY_ON;
+    a64_switch_on(c, v->config.virtualization ? 2 : 1, entry, context);
+    return SUCCESS;
+}
+
+static int64_t call(struct virt *v, struct a64_cpu *cpu, uint32_t fn, const uint64_t *x)
+{
+    struct a64_state *st = cpu->st;
+    uint64_t target = fn & SMC64 ? x[1] : (uint32_t)x[1];
+    const struct a64_cpu *other;
 
     if (!is_known(fn))
         return NOT_SUPPORTED;
@@ -62,12 +84,13 @@ static int64_t call(struct virt *v, uint32_t fn, const uint64_t *x)
         st->halted = HALTED_WFI;
         return SUCCESS;
     case CPU_OFF:
-        st->halted = HALTED_OFF;
+        a64_switch_off(cpu);
         return SUCCESS;
     case CPU_ON_32:
-        return x[1] == 0 ? ALREADY_ON : INVALID_PARAMETERS;
-    case AFFINITY_INFO_32: /* 0: on */
-        return x[1] == 0 && x[2] <= 3 ? 0 : INVALID_PARAMETERS;
+        return fn & SMC64 ? cpu_on(v, target, x[2], x[3]) : cpu_on(v, target, (uint32_t)x[2], (uint32_t)x[3]);
+    case AFFINITY_INFO_32: /* 0: on, 1: off; of the CPU alone (level 0), a higher level is as its first one */
+        other = find_cpu(v, target);
+        return other && x[2] <= 3 ? (x[2] ? 0 : a64_is_off(other)) : INVALID_PARAMETERS;
     case MIGRATE_INFO_TYPE:
         return TOS_NOT_PRESENT;
     case SYSTEM_OFF:
@@ -94,6 +117,6 @@ bool virt_firmware_call(void *ctx, struct a64_cpu *cpu, bool smc)
 
     if (v->psci != (smc ? PSCI_SMC : PSCI_HVC))
         return false;
-    cpu->st->x[0] = (uint64_t)call(v, (uint32_t)cpu->st->x[0], cpu->st->x);
+    cpu->st->x[0] = (uint64_t)call(v, cpu, (uint32_t)cpu->st->x[0], cpu->st->x);
     return true;
 }

@@ -60,7 +60,7 @@ uint64_t semihost_fail(struct semihost_call *c, uint32_t error)
 static bool forgive(struct semihost_call *c, bool ok)
 {
     if (!ok)
-        c->v->cpu->exc = (struct a64_exception){0};
+        c->cpu->exc = (struct a64_exception){0};
     return ok;
 }
 
@@ -78,7 +78,7 @@ bool semihost_load(struct semihost_call *c, uint64_t va, void *buf, size_t len)
     for (size_t done = 0; done < len;) {
         unsigned n = piece_at(va + done, len - done);
 
-        if (!forgive(c, ucpu_load_units(&c->v->cpu->u, va + done, (uint8_t *)buf + done, n, 1)))
+        if (!forgive(c, ucpu_load_units(&c->cpu->u, va + done, (uint8_t *)buf + done, n, 1)))
             return false;
         done += n;
     }
@@ -90,7 +90,7 @@ bool semihost_store(struct semihost_call *c, uint64_t va, const void *buf, size_
     for (size_t done = 0; done < len;) {
         unsigned n = piece_at(va + done, len - done);
 
-        if (!forgive(c, ucpu_store_units(&c->v->cpu->u, va + done, (const uint8_t *)buf + done, n, 1)))
+        if (!forgive(c, ucpu_store_units(&c->cpu->u, va + done, (const uint8_t *)buf + done, n, 1)))
             return false;
         done += n;
     }
@@ -99,7 +99,7 @@ bool semihost_store(struct semihost_call *c, uint64_t va, const void *buf, size_
 
 bool semihost_writable(struct semihost_call *c, uint64_t va, size_t len)
 {
-    struct ucpu *u = &c->v->cpu->u;
+    struct ucpu *u = &c->cpu->u;
 
     for (size_t done = 0; done < len;) {
         size_t n = PAGE_SIZE - (size_t)((va + done) & ~PAGE_MASK);
@@ -116,7 +116,7 @@ static bool load_args(struct semihost_call *c, unsigned n)
 {
     uint8_t bytes[8 * ARRAY_LEN(c->args)];
 
-    if (!semihost_load(c, c->v->cpu->st->x[1], bytes, 8u * n))
+    if (!semihost_load(c, c->cpu->st->x[1], bytes, 8u * n))
         return false;
     for (unsigned i = 0; i < n; i++)
         c->args[i] = a64_get64(bytes + 8u * i);
@@ -143,7 +143,7 @@ static uint64_t write_char(struct semihost_call *c)
 {
     uint8_t byte;
 
-    if (!semihost_load(c, c->v->cpu->st->x[1], &byte, 1))
+    if (!semihost_load(c, c->cpu->st->x[1], &byte, 1))
         return semihost_fail(c, EFAULT);
     semihost_print(c, &byte, 1);
     return 0;
@@ -151,7 +151,7 @@ static uint64_t write_char(struct semihost_call *c)
 
 static uint64_t write_string(struct semihost_call *c)
 {
-    uint64_t va = c->v->cpu->st->x[1];
+    uint64_t va = c->cpu->st->x[1];
     uint8_t text[64];
 
     for (uint64_t done = 0; done < STRING_MAX;) {
@@ -195,7 +195,7 @@ static uint64_t read_char(struct semihost_call *c)
 
 static uint64_t elapsed(struct semihost_call *c)
 {
-    if (!store64(c, c->v->cpu->st->x[1], machine_now(c->v->machine)))
+    if (!store64(c, c->cpu->st->x[1], machine_now(c->v->machine)))
         return semihost_fail(c, EFAULT);
     return 0;
 }
@@ -221,8 +221,8 @@ static uint64_t command_line(struct semihost_call *c)
 
     if (c->args[1] < len + 1)
         return semihost_fail(c, E2BIG);
-    if (!semihost_writable(c, c->v->cpu->st->x[1] + 8, 8) || !semihost_store(c, c->args[0], line, len + 1) ||
-        !store64(c, c->v->cpu->st->x[1] + 8, len))
+    if (!semihost_writable(c, c->cpu->st->x[1] + 8, 8) || !semihost_store(c, c->args[0], line, len + 1) ||
+        !store64(c, c->cpu->st->x[1] + 8, len))
         return semihost_fail(c, EFAULT);
     return 0;
 }
@@ -274,7 +274,7 @@ static uint64_t leave(struct semihost_call *c)
 
     c->st->exit_reason = (uint32_t)c->args[0];
     machine_end(c->v->machine, GUEST_EXIT, normal ? (uint32_t)c->args[1] : 1);
-    return c->v->cpu->st->x[0];
+    return c->cpu->st->x[0];
 }
 
 /* ---- dispatch ---- */
@@ -324,7 +324,7 @@ static unsigned fields(uint32_t op)
 
 enum a64_semihost virt_semihost(void *ctx, struct a64_cpu *cpu)
 {
-    struct semihost_call c = {.v = ctx};
+    struct semihost_call c = {.v = ctx, .cpu = cpu};
     uint32_t op = (uint32_t)cpu->st->x[0];
     uint64_t result;
 
@@ -367,8 +367,9 @@ static void semihost_input(struct device *dev, const struct event *e)
         st->ended = 1;
     for (uint32_t i = 1; i < e->len && !e->data[0] && st->count < SEMIHOST_INPUT_MAX; i++)
         st->input[(st->first + st->count++) % SEMIHOST_INPUT_MAX] = e->data[i];
-    if (v->cpu->st->halted == HALTED_SEMIHOST)
-        v->cpu->st->halted = 0;
+    for (unsigned n = 0; n < v->machine->ncpus; n++)
+        if (virt_cpu(v, n)->st->halted == HALTED_SEMIHOST)
+            virt_cpu(v, n)->st->halted = 0;
     machine_attention(v->machine);
 }
 

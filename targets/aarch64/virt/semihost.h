@@ -44,6 +44,7 @@ DEVICE_STATE_END
 /* An operation in progress. */
 struct semihost_call {
     struct virt *v;
+    struct a64_cpu *cpu;      /* whose call it is */
     struct semihost_state *st;
     uint64_t args[4];         /* the fields of the parameter block */
     bool wait;                /* cannot be answered before there is input */

@@ -13,6 +13,7 @@
  * in dtb.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,10 +36,30 @@ static struct device *add(struct virt *v, const struct device_ops *ops, const ch
     return machine_add_device(v->machine, ops, name, wiring);
 }
 
+static void add_gics(struct virt *v)
+{
+    const struct device_ops *first = v->config.gic_version == 3 ? &gicv3_ops : &gicv2_ops;
+    char name[16];
+
+    for (unsigned n = 0; n < v->machine->ncpus; n++) {
+        struct gic_wiring *w = &v->gic_wiring[n];
+
+        *w = v->gic_wiring[0];
+        w->bus = &v->gics;
+        w->number = n;
+        w->affinity = virt_affinity(v, n);
+        w->cpu = virt_cpu(v, n);
+        snprintf(name, sizeof(name), n ? "gic%u" : "gic", n);
+        v->gics.gics[n] = add(v, n ? &gic_cpu_ops : first, name, w);
+        v->gics.count = n + 1;
+    }
+    v->gic = v->gics.gics[0];
+}
+
 /* Receivers of lines come before their senders, so that a reset finds them reset. */
 static void create_devices(struct virt *v)
 {
-    v->gic = add(v, v->config.gic_version == 3 ? &gicv3_ops : &gicv2_ops, "gic", &v->gic_wiring);
+    add_gics(v);
     v->v2m = add(v, &gicv2m_ops, "gicv2m", &v->v2m_wiring);
     v->pci = add(v, &pci_host_ops, "pci", &v->pci_bus);
     v->pci_root = add(v, &pci_root_ops, "pci-root", &v->pci_root_wiring);
@@ -87,14 +108,14 @@ static void create_bus(struct virt *v)
     pci_root_plug(v->pci_root, &v->pci_bus);
 }
 
-static struct line ppi(struct virt *v, unsigned n)
+static struct line ppi(struct virt *v, unsigned cpu, unsigned n)
 {
-    return (struct line){.set = gic_set_line, .ctx = v->gic, .n = GIC_FIRST_PPI + n};
+    return (struct line){.set = gic_set_line, .ctx = v->gics.gics[cpu], .n = GIC_FIRST_PPI + n};
 }
 
-static struct line cpu_pin(struct virt *v, unsigned n)
+static struct line cpu_pin(struct virt *v, unsigned cpu, unsigned n)
 {
-    return (struct line){.set = a64_set_line, .ctx = v->cpu, .n = n};
+    return (struct line){.set = a64_set_line, .ctx = virt_cpu(v, cpu), .n = n};
 }
 
 /* Fits struct line: what Secure firmware drives. */
@@ -108,15 +129,39 @@ static void set_power_line(void *ctx, unsigned n, bool level)
         machine_request_reset(v->machine);
 }
 
-static void connect_lines(struct virt *v)
+static void connect_cpu(struct virt *v, unsigned cpu)
 {
     static const unsigned timers[TIMER_COUNT] = {[TIMER_PHYS] = PPI_TIMER_PHYS, [TIMER_VIRT] = PPI_TIMER_VIRT,
                                                  [TIMER_HYP] = PPI_TIMER_HYP, [TIMER_SEC] = PPI_TIMER_SEC};
+    struct gic_wiring *w = &v->gic_wiring[cpu];
+    struct a64_cpu *c = virt_cpu(v, cpu);
 
-    v->gic_wiring.irq = cpu_pin(v, 0);
-    v->gic_wiring.fiq = cpu_pin(v, 1);
-    v->gic_wiring.virq = cpu_pin(v, 2);
-    v->gic_wiring.vfiq = cpu_pin(v, 3);
+    w->irq = cpu_pin(v, cpu, 0);
+    w->fiq = cpu_pin(v, cpu, 1);
+    w->virq = cpu_pin(v, cpu, 2);
+    w->vfiq = cpu_pin(v, cpu, 3);
+    for (unsigned i = 0; i < TIMER_COUNT; i++)
+        c->timer_line[i] = ppi(v, cpu, timers[i]);
+    c->pmu_line = ppi(v, cpu, PPI_PMU);
+    if (v->config.gic_version == 3) {
+        c->gic_read = gicv3_sysreg_read;
+        c->gic_write = gicv3_sysreg_write;
+        c->gic_trap = gicv3_sysreg_trap;
+        c->gic_ctx = v->gics.gics[cpu];
+        if (v->config.secure)
+            c->security_changed = gic_security_changed;
+    }
+    c->firmware_call = virt_firmware_call;
+    c->firmware_ctx = v;
+    if (v->config.semihosting)
+        c->semihost = virt_semihost;
+    c->semihost_ctx = v;
+}
+
+static void connect_lines(struct virt *v)
+{
+    for (unsigned n = 0; n < v->machine->ncpus; n++)
+        connect_cpu(v, n);
     v->v2m_wiring = (struct gicv2m_wiring){
         .gic = v->gic, .first = GIC_FIRST_SPI + SPI_MESSAGES, .count = VIRT_MESSAGES};
     v->uart_wiring[0].irq = spi(v, SPI_UART);
@@ -126,22 +171,6 @@ static void connect_lines(struct virt *v)
     v->secure_gpio_wiring.irq = spi(v, SPI_SECURE_GPIO);
     for (unsigned n = GPIO_POWER_OFF; n <= GPIO_RESTART; n++)
         v->secure_gpio_wiring.out[n] = (struct line){.set = set_power_line, .ctx = v, .n = n};
-    for (unsigned i = 0; i < TIMER_COUNT; i++)
-        v->cpu->timer_line[i] = ppi(v, timers[i]);
-    v->cpu->pmu_line = ppi(v, PPI_PMU);
-    if (v->config.gic_version == 3) {
-        v->cpu->gic_read = gicv3_sysreg_read;
-        v->cpu->gic_write = gicv3_sysreg_write;
-        v->cpu->gic_trap = gicv3_sysreg_trap;
-        v->cpu->gic_ctx = v->gic;
-        if (v->config.secure)
-            v->cpu->security_changed = gic_security_changed;
-    }
-    v->cpu->firmware_call = virt_firmware_call;
-    v->cpu->firmware_ctx = v;
-    if (v->config.semihosting)
-        v->cpu->semihost = virt_semihost;
-    v->cpu->semihost_ctx = v;
 }
 
 /* ---- memory map ---- */
@@ -192,11 +221,11 @@ static void map_memory(struct virt *v)
     map_flash(v, 1, &v->config.pflash[1]);
     if (v->config.gic_version == 3) {
         map_device(v, VIRT_GIC_DIST, 0x10000, v->gic, GICV3_DIST);
-        map_device(v, VIRT_GIC_REDIST, VIRT_REDIST_BYTES, v->gic, GICV3_REDIST);
+        map_device(v, VIRT_GIC_REDIST, (uint64_t)v->machine->ncpus * VIRT_REDIST_BYTES, v->gic, GICV3_REDIST);
     } else {
         map_device(v, VIRT_GIC_DIST, 0x10000, v->gic, GICV2_DIST);
         map_device(v, VIRT_GIC_CPU, 0x10000, v->gic, GICV2_CPU);
-        if (v->gic_wiring.virtualization) {
+        if (v->gic_wiring[0].virtualization) {
             map_device(v, VIRT_GIC_HYP, 0x10000, v->gic, GICV2_HYP);
             map_device(v, VIRT_GIC_VCPU, 0x10000, v->gic, GICV2_VCPU);
         }
@@ -222,7 +251,7 @@ static void fill_fwcfg(struct virt *v)
     struct fwcfg_wiring *w = &v->fwcfg_wiring;
     const struct virt_config *c = &v->config;
     const uint32_t id = 3; /* data register and DMA */
-    const uint16_t one = 1, none = 0;
+    const uint16_t one = 1, none = 0, cpus = (uint16_t)v->machine->ncpus;
     const uint8_t zeros[16] = {0};
     uint32_t n;
 
@@ -231,8 +260,8 @@ static void fill_fwcfg(struct virt *v)
     fwcfg_add(w, FWCFG_UUID, zeros, 16);
     fwcfg_add(w, FWCFG_RAM_SIZE, &c->memory_bytes, 8);
     fwcfg_add(w, FWCFG_NOGRAPHIC, &one, sizeof(one));
-    fwcfg_add(w, FWCFG_CPUS, &one, sizeof(one));
-    fwcfg_add(w, FWCFG_MAX_CPUS, &one, sizeof(one));
+    fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
+    fwcfg_add(w, FWCFG_MAX_CPUS, &cpus, sizeof(cpus));
     fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
     if (!v->direct && c->kernel.data) { /* firmware boots it */
         n = (uint32_t)c->kernel.len;
@@ -279,6 +308,8 @@ static void board_started(struct machine *m)
     memory_write_bytes(&m->memory, dtb, v->dtb.data, v->dtb.len, true);
     if (v->direct)
         enter_kernel(v);
+    for (unsigned n = 1; n < m->ncpus && v->psci != PSCI_NONE; n++)
+        a64_switch_off(virt_cpu(v, n)); /* else firmware has all of them from the reset on */
 }
 
 static void powerdown(struct machine *m)
@@ -312,6 +343,32 @@ const void *virt_device_tree(const struct machine *m, size_t *len)
 
 /* ---- creation ---- */
 
+unsigned virt_cpu_count(const struct virt *v)
+{
+    return v->config.topology.cpus ? v->config.topology.cpus : 1;
+}
+
+/* In clusters of as many as an SGI can be sent to at once (QEMU's board). */
+uint32_t virt_affinity(const struct virt *v, unsigned n)
+{
+    unsigned cluster = v->config.gic_version == 3 ? 16 : 8;
+
+    return n % cluster | n / cluster << 8;
+}
+
+static void create_cpus(struct virt *v)
+{
+    unsigned features = (v->config.virtualization ? A64_HAS_EL2 : 0) | (v->config.secure ? A64_HAS_EL3 : 0);
+
+    for (unsigned n = 0; n < virt_cpu_count(v); n++) {
+        struct a64_cpu *c = a64_create(v->machine, a64_model_find(v->config.cpu_model), features);
+        uint32_t affinity = virt_affinity(v, n);
+
+        c->mpidr = UINT64_C(0x80000000) | (affinity & 0xffffffu) | (uint64_t)(affinity >> 24) << 32;
+    }
+    v->cpu = virt_cpu(v, 0);
+}
+
 static int check_config(const struct virt_config *c, struct error *err)
 {
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
@@ -321,6 +378,9 @@ static int check_config(const struct virt_config *c, struct error *err)
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, a64_model_names);
     if (c->gic_version != 2 && c->gic_version != 3)
         return error_set(err, -EINVAL, "gic-version=%u: there are 2 and 3", c->gic_version);
+    if (c->topology.cpus > (c->gic_version == 2 ? 8 : MACHINE_MAX_CPUS))
+        return error_set(err, -EINVAL, "%u CPUs: a GIC of version 2 is for 8, one of version 3 for %d here", c->topology.cpus,
+                         MACHINE_MAX_CPUS);
     if (c->bios.data && c->pflash[0].data)
         return error_set(err, -EINVAL, "a bios and a first pflash: both would be at address 0");
     for (unsigned i = 0; i < 2; i++)
@@ -370,7 +430,7 @@ static int plan_boot(struct virt *v, struct error *err)
         c->pflash[0] = c->bios;
     v->direct = !c->pflash[0].data;
     v->psci = choose_psci(v);
-    v->gic_wiring = (struct gic_wiring){
+    v->gic_wiring[0] = (struct gic_wiring){
         .version = c->gic_version, .security = c->secure, .virtualization = c->virtualization};
     if (v->direct)
         rc = a64_boot_load(&v->plan, c, err);
@@ -412,9 +472,9 @@ int virt_create(struct machine **out, const struct virt_config *config, struct e
     m->board_started = board_started;
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
-    v->cpu = a64_create(m, a64_model_find(v->config.cpu_model),
-                        (config->virtualization ? A64_HAS_EL2 : 0) | (config->secure ? A64_HAS_EL3 : 0));
-    v->gic_wiring.cpu = v->cpu;
+    if (config->schedule.quantum)
+        m->schedule = config->schedule;
+    create_cpus(v);
     create_devices(v);
     connect_lines(v);
     create_bus(v);
