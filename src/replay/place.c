@@ -9,8 +9,9 @@
  * At the live edge one is placed every 10 ms, so that the first step backwards
  * from wherever the guest stops costs at most that. Should taking one cost more
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
- * interval grows to 20 ms, and beyond that only where checkpoints would take a
- * twelfth of the time. The last sixteen stay; behind them, as they get older, only
+ * interval grows to 20 ms, and beyond that only where checkpoints would take more than
+ * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
+ * as much again at the worst). The last sixteen stay; behind them, as they get older, only
  * those are kept that are needed for a spacing of 250 ms. Pages that only the
  * dropped ones held go with them.
  *
@@ -37,7 +38,8 @@
 /* An interval is at least that many times the cost of taking: as long as that is
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
-#define EDGE_COST_SLOW 12
+#define EDGE_COST_SLOW 25
+#define RISE_NS      1000000u   /* how much more than double a cost is believed */
 #define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
 #define RUNGS_KEEP   32
 
@@ -179,17 +181,17 @@ static void place_at_edge(struct timeline *tl)
     uint64_t t0 = run_host_now(tl), cost;
 
     place_checkpoint(tl, CHECKPOINT_AUTO);
-    cost = run_host_now(tl) - t0;
-    /* Slow to rise: now and then the host was busy with something else meanwhile. */
-    if (cost > tl->placement.take_ns + tl->placement.take_ns / 4 + 1000)
-        cost = tl->placement.take_ns + tl->placement.take_ns / 4 + 1000;
-    tl->placement.take_ns = cost;
-    tl->placement.edge_interval_ns = edge_interval(tl, cost);
     consolidate(tl);
     if (tl->placement.effort_ns - tl->placement.trimmed_ns >= tl->cfg.checkpoint_interval_ns) {
         tl->placement.trimmed_ns = tl->placement.effort_ns;
         place_trim(tl);
     }
+    cost = run_host_now(tl) - t0;
+    /* Not at once: now and then the host was busy with something else meanwhile. */
+    if (cost > 2 * tl->placement.take_ns + RISE_NS)
+        cost = 2 * tl->placement.take_ns + RISE_NS;
+    tl->placement.take_ns = cost;
+    tl->placement.edge_interval_ns = edge_interval(tl, cost);
 }
 
 void place_if_due(struct timeline *tl)
