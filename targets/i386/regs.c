@@ -315,7 +315,7 @@ static bool write_selector(struct i386_cpu *c, unsigned seg, uint32_t value)
 {
     struct i386_state *s = c->st;
     uint16_t selector = (uint16_t)value;
-    struct i386_desc d;
+    struct i386_desc d = {0};
     uint32_t words[2];
 
     if (value > 0xffff)

@@ -65,15 +65,16 @@ def claim_ten_steps_go_back_and_breakpoints_on_all_stop_at_the_last():
         rsp.ask("c")
         rsp.monitor("replay_delete_break")
         check(pc(rsp) not in steps)
+        # Not marked as a breakpoint: EIP, which gdb would compare, is not the linear address while the base of CS is not 0.
         for address in steps:
             equal(rsp.ask("Z1,%x,1" % address), "OK")
         reply = rsp.ask("bc")
-        check("hwbreak" in reply, reply)
+        check(reply.startswith("T05") and "replaylog" not in reply, reply)
         equal(pc(rsp), steps[-1])
         equal(rsp.position(), STEPS - 1)
         # And so on, to the one after the first: the reset vector's alias below 1 MiB never ran.
         for expected in reversed(steps[1:-1]):
-            check("hwbreak" in rsp.ask("bc"))
+            check("replaylog" not in rsp.ask("bc"))
             equal(pc(rsp), expected)
         check("replaylog:begin" in rsp.ask("bc"))
         equal(rsp.position(), 0)

@@ -556,18 +556,19 @@ static bool expect(struct sample *s, const char *name)
            double_shifts(s, name) || products(s, name) || single_bits(s, name) || multiplies(s, name) || moves(s, name);
 }
 
-/* Micro-ops of 64 and 128 bits: the toy has no such registers, the tests of instructions do. */
+static bool is_memory(const char *name)
+{
+    return uop_infos[0].name && (starts(name, "LD") || starts(name, "ST"));
+}
+
+/* Micro-ops of 64, 80 and 128 bits: the toy has no such registers, the tests of instructions do. */
 static bool is_wide(unsigned op)
 {
     const char *name = uop_infos[op].name;
 
     return (op >= UOP_MOV32Z && op <= UOP_CHECK64) || (op >= UOP_BRZ64 && op <= UOP_JMPR64) || starts(name, "CMPN") ||
-           starts(name, "TST") || has(name, "128") || (op >= UOP_VAND && op <= UOP_VFMLS64);
-}
-
-static bool is_memory(const char *name)
-{
-    return uop_infos[0].name && (starts(name, "LD") || starts(name, "ST"));
+           starts(name, "TST") || has(name, "128") || (has(name, "64") && !is_memory(name)) ||
+           starts(name, "X87") || starts(name, "SSE") || (op >= UOP_VAND && op <= UOP_VFMLS64);
 }
 
 static struct sample random_sample(unsigned op)
