@@ -318,7 +318,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
         .position = tl->m->st->position,
         .vtime = env_edge_now(tl),
         .kind = kind,
-        .source = EVENT_SOURCE_MACHINE,
+        .source = tl->acting ? (uint16_t)tl->acting : EVENT_SOURCE_MACHINE,
         .len = len,
         .data = data,
     };

@@ -145,6 +145,7 @@ static void tell_hit(struct timeline *tl, const struct found *f, enum direction 
     stop->reason = f->hit.kind == TRAP_EXEC ? TIMELINE_BREAKPOINT : TIMELINE_WATCHPOINT;
     stop->point = f->point;
     stop->access = f->hit.kind == TRAP_EXEC ? 0 : f->hit.kind;
+    stop->cpu = f->hit.cpu;
     stop->address = f->hit.address;
     stop->nothers = f->nothers;
     memcpy(stop->others, f->others, sizeof(stop->others));

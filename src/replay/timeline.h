@@ -88,6 +88,7 @@ struct timeline_stop {
     enum timeline_reason reason;
     unsigned point;   /* id of the break- or watchpoint */
     unsigned access;  /* TRAP_WRITE or TRAP_READ */
+    unsigned cpu;     /* whose hit it is, or who made the last step */
     uint64_t address; /* of the instruction, or first watched byte that was touched */
     /* WATCHPOINT: other points that the same step hits, and the bytes touched; the one told is one whose bytes
      * change, if there is such a one. */
@@ -182,6 +183,8 @@ size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positi
 /* The outside world acts on the guest. These are recorded. The first four take a
  * step of their own, at once; in the past they are refused (-EROFS) with a text
  * that says what to do. Return 0 or a negative errno with *err. */
+/* Of which CPU's address space and registers the writes that follow are (at first: the first one's). */
+void timeline_act_on(struct timeline *tl, unsigned cpu);
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
                           uint32_t len, struct error *err);
 int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,

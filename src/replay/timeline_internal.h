@@ -185,6 +185,7 @@ struct timeline {
     struct reader reader;       /* env.c */
     struct clusters clusters;   /* clusters.c */
     struct search search;       /* navigate.c; hits: points.c */
+    unsigned acting;            /* timeline_act_on() */
     struct pace pace;           /* run.c */
     struct placement placement; /* place.c */
     struct truth truth;         /* diverge.c */

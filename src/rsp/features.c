@@ -110,17 +110,20 @@ void rsp_make_memory_map(struct rsp_session *s, struct buffer *out)
 
 void rsp_make_threads(struct rsp_session *s, struct buffer *out)
 {
+    unsigned selected = s->thread;
     struct buffer text;
 
     buffer_printf(out, "<?xml version=\"1.0\"?>\n<threads>\n");
-    if (!s->gone) {
+    for (unsigned i = 0; i < s->info->nthreads && !s->gone; i++) {
         buffer_init(&text);
+        rsp_select_thread(s, i);
         if (s->ops->describe_cpu)
             s->ops->describe_cpu(s->ctx, &text);
-        buffer_printf(out, "<thread id=\"%x\" core=\"0\" name=\"%s\">", RSP_THREAD, s->info->cpu_name);
+        buffer_printf(out, "<thread id=\"%x\" core=\"%u\" name=\"%s%u\">", i + 1, i, s->info->cpu_name, i);
         put_xml_text(out, (const char *)text.data, text.len);
         buffer_printf(out, "</thread>\n");
         buffer_finish(&text);
     }
+    rsp_select_thread(s, selected);
     buffer_printf(out, "</threads>\n");
 }

@@ -133,9 +133,15 @@ static enum rsp_verdict on_register_info(struct rsp_session *s, struct rsp_reque
 
 static enum rsp_verdict on_thread_stop_info(struct rsp_session *s, struct rsp_request *r)
 {
-    if (!rsp_take_thread(r) || !rsp_at_end(r))
+    unsigned thread;
+
+    if (!rsp_take_thread(s, r, &thread) || !rsp_at_end(r))
         return rsp_reply_error(s, ESRCH, "no such thread");
-    return rsp_reply_stop(s);
+    if (thread == RSP_ANY_THREAD || thread == s->stop.thread)
+        return rsp_reply_stop(s);
+    /* The others stand because that one stopped. */
+    buffer_printf(&s->reply, "T00thread:%x;", thread + 1);
+    return RSP_ANSWER;
 }
 
 static void put_json_register(struct rsp_session *s, unsigned n, bool *first)
@@ -150,16 +156,24 @@ static void put_json_register(struct rsp_session *s, unsigned n, bool *first)
 
 static enum rsp_verdict on_json_threads(struct rsp_session *s, struct rsp_request *r)
 {
-    bool first = true;
+    unsigned selected = s->thread;
 
     (void)r;
     if (s->gone)
         return rsp_reply_text(s, "[]");
-    buffer_printf(&s->reply, "[{\"tid\":%u,\"name\":\"%s\",\"registers\":{", RSP_THREAD, s->info->cpu_name);
-    put_json_register(s, s->info->pc_reg, &first);
-    put_json_register(s, s->info->sp_reg, &first);
-    put_json_register(s, s->info->fp_reg, &first);
-    buffer_printf(&s->reply, "}}]");
+    for (unsigned i = 0; i < s->info->nthreads; i++) {
+        bool first = true;
+
+        rsp_select_thread(s, i);
+        buffer_printf(&s->reply, "%s{\"tid\":%u,\"name\":\"%s%u\",\"registers\":{", i ? "," : "[", i + 1,
+                      s->info->cpu_name, i);
+        put_json_register(s, s->info->pc_reg, &first);
+        put_json_register(s, s->info->sp_reg, &first);
+        put_json_register(s, s->info->fp_reg, &first);
+        buffer_printf(&s->reply, "}}");
+    }
+    buffer_append_byte(&s->reply, ']');
+    rsp_select_thread(s, selected);
     return RSP_ANSWER;
 }
 

@@ -148,16 +148,25 @@ static enum rsp_verdict on_vrun(struct rsp_session *s, struct rsp_request *r)
 
 static enum rsp_verdict on_set_thread(struct rsp_session *s, struct rsp_request *r)
 {
-    if (!rsp_take(r, "g") && !rsp_take(r, "c"))
+    bool general = rsp_take(r, "g");
+    unsigned thread;
+
+    if (!general && !rsp_take(r, "c"))
         return rsp_reply_malformed(s);
-    if (!rsp_take_thread(r) || !rsp_at_end(r))
+    if (!rsp_take_thread(s, r, &thread) || !rsp_at_end(r))
         return rsp_reply_error(s, ESRCH, "no such thread");
+    if (!general)
+        s->resume_thread = thread;
+    else if (thread != RSP_ANY_THREAD)
+        rsp_select_thread(s, thread);
     return rsp_reply_ok(s);
 }
 
 static enum rsp_verdict on_thread_alive(struct rsp_session *s, struct rsp_request *r)
 {
-    if (s->gone || !rsp_take_thread(r) || !rsp_at_end(r))
+    unsigned thread;
+
+    if (s->gone || !rsp_take_thread(s, r, &thread) || !rsp_at_end(r))
         return rsp_reply_error(s, ESRCH, "no such thread");
     return rsp_reply_ok(s);
 }
@@ -362,7 +371,7 @@ static enum rsp_verdict no_process(struct rsp_session *s)
 /* Resume at an address: the program counter is written first. */
 static enum rsp_verdict resume(struct rsp_session *s, struct rsp_request *r, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .alone = true};
+    struct rsp_run run = {.kind = kind, .alone = true, .thread = s->resume_thread};
     uint8_t value[RSP_MAX_REG_BYTES] = {0};
     struct error err = {0};
     uint64_t pc;
@@ -424,7 +433,7 @@ static bool can_seek(const struct rsp_session *s)
 
 static enum rsp_verdict resume_backwards(struct rsp_session *s, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .reverse = true};
+    struct rsp_run run = {.kind = kind, .reverse = true, .thread = s->resume_thread};
 
     if (s->gone)
         return no_process(s);
@@ -469,10 +478,12 @@ static bool take_action(struct rsp_session *s, struct rsp_request *r, struct rsp
            rsp_take_hex(r, &run->range_end) && run->range_end <= rsp_address_mask(s);
 }
 
-/* vCont;action[:thread]...: the leftmost action that names our thread counts. */
+/* vCont;action[:thread]...: the guest runs as a whole, until the one thread that is to step has stepped; of several
+ * such, the leftmost. No thread is held: that would change what happens. */
 static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
 {
     struct rsp_run run, chosen;
+    unsigned thread;
     bool have = false;
 
     if (s->gone)
@@ -480,9 +491,11 @@ static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
     do {
         if (!take_action(s, r, &run))
             return rsp_reply_error(s, EINVAL, "unknown or malformed resume action");
-        if (rsp_take(r, ":") && !rsp_take_thread(r))
+        thread = RSP_ANY_THREAD;
+        if (rsp_take(r, ":") && !rsp_take_thread(s, r, &thread))
             return rsp_reply_error(s, ESRCH, "no such thread");
-        if (!have)
+        run.thread = thread;
+        if (!have || (chosen.kind == RSP_RUN_CONTINUE && s->info->nthreads > 1))
             chosen = run;
         chosen.alone = !have;
         have = true;
@@ -491,7 +504,7 @@ static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
         return rsp_reply_malformed(s);
     /* An empty range is a step. */
     if (chosen.kind == RSP_RUN_RANGE && chosen.range_start >= chosen.range_end)
-        chosen = (struct rsp_run){.kind = RSP_RUN_STEP};
+        chosen = (struct rsp_run){.kind = RSP_RUN_STEP, .thread = chosen.thread};
     return rsp_begin_run(s, &chosen);
 }
 

@@ -142,7 +142,7 @@ static enum rsp_verdict on_attached(struct rsp_session *s, struct rsp_request *r
 static enum rsp_verdict on_current_thread(struct rsp_session *s, struct rsp_request *r)
 {
     (void)r;
-    buffer_printf(&s->reply, "QC%x", s->gone ? 0 : RSP_THREAD);
+    buffer_printf(&s->reply, "QC%x", s->gone ? 0 : s->thread + 1);
     return RSP_ANSWER;
 }
 
@@ -151,7 +151,8 @@ static enum rsp_verdict on_first_threads(struct rsp_session *s, struct rsp_reque
     (void)r;
     if (s->gone)
         return rsp_reply_text(s, "l");
-    buffer_printf(&s->reply, "m%x", RSP_THREAD);
+    for (unsigned i = 0; i < s->info->nthreads; i++)
+        buffer_printf(&s->reply, "%s%x", i ? "," : "m", i + 1);
     return RSP_ANSWER;
 }
 
@@ -163,15 +164,20 @@ static enum rsp_verdict on_more_threads(struct rsp_session *s, struct rsp_reques
 
 static enum rsp_verdict on_thread_extra(struct rsp_session *s, struct rsp_request *r)
 {
+    unsigned selected = s->thread, thread;
     struct buffer text;
 
-    if (!rsp_take_thread(r) || !rsp_at_end(r))
+    if (!rsp_take_thread(s, r, &thread) || !rsp_at_end(r))
         return rsp_reply_error(s, ESRCH, "no such thread");
+    if (thread == RSP_ANY_THREAD)
+        thread = selected;
     buffer_init(&text);
-    buffer_printf(&text, "%s", s->info->cpu_name);
+    buffer_printf(&text, "%s%u", s->info->cpu_name, thread);
     if (s->ops->describe_cpu) {
         buffer_printf(&text, " ");
+        rsp_select_thread(s, thread);
         s->ops->describe_cpu(s->ctx, &text);
+        rsp_select_thread(s, selected);
     }
     rsp_put_hex(&s->reply, text.data, text.len);
     buffer_finish(&text);

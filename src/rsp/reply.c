@@ -88,6 +88,13 @@ size_t rsp_read_memory(struct rsp_session *s, uint64_t addr, void *buf, size_t l
     return s->ops->read_memory(s->ctx, s->physical, addr, buf, len);
 }
 
+void rsp_select_thread(struct rsp_session *s, unsigned thread)
+{
+    s->thread = thread;
+    if (s->ops->select_thread)
+        s->ops->select_thread(s->ctx, thread);
+}
+
 bool rsp_read_pc(struct rsp_session *s, uint64_t *pc)
 {
     uint8_t raw[RSP_MAX_REG_BYTES] = {0};
@@ -184,17 +191,29 @@ static void append_reason(struct rsp_session *s)
     }
 }
 
+static void append_threads_and_pcs(struct rsp_session *s)
+{
+    unsigned selected = s->thread;
+    uint64_t pc = 0;
+
+    for (unsigned i = 0; i < s->info->nthreads; i++)
+        buffer_printf(&s->reply, "%s%x", i ? "," : "threads:", i + 1);
+    for (unsigned i = 0; i < s->info->nthreads; i++) {
+        rsp_select_thread(s, i);
+        rsp_read_pc(s, &pc);
+        buffer_printf(&s->reply, "%s%" PRIx64, i ? "," : ";thread-pcs:", pc);
+    }
+    buffer_append_byte(&s->reply, ';');
+    rsp_select_thread(s, selected);
+}
+
 /* What lldb wants beside (lldb's "GDB Remote Protocol Extensions", "Stop reply packet extensions"). */
 static void append_lldb_reason(struct rsp_session *s)
 {
     const char *reason = NULL;
 
-    uint64_t pc;
-
     if (s->threads_in_stop) {
-        buffer_printf(&s->reply, "threads:%x;", RSP_THREAD);
-        if (rsp_read_pc(s, &pc))
-            buffer_printf(&s->reply, "thread-pcs:%" PRIx64 ";", pc);
+        append_threads_and_pcs(s);
     }
     if (!s->thread_suffix && !s->threads_in_stop)
         return;
@@ -220,10 +239,11 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
     if (s->gone)
         return rsp_reply_text(s, "W00");
     buffer_clear(&s->reply);
+    rsp_select_thread(s, s->stop.thread);
     buffer_printf(&s->reply, "T%02x", stop_signal(s));
     /* Scripts compare the whole reply with what QEMU's stub sends, which is this. */
     if (s->client_bare) {
-        buffer_printf(&s->reply, "thread:%02x;", RSP_THREAD);
+        buffer_printf(&s->reply, "thread:%02x;", s->thread + 1);
         append_reason(s);
         return RSP_ANSWER;
     }
@@ -231,7 +251,7 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
     append_expedited(s, s->info->sp_reg);
     append_expedited(s, s->info->fp_reg);
     append_expedited(s, s->info->flags_reg);
-    buffer_printf(&s->reply, "thread:%x;", RSP_THREAD);
+    buffer_printf(&s->reply, "thread:%x;", s->thread + 1);
     append_reason(s);
     append_lldb_reason(s);
     return RSP_ANSWER;

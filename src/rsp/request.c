@@ -87,16 +87,19 @@ bool rsp_take_address(struct rsp_session *s, struct rsp_request *r, uint64_t *ad
     return false;
 }
 
-bool rsp_take_thread(struct rsp_request *r)
+bool rsp_take_thread(struct rsp_session *s, struct rsp_request *r, unsigned *thread)
 {
     struct rsp_request save = *r;
     uint64_t id;
 
+    *thread = RSP_ANY_THREAD;
     if (rsp_take(r, "-1"))
         return true;
     /* "p1.1" is of the multiprocess extension, which is not offered: not hex, refused. */
-    if (rsp_take_hex(r, &id) && (id == 0 || id == RSP_THREAD))
+    if (rsp_take_hex(r, &id) && id <= s->info->nthreads) {
+        *thread = (unsigned)id - 1; /* 0: RSP_ANY_THREAD */
         return true;
+    }
     *r = save;
     return false;
 }
@@ -104,9 +107,26 @@ bool rsp_take_thread(struct rsp_request *r)
 bool rsp_at_end_of_thread_packet(struct rsp_session *s, struct rsp_request *r)
 {
     if (s->thread_suffix && rsp_take(r, ";thread:")) {
-        if (!rsp_take_thread(r))
+        unsigned thread;
+
+        if (!rsp_take_thread(s, r, &thread))
             return false;
         rsp_take(r, ";");
     }
     return rsp_at_end(r);
+}
+
+void rsp_select_by_suffix(struct rsp_session *s, const char *body, size_t len)
+{
+    static const char suffix[] = ";thread:";
+    struct rsp_request r = {.end = body + len};
+    unsigned thread;
+
+    for (r.p = body + len; s->thread_suffix && r.p > body && *r.p != ':'; r.p--)
+        ;
+    if (r.p - body < (long)sizeof(suffix) - 2)
+        return;
+    r.p -= sizeof(suffix) - 2;
+    if (rsp_take(&r, suffix) && rsp_take_thread(s, &r, &thread) && thread != RSP_ANY_THREAD)
+        rsp_select_thread(s, thread);
 }

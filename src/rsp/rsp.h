@@ -68,8 +68,11 @@ enum rsp_run_kind {
     RSP_RUN_SEEK,     /* to `position`, in whichever direction it lies; breakpoints do not count */
 };
 
+#define RSP_ANY_THREAD UINT32_MAX
+
 struct rsp_run {
     enum rsp_run_kind kind;
+    unsigned thread;      /* STEP, RANGE: the run ends when this one (from 0) has stepped; RSP_ANY_THREAD: any */
     bool reverse;         /* CONTINUE, STEP: backwards */
     bool alone;           /* STEP: and nothing but that; how gdb steps off a breakpoint before it continues */
     bool brief;           /* SEEK: the client waits for it no longer than for any other reply: after a second it
@@ -104,6 +107,7 @@ struct rsp_stop {
     enum rsp_stop_reason reason;
     uint64_t address;  /* watchpoints: of the data; breakpoints: of the breakpoint */
     unsigned signal;   /* in gdb's numbering; 0: the one usual for the reason */
+    unsigned thread;   /* whose stop it is, from 0 */
     const char *text;  /* printed on the client's console first, with '\n'; may be NULL */
 };
 

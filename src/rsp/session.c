@@ -2,7 +2,7 @@
  * A session: the wire, the dispatch of packets, runs and their ends.
  *
  * gdb manual, "Overview", "Packet Acknowledgment", "Interrupts", "Stop Reply
- * Packets". Not modelled: non-stop mode, more than one thread.
+ * Packets". Not modelled: non-stop mode, threads that are held while others run.
  */
 #include "rsp/session.h"
 
@@ -24,6 +24,7 @@ struct rsp_session *rsp_create(const struct rsp_target_info *info, const struct 
     s->ops = ops;
     s->ctx = ctx;
     s->stop.reason = RSP_STOP_STEP;
+    s->resume_thread = RSP_ANY_THREAD;
     rsp_decoder_init(&s->decoder, RSP_PACKET_SIZE);
     return s;
 }
@@ -143,6 +144,7 @@ static void dispatch(struct rsp_session *s, const char *body, size_t len)
     buffer_clear(&s->reply);
     if (s->armed_over_step)
         disarm_if_idle(s, body);
+    rsp_select_by_suffix(s, body, len);
     if (s->refusal) {
         s->text_errors = true;
         finish_reply(s, rsp_reply_error(s, EBUSY, "%s", s->refusal));

@@ -27,8 +27,6 @@
 /* So much of what the guest says is kept while the client cannot be told; what follows is lost. */
 #define RSP_CONSOLE_KEPT ((size_t)1 << 20)
 #define RSP_MAX_BREAKPOINTS 4096u
-/* The one thread. */
-#define RSP_THREAD 1u
 
 /* What is to be done after a handler. */
 enum rsp_verdict {
@@ -89,6 +87,9 @@ struct rsp_session {
     bool physical;          /* Qqemu.PhyMemMode: memory packets name physical addresses */
     enum rsp_end ended;
 
+    unsigned thread;        /* selected, from 0: what packets about registers and memory mean */
+    unsigned resume_thread; /* Hc: what s and bs step; RSP_ANY_THREAD: whichever */
+
     /* running */
     bool running;
     bool run_silent;        /* the end of this run is not reported (R) */
@@ -124,13 +125,18 @@ bool rsp_take_hex_bytes(struct rsp_request *r, struct buffer *out);
 /* `len` bytes of hex. */
 bool rsp_take_hex_exactly(struct rsp_request *r, void *out, size_t len);
 bool rsp_take_address(struct rsp_session *s, struct rsp_request *r, uint64_t *addr);
-/* A thread id that means our thread: 1, 0 (any), -1 (all). */
-bool rsp_take_thread(struct rsp_request *r);
+/* A thread id, as a number from 0; RSP_ANY_THREAD for 0 (any) and -1 (all). False: there is no such thread. */
+bool rsp_take_thread(struct rsp_session *s, struct rsp_request *r, unsigned *thread);
+/* lldb's ";thread:1;" at the end of a packet selects the thread for it. */
+void rsp_select_by_suffix(struct rsp_session *s, const char *body, size_t len);
 bool rsp_at_end(const struct rsp_request *r);
 /* lldb's ";thread:1;" at the end, if any; then the end. */
 bool rsp_at_end_of_thread_packet(struct rsp_session *s, struct rsp_request *r);
 
 /* ---- reply.c ---- */
+
+/* What is read and written from now on is this thread's. */
+void rsp_select_thread(struct rsp_session *s, unsigned thread);
 
 /* The reply so far is dropped for an error reply. */
 enum rsp_verdict rsp_reply_error(struct rsp_session *s, int code, const char *fmt, ...)

@@ -51,7 +51,8 @@ struct rsp_target_info {
     bool reverse;          /* offers running backwards */
     bool seek;             /* offers going to a position: `run N`, `monitor seek N` */
     bool watch_before;     /* going forward, a watchpoint's stop is before the access (aarch64) */
-    const char *cpu_name;  /* name of the one thread, e.g. "CPU#0" */
+    const char *cpu_name;  /* name of a thread but for its number, which follows: "CPU#" */
+    unsigned nthreads;     /* at least 1; a thread is a CPU. Without select_thread(), 1 */
 };
 
 /* Kinds of memory in the memory map. */
@@ -140,6 +141,9 @@ struct rsp_target_ops {
     const char *(*feature_types)(void *ctx, const char *feature);
     /* One line for `info threads`: "running", "halted, position 123"... */
     void (*describe_cpu)(void *ctx, struct buffer *out);
+    /* The operations that follow are about this thread, counted from 0: its registers, its address space. At
+     * first it is 0. */
+    void (*select_thread)(void *ctx, unsigned thread);
 
     /* Needed with rsp_target_info.seek: first and last position of history, and the current one. */
     void (*positions)(void *ctx, icount_t *first, icount_t *now, icount_t *last);

@@ -264,10 +264,43 @@ static void continue_run(struct server *s, const struct rsp_run *run, struct tim
         timeline_continue(s->timeline, FORWARD, stop);
 }
 
+/* A step of one CPU: the whole guest runs until it has made one, or, backwards, to before its last one. */
+static void step_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    enum direction dir = run->reverse ? BACKWARD : FORWARD;
+    const struct cpu *cpu = run->thread < s->machine->ncpus ? s->machine->cpus[run->thread] : NULL;
+    icount_t made = cpu ? cpu->share->steps : 0;
+
+    do {
+        timeline_step(s->timeline, dir, stop);
+    } while (cpu && s->machine->ncpus > 1 && stop->reason == TIMELINE_STEP_DONE && cpu->share->steps == made);
+    stop->cpu = cpu ? cpu->index : stop->cpu;
+}
+
+/* Steps of one CPU while its PC is in the range, at least one; a breakpoint in it ends them. */
+static void range_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    const struct cpu *cpu;
+    uint64_t pc;
+
+    if (run->thread >= s->machine->ncpus || s->machine->ncpus == 1) {
+        timeline_step_range(s->timeline, run->range_start, run->range_end, stop);
+        return;
+    }
+    cpu = s->machine->cpus[run->thread];
+    do {
+        step_run(s, run, stop);
+        pc = cpu->ops->pc(cpu);
+        stop->point = server_breakpoint_at(s, pc);
+        stop->address = pc;
+        if (stop->reason == TIMELINE_STEP_DONE && stop->point)
+            stop->reason = TIMELINE_BREAKPOINT;
+    } while (stop->reason == TIMELINE_STEP_DONE && pc >= run->range_start && pc < run->range_end);
+}
+
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
-    enum direction dir = run->reverse ? BACKWARD : FORWARD;
 
     server_sync_points(s, run->kind == RSP_RUN_STEP);
     begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);
@@ -277,10 +310,10 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         continue_run(s, run, stop);
         break;
     case RSP_RUN_STEP:
-        timeline_step(tl, dir, stop);
+        step_run(s, run, stop);
         break;
     case RSP_RUN_RANGE:
-        timeline_step_range(tl, run->range_start, run->range_end, stop);
+        range_run(s, run, stop);
         break;
     case RSP_RUN_SEEK:
         timeline_seek(tl, run->position, stop);
@@ -374,7 +407,7 @@ static void note_told(struct server *s, const struct timeline_stop *stop, bool r
 static void report(struct server *s, const struct timeline_stop *stop)
 {
     struct buffer text;
-    struct rsp_stop r = {.reason = stop_reason(s, stop), .address = stop->address};
+    struct rsp_stop r = {.reason = stop_reason(s, stop), .address = stop->address, .thread = stop->cpu};
 
     buffer_init(&text);
     stop_text(s, stop, &text);
@@ -399,6 +432,8 @@ static bool run_for_client(struct server *s)
         make_run(s, run, &stop);
     if (s->client_lost || s->quit)
         return true;
+    if (stop.reason != TIMELINE_BREAKPOINT && stop.reason != TIMELINE_WATCHPOINT && run->kind != RSP_RUN_STEP)
+        stop.cpu = s->machine->runner ? s->machine->runner->index : 0;
     note_told(s, &stop, run->reverse);
     report(s, &stop);
     /* Has the client more to say, or gone, before the next of its packets is carried out? */

@@ -72,6 +72,7 @@ struct server {
     struct rsp_target_info info;
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
+    unsigned cpu;                /* whose registers and addresses the debugger means */
 
     /* Ports (server_ports.c). */
     struct server_port ports[SERVER_MAX_PORTS];
@@ -123,6 +124,8 @@ void server_target_init(struct server *s);
 /* Make the timeline's points those of the session; `watch_only`: the breakpoints
  * do not matter for the run to come. */
 void server_sync_points(struct server *s, bool watch_only);
+/* Id of the breakpoint there, 0: none. */
+unsigned server_breakpoint_at(const struct server *s, uint64_t pc);
 /* Is there a point of the timeline's that is the session's? */
 bool server_has_point(const struct server *s, unsigned id);
 /* Drop all of them. */

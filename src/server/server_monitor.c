@@ -28,6 +28,14 @@ static struct server *server_of(struct rsp_monitor_call *call)
     return call->ctx;
 }
 
+/* The thread that the debugger has chosen. */
+static const struct cpu *selected_cpu(struct rsp_monitor_call *call)
+{
+    const struct server *s = server_of(call);
+
+    return s->machine->cpus[s->cpu];
+}
+
 static const char *arg(const struct rsp_monitor_call *call, unsigned n)
 {
     return n < call->argc ? call->argv[n].text : "";
@@ -52,12 +60,35 @@ static void print_position(struct server *s, struct buffer *out)
         buffer_printf(out, "%" PRIu64 " before the %s at %" PRIu64 "\n", edge - now, edge_name(s), edge);
 }
 
+/* What each CPU does, and has done. */
+static void print_cpus(const struct server *s, struct buffer *out)
+{
+    const struct machine *m = s->machine;
+
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        const struct cpu *cpu = m->cpus[i];
+
+        buffer_printf(out, "%s CPU #%u: pc=0x%0*" PRIx64 "%s, %" PRIu64 " steps\n", cpu == m->runner ? "*" : " ", i,
+                      (int)cpu->ops->address_bits / 4, cpu->ops->pc(cpu),
+                      cpu->ops->idle && cpu->ops->idle(cpu) ? " (halted)" : "", cpu->share->steps);
+    }
+}
+
+HANDLER(cmd_info_cpus)
+{
+    (void)err;
+    print_cpus(server_of(call), call->out);
+    return 0;
+}
+
 HANDLER(cmd_when)
 {
     icount_t armed;
 
     (void)err;
     print_position(server_of(call), call->out);
+    if (server_of(call)->machine->ncpus > 1)
+        print_cpus(server_of(call), call->out);
     if (rsp_armed_seek(call->session, &armed))
         buffer_printf(call->out, "armed: the next continue or reverse-continue goes to position %" PRIu64 "\n", armed);
     return 0;
@@ -372,7 +403,7 @@ static void print_plain_registers(const struct cpu *cpu, struct buffer *out)
 
 HANDLER(cmd_info_registers)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpus[0];
+    const struct cpu *cpu = selected_cpu(call);
 
     (void)err;
     if (cpu->ops->describe)
@@ -401,7 +432,7 @@ HANDLER(cmd_info_jit)
 
 HANDLER(cmd_info_tlb)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpus[0];
+    const struct cpu *cpu = selected_cpu(call);
 
     if (!cpu->ops->describe_tlb)
         return error_set(err, -ENOSYS, "this CPU has no picture of its translations");
@@ -433,7 +464,7 @@ static unsigned print_stretch(struct buffer *out, const struct cpu *cpu, const s
 
 HANDLER(cmd_info_mem)
 {
-    const struct cpu *cpu = server_of(call)->machine->cpus[0];
+    const struct cpu *cpu = selected_cpu(call);
     unsigned lookups = 0, printed = 0;
     struct stretch t = {0};
     uint64_t va = 0, len;
@@ -760,7 +791,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info checkpoints", "[all]", "checkpoints and their memory; all: each of them", cmd_info_checkpoints},
     {"info snapshots", "", "named snapshots", cmd_info_snapshots},
     {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
-    {"info registers", "", "the CPU's registers", cmd_info_registers},
+    {"info cpus", "", "the CPUs: where they stand, and how many steps each has made", cmd_info_cpus},
+    {"info registers", "", "the registers of the CPU that the debugger looks at", cmd_info_registers},
     {"info tlb", "", "the page tables, page by page", cmd_info_tlb},
     {"info jit", "", "what runs the guest: translated and compiled blocks, misses", cmd_info_jit},
     {"info mem", "", "mapped virtual memory", cmd_info_mem},

@@ -17,7 +17,7 @@
 static bool read_register(void *ctx, unsigned n, void *buf)
 {
     struct server *s = ctx;
-    struct cpu *cpu = s->machine->cpus[0];
+    struct cpu *cpu = s->machine->cpus[s->cpu];
 
     cpu->ops->read_reg(cpu, n, buf);
     return true;
@@ -33,6 +33,7 @@ static int write_register(void *ctx, unsigned n, const void *buf, struct error *
     read_register(s, n, old);
     if (!memcmp(old, buf, len))
         return 0;
+    timeline_act_on(s->timeline, s->cpu);
     return timeline_write_register(s->timeline, n, buf, (uint32_t)len, err);
 }
 
@@ -58,7 +59,7 @@ static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
 
 size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
 {
-    struct cpu *cpu = s->machine->cpus[0];
+    struct cpu *cpu = s->machine->cpus[s->cpu];
     size_t done = 0;
 
     if (physical)
@@ -100,6 +101,7 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
                          addr + there);
     if (same)
         return 0;
+    timeline_act_on(s->timeline, s->cpu);
     return timeline_write_memory(s->timeline, addr, physical, buf, (uint32_t)len, err);
 }
 
@@ -117,7 +119,7 @@ static const struct rsp_memory_area *get_memory_map(void *ctx, unsigned *count)
 
 static bool is_mapped(struct server *s, uint64_t page)
 {
-    struct cpu *cpu = s->machine->cpus[0];
+    struct cpu *cpu = s->machine->cpus[s->cpu];
     paddr_t pa;
 
     return cpu->ops->translate(cpu, page << PAGE_SHIFT, &pa) &&
@@ -165,11 +167,18 @@ static void describe_cpu(void *ctx, struct buffer *out)
 
     if (m->st->end != GUEST_RUNS)
         buffer_printf(out, "%s, ", server_end_name((enum guest_end)m->st->end));
-    else if (m->cpus[0]->ops->idle && m->cpus[0]->ops->idle(m->cpus[0]))
+    else if (m->cpus[s->cpu]->ops->idle && m->cpus[s->cpu]->ops->idle(m->cpus[s->cpu]))
         buffer_printf(out, "sleeping, ");
     buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
     if (!timeline_at_edge(s->timeline))
         buffer_printf(out, " of %" PRIu64, timeline_edge(s->timeline));
+}
+
+static void select_thread(void *ctx, unsigned thread)
+{
+    struct server *s = ctx;
+
+    s->cpu = thread;
 }
 
 static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
@@ -206,7 +215,8 @@ void server_target_init(struct server *s)
         .flags_reg = ops->flags_reg,
         .reverse = true,
         .seek = true,
-        .cpu_name = "CPU#0",
+        .cpu_name = "CPU#",
+        .nthreads = s->machine->ncpus,
     };
     s->ops = (struct rsp_target_ops){
         .read_register = read_register,
@@ -217,6 +227,7 @@ void server_target_init(struct server *s)
         .memory_region = memory_region,
         .feature_types = feature_types,
         .describe_cpu = describe_cpu,
+        .select_thread = select_thread,
         .positions = positions,
         .monitor = server_monitor_commands,
         .nmonitor = server_monitor_count,
@@ -238,6 +249,14 @@ static const struct server_point *find_point(const struct server *s, unsigned id
     return NULL;
 }
 
+unsigned server_breakpoint_at(const struct server *s, uint64_t pc)
+{
+    for (unsigned i = 0; i < s->npoints; i++)
+        if (is_exec(s->points[i].type) && s->points[i].address == pc)
+            return s->points[i].id;
+    return 0;
+}
+
 bool server_has_point(const struct server *s, unsigned id)
 {
     return find_point(s, id) != NULL;
@@ -250,6 +269,7 @@ static bool point_counts(void *ctx, unsigned id)
     struct server *s = ctx;
     const struct server_point *p = find_point(s, id);
     icount_t position = machine_position(s->machine);
+    unsigned selected = s->cpu;
     struct rsp_stop stop;
     bool answer;
 
@@ -257,10 +277,13 @@ static bool point_counts(void *ctx, unsigned id)
         return p != NULL;
     if (s->condition_known && s->condition_position == position && s->condition_id == id)
         return s->condition_answer;
+    /* A condition is about the CPU whose step it is. */
+    s->cpu = s->machine->runner ? s->machine->runner->index : 0;
     if (is_exec(p->type))
         answer = rsp_exec_hit(s->session, p->address, s->forward, &stop);
     else
         answer = rsp_watch_counts(s->session, p->type, p->address, p->len);
+    s->cpu = selected;
     s->condition_known = true;
     s->condition_position = position;
     s->condition_id = id;

@@ -1138,6 +1138,93 @@ START_TEST(registers_that_are_not_to_be_put_back_say_so)
 }
 END_TEST
 
+/* ---- threads ---- */
+
+static struct rsp_target_info three;
+
+static void with_three_threads(void)
+{
+    fake_finish(&f);
+    fake_init(&f);
+    rsp_destroy(f.s);
+    three = fake_info;
+    three.nthreads = 3;
+    f.s = rsp_create(&three, &fake_ops, &f);
+    client_no_ack(&f);
+}
+
+START_TEST(a_thread_is_a_cpu_in_every_packet_that_names_one)
+{
+    with_three_threads();
+    client_ask(&f, "qSupported:swbreak+");
+    ASK("qfThreadInfo", "m1,2,3");
+    ASK("qsThreadInfo", "l");
+    ASK("T3", "OK");
+    expect_error("T4");
+    expect_error("Hg4");
+    ASK("qC", "QC1");
+    ASK("p0", "00000000");
+    ASK("Hg3", "OK");
+    ASK("qC", "QC3");
+    ASK("p0", "00000200");
+    ASK("Hg0", "OK"); /* any: it stays */
+    ASK("p0", "00000200");
+    ASK("qThreadExtraInfo,2", "4350552331206174203020" "3c263e");
+    ck_assert(strstr(client_ask(&f, "qXfer:threads:read::0,fff"),
+                     "<thread id=\"3\" core=\"2\" name=\"CPU#2\">at 0 &lt;&amp;&gt;</thread>"));
+    ASK("p0", "00000200");
+}
+END_TEST
+
+START_TEST(a_step_is_of_the_thread_that_it_names)
+{
+    static const struct {
+        const char *packet;
+        unsigned thread;
+        enum rsp_run_kind kind;
+    } resumes[] = {
+        {"vCont;s:2;c", 1, RSP_RUN_STEP},   {"vCont;c:1;s:3", 2, RSP_RUN_STEP}, {"vCont;s:2;s:3", 1, RSP_RUN_STEP},
+        {"vCont;s", RSP_ANY_THREAD, RSP_RUN_STEP}, {"vCont;r1000,1002:3;c", 2, RSP_RUN_RANGE},
+    };
+
+    with_three_threads();
+    client_ask(&f, "qSupported:swbreak+");
+    for (unsigned i = 0; i < ARRAY_LEN(resumes); i++) {
+        client_ask(&f, resumes[i].packet);
+        ck_assert_int_eq(f.last_run.kind, resumes[i].kind);
+        ck_assert_uint_eq(f.last_run.thread, resumes[i].thread);
+    }
+    ASK("Hc2", "OK");
+    client_ask(&f, "bs");
+    ck_assert_uint_eq(f.last_run.thread, 1);
+    client_ask(&f, "s");
+    ck_assert_uint_eq(f.last_run.thread, 1);
+    ASK("Hc-1", "OK");
+    client_ask(&f, "s");
+    ck_assert_uint_eq(f.last_run.thread, RSP_ANY_THREAD);
+    expect_error("vCont;s:4");
+}
+END_TEST
+
+START_TEST(a_stop_says_whose_it_is_and_selects_it)
+{
+    struct rsp_stop stop = {.reason = RSP_STOP_WATCH, .address = 0x2000, .thread = 2};
+
+    with_three_threads();
+    client_ask(&f, "qSupported:swbreak+");
+    rsp_report_stop(f.s, &stop);
+    ck_assert(strstr(client_ask(&f, "?"), "thread:3;watch:2000;"));
+    ASK("p0", "00000200");
+    /* lldb: a suffix names the thread of one packet, all threads are listed with where they stand */
+    ASK("QThreadSuffixSupported", "OK");
+    ASK("QListThreadsInStopReply", "OK");
+    ASK("p0;thread:2;", "00000100");
+    ck_assert(strstr(client_ask(&f, "?"), "threads:1,2,3;thread-pcs:1000,1000,1000;"));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "{\"tid\":2,\"name\":\"CPU#1\""));
+    ASK("qThreadStopInfo1", "T00thread:1;");
+}
+END_TEST
+
 START_TEST(seek_arms_and_the_next_continue_goes)
 {
     const char *console;
@@ -1375,6 +1462,9 @@ int main(void)
     tcase_add_test(packets, watchpoints_take_conditions_too);
     tcase_add_test(packets, breakpoint_commands_print_and_go_on);
     tcase_add_test(packets, malformed_breakpoints_are_refused);
+    tcase_add_test(packets, a_thread_is_a_cpu_in_every_packet_that_names_one);
+    tcase_add_test(packets, a_step_is_of_the_thread_that_it_names);
+    tcase_add_test(packets, a_stop_says_whose_it_is_and_selects_it);
     tcase_add_test(packets, seek_arms_and_the_next_continue_goes);
     tcase_add_test(packets, run_goes_to_a_position_with_a_real_stop);
     tcase_add_test(packets, detach_ends_the_session_and_leaves_the_target);

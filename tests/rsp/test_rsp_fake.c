@@ -69,7 +69,8 @@ const struct rsp_target_info fake_info = {
     .flags_reg = EFLAGS,
     .reverse = true,
     .seek = true,
-    .cpu_name = "CPU#0",
+    .cpu_name = "CPU#",
+    .nthreads = 1,
 };
 
 static uint32_t pc_at(icount_t n)
@@ -88,7 +89,7 @@ static bool read_register(void *ctx, unsigned n, void *buf)
     if (n == EIP)
         value = pc_at(f->position);
     else if (n == EAX)
-        value = (uint32_t)f->position;
+        value = (uint32_t)f->position + 0x10000 * f->thread;
     else if (n == ESP || n == EBP)
         value = 0x8000;
     if (n < ARRAY_LEN(f->regs) && (f->written >> n & 1))
@@ -212,6 +213,11 @@ static void describe_cpu(void *ctx, struct buffer *out)
     buffer_printf(out, "at %u <&>", (unsigned)f->position);
 }
 
+static void select_thread(void *ctx, unsigned thread)
+{
+    ((struct fake *)ctx)->thread = thread;
+}
+
 static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
 {
     struct fake *f = ctx;
@@ -279,6 +285,7 @@ const struct rsp_target_ops fake_ops = {
     .memory_region = memory_region,
     .feature_types = feature_types,
     .describe_cpu = describe_cpu,
+    .select_thread = select_thread,
     .positions = positions,
     .monitor = commands,
     .nmonitor = ARRAY_LEN(commands),

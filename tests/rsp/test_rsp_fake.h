@@ -26,6 +26,7 @@ struct fake {
     uint8_t top[0x1000];
     uint64_t physical_reads;
     unsigned writes, resets;
+    unsigned thread;        /* selected: EAX of thread n is 0x10000 * n more, and each has registers of its own */
     bool past_readonly;     /* writes are refused away from the end */
     bool guest_ends;        /* what ends at FAKE_END is the guest, not the recording */
     bool stuck;             /* runs do not end by themselves: they wait for an interrupt */
