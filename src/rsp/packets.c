@@ -368,10 +368,16 @@ static enum rsp_verdict no_process(struct rsp_session *s)
     return rsp_reply_error(s, ESRCH, "no process: use run or attach");
 }
 
+/* What s and bs step: for gdb, that has said Hc0 before, the thread that it looks at. */
+static unsigned thread_to_step(const struct rsp_session *s)
+{
+    return s->resume_thread == RSP_ANY_THREAD ? s->thread : s->resume_thread;
+}
+
 /* Resume at an address: the program counter is written first. */
 static enum rsp_verdict resume(struct rsp_session *s, struct rsp_request *r, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .alone = true, .thread = s->resume_thread};
+    struct rsp_run run = {.kind = kind, .alone = true, .thread = thread_to_step(s)};
     uint8_t value[RSP_MAX_REG_BYTES] = {0};
     struct error err = {0};
     uint64_t pc;
@@ -433,7 +439,7 @@ static bool can_seek(const struct rsp_session *s)
 
 static enum rsp_verdict resume_backwards(struct rsp_session *s, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .reverse = true, .thread = s->resume_thread};
+    struct rsp_run run = {.kind = kind, .reverse = true, .thread = thread_to_step(s)};
 
     if (s->gone)
         return no_process(s);

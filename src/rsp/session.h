@@ -88,7 +88,7 @@ struct rsp_session {
     enum rsp_end ended;
 
     unsigned thread;        /* selected, from 0: what packets about registers and memory mean */
-    unsigned resume_thread; /* Hc: what s and bs step; RSP_ANY_THREAD: whichever */
+    unsigned resume_thread; /* Hc: what s and bs step; RSP_ANY_THREAD: the selected one */
 
     /* running */
     bool running;

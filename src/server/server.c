@@ -274,7 +274,8 @@ static void step_run(struct server *s, const struct rsp_run *run, struct timelin
     do {
         timeline_step(s->timeline, dir, stop);
     } while (cpu && s->machine->ncpus > 1 && stop->reason == TIMELINE_STEP_DONE && cpu->share->steps == made);
-    stop->cpu = cpu ? cpu->index : stop->cpu;
+    if (stop->reason == TIMELINE_STEP_DONE)
+        stop->cpu = cpu ? cpu->index : s->machine->runner->index;
 }
 
 /* Steps of one CPU while its PC is in the range, at least one; a breakpoint in it ends them. */

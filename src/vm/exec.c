@@ -367,7 +367,8 @@ static void run_block(struct ucpu *c, struct block *b)
  * Nothing may have happened yet that the guest could see. False: stop before it. */
 static bool ask(struct ucpu *c, const struct block_key *key)
 {
-    struct trap_hit hit = {.kind = TRAP_EXEC, .position = c->cpu.limit - c->cpu.budget, .address = key->va};
+    struct trap_hit hit = {.kind = TRAP_EXEC, .cpu = c->cpu.index, .position = c->cpu.limit - c->cpu.budget,
+                           .address = key->va};
     struct block *b;
 
     c->exec->only_looking = true;

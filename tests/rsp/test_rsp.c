@@ -1199,9 +1199,10 @@ START_TEST(a_step_is_of_the_thread_that_it_names)
     ck_assert_uint_eq(f.last_run.thread, 1);
     client_ask(&f, "s");
     ck_assert_uint_eq(f.last_run.thread, 1);
-    ASK("Hc-1", "OK");
-    client_ask(&f, "s");
-    ck_assert_uint_eq(f.last_run.thread, RSP_ANY_THREAD);
+    ASK("Hc0", "OK");
+    ASK("Hg3", "OK");
+    client_ask(&f, "bs");
+    ck_assert_uint_eq(f.last_run.thread, 2);
     expect_error("vCont;s:4");
 }
 END_TEST
