@@ -20,6 +20,7 @@
 #include "i386/cpu.h"
 #include "i386/pc.h"
 #include "server/drives.h"
+#include "server/chardev_options.h"
 #include "server/images.h"
 #include "server/options.h"
 #include "server/recordings.h"
@@ -157,9 +158,37 @@ static void connect_port(struct server_config *c, const char *device, struct cha
     n->back = back;
 }
 
+/* The --chardev of that name; at most one port is connected to it. */
+static struct chardev *open_named(struct server_config *c, const struct options *o, const char *id, bool *taken,
+                                  struct error *err)
+{
+    struct chardev *back = NULL;
+
+    error_set(err, -EINVAL, "--serial chardev:%s: there is no --chardev with that id", id);
+    for (unsigned i = 0; !back && i < o->chardev_count; i++) {
+        struct chardev_options named;
+
+        if (chardev_options_parse(&named, o->chardev[i], err) == 0 && !strcmp((const char *)named.id.data, id)) {
+            const char *log = (const char *)named.logfile.data;
+
+            if (taken[i])
+                error_set(err, -EINVAL, "--serial chardev:%s: another port is connected to it", id);
+            else
+                back = open_back(c, (const char *)named.spec.data, id, o->force, err);
+            taken[i] = true;
+            if (back && *log && chardev_log(back, log, o->force ? HOST_FORCE : 0, err) < 0)
+                back = NULL;
+            i = o->chardev_count;
+        }
+        chardev_options_finish(&named);
+    }
+    return back;
+}
+
 /* The serial ports, semihosting's console (where the first one is), and the debug console. */
 static int open_ports(struct server_config *c, const struct options *o, struct error *err)
 {
+    bool taken[OPTIONS_MAX_CHARDEV] = {false};
     struct chardev *back;
 
     for (unsigned i = 0; i < o->serial_count; i++) {
@@ -170,7 +199,10 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
         if (!machine_find_device(c->machine, device))
             return error_set(err, -EINVAL, "--serial %s: this machine has %u serial port%s", o->serial[i], i,
                              i == 1 ? "" : "s");
-        back = open_back(c, o->serial[i], name, o->force, err);
+        if (!strncmp(o->serial[i], "chardev:", 8))
+            back = open_named(c, o, o->serial[i] + 8, taken, err);
+        else
+            back = open_back(c, o->serial[i], name, o->force, err);
         if (!back)
             return err->code;
         connect_port(c, device, back);
@@ -181,6 +213,9 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
     if (!back)
         return err->code;
     connect_port(c, "debugcon", back);
+    for (unsigned i = 0; i < o->chardev_count; i++)
+        if (!taken[i])
+            return error_set(err, -EINVAL, "--chardev %s: no port is connected to it (--serial chardev:ID)", o->chardev[i]);
     return 0;
 }
 

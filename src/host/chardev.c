@@ -30,6 +30,7 @@ struct chardev {
     bool escaped;             /* Ctrl-a was typed, the next key decides */
     bool guest_runs;          /* Ctrl-c is the guest's */
     bool gdb;                 /* spec "gdb" */
+    int log;                  /* gets a copy of the output; or -1 */
     bool pty;
     int pty_slave;            /* kept open, so that the master never sees a hang-up; or -1 */
     struct termios saved;
@@ -83,6 +84,33 @@ static int open_file(struct chardev *c, const char *path, unsigned may, struct e
     if (fd < 0)
         return fd;
     stream_from_fds(&c->stream, -1, fd);
+    c->stream.owned = true;
+    return 0;
+}
+
+/* The guest's input is the pipe PATH.in (or PATH), its output PATH.out (or PATH). Both are opened for reading and
+ * writing, so that neither waits for somebody nor ends with them. */
+static int open_pipe(struct chardev *c, const char *path, struct error *err)
+{
+    struct buffer name;
+    int fd[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        buffer_init(&name);
+        buffer_printf(&name, "%s.%s", path, i ? "out" : "in");
+        buffer_append_byte(&name, 0);
+        fd[i] = open((const char *)name.data, O_RDWR | O_CLOEXEC);
+        if (fd[i] < 0)
+            fd[i] = open(path, O_RDWR | O_CLOEXEC);
+        buffer_finish(&name);
+        if (fd[i] < 0) {
+            error_set(err, -errno, "%s: cannot open this pipe, nor %s.in and %s.out: %s", path, path, path, strerror(errno));
+            if (i)
+                close(fd[0]);
+            return err->code;
+        }
+    }
+    stream_from_fds(&c->stream, fd[0], fd[1]);
     c->stream.owned = true;
     return 0;
 }
@@ -183,12 +211,14 @@ static int open_spec(struct chardev *c, const char *spec, unsigned may, char **n
         return open_pty(c, note, err);
     if (!strncmp(spec, "file:", 5) && spec[5])
         return open_file(c, spec + 5, may, err);
+    if (!strncmp(spec, "pipe:", 5) && spec[5])
+        return open_pipe(c, spec + 5, err);
     if (!strncmp(spec, "tcp:", 4) || !strncmp(spec, "unix:", 5))
         return open_socket(c, spec, note, err);
     return error_set(err, -EINVAL,
                      "'%s' is nothing that a serial port can be connected to: write stdio, "
-                     "tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, file:PATH, gdb, "
-                     "stderr or none",
+                     "tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, file:PATH, pipe:PATH, "
+                     "chardev:ID, gdb, stderr or none",
                      spec);
 }
 
@@ -200,13 +230,23 @@ struct chardev *chardev_open(const char *spec, const char *name, unsigned may, c
     snprintf(c->name, sizeof c->name, "%s", name);
     stream_init(&c->stream);
     c->listener.fd = -1;
-    c->pty_slave = -1;
+    c->pty_slave = c->log = -1;
     if (open_spec(c, spec, may, note, err) < 0) {
         error_prefix(err, "%s", name);
         chardev_close(c);
         return NULL;
     }
     return c;
+}
+
+int chardev_log(struct chardev *c, const char *path, unsigned may, struct error *err)
+{
+    int fd = host_output_open(path, may, err);
+
+    if (fd < 0)
+        return fd;
+    c->log = fd;
+    return 0;
 }
 
 void chardev_close(struct chardev *c)
@@ -222,14 +262,32 @@ void chardev_close(struct chardev *c)
     listener_close(&c->listener);
     if (c->pty_slave >= 0)
         close(c->pty_slave);
+    if (c->log >= 0)
+        close(c->log);
     free(c);
 }
 
 /* A pty that nobody reads must not hold the guest back for ever. */
 #define PTY_BACKLOG_MAX ((size_t)1 << 16)
 
+/* What does not go into the log (a full disk) is lost to it. */
+static void copy_to_log(struct chardev *c, const uint8_t *p, size_t len)
+{
+    while (c->log >= 0 && len) {
+        ssize_t n = write(c->log, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
 void chardev_write(struct chardev *c, const void *buf, size_t len)
 {
+    copy_to_log(c, buf, len);
     stream_write(&c->stream, buf, len);
     if (c->pty && c->stream.queue.len > PTY_BACKLOG_MAX)
         buffer_clear(&c->stream.queue);

@@ -7,6 +7,7 @@
  *   unix:PATH[,server][,nowait]       its client at start unless `nowait`
  *   pty                 a new pseudo-terminal, its name is told at start
  *   file:PATH           output only, the file is emptied first, unless that would destroy what is needed (output.h)
+ *   pipe:PATH           PATH.in and PATH.out, named pipes that are there; or PATH for both directions
  *   gdb                 output only: shown by the debugger (handled by the server)
  *   none, null          nothing
  *
@@ -28,6 +29,8 @@ enum chardev_command { CHARDEV_NOTHING, CHARDEV_QUIT, CHARDEV_HELP, CHARDEV_BREA
 /* Says how to write `spec` in its error. `*note` gets a line to tell the user at
  * start ("serial0 is /dev/pts/7"), or NULL; the caller frees it. `may`: what a file may replace (HOST_...). */
 struct chardev *chardev_open(const char *spec, const char *name, unsigned may, char **note, struct error *err);
+/* Write a copy of all output to a file. 0 or negative errno with *err. */
+int chardev_log(struct chardev *c, const char *path, unsigned may, struct error *err);
 /* Flushes for a moment, restores the terminal. */
 void chardev_close(struct chardev *c);
 

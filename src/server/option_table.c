@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "base/option_list.h"
+#include "chardev_options.h"
 #include "vm/machine.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -285,6 +286,19 @@ TAKER(take_serial)
         return error_set(err, -EINVAL, "--%s: this machine has %d serial ports", row->name, OPTIONS_MAX_SERIAL);
     o->serial[o->serial_count++] = arg;
     return 0;
+}
+
+TAKER(take_chardev)
+{
+    struct chardev_options c;
+    int r;
+
+    if (o->chardev_count == OPTIONS_MAX_CHARDEV)
+        return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_CHARDEV);
+    o->chardev[o->chardev_count++] = arg;
+    r = chardev_options_parse(&c, arg, err);
+    chardev_options_finish(&c);
+    return r;
 }
 
 TAKER(take_icount)
@@ -574,7 +588,10 @@ const struct option_row option_table[] = {
     {"memory", "m", "SIZE", SECTION_GUEST, MACHINE, take_memory, 0, "guest memory (default 256M)"},
     {"serial", NULL, "WHAT", SECTION_GUEST, 0, take_serial, 0,
      "serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
-     "file:PATH, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+     "file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+    {"chardev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_chardev, 0,
+     "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]; "
+     "file,path=; pipe,path=; pty; stdio; stderr; null. With logfile=FILE, which gets the output too"},
     {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,
      "pc: I/O ports through which the guest ends itself (default 0xf4,0x501), or none"},
     {"no-reboot", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(no_reboot), "a guest's reset is its end"},
@@ -638,7 +655,6 @@ const struct option_foreign option_foreign[] = {
     {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"monitor", "the monitor is in gdb: monitor help lists its commands"},
     {"qmp", "the monitor is in gdb: monitor help lists its commands"},
-    {"chardev", "chardevs cannot be named so far: --serial says where a serial port goes"},
     {"parallel", "there is no parallel port"},
     {"loadvm", "a recording holds its snapshots: --replay FILE, and in gdb monitor loadvm NAME"},
     {"incoming", "there is no migration: --record FILE and --replay FILE carry a guest elsewhere"},

@@ -14,6 +14,7 @@
 #include "vm/topology.h"
 
 #define OPTIONS_MAX_SERIAL     2
+#define OPTIONS_MAX_CHARDEV    8
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
@@ -87,6 +88,8 @@ struct options {
     char *semihost_cmdline;     /* what it is told; made by options_settle() */
     const char *completion;     /* the shell whose completion is to be printed, and nothing else done */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
+    const char *chardev[OPTIONS_MAX_CHARDEV]; /* as given; each can be used by one port */
+    unsigned chardev_count;
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
     const char *listen;         /* where to wait for gdb; NULL: nowhere */

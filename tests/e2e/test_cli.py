@@ -348,6 +348,39 @@ def claim_serial_goes_where_it_is_told():
         rsp.close()
 
 
+def claim_a_serial_port_can_be_a_named_chardev():
+    with tempfile.TemporaryDirectory() as d:
+        log, path = os.path.join(d, "log"), os.path.join(d, "console")
+        with Server("--run", "--chardev", "file,id=c0,path=%s,logfile=%s" % (path, log), serial="chardev:c0"):
+            until(lambda: shown_in(path, rb"store: ready"), "output in the file")
+            until(lambda: shown_in(log, rb"store: ready"), "output in the log")
+        with Server("--chardev", "socket,id=s,host=127.0.0.1,port=0,server=on,wait=off", serial="chardev:s") as s:
+            where = s.wait_errors(r"s listens on (\S+):(\d+)")
+            with socket.create_connection((where.group(1), int(where.group(2))), timeout=patience(20)) as c:
+                rsp = s.client()
+                rsp.send("c")
+                text = b""
+                while b"store: ready" not in text:
+                    text += c.recv(1000)
+                rsp.close()
+        pipe = os.path.join(d, "pipe")
+        for way in ".in", ".out":
+            os.mkfifo(pipe + way)
+        with Server("--run", "--chardev", "pipe,id=p,path=" + pipe, serial="chardev:p"):
+            out = os.open(pipe + ".out", os.O_RDONLY)
+            text = b""
+            while b"store: ready" not in text:
+                text += os.read(out, 1000)
+            os.close(out)
+    refused(r"--chardev colour: there are socket", "--chardev", "colour,id=x", STORE)
+    refused(r"--chardev file: id=ID is missing", "--chardev", "file,path=x", STORE)
+    refused(r"--chardev wait=no?: |there is no 'wiat'; did you mean wait", "--chardev", "socket,id=x,port=1,wiat=off", STORE)
+    refused(r"give port=PORT", "--chardev", "socket,id=x", STORE)
+    refused(r"no --chardev with that id", "--serial", "chardev:x", STORE)
+    refused(r"no port is connected", "--chardev", "null,id=x", "--serial", "none", STORE)
+    refused(r"another port is connected", "--chardev", "null,id=x", "--serial", "chardev:x", "--serial", "chardev:x", STORE)
+
+
 def claim_run_starts_without_a_debugger_and_gdb_may_come_later():
     with Server("--run", serial="stdio") as s:
         s.wait_output(rb"audit passed")
