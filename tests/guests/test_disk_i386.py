@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""A Debian kernel and a file system on a disk.
+
+    test_disk_i386.py HINDCAST
+
+An ext4 disk made here, read and written through IDE by DMA; the image stays as it was, what is kept of it is a sound
+file system with what the guest wrote; the recording carries what was read and replays from every checkpoint; the disk
+goes back with everything else.
+
+Exit status 77: the packages cannot be fetched here, or mke2fs, e2fsck, debugfs are missing.
+"""
+
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import test_debian_i386
+from test_debian_i386 import Guest, cache_dir, check
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOOLS = ("mke2fs", "e2fsck", "debugfs")
+# Nothing says that these are needed.
+SILENT = ["crc32c_generic"]
+
+SCRIPT = """#!/bin/sh
+for m in MODULES; do insmod /$m.ko || echo "no $m"; done
+mkdir -p /mnt
+mount -t ext4 /dev/sda /mnt && echo "hindcast-guest: mounted"
+md5sum /mnt/data
+"""
+
+WORK = """
+dd if=/mnt/data of=/mnt/copy bs=64k conv=fsync && rm /mnt/old && mkdir /mnt/new && echo hello >/mnt/new/hello
+sync; echo 3 >/proc/sys/vm/drop_caches; md5sum /mnt/copy; umount /mnt; echo work""" + """ is done
+"""
+
+
+def tool(name):
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
+def needs(modules, name):
+    """The module and those that it needs, in an order in which they can be loaded."""
+    with open(modules[name], "rb") as f:
+        depends = re.search(rb"\0depends=([^\0]*)\0", f.read()).group(1).decode()
+    wanted = []
+    for other in depends.split(","):
+        if other:
+            wanted += needs(modules, other.replace("-", "_"))
+    return wanted + [name]
+
+
+def find_modules(directory):
+    return {f[:-3].replace("-", "_"): os.path.join(d, f) for d, _, files in os.walk(directory) for f in files if f.endswith(".ko")}
+
+
+def make_initrd(tmp, root, version):
+    modules = find_modules("%s/lib/modules/%s" % (root, version))
+    order = []
+    for name in SILENT + ["ata_piix", "sd_mod", "ext4"]:
+        order += needs(modules, name)
+    order = list(dict.fromkeys(order))
+    copies = []
+    for name in order:
+        copies.append(shutil.copy(modules[name], os.path.join(tmp, name + ".ko")))
+    script, initrd = os.path.join(tmp, "script"), os.path.join(tmp, "initrd.gz")
+    with open(script, "w") as f:
+        f.write(SCRIPT.replace("MODULES", " ".join(order)))
+    subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd, script] + copies, check=True)
+    return initrd
+
+
+def make_disk(tmp):
+    tree, disk = os.path.join(tmp, "tree"), os.path.join(tmp, "disk.img")
+    os.mkdir(tree)
+    data = random.Random(1).randbytes(3000000)
+    for name, content in (("data", data), ("old", b"old")):
+        with open(os.path.join(tree, name), "wb") as f:
+            f.write(content)
+    subprocess.run([tool("mke2fs"), "-q", "-t", "ext4", "-d", tree, disk, "24M"], check=True)
+    return disk, hashlib.md5(data).hexdigest().encode()
+
+
+def hash_of(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def use_the_disk(guest, md5, saved):
+    guest.rsp.send("c")
+    end, _ = guest.wait_console(rb"guest# ")
+    check("the file system is mounted", b"hindcast-guest: mounted" in guest.console, guest.console[-500:])
+    check("what is on the disk is read", md5 in guest.console)
+    guest.type(WORK)
+    end, _ = guest.wait_console(rb"\nwork is done", start=end)
+    check("what was written is read again", re.search(md5 + rb"  /mnt/copy", guest.console[end - 2000:end]) is not None,
+          guest.console[-500:])
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+    guest.rsp.monitor("commit ide0-hd0 " + saved)
+
+
+def sound(tmp, image, md5):
+    """Looks at the committed disk from outside."""
+    raw, copy = os.path.join(tmp, "saved.raw"), os.path.join(tmp, "copy")
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+    code = subprocess.run([tool("e2fsck"), "-fn", raw], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    check("the file system that is saved is sound", code == 0, code)
+    subprocess.run([tool("debugfs"), "-R", "dump /copy " + copy, raw], check=True, stderr=subprocess.DEVNULL)
+    with open(copy, "rb") as f:
+        check("and has what the guest wrote", hashlib.md5(f.read()).hexdigest().encode() == md5)
+    names = subprocess.run([tool("debugfs"), "-R", "ls -p /", raw], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    check("and not what it removed", b"/new/" in names and b"/old/" not in names, names)
+
+
+def go_back(guest, mid):
+    """The disk's state is the machine's."""
+    edge = guest.rsp.position()
+    hash_at_edge = guest.rsp.monitor("info hash")
+    guest.rsp.monitor("seek %d" % mid)
+    guest.rsp.ask("c")
+    pages = re.search(r"differs from its image here in (\d+) pages", guest.rsp.monitor("info block"))
+    check("before it was mounted, the disk is its image again", pages and pages.group(1) == "0", pages)
+    guest.rsp.monitor("seek %d" % edge)
+    guest.rsp.ask("c")
+    check("and forwards again the same state", guest.rsp.monitor("info hash") == hash_at_edge)
+
+
+def verify(program, recording, disk):
+    os.rename(disk, disk + ".away")
+    done = subprocess.run([program, "verify", "--from", "checkpoints", recording], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL)
+    check("the recording replays without the image, from every checkpoint", done.returncode == 0, done.stdout[-300:])
+    os.rename(disk + ".away", disk)
+
+
+def main():
+    program, cache = sys.argv[1], cache_dir()
+    if not all(map(tool, TOOLS)) or not shutil.which("qemu-img"):
+        sys.exit(77)
+    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static", "linux-image-686"]).returncode
+    if code:
+        sys.exit(code)
+    root = os.path.join(cache, "i386", "root")
+    with open("%s/i386/done/linux-image-686" % cache) as f:
+        version = f.read().strip()[len("linux-image-"):]
+    with tempfile.TemporaryDirectory() as tmp:
+        initrd = make_initrd(tmp, root, version)
+        disk, md5 = make_disk(tmp)
+        before, saved, recording = hash_of(disk), os.path.join(tmp, "saved.qcow2"), os.path.join(tmp, "r.hcrec")
+        guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
+                      ["-hda", disk, "--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000"])
+        use_the_disk(guest, md5, saved)
+        go_back(guest, 400000000)
+        guest.close()
+        check("the image is as it was", hash_of(disk) == before)
+        sound(tmp, saved, md5)
+        verify(program, recording, disk)
+    print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
+    sys.exit(1 if test_debian_i386.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
