@@ -445,6 +445,10 @@ static int run(int argc, char **argv, struct options *o)
         options_print_completion(o->completion);
         return 0;
     }
+    if (o->gdb_helper) {
+        options_print_gdb_helper();
+        return 0;
+    }
     host_signals_install();
     if (o->command == OPTIONS_INFO)
         return recordings_info(o->replay, o->json);

@@ -635,6 +635,8 @@ const struct option_row option_table[] = {
      "at every checkpoint in it"},
 
     {"completion", NULL, "bash|zsh|fish", SECTION_OTHERS, 0, take_completion, 0, "print completion for a shell"},
+    {"print-gdb-helper", NULL, NULL, SECTION_OTHERS, 0, take_flag, MEMBER(gdb_helper),
+     "print commands and functions for gdb's Python, to be sourced there: hindcast seek N, $_position()..."},
     {"help", "h", NULL, SECTION_OTHERS, VERIFY, NULL, 0, "this"},
     {"version", NULL, NULL, SECTION_OTHERS, VERIFY, NULL, 0, "what version it is"},
     {.name = NULL},

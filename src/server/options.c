@@ -177,7 +177,7 @@ static int check_whole(const struct options *o, struct error *err)
 {
     unsigned terminals = o->gdb_stdio;
 
-    if (o->completion)
+    if (o->completion || o->gdb_helper)
         return 0;
     if (o->replay && o->machine_option)
         return error_set(err, -EINVAL, "--%s: what the machine is, the recording says; leave that option out",

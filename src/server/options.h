@@ -86,6 +86,7 @@ struct options {
     const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
     char *semihost_args;        /* words of its command line, space between; NULL: kernel and append */
     char *semihost_cmdline;     /* what it is told; made by options_settle() */
+    bool gdb_helper;            /* the helper for gdb is to be printed, and nothing else done */
     const char *completion;     /* the shell whose completion is to be printed, and nothing else done */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
     const char *chardev[OPTIONS_MAX_CHARDEV]; /* as given; each can be used by one port */
@@ -150,5 +151,7 @@ void options_finish(struct options *o);
 void options_print_help(const char *pc_models, const char *virt_models);
 /* What --completion prints, for "bash", "zsh" or "fish". */
 void options_print_completion(const char *shell);
+/* What --print-gdb-helper prints. */
+void options_print_gdb_helper(void);
 
 #endif

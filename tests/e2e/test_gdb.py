@@ -1,5 +1,6 @@
 """A real gdb in both directions, on the example guest: alive, and out of a recording."""
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -749,6 +750,36 @@ end
         contains(out, r"same True")
         contains(out, r"refused: ")
         contains(out, r"later True")
+
+
+def claim_the_helper_for_gdb_goes_to_positions_at_once_and_gives_numbers():
+    with tempfile.TemporaryDirectory() as d, Server() as s:
+        helper = os.path.join(d, "hindcast.py")
+        with open(helper, "w") as f:
+            f.write(subprocess.run([harness.HINDCAST, "--print-gdb-helper"], stdout=subprocess.PIPE, check=True,
+                                   universal_newlines=True).stdout)
+        out = gdb(s, """
+source HELPER
+break session_open if id == 10
+continue
+delete
+set $edge = $_edge()
+print $_position() == $edge
+hindcast seek 5000
+print $_position()
+print $_edge() == $edge
+hindcast seek end
+print $_position() == $edge
+print $_cpu_steps(0) <= $edge
+hindcast last ticks
+print $_position() < $edge
+hindcast when
+hindcast nosuchword
+""".replace("HELPER", helper))
+        equal(harness.re.findall(r"^\$\d+ = (\d+)", out, harness.re.M), ["1", "5000", "1", "1", "1", "1"], out)
+        contains(out, r"^last written by the instruction at")
+        contains(out, r"^position \d+, virtual time")
+        contains(out, r"nosuchword")
 
 
 def claim_an_unknown_monitor_command_names_the_nearest():
