@@ -190,6 +190,7 @@ static void destroy(struct cpu *cpu)
 
     ucpu_finish(&c->u);
     free(c->regs);
+    free(c->reg_rows);
     free(c->sysreg_index);
     free(c);
 }

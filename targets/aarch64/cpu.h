@@ -185,6 +185,7 @@ struct a64_cpu {
      * system registers by SYSREG(). */
     struct cpu_ops ops;
     struct reg_desc *regs;
+    uint16_t *reg_rows;          /* of those that are system registers, their rows */
     uint16_t *sysreg_index;
 
     /* Board: timer output lines (level) by TIMER_*, and the PMU's. */

@@ -91,15 +91,7 @@ const char *a64_feature_types(const char *feature)
 /* Row in sysregs[] of the system feature's register `n`. */
 static unsigned row_of(const struct a64_cpu *c, unsigned n)
 {
-    unsigned at = R_SYSTEM;
-
-    for (unsigned row = 0; row < a64_nsysregs; row++) {
-        if (!a64_sysreg_visible(c, row))
-            continue;
-        if (at++ == n)
-            return row;
-    }
-    return a64_nsysregs;
+    return n < c->ops.nregs ? c->reg_rows[n - R_SYSTEM] : a64_nsysregs;
 }
 
 void a64_make_regs(struct a64_cpu *c)
@@ -107,11 +99,14 @@ void a64_make_regs(struct a64_cpu *c)
     unsigned n = R_SYSTEM;
 
     c->regs = xcalloc(R_SYSTEM + a64_nsysregs, sizeof c->regs[0]);
+    c->reg_rows = xcalloc(a64_nsysregs, sizeof c->reg_rows[0]);
     memcpy(c->regs, fixed, sizeof fixed);
     for (unsigned row = 0; row < a64_nsysregs; row++)
-        if (a64_sysreg_visible(c, row))
+        if (a64_sysreg_visible(c, row)) {
+            c->reg_rows[n - R_SYSTEM] = (uint16_t)row;
             c->regs[n++] = (struct reg_desc){.name = a64_sysreg_name(row), .bits = 64, .type = "uint64",
                                              .group = "system", .feature = SYSTEM, .no_save = true};
+        }
     c->ops.regs = c->regs;
     c->ops.nregs = n;
     c->ops.address_bits = 64;
