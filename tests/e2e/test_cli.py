@@ -44,6 +44,17 @@ def claim_help_and_version_answer():
     contains(text, r"^hindcast \d+\.\d+")
 
 
+def claim_cpus_that_cannot_be_are_refused():
+    refused(r"--smp cpus=0", "--smp", "0", STORE)
+    refused(r"--smp cpus=65", "--smp", "65", STORE)
+    refused(r"3 socket\(s\) of 2 core\(s\) of 1 thread\(s\) are 6 CPUs, not 4", "--smp", "4,sockets=3,cores=2", STORE)
+    refused(r"512 CPUs; 64 are the most", "--smp", "sockets=8,cores=8,threads=8", STORE)
+    refused(r"GIC of version 2 is for 8 CPUs", "--machine", "virt,gic-version=2", "--smp", "9", STORE)
+    refused(r"has no APIC", "--machine", "pc", "--cpu", "486", "--smp", "2", STORE)
+    refused(r"--interleave quantum=0", "--interleave", "quantum=0", STORE)
+    refused(r"needs a seed", "--interleave", "quantum=5,starve=on", STORE)
+
+
 def claim_an_unknown_option_names_the_nearest():
     refused(r"unknown option 'memroy'; did you mean --memory\?", "--memroy", "64M", STORE)
     refused(r"unknown option 'serail'; did you mean --serial\?", "-serail", "stdio", STORE)

@@ -133,6 +133,7 @@ static void redist_write(struct device *dev, uint32_t offset, uint32_t value, ui
             gic_bank_write(dev, offset - SGI_FRAME, value, mask, 0, 0);
     } else if (offset == GICR_WAKER && !gic_nonsecure_view(dev)) {
         s->waker = value & 2u ? 6u : 0; /* ChildrenAsleep follows ProcessorSleep at once */
+        gic_update(dev);
     }
 }
 

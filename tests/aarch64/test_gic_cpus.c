@@ -1,0 +1,226 @@
+/*
+ * The interrupt controllers of a board with several CPUs: who gets what, and who got it first.
+ */
+#include <string.h>
+
+#include "aarch64/cpu.h"
+#include "aarch64/virt/gic.h"
+#include "tests/check_main.h"
+
+#define CPUS 3u
+#define SPI(n) (32u + (n))
+#define ICC_IAR1   SYSREG(3, 0, 12, 12, 0)
+#define ICC_EOIR1  SYSREG(3, 0, 12, 12, 1)
+#define ICC_IGRPEN1 SYSREG(3, 0, 12, 12, 7)
+#define ICC_PMR    SYSREG(3, 0, 4, 6, 0)
+#define ICC_SGI1R  SYSREG(3, 0, 12, 11, 5)
+
+static struct machine *m;
+static struct gic_bus bus;
+static struct gic_wiring wiring[CPUS];
+static struct a64_cpu cpus[CPUS];
+static struct a64_state states[CPUS];
+static bool irq[CPUS];
+
+static void set_irq(void *ctx, unsigned n, bool level)
+{
+    (void)ctx;
+    irq[n] = level;
+}
+
+static void by(unsigned cpu)
+{
+    m->runner = &cpus[cpu].u.cpu;
+}
+
+static void out(unsigned cpu, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    by(cpu);
+    bus.gics[0]->ops->write(bus.gics[0], range, offset, size, value);
+}
+
+static uint64_t in(unsigned cpu, unsigned range, uint64_t offset, unsigned size)
+{
+    by(cpu);
+    return bus.gics[0]->ops->read(bus.gics[0], range, offset, size) & UINT64_MAX >> (64 - 8 * size);
+}
+
+static void begin(unsigned version)
+{
+    static const char *const names[CPUS] = {"gic", "gic1", "gic2"};
+
+    m = machine_create(16);
+    bus.count = 0;
+    memset(states, 0, sizeof(states));
+    for (unsigned n = 0; n < CPUS; n++) {
+        cpus[n].st = &states[n];
+        cpus[n].u.cpu.index = n;
+        states[n].el = 1;
+        wiring[n] = (struct gic_wiring){.bus = &bus, .number = n, .affinity = n, .version = version, .cpu = &cpus[n],
+                                        .irq = {.set = set_irq, .n = n}};
+        bus.gics[n] = machine_add_device(m, n ? &gic_cpu_ops : version == 2 ? &gicv2_ops : &gicv3_ops, names[n], &wiring[n]);
+        bus.count = n + 1;
+    }
+    for (unsigned n = 0; n < CPUS; n++)
+        bus.gics[n]->ops->reset(bus.gics[n]);
+    memset(irq, 0, sizeof(irq));
+}
+
+static void begin_v2(void)
+{
+    begin(2);
+    out(0, GICV2_DIST, 0, 4, 1);
+    for (unsigned n = 0; n < CPUS; n++) {
+        out(n, GICV2_CPU, 4, 4, 0xf0);
+        out(n, GICV2_CPU, 0, 4, 1);
+    }
+}
+
+static void begin_v3(void)
+{
+    begin(3);
+    out(0, GICV3_DIST, 0, 4, 2);
+    for (unsigned n = 1; n < GIC_WORDS; n++)
+        out(0, GICV3_DIST, 0x80 + 4 * n, 4, ~0u);
+    for (unsigned n = 0; n < CPUS; n++) {
+        out(n, GICV3_REDIST, 0x20000 * n + 0x14, 4, 0);
+        out(n, GICV3_REDIST, 0x20000 * n + 0x10080, 4, ~0u);
+        out(n, GICV3_REDIST, 0x20000 * n + 0x10100, 4, 0xffff);
+        gicv3_sysreg_write(bus.gics[n], ICC_PMR, 0xf0);
+        gicv3_sysreg_write(bus.gics[n], ICC_IGRPEN1, 1);
+    }
+}
+
+static unsigned ack_v3(unsigned cpu)
+{
+    uint64_t v;
+
+    ck_assert(gicv3_sysreg_read(bus.gics[cpu], ICC_IAR1, &v));
+    return (unsigned)v;
+}
+
+static bool only(bool a, bool b, bool c)
+{
+    return irq[0] == a && irq[1] == b && irq[2] == c;
+}
+
+START_TEST(gicv2_says_how_many_cpus_there_are_and_which_one_asks)
+{
+    begin_v2();
+    ck_assert_uint_eq(in(0, GICV2_DIST, 4, 4) >> 5 & 7, CPUS - 1);
+    for (unsigned n = 0; n < CPUS; n++)
+        ck_assert_uint_eq(in(n, GICV2_DIST, 0x800, 1), 1u << n);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv2_sgi_goes_to_its_targets_and_names_its_source)
+{
+    begin_v2();
+    out(0, GICV2_DIST, 0xf00, 4, 6u << 16 | 3);
+    ck_assert(only(false, true, true));
+    out(2, GICV2_DIST, 0xf00, 4, 2u << 16 | 3); /* CPU 1 has it from two */
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), 3);
+    ck_assert_uint_eq(in(2, GICV2_CPU, 0x0c, 4), 3);
+    out(1, GICV2_CPU, 0x10, 4, 3);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), 3 | 2 << 10);
+    out(1, GICV2_CPU, 0x10, 4, 3 | 2 << 10);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), 1023);
+    out(1, GICV2_DIST, 0xf00, 4, 1u << 24 | 5); /* all but itself */
+    ck_assert(irq[0] && !irq[1]);
+    ck_assert_uint_eq(in(0, GICV2_CPU, 0x0c, 4), 5 | 1 << 10);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv2_interrupt_for_several_is_taken_once)
+{
+    begin_v2();
+    out(0, GICV2_DIST, 0x104, 4, 2);
+    out(0, GICV2_DIST, 0x800 + SPI(1), 1, 6);
+    ck_assert_uint_eq(in(0, GICV2_DIST, 0x800 + SPI(1), 1), 6);
+    gic_set_line(bus.gics[0], SPI(1), true);
+    ck_assert(only(false, true, true));
+    ck_assert_uint_eq(in(2, GICV2_CPU, 0x0c, 4), SPI(1));
+    ck_assert(only(false, false, false));
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), 1023);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(private_interrupts_are_each_cpus_own)
+{
+    begin_v2();
+    for (unsigned n = 0; n < CPUS; n++)
+        out(n, GICV2_DIST, 0x100, 4, 1u << 27);
+    gic_set_line(bus.gics[1], 27, true);
+    ck_assert(only(false, true, false));
+    out(1, GICV2_DIST, 0x180, 4, 1u << 27);
+    ck_assert(only(false, false, false));
+    ck_assert(in(0, GICV2_DIST, 0x100, 4) >> 27 & 1);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv3_sgi_goes_by_affinity_or_to_all_others)
+{
+    begin_v3();
+    by(0);
+    gicv3_sysreg_write(bus.gics[0], ICC_SGI1R, 7ull << 24 | 4);
+    ck_assert(only(false, false, true));
+    ck_assert_uint_eq(ack_v3(2), 7);
+    gicv3_sysreg_write(bus.gics[0], ICC_SGI1R, 1ull << 16 | 7ull << 24 | 7); /* another cluster */
+    ck_assert(!irq[0] && !irq[1]);
+    gicv3_sysreg_write(bus.gics[1], ICC_SGI1R, 1ull << 40 | 9ull << 24);
+    ck_assert(irq[0] && !irq[1]);
+    ck_assert_uint_eq(ack_v3(0), 9);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv3_redistributors_name_their_cpus)
+{
+    begin_v3();
+    for (unsigned n = 0; n < CPUS; n++) {
+        uint64_t typer = in(0, GICV3_REDIST, 0x20000 * n + 8, 8);
+
+        ck_assert_uint_eq(typer >> 32, n);
+        ck_assert_uint_eq(typer >> 8 & 0xffff, n);
+        ck_assert_uint_eq(typer >> 4 & 1, n == CPUS - 1);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv3_routes_to_one_or_to_the_first_that_is_awake)
+{
+    begin_v3();
+    out(0, GICV3_DIST, 0x104, 4, 2);
+    out(0, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 2);
+    gic_set_line(bus.gics[0], SPI(1), true);
+    ck_assert(only(false, false, true));
+    out(0, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 1ull << 31);
+    ck_assert(only(true, false, false));
+    out(0, GICV3_REDIST, 0x14, 4, 2); /* CPU 0 goes to sleep */
+    ck_assert(only(false, true, false));
+    ck_assert_uint_eq(ack_v3(1), SPI(1));
+    ck_assert(only(false, false, false));
+    machine_destroy(m);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+    Suite *suite = suite_create("gic of several cpus");
+    TCase *t = tcase_create("gic");
+
+    tcase_add_test(t, gicv2_says_how_many_cpus_there_are_and_which_one_asks);
+    tcase_add_test(t, gicv2_sgi_goes_to_its_targets_and_names_its_source);
+    tcase_add_test(t, gicv2_interrupt_for_several_is_taken_once);
+    tcase_add_test(t, private_interrupts_are_each_cpus_own);
+    tcase_add_test(t, gicv3_sgi_goes_by_affinity_or_to_all_others);
+    tcase_add_test(t, gicv3_redistributors_name_their_cpus);
+    tcase_add_test(t, gicv3_routes_to_one_or_to_the_first_that_is_awake);
+    suite_add_tcase(suite, t);
+    return suite;
+}
