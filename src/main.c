@@ -370,7 +370,7 @@ static int build_recorded(void *ctx, struct machine **m, struct error *err)
     return build_machine(m, d->su, d->o, d->r, err);
 }
 
-/* ---- replay and `hindcast verify`: the machine is the recording's. ---- */
+/* --replay and `hindcast verify`: the machine is the recording's. */
 static int boot_recorded(struct options *o, struct recording *r)
 {
     struct supplies *su = xcalloc(1, sizeof *su);
@@ -415,7 +415,7 @@ static int replay(struct options *o)
     return status;
 }
 
-/* ---- device help ---- */
+/* --device help */
 static void list_devices(void)
 {
     for (const struct device_model *d = device_models; d->name; d++)

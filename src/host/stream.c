@@ -35,7 +35,8 @@ void stream_init(struct stream *s)
     buffer_init(&s->queue);
 }
 
-void stream_from_socket(struct stream *s, int fd)
+/* Take over a connected socket. */
+static void stream_from_socket(struct stream *s, int fd)
 {
     int on = 1;
 

@@ -20,8 +20,6 @@ struct stream {
 };
 
 void stream_init(struct stream *s);
-/* Take over a connected socket. */
-void stream_from_socket(struct stream *s, int fd);
 /* Use descriptors that somebody else owns (stdin and stdout). */
 void stream_from_fds(struct stream *s, int in, int out);
 /* The program's stdin and stdout. */

@@ -130,8 +130,6 @@ unsigned server_breakpoint_at(const struct server *s, uint64_t pc);
 bool server_has_point(const struct server *s, unsigned id);
 /* Drop all of them. */
 void server_clear_points(struct server *s);
-/* Read guest memory; how many bytes could be read. */
-size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len);
 
 /* server_client.c */
 /* What to wait for, and how long at most. */

@@ -57,7 +57,8 @@ static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
     return done;
 }
 
-size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
+/* Read guest memory; how many bytes could be read. */
+static size_t read_guest(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
 {
     struct cpu *cpu = s->machine->cpus[s->cpu];
     size_t done = 0;
@@ -80,7 +81,7 @@ size_t server_read_memory(struct server *s, bool physical, uint64_t addr, void *
 
 static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, size_t len)
 {
-    return server_read_memory(ctx, physical, addr, buf, len);
+    return read_guest(ctx, physical, addr, buf, len);
 }
 
 static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
@@ -93,7 +94,7 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
     if (len == 0)
         return 0;
     old = xmalloc(len);
-    there = server_read_memory(s, physical, addr, old, len);
+    there = read_guest(s, physical, addr, old, len);
     same = there == len && !memcmp(old, buf, len);
     free(old);
     if (there != len)

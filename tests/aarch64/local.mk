@@ -4,7 +4,7 @@
 if HAVE_CHECK
 check_PROGRAMS += tests/aarch64/test_a64_decode
 TESTS += tests/aarch64/test_a64_decode
-tests_aarch64_test_a64_decode_SOURCES = tests/aarch64/test_a64_decode.c
+tests_aarch64_test_a64_decode_SOURCES = tests/check_main.c tests/aarch64/test_a64_decode.c
 tests_aarch64_test_a64_decode_LDADD = libaarch64.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/aarch64/test_a64_system
 TESTS += tests/aarch64/test_a64_system
@@ -28,7 +28,7 @@ tests_aarch64_test_a64_align_SOURCES = tests/aarch64/test_a64_align.c tests/aarc
 tests_aarch64_test_a64_align_LDADD = libaarch64.a libvm.a libhost.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/aarch64/test_a64_insn
 TESTS += tests/aarch64/test_a64_insn
-tests_aarch64_test_a64_insn_SOURCES = tests/aarch64/test_a64_insn.c tests/aarch64/a64_flat.h
+tests_aarch64_test_a64_insn_SOURCES = tests/check_main.c tests/aarch64/test_a64_insn.c tests/aarch64/a64_flat.h
 tests_aarch64_test_a64_insn_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 check_PROGRAMS += tests/aarch64/difftest_a64
@@ -54,7 +54,7 @@ EXTRA_DIST += tests/aarch64/test_a64_insn.c tests/aarch64/a64_flat.h tests/aarch
 if HAVE_CHECK
 check_PROGRAMS += tests/aarch64/test_virt_chips
 TESTS += tests/aarch64/test_virt_chips
-tests_aarch64_test_virt_chips_SOURCES = tests/aarch64/test_virt_chips.c
+tests_aarch64_test_virt_chips_SOURCES = tests/check_main.c tests/aarch64/test_virt_chips.c
 tests_aarch64_test_virt_chips_LDADD = libaarch64.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/aarch64/test_gic_cpus
 TESTS += tests/aarch64/test_gic_cpus
@@ -62,10 +62,10 @@ tests_aarch64_test_gic_cpus_SOURCES = tests/aarch64/test_gic_cpus.c tests/check_
 tests_aarch64_test_gic_cpus_LDADD = libaarch64.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/aarch64/test_virt_boot
 TESTS += tests/aarch64/test_virt_boot
-tests_aarch64_test_virt_boot_SOURCES = tests/aarch64/test_virt_boot.c
+tests_aarch64_test_virt_boot_SOURCES = tests/check_main.c tests/aarch64/test_virt_boot.c
 tests_aarch64_test_virt_boot_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/aarch64/test_semihosting
 TESTS += tests/aarch64/test_semihosting
-tests_aarch64_test_semihosting_SOURCES = tests/aarch64/test_semihosting.c
+tests_aarch64_test_semihosting_SOURCES = tests/check_main.c tests/aarch64/test_semihosting.c
 tests_aarch64_test_semihosting_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

@@ -3,8 +3,8 @@
  * there, what it takes for allocated, word by word.
  */
 #include "aarch64/insn.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,12 +163,10 @@ START_TEST(what_is_allocated_agrees_with_llvm)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("a64 decode");
     TCase *t = tcase_create("table");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, no_two_rows_match_the_same_word);
     tcase_add_test(t, every_row_has_words_that_decode_to_it);
@@ -183,9 +181,5 @@ int main(void)
     } else {
         puts("no llvm-mc for aarch64: not compared with it");
     }
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

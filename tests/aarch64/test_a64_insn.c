@@ -7,8 +7,8 @@
 #include "aarch64/lower.h"
 #include "base/error.h"
 #include "vm/trap.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -487,12 +487,10 @@ START_TEST(any_words_leave_the_same_state_in_every_engine)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("a64 instructions");
     TCase *t = tcase_create("instructions");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, narrow_minima_and_maxima_look_at_their_own_bits_only);
@@ -521,9 +519,5 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, any_words_leave_the_same_state_in_every_engine);
     suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite;
 }

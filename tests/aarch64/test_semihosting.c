@@ -2,7 +2,6 @@
  * Semihosting, one operation at a time, on a virt board with a host that this
  * file plays (Arm, "Semihosting for AArch32 and AArch64").
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "aarch64/virt.h"
 #include "base/buffer.h"
 #include "vm/machine.h"
+#include "tests/check_main.h"
 
 #define CODE  (VIRT_RAM_BASE + 0x100000)
 #define BLOCK (CODE + 0x1000)
@@ -467,12 +467,10 @@ START_TEST(without_the_option_there_is_no_such_device)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("semihosting");
     TCase *tc = tcase_create("semihosting");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
@@ -496,8 +494,5 @@ int main(void)
     tcase_add_test(tc, at_el0_the_instruction_is_undefined);
     tcase_add_test(tc, without_the_option_there_is_no_such_device);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

@@ -3,7 +3,6 @@
  * up, what a bad file gets as an answer, and that no file, however mangled,
  * does harm.
  */
-#include <check.h>
 #include <errno.h>
 #include <libfdt.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "aarch64/boot/boot.h"
 #include "aarch64/cpu.h"
 #include "aarch64/virt.h"
+#include "tests/check_main.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define IMAGE_BYTES 4096u
@@ -232,12 +232,10 @@ START_TEST(mangled_images_do_no_harm)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("virt boot");
     TCase *t = tcase_create("boot");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, image_starts_at_el1_with_the_device_tree_in_x0);
@@ -249,9 +247,5 @@ int main(void)
     tcase_add_test(t, flat_binary_is_loaded_where_qemu_loads_it);
     tcase_add_loop_test(t, mangled_images_do_no_harm, 0, 2);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

@@ -2,7 +2,6 @@
  * The chips of the virt board, each alone on a machine without CPU: what their
  * manuals promise.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@
 #include "vm/dev/pl061.h"
 #include "vm/dev/virtio_mmio.h"
 #include "vm/machine.h"
+#include "tests/check_main.h"
 
 #define SECOND 1000000000ull
 #define FLASH_BYTES (2ull * CFI_FLASH_BLOCK_BYTES)
@@ -1029,12 +1029,10 @@ START_TEST(gic_bears_random_accesses)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("virt chips");
     TCase *t = tcase_create("chips");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 30);
@@ -1083,9 +1081,5 @@ int main(void)
     tcase_add_test(t, gicv3_hypervisor_gives_its_guest_an_interrupt);
     tcase_add_loop_test(t, gic_bears_random_accesses, 0, 8);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

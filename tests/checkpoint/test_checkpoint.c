@@ -2,7 +2,6 @@
  * The checkpoint store, on a machine that has memory and no CPU: positions are
  * set by hand, "running" is writing pages.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "checkpoint/page_tree.h"
 #include "tests/replay/toy.h"
 #include "vm/machine.h"
+#include "tests/check_main.h"
 
 #define PAGES 2000u /* needs two levels of tree */
 
@@ -386,7 +386,7 @@ START_TEST(rungs_get_ever_denser_towards_the_present)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("checkpoint");
     TCase *t = tcase_create("store");
@@ -404,15 +404,4 @@ static Suite *suite(void)
     tcase_add_test(t, rungs_get_ever_denser_towards_the_present);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
 }

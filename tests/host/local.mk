@@ -3,6 +3,6 @@
 if HAVE_CHECK
 check_PROGRAMS += tests/host/test_host
 TESTS += tests/host/test_host
-tests_host_test_host_SOURCES = tests/host/test_host.c
+tests_host_test_host_SOURCES = tests/check_main.c tests/host/test_host.c
 tests_host_test_host_LDADD = libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif

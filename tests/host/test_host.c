@@ -1,7 +1,6 @@
 /*
  * Streams, listening sockets, files, serial back ends, and the files that a guest may use.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "host/files.h"
 #include "host/stream.h"
 #include "host/writer.h"
+#include "tests/check_main.h"
 
 static char dir[64];
 
@@ -613,12 +613,10 @@ START_TEST(a_guest_gets_nowhere_else_by_any_request)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("host");
     TCase *tc = tcase_create("host");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tc, make_dir, remove_dir);
     tcase_set_timeout(tc, 30);
@@ -643,8 +641,5 @@ int main(void)
     tcase_add_test(tc, a_guest_can_neither_write_nor_remove_what_its_run_reads_and_writes);
     tcase_add_test(tc, a_guest_gets_nowhere_else_by_any_request);
     suite_add_tcase(suite, tc);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

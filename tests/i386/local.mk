@@ -4,12 +4,12 @@
 if HAVE_CHECK
 check_PROGRAMS += tests/i386/test_i386_decode
 TESTS += tests/i386/test_i386_decode
-tests_i386_test_i386_decode_SOURCES = tests/i386/test_i386_decode.c
+tests_i386_test_i386_decode_SOURCES = tests/check_main.c tests/i386/test_i386_decode.c
 tests_i386_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Claims about instructions: faults, strings cut at any step, limits, 16-bit code.
 check_PROGRAMS += tests/i386/test_i386_insn
 TESTS += tests/i386/test_i386_insn
-tests_i386_test_i386_insn_SOURCES = tests/i386/test_i386_insn.c tests/i386/i386_bench.h
+tests_i386_test_i386_insn_SOURCES = tests/check_main.c tests/i386/test_i386_insn.c tests/i386/i386_bench.h
 tests_i386_test_i386_insn_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 # Random integer instructions on the host's processor and on the emulator.
@@ -37,12 +37,12 @@ endif
 if HAVE_CHECK
 check_PROGRAMS += tests/i386/test_i386_system
 TESTS += tests/i386/test_i386_system
-tests_i386_test_i386_system_SOURCES = tests/i386/test_i386_system.c tests/i386/i386_bench.h
+tests_i386_test_i386_system_SOURCES = tests/check_main.c tests/i386/test_i386_system.c tests/i386/i386_bench.h
 tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Instructions that are refused in mid-block and run again alone.
 check_PROGRAMS += tests/i386/test_i386_restart
 TESTS += tests/i386/test_i386_restart
-tests_i386_test_i386_restart_SOURCES = tests/i386/test_i386_restart.c tests/i386/i386_bench.h
+tests_i386_test_i386_restart_SOURCES = tests/check_main.c tests/i386/test_i386_restart.c tests/i386/i386_bench.h
 tests_i386_test_i386_restart_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # The PC's chips and boot loaders.
 check_PROGRAMS += tests/i386/test_pc_chips
@@ -59,16 +59,16 @@ tests_i386_test_pc_board_SOURCES = tests/i386/test_pc_board.c tests/whole/chip_b
 tests_i386_test_pc_board_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_pc_boot
 TESTS += tests/i386/test_pc_boot
-tests_i386_test_pc_boot_SOURCES = tests/i386/test_pc_boot.c
+tests_i386_test_pc_boot_SOURCES = tests/check_main.c tests/i386/test_pc_boot.c
 tests_i386_test_pc_boot_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_pc_vga
 TESTS += tests/i386/test_pc_vga
-tests_i386_test_pc_vga_SOURCES = tests/i386/test_pc_vga.c
+tests_i386_test_pc_vga_SOURCES = tests/check_main.c tests/i386/test_pc_vga.c
 tests_i386_test_pc_vga_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # x87, MMX and SSE helpers, with a fake machine around them.
 check_PROGRAMS += tests/i386/test_i386_fpu
 TESTS += tests/i386/test_i386_fpu
-tests_i386_test_i386_fpu_SOURCES = tests/i386/test_i386_fpu.c tests/softfloat/host_fpu.h targets/i386/fpu.c targets/i386/fpu_env.c \
+tests_i386_test_i386_fpu_SOURCES = tests/check_main.c tests/i386/test_i386_fpu.c tests/softfloat/host_fpu.h targets/i386/fpu.c targets/i386/fpu_env.c \
 	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c src/vm/flags.c
 tests_i386_test_i386_fpu_LDADD = libsoftfloat.a libbase.a $(CHECK_LIBS)
 endif

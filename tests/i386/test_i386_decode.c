@@ -1,7 +1,6 @@
 /*
  * The i386 decoder: lengths, operands, which encodings exist.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "i386/cpu.h"
 #include "i386/insn.h"
+#include "tests/check_main.h"
 
 #define CODE32 (DECODE_CODE32 | DECODE_P6)
 #define CODE16 DECODE_P6
@@ -291,12 +291,10 @@ START_TEST(lengths_agree_with_objdump)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("i386 decoder");
     TCase *t = tcase_create("decode");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, lengths_follow_operand_and_address_size);
@@ -310,9 +308,5 @@ int main(void)
     tcase_add_test(t, the_tables_agree_with_the_manuals_maps);
     tcase_add_loop_test(t, lengths_agree_with_objdump, 0, 2);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

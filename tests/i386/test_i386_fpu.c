@@ -5,7 +5,6 @@
  * masked and unmasked. Memory, exceptions and paging are fakes: what reaches
  * them is part of what is tested.
  */
-#include <check.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "i386/fpu.h"
 #include "i386/protect.h"
 #include "softfloat/floatx80.h"
+#include "tests/check_main.h"
 
 /* ---- fakes ---- */
 
@@ -1058,12 +1058,10 @@ START_TEST(emms_empties_and_mmx_fills_the_tags)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 fpu");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 60);
 #ifdef HOST_FPU
@@ -1093,9 +1091,5 @@ int main(void)
     tcase_add_test(t, trigonometry_out_of_range_only_sets_c2);
     tcase_add_test(t, emms_empties_and_mmx_fills_the_tags);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

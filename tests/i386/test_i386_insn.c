@@ -4,6 +4,7 @@
  * segment limits, 16-bit code.
  */
 #include "i386_bench.h"
+#include "tests/check_main.h"
 
 static struct bench *b;
 static struct i386_state *s;
@@ -429,12 +430,10 @@ START_TEST(loops_count_in_the_address_size)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 instructions");
     TCase *t = tcase_create("instructions");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
@@ -461,9 +460,5 @@ int main(void)
     tcase_add_test(t, pop_to_memory_based_on_esp_uses_the_new_esp);
     tcase_add_test(t, loops_count_in_the_address_size);
     suite_add_tcase(suite, t);
-    r = srunner_create(suite);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return suite;
 }

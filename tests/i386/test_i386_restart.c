@@ -6,6 +6,7 @@
 #include "i386_bench.h"
 
 #include "vm/trap.h"
+#include "tests/check_main.h"
 
 #define PT0    (PAGES + 0x1000)
 #define PT1    (PAGES + 0x2000)
@@ -386,12 +387,10 @@ END_TEST
 
 /* ---- all of them ---- */
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 restart");
     TCase *tc = tcase_create("alone");
-    SRunner *r = srunner_create(suite);
-    int failed;
 
     tcase_add_test(tc, ins_over_code_reads_its_port_once_after_a_bulk_rep);
     tcase_add_test(tc, frames_are_pushed_over_code_after_a_bulk_rep);
@@ -402,8 +401,5 @@ int main(void)
     tcase_add_test(tc, an_instruction_over_two_pages_is_what_it_is_after_its_fetch);
     tcase_add_test(tc, rep_movs_follows_the_page_table_that_it_writes);
     suite_add_tcase(suite, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

@@ -6,6 +6,7 @@
 #include "i386_bench.h"
 
 #include "i386/protect.h"
+#include "tests/check_main.h"
 
 static struct bench *b;
 static struct i386_state *s;
@@ -2107,17 +2108,11 @@ static void add_rest(Suite *suite)
     ADD(the_pictures_for_the_monitor_do_not_disturb);
 }
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 system");
-    SRunner *runner;
-    int failed;
 
     add_transfers(suite);
     add_rest(suite);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite;
 }

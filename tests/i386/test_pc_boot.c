@@ -2,7 +2,6 @@
  * Boot loaders and board: what a kernel finds in memory and registers, what a
  * bad file gets as an answer, and that no file, however mangled, does harm.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "i386/pc.h"
 #include "i386/pc/board.h"
 #include "i386/pc/tables.h"
+#include "tests/check_main.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -1285,12 +1285,10 @@ END_TEST
 
 #define ADD(t) tcase_add_test(tc, t)
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("pc_boot");
     TCase *tc = tcase_create("pc_boot");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
@@ -1340,9 +1338,5 @@ int main(void)
     ADD(mangled_bzimage_does_no_harm);
     ADD(hammering_on_the_board_does_no_harm_and_is_repeatable);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

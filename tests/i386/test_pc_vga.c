@@ -1,7 +1,6 @@
 /*
  * The VGA as a program sees it through ports and memory, and its pictures.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/buffer.h"
 #include "i386/pc.h"
 #include "i386/pc/board.h"
+#include "tests/check_main.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -532,12 +532,10 @@ END_TEST
 
 #define ADD(t) tcase_add_test(tc, t)
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("pc_vga");
     TCase *tc = tcase_create("pc_vga");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
@@ -560,9 +558,5 @@ int main(void)
     ADD(registers_are_in_memory_too);
     ADD(pictures_change_no_state);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

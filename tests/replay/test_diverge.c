@@ -3,10 +3,10 @@
  * with the place where it shows and the parts of the machine in which it does, and
  * the machine stands there, to be looked at.
  */
-#include <check.h>
 #include <stdio.h>
 
 #include "recording_bench.h"
+#include "tests/check_main.h"
 
 /* How far behind an event its absence may show: the first witness after it (diverge.c),
  * and the end of the step. */
@@ -465,12 +465,10 @@ START_TEST(where_the_file_has_a_checkpoint_values_are_compared)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("divergence");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_dropped_input_shows_near_its_place);
@@ -485,9 +483,5 @@ int main(void)
     tcase_add_test(t, a_checkpoint_of_an_impossible_state_is_not_used);
     tcase_add_test(t, where_the_file_has_a_checkpoint_values_are_compared);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

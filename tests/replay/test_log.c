@@ -1,11 +1,11 @@
 /* The event log in memory. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "replay/log.h"
 #include "toy.h"
+#include "tests/check_main.h"
 
 #define EVENTS 5000u
 
@@ -134,7 +134,7 @@ START_TEST(events_in_a_file_are_read_as_they_are_needed)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("log");
     TCase *t = tcase_create("memory");
@@ -144,15 +144,4 @@ static Suite *suite(void)
     tcase_add_test(t, events_in_a_file_are_read_as_they_are_needed);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
 }

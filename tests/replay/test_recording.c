@@ -3,10 +3,10 @@
  * the way is noticed, and a replay that is not what was recorded says where.
  * Machines are toys (toy.h); the file is a buffer.
  */
-#include <check.h>
 #include <stdio.h>
 
 #include "recording_bench.h"
+#include "tests/check_main.h"
 
 START_TEST(a_recording_replays_to_the_same_state_and_output)
 {
@@ -776,12 +776,10 @@ START_TEST(the_corpus_is_made_where_it_is_asked_for)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("recordings");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
@@ -806,9 +804,5 @@ int main(void)
     tcase_add_test(t, forged_chunks_do_no_harm);
     tcase_add_test(t, the_corpus_is_made_where_it_is_asked_for);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

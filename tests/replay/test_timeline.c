@@ -4,7 +4,6 @@
  * state and what every step did. Whatever the timeline does, in whatever order, it
  * must stand where the oracle says, with the hash that the oracle saw there.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "base/buffer.h"
 #include "replay/timeline.h"
 #include "toy.h"
+#include "tests/check_main.h"
 
 /* ---- the oracle ---- */
 
@@ -798,7 +798,7 @@ START_TEST(every_operation_ends_where_the_oracle_says)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline");
     TCase *t = tcase_create("oracle");
@@ -807,15 +807,4 @@ static Suite *suite(void)
     tcase_add_loop_test(t, every_operation_ends_where_the_oracle_says, 0, 8);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
 }

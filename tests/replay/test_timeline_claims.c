@@ -3,7 +3,6 @@
  * test_timeline.c sees to): what it costs, what it says, when it waits.
  * Hand-written programs on the toy machine, a host whose clock is ours.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/buffer.h"
 #include "replay/timeline.h"
 #include "toy.h"
+#include "tests/check_main.h"
 
 #define VA(pa) (TOY_VIRTUAL + (uint64_t)(pa))
 
@@ -895,7 +895,7 @@ START_TEST(a_replay_that_disagrees_with_its_log_says_where)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline claims");
     TCase *t = tcase_create("all");
@@ -927,15 +927,4 @@ static Suite *suite(void)
     tcase_add_test(t, a_replay_that_disagrees_with_its_log_says_where);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failed;
-
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
 }

@@ -9,8 +9,8 @@
 
 #include "base/buffer.h"
 #include "replay/timeline.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -480,7 +480,7 @@ START_TEST(on_the_real_core_every_operation_ends_where_single_steps_say)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline on the execution core");
     TCase *t = tcase_create("oracle");
@@ -489,15 +489,4 @@ static Suite *suite(void)
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
     suite_add_tcase(s, t);
     return s;
-}
-
-int main(void)
-{
-    SRunner *r = srunner_create(suite());
-    int failures;
-
-    srunner_run_all(r, CK_ENV);
-    failures = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failures ? 1 : 0;
 }

@@ -2,13 +2,13 @@
  * The protocol layer against the gdb manual: framing, every packet, stops in
  * both directions, robustness.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rsp/packet.h"
 #include "test_rsp_client.h"
+#include "tests/check_main.h"
 
 static struct fake f;
 
@@ -1396,12 +1396,10 @@ START_TEST(lldb_finds_host_process_and_registers)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("rsp");
     TCase *framing = tcase_create("framing"), *packets = tcase_create("packets");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(framing, setup, teardown);
     tcase_add_test(framing, a_good_packet_is_acknowledged_and_answered_once);
@@ -1475,9 +1473,5 @@ int main(void)
     tcase_add_test(packets, qemu_packets_are_known);
     tcase_add_test(packets, lldb_finds_host_process_and_registers);
     suite_add_tcase(s, packets);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

@@ -2,13 +2,13 @@
  * Agent expressions: what gdb sends means what gdb means, and nothing that is
  * sent can hang or harm the server.
  */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rsp/agent.h"
+#include "tests/check_main.h"
 
 static uint64_t regs[16];
 static uint8_t memory[0x8000];
@@ -358,12 +358,10 @@ START_TEST(random_code_never_does_harm)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("rsp agent expressions");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, gdb_condition_of_register_and_memory);
@@ -379,9 +377,5 @@ int main(void)
     tcase_add_test(t, malformed_code_is_refused);
     tcase_add_test(t, random_code_never_does_harm);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

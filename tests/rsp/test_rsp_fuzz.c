@@ -3,12 +3,12 @@
  * each packet that has one, and the session answers properly afterwards. The
  * bytes are the same in each run; build with --enable-sanitize for full effect.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "test_rsp_client.h"
+#include "tests/check_main.h"
 
 #define ROUNDS 30000u
 
@@ -264,20 +264,14 @@ START_TEST(damaged_streams_do_no_harm)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("rsp fuzz");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_test(t, each_packet_has_its_one_answer_whatever_it_says);
     tcase_add_test(t, damaged_streams_do_no_harm);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

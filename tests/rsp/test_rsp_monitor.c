@@ -1,12 +1,12 @@
 /*
  * The monitor: parsing, help, suggestions, built-in commands.
  */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rsp/session.h"
 #include "test_rsp_client.h"
+#include "tests/check_main.h"
 
 static struct fake f;
 static const char *text;
@@ -258,12 +258,10 @@ START_TEST(any_line_has_its_answer)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("rsp monitor");
     TCase *t = tcase_create("all");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, commands_print_on_the_console_and_answer_ok);
@@ -281,9 +279,5 @@ int main(void)
     tcase_add_test(t, long_output_comes_in_pieces);
     tcase_add_test(t, any_line_has_its_answer);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

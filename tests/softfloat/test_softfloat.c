@@ -4,11 +4,11 @@
  * without flushing, at every precision. The transcendental functions: within
  * one ulp of the host's. On other hosts only the fixed cases run.
  */
-#include <check.h>
 #include <stdlib.h>
 
 #include "host_fpu.h"
 #include "softfloat/floatx80.h"
+#include "tests/check_main.h"
 
 #ifdef HOST_FPU
 
@@ -551,12 +551,10 @@ START_TEST(remainder_is_exact_and_nearest)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *suite = suite_create("softfloat");
     TCase *t = tcase_create("all");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(t, 60);
 #ifdef HOST_FPU
@@ -600,9 +598,5 @@ int main(void)
     tcase_add_test(t, halves_convert_and_round);
     tcase_add_test(t, remainder_is_exact_and_nearest);
     suite_add_tcase(suite, t);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }

@@ -4,19 +4,19 @@
 if HAVE_CHECK
 check_PROGRAMS += tests/vm/test_vm_exec
 TESTS += tests/vm/test_vm_exec
-tests_vm_test_vm_exec_SOURCES = tests/vm/test_vm_exec.c tests/vm/vm_toy.c tests/vm/vm_toy.h
+tests_vm_test_vm_exec_SOURCES = tests/check_main.c tests/vm/test_vm_exec.c tests/vm/vm_toy.c tests/vm/vm_toy.h
 tests_vm_test_vm_exec_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_vm_jit
 TESTS += tests/vm/test_vm_jit
-tests_vm_test_vm_jit_SOURCES = tests/vm/test_vm_jit.c
+tests_vm_test_vm_jit_SOURCES = tests/check_main.c tests/vm/test_vm_jit.c
 tests_vm_test_vm_jit_LDADD = libvm.a libsoftfloat.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_vm
 TESTS += tests/vm/test_vm
-tests_vm_test_vm_SOURCES = tests/vm/test_vm.c tests/vm/vm_toy.c tests/vm/vm_toy.h
+tests_vm_test_vm_SOURCES = tests/check_main.c tests/vm/test_vm.c tests/vm/vm_toy.c tests/vm/vm_toy.h
 tests_vm_test_vm_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_vm_uops
 TESTS += tests/vm/test_vm_uops
-tests_vm_test_vm_uops_SOURCES = tests/vm/test_vm_uops.c tests/vm/vm_toy.c tests/vm/vm_toy.h
+tests_vm_test_vm_uops_SOURCES = tests/check_main.c tests/vm/test_vm_uops.c tests/vm/vm_toy.c tests/vm/vm_toy.h
 tests_vm_test_vm_uops_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_schedule
 TESTS += tests/vm/test_schedule

@@ -8,8 +8,8 @@
 #include "base/buffer.h"
 #include "base/page_set.h"
 #include "vm/footprint.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -725,12 +725,10 @@ START_TEST(two_machines_run_in_two_threads)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("vm");
     TCase *t = tcase_create("memory");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, later_regions_hide_earlier_ones_and_disabled_ones_are_transparent);
     tcase_add_test(t, nothing_reads_as_ones_and_rom_drops_writes);
@@ -768,9 +766,5 @@ int main(void)
     tcase_add_test(t, page_sets_keep_what_was_added_sealed_or_not);
     tcase_add_test(t, two_machines_run_in_two_threads);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

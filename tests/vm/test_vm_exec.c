@@ -13,8 +13,8 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "vm/footprint.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -602,19 +602,13 @@ START_TEST(every_way_of_running_gives_the_same_states)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("vm exec");
     TCase *t = tcase_create("ways");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_test(t, every_way_of_running_gives_the_same_states);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

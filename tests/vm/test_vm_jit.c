@@ -13,8 +13,8 @@
 #include "host/code_memory.h"
 #include "softfloat/softfloat.h"
 #include "vm/jit/jit.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -675,12 +675,10 @@ START_TEST(too_little_memory_means_no_jit)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("vm jit");
     TCase *t = tcase_create("jit");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 120);
     tcase_add_test(t, every_micro_op);
@@ -689,9 +687,5 @@ int main(void)
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

@@ -7,8 +7,8 @@
 #include "base/buffer.h"
 #include "vm/exec_priv.h"
 #include "vm/flags.h"
+#include "tests/check_main.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -697,12 +697,10 @@ START_TEST(pictures_name_operands_as_the_table_says)
 }
 END_TEST
 
-int main(void)
+Suite *test_suite(void)
 {
     Suite *s = suite_create("vm micro-ops");
     TCase *t = tcase_create("flags");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, lazy_flags_of_every_pair_of_bytes);
@@ -714,9 +712,5 @@ int main(void)
     tcase_add_test(t, micro_ops_do_what_their_names_say);
     tcase_add_test(t, pictures_name_operands_as_the_table_says);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return s;
 }

@@ -178,7 +178,7 @@ static void create_devices(struct pc *pc)
         pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
 }
 
-/* ---- boot; with drives and no word on it, as QEMU has it: disk, floppy, CD. ---- */
+/* --boot; with drives and no word on it, as QEMU has it: disk, floppy, CD. */
 static void take_boot_order(struct pc *pc)
 {
     const struct machine_parts *p = pc->config.parts;
