@@ -15,8 +15,7 @@
 
 static size_t segment_bytes(const struct segment *g)
 {
-    return sizeof(*g) + page_set_bytes(&g->f.code) + page_set_bytes(&g->f.written) +
-           page_set_bytes(&g->f.read);
+    return sizeof(*g) + footprint_bytes(&g->f);
 }
 
 /* Take over the members of *f. */
@@ -27,9 +26,7 @@ static struct segment *segment_create(struct checkpoint_store *s, struct footpri
     g->refs = 1;
     g->f = *f;
     footprint_init(f);
-    page_set_seal(&g->f.code);
-    page_set_seal(&g->f.written);
-    page_set_seal(&g->f.read);
+    footprint_seal(&g->f);
     s->footprint_bytes += segment_bytes(g);
     return g;
 }
@@ -50,12 +47,6 @@ static void segment_unref(struct checkpoint_store *s, struct segment *g)
     free(g);
 }
 
-static void set_join(struct page_set *to, const struct page_set *sealed)
-{
-    for (uint32_t i = 0; i < sealed->count; i++)
-        page_set_add(to, sealed->slots[i] - 1);
-}
-
 /* The footprint of two segments that have become one; NULL if either is unknown. */
 static struct segment *segment_join(struct checkpoint_store *s, struct segment *a, struct segment *b)
 {
@@ -66,12 +57,8 @@ static struct segment *segment_join(struct checkpoint_store *s, struct segment *
     if (a == b)
         return segment_ref(a);
     footprint_init(&f);
-    set_join(&f.code, &a->f.code);
-    set_join(&f.code, &b->f.code);
-    set_join(&f.written, &a->f.written);
-    set_join(&f.written, &b->f.written);
-    set_join(&f.read, &a->f.read);
-    set_join(&f.read, &b->f.read);
+    footprint_join(&f, &a->f);
+    footprint_join(&f, &b->f);
     return segment_create(s, &f);
 }
 

@@ -49,6 +49,7 @@
  */
 #include "replay/timeline_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -77,6 +78,7 @@ static void start(struct timeline *tl, struct timeline_stop *stop)
     tl->search.watch_ignored = ICOUNT_MAX;
     tl->search.told_access = ICOUNT_MAX;
     begin(tl, HITS_IGNORED, 0);
+    points_apply(tl);
 }
 
 /* Position to stand at when an access of the step from h is told. */
@@ -149,6 +151,7 @@ static void tell_hit(struct timeline *tl, const struct found *f, enum direction 
     stop->address = f->hit.address;
     stop->nothers = f->nothers;
     memcpy(stop->others, f->others, sizeof(stop->others));
+    stop->writer = f->hit.writer;
 }
 
 /* End of an operation that went forward. */
@@ -483,20 +486,28 @@ void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop
     continue_forward(tl, true, stop);
 }
 
-void timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, struct timeline_stop *stop)
+int timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, bool physical, struct timeline_stop *stop,
+                        struct error *err)
 {
-    const struct point only = {.p = {.kinds = TRAP_WRITE, .address = address, .len = len}};
+    const struct point only = {
+        .p = {.kinds = TRAP_WRITE, .address = address, .len = len ? len : 1, .physical = physical},
+        .bytes_only = true,
+    };
+    int r = 0;
 
     start(tl, stop);
-    if (tl->m->st->position == tl->first || !len) {
-        stop->reason = TIMELINE_REPLAY_BEGIN;
-        return;
-    }
     tl->search.only = &only;
-    tl->points.stale = true;
-    search_back(tl, tl->first, TIMELINE_REPLAY_BEGIN, TRAP_WRITE, stop);
+    points_apply(tl);
+    if (!tl->points.nbytes)
+        r = error_set(err, -EFAULT, "there is no memory at %s0x%llx here", physical ? "physical " : "",
+                      (unsigned long long)address);
+    else if (tl->m->st->position == tl->first)
+        stop->reason = TIMELINE_REPLAY_BEGIN;
+    else
+        search_back(tl, tl->first, TIMELINE_REPLAY_BEGIN, TRAP_WRITE, stop);
     tl->search.only = NULL;
-    tl->points.stale = true;
+    points_apply(tl);
+    return r;
 }
 
 /* ---- seek ---- */

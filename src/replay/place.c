@@ -71,9 +71,7 @@ static void enter(struct timeline *tl, struct checkpoint *c)
     hold_segment(tl, c);
     tl->placement.recording = !checkpoint_footprint(c);
     if (tl->placement.recording) {
-        page_set_clear(&tl->placement.fp.code);
-        page_set_clear(&tl->placement.fp.written);
-        page_set_clear(&tl->placement.fp.read);
+        footprint_clear(&tl->placement.fp);
         tl->placement.fp_from = c->position;
         tl->placement.fp_ns = 0;
         machine_set_footprint(tl->m, &tl->placement.fp);

@@ -24,29 +24,28 @@ static uint64_t last_byte(const struct timeline_point *p)
 
 static bool point_is_at(const struct timeline_point *p, const struct trap_hit *hit)
 {
-    if (!(p->kinds & hit->kind))
+    if (!(p->kinds & hit->kind) || p->physical)
         return false;
     if (hit->kind == TRAP_EXEC)
         return p->address == hit->address;
     return hit->address >= p->address && hit->address <= last_byte(p);
 }
 
-/* Id of a point that hits, its condition asked; 0: none. */
-static unsigned ask_points(const struct timeline *tl, const struct trap_hit *hit, bool *any)
+static bool counts(const struct point *p)
+{
+    return !p->p.condition || p->p.condition(p->p.ctx, p->id);
+}
+
+/* A breakpoint that this is a hit of, its condition asked; NULL: none. */
+static const struct point *executed_point(const struct timeline *tl, const struct trap_hit *hit)
 {
     const struct point *list;
     size_t n = points_in_force(tl, &list);
 
-    *any = false;
-    for (size_t i = 0; i < n; i++) {
-        const struct timeline_point *p = &list[i].p;
-
-        if (!point_is_at(p, hit) || (p->condition && !p->condition(p->ctx, list[i].id)))
-            continue;
-        *any = true;
-        return list[i].id;
-    }
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        if (point_is_at(&list[i].p, hit) && counts(&list[i]))
+            return &list[i];
+    return NULL;
 }
 
 /* How sure it is that a debugger stops for an access. gdb looks at the one watchpoint that it is told of, and
@@ -58,19 +57,35 @@ static unsigned rank_of(const struct timeline_point *p, const struct trap_hit *h
     return p->kinds & TRAP_WRITE ? 2 : 1;
 }
 
-/* The point that an access hits, its condition asked; NULL: none. */
-static const struct point *accessed_point(const struct timeline *tl, const struct trap_hit *hit)
+/* The point that an access hits, its condition asked; NULL: none. The hit's address becomes what the point calls it. */
+static const struct point *accessed_point(const struct timeline *tl, struct trap_hit *hit)
 {
-    const struct point *list;
+    const struct point *list, *p;
     size_t n = points_in_force(tl, &list);
 
-    for (size_t i = hit->trap ? hit->trap - 1 : 0; i < (hit->trap ? hit->trap : n) && i < n; i++) {
-        const struct timeline_point *p = &list[i].p;
+    if (hit->storage) {
+        const struct point_bytes *b = &tl->points.bytes[hit->trap - 1 - tl->points.nvirtual];
 
-        if (point_is_at(p, hit) && (!p->condition || p->condition(p->ctx, list[i].id)))
-            return &list[i];
+        hit->address = b->address + (hit->address - b->storage);
+        return counts(&list[b->point]) ? &list[b->point] : NULL;
+    }
+    for (size_t i = hit->trap ? tl->points.virtuals[hit->trap - 1] : 0; i < n; i++) {
+        p = &list[i];
+        if (!p->bytes_only && point_is_at(&p->p, hit) && counts(p))
+            return p;
+        if (hit->trap)
+            break;
     }
     return NULL;
+}
+
+/* Is it one of those that the step is known to hit? */
+static bool is_known(const struct found *f, const struct point *p)
+{
+    for (unsigned i = 0; i < f->nothers; i++)
+        if (f->others[i].point == p->id)
+            return true;
+    return f->point == p->id;
 }
 
 static void add_other(struct found *f, unsigned point, uint64_t address)
@@ -80,14 +95,15 @@ static void add_other(struct found *f, unsigned point, uint64_t address)
 }
 
 /* Of the accesses of one step the one that is most worth telling is told, the first of equals. */
-static bool on_access(struct timeline *tl, const struct trap_hit *hit)
+static bool on_access(struct timeline *tl, struct trap_hit *hit)
 {
     struct found *f = &tl->search.found, was = *f;
     bool same_step = f->any && f->hit.position == hit->position && f->hit.kind != TRAP_EXEC;
     const struct point *p = accessed_point(tl, hit);
     unsigned rank = p ? rank_of(&p->p, hit) : 0;
 
-    if (!p)
+    /* A store that hits by its address hits the bytes, too. */
+    if (!p || (same_step && hit->storage && is_known(f, p)))
         return same_step;
     if (same_step && rank <= f->rank) {
         if (p->id != f->point)
@@ -109,19 +125,19 @@ static bool on_access(struct timeline *tl, const struct trap_hit *hit)
 bool points_on_hit(void *ctx, const struct trap_hit *hit)
 {
     struct timeline *tl = ctx;
-    unsigned id;
-    bool any;
+    struct trap_hit told = *hit;
+    const struct point *p;
 
     if (tl->search.mode == HITS_IGNORED || !(hit->kind & tl->search.hit_kinds) || hit->position < tl->search.not_before)
         return false;
     if (hit->position == (hit->kind == TRAP_EXEC ? tl->search.exec_ignored : tl->search.watch_ignored))
         return false;
     if (hit->kind != TRAP_EXEC)
-        return on_access(tl, hit) && tl->search.mode == HITS_STOP;
-    id = ask_points(tl, hit, &any);
-    if (!any)
+        return on_access(tl, &told) && tl->search.mode == HITS_STOP;
+    p = executed_point(tl, hit);
+    if (!p)
         return false;
-    tl->search.found = (struct found){.any = true, .point = id, .hit = *hit};
+    tl->search.found = (struct found){.any = true, .point = p->id, .hit = *hit};
     return tl->search.mode == HITS_STOP;
 }
 
@@ -145,6 +161,14 @@ static bool pages_concern(const struct page_set *pages, const struct timeline_po
     return false;
 }
 
+static bool bytes_concern(const struct timeline *tl, const struct footprint *f)
+{
+    for (size_t i = 0; i < tl->points.nbytes; i++)
+        if (page_set_has(&f->storage, tl->points.bytes[i].storage >> PAGE_SHIFT))
+            return true;
+    return false;
+}
+
 bool points_concern(const struct timeline *tl, const struct footprint *f)
 {
     const struct point *list;
@@ -155,24 +179,67 @@ bool points_concern(const struct timeline *tl, const struct footprint *f)
         unsigned kinds = p->kinds & tl->search.hit_kinds;
 
         if (((kinds & TRAP_EXEC) && pages_concern(&f->code, p, true)) ||
-            ((kinds & TRAP_WRITE) && pages_concern(&f->written, p, false)) ||
+            ((kinds & TRAP_WRITE) && !p->physical && !list[i].bytes_only && pages_concern(&f->written, p, false)) ||
             ((kinds & TRAP_READ) && pages_concern(&f->read, p, false)))
             return true;
     }
-    return false;
+    return (tl->search.hit_kinds & TRAP_WRITE) && bytes_concern(tl, f);
+}
+
+/* The bytes of storage that a point means here: a range for each page that there is. More pages than
+ * this, and only accesses to the address count. */
+#define BYTES_PAGES 64u
+
+static void add_bytes(struct points *points, const struct point_bytes *b)
+{
+    points->bytes = xrealloc(points->bytes, (points->nbytes + 1) * sizeof(*points->bytes));
+    points->bytes[points->nbytes++] = *b;
+}
+
+static void find_bytes(struct timeline *tl, size_t point, const struct point *p)
+{
+    const struct cpu *cpu = tl->m->cpus[0];
+    uint64_t at = p->p.address, left = last_byte(&p->p) - at + 1;
+
+    for (unsigned pages = 0; left && pages < BYTES_PAGES; pages++) {
+        uint64_t n = PAGE_SIZE - (at & ~PAGE_MASK);
+        paddr_t pa = at;
+        uint32_t page = UINT32_MAX;
+
+        n = n < left ? n : left;
+        if (p->p.physical || cpu->ops->translate(cpu, at, &pa))
+            page = memory_storage_of(&tl->m->memory, pa);
+        if (page != UINT32_MAX)
+            add_bytes(&tl->points, &(struct point_bytes){point, (uint64_t)page << PAGE_SHIFT | (pa & ~PAGE_MASK), n, at});
+        at += n;
+        left -= n;
+    }
 }
 
 void points_apply(struct timeline *tl)
 {
     const struct point *list;
-    size_t n = points_in_force(tl, &list);
+    size_t n = points_in_force(tl, &list), count = 0;
     struct trap *traps;
 
-    tl->points.stale = false;
-    traps = xcalloc(n + 1, sizeof(*traps));
+    tl->points.nbytes = 0;
     for (size_t i = 0; i < n; i++)
-        traps[i] = (struct trap){list[i].p.address, list[i].p.len, list[i].p.kinds};
-    machine_set_traps(tl->m, traps, (unsigned)n);
+        if (list[i].p.kinds & TRAP_WRITE)
+            find_bytes(tl, i, &list[i]);
+    traps = xcalloc(n + tl->points.nbytes + 1, sizeof(*traps));
+    tl->points.virtuals = xrealloc(tl->points.virtuals, (n + 1) * sizeof(*tl->points.virtuals));
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].p.physical || list[i].bytes_only)
+            continue;
+        tl->points.virtuals[count] = i;
+        traps[count++] = (struct trap){.address = list[i].p.address, .len = list[i].p.len, .kinds = list[i].p.kinds};
+    }
+    tl->points.nvirtual = count;
+    for (size_t i = 0; i < tl->points.nbytes; i++)
+        traps[count++] = (struct trap){.address = tl->points.bytes[i].storage, .len = tl->points.bytes[i].len,
+                                       .kinds = TRAP_WRITE, .storage = true};
+    if (machine_set_traps(tl->m, traps, (unsigned)count))
+        run_changed(tl);
     free(traps);
 }
 
@@ -185,7 +252,6 @@ unsigned timeline_add_point(struct timeline *tl, const struct timeline_point *po
     *p = (struct point){.id = ++tl->points.last_id, .p = *point};
     if (!p->p.len)
         p->p.len = 1;
-    tl->points.stale = true;
     return p->id;
 }
 
@@ -196,7 +262,6 @@ bool timeline_remove_point(struct timeline *tl, unsigned id)
             continue;
         tl->points.count--;
         memmove(&tl->points.list[i], &tl->points.list[i + 1], (tl->points.count - i) * sizeof(*tl->points.list));
-        tl->points.stale = true;
         return true;
     }
     return false;
@@ -209,9 +274,9 @@ unsigned timeline_breakpoint_here(struct timeline *tl)
         .position = tl->m->st->position,
         .address = tl->m->cpus[0]->ops->pc(tl->m->cpus[0]),
     };
-    bool any;
+    const struct point *p = executed_point(tl, &here);
 
-    return ask_points(tl, &here, &any);
+    return p ? p->id : 0;
 }
 
 /* ---- replay breaks ---- */
@@ -252,4 +317,6 @@ void points_finish(struct timeline *tl)
 {
     free(tl->points.list);
     free(tl->points.breaks);
+    free(tl->points.bytes);
+    free(tl->points.virtuals);
 }

@@ -315,13 +315,8 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
     return poll_host(tl, t1) ? RUN_INTERRUPTED : RUN_LIMIT;
 }
 
-/* Break- and watchpoints may slow the guest down a hundredfold: begin anew to
- * measure how many steps fit into a slice. */
-static void prepare(struct timeline *tl)
+void run_changed(struct timeline *tl)
 {
-    if (!tl->points.stale)
-        return;
-    points_apply(tl);
     if (tl->pace.slice_steps > SLICE_FIRST)
         tl->pace.slice_steps = SLICE_FIRST;
 }
@@ -330,7 +325,6 @@ enum run_end run_to(struct timeline *tl, icount_t until)
 {
     enum run_end end = RUN_LIMIT;
 
-    prepare(tl);
     while (end == RUN_LIMIT && tl->m->st->position < until)
         end = slice(tl, until, false);
     return end;
@@ -341,7 +335,6 @@ enum run_end run_step(struct timeline *tl)
     icount_t from = tl->m->st->position;
     enum run_end end;
 
-    prepare(tl);
     do {
         end = slice(tl, ICOUNT_MAX, true);
     } while (end == RUN_LIMIT && (tl->m->st->position == from || !run_at_boundary(tl)));

@@ -35,6 +35,14 @@ struct input_queue {
 struct point {
     unsigned id;
     struct timeline_point p;
+    bool bytes_only;       /* writes to the bytes that the address means, not accesses to the address */
+};
+
+/* Bytes of storage that a point means. */
+struct point_bytes {
+    size_t point;          /* its index in the list in force */
+    uint64_t storage, len; /* as a storage trap has them */
+    uint64_t address;      /* what the point calls the first */
 };
 
 /* What the trap callback does with hits. */
@@ -147,7 +155,11 @@ struct points {
     struct point *list;
     size_t count;
     unsigned last_id;
-    bool stale;               /* the machine has not got them yet */
+    struct point_bytes *bytes; /* of those in force, as they were translated where the operation began */
+    size_t nbytes;
+    /* The machine's traps are those of virtual addresses, then one for each of `bytes`. */
+    size_t *virtuals;         /* indices in the list in force of the points of the first */
+    size_t nvirtual;
     icount_t *breaks;         /* replay_break positions, sorted */
     size_t nbreaks;
 };
@@ -243,6 +255,9 @@ uint64_t run_host_now(const struct timeline *tl);
 enum run_end run_to(struct timeline *tl, icount_t until);
 /* Make at least one step, go on to the next instruction boundary. */
 enum run_end run_step(struct timeline *tl);
+/* The machine has other traps, which may slow it down a hundredfold: begin anew to measure how many steps fit into a
+ * slice. */
+void run_changed(struct timeline *tl);
 /* Is this position one where a debugger's step may end? */
 bool run_at_boundary(const struct timeline *tl);
 
@@ -265,7 +280,7 @@ void place_pass_end(struct timeline *tl);
 size_t points_in_force(const struct timeline *tl, const struct point **list);
 /* Does the footprint hold a page that one of them, of a kind in tl->search.hit_kinds, is in? */
 bool points_concern(const struct timeline *tl, const struct footprint *f);
-/* Give the machine those that are in force. */
+/* An operation begins, or another point is in force: translate addresses where we stand, give the machine its traps. */
 void points_apply(struct timeline *tl);
 /* The machine asks (struct traps). */
 bool points_on_hit(void *ctx, const struct trap_hit *hit);

@@ -45,7 +45,8 @@ static struct rsp_breakpoint *find(struct rsp_session *s, const struct rsp_break
     for (unsigned i = 0; i < s->nbreakpoints; i++) {
         struct rsp_breakpoint *bp = &s->breakpoints[i];
 
-        if (bp->type == like->type && bp->address == like->address && bp->len == like->len)
+        if (bp->type == like->type && bp->physical == like->physical && bp->address == like->address &&
+            bp->len == like->len)
             return bp;
     }
     return NULL;
@@ -62,7 +63,8 @@ static bool take_place(struct rsp_session *s, struct rsp_request *r, struct rsp_
     if (!rsp_take_hex(r, &type) || type > RSP_WATCH_ACCESS || !rsp_take(r, ","))
         return false;
     bp->type = (enum rsp_breakpoint_type)type;
-    return rsp_take_hex(r, &bp->address) && bp->address <= rsp_address_mask(s) && rsp_take(r, ",") &&
+    bp->physical = s->physical && bp->type >= RSP_WATCH_WRITE;
+    return rsp_take_hex(r, &bp->address) && (bp->physical || bp->address <= rsp_address_mask(s)) && rsp_take(r, ",") &&
            rsp_take_hex(r, &bp->len);
 }
 
@@ -122,7 +124,9 @@ static int check_place(struct rsp_session *s, const struct rsp_breakpoint *bp, s
         return 0;
     if (!bp->len)
         return error_set(err, -EINVAL, "a watchpoint of no bytes");
-    if (bp->len - 1 > rsp_address_mask(s) - bp->address)
+    if (bp->physical && bp->type != RSP_WATCH_WRITE)
+        return error_set(err, -ENOTSUP, "physical addresses are watched for writes only");
+    if (bp->len - 1 > (bp->physical ? UINT64_MAX : rsp_address_mask(s)) - bp->address)
         return error_set(err, -EINVAL, "the watchpoint runs over the end of the address space");
     return 0;
 }
@@ -293,9 +297,10 @@ bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_
     return hit;
 }
 
-bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, uint64_t address, uint64_t len)
+bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, bool physical, uint64_t address,
+                      uint64_t len)
 {
-    const struct rsp_breakpoint like = {.type = type, .address = address, .len = len};
+    const struct rsp_breakpoint like = {.type = type, .physical = physical, .address = address, .len = len};
     const struct rsp_breakpoint *bp = find(s, &like);
 
     return bp && conditions_hold(s, bp);

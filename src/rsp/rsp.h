@@ -143,6 +143,7 @@ struct agent_expr;
 struct rsp_breakpoint {
     enum rsp_breakpoint_type type;
     uint64_t address; /* virtual */
+    bool physical;    /* `address` is physical: a watchpoint for writing that was set while Qqemu.PhyMemMode was 1 */
     uint64_t len;     /* watchpoints: bytes, at least 1; breakpoints: the client's `kind` */
     struct agent_expr *conditions; /* any of them true: it counts; none: always */
     unsigned nconditions;
@@ -162,7 +163,8 @@ const struct rsp_breakpoint *rsp_breakpoints(const struct rsp_session *s, unsign
 bool rsp_exec_hit(struct rsp_session *s, uint64_t pc, bool commands, struct rsp_stop *stop);
 /* The step just made touched what this watchpoint watches. Do its conditions, which see the state as it
  * is now, let it count? False, too, if there is none of that type at that place. */
-bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, uint64_t address, uint64_t len);
+bool rsp_watch_counts(struct rsp_session *s, enum rsp_breakpoint_type type, bool physical, uint64_t address,
+                      uint64_t len);
 /* Is the guest to stop at once, if it is continued where it stands at a breakpoint? A debugger steps off a breakpoint
  * that it sees at the PC before it continues; if it does not, it means to be stopped there (after a jump, at the
  * beginning of a function that it calls). `told`: this hit is what it was told last. */

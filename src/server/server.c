@@ -349,11 +349,22 @@ static enum rsp_stop_reason break_reason(enum rsp_breakpoint_type type)
     }
 }
 
+static bool own_watch(const struct server *s, unsigned id)
+{
+    for (unsigned i = 0; i < s->nwatches; i++)
+        if (s->watches[i].id == id)
+            return true;
+    return false;
+}
+
 static enum rsp_stop_reason stop_reason(const struct server *s, const struct timeline_stop *stop)
 {
     switch (stop->reason) {
     case TIMELINE_BREAKPOINT:
     case TIMELINE_WATCHPOINT:
+        /* What the debugger does not know of is just a stop for it. */
+        if (own_watch(s, stop->point))
+            return RSP_STOP_STEP;
         return break_reason(point_type(s, stop->point));
     case TIMELINE_REPLAY_BEGIN:
         return RSP_STOP_HISTORY_BEGIN;
@@ -381,6 +392,10 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
     } else if (stop->reason == TIMELINE_DIVERGED) {
         buffer_printf(text, "hindcast: the replay is not what happened: %s\n",
                       timeline_divergence(s->timeline));
+    } else if (stop->reason == TIMELINE_WATCHPOINT && (stop->writer || own_watch(s, stop->point))) {
+        buffer_printf(text, "hindcast: the watched bytes at %s0x%llx are written by %s\n",
+                      own_watch(s, stop->point) ? "physical " : "", (unsigned long long)stop->address,
+                      stop->writer ? stop->writer : "an instruction");
     }
     for (unsigned i = 0; s->info.watch_before && i < stop->nothers; i++)
         buffer_printf(text, "hindcast: the same instruction touches watched bytes at 0x%" PRIx64 ", too\n",
@@ -621,6 +636,7 @@ void server_destroy(struct server *s)
     server_ports_finish(s);
     server_semihost_finish(s);
     free(s->points);
+    free(s->watches);
     timeline_destroy(s->timeline);
     free(s->regs);
     free(s);

@@ -17,6 +17,7 @@ struct server_point {
     enum rsp_breakpoint_type type;
     uint64_t address;
     uint64_t len;
+    bool physical;
     bool conditional; /* the session must be asked whether it counts */
     unsigned id;      /* the timeline's */
 };
@@ -86,6 +87,8 @@ struct server {
     /* Break- and watchpoints in force. */
     struct server_point *points;
     unsigned npoints;
+    struct server_point *watches; /* those of `monitor watch-phys`, which no debugger knows of */
+    unsigned nwatches;
 
     /* The run in progress. */
     bool running;                /* inside a timeline call that polls */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/hash.h"
 #include "host/clock.h"
 #include "picture.h"
@@ -287,30 +288,83 @@ HANDLER(cmd_replay_delete_break)
     return 0;
 }
 
+/* "phys:ADDRESS" or an address. */
+static int take_place(const char *text, uint64_t *address, bool *physical, struct error *err)
+{
+    char *end;
+
+    *physical = !strncmp(text, "phys:", 5);
+    text += *physical ? 5 : 0;
+    errno = 0;
+    *address = strtoull(text, &end, 0);
+    return *end || errno || *text < '0' || *text > '9' ? error_set(err, -EINVAL, "'%s' is no address", text) : 0;
+}
+
 HANDLER(cmd_last)
 {
     struct server *s = server_of(call);
     icount_t here = timeline_position(s->timeline), there;
     struct timeline_stop stop, back;
-    uint64_t address = call->argv[0].number, len = call->argc > 1 ? call->argv[1].number : 1, pc = 0;
+    uint64_t address, len = call->argc > 1 ? call->argv[1].number : 1, pc = 0;
+    bool physical;
+    int r = take_place(arg(call, 0), &address, &physical, err);
 
+    if (r < 0)
+        return r;
     if (!len)
         return error_set(err, -EINVAL, "no bytes to look for");
     server_begin_search(s);
-    timeline_last_write(s->timeline, address, len, &stop);
+    r = timeline_last_write(s->timeline, address, len, physical, &stop, err);
     there = timeline_position(s->timeline);
-    if (stop.reason == TIMELINE_WATCHPOINT)
+    if (r == 0 && stop.reason == TIMELINE_WATCHPOINT)
         pc = s->machine->cpus[0]->ops->pc(s->machine->cpus[0]);
     timeline_seek(s->timeline, here, &back);
     server_end_search(s);
+    if (r < 0)
+        return r;
     if (stop.reason == TIMELINE_INTERRUPTED)
         return error_set(err, -EINTR, "interrupted");
     if (stop.reason != TIMELINE_WATCHPOINT) {
         buffer_printf(call->out, "0x%" PRIx64 " was not written since the beginning of history\n", address);
         return 0;
     }
-    buffer_printf(call->out, "last written by the instruction at 0x%" PRIx64 ", position %" PRIu64 "\n", pc, there);
+    if (stop.writer)
+        buffer_printf(call->out, "last written by %s, position %" PRIu64 "\n", stop.writer, there);
+    else
+        buffer_printf(call->out, "last written by the instruction at 0x%" PRIx64 ", position %" PRIu64 "\n", pc, there);
     return arm(call, there, ", before that write", err);
+}
+
+HANDLER(cmd_watch_phys)
+{
+    struct server *s = server_of(call);
+    struct server_point w = {.type = RSP_WATCH_WRITE, .address = call->argv[0].number, .len = call->argv[1].number,
+                             .physical = true};
+    const struct timeline_point point = {.kinds = TRAP_WRITE, .address = w.address, .len = w.len, .physical = true};
+
+    if (!w.len || memory_storage_of(&s->machine->memory, w.address) == UINT32_MAX)
+        return error_set(err, -EINVAL, "there is no memory at physical 0x%" PRIx64 ", or it is no bytes of it", w.address);
+    w.id = timeline_add_point(s->timeline, &point);
+    s->watches = xrealloc(s->watches, (s->nwatches + 1) * sizeof(s->watches[0]));
+    s->watches[s->nwatches++] = w;
+    return 0;
+}
+
+HANDLER(cmd_unwatch_phys)
+{
+    struct server *s = server_of(call);
+    unsigned kept = 0, all = s->nwatches;
+
+    for (unsigned i = 0; i < all; i++) {
+        if (call->argc && s->watches[i].address != call->argv[0].number)
+            s->watches[kept++] = s->watches[i];
+        else
+            timeline_remove_point(s->timeline, s->watches[i].id);
+    }
+    s->nwatches = kept;
+    if (call->argc && kept == all)
+        return error_set(err, -ENOENT, "nothing is watched at physical 0x%" PRIx64, (uint64_t)call->argv[0].number);
+    return 0;
 }
 
 /* ---- checkpoints and snapshots ---- */
@@ -778,7 +832,9 @@ HANDLER(cmd_maintenance_fail)
 
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge", cmd_when},
-    {"last", "ADDRESS:n [LENGTH:n]", "who wrote there last; arms the next continue to go there", cmd_last},
+    {"last", "ADDRESS [LENGTH:n]", "who wrote there last (phys:ADDRESS); arms the next continue to go there", cmd_last},
+    {"watch-phys", "ADDRESS:n LENGTH:n", "stop when anybody writes these bytes of memory, in either direction", cmd_watch_phys},
+    {"unwatch-phys", "[ADDRESS:n]", "forget one of these, or all", cmd_unwatch_phys},
     {"replay_break", "POSITION:n", "runs in either direction stop at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},

@@ -45,13 +45,14 @@ static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
     size_t done = 0;
 
     while (done < len) {
-        size_t piece = PAGE_SIZE - (size_t)((pa + done) & (PAGE_SIZE - 1));
+        size_t offset = (size_t)((pa + done) & (PAGE_SIZE - 1)), piece = PAGE_SIZE - offset;
+        uint32_t page = memory_storage_of(mem, pa + done);
 
         if (piece > len - done)
             piece = len - done;
-        if (memory_page_of(mem, pa + done) == UINT32_MAX)
+        if (page == UINT32_MAX)
             return done;
-        memory_read_bytes(mem, pa + done, (uint8_t *)buf + done, piece);
+        memcpy((uint8_t *)buf + done, memory_page(mem, page) + offset, piece);
         done += piece;
     }
     return done;
@@ -124,7 +125,7 @@ static bool is_mapped(struct server *s, uint64_t page)
     paddr_t pa;
 
     return cpu->ops->translate(cpu, page << PAGE_SHIFT, &pa) &&
-           memory_page_of(&s->machine->memory, pa) != UINT32_MAX;
+           memory_storage_of(&s->machine->memory, pa) != UINT32_MAX;
 }
 
 /* How far to look for the end of a region, in pages. */
@@ -283,7 +284,7 @@ static bool point_counts(void *ctx, unsigned id)
     if (is_exec(p->type))
         answer = rsp_exec_hit(s->session, p->address, s->forward, &stop);
     else
-        answer = rsp_watch_counts(s->session, p->type, p->address, p->len);
+        answer = rsp_watch_counts(s->session, p->type, p->physical, p->address, p->len);
     s->cpu = selected;
     s->condition_known = true;
     s->condition_position = position;
@@ -327,12 +328,12 @@ static void want_point(struct server_point *list, unsigned *n, const struct rsp_
         }
     }
     list[(*n)++] = (struct server_point){
-        .type = bp->type, .address = bp->address, .len = bp->len, .conditional = conditional};
+        .type = bp->type, .address = bp->address, .len = bp->len, .physical = bp->physical, .conditional = conditional};
 }
 
 static bool same_point(const struct server_point *a, const struct server_point *b)
 {
-    return a->type == b->type && a->address == b->address && a->len == b->len &&
+    return a->type == b->type && a->address == b->address && a->len == b->len && a->physical == b->physical &&
            a->conditional == b->conditional;
 }
 
@@ -355,6 +356,7 @@ static void replace_points(struct server *s, struct server_point *wanted, unsign
             .kinds = trap_kinds(wanted[j].type),
             .address = wanted[j].address,
             .len = wanted[j].len,
+            .physical = wanted[j].physical,
             .condition = wanted[j].conditional ? point_counts : NULL,
             .ctx = s,
         };

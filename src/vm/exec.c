@@ -139,7 +139,7 @@ static bool access_traps_differ(const struct trap_copy *t, const struct trap *li
         if (i == t->count || k == count)
             return i != t->count || k != count;
         if (t->list[i].address != list[k].address || t->list[i].len != list[k].len ||
-            t->list[i].kinds != list[k].kinds)
+            t->list[i].kinds != list[k].kinds || t->list[i].storage != list[k].storage)
             return true;
     }
 }
@@ -211,7 +211,9 @@ static void take_exception(struct ucpu *c)
     c->npending_hits = 0;
     c->retry_alone = false;
     begin_step(c);
+    c->cpu.machine->acting = "an exception's entry";
     c->fe->take_exception(c);
+    c->cpu.machine->acting = NULL;
     c->cpu.steps = 0;
     c->exec->look = true;
     c->exec->shared->link_from = NULL;
@@ -223,7 +225,9 @@ static bool take_event(struct ucpu *c)
     bool done;
 
     begin_step(c);
+    c->cpu.machine->acting = "an interrupt's entry";
     done = c->fe->take_event(c);
+    c->cpu.machine->acting = NULL;
     c->cpu.steps = 0;
     if (!done)
         c->cpu.budget++;

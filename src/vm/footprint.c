@@ -11,6 +11,7 @@ void footprint_init(struct footprint *f)
     page_set_init(&f->code);
     page_set_init(&f->written);
     page_set_init(&f->read);
+    page_set_init(&f->storage);
 }
 
 void footprint_finish(struct footprint *f)
@@ -18,6 +19,42 @@ void footprint_finish(struct footprint *f)
     page_set_finish(&f->code);
     page_set_finish(&f->written);
     page_set_finish(&f->read);
+    page_set_finish(&f->storage);
+}
+
+void footprint_clear(struct footprint *f)
+{
+    page_set_clear(&f->code);
+    page_set_clear(&f->written);
+    page_set_clear(&f->read);
+    page_set_clear(&f->storage);
+}
+
+void footprint_seal(struct footprint *f)
+{
+    page_set_seal(&f->code);
+    page_set_seal(&f->written);
+    page_set_seal(&f->read);
+    page_set_seal(&f->storage);
+}
+
+static void set_join(struct page_set *to, const struct page_set *sealed)
+{
+    for (uint32_t i = 0; i < sealed->count; i++)
+        page_set_add(to, sealed->slots[i] - 1);
+}
+
+void footprint_join(struct footprint *f, const struct footprint *more)
+{
+    set_join(&f->code, &more->code);
+    set_join(&f->written, &more->written);
+    set_join(&f->read, &more->read);
+    set_join(&f->storage, &more->storage);
+}
+
+size_t footprint_bytes(const struct footprint *f)
+{
+    return page_set_bytes(&f->code) + page_set_bytes(&f->written) + page_set_bytes(&f->read) + page_set_bytes(&f->storage);
 }
 
 void machine_set_footprint(struct machine *m, struct footprint *f)

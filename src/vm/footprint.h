@@ -1,5 +1,5 @@
-/* The virtual pages that the CPUs ran, wrote and read during a stretch of
- * history; what lets a reverse search skip the stretch. */
+/* The virtual pages that the CPUs ran, wrote and read during a stretch of history, and the pages of storage that
+ * anybody wrote; what lets a reverse search skip the stretch. A superset is allowed, a miss is not. */
 #ifndef HINDCAST_VM_FOOTPRINT_H
 #define HINDCAST_VM_FOOTPRINT_H
 
@@ -11,10 +11,17 @@ struct footprint {
     struct page_set code;    /* virtual page numbers */
     struct page_set written;
     struct page_set read;
+    struct page_set storage; /* numbers of pages of memory.pages that anybody wrote */
 };
 
 void footprint_init(struct footprint *f);
 void footprint_finish(struct footprint *f);
+/* Forget everything; no more will be added (page_set_seal()); add what `more` has, which is sealed. */
+void footprint_clear(struct footprint *f);
+void footprint_seal(struct footprint *f);
+void footprint_join(struct footprint *f, const struct footprint *more);
+/* Host memory held. */
+size_t footprint_bytes(const struct footprint *f);
 
 /* Start noting into `f` (NULL: stop). Drops the caches whose hits would go
  * unnoticed (jump cache, TLB), so that every page used from here on is seen. */

@@ -145,6 +145,7 @@ void machine_destroy(struct machine *m)
         drive_destroy(m->drives[i]);
     memory_finish(&m->memory);
     free(m->traps->list);
+    free(m->traps->pending);
     free(m->traps);
     free(m->arena);
     free(m);
@@ -218,6 +219,7 @@ struct device *machine_find_device(const struct machine *m, const char *name)
 
 void machine_reset(struct machine *m)
 {
+    m->acting = "a reset";
     m->st->end = GUEST_RUNS;
     m->st->end_status = 0;
     m->st->reset_request = 0;
@@ -232,6 +234,7 @@ void machine_reset(struct machine *m)
     if (m->board_started)
         m->board_started(m);
     machine_drop_derived(m);
+    m->acting = NULL;
 }
 
 void machine_drop_derived(struct machine *m)
@@ -245,6 +248,7 @@ void machine_drop_derived(struct machine *m)
 void machine_restored(struct machine *m)
 {
     m->between = false;
+    m->traps->npending = 0;
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->restored)
             m->devices[i]->ops->restored(m->devices[i]);
@@ -390,6 +394,35 @@ void machine_output(struct device *dev, const void *buf, size_t len)
         env->output(env->ctx, dev, buf, len);
 }
 
+/* ---- who acts ---- */
+
+uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    const char *before = dev->machine->acting;
+    uint64_t value;
+
+    dev->machine->acting = dev->name;
+    value = dev->ops->read(dev, range, offset, size);
+    dev->machine->acting = before;
+    return value;
+}
+
+void device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    const char *before = dev->machine->acting;
+
+    dev->machine->acting = dev->name;
+    dev->ops->write(dev, range, offset, size, value);
+    dev->machine->acting = before;
+}
+
+static void expire(struct device *dev, vtime_t now)
+{
+    dev->machine->acting = dev->name;
+    dev->ops->expire(dev, now);
+    dev->machine->acting = NULL;
+}
+
 /* ---- events ---- */
 
 static uint64_t get_le(const uint8_t *p, unsigned bytes)
@@ -459,10 +492,12 @@ static void apply_event(struct machine *m, const struct event *e)
     switch (e->kind) {
     case EVENT_INPUT:
         dev = e->source < m->ndevices ? m->devices[e->source] : NULL;
+        m->acting = dev ? dev->name : NULL;
         if (dev && dev->ops->input)
             dev->ops->input(dev, e);
         break;
     case EVENT_WRITE_MEMORY:
+        m->acting = "the debugger";
         write_memory(m, e);
         break;
     case EVENT_WRITE_REGISTER:
@@ -478,6 +513,7 @@ static void apply_event(struct machine *m, const struct event *e)
     default:
         break;
     }
+    m->acting = NULL;
     if (event_is_step(e->kind)) {
         m->st->position++;
         m->between = false;
@@ -607,7 +643,7 @@ static bool do_one_due(struct machine *m, struct agenda *a, const struct event *
     }
     if (a->device && a->deadline <= now && !(event_here && e->vtime < a->deadline)) {
         m->between = m->awake_stale = true;
-        a->device->ops->expire(a->device, now);
+        expire(a->device, now);
         a->stale = true;
         return true;
     }
@@ -646,6 +682,9 @@ static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const s
 
     if (end < limit)
         limit = end;
+    /* What was touched before the step is told after it. */
+    if (m->traps->npending)
+        limit = m->st->position + 1;
     if (due < limit)
         limit = due;
     if (e && e->position < limit)
@@ -691,6 +730,8 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
     const struct event *e;
 
     for (;;) {
+        if (m->traps->npending)
+            traps_report_pending(m);
         if (m->traps->stopped) {
             stop->hit = m->traps->stop_hit;
             return STOP_TRAP;
@@ -728,6 +769,7 @@ static void run_until(struct machine *m, icount_t until, struct stop *stop)
     *stop = (struct stop){.wake = VTIME_NEVER};
     m->traps->asked = ICOUNT_MAX;
     m->traps->stopped = false;
+    traps_forget_pending(m);
     m->run_from = m->st->position;
     m->awake_stale = true;
     stop->kind = run(m, until, stop);

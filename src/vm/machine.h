@@ -161,6 +161,8 @@ struct machine {
     const struct machine_env *env;
     struct traps *traps;          /* break- and watchpoints, never NULL */
     struct footprint *footprint;  /* pages touched are noted here; NULL: nobody asks */
+    const char *acting;           /* who is changing the state just now, if it is not an instruction of the CPU: a device
+                                   * by its name, the debugger, a reset...; NULL: that. For those who are told of it */
 
     unsigned icount_shift;   /* one step is 1 << shift ns of virtual time */
     icount_t fail_at;        /* a testing aid: an invariant breaks before the step from here; 0: none does */
@@ -204,6 +206,10 @@ void machine_lay_out(struct machine *m);
 struct page_space *machine_space_of(const struct machine *m, uint64_t global, uint64_t *n);
 /* Global number after the last. */
 uint64_t machine_pages(const struct machine *m);
+
+/* An access to a device, for whoever routes it: what the device does then is its own. */
+uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size);
+void device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value);
 
 /* System reset of board, devices and CPUs. Does not touch position, warp or RAM. */
 void machine_reset(struct machine *m);

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "vm/footprint.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -187,7 +188,8 @@ unsigned memory_map(struct memory *m, const struct region *r)
         CHECK(!((r->base | r->size) & ~PAGE_MASK));
         CHECK(r->page <= m->pages.count && r->size >> PAGE_SHIFT <= m->pages.count - r->page);
     }
-    m->regions[m->nregions++] = *r;
+    m->regions[m->nregions] = *r;
+    m->regions[m->nregions++].stored = is_backed(r);
     remapped(m);
     return m->nregions - 1;
 }
@@ -258,6 +260,13 @@ uint32_t memory_page_of(const struct memory *m, paddr_t addr)
     return is_backed(r) ? page_in(r, addr) : UINT32_MAX;
 }
 
+uint32_t memory_storage_of(const struct memory *m, paddr_t addr)
+{
+    const struct region *r = memory_find(m, addr);
+
+    return r && r->stored ? page_in(r, addr) : UINT32_MAX;
+}
+
 bool memory_classify(const struct memory *m, paddr_t addr, enum region_kind *kind, uint32_t *page)
 {
     uint64_t span;
@@ -311,7 +320,7 @@ static uint64_t read_piece(struct memory *m, const struct region *r, paddr_t add
     want_attention(m);
     if (!r->dev->ops->read)
         return ones(size);
-    return r->dev->ops->read(r->dev, r->range, addr - r->base, size) & ones(size);
+    return device_read(r->dev, r->range, addr - r->base, size) & ones(size);
 }
 
 static void write_ram(struct memory *m, const struct region *r, paddr_t addr, const void *buf, size_t len)
@@ -340,7 +349,7 @@ static void write_piece(struct memory *m, const struct region *r, paddr_t addr, 
     }
     want_attention(m);
     if (r->dev->ops->write)
-        r->dev->ops->write(r->dev, r->range, addr - r->base, size, value & ones(size));
+        device_write(r->dev, r->range, addr - r->base, size, value & ones(size));
 }
 
 uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size)
@@ -427,6 +436,10 @@ void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
     flags = m->flags[n];
     if (!(flags & PAGE_FLAG_DIRTY))
         page_space_touch(&m->pages, n);
+    if (m->machine && m->machine->footprint)
+        page_set_add(&m->machine->footprint->storage, n);
+    if (flags & PAGE_FLAG_WATCHED)
+        traps_touch(m->machine, n, offset, len);
     if ((flags & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_changes)
         m->observer.page_changes(m->observer.ctx, n, offset, len);
 }

@@ -13,8 +13,9 @@
  *   DIRTY   written since the page space (memory.pages) was cleaned
  *   CODE    some translated block was made from this page
  *   WALKED  some cached address translation depends on this page
+ *   WATCHED a storage trap (vm/trap.h) is on some of its bytes
  * A TLB entry allows inline writes only to a page that is DIRTY and neither
- * CODE nor WALKED, so the first write since a checkpoint, self-modifying code
+ * CODE nor WALKED nor WATCHED, so the first write since a checkpoint, self-modifying code
  * and changes to live page tables are all noticed for free.
  *
  * An access that nothing claims reads all ones and is dropped on write; a CPU
@@ -33,6 +34,7 @@
 #define PAGE_FLAG_DIRTY  0x01u
 #define PAGE_FLAG_CODE   0x02u
 #define PAGE_FLAG_WALKED 0x04u
+#define PAGE_FLAG_WATCHED 0x08u
 
 enum region_kind {
     REGION_RAM,  /* pages, readable and writable */
@@ -49,6 +51,7 @@ struct region {
     struct device *dev; /* MMIO and ROMD */
     unsigned range;     /* which of the device's ranges this is */
     bool enabled;       /* a disabled region is transparent */
+    bool stored;        /* it has pages, though a device may answer just now (memory_map() sets it) */
     bool secure;        /* whole pages that are not there for a CPU's Non-secure accesses */
 };
 
@@ -108,6 +111,10 @@ void memory_region_kind(struct memory *m, unsigned index, enum region_kind kind)
 const struct region *memory_find(const struct memory *m, paddr_t addr);
 /* The page number behind a page-backed physical address, or UINT32_MAX. */
 uint32_t memory_page_of(const struct memory *m, paddr_t addr);
+
+/* The same, also where the device of a REGION_ROMD answers for a while (flash that takes commands): what is stored
+ * there, for who looks without asking the device. */
+uint32_t memory_storage_of(const struct memory *m, paddr_t addr);
 
 /* Is the whole 4 KiB page at page-aligned `addr` answered by one page-backed region?
  * Then *kind and *page say which; false: devices, nothing, or a mixture. */

@@ -119,15 +119,21 @@ uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
 
 void ucpu_walk_write(struct ucpu *c, paddr_t addr, unsigned size, uint64_t value)
 {
+    struct machine *m = c->cpu.machine;
+    const char *before;
+
     if (c->exec->only_looking) {
         c->exec->walk_uncacheable = true;
         return;
     }
     if (!ucpu_be_alone(c))
         return;
+    before = m->acting;
+    m->acting = "a page-table walk";
     c->exec->shared->walk_writes = true;
-    memory_write(memory_of(c), addr, size, value);
+    memory_write(&m->memory, addr, size, value);
     c->exec->shared->walk_writes = false;
+    m->acting = before;
 }
 
 /* ---- filling ---- */
@@ -349,7 +355,7 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
             c->exec->hits[c->npending_hits++] = (struct pending_hit){
                 .guest = guest,
                 .hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine),
-                        .address = first, .trap = i + 1, .changed = changed},
+                        .address = first, .trap = i + 1, .changed = changed, .writer = c->cpu.machine->acting},
             };
     }
 }
@@ -407,6 +413,8 @@ static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
     if (p->kind != REGION_RAM)
         return false;
     flags = memory_of(c)->flags[p->number];
+    if ((flags & PAGE_FLAG_WATCHED) && traps_overlap_storage(c->cpu.machine->traps, p->number, p->offset, p->len))
+        return true;
     if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
     return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, p->number, p->offset, p->len);

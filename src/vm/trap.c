@@ -18,17 +18,36 @@ static bool same_list(const struct traps *t, const struct trap *list, unsigned c
         return false;
     for (unsigned i = 0; i < count; i++)
         if (t->list[i].address != list[i].address || t->list[i].len != list[i].len ||
-            t->list[i].kinds != list[i].kinds)
+            t->list[i].kinds != list[i].kinds || t->list[i].storage != list[i].storage)
             return false;
     return true;
 }
 
-void machine_set_traps(struct machine *m, const struct trap *list, unsigned count)
+/* Pages with bytes under storage traps are flagged, so that no write to them goes unnoticed. */
+static void flag_pages(struct machine *m, bool on)
+{
+    const struct traps *t = m->traps;
+
+    for (unsigned i = 0; i < t->count; i++) {
+        uint64_t first = t->list[i].address >> PAGE_SHIFT, last = (t->list[i].address + t->list[i].len - 1) >> PAGE_SHIFT;
+
+        for (uint64_t page = first; t->list[i].storage && page <= last; page++) {
+            CHECK(page < m->memory.pages.count);
+            if (on)
+                m->memory.flags[page] |= PAGE_FLAG_WATCHED;
+            else
+                m->memory.flags[page] &= (uint8_t)~PAGE_FLAG_WATCHED;
+        }
+    }
+}
+
+bool machine_set_traps(struct machine *m, const struct trap *list, unsigned count)
 {
     struct traps *t = m->traps;
 
     if (same_list(t, list, count))
-        return;
+        return false;
+    flag_pages(m, false);
     free(t->list);
     t->list = NULL;
     if (count) {
@@ -36,7 +55,10 @@ void machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
         memcpy(t->list, list, count * sizeof(list[0]));
     }
     t->count = count;
+    flag_pages(m, true);
+    t->npending = 0;
     t->generation++;
+    return true;
 }
 
 bool traps_have_exec(const struct traps *t, uint64_t pc)
@@ -57,7 +79,7 @@ static bool overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len)
 {
     for (unsigned i = 0; i < t->count; i++)
-        if ((t->list[i].kinds & kinds) && t->list[i].len && overlap(t->list[i].address, t->list[i].len, va, len))
+        if ((t->list[i].kinds & kinds) && !t->list[i].storage && t->list[i].len && overlap(t->list[i].address, t->list[i].len, va, len))
             return &t->list[i];
     return NULL;
 }
@@ -85,4 +107,73 @@ bool traps_report(struct machine *m, const struct trap_hit *hit)
         t->stop_hit = *hit;
     t->stopped = true;
     return true;
+}
+
+/* ---- storage ---- */
+
+static uint64_t storage_of(uint32_t page, unsigned offset)
+{
+    return (uint64_t)page << PAGE_SHIFT | offset;
+}
+
+bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < t->count; i++)
+        if (t->list[i].storage && overlap(t->list[i].address, t->list[i].len, storage_of(page, offset), len))
+            return true;
+    return false;
+}
+
+void traps_touch(struct machine *m, uint32_t page, unsigned offset, unsigned len)
+{
+    struct traps *t = m->traps;
+    uint64_t from = storage_of(page, offset);
+
+    for (unsigned i = 0; i < t->count && len; i++) {
+        const struct trap *trap = &t->list[i];
+
+        uint64_t first = trap->address > from ? trap->address : from;
+        uint64_t end = trap->address + trap->len < from + len ? trap->address + trap->len : from + len;
+
+        if (!trap->storage || !overlap(trap->address, trap->len, from, len))
+            continue;
+        if (t->npending == t->pending_cap) {
+            t->pending_cap = t->pending_cap ? t->pending_cap * 2 : 16;
+            t->pending = xrealloc(t->pending, t->pending_cap * sizeof(t->pending[0]));
+        }
+        t->pending[t->npending++] = (struct trap_hit){
+            .kind = TRAP_WRITE,
+            .cpu = m->runner ? m->runner->index : 0,
+            .position = machine_position(m),
+            .address = first,
+            .len = end - first,
+            .trap = i + 1,
+            .changed = true, /* or may be: it is about to be written */
+            .storage = true,
+            .writer = m->acting,
+        };
+    }
+    for (unsigned i = 0; t->npending && i < m->ncpus; i++)
+        m->cpus[i]->attention = true;
+}
+
+void traps_report_pending(struct machine *m)
+{
+    struct traps *t = m->traps;
+
+    for (unsigned i = 0; i < t->npending; i++)
+        if (t->pending[i].position < m->st->position)
+            traps_report(m, &t->pending[i]);
+    traps_forget_pending(m);
+}
+
+void traps_forget_pending(struct machine *m)
+{
+    struct traps *t = m->traps;
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < t->npending; i++)
+        if (t->pending[i].position == m->st->position)
+            t->pending[n++] = t->pending[i];
+    t->npending = n;
 }

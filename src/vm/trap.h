@@ -9,6 +9,9 @@
  * with the machine standing at P.
  * An access trap hits when a CPU access of the step P -> P+1 overlaps the
  * range. The callback runs with the machine standing at P + 1.
+ * A *storage* trap is of bytes of page-backed storage, by whatever address they are mapped, and hits when anybody
+ * writes them in that step: a CPU, a device (DMA, the contents of flash), a page-table walk, a debugger, a reset.
+ * Whoever writes storage goes by memory_touch(), which is all that it takes; who it is, machine.acting says.
  */
 #ifndef HINDCAST_VM_TRAP_H
 #define HINDCAST_VM_TRAP_H
@@ -26,6 +29,7 @@ struct trap {
     uint64_t address; /* virtual (i386: linear) */
     uint64_t len;     /* bytes; ignored for TRAP_EXEC */
     unsigned kinds;   /* TRAP_* or-ed */
+    bool storage;     /* `address` is a page number of memory.pages << PAGE_SHIFT | offset; kinds: TRAP_WRITE */
 };
 
 struct trap_hit {
@@ -35,6 +39,9 @@ struct trap_hit {
     uint64_t address;  /* TRAP_EXEC: the PC; else the first byte of the range that was touched */
     unsigned trap;     /* accesses: 1 + the trap's index in the list; 0: whichever has the address */
     bool changed;      /* TRAP_WRITE: bytes of the range are others now (or may be: a device's) */
+    uint64_t len;      /* bytes from there that were touched within the trap; 0: not known */
+    bool storage;      /* of a storage trap: `address` is of its kind */
+    const char *writer; /* who touched it, if not an instruction of the CPU; NULL: that */
 };
 
 struct traps {
@@ -51,14 +58,16 @@ struct traps {
                               * machine_run(); ICOUNT_MAX: none */
     bool stopped;            /* a callback asked for a stop: the CPU's run() returns */
     struct trap_hit stop_hit; /* ... because of this hit */
+    struct trap_hit *pending; /* hits of storage traps in the step in progress */
+    unsigned npending, pending_cap;
 };
 
 struct machine;
-/* Replace the set of traps; `list` is copied. Cheap when it is unchanged;
+/* Replace the set of traps; `list` is copied. Cheap when it is unchanged (false);
  * otherwise costs a pass over the block cache's index. */
-void machine_set_traps(struct machine *m, const struct trap *list, unsigned count);
+bool machine_set_traps(struct machine *m, const struct trap *list, unsigned count);
 bool traps_have_exec(const struct traps *t, uint64_t pc);
-/* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. */
+/* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. Not storage traps. */
 const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len);
 /* Does any access trap touch the page of `va`? */
 bool traps_watch_page(const struct traps *t, uint64_t va);
@@ -69,8 +78,12 @@ bool traps_watch_page(const struct traps *t, uint64_t va);
  * once for a position. */
 bool traps_report(struct machine *m, const struct trap_hit *hit);
 
-/* Virtual pages touched while machine.footprint is set: a superset is allowed,
- * a miss is not. */
-struct footprint;
+/* Is there a storage trap on some of these bytes of a page? */
+bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset, unsigned len);
+/* For memory_touch(): bytes of a page with PAGE_FLAG_WATCHED are about to change. */
+void traps_touch(struct machine *m, uint32_t page, unsigned offset, unsigned len);
+/* For the machine: report what the steps that are done have touched; forget what is not of the step from here. */
+void traps_report_pending(struct machine *m);
+void traps_forget_pending(struct machine *m);
 
 #endif

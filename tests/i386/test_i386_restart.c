@@ -25,7 +25,7 @@ static uint32_t count_in(void *ctx, uint16_t port, unsigned size)
 }
 
 /* Entries of a page table: pages from DATA on. */
-static uint64_t device_read(struct device *d, unsigned range, uint64_t offset, unsigned size)
+static uint64_t bench_device_read(struct device *d, unsigned range, uint64_t offset, unsigned size)
 {
     (void)d;
     (void)range;
@@ -34,7 +34,7 @@ static uint64_t device_read(struct device *d, unsigned range, uint64_t offset, u
     return (DATA + (uint32_t)offset / 4 * 0x1000) | 7;
 }
 
-static const struct device_ops device_ops = {.name = "tables", .read = device_read};
+static const struct device_ops device_ops = {.name = "tables", .read = bench_device_read};
 
 static void begin(void)
 {

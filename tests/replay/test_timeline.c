@@ -130,8 +130,20 @@ static void oracle_note(struct oracle *o)
     o->count++;
 }
 
+/* Who else writes memory than the CPU by its instructions is in the trace of the step, too. */
+static bool oracle_write(void *ctx, const struct trap_hit *hit)
+{
+    struct toy_trace *t = &((struct oracle *)ctx)->trace[hit->position];
+
+    if (t->naccesses < ARRAY_LEN(t->accesses))
+        t->accesses[t->naccesses++] = (struct toy_access){TRAP_WRITE, TOY_VIRTUAL + hit->address, (uint32_t)hit->len};
+    return false;
+}
+
 static struct oracle *oracle_create(struct machine *m)
 {
+    static const struct trap all = {.address = 0, .len = TOY_BYTES, .kinds = TRAP_WRITE, .storage = true};
+
     struct oracle *o = xcalloc(1, sizeof(*o));
 
     o->m = m;
@@ -139,6 +151,9 @@ static struct oracle *oracle_create(struct machine *m)
                                   .image_read = oracle_image,
                                   .peek_event = oracle_peek, .take_event = oracle_take};
     m->env = &o->env;
+    machine_set_traps(m, &all, 1);
+    m->traps->hit = oracle_write;
+    m->traps->ctx = o;
     oracle_note(o);
     return o;
 }
@@ -608,7 +623,7 @@ static void check_last_write(struct user *u)
     struct timeline_stop stop;
     bool found = false;
 
-    timeline_last_write(u->tl, address, len, &stop);
+    ck_assert_int_eq(timeline_last_write(u->tl, address, len, false, &stop, NULL), 0);
     check_state(u);
     at = timeline_position(u->tl);
     if (stop.reason == TIMELINE_INTERRUPTED)

@@ -327,7 +327,7 @@ static struct session *session_create(uint64_t seed)
         if (!s->points[i].len)
             s->points[i].len = 1;
         timeline_add_point(s->tl, &s->points[i]);
-        traps[i] = (struct trap){s->points[i].address, s->points[i].len, s->points[i].kinds};
+        traps[i] = (struct trap){.address = s->points[i].address, .len = s->points[i].len, .kinds = s->points[i].kinds};
     }
     machine_set_traps(s->twin, traps, POINTS);
     note(s);

@@ -438,10 +438,12 @@ static bool report_accesses(struct step *st, icount_t position)
             const struct trap *t = &traps->list[n];
             uint64_t first = t->address > a->address ? t->address : a->address;
 
-            if (!(t->kinds & a->kind) || !t->len || t->address >= a->address + a->len ||
+            if (!(t->kinds & a->kind) || t->storage || !t->len || t->address >= a->address + a->len ||
                 a->address >= t->address + t->len)
                 continue;
-            stop |= traps_report(st->m, &(struct trap_hit){a->kind, st->toy->cpu.index, position, first, n + 1, true});
+            stop |= traps_report(st->m, &(struct trap_hit){
+                .kind = a->kind, .cpu = st->toy->cpu.index, .position = position, .address = first,
+                .trap = n + 1, .changed = true});
         }
     }
     return stop;
@@ -462,7 +464,8 @@ static bool one_step(struct toy *toy)
     } else {
         began = !s->began;
         if (began && traps_have_exec(m->traps, va) &&
-            traps_report(m, &(struct trap_hit){TRAP_EXEC, toy->cpu.index, position, va, 0, false}))
+            traps_report(m, &(struct trap_hit){
+                .kind = TRAP_EXEC, .cpu = toy->cpu.index, .position = position, .address = va}))
             return true;
         if (m->footprint)
             page_set_add(&m->footprint->code, va >> PAGE_SHIFT);

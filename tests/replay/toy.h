@@ -75,7 +75,7 @@ struct toy_trace {
     bool began;          /* the step began an instruction, at: */
     uint64_t pc;         /* virtual */
     unsigned naccesses;
-    struct toy_access accesses[4];
+    struct toy_access accesses[16];
 };
 
 struct toy {

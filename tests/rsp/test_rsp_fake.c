@@ -317,7 +317,7 @@ static bool word_touched(struct fake *f, bool write, uint64_t address, struct rs
     for (unsigned i = 0; i < count; i++, bp++) {
         if (bp->type < RSP_WATCH_WRITE || bp->type == (write ? RSP_WATCH_READ : RSP_WATCH_WRITE) ||
             address > bp->address + (bp->len - 1) || bp->address > address + 3 ||
-            !rsp_watch_counts(f->s, bp->type, bp->address, bp->len))
+            !rsp_watch_counts(f->s, bp->type, false, bp->address, bp->len))
             continue;
         *stop = (struct rsp_stop){
             .reason = bp->type == RSP_WATCH_WRITE ? RSP_STOP_WATCH

@@ -652,7 +652,7 @@ static void device_input(struct device *dev, const struct event *e)
     set_irq(dev, true);
 }
 
-static uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+static uint64_t toy_device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     struct toy_device_state *s = dev->state;
 
@@ -669,7 +669,7 @@ static uint64_t device_read(struct device *dev, unsigned range, uint64_t offset,
     }
 }
 
-static void device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+static void toy_device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
     struct toy_device_state *s = dev->state;
     struct memory *mem = &dev->machine->memory;
@@ -723,8 +723,8 @@ static const struct device_ops device_ops = {
     .expire = device_expire,
     .input = device_input,
     .restored = device_restored,
-    .read = device_read,
-    .write = device_write,
+    .read = toy_device_read,
+    .write = toy_device_write,
 };
 
 static void add_cpu(struct machine *m)

@@ -63,7 +63,7 @@ static uint32_t read_split(const struct ports *p, uint16_t port, unsigned size)
     unsigned half = size / 2;
 
     if (r)
-        return (uint32_t)(r->dev->ops->read(r->dev, r->range, port - r->base, size) & (0xffffffffu >> (32 - 8 * size)));
+        return (uint32_t)(device_read(r->dev, r->range, port - r->base, size) & (0xffffffffu >> (32 - 8 * size)));
     if (size == 1)
         return 0xff;
     return read_split(p, port, half) | read_split(p, (uint16_t)(port + half), half) << (8 * half);
@@ -75,7 +75,7 @@ static void write_split(const struct ports *p, uint16_t port, unsigned size, uin
     unsigned half = size / 2;
 
     if (r) {
-        r->dev->ops->write(r->dev, r->range, port - r->base, size, value & (0xffffffffu >> (32 - 8 * size)));
+        device_write(r->dev, r->range, port - r->base, size, value & (0xffffffffu >> (32 - 8 * size)));
         return;
     }
     if (size == 1)

@@ -1,0 +1,87 @@
+"""Bytes that change otherwise than by a CPU's store to their address: who did it, and watchpoints."""
+
+
+import sys
+
+import harness
+from harness import Server, contains, equal
+from rspclient import RspError
+
+ADDRESS = 0x300000
+
+
+def written(rsp, at=ADDRESS, value="a5"):
+    """The position at which the debugger writes."""
+    position = rsp.position()
+    equal(rsp.ask("M%x,1:%s" % (at, value)), "OK", "the guest is written")
+    return position
+
+
+def refused(rsp, command):
+    try:
+        return "not refused: " + rsp.monitor(command)
+    except RspError as e:
+        return str(e)
+
+
+def run_to(rsp, position):
+    rsp.monitor("replay_break %d" % position)
+    rsp.ask("c")
+    rsp.monitor("replay_delete_break")
+    equal(rsp.position(), position, "it runs there")
+
+
+def claim_last_names_the_debugger_and_the_reset():
+    with Server(harness.STORE, guest=None) as s:
+        rsp = s.client()
+        run_to(rsp, 5000)
+        at = written(rsp)
+        run_to(rsp, 9000)
+        contains(rsp.monitor("last %#x" % ADDRESS), r"last written by the debugger, position %d" % at)
+        contains(rsp.monitor("last phys:%#x" % ADDRESS), r"last written by the debugger, position %d" % at)
+        contains(refused(rsp, "last phys:0xe0000000"), r"there is no memory at physical 0xe0000000")
+        rsp.monitor("seek 9000")
+        rsp.ask("c")
+        rsp.monitor("system_reset")
+        # Its image is loaded again, where the kernel is.
+        contains(rsp.monitor("last 0x100000 4"), r"last written by a reset, position 9000")
+
+
+def claim_a_watchpoint_hits_the_debuggers_write_in_both_directions():
+    for packet in "Z2,%x,1" % ADDRESS, None:
+        with Server(harness.STORE, guest=None) as s:
+            rsp = s.client()
+            run_to(rsp, 5000)
+            at = written(rsp)
+            run_to(rsp, 9000)
+            if packet:
+                equal(rsp.ask(packet), "OK")
+            else:
+                equal(rsp.ask("Qqemu.PhyMemMode:1"), "OK")
+                equal(rsp.ask("Z2,%x,1" % ADDRESS), "OK")
+                contains(rsp.ask("Z3,%x,1" % ADDRESS), r"^E")
+            contains(rsp.ask("bc"), r"watch:0*%x" % ADDRESS)
+            contains(rsp.console, r"the watched bytes at 0x300000 are written by the debugger")
+            equal(rsp.position(), at, "before the write")
+            contains(rsp.ask("c"), r"watch:0*%x" % ADDRESS)
+            equal(rsp.position(), at + 1, "after it")
+
+
+def claim_watch_phys_stops_until_it_is_taken_away():
+    with Server(harness.STORE, guest=None) as s:
+        rsp = s.client()
+        run_to(rsp, 5000)
+        at = written(rsp)
+        run_to(rsp, 9000)
+        contains(refused(rsp, "watch-phys 0xe0000000 4"), r"no memory")
+        rsp.monitor("watch-phys %#x 4" % ADDRESS)
+        rsp.ask("bc")
+        contains(rsp.console, r"the watched bytes at physical 0x300000 are written by the debugger")
+        equal(rsp.position(), at, "before the write")
+        contains(refused(rsp, "unwatch-phys 0x1234"), r"nothing is watched")
+        rsp.monitor("unwatch-phys")
+        contains(rsp.ask("bc"), r"replaylog:begin")
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
