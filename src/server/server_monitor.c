@@ -317,7 +317,7 @@ HANDLER(cmd_last)
     r = timeline_last_write(s->timeline, address, len, physical, &stop, err);
     there = timeline_position(s->timeline);
     if (r == 0 && stop.reason == TIMELINE_WATCHPOINT)
-        pc = s->machine->cpus[0]->ops->pc(s->machine->cpus[0]);
+        pc = s->machine->cpus[stop.cpu]->ops->pc(s->machine->cpus[stop.cpu]);
     timeline_seek(s->timeline, here, &back);
     server_end_search(s);
     if (r < 0)

@@ -43,6 +43,8 @@ def claim_recordings_of_every_layout_replay():
 
 def claim_their_checkpoints_are_used_or_left_out():
     for name in sorted(glob.glob(os.path.join(HERE, "*.hcrec"))):
+        if verify(name)[0]:
+            continue
         with Server("--replay", name, guest=None) as s:
             rsp = s.client()
             rsp.monitor("seek %d" % (STEPS // 2))
