@@ -208,6 +208,44 @@ def claim_seabios_writes_to_the_serial_port_only_where_there_is_no_display():
         rsp.close()
 
 
+def boot_disk():
+    """64 MiB whose first sector writes B to the serial port and ends the guest."""
+    path = os.path.join(directory, "boot.img")
+    code = bytes.fromhex("baf803 b042 ee baf400 b000 ee f4".replace(" ", ""))
+    with open(path, "wb") as f:
+        f.write(code.ljust(510, b"\0") + b"\x55\xaa")
+        f.truncate(64 << 20)
+    return path
+
+
+def boot_cd():
+    """The same as the boot image of an El Torito CD."""
+    tree, path = os.path.join(directory, "cd"), os.path.join(directory, "boot.iso")
+    os.makedirs(tree, exist_ok=True)
+    with open(boot_disk(), "rb") as disk, open(os.path.join(tree, "boot.bin"), "wb") as f:
+        f.write(disk.read(2048))
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-b", "boot.bin", "-no-emul-boot", "-boot-load-size", "4",
+                    "-o", path, tree], check=True, stderr=subprocess.DEVNULL)
+    return path
+
+
+@needs(SEABIOS, "/usr/bin/xorriso")
+def claim_seabios_boots_from_every_disk_and_cd():
+    disk, cd = "file=%s,format=raw,if=none,id=d" % boot_disk(), "file=%s,media=cdrom,if=none,id=d" % boot_cd()
+    ways = [("-hda", boot_disk()), ("--cdrom", boot_cd())]
+    ways += [("--drive", disk) + way for way in (
+        ("--device", "virtio-blk-pci,drive=d"), ("--device", "virtio-blk-pci,drive=d,disable-legacy=on"),
+        ("--device", "nvme,drive=d"), ("--device", "ich9-ahci", "--device", "ide-hd,drive=d"),
+        ("--device", "virtio-scsi-pci", "--device", "scsi-hd,drive=d"))]
+    ways += [("--drive", cd) + way for way in (("--device", "ich9-ahci", "--device", "ide-cd,drive=d"),
+                                               ("--device", "virtio-scsi-pci", "--device", "scsi-cd,drive=d"))]
+    for way in ways:
+        done = subprocess.run([harness.HINDCAST, "--machine", "pc", "--bios", SEABIOS, "--vga", "none", "--run", "--listen",
+                               "none", "--serial", "stdio", *way], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.patience(60))
+        check(done.stdout.rstrip().endswith(b"B"), "%s: %r" % (" ".join(way), done.stdout[-80:]))
+
+
 @needs(cached("boot", "gnumach-1.8-486.gz"))
 def claim_gnu_mach_comes_to_where_it_wants_a_server():
     kernel = os.path.join(directory, "gnumach")

@@ -309,6 +309,33 @@ START_TEST(packed_rings_go_round)
 }
 END_TEST
 
+START_TEST(packed_rings_have_indirect_tables_and_event_indices)
+{
+    new_blk("virtio-blk-pci,packed=on");
+    start(1ull << 34 | 1ull << 28 | 1ull << 29);
+    header(0, 23);
+    for (unsigned k = 0; k < 3; k++) {
+        poke64(TABLE_AT + 16 * k, k == 0 ? HEADER_AT : k == 1 ? DATA_AT : STATUS_AT);
+        poke32(TABLE_AT + 16 * k + 8, k == 0 ? 16 : k == 1 ? 512 : 1);
+        poke32(TABLE_AT + 16 * k + 12, k ? 2u << 16 : 0);
+    }
+    for (unsigned i = 0; i < 2 * QUEUE + 3; i++) {
+        unsigned place = i % QUEUE, turn = i / QUEUE & 1u, wanted = (i + 1) % QUEUE | (((i + 1) / QUEUE & 1u) ? 0 : 0x8000);
+
+        /* Odd ones are wanted to be told, even ones are not yet. */
+        poke32(AVAIL_AT, (i & 1 ? i % QUEUE | (turn ? 0 : 0x8000u) : wanted) | 2u << 16);
+        poke64(DESC_AT + 16 * place, TABLE_AT);
+        poke32(DESC_AT + 16 * place + 8, 48);
+        poke32(DESC_AT + 16 * place + 12, 7 | (4u | (turn ? 0x8000 : 0x80)) << 16);
+        kick();
+        ck_assert_uint_eq(status(), 0);
+        ck_assert_uint_eq(peek32(DESC_AT + 16 * place + 12) >> 16 & 0x8080, turn ? 0 : 0x8080);
+        ck_assert_uint_eq(get(0x1000, 1), i & 1);
+    }
+    ck_assert(holds_image(DATA_AT, 23 * 512, 512, 512));
+}
+END_TEST
+
 START_TEST(drivers_of_before_1_0_find_their_registers)
 {
     paddr_t rings = 0x8000;
@@ -426,6 +453,7 @@ static void claims(TCase *tc)
     ADD(the_event_index_holds_interrupts_back);
     ADD(msix_tells_which_queue);
     ADD(packed_rings_go_round);
+    ADD(packed_rings_have_indirect_tables_and_event_indices);
     ADD(drivers_of_before_1_0_find_their_registers);
     ADD(the_window_in_configuration_space_reaches_the_bar);
     ADD(a_chain_that_loops_or_makes_no_sense_breaks_the_device_until_a_reset);

@@ -14,6 +14,8 @@ const struct device_model device_models[] = {
     {"ide-cd", "AHCI", "ATAPI CD-ROM drive", true, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "AHCI", "ATA disk", true, ahci_disk_keys, ahci_disk_plug},
     {"nvme", "PCI", "NVM Express controller", true, nvme_keys, nvme_plug},
+    {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
+     virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},
     {"virtio-scsi-pci", "PCI", "virtio SCSI host adapter", false, virtio_scsi_keys, virtio_scsi_pci_plug},
     {"scsi-cd", "SCSI", "SCSI CD-ROM drive", true, scsi_disk_keys, scsi_disk_plug},

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/option_list.h"
+#include "vm/device.h"
 #include "vm/drive.h"
 
 /* Where a drive is plugged in without a --device of its own: QEMU's `if`. */
@@ -44,6 +45,9 @@ struct sockets {
     unsigned next_slot;       /* slots of the PCI bus from here on are free, unless something is there already */
     const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
     void *ctx;
+    /* Map range 0 of the device into a free slot for virtio over memory-mapped registers (VIRTIO_MMIO_SLOT_BYTES); *irq
+     * gets its interrupt. 0, or -EINVAL: all are taken. NULL: the board has none. */
+    int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, struct error *err);
     /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
      * board has none. */
     int (*drive)(void *ctx, struct drive *d, const struct drive_part *part, struct error *err);

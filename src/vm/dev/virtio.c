@@ -223,19 +223,6 @@ static bool peek_split(struct virtio *v, struct virtio_queue *q, struct virtio_c
     return walk_split(v, q->desc, q->size, c->id, false, c);
 }
 
-/* An indirect table of a packed ring: all its descriptors, in order. */
-static bool walk_packed_table(struct virtio *v, const struct desc *d, struct virtio_chain *c)
-{
-    struct desc e;
-
-    if (d->len % 16 || !d->len || d->len / 16 > VIRTIO_SEGMENTS || !virtio_has(v, VIRTIO_F_INDIRECT_DESC))
-        return bad_chain(v);
-    for (uint32_t i = 0; i < d->len / 16; i++)
-        if (!read_memory(v, d->address + 16ull * i, &e, sizeof(e)) || !add_segment(v, c, &e))
-            return false;
-    return true;
-}
-
 static bool packed_desc(struct virtio *v, paddr_t at, struct desc *d)
 {
     struct {
@@ -247,6 +234,19 @@ static bool packed_desc(struct virtio *v, paddr_t at, struct desc *d)
     if (!read_memory(v, at, &raw, sizeof(raw)))
         return false;
     *d = (struct desc){raw.address, raw.len, raw.flags, raw.id};
+    return true;
+}
+
+/* An indirect table of a packed ring: all its descriptors, in order. */
+static bool walk_packed_table(struct virtio *v, const struct desc *d, struct virtio_chain *c)
+{
+    struct desc e;
+
+    if (d->len % 16 || !d->len || d->len / 16 > VIRTIO_SEGMENTS || !virtio_has(v, VIRTIO_F_INDIRECT_DESC))
+        return bad_chain(v);
+    for (uint32_t i = 0; i < d->len / 16; i++)
+        if (!packed_desc(v, d->address + 16ull * i, &e) || !add_segment(v, c, &e))
+            return false;
     return true;
 }
 

@@ -8,9 +8,11 @@
  */
 #include "vm/dev/virtio_blk.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/dev/virtio_mmio.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
 
@@ -39,17 +41,32 @@ enum { S_OK, S_IOERR, S_UNSUPP };
 
 DEVICE_STATE_BEGIN
 struct blk_state {
-    struct virtio_pci_state pci;
     uint64_t done_at;    /* vtime at which the request in progress ends, or VTIME_NEVER */
     uint32_t queue;      /* whose request that is */
     uint8_t write_back;  /* the write cache is on */
     uint8_t reserved[3];
 };
+
+/* With what carries it. */
+struct blk_pci_state {
+    struct virtio_pci_state pci;
+    struct blk_state blk;
+};
+
+struct blk_mmio_state {
+    struct virtio_state virtio;
+    struct blk_state blk;
+};
 DEVICE_STATE_END
 
 /* Wiring. */
 struct blk {
-    struct virtio_pci t; /* first: virtio_pci.c finds itself there */
+    union {
+        struct virtio v;
+        struct virtio_pci pci;
+        struct virtio_mmio mmio;
+    } t; /* first: virtio_pci.c and virtio_mmio.c find themselves there */
+    struct blk_state *st;
     struct drive *drive;
 };
 
@@ -65,7 +82,7 @@ static struct blk *of(const struct virtio *v)
 
 static struct blk_state *state_of(const struct virtio *v)
 {
-    return v->dev->state;
+    return of(v)->st;
 }
 
 /* ---- configuration ---- */
@@ -259,7 +276,7 @@ static void blk_expire(struct device *dev, vtime_t now)
 {
     struct blk *b = dev->wiring;
     struct virtio *v = &b->t.v;
-    struct blk_state *s = dev->state;
+    struct blk_state *s = b->st;
     struct virtio_chain c;
     struct header h;
     uint64_t written = 0;
@@ -292,53 +309,109 @@ static const struct virtio_class blk_class = {
 
 static vtime_t blk_deadline(const struct device *dev)
 {
-    const struct blk_state *s = dev->state;
+    const struct blk *b = dev->wiring;
 
-    return s->done_at;
+    return b->st->done_at;
 }
 
 static bool blk_possible(const struct device *dev)
 {
     const struct blk *b = dev->wiring;
-    const struct blk_state *s = dev->state;
 
-    return virtio_pci_possible(dev) && s->queue < b->t.v.queues && machine_deadline_possible(dev->machine, s->done_at);
+    return virtio_possible(&b->t.v) && b->st->queue < b->t.v.queues &&
+           machine_deadline_possible(dev->machine, b->st->done_at);
 }
+
+static void blk_describe(const struct device *dev, struct buffer *b)
+{
+    const struct blk *blk = dev->wiring;
+
+    virtio_describe(&blk->t.v, b);
+}
+
+static const struct device_ops blk_mmio_ops = {
+    .name = "virtio-blk-device",
+    .state_size = sizeof(struct blk_mmio_state),
+    .possible = blk_possible,
+    .reset = virtio_mmio_reset,
+    .deadline = blk_deadline,
+    .expire = blk_expire,
+    .describe = blk_describe,
+    .read = virtio_mmio_read,
+    .write = virtio_mmio_write,
+};
 
 static const struct device_ops blk_pci_ops = {
     .name = "virtio-blk-pci",
-    .state_size = sizeof(struct blk_state),
+    .state_size = sizeof(struct blk_pci_state),
     .possible = blk_possible,
     .reset = virtio_pci_reset,
     .deadline = blk_deadline,
     .expire = blk_expire,
-    .describe = virtio_pci_describe,
+    .describe = blk_describe,
     .read = virtio_pci_read,
     .write = virtio_pci_write,
 };
 
 const struct option_key virtio_blk_keys[] = {
     {"num-queues", "1 to 8"}, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_blk_mmio_keys[] = {{"num-queues", "1 to 8"}, {"packed", "on|off"}, {NULL, NULL}};
 
-int virtio_blk_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+/* The device as its properties say, without what carries it. NULL: they make no sense. */
+static struct blk *make(struct sockets *s, const struct device_ops *ops, const char *name, struct drive *d,
                         const struct option_list *props, struct error *err)
 {
-    bool modern = false, packed = false;
+    bool packed = false;
     uint64_t queues = 1;
     struct device *dev;
     struct blk *b;
 
     if (option_list_number(props, "num-queues", 1, VIRTIO_QUEUES, &queues, err) < 0 ||
-        option_list_switch(props, "packed", &packed, err) < 0 ||
-        option_list_switch(props, "disable-legacy", &modern, err) < 0)
-        return err->code;
-    dev = machine_add_owned_device(s->machine, &blk_pci_ops, name, sizeof(*b));
+        option_list_switch(props, "packed", &packed, err) < 0)
+        return NULL;
+    dev = machine_add_owned_device(s->machine, ops, name, sizeof(*b));
     b = dev->wiring;
     b->drive = d;
     d->wiring = dev;
     b->t.v = (struct virtio){.dev = dev, .class = &blk_class, .queues = (unsigned)queues, .packed = packed};
-    b->t.st = &((struct blk_state *)dev->state)->pci;
-    b->t.legacy = !modern;
-    virtio_pci_plug(&b->t, s->pci, devfn, 0x010000);
+    return b;
+}
+
+int virtio_blk_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                        const struct option_list *props, struct error *err)
+{
+    struct blk_pci_state *st;
+    bool modern = false;
+    struct blk *b;
+
+    if (option_list_switch(props, "disable-legacy", &modern, err) < 0)
+        return err->code;
+    b = make(s, &blk_pci_ops, name, d, props, err);
+    if (!b)
+        return err->code;
+    st = b->t.v.dev->state;
+    b->st = &st->blk;
+    b->t.pci.st = &st->pci;
+    b->t.pci.legacy = !modern;
+    virtio_pci_plug(&b->t.pci, s->pci, devfn, 0x010000);
     return 0;
+}
+
+int virtio_blk_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                         const struct option_list *props, struct error *err)
+{
+    struct blk_mmio_state *st;
+    struct blk *b;
+
+    (void)devfn;
+    if (!s->mmio_slot)
+        return error_set(err, -ENODEV, "this board has no slots for virtio over memory-mapped registers");
+    b = make(s, &blk_mmio_ops, name, d, props, err);
+    if (!b)
+        return err->code;
+    st = b->t.v.dev->state;
+    b->st = &st->blk;
+    b->t.v.st = &st->virtio;
+    virtio_mmio_plug(&b->t.mmio);
+    return s->mmio_slot(s->ctx, b->t.v.dev, &b->t.mmio.irq, err);
 }

@@ -4,8 +4,10 @@
 
 #include "vm/dev/parts.h"
 
-/* For device_models[]: "virtio-blk-pci". */
-extern const struct option_key virtio_blk_keys[];
+/* For device_models[]: "virtio-blk-pci", and "virtio-blk-device", which is reached by memory-mapped registers. */
+extern const struct option_key virtio_blk_keys[], virtio_blk_mmio_keys[];
+int virtio_blk_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                         const struct option_list *props, struct error *err);
 int virtio_blk_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
                         const struct option_list *props, struct error *err);
 

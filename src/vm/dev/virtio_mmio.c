@@ -1,19 +1,162 @@
 /*
- * virtio-mmio transports with nothing behind them (virtio 1.1, 4.2.2): each
- * slot shows the magic value, version 1, the vendor, and device ID 0, which
- * tells a driver to leave it alone. Everything else reads as zero.
+ * virtio over memory-mapped registers (virtio 1.2, 4.2.2, version 2), and slots with nothing in them: each of
+ * those shows the magic value, version 1, the vendor, and device ID 0, which tells a driver to leave it
+ * alone.
  *
- * Not modelled: devices. One that is added takes its slot's range for itself.
+ * A device that is plugged in takes a slot's range for itself. Its interrupt line is high while InterruptStatus is
+ * not 0.
+ *
+ * Not modelled: version 1 (registers of before 1.0), shared memory, queue reset.
  */
 #include "vm/dev/virtio_mmio.h"
 
-enum { MAGIC_VALUE = 0x000, VERSION = 0x004, VENDOR_ID = 0x00c };
+#include "vm/machine.h"
+
+enum { MAGIC_VALUE = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00c, DEVICE_FEATURES = 0x010,
+       DEVICE_FEATURES_SEL = 0x014, DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024, QUEUE_SEL = 0x030,
+       QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038, QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050, INTERRUPT_STATUS = 0x060,
+       INTERRUPT_ACK = 0x064, STATUS = 0x070, QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0,
+       GENERATION = 0x0fc, CONFIG = 0x100 };
 
 #define MAGIC  0x74726976u /* "virt" */
 #define VENDOR 0x554d4551u /* "QEMU" */
 
+/* ---- for virtio.c ---- */
+
+static bool dma_read(struct virtio *v, paddr_t address, void *buf, size_t len)
+{
+    memory_read_bytes(&v->dev->machine->memory, address, buf, len);
+    return true;
+}
+
+static bool dma_write(struct virtio *v, paddr_t address, const void *buf, size_t len)
+{
+    memory_write_bytes(&v->dev->machine->memory, address, buf, len, false);
+    return true;
+}
+
+static void update_irq(struct virtio *v)
+{
+    const struct virtio_mmio *t = v->dev->wiring;
+
+    line_set(&t->irq, v->st->isr != 0);
+}
+
+static void interrupt(struct virtio *v, uint16_t vector)
+{
+    (void)vector;
+    update_irq(v);
+}
+
+static const struct virtio_transport transport = {.dma_read = dma_read, .dma_write = dma_write, .interrupt = interrupt};
+
+void virtio_mmio_plug(struct virtio_mmio *t)
+{
+    t->v.transport = &transport;
+    virtio_init(&t->v);
+}
+
+void virtio_mmio_reset(struct device *dev)
+{
+    struct virtio_mmio *t = dev->wiring;
+
+    virtio_reset(&t->v);
+    update_irq(&t->v);
+}
+
+/* ---- registers ---- */
+
+uint64_t virtio_mmio_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    const struct virtio_mmio *t = dev->wiring;
+    const struct virtio_state *s = t->v.st;
+    const struct virtio_queue *q = virtio_selected(&t->v);
+
+    (void)range;
+    if (offset >= CONFIG)
+        return virtio_config_read(&t->v, offset - CONFIG, size);
+    switch (offset) {
+    case MAGIC_VALUE:      return MAGIC;
+    case VERSION:          return 2;
+    case DEVICE_ID:        return t->v.class->id;
+    case VENDOR_ID:        return VENDOR;
+    case DEVICE_FEATURES:
+        return s->device_select > 1 ? 0
+               : (uint32_t)((t->v.offered & ~VIRTIO_F_ANY_LAYOUT) >> (32 * s->device_select));
+    case QUEUE_NUM_MAX:    return q ? VIRTIO_QUEUE_SIZE : 0;
+    case QUEUE_READY:      return q ? q->enabled : 0;
+    case INTERRUPT_STATUS: return s->isr;
+    case STATUS:           return s->status;
+    case GENERATION:       return s->generation;
+    default:               return 0;
+    }
+}
+
+static void set_half(uint64_t *reg, bool upper, uint32_t value)
+{
+    *reg = upper ? (*reg & 0xffffffffu) | (uint64_t)value << 32 : (*reg & ~0xffffffffull) | value;
+}
+
+/* Where the queue lies, and that it is there. */
+static void queue_write(struct virtio_queue *q, uint64_t offset, uint32_t value)
+{
+    if (offset == QUEUE_READY) {
+        q->enabled = (value & 1u) && q->size;
+        return;
+    }
+    if (q->enabled)
+        return;
+    switch (offset & ~4ull) {
+    case QUEUE_NUM & ~4u:
+        if (value && value <= VIRTIO_QUEUE_SIZE)
+            q->size = (uint16_t)value;
+        break;
+    case QUEUE_DESC:   set_half(&q->desc, offset & 4u, value); break;
+    case QUEUE_DRIVER: set_half(&q->driver, offset & 4u, value); break;
+    case QUEUE_DEVICE: set_half(&q->device, offset & 4u, value); break;
+    default:           break;
+    }
+}
+
+void virtio_mmio_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct virtio_mmio *t = dev->wiring;
+    struct virtio_state *s = t->v.st;
+    struct virtio_queue *q = virtio_selected(&t->v);
+    uint32_t word = (uint32_t)value;
+
+    (void)range;
+    if (offset >= CONFIG) {
+        virtio_config_write(&t->v, offset - CONFIG, size, value);
+        return;
+    }
+    if (size != 4) /* registers are 32 bits (4.2.2.2) */
+        return;
+    switch (offset) {
+    case DEVICE_FEATURES_SEL: s->device_select = word; break;
+    case DRIVER_FEATURES:     virtio_take_features(&t->v, s->driver_select, word); break;
+    case DRIVER_FEATURES_SEL: s->driver_select = word; break;
+    case QUEUE_SEL:           s->queue_select = word; break;
+    case QUEUE_NOTIFY:        virtio_notify(&t->v, word & 0xffffu); break;
+    case INTERRUPT_ACK:
+        s->isr &= (uint8_t)~word;
+        update_irq(&t->v);
+        break;
+    case STATUS:
+        virtio_set_status(&t->v, (uint8_t)word);
+        update_irq(&t->v);
+        break;
+    default:
+        if (q)
+            queue_write(q, offset, word);
+        break;
+    }
+}
+
+/* ---- empty slots ---- */
+
 DEVICE_STATE_BEGIN
-struct virtio_mmio_state {
+struct empty_state {
     uint64_t reserved; /* it has none */
 };
 DEVICE_STATE_END
@@ -36,7 +179,7 @@ static void slot_write(struct device *dev, unsigned range, uint64_t offset, unsi
 
 const struct device_ops virtio_mmio_ops = {
     .name = "virtio_mmio",
-    .state_size = sizeof(struct virtio_mmio_state),
+    .state_size = sizeof(struct empty_state),
     .read = slot_read,
     .write = slot_write,
 };

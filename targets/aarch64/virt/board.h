@@ -59,6 +59,7 @@ struct virt {
     struct buffer dtb;
 
     struct gic_bus gics;
+    unsigned mmio_used;           /* virtio-mmio slots that have a device: the last ones */
     struct device *gic, *v2m, *pci, *pci_root, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
     struct gic_wiring gic_wiring[MACHINE_MAX_CPUS];
     struct gicv2m_wiring v2m_wiring;

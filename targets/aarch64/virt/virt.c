@@ -437,9 +437,23 @@ static int plan_boot(struct virt *v, struct error *err)
     return rc ? rc : virt_make_device_tree(v, err);
 }
 
+/* Fits sockets.mmio_slot: from the last slot down, as QEMU fills them. */
+static int mmio_slot(void *ctx, struct device *dev, struct line *irq, struct error *err)
+{
+    struct virt *v = ctx;
+    unsigned n = VIRT_MMIO_SLOTS - 1 - v->mmio_used;
+
+    if (v->mmio_used == VIRT_MMIO_SLOTS)
+        return error_set(err, -EINVAL, "all %u slots are taken", VIRT_MMIO_SLOTS);
+    v->mmio_used++;
+    map_device(v, VIRT_MMIO + n * VIRTIO_MMIO_SLOT_BYTES, VIRTIO_MMIO_SLOT_BYTES, dev, 0);
+    *irq = spi(v, SPI_MMIO + n);
+    return 0;
+}
+
 static int plug_parts(struct virt *v, struct error *err)
 {
-    struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1,
+    struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1, .ctx = v, .mmio_slot = mmio_slot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
 
     return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;
