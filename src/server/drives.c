@@ -120,16 +120,27 @@ void drives_close(struct drives *ds)
 
 /* ---- reading ---- */
 
+/* Has the recording that cluster? Then it is in ds->cluster. */
+static bool take_cluster(struct drives *ds, unsigned n, uint64_t number)
+{
+    if (!ds->recording)
+        return false;
+    if (ds->cluster_len && ds->cluster_drive == n && ds->cluster_number == number)
+        return true;
+    ds->cluster_len = 0;
+    ds->cluster_drive = n;
+    ds->cluster_number = number;
+    return recording_read_cluster(ds->recording, n, number, ds->cluster, &ds->cluster_len) == 0;
+}
+
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
 {
-    uint8_t cluster[DRIVE_CLUSTER];
-    size_t there, within = offset & (DRIVE_CLUSTER - 1);
+    size_t within = offset & (DRIVE_CLUSTER - 1);
 
     if (n >= MACHINE_MAX_DRIVES)
         return -ENODEV;
-    if (ds->recording && recording_read_cluster(ds->recording, n, offset >> DRIVE_CLUSTER_SHIFT, cluster, &there) == 0 &&
-        within + len <= there) {
-        memcpy(buf, cluster + within, len);
+    if (take_cluster(ds, n, offset >> DRIVE_CLUSTER_SHIFT) && within + len <= ds->cluster_len) {
+        memcpy(buf, ds->cluster + within, len);
         return 0;
     }
     return ds->images[n] ? block_read(ds->images[n], offset, buf, len) : -ENODEV;

@@ -16,6 +16,11 @@ struct drives {
     struct block_image *images[MACHINE_MAX_DRIVES]; /* in the order of parts.drives; NULL: empty, or not here */
     const struct options *options;
     struct recording *recording;  /* holds what the guest read of images, perhaps; NULL: there is none */
+    /* The cluster that was taken from it last: many reads are of one. */
+    uint8_t cluster[DRIVE_CLUSTER];
+    size_t cluster_len;           /* 0: none */
+    uint64_t cluster_number;
+    unsigned cluster_drive;
 };
 
 /* Open the images that the options name. Of a recording's drives: where the options say that they are, where they were,
