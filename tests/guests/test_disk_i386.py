@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A Debian kernel and a file system on a disk.
 
-    test_disk_i386.py HINDCAST
+    test_disk_i386.py HINDCAST [CONTROLLER...]
 
-An ext4 disk made here, read and written through IDE by DMA; the image stays as it was, what is kept of it is a sound
+An ext4 disk made here, read and written through a controller by DMA; the image stays as it was, what is kept of it is a sound
 file system with what the guest wrote; the recording carries what was read and replays from every checkpoint; the disk
 goes back with everything else.
 
@@ -27,10 +27,22 @@ TOOLS = ("mke2fs", "e2fsck", "debugfs")
 # Nothing says that these are needed.
 SILENT = ["crc32c_generic"]
 
+# By controller: what the disk is plugged in with (FILE: the image), the modules, the disk's name in the guest.
+CONTROLLERS = {
+    "ide": (["--drive", "file=FILE,if=ide,id=d0"], ["ata_piix", "sd_mod"], "sda"),
+    "ahci": (["--drive", "file=FILE,if=none,id=d0", "--device", "ich9-ahci,id=ahci", "--device", "ide-hd,drive=d0,bus=ahci.0"],
+             ["ahci", "sd_mod"], "sda"),
+    "virtio-blk": (["--drive", "file=FILE,if=virtio,id=d0"], ["virtio_pci", "virtio_blk"], "vda"),
+    "virtio-scsi": (["--drive", "file=FILE,if=none,id=d0", "--device", "virtio-scsi-pci,id=scsi", "--device",
+                     "scsi-hd,drive=d0,bus=scsi.0"], ["virtio_pci", "virtio_scsi", "sd_mod"], "sda"),
+    "nvme": (["--drive", "file=FILE,if=none,id=d0", "--device", "nvme,drive=d0,serial=n1"], ["nvme"], "nvme0n1"),
+}
+
 SCRIPT = """#!/bin/sh
 for m in MODULES; do insmod /$m.ko || echo "no $m"; done
 mkdir -p /mnt
-mount -t ext4 /dev/sda /mnt && echo "hindcast-guest: mounted"
+sleep 1
+mount -t ext4 /dev/DISK /mnt && echo "hindcast-guest: mounted"
 md5sum /mnt/data
 """
 
@@ -59,18 +71,18 @@ def find_modules(directory):
     return {f[:-3].replace("-", "_"): os.path.join(d, f) for d, _, files in os.walk(directory) for f in files if f.endswith(".ko")}
 
 
-def make_initrd(tmp, root, version):
+def make_initrd(tmp, root, version, drivers, name):
     modules = find_modules("%s/lib/modules/%s" % (root, version))
     order = []
-    for name in SILENT + ["ata_piix", "sd_mod", "ext4"]:
-        order += needs(modules, name)
+    for module in SILENT + drivers + ["ext4"]:
+        order += needs(modules, module)
     order = list(dict.fromkeys(order))
     copies = []
-    for name in order:
-        copies.append(shutil.copy(modules[name], os.path.join(tmp, name + ".ko")))
+    for module in order:
+        copies.append(shutil.copy(modules[module], os.path.join(tmp, module + ".ko")))
     script, initrd = os.path.join(tmp, "script"), os.path.join(tmp, "initrd.gz")
     with open(script, "w") as f:
-        f.write(SCRIPT.replace("MODULES", " ".join(order)))
+        f.write(SCRIPT.replace("MODULES", " ".join(order)).replace("DISK", name))
     subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd, script] + copies, check=True)
     return initrd
 
@@ -91,10 +103,10 @@ def hash_of(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
-def use_the_disk(guest, md5, saved):
+def use_the_disk(guest, name, md5, saved):
     guest.rsp.send("c")
     end, _ = guest.wait_console(rb"guest# ")
-    check("the file system is mounted", b"hindcast-guest: mounted" in guest.console, guest.console[-500:])
+    check(name + ": the file system is mounted", b"hindcast-guest: mounted" in guest.console, guest.console[-500:])
     check("what is on the disk is read", md5 in guest.console)
     guest.type(WORK)
     end, _ = guest.wait_console(rb"\nwork is done", start=end)
@@ -102,7 +114,7 @@ def use_the_disk(guest, md5, saved):
           guest.console[-500:])
     guest.rsp.interrupt()
     guest.rsp.wait()
-    guest.rsp.monitor("commit ide0-hd0 " + saved)
+    guest.rsp.monitor("commit d0 " + saved)
 
 
 def sound(tmp, image, md5):
@@ -139,6 +151,23 @@ def verify(program, recording, disk):
     os.rename(disk + ".away", disk)
 
 
+def through(tmp, program, root, version, name):
+    """All of it by one controller."""
+    words, drivers, node = CONTROLLERS[name]
+    initrd = make_initrd(tmp, root, version, drivers, node)
+    disk, md5 = make_disk(tmp)
+    before, saved, recording = hash_of(disk), os.path.join(tmp, "saved.qcow2"), os.path.join(tmp, "r.hcrec")
+    guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
+                  ["--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000"]
+                  + [w.replace("FILE", disk) for w in words])
+    use_the_disk(guest, name, md5, saved)
+    go_back(guest, 400000000)
+    guest.close()
+    check("the image is as it was", hash_of(disk) == before)
+    sound(tmp, saved, md5)
+    verify(program, recording, disk)
+
+
 def main():
     program, cache = sys.argv[1], cache_dir()
     if not all(map(tool, TOOLS)) or not shutil.which("qemu-img"):
@@ -149,18 +178,9 @@ def main():
     root = os.path.join(cache, "i386", "root")
     with open("%s/i386/done/linux-image-686" % cache) as f:
         version = f.read().strip()[len("linux-image-"):]
-    with tempfile.TemporaryDirectory() as tmp:
-        initrd = make_initrd(tmp, root, version)
-        disk, md5 = make_disk(tmp)
-        before, saved, recording = hash_of(disk), os.path.join(tmp, "saved.qcow2"), os.path.join(tmp, "r.hcrec")
-        guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
-                      ["-hda", disk, "--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000"])
-        use_the_disk(guest, md5, saved)
-        go_back(guest, 400000000)
-        guest.close()
-        check("the image is as it was", hash_of(disk) == before)
-        sound(tmp, saved, md5)
-        verify(program, recording, disk)
+    for name in sys.argv[2:] or CONTROLLERS:
+        with tempfile.TemporaryDirectory() as tmp:
+            through(tmp, program, root, version, name)
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
     sys.exit(1 if test_debian_i386.failed else 0)
 
