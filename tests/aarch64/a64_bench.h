@@ -137,16 +137,4 @@ static inline enum stop_kind steps(struct bench *b, unsigned n)
     } while (0)
 #define EXPECT_ESR(b, level, ec, iss) EQ((b)->s->esr[level], (uint64_t)(ec) << 26 | 1u << 25 | (iss))
 
-/* A test program's end: its exit status. */
-static inline int run_suite(Suite *su)
-{
-    SRunner *sr = srunner_create(su);
-    int failed;
-
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? 1 : 0;
-}
-
 #endif

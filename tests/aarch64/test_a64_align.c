@@ -5,6 +5,7 @@
 #include "a64_bench.h"
 #include "a64_flat.h"
 #include "tests/whole/with_jit.h"
+#include "tests/check_main.h"
 
 static struct bench *b;
 static struct a64_state *s;
@@ -284,16 +285,11 @@ static TCase *all(const char *engine, void (*set_up)(void))
     return tc;
 }
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *su = suite_create("a64_align");
 
     suite_add_tcase(su, all("interpreter", setup));
     suite_add_tcase(su, all("jit", setup_jit));
     return su;
-}
-
-int main(void)
-{
-    return run_suite(suite());
 }

@@ -3,6 +3,7 @@
  * levels and security states breakpoint and watchpoint registers match, and which bytes.
  */
 #include "a64_bench.h"
+#include "tests/check_main.h"
 
 static struct bench *b;
 static struct a64_state *s;
@@ -444,7 +445,7 @@ START_TEST(an_illegal_return_takes_the_step_bit_too)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *su = suite_create("a64_debug");
     TCase *tc = tcase_create("all");
@@ -470,9 +471,4 @@ static Suite *suite(void)
     tcase_add_test(tc, an_illegal_return_takes_the_step_bit_too);
     suite_add_tcase(su, tc);
     return su;
-}
-
-int main(void)
-{
-    return run_suite(suite());
 }

@@ -3,6 +3,7 @@
  * count, for whom, who may reach them, and when they overflow.
  */
 #include "a64_fixture.h"
+#include "tests/check_main.h"
 
 #define PM(crm, op2)  SYSREG(3, 3, 9, crm, op2)
 #define PMCR          PM(12, 0)
@@ -377,7 +378,7 @@ START_TEST(whether_looked_at_or_not_the_state_is_the_same)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *su = suite_create("a64_pmu");
     TCase *tc = tcase_create("all");
@@ -398,9 +399,4 @@ static Suite *suite(void)
     tcase_add_test(tc, whether_looked_at_or_not_the_state_is_the_same);
     suite_add_tcase(su, tc);
     return su;
-}
-
-int main(void)
-{
-    return run_suite(suite());
 }

@@ -7,6 +7,7 @@
 
 #include "a64_fixture.h"
 #include "a64_flat.h"
+#include "tests/check_main.h"
 
 #define R_SCTLR_EL1 SYSREG(3, 0, 1, 0, 0)
 #define R_TTBR0_EL1 SYSREG(3, 0, 2, 0, 0)
@@ -1252,7 +1253,7 @@ START_TEST(descriptions_are_text)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *su = suite_create("aarch64 system");
     TCase *tc = tcase_create("all");
@@ -1332,9 +1333,4 @@ static Suite *suite(void)
     tcase_add_test(tc, descriptions_are_text);
     suite_add_tcase(su, tc);
     return su;
-}
-
-int main(void)
-{
-    return run_suite(suite());
 }

@@ -4,6 +4,7 @@
  */
 #include "a64_fixture.h"
 #include "a64_flat.h"
+#include "tests/check_main.h"
 
 /* One instruction at a level: the level that an exception took it to, 0: none. */
 static unsigned trapped_to(unsigned el, uint32_t word)
@@ -282,7 +283,7 @@ START_TEST(a_literal_that_stage_2_hides_is_described)
 }
 END_TEST
 
-static Suite *suite(void)
+Suite *test_suite(void)
 {
     Suite *su = suite_create("a64_traps");
     TCase *tc = tcase_create("all");
@@ -300,9 +301,4 @@ static Suite *suite(void)
     tcase_add_test(tc, a_literal_that_stage_2_hides_is_described);
     suite_add_tcase(su, tc);
     return su;
-}
-
-int main(void)
-{
-    return run_suite(suite());
 }
