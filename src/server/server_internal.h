@@ -122,6 +122,8 @@ struct server {
     int exit_status;
 };
 
+/* server_target.c: what a CPU does: "running", "halted", "off". */
+const char *server_cpu_activity(const struct cpu *cpu);
 /* server_target.c: fill s->info and s->ops. */
 void server_target_init(struct server *s);
 /* Make the timeline's points those of the session; `watch_only`: the breakpoints

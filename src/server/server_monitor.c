@@ -69,9 +69,8 @@ static void print_cpus(const struct server *s, struct buffer *out)
     for (unsigned i = 0; i < m->ncpus; i++) {
         const struct cpu *cpu = m->cpus[i];
 
-        buffer_printf(out, "%s CPU #%u: pc=0x%0*" PRIx64 "%s, %" PRIu64 " steps\n", cpu == m->runner ? "*" : " ", i,
-                      (int)cpu->ops->address_bits / 4, cpu->ops->pc(cpu),
-                      cpu->ops->idle && cpu->ops->idle(cpu) ? " (halted)" : "", cpu->share->steps);
+        buffer_printf(out, "%s CPU #%u: pc=0x%0*" PRIx64 ", %s, %" PRIu64 " steps\n", cpu == m->runner ? "*" : " ", i,
+                      (int)cpu->ops->address_bits / 4, cpu->ops->pc(cpu), server_cpu_activity(cpu), cpu->share->steps);
     }
 }
 

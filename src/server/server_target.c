@@ -162,6 +162,13 @@ static const char *feature_types(void *ctx, const char *feature)
     return ops->feature_types ? ops->feature_types(feature) : NULL;
 }
 
+const char *server_cpu_activity(const struct cpu *cpu)
+{
+    if (cpu->ops->activity)
+        return cpu->ops->activity(cpu);
+    return cpu->ops->idle && cpu->ops->idle(cpu) ? "halted" : "running";
+}
+
 static void describe_cpu(void *ctx, struct buffer *out)
 {
     struct server *s = ctx;
@@ -169,8 +176,8 @@ static void describe_cpu(void *ctx, struct buffer *out)
 
     if (m->st->end != GUEST_RUNS)
         buffer_printf(out, "%s, ", server_end_name((enum guest_end)m->st->end));
-    else if (m->cpus[s->cpu]->ops->idle && m->cpus[s->cpu]->ops->idle(m->cpus[s->cpu]))
-        buffer_printf(out, "sleeping, ");
+    else
+        buffer_printf(out, "%s, ", server_cpu_activity(m->cpus[s->cpu]));
     buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
     if (!timeline_at_edge(s->timeline))
         buffer_printf(out, " of %" PRIu64, timeline_edge(s->timeline));

@@ -38,6 +38,8 @@ struct cpu_ops {
     /* Does the CPU sleep with nothing to wake it, or is it not there yet? Whoever changes the answer of a CPU that
      * does not run calls machine_attention(). */
     bool (*idle)(const struct cpu *);
+    /* What it does, for people: "running", "halted" (until an interrupt), "off". NULL: running or halted. */
+    const char *(*activity)(const struct cpu *);
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
     bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);

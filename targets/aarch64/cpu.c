@@ -151,6 +151,22 @@ static bool idle(const struct cpu *cpu)
     return a64_const(cpu)->st->halted != 0;
 }
 
+static const char *activity(const struct cpu *cpu)
+{
+    switch (a64_const(cpu)->st->halted) {
+    case 0:
+        return "running";
+    case HALTED_WFI:
+        return "halted by WFI";
+    case HALTED_WFE:
+        return "halted by WFE";
+    case HALTED_OFF:
+        return "off";
+    default:
+        return "waiting for the host";
+    }
+}
+
 static uint64_t pc(const struct cpu *cpu)
 {
     return a64_const(cpu)->st->pc;
@@ -228,6 +244,7 @@ static const struct cpu_ops ops = {
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
+    .activity = activity,
     .translate = a64_translate,
     .stretch = a64_stretch,
     .pc = pc,
