@@ -5,13 +5,15 @@
  * where something came in from outside, after 1024 steps, 8192, 65536... Every
  * later run over these positions stops there and compares. So a difference is
  * known to have begun between the last position that agreed and the first that
- * does not; nothing in a recording says more than that, but for checkpoints.
+ * does not; nothing in a recording says more than that, but for checkpoints. A witness
+ * is of registers and devices: what went wrong in memory may have passed several.
  *
  * What can be told apart is whose fault it is. The stretch is run again, as
  * before, and then one instruction at a time, without block or chain. If the
  * outcomes differ, it is hindcast that is not deterministic there, and both
  * ways of running are halved down to the step that has two outcomes. If they are
- * the same, the recording says something else than this hindcast does.
+ * the same, the same is tried from the last position whose whole state agreed; and if
+ * they still are, the recording says something else than this hindcast does.
  */
 #include "replay/timeline_internal.h"
 
@@ -99,7 +101,7 @@ static void compare_witness(struct timeline *tl, size_t n)
         if (!what.len)
             buffer_printf(&what, "the debugger's view of the registers");
         buffer_append_byte(&what, 0);
-        diverge_state(tl, (const char *)what.data);
+        diverge_state(tl, (const char *)what.data, false);
         buffer_finish(&what);
     }
     free(ours);
@@ -131,18 +133,26 @@ void diverge_look(struct timeline *tl)
 
 /* ---- what is known of it ---- */
 
-/* The newest position before `position` at which the state was compared with what is known
- * of it. Whoever came here passed it, or began at a checkpoint that came after it and was
+/* The newest position before `position` at which the whole state was compared with its hash.
+ * Whoever came here passed it, or began at a checkpoint that came after it and was
  * itself made on such a way, or compared. */
-static icount_t last_compared(const struct timeline *tl, icount_t position)
+static icount_t last_hashed(const struct timeline *tl, icount_t position)
 {
-    size_t n = witness_log_find(&tl->truth.witnesses, position);
-    icount_t good = n ? tl->truth.witnesses.positions[n - 1] : tl->first;
+    icount_t good = tl->first;
 
     for (size_t i = 0; i < tl->truth.nchecks && tl->truth.checks[i] < position; i++)
         if (tl->truth.checks[i] > good)
             good = tl->truth.checks[i];
-    return good > tl->first ? good : tl->first;
+    return good;
+}
+
+/* The same of the state or a witness of it, which says nothing of memory. */
+static icount_t last_compared(const struct timeline *tl, icount_t position)
+{
+    size_t n = witness_log_find(&tl->truth.witnesses, position);
+    icount_t witnessed = n ? tl->truth.witnesses.positions[n - 1] : tl->first, hashed = last_hashed(tl, position);
+
+    return witnessed > hashed ? witnessed : hashed;
 }
 
 static const char *source_name(const struct timeline *tl, const struct event *e)
@@ -167,12 +177,14 @@ static void tell_events(const struct timeline *tl, icount_t good, icount_t bad, 
                       (unsigned long long)n, n > 1 ? "s" : "", (unsigned long long)e->position, source_name(tl, e));
 }
 
-void diverge_state(struct timeline *tl, const char *what)
+void diverge_state(struct timeline *tl, const char *what, bool whole)
 {
-    icount_t here = tl->m->st->position, good = last_compared(tl, here);
+    icount_t here = tl->m->st->position, compared = last_compared(tl, here), good = whole ? last_hashed(tl, here) : compared;
     struct buffer events;
 
     buffer_init(&events);
+    if (good < compared)
+        buffer_printf(&events, ", and at %llu registers and devices still were", (unsigned long long)compared);
     tell_events(tl, good, here, &events);
     buffer_append_byte(&events, 0);
     env_diverged(tl, here, "the state is not the recorded one (%s). At position %llu it still was%s", what,
@@ -295,15 +307,18 @@ static void halve(struct timeline *tl, struct checkpoint *from, icount_t high)
     tl->truth.bad = high;
 }
 
-static void compare_ways(struct timeline *tl, icount_t good, uint64_t first)
+/* Run from `good` to where it is bad, both ways; `first`: the hash that it had there. Says what is wrong with
+ * hindcast; false: nothing is. */
+static bool compare_ways(struct timeline *tl, icount_t good, uint64_t first)
 {
     struct checkpoint *from = checkpoint_find(tl->store, good);
     icount_t bad = tl->truth.bad;
+    bool told = true;
     uint64_t again;
 
     /* The segment's checkpoint may be far back: begin where the state is known. */
     if (!run_again(tl, from, good, false))
-        return;
+        return true;
     from = place_checkpoint(tl, CHECKPOINT_RUNG);
     checkpoint_hold(from);
     if (run_again(tl, from, bad, false)) {
@@ -315,10 +330,24 @@ static void compare_ways(struct timeline *tl, icount_t good, uint64_t first)
         else if (again != first)
             add_text(tl, ". This is an error of hindcast: the same way, run again, ends in another state");
         else
-            add_text(tl, ". Run again, one instruction at a time, the way from there has the same outcome: it is the "
-                         "recording that differs, made by another build of hindcast or changed since");
+            told = false;
     }
     checkpoint_release(from);
+    return told;
+}
+
+/* Whose fault is it, hindcast's or the recording's? */
+static void tell_whose(struct timeline *tl, icount_t good)
+{
+    icount_t bad = tl->truth.bad, whole = last_hashed(tl, bad);
+    uint64_t first = machine_hash(tl->m);
+
+    if (compare_ways(tl, good, first))
+        return;
+    if (whole < good && bad - whole <= AGAIN_MOST && compare_ways(tl, whole, first))
+        return;
+    add_text(tl, ". Run again, one instruction at a time, the way from there has the same outcome: it is the "
+                 "recording that differs, made by another build of hindcast or changed since");
 }
 
 void diverge_diagnose(struct timeline *tl)
@@ -332,7 +361,7 @@ void diverge_diagnose(struct timeline *tl)
     tl->search.mode = HITS_IGNORED;
     tl->pace.uninterruptible = tl->truth.diagnosing = true;
     if (tl->truth.undiagnosed && !tl->m->between && tl->m->st->position == bad && bad - good <= AGAIN_MOST)
-        compare_ways(tl, good, machine_hash(tl->m));
+        tell_whose(tl, good);
     tl->truth.undiagnosed = false;
     if (tl->m->between || tl->m->st->position != tl->truth.bad)
         run_again(tl, checkpoint_find(tl->store, tl->truth.bad), tl->truth.bad, false);

@@ -186,7 +186,7 @@ static void check_state(struct timeline *tl)
     if (tl->truth.check(tl->truth.check_ctx, tl->truth.next_check, c, &err))
         tl->truth.next_check++;
     else
-        diverge_state(tl, err.text);
+        diverge_state(tl, err.text, true);
     checkpoint_discard(tl->store, c);
 }
 

@@ -242,8 +242,8 @@ icount_t diverge_limit(const struct timeline *tl, icount_t limit);
 /* The machine has come to its present position: take a witness that is due, compare with
  * one that is there. */
 void diverge_look(struct timeline *tl);
-/* The state at the present position is not the recorded one; `what` differs. */
-void diverge_state(struct timeline *tl, const char *what);
+/* The state at the present position is not the recorded one; `what` differs. `whole`: it was compared with its hash. */
+void diverge_state(struct timeline *tl, const char *what, bool whole);
 /* The run has ended because of that: find out more, and stand where it was found. */
 void diverge_diagnose(struct timeline *tl);
 

@@ -333,6 +333,8 @@ START_TEST(an_error_of_hindcast_is_told_from_one_of_the_recording)
     timeline_continue(p.h.tl, FORWARD, &p.stop);
     ck_assert_int_eq(p.stop.reason, TIMELINE_DIVERGED);
     ck_assert_msg(says(p.h.tl, "an error of hindcast"), "%s", timeline_divergence(p.h.tl));
+    /* It shows in memory alone, behind witnesses that agree: what is said to have been right still was. */
+    ck_assert_msg(says(p.h.tl, "At position 5000 it still was, and at"), "%s", timeline_divergence(p.h.tl));
     /* The step that goes wrong, if it can be told: it must not be the last of a stretch. */
     ck_assert_msg(says_position(p.h.tl, "in the step to position", at + 1) ||
                   says_position(p.h.tl, "in the step to position", at + 2), "%s", timeline_divergence(p.h.tl));
