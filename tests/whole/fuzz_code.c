@@ -27,6 +27,7 @@
 #define POINTS   20u
 #define STEPS    12000u
 #define PATIENCE 200u /* ticks without a step */
+#define FURTHEST 100000u /* a step over code that overwrites itself may not end before that */
 
 /* ---- the outside ---- */
 
@@ -88,7 +89,7 @@ static bool too_long(void *ctx)
     if (!o->tl || timeline_position(o->tl) != o->position)
         o->polls = 0;
     o->position = o->tl ? timeline_position(o->tl) : 0;
-    return ++o->polls > PATIENCE;
+    return ++o->polls > PATIENCE || o->position > FURTHEST;
 }
 
 static uint64_t no_wait(void *ctx, uint64_t ns)
