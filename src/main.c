@@ -125,7 +125,11 @@ static int build_machine(struct machine **m, struct supplies *su, struct options
                          struct error *err)
 {
     struct boot_image kernel = images_first(&su->images, IMAGE_KERNEL);
-    int r = options_settle(o, options_file(o, IMAGE_PFLASH0) || virt_recognises(kernel.data, kernel.len), err);
+    int r;
+
+    if (!o->cpu && o->kind != MACHINE_VIRT && pc_is_64bit(kernel.data, kernel.len))
+        o->cpu = "qemu64";
+    r = options_settle(o, options_file(o, IMAGE_PFLASH0) || virt_recognises(kernel.data, kernel.len), err);
 
     if (r == 0)
         r = drives_open(&su->drives, o, replay, err);
@@ -275,7 +279,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         .ignore_checkpoints = o->ignore_checkpoints,
         .drives = &su->drives,
         .symbols = is_elf(&kernel) ? kernel.name : NULL,
-        .triple = o->kind == MACHINE_VIRT ? "aarch64-unknown-unknown" : "i386-unknown-unknown",
+        .triple = o->kind == MACHINE_VIRT ? "aarch64-unknown-unknown" : m->cpus[0]->ops->address_bits == 64 ? "x86_64-unknown-unknown" : "i386-unknown-unknown",
     };
     struct error err = {0};
     struct server *s;

@@ -46,6 +46,13 @@ static const char *generic_name(const struct rsp_target_info *info, unsigned n)
     return NULL;
 }
 
+int rsp_dwarf_number(const struct rsp_target_info *info, unsigned n)
+{
+    if (info->regs[n].dwarf)
+        return info->regs[n].dwarf - 1;
+    return n <= info->pc_reg ? (int)n : -1;
+}
+
 static void put_register(struct rsp_session *s, struct buffer *out, unsigned n)
 {
     const struct rsp_reg *reg = &s->info->regs[n];
@@ -60,9 +67,9 @@ static void put_register(struct rsp_session *s, struct buffer *out, unsigned n)
         buffer_printf(out, " save-restore=\"no\"");
     if (s->thread_suffix && generic)
         buffer_printf(out, " generic=\"%s\"", generic);
-    /* Up to the program counter, i386 and aarch64 number registers as DWARF does. */
-    if (s->thread_suffix && n <= s->info->pc_reg)
-        buffer_printf(out, " ehframe_regnum=\"%u\" dwarf_regnum=\"%u\"", n, n);
+    if (s->thread_suffix && rsp_dwarf_number(s->info, n) >= 0)
+        buffer_printf(out, " ehframe_regnum=\"%d\" dwarf_regnum=\"%d\"", rsp_dwarf_number(s->info, n),
+                      rsp_dwarf_number(s->info, n));
     buffer_printf(out, "/>\n");
 }
 

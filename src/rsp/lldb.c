@@ -116,8 +116,9 @@ static enum rsp_verdict on_register_info(struct rsp_session *s, struct rsp_reque
         offset += info->regs[i].bits / 8;
     buffer_printf(&s->reply, "name:%s;bitsize:%u;offset:%u;%sset:%s;", info->regs[n].name, info->regs[n].bits,
                   (unsigned)offset, encoding(&info->regs[n]), register_set(&info->regs[n]));
-    if (n <= info->pc_reg)
-        buffer_printf(&s->reply, "ehframe:%u;dwarf:%u;", (unsigned)n, (unsigned)n);
+    if (rsp_dwarf_number(info, (unsigned)n) >= 0)
+        buffer_printf(&s->reply, "ehframe:%d;dwarf:%d;", rsp_dwarf_number(info, (unsigned)n),
+                      rsp_dwarf_number(info, (unsigned)n));
     if (n == info->pc_reg)
         buffer_printf(&s->reply, "generic:pc;");
     else if (n == info->sp_reg)

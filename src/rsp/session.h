@@ -189,6 +189,8 @@ bool rsp_breakpoint_at_pc(struct rsp_session *s);
 
 /* ---- features.c ---- */
 void rsp_make_target_xml(struct rsp_session *s, struct buffer *out);
+/* The number of register n in DWARF and unwinding tables; -1: it has none. */
+int rsp_dwarf_number(const struct rsp_target_info *info, unsigned n);
 void rsp_make_memory_map(struct rsp_session *s, struct buffer *out);
 void rsp_make_threads(struct rsp_session *s, struct buffer *out);
 

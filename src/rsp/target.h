@@ -32,6 +32,7 @@ struct rsp_reg {
     const char *group;   /* "general", "float", "vector", "system"; NULL: none */
     const char *feature; /* e.g. "org.gnu.gdb.i386.core"; registers of one feature are contiguous */
     bool no_save;        /* the client shall not put it back after a call of a function of the guest's */
+    uint8_t dwarf;       /* its number in DWARF, plus 1; 0: its own number, or none after the program counter's */
 };
 
 #define RSP_MAX_REG_BYTES 64u

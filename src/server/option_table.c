@@ -570,7 +570,7 @@ const struct option_row option_table[] = {
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
-     "pc: {pc} (default pentium4); virt: {virt} (default cortex-a57)"},
+     "pc: {pc} (default pentium4; of a 64-bit kernel qemu64); virt: {virt} (default cortex-a57)"},
     {"smp", NULL, "N[,sockets=N][,cores=N][,threads=N]", SECTION_GUEST, MACHINE, take_smp, 0,
      "CPUs (default 1; up to 64, with gic-version=2 up to 8)"},
     {"interleave", NULL, "quantum=N[,seed=S][,starve=on]", SECTION_GUEST, MACHINE, take_interleave, 0,

@@ -208,7 +208,9 @@ void server_target_init(struct server *s)
         const struct reg_desc *r = &ops->regs[i];
 
         CHECK(r->bits / 8 <= RSP_MAX_REG_BYTES);
-        s->regs[i] = (struct rsp_reg){r->name, r->bits, r->type, r->group, r->feature, r->no_save};
+        s->regs[i] = (struct rsp_reg){.name = r->name, .bits = r->bits, .type = r->type, .group = r->group,
+                                      .feature = r->feature, .dwarf = r->dwarf,
+                                      .no_save = r->no_save};
     }
     s->info = (struct rsp_target_info){
         .version = s->config.version,

@@ -22,10 +22,11 @@ struct reg_desc {
     const char *feature; /* target description feature, e.g. "org.gnu.gdb.i386.core" */
     bool no_save;        /* it ticks, cannot be written, or belongs to what goes on meanwhile: a debugger shall not
                           * put it back after a call of a function */
+    uint8_t dwarf;       /* its number in DWARF and in the ABI's unwinding tables, plus 1; 0: its own number, up to the PC */
 };
 
 struct cpu_ops {
-    const char *arch;      /* gdb architecture name: "i386", "aarch64" */
+    const char *arch;      /* gdb architecture name: "i386", "i386:x86-64", "aarch64" */
     uint32_t state_size;   /* bytes of guest-visible state at cpu.state */
     uint32_t state_version; /* the same as device_ops.state_version, and .upgrade */
     bool (*upgrade)(struct cpu *, uint32_t version, const void *old, size_t len);

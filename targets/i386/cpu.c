@@ -279,6 +279,22 @@ static const struct cpu_ops ops = {
     .describe_tlb = i386_describe_tlb,
 };
 
+/* How a debugger sees a model with long mode, in every mode. */
+static void show_64(struct i386_cpu *c)
+{
+    i386_layout_64(c->regs_64, i386_has(c->model, FEATURE_AVX), &c->ops_64.nregs);
+    c->ops_64.arch = "i386:x86-64";
+    c->ops_64.regs = c->regs_64;
+    c->ops_64.address_bits = 64;
+    c->ops_64.pc_reg = I386_REG_RIP;
+    c->ops_64.sp_reg = I386_REG_RSP;
+    c->ops_64.fp_reg = I386_REG_RBP;
+    c->ops_64.flags_reg = I386_REG_RFLAGS;
+    c->ops_64.read_reg = i386_read_reg_64;
+    c->ops_64.write_reg = i386_write_reg_64;
+    c->ops_64.feature_types = i386_feature_types_64;
+}
+
 static const struct frontend frontend = {
     .where = where,
     .set_pc = set_pc,
@@ -307,7 +323,10 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     c->model = model;
     snprintf(name, sizeof name, "cpu%u", m->ncpus);
     c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
-    ucpu_init(&c->u, m, &ops, &frontend, c->st, S_OFF(cc));
+    c->ops_64 = ops;
+    if (i386_has(model, FEATURE_LM))
+        show_64(c);
+    ucpu_init(&c->u, m, i386_has(model, FEATURE_LM) ? &c->ops_64 : &ops, &frontend, c->st, S_OFF(cc));
     c->u.x87_notes_opcode = i386_x87_notes_opcode(model);
     c->st->a20_mask = 0xffffffffu;
     reset(&c->u.cpu);

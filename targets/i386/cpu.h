@@ -221,6 +221,9 @@ DEVICE_STATE_END
 #define S_T(n)         (S_OFF(t) + 8u * (unsigned)(n))
 #define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
 
+/* Registers of gdb's i386:x86-64, without the 16 upper halves of YMM registers: regs.c. */
+#define I386_NREGS_64 98
+
 struct i386_cpu {
     struct ucpu u;             /* u.cpu.state == st */
     struct i386_state *st;
@@ -228,6 +231,8 @@ struct i386_cpu {
     uint8_t apic_id;           /* as CPUID tells it: set by the board */
     uint8_t thread_bits, core_bits; /* of it: which thread of a core, which core of a package */
     uint8_t threads, cores;    /* of a core, of a package; 0 is as good as 1 */
+    struct cpu_ops ops_64;     /* u.cpu.ops of a model with long mode, */
+    struct reg_desc regs_64[I386_NREGS_64 + 16]; /* and its registers */
     uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
                                 * refreshed by i386_mode_changed() */
 

@@ -69,6 +69,9 @@ struct pc_config {
         .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
     }
 
+/* Is the kernel one for a CPU with long mode: a bzImage with a 64-bit entry point, an ELF file for x86-64? */
+bool pc_is_64bit(const void *data, size_t len);
+
 /* 0, or a negative errno with a text that says what to change. */
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err);
 

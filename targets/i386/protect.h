@@ -246,6 +246,12 @@ struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned
 #define I386_NREGS 76
 extern const struct reg_desc i386_regs[I386_NREGS];
 enum { I386_REG_ESP = 4, I386_REG_EBP = 5, I386_REG_EIP = 8, I386_REG_EFLAGS = 9 };
+/* The layout of gdb's i386:x86-64. */
+enum { I386_REG_RBP = 6, I386_REG_RSP = 7, I386_REG_RIP = 16, I386_REG_RFLAGS = 17 };
+void i386_layout_64(struct reg_desc out[], bool avx, unsigned *count);
+void i386_read_reg_64(const struct cpu *cpu, unsigned n, void *buf);
+bool i386_write_reg_64(struct cpu *cpu, unsigned n, const void *buf);
+const char *i386_feature_types_64(const char *feature);
 void i386_read_reg(const struct cpu *cpu, unsigned n, void *buf);
 bool i386_write_reg(struct cpu *cpu, unsigned n, const void *buf);
 const char *i386_feature_types(const char *feature);

@@ -12,7 +12,7 @@ enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ST0, CR3 };
 #define CORE "org.gnu.gdb.i386.core"
 #define REG(n, t, g)                                                                                         \
     {                                                                                                        \
-        n, 32, t, g, CORE, false                                                                                    \
+        .name = n, .bits = 32, .type = t, .group = g, .feature = CORE                                        \
     }
 
 static const struct rsp_reg regs[] = {
@@ -34,7 +34,7 @@ static const struct rsp_reg regs[] = {
     REG("gs", "int32", "general"),
 #define ST(n)                                                                                                \
     {                                                                                                        \
-        "st" #n, 80, "i387_ext", "float", CORE, false                                                               \
+        "st" #n, 80, "i387_ext", "float", CORE, false, 0                                                               \
     }
     ST(0),
     ST(1),
@@ -52,8 +52,8 @@ static const struct rsp_reg regs[] = {
     REG("foseg", "int", "float"),
     REG("fooff", "int", "float"),
     REG("fop", "int", "float"),
-    {"cr0", 32, "int32", "system", "org.hindcast.i386.system", true},
-    {"cr3", 32, "int32", "system", "org.hindcast.i386.system", true},
+    {"cr0", 32, "int32", "system", "org.hindcast.i386.system", true, 0},
+    {"cr3", 32, "int32", "system", "org.hindcast.i386.system", true, 0},
 };
 
 const struct rsp_target_info fake_info = {

@@ -199,6 +199,16 @@ int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t r
     return rc;
 }
 
+bool pc_is_64bit(const void *data, size_t len)
+{
+    const struct boot_image image = {.data = data, .len = len};
+    const uint8_t *p = data;
+
+    if (boot_is_bzimage(&image)) /* boot protocol 2.12: XLF_KERNEL_64 */
+        return boot_get16(p + 0x206) >= 0x020c && (p[0x236] & 1);
+    return boot_is_elf(&image) && len > 20 && p[4] == 2 && boot_get16(p + 18) == 62; /* ELFCLASS64, EM_X86_64 */
+}
+
 static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)
 {
     static const uint8_t zeros[PAGE_SIZE];
