@@ -79,6 +79,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.topology = o->topology;
     c.schedule = o->schedule;
     c.cpu_model = o->cpu;
+    c.gdb_arch = o->gdb_arch;
     c.kernel = images_first(im, IMAGE_KERNEL);
     c.bios = images_first(im, IMAGE_BIOS);
     c.vga_bios = images_first(im, IMAGE_VGA_BIOS);

@@ -88,7 +88,7 @@ TAKER(take_memory)
     if (!option_parse_size(arg, MIB, &o->memory_bytes))
         return error_set(err, -EINVAL, "--memory %s: write a size such as 512K, 256M or 1G", arg);
     if (o->memory_bytes < MIB || o->memory_bytes > MEMORY_MAX)
-        return error_set(err, -EINVAL, "--memory %s: a guest can have from 1M to 64G (a PC: to 3G)", arg);
+        return error_set(err, -EINVAL, "--memory %s: a guest can have from 1M to 64G (a 32-bit PC: to 3G)", arg);
     if (o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "--memory %s: not a multiple of 4K", arg);
     return 0;
@@ -173,6 +173,15 @@ TAKER(take_vga)
     unsigned n;
 
     o->vga = arg;
+    return take_choice(row, arg, names, &n, err);
+}
+
+TAKER(take_gdb_arch)
+{
+    static const char *const names[] = {"i386", "x86-64", NULL};
+    unsigned n;
+
+    o->gdb_arch = arg;
     return take_choice(row, arg, names, &n, err);
 }
 
@@ -602,6 +611,8 @@ const struct option_row option_table[] = {
 
     {"listen", NULL, "WHERE", SECTION_DEBUGGER, 0, take_listen, 0,
      "[HOST:]PORT or unix:PATH (default " OPTIONS_LISTEN_DEFAULT "), or none"},
+    {"gdb-arch", NULL, "i386|x86-64", SECTION_DEBUGGER, MACHINE, take_gdb_arch, 0,
+     "pc: the registers and architecture that a debugger sees (default: the CPU's)"},
     {"s", NULL, NULL, SECTION_DEBUGGER, 0, take_s, 0, "--listen " OPTIONS_LISTEN_DEFAULT},
     {"gdb", NULL, "stdio", SECTION_DEBUGGER, 0, take_gdb, 0,
      "gdb is on stdin and stdout: target remote | hindcast --gdb stdio KERNEL"},

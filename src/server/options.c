@@ -17,7 +17,6 @@
 #include "option_table.h"
 
 #define MIB ((uint64_t)1 << 20)
-#define PC_MEMORY_MAX ((uint64_t)3 << 30)
 
 /* ---- once the kernel is known ---- */
 
@@ -61,7 +60,7 @@ static int settle_secure(struct options *o, struct error *err)
 
 static int settle_virt(struct options *o, struct error *err)
 {
-    const char *odd = o->vga ? "vga" : options_file(o, IMAGE_VGA_BIOS) ? "vga-bios" :
+    const char *odd = o->vga ? "vga" : o->gdb_arch ? "gdb-arch" : options_file(o, IMAGE_VGA_BIOS) ? "vga-bios" :
                       options_file(o, IMAGE_ROM) ? "option-rom" : o->debug_exit_option ? "debug-exit" : NULL;
 
     if (odd)
@@ -84,8 +83,6 @@ static int settle_pc(struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
     if (!o->vga)
         o->vga = "std";
-    if (o->memory_bytes > PC_MEMORY_MAX)
-        return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G");
     return 0;
 }
 

@@ -93,6 +93,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "smp", o->smp);
     if (o->topology.cpus > 1 && o->interleave)
         pair(t, "interleave", o->interleave);
+    if (o->gdb_arch)
+        pair(t, "gdb-arch", o->gdb_arch);
     if (o->append)
         pair(t, "append", o->append);
     if (o->semihosting)
@@ -243,6 +245,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         return err->code;
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
+    o->gdb_arch = recording_value(r, "gdb-arch"); /* what debuggers wrote is in its registers' numbers */
     configure_semihosting(r, o);
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)
         return error_set(err, -EINVAL, "the recording's memory size is no machine's");

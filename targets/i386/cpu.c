@@ -332,3 +332,8 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     reset(&c->u.cpu);
     return c;
 }
+
+void i386_show_32(struct i386_cpu *c)
+{
+    c->u.cpu.ops = &ops;
+}

@@ -278,6 +278,8 @@ static inline struct i386_cpu *i386_of(struct ucpu *u)
 }
 
 struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model);
+/* Show a debugger the registers of an i386, on a model with long mode too: for 16- and 32-bit code. */
+void i386_show_32(struct i386_cpu *c);
 
 /* Lines into the CPU, for the board. */
 void i386_set_intr(void *cpu, unsigned n, bool level); /* INTR pin; fits struct line */

@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import rspclient  # noqa: E402
 
-KEYS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "eip", "eflags")
+ARCHITECTURE = "i386"  # as gdb calls it
 passed = 0
 failed = 0
 
@@ -121,7 +121,7 @@ def gdb(port, commands, seconds=900):
     """Run a gdb batch against the server and give back what it printed."""
     program = shutil.which("gdb-multiarch") or shutil.which("gdb")
     args = [program, "-nx", "-q", "-batch", "-ex", "set pagination off", "-ex", "set confirm off",
-            "-ex", "set remotetimeout 60", "-ex", "set architecture i386", "-ex", "target remote 127.0.0.1:%d" % port]
+            "-ex", "set remotetimeout 60", "-ex", "set architecture " + ARCHITECTURE, "-ex", "target remote 127.0.0.1:%d" % port]
     for command in commands:
         args += ["-ex", command]
     result = subprocess.run(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -135,7 +135,7 @@ def symbols(guest, names):
     guest.type("grep -E ' (%s)$' /proc/kallsyms; echo end-of-$((40+2))\n" % "|".join(names))
     end, _ = guest.wait_console(rb"end-of-42", start=start)
     text = guest.console[start:end].decode("latin-1")
-    return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"([0-9a-f]{8}) \w (\w+)\r*$", text, re.M)}
+    return {m.group(2): int(m.group(1), 16) for m in re.finditer(r"([0-9a-f]{8,16}) \w (\w+)\r*$", text, re.M)}
 
 
 def stop_guest(guest):
@@ -143,16 +143,18 @@ def stop_guest(guest):
     return guest.rsp.wait()
 
 
-def boot(program, kernel, initrd, flavour):
-    guest = Guest(program, kernel, initrd)
+def boot(program, kernel, initrd, flavour, extra=(), names=("get_jiffies_64", "do_sys_openat2", "ksys_read", "kernel_clone"),
+         release=None):
+    """Up to the shell: the guest, and addresses of kernel functions. `release`: part of what `uname -r` says."""
+    guest = Guest(program, kernel, initrd, extra)
     guest.rsp.send("c")
     after, _ = guest.wait_console(rb"hindcast-guest: shell is up")
     after, _ = guest.wait_console(rb"guest# ", start=after)
     check("%s boots to a shell on ttyS0" % flavour, True)
     guest.type("echo sum-$((6*7)); uname -r\n")
     after, match = guest.wait_console(rb"sum-42\r+\n(\S+)\r", start=after)
-    check("%s: commands typed there work" % flavour, flavour.encode() in match.group(1), match.group(1))
-    table = symbols(guest, ["get_jiffies_64", "do_sys_openat2", "ksys_read", "kernel_clone"])
+    check("%s: commands typed there work" % flavour, (release or flavour).encode() in match.group(1), match.group(1))
+    table = symbols(guest, names)
     check("%s: the guest names its symbols" % flavour, len(table) == 4, table)
     stop = stop_guest(guest)
     check("%s: Ctrl-C stops the running guest" % flavour, stop.startswith("T"), stop)
@@ -205,10 +207,10 @@ def breakpoints(guest, table, flavour):
     address = table["ksys_read"]
     guest.type("cat /proc/version; cat /proc/uptime; cat /proc/version\n")
     guest.rsp.close()
-    out = gdb(guest.port, ["break *0x%x" % address, "continue", "printf \"A %x\\n\", $eip", "monitor when",
+    out = gdb(guest.port, ["break *0x%x" % address, "continue", "printf \"A %lx\\n\", $pc", "monitor when",
                            "continue", "monitor when", "continue", "monitor when",
                            "reverse-continue", "monitor when", "reverse-continue", "monitor when",
-                           "delete", "stepi 3", "reverse-stepi 3", "printf \"B %x\\n\", $eip", "monitor when"])
+                           "delete", "stepi 3", "reverse-stepi 3", "printf \"B %lx\\n\", $pc", "monitor when"])
     positions = [int(p) for p in re.findall(r"position\D*(\d+)", out)]
     check("%s: gdb stops at a kernel function" % flavour, "A %x" % address in out, out[-1500:])
     check("%s: reverse-continue goes to the previous hits" % flavour,

@@ -21,7 +21,7 @@ static void add_range(struct boot_memory_map *map, paddr_t base, paddr_t end, ui
 
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes)
 {
-    uint64_t low = memory_bytes < BOOT_LOW_LIMIT ? memory_bytes : BOOT_LOW_LIMIT;
+    uint64_t low = boot_low_bytes(memory_bytes);
 
     memset(map, 0, sizeof(*map));
     map->low_top = low;

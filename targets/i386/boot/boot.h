@@ -70,8 +70,12 @@ struct boot_plan {
 /* What lies where no loader may put anything (EBDA, BIOS area, firmware tables). */
 #define BOOT_EBDA       0x9fc00u
 #define BOOT_LOW_FREE   0x01000u /* first byte that a loader may use */
-/* RAM above this address is moved to 4 GiB. */
-#define BOOT_LOW_LIMIT  0xe0000000ull
+/* RAM below 4 GiB, of `memory_bytes`; the rest begins at 4 GiB. As QEMU's: all of it if it ends
+ * below 3.5 GiB, else 3 GiB. */
+static inline uint64_t boot_low_bytes(uint64_t memory_bytes)
+{
+    return memory_bytes < 0xe0000000u ? memory_bytes : 0xc0000000u;
+}
 
 /* The memory map of a board without firmware. */
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes);

@@ -125,7 +125,7 @@ static void make_rom(uint8_t rom[ROM_BYTES], const struct part *parts, unsigned 
 static int place_initrd(struct part *p, const struct pc_config *config, const uint8_t *setup, struct error *err)
 {
     const struct boot_image *initrd = &config->modules[0];
-    uint64_t top = config->memory_bytes < BOOT_LOW_LIMIT ? config->memory_bytes : BOOT_LOW_LIMIT;
+    uint64_t top = boot_low_bytes(config->memory_bytes);
     uint64_t most = boot_get16(setup + VERSION) >= 0x0203 ? boot_get32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
 
     top = top - FIRMWARE_TOP < most + 1 ? top - FIRMWARE_TOP : most + 1;

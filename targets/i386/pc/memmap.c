@@ -123,7 +123,7 @@ static void map_segments(struct pc *pc, uint32_t ram, uint32_t bios_page)
 void pc_map_memory(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
-    uint64_t bytes = pc->config.memory_bytes, low = bytes < BOOT_LOW_LIMIT ? bytes : BOOT_LOW_LIMIT;
+    uint64_t bytes = pc->config.memory_bytes, low = boot_low_bytes(bytes);
     uint32_t *first = pc->shadow->wiring;
     uint32_t ram = memory_alloc(mem, "ram", bytes), bios = 0;
 

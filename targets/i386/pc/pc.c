@@ -26,7 +26,8 @@
 #define MIN_MEMORY ((uint64_t)1 << 20)
 #define FIRST_PCI_PORT   0xc000u
 #define FIRST_PCI_MEMORY 0xf0000000u /* up to the display's, without firmware */
-#define MAX_MEMORY ((uint64_t)64 << 30) /* 36 physical address bits, less holes */
+#define MAX_MEMORY ((uint64_t)64 << 30)
+#define MAX_MEMORY_32 ((uint64_t)3 << 30) /* of a 32-bit CPU: below the hole */
 
 /* ---- lines ---- */
 
@@ -243,12 +244,12 @@ static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t
 /* The bus: what is not memory and not the APICs' is PCI's; PIRQs turn with the slot (290550, table 1). */
 static void create_bus(struct pc *pc)
 {
-    uint64_t low = pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT;
+    uint64_t low = boot_low_bytes(pc->config.memory_bytes);
     uint64_t high = ((uint64_t)1 << 32) + pc->config.memory_bytes - low;
 
     pc->pci_bus = (struct pci_bus){
         .machine = pc->machine, .ports = &pc->ports, .turn = 3, .nwindows = 2,
-        .windows = {{low, IOAPIC_BASE - low}, {high, ((uint64_t)1 << 36) - high}},
+        .windows = {{low, IOAPIC_BASE - low}, {high, ((uint64_t)1 << i386_phys_bits(pc->cpu->model)) - high}},
         .message = pci_message, .message_ctx = pc};
     for (unsigned n = 0; n < PCI_LINES; n++)
         pc->pci_bus.lines[n] = (struct line){.set = piix3_set_pirq, .ctx = pc->piix3, .n = n};
@@ -339,7 +340,7 @@ static void add_roms(struct pc *pc)
 void pc_fill_fwcfg(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
-    uint64_t low = pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT;
+    uint64_t low = boot_low_bytes(pc->config.memory_bytes);
     uint64_t high = pc->config.memory_bytes - low, base = (uint64_t)1 << 32;
     static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
     const uint32_t id = 3; /* ports and DMA */
@@ -513,6 +514,8 @@ static void create_cpus(struct pc *pc)
         c->core_bits = (uint8_t)id_bits(t->cores);
         c->threads = (uint8_t)t->threads;
         c->cores = (uint8_t)t->cores;
+        if (pc->config.gdb_arch && !strcmp(pc->config.gdb_arch, "i386"))
+            i386_show_32(c);
     }
     pc->cpu = nth_cpu(pc, 0);
 }
@@ -522,6 +525,8 @@ static int check_config(const struct pc_config *c, struct error *err)
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
         return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
                          (unsigned long long)c->memory_bytes);
+    if (i386_model_find(c->cpu_model) && c->memory_bytes > MAX_MEMORY_32 && !i386_has(i386_model_find(c->cpu_model), FEATURE_LM))
+        return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G (with a 64-bit --cpu to 64G)");
     if (!i386_model_find(c->cpu_model))
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, i386_model_names);
     if (cpu_count(c) > 1 && !i386_model_find(c->cpu_model)->has_apic)
@@ -530,6 +535,8 @@ static int check_config(const struct pc_config *c, struct error *err)
     if (cpu_count(c) > MACHINE_MAX_CPUS || apic_id_of(&c->topology, cpu_count(c) - 1) >= 0xff)
         return error_set(err, -EINVAL, "%u CPUs, or their APIC IDs: %d and 254 are the most", cpu_count(c),
                          MACHINE_MAX_CPUS);
+    if (c->gdb_arch && !strcmp(c->gdb_arch, "x86-64") && !i386_has(i386_model_find(c->cpu_model), FEATURE_LM))
+        return error_set(err, -EINVAL, "--gdb-arch x86-64: the CPU %s has 32 bits", c->cpu_model);
     if (c->serial_count > PC_MAX_SERIAL)
         return error_set(err, -EINVAL, "%u serial ports: this board has room for %d", c->serial_count, PC_MAX_SERIAL);
     if (c->nmodules > PC_MAX_MODULES)
@@ -580,7 +587,7 @@ static int plan_boot(struct pc *pc, struct error *err)
     struct tables_config tables = {
         .apic = i386_model_find(pc->config.cpu_model)->has_apic,
         .memory_bytes = pc->config.memory_bytes,
-        .pci_hole = (uint32_t)(pc->config.memory_bytes < BOOT_LOW_LIMIT ? pc->config.memory_bytes : BOOT_LOW_LIMIT),
+        .pci_hole = (uint32_t)(boot_low_bytes(pc->config.memory_bytes)),
         .serial_count = pc->config.serial_count,
         .cpus = cpu_count(&pc->config),
     };

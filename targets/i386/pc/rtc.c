@@ -17,6 +17,8 @@
  */
 #include "i386/pc/rtc.h"
 
+#include "i386/boot/boot.h"
+
 #include <string.h>
 
 #include "base/buffer.h"
@@ -478,7 +480,7 @@ static void put16(struct rtc_state *s, unsigned reg, uint64_t value)
 /* What the setup program of a PC would have stored. */
 static void store_sizes(struct rtc_state *s, uint64_t memory)
 {
-    uint64_t low = memory > 0xe0000000u ? 0xe0000000u : memory;
+    uint64_t low = boot_low_bytes(memory);
     uint64_t high = memory - low;
     uint64_t extended = low > 0x100000 ? (low - 0x100000) >> 10 : 0;
     unsigned sum = 0;
