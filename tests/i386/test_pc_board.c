@@ -200,11 +200,24 @@ END_TEST
 START_TEST(soft_off_ends_the_guest)
 {
     new_chipset();
-    pm_set(4, 2, 0x2401); /* a sleep type that is not soft-off */
+    pm_set(4, 2, 0x0001); /* its type alone does not */
     ck_assert_uint_eq(m->st->end, GUEST_RUNS);
-    ck_assert_msg(pm_get(0, 2) & 0x8000, "it woke up at once");
     pm_set(4, 2, 0x2001);
     ck_assert_uint_eq(m->st->end, GUEST_POWEROFF);
+}
+END_TEST
+
+/* Neither asleep nor woken: the registers are as after a write without SLP_EN. */
+START_TEST(sleep_types_that_the_tables_do_not_offer_do_nothing)
+{
+    new_chipset();
+    for (unsigned type = 1; type < 8; type++) {
+        pm_set(4, 2, 0x2001 | type << 10);
+        ck_assert_uint_eq(m->st->end, GUEST_RUNS);
+        ck_assert_uint_eq(m->st->reset_request, 0);
+        ck_assert_uint_eq(pm_get(4, 2), 0x0001 | type << 10);
+        ck_assert_msg(!(pm_get(0, 2) & 0x8000), "type %u says that it woke up", type);
+    }
 }
 END_TEST
 
@@ -347,6 +360,7 @@ static void add_board_tests(TCase *tc)
     ADD(pm_timer_status_follows_bit_23);
     ADD(power_button_raises_sci_when_enabled);
     ADD(soft_off_ends_the_guest);
+    ADD(sleep_types_that_the_tables_do_not_offer_do_nothing);
     ADD(apm_port_switches_acpi_mode);
     ADD(dma_registers_read_back_through_the_flip_flop);
     ADD(debug_exit_port_ends_the_guest_with_a_status);

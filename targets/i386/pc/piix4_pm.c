@@ -5,11 +5,15 @@
  * switches ACPI mode on and off.
  *
  * TMR_STS is computed from the timer's ticks; only an enabled timer interrupt
- * has a deadline. Sleeping states other than soft-off wake up at once.
+ * has a deadline.
  *
- * Not modelled: SMI (the function reports APMC_EN, so that a BIOS takes SMM as
- * set up by somebody else), device monitors, throttling, SMBus, general purpose
- * I/O (its registers are kept).
+ * Of the sleep types only soft-off is there, as the board's tables and the
+ * firmware's "etc/system-states" say: SLP_EN with another one does what a reserved
+ * type does in the chip, nothing. The machine runs on and WAK_STS stays clear.
+ *
+ * Not modelled: the suspended states, SMI (the function reports APMC_EN, so that a
+ * BIOS takes SMM as set up by somebody else), device monitors, throttling, SMBus,
+ * general purpose I/O (its registers are kept).
  */
 #include "i386/pc/piix4_pm.h"
 
@@ -27,7 +31,6 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 
 #define STS_TMR    0x0001u
 #define STS_PWRBTN 0x0100u
-#define STS_WAK    0x8000u
 #define STS_CLEARABLE 0x8d31u
 #define EN_BITS    0x0521u
 #define CNT_SCI_EN 0x0001u
@@ -85,12 +88,8 @@ static void write_control(struct device *dev, uint16_t value)
     struct piix4_pm_state *s = dev->state;
 
     s->cnt = value & (CNT_SLP_TYP | CNT_SCI_EN | 0x2u);
-    if (!(value & CNT_SLP_EN))
-        return;
-    if ((value & CNT_SLP_TYP) >> 10 == SLP_SOFT_OFF)
+    if ((value & CNT_SLP_EN) && (value & CNT_SLP_TYP) >> 10 == SLP_SOFT_OFF)
         machine_end(dev->machine, GUEST_POWEROFF, 0);
-    else
-        s->sts |= STS_WAK;
 }
 
 static uint8_t read_byte(const struct device *dev, unsigned offset, uint64_t tick)
