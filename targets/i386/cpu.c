@@ -3,6 +3,7 @@
  * and INIT state (SDM 3A 9.1), idling, and what is derived from the state.
  */
 #include "i386/fpu.h"
+#include "i386/insn.h"
 #include "i386/lower.h"
 #include "i386/protect.h"
 
@@ -158,11 +159,39 @@ static uint64_t pc(const struct cpu *cpu)
     return i386_64bit(s) ? s->rip : (uint32_t)(s->seg[SEG_CS].base + s->rip);
 }
 
+/* Is there a repeated string instruction at the PC (SDM 2, REP)? True where its bytes cannot be seen. */
+static bool at_repeated_string(const struct cpu *cpu)
+{
+    bool repeated = false, is_64 = i386_64bit(const_cpu(cpu)->st);
+    uint64_t va = pc(cpu);
+    uint8_t byte;
+    paddr_t pa;
+
+    for (unsigned i = 0; i < INSN_MAX_LEN; i++) {
+        if (!i386_translate(cpu, is_64 ? va + i : (uint32_t)(va + i), &pa) ||
+            memory_read_bytes(&cpu->machine->memory, pa, &byte, 1) != 1)
+            return true;
+        switch (byte) {
+        case 0xf2: case 0xf3:
+            repeated = true;
+            break;
+        case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: case 0x66: case 0x67: case 0xf0:
+            break;
+        default:
+            if (is_64 && (byte & 0xf0) == 0x40)
+                break;
+            return repeated && ((byte & 0xfc) == 0x6c || (byte & 0xfc) == 0xa4 || (byte >= 0xaa && byte <= 0xaf));
+        }
+    }
+    return false;
+}
+
+/* One that has overwritten itself is over, whatever comes of what stands there now. */
 static icount_t in_progress(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
 
-    return s->rep_active ? s->rep_start : ICOUNT_MAX;
+    return s->rep_active && at_repeated_string(cpu) ? s->rep_start : ICOUNT_MAX;
 }
 
 static bool between_instructions(const struct i386_state *s)

@@ -374,6 +374,26 @@ static void copy_over_the_sources_entry(void)
     s->gpr[ECX] = 16;
 }
 
+/* Else a debugger's step would look for its end for ever. */
+START_TEST(a_rep_that_overwrites_itself_is_over)
+{
+    struct cpu *cpu;
+
+    begin();
+    cpu = b->m->cpus[0];
+    CODE(b, 0xf3, 0xaa, 0xeb, 0xfc); /* rep stosb; jmp to it */
+    s->gpr[EAX] = 0x90;
+    s->gpr[EDI] = KCODE - 1;
+    s->gpr[ECX] = 1000;
+    steps(b, 1);
+    ck_assert_uint_eq(cpu->ops->in_progress(cpu), 0);
+    steps(b, 1); /* the prefix is gone: STOSB, once and again */
+    ck_assert_uint_eq(s->rip, KCODE);
+    ck_assert_uint_eq(cpu->ops->in_progress(cpu), ICOUNT_MAX);
+    end();
+}
+END_TEST
+
 START_TEST(rep_movs_follows_the_page_table_that_it_writes)
 {
     begin();
@@ -399,6 +419,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, a_walk_through_a_device_reads_it_once);
     tcase_add_test(tc, a_breakpoint_stops_before_the_fetch_sets_a_bit);
     tcase_add_test(tc, an_instruction_over_two_pages_is_what_it_is_after_its_fetch);
+    tcase_add_test(tc, a_rep_that_overwrites_itself_is_over);
     tcase_add_test(tc, rep_movs_follows_the_page_table_that_it_writes);
     suite_add_tcase(suite, tc);
     return suite;
