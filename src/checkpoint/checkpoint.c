@@ -281,7 +281,7 @@ static void restore_difference(void *ctx, uint64_t global, struct page *now, str
         restore_page(r, space, n, then);
 }
 
-void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c)
+void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c)
 {
     struct machine *m = s->machine;
     struct restore r = {.s = s, .to = c->root};
@@ -297,6 +297,7 @@ void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c)
     m->between = false;
     machine_restored(m);
     CHECK(m->st->position == c->position);
+    c->used = ++s->uses;
     s->restores++;
 }
 
@@ -308,9 +309,10 @@ void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c)
     checkpoint_remove_at(s, i);
 }
 
-void checkpoint_pin(struct checkpoint *c)
+void checkpoint_pin(struct checkpoint_store *s, struct checkpoint *c)
 {
     c->pins++;
+    c->used = ++s->uses;
 }
 
 void checkpoint_unpin(struct checkpoint *c)

@@ -20,7 +20,7 @@
  * never too little. No footprint means: unknown, must be replayed.
  *
  * The store never fails for being over its budget: it compresses and thins
- * (policy: checkpoint.c). The oldest checkpoint, the newest, and pinned ones stay.
+ * (policy: thin.c). The oldest checkpoint and the newest stay; pinned ones are the last to go.
  */
 #ifndef HINDCAST_CHECKPOINT_CHECKPOINT_H
 #define HINDCAST_CHECKPOINT_CHECKPOINT_H
@@ -44,7 +44,8 @@ struct checkpoint {
     vtime_t vtime;
     uint64_t effort_ns;        /* the caller's note: host time spent running up to here */
     enum checkpoint_kind kind;
-    unsigned pins;             /* names that it has: kept whatever the budget */
+    unsigned pins;             /* names that it has: the last to go */
+    uint64_t used;             /* of those with pins, the one that was pinned or restored least recently has the least */
     unsigned holds;            /* who is using it just now: kept until they are done */
     struct page_node *root;    /* its pages; the store's own */
     struct segment *segment;   /* footprint of the way to the next checkpoint; the store's own */
@@ -63,13 +64,14 @@ struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_k
 struct checkpoint *checkpoint_draw(struct checkpoint_store *s);
 void checkpoint_discard(struct checkpoint_store *s, struct checkpoint *c);
 /* Make the machine's state that of `c`. */
-void checkpoint_restore(struct checkpoint_store *s, const struct checkpoint *c);
+void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c);
 /* Forget `c` (neither pinned nor held); its segment joins the one before. */
 void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c);
-/* Keep `c` through thinning until unpinned as often: for the user's names. */
-void checkpoint_pin(struct checkpoint *c);
+/* Keep `c` through thinning, as long as the budget can hold it, until unpinned as often: for the user's names. When
+ * nothing else is left to drop, checkpoint_trim() drops pinned ones, those first that were used least recently. */
+void checkpoint_pin(struct checkpoint_store *s, struct checkpoint *c);
 void checkpoint_unpin(struct checkpoint *c);
-/* The same for the duration of some work. */
+/* Keep `c`, whatever the budget, for the duration of some work. */
 void checkpoint_hold(struct checkpoint *c);
 void checkpoint_release(struct checkpoint *c);
 
@@ -90,7 +92,7 @@ const struct footprint *checkpoint_footprint(const struct checkpoint *c);
 void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f);
 
 /* Come back under the budget. `present` and `edge` are the positions around which
- * checkpoints stay dense. Bounded work: see checkpoint.c. */
+ * checkpoints stay dense. Bounded work: see thin.c. */
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge);
 /* Drop rungs until at most `keep` are left: those first that leave the least gap for how far from `present` they are, so
  * that what is left is ever denser towards it, and a search through many near hits does not cost the way further back. */

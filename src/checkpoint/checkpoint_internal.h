@@ -28,6 +28,7 @@ struct checkpoint_store {
     uint64_t footprint_bytes;
     uint64_t takes, restores, pages_copied, pages_restored, removed;
     uint64_t copied_at_trim;      /* pages_copied when last trimmed */
+    uint64_t uses;                /* counts pinning and restoring: checkpoint.used */
 };
 
 /* Make `c` findable. */

@@ -22,9 +22,10 @@
  * survived thinning and are least likely to be wanted soon. A trim's share is
  * small (COMPRESS_PAGES, and no more than was copied since the last trim), so that
  * neither forward execution nor a backward step notices. Above the
- * budget checkpoints are dropped until it holds; when nothing is left to drop,
- * everything is compressed. What remains then (the oldest, the newest, the
- * pinned) is kept even over the budget: the store never fails for want of room.
+ * budget checkpoints are dropped until it holds; when only pinned ones are left,
+ * everything is compressed, and if that is not enough they go, too, the least
+ * recently used first. What remains then (the oldest, the newest, what is in use)
+ * is kept even over the budget: the store never fails for want of room.
  */
 #include "checkpoint/checkpoint_internal.h"
 
@@ -44,10 +45,16 @@ static uint64_t distance(icount_t a, icount_t b)
     return a > b ? a - b : b - a;
 }
 
-/* May thinning take the checkpoint at index `i`? */
+/* May the checkpoint at index `i` be taken for want of memory? */
+static bool can_go_at_last(const struct checkpoint_store *s, size_t i)
+{
+    return i && i + 1 < s->count && !s->list[i]->holds;
+}
+
+/* May thinning take it? */
 static bool can_go(const struct checkpoint_store *s, size_t i)
 {
-    return i && i + 1 < s->count && !s->list[i]->pins && !s->list[i]->holds;
+    return can_go_at_last(s, i) && !s->list[i]->pins;
 }
 
 /* Index of the checkpoint that is worth least; 0: none can go. */
@@ -72,6 +79,17 @@ static size_t least_worth(const struct checkpoint_store *s, icount_t present, ic
     return least;
 }
 
+/* Index of the pinned checkpoint that was used least recently; 0: none can go. */
+static size_t least_used(const struct checkpoint_store *s)
+{
+    size_t least = 0;
+
+    for (size_t i = 1; i + 1 < s->count; i++)
+        if (s->list[i]->pins && can_go_at_last(s, i) && (!least || s->list[i]->used < s->list[least]->used))
+            least = i;
+    return least;
+}
+
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge)
 {
     uint64_t share = s->pages_copied - s->copied_at_trim;
@@ -84,6 +102,8 @@ void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge
         checkpoint_remove_at(s, i);
     if (bytes_held(s) > s->budget_bytes)
         page_store_compress(&s->pages, UINT64_MAX);
+    while (bytes_held(s) > s->budget_bytes && (i = least_used(s)))
+        checkpoint_remove_at(s, i);
 }
 
 /* What would be missing without it: the gap, measured against its distance from the present. */

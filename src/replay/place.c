@@ -159,6 +159,7 @@ void place_trim(struct timeline *tl)
 {
     checkpoint_trim_rungs(tl->store, tl->m->st->position, RUNGS_KEEP);
     checkpoint_trim(tl->store, tl->m->st->position, tl->edge);
+    snapshots_trimmed(tl);
     find_neighbours(tl);
 }
 

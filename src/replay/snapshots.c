@@ -27,6 +27,19 @@ static struct timeline_snapshot *need_snapshot(const struct timeline *tl, const 
     return s;
 }
 
+void snapshots_trimmed(struct timeline *tl)
+{
+    for (size_t i = 0; i < tl->names.count; i++) {
+        struct timeline_snapshot *s = &tl->names.list[i];
+
+        if (!s->pinned || checkpoint_at(tl->store, s->position))
+            continue;
+        s->pinned = false;
+        if (tl->host.name_unkept)
+            tl->host.name_unkept(tl->host.ctx, s);
+    }
+}
+
 /* Its checkpoint need not be kept for it any more. */
 static void let_go(struct timeline *tl, const struct timeline_snapshot *s)
 {
@@ -62,11 +75,12 @@ int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_
     if (!*name)
         return error_set(err, -EINVAL, "a snapshot needs a name");
     s = make_snapshot(tl, name);
-    checkpoint_pin(place_checkpoint(tl, CHECKPOINT_AUTO));
+    checkpoint_pin(tl->store, place_checkpoint(tl, CHECKPOINT_AUTO));
     s->pinned = true;
     s->position = tl->m->st->position;
     s->vtime = machine_now(tl->m);
     s->made_ns = made_ns;
+    place_trim(tl);
     return 0;
 }
 

@@ -29,6 +29,7 @@
 #include "vm/machine.h"
 
 struct timeline;
+struct timeline_snapshot;
 
 /* What the host supplies. */
 struct timeline_host {
@@ -53,6 +54,9 @@ struct timeline_host {
      * there is something for poll() to see. Returns the ns that passed. poll() is
      * called after it. */
     uint64_t (*wait)(void *ctx, uint64_t ns);
+    /* There was no memory left for the checkpoint of that name: it stays, and going there takes a run. NULL: nobody
+     * wants to know. */
+    void (*name_unkept)(void *ctx, const struct timeline_snapshot *snapshot);
 };
 
 struct timeline_config {
@@ -207,13 +211,14 @@ void timeline_input(struct timeline *tl, struct device *dev, const void *data, s
 /* Bytes that wait for that device: back-pressure for whoever feeds it. */
 size_t timeline_input_pending(const struct timeline *tl, const struct device *dev);
 
-/* Named snapshots: checkpoints that thinning leaves alone. */
+/* Named snapshots: names for positions. The checkpoint that lies at one is the last that has to go when memory for
+ * checkpoints is short; going there then restores the nearest one before it, and runs. */
 struct timeline_snapshot {
     char *name;
     icount_t position;
     vtime_t vtime;
     uint64_t made_ns;  /* the caller's note: when it was named, ns since 1970 */
-    bool pinned;       /* a checkpoint there is kept for it */
+    bool pinned;       /* a checkpoint there is kept for it, as long as there is memory */
 };
 /* Name the present (replacing an older snapshot of that name). */
 int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err);

@@ -287,6 +287,8 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit);
 void points_finish(struct timeline *tl);
 
 /* snapshots.c */
+/* Checkpoints were dropped for want of memory. */
+void snapshots_trimmed(struct timeline *tl);
 void snapshots_finish(struct timeline *tl);
 
 /* navigate.c */

@@ -52,6 +52,16 @@ void server_say(struct server *s, const char *format, ...)
     fprintf(stderr, "\n");
 }
 
+void server_tell(struct server *s, const char *text)
+{
+    server_say(s, "%s", text);
+    if (!s->session)
+        return;
+    rsp_console(s->session, "hindcast: ", 10);
+    rsp_console(s->session, text, strlen(text));
+    rsp_console(s->session, "\n", 1);
+}
+
 /* Going back or seeking for more than a second: show that something happens. */
 static void show_progress(struct server *s)
 {
@@ -186,6 +196,20 @@ void server_to_debugger(struct server *s, const void *buf, size_t len)
 {
     if (s->session && rsp_output(s->session)->len + s->client.queue.len < SERVER_CONSOLE_BACKLOG)
         rsp_console(s->session, buf, len);
+}
+
+/* Once is enough: whoever names many places has been told what becomes of them. */
+static void on_name_unkept(void *ctx, const struct timeline_snapshot *snapshot)
+{
+    struct server *s = ctx;
+    char text[160];
+
+    if (s->told_unkept)
+        return;
+    s->told_unkept = true;
+    snprintf(text, sizeof text, "no memory is left for the checkpoint of '%.40s': going there, and to others named before, "
+             "takes a run (--checkpoint-memory)", snapshot->name);
+    server_tell(s, text);
 }
 
 static void on_output(void *ctx, struct device *dev, const void *buf, size_t len)
@@ -606,6 +630,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .output = on_output,
         .poll = on_poll,
         .wait = on_wait,
+        .name_unkept = on_name_unkept,
     };
 
     s->config = *config;

@@ -104,6 +104,7 @@ struct server {
     icount_t condition_position;
     unsigned condition_id;
     bool condition_answer;
+    bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
 
     /* Recordings. */
     struct recorder *recorder;   /* writes to `record`; NULL: does not, or could not any more */
@@ -219,6 +220,8 @@ bool server_drives_write_back(struct server *s);
 
 /* server.c: a line on stderr. */
 void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, and to the debugger if there is one. */
+void server_tell(struct server *s, const char *text);
 
 /* server.c: what a guest's end is called ("powered off"). */
 const char *server_end_name(enum guest_end end);

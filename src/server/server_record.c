@@ -83,17 +83,6 @@ static void stop_recording(struct server *s)
     host_writer_close(&s->record);
 }
 
-/* On stderr, and to the debugger if there is one. */
-static void tell(struct server *s, const char *text)
-{
-    server_say(s, "%s", text);
-    if (!s->session)
-        return;
-    rsp_console(s->session, "hindcast: ", 10);
-    rsp_console(s->session, text, strlen(text));
-    rsp_console(s->session, "\n", 1);
-}
-
 /* Can the file be made whole again, and gone on with? */
 static bool cut_back(struct server *s)
 {
@@ -116,7 +105,7 @@ static void pause_recording(struct server *s, int status)
                   "history elsewhere)", s->config.record, strerror(-status),
                   again ? "it is tried again every few seconds" : "the file is good up to its last whole chunk");
     buffer_append_byte(&text, 0);
-    tell(s, (const char *)text.data);
+    server_tell(s, (const char *)text.data);
     buffer_finish(&text);
     s->record_paused = again;
     if (!again)
@@ -131,7 +120,7 @@ static void go_on_recording(struct server *s)
     buffer_init(&text);
     buffer_printf(&text, "recording to %s goes on", s->config.record);
     buffer_append_byte(&text, 0);
-    tell(s, (const char *)text.data);
+    server_tell(s, (const char *)text.data);
     buffer_finish(&text);
 }
 
@@ -162,7 +151,7 @@ static void sync_recording(struct server *s)
     buffer_printf(&text, "%s: the disk does not keep what is written: %s (monitor save FILE writes all of the history "
                   "elsewhere)", s->config.record, strerror(-status));
     buffer_append_byte(&text, 0);
-    tell(s, (const char *)text.data);
+    server_tell(s, (const char *)text.data);
     buffer_finish(&text);
 }
 

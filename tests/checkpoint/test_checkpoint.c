@@ -210,7 +210,7 @@ START_TEST(the_budget_holds_and_gaps_grow_with_distance)
         checkpoint_take(s, CHECKPOINT_AUTO);
         if (i == 300) {
             named = checkpoint_at(s, m->st->position);
-            checkpoint_pin(named);
+            checkpoint_pin(s, named);
             hash = machine_hash(m);
         }
         checkpoint_trim(s, m->st->position, m->st->position);
@@ -229,6 +229,46 @@ START_TEST(the_budget_holds_and_gaps_grow_with_distance)
     checkpoint_restore(s, named);
     ck_assert_uint_eq(machine_hash(m), hash);
     checkpoint_unpin(named);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(pinned_checkpoints_go_last_and_the_least_recently_used_of_them_first)
+{
+    const uint64_t budget = 4u << 20;
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, budget);
+    struct checkpoint *used = NULL;
+    icount_t oldest = 0;
+
+    /* Every fourth has a name, each some 80 KiB of its own: 200 of them are four times the budget. */
+    for (unsigned i = 0; i < 800; i++) {
+        struct checkpoint *c;
+
+        for (uint32_t n = 0; n < 20; n++)
+            write_page(m, n, i * 20 + n, true);
+        advance(m, 1000);
+        c = checkpoint_take(s, CHECKPOINT_AUTO);
+        if (i % 4 == 1)
+            checkpoint_pin(s, c);
+        if (i == 5)
+            used = c;
+        if (used && i % 100 == 0) {
+            checkpoint_restore(s, used);
+            checkpoint_restore(s, c);
+        }
+        checkpoint_trim(s, m->st->position, m->st->position);
+        ck_assert_uint_le(info_of(s).bytes, budget);
+    }
+    ck_assert_ptr_eq(checkpoint_at(s, 6000), used);
+    /* But for it, those that are left are the last ones that were pinned, all of them, and nothing else. */
+    for (size_t n = 2; n + 1 < checkpoint_count(s); n++) {
+        ck_assert_uint_eq(checkpoint_nth(s, n)->pins, 1);
+        ck_assert(n == 2 || checkpoint_nth(s, n)->position == oldest + 4000);
+        oldest = checkpoint_nth(s, n)->position;
+    }
+    ck_assert_uint_ge(info_of(s).pinned, 30);
     checkpoint_store_destroy(s);
     machine_destroy(m);
 }
@@ -397,6 +437,7 @@ Suite *test_suite(void)
     tcase_add_test(t, unchanged_and_zero_pages_cost_nothing);
     tcase_add_test(t, dropping_a_checkpoint_frees_what_only_it_held);
     tcase_add_test(t, the_budget_holds_and_gaps_grow_with_distance);
+    tcase_add_test(t, pinned_checkpoints_go_last_and_the_least_recently_used_of_them_first);
     tcase_add_test(t, a_budget_that_cannot_be_held_is_no_failure);
     tcase_add_test(t, old_pages_are_compressed_before_anything_is_dropped);
     tcase_add_test(t, a_page_survives_compression);

@@ -4,6 +4,7 @@
  * Hand-written programs on the toy machine, a host whose clock is ours.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ struct desk {
     uint64_t wake_after;      /* wait() ends early after that many ns; 0: not */
     const char *type_at_wait; /* typed when a wait ends early */
     uint64_t wall;
+    unsigned unkept;          /* names of which was said that their checkpoints had to go */
     struct buffer output;
 };
 
@@ -87,6 +89,12 @@ static uint64_t desk_wait(void *ctx, uint64_t ns)
     return passed;
 }
 
+static void desk_unkept(void *ctx, const struct timeline_snapshot *snapshot)
+{
+    ck_assert(!snapshot->pinned);
+    ((struct desk *)ctx)->unkept++;
+}
+
 static void sit_down(struct desk *d, struct machine *m, struct timeline_config config)
 {
     const struct timeline_host host = {
@@ -97,6 +105,7 @@ static void sit_down(struct desk *d, struct machine *m, struct timeline_config c
         .output = desk_output,
         .poll = desk_poll,
         .wait = desk_wait,
+        .name_unkept = desk_unkept,
     };
 
     memset(d, 0, sizeof(*d));
@@ -338,13 +347,11 @@ START_TEST(an_interrupt_is_answered_soon_in_either_direction)
 }
 END_TEST
 
-START_TEST(the_memory_budget_holds_over_a_long_session)
+/* Noise all over memory. */
+static struct machine *noisy(void)
 {
     struct machine *m = toy_machine();
-    struct checkpoint_store_info info;
-    struct desk d;
 
-    /* Noise all over memory. */
     toy_put(m, 0, TOY_MOVI, 1, 0, 0, 1664525);
     toy_put(m, 8, TOY_MOVI, 5, 0, 0, 8);
     toy_put(m, 16, TOY_MUL, 2, 1, 0, 0);
@@ -352,7 +359,15 @@ START_TEST(the_memory_budget_holds_over_a_long_session)
     toy_put(m, 32, TOY_MUL, 4, 5, 0, 0); /* 8 * n + 1: spares the code */
     toy_put(m, 40, TOY_ST, 4, 2, 0, 0);
     toy_put(m, 48, TOY_JMP, 0, 0, 0, 16);
-    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 50, .checkpoint_memory = 2000000});
+    return m;
+}
+
+START_TEST(the_memory_budget_holds_over_a_long_session)
+{
+    struct checkpoint_store_info info;
+    struct desk d;
+
+    sit_down(&d, noisy(), (struct timeline_config){.live = true, .slice_steps = 50, .checkpoint_memory = 2000000});
     for (icount_t p = 100000; p <= 2000000; p += 100000) {
         ck_assert_int_eq(seek(&d, p), TIMELINE_SEEK_DONE);
         timeline_checkpoint(d.tl);
@@ -374,14 +389,13 @@ START_TEST(a_named_snapshot_survives_thinning)
     struct error err;
     struct desk d;
 
-    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 200, .checkpoint_memory = 1});
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 200, .checkpoint_memory = 500000});
     seek(&d, 12345);
     ck_assert_int_eq(timeline_save_snapshot(d.tl, "here", 0, &err), 0);
     ck_assert_int_eq(timeline_save_snapshot(d.tl, "", 0, &err), -EINVAL);
     seek(&d, 500000);
     timeline_checkpoint(d.tl);
     ck_assert_ptr_nonnull(checkpoint_at(timeline_checkpoints(d.tl), 12345));
-    ck_assert_uint_le(checkpoint_count(timeline_checkpoints(d.tl)), 4);
     ck_assert_uint_eq(timeline_snapshots(d.tl, &list), 1);
     ck_assert(!strcmp(list[0].name, "here") && list[0].position == 12345);
     ck_assert_int_eq(timeline_load_snapshot(d.tl, "there", &stop, &err), -ENOENT);
@@ -390,6 +404,48 @@ START_TEST(a_named_snapshot_survives_thinning)
     ck_assert_uint_eq(timeline_position(d.tl), 12345);
     ck_assert_int_eq(timeline_delete_snapshot(d.tl, "here", &err), 0);
     ck_assert_uint_eq(timeline_snapshots(d.tl, &list), 0);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(names_keep_within_the_memory_budget_and_stay_places_to_go_to)
+{
+    enum { NAMES = 60 };
+    const uint64_t budget = 2000000;
+    struct checkpoint_store_info info;
+    uint64_t hash[NAMES];
+    struct timeline_stop stop;
+    struct error err;
+    struct desk d;
+    char name[8];
+
+    sit_down(&d, noisy(), (struct timeline_config){.live = true, .slice_steps = 200, .checkpoint_memory = budget});
+    for (unsigned i = 0; i < NAMES; i++) {
+        ck_assert_int_eq(seek(&d, 100000 + 50000 * i), TIMELINE_SEEK_DONE);
+        snprintf(name, sizeof name, "n%u", i);
+        ck_assert_int_eq(timeline_save_snapshot(d.tl, name, 0, &err), 0);
+        /* The same place, by another name. */
+        ck_assert_int_eq(timeline_save_snapshot(d.tl, "newest", 0, &err), 0);
+        hash[i] = machine_hash(d.m);
+        checkpoint_store_info(timeline_checkpoints(d.tl), &info);
+        ck_assert_uint_le(info.bytes, budget);
+    }
+    /* Those that had to go were said to, each once. */
+    ck_assert_uint_ge(info.pinned, 5);
+    ck_assert_uint_eq(d.unkept, NAMES - info.pinned);
+    ck_assert_ptr_null(checkpoint_at(timeline_checkpoints(d.tl), 100000));
+    ck_assert_ptr_nonnull(checkpoint_at(timeline_checkpoints(d.tl), 100000 + 50000 * (NAMES - 2)));
+    for (unsigned i = NAMES; i-- > 0;) {
+        snprintf(name, sizeof name, "n%u", i);
+        ck_assert_int_eq(timeline_load_snapshot(d.tl, name, &stop, &err), 0);
+        ck_assert_uint_eq(timeline_position(d.tl), 100000 + 50000 * i);
+        ck_assert_uint_eq(machine_hash(d.m), hash[i]);
+        /* A name has a pin, or none; either can be given back. */
+        ck_assert_int_eq(timeline_delete_snapshot(d.tl, name, &err), 0);
+    }
+    ck_assert_int_eq(timeline_delete_snapshot(d.tl, "newest", &err), 0);
+    checkpoint_store_info(timeline_checkpoints(d.tl), &info);
+    ck_assert_uint_eq(info.pinned, 0);
     get_up(&d);
 }
 END_TEST
@@ -908,6 +964,7 @@ Suite *test_suite(void)
     tcase_add_test(t, an_interrupt_is_answered_soon_in_either_direction);
     tcase_add_test(t, the_memory_budget_holds_over_a_long_session);
     tcase_add_test(t, a_named_snapshot_survives_thinning);
+    tcase_add_test(t, names_keep_within_the_memory_budget_and_stay_places_to_go_to);
     tcase_add_test(t, a_repeated_instruction_is_one_step_in_both_directions);
     tcase_add_test(t, a_watched_byte_stops_a_repeated_instruction_after_and_before_the_access);
     tcase_add_test(t, breakpoint_at_current_pc_is_not_reported_again_in_either_direction);

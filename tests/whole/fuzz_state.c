@@ -224,7 +224,7 @@ static void run(struct machine *m, uint32_t steps)
     } while (m->st->position < until && roll(2000));
 }
 
-static bool one_round(struct machine *m, struct checkpoint_store *s, const struct checkpoint *c, bool pc, int component)
+static bool one_round(struct machine *m, struct checkpoint_store *s, struct checkpoint *c, bool pc, int component)
 {
     checkpoint_restore(s, c);
     for (unsigned n = 1 + roll(6) * roll(6); n; n--)
