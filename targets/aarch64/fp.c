@@ -276,59 +276,34 @@ static inline void set_general(struct a64_state *s, unsigned r, uint64_t x)
         s->x[r] = x;
 }
 
-static int fmov_to_w(struct ucpu *u, const struct uop *op)
+/* FMOV between a general register and element i of a vector register. */
+INLINE int fmov_to_general(struct ucpu *u, const struct uop *op, unsigned size, unsigned i)
 {
     struct a64_state *s = fp_state(u);
     const uint32_t w = a64_fp_word(op);
 
-    set_general(s, RD(w), s->v[RN(w)].s[0]);
+    set_general(s, RD(w), element(&s->v[RN(w)], size, i));
     return UOP_NEXT;
 }
 
-static int fmov_to_x(struct ucpu *u, const struct uop *op)
+INLINE int fmov_from_general(struct ucpu *u, const struct uop *op, unsigned size, unsigned i)
 {
     struct a64_state *s = fp_state(u);
     const uint32_t w = a64_fp_word(op);
 
-    set_general(s, RD(w), s->v[RN(w)].d[0]);
+    if (i)
+        set_element(&s->v[RD(w)], size, i, general(s, RN(w)));
+    else
+        set_scalar(s, RD(w), general(s, RN(w)), size);
     return UOP_NEXT;
 }
 
-static int fmov_from_w(struct ucpu *u, const struct uop *op)
-{
-    struct a64_state *s = fp_state(u);
-    const uint32_t w = a64_fp_word(op);
-
-    set_scalar(s, RD(w), general(s, RN(w)), 2);
-    return UOP_NEXT;
-}
-
-static int fmov_from_x(struct ucpu *u, const struct uop *op)
-{
-    struct a64_state *s = fp_state(u);
-    const uint32_t w = a64_fp_word(op);
-
-    set_scalar(s, RD(w), general(s, RN(w)), 3);
-    return UOP_NEXT;
-}
-
-static int fmov_to_x_top(struct ucpu *u, const struct uop *op)
-{
-    struct a64_state *s = fp_state(u);
-    const uint32_t w = a64_fp_word(op);
-
-    set_general(s, RD(w), s->v[RN(w)].d[1]);
-    return UOP_NEXT;
-}
-
-static int fmov_from_x_top(struct ucpu *u, const struct uop *op)
-{
-    struct a64_state *s = fp_state(u);
-    const uint32_t w = a64_fp_word(op);
-
-    s->v[RD(w)].d[1] = general(s, RN(w));
-    return UOP_NEXT;
-}
+static int fmov_to_w(struct ucpu *u, const struct uop *op) { return fmov_to_general(u, op, 2, 0); }
+static int fmov_to_x(struct ucpu *u, const struct uop *op) { return fmov_to_general(u, op, 3, 0); }
+static int fmov_to_x_top(struct ucpu *u, const struct uop *op) { return fmov_to_general(u, op, 3, 1); }
+static int fmov_from_w(struct ucpu *u, const struct uop *op) { return fmov_from_general(u, op, 2, 0); }
+static int fmov_from_x(struct ucpu *u, const struct uop *op) { return fmov_from_general(u, op, 3, 0); }
+static int fmov_from_x_top(struct ucpu *u, const struct uop *op) { return fmov_from_general(u, op, 3, 1); }
 
 /* FCVT*: to an integer of 32 or 64 bits with `scale` fraction bits. */
 INLINE int to_general(struct ucpu *u, const struct uop *op, unsigned size, bool is_unsigned, unsigned rounding,
@@ -545,31 +520,16 @@ static a64_helper *scalar_fp(uint32_t w)
     }
 }
 
-/* Bits 28-24 are 01110: vectors. */
-static a64_helper *vector_registers(uint32_t w, const struct a64_model *model)
+/* AES is among the vectors, SHA among the scalars. */
+static bool is_crypto_of_two(uint32_t w, bool scalar)
 {
-    if (BIT(w, 21)) {
-        if (BIT(w, 10))
-            return a64_simd_three_same(w);
-        if (!BIT(w, 11))
-            return a64_simd_three_different(w, model);
-        if (BITS(w, 17, 5) == 0x10)
-            return a64_simd_two_misc(w);
-        if (BITS(w, 17, 5) == 0x18)
-            return a64_simd_across(w);
-        if (BITS(w, 17, 5) == 0x14 && BITS(w, 22, 10) == 0x138) /* AES */
-            return model->crypto ? a64_crypto(w) : NULL;
-        return NULL;
-    }
-    if (BIT(w, 15))
-        return BIT(w, 10) && (model->id_aa64isar0 >> 28 & 15) ? a64_simd_three_extra(w) : NULL;
-    if (BIT(w, 10))
-        return a64_simd_copy(w);
-    return a64_simd_permute(w);
+    if (BITS(w, 17, 5) != 0x14 || BITS(w, 22, 2) != 0 || BIT(w, 29))
+        return false;
+    return scalar || BIT(w, 30);
 }
 
-/* Bits 31-24 are 01x11110: scalars. */
-static a64_helper *scalar_registers(uint32_t w, const struct a64_model *model)
+/* Bits 28-24 are 01110: vectors; bits 31-24 are 01x11110: scalars. */
+static a64_helper *simd_registers(uint32_t w, const struct a64_model *model, bool scalar)
 {
     if (BIT(w, 21)) {
         if (BIT(w, 10))
@@ -579,16 +539,16 @@ static a64_helper *scalar_registers(uint32_t w, const struct a64_model *model)
         if (BITS(w, 17, 5) == 0x10)
             return a64_simd_two_misc(w);
         if (BITS(w, 17, 5) == 0x18)
-            return a64_simd_scalar_pairwise(w);
-        if (BITS(w, 17, 5) == 0x14 && !BIT(w, 29) && BITS(w, 22, 2) == 0) /* SHA, two registers */
-            return model->crypto ? a64_crypto(w) : NULL;
-        return NULL;
+            return scalar ? a64_simd_scalar_pairwise(w) : a64_simd_across(w);
+        return is_crypto_of_two(w, scalar) && model->crypto ? a64_crypto(w) : NULL;
     }
     if (BIT(w, 15))
         return BIT(w, 10) && (model->id_aa64isar0 >> 28 & 15) ? a64_simd_three_extra(w) : NULL;
     if (BIT(w, 10))
         return a64_simd_copy(w);
-    if (BITS(w, 10, 2) == 0 && !BIT(w, 29) && BITS(w, 22, 2) == 0) /* SHA, three registers */
+    if (!scalar)
+        return a64_simd_permute(w);
+    if (BITS(w, 10, 2) == 0 && !BIT(w, 29) && BITS(w, 22, 2) == 0) /* SHA of three registers */
         return model->crypto ? a64_crypto(w) : NULL;
     return NULL;
 }
@@ -602,7 +562,7 @@ a64_helper *a64_fp_handler(uint32_t w, const struct a64_model *model)
     if (BIT(w, 31))
         return NULL;
     if (!BIT(w, 24))
-        return BIT(w, 28) ? scalar_registers(w, model) : vector_registers(w, model);
+        return simd_registers(w, model, BIT(w, 28));
     if (!BIT(w, 10))
         return a64_simd_by_element(w, model);
     if (BIT(w, 23))

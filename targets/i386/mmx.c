@@ -127,7 +127,8 @@ SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
 
 /* ---- instructions made of a kernel ---- */
 
-#define PACKED(name) \
+/* `upper`: the operand of an XMM register's upper half. */
+#define PACKED_OF(name, upper) \
     SIMD(name##_mm) \
     { \
         uint64_t b; \
@@ -145,9 +146,10 @@ SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
             return UOP_FAULT; \
         d = &st->xmm[op_reg(op)]; \
         d->q[0] = name##_kernel(d->q[0], b.q[0]); \
-        d->q[1] = name##_kernel(d->q[1], b.q[1]); \
+        d->q[1] = name##_kernel(d->q[1], upper); \
         return UOP_NEXT; \
     }
+#define PACKED(name) PACKED_OF(name, b.q[1])
 PACKED(paddb)
 PACKED(paddw)
 PACKED(paddd)
@@ -188,27 +190,7 @@ PACKED(por)
 PACKED(pxor)
 
 /* The count is the low 64 bits of the operand. */
-#define PACKED_SHIFT(name) \
-    SIMD(name##_mm) \
-    { \
-        uint64_t count; \
-        ENTER_MMX; \
-        if (!load_mm(c, op, &count)) \
-            return UOP_FAULT; \
-        put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op) & 7].mantissa, count)); \
-        return UOP_NEXT; \
-    } \
-    SIMD(name##_xmm) \
-    { \
-        union i386_xmm b, *d; \
-        ENTER_SSE; \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
-        d = &st->xmm[op_reg(op)]; \
-        d->q[0] = name##_kernel(d->q[0], b.q[0]); \
-        d->q[1] = name##_kernel(d->q[1], b.q[0]); \
-        return UOP_NEXT; \
-    }
+#define PACKED_SHIFT(name) PACKED_OF(name, b.q[0])
 PACKED_SHIFT(psrlw)
 PACKED_SHIFT(psrld)
 PACKED_SHIFT(psrlq)
@@ -221,7 +203,7 @@ PACKED_SHIFT(psrad)
 /* Groups 12 to 14 (71-73): shift r/m by imm8; the reg field says how. */
 enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT = 6, SHIFT_BYTES_LEFT = 7 };
 
-#define SHIFT_GROUP(name, right, arithmetic, left) \
+#define SHIFT_LANES(name, right, arithmetic, left) \
     INLINE bool name##_lanes(unsigned how, unsigned count, uint64_t *q) \
     { \
         switch (how) { \
@@ -230,7 +212,22 @@ enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT 
         case SHIFT_ARITHMETIC: *q = arithmetic##_kernel(*q, count); return true; \
         default: return false; \
         } \
-    } \
+    }
+SHIFT_LANES(shift_words, psrlw, psraw, psllw)
+SHIFT_LANES(shift_dwords, psrld, psrad, pslld)
+
+INLINE bool shift_qwords_lanes(unsigned how, unsigned count, uint64_t *q)
+{
+    if (how == SHIFT_RIGHT)
+        *q = psrlq_kernel(*q, count);
+    else if (how == SHIFT_LEFT)
+        *q = psllq_kernel(*q, count);
+    else
+        return false;
+    return true;
+}
+
+#define SHIFT_GROUP_MM(name) \
     SIMD(name##_mm) \
     { \
         uint64_t q; \
@@ -241,6 +238,10 @@ enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT 
         put_mm(st, op_rm(op), q); \
         return UOP_NEXT; \
     }
+SHIFT_GROUP_MM(shift_words)
+SHIFT_GROUP_MM(shift_dwords)
+SHIFT_GROUP_MM(shift_qwords)
+
 #define SHIFT_GROUP_XMM(name) \
     SIMD(name##_xmm) \
     { \
@@ -252,33 +253,8 @@ enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT 
         st->xmm[op_rm(op)] = x; \
         return UOP_NEXT; \
     }
-SHIFT_GROUP(shift_words, psrlw, psraw, psllw)
 SHIFT_GROUP_XMM(shift_words)
-SHIFT_GROUP(shift_dwords, psrld, psrad, pslld)
 SHIFT_GROUP_XMM(shift_dwords)
-
-INLINE bool qword_lanes(unsigned how, unsigned count, uint64_t *q)
-{
-    if (how == SHIFT_RIGHT)
-        *q = psrlq_kernel(*q, count);
-    else if (how == SHIFT_LEFT)
-        *q = psllq_kernel(*q, count);
-    else
-        return false;
-    return true;
-}
-
-SIMD(shift_qwords_mm)
-{
-    uint64_t q;
-    ENTER_MMX;
-
-    q = st->fpr[op_rm(op) & 7].mantissa;
-    if (is_mem(op) || !qword_lanes(op_reg(op), op_imm8(st), &q))
-        return i386_raise(c, EXC_UD);
-    put_mm(st, op_rm(op), q);
-    return UOP_NEXT;
-}
 
 SIMD(shift_qwords_xmm)
 {
@@ -298,7 +274,8 @@ SIMD(shift_qwords_xmm)
             r.b[i] = x.b[i - n];
     } else {
         r = x;
-        if (!qword_lanes(how, op_imm8(st), &r.q[0]) || !qword_lanes(how, op_imm8(st), &r.q[1]))
+        if (!shift_qwords_lanes(how, op_imm8(st), &r.q[0]) ||
+            !shift_qwords_lanes(how, op_imm8(st), &r.q[1]))
             return i386_raise(c, EXC_UD);
     }
     st->xmm[op_rm(op)] = r;

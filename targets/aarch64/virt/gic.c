@@ -20,6 +20,7 @@
 #include "aarch64/cpu.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "vm/machine.h"
 
 #define SCR_NS        1u
 #define PRIORITY_BITS 0xf8u
@@ -43,6 +44,13 @@ bool gic_nonsecure_view(const struct device *dev)
     const struct gic_wiring *w = dev->wiring;
 
     return w->security && w->nonsecure;
+}
+
+void gic_note_security(struct device *dev)
+{
+    struct gic_wiring *w = dev->wiring;
+
+    w->nonsecure = dev->machine->memory.nonsecure;
 }
 
 unsigned gic_count(const struct device *dev)
@@ -182,6 +190,50 @@ unsigned gic_running(const struct device *dev, enum gic_group *group)
         }
     }
     return least == 32 ? IDLE : least << 3;
+}
+
+/* The Non-secure state's priorities 0 to ff are 80 to ff. */
+static uint32_t as_half(uint32_t priority, bool halved)
+{
+    if (!halved)
+        return priority;
+    return priority & 0x80u ? priority << 1 & 0xffu : 0;
+}
+
+uint32_t gic_read_pmr(const struct device *dev, bool halved)
+{
+    const struct gic_state *s = dev->state;
+
+    return as_half(s->pmr, halved);
+}
+
+void gic_write_pmr(struct device *dev, uint32_t value, bool halved)
+{
+    struct gic_state *s = dev->state;
+
+    if (!halved)
+        s->pmr = value & 0xf8u;
+    else if (s->pmr & 0x80u)
+        s->pmr = 0x80u | (value >> 1 & 0x78u);
+}
+
+uint32_t gic_read_rpr(const struct device *dev, bool halved)
+{
+    unsigned running = gic_running(dev, NULL);
+
+    return running == IDLE ? running : as_half(running, halved);
+}
+
+uint32_t gic_bpr(uint32_t value, uint32_t least)
+{
+    return (value & 7u) < least ? least : value & 7u;
+}
+
+uint32_t gic_common_bpr(const struct device *dev)
+{
+    const struct gic_state *s = dev->state;
+
+    return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
 }
 
 bool gic_preempts(const struct device *dev, unsigned irq)

@@ -122,6 +122,8 @@ void gic_all_nonsecure(struct device *dev);
 void gic_security_changed(void *ctx);
 /* Is the CPU in the Secure state (EL3 always is)? */
 bool gic_cpu_secure(const struct gic_wiring *w);
+/* An access to a register in memory begins: note whose it is. */
+void gic_note_security(struct device *dev);
 /* Does the access in progress to a register in memory see the Non-secure view? */
 bool gic_nonsecure_view(const struct device *dev);
 enum gic_group gic_group_of(const struct device *dev, unsigned irq);
@@ -136,6 +138,15 @@ void gic_activate(struct device *dev, unsigned irq);
 /* Priority that runs, 0xff: none. *group gets whose it is. */
 unsigned gic_running(const struct device *dev, enum gic_group *group);
 void gic_drop_priority(struct device *dev);
+/* Priority mask and running priority as a CPU interface's registers show them. `halved`: to the Non-secure state, for
+ * which the lower half of the priorities is all there are (IHI 0048, 3.8.1; IHI 0069, 4.8.1). */
+uint32_t gic_read_pmr(const struct device *dev, bool halved);
+void gic_write_pmr(struct device *dev, uint32_t value, bool halved);
+uint32_t gic_read_rpr(const struct device *dev, bool halved);
+/* A binary point from a value written: `least` or more. */
+uint32_t gic_bpr(uint32_t value, uint32_t least);
+/* With CBPR the Non-secure binary point shows group 0's, by one more (IHI 0048, 3.6.1). */
+uint32_t gic_common_bpr(const struct device *dev);
 void gic_deactivate(struct device *dev, unsigned irq);
 /* Bits of a priority that count for preemption. */
 uint8_t gic_group_mask(const struct device *dev, enum gic_group group);
@@ -155,6 +166,8 @@ void gic_write_sized(struct device *dev, uint64_t offset, unsigned size, uint64_
 
 /* ---- gic_virt.c: the virtual CPU interface, as version 3 has it ---- */
 
+/* Write the bits of `mask` of ICH_VMCR_EL2 (or GICH_VMCR, which is laid out the same). */
+void gic_set_vmcr(struct gic_state *s, uint32_t mask, uint32_t value);
 /* Virtual IRQ and FIQ, and the maintenance interrupt (PPI 9). */
 void gic_virt_update(struct device *dev);
 uint32_t gic_virt_misr(const struct device *dev);

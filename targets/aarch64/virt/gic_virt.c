@@ -18,6 +18,7 @@
 #define VMCR_FIQEN 8u
 #define VMCR_CBPR  0x10u
 #define VMCR_EOIM  0x200u
+#define VMCR_WRITABLE 0xf8fc021fu
 
 #define LR_EOI     (1ull << 41)
 #define LR_GROUP   (1ull << 60)
@@ -32,6 +33,11 @@
 static unsigned priority_of(uint64_t lr)
 {
     return lr >> 48 & 0xf8u;
+}
+
+void gic_set_vmcr(struct gic_state *s, uint32_t mask, uint32_t value)
+{
+    s->vmcr = ((s->vmcr & ~mask) | (value & mask)) & VMCR_WRITABLE;
 }
 
 /* The list register with the pending interrupt of highest priority; -1: none. */

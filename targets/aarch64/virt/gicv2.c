@@ -8,7 +8,6 @@
 #include "aarch64/virt/gic.h"
 
 #include "base/buffer.h"
-#include "vm/machine.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x0202143bu /* GIC-400, ARM */
@@ -227,34 +226,6 @@ static void write_ctlr(struct device *dev, uint32_t value)
         s->eoi_split[0] = (value & CTLR_EOIMODENS) != 0;
 }
 
-static uint32_t read_pmr(const struct device *dev)
-{
-    const struct gic_state *s = dev->state;
-
-    if (gic_nonsecure_view(dev))
-        return s->pmr & 0x80u ? s->pmr << 1 & 0xffu : 0;
-    return s->pmr;
-}
-
-static void write_pmr(struct device *dev, uint32_t value)
-{
-    struct gic_state *s = dev->state;
-
-    if (!gic_nonsecure_view(dev))
-        s->pmr = value & 0xf8u;
-    else if (s->pmr & 0x80u)
-        s->pmr = 0x80u | (value >> 1 & 0x78u);
-}
-
-static uint32_t read_rpr(const struct device *dev)
-{
-    unsigned running = gic_running(dev, NULL);
-
-    if (running == 0xff || !gic_nonsecure_view(dev))
-        return running;
-    return running & 0x80u ? running << 1 & 0xffu : 0;
-}
-
 /* With CBPR, the Non-secure one shows the Secure one, by one more (IHI 0048, 3.6.1). */
 static uint32_t read_bpr(const struct device *dev)
 {
@@ -262,9 +233,7 @@ static uint32_t read_bpr(const struct device *dev)
 
     if (!gic_nonsecure_view(dev))
         return s->bpr[GIC_G0];
-    if (s->cbpr[0])
-        return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
-    return s->bpr[GIC_G1];
+    return s->cbpr[0] ? gic_common_bpr(dev) : s->bpr[GIC_G1];
 }
 
 static uint32_t cpu_read(struct device *dev, uint32_t offset)
@@ -274,10 +243,10 @@ static uint32_t cpu_read(struct device *dev, uint32_t offset)
 
     switch (offset) {
     case GICC_CTLR:   return read_ctlr(dev);
-    case GICC_PMR:    return read_pmr(dev);
+    case GICC_PMR:    return gic_read_pmr(dev, ns);
     case GICC_BPR:    return read_bpr(dev);
     case GICC_IAR:    return acknowledge(dev, false);
-    case GICC_RPR:    return read_rpr(dev);
+    case GICC_RPR:    return gic_read_rpr(dev, ns);
     case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false) | source_of(dev, as_seen(dev, gic_best(dev), false));
     case GICC_ABPR:   return ns ? 0 : s->bpr[GIC_G1];
     case GICC_AIAR:   return ns ? GIC_SPURIOUS : acknowledge(dev, true);
@@ -287,11 +256,6 @@ static uint32_t cpu_read(struct device *dev, uint32_t offset)
     case GICC_IIDR:   return IIDR;
     default:          return 0;
     }
-}
-
-static uint32_t at_least(uint32_t value, uint32_t least)
-{
-    return (value & 7u) < least ? least : value & 7u;
 }
 
 static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
@@ -305,20 +269,20 @@ static void cpu_write(struct device *dev, uint32_t offset, uint32_t value, uint3
         write_ctlr(dev, value);
         break;
     case GICC_PMR:
-        write_pmr(dev, value);
+        gic_write_pmr(dev, value, ns);
         break;
     case GICC_BPR:
         if (!ns)
-            s->bpr[GIC_G0] = at_least(value, 2);
+            s->bpr[GIC_G0] = gic_bpr(value, 2);
         else if (!s->cbpr[0])
-            s->bpr[GIC_G1] = at_least(value, 3);
+            s->bpr[GIC_G1] = gic_bpr(value, 3);
         break;
     case GICC_EOIR:
         end_of_interrupt(dev, value, false);
         break;
     case GICC_ABPR:
         if (!ns)
-            s->bpr[GIC_G1] = at_least(value, 3);
+            s->bpr[GIC_G1] = gic_bpr(value, 3);
         break;
     case GICC_AEOIR:
         if (!ns)
@@ -350,7 +314,6 @@ enum {
 };
 #define VTR (4u << 29 | 4u << 26 | (GIC_LRS - 1))
 #define HCR_WRITABLE  0xf80000ffu
-#define VMCR_WRITABLE 0xf8fc021fu
 #define VMCR_ACKCTL   4u
 
 /* List registers: ID 9-0, physical ID (or bit 19: EOI) 19-10, priority 27-23, state 29-28, group 30, HW 31. */
@@ -395,7 +358,7 @@ static void hyp_write(struct device *dev, uint32_t offset, uint32_t value, uint3
     if (offset == GICH_HCR) {
         s->hcr = value & HCR_WRITABLE;
     } else if (offset == GICH_VMCR) {
-        s->vmcr = value & VMCR_WRITABLE;
+        gic_set_vmcr(s, ~0u, value);
     } else if (offset == GICH_APR) { /* one register for both groups: ours is by group, so all are group 1 */
         s->vapr[0] = 0;
         s->vapr[1] = value;
@@ -449,21 +412,16 @@ static uint32_t guest_read(struct device *dev, uint32_t offset)
     }
 }
 
-static void set_vmcr(struct gic_state *s, uint32_t mask, uint32_t value)
-{
-    s->vmcr = ((s->vmcr & ~mask) | (value & mask)) & VMCR_WRITABLE;
-}
-
 static void guest_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
 {
     struct gic_state *s = dev->state;
 
     (void)mask;
     switch (offset) {
-    case GICC_CTLR:  set_vmcr(s, 0x21fu, value); break;
-    case GICC_PMR:   set_vmcr(s, 0xff000000u, value << 24); break;
-    case GICC_BPR:   set_vmcr(s, 7u << 21, at_least(value, 2) << 21); break;
-    case GICC_ABPR:  set_vmcr(s, 7u << 18, at_least(value, 3) << 18); break;
+    case GICC_CTLR:  gic_set_vmcr(s, 0x21fu, value); break;
+    case GICC_PMR:   gic_set_vmcr(s, 0xffu << 24, value << 24); break;
+    case GICC_BPR:   gic_set_vmcr(s, 7u << 21, gic_bpr(value, 2) << 21); break;
+    case GICC_ABPR:  gic_set_vmcr(s, 7u << 18, gic_bpr(value, 3) << 18); break;
     case GICC_EOIR:  guest_end(dev, value, false); break;
     case GICC_AEOIR: guest_end(dev, value, true); break;
     case GICC_DIR:   gic_virt_deactivate(dev, value & 0x3ffu); break;
@@ -474,19 +432,11 @@ static void guest_write(struct device *dev, uint32_t offset, uint32_t value, uin
 
 /* ---- the device ---- */
 
-/* Whose access is it? */
-static void note_security(struct device *dev)
-{
-    struct gic_wiring *w = dev->wiring;
-
-    w->nonsecure = dev->machine->memory.nonsecure;
-}
-
 static uint64_t gicv2_read(struct device *first, unsigned range, uint64_t offset, unsigned size)
 {
     struct device *dev = gic_of_runner(first);
 
-    note_security(dev);
+    gic_note_security(dev);
     switch (range) {
     case GICV2_DIST: return offset < 0x1000 ? gic_read_sized(dev, offset, size, dist_read) : 0;
     case GICV2_CPU:  return gic_read_sized(dev, offset, size, cpu_read);
@@ -499,7 +449,7 @@ static void gicv2_write(struct device *first, unsigned range, uint64_t offset, u
 {
     struct device *dev = gic_of_runner(first);
 
-    note_security(dev);
+    gic_note_security(dev);
     switch (range) {
     case GICV2_DIST:
         if (offset < 0x1000)

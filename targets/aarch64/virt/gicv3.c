@@ -10,7 +10,6 @@
 #include "aarch64/virt/gic.h"
 
 #include "aarch64/cpu.h"
-#include "vm/machine.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x43bu
@@ -331,34 +330,6 @@ static void send_sgi(struct device *dev, uint64_t value, enum gic_group group)
     gic_update(dev);
 }
 
-static uint32_t read_pmr(const struct device *dev)
-{
-    const struct gic_state *s = dev->state;
-
-    if (halved_priorities(dev))
-        return s->pmr & 0x80u ? s->pmr << 1 & 0xffu : 0;
-    return s->pmr;
-}
-
-static void write_pmr(struct device *dev, uint64_t value)
-{
-    struct gic_state *s = dev->state;
-
-    if (!halved_priorities(dev))
-        s->pmr = value & 0xf8u;
-    else if (s->pmr & 0x80u)
-        s->pmr = 0x80u | ((uint32_t)value >> 1 & 0x78u);
-}
-
-static uint32_t read_rpr(const struct device *dev)
-{
-    unsigned running = gic_running(dev, NULL);
-
-    if (running == 0xff || !halved_priorities(dev))
-        return running;
-    return running & 0x80u ? running << 1 & 0xffu : 0;
-}
-
 /* Does group 1's binary point follow group 0's, for who asks? EL3 sees them as they are. */
 static bool common_bpr(const struct device *dev)
 {
@@ -373,24 +344,20 @@ static uint32_t read_bpr1(const struct device *dev)
 
     if (!common_bpr(dev))
         return s->bpr[group1(dev)];
-    if (secure_bank(dev))
-        return s->bpr[GIC_G0];
-    return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
+    return secure_bank(dev) ? s->bpr[GIC_G0] : gic_common_bpr(dev);
 }
 
 static void write_bpr(struct device *dev, unsigned group, uint64_t value)
 {
     struct gic_state *s = dev->state;
     enum gic_group g = group ? group1(dev) : GIC_G0;
-    uint32_t least, v = value & 7u;
 
     if (group && common_bpr(dev)) {
         if (g == GIC_G1)
             return;
         g = GIC_G0;
     }
-    least = g == GIC_G1 ? 3 : 2;
-    s->bpr[g] = v < least ? least : v;
+    s->bpr[g] = gic_bpr((uint32_t)value, g == GIC_G1 ? 3 : 2);
 }
 
 static void write_ctlr(struct device *dev, uint64_t value)
@@ -412,7 +379,7 @@ static bool cpu_read(struct device *dev, uint32_t enc, uint64_t *value)
 
     *value = 0;
     switch (enc) {
-    case ICC_PMR:     *value = read_pmr(dev); return true;
+    case ICC_PMR:     *value = gic_read_pmr(dev, halved_priorities(dev)); return true;
     case ICC_IAR0:    *value = acknowledge(dev, 0); return true;
     case ICC_IAR1:    *value = acknowledge(dev, 1); return true;
     case ICC_HPPIR0:  *value = as_seen(dev, gic_best(dev), 0); return true;
@@ -421,7 +388,7 @@ static bool cpu_read(struct device *dev, uint32_t enc, uint64_t *value)
     case ICC_BPR1:    *value = read_bpr1(dev); return true;
     case ICC_AP0R0:   *value = s->apr[GIC_G0]; return true;
     case ICC_AP1R0:   *value = s->apr[group1(dev)]; return true;
-    case ICC_RPR:     *value = read_rpr(dev); return true;
+    case ICC_RPR:     *value = gic_read_rpr(dev, halved_priorities(dev)); return true;
     case ICC_CTLR:
         *value = CTLR_FIXED | (s->cbpr[secure] ? CTLR_CBPR : 0) | (s->eoi_split[secure] ? CTLR_EOIMODE : 0);
         return true;
@@ -448,7 +415,7 @@ static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
     struct gic_state *s = dev->state;
 
     switch (enc) {
-    case ICC_PMR:    write_pmr(dev, value); break;
+    case ICC_PMR:    gic_write_pmr(dev, (uint32_t)value, halved_priorities(dev)); break;
     case ICC_EOIR0:  end_of_interrupt(dev, 0, value); break;
     case ICC_EOIR1:  end_of_interrupt(dev, 1, value); break;
     case ICC_BPR0:   write_bpr(dev, 0, value); break;
@@ -515,7 +482,6 @@ static bool cpu_write(struct device *dev, uint32_t enc, uint64_t value)
 #define ICH_HCR_TALL0 (1u << 11)
 #define ICH_HCR_TALL1 (1u << 12)
 #define ICH_HCR_TDIR  (1u << 14)
-#define VMCR_WRITABLE 0xf8fc021fu
 #define VMCR_FIQEN    8u /* always set: system registers only */
 #define LR_WRITABLE   0xf0ff1fff0000ffffull
 
@@ -548,7 +514,7 @@ static bool hyp_write(struct device *dev, uint32_t enc, uint64_t value)
     case ICH_AP0R0: s->vapr[0] = (uint32_t)value; break;
     case ICH_AP1R0: s->vapr[1] = (uint32_t)value; break;
     case ICH_HCR:   s->hcr = (uint32_t)value & HCR_WRITABLE; break;
-    case ICH_VMCR:  s->vmcr = (uint32_t)value & VMCR_WRITABLE; break;
+    case ICH_VMCR:  gic_set_vmcr(s, ~0u, (uint32_t)value); break;
     default:
         if (enc < ICH_LR0 || enc > ICH_LR_LAST)
             return false;
@@ -569,9 +535,7 @@ static uint32_t vmcr_field(const struct gic_state *s, unsigned shift, unsigned b
 
 static void set_vmcr_field(struct gic_state *s, unsigned shift, unsigned bits, uint64_t value)
 {
-    uint32_t mask = ((1u << bits) - 1) << shift;
-
-    s->vmcr = ((s->vmcr & ~mask) | ((uint32_t)value << shift & mask)) & VMCR_WRITABLE;
+    gic_set_vmcr(s, ((1u << bits) - 1) << shift, (uint32_t)value << shift);
 }
 
 static bool guest_read(struct device *dev, uint32_t enc, uint64_t *value)
@@ -606,8 +570,8 @@ static bool guest_write(struct device *dev, uint32_t enc, uint64_t value)
     case ICC_EOIR0:   gic_virt_end(dev, 0, value & 0xffffffu); break;
     case ICC_EOIR1:   gic_virt_end(dev, 1, value & 0xffffffu); break;
     case ICC_DIR:     gic_virt_deactivate(dev, value & 0xffffffu); break;
-    case ICC_BPR0:    set_vmcr_field(s, 21, 3, (value & 7u) < 2 ? 2 : value); break;
-    case ICC_BPR1:    set_vmcr_field(s, 18, 3, (value & 7u) < 3 ? 3 : value); break;
+    case ICC_BPR0:    set_vmcr_field(s, 21, 3, gic_bpr((uint32_t)value, 2)); break;
+    case ICC_BPR1:    set_vmcr_field(s, 18, 3, gic_bpr((uint32_t)value, 3)); break;
     case ICC_AP0R0:   s->vapr[0] = (uint32_t)value; break;
     case ICC_AP1R0:   s->vapr[1] = (uint32_t)value; break;
     case ICC_CTLR:
@@ -691,14 +655,6 @@ bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value)
 
 /* ---- the device ---- */
 
-/* Whose access is it? */
-static void note_security(struct device *dev)
-{
-    struct gic_wiring *w = dev->wiring;
-
-    w->nonsecure = dev->machine->memory.nonsecure;
-}
-
 #define REDIST_BYTES 0x20000u
 
 /* The device that an access is to: redistributors lie one behind the other. */
@@ -708,7 +664,7 @@ static struct device *device_at(struct device *first, unsigned range, uint64_t *
 
     if (range == GICV3_REDIST)
         *offset %= REDIST_BYTES;
-    note_security(dev);
+    gic_note_security(dev);
     return dev;
 }
 
