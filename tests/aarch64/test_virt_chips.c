@@ -756,6 +756,45 @@ START_TEST(gic_nonsecure_accesses_see_only_group_1)
 }
 END_TEST
 
+static uint64_t cpu_as(struct device *g, bool nonsecure, uint64_t reg)
+{
+    m->memory.nonsecure = nonsecure;
+    return in(g, GICV2_CPU, reg, 4);
+}
+
+static void set_cpu_as(struct device *g, bool nonsecure, uint64_t reg, uint32_t value)
+{
+    m->memory.nonsecure = nonsecure;
+    out(g, GICV2_CPU, reg, 4, value);
+}
+
+/* Of 256 priorities it has the lower 128 (IHI 0048, 3.8.1), and a binary point that is group 1's (3.6.1). */
+START_TEST(gicv2_nonsecure_cpu_interface_has_half_of_the_priorities)
+{
+    enum { CTLR = 0, PMR = 4, BPR = 8 };
+    struct device *g;
+
+    gic_wiring.security = true;
+    g = make_gic(2);
+    set_cpu_as(g, false, PMR, 0xc0);
+    ck_assert_uint_eq(cpu_as(g, true, PMR), 0x80);
+    set_cpu_as(g, true, PMR, 0x10);
+    ck_assert_uint_eq(cpu_as(g, false, PMR), 0x88);
+    set_cpu_as(g, false, PMR, 0x40);
+    ck_assert_uint_eq(cpu_as(g, true, PMR), 0);
+    set_cpu_as(g, true, PMR, 0xf0);
+    ck_assert_uint_eq(cpu_as(g, false, PMR), 0x40);
+    set_cpu_as(g, true, BPR, 0);
+    ck_assert_uint_eq(cpu_as(g, true, BPR), 3);
+    set_cpu_as(g, false, BPR, 4);
+    ck_assert_uint_eq(cpu_as(g, true, BPR), 3);
+    set_cpu_as(g, false, CTLR, 0x10); /* CBPR */
+    ck_assert_uint_eq(cpu_as(g, true, BPR), 5);
+    set_cpu_as(g, true, BPR, 6);
+    ck_assert_uint_eq(cpu_as(g, true, BPR), 5);
+}
+END_TEST
+
 static uint64_t sysreg(struct device *g, uint32_t enc)
 {
     uint64_t v = 0;
@@ -1070,6 +1109,7 @@ Suite *test_suite(void)
     tcase_add_test(t, gicv3_interrupt_routed_elsewhere_does_not_come);
     tcase_add_test(t, gicv3_group_0_is_fiq);
     tcase_add_test(t, gic_nonsecure_accesses_see_only_group_1);
+    tcase_add_test(t, gicv2_nonsecure_cpu_interface_has_half_of_the_priorities);
     tcase_add_test(t, gicv3_groups_are_irq_or_fiq_by_where_the_cpu_is);
     tcase_add_test(t, gicv3_el3_is_told_whose_group_1_interrupt_is_pending);
     tcase_add_test(t, gicv3_at_el3_scr_ns_chooses_the_bank);
