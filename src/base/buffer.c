@@ -90,6 +90,18 @@ void buffer_append_byte(struct buffer *b, uint8_t byte)
     b->len++;
 }
 
+void buffer_append_le(struct buffer *b, uint64_t value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        buffer_append_byte(b, (uint8_t)(i < 8 ? value >> (8 * i) : 0));
+}
+
+void buffer_append_be(struct buffer *b, uint64_t value, size_t size)
+{
+    while (size--)
+        buffer_append_byte(b, (uint8_t)(value >> (8 * size)));
+}
+
 void buffer_printf(struct buffer *b, const char *fmt, ...)
 {
     va_list ap;

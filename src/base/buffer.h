@@ -19,6 +19,10 @@ void buffer_clear(struct buffer *b);
 uint8_t *buffer_reserve(struct buffer *b, size_t more);
 void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_append_byte(struct buffer *b, uint8_t byte);
+/* A number in `size` bytes, the least significant first; zeros beyond 8. */
+void buffer_append_le(struct buffer *b, uint64_t value, size_t size);
+/* The most significant first; `size` is 8 at most. */
+void buffer_append_be(struct buffer *b, uint64_t value, size_t size);
 void buffer_printf(struct buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Append a word as a shell takes it for one: as it is, or in single quotes. */
 void buffer_quote(struct buffer *b, const char *word);

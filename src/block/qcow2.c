@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include "base/bytes.h"
 #include "block/block.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ struct qcow2 {
 
 static bool qcow2_probe(const void *head, size_t len)
 {
-    return len >= QCOW2_HEADER_V2 && qcow2_get32(head) == QCOW2_MAGIC;
+    return len >= QCOW2_HEADER_V2 && get_be32(head) == QCOW2_MAGIC;
 }
 
 static int source_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
@@ -134,8 +135,8 @@ static int read_extensions(struct block_image *im, struct qcow2 *q, uint64_t at,
 
         if (source_read(im, at, head, sizeof(head)) < 0)
             return malformed(im, err, "it ends within its header");
-        type = qcow2_get32(head);
-        len = qcow2_get32(head + 4);
+        type = get_be32(head);
+        len = get_be32(head + 4);
         at += sizeof(head);
         if (type == QCOW2_EXT_END)
             break;
@@ -153,8 +154,8 @@ static int read_extensions(struct block_image *im, struct qcow2 *q, uint64_t at,
 
 static int read_backing_name(struct block_image *im, struct qcow2 *q, const uint8_t *head, struct error *err)
 {
-    uint64_t offset = qcow2_get64(head + QCOW2_BACKING_OFFSET);
-    uint32_t len = qcow2_get32(head + QCOW2_BACKING_SIZE);
+    uint64_t offset = get_be64(head + QCOW2_BACKING_OFFSET);
+    uint32_t len = get_be32(head + QCOW2_BACKING_SIZE);
 
     if (!offset)
         return 0;
@@ -168,10 +169,10 @@ static int read_header_v3(struct block_image *im, struct qcow2 *q, const uint8_t
 {
     uint8_t type = 0;
 
-    *header = qcow2_get32(head + QCOW2_HEADER_LENGTH);
+    *header = get_be32(head + QCOW2_HEADER_LENGTH);
     if (*header < QCOW2_HEADER_V3 || *header > q->cluster)
         return malformed(im, err, "its header has an impossible length");
-    q->incompatible = qcow2_get64(head + QCOW2_INCOMPATIBLE);
+    q->incompatible = get_be64(head + QCOW2_INCOMPATIBLE);
     if (check_features(im, q, err) < 0)
         return err->code;
     if (*header > QCOW2_COMPRESSION && source_read(im, QCOW2_COMPRESSION, &type, 1) < 0)
@@ -182,25 +183,25 @@ static int read_header_v3(struct block_image *im, struct qcow2 *q, const uint8_t
 static int read_header(struct block_image *im, struct qcow2 *q, uint8_t *head, struct error *err)
 {
     uint32_t header = QCOW2_HEADER_V2;
-    uint64_t backing = qcow2_get64(head + QCOW2_BACKING_OFFSET);
+    uint64_t backing = get_be64(head + QCOW2_BACKING_OFFSET);
 
-    q->version = qcow2_get32(head + QCOW2_VERSION);
+    q->version = get_be32(head + QCOW2_VERSION);
     if (q->version != 2 && q->version != 3)
         return error_set(err, -ENOTSUP, "%s is a qcow image of version %u; versions 2 and 3 can be read",
                          im->source.name, q->version);
-    q->bits = qcow2_get32(head + QCOW2_CLUSTER_BITS);
+    q->bits = get_be32(head + QCOW2_CLUSTER_BITS);
     if (q->bits < MIN_CLUSTER_BITS || q->bits > MAX_CLUSTER_BITS)
         return malformed(im, err, "its clusters have an impossible size");
     q->cluster = (uint64_t)1 << q->bits;
-    if (qcow2_get32(head + QCOW2_CRYPT))
+    if (get_be32(head + QCOW2_CRYPT))
         return error_set(err, -ENOTSUP, "%s is an encrypted qcow2 image, which cannot be read", im->source.name);
     if (q->version == 3 && read_header_v3(im, q, head, &header, err) < 0)
         return err->code;
-    im->size = qcow2_get64(head + QCOW2_DISK_SIZE);
+    im->size = get_be64(head + QCOW2_DISK_SIZE);
     q->entry_bytes = q->incompatible & QCOW2_EXTENDED_L2 ? 16 : 8;
     q->l2_bits = q->bits - (q->entry_bytes == 16 ? 4 : 3);
-    q->l1_size = qcow2_get32(head + QCOW2_L1_SIZE);
-    q->l1_offset = qcow2_get64(head + QCOW2_L1_OFFSET);
+    q->l1_size = get_be32(head + QCOW2_L1_SIZE);
+    q->l1_offset = get_be64(head + QCOW2_L1_OFFSET);
     if (read_extensions(im, q, header, backing && backing < q->cluster ? backing : q->cluster, err) < 0)
         return err->code;
     return read_backing_name(im, q, head, err);
@@ -235,16 +236,16 @@ static int read_snapshot(struct block_image *im, uint64_t at, struct snapshot *s
 
     if (source_read(im, at, head, sizeof(head)) < 0)
         return -EIO;
-    s->l1_offset = qcow2_get64(head + SNAPSHOT_L1_OFFSET);
-    s->l1_size = qcow2_get32(head + SNAPSHOT_L1_SIZE);
-    id = (uint32_t)qcow2_get(head + SNAPSHOT_ID_BYTES, 2);
-    name = (uint32_t)qcow2_get(head + SNAPSHOT_NAME_BYTES, 2);
-    extras = qcow2_get32(head + SNAPSHOT_EXTRA_BYTES);
+    s->l1_offset = get_be64(head + SNAPSHOT_L1_OFFSET);
+    s->l1_size = get_be32(head + SNAPSHOT_L1_SIZE);
+    id = (uint32_t)get_be(head + SNAPSHOT_ID_BYTES, 2);
+    name = (uint32_t)get_be(head + SNAPSHOT_NAME_BYTES, 2);
+    extras = get_be32(head + SNAPSHOT_EXTRA_BYTES);
     s->size = im->size;
     if (extras >= sizeof(extra)) {
         if (source_read(im, at + SNAPSHOT_HEAD, extra, sizeof(extra)) < 0)
             return -EIO;
-        s->size = qcow2_get64(extra + 8);
+        s->size = get_be64(extra + 8);
     }
     at += SNAPSHOT_HEAD + (uint64_t)extras;
     if (read_text(im, at, id, s->id, sizeof(s->id)) < 0 || read_text(im, at + id, name, s->name, sizeof(s->name)) < 0)
@@ -257,8 +258,8 @@ static int read_snapshot(struct block_image *im, uint64_t at, struct snapshot *s
 static int find_snapshot(struct block_image *im, const uint8_t *head, const char *wanted, struct snapshot *found,
                          struct error *err)
 {
-    uint32_t n = qcow2_get32(head + QCOW2_NB_SNAPSHOTS);
-    uint64_t at = qcow2_get64(head + QCOW2_SNAPSHOTS_OFFSET), end = at + MAX_SNAPSHOT_TABLE;
+    uint32_t n = get_be32(head + QCOW2_NB_SNAPSHOTS);
+    uint64_t at = get_be64(head + QCOW2_SNAPSHOTS_OFFSET), end = at + MAX_SNAPSHOT_TABLE;
     bool by_id = false;
     struct snapshot s;
 
@@ -398,7 +399,7 @@ static int find_entry(struct block_image *im, struct qcow2 *q, uint64_t offset, 
 {
     uint64_t l1_index = offset >> (q->bits + q->l2_bits);
     uint64_t l2_index = offset >> q->bits & (((uint64_t)1 << q->l2_bits) - 1);
-    uint64_t table = l1_index < q->l1_size ? qcow2_get64(q->l1 + 8 * l1_index) & QCOW2_OFFSET : 0;
+    uint64_t table = l1_index < q->l1_size ? get_be64(q->l1 + 8 * l1_index) & QCOW2_OFFSET : 0;
     struct cached *slot;
     const uint8_t *at;
     int r;
@@ -416,9 +417,9 @@ static int find_entry(struct block_image *im, struct qcow2 *q, uint64_t offset, 
         slot->key = table;
     }
     at = slot->bytes + l2_index * q->entry_bytes;
-    *entry = qcow2_get64(at);
+    *entry = get_be64(at);
     if (q->entry_bytes == 16)
-        *bitmap = qcow2_get64(at + 8);
+        *bitmap = get_be64(at + 8);
     return 0;
 }
 

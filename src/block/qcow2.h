@@ -39,31 +39,4 @@ enum {
 #define QCOW2_NAME_MAX 1023u /* bytes of a backing file's name */
 #define QCOW2_SUBCLUSTERS 32u
 
-static inline uint64_t qcow2_get(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    while (bytes--)
-        v = v << 8 | *p++;
-    return v;
-}
-
-static inline uint32_t qcow2_get32(const uint8_t *p)
-{
-    return (uint32_t)qcow2_get(p, 4);
-}
-
-static inline uint64_t qcow2_get64(const uint8_t *p)
-{
-    return qcow2_get(p, 8);
-}
-
-static inline void qcow2_put(uint8_t *p, uint64_t v, unsigned bytes)
-{
-    while (bytes--) {
-        p[bytes] = (uint8_t)v;
-        v >>= 8;
-    }
-}
-
 #endif

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "block/block.h"
 #include "block/qcow2.h"
 
@@ -74,8 +75,8 @@ static uint8_t *put_extension(uint8_t *at, uint32_t type, const char *text)
 {
     size_t len = strlen(text);
 
-    qcow2_put(at, type, 4);
-    qcow2_put(at + 4, len, 4);
+    put_be(at, type, 4);
+    put_be(at + 4, len, 4);
     memcpy(at + 8, text, len);
     return at + 8 + ((len + 7) & ~(size_t)7);
 }
@@ -86,20 +87,20 @@ static int write_header(const struct qcow2_writer *w, const struct layout *l, ui
     uint8_t *at;
 
     memset(cluster, 0, CLUSTER);
-    qcow2_put(cluster, QCOW2_MAGIC, 4);
-    qcow2_put(cluster + QCOW2_VERSION, 3, 4);
-    qcow2_put(cluster + QCOW2_BACKING_SIZE, len, 4);
-    qcow2_put(cluster + QCOW2_CLUSTER_BITS, QCOW2_WRITE_BITS, 4);
-    qcow2_put(cluster + QCOW2_DISK_SIZE, w->size, 8);
-    qcow2_put(cluster + QCOW2_L1_SIZE, l->l1_size, 4);
-    qcow2_put(cluster + QCOW2_L1_OFFSET, l->l1 * CLUSTER, 8);
-    qcow2_put(cluster + QCOW2_REFTABLE_OFFSET, l->table * CLUSTER, 8);
-    qcow2_put(cluster + QCOW2_REFTABLE_CLUSTERS, l->ntable, 4);
-    qcow2_put(cluster + QCOW2_REFCOUNT_ORDER, COUNT_ORDER, 4);
-    qcow2_put(cluster + QCOW2_HEADER_LENGTH, QCOW2_HEADER_V3, 4);
+    put_be(cluster, QCOW2_MAGIC, 4);
+    put_be(cluster + QCOW2_VERSION, 3, 4);
+    put_be(cluster + QCOW2_BACKING_SIZE, len, 4);
+    put_be(cluster + QCOW2_CLUSTER_BITS, QCOW2_WRITE_BITS, 4);
+    put_be(cluster + QCOW2_DISK_SIZE, w->size, 8);
+    put_be(cluster + QCOW2_L1_SIZE, l->l1_size, 4);
+    put_be(cluster + QCOW2_L1_OFFSET, l->l1 * CLUSTER, 8);
+    put_be(cluster + QCOW2_REFTABLE_OFFSET, l->table * CLUSTER, 8);
+    put_be(cluster + QCOW2_REFTABLE_CLUSTERS, l->ntable, 4);
+    put_be(cluster + QCOW2_REFCOUNT_ORDER, COUNT_ORDER, 4);
+    put_be(cluster + QCOW2_HEADER_LENGTH, QCOW2_HEADER_V3, 4);
     at = put_extension(cluster + QCOW2_HEADER_V3, QCOW2_EXT_BACKING_FORMAT, w->backing_format);
     at = put_extension(at, QCOW2_EXT_END, "");
-    qcow2_put(cluster + QCOW2_BACKING_OFFSET, (uint64_t)(at - cluster), 8);
+    put_be(cluster + QCOW2_BACKING_OFFSET, (uint64_t)(at - cluster), 8);
     memcpy(at, w->backing, len);
     return w->write(w->ctx, cluster, CLUSTER);
 }
@@ -112,7 +113,7 @@ static int write_table(const struct qcow2_writer *w, uint64_t first, uint64_t n,
     for (uint64_t done = 0; r == 0 && done < n; done += CLUSTER / 8) {
         memset(cluster, 0, CLUSTER);
         for (uint64_t i = 0; i < CLUSTER / 8 && done + i < n; i++)
-            qcow2_put(cluster + 8 * i, (first + done + i) * CLUSTER, 8);
+            put_be(cluster + 8 * i, (first + done + i) * CLUSTER, 8);
         r = w->write(w->ctx, cluster, CLUSTER);
     }
     return r;
@@ -125,7 +126,7 @@ static int write_counts(const struct qcow2_writer *w, const struct layout *l, ui
     for (uint64_t done = 0; r == 0 && done < l->nblocks * COUNTS; done += COUNTS) {
         memset(cluster, 0, CLUSTER);
         for (uint64_t i = 0; i < COUNTS && done + i < l->total; i++)
-            qcow2_put(cluster + COUNT_BYTES * i, 1, COUNT_BYTES);
+            put_be(cluster + COUNT_BYTES * i, 1, COUNT_BYTES);
         r = w->write(w->ctx, cluster, CLUSTER);
     }
     return r;
@@ -141,7 +142,7 @@ static int write_l1(const struct qcow2_writer *w, const struct layout *l, uint8_
         while (at < w->nclusters && w->clusters[at] / L2_ENTRIES < done + CLUSTER / 8) {
             uint64_t index = w->clusters[at] / L2_ENTRIES;
 
-            qcow2_put(cluster + 8 * (index - done), l2++ * CLUSTER | QCOW2_COPIED, 8);
+            put_be(cluster + 8 * (index - done), l2++ * CLUSTER | QCOW2_COPIED, 8);
             while (at < w->nclusters && w->clusters[at] / L2_ENTRIES == index)
                 at++;
         }
@@ -162,7 +163,7 @@ static int write_l2(const struct qcow2_writer *w, const struct layout *l, const 
         for (; at < w->nclusters && w->clusters[at] / L2_ENTRIES == table; at++) {
             uint64_t entry = zero[at] ? QCOW2_ZERO : data++ * CLUSTER | QCOW2_COPIED;
 
-            qcow2_put(cluster + 8 * (w->clusters[at] % L2_ENTRIES), entry, 8);
+            put_be(cluster + 8 * (w->clusters[at] % L2_ENTRIES), entry, 8);
         }
         r = w->write(w->ctx, cluster, CLUSTER);
     }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 
 #define NONE UINT32_MAX
@@ -56,14 +57,6 @@ static void grow(struct clusters *t)
     memset(t->slots, 0xff, t->nslots * sizeof(*t->slots));
     for (uint32_t i = 0; i < t->count; i++)
         link_in(t, i);
-}
-
-static uint64_t get_le(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, bytes);
-    return v;
 }
 
 static struct cluster *add(struct clusters *t, const struct event *e)

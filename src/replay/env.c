@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 /* What the machine is given; all else it asks for. */
 static bool is_push(uint16_t kind)
 {
@@ -148,21 +150,6 @@ static void env_entropy(void *ctx, struct machine *m, void *buf, size_t len)
 
 /* EVENT_FILE: operation, error, value, offset, then the bytes that were read. */
 #define FILE_HEAD 24u
-
-static void put_le(uint8_t *p, uint64_t v, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static uint64_t get_le(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
 
 /* What the log says of this request. */
 static void file_answer_logged(struct timeline *tl, const struct event *e, const struct file_request *request,

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 
 /* A chunk's header, and its payload once that was inflated. */
@@ -36,15 +37,14 @@ struct cursor {
 
 static uint64_t take(struct cursor *c, unsigned bytes)
 {
-    uint64_t v = 0;
+    uint64_t v;
 
     if (c->left < bytes) {
         c->bad = true;
         c->left = 0;
         return 0;
     }
-    for (unsigned i = 0; i < bytes; i++)
-        v |= (uint64_t)c->at[i] << (8 * i);
+    v = get_le(c->at, bytes);
     c->at += bytes;
     c->left -= bytes;
     return v;

@@ -15,20 +15,17 @@
 
 void recording_put16(struct buffer *b, uint16_t v)
 {
-    for (unsigned i = 0; i < 2; i++)
-        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+    buffer_append_le(b, v, 2);
 }
 
 void recording_put32(struct buffer *b, uint32_t v)
 {
-    for (unsigned i = 0; i < 4; i++)
-        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+    buffer_append_le(b, v, 4);
 }
 
 void recording_put64(struct buffer *b, uint64_t v)
 {
-    for (unsigned i = 0; i < 8; i++)
-        buffer_append_byte(b, (uint8_t)(v >> (8 * i)));
+    buffer_append_le(b, v, 8);
 }
 
 static void put_crc(struct buffer *b)

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define STACK_DEPTH 100
 /* Loops are legal bytecode; gdb's conditions have none and take some dozens of operations. */
 #define MAX_OPERATIONS 20000u
@@ -117,15 +119,6 @@ static const struct operation {
     [OP_PRINTF] = {"printf", 3, 2, 0},
 };
 
-static uint64_t big_endian(const uint8_t *p, unsigned n)
-{
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < n; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
 /* ---- checking ---- */
 
 /* Bytes of the operation at `pc`, or a negative errno. */
@@ -139,7 +132,7 @@ static int operation_len(const uint8_t *code, size_t len, size_t pc, struct erro
                          pc);
     n = 1u + op->operand;
     if (code[pc] == OP_PRINTF && len - pc >= n) {
-        size_t text = (size_t)big_endian(code + pc + 2, 2);
+        size_t text = (size_t)get_be(code + pc + 2, 2);
 
         n += text;
         if (!text || len - pc < n || code[pc + n - 1] != '\0')
@@ -154,10 +147,10 @@ static int check_operands(const uint8_t *code, size_t pc, unsigned nregs, struct
 {
     switch (code[pc]) {
     case OP_REG:
-        if (big_endian(code + pc + 1, 2) < nregs)
+        if (get_be(code + pc + 1, 2) < nregs)
             return 0;
         return error_set(err, -EINVAL, "agent expression: no register %u",
-                         (unsigned)big_endian(code + pc + 1, 2));
+                         (unsigned)get_be(code + pc + 1, 2));
     case OP_EXT:
     case OP_ZERO_EXT:
         if (code[pc + 1] >= 1 && code[pc + 1] <= 64)
@@ -195,7 +188,7 @@ int agent_check(const uint8_t *code, size_t len, unsigned nregs, struct error *e
 
         if (code[pc] != OP_GOTO && code[pc] != OP_IF_GOTO)
             continue;
-        to = (size_t)big_endian(code + pc + 1, 2);
+        to = (size_t)get_be(code + pc + 1, 2);
         if (to < len && starts[to])
             continue;
         result = error_set(err, -EINVAL, "agent expression: jump at %zu to %zu leads nowhere", pc, to);
@@ -588,19 +581,19 @@ static int step(struct eval *v, uint8_t op, const uint8_t *operand, struct error
         return load(v, 8, err);
     case OP_IF_GOTO:
         if (pop(v))
-            v->pc = (size_t)big_endian(operand, 2);
+            v->pc = (size_t)get_be(operand, 2);
         return 0;
     case OP_GOTO:
-        v->pc = (size_t)big_endian(operand, 2);
+        v->pc = (size_t)get_be(operand, 2);
         return 0;
     case OP_CONST8:
     case OP_CONST16:
     case OP_CONST32:
     case OP_CONST64:
-        push(v, big_endian(operand, operations[op].operand));
+        push(v, get_be(operand, operations[op].operand));
         return 0;
     case OP_REG:
-        return load_register(v, (unsigned)big_endian(operand, 2), err);
+        return load_register(v, (unsigned)get_be(operand, 2), err);
     case OP_DUP:
         a = pop(v);
         push(v, a);

@@ -10,6 +10,7 @@
 #include "vm/machine.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -424,14 +425,6 @@ static void expire(struct device *dev, vtime_t now)
 }
 
 /* ---- events ---- */
-
-static uint64_t get_le(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, bytes);
-    return v;
-}
 
 /* Whose address, whose register: the event's source. */
 static struct cpu *cpu_of_event(const struct machine *m, const struct event *e)

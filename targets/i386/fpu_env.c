@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "i386/fpu.h"
 #include "i386/protect.h"
 #include "softfloat/floatx80.h"
@@ -95,34 +96,6 @@ static bool real_layout(const struct i386_state *st)
     return !(st->cr0 & CR0_PE) || (st->eflags & EFLAGS_VM);
 }
 
-static void put16(uint8_t *image, unsigned i, uint32_t v)
-{
-    uint16_t h = (uint16_t)v;
-
-    memcpy(image + 2 * i, &h, 2);
-}
-
-static void put32(uint8_t *image, unsigned i, uint32_t v)
-{
-    memcpy(image + 4 * i, &v, 4);
-}
-
-static uint32_t get16(const uint8_t *image, unsigned i)
-{
-    uint16_t h;
-
-    memcpy(&h, image + 2 * i, 2);
-    return h;
-}
-
-static uint32_t get32(const uint8_t *image, unsigned i)
-{
-    uint32_t v;
-
-    memcpy(&v, image + 4 * i, 4);
-    return v;
-}
-
 /* Returns the image's size: 14 or 28. */
 static unsigned make_environment(const struct i386_state *st, bool op32, uint8_t *image)
 {
@@ -135,22 +108,22 @@ static unsigned make_environment(const struct i386_state *st, bool op32, uint8_t
         dp += (uint32_t)st->fds << 4;
     }
     if (!op32) {
-        put16(image, 0, st->fcw);
-        put16(image, 1, st->fsw);
-        put16(image, 2, tags);
-        put16(image, 3, ip);
-        put16(image, 4, real ? (ip >> 4 & 0xf000) | opcode : st->fcs);
-        put16(image, 5, dp);
-        put16(image, 6, real ? dp >> 4 & 0xf000 : st->fds);
+        put_le16(image, st->fcw);
+        put_le16(image + 2, st->fsw);
+        put_le16(image + 4, tags);
+        put_le16(image + 6, ip);
+        put_le16(image + 8, real ? (ip >> 4 & 0xf000) | opcode : st->fcs);
+        put_le16(image + 10, dp);
+        put_le16(image + 12, real ? dp >> 4 & 0xf000 : st->fds);
         return 14;
     }
-    put32(image, 0, 0xffff0000u | st->fcw);
-    put32(image, 1, 0xffff0000u | st->fsw);
-    put32(image, 2, 0xffff0000u | tags);
-    put32(image, 3, real ? 0xffff0000u | (ip & 0xffff) : ip);
-    put32(image, 4, real ? (ip >> 4 & 0x0ffff000u) | opcode : (uint32_t)st->fcs | opcode << 16);
-    put32(image, 5, real ? 0xffff0000u | (dp & 0xffff) : dp);
-    put32(image, 6, real ? dp >> 4 & 0x0ffff000u : 0xffff0000u | st->fds);
+    put_le32(image, 0xffff0000u | st->fcw);
+    put_le32(image + 4, 0xffff0000u | st->fsw);
+    put_le32(image + 8, 0xffff0000u | tags);
+    put_le32(image + 12, real ? 0xffff0000u | (ip & 0xffff) : ip);
+    put_le32(image + 16, real ? (ip >> 4 & 0x0ffff000u) | opcode : (uint32_t)st->fcs | opcode << 16);
+    put_le32(image + 20, real ? 0xffff0000u | (dp & 0xffff) : dp);
+    put_le32(image + 24, real ? dp >> 4 & 0x0ffff000u : 0xffff0000u | st->fds);
     return 28;
 }
 
@@ -160,23 +133,25 @@ static void set_environment(struct i386_cpu *c, bool op32, const uint8_t *image)
     bool real = real_layout(st);
     uint16_t tags;
 
-    st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
+    st->fcw = (uint16_t)((get_le16(image) & 0x1f3f) | 0x40);
     if (!op32) {
-        st->fsw = (uint16_t)get16(image, 1);
-        tags = (uint16_t)get16(image, 2);
-        st->fip = get16(image, 3) | (real ? (get16(image, 4) & 0xf000) << 4 : 0);
-        st->fdp = get16(image, 5) | (real ? (get16(image, 6) & 0xf000) << 4 : 0);
-        st->fcs = real ? 0 : (uint16_t)get16(image, 4);
-        st->fds = real ? 0 : (uint16_t)get16(image, 6);
-        st->fop = real ? get16(image, 4) & 0x7ff : 0;
+        st->fsw = get_le16(image + 2);
+        tags = get_le16(image + 4);
+        st->fip = get_le16(image + 6) | (real ? (get_le16(image + 8) & 0xf000) << 4 : 0);
+        st->fdp = get_le16(image + 10) | (real ? (get_le16(image + 12) & 0xf000) << 4 : 0);
+        st->fcs = real ? 0 : get_le16(image + 8);
+        st->fds = real ? 0 : get_le16(image + 12);
+        st->fop = real ? get_le16(image + 8) & 0x7ff : 0;
     } else {
-        st->fsw = (uint16_t)get32(image, 1);
-        tags = (uint16_t)get32(image, 2);
-        st->fip = real ? (get32(image, 3) & 0xffff) | (get32(image, 4) & 0x0ffff000u) << 4 : get32(image, 3);
-        st->fdp = real ? (get32(image, 5) & 0xffff) | (get32(image, 6) & 0x0ffff000u) << 4 : get32(image, 5);
-        st->fcs = real ? 0 : (uint16_t)get32(image, 4);
-        st->fds = real ? 0 : (uint16_t)get32(image, 6);
-        st->fop = (real ? get32(image, 4) : get32(image, 4) >> 16) & 0x7ff;
+        st->fsw = (uint16_t)get_le32(image + 4);
+        tags = (uint16_t)get_le32(image + 8);
+        st->fip = real ? (get_le32(image + 12) & 0xffff) | (get_le32(image + 16) & 0x0ffff000u) << 4
+                       : get_le32(image + 12);
+        st->fdp = real ? (get_le32(image + 20) & 0xffff) | (get_le32(image + 24) & 0x0ffff000u) << 4
+                       : get_le32(image + 20);
+        st->fcs = real ? 0 : (uint16_t)get_le32(image + 16);
+        st->fds = real ? 0 : (uint16_t)get_le32(image + 24);
+        st->fop = (real ? get_le32(image + 16) : get_le32(image + 16) >> 16) & 0x7ff;
     }
     i386_fpu_set_tag_word(st, tags);
     i386_fpu_update_es(c);
@@ -286,22 +261,22 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     if (!i386_linear(c, op->b & I386_FX_SEG, st->t[0], FXSAVE_SIZE, true, &linear))
         return UOP_FAULT;
-    put16(image, 0, st->fcw);
-    put16(image, 1, st->fsw);
-    put16(image, 2, st->ftag);
-    put16(image, 3, st->fop);
+    put_le16(image, st->fcw);
+    put_le16(image + 2, st->fsw);
+    put_le16(image + 4, st->ftag);
+    put_le16(image + 6, st->fop);
     if (op->b & I386_FX_W) { /* whole pointers in place of the selectors */
         memcpy(image + 8, &st->fip, 8);
         memcpy(image + 16, &st->fdp, 8);
     } else {
-        put32(image, 2, (uint32_t)st->fip);
-        put32(image, 3, st->fcs);
-        put32(image, 4, (uint32_t)st->fdp);
-        put32(image, 5, st->fds);
+        put_le32(image + 8, (uint32_t)st->fip);
+        put_le32(image + 12, st->fcs);
+        put_le32(image + 16, (uint32_t)st->fdp);
+        put_le32(image + 20, st->fds);
     }
     if (c->model->has_sse) {
-        put32(image, 6, st->mxcsr);
-        put32(image, 7, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
+        put_le32(image + 24, st->mxcsr);
+        put_le32(image + 28, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
     }
     for (unsigned i = 0; i < 8; i++) {
         const struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
@@ -325,24 +300,24 @@ int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
     if (!i386_read_block(c, op->b & I386_FX_SEG, st->t[0], image, FXSAVE_SIZE))
         return UOP_FAULT;
     if (with_sse(c)) {
-        uint32_t mxcsr = get32(image, 6);
+        uint32_t mxcsr = get_le32(image + 24);
         if (mxcsr & ~i386_mxcsr_mask(c->model))
             return i386_raise_error(c, EXC_GP, 0);
         st->mxcsr = mxcsr;
         memcpy(st->xmm, image + FXSAVE_XMM, xmm_bytes(st));
     }
-    st->fcw = (uint16_t)((get16(image, 0) & 0x1f3f) | 0x40);
-    st->fsw = (uint16_t)get16(image, 1);
+    st->fcw = (uint16_t)((get_le16(image) & 0x1f3f) | 0x40);
+    st->fsw = get_le16(image + 2);
     st->ftag = image[4];
-    st->fop = get16(image, 3) & 0x7ff;
+    st->fop = get_le16(image + 6) & 0x7ff;
     if (op->b & I386_FX_W) {
         memcpy(&st->fip, image + 8, 8);
         memcpy(&st->fdp, image + 16, 8);
     } else {
-        st->fip = get32(image, 2);
-        st->fcs = (uint16_t)get32(image, 3);
-        st->fdp = get32(image, 4);
-        st->fds = (uint16_t)get32(image, 5);
+        st->fip = get_le32(image + 8);
+        st->fcs = (uint16_t)get_le32(image + 12);
+        st->fdp = get_le32(image + 16);
+        st->fds = (uint16_t)get_le32(image + 20);
     }
     for (unsigned i = 0; i < 8; i++) {
         struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];

@@ -12,6 +12,7 @@
  * In mid-instruction the PC stays on it, with rep_active and rep_start set.
  * Whoever enters an interrupt or exception handler clears both.
  */
+#include "base/bytes.h"
 #include "i386/helpers.h"
 #include "i386/protect.h"
 
@@ -265,14 +266,6 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
     return n < room ? n : room;
 }
 
-static uint64_t element(const uint8_t *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    memcpy(&v, p, size);
-    return v;
-}
-
 /* Copy n elements in the order of iterations. */
 static void copy(const struct string *s, uint8_t *dst, const uint8_t *src, uint64_t n)
 {
@@ -315,8 +308,8 @@ static uint64_t scan(const struct string *s, const uint8_t *src, const uint8_t *
 
     for (i = 0; i < n;) {
         if (src)
-            a = element(src + (ptrdiff_t)i * step, s->size);
-        b = element(dst + (ptrdiff_t)i * step, s->size);
+            a = get_le(src + (ptrdiff_t)i * step, s->size);
+        b = get_le(dst + (ptrdiff_t)i * step, s->size);
         i++;
         if ((a == b) != s->while_equal)
             break;
@@ -353,7 +346,7 @@ static uint64_t bulk(const struct string *s, uint64_t max)
         fill(s, dst, n);
         break;
     case STRING_LODS:
-        set_accumulator(s, element(src + (ptrdiff_t)(n - 1) * s->delta, s->size));
+        set_accumulator(s, get_le(src + (ptrdiff_t)(n - 1) * s->delta, s->size));
         break;
     default:
         n = scan(s, src, dst, n);

@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "block/block.h"
 #include "block/qcow2.h"
 
@@ -79,33 +80,33 @@ static inline void bench_qcow2(struct buffer *b, unsigned bits, bool extended, c
 
     memset(p, 0, len);
     b->len += len;
-    qcow2_put(p, QCOW2_MAGIC, 4);
-    qcow2_put(p + QCOW2_VERSION, 3, 4);
-    qcow2_put(p + QCOW2_CLUSTER_BITS, bits, 4);
-    qcow2_put(p + QCOW2_DISK_SIZE, 8 * cluster, 8);
-    qcow2_put(p + QCOW2_L1_SIZE, 1, 4);
-    qcow2_put(p + QCOW2_L1_OFFSET, BENCH_L1 * cluster, 8);
-    qcow2_put(p + QCOW2_NB_SNAPSHOTS, 1, 4);
-    qcow2_put(p + QCOW2_SNAPSHOTS_OFFSET, BENCH_SNAPSHOTS * cluster, 8);
-    qcow2_put(p + QCOW2_INCOMPATIBLE, extended ? QCOW2_EXTENDED_L2 : 0, 8);
-    qcow2_put(p + QCOW2_REFCOUNT_ORDER, 4, 4);
-    qcow2_put(p + QCOW2_HEADER_LENGTH, QCOW2_HEADER_V3, 4);
+    put_be(p, QCOW2_MAGIC, 4);
+    put_be(p + QCOW2_VERSION, 3, 4);
+    put_be(p + QCOW2_CLUSTER_BITS, bits, 4);
+    put_be(p + QCOW2_DISK_SIZE, 8 * cluster, 8);
+    put_be(p + QCOW2_L1_SIZE, 1, 4);
+    put_be(p + QCOW2_L1_OFFSET, BENCH_L1 * cluster, 8);
+    put_be(p + QCOW2_NB_SNAPSHOTS, 1, 4);
+    put_be(p + QCOW2_SNAPSHOTS_OFFSET, BENCH_SNAPSHOTS * cluster, 8);
+    put_be(p + QCOW2_INCOMPATIBLE, extended ? QCOW2_EXTENDED_L2 : 0, 8);
+    put_be(p + QCOW2_REFCOUNT_ORDER, 4, 4);
+    put_be(p + QCOW2_HEADER_LENGTH, QCOW2_HEADER_V3, 4);
     if (backing) {
-        qcow2_put(p + QCOW2_BACKING_OFFSET, 400, 8);
-        qcow2_put(p + QCOW2_BACKING_SIZE, strlen(backing), 4);
+        put_be(p + QCOW2_BACKING_OFFSET, 400, 8);
+        put_be(p + QCOW2_BACKING_SIZE, strlen(backing), 4);
         memcpy(p + 400, backing, strlen(backing));
     }
-    qcow2_put(p + BENCH_L1 * cluster, BENCH_L2 * cluster | QCOW2_COPIED, 8);
-    qcow2_put(p + BENCH_L2 * cluster, BENCH_PLAIN * cluster | QCOW2_COPIED, 8);
-    qcow2_put(p + BENCH_L2 * cluster + 2 * entry, extended ? 0 : QCOW2_ZERO, 8);
+    put_be(p + BENCH_L1 * cluster, BENCH_L2 * cluster | QCOW2_COPIED, 8);
+    put_be(p + BENCH_L2 * cluster, BENCH_PLAIN * cluster | QCOW2_COPIED, 8);
+    put_be(p + BENCH_L2 * cluster + 2 * entry, extended ? 0 : QCOW2_ZERO, 8);
     if (extended) {
-        qcow2_put(p + BENCH_L2 * cluster + 8, 0x0000ff0000ff00ff, 8);
-        qcow2_put(p + BENCH_L2 * cluster + 2 * entry + 8, 0xffffffff00000000, 8);
+        put_be(p + BENCH_L2 * cluster + 8, 0x0000ff0000ff00ff, 8);
+        put_be(p + BENCH_L2 * cluster + 2 * entry + 8, 0xffffffff00000000, 8);
     }
-    qcow2_put(p + BENCH_SNAPSHOTS * cluster, BENCH_L1 * cluster, 8);
-    qcow2_put(p + BENCH_SNAPSHOTS * cluster + 8, 1, 4);
-    qcow2_put(p + BENCH_SNAPSHOTS * cluster + 12, 1, 2);
-    qcow2_put(p + BENCH_SNAPSHOTS * cluster + 14, 1, 2);
+    put_be(p + BENCH_SNAPSHOTS * cluster, BENCH_L1 * cluster, 8);
+    put_be(p + BENCH_SNAPSHOTS * cluster + 8, 1, 4);
+    put_be(p + BENCH_SNAPSHOTS * cluster + 12, 1, 2);
+    put_be(p + BENCH_SNAPSHOTS * cluster + 14, 1, 2);
     p[BENCH_SNAPSHOTS * cluster + 40] = '1';
     p[BENCH_SNAPSHOTS * cluster + 41] = 's';
     memset(p + BENCH_PLAIN * cluster, 0x5a, cluster);
@@ -118,7 +119,7 @@ static inline void bench_qcow2(struct buffer *b, unsigned bits, bool extended, c
     deflateInit2(&z, 9, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY);
     deflate(&z, Z_FINISH);
     deflateEnd(&z);
-    qcow2_put(p + BENCH_L2 * cluster + 3 * entry,
+    put_be(p + BENCH_L2 * cluster + 3 * entry,
               QCOW2_COMPRESSED | (BENCH_PACKED * cluster + 3) | ((z.total_out + 2) / 512) << (62 - (bits - 8)), 8);
     free(noise);
 }

@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "block/qcow2_write.h"
 #include "tests/block/block_bench.h"
 
@@ -73,8 +74,8 @@ static void change(uint8_t *data, size_t len, uint64_t *rng)
     if (where + bytes > len)
         return;
     if (next_random(rng) & 1)
-        v = (qcow2_get(data + where, bytes) ^ (uint64_t)1 << next_random(rng) % (8 * bytes)) + (v == 7) * 512;
-    qcow2_put(data + where, v, bytes);
+        v = (get_be(data + where, bytes) ^ (uint64_t)1 << next_random(rng) % (8 * bytes)) + (v == 7) * 512;
+    put_be(data + where, v, bytes);
 }
 
 static void try_image(const struct buffer *b, unsigned rounds, uint64_t *rng)

@@ -2,6 +2,7 @@
  * Images in memory: what they hold, and that what is wrong with them is said. What qemu-img makes is
  * test_qemu_img.py's.
  */
+#include "base/bytes.h"
 #include "block/qcow2_write.h"
 #include "tests/block/block_bench.h"
 #include "tests/check_main.h"
@@ -62,7 +63,7 @@ static int open_changed(size_t where, uint64_t value, unsigned bytes, struct err
 
     buffer_init(&b);
     bench_qcow2(&b, BITS, false, NULL);
-    qcow2_put(b.data + where, value, bytes);
+    put_be(b.data + where, value, bytes);
     r = open_one(&im, &b, err);
     if (r == 0) {
         uint8_t *buf = xmalloc(CLUSTER);
@@ -154,7 +155,7 @@ START_TEST(a_chain_of_images_ends)
     files.opened = 0;
     ck_assert_int_eq(block_open(&im, "/image", NULL, NULL, &opener, &err), -ELOOP);
     ck_assert_uint_le(files.opened, BLOCK_MAX_CHAIN + 2);
-    qcow2_put(b.data + QCOW2_BACKING_SIZE, 6, 4);
+    put_be(b.data + QCOW2_BACKING_SIZE, 6, 4);
     memcpy(b.data + 400, "/image", 6);
     ck_assert_int_eq(block_open(&im, "/image", NULL, NULL, &opener, &err), -ELOOP);
     ck_assert_ptr_nonnull(strstr(err.text, "/image is its own backing file"));

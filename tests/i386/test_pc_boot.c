@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
@@ -60,16 +61,12 @@ static void teardown(void)
 
 static void put16(uint32_t v)
 {
-    uint8_t b[2];
-
-    boot_put16(b, v);
-    buffer_append(&file, b, 2);
+    buffer_append_le(&file, v, 2);
 }
 
 static void put32(uint32_t v)
 {
-    put16(v & 0xffff);
-    put16(v >> 16);
+    buffer_append_le(&file, v, 4);
 }
 
 static void pad(size_t to)
@@ -409,7 +406,7 @@ START_TEST(an_entry_point_outside_of_what_was_loaded_is_refused)
 
     for (unsigned i = 0; i < ARRAY_LEN(entries); i++) {
         make_flat(0, 0, 0x180000);
-        boot_put32(file.data + 28, entries[i]);
+        put_le32(file.data + 28, entries[i]);
         c = config_of();
         expect_error(&c, -ENOEXEC, "entry point");
     }
@@ -528,8 +525,8 @@ static void make_multiboot2(uint32_t type, uint32_t flags, unsigned nwords, cons
     multiboot2_tag(3, 0, 1, entry);
     multiboot2_tag(type, flags, nwords, words);
     multiboot2_tag(0, 0, 0, NULL);
-    boot_put32(file.data + 8, (uint32_t)file.len);
-    boot_put32(file.data + 12, -(0xe85250d6 + (uint32_t)file.len));
+    put_le32(file.data + 8, (uint32_t)file.len);
+    put_le32(file.data + 12, -(0xe85250d6 + (uint32_t)file.len));
     pad(0x100);
     buffer_append(&file, exit_code, sizeof(exit_code));
 }
@@ -661,7 +658,7 @@ START_TEST(multiboot_addresses_that_make_no_sense_are_refused)
     c = config_of();
     expect_error(&c, -ENOMEM, "--memory");
     make_flat(0, 0, 0);
-    boot_put32(file.data + 16, 0x200000); /* load_addr after header_addr */
+    put_le32(file.data + 16, 0x200000); /* load_addr after header_addr */
     c = config_of();
     expect_error(&c, -ENOEXEC, "load_addr");
 }
@@ -688,17 +685,17 @@ static void make_bzimage(const void *code, size_t len)
     buffer_clear(&file);
     pad(1024);
     file.data[0x1f1] = 1;
-    boot_put32(file.data + 0x1f4, (uint32_t)((len + 15) / 16));
-    boot_put16(file.data + 0x1fe, 0xaa55);
+    put_le32(file.data + 0x1f4, (uint32_t)((len + 15) / 16));
+    put_le16(file.data + 0x1fe, 0xaa55);
     file.data[0x200] = 0xeb;
     file.data[0x201] = 0x66;
     memcpy(file.data + 0x202, "HdrS", 4);
-    boot_put16(file.data + 0x206, 0x020c);
+    put_le16(file.data + 0x206, 0x020c);
     file.data[0x211] = 1;
-    boot_put32(file.data + 0x22c, 0x7fffffff);
-    boot_put32(file.data + 0x238, 64);
-    boot_put32(file.data + 0x258, 0x100000);
-    boot_put32(file.data + 0x260, 0x300000);
+    put_le32(file.data + 0x22c, 0x7fffffff);
+    put_le32(file.data + 0x238, 64);
+    put_le32(file.data + 0x258, 0x100000);
+    put_le32(file.data + 0x260, 0x300000);
     buffer_append(&file, code, len);
 }
 
@@ -746,7 +743,7 @@ START_TEST(truncated_bzimage_is_told_so)
     struct pc_config c;
 
     make_bzimage(exit_code, sizeof(exit_code));
-    boot_put32(file.data + 0x1f4, 1000);
+    put_le32(file.data + 0x1f4, 1000);
     c = config_of();
     expect_error(&c, -ENOEXEC, "truncated");
     c.kernel.len = 0x300;
@@ -759,7 +756,7 @@ START_TEST(linux_that_cannot_unpack_itself_here_is_refused)
     struct pc_config c;
 
     make_bzimage(exit_code, sizeof(exit_code));
-    boot_put32(file.data + 0x260, 0x2000000);
+    put_le32(file.data + 0x260, 0x2000000);
     c = config_of();
     expect_error(&c, -ENOMEM, "unpack");
 }
@@ -980,7 +977,7 @@ START_TEST(restored_state_moves_the_maps_along)
     ck_assert_uint_eq(peek(m, 0xf0000), 0x01020304);
     memcpy(m->arena, arena, m->arena_len);
     machine_restored(m);
-    ck_assert_uint_eq(peek(m, 0xf0000), boot_get32(bios));
+    ck_assert_uint_eq(peek(m, 0xf0000), get_le32(bios));
     free(arena);
     machine_destroy(m);
 }
@@ -1079,27 +1076,27 @@ START_TEST(firmware_tables_have_good_checksums_and_links)
     t = b.data;
     ck_assert_int_eq(memcmp(t, "RSD PTR ", 8), 0);
     ck_assert_uint_eq(sum(t, 20), 0);
-    rsdt = boot_get32(t + 16) - TABLES_BASE;
+    rsdt = get_le32(t + 16) - TABLES_BASE;
     ck_assert_int_eq(memcmp(t + rsdt, "RSDT", 4), 0);
-    ck_assert_uint_eq(sum(t + rsdt, boot_get32(t + rsdt + 4)), 0);
-    for (uint32_t at = 36; at < boot_get32(t + rsdt + 4); at += 4) {
-        uint32_t table = boot_get32(t + rsdt + at) - TABLES_BASE;
+    ck_assert_uint_eq(sum(t + rsdt, get_le32(t + rsdt + 4)), 0);
+    for (uint32_t at = 36; at < get_le32(t + rsdt + 4); at += 4) {
+        uint32_t table = get_le32(t + rsdt + at) - TABLES_BASE;
 
-        ck_assert_uint_le(table + boot_get32(t + table + 4), b.len);
-        ck_assert_uint_eq(sum(t + table, boot_get32(t + table + 4)), 0);
+        ck_assert_uint_le(table + get_le32(t + table + 4), b.len);
+        ck_assert_uint_eq(sum(t + table, get_le32(t + table + 4)), 0);
         if (memcmp(t + table, "FACP", 4) == 0) {
-            uint32_t dsdt = boot_get32(t + table + 40) - TABLES_BASE;
+            uint32_t dsdt = get_le32(t + table + 40) - TABLES_BASE;
 
             ck_assert_int_eq(memcmp(t + dsdt, "DSDT", 4), 0);
-            ck_assert_uint_eq(sum(t + dsdt, boot_get32(t + dsdt + 4)), 0);
-            ck_assert_uint_eq(boot_get32(t + table + 36) % 64, 0);
+            ck_assert_uint_eq(sum(t + dsdt, get_le32(t + dsdt + 4)), 0);
+            ck_assert_uint_eq(get_le32(t + table + 36) % 64, 0);
         }
     }
     ck_assert_int_eq(memcmp(t + 32, "_MP_", 4), 0);
     ck_assert_uint_eq(sum(t + 32, 16), 0);
-    mp = boot_get32(t + 36) - TABLES_BASE;
+    mp = get_le32(t + 36) - TABLES_BASE;
     ck_assert_int_eq(memcmp(t + mp, "PCMP", 4), 0);
-    ck_assert_uint_eq(sum(t + mp, boot_get16(t + mp + 4)), 0);
+    ck_assert_uint_eq(sum(t + mp, get_le16(t + mp + 4)), 0);
     buffer_finish(&b);
 }
 END_TEST
@@ -1183,12 +1180,12 @@ START_TEST(mangled_multiboot_does_no_harm)
     make_elf(0x200000, 0x200000, 0x200000, exit_code, sizeof(exit_code), 0x1000);
     pad(256);
     multiboot_header(0);
-    boot_put32(file.data + 32, 300); /* section headers: two, with a symbol table */
-    boot_put16(file.data + 48, 2);
+    put_le32(file.data + 32, 300); /* section headers: two, with a symbol table */
+    put_le16(file.data + 48, 2);
     pad(300 + 80);
     file.data[300 + 40 + 4] = 2;
-    boot_put32(file.data + 300 + 40 + 16, 128);
-    boot_put32(file.data + 300 + 40 + 20, 9);
+    put_le32(file.data + 300 + 40 + 16, 128);
+    put_le32(file.data + 300 + 40 + 20, 9);
     mangle(400, 3);
 }
 END_TEST

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/bytes.h"
+
 #include "replay/recording.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -52,12 +54,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 }
 
 #ifndef FUZZ_ENGINE
-static void set32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
 /* Make every checksum match again. */
 static void mend(uint8_t *data, size_t len)
 {
@@ -67,8 +63,8 @@ static void mend(uint8_t *data, size_t len)
         size_t stored = h[8] | (size_t)h[9] << 8 | (size_t)h[10] << 16 | (size_t)h[11] << 24;
 
         stored = stored > room ? room : stored;
-        set32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, (uInt)stored));
-        set32(h + 44, (uint32_t)crc32(0, h, 44));
+        put_le32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, (uInt)stored));
+        put_le32(h + 44, (uint32_t)crc32(0, h, 44));
         at += RECORDING_CHUNK_BYTES + stored;
     }
 }

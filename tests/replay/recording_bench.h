@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "replay/recorder.h"
 #include "toy.h"
@@ -224,28 +225,17 @@ static inline void open_good(struct recording *r, const struct buffer *b)
     ck_assert_msg(recording_open(r, b->data, b->len, &err) == 0, "%s", err.text);
 }
 
-static inline void set32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static inline uint32_t get32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
 /* Make every checksum match again. */
 static inline void mend(struct buffer *b)
 {
     for (size_t at = RECORDING_HEADER_BYTES; at + RECORDING_CHUNK_BYTES <= b->len;) {
         uint8_t *h = b->data + at;
-        uint32_t stored = get32(h + 8);
+        uint32_t stored = get_le32(h + 8);
 
         if (stored > b->len - at - RECORDING_CHUNK_BYTES)
             stored = (uint32_t)(b->len - at - RECORDING_CHUNK_BYTES);
-        set32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, stored));
-        set32(h + 44, (uint32_t)crc32(0, h, 44));
+        put_le32(h + 40, (uint32_t)crc32(0, h + RECORDING_CHUNK_BYTES, stored));
+        put_le32(h + 44, (uint32_t)crc32(0, h, 44));
         at += RECORDING_CHUNK_BYTES + stored;
     }
 }

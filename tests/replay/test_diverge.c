@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "recording_bench.h"
 #include "tests/check_main.h"
 
@@ -279,7 +280,7 @@ static void add_to_sum(struct recording *r, size_t n, unsigned sum, uint32_t mor
 
     recording_area(r, n, 0, &a);
     ck_assert_uint_eq(a.nsums, 6);
-    set32(ram + 8 + 4 * sum, a.sums[sum] + more);
+    put_le32(ram + 8 + 4 * sum, a.sums[sum] + more);
     ram[0] += sum == 5;
 }
 
@@ -348,13 +349,13 @@ static void change_checkpoint(struct buffer *out, const struct buffer *file)
 {
     size_t at = RECORDING_HEADER_BYTES, last = 0;
 
-    for (; at + RECORDING_CHUNK_BYTES <= file->len; at += RECORDING_CHUNK_BYTES + get32(file->data + at + 8))
-        if (get32(file->data + at + 4) == RECORDING_CKPT)
+    for (; at + RECORDING_CHUNK_BYTES <= file->len; at += RECORDING_CHUNK_BYTES + get_le32(file->data + at + 8))
+        if (get_le32(file->data + at + 4) == RECORDING_CKPT)
             last = at;
     ck_assert_uint_gt(last, 0);
     for (at = 0; at < file->len;) {
         const uint8_t *h = file->data + at;
-        size_t len = at ? RECORDING_CHUNK_BYTES + get32(h + 8) : RECORDING_HEADER_BYTES;
+        size_t len = at ? RECORDING_CHUNK_BYTES + get_le32(h + 8) : RECORDING_HEADER_BYTES;
         static uint8_t plain[RECORDING_CHUNK_BYTES + 200000];
         uLongf n = 200000;
 
@@ -362,14 +363,14 @@ static void change_checkpoint(struct buffer *out, const struct buffer *file)
             len = RECORDING_TRAILER_BYTES;
         if (at == last) {
             memcpy(plain, h, RECORDING_CHUNK_BYTES);
-            if (get32(h + 20) & RECORDING_CHUNK_DEFLATED)
-                ck_assert_int_eq(uncompress(plain + RECORDING_CHUNK_BYTES, &n, h + RECORDING_CHUNK_BYTES, get32(h + 8)), Z_OK);
+            if (get_le32(h + 20) & RECORDING_CHUNK_DEFLATED)
+                ck_assert_int_eq(uncompress(plain + RECORDING_CHUNK_BYTES, &n, h + RECORDING_CHUNK_BYTES, get_le32(h + 8)), Z_OK);
             else
-                memcpy(plain + RECORDING_CHUNK_BYTES, h + RECORDING_CHUNK_BYTES, n = get32(h + 8));
+                memcpy(plain + RECORDING_CHUNK_BYTES, h + RECORDING_CHUNK_BYTES, n = get_le32(h + 8));
             plain[RECORDING_CHUNK_BYTES + 12 + 100] ^= 1;
-            set32(plain + 8, (uint32_t)n);
-            set32(plain + 12, (uint32_t)n);
-            set32(plain + 20, get32(h + 20) & ~RECORDING_CHUNK_DEFLATED);
+            put_le32(plain + 8, (uint32_t)n);
+            put_le32(plain + 12, (uint32_t)n);
+            put_le32(plain + 20, get_le32(h + 20) & ~RECORDING_CHUNK_DEFLATED);
             buffer_append(out, plain, RECORDING_CHUNK_BYTES + n);
         } else {
             buffer_append(out, h, len);

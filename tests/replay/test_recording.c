@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "recording_bench.h"
 #include "tests/check_main.h"
 
@@ -369,8 +370,8 @@ static uint32_t chunk_at(const struct buffer *b, size_t offset, size_t *end)
 {
     if (offset + RECORDING_CHUNK_BYTES > b->len || memcmp(b->data + offset, "HCCK", 4))
         return 0;
-    *end = offset + RECORDING_CHUNK_BYTES + get32(b->data + offset + 8);
-    return get32(b->data + offset + 4);
+    *end = offset + RECORDING_CHUNK_BYTES + get_le32(b->data + offset + 8);
+    return get_le32(b->data + offset + 4);
 }
 
 /* A file of which `there` bytes came to the disk, and zeros up to `len`, opens to `edge` and says why no further. */
@@ -427,7 +428,7 @@ START_TEST(what_a_power_cut_leaves_opens_to_its_last_whole_mark)
             opens_with_zeros(&f.b, there, f.b.len + 1000, good, &whole);
         }
         if (mark)
-            good = get32(f.b.data + at + 24) | (icount_t)get32(f.b.data + at + 28) << 32;
+            good = get_le32(f.b.data + at + 24) | (icount_t)get_le32(f.b.data + at + 28) << 32;
     }
     ck_assert_uint_gt(chunks, 10);
     ck_assert_uint_eq(good, edge);
@@ -577,7 +578,7 @@ START_TEST(another_machine_and_newer_formats_are_refused)
     recording_finish(&r);
     /* Version 4, with its CRC. */
     uint8_t newer[16] = {0x89, 'H', 'C', 'R', 'E', 'C', '\r', '\n', 4, 0, 0, 0};
-    set32(newer + 12, (uint32_t)crc32(0, newer, 12));
+    put_le32(newer + 12, (uint32_t)crc32(0, newer, 12));
     int status = recording_open(&r, newer, sizeof newer, &err);
     recording_finish(&r);
     ck_assert_int_eq(status, -EINVAL);

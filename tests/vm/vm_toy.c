@@ -4,6 +4,7 @@
 #include "vm_toy.h"
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 
 #include <stdio.h>
@@ -181,16 +182,6 @@ static const uint8_t lengths[TOY_OPS] = {
     [TOY_BASE] = 2, [TOY_SETCC] = 3, [TOY_JECXZ] = 4, [TOY_YIELD] = 1, [TOY_IPI] = 2,
 };
 
-static uint32_t get16(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return get16(p) | get16(p + 2) << 16;
-}
-
 static void lower_alu(struct builder *b, unsigned kind, unsigned d, unsigned a, unsigned bb, bool imm, uint32_t v)
 {
     unsigned size = kind >> 6 & 3, op;
@@ -232,7 +223,7 @@ static enum build_next finish_exit(struct builder *b)
 static void branch_to(struct builder *b, uint32_t next, const uint8_t *rel)
 {
     b->target[0] = next;
-    b->target[1] = (uint32_t)(next + (uint32_t)(int32_t)(int16_t)get16(rel));
+    b->target[1] = (uint32_t)(next + (uint32_t)(int32_t)(int16_t)get_le16(rel));
 }
 
 static enum build_next toy_build(struct builder *b)
@@ -256,7 +247,7 @@ static enum build_next toy_build(struct builder *b)
     case TOY_NOP:
         break;
     case TOY_MOVI:
-        build(b, UOP_MOVI32, REG(p[1]), 0, 0, get32(p + 2), 0);
+        build(b, UOP_MOVI32, REG(p[1]), 0, 0, get_le32(p + 2), 0);
         break;
     case TOY_ALU:
     case TOY_ALUI:
@@ -266,19 +257,19 @@ static enum build_next toy_build(struct builder *b)
         static const enum uop_code ops[] = {UOP_LD8_W, UOP_LD16_W, UOP_LD32_W, UOP_LDZ8_32_W,
                                             UOP_LDZ16_32_W, UOP_LDS8_32_W, UOP_LDS16_32_W, UOP_LDX32_W};
 
-        build(b, ops[p[1] & 7], REG(p[2]), REG(p[3]), OFF(zero), get16(p + 4), 0);
+        build(b, ops[p[1] & 7], REG(p[2]), REG(p[3]), OFF(zero), get_le16(p + 4), 0);
         break;
     }
     case TOY_ST: {
         static const enum uop_code ops[] = {UOP_ST8_W, UOP_ST16_W, UOP_ST32_W, UOP_STI32_W};
 
-        build(b, ops[p[1] & 3], REG(p[2]), REG(p[3]), 0, get16(p + 4), 0x11223344);
+        build(b, ops[p[1] & 3], REG(p[2]), REG(p[3]), 0, get_le16(p + 4), 0x11223344);
         break;
     }
     case TOY_ADDM:
-        build(b, UOP_LDRW32_W, TEMP(0), REG(p[3]), 0, get16(p + 4), 0);
+        build(b, UOP_LDRW32_W, TEMP(0), REG(p[3]), 0, get_le16(p + 4), 0);
         build(b, UOP_ADD32, TEMP(1), TEMP(0), REG(p[2]), 0, 0);
-        build(b, UOP_ST32_W, TEMP(1), REG(p[3]), 0, get16(p + 4), 0);
+        build(b, UOP_ST32_W, TEMP(1), REG(p[3]), 0, get_le16(p + 4), 0);
         build(b, UOP_ADD32_F, TEMP(0), TEMP(0), REG(p[2]), 0, 0);
         break;
     case TOY_PUSH:

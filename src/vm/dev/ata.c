@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
+
 #define DEVICE_LBA 0x40u
 #define READY (ATA_DRDY | ATA_DSC)
 #define MULTIPLE_MOST 16u
@@ -478,11 +480,8 @@ void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t
     enum drive_status status = DRIVE_OK;
 
     for (uint32_t at = 0; at + 8 <= len && status == DRIVE_OK; at += 8) {
-        uint64_t entry, lba, count;
+        uint64_t lba = get_le(list + at, 6), count = get_le16(list + at + 6);
 
-        memcpy(&entry, list + at, 8);
-        lba = entry & 0xffffffffffffull;
-        count = entry >> 48;
         if (count)
             status = drive_discard(d, lba * ATA_SECTOR, count * ATA_SECTOR, NULL);
     }

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "vm/machine.h"
 
@@ -58,12 +59,6 @@ void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, 
     strncpy(w->items[w->nitems - 1].name, name, sizeof(w->items[0].name) - 1);
 }
 
-static void put_be(struct buffer *b, uint32_t value, unsigned size)
-{
-    while (size--)
-        buffer_append_byte(b, (uint8_t)(value >> (8 * size)));
-}
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const struct fwcfg_item *const *)a)->name, (*(const struct fwcfg_item *const *)b)->name);
@@ -80,11 +75,11 @@ void fwcfg_seal(struct fwcfg_wiring *w)
             files[n++] = &w->items[i];
     qsort(files, n, sizeof(files[0]), by_name);
     buffer_init(&b);
-    put_be(&b, n, 4);
+    buffer_append_be(&b, n, 4);
     for (unsigned i = 0; i < n; i++) {
-        put_be(&b, files[i]->len, 4);
-        put_be(&b, files[i]->key, 2);
-        put_be(&b, 0, 2);
+        buffer_append_be(&b, files[i]->len, 4);
+        buffer_append_be(&b, files[i]->key, 2);
+        buffer_append_be(&b, 0, 2);
         buffer_append(&b, files[i]->name, sizeof(files[i]->name));
     }
     fwcfg_add(w, FWCFG_FILE_DIR, b.data, b.len);
@@ -155,11 +150,9 @@ static void run_dma(struct device *dev, uint64_t where)
     uint8_t d[16] = {0};
 
     memory_read_bytes(&dev->machine->memory, where, d, sizeof(d));
-    control = (uint32_t)d[0] << 24 | d[1] << 16 | d[2] << 8 | d[3];
-    len = (uint32_t)d[4] << 24 | d[5] << 16 | d[6] << 8 | d[7];
-    address = 0;
-    for (unsigned i = 8; i < 16; i++)
-        address = address << 8 | d[i];
+    control = get_be32(d);
+    len = get_be32(d + 4);
+    address = get_be64(d + 8);
     if (control & DMA_SELECT)
         select_key(s, (uint16_t)(control >> 16));
     item = current(dev);

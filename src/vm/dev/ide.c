@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "vm/dev/ata.h"
 #include "vm/machine.h"
 
@@ -873,7 +874,7 @@ void ide_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
     pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
     pci_add_bar(&w->pci, 4, PCI_BAR_IO, false, 16, IDE_BUS_MASTER);
     memset(w->pci.writable + 0x40, 0xff, 4); /* IDETIM */
-    pci_put16(w->pci.reset, PCI_STATUS, 0x0280);
+    put_le16(w->pci.reset + PCI_STATUS, 0x0280);
 }
 
 void ide_firmware_setup(struct device *dev)

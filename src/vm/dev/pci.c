@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "vm/machine.h"
 
@@ -29,32 +30,6 @@
 #define MULTI_FUNCTION 0x80u
 
 /* ---- configuration space ---- */
-
-void pci_put16(uint8_t *config, unsigned offset, uint16_t value)
-{
-    memcpy(config + offset, &value, sizeof(value));
-}
-
-void pci_put32(uint8_t *config, unsigned offset, uint32_t value)
-{
-    memcpy(config + offset, &value, sizeof(value));
-}
-
-uint16_t pci_get16(const uint8_t *config, unsigned offset)
-{
-    uint16_t value;
-
-    memcpy(&value, config + offset, sizeof(value));
-    return value;
-}
-
-uint32_t pci_get32(const uint8_t *config, unsigned offset)
-{
-    uint32_t value;
-
-    memcpy(&value, config + offset, sizeof(value));
-    return value;
-}
 
 /* The functions of a slot say in each of them that there are several. */
 static void note_slot(struct pci_bus *bus, struct pci_function *f)
@@ -80,14 +55,14 @@ void pci_function_init(struct pci_function *f, struct pci_bus *bus, uint8_t devf
     f->config = config;
     f->devfn = devfn;
     f->next_capability = FIRST_CAPABILITY;
-    pci_put16(f->reset, PCI_VENDOR, id->vendor);
-    pci_put16(f->reset, PCI_DEVICE, id->device);
-    pci_put32(f->reset, PCI_REVISION, id->class_code << 8 | id->revision);
-    pci_put16(f->reset, PCI_SUBSYSTEM_VENDOR, id->subsystem_vendor);
-    pci_put16(f->reset, PCI_SUBSYSTEM, id->subsystem);
+    put_le16(f->reset + PCI_VENDOR, id->vendor);
+    put_le16(f->reset + PCI_DEVICE, id->device);
+    put_le32(f->reset + PCI_REVISION, id->class_code << 8 | id->revision);
+    put_le16(f->reset + PCI_SUBSYSTEM_VENDOR, id->subsystem_vendor);
+    put_le16(f->reset + PCI_SUBSYSTEM, id->subsystem);
     f->reset[PCI_INTERRUPT_PIN] = id->pin;
     f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = f->writable[PCI_INTERRUPT_LINE] = 0xff;
-    pci_put16(f->writable, PCI_COMMAND,
+    put_le16(f->writable + PCI_COMMAND,
               id->command ? id->command
                           : (uint16_t)(PCI_COMMAND_MASTER | PCI_COMMAND_SERR | (id->pin ? PCI_COMMAND_NO_INTX : 0)));
     f->clearing[PCI_STATUS + 1] = 0xf9; /* errors seen */
@@ -117,21 +92,21 @@ void pci_add_express(struct pci_function *f, unsigned type)
     bool integrated = type == 9, port = type == 4;
 
     f->express_at = at;
-    pci_put16(f->reset, at + 2u, (uint16_t)(2u | type << 4 | (port ? 0x100u : 0))); /* version 2; port: slot */
-    pci_put32(f->reset, at + 4u, 0x8000u);   /* role-based error reporting */
-    pci_put16(f->writable, at + 8u, 0x70ff); /* device control: kept */
+    put_le16(f->reset + at + 2u, (uint16_t)(2u | type << 4 | (port ? 0x100u : 0))); /* version 2; port: slot */
+    put_le32(f->reset + at + 4u, 0x8000u);   /* role-based error reporting */
+    put_le16(f->writable + at + 8u, 0x70ff); /* device control: kept */
     f->clearing[at + 10u] = 0x0f;
     if (integrated)
         return;
-    pci_put32(f->reset, at + 12u, 0x00000411u | (port ? 1u << 24 : 0)); /* link: 2.5 GT/s, one lane, ASPM L0s */
-    pci_put16(f->writable, at + 16u, 0x00fb);
-    pci_put16(f->reset, at + 18u, 0x2011u);                             /* trained, active */
+    put_le32(f->reset + at + 12u, 0x00000411u | (port ? 1u << 24 : 0)); /* link: 2.5 GT/s, one lane, ASPM L0s */
+    put_le16(f->writable + at + 16u, 0x00fb);
+    put_le16(f->reset + at + 18u, 0x2011u);                             /* trained, active */
     if (port) {
-        pci_put32(f->reset, at + 20u, 0x00040000u);                     /* slot: nothing can be pulled out; no commands */
+        put_le32(f->reset + at + 20u, 0x00040000u); /* slot: nothing can be pulled out; no commands */
         f->reset[at + 26u] = 0x40;                                      /* presence */
-        pci_put16(f->writable, at + 28u, 0x001f);
+        put_le16(f->writable + at + 28u, 0x001f);
     }
-    pci_put16(f->writable, at + 40u, 0x001f);
+    put_le16(f->writable + at + 40u, 0x001f);
 }
 
 /* ---- base addresses ---- */
@@ -152,9 +127,9 @@ static struct pci_bar *new_bar(struct pci_function *f, unsigned n, enum pci_bar_
 
     CHECK(bar->kind == PCI_BAR_NONE && size >= 4 && !(size & (size - 1)));
     *bar = (struct pci_bar){.kind = kind, .prefetchable = prefetchable, .size = size};
-    pci_put32(f->writable, reg, (uint32_t)mask | (kind == PCI_BAR_ROM ? ROM_ENABLE : 0));
+    put_le32(f->writable + reg, (uint32_t)mask | (kind == PCI_BAR_ROM ? ROM_ENABLE : 0));
     if (kind == PCI_BAR_MEMORY_64)
-        pci_put32(f->writable, reg + 4, (uint32_t)(mask >> 32));
+        put_le32(f->writable + reg + 4, (uint32_t)(mask >> 32));
     f->reset[reg] = (uint8_t)((kind == PCI_BAR_IO ? BAR_IO : 0) | (kind == PCI_BAR_MEMORY_64 ? BAR_64 : 0) |
                               (prefetchable ? BAR_PREFETCH : 0));
     f->writable[PCI_COMMAND] |= (uint8_t)(kind == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY);
@@ -200,22 +175,23 @@ static bool covers(struct span s, uint64_t base, uint64_t size)
 
 static struct span io_window(const uint8_t *c)
 {
-    return (struct span){(uint64_t)(c[PCI_IO_BASE] & 0xf0u) << 8 | (uint64_t)pci_get16(c, PCI_IO_BASE_HIGH) << 16,
-                         (uint64_t)(c[PCI_IO_LIMIT] & 0xf0u) << 8 | 0xfffu | (uint64_t)pci_get16(c, PCI_IO_LIMIT_HIGH) << 16};
+    return (struct span){(uint64_t)(c[PCI_IO_BASE] & 0xf0u) << 8 | (uint64_t)get_le16(c + PCI_IO_BASE_HIGH) << 16,
+                         (uint64_t)(c[PCI_IO_LIMIT] & 0xf0u) << 8 | 0xfffu |
+                             (uint64_t)get_le16(c + PCI_IO_LIMIT_HIGH) << 16};
 }
 
 static struct span memory_window(const uint8_t *c)
 {
-    return (struct span){(uint64_t)(pci_get16(c, PCI_MEMORY_BASE) & 0xfff0u) << 16,
-                         (uint64_t)(pci_get16(c, PCI_MEMORY_LIMIT) & 0xfff0u) << 16 | 0xfffffu};
+    return (struct span){(uint64_t)(get_le16(c + PCI_MEMORY_BASE) & 0xfff0u) << 16,
+                         (uint64_t)(get_le16(c + PCI_MEMORY_LIMIT) & 0xfff0u) << 16 | 0xfffffu};
 }
 
 static struct span prefetch_window(const uint8_t *c)
 {
-    return (struct span){(uint64_t)pci_get32(c, PCI_PREFETCH_BASE_HIGH) << 32 |
-                             (uint64_t)(pci_get16(c, PCI_PREFETCH_BASE) & 0xfff0u) << 16,
-                         (uint64_t)pci_get32(c, PCI_PREFETCH_LIMIT_HIGH) << 32 |
-                             (uint64_t)(pci_get16(c, PCI_PREFETCH_LIMIT) & 0xfff0u) << 16 | 0xfffffu};
+    return (struct span){(uint64_t)get_le32(c + PCI_PREFETCH_BASE_HIGH) << 32 |
+                             (uint64_t)(get_le16(c + PCI_PREFETCH_BASE) & 0xfff0u) << 16,
+                         (uint64_t)get_le32(c + PCI_PREFETCH_LIMIT_HIGH) << 32 |
+                             (uint64_t)(get_le16(c + PCI_PREFETCH_LIMIT) & 0xfff0u) << 16 | 0xfffffu};
 }
 
 /* Do accesses to [base, base + size) come down to this bus? */
@@ -247,11 +223,11 @@ bool pci_bar_base(const struct pci_function *f, unsigned n, uint64_t *base)
 
     if (bar->kind == PCI_BAR_NONE)
         return false;
-    *base = pci_get32(f->config, reg);
+    *base = get_le32(f->config + reg);
     if (bar->kind == PCI_BAR_ROM && !(*base & ROM_ENABLE))
         return false;
     if (bar->kind == PCI_BAR_MEMORY_64)
-        *base |= (uint64_t)pci_get32(f->config, reg + 4) << 32;
+        *base |= (uint64_t)get_le32(f->config + reg + 4) << 32;
     *base &= ~(bar->size - 1);
     return (f->config[PCI_COMMAND] & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) && *base &&
            reachable(f->bus, io, *base, bar->size);
@@ -308,7 +284,7 @@ static unsigned line_of(const struct pci_function *f)
 static bool asserts(const struct pci_function *f)
 {
     return f->config[PCI_INTERRUPT_PIN] && (f->config[PCI_STATUS] & PCI_STATUS_INTX) &&
-           !(pci_get16(f->config, PCI_COMMAND) & PCI_COMMAND_NO_INTX);
+           !(get_le16(f->config + PCI_COMMAND) & PCI_COMMAND_NO_INTX);
 }
 
 /* Bits of the root's lines that functions of this bus and those behind it hold. */
@@ -486,7 +462,7 @@ static void assign_bars(struct pci_function *f, struct allocator *a)
         const struct pci_bar *bar = &f->bars[n];
         unsigned reg = bar_register(f, n);
 
-        if (bar->kind == PCI_BAR_NONE || bar->kind == PCI_BAR_ROM || pci_get32(f->config, reg) & ~15u)
+        if (bar->kind == PCI_BAR_NONE || bar->kind == PCI_BAR_ROM || get_le32(f->config + reg) & ~15u)
             continue;
         if (bar->kind == PCI_BAR_IO)
             pci_config_write(f, reg, 4, allocate(&a->io, 0x10000, bar->size));
@@ -495,7 +471,7 @@ static void assign_bars(struct pci_function *f, struct allocator *a)
     }
     if (f->config[PCI_INTERRUPT_PIN] && !f->config[PCI_INTERRUPT_LINE])
         f->config[PCI_INTERRUPT_LINE] = a->irq[line_of(f)];
-    pci_config_write(f, PCI_COMMAND, 2, pci_get16(f->config, PCI_COMMAND) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+    pci_config_write(f, PCI_COMMAND, 2, get_le16(f->config + PCI_COMMAND) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
                                             (f->secondary ? PCI_COMMAND_MASTER : 0));
 }
 
@@ -576,7 +552,7 @@ void pci_describe(const struct pci_bus *root, struct buffer *b)
         const uint8_t *c = f->config;
 
         buffer_printf(b, "%02x:%02x.%u %04x:%04x class %02x%02x%02x %s%s\n", pci_bus_number(root), PCI_SLOT(f->devfn),
-                      f->devfn & 7u, pci_get16(c, PCI_VENDOR), pci_get16(c, PCI_DEVICE), c[PCI_CLASS + 2],
+                      f->devfn & 7u, get_le16(c + PCI_VENDOR), get_le16(c + PCI_DEVICE), c[PCI_CLASS + 2],
                       c[PCI_CLASS + 1], c[PCI_CLASS], f->dev->name,
                       c[PCI_COMMAND] & PCI_COMMAND_MASTER ? ", bus master" : "");
         for (unsigned n = 0; n < PCI_BARS; n++)

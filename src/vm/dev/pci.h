@@ -151,11 +151,6 @@ void pci_add_paged_bar(struct pci_function *f, unsigned n, enum pci_bar_kind kin
 uint8_t pci_add_capability(struct pci_function *f, uint8_t id, unsigned len);
 /* PCI Express capability, version 2, of a device/port type (7.8.2): 0 endpoint, 4 root port, 9 in the root complex. */
 void pci_add_express(struct pci_function *f, unsigned type);
-/* A value that is there after reset. */
-void pci_put16(uint8_t *config, unsigned offset, uint16_t value);
-void pci_put32(uint8_t *config, unsigned offset, uint32_t value);
-uint16_t pci_get16(const uint8_t *config, unsigned offset);
-uint32_t pci_get32(const uint8_t *config, unsigned offset);
 
 /* ---- for their devices ---- */
 

@@ -8,6 +8,8 @@
  */
 #include "vm/dev/pci_bridge.h"
 
+#include "base/bytes.h"
+
 #define CONTROL_RESET 0x40u
 
 DEVICE_STATE_BEGIN
@@ -55,13 +57,13 @@ void pci_bridge_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn, enu
     f->writable[PCI_IO_BASE] = f->writable[PCI_IO_LIMIT] = 0xf0;
     f->reset[PCI_IO_BASE] = f->reset[PCI_IO_LIMIT] = 0x01; /* 32 bits */
     f->clearing[PCI_SECONDARY_STATUS + 1] = 0xf9;
-    pci_put32(f->writable, PCI_MEMORY_BASE, 0xfff0fff0u);
-    pci_put32(f->writable, PCI_PREFETCH_BASE, 0xfff0fff0u);
-    pci_put32(f->reset, PCI_PREFETCH_BASE, 0x00010001u); /* 64 bits */
-    pci_put32(f->writable, PCI_PREFETCH_BASE_HIGH, ~0u);
-    pci_put32(f->writable, PCI_PREFETCH_LIMIT_HIGH, ~0u);
-    pci_put32(f->writable, PCI_IO_BASE_HIGH, ~0u);
-    pci_put16(f->writable, PCI_BRIDGE_CONTROL, 0x005f);
+    put_le32(f->writable + PCI_MEMORY_BASE, 0xfff0fff0u);
+    put_le32(f->writable + PCI_PREFETCH_BASE, 0xfff0fff0u);
+    put_le32(f->reset + PCI_PREFETCH_BASE, 0x00010001u); /* 64 bits */
+    put_le32(f->writable + PCI_PREFETCH_BASE_HIGH, ~0u);
+    put_le32(f->writable + PCI_PREFETCH_LIMIT_HIGH, ~0u);
+    put_le32(f->writable + PCI_IO_BASE_HIGH, ~0u);
+    put_le16(f->writable + PCI_BRIDGE_CONTROL, 0x005f);
     if (kind == PCI_BRIDGE_ROOT_PORT) {
         pci_add_express(f, 4);
         pci_add_msi(f, 1);

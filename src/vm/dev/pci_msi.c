@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "vm/dev/pci.h"
 
@@ -33,23 +34,23 @@ void pci_add_msi(struct pci_function *f, unsigned vectors)
 
     CHECK(vectors && vectors <= 32 && !(vectors & (vectors - 1)));
     f->msi_at = at;
-    pci_put16(f->reset, at + MSI_CONTROL, (uint16_t)(MSI_64 | MSI_MASKS | (unsigned)__builtin_ctz(vectors) << 1));
-    pci_put16(f->writable, at + MSI_CONTROL, MSI_ENABLE | MSI_COUNT);
-    pci_put32(f->writable, at + MSI_ADDRESS, ~3u);
-    pci_put32(f->writable, at + MSI_ADDRESS_HIGH, ~0u);
-    pci_put16(f->writable, at + MSI_DATA, 0xffff);
-    pci_put32(f->writable, at + MSI_MASK, vectors == 32 ? ~0u : (1u << vectors) - 1);
+    put_le16(f->reset + at + MSI_CONTROL, (uint16_t)(MSI_64 | MSI_MASKS | (unsigned)__builtin_ctz(vectors) << 1));
+    put_le16(f->writable + at + MSI_CONTROL, MSI_ENABLE | MSI_COUNT);
+    put_le32(f->writable + at + MSI_ADDRESS, ~3u);
+    put_le32(f->writable + at + MSI_ADDRESS_HIGH, ~0u);
+    put_le16(f->writable + at + MSI_DATA, 0xffff);
+    put_le32(f->writable + at + MSI_MASK, vectors == 32 ? ~0u : (1u << vectors) - 1);
 }
 
 static bool msi_enabled(const struct pci_function *f)
 {
-    return f->msi_at && (pci_get16(f->config, f->msi_at + MSI_CONTROL) & MSI_ENABLE);
+    return f->msi_at && (get_le16(f->config + f->msi_at + MSI_CONTROL) & MSI_ENABLE);
 }
 
 /* How many vectors software allows: never more than the function asked for. */
 static unsigned msi_vectors(const struct pci_function *f)
 {
-    uint16_t control = pci_get16(f->config, f->msi_at + MSI_CONTROL);
+    uint16_t control = get_le16(f->config + f->msi_at + MSI_CONTROL);
     unsigned asked = control >> 1 & 7u, allowed = control >> 4 & 7u, log = allowed < asked ? allowed : asked;
 
     return 1u << (log < 5 ? log : 5);
@@ -58,9 +59,9 @@ static unsigned msi_vectors(const struct pci_function *f)
 static void msi_send(struct pci_function *f, unsigned vector)
 {
     const uint8_t *c = f->config + f->msi_at;
-    uint32_t data = (pci_get16(c, MSI_DATA) & ~(msi_vectors(f) - 1)) | vector;
+    uint32_t data = (get_le16(c + MSI_DATA) & ~(msi_vectors(f) - 1)) | vector;
 
-    pci_send(f, pci_get32(c, MSI_ADDRESS) | (uint64_t)pci_get32(c, MSI_ADDRESS_HIGH) << 32, data);
+    pci_send(f, get_le32(c + MSI_ADDRESS) | (uint64_t)get_le32(c + MSI_ADDRESS_HIGH) << 32, data);
 }
 
 static void msi_notify(struct pci_function *f, unsigned vector)
@@ -68,8 +69,8 @@ static void msi_notify(struct pci_function *f, unsigned vector)
     uint8_t *c = f->config + f->msi_at;
 
     vector %= msi_vectors(f); /* with fewer than asked for, vectors share them */
-    if (pci_get32(c, MSI_MASK) >> vector & 1u)
-        pci_put32(c, MSI_PENDING, pci_get32(c, MSI_PENDING) | 1u << vector);
+    if (get_le32(c + MSI_MASK) >> vector & 1u)
+        put_le32(c + MSI_PENDING, get_le32(c + MSI_PENDING) | 1u << vector);
     else
         msi_send(f, vector);
 }
@@ -78,11 +79,11 @@ static void msi_notify(struct pci_function *f, unsigned vector)
 static void msi_unmasked(struct pci_function *f)
 {
     uint8_t *c = f->config + f->msi_at;
-    uint32_t ready = pci_get32(c, MSI_PENDING) & ~pci_get32(c, MSI_MASK);
+    uint32_t ready = get_le32(c + MSI_PENDING) & ~get_le32(c + MSI_MASK);
 
     if (!msi_enabled(f))
         return;
-    pci_put32(c, MSI_PENDING, pci_get32(c, MSI_PENDING) & ~ready);
+    put_le32(c + MSI_PENDING, get_le32(c + MSI_PENDING) & ~ready);
     for (unsigned n = 0; n < msi_vectors(f); n++)
         if (ready >> n & 1u)
             msi_send(f, n);
@@ -97,20 +98,20 @@ void pci_add_msix(struct pci_function *f, const struct pci_msix *msix)
     CHECK(msix->vectors && msix->vectors <= 2048 && !((msix->table_at | msix->pending_at) & 7u));
     f->msix_at = at;
     f->msix = *msix;
-    pci_put16(f->reset, at + MSIX_CONTROL, (uint16_t)(msix->vectors - 1));
-    pci_put16(f->writable, at + MSIX_CONTROL, MSIX_ENABLE | MSIX_ALL_MASKED);
-    pci_put32(f->reset, at + MSIX_TABLE, msix->table_at | msix->bar);
-    pci_put32(f->reset, at + MSIX_PENDING, msix->pending_at | msix->bar);
+    put_le16(f->reset + at + MSIX_CONTROL, (uint16_t)(msix->vectors - 1));
+    put_le16(f->writable + at + MSIX_CONTROL, MSIX_ENABLE | MSIX_ALL_MASKED);
+    put_le32(f->reset + at + MSIX_TABLE, msix->table_at | msix->bar);
+    put_le32(f->reset + at + MSIX_PENDING, msix->pending_at | msix->bar);
 }
 
 bool pci_msix_enabled(const struct pci_function *f)
 {
-    return f->msix_at && (pci_get16(f->config, f->msix_at + MSIX_CONTROL) & MSIX_ENABLE);
+    return f->msix_at && (get_le16(f->config + f->msix_at + MSIX_CONTROL) & MSIX_ENABLE);
 }
 
 static bool msix_masked(const struct pci_function *f, unsigned vector)
 {
-    return (pci_get16(f->config, f->msix_at + MSIX_CONTROL) & MSIX_ALL_MASKED) ||
+    return (get_le16(f->config + f->msix_at + MSIX_CONTROL) & MSIX_ALL_MASKED) ||
            (f->msix.table[vector * ENTRY_WORDS + ENTRY_CONTROL] & ENTRY_MASKED);
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 enum {
     TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, READ_6 = 0x08, WRITE_6 = 0x0a, SEEK_6 = 0x0b, INQUIRY = 0x12,
     MODE_SELECT_6 = 0x15, MODE_SENSE_6 = 0x1a, START_STOP = 0x1b, PREVENT_REMOVAL = 0x1e, READ_CAPACITY = 0x25,
@@ -35,39 +37,6 @@ enum {
 #define LEAD_OUT       0xaau
 #define UNMAP_MOST     256u /* block descriptors of an UNMAP */
 #define SAME_MOST      0x10000u /* blocks of a WRITE SAME */
-
-static uint32_t get16(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 8 | p[1];
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-    return get16(p) << 16 | get16(p + 2);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-    return (uint64_t)get32(p) << 32 | get32(p + 4);
-}
-
-static void put16(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    put16(p, v >> 16);
-    put16(p + 2, v & 0xffffu);
-}
-
-static void put64(uint8_t *p, uint64_t v)
-{
-    put32(p, (uint32_t)(v >> 32));
-    put32(p + 4, (uint32_t)v);
-}
 
 /* ---- sense ---- */
 
@@ -160,13 +129,13 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
         break;
     case 0xb0: /* block limits */
         n = 60;
-        put32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
-        put32(r + 24, UNMAP_MOST);
-        put64(r + 36, SAME_MOST);
+        put_be32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
+        put_be32(r + 24, UNMAP_MOST);
+        put_be64(r + 36, SAME_MOST);
         break;
     case 0xb1: /* characteristics: no rotation */
         n = 60;
-        put16(r + 4, 1);
+        put_be16(r + 4, 1);
         break;
     case 0xb2: /* provisioning: UNMAP, WRITE SAME; unmapped blocks read as zeros or not */
         n = 4;
@@ -179,7 +148,7 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
     if (is_cd(d) && page >= 0xb0)
         return false;
     r[1] = page;
-    put16(r + 2, (uint32_t)n);
+    put_be16(r + 2, (uint32_t)n);
     *len = 4 + n;
     return true;
 }
@@ -208,7 +177,7 @@ static void inquiry(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, st
         put_text(r + 32, 4, "1");
     }
     r[0] = is_cd(d) ? 5 : 0;
-    reply(c, len, get16(cdb + 3));
+    reply(c, len, get_be16(cdb + 3));
 }
 
 /* Mode pages of a disk or CD-ROM; returns their length. */
@@ -233,10 +202,10 @@ static size_t mode_pages(const struct drive *d, uint8_t page, uint8_t *r)
         r[n + 2] = 0x3b;      /* reads CD-R, CD-RW, DVD */
         r[n + 4] = 0x70;      /* mode 2 form 1 and 2, multisession */
         r[n + 6] = 0x29;      /* a tray that locks and ejects */
-        put16(r + n + 8, 706); /* kB/s */
-        put16(r + n + 10, 2);
-        put16(r + n + 12, 512);
-        put16(r + n + 14, 706);
+        put_be16(r + n + 8, 706); /* kB/s */
+        put_be16(r + n + 10, 2);
+        put_be16(r + n + 12, 512);
+        put_be16(r + n + 14, 706);
         n += 22;
     }
     return n;
@@ -258,13 +227,13 @@ static void mode_sense(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
             memset(c->reply + at + 2, 0, c->reply[at + 1]);
     n += header;
     if (ten) {
-        put16(c->reply, (uint32_t)(n - 2));
+        put_be16(c->reply, (uint32_t)(n - 2));
         c->reply[3] = protect;
     } else {
         c->reply[0] = (uint8_t)(n - 1);
         c->reply[2] = protect;
     }
-    reply(c, n, ten ? get16(cdb + 7) : cdb[4]);
+    reply(c, n, ten ? get_be16(cdb + 7) : cdb[4]);
 }
 
 static bool medium_there(const struct drive *d, const struct scsi_unit *u)
@@ -296,15 +265,15 @@ static void read_capacity(struct drive *d, struct scsi_command *c, const uint8_t
     uint64_t last = drive_sectors(d) ? drive_sectors(d) - 1 : 0;
 
     if (cdb[0] == READ_CAPACITY) {
-        put32(c->reply, last > 0xffffffffu ? 0xffffffffu : (uint32_t)last);
-        put32(c->reply + 4, d->c.sector_size);
+        put_be32(c->reply, last > 0xffffffffu ? 0xffffffffu : (uint32_t)last);
+        put_be32(c->reply + 4, d->c.sector_size);
         reply(c, 8, 8);
         return;
     }
-    put64(c->reply, last);
-    put32(c->reply + 8, d->c.sector_size);
+    put_be64(c->reply, last);
+    put_be32(c->reply + 8, d->c.sector_size);
     c->reply[14] = d->c.discard == DRIVE_DISCARD_ZERO ? 0xc0 : 0x80; /* thin provisioning; zeros after UNMAP */
-    reply(c, 32, get32(cdb + 10));
+    reply(c, 32, get_be32(cdb + 10));
 }
 
 /* Reads and writes that both kinds of units have. False: it is none. */
@@ -312,22 +281,22 @@ static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *c
 {
     switch (cdb[0]) {
     case READ_6:
-        range(d, u, c, SCSI_READ, get32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
+        range(d, u, c, SCSI_READ, get_be32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
         return true;
     case READ_10:
-        range(d, u, c, SCSI_READ, get32(cdb + 2), get16(cdb + 7));
+        range(d, u, c, SCSI_READ, get_be32(cdb + 2), get_be16(cdb + 7));
         return true;
     case READ_12:
-        range(d, u, c, SCSI_READ, get32(cdb + 2), get32(cdb + 6));
+        range(d, u, c, SCSI_READ, get_be32(cdb + 2), get_be32(cdb + 6));
         return true;
     case READ_16:
-        range(d, u, c, SCSI_READ, get64(cdb + 2), get32(cdb + 10));
+        range(d, u, c, SCSI_READ, get_be64(cdb + 2), get_be32(cdb + 10));
         return true;
     case VERIFY_10:
-        range(d, u, c, SCSI_VERIFY, get32(cdb + 2), get16(cdb + 7));
+        range(d, u, c, SCSI_VERIFY, get_be32(cdb + 2), get_be16(cdb + 7));
         return true;
     case SEEK_6: case SEEK_10:
-        range(d, u, c, SCSI_FLUSH, cdb[0] == SEEK_6 ? get32(cdb) & 0x1fffffu : get32(cdb + 2), 1);
+        range(d, u, c, SCSI_FLUSH, cdb[0] == SEEK_6 ? get_be32(cdb) & 0x1fffffu : get_be32(cdb + 2), 1);
         return true;
     case READ_CAPACITY:
         read_capacity(d, c, cdb);
@@ -341,7 +310,8 @@ static void write_same(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
 {
     bool wide = cdb[0] == WRITE_SAME_16;
 
-    range(d, u, c, SCSI_WRITE, wide ? get64(cdb + 2) : get32(cdb + 2), wide ? get32(cdb + 10) : get16(cdb + 7));
+    range(d, u, c, SCSI_WRITE, wide ? get_be64(cdb + 2) : get_be32(cdb + 2),
+          wide ? get_be32(cdb + 10) : get_be16(cdb + 7));
     if (c->transfer == SCSI_WRITE && c->len > (uint64_t)SAME_MOST * d->c.sector_size)
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
     if (c->transfer != SCSI_WRITE)
@@ -354,19 +324,19 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
 {
     switch (cdb[0]) {
     case WRITE_6:
-        range(d, u, c, SCSI_WRITE, get32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
+        range(d, u, c, SCSI_WRITE, get_be32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
         break;
     case WRITE_10: case WRITE_VERIFY_10:
-        range(d, u, c, SCSI_WRITE, get32(cdb + 2), get16(cdb + 7));
+        range(d, u, c, SCSI_WRITE, get_be32(cdb + 2), get_be16(cdb + 7));
         break;
     case WRITE_12:
-        range(d, u, c, SCSI_WRITE, get32(cdb + 2), get32(cdb + 6));
+        range(d, u, c, SCSI_WRITE, get_be32(cdb + 2), get_be32(cdb + 6));
         break;
     case WRITE_16:
-        range(d, u, c, SCSI_WRITE, get64(cdb + 2), get32(cdb + 10));
+        range(d, u, c, SCSI_WRITE, get_be64(cdb + 2), get_be32(cdb + 10));
         break;
     case VERIFY_16:
-        range(d, u, c, SCSI_VERIFY, get64(cdb + 2), get32(cdb + 10));
+        range(d, u, c, SCSI_VERIFY, get_be64(cdb + 2), get_be32(cdb + 10));
         break;
     case SYNCHRONIZE_10: case SYNCHRONIZE_16:
         c->transfer = SCSI_FLUSH;
@@ -375,8 +345,8 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
         write_same(d, u, cdb, c);
         break;
     case UNMAP:
-        c->transfer = get16(cdb + 7) ? SCSI_PARAMETERS : SCSI_NOTHING;
-        c->len = get16(cdb + 7);
+        c->transfer = get_be16(cdb + 7) ? SCSI_PARAMETERS : SCSI_NOTHING;
+        c->len = get_be16(cdb + 7);
         if (d->c.read_only)
             fail(u, c, SENSE_PROTECT, ASC_PROTECTED);
         break;
@@ -401,7 +371,7 @@ static void put_address(uint8_t *p, uint32_t lba, bool msf)
     uint32_t frames = lba + 150;
 
     if (!msf) {
-        put32(p, lba);
+        put_be32(p, lba);
         return;
     }
     p[0] = 0;
@@ -434,8 +404,8 @@ static void read_toc(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, s
         put_address(r + n + 4, (uint32_t)drive_sectors(d), msf);
         n += 8;
     }
-    put16(r, (uint32_t)(n - 2));
-    reply(c, n, get16(cdb + 7));
+    put_be16(r, (uint32_t)(n - 2));
+    reply(c, n, get_be16(cdb + 7));
 }
 
 static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -449,9 +419,9 @@ static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_
     };
 
     memcpy(c->reply + 8, features, sizeof(features));
-    put32(c->reply, sizeof(features) + 4);
-    put16(c->reply + 6, medium_there(d, u) ? PROFILE_CDROM : 0);
-    reply(c, sizeof(features) + 8, get16(cdb + 7));
+    put_be32(c->reply, sizeof(features) + 4);
+    put_be16(c->reply + 6, medium_there(d, u) ? PROFILE_CDROM : 0);
+    reply(c, sizeof(features) + 8, get_be16(cdb + 7));
 }
 
 static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -462,53 +432,53 @@ static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, 
     }
     c->reply[3] = 0x10; /* media events */
     if (!(cdb[4] & 0x10u)) {
-        put16(c->reply, 2);
+        put_be16(c->reply, 2);
         c->reply[2] = 0x80; /* none of those asked for */
-        reply(c, 4, get16(cdb + 7));
+        reply(c, 4, get_be16(cdb + 7));
         return;
     }
-    put16(c->reply, 6);
+    put_be16(c->reply, 6);
     c->reply[2] = 4;
     c->reply[5] = (uint8_t)((u->open ? 1u : 0) | (medium_there(d, u) ? 2u : 0));
-    reply(c, 8, get16(cdb + 7));
+    reply(c, 8, get_be16(cdb + 7));
 }
 
 static void read_cd(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
-    uint32_t count = get32(cdb + 5) & 0xffffffu;
+    uint32_t count = get_be32(cdb + 5) & 0xffffffu;
     uint8_t wanted = cdb[9] & 0xf8u;
 
     if (wanted != 0x10 && wanted != 0) { /* user data only */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
-    range(d, u, c, SCSI_READ, get32(cdb + 2), wanted ? count : 0);
+    range(d, u, c, SCSI_READ, get_be32(cdb + 2), wanted ? count : 0);
 }
 
 static void disc_information(struct scsi_command *c, const uint8_t *cdb)
 {
-    put16(c->reply, 32);
+    put_be16(c->reply, 32);
     c->reply[2] = 0x0e; /* complete, last session complete */
     c->reply[3] = c->reply[4] = c->reply[5] = c->reply[6] = 1;
     c->reply[7] = 0x20;
     memset(c->reply + 16, 0xff, 8);
-    reply(c, 34, get16(cdb + 7));
+    reply(c, 34, get_be16(cdb + 7));
 }
 
 static void track_information(struct drive *d, struct scsi_command *c, const uint8_t *cdb)
 {
-    put16(c->reply, 34);
+    put_be16(c->reply, 34);
     c->reply[2] = c->reply[3] = 1;
     c->reply[5] = 4;
     c->reply[6] = 1;
-    put32(c->reply + 24, (uint32_t)drive_sectors(d));
-    reply(c, 36, get16(cdb + 7));
+    put_be32(c->reply + 24, (uint32_t)drive_sectors(d));
+    reply(c, 36, get_be16(cdb + 7));
 }
 
 static void subchannel(struct scsi_command *c, const uint8_t *cdb)
 {
     c->reply[1] = 0x15; /* no audio status */
-    reply(c, 4, get16(cdb + 7));
+    reply(c, 4, get_be16(cdb + 7));
 }
 
 static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -562,14 +532,14 @@ static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb
         inquiry(d, u, cdb, c);
         return true;
     case REPORT_LUNS:
-        put32(c->reply, 8);
-        reply(c, 16, get32(cdb + 6));
+        put_be32(c->reply, 8);
+        reply(c, 16, get_be32(cdb + 6));
         return true;
     case MODE_SENSE_6: case MODE_SENSE_10:
         mode_sense(d, u, cdb, c);
         return true;
     case MODE_SELECT_6: case MODE_SELECT_10: /* taken, without effect */
-        c->len = cdb[0] == MODE_SELECT_10 ? get16(cdb + 7) : cdb[4];
+        c->len = cdb[0] == MODE_SELECT_10 ? get_be16(cdb + 7) : cdb[4];
         c->transfer = c->len ? SCSI_PARAMETERS : SCSI_NOTHING;
         return true;
     case START_STOP:
@@ -592,7 +562,7 @@ static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb
         return true;
     case MECHANISM_STATUS:
         c->reply[1] = u->open ? 0x10 : 0;
-        reply(c, 8, get16(cdb + 8));
+        reply(c, 8, get_be16(cdb + 8));
         return true;
     case SET_SPEED:
         return true;
@@ -641,11 +611,11 @@ static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, 
 
     if (len < 8)
         return SCSI_GOOD;
-    bytes = get16(list + 2);
+    bytes = get_be16(list + 2);
     if (bytes > len - 8 || bytes / 16 > UNMAP_MOST)
         return scsi_fail(u, SENSE_ILLEGAL, 0x26, 0); /* invalid field in parameter list */
     for (const uint8_t *p = list + 8; p + 16 <= list + 8 + bytes; p += 16) {
-        uint64_t lba = get64(p), count = get32(p + 8);
+        uint64_t lba = get_be64(p), count = get_be32(p + 8);
         enum drive_status status = DRIVE_OUT_OF_RANGE;
 
         if (lba <= drive_sectors(d) && count <= drive_sectors(d) - lba)
@@ -659,7 +629,7 @@ static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, 
 static uint8_t same_blocks(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *block)
 {
     bool wide = cdb[0] == WRITE_SAME_16;
-    uint64_t lba = wide ? get64(cdb + 2) : get32(cdb + 2), count = wide ? get32(cdb + 10) : get16(cdb + 7);
+    uint64_t lba = wide ? get_be64(cdb + 2) : get_be32(cdb + 2), count = wide ? get_be32(cdb + 10) : get_be16(cdb + 7);
     enum drive_status status = DRIVE_OK;
     bool zero = block[0] == 0 && memcmp(block, block + 1, d->c.sector_size - 1) == 0;
 

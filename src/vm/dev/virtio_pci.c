@@ -9,7 +9,8 @@
  */
 #include "vm/dev/virtio_pci.h"
 
-#include <string.h>
+
+#include "base/bytes.h"
 
 #define VENDOR 0x1af4u
 
@@ -306,10 +307,10 @@ static void add_capability(struct pci_function *f, unsigned type, uint32_t offse
     f->reset[at + 2u] = (uint8_t)(16 + more);
     f->reset[at + 3u] = (uint8_t)type;
     f->reset[at + 4u] = 4;
-    pci_put32(f->reset, at + 8u, offset);
-    pci_put32(f->reset, at + 12u, len);
+    put_le32(f->reset + at + 8u, offset);
+    put_le32(f->reset + at + 12u, len);
     if (type == CAP_NOTIFY)
-        pci_put32(f->reset, at + 16u, NOTIFY_STEP);
+        put_le32(f->reset + at + 16u, NOTIFY_STEP);
 }
 
 /* The window into BAR 4 that is in configuration space (4.1.4.9): its length and whether the access lies in it. */
@@ -317,8 +318,8 @@ static bool window(const struct virtio_pci *t, unsigned offset, unsigned size, u
 {
     uint8_t cap = t->window_at;
 
-    *at = pci_get32(t->pci.config, cap + 8u);
-    *len = pci_get32(t->pci.config, cap + 12u);
+    *at = get_le32(t->pci.config + cap + 8u);
+    *len = get_le32(t->pci.config + cap + 12u);
     return offset < cap + 20u && cap + 16u < offset + size && (*len == 1 || *len == 2 || *len == 4) &&
            t->pci.config[cap + 4u] == 4 && *at < MODERN_BYTES && !(*at & (*len - 1));
 }
@@ -329,7 +330,7 @@ static void window_read(struct device *dev, unsigned offset, unsigned size)
     uint32_t at, len;
 
     if (window(t, offset, size, &at, &len))
-        pci_put32(t->pci.config, t->window_at + 16u, (uint32_t)modern_read(t, at, len));
+        put_le32(t->pci.config + t->window_at + 16u, (uint32_t)modern_read(t, at, len));
 }
 
 static void window_written(struct device *dev, unsigned offset, unsigned size)
@@ -338,7 +339,7 @@ static void window_written(struct device *dev, unsigned offset, unsigned size)
     uint32_t at, len;
 
     if (window(t, offset, size, &at, &len))
-        modern_write(t, at, len, pci_get32(t->pci.config, t->window_at + 16u) & (0xffffffffu >> (32 - 8 * len)));
+        modern_write(t, at, len, get_le32(t->pci.config + t->window_at + 16u) & (0xffffffffu >> (32 - 8 * len)));
 }
 
 static void add_window(struct virtio_pci *t)
@@ -349,7 +350,7 @@ static void add_window(struct virtio_pci *t)
     add_capability(f, CAP_PCI, 0, 0, 4);
     f->writable[t->window_at + 4u] = 0xff;
     for (unsigned reg = 8; reg < 20; reg += 4)
-        pci_put32(f->writable, t->window_at + reg, ~0u);
+        put_le32(f->writable + t->window_at + reg, ~0u);
     f->reading = window_read;
     f->written = window_written;
 }

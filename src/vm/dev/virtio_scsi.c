@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "vm/dev/scsi.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
@@ -74,22 +75,17 @@ static uint64_t features(const struct virtio *v)
     return F_HOTPLUG;
 }
 
-static void put32(uint8_t *at, uint32_t value)
-{
-    memcpy(at, &value, 4);
-}
-
 static void config_read(const struct virtio *v, uint8_t *c)
 {
-    put32(c, v->queues - QUEUE_REQUEST);
-    put32(c + 4, VIRTIO_QUEUE_SIZE - 2); /* segments */
-    put32(c + 8, 0xffff);                /* sectors */
-    put32(c + 12, 128);                  /* commands of a unit */
-    put32(c + 16, 16);                   /* bytes of an event */
-    put32(c + 20, state_of(v)->sense_bytes);
-    put32(c + 24, state_of(v)->cdb_bytes);
+    put_le32(c, v->queues - QUEUE_REQUEST);
+    put_le32(c + 4, VIRTIO_QUEUE_SIZE - 2); /* segments */
+    put_le32(c + 8, 0xffff);                /* sectors */
+    put_le32(c + 12, 128);                  /* commands of a unit */
+    put_le32(c + 16, 16);                   /* bytes of an event */
+    put_le32(c + 20, state_of(v)->sense_bytes);
+    put_le32(c + 24, state_of(v)->cdb_bytes);
     c[30] = TARGETS - 1;                 /* max_channel 0, max_target, max_lun */
-    put32(c + 32, 0);
+    put_le32(c + 32, 0);
 }
 
 static void config_write(struct virtio *v, uint32_t offset, uint8_t value)
@@ -226,9 +222,9 @@ static uint32_t respond(struct virtio *v, const struct virtio_chain *c, const st
         response[11] = RESP_BAD_TARGET;
     } else {
         response[10] = carry_out(v, c, target, r->cdb, &wanted, &moved);
-        put32(response + 4, wanted > moved ? (uint32_t)(wanted - moved) : 0); /* residual */
+        put_le32(response + 4, wanted > moved ? (uint32_t)(wanted - moved) : 0); /* residual */
         if (response[10] == SCSI_CHECK) { /* sense data go with it */
-            put32(response, SCSI_SENSE_BYTES);
+            put_le32(response, SCSI_SENSE_BYTES);
             scsi_sense(&s->unit[target], response + 12);
         }
     }

@@ -72,14 +72,4 @@ bool a64_boot_is_elf(const void *data, size_t len);
 int a64_boot_load_elf(struct a64_boot_plan *plan, const struct virt_config *config, const struct a64_kernel *kernel,
                       struct error *err);
 
-static inline uint32_t a64_get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline uint64_t a64_get64(const uint8_t *p)
-{
-    return a64_get32(p) | (uint64_t)a64_get32(p + 4) << 32;
-}
-
 #endif

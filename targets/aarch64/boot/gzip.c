@@ -9,6 +9,7 @@
 
 #include "aarch64/boot/boot.h"
 #include "base/buffer.h"
+#include "base/bytes.h"
 
 #define ZBOOT_HEADER 64u
 #define GZIP_WINDOW  (16 + MAX_WBITS)
@@ -34,8 +35,8 @@ static bool payload(const uint8_t **p, size_t *len)
 
     if (!is_zboot(*p, *len))
         return true;
-    offset = a64_get32(*p + 8);
-    size = a64_get32(*p + 12);
+    offset = get_le32(*p + 8);
+    size = get_le32(*p + 12);
     if (offset > *len || size > *len - offset)
         return false;
     *p += offset;

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #include "aarch64/boot/boot.h"
 
 #define HEADER_BYTES 64u
@@ -26,8 +28,8 @@ bool a64_boot_is_image(const void *data, size_t len)
 int a64_boot_load_image(struct a64_boot_plan *plan, const struct virt_config *config, const struct a64_kernel *kernel,
                         struct error *err)
 {
-    uint64_t text_offset = a64_get64(kernel->data + 8), size = a64_get64(kernel->data + 16);
-    uint64_t flags = a64_get64(kernel->data + 24);
+    uint64_t text_offset = get_le64(kernel->data + 8), size = get_le64(kernel->data + 16);
+    uint64_t flags = get_le64(kernel->data + 24);
     int rc;
 
     if (flags & FLAG_BIG_ENDIAN)

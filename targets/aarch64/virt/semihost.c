@@ -31,6 +31,7 @@
 
 #include "aarch64/system.h"
 #include "aarch64/virt/semihost.h"
+#include "base/bytes.h"
 
 enum {
     SYS_OPEN = 0x01, SYS_CLOSE = 0x02, SYS_WRITEC = 0x03, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06,
@@ -119,7 +120,7 @@ static bool load_args(struct semihost_call *c, unsigned n)
     if (!semihost_load(c, c->cpu->st->x[1], bytes, 8u * n))
         return false;
     for (unsigned i = 0; i < n; i++)
-        c->args[i] = a64_get64(bytes + 8u * i);
+        c->args[i] = get_le64(bytes + 8u * i);
     return true;
 }
 
@@ -127,8 +128,7 @@ static bool store64(struct semihost_call *c, uint64_t va, uint64_t value)
 {
     uint8_t bytes[8];
 
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(value >> (8 * i));
+    put_le64(bytes, value);
     return semihost_store(c, va, bytes, 8);
 }
 

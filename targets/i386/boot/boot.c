@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/cpu.h"
 
 #define ONE_MIB   0x100000ull
@@ -153,8 +154,8 @@ int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16
         return error_set(err, -ENOMEM, "%s: leaves no room below 640 KiB for a descriptor table",
                          config->kernel.name);
     }
-    boot_put64(gdt + code, 0x00cf9b000000ffffull);     /* code: base 0, limit 4 GiB, readable */
-    boot_put64(gdt + code + 8, 0x00cf93000000ffffull); /* data: the same, writable */
+    put_le64(gdt + code, 0x00cf9b000000ffffull);     /* code: base 0, limit 4 GiB, readable */
+    put_le64(gdt + code + 8, 0x00cf93000000ffffull); /* data: the same, writable */
     boot_add_owned(plan, at, gdt, GDT_ENTRIES * 8);
     plan->gdt = (uint32_t)at;
     plan->gdt_len = GDT_ENTRIES * 8;
@@ -205,8 +206,8 @@ bool pc_is_64bit(const void *data, size_t len)
     const uint8_t *p = data;
 
     if (boot_is_bzimage(&image)) /* boot protocol 2.12: XLF_KERNEL_64 */
-        return boot_get16(p + 0x206) >= 0x020c && (p[0x236] & 1);
-    return boot_is_elf(&image) && len > 20 && p[4] == 2 && boot_get16(p + 18) == 62; /* ELFCLASS64, EM_X86_64 */
+        return get_le16(p + 0x206) >= 0x020c && (p[0x236] & 1);
+    return boot_is_elf(&image) && len > 20 && p[4] == 2 && get_le16(p + 18) == 62; /* ELFCLASS64, EM_X86_64 */
 }
 
 static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)

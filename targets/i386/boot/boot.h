@@ -103,34 +103,6 @@ paddr_t boot_place(const struct boot_plan *plan, const struct pc_config *config,
 /* A flat GDT with code at `code` and data at `code` + 8; sets the plan's selectors. */
 int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16_t code, struct error *err);
 
-static inline uint16_t boot_get16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static inline uint32_t boot_get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static inline void boot_put16(uint8_t *p, uint32_t v)
-{
-    p[0] = (uint8_t)v;
-    p[1] = (uint8_t)(v >> 8);
-}
-
-static inline void boot_put32(uint8_t *p, uint32_t v)
-{
-    boot_put16(p, v);
-    boot_put16(p + 2, v >> 16);
-}
-
-static inline void boot_put64(uint8_t *p, uint64_t v)
-{
-    boot_put32(p, (uint32_t)v);
-    boot_put32(p + 4, (uint32_t)(v >> 32));
-}
-
 /* elf.c */
 bool boot_is_elf(const struct boot_image *image);
 /* Put the loadable segments at their physical addresses; *entry physical. */

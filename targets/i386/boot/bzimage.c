@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 
 #define PARAMS_BYTES 4096u
@@ -43,7 +44,7 @@ bool boot_is_bzimage(const struct boot_image *image)
 {
     const uint8_t *p = image->data;
 
-    return image->len >= 0x260 && boot_get16(p + BOOT_FLAG) == 0xaa55 && memcmp(p + HEADER_MAGIC, "HdrS", 4) == 0;
+    return image->len >= 0x260 && get_le16(p + BOOT_FLAG) == 0xaa55 && memcmp(p + HEADER_MAGIC, "HdrS", 4) == 0;
 }
 
 static void fill_e820(uint8_t *params, const struct pc_config *config)
@@ -55,13 +56,13 @@ static void fill_e820(uint8_t *params, const struct pc_config *config)
     for (unsigned i = 0; i < map.nranges && i < E820_MAX; i++) {
         uint8_t *e = params + E820_TABLE + i * 20;
 
-        boot_put64(e, map.ranges[i].base);
-        boot_put64(e + 8, map.ranges[i].size);
-        boot_put32(e + 16, map.ranges[i].type);
+        put_le64(e, map.ranges[i].base);
+        put_le64(e + 8, map.ranges[i].size);
+        put_le32(e + 16, map.ranges[i].type);
     }
-    boot_put16(params + EXT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10 > 0xfc00 ? 0xfc00
+    put_le16(params + EXT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10 > 0xfc00 ? 0xfc00
                                                                                      : (map.low_top - 0x100000) >> 10));
-    boot_put32(params + ALT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10));
+    put_le32(params + ALT_MEM_K, (uint32_t)((map.low_top - 0x100000) >> 10));
 }
 
 /* Colour text of 80x25 on a VGA with 256 KiB, the cursor at the top left. */
@@ -69,16 +70,16 @@ static void fill_screen_info(uint8_t *params)
 {
     params[VIDEO_MODE] = 3;
     params[VIDEO_COLS] = 80;
-    boot_put16(params + VIDEO_EGA_BX, 0x0003);
+    put_le16(params + VIDEO_EGA_BX, 0x0003);
     params[VIDEO_LINES] = 25;
     params[VIDEO_ISVGA] = 1;
-    boot_put16(params + VIDEO_POINTS, 16);
+    put_le16(params + VIDEO_POINTS, 16);
 }
 
 static int place_initrd(struct boot_plan *plan, const struct pc_config *config, uint8_t *params, struct error *err)
 {
     const struct boot_image *initrd = config->nmodules ? &config->modules[0] : NULL;
-    uint64_t max = boot_get32(params + INITRD_ADDR_MAX);
+    uint64_t max = get_le32(params + INITRD_ADDR_MAX);
     paddr_t at;
 
     if (config->nmodules > 1)
@@ -93,15 +94,15 @@ static int place_initrd(struct boot_plan *plan, const struct pc_config *config, 
                          "(give the machine more with --memory)",
                          initrd->name, initrd->len, (unsigned long long)(config->memory_bytes >> 20));
     boot_add(plan, at, initrd->data, initrd->len, initrd->len);
-    boot_put32(params + RAMDISK_IMAGE, (uint32_t)at);
-    boot_put32(params + RAMDISK_SIZE, (uint32_t)initrd->len);
+    put_le32(params + RAMDISK_IMAGE, (uint32_t)at);
+    put_le32(params + RAMDISK_SIZE, (uint32_t)initrd->len);
     return 0;
 }
 
 static int place_cmdline(struct boot_plan *plan, const struct pc_config *config, uint8_t *params, struct error *err)
 {
     const char *append = config->append ? config->append : "";
-    size_t len = strlen(append), max = boot_get32(params + CMDLINE_SIZE);
+    size_t len = strlen(append), max = get_le32(params + CMDLINE_SIZE);
     uint8_t *copy;
     paddr_t at;
 
@@ -114,30 +115,30 @@ static int place_cmdline(struct boot_plan *plan, const struct pc_config *config,
     copy = xmalloc(len + 1);
     memcpy(copy, append, len + 1);
     boot_add_owned(plan, at, copy, len + 1);
-    boot_put32(params + CMD_LINE_PTR, (uint32_t)at);
+    put_le32(params + CMD_LINE_PTR, (uint32_t)at);
     return 0;
 }
 
 /* What fields that this protocol version lacks would have said. */
 static void default_fields(uint8_t *params)
 {
-    uint16_t version = boot_get16(params + VERSION);
+    uint16_t version = get_le16(params + VERSION);
 
-    if (version < 0x0203 || !boot_get32(params + INITRD_ADDR_MAX))
-        boot_put32(params + INITRD_ADDR_MAX, DEFAULT_INITRD_MAX);
-    if (version < 0x0206 || !boot_get32(params + CMDLINE_SIZE))
-        boot_put32(params + CMDLINE_SIZE, DEFAULT_CMDLINE_MAX);
+    if (version < 0x0203 || !get_le32(params + INITRD_ADDR_MAX))
+        put_le32(params + INITRD_ADDR_MAX, DEFAULT_INITRD_MAX);
+    if (version < 0x0206 || !get_le32(params + CMDLINE_SIZE))
+        put_le32(params + CMDLINE_SIZE, DEFAULT_CMDLINE_MAX);
 }
 
 /* A kernel without setup header (vmlinux): the newest protocol is assumed. */
 static void make_header(uint8_t *params)
 {
     memcpy(params + HEADER_MAGIC, "HdrS", 4);
-    boot_put16(params + BOOT_FLAG, 0xaa55);
-    boot_put16(params + VERSION, 0x020f);
+    put_le16(params + BOOT_FLAG, 0xaa55);
+    put_le16(params + VERSION, 0x020f);
     params[LOADFLAGS] = LOADED_HIGH;
-    boot_put32(params + CMDLINE_SIZE, 2047);
-    boot_put32(params + INITRD_ADDR_MAX, 0x7fffffffu);
+    put_le32(params + CMDLINE_SIZE, 2047);
+    put_le32(params + INITRD_ADDR_MAX, 0x7fffffffu);
 }
 
 static int fill_params(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *header,
@@ -151,9 +152,9 @@ static int fill_params(struct boot_plan *plan, const struct pc_config *config, u
         make_header(params);
     default_fields(params);
     params[TYPE_OF_LOADER] = UNKNOWN_LOADER;
-    boot_put32(params + RAMDISK_IMAGE, 0);
-    boot_put32(params + RAMDISK_SIZE, 0);
-    boot_put64(params + ACPI_RSDP_ADDR, rsdp);
+    put_le32(params + RAMDISK_IMAGE, 0);
+    put_le32(params + RAMDISK_SIZE, 0);
+    put_le64(params + ACPI_RSDP_ADDR, rsdp);
     fill_e820(params, config);
     if (config->vga != PC_VGA_NONE)
         fill_screen_info(params);
@@ -189,7 +190,7 @@ static int load_protected_part(struct boot_plan *plan, const struct pc_config *c
     size_t len = config->kernel.len;
     unsigned sectors = file[SETUP_SECTS] ? file[SETUP_SECTS] : 4;
     size_t setup = (sectors + 1) * 512u;
-    uint16_t version = boot_get16(file + VERSION);
+    uint16_t version = get_le16(file + VERSION);
     bool high = file[LOADFLAGS] & LOADED_HIGH;
     uint64_t base = high ? BZIMAGE_BASE : ZIMAGE_BASE;
     uint64_t size, needs;
@@ -203,7 +204,7 @@ static int load_protected_part(struct boot_plan *plan, const struct pc_config *c
                          config->kernel.name, len, setup);
     size = len - setup;
     /* The file says its size in 16-byte units (protocol 2.04; 16 bits before). */
-    needs = version >= 0x0204 ? (uint64_t)boot_get32(file + SYSSIZE) * 16 : (uint64_t)boot_get16(file + SYSSIZE) * 16;
+    needs = version >= 0x0204 ? (uint64_t)get_le32(file + SYSSIZE) * 16 : (uint64_t)get_le16(file + SYSSIZE) * 16;
     if (needs > size + 15)
         return error_set(err, -ENOEXEC, "%s: truncated: %llu of %llu bytes of the kernel are there",
                          config->kernel.name, (unsigned long long)size, (unsigned long long)needs);
@@ -214,9 +215,9 @@ static int load_protected_part(struct boot_plan *plan, const struct pc_config *c
     plan->eip = (uint32_t)base;
     if (high && version >= 0x020a) {
         /* Unpacking happens at pref_address (or, relocatable, at most an alignment away). */
-        uint64_t pref = boot_get32(file + PREF_ADDRESS);
+        uint64_t pref = get_le32(file + PREF_ADDRESS);
         uint64_t start = pref > base ? pref : base;
-        uint64_t end = start + boot_get32(file + INIT_SIZE);
+        uint64_t end = start + get_le32(file + INIT_SIZE);
         struct boot_memory_map map;
 
         boot_memory_map(&map, config->memory_bytes);

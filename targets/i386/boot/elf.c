@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 
 #define STACK_BYTES 0x1000u
@@ -171,9 +172,9 @@ bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, u
 
     if (len < 52)
         return false;
-    offset = boot_get32(file + 32);
-    count = boot_get16(file + 48);
-    if (boot_get16(file + 46) != SECTION_HEADER_BYTES || !count || count > MAX_SECTIONS || offset > len ||
+    offset = get_le32(file + 32);
+    count = get_le16(file + 48);
+    if (get_le16(file + 46) != SECTION_HEADER_BYTES || !count || count > MAX_SECTIONS || offset > len ||
         count * SECTION_HEADER_BYTES > len - offset)
         return false;
     at = boot_place(plan, config, count * SECTION_HEADER_BYTES, 16, 0x100000, UINT32_MAX, true);
@@ -184,15 +185,15 @@ bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, u
     boot_add_owned(plan, at, headers, count * SECTION_HEADER_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *h = headers + i * SECTION_HEADER_BYTES;
-        uint32_t type = boot_get32(h + 4), flags = boot_get32(h + 8);
+        uint32_t type = get_le32(h + 4), flags = get_le32(h + 8);
 
         if ((type == SHT_SYMTAB || type == SHT_STRTAB) && !(flags & SHF_ALLOC))
-            boot_put32(h + 12, place_section(plan, config, boot_get32(h + 16), boot_get32(h + 20)));
+            put_le32(h + 12, place_section(plan, config, get_le32(h + 16), get_le32(h + 20)));
     }
     *num = count;
     *size = SECTION_HEADER_BYTES;
     *addr = (uint32_t)at;
-    *shndx = boot_get16(file + 50);
+    *shndx = get_le16(file + 50);
     return true;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 #include "vm/dev/fwcfg.h"
 
@@ -47,16 +48,11 @@ static void add_part(struct fwcfg_wiring *w, const struct part *p)
 {
     uint8_t n[4];
 
-    boot_put32(n, p->at);
+    put_le32(n, p->at);
     fwcfg_add(w, p->addr_item, n, 4);
-    boot_put32(n, (uint32_t)p->len);
+    put_le32(n, (uint32_t)p->len);
     fwcfg_add(w, p->size_item, n, 4);
     fwcfg_add(w, p->data_item, p->data, p->len);
-}
-
-static void put_be32(uint8_t *p, uint32_t v)
-{
-    boot_put32(p, __builtin_bswap32(v));
 }
 
 /* The option ROM: header, code, one DMA descriptor for each part. */
@@ -98,12 +94,12 @@ static void make_rom(uint8_t rom[ROM_BYTES], const struct part *parts, unsigned 
     rom[1] = 0xaa;
     rom[2] = ROM_BYTES / 512;
     rom[3] = 0xcb; /* initialisation: retf */
-    boot_put16(rom + 0x1a, PNP);
+    put_le16(rom + 0x1a, PNP);
     memcpy(rom + PNP, "$PnP\x01\x02", 6); /* 1.0, 32 bytes */
-    boot_put16(rom + PNP + 16, NAME);
+    put_le16(rom + PNP + 16, NAME);
     rom[PNP + 18] = 0x02; /* device type: mass storage */
     rom[PNP + 21] = 0x94; /* boot device, of the initial program load kind */
-    boot_put16(rom + PNP + 26, CODE);
+    put_le16(rom + PNP + 26, CODE);
     memcpy(rom + NAME, "Linux kernel", 13);
     memcpy(rom + CODE, code, sizeof(code));
     for (unsigned i = 0; i < nparts; i++) {
@@ -126,7 +122,7 @@ static int place_initrd(struct part *p, const struct pc_config *config, const ui
 {
     const struct boot_image *initrd = &config->modules[0];
     uint64_t top = boot_low_bytes(config->memory_bytes);
-    uint64_t most = boot_get16(setup + VERSION) >= 0x0203 ? boot_get32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
+    uint64_t most = get_le16(setup + VERSION) >= 0x0203 ? get_le32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
 
     top = top - FIRMWARE_TOP < most + 1 ? top - FIRMWARE_TOP : most + 1;
     if (initrd->len > top || top - initrd->len < 2 * (uint64_t)FIRMWARE_TOP)
@@ -140,22 +136,22 @@ static int place_initrd(struct part *p, const struct pc_config *config, const ui
 /* What a boot loader writes into the header. */
 static void fill_header(uint8_t *setup, const struct part *cmdline, const struct part *initrd, uint32_t real_mode)
 {
-    uint16_t version = boot_get16(setup + VERSION);
+    uint16_t version = get_le16(setup + VERSION);
 
     setup[TYPE_OF_LOADER] = UNKNOWN_LOADER;
     if (version >= 0x0201) {
         setup[LOADFLAGS] |= CAN_USE_HEAP;
-        boot_put16(setup + HEAP_END_PTR, cmdline->at - real_mode - 0x200);
+        put_le16(setup + HEAP_END_PTR, cmdline->at - real_mode - 0x200);
     }
     if (version >= 0x0202) {
-        boot_put32(setup + CMD_LINE_PTR, cmdline->at);
+        put_le32(setup + CMD_LINE_PTR, cmdline->at);
     } else {
-        boot_put16(setup + OLD_CMD_MAGIC, 0xa33f);
-        boot_put16(setup + OLD_CMD_OFFSET, cmdline->at - real_mode);
+        put_le16(setup + OLD_CMD_MAGIC, 0xa33f);
+        put_le16(setup + OLD_CMD_OFFSET, cmdline->at - real_mode);
     }
     if (initrd) {
-        boot_put32(setup + RAMDISK_IMAGE, initrd->at);
-        boot_put32(setup + RAMDISK_SIZE, (uint32_t)initrd->len);
+        put_le32(setup + RAMDISK_IMAGE, initrd->at);
+        put_le32(setup + RAMDISK_SIZE, (uint32_t)initrd->len);
     }
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 
 #define HEADER_MAGIC 0x1badb002u
@@ -43,7 +44,7 @@
 
 static bool checksum_fits(const uint8_t *header)
 {
-    return boot_get32(header) + boot_get32(header + 4) + boot_get32(header + 8) == 0;
+    return get_le32(header) + get_le32(header + 4) + get_le32(header + 8) == 0;
 }
 
 /* The header's offset in the file, or -1. One whose checksum is wrong is taken if there is no other
@@ -55,11 +56,11 @@ static long find_header(const struct boot_image *image)
     long damaged = -1;
 
     for (size_t at = 0; at + 12 <= end; at += 4) {
-        if (boot_get32(p + at) != HEADER_MAGIC)
+        if (get_le32(p + at) != HEADER_MAGIC)
             continue;
         if (checksum_fits(p + at))
             return (long)at;
-        if (damaged < 0 && !(boot_get32(p + at + 4) & ~(ASKS_KNOWN | HAS_ADDRESSES)))
+        if (damaged < 0 && !(get_le32(p + at + 4) & ~(ASKS_KNOWN | HAS_ADDRESSES)))
             damaged = (long)at;
     }
     return damaged;
@@ -109,21 +110,21 @@ static int load_flat(struct boot_plan *plan, const struct pc_config *config, siz
 
     if (header + 32 > config->kernel.len)
         return error_set(err, -ENOEXEC, "%s: truncated Multiboot header", config->kernel.name);
-    f.header_addr = boot_get32(h + 12);
-    f.load = boot_get32(h + 16);
-    f.load_end = boot_get32(h + 20);
-    f.bss_end = boot_get32(h + 24);
-    plan->eip = boot_get32(h + 28);
+    f.header_addr = get_le32(h + 12);
+    f.load = get_le32(h + 16);
+    f.load_end = get_le32(h + 20);
+    f.bss_end = get_le32(h + 24);
+    plan->eip = get_le32(h + 28);
     return boot_load_flat(plan, config, &f, err);
 }
 
 static int check_header(const struct pc_config *config, const uint8_t *header, struct error *err)
 {
-    uint32_t flags = boot_get32(header + 4);
+    uint32_t flags = get_le32(header + 4);
 
     if (!checksum_fits(header))
         return error_set(err, -ENOEXEC, "%s: bad Multiboot header: checksum %#x, it should be %#x", config->kernel.name,
-                         boot_get32(header + 8), -(HEADER_MAGIC + flags));
+                         get_le32(header + 8), -(HEADER_MAGIC + flags));
     if ((flags & ASKS_VIDEO) && config->vga == PC_VGA_NONE)
         return error_set(err, -ENOTSUP,
                          "%s: its Multiboot header asks for a video mode (flag bit 2); this machine has no display",
@@ -191,15 +192,15 @@ static void put_memory(struct info *info, uint8_t *mbi, const struct pc_config *
     for (unsigned i = 0; i < map.nranges; i++) {
         uint8_t *e = entries + i * 24;
 
-        boot_put32(e, 20);
-        boot_put64(e + 4, map.ranges[i].base);
-        boot_put64(e + 12, map.ranges[i].size);
-        boot_put32(e + 20, map.ranges[i].type);
+        put_le32(e, 20);
+        put_le64(e + 4, map.ranges[i].base);
+        put_le64(e + 12, map.ranges[i].size);
+        put_le32(e + 20, map.ranges[i].type);
     }
-    boot_put32(mbi + 4, BOOT_EBDA >> 10);
-    boot_put32(mbi + 8, (uint32_t)((map.low_top - 0x100000) >> 10));
-    boot_put32(mbi + 44, map.nranges * 24);
-    boot_put32(mbi + 48, put(info, entries, map.nranges * 24));
+    put_le32(mbi + 4, BOOT_EBDA >> 10);
+    put_le32(mbi + 8, (uint32_t)((map.low_top - 0x100000) >> 10));
+    put_le32(mbi + 44, map.nranges * 24);
+    put_le32(mbi + 48, put(info, entries, map.nranges * 24));
 }
 
 int boot_place_module(struct boot_plan *plan, const struct pc_config *config, const struct boot_image *m, uint32_t *at,
@@ -232,22 +233,22 @@ static int place_modules(struct boot_plan *plan, const struct pc_config *config,
             free(table);
             return rc;
         }
-        boot_put32(table + i * 16, at);
-        boot_put32(table + i * 16 + 4, (uint32_t)(at + m->len));
-        boot_put32(table + i * 16 + 8, put_string(info, module_text(m), ""));
+        put_le32(table + i * 16, at);
+        put_le32(table + i * 16 + 4, (uint32_t)(at + m->len));
+        put_le32(table + i * 16 + 8, put_string(info, module_text(m), ""));
     }
-    boot_put32(mbi + 20, config->nmodules);
-    boot_put32(mbi + 24, put(info, table, config->nmodules * 16));
+    put_le32(mbi + 20, config->nmodules);
+    put_le32(mbi + 24, put(info, table, config->nmodules * 16));
     free(table);
     return 0;
 }
 
 static void put_framebuffer(uint8_t *mbi, const struct boot_framebuffer *f)
 {
-    boot_put64(mbi + 88, f->address);
-    boot_put32(mbi + 96, f->pitch);
-    boot_put32(mbi + 100, f->width);
-    boot_put32(mbi + 104, f->height);
+    put_le64(mbi + 88, f->address);
+    put_le32(mbi + 96, f->pitch);
+    put_le32(mbi + 100, f->width);
+    put_le32(mbi + 104, f->height);
     mbi[108] = f->bpp;
     mbi[109] = f->type;
     memcpy(mbi + 110, f->fields, sizeof(f->fields));
@@ -260,10 +261,10 @@ static int choose_video(struct boot_plan *plan, const struct pc_config *config, 
 
     if (header + HEADER_VIDEO + 16 > config->kernel.len)
         return boot_choose_video(&plan->video, config, 0, 0, 0, err);
-    if (boot_get32(h + HEADER_VIDEO) != 0) /* text: the screen is in 80x25 */
+    if (get_le32(h + HEADER_VIDEO) != 0) /* text: the screen is in 80x25 */
         return 0;
-    return boot_choose_video(&plan->video, config, boot_get32(h + HEADER_VIDEO + 4), boot_get32(h + HEADER_VIDEO + 8),
-                             boot_get32(h + HEADER_VIDEO + 12), err);
+    return boot_choose_video(&plan->video, config, get_le32(h + HEADER_VIDEO + 4), get_le32(h + HEADER_VIDEO + 8),
+                             get_le32(h + HEADER_VIDEO + 12), err);
 }
 
 static int fill_info(struct boot_plan *plan, const struct pc_config *config, struct info *info, struct error *err)
@@ -276,14 +277,14 @@ static int fill_info(struct boot_plan *plan, const struct pc_config *config, str
 
     info->used = INFO_BYTES;
     put_memory(info, mbi, config);
-    boot_put32(mbi + 16, put_string(info, config->kernel.name, config->append ? config->append : ""));
-    boot_put32(mbi + 64, put_string(info, "hindcast", ""));
+    put_le32(mbi + 16, put_string(info, config->kernel.name, config->append ? config->append : ""));
+    put_le32(mbi + 64, put_string(info, "hindcast", ""));
     if (boot_is_elf(&config->kernel) && boot_elf_sections(plan, config, &num, &size, &addr, &shndx)) {
         flags |= INFO_ELF;
-        boot_put32(mbi + 28, num);
-        boot_put32(mbi + 32, size);
-        boot_put32(mbi + 36, addr);
-        boot_put32(mbi + 40, shndx);
+        put_le32(mbi + 28, num);
+        put_le32(mbi + 32, size);
+        put_le32(mbi + 36, addr);
+        put_le32(mbi + 40, shndx);
     }
     if (boot_framebuffer(&framebuffer, config, &plan->video)) {
         flags |= INFO_FRAMEBUFFER;
@@ -292,7 +293,7 @@ static int fill_info(struct boot_plan *plan, const struct pc_config *config, str
     rc = place_modules(plan, config, info, mbi, err);
     if (rc)
         return rc;
-    boot_put32(mbi, flags);
+    put_le32(mbi, flags);
     memcpy(info->bytes, mbi, sizeof(mbi));
     return 0;
 }
@@ -317,7 +318,7 @@ int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, 
 {
     long header = find_header(&config->kernel);
     const uint8_t *h = (const uint8_t *)config->kernel.data + header;
-    uint32_t flags = boot_get32(h + 4);
+    uint32_t flags = get_le32(h + 4);
     paddr_t stack;
     int rc = check_header(config, h, err);
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 
 #define HEADER_MAGIC 0xe85250d6u
@@ -47,8 +48,8 @@ static long find_header(const struct boot_image *image)
     size_t end = image->len < SEARCH_BYTES ? image->len : SEARCH_BYTES;
 
     for (size_t at = 0; at + 16 <= end; at += 8)
-        if (boot_get32(p + at) == HEADER_MAGIC &&
-            boot_get32(p + at) + boot_get32(p + at + 4) + boot_get32(p + at + 8) + boot_get32(p + at + 12) == 0)
+        if (get_le32(p + at) == HEADER_MAGIC &&
+            get_le32(p + at) + get_le32(p + at + 4) + get_le32(p + at + 8) + get_le32(p + at + 12) == 0)
             return (long)at;
     return -1;
 }
@@ -62,25 +63,25 @@ bool boot_is_multiboot2(const struct boot_image *image)
 
 static int check_information(const struct pc_config *config, const uint8_t *tag, uint32_t size, struct error *err)
 {
-    if (boot_get16(tag + 2) & TAG_OPTIONAL)
+    if (get_le16(tag + 2) & TAG_OPTIONAL)
         return 0;
     for (uint32_t at = 8; at + 4 <= size; at += 4)
-        if (boot_get32(tag + at) > TAG_LAST_KNOWN)
+        if (get_le32(tag + at) > TAG_LAST_KNOWN)
             return error_set(err, -ENOTSUP, "%s: its Multiboot 2 header requires unknown boot information (tag %u)",
-                             config->kernel.name, boot_get32(tag + at));
+                             config->kernel.name, get_le32(tag + at));
     return 0;
 }
 
 static int take_framebuffer(struct asks *asks, const struct pc_config *config, const uint8_t *tag, struct error *err)
 {
     if (config->vga == PC_VGA_NONE) {
-        if (boot_get16(tag + 2) & TAG_OPTIONAL)
+        if (get_le16(tag + 2) & TAG_OPTIONAL)
             return 0;
         return error_set(err, -ENOTSUP, "%s: its Multiboot 2 header asks for a framebuffer; this machine has no display",
                          config->kernel.name);
     }
-    if (boot_choose_video(&asks->video, config, boot_get32(tag + 8), boot_get32(tag + 12), boot_get32(tag + 16),
-                          err) == 0 || (boot_get16(tag + 2) & TAG_OPTIONAL))
+    if (boot_choose_video(&asks->video, config, get_le32(tag + 8), get_le32(tag + 12), get_le32(tag + 16),
+                          err) == 0 || (get_le16(tag + 2) & TAG_OPTIONAL))
         return 0;
     return -ENOTSUP;
 }
@@ -93,7 +94,7 @@ static uint32_t least_size(unsigned type)
 static int take_tag(struct asks *asks, const struct pc_config *config, const uint8_t *tag, uint32_t size,
                     struct error *err)
 {
-    unsigned type = boot_get16(tag);
+    unsigned type = get_le16(tag);
 
     if (size < least_size(type))
         return error_set(err, -ENOEXEC, "%s: bad Multiboot 2 header: tag %u has only %u bytes", config->kernel.name,
@@ -106,10 +107,10 @@ static int take_tag(struct asks *asks, const struct pc_config *config, const uin
         return 0;
     case ASK_ENTRY:
         asks->has_entry = true;
-        asks->entry = boot_get32(tag + 8);
+        asks->entry = get_le32(tag + 8);
         return 0;
     case ASK_CONSOLE:
-        if ((boot_get32(tag + 8) & CONSOLE_REQUIRED) && config->vga == PC_VGA_NONE)
+        if ((get_le32(tag + 8) & CONSOLE_REQUIRED) && config->vga == PC_VGA_NONE)
             return error_set(err, -ENOTSUP, "%s: its Multiboot 2 header requires a console; this machine has no display",
                              config->kernel.name);
         return 0;
@@ -118,7 +119,7 @@ static int take_tag(struct asks *asks, const struct pc_config *config, const uin
     case ASK_ALIGN: case ASK_EFI_I386_ENTRY: case ASK_EFI_AMD64_ENTRY: case ASK_RELOCATABLE:
         return 0; /* modules always are aligned; the others are for other loaders */
     default:
-        if (boot_get16(tag + 2) & TAG_OPTIONAL)
+        if (get_le16(tag + 2) & TAG_OPTIONAL)
             return 0;
         return error_set(err, -ENOTSUP, "%s: its Multiboot 2 header requires an unknown feature (tag %u)",
                          config->kernel.name, type);
@@ -128,15 +129,15 @@ static int take_tag(struct asks *asks, const struct pc_config *config, const uin
 static int read_header(struct asks *asks, const struct pc_config *config, struct error *err)
 {
     const uint8_t *file = config->kernel.data, *h = file + asks->header;
-    size_t left = config->kernel.len - asks->header, len = boot_get32(h + 8), at = 16;
+    size_t left = config->kernel.len - asks->header, len = get_le32(h + 8), at = 16;
 
-    if (boot_get32(h + 4) != 0)
+    if (get_le32(h + 4) != 0)
         return error_set(err, -ENOTSUP, "%s: a Multiboot 2 kernel for another architecture (%u)", config->kernel.name,
-                         boot_get32(h + 4));
+                         get_le32(h + 4));
     if (len > left)
         return error_set(err, -ENOEXEC, "%s: truncated Multiboot 2 header", config->kernel.name);
-    while (at + 8 <= len && boot_get16(h + at) != ASK_END) {
-        uint32_t size = boot_get32(h + at + 4);
+    while (at + 8 <= len && get_le16(h + at) != ASK_END) {
+        uint32_t size = get_le32(h + at + 4);
         int rc;
 
         if (size < 8 || size > len - at)
@@ -156,8 +157,8 @@ static int load_image(struct boot_plan *plan, const struct asks *asks, const str
     int rc;
 
     if (t) {
-        struct boot_flat f = {.header = asks->header, .header_addr = boot_get32(t + 8), .load = boot_get32(t + 12),
-                              .load_end = boot_get32(t + 16), .bss_end = boot_get32(t + 20)};
+        struct boot_flat f = {.header = asks->header, .header_addr = get_le32(t + 8), .load = get_le32(t + 12),
+                              .load_end = get_le32(t + 16), .bss_end = get_le32(t + 20)};
 
         if (!asks->has_entry)
             return error_set(err, -ENOEXEC, "%s: bad Multiboot 2 header: load addresses without an entry address",
@@ -176,37 +177,19 @@ static int load_image(struct boot_plan *plan, const struct asks *asks, const str
 
 /* ---- the boot information ---- */
 
-static void put16(struct buffer *b, uint32_t v)
-{
-    buffer_append_byte(b, (uint8_t)v);
-    buffer_append_byte(b, (uint8_t)(v >> 8));
-}
-
-static void put32(struct buffer *b, uint32_t v)
-{
-    put16(b, v & 0xffffu);
-    put16(b, v >> 16);
-}
-
-static void put64(struct buffer *b, uint64_t v)
-{
-    put32(b, (uint32_t)v);
-    put32(b, (uint32_t)(v >> 32));
-}
-
 static size_t begin(struct buffer *b, uint32_t type)
 {
     size_t at = b->len;
 
-    put32(b, type);
-    put32(b, 0);
+    buffer_append_le(b, type, 4);
+    buffer_append_le(b, 0, 4);
     return at;
 }
 
 /* The tag's size; the next one begins at a multiple of 8. */
 static void end(struct buffer *b, size_t at)
 {
-    boot_put32(b->data + at + 4, (uint32_t)(b->len - at));
+    put_le32(b->data + at + 4, (uint32_t)(b->len - at));
     while (b->len & 7)
         buffer_append_byte(b, 0);
 }
@@ -230,17 +213,17 @@ static void put_memory(struct buffer *b, const struct pc_config *config)
     size_t at = begin(b, TAG_MEMORY);
 
     boot_memory_map(&map, config->memory_bytes);
-    put32(b, BOOT_EBDA >> 10);
-    put32(b, (uint32_t)((map.low_top - 0x100000) >> 10));
+    buffer_append_le(b, BOOT_EBDA >> 10, 4);
+    buffer_append_le(b, (uint32_t)((map.low_top - 0x100000) >> 10), 4);
     end(b, at);
     at = begin(b, TAG_MMAP);
-    put32(b, 24);
-    put32(b, 0);
+    buffer_append_le(b, 24, 4);
+    buffer_append_le(b, 0, 4);
     for (unsigned i = 0; i < map.nranges; i++) {
-        put64(b, map.ranges[i].base);
-        put64(b, map.ranges[i].size);
-        put32(b, map.ranges[i].type);
-        put32(b, 0);
+        buffer_append_le(b, map.ranges[i].base, 8);
+        buffer_append_le(b, map.ranges[i].size, 8);
+        buffer_append_le(b, map.ranges[i].type, 4);
+        buffer_append_le(b, 0, 4);
     }
     end(b, at);
 }
@@ -253,13 +236,13 @@ static void put_framebuffer(struct buffer *b, const struct pc_config *config, co
     if (!boot_framebuffer(&f, config, video))
         return;
     at = begin(b, TAG_FRAMEBUFFER);
-    put64(b, f.address);
-    put32(b, f.pitch);
-    put32(b, f.width);
-    put32(b, f.height);
+    buffer_append_le(b, f.address, 8);
+    buffer_append_le(b, f.pitch, 4);
+    buffer_append_le(b, f.width, 4);
+    buffer_append_le(b, f.height, 4);
     buffer_append_byte(b, f.bpp);
     buffer_append_byte(b, f.type);
-    put16(b, 0);
+    buffer_append_le(b, 0, 2);
     if (f.type == BOOT_FRAMEBUFFER_RGB)
         buffer_append(b, f.fields, sizeof(f.fields));
     end(b, at);
@@ -275,9 +258,9 @@ static void put_sections(struct boot_plan *plan, struct buffer *b, const struct 
         return;
     headers = boot_chunk_at(plan, addr);
     at = begin(b, TAG_ELF);
-    put32(b, num);
-    put32(b, size);
-    put32(b, shndx);
+    buffer_append_le(b, num, 4);
+    buffer_append_le(b, size, 4);
+    buffer_append_le(b, shndx, 4);
     buffer_append(b, headers, (size_t)num * size);
     end(b, at);
 }
@@ -294,8 +277,8 @@ static int put_modules(struct boot_plan *plan, struct buffer *b, const struct pc
         if (rc)
             return rc;
         at = begin(b, TAG_MODULE);
-        put32(b, where);
-        put32(b, (uint32_t)(where + m->len));
+        buffer_append_le(b, where, 4);
+        buffer_append_le(b, (uint32_t)(where + m->len), 4);
         buffer_append(b, text, strlen(text) + 1);
         end(b, at);
     }
@@ -308,8 +291,8 @@ static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config
     size_t at;
     int rc;
 
-    put32(b, 0); /* total size, in the end */
-    put32(b, 0);
+    buffer_append_le(b, 0, 4); /* total size, in the end */
+    buffer_append_le(b, 0, 4);
     put_text(b, TAG_CMDLINE, config->append ? config->append : "", "");
     put_text(b, TAG_LOADER, "hindcast", "");
     put_memory(b, config);
@@ -324,7 +307,7 @@ static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config
     if (rc)
         return rc;
     end(b, begin(b, TAG_END));
-    boot_put32(b->data, (uint32_t)b->len);
+    put_le32(b->data, (uint32_t)b->len);
     return 0;
 }
 

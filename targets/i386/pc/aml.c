@@ -18,12 +18,6 @@
 #define DEVICE_OP   0x82u
 #define END_TAG     0x79u
 
-static void put(struct buffer *b, uint32_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        buffer_append_byte(b, (uint8_t)(value >> (8 * i)));
-}
-
 void aml_nameseg(struct buffer *b, const char *name)
 {
     size_t len = strlen(name);
@@ -38,13 +32,13 @@ void aml_integer(struct buffer *b, uint32_t value)
         buffer_append_byte(b, value ? ONE_OP : ZERO_OP);
     } else if (value <= 0xff) {
         buffer_append_byte(b, BYTE_PREFIX);
-        put(b, value, 1);
+        buffer_append_le(b, value, 1);
     } else if (value <= 0xffff) {
         buffer_append_byte(b, WORD_PREFIX);
-        put(b, value, 2);
+        buffer_append_le(b, value, 2);
     } else {
         buffer_append_byte(b, DWORD_PREFIX);
-        put(b, value, 4);
+        buffer_append_le(b, value, 4);
     }
 }
 
@@ -166,8 +160,8 @@ void aml_io(struct buffer *b, uint16_t base, uint8_t len)
 {
     buffer_append_byte(b, 0x47);
     buffer_append_byte(b, 1); /* decodes 16 bits */
-    put(b, base, 2);
-    put(b, base, 2);
+    buffer_append_le(b, base, 2);
+    buffer_append_le(b, base, 2);
     buffer_append_byte(b, 1);
     buffer_append_byte(b, len);
 }
@@ -175,22 +169,22 @@ void aml_io(struct buffer *b, uint16_t base, uint8_t len)
 void aml_irq(struct buffer *b, unsigned irq)
 {
     buffer_append_byte(b, 0x22); /* edge, active high, exclusive */
-    put(b, 1u << irq, 2);
+    buffer_append_le(b, 1u << irq, 2);
 }
 
 /* WORD address space: type, flags, then granularity, minimum, maximum, translation, length. */
 static void word_space(struct buffer *b, uint8_t type, uint8_t type_flags, uint16_t first, uint16_t last)
 {
     buffer_append_byte(b, 0x88);
-    put(b, 13, 2);
+    buffer_append_le(b, 13, 2);
     buffer_append_byte(b, type);
     buffer_append_byte(b, 0x0c); /* minimum and maximum fixed, producer */
     buffer_append_byte(b, type_flags);
-    put(b, 0, 2);
-    put(b, first, 2);
-    put(b, last, 2);
-    put(b, 0, 2);
-    put(b, (uint32_t)last - first + 1, 2);
+    buffer_append_le(b, 0, 2);
+    buffer_append_le(b, first, 2);
+    buffer_append_le(b, last, 2);
+    buffer_append_le(b, 0, 2);
+    buffer_append_le(b, (uint32_t)last - first + 1, 2);
 }
 
 void aml_word_bus(struct buffer *b, uint16_t first, uint16_t last)
@@ -206,13 +200,13 @@ void aml_word_io(struct buffer *b, uint16_t first, uint16_t last)
 void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last)
 {
     buffer_append_byte(b, 0x87);
-    put(b, 23, 2);
+    buffer_append_le(b, 23, 2);
     buffer_append_byte(b, 0);    /* memory */
     buffer_append_byte(b, 0x0c);
     buffer_append_byte(b, 1);    /* read-write, not cacheable */
-    put(b, 0, 4);
-    put(b, first, 4);
-    put(b, last, 4);
-    put(b, 0, 4);
-    put(b, last - first + 1, 4);
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, first, 4);
+    buffer_append_le(b, last, 4);
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, last - first + 1, 4);
 }

@@ -4,18 +4,13 @@
  * first serial port. It lies where payloads look first.
  */
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/boot/boot.h"
 #include "i386/pc/tables.h"
 
 #define HEADER_BYTES 24u
 enum { TAG_MEMORY = 0x0001, TAG_SERIAL = 0x000f };
 enum { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };
-
-static void put(struct buffer *b, uint64_t value, unsigned size)
-{
-    for (unsigned i = 0; i < size; i++)
-        buffer_append_byte(b, (uint8_t)(i < 8 ? value >> (8 * i) : 0));
-}
 
 /* The checksum of IP (RFC 1071). */
 static uint16_t checksum(const uint8_t *p, size_t len)
@@ -34,33 +29,33 @@ static void put_memory(struct buffer *b, uint64_t memory_bytes)
     struct boot_memory_map map;
 
     boot_memory_map(&map, memory_bytes);
-    put(b, TAG_MEMORY, 4);
-    put(b, 8 + 20 * map.nranges, 4);
+    buffer_append_le(b, TAG_MEMORY, 4);
+    buffer_append_le(b, 8 + 20 * map.nranges, 4);
     for (unsigned i = 0; i < map.nranges; i++) {
-        put(b, map.ranges[i].base, 8);
-        put(b, map.ranges[i].size, 8);
-        put(b, map.ranges[i].type == E820_RAM ? MEMORY_RAM : MEMORY_RESERVED, 4);
+        buffer_append_le(b, map.ranges[i].base, 8);
+        buffer_append_le(b, map.ranges[i].size, 8);
+        buffer_append_le(b, map.ranges[i].type == E820_RAM ? MEMORY_RAM : MEMORY_RESERVED, 4);
     }
 }
 
 void coreboot_table_build(struct buffer *b, uint64_t memory_bytes, unsigned serial_count)
 {
     buffer_append(b, "LBIO", 4);
-    put(b, HEADER_BYTES, 4);
-    put(b, 0, 16); /* checksums and lengths, in the end */
+    buffer_append_le(b, HEADER_BYTES, 4);
+    buffer_append_le(b, 0, 16); /* checksums and lengths, in the end */
     put_memory(b, memory_bytes);
     if (serial_count) {
-        put(b, TAG_SERIAL, 4);
-        put(b, 28, 4);
-        put(b, 1, 4);      /* I/O ports */
-        put(b, 0x3f8, 4);
-        put(b, 115200, 4);
-        put(b, 1, 4);      /* bytes from register to register */
-        put(b, 1843200, 4); /* input clock */
+        buffer_append_le(b, TAG_SERIAL, 4);
+        buffer_append_le(b, 28, 4);
+        buffer_append_le(b, 1, 4);      /* I/O ports */
+        buffer_append_le(b, 0x3f8, 4);
+        buffer_append_le(b, 115200, 4);
+        buffer_append_le(b, 1, 4);      /* bytes from register to register */
+        buffer_append_le(b, 1843200, 4); /* input clock */
     }
-    boot_put32(b->data + 12, (uint32_t)(b->len - HEADER_BYTES));
-    boot_put32(b->data + 16, checksum(b->data + HEADER_BYTES, b->len - HEADER_BYTES));
-    boot_put32(b->data + 20, serial_count ? 2 : 1); /* records */
-    boot_put32(b->data + 8, checksum(b->data, HEADER_BYTES));
+    put_le32(b->data + 12, (uint32_t)(b->len - HEADER_BYTES));
+    put_le32(b->data + 16, checksum(b->data + HEADER_BYTES, b->len - HEADER_BYTES));
+    put_le32(b->data + 20, serial_count ? 2 : 1); /* records */
+    put_le32(b->data + 8, checksum(b->data, HEADER_BYTES));
     CHECK(b->len <= COREBOOT_TABLE_MAX);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 
 #define REG_PAM0  0x59u
 #define REG_PAM6  0x5fu
@@ -87,8 +88,8 @@ void i440fx_plug(struct device *dev, struct pci_bus *bus)
 
     pci_function_init(f, bus, PCI_DEVFN(0, 0), dev, s->config, &id);
     f->written = written;
-    pci_put16(f->reset, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    pci_put16(f->reset, PCI_STATUS, 0x0280);
+    put_le16(f->reset + PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    put_le16(f->reset + PCI_STATUS, 0x0280);
     f->writable[PCI_CACHE_LINE] = f->writable[PCI_INTERRUPT_LINE] = 0;
     f->writable[PCI_LATENCY] = 0xf8;
     memset(f->writable + 0x40, 0xff, PCI_CONFIG_BYTES - 0x40);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "i386/cpu.h"
 #include "i386/fpu.h"
 #include "i386/pc/board.h"
@@ -348,11 +349,11 @@ void pc_fill_fwcfg(struct pc *pc)
     const uint8_t zeros[16] = {0}, irq0_override = 1;
     uint8_t e820[2 * 20] = {0};
 
-    boot_put64(e820 + 8, low);
-    boot_put32(e820 + 16, E820_RAM);
-    boot_put64(e820 + 20, base);
-    boot_put64(e820 + 28, high);
-    boot_put32(e820 + 36, E820_RAM);
+    put_le64(e820 + 8, low);
+    put_le32(e820 + 16, E820_RAM);
+    put_le64(e820 + 20, base);
+    put_le64(e820 + 28, high);
+    put_le32(e820 + 36, E820_RAM);
     fwcfg_add(w, FWCFG_SIGNATURE, "QEMU", 4);
     fwcfg_add(w, FWCFG_ID, &id, sizeof(id));
     fwcfg_add(w, FWCFG_UUID, zeros, 16);
@@ -380,12 +381,12 @@ static void video_setup(struct pc *pc, uint8_t *bda)
     if (v->width)
         vga_set_mode(pc->vga, v->width, v->height, v->bpp);
     bda[0x49] = 3;               /* mode */
-    boot_put16(bda + 0x4a, 80);  /* columns */
-    boot_put16(bda + 0x4c, 4096); /* bytes of a page */
-    boot_put16(bda + 0x60, 0x0d0e); /* cursor shape */
-    boot_put16(bda + 0x63, 0x3d4);  /* the CRT controller's port */
+    put_le16(bda + 0x4a, 80);  /* columns */
+    put_le16(bda + 0x4c, 4096); /* bytes of a page */
+    put_le16(bda + 0x60, 0x0d0e); /* cursor shape */
+    put_le16(bda + 0x63, 0x3d4);  /* the CRT controller's port */
     bda[0x84] = 24;              /* rows, less one */
-    boot_put16(bda + 0x85, 16);  /* character height */
+    put_le16(bda + 0x85, 16);  /* character height */
     bda[0x87] = 0x60;            /* 256 KiB, active */
     bda[0x88] = 0xf9;
     bda[0x89] = 0x51;            /* VGA active, 400 lines */
@@ -417,11 +418,11 @@ static void firmware_setup(struct pc *pc)
     if (pc->vga)
         video_setup(pc, bda);
     /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
-    boot_put16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
-    boot_put16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
-    boot_put16(bda + 0x0e, BOOT_EBDA >> 4);
-    boot_put16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9);
-    boot_put16(bda + 0x13, BOOT_EBDA >> 10);
+    put_le16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
+    put_le16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
+    put_le16(bda + 0x0e, BOOT_EBDA >> 4);
+    put_le16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9);
+    put_le16(bda + 0x13, BOOT_EBDA >> 10);
     memory_write_bytes(mem, 0x400, bda, sizeof(bda), true);
     memory_write_bytes(mem, BOOT_EBDA, "\x01", 1, true); /* the EBDA's size in KiB */
     memory_write_bytes(mem, COREBOOT_TABLE_BASE, pc->coreboot.data, pc->coreboot.len, true);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "i386/pc/ioapic.h"
 #include "i386/pc/pic.h"
 #include "vm/machine.h"
@@ -98,8 +99,8 @@ void piix3_plug(struct device *dev, struct pci_bus *bus)
     f->written = written;
     memset(f->writable + 0x40, 0xff, PCI_CONFIG_BYTES - 0x40);
     f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = f->writable[PCI_INTERRUPT_LINE] = 0;
-    pci_put16(f->reset, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    pci_put16(f->reset, PCI_STATUS, 0x0200);
+    put_le16(f->reset + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    put_le16(f->reset + PCI_STATUS, 0x0200);
     f->reset[PCI_HEADER_TYPE] = 0x80; /* multi-function */
     f->reset[0x4c] = 0x4d;            /* IORT */
     f->reset[0x4e] = 0x03;            /* XBCS */

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "vm/dev/clock.h"
 #include "vm/machine.h"
 
@@ -235,7 +236,7 @@ void piix4_pm_plug(struct device *dev, struct pci_bus *bus)
     f->writable[PCI_CACHE_LINE] = f->writable[PCI_LATENCY] = 0;
     memset(f->writable + REG_PMBA, 0xff, PCI_CONFIG_BYTES - REG_PMBA);
     f->writable[REG_PMBA] = 0xc0;
-    pci_put16(f->reset, PCI_STATUS, 0x0280);
+    put_le16(f->reset + PCI_STATUS, 0x0280);
     f->reset[REG_PMBA] = 1;
     f->reset[REG_DEVACTB + 3] = 0x02; /* APMC_EN */
     f->reset[0x90] = 1;

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "i386/pc/aml.h"
 #include "i386/pc/apic.h"
@@ -24,12 +25,6 @@
 #define HEADER_BYTES 36u
 
 static const uint8_t level_irqs[] = {5, 9, 10, 11};
-
-static void put(struct buffer *b, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        buffer_append_byte(b, (uint8_t)(i < 8 ? value >> (8 * i) : 0));
-}
 
 static void align(struct buffer *b, size_t to)
 {
@@ -59,14 +54,14 @@ static size_t table_begin(struct buffer *b, const char *signature, uint8_t revis
     align(b, 16);
     at = b->len;
     buffer_append(b, signature, 4);
-    put(b, 0, 4);
+    buffer_append_le(b, 0, 4);
     buffer_append_byte(b, revision);
     buffer_append_byte(b, 0);
     buffer_append(b, "HNDCST", 6);
     buffer_append(b, "HNDCSTPC", 8);
-    put(b, 1, 4);
+    buffer_append_le(b, 1, 4);
     buffer_append(b, "HNDC", 4);
-    put(b, 1, 4);
+    buffer_append_le(b, 1, 4);
     return at;
 }
 
@@ -74,7 +69,7 @@ static uint32_t table_end(struct buffer *b, size_t at)
 {
     uint32_t len = (uint32_t)(b->len - at);
 
-    memcpy(b->data + at + 4, &len, 4);
+    put_le32(b->data + at + 4, len);
     b->data[at + 9] = checksum(b->data + at, len);
     return TABLES_BASE + (uint32_t)at;
 }
@@ -187,10 +182,10 @@ static uint32_t build_facs(struct buffer *b)
     align(b, 64);
     at = here(b);
     buffer_append(b, "FACS", 4);
-    put(b, FACS_BYTES, 4);
-    put(b, 0, 24);
+    buffer_append_le(b, FACS_BYTES, 4);
+    buffer_append_le(b, 0, 24);
     buffer_append_byte(b, 1); /* version */
-    put(b, 0, 31);
+    buffer_append_le(b, 0, 31);
     return at;
 }
 
@@ -201,7 +196,7 @@ static void put_gas(struct buffer *b, uint16_t port, uint8_t bits)
     buffer_append_byte(b, port ? bits : 0);
     buffer_append_byte(b, 0);
     buffer_append_byte(b, 0);
-    put(b, port, 8);
+    buffer_append_le(b, port, 8);
 }
 
 static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
@@ -209,44 +204,44 @@ static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
     const uint16_t base = PM_DEFAULT_BASE;
     size_t at = table_begin(b, "FACP", 3);
 
-    put(b, facs, 4);
-    put(b, dsdt, 4);
-    put(b, 0, 1);
-    put(b, 1, 1);              /* preferred profile: desktop */
-    put(b, PM_SCI_IRQ, 2);
-    put(b, 0, 4);              /* SMI_CMD 0: always in ACPI mode */
-    put(b, 0, 4);              /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
-    put(b, base, 4);           /* PM1a event block */
-    put(b, 0, 4);
-    put(b, base + 4u, 4);      /* PM1a control block */
-    put(b, 0, 4);
-    put(b, 0, 4);
-    put(b, base + 8u, 4);      /* PM timer */
-    put(b, base + 0xcu, 4);    /* GPE0 */
-    put(b, 0, 4);
-    put(b, 4, 1);              /* lengths: PM1 event, PM1 control, PM2, timer, GPE0, GPE1 */
-    put(b, 2, 1);
-    put(b, 0, 1);
-    put(b, 4, 1);
-    put(b, 4, 1);
-    put(b, 0, 1);
-    put(b, 0, 1);              /* GPE1 base */
-    put(b, 0, 1);
-    put(b, 0x0fff, 2);         /* C2 and C3 latency: not supported */
-    put(b, 0x0fff, 2);
-    put(b, 0, 4);              /* flush size and stride */
-    put(b, 0, 2);              /* duty offset and width */
-    put(b, 0, 2);              /* day and month alarm */
-    put(b, 0x32, 1);           /* century */
-    put(b, 0x0007, 2);         /* boot architecture: legacy devices, 8042, no VGA */
-    put(b, 0, 1);
+    buffer_append_le(b, facs, 4);
+    buffer_append_le(b, dsdt, 4);
+    buffer_append_le(b, 0, 1);
+    buffer_append_le(b, 1, 1);              /* preferred profile: desktop */
+    buffer_append_le(b, PM_SCI_IRQ, 2);
+    buffer_append_le(b, 0, 4);              /* SMI_CMD 0: always in ACPI mode */
+    buffer_append_le(b, 0, 4);              /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
+    buffer_append_le(b, base, 4);           /* PM1a event block */
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, base + 4u, 4);      /* PM1a control block */
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, base + 8u, 4);      /* PM timer */
+    buffer_append_le(b, base + 0xcu, 4);    /* GPE0 */
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, 4, 1);              /* lengths: PM1 event, PM1 control, PM2, timer, GPE0, GPE1 */
+    buffer_append_le(b, 2, 1);
+    buffer_append_le(b, 0, 1);
+    buffer_append_le(b, 4, 1);
+    buffer_append_le(b, 4, 1);
+    buffer_append_le(b, 0, 1);
+    buffer_append_le(b, 0, 1);              /* GPE1 base */
+    buffer_append_le(b, 0, 1);
+    buffer_append_le(b, 0x0fff, 2);         /* C2 and C3 latency: not supported */
+    buffer_append_le(b, 0x0fff, 2);
+    buffer_append_le(b, 0, 4);              /* flush size and stride */
+    buffer_append_le(b, 0, 2);              /* duty offset and width */
+    buffer_append_le(b, 0, 2);              /* day and month alarm */
+    buffer_append_le(b, 0x32, 1);           /* century */
+    buffer_append_le(b, 0x0007, 2);         /* boot architecture: legacy devices, 8042, no VGA */
+    buffer_append_le(b, 0, 1);
     /* WBINVD, C1 everywhere, no sleep button, RTC wake not fixed, reset register */
-    put(b, 1u << 0 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 10, 4);
+    buffer_append_le(b, 1u << 0 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 10, 4);
     put_gas(b, 0xcf9, 8);
-    put(b, 0x06, 1);           /* value that resets */
-    put(b, 0, 3);
-    put(b, facs, 8);
-    put(b, dsdt, 8);
+    buffer_append_le(b, 0x06, 1);           /* value that resets */
+    buffer_append_le(b, 0, 3);
+    buffer_append_le(b, facs, 8);
+    buffer_append_le(b, dsdt, 8);
     put_gas(b, base, 32);
     put_gas(b, 0, 0);
     put_gas(b, base + 4u, 16);
@@ -261,37 +256,37 @@ static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
 
 static void madt_override(struct buffer *b, uint8_t irq, uint32_t gsi, uint16_t flags)
 {
-    put(b, 2, 1);
-    put(b, 10, 1);
-    put(b, 0, 1);
-    put(b, irq, 1);
-    put(b, gsi, 4);
-    put(b, flags, 2);
+    buffer_append_le(b, 2, 1);
+    buffer_append_le(b, 10, 1);
+    buffer_append_le(b, 0, 1);
+    buffer_append_le(b, irq, 1);
+    buffer_append_le(b, gsi, 4);
+    buffer_append_le(b, flags, 2);
 }
 
 static uint32_t build_madt(struct buffer *b, const struct tables_config *config)
 {
     size_t at = table_begin(b, "APIC", 1);
 
-    put(b, APIC_DEFAULT_BASE, 4);
-    put(b, 1, 4);     /* a pair of 8259s is there too */
+    buffer_append_le(b, APIC_DEFAULT_BASE, 4);
+    buffer_append_le(b, 1, 4);     /* a pair of 8259s is there too */
     for (unsigned n = 0; n < config->cpus; n++) {
-        put(b, 0x0800, 2); /* local APIC: processor, APIC ID, enabled */
-        put(b, n, 1);
-        put(b, config->apic_ids[n], 1);
-        put(b, 1, 4);
+        buffer_append_le(b, 0x0800, 2); /* local APIC: processor, APIC ID, enabled */
+        buffer_append_le(b, n, 1);
+        buffer_append_le(b, config->apic_ids[n], 1);
+        buffer_append_le(b, 1, 4);
     }
-    put(b, 0x0c01, 2); /* I/O APIC */
-    put(b, tables_ioapic_id(config->cpus), 2);
-    put(b, IOAPIC_BASE, 4);
-    put(b, 0, 4);
+    buffer_append_le(b, 0x0c01, 2); /* I/O APIC */
+    buffer_append_le(b, tables_ioapic_id(config->cpus), 2);
+    buffer_append_le(b, IOAPIC_BASE, 4);
+    buffer_append_le(b, 0, 4);
     madt_override(b, 0, 2, 0);
     for (unsigned i = 0; i < sizeof(level_irqs); i++)
         madt_override(b, level_irqs[i], level_irqs[i], 0x000d); /* active high, level */
-    put(b, 0x0604, 2); /* NMI at LINT1 of every processor */
-    put(b, 0xff, 1);
-    put(b, 0, 2);
-    put(b, 1, 1);
+    buffer_append_le(b, 0x0604, 2); /* NMI at LINT1 of every processor */
+    buffer_append_le(b, 0xff, 1);
+    buffer_append_le(b, 0, 2);
+    buffer_append_le(b, 1, 1);
     return table_end(b, at);
 }
 
@@ -300,7 +295,7 @@ static uint32_t build_rsdt(struct buffer *b, const uint32_t *tables, unsigned n)
     size_t at = table_begin(b, "RSDT", 1);
 
     for (unsigned i = 0; i < n; i++)
-        put(b, tables[i], 4);
+        buffer_append_le(b, tables[i], 4);
     return table_end(b, at);
 }
 
@@ -309,7 +304,7 @@ static void build_rsdp(uint8_t *p, uint32_t rsdt)
     memcpy(p, "RSD PTR ", 8);
     memcpy(p + 9, "HNDCST", 6);
     p[15] = 0; /* ACPI 1.0: no XSDT, as everything lies below 4 GiB */
-    memcpy(p + 16, &rsdt, 4);
+    put_le32(p + 16, rsdt);
     p[8] = 0;
     p[8] = checksum(p, 20);
 }
@@ -353,39 +348,38 @@ static uint32_t build_mp(struct buffer *b, const struct tables_config *config)
     align(b, 16);
     at = b->len;
     buffer_append(b, "PCMP", 4);
-    put(b, 0, 2);
-    put(b, 4, 1); /* specification 1.4 */
-    put(b, 0, 1);
+    buffer_append_le(b, 0, 2);
+    buffer_append_le(b, 4, 1); /* specification 1.4 */
+    buffer_append_le(b, 0, 1);
     buffer_append(b, "HINDCAST", 8);
     buffer_append(b, "PC          ", 12);
-    put(b, 0, 4);
-    put(b, 0, 2);
-    put(b, 0, 2); /* entry count */
-    put(b, APIC_DEFAULT_BASE, 4);
-    put(b, 0, 4);
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, 0, 2);
+    buffer_append_le(b, 0, 2); /* entry count */
+    buffer_append_le(b, APIC_DEFAULT_BASE, 4);
+    buffer_append_le(b, 0, 4);
     for (unsigned n = 0; n < config->cpus; n++) {
-        put(b, 0, 1); /* processor: APIC ID, version, enabled, the boot processor or not */
-        put(b, config->apic_ids[n], 1);
-        put(b, 0x14, 1);
-        put(b, n ? 1 : 3, 1);
-        put(b, 0x680, 4);
-        put(b, 0x201, 4);
-        put(b, 0, 8);
+        buffer_append_le(b, 0, 1); /* processor: APIC ID, version, enabled, the boot processor or not */
+        buffer_append_le(b, config->apic_ids[n], 1);
+        buffer_append_le(b, 0x14, 1);
+        buffer_append_le(b, n ? 1 : 3, 1);
+        buffer_append_le(b, 0x680, 4);
+        buffer_append_le(b, 0x201, 4);
+        buffer_append_le(b, 0, 8);
     }
-    put(b, 0x0001, 2); /* buses: PCI 0, ISA 1 */
+    buffer_append_le(b, 0x0001, 2); /* buses: PCI 0, ISA 1 */
     buffer_append(b, "PCI   ", 6);
-    put(b, 0x0101, 2);
+    buffer_append_le(b, 0x0101, 2);
     buffer_append(b, "ISA   ", 6);
-    put(b, 2, 1);      /* I/O APIC */
-    put(b, tables_ioapic_id(config->cpus), 1);
-    put(b, 0x11, 1);
-    put(b, 1, 1);
-    put(b, IOAPIC_BASE, 4);
+    buffer_append_le(b, 2, 1);      /* I/O APIC */
+    buffer_append_le(b, tables_ioapic_id(config->cpus), 1);
+    buffer_append_le(b, 0x11, 1);
+    buffer_append_le(b, 1, 1);
+    buffer_append_le(b, IOAPIC_BASE, 4);
     entries += mp_interrupts(b, (uint8_t)tables_ioapic_id(config->cpus));
     len = (uint16_t)(b->len - at);
-    memcpy(b->data + at + 4, &len, 2);
-    b->data[at + 34] = (uint8_t)entries;
-    b->data[at + 35] = (uint8_t)(entries >> 8);
+    put_le16(b->data + at + 4, len);
+    put_le16(b->data + at + 34, entries);
     b->data[at + 7] = checksum(b->data + at, len);
     return TABLES_BASE + (uint32_t)at;
 }
@@ -393,7 +387,7 @@ static uint32_t build_mp(struct buffer *b, const struct tables_config *config)
 static void build_mp_pointer(uint8_t *p, uint32_t table)
 {
     memcpy(p, "_MP_", 4);
-    memcpy(p + 4, &table, 4);
+    put_le32(p + 4, table);
     p[8] = 1; /* 16 bytes */
     p[9] = 4;
     p[10] = checksum(p, 16);
@@ -404,7 +398,7 @@ uint32_t tables_build(struct buffer *b, const struct tables_config *config)
     uint32_t tables[2], facs, dsdt, rsdt, mp;
     unsigned n = 0;
 
-    put(b, 0, 64); /* RSDP and MP pointer come first, at 16-byte boundaries, once the rest is known */
+    buffer_append_le(b, 0, 64); /* RSDP and MP pointer come first, at 16-byte boundaries, once the rest is known */
     facs = build_facs(b);
     dsdt = build_dsdt(b, config);
     tables[n++] = build_fadt(b, facs, dsdt);
