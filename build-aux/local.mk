@@ -1,4 +1,4 @@
 # Rules about the source itself.
-dist_check_SCRIPTS = build-aux/check-arrows build-aux/check-banners build-aux/check-host-calls
+dist_check_SCRIPTS = build-aux/check-arrows build-aux/check-banners build-aux/check-exports build-aux/check-host-calls
 TESTS += $(dist_check_SCRIPTS) build-aux/check-layouts
-EXTRA_DIST += build-aux/check-exports build-aux/layouts.golden build-aux/setup.sh quickstart run-tests README.md LICENSE .ci/run .clang-format .editorconfig
+EXTRA_DIST += build-aux/layouts.golden build-aux/setup.sh quickstart run-tests README.md LICENSE .ci/run .clang-format .editorconfig

@@ -8,7 +8,7 @@
 
 #include "base/buffer.h"
 
-void layout_init(struct layout *l)
+static void make_empty(struct layout *l)
 {
     *l = (struct layout){.count = 0};
 }
@@ -16,7 +16,7 @@ void layout_init(struct layout *l)
 void layout_finish(struct layout *l)
 {
     free(l->list);
-    layout_init(l);
+    make_empty(l);
 }
 
 static bool entry_possible(const struct layout_entry *e)
@@ -55,7 +55,7 @@ static void add(struct layout *l, enum layout_kind kind, const char *name, uint3
 
 void layout_of_machine(struct layout *l, const struct machine *m)
 {
-    layout_init(l);
+    make_empty(l);
     for (unsigned i = 0; i < m->ncomponents; i++)
         add(l, LAYOUT_COMPONENT, m->components[i].name, m->components[i].version, m->components[i].offset,
             m->components[i].size);

@@ -39,7 +39,6 @@ struct layout {
 };
 
 /* Empty; zero bytes are an empty one, too. */
-void layout_init(struct layout *l);
 void layout_finish(struct layout *l);
 /* Append a copy. Its kind must not be less than that of the last one; false: it is, or the entry is impossible. */
 bool layout_add(struct layout *l, const struct layout_entry *e);

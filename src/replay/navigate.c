@@ -100,7 +100,8 @@ static void start_towards(struct timeline *tl, enum direction dir, struct timeli
         tl->search.watch_ignored = told;
 }
 
-void navigate_exactly(struct timeline *tl, icount_t position)
+/* Restore and run to `position` <= edge, ignoring hits, uninterruptible. */
+static void go_exactly(struct timeline *tl, icount_t position)
 {
     struct checkpoint *c = checkpoint_find(tl->store, position);
     enum run_end end;
@@ -114,10 +115,11 @@ void navigate_exactly(struct timeline *tl, icount_t position)
     CHECK(end == RUN_LIMIT || end == RUN_DIVERGED);
 }
 
-void navigate_settle(struct timeline *tl)
+/* If something of the next step was already done, undo it. */
+static void settle(struct timeline *tl)
 {
     if (tl->m->between)
-        navigate_exactly(tl, tl->m->st->position);
+        go_exactly(tl, tl->m->st->position);
 }
 
 static enum timeline_reason reason_of(enum run_end end)
@@ -163,10 +165,10 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
     tl->search.skipping = false;
     if (end == RUN_DIVERGED)
         diverge_diagnose(tl);
-    navigate_settle(tl);
+    settle(tl);
     if (end == RUN_HIT) {
         if (found.hit.kind != TRAP_EXEC && access_stop(tl, found.hit.position, FORWARD) == found.hit.position)
-            navigate_exactly(tl, found.hit.position);
+            go_exactly(tl, found.hit.position);
         tell_hit(tl, &found, FORWARD, stop);
         if (stop->reason == TIMELINE_BREAKPOINT && tl->m->st->position == tl->edge)
             tl->search.told_at = tl->edge;

@@ -171,9 +171,9 @@ static void save_page(void *ctx, const struct page_space *space, uint64_t n, con
         write_part(s, false);
         start_part(s);
     }
-    recording_put16(&s->b, (uint16_t)area_number(timeline_machine(s->rec->tl), space, &n));
-    recording_put16(&s->b, bytes != NULL);
-    recording_put64(&s->b, n);
+    buffer_append_le(&s->b, (uint16_t)area_number(timeline_machine(s->rec->tl), space, &n), 2);
+    buffer_append_le(&s->b, bytes != NULL, 2);
+    buffer_append_le(&s->b, n, 8);
     if (bytes)
         buffer_append(&s->b, bytes, PAGE_SIZE);
     s->count++;

@@ -108,9 +108,6 @@ struct recording_writer {
 /* Write the file's header. */
 void recording_writer_init(struct recording_writer *w, int (*write)(void *, const void *, size_t), void *ctx);
 void recording_writer_finish(struct recording_writer *w);
-/* Write a chunk; its payload is compressed if that makes it smaller. 0 or negative errno. */
-int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
-                          const struct buffer *payload);
 /* Part of a checkpoint: `count` pages; `flags` LAST, WHOLE. */
 int recording_write_checkpoint(struct recording_writer *w, uint32_t flags, uint32_t count, icount_t position,
                                const struct buffer *payload);
@@ -139,10 +136,6 @@ int recording_write_snapshots(struct recording_writer *w, icount_t edge, const s
 int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vtime_t vtime, uint64_t events);
 /* Index and trailer; nothing may follow. */
 int recording_write_index(struct recording_writer *w);
-
-void recording_put16(struct buffer *b, uint16_t v);
-void recording_put32(struct buffer *b, uint32_t v);
-void recording_put64(struct buffer *b, uint64_t v);
 
 /* ---- reading ---- */
 

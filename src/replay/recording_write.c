@@ -13,24 +13,9 @@
 #define EVENTS_BYTES ((size_t)256 << 10)
 #define IMAGE_BYTES  ((size_t)4 << 20)
 
-void recording_put16(struct buffer *b, uint16_t v)
-{
-    buffer_append_le(b, v, 2);
-}
-
-void recording_put32(struct buffer *b, uint32_t v)
-{
-    buffer_append_le(b, v, 4);
-}
-
-void recording_put64(struct buffer *b, uint64_t v)
-{
-    buffer_append_le(b, v, 8);
-}
-
 static void put_crc(struct buffer *b)
 {
-    recording_put32(b, (uint32_t)crc32(0, b->data, (uInt)b->len));
+    buffer_append_le(b, (uint32_t)crc32(0, b->data, (uInt)b->len), 4);
 }
 
 static int hand_out(struct recording_writer *w, const struct buffer *b)
@@ -50,7 +35,7 @@ void recording_writer_init(struct recording_writer *w, int (*write)(void *, cons
     *w = (struct recording_writer){.ctx = ctx, .write = write};
     buffer_init(&w->packed);
     buffer_append(&w->packed, RECORDING_MAGIC, RECORDING_MAGIC_BYTES);
-    recording_put32(&w->packed, RECORDING_VERSION);
+    buffer_append_le(&w->packed, RECORDING_VERSION, 4);
     put_crc(&w->packed);
     hand_out(w, &w->packed);
 }
@@ -102,14 +87,14 @@ static void pack(struct recording_writer *w, uint32_t type, uint32_t flags, uint
     stored = w->packed.len - RECORDING_CHUNK_BYTES;
     buffer_init(&header);
     buffer_append(&header, "HCCK", 4);
-    recording_put32(&header, type);
-    recording_put32(&header, (uint32_t)stored);
-    recording_put32(&header, (uint32_t)payload->len);
-    recording_put32(&header, count);
-    recording_put32(&header, flags | (deflated ? RECORDING_CHUNK_DEFLATED : 0));
-    recording_put64(&header, from);
-    recording_put64(&header, to);
-    recording_put32(&header, (uint32_t)crc32(0, w->packed.data + RECORDING_CHUNK_BYTES, (uInt)stored));
+    buffer_append_le(&header, type, 4);
+    buffer_append_le(&header, (uint32_t)stored, 4);
+    buffer_append_le(&header, (uint32_t)payload->len, 4);
+    buffer_append_le(&header, count, 4);
+    buffer_append_le(&header, flags | (deflated ? RECORDING_CHUNK_DEFLATED : 0), 4);
+    buffer_append_le(&header, from, 8);
+    buffer_append_le(&header, to, 8);
+    buffer_append_le(&header, (uint32_t)crc32(0, w->packed.data + RECORDING_CHUNK_BYTES, (uInt)stored), 4);
     put_crc(&header);
     CHECK(header.len == RECORDING_CHUNK_BYTES);
     memcpy(w->packed.data, header.data, header.len);
@@ -129,8 +114,9 @@ static int write_chunk(struct recording_writer *w, uint32_t type, uint32_t flags
     return w->failed;
 }
 
-int recording_write_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
-                          const struct buffer *payload)
+/* Write a chunk; its payload is compressed if that makes it smaller. 0 or negative errno. */
+static int put_chunk(struct recording_writer *w, uint32_t type, uint32_t count, icount_t from, icount_t to,
+                     const struct buffer *payload)
 {
     return write_chunk(w, type, 0, count, from, to, payload);
 }
@@ -169,12 +155,12 @@ int recording_write_config(struct recording_writer *w, const char *const (*pairs
     for (uint32_t i = 0; i < count; i++) {
         size_t key = strlen(pairs[i][0]), value = strlen(pairs[i][1]);
 
-        recording_put32(&b, (uint32_t)key);
-        recording_put32(&b, (uint32_t)value);
+        buffer_append_le(&b, (uint32_t)key, 4);
+        buffer_append_le(&b, (uint32_t)value, 4);
         put_string(&b, pairs[i][0], key);
         put_string(&b, pairs[i][1], value);
     }
-    r = recording_write_chunk(w, RECORDING_CONF, count, 0, 0, &b);
+    r = put_chunk(w, RECORDING_CONF, count, 0, 0, &b);
     buffer_finish(&b);
     return r;
 }
@@ -189,14 +175,14 @@ int recording_write_layout(struct recording_writer *w, const struct layout *l)
         const struct layout_entry *e = &l->list[i];
         size_t len = strlen(e->name);
 
-        recording_put32(&b, e->kind);
-        recording_put32(&b, e->version);
-        recording_put64(&b, e->at);
-        recording_put64(&b, e->size);
-        recording_put32(&b, (uint32_t)len);
+        buffer_append_le(&b, e->kind, 4);
+        buffer_append_le(&b, e->version, 4);
+        buffer_append_le(&b, e->at, 8);
+        buffer_append_le(&b, e->size, 8);
+        buffer_append_le(&b, (uint32_t)len, 4);
         put_string(&b, e->name, len);
     }
-    r = recording_write_chunk(w, RECORDING_LAYO, l->count, 0, 0, &b);
+    r = put_chunk(w, RECORDING_LAYO, l->count, 0, 0, &b);
     buffer_finish(&b);
     return r;
 }
@@ -210,7 +196,7 @@ static int write_image_data(struct recording_writer *w, uint32_t number, const s
 
         if (part.len > IMAGE_BYTES)
             part.len = IMAGE_BYTES;
-        r = recording_write_chunk(w, RECORDING_IMGD, number, done, done + part.len, &part);
+        r = put_chunk(w, RECORDING_IMGD, number, done, done + part.len, &part);
         done += part.len;
     }
     return r;
@@ -226,16 +212,16 @@ int recording_write_images(struct recording_writer *w, const struct recording_im
         const struct recording_image *im = &images[i];
         size_t name = strlen(im->name), words = strlen(im->words);
 
-        recording_put32(&b, im->role);
-        recording_put32(&b, im->embedded);
-        recording_put64(&b, im->len);
-        recording_put64(&b, im->hash);
-        recording_put32(&b, (uint32_t)name);
-        recording_put32(&b, (uint32_t)words);
+        buffer_append_le(&b, im->role, 4);
+        buffer_append_le(&b, im->embedded, 4);
+        buffer_append_le(&b, im->len, 8);
+        buffer_append_le(&b, im->hash, 8);
+        buffer_append_le(&b, (uint32_t)name, 4);
+        buffer_append_le(&b, (uint32_t)words, 4);
         put_string(&b, im->name, name);
         put_string(&b, im->words, words);
     }
-    r = recording_write_chunk(w, RECORDING_IMGE, count, 0, 0, &b);
+    r = put_chunk(w, RECORDING_IMGE, count, 0, 0, &b);
     buffer_finish(&b);
     for (uint32_t i = 0; r == 0 && i < count; i++)
         if (images[i].embedded)
@@ -245,11 +231,11 @@ int recording_write_images(struct recording_writer *w, const struct recording_im
 
 static void put_event(struct buffer *b, const struct event *e)
 {
-    recording_put64(b, e->position);
-    recording_put64(b, e->vtime);
-    recording_put16(b, e->kind);
-    recording_put16(b, e->source);
-    recording_put32(b, e->len);
+    buffer_append_le(b, e->position, 8);
+    buffer_append_le(b, e->vtime, 8);
+    buffer_append_le(b, e->kind, 2);
+    buffer_append_le(b, e->source, 2);
+    buffer_append_le(b, e->len, 4);
     buffer_append(b, e->data, e->len);
 }
 
@@ -272,7 +258,7 @@ int recording_write_events(struct recording_writer *w, const struct event_log *l
             last = e->position;
             put_event(&b, e);
         }
-        r = recording_write_chunk(w, RECORDING_EVNT, count, first, last, &b);
+        r = put_chunk(w, RECORDING_EVNT, count, first, last, &b);
     }
     buffer_finish(&b);
     return r;
@@ -285,16 +271,16 @@ int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t 
     int r;
 
     buffer_init(&b);
-    recording_put64(&b, vtime);
-    recording_put64(&b, state);
+    buffer_append_le(&b, vtime, 8);
+    buffer_append_le(&b, state, 8);
     for (uint32_t i = 0; i < n; i++)
-        recording_put64(&b, components[i]);
+        buffer_append_le(&b, components[i], 8);
     for (uint32_t i = 0; i < nareas; i++) {
-        recording_put64(&b, areas[i].hash);
+        buffer_append_le(&b, areas[i].hash, 8);
         for (unsigned k = 0; k < areas[i].nsums; k++)
-            recording_put32(&b, areas[i].sums[k]);
+            buffer_append_le(&b, areas[i].sums[k], 4);
     }
-    r = recording_write_chunk(w, RECORDING_HASH, n, position, position, &b);
+    r = put_chunk(w, RECORDING_HASH, n, position, position, &b);
     buffer_finish(&b);
     return r;
 }
@@ -327,17 +313,17 @@ int recording_write_witnesses(struct recording_writer *w, const struct witness_l
             n = log->partial - from;
 
         buffer_init(&b);
-        recording_put32(&b, log->shape.ncomponents);
-        recording_put32(&b, log->shape.nregs);
+        buffer_append_le(&b, log->shape.ncomponents, 4);
+        buffer_append_le(&b, log->shape.nregs, 4);
         put_known(&b, log, from);
         for (size_t i = from; i < from + n; i++) {
             const uint8_t *tags = witness_log_tags(log, i), *before = i > from ? witness_log_tags(log, i - 1) : NULL;
 
-            recording_put64(&b, log->positions[i] - (i > from ? log->positions[i - 1] : 0));
+            buffer_append_le(&b, log->positions[i] - (i > from ? log->positions[i - 1] : 0), 8);
             for (size_t k = 0; k < bytes; k++)
                 buffer_append_byte(&b, (uint8_t)(tags[k] ^ (before ? before[k] : 0)));
         }
-        r = recording_write_chunk(w, RECORDING_WITN, (uint32_t)n, log->positions[from], log->positions[from + n - 1], &b);
+        r = put_chunk(w, RECORDING_WITN, (uint32_t)n, log->positions[from], log->positions[from + n - 1], &b);
         buffer_finish(&b);
         from += n;
     }
@@ -357,14 +343,14 @@ int recording_write_snapshots(struct recording_writer *w, icount_t edge, const s
         /* One whose name no terminal would hold, or that lies in a step that is not over. */
         if (len > RECORDING_NAME_MAX || list[i].position > edge)
             continue;
-        recording_put64(&b, list[i].position);
-        recording_put64(&b, list[i].vtime);
-        recording_put64(&b, list[i].made_ns);
-        recording_put32(&b, (uint32_t)len);
+        buffer_append_le(&b, list[i].position, 8);
+        buffer_append_le(&b, list[i].vtime, 8);
+        buffer_append_le(&b, list[i].made_ns, 8);
+        buffer_append_le(&b, (uint32_t)len, 4);
         put_string(&b, list[i].name, len);
         count++;
     }
-    r = recording_write_chunk(w, RECORDING_SNAP, count, edge, edge, &b);
+    r = put_chunk(w, RECORDING_SNAP, count, edge, edge, &b);
     buffer_finish(&b);
     return r;
 }
@@ -378,15 +364,15 @@ int recording_write_mark(struct recording_writer *w, bool end, icount_t edge, vt
     if (w->failed)
         return w->failed;
     buffer_init(&b);
-    recording_put64(&b, vtime);
-    recording_put64(&b, events);
+    buffer_append_le(&b, vtime, 8);
+    buffer_append_le(&b, events, 8);
     if (!end && marks >= 2 && w->rewrite) {
         pack(w, type, 0, 0, edge, edge, &b);
         w->failed = w->rewrite(w->ctx, w->mark_at, w->packed.data, w->packed.len);
         w->index[w->nindex - 1].from = w->index[w->nindex - 1].to = edge;
     } else {
         w->mark_at = w->offset;
-        recording_write_chunk(w, type, 0, edge, edge, &b);
+        put_chunk(w, type, 0, edge, edge, &b);
         w->marks = end ? 0 : marks + 1;
     }
     buffer_finish(&b);
@@ -404,17 +390,17 @@ int recording_write_index(struct recording_writer *w)
     for (size_t i = 0; i < n; i++) {
         const struct recording_entry *e = &w->index[i];
 
-        recording_put64(&b, e->offset);
-        recording_put32(&b, e->type);
-        recording_put32(&b, e->count);
-        recording_put64(&b, e->from);
-        recording_put64(&b, e->to);
+        buffer_append_le(&b, e->offset, 8);
+        buffer_append_le(&b, e->type, 4);
+        buffer_append_le(&b, e->count, 4);
+        buffer_append_le(&b, e->from, 8);
+        buffer_append_le(&b, e->to, 8);
     }
-    r = recording_write_chunk(w, RECORDING_INDX, (uint32_t)n, 0, 0, &b);
+    r = put_chunk(w, RECORDING_INDX, (uint32_t)n, 0, 0, &b);
     buffer_clear(&b);
     buffer_append(&b, RECORDING_TRAILER_MAGIC, 8);
-    recording_put64(&b, at);
-    recording_put32(&b, 0);
+    buffer_append_le(&b, at, 8);
+    buffer_append_le(&b, 0, 4);
     put_crc(&b);
     if (r == 0)
         r = hand_out(w, &b);

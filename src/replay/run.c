@@ -136,7 +136,8 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
 
 /* ---- running ---- */
 
-bool run_at_boundary(const struct timeline *tl)
+/* Is this position one where a debugger's step may end? */
+static bool at_boundary(const struct timeline *tl)
 {
     const struct cpu *cpu = tl->m->cpus[0];
 
@@ -235,7 +236,7 @@ static void run_singly(struct timeline *tl, icount_t limit, struct stop *stop)
 {
     do {
         machine_run_instruction(tl->m, limit, stop);
-    } while (stop->kind == STOP_LIMIT && tl->m->st->position < limit && !run_at_boundary(tl));
+    } while (stop->kind == STOP_LIMIT && tl->m->st->position < limit && !at_boundary(tl));
 }
 
 /* We stand at a checkpoint whose segment holds nothing of interest: go to its end. */
@@ -337,7 +338,7 @@ enum run_end run_step(struct timeline *tl)
 
     do {
         end = slice(tl, ICOUNT_MAX, true);
-    } while (end == RUN_LIMIT && (tl->m->st->position == from || !run_at_boundary(tl)));
+    } while (end == RUN_LIMIT && (tl->m->st->position == from || !at_boundary(tl)));
     return end;
 }
 

@@ -258,8 +258,6 @@ enum run_end run_step(struct timeline *tl);
 /* The machine has other traps, which may slow it down a hundredfold: begin anew to measure how many steps fit into a
  * slice. */
 void run_changed(struct timeline *tl);
-/* Is this position one where a debugger's step may end? */
-bool run_at_boundary(const struct timeline *tl);
 
 /* place.c */
 void place_init(struct timeline *tl);
@@ -292,9 +290,5 @@ void snapshots_trimmed(struct timeline *tl);
 void snapshots_finish(struct timeline *tl);
 
 /* navigate.c */
-/* Restore and run to `position` <= edge, ignoring hits, uninterruptible. */
-void navigate_exactly(struct timeline *tl, icount_t position);
-/* If something of the next step was already done, undo it. */
-void navigate_settle(struct timeline *tl);
 
 #endif

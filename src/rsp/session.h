@@ -168,13 +168,10 @@ void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
 
 /* ---- monitor.c ---- */
 
-/* A position as a person writes it: a number (rsp_parse_number), "start" or "end". */
+/* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start" or "end". */
 bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
 /* Carry out a command line. What is to be shown goes to out. */
 int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, struct error *err);
-/* 123, 0x7b, 1_000_000, 16k, 2M, 3G (powers of 1000 for decimal numbers: they count
- * instructions). */
-bool rsp_parse_number(const char *text, uint64_t *value);
 
 /* ---- rule tables ---- */
 extern const struct rsp_rule rsp_packet_rules[];

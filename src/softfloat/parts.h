@@ -203,7 +203,6 @@ struct parts parts_round_to_int(struct parts a, enum float_rounding rounding, st
 struct parts parts_convert(struct parts a, struct format f, struct float_status *s);
 enum float_relation parts_compare(struct parts a, struct parts b, bool quiet, struct float_status *s);
 int64_t parts_to_int(struct parts a, int scale, unsigned bits, enum float_rounding rounding, struct float_status *s);
-uint64_t parts_to_uint(struct parts a, int scale, unsigned bits, enum float_rounding rounding, struct float_status *s);
 struct parts parts_from_int(int64_t v, int scale, struct format f, struct float_status *s);
 
 struct parts f32_unpack(uint32_t a, struct float_status *s);

@@ -387,7 +387,8 @@ int64_t parts_to_int(struct parts a, int scale, unsigned bits, enum float_roundi
     return a.sign ? (int64_t)(0 - r.sig) : (int64_t)r.sig;
 }
 
-uint64_t parts_to_uint(struct parts a, int scale, unsigned bits, enum float_rounding rounding, struct float_status *s)
+static uint64_t parts_to_uint(struct parts a, int scale, unsigned bits, enum float_rounding rounding,
+                              struct float_status *s)
 {
     const uint64_t greatest = ~(uint64_t)0 >> (64 - bits);
     struct rounded r = {0, false, false, false};

@@ -84,11 +84,6 @@ const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t
     return NULL;
 }
 
-bool traps_watch_page(const struct traps *t, uint64_t va)
-{
-    return traps_overlap(t, TRAP_READ | TRAP_WRITE, va & PAGE_MASK, PAGE_SIZE) != NULL;
-}
-
 bool traps_report(struct machine *m, const struct trap_hit *hit)
 {
     struct traps *t = m->traps;

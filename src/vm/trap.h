@@ -69,8 +69,6 @@ bool machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
 bool traps_have_exec(const struct traps *t, uint64_t pc);
 /* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. Not storage traps. */
 const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len);
-/* Does any access trap touch the page of `va`? */
-bool traps_watch_page(const struct traps *t, uint64_t va);
 
 /* For a CPU's run(): the machine stands where the hit is to be reported (state
  * canonical, machine_state.position current, cpu.running false). Calls the

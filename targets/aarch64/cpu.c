@@ -22,7 +22,8 @@ unsigned a64_highest_el(const struct a64_cpu *c)
 
 /* ---- derived data ---- */
 
-unsigned a64_fp_trap_el(const struct a64_cpu *c)
+/* The level that an FP instruction traps to now, or 0. */
+static unsigned fp_trap_el(const struct a64_cpu *c)
 {
     const struct a64_state *s = c->st;
     unsigned fpen = s->cpacr_el1 >> 20 & 3;
@@ -63,7 +64,7 @@ uint64_t a64_block_mode(const struct a64_cpu *c)
         mode |= A64_MODE_CRC;
     if (c->model->pan)
         mode |= A64_MODE_PAN;
-    return mode | (uint64_t)a64_fp_trap_el(c) << A64_MODE_FP_SHIFT;
+    return mode | (uint64_t)fp_trap_el(c) << A64_MODE_FP_SHIFT;
 }
 
 static void state_replaced(struct a64_cpu *c)

@@ -230,8 +230,6 @@ void a64_switch_on(struct a64_cpu *c, unsigned el, uint64_t pc, uint64_t argumen
 /* As if firmware had handed over at `el` (direct kernel boot): SP_ELx, DAIF masked,
  * registers zero. Called after reset by loaders. */
 void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc);
-/* Sleep as WFI does, after the instruction in progress (PSCI CPU_SUSPEND). */
-void a64_wait_for_interrupt(struct a64_cpu *c);
 
 /* ---- exception.c: raising; each returns UOP_FAULT ---- */
 int a64_raise(struct a64_cpu *c, unsigned ec, uint32_t iss);           /* to the default target level */
@@ -240,7 +238,6 @@ int a64_undefined(struct a64_cpu *c);                                   /* EC 0 
 bool a64_event_ready(const struct ucpu *u);
 bool a64_take_event(struct ucpu *u);
 void a64_take_exception(struct ucpu *u);
-int a64_eret(struct a64_cpu *c);                                        /* UOP_LEAVE or UOP_FAULT */
 /* EL, SP, SCTLR, TTBR... changed: refresh the TLB regime and whatever the block key depends on. */
 void a64_regime_changed(struct a64_cpu *c);
 

@@ -334,7 +334,8 @@ bool a64_take_event(struct ucpu *u)
     return true;
 }
 
-bool a64_wakes(const struct a64_cpu *c)
+/* Could a sleeping CPU not sleep on, with these interrupt lines and masks? */
+static bool wakes(const struct a64_cpu *c)
 {
     const struct a64_state *s = c->st;
     bool guest = s->el < 2 && !(a64_hcr(c) & HCR_TGE);
@@ -368,7 +369,7 @@ void a64_set_line(void *cpu, unsigned n, bool level)
         return;
     c->st->lines = lines;
     machine_attention(c->u.cpu.machine);
-    if (c->st->halted && a64_wakes(c))
+    if (c->st->halted && wakes(c))
         wake(c);
 }
 
@@ -396,7 +397,7 @@ static bool firmware(struct a64_cpu *c, bool smc)
     if (!c->firmware_call || !c->firmware_call(c->firmware_ctx, c, smc))
         return false;
     /* CPU_SUSPEND with an interrupt already there. */
-    if (c->st->halted && a64_wakes(c)) {
+    if (c->st->halted && wakes(c)) {
         c->st->halted = 0;
         a64_timers_changed(c);
     }
@@ -499,7 +500,7 @@ static bool would_sleep(struct a64_cpu *c, uint32_t how)
     bool sleeps;
 
     c->st->halted = how;
-    sleeps = !a64_wakes(c);
+    sleeps = !wakes(c);
     c->st->halted = 0;
     return sleeps;
 }
@@ -510,12 +511,6 @@ static void fall_asleep(struct a64_cpu *c, uint32_t how)
     if (how == HALTED_WFE || c->st->pmcntenset_el0)
         a64_timers_changed(c); /* the event stream is worth looking at, instructions do not retire */
     c->u.cpu.attention = true;
-}
-
-void a64_wait_for_interrupt(struct a64_cpu *c)
-{
-    if (would_sleep(c, HALTED_WFI))
-        fall_asleep(c, HALTED_WFI);
 }
 
 int a64_op_wfi(struct ucpu *u, const struct uop *op)
@@ -631,7 +626,8 @@ static bool step_bit(const struct a64_cpu *c, uint32_t spsr, unsigned from, unsi
     return a64_debug_enabled_from(c, to, to == 3 || secure, spsr & PSTATE_D);
 }
 
-int a64_eret(struct a64_cpu *c)
+/* UOP_LEAVE or UOP_FAULT. */
+static int do_eret(struct a64_cpu *c)
 {
     struct a64_state *s = c->st;
     unsigned from = s->el;
@@ -661,7 +657,7 @@ int a64_op_eret(struct ucpu *u, const struct uop *op)
     struct a64_cpu *c = a64_of(u);
 
     (void)op;
-    return c->st->el == 0 ? a64_undefined(c) : a64_eret(c);
+    return c->st->el == 0 ? a64_undefined(c) : do_eret(c);
 }
 
 /* ---- by other hands ---- */
@@ -679,7 +675,7 @@ bool a64_write_pstate(struct a64_cpu *c, uint32_t value)
     a64_set_mode(c, el, value & 1);
     c->st->pstate = (c->st->pstate & PSTATE_SP) | (value & bits);
     a64_set_nzcv(c, value);
-    if (c->st->halted && a64_wakes(c)) {
+    if (c->st->halted && wakes(c)) {
         c->st->halted = 0;
         a64_timers_changed(c);
     }

@@ -164,8 +164,6 @@ static inline const struct a64_cpu *a64_const(const struct cpu *cpu)
 unsigned a64_default_el(const struct a64_cpu *c);
 /* Complete the pending data or instruction abort. */
 int a64_raise_abort(struct a64_cpu *c, unsigned el, bool fetch, uint64_t va, uint32_t iss);
-/* Could a sleeping CPU not sleep on, with these interrupt lines and masks? */
-bool a64_wakes(const struct a64_cpu *c);
 /* Change EL and stack pointer selection; banks SP. */
 void a64_set_mode(struct a64_cpu *c, unsigned el, bool spx);
 /* A value for PSTATE that a debugger writes. False: it cannot be. */
@@ -180,8 +178,6 @@ bool a64_all_device(const struct a64_cpu *c);
 bool a64_maintainable(struct a64_cpu *c, uint64_t va, enum access access);
 
 /* ---- cpu.c ---- */
-/* The level that an FP instruction traps to now, or 0. */
-unsigned a64_fp_trap_el(const struct a64_cpu *c);
 unsigned a64_highest_el(const struct a64_cpu *c);
 
 /* ---- debug.c ---- */

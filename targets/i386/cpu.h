@@ -359,7 +359,5 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
 void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 uint64_t i386_stretch(const struct cpu *cpu, uint64_t va);
-/* MOV CR3 under PAE: load and check the PDPTEs. UOP_NEXT or UOP_FAULT (#GP). */
-int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3);
 
 #endif

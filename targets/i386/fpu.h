@@ -65,11 +65,6 @@ int i386_fpu_pending(struct i386_cpu *c);
 /* ES and B after a change of the flags or masks. */
 void i386_fpu_update_es(struct i386_cpu *c);
 
-/* Segmented accesses of any length; checked before anything is transferred.
- * False: exception or retry pending. */
-bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size);
-bool i386_write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size);
-
 /* The memory operand of a helper's micro-op. */
 static inline bool fx_read(struct i386_cpu *c, const struct uop *op, void *buf, unsigned size)
 {

@@ -15,7 +15,7 @@
 
 /* ---- blocks of memory ---- */
 
-bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
+static bool read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
     uint64_t linear;
 
@@ -23,7 +23,9 @@ bool i386_read_block(struct i386_cpu *c, unsigned seg, uint64_t offset, void *bu
            ucpu_load_units(&c->u, linear, buf, size, BLOCK_UNIT);
 }
 
-bool i386_write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
+/* Segmented accesses of any length; checked before anything is transferred.
+ * False: exception or retry pending. */
+static bool write_block(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size)
 {
     uint64_t linear;
 
@@ -164,7 +166,7 @@ int i386_op_fnstenv(struct ucpu *u, const struct uop *op)
     uint8_t image[28];
     unsigned size = make_environment(st, op->b & I386_FX_OP32, image);
 
-    if (!i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
+    if (!write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
         return UOP_FAULT;
     st->fcw |= FLOAT_FLAGS;
     i386_fpu_update_es(c);
@@ -177,7 +179,7 @@ int i386_op_fldenv(struct ucpu *u, const struct uop *op)
     bool op32 = op->b & I386_FX_OP32;
     uint8_t image[28];
 
-    if (!i386_read_block(c, op->b & I386_FX_SEG, c->st->t[0], image, op32 ? 28 : 14))
+    if (!read_block(c, op->b & I386_FX_SEG, c->st->t[0], image, op32 ? 28 : 14))
         return UOP_FAULT;
     set_environment(c, op32, image);
     return UOP_NEXT;
@@ -195,7 +197,7 @@ int i386_op_fnsave(struct ucpu *u, const struct uop *op)
         memcpy(image + size, &r->mantissa, 8);
         memcpy(image + size + 8, &r->exponent, 2);
     }
-    if (!i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
+    if (!write_block(c, op->b & I386_FX_SEG, st->t[0], image, size))
         return UOP_FAULT;
     return i386_op_fninit(u, op);
 }
@@ -208,7 +210,7 @@ int i386_op_frstor(struct ucpu *u, const struct uop *op)
     unsigned at = op32 ? 28 : 14;
     uint8_t image[28 + 80];
 
-    if (!i386_read_block(c, op->b & I386_FX_SEG, st->t[0], image, at + 80))
+    if (!read_block(c, op->b & I386_FX_SEG, st->t[0], image, at + 80))
         return UOP_FAULT;
     set_environment(c, op32, image);
     for (unsigned i = 0; i < 8; i++, at += 10) {
@@ -284,7 +286,7 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
         memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
     }
     memcpy(image + FXSAVE_XMM, st->xmm, xmm_bytes(st));
-    return i386_write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_XMM + xmm_bytes(st) : FXSAVE_XMM)
+    return write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_XMM + xmm_bytes(st) : FXSAVE_XMM)
                ? UOP_NEXT
                : UOP_FAULT;
 }
@@ -297,7 +299,7 @@ int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
 
     if (fx_state_available(c, op))
         return UOP_FAULT;
-    if (!i386_read_block(c, op->b & I386_FX_SEG, st->t[0], image, FXSAVE_SIZE))
+    if (!read_block(c, op->b & I386_FX_SEG, st->t[0], image, FXSAVE_SIZE))
         return UOP_FAULT;
     if (with_sse(c)) {
         uint32_t mxcsr = get_le32(image + 24);

@@ -358,17 +358,6 @@ int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4])
     return 0;
 }
 
-int i386_load_pdptes(struct i386_cpu *c, uint64_t cr3)
-{
-    uint64_t pdpte[4];
-
-    if (i386_read_pdptes(c, cr3, pdpte) < 0)
-        return i386_raise_error(c, EXC_GP, 0);
-    for (unsigned i = 0; i < 4; i++)
-        c->st->pdpte[i] = pdpte[i];
-    return UOP_NEXT;
-}
-
 /* ---- monitor info tlb ---- */
 
 static void describe_run(struct buffer *out, bool is_long, uint64_t va, uint64_t len, paddr_t pa, const struct walk *walk)

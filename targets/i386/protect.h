@@ -128,8 +128,6 @@ bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct 
 /* Push or pop 2, 4 or 8 bytes; only st->rsp changes. */
 bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint64_t value);
 bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *value);
-/* RSP += bytes, within the stack's address size. */
-void i386_stack_skip(struct i386_stack *st, uint32_t bytes);
 
 /* ---- transfers ---- */
 
@@ -220,12 +218,9 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr3(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr4(struct i386_cpu *c, uint64_t value);
 bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value);
-bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value);
 bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
 /* MSRs at reset. */
 void i386_reset_msrs(struct i386_cpu *c);
-/* The time stamp counter now. */
-uint64_t i386_tsc(const struct i386_cpu *c);
 
 /* EIP after the instruction in progress, which is the last of its block. */
 static inline uint64_t i386_next_eip(const struct i386_cpu *c)

@@ -225,7 +225,8 @@ static uint32_t stack_mask(const struct i386_stack *st)
     return st->ss.attr & SEG_ATTR_DB ? 0xffffffffu : 0xffffu;
 }
 
-void i386_stack_skip(struct i386_stack *st, uint32_t bytes)
+/* RSP += bytes, within the stack's address size. */
+static void stack_skip(struct i386_stack *st, uint32_t bytes)
 {
     uint32_t mask = stack_mask(st);
 
@@ -265,7 +266,7 @@ bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stac
 {
     uint64_t linear;
 
-    i386_stack_skip(st, 0u - size);
+    stack_skip(st, 0u - size);
     return stack_linear(c, st, size, true, &linear) && i386_stores_add(c, s, st->mode, linear, size, value);
 }
 
@@ -276,7 +277,7 @@ bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, ui
     *value = 0;
     if (!stack_linear(c, st, size, false, &linear) || !ucpu_load_mode(&c->u, st->mode, linear, value, size))
         return false;
-    i386_stack_skip(st, size);
+    stack_skip(st, size);
     return true;
 }
 
@@ -671,7 +672,7 @@ static int far_return_real(struct i386_cpu *c, unsigned size, uint16_t extra_byt
         return UOP_FAULT;
     if (eip > limit)
         return i386_raise_error(c, EXC_GP, 0);
-    i386_stack_skip(&st, extra_bytes);
+    stack_skip(&st, extra_bytes);
     s->gpr[ESP] = st.rsp;
     i386_real_segment(s, SEG_CS, (uint16_t)cs, i386_vm86(s));
     s->rip = eip;
@@ -707,7 +708,7 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
     st->ss = s->seg[SEG_SS];
     st->wide = i386_64bit(s);
     st->rsp = st->wide || st->ss.attr & SEG_ATTR_DB ? esp : (s->gpr[ESP] & ~(uint64_t)0xffff) | (esp & 0xffff);
-    i386_stack_skip(st, extra_bytes);
+    stack_skip(st, extra_bytes);
     s->gpr[ESP] = st->rsp;
     i386_hide_segments(c);
     i386_mode_changed(c);
@@ -729,7 +730,7 @@ int i386_far_return(struct i386_cpu *c, unsigned size, uint16_t extra_bytes)
         return UOP_FAULT;
     if (!i386_return_code(c, (uint16_t)cs, &d))
         return UOP_FAULT;
-    i386_stack_skip(&st, extra_bytes);
+    stack_skip(&st, extra_bytes);
     if ((cs & 3) > s->cpl)
         return far_return_outer(c, &st, size, extra_bytes, &d, (uint16_t)cs, eip);
     if (!i386_code_target(c, &d, (uint16_t)cs, eip))

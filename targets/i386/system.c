@@ -627,7 +627,8 @@ static bool has_p6_counters(const struct i386_cpu *c)
     return !c->model->amd && !has_misc_enable(c);
 }
 
-uint64_t i386_tsc(const struct i386_cpu *c)
+/* The time stamp counter now. */
+static uint64_t tsc_now(const struct i386_cpu *c)
 {
     return machine_now(c->u.cpu.machine) + c->st->tsc_offset;
 }
@@ -755,7 +756,7 @@ static bool is_amd_msr(const struct i386_cpu *c, uint32_t n)
     return false;
 }
 
-bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
+static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
 {
     const struct i386_state *s = c->st;
     const uint64_t *plain = plain_msr(c, n);
@@ -772,7 +773,7 @@ bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
         return is_p4(c);
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
-    case MSR_TSC: *value = i386_tsc(c); return true;
+    case MSR_TSC: *value = tsc_now(c); return true;
     case MSR_APIC_BASE: *value = s->apic_base; return true;
     case MSR_MTRRCAP: *value = MTRR_CAP; return true;
     case MSR_SYSENTER_CS: *value = s->sysenter_cs; return true;
@@ -888,7 +889,7 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
         return true;
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
-    case MSR_TSC: s->tsc_offset += value - i386_tsc(c); return true;
+    case MSR_TSC: s->tsc_offset += value - tsc_now(c); return true;
     case MSR_APIC_BASE: return write_apic_base(c, value);
     case MSR_SYSENTER_CS: s->sysenter_cs = (uint32_t)value; return true;
     case MSR_SYSENTER_ESP: return write_sysenter(c, &s->sysenter_esp, value);
@@ -937,7 +938,7 @@ int i386_op_rdtsc(struct ucpu *u, const struct uop *op)
     (void)op;
     if ((s->cr4 & CR4_TSD) && s->cpl)
         return gp0(c);
-    now = i386_tsc(c);
+    now = tsc_now(c);
     s->gpr[EAX] = (uint32_t)now;
     s->gpr[EDX] = (uint32_t)(now >> 32);
     return UOP_NEXT;

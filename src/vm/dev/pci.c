@@ -402,10 +402,16 @@ bool pci_dma_write(struct pci_function *f, paddr_t address, const void *buf, siz
     return true;
 }
 
+/* The bus's number, by its bridge's registers. */
+static uint8_t bus_number(const struct pci_bus *bus)
+{
+    return bus->bridge ? bus->bridge->config[PCI_SECONDARY_BUS] : 0;
+}
+
 void pci_send(struct pci_function *f, paddr_t address, uint32_t data)
 {
     const struct pci_bus *root = root_of(f->bus);
-    uint32_t requester = (uint32_t)pci_bus_number(f->bus) << 8 | f->devfn;
+    uint32_t requester = (uint32_t)bus_number(f->bus) << 8 | f->devfn;
 
     if (!may_master(f) || (root->message && root->message(root->message_ctx, requester, address, data)))
         return;
@@ -414,17 +420,12 @@ void pci_send(struct pci_function *f, paddr_t address, uint32_t data)
 
 /* ---- buses ---- */
 
-uint8_t pci_bus_number(const struct pci_bus *bus)
-{
-    return bus->bridge ? bus->bridge->config[PCI_SECONDARY_BUS] : 0;
-}
-
 struct pci_function *pci_find(struct pci_bus *root, uint8_t bus, uint8_t devfn)
 {
     for (unsigned i = 0; i < root->nfunctions; i++) {
         struct pci_function *f = root->functions[i];
 
-        if (bus == pci_bus_number(root)) {
+        if (bus == bus_number(root)) {
             if (f->devfn == devfn)
                 return f;
             continue;
@@ -485,7 +486,7 @@ static void assign_bridge(struct pci_function *f, struct allocator *a)
     a->memory = (a->memory + 0xfffff) & ~0xfffffull;
     io = a->io;
     memory = a->memory;
-    f->config[PCI_PRIMARY_BUS] = pci_bus_number(f->bus);
+    f->config[PCI_PRIMARY_BUS] = bus_number(f->bus);
     f->config[PCI_SECONDARY_BUS] = ++a->bus;
     f->config[PCI_SUBORDINATE_BUS] = 0xff;
     assign_bus(f->secondary, a);
@@ -551,7 +552,7 @@ void pci_describe(const struct pci_bus *root, struct buffer *b)
         const struct pci_function *f = root->functions[i];
         const uint8_t *c = f->config;
 
-        buffer_printf(b, "%02x:%02x.%u %04x:%04x class %02x%02x%02x %s%s\n", pci_bus_number(root), PCI_SLOT(f->devfn),
+        buffer_printf(b, "%02x:%02x.%u %04x:%04x class %02x%02x%02x %s%s\n", bus_number(root), PCI_SLOT(f->devfn),
                       f->devfn & 7u, get_le16(c + PCI_VENDOR), get_le16(c + PCI_DEVICE), c[PCI_CLASS + 2],
                       c[PCI_CLASS + 1], c[PCI_CLASS], f->dev->name,
                       c[PCI_COMMAND] & PCI_COMMAND_MASTER ? ", bus master" : "");

@@ -189,8 +189,6 @@ void pci_msi_written(struct pci_function *f, unsigned offset, unsigned size);
 
 /* ---- for bridges, hosts and boards ---- */
 
-/* The bus's number, by its bridge's registers. */
-uint8_t pci_bus_number(const struct pci_bus *bus);
 /* The function with that number behind `root`, or NULL. */
 struct pci_function *pci_find(struct pci_bus *root, uint8_t bus, uint8_t devfn);
 uint64_t pci_config_read(const struct pci_function *f, unsigned offset, unsigned size);

@@ -61,20 +61,21 @@ void virtio_reset(struct virtio *v)
     v->class->reset(v);
 }
 
+/* The device's configuration has changed. */
+static void config_changed(struct virtio *v)
+{
+    v->st->generation++;
+    v->st->isr |= 2;
+    v->transport->interrupt(v, v->st->config_vector);
+}
+
 void virtio_broken(struct virtio *v)
 {
     if (v->st->status & VIRTIO_NEEDS_RESET)
         return;
     v->st->status |= VIRTIO_NEEDS_RESET;
     if (v->st->status & VIRTIO_DRIVER_OK)
-        virtio_config_changed(v);
-}
-
-void virtio_config_changed(struct virtio *v)
-{
-    v->st->generation++;
-    v->st->isr |= 2;
-    v->transport->interrupt(v, v->st->config_vector);
+        config_changed(v);
 }
 
 void virtio_take_features(struct virtio *v, unsigned half, uint32_t value)

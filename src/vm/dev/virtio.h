@@ -117,8 +117,6 @@ bool virtio_out(struct virtio *v, const struct virtio_chain *c, uint64_t offset,
 bool virtio_in(struct virtio *v, const struct virtio_chain *c, uint64_t offset, const void *buf, size_t len);
 /* The driver did what it must not: nothing goes on before a reset. */
 void virtio_broken(struct virtio *v);
-/* The device's configuration has changed. */
-void virtio_config_changed(struct virtio *v);
 static inline bool virtio_has(const struct virtio *v, uint64_t feature)
 {
     return (v->st->features & feature) != 0;

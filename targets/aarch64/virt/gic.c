@@ -84,7 +84,8 @@ struct gic_bank *gic_bank_of(const struct device *dev, unsigned word)
     return word ? &gic_shared(dev)->spi[word - 1] : &s->own;
 }
 
-uint8_t *gic_priority(const struct device *dev, unsigned irq)
+/* The priority of an interrupt, as this CPU sees it. */
+static uint8_t *priority_of(const struct device *dev, unsigned irq)
 {
     struct gic_state *s = dev->state;
 
@@ -158,7 +159,7 @@ unsigned gic_best(const struct device *dev)
         for (; pending; pending &= pending - 1) {
             unsigned irq = n * 32 + (unsigned)__builtin_ctz(pending);
 
-            if ((best == GIC_SPURIOUS || *gic_priority(dev, irq) < *gic_priority(dev, best)) &&
+            if ((best == GIC_SPURIOUS || *priority_of(dev, irq) < *priority_of(dev, best)) &&
                 group_on(dev, gic_group_of(dev, irq)) && routed_here(dev, irq))
                 best = irq;
         }
@@ -166,7 +167,8 @@ unsigned gic_best(const struct device *dev)
     return best;
 }
 
-uint8_t gic_group_mask(const struct device *dev, enum gic_group group)
+/* Bits of a priority that count for preemption. */
+static uint8_t group_mask(const struct device *dev, enum gic_group group)
 {
     const struct gic_state *s = dev->state;
     bool common = group == GIC_G1 ? s->cbpr[0] : group == GIC_G1S && s->cbpr[1];
@@ -241,9 +243,9 @@ bool gic_preempts(const struct device *dev, unsigned irq)
     const struct gic_state *s = dev->state;
     unsigned running = gic_running(dev, NULL);
 
-    if (irq >= GIC_IRQS || *gic_priority(dev, irq) >= s->pmr)
+    if (irq >= GIC_IRQS || *priority_of(dev, irq) >= s->pmr)
         return false;
-    return running == IDLE || (*gic_priority(dev, irq) & gic_group_mask(dev, gic_group_of(dev, irq))) < running;
+    return running == IDLE || (*priority_of(dev, irq) & group_mask(dev, gic_group_of(dev, irq))) < running;
 }
 
 void gic_activate(struct device *dev, unsigned irq)
@@ -253,7 +255,7 @@ void gic_activate(struct device *dev, unsigned irq)
 
     gic_bank_of(dev, irq / 32)->active |= 1u << (irq % 32);
     gic_bank_of(dev, irq / 32)->latch &= ~(1u << (irq % 32));
-    s->apr[g] |= 1u << ((*gic_priority(dev, irq) & gic_group_mask(dev, g)) >> 3);
+    s->apr[g] |= 1u << ((*priority_of(dev, irq) & group_mask(dev, g)) >> 3);
     gic_update(dev);
 }
 
@@ -388,8 +390,8 @@ static void write_bits(struct device *dev, uint32_t offset, unsigned n, uint32_t
 static uint8_t read_priority(struct device *dev, unsigned irq)
 {
     if (!gic_nonsecure_view(dev))
-        return *gic_priority(dev, irq);
-    return bit(gic_bank_of(dev, irq / 32)->group, irq) ? (uint8_t)(*gic_priority(dev, irq) << 1) : 0;
+        return *priority_of(dev, irq);
+    return bit(gic_bank_of(dev, irq / 32)->group, irq) ? (uint8_t)(*priority_of(dev, irq) << 1) : 0;
 }
 
 static void write_priority(struct device *dev, unsigned irq, uint8_t value)
@@ -399,7 +401,7 @@ static void write_priority(struct device *dev, unsigned irq, uint8_t value)
             return;
         value = 0x80u | value >> 1;
     }
-    *gic_priority(dev, irq) = value & PRIORITY_BITS;
+    *priority_of(dev, irq) = value & PRIORITY_BITS;
 }
 
 static uint32_t read_config(struct device *dev, unsigned first_irq)
@@ -595,7 +597,7 @@ static void describe_irq(const struct device *dev, unsigned irq, struct buffer *
     const struct gic_bank *k = gic_bank_of(dev, irq / 32);
 
     if (bit(k->enabled, irq) || bit(k->active, irq) || bit(k->latch, irq))
-        buffer_printf(b, "%u: group %d priority %02x%s%s%s%s%s\n", irq, bit(k->group, irq), *gic_priority(dev, irq),
+        buffer_printf(b, "%u: group %d priority %02x%s%s%s%s%s\n", irq, bit(k->group, irq), *priority_of(dev, irq),
                       bit(k->enabled, irq) ? " enabled" : "", bit(k->edge, irq) ? " edge" : "",
                       bit(k->level, irq) ? " high" : "", bit(k->latch, irq) ? " latched" : "",
                       bit(k->active, irq) ? " active" : "");

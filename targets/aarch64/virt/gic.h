@@ -108,9 +108,8 @@ struct device *gic_of_runner(struct device *first);
 struct device *gic_nth(const struct device *dev, unsigned n);
 /* What has the distributor. */
 struct gic_state *gic_shared(const struct device *dev);
-/* Bits of interrupts 32 * word..., and the priority of one, as this CPU sees them. */
+/* Bits of interrupts 32 * word..., as this CPU sees them. */
 struct gic_bank *gic_bank_of(const struct device *dev, unsigned word);
-uint8_t *gic_priority(const struct device *dev, unsigned irq);
 
 /* Fits struct line: `ctx` is the device, `n` the interrupt number (16 and up). */
 void gic_set_line(void *ctx, unsigned n, bool level);
@@ -148,8 +147,6 @@ uint32_t gic_bpr(uint32_t value, uint32_t least);
 /* With CBPR the Non-secure binary point shows group 0's, by one more (IHI 0048, 3.6.1). */
 uint32_t gic_common_bpr(const struct device *dev);
 void gic_deactivate(struct device *dev, unsigned irq);
-/* Bits of a priority that count for preemption. */
-uint8_t gic_group_mask(const struct device *dev, enum gic_group group);
 
 /* Registers that are the same in the distributor and in a version 3 redistributor, 32 bits at
  * a time, limited to interrupts of words [first, last] of the bitmaps. `mask`: the bits being written. */

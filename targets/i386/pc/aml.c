@@ -9,7 +9,6 @@
 #define BYTE_PREFIX 0x0au
 #define WORD_PREFIX 0x0bu
 #define DWORD_PREFIX 0x0cu
-#define STRING_PREFIX 0x0du
 #define SCOPE_OP    0x10u
 #define BUFFER_OP   0x11u
 #define PACKAGE_OP  0x12u
@@ -18,7 +17,8 @@
 #define DEVICE_OP   0x82u
 #define END_TAG     0x79u
 
-void aml_nameseg(struct buffer *b, const char *name)
+/* NameSeg: four characters, padded with underscores. */
+static void nameseg(struct buffer *b, const char *name)
 {
     size_t len = strlen(name);
 
@@ -42,12 +42,6 @@ void aml_integer(struct buffer *b, uint32_t value)
     }
 }
 
-void aml_string(struct buffer *b, const char *text)
-{
-    buffer_append_byte(b, STRING_PREFIX);
-    buffer_append(b, text, strlen(text) + 1);
-}
-
 static unsigned hex_digit(char c)
 {
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
@@ -69,7 +63,7 @@ void aml_eisaid(struct buffer *b, const char *id)
 void aml_name(struct buffer *b, const char *name)
 {
     buffer_append_byte(b, NAME_OP);
-    aml_nameseg(b, name);
+    nameseg(b, name);
 }
 
 void aml_name_integer(struct buffer *b, const char *name, uint32_t value)
@@ -90,7 +84,7 @@ struct aml_mark aml_scope_begin(struct buffer *b, const char *name)
     buffer_append_byte(b, SCOPE_OP);
     mark = mark_here(b);
     buffer_append_byte(b, ROOT_CHAR);
-    aml_nameseg(b, name);
+    nameseg(b, name);
     return mark;
 }
 
@@ -101,7 +95,7 @@ struct aml_mark aml_device_begin(struct buffer *b, const char *name)
     buffer_append_byte(b, EXT_PREFIX);
     buffer_append_byte(b, DEVICE_OP);
     mark = mark_here(b);
-    aml_nameseg(b, name);
+    nameseg(b, name);
     return mark;
 }
 

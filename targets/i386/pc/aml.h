@@ -13,10 +13,7 @@ struct aml_mark {
     size_t at;
 };
 
-/* NameSeg: four characters, padded with underscores. */
-void aml_nameseg(struct buffer *b, const char *name);
 void aml_integer(struct buffer *b, uint32_t value);
-void aml_string(struct buffer *b, const char *text);
 /* The compressed form of an EISA ID such as "PNP0A03", as an integer. */
 void aml_eisaid(struct buffer *b, const char *id);
 /* Name (name, ...): the object follows. */

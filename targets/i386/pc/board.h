@@ -76,7 +76,4 @@ void pc_update_map(struct pc *pc);
 void pc_update_vga_map(struct pc *pc);
 extern const struct device_ops pc_shadow_ops;
 
-/* Items for SeaBIOS (pc.c). */
-void pc_fill_fwcfg(struct pc *pc);
-
 #endif

@@ -338,7 +338,8 @@ static void add_roms(struct pc *pc)
     }
 }
 
-void pc_fill_fwcfg(struct pc *pc)
+/* Items for SeaBIOS (pc.c). */
+static void fill_fwcfg(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
     uint64_t low = boot_low_bytes(pc->config.memory_bytes);
@@ -730,7 +731,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
         machine_destroy(m);
         return rc;
     }
-    pc_fill_fwcfg(pc);
+    fill_fwcfg(pc);
     pc->ready = true;
     machine_reset(m);
     *out = m;

@@ -128,13 +128,6 @@ static void acknowledge(struct pic_chip *c, unsigned ir)
         c->lowest = (uint8_t)ir;
 }
 
-bool pic_pending(const struct device *dev)
-{
-    const struct pic_state *s = dev->state;
-
-    return request(&s->chip[0], true) != 8;
-}
-
 void pic_set_irq(void *ctx, unsigned irq, bool level)
 {
     struct device *dev = ctx;

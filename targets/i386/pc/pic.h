@@ -17,8 +17,6 @@ extern const struct device_ops pic_ops;
 void pic_set_irq(void *dev, unsigned irq, bool level);
 /* INTA cycles: the vector. Spurious requests give IR7's, as the chip does. */
 int pic_acknowledge(struct device *dev);
-/* Is the master's INT output high? */
-bool pic_pending(const struct device *dev);
 /* Program both chips as a PC BIOS leaves them: vectors 08h and 70h, all masked. */
 void pic_firmware_setup(struct device *dev);
 
