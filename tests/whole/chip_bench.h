@@ -6,11 +6,11 @@
 #ifndef HINDCAST_TESTS_CHIP_BENCH_H
 #define HINDCAST_TESTS_CHIP_BENCH_H
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "tests/check_main.h"
 #include "vm/machine.h"
 
 #define MS 1000000ull
@@ -140,11 +140,9 @@ CHIP_BENCH void input(struct device *d, const void *data, size_t len)
 
 #define ADD(t) tcase_add_test(tc, t)
 
-CHIP_BENCH int run_chip_tests(const char *name, void (*const *groups)(TCase *), unsigned count)
+CHIP_BENCH Suite *chip_suite(const char *name, void (*const *groups)(TCase *), unsigned count)
 {
     Suite *suite = suite_create(name);
-    SRunner *runner;
-    int failed;
 
     for (unsigned i = 0; i < count; i++) {
         TCase *tc = tcase_create(name);
@@ -154,18 +152,14 @@ CHIP_BENCH int run_chip_tests(const char *name, void (*const *groups)(TCase *), 
         groups[i](tc);
         suite_add_tcase(suite, tc);
     }
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return suite;
 }
 
 #define CHIP_TESTS(name, ...) \
-    int main(void) \
+    Suite *test_suite(void) \
     { \
         static void (*const groups[])(TCase *) = {__VA_ARGS__}; \
-        return run_chip_tests(name, groups, ARRAY_LEN(groups)); \
+        return chip_suite(name, groups, ARRAY_LEN(groups)); \
     }
 
 #endif
