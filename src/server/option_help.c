@@ -97,7 +97,7 @@ void options_print_help(const char *pc_models, const char *virt_models)
            "       hindcast info RECORDING      what a recording holds\n"
            "       hindcast verify RECORDING    replay it without a debugger, comparing the\n"
            "                        state with every recorded hash\n"
-           "Boot a PC (i386, x86-64) or aarch64 guest that gdb can run forwards and backwards.\n"
+           "Boot an i386, x86-64 or aarch64 guest that gdb can run both ways.\n"
            "\n"
            "The guest waits at its first instruction until gdb attaches\n"
            "(target remote :1234). Options may be written with one dash or two, and\n"

@@ -695,7 +695,7 @@ const struct option_foreign option_foreign[] = {
     {"name", "a guest has no name; leave it out"},
     {"nodefaults", "each board comes with its own devices; leave it out (--vga none and --serial none take some away)"},
     {"no-user-config", "there are no configuration files; leave it out"},
-    {"no-acpi", "the boards have no ACPI tables; leave it out"},
+    {"no-acpi", "the pc always has ACPI tables, virt none; leave it out"},
     {"no-hpet", "the PC has no HPET; leave it out"},
     {"no-shutdown", "a guest that powered off can always be looked at, and go back; leave it out"},
     {"action", "a guest that ended can always be looked at, and go back (see also --no-reboot)"},

@@ -1,5 +1,5 @@
 /*
- * What the files of the server share (server*.c).
+ * What the files of the running server share (server*.c); command line, drives and images have headers of their own.
  */
 #ifndef HINDCAST_SERVER_INTERNAL_H
 #define HINDCAST_SERVER_INTERNAL_H

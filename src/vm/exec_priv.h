@@ -1,6 +1,6 @@
 /*
  * What the files of the execution core share: softmmu.c, tlb.c, block.c, translate.c,
- * optimise.c, interp.c, exec.c. Nobody else includes this.
+ * optimise.c, exec.c, the interpreter (by uop_words.h) and jit/ (by jit.h). Nobody else includes this.
  *
  * A machine's CPUs share what is derived from memory: translated blocks, compiled code, and
  * what is known of each page (struct exec_shared). What depends on a CPU's registers is its own: cached

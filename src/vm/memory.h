@@ -8,8 +8,8 @@
  * consecutive pages or by a device; later regions hide earlier ones where they
  * overlap.
  *
- * Every write goes through memory_write() or a TLB entry handed out by the
- * softmmu (vm/softmmu.h); both keep the page flags true:
+ * Every write is announced by memory_touch(), or goes through a TLB entry handed out by the
+ * softmmu (softmmu.c); both keep the page flags true:
  *   DIRTY   written since the page space (memory.pages) was cleaned
  *   CODE    some translated block was made from this page
  *   WALKED  some cached address translation depends on this page

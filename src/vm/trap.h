@@ -63,8 +63,8 @@ struct traps {
 };
 
 struct machine;
-/* Replace the set of traps; `list` is copied. Cheap when it is unchanged (false);
- * otherwise costs a pass over the block cache's index. */
+/* Replace the set of traps; `list` is copied. False, and cheap: it is the same. Else the CPU that runs next drops
+ * what it must of cached translations and blocks. */
 bool machine_set_traps(struct machine *m, const struct trap *list, unsigned count);
 bool traps_have_exec(const struct traps *t, uint64_t pc);
 /* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. Not storage traps. */

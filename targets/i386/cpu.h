@@ -3,15 +3,19 @@
  *
  *   decode.c    bytes -> struct insn                        (insn.h)
  *   lower*.c    struct insn -> micro-ops                    (lower.h)
- *   segment.c   descriptors, segment loads, far transfers, task switches
+ *   integer.c   what of integer arithmetic is too large for micro-ops
+ *   flow.c      checks, frames and transfers of control, between micro-ops and the two below
+ *   segment.c   descriptors, segment loads, far transfers
+ *   task.c      task switches
  *   mmu.c       linear -> physical, page faults
  *   exception.c raising, delivering, priorities; interrupt entry
- *   system.c    control, debug and model-specific registers, CPUID
- *   string.c    string instructions
+ *   system.c    control, debug, descriptor table and model-specific registers, time stamp
+ *   string.c    string instructions, port I/O
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
  *   fpu*.c mmx.c sse*.c   x87, MMX, SSE, SSE2
- *   cpu.c       wiring all this into cpu_ops and frontend; gdb registers
+ *   regs.c      the registers as gdb sees them
+ *   cpu.c       wiring all this into cpu_ops and frontend; reset
  *
  * References are to the Intel SDM (volumes 1, 2, 3A/3B).
  */

@@ -1,6 +1,7 @@
 /*
  * PCI: buses, functions, what all functions have in common (pci.c), message signalled interrupts
- * (pci_msi.c), how a CPU reaches configuration space (pci_host.c), bridges (pci_bridge.c).
+ * (pci_msi.c), how a CPU reaches configuration space (pci_host.c), bridges (pci_bridge.c), what
+ * a host bridge shows of itself (pci_root.c).
  *
  * A function is a device (vm/device.h) whose state holds its configuration space, and whose wiring
  * holds a struct pci_function, which says what that space means: which bits can be written, where the
