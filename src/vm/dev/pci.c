@@ -334,14 +334,11 @@ void pci_function_reset(struct pci_function *f)
 
 uint64_t pci_config_read(const struct pci_function *f, unsigned offset, unsigned size)
 {
-    uint64_t value = 0;
-
     if (offset + size > PCI_CONFIG_BYTES) /* extended space: there are no extended capabilities */
         return f->express_at ? 0 : UINT64_MAX;
     if (f->reading)
         f->reading(f->dev, offset, size);
-    memcpy(&value, f->config + offset, size);
-    return value;
+    return get_le(f->config + offset, size);
 }
 
 static bool touches(unsigned offset, unsigned size, unsigned first, unsigned end)

@@ -17,11 +17,11 @@
  */
 #include "i386/pc/rtc.h"
 
-#include "i386/boot/boot.h"
-
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
+#include "i386/boot/boot.h"
 #include "vm/dev/clock.h"
 #include "vm/machine.h"
 
@@ -470,11 +470,10 @@ static void rtc_write(struct device *dev, unsigned range, uint64_t offset, unsig
     }
 }
 
-static void put16(struct rtc_state *s, unsigned reg, uint64_t value)
+/* No more than 16 bits hold. */
+static void store_size(struct rtc_state *s, unsigned reg, uint64_t value)
 {
-    value = value > 0xffff ? 0xffff : value;
-    s->cmos[reg] = (uint8_t)value;
-    s->cmos[reg + 1] = (uint8_t)(value >> 8);
+    put_le16(s->cmos + reg, value > 0xffff ? 0xffff : (uint32_t)value);
 }
 
 /* What the setup program of a PC would have stored. */
@@ -486,17 +485,14 @@ static void store_sizes(struct rtc_state *s, uint64_t memory)
     unsigned sum = 0;
 
     s->cmos[0x14] = 0x06; /* equipment: FPU, PS/2 pointing device */
-    put16(s, 0x15, 640);
-    put16(s, 0x17, extended);
-    put16(s, 0x30, extended);
-    put16(s, 0x34, low > 0x1000000 ? (low - 0x1000000) >> 16 : 0);
-    s->cmos[0x5b] = (uint8_t)(high >> 16);
-    s->cmos[0x5c] = (uint8_t)(high >> 24);
-    s->cmos[0x5d] = (uint8_t)(high >> 32);
+    store_size(s, 0x15, 640);
+    store_size(s, 0x17, extended);
+    store_size(s, 0x30, extended);
+    store_size(s, 0x34, low > 0x1000000 ? (low - 0x1000000) >> 16 : 0);
+    put_le(s->cmos + 0x5b, high >> 16, 3);
     for (unsigned i = 0x10; i < 0x2e; i++)
         sum += s->cmos[i];
-    s->cmos[0x2e] = (uint8_t)(sum >> 8);
-    s->cmos[0x2f] = (uint8_t)sum;
+    put_be16(s->cmos + 0x2e, sum);
 }
 
 /* Kinds of devices in the order in which they are tried, a nibble each (QEMU, hw/i386/pc.c; SeaBIOS reads it). */
