@@ -11,7 +11,6 @@
  */
 #include "config.h"
 
-#include "base/bytes.h"
 #include "block/block.h"
 
 #include <errno.h>
@@ -23,6 +22,7 @@
 #endif
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "block/qcow2.h"
 
 #define MIN_CLUSTER_BITS 9u

@@ -12,11 +12,12 @@
  * In mid-instruction the PC stays on it, with rep_active and rep_start set.
  * Whoever enters an interrupt or exception handler clears both.
  */
-#include "base/bytes.h"
 #include "i386/helpers.h"
 #include "i386/protect.h"
 
 #include <string.h>
+
+#include "base/bytes.h"
 
 struct string {
     struct i386_cpu *c;
