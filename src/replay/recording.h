@@ -205,6 +205,7 @@ struct recording {
     uint64_t nchunks;
     uint64_t good_bytes;        /* up to the last MARK */
     bool closed;                /* ends with ENDR, index and trailer */
+    bool damaged;               /* it was closed, and something before its trailer is not as it was written */
     char note[256];             /* what is wrong with the end of the file; "": nothing */
     /* For recording_open() from memory. */
     const uint8_t *data;

@@ -747,6 +747,15 @@ static const char *read_end(const struct reader *rd, const struct chunk *index)
 }
 
 /* To what is wrong, add that the file ends in zeros, if it does: that is no damage on the way from there to here. */
+/* Does the file end with a trailer? */
+static bool has_trailer(const struct recording *r)
+{
+    uint8_t bytes[RECORDING_TRAILER_BYTES];
+
+    return r->len >= sizeof(bytes) && r->source.read(r->source.ctx, r->len - sizeof(bytes), bytes, sizeof(bytes)) >= 0 &&
+           !memcmp(bytes, RECORDING_TRAILER_MAGIC, 8) && crc_of(bytes, 20) == (uint32_t)get_le32(bytes + 20);
+}
+
 static void note_zeros(struct recording *r, uint64_t zeros)
 {
     size_t n = strlen(r->note);
@@ -808,6 +817,7 @@ static void read_chunks(struct reader *rd)
             wrong = read_chunk(rd, &c);
         if (wrong) {
             note_damage(r, offset, wrong);
+            r->damaged = has_trailer(r);
             return;
         }
         note_seen(rd, &c);

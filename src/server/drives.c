@@ -89,6 +89,15 @@ static void describe_part(struct drive_part *part, const struct option_drive *d)
     };
 }
 
+/* At the end is too late to say that what a guest wrote cannot be kept. */
+static int check_write_back(const struct option_drive *d, const struct block_image *im, struct error *err)
+{
+    if (!d->write_back || d->write_back_file || (im->format == &block_raw && im->source.local))
+        return 0;
+    return error_set(err, -EINVAL, "%s is no raw file, and only such a one can be written back to: name a new file for the "
+                     "changes, write-back=NEW.qcow2 (qemu-img commit can put it into the image)", im->source.name);
+}
+
 int drives_open(struct drives *ds, struct options *o, struct recording *r, struct error *err)
 {
     struct option_drives *od = &o->drives;
@@ -99,7 +108,8 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     ds->options = o;
     ds->recording = r;
     for (unsigned i = 0; i < od->count; i++) {
-        if (od->list[i].file && open_image(ds, i, &od->list[i], o, err) < 0)
+        if (od->list[i].file && (open_image(ds, i, &od->list[i], o, err) < 0 ||
+                                 (ds->images[i] && check_write_back(&od->list[i], ds->images[i], err) < 0)))
             return err->code;
         describe_part(&ds->parts.drives[ds->parts.ndrives++], &od->list[i]);
     }

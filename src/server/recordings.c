@@ -355,9 +355,9 @@ static int tell_verified(const struct verification *v, enum timeline_reason reas
         printf("verify: from the checkpoint at %" PRIu64 " it replays: %zu state hashes agree, %.1f MIPS\n",
                v->began, made, mips(v));
     else
-        printf("verify: the whole recording replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
-               v->r->edge, made, mips(v));
-    return 0;
+        printf("verify: %s replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
+               *v->r->note ? "what is good of the recording" : "the whole recording", v->r->edge, made, mips(v));
+    return v->r->damaged ? STATUS_DIVERGED : 0;
 }
 
 /* Of the file nothing is taken but the events, and the checkpoint that it begins with: so every hash is that of

@@ -539,7 +539,7 @@ static void greet(struct server *s)
     if (c->gdb_stdio || c->listener.fd < 0)
         return;
     buffer_init(&gdb);
-    buffer_printf(&gdb, "gdb ");
+    buffer_printf(&gdb, strcmp(s->machine->cpus[0]->ops->arch, "aarch64") ? "gdb " : "gdb-multiarch ");
     if (c->symbols) {
         buffer_quote(&gdb, c->symbols);
         buffer_printf(&gdb, " ");

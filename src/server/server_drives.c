@@ -22,7 +22,7 @@ int server_drive_commit(struct server *s, const char *name, const char *path, bo
         return error_set(err, -ENODEV, "this machine has no drive '%s': info block lists them", name);
     if (d->c.empty)
         return error_set(err, -ENODEV, "drive %s is empty", name);
-    return drives_commit(s->config.drives, d, path, force ? HOST_FORCE : 0, bytes, err);
+    return drives_commit(s->config.drives, d, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
 }
 
 bool server_drives_want_write_back(const struct server *s)

@@ -171,6 +171,9 @@ def claim_write_back_to_a_new_file_makes_an_image_over_the_old_one():
         # And it is a disk again, whose changes go into the next one.
         got, text = copies("--drive", "file=%s,write-back=%s" % (new, d.path("newer.qcow2")))
         equal(got, status(DATA), text)
+        # Into itself it cannot be, which is said before the guest runs.
+        refused(r"new.qcow2 is no raw file, and only such a one can be written back to", KERNEL, "--drive",
+                "file=%s,write-back" % new)
 
 
 def claim_commit_saves_the_disk_as_it_was_at_a_position():

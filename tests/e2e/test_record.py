@@ -15,6 +15,7 @@ import zlib
 from harness import *  # noqa: F401,F403
 import harness
 import hcrec
+from rspclient import RspError
 
 
 def hindcast(*args, timeout=60, cwd=None):
@@ -205,7 +206,13 @@ def claim_a_full_disk_is_told_to_the_debugger():
         # What happened is in memory all the same.
         resource.prlimit(s.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         saved = os.path.join(d, "saved.hcrec")
-        contains(rsp.monitor("save " + saved), r"history to position 60000000")
+        with open(saved, "w") as f:
+            f.write("precious")
+        try:
+            check(False, rsp.monitor("save " + saved))
+        except RspError as e:
+            contains(str(e), r"saved.hcrec: exists, and would be lost")
+        contains(rsp.monitor("save " + saved + " force"), r"history to position 60000000")
     equal(hindcast("verify", saved)[0], 0, "the saved one")
     shutil.rmtree(d)
 
@@ -267,6 +274,21 @@ def claim_a_changed_image_inside_shows_as_damage():
     status, _, err = hindcast("verify", name)
     equal(status, 1)
     contains(err, r"holds no history: chunk \d+, at byte \d+, is damaged")
+    shutil.rmtree(d)
+
+
+def claim_a_closed_recording_with_a_wrong_byte_does_not_verify():
+    d = temporary()
+    name = record(d)
+    with open(name, "r+b") as f:
+        f.seek(os.path.getsize(name) // 2)
+        byte = f.read(1)
+        f.seek(-1, os.SEEK_CUR)
+        f.write(bytes([byte[0] ^ 0xff]))
+    status, text, err = hindcast("verify", name)
+    equal(status, 2, text + err)
+    contains(text, r"is damaged")
+    check("whole" not in text, text)
     shutil.rmtree(d)
 
 
@@ -385,7 +407,7 @@ def claim_what_a_power_cut_leaves_opens_to_its_last_whole_chunk():
             if whole not in edges or there == middle:
                 status, out, err = hindcast("verify", torn)
                 equal(status, 0, out + err)
-                contains(out, r"the whole recording replays, to position %d" % whole)
+                contains(out, r"what is good of the recording replays, to position %d" % whole)
             edges.add(whole)
         at = next_one
     check(opened > 20 and len(edges) > 3, opened, edges)

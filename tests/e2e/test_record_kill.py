@@ -234,7 +234,7 @@ def claim_what_killed_writers_leave_agrees_with_a_straight_run():
         out = verify(name)
         check(not recording.closed)
         contains(out, r"was not closed")
-        contains(out, r"the whole recording replays, to position %d: %d state hashes agree" %
+        contains(out, r"what is good of the recording replays, to position %d: %d state hashes agree" %
                  (recording.edge, len(recording.hashes)))
         ages.agree(writer.before(0), straight_run(guest, recording), writer.before(OLD))
         hashes += len(recording.hashes)
