@@ -234,6 +234,10 @@ def watchpoints(guest, table, flavour):
     variable = jiffies(guest, table)
     check("%s: get_jiffies_64 shows where jiffies are" % flavour, variable is not None)
     guest.type("sleep 1\n")
+    for _ in range(1000): # while it stands where the page tables of a process are without the kernel's data
+        if guest.rsp.ask("m%x,4" % variable)[:1] != "E":
+            break
+        guest.rsp.ask("s")
     guest.rsp.close()
     out = gdb(guest.port, ["watch *(unsigned *)0x%x" % variable, "continue", "monitor when", "continue", "monitor when",
                            "reverse-continue", "monitor when", "reverse-continue", "monitor when",

@@ -7,7 +7,8 @@
  *
  * Odd/even addressing is three bits in three places: the sequencer's memory mode chooses the
  * planes of a write by address bit 0, the graphics controller's mode that of a read, and its
- * miscellaneous register replaces the bit, in both directions, whatever the other two say.
+ * miscellaneous register replaces the bit, in both directions, whatever the other two say. Where
+ * those two agree on odd and even planes it is replaced, too.
  *
  * Storage. Byte `o` of plane `p` is byte 4 * o + p of the framebuffer, with one
  * exception: of planes 0 and 1 the even bytes of the lower half, which are the
@@ -103,7 +104,7 @@ bool vga_text_window(const struct device *dev, uint32_t *base)
 
     *base = map == 2 ? 0xb0000u : 0xb8000u;
     return map >= 2 && !(s->seq[SEQ_MEMORY_MODE] & (MEMORY_ODD_EVEN_OFF | MEMORY_CHAIN_4)) && s->seq[SEQ_MAP_MASK] == 0x03 &&
-           s->gr[GR_MODE] == GMODE_ODD_EVEN && (s->gr[GR_MISC] & GMISC_ODD_EVEN) && !(s->gr[GR_READ_MAP] & 2u) &&
+           s->gr[GR_MODE] == GMODE_ODD_EVEN && !(s->gr[GR_READ_MAP] & 2u) &&
            s->gr[GR_ENABLE_SET_RESET] == 0 &&
            s->gr[GR_ROTATE] == 0 && s->gr[GR_BIT_MASK] == 0xff && !(s->vbe[VBE_ENABLE] & VBE_ENABLED);
 }
@@ -123,12 +124,19 @@ static bool banked(const struct device *dev, uint32_t offset, uint32_t *page, ui
     return true;
 }
 
+/* Do sequencer and graphics controller agree on odd and even planes, as in a text mode? Address bit 0 is then replaced
+ * without being asked for, too: GRUB as firmware does not ask. */
+static bool odd_even_text(const struct vga_state *s)
+{
+    return (s->gr[GR_MODE] & GMODE_ODD_EVEN) && !(s->seq[SEQ_MEMORY_MODE] & MEMORY_ODD_EVEN_OFF);
+}
+
 /* The byte of a plane that a CPU address means. The bit that replaces address bit 0 is 0: see vga.c. */
 static uint32_t plane_offset(const struct vga_state *s, uint32_t offset)
 {
     if (s->seq[SEQ_MEMORY_MODE] & MEMORY_CHAIN_4)
         return offset & ~3u;
-    return s->gr[GR_MISC] & GMISC_ODD_EVEN ? offset & ~1u : offset;
+    return (s->gr[GR_MISC] & GMISC_ODD_EVEN) || odd_even_text(s) ? offset & ~1u : offset;
 }
 
 /* Read mode 1: which pixels have the colour to compare with. */
