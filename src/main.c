@@ -332,7 +332,7 @@ static int dump_device_tree(const char *path, bool force, struct machine *m)
     struct error err = {0};
     size_t len;
     const void *dtb = virt_device_tree(m, &len);
-    int r = host_write_file(path, dtb, len, force ? HOST_FORCE : 0, &err);
+    int r = host_write_file(path, dtb, len, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), &err);
 
     machine_destroy(m);
     return r < 0 ? fail(&err) : 0;

@@ -208,8 +208,10 @@ static int parse_address(const char *where, struct address *a, struct error *err
         hostlen -= 2;
     }
     unsigned long n = strtoul(port, &end, 10);
-    if (hostlen >= sizeof a->host || *port < '0' || *port > '9' || *end || n > 65535)
+    if (hostlen >= sizeof a->host || *port < '0' || *port > '9' || *end)
         return bad_address(where, err);
+    if (n > 65535)
+        return error_set(err, -EINVAL, "%s: ports go from 0 to 65535", where);
     memcpy(a->host, host, hostlen);
     if (hostlen == 0)
         strcpy(a->host, "127.0.0.1");
@@ -283,8 +285,12 @@ static int listen_unix(struct listener *l, const char *where, const struct addre
             close(probe);
         }
     }
-    if (bind(l->fd, (struct sockaddr *)&sun, sizeof sun) < 0)
-        return listen_failed(l, where, "bind", err);
+    if (bind(l->fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
+        if (errno != EADDRINUSE || lstat(a->host, &st) < 0 || S_ISSOCK(st.st_mode))
+            return listen_failed(l, where, "bind", err);
+        listener_close(l);
+        return error_set(err, -EEXIST, "%s: there is a file of that name, which is no socket: name another one", where);
+    }
     l->unix_path = xstrdup(a->host);
     /* Who may connect may do to the guest what its owner may. */
     if (chmod(a->host, 0700) < 0)

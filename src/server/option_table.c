@@ -444,6 +444,7 @@ TAKER(take_listen)
     (void)row;
     (void)err;
     o->listen = !strcmp(arg, "none") ? NULL : arg;
+    o->listen_given = true;
     return 0;
 }
 

@@ -131,6 +131,7 @@ static int check_dependences(const struct options *o, struct error *err)
                                                    "--continue-live"},
         {o->run && o->gdb_stdio, false, "--run and --gdb stdio contradict each other: that gdb starts the guest"},
         {o->run && o->hold, false, "--run and -S contradict each other"},
+        {o->gdb_stdio && o->listen_given, false, "--listen and --gdb stdio contradict each other: there is one debugger"},
         {!o->listen && !o->gdb_stdio, o->run || o->command != OPTIONS_SERVE || o->dumpdtb,
          "--listen none without --run: the guest would never start"},
         {o->dumpdtb && o->replay, false, "--dumpdtb is for a machine that options describe, not for a recorded one"},

@@ -96,6 +96,7 @@ struct options {
     unsigned serial_count;
     const char *listen;         /* where to wait for gdb; NULL: nowhere */
     bool gdb_stdio;             /* gdb is at the other end of stdin and stdout */
+    bool listen_given;          /* a place for the debugger was named */
     bool run;                   /* start the guest at once */
     bool hold;                  /* -S: do not let it run on after gdb's `detach` */
     bool no_reboot;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/output.h"
 #include "host/writer.h"
 
 static bool ends_with(const char *name, const char *suffix)
@@ -62,17 +63,17 @@ static int to_png(const struct buffer *ppm, struct buffer *out, struct error *er
 }
 #endif
 
-int picture_write(const char *path, const struct buffer *ppm, struct error *err)
+int picture_write(const char *path, const struct buffer *ppm, bool force, struct error *err)
 {
     struct buffer png;
     int r;
 
     if (ends_with(path, ".ppm"))
-        return host_write_file(path, ppm->data, ppm->len, 0, err);
+        return host_write_file(path, ppm->data, ppm->len, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
     buffer_init(&png);
     r = to_png(ppm, &png, err);
     if (r == 0)
-        r = host_write_file(path, png.data, png.len, 0, err);
+        r = host_write_file(path, png.data, png.len, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
     buffer_finish(&png);
     return r;
 }

@@ -35,7 +35,7 @@ static const uint8_t *contents(const struct device *bank, uint64_t least, uint64
     return bytes;
 }
 
-int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *bytes, struct error *err)
+int server_flash_save(struct server *s, uint64_t n, const char *path, bool force, uint64_t *bytes, struct error *err)
 {
     const struct device *bank = find_bank(s, n);
     const uint8_t *data;
@@ -45,7 +45,7 @@ int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *
     if (!bank)
         return error_set(err, -ENODEV, "this machine has no flash bank %" PRIu64 ": there are 0 and 1", n);
     data = cfi_flash_contents(bank, bytes);
-    return host_write_file(path, data, *bytes, 0, err);
+    return host_write_file(path, data, *bytes, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
 }
 
 static bool write_back(struct server *s, unsigned n, const struct server_flash *f)

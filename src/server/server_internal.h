@@ -206,7 +206,7 @@ void server_file_call(void *ctx, const struct file_request *request, struct file
 bool server_flash_wants_write_back(const struct server *s);
 bool server_flash_write_back(struct server *s);
 /* Write bank `n`, as it is where the guest stands, to a file. */
-int server_flash_save(struct server *s, uint64_t n, const char *path, uint64_t *bytes, struct error *err);
+int server_flash_save(struct server *s, uint64_t n, const char *path, bool force, uint64_t *bytes, struct error *err);
 
 /* server_drives.c */
 /* struct timeline_host.image_read */

@@ -404,17 +404,24 @@ HANDLER(cmd_savevm)
     return r;
 }
 
+/* The word `force` as argument `n`: may what is written replace another file? */
+static int take_force(const struct rsp_monitor_call *call, unsigned n, bool *force, struct error *err)
+{
+    *force = !strcmp(arg(call, n), "force");
+    if (call->argc > n && !*force)
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is force", arg(call, n));
+    return 0;
+}
+
 HANDLER(cmd_save)
 {
     struct server *s = server_of(call);
-    bool force = !strcmp(arg(call, 1), "force");
     uint64_t bytes;
-    int r;
+    bool force;
+    int r = take_force(call, 1, &force, err);
 
-    if (call->argc > 1 && !force)
-        return error_set(err, -EINVAL, "'%s' means nothing here: there is force", arg(call, 1));
-    r = server_record_save(s, arg(call, 0), force, &bytes, err);
-
+    if (r == 0)
+        r = server_record_save(s, arg(call, 0), force, &bytes, err);
     if (r == 0)
         buffer_printf(call->out, "%s: %" PRIu64 " bytes, history to position %" PRIu64 "; hindcast --replay %s opens it\n",
                       arg(call, 0), bytes, timeline_edge(s->timeline), arg(call, 0));
@@ -759,14 +766,17 @@ HANDLER(cmd_screendump)
     struct server *s = server_of(call);
     const struct machine_console *console = need_console(s, err);
     struct buffer picture;
-    int r;
+    bool force;
+    int r = take_force(call, 1, &force, err);
 
+    if (r < 0)
+        return r;
     if (!console)
         return -ENODEV;
     buffer_init(&picture);
     r = console->screen_picture(s->machine, &picture, err);
     if (r == 0)
-        r = picture_write(arg(call, 0), &picture, err);
+        r = picture_write(arg(call, 0), &picture, force, err);
     buffer_finish(&picture);
     return r;
 }
@@ -787,8 +797,11 @@ HANDLER(cmd_info_block)
 HANDLER(cmd_commit)
 {
     uint64_t bytes;
-    int r = server_drive_commit(server_of(call), arg(call, 0), arg(call, 1), !strcmp(arg(call, 2), "force"), &bytes, err);
+    bool force;
+    int r = take_force(call, 2, &force, err);
 
+    if (r == 0)
+        r = server_drive_commit(server_of(call), arg(call, 0), arg(call, 1), force, &bytes, err);
     if (r == 0)
         buffer_printf(call->out, "%s: drive %s as it is at this position, over its image: %" PRIu64 " KiB\n", arg(call, 1),
                       arg(call, 0), bytes >> 10);
@@ -798,8 +811,11 @@ HANDLER(cmd_commit)
 HANDLER(cmd_save_flash)
 {
     uint64_t bytes, n = call->argv[0].number;
-    int r = server_flash_save(server_of(call), n, arg(call, 1), &bytes, err);
+    bool force;
+    int r = take_force(call, 2, &force, err);
 
+    if (r == 0)
+        r = server_flash_save(server_of(call), n, arg(call, 1), force, &bytes, err);
     if (r == 0)
         buffer_printf(call->out, "%s: %" PRIu64 " bytes, flash bank %" PRIu64 " as it is at this position\n",
                       arg(call, 1), bytes, n);
@@ -857,9 +873,9 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
-    {"screendump", "FILE", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
+    {"screendump", "FILE [force]", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
     {"commit", "DRIVE FILE [force]", "what a drive holds at this position, as a qcow2 over its image", cmd_commit},
-    {"save_flash", "BANK:n FILE", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
+    {"save_flash", "BANK:n FILE [force]", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},

@@ -100,6 +100,9 @@ def claim_bad_values_are_named():
     refused(r"q35", "--machine", "q35", STORE)
     refused(r"serial0: .*not.* anything|serial0: 'tty' is nothing", "--listen", "127.0.0.1:0", "--serial", "tty", STORE)
     refused(r"no address|HOST:PORT", "--listen", "localhost:http", STORE)
+    refused(r"99999: ports go from 0 to 65535", "--listen", "99999", STORE)
+    refused(r"is no socket: name another", "--listen", "unix:" + __file__, STORE)
+    refused(r"contradict each other", "--gdb", "stdio", "--listen", ":0", STORE)
     refused(r"contradict", "--run", "-S", STORE)
     refused(r"i386|486|model", "--cpu", "z80", STORE)
 
@@ -279,6 +282,31 @@ def claim_what_is_written_never_destroys_what_is_read():
             rsp.close()
         with open(kernel, "rb") as f:
             check(f.read() == whole, "the kernel was changed")
+
+
+def claim_what_is_saved_replaces_other_files_only_by_force():
+    with tempfile.TemporaryDirectory() as d:
+        notes, code = os.path.join(d, "notes.ppm"), os.path.join(d, "code.fd")
+        with open(code, "wb") as f:
+            f.write(b"\0\0\0\x14")  # b .
+        with open(notes, "w") as f:
+            f.write("mine")
+        refused(r"notes.ppm: exists", "--pflash", code, "--dumpdtb", notes)
+        for options, guest, command in (((), STORE, "screendump " + notes),
+                                        (("--pflash", code), None, "save_flash 0 " + notes)):
+            with Server(*options, guest=guest) as s:
+                rsp = s.client()
+                not_done(rsp, command, r"notes.ppm: exists")
+                not_done(rsp, command + " please", r"'please' means nothing here: there is force")
+                with open(notes) as f:
+                    equal(f.read(), "mine")
+                rsp.monitor(command + " force")
+                check(os.path.getsize(notes) > 4)
+                rsp.close()
+            with open(notes, "w") as f:
+                f.write("mine")
+        status, text = run("--force", "--pflash", code, "--dumpdtb", notes)
+        equal(status, 0, text)
 
 
 def claim_a_recording_is_replaced_only_by_force_and_has_one_writer():

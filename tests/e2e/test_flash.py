@@ -77,7 +77,7 @@ def claim_what_is_written_back_is_the_live_edge_wherever_the_debugger_stands():
             equal(content(saved)[:4096], WORD + b"\xff" * 4092)
             rsp.monitor("seek 3")
             rsp.ask("bc")
-            rsp.monitor("save_flash 1 " + saved)
+            rsp.monitor("save_flash 1 %s force" % saved)
             equal(content(saved)[:4], b"\xff" * 4)
             equal(content(data)[:4], b"\xff" * 4)
             rsp.send("k")

@@ -78,7 +78,7 @@ def there_and_back(rsp, steps=20):
 
 def picture(rsp, path):
     """(width, height, pixel(x, y)) of a screendump."""
-    rsp.monitor("screendump " + path)
+    rsp.monitor("screendump %s force" % path)
     with open(path, "rb") as f:
         data = f.read()
     match = re.match(rb"P6\n(\d+) (\d+)\n255\n", data)
