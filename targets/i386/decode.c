@@ -18,8 +18,8 @@
  *   0F 36, 37, A6, A7     SMX, Cyrix
  *   0F AA (RSM)           outside system management mode, which does not exist here
  *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
- * D8-DF and the MMX/SSE part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
- * helpers that execute them know which of them exist.
+ * D8-DF and the MMX, SSE and AVX part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
+ * lowering and the helpers that execute them know which of them exist.
  *
  * To add an instruction: a row here, a name in insn.h, a case in lower.c.
  */
@@ -242,6 +242,9 @@ static const struct row group_7_registers[64] = {
 static const struct row movbe_load = FROW2(LM, MOVBE, Gv, Mv), movbe_store = FROW2(LM, MOVBE, Mv, Gv),
     invpcid = FROW2(LM, INVPCID, Gr, Mo);
 
+/* What else there is in the three-byte maps, and with VEX: MMX, SSE and AVX. */
+static const struct row simd = P6ROW1(SIMD, FX), simd_imm8 = P6ROW2(SIMD, FX, Ib);
+
 /* A cursor over the bytes; running out is remembered, not acted upon. */
 struct cursor {
     const uint8_t *bytes;
@@ -302,7 +305,7 @@ static void memory32(struct cursor *c, struct insn *i)
         rm = byte & 7;
         index = (byte >> 3 & 7) | (i->rex & REX_X ? 8 : 0);
         i->scale = (uint8_t)(byte >> 6);
-        i->index = index == 4 ? INSN_NO_REG : (uint8_t)index;
+        i->index = index == 4 && !insn_is_gather(i) ? INSN_NO_REG : (uint8_t)index;
     }
     if (mod == 0 && rm == 5) {
         i->disp = fetch(c, 4);
@@ -606,11 +609,11 @@ static enum decode_result verdict(const struct cursor *c, struct insn *i, enum d
     return ok;
 }
 
-/* The row of a three-byte opcode or of one with a VEX prefix; NULL: none. ModRM is not fetched yet. */
-static const struct row *find_long(const struct insn *i)
+/* 0F 38 xx */
+static const struct row *find_0f38(const struct insn *i)
 {
-    if (i->vex || i->map != 2)
-        return NULL;
+    if (i->opcode < 0x80 || (i->opcode >= 0xc0 && i->opcode < 0xf0))
+        return &simd;
     if (i->opcode == 0x82)
         return (i->flags & INSN_OPSIZE) && !(i->flags & (INSN_REP | INSN_REPNE)) ? &invpcid : NULL;
     if (i->flags & (INSN_REP | INSN_REPNE))
@@ -618,11 +621,25 @@ static const struct row *find_long(const struct insn *i)
     return i->opcode == 0xf0 ? &movbe_load : i->opcode == 0xf1 ? &movbe_store : NULL;
 }
 
-/* The row by opcode alone. */
+/* With a VEX prefix. */
+static const struct row *find_vex(const struct insn *i)
+{
+    switch (i->map) {
+    case 1:  return two_byte[i->opcode].op == INSN_SIMD ? &two_byte[i->opcode] : NULL;
+    case 2:  return i->opcode < 0xf0 ? &simd : NULL;
+    default: return i->opcode < 0xf0 ? &simd_imm8 : NULL;
+    }
+}
+
+/* The row by opcode alone; NULL: none. ModRM is not fetched yet. */
 static const struct row *find_opcode(const struct cursor *c, const struct insn *i)
 {
-    if (i->vex || i->map > 1)
-        return find_long(i);
+    if (i->vex)
+        return find_vex(i);
+    if (i->map == 2)
+        return find_0f38(i);
+    if (i->map == 3)
+        return &simd_imm8;
     if (i->map)
         return &two_byte[i->opcode];
     if (c->mode & DECODE_CODE64) {
@@ -721,6 +738,8 @@ enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mo
     if ((i->flags & INSN_LOCK) && !lock_allowed(i, r))
         return verdict(&c, i, DECODE_UD);
     if (i->op == INSN_MOV_TO_SREG && i->arg[0].reg == SEG_CS)
+        return verdict(&c, i, DECODE_UD);
+    if (insn_is_gather(i) && (i->index == INSN_NO_REG || i->asize == 2))
         return verdict(&c, i, DECODE_UD);
     if (override != INSN_NO_REG)
         i->seg = (uint8_t)override;

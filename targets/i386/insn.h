@@ -95,7 +95,7 @@ struct insn {
     uint8_t scale;   /* log2 */
     uint8_t rex;     /* REX_*; of a VEX prefix, too */
     uint8_t vex;     /* 0, or 1 + log2(vector bytes / 16): there is a VEX prefix, which gave map, rex and flags */
-    uint8_t vvvv;    /* the register that it names */
+    uint8_t vvvv;    /* the register that it names; 0 if it has to name none */
     uint32_t disp;   /* sign-extended */
     uint32_t imm;    /* sign-extended where the manual says so */
     uint64_t wide;   /* 64-bit immediate, or the address of MOV to and from an offset */
@@ -108,7 +108,7 @@ struct insn {
 #define DECODE_P6     2u /* instructions that the Pentium and the P6 family added exist */
 #define DECODE_CODE64 4u /* 64-bit mode */
 #define DECODE_LM     8u /* instructions that came with or after long mode exist (which of them, the lowering knows) */
-#define DECODE_VEX    16u /* C4 and C5 begin VEX prefixes where they cannot be LES and LDS */
+#define DECODE_VEX    16u /* C4 and C5 begin VEX prefixes where they cannot be LES and LDS: not in real and virtual-8086 mode */
 
 enum decode_result {
     DECODE_OK,
@@ -118,6 +118,12 @@ enum decode_result {
 };
 
 enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *out);
+
+/* Does it gather: is the index a vector register (SDM 2, 2.3.12)? */
+static inline bool insn_is_gather(const struct insn *i)
+{
+    return i->vex && i->map == 2 && (i->opcode & 0xfc) == 0x90;
+}
 
 /* Whether a row of the opcode tables is defined: for tests. `map` as in struct insn. */
 bool i386_opcode_defined(unsigned map, uint8_t opcode, unsigned mode);

@@ -47,6 +47,11 @@ static enum build_next raise(struct lower *l, unsigned vector, bool has_error)
     return end_exit(l);
 }
 
+enum build_next end_undefined(struct lower *l)
+{
+    return raise(l, EXC_UD, false);
+}
+
 static uint32_t cs_limit(const struct lower *l)
 {
     return (uint32_t)(l->mode >> 32);
@@ -689,7 +694,7 @@ static enum build_next lower_xlat(struct lower *l)
 static enum build_next lower_arpl(struct lower *l)
 {
     if (!(l->mode & MODE_PE) || (l->mode & MODE_VM))
-        return raise(l, EXC_UD, false);
+        return end_undefined(l);
     if (is_mem(l, 0)) {
         mem_offset(l);
         call(l, i386_op_arpl_mem, l->i.seg, reg(l->i.arg[1].reg, 2), 0);
@@ -801,7 +806,7 @@ static enum build_next lower_system(struct lower *l)
     const struct operand *o = l->i.arg;
 
     if (protected_only(l->i.op) && (!(l->mode & MODE_PE) || (l->mode & MODE_VM)))
-        return raise(l, EXC_UD, false);
+        return end_undefined(l);
     switch (l->i.op) {
     case INSN_SLDT: return lower_system_read(l, i386_op_sldt);
     case INSN_STR:  return lower_system_read(l, i386_op_str);
@@ -863,15 +868,10 @@ static enum build_next lower_system(struct lower *l)
     }
 }
 
-static bool has(const struct lower *l, unsigned feature)
-{
-    return i386_has(i386_of(l->b->cpu)->model, feature);
-}
-
 /* One that a feature of the model gives. */
 static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *fn)
 {
-    return has(l, feature) ? call_exit(l, fn) : raise(l, EXC_UD, false);
+    return has(l, feature) ? call_exit(l, fn) : end_undefined(l);
 }
 
 /* RDFSBASE RDGSBASE WRFSBASE WRGSBASE */
@@ -880,7 +880,7 @@ static enum build_next lower_fsgsbase(struct lower *l)
     unsigned n = l->i.modrm >> 3 & 3, r = reg(l->i.arg[0].reg, 8), size = l->i.arg[0].size;
 
     if (!has(l, FEATURE_FSGSBASE))
-        return raise(l, EXC_UD, false);
+        return end_undefined(l);
     if (n < 2) {
         call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
         operand_move(l, size, r, S_T(1));
@@ -898,7 +898,7 @@ static enum build_next lower_movbe(struct lower *l)
     struct mem m;
 
     if (!has(l, FEATURE_MOVBE))
-        return raise(l, EXC_UD, false);
+        return end_undefined(l);
     mem_operand(l, &m, size, !load);
     if (load)
         mem_load(l, size, S_T(1), &m);
@@ -924,7 +924,7 @@ static enum build_next lower_long(struct lower *l)
         return call_if(l, FEATURE_SYSCALL, i386_op_syscall);
     case INSN_SYSRET:
         if (!has(l, FEATURE_SYSCALL))
-            return raise(l, EXC_UD, false);
+            return end_undefined(l);
         call(l, i386_op_sysret, 0, 0, l->i.osize == 8);
         return end_exit(l);
     case INSN_SWAPGS: return call_exit(l, i386_op_swapgs);
@@ -934,7 +934,7 @@ static enum build_next lower_long(struct lower *l)
     case INSN_STAC:
     case INSN_CLAC:
         if (!has(l, FEATURE_SMAP))
-            return raise(l, EXC_UD, false);
+            return end_undefined(l);
         call(l, i386_op_smap, 0, l->i.op == INSN_STAC, 0);
         return end_exit(l);
     case INSN_MONITOR: return call_if(l, FEATURE_MONITOR, i386_op_monitor);
@@ -944,20 +944,20 @@ static enum build_next lower_long(struct lower *l)
     case INSN_FSGSBASE: return lower_fsgsbase(l);
     case INSN_CMPXCHG16B:
         if (!has(l, FEATURE_CX16))
-            return raise(l, EXC_UD, false);
+            return end_undefined(l);
         mem_offset(l);
         call(l, i386_op_cmpxchg16b, 0, l->i.seg, 0);
         return BUILD_MORE;
     case INSN_INVPCID:
         if (!has(l, FEATURE_INVPCID))
-            return raise(l, EXC_UD, false);
+            return end_undefined(l);
         mem_offset(l);
         call(l, i386_op_invpcid, reg(l->i.arg[0].reg, 8), l->i.seg, 0);
         return end_exit(l);
     case INSN_MOVBE: return lower_movbe(l);
     case INSN_RDPID:
         if (!has(l, FEATURE_RDPID))
-            return raise(l, EXC_UD, false);
+            return end_undefined(l);
         emit(l, wide(l) ? UOP_MOV32Z : UOP_MOV32, reg(l->i.arg[0].reg, 4), S_OFF(tsc_aux), 0);
         return BUILD_MORE;
     default:
@@ -1009,7 +1009,7 @@ static enum build_next lower_insn(struct lower *l)
     unsigned size = i->arg[0].size;
 
     switch (i->op) {
-    case INSN_UD: return raise(l, EXC_UD, false);
+    case INSN_UD: return end_undefined(l);
     case INSN_ADD: case INSN_OR: case INSN_ADC: case INSN_SBB: case INSN_AND: case INSN_SUB: case INSN_XOR:
         return lower_alu(l);
     case INSN_CMP: case INSN_TEST: return lower_compare(l);
@@ -1181,12 +1181,15 @@ static uint64_t mode_of_model(const struct i386_cpu *c)
 
     if (i386_has(c->model, FEATURE_CMOV)) /* the mark of the P6 */
         mode |= MODE_P6;
-    if (i386_has(c->model, FEATURE_LM))
+    if (i386_has(c->model, FEATURE_LM) || i386_model_features(c->model, CPUID_1_ECX))
         mode |= MODE_LM;
     if (c->model->has_sse2 && (st->cr4 & CR4_OSFXSR))
         mode |= MODE_SSE;
-    if ((st->cr4 & CR4_OSXSAVE) && i386_protected(st) && !i386_vm86(st))
+    if (i386_protected(st) && !i386_vm86(st) &&
+        (i386_has(c->model, FEATURE_AVX) || i386_has(c->model, FEATURE_BMI1) || i386_has(c->model, FEATURE_BMI2)))
         mode |= MODE_VEX;
+    if ((st->cr4 & CR4_OSXSAVE) && (st->xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX))
+        mode |= MODE_AVX;
     return mode;
 }
 

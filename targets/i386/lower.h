@@ -35,8 +35,9 @@ enum {
     MODE_P6     = 1u << 7, /* the model has the instructions that the Pentium and the P6 added */
     MODE_SSE    = 1u << 20, /* CR4.OSFXSR is set, and the model has SSE2 */
     MODE_LONG   = 1u << 21, /* 64-bit mode */
-    MODE_LM     = 1u << 22, /* the model has long mode */
-    MODE_VEX    = 1u << 23, /* CR4.OSXSAVE is set, in protected mode: VEX prefixes are known */
+    MODE_LM     = 1u << 22, /* the model has instructions that came with or after long mode */
+    MODE_VEX    = 1u << 23, /* it has some with a VEX prefix, and this is protected mode (not virtual-8086) */
+    MODE_AVX    = 1u << 24, /* CR4.OSXSAVE, XCR0.SSE and XCR0.AVX are set: those of them on XMM and YMM registers exist */
     /* two bits for each of ES CS SS DS FS GS: enum seg_class */
     MODE_SEG_SHIFT = 8,
 };

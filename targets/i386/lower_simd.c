@@ -382,6 +382,8 @@ enum build_next lower_simd(struct lower *l)
 {
     unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm;
 
+    if (l->i.vex || l->i.map > 1)
+        return end_undefined(l);
     if (lower_vector(l))
         return BUILD_MORE;
     if (l->i.flags & INSN_MEM)

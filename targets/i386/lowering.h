@@ -82,6 +82,12 @@ static inline void call(struct lower *l, i386_helper *fn, unsigned d, unsigned a
     build_call(l->b, fn, d, a, b);
 }
 
+/* Has the model the feature (FEATURE_*)? */
+static inline bool has(const struct lower *l, unsigned feature)
+{
+    return i386_has(i386_of(l->b->cpu)->model, feature);
+}
+
 static inline bool is_mem(const struct lower *l, unsigned n)
 {
     return l->i.arg[n].kind == OPERAND_MEM;
@@ -129,6 +135,8 @@ enum build_next lower_bit_scan(struct lower *l);
 /* ---- lower.c ---- */
 /* The block ends here, and the run loop looks at everything anew. */
 enum build_next end_exit(struct lower *l);
+/* There is no such instruction. */
+enum build_next end_undefined(struct lower *l);
 
 /* ---- lower_x87.c ---- */
 enum build_next lower_x87(struct lower *l);
@@ -136,7 +144,7 @@ enum build_next lower_x87(struct lower *l);
 bool x87_wants_alone(const struct lower *l);
 
 /* ---- lower_simd.c ---- */
-/* MMX, SSE and SSE2: 0F 10-17 28-2F 50-7F AE C2-C6 D0-FF. */
+/* MMX, SSE and AVX: 0F 10-17 28-2F 50-7F AE C2-C6 D0-FF, 0F 38 and 0F 3A. */
 enum build_next lower_simd(struct lower *l);
 
 #endif

@@ -131,6 +131,51 @@ START_TEST(forms_that_do_not_exist_are_undefined)
 }
 END_TEST
 
+#define CODE64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX)
+
+START_TEST(vex_prefixes_name_map_prefix_and_registers)
+{
+    ASSERT_INSN(CODE64, "c5 ed fe d3", SIMD, 4); /* vpaddd ymm2, ymm2, ymm3 */
+    ck_assert_int_eq(decoded.vex, 2);
+    ck_assert_int_eq(decoded.vvvv, 2);
+    ck_assert_int_eq(decoded.map, 1);
+    ck_assert(decoded.flags & INSN_OPSIZE);
+    ASSERT_INSN(CODE64, "c4 42 81 b8 04 24", SIMD, 6); /* vfmadd231sd xmm8, xmm15, [r12] */
+    ck_assert_int_eq(decoded.vex, 1);
+    ck_assert_int_eq(decoded.vvvv, 15);
+    ck_assert_int_eq(decoded.map, 2);
+    ck_assert_int_eq(decoded.rex, REX_R | REX_B | REX_W);
+    ck_assert_int_eq(decoded.base, 12);
+    ASSERT_INSN(CODE64, "c4 e3 6d 4a c1 40", SIMD, 6); /* vblendvps ymm0, ymm2, ymm1, ymm4 */
+    ck_assert_int_eq(decoded.map, 3);
+    ck_assert_int_eq(decoded.imm, 0x40);
+    ASSERT_INSN(CODE64, "c4 e2 65 92 0c a0", SIMD, 6); /* vgatherdps ymm1, [rax + ymm4*4], ymm3 */
+    ck_assert_int_eq(decoded.index, 4);
+    ASSERT_INSN(CODE64, "c5 f8 77", SIMD, 3);
+    ASSERT_INSN(CODE32 | DECODE_LM | DECODE_VEX, "c5 f1 fe d3", SIMD, 4);
+    ASSERT_INSN(CODE32 | DECODE_LM | DECODE_VEX, "c5 11", LOAD_FAR, 2); /* LDS */
+    ASSERT_INSN(CODE32, "c4 45 10", LOAD_FAR, 3);
+}
+END_TEST
+
+START_TEST(vex_prefixes_that_are_none)
+{
+    static const char *const undefined[] = {
+        "66 c5 f1 fe d3", "f2 c5 f1 fe d3", "f3 c5 f1 fe d3", "f0 c5 f1 fe d3", "48 c5 f1 fe d3", /* after another prefix */
+        "c4 e0 71 fe d3", "c4 e4 71 fe d3",                                                       /* maps 0 and 4 */
+        "c5 f0 a2", "c5 f8 05",                                                                   /* CPUID, SYSCALL */
+        "c4 e2 65 92 08", "c4 e2 65 92 c8",                                                       /* VSIB wants SIB */
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(undefined); n++)
+        ck_assert_msg(decode(CODE64, undefined[n]) == DECODE_UD, "%s", undefined[n]);
+    ck_assert_int_eq(decode(CODE64 & ~DECODE_VEX, "c5 f1 fe d3"), DECODE_UD);
+    ck_assert_int_eq(decode(CODE32 | DECODE_LM, "c5 f1 fe d3"), DECODE_UD); /* LDS of a register */
+    ck_assert_int_eq(decode(CODE16 | DECODE_LM | DECODE_VEX, "67 c4 e2 65 92 0c a0"), DECODE_OK);
+    ck_assert_int_eq(decode(CODE16 | DECODE_LM | DECODE_VEX, "c4 e2 65 92 0c"), DECODE_UD);
+}
+END_TEST
+
 START_TEST(a_486_lacks_what_came_later)
 {
     static const char *const later[] = {"0f a2", "0f 31", "0f 32", "0f 40 c0", "0f c7 08", "0f 6f c0", "0f 34", "0f 18 00"};
@@ -302,6 +347,8 @@ Suite *test_suite(void)
     tcase_add_test(t, the_last_of_several_prefixes_counts);
     tcase_add_test(t, lock_is_undefined_unless_memory_is_modified);
     tcase_add_test(t, forms_that_do_not_exist_are_undefined);
+    tcase_add_test(t, vex_prefixes_name_map_prefix_and_registers);
+    tcase_add_test(t, vex_prefixes_that_are_none);
     tcase_add_test(t, a_486_lacks_what_came_later);
     tcase_add_test(t, more_than_fifteen_bytes_are_too_long);
     tcase_add_test(t, missing_bytes_are_asked_for);
