@@ -82,6 +82,10 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.gdb_arch = o->gdb_arch;
     c.kernel = images_first(im, IMAGE_KERNEL);
     c.bios = images_first(im, IMAGE_BIOS);
+    for (unsigned n = 0; n < OPTIONS_MAX_PFLASH; n++) {
+        c.pflash[n] = images_first(im, IMAGE_PFLASH0 + n);
+        c.pflash_read_only[n] = o->flash_read_only[n];
+    }
     c.vga_bios = images_first(im, IMAGE_VGA_BIOS);
     c.roms = images_of(im, IMAGE_ROM, &c.nroms);
     c.modules = images_of(im, IMAGE_MODULE, &c.nmodules);
@@ -125,12 +129,15 @@ static int choose_engine(struct machine *m, const struct options *o, struct erro
 static int build_machine(struct machine **m, struct supplies *su, struct options *o, struct recording *replay,
                          struct error *err)
 {
-    struct boot_image kernel = images_first(&su->images, IMAGE_KERNEL);
+    struct boot_image kernel = images_first(&su->images, IMAGE_KERNEL), flash = images_first(&su->images, IMAGE_PFLASH0);
+    struct boot_image firmware = flash.data ? flash : images_first(&su->images, IMAGE_BIOS);
+    bool for_virt = virt_recognises(kernel.data, kernel.len) || (flash.data && !pc_is_firmware(flash.data, flash.len));
     int r;
 
-    if (!o->cpu && o->kind != MACHINE_VIRT && pc_is_64bit(kernel.data, kernel.len))
+    if (!o->cpu && o->kind != MACHINE_VIRT && !(o->kind == MACHINE_BY_KERNEL && for_virt) &&
+        pc_is_64bit(firmware.data ? firmware.data : kernel.data, firmware.data ? firmware.len : kernel.len))
         o->cpu = "qemu64";
-    r = options_settle(o, options_file(o, IMAGE_PFLASH0) || virt_recognises(kernel.data, kernel.len), err);
+    r = options_settle(o, for_virt, err);
 
     if (r == 0)
         r = drives_open(&su->drives, o, replay, err);

@@ -18,7 +18,7 @@
 static const struct option_key keys[] = {
     {"file", "FILE"},
     {"format", "raw|qcow2"},
-    {"if", "ide|virtio|scsi|floppy|sd|none"},
+    {"if", "ide|virtio|scsi|floppy|sd|pflash|none"},
     {"index", "N"},
     {"bus", "N"},
     {"unit", "N"},
@@ -41,12 +41,12 @@ static const struct option_key keys[] = {
 
 static const char *const interface_names[DRIVE_IFS + 1] = {
     [DRIVE_IF_NONE] = "none", [DRIVE_IF_IDE] = "ide", [DRIVE_IF_SCSI] = "scsi", [DRIVE_IF_FLOPPY] = "floppy",
-    [DRIVE_IF_VIRTIO] = "virtio", [DRIVE_IF_SD] = "sd", [DRIVE_IFS] = NULL,
+    [DRIVE_IF_VIRTIO] = "virtio", [DRIVE_IF_SD] = "sd", [DRIVE_IF_PFLASH] = "pflash", [DRIVE_IFS] = NULL,
 };
 static const char *const media_names[] = {"disk", "cdrom", NULL};
 static const char *const discard_names[] = {"ignore", "unmap", NULL};
 
-static void free_drive(struct option_drive *d)
+void option_drive_free(struct option_drive *d)
 {
     free(d->file);
     free(d->format);
@@ -61,7 +61,7 @@ static void free_drive(struct option_drive *d)
 void option_drives_finish(struct option_drives *o)
 {
     while (o->count)
-        free_drive(&o->list[--o->count]);
+        option_drive_free(&o->list[--o->count]);
 }
 
 /* The next in the list, with the defaults. */
@@ -220,6 +220,14 @@ int option_drive_take(struct option_drives *o, const char *arg, struct error *er
         r = take_keys(d, &l, err);
     option_list_finish(&l);
     return r == 0 ? check_drive(d, err) : r;
+}
+
+bool option_drive_take_flash(struct option_drives *o, struct option_drive *d)
+{
+    if (!o->count || o->list[o->count - 1].interface != DRIVE_IF_PFLASH)
+        return false;
+    *d = o->list[--o->count];
+    return true;
 }
 
 int option_drive_take_file(struct option_drives *o, const char *file, enum drive_media media, unsigned index,

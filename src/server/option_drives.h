@@ -48,6 +48,10 @@ struct option_drives {
 
 /* Take the value of --drive. 0, or negative errno with *err. */
 int option_drive_take(struct option_drives *o, const char *arg, struct error *err);
+/* Is the drive that was taken last flash (if=pflash), which is no drive to us? Then it is given to the caller, who frees
+ * it by option_drive_free(). */
+bool option_drive_take_flash(struct option_drives *o, struct option_drive *d);
+void option_drive_free(struct option_drive *d);
 /* That of -hda to -hdd (index 0 to 3) and --cdrom (index 2); of -fda and -fdb; of -sd. */
 int option_drive_take_file(struct option_drives *o, const char *file, enum drive_media media, unsigned index,
                            bool any_interface, enum drive_interface interface, struct error *err);

@@ -203,10 +203,42 @@ TAKER(take_pflash)
     return 0;
 }
 
+/* --drive if=pflash: a flash bank, as --pflash. */
+static int take_flash_drive(struct options *o, struct option_drive *d, struct error *err)
+{
+    unsigned bank = d->any_index ? o->files[IMAGE_PFLASH0].count : d->index;
+
+    if (!d->file)
+        return error_set(err, -EINVAL, "--drive if=pflash: it needs file=FILE");
+    if (bank >= OPTIONS_MAX_PFLASH || o->files[IMAGE_PFLASH0 + bank].count)
+        return error_set(err, -EINVAL, "--drive if=pflash: there are %d flash banks, one file each", OPTIONS_MAX_PFLASH);
+    if (d->format && strcmp(d->format, "raw"))
+        return error_set(err, -EINVAL, "--drive if=pflash,format=%s: flash images are raw (qemu-img convert makes one)",
+                         d->format);
+    if (d->write_back_file)
+        return error_set(err, -EINVAL, "--drive if=pflash,write-back=%s: write-back=on writes to its own file; monitor "
+                         "save_flash writes to any", d->write_back_file);
+    if (d->write_back && d->read_only)
+        return error_set(err, -EINVAL, "--drive if=pflash: nothing is written back of a bank that is readonly");
+    o->flash_read_only[bank] = d->read_only;
+    o->write_back[bank] = d->write_back;
+    o->flash_file[bank] = d->file;
+    d->file = NULL;
+    o->files[IMAGE_PFLASH0 + bank].path[o->files[IMAGE_PFLASH0 + bank].count++] = o->flash_file[bank];
+    return 0;
+}
+
 TAKER(take_drive)
 {
+    struct option_drive flash;
+    int r = option_drive_take(&o->drives, arg, err);
+
     (void)row;
-    return option_drive_take(&o->drives, arg, err);
+    if (r < 0 || !option_drive_take_flash(&o->drives, &flash))
+        return r;
+    r = take_flash_drive(o, &flash, err);
+    option_drive_free(&flash);
+    return r;
 }
 
 /* -hda to -hdd, --cdrom: the usual interface. `which`: the index. */
@@ -557,10 +589,10 @@ const struct option_row option_table[] = {
     {"option-rom", NULL, "FILE", SECTION_GUEST, VERIFY, take_rom, 0,
      "pc: a ROM that the --bios loads (SeaBIOS: genroms/); may be repeated"},
     {"pflash", NULL, "FILE[,write-back]", SECTION_GUEST, VERIFY, take_pflash, 0,
-     "virt: contents of the first (the second) flash bank; what the guest programs stays in memory, or is written to "
-     "FILE at the end"},
+     "contents of the first (the second) flash bank; pc: they end at 4 GiB, the second below the first (OVMF_CODE, "
+     "OVMF_VARS). What the guest programs stays in memory, or is written to FILE at the end"},
     {"drive", NULL, "KEY=VALUE,...", SECTION_GUEST, VERIFY, take_drive, 0,
-     "a drive: file=FILE, format=raw|qcow2, if=ide|virtio|floppy|sd|none, index=N, media=disk|cdrom, id=ID, readonly=on,"
+     "a drive: file=FILE, format=raw|qcow2, if=ide|virtio|floppy|sd|pflash|none, index=N, media=disk|cdrom, id=ID, readonly=on,"
      " snapshot=NAME (of a qcow2), discard=unmap, serial=TEXT, fail=LBA+N (bad sectors), latency=US, rate=MB/s,"
      " write-back[=FILE]. FILE is read only; what the guest writes is state"},
     {"hda", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 0, "a disk; so -hdb, -hdc, -hdd"},

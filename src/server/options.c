@@ -40,6 +40,10 @@ void options_finish(struct options *o)
 {
     free(o->semihost_args);
     free(o->semihost_cmdline);
+    for (unsigned n = 0; n < OPTIONS_MAX_PFLASH; n++) {
+        free(o->flash_file[n]);
+        o->flash_file[n] = NULL;
+    }
     o->semihost_args = o->semihost_cmdline = NULL;
     option_drives_finish(&o->drives);
 }
@@ -76,8 +80,7 @@ static int settle_virt(struct options *o, struct error *err)
 
 static int settle_pc(struct options *o, struct error *err)
 {
-    const char *odd = o->semihosting ? "semihosting" : options_file(o, IMAGE_PFLASH0) ? "pflash" :
-                      o->dumpdtb ? "dumpdtb" : NULL;
+    const char *odd = o->semihosting ? "semihosting" : o->dumpdtb ? "dumpdtb" : NULL;
 
     if (odd)
         return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
@@ -185,7 +188,7 @@ static int check_whole(const struct options *o, struct error *err)
     if (!options_file(o, IMAGE_KERNEL) && !options_file(o, IMAGE_BIOS) && !options_file(o, IMAGE_PFLASH0) && !o->replay &&
         !o->dumpdtb)
         return error_set(err, -EINVAL,
-                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or a --bios image "
+                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or firmware by --bios or --pflash "
                          "(which boots from --drive, -hda, --cdrom); "
                          "hindcast --help says more");
     for (unsigned i = 0; i < o->serial_count; i++)

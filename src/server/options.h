@@ -43,7 +43,7 @@ enum image_kind {
     IMAGE_BIOS,
     IMAGE_VGA_BIOS, /* pc */
     IMAGE_ROM,      /* pc: option ROMs */
-    IMAGE_PFLASH0,  /* virt: flash banks */
+    IMAGE_PFLASH0,  /* flash banks */
     IMAGE_PFLASH1,
     IMAGE_MODULE,   /* --initrd, and Multiboot modules */
     IMAGE_KINDS,
@@ -78,6 +78,8 @@ struct options {
     struct schedule schedule;   /* of `interleave` */
     uint64_t memory_bytes;
     struct option_files files[IMAGE_KINDS];
+    bool flash_read_only[OPTIONS_MAX_PFLASH];
+    char *flash_file[OPTIONS_MAX_PFLASH]; /* what files[IMAGE_PFLASH0...] point to if --drive named it; else NULL */
     bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
     struct option_drives drives;
     const char *append;         /* NULL: not given; the same for the rest */

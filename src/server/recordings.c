@@ -101,6 +101,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "semihosting", "on");
     if (o->semihosting && o->semihost_args)
         pair(t, "semihosting-args", o->semihost_args);
+    if (o->flash_read_only[0] || o->flash_read_only[1])
+        pair(t, "pflash-readonly", !o->flash_read_only[1] ? "0" : o->flash_read_only[0] ? "0,1" : "1");
     describe_drives(o, t);
 }
 
@@ -245,6 +247,9 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         return err->code;
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
+    for (unsigned n = 0; n < OPTIONS_MAX_PFLASH; n++)
+        o->flash_read_only[n] = recording_value(r, "pflash-readonly") &&
+                                strchr(recording_value(r, "pflash-readonly"), n ? '1' : '0');
     o->gdb_arch = recording_value(r, "gdb-arch"); /* what debuggers wrote is in its registers' numbers */
     configure_semihosting(r, o);
     if (o->memory_bytes < (uint64_t)1 << 20 || o->memory_bytes & ~PAGE_MASK)

@@ -6,8 +6,8 @@
  * reset, standing before its first instruction.
  *
  * What boots, by which image is given:
- *   bios            the flat image, from the reset vector in real mode; it finds a Linux
- *                   kernel given beside it in the configuration device
+ *   bios, pflash[0] the flat image below 4 GiB, from the reset vector in real mode; it finds a
+ *                   Linux kernel given beside it in the configuration device
  *   kernel          ELF, Multiboot 1 or 2, or Linux bzImage, recognised by content, with
  *                   the state that each of these protocols prescribes; firmware
  *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would
@@ -32,6 +32,7 @@ struct buffer;
 #define PC_MAX_DEBUG_EXIT 4
 #define PC_MAX_MODULES    64
 #define PC_MAX_ROMS       4
+#define PC_FIRMWARE_MAX   ((size_t)16 << 20) /* bytes of a firmware image, or of both flash banks */
 
 enum pc_vga {
     PC_VGA_NONE,
@@ -50,6 +51,8 @@ struct pc_config {
     unsigned nmodules;
     const char *append;        /* kernel command line; NULL: empty */
     struct boot_image bios;
+    struct boot_image pflash[2]; /* instead of bios: flash, the second bank below the first */
+    bool pflash_read_only[2];
     enum pc_vga vga;
     const struct boot_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
     unsigned nroms;
@@ -70,7 +73,10 @@ struct pc_config {
         .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
     }
 
-/* Is the kernel one for a CPU with long mode: a bzImage with a 64-bit entry point, an ELF file for x86-64? */
+/* Is a firmware image one for this board: does code for the reset vector stand at its end? */
+bool pc_is_firmware(const void *data, size_t len);
+/* Is the kernel one for a CPU with long mode: a bzImage with a 64-bit entry point, an ELF file for x86-64? Or is it
+ * UEFI firmware, which as a rule is? */
 bool pc_is_64bit(const void *data, size_t len);
 
 /* 0, or a negative errno with a text that says what to change. */

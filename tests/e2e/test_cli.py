@@ -75,7 +75,6 @@ def claim_help_fits_80_columns():
 
 
 def claim_options_without_effect_are_refused():
-    refused(r"--pflash is for --machine virt", "--machine", "pc", "--pflash", STORE, STORE)
     refused(r"--debug-exit is for --machine pc", "--machine", "virt", "--debug-exit", "none", STORE)
     refused(r"--semihosting-arg goes with --semihosting", "--semihosting-arg", "x", STORE)
     refused(r"--run and --gdb stdio", "--run", "--gdb", "stdio", STORE)

@@ -1,4 +1,4 @@
-"""Flash banks of the virt board and their files: what a guest programs, and what becomes of it."""
+"""Flash banks of both boards and their files: what a guest programs, and what becomes of it."""
 import os
 import struct
 import sys
@@ -112,6 +112,61 @@ def claim_a_recording_knows_its_flash_images_by_hash():
         with open(data, "r+b") as f:
             f.write(b"\0")
         refused(r"vars\.fd is not the pflash that was recorded", "verify", recording)
+
+
+def pc_files(directory):
+    """Firmware of 4 KiB below 4 GiB that programs the first byte of the bank below it, then ends with status 1."""
+    base, gdt, size = 0xff000, 0x800, 8192
+    wide = bytes.fromhex("66b81000 8ed8 b9") + struct.pack("<I", 2**32 - 4096 - size)  # ds flat; ecx: the second bank
+    wide += bytes.fromhex("c60110 c6015a c601ff 66baf400 31c0 ee f4")  # program a byte, read the array, out 0xf4
+    real = bytes.fromhex("fa 2e660f0116") + struct.pack("<H", 0xf000 + gdt)
+    real += bytes.fromhex("66b811000000 0f22c0 66ea") + struct.pack("<IH", base + 0x100, 8)
+    image = bytearray(b"\xf4" * 4096)
+    image[:len(real)] = real
+    image[0x100:0x100 + len(wide)] = wide
+    image[gdt:gdt + 6] = struct.pack("<HI", 23, base + gdt + 8)
+    image[gdt + 8:gdt + 32] = struct.pack("<QQQ", 0, 0x00cf9b000000ffff, 0x00cf93000000ffff)
+    image[-16:-11] = bytes.fromhex("ea00f000f0")  # jmp f000:f000
+    code, data = os.path.join(directory, "code.fd"), os.path.join(directory, "vars.fd")
+    with open(code, "wb") as f:
+        f.write(image)
+    with open(data, "wb") as f:
+        f.write(b"\xff" * size)
+    return code, data
+
+
+END = ("--run", "--listen", "none")
+
+
+def claim_flash_for_a_pc_makes_the_machine_a_pc():
+    with tempfile.TemporaryDirectory() as d:
+        code, data = pc_files(d)
+        status, text = run("--pflash", code, "--pflash", data, *END)
+        equal(status, 1, text)
+        equal(content(data), b"\xff" * 8192)
+        status, text = run("--pflash", code, "--pflash", data + ",write-back", *END)
+        equal(status, 1, text)
+        contains(text, r"vars\.fd: the contents of flash bank 1 at position")
+        equal(content(data), b"\x5a" + b"\xff" * 8191)
+
+
+def claim_a_drive_of_if_pflash_is_a_flash_bank():
+    with tempfile.TemporaryDirectory() as d:
+        code, data = pc_files(d)
+        recording = os.path.join(d, "r.hcrec")
+        first = ("--drive", "if=pflash,format=raw,unit=0,readonly=on,file=" + code)
+        status, text = run(*first, "--drive", "if=pflash,file=%s,write-back=on" % data, *END)
+        equal(status, 1, text)
+        equal(content(data), b"\x5a" + b"\xff" * 8191)
+        status, text = run(*first, "--drive", "if=pflash,readonly=on,file=" + data, *END, "--record", recording)
+        equal(status, 1, text)
+        status, text = run("verify", recording)
+        equal(status, 0, text)
+        refused(r"one file each", *first, *first, "--drive", "if=pflash,file=" + data)
+        refused(r"flash images are raw", "--drive", "if=pflash,format=qcow2,file=" + data)
+        with open(data, "wb"):
+            pass
+        refused(r"vars\.fd: an empty firmware image", *first, "--drive", "if=pflash,file=" + data)
 
 
 if __name__ == "__main__":

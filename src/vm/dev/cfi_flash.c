@@ -1,14 +1,17 @@
 /*
  * NOR flash with the Intel command set (Intel StrataFlash J3; JEDEC CFI,
  * JESD68.01): two 16-bit chips side by side make a bank 32 bits wide. Both get
- * the same commands; what they answer appears in both halves of a word.
+ * the same commands; what they answer appears in both halves of a word. Or one
+ * chip of 8 bits is the bank (`byte_wide`), with blocks of 4 KiB: a PC's, as QEMU has it.
  *
  * The contents are pages of the machine's memory, so checkpoints have them; in
  * array mode the guest reads (and runs) them directly, in any other mode the
  * bank becomes a device. Programming can only clear bits; erasing sets them.
  * A reset goes back to array mode and keeps the contents.
  *
- * Everything happens at once: the status register always shows ready.
+ * Everything happens at once: the status register always shows ready. With one exception: that of
+ * a byte-wide bank is zero from its clearing to the next command that programs or erases. Chips are not so,
+ * QEMU is, and OVMF takes it for the sign that there is flash.
  *
  * Not modelled: the time that things take, suspend, protection registers, and
  * block locks (they are accepted and read back as unlocked).
@@ -28,6 +31,7 @@
 #define DEVICE_CODE  0x18u
 #define BUFFER_SHIFT 10u /* write buffer of each chip: 1 KiB */
 #define BUFFER_WORDS (2u << BUFFER_SHIFT >> 2)
+#define BYTE_BUFFER_SHIFT 8u /* that of a byte-wide one: 256 bytes */
 
 /* What the next write means, and what reads show. */
 enum mode { ARRAY, STATUS, ID, CFI, PROGRAM, ERASE, BUFFER_COUNT, BUFFER_DATA, BUFFER_CONFIRM, LOCK };
@@ -36,8 +40,8 @@ DEVICE_STATE_BEGIN
 struct cfi_flash_state {
     uint32_t mode;      /* enum mode */
     uint32_t status;
-    uint32_t left;      /* BUFFER_DATA: words still to come */
-    uint32_t filled;    /* words in the buffer */
+    uint32_t left;      /* BUFFER_DATA: words (byte-wide: bytes) still to come */
+    uint32_t filled;    /* of them in the buffer */
     uint64_t at[BUFFER_WORDS];   /* offset and size (in bits 60-63) of each */
     uint32_t word[BUFFER_WORDS];
 };
@@ -66,6 +70,11 @@ static void set_mode(struct device *dev, enum mode mode)
     show(dev);
 }
 
+static uint32_t block_bytes(const struct cfi_flash_wiring *w)
+{
+    return w->byte_wide ? CFI_FLASH_BYTE_BLOCK_BYTES : CFI_FLASH_BLOCK_BYTES;
+}
+
 static uint8_t cfi_byte(const struct cfi_flash_wiring *w, unsigned n)
 {
     static const uint8_t table[0x35] = {
@@ -74,14 +83,16 @@ static uint8_t cfi_byte(const struct cfi_flash_wiring *w, unsigned n)
         [0x28] = 0x02, 0x00, BUFFER_SHIFT, 0x00, 1, /* x8/x16, buffer, one kind of blocks */
         [0x31] = 'P', 'R', 'I', '1',
     };
-    uint64_t chip = w->size / 2, blocks = w->size / CFI_FLASH_BLOCK_BYTES - 1;
+    unsigned chips = w->byte_wide ? 1 : 2;
+    uint64_t chip = w->size / chips, blocks = w->size / block_bytes(w) - 1;
 
     switch (n) {
-    case 0x27: return (uint8_t)__builtin_ctzll(chip);
+    case 0x27: return (uint8_t)(63 - __builtin_clzll(chip)); /* of a power of two that it holds */
+    case 0x2a: return w->byte_wide ? BYTE_BUFFER_SHIFT : BUFFER_SHIFT;
     case 0x2d: return (uint8_t)blocks;
     case 0x2e: return (uint8_t)(blocks >> 8);
-    case 0x2f: return (uint8_t)(CFI_FLASH_BLOCK_BYTES / 2 >> 8);
-    case 0x30: return (uint8_t)(CFI_FLASH_BLOCK_BYTES / 2 >> 16);
+    case 0x2f: return (uint8_t)(block_bytes(w) / chips >> 8);
+    case 0x30: return (uint8_t)(block_bytes(w) / chips >> 16);
     case 0x35: return '0';
     default:   return n < sizeof(table) ? table[n] : 0;
     }
@@ -116,9 +127,14 @@ static void store(struct device *dev, uint64_t offset, const void *bytes, unsign
 static void program(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct cfi_flash_wiring *w = dev->wiring;
+    struct cfi_flash_state *s = dev->state;
     uint8_t bytes[8];
 
-    if (size > 8 || offset + size > w->size)
+    if (w->byte_wide)
+        s->status |= STATUS_READY;
+    if (w->read_only)
+        s->status |= STATUS_PROGRAM;
+    if (size > 8 || offset + size > w->size || w->read_only)
         return;
     for (unsigned i = 0; i < size; i++)
         bytes[i] = contents(dev, offset)[i] & (uint8_t)(value >> (8 * i));
@@ -127,11 +143,16 @@ static void program(struct device *dev, uint64_t offset, unsigned size, uint64_t
 
 static void erase(struct device *dev, uint64_t offset)
 {
+    const struct cfi_flash_wiring *w = dev->wiring;
+    struct cfi_flash_state *s = dev->state;
     uint8_t ones[PAGE_SIZE];
-    uint64_t block = offset & ~(uint64_t)(CFI_FLASH_BLOCK_BYTES - 1);
+    uint64_t block = offset & ~(uint64_t)(block_bytes(w) - 1);
 
+    s->status |= STATUS_READY | (w->read_only ? STATUS_ERASE : 0);
+    if (w->read_only)
+        return;
     memset(ones, 0xff, sizeof(ones));
-    for (uint64_t at = block; at < block + CFI_FLASH_BLOCK_BYTES; at += PAGE_SIZE)
+    for (uint64_t at = block; at < block + block_bytes(w); at += PAGE_SIZE)
         if (memcmp(contents(dev, at), ones, PAGE_SIZE) != 0)
             store(dev, at, ones, PAGE_SIZE);
 }
@@ -140,7 +161,7 @@ static uint64_t flash_read(struct device *dev, unsigned range, uint64_t offset, 
 {
     const struct cfi_flash_wiring *w = dev->wiring;
     const struct cfi_flash_state *s = dev->state;
-    unsigned n = (unsigned)(offset >> 2 & 0xffu);
+    unsigned n = (unsigned)(offset >> (w->byte_wide ? 0 : 2) & 0xffu);
     uint64_t value = 0, chip;
 
     (void)range;
@@ -159,6 +180,8 @@ static uint64_t flash_read(struct device *dev, unsigned range, uint64_t offset, 
         chip = s->status;
         break;
     }
+    if (w->byte_wide)
+        return chip * 0x0101010101010101ull;
     value = chip | chip << 16;
     value |= value << 32;
     return value >> (8 * (offset & 3));
@@ -166,6 +189,7 @@ static uint64_t flash_read(struct device *dev, unsigned range, uint64_t offset, 
 
 static void command(struct device *dev, uint8_t c)
 {
+    const struct cfi_flash_wiring *w = dev->wiring;
     struct cfi_flash_state *s = dev->state;
 
     switch (c) {
@@ -176,7 +200,7 @@ static void command(struct device *dev, uint8_t c)
         set_mode(dev, ERASE);
         break;
     case 0x50:
-        s->status = STATUS_READY;
+        s->status = w->byte_wide ? 0 : STATUS_READY;
         set_mode(dev, ARRAY);
         break;
     case 0x60:
@@ -203,8 +227,9 @@ static void command(struct device *dev, uint8_t c)
 
 static void buffer_count(struct device *dev, uint64_t value)
 {
+    const struct cfi_flash_wiring *w = dev->wiring;
     struct cfi_flash_state *s = dev->state;
-    uint32_t words = (uint32_t)(value & 0xffffu) + 1;
+    uint32_t words = (uint32_t)(value & (w->byte_wide ? 0xffu : 0xffffu)) + 1;
 
     if (words > BUFFER_WORDS) {
         s->status |= STATUS_PROGRAM;
@@ -218,12 +243,16 @@ static void buffer_count(struct device *dev, uint64_t value)
 static void buffer_data(struct device *dev, uint64_t offset, unsigned size, uint64_t value)
 {
     struct cfi_flash_state *s = dev->state;
+    const struct cfi_flash_wiring *w = dev->wiring;
     unsigned n = size < 4 ? size : 4;
 
+    if (w->byte_wide)
+        n = n < s->left ? n : s->left;
     s->at[s->filled] = offset | (uint64_t)n << 60;
     s->word[s->filled] = (uint32_t)value;
     s->filled++;
-    if (--s->left == 0)
+    s->left -= w->byte_wide ? n : 1;
+    if (s->left == 0)
         set_mode(dev, BUFFER_CONFIRM);
 }
 

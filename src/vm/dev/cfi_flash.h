@@ -4,11 +4,14 @@
 
 #include "vm/device.h"
 
-#define CFI_FLASH_BLOCK_BYTES 0x40000u /* erase unit of a bank: 128 KiB of each of the two chips */
+#define CFI_FLASH_BLOCK_BYTES 0x40000u /* erase unit of a bank of two chips: 128 KiB of each */
+#define CFI_FLASH_BYTE_BLOCK_BYTES 0x1000u /* of a bank that is one chip of 8 bits */
 
 struct cfi_flash_wiring {
     uint32_t page;      /* first page of the contents */
-    uint64_t size;      /* bytes; a multiple of CFI_FLASH_BLOCK_BYTES */
+    uint64_t size;      /* bytes; a multiple of the erase unit */
+    bool byte_wide;     /* one chip of 8 bits with small blocks, as a PC's */
+    bool read_only;     /* programming and erasing fail */
     unsigned region;    /* the REGION_ROMD of memory.regions that shows it: range 0 */
 };
 

@@ -15,7 +15,7 @@
 #include "vm/drive.h"
 
 /* Where a drive is plugged in without a --device of its own: QEMU's `if`. */
-enum drive_interface { DRIVE_IF_NONE, DRIVE_IF_IDE, DRIVE_IF_SCSI, DRIVE_IF_FLOPPY, DRIVE_IF_VIRTIO, DRIVE_IF_SD, DRIVE_IFS };
+enum drive_interface { DRIVE_IF_NONE, DRIVE_IF_IDE, DRIVE_IF_SCSI, DRIVE_IF_FLOPPY, DRIVE_IF_VIRTIO, DRIVE_IF_SD, DRIVE_IF_PFLASH, DRIVE_IFS };
 
 struct drive_part {
     struct drive_config config;

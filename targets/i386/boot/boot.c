@@ -207,6 +207,8 @@ bool pc_is_64bit(const void *data, size_t len)
 
     if (boot_is_bzimage(&image)) /* boot protocol 2.12: XLF_KERNEL_64 */
         return get_le16(p + 0x206) >= 0x020c && (p[0x236] & 1);
+    if (boot_is_uefi(&image))
+        return true;
     return boot_is_elf(&image) && len > 20 && p[4] == 2 && get_le16(p + 18) == 62; /* ELFCLASS64, EM_X86_64 */
 }
 

@@ -159,5 +159,8 @@ int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struc
 
 /* bios.c */
 int boot_check_bios(const struct boot_image *bios, struct error *err);
+int boot_check_flash(const struct pc_config *config, struct error *err);
+/* Is it a UEFI firmware volume? */
+bool boot_is_uefi(const struct boot_image *image);
 
 #endif

@@ -20,6 +20,7 @@
 #include "i386/pc/ps2.h"
 #include "i386/pc/rtc.h"
 #include "i386/pc/vga.h"
+#include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/uart16550.h"
@@ -39,6 +40,7 @@ struct pc {
     struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,
         *piix3, *ide, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
     struct device *vga;          /* NULL: there is no display */
+    struct device *flash[2];     /* NULL: there is no such bank */
     struct pic_wiring pic_wiring;
     struct apic_bus apics;
     struct apic_wiring apic_wiring[MACHINE_MAX_CPUS];
@@ -54,6 +56,7 @@ struct pc {
     struct piix3_wiring piix3_wiring;
     struct piix4_pm_wiring pm_wiring;
     struct vga_wiring vga_wiring;
+    struct cfi_flash_wiring flash_wiring[2];
     struct fwcfg_wiring fwcfg_wiring;
     struct uart16550_wiring uart_wiring[PC_MAX_SERIAL];
 

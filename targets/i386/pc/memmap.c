@@ -1,7 +1,8 @@
 /*
  * The PC's physical memory map (290549, 4.1): RAM below 640 KiB and from 1 MiB
- * on, the part above 3.5 GiB moved to 4 GiB; the firmware image below 4 GiB and
- * its end below 1 MiB; between C0000h and FFFFFh what the PAM registers say.
+ * on, the part above 3.5 GiB moved to 4 GiB; the firmware image (or flash: two banks, the
+ * second below the first) below 4 GiB and its end below 1 MiB; between C0000h and FFFFFh
+ * what the PAM registers say.
  */
 #include "i386/cpu.h"
 #include "i386/pc/board.h"
@@ -93,18 +94,55 @@ const struct device_ops pc_shadow_ops = {
     .write = shadow_write,
 };
 
-static void map_bios(struct pc *pc, uint32_t bios_page)
-{
-    uint64_t size = pc->config.bios.len, alias = size < BIOS_ALIAS ? size : BIOS_ALIAS;
+/* What runs from the reset vector, and where it lies: size 0: nothing. */
+struct firmware {
+    uint64_t size;
+    uint32_t page;
+};
 
-    map_pages(pc, HIGH_BASE - size, size, REGION_ROM, bios_page, true);
-    map_pages(pc, ONE_MIB - alias, alias, REGION_ROM, bios_page + (uint32_t)((size - alias) >> PAGE_SHIFT), true);
-    memory_write_bytes(&pc->machine->memory, HIGH_BASE - size, pc->config.bios.data, size, true);
+/* Flash keeps its contents over resets: they are put there once. */
+static uint32_t map_flash(struct pc *pc, unsigned n, paddr_t end)
+{
+    const struct boot_image *image = &pc->config.pflash[n];
+    struct memory *mem = &pc->machine->memory;
+    struct region r = {.base = end - image->len, .size = image->len, .kind = REGION_ROMD, .dev = pc->flash[n],
+                       .enabled = true};
+
+    r.page = memory_alloc(mem, n ? "flash1" : "flash0", image->len);
+    pc->flash_wiring[n] = (struct cfi_flash_wiring){.page = r.page, .size = image->len, .byte_wide = true,
+                                                    .read_only = pc->config.pflash_read_only[n]};
+    pc->flash_wiring[n].region = memory_map(mem, &r);
+    memory_load(mem, r.page, image->data, image->len);
+    return r.page;
 }
 
-static void map_segments(struct pc *pc, uint32_t ram, uint32_t bios_page)
+static uint32_t map_bios(struct pc *pc)
 {
     uint64_t size = pc->config.bios.len;
+    uint32_t page = memory_alloc(&pc->machine->memory, "bios", size);
+
+    map_pages(pc, HIGH_BASE - size, size, REGION_ROM, page, true);
+    memory_load(&pc->machine->memory, page, pc->config.bios.data, size);
+    return page;
+}
+
+static struct firmware map_firmware(struct pc *pc)
+{
+    struct firmware f = {.size = pc->config.bios.len ? pc->config.bios.len : pc->config.pflash[0].len};
+    uint64_t alias = f.size < BIOS_ALIAS ? f.size : BIOS_ALIAS;
+
+    if (!f.size)
+        return f;
+    f.page = pc->flash[0] ? map_flash(pc, 0, HIGH_BASE) : map_bios(pc);
+    if (pc->flash[1])
+        map_flash(pc, 1, HIGH_BASE - f.size);
+    map_pages(pc, ONE_MIB - alias, alias, REGION_ROM, f.page + (uint32_t)((f.size - alias) >> PAGE_SHIFT), true);
+    return f;
+}
+
+static void map_segments(struct pc *pc, uint32_t ram, const struct firmware *f)
+{
+    uint64_t size = f->size;
 
     for (unsigned n = 0; n < I440FX_SEGMENTS; n++) {
         paddr_t base = segment_base(n);
@@ -113,7 +151,7 @@ static void map_segments(struct pc *pc, uint32_t ram, uint32_t bios_page)
                            .dev = pc->shadow, .range = n};
 
         if (rom)
-            r.page = bios_page + (uint32_t)((size - (ONE_MIB - base)) >> PAGE_SHIFT);
+            r.page = f->page + (uint32_t)((size - (ONE_MIB - base)) >> PAGE_SHIFT);
         pc->shadow_region[n] =
             map_pages(pc, base, r.size, REGION_RAM, ram + (uint32_t)(base >> PAGE_SHIFT), false);
         pc->write_region[n] = memory_map(&pc->machine->memory, &r);
@@ -125,13 +163,12 @@ void pc_map_memory(struct pc *pc)
     struct memory *mem = &pc->machine->memory;
     uint64_t bytes = pc->config.memory_bytes, low = boot_low_bytes(bytes);
     uint32_t *first = pc->shadow->wiring;
-    uint32_t ram = memory_alloc(mem, "ram", bytes), bios = 0;
+    uint32_t ram = memory_alloc(mem, "ram", bytes);
+    struct firmware f;
 
     *first = ram;
     if (pc->vga)
         alloc_vga(pc);
-    if (pc->config.bios.len)
-        bios = memory_alloc(mem, "bios", pc->config.bios.len);
     map_pages(pc, 0, LOW_END, REGION_RAM, ram, true);
     map_pages(pc, ONE_MIB, low - ONE_MIB, REGION_RAM, ram + (ONE_MIB >> PAGE_SHIFT), low > ONE_MIB);
     if (bytes > low)
@@ -139,9 +176,8 @@ void pc_map_memory(struct pc *pc)
     if (pc->vga)
         map_vga_window(pc);
     pc->smram_region = map_pages(pc, LOW_END, SEGMENTS - LOW_END, REGION_RAM, ram + (LOW_END >> PAGE_SHIFT), false);
-    if (pc->config.bios.len)
-        map_bios(pc, bios);
-    map_segments(pc, ram, bios);
+    f = map_firmware(pc);
+    map_segments(pc, ram, &f);
     pc->apic_region = map_device(pc, APIC_DEFAULT_BASE, PAGE_SIZE, pc->apic, 0, false);
     if (pc->ioapic)
         map_device(pc, IOAPIC_BASE, PAGE_SIZE, pc->ioapic, 0, true);

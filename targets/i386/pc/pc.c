@@ -134,6 +134,12 @@ static struct line isa_irq(struct pc *pc, unsigned irq)
 
 /* ---- devices ---- */
 
+/* Firmware runs from the reset vector; else the board is set up as if some had run. */
+static bool has_firmware(const struct pc_config *c)
+{
+    return c->bios.data || c->pflash[0].data;
+}
+
 static struct device *add(struct pc *pc, const struct device_ops *ops, const char *name, void *wiring)
 {
     return machine_add_device(pc->machine, ops, name, wiring);
@@ -175,6 +181,9 @@ static void create_devices(struct pc *pc)
     pc->shadow = add(pc, &pc_shadow_ops, "shadow", xcalloc(1, sizeof(uint32_t)));
     if (pc->config.vga == PC_VGA_STD)
         pc->vga = add(pc, &vga_ops, "vga", &pc->vga_wiring);
+    for (unsigned n = 0; n < 2; n++)
+        if (pc->config.pflash[n].data)
+            pc->flash[n] = add(pc, &cfi_flash_ops, n ? "flash1" : "flash0", &pc->flash_wiring[n]);
     pc->fwcfg = add(pc, &fwcfg_ops, "fwcfg", &pc->fwcfg_wiring);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
@@ -446,7 +455,7 @@ static void board_started(struct machine *m)
         apic_set_enabled(pc->apics.apics[n], nth_cpu(pc, n)->st->apic_base & APIC_BASE_ENABLE);
     set_a20(pc, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
-    if (pc->config.bios.data)
+    if (has_firmware(&pc->config))
         return;
     firmware_setup(pc);
     assign_addresses(pc);
@@ -545,12 +554,12 @@ static int check_config(const struct pc_config *c, struct error *err)
         return error_set(err, -EINVAL, "%u modules: %d is the most", c->nmodules, PC_MAX_MODULES);
     if (c->debug_exit_count > PC_MAX_DEBUG_EXIT)
         return error_set(err, -EINVAL, "%u debug-exit ports: %d is the most", c->debug_exit_count, PC_MAX_DEBUG_EXIT);
-    if (!c->bios.data && !c->kernel.data)
-        return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios");
+    if (!has_firmware(c) && !c->kernel.data)
+        return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios or --pflash");
     if (c->nroms > PC_MAX_ROMS)
         return error_set(err, -EINVAL, "%u option ROMs: %d is the most", c->nroms, PC_MAX_ROMS);
-    if ((c->nroms || c->vga_bios.data) && !c->bios.data)
-        return error_set(err, -EINVAL, "%s: a ROM needs firmware that looks for it (--bios)",
+    if ((c->nroms || c->vga_bios.data) && !has_firmware(c))
+        return error_set(err, -EINVAL, "%s: a ROM needs firmware that looks for it (--bios, --pflash)",
                          c->nroms ? c->roms[0].name : c->vga_bios.name);
     if (c->vga_bios.data && c->vga != PC_VGA_STD)
         return error_set(err, -EINVAL, "a video BIOS (%s) without a display", c->vga_bios.name);
@@ -576,6 +585,11 @@ static void name_images(struct pc *pc, const struct pc_config *config)
     c->vga_bios.name = c->vga_bios.name ? c->vga_bios.name : "video bios";
     c->kernel.name = c->kernel.name ? c->kernel.name : "kernel";
     c->bios.name = c->bios.name ? c->bios.name : "bios";
+    for (unsigned n = 0; n < 2; n++) {
+        if (!c->pflash[n].data)
+            c->pflash[n] = (struct boot_image){0};
+        c->pflash[n].name = c->pflash[n].name ? c->pflash[n].name : n ? "pflash 1" : "pflash 0";
+    }
     for (unsigned i = 0; i < c->nmodules && i < PC_MAX_MODULES; i++) {
         pc->modules[i] = c->modules[i];
         if (!pc->modules[i].name)
@@ -594,10 +608,12 @@ static int plan_boot(struct pc *pc, struct error *err)
         .cpus = cpu_count(&pc->config),
     };
     uint32_t rsdp;
+    int rc = boot_check_flash(&pc->config, err);
 
-    if (pc->config.bios.data) {
-        int rc = boot_check_bios(&pc->config.bios, err);
-
+    if (rc)
+        return rc;
+    if (has_firmware(&pc->config)) {
+        rc = pc->config.bios.data ? boot_check_bios(&pc->config.bios, err) : 0;
         return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
     }
     for (unsigned n = 0; n < tables.cpus; n++)
@@ -616,9 +632,11 @@ static void discard(struct pc *pc)
     free(pc);
 }
 
-static uint64_t video_bytes(const struct pc_config *c)
+/* All storage besides RAM. */
+static uint64_t rom_bytes(const struct pc_config *c)
 {
-    return c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0;
+    return c->bios.len + c->pflash[0].len + c->pflash[1].len +
+           (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
 /* ---- the screen, the keyboard, the mouse ---- */
@@ -701,7 +719,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
         discard(pc);
         return rc;
     }
-    m = machine_create((uint32_t)((pc->config.memory_bytes + pc->config.bios.len + video_bytes(&pc->config)) >> PAGE_SHIFT));
+    m = machine_create((uint32_t)((pc->config.memory_bytes + rom_bytes(&pc->config)) >> PAGE_SHIFT));
     if (!m) {
         discard(pc);
         return error_set(err, -ENOMEM, "no address space for %llu MiB of guest memory",
