@@ -270,6 +270,8 @@ struct i386_cpu {
     /* MSRs of the local APIC (x2APIC 800h-8FFh, IA32_TSC_DEADLINE). False: #GP. May be NULL. */
     bool (*apic_msr_read)(void *ctx, uint32_t n, uint64_t *value);
     bool (*apic_msr_write)(void *ctx, uint32_t n, uint64_t value);
+    /* IA32_TIME_STAMP_COUNTER was written. May be NULL. */
+    void (*tsc_written)(void *ctx);
     /* FERR# changed level (CR0.NE = 0: IRQ 13 on a PC). */
     struct line ferr_line;
     /* IA32_APIC_BASE was written; `ctx` is io_ctx. May be NULL. */
@@ -293,6 +295,8 @@ void i386_raise_nmi(struct i386_cpu *c);
 void i386_raise_init(struct i386_cpu *c);
 /* A STARTUP message: who waits for one begins at vector << 12 in real mode. */
 void i386_startup(struct i386_cpu *c, uint8_t vector);
+/* The time stamp counter now. */
+uint64_t i386_tsc(const struct i386_cpu *c);
 void i386_set_a20(struct i386_cpu *c, bool enabled);
 /* The external interrupt or NMI lines changed: wakes HLT by itself. */
 

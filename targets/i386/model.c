@@ -164,7 +164,8 @@ const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64
 /* What is there, of all that CPUID can say. */
 static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
-    [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR),
+    [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR) |
+                    F(X2APIC) | F(TSC_DEADLINE),
     [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP),
     [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
     [CPUID_7_EDX] = F(FSRM),

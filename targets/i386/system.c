@@ -606,6 +606,7 @@ enum {
 #define MTRR_CAP       0x508u /* write combining, fixed ranges, 8 variable ranges */
 #define MC_BANKS       4
 #define APIC_BASE_BSP  0x100u
+#define APIC_BASE_EXTD 0x400u
 #define APIC_BASE_EN   0x800u
 #define PAT_RESET      0x0007040600070406ull
 #define MISC_FAST_STRINGS 1u
@@ -628,7 +629,7 @@ static bool has_p6_counters(const struct i386_cpu *c)
 }
 
 /* The time stamp counter now. */
-static uint64_t tsc_now(const struct i386_cpu *c)
+uint64_t i386_tsc(const struct i386_cpu *c)
 {
     return machine_now(c->u.cpu.machine) + c->st->tsc_offset;
 }
@@ -773,7 +774,7 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
         return is_p4(c);
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
-    case MSR_TSC: *value = tsc_now(c); return true;
+    case MSR_TSC: *value = i386_tsc(c); return true;
     case MSR_APIC_BASE: *value = s->apic_base; return true;
     case MSR_MTRRCAP: *value = MTRR_CAP; return true;
     case MSR_SYSENTER_CS: *value = s->sysenter_cs; return true;
@@ -828,9 +829,30 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     return true;
 }
 
+static void write_tsc(struct i386_cpu *c, uint64_t value)
+{
+    c->st->tsc_offset += value - i386_tsc(c);
+    if (c->tsc_written)
+        c->tsc_written(c->io_ctx);
+}
+
+/* EN and EXTD: x2APIC mode is entered from xAPIC mode, and left by disabling the APIC (SDM 3A, "x2APIC State
+ * Transitions"). */
+static bool apic_mode_switches(uint64_t from, uint64_t to)
+{
+    if ((to & (APIC_BASE_EN | APIC_BASE_EXTD)) == APIC_BASE_EXTD)
+        return false;
+    if (from & APIC_BASE_EXTD)
+        return (to & APIC_BASE_EXTD) || !(to & APIC_BASE_EN);
+    return !(to & APIC_BASE_EXTD) || (from & APIC_BASE_EN);
+}
+
 static bool write_apic_base(struct i386_cpu *c, uint64_t value)
 {
-    if (!c->model->has_apic || value >> i386_phys_bits(c->model) || (value & 0x6ff))
+    uint64_t reserved = i386_has(c->model, FEATURE_X2APIC) ? 0x2ff : 0x2ff | APIC_BASE_EXTD;
+
+    if (!c->model->has_apic || value >> i386_phys_bits(c->model) || (value & reserved) ||
+        !apic_mode_switches(c->st->apic_base, value))
         return false;
     c->st->apic_base = value;
     if (c->apic_base_written)
@@ -889,7 +911,7 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
         return true;
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
-    case MSR_TSC: s->tsc_offset += value - tsc_now(c); return true;
+    case MSR_TSC: write_tsc(c, value); return true;
     case MSR_APIC_BASE: return write_apic_base(c, value);
     case MSR_SYSENTER_CS: s->sysenter_cs = (uint32_t)value; return true;
     case MSR_SYSENTER_ESP: return write_sysenter(c, &s->sysenter_esp, value);
@@ -938,7 +960,7 @@ int i386_op_rdtsc(struct ucpu *u, const struct uop *op)
     (void)op;
     if ((s->cr4 & CR4_TSD) && s->cpl)
         return gp0(c);
-    now = tsc_now(c);
+    now = i386_tsc(c);
     s->gpr[EAX] = (uint32_t)now;
     s->gpr[EDX] = (uint32_t)(now >> 32);
     return UOP_NEXT;

@@ -76,7 +76,8 @@ def main():
         with open(script, "w") as f:
             f.write(SCRIPT)
         for text in sys.argv[2:] or DEFAULT:
-            name, cpus, interleave = (text.split("/", 2) + ["2", ""])[:3] if text.count("/") < 2 else text.split("/", 2)
+            name, _, rest = text.partition("/")
+            cpus, _, interleave = rest.partition("/")
             kind = Kind(name)
             code = subprocess.run([os.path.join(HERE, "fetch-debian"), kind.arch, cache, "busybox-static",
                                    "linux-image-" + kind.flavour]).returncode
@@ -86,7 +87,7 @@ def main():
             subprocess.run([os.path.join(HERE, "make-initramfs"), "%s/%s/root/bin/busybox" % (cache, kind.arch), initrd,
                             script], check=True)
             kernel = kind.kernel(cache)
-            one(program, kind, int(cpus), interleave, kernel, initrd, tmp)
+            one(program, kind, int(cpus or 2), interleave, kernel, initrd, tmp)
     print("%d ok, %d failed" % (common.passed, common.failed))
     sys.exit(1 if common.failed else 0)
 

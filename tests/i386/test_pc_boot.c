@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "i386/boot/boot.h"
 #include "i386/cpu.h"
+#include "i386/protect.h"
 #include "i386/pc.h"
 #include "i386/pc/board.h"
 #include "i386/pc/tables.h"
@@ -923,6 +924,43 @@ START_TEST(a20_opens_and_closes_and_a_reset_opens_it)
 }
 END_TEST
 
+START_TEST(x2apic_mode_is_entered_and_left_by_ia32_apic_base)
+{
+    struct pc_config c = bios_config(bios, sizeof(bios));
+    const uint64_t off = APIC_DEFAULT_BASE, on = off | APIC_BASE_ENABLE, x2 = on | APIC_BASE_X2;
+    const struct { uint64_t from, to; bool allowed; } steps[] = {
+        {off, off | APIC_BASE_X2, false}, {off, x2, false}, {off, on, true}, {on, off | APIC_BASE_X2, false}, {on, off, true},
+        {on, x2, true}, {x2, on, false}, {x2, off | APIC_BASE_X2, false}, {x2, x2, true}, {x2, off, true},
+    };
+    struct i386_cpu *cpu;
+    struct machine *m;
+
+    c.cpu_model = "Haswell";
+    m = create(&c);
+    cpu = (struct i386_cpu *)(void *)m->cpus[0];
+    ck_assert(i386_has(cpu->model, FEATURE_X2APIC) && i386_has(cpu->model, FEATURE_TSC_DEADLINE));
+    for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+        i386_write_msr(cpu, 0x1b, off);
+        if (steps[i].from != off)
+            ck_assert(i386_write_msr(cpu, 0x1b, on) && i386_write_msr(cpu, 0x1b, steps[i].from));
+        ck_assert_msg(i386_write_msr(cpu, 0x1b, steps[i].to) == steps[i].allowed, "step %u", i);
+        ck_assert_uint_eq(cpu->st->apic_base, steps[i].allowed ? steps[i].to : steps[i].from);
+    }
+    i386_write_msr(cpu, 0x1b, on);
+    ck_assert(!i386_write_msr(cpu, 0x808, 0x20));
+    ck_assert_uint_eq(peek(m, 0xfee00030), 0x00050014);
+    i386_write_msr(cpu, 0x1b, x2);
+    ck_assert(i386_write_msr(cpu, 0x808, 0x20) && cpu->cr8_read(cpu->io_ctx) == 2);
+    ck_assert_uint_eq(peek(m, 0xfee00030), 0xffffffff);
+    machine_destroy(m);
+    c.cpu_model = "core2duo";
+    m = create(&c);
+    cpu = (struct i386_cpu *)(void *)m->cpus[0];
+    ck_assert_msg(!i386_write_msr(cpu, 0x1b, x2) && !i386_write_msr(cpu, 0x6e0, 0), "a Core 2 has neither");
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(apic_answers_where_its_msr_says)
 {
     struct pc_config c = bios_config(bios, sizeof(bios));
@@ -1322,6 +1360,7 @@ Suite *test_suite(void)
     ADD(x87_errors_reach_irq_13_until_port_f0_is_written);
     ADD(a20_opens_and_closes_and_a_reset_opens_it);
     ADD(apic_answers_where_its_msr_says);
+    ADD(x2apic_mode_is_entered_and_left_by_ia32_apic_base);
     ADD(pm_ports_follow_their_base_address);
     ADD(restored_state_moves_the_maps_along);
     ADD(reset_loads_the_kernel_again);

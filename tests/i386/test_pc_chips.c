@@ -789,7 +789,7 @@ static void new_apics(void)
     io_wiring.bus = &bus;
     pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = lapic};
     reset_all();
-    apic_set_enabled(lapic, true);
+    apic_set_mode(lapic, APIC_MEMORY);
     pic_firmware_setup(apic_pic);
     lapic_set(0xf0, 0x1ff);
 }
@@ -917,7 +917,7 @@ START_TEST(apic_passes_the_8259s_through_lint0)
     out(apic_pic, PIC_MASTER, 0, 0x20);
     pic_set_irq(apic_pic, 0, false);
     lapic_set(0x350, 0x10700);
-    apic_set_enabled(lapic, false);
+    apic_set_mode(lapic, APIC_DISABLED);
     pic_set_irq(apic_pic, 0, true);
     ck_assert_msg(probe[0].level, "a disabled APIC is a wire");
 }

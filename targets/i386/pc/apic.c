@@ -1,23 +1,25 @@
 /*
- * The local APIC of a P6/Pentium 4 (SDM 3A, chapter "Advanced
+ * The local APIC of a P6/Pentium 4, and the x2APIC (SDM 3A, chapter "Advanced
  * Programmable Interrupt Controller"; register and field names are its). 4 KiB
- * of MMIO in range 0, at IA32_APIC_BASE; the board moves and hides the region.
+ * of MMIO in range 0, at IA32_APIC_BASE; the board moves and hides the region. In x2APIC mode
+ * the same registers are MSRs.
  *
- * Modelled: IRR, ISR, TMR, TPR, PPR, EOI with broadcast, spurious vector and
+ * Modelled: IRR, ISR, TMR, TPR, APR, PPR, EOI with broadcast, spurious vector and
  * software enable, LVT with all delivery modes that can happen here, the timer
- * (one-shot, periodic, all dividers) in virtual time, logical destinations (flat
- * and cluster), self IPIs, ESR. With the APIC disabled by its MSR, INTR reaches
- * the core directly. After reset LINT0 stands at ExtINT, unmasked, where the
+ * (one-shot, periodic, all dividers, TSC deadline) in virtual time, logical destinations (flat,
+ * cluster, x2APIC), self IPIs, ESR and the interrupt that it raises. With the APIC disabled by its MSR, INTR reaches
+ * the core directly, and all that was programmed is lost. After reset LINT0 stands at ExtINT, unmasked, where the
  * SDM says masked: firmware does that in its first instructions, and guests
  * that were loaded without firmware rely on it.
  *
  * An access to the registers, which are at one address for all CPUs, is to the APIC of the CPU that
- * makes it. Of the destinations of a lowest-priority message it goes to the one of least processor priority, of these
- * to the first.
+ * makes it. A lowest-priority message goes to a destination that has the vector already (its focus), else to the one
+ * of least arbitration priority, of these to the first.
  *
- * Not modelled: APICs of several CPUs at different addresses, SMI, remote read,
- * x2APIC, the TSC-deadline timer, LVT entries for errors, thermal and
- * performance counters beyond being registers, interrupts raised by the ESR.
+ * An 8-bit destination (I/O APIC, MSI, xAPIC) is one of 32 bits for an APIC in x2APIC mode, FFH for all.
+ *
+ * Not modelled: APICs of several CPUs at different addresses, SMI, remote read, suppressed EOI broadcasts,
+ * LVT entries for thermal and performance counters beyond being registers.
  */
 #include "i386/pc/apic.h"
 
@@ -42,30 +44,39 @@ enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_CO
 #define SVR_ENABLE   0x100u
 #define LVT_MASKED   0x10000u
 #define LVT_PERIODIC 0x20000u
+#define LVT_TIMER_MODE   0x60000u
+#define LVT_TSC_DEADLINE 0x40000u
+#define LVT_REMOTE_IRR   0x04000u
 #define LVT_LEVEL    0x08000u
 #define LVT_DELIVERY 0x00700u
 #define ICR_LOGICAL  0x00800u
 #define ICR_ASSERT   0x04000u
 #define ICR_LEVEL    0x08000u
 #define ICR_SHORTHAND 0xc0000u
+#define ICR_WRITABLE  0xccfffu
+#define SVR_NO_FOCUS 0x200u
+#define SVR_WRITABLE 0x3ffu
 #define ESR_SEND_ILLEGAL    0x20u
 #define ESR_RECEIVE_ILLEGAL 0x40u
 #define ESR_ILLEGAL_REG     0x80u
 
 DEVICE_STATE_BEGIN
 struct apic_state {
-    uint32_t id;             /* bits 24-31 */
+    uint32_t id;             /* of the xAPIC: bits 24-31 */
     uint32_t tpr, ldr, dfr, svr;
     uint32_t icr[2];
     uint32_t lvt[LVT_COUNT];
     uint32_t isr[8], tmr[8], irr[8];
     uint32_t esr, esr_pending; /* pending errors move to ESR when it is written */
     uint32_t initial, divide;
-    uint32_t enabled;        /* IA32_APIC_BASE.EN */
+    uint32_t mode;           /* enum apic_mode */
     uint32_t lint0;          /* level from the 8259s */
     uint32_t expired;        /* the timer came to 0 in one-shot mode: it stays there until it is programmed */
     uint64_t started;        /* timer tick (bus clocks / divider) at which `initial` was loaded */
     uint64_t timer_at;       /* vtime of the next expiry, or VTIME_NEVER */
+    uint64_t tsc_deadline;   /* IA32_TSC_DEADLINE; 0: not armed */
+    uint32_t extint;         /* a message of that mode came: the 8259s will be asked */
+    uint32_t reserved;
 };
 DEVICE_STATE_END
 
@@ -99,6 +110,19 @@ static uint32_t processor_priority(const struct apic_state *s)
     return (s->tpr & 0xf0u) >= in_service ? s->tpr & 0xffu : in_service;
 }
 
+/* The APR (SDM 3A, "Determining IRR, ISR Arbitration Priority"). */
+static uint32_t arbitration_priority(const struct apic_state *s)
+{
+    int isr = highest(s->isr), irr = highest(s->irr);
+    uint32_t in_service = isr < 0 ? 0 : (uint32_t)isr & 0xf0u, requested = irr < 0 ? 0 : (uint32_t)irr & 0xf0u;
+    uint32_t task = s->tpr & 0xf0u;
+
+    if (task >= requested && task > in_service)
+        return s->tpr & 0xffu;
+    task &= in_service;
+    return task > requested ? task : requested;
+}
+
 static bool software_enabled(const struct apic_state *s)
 {
     return s->svr & SVR_ENABLE;
@@ -109,19 +133,19 @@ static int deliverable(const struct apic_state *s)
 {
     int irr = highest(s->irr);
 
-    if (!s->enabled || !software_enabled(s) || irr < 0)
+    if (s->mode == APIC_DISABLED || !software_enabled(s) || irr < 0)
         return -1;
     return ((uint32_t)irr & 0xf0u) > (processor_priority(s) & 0xf0u) ? irr : -1;
 }
 
-/* Does LINT0 hand the 8259s' request to the core? */
+/* Does LINT0 hand the 8259s' request to the core, or a message ask for it? */
 static bool extint_pending(const struct apic_state *s)
 {
     uint32_t lvt = s->lvt[LVT_LINT0];
 
     if (!s->lint0)
-        return false;
-    if (!s->enabled)
+        return s->extint;
+    if (s->mode == APIC_DISABLED || s->extint)
         return true;
     return !(lvt & LVT_MASKED) && (lvt & LVT_DELIVERY) >> 8 == APIC_EXTINT;
 }
@@ -134,12 +158,25 @@ static void update(struct device *dev)
     line_set(&w->intr, deliverable(s) >= 0 || extint_pending(s));
 }
 
+static void local_interrupt(struct device *dev, unsigned lvt);
+
+/* The first error since the ESR was written raises an interrupt. */
+static void note_error(struct device *dev, uint32_t error)
+{
+    struct apic_state *s = dev->state;
+    bool first = !s->esr_pending;
+
+    s->esr_pending |= error;
+    if (first)
+        local_interrupt(dev, LVT_ERROR);
+}
+
 static void accept(struct device *dev, uint8_t vector, bool level)
 {
     struct apic_state *s = dev->state;
 
     if (vector < 16) {
-        s->esr_pending |= ESR_RECEIVE_ILLEGAL;
+        note_error(dev, ESR_RECEIVE_ILLEGAL);
         return;
     }
     put_bit(s->irr, vector, true);
@@ -147,16 +184,24 @@ static void accept(struct device *dev, uint8_t vector, bool level)
     update(dev);
 }
 
-/* The state after INIT: that after a reset, but for the ID. */
+/* The logical ID that an x2APIC has: 16 CPUs to a cluster. */
+static uint32_t x2apic_ldr(uint32_t id)
+{
+    return id >> 4 << 16 | 1u << (id & 15u);
+}
+
+/* The state after INIT: that after a reset, but for the ID and the mode. */
 static void apic_init(struct device *dev)
 {
+    const struct apic_wiring *w = dev->wiring;
     struct apic_state *s = dev->state;
-    uint32_t id = s->id, enabled = s->enabled, lint0 = s->lint0;
+    uint32_t id = s->id, mode = s->mode, lint0 = s->lint0;
 
     memset(s, 0, sizeof(*s));
     s->id = id;
-    s->enabled = enabled;
+    s->mode = mode;
     s->lint0 = lint0;
+    s->ldr = mode == APIC_X2 ? x2apic_ldr(w->id) : 0;
     s->dfr = 0xffffffffu;
     s->svr = 0xff;
     for (unsigned n = 0; n < LVT_COUNT; n++)
@@ -169,9 +214,9 @@ static void apic_init(struct device *dev)
 static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vector, bool level)
 {
     const struct apic_wiring *w = dev->wiring;
-    const struct apic_state *s = dev->state;
+    struct apic_state *s = dev->state;
 
-    if (!s->enabled)
+    if (s->mode == APIC_DISABLED)
         return;
     switch (delivery) {
     case APIC_FIXED:
@@ -189,17 +234,26 @@ static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vec
     case APIC_STARTUP:
         w->startup(w->cpu, vector);
         break;
-    default: /* ExtINT is a level: see extint_pending(); SMI: not modelled */
+    case APIC_EXTINT:
+        s->extint = 1;
+        update(dev);
+        break;
+    default: /* SMI: not modelled */
         break;
     }
 }
 
-static bool addressed(const struct apic_state *s, uint8_t destination, bool logical)
+static bool addressed_logically(const struct device *dev, uint32_t destination)
 {
+    const struct apic_state *s = dev->state;
     uint8_t ldr = (uint8_t)(s->ldr >> 24);
 
-    if (!logical)
-        return destination == 0xff || destination == s->id >> 24;
+    if (destination == APIC_ALL)
+        return true;
+    if (s->mode == APIC_X2)
+        return destination >> 16 == s->ldr >> 16 && (destination & s->ldr & 0xffffu);
+    if (destination > 0xff)
+        return false;
     if (s->dfr >> 28 == 0xf)
         return destination & ldr;
     if (s->dfr >> 28 == 0)
@@ -207,40 +261,81 @@ static bool addressed(const struct apic_state *s, uint8_t destination, bool logi
     return false;
 }
 
+static bool addressed(const struct device *dev, uint32_t destination, bool logical)
+{
+    const struct apic_wiring *w = dev->wiring;
+    const struct apic_state *s = dev->state;
+
+    if (logical)
+        return addressed_logically(dev, destination);
+    return destination == APIC_ALL || destination == (s->mode == APIC_X2 ? w->id : s->id >> 24);
+}
+
+static bool is_focus(const struct apic_state *s, uint8_t vector)
+{
+    return !(s->svr & SVR_NO_FOCUS) && (get_bit(s->irr, vector) || get_bit(s->isr, vector));
+}
+
 /* Of the APICs that are addressed: the one that a lowest-priority message goes to, or NULL. */
-static struct device *least_busy(const struct apic_bus *bus, uint8_t destination, bool logical)
+static struct device *least_busy(const struct apic_bus *bus, uint32_t destination, bool logical, uint8_t vector)
 {
     struct device *best = NULL;
 
     for (unsigned i = 0; i < bus->count; i++) {
         const struct apic_state *s = bus->apics[i]->state;
 
-        if (addressed(s, destination, logical) && s->enabled && software_enabled(s) &&
-            (!best || processor_priority(s) < processor_priority(best->state)))
+        if (!addressed(bus->apics[i], destination, logical) || s->mode == APIC_DISABLED || !software_enabled(s))
+            continue;
+        if (is_focus(s, vector))
+            return bus->apics[i];
+        if (!best || arbitration_priority(s) < arbitration_priority(best->state))
             best = bus->apics[i];
     }
     return best;
 }
 
-void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
-                  uint8_t vector, bool level)
+static void send(const struct apic_bus *bus, uint32_t destination, bool logical, enum apic_delivery delivery,
+                 uint8_t vector, bool level)
 {
-    struct device *one = delivery == APIC_LOWEST ? least_busy(bus, destination, logical) : NULL;
+    struct device *one = delivery == APIC_LOWEST ? least_busy(bus, destination, logical, vector) : NULL;
 
     if (one)
         deliver(one, delivery, vector, level);
     for (unsigned i = 0; i < bus->count && delivery != APIC_LOWEST; i++)
-        if (addressed(bus->apics[i]->state, destination, logical))
+        if (addressed(bus->apics[i], destination, logical))
             deliver(bus->apics[i], delivery, vector, level);
+}
+
+void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
+                  uint8_t vector, bool level)
+{
+    send(bus, destination == 0xff && !logical ? APIC_ALL : destination, logical, delivery, vector, level);
 }
 
 static void local_interrupt(struct device *dev, unsigned lvt)
 {
     struct apic_state *s = dev->state;
     uint32_t entry = s->lvt[lvt];
+    bool level = lvt == LVT_LINT0 && (entry & LVT_LEVEL) && (entry & LVT_DELIVERY) >> 8 == APIC_FIXED;
 
-    if (!(entry & LVT_MASKED))
-        deliver(dev, (entry & LVT_DELIVERY) >> 8, (uint8_t)entry, lvt == LVT_LINT0 && (entry & LVT_LEVEL));
+    if ((entry & LVT_MASKED) || (level && (entry & LVT_REMOTE_IRR)))
+        return;
+    if (level && software_enabled(s))
+        s->lvt[lvt] |= LVT_REMOTE_IRR;
+    deliver(dev, (entry & LVT_DELIVERY) >> 8, (uint8_t)entry, level);
+}
+
+/* LINT0, where its entry makes it a level of its own, comes again after its EOI. */
+static void repeat_lint0(struct device *dev, uint8_t vector)
+{
+    struct apic_state *s = dev->state;
+    uint32_t *entry = &s->lvt[LVT_LINT0];
+
+    if (!(*entry & LVT_REMOTE_IRR) || (uint8_t)*entry != vector)
+        return;
+    *entry &= ~LVT_REMOTE_IRR;
+    if (s->lint0)
+        local_interrupt(dev, LVT_LINT0);
 }
 
 void apic_set_lint0(void *ctx, unsigned n, bool level)
@@ -268,8 +363,11 @@ int apic_acknowledge(struct device *dev)
         update(dev);
         return vector;
     }
-    if (extint_pending(s))
+    if (extint_pending(s)) {
+        s->extint = 0;
+        update(dev);
         return pic_acknowledge(w->pic);
+    }
     update(dev);
     return -1;
 }
@@ -283,8 +381,11 @@ static void end_of_interrupt(struct device *dev)
     if (vector < 0)
         return;
     put_bit(s->isr, (unsigned)vector, false);
-    if (get_bit(s->tmr, (unsigned)vector) && w->ioapic)
-        ioapic_eoi(w->ioapic, (uint8_t)vector);
+    if (get_bit(s->tmr, (unsigned)vector)) {
+        repeat_lint0(dev, (uint8_t)vector);
+        if (w->ioapic)
+            ioapic_eoi(w->ioapic, (uint8_t)vector);
+    }
     update(dev);
 }
 
@@ -308,14 +409,25 @@ static vtime_t timer_time(const struct apic_state *s, uint64_t tick)
     return clock_time(tick * divider(s), APIC_BUS_HZ);
 }
 
+/* The timer waits for IA32_TSC_DEADLINE, and does not count. */
+static bool counts_tsc(const struct apic_state *s)
+{
+    return (s->lvt[LVT_TIMER] & LVT_TIMER_MODE) == LVT_TSC_DEADLINE;
+}
+
+static bool is_periodic(const struct apic_state *s)
+{
+    return (s->lvt[LVT_TIMER] & LVT_TIMER_MODE) == LVT_PERIODIC;
+}
+
 static uint32_t current_count(const struct apic_state *s, vtime_t now)
 {
     uint64_t e;
 
-    if (!s->initial || s->expired)
+    if (!s->initial || s->expired || counts_tsc(s))
         return 0;
     e = timer_ticks(s, now) - s->started;
-    if (s->lvt[LVT_TIMER] & LVT_PERIODIC)
+    if (is_periodic(s))
         return (uint32_t)(s->initial - e % s->initial);
     return e >= s->initial ? 0 : (uint32_t)(s->initial - e);
 }
@@ -328,7 +440,7 @@ static void arm_timer(struct apic_state *s, uint64_t after)
     s->timer_at = VTIME_NEVER;
     if (!s->initial || s->expired)
         return;
-    if (s->lvt[LVT_TIMER] & LVT_PERIODIC)
+    if (is_periodic(s))
         s->timer_at = timer_time(s, s->started + (e / s->initial + 1) * s->initial);
     else if (e < s->initial)
         s->timer_at = timer_time(s, s->started + s->initial);
@@ -350,10 +462,58 @@ static void change_timer(struct device *dev, uint32_t *reg, uint32_t value)
     arm_timer(s, tick);
 }
 
+/* The entry of the timer's mode: to TSC-deadline mode and from it, the timer is stopped (SDM 3A, "TSC-Deadline
+ * Mode"). */
+static void write_timer(struct device *dev, uint32_t value)
+{
+    struct apic_state *s = dev->state;
+    bool was = counts_tsc(s), becomes = (value & LVT_TIMER_MODE) == LVT_TSC_DEADLINE;
+
+    if (!was && !becomes) {
+        change_timer(dev, &s->lvt[LVT_TIMER], value);
+        return;
+    }
+    s->lvt[LVT_TIMER] = value;
+    if (was == becomes)
+        return;
+    s->initial = s->expired = 0;
+    s->tsc_deadline = 0;
+    s->timer_at = VTIME_NEVER;
+}
+
+/* Times further off never come, and could not be added to. */
+#define DEADLINE_MOST ((uint64_t)1 << 60)
+
+/* IA32_TSC_DEADLINE was written, or the time stamp counter. */
+static void arm_deadline(struct device *dev)
+{
+    const struct apic_wiring *w = dev->wiring;
+    struct apic_state *s = dev->state;
+    uint64_t tsc = w->tsc(w->cpu);
+
+    s->timer_at = VTIME_NEVER;
+    if (!s->tsc_deadline)
+        return;
+    if (tsc >= s->tsc_deadline) {
+        s->tsc_deadline = 0;
+        local_interrupt(dev, LVT_TIMER);
+    } else if (s->tsc_deadline - tsc < DEADLINE_MOST) {
+        s->timer_at = machine_now(dev->machine) + (s->tsc_deadline - tsc);
+    }
+}
+
+void apic_tsc_written(struct device *dev)
+{
+    if (counts_tsc(dev->state))
+        arm_deadline(dev);
+}
+
 static void set_initial(struct device *dev, uint32_t value)
 {
     struct apic_state *s = dev->state;
 
+    if (counts_tsc(s))
+        return;
     s->initial = value;
     s->expired = 0;
     s->started = timer_ticks(s, machine_now(dev->machine));
@@ -367,6 +527,12 @@ static void apic_expire(struct device *dev, vtime_t now)
 
     if (now < at)
         return;
+    if (counts_tsc(s)) {
+        s->tsc_deadline = 0;
+        s->timer_at = VTIME_NEVER;
+        local_interrupt(dev, LVT_TIMER);
+        return;
+    }
     arm_timer(s, timer_ticks(s, at));
     local_interrupt(dev, LVT_TIMER);
 }
@@ -375,6 +541,8 @@ static vtime_t apic_deadline(const struct device *dev)
 {
     const struct apic_state *s = dev->state;
 
+    if (counts_tsc(s))
+        return s->timer_at;
     /* A masked timer runs on unseen: its count is computed when asked for, and unmasking arms it. */
     return s->lvt[LVT_TIMER] & LVT_MASKED ? VTIME_NEVER : s->timer_at;
 }
@@ -384,18 +552,21 @@ static vtime_t apic_deadline(const struct device *dev)
 static void send_ipi(struct device *dev)
 {
     const struct apic_wiring *w = dev->wiring;
-    struct apic_state *s = dev->state;
+    const struct apic_state *s = dev->state;
     uint32_t low = s->icr[0];
     enum apic_delivery delivery = (low & LVT_DELIVERY) >> 8;
     bool fixed = delivery == APIC_FIXED || delivery == APIC_LOWEST;
 
     if (fixed && (low & 0xffu) < 16)
-        s->esr_pending |= ESR_SEND_ILLEGAL;
+        note_error(dev, ESR_SEND_ILLEGAL);
     if (delivery == APIC_INIT && (low & ICR_LEVEL) && !(low & ICR_ASSERT))
         return; /* INIT level de-assert: of arbitration IDs, which are not modelled */
     switch ((low & ICR_SHORTHAND) >> 18) {
     case 0:
-        apic_message(w->bus, (uint8_t)(s->icr[1] >> 24), low & ICR_LOGICAL, delivery, (uint8_t)low, false);
+        if (s->mode == APIC_X2)
+            send(w->bus, s->icr[1], low & ICR_LOGICAL, delivery, (uint8_t)low, false);
+        else
+            apic_message(w->bus, (uint8_t)(s->icr[1] >> 24), low & ICR_LOGICAL, delivery, (uint8_t)low, false);
         break;
     case 1: /* self */
         deliver(dev, delivery, (uint8_t)low, false);
@@ -408,25 +579,32 @@ static void send_ipi(struct device *dev)
     }
 }
 
-static void write_lvt(struct device *dev, unsigned n, uint32_t value)
+static uint32_t lvt_writable(const struct device *dev, unsigned n)
 {
     static const uint32_t writable[LVT_COUNT] = {0x300ff, 0x107ff, 0x107ff, 0x1a7ff, 0x1a7ff, 0x100ff};
+    const struct apic_wiring *w = dev->wiring;
+
+    return writable[n] | (n == LVT_TIMER && w->tsc ? LVT_TSC_DEADLINE : 0);
+}
+
+static void write_lvt(struct device *dev, unsigned n, uint32_t value)
+{
     struct apic_state *s = dev->state;
 
-    value &= writable[n];
+    value &= lvt_writable(dev, n);
     if (!software_enabled(s))
         value |= LVT_MASKED;
     if (n == LVT_TIMER)
-        change_timer(dev, &s->lvt[n], value);
+        write_timer(dev, value);
     else
-        s->lvt[n] = value;
+        s->lvt[n] = value | (value & LVT_LEVEL ? s->lvt[n] & LVT_REMOTE_IRR : 0);
 }
 
 static void write_svr(struct apic_state *s, uint32_t value)
 {
     bool was = software_enabled(s);
 
-    s->svr = value & 0x3ffu;
+    s->svr = value & SVR_WRITABLE;
     if (was && !software_enabled(s)) /* all LVT entries are masked; pending requests are held */
         for (unsigned n = 0; n < LVT_COUNT; n++)
             s->lvt[n] |= LVT_MASKED;
@@ -434,7 +612,8 @@ static void write_svr(struct apic_state *s, uint32_t value)
 
 static uint32_t read_register(struct device *dev, uint32_t reg)
 {
-    struct apic_state *s = dev->state;
+    const struct apic_wiring *w = dev->wiring;
+    const struct apic_state *s = dev->state;
 
     if (reg >= REG_ISR && reg < REG_ISR + 0x80)
         return s->isr[(reg - REG_ISR) >> 4];
@@ -445,10 +624,10 @@ static uint32_t read_register(struct device *dev, uint32_t reg)
     if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR)
         return s->lvt[(reg - REG_LVT_TIMER) >> 4];
     switch (reg) {
-    case REG_ID:       return s->id;
+    case REG_ID:       return s->mode == APIC_X2 ? w->id : s->id;
     case REG_VERSION:  return VERSION;
     case REG_TPR:      return s->tpr;
-    case REG_APR:      return 0;
+    case REG_APR:      return arbitration_priority(s);
     case REG_PPR:      return processor_priority(s);
     case REG_LDR:      return s->ldr;
     case REG_DFR:      return s->dfr;
@@ -461,7 +640,7 @@ static uint32_t read_register(struct device *dev, uint32_t reg)
     case REG_DIVIDE:   return s->divide;
     case REG_EOI:      return 0;
     default:
-        s->esr_pending |= ESR_ILLEGAL_REG;
+        note_error(dev, ESR_ILLEGAL_REG);
         return 0;
     }
 }
@@ -498,7 +677,7 @@ static void write_register(struct device *dev, uint32_t reg, uint32_t value)
         s->esr_pending = 0;
         break;
     case REG_ICR_LOW:
-        s->icr[0] = value & 0xccfffu; /* delivery status reads 0: sent */
+        s->icr[0] = value & ICR_WRITABLE & ~0x1000u; /* delivery status reads 0: sent */
         send_ipi(dev);
         break;
     case REG_ICR_HIGH:
@@ -514,7 +693,7 @@ static void write_register(struct device *dev, uint32_t reg, uint32_t value)
         break;
     default:
         if (reg < REG_ISR || reg >= REG_ESR)
-            s->esr_pending |= ESR_ILLEGAL_REG;
+            note_error(dev, ESR_ILLEGAL_REG);
         break;
     }
 }
@@ -527,6 +706,14 @@ static struct device *own_apic(const struct device *dev)
     return w->bus->apics[dev->machine->runner ? dev->machine->runner->index : 0];
 }
 
+/* Are the registers where they are mapped? In x2APIC mode they are MSRs only. */
+static bool in_memory(const struct device *dev)
+{
+    const struct apic_state *s = dev->state;
+
+    return s->mode == APIC_MEMORY;
+}
+
 static uint64_t apic_read(struct device *any, unsigned range, uint64_t offset, unsigned size)
 {
     struct device *dev = own_apic(any);
@@ -534,6 +721,8 @@ static uint64_t apic_read(struct device *any, unsigned range, uint64_t offset, u
     uint32_t value;
 
     (void)range;
+    if (!in_memory(dev))
+        return UINT64_MAX;
     if ((offset & 15u) + size > 4) /* registers are 32 bits at 16-byte steps; the rest is undefined */
         return 0;
     value = read_register(dev, reg) >> (8 * (offset & 3u));
@@ -545,6 +734,8 @@ static void apic_write(struct device *any, unsigned range, uint64_t offset, unsi
     struct device *dev = own_apic(any);
 
     (void)range;
+    if (!in_memory(dev))
+        return;
     if ((offset & 15u) || size != 4) /* SDM: anything else is undefined; EOI is written in narrower ways */
         if ((offset & 0xff0u) != REG_EOI && (offset & 0xff0u) != REG_TPR)
             return;
@@ -552,11 +743,122 @@ static void apic_write(struct device *any, unsigned range, uint64_t offset, unsi
     update(dev);
 }
 
-void apic_set_enabled(struct device *dev, bool enabled)
+/* ---- MSRs (SDM 3A, "x2APIC Register Address Space") ---- */
+
+enum { MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800, MSR_SELF_IPI = 0x83f };
+
+/* Is there such a register in x2APIC mode, and for reading or for writing? */
+static bool msr_exists(uint32_t reg, bool write)
+{
+    if (reg >= REG_ISR && reg < REG_ESR)
+        return !write;
+    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR)
+        return true;
+    switch (reg) {
+    case REG_TPR: case REG_SVR: case REG_ESR: case REG_ICR_LOW: case REG_INITIAL: case REG_DIVIDE:
+        return true;
+    case REG_ID: case REG_VERSION: case REG_PPR: case REG_LDR: case REG_CURRENT:
+        return !write;
+    case REG_EOI:
+        return write;
+    default:
+        return false;
+    }
+}
+
+/* Bits that may be set where a register is written as an MSR. */
+static uint64_t msr_writable(const struct device *dev, uint32_t reg)
+{
+    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR)
+        return lvt_writable(dev, (reg - REG_LVT_TIMER) >> 4) | LVT_REMOTE_IRR | 0x1000u; /* and what is read-only */
+    switch (reg) {
+    case REG_TPR:     return 0xff;
+    case REG_SVR:     return SVR_WRITABLE;
+    case REG_ICR_LOW: return (uint64_t)0xffffffffu << 32 | ICR_WRITABLE;
+    case REG_INITIAL: return 0xffffffffu;
+    case REG_DIVIDE:  return 0xb;
+    default:          return 0; /* EOI, ESR */
+    }
+}
+
+bool apic_msr_read(struct device *dev, uint32_t n, uint64_t *value)
+{
+    const struct apic_wiring *w = dev->wiring;
+    const struct apic_state *s = dev->state;
+    uint32_t reg = (n - MSR_X2APIC) << 4;
+
+    if (n == MSR_TSC_DEADLINE) {
+        *value = s->tsc_deadline;
+        return w->tsc != NULL;
+    }
+    if (s->mode != APIC_X2 || n == MSR_SELF_IPI || !msr_exists(reg, false))
+        return false;
+    *value = read_register(dev, reg) | (reg == REG_ICR_LOW ? (uint64_t)s->icr[1] << 32 : 0);
+    return true;
+}
+
+bool apic_msr_write(struct device *dev, uint32_t n, uint64_t value)
+{
+    const struct apic_wiring *w = dev->wiring;
+    struct apic_state *s = dev->state;
+    uint32_t reg = (n - MSR_X2APIC) << 4;
+
+    if (n == MSR_TSC_DEADLINE) {
+        if (counts_tsc(s)) { /* else it is ignored */
+            s->tsc_deadline = value;
+            arm_deadline(dev);
+        }
+        return w->tsc != NULL;
+    }
+    if (s->mode != APIC_X2)
+        return false;
+    if (n == MSR_SELF_IPI) {
+        if (value > 0xff)
+            return false;
+        deliver(dev, APIC_FIXED, (uint8_t)value, false);
+        return true;
+    }
+    if (!msr_exists(reg, true) || (value & ~msr_writable(dev, reg)))
+        return false;
+    if (reg == REG_ICR_LOW)
+        s->icr[1] = (uint32_t)(value >> 32);
+    write_register(dev, reg, (uint32_t)value);
+    update(dev);
+    return true;
+}
+
+/* ---- modes ---- */
+
+void apic_set_mode(struct device *dev, enum apic_mode mode)
+{
+    const struct apic_wiring *w = dev->wiring;
+    struct apic_state *s = dev->state;
+    enum apic_mode was = s->mode;
+
+    s->mode = mode;
+    if (mode == APIC_DISABLED && was != mode)
+        apic_init(dev);
+    if (mode == APIC_X2 && was != mode) {
+        s->ldr = x2apic_ldr(w->id);
+        s->icr[1] = 0;
+    }
+    if (mode == APIC_MEMORY && was == APIC_DISABLED)
+        s->id = (uint32_t)w->id << 24;
+    update(dev);
+}
+
+unsigned apic_cr8(const struct device *dev)
+{
+    const struct apic_state *s = dev->state;
+
+    return s->tpr >> 4;
+}
+
+void apic_set_cr8(struct device *dev, unsigned value)
 {
     struct apic_state *s = dev->state;
 
-    s->enabled = enabled;
+    s->tpr = value << 4;
     update(dev);
 }
 
@@ -566,6 +868,7 @@ static void apic_reset(struct device *dev)
     struct apic_state *s = dev->state;
 
     s->id = (uint32_t)w->id << 24;
+    s->mode = APIC_DISABLED; /* the board says what the CPU's IA32_APIC_BASE has */
     apic_init(dev);
 }
 
@@ -574,7 +877,7 @@ static void apic_describe(const struct device *dev, struct buffer *b)
     const struct apic_state *s = dev->state;
 
     buffer_printf(b, "%s, svr %03x tpr %02x ppr %02x irr %d isr %d ldr %08x dfr %08x\n",
-                  s->enabled ? "enabled" : "disabled", s->svr, s->tpr, processor_priority(s),
+                  s->mode == APIC_X2 ? "x2APIC" : s->mode == APIC_MEMORY ? "enabled" : "disabled", s->svr, s->tpr, processor_priority(s),
                   highest(s->irr), highest(s->isr), s->ldr, s->dfr);
     buffer_printf(b, "timer %05x initial %u current %u divide by %u; lint0 %05x lint1 %05x\n", s->lvt[LVT_TIMER],
                   s->initial, current_count(s, machine_now(dev->machine)), divider(s), s->lvt[LVT_LINT0],
@@ -587,12 +890,13 @@ static bool apic_possible(const struct device *dev)
 {
     const struct apic_state *s = dev->state;
 
-    return s->enabled <= 1 && s->lint0 <= 1 && s->expired <= 1;
+    return s->mode <= APIC_X2 && s->lint0 <= 1 && s->expired <= 1 && s->extint <= 1 && s->tpr <= 0xff;
 }
 
 const struct device_ops apic_ops = {
     .name = "apic",
     .state_size = sizeof(struct apic_state),
+    .state_version = 1,
     .possible = apic_possible,
     .reset = apic_reset,
     .deadline = apic_deadline,

@@ -6,6 +6,7 @@
 
 #define APIC_DEFAULT_BASE 0xfee00000u
 #define APIC_BASE_BSP     0x100u
+#define APIC_BASE_X2      0x400u
 #define APIC_BASE_ENABLE  0x800u
 
 /* Frequency that the timer's divider divides. */
@@ -15,6 +16,12 @@ enum apic_delivery {
     APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_RESERVED, APIC_NMI, APIC_INIT, APIC_STARTUP, APIC_EXTINT,
 };
 
+/* As IA32_APIC_BASE has it: without EN, with it, and with EXTD, too. */
+enum apic_mode { APIC_DISABLED, APIC_MEMORY, APIC_X2 };
+
+/* The destination that is every CPU. */
+#define APIC_ALL 0xffffffffu
+
 /* All local APICs, by number of the CPU. */
 struct apic_bus {
     struct device *apics[MACHINE_MAX_CPUS];
@@ -23,7 +30,7 @@ struct apic_bus {
 
 struct apic_wiring {
     const struct apic_bus *bus;
-    uint8_t id;                /* after a reset */
+    uint8_t id;                /* after a reset, and in x2APIC mode */
     struct line intr;          /* INTR of the CPU core */
     struct device *pic;        /* who answers an ExtINT acknowledge */
     struct device *ioapic;     /* told of EOIs of level-triggered vectors; may be NULL */
@@ -31,6 +38,7 @@ struct apic_wiring {
     void (*nmi)(void *ctx);
     void (*init)(void *ctx);
     void (*startup)(void *ctx, uint8_t vector);
+    uint64_t (*tsc)(void *ctx); /* the time stamp counter, 1 GHz of virtual time; NULL: no TSC-deadline timer */
     void *cpu;
 };
 
@@ -43,7 +51,15 @@ void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical,
                   uint8_t vector, bool level);
 /* The core acknowledges INTR: the vector, or -1: there is none any more. */
 int apic_acknowledge(struct device *dev);
-/* IA32_APIC_BASE was written (EN bit). */
-void apic_set_enabled(struct device *dev, bool enabled);
+/* IA32_APIC_BASE was written. */
+void apic_set_mode(struct device *dev, enum apic_mode mode);
+/* The time stamp counter was written. */
+void apic_tsc_written(struct device *dev);
+/* IA32_TSC_DEADLINE, and 800H-8FFH, which are there in x2APIC mode. False: #GP. */
+bool apic_msr_read(struct device *dev, uint32_t n, uint64_t *value);
+bool apic_msr_write(struct device *dev, uint32_t n, uint64_t value);
+/* CR8: the class of the TPR, 0-15. */
+unsigned apic_cr8(const struct device *dev);
+void apic_set_cr8(struct device *dev, unsigned value);
 
 #endif

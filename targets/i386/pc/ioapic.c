@@ -32,13 +32,19 @@ struct ioapic_state {
 };
 DEVICE_STATE_END
 
+/* Does an entry make its input a level? NMI, INIT and ExtINT are edges whatever it says (290566, 3.2.4). */
+static bool is_level(uint32_t low)
+{
+    return (low & RTE_LEVEL) && (low >> 8 & 7u) <= APIC_LOWEST;
+}
+
 /* Deliver what input `pin` asks for, if it may. */
 static void service(struct device *dev, unsigned pin)
 {
     const struct ioapic_wiring *w = dev->wiring;
     struct ioapic_state *s = dev->state;
     uint32_t low = s->low[pin], bit = 1u << pin;
-    bool level = low & RTE_LEVEL;
+    bool level = is_level(low);
 
     if (low & RTE_MASKED)
         return;
@@ -63,7 +69,7 @@ void ioapic_set_pin(void *ctx, unsigned pin, bool level)
     if (pin >= IOAPIC_PINS)
         return;
     /* An edge at a masked edge-triggered input is lost (290566, 3.2.4). */
-    if (level && !(s->lines & bit) && !(s->low[pin] & (RTE_LEVEL | RTE_MASKED)))
+    if (level && !(s->lines & bit) && !is_level(s->low[pin]) && !(s->low[pin] & RTE_MASKED))
         s->irr |= bit;
     s->lines = level ? s->lines | bit : s->lines & ~bit;
     if (level)
@@ -115,7 +121,7 @@ static void write_register(struct device *dev, uint32_t value)
         return;
     }
     s->low[n] = (value & RTE_WRITABLE) | (s->low[n] & RTE_REMOTE_IRR);
-    if (!(s->low[n] & RTE_LEVEL))
+    if (!is_level(s->low[n]))
         s->low[n] &= ~RTE_REMOTE_IRR; /* meaningless for edges: how Linux clears a stuck one */
     else
         s->irr &= ~(1u << n);

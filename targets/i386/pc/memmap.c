@@ -206,12 +206,23 @@ void pc_update_vga_map(struct pc *pc)
     place(mem, pc->vga_text_region, base, on);
 }
 
+/* Does a CPU see the registers of its local APIC in memory? */
+static bool apic_in_memory(const struct pc *pc)
+{
+    for (unsigned n = 0; n < pc->machine->ncpus; n++) {
+        const struct i386_cpu *c = (const struct i386_cpu *)(const void *)pc->machine->cpus[n];
+
+        if ((c->st->apic_base & (APIC_BASE_ENABLE | APIC_BASE_X2)) == APIC_BASE_ENABLE)
+            return true;
+    }
+    return false;
+}
+
 void pc_update_map(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
-    uint64_t apic = pc->cpu->st->apic_base;
-    paddr_t base = apic & 0xffffff000ull;
-    bool enabled = pc->cpu->model->has_apic && (apic & APIC_BASE_ENABLE);
+    paddr_t base = pc->cpu->st->apic_base & ~(uint64_t)0xfff;
+    bool enabled = pc->cpu->model->has_apic && apic_in_memory(pc);
 
     for (unsigned n = 0; n < I440FX_SEGMENTS; n++) {
         unsigned pam = i440fx_pam(pc->i440fx, n);

@@ -115,16 +115,66 @@ static void vga_map_changed(void *ctx)
         pc_update_vga_map(pc);
 }
 
+static enum apic_mode apic_mode_of(uint64_t base)
+{
+    return !(base & APIC_BASE_ENABLE) ? APIC_DISABLED : base & APIC_BASE_X2 ? APIC_X2 : APIC_MEMORY;
+}
+
+/* The local APIC of the CPU that runs. `ctx` is what IN and OUT get. */
+static struct device *own_apic(void *ctx)
+{
+    const struct ports *ports = ctx;
+    const struct pc *pc = ports->machine->board;
+
+    return pc->apics.apics[ports->machine->runner->index];
+}
+
 static void apic_base_written(void *ctx, uint64_t value)
 {
-    /* `ctx` is what IN and OUT get; the board is found through the CPU. */
-    struct ports *ports = ctx;
-    struct machine *m = ports->machine;
-    struct pc *pc = m->board;
+    struct device *apic = own_apic(ctx);
 
-    apic_set_enabled(pc->apics.apics[m->runner->index], value & APIC_BASE_ENABLE);
-    pc_update_map(pc);
-    machine_attention(m);
+    apic_set_mode(apic, apic_mode_of(value));
+    pc_update_map(apic->machine->board);
+    machine_attention(apic->machine);
+}
+
+static bool read_apic_msr(void *ctx, uint32_t n, uint64_t *value)
+{
+    return apic_msr_read(own_apic(ctx), n, value);
+}
+
+static bool write_apic_msr(void *ctx, uint32_t n, uint64_t value)
+{
+    struct device *apic = own_apic(ctx);
+
+    machine_attention(apic->machine);
+    return apic_msr_write(apic, n, value);
+}
+
+static void tsc_written(void *ctx)
+{
+    struct device *apic = own_apic(ctx);
+
+    machine_attention(apic->machine);
+    apic_tsc_written(apic);
+}
+
+static unsigned read_cr8(void *ctx)
+{
+    return apic_cr8(own_apic(ctx));
+}
+
+static void write_cr8(void *ctx, unsigned value)
+{
+    struct device *apic = own_apic(ctx);
+
+    machine_attention(apic->machine);
+    apic_set_cr8(apic, value);
+}
+
+static uint64_t cpu_tsc(void *ctx)
+{
+    return i386_tsc(ctx);
 }
 
 static struct line isa_irq(struct pc *pc, unsigned irq)
@@ -210,7 +260,8 @@ static void connect_lines(struct pc *pc)
 
         *w = (struct apic_wiring){
             .bus = w->bus, .id = w->id, .intr = {.set = i386_set_intr, .ctx = nth_cpu(pc, n)}, .pic = pc->pic,
-            .ioapic = pc->ioapic, .nmi = cpu_nmi, .init = cpu_init, .startup = cpu_startup, .cpu = nth_cpu(pc, n)};
+            .ioapic = pc->ioapic, .nmi = cpu_nmi, .init = cpu_init, .startup = cpu_startup,
+            .tsc = i386_has(nth_cpu(pc, n)->model, FEATURE_TSC_DEADLINE) ? cpu_tsc : NULL, .cpu = nth_cpu(pc, n)};
     }
     pc->ioapic_wiring.bus = &pc->apics;
     pc->pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = pc->apic};
@@ -329,6 +380,13 @@ static void claim_ports(struct pc *pc)
         c->intack = cpu_intack;
         c->intack_ctx = pc->apics.apics[n];
         c->apic_base_written = apic_base_written;
+        if (!c->model->has_apic)
+            continue;
+        c->apic_msr_read = read_apic_msr;
+        c->apic_msr_write = write_apic_msr;
+        c->tsc_written = tsc_written;
+        c->cr8_read = read_cr8;
+        c->cr8_write = write_cr8;
     }
 }
 
@@ -452,7 +510,7 @@ static void board_started(struct machine *m)
     struct pc *pc = m->board;
 
     for (unsigned n = 0; n < m->ncpus; n++)
-        apic_set_enabled(pc->apics.apics[n], nth_cpu(pc, n)->st->apic_base & APIC_BASE_ENABLE);
+        apic_set_mode(pc->apics.apics[n], apic_mode_of(nth_cpu(pc, n)->st->apic_base));
     set_a20(pc, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
     if (has_firmware(&pc->config))
