@@ -3,6 +3,7 @@ libvm_a_SOURCES = \
 	src/vm/cpu.h \
 	src/vm/device.h \
 	src/vm/event.h \
+	src/vm/bits.c src/vm/bits.h \
 	src/vm/block.c \
 	src/vm/drive.c src/vm/drive.h \
 	src/vm/boot_image.c src/vm/boot_image.h \
@@ -58,6 +59,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/integer.c \
 	src/vm/jit/jit.c \
 	src/vm/jit/jit_priv.h \
+	src/vm/jit/bits.c \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \
 	src/vm/jit/sse.c \

@@ -12,6 +12,7 @@
 
 #include "vm/exec_priv.h"
 
+#include "vm/bits.h"
 #include "vm/flags_inline.h"
 
 #include <string.h>

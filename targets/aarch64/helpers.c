@@ -377,41 +377,32 @@ int a64_op_dc_zva(struct ucpu *u, const struct uop *op)
 
 /* ---- CRC32 ---- */
 
-/* Four bits at a time; polynomials 0x04c11db7 and 0x1edc6f41, reflected. */
-static const uint32_t crc_tables[2][16] = {
-    {0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
-     0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c},
-    {0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-     0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75},
+/* What four bits make of the rest, of the polynomial 04C11DB7H, reflected. */
+static const uint32_t crc_nibble[16] = {
+    0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+    0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
 };
 
-static void crc32(struct ucpu *u, const struct uop *op, const uint32_t *table, unsigned bytes)
+static int crc32(struct ucpu *u, const struct uop *op, unsigned bytes)
 {
     uint32_t crc = (uint32_t)state_value(u, op->a);
     uint64_t v = state_value(u, op->b), result;
 
     for (unsigned i = 0; i < 2 * bytes; i++, v >>= 4)
-        crc = crc >> 4 ^ table[(crc ^ v) & 15];
+        crc = crc >> 4 ^ crc_nibble[(crc ^ v) & 15];
     result = crc;
     memcpy(u->s + op->d, &result, sizeof result);
+    return UOP_NEXT;
 }
 
-#define CRC_HELPER(which, bytes) \
-    static int crc32_##which##_##bytes(struct ucpu *u, const struct uop *op) \
+#define CRC_HELPER(bytes) \
+    static int crc32_##bytes(struct ucpu *u, const struct uop *op) \
     { \
-        crc32(u, op, crc_tables[which], bytes); \
-        return UOP_NEXT; \
+        return crc32(u, op, bytes); \
     }
-CRC_HELPER(0, 1)
-CRC_HELPER(0, 2)
-CRC_HELPER(0, 4)
-CRC_HELPER(0, 8)
-CRC_HELPER(1, 1)
-CRC_HELPER(1, 2)
-CRC_HELPER(1, 4)
-CRC_HELPER(1, 8)
+CRC_HELPER(1)
+CRC_HELPER(2)
+CRC_HELPER(4)
+CRC_HELPER(8)
 
-a64_helper *const a64_op_crc32[2][4] = {
-    {crc32_0_1, crc32_0_2, crc32_0_4, crc32_0_8},
-    {crc32_1_1, crc32_1_2, crc32_1_4, crc32_1_8},
-};
+a64_helper *const a64_op_crc32[4] = {crc32_1, crc32_2, crc32_4, crc32_8};

@@ -428,7 +428,10 @@ static enum build_next lower_two_source(struct lower *l)
         return BUILD_MORE;
     switch (l->i.kind) {
     case A64_CRC32:
-        call(l, a64_op_crc32[l->i.op][l->i.hw], d, a, b);
+        if (l->i.op)
+            emit(l, (enum uop_code)(UOP_CRC8_64 + l->i.hw), d, a, b);
+        else
+            call(l, a64_op_crc32[l->i.hw], d, a, b);
         return BUILD_MORE;
     case A64_UDIV:
         op = WIDE_OP(l, UDIV);

@@ -74,7 +74,7 @@ a64_helper a64_op_unprivileged;    /* LDTR, STTR and variants at EL1 */
 a64_helper a64_op_structures;      /* LD1-LD4, ST1-ST4; S_T(0): the address */
 a64_helper a64_op_misaligned_load; /* an access to *a that is not aligned but must be: by A64_MODE_ALIGN, or anyway if b */
 a64_helper a64_op_misaligned_store;
-/* CRC32 and CRC32C of 1, 2, 4, 8 bytes: *d = crc of *b with *a before. */
-extern a64_helper *const a64_op_crc32[2][4];
+/* CRC32 of 1, 2, 4, 8 bytes: *d = crc of *b with *a before. (CRC32C is a micro-op.) */
+extern a64_helper *const a64_op_crc32[4];
 
 #endif

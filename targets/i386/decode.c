@@ -8,6 +8,7 @@
  *   O  memory at an immediate offset      A  immediate far pointer
  *   S  segment register by ModRM.reg      C, D  control, debug register by ModRM.reg
  *   Z  register by the opcode's low three bits
+ *   B  general register by VEX.vvvv
  *   b w d  1, 2, 4 bytes; v, z  operand size; s  byte, sign-extended to the
  *   operand size; p  far pointer; a  two operands; q, o  8, 16 bytes; y  4 bytes, or 8 with
  *   REX.W; r  as wide as registers are in the mode; n  no datum
@@ -36,13 +37,14 @@ enum {
     K_SEG, /* fixed segment register */
     K_ONE, /* the constant 1 */
     K_IV,  /* immediate of the whole operand size, 64 bits too */
+    K_B,   /* the register of a VEX prefix */
     K_FX,  /* ModRM with an opaque operand: x87, MMX, SSE */
 };
 enum { Z_n, Z_b, Z_w, Z_d, Z_v, Z_s, Z_p, Z_a, Z_q, Z_y, Z_r, Z_o };
 #define CODE(k, z) ((k) << 8 | (z))
 enum {
     Ey = CODE(K_E, Z_y), Gy = CODE(K_G, Z_y), My = CODE(K_M, Z_y), Ry = CODE(K_R, Z_y), Mo = CODE(K_M, Z_o), Rr = CODE(K_R, Z_r),
-    Gr = CODE(K_G, Z_r), Mv = CODE(K_M, Z_v), Iv = CODE(K_IV, Z_v),
+    By = CODE(K_B, Z_y), Gr = CODE(K_G, Z_r), Mv = CODE(K_M, Z_v), Iv = CODE(K_IV, Z_v),
     Eb = CODE(K_E, Z_b), Ew = CODE(K_E, Z_w), Ev = CODE(K_E, Z_v), Ed = CODE(K_E, Z_d),
     Gb = CODE(K_G, Z_b), Gw = CODE(K_G, Z_w), Gv = CODE(K_G, Z_v), Gd = CODE(K_G, Z_d),
     M  = CODE(K_M, Z_n), Mp = CODE(K_M, Z_p), Ma = CODE(K_M, Z_a), Mq = CODE(K_M, Z_q),
@@ -80,7 +82,7 @@ struct row {
     bool any;        /* arguments of the group's rows come from the opcode's row */
 };
 
-enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, GRP_8, GRP_9, GRP_11, GRP_16,
+enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, GRP_8, GRP_9, GRP_11, GRP_16, GRP_17,
              GROUP_COUNT };
 
 #define ROW0(o)             {.op = INSN_##o}
@@ -227,20 +229,55 @@ static const struct row groups[GROUP_COUNT][8] = {
     [GRP_9] = {[1] = {.op = INSN_CMPXCHG8B, .flags = LOCKABLE | P6, .arg = {Mq}}},
     [GRP_11] = {[0] = {INSN_MOV, 0, {0}, 0, true}},
     [GRP_16] = {[0 ... 7] = P6ROW1(NOP, Ev)},
+    [GRP_17] = {[1] = FROW2(LM, BLSR, By, Ey), [2] = FROW2(LM, BLSMSK, By, Ey), [3] = FROW2(LM, BLSI, By, Ey)},
 };
 
 /* Instructions that all of ModRM, or a prefix, tells from others of their opcode. */
 static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
     cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
-    fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr);
+    fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr), rdrand = FROW1(LM, RDRAND, Ev),
+    rdseed = FROW1(LM, RDSEED, Ev), clflushopt = FROW1(LM, CLFLUSHOPT, M);
 static const struct row group_7_registers[64] = {
     [0x08] = FROW0(LM, MONITOR), [0x09] = FROW0(LM, MWAIT), [0x0a] = FROW0(LM, CLAC), [0x0b] = FROW0(LM, STAC),
     [0x10] = FROW0(LM, XGETBV), [0x11] = FROW0(LM, XSETBV), [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
     [0x38] = FROW0(LM | ONLY64, SWAPGS), [0x39] = FROW0(LM, RDTSCP),
 };
-/* 0F 38 xx without and with prefix 66, as far as they are not MMX or SSE. */
-static const struct row movbe_load = FROW2(LM, MOVBE, Gv, Mv), movbe_store = FROW2(LM, MOVBE, Mv, Gv),
-    invpcid = FROW2(LM, INVPCID, Gr, Mo);
+
+/* Rows by opcode and mandatory prefix (SDM 2, 2.1.2): of F2 and F3 the last, 66 only without these. */
+struct prefixed {
+    uint8_t map, opcode;
+    uint8_t prefixes; /* those that it can have: INSN_OPSIZE, INSN_REP, INSN_REPNE, NO_PREFIX */
+    struct row row;
+};
+#define NO_PREFIX 1u
+
+static const struct prefixed without_vex[] = {
+    {1, 0xb8, INSN_REP, FROW2(LM, POPCNT, Gv, Ev)},
+    {1, 0xbc, INSN_REP, FROW2(LM, TZCNT, Gv, Ev)},
+    {1, 0xbd, INSN_REP, FROW2(LM, LZCNT, Gv, Ev)},
+    {2, 0x82, INSN_OPSIZE, FROW2(LM, INVPCID, Gr, Mo)},
+    {2, 0xf0, NO_PREFIX | INSN_OPSIZE, FROW2(LM, MOVBE, Gv, Mv)},
+    {2, 0xf1, NO_PREFIX | INSN_OPSIZE, FROW2(LM, MOVBE, Mv, Gv)},
+    {2, 0xf0, INSN_REPNE, FROW2(LM, CRC32, Gy, Eb)},
+    {2, 0xf1, INSN_REPNE, FROW2(LM, CRC32, Gy, Ev)},
+    {2, 0xf6, INSN_OPSIZE, FROW2(LM, ADCX, Gy, Ey)},
+    {2, 0xf6, INSN_REP, FROW2(LM, ADOX, Gy, Ey)},
+};
+
+/* With a VEX prefix whose L is 0: of general registers. */
+static const struct prefixed with_vex[] = {
+    {2, 0xf2, NO_PREFIX, FROW3(LM, ANDN, Gy, By, Ey)},
+    {2, 0xf3, NO_PREFIX, {.op = INSN_GROUP, .flags = LM, .group = GRP_17}},
+    {2, 0xf5, NO_PREFIX, FROW3(LM, BZHI, Gy, Ey, By)},
+    {2, 0xf5, INSN_REP, FROW3(LM, PEXT, Gy, By, Ey)},
+    {2, 0xf5, INSN_REPNE, FROW3(LM, PDEP, Gy, By, Ey)},
+    {2, 0xf6, INSN_REPNE, FROW3(LM, MULX, Gy, By, Ey)},
+    {2, 0xf7, NO_PREFIX, FROW3(LM, BEXTR, Gy, Ey, By)},
+    {2, 0xf7, INSN_OPSIZE, FROW3(LM, SHLX, Gy, Ey, By)},
+    {2, 0xf7, INSN_REP, FROW3(LM, SARX, Gy, Ey, By)},
+    {2, 0xf7, INSN_REPNE, FROW3(LM, SHRX, Gy, Ey, By)},
+    {3, 0xf0, INSN_REPNE, FROW3(LM, RORX, Gy, Ey, Ib)},
+};
 
 /* What else there is in the three-byte maps, and with VEX: MMX, SSE and AVX. */
 static const struct row simd = P6ROW1(SIMD, FX), simd_imm8 = P6ROW2(SIMD, FX, Ib);
@@ -358,7 +395,7 @@ static uint8_t size_of(unsigned z, const struct insn *i, unsigned mode)
     case Z_a: return (uint8_t)(2 * i->osize);
     case Z_q: return 8;
     case Z_o: return 16;
-    case Z_y: return i->rex & REX_W ? 8 : 4;
+    case Z_y: return (i->rex & REX_W) && (mode & DECODE_CODE64) ? 8 : 4;
     case Z_r: return mode & DECODE_CODE64 ? 8 : 4;
     default: return 0;
     }
@@ -414,6 +451,9 @@ static bool operand(struct cursor *c, struct insn *i, uint16_t code, struct oper
         return true;
     case K_G:
         *o = general(i, o->size, reg, REX_R);
+        return true;
+    case K_B:
+        *o = (struct operand){OPERAND_REG, o->size, i->vvvv};
         return true;
     case K_S:
         *o = (struct operand){OPERAND_SREG, 2, reg};
@@ -609,16 +649,26 @@ static enum decode_result verdict(const struct cursor *c, struct insn *i, enum d
     return ok;
 }
 
-/* 0F 38 xx */
-static const struct row *find_0f38(const struct insn *i)
+static const struct row *search(const struct insn *i, const struct prefixed *rows, size_t count)
 {
-    if (i->opcode < 0x80 || (i->opcode >= 0xc0 && i->opcode < 0xf0))
-        return &simd;
-    if (i->opcode == 0x82)
-        return (i->flags & INSN_OPSIZE) && !(i->flags & (INSN_REP | INSN_REPNE)) ? &invpcid : NULL;
-    if (i->flags & (INSN_REP | INSN_REPNE))
+    unsigned prefix = i->flags & (INSN_REP | INSN_REPNE);
+
+    if (!prefix)
+        prefix = i->flags & INSN_OPSIZE ? INSN_OPSIZE : NO_PREFIX;
+    for (size_t n = 0; n < count; n++)
+        if (rows[n].opcode == i->opcode && rows[n].map == i->map && (rows[n].prefixes & prefix))
+            return &rows[n].row;
+    return NULL;
+}
+
+/* The row by opcode and prefix, where these go together; else NULL. ModRM is not fetched yet. */
+static const struct row *find_prefixed(const struct insn *i)
+{
+    if (!i->vex)
+        return search(i, without_vex, ARRAY_LEN(without_vex));
+    if (i->vex > 1 || (i->map == 3 && i->vvvv))
         return NULL;
-    return i->opcode == 0xf0 ? &movbe_load : i->opcode == 0xf1 ? &movbe_store : NULL;
+    return search(i, with_vex, ARRAY_LEN(with_vex));
 }
 
 /* With a VEX prefix. */
@@ -634,10 +684,14 @@ static const struct row *find_vex(const struct insn *i)
 /* The row by opcode alone; NULL: none. ModRM is not fetched yet. */
 static const struct row *find_opcode(const struct cursor *c, const struct insn *i)
 {
+    const struct row *r = i->map > 1 || (i->map && (c->mode & DECODE_LM) && (i->flags & INSN_REP)) ? find_prefixed(i) : NULL;
+
+    if (r)
+        return r;
     if (i->vex)
         return find_vex(i);
     if (i->map == 2)
-        return find_0f38(i);
+        return i->opcode < 0x80 || (i->opcode >= 0xc0 && i->opcode < 0xf0) ? &simd : NULL;
     if (i->map == 3)
         return &simd_imm8;
     if (i->map)
@@ -655,18 +709,23 @@ static const struct row *find_opcode(const struct cursor *c, const struct insn *
 static const struct row *refine(const struct cursor *c, const struct insn *i, const struct row *r)
 {
     bool registers = !(i->flags & INSN_MEM);
+    unsigned digit = i->modrm >> 3 & 7, prefix = i->flags & (INSN_OPSIZE | INSN_REP | INSN_REPNE);
 
     if (i->map != 1 || i->vex || !(c->mode & DECODE_LM))
         return r;
     if (i->opcode == 0x01 && registers && group_7_registers[i->modrm & 63].op != INSN_UD &&
-        !(i->flags & (INSN_OPSIZE | INSN_REP | INSN_REPNE)))
+        !prefix)
         return &group_7_registers[i->modrm & 63];
-    if (i->opcode == 0xae && registers && (i->flags & INSN_REP) && (i->modrm >> 3 & 7) < 4)
+    if (i->opcode == 0xae && registers && (i->flags & INSN_REP) && digit < 4)
         return &fsgsbase;
-    if (i->opcode == 0xc7 && !registers && (i->modrm >> 3 & 7) == 1 && (i->rex & REX_W))
+    if (i->opcode == 0xae && !registers && prefix == INSN_OPSIZE && digit >= 6)
+        return &clflushopt;
+    if (i->opcode == 0xc7 && !registers && digit == 1 && (i->rex & REX_W))
         return &cmpxchg16b;
-    if (i->opcode == 0xc7 && registers && (i->flags & INSN_REP) && (i->modrm >> 3 & 7) == 7)
+    if (i->opcode == 0xc7 && registers && (i->flags & INSN_REP) && digit == 7)
         return &rdpid;
+    if (i->opcode == 0xc7 && registers && digit >= 6 && !(i->flags & (INSN_REP | INSN_REPNE)))
+        return digit == 6 ? &rdrand : &rdseed;
     return r;
 }
 

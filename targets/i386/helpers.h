@@ -24,7 +24,8 @@ i386_helper i386_op_div32;        /* EDX:EAX / *a */
 i386_helper i386_op_idiv32;       /* the same, signed */
 i386_helper i386_op_div64;        /* RDX:RAX / *a */
 i386_helper i386_op_idiv64;       /* the same, signed */
-i386_helper i386_op_swap_16;      /* *d = *a with its bytes swapped, 16 bits */
+enum count_kind { COUNT_ONES, COUNT_TRAILING, COUNT_LEADING };
+i386_helper i386_op_count_16;     /* *d = ones, zeros at the bottom or top (b: enum count_kind) of *a, 16 bits */
 i386_helper i386_op_bit_test;     /* CF = bit S_T(4) of *a; b: size */
 i386_helper i386_op_bit_change;   /* *d = *a with bit S_T(4) set (b: 1 << 4), reset (2 << 4), inverted (3 << 4); | size */
 i386_helper i386_op_bit_scan;     /* *d = index of a bit of *a; b: size, | 16: from the top */

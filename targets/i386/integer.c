@@ -295,12 +295,6 @@ int i386_op_idiv64(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-int i386_op_swap_16(struct ucpu *u, const struct uop *op)
-{
-    put(u, op->d, 2, __builtin_bswap16((uint16_t)get(u, op->a, 2)));
-    return UOP_NEXT;
-}
-
 /* ---- bits ---- */
 
 int i386_op_bit_test(struct ucpu *u, const struct uop *op)
@@ -340,6 +334,21 @@ int i386_op_bit_scan(struct ucpu *u, const struct uop *op)
     set_flags(st, result_flags(v, size));
     if (v)
         put(u, op->d, size, op->b & 16 ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
+    return UOP_NEXT;
+}
+
+int i386_op_count_16(struct ucpu *u, const struct uop *op)
+{
+    unsigned v = (uint16_t)get(u, op->a, 2), n;
+
+    if (op->b == COUNT_ONES)
+        n = (unsigned)__builtin_popcount(v);
+    else if (!v)
+        n = 16;
+    else
+        n = op->b == COUNT_TRAILING ? (unsigned)__builtin_ctz(v) : (unsigned)__builtin_clz(v) - 16;
+    set_flags(state_of(u), op->b == COUNT_ONES ? (v ? 0 : FLAG_Z) : (v ? 0 : FLAG_C) | (n ? 0 : FLAG_Z));
+    put(u, op->d, 2, n);
     return UOP_NEXT;
 }
 

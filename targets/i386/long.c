@@ -1,7 +1,7 @@
 /*
  * What long mode adds to the system side (SDM 3A 5.8.3.1, 5.8.7, 5.8.8, 6.14; SDM 2B): interrupts
  * through gates of 16 bytes and the interrupt stack table, IRET, SYSCALL and SYSRET, SWAPGS, FSGSBASE, and the
- * small instructions that came later: STAC, RDTSCP, XGETBV, protection keys, INVPCID, MONITOR.
+ * small instructions that came later: STAC, RDTSCP, XGETBV, protection keys, RDRAND, INVPCID, MONITOR.
  *
  * Where makers differ: an indirect branch or a return to an address that is not canonical faults
  * at its target (AMD; Intel: at the branch); SYSCALL outside 64-bit mode and SYSENTER in long mode are as the model's maker
@@ -389,6 +389,16 @@ int i386_op_wrpkru(struct ucpu *u, const struct uop *op)
         s->pkru = (uint32_t)s->gpr[EAX];
         ucpu_flush_tlb(u);
     }
+    return UOP_NEXT;
+}
+
+int i386_op_random(struct ucpu *u, const struct uop *op)
+{
+    uint64_t value = 0;
+
+    machine_entropy(u->cpu.machine, &value, op->a);
+    memcpy(u->s + op->d, &value, sizeof value);
+    i386_of(u)->st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = FLAG_C};
     return UOP_NEXT;
 }
 

@@ -3,7 +3,7 @@
  *
  * x87 and system instructions, and what is rare of MMX and SSE, become calls of
  * helpers (lower.h, helpers.h); everything common is micro-ops, here and in
- * lower_integer.c and lower_simd.c. Rules kept throughout:
+ * lower_integer.c, lower_bits.c and lower_simd.c. Rules kept throughout:
  *   - registers, flags and memory change only after the last thing that can
  *     fault (a read-modify-write computes into a temporary, stores, and only
  *     then sets the flags);
@@ -891,30 +891,6 @@ static enum build_next lower_fsgsbase(struct lower *l)
     return end_exit(l);
 }
 
-static enum build_next lower_movbe(struct lower *l)
-{
-    unsigned size = l->i.osize;
-    bool load = is_mem(l, 1);
-    struct mem m;
-
-    if (!has(l, FEATURE_MOVBE))
-        return end_undefined(l);
-    mem_operand(l, &m, size, !load);
-    if (load)
-        mem_load(l, size, S_T(1), &m);
-    else
-        operand_move(l, size, S_T(1), reg(l->i.arg[1].reg, size));
-    if (size == 2)
-        call(l, i386_op_swap_16, S_T(1), S_T(1), 0);
-    else
-        emit(l, size == 8 ? UOP_BSWAP64 : wide(l) ? UOP_BSWAP32Z : UOP_BSWAP32, S_T(1), S_T(1), 0);
-    if (load)
-        operand_move(l, size, reg(l->i.arg[0].reg, size), S_T(1));
-    else
-        mem_store(l, size, S_T(1), &m);
-    return BUILD_MORE;
-}
-
 /* What came with long mode and after it. */
 static enum build_next lower_long(struct lower *l)
 {
@@ -954,7 +930,6 @@ static enum build_next lower_long(struct lower *l)
         mem_offset(l);
         call(l, i386_op_invpcid, reg(l->i.arg[0].reg, 8), l->i.seg, 0);
         return end_exit(l);
-    case INSN_MOVBE: return lower_movbe(l);
     case INSN_RDPID:
         if (!has(l, FEATURE_RDPID))
             return end_undefined(l);
@@ -991,6 +966,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
     case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_CMPXCHG16B:
+    case INSN_RDRAND: case INSN_RDSEED:
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;
@@ -1104,6 +1080,11 @@ static enum build_next lower_insn(struct lower *l)
         call(l, i386_fwait, 0, 0, 0);
         return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
     case INSN_SIMD: return lower_simd(l);
+    case INSN_POPCNT: case INSN_TZCNT: case INSN_LZCNT: case INSN_ADCX: case INSN_ADOX: case INSN_CRC32: case INSN_ANDN:
+    case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BZHI: case INSN_BEXTR: case INSN_SHLX: case INSN_SARX:
+    case INSN_SHRX: case INSN_MULX: case INSN_PDEP: case INSN_PEXT: case INSN_RORX: case INSN_RDRAND: case INSN_RDSEED:
+    case INSN_CLFLUSHOPT: case INSN_MOVBE:
+        return lower_bits(l);
     default: return lower_system(l);
     }
 }

@@ -117,6 +117,7 @@ i386_helper i386_op_wrpkru;       /*                                            
 i386_helper i386_op_fsgsbase;     /* b: 0, 1: *d = base of FS, GS; 2, 3: the base becomes the 64-bit *a (E) */
 i386_helper i386_op_cmpxchg16b;   /* memory operand at segment a, S_T(0); alone */
 i386_helper i386_op_invpcid;      /* descriptor at segment a, S_T(0); type *d            (E) */
+i386_helper i386_op_random;       /* *d = a bytes of entropy; CF = 1. Alone */
 /* Set the flags as POPF does from *a; b: 32-bit operand size; IOPL, VME. Called with
  * ESP not yet changed; nothing after it faults.                                         (E) */
 i386_helper i386_op_popf;

@@ -1,6 +1,6 @@
 /*
  * What the files of the lowering share: lower.c (one instruction, blocks, flow, the system),
- * lower_operands.c (operands), lower_integer.c (arithmetic), lower_simd.c (MMX and SSE).
+ * lower_operands.c (operands), lower_integer.c (arithmetic), lower_bits.c (what came after long mode), lower_simd.c (MMX and SSE).
  */
 #ifndef HINDCAST_I386_LOWERING_H
 #define HINDCAST_I386_LOWERING_H
@@ -131,6 +131,9 @@ enum build_next lower_multiply(struct lower *l);
 enum build_next lower_multiply_wide(struct lower *l);
 enum build_next lower_divide(struct lower *l);
 enum build_next lower_bit_scan(struct lower *l);
+
+/* ---- lower_bits.c ---- */
+enum build_next lower_bits(struct lower *l);
 
 /* ---- lower.c ---- */
 /* The block ends here, and the run loop looks at everything anew. */

@@ -165,12 +165,15 @@ const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64
 static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
     [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR) |
-                    F(X2APIC) | F(TSC_DEADLINE),
-    [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP),
+                    F(X2APIC) | F(TSC_DEADLINE) |
+                    F(POPCNT) | F(RDRAND),
+    [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
+                    F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB),
     [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
     [CPUID_7_EDX] = F(FSRM),
     [CPUID_81_EDX] = X_64 | F(RDTSCP) | F(PDPE1GB),
-    [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH),
+    [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH) |
+                     F(ABM),
 };
 
 const struct i386_model *i386_model_find(const char *name)

@@ -112,6 +112,24 @@ static uint64_t data_pointer(const struct one_case *c)
 
 enum how { NEVER, PLAIN, STACKY, STRINGY, BRANCHY, SPECIAL };
 
+/* Has the host the instruction, and the emulator? Only those of which processors may have none are asked for. */
+static bool there(unsigned op)
+{
+    const struct i386_model *m = i386_model_find("max");
+
+    switch (op) {
+    case INSN_POPCNT: return __builtin_cpu_supports("popcnt") && i386_has(m, FEATURE_POPCNT);
+    case INSN_LZCNT: return __builtin_cpu_supports("lzcnt") && i386_has(m, FEATURE_ABM);
+    case INSN_CRC32: return __builtin_cpu_supports("sse4.2") && i386_has(m, FEATURE_SSE42);
+    case INSN_ADCX: case INSN_ADOX: return __builtin_cpu_supports("adx") && i386_has(m, FEATURE_ADX);
+    case INSN_TZCNT: case INSN_ANDN: case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BEXTR:
+        return __builtin_cpu_supports("bmi") && i386_has(m, FEATURE_BMI1);
+    case INSN_BZHI: case INSN_SHLX: case INSN_SARX: case INSN_SHRX: case INSN_MULX: case INSN_PDEP: case INSN_PEXT: case INSN_RORX:
+        return __builtin_cpu_supports("bmi2") && i386_has(m, FEATURE_BMI2);
+    default: return true;
+    }
+}
+
 static enum how how_of(unsigned op)
 {
     switch (op) {
@@ -124,7 +142,10 @@ static enum how how_of(unsigned op)
     case INSN_MOVSXD: case INSN_BSWAP: case INSN_BT: case INSN_BTS: case INSN_BTR: case INSN_BTC: case INSN_BSF:
     case INSN_BSR: case INSN_SHLD: case INSN_SHRD: case INSN_CMPXCHG: case INSN_CMPXCHG8B: case INSN_CMPXCHG16B:
     case INSN_XADD: case INSN_XLAT: case INSN_MOVBE:
-        return PLAIN;
+    case INSN_POPCNT: case INSN_TZCNT: case INSN_LZCNT: case INSN_ADCX: case INSN_ADOX: case INSN_CRC32: case INSN_ANDN:
+    case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BZHI: case INSN_BEXTR: case INSN_SHLX: case INSN_SARX:
+    case INSN_SHRX: case INSN_MULX: case INSN_PDEP: case INSN_PEXT: case INSN_RORX:
+        return there(op) ? PLAIN : NEVER;
     case INSN_PUSH: case INSN_POP: case INSN_PUSHF: case INSN_POPF: case INSN_ENTER: case INSN_LEAVE:
         return STACKY;
     case INSN_MOVS: case INSN_CMPS: case INSN_STOS: case INSN_LODS: case INSN_SCAS:
@@ -138,7 +159,7 @@ static enum how how_of(unsigned op)
     }
 }
 
-#define DECODE_64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM)
+#define DECODE_64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX)
 
 static bool is_prefix(uint8_t b)
 {
@@ -154,6 +175,37 @@ static unsigned prefixes_of(const uint8_t *b)
     return n;
 }
 
+/* Opcodes that mandatory prefixes choose, without and with VEX. */
+static unsigned chosen_by_prefix(uint8_t *b, unsigned at)
+{
+    static const uint8_t legacy[][4] = {{0xf3, 0xb8}, {0xf3, 0xbc}, {0xf3, 0xbd}, {0xf2, 0x38, 0xf0}, {0xf2, 0x38, 0xf1},
+                                        {0x66, 0x38, 0xf6}, {0xf3, 0x38, 0xf6}};
+    static const uint8_t vex[][3] = {{0, 2, 0xf2}, {0, 2, 0xf3}, {0, 2, 0xf5}, {2, 2, 0xf5}, {3, 2, 0xf5}, {3, 2, 0xf6},
+                                     {0, 2, 0xf7}, {1, 2, 0xf7}, {2, 2, 0xf7}, {3, 2, 0xf7}, {3, 3, 0xf0}};
+
+    if (below(3)) {
+        const uint8_t *row = vex[below(ARRAY_LEN(vex))];
+
+        b[at++] = 0xc4;
+        b[at++] = (uint8_t)(rnd() & 0xe0) | row[1];
+        b[at++] = (uint8_t)(rnd() & 0xf8 & (below(16) ? 0xfb : 0xff)) | row[0];
+        if (row[1] == 3)
+            b[at - 1] |= below(8) ? 0x78 : 0;
+        b[at++] = row[2];
+    } else {
+        const uint8_t *row = legacy[below(ARRAY_LEN(legacy))];
+
+        b[at++] = row[0];
+        if (below(2))
+            b[at++] = (uint8_t)(0x40 | below(16));
+        b[at++] = 0x0f;
+        b[at++] = row[1];
+        if (row[2])
+            b[at++] = row[2];
+    }
+    return at;
+}
+
 /* Random bytes that decode to something wanted. */
 static void pick(const struct one_case *c, uint8_t *b, struct insn *i)
 {
@@ -161,15 +213,19 @@ static void pick(const struct one_case *c, uint8_t *b, struct insn *i)
         unsigned at = 0;
         enum how h;
 
+        bool fresh = below(6) == 0;
+
         if (below(4) == 0)
             b[at++] = 0x66;
         if (below(16) == 0 && c->base < 0x80000000u)
             b[at++] = 0x67;
         if (below(12) == 0)
             b[at++] = (const uint8_t[]){0xf0, 0xf2, 0xf3, 0x2e}[below(4)];
-        if (below(3))
+        if (!fresh && below(3))
             b[at++] = (uint8_t)(0x40 | below(16));
-        if (below(3) == 0) {
+        if (fresh) {
+            at = chosen_by_prefix(b, at);
+        } else if (below(3) == 0) {
             b[at++] = 0x0f;
             if (below(40) == 0) {
                 b[at++] = 0x38;
@@ -186,7 +242,7 @@ static void pick(const struct one_case *c, uint8_t *b, struct insn *i)
         h = how_of(i->op);
         if (h == NEVER || (prefixes_of(b) < 15 && (b[prefixes_of(b)] == 0x64 || b[prefixes_of(b)] == 0x65)))
             continue;
-        if ((i->flags & (INSN_REP | INSN_REPNE)) && h != STRINGY)
+        if ((i->flags & (INSN_REP | INSN_REPNE)) && h != STRINGY && !fresh)
             continue;
         if ((h == BRANCHY || h == SPECIAL) && (i->flags & INSN_OPSIZE))
             continue; /* makers differ */
@@ -220,6 +276,15 @@ static void head(struct one_case *c, const uint8_t *b, const struct insn *i, uns
     for (unsigned n = 0; n < prefixes_of(b); n++)
         if ((b[n] & 0xf0) != 0x40)
             byte(c, b[n]);
+    if (i->vex) {
+        unsigned pp = i->flags & INSN_OPSIZE ? 1 : i->flags & INSN_REP ? 2 : i->flags & INSN_REPNE ? 3 : 0;
+
+        byte(c, 0xc4);
+        byte(c, (i->rex & REX_R ? 0 : 0x80) | (x ? 0 : 0x40) | (base ? 0 : 0x20) | i->map);
+        byte(c, (i->rex & REX_W ? 0x80 : 0) | (~i->vvvv & 15u) << 3 | pp);
+        byte(c, i->opcode);
+        return;
+    }
     if ((i->flags & INSN_REX) || x || base)
         byte(c, 0x40 | (i->rex & (REX_W | REX_R)) | x << 1 | base);
     if (i->map)

@@ -37,6 +37,12 @@ static inline uint32_t undefined_flags(const struct insn *i, uint32_t cl)
         return FLAG_O | FLAG_A | FLAG_C;
     case INSN_DAA: case INSN_DAS:
         return FLAG_O;
+    case INSN_TZCNT: case INSN_LZCNT:
+        return FLAG_O | FLAG_S | FLAG_A | FLAG_P;
+    case INSN_ANDN: case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BZHI:
+        return FLAG_A | FLAG_P;
+    case INSN_BEXTR:
+        return FLAG_A | FLAG_S | FLAG_P;
     case INSN_AND: case INSN_OR: case INSN_XOR: case INSN_TEST:
         return FLAG_A;
     default:

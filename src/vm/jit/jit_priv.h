@@ -5,7 +5,7 @@
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
- *   integer.c muldiv.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -188,9 +188,10 @@ void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
 
-/* ---- integer.c, muldiv.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
+bool emit_bits(struct jit *j, const struct uop *u);
 bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);
