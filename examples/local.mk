@@ -1,8 +1,13 @@
-# Example guests, for the quickstart and the end-to-end tests: one program, two machines.
+# Example guests, for the quickstart and the end-to-end tests: programs for two machines. What lost-block needs of its
+# machine besides a disk is stale-pointer's.
 STALE = examples/stale-pointer
 stale_common = $(STALE)/store.c $(STALE)/console.c $(STALE)/machine.h
 stale_i386 = $(STALE)/i386/start.S $(STALE)/i386/machine.c
 stale_aarch64 = $(STALE)/aarch64/start.S $(STALE)/aarch64/machine.c
+LOST = examples/lost-block
+lost_common = $(LOST)/notes.c $(LOST)/disk.h
+lost_disks = $(LOST)/i386/disk.c $(LOST)/aarch64/disk.c
+EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
 	$(stale_aarch64) $(STALE)/aarch64/link.ld
 
@@ -14,10 +19,13 @@ aarch64_cflags = -mgeneral-regs-only -mstrict-align -Wl,-z,max-page-size=4096
 noinst_DATA =
 if HAVE_M32
 noinst_DATA += $(STALE)/i386/store.elf
+noinst_DATA += $(LOST)/i386/notes.elf
 endif
 if HAVE_AARCH64_CC
 noinst_DATA += $(STALE)/aarch64/store.elf
+noinst_DATA += $(LOST)/aarch64/notes.elf
 endif
+CLEANFILES += $(LOST)/i386/notes.elf $(LOST)/aarch64/notes.elf
 CLEANFILES += $(STALE)/i386/store.elf $(STALE)/aarch64/store.elf
 
 $(STALE)/i386/store.elf: $(stale_common) $(stale_i386) $(STALE)/i386/link.ld examples/local.mk
@@ -29,3 +37,13 @@ $(STALE)/aarch64/store.elf: $(stale_common) $(stale_aarch64) $(STALE)/aarch64/li
 	$(AM_V_GEN)$(MKDIR_P) $(STALE)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && \
 	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
 		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$d/store.c
+
+$(LOST)/i386/notes.elf: $(lost_common) $(stale_common) $(stale_i386) $(LOST)/i386/disk.c examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(LOST)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LOST) && pwd` && \
+	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$d/i386/link.ld -o $@ \
+		$$d/i386/start.S $$d/i386/machine.c $$d/console.c $$l/i386/disk.c $$l/notes.c
+
+$(LOST)/aarch64/notes.elf: $(lost_common) $(stale_common) $(stale_aarch64) $(LOST)/aarch64/disk.c examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(LOST)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LOST) && pwd` && \
+	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
+		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$l/aarch64/disk.c $$l/notes.c

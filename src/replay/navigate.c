@@ -488,11 +488,12 @@ void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop
     continue_forward(tl, true, stop);
 }
 
-int timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, bool physical, struct timeline_stop *stop,
+int timeline_last_write(struct timeline *tl, const struct timeline_point *where, struct timeline_stop *stop,
                         struct error *err)
 {
     const struct point only = {
-        .p = {.kinds = TRAP_WRITE, .address = address, .len = len ? len : 1, .physical = physical},
+        .p = {.kinds = TRAP_WRITE, .address = where->address, .len = where->len ? where->len : 1,
+              .physical = where->physical, .drive = where->drive},
         .bytes_only = true,
     };
     int r = 0;
@@ -501,8 +502,8 @@ int timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, boo
     tl->search.only = &only;
     points_apply(tl);
     if (!tl->points.nbytes)
-        r = error_set(err, -EFAULT, "there is no memory at %s0x%llx here", physical ? "physical " : "",
-                      (unsigned long long)address);
+        r = error_set(err, -EFAULT, "there is no memory at %s0x%llx here", where->physical ? "physical " : "",
+                      (unsigned long long)where->address);
     else if (tl->m->st->position == tl->first)
         stop->reason = TIMELINE_REPLAY_BEGIN;
     else

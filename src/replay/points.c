@@ -22,9 +22,15 @@ static uint64_t last_byte(const struct timeline_point *p)
     return last < p->address ? UINT64_MAX : last;
 }
 
+/* Of an address as CPUs use it? */
+static bool is_virtual(const struct timeline_point *p)
+{
+    return !p->physical && !p->drive;
+}
+
 static bool point_is_at(const struct timeline_point *p, const struct trap_hit *hit)
 {
-    if (!(p->kinds & hit->kind) || p->physical)
+    if (!(p->kinds & hit->kind) || !is_virtual(p))
         return false;
     if (hit->kind == TRAP_EXEC)
         return p->address == hit->address;
@@ -141,11 +147,9 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit)
     return tl->search.mode == HITS_STOP;
 }
 
-static bool pages_concern(const struct page_set *pages, const struct timeline_point *p, bool exec)
+/* Is a page of these in the set? */
+static bool pages_concern(const struct page_set *pages, uint64_t first, uint64_t last)
 {
-    uint64_t first = p->address >> PAGE_SHIFT;
-    uint64_t last = (exec ? p->address : last_byte(p)) >> PAGE_SHIFT;
-
     /* Watching more pages than there are to look through is better turned round. */
     if (last - first >= pages->count) {
         for (uint32_t i = 0; i < pages->count; i++) {
@@ -161,11 +165,22 @@ static bool pages_concern(const struct page_set *pages, const struct timeline_po
     return false;
 }
 
+static bool addresses_concern(const struct page_set *pages, const struct timeline_point *p)
+{
+    return pages_concern(pages, p->address >> PAGE_SHIFT, last_byte(p) >> PAGE_SHIFT);
+}
+
 static bool bytes_concern(const struct timeline *tl, const struct footprint *f)
 {
-    for (size_t i = 0; i < tl->points.nbytes; i++)
-        if (page_set_has(&f->storage, tl->points.bytes[i].storage >> PAGE_SHIFT))
+    for (size_t i = 0; i < tl->points.nbytes; i++) {
+        const struct point_bytes *b = &tl->points.bytes[i];
+        uint64_t first = b->storage >> PAGE_SHIFT, last = (b->storage + b->len - 1) >> PAGE_SHIFT;
+        unsigned kinds = b->kinds & tl->search.hit_kinds;
+
+        if (((kinds & TRAP_WRITE) && pages_concern(&f->storage, first, last)) ||
+            ((kinds & TRAP_READ) && pages_concern(&f->fetched, first, last)))
             return true;
+    }
     return false;
 }
 
@@ -178,15 +193,18 @@ bool points_concern(const struct timeline *tl, const struct footprint *f)
         const struct timeline_point *p = &list[i].p;
         unsigned kinds = p->kinds & tl->search.hit_kinds;
 
-        if (((kinds & TRAP_EXEC) && pages_concern(&f->code, p, true)) ||
-            ((kinds & TRAP_WRITE) && !p->physical && !list[i].bytes_only && pages_concern(&f->written, p, false)) ||
-            ((kinds & TRAP_READ) && pages_concern(&f->read, p, false)))
+        if ((kinds & TRAP_EXEC) && page_set_has(&f->code, p->address >> PAGE_SHIFT))
+            return true;
+        if (!is_virtual(p) || list[i].bytes_only)
+            continue;
+        if (((kinds & TRAP_WRITE) && addresses_concern(&f->written, p)) ||
+            ((kinds & TRAP_READ) && addresses_concern(&f->read, p)))
             return true;
     }
-    return (tl->search.hit_kinds & TRAP_WRITE) && bytes_concern(tl, f);
+    return bytes_concern(tl, f);
 }
 
-/* The bytes of storage that a point means here: a range for each page that there is. More pages than
+/* The bytes of storage that a point means here: of memory a range for each page that there is. More pages than
  * this, and only accesses to the address count. */
 #define BYTES_PAGES 64u
 
@@ -196,8 +214,9 @@ static void add_bytes(struct points *points, const struct point_bytes *b)
     points->bytes[points->nbytes++] = *b;
 }
 
-static void find_bytes(struct timeline *tl, size_t point, const struct point *p)
+static void find_memory(struct timeline *tl, size_t point, const struct point *p)
 {
+    const struct page_space *memory = &tl->m->memory.pages;
     const struct cpu *cpu = tl->m->cpus[0];
     uint64_t at = p->p.address, left = last_byte(&p->p) - at + 1;
 
@@ -210,10 +229,25 @@ static void find_bytes(struct timeline *tl, size_t point, const struct point *p)
         if (p->p.physical || cpu->ops->translate(cpu, at, &pa))
             page = memory_storage_of(&tl->m->memory, pa);
         if (page != UINT32_MAX)
-            add_bytes(&tl->points, &(struct point_bytes){point, (uint64_t)page << PAGE_SHIFT | (pa & ~PAGE_MASK), n, at});
+            add_bytes(&tl->points,
+                      &(struct point_bytes){.point = point,
+                                            .storage = traps_storage_at(memory, ((uint64_t)page << PAGE_SHIFT) + (pa & ~PAGE_MASK)),
+                                            .len = n, .address = at, .kinds = p->p.kinds});
         at += n;
         left -= n;
     }
+}
+
+static void find_bytes(struct timeline *tl, size_t point, const struct point *p)
+{
+    const struct drive *d = p->p.drive;
+
+    if (!d)
+        find_memory(tl, point, p);
+    else if (p->p.address < d->c.size && p->p.len <= d->c.size - p->p.address)
+        add_bytes(&tl->points, &(struct point_bytes){.point = point,
+                                                     .storage = traps_storage_at(&d->pages.space, p->p.address),
+                                                     .len = p->p.len, .address = p->p.address, .kinds = p->p.kinds});
 }
 
 void points_apply(struct timeline *tl)
@@ -224,12 +258,12 @@ void points_apply(struct timeline *tl)
 
     tl->points.nbytes = 0;
     for (size_t i = 0; i < n; i++)
-        if (list[i].p.kinds & TRAP_WRITE)
+        if (list[i].p.kinds & (TRAP_WRITE | TRAP_READ))
             find_bytes(tl, i, &list[i]);
     traps = xcalloc(n + tl->points.nbytes + 1, sizeof(*traps));
     tl->points.virtuals = xrealloc(tl->points.virtuals, (n + 1) * sizeof(*tl->points.virtuals));
     for (size_t i = 0; i < n; i++) {
-        if (list[i].p.physical || list[i].bytes_only)
+        if (!is_virtual(&list[i].p) || list[i].bytes_only)
             continue;
         tl->points.virtuals[count] = i;
         traps[count++] = (struct trap){.address = list[i].p.address, .len = list[i].p.len, .kinds = list[i].p.kinds};
@@ -237,7 +271,7 @@ void points_apply(struct timeline *tl)
     tl->points.nvirtual = count;
     for (size_t i = 0; i < tl->points.nbytes; i++)
         traps[count++] = (struct trap){.address = tl->points.bytes[i].storage, .len = tl->points.bytes[i].len,
-                                       .kinds = TRAP_WRITE, .storage = true};
+                                       .kinds = tl->points.bytes[i].kinds, .storage = true};
     if (machine_set_traps(tl->m, traps, (unsigned)count))
         run_changed(tl);
     free(traps);

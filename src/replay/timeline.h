@@ -156,22 +156,20 @@ void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_
 void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop);
 /* Go to a position, whatever lies on the way. Past a live edge it runs on live. */
 void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop);
-/* Go back to before the last write to the bytes that [address, address+len) (virtual, as it is translated here; or
- * physical) are, by whomever and by whatever address: WATCHPOINT (stop.writer says who), or REPLAY_BEGIN if there
- * was none. -EFAULT with *err: there are no such bytes. */
-int timeline_last_write(struct timeline *tl, uint64_t address, uint64_t len, bool physical, struct timeline_stop *stop,
-                        struct error *err);
-
 /* Break- and watchpoints. */
 struct timeline_point {
     unsigned kinds;   /* TRAP_EXEC, or TRAP_WRITE and TRAP_READ or-ed */
-    /* Virtual, as in struct trap; or `physical` (TRAP_WRITE only). A virtual watchpoint hits accesses of a CPU to
+    /* Virtual, as in struct trap; or `physical`, or a drive's. A virtual watchpoint hits accesses of a CPU to
      * this address, in whatever address space. Besides, one for writing hits writes by anybody (DMA, flash, walks,
-     * debuggers, resets, CPUs by another address) to the bytes that the address was translated to where the
-     * operation (step, continue) began; a physical one, those at the address, as memory was mapped there. */
+     * debuggers, resets, CPUs by another address), one for reading reads by devices, of the bytes that the address was
+     * translated to where the operation (step, continue) began; a physical one (TRAP_WRITE only), those at the address,
+     * as memory was mapped there. */
     uint64_t address;
     uint64_t len;     /* bytes; ignored for TRAP_EXEC */
     bool physical;
+    /* Not NULL: the bytes are this drive's, `address` counts from its beginning; and it is controllers that write and
+     * read them. */
+    const struct drive *drive;
     /* May be NULL (always). Asked with the machine standing at the hit: an
      * instruction not yet made, an access just made; the same in both
      * directions. May read registers and memory only. It can be asked more than
@@ -179,6 +177,11 @@ struct timeline_point {
     bool (*condition)(void *ctx, unsigned id);
     void *ctx;
 };
+/* Go back to before the last write to the bytes that `where` means here (address, len, physical, drive), by whomever
+ * and by whatever address: WATCHPOINT (stop.writer says who), or REPLAY_BEGIN if there was none. -EFAULT with *err:
+ * there are no such bytes. */
+int timeline_last_write(struct timeline *tl, const struct timeline_point *where, struct timeline_stop *stop,
+                        struct error *err);
 /* Returns an id, never 0. */
 unsigned timeline_add_point(struct timeline *tl, const struct timeline_point *point);
 /* False: there is no such point. */

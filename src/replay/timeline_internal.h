@@ -43,6 +43,7 @@ struct point_bytes {
     size_t point;          /* its index in the list in force */
     uint64_t storage, len; /* as a storage trap has them */
     uint64_t address;      /* what the point calls the first */
+    unsigned kinds;        /* the point's */
 };
 
 /* What the trap callback does with hits. */

@@ -183,6 +183,24 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
     return r;
 }
 
+int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len)
+{
+    struct contents c = {.ds = ds, .d = d};
+    uint8_t page[PAGE_SIZE], *to = buf;
+    int r = 0;
+
+    while (r == 0 && len) {
+        size_t within = offset & ~PAGE_MASK, n = PAGE_SIZE - within < len ? PAGE_SIZE - within : len;
+
+        r = contents_read(&c, offset & PAGE_MASK, page, sizeof(page));
+        memcpy(to, page + within, n);
+        offset += n;
+        to += n;
+        len -= n;
+    }
+    return r;
+}
+
 /* ---- keeping ---- */
 
 /* Clusters with something in them that differs from the image. */

@@ -32,6 +32,9 @@ void drives_close(struct drives *ds);
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
 
+/* What the drive holds there now, for who looks from outside: no trace of it is left in history. 0 or negative errno. */
+int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len);
+
 /* Write what the drive holds now: to a new qcow2 `path` over its image, or (NULL) into the image itself, which must be
  * raw. *bytes: how much was changed. 0 or negative errno with *err. */
 int drives_commit(struct drives *ds, const struct drive *d, const char *path, unsigned may, uint64_t *bytes,

@@ -373,12 +373,28 @@ static enum rsp_stop_reason break_reason(enum rsp_breakpoint_type type)
     }
 }
 
-static bool own_watch(const struct server *s, unsigned id)
+/* NULL: it is the debugger's. */
+static const struct server_point *own_watch(const struct server *s, unsigned id)
 {
     for (unsigned i = 0; i < s->nwatches; i++)
         if (s->watches[i].id == id)
-            return true;
-    return false;
+            return &s->watches[i];
+    return NULL;
+}
+
+/* Who touched watched bytes, where that is not plain from a stop at an instruction. */
+static void watch_text(const struct server *s, const struct timeline_stop *stop, struct buffer *text)
+{
+    const struct server_point *own = own_watch(s, stop->point);
+    const char *done = stop->access == TRAP_READ ? "read" : "written";
+
+    if (own && own->drive)
+        buffer_printf(text, "hindcast: sector %" PRIu64 " of drive %s is %s", stop->address / own->drive->c.sector_size,
+                      own->drive->name, done);
+    else
+        buffer_printf(text, "hindcast: the watched bytes at %s0x%" PRIx64 " are %s", own ? "physical " : "", stop->address,
+                      done);
+    buffer_printf(text, " by %s\n", stop->writer ? stop->writer : "an instruction");
 }
 
 static enum rsp_stop_reason stop_reason(const struct server *s, const struct timeline_stop *stop)
@@ -417,9 +433,7 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
         buffer_printf(text, "hindcast: the replay is not what happened: %s\n",
                       timeline_divergence(s->timeline));
     } else if (stop->reason == TIMELINE_WATCHPOINT && (stop->writer || own_watch(s, stop->point))) {
-        buffer_printf(text, "hindcast: the watched bytes at %s0x%llx are written by %s\n",
-                      own_watch(s, stop->point) ? "physical " : "", (unsigned long long)stop->address,
-                      stop->writer ? stop->writer : "an instruction");
+        watch_text(s, stop, text);
     }
     for (unsigned i = 0; s->info.watch_before && i < stop->nothers; i++)
         buffer_printf(text, "hindcast: the same instruction touches watched bytes at 0x%" PRIx64 ", too\n",

@@ -5,6 +5,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
 
 int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
@@ -13,15 +17,91 @@ int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *b
     return s->config.drives ? drives_read(s->config.drives, d->index, offset, buf, len) : -ENODEV;
 }
 
-int server_drive_commit(struct server *s, const char *name, const char *path, bool force, uint64_t *bytes,
-                        struct error *err)
+/* A drive with something in it; NULL with *err: there is none of that name. */
+static const struct drive *find_drive(const struct server *s, const char *name, struct error *err)
 {
     const struct drive *d = drive_find(s->machine, name);
 
-    if (!d || !s->config.drives)
-        return error_set(err, -ENODEV, "this machine has no drive '%s': info block lists them", name);
+    if (!d || !s->config.drives) {
+        error_set(err, -ENODEV, "this machine has no drive '%s': info block lists them", name);
+        return NULL;
+    }
     if (d->c.empty)
-        return error_set(err, -ENODEV, "drive %s is empty", name);
+        error_set(err, -ENODEV, "drive %s is empty", name);
+    return d->c.empty ? NULL : d;
+}
+
+int server_take_sectors(const struct server *s, const char *name, uint64_t first, uint64_t count,
+                        struct timeline_point *point, struct error *err)
+{
+    const struct drive *d = find_drive(s, name, err);
+
+    if (!d)
+        return -ENODEV;
+    if (!count || first >= drive_sectors(d) || count > drive_sectors(d) - first)
+        return error_set(err, -ERANGE, "drive %s has sectors 0 to %" PRIu64, name, drive_sectors(d) - 1);
+    point->drive = d;
+    point->address = first * d->c.sector_size;
+    point->len = count * d->c.sector_size;
+    return 0;
+}
+
+#define DUMP_BYTES 65536u
+
+/* Lines of 16 bytes, numbered from the beginning of their sector; equal ones are shown once. */
+static void dump_sector(uint64_t number, const uint8_t *bytes, uint32_t len, struct buffer *out)
+{
+    bool same = false;
+
+    buffer_printf(out, "sector %" PRIu64 "\n", number);
+    for (uint32_t at = 0; at < len; at += 16) {
+        if (at && at + 16 < len && !memcmp(bytes + at, bytes + at - 16, 16)) {
+            if (!same)
+                buffer_printf(out, "*\n");
+            same = true;
+            continue;
+        }
+        same = false;
+        buffer_printf(out, "%04x ", at);
+        for (uint32_t i = at; i < at + 16; i++)
+            buffer_printf(out, " %02x", bytes[i]);
+        buffer_printf(out, "  ");
+        for (uint32_t i = at; i < at + 16; i++)
+            buffer_append_byte(out, bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '.');
+        buffer_append_byte(out, '\n');
+    }
+}
+
+int server_drive_dump(const struct server *s, const char *name, uint64_t first, uint64_t count, struct buffer *out,
+                      struct error *err)
+{
+    struct timeline_point where;
+    uint8_t *bytes;
+    uint32_t sector;
+    int r = server_take_sectors(s, name, first, count, &where, err);
+
+    if (r < 0)
+        return r;
+    if (where.len > DUMP_BYTES)
+        return error_set(err, -E2BIG, "that is more than %u KiB", DUMP_BYTES >> 10);
+    bytes = xmalloc(where.len);
+    sector = where.drive->c.sector_size;
+    r = drives_contents(s->config.drives, where.drive, where.address, bytes, where.len);
+    if (r < 0)
+        error_set(err, r, "the image of drive %s cannot be read there: %s", name, strerror(-r));
+    for (uint64_t i = 0; r == 0 && i < count; i++)
+        dump_sector(first + i, bytes + i * sector, sector, out);
+    free(bytes);
+    return r;
+}
+
+int server_drive_commit(struct server *s, const char *name, const char *path, bool force, uint64_t *bytes,
+                        struct error *err)
+{
+    const struct drive *d = find_drive(s, name, err);
+
+    if (!d)
+        return -ENODEV;
     return drives_commit(s->config.drives, d, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
 }
 

@@ -18,6 +18,7 @@ struct server_point {
     uint64_t address;
     uint64_t len;
     bool physical;
+    const struct drive *drive; /* not NULL: bytes of this, of `monitor watch-disk` */
     bool conditional; /* the session must be asked whether it counts */
     unsigned id;      /* the timeline's */
 };
@@ -87,7 +88,7 @@ struct server {
     /* Break- and watchpoints in force. */
     struct server_point *points;
     unsigned npoints;
-    struct server_point *watches; /* those of `monitor watch-phys`, which no debugger knows of */
+    struct server_point *watches; /* those of `monitor watch-phys` and `watch-disk`, which no debugger knows of */
     unsigned nwatches;
 
     /* The run in progress. */
@@ -211,6 +212,12 @@ int server_flash_save(struct server *s, uint64_t n, const char *path, bool force
 /* server_drives.c */
 /* struct timeline_host.image_read */
 int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
+/* Sectors of a drive as a point has them. 0, or negative errno with *err: no such drive, or no such sectors. */
+int server_take_sectors(const struct server *s, const char *name, uint64_t first, uint64_t count,
+                        struct timeline_point *point, struct error *err);
+/* What they hold where the guest stands, as text. */
+int server_drive_dump(const struct server *s, const char *name, uint64_t first, uint64_t count, struct buffer *out,
+                      struct error *err);
 /* Write what a drive holds where the guest stands: drives_commit(). */
 int server_drive_commit(struct server *s, const char *name, const char *path, bool force, uint64_t *bytes,
                         struct error *err);

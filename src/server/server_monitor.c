@@ -299,21 +299,18 @@ static int take_place(const char *text, uint64_t *address, bool *physical, struc
     return *end || errno || *text < '0' || *text > '9' ? error_set(err, -EINVAL, "'%s' is no address", text) : 0;
 }
 
-HANDLER(cmd_last)
+/* Who wrote last to the bytes, which the text calls `what`. */
+static int tell_last_write(struct rsp_monitor_call *call, const struct timeline_point *where, const char *what,
+                           struct error *err)
 {
     struct server *s = server_of(call);
     icount_t here = timeline_position(s->timeline), there;
     struct timeline_stop stop, back;
-    uint64_t address, len = call->argc > 1 ? call->argv[1].number : 1, pc = 0;
-    bool physical;
-    int r = take_place(arg(call, 0), &address, &physical, err);
+    uint64_t pc = 0;
+    int r;
 
-    if (r < 0)
-        return r;
-    if (!len)
-        return error_set(err, -EINVAL, "no bytes to look for");
     server_begin_search(s);
-    r = timeline_last_write(s->timeline, address, len, physical, &stop, err);
+    r = timeline_last_write(s->timeline, where, &stop, err);
     there = timeline_position(s->timeline);
     if (r == 0 && stop.reason == TIMELINE_WATCHPOINT)
         pc = s->machine->cpus[stop.cpu]->ops->pc(s->machine->cpus[stop.cpu]);
@@ -324,7 +321,7 @@ HANDLER(cmd_last)
     if (stop.reason == TIMELINE_INTERRUPTED)
         return error_set(err, -EINTR, "interrupted");
     if (stop.reason != TIMELINE_WATCHPOINT) {
-        buffer_printf(call->out, "0x%" PRIx64 " was not written since the beginning of history\n", address);
+        buffer_printf(call->out, "%s was not written since the beginning of history\n", what);
         return 0;
     }
     if (stop.writer)
@@ -334,18 +331,38 @@ HANDLER(cmd_last)
     return arm(call, there, ", before that write", err);
 }
 
+HANDLER(cmd_last)
+{
+    struct timeline_point where = {.len = call->argc > 1 ? call->argv[1].number : 1};
+    char what[32];
+    int r = take_place(arg(call, 0), &where.address, &where.physical, err);
+
+    if (r < 0)
+        return r;
+    if (!where.len)
+        return error_set(err, -EINVAL, "no bytes to look for");
+    snprintf(what, sizeof(what), "0x%" PRIx64, where.address);
+    return tell_last_write(call, &where, what, err);
+}
+
+static void add_watch(struct server *s, const struct timeline_point *point)
+{
+    s->watches = xrealloc(s->watches, (s->nwatches + 1) * sizeof(s->watches[0]));
+    s->watches[s->nwatches++] = (struct server_point){
+        .type = point->kinds & TRAP_READ ? RSP_WATCH_ACCESS : RSP_WATCH_WRITE, .address = point->address, .len = point->len,
+        .physical = point->physical, .drive = point->drive, .id = timeline_add_point(s->timeline, point)};
+}
+
 HANDLER(cmd_watch_phys)
 {
     struct server *s = server_of(call);
-    struct server_point w = {.type = RSP_WATCH_WRITE, .address = call->argv[0].number, .len = call->argv[1].number,
-                             .physical = true};
-    const struct timeline_point point = {.kinds = TRAP_WRITE, .address = w.address, .len = w.len, .physical = true};
+    const struct timeline_point point = {.kinds = TRAP_WRITE, .address = call->argv[0].number, .len = call->argv[1].number,
+                                         .physical = true};
 
-    if (!w.len || memory_storage_of(&s->machine->memory, w.address) == UINT32_MAX)
-        return error_set(err, -EINVAL, "there is no memory at physical 0x%" PRIx64 ", or it is no bytes of it", w.address);
-    w.id = timeline_add_point(s->timeline, &point);
-    s->watches = xrealloc(s->watches, (s->nwatches + 1) * sizeof(s->watches[0]));
-    s->watches[s->nwatches++] = w;
+    if (!point.len || memory_storage_of(&s->machine->memory, point.address) == UINT32_MAX)
+        return error_set(err, -EINVAL, "there is no memory at physical 0x%" PRIx64 ", or it is no bytes of it",
+                         point.address);
+    add_watch(s, &point);
     return 0;
 }
 
@@ -355,7 +372,7 @@ HANDLER(cmd_unwatch_phys)
     unsigned kept = 0, all = s->nwatches;
 
     for (unsigned i = 0; i < all; i++) {
-        if (call->argc && s->watches[i].address != call->argv[0].number)
+        if (s->watches[i].drive || (call->argc && s->watches[i].address != call->argv[0].number))
             s->watches[kept++] = s->watches[i];
         else
             timeline_remove_point(s->timeline, s->watches[i].id);
@@ -364,6 +381,62 @@ HANDLER(cmd_unwatch_phys)
     if (call->argc && kept == all)
         return error_set(err, -ENOENT, "nothing is watched at physical 0x%" PRIx64, (uint64_t)call->argv[0].number);
     return 0;
+}
+
+/* ---- sectors of drives ---- */
+
+HANDLER(cmd_last_disk)
+{
+    struct timeline_point where = {.kinds = TRAP_WRITE};
+    char what[80];
+    int r = server_take_sectors(server_of(call), arg(call, 0), call->argv[1].number,
+                                call->argc > 2 ? call->argv[2].number : 1, &where, err);
+
+    if (r < 0)
+        return r;
+    snprintf(what, sizeof(what), "sector %" PRIu64 " of drive %s", (uint64_t)call->argv[1].number, arg(call, 0));
+    return tell_last_write(call, &where, what, err);
+}
+
+/* DRIVE LBA [SECTORS] [read] */
+HANDLER(cmd_watch_disk)
+{
+    bool reads = call->argc > 3 && !strcmp(arg(call, 3), "read");
+    struct timeline_point point = {.kinds = TRAP_WRITE | (reads ? TRAP_READ : 0u)};
+    int r = server_take_sectors(server_of(call), arg(call, 0), call->argv[1].number,
+                                call->argc > 2 ? call->argv[2].number : 1, &point, err);
+
+    if (r < 0)
+        return r;
+    if (call->argc > 3 && !reads)
+        return error_set(err, -EINVAL, "'%s': read is all that can be said there", arg(call, 3));
+    add_watch(server_of(call), &point);
+    return 0;
+}
+
+HANDLER(cmd_unwatch_disk)
+{
+    struct server *s = server_of(call);
+    unsigned kept = 0, all = s->nwatches;
+
+    for (unsigned i = 0; i < all; i++) {
+        const struct drive *d = s->watches[i].drive;
+
+        if (!d || (call->argc && strcmp(d->name, arg(call, 0))))
+            s->watches[kept++] = s->watches[i];
+        else
+            timeline_remove_point(s->timeline, s->watches[i].id);
+    }
+    s->nwatches = kept;
+    if (call->argc && kept == all)
+        return error_set(err, -ENOENT, "nothing is watched on drive '%s'", arg(call, 0));
+    return 0;
+}
+
+HANDLER(cmd_disk)
+{
+    return server_drive_dump(server_of(call), arg(call, 0), call->argv[1].number,
+                             call->argc > 2 ? call->argv[2].number : 1, call->out, err);
 }
 
 /* ---- checkpoints and snapshots ---- */
@@ -850,6 +923,12 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"last", "ADDRESS [LENGTH:n]", "who wrote there last (phys:ADDRESS); arms the next continue to go there", cmd_last},
     {"watch-phys", "ADDRESS:n LENGTH:n", "stop when anybody writes these bytes of memory, in either direction", cmd_watch_phys},
     {"unwatch-phys", "[ADDRESS:n]", "forget one of these, or all", cmd_unwatch_phys},
+    {"last-disk", "DRIVE LBA:n [SECTORS:n]", "who wrote these sectors of a drive last; arms the next continue to go there",
+     cmd_last_disk},
+    {"watch-disk", "DRIVE LBA:n [SECTORS:n] [read]",
+     "stop when these sectors of a drive are written, in either direction; read: or read", cmd_watch_disk},
+    {"unwatch-disk", "[DRIVE]", "forget those of one drive, or all", cmd_unwatch_disk},
+    {"disk", "DRIVE LBA:n [SECTORS:n]", "what sectors of a drive hold at this position", cmd_disk},
     {"replay_break", "POSITION:n", "runs in either direction stop at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/footprint.h"
 #include "vm/machine.h"
+#include "vm/trap.h"
 
 static const uint8_t zeros[PAGE_SIZE];
 
@@ -205,6 +207,18 @@ static uint64_t in_cluster(uint64_t offset, uint64_t len)
     return n < len ? n : len;
 }
 
+/* A controller reads or writes these bytes: for watchpoints and reverse searches. */
+static void note(struct drive *d, unsigned kind, uint64_t offset, uint64_t len)
+{
+    const struct page_space *s = &d->pages.space;
+    struct footprint *f = d->machine->footprint;
+
+    for (uint64_t page = offset >> PAGE_SHIFT; f && page <= (offset + len - 1) >> PAGE_SHIFT; page++)
+        page_set_add(kind == TRAP_WRITE ? &f->storage : &f->fetched, s->first + page);
+    if (s->watched)
+        traps_touch(d->machine, kind, s, offset, len);
+}
+
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_VERIFY };
 
 /* Go through the request piece by piece, as far as the sectors are good. `buf` may be NULL for
@@ -228,6 +242,8 @@ static enum drive_status transfer(struct drive *d, enum access access, uint64_t 
 
         ok = access == ACCESS_WRITE ? write_piece(d, offset + at, piece, n)
                                     : read_piece(d, offset + at, access == ACCESS_VERIFY ? scratch : piece, n);
+        if (ok && access != ACCESS_VERIFY)
+            note(d, access == ACCESS_WRITE ? TRAP_WRITE : TRAP_READ, offset + at, n);
         if (ok)
             at += n;
     }

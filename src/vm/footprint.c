@@ -12,6 +12,7 @@ void footprint_init(struct footprint *f)
     page_set_init(&f->written);
     page_set_init(&f->read);
     page_set_init(&f->storage);
+    page_set_init(&f->fetched);
 }
 
 void footprint_finish(struct footprint *f)
@@ -20,6 +21,7 @@ void footprint_finish(struct footprint *f)
     page_set_finish(&f->written);
     page_set_finish(&f->read);
     page_set_finish(&f->storage);
+    page_set_finish(&f->fetched);
 }
 
 void footprint_clear(struct footprint *f)
@@ -28,6 +30,7 @@ void footprint_clear(struct footprint *f)
     page_set_clear(&f->written);
     page_set_clear(&f->read);
     page_set_clear(&f->storage);
+    page_set_clear(&f->fetched);
 }
 
 void footprint_seal(struct footprint *f)
@@ -36,6 +39,7 @@ void footprint_seal(struct footprint *f)
     page_set_seal(&f->written);
     page_set_seal(&f->read);
     page_set_seal(&f->storage);
+    page_set_seal(&f->fetched);
 }
 
 static void set_join(struct page_set *to, const struct page_set *sealed)
@@ -50,11 +54,13 @@ void footprint_join(struct footprint *f, const struct footprint *more)
     set_join(&f->written, &more->written);
     set_join(&f->read, &more->read);
     set_join(&f->storage, &more->storage);
+    set_join(&f->fetched, &more->fetched);
 }
 
 size_t footprint_bytes(const struct footprint *f)
 {
-    return page_set_bytes(&f->code) + page_set_bytes(&f->written) + page_set_bytes(&f->read) + page_set_bytes(&f->storage);
+    return page_set_bytes(&f->code) + page_set_bytes(&f->written) + page_set_bytes(&f->read) +
+           page_set_bytes(&f->storage) + page_set_bytes(&f->fetched);
 }
 
 void machine_set_footprint(struct machine *m, struct footprint *f)

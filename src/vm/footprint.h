@@ -1,5 +1,6 @@
 /* The virtual pages that the CPUs ran, wrote and read during a stretch of history, and the pages of storage that
- * anybody wrote; what lets a reverse search skip the stretch. A superset is allowed, a miss is not. */
+ * anybody wrote and that devices read; what lets a reverse search skip the stretch. A superset is allowed, a miss is
+ * not. */
 #ifndef HINDCAST_VM_FOOTPRINT_H
 #define HINDCAST_VM_FOOTPRINT_H
 
@@ -11,7 +12,8 @@ struct footprint {
     struct page_set code;    /* virtual page numbers */
     struct page_set written;
     struct page_set read;
-    struct page_set storage; /* numbers of pages of memory.pages that anybody wrote */
+    struct page_set storage; /* global numbers (vm/page_space.h) of pages of memory and drives that anybody wrote, */
+    struct page_set fetched; /* and that devices read */
 };
 
 void footprint_init(struct footprint *f);

@@ -405,6 +405,28 @@ size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t
     return backed;
 }
 
+static void note_read(struct memory *m, paddr_t addr, size_t len)
+{
+    while (len) {
+        uint64_t offset = addr & ~PAGE_MASK, n = PAGE_SIZE - offset < len ? PAGE_SIZE - offset : len;
+        uint32_t page = memory_page_of(m, addr);
+
+        if (page != UINT32_MAX && m->machine->footprint)
+            page_set_add(&m->machine->footprint->fetched, page);
+        if (page != UINT32_MAX && (m->flags[page] & PAGE_FLAG_WATCHED))
+            traps_touch(m->machine, TRAP_READ, &m->pages, ((uint64_t)page << PAGE_SHIFT) + offset, n);
+        addr += n;
+        len -= n;
+    }
+}
+
+size_t memory_dma_read(struct memory *m, paddr_t addr, void *buf, size_t len)
+{
+    if (m->machine)
+        note_read(m, addr, len);
+    return memory_read_bytes(m, addr, buf, len);
+}
+
 size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_t len, bool rom)
 {
     const uint8_t *from = buf;
@@ -439,7 +461,7 @@ void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
     if (m->machine && m->machine->footprint)
         page_set_add(&m->machine->footprint->storage, n);
     if (flags & PAGE_FLAG_WATCHED)
-        traps_touch(m->machine, n, offset, len);
+        traps_touch(m->machine, TRAP_WRITE, &m->pages, ((uint64_t)n << PAGE_SHIFT) + offset, len);
     if ((flags & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_changes)
         m->observer.page_changes(m->observer.ctx, n, offset, len);
 }

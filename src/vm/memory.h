@@ -130,6 +130,8 @@ void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value)
  * read as 0xff. Return the number of bytes that page-backed memory answered. */
 size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len);
 size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_t len, bool rom);
+/* memory_read_bytes() for a device that fetches by DMA: watchpoints for reading see it. */
+size_t memory_dma_read(struct memory *m, paddr_t addr, void *buf, size_t len);
 
 /* The host address of page `n`; for reading (the checkpoint store, hashing). */
 static inline const uint8_t *memory_page(const struct memory *m, uint32_t n)

@@ -61,6 +61,7 @@ struct page_space {
     uint64_t *dirty;    /* those that were touched since page_space_clean(), in order of first touch */
     uint64_t ndirty, dirty_cap;
     bool always_dirty;  /* every page is taken for dirty, always; `dirty` is not used */
+    bool watched;       /* there are storage traps on bytes of it (vm/trap.h); memory has flags of pages instead */
     struct page_area areas[PAGE_SPACE_MAX_AREAS]; /* in order, without holes. None: not hashed as pages */
     unsigned nareas;
     uint64_t first;     /* global number of page 0 */

@@ -23,21 +23,35 @@ static bool same_list(const struct traps *t, const struct trap *list, unsigned c
     return true;
 }
 
-/* Pages with bytes under storage traps are flagged, so that no write to them goes unnoticed. */
-static void flag_pages(struct machine *m, bool on)
+static void flag_memory(struct memory *m, uint64_t first, uint64_t last, bool on)
+{
+    CHECK(last < m->pages.count);
+    for (uint64_t page = first; page <= last; page++) {
+        if (on)
+            m->flags[page] |= PAGE_FLAG_WATCHED;
+        else
+            m->flags[page] &= (uint8_t)~PAGE_FLAG_WATCHED;
+    }
+}
+
+/* Pages of memory with bytes under storage traps are flagged, so that no write to them goes unnoticed; of another space
+ * it is enough to know that there are such bytes. */
+static void flag_storage(struct machine *m, bool on)
 {
     const struct traps *t = m->traps;
 
     for (unsigned i = 0; i < t->count; i++) {
-        uint64_t first = t->list[i].address >> PAGE_SHIFT, last = (t->list[i].address + t->list[i].len - 1) >> PAGE_SHIFT;
+        uint64_t first, pages = (t->list[i].address + t->list[i].len - 1) / PAGE_SIZE - t->list[i].address / PAGE_SIZE;
+        struct page_space *s;
 
-        for (uint64_t page = first; t->list[i].storage && page <= last; page++) {
-            CHECK(page < m->memory.pages.count);
-            if (on)
-                m->memory.flags[page] |= PAGE_FLAG_WATCHED;
-            else
-                m->memory.flags[page] &= (uint8_t)~PAGE_FLAG_WATCHED;
-        }
+        if (!t->list[i].storage)
+            continue;
+        s = machine_space_of(m, t->list[i].address >> PAGE_SHIFT, &first);
+        CHECK(s);
+        if (s == &m->memory.pages)
+            flag_memory(&m->memory, first, first + pages, on);
+        else
+            s->watched = on;
     }
 }
 
@@ -47,7 +61,7 @@ bool machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
 
     if (same_list(t, list, count))
         return false;
-    flag_pages(m, false);
+    flag_storage(m, false);
     free(t->list);
     t->list = NULL;
     if (count) {
@@ -55,7 +69,7 @@ bool machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
         memcpy(t->list, list, count * sizeof(list[0]));
     }
     t->count = count;
-    flag_pages(m, true);
+    flag_storage(m, true);
     t->npending = 0;
     t->generation++;
     return true;
@@ -106,23 +120,26 @@ bool traps_report(struct machine *m, const struct trap_hit *hit)
 
 /* ---- storage ---- */
 
-static uint64_t storage_of(uint32_t page, unsigned offset)
+uint64_t traps_storage_at(const struct page_space *s, uint64_t offset)
 {
-    return (uint64_t)page << PAGE_SHIFT | offset;
+    return (s->first << PAGE_SHIFT) + offset;
 }
 
 bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset, unsigned len)
 {
+    /* Memory is the first space. */
+    uint64_t from = (uint64_t)page << PAGE_SHIFT | offset;
+
     for (unsigned i = 0; i < t->count; i++)
-        if (t->list[i].storage && overlap(t->list[i].address, t->list[i].len, storage_of(page, offset), len))
+        if (t->list[i].storage && (t->list[i].kinds & TRAP_WRITE) && overlap(t->list[i].address, t->list[i].len, from, len))
             return true;
     return false;
 }
 
-void traps_touch(struct machine *m, uint32_t page, unsigned offset, unsigned len)
+void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, uint64_t offset, uint64_t len)
 {
     struct traps *t = m->traps;
-    uint64_t from = storage_of(page, offset);
+    uint64_t from = traps_storage_at(s, offset);
 
     for (unsigned i = 0; i < t->count && len; i++) {
         const struct trap *trap = &t->list[i];
@@ -130,20 +147,20 @@ void traps_touch(struct machine *m, uint32_t page, unsigned offset, unsigned len
         uint64_t first = trap->address > from ? trap->address : from;
         uint64_t end = trap->address + trap->len < from + len ? trap->address + trap->len : from + len;
 
-        if (!trap->storage || !overlap(trap->address, trap->len, from, len))
+        if (!trap->storage || !(trap->kinds & kind) || !overlap(trap->address, trap->len, from, len))
             continue;
         if (t->npending == t->pending_cap) {
             t->pending_cap = t->pending_cap ? t->pending_cap * 2 : 16;
             t->pending = xrealloc(t->pending, t->pending_cap * sizeof(t->pending[0]));
         }
         t->pending[t->npending++] = (struct trap_hit){
-            .kind = TRAP_WRITE,
+            .kind = kind,
             .cpu = m->runner ? m->runner->index : 0,
             .position = machine_position(m),
             .address = first,
             .len = end - first,
             .trap = i + 1,
-            .changed = true, /* or may be: it is about to be written */
+            .changed = kind == TRAP_WRITE, /* or may be: it is about to be written */
             .storage = true,
             .writer = m->acting,
         };

@@ -9,14 +9,16 @@
  * with the machine standing at P.
  * An access trap hits when a CPU access of the step P -> P+1 overlaps the
  * range. The callback runs with the machine standing at P + 1.
- * A *storage* trap is of bytes of page-backed storage, by whatever address they are mapped, and hits when anybody
- * writes them in that step: a CPU, a device (DMA, the contents of flash), a page-table walk, a debugger, a reset.
- * Whoever writes storage goes by memory_touch(), which is all that it takes; who it is, machine.acting says.
+ * A *storage* trap is of bytes of a page space, memory's (by whatever address they are mapped) or a drive's, and hits
+ * when anybody writes them in that step: a CPU, a device (DMA, the contents of flash), a page-table walk, a debugger, a
+ * reset; and when a device reads them. Whoever writes memory goes by memory_touch(), a device that reads it by
+ * memory_dma_read(), and a drive by itself, which is all that it takes; who it is, machine.acting says.
  */
 #ifndef HINDCAST_VM_TRAP_H
 #define HINDCAST_VM_TRAP_H
 
 #include "base/types.h"
+#include "vm/page_space.h"
 
 enum trap_kind {
     TRAP_EXEC  = 1,
@@ -29,7 +31,7 @@ struct trap {
     uint64_t address; /* virtual (i386: linear) */
     uint64_t len;     /* bytes; ignored for TRAP_EXEC */
     unsigned kinds;   /* TRAP_* or-ed */
-    bool storage;     /* `address` is a page number of memory.pages << PAGE_SHIFT | offset; kinds: TRAP_WRITE */
+    bool storage;     /* `address` is traps_storage_at() something; the bytes are of one page space */
 };
 
 struct trap_hit {
@@ -76,10 +78,13 @@ const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t
  * once for a position. */
 bool traps_report(struct machine *m, const struct trap_hit *hit);
 
-/* Is there a storage trap on some of these bytes of a page? */
+/* A byte of a page space, as storage traps call it. */
+uint64_t traps_storage_at(const struct page_space *s, uint64_t offset);
+/* Is there a storage trap for writing on some of these bytes of a page of memory? */
 bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset, unsigned len);
-/* For memory_touch(): bytes of a page with PAGE_FLAG_WATCHED are about to change. */
-void traps_touch(struct machine *m, uint32_t page, unsigned offset, unsigned len);
+/* Bytes of a page of memory with PAGE_FLAG_WATCHED, or of a space that is `watched`, are about to be written
+ * (TRAP_WRITE), or are read by a device (TRAP_READ). */
+void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, uint64_t offset, uint64_t len);
 /* For the machine: report what the steps that are done have touched; forget what is not of the step from here. */
 void traps_report_pending(struct machine *m);
 void traps_forget_pending(struct machine *m);

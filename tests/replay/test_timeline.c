@@ -623,7 +623,7 @@ static void check_last_write(struct user *u)
     struct timeline_stop stop;
     bool found = false;
 
-    ck_assert_int_eq(timeline_last_write(u->tl, address, len, false, &stop, NULL), 0);
+    ck_assert_int_eq(timeline_last_write(u->tl, &(struct timeline_point){.address = address, .len = len}, &stop, NULL), 0);
     check_state(u);
     at = timeline_position(u->tl);
     if (stop.reason == TIMELINE_INTERRUPTED)

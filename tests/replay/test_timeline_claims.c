@@ -239,7 +239,7 @@ START_TEST(a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way)
     ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_WATCHPOINT);
     ck_assert_uint_eq(timeline_position(d.tl), 4);
     /* The question for the last write is about the position, whatever the architecture. */
-    timeline_last_write(d.tl, VA(0x7000), 4, false, &stop, NULL);
+    timeline_last_write(d.tl, &(struct timeline_point){.address = VA(0x7000), .len = 4}, &stop, NULL);
     ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
     ck_assert_uint_eq(timeline_position(d.tl), 3);
     get_up(&d);
@@ -567,12 +567,12 @@ START_TEST(last_write_goes_before_the_last_write_whatever_else_is_watched)
     breakpoint(&d, 16);
     watch(&d, 0x7000, 4);
     timeline_replay_break(d.tl, 500);
-    timeline_last_write(d.tl, VA(0x4ffe), 3, false, &stop, NULL);
+    timeline_last_write(d.tl, &(struct timeline_point){.address = VA(0x4ffe), .len = 3}, &stop, NULL);
     ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
     ck_assert_uint_eq(stop.address, VA(0x5000));
     ck_assert_uint_eq(timeline_position(d.tl), 1);
     seek(&d, 1000);
-    timeline_last_write(d.tl, VA(0x9000), 4, false, &stop, NULL);
+    timeline_last_write(d.tl, &(struct timeline_point){.address = VA(0x9000), .len = 4}, &stop, NULL);
     ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_BEGIN);
     /* The others are in force again. */
     ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);

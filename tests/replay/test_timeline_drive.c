@@ -230,6 +230,57 @@ START_TEST(a_log_that_does_not_know_a_cluster_is_noticed)
 }
 END_TEST
 
+/* Where a run from `from` comes upon the point, in order. */
+static unsigned hits(struct desk *d, enum direction dir, icount_t from, icount_t *at, unsigned room)
+{
+    struct timeline_stop stop;
+    unsigned n = 0;
+
+    timeline_seek(d->tl, from, &stop);
+    while (n < room) {
+        timeline_continue(d->tl, dir, &stop);
+        if (stop.reason != TIMELINE_WATCHPOINT || timeline_position(d->tl) > STEPS)
+            break;
+        ck_assert_str_eq(stop.writer, "disk");
+        at[n++] = timeline_position(d->tl) - (dir == FORWARD);
+    }
+    return n;
+}
+
+START_TEST(watched_sectors_are_the_same_in_both_directions_over_many_segments)
+{
+    icount_t forward[400], back[400];
+    struct timeline_stop stop;
+    unsigned total = 0;
+    struct desk d;
+
+    sit_down(&d, true);
+    timeline_replay_break(d.tl, STEPS);
+    timeline_seek(d.tl, STEPS, &stop);
+    for (uint64_t sector = 0; sector < TOY_DISK_BYTES / 512; sector += 3) {
+        for (unsigned kinds = TRAP_WRITE; kinds <= (TRAP_WRITE | TRAP_READ); kinds += TRAP_READ) {
+            const struct timeline_point p = {.kinds = kinds, .drive = timeline_machine(d.tl)->drives[0],
+                                             .address = sector * 512, .len = 512};
+            unsigned id = timeline_add_point(d.tl, &p), n = hits(&d, FORWARD, 0, forward, 400);
+
+            ck_assert_uint_eq(hits(&d, BACKWARD, STEPS, back, 400), n);
+            for (unsigned i = 0; i < n; i++)
+                ck_assert_uint_eq(forward[i], back[n - 1 - i]);
+            total += n;
+            ck_assert(timeline_remove_point(d.tl, id));
+            if (kinds != TRAP_WRITE)
+                continue;
+            timeline_seek(d.tl, STEPS, &stop);
+            ck_assert_int_eq(timeline_last_write(d.tl, &p, &stop, NULL), 0);
+            ck_assert_int_eq(stop.reason, n ? TIMELINE_WATCHPOINT : TIMELINE_REPLAY_BEGIN);
+            ck_assert_uint_eq(timeline_position(d.tl), n ? forward[n - 1] : 0);
+        }
+    }
+    ck_assert_uint_gt(total, 100);
+    timeline_destroy(d.tl);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline-drive");
@@ -241,6 +292,7 @@ Suite *test_suite(void)
     tcase_add_test(t, an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change);
     tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
     tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
+    tcase_add_test(t, watched_sectors_are_the_same_in_both_directions_over_many_segments);
     suite_add_tcase(s, t);
     return s;
 }

@@ -9,6 +9,7 @@
 
 #include "vm/dev/pci_host.h"
 #include "vm/drive.h"
+#include "vm/footprint.h"
 
 #define RAM_BYTES     0x100000u
 #define DISK_SECTORS  4096u
@@ -100,6 +101,65 @@ CHIP_BENCH void poke64(paddr_t at, uint64_t value)
 CHIP_BENCH uint32_t peek32(paddr_t at)
 {
     return (uint32_t)memory_read(&m->memory, at, 4);
+}
+
+/* ---- what is seen of DMA ---- */
+
+CHIP_BENCH struct footprint seen_pages;
+
+/* Watch memory and sectors of a drive, for reading and writing. */
+CHIP_BENCH void watch(const struct drive *d, paddr_t at, uint64_t sector, uint32_t len)
+{
+    const unsigned both = TRAP_READ | TRAP_WRITE;
+    uint64_t storage = (uint64_t)memory_storage_of(&m->memory, at) << PAGE_SHIFT | (at & ~PAGE_MASK);
+    struct trap traps[2] = {{.len = len, .kinds = both, .storage = true}, {.len = len, .kinds = both, .storage = true}};
+
+    machine_lay_out(m);
+    traps[0].address = traps_storage_at(&m->memory.pages, storage);
+    traps[1].address = traps_storage_at(&d->pages.space, sector * d->c.sector_size);
+    machine_set_traps(m, traps, 2);
+    footprint_init(&seen_pages);
+    m->footprint = &seen_pages;
+}
+
+/* The bytes of a watched range that `dev` touched in that way. */
+CHIP_BENCH uint64_t touched(const struct device *dev, unsigned trap, unsigned kind)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < m->traps->npending; i++) {
+        const struct trap_hit *hit = &m->traps->pending[i];
+
+        if (hit->trap == trap + 1 && hit->kind == kind) {
+            ck_assert(hit->storage);
+            ck_assert_str_eq(hit->writer, dev->name);
+            bytes += hit->len;
+        }
+    }
+    return bytes;
+}
+
+/* `dev` has moved `len` bytes between what is watched, and reverse searches will know where. */
+CHIP_BENCH void expect_moved(const struct device *dev, bool to_memory, uint32_t len)
+{
+    const struct page_set *from = &seen_pages.fetched, *to = &seen_pages.storage;
+    uint64_t memory = m->traps->list[0].address >> PAGE_SHIFT, disk = m->traps->list[1].address >> PAGE_SHIFT;
+
+    ck_assert_uint_eq(touched(dev, 0, TRAP_WRITE), to_memory ? len : 0);
+    ck_assert_uint_eq(touched(dev, 0, TRAP_READ), to_memory ? 0 : len);
+    ck_assert_uint_eq(touched(dev, 1, TRAP_READ), to_memory ? len : 0);
+    ck_assert_uint_eq(touched(dev, 1, TRAP_WRITE), to_memory ? 0 : len);
+    ck_assert(page_set_has(to_memory ? to : from, memory));
+    ck_assert(page_set_has(to_memory ? from : to, disk));
+    m->traps->npending = 0;
+    footprint_clear(&seen_pages);
+}
+
+CHIP_BENCH void unwatch(void)
+{
+    machine_set_traps(m, NULL, 0);
+    m->footprint = NULL;
+    footprint_finish(&seen_pages);
 }
 
 /* Does memory hold bytes [offset, offset + len) of an image with such sectors? */

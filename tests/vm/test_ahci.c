@@ -134,6 +134,23 @@ START_TEST(slots_are_done_one_after_the_other)
 }
 END_TEST
 
+START_TEST(watchpoints_see_what_it_moves)
+{
+    struct drive *d;
+
+    new_ahci(NULL);
+    d = drive_find(m, "d0");
+    watch(d, DATA_AT, 40, 512);
+    prepare(0, 0, 0x25, 40, 1, 512, 0);
+    issue(0, 1);
+    expect_moved(ahci, true, 512);
+    prepare(0, 0, 0x35, 40, 1, 512, 0x40);
+    issue(0, 1);
+    expect_moved(ahci, false, 512);
+    unwatch();
+}
+END_TEST
+
 START_TEST(an_error_stops_the_port_until_it_is_started_again)
 {
     static const struct drive_fault bad = {.first = 33, .count = 1};
@@ -221,6 +238,7 @@ static void claims(TCase *tc)
 {
     ADD(ports_tell_what_is_there);
     ADD(slots_are_done_one_after_the_other);
+    ADD(watchpoints_see_what_it_moves);
     ADD(an_error_stops_the_port_until_it_is_started_again);
     ADD(packets_go_to_the_cd);
     ADD(comreset_brings_the_signature_again);

@@ -345,6 +345,36 @@ START_TEST(dma_writes_from_memory)
 }
 END_TEST
 
+START_TEST(watchpoints_see_what_it_moves)
+{
+    struct drive *d;
+
+    new_ide();
+    d = wiring.drive[0][0];
+    prd(0, 0x20000, 1024, true);
+    watch(d, 0x20000, 60, 1024);
+    command(0, 60, 2, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    expect_moved(ide, true, 1024);
+    command(0, 60, 2, 0xca);
+    bm_start(0);
+    run_for(10 * MS);
+    expect_moved(ide, false, 1024);
+    /* Only a part of what is moved is watched. */
+    watch(d, 0x20000 + 512, 61, 512);
+    command(0, 60, 2, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    expect_moved(ide, true, 512);
+    /* By PIO it is the CPU that moves memory's side; the disk's is the device's. */
+    command(0, 61, 1, 0x20);
+    run_for(10 * MS);
+    ck_assert_uint_eq(touched(ide, 1, TRAP_READ), 512);
+    unwatch();
+}
+END_TEST
+
 START_TEST(a_table_that_is_too_short_or_too_long_shows_in_the_status)
 {
     new_ide();
@@ -585,6 +615,7 @@ static void claims(TCase *tc)
     ADD(dma_reads_through_a_table_of_regions);
     ADD(dma_may_be_started_before_the_command);
     ADD(dma_writes_from_memory);
+    ADD(watchpoints_see_what_it_moves);
     ADD(a_table_that_is_too_short_or_too_long_shows_in_the_status);
     ADD(dma_of_who_may_not_master_the_bus_is_an_error);
     ADD(trim_forgets_what_was_there);

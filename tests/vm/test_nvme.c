@@ -152,6 +152,22 @@ START_TEST(data_go_where_the_prps_say)
 }
 END_TEST
 
+START_TEST(watchpoints_see_what_it_moves)
+{
+    struct drive *d;
+
+    new_nvme(NULL);
+    d = drive_find(m, "d0");
+    create_queues();
+    watch(d, DATA_AT, 9, 1024);
+    submit(1, io(2, 9, 2, DATA_AT, 0));
+    expect_moved(nvme, true, 1024);
+    submit(1, io(1, 9, 2, DATA_AT, 0));
+    expect_moved(nvme, false, 1024);
+    unwatch();
+}
+END_TEST
+
 START_TEST(errors_are_those_of_the_specification)
 {
     static const struct drive_fault bad = {.first = 50, .count = 1};
@@ -222,6 +238,7 @@ static void claims(TCase *tc)
 {
     ADD(the_controller_becomes_ready_and_tells_what_it_is);
     ADD(data_go_where_the_prps_say);
+    ADD(watchpoints_see_what_it_moves);
     ADD(errors_are_those_of_the_specification);
     ADD(deallocated_blocks_read_as_zeros);
     tcase_add_loop_test(tc, nvme_bears_random_rings, 0, 6);

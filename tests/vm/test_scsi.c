@@ -203,6 +203,33 @@ START_TEST(commands_reach_their_targets)
 }
 END_TEST
 
+START_TEST(watchpoints_see_what_it_moves)
+{
+    static const uint8_t write[51] = {1, 0, 0x40, [19] = 0x2a, [24] = 9, [27] = 4};
+    uint16_t index;
+    const struct drive *disk;
+
+    new_adapter();
+    disk = drive_find(m, "d0");
+    SEND(0, "\0", 0);
+    watch(disk, 0x20000, 9, 2048);
+    SEND(0, "\x28\0\0\0\0\x09\0\0\x04", 2048);
+    expect_moved(adapter, true, 2048);
+    poke(0x5000, write, sizeof(write));
+    desc(0, 0x5000, 51, 1);
+    desc(1, 0x20000, 2048, 1);
+    desc(2, 0x6000, 108, 2);
+    index = (uint16_t)++requests;
+    poke32(0x2004 + 2 * ((requests - 1) % QUEUE), 0);
+    poke(0x2002, &index, 2);
+    m->traps->npending = 0;
+    memory_write(&m->memory, BAR4 + 0x3000 + 8, 2, 2);
+    run_for(50 * MS);
+    expect_moved(adapter, false, 2048);
+    unwatch();
+}
+END_TEST
+
 START_TEST(the_adapter_bears_random_requests)
 {
     uint64_t rng = (uint64_t)_i + 77;
@@ -232,6 +259,7 @@ static void claims(TCase *tc)
     ADD(unmap_and_write_same_take_lists);
     tcase_add_loop_test(tc, units_bear_random_commands, 0, 4);
     ADD(commands_reach_their_targets);
+    ADD(watchpoints_see_what_it_moves);
     tcase_add_loop_test(tc, the_adapter_bears_random_requests, 0, 4);
 }
 

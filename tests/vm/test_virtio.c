@@ -187,6 +187,24 @@ START_TEST(sectors_are_read_and_written)
 }
 END_TEST
 
+START_TEST(watchpoints_see_what_it_moves)
+{
+    struct drive *d;
+
+    new_blk("virtio-blk-pci");
+    d = drive_find(m, "d0");
+    start(0);
+    watch(d, DATA_AT, 5, 2048);
+    for (unsigned type = 0; type < 2; type++) {
+        three(DESC_AT, type, 5, 2048);
+        make_available(0);
+        kick();
+        expect_moved(blk, type == 0, 2048);
+    }
+    unwatch();
+}
+END_TEST
+
 START_TEST(other_requests_and_errors)
 {
     new_blk("virtio-blk-pci");
@@ -448,6 +466,7 @@ static void claims(TCase *tc)
 {
     ADD(the_structures_are_found_by_capabilities);
     ADD(sectors_are_read_and_written);
+    ADD(watchpoints_see_what_it_moves);
     ADD(other_requests_and_errors);
     ADD(indirect_tables_hold_the_request);
     ADD(the_event_index_holds_interrupts_back);

@@ -109,7 +109,9 @@ CHIP_BENCH void run_to(vtime_t t)
             break;
         if (least > m->st->warp)
             m->st->warp = least;
+        m->acting = next->name;
         next->ops->expire(next, m->st->warp);
+        m->acting = NULL;
     }
     m->st->warp = t;
 }

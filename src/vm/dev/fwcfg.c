@@ -149,7 +149,7 @@ static void run_dma(struct device *dev, uint64_t where)
     uint64_t address;
     uint8_t d[16] = {0};
 
-    memory_read_bytes(&dev->machine->memory, where, d, sizeof(d));
+    memory_dma_read(&dev->machine->memory, where, d, sizeof(d));
     control = get_be32(d);
     len = get_be32(d + 4);
     address = get_be64(d + 8);

@@ -387,7 +387,7 @@ bool pci_dma_read(struct pci_function *f, paddr_t address, void *buf, size_t len
 {
     if (!may_master(f))
         return false;
-    memory_read_bytes(&f->bus->machine->memory, address, buf, len);
+    memory_dma_read(&f->bus->machine->memory, address, buf, len);
     return true;
 }
 

@@ -25,7 +25,7 @@ enum { MAGIC_VALUE = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00
 
 static bool dma_read(struct virtio *v, paddr_t address, void *buf, size_t len)
 {
-    memory_read_bytes(&v->dev->machine->memory, address, buf, len);
+    memory_dma_read(&v->dev->machine->memory, address, buf, len);
     return true;
 }
 

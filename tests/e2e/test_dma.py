@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+"""What a disk's controller does to memory, and what is done to a disk, is seen: by watchpoints in both directions, by
+`last` and `last-disk`, by breakpoints on code that came from the disk."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import harness
+from harness import HINDCAST, Server, build_c_guest, check, contains, equal, gdb, symbol
+from rspclient import RspError
+from test_cli import run
+
+# Calls code[] often, lets the disk overwrite it, by DMA, calls it again, writes it to another sector. Sector 5 and 6 have
+# functions that return 2 and 3.
+GUEST = r"""
+static void out8(unsigned short p, unsigned char v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
+static void out32(unsigned short p, unsigned v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(p)); }
+static unsigned char in8(unsigned short p) { unsigned char v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static unsigned in32(unsigned short p) { unsigned v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+static struct { unsigned at, count; } region __attribute__((aligned(8)));
+unsigned char code[512] __attribute__((aligned(4096))) = {0xb8, 1, 0, 0, 0, 0xc3};
+unsigned char other[512] __attribute__((aligned(4096)));
+
+static void config(unsigned slot, unsigned reg, unsigned v)
+{
+    out32(0xcf8, 0x80000000u | slot << 8 | reg);
+    out32(0xcfc, v);
+}
+
+void move(unsigned lba, void *at, int to_memory)
+{
+    region.at = (unsigned)at;
+    region.count = 0x80000200u;
+    out32(0xc004, (unsigned)&region);
+    out8(0xc000, to_memory ? 8 : 0);
+    out8(0xc002, 6);
+    out8(0x1f6, 0xe0);
+    out8(0x1f2, 1);
+    out8(0x1f3, lba);
+    out8(0x1f4, lba >> 8);
+    out8(0x1f5, 0);
+    out8(0x1f7, to_memory ? 0xc8 : 0xca);
+    out8(0xc000, to_memory ? 9 : 1);
+    while (in8(0xc002) & 1)
+        ;
+    out8(0xc000, 0);
+    in8(0x1f7);
+}
+
+static unsigned call(void)
+{
+    unsigned sum = 0;
+
+    for (int i = 0; i < CALLS; i++)
+        sum = ((unsigned (*)(void))code)();
+    return sum;
+}
+
+void main(void)
+{
+    unsigned slot = 0, sum;
+
+    out8(0x3f6, 2);
+    for (;; slot++) {
+        out32(0xcf8, 0x80000000u | slot << 8 | 8);
+        if (in32(0xcfc) >> 16 == 0x101)
+            break;
+    }
+    config(slot, 0x20, 0xc000);
+    config(slot, 4, 5);
+    sum = call();
+    move(5, code, 1);
+    sum += 4 * call();
+    move(6, code, 1);
+    sum += 16 * call();
+    move(700, code, 0);
+    move(700, other, 1);
+    out8(0xf4, sum);
+    for (;;)
+        __asm__ volatile("hlt");
+}
+"""
+FEW, MANY = (build_c_guest(GUEST.replace("CALLS", calls), "overwrites")[1] for calls in ("3", "20000"))
+CODE, OTHER = symbol(FEW, "code"), symbol(FEW, "other")
+SUM = (1 + 4 * 2 + 16 * 3) << 1 | 1
+
+
+class Disk:
+    def __enter__(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="hindcast-dma-")
+        self.raw = os.path.join(self.dir.name, "disk.raw")
+        sectors = [bytes(512)] * 2048
+        for n, value in ((5, 2), (6, 3)):
+            sectors[n] = bytes([0xb8, value, 0, 0, 0, 0xc3]).ljust(512, b"\0")
+        with open(self.raw, "wb") as f:
+            f.write(b"".join(sectors))
+        return self
+
+    def __exit__(self, *ignored):
+        self.dir.cleanup()
+
+    def server(self, guest=FEW):
+        return Server("--drive", "file=%s,if=ide,id=d0" % self.raw, guest=guest)
+
+
+def to_the_end(rsp):
+    rsp.start()
+    contains(rsp.ask("c"), r"^[ST]")
+    return rsp.position()
+
+
+def both_ways(rsp, end, pattern=""):
+    """Positions where one stops on the way back from the end of history, in order, and on the way to it again."""
+    back, forward = [], []
+    rsp.monitor("seek %d" % end)
+    rsp.ask("c")
+    while True:
+        rsp.console = ""
+        reply = rsp.ask("bc")
+        if "replaylog" in reply:
+            break
+        contains(reply + rsp.console, pattern)
+        back.append(rsp.position())
+    rsp.monitor("seek start")
+    rsp.ask("c")
+    while True:
+        if not pattern:
+            rsp.ask("s")  # from a breakpoint, as gdb does it
+        rsp.console = ""
+        reply = rsp.ask("c")
+        text = reply + rsp.console
+        if rsp.position() >= end:
+            return back[::-1], forward
+        contains(text, pattern)
+        forward.append(rsp.position())
+
+
+def claim_code_that_a_disk_read_overwrote_runs_as_it_is():
+    with Disk() as d:
+        for engine in "jit", "interpreter":
+            for guest in FEW, MANY:
+                got, text = run(guest, "--run", "--listen", "none", "--serial", "none", "-hda", d.raw, "--engine", engine)
+                equal(got, SUM, text)
+
+
+def claim_breakpoints_on_code_from_the_disk_hit_in_both_directions():
+    with Disk() as d, d.server() as s:
+        rsp = s.client()
+        end = to_the_end(rsp)
+        equal(rsp.ask("Z0,%x,1" % CODE), "OK")
+        back, forward = both_ways(rsp, end)
+        equal(back, forward, "the same stops in both directions")
+        equal(len(forward), 9, "three calls of each of the three")
+        values = []
+        for position in forward:
+            rsp.monitor("seek %d" % position)
+            rsp.ask("c")
+            values.append(rsp.memory(CODE + 1, 1)[0])
+        equal(values, [1] * 3 + [2] * 3 + [3] * 3)
+
+
+def claim_watchpoints_see_dma_writes_in_both_directions():
+    with Disk() as d, d.server() as s:
+        rsp = s.client()
+        end = to_the_end(rsp)
+        contains(rsp.monitor("last %#x 4" % CODE), r"last written by ide, position (\d+)")
+        last = int(contains(rsp.console, r"ide, position (\d+)").group(1))
+        equal(rsp.ask("Z2,%x,1" % (CODE + 1)), "OK")
+        back, forward = both_ways(rsp, end, "watch:")
+        equal(len(back), 2, "two reads of the disk")
+        equal([p - 1 for p in forward], back, "before the access backwards, after it forwards")
+        equal(back[-1], last)
+        rsp.monitor("seek %d" % end)
+        rsp.ask("c")
+        contains(rsp.ask("bc"), r"watch:0*%x" % (CODE + 1))
+        contains(rsp.console, r"the watched bytes at 0x%x are written by ide" % (CODE + 1))
+        # Steps around it: before it the old code is there, after it the new.
+        equal(rsp.memory(CODE + 1, 1)[0], 2)
+        contains(rsp.ask("s"), r"watch:")
+        equal(rsp.position(), last + 1)
+        equal(rsp.memory(CODE + 1, 1)[0], 3)
+        contains(rsp.ask("bs"), r"watch:")
+        equal(rsp.position(), last)
+        equal(rsp.memory(CODE + 1, 1)[0], 2)
+        before = rsp.position()
+        rsp.ask("bs")
+        check(rsp.position() < before)
+
+
+def claim_watchpoints_for_reading_see_dma_reads():
+    with Disk() as d, d.server() as s:
+        rsp = s.client()
+        end = to_the_end(rsp)
+        written = int(contains(rsp.monitor("last-disk d0 700"), r"last written by ide, position (\d+)").group(1))
+        for packet, kind, count in (("Z3", "rwatch:", 1), ("Z4", "awatch:", 4)):
+            equal(rsp.ask("%s,%x,1" % (packet, CODE + 300)), "OK")
+            back, forward = both_ways(rsp, end, kind)
+            equal([p - 1 for p in forward], back)
+            equal(len(back), count - (packet == "Z4"), (packet, back))
+            check(written in back)
+            equal(rsp.ask("z%s,%x,1" % (packet[1], CODE + 300)), "OK")
+        equal(rsp.ask("Z3,%x,1" % (CODE + 300)), "OK")
+        rsp.monitor("seek %d" % end)
+        rsp.ask("c")
+        rsp.ask("bc")
+        contains(rsp.console, r"the watched bytes at 0x%x are read by ide" % (CODE + 300))
+
+
+def refused(rsp, command, pattern):
+    try:
+        raise harness.Failed("not refused: " + rsp.monitor(command))
+    except RspError as e:
+        contains(str(e), pattern)
+
+
+def claim_sectors_are_watched_and_shown():
+    with Disk() as d, d.server() as s:
+        rsp = s.client()
+        end = to_the_end(rsp)
+        contains(rsp.monitor("disk d0 700"), r"sector 700\n0000  b8 03 00 00 00 c3 .*\n0010  00.*\n\*\n01f0  00")
+        contains(rsp.monitor("last-disk d0 5"), r"sector 5 of drive d0 was not written since the beginning of history")
+        contains(rsp.monitor("last-disk d0 690 20"), r"last written by ide, position (\d+)")
+        written = int(contains(rsp.console, r"ide, position (\d+)").group(1))
+        rsp.monitor("watch-disk d0 700")
+        back, forward = both_ways(rsp, end, "sector 700 of drive d0 is written by ide")
+        equal((back, [p - 1 for p in forward]), ([written], [written]))
+        rsp.monitor("seek %d" % written)
+        rsp.ask("c")
+        contains(rsp.monitor("disk d0 700"), r"sector 700\n0000  00 .*\n\*\n01f0")
+        rsp.monitor("unwatch-disk d0")
+        rsp.monitor("watch-disk d0 4 2 read")
+        back, forward = both_ways(rsp, end, "sector 5 of drive d0 is read by ide")
+        equal(len(back), 1)
+        equal(back[0], forward[0] - 1)
+        rsp.monitor("unwatch-disk")
+        contains(rsp.ask("bc"), r"replaylog:begin")
+        refused(rsp, "unwatch-disk d0", r"nothing is watched on drive 'd0'")
+        refused(rsp, "watch-disk d1 0", r"no drive 'd1'")
+        refused(rsp, "watch-disk d0 2048", r"drive d0 has sectors 0 to 2047")
+        refused(rsp, "last-disk d0 2000 100", r"drive d0 has sectors 0 to 2047")
+        refused(rsp, "watch-disk d0 1 1 all", r"'all'")
+        refused(rsp, "disk d0 0 2000", r"more than 64 KiB")
+
+
+def claim_looking_at_a_disk_leaves_no_trace_in_history():
+    with Disk() as d, d.server() as s:
+        rsp = s.client()
+        to_the_end(rsp)
+        before = rsp.monitor("info replay")
+        rsp.monitor("disk d0 1900 100")
+        equal(rsp.monitor("info replay"), before)
+
+
+def claim_gdb_tells_the_devices_write():
+    with Disk() as d, d.server() as s:
+        out = gdb(s, ["continue", "watch *(char *)%d" % (OTHER + 1), "reverse-continue", "print other[1]", "monitor when",
+                      "continue", "print other[1]"], FEW)
+        contains(out, r"the watched bytes at 0x%x are written by ide" % (OTHER + 1))
+        contains(out, r"(?s)\$1 = 0 .*\$2 = 3 ")
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
