@@ -13,6 +13,7 @@
  *   string.c    string instructions, port I/O
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
+ *   xsave.c     XSAVE and its like, XCR0
  *   fpu*.c mmx.c sse*.c   x87, MMX, SSE, SSE2
  *   regs.c      the registers as gdb sees them
  *   cpu.c       wiring all this into cpu_ops and frontend; reset

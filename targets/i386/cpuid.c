@@ -14,19 +14,6 @@ struct cpuid { uint32_t eax, ebx, ecx, edx; };
 
 #define APIC_BASE_ENABLE 0x800u
 
-uint64_t i386_xcr0_mask(const struct i386_model *m)
-{
-    uint64_t mask = 0;
-
-    if (i386_has(m, FEATURE_XSAVE))
-        mask |= XCR0_X87 | XCR0_SSE;
-    if (i386_has(m, FEATURE_AVX))
-        mask |= XCR0_AVX;
-    if (mask && i386_has(m, FEATURE_PKU))
-        mask |= XCR0_PKRU;
-    return mask;
-}
-
 static bool is_intel_core(const struct i386_model *m)
 {
     return !m->amd && m->max_leaf >= 10;
@@ -84,30 +71,21 @@ static struct cpuid topology(const struct i386_cpu *c, uint32_t level)
 /* Sizes of the XSAVE area (leaf 0DH): in all, and by component. */
 static struct cpuid xsave(const struct i386_cpu *c, uint32_t n)
 {
-    const struct { uint64_t bit; uint32_t offset, size; } parts[] = {{XCR0_AVX, 576, 256}, {XCR0_PKRU, 2688, 8}};
     uint64_t mask = i386_xcr0_mask(c->model);
     struct cpuid r = {0, 0, 0, 0};
 
     if (!mask)
         return r;
-    if (n == 0) {
-        r.eax = (uint32_t)mask;
-        r.edx = (uint32_t)(mask >> 32);
-        r.ebx = r.ecx = 576;
-        for (unsigned i = 0; i < ARRAY_LEN(parts); i++) {
-            if (c->st->xcr0 & parts[i].bit)
-                r.ebx = parts[i].offset + parts[i].size;
-            if (mask & parts[i].bit)
-                r.ecx = parts[i].offset + parts[i].size;
-        }
-    } else if (n == 1) {
+    if (n == 0)
+        return (struct cpuid){(uint32_t)mask, i386_xsave_bytes(c->st->xcr0, false), i386_xsave_bytes(mask, false),
+                              (uint32_t)(mask >> 32)};
+    if (n == 1) {
         r.eax = i386_model_features(c->model, CPUID_D1_EAX);
+        if (i386_has(c->model, FEATURE_XSAVES) || i386_has(c->model, FEATURE_XSAVEC))
+            r.ebx = i386_xsave_bytes(c->st->xcr0, true);
+    } else if (n < 64 && (mask & (uint64_t)1 << n)) {
+        i386_xsave_component(n, &r.ebx, &r.eax);
     }
-    for (unsigned i = 0; i < ARRAY_LEN(parts) && n > 1 && n < 64; i++)
-        if (mask & parts[i].bit & (uint64_t)1 << n) {
-            r.eax = parts[i].size;
-            r.ebx = parts[i].offset;
-        }
     return r;
 }
 

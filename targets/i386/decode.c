@@ -237,6 +237,9 @@ static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), xchg_r8 = FROW2(
     cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
     fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr), rdrand = FROW1(LM, RDRAND, Ev),
     rdseed = FROW1(LM, RDSEED, Ev), clflushopt = FROW1(LM, CLFLUSHOPT, M);
+/* Memory forms without a prefix of 0F AE /4, 5, 6 and 0F C7 /3, 4, 5. */
+static const struct row xsave_0fae[] = {FROW1(LM, XSAVE, M), FROW1(LM, XRSTOR, M), FROW1(LM, XSAVEOPT, M)},
+    xsave_0fc7[] = {FROW1(LM, XRSTORS, M), FROW1(LM, XSAVEC, M), FROW1(LM, XSAVES, M)};
 static const struct row group_7_registers[64] = {
     [0x08] = FROW0(LM, MONITOR), [0x09] = FROW0(LM, MWAIT), [0x0a] = FROW0(LM, CLAC), [0x0b] = FROW0(LM, STAC),
     [0x10] = FROW0(LM, XGETBV), [0x11] = FROW0(LM, XSETBV), [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
@@ -720,6 +723,10 @@ static const struct row *refine(const struct cursor *c, const struct insn *i, co
         return &fsgsbase;
     if (i->opcode == 0xae && !registers && prefix == INSN_OPSIZE && digit >= 6)
         return &clflushopt;
+    if (i->opcode == 0xae && !registers && !prefix && digit >= 4 && digit <= 6)
+        return &xsave_0fae[digit - 4];
+    if (i->opcode == 0xc7 && !registers && !prefix && digit >= 3 && digit <= 5)
+        return &xsave_0fc7[digit - 3];
     if (i->opcode == 0xc7 && !registers && digit == 1 && (i->rex & REX_W))
         return &cmpxchg16b;
     if (i->opcode == 0xc7 && registers && (i->flags & INSN_REP) && digit == 7)

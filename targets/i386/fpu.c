@@ -26,7 +26,6 @@
 #define INLINE static inline __attribute__((always_inline))
 #define X87(name) static int name(struct ucpu *u, const struct uop *op)
 
-#define FCW_RESET 0x037fu
 #define PRE_FLAGS (FLOAT_INVALID | FLOAT_DENORMAL | FLOAT_DIVZERO)
 
 /* ---- availability and pending errors ---- */

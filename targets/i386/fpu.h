@@ -56,6 +56,8 @@ static inline uint32_t i386_mxcsr_mask(const struct i386_model *m)
 #define FERR_LINE  1u /* ferr_line is asserted */
 #define FERR_IGNNE 2u /* IGNNE# is asserted */
 
+#define FCW_INIT 0x037fu
+
 #define MXCSR_DAZ  0x0040u
 #define MXCSR_FTZ  0x8000u
 #define MXCSR_RESET 0x1f80u
@@ -84,6 +86,18 @@ static inline bool fx_aligned16(const struct i386_cpu *c, const struct uop *op)
 {
     return ((c->st->seg[op->b & I386_FX_SEG].base + c->st->t[0]) & 15) == 0;
 }
+
+/* ---- images of FXSAVE and XSAVE (fpu_env.c) ---- */
+#define FXSAVE_MXCSR 24  /* and its mask */
+#define FXSAVE_ST    32  /* ST(0): 16 bytes each */
+#define FXSAVE_XMM   160 /* XMM0 */
+/* The x87 part: bytes 0-23 and 32-159; with pointers of 64 bits, or of 32 and selectors. */
+void i386_x87_image(const struct i386_state *st, uint8_t *image, bool wide_pointers);
+void i386_x87_load(struct i386_cpu *c, const uint8_t *image, bool wide_pointers);
+/* The state that XRSTOR calls the initial one: FNINIT's, and registers of 0. */
+void i386_x87_init(struct i386_cpu *c);
+/* Bytes of the XMM registers that the mode has: of 8, or of 16. */
+unsigned i386_xmm_bytes(const struct i386_state *st);
 
 /* FXSAVE and FXRSTOR (fpu_env.c), reached through i386_simd. */
 i386_helper i386_op_fxsave, i386_op_fxrstor;

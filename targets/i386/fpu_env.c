@@ -82,7 +82,7 @@ int i386_op_fninit(struct ucpu *u, const struct uop *op)
     struct i386_state *st = c->st;
 
     (void)op;
-    st->fcw = 0x037f;
+    st->fcw = FCW_INIT;
     st->fsw = 0;
     st->ftag = 0;
     st->fip = st->fdp = 0;
@@ -224,9 +224,6 @@ int i386_op_frstor(struct ucpu *u, const struct uop *op)
 /* ---- FXSAVE, FXRSTOR ---- */
 
 #define FXSAVE_SIZE  512
-#define FXSAVE_ST    32  /* ST(0): 16 bytes each */
-#define FXSAVE_XMM   160 /* XMM0 */
-#define FXSAVE_USED  288 /* the processor writes no further */
 
 /* Without CR4.OSFXSR the SSE part is neither saved nor restored (SDM 2, FXSAVE: implementation
  * specific; so do the P6 and the Pentium 4). */
@@ -246,10 +243,64 @@ static int fx_state_available(struct i386_cpu *c, const struct uop *op)
     return UOP_NEXT;
 }
 
-/* The registers that the mode has. */
-static unsigned xmm_bytes(const struct i386_state *st)
+unsigned i386_xmm_bytes(const struct i386_state *st)
 {
     return (i386_64bit(st) ? 16u : 8u) * (unsigned)sizeof st->xmm[0];
+}
+
+void i386_x87_image(const struct i386_state *st, uint8_t *image, bool wide_pointers)
+{
+    put_le16(image, st->fcw);
+    put_le16(image + 2, st->fsw);
+    put_le16(image + 4, st->ftag);
+    put_le16(image + 6, st->fop);
+    if (wide_pointers) { /* in place of the selectors */
+        put_le64(image + 8, st->fip);
+        put_le64(image + 16, st->fdp);
+    } else {
+        put_le32(image + 8, (uint32_t)st->fip);
+        put_le32(image + 12, st->fcs);
+        put_le32(image + 16, (uint32_t)st->fdp);
+        put_le32(image + 20, st->fds);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        const struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(image + FXSAVE_ST + 16 * i, &r->mantissa, 8);
+        memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
+    }
+}
+
+void i386_x87_load(struct i386_cpu *c, const uint8_t *image, bool wide_pointers)
+{
+    struct i386_state *st = c->st;
+
+    st->fcw = (uint16_t)((get_le16(image) & 0x1f3f) | 0x40);
+    st->fsw = get_le16(image + 2);
+    st->ftag = image[4];
+    st->fop = get_le16(image + 6) & 0x7ff;
+    if (wide_pointers) {
+        st->fip = get_le64(image + 8);
+        st->fdp = get_le64(image + 16);
+    } else {
+        st->fip = get_le32(image + 8);
+        st->fcs = (uint16_t)get_le32(image + 12);
+        st->fdp = get_le32(image + 16);
+        st->fds = (uint16_t)get_le32(image + 20);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
+        memcpy(&r->mantissa, image + FXSAVE_ST + 16 * i, 8);
+        memcpy(&r->exponent, image + FXSAVE_ST + 16 * i + 8, 2);
+    }
+    i386_fpu_update_es(c);
+}
+
+void i386_x87_init(struct i386_cpu *c)
+{
+    static const uint8_t image[FXSAVE_XMM] = {FCW_INIT & 0xff, FCW_INIT >> 8};
+
+    i386_x87_load(c, image, false);
+    c->st->fip = c->st->fdp = 0;
 }
 
 int i386_op_fxsave(struct ucpu *u, const struct uop *op)
@@ -263,30 +314,13 @@ int i386_op_fxsave(struct ucpu *u, const struct uop *op)
         return UOP_FAULT;
     if (!i386_linear(c, op->b & I386_FX_SEG, st->t[0], FXSAVE_SIZE, true, &linear))
         return UOP_FAULT;
-    put_le16(image, st->fcw);
-    put_le16(image + 2, st->fsw);
-    put_le16(image + 4, st->ftag);
-    put_le16(image + 6, st->fop);
-    if (op->b & I386_FX_W) { /* whole pointers in place of the selectors */
-        memcpy(image + 8, &st->fip, 8);
-        memcpy(image + 16, &st->fdp, 8);
-    } else {
-        put_le32(image + 8, (uint32_t)st->fip);
-        put_le32(image + 12, st->fcs);
-        put_le32(image + 16, (uint32_t)st->fdp);
-        put_le32(image + 20, st->fds);
-    }
+    i386_x87_image(st, image, op->b & I386_FX_W);
     if (c->model->has_sse) {
-        put_le32(image + 24, st->mxcsr);
-        put_le32(image + 28, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
+        put_le32(image + FXSAVE_MXCSR, st->mxcsr);
+        put_le32(image + FXSAVE_MXCSR + 4, c->model->has_sse2 ? i386_mxcsr_mask(c->model) : 0);
     }
-    for (unsigned i = 0; i < 8; i++) {
-        const struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
-        memcpy(image + FXSAVE_ST + 16 * i, &r->mantissa, 8);
-        memcpy(image + FXSAVE_ST + 16 * i + 8, &r->exponent, 2);
-    }
-    memcpy(image + FXSAVE_XMM, st->xmm, xmm_bytes(st));
-    return write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_XMM + xmm_bytes(st) : FXSAVE_XMM)
+    memcpy(image + FXSAVE_XMM, st->xmm, i386_xmm_bytes(st));
+    return write_block(c, op->b & I386_FX_SEG, st->t[0], image, with_sse(c) ? FXSAVE_XMM + i386_xmm_bytes(st) : FXSAVE_XMM)
                ? UOP_NEXT
                : UOP_FAULT;
 }
@@ -302,30 +336,12 @@ int i386_op_fxrstor(struct ucpu *u, const struct uop *op)
     if (!read_block(c, op->b & I386_FX_SEG, st->t[0], image, FXSAVE_SIZE))
         return UOP_FAULT;
     if (with_sse(c)) {
-        uint32_t mxcsr = get_le32(image + 24);
+        uint32_t mxcsr = get_le32(image + FXSAVE_MXCSR);
         if (mxcsr & ~i386_mxcsr_mask(c->model))
             return i386_raise_error(c, EXC_GP, 0);
         st->mxcsr = mxcsr;
-        memcpy(st->xmm, image + FXSAVE_XMM, xmm_bytes(st));
+        memcpy(st->xmm, image + FXSAVE_XMM, i386_xmm_bytes(st));
     }
-    st->fcw = (uint16_t)((get_le16(image) & 0x1f3f) | 0x40);
-    st->fsw = get_le16(image + 2);
-    st->ftag = image[4];
-    st->fop = get_le16(image + 6) & 0x7ff;
-    if (op->b & I386_FX_W) {
-        memcpy(&st->fip, image + 8, 8);
-        memcpy(&st->fdp, image + 16, 8);
-    } else {
-        st->fip = get_le32(image + 8);
-        st->fcs = (uint16_t)get_le32(image + 12);
-        st->fdp = get_le32(image + 16);
-        st->fds = (uint16_t)get_le32(image + 20);
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        struct i386_fpr *r = &st->fpr[((st->fsw >> 11) + i) & 7];
-        memcpy(&r->mantissa, image + FXSAVE_ST + 16 * i, 8);
-        memcpy(&r->exponent, image + FXSAVE_ST + 16 * i + 8, 2);
-    }
-    i386_fpu_update_es(c);
+    i386_x87_load(c, image, op->b & I386_FX_W);
     return UOP_NEXT;
 }

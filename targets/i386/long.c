@@ -1,7 +1,7 @@
 /*
  * What long mode adds to the system side (SDM 3A 5.8.3.1, 5.8.7, 5.8.8, 6.14; SDM 2B): interrupts
  * through gates of 16 bytes and the interrupt stack table, IRET, SYSCALL and SYSRET, SWAPGS, FSGSBASE, and the
- * small instructions that came later: STAC, RDTSCP, XGETBV, protection keys, RDRAND, INVPCID, MONITOR.
+ * small instructions that came later: STAC, RDTSCP, protection keys, RDRAND, INVPCID, MONITOR.
  *
  * Where makers differ: an indirect branch or a return to an address that is not canonical faults
  * at its target (AMD; Intel: at the branch); SYSCALL outside 64-bit mode and SYSENTER in long mode are as the model's maker
@@ -310,36 +310,6 @@ int i386_op_rdtscp(struct ucpu *u, const struct uop *op)
     return result;
 }
 
-int i386_op_xgetbv(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-
-    (void)op;
-    if (!(c->st->cr4 & CR4_OSXSAVE))
-        return i386_raise(c, EXC_UD);
-    if ((uint32_t)c->st->gpr[ECX])
-        return gp0(c);
-    set_edx_eax(c->st, c->st->xcr0);
-    return UOP_NEXT;
-}
-
-int i386_op_xsetbv(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-    struct i386_state *s = c->st;
-    uint64_t value = s->gpr[EDX] << 32 | (uint32_t)s->gpr[EAX];
-
-    (void)op;
-    if (!(s->cr4 & CR4_OSXSAVE))
-        return i386_raise(c, EXC_UD);
-    if (s->cpl || (uint32_t)s->gpr[ECX] || (value & ~i386_xcr0_mask(c->model)) || !(value & XCR0_X87) ||
-        ((value & XCR0_AVX) && !(value & XCR0_SSE)))
-        return gp0(c);
-    s->xcr0 = value;
-    i386_mode_changed(c);
-    return UOP_NEXT;
-}
-
 int i386_op_smap(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -375,6 +345,13 @@ int i386_op_rdpkru(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+void i386_set_pkru(struct i386_cpu *c, uint32_t value)
+{
+    if (c->st->pkru != value)
+        ucpu_flush_tlb(&c->u);
+    c->st->pkru = value;
+}
+
 int i386_op_wrpkru(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -385,10 +362,7 @@ int i386_op_wrpkru(struct ucpu *u, const struct uop *op)
         return i386_raise(c, EXC_UD);
     if ((uint32_t)s->gpr[ECX] || (uint32_t)s->gpr[EDX])
         return gp0(c);
-    if (s->pkru != (uint32_t)s->gpr[EAX]) {
-        s->pkru = (uint32_t)s->gpr[EAX];
-        ucpu_flush_tlb(u);
-    }
+    i386_set_pkru(c, (uint32_t)s->gpr[EAX]);
     return UOP_NEXT;
 }
 

@@ -891,6 +891,22 @@ static enum build_next lower_fsgsbase(struct lower *l)
     return end_exit(l);
 }
 
+static enum build_next lower_xsave(struct lower *l)
+{
+    static const struct { unsigned feature; i386_helper *fn; } forms[] = {
+        {FEATURE_XSAVE, i386_op_xsave}, {FEATURE_XSAVEOPT, i386_op_xsaveopt},
+        {FEATURE_XSAVEC, i386_op_xsavec}, {FEATURE_XSAVES, i386_op_xsaves},
+        {FEATURE_XSAVE, i386_op_xrstor}, {FEATURE_XSAVES, i386_op_xrstors},
+    };
+    unsigned n = l->i.op - INSN_XSAVE;
+
+    if (!has(l, forms[n].feature))
+        return end_undefined(l);
+    mem_offset(l);
+    call(l, forms[n].fn, 0, 0, l->i.seg | (l->i.rex & REX_W ? I386_FX_W : 0));
+    return end_exit(l);
+}
+
 /* What came with long mode and after it. */
 static enum build_next lower_long(struct lower *l)
 {
@@ -905,6 +921,8 @@ static enum build_next lower_long(struct lower *l)
         return end_exit(l);
     case INSN_SWAPGS: return call_exit(l, i386_op_swapgs);
     case INSN_RDTSCP: return call_if(l, FEATURE_RDTSCP, i386_op_rdtscp);
+    case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES: case INSN_XRSTOR: case INSN_XRSTORS:
+        return lower_xsave(l);
     case INSN_XGETBV: return call_if(l, FEATURE_XSAVE, i386_op_xgetbv);
     case INSN_XSETBV: return call_if(l, FEATURE_XSAVE, i386_op_xsetbv);
     case INSN_STAC:
@@ -966,7 +984,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
     case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_CMPXCHG16B:
-    case INSN_RDRAND: case INSN_RDSEED:
+    case INSN_RDRAND: case INSN_RDSEED: case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES:
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;

@@ -107,6 +107,9 @@ i386_helper i386_op_syscall;      /* S_T(3): next RIP. UOP_LEAVE */
 i386_helper i386_op_sysret;       /* b: to 64-bit mode. UOP_LEAVE */
 i386_helper i386_op_swapgs;       /*                                                     (E) */
 i386_helper i386_op_rdtscp;       /* alone */
+/* XSAVE and its like (xsave.c): b: I386_FX_W | segment; S_T(0) offset. Those that store: alone. */
+i386_helper i386_op_xsave, i386_op_xsaveopt, i386_op_xsavec, i386_op_xsaves;
+i386_helper i386_op_xrstor, i386_op_xrstors; /*                                          (E) */
 i386_helper i386_op_xgetbv;
 i386_helper i386_op_xsetbv;       /*                                                     (E) */
 i386_helper i386_op_smap;         /* EFLAGS.AC = a                                       (E) */

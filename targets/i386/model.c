@@ -166,11 +166,12 @@ static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
     [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR) |
                     F(X2APIC) | F(TSC_DEADLINE) |
-                    F(POPCNT) | F(RDRAND),
+                    F(POPCNT) | F(RDRAND) | F(XSAVE),
     [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
                     F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB),
     [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
     [CPUID_7_EDX] = F(FSRM),
+    [CPUID_D1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),
     [CPUID_81_EDX] = X_64 | F(RDTSCP) | F(PDPE1GB),
     [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH) |
                      F(ABM),

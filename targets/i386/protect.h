@@ -206,10 +206,15 @@ unsigned i386_regime(const struct i386_state *s);
 int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4]);
 void i386_describe_tlb(const struct cpu *cpu, struct buffer *out);
 
-/* ---- cpuid.c ---- */
+/* ---- xsave.c, long.c ---- */
 
 /* The bits that XCR0 can have. */
 uint64_t i386_xcr0_mask(const struct i386_model *m);
+/* Bytes of an XSAVE area with the components of `mask`. */
+uint32_t i386_xsave_bytes(uint64_t mask, bool compacted);
+/* Place and size of component n in an area of the standard form. False: it is not there, or in the legacy region. */
+bool i386_xsave_component(unsigned n, uint32_t *offset, uint32_t *size);
+void i386_set_pkru(struct i386_cpu *c, uint32_t value);
 
 /* ---- system.c ---- */
 

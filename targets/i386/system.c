@@ -600,6 +600,7 @@ enum {
     MSR_TSC_AUX,
 };
 #define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_XSS          0xda0u
 #define MSR_X2APIC_FIRST 0x800u
 #define MSR_X2APIC_LAST  0x8ffu
 
@@ -782,6 +783,7 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     case MSR_SYSENTER_EIP: *value = s->sysenter_eip; return true;
     case MSR_MCG_CAP: *value = MC_BANKS; return true;
     case MSR_EFER: *value = s->efer; return c->model->has_nx;
+    case MSR_XSS: return i386_has(c->model, FEATURE_XSAVES);
     }
     if (n >= MSR_STAR && n <= MSR_TSC_AUX)
         return read_long_msr(c, n, value);
@@ -917,6 +919,7 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     case MSR_SYSENTER_ESP: return write_sysenter(c, &s->sysenter_esp, value);
     case MSR_SYSENTER_EIP: return write_sysenter(c, &s->sysenter_eip, value);
     case MSR_EFER: return write_efer(c, value);
+    case MSR_XSS: return i386_has(c->model, FEATURE_XSAVES) && !value; /* there are no supervisor components */
     }
     if (n >= MSR_STAR && n <= MSR_TSC_AUX)
         return write_long_msr(c, n, value);

@@ -39,6 +39,11 @@ check_PROGRAMS += tests/i386/test_i386_system
 TESTS += tests/i386/test_i386_system
 tests_i386_test_i386_system_SOURCES = tests/check_main.c tests/i386/test_i386_system.c tests/i386/i386_bench.h
 tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# XSAVE and its like.
+check_PROGRAMS += tests/i386/test_i386_xsave
+TESTS += tests/i386/test_i386_xsave
+tests_i386_test_i386_xsave_SOURCES = tests/check_main.c tests/i386/test_i386_xsave.c tests/i386/i386_bench.h tests/i386/i386_bench64.h
+tests_i386_test_i386_xsave_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Instructions that models have or lack.
 check_PROGRAMS += tests/i386/test_i386_features
 TESTS += tests/i386/test_i386_features
