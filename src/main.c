@@ -91,6 +91,11 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.modules = images_of(im, IMAGE_MODULE, &c.nmodules);
     c.vga = !strcmp(o->vga, "std") ? PC_VGA_STD : PC_VGA_NONE;
     c.serial_out2 = o->serial_out2;
+    c.hpet = o->hpet;
+    c.smbios = o->smbios;
+    c.nsmbios = o->smbios_count;
+    c.uuid = o->uuid;
+    c.smbios_64 = o->smbios_64;
     c.append = o->append;
     c.icount_shift = o->icount_shift;
     c.no_reboot = o->no_reboot;

@@ -94,7 +94,9 @@ TAKER(take_memory)
     return 0;
 }
 
-static const struct option_key pc_keys[] = {{"type", "pc"}, {"serial-out2", "on|off"}, {NULL, NULL}};
+static const struct option_key pc_keys[] = {
+    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
+};
 static const struct option_key virt_keys[] = {
     {"type", "virt"}, {"gic-version", "2|3"}, {"secure", "on|off"}, {"virtualization", "on|off"}, {NULL, NULL},
 };
@@ -115,11 +117,18 @@ static int take_virt(struct options *o, struct option_list *l, struct error *err
 
 static int take_pc(struct options *o, struct option_list *l, struct error *err)
 {
+    static const char *const entry_points[] = {"32", "64", NULL};
+    unsigned entry_point = 0;
+
     o->kind = MACHINE_PC;
     o->serial_out2 = false;
-    if (option_list_check(l, pc_keys, err) < 0)
+    o->hpet = true;
+    if (option_list_check(l, pc_keys, err) < 0 || option_list_switch(l, "serial-out2", &o->serial_out2, err) < 0 ||
+        option_list_switch(l, "hpet", &o->hpet, err) < 0 ||
+        option_list_choice(l, "smbios-entry-point-type", entry_points, &entry_point, err) < 0)
         return -EINVAL;
-    return option_list_switch(l, "serial-out2", &o->serial_out2, err);
+    o->smbios_64 = entry_point;
+    return 0;
 }
 
 int options_take_machine(struct options *o, const char *arg, struct error *err)
@@ -174,6 +183,14 @@ TAKER(take_vga)
 
     o->vga = arg;
     return take_choice(row, arg, names, &n, err);
+}
+
+TAKER(take_smbios)
+{
+    if (o->smbios_count == OPTIONS_MAX_SMBIOS)
+        return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_SMBIOS);
+    o->smbios[o->smbios_count++] = arg;
+    return 0;
 }
 
 TAKER(take_gdb_arch)
@@ -607,8 +624,11 @@ const struct option_row option_table[] = {
      "plug in a device: NAME[,drive=ID][,addr=SLOT][,id=ID]; --device help lists them"},
     {"boot", NULL, "order=LETTERS", SECTION_GUEST, MACHINE, take_boot, 0,
      "what firmware boots from: a, b floppies, c disk, d CD, n network; once=LETTERS: the first time only; menu=on"},
+    {"smbios", NULL, "type=N,KEY=VALUE,...", SECTION_GUEST, MACHINE, take_smbios, 0,
+     "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
+    {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on] or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

@@ -18,6 +18,7 @@
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
+#define OPTIONS_MAX_SMBIOS 16
 #define OPTIONS_MAX_ROMS       4
 #define OPTIONS_LISTEN_DEFAULT "127.0.0.1:1234"
 
@@ -66,6 +67,11 @@ struct options {
     const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
     enum options_machine kind;  /* what `machine` begins with */
     unsigned gic_version;       /* virt: 2 or 3 */
+    bool hpet;                  /* pc: the event timers are there */
+    bool smbios_64;             /* pc: an entry point of SMBIOS 3.0 */
+    const char *uuid;           /* pc: of the system; NULL: zeros */
+    const char *smbios[OPTIONS_MAX_SMBIOS]; /* pc: as given */
+    unsigned smbios_count;
     bool serial_out2;           /* pc: MCR.OUT2 gates the serial ports' interrupts */
     bool secure;                /* virt: EL3 */
     bool secure_option;         /* --secure, which options_settle() puts into `machine` */

@@ -89,6 +89,12 @@ void recordings_describe(const struct options *o, const char *version, struct re
     pair(t, "debug-exit", t->debug_exit);
     if (o->kind == MACHINE_PC)
         pair(t, "vga", o->vga);
+    if (o->kind == MACHINE_PC)
+        pair(t, "hpet", o->hpet ? "on" : "off");
+    if (o->uuid)
+        pair(t, "uuid", o->uuid);
+    for (unsigned i = 0; i < o->smbios_count; i++)
+        pair_numbered(t, "smbios", i, xstrdup(o->smbios[i]));
     if (o->topology.cpus > 1)
         pair(t, "smp", o->smp);
     if (o->topology.cpus > 1 && o->interleave)
@@ -242,6 +248,11 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     if (o->kind == MACHINE_PC) { /* recordings from before there was one do not mention it */
         o->vga = recording_value(r, "vga");
         o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
+        o->hpet = o->hpet && recording_value(r, "hpet");
+        o->uuid = recording_value(r, "uuid");
+        for (o->smbios_count = 0; o->smbios_count < OPTIONS_MAX_SMBIOS && numbered(r, "smbios", o->smbios_count);
+             o->smbios_count++)
+            o->smbios[o->smbios_count] = numbered(r, "smbios", o->smbios_count);
     }
     if (configure_drives(r, o, err) < 0 || configure_cpus(r, o, err) < 0)
         return err->code;

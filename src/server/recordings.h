@@ -14,9 +14,9 @@
 /* Room for what recordings_describe() says. */
 struct recordings_text {
     char memory[24], icount[8], debug_exit[64];
-    const char *pairs[24 + MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES][2];
+    const char *pairs[32 + OPTIONS_MAX_SMBIOS + MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES][2];
     uint32_t npairs;
-    char *made[2 * (MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES)]; /* strings of its own among them */
+    char *made[2 * (OPTIONS_MAX_SMBIOS + MACHINE_MAX_DRIVES + PARTS_MAX_DEVICES)]; /* strings of its own among them */
     unsigned nmade;
 };
 

@@ -53,10 +53,15 @@ struct pc_config {
     struct boot_image bios;
     struct boot_image pflash[2]; /* instead of bios: flash, the second bank below the first */
     bool pflash_read_only[2];
+    bool hpet;
     enum pc_vga vga;
     const struct boot_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
     unsigned nroms;
     struct boot_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */
+    const char *const *smbios; /* as given to --smbios (pc/smbios.c) */
+    unsigned nsmbios;
+    const char *uuid;          /* of the system; NULL: zeros */
+    bool smbios_64;            /* an entry point of SMBIOS 3.0 */
     unsigned serial_count;     /* 16550As present: 0 to PC_MAX_SERIAL */
     bool serial_out2;          /* MCR.OUT2 gates their interrupts, as on a real PC */
     /* isa-debug-exit: an OUT of V ends the guest with status (V << 1) | 1. */
@@ -69,7 +74,7 @@ struct pc_config {
 
 #define PC_CONFIG_INIT \
     { \
-        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, .vga = PC_VGA_STD, \
+        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, .vga = PC_VGA_STD, .hpet = true, \
         .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
     }
 

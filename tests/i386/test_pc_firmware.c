@@ -200,6 +200,198 @@ START_TEST(firmware_for_a_pc_is_told_by_its_reset_vector)
 }
 END_TEST
 
+/* ---- what is handed over ---- */
+
+static const struct fwcfg_item *item_of(const char *name)
+{
+    for (unsigned i = 0; i < pc->fwcfg_wiring.nitems; i++)
+        if (!strcmp(pc->fwcfg_wiring.items[i].name, name))
+            return &pc->fwcfg_wiring.items[i];
+    ck_abort_msg("no %s", name);
+}
+
+static uint8_t sum(const uint8_t *p, size_t len)
+{
+    uint8_t s = 0;
+
+    while (len--)
+        s = (uint8_t)(s + *p++);
+    return s;
+}
+
+/* As firmware does what the script says: the tables lie at TABLES afterwards. */
+#define TABLES 0x300000u
+
+static void run_loader(uint8_t *tables, uint8_t *rsdp)
+{
+    const struct fwcfg_item *script = item_of("etc/table-loader");
+
+    ck_assert_uint_eq(script->len % 128, 0);
+    for (const uint8_t *e = script->data; e < script->data + script->len; e += 128) {
+        uint8_t *file = strcmp((const char *)e + 4, "etc/acpi/rsdp") ? tables : rsdp;
+        uint32_t at = get_le32(e + 60);
+
+        switch (get_le32(e)) {
+        case 1:
+            ck_assert_uint_eq(e[64], file == rsdp ? 2 : 1);
+            break;
+        case 2:
+            ck_assert_str_eq((const char *)e + 60, "etc/acpi/tables");
+            at = get_le32(e + 116);
+            put_le32(file + at, get_le32(file + at) + TABLES);
+            break;
+        case 3:
+            ck_assert_uint_eq(file[at], 0);
+            file[at] = (uint8_t)-sum(file + get_le32(e + 64), get_le32(e + 68));
+            break;
+        default:
+            ck_abort_msg("command %u", get_le32(e));
+        }
+    }
+}
+
+static const uint8_t *find_table(const uint8_t *tables, const uint8_t *rsdp, const char *signature)
+{
+    const uint8_t *rsdt = tables + get_le32(rsdp + 16) - TABLES;
+
+    for (uint32_t at = 36; at < get_le32(rsdt + 4); at += 4) {
+        const uint8_t *t = tables + get_le32(rsdt + at) - TABLES;
+
+        ck_assert_uint_eq(sum(t, get_le32(t + 4)), 0);
+        if (!memcmp(t, signature, 4))
+            return t;
+    }
+    return NULL;
+}
+
+START_TEST(acpi_tables_come_out_right_by_the_loader_script)
+{
+    struct pc_config c = flash_config();
+    uint8_t tables[16384], rsdp[20];
+    const uint8_t *fadt, *dsdt;
+
+    create(&c);
+    pci_config_write(&pc->pm_wiring.pci, 0x40, 4, 0xb001);
+    pci_config_write(&pc->pm_wiring.pci, 0x80, 1, 1);
+    pc->fwcfg_wiring.refresh(pc->fwcfg_wiring.refresh_ctx);
+    ck_assert_uint_le(item_of("etc/acpi/tables")->len, sizeof(tables));
+    memcpy(tables, item_of("etc/acpi/tables")->data, item_of("etc/acpi/tables")->len);
+    memcpy(rsdp, item_of("etc/acpi/rsdp")->data, sizeof(rsdp));
+    run_loader(tables, rsdp);
+    ck_assert_mem_eq(rsdp, "RSD PTR ", 8);
+    ck_assert_uint_eq(sum(rsdp, 20), 0);
+    fadt = find_table(tables, rsdp, "FACP");
+    ck_assert_ptr_nonnull(fadt);
+    ck_assert_uint_eq(get_le32(fadt + 48), 0xb2);   /* SMI_CMD */
+    ck_assert_uint_eq(get_le32(fadt + 56), 0xb000); /* where the registers are now */
+    ck_assert_uint_eq(get_le32(fadt + 76), 0xb008);
+    ck_assert_mem_eq(tables + get_le32(fadt + 36) - TABLES, "FACS", 4);
+    ck_assert_uint_eq((get_le32(fadt + 36) - TABLES) % 64, 0);
+    dsdt = tables + get_le32(fadt + 40) - TABLES;
+    ck_assert_mem_eq(dsdt, "DSDT", 4);
+    ck_assert_uint_eq(sum(dsdt, get_le32(dsdt + 4)), 0);
+    ck_assert_uint_eq(get_le32(fadt + 140), get_le32(fadt + 40));
+    ck_assert_ptr_nonnull(find_table(tables, rsdp, "APIC"));
+    ck_assert_ptr_nonnull(find_table(tables, rsdp, "WAET"));
+    ck_assert_uint_eq(get_le32(find_table(tables, rsdp, "HPET") + 44), HPET_BASE);
+}
+END_TEST
+
+START_TEST(without_event_timers_nobody_speaks_of_them)
+{
+    struct pc_config c = flash_config();
+    uint8_t tables[16384], rsdp[20];
+
+    c.hpet = false;
+    create(&c);
+    memcpy(tables, item_of("etc/acpi/tables")->data, item_of("etc/acpi/tables")->len);
+    memcpy(rsdp, item_of("etc/acpi/rsdp")->data, sizeof(rsdp));
+    run_loader(tables, rsdp);
+    ck_assert_ptr_null(find_table(tables, rsdp, "HPET"));
+    ck_assert_uint_eq(peek(HPET_BASE, 4), 0xffffffff);
+}
+END_TEST
+
+static const uint8_t *find_structure(const struct fwcfg_item *tables, unsigned type)
+{
+    const uint8_t *p = tables->data, *end = p + tables->len;
+
+    while (p < end && *p != type) {
+        for (p += p[1]; p[0] || p[1]; p++)
+            continue;
+        p += 2;
+    }
+    return p < end ? p : NULL;
+}
+
+static const char *string_of(const uint8_t *structure, unsigned at)
+{
+    const char *s = (const char *)structure + structure[1];
+
+    ck_assert_uint_ne(structure[at], 0);
+    for (unsigned n = structure[at]; n > 1; n--)
+        s += strlen(s) + 1;
+    return s;
+}
+
+START_TEST(smbios_says_what_the_options_say)
+{
+    static const char *const words[] = {"type=1,manufacturer=ACME,,Inc,serial=42", "type=11,value=one,value=two",
+                                        "type=0,vendor=me,release=3.4,uefi=on", "type=17,speed=1600"};
+    struct pc_config c = flash_config();
+    const struct fwcfg_item *t;
+    const uint8_t *s, *e;
+
+    c.smbios = words;
+    c.nsmbios = 4;
+    c.uuid = "01234567-89ab-cdef-0123-456789abcdef";
+    create(&c);
+    e = item_of("etc/smbios/smbios-anchor")->data;
+    t = item_of("etc/smbios/smbios-tables");
+    ck_assert_mem_eq(e, "_SM_", 4);
+    ck_assert_uint_eq(sum(e, 31), 0);
+    ck_assert_uint_eq(sum(e + 16, 15), 0);
+    ck_assert_uint_eq(get_le16(e + 22), t->len);
+    s = find_structure(t, 1);
+    ck_assert_str_eq(string_of(s, 4), "ACME,Inc");
+    ck_assert_str_eq(string_of(s, 7), "42");
+    ck_assert_mem_eq(s + 8, "\x67\x45\x23\x01\xab\x89\xef\xcd\x01\x23\x45\x67\x89\xab\xcd\xef", 16);
+    s = find_structure(t, 11);
+    ck_assert_uint_eq(s[4], 2);
+    s = find_structure(t, 0);
+    ck_assert_uint_eq(s[20], 3);
+    ck_assert_uint_eq(s[21], 4);
+    ck_assert_uint_eq(get_le16(find_structure(t, 17) + 21), 1600);
+    ck_assert_ptr_null(find_structure(t, 2));
+    ck_assert_ptr_nonnull(find_structure(t, 127));
+    machine_destroy(m);
+    c.smbios_64 = true;
+    create(&c);
+    e = item_of("etc/smbios/smbios-anchor")->data;
+    ck_assert_mem_eq(e, "_SM3_", 5);
+    ck_assert_uint_eq(sum(e, 24), 0);
+}
+END_TEST
+
+START_TEST(smbios_words_that_make_no_sense_are_refused)
+{
+    static const char *const bad[][2] = {
+        {"type=8,manufacturer=x", "one of 0, 1, 2, 3, 4, 11 and 17"}, {"manufacturer=x", "write type=N"},
+        {"type=1,colour=red", "colour"}, {"type=0,release=3", "MAJOR.MINOR"}, {"type=1,uuid=12", "uuid"},
+        {"type=4,max-speed=70000", "max-speed"}};
+    struct pc_config c = flash_config();
+
+    c.nsmbios = 1;
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+        c.smbios = bad[i];
+        refuse(&c, bad[i][1]);
+    }
+    c.nsmbios = 0;
+    c.uuid = "x";
+    refuse(&c, "--uuid x");
+}
+END_TEST
+
 #define ADD(name) tcase_add_test(tc, name)
 
 Suite *test_suite(void)
@@ -214,6 +406,10 @@ Suite *test_suite(void)
     ADD(read_only_flash_says_that_it_cannot_be_written);
     ADD(flash_that_cannot_be_mapped_is_refused);
     ADD(firmware_for_a_pc_is_told_by_its_reset_vector);
+    ADD(acpi_tables_come_out_right_by_the_loader_script);
+    ADD(without_event_timers_nobody_speaks_of_them);
+    ADD(smbios_says_what_the_options_say);
+    ADD(smbios_words_that_make_no_sense_are_refused);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -59,6 +59,15 @@ void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, 
     strncpy(w->items[w->nitems - 1].name, name, sizeof(w->items[0].name) - 1);
 }
 
+void fwcfg_update_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
+{
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (!strcmp(w->items[i].name, name)) {
+            CHECK(w->items[i].len == len);
+            memcpy(w->items[i].data, data, len);
+        }
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(const struct fwcfg_item *const *)a)->name, (*(const struct fwcfg_item *const *)b)->name);
@@ -98,6 +107,8 @@ static const struct fwcfg_item *current(const struct device *dev)
     const struct fwcfg_wiring *w = dev->wiring;
     const struct fwcfg_state *s = dev->state;
 
+    if (w->refresh)
+        w->refresh(w->refresh_ctx);
     for (unsigned i = 0; i < w->nitems; i++)
         if (w->items[i].key == s->key)
             return &w->items[i];

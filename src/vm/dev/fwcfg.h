@@ -4,18 +4,18 @@
 
 #include "vm/device.h"
 
-#define FWCFG_MAX_ITEMS 40
+#define FWCFG_MAX_ITEMS 64
 
 /* Item numbers with fixed meanings. */
 enum {
     FWCFG_SIGNATURE = 0x00, FWCFG_ID = 0x01, FWCFG_UUID = 0x02, FWCFG_RAM_SIZE = 0x03, FWCFG_NOGRAPHIC = 0x04,
-    FWCFG_CPUS = 0x05, FWCFG_KERNEL_SIZE = 0x08, FWCFG_INITRD_SIZE = 0x0b, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f,
+    FWCFG_CPUS = 0x05, FWCFG_KERNEL_SIZE = 0x08, FWCFG_INITRD_SIZE = 0x0b, FWCFG_NUMA = 0x0d, FWCFG_BOOT_MENU = 0x0e, FWCFG_MAX_CPUS = 0x0f,
     FWCFG_KERNEL_DATA = 0x11, FWCFG_INITRD_DATA = 0x12, FWCFG_CMDLINE_SIZE = 0x14, FWCFG_CMDLINE_DATA = 0x15,
     FWCFG_FILE_DIR = 0x19,
-    FWCFG_FILE_FIRST = 0x20, FWCFG_IRQ0_OVERRIDE = 0x8002,
+    FWCFG_FILE_FIRST = 0x20, FWCFG_IRQ0_OVERRIDE = 0x8002, FWCFG_HPET = 0x8004,
 };
 
-/* Contents are constants of the machine's configuration, owned by the wiring. */
+/* Contents are constants of the machine's configuration, or functions of its state; owned by the wiring. */
 struct fwcfg_item {
     uint16_t key;
     char name[56];  /* file name; empty: no file */
@@ -26,6 +26,9 @@ struct fwcfg_item {
 struct fwcfg_wiring {
     struct fwcfg_item items[FWCFG_MAX_ITEMS];
     unsigned nitems;
+    /* Bring contents that depend on the state up to it, by fwcfg_update_file(). NULL: none do. */
+    void (*refresh)(void *ctx);
+    void *refresh_ctx;
 };
 
 /* The layouts, which are the device's ranges: 12 bytes of ports, 24 bytes of memory. */
@@ -36,6 +39,8 @@ extern const struct device_ops fwcfg_ops;
 /* Add an item; `data` is copied. */
 void fwcfg_add(struct fwcfg_wiring *w, uint16_t key, const void *data, size_t len);
 void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
+/* Other contents, of the same size, for a file that there is. */
+void fwcfg_update_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
 /* After the last file: make the directory. */
 void fwcfg_seal(struct fwcfg_wiring *w);
 void fwcfg_finish(struct fwcfg_wiring *w);

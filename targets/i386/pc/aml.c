@@ -12,18 +12,53 @@
 #define SCOPE_OP    0x10u
 #define BUFFER_OP   0x11u
 #define PACKAGE_OP  0x12u
+#define METHOD_OP   0x14u
+#define DUAL_PREFIX 0x2eu
+#define MULTI_PREFIX 0x2fu
 #define EXT_PREFIX  0x5bu
 #define ROOT_CHAR   0x5cu
+#define REGION_OP   0x80u
+#define FIELD_OP    0x81u
+#define CREATE_DWORD_FIELD_OP 0x8au
+#define IF_OP       0xa0u
 #define DEVICE_OP   0x82u
 #define END_TAG     0x79u
 
-/* NameSeg: four characters, padded with underscores. */
+/* NameSeg: four characters up to a dot, padded with underscores. */
 static void nameseg(struct buffer *b, const char *name)
 {
-    size_t len = strlen(name);
+    size_t len = strcspn(name, ".");
 
     for (size_t i = 0; i < 4; i++)
         buffer_append_byte(b, (uint8_t)(i < len ? name[i] : '_'));
+}
+
+void aml_op(struct buffer *b, uint8_t op)
+{
+    buffer_append_byte(b, op);
+}
+
+void aml_path(struct buffer *b, const char *name)
+{
+    unsigned parts = 1;
+
+    if (*name == '\\') {
+        buffer_append_byte(b, ROOT_CHAR);
+        name++;
+    }
+    for (const char *p = name; *p; p++)
+        parts += *p == '.';
+    if (parts == 2)
+        buffer_append_byte(b, DUAL_PREFIX);
+    if (parts > 2) {
+        buffer_append_byte(b, MULTI_PREFIX);
+        buffer_append_byte(b, (uint8_t)parts);
+    }
+    for (;; name = strchr(name, '.') + 1) {
+        nameseg(b, name);
+        if (!strchr(name, '.'))
+            return;
+    }
 }
 
 void aml_integer(struct buffer *b, uint32_t value)
@@ -83,9 +118,64 @@ struct aml_mark aml_scope_begin(struct buffer *b, const char *name)
 
     buffer_append_byte(b, SCOPE_OP);
     mark = mark_here(b);
-    buffer_append_byte(b, ROOT_CHAR);
-    nameseg(b, name);
+    aml_path(b, name);
     return mark;
+}
+
+struct aml_mark aml_method_begin(struct buffer *b, const char *name, unsigned args, bool serialized)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, METHOD_OP);
+    mark = mark_here(b);
+    nameseg(b, name);
+    buffer_append_byte(b, (uint8_t)(args | (serialized ? 8u : 0)));
+    return mark;
+}
+
+struct aml_mark aml_if_begin(struct buffer *b)
+{
+    buffer_append_byte(b, IF_OP);
+    return mark_here(b);
+}
+
+void aml_pci_region(struct buffer *b, const char *name, uint8_t offset, uint8_t len)
+{
+    buffer_append_byte(b, EXT_PREFIX);
+    buffer_append_byte(b, REGION_OP);
+    nameseg(b, name);
+    buffer_append_byte(b, 2); /* PCI_Config */
+    aml_integer(b, offset);
+    aml_integer(b, len);
+}
+
+struct aml_mark aml_field_begin(struct buffer *b, const char *region)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, EXT_PREFIX);
+    buffer_append_byte(b, FIELD_OP);
+    mark = mark_here(b);
+    aml_path(b, region);
+    buffer_append_byte(b, 1); /* by bytes, no lock, the rest preserved */
+    return mark;
+}
+
+void aml_field_unit(struct buffer *b, const char *name, uint8_t bits)
+{
+    nameseg(b, name);
+    buffer_append_byte(b, bits); /* a PkgLength: one byte up to 63 */
+}
+
+void aml_dword_field(struct buffer *b, const char *buffer, unsigned offset, const char *name)
+{
+    buffer_append_byte(b, CREATE_DWORD_FIELD_OP);
+    if (!strcmp(buffer, "Arg0"))
+        aml_op(b, AML_ARG0);
+    else
+        aml_path(b, buffer);
+    aml_integer(b, offset);
+    nameseg(b, name);
 }
 
 struct aml_mark aml_device_begin(struct buffer *b, const char *name)
@@ -203,4 +293,37 @@ void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last)
     buffer_append_le(b, last, 4);
     buffer_append_le(b, 0, 4);
     buffer_append_le(b, last - first + 1, 4);
+}
+
+void aml_qword_memory(struct buffer *b, uint64_t first, uint64_t last)
+{
+    buffer_append_byte(b, 0x8a);
+    buffer_append_le(b, 43, 2);
+    buffer_append_byte(b, 0);    /* memory */
+    buffer_append_byte(b, 0x0c);
+    buffer_append_byte(b, 1);    /* read-write, not cacheable */
+    buffer_append_le(b, 0, 8);
+    buffer_append_le(b, first, 8);
+    buffer_append_le(b, last, 8);
+    buffer_append_le(b, 0, 8);
+    buffer_append_le(b, last - first + 1, 8);
+}
+
+void aml_fixed_memory(struct buffer *b, uint32_t base, uint32_t len)
+{
+    buffer_append_byte(b, 0x86);
+    buffer_append_le(b, 9, 2);
+    buffer_append_byte(b, 0);    /* read only */
+    buffer_append_le(b, base, 4);
+    buffer_append_le(b, len, 4);
+}
+
+void aml_interrupts(struct buffer *b, const uint8_t *gsi, uint8_t n)
+{
+    buffer_append_byte(b, 0x89);
+    buffer_append_le(b, 2u + 4u * n, 2);
+    buffer_append_byte(b, 0x09); /* consumer, shared */
+    buffer_append_byte(b, n);
+    for (unsigned i = 0; i < n; i++)
+        buffer_append_le(b, gsi[i], 4);
 }

@@ -8,11 +8,17 @@
 
 #include "base/buffer.h"
 
+/* Op codes of what needs no more than its operands behind it (20.2.5). */
+enum { AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d, AML_LESS = 0x95, AML_RETURN = 0xa4, AML_ARG0 = 0x68, AML_NOWHERE = 0x00 };
+
 /* A term that is being built: where its package length belongs. */
 struct aml_mark {
     size_t at;
 };
 
+void aml_op(struct buffer *b, uint8_t op);
+/* A name, absolute or not, of one part or several: "LNKA", "\\_SB.PCI0". */
+void aml_path(struct buffer *b, const char *name);
 void aml_integer(struct buffer *b, uint32_t value);
 /* The compressed form of an EISA ID such as "PNP0A03", as an integer. */
 void aml_eisaid(struct buffer *b, const char *id);
@@ -21,7 +27,15 @@ void aml_name(struct buffer *b, const char *name);
 /* Name (name, value) */
 void aml_name_integer(struct buffer *b, const char *name, uint32_t value);
 
-struct aml_mark aml_scope_begin(struct buffer *b, const char *name);  /* \name */
+struct aml_mark aml_scope_begin(struct buffer *b, const char *name);
+struct aml_mark aml_method_begin(struct buffer *b, const char *name, unsigned args, bool serialized);
+struct aml_mark aml_if_begin(struct buffer *b);                       /* the condition follows */
+/* A region of PCI configuration space of the device that it stands in, and fields of bytes in it. */
+void aml_pci_region(struct buffer *b, const char *name, uint8_t offset, uint8_t len);
+struct aml_mark aml_field_begin(struct buffer *b, const char *region);
+void aml_field_unit(struct buffer *b, const char *name, uint8_t bits);
+/* CreateDWordField (buffer, offset, name) */
+void aml_dword_field(struct buffer *b, const char *buffer, unsigned offset, const char *name);
 struct aml_mark aml_device_begin(struct buffer *b, const char *name);
 struct aml_mark aml_package_begin(struct buffer *b, uint8_t elements);
 struct aml_mark aml_resources_begin(struct buffer *b);                /* Buffer () of descriptors */
@@ -35,5 +49,9 @@ void aml_irq(struct buffer *b, unsigned irq);
 void aml_word_bus(struct buffer *b, uint16_t first, uint16_t last);
 void aml_word_io(struct buffer *b, uint16_t first, uint16_t last);
 void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last);
+void aml_qword_memory(struct buffer *b, uint64_t first, uint64_t last);
+void aml_fixed_memory(struct buffer *b, uint32_t base, uint32_t len);
+/* One of several interrupts, level-triggered, active high, shared. */
+void aml_interrupts(struct buffer *b, const uint8_t *gsi, uint8_t n);
 
 #endif

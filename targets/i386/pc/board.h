@@ -7,6 +7,7 @@
 #include "i386/pc.h"
 #include "i386/pc/apic.h"
 #include "i386/pc/glue.h"
+#include "i386/pc/hpet.h"
 #include "i386/pc/i440fx.h"
 #include "i386/pc/i8042.h"
 #include "i386/pc/ioapic.h"
@@ -34,18 +35,21 @@ struct pc {
     struct boot_image modules[PC_MAX_MODULES];
     struct boot_plan plan;       /* direct boot */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
+    uint16_t tables_pm_base;     /* firmware: what the tables in fwcfg_wiring say that the PM I/O space's base is */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */
     struct ports ports;
 
     struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,
         *piix3, *ide, *pm, *fwcfg, *uart[PC_MAX_SERIAL];
     struct device *vga;          /* NULL: there is no display */
+    struct device *hpet;         /* NULL: there is none */
     struct device *flash[2];     /* NULL: there is no such bank */
     struct pic_wiring pic_wiring;
     struct apic_bus apics;
     struct apic_wiring apic_wiring[MACHINE_MAX_CPUS];
     struct ioapic_wiring ioapic_wiring;
     struct pit_wiring pit_wiring;
+    struct hpet_wiring hpet_wiring;
     struct rtc_wiring rtc_wiring;
     struct ps2_wiring kbd_wiring, mouse_wiring;
     struct i8042_wiring i8042_wiring;

@@ -179,6 +179,8 @@ void pc_map_memory(struct pc *pc)
     f = map_firmware(pc);
     map_segments(pc, ram, &f);
     pc->apic_region = map_device(pc, APIC_DEFAULT_BASE, PAGE_SIZE, pc->apic, 0, false);
+    if (pc->hpet)
+        map_device(pc, HPET_BASE, HPET_BYTES, pc->hpet, 0, true);
     if (pc->ioapic)
         map_device(pc, IOAPIC_BASE, PAGE_SIZE, pc->ioapic, 0, true);
 }

@@ -22,6 +22,7 @@
 #include "i386/fpu.h"
 #include "i386/pc/board.h"
 #include "i386/pc/dma.h"
+#include "i386/pc/smbios.h"
 #include "i386/pc/tables.h"
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
@@ -177,6 +178,11 @@ static uint64_t cpu_tsc(void *ctx)
     return i386_tsc(ctx);
 }
 
+static void ioapic_input(void *ctx, unsigned n, bool level)
+{
+    ioapic_set_pin(ctx, n, level);
+}
+
 static struct line isa_irq(struct pc *pc, unsigned irq)
 {
     return (struct line){.set = piix3_set_irq, .ctx = pc->piix3, .n = irq};
@@ -220,6 +226,8 @@ static void create_devices(struct pc *pc)
     pc->piix3 = add(pc, &piix3_ops, "piix3", &pc->piix3_wiring);
     pc->ide = add(pc, &ide_ops, "ide", &pc->ide_wiring);
     pc->pm = add(pc, &piix4_pm_ops, "piix4_pm", &pc->pm_wiring);
+    if (pc->config.hpet)
+        pc->hpet = add(pc, &hpet_ops, "hpet", &pc->hpet_wiring);
     pc->pit = add(pc, &pit_ops, "pit", &pc->pit_wiring);
     pc->rtc = add(pc, &rtc_ops, "rtc", &pc->rtc_wiring);
     pc->dma = add(pc, &dma_ops, "dma", NULL);
@@ -251,6 +259,12 @@ static void take_boot_order(struct pc *pc)
     snprintf(w->boot_once, sizeof(w->boot_once), "%.3s", p->boot_once);
 }
 
+/* Of PIT (0) and RTC (1): past the event timers, which may replace them. */
+static struct line clock_irq(struct pc *pc, unsigned n)
+{
+    return pc->hpet ? (struct line){.set = hpet_set_legacy, .ctx = pc->hpet, .n = n} : isa_irq(pc, n ? 8 : 0);
+}
+
 static void connect_lines(struct pc *pc)
 {
     static const unsigned uart_irq[PC_MAX_SERIAL] = {4, 3};
@@ -266,8 +280,11 @@ static void connect_lines(struct pc *pc)
     pc->ioapic_wiring.bus = &pc->apics;
     pc->pic_wiring.intr = (struct line){.set = apic_set_lint0, .ctx = pc->apic};
     pc->piix3_wiring = (struct piix3_wiring){.pic = pc->pic, .ioapic = pc->ioapic};
-    pc->pit_wiring.irq = isa_irq(pc, 0);
-    pc->rtc_wiring = (struct rtc_wiring){.irq = isa_irq(pc, 8), .memory_bytes = pc->config.memory_bytes,
+    pc->hpet_wiring = (struct hpet_wiring){.irq0 = isa_irq(pc, 0), .irq8 = isa_irq(pc, 8)};
+    if (pc->ioapic)
+        pc->hpet_wiring.gsi2 = (struct line){.set = ioapic_input, .ctx = pc->ioapic, .n = 2};
+    pc->pit_wiring.irq = clock_irq(pc, 0);
+    pc->rtc_wiring = (struct rtc_wiring){.irq = clock_irq(pc, 1), .memory_bytes = pc->config.memory_bytes,
                                            .cpus = pc->machine->ncpus};
     take_boot_order(pc);
     pc->pm_wiring =
@@ -390,6 +407,28 @@ static void claim_ports(struct pc *pc)
     }
 }
 
+/* ---- topology ---- */
+
+static unsigned cpu_count(const struct pc_config *c)
+{
+    return c->topology.cpus ? c->topology.cpus : 1;
+}
+
+/* Bits of an APIC ID for one of `n`. */
+static unsigned id_bits(unsigned n)
+{
+    return n > 1 ? 32u - (unsigned)__builtin_clz(n - 1) : 0;
+}
+
+/* Thread, core and socket have bits of their own (SDM 3A 8.9). */
+static unsigned apic_id_of(const struct cpu_topology *t, unsigned cpu)
+{
+    unsigned threads = t->threads ? t->threads : 1, cores = t->cores ? t->cores : 1;
+    unsigned id = cpu / (threads * cores) << id_bits(cores) | cpu / threads % cores;
+
+    return id << id_bits(threads) | cpu % threads;
+}
+
 /* ---- firmware configuration ---- */
 
 static void add_roms(struct pc *pc)
@@ -405,16 +444,99 @@ static void add_roms(struct pc *pc)
     }
 }
 
-/* Items for SeaBIOS (pc.c). */
-static void fill_fwcfg(struct pc *pc)
+static struct tables_config tables_config(const struct pc *pc)
+{
+    const struct i386_model *model = i386_model_find(pc->config.cpu_model);
+    uint64_t low = boot_low_bytes(pc->config.memory_bytes), gib = (uint64_t)1 << 30;
+    struct tables_config t = {
+        .apic = model->has_apic,
+        .hpet = pc->config.hpet,
+        .vga = pc->config.vga != PC_VGA_NONE,
+        .firmware = has_firmware(&pc->config),
+        .memory_bytes = pc->config.memory_bytes,
+        .pci_hole = (uint32_t)low,
+        .serial_count = pc->config.serial_count,
+        .cpus = cpu_count(&pc->config),
+    };
+
+    if (i386_has(model, FEATURE_LM)) {
+        t.pci_high = (4 * gib + pc->config.memory_bytes - low + gib - 1) & ~(gib - 1);
+        t.pci_high_end = (uint64_t)1 << i386_phys_bits(model);
+    }
+    for (unsigned n = 0; n < t.cpus; n++)
+        t.apic_ids[n] = (uint8_t)apic_id_of(&pc->config.topology, n);
+    return t;
+}
+
+static int build_smbios(const struct pc *pc, struct buffer *entry, struct buffer *structures, uint32_t address,
+                        struct error *err)
+{
+    const struct i386_model *model = i386_model_find(pc->config.cpu_model);
+    const struct cpu_topology *t = &pc->config.topology;
+    unsigned cores = t->cores ? t->cores : 1, threads = t->threads ? t->threads : 1;
+    struct smbios_config c = {
+        .options = pc->config.smbios, .count = pc->config.nsmbios, .entry_64 = pc->config.smbios_64,
+        .firmware = has_firmware(&pc->config), .cores = cores, .threads = threads,
+        .sockets = (cpu_count(&pc->config) + cores * threads - 1) / (cores * threads),
+        .cpu_signature = model->signature, .cpu_features = model->features_edx | (model->has_apic ? 1u << 9 : 0),
+        .memory_bytes = pc->config.memory_bytes, .low_bytes = boot_low_bytes(pc->config.memory_bytes)};
+
+    if (pc->config.uuid && !smbios_parse_uuid(pc->config.uuid, c.uuid))
+        return error_set(err, -EINVAL, "--uuid %s: write it as 01234567-89ab-cdef-0123-456789abcdef", pc->config.uuid);
+    return smbios_build(entry, structures, &c, address, err);
+}
+
+/* The tables say where firmware has put the PM I/O space: a function of the state, looked at when they are read. */
+static void refresh_tables(void *ctx)
+{
+    struct pc *pc = ctx;
+    struct tables_config config = tables_config(pc);
+    struct tables_files f = {0};
+
+    if (piix4_pm_base(pc->pm) == pc->tables_pm_base)
+        return;
+    config.pm_base = pc->tables_pm_base = piix4_pm_base(pc->pm);
+    tables_for_firmware(&f, &config);
+    fwcfg_update_file(&pc->fwcfg_wiring, "etc/acpi/tables", f.tables.data, f.tables.len);
+    tables_files_finish(&f);
+}
+
+static void add_acpi(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
+    struct tables_config config = tables_config(pc);
+    struct tables_files f = {0};
+
+    tables_for_firmware(&f, &config);
+    fwcfg_add_file(w, "etc/acpi/tables", f.tables.data, f.tables.len);
+    fwcfg_add_file(w, "etc/acpi/rsdp", f.rsdp.data, f.rsdp.len);
+    fwcfg_add_file(w, "etc/table-loader", f.script.data, f.script.len);
+    tables_files_finish(&f);
+    w->refresh = refresh_tables;
+    w->refresh_ctx = pc;
+}
+
+static int add_smbios(struct pc *pc, struct error *err)
+{
+    struct buffer entry, structures;
+    int rc;
+
+    buffer_init(&entry);
+    buffer_init(&structures);
+    rc = build_smbios(pc, &entry, &structures, 0, err);
+    if (rc == 0) {
+        fwcfg_add_file(&pc->fwcfg_wiring, "etc/smbios/smbios-anchor", entry.data, entry.len);
+        fwcfg_add_file(&pc->fwcfg_wiring, "etc/smbios/smbios-tables", structures.data, structures.len);
+    }
+    buffer_finish(&entry);
+    buffer_finish(&structures);
+    return rc;
+}
+
+static void add_memory_map(struct pc *pc)
+{
     uint64_t low = boot_low_bytes(pc->config.memory_bytes);
     uint64_t high = pc->config.memory_bytes - low, base = (uint64_t)1 << 32;
-    static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
-    const uint32_t id = 3; /* ports and DMA */
-    const uint16_t one = 1, none = 0, cpus = (uint16_t)pc->machine->ncpus;
-    const uint8_t zeros[16] = {0}, irq0_override = 1;
     uint8_t e820[2 * 20] = {0};
 
     put_le64(e820 + 8, low);
@@ -422,18 +544,57 @@ static void fill_fwcfg(struct pc *pc)
     put_le64(e820 + 20, base);
     put_le64(e820 + 28, high);
     put_le32(e820 + 36, E820_RAM);
+    fwcfg_add_file(&pc->fwcfg_wiring, "etc/e820", e820, high ? 40 : 20);
+}
+
+/* One block of event timers, with room for seven more: its ID, address, least ticks in periodic mode, protection. */
+static void add_hpet(struct pc *pc)
+{
+    uint8_t blocks[1 + 8 * 15] = {1};
+
+    put_le32(blocks + 1, HPET_BLOCK_ID);
+    put_le64(blocks + 5, HPET_BASE);
+    if (pc->hpet)
+        fwcfg_add(&pc->fwcfg_wiring, FWCFG_HPET, blocks, sizeof(blocks));
+}
+
+static void add_uuid(struct pc *pc)
+{
+    uint8_t uuid[SMBIOS_UUID_BYTES] = {0};
+
+    if (pc->config.uuid)
+        smbios_parse_uuid(pc->config.uuid, uuid);
+    fwcfg_add(&pc->fwcfg_wiring, FWCFG_UUID, uuid, sizeof(uuid));
+}
+
+/* Items for SeaBIOS and OVMF: those that QEMU's pc has. */
+static void fill_fwcfg(struct pc *pc)
+{
+    struct fwcfg_wiring *w = &pc->fwcfg_wiring;
+    static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
+    const uint32_t id = 3; /* ports and DMA */
+    const uint32_t for_ever = UINT32_MAX;
+    const uint16_t one = 1, none = 0, cpus = (uint16_t)pc->machine->ncpus;
+    const uint16_t ids = (uint16_t)(apic_id_of(&pc->config.topology, cpus - 1u) + 1);
+    const uint8_t irq0_override = 1, no_nodes[8] = {0};
+
     fwcfg_add(w, FWCFG_SIGNATURE, "QEMU", 4);
     fwcfg_add(w, FWCFG_ID, &id, sizeof(id));
-    fwcfg_add(w, FWCFG_UUID, zeros, 16);
+    add_uuid(pc);
     fwcfg_add(w, FWCFG_RAM_SIZE, &pc->config.memory_bytes, 8);
     /* Without a display the firmware's text goes to the first serial port. */
     fwcfg_add(w, FWCFG_NOGRAPHIC, pc->config.vga == PC_VGA_NONE ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
-    fwcfg_add(w, FWCFG_MAX_CPUS, &cpus, sizeof(cpus));
+    fwcfg_add(w, FWCFG_MAX_CPUS, &ids, sizeof(ids));
+    fwcfg_add(w, FWCFG_NUMA, no_nodes, sizeof(no_nodes));
     fwcfg_add(w, FWCFG_BOOT_MENU, pc->config.parts && pc->config.parts->boot_menu ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
-    fwcfg_add_file(w, "etc/e820", e820, high ? 40 : 20);
+    add_hpet(pc);
+    add_memory_map(pc);
     fwcfg_add_file(w, "etc/system-states", states, sizeof(states));
+    fwcfg_add_file(w, "etc/boot-fail-wait", &for_ever, sizeof(for_ever));
+    if (has_firmware(&pc->config))
+        add_acpi(pc);
     add_roms(pc);
     fwcfg_seal(w);
 }
@@ -551,26 +712,6 @@ static void board_destroy(struct machine *m)
 
 /* ---- creation ---- */
 
-static unsigned cpu_count(const struct pc_config *c)
-{
-    return c->topology.cpus ? c->topology.cpus : 1;
-}
-
-/* Bits of an APIC ID for one of `n`. */
-static unsigned id_bits(unsigned n)
-{
-    return n > 1 ? 32u - (unsigned)__builtin_clz(n - 1) : 0;
-}
-
-/* Thread, core and socket have bits of their own (SDM 3A 8.9). */
-static unsigned apic_id_of(const struct cpu_topology *t, unsigned cpu)
-{
-    unsigned threads = t->threads ? t->threads : 1, cores = t->cores ? t->cores : 1;
-    unsigned id = cpu / (threads * cores) << id_bits(cores) | cpu / threads % cores;
-
-    return id << id_bits(threads) | cpu % threads;
-}
-
 static void create_cpus(struct pc *pc)
 {
     const struct cpu_topology *t = &pc->config.topology;
@@ -656,27 +797,52 @@ static void name_images(struct pc *pc, const struct pc_config *config)
     c->modules = pc->modules;
 }
 
+/* Behind the other tables: entry point and structures. */
+static int append_smbios(struct pc *pc, struct error *err)
+{
+    struct buffer entry, structures;
+    uint32_t at = (uint32_t)((pc->tables.len + 15) & ~(size_t)15);
+    int rc;
+
+    buffer_init(&entry);
+    buffer_init(&structures);
+    rc = build_smbios(pc, &entry, &structures, TABLES_BASE + at + 32, err);
+    if (rc == 0 && at + 32 + structures.len > TABLES_MAX)
+        rc = error_set(err, -EINVAL, "--smbios: %zu bytes of structures do not fit into the BIOS segment", structures.len);
+    if (rc == 0) {
+        buffer_append_le(&pc->tables, 0, at - pc->tables.len);
+        buffer_append(&pc->tables, entry.data, entry.len);
+        buffer_append_le(&pc->tables, 0, 32 - entry.len);
+        buffer_append(&pc->tables, structures.data, structures.len);
+    }
+    buffer_finish(&entry);
+    buffer_finish(&structures);
+    return rc;
+}
+
+static int plan_firmware(struct pc *pc, struct error *err)
+{
+    int rc = pc->config.bios.data ? boot_check_bios(&pc->config.bios, err) : 0;
+
+    if (rc == 0)
+        rc = add_smbios(pc, err);
+    return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
+}
+
 static int plan_boot(struct pc *pc, struct error *err)
 {
-    struct tables_config tables = {
-        .apic = i386_model_find(pc->config.cpu_model)->has_apic,
-        .memory_bytes = pc->config.memory_bytes,
-        .pci_hole = (uint32_t)(boot_low_bytes(pc->config.memory_bytes)),
-        .serial_count = pc->config.serial_count,
-        .cpus = cpu_count(&pc->config),
-    };
+    struct tables_config tables = tables_config(pc);
     uint32_t rsdp;
     int rc = boot_check_flash(&pc->config, err);
 
     if (rc)
         return rc;
-    if (has_firmware(&pc->config)) {
-        rc = pc->config.bios.data ? boot_check_bios(&pc->config.bios, err) : 0;
-        return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
-    }
-    for (unsigned n = 0; n < tables.cpus; n++)
-        tables.apic_ids[n] = (uint8_t)apic_id_of(&pc->config.topology, n);
+    if (has_firmware(&pc->config))
+        return plan_firmware(pc, err);
     rsdp = tables_build(&pc->tables, &tables);
+    rc = append_smbios(pc, err);
+    if (rc)
+        return rc;
     coreboot_table_build(&pc->coreboot, pc->config.memory_bytes, pc->config.serial_count);
     return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
 }

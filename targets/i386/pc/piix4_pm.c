@@ -39,9 +39,6 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 #define CNT_SLP_TYP 0x1c00u
 #define SLP_SOFT_OFF 0u
 
-#define APM_ACPI_ENABLE  0xf1u
-#define APM_ACPI_DISABLE 0xf0u
-
 #define HALF_WRAP ((uint64_t)1 << 23) /* TMR_STS: bit 23 changes */
 
 DEVICE_STATE_BEGIN
@@ -168,9 +165,9 @@ static void write_apm(struct piix4_pm_state *s, uint64_t offset, uint8_t value)
         return;
     }
     s->apm_control = value;
-    if (value == APM_ACPI_ENABLE)
+    if (value == PM_ACPI_ENABLE)
         s->cnt |= CNT_SCI_EN;
-    else if (value == APM_ACPI_DISABLE)
+    else if (value == PM_ACPI_DISABLE)
         s->cnt &= (uint16_t)~CNT_SCI_EN;
 }
 

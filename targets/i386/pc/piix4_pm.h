@@ -9,6 +9,10 @@
 /* Where direct-booted guests find it, and what the FADT says. */
 #define PM_DEFAULT_BASE 0x600u
 #define PM_SCI_IRQ 9u
+#define PM_APM_PORT 0xb2u
+/* Values at that port that switch ACPI mode on and off. */
+#define PM_ACPI_ENABLE  0xf1u
+#define PM_ACPI_DISABLE 0xf0u
 
 struct piix4_pm_wiring {
     struct pci_function pci;

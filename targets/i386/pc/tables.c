@@ -1,9 +1,12 @@
 /*
- * ACPI tables (RSDP, RSDT, FADT, FACS, MADT, DSDT: ACPI 6, chapter 5) and the
- * MultiProcessor configuration table (MP Specification 1.4, chapter 4) that
- * describe this board to a kernel that was loaded without a BIOS. What they say
- * must agree with how pc.c sets the chips up for such a guest: PIRQA-B on IRQ 10,
- * PIRQC-D on IRQ 11, both level-triggered; SCI on IRQ 9; ACPI mode already on.
+ * ACPI tables (RSDP, RSDT, FADT, FACS, MADT, HPET, WAET: ACPI 6, chapter 5; the DSDT is in dsdt.c) that
+ * describe this board: to a kernel that was loaded without a BIOS, with the MultiProcessor configuration
+ * table (MP Specification 1.4, chapter 4); and to firmware, with a script that says how to place them (QEMU's
+ * linker/loader: hw/acpi/bios-linker-loader.c describes its commands).
+ *
+ * Without firmware they must agree with how pc.c sets the chips up: PIRQA-B on IRQ 10,
+ * PIRQC-D on IRQ 11, both level-triggered; SCI on IRQ 9; ACPI mode already on. With firmware ACPI mode
+ * is switched on by the APM port, and the registers are where the firmware has put them.
  *
  * Not described: sleep states other than soft-off, thermal zones, hot-plug.
  */
@@ -13,8 +16,9 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "i386/pc/aml.h"
 #include "i386/pc/apic.h"
+#include "i386/pc/dsdt.h"
+#include "i386/pc/hpet.h"
 #include "i386/pc/ioapic.h"
 #include "i386/pc/piix4_pm.h"
 
@@ -32,9 +36,27 @@ static void align(struct buffer *b, size_t to)
         buffer_append_byte(b, 0);
 }
 
-static uint32_t here(const struct buffer *b)
+/* Tables on their way: their bytes, where the first will lie, and what the place decides. */
+struct writer {
+    struct buffer *b;
+    uint32_t base;
+    struct pointer {
+        uint32_t at;      /* of the pointer itself */
+        uint8_t size;     /* bytes */
+    } pointers[16];
+    unsigned npointers;
+    struct extent {
+        uint32_t at, len;
+    } tables[8];          /* that have a checksum */
+    unsigned ntables;
+};
+
+/* Append the address of something in the tables. */
+static void put_pointer(struct writer *w, uint32_t address, uint8_t size)
 {
-    return TABLES_BASE + (uint32_t)b->len;
+    CHECK(w->npointers < ARRAY_LEN(w->pointers));
+    w->pointers[w->npointers++] = (struct pointer){.at = (uint32_t)w->b->len, .size = size};
+    buffer_append_le(w->b, address, size);
 }
 
 static uint8_t checksum(const uint8_t *p, size_t len)
@@ -47,8 +69,9 @@ static uint8_t checksum(const uint8_t *p, size_t len)
 }
 
 /* A system description table header; returns where the table begins. */
-static size_t table_begin(struct buffer *b, const char *signature, uint8_t revision)
+static size_t table_begin(struct writer *w, const char *signature, uint8_t revision)
 {
+    struct buffer *b = w->b;
     size_t at;
 
     align(b, 16);
@@ -65,122 +88,36 @@ static size_t table_begin(struct buffer *b, const char *signature, uint8_t revis
     return at;
 }
 
-static uint32_t table_end(struct buffer *b, size_t at)
+/* Its length and checksum; returns its address. */
+static uint32_t table_end(struct writer *w, size_t at)
 {
+    struct buffer *b = w->b;
     uint32_t len = (uint32_t)(b->len - at);
 
+    CHECK(w->ntables < ARRAY_LEN(w->tables));
+    w->tables[w->ntables++] = (struct extent){.at = (uint32_t)at, .len = len};
     put_le32(b->data + at + 4, len);
     b->data[at + 9] = checksum(b->data + at, len);
-    return TABLES_BASE + (uint32_t)at;
-}
-
-/* ---- DSDT ---- */
-
-static void isa_device(struct buffer *b, const char *name, const char *hid, uint32_t uid, uint16_t port, uint8_t len,
-                       uint16_t port2, unsigned irq, unsigned irq2)
-{
-    struct aml_mark device = aml_device_begin(b, name), crs;
-
-    aml_name(b, "_HID");
-    aml_eisaid(b, hid);
-    aml_name_integer(b, "_UID", uid);
-    aml_name_integer(b, "_STA", 0x0f);
-    aml_name(b, "_CRS");
-    crs = aml_resources_begin(b);
-    if (port)
-        aml_io(b, port, len);
-    if (port2)
-        aml_io(b, port2, len);
-    aml_irq(b, irq);
-    if (irq2)
-        aml_irq(b, irq2);
-    aml_resources_end(b, crs);
-    aml_end(b, device);
-}
-
-static void isa_bridge(struct buffer *b, const struct tables_config *config)
-{
-    struct aml_mark bridge = aml_device_begin(b, "ISA");
-
-    aml_name_integer(b, "_ADR", 0x00010000);
-    isa_device(b, "RTC", "PNP0B00", 0, 0x70, 8, 0, 8, 0);
-    isa_device(b, "KBD", "PNP0303", 0, 0x60, 1, 0x64, 1, 0);
-    isa_device(b, "MOU", "PNP0F13", 0, 0, 0, 0, 12, 0);
-    if (config->serial_count > 0)
-        isa_device(b, "COM1", "PNP0501", 1, 0x3f8, 8, 0, 4, 0);
-    if (config->serial_count > 1)
-        isa_device(b, "COM2", "PNP0501", 2, 0x2f8, 8, 0, 3, 0);
-    aml_end(b, bridge);
-}
-
-/* The interrupt of pin `pin` (0: INTA) of a slot: PIRQs rotate with the slot. */
-static unsigned pci_irq(unsigned slot, unsigned pin)
-{
-    return (slot + pin + 3) % 4 < 2 ? 10 : 11;
-}
-
-static void pci_routing(struct buffer *b)
-{
-    struct aml_mark table, entry;
-
-    aml_name(b, "_PRT");
-    table = aml_package_begin(b, PCI_SLOTS * 4);
-    for (unsigned n = 0; n < PCI_SLOTS * 4; n++) {
-        entry = aml_package_begin(b, 4);
-        aml_integer(b, n / 4 << 16 | 0xffffu);
-        aml_integer(b, n % 4);
-        aml_integer(b, 0); /* no link device: a global interrupt */
-        aml_integer(b, n / 4 == 1 && n % 4 == 0 ? PM_SCI_IRQ : pci_irq(n / 4, n % 4));
-        aml_end(b, entry);
-    }
-    aml_end(b, table);
-}
-
-static void pci_root(struct buffer *b, const struct tables_config *config)
-{
-    struct aml_mark root = aml_device_begin(b, "PCI0"), crs;
-
-    aml_name(b, "_HID");
-    aml_eisaid(b, "PNP0A03");
-    aml_name_integer(b, "_ADR", 0);
-    aml_name_integer(b, "_UID", 0);
-    aml_name(b, "_CRS");
-    crs = aml_resources_begin(b);
-    aml_word_bus(b, 0, 0xff);
-    aml_io(b, 0xcf8, 8);
-    aml_word_io(b, 0, 0xcf7);
-    aml_word_io(b, 0xd00, 0xffff);
-    aml_dword_memory(b, 0xa0000, 0xbffff);
-    aml_dword_memory(b, config->pci_hole, IOAPIC_BASE - 1);
-    aml_resources_end(b, crs);
-    pci_routing(b);
-    isa_bridge(b, config);
-    aml_end(b, root);
-}
-
-static uint32_t build_dsdt(struct buffer *b, const struct tables_config *config)
-{
-    size_t at = table_begin(b, "DSDT", 1);
-    struct aml_mark scope = aml_scope_begin(b, "_SB"), s5;
-
-    pci_root(b, config);
-    aml_end(b, scope);
-    aml_name(b, "_S5"); /* SLP_TYP of soft-off: 0 in the PIIX4 */
-    s5 = aml_package_begin(b, 4);
-    for (unsigned i = 0; i < 4; i++)
-        aml_integer(b, 0);
-    aml_end(b, s5);
-    return table_end(b, at);
+    return w->base + (uint32_t)at;
 }
 
 /* ---- the fixed tables ---- */
 
-static uint32_t build_facs(struct buffer *b)
+static uint32_t build_dsdt(struct writer *w, const struct tables_config *config)
 {
+    size_t at = table_begin(w, "DSDT", 1);
+
+    dsdt_body(w->b, config);
+    return table_end(w, at);
+}
+
+static uint32_t build_facs(struct writer *w)
+{
+    struct buffer *b = w->b;
     uint32_t at;
 
     align(b, 64);
-    at = here(b);
+    at = w->base + (uint32_t)b->len;
     buffer_append(b, "FACS", 4);
     buffer_append_le(b, FACS_BYTES, 4);
     buffer_append_le(b, 0, 24);
@@ -199,18 +136,19 @@ static void put_gas(struct buffer *b, uint16_t port, uint8_t bits)
     buffer_append_le(b, port, 8);
 }
 
-static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
+static uint32_t build_fadt(struct writer *w, const struct tables_config *config, uint32_t facs, uint32_t dsdt)
 {
-    const uint16_t base = PM_DEFAULT_BASE;
-    size_t at = table_begin(b, "FACP", 3);
+    const uint16_t base = config->pm_base ? config->pm_base : PM_DEFAULT_BASE;
+    size_t at = table_begin(w, "FACP", 3);
+    struct buffer *b = w->b;
 
-    buffer_append_le(b, facs, 4);
-    buffer_append_le(b, dsdt, 4);
+    put_pointer(w, facs, 4);
+    put_pointer(w, dsdt, 4);
     buffer_append_le(b, 0, 1);
     buffer_append_le(b, 1, 1);              /* preferred profile: desktop */
     buffer_append_le(b, PM_SCI_IRQ, 2);
-    buffer_append_le(b, 0, 4);              /* SMI_CMD 0: always in ACPI mode */
-    buffer_append_le(b, 0, 4);              /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
+    buffer_append_le(b, config->firmware ? PM_APM_PORT : 0, 4); /* SMI_CMD; 0: always in ACPI mode */
+    buffer_append_le(b, config->firmware ? PM_ACPI_ENABLE | PM_ACPI_DISABLE << 8 : 0, 4); /* and S4BIOS_REQ, PSTATE_CNT */
     buffer_append_le(b, base, 4);           /* PM1a event block */
     buffer_append_le(b, 0, 4);
     buffer_append_le(b, base + 4u, 4);      /* PM1a control block */
@@ -233,15 +171,15 @@ static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
     buffer_append_le(b, 0, 2);              /* duty offset and width */
     buffer_append_le(b, 0, 2);              /* day and month alarm */
     buffer_append_le(b, 0x32, 1);           /* century */
-    buffer_append_le(b, 0x0007, 2);         /* boot architecture: legacy devices, 8042, no VGA */
+    buffer_append_le(b, config->vga ? 0x0003 : 0x0007, 2); /* boot architecture: legacy devices, 8042, no VGA */
     buffer_append_le(b, 0, 1);
     /* WBINVD, C1 everywhere, no sleep button, RTC wake not fixed, reset register */
     buffer_append_le(b, 1u << 0 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 10, 4);
     put_gas(b, 0xcf9, 8);
     buffer_append_le(b, 0x06, 1);           /* value that resets */
     buffer_append_le(b, 0, 3);
-    buffer_append_le(b, facs, 8);
-    buffer_append_le(b, dsdt, 8);
+    buffer_append_le(b, 0, 8);              /* the FACS lies below 4 GiB: said above */
+    put_pointer(w, dsdt, 8);
     put_gas(b, base, 32);
     put_gas(b, 0, 0);
     put_gas(b, base + 4u, 16);
@@ -251,7 +189,7 @@ static uint32_t build_fadt(struct buffer *b, uint32_t facs, uint32_t dsdt)
     put_gas(b, base + 0xcu, 32);
     put_gas(b, 0, 0);
     CHECK(b->len - at == FADT_BYTES);
-    return table_end(b, at);
+    return table_end(w, at);
 }
 
 static void madt_override(struct buffer *b, uint8_t irq, uint32_t gsi, uint16_t flags)
@@ -264,9 +202,10 @@ static void madt_override(struct buffer *b, uint8_t irq, uint32_t gsi, uint16_t 
     buffer_append_le(b, flags, 2);
 }
 
-static uint32_t build_madt(struct buffer *b, const struct tables_config *config)
+static uint32_t build_madt(struct writer *w, const struct tables_config *config)
 {
-    size_t at = table_begin(b, "APIC", 1);
+    size_t at = table_begin(w, "APIC", 1);
+    struct buffer *b = w->b;
 
     buffer_append_le(b, APIC_DEFAULT_BASE, 4);
     buffer_append_le(b, 1, 4);     /* a pair of 8259s is there too */
@@ -287,16 +226,53 @@ static uint32_t build_madt(struct buffer *b, const struct tables_config *config)
     buffer_append_le(b, 0xff, 1);
     buffer_append_le(b, 0, 2);
     buffer_append_le(b, 1, 1);
-    return table_end(b, at);
+    return table_end(w, at);
 }
 
-static uint32_t build_rsdt(struct buffer *b, const uint32_t *tables, unsigned n)
+/* IA-PC HPET specification 1.0a, 3.2.4. */
+static uint32_t build_hpet(struct writer *w)
 {
-    size_t at = table_begin(b, "RSDT", 1);
+    size_t at = table_begin(w, "HPET", 1);
+    struct buffer *b = w->b;
+
+    buffer_append_le(b, HPET_BLOCK_ID, 4);
+    buffer_append_le(b, 0, 4); /* in memory */
+    buffer_append_le(b, HPET_BASE, 8);
+    buffer_append_le(b, 0, 4); /* number, least ticks in periodic mode, page protection */
+    return table_end(w, at);
+}
+
+/* Windows ACPI Emulated Devices Table: one reading of the PM timer is enough. */
+static uint32_t build_waet(struct writer *w)
+{
+    size_t at = table_begin(w, "WAET", 1);
+
+    buffer_append_le(w->b, 1u << 1, 4);
+    return table_end(w, at);
+}
+
+static uint32_t build_rsdt(struct writer *w, const uint32_t *tables, unsigned n)
+{
+    size_t at = table_begin(w, "RSDT", 1);
 
     for (unsigned i = 0; i < n; i++)
-        buffer_append_le(b, tables[i], 4);
-    return table_end(b, at);
+        put_pointer(w, tables[i], 4);
+    return table_end(w, at);
+}
+
+/* All of them; returns the RSDT's address. */
+static uint32_t build_acpi(struct writer *w, const struct tables_config *config)
+{
+    uint32_t tables[4], facs = build_facs(w), dsdt = build_dsdt(w, config);
+    unsigned n = 0;
+
+    tables[n++] = build_fadt(w, config, facs, dsdt);
+    if (config->apic)
+        tables[n++] = build_madt(w, config);
+    if (config->hpet)
+        tables[n++] = build_hpet(w);
+    tables[n++] = build_waet(w);
+    return build_rsdt(w, tables, n);
 }
 
 static void build_rsdp(uint8_t *p, uint32_t rsdt)
@@ -317,6 +293,12 @@ static void mp_interrupt(struct buffer *b, uint8_t entry, uint8_t type, uint16_t
     const uint8_t bytes[8] = {entry, type, (uint8_t)flags, (uint8_t)(flags >> 8), bus, irq, destination, pin};
 
     buffer_append(b, bytes, sizeof(bytes));
+}
+
+/* The interrupt of pin `pin` (0: INTA) of a slot: PIRQs rotate with the slot. */
+static unsigned pci_irq(unsigned slot, unsigned pin)
+{
+    return (slot + pin + 3) % 4 < 2 ? 10 : 11;
 }
 
 static unsigned mp_interrupts(struct buffer *b, uint8_t ioapic)
@@ -395,21 +377,97 @@ static void build_mp_pointer(uint8_t *p, uint32_t table)
 
 uint32_t tables_build(struct buffer *b, const struct tables_config *config)
 {
-    uint32_t tables[2], facs, dsdt, rsdt, mp;
-    unsigned n = 0;
+    struct writer w = {.b = b, .base = TABLES_BASE};
+    uint32_t mp;
 
     buffer_append_le(b, 0, 64); /* RSDP and MP pointer come first, at 16-byte boundaries, once the rest is known */
-    facs = build_facs(b);
-    dsdt = build_dsdt(b, config);
-    tables[n++] = build_fadt(b, facs, dsdt);
-    if (config->apic)
-        tables[n++] = build_madt(b, config);
-    rsdt = build_rsdt(b, tables, n);
-    build_rsdp(b->data, rsdt);
+    build_rsdp(b->data, build_acpi(&w, config));
     if (config->apic) {
         mp = build_mp(b, config);
         build_mp_pointer(b->data + 32, mp);
     }
+    align(b, 16);
     CHECK(b->len <= TABLES_MAX);
     return TABLES_BASE;
+}
+
+/* ---- for firmware ---- */
+
+#define TABLES_FILE "etc/acpi/tables"
+#define RSDP_FILE   "etc/acpi/rsdp"
+#define FILE_NAME_BYTES 56u
+#define ENTRY_BYTES 128u
+#define RSDP_BYTES  20u
+
+enum { LOADER_ALLOCATE = 1, LOADER_ADD_POINTER = 2, LOADER_ADD_CHECKSUM = 3 };
+enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
+
+static void put_file(struct buffer *b, const char *name)
+{
+    char text[FILE_NAME_BYTES] = {0};
+
+    strncpy(text, name, sizeof(text) - 1);
+    buffer_append(b, text, sizeof(text));
+}
+
+static void entry_end(struct buffer *b)
+{
+    align(b, ENTRY_BYTES);
+}
+
+static void script_allocate(struct buffer *b, const char *file, uint32_t alignment, uint8_t zone)
+{
+    buffer_append_le(b, LOADER_ALLOCATE, 4);
+    put_file(b, file);
+    buffer_append_le(b, alignment, 4);
+    buffer_append_le(b, zone, 1);
+    entry_end(b);
+}
+
+/* The pointer at `at` in `file` is an offset into the tables: make it an address. */
+static void script_pointer(struct buffer *b, const char *file, uint32_t at, uint8_t size)
+{
+    buffer_append_le(b, LOADER_ADD_POINTER, 4);
+    put_file(b, file);
+    put_file(b, TABLES_FILE);
+    buffer_append_le(b, at, 4);
+    buffer_append_le(b, size, 1);
+    entry_end(b);
+}
+
+static void script_checksum(struct buffer *b, const char *file, uint32_t at, uint32_t start, uint32_t len)
+{
+    buffer_append_le(b, LOADER_ADD_CHECKSUM, 4);
+    put_file(b, file);
+    buffer_append_le(b, at, 4);
+    buffer_append_le(b, start, 4);
+    buffer_append_le(b, len, 4);
+    entry_end(b);
+}
+
+void tables_for_firmware(struct tables_files *out, const struct tables_config *config)
+{
+    struct writer w = {.b = &out->tables};
+    uint8_t rsdp[RSDP_BYTES] = {0};
+
+    build_rsdp(rsdp, build_acpi(&w, config));
+    rsdp[8] = 0;
+    buffer_append(&out->rsdp, rsdp, sizeof(rsdp));
+    script_allocate(&out->script, RSDP_FILE, 16, ZONE_FSEG);
+    script_allocate(&out->script, TABLES_FILE, 64, ZONE_HIGH);
+    for (unsigned i = 0; i < w.npointers; i++)
+        script_pointer(&out->script, TABLES_FILE, w.pointers[i].at, w.pointers[i].size);
+    for (unsigned i = 0; i < w.ntables; i++) {
+        out->tables.data[w.tables[i].at + 9] = 0;
+        script_checksum(&out->script, TABLES_FILE, w.tables[i].at + 9, w.tables[i].at, w.tables[i].len);
+    }
+    script_pointer(&out->script, RSDP_FILE, 16, 4);
+    script_checksum(&out->script, RSDP_FILE, 8, 0, RSDP_BYTES);
+}
+
+void tables_files_finish(struct tables_files *f)
+{
+    buffer_finish(&f->tables);
+    buffer_finish(&f->rsdp);
+    buffer_finish(&f->script);
 }

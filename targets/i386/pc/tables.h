@@ -1,4 +1,4 @@
-/* Firmware tables for guests that are loaded without firmware: see tables.c. */
+/* Firmware tables, for guests that are loaded without firmware and for firmware: see tables.c. */
 #ifndef HINDCAST_I386_PC_TABLES_H
 #define HINDCAST_I386_PC_TABLES_H
 
@@ -12,8 +12,14 @@
 
 struct tables_config {
     bool apic;            /* a local APIC and an I/O APIC are there */
+    bool hpet;
+    bool vga;
+    bool firmware;        /* there is some, which has not switched ACPI mode on */
+    uint16_t pm_base;     /* of the PM I/O space; 0: PM_DEFAULT_BASE */
     uint64_t memory_bytes;
     uint32_t pci_hole;    /* first address of the hole between RAM and 4 GiB */
+    uint64_t pci_high;    /* first address of the window above RAM and 4 GiB, and its end; 0: none */
+    uint64_t pci_high_end;
     unsigned serial_count;
     unsigned cpus;
     uint8_t apic_ids[MACHINE_MAX_CPUS]; /* of each */
@@ -27,6 +33,14 @@ static inline unsigned tables_ioapic_id(unsigned cpus)
 
 /* Append the tables as they lie from TABLES_BASE on. Returns the RSDP's address. */
 uint32_t tables_build(struct buffer *b, const struct tables_config *config);
+
+/* The files of the firmware configuration device: "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader". */
+struct tables_files {
+    struct buffer tables, rsdp, script;
+};
+/* Append to them. Their sizes depend on no more than the configuration without pm_base. */
+void tables_for_firmware(struct tables_files *out, const struct tables_config *config);
+void tables_files_finish(struct tables_files *f);
 
 /* The coreboot table, for COREBOOT_TABLE_BASE. */
 #define COREBOOT_TABLE_BASE 0x500u
