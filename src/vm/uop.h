@@ -57,12 +57,32 @@ enum uop_code {
     UOP_COUNT
 };
 
-/* imm of SSE and SSE_COMPARE. */
+/* imm of SSE, SSE_COMPARE, VECTOR and VECTOR_TEST: the instruction (SDM 2): opcode, its map (1: 0F, 2: 0F 38, 3: 0F 3A),
+ * mandatory prefix (0, 66, F3, F2), imm8. */
 #define SSE_OPERATION(opcode, prefix, imm8) ((uint32_t)(opcode) | (uint32_t)(prefix) << 8 | (uint32_t)(imm8) << 16)
-#define SSE_WIDE 0x01000000u
+#define SSE_MAP(map) (((uint32_t)(map) - 1) << 26)
+#define SSE_WIDE 0x01000000u /* REX.W or VEX.W */
+#define SSE_PAIR 0x02000000u /* 256 bits: the upper half of an operand is frontend.vector_high bytes behind it */
 #define SSE_OPCODE(imm) ((imm) & 0xffu)
 #define SSE_PREFIX(imm) ((imm) >> 8 & 0xffu)
 #define SSE_IMM8(imm)   ((imm) >> 16 & 0xffu)
+#define SSE_MAP_OF(imm) (((imm) >> 26 & 3u) + 1)
+/* and of VECTOR alone */
+#define VECTOR_ONE    0x10000000u /* a does not matter */
+#define VECTOR_BY_IMM  0x20000000u /* shift of b by imm8; which one says VECTOR_DIGIT */
+#define VECTOR_CHOICE 0x40000000u /* there is a third operand, VECTOR_C */
+#define VECTOR_IMM    0x80000000u /* there is an imm8 */
+/* aux of VECTOR, and of VECTOR_TEST the last */
+#define VECTOR_C(aux) ((aux) & 0xffffu) /* an operand */
+#define VECTOR_DIGIT_SHIFT 16
+#define VECTOR_DIGIT(aux) ((aux) >> VECTOR_DIGIT_SHIFT & 7u) /* the reg field of ModRM */
+#define VECTOR_HOST_SHIFT 20
+#define VECTOR_HOST(aux) ((enum vector_host)((aux) >> VECTOR_HOST_SHIFT & 15u))
+/* What a host must have to do it itself. */
+enum vector_host {
+    VECTOR_HOST_SSE2, VECTOR_HOST_SSE3, VECTOR_HOST_SSSE3, VECTOR_HOST_SSE41, VECTOR_HOST_SSE42, VECTOR_HOST_AES,
+    VECTOR_HOST_PCLMUL, VECTOR_HOST_AVX, VECTOR_HOST_AVX2, VECTOR_HOST_FMA, VECTOR_HOST_F16C,
+};
 
 /* b of X87. */
 #define X87_SEG     0x07u   /* the segment of the operand in memory */

@@ -6,6 +6,7 @@
 #include "i386/insn.h"
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "i386/simd.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ static void reset_core(struct i386_cpu *c)
     s->rep_start = 0;
     memset(s->t, 0, sizeof s->t);
     memset(s->xt, 0, sizeof s->xt);
+    memset(s->xt_high, 0, sizeof s->xt_high);
     s->efer = 0;
     c->exc.pending = false;
     c->exc.has_eip = false;
@@ -200,7 +202,7 @@ static bool between_instructions(const struct i386_state *s)
     static const union i386_xmm xt[ARRAY_LEN(((struct i386_state *)0)->xt)];
 
     return !s->zero && flags_canonical(&s->cc) && !s->tf_latched && !memcmp(s->t, t, sizeof t) &&
-           !memcmp(s->xt, xt, sizeof xt);
+           !memcmp(s->xt, xt, sizeof xt) && !memcmp(s->xt_high, xt, sizeof xt);
 }
 
 /* Outside 64-bit mode the first general registers and the instruction pointer have 32 bits. */
@@ -278,12 +280,13 @@ static void settle(struct ucpu *u)
     flags_settle(&s->cc);
     memset(s->t, 0, sizeof s->t);
     memset(s->xt, 0, sizeof s->xt);
+    memset(s->xt_high, 0, sizeof s->xt_high);
 }
 
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 1,
+    .state_version = 2,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
@@ -339,6 +342,9 @@ static const struct frontend frontend = {
     .guest_break = i386_guest_break,
     .guest_watch = i386_guest_watch,
     .sse_op = i386_sse_op,
+    .vector_op = i386_vector_op,
+    .vector_test = i386_vector_test,
+    .vector_high = S_VECTOR_HIGH,
     .mxcsr_at = S_OFF(mxcsr),
     .x87 = &i386_x87_layout,
     .settle = settle,

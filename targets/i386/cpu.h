@@ -14,7 +14,8 @@
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
  *   xsave.c     XSAVE and its like, XCR0
- *   fpu*.c mmx.c sse*.c   x87, MMX, SSE, SSE2
+ *   fpu*.c mmx.c sse*.c   x87, MMX, SSE floating point
+ *   simd_map.c vector.c crypto.c strings42.c avx.c   the other instructions on XMM and YMM registers
  *   regs.c      the registers as gdb sees them
  *   cpu.c       wiring all this into cpu_ops and frontend; reset
  *
@@ -158,8 +159,9 @@ struct i386_state {
     uint64_t fip, fdp;
     uint16_t fcs, fds, fop;
     uint16_t reserved1;
-    union i386_xmm xmm[16];
-    union i386_xmm ymm_high[16]; /* bits 128-255 of YMM0... */
+    /* Temporaries of micro-ops stand beside the registers, so that one distance leads from each to its bits 128-255. */
+    union i386_xmm xmm[16], xt[4];
+    union i386_xmm ymm_high[16], xt_high[4];
     uint32_t mxcsr;
     uint32_t a20_mask;          /* ANDed to physical addresses: ~0, or ~(1 << 20) */
 
@@ -192,9 +194,8 @@ struct i386_state {
     uint32_t tf_latched;        /* I386_LATCH_*: what the instruction in progress changed of that
                                  * which is acted on at its end; 0 whenever the CPU stands */
 
-    /* Temporaries of micro-ops; zero whenever the CPU stands. */
+    /* Temporaries of micro-ops; these and xt are zero whenever the CPU stands. */
     uint64_t t[8];
-    union i386_xmm xt[4];
 };
 DEVICE_STATE_END
 
@@ -225,6 +226,7 @@ DEVICE_STATE_END
 #define S_GPR8(r)      ((unsigned)(r) - 4u < 4u ? S_GPR64((unsigned)(r) & 3u) + 1u : S_GPR64((unsigned)(r) & 15u))
 #define S_T(n)         (S_OFF(t) + 8u * (unsigned)(n))
 #define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
+#define S_VECTOR_HIGH  (S_OFF(ymm_high) - S_OFF(xmm))
 
 /* Registers of gdb's i386:x86-64, without the 16 upper halves of YMM registers: regs.c. */
 #define I386_NREGS_64 98

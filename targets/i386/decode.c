@@ -180,7 +180,7 @@ static const struct row two_byte[256] = {
     [0x50 ... 0x5f] = P6ROW1(SIMD, FX),
     [0x60 ... 0x6f] = P6ROW1(SIMD, FX),
     [0x70 ... 0x73] = P6ROW2(SIMD, FX, Ib), [0x74 ... 0x76] = P6ROW1(SIMD, FX),
-    [0x77] = P6ROW0(SIMD), [0x7e] = P6ROW1(SIMD, FX), [0x7f] = P6ROW1(SIMD, FX),
+    [0x77] = P6ROW0(SIMD), [0x7c ... 0x7f] = P6ROW1(SIMD, FX),
     [0x80 ... 0x8f] = FROW1(F64, JCC, Jz),
     [0x90 ... 0x9f] = ROW1(SETCC, Eb),
     [0xa0] = FROW1(D64, PUSH_SREG, FS), [0xa1] = FROW1(D64, POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),

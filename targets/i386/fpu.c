@@ -685,21 +685,33 @@ INLINE int store(struct i386_cpu *c, const struct uop *op, const void *result, c
     return UOP_NEXT;
 }
 
-INLINE int store_integer(struct ucpu *u, const struct uop *op, unsigned size, bool pops)
+INLINE int store_integer(struct ucpu *u, const struct uop *op, unsigned size, bool pops, bool truncate)
 {
     ENTER;
     struct float_status s = status(st);
     int64_t indefinite = INT64_MIN >> (64 - 8 * size);
-    int64_t v = fx80_to_int(get(st, 0), 8 * size, (enum float_rounding)s.rounding, &s);
+    int64_t v = fx80_to_int(get(st, 0), 8 * size, truncate ? ROUND_ZERO : (enum float_rounding)s.rounding, &s);
 
     return store(c, op, &v, &indefinite, size, s.flags, pops);
 }
 
-X87(fist_16)  { return store_integer(u, op, 2, false); }
-X87(fistp_16) { return store_integer(u, op, 2, true); }
-X87(fist_32)  { return store_integer(u, op, 4, false); }
-X87(fistp_32) { return store_integer(u, op, 4, true); }
-X87(fistp_64) { return store_integer(u, op, 8, true); }
+X87(fist_16)  { return store_integer(u, op, 2, false, false); }
+X87(fistp_16) { return store_integer(u, op, 2, true, false); }
+X87(fist_32)  { return store_integer(u, op, 4, false, false); }
+X87(fistp_32) { return store_integer(u, op, 4, true, false); }
+X87(fistp_64) { return store_integer(u, op, 8, true, false); }
+
+/* FISTTP came with SSE3. */
+INLINE int store_truncated(struct ucpu *u, const struct uop *op, unsigned size)
+{
+    if (!i386_has(i386_of(u)->model, FEATURE_SSE3))
+        return undefined(u, op);
+    return store_integer(u, op, size, true, true);
+}
+
+X87(fisttp_16) { return store_truncated(u, op, 2); }
+X87(fisttp_32) { return store_truncated(u, op, 4); }
+X87(fisttp_64) { return store_truncated(u, op, 8); }
 
 INLINE int store_32(struct ucpu *u, const struct uop *op, bool pops)
 {
@@ -1166,11 +1178,11 @@ static i386_helper *const memory_forms[8][8] = {
     {ADD_m32, MUL_m32, COM_m32, COMP_m32, SUB_m32, SUBR_m32, DIV_m32, DIVR_m32},             /* D8 */
     {fld_32, undefined, fst_32, fstp_32, fldenv, fldcw, fnstenv, fnstcw},                    /* D9 */
     {ADD_i32, MUL_i32, COM_i32, COMP_i32, SUB_i32, SUBR_i32, DIV_i32, DIVR_i32},             /* DA */
-    {fild_32, undefined, fist_32, fistp_32, undefined, fld_80, undefined, fstp_80},          /* DB */
+    {fild_32, fisttp_32, fist_32, fistp_32, undefined, fld_80, undefined, fstp_80},          /* DB */
     {ADD_m64, MUL_m64, COM_m64, COMP_m64, SUB_m64, SUBR_m64, DIV_m64, DIVR_m64},             /* DC */
-    {fld_64, undefined, fst_64, fstp_64, frstor, undefined, fnsave, fnstsw_m16},             /* DD */
+    {fld_64, fisttp_64, fst_64, fstp_64, frstor, undefined, fnsave, fnstsw_m16},             /* DD */
     {ADD_i16, MUL_i16, COM_i16, COMP_i16, SUB_i16, SUBR_i16, DIV_i16, DIVR_i16},             /* DE */
-    {fild_16, undefined, fist_16, fistp_16, fbld, fild_64, fbstp, fistp_64},                 /* DF */
+    {fild_16, fisttp_16, fist_16, fistp_16, fbld, fild_64, fbstp, fistp_64},                 /* DF */
 };
 
 /* [opcode & 7][reg field]; NULL: by the whole ModRM, below. Undocumented aliases (DC D0, DC D8, DD C8,

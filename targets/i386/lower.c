@@ -990,8 +990,8 @@ static bool wants_alone(const struct lower *l)
         return l->mode & MODE_FERR;
     case INSN_X87:
         return x87_wants_alone(l);
-    case INSN_SIMD: /* FXSAVE, MASKMOV */
-        return (i->opcode == 0xae && (i->flags & INSN_MEM) && (i->modrm >> 3 & 7) == 0) || i->opcode == 0xf7;
+    case INSN_SIMD:
+        return simd_wants_alone(l);
     default:
         return false;
     }
@@ -1182,7 +1182,7 @@ static uint64_t mode_of_model(const struct i386_cpu *c)
         mode |= MODE_P6;
     if (i386_has(c->model, FEATURE_LM) || i386_model_features(c->model, CPUID_1_ECX))
         mode |= MODE_LM;
-    if (c->model->has_sse2 && (st->cr4 & CR4_OSFXSR))
+    if (c->model->has_sse && (st->cr4 & CR4_OSFXSR))
         mode |= MODE_SSE;
     if (i386_protected(st) && !i386_vm86(st) &&
         (i386_has(c->model, FEATURE_AVX) || i386_has(c->model, FEATURE_BMI1) || i386_has(c->model, FEATURE_BMI2)))

@@ -33,7 +33,7 @@ enum {
     MODE_ALIGN  = 1u << 5, /* CPL == 3, CR0.AM, EFLAGS.AC: alignment is checked */
     MODE_FERR   = 1u << 6, /* CR0.NE == 0: x87 errors go out of the FERR pin */
     MODE_P6     = 1u << 7, /* the model has the instructions that the Pentium and the P6 added */
-    MODE_SSE    = 1u << 20, /* CR4.OSFXSR is set, and the model has SSE2 */
+    MODE_SSE    = 1u << 20, /* CR4.OSFXSR is set, and the model has SSE */
     MODE_LONG   = 1u << 21, /* 64-bit mode */
     MODE_LM     = 1u << 22, /* the model has instructions that came with or after long mode */
     MODE_VEX    = 1u << 23, /* it has some with a VEX prefix, and this is protected mode (not virtual-8086) */
@@ -125,7 +125,7 @@ i386_helper i386_op_random;       /* *d = a bytes of entropy; CF = 1. Alone */
  * ESP not yet changed; nothing after it faults.                                         (E) */
 i386_helper i386_op_popf;
 
-/* ---- fpu.c, sse.c ---- */
+/* ---- fpu.c, sse.c, avx.c, strings42.c ---- */
 /* Everything about the instruction is the helper's: #NM, #MF, #UD of encodings that
  * the model lacks, memory access (i386_read, i386_write), FIP/FOP. */
 /* D8-DF: d: low 3 bits of the opcode; a: ModRM; b: I386_FX_* | segment.
@@ -133,12 +133,25 @@ i386_helper i386_op_popf;
  * stores more than 10 bytes (FNSTENV, FNSAVE), or if MODE_FERR. */
 i386_helper i386_x87;
 i386_helper i386_fwait; /* 9B; S_T(2) likewise */
-/* 0F xx for 10-17 28-2F 50-7F AE C2-C6 D0-FF: d: xx; a: ModRM (0 if there is none: 77);
- * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8 (70-73, C2, C4-C6). MASKMOVQ and
- * MASKMOVDQU (F7) have segment and offset (DI or EDI) without I386_FX_MEM. Alone if it
- * stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
-i386_helper i386_simd;
+/* i386_simd_handler(): on MMX registers, and what has none. d: xx of 0F xx, 100H + xx of 0F 38 xx, 200H + xx of 0F 3A xx;
+ * a: ModRM (0 if there is none: 77);
+ * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8. MASKMOVQ (F7) has segment and offset (DI or EDI) without
+ * I386_FX_MEM. Alone if it stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
 i386_helper i386_op_sse_unavailable; /* raises what CR0.EM and CR0.TS call for */
+i386_helper i386_op_avx_unavailable; /* #NM */
+i386_helper i386_op_ldmxcsr, i386_op_stmxcsr; /* memory operand at segment b, S_T(0) */
+i386_helper i386_op_maskmovdqu;      /* as MASKMOVQ above; alone */
+/* avx.c: d: numbers of the registers of data, mask (<< 4) and index (<< 8); a: bytes of an element; b: segment | these;
+ * S_T(0) offset, of a gather without the index. The store is alone. */
+i386_helper i386_op_masked_load, i386_op_masked_store, i386_op_gather;
+enum {
+    I386_MASKED_256 = 0x08,
+    I386_GATHER_INDEX64 = 0x10,      /* indices have 64 bits, not 32 */
+    I386_GATHER_ADDR32 = 0x20,       /* addresses have 32 bits */
+    I386_GATHER_SCALE_SHIFT = 6,
+};
+i386_helper i386_op_compare_strings; /* *a, *b; d: imm8 | low bits of the opcode << 8 | REX.W << 10 */
+i386_helper i386_op_store_halves;    /* VCVTPS2PH to segment b, S_T(0): *a; d: imm8, | 100H: of 256 bits; alone */
 /* struct frontend.x87 (fpu.c), and ucpu.x87_notes_opcode. */
 extern const struct x87_layout i386_x87_layout;
 bool i386_x87_notes_opcode(const struct i386_model *m);

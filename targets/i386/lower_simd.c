@@ -1,392 +1,385 @@
 /*
- * Lowering of MMX and SSE: what is a micro-op here; the rest calls its helper (sse.c, mmx.c).
- * The rules are those of lower.c.
+ * Lowering of MMX, SSE and AVX. What works on XMM and YMM registers is micro-ops, as simd_map.c says; what
+ * works on MMX registers, and the state of both, calls its helper (sse.c, mmx.c). The rules are those of lower.c.
+ *
+ * 256 bits are two vectors of 128, the upper one S_VECTOR_HIGH bytes behind the lower one; so are the
+ * temporaries. An instruction without exceptions is done to one and then to the other.
  */
-#include "i386/lowering.h"
+#include "i386/lower_simd.h"
 
 #include "i386/fpu.h"
 
-#define S_XMM(n) (S_OFF(xmm) + 16u * (unsigned)(n))
-
-static unsigned xmm_reg(const struct lower *l)
-{
-    return S_XMM((l->i.modrm >> 3 & 7) | (l->i.rex & REX_R ? 8 : 0));
-}
-
-static unsigned xmm_rm(const struct lower *l)
-{
-    return S_XMM((l->i.modrm & 7) | (l->i.rex & REX_B ? 8 : 0));
-}
-
-/* The same numbers as general registers. */
-static unsigned gpr_reg(const struct lower *l)
-{
-    return S_GPR64((l->i.modrm >> 3 & 7) | (l->i.rex & REX_R ? 8 : 0));
-}
-
-static unsigned gpr_rm(const struct lower *l)
-{
-    return S_GPR64((l->i.modrm & 7) | (l->i.rex & REX_B ? 8 : 0));
-}
-
-/* Of an integer operand. */
-static unsigned integer_bytes(const struct lower *l)
-{
-    return l->i.rex & REX_W ? 8 : 4;
-}
-
-enum { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
-
-static unsigned simd_prefix(const struct lower *l)
+static enum simd_prefix simd_prefix(const struct lower *l)
 {
     if (l->i.flags & INSN_REP)
         return PREFIX_F3;
     return l->i.flags & INSN_REPNE ? PREFIX_F2 : l->i.flags & INSN_OPSIZE ? PREFIX_66 : PREFIX_NONE;
 }
 
-/* CR0.EM and CR0.TS, once in a block: what changes them ends it. */
-static void check_sse(struct lower *l)
-{
-    for (unsigned i = 0; i < l->b->nuops; i++)
-        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].fn == i386_op_sse_unavailable)
-            return;
-    build_call(l->b, i386_op_sse_unavailable, CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
-}
-
-/* The memory operand, in a flat segment; of 16 bytes that must be aligned or not. */
-static void simd_address(struct lower *l, struct mem *m, bool aligned)
-{
-    unsigned at;
-
-    mem_operand(l, m, 16, false);
-    if (!aligned)
-        return;
-    at = mem_flatten(l, m, S_T(0));
-    build_call(l->b, i386_op_misaligned, 15, at, 0)->op = UOP_CHECK32;
-    *m = (struct mem){.a = (uint16_t)at};
-}
-
-static void load_128(struct lower *l, unsigned d, bool aligned)
-{
-    struct mem m;
-
-    simd_address(l, &m, aligned);
-    mem_access(l, wide(l) ? UOP_LDV128_X : UOP_LD128_W, wide(l) ? UOP_LDXV128_X : UOP_LDX128_W, d, &m);
-}
-
-/* Moves of 16 bytes between a register and a register or memory. */
-static void move_128(struct lower *l, bool store, bool aligned)
-{
-    unsigned r = xmm_reg(l), rm = xmm_rm(l);
-    struct mem m;
-
-    if (!(l->i.flags & INSN_MEM)) {
-        emit(l, UOP_MOV128, store ? rm : r, store ? r : rm, 0);
-    } else if (!store) {
-        load_128(l, r, aligned);
-    } else {
-        simd_address(l, &m, aligned);
-        mem_access(l, wide(l) ? UOP_ST128_X : UOP_ST128_W, wide(l) ? UOP_STX128_X : UOP_STX128_W, r, &m);
-    }
-}
-
-/* MOVSS, MOVSD, MOVQ: 4 or 8 bytes of the lowest; what a load or (`clears`) a move does not write becomes 0. */
-static void move_low(struct lower *l, unsigned size, bool store, bool clears)
-{
-    unsigned r = xmm_reg(l), rm = xmm_rm(l);
-    bool mem = l->i.flags & INSN_MEM;
-    struct mem m;
-
-    if (mem && store) {
-        simd_address(l, &m, false);
-        mem_store(l, size, r, &m);
-        return;
-    }
-    if (!mem) {
-        emit(l, size == 4 ? UOP_MOV32 : UOP_MOV64, store ? rm : r, store ? r : rm, 0);
-    } else if (size == 4) {
-        simd_address(l, &m, false);
-        mem_load(l, 4, S_T(1), &m);
-        emit(l, UOP_MOV32Z, r, S_T(1), 0);
-    } else {
-        simd_address(l, &m, false);
-        mem_load(l, 8, r, &m);
-    }
-    if (mem || clears)
-        build(l->b, UOP_MOVI64, (store && !mem ? rm : r) + 8, 0, 0, 0, 0);
-}
-
-/* MOVLPS, MOVHPS and so on: half of a register and memory. */
-static bool move_half(struct lower *l, unsigned opcode)
-{
-    unsigned half = xmm_reg(l) + (opcode & 4 ? 8 : 0);
-    struct mem m;
-
-    if (!(l->i.flags & INSN_MEM))
-        return false;
-    simd_address(l, &m, false);
-    if (opcode & 1)
-        mem_store(l, 8, half, &m);
-    else
-        mem_load(l, 8, half, &m);
-    return true;
-}
-
-/* MOVD between a general register or memory and an XMM register. */
-static void move_general(struct lower *l, bool to_xmm)
-{
-    unsigned r = xmm_reg(l), g = gpr_rm(l), size = integer_bytes(l);
-    struct mem m;
-
-    if (l->i.flags & INSN_MEM) {
-        simd_address(l, &m, false);
-        if (!to_xmm) {
-            mem_store(l, size, r, &m);
-            return;
-        }
-        g = S_T(1);
-        mem_load(l, size, g, &m);
-    }
-    if (!to_xmm) {
-        operand_move(l, size, g, r);
-        return;
-    }
-    emit(l, size == 8 ? UOP_MOV64 : UOP_MOV32Z, r, g, 0);
-    build(l->b, UOP_MOVI64, r + 8, 0, 0, 0, 0);
-}
-
-/* Shifts of each element by imm8. */
-static bool shift_elements(struct lower *l)
-{
-    static const uint16_t ops[3][3] = {
-        {UOP_VSHR16I, UOP_VSAR16I, UOP_VSHL16I}, {UOP_VSHR32I, UOP_VSAR32I, UOP_VSHL32I}, {UOP_VSHR64I, UOP_NOP, UOP_VSHL64I}};
-    unsigned size = l->i.opcode - 0x71, kind = l->i.modrm >> 3 & 7, r = xmm_rm(l), op;
-
-    if ((l->i.flags & INSN_MEM) || (kind & 1) || !kind || (l->i.imm & 0xff) >= 16u << size)
-        return false;
-    op = ops[size][kind / 2 - 1];
-    if (op == UOP_NOP)
-        return false;
-    emit_imm(l, (enum uop_code)op, r, r, l->i.imm & 0xff);
-    return true;
-}
-
-/* d = d op (xmm or aligned memory): the micro-op, with 66 or, of logic, without. */
-static unsigned simd_operation(unsigned opcode, unsigned prefix)
-{
-    static const uint16_t ops[256] = {
-        [0x60] = UOP_VZIPL8, [0x61] = UOP_VZIPL16, [0x62] = UOP_VZIPL32, [0x6c] = UOP_VZIPL64,
-        [0x68] = UOP_VZIPH8, [0x69] = UOP_VZIPH16, [0x6a] = UOP_VZIPH32, [0x6d] = UOP_VZIPH64,
-        [0x64] = UOP_VCGT8, [0x65] = UOP_VCGT16, [0x66] = UOP_VCGT32,
-        [0x74] = UOP_VCEQ8, [0x75] = UOP_VCEQ16, [0x76] = UOP_VCEQ32,
-        [0xd4] = UOP_VADD64, [0xd5] = UOP_VMUL16, [0xda] = UOP_VUMIN8, [0xdb] = UOP_VAND, [0xde] = UOP_VUMAX8,
-        [0xdf] = UOP_VBIC, [0xea] = UOP_VSMIN16, [0xeb] = UOP_VOR, [0xee] = UOP_VSMAX16, [0xef] = UOP_VXOR,
-        [0xf8] = UOP_VSUB8, [0xf9] = UOP_VSUB16, [0xfa] = UOP_VSUB32, [0xfb] = UOP_VSUB64,
-        [0xfc] = UOP_VADD8, [0xfd] = UOP_VADD16, [0xfe] = UOP_VADD32,
-    };
-    static const uint16_t logic[4] = {UOP_VAND, UOP_VBIC, UOP_VOR, UOP_VXOR};
-
-    if (opcode >= 0x54 && opcode <= 0x57 && prefix <= PREFIX_66)
-        return logic[opcode - 0x54];
-    return prefix == PREFIX_66 ? ops[opcode] : UOP_NOP;
-}
-
-static void simd_two(struct lower *l, unsigned op)
-{
-    unsigned d = xmm_reg(l), s = xmm_rm(l);
-
-    if (l->i.flags & INSN_MEM) {
-        s = S_XT(0);
-        load_128(l, s, true);
-    }
-    if (op == UOP_VBIC) /* ~d & s */
-        emit(l, UOP_VBIC, d, s, d);
-    else
-        emit(l, (enum uop_code)op, d, d, s);
-}
-
 /* The mandatory prefix as it is in the code. */
-static unsigned prefix_byte(unsigned prefix)
+static unsigned prefix_byte(enum simd_prefix prefix)
 {
     static const uint8_t bytes[] = {[PREFIX_66] = 0x66, [PREFIX_F3] = 0xf3, [PREFIX_F2] = 0xf2};
 
     return bytes[prefix];
 }
 
-/* Where the r/m operand of `bytes` bytes is, loaded to a temporary if it is in memory. */
-static unsigned float_source(struct lower *l, unsigned bytes)
-{
-    struct mem m;
+/* ---- what there is ---- */
 
-    if (!(l->i.flags & INSN_MEM))
-        return xmm_rm(l);
-    if (bytes == 16) {
-        load_128(l, S_XT(0), true);
-        return S_XT(0);
-    }
-    simd_address(l, &m, false);
-    if (bytes == 8)
-        mem_load(l, 8, S_XT(0), &m);
-    else
-        mem_load(l, 4, S_XT(0), &m);
-    return S_XT(0);
+static bool model_has(const struct lower *l, enum simd_set set)
+{
+    static const uint16_t features[SET_COUNT] = {
+        [SET_SSE] = FEATURE_SSE, [SET_SSE2] = FEATURE_SSE2, [SET_SSE3] = FEATURE_SSE3, [SET_SSSE3] = FEATURE_SSSE3,
+        [SET_SSE41] = FEATURE_SSE41, [SET_SSE42] = FEATURE_SSE42, [SET_AES] = FEATURE_AES, [SET_PCLMUL] = FEATURE_PCLMUL,
+    };
+
+    return has(l, features[set]);
 }
 
-/* Integer registers and memory, and the low element. */
-static void float_integer(struct lower *l, unsigned opcode, unsigned prefix, uint32_t operation)
+static bool vector_length_exists(const struct lower *l, enum simd_vex vex)
 {
-    unsigned x = xmm_reg(l), source;
-    struct mem m;
+    bool avx = has(l, FEATURE_AVX), avx2 = has(l, FEATURE_AVX2);
 
-    if (opcode != 0x2a) {
-        source = float_source(l, prefix == PREFIX_F3 ? 4 : 8);
-        build(l->b, UOP_SSE, gpr_reg(l), 0, source, operation, 0);
-        if (wide(l) && integer_bytes(l) == 4)
-            emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
+    switch (vex) {
+    case VEX_AVX: case VEX_SCALAR: return avx;
+    case VEX_INT: return is_256(l) ? avx2 : avx;
+    case VEX_L0: return avx && !is_256(l);
+    case VEX_L1: return avx && is_256(l);
+    case VEX_AVX2: return avx2;
+    case VEX_AVX2_L1: return avx2 && is_256(l);
+    case VEX_FMA: case VEX_FMA_SCALAR: return has(l, FEATURE_FMA);
+    case VEX_F16C: return has(l, FEATURE_F16C);
+    default: return false;
+    }
+}
+
+/* Does it name a register by vvvv? Else that must be 1111. */
+static bool uses_vvvv(const struct lower *l, const struct simd_row *r)
+{
+    switch (r->form) {
+    case SIMD_TWO: case SIMD_COUNT: case SIMD_CHOICE: case SIMD_SHIFT: case SIMD_FLOAT: case SIMD_FROM_INTEGER:
+    case SIMD_LOAD_HALF: case SIMD_INSERT: case SIMD_INSERT_128: case SIMD_PERMUTE_128: case SIMD_MASK_LOAD:
+    case SIMD_MASK_STORE: case SIMD_GATHER:
+        return true;
+    case SIMD_LOAD_LOW: case SIMD_STORE_LOW:
+        return !has_mem(l);
+    case SIMD_PERMUTE:
+        return l->i.map == 2;
+    default:
+        return false;
+    }
+}
+
+static bool vex_form_exists(const struct lower *l, const struct simd_row *r)
+{
+    bool w = l->i.rex & REX_W;
+
+    if (!vector_length_exists(l, (enum simd_vex)r->vex))
+        return false;
+    if (((r->flags & SIMD_W0) && w) || ((r->flags & SIMD_W1) && !w))
+        return false;
+    if ((r->set == SET_AES || r->set == SET_PCLMUL) && !model_has(l, (enum simd_set)r->set))
+        return false;
+    /* Broadcasts of a register came with AVX2. */
+    if (r->form == SIMD_BROADCAST && !has_mem(l) && !has(l, FEATURE_AVX2))
+        return false;
+    return !l->i.vvvv || uses_vvvv(l, r);
+}
+
+/* The registers of VGATHER are three different ones. */
+static bool gathers_well(const struct lower *l)
+{
+    return number_reg(l) != l->i.index && number_reg(l) != l->i.vvvv && l->i.index != l->i.vvvv;
+}
+
+static bool exists(const struct lower *l, const struct simd_row *r)
+{
+    unsigned digit = l->i.modrm >> 3 & 7;
+    bool mem = has_mem(l);
+
+    if (r->form == SIMD_NONE || ((r->flags & SIMD_MEM) && !mem) || ((r->flags & SIMD_REG) && mem))
+        return false;
+    switch (r->form) {
+    case SIMD_SHIFT:
+        if (!(digit == 2 || digit == 6 || (l->i.opcode == 0x73 ? digit == 3 || digit == 7 : digit == 4)))
+            return false;
+        break;
+    case SIMD_MXCSR:
+        if (digit != 2 && digit != 3)
+            return false;
+        break;
+    case SIMD_GATHER:
+        if (!gathers_well(l))
+            return false;
+        break;
+    default:
+        break;
+    }
+    return l->i.vex ? vex_form_exists(l, r) : r->set != SET_NONE && model_has(l, (enum simd_set)r->set);
+}
+
+/* CR0.EM and CR0.TS (with VEX only TS), once in a block: what changes them ends it. */
+static void check_available(struct lower *l)
+{
+    i386_helper *fn = l->i.vex ? i386_op_avx_unavailable : i386_op_sse_unavailable;
+
+    for (unsigned i = 0; i < l->b->nuops; i++)
+        if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].fn == fn)
+            return;
+    build_call(l->b, fn, l->i.vex ? CR0_TS : CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
+}
+
+/* ---- operations on vectors ---- */
+
+/* What a host must have to do it itself. */
+static enum vector_host host_needs(const struct simd_row *r)
+{
+    static const uint8_t by_set[SET_COUNT] = {
+        [SET_SSE3] = VECTOR_HOST_SSE3, [SET_SSSE3] = VECTOR_HOST_SSSE3, [SET_SSE41] = VECTOR_HOST_SSE41,
+        [SET_SSE42] = VECTOR_HOST_SSE42, [SET_AES] = VECTOR_HOST_AES, [SET_PCLMUL] = VECTOR_HOST_PCLMUL,
+    };
+
+    if (r->form == SIMD_BROADCAST)
+        return VECTOR_HOST_AVX2;
+    if (r->set != SET_NONE)
+        return (enum vector_host)by_set[r->set];
+    return r->vex == VEX_AVX || r->vex == VEX_L1 ? VECTOR_HOST_AVX : VECTOR_HOST_AVX2;
+}
+
+static bool has_imm8(const struct lower *l)
+{
+    return l->i.arg[1].kind == OPERAND_IMM;
+}
+
+static uint32_t operation(const struct lower *l, unsigned imm8)
+{
+    return SSE_OPERATION(l->i.opcode, prefix_byte(simd_prefix(l)), imm8 & 0xff) | SSE_MAP(l->i.map) |
+           (l->i.rex & REX_W ? SSE_WIDE : 0);
+}
+
+/* Of those with an integer operand: outside 64-bit mode W does not matter. */
+static uint32_t integer_operation(const struct lower *l)
+{
+    return (operation(l, 0) & ~SSE_WIDE) | (integer_bytes(l) == 8 ? SSE_WIDE : 0);
+}
+
+/* d = a op b of 128 bits */
+static void vector(struct lower *l, const struct simd_row *r, unsigned d, unsigned a, unsigned b, unsigned imm8, uint32_t more,
+                   uint32_t aux)
+{
+    if (r->uop == UOP_VBIC) /* ~a & b */
+        emit(l, UOP_VBIC, d, b, a);
+    else if (r->uop)
+        emit(l, (enum uop_code)r->uop, d, a, b);
+    else
+        build(l->b, UOP_VECTOR, d, a, b, operation(l, imm8) | more | (has_imm8(l) ? VECTOR_IMM : 0),
+              aux | (uint32_t)host_needs(r) << VECTOR_HOST_SHIFT);
+}
+
+/* The same of 128 or 256 bits. c: VECTOR_C. */
+static void vectors(struct lower *l, const struct simd_row *r, unsigned d, unsigned a, unsigned b, uint32_t more, unsigned c)
+{
+    unsigned high_b = r->form == SIMD_COUNT ? b : b + S_VECTOR_HIGH, imm8 = l->i.imm;
+
+    if (l->i.opcode == 0x21 && l->i.map == 3 && has_mem(l)) /* INSERTPS: the element is the one loaded */
+        imm8 &= 0x3f;
+    if (is_256(l)) /* first: the count for both may be in d */
+        vector(l, r, d + S_VECTOR_HIGH, a + S_VECTOR_HIGH, high_b, imm8 >> r->split, more,
+               VECTOR_C(c) ? c + S_VECTOR_HIGH : c);
+    vector(l, r, d, a, b, imm8, more, c);
+    if (l->i.vex && !is_256(l))
+        simd_clear_high(l, d);
+}
+
+static unsigned vector_source(struct lower *l, const struct simd_row *r)
+{
+    unsigned bytes = r->bytes ? r->bytes : is_256(l) ? 32 : 16;
+
+    /* MOVDDUP of 256 bits reads all of them */
+    if (is_256(l) && r->form == SIMD_ONE)
+        bytes = 32;
+    return simd_source(l, bytes, !l->i.vex && !(r->flags & SIMD_UNALIGNED));
+}
+
+static void choice(struct lower *l, const struct simd_row *r)
+{
+    unsigned mask = l->i.vex ? S_XMM(l->i.imm >> 4 & (wide(l) ? 15 : 7)) : S_XMM(0), b = vector_source(l, r);
+
+    vectors(l, r, xmm_reg(l), xmm_first(l), b, VECTOR_CHOICE, mask);
+}
+
+static void shift(struct lower *l, const struct simd_row *r)
+{
+    uint32_t digit = l->i.modrm >> 3 & 7;
+
+    vectors(l, r, l->i.vex ? S_XMM(l->i.vvvv) : xmm_rm(l), xmm_rm(l), xmm_rm(l), VECTOR_BY_IMM, digit << VECTOR_DIGIT_SHIFT);
+}
+
+/* PMOVSX, PMOVZX: of 256 bits, the upper half is made of the elements behind those of the lower one. */
+static void widen(struct lower *l, const struct simd_row *r)
+{
+    unsigned d = xmm_reg(l), b = simd_source(l, is_256(l) ? 2u * r->bytes : r->bytes, false);
+
+    if (!is_256(l)) {
+        vectors(l, r, d, b, b, VECTOR_ONE, 0);
         return;
     }
-    source = gpr_rm(l);
-    if (l->i.flags & INSN_MEM) {
+    build(l->b, UOP_VECTOR, S_XT(1), b, b, SSE_OPERATION(0x73, 0x66, r->bytes) | SSE_MAP(1) | VECTOR_BY_IMM | VECTOR_IMM,
+          3u << VECTOR_DIGIT_SHIFT); /* PSRLDQ */
+    vector(l, r, d, b, b, 0, VECTOR_ONE, 0);
+    vector(l, r, d + S_VECTOR_HIGH, S_XT(1), S_XT(1), 0, VECTOR_ONE, 0);
+}
+
+static void broadcast(struct lower *l, const struct simd_row *r)
+{
+    unsigned d = xmm_reg(l), b = simd_source(l, r->bytes, false);
+
+    vector(l, r, d, b, b, 0, VECTOR_ONE, 0);
+    if (is_256(l))
+        simd_move(l, d + S_VECTOR_HIGH, d);
+    else
+        simd_clear_high(l, d);
+}
+
+static void permute(struct lower *l, const struct simd_row *r)
+{
+    unsigned b = vector_source(l, r);
+
+    vector(l, r, xmm_reg(l), l->i.map == 2 ? xmm_first(l) : b, b, l->i.imm, SSE_PAIR | (l->i.map == 2 ? 0 : VECTOR_ONE), 0);
+}
+
+static void test(struct lower *l, const struct simd_row *r)
+{
+    unsigned b = vector_source(l, r);
+
+    build(l->b, UOP_VECTOR_TEST, 0, xmm_reg(l), b, operation(l, 0) | (is_256(l) ? SSE_PAIR : 0),
+          (uint32_t)(r->set ? VECTOR_HOST_SSE41 : VECTOR_HOST_AVX) << VECTOR_HOST_SHIFT);
+}
+
+static void string(struct lower *l, const struct simd_row *r)
+{
+    unsigned b = vector_source(l, r);
+
+    call(l, i386_op_compare_strings, (l->i.imm & 0xff) | (l->i.opcode & 3u) << 8 | (integer_bytes(l) == 8 ? 0x400u : 0), xmm_reg(l), b);
+    if (l->i.vex && !(l->i.opcode & 1)) /* ...M writes XMM0 */
+        simd_clear_high(l, S_XMM(0));
+}
+
+static bool lower_operation(struct lower *l, const struct simd_row *r)
+{
+    switch (r->form) {
+    case SIMD_TWO: case SIMD_COUNT: vectors(l, r, xmm_reg(l), xmm_first(l), vector_source(l, r), 0, 0); return true;
+    case SIMD_ONE: {
+        unsigned b = vector_source(l, r);
+
+        vectors(l, r, xmm_reg(l), b, b, VECTOR_ONE, 0);
+        return true;
+    }
+    case SIMD_CHOICE: choice(l, r); return true;
+    case SIMD_SHIFT: shift(l, r); return true;
+    case SIMD_WIDEN: widen(l, r); return true;
+    case SIMD_BROADCAST: broadcast(l, r); return true;
+    case SIMD_PERMUTE: permute(l, r); return true;
+    case SIMD_TEST: test(l, r); return true;
+    case SIMD_STRING: string(l, r); return true;
+    default: return false;
+    }
+}
+
+/* ---- floating point ---- */
+
+/* imm8 of CMPPS: without VEX there are eight predicates. */
+static uint32_t float_operation(const struct lower *l)
+{
+    unsigned imm8 = has_imm8(l) ? l->i.imm : 0;
+
+    if (l->i.opcode == 0xc2 && l->i.map == 1)
+        imm8 &= l->i.vex ? 31 : 7;
+    return operation(l, imm8);
+}
+
+static unsigned float_bytes(const struct lower *l, const struct simd_row *r)
+{
+    if (r->vex == VEX_FMA_SCALAR)
+        return element_bytes_by_w(l);
+    if (r->form == SIMD_FLOAT_ONE && r->bytes) /* of those that widen */
+        return is_256(l) ? 2u * r->bytes : r->bytes;
+    return r->bytes ? r->bytes : is_256(l) ? 32 : 16;
+}
+
+static void lower_float(struct lower *l, const struct simd_row *r)
+{
+    bool scalar = r->vex == VEX_SCALAR || r->vex == VEX_FMA_SCALAR, pair = is_256(l) && !scalar;
+    unsigned d = xmm_reg(l), b = simd_source(l, float_bytes(l, r), !l->i.vex);
+    unsigned a = r->form == SIMD_FLOAT ? xmm_first(l) : b;
+
+    build(l->b, UOP_SSE, d, a, b, float_operation(l) | (pair ? SSE_PAIR : 0), 0);
+    if (l->i.vex && (!pair || r->form == SIMD_NARROW))
+        simd_clear_high(l, d);
+}
+
+/* CVTSI2SS CVTSI2SD */
+static void from_integer(struct lower *l)
+{
+    unsigned d = xmm_reg(l), source = gpr_rm(l);
+    struct mem m;
+
+    if (has_mem(l)) {
         source = S_T(1);
-        simd_address(l, &m, false);
+        simd_address(l, &m, integer_bytes(l), false, false);
         mem_load(l, integer_bytes(l), source, &m);
     }
-    build(l->b, UOP_SSE, x, x, source, operation, 0);
+    build(l->b, UOP_SSE, d, xmm_first(l), source, integer_operation(l), 0);
+    if (l->i.vex)
+        simd_clear_high(l, d);
 }
 
-/* Floating point, and its shuffles. */
-static bool lower_float(struct lower *l, unsigned opcode, unsigned prefix)
+/* CVTSS2SI CVTSD2SI, and truncating */
+static void to_integer(struct lower *l, const struct simd_row *r)
 {
-    uint32_t operation = SSE_OPERATION(opcode, prefix_byte(prefix), l->i.imm & 0xff);
-    bool scalar = prefix >= PREFIX_F3, packed = !scalar;
-    unsigned x = xmm_reg(l), bytes = packed ? 16 : prefix == PREFIX_F3 ? 4 : 8;
+    unsigned source = simd_source(l, r->bytes, false);
 
-    switch (opcode) {
-    case 0x14: case 0x15:
-        if (packed)
-            simd_two(l, (opcode == 0x14 ? prefix ? UOP_VZIPL64 : UOP_VZIPL32 : prefix ? UOP_VZIPH64 : UOP_VZIPH32));
-        return packed;
-    case 0x2a: case 0x2c: case 0x2d:
-        if (scalar)
-            float_integer(l, opcode, prefix, operation | (integer_bytes(l) == 8 ? SSE_WIDE : 0));
-        return scalar;
-    case 0x2e: case 0x2f:
-        if (scalar)
-            return false;
-        build(l->b, UOP_SSE_COMPARE, 0, x, float_source(l, prefix ? 8 : 4), operation, 0);
-        return true;
-    case 0x5a:
-        bytes = prefix == PREFIX_F3 ? 4 : prefix == PREFIX_66 ? 16 : 8;
-        break;
-    case 0x5b:
-        if (prefix == PREFIX_F2)
-            return false;
-        bytes = 16;
-        break;
-    case 0xc6:
-        if (scalar)
-            return false;
-        break;
-    case 0xe6:
-        if (prefix == PREFIX_NONE)
-            return false;
-        bytes = prefix == PREFIX_F3 ? 8 : 16;
-        break;
-    case 0x51: case 0x58: case 0x59: case 0x5c: case 0x5d: case 0x5e: case 0x5f: case 0xc2:
-        break;
-    default:
-        return false;
+    build(l->b, UOP_SSE, gpr_reg(l), 0, source, integer_operation(l), 0);
+    if (wide(l) && integer_bytes(l) == 4)
+        emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
+}
+
+/* VCVTPS2PH: the result, half as long, goes to the r/m operand. */
+static void to_half(struct lower *l)
+{
+    if (has_mem(l)) {
+        mem_offset(l);
+        call(l, i386_op_store_halves, (l->i.imm & 0xff) | (is_256(l) ? 0x100u : 0), xmm_reg(l), l->i.seg);
+        return;
     }
-    build(l->b, UOP_SSE, x, x, float_source(l, bytes), operation, 0);
-    return true;
+    build(l->b, UOP_SSE, xmm_rm(l), xmm_reg(l), xmm_reg(l), float_operation(l) | (is_256(l) ? SSE_PAIR : 0), 0);
+    simd_clear_high(l, xmm_rm(l));
 }
 
-/* Does the memory operand need no checks but the alignment of some? */
-static bool flat_operand(const struct lower *l)
+static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 {
-    return wide(l) ? !(l->mode & MODE_ALIGN) : mode_seg(l->mode, l->i.seg) == SEG_FLAT;
-}
+    switch (r->form) {
+    case SIMD_FLOAT: case SIMD_FLOAT_ONE: case SIMD_NARROW: lower_float(l, r); return true;
+    case SIMD_FROM_INTEGER: from_integer(l); return true;
+    case SIMD_TO_INTEGER: to_integer(l, r); return true;
+    case SIMD_COMPARE: {
+        unsigned b = simd_source(l, r->bytes, false);
 
-/* False: not one of these. Nothing was emitted then, but perhaps the check. */
-static bool lower_vector(struct lower *l)
-{
-    unsigned p = simd_prefix(l), opcode = l->i.opcode, op = simd_operation(opcode, p);
-    bool mem = l->i.flags & INSN_MEM, packed = p <= PREFIX_66;
-
-    if (!(l->mode & MODE_SSE) || (mem && !flat_operand(l)))
-        return false;
-    check_sse(l);
-    if (op != UOP_NOP) {
-        simd_two(l, op);
+        build(l->b, UOP_SSE_COMPARE, 0, xmm_reg(l), b, operation(l, 0), 0);
         return true;
     }
-    if (lower_float(l, opcode, p))
-        return true;
-    switch (opcode) {
-    case 0x10: case 0x11:
-        if (packed)
-            move_128(l, opcode & 1, false);
-        else
-            move_low(l, p == PREFIX_F3 ? 4 : 8, opcode & 1, false);
-        return true;
-    case 0x12: case 0x13: case 0x16: case 0x17:
-        return packed && move_half(l, opcode);
-    case 0x28: case 0x29:
-        if (packed)
-            move_128(l, opcode & 1, true);
-        return packed;
-    case 0x2b: case 0xe7:
-        if (!mem || !(opcode == 0x2b ? packed : p == PREFIX_66))
-            return false;
-        move_128(l, true, true);
-        return true;
-    case 0x6f: case 0x7f:
-        if (p != PREFIX_66 && p != PREFIX_F3)
-            return false;
-        move_128(l, opcode == 0x7f, p == PREFIX_66);
-        return true;
-    case 0x6e:
-        if (p == PREFIX_66)
-            move_general(l, true);
-        return p == PREFIX_66;
-    case 0x7e:
-        if (p == PREFIX_66)
-            move_general(l, false);
-        else if (p == PREFIX_F3)
-            move_low(l, 8, false, true);
-        return p == PREFIX_66 || p == PREFIX_F3;
-    case 0xd6:
-        if (p == PREFIX_66)
-            move_low(l, 8, true, true);
-        return p == PREFIX_66;
-    case 0x70:
-        if (p != PREFIX_66 || mem)
-            return false;
-        emit_imm(l, UOP_VSHUF32, xmm_reg(l), xmm_rm(l), l->i.imm & 0xff);
-        return true;
-    case 0x71: case 0x72: case 0x73:
-        return p == PREFIX_66 && shift_elements(l);
-    case 0xd7:
-        if (p != PREFIX_66 || mem)
-            return false;
-        emit(l, UOP_VMASK8, gpr_reg(l), xmm_rm(l), 0);
-        if (wide(l))
-            emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
-        return true;
-    default:
-        return false;
+    case SIMD_TO_HALF: to_half(l); return true;
+    default: return false;
     }
 }
 
-enum build_next lower_simd(struct lower *l)
-{
-    unsigned b = l->i.flags & INSN_MEM ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm;
+/* ---- MMX, and the rest ---- */
 
-    if (l->i.vex || l->i.map > 1)
-        return end_undefined(l);
-    if (lower_vector(l))
-        return BUILD_MORE;
-    if (l->i.flags & INSN_MEM)
+static enum build_next lower_mmx(struct lower *l)
+{
+    unsigned b = has_mem(l) ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm, opcode = l->i.opcode | (l->i.map - 1u) << 8;
+
+    if (has_mem(l))
         mem_offset(l);
     if (l->i.osize >= 4)
         b |= I386_FX_OP32;
@@ -399,13 +392,41 @@ enum build_next lower_simd(struct lower *l)
         b |= I386_FX_F2;
     if (l->i.flags & INSN_REP)
         b |= I386_FX_F3;
-    if (l->i.arg[1].kind == OPERAND_IMM)
+    if (has_imm8(l))
         set_const(l, S_T(1), l->i.imm);
-    if (l->i.opcode == 0xf7) { /* MASKMOVQ, MASKMOVDQU store at DI or EDI */
+    if (opcode == 0xf7) { /* MASKMOVQ stores at DI or EDI */
         b |= l->i.seg;
         emit(l, l->i.asize == 2 ? UOP_ZX16_32 : l->i.asize == 8 ? UOP_MOV64 : wide(l) ? UOP_MOV32Z : UOP_MOV32, S_T(0),
              S_GPR32(EDI), 0);
     }
-    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, l->i.opcode, l->i.modrm, b), l->i.opcode, a, b);
+    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, opcode, l->i.modrm, b), opcode, a, b);
+    return BUILD_MORE;
+}
+
+bool simd_wants_alone(const struct lower *l)
+{
+    unsigned digit = l->i.modrm >> 3 & 7;
+
+    switch (l->i.map) {
+    case 1: /* FXSAVE, MASKMOV */
+        return (l->i.opcode == 0xae && has_mem(l) && digit == 0) || l->i.opcode == 0xf7;
+    case 2:
+        return i386_simd_row(2, l->i.opcode, simd_prefix(l))->form == SIMD_MASK_STORE;
+    default:
+        return i386_simd_row(3, l->i.opcode, simd_prefix(l))->form == SIMD_TO_HALF && has_mem(l);
+    }
+}
+
+enum build_next lower_simd(struct lower *l)
+{
+    const struct simd_row *r = i386_simd_row(l->i.map, l->i.opcode, simd_prefix(l));
+
+    if (!exists(l, r))
+        return l->i.vex ? end_undefined(l) : lower_mmx(l);
+    if (!(l->mode & (l->i.vex ? MODE_AVX : MODE_SSE)))
+        return end_undefined(l);
+    check_available(l);
+    if (!lower_simd_move(l, r) && !lower_operation(l, r))
+        lower_arithmetic(l, r);
     return BUILD_MORE;
 }

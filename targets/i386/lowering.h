@@ -149,5 +149,6 @@ bool x87_wants_alone(const struct lower *l);
 /* ---- lower_simd.c ---- */
 /* MMX, SSE and AVX: 0F 10-17 28-2F 50-7F AE C2-C6 D0-FF, 0F 38 and 0F 3A. */
 enum build_next lower_simd(struct lower *l);
+bool simd_wants_alone(const struct lower *l);
 
 #endif

@@ -1,15 +1,17 @@
 /*
- * Packed integers: MMX, and the integer instructions of SSE and SSE2 on MMX
- * and XMM registers (SDM 1, chapters 9 to 11; SDM 2).
+ * Packed integers: MMX, the instructions of SSE, SSE2 and SSSE3 on MMX registers, and what of them on XMM
+ * registers is no micro-op of its own (SDM 1, chapters 9 to 12; SDM 2).
  *
  * Most instructions work on 64 bits at a time, whatever the register: a kernel
  * from two 64-bit values to one serves both register files. An instruction on
  * an MMX register moves the x87 into MMX state when it completes.
  *
- * To add one: a kernel, PACKED(name), its name in sse.h and a row in sse.c.
+ * To add one: a kernel, PACKED(name), its name in sse.h and a row in sse.c; VECTOR_OF(name) makes of it what a row
+ * in simd_map.c wants.
  */
 #include "i386/protect.h"
 #include "i386/sse.h"
+#include "i386/vector.h"
 
 union lanes {
     uint64_t q;
@@ -127,8 +129,7 @@ SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
 
 /* ---- instructions made of a kernel ---- */
 
-/* `upper`: the operand of an XMM register's upper half. */
-#define PACKED_OF(name, upper) \
+#define PACKED(name) \
     SIMD(name##_mm) \
     { \
         uint64_t b; \
@@ -137,19 +138,7 @@ SIMPLE_KERNEL(psllq, y > 63 ? 0 : x << y)
             return UOP_FAULT; \
         put_mm(st, op_reg(op), name##_kernel(st->fpr[op_reg(op) & 7].mantissa, b)); \
         return UOP_NEXT; \
-    } \
-    SIMD(name##_xmm) \
-    { \
-        union i386_xmm b, *d; \
-        ENTER_SSE; \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
-        d = &st->xmm[op_reg(op)]; \
-        d->q[0] = name##_kernel(d->q[0], b.q[0]); \
-        d->q[1] = name##_kernel(d->q[1], upper); \
-        return UOP_NEXT; \
     }
-#define PACKED(name) PACKED_OF(name, b.q[1])
 PACKED(paddb)
 PACKED(paddw)
 PACKED(paddd)
@@ -189,16 +178,49 @@ PACKED(pandn)
 PACKED(por)
 PACKED(pxor)
 
+PACKED(psrlw)
+PACKED(psrld)
+PACKED(psrlq)
+PACKED(psllw)
+PACKED(pslld)
+PACKED(psllq)
+PACKED(psraw)
+PACKED(psrad)
+
+/* On 128 bits; `upper`: the operand of the upper half. */
+#define VECTOR_OF_HALVES(name, upper) \
+    VECTOR_FUNCTION(name) \
+    { \
+        r->q[0] = name##_kernel(a->q[0], b->q[0]); \
+        r->q[1] = name##_kernel(a->q[1], (upper)); \
+    }
+#define VECTOR_OF(name) VECTOR_OF_HALVES(name, b->q[1])
+VECTOR_OF(psubusb)
+VECTOR_OF(psubusw)
+VECTOR_OF(paddusb)
+VECTOR_OF(paddusw)
+VECTOR_OF(pavgb)
+VECTOR_OF(pavgw)
+VECTOR_OF(pmulhuw)
+VECTOR_OF(pmulhw)
+VECTOR_OF(psubsb)
+VECTOR_OF(psubsw)
+VECTOR_OF(paddsb)
+VECTOR_OF(paddsw)
+VECTOR_OF(pmuludq)
+VECTOR_OF(pmaddwd)
+VECTOR_OF(psadbw)
+
 /* The count is the low 64 bits of the operand. */
-#define PACKED_SHIFT(name) PACKED_OF(name, b.q[0])
-PACKED_SHIFT(psrlw)
-PACKED_SHIFT(psrld)
-PACKED_SHIFT(psrlq)
-PACKED_SHIFT(psllw)
-PACKED_SHIFT(pslld)
-PACKED_SHIFT(psllq)
-PACKED_SHIFT(psraw)
-PACKED_SHIFT(psrad)
+#define VECTOR_OF_SHIFT(name) VECTOR_OF_HALVES(name, b->q[0])
+VECTOR_OF_SHIFT(psrlw)
+VECTOR_OF_SHIFT(psrld)
+VECTOR_OF_SHIFT(psrlq)
+VECTOR_OF_SHIFT(psllw)
+VECTOR_OF_SHIFT(pslld)
+VECTOR_OF_SHIFT(psllq)
+VECTOR_OF_SHIFT(psraw)
+VECTOR_OF_SHIFT(psrad)
 
 /* Groups 12 to 14 (71-73): shift r/m by imm8; the reg field says how. */
 enum { SHIFT_RIGHT = 2, SHIFT_BYTES_RIGHT = 3, SHIFT_ARITHMETIC = 4, SHIFT_LEFT = 6, SHIFT_BYTES_LEFT = 7 };
@@ -242,44 +264,33 @@ SHIFT_GROUP_MM(shift_words)
 SHIFT_GROUP_MM(shift_dwords)
 SHIFT_GROUP_MM(shift_qwords)
 
-#define SHIFT_GROUP_XMM(name) \
-    SIMD(name##_xmm) \
+/* imm8: the count, and above it what the reg field says, which exists. */
+#define SHIFT_GROUP_VECTOR(name) \
+    VECTOR_FUNCTION(name) \
     { \
-        ENTER_SSE; \
-        union i386_xmm x = st->xmm[op_rm(op)]; \
-        if (is_mem(op) || !name##_lanes(op_reg(op), op_imm8(st), &x.q[0]) || \
-            !name##_lanes(op_reg(op), op_imm8(st), &x.q[1])) \
-            return i386_raise(c, EXC_UD); \
-        st->xmm[op_rm(op)] = x; \
-        return UOP_NEXT; \
+        *r = *b; \
+        name##_lanes(imm8 >> 8, imm8 & 0xff, &r->q[0]); \
+        name##_lanes(imm8 >> 8, imm8 & 0xff, &r->q[1]); \
     }
-SHIFT_GROUP_XMM(shift_words)
-SHIFT_GROUP_XMM(shift_dwords)
+SHIFT_GROUP_VECTOR(shift_words)
+SHIFT_GROUP_VECTOR(shift_dwords)
 
-SIMD(shift_qwords_xmm)
+VECTOR_FUNCTION(shift_qwords)
 {
-    union i386_xmm x, r = {.q = {0, 0}};
-    unsigned how = op_reg(op), n;
-    ENTER_SSE;
+    unsigned how = imm8 >> 8, n = (imm8 & 0xff) > 16 ? 16 : imm8 & 0xff;
 
-    x = st->xmm[op_rm(op)];
-    n = op_imm8(st) > 16 ? 16 : op_imm8(st);
-    if (is_mem(op))
-        return i386_raise(c, EXC_UD);
-    if (how == SHIFT_BYTES_RIGHT) {
-        for (unsigned i = n; i < 16; i++)
-            r.b[i - n] = x.b[i];
-    } else if (how == SHIFT_BYTES_LEFT) {
-        for (unsigned i = n; i < 16; i++)
-            r.b[i] = x.b[i - n];
-    } else {
-        r = x;
-        if (!shift_qwords_lanes(how, op_imm8(st), &r.q[0]) ||
-            !shift_qwords_lanes(how, op_imm8(st), &r.q[1]))
-            return i386_raise(c, EXC_UD);
+    if (how != SHIFT_BYTES_RIGHT && how != SHIFT_BYTES_LEFT) {
+        *r = *b;
+        shift_qwords_lanes(how, imm8 & 0xff, &r->q[0]);
+        shift_qwords_lanes(how, imm8 & 0xff, &r->q[1]);
+        return;
     }
-    st->xmm[op_rm(op)] = r;
-    return UOP_NEXT;
+    *r = (union i386_xmm){.q = {0, 0}};
+    for (unsigned i = n; i < 16; i++)
+        if (how == SHIFT_BYTES_RIGHT)
+            r->b[i - n] = b->b[i];
+        else
+            r->b[i] = b->b[i - n];
 }
 
 /* ---- interleaving and packing: on registers of n bytes ---- */
@@ -320,15 +331,6 @@ INLINE union i386_xmm interleave(const union i386_xmm *a, const union i386_xmm *
         b = from_mm(q); \
         put_mm(st, op_reg(op), name##_wide(&a, &b, 8).q[0]); \
         return UOP_NEXT; \
-    } \
-    SIMD(name##_xmm) \
-    { \
-        union i386_xmm b; \
-        ENTER_SSE; \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)] = name##_wide(&st->xmm[op_reg(op)], &b, 16); \
-        return UOP_NEXT; \
     }
 BINARY_WIDE(punpcklbw, load_mm_low, interleave(a, b, n, 1, false))
 BINARY_WIDE(punpcklwd, load_mm_low, interleave(a, b, n, 2, false))
@@ -336,28 +338,6 @@ BINARY_WIDE(punpckldq, load_mm_low, interleave(a, b, n, 4, false))
 BINARY_WIDE(punpckhbw, load_mm, interleave(a, b, n, 1, true))
 BINARY_WIDE(punpckhwd, load_mm, interleave(a, b, n, 2, true))
 BINARY_WIDE(punpckhdq, load_mm, interleave(a, b, n, 4, true))
-
-SIMD(punpcklqdq_xmm)
-{
-    union i386_xmm b;
-    ENTER_SSE;
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].q[1] = b.q[0];
-    return UOP_NEXT;
-}
-
-SIMD(punpckhqdq_xmm)
-{
-    union i386_xmm b;
-    ENTER_SSE;
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = (union i386_xmm){.q = {st->xmm[op_reg(op)].q[1], b.q[1]}};
-    return UOP_NEXT;
-}
 
 INLINE union i386_xmm pack_words(const union i386_xmm *a, const union i386_xmm *b, unsigned n, int low, int high)
 {
@@ -384,6 +364,76 @@ INLINE union i386_xmm pack_dwords(const union i386_xmm *a, const union i386_xmm 
 BINARY_WIDE(packsswb, load_mm, pack_words(a, b, n, INT8_MIN, INT8_MAX))
 BINARY_WIDE(packuswb, load_mm, pack_words(a, b, n, 0, UINT8_MAX))
 BINARY_WIDE(packssdw, load_mm, pack_dwords(a, b, n))
+VECTOR_FUNCTION(packsswb) { *r = packsswb_wide(a, b, 16); }
+VECTOR_FUNCTION(packuswb) { *r = packuswb_wide(a, b, 16); }
+VECTOR_FUNCTION(packssdw) { *r = packssdw_wide(a, b, 16); }
+
+/* ---- SSSE3 on MMX registers ---- */
+
+/* `x`, `y`: the operands on 128 bits; the result is the low half. */
+#define SSSE3(name, x, y) \
+    SIMD(name##_mm) \
+    { \
+        uint64_t q; \
+        union i386_xmm a, b, both, r; \
+        ENTER_MMX; \
+        if (!load_mm(c, op, &q)) \
+            return UOP_FAULT; \
+        a = from_mm(st->fpr[op_reg(op) & 7].mantissa); \
+        b = from_mm(q); \
+        both = (union i386_xmm){.q = {a.q[0], q}}; \
+        (void)b; \
+        (void)both; \
+        vector_##name(&r, x, y, &a, op_imm8(st)); \
+        put_mm(st, op_reg(op), r.q[0]); \
+        return UOP_NEXT; \
+    }
+#define SSSE3_EACH(name) SSSE3(name, &a, &b)
+/* The lower half of what neighbours in a:b make is what those of a and then those of b make. */
+#define SSSE3_HORIZONTAL(name) SSSE3(name, &both, &both)
+SSSE3_HORIZONTAL(phaddw)
+SSSE3_HORIZONTAL(phaddd)
+SSSE3_HORIZONTAL(phaddsw)
+SSSE3_HORIZONTAL(phsubw)
+SSSE3_HORIZONTAL(phsubd)
+SSSE3_HORIZONTAL(phsubsw)
+SSSE3_EACH(pmaddubsw)
+SSSE3_EACH(psignb)
+SSSE3_EACH(psignw)
+SSSE3_EACH(psignd)
+SSSE3_EACH(pmulhrsw)
+SSSE3_EACH(pabsb)
+SSSE3_EACH(pabsw)
+SSSE3_EACH(pabsd)
+
+SIMD(pshufb_mm) /* indices of three bits */
+{
+    uint64_t q;
+    union i386_xmm a, b, r;
+    ENTER_MMX;
+
+    if (!load_mm(c, op, &q))
+        return UOP_FAULT;
+    a = from_mm(st->fpr[op_reg(op) & 7].mantissa);
+    b = from_mm(q & 0x8787878787878787u);
+    vector_pshufb(&r, &a, &b, &b, 0);
+    put_mm(st, op_reg(op), r.q[0]);
+    return UOP_NEXT;
+}
+
+SIMD(palignr_mm)
+{
+    uint64_t q;
+    union i386_xmm a = from_mm(0), both, r;
+    ENTER_MMX;
+
+    if (!load_mm(c, op, &q))
+        return UOP_FAULT;
+    both = (union i386_xmm){.q = {q, st->fpr[op_reg(op) & 7].mantissa}};
+    vector_palignr(&r, &a, &both, &a, op_imm8(st));
+    put_mm(st, op_reg(op), r.q[0]);
+    return UOP_NEXT;
+}
 
 /* ---- shuffles, insertion, extraction ---- */
 
@@ -407,35 +457,6 @@ SIMD(pshufw)
     return UOP_NEXT;
 }
 
-SIMD(pshufd)
-{
-    union i386_xmm b, r;
-    ENTER_SSE;
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    for (unsigned i = 0; i < 4; i++)
-        r.l[i] = b.l[op_imm8(st) >> (2 * i) & 3];
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-INLINE int shuffle_half(struct ucpu *u, const struct uop *op, unsigned first)
-{
-    union i386_xmm b, r;
-    ENTER_SSE;
-
-    if (!load_xmm(c, op, &b))
-        return UOP_FAULT;
-    r = b;
-    shuffle_words(r.w + first, b.w + first, op_imm8(st));
-    st->xmm[op_reg(op)] = r;
-    return UOP_NEXT;
-}
-
-SIMD(pshuflw) { return shuffle_half(u, op, 0); }
-SIMD(pshufhw) { return shuffle_half(u, op, 4); }
-
 INLINE bool load_word(struct i386_cpu *c, const struct uop *op, uint16_t *w)
 {
     if (is_mem(op))
@@ -458,17 +479,6 @@ SIMD(pinsrw_mm)
     return UOP_NEXT;
 }
 
-SIMD(pinsrw_xmm)
-{
-    uint16_t w;
-    ENTER_SSE;
-
-    if (!load_word(c, op, &w))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)].w[op_imm8(st) & 7] = w;
-    return UOP_NEXT;
-}
-
 SIMD(pextrw_mm)
 {
     ENTER_MMX;
@@ -476,13 +486,6 @@ SIMD(pextrw_mm)
 
     to_mmx_state(st);
     st->gpr[op_reg(op)] = v.w[op_imm8(st) & 3];
-    return UOP_NEXT;
-}
-
-SIMD(pextrw_xmm)
-{
-    ENTER_SSE;
-    st->gpr[op_reg(op)] = st->xmm[op_rm(op)].w[op_imm8(st) & 7];
     return UOP_NEXT;
 }
 
@@ -500,13 +503,6 @@ SIMD(pmovmskb_mm)
     ENTER_MMX;
     to_mmx_state(st);
     st->gpr[op_reg(op)] = byte_signs(st->fpr[op_rm(op) & 7].mantissa);
-    return UOP_NEXT;
-}
-
-SIMD(pmovmskb_xmm)
-{
-    ENTER_SSE;
-    st->gpr[op_reg(op)] = byte_signs(st->xmm[op_rm(op)].q[0]) | byte_signs(st->xmm[op_rm(op)].q[1]) << 8;
     return UOP_NEXT;
 }
 
@@ -531,17 +527,6 @@ SIMD(movd_to_mm)
     return UOP_NEXT;
 }
 
-SIMD(movd_to_xmm)
-{
-    uint64_t v;
-    ENTER_SSE;
-
-    if (!load_gpr(c, op, &v))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = (union i386_xmm){.q = {v, 0}};
-    return UOP_NEXT;
-}
-
 INLINE bool store_gpr(struct i386_cpu *c, const struct uop *op, uint64_t v)
 {
     if (is_mem(op))
@@ -557,12 +542,6 @@ SIMD(movd_from_mm)
         return UOP_FAULT;
     to_mmx_state(st);
     return UOP_NEXT;
-}
-
-SIMD(movd_from_xmm)
-{
-    ENTER_SSE;
-    return store_gpr(c, op, st->xmm[op_reg(op)].q[0]) ? UOP_NEXT : UOP_FAULT;
 }
 
 SIMD(movq_to_mm)
@@ -592,26 +571,6 @@ SIMD(movq_from_mm)
 SIMD(movntq)
 {
     return movq_from_mm(u, op);
-}
-
-SIMD(movq_to_xmm)
-{
-    uint64_t v;
-    ENTER_SSE;
-
-    if (!load_xmm64(c, op, &v))
-        return UOP_FAULT;
-    st->xmm[op_reg(op)] = (union i386_xmm){.q = {v, 0}};
-    return UOP_NEXT;
-}
-
-SIMD(movq_from_xmm)
-{
-    ENTER_SSE;
-    if (is_mem(op))
-        return fx_write(c, op, &st->xmm[op_reg(op)].q[0], 8) ? UOP_NEXT : UOP_FAULT;
-    st->xmm[op_rm(op)] = (union i386_xmm){.q = {st->xmm[op_reg(op)].q[0], 0}};
-    return UOP_NEXT;
 }
 
 SIMD(movq2dq)
@@ -664,8 +623,10 @@ SIMD(maskmovq)
     return UOP_NEXT;
 }
 
-SIMD(maskmovdqu)
+int i386_op_maskmovdqu(struct ucpu *u, const struct uop *op)
 {
-    ENTER_SSE;
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *st = c->st;
+
     return masked_store(c, op, st->xmm[op_reg(op)].b, st->xmm[op_rm(op)].b, 16) ? UOP_NEXT : UOP_FAULT;
 }

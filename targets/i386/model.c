@@ -166,9 +166,11 @@ static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
     [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR) |
                     F(X2APIC) | F(TSC_DEADLINE) |
-                    F(POPCNT) | F(RDRAND) | F(XSAVE),
+                    F(POPCNT) | F(RDRAND) | F(XSAVE) |
+                    F(SSE3) | F(SSSE3) | F(SSE41) | F(SSE42) | F(AES) | F(PCLMUL) | F(AVX) | F(FMA) | F(F16C),
     [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
-                    F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB),
+                    F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB) |
+                    F(AVX2),
     [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
     [CPUID_7_EDX] = F(FSRM),
     [CPUID_D1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),

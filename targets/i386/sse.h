@@ -122,27 +122,11 @@ INLINE bool load_xmm(struct i386_cpu *c, const struct uop *op, union i386_xmm *v
     return true;
 }
 
-INLINE bool load_xmm_unaligned(struct i386_cpu *c, const struct uop *op, union i386_xmm *v)
-{
-    if (is_mem(op))
-        return fx_read(c, op, v, 16);
-    *v = c->st->xmm[op_rm(op)];
-    return true;
-}
-
 INLINE bool load_xmm64(struct i386_cpu *c, const struct uop *op, uint64_t *v)
 {
     if (is_mem(op))
         return fx_read(c, op, v, 8);
     *v = c->st->xmm[op_rm(op)].q[0];
-    return true;
-}
-
-INLINE bool load_xmm32(struct i386_cpu *c, const struct uop *op, uint32_t *v)
-{
-    if (is_mem(op))
-        return fx_read(c, op, v, 4);
-    *v = c->st->xmm[op_rm(op)].l[0];
     return true;
 }
 
@@ -161,28 +145,9 @@ INLINE bool load_gpr(struct i386_cpu *c, const struct uop *op, uint64_t *v)
     return true;
 }
 
-/* The same as a signed integer. */
-INLINE bool load_signed_gpr(struct i386_cpu *c, const struct uop *op, int64_t *v)
-{
-    uint64_t bits;
-    bool good = load_gpr(c, op, &bits);
-
-    *v = is_wide(op) ? (int64_t)bits : (int32_t)bits;
-    return good;
-}
-
-INLINE bool store_aligned(struct i386_cpu *c, const struct uop *op, const union i386_xmm *v)
-{
-    if (unlikely(!fx_aligned16(c, op))) {
-        i386_raise_error(c, EXC_GP, 0);
-        return false;
-    }
-    return fx_write(c, op, v, 16);
-}
-
 /* ---- handlers ---- */
 
-/* mmx.c: name##_mm on MMX registers, name##_xmm on XMM registers. */
+/* mmx.c, on MMX registers */
 #define FOR_EACH_PACKED_INTEGER(X) \
     X(punpcklbw) X(punpcklwd) X(punpckldq) X(packsswb) X(pcmpgtb) X(pcmpgtw) X(pcmpgtd) X(packuswb) \
     X(punpckhbw) X(punpckhwd) X(punpckhdq) X(packssdw) X(pcmpeqb) X(pcmpeqw) X(pcmpeqd) \
@@ -190,16 +155,16 @@ INLINE bool store_aligned(struct i386_cpu *c, const struct uop *op, const union 
     X(paddusw) X(pmaxub) X(pandn) X(pavgb) X(psraw) X(psrad) X(pavgw) X(pmulhuw) X(pmulhw) X(psubsb) \
     X(psubsw) X(pminsw) X(por) X(paddsb) X(paddsw) X(pmaxsw) X(pxor) X(psllw) X(pslld) X(psllq) \
     X(pmuludq) X(pmaddwd) X(psadbw) X(psubb) X(psubw) X(psubd) X(psubq) X(paddb) X(paddw) X(paddd)
-#define DECLARE_INTEGER(name) i386_helper name##_mm, name##_xmm;
+#define FOR_EACH_SSSE3(X) \
+    X(pshufb) X(phaddw) X(phaddd) X(phaddsw) X(pmaddubsw) X(phsubw) X(phsubd) X(phsubsw) X(psignb) X(psignw) X(psignd) \
+    X(pmulhrsw) X(pabsb) X(pabsw) X(pabsd) X(palignr)
+#define DECLARE_INTEGER(name) i386_helper name##_mm;
 FOR_EACH_PACKED_INTEGER(DECLARE_INTEGER)
-i386_helper punpcklqdq_xmm, punpckhqdq_xmm;
-i386_helper shift_words_mm, shift_dwords_mm, shift_qwords_mm, shift_words_xmm, shift_dwords_xmm, shift_qwords_xmm;
-i386_helper movd_to_mm, movd_to_xmm, movd_from_mm, movd_from_xmm, movq_to_mm, movq_from_mm, movq_to_xmm, movq_from_xmm;
-i386_helper movq2dq, movdq2q, emms, movntq, maskmovq, maskmovdqu;
-i386_helper pshufw, pshufd, pshufhw, pshuflw, pinsrw_mm, pinsrw_xmm, pextrw_mm, pextrw_xmm, pmovmskb_mm, pmovmskb_xmm;
+FOR_EACH_SSSE3(DECLARE_INTEGER)
+i386_helper shift_words_mm, shift_dwords_mm, shift_qwords_mm, movd_to_mm, movd_from_mm, movq_to_mm, movq_from_mm;
+i386_helper movq2dq, movdq2q, emms, movntq, maskmovq, pshufw, pinsrw_mm, pextrw_mm, pmovmskb_mm;
 
-/* sse_float.c: what is the micro-op SSE or SSE_COMPARE in a flat segment; approximations; conversions of MMX registers. */
-i386_helper sse_operation;
-i386_helper rcpps, rcpss, rsqrtps, rsqrtss, cvtpi2ps, cvtpi2pd, cvttps2pi, cvttpd2pi, cvtps2pi, cvtpd2pi;
+/* sse_float.c: conversions of MMX registers. */
+i386_helper cvtpi2ps, cvtpi2pd, cvttps2pi, cvttpd2pi, cvtps2pi, cvtpd2pi;
 
 #endif

@@ -11,7 +11,9 @@
  * of 1.5 * 2^-12; real processors of one family differ among themselves in the
  * bits that they give, so nothing may depend on them.
  */
+#include "i386/protect.h"
 #include "i386/sse.h"
+#include "i386/vector.h"
 
 #include <string.h>
 
@@ -73,23 +75,26 @@ INLINE int commit(struct i386_cpu *c, const struct float_status *s)
 MIN_MAX(uint32_t, f32, 0xff800000u, 0x007fffffu)
 MIN_MAX(uint64_t, f64, 0xfff0000000000000u, 0x000fffffffffffffu)
 
-/* CMPccPS and so on: the predicate is imm8. */
-enum { CMP_EQ, CMP_LT, CMP_LE, CMP_UNORDERED, CMP_NEGATED = 4 };
+/* CMPccPS and so on: the predicate is imm8, of three bits, with VEX of five (SDM 2, table 3-1): the low two say which
+ * relation, 4 negates it, 8 makes of it what it is or "unordered or" (FALSE for UNORDERED), 16 turns signaling round. */
+enum { CMP_EQ, CMP_LT, CMP_LE, CMP_UNORDERED, CMP_NEGATED = 4, CMP_OTHER = 8, CMP_OTHER_SIGNAL = 16 };
 
 INLINE bool predicate_is_quiet(unsigned predicate)
 {
-    return (predicate & 3) == CMP_EQ || (predicate & 3) == CMP_UNORDERED;
+    bool quiet = (predicate & 3) == CMP_EQ || (predicate & 3) == CMP_UNORDERED;
+
+    return quiet != !!(predicate & CMP_OTHER_SIGNAL);
 }
 
 INLINE bool predicate_holds(unsigned predicate, enum float_relation r)
 {
-    bool holds;
+    bool holds, unordered = r == FLOAT_UNORDERED, other = predicate & CMP_OTHER;
 
     switch (predicate & 3) {
-    case CMP_EQ: holds = r == FLOAT_EQUAL; break;
-    case CMP_LT: holds = r == FLOAT_LESS; break;
-    case CMP_LE: holds = r == FLOAT_LESS || r == FLOAT_EQUAL; break;
-    default:     holds = r == FLOAT_UNORDERED; break;
+    case CMP_EQ: holds = r == FLOAT_EQUAL || (unordered && other); break;
+    case CMP_LT: holds = r == FLOAT_LESS || (unordered && other); break;
+    case CMP_LE: holds = r == FLOAT_LESS || r == FLOAT_EQUAL || (unordered && other); break;
+    default:     holds = unordered && !other; break;
     }
     return holds != !!(predicate & CMP_NEGATED);
 }
@@ -163,24 +168,15 @@ static uint32_t reciprocal_root(uint32_t a)
 }
 
 #define APPROXIMATION(name, f) \
-    SIMD(name##ps) \
+    VECTOR_FUNCTION(name##ps) \
     { \
-        union i386_xmm b; \
-        ENTER_SSE; \
-        if (!load_xmm(c, op, &b)) \
-            return UOP_FAULT; \
         for (unsigned i = 0; i < 4; i++) \
-            st->xmm[op_reg(op)].l[i] = f(b.l[i]); \
-        return UOP_NEXT; \
+            r->l[i] = f(b->l[i]); \
     } \
-    SIMD(name##ss) \
+    VECTOR_FUNCTION(name##ss) \
     { \
-        uint32_t b; \
-        ENTER_SSE; \
-        if (!load_xmm32(c, op, &b)) \
-            return UOP_FAULT; \
-        st->xmm[op_reg(op)].l[0] = f(b); \
-        return UOP_NEXT; \
+        *r = *a; \
+        r->l[0] = f(b->l[0]); \
     }
 APPROXIMATION(rcp, reciprocal)
 APPROXIMATION(rsqrt, reciprocal_root)
@@ -281,60 +277,180 @@ union value {
 };
 
 /* One lane of an instruction on two operands. */
-#define LANE(T, f)     static T f##_lane(unsigned opcode, T a, T b, unsigned imm8, struct float_status *s)     {         switch (opcode) {         case 0x51: return f##_sqrt(b, s);         case 0x58: return f##_add(a, b, s);         case 0x59: return f##_mul(a, b, s);         case 0x5c: return f##_sub(a, b, s);         case 0x5d: return f##_min(a, b, s);         case 0x5e: return f##_div(a, b, s);         case 0x5f: return f##_max(a, b, s);         default: return predicate_holds(imm8, f##_compare(a, b, predicate_is_quiet(imm8), s)) ? (T)~(T)0 : 0;         }     }
+#define LANE(T, f) \
+    static T f##_lane(unsigned opcode, T a, T b, unsigned imm8, struct float_status *s) \
+    { \
+        switch (opcode) { \
+        case 0x51: return f##_sqrt(b, s); \
+        case 0x58: return f##_add(a, b, s); \
+        case 0x59: return f##_mul(a, b, s); \
+        case 0x5c: return f##_sub(a, b, s); \
+        case 0x5d: return f##_min(a, b, s); \
+        case 0x5e: return f##_div(a, b, s); \
+        case 0x5f: return f##_max(a, b, s); \
+        default: return predicate_holds(imm8, f##_compare(a, b, predicate_is_quiet(imm8), s)) ? (T)~(T)0 : 0; \
+        } \
+    }
 LANE(uint32_t, f32)
 LANE(uint64_t, f64)
 
-static void shuffle(union value *r, const union value *a, const union value *b, unsigned prefix, unsigned imm8)
-{
-    union value x = *a, y = *b;
+/* ---- SSE3: with neighbours ---- */
 
-    if (prefix) {
-        r->d[0] = x.d[imm8 & 1];
-        r->d[1] = y.d[imm8 >> 1 & 1];
-        return;
+/* ADDSUBPS, HADDPS, HSUBPS and their kin. */
+#define NEIGHBOURS(T, f, member, n) \
+    static void f##_neighbours(union value *r, const union value *a, const union value *b, unsigned opcode, struct float_status *s) \
+    { \
+        for (unsigned i = 0; i < (n); i++) { \
+            const T *from = i < (n) / 2 ? a->member : b->member; \
+            T x = from[2 * i % (n)], y = from[2 * i % (n) + 1]; \
+            if (opcode == 0xd0) \
+                r->member[i] = i & 1 ? f##_add(a->member[i], b->member[i], s) : f##_sub(a->member[i], b->member[i], s); \
+            else \
+                r->member[i] = opcode == 0x7c ? f##_add(x, y, s) : f##_sub(x, y, s); \
+        } \
     }
-    for (unsigned i = 0; i < 4; i++)
-        r->s[i] = (i < 2 ? x : y).s[imm8 >> 2 * i & 3];
-}
+NEIGHBOURS(uint32_t, f32, s, 4)
+NEIGHBOURS(uint64_t, f64, d, 2)
 
-/* CVTPS2PD CVTPD2PS CVTSS2SD CVTSD2SS: r is a before it. */
-static void between_formats(union value *r, const union value *b, unsigned prefix, struct float_status *s)
-{
-    switch (prefix) {
-    case 0:
-        *r = (union value){.d = {f32_to_f64(b->s[0], s), f32_to_f64(b->s[1], s)}};
-        break;
-    case 0x66:
-        *r = (union value){.s = {f64_to_f32(b->d[0], s), f64_to_f32(b->d[1], s), 0, 0}};
-        break;
-    case 0xf3:
-        r->d[0] = f32_to_f64(b->s[0], s);
-        break;
-    default:
-        r->s[0] = f64_to_f32(b->d[0], s);
-        break;
+/* ---- SSE4.1: ROUNDPS and its kin ---- */
+
+/* imm8: rounding, or (4) that of MXCSR; 8: inexact is not signalled. */
+#define ROUND(T, f) \
+    static T f##_round(T a, unsigned imm8, struct float_status *s) \
+    { \
+        enum float_rounding rounding = imm8 & 4 ? (enum float_rounding)s->rounding : (enum float_rounding)(imm8 & 3); \
+        uint16_t before = s->flags; \
+        T r = f##_round_to_int(a, rounding, s); \
+        s->flags &= (uint16_t)~FLOAT_DENORMAL | before; \
+        if (imm8 & 8) \
+            s->flags &= (uint16_t)~FLOAT_INEXACT | before; \
+        return r; \
     }
-}
+ROUND(uint32_t, f32)
+ROUND(uint64_t, f64)
 
-/* 5B: CVTDQ2PS CVTPS2DQ CVTTPS2DQ; E6: CVTDQ2PD CVTPD2DQ CVTTPD2DQ. */
-static void packed_integers(union value *r, const union value *b, uint32_t imm, struct float_status *s)
+/* ---- FMA ---- */
+
+/* 96-9F, A6-AF, B6-BF: x * y + z. The high digit says which operand is which, the low one the signs. */
+#define FUSED(T, f, sign) \
+    static T f##_negated(T a, bool negate) \
+    { \
+        return negate && !f##_is_nan(a) ? a ^ (sign) : a; \
+    } \
+    static T f##_fused(unsigned opcode, T d, T a, T b, unsigned lane, struct float_status *s) \
+    { \
+        unsigned kind = opcode & 15; \
+        bool negate_product = kind >= 0xc, negate_addend; \
+        T x, y, z; \
+        \
+        switch (opcode >> 4) { \
+        case 0x9: x = d; y = b; z = a; break; \
+        case 0xa: x = a; y = d; z = b; break; \
+        default:  x = a; y = b; z = d; break; \
+        } \
+        if (kind < 8) /* FMADDSUB, FMSUBADD */ \
+            negate_addend = (kind == 6) != (lane & 1); \
+        else \
+            negate_addend = (kind & 2) != 0; \
+        return f##_fma(f##_negated(x, negate_product), y, f##_negated(z, negate_addend), s); \
+    }
+FUSED(uint32_t, f32, 0x80000000u)
+FUSED(uint64_t, f64, (uint64_t)1 << 63)
+
+static void fused(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
 {
-    unsigned prefix = SSE_PREFIX(imm);
-    bool truncate = SSE_OPCODE(imm) == 0x5b ? prefix == 0xf3 : prefix == 0x66;
+    unsigned opcode = SSE_OPCODE(imm), lanes;
+    bool scalar = (opcode & 15) > 8 && (opcode & 1), wide = imm & SSE_WIDE;
+    union value d = *r;
 
-    if (SSE_OPCODE(imm) == 0xe6) {
-        if (prefix == 0xf3)
-            *r = (union value){.d = {f64_from_int((int32_t)b->s[0], 0, s), f64_from_int((int32_t)b->s[1], 0, s)}};
+    lanes = scalar ? 1 : wide ? 2 : 4;
+    for (unsigned i = 0; i < lanes; i++)
+        if (wide)
+            r->d[i] = f64_fused(opcode, d.d[i], a->d[i], b->d[i], i, s);
         else
-            *r = (union value){.s = {int_from_double(b->d[0], truncate, s), int_from_double(b->d[1], truncate, s), 0, 0}};
-        return;
-    }
-    for (unsigned i = 0; i < 4; i++)
-        r->s[i] = prefix ? int_from_single(b->s[i], truncate, s) : f32_from_int((int32_t)b->s[i], 0, s);
+            r->s[i] = f32_fused(opcode, d.s[i], a->s[i], b->s[i], i, s);
 }
 
-static void compute(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
+/* ---- between formats ---- */
+
+/* VCVTPH2PS takes denormal halves as they are, whatever DAZ says, and signals none. */
+static uint32_t single_from_half(uint16_t h, struct float_status *s)
+{
+    bool daz = s->denormals_are_zero;
+    uint16_t before = s->flags;
+    uint32_t r;
+
+    s->denormals_are_zero = false;
+    r = f16_to_f32(h, s);
+    s->denormals_are_zero = daz;
+    s->flags &= (uint16_t)~FLOAT_DENORMAL | before;
+    return r;
+}
+
+/* VCVTPS2PH; imm8: rounding, or (4) that of MXCSR. Tiny results are not flushed. */
+static uint16_t half_from_single(uint32_t a, unsigned imm8, struct float_status *s)
+{
+    struct float_status t = *s;
+    uint16_t r;
+
+    t.flush = FLUSH_NEVER;
+    if (!(imm8 & 4))
+        t.rounding = imm8 & 3;
+    r = f32_to_f16(a, &t);
+    s->flags = t.flags;
+    return r;
+}
+
+/* The half of `b`'s elements, which may be the upper one, is what d is made of. */
+static void widen(union value *r, const union value *b, unsigned first, uint32_t imm, struct float_status *s)
+{
+    if (SSE_MAP_OF(imm) == 2) {
+        for (unsigned i = 0; i < 4; i++)
+            r->s[i] = single_from_half(b->v.w[2 * first + i], s);
+        return;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        r->d[i] = SSE_OPCODE(imm) == 0x5a ? f32_to_f64(b->s[first + i], s) : f64_from_int((int32_t)b->s[first + i], 0, s);
+}
+
+/* CVTPD2PS CVTPD2DQ CVTTPD2DQ: two elements. */
+static uint32_t narrowed(uint64_t b, uint32_t imm, struct float_status *s)
+{
+    if (SSE_OPCODE(imm) == 0x5a)
+        return f64_to_f32(b, s);
+    return int_from_double(b, SSE_PREFIX(imm) == 0x66, s);
+}
+
+/* 5B: CVTDQ2PS CVTPS2DQ CVTTPS2DQ. */
+static void packed_integers(union value *r, const union value *b, unsigned prefix, struct float_status *s)
+{
+    for (unsigned i = 0; i < 4; i++)
+        r->s[i] = prefix ? int_from_single(b->s[i], prefix == 0xf3, s) : f32_from_int((int32_t)b->s[i], 0, s);
+}
+
+/* ---- 128 bits: r is d before it ---- */
+
+static void compute_0f3a(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
+{
+    unsigned imm8 = SSE_IMM8(imm);
+    union value d = *a;
+
+    switch (SSE_OPCODE(imm)) {
+    case 0x08:
+        for (unsigned i = 0; i < 4; i++)
+            d.s[i] = f32_round(b->s[i], imm8, s);
+        break;
+    case 0x09:
+        for (unsigned i = 0; i < 2; i++)
+            d.d[i] = f64_round(b->d[i], imm8, s);
+        break;
+    case 0x0a: d.s[0] = f32_round(b->s[0], imm8, s); break;
+    default: d.d[0] = f64_round(b->d[0], imm8, s); break;
+    }
+    *r = d;
+}
+
+static void compute_0f(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
 {
     unsigned opcode = SSE_OPCODE(imm), prefix = SSE_PREFIX(imm), imm8 = SSE_IMM8(imm);
     bool wide = prefix == 0x66 || prefix == 0xf2;
@@ -342,10 +458,23 @@ static void compute(union value *r, const union value *a, const union value *b, 
 
     *r = *a;
     switch (opcode) {
-    case 0x5a: between_formats(r, b, prefix, s); return;
-    case 0x5b: case 0xe6: packed_integers(r, b, imm, s); return;
-    case 0xc6: shuffle(r, a, b, prefix, imm8); return;
-    default: break;
+    case 0x5a: /* CVTSS2SD CVTSD2SS */
+        if (prefix == 0xf3)
+            r->d[0] = f32_to_f64(b->s[0], s);
+        else
+            r->s[0] = f64_to_f32(b->d[0], s);
+        return;
+    case 0x5b:
+        packed_integers(r, b, prefix, s);
+        return;
+    case 0x7c: case 0x7d: case 0xd0:
+        if (prefix == 0x66)
+            f64_neighbours(r, a, b, opcode, s);
+        else
+            f32_neighbours(r, a, b, opcode, s);
+        return;
+    default:
+        break;
     }
     for (unsigned i = 0; i < lanes; i++)
         if (wide)
@@ -353,6 +482,18 @@ static void compute(union value *r, const union value *a, const union value *b, 
         else
             r->s[i] = f32_lane(opcode, a->s[i], b->s[i], imm8, s);
 }
+
+static void compute(union value *r, const union value *a, const union value *b, uint32_t imm, struct float_status *s)
+{
+    if (SSE_MAP_OF(imm) == 2)
+        fused(r, a, b, imm, s);
+    else if (SSE_MAP_OF(imm) == 3)
+        compute_0f3a(r, a, b, imm, s);
+    else
+        compute_0f(r, a, b, imm, s);
+}
+
+/* ---- whole micro-ops ---- */
 
 /* CVTSI2SS CVTSI2SD */
 static int from_integer(struct i386_cpu *c, const struct uop *op, struct float_status *s)
@@ -412,66 +553,156 @@ static int compare(struct i386_cpu *c, const struct uop *op, struct float_status
     return compare_flags(c, f32_compare(a.s[0], b.s[0], quiet, s), s);
 }
 
+/* Does the result have elements of twice the size, or of half of it? */
+static bool widens(uint32_t imm)
+{
+    unsigned opcode = SSE_OPCODE(imm), prefix = SSE_PREFIX(imm);
+
+    if (SSE_MAP_OF(imm) == 2)
+        return opcode == 0x13;
+    return SSE_MAP_OF(imm) == 1 && ((opcode == 0x5a && !prefix) || (opcode == 0xe6 && prefix == 0xf3));
+}
+
+static bool narrows(uint32_t imm)
+{
+    unsigned opcode = SSE_OPCODE(imm), prefix = SSE_PREFIX(imm);
+
+    return SSE_MAP_OF(imm) == 1 && ((opcode == 0x5a && prefix == 0x66) || (opcode == 0xe6 && prefix != 0xf3));
+}
+
+static bool is_to_half(uint32_t imm)
+{
+    return SSE_MAP_OF(imm) == 3 && SSE_OPCODE(imm) == 0x1d;
+}
+
+/* What has another number of elements in the result than in an operand. `halves`: of 256 bits there are two. */
+static void convert(union value r[2], const union value b[2], uint32_t imm, unsigned halves, struct float_status *s)
+{
+    if (widens(imm)) {
+        for (unsigned half = 0; half < halves; half++)
+            widen(&r[half], b, 2 * half, imm, s);
+        return;
+    }
+    r[0] = (union value){.d = {0, 0}};
+    if (is_to_half(imm)) {
+        for (unsigned i = 0; i < 4 * halves; i++)
+            r[0].v.w[i] = half_from_single(b[i / 4].s[i % 4], SSE_IMM8(imm), s);
+        return;
+    }
+    for (unsigned i = 0; i < 2 * halves; i++)
+        r[0].s[i] = narrowed(b[i / 2].d[i % 2], imm, s);
+}
+
+/* Multiplication or addition of elements, with exceptions of its own. */
+static int stage(struct i386_cpu *c, union value r[2], union value a[2], const union value b[2], unsigned opcode, bool wide,
+                 unsigned which, unsigned halves)
+{
+    struct float_status s = status(c->st);
+
+    for (unsigned half = 0; half < halves; half++)
+        for (unsigned i = 0; i < (wide ? 2 : 4); i++) {
+            bool counts = which >> i & 1;
+
+            if (wide)
+                r[half].d[i] = counts ? f64_lane(opcode, a[half].d[i], b[half].d[i], 0, &s) : 0;
+            else
+                r[half].s[i] = counts ? f32_lane(opcode, a[half].s[i], b[half].s[i], 0, &s) : 0;
+        }
+    return commit(c, &s);
+}
+
+/* DPPS, DPPD: products, sums of two, their sum; the high bits of imm8 say which products count, the low ones where
+ * the sum goes. Exceptions are those of each step (SDM 2). */
+static int dot(struct i386_cpu *c, union value r[2], union value a[2], const union value b[2], uint32_t imm, unsigned halves)
+{
+    unsigned imm8 = SSE_IMM8(imm);
+    bool wide = SSE_OPCODE(imm) == 0x41;
+    union value p[2], other[2];
+
+    if (stage(c, p, a, b, 0x59, wide, imm8 >> 4, halves))
+        return UOP_FAULT;
+    for (unsigned half = 0; half < halves; half++)
+        other[half] = wide ? (union value){.d = {p[half].d[1]}} : (union value){.s = {p[half].s[1], 0, p[half].s[3], 0}};
+    if (stage(c, p, p, other, 0x58, wide, wide ? 1 : 5, halves))
+        return UOP_FAULT;
+    for (unsigned half = 0; half < halves && !wide; half++)
+        other[half].s[0] = p[half].s[2];
+    if (!wide && stage(c, p, p, other, 0x58, false, 1, halves))
+        return UOP_FAULT;
+    for (unsigned half = 0; half < halves; half++)
+        for (unsigned i = 0; i < (wide ? 2 : 4); i++)
+            if (wide)
+                r[half].d[i] = imm8 >> i & 1 ? p[half].d[0] : 0;
+            else
+                r[half].s[i] = imm8 >> i & 1 ? p[half].s[0] : 0;
+    return UOP_NEXT;
+}
+
+static bool is_dot(uint32_t imm)
+{
+    return SSE_MAP_OF(imm) == 3 && (SSE_OPCODE(imm) & 0xfe) == 0x40;
+}
+
 int i386_sse_op(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     struct float_status s = status(c->st);
-    union value a, b, r;
+    unsigned halves = op->imm & SSE_PAIR ? 2 : 1, results = halves;
+    union value a[2], b[2], r[2];
 
-    switch (SSE_OPCODE(op->imm)) {
-    case 0x2a: return from_integer(c, op, &s);
-    case 0x2c: case 0x2d: return to_integer(c, op, &s);
-    case 0x2e: case 0x2f: return compare(c, op, &s);
-    default: break;
+    if (SSE_MAP_OF(op->imm) == 1)
+        switch (SSE_OPCODE(op->imm)) {
+        case 0x2a: return from_integer(c, op, &s);
+        case 0x2c: case 0x2d: return to_integer(c, op, &s);
+        case 0x2e: case 0x2f: return compare(c, op, &s);
+        default: break;
+        }
+    for (unsigned half = 0; half < halves; half++) {
+        memcpy(&a[half], u->s + op->a + half * S_VECTOR_HIGH, sizeof a[0]);
+        memcpy(&b[half], u->s + op->b + half * S_VECTOR_HIGH, sizeof b[0]);
+        memcpy(&r[half], u->s + op->d + half * S_VECTOR_HIGH, sizeof r[0]);
     }
-    memcpy(&a, u->s + op->a, sizeof a);
-    memcpy(&b, u->s + op->b, sizeof b);
-    compute(&r, &a, &b, op->imm, &s);
-    if (commit(c, &s))
+    if (is_dot(op->imm)) {
+        if (dot(c, r, a, b, op->imm, halves))
+            return UOP_FAULT;
+    } else if (widens(op->imm)) {
+        convert(r, b, op->imm, halves, &s);
+    } else if (narrows(op->imm) || is_to_half(op->imm)) {
+        convert(r, b, op->imm, halves, &s);
+        results = 1;
+    } else {
+        for (unsigned half = 0; half < halves; half++)
+            compute(&r[half], &a[half], &b[half], op->imm, &s);
+    }
+    if (!is_dot(op->imm) && commit(c, &s))
         return UOP_FAULT;
-    memcpy(u->s + op->d, &r, sizeof r);
+    for (unsigned half = 0; half < results; half++)
+        memcpy(u->s + op->d + half * S_VECTOR_HIGH, &r[half], sizeof r[0]);
     return UOP_NEXT;
 }
 
-/* Bytes of the operand b in memory. */
-static unsigned operand_bytes(uint32_t imm)
+int i386_op_store_halves(struct ucpu *u, const struct uop *op)
 {
-    unsigned prefix = SSE_PREFIX(imm);
+    struct i386_cpu *c = i386_of(u);
+    struct i386_stores stores = {.count = 0};
+    struct float_status s = status(c->st);
+    unsigned bytes = op->d & 0x100 ? 16 : 8;
+    uint64_t linear;
 
-    switch (SSE_OPCODE(imm)) {
-    case 0x2a: return imm & SSE_WIDE ? 8 : 4;
-    case 0x2c: case 0x2d: return prefix == 0xf3 ? 4 : 8;
-    case 0x2e: case 0x2f: return prefix ? 8 : 4;
-    case 0x5a: return prefix == 0xf3 ? 4 : prefix == 0x66 ? 16 : 8;
-    case 0x5b: return 16;
-    case 0xe6: return prefix == 0xf3 ? 8 : 16;
-    default: return prefix == 0xf3 ? 4 : prefix == 0xf2 ? 8 : 16;
-    }
-}
+    if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], bytes, true, &linear))
+        return UOP_FAULT;
+    for (unsigned at = 0; at < bytes; at += 8) {
+        uint64_t value = 0;
+        uint32_t from[4];
 
-/* The same instructions where the micro-op cannot have the operand loaded for it (segments that are not flat). */
-SIMD(sse_operation)
-{
-    unsigned prefix = op->b & I386_FX_F3 ? 0xf3 : op->b & I386_FX_F2 ? 0xf2 : op->b & I386_FX_66 ? 0x66 : 0, bytes;
-    struct uop o = {.imm = SSE_OPERATION(op->d & 0xff, prefix, 0)};
-    int result;
-    ENTER_SSE;
-
-    o.imm |= SSE_OPERATION(0, 0, op_imm8(st)) | (is_wide(op) ? SSE_WIDE : 0);
-    o.d = o.a = (uint16_t)(S_OFF(xmm) + 16 * op_reg(op));
-    if ((op->d & 0xfe) == 0x2c)
-        o.d = (uint16_t)S_GPR32(op_reg(op));
-    o.b = (uint16_t)((op->d & 0xff) == 0x2a ? S_GPR32(op_rm(op)) : S_OFF(xmm) + 16 * op_rm(op));
-    if (is_mem(op)) {
-        union i386_xmm v = {.q = {0, 0}};
-
-        bytes = operand_bytes(o.imm);
-        if (bytes == 16 ? !load_xmm(c, op, &v) : !fx_read(c, op, &v, bytes))
+        memcpy(from, u->s + op->a + (at ? S_VECTOR_HIGH : 0), sizeof from);
+        for (unsigned i = 0; i < 4; i++)
+            value |= (uint64_t)half_from_single(from[i], op->d & 0xff, &s) << 16 * i;
+        if (!i386_stores_add(c, &stores, u->tlb_mode, i386_system_address(c->st, linear + at), 8, value))
             return UOP_FAULT;
-        st->xt[0] = v;
-        o.b = (uint16_t)S_XT(0);
     }
-    result = i386_sse_op(u, &o);
-    st->xt[0] = (union i386_xmm){.q = {0, 0}};
-    return result;
+    if (commit(c, &s))
+        return UOP_FAULT;
+    i386_stores_commit(c, &stores);
+    return UOP_NEXT;
 }

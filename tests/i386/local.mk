@@ -20,8 +20,13 @@ tests_i386_difftest_host_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libb
 # The same in 64-bit mode.
 check_PROGRAMS += tests/i386/difftest_host64
 TESTS += tests/i386/difftest_host64
-tests_i386_difftest_host64_SOURCES = tests/i386/difftest_host64.c tests/i386/i386_undefined.h tests/whole/with_jit.h
+tests_i386_difftest_host64_SOURCES = tests/i386/difftest_host64.c tests/i386/host64.c tests/i386/host64.h tests/i386/i386_undefined.h tests/whole/with_jit.h
 tests_i386_difftest_host64_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
+# Instructions on XMM and YMM registers.
+check_PROGRAMS += tests/i386/difftest_simd
+TESTS += tests/i386/difftest_simd
+tests_i386_difftest_simd_SOURCES = tests/i386/difftest_simd.c tests/i386/host64.c tests/i386/host64.h tests/whole/with_jit.h
+tests_i386_difftest_simd_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 # Random 16-bit code on libunicorn and on the emulator.
 if HAVE_UNICORN
 check_PROGRAMS += tests/i386/difftest_unicorn
@@ -87,10 +92,15 @@ check_PROGRAMS += tests/i386/test_pc_vga
 TESTS += tests/i386/test_pc_vga
 tests_i386_test_pc_vga_SOURCES = tests/check_main.c tests/i386/test_pc_vga.c
 tests_i386_test_pc_vga_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
-# x87, MMX and SSE helpers, with a fake machine around them.
+# XMM and YMM registers: availability, alignment, faults, masks.
+check_PROGRAMS += tests/i386/test_i386_simd
+TESTS += tests/i386/test_i386_simd
+tests_i386_test_i386_simd_SOURCES = tests/check_main.c tests/i386/test_i386_simd.c tests/i386/i386_bench.h
+tests_i386_test_i386_simd_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# x87 and MMX helpers, with a fake machine around them.
 check_PROGRAMS += tests/i386/test_i386_fpu
 TESTS += tests/i386/test_i386_fpu
 tests_i386_test_i386_fpu_SOURCES = tests/check_main.c tests/i386/test_i386_fpu.c tests/softfloat/host_fpu.h targets/i386/fpu.c targets/i386/fpu_env.c \
-	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c src/vm/flags.c
+	targets/i386/mmx.c targets/i386/sse.c targets/i386/sse_float.c targets/i386/vector.c targets/i386/model.c src/vm/flags.c
 tests_i386_test_i386_fpu_LDADD = libsoftfloat.a libbase.a $(CHECK_LIBS)
 endif

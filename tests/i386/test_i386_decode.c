@@ -220,7 +220,7 @@ static const char *const opcode_map[2][16] = {
      "MMMMMMMMMMMMMMMM", "oooooooooooooooo", "oooooooooooooooo", "oooooooooooooooo",
      "MMooMMMMoooooooo", "MMMMooooMMMMMMMM", "oooooooooooooooo", "poppooMMooooooMM"},
     {"MMMM..o.oo......", "MMMMMMMMMMMMMMMM", "MMMM....MMMMMMMM", "oooooo..........",
-     "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMo......MM",
+     "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMo....MMMM",
      "oooooooooooooooo", "MMMMMMMMMMMMMMMM", "oooMMM..oo.MMMMM", "MMMMMMMM..MMMMMM",
      "MMMMMMMMoooooooo", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMM."},
 };

@@ -408,6 +408,9 @@ static struct uop random_uop(unsigned op)
             u.aux = below(has(name, "_X") ? 5 : 4);
     } else if (starts(name, "FM") || starts(name, "FN")) {
         u.imm = OFF(r[below(REGS - 1)]);
+    } else if (op == UOP_VZERO) {
+        u.d = (uint16_t)(OFF(r[0]) + 8 * below(4));
+        u.imm = 16 * below(3);
     } else if (starts(name, "VDUP")) {
         u.d = (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
     } else if (starts(name, "VS")) {
@@ -425,7 +428,8 @@ static struct uop random_uop(unsigned op)
     } else if (starts(name, "MADD") || starts(name, "MSUB") || starts(name, "UM") || starts(name, "SM")) {
         u.imm = OFF(r[below(REGS)]);
     } else if (starts(name, "MULW") || starts(name, "IMULW") || starts(name, "SHLDR") || starts(name, "SHRDR")) {
-        u.imm = (unsigned)OFF(r[below(REGS - 1)]) + 2 * below(4);
+        /* a part of a register: operands that lie across two are nobody's */
+        u.imm = (unsigned)OFF(r[below(REGS - 1)]) + (has(name, "64") || has(name, "32Z") ? 0 : has(name, "32") ? 4 * below(2) : 2 * below(4));
     } else if (starts(name, "DIVW") || starts(name, "IDIVW")) {
         unsigned half = has(name, "64") || has(name, "32Z") ? 0 : 4;
 
@@ -591,7 +595,7 @@ static bool needs_noted(unsigned op)
 /* The host's own instructions: tests/guests/fpu_diff.c compares them. */
 static bool is_hosts_own(unsigned op)
 {
-    return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_X87;
+    return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_VECTOR || op == UOP_VECTOR_TEST || op == UOP_X87;
 }
 
 static unsigned random_op(bool end)

@@ -449,6 +449,8 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_STX128_X: vector_access(j, u, ADDRESS_XX, false, false); return true;
     case UOP_LDP128_X: vector_access(j, u, ADDRESS_X, true, true); return true;
     case UOP_STP128_X: vector_access(j, u, ADDRESS_X, false, true); return true;
+    case UOP_LDP128_W: vector_access(j, u, ADDRESS_W, true, true); return true;
+    case UOP_STP128_W: vector_access(j, u, ADDRESS_W, false, true); return true;
     case UOP_LD128_W: vector_access(j, u, ADDRESS_W, true, false); return true;
     case UOP_LDX128_W: vector_access(j, u, ADDRESS_XW, true, false); return true;
     case UOP_ST128_W: vector_access(j, u, ADDRESS_W, false, false); return true;

@@ -28,6 +28,8 @@ static enum shape shape_of(uint32_t imm)
 {
     unsigned prefix = SSE_PREFIX(imm);
 
+    if (SSE_MAP_OF(imm) != 1 || (imm & SSE_PAIR) || (SSE_OPCODE(imm) == 0xc2 && SSE_IMM8(imm) > 7))
+        return NONE;
     switch (SSE_OPCODE(imm)) {
     case 0x2a: return FROM_INTEGER;
     case 0x2c: case 0x2d: return TO_INTEGER;

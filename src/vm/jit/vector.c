@@ -141,10 +141,19 @@ static void emit_duplicate(struct jit *j, const struct uop *u, unsigned bits)
     put(j, u->d, 0);
 }
 
-static void emit_mask(struct jit *j, const struct uop *u)
+/* PMOVMSKB, MOVMSKPS, MOVMSKPD */
+static void emit_mask(struct jit *j, const struct uop *u, unsigned prefix, unsigned opcode)
 {
-    op_66(j, 0xd7, RAX, vector_use(j, u->a));
+    x_sse_rr(&j->code, prefix, opcode, RAX, vector_use(j, u->a));
     operand_put(j, u->d, 32, 32, RAX);
+}
+
+static void emit_zero(struct jit *j, const struct uop *u)
+{
+    operands_release(j, u->d, u->imm);
+    op_66(j, 0xef, 0, 0);
+    for (unsigned at = 0; at < u->imm; at += 16)
+        x_sse_rm(&j->code, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d + at));
 }
 
 bool emit_vector(struct jit *j, const struct uop *u)
@@ -175,7 +184,10 @@ bool emit_vector(struct jit *j, const struct uop *u)
     case UOP_VDUP16: emit_duplicate(j, u, 16); return true;
     case UOP_VDUP32: emit_duplicate(j, u, 32); return true;
     case UOP_VDUP64: emit_duplicate(j, u, 64); return true;
-    case UOP_VMASK8: emit_mask(j, u); return true;
+    case UOP_VMASK8: emit_mask(j, u, P_66, 0xd7); return true;
+    case UOP_VMASK32: emit_mask(j, u, 0, 0x50); return true;
+    case UOP_VMASK64: emit_mask(j, u, P_66, 0x50); return true;
+    case UOP_VZERO: emit_zero(j, u); return true;
     default: return emit_operation(j, u);
     }
 }

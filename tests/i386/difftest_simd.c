@@ -1,0 +1,342 @@
+/*
+ * Differential test of the instructions on XMM and YMM registers: every row of simd_map.c, with and without VEX, with
+ * registers and memory, on the host's own processor and on the emulator (host64.h). Operands are often special
+ * numbers; rounding, flushing and unmasked exceptions vary. What the host lacks is left out, and so are RCPPS and RSQRTPS,
+ * whose results differ between processors.
+ *
+ *   difftest_simd [rounds [seed [map opcode]]]
+ *
+ * Exit status 77: the host is no x86-64 Linux.
+ */
+#if defined(__x86_64__) && defined(__linux__)
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host64.h"
+#include "i386/simd.h"
+#include "tests/whole/with_jit.h"
+
+/* One encoding. */
+struct encoding {
+    const struct simd_row *row;
+    unsigned map, opcode, prefix;
+    bool vex, l, w;
+};
+
+static bool host_supports(const struct encoding *e)
+{
+    const struct simd_row *r = e->row;
+
+    switch (r->set) {
+    case SET_SSE3: if (!__builtin_cpu_supports("sse3")) return false; break;
+    case SET_SSSE3: if (!__builtin_cpu_supports("ssse3")) return false; break;
+    case SET_SSE41: if (!__builtin_cpu_supports("sse4.1")) return false; break;
+    case SET_SSE42: if (!__builtin_cpu_supports("sse4.2")) return false; break;
+    case SET_AES: if (!__builtin_cpu_supports("aes") || e->l) return false; break; /* VAES is not ours */
+    case SET_PCLMUL: if (!__builtin_cpu_supports("pclmul") || e->l) return false; break;
+    default: break;
+    }
+    if (!e->vex)
+        return true;
+    if (!host_has_avx())
+        return false;
+    switch (r->vex) {
+    case VEX_INT: case VEX_AVX2: case VEX_AVX2_L1: return __builtin_cpu_supports("avx2");
+    case VEX_FMA: case VEX_FMA_SCALAR: return __builtin_cpu_supports("fma");
+    case VEX_F16C: return __builtin_cpu_supports("f16c");
+    default: return r->form != SIMD_BROADCAST || __builtin_cpu_supports("avx2");
+    }
+}
+
+/* ---- values ---- */
+
+static uint32_t single(void)
+{
+    static const uint32_t special[] = {0, 0x80000000u, 0x3f800000u, 0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc12345u,
+                                       0x7f800001u, 0xffa00000u, 1, 0x80000001u, 0x007fffffu, 0x00800000u, 0x7f7fffffu,
+                                       0xff7fffffu, 0x4f000000u, 0xcf000000u, 0x4effffffu, 0x3f000000u, 0x5f000000u, 0x33800000u,
+                                       0x387fc000u, 0x477fe000u, 0x477ff000u, 0x33000000u};
+    uint32_t v = (uint32_t)rnd();
+
+    switch (below(4)) {
+    case 0: return special[below(ARRAY_LEN(special))];
+    case 1: return (v & 0x807fffffu) | (120u + below(16)) << 23; /* near one another */
+    case 2: return (v & 0x80000000u) | (127u + below(24)) << 23 | (v & 0x7ff000u);
+    default: return v;
+    }
+}
+
+static uint64_t double_(void)
+{
+    static const uint64_t special[] = {0, 0x8000000000000000u, 0x3ff0000000000000u, 0xbff0000000000000u, 0x7ff0000000000000u,
+                                       0xfff0000000000000u, 0x7ff8000000000000u, 0xfff8123456789abcu, 0x7ff0000000000001u,
+                                       0xfff4000000000000u, 1, 0x800fffffffffffffu, 0x0010000000000000u, 0x7fefffffffffffffu,
+                                       0x41e0000000000000u, 0xc1e0000000000000u, 0x43e0000000000000u, 0x3fe0000000000000u,
+                                       0x41dfffffffe00000u, 0x36a0000000000000u, 0x380fffffe0000000u, 0x47efffffe0000000u};
+    uint64_t v = rnd();
+
+    switch (below(4)) {
+    case 0: return special[below(ARRAY_LEN(special))];
+    case 1: return (v & 0x800fffffffffffffu) | (uint64_t)(1018 + below(12)) << 52;
+    case 2: return (v & 0x8000000000000000u) | (uint64_t)(1023 + below(53)) << 52 | (v & 0xff00000000000u);
+    default: return v;
+    }
+}
+
+static void fill(uint8_t *p, unsigned n)
+{
+    for (unsigned at = 0, kind = 0; at < n; at += 8) {
+        uint64_t v;
+
+        if (!(at & 31))
+            kind = below(4);
+        switch (kind) {
+        case 0: v = single() | (uint64_t)single() << 32; break;
+        case 1: v = double_(); break;
+        case 2: v = value() | (below(2) ? value() << 32 : 0); break;
+        default: v = below(2) ? rnd() : rnd() & rnd() & rnd(); break;
+        }
+        memcpy(p + at, &v, 8);
+    }
+}
+
+/* ---- code ---- */
+
+static bool writes_gpr_reg(const struct simd_row *r, unsigned map)
+{
+    return r->form == SIMD_TO_INTEGER || r->form == SIMD_SIGNS || (r->form == SIMD_EXTRACT && map == 1);
+}
+
+static bool writes_gpr_rm(const struct simd_row *r, unsigned map)
+{
+    return (r->form == SIMD_EXTRACT && map != 1) || r->form == SIMD_STORE_GENERAL;
+}
+
+static bool has_immediate(unsigned map, unsigned opcode)
+{
+    return map == 3 || (map == 1 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6)));
+}
+
+static unsigned any_but_rsp(void)
+{
+    unsigned r;
+
+    do
+        r = below(16);
+    while (r == ESP);
+    return r;
+}
+
+static void opcode_bytes(struct one_case *c, const struct encoding *e, unsigned reg, unsigned vvvv, unsigned x, unsigned b)
+{
+    static const uint8_t prefixes[] = {[PREFIX_66] = 0x66, [PREFIX_F3] = 0xf3, [PREFIX_F2] = 0xf2};
+    static const uint8_t pp[] = {[PREFIX_66] = 1, [PREFIX_F3] = 2, [PREFIX_F2] = 3};
+    unsigned rex = e->w << 3 | (reg >> 3) << 2 | x << 1 | b;
+
+    if (!e->vex) {
+        if (e->prefix)
+            byte(c, prefixes[e->prefix]);
+        if (rex || below(8) == 0)
+            byte(c, 0x40 | rex);
+        byte(c, 0x0f);
+        if (e->map > 1)
+            byte(c, e->map == 2 ? 0x38 : 0x3a);
+    } else if (e->map == 1 && !(rex & 0xb) && below(2)) {
+        byte(c, 0xc5);
+        byte(c, (reg < 8) << 7 | (~vvvv & 15) << 3 | e->l << 2 | pp[e->prefix]);
+    } else {
+        byte(c, 0xc4);
+        byte(c, (reg < 8) << 7 | !x << 6 | !b << 5 | e->map);
+        byte(c, e->w << 7 | (~vvvv & 15) << 3 | e->l << 2 | pp[e->prefix]);
+    }
+    byte(c, e->opcode);
+}
+
+/* VSIB: small indices in a register of their own. */
+static void gather(struct one_case *c, const struct encoding *e)
+{
+    unsigned reg = below(16), index = (reg + 1 + below(15)) & 15, mask, base = any_but_rsp();
+
+    do
+        mask = below(16);
+    while (mask == reg || mask == index);
+    for (unsigned k = 0; k < 32; k += e->opcode & 1 ? 8 : 4) {
+        int64_t v = (int64_t)below(400) - 200;
+
+        memcpy(c->ymm[index] + k, &v, e->opcode & 1 ? 8 : 4);
+    }
+    mov_imm(c, base, data_pointer(c) - 64);
+    opcode_bytes(c, e, reg, mask, index >> 3, base >> 3);
+    byte(c, 0x84 | (reg & 7) << 3);
+    byte(c, below(4) << 6 | (index & 7) << 3 | (base & 7));
+    word32(c, 64);
+}
+
+/* At most one of a case is given registers that depend on its state. */
+static void append(struct one_case *c, const struct encoding *e)
+{
+    const struct simd_row *r = e->row;
+    bool mem = r->flags & SIMD_MEM ? true : r->flags & SIMD_REG ? false : below(2), imm = has_immediate(e->map, e->opcode);
+    unsigned reg = below(16), rm = below(16), vvvv = below(16), base = any_but_rsp();
+    uint64_t target = data_pointer(c);
+
+    if (r->form == SIMD_GATHER) {
+        gather(c, e);
+        return;
+    }
+    if (r->form == SIMD_ZERO) {
+        opcode_bytes(c, e, 0, 0, 0, 0);
+        return;
+    }
+    if (writes_gpr_reg(r, e->map))
+        reg = any_but_rsp();
+    if (writes_gpr_rm(r, e->map))
+        rm = any_but_rsp();
+    if (r->form == SIMD_MXCSR)
+        reg = 2 + below(2);
+    if (r->form == SIMD_SHIFT)
+        reg = (const unsigned[]){2, 4, 6, 2, 6, e->opcode == 0x73 ? 3 : 4, e->opcode == 0x73 ? 7 : 6}[below(7)];
+    switch (r->form) { /* mostly as it must be */
+    case SIMD_ONE: case SIMD_WIDEN: case SIMD_BROADCAST: case SIMD_FLOAT_ONE: case SIMD_NARROW: case SIMD_TO_INTEGER: case SIMD_COMPARE:
+    case SIMD_TO_HALF: case SIMD_LOAD: case SIMD_STORE: case SIMD_STORE_HALF: case SIMD_LOAD_Q: case SIMD_STORE_Q:
+    case SIMD_LOAD_GENERAL: case SIMD_STORE_GENERAL: case SIMD_SIGNS: case SIMD_EXTRACT: case SIMD_EXTRACT_128:
+    case SIMD_BROADCAST_128: case SIMD_TEST: case SIMD_STRING: case SIMD_MASKMOVDQU: case SIMD_MXCSR:
+        vvvv = below(30) ? 0 : vvvv;
+        break;
+    case SIMD_LOAD_LOW: case SIMD_STORE_LOW:
+        vvvv = mem && below(30) ? 0 : vvvv;
+        break;
+    case SIMD_PERMUTE:
+        vvvv = e->map == 3 && below(30) ? 0 : vvvv;
+        break;
+    default:
+        break;
+    }
+    if (below(12))
+        target &= ~(uint64_t)31;
+    if (r->form == SIMD_MXCSR) {
+        uint32_t v = 0x1f80u | ((uint32_t)rnd() & 0xffffu);
+
+        memcpy(c->data + (target - c->base - DATA), &v, 4);
+    }
+    if (r->form == SIMD_MASKMOVDQU)
+        mov_imm(c, EDI, target);
+    if (!mem) {
+        opcode_bytes(c, e, reg, vvvv, 0, rm >> 3);
+        byte(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
+    } else if (below(2)) { /* RIP-relative */
+        opcode_bytes(c, e, reg, vvvv, 0, 0);
+        byte(c, 0x05 | (reg & 7) << 3);
+        word32(c, (uint32_t)(target - (c->rip + c->len + 4 + imm)));
+    } else {
+        mov_imm(c, base, target - 64);
+        opcode_bytes(c, e, reg, vvvv, 0, base >> 3);
+        byte(c, 0x84 | (reg & 7) << 3);
+        byte(c, 0x20 | (base & 7)); /* no index */
+        word32(c, 64);
+    }
+    if (imm)
+        byte(c, (unsigned)rnd() & 0xff);
+}
+
+/* The row's encodings in turn: without VEX; with it 128 and 256 bits, each with W clear and set. */
+static bool encode(struct encoding *e, unsigned map, unsigned opcode, unsigned prefix, unsigned form)
+{
+    *e = (struct encoding){.row = i386_simd_row(map, opcode, (enum simd_prefix)prefix), .map = map, .opcode = opcode, .prefix = prefix};
+    if (e->row->form == SIMD_NONE || (map == 1 && (opcode == 0x52 || opcode == 0x53)))
+        return false;
+    e->vex = form > 1;
+    e->l = form > 3;
+    e->w = form & 1;
+    if (e->vex ? e->row->vex == VEX_NONE : e->row->set == SET_NONE)
+        return false;
+    if ((e->row->flags & SIMD_W1) && !e->w)
+        return false; /* AMD's processors take it all the same */
+    return host_supports(e);
+}
+
+static bool random_encoding(struct encoding *e)
+{
+    return encode(e, 1 + below(3), below(256), below(4), below(6));
+}
+
+static void make_case(struct one_case *c, const struct encoding *first, unsigned more)
+{
+    memset(c, 0, sizeof(*c));
+    c->base = bases[below(2)];
+    for (unsigned r = 0; r < 16; r++)
+        c->gpr[r] = value();
+    c->gpr[EAX] = below(2) ? below(20) : c->gpr[EAX]; /* lengths of strings */
+    c->gpr[EDX] = below(2) ? below(20) : c->gpr[EDX];
+    c->gpr[ESP] = c->base + STACK + AREA / 2;
+    c->eflags = ((uint32_t)rnd() & FLAGS_ALL) | EFLAGS_1 | EFLAGS_IF;
+    c->rip = c->base + CODE + (below(8) ? below(0x800) : 0x1000 - below(60));
+    c->mxcsr = 0x1f80u | below(4) << 13;
+    if (below(3) == 0)
+        c->mxcsr |= (uint32_t)rnd() & 0x8040u;
+    if (below(3) == 0)
+        c->mxcsr |= (uint32_t)rnd() & 0x3fu;
+    if (below(4) == 0)
+        c->mxcsr &= ~((uint32_t)rnd() & 0x1f80u);
+    fill(&c->ymm[0][0], sizeof(c->ymm));
+    fill(c->data, AREA);
+    append(c, first);
+    while (more && c->len < MAX_CODE - 60) {
+        struct encoding e;
+
+        if (!random_encoding(&e) || e.row->form == SIMD_GATHER || e.row->form == SIMD_MXCSR)
+            continue;
+        append(c, &e);
+        more--;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 0) : 12, seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 1;
+    long only_map = argc > 4 ? strtol(argv[3], NULL, 0) : -1, only_opcode = argc > 4 ? strtol(argv[4], NULL, 0) : -1;
+    unsigned long cases = 0, failures = 0;
+    static struct one_case c;
+    struct guest g, jit;
+
+    if (!host_init()) {
+        printf("the memory for host code cannot be mapped\n");
+        return 77;
+    }
+    guest_init(&g);
+    guest_init(&jit);
+    with_jit(&jit.c->u);
+    for (unsigned map = 1; map <= 3; map++)
+        for (unsigned k = 0; k < 256 * 4 * 6 && failures < 20; k++) {
+            struct encoding e;
+            bool good = true;
+
+            if ((only_map >= 0 && ((unsigned)only_map != map || (unsigned)only_opcode != k / 24)) ||
+                !encode(&e, map, k / 24, k / 6 % 4, k % 6))
+                continue;
+            for (unsigned long n = 0; n < rounds && good; n++) {
+                rng_state = ((seed * 1000003u + map) * 1000003u + k) * 1000003u + n;
+                make_case(&c, &e, n % 3 == 2 ? 1 + below(5) : 0);
+                good = run_case(&g, &jit, &c);
+                cases++;
+            }
+            if (!good) {
+                printf("map %u opcode %02x prefix %u vex %d L %d W %d\n", map, e.opcode, e.prefix, e.vex, e.l, e.w);
+                failures++;
+            }
+        }
+    printf("%llu blocks were compiled\n", blocks_compiled(&jit.c->u));
+    machine_destroy(g.m);
+    machine_destroy(jit.m);
+    if (failures)
+        return 1;
+    printf("%lu cases agree\n", cases);
+    return 0;
+}
+#else
+int main(void)
+{
+    return 77;
+}
+#endif

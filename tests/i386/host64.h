@@ -1,0 +1,78 @@
+/*
+ * What the differential tests against the host's processor in 64-bit mode share: a case is code with a state before it; it
+ * is run natively and on the emulator, at privilege level 3 behind four levels of page tables, and
+ * registers, flags, vectors, memory and exceptions must agree. Then the emulator runs it again in other ways:
+ * blocks of one instruction, without optimisation, with the plain interpreter, compiled; position and state must be
+ * the same each time.
+ *
+ * Both sides have the same memory at a low and at a high address.
+ */
+#ifndef HINDCAST_TESTS_I386_HOST64_H
+#define HINDCAST_TESTS_I386_HOST64_H
+
+#include "i386/cpu.h"
+
+#define SIZE      0x10000u /* what both sides have */
+#define CODE      0x0000u
+#define DATA      0x4000u
+#define STACK     0x8000u
+#define AREA      0x2000u
+
+extern const uint64_t bases[2];
+
+/* ---- random numbers ---- */
+
+extern uint64_t rng_state;
+uint64_t rnd(void);
+uint32_t below(uint32_t n);
+/* Often at an edge. */
+uint64_t value(void);
+
+/* ---- cases ---- */
+
+#define MAX_CODE 500
+
+struct one_case {
+    uint64_t base;
+    uint64_t gpr[16];
+    uint64_t rip;
+    uint32_t eflags, undefined; /* undefined: flags that may differ */
+    uint32_t mxcsr;
+    uint8_t ymm[16][32];
+    uint8_t code[MAX_CODE];
+    unsigned len, op;
+    uint8_t data[AREA], stack[AREA];
+};
+
+struct regs {
+    uint64_t gpr[16], rip, rflags;
+    uint64_t vector;
+    uint64_t mxcsr;
+    uint8_t ymm[16][32];
+};
+
+void byte(struct one_case *c, unsigned b);
+void bytes(struct one_case *c, const void *p, unsigned n);
+void word32(struct one_case *c, uint32_t v);
+/* MOV of a constant to a general register. */
+void mov_imm(struct one_case *c, unsigned r, uint64_t v);
+/* An address somewhere in the middle of the data. */
+uint64_t data_pointer(const struct one_case *c);
+
+/* ---- both sides ---- */
+
+struct guest {
+    struct machine *m;
+    struct i386_cpu *c;
+    uint8_t *ram;
+};
+
+/* False: the memory for host code cannot be mapped. */
+bool host_init(void);
+/* Has the host YMM registers? Else their upper halves are not compared. */
+bool host_has_avx(void);
+void guest_init(struct guest *g);
+/* Natively, on g, and on g and `jit`, which compiles, in all the other ways. False: they differ, which is printed. */
+bool run_case(struct guest *g, struct guest *jit, const struct one_case *c);
+
+#endif
