@@ -84,6 +84,9 @@ struct checkpoint *checkpoint_nth(const struct checkpoint_store *s, size_t n);
 struct checkpoint *checkpoint_next(const struct checkpoint_store *s, const struct checkpoint *c);
 struct checkpoint *checkpoint_prev(const struct checkpoint_store *s, const struct checkpoint *c);
 
+/* `len` bytes of the machine's arena there, from `offset` on. Costs a page or two. */
+void checkpoint_read_arena(struct checkpoint_store *s, const struct checkpoint *c, size_t offset, void *buf, size_t len);
+
 /* What is known of the segment that begins at `c`; NULL: nothing. */
 const struct footprint *checkpoint_footprint(const struct checkpoint *c);
 /* From position `from` to position `to`, no more was touched than what `f` holds: segments in

@@ -135,6 +135,26 @@ void checkpoint_view_arena(const struct checkpoint_view *v, uint8_t *arena)
     }
 }
 
+void checkpoint_read_arena(struct checkpoint_store *s, const struct checkpoint *c, size_t offset, void *buf, size_t len)
+{
+    uint64_t first = s->machine->arena_pages.first;
+    uint8_t scratch[PAGE_SIZE], *to = buf;
+
+    CHECK(offset + len <= s->machine->arena_len);
+    while (len) {
+        size_t at = offset & (PAGE_SIZE - 1), n = PAGE_SIZE - at < len ? PAGE_SIZE - at : len;
+        const struct page *p = page_tree_get(c->root, s->levels, first + (offset >> PAGE_SHIFT));
+
+        if (p)
+            memcpy(to, page_bytes(&s->pages, p, scratch) + at, n);
+        else
+            memset(to, 0, n);
+        to += n;
+        offset += n;
+        len -= n;
+    }
+}
+
 /* ---- building ---- */
 
 struct checkpoint_builder {

@@ -305,7 +305,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint3
         .position = tl->m->st->position,
         .vtime = env_edge_now(tl),
         .kind = kind,
-        .source = tl->acting ? (uint16_t)tl->acting : EVENT_SOURCE_MACHINE,
+        .source = tl->eyes ? (uint16_t)tl->eyes : EVENT_SOURCE_MACHINE,
         .len = len,
         .data = data,
     };

@@ -32,12 +32,13 @@
  * been searched, or back to where we started: both are restored at once, and
  * nothing that was skipped over can be missed by going on from there.
  *
- * Boundaries
- * ----------
- * A debugger's step ends at a boundary: a position at which no repeated
- * instruction is half done and from which the next step is not an event.
- * Backward, the previous boundary is found by going to P - 1; if that is in the
- * midst of a repeated instruction the CPU knows where that began.
+ * Steps
+ * -----
+ * A debugger's step is one CPU's. Forward it ends where that CPU has made a step, none of its repeated
+ * instructions is half done, and the next step is not an event; the others run meanwhile. Backward it goes to where
+ * the last step of the CPU's began; if that is in the midst of a repeated instruction the CPU knows where it
+ * began. Which step was its last, the way that led here shows, as a rule. If not, the newest segment in which the
+ * CPU made a step, as the counts in checkpoints say, is run again, and then that shows it.
  *
  * The ladder
  * ----------
@@ -66,6 +67,7 @@ static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
     tl->search.hit_kinds = kinds;
     tl->search.not_before = tl->first;
     tl->search.exec_ignored = ICOUNT_MAX;
+    tl->search.exec_unasked = 0;
     tl->search.found.any = false;
 }
 
@@ -230,90 +232,173 @@ static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end,
 
 /* ---- steps ---- */
 
-static void step_forward(struct timeline *tl, struct timeline_stop *stop)
+/* What stops a step of `cpus`: breakpoints of others, too. */
+static void begin_step(struct timeline *tl, enum hit_mode mode, uint64_t cpus)
 {
+    begin(tl, mode, TRAP_READ | TRAP_WRITE | (tl->m->ncpus > 1 ? TRAP_EXEC : 0));
+    tl->search.exec_unasked = cpus;
+}
+
+static void step_forward(struct timeline *tl, uint64_t cpus, bool from_here, struct timeline_stop *stop)
+{
+    icount_t from = tl->m->st->position;
+    const struct cpu *cpu;
     enum run_end end;
 
-    begin(tl, HITS_STOP, TRAP_READ | TRAP_WRITE);
-    end = run_step(tl);
+    begin_step(tl, HITS_STOP, cpus);
+    tl->search.exec_ignored = from_here ? ICOUNT_MAX : from;
+    end = run_step(tl, cpus);
+    cpu = run_last_stepper(tl, cpus);
+    if (end == RUN_LIMIT)
+        stop->cpu = cpu->index;
     finish(tl, end, TIMELINE_STEP_DONE, stop);
 }
 
-/* Go to the newest boundary before `position` that is not before the first
- * position. False: *end says what stopped us. */
-static enum run_end go_to_boundary_before(struct timeline *tl, icount_t position)
+/* Steps made before the state at `c` (NULL: at the present) by `cpus`, or by nobody (debuggers' writes, resets). */
+static icount_t steps_made(struct timeline *tl, uint64_t cpus, const struct checkpoint *c)
 {
-    const struct cpu *cpu = tl->m->cpus[0];
-    icount_t at = position - 1;
+    icount_t made = c ? c->position : tl->m->st->position;
+    struct cpu_share share;
 
-    for (;;) {
-        icount_t began;
-        enum run_end end;
-
-        while (at > tl->first && env_step_event_at(tl, at))
-            at--;
-        end = go_to(tl, at);
-        if (end != RUN_LIMIT || at == tl->first)
-            return end;
-        began = cpu->ops->in_progress(cpu);
-        if (began == ICOUNT_MAX)
-            return RUN_LIMIT;
-        CHECK(began < at);
-        at = began > tl->first ? began : tl->first;
+    for (unsigned i = 0; i < tl->m->ncpus; i++) {
+        if (cpus >> i & 1)
+            continue;
+        share = *tl->m->cpus[i]->share;
+        if (c)
+            checkpoint_read_arena(tl->store, c, (size_t)((uint8_t *)tl->m->cpus[i]->share - tl->m->arena), &share,
+                                  sizeof(share));
+        made -= share.steps;
     }
+    return made;
 }
 
-/* Can there have been an access that interests us between here and `end`? */
-static bool access_possible(struct timeline *tl, icount_t end)
+/* The newest checkpoint before `position`, where `made` of these steps have been made, with less of them; NULL: there is
+ * none. */
+static struct checkpoint *checkpoint_before_step(struct timeline *tl, uint64_t cpus, icount_t position, icount_t made)
+{
+    size_t low = 0, high = checkpoint_count(tl->store);
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        struct checkpoint *c = checkpoint_nth(tl->store, mid);
+
+        if (c->position < position && steps_made(tl, cpus, c) < made)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low ? checkpoint_nth(tl->store, low - 1) : NULL;
+}
+
+/* Which of `cpus` made the last step before the present, and when: `stepped`. May run through history, and end anywhere.
+ * NULL: none made one, or *end says what stopped us. */
+static const struct cpu *find_last_stepper(struct timeline *tl, uint64_t cpus, enum run_end *end)
+{
+    icount_t until = tl->m->st->position, made = steps_made(tl, cpus, NULL);
+    const struct cpu *cpu = run_last_stepper(tl, cpus);
+    struct checkpoint *c;
+
+    *end = RUN_LIMIT;
+    while (!cpu && *end == RUN_LIMIT) {
+        const struct checkpoint *next;
+        icount_t began;
+
+        c = checkpoint_before_step(tl, cpus, until, made);
+        if (!c)
+            return NULL;
+        next = checkpoint_next(tl->store, c);
+        if (next && next->position < until)
+            until = next->position;
+        began = c->position;
+        made = steps_made(tl, cpus, c);
+        place_restore(tl, c);
+        *end = run_to(tl, until);
+        until = began;
+        cpu = run_last_stepper(tl, cpus);
+    }
+    return *end == RUN_LIMIT ? cpu : NULL;
+}
+
+/* Go to where the last instruction of one of `cpus` begins; *stepper: whose it is. NULL: there is none, if *end does not say
+ * what stopped us. */
+static enum run_end go_before_step(struct timeline *tl, uint64_t cpus, const struct cpu **stepper)
+{
+    enum run_end end;
+    icount_t began;
+
+    begin(tl, HITS_IGNORED, 0);
+    *stepper = find_last_stepper(tl, cpus, &end);
+    if (!*stepper)
+        return end;
+    end = go_to(tl, (*stepper)->stepped - 1);
+    began = (*stepper)->ops->in_progress(*stepper);
+    if (end == RUN_LIMIT && began != ICOUNT_MAX)
+        end = go_to(tl, began > tl->first ? began : tl->first);
+    return end;
+}
+
+/* Can there have been a hit that interests us between here and `end`? */
+static bool hit_possible(struct timeline *tl, icount_t end)
 {
     const struct footprint *f = end <= tl->placement.segment_end ? checkpoint_footprint(tl->placement.segment) : NULL;
     const struct point *list;
-    bool watched = false;
+    bool wanted = false;
 
     for (size_t i = 0, n = points_in_force(tl, &list); i < n; i++)
-        watched |= (list[i].p.kinds & (TRAP_READ | TRAP_WRITE)) != 0;
-    return watched && !(f && !points_concern(tl, f));
+        wanted |= (list[i].p.kinds & tl->search.hit_kinds) != 0;
+    return wanted && !(f && !points_concern(tl, f));
 }
 
-/* We went back from `end` to here in one debugger's step. If watched bytes were
- * accessed on that way, stand before the last such access. */
-static enum run_end look_for_access(struct timeline *tl, icount_t end, struct timeline_stop *stop)
+/* Position to stand at when a hit is told that was found backwards. */
+static icount_t hit_stop(const struct timeline *tl, const struct found *f)
+{
+    return f->hit.kind == TRAP_EXEC ? f->hit.position : access_stop(tl, f->hit.position, BACKWARD);
+}
+
+/* We went back from `end` to here in one step of `cpus`. If watched bytes were accessed on that way, or others came to
+ * a breakpoint, stand before the last such hit. */
+static enum run_end look_for_hit(struct timeline *tl, icount_t end, uint64_t cpus, struct timeline_stop *stop)
 {
     icount_t here = tl->m->st->position;
     struct found found;
     enum run_end r;
 
-    begin(tl, HITS_COLLECT, TRAP_READ | TRAP_WRITE);
-    if (!access_possible(tl, end))
+    begin_step(tl, HITS_COLLECT, cpus);
+    if (end == here + 1)
+        tl->search.hit_kinds &= ~(unsigned)TRAP_EXEC;
+    if (!hit_possible(tl, end))
         return RUN_LIMIT;
     r = run_to(tl, end);
     found = tl->search.found;
     if (r != RUN_LIMIT)
         return r;
-    r = go_to(tl, found.any ? access_stop(tl, found.hit.position, BACKWARD) : here);
+    r = go_to(tl, found.any ? hit_stop(tl, &found) : here);
     if (r == RUN_LIMIT && found.any)
         tell_hit(tl, &found, BACKWARD, stop);
     return r;
 }
 
-static void step_backward(struct timeline *tl, struct timeline_stop *stop)
+static void step_backward(struct timeline *tl, uint64_t cpus, struct timeline_stop *stop)
 {
     icount_t from = tl->m->st->position;
+    const struct cpu *cpu = run_last_stepper(tl, cpus);
     struct checkpoint *home = NULL;
     enum run_end end;
 
-    if (from == tl->first) {
-        stop->reason = TIMELINE_REPLAY_BEGIN;
+    stop->reason = TIMELINE_REPLAY_BEGIN;
+    if (from == tl->first)
         return;
-    }
     /* Most steps are short, and then a checkpoint to return to costs more than the way. */
-    if (from - checkpoint_find(tl->store, from - 1)->position > SHORT_WAY)
+    if (!cpu || from - checkpoint_find(tl->store, cpu->stepped - 1)->position > SHORT_WAY)
         home = hold(tl);
-    end = go_to_boundary_before(tl, from);
-    if (end == RUN_LIMIT && env_step_event_at(tl, tl->m->st->position))
-        stop->reason = TIMELINE_REPLAY_BEGIN;
-    else if (end == RUN_LIMIT)
-        end = look_for_access(tl, from, stop);
+    end = go_before_step(tl, cpus, &cpu);
+    if (end == RUN_LIMIT && cpu) {
+        stop->reason = TIMELINE_STEP_DONE;
+        stop->cpu = cpu->index;
+        end = look_for_hit(tl, from, cpus, stop);
+    } else if (end == RUN_LIMIT && tl->m->st->position != from) {
+        place_restore(tl, home);
+    }
     if (end != RUN_LIMIT)
         give_up(tl, home ? home : tl->placement.segment, end, stop);
     release(tl, home);
@@ -329,36 +414,22 @@ static void revive(struct timeline *tl)
         env_append_step(tl, EVENT_RESET, NULL, 0);
 }
 
-void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop *stop)
+void timeline_step(struct timeline *tl, enum direction dir, uint64_t cpus, struct timeline_stop *stop)
 {
     start_towards(tl, dir, stop);
     if (dir == FORWARD)
         revive(tl);
     if (dir == FORWARD)
-        step_forward(tl, stop);
+        step_forward(tl, cpus, false, stop);
     else
-        step_backward(tl, stop);
+        step_backward(tl, cpus, stop);
 }
 
-void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struct timeline_stop *stop)
+void timeline_step_from_here(struct timeline *tl, uint64_t cpus, struct timeline_stop *stop)
 {
-    const struct cpu *cpu = tl->m->cpus[0];
-    uint64_t pc;
-
-    for (;;) {
-        timeline_step(tl, FORWARD, stop);
-        if (stop->reason != TIMELINE_STEP_DONE)
-            return;
-        pc = cpu->ops->pc(cpu);
-        if (pc < low || pc >= high)
-            return;
-        stop->point = timeline_breakpoint_here(tl);
-        if (!stop->point)
-            continue;
-        stop->reason = TIMELINE_BREAKPOINT;
-        stop->address = pc;
-        return;
-    }
+    start_towards(tl, FORWARD, stop);
+    revive(tl);
+    step_forward(tl, cpus, true, stop);
 }
 
 /* ---- continue ---- */
@@ -443,10 +514,8 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         checkpoint_release(searched);
         searched = c;
     }
-    if (end == RUN_LIMIT && found.any && found.hit.kind != TRAP_EXEC)
-        end = go_to(tl, access_stop(tl, found.hit.position, BACKWARD));
-    else if (end == RUN_LIMIT)
-        end = go_to(tl, found.any ? found.hit.position : bound);
+    if (end == RUN_LIMIT)
+        end = go_to(tl, found.any ? hit_stop(tl, &found) : bound);
     if (end != RUN_LIMIT)
         give_up(tl, searched, end, stop);
     else if (found.any)

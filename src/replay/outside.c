@@ -40,7 +40,7 @@ static void step_event(struct timeline *tl, uint16_t kind, const void *data, uin
 /* Is there memory behind all of [address, address + len)? */
 static bool memory_is_there(struct timeline *tl, uint64_t address, bool physical, uint32_t len)
 {
-    const struct cpu *cpu = tl->m->cpus[tl->acting];
+    const struct cpu *cpu = tl->m->cpus[tl->eyes];
 
     while (len) {
         uint64_t n = PAGE_SIZE - (address & ~PAGE_MASK);
@@ -58,10 +58,10 @@ static bool memory_is_there(struct timeline *tl, uint64_t address, bool physical
     return true;
 }
 
-void timeline_act_on(struct timeline *tl, unsigned cpu)
+void timeline_look_by(struct timeline *tl, unsigned cpu)
 {
     CHECK(cpu < tl->m->ncpus);
-    tl->acting = cpu;
+    tl->eyes = cpu;
 }
 
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
@@ -95,7 +95,7 @@ static bool register_takes(struct timeline *tl, uint32_t number, const void *val
     bool takes;
 
     memcpy(arena, m->arena, m->arena_len);
-    takes = m->cpus[tl->acting]->ops->write_reg(m->cpus[tl->acting], number, value);
+    takes = m->cpus[tl->eyes]->ops->write_reg(m->cpus[tl->eyes], number, value);
     memcpy(m->arena, arena, m->arena_len);
     machine_restored(m);
     free(arena);
@@ -105,7 +105,7 @@ static bool register_takes(struct timeline *tl, uint32_t number, const void *val
 int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,
                             struct error *err)
 {
-    const struct cpu_ops *ops = tl->m->cpus[tl->acting]->ops;
+    const struct cpu_ops *ops = tl->m->cpus[tl->eyes]->ops;
     uint32_t n = number;
     struct buffer b;
     int r = check_at_edge(tl, "write a register", err);

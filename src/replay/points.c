@@ -37,9 +37,9 @@ static bool point_is_at(const struct timeline_point *p, const struct trap_hit *h
     return hit->address >= p->address && hit->address <= last_byte(p);
 }
 
-static bool counts(const struct point *p)
+static bool counts(const struct point *p, const struct trap_hit *hit)
 {
-    return !p->p.condition || p->p.condition(p->p.ctx, p->id);
+    return !p->p.condition || p->p.condition(p->p.ctx, p->id, hit->cpu);
 }
 
 /* A breakpoint that this is a hit of, its condition asked; NULL: none. */
@@ -49,7 +49,7 @@ static const struct point *executed_point(const struct timeline *tl, const struc
     size_t n = points_in_force(tl, &list);
 
     for (size_t i = 0; i < n; i++)
-        if (point_is_at(&list[i].p, hit) && counts(&list[i]))
+        if (point_is_at(&list[i].p, hit) && counts(&list[i], hit))
             return &list[i];
     return NULL;
 }
@@ -73,11 +73,11 @@ static const struct point *accessed_point(const struct timeline *tl, struct trap
         const struct point_bytes *b = &tl->points.bytes[hit->trap - 1 - tl->points.nvirtual];
 
         hit->address = b->address + (hit->address - b->storage);
-        return counts(&list[b->point]) ? &list[b->point] : NULL;
+        return counts(&list[b->point], hit) ? &list[b->point] : NULL;
     }
     for (size_t i = hit->trap ? tl->points.virtuals[hit->trap - 1] : 0; i < n; i++) {
         p = &list[i];
-        if (!p->bytes_only && point_is_at(&p->p, hit) && counts(p))
+        if (!p->bytes_only && point_is_at(&p->p, hit) && counts(p, hit))
             return p;
         if (hit->trap)
             break;
@@ -137,6 +137,8 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit)
     if (tl->search.mode == HITS_IGNORED || !(hit->kind & tl->search.hit_kinds) || hit->position < tl->search.not_before)
         return false;
     if (hit->position == (hit->kind == TRAP_EXEC ? tl->search.exec_ignored : tl->search.watch_ignored))
+        return false;
+    if (hit->kind == TRAP_EXEC && (tl->search.exec_unasked >> hit->cpu & 1))
         return false;
     if (hit->kind != TRAP_EXEC)
         return on_access(tl, &told) && tl->search.mode == HITS_STOP;
@@ -217,7 +219,7 @@ static void add_bytes(struct points *points, const struct point_bytes *b)
 static void find_memory(struct timeline *tl, size_t point, const struct point *p)
 {
     const struct page_space *memory = &tl->m->memory.pages;
-    const struct cpu *cpu = tl->m->cpus[0];
+    const struct cpu *cpu = tl->m->cpus[tl->eyes];
     uint64_t at = p->p.address, left = last_byte(&p->p) - at + 1;
 
     for (unsigned pages = 0; left && pages < BYTES_PAGES; pages++) {
@@ -301,12 +303,13 @@ bool timeline_remove_point(struct timeline *tl, unsigned id)
     return false;
 }
 
-unsigned timeline_breakpoint_here(struct timeline *tl)
+unsigned timeline_breakpoint_here(struct timeline *tl, unsigned cpu)
 {
     const struct trap_hit here = {
         .kind = TRAP_EXEC,
+        .cpu = cpu,
         .position = tl->m->st->position,
-        .address = tl->m->cpus[0]->ops->pc(tl->m->cpus[0]),
+        .address = tl->m->cpus[cpu]->ops->pc(tl->m->cpus[cpu]),
     };
     const struct point *p = executed_point(tl, &here);
 

@@ -136,12 +136,28 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
 
 /* ---- running ---- */
 
-/* Is this position one where a debugger's step may end? */
-static bool at_boundary(const struct timeline *tl)
+const struct cpu *run_last_stepper(const struct timeline *tl, uint64_t cpus)
 {
-    const struct cpu *cpu = tl->m->cpus[0];
+    const struct cpu *last = NULL;
 
-    return cpu->ops->in_progress(cpu) == ICOUNT_MAX && !env_step_event_at(tl, tl->m->st->position);
+    for (unsigned i = 0; i < tl->m->ncpus; i++)
+        if ((cpus >> i & 1) && tl->m->cpus[i]->stepped > (last ? last->stepped : 0))
+            last = tl->m->cpus[i];
+    return last;
+}
+
+/* A debugger's step: one of `cpus` is to make an instruction after `from`. */
+struct step {
+    icount_t from;
+    uint64_t cpus;
+};
+
+static bool step_is_done(const struct timeline *tl, const struct step *step)
+{
+    const struct cpu *cpu = run_last_stepper(tl, step->cpus);
+
+    return cpu && cpu->stepped > step->from && cpu->ops->in_progress(cpu) == ICOUNT_MAX &&
+           !env_step_event_at(tl, tl->m->st->position);
 }
 
 static icount_t slice_limit(const struct timeline *tl, icount_t until)
@@ -231,12 +247,12 @@ static void account(struct timeline *tl, icount_t from, uint64_t ns)
     adapt(tl, to - from, ns);
 }
 
-/* Instruction by instruction to a boundary, at most to `limit`. */
-static void run_singly(struct timeline *tl, icount_t limit, struct stop *stop)
+/* To where the step is done, at most to `limit`. */
+static void run_singly(struct timeline *tl, icount_t limit, const struct step *step, struct stop *stop)
 {
     do {
-        machine_run_instruction(tl->m, limit, stop);
-    } while (stop->kind == STOP_LIMIT && tl->m->st->position < limit && !at_boundary(tl));
+        machine_run_instruction(tl->m, limit, step->cpus, stop);
+    } while (stop->kind == STOP_LIMIT && tl->m->st->position < limit && !step_is_done(tl, step));
 }
 
 /* We stand at a checkpoint whose segment holds nothing of interest: go to its end. */
@@ -259,8 +275,8 @@ static bool skip_segment(struct timeline *tl, icount_t until)
     return true;
 }
 
-/* Run for a slice. RUN_LIMIT: nothing stopped it; there may be more to do. */
-static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
+/* Run for a slice, at most to where `step` (NULL: none) is done. RUN_LIMIT: nothing stopped it; there may be more to do. */
+static enum run_end slice(struct timeline *tl, icount_t until, const struct step *step)
 {
     struct machine *m = tl->m;
     icount_t from = m->st->position;
@@ -288,8 +304,8 @@ static enum run_end slice(struct timeline *tl, icount_t until, bool singly)
         return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
     t0 = run_host_now(tl);
-    if (singly)
-        run_singly(tl, slice_limit(tl, until), &stop);
+    if (step)
+        run_singly(tl, slice_limit(tl, until), step, &stop);
     else
         machine_run(m, slice_limit(tl, until), &stop);
     t1 = run_host_now(tl);
@@ -327,18 +343,18 @@ enum run_end run_to(struct timeline *tl, icount_t until)
     enum run_end end = RUN_LIMIT;
 
     while (end == RUN_LIMIT && tl->m->st->position < until)
-        end = slice(tl, until, false);
+        end = slice(tl, until, NULL);
     return end;
 }
 
-enum run_end run_step(struct timeline *tl)
+enum run_end run_step(struct timeline *tl, uint64_t cpus)
 {
-    icount_t from = tl->m->st->position;
+    const struct step step = {tl->m->st->position, cpus};
     enum run_end end;
 
     do {
-        end = slice(tl, ICOUNT_MAX, true);
-    } while (end == RUN_LIMIT && (tl->m->st->position == from || !at_boundary(tl)));
+        end = slice(tl, ICOUNT_MAX, &step);
+    } while (end == RUN_LIMIT && !step_is_done(tl, &step));
     return end;
 }
 

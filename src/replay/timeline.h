@@ -92,7 +92,7 @@ struct timeline_stop {
     enum timeline_reason reason;
     unsigned point;   /* id of the break- or watchpoint */
     unsigned access;  /* TRAP_WRITE or TRAP_READ */
-    unsigned cpu;     /* whose hit it is, or who made the last step */
+    unsigned cpu;     /* whose hit it is; STEP_DONE: whose step */
     uint64_t address; /* of the instruction, or first watched byte that was touched */
     /* WATCHPOINT: other points that the same step hits, and the bytes touched; the one told is one whose bytes
      * change, if there is such a one. */
@@ -140,13 +140,15 @@ vtime_t timeline_edge_vtime(const struct timeline *tl);
 icount_t timeline_first(const struct timeline *tl);
 bool timeline_at_edge(const struct timeline *tl);
 
-/* One debugger's step: to the next / previous instruction boundary. A watched
- * access on the way stops it earlier. Breakpoints are not looked at. A sleeping
- * CPU's step is the interrupt entry that wakes it. */
-void timeline_step(struct timeline *tl, enum direction dir, struct timeline_stop *stop);
-/* Forward steps while the PC (as traps see it) is in [low, high), at least one;
- * breakpoints inside the range stop it. */
-void timeline_step_range(struct timeline *tl, uint64_t low, uint64_t high, struct timeline_stop *stop);
+/* One debugger's step, of one of `cpus` (bit n: CPU n; TIMELINE_ALL_CPUS). The whole guest runs until the first of
+ * them has made an instruction, or goes back to before the last one that one of them made: stop.cpu says which. A
+ * sleeping CPU's step is the interrupt entry that wakes it. A watched access on the way stops it earlier, whoever
+ * makes it, as does a breakpoint of a CPU that is not among `cpus`; theirs are not looked at. REPLAY_BEGIN: none of
+ * them has made a step before this position, where the machine stays. */
+#define TIMELINE_ALL_CPUS UINT64_MAX
+void timeline_step(struct timeline *tl, enum direction dir, uint64_t cpus, struct timeline_stop *stop);
+/* The same forward, but another CPU's breakpoint at the present position is hit at once. */
+void timeline_step_from_here(struct timeline *tl, uint64_t cpus, struct timeline_stop *stop);
 /* Run until something stops it. A breakpoint at the present position is not
  * hit again. Backward and interrupted: everything between where it stops and
  * where it began has been searched. */
@@ -173,8 +175,8 @@ struct timeline_point {
     /* May be NULL (always). Asked with the machine standing at the hit: an
      * instruction not yet made, an access just made; the same in both
      * directions. May read registers and memory only. It can be asked more than
-     * once about one hit. */
-    bool (*condition)(void *ctx, unsigned id);
+     * once about one hit. `cpu`: whose hit it is. */
+    bool (*condition)(void *ctx, unsigned id, unsigned cpu);
     void *ctx;
 };
 /* Go back to before the last write to the bytes that `where` means here (address, len, physical, drive), by whomever
@@ -186,8 +188,8 @@ int timeline_last_write(struct timeline *tl, const struct timeline_point *where,
 unsigned timeline_add_point(struct timeline *tl, const struct timeline_point *point);
 /* False: there is no such point. */
 bool timeline_remove_point(struct timeline *tl, unsigned id);
-/* Is there a breakpoint (condition true) at the present position's PC? Its id or 0. */
-unsigned timeline_breakpoint_here(struct timeline *tl);
+/* Is there a breakpoint (condition true) at that CPU's PC? Its id or 0. */
+unsigned timeline_breakpoint_here(struct timeline *tl, unsigned cpu);
 
 /* Positions at which timeline_continue() stops, in either direction. */
 void timeline_replay_break(struct timeline *tl, icount_t position);
@@ -195,11 +197,13 @@ void timeline_replay_break(struct timeline *tl, icount_t position);
 bool timeline_delete_replay_break(struct timeline *tl, icount_t position);
 size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positions);
 
+/* Through which CPU's eyes the user looks (at first: the first one's): by its translation addresses of watchpoints
+ * and of timeline_last_write() are found, and to its address space and registers writes go. */
+void timeline_look_by(struct timeline *tl, unsigned cpu);
+
 /* The outside world acts on the guest. These are recorded. The first four take a
  * step of their own, at once; in the past they are refused (-EROFS) with a text
  * that says what to do. Return 0 or a negative errno with *err. */
-/* Of which CPU's address space and registers the writes that follow are (at first: the first one's). */
-void timeline_act_on(struct timeline *tl, unsigned cpu);
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
                           uint32_t len, struct error *err);
 int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,

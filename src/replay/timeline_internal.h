@@ -64,7 +64,7 @@ struct found {
 
 /* How a run ended. */
 enum run_end {
-    RUN_LIMIT,       /* at the position asked for (or at a boundary, if asked for) */
+    RUN_LIMIT,       /* at the position asked for (or where a step is done, if asked for) */
     RUN_HIT,         /* HITS_STOP: see timeline.found */
     RUN_INTERRUPTED,
     RUN_GUEST_END,
@@ -91,6 +91,7 @@ struct search {
     const struct point *only; /* look for this one alone (timeline_last_write) */
     icount_t not_before;      /* hits of steps before this are none */
     icount_t exec_ignored;    /* the breakpoint at this position is none (HITS_STOP) */
+    uint64_t exec_unasked;    /* bit n: breakpoints of CPU n are none: it is the one that steps */
     icount_t watch_ignored;   /* accesses of the step from this position are none: they were told */
     bool skipping;            /* known segments without interest may be jumped over */
     struct found found;
@@ -198,7 +199,7 @@ struct timeline {
     struct reader reader;       /* env.c */
     struct clusters clusters;   /* clusters.c */
     struct search search;       /* navigate.c; hits: points.c */
-    unsigned acting;            /* timeline_act_on() */
+    unsigned eyes;              /* timeline_look_by() */
     struct pace pace;           /* run.c */
     struct placement placement; /* place.c */
     struct truth truth;         /* diverge.c */
@@ -254,8 +255,10 @@ uint64_t run_host_now(const struct timeline *tl);
 /* Run to `until`, hits as tl->search.mode says. The state may be left "between" except
  * after RUN_LIMIT. */
 enum run_end run_to(struct timeline *tl, icount_t until);
-/* Make at least one step, go on to the next instruction boundary. */
-enum run_end run_step(struct timeline *tl);
+/* Run until one of `cpus` (bits) has made an instruction, and no event takes the place of the next step. */
+enum run_end run_step(struct timeline *tl, uint64_t cpus);
+/* Which of `cpus` made a step last, as far as the way that led here shows; NULL: none. `stepped` says when. */
+const struct cpu *run_last_stepper(const struct timeline *tl, uint64_t cpus);
 /* The machine has other traps, which may slow it down a hundredfold: begin anew to measure how many steps fit into a
  * slice. */
 void run_changed(struct timeline *tl);
@@ -289,7 +292,5 @@ void points_finish(struct timeline *tl);
 /* Checkpoints were dropped for want of memory. */
 void snapshots_trimmed(struct timeline *tl);
 void snapshots_finish(struct timeline *tl);
-
-/* navigate.c */
 
 #endif

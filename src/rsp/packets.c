@@ -369,15 +369,15 @@ static enum rsp_verdict no_process(struct rsp_session *s)
 }
 
 /* What s and bs step: for gdb, that has said Hc0 before, the thread that it looks at. */
-static unsigned thread_to_step(const struct rsp_session *s)
+static uint64_t thread_to_step(const struct rsp_session *s)
 {
-    return s->resume_thread == RSP_ANY_THREAD ? s->thread : s->resume_thread;
+    return (uint64_t)1 << (s->resume_thread == RSP_ANY_THREAD ? s->thread : s->resume_thread);
 }
 
 /* Resume at an address: the program counter is written first. */
 static enum rsp_verdict resume(struct rsp_session *s, struct rsp_request *r, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .alone = true, .thread = thread_to_step(s)};
+    struct rsp_run run = {.kind = kind, .alone = true, .steppers = thread_to_step(s)};
     uint8_t value[RSP_MAX_REG_BYTES] = {0};
     struct error err = {0};
     uint64_t pc;
@@ -439,7 +439,7 @@ static bool can_seek(const struct rsp_session *s)
 
 static enum rsp_verdict resume_backwards(struct rsp_session *s, enum rsp_run_kind kind)
 {
-    struct rsp_run run = {.kind = kind, .reverse = true, .thread = thread_to_step(s)};
+    struct rsp_run run = {.kind = kind, .reverse = true, .steppers = thread_to_step(s)};
 
     if (s->gone)
         return no_process(s);
@@ -464,54 +464,74 @@ static enum rsp_verdict on_vcont_query(struct rsp_session *s, struct rsp_request
     return rsp_reply_text(s, "vCont;c;C;s;S;r");
 }
 
-/* One action: c, C sig, s, S sig, r start,end. */
-static bool take_action(struct rsp_session *s, struct rsp_request *r, struct rsp_run *run)
+/* One action of vCont's. */
+struct action {
+    bool step;
+    struct rsp_range range; /* to step out of; empty: one step */
+};
+
+/* c, C sig, s, S sig, r start,end. */
+static bool take_action(struct rsp_session *s, struct rsp_request *r, struct action *a)
 {
     uint64_t signal;
 
-    *run = (struct rsp_run){.kind = RSP_RUN_CONTINUE};
+    *a = (struct action){.step = false};
     if (rsp_take(r, "c"))
         return true;
     if (rsp_take(r, "C"))
         return rsp_take_hex(r, &signal);
-    run->kind = RSP_RUN_STEP;
+    a->step = true;
     if (rsp_take(r, "s"))
         return true;
     if (rsp_take(r, "S"))
         return rsp_take_hex(r, &signal);
-    run->kind = RSP_RUN_RANGE;
-    return rsp_take(r, "r") && rsp_take_hex(r, &run->range_start) && rsp_take(r, ",") &&
-           rsp_take_hex(r, &run->range_end) && run->range_end <= rsp_address_mask(s);
+    return rsp_take(r, "r") && rsp_take_hex(r, &a->range.start) && rsp_take(r, ",") &&
+           rsp_take_hex(r, &a->range.end) && a->range.end <= rsp_address_mask(s);
 }
 
-/* vCont;action[:thread]...: the guest runs as a whole, until the one thread that is to step has stepped; of several
- * such, the leftmost. No thread is held: that would change what happens. */
+/* The action is that of these threads. */
+static void apply_action(struct rsp_run *run, const struct action *a, uint64_t threads)
+{
+    if (!a->step || !threads)
+        return;
+    run->steppers |= threads;
+    if (run->kind == RSP_RUN_CONTINUE)
+        run->kind = RSP_RUN_STEP;
+    if (a->range.start >= a->range.end)
+        return;
+    run->kind = RSP_RUN_RANGE;
+    for (unsigned i = 0; i < RSP_MAX_THREADS; i++)
+        if (threads >> i & 1)
+            run->ranges[i] = a->range;
+}
+
+/* vCont;action[:thread]...: of each thread the leftmost action that names it, or all. The guest runs as a whole,
+ * until one of those that are to step has stepped; nobody is held, whatever the others are told or not. */
 static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
 {
-    struct rsp_run run, chosen;
-    unsigned thread;
-    bool have = false;
+    struct rsp_run run = {.kind = RSP_RUN_CONTINUE};
+    uint64_t left = UINT64_MAX >> (RSP_MAX_THREADS - s->info->nthreads), named;
+    unsigned thread, actions = 0;
+    struct action action;
 
     if (s->gone)
         return no_process(s);
     do {
-        if (!take_action(s, r, &run))
+        if (!take_action(s, r, &action))
             return rsp_reply_error(s, EINVAL, "unknown or malformed resume action");
         thread = RSP_ANY_THREAD;
         if (rsp_take(r, ":") && !rsp_take_thread(s, r, &thread))
             return rsp_reply_error(s, ESRCH, "no such thread");
-        run.thread = thread;
-        if (!have || (chosen.kind == RSP_RUN_CONTINUE && s->info->nthreads > 1))
-            chosen = run;
-        chosen.alone = !have;
-        have = true;
+        named = thread == RSP_ANY_THREAD ? left : left & (uint64_t)1 << thread;
+        left &= ~named;
+        apply_action(&run, &action, named);
+        actions++;
     } while (rsp_take(r, ";"));
     if (!rsp_at_end(r))
         return rsp_reply_malformed(s);
-    /* An empty range is a step. */
-    if (chosen.kind == RSP_RUN_RANGE && chosen.range_start >= chosen.range_end)
-        chosen = (struct rsp_run){.kind = RSP_RUN_STEP, .thread = chosen.thread};
-    return rsp_begin_run(s, &chosen);
+    run.left_out = left;
+    run.alone = actions == 1;
+    return rsp_begin_run(s, &run);
 }
 
 /* An interrupt as a packet; while the guest runs it is seen on arrival (session.c). */

@@ -62,23 +62,30 @@ void rsp_turn_away(struct rsp_session *s, const char *why);
 
 enum rsp_run_kind {
     RSP_RUN_CONTINUE, /* to the next breakpoint, watchpoint, interrupt, edge of history, or guest's end */
-    RSP_RUN_STEP,     /* one guest instruction or exception entry */
-    RSP_RUN_RANGE,    /* forward steps, at least one, while range_start <= PC < range_end, unless something
+    RSP_RUN_STEP,     /* one instruction or exception entry of one of `steppers` */
+    RSP_RUN_RANGE,    /* forward steps, at least one, until one of `steppers` is out of its range, unless something
                        * that ends RSP_RUN_CONTINUE comes first */
     RSP_RUN_SEEK,     /* to `position`, in whichever direction it lies; breakpoints do not count */
 };
 
 #define RSP_ANY_THREAD UINT32_MAX
+#define RSP_MAX_THREADS 64u
 
+struct rsp_range {
+    uint64_t start, end; /* [start, end); equal: none */
+};
+
+/* The guest runs as a whole, whatever is asked of its threads. */
 struct rsp_run {
     enum rsp_run_kind kind;
-    unsigned thread;      /* STEP, RANGE: the run ends when this one (from 0) has stepped; RSP_ANY_THREAD: any */
+    uint64_t steppers;    /* STEP, RANGE: bit n: the run ends when thread n (from 0) has stepped */
+    uint64_t left_out;    /* bit n: thread n was not named (vCont), so the client believes that it stands: its stop is
+                           * none that the client would understand */
     bool reverse;         /* CONTINUE, STEP: backwards */
     bool alone;           /* STEP: and nothing but that; how gdb steps off a breakpoint before it continues */
     bool brief;           /* SEEK: the client waits for it no longer than for any other reply: after a second it
                            * is to end wherever it is, as if that were the place; the next run goes on */
-    uint64_t range_start; /* RANGE */
-    uint64_t range_end;
+    struct rsp_range ranges[RSP_MAX_THREADS]; /* RANGE: of each of the steppers */
     icount_t position;    /* SEEK */
 };
 

@@ -229,7 +229,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->forward = forward;
     s->progress = progress;
     s->run_began_ns = host_monotonic_ns();
-    s->condition_known = false;
+    s->condition_known = s->cut_short = false;
 }
 
 void server_begin_search(struct server *s)
@@ -270,7 +270,7 @@ static bool tell_another(struct server *s, const struct rsp_run *run, struct tim
         if (!server_has_point(s, other->point))
             continue;
         *stop = (struct timeline_stop){
-            .reason = TIMELINE_WATCHPOINT, .point = other->point, .address = other->address};
+            .reason = TIMELINE_WATCHPOINT, .cpu = told->stop.cpu, .point = other->point, .address = other->address};
         return true;
     }
     return false;
@@ -288,46 +288,58 @@ static void continue_run(struct server *s, const struct rsp_run *run, struct tim
         timeline_continue(s->timeline, FORWARD, stop);
 }
 
-/* A step of one CPU: the whole guest runs until it has made one, or, backwards, to before its last one. */
-static void step_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+/* The CPU that has stepped is in the range that it is to step out of: does it step on? A breakpoint ends that. */
+static bool steps_on(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
-    enum direction dir = run->reverse ? BACKWARD : FORWARD;
-    const struct cpu *cpu = run->thread < s->machine->ncpus ? s->machine->cpus[run->thread] : NULL;
-    icount_t made = cpu ? cpu->share->steps : 0;
+    const struct rsp_range *range = &run->ranges[stop->cpu];
+    uint64_t pc = s->machine->cpus[stop->cpu]->ops->pc(s->machine->cpus[stop->cpu]);
 
-    do {
-        timeline_step(s->timeline, dir, stop);
-    } while (cpu && s->machine->ncpus > 1 && stop->reason == TIMELINE_STEP_DONE && cpu->share->steps == made);
-    if (stop->reason == TIMELINE_STEP_DONE)
-        stop->cpu = cpu ? cpu->index : s->machine->runner->index;
+    if (stop->reason != TIMELINE_STEP_DONE || pc < range->start || pc >= range->end)
+        return false;
+    stop->point = timeline_breakpoint_here(s->timeline, stop->cpu);
+    if (!stop->point)
+        return true;
+    stop->reason = TIMELINE_BREAKPOINT;
+    stop->address = pc;
+    return false;
 }
 
-/* Steps of one CPU while its PC is in the range, at least one; a breakpoint in it ends them. */
-static void range_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+/* Another thread's hit on the way of a step that the client believes to be of one thread alone (so gdb steps off a
+ * breakpoint). It could not make sense of that stop now. So the step ends before the hit, which the next run comes
+ * to at once. */
+static void stop_before_hit(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
-    const struct cpu *cpu;
-    uint64_t pc;
+    bool after = stop->reason == TIMELINE_WATCHPOINT && !s->info.watch_before;
+    struct timeline_stop there;
 
-    if (run->thread >= s->machine->ncpus || s->machine->ncpus == 1) {
-        timeline_step_range(s->timeline, run->range_start, run->range_end, stop);
-        return;
-    }
-    cpu = s->machine->cpus[run->thread];
+    if (after)
+        timeline_seek(s->timeline, timeline_position(s->timeline) - 1, &there);
+    *stop = (struct timeline_stop){.reason = TIMELINE_STEP_DONE, .cpu = (unsigned)__builtin_ctzll(run->steppers)};
+    s->cut_short = true;
+}
+
+/* Steps: the whole guest runs until a CPU has made one, or goes back to before its last one. */
+static void step_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+{
+    bool from_here = !run->reverse && !was_told_here(s);
+
     do {
-        step_run(s, run, stop);
-        pc = cpu->ops->pc(cpu);
-        stop->point = server_breakpoint_at(s, pc);
-        stop->address = pc;
-        if (stop->reason == TIMELINE_STEP_DONE && stop->point)
-            stop->reason = TIMELINE_BREAKPOINT;
-    } while (stop->reason == TIMELINE_STEP_DONE && pc >= run->range_start && pc < run->range_end);
+        if (from_here)
+            timeline_step_from_here(s->timeline, run->steppers, stop);
+        else
+            timeline_step(s->timeline, run->reverse ? BACKWARD : FORWARD, run->steppers, stop);
+        from_here = false;
+    } while (steps_on(s, run, stop));
+    if ((stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT) && (run->left_out >> stop->cpu & 1))
+        stop_before_hit(s, run, stop);
 }
 
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
 
-    server_sync_points(s, run->kind == RSP_RUN_STEP);
+    /* gdb takes its breakpoints out for a step of one thread alone and puts them back: leave them in. */
+    server_sync_points(s, run->kind == RSP_RUN_STEP && (run->left_out || s->machine->ncpus == 1));
     begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);
     s->brief = run->brief;
     switch (run->kind) {
@@ -335,10 +347,8 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         continue_run(s, run, stop);
         break;
     case RSP_RUN_STEP:
-        step_run(s, run, stop);
-        break;
     case RSP_RUN_RANGE:
-        range_run(s, run, stop);
+        step_run(s, run, stop);
         break;
     case RSP_RUN_SEEK:
         timeline_seek(tl, run->position, stop);
@@ -435,6 +445,11 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
     } else if (stop->reason == TIMELINE_WATCHPOINT && (stop->writer || own_watch(s, stop->point))) {
         watch_text(s, stop, text);
     }
+    if (s->cut_short && stop->reason == TIMELINE_STEP_DONE)
+        buffer_printf(text, "hindcast: on the way to the next step of CPU #%u another one comes to a breakpoint or watchpoint\n",
+                      stop->cpu);
+    else if (stop->reason == TIMELINE_REPLAY_BEGIN && timeline_position(s->timeline) != timeline_first(s->timeline))
+        buffer_printf(text, "hindcast: CPU #%u has made no step before this position\n", stop->cpu);
     for (unsigned i = 0; s->info.watch_before && i < stop->nothers; i++)
         buffer_printf(text, "hindcast: the same instruction touches watched bytes at 0x%" PRIx64 ", too\n",
                       stop->others[i].address);
@@ -471,6 +486,17 @@ static void report(struct server *s, const struct timeline_stop *stop)
     server_client_flush(s);
 }
 
+/* Which thread the debugger is told of: that whose hit or step it is; of a step that was not made, the one that was to make
+ * it; else the one whose turn it is. */
+static unsigned whose_stop(const struct server *s, const struct rsp_run *run, const struct timeline_stop *stop)
+{
+    if (stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT || stop->reason == TIMELINE_STEP_DONE)
+        return stop->cpu;
+    if (run->kind == RSP_RUN_STEP || run->kind == RSP_RUN_RANGE)
+        return (unsigned)__builtin_ctzll(run->steppers);
+    return machine_whose_turn(s->machine);
+}
+
 /* The debugger's next run, if it wants one. */
 static bool run_for_client(struct server *s)
 {
@@ -486,8 +512,7 @@ static bool run_for_client(struct server *s)
         make_run(s, run, &stop);
     if (s->client_lost || s->quit)
         return true;
-    if (stop.reason != TIMELINE_BREAKPOINT && stop.reason != TIMELINE_WATCHPOINT && run->kind != RSP_RUN_STEP)
-        stop.cpu = s->machine->runner ? s->machine->runner->index : 0;
+    stop.cpu = whose_stop(s, run, &stop);
     note_told(s, &stop, run->reverse);
     report(s, &stop);
     /* Has the client more to say, or gone, before the next of its packets is carried out? */

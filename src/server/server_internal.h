@@ -95,6 +95,7 @@ struct server {
     bool running;                /* inside a timeline call that polls */
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
+    bool cut_short;              /* a step ended before another CPU's hit (server.c) */
     bool brief;                  /* ends by itself after a second (rsp_run.brief) */
     struct server_told told;
     uint64_t run_began_ns;
@@ -103,7 +104,7 @@ struct server {
     /* The condition that was asked last in this run, and the answer. */
     bool condition_known;
     icount_t condition_position;
-    unsigned condition_id;
+    unsigned condition_id, condition_cpu;
     bool condition_answer;
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
 
@@ -128,11 +129,8 @@ struct server {
 const char *server_cpu_activity(const struct cpu *cpu);
 /* server_target.c: fill s->info and s->ops. */
 void server_target_init(struct server *s);
-/* Make the timeline's points those of the session; `watch_only`: the breakpoints
- * do not matter for the run to come. */
-void server_sync_points(struct server *s, bool watch_only);
-/* Id of the breakpoint there, 0: none. */
-unsigned server_breakpoint_at(const struct server *s, uint64_t pc);
+/* Make the timeline's points those of the session; `keep_removed`: and leave in the breakpoints that it had and has no more. */
+void server_sync_points(struct server *s, bool keep_removed);
 /* Is there a point of the timeline's that is the session's? */
 bool server_has_point(const struct server *s, unsigned id);
 /* Drop all of them. */

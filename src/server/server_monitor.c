@@ -61,7 +61,7 @@ static void print_position(struct server *s, struct buffer *out)
         buffer_printf(out, "%" PRIu64 " before the %s at %" PRIu64 "\n", edge - now, edge_name(s), edge);
 }
 
-/* What each CPU does, and has done. */
+/* What each CPU does, and has done; the debugger's thread is marked. */
 static void print_cpus(const struct server *s, struct buffer *out)
 {
     const struct machine *m = s->machine;
@@ -69,7 +69,7 @@ static void print_cpus(const struct server *s, struct buffer *out)
     for (unsigned i = 0; i < m->ncpus; i++) {
         const struct cpu *cpu = m->cpus[i];
 
-        buffer_printf(out, "%s CPU #%u: pc=0x%0*" PRIx64 ", %s, %" PRIu64 " steps\n", cpu == m->runner ? "*" : " ", i,
+        buffer_printf(out, "%s CPU #%u: pc=0x%0*" PRIx64 ", %s, %" PRIu64 " steps\n", i == s->cpu ? "*" : " ", i,
                       (int)cpu->ops->address_bits / 4, cpu->ops->pc(cpu), server_cpu_activity(cpu), cpu->share->steps);
     }
 }

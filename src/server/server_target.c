@@ -33,7 +33,6 @@ static int write_register(void *ctx, unsigned n, const void *buf, struct error *
     read_register(s, n, old);
     if (!memcmp(old, buf, len))
         return 0;
-    timeline_act_on(s->timeline, s->cpu);
     return timeline_write_register(s->timeline, n, buf, (uint32_t)len, err);
 }
 
@@ -103,7 +102,6 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
                          addr + there);
     if (same)
         return 0;
-    timeline_act_on(s->timeline, s->cpu);
     return timeline_write_memory(s->timeline, addr, physical, buf, (uint32_t)len, err);
 }
 
@@ -188,6 +186,7 @@ static void select_thread(void *ctx, unsigned thread)
     struct server *s = ctx;
 
     s->cpu = thread;
+    timeline_look_by(s->timeline, thread);
 }
 
 static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
@@ -260,14 +259,6 @@ static const struct server_point *find_point(const struct server *s, unsigned id
     return NULL;
 }
 
-unsigned server_breakpoint_at(const struct server *s, uint64_t pc)
-{
-    for (unsigned i = 0; i < s->npoints; i++)
-        if (is_exec(s->points[i].type) && s->points[i].address == pc)
-            return s->points[i].id;
-    return 0;
-}
-
 bool server_has_point(const struct server *s, unsigned id)
 {
     return find_point(s, id) != NULL;
@@ -275,7 +266,7 @@ bool server_has_point(const struct server *s, unsigned id)
 
 /* The timeline asks whether a hit counts. It may ask twice about one hit; the
  * commands of a breakpoint must run once, so the answer is kept. */
-static bool point_counts(void *ctx, unsigned id)
+static bool point_counts(void *ctx, unsigned id, unsigned cpu)
 {
     struct server *s = ctx;
     const struct server_point *p = find_point(s, id);
@@ -286,10 +277,9 @@ static bool point_counts(void *ctx, unsigned id)
 
     if (!p || !s->session)
         return p != NULL;
-    if (s->condition_known && s->condition_position == position && s->condition_id == id)
+    if (s->condition_known && s->condition_position == position && s->condition_id == id && s->condition_cpu == cpu)
         return s->condition_answer;
-    /* A condition is about the CPU whose step it is. */
-    s->cpu = s->machine->runner ? s->machine->runner->index : 0;
+    s->cpu = cpu;
     if (is_exec(p->type))
         answer = rsp_exec_hit(s->session, p->address, s->forward, &stop);
     else
@@ -298,6 +288,7 @@ static bool point_counts(void *ctx, unsigned id)
     s->condition_known = true;
     s->condition_position = position;
     s->condition_id = id;
+    s->condition_cpu = cpu;
     s->condition_answer = answer;
     return answer;
 }
@@ -378,18 +369,24 @@ static void replace_points(struct server *s, struct server_point *wanted, unsign
     s->npoints = n;
 }
 
-void server_sync_points(struct server *s, bool watch_only)
+static bool has_exec(const struct server_point *list, unsigned n, uint64_t address)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (is_exec(list[i].type) && list[i].address == address)
+            return true;
+    return false;
+}
+
+void server_sync_points(struct server *s, bool keep_removed)
 {
     unsigned count, n = 0;
     const struct rsp_breakpoint *bps = rsp_breakpoints(s->session, &count);
     struct server_point *wanted = xcalloc(count + s->npoints + 1, sizeof *wanted);
 
     for (unsigned i = 0; i < count; i++)
-        if (!watch_only || !is_exec(bps[i].type))
-            want_point(wanted, &n, &bps[i]);
-    /* gdb takes its breakpoints out for a step and puts them back: leave them in. */
-    for (unsigned i = 0; watch_only && i < s->npoints; i++)
-        if (is_exec(s->points[i].type)) {
+        want_point(wanted, &n, &bps[i]);
+    for (unsigned i = 0; keep_removed && i < s->npoints; i++)
+        if (is_exec(s->points[i].type) && !has_exec(wanted, n, s->points[i].address)) {
             wanted[n] = s->points[i];
             wanted[n++].id = 0;
         }

@@ -94,6 +94,8 @@ struct cpu {
     unsigned index;    /* machine.cpus[index] */
     void *state;       /* arena block */
     struct cpu_share *share; /* arena block */
+    icount_t stepped;  /* where the machine stood after this CPU's last step, or after a reset since; 0: it made none
+                        * since the state was replaced */
     bool running;      /* inside ops->run */
     bool attention;    /* set by machine_attention(): leave run() after this instruction, because
                         * deadlines, requests or interrupt lines may have changed, or who is awake */

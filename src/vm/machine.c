@@ -250,6 +250,8 @@ void machine_restored(struct machine *m)
 {
     m->between = false;
     m->traps->npending = 0;
+    for (unsigned i = 0; i < m->ncpus; i++)
+        m->cpus[i]->stepped = 0;
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->restored)
             m->devices[i]->ops->restored(m->devices[i]);
@@ -601,6 +603,14 @@ static struct cpu *whose_turn(struct machine *m, icount_t *end)
     return best;
 }
 
+unsigned machine_whose_turn(struct machine *m)
+{
+    icount_t end;
+
+    m->awake_stale = true;
+    return who_is_awake(m) ? whose_turn(m, &end)->index : 0;
+}
+
 bool machine_yield(struct cpu *cpu, icount_t position)
 {
     struct machine *m = cpu->machine;
@@ -713,7 +723,22 @@ static bool at_wanted_boundary(const struct machine *m, icount_t start)
 {
     const struct cpu *cpu = m->runner;
 
-    return cpu->to_boundary && m->st->position != start && cpu->ops->in_progress(cpu) == ICOUNT_MAX;
+    if (!m->wanted || m->st->position == start)
+        return false;
+    /* A step of nobody's. */
+    if (cpu->stepped != m->st->position)
+        return true;
+    return cpu->to_boundary && cpu->ops->in_progress(cpu) == ICOUNT_MAX;
+}
+
+/* The step that a guest's request for a reset takes is no CPU's, and happens to all. */
+static void reset_step(struct machine *m)
+{
+    machine_reset(m);
+    m->st->position++;
+    m->between = false;
+    for (unsigned i = 0; i < m->ncpus; i++)
+        m->cpus[i]->stepped = m->st->position;
 }
 
 static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
@@ -740,10 +765,10 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
         if (do_one_due(m, &a, &e))
             continue;
         if (m->st->reset_request) {
-            machine_reset(m);
-            m->st->position++; /* no CPU's */
-            m->between = false;
+            reset_step(m);
             a.stale = true;
+            if (m->wanted)
+                return STOP_LIMIT;
             continue;
         }
         if (!who_is_awake(m)) {
@@ -769,21 +794,22 @@ static void run_until(struct machine *m, icount_t until, struct stop *stop)
     stop->cpu = stop->kind == STOP_TRAP ? stop->hit.cpu : m->runner->index;
 }
 
-static void set_to_boundary(struct machine *m, bool wanted)
+static void set_wanted(struct machine *m, uint64_t cpus)
 {
+    m->wanted = cpus;
     for (unsigned i = 0; i < m->ncpus; i++)
-        m->cpus[i]->to_boundary = wanted;
+        m->cpus[i]->to_boundary = cpus >> i & 1;
 }
 
 void machine_run(struct machine *m, icount_t until, struct stop *stop)
 {
-    set_to_boundary(m, false);
+    set_wanted(m, 0);
     run_until(m, until, stop);
 }
 
-void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop)
+void machine_run_instruction(struct machine *m, icount_t until, uint64_t cpus, struct stop *stop)
 {
-    set_to_boundary(m, true);
+    set_wanted(m, cpus);
     run_until(m, until, stop);
 }
 

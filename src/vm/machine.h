@@ -171,6 +171,7 @@ struct machine {
     bool between;            /* something that belongs to the next step was already done at this
                               * position: the state is not the one the position names */
     icount_t run_from;       /* position at which a CPU's run() was last entered */
+    uint64_t wanted;         /* bit n: an instruction of cpus[n] ends machine_run_instruction() */
     const struct machine_console *console; /* NULL: a machine without screen, keyboard and mouse */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
@@ -225,9 +226,13 @@ vtime_t machine_now(const struct machine *m);
  * with wake == VTIME_NEVER is also given without stop_when_idle: nothing will
  * ever wake the guest but an event that is not there yet. */
 void machine_run(struct machine *m, icount_t until, struct stop *stop);
-/* The same, but also stops (STOP_LIMIT) at the first instruction boundary after at least one step: a
- * repeated instruction is made whole, in bulk. */
-void machine_run_instruction(struct machine *m, icount_t until, struct stop *stop);
+/* The same, but also stops (STOP_LIMIT) when one of `cpus` (bit n: cpus[n]; not 0) has made at least one step and
+ * stands between two instructions: a repeated instruction is made whole, in bulk, as is what other CPUs do
+ * meanwhile. And after each step that is no CPU's: an event, a reset. */
+void machine_run_instruction(struct machine *m, icount_t until, uint64_t cpus, struct stop *stop);
+/* Whose turn it is here, by the schedule: who makes the step from here unless something that is due wakes another one. If
+ * all sleep, the first one. A pure function of the state. */
+unsigned machine_whose_turn(struct machine *m);
 /* With stop_when_idle: let the sleeping CPUs' clock jump to `to`, which must not be
  * later than the `wake` of the last STOP_IDLE; sets `between`. */
 void machine_warp(struct machine *m, vtime_t to);
@@ -242,8 +247,10 @@ bool machine_yield(struct cpu *cpu, icount_t position);
 /* For a CPU's run(): it does not run any more and the machine stands at `position`. Counts its steps. */
 static inline void machine_stand(struct machine *m, icount_t position)
 {
+    if (position == m->st->position)
+        return;
     m->runner->share->steps += position - m->st->position;
-    m->st->position = position;
+    m->runner->stepped = m->st->position = position;
 }
 
 /* For device and CPU code: ask for the end of the guest, or a reset, after this instruction. */

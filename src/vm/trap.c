@@ -155,7 +155,6 @@ void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, u
         }
         t->pending[t->npending++] = (struct trap_hit){
             .kind = kind,
-            .cpu = m->runner ? m->runner->index : 0,
             .position = machine_position(m),
             .address = first,
             .len = end - first,
@@ -172,10 +171,14 @@ void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, u
 void traps_report_pending(struct machine *m)
 {
     struct traps *t = m->traps;
+    /* What a device does before a step belongs to that step, whoever makes it. */
+    unsigned cpu = m->runner->stepped == m->st->position ? m->runner->index : 0;
 
-    for (unsigned i = 0; i < t->npending; i++)
+    for (unsigned i = 0; i < t->npending; i++) {
+        t->pending[i].cpu = cpu;
         if (t->pending[i].position < m->st->position)
             traps_report(m, &t->pending[i]);
+    }
     traps_forget_pending(m);
 }
 

@@ -36,7 +36,7 @@ struct trap {
 
 struct trap_hit {
     unsigned kind;     /* the one TRAP_* that hit */
-    unsigned cpu;      /* whose step it is */
+    unsigned cpu;      /* whose step it is; one that is nobody's (a debugger's write, a reset) counts as the first one's */
     icount_t position; /* P above: where the step that hits begins */
     uint64_t address;  /* TRAP_EXEC: the PC; else the first byte of the range that was touched */
     unsigned trap;     /* accesses: 1 + the trap's index in the list; 0: whichever has the address */

@@ -154,6 +154,13 @@ static bool idle(const struct cpu *cpu)
     return c->st->halted && !i386_event_ready(&c->u);
 }
 
+static const char *activity(const struct cpu *cpu)
+{
+    if (const_cpu(cpu)->st->halted == I386_WAITS)
+        return "waiting for SIPI";
+    return idle(cpu) ? "halted" : "running";
+}
+
 static uint64_t pc(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
@@ -290,6 +297,7 @@ static const struct cpu_ops ops = {
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
+    .activity = activity,
     .translate = i386_translate,
     .stretch = i386_stretch,
     .pc = pc,

@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 import harness
-from harness import SOURCE as TREE, Server, contains, equal, gdb
+from harness import SOURCE as TREE, Server, check, contains, equal, gdb, lacks
 
 SOURCE = """
         .text
@@ -64,6 +64,13 @@ def run(commands):
         return gdb(s, commands, symbols=guest())
 
 
+def address_of(symbol):
+    for line in subprocess.run(["aarch64-linux-gnu-nm", guest()], capture_output=True, text=True, check=True).stdout.splitlines():
+        if line.split()[2] == symbol:
+            return int(line.split()[0], 16)
+    raise harness.Failed(symbol)
+
+
 def steps(text):
     """What `monitor info cpus` says that each CPU has made."""
     return [int(n) for n in re.findall(r"CPU #\d+: .* (\d+) steps$", text, re.M)]
@@ -99,6 +106,65 @@ def claim_thread_specific_breakpoints_stop_for_their_thread_alone():
     out = run(["break second_loop thread 2 if $x1 > 5", "break first_loop thread 2", "continue", "p $x1"])
     contains(out, r'^Thread 2 "CPU#1" hit Breakpoint 1')
     contains(out, r"^\$1 = 6$")
+
+
+def claim_a_step_back_goes_before_the_threads_own_last_step_however_far():
+    out = run(["break second_loop", "continue", "delete", "monitor info cpus", "echo |\\n", "thread 1", "reverse-stepi", "monitor info cpus", "echo |\\n",
+               "thread 2", "reverse-stepi", "monitor info cpus", "echo |\\n"] + ["reverse-stepi"] * 12 + ["info threads", "monitor info cpus"])
+    a, b, c, d = [part for part in out.split("|\n")]
+    equal(steps(b), [steps(a)[0] - 1, 0], out)         # the second one's steps all came after that
+    contains(c, r"CPU #1 has made no step before this position")
+    equal(steps(c), steps(b), out)
+    contains(d, r"No more reverse-execution history")
+    contains(d, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
+
+
+def claim_a_breakpoint_of_another_thread_stops_a_step():
+    """gdb on the whole: CPU 1 is asked to step while it is the other one's turn, which comes to a breakpoint."""
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        out = gdb(s, ["break second_loop", "continue", "delete", "thread 1", "stepi", "break first_loop", "thread 2", "stepi",
+                      "info threads", "monitor info cpus", "stepi", "monitor info cpus"], symbols=guest())
+    contains(out, r'^Thread 1 "CPU#0" hit Breakpoint 2, first_loop')
+
+
+def claim_a_step_alone_is_answered_for_its_own_thread():
+    """gdb steps off a breakpoint by a step of one thread without the others, and an answer of another thread's is one that it
+    cannot understand. The hit is not lost: the next run stops there at once."""
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        first, second = address_of("first_loop"), address_of("second_loop")
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{second:x},4")
+        contains(c.ask("vCont;c"), "thread:2;.*swbreak")
+        c.ask(f"z0,{second:x},4")
+        contains(c.ask("vCont;s:1;c"), "thread:1;")    # it is the first one's turn now
+        here = steps(c.monitor("info cpus"))
+        c.ask(f"Z0,{first:x},4")
+        lacks(c.ask("vCont;s:2"), "thread:1;")
+        there = steps(c.monitor("info cpus"))
+        check(there[1] == here[1] and there[0] > here[0], here, there)
+        contains(c.ask("vCont;c"), "thread:1;.*swbreak")
+        equal(steps(c.monitor("info cpus")), there)
+        contains(c.ask("vCont;s:2;c"), "thread:1;.*swbreak")
+        c.ask(f"z0,{first:x},4")
+        contains(c.ask("vCont;s:2;c"), "thread:2;")
+        equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
+
+
+def claim_a_thread_steps_out_of_its_own_range():
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        second = address_of("second_loop")
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{second:x},4")
+        c.ask("vCont;c")
+        c.ask(f"z0,{second:x},4")
+        before = steps(c.monitor("info cpus"))
+        contains(c.ask(f"vCont;r{second:x},{second + 4:x}:2;c:1"), "thread:2;")
+        equal(steps(c.monitor("info cpus"))[1], before[1] + 1)
+        contains(c.ask(f"vCont;s:1;r{second - 16:x},{second + 4:x}:2"), "thread:1;")
+        now = steps(c.monitor("info cpus"))
+        check(now[0] == before[0] + 1 and now[1] > before[1] + 1, before, now)
 
 
 if __name__ == "__main__":

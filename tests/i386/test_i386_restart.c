@@ -218,20 +218,20 @@ START_TEST(a_repeated_instruction_is_made_whole_in_bulk)
 
     begin();
     fill_a_mebibyte();
-    machine_run_instruction(b->m, ICOUNT_MAX, &stop);
+    machine_run_instruction(b->m, ICOUNT_MAX, 1, &stop);
     ck_assert_int_eq(stop.kind, STOP_LIMIT);
     ck_assert_uint_eq(b->m->st->position, 1 << 20);
     ck_assert_uint_eq(s->rip, KCODE + 2);
     ucpu_stats(&b->c->u, &stats);
     ck_assert_uint_lt(stats.alone, 2000); /* a few for each page */
     whole = machine_hash(b->m);
-    machine_run_instruction(b->m, ICOUNT_MAX, &stop);
+    machine_run_instruction(b->m, ICOUNT_MAX, 1, &stop);
     ck_assert_uint_eq(b->m->st->position, (1 << 20) + 1);
     end();
     begin();
     fill_a_mebibyte();
     steps(b, 99);
-    machine_run_instruction(b->m, 5000, &stop);
+    machine_run_instruction(b->m, 5000, 1, &stop);
     ck_assert_uint_eq(b->m->st->position, 5000);
     steps(b, (1 << 20) - 5000);
     ck_assert(machine_hash(b->m) == whole);

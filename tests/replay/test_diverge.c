@@ -141,7 +141,7 @@ static void is_debuggable(struct replay *p)
     uint64_t hash = machine_hash(timeline_machine(p->h.tl));
 
     ck_assert(!timeline_machine(p->h.tl)->between);
-    timeline_step(p->h.tl, BACKWARD, &stop);
+    timeline_step(p->h.tl, BACKWARD, TIMELINE_ALL_CPUS, &stop);
     ck_assert_int_eq(stop.reason, TIMELINE_STEP_DONE);
     ck_assert_uint_lt(timeline_position(p->h.tl), at);
     timeline_continue(p->h.tl, BACKWARD, &stop);
@@ -150,7 +150,7 @@ static void is_debuggable(struct replay *p)
     ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
     ck_assert_uint_eq(timeline_position(p->h.tl), at);
     ck_assert_uint_eq(machine_hash(timeline_machine(p->h.tl)), hash);
-    timeline_step(p->h.tl, FORWARD, &stop);
+    timeline_step(p->h.tl, FORWARD, TIMELINE_ALL_CPUS, &stop);
     ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
     ck_assert_uint_eq(timeline_position(p->h.tl), at);
 }

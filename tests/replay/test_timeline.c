@@ -24,9 +24,10 @@ struct oracle {
     uint64_t push, pull;      /* cursors */
     icount_t count;           /* positions known: 0..count-1 */
     uint64_t *hash;
-    icount_t *began;          /* in_progress */
-    struct toy_state *state;
+    icount_t *began;          /* in_progress of each CPU */
+    struct toy_state *state;  /* of each CPU */
     struct toy_trace *trace;  /* of the step from there */
+    bool *reset;              /* that step is a reset the guest asked for */
     size_t cap;
     struct buffer output;
 };
@@ -119,15 +120,46 @@ static void oracle_note(struct oracle *o)
     if (p >= o->cap) {
         o->cap = o->cap ? o->cap * 2 : 4096;
         o->hash = xrealloc(o->hash, o->cap * sizeof(*o->hash));
-        o->began = xrealloc(o->began, o->cap * sizeof(*o->began));
-        o->state = xrealloc(o->state, o->cap * sizeof(*o->state));
+        o->began = xrealloc(o->began, o->cap * o->m->ncpus * sizeof(*o->began));
+        o->state = xrealloc(o->state, o->cap * o->m->ncpus * sizeof(*o->state));
         o->trace = xrealloc(o->trace, o->cap * sizeof(*o->trace));
+        o->reset = xrealloc(o->reset, o->cap * sizeof(*o->reset));
     }
     o->hash[p] = machine_hash(o->m);
-    o->began[p] = o->m->cpus[0]->ops->in_progress(o->m->cpus[0]);
-    o->state[p] = *toy_state(o->m);
+    for (unsigned i = 0; i < o->m->ncpus; i++) {
+        o->began[p * o->m->ncpus + i] = o->m->cpus[i]->ops->in_progress(o->m->cpus[i]);
+        o->state[p * o->m->ncpus + i] = *toy_state_of(o->m, i);
+    }
     memset(&o->trace[p], 0, sizeof(o->trace[p]));
     o->count++;
+}
+
+static icount_t began_of(const struct oracle *o, icount_t p, unsigned cpu)
+{
+    return o->began[p * o->m->ncpus + cpu];
+}
+
+static const struct toy_state *state_of(const struct oracle *o, icount_t p, unsigned cpu)
+{
+    return &o->state[p * o->m->ncpus + cpu];
+}
+
+/* Whose is the step from h? Nobody's counts as the first one's. */
+static unsigned owner(const struct oracle *o, icount_t h)
+{
+    return o->trace[h].by ? o->trace[h].by - 1 : 0;
+}
+
+/* Does the step from h belong to one of them, or to all? */
+static bool is_step_of(const struct oracle *o, icount_t h, uint64_t cpus)
+{
+    return o->reset[h] || (o->trace[h].by && (cpus >> owner(o, h) & 1));
+}
+
+/* Whose it is, then. */
+static unsigned stepper(const struct oracle *o, icount_t h, uint64_t cpus)
+{
+    return o->reset[h] ? (unsigned)__builtin_ctzll(cpus) : owner(o, h);
 }
 
 /* Who else writes memory than the CPU by its instructions is in the trace of the step, too. */
@@ -166,7 +198,18 @@ static void oracle_destroy(struct oracle *o)
     free(o->began);
     free(o->state);
     free(o->trace);
+    free(o->reset);
     free(o);
+}
+
+static bool step_event_at(const struct oracle *o, icount_t p)
+{
+    const struct event *e;
+
+    for (uint64_t n = event_log_find(o->log, p); (e = event_log_get(o->log, n)) && e->position == p; n++)
+        if (event_is_step(e->kind))
+            return true;
+    return false;
 }
 
 /* Come to know everything up to `edge`. */
@@ -177,23 +220,16 @@ static void oracle_extend(struct oracle *o, const struct event_log *log, icount_
         icount_t p = o->count - 1;
         struct stop stop;
 
-        toy_of(o->m)->trace = &o->trace[p];
+        for (unsigned i = 0; i < o->m->ncpus; i++)
+            ((struct toy *)o->m->cpus[i])->trace = &o->trace[p];
+        o->reset[p] = o->m->st->reset_request && !step_event_at(o, p);
         machine_run(o->m, p + 1, &stop);
-        toy_of(o->m)->trace = NULL;
+        for (unsigned i = 0; i < o->m->ncpus; i++)
+            ((struct toy *)o->m->cpus[i])->trace = NULL;
         ck_assert_int_eq(stop.kind, STOP_LIMIT);
         ck_assert(!o->m->between);
         oracle_note(o);
     }
-}
-
-static bool oracle_boundary(const struct oracle *o, icount_t p)
-{
-    const struct event *e;
-
-    for (uint64_t n = event_log_find(o->log, p); (e = event_log_get(o->log, n)) && e->position == p; n++)
-        if (event_is_step(e->kind))
-            return false;
-    return o->began[p] == ICOUNT_MAX;
 }
 
 /* ---- a debugger user ---- */
@@ -379,8 +415,8 @@ static bool condition_holds(const struct user_point *p, const struct toy_state *
     return false;
 }
 
-/* As the timeline asks it: of the machine as it stands. */
-static bool ask(void *ctx, unsigned id)
+/* As the timeline asks it: of the CPU whose hit it is, as it stands. */
+static bool ask(void *ctx, unsigned id, unsigned cpu)
 {
     struct user_point *p = ctx;
     struct toy_state s;
@@ -388,7 +424,7 @@ static bool ask(void *ctx, unsigned id)
     ck_assert_uint_eq(p->id, id);
     memset(&s, 0, sizeof(s));
     for (unsigned i = 0; i < 8; i++)
-        p->user->m->cpus[0]->ops->read_reg(p->user->m->cpus[0], i, &s.r[i]);
+        p->user->m->cpus[cpu]->ops->read_reg(p->user->m->cpus[cpu], i, &s.r[i]);
     return condition_holds(p, &s);
 }
 
@@ -399,7 +435,8 @@ static bool exec_hit(const struct user *u, icount_t h)
     for (unsigned i = 0; t->began && i < u->npoints; i++) {
         const struct user_point *p = &u->points[i];
 
-        if ((p->p.kinds & TRAP_EXEC) && p->p.address == t->pc && condition_holds(p, &u->o->state[h]))
+        if ((p->p.kinds & TRAP_EXEC) && p->p.address == t->pc &&
+            condition_holds(p, state_of(u->o, h, owner(u->o, h))))
             return true;
     }
     return false;
@@ -416,7 +453,8 @@ static bool access_hit(const struct user *u, icount_t h)
             const struct toy_access *x = &t->accesses[a];
 
             if ((p->p.kinds & x->kind) && x->address < p->p.address + p->p.len &&
-                p->p.address < x->address + x->len && condition_holds(p, &u->o->state[h + 1]))
+                p->p.address < x->address + x->len &&
+                condition_holds(p, state_of(u->o, h + 1, owner(u->o, h))))
                 return true;
         }
     }
@@ -440,54 +478,110 @@ static void check_state(struct user *u)
     MUST(u->output.len >= n && (!n || !memcmp(u->output.data, u->o->output.data, n)), "output differs");
 }
 
-static void check_step(struct user *u, enum direction dir)
+/* One CPU, most of the time. */
+static uint64_t choose_cpus(struct user *u)
 {
-    icount_t from = timeline_position(u->tl), at, want;
-    struct timeline_stop stop;
-    const struct oracle *o = u->o;
-    bool watch = false;
+    uint64_t cpus = (uint64_t)1 << roll(u, u->m->ncpus);
 
-    timeline_step(u->tl, dir, &stop);
+    if (!roll(u, 8))
+        return TIMELINE_ALL_CPUS;
+    return roll(u, 8) ? cpus : cpus | (uint64_t)1 << roll(u, u->m->ncpus);
+}
+
+/* A breakpoint of somebody else at h, in a step of `cpus`. */
+static bool foreign_hit(const struct user *u, icount_t h, uint64_t cpus)
+{
+    return !(cpus >> owner(u->o, h) & 1) && exec_hit(u, h);
+}
+
+static void check_step_forward(struct user *u, uint64_t cpus)
+{
+    icount_t from = timeline_position(u->tl), at, want = from;
+    const struct oracle *o = u->o;
+    struct timeline_stop stop;
+    bool made = false, done = false;
+    unsigned who = 0;
+
+    timeline_step(u->tl, FORWARD, cpus, &stop);
     check_state(u);
     at = timeline_position(u->tl);
     if (stop.reason == TIMELINE_INTERRUPTED)
         return;
-    if (dir == FORWARD) {
-        want = from;
-        do {
-            if (want + 1 >= o->count) {
-                MUST(stop.reason == TIMELINE_GUEST_END || stop.reason == TIMELINE_REPLAY_END, "reason %d", stop.reason);
-                return;
-            }
-            watch = access_hit(u, want);
-            want++;
-        } while (!watch && !oracle_boundary(o, want));
-    } else if (from == 0) {
-        MUST(stop.reason == TIMELINE_REPLAY_BEGIN && at == 0, "not the begin");
-        return;
-    } else {
-        want = from;
-        do {
-            want--;
-            watch |= access_hit(u, want);
-        } while (!watch && want && !oracle_boundary(o, want));
-        if (!watch && !want && !oracle_boundary(o, 0)) {
-            MUST(stop.reason == TIMELINE_REPLAY_BEGIN && at == 0, "not the begin");
+    while (!done) {
+        if (want + 1 >= o->count) {
+            /* The oracle knows no step from here. */
+            MUST(at == want && (stop.reason == TIMELINE_GUEST_END || stop.reason == TIMELINE_REPLAY_END ||
+                                (stop.reason == TIMELINE_BREAKPOINT && !(cpus >> stop.cpu & 1))),
+                 "reason %d at %llu, not %llu", stop.reason, (unsigned long long)at, (unsigned long long)want);
             return;
         }
+        if (want > from && foreign_hit(u, want, cpus)) {
+            MUST(at == want && stop.reason == TIMELINE_BREAKPOINT && stop.cpu == owner(o, want),
+                 "from %llu to %llu, reason %d, CPU %u; another's breakpoint at %llu", (unsigned long long)from,
+                 (unsigned long long)at, stop.reason, stop.cpu, (unsigned long long)want);
+            return;
+        }
+        if (access_hit(u, want)) {
+            MUST(at == want + 1 && stop.reason == TIMELINE_WATCHPOINT && stop.cpu == owner(o, want),
+                 "from %llu to %llu, reason %d, CPU %u; an access from %llu", (unsigned long long)from,
+                 (unsigned long long)at, stop.reason, stop.cpu, (unsigned long long)want);
+            return;
+        }
+        if (is_step_of(o, want, cpus)) {
+            made = true;
+            who = stepper(o, want, cpus);
+        }
+        want++;
+        done = made && began_of(o, want, who) == ICOUNT_MAX && !step_event_at(o, want);
     }
-    MUST(at == want, "from %llu to %llu instead of %llu", (unsigned long long)from, (unsigned long long)at,
-         (unsigned long long)want);
-    MUST(stop.reason == (watch ? TIMELINE_WATCHPOINT : TIMELINE_STEP_DONE), "reason %d", stop.reason);
+    MUST(at == want && stop.reason == TIMELINE_STEP_DONE && stop.cpu == who, "from %llu to %llu, reason %d, CPU %u; not %llu, %u",
+         (unsigned long long)from, (unsigned long long)at, stop.reason, stop.cpu, (unsigned long long)want, who);
+}
+
+static void check_step_backward(struct user *u, uint64_t cpus)
+{
+    icount_t from = timeline_position(u->tl), at, want = from, h;
+    const struct oracle *o = u->o;
+    struct timeline_stop stop;
+    bool made = false, watch = false;
+    unsigned who = 0;
+
+    timeline_step(u->tl, BACKWARD, cpus, &stop);
+    check_state(u);
+    at = timeline_position(u->tl);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return;
+    while (want && !made)
+        made = is_step_of(o, --want, cpus);
+    if (!made) {
+        MUST(stop.reason == TIMELINE_REPLAY_BEGIN && at == from, "no step is there, but reason %d at %llu", stop.reason,
+             (unsigned long long)at);
+        return;
+    }
+    who = stepper(o, want, cpus);
+    if (began_of(o, want, who) != ICOUNT_MAX)
+        want = began_of(o, want, who);
+    for (h = from; h-- > want;) {
+        watch = access_hit(u, h);
+        if (!watch && !foreign_hit(u, h, cpus))
+            continue;
+        MUST(at == h && stop.reason == (watch ? TIMELINE_WATCHPOINT : TIMELINE_BREAKPOINT) && stop.cpu == owner(o, h),
+             "from %llu to %llu, reason %d, CPU %u; a hit at %llu", (unsigned long long)from, (unsigned long long)at, stop.reason,
+             stop.cpu, (unsigned long long)h);
+        return;
+    }
+    MUST(at == want && stop.reason == TIMELINE_STEP_DONE && stop.cpu == who, "from %llu to %llu, reason %d, CPU %u; not %llu, %u",
+         (unsigned long long)from, (unsigned long long)at, stop.reason, stop.cpu, (unsigned long long)want, who);
 }
 
 static void check_there_and_back(struct user *u, unsigned n)
 {
-    icount_t from = timeline_position(u->tl);
+    icount_t from = timeline_position(u->tl), want = from;
+    unsigned cpu = roll(u, u->m->ncpus), done = 0;
+    uint64_t cpus = (uint64_t)1 << cpu;
     struct timeline_stop stop;
-    unsigned done = 0;
 
-    if (!oracle_boundary(u->o, from))
+    if (began_of(u->o, from, cpu) != ICOUNT_MAX || step_event_at(u->o, from))
         return;
     u->poll_odds = 0;
     u->interrupt_at = ICOUNT_MAX;
@@ -496,21 +590,26 @@ static void check_there_and_back(struct user *u, unsigned n)
          * position where it happens one that steps pass over. */
         if (u->m->st->end == GUEST_TRIPLE_FAULT)
             return;
-        timeline_step(u->tl, FORWARD, &stop);
+        timeline_step(u->tl, FORWARD, cpus, &stop);
         if (stop.reason != TIMELINE_STEP_DONE) {
             if (stop.reason != TIMELINE_GUEST_END)
                 return; /* a watchpoint, or the user is tired of waiting */
             break;
         }
     }
+    if (!done)
+        return;
     for (; done; done--) {
-        timeline_step(u->tl, BACKWARD, &stop);
+        timeline_step(u->tl, BACKWARD, cpus, &stop);
         check_state(u);
         if (stop.reason != TIMELINE_STEP_DONE)
             return; /* a watchpoint */
     }
-    MUST(timeline_position(u->tl) == from, "ended at %llu, not %llu",
-         (unsigned long long)timeline_position(u->tl), (unsigned long long)from);
+    /* Where the CPU's first step since then begins: nothing of its own lies between. */
+    while (!is_step_of(u->o, want, cpus))
+        want++;
+    MUST(timeline_position(u->tl) == want, "ended at %llu, not %llu",
+         (unsigned long long)timeline_position(u->tl), (unsigned long long)want);
 }
 
 static bool is_break(const struct user *u, icount_t p)
@@ -537,7 +636,7 @@ static void check_forward(struct user *u)
             break;
         if (access_hit(u, q)) {
             q++;
-            MUST(q == at && stop.reason == TIMELINE_WATCHPOINT,
+            MUST(q == at && stop.reason == TIMELINE_WATCHPOINT && stop.cpu == owner(u->o, q - 1),
                  "from %llu stops at %llu (reason %d), access before %llu", (unsigned long long)from,
                  (unsigned long long)at, stop.reason, (unsigned long long)q);
             return;
@@ -548,8 +647,8 @@ static void check_forward(struct user *u)
     switch (stop.reason) {
     case TIMELINE_BREAKPOINT:
         /* The oracle knows the next step only where there is one. */
-        MUST(at > from && stop.address == TOY_VIRTUAL + u->o->state[at].pc, "no breakpoint there");
-        MUST(at + 1 >= u->o->count || exec_hit(u, at), "no breakpoint there");
+        MUST(at > from && stop.address == TOY_VIRTUAL + state_of(u->o, at, stop.cpu)->pc, "no breakpoint there");
+        MUST(at + 1 >= u->o->count || (exec_hit(u, at) && stop.cpu == owner(u->o, at)), "no breakpoint there");
         break;
     case TIMELINE_REPLAY_BREAK:
         MUST(is_break(u, at), "no break there");
@@ -594,6 +693,7 @@ static void check_backward(struct user *u)
                                : brk                      ? TIMELINE_REPLAY_BREAK
                                                           : TIMELINE_REPLAY_BEGIN),
          "reason %d at %llu", stop.reason, (unsigned long long)at);
+    MUST(!(watch || bp) || stop.cpu == owner(u->o, h), "CPU %u, not %u", stop.cpu, owner(u->o, h));
 }
 
 static void check_seek(struct user *u)
@@ -700,6 +800,7 @@ static void write_something(struct user *u)
     struct error err;
     int r;
 
+    timeline_look_by(u->tl, roll(u, u->m->ncpus));
     if (roll(u, 2)) {
         r = timeline_write_memory(u->tl, physical ? address - TOY_VIRTUAL : address, physical, &value, 4, &err);
     } else {
@@ -756,8 +857,8 @@ static void user_acts(struct user *u)
     u->polls = 0;
 #define DO(n, name, call) if (what < (n)) { snprintf(u->what, sizeof(u->what), "%s at %llu of %llu", name, \
         (unsigned long long)timeline_position(u->tl), (unsigned long long)timeline_edge(u->tl)); call; return; } what -= (n)
-    DO(10, "step", check_step(u, FORWARD));
-    DO(14, "reverse step", check_step(u, BACKWARD));
+    DO(10, "step", check_step_forward(u, choose_cpus(u)));
+    DO(14, "reverse step", check_step_backward(u, choose_cpus(u)));
     DO(6, "there and back", check_there_and_back(u, 1 + roll(u, 30)));
     DO(14, "continue", check_forward(u));
     DO(18, "reverse continue", check_backward(u));
@@ -775,10 +876,11 @@ static void user_acts(struct user *u)
     }
 }
 
-static struct user *random_user(uint64_t seed, bool may_end)
+static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
 {
-    struct machine *m = toy_machine(), *twin = toy_machine();
     uint64_t rng = seed;
+    const struct schedule schedule = {.quantum = 1 + seed * 7 % 64, .seed = seed, .seeded = seed % 3 != 0, .starve = seed % 3 == 1};
+    struct machine *m = toy_machine_of(ncpus, &schedule), *twin = toy_machine_of(ncpus, &schedule);
     struct timeline_config config = {
         .live = true,
         .sleep = toy_rand(&rng) % 2,
@@ -796,6 +898,10 @@ static struct user *random_user(uint64_t seed, bool may_end)
         toy_random_disk(m, seed);
         toy_random_disk(twin, seed);
     }
+    if (ncpus > 1) {
+        toy_random_cpus(m, seed);
+        toy_random_cpus(twin, seed);
+    }
     return user_create(seed, config, m, twin);
 }
 
@@ -804,7 +910,19 @@ static struct user *random_user(uint64_t seed, bool may_end)
 START_TEST(every_operation_ends_where_the_oracle_says)
 {
     for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + 25; seed++) {
-        struct user *u = random_user(seed, seed % 3 == 0);
+        struct user *u = random_user(seed, 1, seed % 3 == 0);
+
+        for (unsigned i = 0; i < 120; i++)
+            user_acts(u);
+        user_destroy(u);
+    }
+}
+END_TEST
+
+START_TEST(with_several_cpus_too)
+{
+    for (uint64_t seed = (uint64_t)_i * 12; seed < (uint64_t)_i * 12 + 12; seed++) {
+        struct user *u = random_user(seed, 2 + seed % 4, seed % 3 == 0);
 
         for (unsigned i = 0; i < 120; i++)
             user_acts(u);
@@ -820,6 +938,7 @@ Suite *test_suite(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, every_operation_ends_where_the_oracle_says, 0, 8);
+    tcase_add_loop_test(t, with_several_cpus_too, 0, 8);
     suite_add_tcase(s, t);
     return s;
 }

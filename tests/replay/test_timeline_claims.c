@@ -124,7 +124,7 @@ static enum timeline_reason step(struct desk *d, enum direction dir)
 {
     struct timeline_stop stop;
 
-    timeline_step(d->tl, dir, &stop);
+    timeline_step(d->tl, dir, TIMELINE_ALL_CPUS, &stop);
     ck_assert(!d->m->between);
     return stop.reason;
 }
@@ -496,7 +496,7 @@ START_TEST(a_watched_byte_stops_a_repeated_instruction_after_and_before_the_acce
     sit_down(&d, copier(), (struct timeline_config){.live = true});
     seek(&d, 3);
     id = watch(&d, 0x7000 + 4 * 40 + 1, 1); /* in the iteration from 43 to 44 */
-    timeline_step(d.tl, FORWARD, &stop);
+    timeline_step(d.tl, FORWARD, TIMELINE_ALL_CPUS, &stop);
     ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
     ck_assert_uint_eq(stop.point, id);
     ck_assert_uint_eq(stop.access, TRAP_WRITE);
@@ -504,7 +504,7 @@ START_TEST(a_watched_byte_stops_a_repeated_instruction_after_and_before_the_acce
     ck_assert_uint_eq(timeline_position(d.tl), 44);
     ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
     ck_assert_uint_eq(timeline_position(d.tl), 103);
-    timeline_step(d.tl, BACKWARD, &stop);
+    timeline_step(d.tl, BACKWARD, TIMELINE_ALL_CPUS, &stop);
     ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
     ck_assert_uint_eq(stop.address, VA(0x7000 + 4 * 40 + 1));
     ck_assert_uint_eq(timeline_position(d.tl), 43);
@@ -523,7 +523,7 @@ START_TEST(breakpoint_at_current_pc_is_not_reported_again_in_either_direction)
     id = breakpoint(&d, 16);
     ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
     ck_assert_uint_eq(timeline_position(d.tl), 2);
-    ck_assert_uint_eq(timeline_breakpoint_here(d.tl), id);
+    ck_assert_uint_eq(timeline_breakpoint_here(d.tl, 0), id);
     ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
     ck_assert_uint_eq(timeline_position(d.tl), 5);
     ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_BREAKPOINT);
@@ -532,27 +532,9 @@ START_TEST(breakpoint_at_current_pc_is_not_reported_again_in_either_direction)
     ck_assert_uint_eq(timeline_position(d.tl), 0);
     ck_assert_int_eq(cont(&d, BACKWARD), TIMELINE_REPLAY_BEGIN);
     ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_REPLAY_BEGIN);
-    ck_assert_uint_eq(timeline_breakpoint_here(d.tl), 0);
+    ck_assert_uint_eq(timeline_breakpoint_here(d.tl, 0), 0);
     ck_assert(timeline_remove_point(d.tl, id));
     ck_assert(!timeline_remove_point(d.tl, id));
-    get_up(&d);
-}
-END_TEST
-
-START_TEST(range_steps_end_where_the_range_ends_or_at_a_breakpoint)
-{
-    struct timeline_stop stop;
-    struct desk d;
-
-    sit_down(&d, stray_write(), (struct timeline_config){.live = true});
-    timeline_step_range(d.tl, VA(0), VA(16), &stop);
-    ck_assert_int_eq(stop.reason, TIMELINE_STEP_DONE);
-    ck_assert_uint_eq(timeline_position(d.tl), 2);
-    breakpoint(&d, 24);
-    timeline_step_range(d.tl, VA(0), VA(1000), &stop);
-    ck_assert_int_eq(stop.reason, TIMELINE_BREAKPOINT);
-    ck_assert_uint_eq(stop.address, VA(24));
-    ck_assert_uint_eq(timeline_position(d.tl), 3);
     get_up(&d);
 }
 END_TEST
@@ -969,7 +951,6 @@ Suite *test_suite(void)
     tcase_add_test(t, a_watched_byte_stops_a_repeated_instruction_after_and_before_the_access);
     tcase_add_test(t, breakpoint_at_current_pc_is_not_reported_again_in_either_direction);
     tcase_add_test(t, breakpoints_told_at_the_edge_are_found_again_though_input_came_while_it_stood_there);
-    tcase_add_test(t, range_steps_end_where_the_range_ends_or_at_a_breakpoint);
     tcase_add_test(t, last_write_goes_before_the_last_write_whatever_else_is_watched);
     tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
     tcase_add_test(t, with_sleep_off_the_clock_jumps);

@@ -1,6 +1,7 @@
 /* The toy machine; see toy.h. */
 #include "toy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +39,9 @@ struct disk_state {
 };
 DEVICE_STATE_END
 
-static void raise_irq(struct machine *m)
+static void raise_irq(struct machine *m, unsigned cpu)
 {
-    toy_state(m)->irq = 1;
+    toy_state_of(m, cpu % m->ncpus)->irq = 1;
     machine_attention(m);
 }
 
@@ -64,7 +65,7 @@ static void timer_expire(struct device *d, vtime_t now)
     if (d->name[5] == '2')
         t->clock = machine_host_clock(d->machine);
     if (!t->silent)
-        raise_irq(d->machine);
+        raise_irq(d->machine, d->index);
     if (t->count % 7 == 0)
         machine_output(d, "t", 1);
 }
@@ -88,7 +89,7 @@ static void serial_input(struct device *d, const struct event *e)
 
     for (uint32_t i = 0; i < e->len && s->count < sizeof(s->fifo); i++)
         s->fifo[s->count++] = e->data[i];
-    raise_irq(d->machine);
+    raise_irq(d->machine, d->index);
 }
 
 static size_t serial_room(const struct device *d)
@@ -180,7 +181,7 @@ static void disk_expire(struct device *d, vtime_t now)
         memory_write_bytes(&d->machine->memory, s->address, buf, done, false);
     }
     s->status += (uint32_t)done;
-    raise_irq(d->machine);
+    raise_irq(d->machine, d->index);
 }
 
 static bool disk_possible(const struct device *d)
@@ -232,9 +233,14 @@ struct toy *toy_of(struct machine *m)
     return (struct toy *)m->cpus[0];
 }
 
+struct toy_state *toy_state_of(struct machine *m, unsigned n)
+{
+    return m->cpus[n]->state;
+}
+
 struct toy_state *toy_state(struct machine *m)
 {
-    return m->cpus[0]->state;
+    return toy_state_of(m, 0);
 }
 
 static void toy_reset(struct cpu *cpu)
@@ -243,8 +249,9 @@ static void toy_reset(struct cpu *cpu)
     uint32_t entries = s->entries;
 
     memset(s, 0, sizeof(*s));
-    s->pc = TOY_START + (entries ? 8 * (entries % 4) : 0);
+    s->pc = TOY_START + (entries ? 8 * (entries % 4) : 0) + 8 * 24 * cpu->index;
     s->entries = entries;
+    s->halted = s->enabled = cpu->index >= 2;
 }
 
 struct step {
@@ -327,6 +334,7 @@ static void execute(struct step *st, struct toy_state *s, icount_t position)
         return;
     }
     s->pc += 8;
+    s->began = 0; /* another CPU may have made something else of a repeated instruction */
     switch (i[0]) {
     case TOY_MOVI:
         s->r[i[1] & 7] = imm;
@@ -401,6 +409,15 @@ static void execute(struct step *st, struct toy_state *s, icount_t position)
         break;
     case TOY_END:
         machine_end(m, i[1] & 1 ? GUEST_TRIPLE_FAULT : GUEST_POWEROFF, imm);
+        break;
+    case TOY_KICK:
+        raise_irq(m, s->r[i[1] & 7]);
+        break;
+    case TOY_YIELD:
+        machine_yield(&st->toy->cpu, position);
+        break;
+    case TOY_RESET:
+        machine_request_reset(m);
         break;
     default:
         break;
@@ -481,7 +498,8 @@ static bool one_step(struct toy *toy)
     for (volatile uint64_t i = 0; i < toy->host_work; i++)
         ;
     if (toy->trace) {
-        *toy->trace = (struct toy_trace){.began = began, .pc = va, .naccesses = st.naccesses};
+        *toy->trace = (struct toy_trace){
+            .by = 1 + toy->cpu.index, .began = began, .pc = va, .naccesses = st.naccesses};
         memcpy(toy->trace->accesses, st.accesses, sizeof(st.accesses));
     }
     return report_accesses(&st, position);
@@ -592,21 +610,37 @@ static const struct cpu_ops toy_ops = {
 
 /* ---- machine ---- */
 
+static void add_cpu(struct machine *m)
+{
+    struct toy *toy = xcalloc(1, sizeof(*toy));
+    char name[16];
+
+    snprintf(name, sizeof(name), "cpu%u", m->ncpus);
+    toy->cpu.ops = &toy_ops;
+    toy->cpu.machine = m;
+    toy->cpu.state = machine_alloc_state(m, name, 0, sizeof(struct toy_state));
+    machine_add_cpu(m, &toy->cpu);
+}
+
 struct machine *toy_machine(void)
+{
+    return toy_machine_of(1, NULL);
+}
+
+struct machine *toy_machine_of(unsigned ncpus, const struct schedule *schedule)
 {
     static const char *const names[] = {"timer0", "timer1", "timer2"};
     static const struct drive_fault fault = {.first = 40, .count = 3};
     const struct drive_config disk = {.name = "disk0", .size = TOY_DISK_BYTES, .sector_size = 512, .latency_ns = 300,
                                       .rate = DRIVE_MAX_RATE, .faults = &fault, .nfaults = 1};
     struct machine *m = machine_create(TOY_PAGES + 8);
-    struct toy *toy = xcalloc(1, sizeof(*toy));
     struct drive *drive;
 
     CHECK(m);
-    toy->cpu.ops = &toy_ops;
-    toy->cpu.machine = m;
-    toy->cpu.state = machine_alloc_state(m, "cpu0", 0, sizeof(struct toy_state));
-    machine_add_cpu(m, &toy->cpu);
+    for (unsigned i = 0; i < ncpus; i++)
+        add_cpu(m);
+    if (schedule)
+        m->schedule = *schedule;
     m->icount_shift = 2;
     for (unsigned i = 0; i < 3; i++)
         machine_add_device(m, &timer_ops, names[i], NULL);
@@ -699,4 +733,17 @@ void toy_random_disk(struct machine *m, uint64_t seed)
     for (unsigned i = 0; i < CODE_INSNS / 16; i++)
         toy_put(m, (2 + toy_rand(&rng) % (CODE_INSNS - 2)) * 8, TOY_DISK, toy_rand(&rng), toy_rand(&rng), toy_rand(&rng),
                 toy_rand(&rng));
+}
+
+void toy_random_cpus(struct machine *m, uint64_t seed)
+{
+    static const uint8_t ops[] = {TOY_KICK, TOY_KICK, TOY_KICK, TOY_YIELD, TOY_YIELD, TOY_RESET};
+    uint64_t rng = seed * 0x9e3779b97f4a7c15u + 3;
+
+    for (unsigned i = 0; i < CODE_INSNS / 12; i++) {
+        uint32_t at = (2 + toy_rand(&rng) % (CODE_INSNS - 2)) * 8;
+        enum toy_op op = ops[toy_rand(&rng) % (seed % 4 ? ARRAY_LEN(ops) - 1 : ARRAY_LEN(ops))];
+
+        toy_put(m, at, op, toy_rand(&rng), 0, 0, 0);
+    }
 }

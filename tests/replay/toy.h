@@ -10,7 +10,9 @@
  *   a timer device: periodic or one-shot, loud (interrupts) or silent, and one
  *   that asks the host clock when it expires;
  *   a serial device: four-byte FIFO, interrupts on input, output;
- *   a disk that moves its data when its deadline comes, and interrupts.
+ *   a disk that moves its data when its deadline comes, and interrupts;
+ *   one CPU or several, which take turns, interrupt each other, give up their turn; those from the third on sleep until
+ *   they are interrupted. Each device interrupts one of them.
  *
  * 24 pages of RAM; addresses wrap. Virtual address = physical + TOY_VIRTUAL, so
  * that nobody mixes them up.
@@ -51,6 +53,9 @@ enum toy_op {
     TOY_TIME,   /* r[a] = virtual time */
     TOY_DISK,   /* unless it is busy, the disk reads (a & 1: writes) up to 8 KiB: memory from r[b], disk from r[c] + imm */
     TOY_END,    /* power off; the following instruction after a reset */
+    TOY_KICK,   /* interrupts CPU r[a] % how many there are */
+    TOY_YIELD,  /* gives up the rest of the slot */
+    TOY_RESET,  /* asks for a reset */
     TOY_OPS
 };
 
@@ -72,6 +77,7 @@ struct toy_access {
     uint32_t len;
 };
 struct toy_trace {
+    unsigned by;         /* 1 + the CPU that made the step; 0: nobody */
     bool began;          /* the step began an instruction, at: */
     uint64_t pc;         /* virtual */
     unsigned naccesses;
@@ -88,8 +94,12 @@ struct toy {
 
 /* A machine with a toy CPU, three timers, a serial device, RAM. */
 struct machine *toy_machine(void);
+/* The same with several, whose turn it is as `schedule` says. */
+struct machine *toy_machine_of(unsigned ncpus, const struct schedule *schedule);
+/* The first one, and its state; that of the nth. */
 struct toy *toy_of(struct machine *m);
 struct toy_state *toy_state(struct machine *m);
+struct toy_state *toy_state_of(struct machine *m, unsigned n);
 struct device *toy_serial(struct machine *m);
 
 /* What the image of its disk holds, whoever asks: struct machine_env.image_read. */
@@ -102,6 +112,8 @@ void toy_put(struct machine *m, uint32_t address, enum toy_op op, unsigned a, un
 void toy_random_program(struct machine *m, uint64_t seed, bool may_end);
 /* Then put uses of its disk among the code. */
 void toy_random_disk(struct machine *m, uint64_t seed);
+/* Then put among the code what several CPUs do to each other. */
+void toy_random_cpus(struct machine *m, uint64_t seed);
 /* A random number generator for tests. */
 uint32_t toy_rand(uint64_t *state);
 

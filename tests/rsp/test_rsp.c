@@ -1180,11 +1180,14 @@ START_TEST(a_step_is_of_the_thread_that_it_names)
 {
     static const struct {
         const char *packet;
-        unsigned thread;
+        uint64_t steppers, left_out; /* bits */
         enum rsp_run_kind kind;
     } resumes[] = {
-        {"vCont;s:2;c", 1, RSP_RUN_STEP},   {"vCont;c:1;s:3", 2, RSP_RUN_STEP}, {"vCont;s:2;s:3", 1, RSP_RUN_STEP},
-        {"vCont;s", RSP_ANY_THREAD, RSP_RUN_STEP}, {"vCont;r1000,1002:3;c", 2, RSP_RUN_RANGE},
+        {"vCont;s:2;c", 2, 0, RSP_RUN_STEP},   {"vCont;c:1;s:3", 4, 2, RSP_RUN_STEP}, {"vCont;s:2;s:3", 6, 1, RSP_RUN_STEP},
+        {"vCont;s", 7, 0, RSP_RUN_STEP},       {"vCont;r1000,1002:3;c", 4, 0, RSP_RUN_RANGE},
+        {"vCont;s:1", 1, 6, RSP_RUN_STEP},     {"vCont;c:2", 0, 5, RSP_RUN_CONTINUE}, {"vCont;c;s:2", 0, 0, RSP_RUN_CONTINUE},
+        {"vCont;c:2;s:2;s:3", 4, 1, RSP_RUN_STEP}, {"vCont;r1000,1000:3;c", 4, 0, RSP_RUN_STEP},
+        {"vCont;r1000,1002:3;s:1;c", 5, 0, RSP_RUN_RANGE},
     };
 
     with_three_threads();
@@ -1192,17 +1195,18 @@ START_TEST(a_step_is_of_the_thread_that_it_names)
     for (unsigned i = 0; i < ARRAY_LEN(resumes); i++) {
         client_ask(&f, resumes[i].packet);
         ck_assert_int_eq(f.last_run.kind, resumes[i].kind);
-        ck_assert_uint_eq(f.last_run.thread, resumes[i].thread);
+        ck_assert_uint_eq(f.last_run.steppers, resumes[i].steppers);
+        ck_assert_uint_eq(f.last_run.left_out, resumes[i].left_out);
     }
     ASK("Hc2", "OK");
     client_ask(&f, "bs");
-    ck_assert_uint_eq(f.last_run.thread, 1);
+    ck_assert_uint_eq(f.last_run.steppers, 2);
     client_ask(&f, "s");
-    ck_assert_uint_eq(f.last_run.thread, 1);
+    ck_assert_uint_eq(f.last_run.steppers, 2);
     ASK("Hc0", "OK");
     ASK("Hg3", "OK");
     client_ask(&f, "bs");
-    ck_assert_uint_eq(f.last_run.thread, 2);
+    ck_assert_uint_eq(f.last_run.steppers, 4);
     expect_error("vCont;s:4");
 }
 END_TEST

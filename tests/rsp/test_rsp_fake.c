@@ -348,7 +348,7 @@ static bool run_over(struct fake *f, const struct rsp_run *run, struct rsp_stop 
         *stop = (struct rsp_stop){.reason = RSP_STOP_STEP};
         return true;
     case RSP_RUN_RANGE:
-        if (pc < run->range_start || pc >= run->range_end) {
+        if (pc < run->ranges[0].start || pc >= run->ranges[0].end) {
             *stop = (struct rsp_stop){.reason = RSP_STOP_STEP};
             return true;
         }

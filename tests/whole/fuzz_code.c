@@ -192,7 +192,7 @@ static void run_cut(struct run *run, icount_t until)
 
     while (run->m->st->position < until && stop.kind == STOP_LIMIT)
         if (fuzz_chance(&run->r, 30))
-            machine_run_instruction(run->m, until, &stop);
+            machine_run_instruction(run->m, until, UINT64_MAX, &stop);
         else
             machine_run(run->m, cut(run, until, 60), &stop);
 }
@@ -428,7 +428,7 @@ static bool walk(const struct known *k, struct timeline *tl, struct fuzz_rng *r,
             return false;
         }
         if (v >= k->points && fuzz_chance(r, 50))
-            timeline_step(tl, fuzz_chance(r, 50) ? FORWARD : BACKWARD, &stop);
+            timeline_step(tl, fuzz_chance(r, 50) ? FORWARD : BACKWARD, TIMELINE_ALL_CPUS, &stop);
     }
     return true;
 }

@@ -359,7 +359,7 @@ static bool file_round(const char *board, const char *kernel, int component)
         user.since = host_now(NULL);
         timeline_seek(tl, r.checkpoints[0].position, &stop);
         timeline_seek(tl, r.checkpoints[0].position + STEPS, &stop);
-        timeline_step(tl, BACKWARD, &stop);
+        timeline_step(tl, BACKWARD, TIMELINE_ALL_CPUS, &stop);
         look(timeline_machine(tl));
         recorder_checks_destroy(k);
     } else {
