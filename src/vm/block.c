@@ -7,9 +7,10 @@
  * chunks, which of its bytes they cover, so that data beside code is written at
  * full speed.
  *
- * The jump cache of a TLB context maps a PC to a block under its translations; it
- * is emptied with them. Chains (block.next) stay within a virtual page and
- * therefore hold whatever the translations are.
+ * A CPU's jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
+ * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
+ * translations change, and one program's second process finds what the first has left. Chains
+ * (block.next) stay within a virtual page and therefore hold whatever the translations are.
  *
  * Memory comes from one pool that is flushed as a whole, only from the run loop:
  * a dropped block may still be running.
@@ -229,14 +230,10 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
     }
 }
 
-void block_flush_jumps(struct exec_shared *sh, struct tlb_context *t, unsigned parts)
+void block_flush_jumps(struct exec *x)
 {
-    if (!(t->jump_parts & parts))
-        return;
-    t->jump_parts &= ~parts;
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        if (!t->jump_parts || (t->jump[i] != &sh->no_block && (parts >> tlb_part(sh, t->jump[i]->key.va) & 1)))
-            t->jump[i] = &sh->no_block;
+        x->jump[i] = &x->shared->no_block;
 }
 
 void block_flush_all(struct exec_shared *sh)
@@ -259,8 +256,8 @@ void block_flush_all(struct exec_shared *sh)
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;
     }
-    for (unsigned i = 0; i < sh->ncontexts; i++)
-        block_flush_jumps(sh, sh->contexts[i], TLB_ALL_PARTS);
+    for (unsigned i = 0; i < sh->machine->ncpus; i++)
+        block_flush_jumps(ucpu_of(sh->machine->cpus[i])->exec);
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -276,7 +273,7 @@ void block_link(struct block *from, unsigned edge, struct block *to)
         return;
     if ((from->key.va ^ to->key.va) & PAGE_MASK)
         return;
-    if (from->key.mode != to->key.mode || from->bias != to->bias || from->target[edge] != to->key.pc)
+    if (from->key.mode != to->key.mode || block_bias(from) != block_bias(to) || from->target[edge] != to->key.pc)
         return;
     from->next[edge] = to;
 }

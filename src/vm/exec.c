@@ -270,7 +270,7 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
 
     if (!alone) {
         b = x->jump[jump_hash(key->pc)];
-        if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va)
+        if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && block_is_mapped(c, b))
             return b;
         x->shared->stats.jump_misses++;
     }
@@ -278,7 +278,6 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
     if (!b || b->alone || b->trapped || c->no_cache)
         return b;
     x->jump[jump_hash(key->pc)] = b;
-    x->context->jump_parts |= 1u << tlb_part(x->shared, key->va);
     return b;
 }
 

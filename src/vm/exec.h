@@ -29,7 +29,7 @@ enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 struct tlb_entry {
     uint64_t read;    /* page address if inline reads are allowed, else TLB_NO_TAG */
     uint64_t write;   /* the same for writes */
-    uint64_t fetch;   /* the same for instruction fetch (used on jump-cache misses only) */
+    uint64_t fetch;   /* the same for instruction fetch, by jumps to a block that is known */
     uintptr_t addend; /* host address = va + addend */
 };
 
@@ -43,6 +43,16 @@ struct translation {
     bool own_entry;   /* what the walk read last is this page's own entry, in a table of one entry a page in
                        * the order of the addresses (a 4 KiB page's; not a large page's, not stage 2's) */
 };
+
+/* A table of translations: entry n is for the addresses whose bits from `shift` on are n, modulo `count`. */
+struct top_table {
+    paddr_t at;
+    unsigned count; /* a power of two, to TOP_TABLE_MOST */
+    unsigned size;  /* bytes of an entry, 4 or 8; all of them are in one page */
+    unsigned shift;
+};
+
+#define TOP_TABLE_MOST 1024
 
 /* What a block was made from and for. */
 struct block_key {
@@ -70,11 +80,12 @@ struct block {
     bool valid : 1;
     bool native : 1;        /* `entry` is its own code, else one that turns to the interpreter */
     bool wide : 1;          /* as builder.wide */
-    uint8_t reserved;
+    uint8_t lead;           /* of an instruction that crosses pages: bytes of code at `entry` that see whether the second
+                             * one is where it was */
     uint32_t hash_page;     /* page[0] */
     struct block *next[2];  /* chained successors within the page, or NULL */
     struct block_key key;   /* .mode is UINT64_MAX once the block is not valid any more */
-    uint64_t bias;          /* key.va - key.pc: with pc and mode, what a jump must match */
+    uintptr_t addend;       /* as tlb_entry.addend while key.va is mapped to these bytes */
 
     struct block *hash_next; /* the block cache's own, as page_next and index */
     struct uop *uops;
@@ -163,6 +174,9 @@ struct frontend {
      * TTBR1): what is cached under one value is found again under the same. Pure. All else
      * that a walk depends on flushes when it changes. May be NULL. */
     void (*roots)(const struct ucpu *, uint64_t roots[TLB_ROOTS]);
+    /* The table that walks begin with, under these roots, for addresses of that part. False: it is not known. May be NULL.
+     * What is cached under other roots is taken over where the entries of both tables are the same (the kernel's). */
+    bool (*top_table)(const struct ucpu *, const uint64_t roots[TLB_ROOTS], unsigned part, struct top_table *t);
     /* Bits part_shift and part_shift + 1 of an address say in which of TLB_PARTS parts it is:
      * its translation depends on that one of the first roots and on the roots that follow
      * them, not on the roots of other parts. (A root of 0 is never taken for the same as

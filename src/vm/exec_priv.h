@@ -17,7 +17,7 @@
 #include "vm/exec.h"
 #include "vm/machine.h"
 
-#define JUMP_BITS 13
+#define JUMP_BITS 15
 #define JUMP_SIZE (1u << JUMP_BITS)
 #define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
@@ -59,10 +59,9 @@ struct tlb_context {
         struct tlb_info *infos;    /* parallel to them */
         unsigned next_victim;      /* 0 to TLB_VICTIMS - 1: the oldest */
     } tables[TLB_MODES];
+    unsigned emptied;      /* bit n: what was known of part n was forgotten, or never known */
     uint32_t *filled;      /* TLB_SLOT() of every entry in use */
     unsigned nfilled, cap_filled;
-    struct block *jump[JUMP_SIZE];         /* by PC; entries without a block point to no_block */
-    unsigned jump_parts;                   /* bit n: it may have blocks of part n of the address space */
 };
 
 /* The place of an entry in a context. */
@@ -80,6 +79,7 @@ struct walked {
     uint64_t first_va;             /* the page that entry 0 is for, if the others are for those after it */
     uint64_t contexts;             /* context_bit()s of those that may depend on the page */
     uint8_t parts[WALKED_QUARTERS]; /* of the page; bit n: they do for addresses of part n */
+    bool inner;                    /* walks came to it from another table; else they all began with it */
     uint8_t entry_size;            /* bytes; 0: not known yet */
     bool listed;                   /* in exec_shared.walked_pages */
 };
@@ -165,6 +165,7 @@ struct exec {
     uint64_t va_mask;                      /* ucpu_set_va_bits() */
     paddr_t walk_reads[MAX_WALK_READS];    /* granules read by the walk in progress */
     unsigned nwalk_reads;
+    unsigned first_walk_size;      /* bytes of its first entry */
     unsigned last_walk_read, last_walk_size; /* index of its last entry's first granule; bytes */
     unsigned unit;                         /* the access in progress is made of ones of this many bytes; 0: it is one */
     bool walk_uncacheable;                 /* the walk in progress read from a device */
@@ -174,7 +175,9 @@ struct exec {
     struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
     unsigned ncontexts;
     uint64_t context_uses;
-    struct block **jump;                   /* context->jump */
+
+    /* block.c */
+    struct block *jump[JUMP_SIZE]; /* the jump cache: by PC; entries without a block point to no_block */
 
     /* exec.c */
     bool retry;            /* run the next instruction alone */
@@ -298,8 +301,8 @@ void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, un
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
-/* Forget a jump cache's blocks of some parts of the address space. */
-void block_flush_jumps(struct exec_shared *sh, struct tlb_context *t, unsigned parts);
+/* Empty a CPU's jump cache. */
+void block_flush_jumps(struct exec *x);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 
@@ -316,9 +319,43 @@ static inline unsigned jump_hash(uint64_t pc)
     return (unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1);
 }
 
+/* What is added to a PC of a block's code segment to get its virtual address. */
+static inline uint64_t block_bias(const struct block *b)
+{
+    return b->key.va - b->key.pc;
+}
+
 static inline bool jump_matches(const struct block *to, const struct block *from, uint64_t pc)
 {
-    return ((to->key.pc ^ pc) | (to->key.mode ^ from->key.mode) | (to->bias ^ from->bias)) == 0;
+    return ((to->key.pc ^ pc) | (to->key.mode ^ from->key.mode) | (to->key.va ^ (pc + block_bias(from)))) == 0;
+}
+
+/* Do fetches from `va` go, without a look at the tables, where tlb_entry.addend would be this? */
+static inline bool fetches_from(const struct ucpu *c, uint64_t va, uintptr_t addend)
+{
+    const struct tlb_entry *e = &c->tlb[tlb_index(c->exec->shared, va)];
+
+    return e->fetch == (va & PAGE_MASK) && e->addend == addend;
+}
+
+/* The page after that of `va`. */
+static inline uint64_t next_page(const struct ucpu *c, uint64_t va)
+{
+    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->va_mask;
+}
+
+static inline uintptr_t page_addend(const struct ucpu *c, uint32_t page, uint64_t va)
+{
+    return (uintptr_t)memory_page(&c->cpu.machine->memory, page) - (uintptr_t)(va & PAGE_MASK);
+}
+
+/* Are the bytes of a block that was found by its key, and not by its page, still those at its address? */
+static inline bool block_is_mapped(const struct ucpu *c, const struct block *b)
+{
+    uint64_t second = next_page(c, b->key.va);
+
+    return fetches_from(c, b->key.va, b->addend) &&
+           (b->page[1] == NO_PAGE || fetches_from(c, second, page_addend(c, b->page[1], second)));
 }
 
 /* ---- translate.c ---- */

@@ -124,7 +124,7 @@ unchained:
     pc = block->target[edge];
 jump:
     to = exec->jump[jump_hash(pc)];
-    if (likely(jump_matches(to, block, pc) && !block->alone)) {
+    if (likely(jump_matches(to, block, pc) && !block->alone && block_is_mapped(cpu, to))) {
         if (!((to->key.va ^ block->key.va) & PAGE_MASK))
             block_link(block, edge, to);
         block = to;

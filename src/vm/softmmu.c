@@ -103,6 +103,8 @@ uint64_t ucpu_walk_read(struct ucpu *c, paddr_t addr, unsigned size)
             v = memory_read(m, addr, size);
         return v;
     }
+    if (!x->nwalk_reads)
+        x->first_walk_size = size;
     x->last_walk_read = x->nwalk_reads;
     x->last_walk_size = size;
     for (unsigned i = 0; i < size; i += 4) {

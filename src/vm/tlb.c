@@ -2,9 +2,10 @@
  * What is cached of translations, and what it depends on.
  *
  * A context is what was cached under one value of the roots (frontend.roots: CR3;
- * TTBR0 and TTBR1...), with its jump cache. Changing the roots changes the context;
+ * TTBR0 and TTBR1...). Changing the roots changes the context;
  * one that was in use lately is found again as it was left, and a new one begins with what
- * is known of the parts of the address space that keep their root (the kernel's half).
+ * is known of where its walks are the same: of the parts of the address space that keep their root, and where the
+ * entries of the tables that walks begin with are equal (the kernel's half).
  *
  * Coherence (exec.h) is kept from the other end: each page that a cached walk read
  * is WALKED, and knows which of its 4-byte granules were read. When one is about to
@@ -186,7 +187,7 @@ static void empty_parts(struct exec_shared *sh, struct tlb_context *t, unsigned 
             forget_entry(table, index, false);
     }
     t->nfilled = kept;
-    block_flush_jumps(sh, t, parts);
+    t->emptied |= parts;
 }
 
 /* Inline writes to a page are being allowed in a context. */
@@ -205,6 +206,34 @@ static void note_write(struct exec_shared *sh, const struct tlb_context *t, uint
     p->granted |= context_bit(t);
 }
 
+/* ---- tables that were walked ---- */
+
+static unsigned quarter_of(unsigned granule)
+{
+    return granule / (unsigned)(PAGE_SIZE / 4 / WALKED_QUARTERS);
+}
+
+static struct walked *note_table(struct exec_shared *sh, uint32_t page)
+{
+    struct page_derived *p = &sh->pages[page];
+
+    if (!p->walked)
+        p->walked = xcalloc(1, sizeof(*p->walked));
+    if (memory_of(sh)->flags[page] & PAGE_FLAG_WALKED)
+        return p->walked;
+    memory_of(sh)->flags[page] |= PAGE_FLAG_WALKED;
+    if (!p->walked->listed) {
+        if (sh->nwalked_pages == sh->cap_walked_pages) {
+            sh->cap_walked_pages = sh->cap_walked_pages ? 2 * sh->cap_walked_pages : 256;
+            sh->walked_pages = xrealloc(sh->walked_pages, sh->cap_walked_pages * sizeof(sh->walked_pages[0]));
+        }
+        sh->walked_pages[sh->nwalked_pages++] = page;
+        p->walked->listed = true;
+    }
+    tlb_revoke_write(sh, page);
+    return p->walked;
+}
+
 /* ---- contexts ---- */
 
 static struct tlb_context *new_context(struct exec *x)
@@ -213,55 +242,151 @@ static struct tlb_context *new_context(struct exec *x)
     struct tlb_context *t = xcalloc(1, sizeof(*t));
 
     t->number = sh->ncontexts;
-    for (unsigned i = 0; i < JUMP_SIZE; i++)
-        t->jump[i] = &sh->no_block;
+    t->emptied = TLB_ALL_PARTS;
     sh->contexts = xrealloc(sh->contexts, (sh->ncontexts + 1) * sizeof(sh->contexts[0]));
     sh->contexts[sh->ncontexts++] = t;
     x->contexts[x->ncontexts++] = t;
     return t;
 }
 
-/* Take over what the current context knows of parts that have the same root in the new one. */
+/* Where walks are the same under the roots of two contexts. */
+struct kinship {
+    unsigned parts; /* bit n: in all of part n; else where an entry of its top table has its bit: */
+    struct kin_table {
+        struct top_table old, new;
+        uint32_t old_page, new_page;
+        uint64_t same[TOP_TABLE_MOST / 64];
+    } tops[TLB_PARTS]; /* without entries: nowhere */
+};
+
+static void compare_tables(const struct exec_shared *sh, struct kin_table *k)
+{
+    const struct memory *m = memory_of(sh);
+    const uint8_t *old, *new;
+
+    k->old_page = memory_page_of(m, k->old.at);
+    k->new_page = memory_page_of(m, k->new.at);
+    if (k->old_page == NO_PAGE || k->new_page == NO_PAGE || k->old_page == k->new_page) {
+        k->old.count = 0;
+        return;
+    }
+    old = memory_page(m, k->old_page) + (k->old.at & ~PAGE_MASK);
+    new = memory_page(m, k->new_page) + (k->new.at & ~PAGE_MASK);
+    for (unsigned n = 0; n < k->old.count; n++)
+        if (!memcmp(old + n * k->old.size, new + n * k->old.size, k->old.size))
+            set_bit(k->same, n);
+}
+
+static bool find_kinship(const struct exec *x, const struct tlb_context *t, struct kinship *kin)
+{
+    const struct tlb_context *from = x->context;
+    const struct frontend *fe = x->cpu->fe;
+    bool any = false;
+
+    *kin = (struct kinship){0};
+    if (memcmp(from->roots + TLB_PARTS, t->roots + TLB_PARTS, (TLB_ROOTS - TLB_PARTS) * sizeof(t->roots[0])))
+        return false;
+    for (unsigned n = 0; n < TLB_PARTS; n++) {
+        struct kin_table *k = &kin->tops[n];
+
+        if (!(t->emptied >> n & 1))
+            continue;
+        if (t->roots[n] && t->roots[n] == from->roots[n])
+            kin->parts |= 1u << n;
+        else if (fe->top_table && fe->top_table(x->cpu, from->roots, n, &k->old) &&
+                 fe->top_table(x->cpu, t->roots, n, &k->new))
+            compare_tables(x->shared, k);
+        else
+            k->old.count = 0;
+        any |= kin->parts >> n & 1 || k->old.count;
+    }
+    return any;
+}
+
+static bool walks_are_same(const struct exec_shared *sh, const struct kinship *kin, uint64_t va)
+{
+    unsigned part = tlb_part(sh, va);
+    const struct kin_table *k = &kin->tops[part];
+
+    return kin->parts >> part & 1 || (k->old.count && bit(k->same, (unsigned)(va >> k->old.shift) & (k->old.count - 1)));
+}
+
+/* What depended on an entry of the one table, now depends on that of the other. */
+static void note_kin_table(struct exec_shared *sh, const struct tlb_context *t, const struct kin_table *k, unsigned part)
+{
+    const struct walked *old = sh->pages[k->old_page].walked;
+    unsigned first_old = (unsigned)(k->old.at & ~PAGE_MASK) / 4, first_new = (unsigned)(k->new.at & ~PAGE_MASK) / 4;
+    struct walked *w;
+
+    if (!(memory_of(sh)->flags[k->old_page] & PAGE_FLAG_WALKED))
+        return;
+    w = note_table(sh, k->new_page);
+    w->contexts |= context_bit(t);
+    for (unsigned i = 0; i < k->old.count * k->old.size / 4; i++) {
+        unsigned g = first_new + i;
+
+        if (!bit(k->same, i * 4 / k->old.size) || !bit(old->granules, first_old + i))
+            continue;
+        set_bit(w->granules, g);
+        set_bit(w->shared, g);
+        set_bit(w->code, g);
+        w->parts[quarter_of(g)] |= (uint8_t)(1u << part);
+    }
+}
+
+/* Is that a table which walks began with and another one stands for now? */
+static bool replaces(const struct kinship *kin, uint32_t page, const struct walked *w)
+{
+    bool top = false;
+
+    for (unsigned n = 0; n < TLB_PARTS; n++) {
+        if (kin->parts >> n & 1)
+            return false;
+        top |= kin->tops[n].old.count && kin->tops[n].old_page == page;
+    }
+    return top && !w->inner;
+}
+
+/* Take over what the current context knows where the other one's walks are the same, and it knows nothing. */
 static void inherit(struct exec *x, struct tlb_context *t)
 {
     struct exec_shared *sh = x->shared;
     const struct tlb_context *from = x->context;
-    unsigned parts = 0;
+    struct kinship kin;
 
-    if (!memcmp(from->roots + TLB_PARTS, t->roots + TLB_PARTS, (TLB_ROOTS - TLB_PARTS) * sizeof(t->roots[0])))
-        for (unsigned n = 0; n < TLB_PARTS; n++)
-            parts |= (unsigned)(t->roots[n] && t->roots[n] == from->roots[n]) << n;
-    if (!parts)
+    if (!find_kinship(x, t, &kin))
         return;
     for (unsigned i = 0; i < from->nfilled; i++) {
         unsigned mode = TLB_SLOT_MODE(from->filled[i]), index = TLB_SLOT_INDEX(from->filled[i]);
         const struct tlb_table *table = &from->tables[mode];
         const struct tlb_info *info = &table->infos[index];
 
-        if (info->tag == TLB_NO_TAG || !(parts >> tlb_part(sh, info->tag) & 1))
+        if (info->tag == TLB_NO_TAG || !walks_are_same(sh, &kin, info->tag))
             continue;
         if (!t->tables[mode].entries)
             make_table(sh, t, mode);
+        if (t->tables[mode].infos[index].tag != TLB_NO_TAG)
+            continue;
         list(t, mode, index);
         t->tables[mode].infos[index] = *info;
+        t->tables[mode].infos[index].listed = true;
         t->tables[mode].entries[index] = table->entries[index];
         if (table->entries[index].write != TLB_NO_TAG)
             note_write(sh, t, info->number, info->tag);
     }
-    t->jump_parts = from->jump_parts & parts;
-    for (unsigned i = 0; t->jump_parts && i < JUMP_SIZE; i++)
-        if (from->jump[i] != &sh->no_block && (parts >> tlb_part(sh, from->jump[i]->key.va) & 1))
-            t->jump[i] = from->jump[i];
     for (unsigned i = 0; i < sh->nwalked_pages; i++) {
         struct walked *w = sh->pages[sh->walked_pages[i]].walked;
 
-        if (w->contexts & context_bit(from))
+        if ((w->contexts & context_bit(from)) && !replaces(&kin, sh->walked_pages[i], w))
             w->contexts |= context_bit(t);
     }
+    for (unsigned n = 0; n < TLB_PARTS; n++)
+        if (kin.tops[n].old.count)
+            note_kin_table(sh, t, &kin.tops[n], n);
 }
 
 /* The one for these roots; else a new one, or the one that was not in use for longest. */
-static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
+static struct tlb_context *choose_context(struct exec *x, const uint64_t *roots)
 {
     struct tlb_context *oldest = NULL;
 
@@ -278,8 +403,17 @@ static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
     else
         empty_parts(x->shared, oldest, TLB_ALL_PARTS);
     memcpy(oldest->roots, roots, sizeof(oldest->roots));
-    inherit(x, oldest);
     return oldest;
+}
+
+static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
+{
+    struct tlb_context *t = choose_context(x, roots);
+
+    if (t->emptied)
+        inherit(x, t);
+    t->emptied = 0;
+    return t;
 }
 
 void ucpu_roots_changed(struct ucpu *c)
@@ -294,7 +428,6 @@ void ucpu_roots_changed(struct ucpu *c)
     exec_leave_soon(x->shared);
     x->context = find_context(x, roots);
     x->context->used = ++x->context_uses;
-    x->jump = x->context->jump;
     c->tlb = tlb_table(c, c->tlb_mode)->entries;
 }
 
@@ -310,7 +443,7 @@ void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
 static bool nothing_cached(const struct exec_shared *sh)
 {
     for (unsigned i = 0; i < sh->ncontexts; i++)
-        if (sh->contexts[i]->nfilled || sh->contexts[i]->jump_parts)
+        if (sh->contexts[i]->nfilled)
             return false;
     return true;
 }
@@ -405,32 +538,6 @@ void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
 
 /* ---- what translations depend on ---- */
 
-static unsigned quarter_of(unsigned granule)
-{
-    return granule / (unsigned)(PAGE_SIZE / 4 / WALKED_QUARTERS);
-}
-
-static struct walked *note_table(struct exec_shared *sh, uint32_t page)
-{
-    struct page_derived *p = &sh->pages[page];
-
-    if (!p->walked)
-        p->walked = xcalloc(1, sizeof(*p->walked));
-    if (memory_of(sh)->flags[page] & PAGE_FLAG_WALKED)
-        return p->walked;
-    memory_of(sh)->flags[page] |= PAGE_FLAG_WALKED;
-    if (!p->walked->listed) {
-        if (sh->nwalked_pages == sh->cap_walked_pages) {
-            sh->cap_walked_pages = sh->cap_walked_pages ? 2 * sh->cap_walked_pages : 256;
-            sh->walked_pages = xrealloc(sh->walked_pages, sh->cap_walked_pages * sizeof(sh->walked_pages[0]));
-        }
-        sh->walked_pages[sh->nwalked_pages++] = page;
-        p->walked->listed = true;
-    }
-    tlb_revoke_write(sh, page);
-    return p->walked;
-}
-
 /* Granule `g` of a table is the last entry of the walk to the page at `va`: can the
  * address be told from the place? */
 static bool has_place(struct walked *w, unsigned g, unsigned size, uint64_t va)
@@ -454,6 +561,7 @@ uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own
         unsigned g = (unsigned)(x->walk_reads[i] & ~PAGE_MASK) / 4;
 
         w->contexts |= context_bit(x->context);
+        w->inner |= i * 4 >= x->first_walk_size;
         w->parts[quarter_of(g)] |= (uint8_t)(1u << tlb_part(x->shared, va));
         set_bit(w->granules, g);
         if (own_entry && i >= x->last_walk_read && has_place(w, g, x->last_walk_size, va))
@@ -502,8 +610,6 @@ static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
             for (unsigned i = 0; i < TLB_VICTIMS; i++)
                 forget_leaf(&t->tables[mode], (unsigned)sh->tlb_mask + 1 + i, leaf);
         }
-        if (bit(w->code, g))
-            block_flush_jumps(sh, t, 1u << tlb_part(sh, va));
     }
 }
 
@@ -602,7 +708,7 @@ void tlb_init_cpu(struct ucpu *c)
     struct exec *x = c->exec;
 
     x->context = new_context(x);
-    x->jump = x->context->jump;
+    block_flush_jumps(x);
     ucpu_set_tlb_mode(c, 0);
 }
 

@@ -44,11 +44,6 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
     return true;
 }
 
-static uint64_t second_va(const struct ucpu *c, uint64_t va)
-{
-    return ((va & PAGE_MASK) + PAGE_SIZE) & c->exec->va_mask;
-}
-
 /* Show the first bytes of the page after key.va's, which is at `pa`. */
 static void show_second(struct ucpu *c, struct builder *b, paddr_t pa)
 {
@@ -78,7 +73,7 @@ static void show_bytes(struct ucpu *c, struct builder *b, uint32_t page, paddr_t
     else
         memory_read_bytes(m, pa + offset, sh->bytes, b->avail);
     if (b->avail < BEYOND && c->cpu.ops->translate &&
-        c->cpu.ops->translate(&c->cpu, second_va(c, b->key.va), &next))
+        c->cpu.ops->translate(&c->cpu, next_page(c, b->key.va), &next))
         show_second(c, b, next);
 }
 
@@ -158,7 +153,7 @@ static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t pa
     struct block *blk = block_alloc(c->exec->shared, b->nuops, b->ninsns);
 
     blk->key = b->key;
-    blk->bias = b->key.va - b->key.pc;
+    blk->addend = page == NO_PAGE ? 0 : page_addend(c, page, b->key.va);
     blk->page[0] = page;
     blk->page[1] = second;
     blk->offset = (uint16_t)(b->key.va & ~PAGE_MASK);
@@ -194,7 +189,7 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
     complete = gather(c, b);
     if (!complete || b->len > b->avail) {
         /* It reaches into the next page, which must be fetched from for good. */
-        if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
+        if (!fetch_page(c, next_page(c, key->va), &second, &pa2))
             return NULL;
         /* That walk may have set bits among the very bytes of the instruction. */
         show_bytes(c, b, page, pa);
@@ -222,7 +217,7 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
     alone |= page == NO_PAGE;
     b = page == NO_PAGE || c->no_cache ? NULL : block_find(c->exec->shared, page, key, alone);
     if (b && b->page[1] != NO_PAGE) {
-        if (!fetch_page(c, second_va(c, key->va), &second, &pa2))
+        if (!fetch_page(c, next_page(c, key->va), &second, &pa2))
             return NULL;
         if (b->valid && second != b->page[1])
             block_drop(c->exec->shared, b);

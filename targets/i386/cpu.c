@@ -341,6 +341,7 @@ static const struct frontend frontend = {
     .build = i386_build,
     .walk = i386_walk,
     .roots = i386_roots,
+    .top_table = i386_top_table,
     .part_shift = 30, /* PAE paging: a root for each GiB */
     .event_ready = i386_event_ready,
     .take_event = i386_take_event,

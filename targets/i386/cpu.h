@@ -368,6 +368,7 @@ void i386_mode_changed(struct i386_cpu *c);
 enum { MMU_SUPERVISOR = 0, MMU_USER = 1, MMU_OPEN = 2 };
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t);
 void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS]);
+bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsigned part, struct top_table *t);
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa);
 uint64_t i386_stretch(const struct cpu *cpu, uint64_t va);
 

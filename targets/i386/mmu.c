@@ -308,6 +308,22 @@ void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
         roots[0] = s->cr3 & 0xfffff000u;
 }
 
+bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsigned part, struct top_table *t)
+{
+    const struct i386_state *s = ((const struct i386_cpu *)(const void *)u)->st;
+
+    if (!(s->cr0 & CR0_PG))
+        return false;
+    if (i386_long(s))
+        *t = (struct top_table){.at = roots[part] & ENTRY_ADDRESS, .count = 512, .size = 8, .shift = s->cr4 & CR4_LA57 ? 48 : 39};
+    else if (s->cr4 & CR4_PAE)
+        *t = (struct top_table){.at = roots[part] & ENTRY_ADDRESS, .count = roots[part] & PTE_P ? 512 : 0, .size = 8, .shift = 21};
+    else
+        *t = (struct top_table){.at = roots[0], .count = 1024, .size = 4, .shift = 22};
+    t->at = a20(s, t->at);
+    return t->count;
+}
+
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
 {
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;

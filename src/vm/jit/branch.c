@@ -16,29 +16,56 @@ static void enter(struct jit *j)
     x_jmp_mem(&j->code, RAX, BLOCK(entry));
 }
 
-static void compare_member(struct jit *j, int32_t member, uint64_t value, uint8_t **miss)
+/* Compare 64 bits at [base + disp]. Destroys rcx. */
+static void compare_imm(struct code *e, unsigned base, int32_t disp, uint64_t value)
 {
-    struct code *e = &j->code;
-
     if (fits_32((int64_t)value)) {
-        x_rm(e, 64, fits_8((int64_t)value) ? 0x83 : 0x81, ALU_CMP, RAX, member);
+        x_rm(e, 64, fits_8((int64_t)value) ? 0x83 : 0x81, ALU_CMP, base, disp);
         if (fits_8((int64_t)value))
             code_8(e, (uint8_t)value);
         else
             code_32(e, (uint32_t)value);
     } else {
         x_mov_imm(e, RCX, value);
-        x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, member);
+        x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, base, disp);
     }
-    *miss = x_jcc(e, CC_NE);
 }
 
-/* Through the jump cache, if the entry in rax is for this mode and bias; the PC was compared. */
-static void enter_if_same(struct jit *j, uint8_t *miss[2])
+/* Jumps to where it is said that no block was found. */
+struct misses {
+    uint8_t *at[8];
+    unsigned count;
+};
+
+static void miss_if_not_equal(struct jit *j, struct misses *m)
 {
-    compare_member(j, BLOCK(key.mode), j->block->key.mode, &miss[0]);
-    compare_member(j, BLOCK(bias), j->block->bias, &miss[1]);
-    enter(j);
+    m->at[m->count++] = x_jcc(&j->code, CC_NE);
+}
+
+/* Unless that member of the block in rax is `value`. */
+static void unless_same(struct jit *j, int32_t member, uint64_t value, struct misses *m)
+{
+    compare_imm(&j->code, RAX, member, value);
+    miss_if_not_equal(j, m);
+}
+
+static void misses_here(struct jit *j, const struct misses *m)
+{
+    for (unsigned i = 0; i < m->count; i++)
+        x_here(&j->code, m->at[i]);
+}
+
+/* Unless fetches from `va` go where the block's bytes are, by [rax + addend]. */
+static void unless_mapped(struct jit *j, uint64_t va, struct misses *m)
+{
+    struct code *e = &j->code;
+    int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
+
+    compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), va & PAGE_MASK);
+    miss_if_not_equal(j, m);
+    x_load(e, 64, RCX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
+    miss_if_not_equal(j, m);
 }
 
 /* By edge n. */
@@ -47,23 +74,22 @@ static void go(struct jit *j, unsigned n)
     struct code *e = &j->code;
     const struct block *b = j->block;
     uint64_t to = b->target[n];
-    uint8_t *miss[3] = {NULL};
+    struct misses m = {.count = 0};
 
     if ((to ^ b->key.pc) & PAGE_MASK) {
         /* Never chained. */
-        x_load(e, 64, RAX, R_EXEC, EXEC(jump));
-        x_load(e, 64, RAX, RAX, 8 * (int32_t)jump_hash(to));
-        compare_member(j, BLOCK(key.pc), to, &miss[2]);
-        enter_if_same(j, miss);
+        x_load(e, 64, RAX, R_EXEC, EXEC(jump) + 8 * (int32_t)jump_hash(to));
+        unless_same(j, BLOCK(key.pc), to, &m);
+        unless_same(j, BLOCK(key.mode), b->key.mode, &m);
+        unless_same(j, BLOCK(key.va), to + block_bias(b), &m);
+        unless_mapped(j, to + block_bias(b), &m);
     } else {
         x_load(e, 64, RAX, R_BLOCK, BLOCK(next) + 8 * (int32_t)n);
         x_test(e, 64, RAX, RAX);
-        miss[0] = x_jcc(e, CC_E);
-        enter(j);
+        m.at[m.count++] = x_jcc(e, CC_E);
     }
-    for (unsigned i = 0; i < 3; i++)
-        if (miss[i])
-            x_here(e, miss[i]);
+    enter(j);
+    misses_here(j, &m);
     x_mov_imm(e, RAX, n);
     jump_stub(j, j->stubs.unchained);
 }
@@ -72,21 +98,54 @@ static void go(struct jit *j, unsigned n)
 static void go_indirect(struct jit *j)
 {
     struct code *e = &j->code;
-    uint8_t *miss[3];
+    uint64_t bias = block_bias(j->block);
+    struct misses m = {.count = 0};
 
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
-    x_load(e, 64, RCX, R_EXEC, EXEC(jump));
-    x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
+    x_rmx(e, 64, X_MOV_LOAD, RAX, R_EXEC, RAX, 3, EXEC(jump));
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
-    miss[2] = x_jcc(e, CC_NE);
-    enter_if_same(j, miss);
-    for (unsigned i = 0; i < 3; i++)
-        x_here(e, miss[i]);
+    miss_if_not_equal(j, &m);
+    unless_same(j, BLOCK(key.mode), j->block->key.mode, &m);
+    x_mov_imm(e, RCX, bias);
+    x_alu(e, 64, ALU_ADD, RCX, RDX);
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(key.va));
+    miss_if_not_equal(j, &m);
+    x_rr(e, 32, X_MOV_LOAD, RSI, RCX);
+    x_shift_imm(e, 32, SHIFT_SHR, RSI, PAGE_SHIFT - 5);
+    x_alu_imm(e, 32, ALU_AND, RSI, (int32_t)(j->c->exec->shared->tlb_mask << 5));
+    x_alu_imm(e, 64, ALU_AND, RCX, -(int32_t)PAGE_SIZE);
+    x_rmx(e, 64, 8u * ALU_CMP + 3u, RCX, R_TLB, RSI, 0, offsetof(struct tlb_entry, fetch));
+    miss_if_not_equal(j, &m);
+    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RSI, 0, offsetof(struct tlb_entry, addend));
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
+    miss_if_not_equal(j, &m);
+    enter(j);
+    misses_here(j, &m);
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     jump_stub(j, j->stubs.indirect_miss);
+}
+
+void emit_lead(struct jit *j)
+{
+    struct code *e = &j->code;
+    const struct block *b = j->block;
+    uint64_t second = next_page(j->c, b->key.va);
+    int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, second) * sizeof(struct tlb_entry));
+    struct misses m = {.count = 0};
+    uint8_t *good;
+
+    compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), second);
+    miss_if_not_equal(j, &m);
+    compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend),
+                  page_addend(j->c, b->page[1], second));
+    good = x_jcc(e, CC_E);
+    misses_here(j, &m);
+    x_load(e, 64, RAX, RAX, BLOCK(key.pc));
+    jump_stub(j, j->stubs.indirect_miss);
+    x_here(e, good);
 }
 
 /* By edge 1 if the host's condition holds, else by edge 0. */

@@ -167,6 +167,9 @@ bool compile(struct jit *j, struct block *b)
     j->nslow = 0;
     j->now = 0;
     operands_forget(j);
+    if (b->page[1] != NO_PAGE)
+        emit_lead(j);
+    b->lead = (uint8_t)(e->at - start);
     x_rr(e, 64, X_MOV_LOAD, R_BLOCK, RAX);
     x_alu_imm(e, 64, ALU_SUB, R_BUDGET, b->steps);
     x_point(e, x_jcc(e, CC_B), j->stubs.no_budget);

@@ -62,6 +62,7 @@ void jit_block_made(struct jit *j, struct block *b)
 {
     b->entry = j->stubs.turn + j->execute;
     b->native = false;
+    b->lead = 0;
     b->heat = j->threshold;
 }
 
@@ -91,33 +92,35 @@ static void make_code(struct jit *j, struct block *b)
 
 /* A block that the jump cache does not have, if it is clear that the run loop would come to
  * it too. (A page that may be fetched from by the TLB is in the footprint.) */
-static struct block *next_by_tlb(const struct ucpu *c)
+static struct block *next_by_tlb(struct ucpu *c)
 {
     struct exec *x = c->exec;
     struct exec_shared *sh = x->shared;
     const struct block *from = c->block;
-    struct block_key key = {.pc = x->go_pc, .va = x->go_pc + from->bias, .mode = from->key.mode};
+    struct block_key key = {.pc = x->go_pc, .va = x->go_pc + block_bias(from), .mode = from->key.mode};
     unsigned index = tlb_index(sh, key.va);
     struct block *to;
 
-    if (c->tlb[index].fetch != (key.va & PAGE_MASK) || (key.va & ~x->va_mask) || sh->nexec)
+    if ((key.va & ~x->va_mask) || sh->nexec)
+        return NULL;
+    if (c->tlb[index].fetch != (key.va & PAGE_MASK) &&
+        (!tlb_recall(c, c->tlb_mode, key.va) || c->tlb[index].fetch != (key.va & PAGE_MASK)))
         return NULL;
     to = block_find(sh, x->context->tables[c->tlb_mode].infos[index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     sh->stats.jump_misses++;
     x->jump[jump_hash(key.pc)] = to;
-    x->context->jump_parts |= 1u << tlb_part(sh, key.va);
     return to;
 }
 
 /* The block that go_pc leads to, or NULL: the run loop must see to it. */
-static struct block *next_block(const struct ucpu *c)
+static struct block *next_block(struct ucpu *c)
 {
     const struct exec *x = c->exec;
     struct block *from = c->block, *to = x->jump[jump_hash(x->go_pc)];
 
-    if (!jump_matches(to, from, x->go_pc))
+    if (!jump_matches(to, from, x->go_pc) || !block_is_mapped(c, to))
         to = next_by_tlb(c);
     if (to)
         block_link(from, x->go_edge, to);
@@ -132,13 +135,18 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
     for (;;) {
         if (!b->native && --b->heat == 0)
             make_code(j, b);
-        left = b->native ? enter(b, b->entry, c->exec) : interp_run_cold(c, b);
+        left = b->native ? enter(b, b->entry + b->lead, c->exec) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {
             b = next_block(c);
             if (!b)
                 return LEFT_GO;
         } else if (left == LEFT_TURN) {
             b = c->exec->turn;
+            if (b->page[1] != NO_PAGE && !block_is_mapped(c, b)) {
+                c->exec->go_pc = b->key.pc;
+                c->exec->go_edge = 2;
+                return LEFT_GO;
+            }
         } else {
             return left;
         }

@@ -198,6 +198,9 @@ bool emit_sse(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
+/* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
+ * where it was. The block is in rax. */
+void emit_lead(struct jit *j);
 
 /* ---- flags.c ---- */
 /* Note lazy flags: operation, operand bits, result and operand in registers (zero-extended). */
