@@ -118,14 +118,6 @@ void clusters_finish(struct timeline *tl)
 
 /* ---- the questions ---- */
 
-/* Bytes of the image in that cluster. */
-static size_t cluster_bytes(const struct drive *d, uint64_t number)
-{
-    uint64_t offset = number << DRIVE_CLUSTER_SHIFT;
-
-    return d->image_size - offset < DRIVE_CLUSTER ? (size_t)(d->image_size - offset) : (size_t)DRIVE_CLUSTER;
-}
-
 static int ask_host(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     int r = tl->host.image_read ? tl->host.image_read(tl->host.ctx, d, offset, buf, len) : -EIO;
@@ -140,7 +132,7 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
     uint64_t offset = number << DRIVE_CLUSTER_SHIFT;
 
     env_diverged(tl, here, "bytes %llu to %llu of the image of drive %s %s", (unsigned long long)offset,
-                 (unsigned long long)(offset + cluster_bytes(d, number) - 1), d->name, why);
+                 (unsigned long long)(offset + drive_cluster_bytes(d, number) - 1), d->name, why);
     memset(buf, 0, len);
     return 0;
 }
@@ -148,7 +140,7 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
 /* Has the image what it had? Reads the cluster to `whole`. */
 static int verify(struct timeline *tl, const struct drive *d, struct cluster *c, icount_t here, uint8_t *whole)
 {
-    size_t len = cluster_bytes(d, c->number);
+    size_t len = drive_cluster_bytes(d, c->number);
 
     if (ask_host(tl, d, c->number << DRIVE_CLUSTER_SHIFT, whole, len) < 0)
         return lost(tl, d, here, c->number, "cannot be read any more", whole, len);
@@ -161,7 +153,7 @@ static int verify(struct timeline *tl, const struct drive *d, struct cluster *c,
 /* The first time: ask the host, and log what it said. */
 static int read_first(struct timeline *tl, const struct drive *d, uint64_t number, icount_t here, uint8_t *whole)
 {
-    size_t len = cluster_bytes(d, number);
+    size_t len = drive_cluster_bytes(d, number);
     int r = ask_host(tl, d, number << DRIVE_CLUSTER_SHIFT, whole, len);
     uint64_t data[3] = {number, (uint32_t)-r, r < 0 ? 0 : hash_bytes(0, whole, len)};
     const struct event e = {

@@ -299,13 +299,13 @@ vtime_t env_edge_now(const struct timeline *tl)
     return now > tl->edge_vtime ? now : tl->edge_vtime;
 }
 
-void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
+void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len)
 {
     const struct event e = {
         .position = tl->m->st->position,
         .vtime = env_edge_now(tl),
         .kind = kind,
-        .source = tl->eyes ? (uint16_t)tl->eyes : EVENT_SOURCE_MACHINE,
+        .source = source,
         .len = len,
         .data = data,
     };

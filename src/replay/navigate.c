@@ -411,7 +411,7 @@ static void revive(struct timeline *tl)
     const struct machine *m = tl->m;
 
     if (m->st->end == GUEST_TRIPLE_FAULT && tl->cfg.live && m->st->position == tl->edge && !m->no_reboot)
-        env_append_step(tl, EVENT_RESET, NULL, 0);
+        env_append_step(tl, EVENT_RESET, EVENT_SOURCE_MACHINE, NULL, 0);
 }
 
 void timeline_step(struct timeline *tl, enum direction dir, uint64_t cpus, struct timeline_stop *stop)

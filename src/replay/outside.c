@@ -1,6 +1,6 @@
 /*
  * What the outside world does to the guest while it stands still: a debugger's writes, a reset,
- * the power button. Each is an event that is a step of its own, made at once, at the live edge.
+ * the power button, another disk in a drive. Each is an event that is a step of its own, made at once, at the live edge.
  */
 #include "replay/timeline_internal.h"
 
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 /* May the guest be acted upon here? */
@@ -26,15 +27,20 @@ static int check_at_edge(const struct timeline *tl, const char *what, struct err
 }
 
 /* Record an event that is a step and make that step. */
-static void step_event(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
+static void step_event_of(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len)
 {
     icount_t here = tl->m->st->position;
 
-    env_append_step(tl, kind, data, len);
+    env_append_step(tl, kind, source, data, len);
     tl->search.mode = HITS_IGNORED;
     tl->pace.uninterruptible = true;
     CHECK(run_to(tl, here + 1) == RUN_LIMIT);
     tl->pace.uninterruptible = false;
+}
+
+static void step_event(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
+{
+    step_event_of(tl, kind, tl->eyes ? (uint16_t)tl->eyes : EVENT_SOURCE_MACHINE, data, len);
 }
 
 /* Is there memory behind all of [address, address + len)? */
@@ -145,5 +151,31 @@ int timeline_powerdown(struct timeline *tl, struct error *err)
     if (r < 0)
         return r;
     step_event(tl, EVENT_POWERDOWN, NULL, 0);
+    return 0;
+}
+
+int timeline_change_medium(struct timeline *tl, const struct drive *d, const struct timeline_medium *medium,
+                           struct error *err)
+{
+    const struct drive_insertion in = {.size = medium->size, .read_only = medium->read_only};
+    uint8_t head[EVENT_MEDIUM_HEAD] = {0};
+    struct buffer b;
+    int r = check_at_edge(tl, "change a medium", err);
+
+    if (r == 0)
+        r = drive_can_insert(d, &in, err);
+    if (r < 0)
+        return r;
+    put_le64(head, in.size);
+    put_le32(head + 8, in.size ? d->medium->count : d->medium->number);
+    head[12] = in.read_only;
+    buffer_init(&b);
+    buffer_append(&b, head, sizeof(head));
+    buffer_printf(&b, "%s", medium->file ? medium->file : "");
+    buffer_append_byte(&b, 0);
+    buffer_printf(&b, "%s", medium->format ? medium->format : "");
+    buffer_append_byte(&b, 0);
+    step_event_of(tl, EVENT_MEDIUM, (uint16_t)d->index, b.data, (uint32_t)b.len);
+    buffer_finish(&b);
     return 0;
 }

@@ -246,7 +246,8 @@ static void find_bytes(struct timeline *tl, size_t point, const struct point *p)
 
     if (!d)
         find_memory(tl, point, p);
-    else if (p->p.address < d->c.size && p->p.len <= d->c.size - p->p.address)
+    else if (p->p.address >> PAGE_SHIFT < d->pages.space.count &&
+             p->p.len <= (d->pages.space.count << PAGE_SHIFT) - p->p.address)
         add_bytes(&tl->points, &(struct point_bytes){.point = point,
                                                      .storage = traps_storage_at(&d->pages.space, p->p.address),
                                                      .len = p->p.len, .address = p->p.address, .kinds = p->p.kinds});

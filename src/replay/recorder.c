@@ -217,21 +217,21 @@ static void write_state(struct recorder *rec, const struct checkpoint *c, bool e
 static void write_cluster(struct recorder *rec, const struct event *e)
 {
     const struct machine *m = timeline_machine(rec->tl);
-    uint64_t words[3], offset, size;
+    uint64_t words[3];
     uint32_t drive = e->source;
     struct buffer b;
 
     if (e->len != sizeof(words) || drive >= m->ndrives)
         return;
     memcpy(words, e->data, sizeof(words));
-    offset = words[0] << DRIVE_CLUSTER_SHIFT;
-    size = m->drives[drive]->image_size;
-    if ((uint32_t)words[1] || words[0] > size >> DRIVE_CLUSTER_SHIFT || offset >= size)
+    if ((uint32_t)words[1] || words[0] > DRIVE_MAX_BYTES >> DRIVE_CLUSTER_SHIFT ||
+        !drive_cluster_bytes(m->drives[drive], words[0]))
         return;
     buffer_init(&b);
     buffer_reserve(&b, DRIVE_CLUSTER);
-    b.len = size - offset < DRIVE_CLUSTER ? (size_t)(size - offset) : (size_t)DRIVE_CLUSTER;
-    if (rec->image_read(rec->image_ctx, drive, offset, b.data, b.len) == 0 && hash_bytes(0, b.data, b.len) == words[2])
+    b.len = drive_cluster_bytes(m->drives[drive], words[0]);
+    if (rec->image_read(rec->image_ctx, drive, words[0] << DRIVE_CLUSTER_SHIFT, b.data, b.len) == 0 &&
+        hash_bytes(0, b.data, b.len) == words[2])
         recording_write_cluster(&rec->w, drive, words[0], &b);
     buffer_finish(&b);
 }

@@ -303,7 +303,7 @@ static const char *read_image_data(struct reader *rd, const struct chunk *c)
 /* Which table of the layout the source of such an event is in; 0: none. */
 static enum layout_kind source_kind(uint16_t kind)
 {
-    return kind == EVENT_INPUT ? LAYOUT_DEVICE : kind == EVENT_IMAGE ? LAYOUT_DRIVE : 0;
+    return kind == EVENT_INPUT ? LAYOUT_DEVICE : kind == EVENT_IMAGE || kind == EVENT_MEDIUM ? LAYOUT_DRIVE : 0;
 }
 
 /* It refers to parts of the machine by numbers of the layout. False: there are no such. */

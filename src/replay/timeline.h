@@ -201,7 +201,7 @@ size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positi
  * and of timeline_last_write() are found, and to its address space and registers writes go. */
 void timeline_look_by(struct timeline *tl, unsigned cpu);
 
-/* The outside world acts on the guest. These are recorded. The first four take a
+/* The outside world acts on the guest. These are recorded. The first five take a
  * step of their own, at once; in the past they are refused (-EROFS) with a text
  * that says what to do. Return 0 or a negative errno with *err. */
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
@@ -210,6 +210,14 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
                             struct error *err);
 int timeline_reset(struct timeline *tl, struct error *err);
 int timeline_powerdown(struct timeline *tl, struct error *err);
+/* Another medium in a drive, or (size 0) none. The image must be there when it is asked for, as the drive's next medium. */
+struct timeline_medium {
+    uint64_t size;           /* bytes of its image */
+    bool read_only;
+    const char *file, *format; /* for whoever replays it; NULL: none */
+};
+int timeline_change_medium(struct timeline *tl, const struct drive *d, const struct timeline_medium *medium,
+                           struct error *err);
 /* Input for a device, in the device's own layout; whoever feeds bytes may be
  * split as room (device_ops.input_room) comes up. Waits in the host until the
  * machine runs at the live edge. With `whole` the bytes are one message that

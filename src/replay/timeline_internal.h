@@ -218,7 +218,7 @@ const struct event *env_event_here(struct timeline *tl);
 /* Move queued input that has room into the log, bound to here and to `when`. True: some. */
 bool env_feed_input(struct timeline *tl, vtime_t when);
 /* Record an event that is a step of its own, bound to here and now (the live edge). */
-void env_append_step(struct timeline *tl, uint16_t kind, const void *data, uint32_t len);
+void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len);
 /* Is the step from `position` an event? */
 bool env_step_event_at(const struct timeline *tl, icount_t position);
 /* The machine has come to its present position: did it ask for all that it should? */

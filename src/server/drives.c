@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "block/qcow2_write.h"
 #include "host/block_file.h"
 #include "host/file.h"
@@ -98,6 +99,90 @@ static int check_write_back(const struct option_drive *d, const struct block_ima
                      "changes, write-back=NEW.qcow2 (qemu-img commit can put it into the image)", im->source.name);
 }
 
+/* ---- media that come later ---- */
+
+static struct drives_medium *next_medium(struct drives *ds, unsigned n, const char *file)
+{
+    struct drives_medium *m;
+
+    ds->media[n] = xrealloc(ds->media[n], (ds->nmedia[n] + 1) * sizeof(*ds->media[n]));
+    m = &ds->media[n][ds->nmedia[n]++];
+    *m = (struct drives_medium){.file = xstrdup(file)};
+    return m;
+}
+
+void drives_drop_medium(struct drives *ds, unsigned n)
+{
+    struct drives_medium *m = &ds->media[n][--ds->nmedia[n]];
+
+    block_close(m->image);
+    free(m->file);
+}
+
+int drives_add_medium(struct drives *ds, unsigned n, const char *file, const char **format, uint64_t *size,
+                      struct error *err)
+{
+    struct drives_medium *m = next_medium(ds, n, file);
+    int r = block_open(&m->image, file, *format, NULL, &opener, err);
+
+    if (r == 0 && !m->image->size)
+        r = error_set(err, -EINVAL, "%s is empty", file);
+    if (r < 0) {
+        drives_drop_medium(ds, n);
+        return r;
+    }
+    *format = m->image->format->name;
+    *size = m->image->size;
+    return 0;
+}
+
+/* One that the recording tells of: the file where it was, or beside the recording. */
+static int open_changed(struct drives *ds, const struct event *e, const char *file, const char *format, struct error *err)
+{
+    const struct option_drive named = {.file = (char *)(uintptr_t)file};
+    const char *id = ds->options->drives.list[e->source].id;
+    char *path = find_recorded(&named, ds->options->replay);
+    struct drives_medium *m = next_medium(ds, e->source, file);
+    uint64_t size = get_le64(e->data);
+    int r;
+
+    if (!path && recording_value(ds->recording, "drive-clusters") && !ds->options->continue_live)
+        return 0;
+    if (!path)
+        return error_set(err, -ENOENT, "the recording needs %s, which was put into drive %s and is not there: lay it beside "
+                         "the recording", file, id);
+    r = block_open(&m->image, path, *format ? format : NULL, NULL, &opener, err);
+    if (r == 0 && m->image->size != size)
+        r = error_set(err, -EINVAL, "%s is not the image that was put into drive %s: it has %" PRIu64 " bytes, recorded were "
+                      "%" PRIu64, path, id, m->image->size, size);
+    free(path);
+    return r;
+}
+
+/* The recording tells of media that were changed: open those. */
+static int open_all_changed(struct drives *ds, const struct event_log *log, struct error *err)
+{
+    const struct event *e;
+
+    for (uint64_t i = 0; (e = event_log_get(log, i)); i++) {
+        const char *file = (const char *)e->data + EVENT_MEDIUM_HEAD, *end = (const char *)e->data + e->len, *format;
+        int r;
+
+        if (e->kind != EVENT_MEDIUM || e->len < EVENT_MEDIUM_HEAD + 2 || !get_le64(e->data) ||
+            e->source >= ds->options->drives.count || ds->nmedia[e->source] + 1 >= DRIVE_MAX_MEDIA)
+            continue;
+        format = memchr(file, 0, (size_t)(end - file));
+        if (!format || ++format == end || end[-1])
+            return error_set(err, -EINVAL, "the recording's change of a medium has no names");
+        r = open_changed(ds, e, file, format, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- all of them ---- */
+
 int drives_open(struct drives *ds, struct options *o, struct recording *r, struct error *err)
 {
     struct option_drives *od = &o->drives;
@@ -118,13 +203,17 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     strcpy(ds->parts.boot_order, od->boot_order);
     strcpy(ds->parts.boot_once, od->boot_once);
     ds->parts.boot_menu = od->boot_menu;
-    return 0;
+    return r ? open_all_changed(ds, r->log, err) : 0;
 }
 
 void drives_close(struct drives *ds)
 {
-    for (unsigned i = 0; i < MACHINE_MAX_DRIVES; i++)
+    for (unsigned i = 0; i < MACHINE_MAX_DRIVES; i++) {
         block_close(ds->images[i]);
+        while (ds->nmedia[i])
+            drives_drop_medium(ds, i);
+        free(ds->media[i]);
+    }
     memset(ds, 0, sizeof(*ds));
 }
 
@@ -143,9 +232,21 @@ static bool take_cluster(struct drives *ds, unsigned n, uint64_t number)
     return recording_read_cluster(ds->recording, n, number, ds->cluster, &ds->cluster_len) == 0;
 }
 
+/* The image behind byte *offset of what the drive's image_read() has, which becomes a byte of that. NULL: it is not here. */
+static struct block_image *image_at(const struct drives *ds, unsigned n, uint64_t *offset)
+{
+    uint64_t number = *offset >> DRIVE_MEDIUM_SHIFT;
+
+    if (ds->parts.drives[n].config.media == DRIVE_DISK || !number)
+        return ds->images[n];
+    *offset &= DRIVE_MEDIUM_BYTES - 1;
+    return number <= ds->nmedia[n] ? ds->media[n][number - 1].image : NULL;
+}
+
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
 {
     size_t within = offset & (DRIVE_CLUSTER - 1);
+    struct block_image *im;
 
     if (n >= MACHINE_MAX_DRIVES)
         return -ENODEV;
@@ -153,13 +254,17 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
         memcpy(buf, ds->cluster + within, len);
         return 0;
     }
-    return ds->images[n] ? block_read(ds->images[n], offset, buf, len) : -ENODEV;
+    im = image_at(ds, n, &offset);
+    return im ? block_read(im, offset, buf, len) : -ENODEV;
 }
 
-/* What the drive holds, without a trace in history. */
+/* What a medium holds, without a trace in history. */
 struct contents {
     struct drives *ds;
     const struct drive *d;
+    uint64_t base;           /* where it begins */
+    uint64_t size, image_size;
+    const struct block_image *image;
     struct host_writer out;
 };
 
@@ -167,15 +272,15 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
 {
     const struct contents *c = ctx;
     uint8_t *to = buf;
-    uint64_t there = offset < c->d->image_size ? c->d->image_size - offset : 0;
+    uint64_t there = offset < c->image_size ? c->image_size - offset : 0;
     int r = 0;
 
     there = there < len ? there : len;
     memset(to + there, 0, len - there);
     if (there)
-        r = drives_read(c->ds, c->d->index, offset, to, there);
+        r = drives_read(c->ds, c->d->index, c->base + offset, to, there);
     for (uint64_t at = 0; r == 0 && at < len; at += PAGE_SIZE) {
-        const uint8_t *page = sparse_page(&c->d->pages, (offset + at) >> PAGE_SHIFT);
+        const uint8_t *page = sparse_page(&c->d->pages, (c->base + offset + at) >> PAGE_SHIFT);
 
         for (uint64_t i = 0; page && i < PAGE_SIZE && at + i < len; i++)
             to[at + i] ^= page[i];
@@ -183,12 +288,25 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
     return r;
 }
 
+/* Of the medium whose window begins at `base`. */
+static struct contents contents_of(struct drives *ds, const struct drive *d, uint64_t base)
+{
+    struct contents c = {.ds = ds, .d = d, .base = base};
+    uint64_t offset = base, sector = d->c.sector_size;
+
+    c.image = image_at(ds, d->index, &offset);
+    c.image_size = c.image ? c.image->size : d->image_size;
+    c.size = (c.image_size + sector - 1) / sector * sector;
+    return c;
+}
+
 int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
-    struct contents c = {.ds = ds, .d = d};
+    struct contents c = contents_of(ds, d, drive_base(d));
     uint8_t page[PAGE_SIZE], *to = buf;
     int r = 0;
 
+    offset -= c.base;
     while (r == 0 && len) {
         size_t within = offset & ~PAGE_MASK, n = PAGE_SIZE - within < len ? PAGE_SIZE - within : len;
 
@@ -206,6 +324,7 @@ int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, v
 /* Clusters with something in them that differs from the image. */
 struct changed {
     uint64_t *list, n, cap;
+    uint64_t first, count; /* pages of the drive that are looked at */
 };
 
 static void note_page(void *ctx, uint64_t page, const uint8_t *bytes)
@@ -213,11 +332,13 @@ static void note_page(void *ctx, uint64_t page, const uint8_t *bytes)
     struct changed *c = ctx;
 
     (void)bytes;
+    if (page < c->first || page - c->first >= c->count)
+        return;
     if (c->n == c->cap) {
         c->cap = c->cap ? c->cap * 2 : 256;
         c->list = xrealloc(c->list, c->cap * sizeof(*c->list));
     }
-    c->list[c->n++] = page >> (DRIVE_CLUSTER_SHIFT - PAGE_SHIFT);
+    c->list[c->n++] = (page - c->first) >> (DRIVE_CLUSTER_SHIFT - PAGE_SHIFT);
 }
 
 static int compare(const void *a, const void *b)
@@ -227,11 +348,12 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void find_changed(const struct drive *d, struct changed *c)
+static void find_changed(const struct contents *contents, struct changed *c)
 {
+    const struct drive *d = contents->d;
     uint64_t kept = 0;
 
-    *c = (struct changed){.n = 0};
+    *c = (struct changed){.first = contents->base >> PAGE_SHIFT, .count = (contents->size + PAGE_SIZE - 1) >> PAGE_SHIFT};
     d->pages.space.ops->pages(&d->pages.space, note_page, c);
     if (!c->n)
         return;
@@ -252,10 +374,10 @@ static int contents_write(void *ctx, const void *data, size_t len)
 static int commit_to_overlay(struct contents *c, const struct changed *changed, const char *path, unsigned may,
                              struct error *err)
 {
-    const struct block_image *im = c->ds->images[c->d->index];
+    const struct block_image *im = c->image;
     char *backing = im->source.local ? host_path_from(path, im->source.name) : xstrdup(im->source.name);
     const struct qcow2_writer w = {
-        .size = c->d->c.size, .backing = backing, .backing_format = im->format->name, .clusters = changed->list,
+        .size = c->size, .backing = backing, .backing_format = im->format->name, .clusters = changed->list,
         .nclusters = changed->n, .ctx = c, .read = contents_read, .write = contents_write,
     };
     int r = host_writer_open_whole(&c->out, path, may, err);
@@ -276,13 +398,13 @@ static int commit_to_overlay(struct contents *c, const struct changed *changed, 
 /* What a guest has written must not turn a raw image into another format for whoever opens it next. */
 static int check_raw(struct contents *c, const struct changed *changed, struct error *err)
 {
-    const struct block_image *im = c->ds->images[c->d->index];
+    const struct block_image *im = c->image;
     uint8_t head[512];
 
     if (im->format != &block_raw || !im->source.local)
         return error_set(err, -EINVAL, "%s is no raw file: name a new file for the changes (qemu-img commit can put it into "
                          "the image)", im->source.name);
-    if (changed->n && !changed->list[0] && c->d->c.size >= sizeof(head) && contents_read(c, 0, head, sizeof(head)) == 0 &&
+    if (changed->n && !changed->list[0] && c->size >= sizeof(head) && contents_read(c, 0, head, sizeof(head)) == 0 &&
         block_qcow2.probe(head, sizeof(head)))
         return error_set(err, -EINVAL, "%s: the guest has written a qcow2 header to its first sector; name a new file for "
                          "the changes", im->source.name);
@@ -291,7 +413,7 @@ static int check_raw(struct contents *c, const struct changed *changed, struct e
 
 static int commit_to_image(struct contents *c, const struct changed *changed, struct error *err)
 {
-    const char *name = c->ds->images[c->d->index]->source.name;
+    const char *name = c->image->source.name;
     uint8_t cluster[DRIVE_CLUSTER];
     int fd, r = check_raw(c, changed, err);
 
@@ -301,9 +423,9 @@ static int commit_to_image(struct contents *c, const struct changed *changed, st
     if (fd < 0)
         return fd;
     for (uint64_t i = 0; r == 0 && i < changed->n; i++) {
-        uint64_t offset = changed->list[i] << DRIVE_CLUSTER_SHIFT, len = c->d->image_size - offset;
+        uint64_t offset = changed->list[i] << DRIVE_CLUSTER_SHIFT, len = c->image_size - offset;
 
-        if (offset >= c->d->image_size)
+        if (offset >= c->image_size)
             break;
         len = len < DRIVE_CLUSTER ? len : DRIVE_CLUSTER;
         r = contents_read(c, offset, cluster, len);
@@ -314,17 +436,17 @@ static int commit_to_image(struct contents *c, const struct changed *changed, st
     return r < 0 ? error_set(err, r, "%s: only a part of the changes is there: %s", name, strerror(-r)) : 0;
 }
 
-int drives_commit(struct drives *ds, const struct drive *d, const char *path, unsigned may, uint64_t *bytes,
+int drives_commit(struct drives *ds, const struct drive *d, bool configured, const char *path, unsigned may, uint64_t *bytes,
                   struct error *err)
 {
-    struct contents c = {.ds = ds, .d = d};
+    struct contents c = contents_of(ds, d, configured ? 0 : drive_base(d));
     struct changed changed;
     int r;
 
     *bytes = 0;
-    if (!ds->images[d->index])
+    if (!c.image)
         return error_set(err, -ENOENT, "drive %s has no image here", d->name);
-    find_changed(d, &changed);
+    find_changed(&c, &changed);
     r = path ? commit_to_overlay(&c, &changed, path, may, err) : commit_to_image(&c, &changed, err);
     *bytes = changed.n << DRIVE_CLUSTER_SHIFT;
     free(changed.list);
@@ -340,14 +462,16 @@ static const char *media_name(const struct drive *d)
 
 static void describe_drive(const struct drives *ds, const struct drive *d, struct buffer *out)
 {
-    const struct block_image *im = ds->images[d->index];
     const struct option_drive *od = &ds->options->drives.list[d->index];
+    uint64_t base = drive_base(d);
+    const struct block_image *im = d->c.empty ? NULL : image_at(ds, d->index, &base);
+    const char *file = drive_base(d) ? ds->media[d->index][d->medium->number - 1].file : od->file;
 
     buffer_printf(out, "%s: ", d->name);
     if (d->c.empty)
         buffer_printf(out, "empty");
     else if (!im)
-        buffer_printf(out, "%s (not here; the recording has what the guest read)", od->file);
+        buffer_printf(out, "%s (not here; the recording has what the guest read)", file);
     for (bool first = true; im; im = im->backing, first = false)
         buffer_printf(out, "%s%s (%s)", first ? "" : ", over ", im->source.name, im->format->name);
     buffer_printf(out, "\n    %s, %" PRIu64 " bytes, sectors of %u%s, %s\n", media_name(d), d->c.size, d->c.sector_size,

@@ -9,11 +9,19 @@
 #include "replay/recording.h"
 #include "vm/machine.h"
 
+/* A medium that the user put into a drive during the run. */
+struct drives_medium {
+    char *file;
+    struct block_image *image;    /* NULL: not here */
+};
+
 /* Lives as long as the machines that are made with its parts. All zero: none. */
 struct drives {
     bool opened;
     struct machine_parts parts;
     struct block_image *images[MACHINE_MAX_DRIVES]; /* in the order of parts.drives; NULL: empty, or not here */
+    struct drives_medium *media[MACHINE_MAX_DRIVES]; /* those after the configured one, by number less one */
+    unsigned nmedia[MACHINE_MAX_DRIVES];
     const struct options *options;
     struct recording *recording;  /* holds what the guest read of images, perhaps; NULL: there is none */
     /* The cluster that was taken from it last: many reads are of one. */
@@ -32,12 +40,19 @@ void drives_close(struct drives *ds);
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
 
-/* What the drive holds there now, for who looks from outside: no trace of it is left in history. 0 or negative errno. */
+/* What the medium in the drive holds there now (`offset` counts from the first medium on: drive_base()), for who looks from outside: no trace of it is left in history. 0 or negative errno. */
 int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len);
 
+/* Open an image that is to be the next medium of drive `n`; *size and *format are its. 0 or negative errno with *err. */
+int drives_add_medium(struct drives *ds, unsigned n, const char *file, const char **format, uint64_t *size,
+                      struct error *err);
+/* That did not come about. */
+void drives_drop_medium(struct drives *ds, unsigned n);
+
 /* Write what the drive holds now: to a new qcow2 `path` over its image, or (NULL) into the image itself, which must be
- * raw. *bytes: how much was changed. 0 or negative errno with *err. */
-int drives_commit(struct drives *ds, const struct drive *d, const char *path, unsigned may, uint64_t *bytes,
+ * raw. Of the medium that is in it, or (`configured`) of the one that was in it at first. *bytes: how much
+ * was changed. 0 or negative errno with *err. */
+int drives_commit(struct drives *ds, const struct drive *d, bool configured, const char *path, unsigned may, uint64_t *bytes,
                   struct error *err);
 
 /* `info block`. */

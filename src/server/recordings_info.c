@@ -19,7 +19,7 @@ static const char *const kind_names[] = {
     [EVENT_INPUT] = "input", [EVENT_HOST_CLOCK] = "host clock", [EVENT_ENTROPY] = "entropy",
     [EVENT_WRITE_MEMORY] = "debugger's memory writes", [EVENT_WRITE_REGISTER] = "debugger's register writes",
     [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button", [EVENT_FILE] = "files (semihosting)",
-    [EVENT_IMAGE] = "clusters of drives' images",
+    [EVENT_IMAGE] = "clusters of drives' images", [EVENT_MEDIUM] = "changes of media",
 };
 
 /* How many events came from where, and their bytes. */

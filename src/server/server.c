@@ -399,7 +399,7 @@ static void watch_text(const struct server *s, const struct timeline_stop *stop,
     const char *done = stop->access == TRAP_READ ? "read" : "written";
 
     if (own && own->drive)
-        buffer_printf(text, "hindcast: sector %" PRIu64 " of drive %s is %s", stop->address / own->drive->c.sector_size,
+        buffer_printf(text, "hindcast: sector %" PRIu64 " of drive %s is %s", drive_sector_of(own->drive, stop->address),
                       own->drive->name, done);
     else
         buffer_printf(text, "hindcast: the watched bytes at %s0x%" PRIx64 " are %s", own ? "physical " : "", stop->address,

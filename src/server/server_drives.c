@@ -41,7 +41,7 @@ int server_take_sectors(const struct server *s, const char *name, uint64_t first
     if (!count || first >= drive_sectors(d) || count > drive_sectors(d) - first)
         return error_set(err, -ERANGE, "drive %s has sectors 0 to %" PRIu64, name, drive_sectors(d) - 1);
     point->drive = d;
-    point->address = first * d->c.sector_size;
+    point->address = drive_base(d) + first * d->c.sector_size;
     point->len = count * d->c.sector_size;
     return 0;
 }
@@ -102,7 +102,55 @@ int server_drive_commit(struct server *s, const char *name, const char *path, bo
 
     if (!d)
         return -ENODEV;
-    return drives_commit(s->config.drives, d, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
+    return drives_commit(s->config.drives, d, false, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
+}
+
+/* A drive whose medium the user may take out. */
+static struct drive *removable(struct server *s, const char *name, bool force, struct error *err)
+{
+    struct drive *d = drive_find(s->machine, name);
+
+    if (!d || !s->config.drives)
+        error_set(err, -ENODEV, "this machine has no drive '%s': info block lists them", name);
+    else if (!force && drive_locked(d))
+        error_set(err, -EBUSY, "the guest has locked drive %s (eject %s force takes the medium out all the same)", name, name);
+    else
+        return d;
+    return NULL;
+}
+
+int server_drive_eject(struct server *s, const char *name, bool force, struct error *err)
+{
+    const struct timeline_medium none = {.size = 0};
+    const struct drive *d = removable(s, name, force, err);
+
+    return d ? timeline_change_medium(s->timeline, d, &none, err) : -ENODEV;
+}
+
+int server_drive_change(struct server *s, const char *name, const char *file, const char *format, bool read_only,
+                        struct error *err)
+{
+    struct drives *ds = s->config.drives;
+    const struct drive *d = removable(s, name, false, err);
+    const char *unknown = format ? block_unknown_format(format) : NULL;
+    struct timeline_medium medium = {.file = file, .format = format};
+    int r;
+
+    if (unknown)
+        return error_set(err, -EINVAL, "image formats are %s, not %s", unknown, format);
+    if (!d)
+        return -ENODEV;
+    if (d->medium && d->medium->count == ds->nmedia[d->index] + 1) { /* at the edge: else it is refused below */
+        r = drives_add_medium(ds, d->index, file, &medium.format, &medium.size, err);
+        if (r < 0)
+            return r;
+        medium.read_only = read_only || d->c.media == DRIVE_CDROM || ds->options->drives.list[d->index].read_only;
+        r = timeline_change_medium(s->timeline, d, &medium, err);
+        if (r < 0)
+            drives_drop_medium(ds, d->index);
+        return r;
+    }
+    return timeline_change_medium(s->timeline, d, &medium, err);
 }
 
 bool server_drives_want_write_back(const struct server *s)
@@ -120,7 +168,7 @@ static bool write_back(struct server *s, const struct drive *d, const struct opt
     struct error err = {0};
     uint64_t bytes;
 
-    if (drives_commit(s->config.drives, d, o->write_back_file, 0, &bytes, &err) < 0) {
+    if (drives_commit(s->config.drives, d, true, o->write_back_file, 0, &bytes, &err) < 0) {
         server_say(s, "what drive %s holds is lost: %s", d->name, err.text);
         return false;
     }

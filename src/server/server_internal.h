@@ -219,6 +219,10 @@ int server_drive_dump(const struct server *s, const char *name, uint64_t first, 
 /* Write what a drive holds where the guest stands: drives_commit(). */
 int server_drive_commit(struct server *s, const char *name, const char *path, bool force, uint64_t *bytes,
                         struct error *err);
+/* Take a drive's medium out, also (`force`) if the guest has locked it; put another one in. Recorded. */
+int server_drive_eject(struct server *s, const char *name, bool force, struct error *err);
+int server_drive_change(struct server *s, const char *name, const char *file, const char *format, bool read_only,
+                        struct error *err);
 /* The same as for flash banks. */
 bool server_drives_want_write_back(const struct server *s);
 bool server_drives_write_back(struct server *s);

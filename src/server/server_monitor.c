@@ -881,6 +881,36 @@ HANDLER(cmd_commit)
     return r;
 }
 
+static void tell_medium(struct rsp_monitor_call *call)
+{
+    drives_describe(server_of(call)->config.drives, server_of(call)->machine, call->out);
+}
+
+HANDLER(cmd_change)
+{
+    bool read_only = !strcmp(arg(call, 3), "read-only");
+    int r;
+
+    if (*arg(call, 3) && !read_only)
+        return error_set(err, -EINVAL, "change DRIVE FILE [FORMAT [read-only]]");
+    r = server_drive_change(server_of(call), arg(call, 0), arg(call, 1), call->argc > 2 ? arg(call, 2) : NULL, read_only, err);
+    if (r == 0)
+        tell_medium(call);
+    return r;
+}
+
+HANDLER(cmd_eject)
+{
+    int r;
+
+    if (*arg(call, 1) && strcmp(arg(call, 1), "force"))
+        return error_set(err, -EINVAL, "eject DRIVE [force]");
+    r = server_drive_eject(server_of(call), arg(call, 0), !strcmp(arg(call, 1), "force"), err);
+    if (r == 0)
+        tell_medium(call);
+    return r;
+}
+
 HANDLER(cmd_save_flash)
 {
     uint64_t bytes, n = call->argv[0].number;
@@ -954,6 +984,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE [force]", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
     {"commit", "DRIVE FILE [force]", "what a drive holds at this position, as a qcow2 over its image", cmd_commit},
+    {"change", "DRIVE FILE [FORMAT] [read-only]", "put another medium into a CD-ROM or floppy drive", cmd_change},
+    {"eject", "DRIVE [force]", "take the medium out of a CD-ROM or floppy drive", cmd_eject},
     {"save_flash", "BANK:n FILE [force]", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},

@@ -7,6 +7,7 @@
 #include "vm/drive.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,28 @@
 #include "vm/trap.h"
 
 static const uint8_t zeros[PAGE_SIZE];
+
+/* Sectors of 512 bytes, and the format that has so many. */
+static const struct {
+    uint32_t total;
+    struct drive_geometry g;
+} floppies[] = {
+    {320, {40, 1, 8}},    {360, {40, 1, 9}},    {640, {40, 2, 8}},    {720, {40, 2, 9}},    {1440, {80, 2, 9}},
+    {2400, {80, 2, 15}},  {2880, {80, 2, 18}},  {3360, {80, 2, 21}},  {3444, {82, 2, 21}},  {5760, {80, 2, 36}},
+};
+
+static const struct drive_geometry *floppy_format(uint64_t size)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(floppies); i++)
+        if (floppies[i].total == size / 512)
+            return &floppies[i].g;
+    return NULL;
+}
+
+static bool can_change(enum drive_media media)
+{
+    return media != DRIVE_DISK;
+}
 
 /* ---- configuration ---- */
 
@@ -38,7 +61,24 @@ static int check_config(const struct machine *m, const struct drive_config *c, s
                          (unsigned long long)c->rate);
     if (c->serial && strlen(c->serial) >= sizeof(((struct drive *)0)->serial))
         return error_set(err, -EINVAL, "drive '%s': a serial number has at most 20 characters", c->name);
+    if (can_change(c->media) && c->size > DRIVE_MEDIUM_BYTES)
+        return error_set(err, -EINVAL, "drive '%s': a medium that can be changed has at most 128 GiB", c->name);
     return 0;
+}
+
+static uint64_t padded(uint64_t size, uint32_t sector_size)
+{
+    return (size + sector_size - 1) / sector_size * sector_size;
+}
+
+/* State says what is in it. */
+static void add_medium(struct drive *d)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "medium%u", d->index);
+    d->medium = machine_alloc_state(d->machine, name, 0, sizeof(*d->medium));
+    *d->medium = (struct drive_medium){.size = d->c.size, .count = 1, .present = !d->c.empty, .read_only = d->c.read_only};
 }
 
 int drive_create(struct drive **made, struct machine *m, const struct drive_config *c, struct error *err)
@@ -61,9 +101,11 @@ int drive_create(struct drive **made, struct machine *m, const struct drive_conf
     if (c->nfaults)
         memcpy(faults, c->faults, c->nfaults * sizeof(*faults));
     d->c.faults = faults;
-    d->image_size = c->size;
-    d->c.size = (c->size + c->sector_size - 1) / c->sector_size * c->sector_size;
-    sparse_pages_init(&d->pages, d->name, d->c.size);
+    d->image_size = d->first_size = c->size;
+    if (can_change(c->media))
+        add_medium(d);
+    d->c.size = padded(c->size, c->sector_size);
+    sparse_pages_init(&d->pages, d->name, d->medium ? DRIVE_MEDIUM_BYTES * DRIVE_MAX_MEDIA : d->c.size);
     machine_add_pages(m, &d->pages.space);
     m->drives[m->ndrives++] = d;
     *made = d;
@@ -85,6 +127,92 @@ struct drive *drive_find(const struct machine *m, const char *name)
         if (!strcmp(m->drives[i]->name, name))
             return m->drives[i];
     return NULL;
+}
+
+/* ---- media ---- */
+
+uint64_t drive_base(const struct drive *d)
+{
+    return d->medium ? (uint64_t)d->medium->number << DRIVE_MEDIUM_SHIFT : 0;
+}
+
+size_t drive_cluster_bytes(const struct drive *d, uint64_t number)
+{
+    uint64_t offset = number << DRIVE_CLUSTER_SHIFT;
+
+    if (d->medium && offset >= DRIVE_MEDIUM_BYTES)
+        return DRIVE_CLUSTER;
+    if (offset >= d->first_size)
+        return 0;
+    return d->first_size - offset < DRIVE_CLUSTER ? (size_t)(d->first_size - offset) : (size_t)DRIVE_CLUSTER;
+}
+
+uint32_t drive_changes(const struct drive *d)
+{
+    return d->medium ? d->medium->changes : 0;
+}
+
+bool drive_locked(const struct drive *d)
+{
+    return d->medium && d->medium->locked;
+}
+
+void drive_lock(struct drive *d, bool locked)
+{
+    if (d->medium)
+        d->medium->locked = locked;
+}
+
+void drive_restored(struct drive *d)
+{
+    const struct drive_medium *s = d->medium;
+
+    if (!s)
+        return;
+    d->image_size = s->present ? s->size : 0;
+    d->c.size = padded(d->image_size, d->c.sector_size);
+    d->c.empty = !s->present;
+    d->c.read_only = s->read_only;
+}
+
+bool drive_possible(const struct drive *d)
+{
+    const struct drive_medium *s = d->medium;
+
+    return !s || (s->count && s->count <= DRIVE_MAX_MEDIA && s->number < s->count && s->size <= DRIVE_MEDIUM_BYTES);
+}
+
+int drive_can_insert(const struct drive *d, const struct drive_insertion *in, struct error *err)
+{
+    if (!d->medium)
+        return error_set(err, -EINVAL, "the medium of drive %s is built in: those of CD-ROM and floppy drives can be changed",
+                         d->name);
+    if (in->size > DRIVE_MEDIUM_BYTES)
+        return error_set(err, -EINVAL, "drive %s takes at most 128 GiB", d->name);
+    if (in->size && d->medium->count == DRIVE_MAX_MEDIA)
+        return error_set(err, -EINVAL, "drive %s has had %u media: that is the most in one history", d->name, DRIVE_MAX_MEDIA);
+    if (d->c.media == DRIVE_FLOPPY && in->size && !floppy_format(in->size))
+        return error_set(err, -EINVAL, "a floppy image of %llu bytes: no format has that size",
+                         (unsigned long long)in->size);
+    if (in->size && d->fits && !d->fits(d, in->size))
+        return error_set(err, -EINVAL, "a medium of %llu bytes does not fit into drive %s", (unsigned long long)in->size,
+                         d->name);
+    return 0;
+}
+
+void drive_insert(struct drive *d, const struct drive_insertion *in)
+{
+    struct drive_medium *s = d->medium;
+
+    s->present = in->size != 0;
+    s->locked = 0;
+    s->changes++;
+    if (in->size) {
+        s->number = s->count++;
+        s->size = in->size;
+        s->read_only = in->read_only;
+    }
+    drive_restored(d);
 }
 
 /* ---- reading, writing ---- */
@@ -117,7 +245,7 @@ static bool image_read(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t 
     if (!there)
         return true;
     if (env && env->image_read)
-        return env->image_read(env->ctx, d->machine, d, offset, buf, there) == 0;
+        return env->image_read(env->ctx, d->machine, d, drive_base(d) + offset, buf, there) == 0;
     memset(buf, 0, there);
     return true;
 }
@@ -140,6 +268,7 @@ static bool read_piece(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t 
 {
     if (!image_read(d, offset, buf, len))
         return false;
+    offset += drive_base(d);
     while (len) {
         uint64_t n = in_page(offset, len);
         const uint8_t *page = sparse_page(&d->pages, offset >> PAGE_SHIFT);
@@ -176,6 +305,7 @@ static bool write_piece(struct drive *d, uint64_t offset, const uint8_t *buf, ui
         return false;
     if (buf)
         xor_bytes(image, buf, len);
+    offset += drive_base(d);
     while (len) {
         uint64_t n = in_page(offset, len), number = offset >> PAGE_SHIFT;
 
@@ -213,6 +343,7 @@ static void note(struct drive *d, unsigned kind, uint64_t offset, uint64_t len)
     const struct page_space *s = &d->pages.space;
     struct footprint *f = d->machine->footprint;
 
+    offset += drive_base(d);
     for (uint64_t page = offset >> PAGE_SHIFT; f && page <= (offset + len - 1) >> PAGE_SHIFT; page++)
         page_set_add(kind == TRAP_WRITE ? &f->storage : &f->fetched, s->first + page);
     if (s->watched)
@@ -296,24 +427,14 @@ vtime_t drive_duration(const struct drive *d, uint64_t len)
     return ns ? ns : 1;
 }
 
-/* Sectors of 512 bytes, and the format that has so many. */
-static const struct {
-    uint32_t total;
-    struct drive_geometry g;
-} floppies[] = {
-    {320, {40, 1, 8}},    {360, {40, 1, 9}},    {640, {40, 2, 8}},    {720, {40, 2, 9}},    {1440, {80, 2, 9}},
-    {2400, {80, 2, 15}},  {2880, {80, 2, 18}},  {3360, {80, 2, 21}},  {3444, {82, 2, 21}},  {5760, {80, 2, 36}},
-};
-
 struct drive_geometry drive_geometry(const struct drive *d)
 {
     uint64_t total = d->c.size / 512, cylinders = total / (16 * 63);
 
     if (d->c.media == DRIVE_FLOPPY) {
-        for (unsigned i = 0; i < ARRAY_LEN(floppies); i++)
-            if (floppies[i].total == total)
-                return floppies[i].g;
-        return (struct drive_geometry){0};
+        const struct drive_geometry *g = floppy_format(d->c.size);
+
+        return g ? *g : (struct drive_geometry){0};
     }
     return (struct drive_geometry){cylinders > 16383 ? 16383 : (uint32_t)cylinders, 16, 63};
 }

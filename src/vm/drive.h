@@ -14,6 +14,10 @@
  * How long an operation takes is a pure function of the drive's configuration and the request
  * (drive_duration()): a controller makes it a deadline, and moves the data when that comes.
  *
+ * A drive whose media can be changed (a CD-ROM or floppy drive) has a window of pages for each medium that was ever
+ * in it, numbered in the order in which they came: 0 is the configured one. Which one is in it, is state; so going back
+ * over a change brings back the medium, with what was written to it. Controllers compare drive_changes().
+ *
  * To add a kind of medium: enum drive_media; geometry in drive_geometry(). Not here: what a controller
  * knows of its drive (trays, features, error registers).
  */
@@ -22,6 +26,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "vm/device.h"
 #include "vm/page_space.h"
 
 struct machine;
@@ -64,17 +69,42 @@ struct drive_config {
 #define DRIVE_LATENCY_NS 20000u
 #define DRIVE_RATE       1000000000u
 
+/* Of a drive whose media can be changed: how large a medium is at most (a power of two: their windows follow one another),
+ * and how many there are in one history. */
+#define DRIVE_MEDIUM_SHIFT 37
+#define DRIVE_MEDIUM_BYTES ((uint64_t)1 << DRIVE_MEDIUM_SHIFT)
+#define DRIVE_MAX_MEDIA    128u
+
 /* The image is read, and what it said is logged, in pieces of so many bytes. */
 #define DRIVE_CLUSTER_SHIFT 16
 #define DRIVE_CLUSTER       ((uint64_t)1 << DRIVE_CLUSTER_SHIFT)
 
+DEVICE_STATE_BEGIN
+/* What is in a drive whose media can be changed. */
+struct drive_medium {
+    uint64_t size;       /* of its image, bytes */
+    uint32_t number;     /* which medium; it keeps the last one's while it is empty */
+    uint32_t count;      /* of those that there were */
+    uint32_t changes;    /* insertions and removals */
+    uint32_t seen;       /* of which a SCSI unit knows */
+    uint8_t present, read_only;
+    uint8_t locked;      /* the guest does not want it removed */
+    uint8_t event;       /* that a SCSI unit has to tell (MMC-5, table 274); 0: none */
+    uint8_t reserved[4];
+};
+DEVICE_STATE_END
+
 struct drive {
     struct machine *machine;
     unsigned index;          /* in machine.drives: `source` of its events */
-    struct drive_config c;   /* `faults`, `name` and `serial` point to copies of its own; size padded */
-    uint64_t image_size;     /* bytes that the image has */
+    struct drive_config c;   /* `faults`, `name` and `serial` point to copies of its own; size padded. `size`, `empty` and
+                              * `read_only` are those of the medium */
+    struct drive_medium *medium; /* its state; NULL: the medium is built in */
+    uint64_t image_size;     /* bytes that the medium's image has */
+    uint64_t first_size;     /* bytes that the configured image has */
     struct sparse_pages pages; /* its state */
     void *wiring;            /* the controller that has it; NULL: none yet */
+    bool (*fits)(const struct drive *, uint64_t size); /* would a medium of that size fit into it? NULL: any does */
     char name[32], serial[21];
 };
 
@@ -93,6 +123,33 @@ int drive_create(struct drive **d, struct machine *m, const struct drive_config 
 void drive_destroy(struct drive *d);
 /* NULL: there is none of that name. */
 struct drive *drive_find(const struct machine *m, const char *name);
+
+/* Another medium, or (size 0) none: EVENT_MEDIUM is made of it. The next number is its. 0, or -EINVAL: that cannot be. */
+struct drive_insertion {
+    uint64_t size;           /* bytes; 0: the drive is emptied */
+    bool read_only;
+};
+int drive_can_insert(const struct drive *d, const struct drive_insertion *in, struct error *err);
+void drive_insert(struct drive *d, const struct drive_insertion *in);
+/* A count that goes up when the medium is changed. */
+uint32_t drive_changes(const struct drive *d);
+/* The guest wants the medium to stay, or not any more. */
+void drive_lock(struct drive *d, bool locked);
+bool drive_locked(const struct drive *d);
+/* The arena was replaced. */
+void drive_restored(struct drive *d);
+/* Is its state one that it can be in? */
+bool drive_possible(const struct drive *d);
+/* Bytes of cluster `number` of what image_read() has: whole ones, but for the end of the configured image. */
+size_t drive_cluster_bytes(const struct drive *d, uint64_t number);
+/* Where the medium that is in it begins, in the image_read() of the outside and in its pages: bytes. */
+uint64_t drive_base(const struct drive *d);
+
+/* The sector of its medium that byte `at` of its pages is in. */
+static inline uint64_t drive_sector_of(const struct drive *d, uint64_t at)
+{
+    return (d->medium ? at & (DRIVE_MEDIUM_BYTES - 1) : at) / d->c.sector_size;
+}
 
 /* The size in sectors. */
 static inline uint64_t drive_sectors(const struct drive *d)

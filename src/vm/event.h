@@ -25,8 +25,14 @@ enum event_kind {
                            * u64 offset, the bytes read (struct file_answer) */
     EVENT_IMAGE,          /* a cluster of a drive's image was read for the first time, or the host could not: u64
                            * cluster, u32 error (0, or Linux's errno), u32 0, u64 hash_bytes() of it; `source`: drive */
+    /* A step of its own again: */
+    EVENT_MEDIUM,         /* the user changed a drive's medium: u64 size of the image in bytes (0: there is none any more), u32
+                           * its number, u8 read only?, u8[3] 0, then file, NUL, format, NUL; `source`: drive */
     EVENT_KINDS           /* one more than the last */
 };
+
+/* Bytes of an EVENT_MEDIUM before its names. */
+#define EVENT_MEDIUM_HEAD 16u
 
 /* `source` of events that belong to no device. */
 #define EVENT_SOURCE_MACHINE 0xffffu
@@ -35,7 +41,7 @@ struct event {
     icount_t position;
     vtime_t vtime;
     uint16_t kind;       /* enum event_kind */
-    uint16_t source;     /* index of a device (EVENT_IMAGE: of a drive); of a write by the debugger, whose registers or
+    uint16_t source;     /* index of a device (EVENT_IMAGE, EVENT_MEDIUM: of a drive); of a write by the debugger, whose registers or
                           * addresses: CPU index, where EVENT_SOURCE_MACHINE is CPU 0; else EVENT_SOURCE_MACHINE */
     uint32_t len;        /* bytes at `data` */
     const uint8_t *data; /* owned by whoever hands the event over */
@@ -44,7 +50,7 @@ struct event {
 /* Does an event of this kind take a step of its own? */
 static inline bool event_is_step(uint16_t kind)
 {
-    return kind >= EVENT_WRITE_MEMORY && kind <= EVENT_POWERDOWN;
+    return (kind >= EVENT_WRITE_MEMORY && kind <= EVENT_POWERDOWN) || kind == EVENT_MEDIUM;
 }
 
 #endif

@@ -224,6 +224,8 @@ void machine_reset(struct machine *m)
     m->st->end = GUEST_RUNS;
     m->st->end_status = 0;
     m->st->reset_request = 0;
+    for (unsigned i = 0; i < m->ndrives; i++)
+        drive_lock(m->drives[i], false);
     if (m->board_reset)
         m->board_reset(m);
     for (unsigned i = 0; i < m->ndevices; i++)
@@ -252,6 +254,8 @@ void machine_restored(struct machine *m)
     m->traps->npending = 0;
     for (unsigned i = 0; i < m->ncpus; i++)
         m->cpus[i]->stepped = 0;
+    for (unsigned i = 0; i < m->ndrives; i++)
+        drive_restored(m->drives[i]);
     for (unsigned i = 0; i < m->ndevices; i++)
         if (m->devices[i]->ops->restored)
             m->devices[i]->ops->restored(m->devices[i]);
@@ -290,6 +294,9 @@ const char *machine_impossible_part(const struct machine *m)
 {
     if (!state_possible(m))
         return "machine";
+    for (unsigned i = 0; i < m->ndrives; i++)
+        if (!drive_possible(m->drives[i]))
+            return m->drives[i]->name;
     for (unsigned i = 0; i < m->ndevices; i++)
         if (!device_possible(m->devices[i]))
             return m->devices[i]->name;
@@ -478,6 +485,18 @@ static void write_register(struct machine *m, const struct event *e)
     ops->write_reg(cpu, n, e->data + 4);
 }
 
+static void change_medium(struct machine *m, const struct event *e)
+{
+    struct drive_insertion in;
+    struct error err;
+
+    if (e->len < EVENT_MEDIUM_HEAD || e->source >= m->ndrives)
+        return;
+    in = (struct drive_insertion){.size = get_le(e->data, 8), .read_only = e->data[12]};
+    if (drive_can_insert(m->drives[e->source], &in, &err) == 0)
+        drive_insert(m->drives[e->source], &in);
+}
+
 /* Events come from files too: what makes no sense is ignored, but a step stays a step. */
 static void apply_event(struct machine *m, const struct event *e)
 {
@@ -504,6 +523,9 @@ static void apply_event(struct machine *m, const struct event *e)
     case EVENT_POWERDOWN:
         if (m->powerdown)
             m->powerdown(m);
+        break;
+    case EVENT_MEDIUM:
+        change_medium(m, e);
         break;
     default:
         break;

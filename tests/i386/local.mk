@@ -92,6 +92,11 @@ check_PROGRAMS += tests/i386/test_pc_vga
 TESTS += tests/i386/test_pc_vga
 tests_i386_test_pc_vga_SOURCES = tests/check_main.c tests/i386/test_pc_vga.c
 tests_i386_test_pc_vga_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# The floppy controller and DMA.
+check_PROGRAMS += tests/i386/test_pc_fdc
+TESTS += tests/i386/test_pc_fdc
+tests_i386_test_pc_fdc_SOURCES = tests/check_main.c tests/i386/test_pc_fdc.c tests/whole/chip_bench.h
+tests_i386_test_pc_fdc_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # XMM and YMM registers: availability, alignment, faults, masks.
 check_PROGRAMS += tests/i386/test_i386_simd
 TESTS += tests/i386/test_i386_simd

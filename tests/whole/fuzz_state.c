@@ -77,6 +77,39 @@ static bool read_file(const char *name, struct buffer *b)
     return true;
 }
 
+/* A drive for everything that takes one. */
+static void add_drive(struct machine_parts *p, const char *name, enum drive_media media, enum drive_interface interface,
+                      unsigned index)
+{
+    p->drives[p->ndrives++] = (struct drive_part){
+        .interface = interface, .index = index,
+        .config = {.name = name, .media = media, .size = 1440 << 10, .sector_size = media == DRIVE_CDROM ? 2048 : 512,
+                   .read_only = media == DRIVE_CDROM, .latency_ns = DRIVE_LATENCY_NS, .rate = DRIVE_RATE}};
+}
+
+static const struct machine_parts *make_parts(bool pc)
+{
+    static const char *const devices[] = {
+        "nvme,drive=n0,serial=1", "ich9-ahci", "ide-hd,drive=a0", "ide-cd,drive=a1", "virtio-blk-pci,drive=b0",
+        "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "virtio-blk-device,drive=m0"};
+    static const char *const names[] = {"n0", "a0", "a1", "b0", "s0", "s1", "m0"};
+    static struct machine_parts p;
+
+    p = (struct machine_parts){.ndrives = 0};
+    if (pc) {
+        add_drive(&p, "f0", DRIVE_FLOPPY, DRIVE_IF_FLOPPY, 0);
+        add_drive(&p, "h0", DRIVE_DISK, DRIVE_IF_IDE, 0);
+        add_drive(&p, "h1", DRIVE_CDROM, DRIVE_IF_IDE, 1);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (!pc || i != 6)
+            add_drive(&p, names[i], i == 2 || i == 5 ? DRIVE_CDROM : DRIVE_DISK, DRIVE_IF_NONE, 0);
+    for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
+        if (!pc || i != 8)
+            p.devices[p.ndevices++] = devices[i];
+    return &p;
+}
+
 /* `b` must stay. */
 static struct machine *make_machine(const char *board, const char *kernel, struct buffer *image)
 {
@@ -95,12 +128,14 @@ static struct machine *make_machine(const char *board, const char *kernel, struc
         c.kernel = (struct boot_image){.data = b.data, .len = b.len, .name = kernel};
         c.gic_version = roll(2) + 2;
         c.secure = c.virtualization = true;
+        c.parts = make_parts(false);
         r = virt_create(&m, &c, &err);
     } else {
         struct pc_config c = PC_CONFIG_INIT;
 
         c.memory_bytes = 16 << 20;
         c.kernel = (struct boot_image){.data = b.data, .len = b.len, .name = kernel};
+        c.parts = make_parts(true);
         r = pc_create(&m, &c, &err);
     }
     if (r < 0)

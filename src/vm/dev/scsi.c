@@ -29,9 +29,12 @@ enum {
 #define ASC_LBA_RANGE      0x21u
 #define ASC_INVALID_FIELD  0x24u
 #define ASC_PROTECTED      0x27u
+#define ASC_MEDIUM_CHANGED 0x28u
 #define ASC_POWER_ON       0x29u
 #define ASC_NO_MEDIUM      0x3au
 #define ASC_READ_ERROR     0x11u
+
+enum { EVENT_NEW_MEDIUM = 2, EVENT_REMOVAL = 3 };
 
 #define PROFILE_CDROM  0x0008u
 #define LEAD_OUT       0xaau
@@ -439,6 +442,10 @@ static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, 
     }
     put_be16(c->reply, 6);
     c->reply[2] = 4;
+    if (d->medium) {
+        c->reply[4] = d->medium->event;
+        d->medium->event = 0;
+    }
     c->reply[5] = (uint8_t)((u->open ? 1u : 0) | (medium_there(d, u) ? 2u : 0));
     reply(c, 8, get_be16(cdb + 7));
 }
@@ -547,6 +554,7 @@ static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb
         return true;
     case PREVENT_REMOVAL:
         u->locked = cdb[4] & 1u;
+        drive_lock(d, u->locked);
         return true;
     default:
         break;
@@ -578,9 +586,22 @@ static bool attention_first(const uint8_t *cdb)
            cdb[0] != GET_CONFIGURATION;
 }
 
+/* The user changed the medium: the tray is closed again; a new one is a unit attention (MMC-5, 4.1.8). */
+static void see_medium(struct drive *d, struct scsi_unit *u)
+{
+    if (!d->medium || d->medium->seen == d->medium->changes)
+        return;
+    d->medium->seen = d->medium->changes;
+    d->medium->event = d->c.empty ? EVENT_REMOVAL : EVENT_NEW_MEDIUM;
+    u->open = u->locked = 0;
+    if (!d->c.empty && !u->attention)
+        u->attention = ASC_MEDIUM_CHANGED;
+}
+
 void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     memset(c, 0, sizeof(*c));
+    see_medium(d, u);
     if (u->attention && (cdb[0] == REQUEST_SENSE || attention_first(cdb))) {
         scsi_fail(u, SENSE_ATTENTION, u->attention, 0);
         u->attention = 0;

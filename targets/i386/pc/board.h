@@ -6,6 +6,7 @@
 #include "i386/boot/boot.h"
 #include "i386/pc.h"
 #include "i386/pc/apic.h"
+#include "i386/pc/fdc.h"
 #include "i386/pc/glue.h"
 #include "i386/pc/hpet.h"
 #include "i386/pc/i440fx.h"
@@ -44,6 +45,7 @@ struct pc {
     struct device *vga;          /* NULL: there is no display */
     struct device *hpet;         /* NULL: there is none */
     struct device *flash[2];     /* NULL: there is no such bank */
+    struct device *fdc;          /* NULL: no floppy drive, and no controller for it */
     struct pic_wiring pic_wiring;
     struct apic_bus apics;
     struct apic_wiring apic_wiring[MACHINE_MAX_CPUS];
@@ -56,6 +58,7 @@ struct pc {
     struct glue_wiring glue_wiring;
     struct pci_bus pci_bus;
     struct ide_wiring ide_wiring;
+    struct fdc_wiring fdc_wiring;
     struct i440fx_wiring i440fx_wiring;
     struct piix3_wiring piix3_wiring;
     struct piix4_pm_wiring pm_wiring;

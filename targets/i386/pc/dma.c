@@ -1,18 +1,20 @@
 /*
- * The register side of a PC's two cascaded 8237A DMA controllers (Intel
- * 231466) and the page registers of the PIIX (290550, 3.2.1). Nothing on this
- * board requests DMA, so no transfer ever happens; registers read back as
- * programmed, which is what guests probe for. Port 80h, the POST code, is the
- * one page register without a channel.
+ * A PC's two cascaded 8237A DMA controllers (Intel 231466) and the page registers of the PIIX (290550,
+ * 3.2.1). Port 80h, the POST code, is the one page register without a channel.
  *
- * To extend: a device that transfers would call a function here that takes the
- * channel's current address and count and moves them on.
+ * A device asks for service by dma_transfer() with as many bytes as it has: cycles take no time, so priorities
+ * (command bit 4), compressed and extended timing have nothing to decide. An address never leaves its
+ * page of 64 KiB (128 KiB of words): the page register is no part of the counter.
+ *
+ * Not modelled, as in the PIIX: transfers from memory to memory, and requests by software for channels
+ * without a device (the request register is kept, and read in the status).
  */
 #include "i386/pc/dma.h"
 
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/machine.h"
 
 DEVICE_STATE_BEGIN
 struct dma_chip {
@@ -30,6 +32,15 @@ struct dma_state {
     uint8_t page[16];
 };
 DEVICE_STATE_END
+
+#define COMMAND_DISABLE 0x04u
+#define MODE_TRANSFER   0x0cu /* verify, write, read, none */
+#define MODE_AUTOINIT   0x10u
+#define MODE_DECREMENT  0x20u
+#define MODE_CASCADE    0xc0u
+
+/* Where the page register of a channel is, from port 80h on. */
+static const uint8_t page_of[8] = {7, 3, 1, 2, 15, 11, 9, 10};
 
 static uint8_t half(struct dma_chip *c, uint16_t word)
 {
@@ -120,6 +131,83 @@ static void write_register(struct dma_chip *c, unsigned reg, uint8_t value)
     }
 }
 
+/* ---- service ---- */
+
+static bool serves(const struct dma_state *s, unsigned channel)
+{
+    const struct dma_chip *c = &s->chip[channel >> 2];
+    unsigned n = channel & 3u;
+    uint8_t mode = c->mode[n];
+
+    if ((c->command & COMMAND_DISABLE) || (c->mask >> n & 1u) || (mode & MODE_TRANSFER) == MODE_TRANSFER ||
+        (mode & MODE_CASCADE) == MODE_CASCADE)
+        return false;
+    /* The first chip's requests go through channel 4, which must let them. */
+    return channel >= 4 || (!(s->chip[1].command & COMMAND_DISABLE) && !(s->chip[1].mask & 1u) &&
+                            (s->chip[1].mode[0] & MODE_CASCADE) == MODE_CASCADE);
+}
+
+void dma_request(struct device *dev, unsigned channel, bool level)
+{
+    struct dma_state *s = dev->state;
+    uint8_t bit = (uint8_t)(0x10u << (channel & 3u)), *status = &s->chip[channel >> 2].status;
+
+    *status = (uint8_t)(level ? *status | bit : *status & (uint8_t)~bit);
+}
+
+/* The count went below zero. */
+static void terminal_count(struct dma_chip *c, unsigned n)
+{
+    uint8_t bit = (uint8_t)(1u << n);
+
+    c->status |= bit;
+    c->request &= (uint8_t)~bit;
+    if (c->mode[n] & MODE_AUTOINIT) {
+        c->address[n] = c->base_address[n];
+        c->count[n] = c->base_count[n];
+    } else {
+        c->mask |= bit;
+    }
+}
+
+/* One cycle of the channel, at its current address. */
+static void cycle(struct device *dev, unsigned channel, uint8_t *bytes, unsigned width)
+{
+    struct dma_state *s = dev->state;
+    const struct dma_chip *c = &s->chip[channel >> 2];
+    unsigned n = channel & 3u;
+    struct memory *mem = &dev->machine->memory;
+    uint32_t page = s->page[page_of[channel]], at = page << 16 | c->address[n];
+
+    if (width == 2)
+        at = (page & 0xfeu) << 16 | (uint32_t)c->address[n] << 1;
+    if ((c->mode[n] & MODE_TRANSFER) == 0x04)
+        memory_write_bytes(mem, at, bytes, width, false);
+    else if ((c->mode[n] & MODE_TRANSFER) == 0x08)
+        memory_read_bytes(mem, at, bytes, width);
+}
+
+uint32_t dma_transfer(struct device *dev, unsigned channel, uint8_t *bytes, uint32_t len, bool *ended)
+{
+    struct dma_state *s = dev->state;
+    struct dma_chip *c = &s->chip[channel >> 2];
+    unsigned n = channel & 3u, width = channel >= 4 ? 2 : 1;
+    uint32_t done = 0;
+
+    *ended = false;
+    while (done + width <= len && !*ended && serves(s, channel)) {
+        cycle(dev, channel, bytes + done, width);
+        done += width;
+        c->address[n] = (uint16_t)(c->address[n] + (c->mode[n] & MODE_DECREMENT ? 0xffffu : 1u));
+        *ended = c->count[n]-- == 0;
+        if (*ended)
+            terminal_count(c, n);
+    }
+    return done;
+}
+
+/* ---- registers ---- */
+
 static uint64_t dma_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     struct dma_state *s = dev->state;
@@ -149,6 +237,14 @@ static void dma_reset(struct device *dev)
     memset(s, 0, sizeof(*s));
     master_clear(&s->chip[0]);
     master_clear(&s->chip[1]);
+}
+
+void dma_firmware_setup(struct device *dev)
+{
+    struct dma_state *s = dev->state;
+
+    s->chip[1].mode[0] = MODE_CASCADE;
+    s->chip[1].mask &= (uint8_t)~1u;
 }
 
 static void dma_describe(const struct device *dev, struct buffer *b)

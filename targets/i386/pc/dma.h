@@ -9,4 +9,15 @@ enum { DMA_8BIT, DMA_16BIT, DMA_PAGES };
 
 extern const struct device_ops dma_ops;
 
+/* As a BIOS leaves it: the first chip's requests go through channel 4. */
+void dma_firmware_setup(struct device *dma);
+
+/* For devices on the ISA bus. Channels are 0 to 7; of 4 to 7, which move words, `len` is even. */
+
+/* The level of the request line, as the status register has it. */
+void dma_request(struct device *dma, unsigned channel, bool level);
+/* Move up to `len` bytes between the device and memory, in the direction that the channel's mode has (verify:
+ * nothing moves, addresses do). Returns how many; *ended: the last of them came with terminal count. */
+uint32_t dma_transfer(struct device *dma, unsigned channel, uint8_t *bytes, uint32_t len, bool *ended);
+
 #endif

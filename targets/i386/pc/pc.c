@@ -635,6 +635,9 @@ static void firmware_setup(struct pc *pc)
     pic_firmware_setup(pc->pic);
     piix4_pm_firmware_setup(pc->pm);
     ide_firmware_setup(pc->ide);
+    dma_firmware_setup(pc->dma);
+    if (pc->fdc)
+        fdc_firmware_setup(pc->fdc);
     i8042_firmware_setup(pc->i8042);
     pit_ops.write(pc->pit, PIT_COUNTERS, 3, 1, 0x36); /* the BIOS's clock: 18.2 Hz */
     pit_ops.write(pc->pit, PIT_COUNTERS, 0, 1, 0);
@@ -650,7 +653,8 @@ static void firmware_setup(struct pc *pc)
     put_le16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
     put_le16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
     put_le16(bda + 0x0e, BOOT_EBDA >> 4);
-    put_le16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9);
+    put_le16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9 |
+                            rtc_floppy_equipment(&pc->rtc_wiring));
     put_le16(bda + 0x13, BOOT_EBDA >> 10);
     memory_write_bytes(mem, 0x400, bda, sizeof(bda), true);
     memory_write_bytes(mem, BOOT_EBDA, "\x01", 1, true); /* the EBDA's size in KiB */
@@ -901,12 +905,33 @@ static const struct machine_console console = {
 
 /* ---- what the user plugs in ---- */
 
+/* The controller is there if a drive is. */
+static void add_fdc(struct pc *pc)
+{
+    pc->fdc_wiring = (struct fdc_wiring){.irq = isa_irq(pc, FDC_IRQ), .dma = pc->dma};
+    pc->fdc = add(pc, &fdc_ops, "fdc", &pc->fdc_wiring);
+    ports_claim(&pc->ports, pc->fdc, 0x3f0, 6, FDC_PORTS, 1);
+    ports_claim(&pc->ports, pc->fdc, 0x3f7, 1, FDC_INPUT, 1);
+}
+
+static int plug_floppy(struct pc *pc, struct drive *d, unsigned place, struct error *err)
+{
+    if (!pc->fdc)
+        add_fdc(pc);
+    if (fdc_plug(pc->fdc, d, place, err) < 0)
+        return -EINVAL;
+    pc->rtc_wiring.floppies[place] = (uint8_t)pc->fdc_wiring.kind[place];
+    return 0;
+}
+
 /* Drives of the IDE channels and of the floppy controller. Fits sockets.drive. */
 static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part, struct error *err)
 {
     struct pc *pc = ctx;
     struct drive **place;
 
+    if (part->interface == DRIVE_IF_FLOPPY)
+        return plug_floppy(pc, d, part->index, err);
     if (part->interface != DRIVE_IF_IDE)
         return error_set(err, -EINVAL, "this board has no place for a drive of that interface");
     if (part->index >= 2 * IDE_CHANNELS)

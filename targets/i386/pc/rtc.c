@@ -476,15 +476,22 @@ static void store_size(struct rtc_state *s, unsigned reg, uint64_t value)
     put_le16(s->cmos + reg, value > 0xffff ? 0xffff : (uint32_t)value);
 }
 
-/* What the setup program of a PC would have stored. */
-static void store_sizes(struct rtc_state *s, uint64_t memory)
+unsigned rtc_floppy_equipment(const struct rtc_wiring *w)
 {
+    return w->floppies[1] ? 0x41 : w->floppies[0] ? 0x01 : 0;
+}
+
+/* What the setup program of a PC would have stored. */
+static void store_sizes(struct rtc_state *s, const struct rtc_wiring *w)
+{
+    uint64_t memory = w->memory_bytes;
     uint64_t low = boot_low_bytes(memory);
     uint64_t high = memory - low;
     uint64_t extended = low > 0x100000 ? (low - 0x100000) >> 10 : 0;
     unsigned sum = 0;
 
-    s->cmos[0x14] = 0x06; /* equipment: FPU, PS/2 pointing device */
+    s->cmos[0x10] = (uint8_t)(w->floppies[0] << 4 | w->floppies[1]);
+    s->cmos[0x14] = (uint8_t)(0x06 | rtc_floppy_equipment(w)); /* equipment: FPU, PS/2 pointing device, floppy drives */
     store_size(s, 0x15, 640);
     store_size(s, 0x17, extended);
     store_size(s, 0x30, extended);
@@ -517,7 +524,7 @@ static void rtc_reset(struct device *dev)
         s->cmos[REG_A] = A_DV_RUN | 6;
         s->cmos[REG_B] = B_24;
         s->cmos[CENTURY] = 0x20;
-        store_sizes(s, w->memory_bytes);
+        store_sizes(s, w);
         s->cmos[CPU_COUNT] = (uint8_t)(w->cpus ? w->cpus - 1 : 0);
         s->wake = NEVER;
     }
