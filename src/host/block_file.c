@@ -45,6 +45,14 @@ static bool lock_for_reading(int fd)
            !locked_by_others(fd, LOCK_USED + MAY_RESIZE);
 }
 
+/* False: somebody reads it, and relies on its staying as it is; or writes it, too. */
+static bool lock_for_writing(int fd)
+{
+    if (!lock_byte(fd, LOCK_USED + MAY_WRITE))
+        return true;
+    return !locked_by_others(fd, LOCK_NOT_SHARED + MAY_WRITE) && !locked_by_others(fd, LOCK_USED + MAY_WRITE);
+}
+
 /* ---- files ---- */
 
 struct block_file {
@@ -58,12 +66,25 @@ static int file_read(void *ctx, uint64_t offset, void *buf, size_t len)
     return host_read_exactly(f->fd, offset, buf, len);
 }
 
+static bool file_claim(void *ctx)
+{
+    const struct block_file *f = ctx;
+
+    return lock_for_writing(f->fd);
+}
+
 static void file_close(void *ctx)
 {
     struct block_file *f = ctx;
 
     close(f->fd);
     free(f);
+}
+
+static void identify(const struct stat *st, uint64_t *identity)
+{
+    identity[0] = (uint64_t)(S_ISBLK(st->st_mode) ? 0 : st->st_dev);
+    identity[1] = (uint64_t)(S_ISBLK(st->st_mode) ? st->st_rdev : st->st_ino);
 }
 
 static int describe_file(int fd, const char *name, struct block_source *s, struct error *err)
@@ -79,10 +100,9 @@ static int describe_file(int fd, const char *name, struct block_source *s, struc
     if (end < 0)
         return error_set(err, -errno, "%s: %s", name, strerror(errno));
     s->size = (uint64_t)end;
-    s->identity[0] = (uint64_t)(S_ISBLK(st.st_mode) ? 0 : st.st_dev);
-    s->identity[1] = (uint64_t)(S_ISBLK(st.st_mode) ? st.st_rdev : st.st_ino);
+    identify(&st, s->identity);
     if (!lock_for_reading(fd))
-        return error_set(err, -EBUSY, "%s is being written by another program (QEMU?)", name);
+        return error_set(err, -EBUSY, "%s is being written by another program (QEMU?), or is to be (a hindcast with write-back)", name);
     return 0;
 }
 
@@ -107,6 +127,7 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
     host_output_spare(fd);
     s->ctx = f;
     s->read = file_read;
+    s->claim = file_claim;
     s->close = file_close;
     s->local = true;
     s->name = xstrdup(name);
@@ -115,11 +136,20 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
 
 /* ---- in place ---- */
 
-int host_patch_open(const char *name, struct error *err)
+int host_patch_open(const struct block_source *s, struct error *err)
 {
-    int fd = open(name, O_WRONLY | O_CLOEXEC);
+    int fd = open(s->name, O_WRONLY | O_CLOEXEC);
+    uint64_t identity[2] = {0};
+    struct stat st;
 
-    return fd < 0 ? error_set(err, -errno, "%s: cannot write: %s", name, strerror(errno)) : fd;
+    if (fd < 0)
+        return error_set(err, -errno, "%s: cannot write: %s", s->name, strerror(errno));
+    if (fstat(fd, &st) == 0)
+        identify(&st, identity);
+    if (!memcmp(identity, s->identity, sizeof(identity)))
+        return fd;
+    close(fd);
+    return error_set(err, -ESTALE, "%s is another file than the one that was opened", s->name);
 }
 
 int host_patch_write(int fd, uint64_t offset, const void *data, size_t len)

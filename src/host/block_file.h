@@ -16,9 +16,9 @@
  */
 int host_open_block(void *ctx, const char *name, struct block_source *s, struct error *err);
 
-/* Change bytes of an existing file in place. The first gives a descriptor, the others 0, or a negative errno; the last
+/* Change bytes of an existing file in place, of the one that is open as `s`. The first gives a descriptor, the others 0, or a negative errno; the last
  * one `status` if that is one. All is on the disk when it is 0. */
-int host_patch_open(const char *name, struct error *err);
+int host_patch_open(const struct block_source *s, struct error *err);
 int host_patch_write(int fd, uint64_t offset, const void *data, size_t len);
 int host_patch_close(int fd, int status);
 

@@ -99,6 +99,47 @@ static int check_write_back(const struct option_drive *d, const struct block_ima
                      "changes, write-back=NEW.qcow2 (qemu-img commit can put it into the image)", im->source.name);
 }
 
+/* Does the drive read that file, also as an image beneath its own? */
+static bool reads(const struct block_image *im, const struct block_source *s)
+{
+    for (; im; im = im->backing)
+        if (!memcmp(im->source.identity, s->identity, sizeof(s->identity)))
+            return true;
+    return false;
+}
+
+/* An image that is written in the end is nobody else's: not another drive's, by whatever name, and in no other program. */
+static int claim_image(struct drives *ds, unsigned n, struct error *err)
+{
+    const struct option_drive *list = ds->options->drives.list;
+    struct block_source *s = &ds->images[n]->source;
+
+    for (unsigned i = 0; i < ds->options->drives.count; i++)
+        if (i != n && ds->images[i] && reads(ds->images[i], s))
+            return error_set(err, -EBUSY, "%s: drive %s reads it too, so the changes to drive %s cannot be written back to it: "
+                             "name a new file, write-back=NEW.qcow2", s->name, list[i].id, list[n].id);
+    if (s->claim && !s->claim(s->ctx))
+        return error_set(err, -EBUSY, "%s: another program (hindcast, QEMU) has it open and would see it change: name a new file "
+                         "for the changes, write-back=NEW.qcow2", s->name);
+    return 0;
+}
+
+static int claim_images(struct drives *ds, struct error *err)
+{
+    const struct option_drives *od = &ds->options->drives;
+
+    for (unsigned i = 0; i < od->count; i++) {
+        const struct option_drive *d = &od->list[i];
+
+        if (d->write_back && !d->write_back_file && ds->images[i] && claim_image(ds, i, err) < 0)
+            return -EBUSY;
+        for (unsigned k = 0; d->write_back_file && k < i; k++)
+            if (od->list[k].write_back_file && !strcmp(od->list[k].write_back_file, d->write_back_file))
+                return error_set(err, -EINVAL, "write-back=%s: two drives have that file", d->write_back_file);
+    }
+    return 0;
+}
+
 /* ---- media that come later ---- */
 
 static struct drives_medium *next_medium(struct drives *ds, unsigned n, const char *file)
@@ -198,6 +239,8 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
             return err->code;
         describe_part(&ds->parts.drives[ds->parts.ndrives++], &od->list[i]);
     }
+    if (claim_images(ds, err) < 0)
+        return err->code;
     for (unsigned i = 0; i < od->ndevices; i++)
         ds->parts.devices[ds->parts.ndevices++] = od->devices[i];
     strcpy(ds->parts.boot_order, od->boot_order);
@@ -419,7 +462,7 @@ static int commit_to_image(struct contents *c, const struct changed *changed, st
 
     if (r < 0)
         return r;
-    fd = host_patch_open(name, err);
+    fd = host_patch_open(&c->image->source, err);
     if (fd < 0)
         return fd;
     for (uint64_t i = 0; r == 0 && i < changed->n; i++) {

@@ -176,6 +176,36 @@ def claim_write_back_to_a_new_file_makes_an_image_over_the_old_one():
                 "file=%s,write-back" % new)
 
 
+def claim_an_image_that_is_written_back_is_nobody_elses():
+    with Disk() as d:
+        own = "id=own,write-back,file="
+        link, over = d.path("link.raw"), d.path("over.qcow2")
+        os.link(d.raw, link)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", d.raw, over], check=True)
+        for other in (d.raw, link, over):
+            for order in ((own + d.raw, "id=other,file=" + other), ("id=other,file=" + other, own + d.raw)):
+                refused(r"drive other reads it too", KERNEL, "--drive", order[0], "--drive", order[1])
+        refused(r"reads it too", KERNEL, "--drive", own + link, "--cdrom", d.raw)
+        new = d.path("new.qcow2")
+        refused(r"two drives have that file", KERNEL, "--drive", "file=%s,write-back=%s" % (d.raw, new), "--drive",
+                "file=%s,write-back=%s" % (over, new))
+        with Server("-hda", d.raw, guest=KERNEL):
+            refused(r"disk.raw: another program .hindcast, QEMU. has it open", KERNEL, "--drive", own + d.raw)
+            equal(copies("-hda", link)[0], status(DATA)) # both read
+        with Server("--drive", own + d.raw, guest=KERNEL):
+            refused(r"link.raw is being written by another program .QEMU.., or is to be", KERNEL, "-hda", link)
+        with Server("--drive", own + d.raw, guest=KERNEL) as server:
+            os.rename(d.raw, d.path("away.raw"))
+            with open(d.raw, "wb") as f:
+                f.write(DATA)
+            rsp = server.client()
+            rsp.start()
+            rsp.ask("c")
+            rsp.monitor("quit")
+            server.wait_errors("disk.raw is another file than the one that was opened")
+        equal(d.content(), DATA)
+
+
 def claim_commit_saves_the_disk_as_it_was_at_a_position():
     with Disk() as d:
         with Server("-hda", d.raw, guest=KERNEL) as server:
