@@ -230,6 +230,117 @@ START_TEST(watchpoints_see_what_it_moves)
 }
 END_TEST
 
+/* Task management in the control queue, whose rings are at 8000h. Returns the response. */
+static uint8_t manage(unsigned function, unsigned target)
+{
+    static const uint16_t index = 1;
+    const uint8_t request[24] = {0, 0, 0, 0, (uint8_t)function, 0, 0, 0, 1, (uint8_t)target, 0x40};
+
+    poke32(0x9000, 0);
+    set(0x14, 1, 0);
+    set(0x14, 1, 3);
+    set(0x08, 4, 1);
+    set(0x0c, 4, 1);
+    set(0x14, 1, 11);
+    set(0x16, 2, 0);
+    set(0x18, 2, QUEUE);
+    set(0x20, 8, 0x8000);
+    set(0x28, 8, 0x9000);
+    set(0x30, 8, 0xa000);
+    set(0x1c, 2, 1);
+    set(0x14, 1, 15);
+    poke(0x5000, request, sizeof(request));
+    poke64(0x8000, 0x5000);
+    poke32(0x8008, 24);
+    poke32(0x800c, 1 | 1u << 16);
+    poke64(0x8010, 0x6000);
+    poke32(0x8018, 1);
+    poke32(0x801c, 2);
+    poke32(0x9004, 0);
+    poke(0x9002, &index, 2);
+    memory_write(&m->memory, BAR4 + 0x3000, 2, 0);
+    run_for(MS);
+    return (uint8_t)memory_read(&m->memory, 0x6000, 1);
+}
+
+START_TEST(task_management_resets_units)
+{
+    new_adapter();
+    ck_assert_uint_eq(manage(0, 0), 0);
+    ck_assert_uint_eq(manage(5, 1), 0);
+    ck_assert_uint_eq(manage(5, 6), 3);  /* no such target */
+    ck_assert_uint_eq(manage(9, 0), 11); /* no such function */
+}
+END_TEST
+
+/* ---- over memory-mapped registers ---- */
+
+#define SLOT 0x0a000000u
+
+static int map_slot(void *ctx, struct device *dev, struct line *irq, struct error *err)
+{
+    const struct region r = {.base = SLOT, .size = 0x200, .kind = REGION_MMIO, .dev = dev, .enabled = true};
+
+    (void)ctx, (void)err;
+    *irq = probe_line(1);
+    memory_map(&m->memory, &r);
+    return 0;
+}
+
+static void slot(unsigned reg, uint32_t value)
+{
+    memory_write(&m->memory, SLOT + reg, 4, value);
+}
+
+START_TEST(the_adapter_is_in_a_slot_too)
+{
+    static const uint8_t request[51] = {1, 0, 0x40, [19] = 0x12, [23] = 36};
+    static const uint16_t index = 1;
+    struct sockets s = {.mmio_slot = map_slot};
+    struct option_list props;
+    struct error e;
+
+    new_disk_bench();
+    s.machine = m;
+    ck_assert_int_eq(option_list_parse(&props, "--device", "x", "driver", NULL, &e), 0);
+    ck_assert_int_eq(virtio_scsi_mmio_plug(&s, "scsi", 0, NULL, &props, &e), 0);
+    ck_assert_int_eq(scsi_disk_plug(&s, "", 0, new_drive("d0", DRIVE_DISK, NULL), &props, &e), 0);
+    option_list_finish(&props);
+    reset_all();
+    ck_assert_uint_eq(peek32(SLOT), 0x74726976);
+    ck_assert_uint_eq(peek32(SLOT + 4), 2);
+    ck_assert_uint_eq(peek32(SLOT + 8), 8);
+    ck_assert_uint_eq(peek32(SLOT + 0x100), 1); /* request queues */
+    slot(0x70, 3);
+    slot(0x24, 1);
+    slot(0x20, 1);
+    slot(0x70, 11);
+    slot(0x30, 2);
+    ck_assert_uint_eq(peek32(SLOT + 0x34), 256);
+    slot(0x38, QUEUE);
+    slot(0x80, 0x1000);
+    slot(0x90, 0x2000);
+    slot(0xa0, 0x3000);
+    slot(0x44, 1);
+    slot(0x70, 15);
+    poke(0x5000, request, sizeof(request));
+    desc(0, 0x5000, 51, 1);
+    desc(1, 0x6000, 108, 3);
+    desc(2, 0x20000, 36, 2);
+    poke32(0x2004, 0);
+    poke(0x2002, &index, 2);
+    slot(0x50, 2);
+    run_for(MS);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x3002, 2), 1);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x600a, 2), 0);
+    ck_assert_uint_eq(peek32(0x20008), 0x444e4948); /* "HIND" */
+    ck_assert(probe[1].level);
+    ck_assert_uint_eq(peek32(SLOT + 0x60), 1);
+    slot(0x64, 1);
+    ck_assert(!probe[1].level);
+}
+END_TEST
+
 START_TEST(the_adapter_bears_random_requests)
 {
     uint64_t rng = (uint64_t)_i + 77;
@@ -257,6 +368,8 @@ static void claims(TCase *tc)
     ADD(attention_is_told_once_and_before_all_but_inquiry);
     ADD(disks_tell_what_they_are_and_where_they_end);
     ADD(unmap_and_write_same_take_lists);
+    ADD(task_management_resets_units);
+    ADD(the_adapter_is_in_a_slot_too);
     tcase_add_loop_test(tc, units_bear_random_commands, 0, 4);
     ADD(commands_reach_their_targets);
     ADD(watchpoints_see_what_it_moves);

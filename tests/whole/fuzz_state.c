@@ -91,7 +91,8 @@ static const struct machine_parts *make_parts(bool pc)
 {
     static const char *const devices[] = {
         "nvme,drive=n0,serial=1", "ich9-ahci", "ide-hd,drive=a0", "ide-cd,drive=a1", "virtio-blk-pci,drive=b0",
-        "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "virtio-blk-device,drive=m0"};
+        "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "virtio-blk-device,drive=m0",
+        "virtio-scsi-device"};
     static const char *const names[] = {"n0", "a0", "a1", "b0", "s0", "s1", "m0"};
     static struct machine_parts p;
 
@@ -105,7 +106,7 @@ static const struct machine_parts *make_parts(bool pc)
         if (!pc || i != 6)
             add_drive(&p, names[i], i == 2 || i == 5 ? DRIVE_CDROM : DRIVE_DISK, DRIVE_IF_NONE, 0);
     for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
-        if (!pc || i != 8)
+        if (!pc || i < 8)
             p.devices[p.ndevices++] = devices[i];
     return &p;
 }

@@ -17,6 +17,8 @@ const struct device_model device_models[] = {
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},
+    {"virtio-scsi-device", "virtio-mmio", "virtio SCSI host adapter in a slot of the virt board", false, virtio_scsi_mmio_keys,
+     virtio_scsi_mmio_plug},
     {"virtio-scsi-pci", "PCI", "virtio SCSI host adapter", false, virtio_scsi_keys, virtio_scsi_pci_plug},
     {"scsi-cd", "SCSI", "SCSI CD-ROM drive", true, scsi_disk_keys, scsi_disk_plug},
     {"scsi-hd", "SCSI", "SCSI disk", true, scsi_disk_keys, scsi_disk_plug},

@@ -3,7 +3,7 @@
  * task management and event queues. What units make of commands is in scsi.c.
  *
  * The adapter does one command at a time, as the block device does: it begins when the one before it is done, and takes what
- * drive_duration() says. So there is never anything to be aborted: task management succeeds.
+ * drive_duration() says. So there is never anything to be aborted: task management succeeds, and its resets reset.
  *
  * Not modelled: events (buffers for them are kept by the driver), several units of a target, protection information,
  * bidirectional commands.
@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/scsi.h"
+#include "vm/dev/virtio_mmio.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
 
@@ -23,7 +24,8 @@
 #define F_HOTPLUG (1ull << 1)
 
 enum { QUEUE_CONTROL, QUEUE_EVENT, QUEUE_REQUEST };
-enum { RESP_OK = 0, RESP_OVERRUN = 1, RESP_BAD_TARGET = 3, RESP_FAILURE = 9 };
+enum { RESP_OK = 0, RESP_OVERRUN = 1, RESP_BAD_TARGET = 3, RESP_FAILURE = 9, RESP_FUNCTION_REJECTED = 11 };
+enum { TMF_NEXUS_RESET = 4, TMF_UNIT_RESET = 5, TMF_QUERY_TASK_SET = 7 };
 
 #define CONFIG_BYTES 36u
 #define TARGETS      8u
@@ -36,18 +38,33 @@ enum { RESP_OK = 0, RESP_OVERRUN = 1, RESP_BAD_TARGET = 3, RESP_FAILURE = 9 };
 
 DEVICE_STATE_BEGIN
 struct scsi_state {
-    struct virtio_pci_state pci;
     struct scsi_unit unit[TARGETS];
     uint64_t done_at;    /* vtime at which the request in progress ends, or VTIME_NEVER */
     uint32_t queue;      /* whose request that is */
     uint32_t cdb_bytes, sense_bytes; /* as the driver configured them */
     uint32_t reserved;
 };
+
+/* With what carries it. */
+struct scsi_pci_state {
+    struct virtio_pci_state pci;
+    struct scsi_state scsi;
+};
+
+struct scsi_mmio_state {
+    struct virtio_state virtio;
+    struct scsi_state scsi;
+};
 DEVICE_STATE_END
 
 /* Wiring. */
 struct adapter {
-    struct virtio_pci t; /* first: virtio_pci.c finds itself there */
+    union {
+        struct virtio v;
+        struct virtio_pci pci;
+        struct virtio_mmio mmio;
+    } t; /* first: virtio_pci.c and virtio_mmio.c find themselves there */
+    struct scsi_state *st;
     struct drive *drives[TARGETS];
 };
 
@@ -64,7 +81,7 @@ static struct adapter *of(const struct virtio *v)
 
 static struct scsi_state *state_of(const struct virtio *v)
 {
-    return v->dev->state;
+    return of(v)->st;
 }
 
 /* ---- configuration ---- */
@@ -268,7 +285,26 @@ static void begin(struct virtio *v, unsigned first)
     }
 }
 
-/* Task management and event subscription: done, or nothing to subscribe to. */
+/* A task management function (5.6.6.2): resets; there is nothing to be aborted. */
+static uint8_t manage_tasks(struct virtio *v, const struct virtio_chain *c)
+{
+    uint8_t request[24] = {0}; /* type, subtype, LUN, tag */
+    uint32_t function;
+    unsigned target;
+
+    if (!virtio_out(v, c, 0, request, sizeof(request)))
+        return RESP_FAILURE;
+    function = get_le32(request + 4);
+    if (function > TMF_QUERY_TASK_SET)
+        return RESP_FUNCTION_REJECTED;
+    if (!target_of(v, request + 8, &target))
+        return RESP_BAD_TARGET;
+    if (function == TMF_NEXUS_RESET || function == TMF_UNIT_RESET)
+        scsi_reset(&state_of(v)->unit[target]);
+    return RESP_OK;
+}
+
+/* Task management, and event subscription: there is nothing to subscribe to. */
 static void control(struct virtio *v)
 {
     struct virtio_chain c;
@@ -282,6 +318,8 @@ static void control(struct virtio *v)
             virtio_broken(v);
             return;
         }
+        if (type == 0)
+            response[0] = manage_tasks(v, &c);
         n = type == 0 ? 1 : sizeof(response);
         n = c.in < n ? (size_t)c.in : n;
         virtio_in(v, &c, 0, response, n);
@@ -300,7 +338,7 @@ static void notified(struct virtio *v, unsigned queue)
 static void scsi_expire(struct device *dev, vtime_t now)
 {
     struct adapter *a = dev->wiring;
-    struct scsi_state *s = dev->state;
+    struct scsi_state *s = a->st;
     struct virtio *v = &a->t.v;
     struct virtio_chain c;
     struct request r;
@@ -332,28 +370,50 @@ static const struct virtio_class scsi_class = {
 
 static vtime_t scsi_deadline(const struct device *dev)
 {
-    const struct scsi_state *s = dev->state;
+    const struct adapter *a = dev->wiring;
 
-    return s->done_at;
+    return a->st->done_at;
 }
 
 static bool scsi_possible(const struct device *dev)
 {
     const struct adapter *a = dev->wiring;
-    const struct scsi_state *s = dev->state;
+    const struct scsi_state *s = a->st;
 
-    return virtio_pci_possible(dev) && s->queue >= QUEUE_REQUEST && s->queue < a->t.v.queues &&
+    return virtio_possible(&a->t.v) && s->queue >= QUEUE_REQUEST && s->queue < a->t.v.queues &&
            machine_deadline_possible(dev->machine, s->done_at);
 }
 
+static void scsi_describe(const struct device *dev, struct buffer *b)
+{
+    const struct adapter *a = dev->wiring;
+
+    virtio_describe(&a->t.v, b);
+    for (unsigned i = 0; i < TARGETS; i++)
+        if (a->drives[i])
+            buffer_printf(b, "target %u: %s\n", i, a->drives[i]->name);
+}
+
+static const struct device_ops scsi_mmio_ops = {
+    .name = "virtio-scsi-device",
+    .state_size = sizeof(struct scsi_mmio_state),
+    .possible = scsi_possible,
+    .reset = virtio_mmio_reset,
+    .deadline = scsi_deadline,
+    .expire = scsi_expire,
+    .describe = scsi_describe,
+    .read = virtio_mmio_read,
+    .write = virtio_mmio_write,
+};
+
 static const struct device_ops scsi_pci_ops = {
     .name = "virtio-scsi-pci",
-    .state_size = sizeof(struct scsi_state),
+    .state_size = sizeof(struct scsi_pci_state),
     .possible = scsi_possible,
     .reset = virtio_pci_reset,
     .deadline = scsi_deadline,
     .expire = scsi_expire,
-    .describe = virtio_pci_describe,
+    .describe = scsi_describe,
     .read = virtio_pci_read,
     .write = virtio_pci_write,
 };
@@ -361,27 +421,65 @@ static const struct device_ops scsi_pci_ops = {
 const struct option_key virtio_scsi_keys[] = {
     {"num_queues", "1 to 6"}, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
 
-int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
-                         const struct option_list *props, struct error *err)
+const struct option_key virtio_scsi_mmio_keys[] = {{"num_queues", "1 to 6"}, {"packed", "on|off"}, {NULL, NULL}};
+
+/* The adapter as its properties say, without what carries it. NULL: they make no sense. */
+static struct adapter *make(struct sockets *s, const struct device_ops *ops, const char *name, const struct option_list *props,
+                            struct error *err)
 {
-    bool modern = false, packed = false;
+    bool packed = false;
     uint64_t queues = 1;
     struct device *dev;
     struct adapter *a;
 
-    (void)d;
     if (option_list_number(props, "num_queues", 1, VIRTIO_QUEUES - QUEUE_REQUEST, &queues, err) < 0 ||
-        option_list_switch(props, "packed", &packed, err) < 0 ||
-        option_list_switch(props, "disable-legacy", &modern, err) < 0)
-        return err->code;
-    dev = machine_add_owned_device(s->machine, &scsi_pci_ops, name, sizeof(*a));
+        option_list_switch(props, "packed", &packed, err) < 0)
+        return NULL;
+    dev = machine_add_owned_device(s->machine, ops, name, sizeof(*a));
     a = dev->wiring;
     a->t.v = (struct virtio){
         .dev = dev, .class = &scsi_class, .queues = QUEUE_REQUEST + (unsigned)queues, .packed = packed};
-    a->t.st = &((struct scsi_state *)dev->state)->pci;
-    a->t.legacy = !modern;
-    virtio_pci_plug(&a->t, s->pci, devfn, 0x010000);
+    return a;
+}
+
+int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                         const struct option_list *props, struct error *err)
+{
+    struct scsi_pci_state *st;
+    bool modern = false;
+    struct adapter *a;
+
+    (void)d;
+    if (option_list_switch(props, "disable-legacy", &modern, err) < 0)
+        return err->code;
+    a = make(s, &scsi_pci_ops, name, props, err);
+    if (!a)
+        return err->code;
+    st = a->t.v.dev->state;
+    a->st = &st->scsi;
+    a->t.pci.st = &st->pci;
+    a->t.pci.legacy = !modern;
+    virtio_pci_plug(&a->t.pci, s->pci, devfn, 0x010000);
     return 0;
+}
+
+int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                          const struct option_list *props, struct error *err)
+{
+    struct scsi_mmio_state *st;
+    struct adapter *a;
+
+    (void)d, (void)devfn;
+    if (!s->mmio_slot)
+        return error_set(err, -ENODEV, "this board has no slots for virtio over memory-mapped registers");
+    a = make(s, &scsi_mmio_ops, name, props, err);
+    if (!a)
+        return err->code;
+    st = a->t.v.dev->state;
+    a->st = &st->scsi;
+    a->t.v.st = &st->virtio;
+    virtio_mmio_plug(&a->t.mmio);
+    return s->mmio_slot(s->ctx, a->t.v.dev, &a->t.mmio.irq, err);
 }
 
 /* ---- what is plugged into it ---- */
@@ -395,7 +493,7 @@ static struct device *find_adapter(const struct machine *m, const char *bus)
         struct device *dev = m->devices[i];
         size_t len = strlen(dev->name);
 
-        if (dev->ops == &scsi_pci_ops &&
+        if ((dev->ops == &scsi_pci_ops || dev->ops == &scsi_mmio_ops) &&
             (!bus || (!strncmp(bus, dev->name, len) && (!bus[len] || !strcmp(bus + len, ".0")))))
             return dev;
     }
@@ -411,7 +509,8 @@ int scsi_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct dr
 
     (void)name, (void)devfn;
     if (!a)
-        return error_set(err, -ENODEV, "there is no such SCSI bus; --device virtio-scsi-pci[,id=ID], before it, makes one");
+        return error_set(err, -ENODEV, "there is no such SCSI bus; --device virtio-scsi-pci[,id=ID] (or virtio-scsi-device), "
+                         "before it, makes one");
     if (option_list_number(props, "scsi-id", 0, TARGETS - 1, &target, err) < 0 ||
         option_list_number(props, "lun", 0, 0, &none, err) < 0 ||
         option_list_number(props, "channel", 0, 0, &none, err) < 0)

@@ -4,8 +4,10 @@
 
 #include "vm/dev/parts.h"
 
-/* For device_models[]: "virtio-scsi-pci", the adapter, and what is plugged into it. */
-extern const struct option_key virtio_scsi_keys[], scsi_disk_keys[];
+/* For device_models[]: "virtio-scsi-pci" and "virtio-scsi-device", the adapters, and what is plugged into them. */
+extern const struct option_key virtio_scsi_keys[], virtio_scsi_mmio_keys[], scsi_disk_keys[];
+int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                          const struct option_list *props, struct error *err);
 int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
                          const struct option_list *props, struct error *err);
 /* "scsi-hd" and "scsi-cd": into the adapter that was made last. */

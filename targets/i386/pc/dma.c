@@ -184,7 +184,7 @@ static void cycle(struct device *dev, unsigned channel, uint8_t *bytes, unsigned
     if ((c->mode[n] & MODE_TRANSFER) == 0x04)
         memory_write_bytes(mem, at, bytes, width, false);
     else if ((c->mode[n] & MODE_TRANSFER) == 0x08)
-        memory_read_bytes(mem, at, bytes, width);
+        memory_dma_read(mem, at, bytes, width);
 }
 
 uint32_t dma_transfer(struct device *dev, unsigned channel, uint8_t *bytes, uint32_t len, bool *ended)
