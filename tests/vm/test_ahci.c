@@ -206,9 +206,125 @@ START_TEST(comreset_brings_the_signature_again)
 }
 END_TEST
 
+/* A queued command: its tag is the slot. */
+static void prepare_queued(unsigned slot, bool write, uint64_t lba, unsigned count, uint32_t bytes)
+{
+    const uint8_t count_is_tag[2] = {(uint8_t)(slot << 3), 0};
+    const uint8_t features[1] = {(uint8_t)count}, upper[1] = {(uint8_t)(count >> 8)};
+    paddr_t table = TABLE_AT + slot * 0x1000;
+
+    prepare(0, slot, write ? 0x61 : 0x60, lba, 0, bytes, write ? 0x40 : 0);
+    poke(table + 3, features, 1);
+    poke(table + 11, upper, 1);
+    poke(table + 12, count_is_tag, 2);
+    poke64(table + 0x80, DATA_AT + 0x2000 * slot);
+    poke64(table + 0x90, DATA_AT + 0x2000 * slot + 512);
+}
+
+START_TEST(queued_commands_end_by_their_tags)
+{
+    new_ahci(NULL);
+    ck_assert_uint_eq(get(0x00) & 0x40000000, 0x40000000);
+    prepare(0, 0, 0xec, 0, 0, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 150) & 0xffff, 31);
+    ck_assert_uint_eq(peek32(DATA_AT + 152) & 0x100, 0x100);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    prepare_queued(1, false, 40, 2, 1024);
+    prepare_queued(3, false, 0x500, 3, 1536);
+    poke32(DATA_AT + 0x2000 * 2, 0xfeed);
+    prepare_queued(2, true, 70, 1, 512);
+    reg(port_at(0) + 0x34, 0x0e);
+    reg(port_at(0) + 0x38, 0x0e);
+    ck_assert_msg(get(port_at(0) + 0x38) == 0, "the disk has taken them");
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0x0e);
+    ck_assert_msg(get(port_at(0) + 0x10) == 0, "without an interrupt");
+    ck_assert_msg(!(get(port_at(0) + 0x20) & 0x80), "and is not busy");
+    run_for(30000);
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0x0c);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x08);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x58), 0x005040a1);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x5c), 0x02);
+    run_for(50 * MS);
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0);
+    ck_assert(holds_image(DATA_AT + 0x2000, 40 * 512, 1024, 512));
+    ck_assert(holds_image(DATA_AT + 0x6000, 0x500 * 512, 1536, 512));
+    prepare(0, 0, 0x25, 70, 1, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xfeed);
+}
+END_TEST
+
+static void restart(void)
+{
+    reg(port_at(0) + 0x18, 0x16);
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    reg(port_at(0) + 0x18, 0x17);
+}
+
+static void read_log(unsigned page)
+{
+    prepare(0, 0, 0x2f, page, 1, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+}
+
+START_TEST(a_queued_command_that_fails_is_in_the_log)
+{
+    static const struct drive_fault bad = {.first = 33, .count = 1};
+    uint8_t sum = 0;
+
+    new_ahci(&bad);
+    prepare_queued(4, false, 32, 4, 2048);
+    prepare_queued(5, false, 100, 1, 512);
+    reg(port_at(0) + 0x34, 0x30);
+    reg(port_at(0) + 0x38, 0x30);
+    run_for(50 * MS);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 0x40000008, 0x40000008);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x4051);
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0x30);
+    restart();
+    prepare(0, 0, 0x25, 1, 1, 512, 0); /* nothing else before the log is read */
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0x0401, 0x0401);
+    restart();
+    read_log(0);
+    ck_assert_uint_eq(peek32(DATA_AT), 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 0x20), 1);
+    read_log(0x10);
+    ck_assert_uint_eq(peek32(DATA_AT), 0x40510004);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 0x40000021);
+    ck_assert_uint_eq(peek32(DATA_AT + 8), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 12), 4);
+    for (unsigned i = 0; i < 512; i++)
+        sum = (uint8_t)(sum + memory_read(&m->memory, DATA_AT + i, 1));
+    ck_assert_uint_eq(sum, 0);
+    prepare_queued(5, false, 100, 1, 512);
+    reg(port_at(0) + 0x34, 0x20);
+    issue(0, 0x20);
+    ck_assert_uint_eq(get(port_at(0) + 0x34), 0);
+    prepare_queued(6, false, DISK_SECTORS, 1, 512); /* beyond the end */
+    reg(port_at(0) + 0x34, 0x40);
+    issue(0, 0x40);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x1051);
+    restart();
+    read_log(0x10);
+    prepare_queued(7, false, 100, 1, 512); /* and one that is not queued between */
+    prepare(0, 1, 0x25, 1, 1, 512, 0);
+    reg(port_at(0) + 0x34, 0x80);
+    reg(port_at(0) + 0x38, 0x80);
+    issue(0, 0x02);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x0451);
+    restart();
+    read_log(0x10);
+    ck_assert_uint_eq(peek32(DATA_AT) & 0xff, 0x80);
+}
+END_TEST
+
 START_TEST(ahci_bears_random_commands)
 {
-    static const uint8_t commands[] = {0x25, 0x35, 0x20, 0x30, 0xec, 0xa0, 0xa1, 0x06, 0xe7, 0x42, 0xc8, 0xca, 0xef, 0x90};
+    static const uint8_t commands[] = {0x25, 0x35, 0x20, 0x30, 0xec, 0xa0, 0xa1, 0x06, 0xe7, 0x42, 0xc8, 0xca, 0xef, 0x90, 0x60, 0x61, 0x2f};
     uint64_t rng = (uint64_t)_i * 4242 + 9;
 
     new_ahci(NULL);
@@ -223,7 +339,16 @@ START_TEST(ahci_bears_random_commands)
             poke32(TABLE_AT + (x >> 5 & 0x3ffc), y * 77);
         if (!(y & 31))
             reg((x >> 2 & 0x1fc) + (y & 0x100), y);
-        issue(x & 1, 1u << (x >> 1 & 3));
+        if (y & 0x100) {
+            const uint8_t tag = (uint8_t)((x >> 1 & 3) << 3);
+
+            poke(TABLE_AT + 0x1000 * (x >> 1 & 3) + 12, &tag, 1);
+            reg(port_at(x & 1) + 0x34, 1u << (x >> 1 & 3));
+        }
+        if (y & 0x200)
+            reg(port_at(x & 1) + 0x38, 1u << (x >> 1 & 3));
+        else
+            issue(x & 1, 1u << (x >> 1 & 3));
         if (i % 100 == 99) {
             pci_config_write(f, PCI_COMMAND, 2, 6);
             start(0);
@@ -241,6 +366,8 @@ static void claims(TCase *tc)
     ADD(watchpoints_see_what_it_moves);
     ADD(an_error_stops_the_port_until_it_is_started_again);
     ADD(packets_go_to_the_cd);
+    ADD(queued_commands_end_by_their_tags);
+    ADD(a_queued_command_that_fails_is_in_the_log);
     ADD(comreset_brings_the_signature_again);
     tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
 }

@@ -3,9 +3,10 @@
  * in ata.c and scsi.c.
  *
  * A port does one command at a time: it fetches the next one, in the order of slots, when the one before it is done, and
- * a command takes what drive_duration() says. Its data move when it ends.
+ * a command takes what drive_duration() says. Its data move when it ends. Queued commands (Serial ATA 2.6, 13.6) are taken by
+ * the disk at once, and done one after the other, in the order of their tags, from the last one on round.
  *
- * Not modelled: native command queueing (CAP says so), port multipliers, enclosure management, command completion
+ * Not modelled: port multipliers, enclosure management, command completion
  * coalescing, power management of the link, staggered spin-up, hot plug, the index and data ports of BAR 4.
  */
 #include "vm/dev/ahci.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "vm/dev/ata.h"
 #include "vm/dev/pci.h"
 #include "vm/machine.h"
@@ -29,8 +31,9 @@ enum { H_CAP = 0x00, H_GHC = 0x04, H_IS = 0x08, H_PI = 0x0c, H_VS = 0x10, H_CAP2
 enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE = 0x14, P_CMD = 0x18, P_TFD = 0x20,
        P_SIG = 0x24, P_SSTS = 0x28, P_SCTL = 0x2c, P_SERR = 0x30, P_SACT = 0x34, P_CI = 0x38 };
 
-/* 64-bit addresses, all ports 3 Gb/s, AHCI only, command list override no, 32 slots. */
-#define CAP (0x80000000u | 2u << 20 | 1u << 18 | (SLOTS - 1) << 8 | (PORTS - 1))
+#define CAP_SNCQ 0x40000000u
+/* 64-bit addresses, queueing, all ports 3 Gb/s, AHCI only, command list override no, 32 slots. */
+#define CAP (0x80000000u | CAP_SNCQ | 2u << 20 | 1u << 18 | (SLOTS - 1) << 8 | (PORTS - 1))
 #define GHC_AE 0x80000000u
 #define GHC_IE 0x00000002u
 #define GHC_HR 0x00000001u
@@ -47,6 +50,7 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 
 #define IS_DHR 0x00000001u /* a device-to-host register FIS */
 #define IS_PS  0x00000002u /* a PIO setup FIS */
+#define IS_SDB 0x00000008u /* a set device bits FIS */
 #define IS_PC  0x00000040u /* port connect change */
 #define IS_HBF 0x20000000u /* memory could not be reached */
 #define IS_TFE 0x40000000u /* task file error */
@@ -59,9 +63,17 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define FIS_H2D 0x27u
 #define FIS_D2H 0x34u
 #define FIS_PIO 0x5fu
+#define FIS_BITS 0xa1u
 #define FIS_INTERRUPT 0x40u
 #define FIS_PIO_AT 0x20u
 #define FIS_D2H_AT 0x40u
+#define FIS_BITS_AT 0x58u
+
+#define READ_QUEUED  0x60u
+#define WRITE_QUEUED 0x61u
+#define READ_LOG     0x2fu
+#define LOG_ERROR    0x10u /* of queued commands */
+#define LOG_NOT_QUEUED 0x80u
 
 DEVICE_STATE_BEGIN
 struct ahci_port {
@@ -72,6 +84,13 @@ struct ahci_port {
     uint32_t slot;         /* of the command in progress */
     uint32_t halted;       /* after an error: until ST is cleared */
     uint32_t in_reset;     /* a software reset is held */
+    uint32_t sact;         /* tags that the host has given out */
+    uint32_t queued;       /* those whose commands the device has taken; while there are any, done_at is that of: */
+    uint32_t tag;          /* the queued command in progress, or the last one */
+    uint8_t failed;        /* a queued command has: until the log is read */
+    uint8_t log_tag;       /* what the log says of it: its tag, or LOG_NOT_QUEUED */
+    uint8_t reserved[2];
+    struct ata_task log;   /* and its registers */
 };
 
 struct ahci_state {
@@ -195,8 +214,8 @@ static void connect(struct ahci *a, unsigned n)
     struct ahci_port *p = &a->st->port[n];
 
     p->done_at = VTIME_NEVER;
-    p->halted = p->in_reset = 0;
-    p->ci = 0;
+    p->halted = p->in_reset = p->failed = 0;
+    p->ci = p->sact = p->queued = 0;
     p->sig = 0xffffffffu;
     p->tfd = 0x7f;
     p->ssts = 0;
@@ -376,13 +395,13 @@ static void verify(struct ahci *a, unsigned n)
     finish(a, n);
 }
 
-/* The slot's command. False: memory cannot be reached. */
-static bool fetch(struct ahci *a, unsigned n, struct slot *s)
+/* A slot's command. False: memory cannot be reached. */
+static bool fetch(struct ahci *a, unsigned n, uint32_t slot, struct slot *s)
 {
     const struct ahci_port *p = &a->st->port[n];
     uint32_t header[4];
 
-    s->at = p->clb + 32ull * p->slot;
+    s->at = p->clb + 32ull * slot;
     if (!pci_dma_read(&a->pci, s->at, header, sizeof(header)))
         return false;
     s->flags = header[0];
@@ -401,6 +420,9 @@ static void control_fis(struct ahci *a, unsigned n, const struct slot *s)
     bool held = s->fis[15] & 4u;
 
     p->ci &= ~(1u << p->slot);
+    if (p->queued)
+        p->done_at = VTIME_NEVER;
+    p->queued = p->failed = 0;
     if (!held && p->in_reset) {
         ata_reset(a->drives[n], &p->unit, false);
         show_signature(a, n);
@@ -437,6 +459,176 @@ static uint64_t bytes_of(struct ahci *a, unsigned n, const struct slot *s)
     return c.transfer == SCSI_READ || c.transfer == SCSI_VERIFY ? c.len : 0;
 }
 
+/* ---- queued commands ---- */
+
+static bool is_queued(const struct slot *s)
+{
+    return (s->fis[1] & 0x80u) && (s->fis[2] == READ_QUEUED || s->fis[2] == WRITE_QUEUED);
+}
+
+/* What a queued command is about: its registers are used in another way. */
+struct queued {
+    uint64_t lba;
+    uint32_t sectors;
+    bool write;
+};
+
+static struct queued queued_command(const struct slot *s)
+{
+    const uint8_t *f = s->fis;
+    uint32_t n = (uint32_t)f[11] << 8 | f[3];
+
+    return (struct queued){.lba = get_le(f + 4, 3) | get_le(f + 8, 3) << 24, .sectors = n ? n : 0x10000,
+                           .write = f[2] == WRITE_QUEUED};
+}
+
+/* Tags are done, or (with an error) none is any more. */
+static void send_bits_fis(struct ahci *a, unsigned n, uint32_t done, uint8_t status, uint8_t error)
+{
+    struct ahci_port *p = &a->st->port[n];
+    const uint8_t fis[8] = {FIS_BITS, FIS_INTERRUPT, status & 0x77u, error, (uint8_t)done, (uint8_t)(done >> 8),
+                            (uint8_t)(done >> 16), (uint8_t)(done >> 24)};
+
+    p->sact &= ~done;
+    p->tfd = (p->tfd & (ATA_BSY | ATA_DRQ)) | (status & 0x77u) | (uint32_t)error << 8;
+    if (p->cmd & CMD_FRE)
+        pci_dma_write(&a->pci, p->fb + FIS_BITS_AT, fis, sizeof(fis));
+    raise(a, n, IS_SDB | (status & ATA_ERR ? IS_TFE : 0));
+}
+
+/* A queued command has failed, or another one came while there were some: the disk drops them all. */
+static void queue_failed(struct ahci *a, unsigned n, uint8_t tag, const struct queued *q, uint64_t lba, uint8_t error)
+{
+    struct ahci_port *p = &a->st->port[n];
+
+    p->queued = 0;
+    p->done_at = VTIME_NEVER;
+    p->failed = p->halted = 1;
+    p->log_tag = tag;
+    p->log = (struct ata_task){.status = ATA_DRDY | ATA_DSC | ATA_ERR, .error = error, .device = 0x40};
+    for (unsigned i = 0; i < 2; i++) {
+        p->log.low[i] = (uint8_t)(lba >> (24 * i));
+        p->log.mid[i] = (uint8_t)(lba >> (24 * i + 8));
+        p->log.high[i] = (uint8_t)(lba >> (24 * i + 16));
+    }
+    if (q) {
+        p->log.count[0] = (uint8_t)q->sectors;
+        p->log.count[1] = (uint8_t)(q->sectors >> 8);
+    }
+    send_bits_fis(a, n, 0, p->log.status, error);
+}
+
+/* The next of them, if none is in progress. */
+static void next_queued(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct slot s;
+
+    if (!p->queued || p->done_at != VTIME_NEVER)
+        return;
+    do
+        p->tag = (p->tag + 1) % SLOTS;
+    while (!(p->queued >> p->tag & 1u));
+    if (!fetch(a, n, p->tag, &s)) {
+        p->halted = 1;
+        raise(a, n, IS_HBF);
+        return;
+    }
+    p->done_at = machine_now(a->dev->machine) +
+                 drive_duration(a->drives[n], (uint64_t)queued_command(&s).sectors * ATA_SECTOR);
+}
+
+/* The disk takes it: the slot is free for the host's bookkeeping, the tag is not. */
+static void take_queued(struct ahci *a, unsigned n, const struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct ata_task *t = &p->unit.task;
+    uint8_t tag = s->fis[12] >> 3;
+
+    if (ata_is_packet(a->drives[n]) || p->failed || tag != p->slot || !(p->sact >> tag & 1u)) {
+        p->unit.task.command = s->fis[2];
+        ata_abort(&p->unit);
+        finish(a, n);
+        return;
+    }
+    p->ci &= ~(1u << p->slot);
+    p->queued |= 1u << tag;
+    t->command = s->fis[2];
+    t->status = ATA_DRDY | ATA_DSC;
+    t->error = 0;
+    send_register_fis(a, n, false);
+    next_queued(a, n);
+}
+
+/* The time of the one in progress is over. */
+static void queued_over(struct ahci *a, unsigned n)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct drive *d = a->drives[n];
+    uint64_t total = d->c.size / ATA_SECTOR, moved;
+    enum drive_status status;
+    struct queued q;
+    struct slot s;
+
+    if (!fetch(a, n, p->tag, &s) || !is_queued(&s)) {
+        p->halted = 1;
+        raise(a, n, IS_HBF);
+        return;
+    }
+    q = queued_command(&s);
+    if (q.lba >= total || q.sectors > total - q.lba) {
+        queue_failed(a, n, (uint8_t)p->tag, &q, q.lba, ATA_IDNF);
+        return;
+    }
+    if (q.write && d->c.read_only) {
+        queue_failed(a, n, (uint8_t)p->tag, &q, q.lba, ATA_ABRT);
+        return;
+    }
+    moved = move_sectors(a, d, &s, q.lba * ATA_SECTOR, (uint64_t)q.sectors * ATA_SECTOR, !q.write, &status);
+    if (status != DRIVE_OK) {
+        queue_failed(a, n, (uint8_t)p->tag, &q, q.lba + moved / ATA_SECTOR, q.write ? ATA_IDNF : ATA_UNC);
+    } else if (moved < (uint64_t)q.sectors * ATA_SECTOR) { /* the table was too short */
+        queue_failed(a, n, (uint8_t)p->tag, &q, q.lba, ATA_ABRT);
+    } else {
+        p->queued &= ~(1u << p->tag);
+        send_bits_fis(a, n, 1u << p->tag, ATA_DRDY | ATA_DSC, 0);
+        next_queued(a, n);
+    }
+}
+
+/* READ LOG EXT: the directory, and the log of queued commands' errors, which ends the state of failure. */
+static void read_log(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+    struct ata_unit *u = &p->unit;
+    const struct ata_task *t = &p->log;
+    uint8_t page[ATA_SECTOR] = {0};
+
+    u->task.error = 0;
+    u->work.kind = ATA_DONE;
+    if ((u->task.low[0] && u->task.low[0] != LOG_ERROR) || u->task.mid[0] || u->task.count[0] != 1 || u->task.count[1]) {
+        ata_abort(u);
+        finish(a, n);
+        return;
+    }
+    if (u->task.low[0] == LOG_ERROR) {
+        const uint8_t head[14] = {p->log_tag, 0, t->status, t->error, t->low[0], t->mid[0], t->high[0], t->device,
+                                  t->low[1], t->mid[1], t->high[1], 0, t->count[0], t->count[1]};
+
+        memcpy(page, head, sizeof(head));
+        ata_checksum(page, 0);
+        p->failed = 0;
+    } else {
+        page[0] = page[2 * LOG_ERROR] = 1; /* version; one page */
+    }
+    u->task.status = ATA_DRDY | ATA_DSC;
+    put_count(a, s, move(a, s, 0, page, sizeof(page), true));
+    p->ci &= ~(1u << p->slot);
+    send_pio_fis(a, n, sizeof(page));
+}
+
+/* ---- one after the other ---- */
+
 /* The command of p->slot: what can be done at once is; else the port is busy. `reply`: 512 bytes. */
 static void execute(struct ahci *a, unsigned n, struct slot *s)
 {
@@ -449,9 +641,21 @@ static void execute(struct ahci *a, unsigned n, struct slot *s)
         return;
     }
     take_fis(&u->task, s->fis);
+    if (s->fis[2] == READ_LOG && !ata_is_packet(a->drives[n])) {
+        u->task.command = READ_LOG;
+        read_log(a, n, s);
+        return;
+    }
+    if (p->failed) {
+        u->task.command = s->fis[2];
+        ata_abort(u);
+        finish(a, n);
+        return;
+    }
     ata_begin(a->drives[n], u, s->fis[2], reply);
     switch (u->work.kind) {
     case ATA_REPLY:
+        ata_identify_serial(reply, ata_is_packet(a->drives[n]) ? 0 : SLOTS);
         u->task.status = ATA_DRDY | ATA_DSC;
         put_count(a, s, move(a, s, 0, reply, sizeof(reply), true));
         u->work.kind = ATA_DONE;
@@ -474,14 +678,19 @@ static void begin(struct ahci *a, unsigned n)
     struct ahci_port *p = &a->st->port[n];
     struct slot s;
 
-    while (p->ci && (p->cmd & CMD_ST) && !p->halted && p->done_at == VTIME_NEVER && a->drives[n]) {
+    while (p->ci && (p->cmd & CMD_ST) && !p->halted && (p->done_at == VTIME_NEVER || p->queued) && a->drives[n]) {
         p->slot = (uint32_t)__builtin_ctz(p->ci);
-        if (!fetch(a, n, &s) || s.fis[0] != FIS_H2D) {
+        if (!fetch(a, n, p->slot, &s) || s.fis[0] != FIS_H2D) {
             p->halted = 1;
             raise(a, n, IS_HBF);
             return;
         }
-        execute(a, n, &s);
+        if (is_queued(&s))
+            take_queued(a, n, &s);
+        else if (p->queued && (s.fis[1] & 0x80u))
+            queue_failed(a, n, LOG_NOT_QUEUED, NULL, 0, ATA_ABRT);
+        else
+            execute(a, n, &s);
     }
 }
 
@@ -491,7 +700,12 @@ static void over(struct ahci *a, unsigned n)
     struct ahci_port *p = &a->st->port[n];
     struct slot s;
 
-    if (!fetch(a, n, &s)) {
+    if (p->queued) {
+        queued_over(a, n);
+        begin(a, n);
+        return;
+    }
+    if (!fetch(a, n, p->slot, &s)) {
         p->halted = 1;
         raise(a, n, IS_HBF);
         return;
@@ -552,7 +766,7 @@ static void write_cmd(struct ahci *a, unsigned n, uint32_t value)
     if (value & CMD_CLO)
         p->tfd &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
     if (!(p->cmd & CMD_ST)) { /* what waits is forgotten */
-        p->ci = 0;
+        p->ci = p->sact = p->queued = 0;
         p->halted = 0;
         p->done_at = VTIME_NEVER;
     }
@@ -583,12 +797,16 @@ static void port_write(struct ahci *a, unsigned n, uint32_t reg, uint32_t value)
             p->ssts = 0;
             p->tfd = 0x7f;
             p->done_at = VTIME_NEVER;
-            p->ci = 0;
+            p->ci = p->sact = p->queued = 0;
         } else if (det == DET_INIT && (value & 15u) != DET_INIT) {
             connect(a, n);
         }
         break;
     case P_SERR: p->serr &= ~value; break;
+    case P_SACT:
+        if (p->cmd & CMD_ST)
+            p->sact |= value;
+        break;
     case P_CI:
         if (p->cmd & CMD_ST)
             p->ci |= value;
@@ -614,6 +832,7 @@ static uint32_t port_read(const struct ahci_port *p, uint32_t reg)
     case P_SSTS: return p->ssts;
     case P_SCTL: return p->sctl;
     case P_SERR: return p->serr;
+    case P_SACT: return p->sact;
     case P_CI:   return p->ci;
     default:     return 0;
     }
@@ -730,8 +949,8 @@ static void ahci_describe(const struct device *dev, struct buffer *b)
         const struct ahci_port *p = &a->st->port[n];
 
         if (a->drives[n])
-            buffer_printf(b, "port %u: %s, cmd %08x is %08x tfd %04x ci %08x, command %02x\n", n, a->drives[n]->name,
-                          p->cmd, p->is, p->tfd, p->ci, p->unit.task.command);
+            buffer_printf(b, "port %u: %s, cmd %08x is %08x tfd %04x ci %08x sact %08x, command %02x\n", n, a->drives[n]->name,
+                          p->cmd, p->is, p->tfd, p->ci, p->sact, p->unit.task.command);
     }
 }
 
@@ -742,8 +961,8 @@ static bool ahci_possible(const struct device *dev)
     for (unsigned n = 0; n < PORTS; n++) {
         const struct ahci_port *p = &a->st->port[n];
 
-        if (p->slot >= SLOTS || !ata_possible(&p->unit) || !machine_deadline_possible(dev->machine, p->done_at) ||
-            (p->done_at != VTIME_NEVER && !a->drives[n]))
+        if (p->slot >= SLOTS || p->tag >= SLOTS || p->failed > 1 || !ata_possible(&p->unit) || !machine_deadline_possible(dev->machine, p->done_at) ||
+            ((p->done_at != VTIME_NEVER || p->queued) && !a->drives[n]))
             return false;
     }
     return true;
@@ -752,6 +971,7 @@ static bool ahci_possible(const struct device *dev)
 static const struct device_ops ahci_ops = {
     .name = "ich9-ahci",
     .state_size = sizeof(struct ahci_state),
+    .state_version = 1,
     .possible = ahci_possible,
     .reset = ahci_reset,
     .deadline = ahci_deadline,

@@ -213,14 +213,27 @@ static void identify_modes(const struct ata_unit *u, uint8_t *r)
     put_words(r, 93, 0x600b, 1); /* 80-conductor cable */
 }
 
-static void checksum(uint8_t *r)
+void ata_checksum(uint8_t *r, uint8_t signature)
 {
     uint8_t sum = 0;
 
-    r[510] = 0xa5;
+    r[510] = signature;
     for (unsigned i = 0; i < 511; i++)
         sum = (uint8_t)(sum + r[i]);
     r[511] = (uint8_t)-sum;
+}
+
+/* Serial ATA 2.6, 13.2: speeds and queueing; general purpose logging, for the log of queued commands' errors. */
+void ata_identify_serial(uint8_t *r, unsigned depth)
+{
+    put_words(r, 76, 0x0006u | (depth ? 0x0100u : 0), 1);
+    put_words(r, 93, 0, 1);
+    if (depth) {
+        put_words(r, 75, depth - 1, 1);
+        put_words(r, 84, 0x4020, 1);
+        put_words(r, 87, 0x4020, 1);
+    }
+    ata_checksum(r, 0xa5);
 }
 
 static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r)
@@ -260,7 +273,7 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 169, 1, 1);          /* TRIM */
     put_words(r, 105, 8, 1);          /* sectors of its list */
     put_words(r, 217, 1, 1);          /* no rotation */
-    checksum(r);
+    ata_checksum(r, 0xa5);
 }
 
 static void identify_packet(const struct drive *d, const struct ata_unit *u, uint8_t *r)
@@ -275,7 +288,7 @@ static void identify_packet(const struct drive *d, const struct ata_unit *u, uin
     put_words(r, 82, 0x4210, 1); /* NOP, DEVICE RESET, PACKET */
     put_words(r, 83, 0x4000, 1);
     put_words(r, 85, 0x4210, 1);
-    checksum(r);
+    ata_checksum(r, 0xa5);
 }
 
 /* ---- commands ---- */

@@ -77,6 +77,10 @@ void ata_reset(struct drive *d, struct ata_unit *u, bool hard);
 void ata_signature(struct drive *d, struct ata_unit *u);
 /* The command register was written, or a command came in a FIS: u->work says what is to be done. `reply`: 512 bytes. */
 void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply);
+/* A reply to IDENTIFY (PACKET) DEVICE as a Serial ATA device has it; `depth` commands may be queued (0: none). */
+void ata_identify_serial(uint8_t *reply, unsigned depth);
+/* Fill in the checksum of a page of 512 bytes, of which the last two are free. */
+void ata_checksum(uint8_t *page, uint8_t signature);
 /* `n` sectors from work.lba on were done: move on. */
 void ata_advance(struct ata_unit *u, uint32_t n);
 /* The command ends well, or by what became of the sector at work.lba + `good`. */
