@@ -260,6 +260,7 @@ struct ucpu {
     bool no_optimise;        /* testing aid: blocks of lowered micro-ops as they are */
     bool single;             /* testing aid: blocks of one instruction */
     bool plain_switch;       /* testing aid: the interpreter without computed goto */
+    bool no_avx;             /* testing aid: compiled code is as on a host without AVX */
     unsigned npending_hits;  /* access traps hit by the step in progress */
     struct float_rules float_rules; /* with fe->float_op */
     bool x87_notes_opcode;   /* with fe->x87: whatever fop_switch says */

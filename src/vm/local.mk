@@ -62,6 +62,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/bits.c \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \
+	src/vm/jit/simd.c \
 	src/vm/jit/sse.c \
 	src/vm/jit/stubs.c \
 	src/vm/jit/vector.c \

@@ -82,6 +82,7 @@ uint64_t data_pointer(const struct one_case *c)
 
 static struct regs passage;
 static uint64_t passage_stack __attribute__((used));
+static volatile bool passage_open;
 static uint8_t passage_avx __attribute__((used));
 static const uint32_t passage_mxcsr __attribute__((used)) = 0x1f80;
 _Static_assert(offsetof(struct regs, mxcsr) == 152 && offsetof(struct regs, ymm) == 160, "the code below knows the offsets");
@@ -125,8 +126,11 @@ static void on_signal(int n, siginfo_t *info, void *context)
     ucontext_t *u = context;
     greg_t *g = u->uc_mcontext.gregs;
 
-    (void)n;
     (void)info;
+    if (!passage_open) { /* the emulator's own */
+        signal(n, SIG_DFL);
+        return;
+    }
     for (unsigned r = 0; r < 16; r++)
         passage.gpr[r] = (uint64_t)g[order[r]];
     passage.rip = (uint64_t)g[REG_RIP];
@@ -172,7 +176,9 @@ static void host_run(const struct one_case *c, struct regs *out)
     passage.rflags = c->eflags;
     passage.mxcsr = c->mxcsr;
     memcpy(passage.ymm, c->ymm, sizeof(c->ymm));
+    passage_open = true;
     host64_enter();
+    passage_open = false;
     *out = passage;
 }
 
@@ -385,10 +391,11 @@ static bool same_regs(const struct one_case *c, const struct regs *host, const s
            !((host->rflags ^ guest->rflags) & flags) && same_vectors(host, guest);
 }
 
-enum way { NOT_OPTIMISED, SINGLE, PLAIN_SWITCH, NO_CACHE, COMPILED, COMPILED_NOT_OPTIMISED, WAYS };
+enum way { NOT_OPTIMISED, SINGLE, PLAIN_SWITCH, NO_CACHE, COMPILED, COMPILED_NOT_OPTIMISED, COMPILED_WITHOUT_AVX, WAYS };
 
 static const char *const ways[WAYS] = {
     "not optimised", "one instruction at a time", "plain switch", "without a cache", "compiled", "compiled, not optimised",
+    "compiled, as without AVX",
 };
 
 static bool same_every_way(struct guest *g, struct guest *jit, const struct one_case *c, const struct outcome *first,
@@ -405,9 +412,10 @@ static bool same_every_way(struct guest *g, struct guest *jit, const struct one_
         u->single = way == SINGLE;
         u->plain_switch = way == PLAIN_SWITCH;
         u->no_cache = way == NO_CACHE;
+        u->no_avx = way == COMPILED_WITHOUT_AVX;
         good = guest_run(guest, c, &o) && !memcmp(&o.regs, &first->regs, sizeof(o.regs)) && o.steps == first->steps &&
                !memcmp(after, guest->ram, SIZE);
-        u->no_optimise = u->single = u->plain_switch = u->no_cache = false;
+        u->no_optimise = u->single = u->plain_switch = u->no_cache = u->no_avx = false;
         if (!good) {
             printf("running it another way (%s) ends differently: %llu steps, not %llu\n", ways[way],
                    (unsigned long long)o.steps, (unsigned long long)first->steps);

@@ -4,42 +4,9 @@
  */
 #include "vm/jit/jit_priv.h"
 
-/* How an instruction of the host is encoded: prefix 66, F3, F2 or none; map 1: 0F, 2: 0F 38. */
-struct encoding { uint8_t prefix, map, opcode; };
-
 /* Of the flags: those that are results. */
 #define FLAGS_ZC  (FLAG_Z | FLAG_C)
 #define FLAGS_ZSC (FLAG_Z | FLAG_S | FLAG_C)
-
-/* Register operands; `byte_rm`: the second is a byte. */
-static void x_legacy(struct code *e, unsigned bits, struct encoding o, unsigned reg, unsigned rm, bool byte_rm)
-{
-    unsigned rex = (bits == 64) << 3 | (reg >> 3) << 2 | rm >> 3;
-
-    if (bits == 16)
-        code_8(e, 0x66);
-    if (o.prefix)
-        code_8(e, o.prefix);
-    if (rex || (byte_rm && rm >= 4))
-        code_8(e, 0x40 | rex);
-    code_8(e, 0x0f);
-    if (o.map == 2)
-        code_8(e, 0x38);
-    code_8(e, o.opcode);
-    code_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
-
-/* With a VEX prefix (SDM 2A 2.3.5): `v` is the register that it names; `reg` may be the digit of a group. */
-static void x_vex(struct code *e, unsigned bits, struct encoding o, unsigned reg, unsigned v, unsigned rm)
-{
-    unsigned pp = o.prefix == 0x66 ? 1 : o.prefix == 0xf3 ? 2 : o.prefix == 0xf2 ? 3 : 0;
-
-    code_8(e, 0xc4);
-    code_8(e, (reg < 8) << 7 | 1 << 6 | (rm < 8) << 5 | o.map);
-    code_8(e, (bits == 64) << 7 | (~v & 15) << 3 | pp);
-    code_8(e, o.opcode);
-    code_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
 
 /* The flags become those of the host among `mask`, of C, Z and S; uses rax. */
 static void take_flags(struct jit *j, uint32_t mask)
@@ -57,7 +24,7 @@ static void emit_count(struct jit *j, const struct uop *u, unsigned bits, uint8_
 {
     unsigned a = operand_use(j, u->a, bits, 64);
 
-    x_legacy(&j->code, bits, (struct encoding){0xf3, 1, opcode}, RCX, a, false);
+    x_legacy(&j->code, bits, (struct encoding){0xf3, 1, opcode, false}, RCX, a, false);
     take_flags(j, mask);
     operand_put(j, u->d, 64, 64, RCX);
 }
@@ -65,7 +32,7 @@ static void emit_count(struct jit *j, const struct uop *u, unsigned bits, uint8_
 /* BLSR, BLSMSK, BLSI */
 static void emit_lowest(struct jit *j, const struct uop *u, unsigned bits, unsigned digit)
 {
-    x_vex(&j->code, bits, (struct encoding){0, 2, 0xf3}, digit, RCX, operand_use(j, u->a, bits, 64));
+    x_vex(&j->code, bits, (struct encoding){0, 2, 0xf3, false}, digit, RCX, operand_use(j, u->a, bits, 64));
     take_flags(j, FLAGS_ZSC);
     operand_put(j, u->d, 64, 64, RCX);
 }
@@ -76,7 +43,7 @@ static void emit_choose(struct jit *j, const struct uop *u, unsigned bits, bool 
     unsigned a = operand_use(j, u->a, bits, 64);
 
     operand_get(j, RDX, u->b, 16, 64);
-    x_vex(&j->code, bits, (struct encoding){0, 2, extract ? 0xf7 : 0xf5}, RCX, RDX, a);
+    x_vex(&j->code, bits, (struct encoding){0, 2, extract ? 0xf7 : 0xf5, false}, RCX, RDX, a);
     if (extract)
         flags_note_imm(j, FLAGS_LOGIC, bits, RCX, 0);
     else
@@ -89,7 +56,7 @@ static void emit_spread(struct jit *j, const struct uop *u, unsigned bits, uint8
 {
     unsigned a = operand_use(j, u->a, bits, 64), b = operand_use(j, u->b, bits, 64);
 
-    x_vex(&j->code, bits, (struct encoding){prefix, 2, 0xf5}, RCX, a, b);
+    x_vex(&j->code, bits, (struct encoding){prefix, 2, 0xf5, false}, RCX, a, b);
     operand_put(j, u->d, 64, 64, RCX);
 }
 
@@ -117,7 +84,7 @@ static void emit_crc(struct jit *j, const struct uop *u, unsigned bits)
 {
     operand_get(j, RAX, u->a, 32, 64);
     operand_get(j, RCX, u->b, bits, 64);
-    x_legacy(&j->code, bits, (struct encoding){0xf2, 2, bits == 8 ? 0xf0 : 0xf1}, RAX, RCX, bits == 8);
+    x_legacy(&j->code, bits, (struct encoding){0xf2, 2, bits == 8 ? 0xf0 : 0xf1, false}, RAX, RCX, bits == 8);
     operand_put(j, u->d, 64, 64, RAX);
 }
 

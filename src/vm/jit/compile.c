@@ -149,7 +149,7 @@ static void emit(struct jit *j, const struct uop *u)
     j->pinned = 0;
     j->pinned_vectors = 0;
     if (emit_end(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
-        emit_vector(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_x87(j, u))
+        emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_x87(j, u))
         return;
     if (u->op == UOP_CALL || u->op == UOP_X87)
         emit_call(j, u);

@@ -163,6 +163,42 @@ static inline void x_sse_rmx(struct code *e, unsigned prefix, unsigned op, unsig
     x_rmx(e, 32, 0x0f00 | op, reg, base, index, 0, disp);
 }
 
+/* ---- instructions by map and prefix ---- */
+
+/* Prefix 66, F3, F2 or none; map 1: 0F, 2: 0F 38, 3: 0F 3A; l: with VEX, 256 bits. */
+struct encoding { uint8_t prefix, map, opcode; bool l; };
+
+/* Register operands; `byte_rm`: the second is a byte. */
+static inline void x_legacy(struct code *e, unsigned bits, struct encoding o, unsigned reg, unsigned rm, bool byte_rm)
+{
+    unsigned rex = (bits == 64) << 3 | (reg >> 3) << 2 | rm >> 3;
+
+    if (bits == 16)
+        code_8(e, 0x66);
+    if (o.prefix)
+        code_8(e, o.prefix);
+    if (rex || (byte_rm && rm >= 4))
+        code_8(e, 0x40 | rex);
+    code_8(e, 0x0f);
+    if (o.map > 1)
+        code_8(e, o.map == 2 ? 0x38 : 0x3a);
+    code_8(e, o.opcode);
+    code_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
+/* With a VEX prefix (SDM 2A 2.3.5), W of 64 bits: `v` is the register that it names, 0 if there is none; `reg` may be the
+ * digit of a group. */
+static inline void x_vex(struct code *e, unsigned bits, struct encoding o, unsigned reg, unsigned v, unsigned rm)
+{
+    unsigned pp = o.prefix == 0x66 ? 1 : o.prefix == 0xf3 ? 2 : o.prefix == 0xf2 ? 3 : 0;
+
+    code_8(e, 0xc4);
+    code_8(e, (reg < 8) << 7 | 1 << 6 | (rm < 8) << 5 | o.map);
+    code_8(e, (bits == 64) << 7 | (~v & 15) << 3 | (unsigned)o.l << 2 | pp);
+    code_8(e, o.opcode);
+    code_8(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+}
+
 /* The immediate of an instruction whose operands are of `bits`. */
 static inline void x_imm(struct code *e, unsigned bits, uint32_t imm)
 {

@@ -166,6 +166,8 @@ void operands_reload_as(struct jit *j, const struct slot *slots);
 void operands_forget(struct jit *j);
 /* Store and forget those that overlap [offset, offset + len). */
 void operands_release(struct jit *j, unsigned offset, unsigned len);
+/* Forget what lies within; store what only overlaps it: all of it gets new values. */
+void operands_overwrite(struct jit *j, unsigned offset, unsigned len);
 /* Forget those that lie within: memory has newer values. */
 void operands_discard(struct jit *j, unsigned offset, unsigned len);
 
@@ -195,12 +197,16 @@ bool emit_bits(struct jit *j, const struct uop *u);
 bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);
+bool emit_simd(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. The block is in rax. */
 void emit_lead(struct jit *j);
+
+/* ---- simd.c ---- */
+bool host_has(const struct jit *j, enum vector_host what);
 
 /* ---- flags.c ---- */
 /* Note lazy flags: operation, operand bits, result and operand in registers (zero-extended). */

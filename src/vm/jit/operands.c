@@ -232,8 +232,7 @@ unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
     return take_register(j);
 }
 
-/* Forget what lies within the operand; store what only overlaps it. */
-static void overwrite(struct jit *j, unsigned offset, unsigned len)
+void operands_overwrite(struct jit *j, unsigned offset, unsigned len)
 {
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
@@ -247,7 +246,7 @@ void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg)
 {
     struct slot *s;
 
-    overwrite(j, offset, bits / 8);
+    operands_overwrite(j, offset, bits / 8);
     s = free_slot(j);
     *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_REG,
                        .reg = (uint8_t)reg, .dirty = true};
@@ -264,7 +263,7 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
         touch(j, s);
         return s->reg;
     }
-    overwrite(j, offset, bits / 8);
+    operands_overwrite(j, offset, bits / 8);
     reg = take_register(j);
     operand_commit(j, offset, bits, reg);
     return reg;
@@ -291,7 +290,7 @@ void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t v
 {
     struct slot *s;
 
-    overwrite(j, offset, bits / 8);
+    operands_overwrite(j, offset, bits / 8);
     s = free_slot(j);
     *s = (struct slot){.offset = (uint16_t)offset, .size = (uint8_t)(bits / 8), .kind = SLOT_CONST, .dirty = true,
                        .value = value};
@@ -475,7 +474,7 @@ unsigned vector_use(struct jit *j, unsigned offset)
     dirty = dirty_within(j, offset);
     joined = join_halves(j, 2, offset);
     if (joined)
-        overwrite(j, offset, 16);
+        operands_overwrite(j, offset, 16);
     else
         operands_release(j, offset, 16);
     s = new_vector(j, offset);
@@ -493,7 +492,7 @@ unsigned vector_def(struct jit *j, unsigned offset)
     struct slot *s = find_vector(j, offset);
 
     if (!s) {
-        overwrite(j, offset, 16);
+        operands_overwrite(j, offset, 16);
         s = new_vector(j, offset);
     }
     s->dirty = true;

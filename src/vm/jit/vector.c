@@ -150,7 +150,7 @@ static void emit_mask(struct jit *j, const struct uop *u, unsigned prefix, unsig
 
 static void emit_zero(struct jit *j, const struct uop *u)
 {
-    operands_release(j, u->d, u->imm);
+    operands_overwrite(j, u->d, u->imm);
     op_66(j, 0xef, 0, 0);
     for (unsigned at = 0; at < u->imm; at += 16)
         x_sse_rm(&j->code, 0, X_MOVUPS_STORE, 0, R_STATE, state_disp(u->d + at));

@@ -1,0 +1,205 @@
+/*
+ * The micro-ops VECTOR and VECTOR_TEST in x86-64 code: the host's own instruction, which is the guest's, in its VEX form
+ * where the host has AVX. What the host lacks is a call; so are approximations, which are the target's own.
+ */
+#include "vm/jit/jit_priv.h"
+
+bool host_has(const struct jit *j, enum vector_host what)
+{
+    if (j->c->no_avx && what >= VECTOR_HOST_AVX)
+        return false;
+    switch (what) {
+    case VECTOR_HOST_SSE2:   return true;
+    case VECTOR_HOST_SSE3:   return __builtin_cpu_supports("sse3");
+    case VECTOR_HOST_SSSE3:  return __builtin_cpu_supports("ssse3");
+    case VECTOR_HOST_SSE41:  return __builtin_cpu_supports("sse4.1");
+    case VECTOR_HOST_SSE42:  return __builtin_cpu_supports("sse4.2");
+    case VECTOR_HOST_AES:    return __builtin_cpu_supports("aes");
+    case VECTOR_HOST_PCLMUL: return __builtin_cpu_supports("pclmul");
+    case VECTOR_HOST_AVX:    return __builtin_cpu_supports("avx");
+    case VECTOR_HOST_AVX2:   return __builtin_cpu_supports("avx2");
+    case VECTOR_HOST_FMA:    return __builtin_cpu_supports("fma");
+    case VECTOR_HOST_F16C:   return __builtin_cpu_supports("f16c");
+    }
+    return false;
+}
+
+static struct encoding encoding_of(uint32_t imm)
+{
+    return (struct encoding){.prefix = (uint8_t)SSE_PREFIX(imm), .map = (uint8_t)SSE_MAP_OF(imm), .opcode = (uint8_t)SSE_OPCODE(imm)};
+}
+
+static void immediate(struct jit *j, const struct uop *u)
+{
+    if (u->imm & VECTOR_IMM)
+        code_8(&j->code, SSE_IMM8(u->imm));
+}
+
+/* Shifts by variable counts have elements of 64 bits with W; to others W means nothing, or must be clear. */
+static unsigned width(const struct uop *u)
+{
+    bool variable_shift = SSE_MAP_OF(u->imm) == 2 && (SSE_OPCODE(u->imm) == 0x45 || SSE_OPCODE(u->imm) == 0x47);
+
+    return variable_shift && (u->imm & SSE_WIDE) ? 64 : 32;
+}
+
+/* ---- with VEX ---- */
+
+/* The mask is named by an immediate. */
+static void choice_vex(struct jit *j, const struct uop *u)
+{
+    struct encoding o = {.prefix = 0x66, .map = 3, .opcode = (uint8_t)SSE_OPCODE(u->imm)};
+    unsigned a = vector_use(j, u->a), b = vector_use(j, u->b), c = vector_use(j, VECTOR_C(u->aux));
+
+    if (SSE_MAP_OF(u->imm) == 2)
+        o.opcode = SSE_OPCODE(u->imm) == 0x10 ? 0x4c : SSE_OPCODE(u->imm) == 0x14 ? 0x4a : 0x4b;
+    x_vex(&j->code, 32, o, vector_def(j, u->d), a, b);
+    code_8(&j->code, c << 4);
+}
+
+static void with_vex(struct jit *j, const struct uop *u)
+{
+    struct encoding o = encoding_of(u->imm);
+    unsigned a = u->imm & (VECTOR_ONE | VECTOR_BY_IMM) ? 0 : vector_use(j, u->a), b = vector_use(j, u->b);
+
+    if (o.map == 2 && o.opcode == 0x19) /* VBROADCASTSD has 256 bits only; VPBROADCASTQ is the same */
+        o.opcode = 0x59;
+    if (u->imm & VECTOR_BY_IMM)
+        x_vex(&j->code, 32, o, VECTOR_DIGIT(u->aux), vector_def(j, u->d), b);
+    else
+        x_vex(&j->code, width(u), o, vector_def(j, u->d), a, b);
+    immediate(j, u);
+}
+
+/* xmm (ymm) = the two halves of an operand */
+static void whole(struct jit *j, unsigned to, unsigned offset)
+{
+    unsigned low = vector_use(j, offset), high = vector_use(j, offset + j->c->fe->vector_high);
+
+    x_vex(&j->code, 32, (struct encoding){0x66, 3, 0x38, true}, to, low, high); /* VINSERTI128 */
+    code_8(&j->code, 1);
+}
+
+/* VPERMQ, VPERMPD, VPERMD, VPERMPS */
+static void permute(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    struct encoding o = encoding_of(u->imm);
+
+    o.l = true;
+    whole(j, 0, u->b);
+    if (!(u->imm & VECTOR_ONE))
+        whole(j, 1, u->a);
+    x_vex(e, o.map == 3 ? 64 : 32, o, 0, u->imm & VECTOR_ONE ? 0 : 1, 0);
+    immediate(j, u);
+    x_vex(e, 32, (struct encoding){0, 1, 0x28, false}, vector_def(j, u->d), 0, 0); /* VMOVAPS */
+    x_vex(e, 32, (struct encoding){0x66, 3, 0x39, true}, 0, 0, vector_def(j, u->d + j->c->fe->vector_high)); /* VEXTRACTI128 */
+    code_8(e, 1);
+    code_bytes(e, "\xc5\xf8\x77", 3); /* VZEROUPPER: other code is SSE */
+}
+
+/* ---- without ---- */
+
+static void copy(struct jit *j, unsigned to, unsigned from)
+{
+    x_sse_rr(&j->code, 0, 0x28, to, from); /* MOVAPS */
+}
+
+static void without_vex(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    struct encoding o = encoding_of(u->imm);
+    unsigned b = vector_use(j, u->b);
+
+    if (u->imm & VECTOR_BY_IMM) {
+        copy(j, 1, b);
+        x_legacy(e, 32, o, VECTOR_DIGIT(u->aux), 1, false);
+    } else if (u->imm & VECTOR_ONE) {
+        x_legacy(e, 32, o, 1, b, false);
+    } else {
+        copy(j, 1, vector_use(j, u->a));
+        if (u->imm & VECTOR_CHOICE)
+            copy(j, 0, vector_use(j, VECTOR_C(u->aux)));
+        x_legacy(e, 32, o, 1, b, false);
+    }
+    immediate(j, u);
+    copy(j, vector_def(j, u->d), 1);
+}
+
+/* ---- flags ---- */
+
+/* xmm `to` = (both halves of a) & b, or ~a & b */
+static void combine(struct jit *j, const struct uop *u, unsigned to, uint8_t opcode)
+{
+    struct code *e = &j->code;
+    unsigned high = j->c->fe->vector_high, a = vector_use(j, u->a), b = vector_use(j, u->b), ah = vector_use(j, u->a + high),
+             bh = vector_use(j, u->b + high);
+
+    x_vex(e, 32, (struct encoding){0x66, 1, opcode, false}, to, a, b);
+    x_vex(e, 32, (struct encoding){0x66, 1, opcode, false}, 2, ah, bh);
+    x_vex(e, 32, (struct encoding){0x66, 1, 0xeb, false}, to, to, 2); /* VPOR */
+}
+
+static void test_256(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    struct encoding o = encoding_of(u->imm);
+
+    combine(j, u, 0, 0xdb); /* VPAND */
+    combine(j, u, 1, 0xdf); /* VPANDN */
+    x_rr(e, 32, 8u * ALU_XOR + 3u, RAX, RAX);
+    x_rr(e, 32, 8u * ALU_XOR + 3u, RDX, RDX);
+    x_vex(e, 32, o, 0, 0, 0);
+    x_setcc(e, CC_E, RDX);
+    x_vex(e, 32, o, 1, 0, 1);
+    x_setcc(e, CC_E, RAX);
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 6);
+    x_alu(e, 32, ALU_OR, RAX, RDX);
+    flags_put(j);
+}
+_Static_assert(FLAG_Z == 1u << 6 && FLAG_C == 1, "as ZF and CF are put together here");
+
+static void test_128(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    unsigned a = vector_use(j, u->a), b = vector_use(j, u->b);
+
+    if (SSE_OPCODE(u->imm) == 0x17)
+        x_legacy(e, 32, encoding_of(u->imm), a, b, false);
+    else
+        x_vex(e, 32, encoding_of(u->imm), a, 0, b);
+    code_8(e, 0x9f); /* LAHF */
+    x_shift_imm(e, 32, SHIFT_SHR, RAX, 8);
+    x_alu_imm(e, 32, ALU_AND, RAX, FLAG_Z | FLAG_C);
+    flags_put(j);
+}
+
+static bool is_approximation(uint32_t imm)
+{
+    return SSE_MAP_OF(imm) == 1 && (SSE_OPCODE(imm) == 0x52 || SSE_OPCODE(imm) == 0x53);
+}
+
+bool emit_simd(struct jit *j, const struct uop *u)
+{
+    bool vex = host_has(j, VECTOR_HOST_AVX);
+
+    if ((u->op != UOP_VECTOR && u->op != UOP_VECTOR_TEST) || !host_has(j, VECTOR_HOST(u->aux)) || is_approximation(u->imm))
+        return false;
+    if (u->op == UOP_VECTOR_TEST) {
+        if ((u->imm & SSE_PAIR) && !vex)
+            return false;
+        if (u->imm & SSE_PAIR)
+            test_256(j, u);
+        else
+            test_128(j, u);
+    } else if (u->imm & SSE_PAIR) {
+        permute(j, u);
+    } else if (!vex) {
+        without_vex(j, u);
+    } else if (u->imm & VECTOR_CHOICE) {
+        choice_vex(j, u);
+    } else {
+        with_vex(j, u);
+    }
+    return true;
+}
