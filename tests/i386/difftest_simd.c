@@ -1,6 +1,6 @@
 /*
  * Differential test of the instructions on XMM and YMM registers: every row of simd_map.c, with and without VEX, with
- * registers and memory, on the host's own processor and on the emulator (host64.h). Operands are often special
+ * registers and memory, in 64-bit and 32-bit code, on the host's own processor and on the emulator (host64.h). Operands are often special
  * numbers; rounding, flushing and unmasked exceptions vary. What the host lacks is left out, and so are RCPPS and RSQRTPS,
  * whose results differ between processors.
  *
@@ -118,12 +118,17 @@ static bool has_immediate(unsigned map, unsigned opcode)
     return map == 3 || (map == 1 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6)));
 }
 
-static unsigned any_but_rsp(void)
+static unsigned registers(const struct one_case *c)
+{
+    return c->compat ? 8 : 16;
+}
+
+static unsigned any_but_rsp(const struct one_case *c)
 {
     unsigned r;
 
     do
-        r = below(16);
+        r = below(registers(c));
     while (r == ESP);
     return r;
 }
@@ -137,7 +142,7 @@ static void opcode_bytes(struct one_case *c, const struct encoding *e, unsigned 
     if (!e->vex) {
         if (e->prefix)
             byte(c, prefixes[e->prefix]);
-        if (rex || below(8) == 0)
+        if (!c->compat && (rex || below(8) == 0))
             byte(c, 0x40 | rex);
         byte(c, 0x0f);
         if (e->map > 1)
@@ -156,10 +161,10 @@ static void opcode_bytes(struct one_case *c, const struct encoding *e, unsigned 
 /* VSIB: small indices in a register of their own. */
 static void gather(struct one_case *c, const struct encoding *e)
 {
-    unsigned reg = below(16), index = (reg + 1 + below(15)) & 15, mask, base = any_but_rsp();
+    unsigned n = registers(c), reg = below(n), index = (reg + 1 + below(n - 1)) & (n - 1), mask, base = any_but_rsp(c);
 
     do
-        mask = below(16);
+        mask = below(n);
     while (mask == reg || mask == index);
     for (unsigned k = 0; k < 32; k += e->opcode & 1 ? 8 : 4) {
         int64_t v = (int64_t)below(400) - 200;
@@ -178,7 +183,7 @@ static void append(struct one_case *c, const struct encoding *e)
 {
     const struct simd_row *r = e->row;
     bool mem = r->flags & SIMD_MEM ? true : r->flags & SIMD_REG ? false : below(2), imm = has_immediate(e->map, e->opcode);
-    unsigned reg = below(16), rm = below(16), vvvv = below(16), base = any_but_rsp();
+    unsigned n = registers(c), reg = below(n), rm = below(n), vvvv = below(n), base = any_but_rsp(c);
     uint64_t target = data_pointer(c);
 
     if (r->form == SIMD_GATHER) {
@@ -190,9 +195,9 @@ static void append(struct one_case *c, const struct encoding *e)
         return;
     }
     if (writes_gpr_reg(r, e->map))
-        reg = any_but_rsp();
+        reg = any_but_rsp(c);
     if (writes_gpr_rm(r, e->map))
-        rm = any_but_rsp();
+        rm = any_but_rsp(c);
     if (r->form == SIMD_MXCSR)
         reg = 2 + below(2);
     if (r->form == SIMD_SHIFT)
@@ -227,8 +232,8 @@ static void append(struct one_case *c, const struct encoding *e)
         byte(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
     } else if (below(2)) { /* RIP-relative */
         opcode_bytes(c, e, reg, vvvv, 0, 0);
-        byte(c, 0x05 | (reg & 7) << 3);
-        word32(c, (uint32_t)(target - (c->rip + c->len + 4 + imm)));
+        byte(c, 0x05 | (reg & 7) << 3); /* in 32-bit code absolute */
+        word32(c, (uint32_t)(c->compat ? target : target - (c->rip + c->len + 4 + imm)));
     } else {
         mov_imm(c, base, target - 64);
         opcode_bytes(c, e, reg, vvvv, 0, base >> 3);
@@ -261,15 +266,24 @@ static bool random_encoding(struct encoding *e)
     return encode(e, 1 + below(3), below(256), below(4), below(6));
 }
 
+/* In 32-bit code: there is no REX, and AMD's processors refuse W where Intel's ignore it (VPINSRQ). */
+static bool exists_in_32(const struct encoding *e)
+{
+    return !e->w || (e->vex && e->row->form != SIMD_INSERT && e->row->form != SIMD_EXTRACT);
+}
+
 static void make_case(struct one_case *c, const struct encoding *first, unsigned more)
 {
     memset(c, 0, sizeof(*c));
-    c->base = bases[below(2)];
+    c->compat = below(4) == 0 && exists_in_32(first);
+    c->base = bases[c->compat ? 0 : below(2)];
     for (unsigned r = 0; r < 16; r++)
         c->gpr[r] = value();
     c->gpr[EAX] = below(2) ? below(20) : c->gpr[EAX]; /* lengths of strings */
     c->gpr[EDX] = below(2) ? below(20) : c->gpr[EDX];
     c->gpr[ESP] = c->base + STACK + AREA / 2;
+    for (unsigned r = 0; r < 16 && c->compat; r++)
+        c->gpr[r] = (uint32_t)c->gpr[r];
     c->eflags = ((uint32_t)rnd() & FLAGS_ALL) | EFLAGS_1 | EFLAGS_IF;
     c->rip = c->base + CODE + (below(8) ? below(0x800) : 0x1000 - below(60));
     c->mxcsr = 0x1f80u | below(4) << 13;
@@ -285,7 +299,7 @@ static void make_case(struct one_case *c, const struct encoding *first, unsigned
     while (more && c->len < MAX_CODE - 60) {
         struct encoding e;
 
-        if (!random_encoding(&e) || e.row->form == SIMD_GATHER || e.row->form == SIMD_MXCSR)
+        if (!random_encoding(&e) || e.row->form == SIMD_GATHER || e.row->form == SIMD_MXCSR || (c->compat && !exists_in_32(&e)))
             continue;
         append(c, &e);
         more--;

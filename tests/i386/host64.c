@@ -68,9 +68,10 @@ void word32(struct one_case *c, uint32_t v) { bytes(c, &v, 4); }
 
 void mov_imm(struct one_case *c, unsigned r, uint64_t v)
 {
-    byte(c, 0x48 | r >> 3);
+    if (!c->compat)
+        byte(c, 0x48 | r >> 3);
     byte(c, 0xb8 | (r & 7));
-    bytes(c, &v, 8);
+    bytes(c, &v, c->compat ? 4 : 8);
 }
 
 uint64_t data_pointer(const struct one_case *c)
@@ -83,6 +84,8 @@ uint64_t data_pointer(const struct one_case *c)
 static struct regs passage;
 static uint64_t passage_stack __attribute__((used));
 static volatile bool passage_open;
+/* Where to go in compatibility mode; no selector: 64-bit code */
+static struct { uint32_t offset; uint16_t selector, reserved; } passage_far __attribute__((used));
 static uint8_t passage_avx __attribute__((used));
 static const uint32_t passage_mxcsr __attribute__((used)) = 0x1f80;
 _Static_assert(offsetof(struct regs, mxcsr) == 152 && offsetof(struct regs, ymm) == 160, "the code below knows the offsets");
@@ -93,6 +96,7 @@ extern const char host64_resume[];
 __asm__(".text\n.globl host64_enter\nhost64_enter:\n"
         "    push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
         "    mov %rsp, passage_stack(%rip)\n"
+        "    mov $0x2b, %eax; mov %eax, %ds; mov %eax, %es\n" /* for 32-bit code */
         "    mov passage+0(%rip), %rax; mov passage+8(%rip), %rcx; mov passage+16(%rip), %rdx; mov passage+24(%rip), %rbx\n"
         "    mov passage+40(%rip), %rbp; mov passage+48(%rip), %rsi; mov passage+56(%rip), %rdi\n"
         "    mov passage+64(%rip), %r8; mov passage+72(%rip), %r9; mov passage+80(%rip), %r10; mov passage+88(%rip), %r11\n"
@@ -104,9 +108,14 @@ __asm__(".text\n.globl host64_enter\nhost64_enter:\n"
         "1:\n"
         ".irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15; movdqu passage+160+32*\\n(%rip), %xmm\\n; .endr\n"
         "2:\n"
+        "    cmpw $0, passage_far+4(%rip); jne 3f\n"
         "    pushq passage+136(%rip); popfq\n"
         "    mov passage+32(%rip), %rsp\n"
         "    jmp *passage+128(%rip)\n"
+        "3:\n"
+        "    pushq passage+136(%rip); popfq\n"
+        "    mov passage+32(%rip), %rsp\n"
+        "    ljmpl *passage_far(%rip)\n"
         ".globl host64_resume\nhost64_resume:\n"
         "    cld\n"
         "    stmxcsr passage+152(%rip); ldmxcsr passage_mxcsr(%rip)\n" /* sigreturn left the vectors as they were */
@@ -137,6 +146,7 @@ static void on_signal(int n, siginfo_t *info, void *context)
     passage.rflags = (uint64_t)g[REG_EFL];
     passage.vector = (uint64_t)g[REG_TRAPNO];
     g[REG_RIP] = (greg_t)(uintptr_t)host64_resume;
+    g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xffff) | 0x33;
     g[REG_RSP] = (greg_t)passage_stack;
     g[REG_EFL] &= ~(greg_t)(EFLAGS_AC | EFLAGS_TF | EFLAGS_DF);
 }
@@ -176,6 +186,8 @@ static void host_run(const struct one_case *c, struct regs *out)
     passage.rflags = c->eflags;
     passage.mxcsr = c->mxcsr;
     memcpy(passage.ymm, c->ymm, sizeof(c->ymm));
+    passage_far.offset = (uint32_t)c->rip;
+    passage_far.selector = c->compat ? 0x23 : 0;
     passage_open = true;
     host64_enter();
     passage_open = false;
@@ -212,6 +224,7 @@ static void make_tables(struct guest *g)
 
     poke64(g, GDT + 0x08, 0x00209b0000000000u); /* 64-bit code, level 0 */
     poke64(g, GDT + 0x10, 0x00cf93000000ffffu);
+    poke64(g, GDT + 0x20, 0x00cffb000000ffffu); /* 32-bit code, level 3 */
     poke64(g, GDT + 0x28, 0x00cff3000000ffffu);
     poke64(g, GDT + 0x30, 0x0020fb0000000000u); /* 64-bit code, level 3 */
     for (unsigned v = 0; v < 256; v++) {
@@ -283,7 +296,9 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     st->halted = 0;
     for (unsigned n = SEG_ES; n <= SEG_GS; n++)
         st->seg[n] = (struct i386_segment){0};
-    st->seg[SEG_CS] = i386_flat_segment(0x33, 11, 3, SEG_ATTR_L);
+    st->seg[SEG_CS] = c->compat ? i386_flat_segment(0x23, 11, 3, SEG_ATTR_DB) : i386_flat_segment(0x33, 11, 3, SEG_ATTR_L);
+    if (c->compat)
+        st->seg[SEG_DS] = st->seg[SEG_ES] = i386_flat_segment(0x2b, 3, 3, SEG_ATTR_DB);
     st->seg[SEG_SS] = i386_flat_segment(0x2b, 3, 3, SEG_ATTR_DB);
     st->seg[SEG_TR] = (struct i386_segment){.selector = 0x38, .base = bases[0] + TSS, .limit = 0x67, .valid = 1,
                                             .attr = SEG_ATTR_P | 11};

@@ -1,5 +1,5 @@
 /*
- * What the differential tests against the host's processor in 64-bit mode share: a case is code with a state before it; it
+ * What differential tests against the host's processor in 64-bit and in compatibility mode share: a case is code with a state before it; it
  * is run natively and on the emulator, at privilege level 3 behind four levels of page tables, and
  * registers, flags, vectors, memory and exceptions must agree. Then the emulator runs it again in other ways:
  * blocks of one instruction, without optimisation, with the plain interpreter, compiled; position and state must be
@@ -33,6 +33,7 @@ uint64_t value(void);
 #define MAX_CODE 500
 
 struct one_case {
+    bool compat; /* 32-bit code: base and registers are of 32 bits */
     uint64_t base;
     uint64_t gpr[16];
     uint64_t rip;
