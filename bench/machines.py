@@ -13,9 +13,12 @@ from measure import HERE, TOP, BenchError, Child, attach, free_port, rspclient
 GUEST = os.path.join(HERE, "guest")
 LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "pages", "apart", "scattered", "dirty", "recurse", "indirect", "fp", "simd", "atomics"]
 
+# What a loop needs besides: of the compiler, and the CPU that has it.
+SPECIAL = {"avx": {"cc": ["-mavx2", "-mfma"], "hindcast": ["--cpu", "max32"], "qemu": ["-cpu", "max"]}}
+
 TARGETS = {
     "i386": {
-        "loops": LOOPS,
+        "loops": LOOPS + ["avx"],
         "cc": ["gcc", "-m32", "-march=i686", "-msse", "-fcf-protection=none"],
         "cc-package": "gcc-multilib",
         "debian": "i386",
@@ -46,6 +49,7 @@ class Target:
         self.name = name
         self.__dict__.update({key.replace("-", "_"): value for key, value in TARGETS[name].items()})
         self.hindcast = hindcast
+        self.special = {} # by guest: of SPECIAL
         self.tmp = tmp
         self.has_qemu = shutil.which(self.qemu[0]) is not None
         self.rr = os.path.join(tmp, "%s.rr" % name)
@@ -57,8 +61,9 @@ class Target:
         if not shutil.which(self.cc[0]):
             raise BenchError("no %s: install the package %s" % (self.cc[0], self.cc_package))
         out = os.path.join(self.tmp, "%s-%s-%d.elf" % (self.name, work, scale))
+        self.special[out] = SPECIAL.get(work, {})
         if not os.path.exists(out):
-            p = subprocess.run(self.cc + ["-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static",
+            p = subprocess.run(self.cc + self.special[out].get("cc", []) + ["-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static",
                                           "-DWORK=" + work, "-DSCALE=%d" % scale, "-o", out,
                                           "-Wl,-T,%s/%s.ld,--build-id=none" % (GUEST, self.name), "-Wl,-z,noexecstack",
                                           "%s/%s.S" % (GUEST, self.name), GUEST + "/loops.c"],
@@ -92,7 +97,8 @@ class Target:
     # -- programs ---------------------------------------------------------
 
     def hindcast_bare(self, elf, more=()):
-        return self.hindcast + ["--memory", "64M", "--serial", "none", "--kernel", elf] + list(more)
+        return self.hindcast + ["--memory", "64M", "--serial", "none", "--kernel", elf] + \
+            self.special[elf].get("hindcast", []) + list(more)
 
     def hindcast_linux(self, guest, more=()):
         return self.hindcast + ["--memory", "256M", "--serial", "stdio", "--icount", "shift=0", "--append",
@@ -100,7 +106,7 @@ class Target:
 
     def qemu_bare_command(self, elf, icount):
         return self.qemu + self.qemu_bare + ["-m", "64", "-kernel", elf, "-serial", "none", "-net", "none", "-display", "none",
-                                             "-icount", "shift=0" + icount]
+                                             "-icount", "shift=0" + icount] + self.special[elf].get("qemu", [])
 
     def qemu_linux(self, guest, icount):
         return self.qemu + ["-m", "256", "-kernel", guest[0], "-initrd", guest[1], "-append", "console=" + self.console,

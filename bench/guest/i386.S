@@ -1,4 +1,4 @@
-/* Multiboot 1 header and entry of the benchmark guest on a PC: SSE on, bench_main(), out by the debug-exit port. */
+/* Multiboot 1 header and entry of the benchmark guest on a PC: SSE on, and AVX if it is built for that, bench_main(), out by the debug-exit port. */
     .section .multiboot, "a"
     .align 4
     .long 0x1badb002, 0x00000003, -(0x1badb002 + 0x00000003)
@@ -14,6 +14,14 @@ _start:
     movl %cr4, %eax
     orl $0x600, %eax        /* OSFXSR, OSXMMEXCPT */
     movl %eax, %cr4
+#ifdef __AVX__
+    orl $0x40000, %eax      /* OSXSAVE */
+    movl %eax, %cr4
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    movl $7, %eax           /* XCR0: x87, SSE, AVX */
+    xsetbv
+#endif
     fninit
     call bench_main
     /* debug-exit port: status in eax */

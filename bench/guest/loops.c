@@ -16,7 +16,7 @@
 
 typedef float v4f __attribute__((vector_size(16)));
 
-static uint32_t buf[BUF_BYTES / 4] __attribute__((aligned(16)));
+static uint32_t buf[BUF_BYTES / 4] __attribute__((aligned(32)));
 volatile uint32_t sink;
 volatile double fsink;
 volatile uint32_t rare;
@@ -198,6 +198,27 @@ WORKLOAD simd(void)
             v[i] = v[i] * k + k;
     fsink = v[17][1];
 }
+
+#ifdef __AVX2__
+/* Eight floats at once, multiplied and added in one, and eight integers (AVX2, FMA). */
+WORKLOAD avx(void)
+{
+    typedef float v8f __attribute__((vector_size(32)));
+    typedef uint32_t v8u __attribute__((vector_size(32)));
+    v8f *v = (v8f *)buf, k = {1.5f, 0.5f, 0.25f, 0.75f, 0.125f, 0.625f, 0.375f, 0.875f};
+    v8u *w = (v8u *)buf + 4096, n = {3, 5, 7, 9, 11, 13, 15, 17};
+
+    for (unsigned i = 0; i < 4096; i++)
+        v[i] = (v8f){(float)i, 1, 2, 3, 4, 5, 6, 7};
+    for (unsigned round = 0; round < 6400 / SCALE; round++)
+        for (unsigned i = 0; i < 4096; i++) {
+            v[i] = v[i] * k + k;
+            w[i] = ((w[i] + n) << 3) ^ (w[i] >> 1);
+        }
+    fsink = v[17][1];
+    sink = w[17][1];
+}
+#endif
 
 /* Four integers at once (Advanced SIMD). */
 WORKLOAD simdint(void)
