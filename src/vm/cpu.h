@@ -56,6 +56,13 @@ struct cpu_ops {
     /* gdb expects a watched access of this architecture to be reported before it is made
      * (in the direction of travel): see timeline_continue(). */
     bool watch_before;
+    /* The physical address of the line whose next writer the CPU's state waits for, or LINE_NONE (line.h). Pure. NULL:
+     * it never does. */
+    paddr_t (*line)(const struct cpu *);
+    /* A writer is there: the state waits for none any more, and the CPU may be awake. */
+    void (*line_written)(struct cpu *);
+    /* Steps were made, and the CPU stands: what others do from now on may concern it. May be NULL. */
+    void (*stood)(struct cpu *);
     /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */
     void (*drop_derived)(struct cpu *);
     /* The same as device_ops.possible. */
@@ -96,6 +103,8 @@ struct cpu {
     struct cpu_share *share; /* arena block */
     icount_t stepped;  /* where the machine stood after this CPU's last step, or after a reset since; 0: it made none
                         * since the state was replaced */
+    uint64_t line;     /* derived (line.h): storage page and offset of the line that is watched for it, or LINE_NONE */
+    bool own_line;     /* its own stores count, too */
     bool running;      /* inside ops->run */
     bool attention;    /* set by machine_attention(): leave run() after this instruction, because
                         * deadlines, requests or interrupt lines may have changed, or who is awake */

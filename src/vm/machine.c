@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "vm/line.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -178,6 +179,7 @@ void machine_add_cpu(struct machine *m, struct cpu *cpu)
     snprintf(name, sizeof(name), "cpu%u.share", m->ncpus);
     cpu->share = machine_alloc_state(m, name, CPU_SHARE_VERSION, sizeof(*cpu->share));
     cpu->index = m->ncpus;
+    cpu->line = LINE_NONE;
     m->cpus[m->ncpus++] = cpu;
     if (!m->runner)
         m->runner = cpu;
@@ -246,6 +248,7 @@ void machine_drop_derived(struct machine *m)
     for (unsigned i = 0; i < m->ncpus; i++)
         if (m->cpus[i]->ops->drop_derived)
             m->cpus[i]->ops->drop_derived(m->cpus[i]);
+    line_renew(m);
 }
 
 void machine_restored(struct machine *m)
@@ -723,8 +726,11 @@ static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const s
     cpu->attention = false;
     cpu->ops->run(cpu, limit);
     CHECK(m->st->position >= m->run_from && m->st->position <= limit);
-    if (m->st->position != m->run_from)
+    if (m->st->position != m->run_from) {
         m->between = false;
+        if (cpu->ops->stood)
+            cpu->ops->stood(cpu);
+    }
     a->stale |= cpu->attention;
     m->awake = (m->awake & ~((uint64_t)1 << cpu->index)) | (uint64_t)is_awake(cpu) << cpu->index;
 }

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "vm/footprint.h"
+#include "vm/line.h"
 #include "vm/machine.h"
 
 #include <errno.h>
@@ -160,6 +161,8 @@ static void remapped(struct memory *m)
     make_spans(m);
     if (m->observer.remapped)
         m->observer.remapped(m->observer.ctx);
+    if (m->machine)
+        line_renew(m->machine);
 }
 
 static bool is_backed(const struct region *r)
@@ -462,6 +465,17 @@ void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
         page_set_add(&m->machine->footprint->storage, n);
     if (flags & PAGE_FLAG_WATCHED)
         traps_touch(m->machine, TRAP_WRITE, &m->pages, ((uint64_t)n << PAGE_SHIFT) + offset, len);
+    if (flags & PAGE_FLAG_LINE)
+        line_touch(m->machine, n, offset, len);
     if ((flags & (PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) && m->observer.page_changes)
         m->observer.page_changes(m->observer.ctx, n, offset, len);
+}
+
+void memory_flag_line(struct memory *m, uint32_t n)
+{
+    if (m->flags[n] & PAGE_FLAG_LINE)
+        return;
+    m->flags[n] |= PAGE_FLAG_LINE;
+    if (m->observer.line_flagged)
+        m->observer.line_flagged(m->observer.ctx, n);
 }

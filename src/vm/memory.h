@@ -14,8 +14,9 @@
  *   CODE    some translated block was made from this page
  *   WALKED  some cached address translation depends on this page
  *   WATCHED a storage trap (vm/trap.h) is on some of its bytes
- * A TLB entry allows inline writes only to a page that is DIRTY and neither
- * CODE nor WALKED nor WATCHED, so the first write since a checkpoint, self-modifying code
+ *   LINE    a CPU waits for a write to a line of it (vm/line.h)
+ * A TLB entry allows inline writes only to a page that is DIRTY and none of the
+ * others, so the first write since a checkpoint, self-modifying code
  * and changes to live page tables are all noticed for free.
  *
  * An access that nothing claims reads all ones and is dropped on write; a CPU
@@ -35,6 +36,7 @@
 #define PAGE_FLAG_CODE   0x02u
 #define PAGE_FLAG_WALKED 0x04u
 #define PAGE_FLAG_WATCHED 0x08u
+#define PAGE_FLAG_LINE    0x10u
 
 enum region_kind {
     REGION_RAM,  /* pages, readable and writable */
@@ -65,6 +67,8 @@ struct memory_observer {
     void (*page_changes)(void *ctx, uint32_t page, unsigned offset, unsigned len);
     /* The same for a whole page that will be replaced by `bytes`; called for flagged pages only. */
     void (*page_replaced)(void *ctx, uint32_t page, const uint8_t *bytes);
+    /* A page is flagged LINE: inline writes to it must be noticed. */
+    void (*line_flagged)(void *ctx, uint32_t page);
     /* No page is DIRTY any more: inline writes must be noticed again. */
     void (*cleaned)(void *ctx);
     /* A region was added, moved, switched. */
@@ -143,5 +147,8 @@ static inline const uint8_t *memory_page(const struct memory *m, uint32_t n)
  * bytes [offset, offset+len) of it are dropped, and translations that depend on
  * those bytes. Call before the bytes change. */
 void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len);
+
+/* A CPU waits for a write to a line of page `n`. */
+void memory_flag_line(struct memory *m, uint32_t n);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "vm/footprint.h"
+#include "vm/line.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,11 @@ static struct memory *memory_of(const struct ucpu *c)
 static void on_cleaned(void *ctx)
 {
     tlb_allow_no_writes(ctx);
+}
+
+static void on_line_flagged(void *ctx, uint32_t page)
+{
+    tlb_revoke_write(ctx, page);
 }
 
 static void on_remapped(void *ctx)
@@ -417,6 +423,8 @@ static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
     flags = memory_of(c)->flags[p->number];
     if ((flags & PAGE_FLAG_WATCHED) && traps_overlap_storage(c->cpu.machine->traps, p->number, p->offset, p->len))
         return true;
+    if ((flags & PAGE_FLAG_LINE) && line_is_watched(c->cpu.machine, p->number, p->offset, p->len))
+        return true;
     if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
     return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, p->number, p->offset, p->len);
@@ -651,6 +659,7 @@ void softmmu_init(struct exec_shared *sh, const struct frontend *fe)
         .ctx = sh,
         .page_changes = on_page_changes,
         .page_replaced = on_page_replaced,
+        .line_flagged = on_line_flagged,
         .cleaned = on_cleaned,
         .remapped = on_remapped,
     };

@@ -5,6 +5,7 @@
 #include "aarch64/system.h"
 
 #include "base/buffer.h"
+#include "vm/line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,8 @@ static void reset(struct cpu *cpu)
     s->lines = lines;
     s->el = a64_highest_el(c);
     s->pstate = PSTATE_SP | PSTATE_D | PSTATE_A | PSTATE_I | PSTATE_F;
-    s->exclusive_addr = UINT64_MAX;
+    s->exclusive_addr = s->exclusive_pa = UINT64_MAX;
+    line_watch(&c->u.cpu, LINE_NONE);
     a64_reset_sysregs(c);
     s->vmpidr_el2 = c->mpidr;
     a64_timers_changed(c);
@@ -238,14 +240,45 @@ static void settle(struct ucpu *u)
     memset(s->vt, 0, sizeof s->vt);
 }
 
+/* ---- the global monitor (DDI 0487 B2.9) ---- */
+
+static paddr_t line(const struct cpu *cpu)
+{
+    return a64_const(cpu)->st->exclusive_pa;
+}
+
+static void stood(struct cpu *cpu)
+{
+    struct a64_state *s = to_cpu(cpu)->st;
+    paddr_t pa = LINE_NONE;
+
+    if (s->exclusive_addr == UINT64_MAX && s->exclusive_pa == LINE_NONE)
+        return;
+    if (s->exclusive_addr != UINT64_MAX && !a64_translate(cpu, s->exclusive_addr, &pa))
+        pa = LINE_NONE;
+    s->exclusive_pa = pa;
+    line_watch(cpu, pa);
+}
+
+static void line_written(struct cpu *cpu)
+{
+    struct a64_state *s = to_cpu(cpu)->st;
+
+    s->exclusive_addr = s->exclusive_pa = UINT64_MAX;
+    a64_send_event(to_cpu(cpu));
+}
+
 static const struct cpu_ops ops = {
     .arch = "aarch64",
     .state_size = sizeof(struct a64_state),
-    .state_version = 1,
+    .state_version = 2,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
     .activity = activity,
+    .line = line,
+    .line_written = line_written,
+    .stood = stood,
     .translate = a64_translate,
     .stretch = a64_stretch,
     .pc = pc,

@@ -104,6 +104,7 @@ struct a64_state {
     /* Between instructions. */
     uint64_t exclusive_addr;  /* local monitor: virtual address of the last load-exclusive, or ~0: open */
     uint64_t exclusive_value[2];
+    uint64_t exclusive_pa;    /* global monitor: physical address of that, as it was translated when the CPU last stood; ~0: open */
     uint32_t exclusive_size;  /* bytes */
     uint32_t halted;          /* WFI (1), WFE (2), switched off by PSCI (3), or semihosting waits for input (4) */
     uint32_t event_register;  /* WFE */
@@ -227,6 +228,10 @@ void a64_set_line(void *cpu, unsigned n, bool level);
 void a64_switch_off(struct a64_cpu *c);
 bool a64_is_off(const struct a64_cpu *c);
 void a64_switch_on(struct a64_cpu *c, unsigned el, uint64_t pc, uint64_t argument);
+/* As WFI does. */
+void a64_wait_for_interrupt(struct a64_cpu *c);
+/* An event for WFE: it ends, or the next one does. */
+void a64_send_event(struct a64_cpu *c);
 /* As if firmware had handed over at `el` (direct kernel boot): SP_ELx, DAIF masked,
  * registers zero. Called after reset by loaders. */
 void a64_enter_el(struct a64_cpu *c, unsigned el, uint64_t pc);

@@ -513,6 +513,12 @@ static void fall_asleep(struct a64_cpu *c, uint32_t how)
     c->u.cpu.attention = true;
 }
 
+void a64_wait_for_interrupt(struct a64_cpu *c)
+{
+    if (would_sleep(c, HALTED_WFI))
+        fall_asleep(c, HALTED_WFI);
+}
+
 int a64_op_wfi(struct ucpu *u, const struct uop *op)
 {
     struct a64_cpu *c = a64_of(u);
@@ -549,6 +555,7 @@ int a64_op_hlt(struct ucpu *u, const struct uop *op)
 int a64_op_wfe(struct ucpu *u, const struct uop *op)
 {
     struct a64_cpu *c = a64_of(u);
+    paddr_t pa;
     int r;
 
     (void)op;
@@ -561,13 +568,21 @@ int a64_op_wfe(struct ucpu *u, const struct uop *op)
     r = wait_trap(c, true);
     if (r != UOP_NEXT || a64_step_active(c))
         return r;
-    /* Who waits for another's store to what it has marked exclusive would be woken by that. WFE may end for
-     * any reason (D1.16.1): it does not sleep, but lets the others go on. */
-    if (c->u.cpu.machine->ncpus > 1 && c->st->exclusive_addr != UINT64_MAX)
+    /* Who waits for another's store to what it has marked exclusive is woken by that. Where the address is not
+     * translated any more it would not be: WFE may end for any reason (D1.16.1), and lets the others go on. */
+    if (c->st->exclusive_addr != UINT64_MAX && !a64_translate(&c->u.cpu, c->st->exclusive_addr, &pa))
         ucpu_yield(u);
     else
         fall_asleep(c, HALTED_WFE);
     return r;
+}
+
+void a64_send_event(struct a64_cpu *c)
+{
+    if (c->st->halted == HALTED_WFE)
+        wake(c);
+    else
+        c->st->event_register = 1;
 }
 
 /* SEVL: an event for this CPU (op->d is 0); SEV: for all. */
@@ -576,14 +591,8 @@ int a64_op_sev(struct ucpu *u, const struct uop *op)
     const struct machine *m = u->cpu.machine;
 
     a64_of(u)->st->event_register = 1;
-    for (unsigned i = 0; op->d && i < m->ncpus; i++) {
-        struct a64_cpu *c = (struct a64_cpu *)(void *)m->cpus[i];
-
-        if (c->st->halted == HALTED_WFE)
-            wake(c);
-        else
-            c->st->event_register = 1;
-    }
+    for (unsigned i = 0; op->d && i < m->ncpus; i++)
+        a64_send_event((struct a64_cpu *)(void *)m->cpus[i]);
     return UOP_NEXT;
 }
 

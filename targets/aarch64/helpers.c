@@ -4,9 +4,9 @@
  *
  * The exclusive monitor (B2.9) is local, one granule of the access itself, by
  * virtual address. A store-exclusive succeeds if the address and the size are those of the
- * last load-exclusive and memory still holds the value that it read: that
- * also notices stores by devices. What clears the monitor: a store-exclusive,
- * CLREX, exception return.
+ * last load-exclusive and memory still holds the value that it read. What clears the monitor: a store-exclusive,
+ * CLREX, exception return, and, as the global monitor's granule, another's write to the line of 64 bytes (CTR_EL0.ERG),
+ * whatever it writes: see cpu.c. That is an event for WFE.
  */
 #include "aarch64/lowering.h"
 #include "aarch64/system.h"

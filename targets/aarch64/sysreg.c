@@ -1178,7 +1178,7 @@ static int maintain(struct a64_cpu *c, const struct uop *op, enum access access)
     return UOP_FAULT;
 }
 
-#define LINE_BYTES 64u /* CTR_EL0.DminLine = 4 */
+#define CACHE_LINE_BYTES 64u /* CTR_EL0.DminLine = 4 */
 
 static int cache_op(struct a64_cpu *c, const struct uop *op, unsigned op1, unsigned crm, unsigned op2)
 {
@@ -1196,7 +1196,7 @@ static int cache_op(struct a64_cpu *c, const struct uop *op, unsigned op1, unsig
         r = sys_trap(c, op, 0, HCR_TPC);
         if (r == UOP_NEXT)
             r = maintain(c, op, ACCESS_WRITE);
-        return r == UOP_NEXT && a64_guest_watch_line(c, load_operand(&c->u, op->a), LINE_BYTES) ? UOP_FAULT : r;
+        return r == UOP_NEXT && a64_guest_watch_line(c, load_operand(&c->u, op->a), CACHE_LINE_BYTES) ? UOP_FAULT : r;
     case 0x351: /* IC IVAU */
     case 0x3b1: /* DC CVAU */
         r = sys_trap(c, op, SCTLR_UCI, HCR_TPU);

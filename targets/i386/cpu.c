@@ -7,6 +7,7 @@
 #include "i386/lower.h"
 #include "i386/protect.h"
 #include "i386/simd.h"
+#include "vm/line.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,7 @@ static void reset_core(struct i386_cpu *c)
     s->dr[7] = DR7_FIXED;
     memset(s->pdpte, 0, sizeof s->pdpte);
     s->halted = s->shadow = s->nmi_blocked = s->nmi_pending = s->init_pending = 0;
+    i386_watch_line(c, LINE_NONE);
     s->pending_db = s->rep_active = s->tf_latched = 0;
     s->rep_start = 0;
     memset(s->t, 0, sizeof s->t);
@@ -158,6 +160,8 @@ static const char *activity(const struct cpu *cpu)
 {
     if (const_cpu(cpu)->st->halted == I386_WAITS)
         return "waiting for SIPI";
+    if (const_cpu(cpu)->st->halted >= I386_MWAIT)
+        return "halted by MWAIT";
     return idle(cpu) ? "halted" : "running";
 }
 
@@ -250,7 +254,7 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (s->rep_active ? s->rep_active > 1 || s->rep_start >= cpu->machine->st->position : s->rep_start != 0)
         return false;
-    return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_WAITS && s->shadow <= 2;
+    return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_MWAIT_BREAK && s->shadow <= 2;
 }
 
 static void destroy(struct cpu *cpu)
@@ -290,14 +294,36 @@ static void settle(struct ucpu *u)
     memset(s->xt_high, 0, sizeof s->xt_high);
 }
 
+void i386_watch_line(struct i386_cpu *c, paddr_t pa)
+{
+    c->st->monitor_line = pa == LINE_NONE ? LINE_NONE : pa & ~(paddr_t)(LINE_BYTES - 1);
+    line_watch(&c->u.cpu, c->st->monitor_line);
+}
+
+static paddr_t line(const struct cpu *cpu)
+{
+    return const_cpu(cpu)->st->monitor_line;
+}
+
+static void line_written(struct cpu *cpu)
+{
+    struct i386_state *s = to_cpu(cpu)->st;
+
+    s->monitor_line = LINE_NONE;
+    if (s->halted == I386_MWAIT || s->halted == I386_MWAIT_BREAK)
+        s->halted = 0;
+}
+
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 2,
+    .state_version = 3,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
     .activity = activity,
+    .line = line,
+    .line_written = line_written,
     .translate = i386_translate,
     .stretch = i386_stretch,
     .pc = pc,
@@ -373,6 +399,7 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     ucpu_init(&c->u, m, i386_has(model, FEATURE_LM) ? &c->ops_64 : &ops, &frontend, c->st, S_OFF(cc));
     c->u.x87_notes_opcode = i386_x87_notes_opcode(model);
     c->st->a20_mask = 0xffffffffu;
+    c->u.cpu.own_line = true;
     reset(&c->u.cpu);
     return c;
 }

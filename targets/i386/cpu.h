@@ -181,7 +181,8 @@ struct i386_state {
     uint32_t pkru;
 
     /* Between instructions. */
-    uint32_t halted;            /* I386_HALTED, I386_WAITS; 0: runs */
+    uint64_t monitor_line;      /* physical address that MONITOR has armed, or ~0 */
+    uint32_t halted;            /* I386_HALTED...; 0: runs */
     uint32_t shadow;            /* 1: STI, 2: MOV/POP SS: interrupts (and #DB for 2) wait one instruction */
     uint32_t nmi_blocked;       /* until IRET */
     uint32_t intr_line;         /* level of the INTR pin */
@@ -202,6 +203,9 @@ DEVICE_STATE_END
 /* halted: by HLT or shutdown, interrupts wake; after INIT, a STARTUP message does and nothing else. */
 #define I386_HALTED 1u
 #define I386_WAITS  2u
+/* By MWAIT: a write to the monitored line wakes, too; after the second an interrupt even if it is masked. */
+#define I386_MWAIT  3u
+#define I386_MWAIT_BREAK 4u
 
 /* Bits of tf_latched, set only while single_step() held at the instruction's beginning. */
 #define I386_LATCH_TF_SET   1u /* TF was clear: no single-step trap yet */
@@ -300,6 +304,8 @@ void i386_raise_init(struct i386_cpu *c);
 void i386_startup(struct i386_cpu *c, uint8_t vector);
 /* The time stamp counter now. */
 uint64_t i386_tsc(const struct i386_cpu *c);
+/* MONITOR arms the line of a physical address, or LINE_NONE. */
+void i386_watch_line(struct i386_cpu *c, paddr_t pa);
 void i386_set_a20(struct i386_cpu *c, bool enabled);
 /* The external interrupt or NMI lines changed: wakes HLT by itself. */
 

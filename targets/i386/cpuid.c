@@ -7,6 +7,7 @@
  */
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "vm/line.h"
 
 #include <string.h>
 
@@ -37,6 +38,8 @@ static struct cpuid features(const struct i386_cpu *c)
         r.edx |= 1u << 9;
     else
         r.ecx &= ~(1u << (FEATURE_X2APIC & 31) | 1u << (FEATURE_TSC_DEADLINE & 31));
+    if (!i386_monitor_enabled(c))
+        r.ecx &= ~(1u << (FEATURE_MONITOR & 31));
     if (c->st->cr4 & CR4_OSXSAVE)
         r.ecx |= 1u << 27;
     return r;
@@ -112,6 +115,10 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
         break;
     case 4:
         return is_intel_core(m) ? cache(c, sub) : r;
+    case 5: /* MONITOR's line; MWAIT's extensions, and one kind of C1 */
+        if (i386_has(m, FEATURE_MONITOR))
+            r = (struct cpuid){LINE_BYTES, LINE_BYTES, 3, 0x10};
+        break;
     case 7:
         if (sub == 0) {
             r.ebx = i386_model_features(m, CPUID_7_EBX);

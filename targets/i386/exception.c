@@ -25,6 +25,7 @@
  * only). #DF pushes the EIP of the instruction that caused the first fault.
  */
 #include "i386/protect.h"
+#include "vm/line.h"
 
 #define EFLAGS_DEFINED 0x003f7fd5u
 
@@ -351,6 +352,14 @@ static bool deliver_protected(struct i386_cpu *c, const struct i386_delivery *d)
     return deliver_gate(c, d, &gate);
 }
 
+/* HLT or MWAIT ends. */
+static void wake(struct i386_cpu *c)
+{
+    if (c->st->halted >= I386_MWAIT)
+        i386_watch_line(c, LINE_NONE); /* MONITOR is for one MWAIT */
+    c->st->halted = 0;
+}
+
 /* Deliver one event. False: another exception is pending, nothing happened (or a task
  * switch did: exc.has_eip). */
 static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
@@ -366,7 +375,7 @@ static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
             c->exc.error |= 1;
         return false;
     }
-    s->halted = 0;
+    wake(c);
     s->shadow = 0;
     s->rep_active = 0;
     s->rep_start = 0;
@@ -584,6 +593,8 @@ void i386_set_intr(void *cpu, unsigned n, bool level)
 
     (void)n;
     c->st->intr_line = level;
+    if (level && c->st->halted == I386_MWAIT_BREAK)
+        wake(c);
     machine_attention(c->u.cpu.machine);
 }
 

@@ -5,12 +5,13 @@
  *
  * Where makers differ: an indirect branch or a return to an address that is not canonical faults
  * at its target (AMD; Intel: at the branch); SYSCALL outside 64-bit mode and SYSENTER in long mode are as the model's maker
- * has them. A null selector in FS or GS makes its base 0 (Intel). MWAIT goes on at once, as it may. SYSRET to an
+ * has them. A null selector in FS or GS makes its base 0 (Intel). MONITOR's range is a line of 64 bytes. SYSRET to an
  * address that is not canonical faults at level 0 on Intel's models, at level 3 on AMD's.
  */
 #include "i386/insn.h"
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "vm/line.h"
 
 #include <string.h>
 
@@ -320,16 +321,49 @@ int i386_op_smap(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
-int i386_op_monitor(struct ucpu *u, const struct uop *op)
+bool i386_monitor_enabled(const struct i386_cpu *c)
 {
-    (void)op;
-    return i386_of(u)->st->cpl ? i386_raise(i386_of(u), EXC_UD) : UOP_NEXT;
+    return !i386_has_misc_enable(c->model) || (c->st->misc_enable & MISC_ENABLE_MONITOR);
 }
 
+static bool monitor_allowed(const struct i386_cpu *c)
+{
+    return !c->st->cpl && i386_monitor_enabled(c);
+}
+
+int i386_op_monitor(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint64_t address = op->b == 8 ? s->gpr[EAX] : op->b == 4 ? (uint32_t)s->gpr[EAX] : (uint16_t)s->gpr[EAX], linear;
+    paddr_t pa;
+
+    if (!monitor_allowed(c))
+        return i386_raise(c, EXC_UD);
+    if ((uint32_t)s->gpr[ECX])
+        return gp0(c);
+    if (!i386_linear(c, op->a, address, 1, false, &linear) || !ucpu_probe(u, u->tlb_mode, linear, 1, ACCESS_READ))
+        return UOP_FAULT;
+    i386_watch_line(c, i386_translate(&u->cpu, linear, &pa) ? pa : LINE_NONE);
+    return UOP_NEXT;
+}
+
+/* Without an armed line it goes on at once. */
 int i386_op_mwait(struct ucpu *u, const struct uop *op)
 {
+    struct i386_cpu *c = i386_of(u);
+    struct i386_state *s = c->st;
+    uint32_t extensions = (uint32_t)s->gpr[ECX];
+
     (void)op;
-    return i386_of(u)->st->cpl ? i386_raise(i386_of(u), EXC_UD) : UOP_NEXT;
+    if (!monitor_allowed(c))
+        return i386_raise(c, EXC_UD);
+    if (extensions > 1)
+        return gp0(c);
+    if (s->monitor_line == LINE_NONE || (extensions && s->intr_line))
+        return UOP_NEXT;
+    s->halted = extensions ? I386_MWAIT_BREAK : I386_MWAIT;
+    return UOP_NEXT;
 }
 
 int i386_op_rdpkru(struct ucpu *u, const struct uop *op)

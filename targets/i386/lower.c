@@ -931,7 +931,11 @@ static enum build_next lower_long(struct lower *l)
             return end_undefined(l);
         call(l, i386_op_smap, 0, l->i.op == INSN_STAC, 0);
         return end_exit(l);
-    case INSN_MONITOR: return call_if(l, FEATURE_MONITOR, i386_op_monitor);
+    case INSN_MONITOR:
+        if (!has(l, FEATURE_MONITOR))
+            return end_undefined(l);
+        call(l, i386_op_monitor, 0, l->i.seg, l->i.asize);
+        return end_exit(l);
     case INSN_MWAIT: return call_if(l, FEATURE_MONITOR, i386_op_mwait);
     case INSN_RDPKRU: return call_if(l, FEATURE_PKU, i386_op_rdpkru);
     case INSN_WRPKRU: return call_if(l, FEATURE_PKU, i386_op_wrpkru);

@@ -224,6 +224,11 @@ bool i386_set_cr3(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr4(struct i386_cpu *c, uint64_t value);
 bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value);
 bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
+/* Has the model IA32_MISC_ENABLE (Intel's from NetBurst on)? In it: MONITOR and MWAIT are there. */
+bool i386_has_misc_enable(const struct i386_model *m);
+#define MISC_ENABLE_MONITOR 0x40000u
+/* Are they, for CPUID and for system software? */
+bool i386_monitor_enabled(const struct i386_cpu *c);
 /* MSRs at reset. */
 void i386_reset_msrs(struct i386_cpu *c);
 

@@ -617,10 +617,22 @@ static bool is_p4(const struct i386_cpu *c)
     return !c->model->amd && (c->model->signature >> 8 & 15) == 15;
 }
 
-/* Intel's from NetBurst on. */
+bool i386_has_misc_enable(const struct i386_model *m)
+{
+    return !m->amd && ((m->signature >> 8 & 15) == 15 || m->max_leaf >= 10);
+}
+
 static bool has_misc_enable(const struct i386_cpu *c)
 {
-    return is_p4(c) || (!c->model->amd && c->model->max_leaf >= 10);
+    return i386_has_misc_enable(c->model);
+}
+
+/* IA32_MISC_ENABLE after a reset. */
+static uint64_t misc_enable(const struct i386_model *m)
+{
+    if (!i386_has_misc_enable(m))
+        return 0;
+    return MISC_FAST_STRINGS | (i386_has(m, FEATURE_MONITOR) ? MISC_ENABLE_MONITOR : 0);
 }
 
 /* The performance counters of the P6, which later processors do not have in this form. */
@@ -642,7 +654,7 @@ void i386_reset_msrs(struct i386_cpu *c)
     s->tsc_offset = 0 - machine_now(c->u.cpu.machine);
     s->apic_base = c->model->has_apic ? 0xfee00000u | (c->u.cpu.index ? 0 : APIC_BASE_BSP) | APIC_BASE_EN : 0;
     s->pat = PAT_RESET;
-    s->misc_enable = has_misc_enable(c) ? MISC_FAST_STRINGS : 0;
+    s->misc_enable = misc_enable(c->model);
     s->efer = 0;
     s->xcr0 = XCR0_X87;
     s->star = s->lstar = s->cstar = s->sfmask = s->kernel_gs_base = s->tsc_aux = 0;

@@ -17,3 +17,8 @@ EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests
 TESTS += tests/guests/test_hobby.py
 EXTRA_DIST += tests/guests/test_hobby.py tests/guests/screen.py tests/guests/test_guests_i386.py \
 	tests/guests/hobby/boot.S tests/guests/hobby/kernel.c tests/guests/hobby/link.ld
+
+# Guests of several CPUs that check what these do to each other.
+TESTS += tests/guests/test_cpus.py
+EXTRA_DIST += tests/guests/test_cpus.py tests/guests/cpus/claims.h tests/guests/cpus/pc.S tests/guests/cpus/pc.c \
+	tests/guests/cpus/pc.ld tests/guests/cpus/virt.S tests/guests/cpus/virt.c tests/guests/cpus/virt.ld

@@ -3,7 +3,8 @@
  * (ARM DEN 0022) and the version query of the SMC calling convention (ARM DEN
  * 0028), by HVC, or by SMC where a hypervisor may run (EL2 exists).
  *
- * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. CPU_ON takes effect
+ * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. Where an address is that of no memory, it and
+ * CPU_ON refuse it. CPU_ON takes effect
  * at once. A machine of which all CPUs are off is one that nothing wakes any more.
  *
  * Not modelled: MEM_PROTECT, statistics, OS-initiated mode. Unknown calls give
@@ -24,10 +25,12 @@ enum {
 #define NOT_SUPPORTED      (-1)
 #define INVALID_PARAMETERS (-2)
 #define ALREADY_ON         (-4)
+#define INVALID_ADDRESS    (-9)
 
 #define VERSION_1_1 0x10001
 #define TOS_NOT_PRESENT 2
-#define HALTED_WFI 1u
+#define RESERVED_POWER_STATE 0xfcfe0000u /* the original format of CPU_SUSPEND's state */
+#define POWER_DOWN           0x00010000u
 
 static bool is_known(uint32_t fn)
 {
@@ -55,6 +58,24 @@ static struct a64_cpu *find_cpu(const struct virt *v, uint64_t affinity)
     return NULL;
 }
 
+/* Can a CPU begin there: at an instruction in memory that is not Secure? */
+static bool is_entry(const struct virt *v, uint64_t entry)
+{
+    const struct region *r = memory_find(&v->machine->memory, entry);
+
+    return !(entry & 3) && r && !r->secure && memory_page_of(&v->machine->memory, entry) != UINT32_MAX;
+}
+
+static int64_t cpu_suspend(struct virt *v, struct a64_cpu *c, uint32_t state, uint64_t entry)
+{
+    if (state & RESERVED_POWER_STATE)
+        return INVALID_PARAMETERS;
+    if ((state & POWER_DOWN) && !is_entry(v, entry))
+        return INVALID_ADDRESS;
+    a64_wait_for_interrupt(c);
+    return SUCCESS;
+}
+
 static int64_t cpu_on(struct virt *v, uint64_t affinity, uint64_t entry, uint64_t context)
 {
     struct a64_cpu *c = find_cpu(v, affinity);
@@ -63,13 +84,14 @@ static int64_t cpu_on(struct virt *v, uint64_t affinity, uint64_t entry, uint64_
         return INVALID_PARAMETERS;
     if (!a64_is_off(c))
         return ALREADY_ON;
+    if (!is_entry(v, entry))
+        return INVALID_ADDRESS;
     a64_switch_on(c, v->config.virtualization ? 2 : 1, entry, context);
     return SUCCESS;
 }
 
 static int64_t call(struct virt *v, struct a64_cpu *cpu, uint32_t fn, const uint64_t *x)
 {
-    struct a64_state *st = cpu->st;
     uint64_t target = fn & SMC64 ? x[1] : (uint32_t)x[1];
     const struct a64_cpu *other;
 
@@ -81,8 +103,7 @@ static int64_t call(struct virt *v, struct a64_cpu *cpu, uint32_t fn, const uint
     case PSCI_VERSION:
         return VERSION_1_1;
     case CPU_SUSPEND_32:
-        st->halted = HALTED_WFI;
-        return SUCCESS;
+        return cpu_suspend(v, cpu, (uint32_t)x[1], fn & SMC64 ? x[2] : (uint32_t)x[2]);
     case CPU_OFF:
         a64_switch_off(cpu);
         return SUCCESS;
