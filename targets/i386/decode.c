@@ -708,6 +708,12 @@ static const struct row *find_opcode(const struct cursor *c, const struct insn *
     return &one_byte[i->opcode];
 }
 
+/* In the manual without NP: a mandatory prefix that is not theirs is of no consequence. */
+static bool ignores_prefixes(unsigned op)
+{
+    return op == INSN_MONITOR || op == INSN_MWAIT || op == INSN_SWAPGS || op == INSN_RDTSCP;
+}
+
 /* The row by all of ModRM and by prefixes, where that matters; else `r`. */
 static const struct row *refine(const struct cursor *c, const struct insn *i, const struct row *r)
 {
@@ -717,7 +723,7 @@ static const struct row *refine(const struct cursor *c, const struct insn *i, co
     if (i->map != 1 || i->vex || !(c->mode & DECODE_LM))
         return r;
     if (i->opcode == 0x01 && registers && group_7_registers[i->modrm & 63].op != INSN_UD &&
-        !prefix)
+        (!prefix || ignores_prefixes(group_7_registers[i->modrm & 63].op)))
         return &group_7_registers[i->modrm & 63];
     if (i->opcode == 0xae && registers && (i->flags & INSN_REP) && digit < 4)
         return &fsgsbase;

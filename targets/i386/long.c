@@ -78,7 +78,7 @@ bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
     struct i386_stack st;
     uint16_t selector;
     unsigned cpl;
-    bool inner;
+    bool inner, switches;
 
     if (!read_gate(c, d, &gate))
         return false;
@@ -92,13 +92,14 @@ bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
     if (!desc_present(&code))
         return i386_fail(c, EXC_NP, selector & 0xfffcu);
     inner = !desc_is_conforming(&code) && desc_dpl(&code) < s->cpl;
+    switches = inner || (gate.hi & 7); /* by the interrupt stack table at any level (6.14.5) */
     cpl = inner ? desc_dpl(&code) : s->cpl;
     if (!handler_stack(c, &gate, cpl, &st) || !push_frame(c, &stores, &st, d) ||
         !i386_code_target(c, &code, selector, gate_offset(&gate)) || !i386_stores_accessed(c, &stores, &code))
         return false;
 
     i386_stores_commit(c, &stores);
-    if (inner)
+    if (switches)
         i386_null_segment(c, SEG_SS, (uint16_t)cpl);
     s->gpr[ESP] = st.rsp;
     s->seg[SEG_CS] = i386_desc_segment(&code, (uint16_t)((selector & 0xfffcu) | cpl));

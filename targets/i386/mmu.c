@@ -250,6 +250,7 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
     struct rights may;
     struct walk found;
     unsigned last;
+    bool by_key;
     int error;
 
     if (!i386_long(s))
@@ -266,10 +267,9 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
         return page_fault(c, va, access, mode, error < 0 ? 0 : PF_P | (unsigned)error);
 
     may = rights_of(c, &found, mode);
-    if (access == ACCESS_WRITE ? !may.write : access == ACCESS_READ ? !may.read : !may.fetch)
-        return page_fault(c, va, access, mode, PF_P);
-    if (access == ACCESS_WRITE ? !may.write_by_key : access == ACCESS_READ && !may.read_by_key)
-        return page_fault(c, va, access, mode, PF_P | PF_PK);
+    by_key = access == ACCESS_WRITE ? may.write_by_key : access == ACCESS_READ ? may.read_by_key : true;
+    if (!by_key || (access == ACCESS_WRITE ? !may.write : access == ACCESS_READ ? !may.read : !may.fetch))
+        return page_fault(c, va, access, mode, PF_P | (by_key ? 0 : PF_PK)); /* PK whatever else forbids it (SDM 3A 4.7) */
 
     last = found.levels - 1;
     for (unsigned i = 0; i <= last; i++) {

@@ -252,11 +252,10 @@ INLINE bool shift_qwords_lanes(unsigned how, unsigned count, uint64_t *q)
 #define SHIFT_GROUP_MM(name) \
     SIMD(name##_mm) \
     { \
-        uint64_t q; \
+        uint64_t q = i386_of(u)->st->fpr[op_rm(op) & 7].mantissa; \
+        if (is_mem(op) || !name##_lanes(op_reg(op) & 7, op_imm8(i386_of(u)->st), &q)) \
+            return i386_raise(i386_of(u), EXC_UD); /* before what the state of the FPU calls for */ \
         ENTER_MMX; \
-        q = st->fpr[op_rm(op) & 7].mantissa; \
-        if (is_mem(op) || !name##_lanes(op_reg(op), op_imm8(st), &q)) \
-            return i386_raise(c, EXC_UD); \
         put_mm(st, op_rm(op), q); \
         return UOP_NEXT; \
     }

@@ -163,7 +163,7 @@ static const struct row *find_row(unsigned opcode, unsigned modrm, unsigned pref
     switch (opcode >> 8) {
     case 0:
         if (opcode == 0xae)
-            return prefix == PF2 || prefix == PF3 ? &none : &group15[!mem][modrm >> 3 & 7];
+            return prefix != PLAIN ? &none : &group15[!mem][modrm >> 3 & 7];
         return &map[opcode][prefix];
     case 1:
         return prefix == PLAIN && (opcode & 0xff) < ARRAY_LEN(map_0f38) ? &map_0f38[opcode & 0xff] : &none;

@@ -50,13 +50,68 @@ static void *in_passage(const char *symbol)
     return passage + (symbol - host32_blob);
 }
 
+/* ---- 64-bit code ---- */
+
+static struct host64_regs *run64; /* whose code is in progress; else NULL */
+static uint64_t stack64 __attribute__((used));
+
+void host64_enter(const struct host64_regs *r);
+extern const char host64_resume[];
+__asm__(".text\n.globl host64_enter\nhost64_enter:\n"
+        "    push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "    mov %rsp, stack64(%rip)\n"
+        "    push 128(%rdi); push 136(%rdi); popfq\n"
+        "    mov 0(%rdi), %rax; mov 8(%rdi), %rcx; mov 16(%rdi), %rdx; mov 24(%rdi), %rbx\n"
+        "    mov 40(%rdi), %rbp; mov 48(%rdi), %rsi; mov 64(%rdi), %r8; mov 72(%rdi), %r9\n"
+        "    mov 80(%rdi), %r10; mov 88(%rdi), %r11; mov 96(%rdi), %r12; mov 104(%rdi), %r13\n"
+        "    mov 112(%rdi), %r14; mov 120(%rdi), %r15\n"
+        "    popq target64(%rip)\n"
+        "    mov 32(%rdi), %rsp; mov 56(%rdi), %rdi\n"
+        "    jmp *target64(%rip)\n"
+        ".globl host64_resume\nhost64_resume:\n"
+        "    cld\n"
+        "    pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+        "    ret\n"
+        ".pushsection .bss\ntarget64: .quad 0\n.popsection\n");
+
+/* It is over: keep the registers, and return from host64_enter(). */
+static void leave64(ucontext_t *uc, const siginfo_t *info)
+{
+    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+                                  REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    greg_t *g = uc->uc_mcontext.gregs;
+
+    for (unsigned n = 0; n < 16; n++)
+        run64->gpr[n] = (uint64_t)g[order[n]];
+    run64->rip = (uint64_t)g[REG_RIP];
+    run64->rflags = (uint64_t)g[REG_EFL];
+    run64->vector = (uint64_t)g[REG_TRAPNO];
+    run64->error = (uint64_t)g[REG_ERR];
+    run64->address = (uint64_t)(uintptr_t)info->si_addr;
+    run64 = NULL;
+    g[REG_RIP] = (greg_t)(uintptr_t)host64_resume;
+    g[REG_RSP] = (greg_t)stack64;
+    g[REG_EFL] &= ~(greg_t)0x40500; /* AC, DF, TF */
+}
+
+void host64_run(struct host64_regs *r)
+{
+    run64 = r;
+    host64_enter(r);
+}
+
+/* ---- signals ---- */
+
 /* A fault in 32-bit code: note it and leave as if by the leaving code. */
 static void on_signal(int sig, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
     greg_t *g = uc->uc_mcontext.gregs;
 
-    (void)info;
+    if (run64) {
+        leave64(uc, info);
+        return;
+    }
     if ((g[REG_CSGSFS] & 0xffff) != HOST32_CS) {
         static const char text[] = "host32: a signal outside of 32-bit code\n";
 
@@ -72,24 +127,39 @@ static void on_signal(int sig, siginfo_t *info, void *context)
     g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xffff) | 0x33;
 }
 
-bool host32_init(uint32_t base, uint32_t size)
+static bool catch_signals(void)
 {
     static const int signals[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP, SIGBUS};
     static uint8_t signal_stack[65536];
     stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    void *want = (void *)(uintptr_t)base;
 
-    if (mmap(want, size + 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != want)
-        return false;
-    passage = (uint8_t *)want + size;
-    memcpy(passage, host32_blob, (size_t)(host32_blob_end - host32_blob));
     if (sigaltstack(&stack, NULL) != 0)
         return false;
     for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
     return true;
+}
+
+static bool map(uint64_t base, uint32_t size)
+{
+    void *want = (void *)(uintptr_t)base;
+
+    return mmap(want, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == want;
+}
+
+bool host32_init(uint32_t base, uint32_t size)
+{
+    if (!map(base, size + 4096))
+        return false;
+    passage = (uint8_t *)(uintptr_t)base + size;
+    memcpy(passage, host32_blob, (size_t)(host32_blob_end - host32_blob));
+    return catch_signals();
+}
+
+bool host64_init(uint64_t base, uint32_t size)
+{
+    return map(base, size) && catch_signals();
 }
 
 void host32_leave(uint8_t *at)
@@ -128,6 +198,18 @@ bool host32_init(uint32_t base, uint32_t size)
     (void)base;
     (void)size;
     return false;
+}
+
+bool host64_init(uint64_t base, uint32_t size)
+{
+    (void)base;
+    (void)size;
+    return false;
+}
+
+void host64_run(struct host64_regs *r)
+{
+    (void)r;
 }
 
 void host32_leave(uint8_t *at)

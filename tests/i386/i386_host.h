@@ -1,7 +1,7 @@
 /*
- * Running 32-bit code on the host's own processor, inside a 64-bit Linux
- * process: far jump to the compatibility-mode code segment, far jump back.
- * x86-64 Linux only; elsewhere host32_init() says no.
+ * Running code on the host's own processor, inside a 64-bit Linux process: of 64 bits, until an
+ * exception; of 32 bits by a far jump to the compatibility-mode code segment, and a far jump back.
+ * x86-64 Linux only; elsewhere host32_init() and host64_init() say no.
  */
 #ifndef HINDCAST_TESTS_I386_HOST_H
 #define HINDCAST_TESTS_I386_HOST_H
@@ -32,5 +32,19 @@ bool host32_init(uint32_t base, uint32_t size);
 void host32_leave(uint8_t *at);
 /* Run from r->eip with r's registers until the leaving code or an exception. */
 void host32_run(struct host32_regs *r);
+
+/* ---- 64 bits ---- */
+
+struct host64_regs {
+    uint64_t gpr[16]; /* RAX RCX RDX RBX RSP RBP RSI RDI R8... */
+    uint64_t rip, rflags;
+    uint64_t vector; /* out: exception that ended the run */
+    uint64_t error, address; /* out: its error code, CR2 */
+};
+
+/* Map `size` bytes at `base` as above, without a passage; may be called for several. */
+bool host64_init(uint64_t base, uint32_t size);
+/* Run from r->rip with r's registers until an exception, in 64-bit mode. */
+void host64_run(struct host64_regs *r);
 
 #endif

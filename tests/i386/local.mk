@@ -27,6 +27,11 @@ check_PROGRAMS += tests/i386/difftest_simd
 TESTS += tests/i386/difftest_simd
 tests_i386_difftest_simd_SOURCES = tests/i386/difftest_simd.c tests/i386/host64.c tests/i386/host64.h tests/whole/with_jit.h
 tests_i386_difftest_simd_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
+# Every opcode: which exist, and how long they are.
+check_PROGRAMS += tests/i386/difftest_opcodes
+TESTS += tests/i386/difftest_opcodes
+tests_i386_difftest_opcodes_SOURCES = tests/i386/difftest_opcodes.c tests/i386/i386_host.c tests/i386/i386_host.h tests/i386/i386_user.c tests/i386/i386_user.h
+tests_i386_difftest_opcodes_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 # Random 16-bit code on libunicorn and on the emulator.
 if HAVE_UNICORN
 check_PROGRAMS += tests/i386/difftest_unicorn
@@ -44,6 +49,11 @@ check_PROGRAMS += tests/i386/test_i386_system
 TESTS += tests/i386/test_i386_system
 tests_i386_test_i386_system_SOURCES = tests/check_main.c tests/i386/test_i386_system.c tests/i386/i386_bench.h
 tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# The system side of long mode.
+check_PROGRAMS += tests/i386/test_i386_long
+TESTS += tests/i386/test_i386_long
+tests_i386_test_i386_long_SOURCES = tests/check_main.c tests/i386/test_i386_long.c tests/i386/i386_bench.h tests/i386/i386_bench64.h
+tests_i386_test_i386_long_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # XSAVE and its like.
 check_PROGRAMS += tests/i386/test_i386_xsave
 TESTS += tests/i386/test_i386_xsave

@@ -1,0 +1,332 @@
+/*
+ * Every opcode of every map, with every mandatory prefix, in 64-bit and in compatibility mode, in register and memory forms,
+ * with and without VEX: is it there, and how long is it? The host's processor tells: an instruction at the end of a page
+ * whose next one is absent faults at its fetch if it is longer.
+ *
+ *   difftest_opcodes [every Nth case [seed]]
+ *
+ * What exists here must exist there, with the same length; what exists there and not here must be of a set that is not
+ * offered (`not_offered`), or that the CPUID of this model does not show yet. Exit status 77: the host is no x86-64 Linux.
+ */
+#if defined(__x86_64__) && defined(__linux__)
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "i386/insn.h"
+#include "i386_host.h"
+#include "i386_user.h"
+
+#define BASE32 0x20000000u
+#define END    0x1000u /* code ends here; the page that begins here is absent */
+#define DATA   0x4000u
+#define AREA   0x4000u
+#define BEFORE 256u    /* bytes of INT3 before the code: it may jump there */
+
+/* ---- encodings ---- */
+
+struct encoding {
+    bool compat;
+    uint8_t map;    /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
+    uint8_t vex;    /* 0, or 1 + L */
+    uint8_t prefix; /* 0, 66, F3, F2 */
+    uint8_t w, opcode, modrm;
+    uint8_t bytes[16]; /* and zeros for displacement and immediate */
+    unsigned head;     /* bytes up to ModRM */
+};
+
+static void make_bytes(struct encoding *e)
+{
+    uint8_t *b = e->bytes;
+    unsigned n = 0, pp = e->prefix == 0x66 ? 1 : e->prefix == 0xf3 ? 2 : e->prefix == 0xf2 ? 3 : 0;
+
+    memset(b, 0, sizeof e->bytes);
+    if (e->vex) {
+        b[n++] = 0xc4;
+        b[n++] = 0xe0 | e->map;
+        b[n++] = (uint8_t)(e->w << 7 | 0x78 | (e->vex - 1) << 2 | pp);
+    } else {
+        if (e->prefix)
+            b[n++] = e->prefix;
+        if (e->w)
+            b[n++] = 0x48;
+        if (e->map)
+            b[n++] = 0x0f;
+        if (e->map > 1)
+            b[n++] = e->map == 2 ? 0x38 : 0x3a;
+    }
+    b[n++] = e->opcode;
+    b[n++] = e->modrm;
+    e->head = n;
+}
+
+/* Near branches with 66 in 64-bit mode: AMD's processors have 16-bit ones, Intel's (and the emulator) ignore it. VPEXTRD and
+ * VPINSRD with W outside 64-bit mode: Intel's ignore it. */
+static bool makers_differ(const struct encoding *e)
+{
+    if (e->compat && e->vex && e->map == 3 && e->w)
+        return e->opcode == 0x16 || e->opcode == 0x22;
+    if (e->compat || e->vex || e->prefix != 0x66 || e->w)
+        return false;
+    if (e->map == 1)
+        return (e->opcode & 0xf0) == 0x80;
+    return e->map == 0 && ((e->opcode & 0xf0) == 0x70 || (e->opcode & 0xfc) == 0xe0 || (e->opcode & 0xfc) == 0xe8 ||
+                           e->opcode == 0xc2 || e->opcode == 0xc3 || e->opcode == 0xff);
+}
+
+/* Not to be run on the host: they leave the process, or change what it needs. */
+static bool dangerous(const struct encoding *e)
+{
+    unsigned digit = e->modrm >> 3 & 7;
+    bool registers = e->modrm >> 6 == 3;
+
+    if (e->vex || e->map > 1)
+        return false;
+    if (e->map == 0)
+        switch (e->opcode) {
+        case 0x07: case 0x17: case 0x1f: case 0x8e: case 0xc4: case 0xc5: case 0xca: case 0xcb: case 0xcd: case 0xcf:
+        case 0x9a: case 0xea:
+            return true;
+        case 0xff:
+            return digit == 3 || digit == 5;
+        default: /* prefixes are no opcodes */
+            return e->opcode == 0x0f || (e->opcode & 0xe7) == 0x26 || (e->opcode >= 0x64 && e->opcode <= 0x67) ||
+                   (e->opcode >= 0xf0 && e->opcode <= 0xf3 && e->opcode != 0xf1) || (!e->compat && (e->opcode & 0xf0) == 0x40);
+        }
+    switch (e->opcode) {
+    case 0x05: case 0x34: case 0xa1: case 0xa9: case 0xb2: case 0xb4: case 0xb5:
+        return true;
+    case 0x01: /* VMCALL, VMMCALL, MONITORX, MWAITX */
+        return e->modrm == 0xc1 || e->modrm == 0xd9 || e->modrm == 0xfa || e->modrm == 0xfb;
+    case 0xae: /* WRFSBASE, WRGSBASE; waits */
+        return registers && (digit == 2 || digit == 3 || digit == 6) && e->prefix;
+    case 0x38: case 0x3a:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- both sides ---- */
+
+struct answer {
+    bool exists;
+    bool starved; /* the fetch needs another byte */
+};
+
+static struct answer judge(uint64_t vector, uint64_t error, uint64_t rip, uint64_t start)
+{
+    struct answer a = {.exists = !(vector == 6 && rip == start), .starved = vector == 14 && (error & 0x10) && rip == start};
+
+    return a;
+}
+
+/* With the first `len` bytes of it at the end of the page. */
+static struct answer host_says(const struct encoding *e, unsigned len)
+{
+    uint64_t base = e->compat ? BASE32 : user_bases[0], start = base + END - len;
+    struct answer a;
+
+    memset((void *)(uintptr_t)(base + END - BEFORE), 0xcc, BEFORE);
+    memcpy((void *)(uintptr_t)start, e->bytes, len);
+    memset((void *)(uintptr_t)(base + DATA), 0, AREA);
+    if (e->compat) {
+        struct host32_regs r = {.eip = (uint32_t)start, .eflags = EFLAGS_1};
+
+        for (unsigned n = 0; n < 8; n++)
+            r.gpr[n] = n == ECX ? 2 : (uint32_t)base + DATA + AREA / 2;
+        host32_run(&r);
+        a = judge(r.vector, r.error, r.eip, start);
+    } else {
+        struct host64_regs r = {.rip = start, .rflags = EFLAGS_1};
+
+        for (unsigned n = 0; n < 16; n++)
+            r.gpr[n] = n == ECX ? 2 : base + DATA + AREA / 2;
+        host64_run(&r);
+        a = judge(r.vector, r.error, r.rip, start);
+    }
+    __asm__ volatile("fninit; ldmxcsr %0" : : "m"((const uint32_t){0x1f80}));
+    return a;
+}
+
+static bool emulator_says(struct user_guest *g, const struct encoding *e, unsigned len)
+{
+    uint64_t start = user_bases[0] + END - len;
+    struct user_outcome o = {.regs = {.rip = start, .rflags = EFLAGS_1}};
+    uint8_t code[BEFORE];
+
+    memset(code, 0xcc, sizeof code);
+    memcpy(code + sizeof code - len, e->bytes, len);
+    user_guest_write(g, END - BEFORE, code, sizeof code);
+    for (unsigned n = 0; n < 16; n++)
+        o.regs.gpr[n] = n == ECX ? 2 : n >= 8 && e->compat ? 0 : user_bases[0] + DATA + AREA / 2;
+    return user_guest_run(g, e->compat, &o) && judge(o.regs.vector, 0, o.regs.rip, start).exists;
+}
+
+/* ---- what is not offered ---- */
+
+static const struct i386_model *model;
+
+/* Sets of later processors, or of the other maker, that this model's CPUID never shows. */
+static bool not_offered(const struct encoding *e)
+{
+    bool registers = e->modrm >> 6 == 3;
+
+    if (e->map == 0)
+        return e->opcode == 0x62 && !e->compat; /* EVEX: AVX-512 */
+    if (e->map == 1 && !e->vex)
+        switch (e->opcode) {
+        case 0x01: return registers && (e->modrm >= 0xfa || (e->modrm >= 0xd8 && e->modrm <= 0xdf) || e->modrm == 0xe8 || e->modrm == 0xea); /* SVM, CLZERO... */
+        case 0x35: return true; /* SYSEXIT: there, but not in long mode; privileges are asked for first */
+        case 0x78: case 0x79: return e->prefix == 0x66 || e->prefix == 0xf2; /* SSE4A */
+        case 0x2b: return e->prefix == 0xf2 || e->prefix == 0xf3; /* SSE4A */
+        default: return false;
+        }
+    if (e->map == 1) /* masks of AVX-512 */
+        return (e->opcode >= 0x41 && e->opcode <= 0x4b) || (e->opcode >= 0x90 && e->opcode <= 0x99);
+    if (e->map == 2 && !e->vex)
+        return (e->opcode >= 0xc8 && e->opcode <= 0xcf) || e->opcode >= 0xf8; /* SHA, GFNI; MOVDIRI... */
+    if (e->map == 3 && !e->vex)
+        return e->opcode == 0xcc || e->opcode == 0xce || e->opcode == 0xcf; /* SHA, GFNI */
+    if (e->map == 2)
+        return e->opcode == 0xcf || (e->vex == 2 && e->opcode >= 0xdc && e->opcode <= 0xdf) || /* GFNI, VAES */
+               (e->opcode >= 0x50 && e->opcode <= 0x53) || (e->opcode >= 0xb0 && e->opcode <= 0xb5) || (e->opcode & 0xf0) == 0xe0;
+    if (e->opcode <= 0x01 && !e->w)
+        return true; /* VPERMQ, VPERMPD without W: Intel's processors have none */
+    return e->opcode == 0xce || e->opcode == 0xcf || (e->opcode == 0x44 && e->vex == 2) || (e->opcode & 0xfc) == 0x30; /* GFNI, VPCLMULQDQ, masks */
+}
+
+/* Of a set that the model is to have, and does not show yet. */
+static bool not_shown(const struct encoding *e)
+{
+    if (e->vex)
+        return (e->map == 1 || e->map == 2 || e->map == 3) && !i386_has(model, e->map == 1 ? FEATURE_AVX : FEATURE_FMA) && (e->map != 2 || e->opcode < 0xf0);
+    if (e->map == 2)
+        return e->opcode < 0xf0 ? !i386_has(model, FEATURE_AES) : !i386_has(model, FEATURE_SSE42);
+    if (e->map == 3)
+        return !i386_has(model, FEATURE_PCLMUL);
+    return e->map == 1 && !i386_has(model, FEATURE_SSE3);
+}
+
+/* ---- comparison ---- */
+
+static unsigned long failures, here_alone, there_alone, lengths, lengths_of_none;
+
+static void tell(const struct encoding *e, const char *what, unsigned len)
+{
+    if (failures++ > 60)
+        return;
+    printf("%s mode,", e->compat ? "compatibility" : "64-bit");
+    for (unsigned n = 0; n < (len > e->head ? len : e->head); n++)
+        printf(" %02x", e->bytes[n]);
+    printf(": %s (%u bytes)\n", what, len);
+}
+
+static void compare(struct user_guest *g, const struct encoding *e)
+{
+    unsigned mode = DECODE_P6 | DECODE_LM | DECODE_VEX | (e->compat ? DECODE_CODE32 : DECODE_CODE64);
+    bool exists, exists_there;
+    struct insn i;
+
+    i386_decode(e->bytes, 15, mode, &i);
+    exists = emulator_says(g, e, i.len);
+    exists_there = host_says(e, 15).exists;
+    if (exists && !exists_there) {
+        here_alone++;
+        tell(e, "only the emulator has it", i.len);
+    } else if (!exists && exists_there) {
+        there_alone++;
+        if (!not_offered(e) && !not_shown(e))
+            tell(e, "only the host has it", i.len);
+    } else if (exists) {
+        bool too_short = host_says(e, i.len).starved, too_long = i.len > 1 && !host_says(e, i.len - 1).starved;
+
+        lengths++;
+        if (too_short || too_long)
+            tell(e, too_short ? "it is longer on the host" : "it is shorter on the host", i.len);
+    } else {
+        lengths_of_none += host_says(e, i.len).starved || (i.len > 1 && !host_says(e, i.len - 1).starved);
+    }
+}
+
+static unsigned long every = 16, number;
+
+static void one(struct user_guest *g, struct encoding *e)
+{
+    if (number++ % every)
+        return;
+    make_bytes(e);
+    if (!dangerous(e) && !makers_differ(e))
+        compare(g, e);
+}
+
+static void modrms(struct user_guest *g, struct encoding *e)
+{
+    static const uint8_t others[] = {0x04, 0x05, 0x43, 0x44, 0x83, 0x84};
+    bool all = !e->vex && ((e->map == 0 && e->opcode >= 0xd8 && e->opcode <= 0xdf) ||
+                           (e->map == 1 && (e->opcode == 0x01 || e->opcode == 0xae || e->opcode == 0xc7)));
+
+    for (unsigned reg = 0; reg < 8; reg++) {
+        e->modrm = (uint8_t)(reg << 3 | 3);
+        one(g, e);
+        for (unsigned rm = 0; rm < 8; rm++)
+            if (all || rm == 1) {
+                e->modrm = (uint8_t)(0xc0 | reg << 3 | rm);
+                one(g, e);
+            }
+    }
+    for (unsigned n = 0; n < sizeof others; n++) {
+        e->modrm = others[n];
+        one(g, e);
+    }
+}
+
+static void walk(struct user_guest *g, bool compat)
+{
+    static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
+    struct encoding e = {.compat = compat};
+
+    for (e.vex = 0; e.vex <= 2; e.vex++)
+        for (e.map = e.vex ? 1 : 0; e.map <= 3; e.map++)
+            for (unsigned p = 0; p < sizeof prefixes; p++)
+                for (e.w = 0; e.w <= (compat && !e.vex ? 0 : 1); e.w++)
+                    for (unsigned opcode = 0; opcode < 256; opcode++) {
+                        e.prefix = prefixes[p];
+                        e.opcode = (uint8_t)opcode;
+                        modrms(g, &e);
+                    }
+}
+
+static bool absent(uint64_t at)
+{
+    return mprotect((void *)(uintptr_t)at, 4096, PROT_NONE) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct user_guest g;
+
+    every = argc > 1 ? strtoul(argv[1], NULL, 0) : every;
+    number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
+    if (!host64_init(user_bases[0], USER_SIZE) || !host32_init(BASE32, USER_SIZE) || !absent(user_bases[0] + END) ||
+        !absent(BASE32 + END)) {
+        printf("the memory for host code cannot be mapped\n");
+        return 77;
+    }
+    model = i386_model_find("max");
+    user_guest_init(&g, "max");
+    user_guest_map(&g, END, false);
+    walk(&g, false);
+    walk(&g, true);
+    machine_destroy(g.m);
+    printf("%lu encodings of both with the same length, %lu of the host alone, %lu of the emulator alone; %lu of neither are of another length\n",
+           lengths, there_alone, here_alone, lengths_of_none);
+    return failures != 0;
+}
+#else
+int main(void)
+{
+    return 77;
+}
+#endif
