@@ -8,6 +8,7 @@
  * x86-64 Linux.
  */
 #if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,13 @@ enum how { NEVER, PLAIN, STACKY, STRINGY, BRANCHY, SPECIAL };
 static bool there(unsigned op)
 {
     const struct i386_model *m = i386_model_find("max");
+    unsigned eax, ebx, ecx, edx; /* not every compiler's __builtin_cpu_supports() knows LZCNT (BMI1 came with it) and ADX */
 
     switch (op) {
     case INSN_POPCNT: return __builtin_cpu_supports("popcnt") && i386_has(m, FEATURE_POPCNT);
-    case INSN_LZCNT: return __builtin_cpu_supports("lzcnt") && i386_has(m, FEATURE_ABM);
+    case INSN_LZCNT: return __builtin_cpu_supports("bmi") && i386_has(m, FEATURE_ABM);
     case INSN_CRC32: return __builtin_cpu_supports("sse4.2") && i386_has(m, FEATURE_SSE42);
-    case INSN_ADCX: case INSN_ADOX: return __builtin_cpu_supports("adx") && i386_has(m, FEATURE_ADX);
+    case INSN_ADCX: case INSN_ADOX: return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx >> 19 & 1) && i386_has(m, FEATURE_ADX);
     case INSN_TZCNT: case INSN_ANDN: case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BEXTR:
         return __builtin_cpu_supports("bmi") && i386_has(m, FEATURE_BMI1);
     case INSN_BZHI: case INSN_SHLX: case INSN_SARX: case INSN_SHRX: case INSN_MULX: case INSN_PDEP: case INSN_PEXT: case INSN_RORX:

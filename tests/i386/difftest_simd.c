@@ -44,7 +44,7 @@ static bool host_supports(const struct encoding *e)
     switch (r->vex) {
     case VEX_INT: case VEX_AVX2: case VEX_AVX2_L1: return __builtin_cpu_supports("avx2");
     case VEX_FMA: case VEX_FMA_SCALAR: return __builtin_cpu_supports("fma");
-    case VEX_F16C: return __builtin_cpu_supports("f16c");
+    case VEX_F16C: return __builtin_cpu_supports("avx2"); /* whoever has that has this */
     default: return r->form != SIMD_BROADCAST || __builtin_cpu_supports("avx2");
     }
 }

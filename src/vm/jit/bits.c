@@ -93,13 +93,17 @@ static void emit_crc(struct jit *j, const struct uop *u, unsigned bits)
     if (!__builtin_cpu_supports(feature)) \
         return false
 
+#define HOST_LZCNT \
+    if (!j->host_lzcnt) \
+        return false
+
 bool emit_bits(struct jit *j, const struct uop *u)
 {
     switch (u->op) {
 #define FORMS(z, n) \
     case UOP_POPCNT##z##_F: HOST("popcnt"); emit_count(j, u, n, 0xb8, FLAG_Z); return true; \
     case UOP_TZCNT##z##_F: HOST("bmi"); emit_count(j, u, n, 0xbc, FLAGS_ZC); return true; \
-    case UOP_LZCNT##z##_F: HOST("lzcnt"); emit_count(j, u, n, 0xbd, FLAGS_ZC); return true; \
+    case UOP_LZCNT##z##_F: HOST_LZCNT; emit_count(j, u, n, 0xbd, FLAGS_ZC); return true; \
     case UOP_BLSR##z##_F: HOST("bmi"); emit_lowest(j, u, n, 1); return true; \
     case UOP_BLSMSK##z##_F: HOST("bmi"); emit_lowest(j, u, n, 2); return true; \
     case UOP_BLSI##z##_F: HOST("bmi"); emit_lowest(j, u, n, 3); return true; \

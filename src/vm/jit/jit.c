@@ -40,6 +40,7 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     j->c = c;
     j->memory = *memory;
     j->threshold = threshold ? threshold : THRESHOLD;
+    host_look(j);
     j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
     j->code = (struct code){.at = memory->write, .end = memory->write + memory->size};
     j->slow = xcalloc(BLOCK_MAX_UOPS + 64, sizeof(j->slow[0]));

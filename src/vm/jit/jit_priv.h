@@ -96,6 +96,8 @@ struct jit {
     uint8_t *first;        /* where blocks begin, behind the stubs */
     struct stubs stubs;
     unsigned threshold;    /* entries before a block is compiled */
+    unsigned host;         /* bit n: the host has n of enum vector_host */
+    bool host_lzcnt;
     uint64_t compiled, flushes;
 
     /* The block that is being compiled. */
@@ -206,6 +208,8 @@ bool emit_end(struct jit *j, const struct uop *u);
 void emit_lead(struct jit *j);
 
 /* ---- simd.c ---- */
+/* Find out what the host has; has it this? */
+void host_look(struct jit *j);
 bool host_has(const struct jit *j, enum vector_host what);
 
 /* ---- flags.c ---- */

@@ -4,24 +4,32 @@
  */
 #include "vm/jit/jit_priv.h"
 
+#include <cpuid.h>
+
+/* A bit of ECX of a leaf of the host's CPUID: for what __builtin_cpu_supports() does not know with every compiler. */
+static bool cpuid_ecx(unsigned leaf, unsigned bit)
+{
+    unsigned eax, ebx, ecx, edx;
+
+    return __get_cpuid(leaf, &eax, &ebx, &ecx, &edx) && (ecx >> bit & 1);
+}
+
+void host_look(struct jit *j)
+{
+    bool avx = __builtin_cpu_supports("avx");
+
+    j->host_lzcnt = cpuid_ecx(0x80000001u, 5);
+    j->host = 1u << VECTOR_HOST_SSE2 | !!__builtin_cpu_supports("sse3") << VECTOR_HOST_SSE3 |
+              !!__builtin_cpu_supports("ssse3") << VECTOR_HOST_SSSE3 | !!__builtin_cpu_supports("sse4.1") << VECTOR_HOST_SSE41 |
+              !!__builtin_cpu_supports("sse4.2") << VECTOR_HOST_SSE42 | !!__builtin_cpu_supports("aes") << VECTOR_HOST_AES |
+              !!__builtin_cpu_supports("pclmul") << VECTOR_HOST_PCLMUL | (unsigned)avx << VECTOR_HOST_AVX |
+              !!__builtin_cpu_supports("avx2") << VECTOR_HOST_AVX2 | !!__builtin_cpu_supports("fma") << VECTOR_HOST_FMA |
+              (unsigned)(avx && cpuid_ecx(1, 29)) << VECTOR_HOST_F16C;
+}
+
 bool host_has(const struct jit *j, enum vector_host what)
 {
-    if (j->c->no_avx && what >= VECTOR_HOST_AVX)
-        return false;
-    switch (what) {
-    case VECTOR_HOST_SSE2:   return true;
-    case VECTOR_HOST_SSE3:   return __builtin_cpu_supports("sse3");
-    case VECTOR_HOST_SSSE3:  return __builtin_cpu_supports("ssse3");
-    case VECTOR_HOST_SSE41:  return __builtin_cpu_supports("sse4.1");
-    case VECTOR_HOST_SSE42:  return __builtin_cpu_supports("sse4.2");
-    case VECTOR_HOST_AES:    return __builtin_cpu_supports("aes");
-    case VECTOR_HOST_PCLMUL: return __builtin_cpu_supports("pclmul");
-    case VECTOR_HOST_AVX:    return __builtin_cpu_supports("avx");
-    case VECTOR_HOST_AVX2:   return __builtin_cpu_supports("avx2");
-    case VECTOR_HOST_FMA:    return __builtin_cpu_supports("fma");
-    case VECTOR_HOST_F16C:   return __builtin_cpu_supports("f16c");
-    }
-    return false;
+    return (j->host >> what & 1) && !(j->c->no_avx && what >= VECTOR_HOST_AVX);
 }
 
 static struct encoding encoding_of(uint32_t imm)
