@@ -7,6 +7,9 @@ stale_aarch64 = $(STALE)/aarch64/start.S $(STALE)/aarch64/machine.c
 LOST = examples/lost-block
 lost_common = $(LOST)/notes.c $(LOST)/disk.h
 lost_disks = $(LOST)/i386/disk.c $(LOST)/aarch64/disk.c
+HUNT = examples/lost-update
+hunt_sources = $(HUNT)/start.S $(HUNT)/pc.c $(HUNT)/jobs.c $(HUNT)/jobs.h
+EXTRA_DIST += $(hunt_sources) $(HUNT)/hunt $(HUNT)/demo
 EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
 	$(stale_aarch64) $(STALE)/aarch64/link.ld
@@ -20,13 +23,20 @@ noinst_DATA =
 if HAVE_M32
 noinst_DATA += $(STALE)/i386/store.elf
 noinst_DATA += $(LOST)/i386/notes.elf
+noinst_DATA += $(HUNT)/jobs.elf
 endif
 if HAVE_AARCH64_CC
 noinst_DATA += $(STALE)/aarch64/store.elf
 noinst_DATA += $(LOST)/aarch64/notes.elf
 endif
+CLEANFILES += $(HUNT)/jobs.elf
 CLEANFILES += $(LOST)/i386/notes.elf $(LOST)/aarch64/notes.elf
 CLEANFILES += $(STALE)/i386/store.elf $(STALE)/aarch64/store.elf
+
+$(HUNT)/jobs.elf: $(hunt_sources) $(STALE)/i386/link.ld examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(HUNT) && d=`cd $(srcdir)/$(HUNT) && pwd` && s=`cd $(srcdir)/$(STALE) && pwd` && \
+	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$s/i386/link.ld -o $@ \
+		$$d/start.S $$d/pc.c $$d/jobs.c
 
 $(STALE)/i386/store.elf: $(stale_common) $(stale_i386) $(STALE)/i386/link.ld examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(STALE)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && \

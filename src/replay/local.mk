@@ -4,5 +4,5 @@ libreplay_a_SOURCES = src/replay/clusters.c src/replay/diverge.c src/replay/env.
 	src/replay/outside.c src/replay/place.c src/replay/points.c src/replay/snapshots.c \
 	src/replay/recorder.c src/replay/recorder.h src/replay/recording.h src/replay/recording_read.c \
 	src/replay/recording_write.c \
-	src/replay/run.c src/replay/timeline.c src/replay/timeline.h src/replay/timeline_internal.h \
+	src/replay/run.c src/replay/steps.c src/replay/timeline.c src/replay/timeline.h src/replay/timeline_internal.h \
 	src/replay/witness.c src/replay/witness.h

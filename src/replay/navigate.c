@@ -254,71 +254,6 @@ static void step_forward(struct timeline *tl, uint64_t cpus, bool from_here, str
     finish(tl, end, TIMELINE_STEP_DONE, stop);
 }
 
-/* Steps made before the state at `c` (NULL: at the present) by `cpus`, or by nobody (debuggers' writes, resets). */
-static icount_t steps_made(struct timeline *tl, uint64_t cpus, const struct checkpoint *c)
-{
-    icount_t made = c ? c->position : tl->m->st->position;
-    struct cpu_share share;
-
-    for (unsigned i = 0; i < tl->m->ncpus; i++) {
-        if (cpus >> i & 1)
-            continue;
-        share = *tl->m->cpus[i]->share;
-        if (c)
-            checkpoint_read_arena(tl->store, c, (size_t)((uint8_t *)tl->m->cpus[i]->share - tl->m->arena), &share,
-                                  sizeof(share));
-        made -= share.steps;
-    }
-    return made;
-}
-
-/* The newest checkpoint before `position`, where `made` of these steps have been made, with less of them; NULL: there is
- * none. */
-static struct checkpoint *checkpoint_before_step(struct timeline *tl, uint64_t cpus, icount_t position, icount_t made)
-{
-    size_t low = 0, high = checkpoint_count(tl->store);
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        struct checkpoint *c = checkpoint_nth(tl->store, mid);
-
-        if (c->position < position && steps_made(tl, cpus, c) < made)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low ? checkpoint_nth(tl->store, low - 1) : NULL;
-}
-
-/* Which of `cpus` made the last step before the present, and when: `stepped`. May run through history, and end anywhere.
- * NULL: none made one, or *end says what stopped us. */
-static const struct cpu *find_last_stepper(struct timeline *tl, uint64_t cpus, enum run_end *end)
-{
-    icount_t until = tl->m->st->position, made = steps_made(tl, cpus, NULL);
-    const struct cpu *cpu = run_last_stepper(tl, cpus);
-    struct checkpoint *c;
-
-    *end = RUN_LIMIT;
-    while (!cpu && *end == RUN_LIMIT) {
-        const struct checkpoint *next;
-        icount_t began;
-
-        c = checkpoint_before_step(tl, cpus, until, made);
-        if (!c)
-            return NULL;
-        next = checkpoint_next(tl->store, c);
-        if (next && next->position < until)
-            until = next->position;
-        began = c->position;
-        made = steps_made(tl, cpus, c);
-        place_restore(tl, c);
-        *end = run_to(tl, until);
-        until = began;
-        cpu = run_last_stepper(tl, cpus);
-    }
-    return *end == RUN_LIMIT ? cpu : NULL;
-}
-
 /* Go to where the last instruction of one of `cpus` begins; *stepper: whose it is. NULL: there is none, if *end does not say
  * what stopped us. */
 static enum run_end go_before_step(struct timeline *tl, uint64_t cpus, const struct cpu **stepper)
@@ -327,7 +262,7 @@ static enum run_end go_before_step(struct timeline *tl, uint64_t cpus, const str
     icount_t began;
 
     begin(tl, HITS_IGNORED, 0);
-    *stepper = find_last_stepper(tl, cpus, &end);
+    *stepper = steps_find_last(tl, cpus, &end);
     if (!*stepper)
         return end;
     end = go_to(tl, (*stepper)->stepped - 1);

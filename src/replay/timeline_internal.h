@@ -9,6 +9,7 @@
  *   run.c        running forward from a canonical state: slices, idling
  *   place.c      where checkpoints and footprints come to be
  *   navigate.c   step, continue, seek, in both directions
+ *   steps.c      which step was whose
  *   diverge.c    comparing with witnesses; what can be said about a replay that went astray
  */
 #ifndef HINDCAST_REPLAY_TIMELINE_INTERNAL_H
@@ -287,6 +288,11 @@ void points_apply(struct timeline *tl);
 /* The machine asks (struct traps). */
 bool points_on_hit(void *ctx, const struct trap_hit *hit);
 void points_finish(struct timeline *tl);
+
+/* steps.c */
+/* Which of `cpus` made the last step before the present, and when: `stepped`. May run through history, and end anywhere.
+ * NULL: none made one, or *end says what stopped us. */
+const struct cpu *steps_find_last(struct timeline *tl, uint64_t cpus, enum run_end *end);
 
 /* snapshots.c */
 /* Checkpoints were dropped for want of memory. */

@@ -262,6 +262,22 @@ static int arm(struct rsp_monitor_call *call, icount_t position, const char *wha
     return 0;
 }
 
+HANDLER(cmd_seek_cpu)
+{
+    struct server *s = server_of(call);
+    icount_t here = timeline_position(s->timeline), there;
+    struct timeline_stop back;
+    int r;
+
+    if (call->argv[0].number >= s->machine->ncpus)
+        return error_set(err, -EINVAL, "there are CPUs 0 to %u", s->machine->ncpus - 1);
+    server_begin_search(s);
+    r = timeline_find_steps(s->timeline, (unsigned)call->argv[0].number, call->argv[1].number, &there, err);
+    timeline_seek(s->timeline, here, &back);
+    server_end_search(s);
+    return r < 0 ? r : arm(call, there, "", err);
+}
+
 HANDLER(cmd_replay_break)
 {
     struct server *s = server_of(call);
@@ -949,7 +965,9 @@ HANDLER(cmd_maintenance_fail)
 }
 
 const struct rsp_monitor_command server_monitor_commands[] = {
-    {"when", "", "position, virtual time, distance to the live edge", cmd_when},
+    {"when", "", "position, virtual time, distance to the live edge; with several CPUs, where each is and how many steps it has made",
+     cmd_when},
+    {"seek cpu", "CPU:n STEPS:n", "arm the next continue to go to where that CPU has made so many steps", cmd_seek_cpu},
     {"last", "ADDRESS [LENGTH:n]", "who wrote there last (phys:ADDRESS); arms the next continue to go there", cmd_last},
     {"watch-phys", "ADDRESS:n LENGTH:n", "stop when anybody writes these bytes of memory, in either direction", cmd_watch_phys},
     {"unwatch-phys", "[ADDRESS:n]", "forget one of these, or all", cmd_unwatch_phys},

@@ -119,6 +119,16 @@ def claim_a_step_back_goes_before_the_threads_own_last_step_however_far():
     contains(d, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
 
 
+def claim_seek_goes_to_where_a_cpu_has_made_so_many_steps():
+    out = run(["break second_loop if $x1 == 50", "continue", "delete", "monitor seek cpu 1 7", "continue", "monitor info cpus", "echo |\\n",
+               "monitor seek cpu 0 123", "reverse-continue", "monitor when", "echo |\\n", "monitor seek cpu 1 1_000_000"])
+    a, b, c = out.split("|\n")
+    equal((steps(a)[1], steps(b)[0]), (7, 123), out)
+    contains(c, r"CPU #1 has made \d+ steps up to position \d+, where history ends")
+    out = run(["monitor seek cpu 2 1"])
+    contains(out, "there are CPUs 0 to 1")
+
+
 def claim_a_breakpoint_of_another_thread_stops_a_step():
     """gdb on the whole: CPU 1 is asked to step while it is the other one's turn, which comes to a breakpoint."""
     with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:

@@ -716,6 +716,25 @@ static void check_seek(struct user *u)
              "reason %d", stop.reason);
 }
 
+static void check_find_steps(struct user *u)
+{
+    icount_t edge = timeline_edge(u->tl), most = 0, n, h, at;
+    unsigned cpu = roll(u, u->m->ncpus);
+    struct error err;
+    int r;
+
+    for (h = 0; h < edge; h++)
+        most += u->o->trace[h].by == cpu + 1;
+    n = roll(u, (uint32_t)most + 2);
+    r = timeline_find_steps(u->tl, cpu, n, &at, &err);
+    check_state(u);
+    if (r == -EINTR)
+        return;
+    for (h = 0; h < edge && n; h++)
+        n -= u->o->trace[h].by == cpu + 1;
+    MUST(r == (n ? -ERANGE : 0) && (n || at == h), "%d: at %llu, not %llu", r, (unsigned long long)at, (unsigned long long)h);
+}
+
 static void check_last_write(struct user *u)
 {
     uint64_t address = TOY_VIRTUAL + 0x2000 + roll(u, TOY_BYTES - 0x2000), len = 1 + roll(u, 64);
@@ -860,7 +879,8 @@ static void user_acts(struct user *u)
     DO(10, "step", check_step_forward(u, choose_cpus(u)));
     DO(14, "reverse step", check_step_backward(u, choose_cpus(u)));
     DO(6, "there and back", check_there_and_back(u, 1 + roll(u, 30)));
-    DO(14, "continue", check_forward(u));
+    DO(12, "continue", check_forward(u));
+    DO(2, "find steps", check_find_steps(u));
     DO(18, "reverse continue", check_backward(u));
     DO(12, "seek", check_seek(u));
     DO(9, "add point", add_point(u));
