@@ -24,7 +24,11 @@ static inline u32 add(volatile u32 *where, u32 n)
 
 static inline void relax(void)
 {
+#ifdef __aarch64__
+    __asm__ volatile("yield");
+#else
     __asm__ volatile("pause");
+#endif
 }
 
 #endif
