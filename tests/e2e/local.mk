@@ -8,6 +8,7 @@ E2E_TESTS += tests/e2e/test_floppy.py
 TESTS += $(E2E_TESTS)
 E2E_TESTS += tests/e2e/test_race_hunt.py
 E2E_TESTS += tests/e2e/test_litmus.py
+E2E_TESTS += tests/e2e/test_astray.py
 EXTRA_DIST += tests/e2e/litmus/litmus.c tests/e2e/litmus/virt.S
 EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S
 EXTRA_DIST += tests/guests/fetch-debian tests/guests/make-initramfs tests/guests/test_debian_i386.py tests/guests/test_debian_amd64.py tests/guests/test_disk_i386.py tests/guests/test_debian_arm64.py tests/guests/test_debian_record.py tests/guests/test_kernels.py tests/guests/test_smp.py
