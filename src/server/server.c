@@ -276,8 +276,21 @@ static bool tell_another(struct server *s, const struct rsp_run *run, struct tim
     return false;
 }
 
+/* gdb's scheduler-locking: a continue of some threads without the others. */
+static void tell_nobody_is_held(struct server *s)
+{
+    static const char text[] = "hindcast: no CPU is held (set scheduler-locking): which of them runs when is part of history, and "
+                               "the others run on\n";
+
+    if (!s->told_unheld)
+        server_to_debugger(s, text, sizeof(text) - 1);
+    s->told_unheld = true;
+}
+
 static void continue_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
+    if (run->left_out)
+        tell_nobody_is_held(s);
     if (tell_another(s, run, stop))
         return;
     if (run->reverse)

@@ -106,6 +106,7 @@ struct server {
     icount_t condition_position;
     unsigned condition_id, condition_cpu;
     bool condition_answer;
+    bool told_unheld;            /* that scheduler-locking holds nobody */
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
 
     /* Recordings. */

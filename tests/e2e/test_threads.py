@@ -161,6 +161,12 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
         equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
 
 
+def claim_scheduler_locking_is_told_that_it_holds_nobody():
+    out = run(["break second_loop", "continue", "delete", "thread 2", "break first_loop", "set scheduler-locking on", "continue"])
+    contains(out, "hindcast: no CPU is held")
+    contains(out, r'^Thread 1 "CPU#0" hit Breakpoint 2, first_loop')
+
+
 def claim_a_thread_steps_out_of_its_own_range():
     with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
         c = s.client()
