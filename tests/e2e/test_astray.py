@@ -84,6 +84,8 @@ def claim_one_cpu_is_reset_while_it_works():
 
 
 def claim_a_virt_cpu_at_nowhere_harms_nobody():
+    if harness.AARCH64.missing():
+        return
     said = ends(virt_guest("""
         ldr x0, =0xc4000003             // PSCI CPU_ON
         mov x1, #1
