@@ -2,6 +2,7 @@
 everything that is, is seen."""
 import atexit
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import tempfile
 from itertools import product
 
 import harness
-from harness import HINDCAST, SOURCE, check, equal, patience
+from harness import HINDCAST, SOURCE, Server, check, contains, equal, patience
 
 HERE = os.path.join(SOURCE, "tests", "e2e", "litmus")
 EXAMPLES = os.path.join(SOURCE, "examples")
@@ -63,6 +64,15 @@ def outcomes(interleaving):
     return seen
 
 
+def steps_of(client, thread):
+    return int(re.search(r"CPU #%d: .* (\d+) steps" % (thread - 1), client.monitor("info cpus")).group(1))
+
+
+def general(client):
+    """The registers that do not tick: x0 to cpsr, or as many bytes of the PC's."""
+    return client.ask("g")[:2 * (33 * 8 + 4)]
+
+
 def claim_all_that_is_seen_is_sequentially_consistent_and_all_of_that_is_seen():
     seen = {name: set() for name in ALLOWED}
     ways = [f"quantum={1 << n}" for n in (0, 3, 7)]
@@ -72,6 +82,28 @@ def claim_all_that_is_seen_is_sequentially_consistent_and_all_of_that_is_seen():
             check(outcome <= ALLOWED[name], name, outcome - ALLOWED[name], way)
             seen[name] |= outcome
     equal(seen, ALLOWED)
+
+
+def claim_forty_steps_of_each_cpu_and_back_while_all_are_busy():
+    machine = ["--machine", "virt"] if harness.target.name == "aarch64" else []
+    with Server("--smp", "4", "--interleave", "quantum=50,seed=3", *machine, guest=guest()) as s:
+        c = s.client()
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.monitor("seek 200000")
+        c.ask("vCont;c")
+        for thread in (1, 2, 3, 4) * 2:
+            c.ask(f"Hc{thread}")
+            contains(c.ask("vCont;s:%x;c" % thread), f"thread:{thread};")  # between two steps of its own
+            states = [(steps_of(c, thread), general(c))]
+            for there, back in (("vCont;s:%x;c" % thread, "bs"), ("bs", "vCont;s:%x;c" % thread)):
+                for _ in range(40):
+                    contains(c.ask(there), f"^T05.*thread:{thread};")
+                    states.append((steps_of(c, thread), general(c)))
+                equal(len({n for n, _ in states}), 41)
+                while len(states) > 1:
+                    states.pop()
+                    contains(c.ask(back), f"^T05.*thread:{thread};")
+                    equal((steps_of(c, thread), general(c)), states[-1])
 
 
 if __name__ == "__main__":
