@@ -7,6 +7,7 @@ libvm_a_SOURCES = \
 	src/vm/block.c \
 	src/vm/drive.c src/vm/drive.h \
 	src/vm/boot_image.c src/vm/boot_image.h \
+	src/vm/gunzip.c src/vm/gunzip.h \
 	src/vm/exec.c src/vm/exec.h src/vm/exec_priv.h \
 	src/vm/flags.c src/vm/flags.h src/vm/flags_inline.h \
 	src/vm/interp.c src/vm/interp_cold.c src/vm/interp_switch.c \

@@ -8,7 +8,8 @@
  * What boots, by which image is given:
  *   bios, pflash[0] the flat image below 4 GiB, from the reset vector in real mode; it finds a
  *                   Linux kernel given beside it in the configuration device
- *   kernel          ELF, Multiboot 1 or 2, or Linux bzImage, recognised by content, with
+ *   kernel          ELF (32 or 64 bits; by its PVH note, if it has one), Multiboot 1 or 2, or Linux bzImage, also
+ *                   gzip-compressed, recognised by content, with
  *                   the state that each of these protocols prescribes; firmware
  *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would
  *

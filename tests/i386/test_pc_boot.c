@@ -1130,9 +1130,9 @@ START_TEST(firmware_tables_have_good_checksums_and_links)
             ck_assert_uint_eq(get_le32(t + table + 36) % 64, 0);
         }
     }
-    ck_assert_int_eq(memcmp(t + 32, "_MP_", 4), 0);
-    ck_assert_uint_eq(sum(t + 32, 16), 0);
-    mp = get_le32(t + 36) - TABLES_BASE;
+    ck_assert_int_eq(memcmp(t + 48, "_MP_", 4), 0);
+    ck_assert_uint_eq(sum(t + 48, 16), 0);
+    mp = get_le32(t + 52) - TABLES_BASE;
     ck_assert_int_eq(memcmp(t + mp, "PCMP", 4), 0);
     ck_assert_uint_eq(sum(t + mp, get_le16(t + mp + 4)), 0);
     buffer_finish(&b);
@@ -1152,7 +1152,8 @@ static uint32_t next_random(void)
 /* Try a mangled copy: it loads or is refused with words, and nothing else happens. */
 static void try_mangled(const struct buffer *original, size_t header, unsigned kind)
 {
-    static const uint8_t rsdp[20];
+    static const uint8_t rsdp[20], smbios[31];
+    static const struct boot_tables tables = {TABLES_BASE, rsdp, sizeof(rsdp), smbios, sizeof(smbios)};
     uint8_t *copy = xmalloc(original->len);
     struct pc_config c = PC_CONFIG_INIT;
     struct boot_plan plan;
@@ -1185,7 +1186,7 @@ static void try_mangled(const struct buffer *original, size_t header, unsigned k
     copy = xrealloc(copy, len ? len : 1);
     c.kernel = (struct boot_image){.data = copy, .len = len, .name = "mangled"};
     memset(&err, 0, sizeof(err));
-    if (boot_load(&plan, &c, TABLES_BASE, rsdp, &err) == 0) {
+    if (boot_load(&plan, &c, &tables, &err) == 0) {
         for (unsigned i = 0; i < plan.nchunks; i++) {
             ck_assert_uint_le(plan.chunks[i].at + plan.chunks[i].size, c.memory_bytes);
             ck_assert_uint_le(plan.chunks[i].len, plan.chunks[i].size);

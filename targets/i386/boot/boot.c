@@ -10,9 +10,14 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "i386/cpu.h"
+#include "vm/gunzip.h"
 
 #define ONE_MIB   0x100000ull
 #define GDT_ENTRIES 5u
+#define MAPPED_GIB  4u
+#define PTE_PRESENT 0x01u
+#define PTE_WRITE   0x02u
+#define PTE_LARGE   0x80u
 
 static void add_range(struct boot_memory_map *map, paddr_t base, paddr_t end, uint32_t type)
 {
@@ -164,6 +169,45 @@ int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16
     return 0;
 }
 
+bool boot_cpu_is_64bit(const struct pc_config *config)
+{
+    const struct i386_model *model = i386_model_find(config->cpu_model);
+
+    return model && i386_has(model, FEATURE_LM);
+}
+
+/* A level 4 table, a level 3 table, and a level 2 table of 2 MiB pages for each GiB. */
+static void fill_page_tables(uint8_t *tables, uint32_t at)
+{
+    put_le64(tables, (at + PAGE_SIZE) | PTE_PRESENT | PTE_WRITE);
+    for (unsigned n = 0; n < MAPPED_GIB; n++)
+        put_le64(tables + PAGE_SIZE + 8 * n, (at + (2 + n) * PAGE_SIZE) | PTE_PRESENT | PTE_WRITE);
+    for (uint64_t n = 0; n < MAPPED_GIB * 512; n++)
+        put_le64(tables + 2 * PAGE_SIZE + 8 * n, n << 21 | PTE_PRESENT | PTE_WRITE | PTE_LARGE);
+}
+
+int boot_long_tables(struct boot_plan *plan, const struct pc_config *config, struct error *err)
+{
+    const uint64_t size = (2 + MAPPED_GIB) * PAGE_SIZE;
+    paddr_t at = boot_place(plan, config, size, PAGE_SIZE, BOOT_LOW_FREE, BOOT_EBDA, false);
+    uint8_t *tables;
+    int rc;
+
+    if (!at)
+        return error_set(err, -ENOMEM, "%s: leaves no room below 640 KiB for page tables", config->kernel.name);
+    tables = xcalloc(1, size);
+    fill_page_tables(tables, (uint32_t)at);
+    boot_add_owned(plan, at, tables, size);
+    plan->cr3 = (uint32_t)at;
+    rc = boot_flat_gdt(plan, config, 0x10, err);
+    if (rc)
+        return rc;
+    /* The GDT is the last chunk; its code segment has 64 bits. */
+    put_le64(plan->chunks[plan->nchunks - 1].owned + 0x10, 0x00af9b000000ffffull);
+    plan->mode = BOOT_LONG;
+    return 0;
+}
+
 /* Does the kernel begin within what was loaded? */
 static int check_entry(const struct boot_plan *plan, const struct pc_config *config, struct error *err)
 {
@@ -174,26 +218,26 @@ static int check_entry(const struct boot_plan *plan, const struct pc_config *con
                      plan->eip);
 }
 
-int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *rsdp_bytes,
+int boot_load(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
               struct error *err)
 {
     int rc;
 
     memset(plan, 0, sizeof(*plan));
     if (boot_is_bzimage(&config->kernel))
-        rc = boot_load_bzimage(plan, config, rsdp, err);
+        rc = boot_load_bzimage(plan, config, tables->rsdp, err);
+    else if (boot_is_multiboot2(&config->kernel)) /* before version 1: it tells more */
+        rc = boot_load_multiboot2(plan, config, tables, err);
     else if (boot_is_multiboot(&config->kernel))
         rc = boot_load_multiboot(plan, config, err);
-    else if (boot_is_multiboot2(&config->kernel))
-        rc = boot_load_multiboot2(plan, config, rsdp ? rsdp_bytes : NULL, err);
     else if (boot_is_elf(&config->kernel))
-        rc = boot_load_elf(plan, config, rsdp, err);
+        rc = boot_load_elf(plan, config, tables, err);
     else
         rc = error_set(err, -ENOEXEC,
                        "%s: not a kernel that can be loaded (neither ELF, Multiboot nor Linux bzImage); "
                        "a flat firmware image is given with --bios",
                        config->kernel.name);
-    if (rc == 0 && plan->mode == BOOT_FLAT)
+    if (rc == 0)
         rc = check_entry(plan, config, err);
     if (rc)
         boot_finish(plan);
@@ -202,8 +246,15 @@ int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t r
 
 bool pc_is_64bit(const void *data, size_t len)
 {
-    const struct boot_image image = {.data = data, .len = len};
+    struct boot_image image = {.data = data, .len = len};
     const uint8_t *p = data;
+    uint8_t head[0x400];
+
+    if (p && gunzip_recognises(data, len)) {
+        image = (struct boot_image){.data = head, .len = gunzip_peek(data, len, head, sizeof(head))};
+        p = head;
+        len = image.len;
+    }
 
     if (boot_is_bzimage(&image)) /* boot protocol 2.12: XLF_KERNEL_64 */
         return get_le16(p + 0x206) >= 0x020c && (p[0x236] & 1);
@@ -225,13 +276,22 @@ static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)
     }
 }
 
+/* SDM 3A 4.4.1, 4.5, 9.8.5: what a loader has gone through by then. */
+static void enable_long_mode(const struct boot_plan *plan, struct i386_state *st)
+{
+    st->cr0 |= CR0_PG;
+    st->cr3 = plan->cr3;
+    st->cr4 |= CR4_PAE;
+    st->efer |= EFER_LME | EFER_LMA;
+}
+
 static void set_segment(struct i386_segment *seg, uint16_t selector, uint16_t attr)
 {
     *seg = (struct i386_segment){
         .selector = selector, .attr = attr, .base = 0, .limit = 0xffffffffu, .valid = 1};
 }
 
-/* SDM 3A 3.4.5: 32-bit segments over all 4 GiB. */
+/* SDM 3A 3.4.5: 32-bit segments over all 4 GiB; or a 64-bit code segment. */
 static void enter_flat(const struct boot_plan *plan, struct i386_cpu *cpu)
 {
     struct i386_state *st = cpu->st;
@@ -239,7 +299,9 @@ static void enter_flat(const struct boot_plan *plan, struct i386_cpu *cpu)
     st->cr0 |= CR0_PE;
     st->eflags = EFLAGS_1;
     st->cpl = 0;
-    set_segment(&st->seg[SEG_CS], plan->code_selector, 0xc09b);
+    if (plan->mode == BOOT_LONG)
+        enable_long_mode(plan, st);
+    set_segment(&st->seg[SEG_CS], plan->code_selector, plan->mode == BOOT_LONG ? 0xa09b : 0xc09b);
     for (unsigned n = 0; n < 6; n++)
         if (n != SEG_CS)
             set_segment(&st->seg[n], plan->data_selector, 0xc093);
@@ -262,6 +324,6 @@ void boot_apply(const struct boot_plan *plan, struct memory *memory, struct i386
         memory_write_bytes(memory, c->at, c->data, c->len, true);
         zero_fill(memory, c->at + c->len, c->size - c->len);
     }
-    if (plan->mode == BOOT_FLAT)
+    if (plan->mode != BOOT_RESET_VECTOR)
         enter_flat(plan, cpu);
 }

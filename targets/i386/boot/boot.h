@@ -51,6 +51,7 @@ struct boot_video {
 enum boot_mode {
     BOOT_RESET_VECTOR, /* leave the CPU as reset left it */
     BOOT_FLAT,         /* protected mode, flat 4 GiB segments, paging off */
+    BOOT_LONG,         /* 64-bit mode, the first 4 GiB mapped where they are */
 };
 
 struct boot_plan {
@@ -64,7 +65,17 @@ struct boot_plan {
     uint16_t code_selector, data_selector;
     uint32_t gdt;         /* address of `gdt_len` bytes of descriptors, 0: none */
     uint32_t gdt_len;
+    uint32_t cr3;         /* BOOT_LONG: address of the page tables */
     uint32_t eip, eax, ebx, esi, esp;
+};
+
+/* Firmware tables that a kernel is told of. */
+struct boot_tables {
+    uint32_t rsdp;        /* address of the ACPI RSDP; 0: none */
+    const uint8_t *rsdp_bytes;
+    size_t rsdp_len;      /* 20 bytes of ACPI 1.0, 36 of later ones */
+    const uint8_t *smbios; /* the SMBIOS entry point; NULL: none */
+    size_t smbios_len;
 };
 
 /* What lies where no loader may put anything (EBDA, BIOS area, firmware tables). */
@@ -80,9 +91,8 @@ static inline uint64_t boot_low_bytes(uint64_t memory_bytes)
 /* The memory map of a board without firmware. */
 void boot_memory_map(struct boot_memory_map *map, uint64_t memory_bytes);
 
-/* Recognise config->kernel and plan its start. `rsdp`: address of the ACPI RSDP, 0: none; `rsdp_bytes`:
- * its 20 bytes. */
-int boot_load(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, const uint8_t *rsdp_bytes,
+/* Recognise config->kernel and plan its start. */
+int boot_load(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
               struct error *err);
 void boot_finish(struct boot_plan *plan);
 /* Put everything into memory and set the CPU up. After its reset. */
@@ -103,14 +113,28 @@ paddr_t boot_place(const struct boot_plan *plan, const struct pc_config *config,
 /* A flat GDT with code at `code` and data at `code` + 8; sets the plan's selectors. */
 int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16_t code, struct error *err);
 
+/* Descriptor and page tables for BOOT_LONG. */
+int boot_long_tables(struct boot_plan *plan, const struct pc_config *config, struct error *err);
+/* Has the machine's CPU long mode? */
+bool boot_cpu_is_64bit(const struct pc_config *config);
+
 /* elf.c */
 bool boot_is_elf(const struct boot_image *image);
-/* Put the loadable segments at their physical addresses; *entry physical. */
-int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint32_t *entry, struct error *err);
+bool boot_is_elf64(const struct boot_image *image);
+/* Put the loadable segments at their physical addresses, moved by `slide`; *entry physical. */
+int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint64_t slide, uint32_t *entry,
+                      struct error *err);
+/* The first address of the loadable segments, and the one after the last. */
+int boot_elf_extent(const struct pc_config *config, uint64_t *first, uint64_t *end, struct error *err);
 /* Section headers for Multiboot: those that are not loaded are placed too. False: there are none. */
 bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, uint32_t *num, uint32_t *size,
                        uint32_t *addr, uint32_t *shndx);
-int boot_load_elf(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
+int boot_load_elf(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
+                  struct error *err);
+
+/* pvh.c: after the segments are loaded; `entry`: what the note says. */
+int boot_start_pvh(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
+                   uint32_t entry, struct error *err);
 
 /* The bytes of the chunk that begins at `at`, or NULL. */
 const uint8_t *boot_chunk_at(const struct boot_plan *plan, paddr_t at);
@@ -141,9 +165,9 @@ int boot_place_module(struct boot_plan *plan, const struct pc_config *config, co
                       struct error *err);
 int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, struct error *err);
 
-/* multiboot2.c; `rsdp`: the 20 bytes of the ACPI RSDP, or NULL */
+/* multiboot2.c */
 bool boot_is_multiboot2(const struct boot_image *image);
-int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const uint8_t *rsdp,
+int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
                          struct error *err);
 
 /* bzimage.c */

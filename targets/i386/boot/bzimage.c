@@ -1,10 +1,11 @@
 /*
- * Linux kernels by the 32-bit boot protocol (Linux, Documentation/arch/x86/
+ * Linux kernels by the 32-bit and the 64-bit boot protocol (Linux, Documentation/arch/x86/
  * boot.rst; field names are its): bzImage and the old zImage, initrd, command
  * line, the E820 map and the address of the ACPI tables in the zero page.
  *
  * The kernel starts at code32_start with CS 10h and DS, ES, SS 18h flat, paging
- * and interrupts off, ESI at the zero page; no setup code runs. screen_info tells of
+ * and interrupts off, ESI at the zero page; no setup code runs. One with a 64-bit entry point starts there, 200h bytes
+ * further, in 64-bit mode with the first 4 GiB mapped where they are, if the CPU has it. screen_info tells of
  * a VGA in mode 3, or stays zero where there is no display.
  *
  * Not handled: the 16-bit entry, EFI, setup_data, kernels older than protocol 2.00.
@@ -28,11 +29,12 @@ enum {
     SYSSIZE = 0x1f4, VID_MODE = 0x1fa, BOOT_FLAG = 0x1fe, JUMP = 0x200, HEADER_MAGIC = 0x202, VERSION = 0x206,
     TYPE_OF_LOADER = 0x210, LOADFLAGS = 0x211, CODE32_START = 0x214, RAMDISK_IMAGE = 0x218,
     RAMDISK_SIZE = 0x21c, CMD_LINE_PTR = 0x228, INITRD_ADDR_MAX = 0x22c, KERNEL_ALIGNMENT = 0x230,
-    RELOCATABLE = 0x234, CMDLINE_SIZE = 0x238, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, E820_TABLE = 0x2d0,
+    RELOCATABLE = 0x234, XLOADFLAGS = 0x236, CMDLINE_SIZE = 0x238, PREF_ADDRESS = 0x258, INIT_SIZE = 0x260, E820_TABLE = 0x2d0,
 };
 
 #define LOADED_HIGH 0x01u
-#define QUIET       0x20u
+#define XLF_KERNEL_64 0x01u
+#define ENTRY_64    0x200u
 #define UNKNOWN_LOADER 0xffu
 
 #define ZIMAGE_BASE   0x10000u
@@ -233,6 +235,14 @@ static int load_protected_part(struct boot_plan *plan, const struct pc_config *c
     return 0;
 }
 
+/* Protocol 2.12: is there an entry point for 64-bit mode, and a CPU for it? */
+static bool starts_in_64(const struct pc_config *config)
+{
+    const uint8_t *file = config->kernel.data;
+
+    return get_le16(file + VERSION) >= 0x020c && (file[XLOADFLAGS] & XLF_KERNEL_64) && boot_cpu_is_64bit(config);
+}
+
 int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err)
 {
     const uint8_t *file = config->kernel.data;
@@ -249,10 +259,11 @@ int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, ui
                            &plan->esi, err);
     if (rc)
         return rc;
-    rc = boot_flat_gdt(plan, config, 0x10, err);
-    if (rc)
-        return rc;
-    plan->mode = BOOT_FLAT;
     plan->protocol = "Linux";
-    return 0;
+    if (starts_in_64(config)) {
+        plan->eip += ENTRY_64;
+        return boot_long_tables(plan, config, err);
+    }
+    plan->mode = BOOT_FLAT;
+    return boot_flat_gdt(plan, config, 0x10, err);
 }

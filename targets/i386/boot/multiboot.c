@@ -1,6 +1,6 @@
 /*
- * Multiboot 1 kernels (Multiboot Specification 0.6.96): ELF files, or flat ones
- * that say their addresses in the header (the "a.out kludge"); memory sizes and
+ * Multiboot 1 kernels (Multiboot Specification 0.6.96): ELF files (for x86-64, too: they start in 32 bits all
+ * the same), or flat ones that say their addresses in the header (the "a.out kludge"); memory sizes and
  * map, command line, modules, ELF sections, loader name.
  *
  * A header that demands what cannot be given is refused: a video mode that the machine has
@@ -327,7 +327,7 @@ int boot_load_multiboot(struct boot_plan *plan, const struct pc_config *config, 
     if (flags & HAS_ADDRESSES)
         rc = load_flat(plan, config, (size_t)header, err);
     else if (boot_is_elf(&config->kernel))
-        rc = boot_elf_segments(plan, config, &plan->eip, err);
+        rc = boot_elf_segments(plan, config, 0, &plan->eip, err);
     else
         rc = error_set(err, -ENOEXEC, "%s: a Multiboot kernel that is neither ELF nor says where it is to be loaded",
                        config->kernel.name);

@@ -1,14 +1,14 @@
 /*
  * Multiboot 2 kernels (Multiboot2 Specification 2.0) by the 32-bit i386 machine
- * state: ELF files, or flat ones that say their addresses in a header tag; the
- * entry, module alignment, console and framebuffer tags of the header.
+ * state: ELF files (for x86-64, too), or flat ones that say their addresses in a header tag; the
+ * entry, module alignment, console, framebuffer and relocatable tags of the header.
  *
  * Boot information given: command line, loader name, modules, memory sizes and
- * map, framebuffer (graphics, or EGA text), ELF sections, a copy of the ACPI
- * RSDP.
+ * map, framebuffer (graphics, or EGA text), ELF sections, copies of the ACPI
+ * RSDP (old and new) and of the SMBIOS entry point, load address.
  *
- * Not given: boot device, VBE, APM, SMBIOS, network, everything of EFI.
- * Relocatable images are loaded where they are linked.
+ * Not given: boot device (there is none), VBE, APM, network, everything of EFI.
+ * A relocatable image is loaded where it is linked, if there is room and its tag allows it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,12 +30,16 @@ enum { ASK_END, ASK_INFORMATION, ASK_ADDRESS, ASK_ENTRY, ASK_CONSOLE, ASK_FRAMEB
 #define CONSOLE_REQUIRED 1u
 
 enum { TAG_END, TAG_CMDLINE, TAG_LOADER, TAG_MODULE, TAG_MEMORY, TAG_BOOT_DEVICE, TAG_MMAP, TAG_VBE, TAG_FRAMEBUFFER,
-       TAG_ELF, TAG_APM, TAG_EFI32, TAG_EFI64, TAG_SMBIOS, TAG_ACPI_1, TAG_LAST_KNOWN = 21 };
+       TAG_ELF, TAG_APM, TAG_EFI32, TAG_EFI64, TAG_SMBIOS, TAG_ACPI_1, TAG_ACPI_2, TAG_LOAD_BASE = 21,
+       TAG_LAST_KNOWN = 21 };
 
 /* What the header's tags ask for. */
 struct asks {
     size_t header;           /* offset in the file */
     const uint8_t *address;  /* address tag */
+    const uint8_t *relocatable; /* relocatable header tag */
+    uint64_t slide;          /* by which the image is moved, */
+    uint64_t base;           /* and where it begins then */
     bool has_entry;
     uint32_t entry;
     bool framebuffer;
@@ -88,7 +92,7 @@ static int take_framebuffer(struct asks *asks, const struct pc_config *config, c
 
 static uint32_t least_size(unsigned type)
 {
-    return type == ASK_ADDRESS ? 24 : type == ASK_FRAMEBUFFER ? 20 : type == ASK_ENTRY || type == ASK_CONSOLE ? 12 : 8;
+    return type == ASK_ADDRESS || type == ASK_RELOCATABLE ? 24 : type == ASK_FRAMEBUFFER ? 20 : type == ASK_ENTRY || type == ASK_CONSOLE ? 12 : 8;
 }
 
 static int take_tag(struct asks *asks, const struct pc_config *config, const uint8_t *tag, uint32_t size,
@@ -116,7 +120,10 @@ static int take_tag(struct asks *asks, const struct pc_config *config, const uin
         return 0;
     case ASK_FRAMEBUFFER:
         return take_framebuffer(asks, config, tag, err);
-    case ASK_ALIGN: case ASK_EFI_I386_ENTRY: case ASK_EFI_AMD64_ENTRY: case ASK_RELOCATABLE:
+    case ASK_RELOCATABLE:
+        asks->relocatable = tag;
+        return 0;
+    case ASK_ALIGN: case ASK_EFI_I386_ENTRY: case ASK_EFI_AMD64_ENTRY:
         return 0; /* modules always are aligned; the others are for other loaders */
     default:
         if (get_le16(tag + 2) & TAG_OPTIONAL)
@@ -150,8 +157,48 @@ static int read_header(struct asks *asks, const struct pc_config *config, struct
     return 0;
 }
 
-static int load_image(struct boot_plan *plan, const struct asks *asks, const struct pc_config *config,
-                      struct error *err)
+/* Where an image of [first, end) goes: a relocatable one that cannot lie there moves (tag 10: least and greatest
+ * address, alignment, preference: 2 is for high addresses). */
+static int choose_place(const struct boot_plan *plan, struct asks *asks, const struct pc_config *config, uint64_t first,
+                        uint64_t end, struct error *err)
+{
+    const uint8_t *r = asks->relocatable;
+    uint64_t low, high, align;
+    struct error ignored;
+    paddr_t at;
+
+    asks->base = first;
+    if (!r)
+        return 0;
+    low = get_le32(r + 8);
+    high = (uint64_t)get_le32(r + 12) + 1;
+    align = get_le32(r + 16);
+    if (first >= low && end <= high && boot_claim(plan, config, first, end - first, "the kernel", &ignored) == 0)
+        return 0;
+    if (!align || (align & (align - 1)) || end <= first)
+        return error_set(err, -ENOEXEC, "%s: bad Multiboot 2 header: an alignment of %#llx", config->kernel.name,
+                         (unsigned long long)align);
+    at = boot_place(plan, config, end - first, align, low < 0x100000 ? 0x100000 : low, high, get_le32(r + 20) != 2);
+    if (!at)
+        return error_set(err, -ENOMEM, "%s: a relocatable kernel of %llu bytes finds no room between %#llx and %#llx",
+                         config->kernel.name, (unsigned long long)(end - first), (unsigned long long)low,
+                         (unsigned long long)high);
+    asks->slide = at - first;
+    asks->base = at;
+    return 0;
+}
+
+static int load_elf(struct boot_plan *plan, struct asks *asks, const struct pc_config *config, struct error *err)
+{
+    uint64_t first, end;
+    int rc = boot_elf_extent(config, &first, &end, err);
+
+    if (rc == 0)
+        rc = choose_place(plan, asks, config, first, end, err);
+    return rc ? rc : boot_elf_segments(plan, config, asks->slide, &plan->eip, err);
+}
+
+static int load_image(struct boot_plan *plan, struct asks *asks, const struct pc_config *config, struct error *err)
 {
     const uint8_t *t = asks->address;
     int rc;
@@ -163,15 +210,16 @@ static int load_image(struct boot_plan *plan, const struct asks *asks, const str
         if (!asks->has_entry)
             return error_set(err, -ENOEXEC, "%s: bad Multiboot 2 header: load addresses without an entry address",
                              config->kernel.name);
+        asks->base = f.load;
         rc = boot_load_flat(plan, config, &f, err);
     } else if (boot_is_elf(&config->kernel)) {
-        rc = boot_elf_segments(plan, config, &plan->eip, err);
+        rc = load_elf(plan, asks, config, err);
     } else {
         rc = error_set(err, -ENOEXEC, "%s: a Multiboot 2 kernel that is neither ELF nor says where it is to be loaded",
                        config->kernel.name);
     }
     if (asks->has_entry)
-        plan->eip = asks->entry;
+        plan->eip = asks->entry + (uint32_t)asks->slide;
     return rc;
 }
 
@@ -285,10 +333,41 @@ static int put_modules(struct boot_plan *plan, struct buffer *b, const struct pc
     return 0;
 }
 
-static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config *config, const struct asks *asks,
-                const uint8_t *rsdp, struct error *err)
+/* Copies of what firmware leaves in memory. */
+static void put_tables(struct buffer *b, const struct boot_tables *tables)
 {
     size_t at;
+
+    if (tables->smbios) {
+        at = begin(b, TAG_SMBIOS);
+        buffer_append(b, tables->smbios + (tables->smbios[3] == '3' ? 7 : 6), 2); /* its version */
+        buffer_append_le(b, 0, 6);
+        buffer_append(b, tables->smbios, tables->smbios_len);
+        end(b, at);
+    }
+    if (!tables->rsdp)
+        return;
+    at = begin(b, TAG_ACPI_1);
+    buffer_append(b, tables->rsdp_bytes, 20);
+    end(b, at);
+    if (tables->rsdp_len <= 20)
+        return;
+    at = begin(b, TAG_ACPI_2);
+    buffer_append(b, tables->rsdp_bytes, tables->rsdp_len);
+    end(b, at);
+}
+
+static void put_load_base(struct buffer *b, const struct asks *asks)
+{
+    size_t at = begin(b, TAG_LOAD_BASE);
+
+    buffer_append_le(b, asks->base, 4);
+    end(b, at);
+}
+
+static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config *config, const struct asks *asks,
+                const struct boot_tables *tables, struct error *err)
+{
     int rc;
 
     buffer_append_le(b, 0, 4); /* total size, in the end */
@@ -297,11 +376,9 @@ static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config
     put_text(b, TAG_LOADER, "hindcast", "");
     put_memory(b, config);
     put_framebuffer(b, config, &asks->video);
-    if (rsdp) {
-        at = begin(b, TAG_ACPI_1);
-        buffer_append(b, rsdp, 20);
-        end(b, at);
-    }
+    put_tables(b, tables);
+    if (asks->relocatable)
+        put_load_base(b, asks);
     put_sections(plan, b, config);
     rc = put_modules(plan, b, config, err);
     if (rc)
@@ -312,13 +389,13 @@ static int fill(struct boot_plan *plan, struct buffer *b, const struct pc_config
 }
 
 static int make_info(struct boot_plan *plan, const struct pc_config *config, const struct asks *asks,
-                     const uint8_t *rsdp, struct error *err)
+                     const struct boot_tables *tables, struct error *err)
 {
     struct buffer b;
     int rc;
 
     buffer_init(&b);
-    rc = fill(plan, &b, config, asks, rsdp, err);
+    rc = fill(plan, &b, config, asks, tables, err);
     if (rc == 0) {
         plan->ebx = (uint32_t)boot_place(plan, config, b.len, 8, BOOT_LOW_FREE, BOOT_EBDA, false);
         if (!plan->ebx)
@@ -333,7 +410,7 @@ static int make_info(struct boot_plan *plan, const struct pc_config *config, con
     return 0;
 }
 
-int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const uint8_t *rsdp,
+int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
                          struct error *err)
 {
     struct asks asks = {.header = (size_t)find_header(&config->kernel)};
@@ -343,7 +420,7 @@ int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config,
     if (rc == 0)
         rc = load_image(plan, &asks, config, err);
     if (rc == 0)
-        rc = make_info(plan, config, &asks, rsdp, err);
+        rc = make_info(plan, config, &asks, tables, err);
     if (rc == 0)
         rc = boot_flat_gdt(plan, config, 0x08, err);
     if (rc)

@@ -35,6 +35,7 @@ struct pc {
     struct pc_config config;     /* a copy; images and strings stay the caller's */
     struct boot_image modules[PC_MAX_MODULES];
     struct boot_plan plan;       /* direct boot */
+    uint8_t *unpacked;           /* the kernel, if its file is compressed; else NULL */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
     uint16_t tables_pm_base;     /* firmware: what the tables in fwcfg_wiring say that the PM I/O space's base is */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */

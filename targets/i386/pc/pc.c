@@ -24,6 +24,7 @@
 #include "i386/pc/dma.h"
 #include "i386/pc/smbios.h"
 #include "i386/pc/tables.h"
+#include "vm/gunzip.h"
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
 #define FIRST_PCI_PORT   0xc000u
@@ -708,6 +709,7 @@ static void board_destroy(struct machine *m)
     buffer_finish(&pc->tables);
     buffer_finish(&pc->coreboot);
     fwcfg_finish(&pc->fwcfg_wiring);
+    free(pc->unpacked);
     if (pc->shadow)
         free(pc->shadow->wiring);
     free(pc);
@@ -833,9 +835,23 @@ static int plan_firmware(struct pc *pc, struct error *err)
     return rc || !pc->config.kernel.data ? rc : boot_linux_rom(&pc->fwcfg_wiring, &pc->config, err);
 }
 
+/* A gzip file: what is in it is the kernel. */
+static int unpack_kernel(struct pc *pc, struct error *err)
+{
+    struct boot_image *k = &pc->config.kernel;
+    size_t len;
+    int rc = gunzip(k->name, k->data, k->len, pc->config.memory_bytes, &pc->unpacked, &len, err);
+
+    if (rc == 0)
+        *k = (struct boot_image){.data = pc->unpacked, .len = len, .name = k->name, .cmdline = k->cmdline};
+    return rc;
+}
+
 static int plan_boot(struct pc *pc, struct error *err)
 {
     struct tables_config tables = tables_config(pc);
+    struct boot_tables told;
+    size_t smbios;
     uint32_t rsdp;
     int rc = boot_check_flash(&pc->config, err);
 
@@ -843,17 +859,26 @@ static int plan_boot(struct pc *pc, struct error *err)
         return rc;
     if (has_firmware(&pc->config))
         return plan_firmware(pc, err);
+    if (pc->config.kernel.data && gunzip_recognises(pc->config.kernel.data, pc->config.kernel.len)) {
+        rc = unpack_kernel(pc, err);
+        if (rc)
+            return rc;
+    }
     rsdp = tables_build(&pc->tables, &tables);
+    smbios = (pc->tables.len + 15) & ~(size_t)15;
     rc = append_smbios(pc, err);
     if (rc)
         return rc;
     coreboot_table_build(&pc->coreboot, pc->config.memory_bytes, pc->config.serial_count);
-    return boot_load(&pc->plan, &pc->config, rsdp, pc->tables.data + (rsdp - TABLES_BASE), err);
+    told = (struct boot_tables){.rsdp = rsdp, .rsdp_bytes = pc->tables.data, .rsdp_len = TABLES_RSDP_BYTES,
+                                .smbios = pc->tables.data + smbios, .smbios_len = pc->config.smbios_64 ? 24 : 31};
+    return boot_load(&pc->plan, &pc->config, &told, err);
 }
 
 static void discard(struct pc *pc)
 {
     fwcfg_finish(&pc->fwcfg_wiring);
+    free(pc->unpacked);
     boot_finish(&pc->plan);
     buffer_finish(&pc->tables);
     buffer_finish(&pc->coreboot);

@@ -26,7 +26,8 @@
 
 #define FADT_BYTES 244u
 #define FACS_BYTES 64u
-#define HEADER_BYTES 36u
+#define RSDP_BYTES  20u
+#define MP_POINTER  48u /* where the MP pointer lies, from TABLES_BASE on */
 
 static const uint8_t level_irqs[] = {5, 9, 10, 11};
 
@@ -43,11 +44,11 @@ struct writer {
     struct pointer {
         uint32_t at;      /* of the pointer itself */
         uint8_t size;     /* bytes */
-    } pointers[16];
+    } pointers[24];
     unsigned npointers;
     struct extent {
         uint32_t at, len;
-    } tables[8];          /* that have a checksum */
+    } tables[10];         /* that have a checksum */
     unsigned ntables;
 };
 
@@ -260,8 +261,17 @@ static uint32_t build_rsdt(struct writer *w, const uint32_t *tables, unsigned n)
     return table_end(w, at);
 }
 
-/* All of them; returns the RSDT's address. */
-static uint32_t build_acpi(struct writer *w, const struct tables_config *config)
+static uint32_t build_xsdt(struct writer *w, const uint32_t *tables, unsigned n)
+{
+    size_t at = table_begin(w, "XSDT", 1);
+
+    for (unsigned i = 0; i < n; i++)
+        put_pointer(w, tables[i], 8);
+    return table_end(w, at);
+}
+
+/* All of them; returns the RSDT's address; if `xsdt` is not NULL, there is an XSDT, too. */
+static uint32_t build_acpi(struct writer *w, const struct tables_config *config, uint32_t *xsdt)
 {
     uint32_t tables[4], facs = build_facs(w), dsdt = build_dsdt(w, config);
     unsigned n = 0;
@@ -272,17 +282,28 @@ static uint32_t build_acpi(struct writer *w, const struct tables_config *config)
     if (config->hpet)
         tables[n++] = build_hpet(w);
     tables[n++] = build_waet(w);
+    if (xsdt)
+        *xsdt = build_xsdt(w, tables, n);
     return build_rsdt(w, tables, n);
 }
 
+/* That of ACPI 1.0, as QEMU's pc has it. */
 static void build_rsdp(uint8_t *p, uint32_t rsdt)
 {
     memcpy(p, "RSD PTR ", 8);
     memcpy(p + 9, "HNDCST", 6);
-    p[15] = 0; /* ACPI 1.0: no XSDT, as everything lies below 4 GiB */
     put_le32(p + 16, rsdt);
-    p[8] = 0;
-    p[8] = checksum(p, 20);
+    p[8] = checksum(p, RSDP_BYTES);
+}
+
+/* That of ACPI 2.0, of which the former is the beginning. */
+static void build_rsdp_2(uint8_t *p, uint32_t rsdt, uint32_t xsdt)
+{
+    p[15] = 2;
+    put_le32(p + 20, TABLES_RSDP_BYTES);
+    put_le64(p + 24, xsdt);
+    build_rsdp(p, rsdt);
+    p[32] = checksum(p, TABLES_RSDP_BYTES);
 }
 
 /* ---- MP table ---- */
@@ -378,13 +399,14 @@ static void build_mp_pointer(uint8_t *p, uint32_t table)
 uint32_t tables_build(struct buffer *b, const struct tables_config *config)
 {
     struct writer w = {.b = b, .base = TABLES_BASE};
-    uint32_t mp;
+    uint32_t mp, rsdt, xsdt;
 
     buffer_append_le(b, 0, 64); /* RSDP and MP pointer come first, at 16-byte boundaries, once the rest is known */
-    build_rsdp(b->data, build_acpi(&w, config));
+    rsdt = build_acpi(&w, config, &xsdt);
+    build_rsdp_2(b->data, rsdt, xsdt);
     if (config->apic) {
         mp = build_mp(b, config);
-        build_mp_pointer(b->data + 32, mp);
+        build_mp_pointer(b->data + MP_POINTER, mp);
     }
     align(b, 16);
     CHECK(b->len <= TABLES_MAX);
@@ -397,7 +419,6 @@ uint32_t tables_build(struct buffer *b, const struct tables_config *config)
 #define RSDP_FILE   "etc/acpi/rsdp"
 #define FILE_NAME_BYTES 56u
 #define ENTRY_BYTES 128u
-#define RSDP_BYTES  20u
 
 enum { LOADER_ALLOCATE = 1, LOADER_ADD_POINTER = 2, LOADER_ADD_CHECKSUM = 3 };
 enum { ZONE_HIGH = 1, ZONE_FSEG = 2 };
@@ -450,7 +471,7 @@ void tables_for_firmware(struct tables_files *out, const struct tables_config *c
     struct writer w = {.b = &out->tables};
     uint8_t rsdp[RSDP_BYTES] = {0};
 
-    build_rsdp(rsdp, build_acpi(&w, config));
+    build_rsdp(rsdp, build_acpi(&w, config, NULL));
     rsdp[8] = 0;
     buffer_append(&out->rsdp, rsdp, sizeof(rsdp));
     script_allocate(&out->script, RSDP_FILE, 16, ZONE_FSEG);

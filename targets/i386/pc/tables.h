@@ -9,6 +9,7 @@
 /* Where they are put: the BIOS segment, reserved in every memory map. */
 #define TABLES_BASE 0xf0000u
 #define TABLES_MAX  0x10000u
+#define TABLES_RSDP_BYTES 36u /* at TABLES_BASE */
 
 struct tables_config {
     bool apic;            /* a local APIC and an I/O APIC are there */
