@@ -120,7 +120,6 @@ bool boot_cpu_is_64bit(const struct pc_config *config);
 
 /* elf.c */
 bool boot_is_elf(const struct boot_image *image);
-bool boot_is_elf64(const struct boot_image *image);
 /* Put the loadable segments at their physical addresses, moved by `slide`; *entry physical. */
 int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint64_t slide, uint32_t *entry,
                       struct error *err);

@@ -30,7 +30,7 @@ bool boot_is_elf(const struct boot_image *image)
     return image->len >= SELFMAG && memcmp(image->data, ELFMAG, SELFMAG) == 0;
 }
 
-bool boot_is_elf64(const struct boot_image *image)
+static bool is_elf64(const struct boot_image *image)
 {
     return boot_is_elf(image) && image->len > EI_CLASS && ((const uint8_t *)image->data)[EI_CLASS] == ELFCLASS64;
 }
@@ -279,7 +279,7 @@ bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, u
                        uint32_t *addr, uint32_t *shndx)
 {
     static const struct section_layout layouts[2] = {{52, 32, 46, 40, 4, 8, 12, 16, 20}, {64, 40, 58, 64, 8, 8, 16, 24, 32}};
-    const struct section_layout *l = &layouts[boot_is_elf64(&config->kernel)];
+    const struct section_layout *l = &layouts[is_elf64(&config->kernel)];
     const uint8_t *file = config->kernel.data;
     size_t len = config->kernel.len;
     uint64_t offset;
@@ -318,7 +318,7 @@ bool boot_elf_sections(struct boot_plan *plan, const struct pc_config *config, u
 int boot_load_elf(struct boot_plan *plan, const struct pc_config *config, const struct boot_tables *tables,
                   struct error *err)
 {
-    bool is_64 = boot_is_elf64(&config->kernel);
+    bool is_64 = is_elf64(&config->kernel);
     uint32_t pvh;
     paddr_t stack;
     int rc = boot_elf_segments(plan, config, 0, &plan->eip, err);
