@@ -759,6 +759,7 @@ static bool is_apic_msr(uint32_t n)
 static bool is_amd_msr(const struct i386_cpu *c, uint32_t n)
 {
     static const uint32_t numbers[] = {
+        0xc0010000u, 0xc0010001u, 0xc0010002u, 0xc0010003u, 0xc0010004u, 0xc0010005u, 0xc0010006u, 0xc0010007u, /* PERF_* */
         0xc0010010u, 0xc0010015u, 0xc001001au, 0xc001001du, 0xc001001fu, /* SYSCFG HWCR TOP_MEM TOP_MEM2 NB_CFG */
         0xc0010055u, 0xc0010058u, 0xc0010114u, 0xc0010140u, 0xc0010141u, /* INT_PENDING MMIO_CFG VM_CR OSVW */
         0xc0011022u, 0xc0011023u, 0xc0011029u,                           /* DC_CFG BU_CFG DE_CFG */

@@ -35,6 +35,28 @@ static void expect_undefined(const void *code, unsigned len)
     EXPECT_VECTOR(b, EXC_UD);
 }
 
+/* ---- SSE without its state ---- */
+
+START_TEST(fences_and_movnti_do_not_care_for_cr0_ts)
+{
+    static const struct { const char *bytes; unsigned len; } codes[] = {
+        {"\x0f\xae\xe8", 3}, {"\x0f\xae\xf0", 3}, {"\x0f\xae\xf8", 3}, /* lfence, mfence, sfence */
+        {"\x0f\xae\x3b", 3}, {"\x0f\xc3\x03", 3},                     /* clflush [ebx]; movnti [ebx], eax */
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
+        s->rip = b->at = KCODE;
+        s->gpr[EBX] = DATA;
+        s->cr0 |= CR0_TS;
+        s->cr4 |= CR4_OSFXSR;
+        refresh(b);
+        poke(b, KCODE, codes[i].bytes, codes[i].len);
+        steps(b, 1);
+        ck_assert_uint_eq(s->rip, KCODE + codes[i].len);
+    }
+}
+END_TEST
+
 /* ---- bits ---- */
 
 START_TEST(what_a_model_lacks_is_undefined)
@@ -181,6 +203,7 @@ Suite *test_suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_a_model_lacks_is_undefined);
+    tcase_add_test(tc, fences_and_movnti_do_not_care_for_cr0_ts);
     tcase_add_test(tc, tzcnt_and_lzcnt_are_bit_scans_where_they_are_not_there);
     tcase_add_test(tc, an_atom_of_32_bits_has_movbe);
     tcase_add_test(tc, instructions_with_vex_are_of_protected_mode);

@@ -622,6 +622,30 @@ static void video_setup(struct pc *pc, uint8_t *bda)
     bda[0x89] = 0x51;            /* VGA active, 400 lines */
 }
 
+#define BIOS_SERVICE 0xff00u /* offsets in the BIOS segment */
+#define BIOS_IGNORE  0xff53u /* where the PC's BIOS has its IRET, too */
+#define BIOS_SEGMENT 0xf000u
+
+/* Interrupt vectors of real mode: services fail, the rest does nothing. */
+static void set_vectors(struct memory *mem)
+{
+    static const uint8_t service[] = {
+        0xb4, 0x86,             /* mov ah, 86h: there is no such function */
+        0x55, 0x89, 0xe5,       /* push bp; mov bp, sp */
+        0x83, 0x4e, 0x06, 0x01, /* or word [bp + 6], 1: carry */
+        0x5d, 0xcf,             /* pop bp; iret */
+    };
+    uint8_t vectors[4 * 256];
+
+    for (unsigned n = 0; n < 256; n++) {
+        put_le16(vectors + 4 * n, n >= 0x10 && n <= 0x1a ? BIOS_SERVICE : BIOS_IGNORE);
+        put_le16(vectors + 4 * n + 2, BIOS_SEGMENT);
+    }
+    memory_write_bytes(mem, 0, vectors, sizeof(vectors), true);
+    memory_write_bytes(mem, (BIOS_SEGMENT << 4) + BIOS_SERVICE, service, sizeof(service), true);
+    memory_write_bytes(mem, (BIOS_SEGMENT << 4) + BIOS_IGNORE, "\xcf", 1, true); /* iret */
+}
+
 /* What a BIOS would have done, for a guest that comes without one. */
 static void firmware_setup(struct pc *pc)
 {
@@ -650,6 +674,7 @@ static void firmware_setup(struct pc *pc)
     }
     if (pc->vga)
         video_setup(pc, bda);
+    set_vectors(mem);
     /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
     put_le16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
     put_le16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);

@@ -179,7 +179,7 @@ static uint32_t build_fadt(struct writer *w, const struct tables_config *config,
     put_gas(b, 0xcf9, 8);
     buffer_append_le(b, 0x06, 1);           /* value that resets */
     buffer_append_le(b, 0, 3);
-    buffer_append_le(b, 0, 8);              /* the FACS lies below 4 GiB: said above */
+    put_pointer(w, facs, 8);
     put_pointer(w, dsdt, 8);
     put_gas(b, base, 32);
     put_gas(b, 0, 0);

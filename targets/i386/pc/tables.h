@@ -8,7 +8,7 @@
 
 /* Where they are put: the BIOS segment, reserved in every memory map. */
 #define TABLES_BASE 0xf0000u
-#define TABLES_MAX  0x10000u
+#define TABLES_MAX  0xff00u
 #define TABLES_RSDP_BYTES 36u /* at TABLES_BASE */
 
 struct tables_config {
