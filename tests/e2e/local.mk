@@ -19,6 +19,10 @@ EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests
 
 # A kernel as tutorials teach it, and other people's guests (the latter by run-tests).
 TESTS += tests/guests/test_hobby.py
+TESTS += tests/guests/test_hobby64.py
+EXTRA_DIST += tests/guests/test_hobby64.py tests/guests/hobby64/boot.S tests/guests/hobby64/kernel.c \
+	tests/guests/hobby64/link.ld
+EXTRA_DIST += tests/guests/test_ovmf_amd64.py tests/guests/test_xen_amd64.py
 EXTRA_DIST += tests/guests/test_hobby.py tests/guests/screen.py tests/guests/test_guests_i386.py \
 	tests/guests/hobby/boot.S tests/guests/hobby/kernel.c tests/guests/hobby/link.ld
 

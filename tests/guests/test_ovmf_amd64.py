@@ -140,6 +140,7 @@ def linux(program, name, options, directory, clock):
 def main():
     program = sys.argv[1]
     firmware_guest.need(CODE, VARS, SEABIOS)
+    os.environ["PATH"] += ":/usr/sbin"  # where dmidecode is
     for tool in "iasl", "dmidecode", "grub-mkrescue", "xorriso", "mformat":
         if not shutil.which(tool):
             print("no %s: skipped" % tool)
