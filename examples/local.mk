@@ -3,6 +3,7 @@
 STALE = examples/stale-pointer
 stale_common = $(STALE)/store.c $(STALE)/console.c $(STALE)/machine.h
 stale_i386 = $(STALE)/i386/start.S $(STALE)/i386/machine.c
+stale_x86_64 = $(STALE)/x86_64/start.S $(STALE)/i386/machine.c
 stale_aarch64 = $(STALE)/aarch64/start.S $(STALE)/aarch64/machine.c
 LOST = examples/lost-block
 lost_common = $(LOST)/notes.c $(LOST)/disk.h
@@ -12,14 +13,19 @@ hunt_sources = $(HUNT)/start.S $(HUNT)/pc.c $(HUNT)/jobs.c $(HUNT)/jobs.h
 EXTRA_DIST += $(hunt_sources) $(HUNT)/hunt $(HUNT)/demo
 EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
+	$(STALE)/x86_64/start.S $(STALE)/x86_64/link.ld \
 	$(stale_aarch64) $(STALE)/aarch64/link.ld
 
 guest_cflags = -std=gnu11 -O0 -g -ffreestanding -fno-pic -fno-stack-protector -fno-omit-frame-pointer -Wall -Wextra
 guest_ldflags = -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack
 i386_cflags = -m32 -march=i686 -fcf-protection=none
+x86_64_cflags = -m64 -mno-red-zone -mno-sse -fcf-protection=none -Wl,--no-warn-rwx-segments
 aarch64_cflags = -mgeneral-regs-only -mstrict-align -Wl,-z,max-page-size=4096
 
 noinst_DATA =
+if HAVE_X86_64_CC
+noinst_DATA += $(STALE)/x86_64/store.elf
+endif
 if HAVE_M32
 noinst_DATA += $(STALE)/i386/store.elf
 noinst_DATA += $(LOST)/i386/notes.elf
@@ -31,6 +37,7 @@ noinst_DATA += $(LOST)/aarch64/notes.elf
 endif
 CLEANFILES += $(HUNT)/jobs.elf
 CLEANFILES += $(LOST)/i386/notes.elf $(LOST)/aarch64/notes.elf
+CLEANFILES += $(STALE)/x86_64/store.elf
 CLEANFILES += $(STALE)/i386/store.elf $(STALE)/aarch64/store.elf
 
 $(HUNT)/jobs.elf: $(hunt_sources) $(STALE)/i386/link.ld examples/local.mk
@@ -42,6 +49,11 @@ $(STALE)/i386/store.elf: $(stale_common) $(stale_i386) $(STALE)/i386/link.ld exa
 	$(AM_V_GEN)$(MKDIR_P) $(STALE)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && \
 	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$d/i386/link.ld -o $@ \
 		$$d/i386/start.S $$d/i386/machine.c $$d/console.c $$d/store.c
+
+$(STALE)/x86_64/store.elf: $(stale_common) $(stale_x86_64) $(STALE)/x86_64/link.ld examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(STALE)/x86_64 && d=`cd $(srcdir)/$(STALE) && pwd` && \
+	$(CC) $(guest_cflags) $(x86_64_cflags) $(guest_ldflags) -T $$d/x86_64/link.ld -o $@ \
+		$$d/x86_64/start.S $$d/i386/machine.c $$d/console.c $$d/store.c
 
 $(STALE)/aarch64/store.elf: $(stale_common) $(stale_aarch64) $(STALE)/aarch64/link.ld examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(STALE)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && \

@@ -2,7 +2,10 @@
 # file) set; then start_server, run_session, found.
 
 arch=i386
-[ "$(od -An -tx1 -j18 -N1 "$guest" | tr -d ' ')" = b7 ] && arch=aarch64
+case $(od -An -tx1 -j18 -N1 "$guest" | tr -d ' ') in
+b7) arch=aarch64 ;;
+3e) arch=i386:x86-64 ;;
+esac
 gdb=
 for candidate in ${GDB:-} gdb gdb-multiarch; do
     "$candidate" -q -nx -batch -ex "set architecture $arch" </dev/null 2>&1 |

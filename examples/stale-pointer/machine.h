@@ -48,15 +48,15 @@ static inline u8 inb(u16 port)
 
 static inline u32 interrupts_off(void)
 {
-    u32 flags;
+    unsigned long flags;
 
-    __asm__ volatile("pushfl; popl %0; cli" : "=r"(flags) : : "memory");
-    return flags;
+    __asm__ volatile("pushf; pop %0; cli" : "=r"(flags) : : "memory");
+    return (u32)flags;
 }
 
 static inline void interrupts_restore(u32 flags)
 {
-    __asm__ volatile("pushl %0; popfl" : : "r"(flags) : "memory", "cc");
+    __asm__ volatile("push %0; popf" : : "r"((unsigned long)flags) : "memory", "cc");
 }
 
 static inline void interrupts_on(void)

@@ -33,6 +33,12 @@ def claim_the_demo_ends_on_the_culprits_line():
     contains(text, r"session_timeout \(arg=")
 
 
+def claim_it_does_in_64_bits_too():
+    store = os.path.join(BUILD, "examples", "stale-pointer", "x86_64", "store.elf")
+    if os.path.exists(store):
+        contains(demo("stale-pointer", store), r"store: tick 1000: .* audit passed")
+
+
 def claim_it_does_on_the_virt_board_too():
     store = on_virt(STORE)
     if store:

@@ -1,5 +1,5 @@
 /*
- * What the example needs of a PC. Nothing is wrong in this file.
+ * What the example needs of a PC, in 32 or 64 bits. Nothing is wrong in this file.
  */
 #include "../machine.h"
 
@@ -14,6 +14,9 @@ struct gate {
     u16 offset_low, selector;
     u8 zero, type;
     u16 offset_high;
+#ifdef __x86_64__
+    u32 offset_upper, reserved;
+#endif
 };
 
 static struct gate idt[256];
@@ -35,9 +38,13 @@ void unexpected_fault(void)
 
 static void set_gate(unsigned vector, void (*entry)(void))
 {
-    u32 offset = (u32)entry;
+    unsigned long offset = (unsigned long)entry;
 
-    idt[vector] = (struct gate){(u16)offset, 0x08, 0, 0x8e, (u16)(offset >> 16)};
+    idt[vector] = (struct gate){(u16)offset, 0x08, 0, 0x8e, (u16)(offset >> 16),
+#ifdef __x86_64__
+                                (u32)(offset >> 32), 0
+#endif
+    };
 }
 
 static void pic_init(void)
@@ -58,8 +65,8 @@ void machine_init(u32 hz)
 {
     struct {
         u16 limit;
-        u32 base;
-    } __attribute__((packed)) pointer = {sizeof idt - 1, (u32)idt};
+        unsigned long base;
+    } __attribute__((packed)) pointer = {sizeof idt - 1, (unsigned long)idt};
     u32 divisor = PIT_HZ / hz;
 
     outb(COM1 + 1, 0x00);
