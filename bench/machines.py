@@ -1,4 +1,4 @@
-"""The two targets: how their guests are built and fetched, and how hindcast and QEMU are started on them."""
+"""The three targets: how their guests are built and fetched, and how hindcast and QEMU are started on them."""
 
 import json
 import os
@@ -25,6 +25,17 @@ TARGETS = {
         "flavours": ["686", "686-pae"],
         "console": "ttyS0",
         "qemu": ["qemu-system-i386"],
+        "qemu-bare": ["-device", "isa-debug-exit,iobase=0xf4", "-global", "apic-common.vapic=off"],
+        "qemu-package": "qemu-system-x86",
+    },
+    "x86_64": {
+        "loops": LOOPS,
+        "cc": ["gcc", "-m64", "-mno-red-zone", "-fcf-protection=none", "-Wl,--no-warn-rwx-segments"],
+        "cc-package": "gcc",
+        "debian": "amd64",
+        "flavours": ["cloud-amd64", "amd64"],
+        "console": "ttyS0",
+        "qemu": ["qemu-system-x86_64"],
         "qemu-bare": ["-device", "isa-debug-exit,iobase=0xf4", "-global", "apic-common.vapic=off"],
         "qemu-package": "qemu-system-x86",
     },

@@ -44,7 +44,7 @@ def breakpoint_at(rsp, address, kind, what):
 
 def check_near(d, t, address, size):
     """Did it go where it should? (QEMU's stop replies do not say why it stopped when it went back.)"""
-    at, size_of = (32 * 8, 8) if t.name == "aarch64" else (8 * 4, 4)
+    at, size_of = {"aarch64": (32 * 8, 8), "x86_64": (16 * 8, 8)}.get(t.name, (8 * 4, 4))
     pc = int.from_bytes(bytes.fromhex(d.rsp.registers()[2 * at:2 * (at + size_of)]), "little")
     if not address <= pc < address + size:
         raise BenchError("%s went back to %x, not to %x" % (d.child.name, pc, address))
