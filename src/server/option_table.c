@@ -592,7 +592,7 @@ TAKER(take_completion)
 
 const struct option_row option_table[] = {
     {"kernel", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_KERNEL,
-     "ELF, Multiboot 1 or 2, Linux bzImage or arm64 Image (KERNEL is the same)"},
+     "ELF (32 or 64 bits), Multiboot 1 or 2, Linux bzImage, vmlinux or arm64 Image, also compressed (KERNEL is the same)"},
     {"initrd", NULL, "FILE", SECTION_GUEST, VERIFY, take_module, 0,
      "initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated"},
     {"append", NULL, "WORDS", SECTION_GUEST, MACHINE, take_text, MEMBER(append), "kernel command line"},
