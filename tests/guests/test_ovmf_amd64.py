@@ -167,7 +167,7 @@ def main():
         out = subprocess.run([program, "verify", recording], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         check("ovmf: its recording replays", out.returncode == 0, out.stdout[-2000:].decode("latin-1"))
         linux(program, "seabios", ["--bios", SEABIOS, "--cpu", "qemu64", "--cdrom", cd], tmp, "hpet event lapic")
-        linux(program, "none", [kernel, "--initrd", initrd, "--append",
+        linux(program, "none", [kernel, "--smp", "1", "--initrd", initrd, "--append",
                                 "console=ttyS0 quiet clocksource=hpet noapictimer"], tmp, "hpet event hpet")
     print("%d passed, %d failed" % (common.passed, common.failed))
     sys.exit(1 if common.failed else 0)
