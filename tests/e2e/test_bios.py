@@ -1,5 +1,6 @@
 """From the reset vector, in real mode: the scenario of QEMU's own test of reverse debugging."""
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -79,6 +80,26 @@ def claim_ten_steps_go_back_and_breakpoints_on_all_stop_at_the_last():
         check("replaylog:begin" in rsp.ask("bc"))
         equal(rsp.position(), 0)
         rsp.close()
+
+
+def claim_the_debug_console_answers_at_firmwares_port_too():
+    image = bytearray(b"\xf4" * 65536)
+    # dx = 402h; read, and write what was read; "OK"; debug-exit with 0
+    code = bytes.fromhex("ba0204 ec ee b04f ee b04b ee baf400 30c0 ee")
+    image[0:len(code)] = code
+    image[0xfff0:0xfff5] = bytes.fromhex("ea000000f0")
+    with tempfile.NamedTemporaryFile(suffix=".bin") as f:
+        f.write(image)
+        f.flush()
+        for more, said in ((), b""), (("--device", "isa-debugcon"), b"\xe9OK"), (
+                ("--device", "isa-debugcon,iobase=0x402"), b"\xe9OK"):
+            r = subprocess.run([harness.HINDCAST, "--bios", f.name, "--run", "--listen", "none", "--serial", "none", *more],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            equal(r.returncode, 1, r.stderr)
+            check((b"\xe9OK" in r.stderr) == bool(said), r.stderr)
+        r = subprocess.run([harness.HINDCAST, "--bios", f.name, "--device", "isa-debugcon,iobase=0x60"],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        check(b"another device answers there" in r.stderr, r.stderr)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
  * Adding one: its plug function, declared in its header, and a line here.
  */
 #include "vm/dev/ahci.h"
+#include "vm/dev/isa_debugcon.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/virtio_blk.h"
@@ -13,6 +14,7 @@ const struct device_model device_models[] = {
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", false, ahci_keys, ahci_plug},
     {"ide-cd", "AHCI", "ATAPI CD-ROM drive", true, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "AHCI", "ATA disk", true, ahci_disk_keys, ahci_disk_plug},
+    {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", false, isa_debugcon_keys, isa_debugcon_plug},
     {"nvme", "PCI", "NVM Express controller", true, nvme_keys, nvme_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
