@@ -52,6 +52,7 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     c.schedule = o->schedule;
     c.cpu_model = o->cpu;
     c.gic_version = o->gic_version;
+    c.its = o->its;
     c.secure = o->secure;
     c.virtualization = o->virtualization;
     c.kernel = images_first(im, IMAGE_KERNEL);

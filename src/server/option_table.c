@@ -98,7 +98,7 @@ static const struct option_key pc_keys[] = {
     {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
-    {"type", "virt"}, {"gic-version", "2|3"}, {"secure", "on|off"}, {"virtualization", "on|off"}, {NULL, NULL},
+    {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"}, {NULL, NULL},
 };
 
 static int take_virt(struct options *o, struct option_list *l, struct error *err)
@@ -107,7 +107,10 @@ static int take_virt(struct options *o, struct option_list *l, struct error *err
 
     o->kind = MACHINE_VIRT;
     o->secure = o->virtualization = false;
-    if (option_list_check(l, virt_keys, err) < 0 || option_list_number(l, "gic-version", 2, 3, &gic, err) < 0 ||
+    if (option_list_check(l, virt_keys, err) < 0 || option_list_number(l, "gic-version", 2, 3, &gic, err) < 0)
+        return -EINVAL;
+    o->its = gic == 3;
+    if (option_list_switch(l, "its", &o->its, err) < 0 ||
         option_list_switch(l, "secure", &o->secure, err) < 0 ||
         option_list_switch(l, "virtualization", &o->virtualization, err) < 0)
         return -EINVAL;
@@ -628,7 +631,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

@@ -67,6 +67,7 @@ struct options {
     const char *machine;        /* as given, "pc" or "virt,gic-version=3"; NULL: the kernel image decides */
     enum options_machine kind;  /* what `machine` begins with */
     unsigned gic_version;       /* virt: 2 or 3 */
+    bool its;                   /* virt with version 3: messages of PCI functions become LPIs */
     bool hpet;                  /* pc: the event timers are there */
     bool smbios_64;             /* pc: an entry point of SMBIOS 3.0 */
     const char *uuid;           /* pc: of the system; NULL: zeros */

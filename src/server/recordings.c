@@ -91,6 +91,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "vga", o->vga);
     if (o->kind == MACHINE_PC)
         pair(t, "hpet", o->hpet ? "on" : "off");
+    if (o->its)
+        pair(t, "its", "on");
     if (o->uuid)
         pair(t, "uuid", o->uuid);
     for (unsigned i = 0; i < o->smbios_count; i++)
@@ -245,6 +247,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     if (options_take_machine(o, o->machine, NULL) < 0)
         return error_set(err, -EINVAL, "the recording is of a machine '%.40s', which this version of hindcast has not",
                          o->machine);
+    o->its = o->its && recording_value(r, "its");
     if (o->kind == MACHINE_PC) { /* recordings from before there was one do not mention it */
         o->vga = recording_value(r, "vga");
         o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";

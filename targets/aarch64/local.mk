@@ -16,7 +16,8 @@ libaarch64_a_SOURCES += targets/aarch64/fp.h targets/aarch64/fp.c targets/aarch6
 libaarch64_a_SOURCES += targets/aarch64/virt.h targets/aarch64/virt/board.h targets/aarch64/virt/dtb.c \
 	targets/aarch64/virt/gic.c targets/aarch64/virt/gic.h targets/aarch64/virt/gic_virt.c \
 	targets/aarch64/virt/gicv2.c targets/aarch64/virt/gicv2m.c targets/aarch64/virt/gicv2m.h \
-	targets/aarch64/virt/gicv3.c targets/aarch64/virt/psci.c \
+	targets/aarch64/virt/gicv3.c targets/aarch64/virt/its.c targets/aarch64/virt/its.h \
+	targets/aarch64/virt/lpi.c targets/aarch64/virt/lpi.h targets/aarch64/virt/psci.c \
 	targets/aarch64/virt/semihost.c targets/aarch64/virt/semihost.h targets/aarch64/virt/semihost_files.c \
 	targets/aarch64/virt/virt.c \
 	targets/aarch64/boot/boot.c targets/aarch64/boot/boot.h targets/aarch64/boot/elf.c \

@@ -35,6 +35,7 @@ struct virt_config {
     struct cpu_topology topology;
     struct schedule schedule;    /* quantum 0: the usual one */
     unsigned gic_version;       /* 2 or 3 */
+    bool its;                   /* version 3: LPIs and the translation service; without: messages are SPIs */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */
     struct boot_image kernel, initrd;

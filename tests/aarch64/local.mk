@@ -69,3 +69,10 @@ TESTS += tests/aarch64/test_semihosting
 tests_aarch64_test_semihosting_SOURCES = tests/check_main.c tests/aarch64/test_semihosting.c
 tests_aarch64_test_semihosting_LDADD = libaarch64.a libvm.a libsoftfloat.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
+# LPIs and the translation service.
+if HAVE_CHECK
+check_PROGRAMS += tests/aarch64/test_its
+TESTS += tests/aarch64/test_its
+tests_aarch64_test_its_SOURCES = tests/aarch64/test_its.c tests/check_main.c tests/whole/chip_bench.h
+tests_aarch64_test_its_LDADD = libaarch64.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif

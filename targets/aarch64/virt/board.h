@@ -7,6 +7,8 @@
 #include "aarch64/virt.h"
 #include "aarch64/virt/gic.h"
 #include "aarch64/virt/gicv2m.h"
+#include "aarch64/virt/its.h"
+#include "aarch64/virt/lpi.h"
 #include "base/buffer.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
@@ -21,7 +23,7 @@
 /* Memory map. */
 enum {
     VIRT_FLASH = 0x00000000, VIRT_GIC_DIST = 0x08000000, VIRT_GIC_CPU = 0x08010000, VIRT_GIC_V2M = 0x08020000, VIRT_GIC_HYP = 0x08030000,
-    VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
+    VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_ITS = 0x08080000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
     VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000,
     VIRT_SECURE_GPIO = 0x090b0000, VIRT_MMIO = 0x0a000000,
     VIRT_SECURE_MEM = 0x0e000000, VIRT_PCI_MEMORY = 0x10000000, VIRT_PCI_IO = 0x3eff0000,
@@ -61,7 +63,10 @@ struct virt {
     struct gic_bus gics;
     unsigned mmio_used;           /* virtio-mmio slots that have a device: the last ones */
     struct device *gic, *v2m, *pci, *pci_root, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
+    struct device *its;           /* NULL: there is none */
     struct gic_wiring gic_wiring[MACHINE_MAX_CPUS];
+    struct lpi_wiring lpi_wiring[MACHINE_MAX_CPUS];
+    struct its_wiring its_wiring;
     struct gicv2m_wiring v2m_wiring;
     struct ports ports;           /* PCI's I/O space */
     struct pci_bus pci_bus;

@@ -240,10 +240,12 @@ static void add_gic(struct writer *w, const struct virt *v)
     }
     if (v->gic_wiring[0].virtualization)
         interrupt(w, PPI, PPI_MAINTENANCE, LEVEL_HIGH);
-    begin_at(w, "v2m", VIRT_GIC_V2M);
-    string(w, "compatible", "arm,gic-v2m-frame");
+    begin_at(w, v->config.its ? "its" : "v2m", v->config.its ? VIRT_GIC_ITS : VIRT_GIC_V2M);
+    string(w, "compatible", v->config.its ? "arm,gic-v3-its" : "arm,gic-v2m-frame");
     flag(w, "msi-controller");
-    reg1(w, VIRT_GIC_V2M, 0x1000);
+    if (v->config.its)
+        cell(w, "#msi-cells", 1);
+    reg1(w, v->config.its ? VIRT_GIC_ITS : VIRT_GIC_V2M, v->config.its ? ITS_BYTES : 0x1000);
     cell(w, "phandle", PHANDLE_MESSAGES);
     end(w);
     end(w);

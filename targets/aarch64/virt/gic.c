@@ -7,7 +7,9 @@
  * as a uniprocessor does. Of several that an SPI of version 2 is for, each sees it until one has taken it; one of version 3
  * that is for any (1 of N) goes to the first that is awake and has its group enabled. Five bits of priority.
  *
- * Not modelled: LPIs, ITS, message-signalled SPIs, NSACR (reads as 0: Non-
+ * LPIs (lpi.c) take part in choosing; they are Non-secure group 1 and never active.
+ *
+ * Not modelled: message-signalled SPIs, NSACR (reads as 0: Non-
  * secure software has no access to Secure interrupts).
  * To extend: a register with a field for each interrupt goes into
  * gic_bank_read() and gic_bank_write().
@@ -18,6 +20,7 @@
 #include <string.h>
 
 #include "aarch64/cpu.h"
+#include "aarch64/virt/lpi.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "vm/machine.h"
@@ -92,6 +95,14 @@ static uint8_t *priority_of(const struct device *dev, unsigned irq)
     return irq < GIC_FIRST_SPI ? &s->own_priority[irq] : &gic_shared(dev)->spi_priority[irq - GIC_FIRST_SPI];
 }
 
+/* The same of any interrupt, to look at. */
+static uint8_t priority(const struct device *dev, unsigned irq)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return lpi_is(irq) ? lpi_priority(w->lpis, irq) : *priority_of(dev, irq);
+}
+
 static bool bit(uint32_t word, unsigned irq)
 {
     return word >> (irq % 32) & 1u;
@@ -100,8 +111,11 @@ static bool bit(uint32_t word, unsigned irq)
 enum gic_group gic_group_of(const struct device *dev, unsigned irq)
 {
     const struct gic_wiring *w = dev->wiring;
-    const struct gic_bank *b = gic_bank_of(dev, irq / 32);
+    const struct gic_bank *b;
 
+    if (lpi_is(irq))
+        return GIC_G1;
+    b = gic_bank_of(dev, irq / 32);
     if (bit(b->group, irq))
         return GIC_G1;
     return w->version == 3 && w->security && bit(b->grpmod, irq) ? GIC_G1S : GIC_G0;
@@ -150,7 +164,8 @@ static bool routed_here(const struct device *dev, unsigned irq)
 
 unsigned gic_best(const struct device *dev)
 {
-    unsigned best = GIC_SPURIOUS;
+    const struct gic_wiring *w = dev->wiring;
+    unsigned best = GIC_SPURIOUS, lpi;
 
     for (unsigned n = 0; n < GIC_WORDS; n++) {
         const struct gic_bank *b = gic_bank_of(dev, n);
@@ -164,7 +179,8 @@ unsigned gic_best(const struct device *dev)
                 best = irq;
         }
     }
-    return best;
+    lpi = w->lpis && group_on(dev, GIC_G1) ? lpi_best(w->lpis) : 0;
+    return lpi && (best == GIC_SPURIOUS || priority(dev, lpi) < *priority_of(dev, best)) ? lpi : best;
 }
 
 /* Bits of a priority that count for preemption. */
@@ -238,24 +254,36 @@ uint32_t gic_common_bpr(const struct device *dev)
     return s->bpr[GIC_G0] < 7 ? s->bpr[GIC_G0] + 1 : 7;
 }
 
+bool gic_is_there(const struct device *dev, unsigned irq)
+{
+    const struct gic_wiring *w = dev->wiring;
+
+    return irq < GIC_IRQS || (w->lpis && lpi_is(irq));
+}
+
 bool gic_preempts(const struct device *dev, unsigned irq)
 {
     const struct gic_state *s = dev->state;
     unsigned running = gic_running(dev, NULL);
 
-    if (irq >= GIC_IRQS || *priority_of(dev, irq) >= s->pmr)
+    if (!gic_is_there(dev, irq) || priority(dev, irq) >= s->pmr)
         return false;
-    return running == IDLE || (*priority_of(dev, irq) & group_mask(dev, gic_group_of(dev, irq))) < running;
+    return running == IDLE || (priority(dev, irq) & group_mask(dev, gic_group_of(dev, irq))) < running;
 }
 
 void gic_activate(struct device *dev, unsigned irq)
 {
+    const struct gic_wiring *w = dev->wiring;
     struct gic_state *s = dev->state;
     enum gic_group g = gic_group_of(dev, irq);
 
+    s->apr[g] |= 1u << ((priority(dev, irq) & group_mask(dev, g)) >> 3);
+    if (lpi_is(irq)) {
+        lpi_set_pending(w->lpis, irq, false);
+        return;
+    }
     gic_bank_of(dev, irq / 32)->active |= 1u << (irq % 32);
     gic_bank_of(dev, irq / 32)->latch &= ~(1u << (irq % 32));
-    s->apr[g] |= 1u << ((*priority_of(dev, irq) & group_mask(dev, g)) >> 3);
     gic_update(dev);
 }
 

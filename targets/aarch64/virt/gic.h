@@ -95,6 +95,7 @@ struct gic_wiring {
     bool security;          /* two security states (EL3 exists) */
     bool virtualization;    /* the virtual CPU interface exists */
     const struct a64_cpu *cpu; /* its exception level and security state are looked at */
+    struct device *lpis;    /* version 3: the CPU's LPIs; NULL: there are none */
     bool nonsecure;         /* the access in progress to a register in memory is a Non-secure one */
     struct line irq, fiq, virq, vfiq;
 };
@@ -130,6 +131,8 @@ enum gic_group gic_group_of(const struct device *dev, unsigned irq);
 /* The pending interrupt of highest priority whose group is enabled, whether or not the CPU
  * interface lets it through; GIC_SPURIOUS: none. */
 unsigned gic_best(const struct device *dev);
+/* Is there such an interrupt? */
+bool gic_is_there(const struct device *dev, unsigned irq);
 /* May it preempt what runs, and pass the priority mask? */
 bool gic_preempts(const struct device *dev, unsigned irq);
 /* Take it: it becomes active, its priority the running one. */

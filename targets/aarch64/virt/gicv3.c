@@ -5,11 +5,14 @@
  * Without EL3 there is one security state (GICD_CTLR.DS reads as 1). System
  * register access is always on (ICC_SRE_ELx reads as all ones).
  *
- * Not modelled: LPIs and ITS, memory-mapped CPU interface, range selectors.
+ * LPIs are in lpi.c, what makes them of messages is in its.c.
+ *
+ * Not modelled: memory-mapped CPU interface, range selectors.
  */
 #include "aarch64/virt/gic.h"
 
 #include "aarch64/cpu.h"
+#include "aarch64/virt/lpi.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x43bu
@@ -74,8 +77,9 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
     switch (offset) {
     case GICD_CTLR:
         return read_dist_ctlr(dev);
-    case GICD_TYPER: /* 16 bits of INTID, affinity 3; 1 of N where there are several */
-        return LAST_WORD | (w->security ? 1u << 10 : 0) | 15u << 19 | 1u << 24 | (gic_count(dev) == 1 ? 1u << 25 : 0);
+    case GICD_TYPER: /* bits of INTID, LPIs, affinity 3; 1 of N where there are several */
+        return LAST_WORD | (w->security ? 1u << 10 : 0) | (w->lpis ? 1u << 17 | (LPI_BITS - 1) << 19 : 15u << 19) | 1u << 24 |
+               (gic_count(dev) == 1 ? 1u << 25 : 0);
     case GICD_IIDR:
         return IIDR;
     default:
@@ -111,12 +115,15 @@ static uint32_t redist_read(struct device *dev, uint32_t offset)
 {
     const struct gic_wiring *w = dev->wiring;
     const struct gic_state *s = dev->state;
+    uint32_t value;
 
+    if (w->lpis && lpi_read(w->lpis, offset, &value))
+        return value;
     if (offset >= SGI_FRAME)
         return offset < SGI_FRAME + 0x1000 ? gic_bank_read(dev, offset - SGI_FRAME, 0, 0) : 0;
     switch (offset) {
     case GICR_IIDR:  return IIDR;
-    case GICR_TYPER: return w->number << 8 | (w->number + 1 == gic_count(dev) ? 0x10 : 0); /* the last one */
+    case GICR_TYPER: return w->number << 8 | (w->number + 1 == gic_count(dev) ? 0x10 : 0) | (w->lpis ? 1 : 0); /* the last one; LPIs */
     case GICR_TYPER + 4: return w->affinity;
     case GICR_WAKER: return gic_nonsecure_view(dev) ? 0 : s->waker;
     default:         return offset >= ID_REGS ? read_id(offset) : 0;
@@ -125,8 +132,11 @@ static uint32_t redist_read(struct device *dev, uint32_t offset)
 
 static void redist_write(struct device *dev, uint32_t offset, uint32_t value, uint32_t mask)
 {
+    const struct gic_wiring *w = dev->wiring;
     struct gic_state *s = dev->state;
 
+    if (w->lpis && lpi_write(w->lpis, offset, value))
+        return;
     if (offset >= SGI_FRAME) {
         if (offset < SGI_FRAME + 0x1000)
             gic_bank_write(dev, offset - SGI_FRAME, value, mask, 0, 0);
@@ -248,7 +258,7 @@ static unsigned acknowledge(struct device *dev, unsigned group)
     if (!gic_preempts(dev, irq))
         return GIC_SPURIOUS;
     irq = as_seen(dev, irq, group);
-    if (irq < GIC_IRQS)
+    if (gic_is_there(dev, irq))
         gic_activate(dev, irq);
     return irq;
 }
@@ -275,7 +285,7 @@ static void end_of_interrupt(struct device *dev, unsigned group, uint64_t value)
     unsigned irq = value & 0xffffffu;
     enum gic_group g;
 
-    if (irq >= GIC_IRQS || gic_running(dev, &g) == 0xff || !may_end(dev, group, g))
+    if (!gic_is_there(dev, irq) || gic_running(dev, &g) == 0xff || !may_end(dev, group, g))
         return;
     gic_drop_priority(dev);
     if (!split_end(dev))

@@ -57,9 +57,25 @@ static void add_gics(struct virt *v)
 }
 
 /* Receivers of lines come before their senders, so that a reset finds them reset. */
+/* LPIs of each CPU, and what makes them of messages. */
+static void add_its(struct virt *v)
+{
+    for (unsigned n = 0; n < v->machine->ncpus; n++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "lpi%u", n);
+        v->lpi_wiring[n] = (struct lpi_wiring){.gic = v->gics.gics[n], .security = v->config.secure};
+        v->gic_wiring[n].lpis = v->its_wiring.lpis[n] = add(v, &lpi_ops, name, &v->lpi_wiring[n]);
+    }
+    v->its_wiring.count = v->machine->ncpus;
+    v->its = add(v, &its_ops, "its", &v->its_wiring);
+}
+
 static void create_devices(struct virt *v)
 {
     add_gics(v);
+    if (v->config.its)
+        add_its(v);
     v->v2m = add(v, &gicv2m_ops, "gicv2m", &v->v2m_wiring);
     v->pci = add(v, &pci_host_ops, "pci", &v->pci_bus);
     v->pci_root = add(v, &pci_root_ops, "pci-root", &v->pci_root_wiring);
@@ -88,8 +104,12 @@ static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t
 {
     struct virt *v = ctx;
 
-    (void)requester;
-    if (address != VIRT_GIC_V2M + GICV2M_SETSPI)
+    if (v->its && address == VIRT_GIC_ITS + ITS_TRANSLATER) {
+        its_message(v->its, requester, data);
+        machine_attention(v->machine);
+        return true;
+    }
+    if (v->its || address != VIRT_GIC_V2M + GICV2M_SETSPI)
         return false;
     gicv2m_ops.write(v->v2m, 0, GICV2M_SETSPI, 4, data);
     machine_attention(v->machine);
@@ -230,7 +250,10 @@ static void map_memory(struct virt *v)
             map_device(v, VIRT_GIC_VCPU, 0x10000, v->gic, GICV2_VCPU);
         }
     }
-    map_device(v, VIRT_GIC_V2M, 0x1000, v->v2m, 0);
+    if (v->its)
+        map_device(v, VIRT_GIC_ITS, ITS_BYTES, v->its, 0);
+    else
+        map_device(v, VIRT_GIC_V2M, 0x1000, v->v2m, 0);
     map_device(v, VIRT_PCI_IO, PCI_IO_BYTES, v->pci, PCI_HOST_IO);
     map_device(v, VIRT_PCI_ECAM, PCI_ECAM_BYTES, v->pci, PCI_HOST_ECAM);
     map_device(v, VIRT_UART, 0x1000, v->uart[0], 0);
@@ -378,6 +401,8 @@ static int check_config(const struct virt_config *c, struct error *err)
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, a64_model_names);
     if (c->gic_version != 2 && c->gic_version != 3)
         return error_set(err, -EINVAL, "gic-version=%u: there are 2 and 3", c->gic_version);
+    if (c->its && c->gic_version == 2)
+        return error_set(err, -EINVAL, "an ITS needs a GIC of version 3");
     if (c->topology.cpus > (c->gic_version == 2 ? 8 : MACHINE_MAX_CPUS))
         return error_set(err, -EINVAL, "%u CPUs: a GIC of version 2 is for 8, one of version 3 for %d here", c->topology.cpus,
                          MACHINE_MAX_CPUS);
