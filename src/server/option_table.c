@@ -631,7 +631,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off][,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

@@ -65,8 +65,8 @@ static const struct device_ops card_ops = {
 
 static struct pci_bus root;
 static struct ports ports;
-static struct device *host, *bridge, *card[3];
-static struct card_wiring card_wiring[3];
+static struct device *host, *bridge, *card[4];
+static struct card_wiring card_wiring[4];
 static struct pci_bridge_wiring bridge_wiring;
 static unsigned messages;
 static uint32_t message_requester, message_data;
@@ -90,7 +90,7 @@ static void plug_card(unsigned n, struct pci_bus *bus, uint8_t devfn, uint32_t r
 {
     static const struct pci_identity id = {.vendor = 0x1234, .device = 0x5678, .subsystem_vendor = 0xabcd,
                                            .subsystem = 0xef01, .class_code = 0x010802, .revision = 7, .pin = 2};
-    static const char *const names[] = {"card0", "card1", "card2"};
+    static const char *const names[] = {"card0", "card1", "card2", "card3"};
     struct card_state *s;
     struct pci_function *f = &card_wiring[n].pci;
 
@@ -337,6 +337,37 @@ static void msix_set(unsigned vector, uint32_t address, uint32_t data, uint32_t 
     memory_write(&m->memory, at + 12, 4, control);
 }
 
+START_TEST(a_conventional_bridge_takes_requests_upon_itself)
+{
+    static struct pci_bridge_wiring wiring;
+    struct pci_function *f = &card_wiring[3].pci;
+    struct device *conventional;
+    unsigned at;
+
+    new_bus();
+    conventional = machine_add_device(m, &pci_bridge_ops, "bridge1", &wiring);
+    pci_bridge_plug(conventional, &root, PCI_DEVFN(5, 0), PCI_BRIDGE_CONVENTIONAL);
+    plug_card(3, pci_bridge_secondary(conventional), PCI_DEVFN(2, 0), 0);
+    reset_all();
+    ck_assert(pci_bridge_is_port(&bridge_wiring.pci) && !pci_bridge_is_port(&wiring.pci));
+    ck_assert_ptr_null(pci_bridge_secondary(card[0]));
+    for (unsigned n = 0; n < 2; n++) { /* behind the root port, behind the other */
+        unsigned slot = n ? PCI_DEVFN(5, 0) : PORT, devfn = n ? PCI_DEVFN(2, 0) : 0;
+
+        put(0, slot, 0x18, 4, 0x030300);
+        put(0, slot, 4, 2, 4);
+        at = find_capability(PCI_CAP_MSI);
+        put(3, devfn, 4, 2, 4);
+        put(3, devfn, at + 4, 4, MESSAGES);
+        put(3, devfn, at + 2, 2, 1);
+        pci_notify(n ? f : &card_wiring[1].pci, 0);
+        ck_assert_uint_eq(messages, n + 1);
+        ck_assert_uint_eq(message_requester, n ? PCI_DEVFN(5, 0) : 0x300);
+        put(0, slot, 0x18, 4, 0);
+    }
+}
+END_TEST
+
 START_TEST(msix_has_a_table_and_pending_bits)
 {
     struct pci_function *f = &card_wiring[0].pci;
@@ -453,6 +484,7 @@ static void claims(TCase *tc)
     ADD(a_bridge_resets_its_other_side);
     ADD(pins_are_turned_by_their_slots_and_shared);
     ADD(msi_messages_go_where_they_are_told_and_wait_while_masked);
+    ADD(a_conventional_bridge_takes_requests_upon_itself);
     ADD(msix_has_a_table_and_pending_bits);
     ADD(only_bus_masters_reach_memory);
     ADD(a_bios_gives_everything_its_place);

@@ -7,6 +7,7 @@
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
+#include "vm/dev/pci_bridge.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_scsi.h"
 
@@ -16,6 +17,9 @@ const struct device_model device_models[] = {
     {"ide-hd", "AHCI", "ATA disk", true, ahci_disk_keys, ahci_disk_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", false, isa_debugcon_keys, isa_debugcon_plug},
     {"nvme", "PCI", "NVM Express controller", true, nvme_keys, nvme_plug},
+    {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", false, pci_bridge_keys, pci_bridge_device_plug},
+    {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", false, pci_root_port_keys,
+     pci_root_port_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "vm/dev/pci.h"
+#include "vm/dev/pci_bridge.h"
 #include "vm/machine.h"
 
 static const struct device_model *find_model(const char *name)
@@ -38,13 +39,17 @@ static bool devfn_taken(const struct pci_bus *bus, unsigned devfn)
     return false;
 }
 
-static int free_slot(struct sockets *s, uint8_t *devfn, struct error *err)
+/* Behind a root port there is slot 0 only; behind another bridge that is the bridge's own, as in QEMU. */
+static int free_slot(const struct sockets *s, uint8_t *devfn, struct error *err)
 {
-    while (s->next_slot < PCI_MAX_FUNCTIONS && slot_taken(s->pci, s->next_slot))
-        s->next_slot++;
-    if (s->next_slot == PCI_MAX_FUNCTIONS)
+    bool port = s->pci->bridge && pci_bridge_is_port(s->pci->bridge);
+    unsigned slot = s->pci->bridge ? !port : s->next_slot, end = port ? 1 : 32;
+
+    while (slot < end && slot_taken(s->pci, slot))
+        slot++;
+    if (slot == end)
         return error_set(err, -EINVAL, "no slot of the PCI bus is free");
-    *devfn = PCI_DEVFN(s->next_slot++, 0);
+    *devfn = PCI_DEVFN(slot, 0);
     return 0;
 }
 
@@ -59,17 +64,34 @@ static int given_slot(const struct sockets *s, const char *addr, uint8_t *devfn,
     if (end == addr || *end || slot > 31 || function > 7)
         return error_set(err, -EINVAL, "addr=%s: write SLOT or SLOT.FUNCTION, hexadecimal, 0 to 1f and 0 to 7", addr);
     *devfn = PCI_DEVFN(slot, function);
+    if (slot && s->pci->bridge && pci_bridge_is_port(s->pci->bridge))
+        return error_set(err, -EINVAL, "addr=%s: behind a root port there is slot 0", addr);
     if (devfn_taken(s->pci, *devfn))
         return error_set(err, -EINVAL, "addr=%s: there is a device already", addr);
     return 0;
 }
 
-static int choose_place(struct sockets *s, const char *addr, const char *bus, uint8_t *devfn, struct error *err)
+/* s->pci becomes the bus that is meant: the board's, or that behind the bridge of that id. */
+static int choose_bus(struct sockets *s, const char *bus, struct error *err)
 {
+    struct device *bridge;
+
     if (!s->pci)
         return error_set(err, -EINVAL, "this board has no PCI bus");
-    if (bus && strcmp(bus, "pci.0") && strcmp(bus, "pcie.0"))
-        return error_set(err, -EINVAL, "bus=%s: there is one bus, pci.0", bus);
+    if (!bus || !strcmp(bus, "pci.0") || !strcmp(bus, "pcie.0"))
+        return 0;
+    bridge = machine_find_device(s->machine, bus);
+    if (!bridge || !pci_bridge_secondary(bridge))
+        return error_set(err, -EINVAL, "bus=%s: buses are pci.0 and the ids of bridges (--device pci-bridge,id=ID, before it)",
+                         bus);
+    s->pci = pci_bridge_secondary(bridge);
+    return 0;
+}
+
+static int choose_place(struct sockets *s, const char *addr, const char *bus, uint8_t *devfn, struct error *err)
+{
+    if (choose_bus(s, bus, err) < 0)
+        return -EINVAL;
     return addr ? given_slot(s, addr, devfn, err) : free_slot(s, devfn, err);
 }
 
@@ -111,10 +133,11 @@ static int find_drive(const struct machine *m, const struct device_model *model,
     return 0;
 }
 
-static int plug(struct sockets *s, const struct device_model *model, const struct option_list *props, struct drive *d,
+static int plug(const struct sockets *board, const struct device_model *model, const struct option_list *props, struct drive *d,
                 struct error *err)
 {
     char name[sizeof(((struct device *)0)->name)];
+    struct sockets own = *board, *s = &own; /* with the bus that it goes to */
     uint8_t devfn = 0;
 
     if (s->machine->ndevices == MACHINE_MAX_DEVICES)
@@ -154,7 +177,7 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
 
 /* Every device has these, besides its own. */
 static const struct option_key common_keys[] = {
-    {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "pci.0"},
+    {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "ID"},
 };
 
 static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)

@@ -405,10 +405,26 @@ static uint8_t bus_number(const struct pci_bus *bus)
     return bus->bridge ? bus->bridge->config[PCI_SECONDARY_BUS] : 0;
 }
 
+static uint32_t own_id(const struct pci_function *f)
+{
+    return (uint32_t)bus_number(f->bus) << 8 | f->devfn;
+}
+
+/* Who a request comes from, as the root sees it: a conventional bridge takes those behind it upon itself. */
+static uint32_t requester_id(const struct pci_function *f)
+{
+    uint32_t id = own_id(f);
+
+    for (const struct pci_function *b = f->bus->bridge; b; b = b->bus->bridge)
+        if (!b->express_at)
+            id = own_id(b);
+    return id;
+}
+
 void pci_send(struct pci_function *f, paddr_t address, uint32_t data)
 {
     const struct pci_bus *root = root_of(f->bus);
-    uint32_t requester = (uint32_t)bus_number(f->bus) << 8 | f->devfn;
+    uint32_t requester = requester_id(f);
 
     if (!may_master(f) || (root->message && root->message(root->message_ctx, requester, address, data)))
         return;

@@ -8,9 +8,14 @@
  */
 #include "vm/dev/pci_bridge.h"
 
+#include <errno.h>
+
 #include "base/bytes.h"
+#include "vm/machine.h"
 
 #define CONTROL_RESET 0x40u
+#define BRIDGE_ID     0x0001u
+#define ROOT_PORT_ID  0x000cu
 
 DEVICE_STATE_BEGIN
 struct pci_bridge_state {
@@ -42,7 +47,7 @@ void pci_bridge_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn, enu
     struct pci_bridge_wiring *w = dev->wiring;
     struct pci_bridge_state *s = dev->state;
     struct pci_function *f = &w->pci;
-    const struct pci_identity id = {.vendor = 0x1b36, .device = kind == PCI_BRIDGE_ROOT_PORT ? 0x000c : 0x0001,
+    const struct pci_identity id = {.vendor = 0x1b36, .device = kind == PCI_BRIDGE_ROOT_PORT ? ROOT_PORT_ID : BRIDGE_ID,
                                     .class_code = 0x060400, .pin = 1,
                                     .command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
                                                PCI_COMMAND_SERR | PCI_COMMAND_NO_INTX};
@@ -84,3 +89,42 @@ const struct device_ops pci_bridge_ops = {
     .state_size = sizeof(struct pci_bridge_state),
     .reset = bridge_reset,
 };
+
+struct pci_bus *pci_bridge_secondary(const struct device *dev)
+{
+    struct pci_bridge_wiring *w = dev->wiring;
+
+    return dev->ops == &pci_bridge_ops ? &w->secondary : NULL;
+}
+
+bool pci_bridge_is_port(const struct pci_function *f)
+{
+    return get_le16(f->reset + 2) == ROOT_PORT_ID;
+}
+
+/* QEMU's words that change nothing here are taken. */
+const struct option_key pci_bridge_keys[] = {{"chassis_nr", "N"}, {NULL, NULL}};
+const struct option_key pci_root_port_keys[] = {{"chassis", "N"}, {"slot", "N"}, {"port", "N"}, {NULL, NULL}};
+
+static int plug_bridge(struct sockets *s, const char *name, uint8_t devfn, enum pci_bridge_kind kind, struct error *err)
+{
+    if (kind == PCI_BRIDGE_ROOT_PORT && s->pci->bridge)
+        return error_set(err, -EINVAL, "a root port goes on the root bus");
+    pci_bridge_plug(machine_add_owned_device(s->machine, &pci_bridge_ops, name, sizeof(struct pci_bridge_wiring)), s->pci, devfn,
+                    kind);
+    return 0;
+}
+
+int pci_bridge_device_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                           const struct option_list *props, struct error *err)
+{
+    (void)d, (void)props;
+    return plug_bridge(s, name, devfn, PCI_BRIDGE_CONVENTIONAL, err);
+}
+
+int pci_root_port_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                       struct error *err)
+{
+    (void)d, (void)props;
+    return plug_bridge(s, name, devfn, PCI_BRIDGE_ROOT_PORT, err);
+}
