@@ -38,6 +38,7 @@ PCI = {
     "vda": ["--device", "virtio-blk-pci,drive=DRIVE,num-queues=2"],
     "sda": ["--device", "virtio-scsi-pci,num_queues=2", "--device", "scsi-hd,drive=DRIVE"],
     "sdb": ["--device", "ich9-ahci", "--device", "ide-hd,drive=DRIVE"],
+    "mmcblk0": ["--device", "sdhci-pci", "--device", "sd-card,drive=DRIVE"],
 }
 MMIO = {
     "vda": ["--device", "virtio-blk-device,drive=DRIVE"],
@@ -48,7 +49,7 @@ BRIDGED = {
     "nvme0n1": ["--device", "pcie-root-port,id=rp", "--device", "nvme,drive=DRIVE,serial=n,bus=rp"],
     "vda": ["--device", "pci-bridge,id=br", "--device", "virtio-blk-pci,drive=DRIVE,bus=br"],
 }
-PCI_DRIVERS = ["nvme", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci"]
+PCI_DRIVERS = ["nvme", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "sdhci_pci"]
 # By name: the machine, the disks, the modules, what /proc/interrupts has of each.
 CASES = {
     "pci-3": ("virt,gic-version=3", PCI, PCI_DRIVERS, r"ITS-MSI"),

@@ -83,17 +83,17 @@ static void add_drive(struct machine_parts *p, const char *name, enum drive_medi
 {
     p->drives[p->ndrives++] = (struct drive_part){
         .interface = interface, .index = index,
-        .config = {.name = name, .media = media, .size = 1440 << 10, .sector_size = media == DRIVE_CDROM ? 2048 : 512,
-                   .read_only = media == DRIVE_CDROM, .latency_ns = DRIVE_LATENCY_NS, .rate = DRIVE_RATE}};
+        .config = {.name = name, .media = media, .size = media == DRIVE_FLOPPY ? 1440 << 10 : 1 << 20,
+                   .sector_size = media == DRIVE_CDROM ? 2048 : 512, .read_only = media == DRIVE_CDROM, .latency_ns = DRIVE_LATENCY_NS, .rate = DRIVE_RATE}};
 }
 
 static const struct machine_parts *make_parts(bool pc)
 {
     static const char *const devices[] = {
         "nvme,drive=n0,serial=1", "ich9-ahci", "ide-hd,drive=a0", "ide-cd,drive=a1", "virtio-blk-pci,drive=b0",
-        "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "virtio-blk-device,drive=m0",
-        "virtio-scsi-device"};
-    static const char *const names[] = {"n0", "a0", "a1", "b0", "s0", "s1", "m0"};
+        "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "sdhci-pci", "sd-card,drive=c0",
+        "virtio-blk-device,drive=m0", "virtio-scsi-device"};
+    static const char *const names[] = {"n0", "a0", "a1", "b0", "s0", "s1", "c0", "m0"};
     static struct machine_parts p;
 
     p = (struct machine_parts){.ndrives = 0};
@@ -103,10 +103,10 @@ static const struct machine_parts *make_parts(bool pc)
         add_drive(&p, "h1", DRIVE_CDROM, DRIVE_IF_IDE, 1);
     }
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
-        if (!pc || i != 6)
+        if (!pc || i != 7)
             add_drive(&p, names[i], i == 2 || i == 5 ? DRIVE_CDROM : DRIVE_DISK, DRIVE_IF_NONE, 0);
     for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
-        if (!pc || i < 8)
+        if (!pc || i < 10)
             p.devices[p.ndevices++] = devices[i];
     return &p;
 }

@@ -8,6 +8,7 @@
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
+#include "vm/dev/sdhci.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_scsi.h"
 
@@ -20,6 +21,8 @@ const struct device_model device_models[] = {
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", false, pci_bridge_keys, pci_bridge_device_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", false, pci_root_port_keys,
      pci_root_port_plug},
+    {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", true, sd_card_keys, sd_card_plug},
+    {"sdhci-pci", "PCI", "SD host controller with one slot", false, sdhci_keys, sdhci_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},

@@ -479,7 +479,7 @@ static int mmio_slot(void *ctx, struct device *dev, struct line *irq, struct err
 static int plug_parts(struct virt *v, struct error *err)
 {
     struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1, .ctx = v, .mmio_slot = mmio_slot,
-                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
+                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;
 }

@@ -997,7 +997,7 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
 static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
-                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci"}};
+                        .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
 }
