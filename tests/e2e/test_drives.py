@@ -312,6 +312,8 @@ def claim_firmware_boots_from_what_boot_says():
 
 def claim_what_cannot_be_is_refused_by_name():
     with Disk() as d:
+        with open(d.path("odd"), "wb") as f:
+            f.write(bytes(1000))
         for words, pattern in (
                 (["--drive", "file=%s,if=ide,index=1" % d.raw, "-hdb", d.raw], r"two drives are ide 1"),
                 (["--drive", "file=%s,formt=raw" % d.raw], r"did you mean format"),
@@ -322,6 +324,8 @@ def claim_what_cannot_be_is_refused_by_name():
                                                                                         r"no such device"),
                 (["-hda", d.path("gone.img")], r"gone.img"),
                 (["--boot", "order=x"], r"--boot order=x"),
+                (["--drive", "if=sd,file=" + d.path("odd")], r"drive sd0: an SD card of 1024 bytes: its size is a multiple of 256 KiB"),
+                (["--device", "nvme,drive=x,bus=y", "--drive", "if=none,id=x,file=" + d.raw], r"bus=y: buses are pci.0 and the ids"),
                 (["-hda", d.raw, "--snapshot"], r"no image is ever written"),
                 (["--drive", "file=%s,write-back" % d.raw, "--record", d.path("r")], r"add --embed")):
             refused(pattern, KERNEL, *words)

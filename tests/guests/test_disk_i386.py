@@ -35,6 +35,9 @@ CONTROLLERS = {
     "virtio-blk": (["--drive", "file=FILE,if=virtio,id=d0"], ["virtio_pci", "virtio_blk"], "vda"),
     "virtio-scsi": (["--drive", "file=FILE,if=none,id=d0", "--device", "virtio-scsi-pci,id=scsi", "--device",
                      "scsi-hd,drive=d0,bus=scsi.0"], ["virtio_pci", "virtio_scsi", "sd_mod"], "sda"),
+    "sd": (["--drive", "file=FILE,if=sd,id=d0"], ["sdhci_pci", "mmc_block"], "mmcblk0"),
+    "bridged": (["--drive", "file=FILE,if=none,id=d0", "--device", "pci-bridge,id=br", "--device", "virtio-blk-pci,drive=d0,bus=br"],
+                ["virtio_pci", "virtio_blk"], "vda"),
     "nvme": (["--drive", "file=FILE,if=none,id=d0", "--device", "nvme,drive=d0,serial=n1"], ["nvme"], "nvme0n1"),
 }
 
