@@ -61,8 +61,7 @@ CASES = {
 
 def boot(tmp, program, root, version, name):
     machine, wanted, drivers, interrupts = CASES[name]
-    disks.SCRIPT = SCRIPT
-    initrd = disks.make_initrd(tmp, root, version, drivers, " ".join(wanted))
+    initrd = disks.make_initrd(tmp, root, version, drivers, " ".join(wanted), SCRIPT, ())
     recording, words, contents = os.path.join(tmp, "r.hcrec"), [], {}
     for node, device in wanted.items():
         contents[node] = random.Random(node).randbytes(4 << 20)

@@ -256,6 +256,13 @@ void aml_irq(struct buffer *b, unsigned irq)
     buffer_append_le(b, 1u << irq, 2);
 }
 
+void aml_dma(struct buffer *b, unsigned channel)
+{
+    const uint8_t descriptor[3] = {0x2a, (uint8_t)(1u << channel), 0}; /* compatible, no bus master, 8 bits */
+
+    buffer_append(b, descriptor, sizeof(descriptor));
+}
+
 /* WORD address space: type, flags, then granularity, minimum, maximum, translation, length. */
 static void word_space(struct buffer *b, uint8_t type, uint8_t type_flags, uint16_t first, uint16_t last)
 {

@@ -46,6 +46,8 @@ void aml_resources_end(struct buffer *b, struct aml_mark mark);
 /* Resource descriptors (ACPI 6, 6.4). */
 void aml_io(struct buffer *b, uint16_t base, uint8_t len);
 void aml_irq(struct buffer *b, unsigned irq);
+/* A channel for bytes. */
+void aml_dma(struct buffer *b, unsigned channel);
 void aml_word_bus(struct buffer *b, uint16_t first, uint16_t last);
 void aml_word_io(struct buffer *b, uint16_t first, uint16_t last);
 void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last);

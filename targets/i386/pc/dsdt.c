@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "i386/pc/aml.h"
+#include "i386/pc/fdc.h"
 #include "i386/pc/hpet.h"
 #include "i386/pc/ioapic.h"
 #include "i386/pc/piix4_pm.h"
@@ -42,6 +43,23 @@ static void isa_device(struct buffer *b, const char *name, const char *hid, uint
     aml_end(b, device);
 }
 
+static void floppy_controller(struct buffer *b)
+{
+    struct aml_mark device = aml_device_begin(b, "FDC0"), crs;
+
+    aml_name(b, "_HID");
+    aml_eisaid(b, "PNP0700");
+    aml_name_integer(b, "_STA", 0x0f);
+    aml_name(b, "_CRS");
+    crs = aml_resources_begin(b);
+    aml_io(b, 0x3f2, 4);
+    aml_io(b, 0x3f7, 1);
+    aml_irq(b, FDC_IRQ);
+    aml_dma(b, FDC_CHANNEL);
+    aml_resources_end(b, crs);
+    aml_end(b, device);
+}
+
 static void isa_bridge(struct buffer *b, const struct tables_config *config)
 {
     struct aml_mark bridge = aml_device_begin(b, "ISA");
@@ -51,6 +69,8 @@ static void isa_bridge(struct buffer *b, const struct tables_config *config)
     isa_device(b, "RTC", "PNP0B00", 0, 0x70, 8, 0, 8, 0);
     isa_device(b, "KBD", "PNP0303", 0, 0x60, 1, 0x64, 1, 0);
     isa_device(b, "MOU", "PNP0F13", 0, 0, 0, 0, 12, 0);
+    if (config->floppy)
+        floppy_controller(b);
     if (config->serial_count > 0)
         isa_device(b, "COM1", "PNP0501", 1, 0x3f8, 8, 0, 4, 0);
     if (config->serial_count > 1)

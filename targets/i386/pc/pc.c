@@ -445,6 +445,14 @@ static void add_roms(struct pc *pc)
     }
 }
 
+static bool has_floppy(const struct machine_parts *p)
+{
+    for (unsigned i = 0; p && i < p->ndrives; i++)
+        if (p->drives[i].interface == DRIVE_IF_FLOPPY)
+            return true;
+    return false;
+}
+
 static struct tables_config tables_config(const struct pc *pc)
 {
     const struct i386_model *model = i386_model_find(pc->config.cpu_model);
@@ -452,6 +460,7 @@ static struct tables_config tables_config(const struct pc *pc)
     struct tables_config t = {
         .apic = model->has_apic,
         .hpet = pc->config.hpet,
+        .floppy = has_floppy(pc->config.parts),
         .vga = pc->config.vga != PC_VGA_NONE,
         .firmware = has_firmware(&pc->config),
         .memory_bytes = pc->config.memory_bytes,

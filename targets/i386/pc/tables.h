@@ -14,6 +14,7 @@
 struct tables_config {
     bool apic;            /* a local APIC and an I/O APIC are there */
     bool hpet;
+    bool floppy;          /* the controller is there */
     bool vga;
     bool firmware;        /* there is some, which has not switched ACPI mode on */
     uint16_t pm_base;     /* of the PM I/O space; 0: PM_DEFAULT_BASE */
