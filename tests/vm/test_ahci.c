@@ -322,6 +322,33 @@ START_TEST(a_queued_command_that_fails_is_in_the_log)
 }
 END_TEST
 
+/* Lists, tables, regions and FISes in the adapter's own registers, and nowhere. */
+START_TEST(regions_in_device_registers_do_no_harm)
+{
+    static const paddr_t places[] = {BAR, BAR + 0x100, 0x1fff0000, 0xfffffffffffffc00, RAM_BYTES - 256};
+
+    for (unsigned i = 0; i < ARRAY_LEN(places); i++)
+        for (unsigned what = 0; what < 4; what++) {
+            new_ahci(NULL);
+            prepare(0, 0, what & 1 ? 0x35 : 0x25, 5, 2, 1024, what & 1 ? 0x40 : 0);
+            if (what < 2)
+                poke64(TABLE_AT + 0x90, places[i]);
+            if (what == 2)
+                poke64(LIST_AT + 8, places[i]);
+            if (what == 3) {
+                reg(port_at(0) + 0x18, 0x06);
+                reg(port_at(0) + 0x08, (uint32_t)places[i]);
+                reg(port_at(0) + 0x0c, (uint32_t)(places[i] >> 32));
+                reg(port_at(0) + 0x18, 0x17);
+            }
+            issue(0, 1);
+            ck_assert(ahci->ops->possible(ahci));
+            ck_assert_uint_eq(get(0x0c), 0x3f);
+            ck_assert_uint_eq(get(port_at(1) + 0x28) & 0xf, 3);
+        }
+}
+END_TEST
+
 START_TEST(ahci_bears_random_commands)
 {
     static const uint8_t commands[] = {0x25, 0x35, 0x20, 0x30, 0xec, 0xa0, 0xa1, 0x06, 0xe7, 0x42, 0xc8, 0xca, 0xef, 0x90, 0x60, 0x61, 0x2f};
@@ -369,6 +396,7 @@ static void claims(TCase *tc)
     ADD(queued_commands_end_by_their_tags);
     ADD(a_queued_command_that_fails_is_in_the_log);
     ADD(comreset_brings_the_signature_again);
+    ADD(regions_in_device_registers_do_no_harm);
     tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
 }
 

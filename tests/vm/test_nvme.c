@@ -198,6 +198,26 @@ START_TEST(deallocated_blocks_read_as_zeros)
 }
 END_TEST
 
+/* Data, PRP lists and queues in the controller's own registers, and nowhere. */
+START_TEST(prps_in_device_registers_do_no_harm)
+{
+    static const uint32_t places[] = {BAR, BAR + 0x1000, 0x1fff0000, 0xfffff000};
+
+    for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
+        new_nvme(NULL);
+        create_queues();
+        submit(1, io(2, 9, 1, places[i], 0));
+        submit(1, io(1, 9, 1, places[i], 0));
+        submit(1, io(2, 0, 32, DATA_AT, places[i]));
+        submit(1, io(1, 0, 32, DATA_AT, places[i]));
+        ck_assert(nvme->ops->possible(nvme));
+        ck_assert_uint_eq(reg_get(0x1c), 1);
+        ck_assert_uint_eq(reg_get(0x08), 0x00010400);
+        ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0);
+    }
+}
+END_TEST
+
 START_TEST(nvme_bears_random_rings)
 {
     uint64_t rng = (uint64_t)_i * 31337 + 5;
@@ -241,6 +261,7 @@ static void claims(TCase *tc)
     ADD(watchpoints_see_what_it_moves);
     ADD(errors_are_those_of_the_specification);
     ADD(deallocated_blocks_read_as_zeros);
+    ADD(prps_in_device_registers_do_no_harm);
     tcase_add_loop_test(tc, nvme_bears_random_rings, 0, 6);
 }
 

@@ -430,6 +430,35 @@ START_TEST(a_chain_that_loops_or_makes_no_sense_breaks_the_device_until_a_reset)
 }
 END_TEST
 
+/* Rings, tables, headers and data in the device's own registers, in another's window, and nowhere. */
+START_TEST(rings_in_device_registers_do_no_harm)
+{
+    static const paddr_t places[] = {BAR4, NOTIFY, BAR1, 0x10ff0000, 0xfffffffffffff000, RAM_BYTES - 8};
+
+    for (unsigned i = 0; i < ARRAY_LEN(places); i++)
+        for (unsigned what = 0; what < 6; what++) {
+            new_blk("virtio-blk-pci");
+            start(1ull << 28);
+            set(0x1c, 2, 0);
+            three(DESC_AT, what & 1, 0, 512);
+            set(0x20, 8, what == 0 ? places[i] : DESC_AT);
+            set(0x28, 8, what == 1 ? places[i] : AVAIL_AT);
+            set(0x30, 8, what == 2 ? places[i] : USED_AT);
+            if (what == 3)
+                desc(DESC_AT, 1, places[i], 512, 1, 2);
+            if (what == 4)
+                desc(DESC_AT, 1, places[i], 512, 3, 2);
+            if (what == 5)
+                desc(DESC_AT, 0, places[i], 64, 4, 0);
+            set(0x1c, 2, 1);
+            make_available(0);
+            kick();
+            ck_assert(blk->ops->possible(blk));
+            ck_assert_msg(get(0x12, 2) == 1, "its registers are as they were");
+        }
+}
+END_TEST
+
 /* Rings, tables and registers at random: an answer or a broken device, and the state stays possible. */
 START_TEST(virtio_bears_random_rings)
 {
@@ -476,6 +505,7 @@ static void claims(TCase *tc)
     ADD(drivers_of_before_1_0_find_their_registers);
     ADD(the_window_in_configuration_space_reaches_the_bar);
     ADD(a_chain_that_loops_or_makes_no_sense_breaks_the_device_until_a_reset);
+    ADD(rings_in_device_registers_do_no_harm);
     tcase_add_loop_test(tc, virtio_bears_random_rings, 0, 8);
 }
 
