@@ -380,17 +380,3 @@ void virtio_pci_plug(struct virtio_pci *t, struct pci_bus *bus, uint8_t devfn, u
     add_capability(&t->pci, CAP_NOTIFY, PART_NOTIFY, VIRTIO_QUEUES * NOTIFY_STEP, 4);
     add_window(t);
 }
-
-void virtio_pci_describe(const struct device *dev, struct buffer *b)
-{
-    const struct virtio_pci *t = dev->wiring;
-
-    virtio_describe(&t->v, b);
-}
-
-bool virtio_pci_possible(const struct device *dev)
-{
-    const struct virtio_pci *t = dev->wiring;
-
-    return virtio_possible(&t->v);
-}

@@ -33,7 +33,5 @@ void virtio_pci_plug(struct virtio_pci *t, struct pci_bus *bus, uint8_t devfn, u
 void virtio_pci_reset(struct device *dev);
 uint64_t virtio_pci_read(struct device *dev, unsigned range, uint64_t offset, unsigned size);
 void virtio_pci_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value);
-void virtio_pci_describe(const struct device *dev, struct buffer *b);
-bool virtio_pci_possible(const struct device *dev);
 
 #endif
