@@ -45,17 +45,19 @@ static struct cpuid features(const struct i386_cpu *c)
     return r;
 }
 
-/* Caches one by one (leaf 4): L1 data, L1 code, L2. */
+/* Caches one by one (leaf 4): L1 data, L1 code, L2, and L3 of 16 MiB, which all cores share. */
 static struct cpuid cache(const struct i386_cpu *c, uint32_t n)
 {
-    static const struct { uint32_t type, level, sets, ways; } caches[] = {{1, 1, 64, 8}, {2, 1, 64, 8}, {3, 2, 4096, 16}};
+    static const struct { uint32_t type, level, sets, ways; } caches[] = {{1, 1, 64, 8}, {2, 1, 64, 8}, {3, 2, 4096, 16}, {3, 3, 16384, 16}};
+    unsigned sharing;
 
     if (n >= ARRAY_LEN(caches))
         return (struct cpuid){0, 0, 0, 0};
-    return (struct cpuid){.eax = caches[n].type | caches[n].level << 5 | 1u << 8 | ((1u << c->thread_bits) - 1) << 14 |
+    sharing = caches[n].level == 3 ? c->thread_bits + c->core_bits : c->thread_bits;
+    return (struct cpuid){.eax = caches[n].type | caches[n].level << 5 | 1u << 8 | ((1u << sharing) - 1) << 14 |
                                  ((1u << c->core_bits) - 1) << 26,
                           .ebx = (caches[n].ways - 1) << 22 | (64 - 1),
-                          .ecx = caches[n].sets - 1, .edx = 1};
+                          .ecx = caches[n].sets - 1, .edx = caches[n].level == 3 ? 6 : 1}; /* inclusive, hashed */
 }
 
 /* Which bits of the ID name the thread, the thread and the core (leaf 0BH). */
@@ -111,6 +113,7 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
         if (m->amd)
             break;
         r.eax = is_intel_core(m) ? 1 : netburst ? 0x605b5001 : 0x03020101;
+        r.ecx = is_intel_core(m) ? 0x4d : 0; /* L3 */
         r.edx = is_intel_core(m) ? 0x002c307d : netburst ? 0x007c7040 : 0x0c040882;
         break;
     case 4:
@@ -118,6 +121,9 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
     case 5: /* MONITOR's line; MWAIT's extensions, and one kind of C1 */
         if (i386_has(m, FEATURE_MONITOR))
             r = (struct cpuid){LINE_BYTES, LINE_BYTES, 3, 0x10};
+        break;
+    case 6: /* the APIC's timer always runs */
+        r.eax = m->has_arat ? 4 : 0;
         break;
     case 7:
         if (sub == 0) {
@@ -151,7 +157,7 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         r.edx = i386_model_features(m, CPUID_81_EDX);
         r.ecx = i386_model_features(m, CPUID_81_ECX);
         if (m->amd) /* AMD's copy of the first leaf's bits */
-            r.edx |= m->features_edx & 0x0183f3ff;
+            r.edx |= features(c).edx & 0x0183f3ff;
         if (!m->amd && !i386_64bit(c->st))
             r.edx &= ~(1u << (FEATURE_SYSCALL & 31));
         break;
@@ -163,9 +169,9 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         if (m->amd)
             r = (struct cpuid){0x01ff01ff, 0x01ff01ff, 0x40020140, 0x40020140};
         break;
-    case 0x80000006u: /* L2: 512 KiB */
+    case 0x80000006u: /* L2: 512 KiB; AMD: L3 of 16 MiB */
         if (m->amd)
-            r = (struct cpuid){0, 0x42004200, 0x02008140, 0};
+            r = (struct cpuid){0, 0x42004200, 0x02008140, 0x00808140};
         else if (is_intel_core(m))
             r.ecx = 0x10008040;
         break;

@@ -28,7 +28,7 @@
 
 #define MAX_FEATURES \
     .features_edx = F_64 | F(SS), \
-    .features_ecx = ~F(HYPERVISOR), .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .leaf7_edx = ~0u, .leaf_d1_eax = ~0u, .ext_ecx = ~0u
+    .features_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .leaf7_edx = ~0u, .leaf_d1_eax = ~0u, .ext_ecx = ~0u
 
 static const struct i386_model models[] = {
     {
@@ -61,8 +61,8 @@ static const struct i386_model models[] = {
         .name = "coreduo",
         .max_leaf = 10, .max_extended_leaf = 0x80000008u,
         .signature = 0x6e8,
-        .features_edx = F_64 | F(SS),
-        .features_ecx = F(SSE3) | F(MONITOR),
+        .features_edx = (F_64 | F(SS)) & ~F(PSE36),
+        .features_ecx = F(SSE3) | F(MONITOR) | F(HYPERVISOR),
         .ext_edx = F(NX),
         .vendor = "GenuineIntel",
         .brand = "Genuine Intel(R) CPU           T2600  @ 2.16GHz",
@@ -73,8 +73,8 @@ static const struct i386_model models[] = {
         .name = "n270",
         .max_leaf = 10, .max_extended_leaf = 0x80000008u,
         .signature = 0x106c2,
-        .features_edx = F_64 | F(SS),
-        .features_ecx = F(SSE3) | F(SSSE3) | F(MOVBE),
+        .features_edx = (F_64 | F(SS)) & ~F(PSE36),
+        .features_ecx = F(SSE3) | F(MONITOR) | F(SSSE3) | F(MOVBE) | F(HYPERVISOR),
         .ext_edx = F(NX), .ext_ecx = F(LAHF_LM),
         .vendor = "GenuineIntel",
         .brand = "Intel(R) Atom(TM) CPU N270   @ 1.60GHz",
@@ -99,7 +99,7 @@ static const struct i386_model models[] = {
         .max_leaf = 10, .max_extended_leaf = 0x80000008u,
         .signature = 0x6fb,
         .features_edx = F_64 | F(SS),
-        .features_ecx = F(SSE3) | F(MONITOR) | F(SSSE3) | F(CX16),
+        .features_ecx = F(SSE3) | F(MONITOR) | F(SSSE3) | F(CX16) | F(HYPERVISOR),
         .ext_edx = X_64, .ext_ecx = F(LAHF_LM),
         .vendor = "GenuineIntel",
         .brand = "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz",
@@ -121,7 +121,7 @@ static const struct i386_model models[] = {
     {
         .name = "Haswell",
         .max_leaf = 13, .max_extended_leaf = 0x80000008u,
-        .signature = 0x306c4,
+        .signature = 0x306c1,
         .features_edx = F_64,
         .features_ecx = F(SSE3) | F(PCLMUL) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | F(SSE41) | F(SSE42) | F(X2APIC) | F(MOVBE) |
                         F(POPCNT) | F(TSC_DEADLINE) | F(AES) | F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND) | F(HYPERVISOR),
@@ -131,6 +131,7 @@ static const struct i386_model models[] = {
         .vendor = "GenuineIntel",
         .brand = "Intel Core Processor (Haswell, no TSX)",
         .phys_bits = 40,
+        .has_arat = true,
         HAS_64,
     },
     {
@@ -143,6 +144,7 @@ static const struct i386_model models[] = {
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
         .phys_bits = 40,
+        .has_arat = true,
         HAS_64,
     },
     {
@@ -155,6 +157,7 @@ static const struct i386_model models[] = {
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
         .phys_bits = 36,
+        .has_arat = true,
         HAS_64,
     },
 };

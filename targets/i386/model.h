@@ -65,7 +65,7 @@ struct i386_model {
     bool amd;              /* manners of AMD's processors: SYSCALL in legacy mode, SYSENTER not in long mode */
     uint8_t phys_bits;     /* 0: 36 */
     /* what else depends on the generation */
-    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_sysenter, has_pae, has_apic, has_nx;
+    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_sysenter, has_pae, has_apic, has_nx, has_arat;
 };
 
 const struct i386_model *i386_model_find(const char *name);
