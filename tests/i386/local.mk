@@ -43,11 +43,27 @@ endif
 if !HAVE_UNICORN
 EXTRA_DIST += tests/i386/difftest_unicorn.c
 endif
-# The i386 system side: faults, segments, tasks, paging, debug, interrupts, registers.
+# The i386 system side, by subject.
 if HAVE_CHECK
+check_PROGRAMS += tests/i386/test_i386_transfers
+TESTS += tests/i386/test_i386_transfers
+tests_i386_test_i386_transfers_SOURCES = tests/check_main.c tests/i386/test_i386_transfers.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
+tests_i386_test_i386_transfers_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_i386_tasks
+TESTS += tests/i386/test_i386_tasks
+tests_i386_test_i386_tasks_SOURCES = tests/check_main.c tests/i386/test_i386_tasks.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
+tests_i386_test_i386_tasks_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_i386_paging
+TESTS += tests/i386/test_i386_paging
+tests_i386_test_i386_paging_SOURCES = tests/check_main.c tests/i386/test_i386_paging.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
+tests_i386_test_i386_paging_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_i386_debug
+TESTS += tests/i386/test_i386_debug
+tests_i386_test_i386_debug_SOURCES = tests/check_main.c tests/i386/test_i386_debug.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
+tests_i386_test_i386_debug_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_i386_system
 TESTS += tests/i386/test_i386_system
-tests_i386_test_i386_system_SOURCES = tests/check_main.c tests/i386/test_i386_system.c tests/i386/i386_bench.h
+tests_i386_test_i386_system_SOURCES = tests/check_main.c tests/i386/test_i386_system.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
 tests_i386_test_i386_system_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # The system side of long mode.
 check_PROGRAMS += tests/i386/test_i386_long

@@ -1,0 +1,441 @@
+/*
+ * Claims about the system side of the i386 CPU (SDM 3A): debug facilities and interrupts from outside.
+ */
+#include "i386_fixture.h"
+#include "tests/check_main.h"
+
+/* ---- debugging ---- */
+
+START_TEST(tf_traps_after_each_instruction_as_a_step_of_its_own)
+{
+    CODE(b, 0x90, 0x90);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 1);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 1);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF);
+    EQ(s->dr[6], DR6_FIXED | DR6_BS);
+    EQ(s->eflags & EFLAGS_TF, 0);
+}
+END_TEST
+
+START_TEST(popf_that_sets_tf_traps_after_the_next_instruction)
+{
+    push(EFLAGS_1 | EFLAGS_TF);
+    CODE(b, 0x9d, 0x90, 0x90);
+    steps(b, 2);
+    EQ(s->rip, KCODE + 2);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 2);
+}
+END_TEST
+
+START_TEST(popf_that_clears_tf_still_traps)
+{
+    push(EFLAGS_1);
+    CODE(b, 0x9d, 0x90);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 1);
+}
+END_TEST
+
+START_TEST(int_n_under_tf_does_not_trap)
+{
+    CODE(b, 0xcd, 0x80);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(0x80), 0x90);
+    steps(b, 2);
+    EQ(s->rip, handler(0x80) + 1);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF);
+}
+END_TEST
+
+START_TEST(mov_ss_delays_the_single_step_trap)
+{
+    CODE(b, 0x8e, 0xd0, 0x90);
+    s->gpr[EAX] = S_DATA;
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EQ(s->rip, KCODE + 3);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+}
+END_TEST
+
+START_TEST(the_single_step_trap_of_mov_ss_is_lost_before_int_n)
+{
+    CODE(b, 0x8e, 0xd0, 0xcd, 0x80); /* mov ss, eax; int 80h */
+    s->gpr[EAX] = S_DATA;
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(0x80), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, 0x80);
+    steps(b, 1);
+    EQ(s->rip, handler(0x80) + 1);
+    EQ(s->pending_db, 0);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF);
+}
+END_TEST
+
+START_TEST(the_single_step_trap_of_pop_ss_is_lost_before_a_fault)
+{
+    CODE(b, 0x17, 0x0f, 0x0b); /* pop ss; ud2 */
+    push(S_DATA);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(EXC_UD), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_UD);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_UD) + 1);
+}
+END_TEST
+
+START_TEST(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db)
+{
+    CODE(b, 0x8e, 0x17, 0xf1); /* mov ss, [edi]; icebp */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000;
+    refresh(b);
+    poke8(b, handler(EXC_DB), 0x90);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->dr[6], DR6_FIXED | 1);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_DB) + 1);
+}
+END_TEST
+
+START_TEST(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler)
+{
+    CODE(b, 0x8e, 0x17, 0xcd, 0x80); /* mov ss, [edi]; int 80h */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000;
+    refresh(b);
+    steps(b, 3);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), handler(0x80));
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
+START_TEST(a_code_breakpoint_faults_before_and_rf_passes_it)
+{
+    CODE(b, 0x90, 0x90, 0x90);
+    s->dr[0] = KCODE + 1;
+    s->dr[7] = DR7_FIXED | 2;
+    refresh(b);
+    poke8(b, handler(EXC_DB), 0xcf);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 1);
+    EQ(stack32(b, 2), EFLAGS_1);
+    EQ(s->dr[6], DR6_FIXED | 1);
+    /* the handler sets RF in the image: IRET goes on */
+    poke32(b, s->gpr[ESP] + 8, EFLAGS_1 | EFLAGS_RF);
+    steps(b, 1);
+    ck_assert(s->eflags & EFLAGS_RF);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 2);
+    EQ(s->eflags & EFLAGS_RF, 0);
+}
+END_TEST
+
+START_TEST(a_data_breakpoint_traps_after_the_access)
+{
+    s->dr[1] = DATA + 2;
+    s->dr[7] = DR7_FIXED | 8 | 0x00500000; /* write, 2 bytes */
+    refresh(b);
+    access(DATA + 4, true);
+    EQ(s->pending_db, 0);
+    access(DATA, false);
+    EQ(s->pending_db, 0);
+    access(DATA, true);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 6);
+    EQ(s->dr[6], DR6_FIXED | 2);
+}
+END_TEST
+
+START_TEST(an_access_breakpoint_sees_reads)
+{
+    s->dr[3] = DATA;
+    s->dr[7] = DR7_FIXED | 0x80 | 0xf0000000;
+    refresh(b);
+    access(DATA + 3, false);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(s->dr[6], DR6_FIXED | 8);
+}
+END_TEST
+
+START_TEST(an_io_breakpoint_needs_de)
+{
+    s->dr[0] = 0x60;
+    s->dr[7] = DR7_FIXED | 2 | 0x20000;
+    refresh(b);
+    CODE(b, 0xe4, 0x60, 0xe4, 0x60);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 2);
+    s->cr4 |= CR4_DE;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 4);
+}
+END_TEST
+
+START_TEST(general_detect_guards_the_debug_registers)
+{
+    CODE(b, 0x0f, 0x21, 0xc0); /* mov eax, dr0 */
+    s->dr[7] = DR7_FIXED | DR7_GD;
+    refresh(b);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+    EQ(s->dr[6], DR6_FIXED | DR6_BD);
+    EQ(s->dr[7] & DR7_GD, 0);
+}
+END_TEST
+
+START_TEST(dr4_is_dr6_unless_de)
+{
+    CODE(b, 0x0f, 0x21, 0xe0, 0x0f, 0x21, 0xe0);
+    steps(b, 1);
+    EQ(s->gpr[EAX], DR6_FIXED);
+    s->cr4 |= CR4_DE;
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_UD);
+}
+END_TEST
+
+static void rep_stosb(unsigned count)
+{
+    CODE(b, 0xf3, 0xaa, 0x90);
+    s->gpr[ECX] = count;
+    s->gpr[EDI] = DATA;
+    s->gpr[EAX] = 0x5a;
+}
+
+START_TEST(tf_traps_after_each_iteration_with_rf_in_the_image)
+{
+    rep_stosb(3);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_TF | EFLAGS_RF);
+    EQ(s->gpr[ECX], 2);
+    EQ(s->rep_active, 0);
+}
+END_TEST
+
+START_TEST(an_interrupt_between_iterations_returns_to_the_instruction_with_rf)
+{
+    rep_stosb(10);
+    poke8(b, handler(0x31), 0xcf);
+    s->eflags |= EFLAGS_IF;
+    steps(b, 4);
+    EQ(s->gpr[ECX], 6);
+    b->irq_vector = 0x31;
+    i386_set_intr(b->c, 0, true);
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE);
+    EQ(stack32(b, 2), EFLAGS_1 | EFLAGS_IF | EFLAGS_RF);
+    steps(b, 7);
+    EQ(s->gpr[ECX], 0);
+    EQ(s->rip, KCODE + 2);
+    EQ(s->eflags & EFLAGS_RF, 0);
+    EQ(peek32(b, DATA + 6), 0x5a5a5a5a);
+}
+END_TEST
+
+START_TEST(a_data_breakpoint_traps_after_the_iteration_that_hits)
+{
+    rep_stosb(10);
+    s->dr[0] = DATA + 4;
+    s->dr[7] = DR7_FIXED | 2 | 0x10000;
+    refresh(b);
+    steps(b, 6);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+    EQ(s->gpr[ECX], 5);
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
+START_TEST(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits)
+{
+    CODE(b, 0x8e, 0x17, 0x90, 0x90); /* mov ss, [edi] */
+    poke16(b, DATA, S_DATA);
+    s->gpr[EDI] = DATA;
+    s->dr[0] = DATA;
+    s->dr[1] = KCODE + 2;
+    s->dr[7] = DR7_FIXED | 2 | 0x70000 | 8;
+    refresh(b);
+    steps(b, 2);
+    EQ(s->rip, KCODE + 3);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->dr[6], DR6_FIXED | 1);
+}
+END_TEST
+
+/* ---- interrupts ---- */
+
+static void raise_irq(int vector)
+{
+    b->irq_vector = vector;
+    i386_set_intr(b->c, 0, true);
+}
+
+START_TEST(an_interrupt_is_taken_between_instructions_when_if_is_set)
+{
+    CODE(b, 0x90, 0x90, 0x90);
+    raise_irq(0x31);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 1);
+    s->eflags |= EFLAGS_IF;
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE + 1);
+    EQ(b->intacks, 1);
+    EQ(s->eflags & EFLAGS_IF, 0);
+}
+END_TEST
+
+START_TEST(sti_lets_one_more_instruction_run)
+{
+    CODE(b, 0xfb, 0x90, 0x90);
+    raise_irq(0x31);
+    steps(b, 2);
+    EQ(s->rip, KCODE + 2);
+    EQ(s->shadow, 0);
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE + 2);
+}
+END_TEST
+
+START_TEST(sti_in_the_shadow_of_tf_keeps_its_shadow)
+{
+    CODE(b, 0xfb, 0x90, 0x90);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 1);
+    EQ(s->shadow, I386_SHADOW_STI);
+    EQ(s->tf_latched, 0);
+}
+END_TEST
+
+START_TEST(hlt_sleeps_until_an_interrupt)
+{
+    CODE(b, 0xfb, 0xf4, 0x90);
+    b->m->stop_when_idle = true;
+    EQ(steps(b, 10), STOP_IDLE);
+    EQ(s->halted, 1);
+    EQ(b->m->st->position, 2);
+    raise_irq(0x31);
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE + 2);
+    EQ(s->halted, 0);
+}
+END_TEST
+
+START_TEST(nmi_comes_first_and_blocks_itself_until_iret)
+{
+    CODE(b, 0x90);
+    s->eflags |= EFLAGS_IF;
+    poke8(b, handler(EXC_NMI), 0xcf);
+    raise_irq(0x31);
+    i386_raise_nmi(b->c);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_NMI);
+    EQ(s->nmi_blocked, 1);
+    i386_raise_nmi(b->c);
+    steps(b, 1); /* the IRET */
+    EQ(s->rip, KCODE);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_NMI);
+}
+END_TEST
+
+START_TEST(a_spurious_request_does_not_wake_hlt)
+{
+    CODE(b, 0xfb, 0xf4, 0x90);
+    b->m->stop_when_idle = true;
+    steps(b, 10);
+    raise_irq(-1);
+    EQ(steps(b, 10), STOP_IDLE);
+    EQ(s->rip, KCODE + 2);
+    EQ(b->m->st->position, 2);
+}
+END_TEST
+
+START_TEST(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext)
+{
+    gate(b, IDT + 0x31 * 8, S_CODE, 0, 0x0e, 0);
+    s->eflags |= EFLAGS_IF;
+    raise_irq(0x31);
+    steps(b, 1);
+    expect_error(EXC_NP, 0x31 * 8 + 3, KCODE);
+    EQ(b->m->st->position, 1);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+    Suite *suite = suite_create("i386 debug");
+    TCase *tc = tcase(suite, "debug");
+
+    ADD(tf_traps_after_each_instruction_as_a_step_of_its_own);
+    ADD(popf_that_sets_tf_traps_after_the_next_instruction);
+    ADD(popf_that_clears_tf_still_traps);
+    ADD(int_n_under_tf_does_not_trap);
+    ADD(mov_ss_delays_the_single_step_trap);
+    ADD(a_code_breakpoint_faults_before_and_rf_passes_it);
+    ADD(a_data_breakpoint_traps_after_the_access);
+    ADD(an_access_breakpoint_sees_reads);
+    ADD(an_io_breakpoint_needs_de);
+    ADD(general_detect_guards_the_debug_registers);
+    ADD(dr4_is_dr6_unless_de);
+    ADD(tf_traps_after_each_iteration_with_rf_in_the_image);
+    ADD(an_interrupt_between_iterations_returns_to_the_instruction_with_rf);
+    ADD(a_data_breakpoint_traps_after_the_iteration_that_hits);
+    ADD(a_code_breakpoint_in_the_shadow_of_mov_ss_is_lost_a_data_trap_waits);
+    ADD(the_single_step_trap_of_mov_ss_is_lost_before_int_n);
+    ADD(the_single_step_trap_of_pop_ss_is_lost_before_a_fault);
+    ADD(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db);
+    ADD(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler);
+
+    tc = tcase(suite, "interrupts");
+    ADD(an_interrupt_is_taken_between_instructions_when_if_is_set);
+    ADD(sti_lets_one_more_instruction_run);
+    ADD(sti_in_the_shadow_of_tf_keeps_its_shadow);
+    ADD(hlt_sleeps_until_an_interrupt);
+    ADD(nmi_comes_first_and_blocks_itself_until_iret);
+    ADD(a_spurious_request_does_not_wake_hlt);
+    ADD(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext);
+    return suite;
+}
