@@ -1,6 +1,7 @@
 /*
  * Random code for the PC: real mode, protected mode of 16 and 32 bits, at levels 0 and 3, virtual-8086
- * mode; without paging, with 32-bit paging and with PAE; with timers that interrupt. Whatever a guest can
+ * mode; without paging, with 32-bit paging and with PAE; long mode with 64-bit and with compatibility code; with timers
+ * that interrupt. Whatever a guest can
  * name (stack, descriptor tables, page tables, task segments, devices) may lie in the way of its code.
  *
  * To add a mode: a row in fuzz_i386_modes.
@@ -15,14 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROTECTED = 1, CODE32 = 2, USER = 4, VM86 = 8, PAGING = 16, PAE = 32, BIG_REAL = 64, WITH_PSE = 128 };
+enum { PROTECTED = 1, CODE32 = 2, USER = 4, VM86 = 8, PAGING = 16, PAE = 32, BIG_REAL = 64, WITH_PSE = 128,
+       LONG = 256, CODE64 = 512 };
 
 enum {
     IVT = 0, IDT = 0x800, GDT = 0x1000, LDT = 0x1400, TSS = 0x1800, TSS_DF = 0x1900, TSS16 = 0x1a00, TSS2 = 0x1b00,
     CODE = 0x2000, CODE_BYTES = 0x4000, STACK = 0x6000, STACK_BYTES = 0x2000, DIR = 0x8000, TABLES = 0x9000, PDPT = 0xb000,
     DATA = 0xc000, DATA_BYTES = 0x8000, LOW_BYTES = 0x20000,
+    IDT_LONG = 0x20000, PML4 = 0x21000, PDPT_LONG = 0x22000,
     S_CODE = 0x08, S_DATA = 0x10, S_UCODE = 0x1b, S_UDATA = 0x23, S_TSS = 0x28, S_TSS_DF = 0x30, S_LDT = 0x38,
-    S_CALL = 0x40, S_CODE16 = 0x48, S_DATA16 = 0x50, S_TASK = 0x58, S_TSS16 = 0x60, S_TSS2 = 0x68, S_RANDOM = 0x70,
+    S_CALL = 0x40, S_CODE16 = 0x48, S_DATA16 = 0x50, S_TASK = 0x58, S_TSS16 = 0x60, S_TSS2 = 0x68, S_CODE64 = 0x70, S_UCODE64 = 0x7b,
     GDT_ENTRIES = 32, RECENT = 24,
 };
 
@@ -140,15 +143,41 @@ static void put_modrm(struct guest *g, struct out *o, bool addr32, uint8_t modrm
     }
     if (mod == 1)
         put(o, roll(g, 256), 1);
+    else if (mod == 0 && rm == 5 && g->what & CODE64)
+        put(o, place(g) - (address(o) + 4), 4); /* relative to the next instruction, if there is no immediate */
     else if (mod == 2 || (mod == 0 && rm == 5))
         put(o, place(g), 4);
+}
+
+/* What REX, VEX and the three-byte maps make of an opcode; ModRM and an immediate for those that take one. */
+static void put_newer(struct guest *g, struct out *o)
+{
+    static const uint8_t prefixes[] = {0x66, 0xf2, 0xf3};
+
+    if (chance(g, 50)) {
+        put(o, 0xc4, 1);
+        put(o, roll(g, 8) << 5 | (1 + roll(g, 3)), 1);
+        put(o, roll(g, 256), 1);
+    } else {
+        if (chance(g, 60))
+            put(o, prefixes[roll(g, 3)], 1);
+        if (g->what & CODE64 && chance(g, 50))
+            put(o, 0x40 | roll(g, 16), 1);
+        put(o, 0x0f, 1);
+        if (chance(g, 70))
+            put(o, chance(g, 70) ? 0x38 : 0x3a, 1);
+    }
+    put(o, roll(g, 256), 1);
+    put_modrm(g, o, true, (uint8_t)roll(g, 256));
+    if (chance(g, 30))
+        put(o, roll(g, 256), 1);
 }
 
 /* Any instruction there is. */
 static void put_any(struct guest *g, struct out *o, bool code32)
 {
     static const uint8_t prefixes[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65};
-    unsigned mode = DECODE_P6 | (code32 ? DECODE_CODE32 : 0), map = chance(g, 35);
+    unsigned mode = DECODE_P6 | (g->what & LONG ? DECODE_LM : 0) | (g->what & CODE64 ? DECODE_CODE64 : code32 ? DECODE_CODE32 : 0), map = chance(g, 35);
     uint8_t opcode = (uint8_t)roll(g, 256);
     bool addr32 = code32;
 
@@ -161,13 +190,15 @@ static void put_any(struct guest *g, struct out *o, bool code32)
         if (prefix == 0x67)
             addr32 = !code32;
     }
+    if (g->what & CODE64 && chance(g, 40))
+        put(o, 0x40 | roll(g, 16), 1);
     if (map)
         put(o, 0x0f, 1);
     put(o, opcode, 1);
     if (i386_opcode_has_modrm(map, opcode))
         put_modrm(g, o, addr32, (uint8_t)roll(g, 256));
     else if (!map && opcode >= 0xa0 && opcode <= 0xa3)
-        put(o, place(g), addr32 ? 4 : 2);
+        put(o, place(g), g->what & CODE64 ? 8 : addr32 ? 4 : 2);
     if (chance(g, 60))
         put(o, number(g), 1u << roll(g, 3));
 }
@@ -210,7 +241,10 @@ static void put_loop(struct guest *g, struct out *o, bool code32)
 {
     unsigned size = code32 ? 4 : 2;
 
-    put(o, 0x4d, 1); /* DEC ebp; JNZ */
+    if (g->what & CODE64)
+        put(o, 0xcdff, 2);
+    else
+        put(o, 0x4d, 1); /* DEC ebp; JNZ */
     put(o, 0x850f, 2);
     put(o, displacement(g, o, size), size);
     if (chance(g, 70))
@@ -342,7 +376,9 @@ static void put_code(struct guest *g, uint8_t *buf, size_t len, bool code32)
         unsigned n = roll(g, 100);
 
         g->recent[g->nrecent++ % RECENT] = address(&o);
-        if (n < 42)
+        if (g->what & LONG && n < 8)
+            put_newer(g, &o);
+        else if (n < 42)
             put_any(g, &o, code32);
         else if (n < 46)
             put(&o, roll(g, 256), 1);
@@ -358,6 +394,8 @@ static void put_code(struct guest *g, uint8_t *buf, size_t len, bool code32)
             put_port(g, &o, code32);
         else if (n < 95)
             put_system(g, &o, code32);
+        else if (g->what & CODE64 && n < 97)
+            put(&o, chance(g, 50) ? 0x050f : 0xf8010f, 2 + chance(g, 50)); /* SYSCALL, SWAPGS, or parts of them */
         else
             put(&o, 0x50 + roll(g, 16), 1); /* PUSH, POP */
     }
@@ -399,6 +437,10 @@ static void make_descriptors(struct guest *g)
     descriptor(g, S_LDT, LDT, 0x3ff, 0x82, 0);
     gate(g, GDT + S_CALL, S_CODE, somewhere_in_code(g), 0xec);
     gate(g, GDT + S_TASK, S_TSS2, 0, 0xe5);
+    if (g->what & LONG) {
+        descriptor(g, S_CODE64, 0, 0, 0x9b, 2);
+        descriptor(g, S_UCODE64 & ~7u, 0, 0, 0xfb, 2);
+    }
     descriptor(g, S_CODE16, 0, 0xffff, 0x9a, 0);
     descriptor(g, S_DATA16, roll(g, 2) ? 0 : STACK, 0xffff, 0x92, 0);
     for (uint32_t at = LDT; at < LDT + 0x80; at += 4)
@@ -419,10 +461,28 @@ static void make_task(struct guest *g, uint32_t at)
     for (unsigned i = 0; i < 6; i++)
         poke(g, at + 0x48 + 4 * i, selectors[i], 2);
     poke(g, at + 0x66, 0x88, 2);
+    if (g->what & LONG) { /* stacks of the levels and of interrupts */
+        poke(g, at + 4, STACK + 0x1000 + roll(g, 0x1000), 8);
+        for (unsigned i = 0; i < 7; i++)
+            poke(g, at + 36 + 8 * i, STACK + roll(g, STACK_BYTES), 8);
+    }
+}
+
+static void make_long_vectors(struct guest *g)
+{
+    for (unsigned v = 0; v < 256; v++) {
+        uint32_t at = IDT_LONG + v * 16;
+
+        gate(g, at, chance(g, 95) ? S_CODE64 : number(g), somewhere_in_code(g), (chance(g, 70) ? 0x8e : 0x8f) | roll(g, 4) << 5);
+        poke(g, at + 4, chance(g, 30) ? roll(g, 8) : 0, 1); /* the interrupt stack */
+        poke(g, at + 8, chance(g, 98) ? 0 : fuzz_roll64(g->r), 8);
+    }
 }
 
 static void make_vectors(struct guest *g)
 {
+    if (g->what & LONG)
+        make_long_vectors(g);
     for (unsigned v = 0; v < 256; v++) {
         uint32_t at = IDT + v * 8;
         unsigned kind = roll(g, 100);
@@ -481,6 +541,13 @@ static void make_tables(struct guest *g)
         g->s->efer |= chance(g, 50) ? EFER_NXE : 0;
     }
     g->s->cr3 = g->what & PAE ? PDPT : DIR;
+    if (g->what & LONG) {
+        for (unsigned i = 0; i < 512; i++) {
+            poke(g, PDPT_LONG + 8 * i, i == 0 || chance(g, 5) ? DIR | 7 : chance(g, 5) ? entry(g, 0) | 0x80 : 0, 8);
+            poke(g, PML4 + 8 * i, i == 0 || chance(g, 3) ? PDPT_LONG | 7 : chance(g, 1) ? entry(g, PML4) : 0, 8);
+        }
+        g->s->cr3 = PML4;
+    }
 }
 
 /* ---- the CPU ---- */
@@ -503,6 +570,8 @@ static void segments(struct guest *g)
         s->seg[SEG_CS].attr = (uint16_t)((g->what & CODE32 ? 0xc000 : 0x8000) | (user ? 0xfb : 0x9b));
         s->seg[SEG_SS].attr = (uint16_t)((chance(g, 80) ? 0xc000 : 0x8000) | (user ? 0xf3 : 0x93));
     }
+    if (g->what & CODE64)
+        s->seg[SEG_CS] = i386_flat_segment(user ? S_UCODE64 : S_CODE64, 11, user ? 3 : 0, SEG_ATTR_L);
     s->cpl = user || (g->what & VM86) ? 3 : 0;
     s->seg[SEG_TR] = (struct i386_segment){.selector = S_TSS, .attr = 0x8b, .base = TSS, .limit = 0xff, .valid = 1};
     s->seg[SEG_LDTR] = (struct i386_segment){.selector = S_LDT, .attr = 0x82, .base = LDT, .limit = 0x3ff, .valid = 1};
@@ -526,6 +595,21 @@ static void make_cpu(struct guest *g)
     s->gpr[ESP] = STACK + (roll(g, STACK_BYTES) & ~1u);
     s->rip = somewhere_in_code(g);
     s->halted = 0;
+    if (g->what & LONG) {
+        s->efer |= EFER_LME | EFER_LMA | EFER_SCE;
+        s->cr4 = (s->cr4 & ~(uint32_t)(CR4_VME | CR4_PVI)) | CR4_PAE | CR4_OSXMMEXCPT | (chance(g, 50) ? CR4_FSGSBASE : 0) |
+                 (chance(g, 70) ? CR4_OSXSAVE : 0) | (chance(g, 10) ? CR4_SMAP : 0) | (chance(g, 20) ? CR4_PKE : 0);
+        s->xcr0 = i386_xcr0_mask(g->c->model);
+        s->pkru = chance(g, 20) ? (uint32_t)fuzz_roll64(g->r) & ~3u : 0;
+        s->star = (uint64_t)S_UCODE << 48 | (uint64_t)S_CODE64 << 32;
+        s->lstar = somewhere_in_code(g);
+        s->cstar = somewhere_in_code(g);
+        s->sfmask = roll(g, 0x10000);
+        s->kernel_gs_base = place(g);
+        s->idtr = (struct i386_dtr){.base = IDT_LONG, .limit = 0xfff};
+        for (unsigned i = 8; i < 16 && g->what & CODE64; i++)
+            s->gpr[i] = chance(g, 80) ? number(g) : fuzz_roll64(g->r);
+    }
 }
 
 static void out_port(struct guest *g, uint16_t port, uint32_t v)
@@ -561,6 +645,8 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     config.debug_exit_count = 0;
     config.no_reboot = true;
     config.vga = PC_VGA_NONE;
+    if (mode->what & LONG)
+        config.cpu_model = "max";
     config.icount_shift = fuzz_roll(r, 7);
     config.bios = (struct boot_image){.data = nothing, .len = sizeof nothing, .name = "nothing"};
     if (pc_create(&g.m, &config, &err) < 0) {
@@ -599,6 +685,10 @@ const struct fuzz_mode fuzz_i386_modes[] = {
     MODE(PROTECTED | CODE32 | PAGING | USER, "paging-user32"),
     MODE(PROTECTED | CODE32 | PAGING | PAE | WITH_PSE, "pae32"),
     MODE(PROTECTED | PAGING, "paging16"),
+    MODE(PROTECTED | CODE32 | PAGING | PAE | LONG | CODE64, "long64"),
+    MODE(PROTECTED | CODE32 | PAGING | PAE | LONG | CODE64 | USER | WITH_PSE, "long-user64"),
+    MODE(PROTECTED | CODE32 | PAGING | PAE | LONG, "compatibility"),
+    MODE(PROTECTED | CODE32 | PAGING | PAE | LONG | USER, "compatibility-user"),
     MODE(PROTECTED | VM86, "vm86"),
     MODE(PROTECTED | VM86 | PAGING, "paging-vm86"),
 };
