@@ -383,6 +383,65 @@ def record(t, table, args):
     record_idle(t, table, args)
 
 
+# -- several CPUs ------------------------------------------------------------------
+
+SMP_CPUS = 4
+SMP_SPEED_LIMIT = 50 # per cent of QEMU's time
+SMP_COST_LIMIT = 10  # per cent that idle CPUs may cost
+SMP_BACK_LIMIT = 0.2 # ms
+
+
+def busy(number):
+    """A line that keeps so many CPUs busy."""
+    loops = "(i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done) & " * number
+    return loops + "wait; echo done-$((1+1))"
+
+
+def busy_seconds(args, command, number):
+    """CPU seconds of the program for it, at the shell."""
+    with Child(command, args.limit, pipes=True) as child:
+        console = Console(child)
+        to_the_shell(console)
+        before = child.cpu()
+        console.type(busy(number))
+        console.wait(rb"done-2")
+        return child.cpu() - before
+
+
+def busy_back(t, args, guest):
+    """ms of each `bs` while all CPUs are busy."""
+    with Debugged(t.hindcast_linux(guest, ["--smp", str(SMP_CPUS)]), args.limit, pipes=True) as d:
+        d.rsp.send("c")
+        console = Console(d.child)
+        to_the_shell(console)
+        console.type(busy(SMP_CPUS))
+        time.sleep(1)
+        d.rsp.interrupt()
+        d.rsp.wait()
+        return [d.go("bs") * 1000 for _ in range(100)]
+
+
+def smp(t, table, args):
+    flavour = t.flavours[-1]
+    guest = t.linux(flavour)
+    ours = lambda cpus: t.hindcast_linux(guest, ["--listen", "none", "--run", "--smp", str(cpus)])
+    functions = [lambda: busy_seconds(args, ours(SMP_CPUS), SMP_CPUS), lambda: busy_seconds(args, ours(1), 1),
+                 lambda: busy_seconds(args, ours(SMP_CPUS), 1)]
+    if t.has_qemu:
+        functions.append(lambda: busy_seconds(args, t.qemu_linux(guest, "") + ["-smp", str(SMP_CPUS)], SMP_CPUS))
+    all_busy, alone, one_of_four, *theirs = rounds(args, *functions)
+    name = "Debian %s, %d CPUs: " % (flavour, SMP_CPUS)
+    table.add(name + "all busy", "s", all_busy, theirs[0] if theirs else (), "QEMU: -icount without rr")
+    if theirs:
+        share = statistics.median(o / q * 100 for o, q in zip(all_busy, theirs[0]))
+        table.require(name + "all busy, of QEMU's time", share, SMP_SPEED_LIMIT, "%")
+    table.add(name + "one busy", "s", one_of_four)
+    table.require(name + "one busy costs over one CPU", cost(alone, one_of_four), SMP_COST_LIMIT, "%")
+    back = busy_back(t, args, guest)
+    table.add(name + "bs, all busy", "ms", [statistics.median(back)])
+    table.require(name + "bs, all busy", statistics.median(back), SMP_BACK_LIMIT, "ms")
+
+
 # -- opening a recording ------------------------------------------------------------
 
 

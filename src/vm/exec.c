@@ -266,18 +266,17 @@ static bool must_ask(const struct ucpu *c, const struct block_key *key)
 static struct block *next_block(struct ucpu *c, const struct block_key *key, bool alone)
 {
     struct exec *x = c->exec;
-    struct block *b;
+    struct block **place = &x->jump[jump_hash(key->pc) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
 
-    if (!alone) {
-        b = x->jump[jump_hash(key->pc)];
-        if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && block_is_mapped(c, b))
-            return b;
-        x->shared->stats.jump_misses++;
-    }
-    b = translate(c, key, alone);
-    if (!b || b->alone || b->trapped || c->no_cache)
+    if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && b->alone == alone &&
+        block_is_mapped(c, b))
         return b;
-    x->jump[jump_hash(key->pc)] = b;
+    if (!alone)
+        x->shared->stats.jump_misses++;
+    b = translate(c, key, alone);
+    if (!b || b->alone != alone || b->page[0] == NO_PAGE || b->trapped || c->no_cache)
+        return b;
+    *place = b;
     return b;
 }
 

@@ -19,6 +19,9 @@
 
 #define JUMP_BITS 15
 #define JUMP_SIZE (1u << JUMP_BITS)
+/* A block of one instruction alone (each turn of several CPUs ends with some) is that far from the place of its PC, where
+ * compiled code does not look for it. */
+#define JUMP_ALONE (JUMP_SIZE / 2)
 #define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
 /* Host memory for translated blocks; when it is full all of them are dropped. */

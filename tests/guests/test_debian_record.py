@@ -39,7 +39,7 @@ class Kind:
         self.name = name
         self.flavour, _, gic = name.partition(":")
         self.arm = "arm64" in self.flavour
-        self.arch = "arm64" if self.arm else "i386"
+        self.arch = "arm64" if self.arm else "amd64" if self.flavour == "amd64" else "i386"
         self.options = ["--machine", "virt,gic-version=" + (gic or "2"), "--append", "console=ttyAMA0"] if self.arm else []
 
     def kernel(self, cache):
