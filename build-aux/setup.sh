@@ -73,6 +73,7 @@ need_build_tools() {
     need libxxhash-dev have_library libxxhash
     need libfdt-dev test -e /usr/include/libfdt.h
     need libnbd-dev have_library libnbd
+    need libslirp-dev test -r /usr/include/slirp/libslirp.h
     need libpng-dev have_library libpng
     need libzstd-dev have_library libzstd
     # Not gcc-multilib, which Debian does not let stand beside a cross compiler.

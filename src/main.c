@@ -237,6 +237,50 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
     return 0;
 }
 
+static bool has_card(const struct machine *m, const char *id)
+{
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (!strcmp(m->devices[i]->backend, id))
+            return true;
+    return false;
+}
+
+static bool has_netdev(const struct server_config *c, const char *id)
+{
+    for (unsigned i = 0; i < c->nnetdevs; i++)
+        if (!strcmp(netdev_id(c->netdevs[i]), id))
+            return true;
+    return false;
+}
+
+/* The networks. A replay has none. */
+static int open_netdevs(struct server_config *c, const struct options *o, struct error *err)
+{
+    bool live = !o->replay || o->continue_live;
+
+    for (unsigned i = 0; live && i < o->net.count; i++) {
+        char *note;
+        struct netdev *n = netdev_open(o->net.netdevs[i], &note, err);
+
+        if (note)
+            fprintf(stderr, "hindcast: %s\n", note);
+        free(note);
+        if (!n)
+            return err->code;
+        c->netdevs[c->nnetdevs++] = n;
+        if (!has_card(c->machine, netdev_id(n)))
+            return error_set(err, -EINVAL, "--netdev %s: no card is connected to it (--device CARD,netdev=%s)",
+                             o->net.netdevs[i], netdev_id(n));
+    }
+    for (unsigned i = 0; !o->replay && i < c->machine->ndevices; i++) {
+        const struct device *dev = c->machine->devices[i];
+
+        if (*dev->backend && !has_netdev(c, dev->backend))
+            return error_set(err, -EINVAL, "card %s: there is no --netdev with id=%s", dev->name, dev->backend);
+    }
+    return 0;
+}
+
 static int open_listener(struct server_config *c, const struct options *o, struct error *err)
 {
     int r = o->listen && !o->gdb_stdio ? listener_open(&c->listener, o->listen, err) : 0;
@@ -312,8 +356,10 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
             return fail(&err);
         }
     }
-    if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0) {
+    if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0 || open_netdevs(&c, o, &err) < 0) {
         listener_close(&c.listener);
+        for (unsigned i = 0; i < c.nnetdevs; i++)
+            netdev_close(c.netdevs[i]);
         for (unsigned i = 0; i < c.nbacks; i++)
             chardev_close(c.backs[i]);
         host_files_close(c.files);

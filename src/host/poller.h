@@ -9,7 +9,7 @@
 
 #include <poll.h>
 
-#define POLLER_MAX 32
+#define POLLER_MAX 512 /* a guest may have many connections */
 
 struct poller {
     struct pollfd fds[POLLER_MAX];

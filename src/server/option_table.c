@@ -362,6 +362,18 @@ TAKER(take_chardev)
     return r;
 }
 
+TAKER(take_netdev)
+{
+    (void)row;
+    return option_netdev_take(&o->net, arg, err);
+}
+
+TAKER(take_nic)
+{
+    (void)row;
+    return option_nic_take(&o->net, &o->drives, arg, err);
+}
+
 TAKER(take_icount)
 {
     static const struct option_key keys[] = {
@@ -654,6 +666,11 @@ const struct option_row option_table[] = {
     {"serial", NULL, "WHAT", SECTION_GUEST, 0, take_serial, 0,
      "serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
      "file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+    {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
+     "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=tcp::PORT-:PORT,restrict=on,tftp=DIR,bootfile=] (its "
+     "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
+    {"nic", NULL, "BACKEND[,model=CARD,mac=...]", SECTION_GUEST, MACHINE, take_nic, 0,
+     "a card with its network, such as --nic user,model=virtio-net-pci (the usual one)"},
     {"chardev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_chardev, 0,
      "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]; "
      "file,path=; pipe,path=; pty; stdio; stderr; null. With logfile=FILE, which gets the output too"},
@@ -714,9 +731,7 @@ const struct option_foreign option_foreign[] = {
     {"enable-kvm", "hindcast counts instructions on its own emulator, which KVM cannot do: leave it out"},
     {"blockdev", "--drive file=FILE,... says all that there is to say about a drive"},
     {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
-    {"netdev", "there is no network so far"},
-    {"net", "there is no network so far"},
-    {"nic", "there is no network so far"},
+    {"net", "write --nic BACKEND[,model=CARD], or --netdev and --device; no card is there that was not asked for"},
     {"usb", "there is no USB so far"},
     {"usbdevice", "there is no USB so far"},
     {"audiodev", "there is no sound so far"},

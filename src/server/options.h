@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "option_drives.h"
+#include "option_net.h"
 #include "vm/schedule.h"
 #include "vm/topology.h"
 
@@ -89,6 +90,7 @@ struct options {
     char *flash_file[OPTIONS_MAX_PFLASH]; /* what files[IMAGE_PFLASH0...] point to if --drive named it; else NULL */
     bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
     struct option_drives drives;
+    struct option_net net;
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
     const char *gdb_arch;       /* PC: "i386", "x86-64", or NULL: the CPU's */

@@ -129,9 +129,11 @@ static void serve(struct server *s, uint64_t timeout_ns)
     poller_clear(&p);
     server_client_poll(s, &p, &timeout_ns);
     server_ports_poll(s, &p);
+    server_net_poll(s, &p, &timeout_ns);
     poller_wait(&p, timeout_ns);
     server_client_serve(s);
     server_ports_serve(s);
+    server_net_serve(s, &p);
     if (host_signal_pending())
         s->quit = true;
 }
@@ -166,7 +168,7 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
     struct server *s = ctx;
     uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
-    if (server_ports_take_input(s))
+    if (server_ports_take_input(s) || server_net_take_input(s))
         ns = 0;
     if (s->brief && ns > BRIEF_NS)
         ns = BRIEF_NS;
@@ -216,6 +218,8 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
 {
     struct server *s = ctx;
 
+    if (server_net_output(s, dev, buf, len))
+        return;
     end_progress(s);
     server_ports_output(s, dev, buf, len);
 }
@@ -688,6 +692,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->config = *config;
     s->machine = config->machine;
     server_ports_init(s);
+    server_net_init(s);
     server_semihost_init(s);
     stream_init(&s->client);
     s->record.fd = -1;
@@ -711,6 +716,7 @@ void server_destroy(struct server *s)
     server_record_end(s);
     server_client_finish(s);
     server_ports_finish(s);
+    server_net_finish(s);
     server_semihost_finish(s);
     free(s->points);
     free(s->watches);

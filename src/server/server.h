@@ -14,6 +14,7 @@
 #include "drives.h"
 #include "host/chardev.h"
 #include "host/files.h"
+#include "host/netdev.h"
 #include "host/stream.h"
 #include "replay/recording.h"
 #include "vm/machine.h"
@@ -23,6 +24,7 @@ struct server;
 #define SERVER_MAX_BACKS  12
 #define SERVER_MAX_PORTS  12
 #define SERVER_MAX_FLASH  2
+#define SERVER_MAX_NETDEVS 8
 
 /* A flash bank's file that gets the bank's contents at the end. */
 struct server_flash {
@@ -58,6 +60,8 @@ struct server_config {
     unsigned nbacks;
     struct server_connection connections[SERVER_MAX_PORTS];
     unsigned nconnections;
+    struct netdev *netdevs[SERVER_MAX_NETDEVS]; /* by their ids: device.backend of the cards; taken over */
+    unsigned nnetdevs;
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
     bool force;                /* it may replace another file */

@@ -85,6 +85,8 @@ struct server {
     bool files_refused;          /* it was told that there are none */
     uint32_t mouse_buttons;      /* held, by monitor mouse_button */
 
+    struct device *cards[SERVER_MAX_NETDEVS]; /* of config.netdevs; NULL: nobody is connected to it (server_net.c) */
+
     /* Break- and watchpoints in force. */
     struct server_point *points;
     unsigned npoints;
@@ -189,6 +191,17 @@ void server_ports_guest_runs(struct server *s);
 bool server_ports_have_terminal(const struct server *s);
 /* Bytes that the slowest receiver has not taken yet. */
 size_t server_ports_backlog(const struct server *s);
+
+/* server_net.c: as the ports' functions. */
+void server_net_init(struct server *s);
+void server_net_finish(struct server *s);
+void server_net_poll(const struct server *s, struct poller *poller, uint64_t *timeout_ns);
+void server_net_serve(struct server *s, const struct poller *poller);
+bool server_net_take_input(struct server *s);
+/* False: the device is no card. */
+bool server_net_output(struct server *s, const struct device *dev, const void *frame, size_t len);
+/* `info network`. */
+void server_net_describe(const struct server *s, struct buffer *out);
 
 /* server.c: show bytes on the debugger's console. */
 void server_to_debugger(struct server *s, const void *buf, size_t len);

@@ -882,6 +882,13 @@ HANDLER(cmd_info_block)
     return 0;
 }
 
+HANDLER(cmd_info_network)
+{
+    (void)err;
+    server_net_describe(server_of(call), call->out);
+    return 0;
+}
+
 /* Into the image itself only at the end: until then history needs it as it is. */
 HANDLER(cmd_commit)
 {
@@ -998,6 +1005,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info irq", "", "interrupt controllers", cmd_info_irq},
     {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
     {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
+    {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
     {"screendump", "FILE [force]", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},

@@ -70,6 +70,7 @@ struct device {
     void *owned;          /* == wiring if it is freed with the machine */
     uint16_t index;       /* position in machine.devices: the `source` of its events */
     char name[30];        /* e.g. "uart0" */
+    char backend[32];     /* the user's name for what it is connected to on the host (netdev=ID); "": nothing */
 };
 
 /* An interrupt (or any one-bit) line from a device to whoever listens. Levels

@@ -47,7 +47,9 @@ libvm_a_SOURCES = \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
+	src/vm/dev/nic.c src/vm/dev/nic.h \
 	src/vm/dev/virtio_blk.c src/vm/dev/virtio_blk.h \
+	src/vm/dev/virtio_net.c src/vm/dev/virtio_net.h \
 	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h \
 	src/vm/dev/virtio_pci.c src/vm/dev/virtio_pci.h \
 	src/vm/dev/virtio_scsi.c src/vm/dev/virtio_scsi.h

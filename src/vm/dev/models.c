@@ -10,6 +10,7 @@
 #include "vm/dev/pci_bridge.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
 
 const struct device_model device_models[] = {
@@ -26,6 +27,9 @@ const struct device_model device_models[] = {
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", true, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", true, virtio_blk_keys, virtio_blk_pci_plug},
+    {"virtio-net-device", "virtio-mmio", "virtio network card in a slot of the virt board", false, virtio_net_mmio_keys,
+     virtio_net_mmio_plug},
+    {"virtio-net-pci", "PCI", "virtio network card", false, virtio_net_keys, virtio_net_pci_plug},
     {"virtio-scsi-device", "virtio-mmio", "virtio SCSI host adapter in a slot of the virt board", false, virtio_scsi_mmio_keys,
      virtio_scsi_mmio_plug},
     {"virtio-scsi-pci", "PCI", "virtio SCSI host adapter", false, virtio_scsi_keys, virtio_scsi_pci_plug},

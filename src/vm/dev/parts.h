@@ -42,6 +42,7 @@ struct pci_bus;
 struct sockets {
     struct machine *machine;
     struct pci_bus *pci;      /* NULL: none */
+    unsigned cards;           /* network cards plugged in so far */
     unsigned next_slot;       /* slots of the PCI bus from here on are free, unless something is there already */
     const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
     void *ctx;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/machine.h"
 
 #define DESC_NEXT     0x0001u
 #define DESC_WRITE    0x0002u
@@ -290,6 +291,21 @@ bool virtio_peek(struct virtio *v, unsigned queue, struct virtio_chain *c)
     c->nout = c->nin = 0;
     c->out = c->in = 0;
     return packed(v) ? peek_packed(v, q, c) : peek_split(v, q, c);
+}
+
+bool virtio_waits(const struct virtio *v, unsigned queue)
+{
+    const struct virtio_queue *q = &v->st->queue[queue];
+    const struct memory *m = &v->dev->machine->memory;
+    bool wrap = q->wrap & WRAP_AVAIL;
+    uint16_t word = 0;
+
+    if (!q->enabled || !(v->st->status & VIRTIO_DRIVER_OK) || (v->st->status & VIRTIO_NEEDS_RESET))
+        return false;
+    if (!packed(v))
+        return memory_read_bytes(m, q->driver + 2, &word, 2) == 2 && word != q->avail;
+    return memory_read_bytes(m, q->desc + 16ull * q->avail + 14, &word, 2) == 2 && !!(word & DESC_AVAIL) == wrap &&
+           !!(word & DESC_USED) != wrap;
 }
 
 /* ---- giving back ---- */

@@ -109,6 +109,8 @@ void virtio_init(struct virtio *v);
 void virtio_reset(struct virtio *v);
 /* The next request. False: there is none, or the queue is broken (then the device needs a reset). */
 bool virtio_peek(struct virtio *v, unsigned queue, struct virtio_chain *c);
+/* Would virtio_peek() find something? Leaves no trace: for who is no part of the machine. */
+bool virtio_waits(const struct virtio *v, unsigned queue);
 /* The request that virtio_peek() gave is done, `written` bytes were written: give it back, interrupt if wanted. */
 void virtio_push(struct virtio *v, unsigned queue, const struct virtio_chain *c, uint32_t written);
 /* Copy to or from the request's bytes at `offset` of its readable (out) or writable (in) part. False: beyond its end, or

@@ -1,0 +1,24 @@
+/*
+ * --netdev and --nic, in QEMU's words.
+ */
+#ifndef HINDCAST_OPTION_NET_H
+#define HINDCAST_OPTION_NET_H
+
+#include "option_drives.h"
+
+#define OPTIONS_MAX_NETDEV 8
+
+struct option_net {
+    char *netdevs[OPTIONS_MAX_NETDEV]; /* as host/netdev.h has them; their own strings */
+    unsigned count;
+    char *devices[OPTIONS_MAX_NETDEV]; /* what option_drives.devices[] points to, of --nic */
+    unsigned ndevices;
+};
+
+/* Take the value of --netdev. 0 or negative errno with *err. */
+int option_netdev_take(struct option_net *o, const char *arg, struct error *err);
+/* That of --nic: BACKEND[,model=CARD][,mac=..][,KEY=VALUE...], which stands for a --netdev and a --device; "none": nothing. */
+int option_nic_take(struct option_net *o, struct option_drives *devices, const char *arg, struct error *err);
+void option_net_finish(struct option_net *o);
+
+#endif

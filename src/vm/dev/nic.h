@@ -1,0 +1,40 @@
+/*
+ * What network interfaces have in common: an address, and frames.
+ *
+ * A frame is what IEEE 802.3 calls one from the destination address to the end of the data, without preamble and frame
+ * check sequence. A card sends one by nic_send(), and gets those from outside as input (EVENT_INPUT), each whole; its
+ * input_room() is 0 while it has no place for one: then frames wait in the host, and are lost there when they are too many.
+ */
+#ifndef HINDCAST_VM_DEV_NIC_H
+#define HINDCAST_VM_DEV_NIC_H
+
+#include "vm/dev/parts.h"
+
+#define NIC_ADDRESS   6u    /* bytes of a MAC address */
+
+/* For struct device_model.keys of a card. */
+#define NIC_KEYS {"netdev", "ID"}, {"mac", "XX:XX:XX:XX:XX:XX"}
+
+/* In a card's wiring. */
+struct nic {
+    struct device *dev;
+    uint8_t mac[NIC_ADDRESS]; /* as it comes from the factory */
+};
+
+/* A card's netdev and mac properties: where its frames go (device.backend), and its address; the default is 52:54:00:12:34:56,
+ * one more for each further card. 0 or -EINVAL with *err. */
+int nic_init(struct nic *n, struct sockets *s, struct device *dev, const struct option_list *props, struct error *err);
+/* Out on the wire. */
+void nic_send(const struct nic *n, const uint8_t *frame, size_t len);
+
+static inline bool nic_is_multicast(const uint8_t *address)
+{
+    return address[0] & 1u;
+}
+
+static inline bool nic_is_broadcast(const uint8_t *address)
+{
+    return (address[0] & address[1] & address[2] & address[3] & address[4] & address[5]) == 0xffu;
+}
+
+#endif

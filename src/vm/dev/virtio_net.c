@@ -1,0 +1,458 @@
+/*
+ * The virtio network card (virtio 1.2, 5.1): one receive and one transmit queue, a control queue with filters of
+ * addresses and of VLANs, checksums of what is sent.
+ *
+ * A frame that is sent goes out at once. One from outside waits in the host until there is a buffer for it.
+ *
+ * Not modelled: merged receive buffers, several pairs of queues, segmentation by the card, hashing; the link is always up.
+ */
+#include "vm/dev/virtio_net.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "vm/dev/nic.h"
+#include "vm/dev/virtio_mmio.h"
+#include "vm/dev/virtio_pci.h"
+#include "vm/machine.h"
+
+#define F_CSUM          (1ull << 0)
+#define F_MAC           (1ull << 5)
+#define F_STATUS        (1ull << 16)
+#define F_CTRL_VQ       (1ull << 17)
+#define F_CTRL_RX       (1ull << 18)
+#define F_CTRL_VLAN     (1ull << 19)
+#define F_CTRL_RX_EXTRA (1ull << 20)
+#define F_CTRL_MAC_ADDR (1ull << 23)
+
+enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_CONTROL, QUEUES };
+
+#define CONFIG_BYTES 8u    /* mac, status */
+#define LINK_UP      1u
+#define HEADER_MOST  12u
+#define HEADER_CSUM  1u    /* flags: checksum to be completed */
+#define FRAME_MOST   65550u /* nobody sends a longer one */
+#define TABLE_SIZE   32u   /* addresses of each kind; with more of them all are let in */
+#define VLANS        4096u
+
+/* Commands of the control queue (5.1.6.5). */
+enum { CLASS_RX, CLASS_MAC, CLASS_VLAN };
+enum { RX_PROMISC, RX_ALLMULTI, RX_ALLUNI, RX_NOMULTI, RX_NOUNI, RX_NOBCAST, RX_MODES };
+enum { MAC_TABLE_SET, MAC_ADDR_SET };
+enum { VLAN_ADD, VLAN_DEL };
+enum { CONTROL_OK, CONTROL_ERR };
+
+DEVICE_STATE_BEGIN
+struct net_table {
+    uint32_t count;      /* of `address`; TABLE_SIZE + 1: too many, all are meant */
+    uint8_t address[TABLE_SIZE][NIC_ADDRESS];
+};
+
+struct net_state {
+    uint64_t received, sent, filtered; /* frames, for who looks at the card */
+    uint8_t mac[NIC_ADDRESS];
+    uint8_t modes;       /* bit n: RX_... n is on */
+    uint8_t reserved;
+    struct net_table unicast, multicast;
+    uint32_t vlans[VLANS / 32];
+};
+
+/* With what carries it. */
+struct net_pci_state {
+    struct virtio_pci_state pci;
+    struct net_state net;
+};
+
+struct net_mmio_state {
+    struct virtio_state virtio;
+    struct net_state net;
+};
+DEVICE_STATE_END
+
+/* Wiring. */
+struct net {
+    union {
+        struct virtio v;
+        struct virtio_pci pci;
+        struct virtio_mmio mmio;
+    } t; /* first: virtio_pci.c and virtio_mmio.c find themselves there */
+    struct net_state *st;
+    struct nic nic;
+};
+
+static struct net *of(const struct virtio *v)
+{
+    return v->dev->wiring;
+}
+
+static bool mode(const struct net_state *s, unsigned n)
+{
+    return s->modes >> n & 1u;
+}
+
+/* ---- configuration ---- */
+
+static uint64_t features(const struct virtio *v)
+{
+    (void)v;
+    return F_CSUM | F_MAC | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR;
+}
+
+static void config_read(const struct virtio *v, uint8_t *c)
+{
+    memcpy(c, of(v)->st->mac, NIC_ADDRESS);
+    c[6] = LINK_UP;
+}
+
+/* Drivers of before virtio 1.0 write the address there. */
+static void config_write(struct virtio *v, uint32_t offset, uint8_t value)
+{
+    if (offset < NIC_ADDRESS && !virtio_has(v, VIRTIO_F_VERSION_1))
+        of(v)->st->mac[offset] = value;
+}
+
+/* Before each frame: flags, kind of segmentation, its sizes, where the checksum is; with VERSION_1 a count of buffers. */
+static unsigned header_bytes(const struct virtio *v)
+{
+    return virtio_has(v, VIRTIO_F_VERSION_1) ? HEADER_MOST : 10;
+}
+
+/* ---- sending ---- */
+
+/* The Internet checksum (RFC 1071) from `start` on goes to `start` + `offset`, where that of the pseudo header is. */
+static void complete_checksum(uint8_t *frame, size_t len, size_t start, size_t offset)
+{
+    uint64_t sum = 0;
+
+    if (start >= len || offset + 2 > len - start)
+        return;
+    for (size_t i = start; i < len; i += 2)
+        sum += (uint64_t)frame[i] << 8 | (i + 1 < len ? frame[i + 1] : 0u);
+    while (sum >> 16)
+        sum = (sum & 0xffffu) + (sum >> 16);
+    sum = ~sum & 0xffffu;
+    put_be16(frame + start + offset, (uint16_t)(sum ? sum : 0xffffu));
+}
+
+static void send(struct virtio *v, const struct virtio_chain *c)
+{
+    struct net *n = of(v);
+    uint8_t header[HEADER_MOST], *frame;
+    unsigned first = header_bytes(v);
+    size_t len = (size_t)(c->out - first);
+
+    if (!virtio_out(v, c, 0, header, first))
+        return;
+    frame = xmalloc(len);
+    if (virtio_out(v, c, first, frame, len)) {
+        if ((header[0] & HEADER_CSUM) && virtio_has(v, F_CSUM))
+            complete_checksum(frame, len, get_le16(header + 6), get_le16(header + 8));
+        n->st->sent++;
+        nic_send(&n->nic, frame, len);
+    }
+    free(frame);
+}
+
+static void send_all(struct virtio *v)
+{
+    struct virtio_chain c;
+
+    while (virtio_peek(v, QUEUE_TRANSMIT, &c)) {
+        if (c.out <= header_bytes(v) || c.out > header_bytes(v) + FRAME_MOST) {
+            virtio_broken(v);
+            return;
+        }
+        send(v, &c);
+        virtio_push(v, QUEUE_TRANSMIT, &c, 0);
+    }
+}
+
+/* ---- control ---- */
+
+static bool set_mode(struct virtio *v, const struct virtio_chain *c, unsigned command)
+{
+    struct net_state *s = of(v)->st;
+    uint8_t on;
+
+    if (command >= RX_MODES || c->out != 3 || !virtio_out(v, c, 2, &on, 1))
+        return false;
+    s->modes = (uint8_t)((s->modes & ~(1u << command)) | (on ? 1u << command : 0));
+    return true;
+}
+
+/* A list of addresses: its length, then they. *at moves behind it. */
+static bool take_table(struct virtio *v, const struct virtio_chain *c, uint64_t *at, struct net_table *t)
+{
+    uint32_t count;
+
+    if (c->out - *at < 4 || !virtio_out(v, c, *at, &count, 4))
+        return false;
+    *at += 4;
+    if (count > (c->out - *at) / NIC_ADDRESS)
+        return false;
+    memset(t, 0, sizeof(*t));
+    t->count = count > TABLE_SIZE ? TABLE_SIZE + 1 : count;
+    if (t->count <= TABLE_SIZE && count && !virtio_out(v, c, *at, t->address, count * NIC_ADDRESS))
+        return false;
+    *at += (uint64_t)count * NIC_ADDRESS;
+    return true;
+}
+
+static bool set_addresses(struct virtio *v, const struct virtio_chain *c, unsigned command)
+{
+    struct net_state *s = of(v)->st;
+    struct net_table unicast, multicast;
+    uint64_t at = 2;
+
+    if (command == MAC_ADDR_SET)
+        return c->out == 2 + NIC_ADDRESS && virtio_out(v, c, 2, s->mac, NIC_ADDRESS);
+    if (command != MAC_TABLE_SET || !take_table(v, c, &at, &unicast) || !take_table(v, c, &at, &multicast) || at != c->out)
+        return false;
+    s->unicast = unicast;
+    s->multicast = multicast;
+    return true;
+}
+
+static bool set_vlan(struct virtio *v, const struct virtio_chain *c, unsigned command)
+{
+    struct net_state *s = of(v)->st;
+    uint16_t id;
+
+    if (command > VLAN_DEL || c->out != 4 || !virtio_out(v, c, 2, &id, 2) || id >= VLANS)
+        return false;
+    if (command == VLAN_ADD)
+        s->vlans[id / 32] |= 1u << id % 32;
+    else
+        s->vlans[id / 32] &= ~(1u << id % 32);
+    return true;
+}
+
+static bool obey(struct virtio *v, const struct virtio_chain *c)
+{
+    uint8_t command[2];
+
+    if (c->out < 2 || !virtio_out(v, c, 0, command, 2))
+        return false;
+    switch (command[0]) {
+    case CLASS_RX:
+        return set_mode(v, c, command[1]);
+    case CLASS_MAC:
+        return set_addresses(v, c, command[1]);
+    case CLASS_VLAN:
+        return set_vlan(v, c, command[1]);
+    default:
+        return false;
+    }
+}
+
+static void obey_all(struct virtio *v)
+{
+    struct virtio_chain c;
+
+    while (virtio_peek(v, QUEUE_CONTROL, &c)) {
+        uint8_t answer = obey(v, &c) ? CONTROL_OK : CONTROL_ERR;
+
+        if (!c.in) {
+            virtio_broken(v);
+            return;
+        }
+        virtio_in(v, &c, c.in - 1, &answer, 1);
+        virtio_push(v, QUEUE_CONTROL, &c, 1);
+    }
+}
+
+static void notified(struct virtio *v, unsigned queue)
+{
+    if (queue == QUEUE_TRANSMIT)
+        send_all(v);
+    else if (queue == QUEUE_CONTROL)
+        obey_all(v);
+    else
+        machine_attention(v->dev->machine); /* there may be room for what waits */
+}
+
+/* ---- receiving ---- */
+
+static bool in_table(const struct net_table *t, const uint8_t *address)
+{
+    if (t->count > TABLE_SIZE)
+        return true;
+    for (uint32_t i = 0; i < t->count; i++)
+        if (!memcmp(t->address[i], address, NIC_ADDRESS))
+            return true;
+    return false;
+}
+
+static bool address_is_wanted(const struct net_state *s, const uint8_t *to)
+{
+    if (mode(s, RX_PROMISC))
+        return true;
+    if (nic_is_broadcast(to))
+        return !mode(s, RX_NOBCAST);
+    if (nic_is_multicast(to))
+        return !mode(s, RX_NOMULTI) && (mode(s, RX_ALLMULTI) || in_table(&s->multicast, to));
+    return !mode(s, RX_NOUNI) && (mode(s, RX_ALLUNI) || !memcmp(to, s->mac, NIC_ADDRESS) || in_table(&s->unicast, to));
+}
+
+static bool is_wanted(const struct virtio *v, const uint8_t *frame, size_t len)
+{
+    const struct net_state *s = of(v)->st;
+
+    if (len < 14)
+        return false;
+    if (virtio_has(v, F_CTRL_VLAN) && len >= 16 && get_be16(frame + 12) == 0x8100u) {
+        unsigned id = get_be16(frame + 14) & 0xfffu;
+
+        if (!(s->vlans[id / 32] >> id % 32 & 1u))
+            return false;
+    }
+    return address_is_wanted(s, frame);
+}
+
+static void net_input(struct device *dev, const struct event *e)
+{
+    struct net *n = dev->wiring;
+    struct virtio *v = &n->t.v;
+    uint8_t header[HEADER_MOST] = {0};
+    unsigned first = header_bytes(v);
+    struct virtio_chain c;
+
+    if (!is_wanted(v, e->data, e->len) || !virtio_peek(v, QUEUE_RECEIVE, &c) || c.in < first + e->len) {
+        n->st->filtered++;
+        return;
+    }
+    if (first == HEADER_MOST)
+        put_le16(header + 10, 1);
+    if (!virtio_in(v, &c, 0, header, first) || !virtio_in(v, &c, first, e->data, e->len))
+        return;
+    n->st->received++;
+    virtio_push(v, QUEUE_RECEIVE, &c, first + e->len);
+}
+
+static size_t net_room(const struct device *dev)
+{
+    const struct net *n = dev->wiring;
+
+    return virtio_waits(&n->t.v, QUEUE_RECEIVE) ? FRAME_MOST : 0;
+}
+
+/* ---- the device ---- */
+
+static void forget(struct virtio *v)
+{
+    struct net *n = of(v);
+
+    memset(n->st, 0, sizeof(*n->st));
+    memcpy(n->st->mac, n->nic.mac, NIC_ADDRESS);
+    n->st->modes = 1u << RX_PROMISC; /* until a driver says what it wants (5.1.6.5.1) */
+}
+
+static const struct virtio_class net_class = {
+    .id = 1, .config_bytes = CONFIG_BYTES, .features = features, .config_read = config_read,
+    .config_write = config_write, .notified = notified, .reset = forget};
+
+static bool net_possible(const struct device *dev)
+{
+    const struct net *n = dev->wiring;
+
+    return virtio_possible(&n->t.v) && n->st->unicast.count <= TABLE_SIZE + 1 && n->st->multicast.count <= TABLE_SIZE + 1;
+}
+
+static void net_describe(const struct device *dev, struct buffer *b)
+{
+    const struct net *n = dev->wiring;
+    const uint8_t *m = n->st->mac;
+
+    buffer_printf(b, "%02x:%02x:%02x:%02x:%02x:%02x, netdev %s: %" PRIu64 " frames received, %" PRIu64 " sent, %" PRIu64
+                  " not wanted\n", m[0], m[1], m[2], m[3], m[4], m[5], *dev->backend ? dev->backend : "none",
+                  n->st->received, n->st->sent, n->st->filtered);
+    virtio_describe(&n->t.v, b);
+}
+
+static const struct device_ops net_mmio_ops = {
+    .name = "virtio-net-device",
+    .state_size = sizeof(struct net_mmio_state),
+    .possible = net_possible,
+    .reset = virtio_mmio_reset,
+    .input = net_input,
+    .input_room = net_room,
+    .describe = net_describe,
+    .read = virtio_mmio_read,
+    .write = virtio_mmio_write,
+};
+
+static const struct device_ops net_pci_ops = {
+    .name = "virtio-net-pci",
+    .state_size = sizeof(struct net_pci_state),
+    .possible = net_possible,
+    .reset = virtio_pci_reset,
+    .input = net_input,
+    .input_room = net_room,
+    .describe = net_describe,
+    .read = virtio_pci_read,
+    .write = virtio_pci_write,
+};
+
+const struct option_key virtio_net_keys[] = {NIC_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, {"packed", "on|off"}, {NULL, NULL}};
+
+/* The device as its properties say, without what carries it. NULL: they make no sense. */
+static struct net *make(struct sockets *s, const struct device_ops *ops, const char *name, const struct option_list *props,
+                        struct error *err)
+{
+    bool packed = false;
+    struct device *dev;
+    struct net *n;
+
+    if (option_list_switch(props, "packed", &packed, err) < 0)
+        return NULL;
+    dev = machine_add_owned_device(s->machine, ops, name, sizeof(*n));
+    n = dev->wiring;
+    n->t.v = (struct virtio){.dev = dev, .class = &net_class, .queues = QUEUES, .packed = packed};
+    return nic_init(&n->nic, s, dev, props, err) == 0 ? n : NULL;
+}
+
+int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                        const struct option_list *props, struct error *err)
+{
+    struct net_pci_state *st;
+    bool modern = false;
+    struct net *n;
+
+    (void)d;
+    if (option_list_switch(props, "disable-legacy", &modern, err) < 0)
+        return err->code;
+    n = make(s, &net_pci_ops, name, props, err);
+    if (!n)
+        return err->code;
+    st = n->t.v.dev->state;
+    n->st = &st->net;
+    n->t.pci.st = &st->pci;
+    n->t.pci.legacy = !modern;
+    virtio_pci_plug(&n->t.pci, s->pci, devfn, 0x020000);
+    return 0;
+}
+
+int virtio_net_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
+                         const struct option_list *props, struct error *err)
+{
+    struct net_mmio_state *st;
+    struct net *n;
+
+    (void)devfn;
+    (void)d;
+    if (!s->mmio_slot)
+        return error_set(err, -ENODEV, "this board has no slots for virtio over memory-mapped registers");
+    n = make(s, &net_mmio_ops, name, props, err);
+    if (!n)
+        return err->code;
+    st = n->t.v.dev->state;
+    n->st = &st->net;
+    n->t.v.st = &st->virtio;
+    virtio_mmio_plug(&n->t.mmio);
+    return s->mmio_slot(s->ctx, n->t.v.dev, &n->t.mmio.irq, err);
+}

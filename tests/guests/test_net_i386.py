@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""A Debian kernel with a network card.
+
+    test_net_i386.py HINDCAST [CARD...]
+
+The guest gets its address by DHCP, fetches a file from a server here, and is reached from here through a forwarded port, all by
+libslirp; the recording replays without any network, from every checkpoint, to the same states.
+
+Exit status 77: the packages cannot be fetched here, or this hindcast has no --netdev user.
+"""
+
+import hashlib
+import http.server
+import os
+import random
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import test_debian_i386
+from test_debian_i386 import Guest, cache_dir, check
+from test_disk_i386 import HERE, find_modules, needs
+
+# By card: the modules that its driver is.
+CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"]}
+
+SCRIPT = """#!/bin/sh
+for m in MODULES; do insmod /$m.ko || echo "no $m"; done
+ip link set lo up
+ip link set eth0 up
+"""
+
+LEASE = """#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add $ip/$mask dev $interface
+ip route add default via $router
+echo "hindcast-guest: lease $ip of $router"
+"""
+
+
+def make_initrd(tmp, root, version, drivers):
+    modules = find_modules("%s/lib/modules/%s" % (root, version))
+    order = []
+    for module in drivers + ["af_packet"]:
+        if module in modules:
+            order += needs(modules, module)
+    order = list(dict.fromkeys(order))
+    files = []
+    for module in order:
+        path = os.path.join(tmp, module + ".ko")
+        with open(modules[module], "rb") as f, open(path, "wb") as g:
+            g.write(f.read())
+        files.append(path)
+    for name, text in (("lease", LEASE), ("script", SCRIPT.replace("MODULES", " ".join(order)))):
+        path = os.path.join(tmp, name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, 0o755)
+    initrd = os.path.join(tmp, "initrd.gz")
+    subprocess.run([os.path.join(HERE, "make-initramfs"), root + "/bin/busybox", initrd, os.path.join(tmp, "script"),
+                    os.path.join(tmp, "lease")] + files, check=True)
+    return initrd
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves one file, of so many bytes."""
+    data = b""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.data)))
+        self.end_headers()
+        self.wfile.write(self.data)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(size):
+    Server.data = random.Random(7).randbytes(size)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1], hashlib.md5(Server.data).hexdigest().encode()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def ask(port, text):
+    """Talk to the guest through the forwarded port."""
+    for _ in range(100):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=120) as s:
+                s.sendall(text)
+                answer = s.recv(4096)
+                if answer:
+                    return answer
+        except ConnectionError:
+            pass # nobody listens there so far
+        time.sleep(0.2)
+    return b""
+
+
+def use_the_network(guest, http_port, md5, forwarded):
+    guest.rsp.send("c")
+    end, _ = guest.wait_console(rb"guest# ")
+    guest.type("udhcpc -i eth0 -s /lease -q -f\n")
+    end, match = guest.wait_console(rb"hindcast-guest: lease (\S+) of (\S+)", start=end)
+    check("DHCP gives an address", match.groups() == (b"10.0.2.15", b"10.0.2.2"), match.groups())
+    guest.type("wget -q -O /tmp/file http://10.0.2.2:%d/file; md5sum /tmp/file; echo fetch'ed'\n" % http_port)
+    end, _ = guest.wait_console(rb"\nfetched", start=end)
+    check("a file is fetched by HTTP", md5 in guest.console, guest.console[-500:])
+    guest.type("echo hello from inside | nc -l -p 23; echo serv'ed'\n")
+    check("the guest is reached through a forwarded port", ask(forwarded, b"hello\n") == b"hello from inside\n")
+    guest.wait_console(rb"\nserved", start=end)
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+
+
+def go_back(guest):
+    edge, hash_at_edge = guest.rsp.position(), guest.rsp.monitor("info hash")
+    text = guest.rsp.monitor("info network")
+    check("frames went both ways, none was lost", re.search(r" [1-9]\d* frames to the guest, [1-9]\d* from it, 0 lost", text), text)
+    guest.rsp.monitor("seek %d" % (edge // 2))
+    guest.rsp.ask("c")
+    guest.rsp.monitor("seek %d" % edge)
+    guest.rsp.ask("c")
+    check("from the past the same frames lead to the same state", guest.rsp.monitor("info hash") == hash_at_edge)
+    check("and nothing was sent again", guest.rsp.monitor("info network") == text)
+
+
+def through(tmp, program, root, version, card):
+    initrd, recording, forwarded = make_initrd(tmp, root, version, CARDS[card]), os.path.join(tmp, "r.hcrec"), free_port()
+    port, md5 = serve(4000000)
+    guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
+                  ["--icount", "shift=0,sleep=on", "--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000",
+                   "--nic", "user,model=%s,hostfwd=tcp::%d-:23" % (card, forwarded)])
+    use_the_network(guest, port, md5, forwarded)
+    go_back(guest)
+    guest.close()
+    done = subprocess.run([program, "verify", "--from", "checkpoints", recording], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    check("the recording replays without a network, from every checkpoint", done.returncode == 0, done.stdout[-300:])
+
+
+def main():
+    program, cache = sys.argv[1], cache_dir()
+    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static", "linux-image-686"]).returncode
+    if code:
+        sys.exit(code)
+    if "without libslirp" in subprocess.run([program, "--netdev", "user,id=n", "nothing"], stdout=subprocess.PIPE,
+                                            stderr=subprocess.STDOUT, text=True).stdout:
+        sys.exit(77)
+    root = os.path.join(cache, "i386", "root")
+    with open("%s/i386/done/linux-image-686" % cache) as f:
+        version = f.read().strip()[len("linux-image-"):]
+    for name in sys.argv[2:] or CARDS:
+        with tempfile.TemporaryDirectory() as tmp:
+            through(tmp, program, root, version, name)
+    print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
+    sys.exit(1 if test_debian_i386.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
