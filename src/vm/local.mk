@@ -47,6 +47,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
+	src/vm/dev/e1000.c src/vm/dev/e1000.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \
 	src/vm/dev/virtio_blk.c src/vm/dev/virtio_blk.h \
 	src/vm/dev/virtio_net.c src/vm/dev/virtio_net.h \

@@ -4,6 +4,7 @@
  * Adding one: its plug function, declared in its header, and a line here.
  */
 #include "vm/dev/ahci.h"
+#include "vm/dev/e1000.h"
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
@@ -14,6 +15,7 @@
 #include "vm/dev/virtio_scsi.h"
 
 const struct device_model device_models[] = {
+    {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", false, e1000_keys, e1000_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", false, ahci_keys, ahci_plug},
     {"ide-cd", "AHCI", "ATAPI CD-ROM drive", true, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "AHCI", "ATA disk", true, ahci_disk_keys, ahci_disk_plug},

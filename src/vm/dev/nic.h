@@ -12,6 +12,8 @@
 
 #define NIC_ADDRESS   6u    /* bytes of a MAC address */
 
+#define NIC_FRAME_MIN 60u  /* shorter ones are filled up with zeros; without frame check sequence */
+
 /* For struct device_model.keys of a card. */
 #define NIC_KEYS {"netdev", "ID"}, {"mac", "XX:XX:XX:XX:XX:XX"}
 
