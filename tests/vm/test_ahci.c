@@ -221,6 +221,46 @@ static void prepare_queued(unsigned slot, bool write, uint64_t lba, unsigned cou
     poke64(table + 0x90, DATA_AT + 0x2000 * slot + 512);
 }
 
+START_TEST(capabilities_and_port_registers_are_honest)
+{
+    new_ahci(NULL);
+    ck_assert_uint_eq(get(0x00), 0xc1241f05); /* no coalescing, no staggered spin-up, command list override */
+    ck_assert_uint_eq(get(0x10), 0x00010300);
+    ck_assert_uint_eq(get(0x14), 0); /* coalescing, */
+    ck_assert_uint_eq(get(0x24), 0); /* no more capabilities */
+    reg(0x04, 0);
+    ck_assert_uint_eq(get(0x04), 0x80000000); /* AHCI only */
+    reg(port_at(0) + 0x18, 0);
+    ck_assert_msg(get(port_at(0) + 0x18) == 6, "spun up and powered, whatever is written");
+    reg(port_at(0) + 0x18, 0x10);
+    ck_assert_uint_eq(get(port_at(0) + 0x18), 0x4016);
+    reg(port_at(0) + 0x18, 0x11);
+    ck_assert_uint_eq(get(port_at(0) + 0x18), 0xc017);
+    reg(port_at(0) + 0x14, 0xffffffff);
+    ck_assert_uint_eq(get(port_at(0) + 0x14), 0xfdc000ff);
+    reg(port_at(0) + 0x00, 0xffffffff);
+    ck_assert_uint_eq(get(port_at(0) + 0x00), 0xfffffc00);
+    reg(port_at(0) + 0x08, 0xffffffff);
+    ck_assert_uint_eq(get(port_at(0) + 0x08), 0xffffff00);
+}
+END_TEST
+
+START_TEST(the_link_goes_off_and_comes_at_the_speed_allowed)
+{
+    new_ahci(NULL);
+    reg(port_at(0) + 0x18, 0x10);
+    reg(port_at(0) + 0x2c, 4);
+    ck_assert_uint_eq(get(port_at(0) + 0x28), 4);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x7f);
+    reg(port_at(0) + 0x2c, 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x28), 0x123);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x150);
+    reg(port_at(0) + 0x2c, 0x11);
+    reg(port_at(0) + 0x2c, 0x10);
+    ck_assert_uint_eq(get(port_at(0) + 0x28), 0x113);
+}
+END_TEST
+
 START_TEST(queued_commands_end_by_their_tags)
 {
     new_ahci(NULL);
@@ -393,6 +433,8 @@ static void claims(TCase *tc)
     ADD(watchpoints_see_what_it_moves);
     ADD(an_error_stops_the_port_until_it_is_started_again);
     ADD(packets_go_to_the_cd);
+    ADD(capabilities_and_port_registers_are_honest);
+    ADD(the_link_goes_off_and_comes_at_the_speed_allowed);
     ADD(queued_commands_end_by_their_tags);
     ADD(a_queued_command_that_fails_is_in_the_log);
     ADD(comreset_brings_the_signature_again);

@@ -276,6 +276,148 @@ START_TEST(nien_keeps_the_interrupt_back)
 }
 END_TEST
 
+START_TEST(a_device_held_in_reset_takes_no_command)
+{
+    new_ide();
+    out(ide, IDE_CONTROL_0, 0, 4);
+    command(0, 0, 1, 0xec);
+    run_for(10 * MS);
+    ck_assert_uint_eq(alternate(), 0x80);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    run_for(10 * MS);
+    ck_assert_uint_eq(alternate(), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT), 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 1);
+}
+END_TEST
+
+START_TEST(diagnostics_are_for_both_devices)
+{
+    new_ide();
+    command(1, 0x123456, 7, 0x90);
+    ck_assert_uint_eq(wait() & 0x80, 0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_DEVICE) & 0x10, 0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0);
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xb0);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0x14);
+    /* Device 0 of the second channel is not there. */
+    out(ide, IDE_COMMAND_1, R_DEVICE, 0xa0);
+    out(ide, IDE_COMMAND_1, R_STATUS, 0x90);
+    run_for(10 * MS);
+    out(ide, IDE_COMMAND_1, R_DEVICE, 0xb0);
+    ck_assert(probe[1].level);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_ERROR), 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_1, R_STATUS), 0x50);
+    ck_assert(!probe[1].level);
+}
+END_TEST
+
+static void identify_words(unsigned device, uint16_t *id)
+{
+    command(device, 0, 0, device ? 0xa1 : 0xec);
+    ck_assert_uint_eq(wait(), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        id[i] = data();
+}
+
+static uint8_t set_features(unsigned feature, unsigned count)
+{
+    out(ide, IDE_COMMAND_0, R_ERROR, feature);
+    command(0, 0, count, 0xef);
+    return wait();
+}
+
+START_TEST(features_show_in_identify)
+{
+    uint16_t id[256];
+
+    new_ide();
+    identify_words(0, id);
+    ck_assert_uint_eq(id[82], 0x4068);
+    ck_assert_uint_eq(id[85], 0x4068);
+    ck_assert_uint_eq(id[88], 0x003f);
+    ck_assert_uint_eq(set_features(0x03, 0x44), 0x50);
+    ck_assert_uint_eq(set_features(0x03, 0x0c), 0x50); /* PIO mode 4: the DMA mode stays */
+    ck_assert_uint_eq(set_features(0x82, 0), 0x50);
+    ck_assert_uint_eq(set_features(0x55, 0), 0x50);
+    identify_words(0, id);
+    ck_assert_uint_eq(id[85], 0x4008);
+    ck_assert_uint_eq(id[88], 0x103f);
+    ck_assert_uint_eq(set_features(0x03, 0x22), 0x50);
+    ck_assert_uint_eq(set_features(0x03, 0x0d), 0x51); /* there is no PIO mode 5, */
+    ck_assert_uint_eq(set_features(0x03, 0x23), 0x51);
+    ck_assert_uint_eq(set_features(0x03, 0x46), 0x51);
+    ck_assert_uint_eq(set_features(0x03, 0x02), 0x51);
+    ck_assert_uint_eq(set_features(0x99, 0), 0x51);
+    identify_words(0, id);
+    ck_assert_uint_eq(id[63], 0x0407);
+    ck_assert_uint_eq(id[88], 0x003f);
+    identify_words(1, id);
+    ck_assert_uint_eq(id[82], 0x4218);
+}
+END_TEST
+
+START_TEST(a_geometry_can_be_set)
+{
+    uint16_t id[256];
+
+    new_ide();
+    command(0, 7u << 24, 32, 0x91);
+    ck_assert_uint_eq(wait(), 0x50);
+    identify_words(0, id);
+    ck_assert_uint_eq(id[54], DISK_SECTORS / 8 / 32);
+    ck_assert_uint_eq(id[55], 8);
+    ck_assert_uint_eq(id[56], 32);
+    ck_assert_uint_eq(id[57], DISK_SECTORS);
+    out(ide, IDE_COMMAND_0, R_DEVICE, 0xa0 | 2);
+    out(ide, IDE_COMMAND_0, R_COUNT, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 3);
+    out(ide, IDE_COMMAND_0, R_MID, 4);
+    out(ide, IDE_COMMAND_0, R_HIGH, 0);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0x20);
+    ck_assert_uint_eq(wait(), 0x58);
+    expect_sectors((4 * 8 + 2) * 32 + 2, 1);
+    out(ide, IDE_COMMAND_0, R_LOW, 33); /* not in that geometry: the registers go on telling which */
+    out(ide, IDE_COMMAND_0, R_COUNT, 1);
+    out(ide, IDE_COMMAND_0, R_STATUS, 0x20);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 33);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 4);
+    command(0, 7u << 24, 0, 0x91);
+    ck_assert_uint_eq(wait(), 0x51);
+}
+END_TEST
+
+START_TEST(commands_without_data_end_as_they_should)
+{
+    static const struct {
+        uint8_t code, status;
+    } each[] = {{0x00, 0x51}, {0x10, 0x50}, {0x1f, 0x50}, {0x70, 0x50}, {0xb0, 0x51}, {0xe0, 0x50}, {0xe1, 0x50},
+                {0xe2, 0x50}, {0xe3, 0x50}, {0xe5, 0x50}, {0xe6, 0x50}, {0xe7, 0x50}, {0xea, 0x50}, {0xf1, 0x51},
+                {0xf8, 0x50}, {0xf9, 0x51}, {0x27, 0x50}, {0xa0, 0x51}, {0xa1, 0x51}, {0x08, 0x51}};
+
+    new_ide();
+    for (unsigned i = 0; i < ARRAY_LEN(each); i++) {
+        unsigned rises = probe[0].rises;
+
+        command(0, 0, 0, each[i].code);
+        run_for(10 * MS);
+        ck_assert_uint_eq(probe[0].rises, rises + 1);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), each[i].status);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), each[i].status == 0x51 ? 4 : 0);
+        if (each[i].code == 0xe5)
+            ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT), 0xff); /* active */
+        if (each[i].code == 0xf8)
+            ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW) | in(ide, IDE_COMMAND_0, R_MID) << 8, DISK_SECTORS - 1);
+    }
+    command(0, DISK_SECTORS, 0, 0x70);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+}
+END_TEST
+
 /* ---- bus master ---- */
 
 enum { BM_COMMAND, BM_STATUS = 2, BM_TABLE = 4 };
@@ -315,6 +457,35 @@ START_TEST(dma_reads_through_a_table_of_regions)
     out(ide, IDE_BUS_MASTER, BM_COMMAND, 0);
     out(ide, IDE_BUS_MASTER, BM_STATUS, 0x64);
     ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS), 0x60);
+}
+END_TEST
+
+START_TEST(bus_master_registers_keep_what_they_should)
+{
+    new_ide();
+    out(ide, IDE_BUS_MASTER, BM_COMMAND, 0xfe);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_COMMAND), 0x08);
+    out(ide, IDE_BUS_MASTER, BM_STATUS, 0xff);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS), 0x60); /* both channels work at once */
+    ide->ops->write(ide, IDE_BUS_MASTER, BM_TABLE, 4, 0xffffffff);
+    ck_assert_uint_eq(ide->ops->read(ide, IDE_BUS_MASTER, BM_TABLE, 4), 0xfffffffc);
+    ck_assert_uint_eq(ide->ops->read(ide, IDE_BUS_MASTER, 8 + BM_TABLE, 4), 0);
+    pci_config_write(&wiring.pci, 0x40, 4, 0xffffffff);
+    pci_config_write(&wiring.pci, 0x44, 4, 0xffffffff);
+    ck_assert_uint_eq(pci_config_read(&wiring.pci, 0x40, 4), 0xffffffff);
+    ck_assert_uint_eq(pci_config_read(&wiring.pci, 0x44, 4), 0xff);
+}
+END_TEST
+
+START_TEST(a_region_of_no_bytes_has_64_kib)
+{
+    new_ide();
+    prd(0, 0x20001, 1, true); /* nor does bit 0 of either count */
+    command(0, 0, 128, 0xc8);
+    bm_start(8);
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert(holds_image(0x20000, 0, 0x10000, 512));
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS) & 7, 4);
 }
 END_TEST
 
@@ -528,6 +699,41 @@ START_TEST(a_cd_tells_capacity_and_table_of_contents)
 }
 END_TEST
 
+/* Pieces of an odd length are the last ones, and the host reads whole words; what it sends in pieces is one list. */
+START_TEST(byte_counts_of_packets_are_even_but_for_the_last)
+{
+    static const uint8_t inquiry[12] = {0x12, 0, 0, 0, 35}, select[12] = {0x55, 0x10, 0, 0, 0, 0, 0, 0, 20};
+
+    new_ide();
+    take_attention();
+    packet(inquiry, 17, false); /* as 16 */
+    for (unsigned left = 35; left;) {
+        unsigned n = left < 16 ? left : 16;
+
+        ck_assert_uint_eq(wait(), 0x58);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 2);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), n);
+        for (unsigned i = 0; i < n; i += 2)
+            data();
+        left -= n;
+    }
+    ck_assert_uint_eq(wait(), 0x50);
+    packet(select, 8, false);
+    for (unsigned left = 20; left;) {
+        unsigned n = left < 8 ? left : 8;
+
+        ck_assert_uint_eq(wait(), 0x58);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 0);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), n);
+        for (unsigned i = 0; i < n; i += 2)
+            put_data(0);
+        left -= n;
+    }
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT) & 3, 3);
+}
+END_TEST
+
 START_TEST(a_tray_opens_unless_it_is_locked)
 {
     static const uint8_t eject[12] = {0x1b, 0, 0, 0, 2}, load[12] = {0x1b, 0, 0, 0, 3}, lock[12] = {0x1e, 0, 0, 0, 1},
@@ -542,6 +748,7 @@ START_TEST(a_tray_opens_unless_it_is_locked)
     ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR) >> 4, 2);
     packet(load, 0, false);
     wait();
+    take_attention(); /* it may be another disc */
     packet(lock, 0, false);
     wait();
     packet(eject, 0, false);
@@ -612,6 +819,14 @@ static void claims(TCase *tc)
     ADD(devices_that_are_not_there_say_so);
     ADD(a_software_reset_shows_the_signatures);
     ADD(nien_keeps_the_interrupt_back);
+    ADD(a_device_held_in_reset_takes_no_command);
+    ADD(diagnostics_are_for_both_devices);
+    ADD(features_show_in_identify);
+    ADD(a_geometry_can_be_set);
+    ADD(commands_without_data_end_as_they_should);
+    ADD(bus_master_registers_keep_what_they_should);
+    ADD(a_region_of_no_bytes_has_64_kib);
+    ADD(byte_counts_of_packets_are_even_but_for_the_last);
     ADD(dma_reads_through_a_table_of_regions);
     ADD(dma_may_be_started_before_the_command);
     ADD(dma_writes_from_memory);

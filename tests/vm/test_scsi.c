@@ -64,6 +64,132 @@ START_TEST(disks_tell_what_they_are_and_where_they_end)
 }
 END_TEST
 
+START_TEST(sense_data_last_until_the_next_command)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\x03\0\0\0\x12"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[2], SENSE_ILLEGAL);
+    ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\0"), SCSI_NOTHING);
+    ck_assert_int_eq(CMD("\x03\0\0\0\x12"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[2], SENSE_NONE);
+}
+END_TEST
+
+START_TEST(a_disk_refuses_what_it_cannot_do)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\x1a\0\x3f\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(CMD("\x1a\0\xff\0\xff"), SCSI_FAILED); /* saved pages */
+    ck_assert_uint_eq(u.asc, 0x39);
+    ck_assert_int_eq(CMD("\x1a\0\x08\x01\xff"), SCSI_FAILED); /* a subpage */
+    ck_assert_int_eq(CMD("\x2f\0\0\0\0\x01\0\0\x01"), SCSI_VERIFY);
+    ck_assert_int_eq(CMD("\x2f\x02\0\0\0\x01\0\0\x01"), SCSI_FAILED); /* with data to compare with */
+    ck_assert_uint_eq(u.asc, 0x24);
+    ck_assert_int_eq(CMD("\x41\0\0\0\0\x01\0\0\0"), SCSI_FAILED); /* to the end, */
+    ck_assert_int_eq(CMD("\x12\x01\xb0\0\xff"), SCSI_REPLY);        /* which block limits say */
+    ck_assert_uint_eq(c.reply[4] & 1, 1);
+    ck_assert_int_eq(CMD("\x93\x01\0\0\0\0\0\0\0\x01\0\0\0\x01"), SCSI_FAILED); /* no block */
+}
+END_TEST
+
+START_TEST(a_cd_tells_its_table_of_contents_in_three_formats)
+{
+    new_unit(DRIVE_CDROM);
+    ck_assert_int_eq(CMD("\x43\x02\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 20);
+    ck_assert_uint_eq(c.reply[14], 0xaa);
+    ck_assert_uint_eq(c.reply[18], (CD_SECTORS + 150) / 75);
+    ck_assert_int_eq(CMD("\x43\0\x01\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 12);
+    ck_assert_int_eq(CMD("\x43\0\x02\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 4 + 4 * 11);
+    ck_assert_uint_eq(c.reply[1], 4 * 11 + 2);
+    ck_assert_uint_eq(c.reply[4 + 3], 0xa0);
+    ck_assert_uint_eq(c.reply[4 + 8], 1);
+    ck_assert_uint_eq(c.reply[26 + 3], 0xa2);
+    ck_assert_uint_eq(c.reply[26 + 9], (CD_SECTORS + 150) / 75);
+    ck_assert_uint_eq(c.reply[37 + 3], 1);
+    ck_assert_uint_eq(c.reply[37 + 9], 2);
+    ck_assert_int_eq(CMD("\x43\0\x05\0\0\0\0\0\xff"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\x43\0\0\0\0\0\x02\0\xff"), SCSI_FAILED); /* from track 2 on */
+}
+END_TEST
+
+START_TEST(features_are_told_from_a_number_on_or_one)
+{
+    new_unit(DRIVE_CDROM);
+    ck_assert_int_eq(CMD("\x46\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[3], c.len - 4);
+    ck_assert_uint_eq(c.reply[7], 8);
+    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8 + 12 + 8);
+    ck_assert_int_eq(CMD("\x46\x02\0\x1e\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 16);
+    ck_assert_uint_eq(c.reply[9], 0x1e);
+    ck_assert_int_eq(CMD("\x46\x02\0\x20\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8);
+    ck_assert_int_eq(CMD("\x46\0\0\x03\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8);
+    ck_assert_int_eq(CMD("\x1b\0\0\0\x02"), SCSI_NOTHING); /* eject */
+    ck_assert_int_eq(CMD("\x46\x01\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8);
+    ck_assert_uint_eq(c.reply[7], 0);
+    ck_assert_int_eq(CMD("\x46\x03\0\0\0\0\0\0\xff"), SCSI_FAILED);
+}
+END_TEST
+
+/* A disc that comes in with the tray is a new one. */
+START_TEST(a_tray_that_closes_is_an_attention_and_an_event)
+{
+    new_unit(DRIVE_CDROM);
+    ck_assert_int_eq(CMD("\x1b\0\0\0\x02"), SCSI_NOTHING);
+    ck_assert_int_eq(CMD("\0"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x3a);
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x10\0\0\0\x08"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[5], 1);
+    ck_assert_int_eq(CMD("\xbd\0\0\0\0\0\0\0\0\x08"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[1], 0x10);
+    ck_assert_int_eq(CMD("\x1b\0\0\0\x03"), SCSI_NOTHING);
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x10\0\0\0\x08"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[4], d->medium ? 2 : 0);
+    ck_assert_uint_eq(c.reply[5], 2);
+    ck_assert_int_eq(CMD("\0"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x28);
+    ck_assert_int_eq(CMD("\0"), SCSI_NOTHING);
+}
+END_TEST
+
+/* Controllers look at a command to know its time, and begin it when that is over. */
+START_TEST(to_look_at_a_command_does_nothing)
+{
+    static const uint8_t eject[16] = {0x1b, 0, 0, 0, 2}, events[16] = {0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8};
+
+    new_unit(DRIVE_CDROM);
+    scsi_peek(d, &u, eject, &c);
+    ck_assert_int_eq(CMD("\0"), SCSI_NOTHING);
+    drive_insert(d, &(struct drive_insertion){.size = CD_SECTORS * 1024});
+    scsi_peek(d, &u, events, &c);
+    ck_assert_uint_eq(c.reply[4], 2);
+    scsi_begin(d, &u, events, &c);
+    ck_assert_uint_eq(c.reply[4], 2);
+    ck_assert_int_eq(CMD("\0"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x28);
+}
+END_TEST
+
+START_TEST(user_data_of_a_cd_are_read_by_read_cd)
+{
+    new_unit(DRIVE_CDROM);
+    ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\x10\0"), SCSI_READ);
+    ck_assert_uint_eq(c.offset, 5 * 2048);
+    ck_assert_uint_eq(c.len, 2 * 2048);
+    ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\0\0"), SCSI_NOTHING);
+    ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\xf8\0"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\x10\x01"), SCSI_FAILED); /* a subchannel */
+}
+END_TEST
+
 START_TEST(unmap_and_write_same_take_lists)
 {
     static const uint8_t unmap[] = {0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 2, 0, 0, 0, 0};
@@ -367,6 +493,13 @@ static void claims(TCase *tc)
 {
     ADD(attention_is_told_once_and_before_all_but_inquiry);
     ADD(disks_tell_what_they_are_and_where_they_end);
+    ADD(sense_data_last_until_the_next_command);
+    ADD(a_disk_refuses_what_it_cannot_do);
+    ADD(a_cd_tells_its_table_of_contents_in_three_formats);
+    ADD(features_are_told_from_a_number_on_or_one);
+    ADD(a_tray_that_closes_is_an_attention_and_an_event);
+    ADD(to_look_at_a_command_does_nothing);
+    ADD(user_data_of_a_cd_are_read_by_read_cd);
     ADD(unmap_and_write_same_take_lists);
     ADD(task_management_resets_units);
     ADD(the_adapter_is_in_a_slot_too);

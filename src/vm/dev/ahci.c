@@ -32,8 +32,9 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
        P_SIG = 0x24, P_SSTS = 0x28, P_SCTL = 0x2c, P_SERR = 0x30, P_SACT = 0x34, P_CI = 0x38 };
 
 #define CAP_SNCQ 0x40000000u
-/* 64-bit addresses, queueing, all ports 3 Gb/s, AHCI only, command list override no, 32 slots. */
-#define CAP (0x80000000u | CAP_SNCQ | 2u << 20 | 1u << 18 | (SLOTS - 1) << 8 | (PORTS - 1))
+#define CAP_SCLO 0x01000000u
+/* 64-bit addresses, queueing, command list override, all ports 3 Gb/s, AHCI only, 32 slots. */
+#define CAP (0x80000000u | CAP_SNCQ | CAP_SCLO | 2u << 20 | 1u << 18 | (SLOTS - 1) << 8 | (PORTS - 1))
 #define GHC_AE 0x80000000u
 #define GHC_IE 0x00000002u
 #define GHC_HR 0x00000001u
@@ -46,7 +47,8 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define CMD_FR  0x00004000u
 #define CMD_CR  0x00008000u
 #define CMD_ATAPI 0x01000000u
-#define CMD_WRITABLE (CMD_ST | CMD_SUD | CMD_POD | CMD_FRE | CMD_ATAPI | 0x06000000u)
+#define CMD_ALWAYS (CMD_SUD | CMD_POD) /* no staggered spin-up, no cold presence detection */
+#define CMD_WRITABLE (CMD_ST | CMD_FRE | CMD_ATAPI | 0x02000000u)
 
 #define IS_DHR 0x00000001u /* a device-to-host register FIS */
 #define IS_PS  0x00000002u /* a PIO setup FIS */
@@ -56,8 +58,12 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define IS_TFE 0x40000000u /* task file error */
 #define SERR_X 0x04000000u /* the device was exchanged */
 
-#define LINK_UP  0x123u
+/* SCR0: active, at 3 or 1.5 Gb/s, as SCR2 allows; the device is there. */
+#define LINK_UP   0x123u
+#define LINK_SLOW 0x113u
+#define LINK_OFF  0x004u
 #define DET_INIT 1u
+#define DET_OFF  4u
 
 #define HEADER_ATAPI 0x20u
 #define FIS_H2D 0x27u
@@ -221,7 +227,7 @@ static void connect(struct ahci *a, unsigned n)
     p->ssts = 0;
     if (!a->drives[n])
         return;
-    p->ssts = LINK_UP;
+    p->ssts = (p->sctl >> 4 & 15u) == 1 ? LINK_SLOW : LINK_UP;
     p->serr |= SERR_X;
     ata_reset(a->drives[n], &p->unit, true);
     show_signature(a, n);
@@ -449,13 +455,12 @@ static void take_fis(struct ata_task *t, const uint8_t *fis)
 static uint64_t bytes_of(struct ahci *a, unsigned n, const struct slot *s)
 {
     const struct ata_unit *u = &a->st->port[n].unit;
-    struct scsi_unit copy = u->scsi; /* to look only */
     struct scsi_command c;
 
     if (u->work.kind != ATA_PACKET)
         return u->work.kind == ATA_READ || u->work.kind == ATA_WRITE || u->work.kind == ATA_VERIFY
                    ? (uint64_t)u->work.sectors * ATA_SECTOR : 0;
-    scsi_begin(a->drives[n], &copy, s->packet, &c);
+    scsi_peek(a->drives[n], &u->scsi, s->packet, &c);
     return c.transfer == SCSI_READ || c.transfer == SCSI_VERIFY ? c.len : 0;
 }
 
@@ -741,7 +746,7 @@ static void reset_port(struct ahci *a, unsigned n)
     memset(p, 0, sizeof(*p));
     p->clb = clb;
     p->fb = fb;
-    p->cmd = CMD_SUD | CMD_POD;
+    p->cmd = CMD_ALWAYS;
     connect(a, n);
     p->is = 0;
 }
@@ -761,7 +766,7 @@ static void write_cmd(struct ahci *a, unsigned n, uint32_t value)
     struct ahci_port *p = &a->st->port[n];
     bool had_fre = p->cmd & CMD_FRE;
 
-    p->cmd = value & CMD_WRITABLE;
+    p->cmd = (value & CMD_WRITABLE) | CMD_ALWAYS;
     p->cmd |= (p->cmd & CMD_ST ? CMD_CR : 0) | (p->cmd & CMD_FRE ? CMD_FR : 0);
     if (value & CMD_CLO)
         p->tfd &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
@@ -793,12 +798,14 @@ static void port_write(struct ahci *a, unsigned n, uint32_t reg, uint32_t value)
     case P_CMD:  write_cmd(a, n, value); break;
     case P_SCTL:
         p->sctl = value & 0xfffu;
-        if (det != DET_INIT && (value & 15u) == DET_INIT) {
-            p->ssts = 0;
+        if ((value & 15u) == det)
+            break;
+        if ((value & 15u) == DET_INIT || (value & 15u) == DET_OFF) { /* the link goes down */
+            p->ssts = (value & 15u) == DET_OFF ? LINK_OFF : 0;
             p->tfd = 0x7f;
             p->done_at = VTIME_NEVER;
             p->ci = p->sact = p->queued = 0;
-        } else if (det == DET_INIT && (value & 15u) != DET_INIT) {
+        } else if (det == DET_INIT || det == DET_OFF) {
             connect(a, n);
         }
         break;

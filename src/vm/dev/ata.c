@@ -2,8 +2,8 @@
  * ATA and ATAPI devices (ATA/ATAPI-6, INCITS 361; DATA SET MANAGEMENT of ACS-2): commands, addresses in
  * all three forms, IDENTIFY data, errors.
  *
- * Not modelled: security, host protected area (READ NATIVE MAX tells the size), SMART beyond "healthy",
- * queued commands, overlapped packets, timers of power management (states are kept by nobody: a device is
+ * Not modelled, and not offered by IDENTIFY: security, host protected area (READ NATIVE MAX tells the size), SMART,
+ * queued commands of ATA-6, overlapped packets, timers of power management (states are kept by nobody: a device is
  * always active).
  *
  * To add a command: a row of commands[] if it moves sectors, else a case in simple_command().
@@ -20,7 +20,7 @@
 
 enum {
     NOP = 0x00, DATA_SET = 0x06, DEVICE_RESET = 0x08, RECALIBRATE = 0x10, SEEK = 0x70, DIAGNOSTIC = 0x90,
-    SET_GEOMETRY = 0x91, PACKET = 0xa0, IDENTIFY_PACKET = 0xa1, SMART = 0xb0, SET_MULTIPLE = 0xc6,
+    SET_GEOMETRY = 0x91, PACKET = 0xa0, IDENTIFY_PACKET = 0xa1, SET_MULTIPLE = 0xc6,
     STANDBY_NOW = 0xe0, IDLE_NOW = 0xe1, STANDBY = 0xe2, IDLE = 0xe3, CHECK_POWER = 0xe5, SLEEP = 0xe6, FLUSH = 0xe7,
     FLUSH_EXT = 0xea, IDENTIFY = 0xec, SET_FEATURES = 0xef, NATIVE_MAX = 0xf8, NATIVE_MAX_EXT = 0x27,
 };
@@ -261,10 +261,10 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 60, most28, 2);
     identify_modes(u, r);
     put_words(r, 80, 0x00f0, 1); /* ATA-4 to 7 */
-    put_words(r, 82, 0x4060, 1); /* NOP, look-ahead, write cache */
+    put_words(r, 82, 0x4068, 1); /* NOP, look-ahead, write cache, power management */
     put_words(r, 83, 0x7400, 1); /* FLUSH CACHE (EXT), 48 bits */
     put_words(r, 84, 0x4000, 1);
-    put_words(r, 85, 0x4000u | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0), 1);
+    put_words(r, 85, 0x4008u | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0), 1);
     put_words(r, 86, 0x3400, 1);
     put_words(r, 87, 0x4000, 1);
     put_words(r, 100, total, 4);
@@ -285,18 +285,34 @@ static void identify_packet(const struct drive *d, const struct ata_unit *u, uin
     put_words(r, 49, 0x0b00, 1);
     identify_modes(u, r);
     put_words(r, 80, 0x00f0, 1);
-    put_words(r, 82, 0x4210, 1); /* NOP, DEVICE RESET, PACKET */
+    put_words(r, 82, 0x4218, 1); /* NOP, DEVICE RESET, PACKET, power management */
     put_words(r, 83, 0x4000, 1);
-    put_words(r, 85, 0x4210, 1);
+    put_words(r, 85, 0x4218, 1);
     ata_checksum(r, 0xa5);
 }
 
 /* ---- commands ---- */
 
+/* SET FEATURES 03h: PIO (default, or modes 0 to 4), multiword DMA 0 to 2, ultra DMA 0 to 5. How PIO goes is not kept: it
+ * leaves the DMA mode as it is. */
+static bool set_mode(struct ata_unit *u, uint8_t mode)
+{
+    static const struct {
+        uint8_t kind, most;
+    } kinds[] = {{0, 1}, {1, 4}, {4, 2}, {8, 5}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
+        if (mode >> 3 == kinds[i].kind && (mode & 7u) <= kinds[i].most) {
+            if (kinds[i].kind > 1)
+                u->mode = mode;
+            return true;
+        }
+    return false;
+}
+
 static void set_features(struct ata_unit *u)
 {
     struct ata_task *t = &u->task;
-    uint8_t kind = t->count[0] >> 3;
 
     switch (t->features[0]) {
     case 0x02: u->cache = 1; break;
@@ -304,13 +320,10 @@ static void set_features(struct ata_unit *u)
     case 0xaa: u->ahead = 1; break;
     case 0x55: u->ahead = 0; break;
     case 0x66: case 0xcc: break; /* defaults at a software reset: kept, restored */
-    case 0x03: /* transfer mode: PIO, multiword DMA 0-2, ultra DMA 0-5 */
-        if (kind == 4 ? (t->count[0] & 7u) > 2 : kind == 8 ? (t->count[0] & 7u) > 5 : kind > 1) {
-            ata_abort(u);
-            return;
-        }
-        u->mode = t->count[0];
-        break;
+    case 0x03:
+        if (set_mode(u, t->count[0]))
+            break;
+        /* fall through */
     default:
         ata_abort(u);
         return;
@@ -347,6 +360,10 @@ static void send(struct ata_unit *u)
 
 static void set_geometry(struct ata_unit *u)
 {
+    if (!u->task.count[0]) { /* no such geometry */
+        ata_abort(u);
+        return;
+    }
     u->sectors = u->task.count[0];
     u->heads = (uint8_t)((u->task.device & 15u) + 1u);
     finish(u, 0);
@@ -458,7 +475,11 @@ static void sector_command(struct drive *d, struct ata_unit *u, unsigned row)
     }
     u->work = (struct ata_work){.kind = commands[row].kind, .dma = commands[row].dma, .wide = commands[row].wide,
                                 .sectors = n, .block = block};
-    if (!get_lba(u, commands[row].wide, &lba) || lba >= total || n > total - lba) {
+    if (!get_lba(u, commands[row].wide, &lba)) { /* the registers go on telling which that was */
+        finish(u, ATA_IDNF);
+        return;
+    }
+    if (lba >= total || n > total - lba) {
         u->work.lba = lba;
         ata_end(d, u, DRIVE_OUT_OF_RANGE, n > total - lba && lba < total ? (uint32_t)(total - lba) : 0);
         return;

@@ -344,7 +344,7 @@ static void packet_piece(const struct port *p)
 {
     struct ide_channel *c = p->c;
     struct ata_unit *u = unit_of(p);
-    uint64_t n = byte_limit(u);
+    uint64_t n = byte_limit(u), before = 0;
     enum drive_status status = DRIVE_OK;
 
     n = n < BUFFER_BYTES ? n : BUFFER_BYTES;
@@ -358,7 +358,10 @@ static void packet_piece(const struct port *p)
     u->task.count[0] = c->packet == SCSI_PARAMETERS ? 0 : REASON_INPUT;
     u->task.mid[0] = (uint8_t)n;
     u->task.high[0] = (uint8_t)(n >> 8);
-    offer(p, c->packet == SCSI_PARAMETERS ? PHASE_OUT : PHASE_IN, (uint32_t)n);
+    if (c->packet == SCSI_PARAMETERS) /* pieces of a list are gathered */
+        before = c->packet_at;
+    offer(p, c->packet == SCSI_PARAMETERS ? PHASE_OUT : PHASE_IN, (uint32_t)(before + n));
+    c->position = (uint32_t)before;
     c->packet_at += n;
     c->packet_left -= n;
     interrupt(p);
@@ -439,10 +442,11 @@ static void packet_piece_done(const struct port *p)
     struct ide_channel *c = p->c;
     struct ata_unit *u = unit_of(p);
 
-    if (c->packet == SCSI_PARAMETERS)
-        packet_end(p, scsi_parameters(drive_of(p), &u->scsi, c->cdb, c->buffer, c->length));
-    else if (!c->packet_left)
-        packet_end(p, SCSI_GOOD);
+    if (!c->packet_left)
+        packet_end(p, c->packet == SCSI_PARAMETERS
+                          ? scsi_parameters(drive_of(p), &u->scsi, c->cdb, c->buffer, c->length) : SCSI_GOOD);
+    else if (c->packet == SCSI_PARAMETERS)
+        packet_piece(p);
     else if (c->packet == SCSI_READ)
         busy_for(p, following(p, byte_limit(u)));
     else {
@@ -629,6 +633,7 @@ static void diagnostic(const struct port *p)
     for (unsigned i = 0; i < 2; i++)
         if (!absent(p, i))
             ata_signature(p->drives[i], &p->c->unit[i]);
+    p->c->pending[0] = p->c->pending[1] = 0;
     select_device(p, 0);
     p->c->active = absent(p, 0) ? 1 : 0;
     p->c->packet = NO_PACKET;
@@ -641,16 +646,16 @@ static void write_command(const struct port *p, uint8_t command)
     unsigned unit = c->selected;
     bool free = c->phase == PHASE_IDLE;
 
+    if (command == DIAGNOSTIC && free && !(absent(p, 0) && absent(p, 1))) { /* both carry it out, whichever is selected */
+        diagnostic(p);
+        return;
+    }
     if (absent(p, unit))
         return;
     if (!free && !(command == DEVICE_RESET && c->active == unit && ata_is_packet(p->drives[unit])))
         return;
     c->pending[unit] = 0;
     update_irq(p);
-    if (command == DIAGNOSTIC) {
-        diagnostic(p);
-        return;
-    }
     c->active = (uint8_t)unit;
     ata_begin(p->drives[unit], &c->unit[unit], command, c->buffer);
     start(p);
@@ -668,6 +673,8 @@ static void write_register(const struct port *p, unsigned reg, uint8_t value)
     struct ide_channel *c = p->c;
 
     c->control &= (uint8_t)~CONTROL_HOB;
+    if (c->control & CONTROL_SRST) /* held in reset */
+        return;
     if (reg == COMMAND) {
         write_command(p, value);
         return;
@@ -873,7 +880,7 @@ void ide_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
 
     pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
     pci_add_bar(&w->pci, 4, PCI_BAR_IO, false, 16, IDE_BUS_MASTER);
-    memset(w->pci.writable + 0x40, 0xff, 4); /* IDETIM */
+    memset(w->pci.writable + 0x40, 0xff, 5); /* IDETIM, SIDETIM */
     put_le16(w->pci.reset + PCI_STATUS, 0x0280);
 }
 
@@ -959,6 +966,8 @@ static bool channel_possible(const struct device *dev, unsigned n)
     if (c->phase == PHASE_IDLE)
         return c->done_at == VTIME_NEVER;
     if (c->packet != NO_PACKET && c->packet != SCSI_READ && c->packet_left > BUFFER_BYTES && c->packet != SCSI_VERIFY)
+        return false;
+    if (c->packet == SCSI_PARAMETERS && c->packet_at > BUFFER_BYTES - c->packet_left)
         return false;
     return w->drive[n][c->active] && machine_deadline_possible(dev->machine, c->done_at) &&
            (c->phase == PHASE_BUSY) == (c->done_at != VTIME_NEVER);

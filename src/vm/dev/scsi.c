@@ -28,6 +28,7 @@ enum {
 #define ASC_INVALID_OPCODE 0x20u
 #define ASC_LBA_RANGE      0x21u
 #define ASC_INVALID_FIELD  0x24u
+#define ASC_NOT_SAVED      0x39u
 #define ASC_PROTECTED      0x27u
 #define ASC_MEDIUM_CHANGED 0x28u
 #define ASC_POWER_ON       0x29u
@@ -132,6 +133,7 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
         break;
     case 0xb0: /* block limits */
         n = 60;
+        r[4] = 1;                     /* a WRITE SAME of 0 blocks is none to the end */
         put_be32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
         put_be32(r + 24, UNMAP_MOST);
         put_be64(r + 36, SAME_MOST);
@@ -220,8 +222,12 @@ static void mode_sense(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
     size_t header = ten ? 8 : 4, n;
     uint8_t page = cdb[2] & 0x3fu, protect = d->c.read_only && !is_cd(d) ? 0x80 : 0;
 
+    if (cdb[2] >= 0xc0) {
+        fail(u, c, SENSE_ILLEGAL, ASC_NOT_SAVED);
+        return;
+    }
     n = mode_pages(d, page, c->reply + header);
-    if (!n && page != 0x3f && page != 0) {
+    if ((cdb[3] && cdb[3] != 0xff) || (!n && page != 0x3f && page != 0)) { /* there are no subpages */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
@@ -279,6 +285,18 @@ static void read_capacity(struct drive *d, struct scsi_command *c, const uint8_t
     reply(c, 32, get_be32(cdb + 10));
 }
 
+/* VERIFY: of the medium only, without data to compare it with. */
+static void verify(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    bool wide = cdb[0] == VERIFY_16;
+
+    if (cdb[1] & 0x06u)
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+    else
+        range(d, u, c, SCSI_VERIFY, wide ? get_be64(cdb + 2) : get_be32(cdb + 2),
+              wide ? get_be32(cdb + 10) : get_be16(cdb + 7));
+}
+
 /* Reads and writes that both kinds of units have. False: it is none. */
 static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
@@ -296,7 +314,7 @@ static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *c
         range(d, u, c, SCSI_READ, get_be64(cdb + 2), get_be32(cdb + 10));
         return true;
     case VERIFY_10:
-        range(d, u, c, SCSI_VERIFY, get_be32(cdb + 2), get_be16(cdb + 7));
+        verify(d, u, cdb, c);
         return true;
     case SEEK_6: case SEEK_10:
         range(d, u, c, SCSI_FLUSH, cdb[0] == SEEK_6 ? get_be32(cdb) & 0x1fffffu : get_be32(cdb + 2), 1);
@@ -313,6 +331,10 @@ static void write_same(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
 {
     bool wide = cdb[0] == WRITE_SAME_16;
 
+    if ((wide && (cdb[1] & 1u)) || !(wide ? get_be32(cdb + 10) : get_be16(cdb + 7))) { /* without a block; of none */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
     range(d, u, c, SCSI_WRITE, wide ? get_be64(cdb + 2) : get_be32(cdb + 2),
           wide ? get_be32(cdb + 10) : get_be16(cdb + 7));
     if (c->transfer == SCSI_WRITE && c->len > (uint64_t)SAME_MOST * d->c.sector_size)
@@ -339,7 +361,7 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
         range(d, u, c, SCSI_WRITE, get_be64(cdb + 2), get_be32(cdb + 10));
         break;
     case VERIFY_16:
-        range(d, u, c, SCSI_VERIFY, get_be64(cdb + 2), get_be32(cdb + 10));
+        verify(d, u, cdb, c);
         break;
     case SYNCHRONIZE_10: case SYNCHRONIZE_16:
         c->transfer = SCSI_FLUSH;
@@ -383,34 +405,53 @@ static void put_address(uint8_t *p, uint32_t lba, bool msf)
     p[3] = (uint8_t)(frames % 75);
 }
 
-/* One track, one session. */
+/* A descriptor of the full table of contents (MMC-5, table 489): what point `point` has to say. */
+static uint8_t *full_toc_entry(uint8_t *p, uint8_t point, uint32_t lba, uint8_t first)
+{
+    p[0] = 1;    /* session */
+    p[1] = 0x14; /* a data track */
+    p[3] = point;
+    if (first)
+        p[8] = first; /* the number of a track */
+    else
+        put_address(p + 7, lba, true);
+    return p + 11;
+}
+
+/* One track, one session: formats 0 (tracks), 1 (sessions) and 2 (as in the lead-in). */
 static void read_toc(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     bool msf = cdb[1] & 2u;
-    uint8_t *r = c->reply, format = cdb[2] & 15u ? cdb[2] & 15u : cdb[9] >> 6;
-    size_t n = 4;
+    uint8_t *r = c->reply, format = cdb[2] & 15u ? cdb[2] & 15u : cdb[9] >> 6, *p = r + 4;
+    uint32_t end = (uint32_t)drive_sectors(d);
 
-    if (format > 1 || (format == 0 && cdb[6] > 1 && cdb[6] != LEAD_OUT)) {
+    if (format > 2 || (format == 0 && cdb[6] > 1 && cdb[6] != LEAD_OUT)) {
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
     r[2] = r[3] = 1;
-    if (format == 1 || cdb[6] <= 1) {
-        r[n + 1] = 0x14; /* a data track */
-        r[n + 2] = 1;
-        put_address(r + n + 4, 0, msf);
-        n += 8;
+    if (format == 2) {
+        p = full_toc_entry(p, 0xa0, 0, 1); /* the first track, the last one, the lead-out, the track */
+        p = full_toc_entry(p, 0xa1, 0, 1);
+        p = full_toc_entry(p, 0xa2, end, 0);
+        p = full_toc_entry(p, 0x01, 0, 0);
+    } else if (format == 1 || cdb[6] <= 1) {
+        p[1] = 0x14; /* a data track */
+        p[2] = 1;
+        put_address(p + 4, 0, msf);
+        p += 8;
     }
     if (format == 0) {
-        r[n + 1] = 0x16;
-        r[n + 2] = LEAD_OUT;
-        put_address(r + n + 4, (uint32_t)drive_sectors(d), msf);
-        n += 8;
+        p[1] = 0x16;
+        p[2] = LEAD_OUT;
+        put_address(p + 4, end, msf);
+        p += 8;
     }
-    put_be16(r, (uint32_t)(n - 2));
-    reply(c, n, get_be16(cdb + 7));
+    put_be16(r, (uint32_t)(p - r - 2));
+    reply(c, (uint64_t)(p - r), get_be16(cdb + 7));
 }
 
+/* Features from a number on: all, those that are current (all but what a medium is for, without one), or that one. */
 static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     static const uint8_t features[] = {
@@ -420,11 +461,30 @@ static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_
         0x00, 0x10, 0x01, 0x08, 0x00, 0x00, 0x08, 0x00, 0x00, 0x01, 0x00, 0x00,       /* random readable */
         0x00, 0x1e, 0x05, 0x04, 0x00, 0x00, 0x00, 0x00,                               /* CD read */
     };
+    enum { ALL, CURRENT, ONE_FEATURE };
+    unsigned which = cdb[1] & 3u, from = get_be16(cdb + 2), number;
+    bool medium = medium_there(d, u), current;
+    uint8_t *p = c->reply + 8;
 
-    memcpy(c->reply + 8, features, sizeof(features));
-    put_be32(c->reply, sizeof(features) + 4);
-    put_be16(c->reply + 6, medium_there(d, u) ? PROFILE_CDROM : 0);
-    reply(c, sizeof(features) + 8, get_be16(cdb + 7));
+    if (which > ONE_FEATURE) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    for (const uint8_t *f = features; f < features + sizeof(features); f += 4u + f[3]) {
+        number = get_be16(f);
+        current = medium || number < 0x10;
+        if (which == ONE_FEATURE ? number != from : number < from || (which == CURRENT && !current))
+            continue;
+        memcpy(p, f, 4u + f[3]);
+        if (!current)
+            p[2] &= 0xfeu;
+        if (!medium && number == 0)
+            p[6] = 0; /* nor is the profile */
+        p += 4u + f[3];
+    }
+    put_be32(c->reply, (uint32_t)(p - c->reply - 4));
+    put_be16(c->reply + 6, medium ? PROFILE_CDROM : 0);
+    reply(c, (uint64_t)(p - c->reply), get_be16(cdb + 7));
 }
 
 static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -455,7 +515,7 @@ static void read_cd(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, st
     uint32_t count = get_be32(cdb + 5) & 0xffffffu;
     uint8_t wanted = cdb[9] & 0xf8u;
 
-    if (wanted != 0x10 && wanted != 0) { /* user data only */
+    if ((wanted != 0x10 && wanted != 0) || (cdb[10] & 7u)) { /* user data only */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
@@ -514,6 +574,20 @@ static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
 
 /* ---- every unit, also without a medium ---- */
 
+/* The tray moves: what was in it is gone, or is new (MMC-5, 4.1.8). */
+static void move_tray(struct drive *d, struct scsi_unit *u, bool open)
+{
+    if (u->open == open)
+        return;
+    u->open = open;
+    if (d->c.empty)
+        return;
+    if (d->medium)
+        d->medium->event = open ? EVENT_REMOVAL : EVENT_NEW_MEDIUM;
+    if (!open && !u->attention)
+        u->attention = ASC_MEDIUM_CHANGED;
+}
+
 static void start_stop(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     if (!is_cd(d) || !(cdb[4] & 2u))
@@ -523,7 +597,7 @@ static void start_stop(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
         c->transfer = SCSI_FAILED;
         return;
     }
-    u->open = !(cdb[4] & 1u);
+    move_tray(d, u, !(cdb[4] & 1u));
 }
 
 /* False: it is for a unit with a medium. */
@@ -602,6 +676,8 @@ void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct
 {
     memset(c, 0, sizeof(*c));
     see_medium(d, u);
+    if (cdb[0] != REQUEST_SENSE) /* sense data are kept until the next command (SPC-3, 6.27) */
+        u->key = u->asc = u->ascq = 0;
     if (u->attention && (cdb[0] == REQUEST_SENSE || attention_first(cdb))) {
         scsi_fail(u, SENSE_ATTENTION, u->attention, 0);
         u->attention = 0;
@@ -622,6 +698,18 @@ void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct
         cd_command(d, u, cdb, c);
     else
         disk_command(d, u, cdb, c);
+}
+
+void scsi_peek(struct drive *d, const struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    struct drive_medium medium = {0};
+    struct scsi_unit unit = *u;
+
+    if (d->medium)
+        medium = *d->medium;
+    scsi_begin(d, &unit, cdb, c);
+    if (d->medium)
+        *d->medium = medium;
 }
 
 /* ---- parameter lists ---- */

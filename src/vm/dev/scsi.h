@@ -48,8 +48,10 @@ struct scsi_command {
 
 /* After a reset: a unit attention, nothing locked. */
 void scsi_reset(struct scsi_unit *u);
-/* Look at a command block of `cdb_len` bytes (16 are readable). */
+/* Look at a command block (16 bytes are readable). */
 void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c);
+/* What scsi_begin() would say; nothing happens yet. */
+void scsi_peek(struct drive *d, const struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c);
 /* The parameter list of the command: SCSI_GOOD or SCSI_CHECK. */
 uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len);
 /* A transfer ended so: status of the command, with sense data if it failed. */

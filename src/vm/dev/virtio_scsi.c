@@ -252,14 +252,12 @@ static uint32_t respond(struct virtio *v, const struct virtio_chain *c, const st
 /* How long the next request of a queue takes, by its command block. */
 static vtime_t duration(struct virtio *v, const struct request *r)
 {
-    struct scsi_unit copy;
     struct scsi_command cmd;
     unsigned target;
 
     if (!target_of(v, r->lun, &target))
         return 1000;
-    copy = state_of(v)->unit[target]; /* to look only */
-    scsi_begin(of(v)->drives[target], &copy, r->cdb, &cmd);
+    scsi_peek(of(v)->drives[target], &state_of(v)->unit[target], r->cdb, &cmd);
     if (cmd.transfer == SCSI_READ || cmd.transfer == SCSI_WRITE || cmd.transfer == SCSI_VERIFY)
         return drive_duration(of(v)->drives[target], cmd.len);
     return cmd.transfer == SCSI_FLUSH ? drive_duration(of(v)->drives[target], 0) : 1000;
