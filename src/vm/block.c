@@ -7,7 +7,7 @@
  * chunks, which of its bytes they cover, so that data beside code is written at
  * full speed.
  *
- * A CPU's jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
+ * The jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
  * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
  * translations change, and one program's second process finds what the first has left. Chains
  * (block.next) stay within a virtual page and therefore hold whatever the translations are.
@@ -230,10 +230,10 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
     }
 }
 
-void block_flush_jumps(struct exec *x)
+void block_flush_jumps(struct exec_shared *sh)
 {
     for (unsigned i = 0; i < JUMP_SIZE; i++)
-        x->jump[i] = &x->shared->no_block;
+        sh->jump[i] = &sh->no_block;
 }
 
 void block_flush_all(struct exec_shared *sh)
@@ -256,8 +256,7 @@ void block_flush_all(struct exec_shared *sh)
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;
     }
-    for (unsigned i = 0; i < sh->machine->ncpus; i++)
-        block_flush_jumps(ucpu_of(sh->machine->cpus[i])->exec);
+    block_flush_jumps(sh);
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -283,6 +282,7 @@ void block_cache_init(struct exec_shared *sh)
     sh->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
     CHECK(sh->pool);
     sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
+    block_flush_jumps(sh);
 }
 
 void block_cache_finish(struct exec_shared *sh)

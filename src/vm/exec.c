@@ -266,7 +266,7 @@ static bool must_ask(const struct ucpu *c, const struct block_key *key)
 static struct block *next_block(struct ucpu *c, const struct block_key *key, bool alone)
 {
     struct exec *x = c->exec;
-    struct block **place = &x->jump[jump_hash(key->pc) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
+    struct block **place = &x->shared->jump[jump_hash(key->pc) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
 
     if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && b->alone == alone &&
         block_is_mapped(c, b))

@@ -2,9 +2,9 @@
  * What the files of the execution core share: softmmu.c, tlb.c, block.c, translate.c,
  * optimise.c, exec.c, the interpreter (by uop_words.h) and jit/ (by jit.h). Nobody else includes this.
  *
- * A machine's CPUs share what is derived from memory: translated blocks, compiled code, and
+ * A machine's CPUs share what is derived from memory: translated blocks, compiled code, the jump cache, and
  * what is known of each page (struct exec_shared). What depends on a CPU's registers is its own: cached
- * translations, jump caches, the run in progress (struct exec). One CPU runs at a time, so
+ * translations, the run in progress (struct exec). One CPU runs at a time, so
  * what only a run in progress needs may be in either. Whatever one CPU does to a page is noticed by what all
  * of them have cached of it.
  *
@@ -137,6 +137,7 @@ struct exec_shared {
     /* block.c */
     struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
+    struct block *jump[JUMP_SIZE];         /* the jump cache: by PC; entries without a block point to no_block */
     struct block **live;                   /* every valid block that is kept; block.index is its place */
     struct live_block *live_index;         /* parallel to live[] */
     unsigned nlive, cap_live;
@@ -178,9 +179,6 @@ struct exec {
     struct tlb_context *contexts[TLB_CONTEXTS], *context; /* made when first wanted; the current one */
     unsigned ncontexts;
     uint64_t context_uses;
-
-    /* block.c */
-    struct block *jump[JUMP_SIZE]; /* the jump cache: by PC; entries without a block point to no_block */
 
     /* exec.c */
     bool retry;            /* run the next instruction alone */
@@ -304,8 +302,8 @@ void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, un
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
-/* Empty a CPU's jump cache. */
-void block_flush_jumps(struct exec *x);
+/* Empty the jump cache. */
+void block_flush_jumps(struct exec_shared *sh);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 

@@ -708,7 +708,6 @@ void tlb_init_cpu(struct ucpu *c)
     struct exec *x = c->exec;
 
     x->context = new_context(x);
-    block_flush_jumps(x);
     ucpu_set_tlb_mode(c, 0);
 }
 

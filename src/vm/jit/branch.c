@@ -78,7 +78,7 @@ static void go(struct jit *j, unsigned n)
 
     if ((to ^ b->key.pc) & PAGE_MASK) {
         /* Never chained. */
-        x_load(e, 64, RAX, R_EXEC, EXEC(jump) + 8 * (int32_t)jump_hash(to));
+        x_load_rax(e, &j->c->exec->shared->jump[jump_hash(to)]);
         unless_same(j, BLOCK(key.pc), to, &m);
         unless_same(j, BLOCK(key.mode), b->key.mode, &m);
         unless_same(j, BLOCK(key.va), to + block_bias(b), &m);
@@ -105,7 +105,8 @@ static void go_indirect(struct jit *j)
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
-    x_rmx(e, 64, X_MOV_LOAD, RAX, R_EXEC, RAX, 3, EXEC(jump));
+    x_mov_imm(e, RCX, (uint64_t)(uintptr_t)j->c->exec->shared->jump);
+    x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
     miss_if_not_equal(j, &m);
     unless_same(j, BLOCK(key.mode), j->block->key.mode, &m);

@@ -221,6 +221,14 @@ static inline void x_mov(struct code *e, unsigned bits, unsigned to, unsigned fr
         x_rr(e, bits, X_MOV_LOAD, to, from);
 }
 
+/* rax = the 64 bits at a place of the host. */
+static inline void x_load_rax(struct code *e, const void *from)
+{
+    code_8(e, 0x48);
+    code_8(e, 0xa1);
+    code_64(e, (uint64_t)(uintptr_t)from);
+}
+
 /* Does not touch the flags. */
 static inline void x_mov_imm(struct code *e, unsigned to, uint64_t v)
 {

@@ -111,7 +111,7 @@ static struct block *next_by_tlb(struct ucpu *c)
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     sh->stats.jump_misses++;
-    x->jump[jump_hash(key.pc)] = to;
+    sh->jump[jump_hash(key.pc)] = to;
     return to;
 }
 
@@ -119,7 +119,7 @@ static struct block *next_by_tlb(struct ucpu *c)
 static struct block *next_block(struct ucpu *c)
 {
     const struct exec *x = c->exec;
-    struct block *from = c->block, *to = x->jump[jump_hash(x->go_pc)];
+    struct block *from = c->block, *to = x->shared->jump[jump_hash(x->go_pc)];
 
     if (!jump_matches(to, from, x->go_pc) || !block_is_mapped(c, to))
         to = next_by_tlb(c);
