@@ -313,13 +313,33 @@ static void on_panic(void)
         server_rescue(panicking);
 }
 
+/* What another machine is made from. */
+struct twin {
+    const struct options *o;
+    const struct supplies *su;
+};
+
+static struct machine *make_twin(void *ctx, struct error *err)
+{
+    const struct twin *t = ctx;
+    struct machine *m;
+    int r = t->o->kind == MACHINE_VIRT ? build_virt(&m, t->su, t->o, err) : build_pc(&m, t->su, t->o, err);
+
+    if (r == 0)
+        r = choose_engine(m, t->o, err);
+    return r == 0 ? m : NULL;
+}
+
 static int serve(const struct options *o, struct supplies *su, struct machine *m, struct recording *replay)
 {
+    struct twin twin = {o, su};
     struct images *im = &su->images;
     const struct boot_image kernel = images_first(im, IMAGE_KERNEL);
     struct recordings_text text;
     struct server_config c = {
         .machine = m,
+        .make_machine = make_twin,
+        .make_ctx = &twin,
         .checkpoint_bytes = o->checkpoint_bytes,
         .sleep = o->sleep,
         .listener = {.fd = -1},

@@ -102,6 +102,21 @@ bool page_set_has(const struct page_set *s, uint64_t page)
     return *find_slot(s->slots, s->size, page) != 0;
 }
 
+bool page_set_has_any(const struct page_set *s, uint64_t first, uint64_t last)
+{
+    /* More pages than there are members: the other way round. */
+    if (last - first >= s->size) {
+        for (uint32_t i = 0; i < s->size; i++)
+            if (s->slots[i] && s->slots[i] - 1 >= first && s->slots[i] - 1 <= last)
+                return true;
+        return false;
+    }
+    for (uint64_t page = first; page <= last; page++)
+        if (page_set_has(s, page))
+            return true;
+    return false;
+}
+
 static int compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

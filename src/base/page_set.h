@@ -21,6 +21,8 @@ void page_set_finish(struct page_set *s);
 void page_set_clear(struct page_set *s);
 void page_set_add(struct page_set *s, uint64_t page);
 bool page_set_has(const struct page_set *s, uint64_t page);
+/* Is one of the pages from `first` to `last` in it? */
+bool page_set_has_any(const struct page_set *s, uint64_t first, uint64_t last);
 /* Shrink to a sorted list; additions end here. */
 void page_set_seal(struct page_set *s);
 /* Bytes of host memory held. */

@@ -80,11 +80,27 @@ static size_t index_after(const struct checkpoint_store *s, icount_t position)
     return low;
 }
 
+/* (Looking is not changing; the lock is no part of what is looked at.) */
+static void lock(const struct checkpoint_store *s)
+{
+    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&s->lock);
+}
+
+static void unlock(const struct checkpoint_store *s)
+{
+    pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&s->lock);
+}
+
 struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position)
 {
-    size_t i = index_after(s, position);
+    struct checkpoint *c;
+    size_t i;
 
-    return i ? s->list[i - 1] : NULL;
+    lock(s);
+    i = index_after(s, position);
+    c = i ? s->list[i - 1] : NULL;
+    unlock(s);
+    return c;
 }
 
 struct checkpoint *checkpoint_at(const struct checkpoint_store *s, icount_t position)
@@ -106,7 +122,12 @@ struct checkpoint *checkpoint_nth(const struct checkpoint_store *s, size_t n)
 
 struct checkpoint *checkpoint_next(const struct checkpoint_store *s, const struct checkpoint *c)
 {
-    return checkpoint_nth(s, index_after(s, c->position));
+    struct checkpoint *next;
+
+    lock(s);
+    next = checkpoint_nth(s, index_after(s, c->position));
+    unlock(s);
+    return next;
 }
 
 struct checkpoint *checkpoint_prev(const struct checkpoint_store *s, const struct checkpoint *c)
@@ -162,8 +183,15 @@ struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t bud
 {
     struct checkpoint_store *s = xcalloc(1, sizeof(*s));
 
+    pthread_mutexattr_t recursive;
+
     machine_lay_out(m);
     s->machine = m;
+    s->own = (struct checkpoint_seat){.store = s, .machine = m};
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&s->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     s->budget_bytes = budget_bytes;
     s->levels = page_tree_levels(machine_pages(m));
     page_store_init(&s->pages);
@@ -176,28 +204,67 @@ void checkpoint_store_destroy(struct checkpoint_store *s)
         return;
     for (size_t i = 0; i < s->count; i++)
         drop(s, s->list[i]);
-    page_node_unref(&s->pages, s->base, s->levels);
+    page_node_unref(&s->pages, s->own.base, s->levels);
+    page_codec_destroy(s->own.codec);
     page_store_finish(&s->pages);
+    pthread_mutex_destroy(&s->lock);
     free(s->list);
     free(s);
+}
+
+struct checkpoint_seat *checkpoint_own_seat(struct checkpoint_store *s)
+{
+    return &s->own;
+}
+
+struct checkpoint_seat *checkpoint_seat_create(struct checkpoint_store *s, struct machine *replica)
+{
+    struct checkpoint_seat *seat = xcalloc(1, sizeof(*seat));
+
+    machine_lay_out(replica);
+    CHECK(machine_pages(replica) == machine_pages(s->machine) && replica->arena_len == s->machine->arena_len);
+    *seat = (struct checkpoint_seat){.store = s, .machine = replica};
+    return seat;
+}
+
+void checkpoint_seat_destroy(struct checkpoint_seat *seat)
+{
+    if (!seat)
+        return;
+    lock(seat->store);
+    page_node_unref(&seat->store->pages, seat->base, seat->store->levels);
+    unlock(seat->store);
+    page_codec_destroy(seat->codec);
+    free(seat);
+}
+
+bool checkpoint_has_room(struct checkpoint_store *s)
+{
+    bool room;
+
+    lock(s);
+    room = s->pages.bytes + s->footprint_bytes < s->budget_bytes;
+    unlock(s);
+    return room;
 }
 
 /* Bring a page of the base tree up to date with the machine. */
 static void update(void *ctx, struct page_space *space, uint64_t n)
 {
-    struct checkpoint_store *s = ctx;
+    struct checkpoint_seat *seat = ctx;
+    struct checkpoint_store *s = seat->store;
     const uint8_t *bytes = page_space_page(space, n);
-    struct page *old = page_tree_get(s->base, s->levels, space->first + n);
+    struct page *old = page_tree_get(seat->base, s->levels, space->first + n);
 
     if (!bytes || page_is_zero(bytes)) {
         if (old)
-            page_tree_set(&s->pages, &s->base, s->levels, space->first + n, NULL);
+            page_tree_set(&s->pages, &seat->base, s->levels, space->first + n, NULL);
         return;
     }
     /* Written but not changed is common enough (spinlocks, stacks). */
     if (old && page_equals(old, bytes))
         return;
-    page_tree_set(&s->pages, &s->base, s->levels, space->first + n, page_create(&s->pages, bytes));
+    page_tree_set(&s->pages, &seat->base, s->levels, space->first + n, page_create(&s->pages, bytes));
     s->pages_copied++;
 }
 
@@ -207,19 +274,24 @@ static void clean_all(struct machine *m)
         page_space_clean(m->spaces[i]);
 }
 
-struct checkpoint *checkpoint_draw(struct checkpoint_store *s)
+static struct checkpoint *draw(struct checkpoint_seat *seat)
 {
-    struct machine *m = s->machine;
+    struct machine *m = seat->machine;
     struct checkpoint *c = xcalloc(1, sizeof(*c));
 
     CHECK(!m->between);
     for (unsigned i = 0; i < m->nspaces; i++)
-        page_space_each_dirty(m->spaces[i], update, s);
+        page_space_each_dirty(m->spaces[i], update, seat);
     clean_all(m);
     c->position = m->st->position;
     c->vtime = machine_now(m);
-    c->root = page_node_ref(s->base);
+    c->root = page_node_ref(seat->base);
     return c;
+}
+
+struct checkpoint *checkpoint_draw(struct checkpoint_store *s)
+{
+    return draw(&s->own);
 }
 
 void checkpoint_discard(struct checkpoint_store *s, struct checkpoint *c)
@@ -229,16 +301,22 @@ void checkpoint_discard(struct checkpoint_store *s, struct checkpoint *c)
 
 struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_kind kind)
 {
-    icount_t position = s->machine->st->position;
+    return checkpoint_seat_take(&s->own, kind);
+}
+
+static struct checkpoint *take(struct checkpoint_seat *seat, enum checkpoint_kind kind)
+{
+    struct checkpoint_store *s = seat->store;
+    icount_t position = seat->machine->st->position;
     struct checkpoint *c = checkpoint_at(s, position), *before;
 
-    CHECK(!s->machine->between);
+    CHECK(!seat->machine->between);
     if (c) {
         if (kind == CHECKPOINT_AUTO)
             c->kind = kind;
         return c;
     }
-    c = checkpoint_draw(s);
+    c = draw(seat);
     c->kind = kind;
     before = checkpoint_find(s, position);
     /* A known segment is cut in two: both parts touched no more than the whole. */
@@ -249,23 +327,34 @@ struct checkpoint *checkpoint_take(struct checkpoint_store *s, enum checkpoint_k
     return c;
 }
 
+struct checkpoint *checkpoint_seat_take(struct checkpoint_seat *seat, enum checkpoint_kind kind)
+{
+    struct checkpoint *c;
+
+    lock(seat->store);
+    c = take(seat, kind);
+    unlock(seat->store);
+    return c;
+}
+
 struct restore {
-    struct checkpoint_store *s;
+    struct checkpoint_seat *seat;
     struct page_node *to;
+    uint64_t pages;
     uint8_t scratch[PAGE_SIZE];
 };
 
 static void restore_page(struct restore *r, struct page_space *space, uint64_t n, const struct page *page)
 {
-    page_space_restore(space, n, page ? page_bytes(&r->s->pages, page, r->scratch) : NULL);
-    r->s->pages_restored++;
+    page_space_restore(space, n, page ? page_bytes_by(&r->seat->codec, page, r->scratch) : NULL);
+    r->pages++;
 }
 
 static void restore_dirty(void *ctx, struct page_space *space, uint64_t n)
 {
     struct restore *r = ctx;
 
-    restore_page(r, space, n, page_tree_get(r->to, r->s->levels, space->first + n));
+    restore_page(r, space, n, page_tree_get(r->to, r->seat->store->levels, space->first + n));
 }
 
 /* A page in which the two trees differ. */
@@ -273,7 +362,7 @@ static void restore_difference(void *ctx, uint64_t global, struct page *now, str
 {
     struct restore *r = ctx;
     uint64_t n;
-    struct page_space *space = machine_space_of(r->s->machine, global, &n);
+    struct page_space *space = machine_space_of(r->seat->machine, global, &n);
 
     (void)now;
     /* Those that are dirty have been seen to. */
@@ -283,22 +372,32 @@ static void restore_difference(void *ctx, uint64_t global, struct page *now, str
 
 void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c)
 {
-    struct machine *m = s->machine;
-    struct restore r = {.s = s, .to = c->root};
+    checkpoint_seat_restore(&s->own, c);
+}
+
+/* Both trees have owners, so nobody changes them meanwhile: pages are copied without the lock. */
+void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c)
+{
+    struct checkpoint_store *s = seat->store;
+    struct machine *m = seat->machine;
+    struct restore r = {.seat = seat, .to = c->root};
 
     /* Dirty pages first, while their spaces still say so. */
     for (unsigned i = 0; i < m->nspaces; i++)
         page_space_each_dirty(m->spaces[i], restore_dirty, &r);
-    page_tree_compare(s->base, c->root, s->levels, restore_difference, &r);
+    page_tree_compare(seat->base, c->root, s->levels, restore_difference, &r);
     clean_all(m);
+    lock(s);
     page_node_ref(c->root);
-    page_node_unref(&s->pages, s->base, s->levels);
-    s->base = c->root;
+    page_node_unref(&s->pages, seat->base, s->levels);
+    seat->base = c->root;
+    c->used = ++s->uses;
+    s->restores++;
+    s->pages_restored += r.pages;
+    unlock(s);
     m->between = false;
     machine_restored(m);
     CHECK(m->st->position == c->position);
-    c->used = ++s->uses;
-    s->restores++;
 }
 
 void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c)
@@ -323,28 +422,32 @@ void checkpoint_unpin(struct checkpoint *c)
 
 void checkpoint_hold(struct checkpoint *c)
 {
-    c->holds++;
+    __atomic_add_fetch(&c->holds, 1, __ATOMIC_RELAXED);
 }
 
 void checkpoint_release(struct checkpoint *c)
 {
-    CHECK(c->holds);
-    c->holds--;
+    CHECK(__atomic_fetch_sub(&c->holds, 1, __ATOMIC_RELAXED));
 }
 
 /* ---- footprints ---- */
 
 const struct footprint *checkpoint_footprint(const struct checkpoint *c)
 {
-    return c->segment ? &c->segment->f : NULL;
+    const struct segment *g = __atomic_load_n(&c->segment, __ATOMIC_ACQUIRE);
+
+    return g ? &g->f : NULL;
 }
 
 void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f)
 {
-    struct segment *g = segment_create(s, f);
+    struct segment *g;
 
+    lock(s);
+    g = segment_create(s, f);
     for (size_t i = from ? index_after(s, from - 1) : 0; i + 1 < s->count && s->list[i + 1]->position <= to; i++)
         if (!s->list[i]->segment)
-            s->list[i]->segment = segment_ref(g);
+            __atomic_store_n(&s->list[i]->segment, segment_ref(g), __ATOMIC_RELEASE);
     segment_unref(s, g);
+    unlock(s);
 }

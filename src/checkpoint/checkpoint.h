@@ -19,6 +19,9 @@
  * pages that the CPU ran, wrote and read there. A footprint may name too much,
  * never too little. No footprint means: unknown, must be replayed.
  *
+ * Several machines may have the same store, each by a *seat* of its own and in a thread of its own: replicas, made from
+ * the same configuration as the store's machine. What they may do meanwhile is said at checkpoint_seat_create().
+ *
  * The store never fails for being over its budget: it compresses and thins
  * (policy: thin.c). The oldest checkpoint and the newest stay; pinned ones are the last to go.
  */
@@ -55,6 +58,19 @@ struct checkpoint {
  * is not zero must be on the machine's dirty list when the first one is taken. */
 struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t budget_bytes);
 void checkpoint_store_destroy(struct checkpoint_store *s);
+
+/* The place of a machine at the store: the store's own machine's. */
+struct checkpoint_seat;
+struct checkpoint_seat *checkpoint_own_seat(struct checkpoint_store *s);
+/* Of a replica, set up, reset, never run. As long as it is used by another thread, all threads may look for
+ * checkpoints, take, restore and hold them, and note footprints; nobody may thin, remove, pin, compress, build or
+ * view. */
+struct checkpoint_seat *checkpoint_seat_create(struct checkpoint_store *s, struct machine *replica);
+void checkpoint_seat_destroy(struct checkpoint_seat *seat);
+struct checkpoint *checkpoint_seat_take(struct checkpoint_seat *seat, enum checkpoint_kind kind);
+void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c);
+/* Is less held than the budget allows? */
+bool checkpoint_has_room(struct checkpoint_store *s);
 
 /* Take a checkpoint of the machine's present state, or return the one that is
  * already there (a rung becomes AUTO if AUTO is asked for). Does not thin. */

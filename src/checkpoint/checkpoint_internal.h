@@ -7,6 +7,8 @@
 #ifndef HINDCAST_CHECKPOINT_CHECKPOINT_INTERNAL_H
 #define HINDCAST_CHECKPOINT_CHECKPOINT_INTERNAL_H
 
+#include <pthread.h>
+
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/page_tree.h"
 #include "vm/machine.h"
@@ -17,12 +19,20 @@ struct segment {
     struct footprint f; /* sealed */
 };
 
+struct checkpoint_seat {
+    struct checkpoint_store *store;
+    struct machine *machine;
+    struct page_node *base;       /* machine state == base + the machine's dirty pages */
+    struct page_codec *codec;     /* the thread's that restores */
+};
+
 struct checkpoint_store {
     struct machine *machine;
+    struct checkpoint_seat own;   /* that machine's */
+    pthread_mutex_t lock;         /* recursive; of all that follows, while there are other seats */
     uint64_t budget_bytes;
     struct page_store pages;      /* page copies and their accounting */
     unsigned levels;              /* of the trees, whose pages have the machine's global numbers */
-    struct page_node *base;       /* machine state == base + the machine's dirty pages */
     struct checkpoint **list;     /* by position */
     size_t count, cap;
     uint64_t footprint_bytes;

@@ -55,17 +55,22 @@ void page_store_finish(struct page_store *ps)
     CHECK(!ps->raw_pages && !ps->compressed_pages && !ps->nodes);
     while (ps->spare)
         free(spare_take(ps));
-    if (!ps->codec)
-        return;
-    deflateEnd(&ps->codec->deflate);
-    inflateEnd(&ps->codec->inflate);
-    free(ps->codec);
+    page_codec_destroy(ps->codec);
     ps->codec = NULL;
 }
 
-static struct page_codec *codec_get(struct page_store *ps)
+void page_codec_destroy(struct page_codec *codec)
 {
-    struct page_codec *c = ps->codec;
+    if (!codec)
+        return;
+    deflateEnd(&codec->deflate);
+    inflateEnd(&codec->inflate);
+    free(codec);
+}
+
+static struct page_codec *codec_get(struct page_codec **codec)
+{
+    struct page_codec *c = *codec;
 
     if (c)
         return c;
@@ -74,7 +79,7 @@ static struct page_codec *codec_get(struct page_store *ps)
     if (deflateInit2(&c->deflate, 1, Z_DEFLATED, -13, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
         inflateInit2(&c->inflate, -13) != Z_OK)
         panic(__FILE__, __LINE__, "zlib does not start: out of memory?");
-    ps->codec = c;
+    *codec = c;
     return c;
 }
 
@@ -139,11 +144,16 @@ void page_unref(struct page_store *ps, struct page *p)
 
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch)
 {
+    return page_bytes_by(&ps->codec, p, scratch);
+}
+
+const uint8_t *page_bytes_by(struct page_codec **codec, const struct page *p, uint8_t *scratch)
+{
     z_stream *z;
 
     if (!p->size)
         return p->data;
-    z = &codec_get(ps)->inflate;
+    z = &codec_get(codec)->inflate;
     CHECK(inflateReset(z) == Z_OK);
     z->next_in = p->data;
     z->avail_in = p->size;
@@ -177,7 +187,7 @@ bool page_is_zero(const uint8_t *bytes)
 static void compress_page(struct page_store *ps, struct page *p)
 {
     uint8_t out[WORTH_COMPRESSING];
-    z_stream *z = &codec_get(ps)->deflate;
+    z_stream *z = &codec_get(&ps->codec)->deflate;
     uint16_t size;
 
     CHECK(deflateReset(z) == Z_OK);

@@ -48,6 +48,9 @@ struct page *page_create(struct page_store *ps, const uint8_t *bytes);
 void page_unref(struct page_store *ps, struct page *p);
 /* The PAGE_SIZE bytes of `p`, whatever its form; `scratch` (PAGE_SIZE) may be used for them. */
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch);
+/* The same with a decompressor of the caller's own (*codec is NULL at first), so that several threads can do it. */
+const uint8_t *page_bytes_by(struct page_codec **codec, const struct page *p, uint8_t *scratch);
+void page_codec_destroy(struct page_codec *codec);
 /* hash_bytes(seed, its bytes), computed once: wherever the page is shared it is the same page of the machine,
  * with the same seed. */
 uint64_t page_hash(struct page_store *ps, struct page *p, uint64_t seed);

@@ -4,6 +4,7 @@
 #include "host/clock.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -50,4 +51,14 @@ void host_random(void *buf, size_t len)
         p += n;
         len -= (size_t)n;
     }
+}
+
+unsigned host_processors(void)
+{
+    cpu_set_t set;
+
+    /* Those that we may use. */
+    if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
+        return (unsigned)CPU_COUNT(&set);
+    return 1;
 }

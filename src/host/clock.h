@@ -17,5 +17,7 @@ uint64_t host_wall_ns(void);
 void host_local_time(uint64_t wall_ns, const char *format, char *text, size_t size);
 /* Fill with bytes of the kernel's random generator. */
 void host_random(void *buf, size_t len);
+/* How many threads the host can run at a time; at least 1. */
+unsigned host_processors(void);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "replay/log.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,11 +41,21 @@ struct event_log {
     struct chunk *last;    /* looked at last */
     uint64_t clock, loaded_bytes; /* of backed chunks */
     unsigned loaded;
+    pthread_mutex_t lock;  /* of what is loaded, while there are other readers */
+    unsigned readers;      /* besides the owner */
 };
 
 struct event_log *event_log_create(void)
 {
-    return xcalloc(1, sizeof(struct event_log));
+    struct event_log *log = xcalloc(1, sizeof(*log));
+
+    pthread_mutex_init(&log->lock, NULL);
+    return log;
+}
+
+void event_log_share(struct event_log *log, bool more)
+{
+    log->readers += more ? 1u : -1u;
 }
 
 static size_t chunk_bytes(const struct chunk *c)
@@ -82,6 +93,7 @@ void event_log_destroy(struct event_log *log)
         free(log->chunks[i]);
     }
     free(log->chunks);
+    pthread_mutex_destroy(&log->lock);
     free(log);
 }
 
@@ -186,7 +198,7 @@ static void load(struct event_log *log, struct chunk *c)
 {
     size_t at = 0;
 
-    while (log->loaded > EVENT_LOG_KEEPS && log->loaded_bytes > LOADED_BYTES)
+    while (log->loaded > EVENT_LOG_KEEPS * (1 + log->readers) && log->loaded_bytes > LOADED_BYTES)
         unload_oldest(log);
     c->events = xcalloc(c->count, sizeof(c->events[0]));
     log->loading = c;
@@ -242,10 +254,18 @@ static const struct event *event_in(struct event_log *log, struct chunk *c, uint
 
 const struct event *event_log_get(const struct event_log *log, uint64_t n)
 {
+    /* What is loaded is no part of what the log says. */
+    struct event_log *loads = (struct event_log *)(uintptr_t)log;
+    const struct event *e;
+
     if (n >= log->count)
         return NULL;
-    /* What is loaded is no part of what the log says. */
-    return event_in((struct event_log *)(uintptr_t)log, chunk_of(log, n), n);
+    if (!log->readers)
+        return event_in(loads, chunk_of(log, n), n);
+    pthread_mutex_lock(&loads->lock);
+    e = event_in(loads, chunk_of(log, n), n);
+    pthread_mutex_unlock(&loads->lock);
+    return e;
 }
 
 uint64_t event_log_find(const struct event_log *log, icount_t position)

@@ -30,6 +30,9 @@ uint64_t event_log_count(const struct event_log *log);
  * long as no events of EVENT_LOG_KEEPS other chunks are asked for. */
 const struct event *event_log_get(const struct event_log *log, uint64_t n);
 #define EVENT_LOG_KEEPS 4u
+/* Another thread reads, too (from now on, no more). While there is one nobody appends. Each reader may count on
+ * EVENT_LOG_KEEPS chunks of its own. */
+void event_log_share(struct event_log *log, bool more);
 /* Number of the first event at or after `position`; the count if there is none. */
 uint64_t event_log_find(const struct event_log *log, icount_t position);
 

@@ -22,6 +22,8 @@
  * ever closer to it (navigate.c). Rungs are the first to go: only a few dozen
  * stay, ever denser towards the present.
  *
+ * Replicas place checkpoints, too, as long as there is room; the leader thins when they are done.
+ *
  * What has to go for want of memory is the checkpoint store's business.
  *
  * Footprints. Whenever we run from a checkpoint whose segment has none, the
@@ -98,7 +100,7 @@ static void pass(struct timeline *tl, struct checkpoint *c)
 void place_restore(struct timeline *tl, struct checkpoint *c)
 {
     keep_footprint(tl);
-    checkpoint_restore(tl->store, c);
+    checkpoint_seat_restore(tl->seat, c);
     env_seek(tl);
     enter(tl, c);
 }
@@ -116,7 +118,7 @@ struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind ki
 {
     bool live = tl->m->st->position >= tl->edge;
     uint64_t t0 = run_host_now(tl), effort = tl->placement.effort_ns;
-    struct checkpoint *c = checkpoint_take(tl->store, kind);
+    struct checkpoint *c = checkpoint_seat_take(tl->seat, kind);
 
     if (c == tl->placement.segment)
         return c;
@@ -157,10 +159,20 @@ static void consolidate(struct timeline *tl)
 
 void place_trim(struct timeline *tl)
 {
+    if (tl->leader) {
+        find_neighbours(tl);
+        return;
+    }
     checkpoint_trim_rungs(tl->store, tl->m->st->position, RUNGS_KEEP);
     checkpoint_trim(tl->store, tl->m->st->position, tl->edge);
     snapshots_trimmed(tl);
     find_neighbours(tl);
+}
+
+void place_found(struct timeline *tl)
+{
+    hold_segment(tl, checkpoint_find(tl->store, tl->m->st->position));
+    place_trim(tl);
 }
 
 /* How long to wait if taking a checkpoint costs that much. */
@@ -202,7 +214,7 @@ void place_if_due(struct timeline *tl)
             place_at_edge(tl);
         return;
     }
-    if (tl->placement.since_ns < tl->cfg.checkpoint_interval_ns)
+    if (tl->placement.since_ns < tl->cfg.checkpoint_interval_ns || (tl->leader && !checkpoint_has_room(tl->store)))
         return;
     place_checkpoint(tl, CHECKPOINT_AUTO);
     place_trim(tl);
@@ -210,7 +222,8 @@ void place_if_due(struct timeline *tl)
 
 void place_pass_end(struct timeline *tl)
 {
-    pass(tl, checkpoint_next(tl->store, tl->placement.segment));
+    /* (Others may have placed some between: a footprint goes on only from where we stand.) */
+    pass(tl, checkpoint_at(tl->store, tl->placement.segment_end));
 }
 
 /* ---- set-up ---- */
@@ -225,7 +238,7 @@ void place_init(struct timeline *tl)
         cfg->edge_interval_ns = EDGE_NS;
     tl->placement.edge_interval_ns = cfg->edge_interval_ns;
     footprint_init(&tl->placement.fp);
-    enter(tl, checkpoint_take(tl->store, CHECKPOINT_AUTO));
+    enter(tl, checkpoint_seat_take(tl->seat, CHECKPOINT_AUTO));
     tl->placement.consolidated = tl->m->st->position;
 }
 

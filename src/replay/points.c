@@ -152,19 +152,7 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit)
 /* Is a page of these in the set? */
 static bool pages_concern(const struct page_set *pages, uint64_t first, uint64_t last)
 {
-    /* Watching more pages than there are to look through is better turned round. */
-    if (last - first >= pages->count) {
-        for (uint32_t i = 0; i < pages->count; i++) {
-            if (pages->slots[i] - 1 >= first && pages->slots[i] - 1 <= last)
-                return true;
-        }
-        return false;
-    }
-    for (uint64_t page = first; page <= last; page++) {
-        if (page_set_has(pages, page))
-            return true;
-    }
-    return false;
+    return page_set_has_any(pages, first, last);
 }
 
 static bool addresses_concern(const struct page_set *pages, const struct timeline_point *p)

@@ -32,6 +32,7 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
         tl->cfg.ladder_steps = DEFAULT_LADDER;
     tl->log = event_log_create();
     tl->store = checkpoint_store_create(m, tl->cfg.checkpoint_memory);
+    tl->seat = checkpoint_own_seat(tl->store);
     tl->first = tl->edge = m->st->position;
     tl->edge_vtime = machine_now(m);
     env_init(tl);
@@ -89,6 +90,7 @@ void timeline_destroy(struct timeline *tl)
 {
     if (!tl)
         return;
+    crew_destroy(tl->crew);
     place_finish(tl);
     env_finish(tl);
     diverge_finish(tl);

@@ -10,6 +10,8 @@
  *   place.c      where checkpoints and footprints come to be
  *   navigate.c   step, continue, seek, in both directions
  *   steps.c      which step was whose
+ *   replica.c    timelines that run over the history of another one, with a machine of their own
+ *   query.c      searches for every hit, by replicas in threads
  *   diverge.c    comparing with witnesses; what can be said about a replay that went astray
  */
 #ifndef HINDCAST_REPLAY_TIMELINE_INTERNAL_H
@@ -190,6 +192,9 @@ struct timeline {
     struct machine_env env;
     struct event_log *log;
     struct checkpoint_store *store;
+    struct checkpoint_seat *seat; /* our machine's place there */
+    const struct timeline *leader; /* whose history, log and store these are; NULL: our own (replica.c) */
+    struct crew *crew;          /* who works for queries; NULL: nobody yet (query.c) */
 
     /* How far history reaches. At the edge position itself the clock may have gone on
      * (a sleep that was left unfinished): up to edge_vtime everything has been lived
@@ -273,6 +278,8 @@ void place_restore(struct timeline *tl, struct checkpoint *c);
 struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind);
 /* Thin; forget which checkpoints are neighbours of the present, find them again. */
 void place_trim(struct timeline *tl);
+/* Replicas have placed some, maybe between the present and what was the newest before it. Then the same. */
+void place_found(struct timeline *tl);
 /* After each slice: is it time for a checkpoint? */
 void place_if_due(struct timeline *tl);
 /* The end of the segment has been reached. */
@@ -298,5 +305,18 @@ const struct cpu *steps_find_last(struct timeline *tl, uint64_t cpus, enum run_e
 /* Checkpoints were dropped for want of memory. */
 void snapshots_trimmed(struct timeline *tl);
 void snapshots_finish(struct timeline *tl);
+
+/* replica.c */
+/* A timeline over the history of `leader`, whose machine is its equal and stands at the first position: never live,
+ * silent, with its own place in log and store. It may run in another thread while the leader stands. */
+struct timeline *replica_create(const struct timeline *leader, struct machine *m, const struct timeline_host *host);
+void replica_destroy(struct timeline *tl);
+/* The leader has gone on, and is about to stand: take over how far history reaches. */
+void replica_catch_up(struct timeline *tl);
+/* Go to a position of history, by the nearest checkpoint. Hits go to the machine's traps.hit. Anything but RUN_LIMIT: did not get there. */
+enum run_end replica_go(struct timeline *tl, icount_t position);
+
+/* query.c */
+void crew_destroy(struct crew *crew);
 
 #endif

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += librsp.a
 librsp_a_SOURCES = \
-	src/rsp/agent.c src/rsp/agent.h \
+	src/rsp/agent.c src/rsp/agent.h src/rsp/expression.c src/rsp/expression.h \
 	src/rsp/breakpoint.c \
 	src/rsp/features.c \
 	src/rsp/lldb.c \

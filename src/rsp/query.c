@@ -323,9 +323,11 @@ static enum rsp_verdict on_rcmd(struct rsp_session *s, struct rsp_request *r)
     if (rsp_take_hex_bytes(r, &line)) {
         buffer_append_byte(&line, 0);
         s->in_monitor = true;
+        s->interrupts = 0;
         result = rsp_monitor(s, (const char *)line.data, &out, &err);
         verdict = finish_monitor(s, &out, result, &err);
         s->in_monitor = false;
+        s->interrupts = 0; /* they were meant for the command */
     } else {
         verdict = rsp_reply_malformed(s);
     }

@@ -128,6 +128,8 @@ void rsp_fail_run(struct rsp_session *s, const struct error *err);
  * command is at work; else kept until the guest runs next. */
 void rsp_console(struct rsp_session *s, const char *text, size_t len);
 
+/* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start", "end", "+N" or "-N" from here. */
+bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
 /* Make the next continue, in either direction, a RSP_RUN_SEEK to `position`
  * (what `monitor seek` does: a monitor command cannot tell gdb that the
  * registers changed, so it arms, and a continue goes). */

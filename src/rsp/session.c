@@ -39,6 +39,7 @@ void rsp_destroy(struct rsp_session *s)
     buffer_finish(&s->queue);
     buffer_finish(&s->reply);
     buffer_finish(&s->console);
+    buffer_finish(&s->fed);
     buffer_finish(&s->xml);
     rsp_breakpoints_finish(s);
     free(s);
@@ -255,16 +256,23 @@ static void look_at_greeting(struct rsp_session *s, uint8_t byte)
         s->debugger = true;
 }
 
+/* A monitor command that takes long has us called again from within a packet's handler: what is behind that packet
+ * comes first. */
 void rsp_feed(struct rsp_session *s, const void *data, size_t len)
 {
-    const uint8_t *p = data;
-
+    buffer_append(&s->fed, data, len);
     process_queue(s);
-    for (size_t i = 0; i < len && !s->ended; i++) {
+    while (s->fed_done < s->fed.len && !s->ended) {
+        uint8_t byte = s->fed.data[s->fed_done++];
+
         if (!s->debugger)
-            look_at_greeting(s, p[i]);
+            look_at_greeting(s, byte);
         if (!s->ended)
-            take_event(s, rsp_decoder_push(&s->decoder, p[i]));
+            take_event(s, rsp_decoder_push(&s->decoder, byte));
+    }
+    if (s->fed_done == s->fed.len || s->ended) {
+        buffer_clear(&s->fed);
+        s->fed_done = 0;
     }
 }
 
@@ -288,7 +296,7 @@ const struct rsp_run *rsp_wants_run(const struct rsp_session *s)
 
 bool rsp_interrupt_requested(const struct rsp_session *s)
 {
-    return s->running && !s->run_silent && s->interrupts;
+    return (s->in_monitor || (s->running && !s->run_silent)) && s->interrupts;
 }
 
 void rsp_arm_seek(struct rsp_session *s, icount_t position)

@@ -106,6 +106,8 @@ struct rsp_session {
     /* console */
     bool in_monitor;
     bool told_past;         /* it was said why the past cannot be written to */
+    struct buffer fed;      /* bytes of the client: done up to */
+    size_t fed_done;
     struct buffer console;  /* text that waits for the guest to run */
 
     struct rsp_breakpoint *breakpoints;
@@ -168,8 +170,6 @@ void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
 
 /* ---- monitor.c ---- */
 
-/* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start" or "end". */
-bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
 /* Carry out a command line. What is to be shown goes to out. */
 int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, struct error *err);
 

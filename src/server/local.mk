@@ -13,11 +13,14 @@ libserver_a_SOURCES = \
 	src/server/picture.c src/server/picture.h \
 	src/server/recordings.c src/server/recordings.h src/server/recordings_info.c \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
+	src/server/server_asked.c \
+	src/server/server_calls.c \
 	src/server/server_client.c \
 	src/server/server_drives.c \
 	src/server/server_flash.c \
 	src/server/server_monitor.c \
 	src/server/server_ports.c \
+	src/server/server_query.c src/server/server_query.h \
 	src/server/server_record.c \
 	src/server/server_semihost.c \
 	src/server/server_target.c

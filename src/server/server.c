@@ -19,6 +19,7 @@
 
 #include "host/clock.h"
 #include "host/poller.h"
+#include "replay/query.h"
 #include "server_internal.h"
 
 #define MS 1000000u
@@ -74,6 +75,18 @@ static void show_progress(struct server *s)
     s->progress_shown = true;
     fprintf(stderr, "\r\033[Khindcast: searching at position %" PRIu64 " of %" PRIu64 " (%.0f s)",
             machine_position(s->machine), timeline_edge(s->timeline),
+            (double)(now - s->run_began_ns) / 1e9);
+}
+
+void server_show_search(struct server *s, uint64_t done, uint64_t all)
+{
+    uint64_t now = host_monotonic_ns();
+
+    if (now - s->run_began_ns < PROGRESS_AFTER_NS || now < s->progress_next_ns || !host_stderr_is_terminal())
+        return;
+    s->progress_next_ns = now + PROGRESS_EVERY_NS;
+    s->progress_shown = true;
+    fprintf(stderr, "\r\033[Khindcast: %.0f %% searched (%.0f s)", all ? 100.0 * (double)done / (double)all : 100.0,
             (double)(now - s->run_began_ns) / 1e9);
 }
 
@@ -138,6 +151,11 @@ static void serve(struct server *s, uint64_t timeout_ns)
         s->quit = true;
 }
 
+void server_serve_client(struct server *s)
+{
+    serve(s, 50 * MS);
+}
+
 /* ---- what the timeline asks ---- */
 
 static bool run_must_end(const struct server *s)
@@ -158,8 +176,10 @@ static bool on_poll(void *ctx)
     serve(s, 0);
     while (server_ports_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
-    server_record_update(s, false);
-    show_progress(s);
+    if (!s->querying) {
+        server_record_update(s, false);
+        show_progress(s);
+    }
     return run_must_end(s);
 }
 
@@ -180,6 +200,13 @@ static uint64_t on_now(void *ctx)
 {
     (void)ctx;
     return host_monotonic_ns();
+}
+
+static struct machine *on_make(void *ctx, struct error *err)
+{
+    const struct server *s = ctx;
+
+    return s->config.make_machine(s->config.make_ctx, err);
 }
 
 static uint64_t on_wall_clock(void *ctx)
@@ -697,6 +724,11 @@ struct server *server_create(const struct server_config *config, struct error *e
     stream_init(&s->client);
     s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
+    if (config->make_machine) {
+        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = host_processors()};
+
+        timeline_set_query_means(s->timeline, &means);
+    }
     if (server_record_start(s, err) < 0) {
         server_destroy(s);
         return NULL;

@@ -49,6 +49,9 @@ struct server_description {
 
 struct server_config {
     struct machine *machine;   /* set up, reset, never run; the server takes it over */
+    /* Another one like it, for queries. NULL with *err: it cannot be made. */
+    struct machine *(*make_machine)(void *ctx, struct error *err);
+    void *make_ctx;
     uint64_t checkpoint_bytes; /* memory for checkpoints */
     bool sleep;                /* an idle guest waits in real time */
     struct listener listener;  /* where debuggers come from (fd -1: nowhere); taken over */

@@ -33,7 +33,7 @@ void server_client_poll(const struct server *s, struct poller *p, uint64_t *time
         poller_add(p, s->config.listener.fd, true, false);
     else if (second->session)
         stream_poll(&second->stream, p, true);
-    if (s->session && !s->in_session)
+    if (s->session)
         stream_poll(&s->client, p, !client_lags(s));
     if (!second->open)
         return;
@@ -63,13 +63,12 @@ static void read_client(struct server *s)
     uint8_t bytes[8192];
     long n;
 
-    /* A monitor command may run the guest, and so come by here again. */
-    if (s->in_session || client_lags(s))
+    /* A monitor command may run the guest, and so come by here again: then packets wait, but a Ctrl-C is seen. */
+    if (client_lags(s) || s->client_lost)
         return;
-    s->in_session = true;
+    rsp_feed(s->session, "", 0); /* what came with the packet that is being answered */
     while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
         rsp_feed(s->session, bytes, (size_t)n);
-    s->in_session = false;
     if (n < 0)
         s->client_lost = true;
 }
@@ -142,11 +141,16 @@ void server_client_serve(struct server *s)
 
 void server_client_flush(struct server *s)
 {
-    if (!s->session || s->in_session || s->client_lost)
+    if (!s->session || s->client_lost)
         return;
     send_output(s->session, &s->client);
     if (s->client.closed)
         s->client_lost = true;
+}
+
+size_t server_client_backlog(const struct server *s)
+{
+    return s->session ? s->client.queue.len + rsp_output(s->session)->len : 0;
 }
 
 static void drop_client(struct server *s)

@@ -94,6 +94,7 @@ struct server {
     unsigned nwatches;
 
     /* The run in progress. */
+    bool querying;               /* replicas are at work: checkpoints and log are theirs, too */
     bool running;                /* inside a timeline call that polls */
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
@@ -122,7 +123,6 @@ struct server {
 
     bool free_running;           /* no client, the guest runs */
     bool client_lost;            /* the connection ended by itself */
-    bool in_session;             /* a packet is being answered: leave the session alone */
     bool quit;
     bool finishing;              /* after the end, going to the live edge: nobody is listened to */
     int exit_status;
@@ -139,12 +139,18 @@ bool server_has_point(const struct server *s, unsigned id);
 /* Drop all of them. */
 void server_clear_points(struct server *s);
 
+/* Read memory as a CPU of the machine sees it, or by physical address, without side effects; how many bytes there
+ * are from the start. */
+size_t server_read_memory(const struct machine *m, const struct cpu *cpu, bool physical, uint64_t addr, void *buf, size_t len);
+
 /* server_client.c */
 /* What to wait for, and how long at most. */
 void server_client_poll(const struct server *s, struct poller *p, uint64_t *timeout_ns);
 /* Look whether somebody comes, read what the debugger sends, send what there is for it. */
 void server_client_serve(struct server *s);
 void server_client_flush(struct server *s);
+/* Bytes that the debugger has not read yet. */
+size_t server_client_backlog(const struct server *s);
 /* Has the debugger gone? Needs a session. */
 void server_client_check(struct server *s);
 /* Nobody is to be served any more. */
@@ -158,6 +164,10 @@ extern const unsigned server_monitor_count;
  * for the progress line. */
 void server_begin_search(struct server *s);
 void server_end_search(struct server *s);
+/* So much of a query's work is done. */
+void server_show_search(struct server *s, uint64_t done, uint64_t all);
+/* Only look after the debugger for a while. */
+void server_serve_client(struct server *s);
 
 /* server_record.c */
 /* Adopt the recording to replay, start the one to write. 0 or negative errno with *err. */

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "host/clock.h"
 #include "picture.h"
+#include "server_query.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -330,7 +331,9 @@ static int tell_last_write(struct rsp_monitor_call *call, const struct timeline_
     there = timeline_position(s->timeline);
     if (r == 0 && stop.reason == TIMELINE_WATCHPOINT)
         pc = s->machine->cpus[stop.cpu]->ops->pc(s->machine->cpus[stop.cpu]);
+    s->finishing = true; /* whatever the debugger says meanwhile: it stands where it stood */
     timeline_seek(s->timeline, here, &back);
+    s->finishing = false;
     server_end_search(s);
     if (r < 0)
         return r;
@@ -976,6 +979,20 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      cmd_when},
     {"seek cpu", "CPU:n STEPS:n", "arm the next continue to go to where that CPU has made so many steps", cmd_seek_cpu},
     {"last", "ADDRESS [LENGTH:n]", "who wrote there last (phys:ADDRESS); arms the next continue to go there", cmd_last},
+    {"writes", "ADDRESS...",
+     "who wrote there: all of them\n"
+     "ADDRESS [LENGTH] is bytes as mapped here, phys:ADDRESS of memory, virt:ADDRESS in whatever address space. Then, as for\n"
+     "all queries: from POS, to POS, newest first, limit N, threads N, --json, if CONDITION (last; as in if $eax == 5).",
+     query_writes},
+    {"reads", "ADDRESS...", "who read there; words as for writes", query_reads},
+    {"accesses", "ADDRESS...", "who wrote or read there; words as for writes", query_accesses},
+    {"when-value", "ADDRESS...", "when a value came to be: ADDRESS[/LENGTH] == VALUE (!=, <, <=, >, >=)", query_when_value},
+    {"calls", "ADDRESS...", "calls of the function there, with arguments, returns and results", query_calls},
+    {"syscalls", "[NUMBER...]", "system calls, with arguments and results", query_syscalls},
+    {"exceptions", "[NAME...]", "exceptions: all, or those of a number or name", query_exceptions},
+    {"interrupts", "[NUMBER...]", "interrupts that were taken", query_interrupts},
+    {"io", "[RANGE...]", "accesses to ports (FIRST-LAST) or to devices in memory (phys:FIRST-LAST)", query_io},
+    {"mode-switches", "[WORDS...]", "changes of privilege and of mode", query_modes},
     {"watch-phys", "ADDRESS:n LENGTH:n", "stop when anybody writes these bytes of memory, in either direction", cmd_watch_phys},
     {"unwatch-phys", "[ADDRESS:n]", "forget one of these, or all", cmd_unwatch_phys},
     {"last-disk", "DRIVE LBA:n [SECTORS:n]", "who wrote these sectors of a drive last; arms the next continue to go there",

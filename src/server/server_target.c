@@ -38,9 +38,8 @@ static int write_register(void *ctx, unsigned n, const void *buf, struct error *
 
 /* ---- memory ---- */
 
-static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
+static size_t read_physical(const struct memory *mem, paddr_t pa, void *buf, size_t len)
 {
-    struct memory *mem = &s->machine->memory;
     size_t done = 0;
 
     while (done < len) {
@@ -57,14 +56,12 @@ static size_t read_physical(struct server *s, paddr_t pa, void *buf, size_t len)
     return done;
 }
 
-/* Read guest memory; how many bytes could be read. */
-static size_t read_guest(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
+size_t server_read_memory(const struct machine *m, const struct cpu *cpu, bool physical, uint64_t addr, void *buf, size_t len)
 {
-    struct cpu *cpu = s->machine->cpus[s->cpu];
     size_t done = 0;
 
     if (physical)
-        return read_physical(s, addr, buf, len);
+        return read_physical(&m->memory, addr, buf, len);
     while (done < len) {
         uint64_t va = addr + done;
         size_t piece = PAGE_SIZE - (size_t)(va & (PAGE_SIZE - 1));
@@ -72,11 +69,16 @@ static size_t read_guest(struct server *s, bool physical, uint64_t addr, void *b
 
         if (piece > len - done)
             piece = len - done;
-        if (!cpu->ops->translate(cpu, va, &pa) || read_physical(s, pa, (uint8_t *)buf + done, piece) != piece)
+        if (!cpu->ops->translate(cpu, va, &pa) || read_physical(&m->memory, pa, (uint8_t *)buf + done, piece) != piece)
             return done;
         done += piece;
     }
     return done;
+}
+
+static size_t read_guest(struct server *s, bool physical, uint64_t addr, void *buf, size_t len)
+{
+    return server_read_memory(s->machine, s->machine->cpus[s->cpu], physical, addr, buf, len);
 }
 
 static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, size_t len)

@@ -25,6 +25,22 @@ struct reg_desc {
     uint8_t dwarf;       /* its number in DWARF and in the ABI's unwinding tables, plus 1; 0: its own number, up to the PC */
 };
 
+/* How the code that runs calls functions and the system. Registers by gdb's names; lists end with NULL. */
+struct cpu_abi {
+    const char *name;
+    const char *const *args;       /* of the first arguments; */
+    unsigned stack_args;           /* then so many words on the stack, above the return address */
+    const char *link;              /* has the return address; NULL: it is on the top of the stack */
+    bool pops_args;                /* a function may take its arguments off the stack */
+    const char *result;
+    unsigned word;                 /* bytes of an address and of what is on the stack */
+    const char *syscall_number;    /* and arguments; the result is in `result` */
+    const char *const *syscall_args;
+    const char *root;              /* tells address spaces apart, */
+    uint64_t root_mask;            /* by these bits */
+    const struct cpu_abi *before_64; /* of the system calls that 32-bit programs make; NULL: the same */
+};
+
 struct cpu_ops {
     const char *arch;      /* gdb architecture name: "i386", "i386:x86-64", "aarch64" */
     uint32_t state_size;   /* bytes of guest-visible state at cpu.state */
@@ -50,6 +66,16 @@ struct cpu_ops {
     uint64_t (*stretch)(const struct cpu *, uint64_t va);
     /* Address of the next instruction, in the address space that traps use. */
     uint64_t (*pc)(const struct cpu *);
+    /* While it runs: that of the instruction in progress, if that is the last of its block, or of the one that the
+     * entry in progress came before. NULL: nobody knows. */
+    uint64_t (*step_pc)(const struct cpu *);
+    /* Of the mode that it is in. `registers`: arguments are in registers though they usually are not (regparm). */
+    const struct cpu_abi *(*abi)(const struct cpu *, bool registers);
+    /* Is it a mode (TRAP_MODE) of programs, with the least privileges? */
+    bool (*mode_is_user)(uint64_t mode);
+    /* Words for a mode (TRAP_MODE) and an exception or interrupt, e.g. "user", "page fault". NULL: has none. */
+    const char *(*mode_name)(uint64_t mode);
+    const char *(*exception_name)(uint64_t number);
     /* The current instruction is a repeated one that has begun: position where it
      * began; ICOUNT_MAX at an instruction boundary. */
     icount_t (*in_progress)(const struct cpu *);

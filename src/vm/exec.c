@@ -139,7 +139,7 @@ static bool access_traps_differ(const struct trap_copy *t, const struct trap *li
         if (i == t->count || k == count)
             return i != t->count || k != count;
         if (t->list[i].address != list[k].address || t->list[i].len != list[k].len ||
-            t->list[i].kinds != list[k].kinds || t->list[i].storage != list[k].storage)
+            t->list[i].kinds != list[k].kinds || t->list[i].storage != list[k].storage || t->list[i].loads != list[k].loads)
             return true;
     }
 }
@@ -206,11 +206,19 @@ static void begin_step(struct ucpu *c)
     c->cpu.steps = 1;
 }
 
+/* The step is an entry, before the instruction that the PC names. */
+static void begin_entry(struct ucpu *c)
+{
+    begin_step(c);
+    c->block = NULL;
+    c->exec->entry_pc = c->cpu.ops->pc(&c->cpu);
+}
+
 static void take_exception(struct ucpu *c)
 {
     c->npending_hits = 0;
     c->retry_alone = false;
-    begin_step(c);
+    begin_entry(c);
     c->cpu.machine->acting = "an exception's entry";
     c->fe->take_exception(c);
     c->cpu.machine->acting = NULL;
@@ -224,7 +232,7 @@ static bool take_event(struct ucpu *c)
 {
     bool done;
 
-    begin_step(c);
+    begin_entry(c);
     c->cpu.machine->acting = "an interrupt's entry";
     done = c->fe->take_event(c);
     c->cpu.machine->acting = NULL;
@@ -475,6 +483,14 @@ void ucpu_run(struct cpu *cpu, icount_t until)
 }
 
 /* ---- for targets ---- */
+
+uint64_t ucpu_step_pc(const struct cpu *cpu)
+{
+    const struct ucpu *c = (const struct ucpu *)(const void *)cpu;
+    const struct block *b = c->block;
+
+    return b ? (b->key.va + b->insns[b->steps - 1].pc_offset) & c->exec->va_mask : c->exec->entry_pc;
+}
 
 void ucpu_drop_derived(struct cpu *cpu)
 {

@@ -280,6 +280,8 @@ bool ucpu_use_jit(struct ucpu *c, const struct code_memory *memory, unsigned thr
 void ucpu_set_tlb_bits(struct ucpu *c, unsigned bits);
 /* cpu_ops.run of such a CPU. */
 void ucpu_run(struct cpu *cpu, icount_t until);
+/* cpu_ops.step_pc of such a CPU. */
+uint64_t ucpu_step_pc(const struct cpu *cpu);
 /* cpu_ops.drop_derived of such a CPU. */
 void ucpu_drop_derived(struct cpu *cpu);
 

@@ -181,6 +181,7 @@ struct exec {
     uint64_t context_uses;
 
     /* exec.c */
+    uint64_t entry_pc;     /* what ops->pc() was before the entry in progress */
     bool retry;            /* run the next instruction alone */
     bool look;             /* events, idling and single-stepping must be looked at */
     bool stepping;         /* fe->single_step() held when last looked at */

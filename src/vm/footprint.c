@@ -13,6 +13,7 @@ void footprint_init(struct footprint *f)
     page_set_init(&f->read);
     page_set_init(&f->storage);
     page_set_init(&f->fetched);
+    page_set_init(&f->loaded);
 }
 
 void footprint_finish(struct footprint *f)
@@ -22,6 +23,7 @@ void footprint_finish(struct footprint *f)
     page_set_finish(&f->read);
     page_set_finish(&f->storage);
     page_set_finish(&f->fetched);
+    page_set_finish(&f->loaded);
 }
 
 void footprint_clear(struct footprint *f)
@@ -31,6 +33,7 @@ void footprint_clear(struct footprint *f)
     page_set_clear(&f->read);
     page_set_clear(&f->storage);
     page_set_clear(&f->fetched);
+    page_set_clear(&f->loaded);
 }
 
 void footprint_seal(struct footprint *f)
@@ -40,6 +43,7 @@ void footprint_seal(struct footprint *f)
     page_set_seal(&f->read);
     page_set_seal(&f->storage);
     page_set_seal(&f->fetched);
+    page_set_seal(&f->loaded);
 }
 
 static void set_join(struct page_set *to, const struct page_set *sealed)
@@ -55,12 +59,13 @@ void footprint_join(struct footprint *f, const struct footprint *more)
     set_join(&f->read, &more->read);
     set_join(&f->storage, &more->storage);
     set_join(&f->fetched, &more->fetched);
+    set_join(&f->loaded, &more->loaded);
 }
 
 size_t footprint_bytes(const struct footprint *f)
 {
     return page_set_bytes(&f->code) + page_set_bytes(&f->written) + page_set_bytes(&f->read) +
-           page_set_bytes(&f->storage) + page_set_bytes(&f->fetched);
+           page_set_bytes(&f->storage) + page_set_bytes(&f->fetched) + page_set_bytes(&f->loaded);
 }
 
 void machine_set_footprint(struct machine *m, struct footprint *f)

@@ -14,6 +14,7 @@ struct footprint {
     struct page_set read;
     struct page_set storage; /* global numbers (vm/page_space.h) of pages of memory and drives that anybody wrote, */
     struct page_set fetched; /* and that devices read */
+    struct page_set loaded;  /* the same of pages of memory that CPUs loaded from */
 };
 
 void footprint_init(struct footprint *f);

@@ -310,20 +310,28 @@ static unsigned piece_of(unsigned size, uint64_t span)
     return piece;
 }
 
+static void note_io(struct memory *m, const struct region *r, unsigned kind, paddr_t addr, unsigned size, uint64_t value)
+{
+    if (m->machine && (m->machine->traps->notes & kind))
+        traps_add_note(m->machine, &(struct trap_hit){.kind = kind, .number = 1, .address = addr, .len = size, .value = value,
+                                                      .writer = r && r->dev ? r->dev->name : NULL});
+}
+
 static uint64_t read_piece(struct memory *m, const struct region *r, paddr_t addr, unsigned size)
 {
-    uint64_t v = 0;
+    uint64_t v = ones(size);
 
-    if (!r)
-        return ones(size);
-    if (r->kind != REGION_MMIO) {
+    if (r && r->kind != REGION_MMIO) {
         memcpy(&v, host_of(m, r, addr), size);
-        return v;
+        return v & ones(size);
     }
-    want_attention(m);
-    if (!r->dev->ops->read)
-        return ones(size);
-    return device_read(r->dev, r->range, addr - r->base, size) & ones(size);
+    if (r) {
+        want_attention(m);
+        if (r->dev->ops->read)
+            v = device_read(r->dev, r->range, addr - r->base, size) & ones(size);
+    }
+    note_io(m, r, TRAP_IO_READ, addr, size, v);
+    return v;
 }
 
 static void write_ram(struct memory *m, const struct region *r, paddr_t addr, const void *buf, size_t len)
@@ -344,12 +352,15 @@ static void write_ram(struct memory *m, const struct region *r, paddr_t addr, co
 
 static void write_piece(struct memory *m, const struct region *r, paddr_t addr, unsigned size, uint64_t value)
 {
-    if (!r || r->kind == REGION_ROM)
+    if (r && r->kind == REGION_ROM)
         return;
-    if (r->kind == REGION_RAM) {
+    if (r && r->kind == REGION_RAM) {
         write_ram(m, r, addr, &value, size);
         return;
     }
+    note_io(m, r, TRAP_IO_WRITE, addr, size, value & ones(size));
+    if (!r)
+        return;
     want_attention(m);
     if (r->dev->ops->write)
         device_write(r->dev, r->range, addr - r->base, size, value & ones(size));

@@ -238,6 +238,8 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
         t->number = NO_PAGE;
     t->kind = (uint8_t)kind;
     t->watched = (uint8_t)watched_kinds(c, untagged(c, t->tag));
+    if (t->number != NO_PAGE && traps_overlap_loads(c->cpu.machine->traps, t->number, 0, PAGE_SIZE))
+        t->watched |= TRAP_READ;
     return t;
 }
 
@@ -254,12 +256,15 @@ const struct tlb_info *softmmu_lookup(struct ucpu *c, unsigned mode, uint64_t va
 
 /* ---- accesses ---- */
 
-static void note_footprint(const struct ucpu *c, uint64_t va, enum access access)
+static void note_footprint(const struct ucpu *c, uint64_t va, uint32_t number, enum access access)
 {
     struct footprint *f = c->cpu.machine->footprint;
 
-    if (f)
-        page_set_add(access == ACCESS_WRITE ? &f->written : &f->read, va >> PAGE_SHIFT);
+    if (!f)
+        return;
+    page_set_add(access == ACCESS_WRITE ? &f->written : &f->read, va >> PAGE_SHIFT);
+    if (access == ACCESS_READ && number != NO_PAGE)
+        page_set_add(&f->loaded, number);
 }
 
 static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, enum access access,
@@ -272,7 +277,7 @@ static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, 
     *p = (struct access_part){.va = va, .trap_va = untagged(c, va), .page = t->page, .number = t->number,
                               .offset = (uint16_t)(va & ~PAGE_MASK), .len = (uint16_t)len, .kind = t->kind,
                               .watched = t->watched, .secure = t->secure};
-    note_footprint(c, p->trap_va, access);
+    note_footprint(c, p->trap_va, p->number, access);
     return true;
 }
 
@@ -344,6 +349,22 @@ static struct pending_hit *same_hit(const struct ucpu *c, bool guest, unsigned k
     return NULL;
 }
 
+/* Of an access to that part; the bytes are still what they were. */
+static void add_hit(struct ucpu *c, bool guest, const struct access_part *p, const struct trap_hit *hit)
+{
+    struct pending_hit *h = &c->exec->hits[c->npending_hits++];
+
+    h->guest = guest;
+    h->hit = *hit;
+    h->hit.cpu = c->cpu.index;
+    h->hit.position = machine_position(c->cpu.machine);
+    h->hit.writer = c->cpu.machine->acting;
+    h->hit.pc = ucpu_step_pc(&c->cpu);
+    if (p->number != NO_PAGE)
+        memcpy(h->hit.before, memory_page(memory_of(c), p->number) + p->offset + (hit->address - p->trap_va),
+               hit->len < TRAP_BYTES ? hit->len : TRAP_BYTES);
+}
+
 static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bool guest, unsigned kind,
                      const struct access_part *p, const uint8_t *from)
 {
@@ -351,20 +372,21 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
         uint64_t first = list[i].address > p->trap_va ? list[i].address : p->trap_va;
         struct traps one = {.list = (struct trap *)&list[i], .count = 1};
         struct pending_hit *same;
+        uint64_t last;
         bool changed;
 
         if (!traps_overlap(&one, kind, p->trap_va, p->len))
             continue;
         changed = changes(c, p, from, first, list[i].address + (list[i].len - 1));
+        last = p->trap_va + (p->len - 1);
+        if (last > list[i].address + (list[i].len - 1))
+            last = list[i].address + (list[i].len - 1);
         same = same_hit(c, guest, kind, i + 1);
         if (same)
             same->hit.changed |= changed;
         else if (c->npending_hits < MAX_PENDING_HITS)
-            c->exec->hits[c->npending_hits++] = (struct pending_hit){
-                .guest = guest,
-                .hit = {.kind = kind, .cpu = c->cpu.index, .position = machine_position(c->cpu.machine),
-                        .address = first, .trap = i + 1, .changed = changed, .writer = c->cpu.machine->acting},
-            };
+            add_hit(c, guest, p, &(struct trap_hit){.kind = kind, .address = first, .len = last - first + 1, .trap = i + 1,
+                                                    .changed = changed});
     }
 }
 
@@ -407,9 +429,15 @@ static bool bus_fails(struct ucpu *c, const struct access_part *parts, unsigned 
     return false;
 }
 
+static bool reads_watched(const struct ucpu *c, const struct access_part *p)
+{
+    return (p->watched & TRAP_READ) && p->number != NO_PAGE &&
+           traps_overlap_loads(c->cpu.machine->traps, p->number, p->offset, p->len);
+}
+
 static bool load_needs_alone(const struct ucpu *c, const struct access_part *p)
 {
-    return p->number == NO_PAGE || hits_trap(c, TRAP_READ, p);
+    return p->number == NO_PAGE || hits_trap(c, TRAP_READ, p) || reads_watched(c, p);
 }
 
 static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
@@ -458,6 +486,10 @@ static void load_part(struct ucpu *c, unsigned mode, const struct access_part *p
         load_from_device(c, p, to);
     } else {
         memcpy(to, memory_page(memory_of(c), p->number) + p->offset, p->len);
+        if (c->cpu.running && reads_watched(c, p)) {
+            traps_touch(c->cpu.machine, TRAP_READ, &memory_of(c)->pages, ((uint64_t)p->number << PAGE_SHIFT) + p->offset, p->len);
+            exec_leave_soon(c->exec->shared);
+        }
         grant(c, mode, p->va, p->number, ACCESS_READ);
     }
     note_hits(c, TRAP_READ, p, NULL);

@@ -18,9 +18,15 @@ static bool same_list(const struct traps *t, const struct trap *list, unsigned c
         return false;
     for (unsigned i = 0; i < count; i++)
         if (t->list[i].address != list[i].address || t->list[i].len != list[i].len ||
-            t->list[i].kinds != list[i].kinds || t->list[i].storage != list[i].storage)
+            t->list[i].kinds != list[i].kinds || t->list[i].storage != list[i].storage ||
+            t->list[i].loads != list[i].loads)
             return false;
     return true;
+}
+
+static unsigned filter_bit(uint64_t pc)
+{
+    return (unsigned)((pc * UINT64_C(0x9e3779b97f4a7c15)) >> 54);
 }
 
 static void flag_memory(struct memory *m, uint64_t first, uint64_t last, bool on)
@@ -69,6 +75,14 @@ bool machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
         memcpy(t->list, list, count * sizeof(list[0]));
     }
     t->count = count;
+    t->loads = false;
+    t->filtered = true;
+    memset(t->filter, 0, sizeof(t->filter));
+    for (unsigned i = 0; i < count; i++)
+        if (list[i].kinds & TRAP_EXEC)
+            t->filter[filter_bit(list[i].address) >> 6] |= (uint64_t)1 << (filter_bit(list[i].address) & 63);
+    for (unsigned i = 0; i < count; i++)
+        t->loads |= list[i].loads;
     flag_storage(m, true);
     t->npending = 0;
     t->generation++;
@@ -77,6 +91,10 @@ bool machine_set_traps(struct machine *m, const struct trap *list, unsigned coun
 
 bool traps_have_exec(const struct traps *t, uint64_t pc)
 {
+    unsigned bit = filter_bit(pc);
+
+    if (t->filtered && !(t->filter[bit >> 6] >> (bit & 63) & 1))
+        return false;
     for (unsigned i = 0; i < t->count; i++)
         if ((t->list[i].kinds & TRAP_EXEC) && t->list[i].address == pc)
             return true;
@@ -136,6 +154,38 @@ bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset
     return false;
 }
 
+bool traps_overlap_loads(const struct traps *t, uint32_t page, unsigned offset, unsigned len)
+{
+    uint64_t from = (uint64_t)page << PAGE_SHIFT | offset;
+
+    for (unsigned i = 0; t->loads && i < t->count; i++)
+        if (t->list[i].loads && overlap(t->list[i].address, t->list[i].len, from, len))
+            return true;
+    return false;
+}
+
+static uint64_t pc_of_step(const struct machine *m)
+{
+    const struct cpu *cpu = m->runner;
+
+    return cpu && cpu->running && cpu->ops->step_pc ? cpu->ops->step_pc(cpu) : 0;
+}
+
+/* To be reported when the step in progress is done. */
+static struct trap_hit *add_pending(struct machine *m, const struct trap_hit *hit)
+{
+    struct traps *t = m->traps;
+
+    if (t->npending == t->pending_cap) {
+        t->pending_cap = t->pending_cap ? t->pending_cap * 2 : 16;
+        t->pending = xrealloc(t->pending, t->pending_cap * sizeof(t->pending[0]));
+    }
+    t->pending[t->npending] = *hit;
+    for (unsigned i = 0; i < m->ncpus; i++)
+        m->cpus[i]->attention = true;
+    return &t->pending[t->npending++];
+}
+
 void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, uint64_t offset, uint64_t len)
 {
     struct traps *t = m->traps;
@@ -143,18 +193,15 @@ void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, u
 
     for (unsigned i = 0; i < t->count && len; i++) {
         const struct trap *trap = &t->list[i];
-
         uint64_t first = trap->address > from ? trap->address : from;
         uint64_t end = trap->address + trap->len < from + len ? trap->address + trap->len : from + len;
+        struct trap_hit *hit;
 
         if (!trap->storage || !(trap->kinds & kind) || !overlap(trap->address, trap->len, from, len))
             continue;
-        if (t->npending == t->pending_cap) {
-            t->pending_cap = t->pending_cap ? t->pending_cap * 2 : 16;
-            t->pending = xrealloc(t->pending, t->pending_cap * sizeof(t->pending[0]));
-        }
-        t->pending[t->npending++] = (struct trap_hit){
+        hit = add_pending(m, &(struct trap_hit){
             .kind = kind,
+            .cpu = m->runner ? m->runner->index : 0,
             .position = machine_position(m),
             .address = first,
             .len = end - first,
@@ -162,10 +209,25 @@ void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, u
             .changed = kind == TRAP_WRITE, /* or may be: it is about to be written */
             .storage = true,
             .writer = m->acting,
-        };
+            .pc = pc_of_step(m),
+        });
+        if (s == &m->memory.pages)
+            memcpy(hit->before, memory_page(&m->memory, (uint32_t)(first >> PAGE_SHIFT)) + (first & ~PAGE_MASK),
+                   hit->len < TRAP_BYTES ? hit->len : TRAP_BYTES);
     }
-    for (unsigned i = 0; t->npending && i < m->ncpus; i++)
-        m->cpus[i]->attention = true;
+}
+
+void traps_add_note(struct machine *m, const struct trap_hit *note)
+{
+    const struct cpu *cpu = m->runner;
+    struct trap_hit *hit;
+
+    if (!(m->traps->notes & note->kind))
+        return;
+    hit = add_pending(m, note);
+    hit->cpu = cpu ? cpu->index : 0;
+    hit->pc = pc_of_step(m);
+    hit->position = cpu && cpu->running ? cpu->limit - cpu->budget - 1 : m->st->position;
 }
 
 void traps_report_pending(struct machine *m)

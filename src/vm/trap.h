@@ -13,6 +13,11 @@
  * when anybody writes them in that step: a CPU, a device (DMA, the contents of flash), a page-table walk, a debugger, a
  * reset; and when a device reads them. Whoever writes memory goes by memory_touch(), a device that reads it by
  * memory_dma_read(), and a drive by itself, which is all that it takes; who it is, machine.acting says.
+ * One that says so (`loads`) hits when a CPU loads them, too: not when it fetches them, nor when a walk reads them.
+ *
+ * Besides, what CPUs and devices do may be *noted* (traps.notes): exceptions, interrupts, system calls, changes of
+ * mode, accesses to ports and to devices in memory. Such a note is a hit of the step P -> P+1 in which it happens, and
+ * the callback runs with the machine standing at P + 1, as for an access.
  */
 #ifndef HINDCAST_VM_TRAP_H
 #define HINDCAST_VM_TRAP_H
@@ -25,13 +30,27 @@ enum trap_kind {
     TRAP_WRITE = 2,
     TRAP_READ  = 4,
     TRAP_STEP  = 8, /* not settable: the end of a debugger's step */
+    /* Not of traps but of traps.notes; `number`, `value` of the hit: */
+    TRAP_EXCEPTION = 0x10, /* a vector (i386) or class (A64); error code or syndrome. `address`: what it is about (CR2, FAR) */
+    TRAP_INTERRUPT = 0x20, /* a vector (i386), offset of the vector (A64) */
+    TRAP_SYSCALL   = 0x40, /* enum trap_syscall; its immediate or vector. `address`: the caller's stack pointer */
+    TRAP_MODE      = 0x80, /* the new mode, the old one: as cpu_ops.mode_name() takes them */
+    TRAP_IO_READ   = 0x100, /* 0: a port, 1: memory; the value. `address`, `len`: where; `writer`: the device's name */
+    TRAP_IO_WRITE  = 0x200, /* the same */
 };
+
+/* By what instruction a system call was made. */
+enum trap_syscall { TRAP_INT, TRAP_SYSENTER, TRAP_SYSCALL_INSN, TRAP_SVC };
+
+/* Bytes that a hit keeps of what was there. */
+#define TRAP_BYTES 16u
 
 struct trap {
     uint64_t address; /* virtual (i386: linear) */
     uint64_t len;     /* bytes; ignored for TRAP_EXEC */
     unsigned kinds;   /* TRAP_* or-ed */
     bool storage;     /* `address` is traps_storage_at() something; the bytes are of one page space */
+    bool loads;       /* of a storage trap for reading: CPUs that load count, not devices alone */
 };
 
 struct trap_hit {
@@ -44,11 +63,19 @@ struct trap_hit {
     uint64_t len;      /* bytes from there that were touched within the trap; 0: not known */
     bool storage;      /* of a storage trap: `address` is of its kind */
     const char *writer; /* who touched it, if not an instruction of the CPU; NULL: that */
+    uint64_t pc;       /* the instruction whose step it is, as traps have addresses (an entry: the one that did not
+                        * come to be made); 0 where nobody knows */
+    uint64_t number, value; /* of notes: see enum trap_kind */
+    uint8_t before[TRAP_BYTES]; /* accesses: the first `len` bytes (at most so many) from `address` on, before them */
 };
 
 struct traps {
     struct trap *list;
     unsigned count;
+    bool filtered;           /* bit n of `filter` is set if there may be an execution trap whose address has that hash */
+    uint64_t filter[16];
+    bool loads;              /* one of them has `loads` */
+    unsigned notes;          /* kinds that are noted */
     /* A trap hit: true: stop machine_run() here. May be called for the same
      * position more than once when several traps hit. NULL: ignore hits. */
     bool (*hit)(void *ctx, const struct trap_hit *hit);
@@ -85,6 +112,11 @@ bool traps_overlap_storage(const struct traps *t, uint32_t page, unsigned offset
 /* Bytes of a page of memory with PAGE_FLAG_WATCHED, or of a space that is `watched`, are about to be written
  * (TRAP_WRITE), or are read by a device (TRAP_READ). */
 void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, uint64_t offset, uint64_t len);
+/* Is there one with `loads`? */
+bool traps_overlap_loads(const struct traps *t, uint32_t page, unsigned offset, unsigned len);
+/* For CPUs and devices: this happens in the step in progress. `kind`, `number`, `value`, `address`, `len`, `writer` are
+ * told; costs nothing unless it is asked for. In a block of several instructions, it is the last. */
+void traps_add_note(struct machine *m, const struct trap_hit *note);
 /* For the machine: report what the steps that are done have touched; forget what is not of the step from here. */
 void traps_report_pending(struct machine *m);
 void traps_forget_pending(struct machine *m);

@@ -268,6 +268,24 @@ static void line_written(struct cpu *cpu)
     a64_send_event(to_cpu(cpu));
 }
 
+static bool mode_is_user(uint64_t mode)
+{
+    return mode == 0;
+}
+
+/* AAPCS64, and Linux. */
+static const struct cpu_abi *abi(const struct cpu *cpu, bool registers)
+{
+    static const char *const args[] = {"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", NULL};
+    static const char *const calls[] = {"x0", "x1", "x2", "x3", "x4", "x5", NULL};
+    static const struct cpu_abi aapcs = {"aapcs64", args, 0, "x30", false, "x0", 8, "x8", calls, "TTBR0_EL1",
+                                         (((uint64_t)1 << 48) - 1) & ~(uint64_t)1, NULL};
+
+    (void)cpu;
+    (void)registers;
+    return &aapcs;
+}
+
 static const struct cpu_ops ops = {
     .arch = "aarch64",
     .state_size = sizeof(struct a64_state),
@@ -282,6 +300,11 @@ static const struct cpu_ops ops = {
     .translate = a64_translate,
     .stretch = a64_stretch,
     .pc = pc,
+    .step_pc = ucpu_step_pc,
+    .mode_name = a64_mode_name,
+    .mode_is_user = mode_is_user,
+    .abi = abi,
+    .exception_name = a64_exception_name,
     .in_progress = in_progress,
     .watch_before = true,
     .drop_derived = drop_derived,

@@ -181,6 +181,7 @@ struct a64_cpu {
 
     /* Derived from the state. */
     uint64_t block_mode;         /* a64_block_mode() */
+    uint32_t noted_mode;         /* the exception level, as TRAP_MODE has it */
     uint8_t security;            /* a64_security() when last told to the board */
     /* Made by a64_create: the register description that gdb gets, and an index of the
      * system registers by SYSREG(). */
@@ -245,6 +246,9 @@ bool a64_take_event(struct ucpu *u);
 void a64_take_exception(struct ucpu *u);
 /* EL, SP, SCTLR, TTBR... changed: refresh the TLB regime and whatever the block key depends on. */
 void a64_regime_changed(struct a64_cpu *c);
+/* Words for an exception class, and for an exception level. NULL: there are none. */
+const char *a64_exception_name(uint64_t ec);
+const char *a64_mode_name(uint64_t el);
 
 /* PSTATE.NZCV in its architectural place (bits 31-28). */
 uint32_t a64_get_nzcv(const struct a64_cpu *c);

@@ -70,6 +70,9 @@ void a64_set_mode(struct a64_cpu *c, unsigned el, bool spx)
 
 void a64_regime_changed(struct a64_cpu *c)
 {
+    if (c->noted_mode != c->st->el && c->u.cpu.running)
+        traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_MODE, .number = c->st->el, .value = c->noted_mode});
+    c->noted_mode = c->st->el;
     c->block_mode = a64_block_mode(c);
     ucpu_roots_changed(&c->u);
     ucpu_set_tlb_mode(&c->u, c->st->el);
@@ -186,6 +189,49 @@ static uint32_t describe_access(const struct a64_cpu *c)
     return iss;
 }
 
+const char *a64_exception_name(uint64_t ec)
+{
+    switch (ec) {
+    case EC_UNKNOWN: return "undefined";
+    case EC_WFX: return "WFx";
+    case EC_FP: return "FP-access";
+    case EC_ILLEGAL: return "illegal-state";
+    case EC_SVC: return "SVC";
+    case EC_HVC: return "HVC";
+    case EC_SMC: return "SMC";
+    case 0x18: return "system-register";
+    case EC_IABORT: case EC_IABORT - 1: return "instruction-abort";
+    case 0x22: return "PC-alignment";
+    case EC_DABORT: case EC_DABORT - 1: return "data-abort";
+    case 0x26: return "SP-alignment";
+    case 0x2c: return "FP-exception";
+    case EC_SERROR: return "SError";
+    case EC_BREAK: case EC_BREAK - 1: return "breakpoint";
+    case EC_STEP: case EC_STEP - 1: return "software-step";
+    case EC_WATCH: case EC_WATCH - 1: return "watchpoint";
+    case 0x3c: return "BRK";
+    default: return NULL;
+    }
+}
+
+const char *a64_mode_name(uint64_t el)
+{
+    static const char *const names[] = {"EL0", "EL1", "EL2", "EL3"};
+
+    return el < ARRAY_LEN(names) ? names[el] : NULL;
+}
+
+static void note_exception(const struct a64_cpu *c, uint32_t esr)
+{
+    struct machine *m = c->u.cpu.machine;
+
+    traps_add_note(m, &(struct trap_hit){.kind = TRAP_EXCEPTION, .number = esr >> ESR_EC_SHIFT, .value = esr,
+                                         .address = c->exc.has_far ? c->exc.far : 0});
+    if (esr >> ESR_EC_SHIFT == EC_SVC)
+        traps_add_note(m, &(struct trap_hit){.kind = TRAP_SYSCALL, .number = TRAP_SVC, .value = esr & 0xffff,
+                                             .address = c->st->sp});
+}
+
 void a64_take_exception(struct ucpu *u)
 {
     struct a64_cpu *c = a64_of(u);
@@ -200,6 +246,7 @@ void a64_take_exception(struct ucpu *u)
         s->far[el] = c->exc.far;
     if (c->exc.has_hpfar)
         s->hpfar_el2 = c->exc.hpfar;
+    note_exception(c, esr);
     enter(c, el, VECTOR_SYNC, s->pc + (c->exc.return_next ? 4 : 0));
 }
 
@@ -330,6 +377,7 @@ bool a64_take_event(struct ucpu *u)
         else
             s->hcr_el2 &= ~HCR_VSE;
     }
+    traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_INTERRUPT, .number = vector});
     enter(c, target, vector, s->pc);
     return true;
 }

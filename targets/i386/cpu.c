@@ -25,6 +25,61 @@ static struct i386_cpu *to_cpu(struct cpu *cpu)
 
 /* ---- derived data ---- */
 
+/* Modes as TRAP_MODE has them: the privilege level, and what kind of code runs. */
+enum { KIND_REAL, KIND_PROTECTED, KIND_VM86, KIND_COMPATIBILITY, KIND_64BIT };
+
+static uint8_t mode_of(const struct i386_state *s)
+{
+    unsigned kind = !i386_protected(s) ? KIND_REAL : i386_vm86(s) ? KIND_VM86 : !i386_long(s) ? KIND_PROTECTED
+                                                                 : i386_64bit(s) ? KIND_64BIT : KIND_COMPATIBILITY;
+
+    return (uint8_t)(kind << 2 | (s->cpl & 3));
+}
+
+static const char *mode_name(uint64_t mode)
+{
+    static const char *const names[][4] = {
+        {"real", "real", "real", "real"},
+        {"ring0", "ring1", "ring2", "ring3"},
+        {"vm86", "vm86", "vm86", "vm86"},
+        {"compat-ring0", "compat-ring1", "compat-ring2", "compat-ring3"},
+        {"64bit-ring0", "64bit-ring1", "64bit-ring2", "64bit-ring3"},
+    };
+
+    return mode >> 2 < ARRAY_LEN(names) ? names[mode >> 2][mode & 3] : NULL;
+}
+
+static bool mode_is_user(uint64_t mode)
+{
+    return (mode & 3) == 3 || mode >> 2 == KIND_VM86;
+}
+
+/* System V's for i386 and x86-64, and what Linux makes of it. */
+static const struct cpu_abi *abi(const struct cpu *cpu, bool registers)
+{
+    static const char *const none[] = {NULL}, *const regparm[] = {"eax", "edx", "ecx", NULL};
+    static const char *const calls32[] = {"ebx", "ecx", "edx", "esi", "edi", "ebp", NULL};
+    static const char *const args64[] = {"rdi", "rsi", "rdx", "rcx", "r8", "r9", NULL};
+    static const char *const calls64[] = {"rdi", "rsi", "rdx", "r10", "r8", "r9", NULL};
+    static const struct cpu_abi stack = {"i386", none, 6, NULL, true, "eax", 4, "eax", calls32, "cr3", ~(uint64_t)0xfff, NULL};
+    static const struct cpu_abi regs = {"i386-regparm", regparm, 3, NULL, true, "eax", 4, "eax", calls32, "cr3", ~(uint64_t)0xfff, NULL};
+    static const struct cpu_abi wide = {"x86-64", args64, 0, NULL, false, "rax", 8, "rax", calls64, "cr3", ~(uint64_t)0xfff, &stack};
+    const struct i386_state *s = ((const struct i386_cpu *)(const void *)cpu)->st;
+
+    if (i386_long(s) && i386_64bit(s))
+        return &wide;
+    return registers ? &regs : &stack;
+}
+
+static void note_mode(struct i386_cpu *c)
+{
+    uint8_t mode = mode_of(c->st);
+
+    if (mode != c->noted_mode && c->u.cpu.running)
+        traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_MODE, .number = mode, .value = c->noted_mode});
+    c->noted_mode = mode;
+}
+
 void i386_mode_changed(struct i386_cpu *c)
 {
     bool was_64bit = c->block_mode & MODE_LONG;
@@ -38,6 +93,7 @@ void i386_mode_changed(struct i386_cpu *c)
     }
     ucpu_set_va_bits(&c->u, i386_long(c->st) ? 64 : 32);
     ucpu_set_tlb_mode(&c->u, i386_regime(c->st));
+    note_mode(c);
 }
 
 static void drop_derived(struct cpu *cpu)
@@ -327,6 +383,11 @@ static const struct cpu_ops ops = {
     .translate = i386_translate,
     .stretch = i386_stretch,
     .pc = pc,
+    .step_pc = ucpu_step_pc,
+    .mode_name = mode_name,
+    .mode_is_user = mode_is_user,
+    .abi = abi,
+    .exception_name = i386_exception_name,
     .in_progress = in_progress,
     .drop_derived = drop_derived,
     .possible = possible,

@@ -246,6 +246,7 @@ struct i386_cpu {
     struct reg_desc regs_64[I386_NREGS_64 + 16]; /* and its registers */
     uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
                                 * refreshed by i386_mode_changed() */
+    uint8_t noted_mode;        /* derived, too: the mode as TRAP_MODE has it */
 
     /* The exception that the instruction in progress raised; consumed by take_exception
      * within the same step. */
@@ -324,6 +325,10 @@ bool i386_take_event(struct ucpu *u);
  * redirection in virtual-8086 mode; INT3, INTO and ICEBP pass 3, 4 and 1. */
 #define I386_INT_N 0x100u
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip);
+/* For queries: a system call was made by this instruction (trap.h). */
+void i386_note_syscall(const struct i386_cpu *c, enum trap_syscall how, unsigned value, uint64_t sp);
+/* Words for an exception's vector; NULL: it has none. */
+const char *i386_exception_name(uint64_t vector);
 int i386_iret(struct i386_cpu *c, unsigned size); /* size: of operands, in bytes */
 
 /* After STI that set IF (I386_SHADOW_STI) or MOV/POP SS (I386_SHADOW_SS): no

@@ -460,6 +460,26 @@ static void shut_down(struct i386_cpu *c)
     machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, 0);
 }
 
+const char *i386_exception_name(uint64_t vector)
+{
+    static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS", "#NP", "#SS",
+                                        "#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM"};
+
+    return vector < ARRAY_LEN(names) ? names[vector] : NULL;
+}
+
+static void note(const struct i386_cpu *c, const struct i386_delivery *d)
+{
+    bool outside = d->source == FROM_OUTSIDE;
+
+    traps_add_note(c->u.cpu.machine, &(struct trap_hit){
+        .kind = outside ? TRAP_INTERRUPT : TRAP_EXCEPTION,
+        .number = d->vector,
+        .value = d->has_error ? d->error : 0,
+        .address = d->vector == EXC_PF && !outside ? c->st->cr2 : 0,
+    });
+}
+
 /* Deliver *d and whatever exceptions that causes: one step in all. */
 static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
 {
@@ -483,6 +503,7 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         }
         d = consume(c);
     }
+    note(c, &d);
 }
 
 void i386_take_exception(struct ucpu *u)
@@ -495,10 +516,18 @@ void i386_take_exception(struct ucpu *u)
     deliver_fully(c, consume(c));
 }
 
+void i386_note_syscall(const struct i386_cpu *c, enum trap_syscall how, unsigned value, uint64_t sp)
+{
+    traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_SYSCALL, .number = how, .value = value,
+                                                        .address = sp});
+}
+
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
 {
     unsigned n = vector & 0xff;
     struct i386_delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
+    uint64_t sp = c->st->gpr[ESP];
+    bool from_user;
 
     if (!(vector & I386_INT_N)) {
         if (n == EXC_DB)
@@ -506,8 +535,12 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
         else if (n == EXC_BP || n == EXC_OF)
             d.source = FROM_SOFTWARE;
     }
+    from_user = i386_protected(c->st) && c->st->cpl == 3;
     if (!deliver(c, &d))
         return UOP_FAULT;
+    note(c, &d);
+    if (from_user && d.source == FROM_INT_N)
+        i386_note_syscall(c, TRAP_INT, n, sp);
     if (d.source == FROM_ICEBP)
         set_dr6_and_pending(c->st, 0);
     return UOP_LEAVE;

@@ -231,6 +231,7 @@ int i386_op_syscall(struct ucpu *u, const struct uop *op)
     s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + 8), 3, 0, SEG_ATTR_DB);
     s->cpl = 0;
     i386_mode_changed(c);
+    i386_note_syscall(c, TRAP_SYSCALL_INSN, 0, s->gpr[ESP]);
     return UOP_LEAVE;
 }
 

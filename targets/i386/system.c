@@ -1024,6 +1024,7 @@ int i386_op_sysenter(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
+    uint64_t sp = s->gpr[ESP];
     bool is_long = i386_long(s);
 
     (void)op;
@@ -1038,6 +1039,7 @@ int i386_op_sysenter(struct ucpu *u, const struct uop *op)
     s->gpr[ESP] = is_long ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
     s->rip = is_long ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
     i386_mode_changed(c);
+    i386_note_syscall(c, TRAP_SYSENTER, 0, sp);
     return UOP_LEAVE;
 }
 

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buffer.h"
+#include "replay/query.h"
 #include "replay/timeline.h"
 #include "toy.h"
 #include "tests/check_main.h"
@@ -248,6 +250,7 @@ struct user_point {
 
 struct user {
     uint64_t rng, seed;
+    bool may_end;
     struct timeline *tl;
     struct machine *m;
     struct oracle *o;
@@ -759,6 +762,151 @@ static void check_last_write(struct user *u)
          (unsigned long long)at, (unsigned long long)h);
 }
 
+/* ---- queries ---- */
+
+static uint64_t steady_now(void *ctx)
+{
+    struct timespec t;
+
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct machine *random_machine(uint64_t seed, unsigned ncpus, bool may_end);
+
+static struct machine *another_machine(void *ctx, struct error *err)
+{
+    struct user *u = ctx;
+
+    (void)err;
+    return random_machine(u->seed, u->m->ncpus, u->may_end);
+}
+
+struct question {
+    struct trap trap;
+    enum condition condition;
+    unsigned reg;
+    icount_t *found;          /* positions, in the order of the answers */
+    size_t count, cap;
+};
+
+static bool note_hit(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    const struct question *q = ctx;
+    const struct user_point p = {.condition = q->condition, .reg = q->reg};
+
+    memcpy(record, &hit->position, sizeof(hit->position));
+    return condition_holds(&p, toy_state_of(m, hit->cpu));
+}
+
+static bool take_answer(void *ctx, icount_t position, const void *record)
+{
+    struct question *q = ctx;
+    icount_t noted;
+
+    memcpy(&noted, record, sizeof(noted));
+    ck_assert_uint_eq(position, noted);
+    /* An instruction may touch the bytes more than once. */
+    if (q->count && q->found[q->count - 1] == position)
+        return true;
+    if (q->count == q->cap) {
+        q->cap = q->cap ? q->cap * 2 : 64;
+        q->found = xrealloc(q->found, q->cap * sizeof(q->found[0]));
+    }
+    q->found[q->count++] = position;
+    return true;
+}
+
+static bool step_hits(const struct user *u, const struct question *q, icount_t h)
+{
+    const struct toy_trace *t = &u->o->trace[h];
+    const struct user_point p = {.condition = q->condition, .reg = q->reg};
+
+    if (q->trap.kinds & TRAP_EXEC)
+        return t->began && t->pc == q->trap.address && condition_holds(&p, state_of(u->o, h, owner(u->o, h)));
+    for (unsigned a = 0; a < t->naccesses; a++) {
+        const struct toy_access *x = &t->accesses[a];
+        uint64_t address = q->trap.storage ? x->address - TOY_VIRTUAL : x->address;
+
+        if ((q->trap.kinds & x->kind) && address < q->trap.address + q->trap.len && q->trap.address < address + x->len &&
+            condition_holds(&p, state_of(u->o, h + 1, owner(u->o, h))))
+            return true;
+    }
+    return false;
+}
+
+/* Something that happened once at least, somewhere. */
+static void think_of_question(struct user *u, struct question *q)
+{
+    const struct toy_trace *t = &u->o->trace[roll(u, (uint32_t)u->o->count)];
+    unsigned a = 0;
+
+    if (t->naccesses && roll(u, 3))
+        a = roll(u, t->naccesses);
+    *q = (struct question){.condition = (enum condition)roll(u, 4), .reg = roll(u, 8)};
+    if (roll(u, 2))
+        q->condition = ALWAYS;
+    if (!t->naccesses || !roll(u, 3)) {
+        q->trap = (struct trap){.address = t->pc, .len = 1, .kinds = TRAP_EXEC};
+        return;
+    }
+    q->trap = (struct trap){.address = t->accesses[a].address, .len = 1 + roll(u, 8), .kinds = t->accesses[a].kind};
+    /* Who writes besides the CPU is in the trace, too. */
+    if (q->trap.kinds == TRAP_WRITE) {
+        q->trap.storage = true;
+        q->trap.address -= TOY_VIRTUAL;
+        if (q->trap.address + q->trap.len > TOY_BYTES)
+            q->trap.len = 1;
+    }
+}
+
+static void check_query(struct user *u)
+{
+    icount_t here = timeline_position(u->tl), edge = timeline_edge(u->tl);
+    uint64_t rng;
+    struct query_result result;
+    struct question asked;
+    struct error err = {0};
+    struct query q = {.from = roll(u, 3) ? 0 : roll(u, (uint32_t)edge + 1), .to = roll(u, 3) ? ICOUNT_MAX : roll(u, (uint32_t)edge + 1),
+                      .newest_first = roll(u, 2), .traps = &asked.trap, .ntraps = 1, .record_bytes = sizeof(icount_t),
+                      .ctx = &asked, .note = note_hit, .answer = take_answer};
+    size_t n = 0;
+
+    think_of_question(u, &asked);
+    if (asked.trap.kinds == TRAP_EXEC && roll(u, 2))
+        q.limit = 1 + roll(u, 20);
+    u->input_odds = 0;
+    rng = u->rng;
+    MUST(timeline_query(u->tl, &q, &result, &err) == 0, "query: %s", err.text);
+    /* How often the host was looked at is not for a test to know. */
+    u->rng = rng;
+    u->input_odds = 8;
+    MUST(timeline_position(u->tl) == here, "moved by a query");
+    check_state(u);
+    if (u->polls > 60)
+        MUST(result.end != QUERY_ALL || result.from <= result.to, "interrupted");
+    for (icount_t i = 0; i < edge && n < asked.count; i++) {
+        icount_t h = q.newest_first ? edge - 1 - i : i;
+
+        if (h >= q.from && h < q.to && step_hits(u, &asked, h)) {
+            MUST(asked.found[n] == h, "answer %zu is %llu, not %llu", n, (unsigned long long)asked.found[n],
+                 (unsigned long long)h);
+            n++;
+        }
+    }
+    MUST(n == asked.count, "%zu answers, only %zu are true", asked.count, n);
+    if (result.end == QUERY_ALL)
+        for (icount_t h = q.from; h < edge && h < q.to; h++)
+            n -= step_hits(u, &asked, h);
+    else if (result.end == QUERY_ENOUGH)
+        n -= q.limit;
+    else
+        n = 0;
+    MUST(n == 0, "another number of answers");
+    free(asked.found);
+}
+
 /* ---- what users do ---- */
 
 static void drop_point(struct user *u)
@@ -882,13 +1030,14 @@ static void user_acts(struct user *u)
     DO(12, "continue", check_forward(u));
     DO(2, "find steps", check_find_steps(u));
     DO(18, "reverse continue", check_backward(u));
-    DO(12, "seek", check_seek(u));
-    DO(9, "add point", add_point(u));
+    DO(10, "seek", check_seek(u));
+    DO(6, "add point", add_point(u));
     DO(4, "drop point", drop_point(u));
     DO(3, "write", write_something(u));
     DO(3, "snapshot", name_something(u));
     DO(2, "break", change_breaks(u));
     DO(3, "last write", check_last_write(u));
+    DO(3, "query", check_query(u));
 #undef DO
     if (!roll(u, 12) && timeline_at_edge(u->tl)) {
         ck_assert_int_eq(timeline_reset(u->tl, NULL), 0);
@@ -896,11 +1045,25 @@ static void user_acts(struct user *u)
     }
 }
 
+static struct machine *random_machine(uint64_t seed, unsigned ncpus, bool may_end)
+{
+    const struct schedule schedule = {.quantum = 1 + seed * 7 % 64, .seed = seed, .seeded = seed % 3 != 0, .starve = seed % 3 == 1};
+    struct machine *m = toy_machine_of(ncpus, &schedule);
+
+    toy_random_program(m, seed, may_end);
+    if (seed % 2)
+        toy_random_disk(m, seed);
+    if (ncpus > 1)
+        toy_random_cpus(m, seed);
+    return m;
+}
+
 static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
 {
+    struct machine *m = random_machine(seed, ncpus, may_end), *twin = random_machine(seed, ncpus, may_end);
     uint64_t rng = seed;
-    const struct schedule schedule = {.quantum = 1 + seed * 7 % 64, .seed = seed, .seeded = seed % 3 != 0, .starve = seed % 3 == 1};
-    struct machine *m = toy_machine_of(ncpus, &schedule), *twin = toy_machine_of(ncpus, &schedule);
+    struct query_means means;
+    struct user *u;
     struct timeline_config config = {
         .live = true,
         .sleep = toy_rand(&rng) % 2,
@@ -912,17 +1075,12 @@ static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
         .ladder_steps = 1 + toy_rand(&rng) % 40,
     };
 
-    toy_random_program(m, seed, may_end);
-    toy_random_program(twin, seed, may_end);
-    if (seed % 2) {
-        toy_random_disk(m, seed);
-        toy_random_disk(twin, seed);
-    }
-    if (ncpus > 1) {
-        toy_random_cpus(m, seed);
-        toy_random_cpus(twin, seed);
-    }
-    return user_create(seed, config, m, twin);
+    u = user_create(seed, config, m, twin);
+    u->may_end = may_end;
+    means = (struct query_means){.ctx = u, .make = another_machine, .now_ns = steady_now, .workers = 1 + (unsigned)(seed % 3),
+                                 .job_steps = 1 + toy_rand(&rng) % 1000, .job_records = 1 + toy_rand(&rng) % 20};
+    timeline_set_query_means(u->tl, &means);
+    return u;
 }
 
 /* ---- claims ---- */

@@ -84,13 +84,25 @@ static void write_split(const struct ports *p, uint16_t port, unsigned size, uin
     write_split(p, (uint16_t)(port + half), half, value >> (8 * half));
 }
 
+static void note(const struct ports *p, unsigned kind, uint16_t port, unsigned size, uint32_t value)
+{
+    const struct port_range *r = p->owner[port] ? &p->ranges[p->owner[port] - 1] : NULL;
+
+    if (p->machine && (p->machine->traps->notes & kind))
+        traps_add_note(p->machine, &(struct trap_hit){.kind = kind, .address = port, .len = size, .value = value,
+                                                      .writer = r ? r->dev->name : NULL});
+}
+
 uint32_t ports_read(void *ctx, uint16_t port, unsigned size)
 {
     struct ports *p = ctx;
+    uint32_t value;
 
     if (p->machine)
         machine_attention(p->machine);
-    return read_split(p, port, size);
+    value = read_split(p, port, size);
+    note(p, TRAP_IO_READ, port, size, value);
+    return value;
 }
 
 void ports_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
@@ -99,5 +111,6 @@ void ports_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
 
     if (p->machine)
         machine_attention(p->machine);
+    note(p, TRAP_IO_WRITE, port, size, value);
     write_split(p, port, size, value);
 }

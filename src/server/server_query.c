@@ -1,0 +1,401 @@
+/*
+ * Queries that answer with what happened: accesses to memory, exceptions, interrupts, input and output, changes of
+ * mode. Their lines are described in doc/queries.md; what they say there is for programs, too: fields are added, never
+ * changed.
+ *
+ * Adding one: what hits (traps, or a kind that is noted: vm/trap.h), how a hit is told, a line in the
+ * table of server_monitor.c.
+ */
+#include "server_query.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A query and what it is about. */
+struct events {
+    struct asked a;           /* first: it is the context of asked_note() */
+    struct place place;
+    bool (*wanted)(const struct events *e, const struct noted *n);
+    uint64_t first, last;     /* of the numbers or addresses that are wanted */
+    bool any, ports;
+    uint64_t value;           /* when-value */
+    unsigned comparison;
+};
+
+static void tell_where(struct asked *a, icount_t position, const struct noted *n)
+{
+    line_decimal(a, "position", position);
+    line_decimal(a, "cpu", n->hit.cpu);
+    if (n->pc)
+        line_hex(a, "pc", n->pc);
+}
+
+static bool note_wanted(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    const struct events *e = ctx;
+
+    return asked_note(ctx, m, hit, record) && (!e->wanted || e->wanted(e, record));
+}
+
+static const char *kind_name(unsigned kind)
+{
+    return kind == TRAP_WRITE || kind == TRAP_IO_WRITE ? "write" : "read";
+}
+
+/* ---- accesses ---- */
+
+static uint64_t called(const struct place *p, const struct trap_hit *hit)
+{
+    const struct trap *t = hit->trap ? &p->traps[hit->trap - 1] : NULL;
+
+    return t ? p->called[hit->trap - 1] + (hit->address - t->address) : hit->address;
+}
+
+static bool tell_access(void *ctx, icount_t position, const void *record)
+{
+    struct events *e = ctx;
+    const struct noted *n = record;
+    size_t len = n->hit.len < TRAP_BYTES ? n->hit.len : TRAP_BYTES;
+
+    tell_where(&e->a, position, n);
+    line_word(&e->a, "kind", kind_name(n->hit.kind));
+    line_hex(&e->a, "address", called(&e->place, &n->hit));
+    line_decimal(&e->a, "length", n->hit.len);
+    if (n->hit.kind == TRAP_WRITE) {
+        line_bytes(&e->a, "old", n->hit.before, len);
+        line_bytes(&e->a, "new", n->now, len);
+    } else {
+        line_bytes(&e->a, "value", n->hit.before, len);
+    }
+    if (n->hit.writer)
+        line_word(&e->a, "by", n->hit.writer);
+    return line_end(&e->a);
+}
+
+/* Have it answered and end it. */
+static int ask(struct events *e, struct query *q, const char *what, struct error *err)
+{
+    struct query_result result;
+    int r;
+
+    q->record_bytes = sizeof(struct noted);
+    if (!q->note)
+        q->note = note_wanted;
+    r = asked_run(&e->a, q, &result, err);
+    if (r == 0)
+        asked_tell_end(&e->a, what, &result);
+    return r;
+}
+
+static int accesses(struct rsp_monitor_call *call, unsigned kinds, const char *what, struct error *err)
+{
+    struct events e = {.place = {.count = 0}};
+    struct query q = {.answer = tell_access};
+    uint64_t len = 4;
+    int r = asked_init(&e.a, call, 1, 2, err);
+
+    if (r == 0 && e.a.nwords > 1)
+        r = asked_number(&e.a, 1, "number of bytes", &len, err);
+    if (r == 0)
+        r = place_find(&e.place, &e.a, e.a.words[0], len, kinds, err);
+    q.traps = e.place.traps;
+    q.ntraps = e.place.count;
+    if (r == 0)
+        r = ask(&e, &q, what, err);
+    place_done(&e.place);
+    asked_finish(&e.a);
+    return r;
+}
+
+int query_writes(struct rsp_monitor_call *call, struct error *err)
+{
+    return accesses(call, TRAP_WRITE, "writes", err);
+}
+
+int query_reads(struct rsp_monitor_call *call, struct error *err)
+{
+    return accesses(call, TRAP_READ, "reads", err);
+}
+
+int query_accesses(struct rsp_monitor_call *call, struct error *err)
+{
+    return accesses(call, TRAP_READ | TRAP_WRITE, "accesses", err);
+}
+
+/* ---- when-value ---- */
+
+enum { EQ, NE, LT, LE, GT, GE };
+static const char *const comparisons[] = {"==", "!=", "<", "<=", ">", ">="};
+
+static bool compares(const struct events *e, uint64_t value)
+{
+    switch (e->comparison) {
+    case EQ: return value == e->value;
+    case NE: return value != e->value;
+    case LT: return value < e->value;
+    case LE: return value <= e->value;
+    case GT: return value > e->value;
+    default: return value >= e->value;
+    }
+}
+
+/* All of the value after the step, by the bytes that it is made of. */
+static bool value_now(const struct events *e, const struct machine *m, unsigned cpu, uint64_t *value)
+{
+    const struct place *p = &e->place;
+    size_t at = 0;
+
+    *value = 0;
+    if (p->everywhere)
+        return server_read_memory(m, m->cpus[cpu], false, p->address, value, p->len) == p->len;
+    for (unsigned i = 0; i < p->count; i++) {
+        memcpy((uint8_t *)value + at, memory_page(&m->memory, (uint32_t)(p->traps[i].address >> PAGE_SHIFT)) +
+               (p->traps[i].address & ~PAGE_MASK), p->traps[i].len);
+        at += p->traps[i].len;
+    }
+    return true;
+}
+
+/* It holds after this write, and did not before: of what was there, the bytes that were written are in the hit. */
+static bool note_becomes(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    const struct events *e = ctx;
+    struct noted *n = record;
+    uint64_t now, before, from = called(&e->place, hit) - e->place.address;
+    size_t len = hit->len < sizeof(before) - from ? hit->len : sizeof(before) - from;
+
+    if (!value_now(e, m, hit->cpu, &now) || !compares(e, now))
+        return false;
+    before = now;
+    memcpy((uint8_t *)&before + from, hit->before, len);
+    if (compares(e, before) || !asked_note(ctx, m, hit, record))
+        return false;
+    memset(n->now, 0, sizeof(n->now));
+    memcpy(n->now, &now, sizeof(now));
+    memcpy(n->hit.before, &before, sizeof(before));
+    return true;
+}
+
+static bool tell_becomes(void *ctx, icount_t position, const void *record)
+{
+    struct events *e = ctx;
+    const struct noted *n = record;
+
+    tell_where(&e->a, position, n);
+    line_hex(&e->a, "address", e->place.address);
+    line_bytes(&e->a, "old", n->hit.before, e->place.len);
+    line_bytes(&e->a, "new", n->now, e->place.len);
+    if (n->hit.writer)
+        line_word(&e->a, "by", n->hit.writer);
+    return line_end(&e->a);
+}
+
+/* Where the stretch begins it may hold already. */
+static int tell_beginning(struct events *e, struct error *err)
+{
+    struct machine *m = timeline_scout(e->a.s->timeline, err);
+    icount_t first = timeline_first(e->a.s->timeline), from = e->a.from > first ? e->a.from : first;
+    uint64_t value;
+    int r = m ? timeline_scout_to(e->a.s->timeline, from, err) : err->code;
+
+    if (r < 0 || !value_now(e, m, e->a.s->cpu, &value) || !compares(e, value))
+        return r;
+    line_decimal(&e->a, "position", from);
+    line_hex(&e->a, "address", e->place.address);
+    line_bytes(&e->a, "new", (const uint8_t *)&value, e->place.len);
+    line_word(&e->a, "by", "the beginning");
+    line_end(&e->a);
+    return 0;
+}
+
+/* ADDR or ADDR/LEN, a comparison, a number. */
+static int take_comparison(struct events *e, uint64_t *len, struct error *err)
+{
+    char *slash = strchr(e->a.words[0], '/');
+
+    *len = 4;
+    if (slash) {
+        *slash = 0;
+        *len = strtoull(slash + 1, NULL, 0);
+    }
+    if (*len != 1 && *len != 2 && *len != 4 && *len != 8)
+        return error_set(err, -EINVAL, "a value has 1, 2, 4 or 8 bytes");
+    for (e->comparison = EQ; e->comparison <= GE; e->comparison++)
+        if (!strcmp(e->a.words[1], comparisons[e->comparison]))
+            return asked_number(&e->a, 2, "value", &e->value, err);
+    return error_set(err, -EINVAL, "'%s' compares nothing: ==, !=, <, <=, > or >=", e->a.words[1]);
+}
+
+int query_when_value(struct rsp_monitor_call *call, struct error *err)
+{
+    struct events e = {.place = {.count = 0}};
+    struct query q = {.answer = tell_becomes, .note = note_becomes};
+    uint64_t len;
+    int r = asked_init(&e.a, call, 3, 3, err);
+
+    if (r == 0)
+        r = take_comparison(&e, &len, err);
+    if (r == 0)
+        r = place_find(&e.place, &e.a, e.a.words[0], len, TRAP_WRITE, err);
+    if (r == 0 && !e.a.newest)
+        r = tell_beginning(&e, err);
+    q.traps = e.place.traps;
+    q.ntraps = e.place.count;
+    if (r == 0)
+        r = ask(&e, &q, "times", err);
+    place_done(&e.place);
+    asked_finish(&e.a);
+    return r;
+}
+
+/* ---- what is noted ---- */
+
+static bool number_wanted(const struct events *e, const struct noted *n)
+{
+    return e->any || (n->hit.number >= e->first && n->hit.number <= e->last);
+}
+
+static bool tell_exception(void *ctx, icount_t position, const void *record)
+{
+    struct events *e = ctx;
+    const struct noted *n = record;
+    const struct cpu_ops *ops = e->a.s->machine->cpus[0]->ops;
+    const char *name = n->hit.kind == TRAP_EXCEPTION && ops->exception_name ? ops->exception_name(n->hit.number) : NULL;
+
+    tell_where(&e->a, position, n);
+    line_word(&e->a, "kind", n->hit.kind == TRAP_EXCEPTION ? "exception" : "interrupt");
+    line_hex(&e->a, "number", n->hit.number);
+    if (name)
+        line_word(&e->a, "name", name);
+    if (n->hit.kind == TRAP_EXCEPTION) {
+        line_hex(&e->a, "code", n->hit.value);
+        line_hex(&e->a, "address", n->hit.address);
+    }
+    return line_end(&e->a);
+}
+
+static bool tell_mode(void *ctx, icount_t position, const void *record)
+{
+    struct events *e = ctx;
+    const struct noted *n = record;
+    const struct cpu_ops *ops = e->a.s->machine->cpus[0]->ops;
+    const char *from = ops->mode_name ? ops->mode_name(n->hit.value) : NULL;
+    const char *to = ops->mode_name ? ops->mode_name(n->hit.number) : NULL;
+
+    tell_where(&e->a, position, n);
+    line_word(&e->a, "old", from ? from : "unknown");
+    line_word(&e->a, "new", to ? to : "unknown");
+    return line_end(&e->a);
+}
+
+static bool tell_io(void *ctx, icount_t position, const void *record)
+{
+    struct events *e = ctx;
+    const struct noted *n = record;
+
+    tell_where(&e->a, position, n);
+    line_word(&e->a, "kind", kind_name(n->hit.kind));
+    line_word(&e->a, "space", n->hit.number ? "memory" : "port");
+    line_hex(&e->a, "address", n->hit.address);
+    line_decimal(&e->a, "length", n->hit.len);
+    line_hex(&e->a, "value", n->hit.value);
+    if (n->hit.writer)
+        line_word(&e->a, "device", n->hit.writer);
+    return line_end(&e->a);
+}
+
+/* An exception by its name, or a number. */
+static int take_number(struct events *e, struct error *err)
+{
+    const struct cpu_ops *ops = e->a.s->machine->cpus[0]->ops;
+
+    e->any = !e->a.nwords;
+    if (e->any)
+        return 0;
+    for (uint64_t n = 0; n < 64 && ops->exception_name; n++) {
+        const char *name = ops->exception_name(n);
+
+        if (name && (!strcmp(name, e->a.words[0]) || (*name == '#' && !strcmp(name + 1, e->a.words[0])))) {
+            e->first = e->last = n;
+            return 0;
+        }
+    }
+    if (asked_number(&e->a, 0, "number or name of an exception", &e->first, err) < 0)
+        return -EINVAL;
+    e->last = e->first;
+    return 0;
+}
+
+static int noted(struct rsp_monitor_call *call, unsigned notes, unsigned words, const char *what,
+                 bool (*tell)(void *, icount_t, const void *), struct error *err)
+{
+    struct events e = {.wanted = number_wanted};
+    struct query q = {.notes = notes, .answer = tell};
+    int r = asked_init(&e.a, call, 0, words, err);
+
+    if (r == 0)
+        r = take_number(&e, err);
+    if (r == 0)
+        r = ask(&e, &q, what, err);
+    asked_finish(&e.a);
+    return r;
+}
+
+int query_exceptions(struct rsp_monitor_call *call, struct error *err)
+{
+    return noted(call, TRAP_EXCEPTION, 1, "exceptions", tell_exception, err);
+}
+
+int query_interrupts(struct rsp_monitor_call *call, struct error *err)
+{
+    return noted(call, TRAP_INTERRUPT, 1, "interrupts", tell_exception, err);
+}
+
+int query_modes(struct rsp_monitor_call *call, struct error *err)
+{
+    return noted(call, TRAP_MODE, 0, "switches", tell_mode, err);
+}
+
+/* ---- input and output ---- */
+
+static bool io_wanted(const struct events *e, const struct noted *n)
+{
+    uint64_t last = n->hit.address + (n->hit.len - 1);
+
+    return e->any || (e->ports == !n->hit.number && n->hit.address <= e->last && last >= e->first);
+}
+
+/* Nothing, A, A-B; of ports, if there can be such a one, or of memory: phys:A. */
+static int take_range(struct events *e, struct error *err)
+{
+    const char *word = e->a.nwords ? e->a.words[0] : NULL;
+    char *end;
+
+    e->any = !word;
+    if (!word)
+        return 0;
+    e->ports = strncmp(word, "phys:", 5) && strcmp(e->a.s->machine->cpus[0]->ops->arch, "aarch64");
+    word += strncmp(word, "phys:", 5) ? 0 : 5;
+    e->first = e->last = strtoull(word, &end, 0);
+    if (end != word && *end == '-')
+        e->last = strtoull(end + 1, &end, 0);
+    if (*end || e->last < e->first || *word < '0' || *word > '9')
+        return error_set(err, -EINVAL, "'%s' is no port or range: FIRST-LAST, or phys:FIRST-LAST for devices in memory", word);
+    e->ports = e->ports && e->last <= UINT16_MAX;
+    return 0;
+}
+
+int query_io(struct rsp_monitor_call *call, struct error *err)
+{
+    struct events e = {.wanted = io_wanted};
+    struct query q = {.notes = TRAP_IO_READ | TRAP_IO_WRITE, .answer = tell_io};
+    int r = asked_init(&e.a, call, 0, 1, err);
+
+    if (r == 0)
+        r = take_range(&e, err);
+    if (r == 0)
+        r = ask(&e, &q, "accesses", err);
+    asked_finish(&e.a);
+    return r;
+}

@@ -1,0 +1,455 @@
+"""Queries of the monitor over a small guest, against an oracle that makes every step of it one by one and notes what it
+sees there: raw clients and a Python script within gdb, on both targets, live and of recordings."""
+import json
+import re
+import struct
+import sys
+
+import harness
+from harness import Server, build_c_guest, check, contains, equal, gdb, symbol
+
+SOURCE = r"""
+#include <stdint.h>
+volatile uint32_t counter, table[8];
+volatile uint64_t wide;
+volatile int seen;
+
+__attribute__((noinline)) int leaf(int a, int b) { counter += a; return a * 3 + b; }
+__attribute__((noinline)) int tree(int depth) { return depth ? tree(depth - 1) + leaf(depth, 1) : 7; }
+
+#ifdef __i386__
+#define USER "user"
+__asm__(".text\n"
+        "undefined: addl $2, (%esp)\n iretl\n"
+        "system: cmpl $1, %eax\n je 1f\n leal 100(%ebx), %eax\n iretl\n1: jmp after\n"
+        "user: movl $20, %eax\n movl $5, %ebx\n int $0x80\n movl %eax, seen\n ud2\n"
+        "      movl $21, %eax\n movl $6, %ebx\n int $0x80\n movl %eax, seen\n ud2\n"
+        "      movl $1, %eax\n int $0x80\n");
+extern char undefined[], system[], user[];
+static uint64_t gdt[6] = {0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00cffa000000ffff, 0x00cff2000000ffff, 0};
+static struct { uint32_t link, esp0, ss0, rest[23]; } tss;
+static uint64_t idt[129];
+static uint8_t stacks[2][2048];
+
+static uint64_t gate(const char *to, unsigned dpl)
+{
+    uint32_t a = (uint32_t)to;
+    return (a & 0xffff) | 8u << 16 | (uint64_t)(0x8e00 | dpl << 13 | (a & 0xffff0000)) << 32;
+}
+
+static void leave(void)
+{
+    struct { uint16_t limit; uint32_t base; } __attribute__((packed)) g = {sizeof gdt - 1, (uint32_t)gdt},
+        i = {sizeof idt - 1, (uint32_t)idt};
+    uint32_t t = (uint32_t)&tss;
+
+    gdt[5] = 0x67 | (uint64_t)(t & 0xffffff) << 16 | 0x89ull << 40 | (uint64_t)(t >> 24) << 56;
+    tss.esp0 = (uint32_t)stacks[1];
+    tss.ss0 = 0x10;
+    idt[6] = gate(undefined, 0);
+    idt[128] = gate(system, 3);
+    __asm__ volatile("lgdt %0; lidt %1; ljmp $8, $1f; 1: movw $0x10, %%ax; movw %%ax, %%ss; movw $0x28, %%ax; ltr %%ax;"
+                     "movw $0x23, %%ax; movw %%ax, %%ds; movw %%ax, %%es;"
+                     "pushl $0x23; pushl %2; pushl $2; pushl $0x1b; pushl $user; iretl"
+                     : : "m"(g), "m"(i), "r"(&stacks[2]) : "eax", "memory");
+}
+
+static void put(unsigned v) { __asm__ volatile("outb %0, $0x80" : : "a"((uint8_t)v)); }
+#else
+__asm__(".text\n.balign 2048\nvectors: .skip 0x400\n"
+        "lower: mrs x9, esr_el1\n lsr x9, x9, #26\n cmp x9, #0x15\n b.ne undefined\n"
+        "system: cmp x8, #1\n b.eq after\n add x0, x0, #100\n eret\n"
+        "undefined: mrs x9, elr_el1\n add x9, x9, #4\n msr elr_el1, x9\n eret\n"
+        ".balign 2048\n"
+        "user: mov x8, #20\n mov x0, #5\n svc #0\n adrp x1, seen\n str w0, [x1, :lo12:seen]\n .inst 0\n"
+        "      mov x8, #21\n mov x0, #6\n svc #0\n str w0, [x1, :lo12:seen]\n .inst 0\n"
+        "      mov x8, #1\n svc #0\n");
+static void leave(void)
+{
+    __asm__ volatile("adr x0, vectors; msr vbar_el1, x0; adr x0, user; msr elr_el1, x0; msr spsr_el1, xzr; mov x0, sp; msr sp_el0, x0;"
+                     "isb; eret" : : : "x0", "memory");
+}
+static void put(unsigned v) { *(volatile uint32_t *)0x09000000 = v; }
+#endif
+
+void after(void)
+{
+    for (unsigned i = 0; i < 3; i++)
+        put('a' + i);
+    for (;;)
+        counter++;
+}
+
+int main(void)
+{
+    for (int i = 0; i < 8; i++)
+        table[i] = i * i;
+    wide = 0x1122334455667788;
+    table[3] = table[2] + tree(4);
+    wide += leaf(2, 2);
+    leave();
+}
+"""
+STEPS = 700
+guests, oracles, symbols = {}, {}, {}
+
+
+def guest():
+    name = harness.target.name
+    if name not in guests:
+        guests[name] = build_c_guest(SOURCE, "queries", ("-O0", "-fno-pic"))[1]
+    return guests[name]
+
+
+def at(name):
+    key = (harness.target.name, name)
+    if key not in symbols:
+        symbols[key] = symbol(guest(), name)
+    return symbols[key]
+
+
+class Moment:
+    """The guest between two steps."""
+
+    def __init__(self, rsp):
+        raw = bytes.fromhex(rsp.registers())
+        if harness.target.name == "i386":
+            names = "eax ecx edx ebx esp ebp esi edi eip eflags cs".split()
+            self.r = dict(zip(names, struct.unpack_from("<11I", raw)))
+            self.pc, self.sp, self.user = self.r["eip"], self.r["esp"], self.r["cs"] & 3 == 3
+            self.result, self.number = self.r["eax"], self.r["eax"]
+        else:
+            values = struct.unpack_from("<33Q", raw)
+            self.r = {"x%d" % n: v for n, v in enumerate(values[:31])}
+            self.sp, self.pc = values[31:]
+            self.user = struct.unpack_from("<I", raw, 264)[0] & 0xf == 0
+            self.result, self.number = self.r["x0"], self.r["x8"]
+        self.memory = {name: rsp.memory(at(name), size) for name, size in
+                       (("counter", 4), ("table", 32), ("wide", 8), ("seen", 4))}
+
+    def value(self, name):
+        return int.from_bytes(self.memory[name], "little")
+
+
+def oracle():
+    """The moments before each of the first STEPS steps."""
+    name = harness.target.name
+    if name not in oracles:
+        with Server(guest=guest()) as s:
+            rsp = s.client()
+            oracles[name] = [Moment(rsp)]
+            while len(oracles[name]) <= STEPS:
+                rsp.ask("s")
+                oracles[name].append(Moment(rsp))
+                equal(rsp.position(), len(oracles[name]) - 1)
+            rsp.close()
+    return oracles[name]
+
+
+class Asker:
+    """A client of a guest that has been run a little further than the oracle, and stands in the midst."""
+
+    def __init__(self, *arguments):
+        self.server = Server(*arguments, guest=guest()) if harness.mode == "live" else Server(*arguments, either=guest())
+        self.rsp = self.server.client()
+        self.rsp.monitor("replay_break %d" % STEPS)
+        self.rsp.ask("c")
+        self.rsp.monitor("replay_delete_break")
+        self.rsp.monitor("seek %d" % (STEPS // 2))
+        self.rsp.ask("c")
+        equal(self.rsp.position(), STEPS // 2)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.rsp.close()
+        self.server.__exit__(kind, value, trace)
+
+    def lines(self, query):
+        """Answers as dictionaries; the last line apart."""
+        text = self.rsp.monitor(query + " --json" if " if " not in query else query.replace(" if ", " --json if ", 1))
+        lines = [json.loads(line) for line in text.splitlines()]
+        equal(self.rsp.position(), STEPS // 2, "a query leaves the guest where it stands")
+        return lines[:-1], lines[-1]
+
+
+def number(text):
+    return int(text, 16)
+
+
+def hit_range(query):
+    query, condition, rest = query.partition(" if ")
+    return query + " to %d" % STEPS + condition + rest
+
+
+def claim_writes_are_those_that_an_oracle_sees_with_old_and_new_values():
+    moments = oracle()
+    with Asker() as a:
+        for name, size in (("counter", 4), ("wide", 8), ("seen", 4)):
+            answers, end = a.lines(hit_range("writes 0x%x %d" % (at(name), size)))
+            changed = [p for p in range(STEPS) if moments[p].memory[name] != moments[p + 1].memory[name]]
+            equal(sorted({x["position"] for x in answers if x["old"] != x["new"]}), changed, name)
+            check(changed, "nothing changes %s: the test is none" % name)
+            for x in answers:
+                equal(number(x["pc"]), moments[x["position"]].pc, x)
+                if x["length"] == size:
+                    equal((number(x["old"]), number(x["new"])),
+                          (moments[x["position"]].value(name), moments[x["position"] + 1].value(name)), x)
+            equal((end["end"], end["writes"], end["to"]), ("all", len(answers), STEPS))
+
+
+def claim_newest_first_is_the_same_the_other_way_round_and_limits_cut():
+    with Asker() as a:
+        query = hit_range("accesses 0x%x 32" % at("table"))
+        forward = a.lines(query)[0]
+        check(len(forward) >= 10)
+        key = [(x["position"], x["address"], x["kind"]) for x in forward]
+        back = [(x["position"], x["address"], x["kind"]) for x in a.lines(query + " newest first")[0]]
+        equal(sorted(back), sorted(key))
+        equal([x[0] for x in back], sorted((x[0] for x in key), reverse=True))
+        for threads in (1, 2, 3):
+            equal(a.lines(query + " threads %d" % threads)[0], forward)
+        few, end = a.lines(query + " limit 3")
+        equal((few, end["end"]), (forward[:3], "limit"))
+        equal([x["position"] for x in a.lines(query + " newest limit 2")[0]], [p for p, _, _ in back[:2]])
+        middle = forward[len(forward) // 2]["position"]
+        equal(a.lines("accesses 0x%x 32 from %d to %d" % (at("table"), middle, STEPS))[0],
+              [x for x in forward if x["position"] >= middle])
+        equal(a.lines("accesses 0x%x 32 to %d" % (at("table"), middle))[0], [x for x in forward if x["position"] < middle])
+
+
+def claim_reads_tell_the_value_that_was_read():
+    moments = oracle()
+    with Asker() as a:
+        reads = a.lines(hit_range("reads 0x%x" % at("counter")))[0]
+        writes = a.lines(hit_range("writes 0x%x" % at("counter")))[0]
+        # Each += reads before it writes (at -O0), by one instruction or by two.
+        check(len(reads) - len(writes) in (0, 1), len(reads), len(writes))
+        for r, w in zip(reads, writes):
+            check(r["position"] <= w["position"], r, w)
+            equal(number(r["value"]), moments[r["position"]].value("counter"))
+        equal(a.lines(hit_range("reads phys:0x%x" % at("counter")))[0], reads, "physical: the guest does not translate")
+        equal([(x["position"], x["kind"], x["value"]) for x in a.lines(hit_range("reads virt:0x%x" % at("counter")))[0]],
+              [(x["position"], x["kind"], x["value"]) for x in reads])
+
+
+def calls_of(moments, name):
+    word = 4 if harness.target.name == "i386" else 8
+    for p in range(STEPS):
+        m = moments[p]
+        if m.pc != at(name):
+            continue
+        if harness.target.name == "i386":
+            yield p, None, m.sp + word
+        else:
+            yield p, m.r["x30"], m.sp
+
+
+def claim_calls_come_with_arguments_returns_and_results():
+    moments = oracle()
+    with Asker() as a:
+        for name in ("leaf", "tree"):
+            answers, end = a.lines(hit_range("calls 0x%x" % at(name)))
+            wanted = list(calls_of(moments, name))
+            equal([x["position"] for x in answers], [p for p, _, _ in wanted])
+            check(len(wanted) >= 5, name)
+            for x, (p, ret, sp) in zip(answers, wanted):
+                ret = ret or number(x["return"])
+                back = next(q for q in range(p + 1, STEPS) if moments[q].pc == ret and moments[q].sp == sp)
+                equal((x["returned"], number(x["result"]) & 0xffffffff), (back, moments[back].result & 0xffffffff), x)
+            equal(end["calls"], len(wanted))
+        tree = a.lines(hit_range("calls 0x%x" % at("tree")))[0]
+        equal([number(x["arg0"]) & 0xffffffff for x in tree], [4, 3, 2, 1, 0])
+        equal([x["position"] for x in a.lines(hit_range("calls 0x%x newest first" % at("tree")))[0]],
+              [x["position"] for x in tree[::-1]])
+        odd = a.lines(hit_range("calls 0x%x if %s" % (at("tree"), "*(int*)($esp+4) % 2 == 1" if harness.target.name == "i386"
+                                                       else "$w0 % 2 == 1")))[0]
+        equal([number(x["arg0"]) & 0xffffffff for x in odd], [3, 1])
+        # A call that returns only after the stretch did not return in it.
+        cut = a.lines("calls 0x%x to %d" % (at("tree"), tree[0]["returned"]))[0]
+        equal([x["returned"] for x in cut], ["no"] + [x["returned"] for x in tree[1:]])
+
+
+def claim_system_calls_exceptions_and_modes_are_those_of_the_oracle():
+    moments = oracle()
+    with Asker() as a:
+        system = [p for p in range(STEPS) if moments[p].user and not moments[p + 1].user and moments[p].number in (1, 20, 21)
+                  and moments[p + 1].pc == (at("system") if harness.target.name == "i386" else at("lower"))
+                  and (harness.target.name == "i386" or moments[p].pc not in undefined_pcs(moments))]
+        answers, end = a.lines(hit_range("syscalls"))
+        equal([(x["position"], x["number"]) for x in answers], [(p, moments[p].number) for p in system])
+        equal([x["number"] for x in answers], [20, 21, 1])
+        equal([number(x["result"]) for x in answers[:2]], [105, 106])
+        for x in answers[:2]:
+            equal(moments[x["returned"]].result, number(x["result"]))
+            check(moments[x["returned"]].user and not moments[x["returned"] - 1].user)
+        equal(answers[2]["returned"], "no")
+        equal([x["number"] for x in a.lines(hit_range("syscalls 21"))[0]], [21])
+
+        undefined = [p for p in range(STEPS) if moments[p].pc in undefined_pcs(moments) and not moments[p + 1].user]
+        name = "#UD" if harness.target.name == "i386" else "undefined"
+        answers = a.lines(hit_range("exceptions %s" % name))[0]
+        equal([(x["position"], number(x["pc"]), x["name"]) for x in answers], [(p, moments[p].pc, name) for p in undefined])
+        equal(len(answers), 2)
+
+        switches = [p for p in range(STEPS) if moments[p].user != moments[p + 1].user]
+        answers = a.lines(hit_range("mode-switches"))[0]
+        equal([x["position"] for x in answers if (x["new"] in ("ring3", "EL0")) != (x["old"] in ("ring3", "EL0"))], switches)
+        equal(a.lines(hit_range("interrupts"))[0], [])
+
+
+def undefined_pcs(moments):
+    """Where the two undefined instructions are: each is come to twice as seldom as it is left."""
+    user = at("user")
+    if harness.target.name == "i386":
+        return {p.pc for p, q in zip(moments, moments[1:]) if p.user and q.pc == at("undefined")}
+    return {user + 4 * 5, user + 4 * 10}
+
+
+def claim_accesses_to_devices_are_told_with_the_device():
+    with Asker() as a:
+        if harness.target.name == "i386":
+            answers = a.lines(hit_range("io 0x80"))[0]
+            device = None
+        else:
+            answers = a.lines(hit_range("io phys:0x9000000-0x9000fff"))[0]
+            device = "uart0"
+        equal([(number(x["value"]) & 0xff, x["kind"]) for x in answers], [(0x61, "write"), (0x62, "write"), (0x63, "write")])
+        if device:
+            equal({x["device"] for x in answers}, {device})
+        check(len(a.lines(hit_range("io"))[0]) >= 3)
+
+
+def claim_when_value_tells_each_time_that_it_becomes_so():
+    moments = oracle()
+    with Asker() as a:
+        answers = a.lines(hit_range("when-value 0x%x == 10" % at("counter")))[0]
+        equal([x["position"] for x in answers],
+              [p for p in range(STEPS) if moments[p].value("counter") != 10 and moments[p + 1].value("counter") == 10])
+        answers = a.lines(hit_range("when-value 0x%x/8 > 0" % at("wide")))[0]
+        equal([x["position"] for x in answers],
+              [p for p in range(STEPS) if not moments[p].value("wide") and moments[p + 1].value("wide")])
+        # It holds where the stretch begins.
+        answers = a.lines("when-value 0x%x == 0 to %d" % (at("counter"), STEPS))[0]
+        equal((answers[0]["position"], answers[0]["by"]), (0, "the beginning"))
+
+
+def claim_what_makes_no_sense_is_refused_in_words():
+    def refused(query, pattern):
+        try:
+            text = a.rsp.monitor(query)
+        except Exception as e:
+            text = str(e)
+        contains(text, pattern)
+
+    with Asker() as a:
+        refused("writes", "argument")
+        refused("writes zork", "no address")
+        refused("writes 0x%x 0" % at("wide"), "0 bytes")
+        refused("writes 0x%x 99999999999" % at("wide"), "bytes")
+        refused("writes phys:0xffffffffffff0000", "no memory")
+        refused("writes 0x%x from 20 to 10" % at("wide"), "after")
+        refused("writes 0x%x from soon" % at("wide"), "no position")
+        refused("writes 0x%x limit" % at("wide"), "limit needs")
+        refused("writes 0x%x 4 frobnicate" % at("wide"), "means nothing here")
+        refused("writes 0x%x if $zork == 1" % at("wide"), "no register")
+        refused("writes 0x%x if 1 +" % at("wide"), "condition")
+        refused("writes 0x%x if counter == 1" % at("wide"), "no symbols")
+        refused("writes 0x%x if %s1%s" % (at("wide"), "(" * 300, ")" * 300), "condition|long|deep")
+        refused("exceptions zork", "number or name")
+        refused("io 20-10", "no port")
+        refused("when-value 0x%x is 3" % at("wide"), "compares nothing")
+        refused("when-value 0x%x/3 == 3" % at("wide"), "1, 2, 4 or 8")
+        # Beyond the ends of history there is nothing.
+        equal(a.lines("writes 0x%x from 99G" % at("wide"))[0], [])
+        # A condition that cannot be evaluated does not hold.
+        equal(a.lines(hit_range("writes 0x%x if *(int*)0xfffffffffffffff0" % at("wide")))[0], [])
+        equal(a.lines(hit_range("writes 0x%x if 1 / 0" % at("wide")))[0], [])
+
+
+def claim_conditions_are_cs():
+    with Asker() as a:
+        one = hit_range("calls 0x%x limit 1" % at("tree"))
+        sp = "$sp" if harness.target.name == "aarch64" else "$esp"
+        for condition, holds in (("1 + 2 * 3 == 7", 1), ("(1 + 2) * 3 == 9", 1), ("-1 < 0", 1), ("-1 < 0u", 0), ("1 ? 2", None),
+                                 ("10 / 3 == 3 && 10 % 3 == 1", 1), ("0 || 0", 0), ("1 || 1 / 0", 1), ("0 && 1 / 0", 0),
+                                 ("!5", 0), ("~0 == -1", 1), ("1 << 4 == 16", 1), ("(char)200 < 0", 1), ("(unsigned char)200 > 0", 1),
+                                 ("0xffffffff > 0", 1), ("(int)0xffffffff == -1", 1), ("'a' == 97", 1), ("3 > 2 > 1", 0),
+                                 ("5 & 3 == 1", 0), ("(5 ^ 3) == 6", 1), ("-8 >> 1 == -4", 1), ("$pc == 0x%x" % at("tree"), 1),
+                                 ("*(int*)0x%x == %d" % (at("table") + 4, 1), 1), ("{unsigned char}0x%x == 4" % (at("table") + 8), 1),
+                                 ("*(short *)(0x%x + 2 * 4) == 4 && %s" % (at("table"), sp), 1)):
+            if holds is None:
+                try:
+                    a.rsp.monitor(one + " if " + condition)
+                    check(False, condition)
+                except Exception as e:
+                    contains(str(e), "condition")
+            else:
+                equal(len(a.lines(one + " if " + condition)[0]), holds, condition)
+
+
+SCRIPT = """
+import gdb, json
+def ask(query):
+    text = gdb.execute("monitor " + query + " --json", to_string=True)
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return lines[:-1], lines[-1]
+address = int(gdb.parse_and_eval("&counter"))
+answers, end = ask("writes 0x%%x to %(steps)d" %% address)
+assert end["end"] == "all" and end["writes"] == len(answers)
+for answer in answers:
+    function = gdb.block_for_pc(int(answer["pc"], 16)).function
+    print("WRITE %%d %%s %%d" %% (answer["position"], function, int(answer["new"], 16)))
+calls, end = ask("calls 0x%%x to %(steps)d" %% int(gdb.parse_and_eval("(long)&leaf")))
+print("CALLS", len(calls), [int(c["result"], 16) & 0xffffffff for c in calls])
+last = answers[0]["position"]
+gdb.execute("monitor seek %%d" %% last)
+gdb.execute("continue")
+print("THERE", gdb.selected_frame().name())
+"""
+
+
+def claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told():
+    moments = oracle()
+    with Server(guest=guest()) as s:
+        out = gdb(s, ["monitor replay_break %d" % STEPS, "continue", "python\n" + SCRIPT % {"steps": STEPS} + "end"],
+                  symbols=guest())
+    writes = re.findall(r"^WRITE (\d+) (\w+) (\d+)", out, re.M)
+    changed = [p for p in range(STEPS) if moments[p].value("counter") != moments[p + 1].value("counter")]
+    equal([int(p) for p, _, _ in writes], changed, out)
+    equal({f for _, f, _ in writes}, {"leaf", "after"})
+    contains(out, r"^CALLS 5 \[4, 7, 10, 13, 8\]")
+    contains(out, r"^THERE leaf")
+
+
+def claim_a_query_can_be_interrupted_and_a_client_may_leave():
+    with Server("--icount", "sleep=off", guest=guest()) as s:
+        rsp = s.client()
+        rsp.monitor("replay_break 60M")
+        rsp.ask("c")
+        rsp.send("qRcmd," + (b"writes 0x%x" % at("counter")).hex())
+        rsp.interrupt()
+        text = b""
+        while True:
+            reply = rsp.receive()
+            if not reply.startswith(b"O") or reply == b"OK":
+                break
+            text += bytes.fromhex(reply[1:].decode())
+        contains(text.decode()[-200:], r"end=interrupted writes=\d+ from=0")
+        equal(rsp.position(), 60000000)
+        # Another one, whose client goes away in the midst of it.
+        rsp.send("qRcmd," + (b"writes 0x%x" % at("counter")).hex())
+        rsp.receive()
+        rsp.close()
+        again = s.client()
+        equal(again.position(), 60000000)
+        contains(again.monitor("writes 0x%x limit 2" % at("counter")), r"^end=limit writes=2 ")
+        again.close()
+
+
+if __name__ == "__main__":
+    claim_a_query_can_be_interrupted_and_a_client_may_leave.modes = ("live",)
+    claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told.modes = ("live",)
+    claim_conditions_are_cs.modes = claim_what_makes_no_sense_is_refused_in_words.modes = ("live",)
+    harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64))
