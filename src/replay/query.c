@@ -47,6 +47,7 @@ struct worker {
     bool running;
     bool lost;            /* checkpoints came and went since it ran */
     struct job *job;
+    struct page_set ran;  /* for query.coverage */
     icount_t exec_told;   /* the execution hit at this position was noted */
 };
 
@@ -63,6 +64,7 @@ struct crew {
     size_t most;          /* records that a job may keep */
     struct job *jobs;
     size_t njobs, next, answered; /* in order; the first that may be open; the first that was not answered */
+    unsigned scout;       /* the worker that looks around for the caller */
     bool quit;            /* no more jobs; those in work are to be given up */
 };
 
@@ -175,6 +177,18 @@ static void go_before(struct worker *w, icount_t position)
     place_restore(tl, c);
 }
 
+/* The instructions of just these steps. */
+static enum run_end cover(struct worker *w, const struct job *j)
+{
+    enum run_end end = run_to(w->tl, j->from);
+
+    w->tl->m->coverage = &w->ran;
+    if (end == RUN_LIMIT)
+        end = run_to(w->tl, j->to);
+    w->tl->m->coverage = NULL;
+    return end;
+}
+
 static void do_job(struct worker *w, struct job *j)
 {
     j->known_from = j->from;
@@ -184,7 +198,10 @@ static void do_job(struct worker *w, struct job *j)
     go_before(w, j->from);
     w->job = j;
     w->tl->pace.interrupted = false;
-    j->end = run_to(w->tl, j->to);
+    if (w->crew->q->coverage)
+        j->end = cover(w, j);
+    else
+        j->end = run_to(w->tl, j->to);
     w->job = NULL;
     if (j->end != RUN_HIT)
         return;
@@ -308,7 +325,7 @@ static bool range_concerns(const struct page_set *pages, uint64_t address, uint6
 
 static bool concerns(const struct query *q, const struct footprint *f)
 {
-    if (q->notes || !f)
+    if (q->notes || q->coverage || !f)
         return true;
     for (unsigned i = 0; i < q->ntraps; i++) {
         const struct trap *t = &q->traps[i];
@@ -505,6 +522,10 @@ static void stop_workers(struct crew *k, struct error *err)
         pthread_join(w->thread, NULL);
         w->running = false;
         w->tl->m->traps->notes = 0;
+        for (uint32_t n = 0; k->q->coverage && n < w->ran.size; n++)
+            if (w->ran.slots[n])
+                page_set_add(k->q->coverage, w->ran.slots[n] - 1);
+        page_set_finish(&w->ran);
         if (err->code && w->tl->truth.bad != ICOUNT_MAX)
             error_set(err, err->code, "%s", w->tl->truth.divergence.text);
     }
@@ -568,13 +589,18 @@ static bool scout_poll(void *ctx)
     return host->poll && host->poll(host->ctx);
 }
 
-struct machine *timeline_scout(struct timeline *tl, struct error *err)
+struct machine *timeline_scout(struct timeline *tl, unsigned n, struct error *err)
 {
     struct machine *m;
 
-    if (muster(tl, 1, err) < 0)
+    if (muster(tl, n + 1, err) < 0)
         return NULL;
-    m = tl->crew->workers[0].tl->m;
+    if (tl->crew->nworkers <= n) {
+        error_set(err, -ENOMEM, "there is no machine to look around with");
+        return NULL;
+    }
+    tl->crew->scout = n;
+    m = tl->crew->workers[n].tl->m;
     machine_set_traps(m, NULL, 0);
     m->traps->notes = 0;
     return m;
@@ -582,30 +608,30 @@ struct machine *timeline_scout(struct timeline *tl, struct error *err)
 
 int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
 {
-    struct worker *w = &tl->crew->workers[0];
-    struct timeline *scout = w->tl;
+    struct worker *w = &tl->crew->workers[tl->crew->scout];
     enum run_end end;
 
     if (position < tl->first || position > tl->edge)
         return error_set(err, -ERANGE, "history is from position %llu to %llu", (unsigned long long)tl->first,
                          (unsigned long long)tl->edge);
-    scout->host.poll = scout_poll;
     w->job = NULL;
+    w->tl->host.poll = scout_poll;
     if (w->lost)
         go_before(w, position);
-    end = replica_go(scout, position);
-    scout->host.poll = worker_poll;
-    return scout_end(scout, end, err);
+    end = replica_go(w->tl, position);
+    w->tl->host.poll = worker_poll;
+    return scout_end(w->tl, end, err);
 }
 
 int timeline_scout_step(struct timeline *tl, struct error *err)
 {
-    struct timeline *scout = tl->crew->workers[0].tl;
+    struct timeline *scout = tl->crew->workers[tl->crew->scout].tl;
     enum run_end end;
 
     if (scout->m->st->position >= tl->edge)
         return error_set(err, -ERANGE, "history ends at position %llu", (unsigned long long)tl->edge);
     scout->host.poll = scout_poll;
+    scout->pace.interrupted = false;
     end = run_step(scout, UINT64_MAX);
     scout->host.poll = worker_poll;
     return scout_end(scout, end, err);

@@ -25,6 +25,8 @@ struct query {
     const struct trap *traps;
     unsigned ntraps;
     unsigned notes;
+    /* Or: the instructions that are run are added to it, as machine.coverage has them; nothing else is asked. */
+    struct page_set *coverage;
     size_t record_bytes;      /* of what is kept of a hit */
     void *ctx;
     /* In a replica's thread, its machine `m` standing at the hit (before an instruction; after an access or what was
@@ -68,12 +70,12 @@ void timeline_set_query_means(struct timeline *tl, const struct query_means *mea
  * holds)... */
 int timeline_query(struct timeline *tl, const struct query *q, struct query_result *result, struct error *err);
 
-/* A replica for one who looks at places and steps by himself, in the caller's thread: its machine, and... NULL with *err.
- * It is good until the next query. */
-struct machine *timeline_scout(struct timeline *tl, struct error *err);
-/* ...go to a position of history. 0, -EINTR, or another errno with *err. */
+/* A replica for one who looks at places and steps by himself, in the caller's thread: the machine of number `n`; NULL with
+ * *err. It is good until the next query. */
+struct machine *timeline_scout(struct timeline *tl, unsigned n, struct error *err);
+/* The one that was asked for last goes to a position of history. 0, -EINTR, or another errno with *err. */
 int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err);
-/* Make a step as a debugger does: to the next boundary. The same. */
+/* It makes a step: an instruction, or an entry. The same. */
 int timeline_scout_step(struct timeline *tl, struct error *err);
 
 #endif

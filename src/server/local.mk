@@ -18,6 +18,7 @@ libserver_a_SOURCES = \
 	src/server/server_client.c \
 	src/server/server_drives.c \
 	src/server/server_flash.c \
+	src/server/server_history.c \
 	src/server/server_monitor.c \
 	src/server/server_ports.c \
 	src/server/server_query.c src/server/server_query.h \

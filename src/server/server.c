@@ -725,7 +725,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
     if (config->make_machine) {
-        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = host_processors()};
+        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = host_processors() < 2 ? 2 : host_processors()};
 
         timeline_set_query_means(s->timeline, &means);
     }

@@ -194,7 +194,7 @@ static bool tell_becomes(void *ctx, icount_t position, const void *record)
 /* Where the stretch begins it may hold already. */
 static int tell_beginning(struct events *e, struct error *err)
 {
-    struct machine *m = timeline_scout(e->a.s->timeline, err);
+    struct machine *m = timeline_scout(e->a.s->timeline, 0, err);
     icount_t first = timeline_first(e->a.s->timeline), from = e->a.from > first ? e->a.from : first;
     uint64_t value;
     int r = m ? timeline_scout_to(e->a.s->timeline, from, err) : err->code;

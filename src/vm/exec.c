@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/page_set.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,15 @@ static void stand_at_fault(struct ucpu *c)
     c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->va_mask);
 }
 
+/* The block of one instruction in progress was run, if somebody asks. */
+static void note_coverage(const struct ucpu *c)
+{
+    struct page_set *coverage = c->cpu.machine->coverage;
+
+    if (coverage)
+        page_set_add(coverage, (c->block->key.va << COVERAGE_LEN_BITS) + c->block->len);
+}
+
 /* What a block's run led to. `stepping`: single_step() held when it began. */
 static void after_block(struct ucpu *c, enum left left, bool stepping)
 {
@@ -331,6 +341,8 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
             c->npending_hits = 0;
             x->retry = true;
         } else {
+            if (c->fe->retires && c->fe->retires(c))
+                note_coverage(c);
             take_exception(c);
         }
         return;
@@ -338,6 +350,8 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
     case LEFT_UNCHAINED:
         CHECK(!"left an engine for the other");
     }
+    if (left != LEFT_BUDGET)
+        note_coverage(c);
     c->cpu.steps = 0;
     c->retry_alone = false;
     if (stepping && c->fe->stepped) {
@@ -393,7 +407,7 @@ static bool make_steps(struct ucpu *c)
     struct exec *x = c->exec;
     struct block_key key;
     struct block *b;
-    bool alone = x->stepping || c->single || x->retry || c->cpu.to_boundary;
+    bool alone = x->stepping || c->single || x->retry || c->cpu.to_boundary || c->cpu.machine->coverage;
 
     x->retry = false;
     c->fe->where(c, &key);

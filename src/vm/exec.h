@@ -190,6 +190,8 @@ struct frontend {
     bool (*take_event)(struct ucpu *);
     /* An instruction faulted; PC names it. Deliver the pending exception: one step. */
     void (*take_exception)(struct ucpu *);
+    /* Is the pending exception that of an instruction which counts as executed (A64: SVC, HVC, SMC)? Pure. NULL: none is. */
+    bool (*retires)(const struct ucpu *);
     /* Must instructions be run one at a time now (i386 TF, a64 software step)? Pure. */
     bool (*single_step)(const struct ucpu *);
     /* After each instruction while single_step() held at its beginning. */

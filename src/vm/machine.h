@@ -161,6 +161,10 @@ struct machine {
     const struct machine_env *env;
     struct traps *traps;          /* break- and watchpoints, never NULL */
     struct footprint *footprint;  /* pages touched are noted here; NULL: nobody asks */
+    /* The instructions that are run are noted here: (address << COVERAGE_LEN_BITS) + bytes. NULL: nobody asks. While
+     * somebody does, they are run one at a time. */
+    struct page_set *coverage;
+#define COVERAGE_LEN_BITS 5
     const char *acting;           /* who is changing the state just now, if it is not an instruction of the CPU: a device
                                    * by its name, the debugger, a reset...; NULL: that. For those who are told of it */
 

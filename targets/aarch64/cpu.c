@@ -329,6 +329,7 @@ static const struct frontend frontend = {
     .event_ready = a64_event_ready,
     .take_event = a64_take_event,
     .take_exception = a64_take_exception,
+    .retires = a64_retires,
     .single_step = a64_single_step,
     .stepped = a64_stepped,
     .guest_break = a64_guest_break,

@@ -244,6 +244,7 @@ int a64_undefined(struct a64_cpu *c);                                   /* EC 0 
 bool a64_event_ready(const struct ucpu *u);
 bool a64_take_event(struct ucpu *u);
 void a64_take_exception(struct ucpu *u);
+bool a64_retires(const struct ucpu *u);
 /* EL, SP, SCTLR, TTBR... changed: refresh the TLB regime and whatever the block key depends on. */
 void a64_regime_changed(struct a64_cpu *c);
 /* Words for an exception class, and for an exception level. NULL: there are none. */

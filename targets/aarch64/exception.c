@@ -232,6 +232,11 @@ static void note_exception(const struct a64_cpu *c, uint32_t esr)
                                              .address = c->st->sp});
 }
 
+bool a64_retires(const struct ucpu *u)
+{
+    return ((const struct a64_cpu *)(const void *)u)->exc.return_next;
+}
+
 void a64_take_exception(struct ucpu *u)
 {
     struct a64_cpu *c = a64_of(u);

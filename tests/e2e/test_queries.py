@@ -1,9 +1,11 @@
 """Queries of the monitor over a small guest, against an oracle that makes every step of it one by one and notes what it
 sees there: raw clients and a Python script within gdb, on both targets, live and of recordings."""
 import json
+import os
 import re
 import struct
 import sys
+import tempfile
 
 import harness
 from harness import Server, build_c_guest, check, contains, equal, gdb, symbol
@@ -335,32 +337,108 @@ def claim_when_value_tells_each_time_that_it_becomes_so():
         equal((answers[0]["position"], answers[0]["by"]), (0, "the beginning"))
 
 
-def claim_what_makes_no_sense_is_refused_in_words():
-    def refused(query, pattern):
-        try:
-            text = a.rsp.monitor(query)
-        except Exception as e:
-            text = str(e)
-        contains(text, pattern)
-
+def claim_a_trace_has_every_step_and_what_it_changes():
+    moments = oracle()
+    pc = "eip" if harness.target.name == "i386" else "pc"
     with Asker() as a:
-        refused("writes", "argument")
-        refused("writes zork", "no address")
-        refused("writes 0x%x 0" % at("wide"), "0 bytes")
-        refused("writes 0x%x 99999999999" % at("wide"), "bytes")
-        refused("writes phys:0xffffffffffff0000", "no memory")
-        refused("writes 0x%x from 20 to 10" % at("wide"), "after")
-        refused("writes 0x%x from soon" % at("wide"), "no position")
-        refused("writes 0x%x limit" % at("wide"), "limit needs")
-        refused("writes 0x%x 4 frobnicate" % at("wide"), "means nothing here")
-        refused("writes 0x%x if $zork == 1" % at("wide"), "no register")
-        refused("writes 0x%x if 1 +" % at("wide"), "condition")
-        refused("writes 0x%x if counter == 1" % at("wide"), "no symbols")
-        refused("writes 0x%x if %s1%s" % (at("wide"), "(" * 300, ")" * 300), "condition|long|deep")
-        refused("exceptions zork", "number or name")
-        refused("io 20-10", "no port")
-        refused("when-value 0x%x is 3" % at("wide"), "compares nothing")
-        refused("when-value 0x%x/3 == 3" % at("wide"), "1, 2, 4 or 8")
+        answers, end = a.lines("trace 10 %d" % (STEPS - 10))
+        equal((end["end"], end["steps"]), ("all", STEPS - 20))
+        equal([x["position"] for x in answers], list(range(10, STEPS - 10)))
+        for x in answers:
+            before, after = moments[x["position"]], moments[x["position"] + 1]
+            equal(number(x["pc"]), before.pc)
+            for name, value in after.r.items():
+                if name != pc:
+                    check((name in x) == (value != before.r[name]) and (name not in x or number(x[name]) == value), name, x)
+        with tempfile.TemporaryDirectory() as directory:
+            name = os.path.join(directory, "trace")
+            contains(a.rsp.monitor("trace 10 20 " + name), "^end=all steps=10")
+            with open(name) as f:
+                equal(len(f.read().splitlines()), 10)
+            refused(a, "trace 10 20 " + name, "exists")
+
+
+def claim_coverage_is_what_an_oracle_ran():
+    moments = oracle()
+    with Asker() as a, tempfile.TemporaryDirectory() as directory:
+        for first, last in ((0, STEPS), (40, 97)):
+            # What faults is not run.
+            ran = {m.pc for m, after in zip(moments[first:last], moments[first + 1:]) if m.pc not in undefined_pcs(moments)}
+            answers, end = a.lines("coverage %d %d" % (first, last))
+            equal(end["instructions"], len(ran))
+            starts = [(number(x["address"]), x["length"]) for x in answers]
+            for pc in ran:
+                check(any(s <= pc < s + n for s, n in starts), hex(pc))
+            check(all(s in ran for s, _ in starts), starts)
+            name = os.path.join(directory, "%d.drcov" % first)
+            a.rsp.monitor("coverage %d %d %s" % (first, last, name))
+            with open(name, "rb") as f:
+                head, _, table = f.read().partition(b" bbs\n")
+            check(head.startswith(b"DRCOV VERSION: 2\n") and head.endswith(b"BB Table: %d" % len(ran)), head)
+            equal({struct.unpack_from("<I", table, i)[0] for i in range(0, len(table), 8)}, ran)
+
+
+def claim_a_difference_names_registers_and_memory_that_are_not_the_same():
+    moments = oracle()
+    with Asker() as a:
+        for x, y in ((100, 110), (20, 400), (400, 20), (33, 33)):
+            answers, end = a.lines("diff %d %d" % (x, y))
+            equal((end["end"], end["from"], end["to"]), ("all", x, y))
+            told = {d["name"]: (number(d["old"]), number(d["new"])) for d in answers if d["kind"] == "register"}
+            for name, value in moments[x].r.items():
+                now = moments[y].r[name]
+                equal(told.get(name), None if value == now else (value, now), name)
+            ranges = [(number(d["address"]), d["length"]) for d in answers if d["kind"] == "memory"]
+            for name, size in (("counter", 4), ("table", 32), ("wide", 8), ("seen", 4)):
+                for b in range(size):
+                    if moments[x].memory[name][b] != moments[y].memory[name][b]:
+                        check(any(s <= at(name) + b < s + n for s, n in ranges), name, ranges)
+            check(x != y or not answers, answers)
+
+
+def claim_bytes_are_found_at_the_moment_that_they_appear():
+    moments = oracle()
+    with Asker() as a:
+        last = moments[STEPS].memory["wide"]
+        answers, end = a.lines(hit_range("find " + last.hex()))
+        equal((end["found"], [number(x["address"]) for x in answers]), (1, [at("wide")]))
+        equal(answers[0]["position"], next(p for p in range(STEPS) if moments[p + 1].memory["wide"] == last))
+        equal(a.lines("find %s from %d to %d" % (last.hex(), STEPS - 5, STEPS))[0][0]["by"], "the beginning")
+        equal(a.lines(hit_range("find deadbeefdeadbeef"))[0], [])
+
+
+def refused(a, query, pattern):
+    try:
+        text = a.rsp.monitor(query)
+    except Exception as e:
+        text = str(e)
+    contains(text, pattern)
+
+
+def claim_what_makes_no_sense_is_refused_in_words():
+    with Asker() as a:
+        refused(a, "writes", "argument")
+        refused(a, "writes zork", "no address")
+        refused(a, "writes 0x%x 0" % at("wide"), "0 bytes")
+        refused(a, "writes 0x%x 99999999999" % at("wide"), "bytes")
+        refused(a, "writes phys:0xffffffffffff0000", "no memory")
+        refused(a, "writes 0x%x from 20 to 10" % at("wide"), "after")
+        refused(a, "writes 0x%x from soon" % at("wide"), "no position")
+        refused(a, "writes 0x%x limit" % at("wide"), "limit needs")
+        refused(a, "writes 0x%x 4 frobnicate" % at("wide"), "means nothing here")
+        refused(a, "writes 0x%x if $zork == 1" % at("wide"), "no register")
+        refused(a, "writes 0x%x if 1 +" % at("wide"), "condition")
+        refused(a, "writes 0x%x if counter == 1" % at("wide"), "no symbols")
+        refused(a, "writes 0x%x if %s1%s" % (at("wide"), "(" * 300, ")" * 300), "condition|long|deep")
+        refused(a, "exceptions zork", "number or name")
+        refused(a, "io 20-10", "no port")
+        refused(a, "when-value 0x%x is 3" % at("wide"), "compares nothing")
+        refused(a, "when-value 0x%x/3 == 3" % at("wide"), "1, 2, 4 or 8")
+        refused(a, "trace 20 10", "no stretch")
+        refused(a, "diff 1 99G", "history ends")
+        refused(a, "find 123", "no bytes")
+        refused(a, "find", "argument")
+        refused(a, "coverage 1 2 /nonexistent/file", "cannot create")
         # Beyond the ends of history there is nothing.
         equal(a.lines("writes 0x%x from 99G" % at("wide"))[0], [])
         # A condition that cannot be evaluated does not hold.

@@ -1,0 +1,575 @@
+/*
+ * Queries about a stretch as such: every step of it, all that ran in it, what is different at its ends, and when bytes first
+ * appeared. See doc/queries.md.
+ *
+ * Files are written new, never over one that has something in it.
+ */
+#include "server_query.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/file.h"
+#include "host/output.h"
+
+#define TRACE_MOST   ((icount_t)10000000)   /* steps */
+#define FILE_MOST    ((size_t)1 << 30)
+#define DIFF_RANGES  1000u                  /* of memory */
+#define DIFF_GAP     16u                    /* bytes that are equal, within a range */
+#define FIND_MOST    256u                   /* bytes to look for */
+
+static int take_stretch(struct asked *a, icount_t *from, icount_t *to, struct error *err)
+{
+    const struct timeline *tl = a->s->timeline;
+    int r = asked_position(a, a->words[0], from, err);
+
+    if (r == 0)
+        r = asked_position(a, a->words[1], to, err);
+    if (r == 0 && (*from > timeline_edge(tl) || *to > timeline_edge(tl)))
+        r = error_set(err, -ERANGE, "history ends at position %" PRIu64, timeline_edge(tl));
+    return r;
+}
+
+static void begin(struct asked *a)
+{
+    server_begin_search(a->s);
+    a->s->querying = true;
+}
+
+static void end(struct asked *a)
+{
+    a->s->querying = false;
+    server_end_search(a->s);
+}
+
+/* ---- registers ---- */
+
+/* All of a CPU's, one after the other. */
+static size_t registers_bytes(const struct cpu *cpu)
+{
+    size_t bytes = 0;
+
+    for (unsigned i = 0; i < cpu->ops->nregs; i++)
+        bytes += cpu->ops->regs[i].bits / 8u;
+    return bytes;
+}
+
+static void read_registers(const struct cpu *cpu, uint8_t *to)
+{
+    for (unsigned i = 0; i < cpu->ops->nregs; i++) {
+        cpu->ops->read_reg(cpu, i, to);
+        to += cpu->ops->regs[i].bits / 8u;
+    }
+}
+
+static void tell_register(struct asked *a, const char *name, const uint8_t *bytes, size_t len)
+{
+    line_bytes(a, name, bytes, len);
+}
+
+/* ---- trace ---- */
+
+struct trace {
+    struct asked a;
+    struct buffer *file;     /* NULL: to the debugger */
+    uint8_t *before[MACHINE_MAX_CPUS], *after;
+    uint64_t steps;
+};
+
+static bool trace_line_end(struct trace *t)
+{
+    struct asked *a = &t->a;
+
+    if (!t->file)
+        return line_end(a);
+    buffer_printf(&a->text, a->json ? "}\n" : "\n");
+    buffer_append(t->file, a->text.data, a->text.len);
+    buffer_clear(&a->text);
+    a->nfields = 0;
+    return t->file->len < FILE_MOST;
+}
+
+/* What the step from `position` changed in the registers of the CPU that made it. */
+static bool tell_step(struct trace *t, const struct machine *m, icount_t position, const uint64_t *pcs)
+{
+    const struct cpu *cpu = m->runner;
+    uint8_t *before = t->before[cpu->index], *after = t->after;
+
+    read_registers(cpu, after);
+    line_decimal(&t->a, "position", position);
+    line_decimal(&t->a, "cpu", cpu->index);
+    line_hex(&t->a, "pc", pcs[cpu->index]);
+    for (unsigned i = 0; i < cpu->ops->nregs; i++) {
+        size_t len = cpu->ops->regs[i].bits / 8u;
+
+        if (i != cpu->ops->pc_reg && !cpu->ops->regs[i].no_save && memcmp(before, after, len))
+            tell_register(&t->a, cpu->ops->regs[i].name, after, len);
+        memcpy(before, after, len);
+        before += len;
+        after += len;
+    }
+    t->steps++;
+    return trace_line_end(t);
+}
+
+static int trace_steps(struct trace *t, struct machine *m, icount_t from, icount_t to, struct error *err)
+{
+    struct timeline *tl = t->a.s->timeline;
+    uint64_t pcs[MACHINE_MAX_CPUS];
+    int r = timeline_scout_to(tl, from, err);
+    bool more = true;
+
+    for (unsigned i = 0; r == 0 && i < m->ncpus; i++)
+        read_registers(m->cpus[i], t->before[i]);
+    while (r == 0 && more && m->st->position < to && (!t->a.limit || t->steps < t->a.limit)) {
+        icount_t position = m->st->position;
+
+        for (unsigned i = 0; i < m->ncpus; i++)
+            pcs[i] = m->cpus[i]->ops->pc(m->cpus[i]);
+        r = timeline_scout_step(tl, err);
+        if (r == 0 && m->st->position > position)
+            more = tell_step(t, m, position, pcs);
+    }
+    return r;
+}
+
+int query_trace(struct rsp_monitor_call *call, struct error *err)
+{
+    struct trace t = {.file = NULL};
+    struct buffer file;
+    struct machine *m = NULL;
+    icount_t from = 0, to = 0;
+    int r = asked_init(&t.a, call, 2, 3, err);
+
+    buffer_init(&file);
+    if (r == 0)
+        r = take_stretch(&t.a, &from, &to, err);
+    if (r == 0 && (to < from || to - from > TRACE_MOST))
+        r = error_set(err, -EINVAL, "from %" PRIu64 " to %" PRIu64 " is no stretch of at most %" PRIu64 " steps", from, to, TRACE_MOST);
+    if (r == 0 && t.a.nwords > 2) {
+        r = host_output_replaceable(t.a.words[2], HOST_EMPTY_ONLY, err);
+        t.file = &file;
+    }
+    if (r == 0 && !(m = timeline_scout(t.a.s->timeline, 0, err)))
+        r = err->code;
+    for (unsigned i = 0; r == 0 && i < m->ncpus; i++)
+        t.before[i] = xmalloc(registers_bytes(m->cpus[i]));
+    if (r == 0) {
+        t.after = xmalloc(registers_bytes(m->cpus[0]));
+        begin(&t.a);
+        r = trace_steps(&t, m, from, to, err);
+        end(&t.a);
+    }
+    if (r == 0 && t.file)
+        r = host_write_file(t.a.words[2], file.data, file.len, HOST_EMPTY_ONLY, err);
+    if (r == 0 || r == -EINTR) {
+        line_word(&t.a, "end", r == 0 ? "all" : "interrupted");
+        line_decimal(&t.a, "steps", t.steps);
+        line_end(&t.a);
+    }
+    for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++)
+        free(t.before[i]);
+    free(t.after);
+    buffer_finish(&file);
+    asked_finish(&t.a);
+    return r == -EINTR ? 0 : r;
+}
+
+/* ---- coverage ---- */
+
+/* An instruction as machine.coverage has it. */
+static uint64_t insn_address(uint64_t key)
+{
+    return (uint64_t)((int64_t)key >> COVERAGE_LEN_BITS);
+}
+
+static unsigned insn_len(uint64_t key)
+{
+    return (unsigned)(key & ((1u << COVERAGE_LEN_BITS) - 1));
+}
+
+/* DynamoRIO's drcov, version 2, as Lighthouse and others read it: a module for each 4 GiB of addresses in which
+ * something ran, instructions as basic blocks. */
+static void put_drcov(struct buffer *out, const struct page_set *ran)
+{
+    unsigned modules = 0;
+
+    for (uint32_t i = 0; i < ran->count; i++)
+        modules += !i || insn_address(ran->slots[i] - 1) >> 32 != insn_address(ran->slots[i - 1] - 1) >> 32;
+    buffer_printf(out, "DRCOV VERSION: 2\nDRCOV FLAVOR: drcov\nModule Table: version 2, count %u\nColumns: id, base, end, entry, path\n",
+                  modules);
+    modules = 0;
+    for (uint32_t i = 0; i < ran->count; i++) {
+        uint64_t high = insn_address(ran->slots[i] - 1) >> 32;
+
+        if (i && high == insn_address(ran->slots[i - 1] - 1) >> 32)
+            continue;
+        buffer_printf(out, "%u, 0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x0000000000000000, guest\n", modules++, high << 32,
+                      high << 32 | UINT32_MAX);
+    }
+    buffer_printf(out, "BB Table: %" PRIu32 " bbs\n", ran->count);
+    modules = 0;
+    for (uint32_t i = 0; i < ran->count; i++) {
+        uint64_t address = insn_address(ran->slots[i] - 1);
+
+        modules += i && address >> 32 != insn_address(ran->slots[i - 1] - 1) >> 32;
+        for (unsigned b = 0; b < 4; b++)
+            buffer_append_byte(out, (uint8_t)(address >> (8 * b)));
+        buffer_append_byte(out, (uint8_t)insn_len(ran->slots[i] - 1));
+        buffer_append_byte(out, 0);
+        buffer_append_byte(out, (uint8_t)modules);
+        buffer_append_byte(out, (uint8_t)(modules >> 8));
+    }
+}
+
+/* Stretches of addresses in which every byte belongs to an instruction that was run. */
+static void tell_stretches(struct asked *a, const struct page_set *ran)
+{
+    uint64_t first = 0, after = 0;
+    bool more = true;
+
+    for (uint32_t i = 0; more && i <= ran->count; i++) {
+        uint64_t at = i < ran->count ? insn_address(ran->slots[i] - 1) : 0;
+
+        if (i && i < ran->count && at <= after && at >= first) {
+            after = at + insn_len(ran->slots[i] - 1) > after ? at + insn_len(ran->slots[i] - 1) : after;
+            continue;
+        }
+        if (i) {
+            line_hex(a, "address", first);
+            line_decimal(a, "length", after - first);
+            more = line_end(a);
+        }
+        if (i < ran->count) {
+            first = at;
+            after = at + insn_len(ran->slots[i] - 1);
+        }
+    }
+}
+
+int query_coverage(struct rsp_monitor_call *call, struct error *err)
+{
+    struct asked a;
+    struct page_set ran;
+    struct buffer file;
+    struct query q = {.coverage = &ran};
+    struct query_result result;
+    int r = asked_init(&a, call, 2, 3, err);
+
+    page_set_init(&ran);
+    buffer_init(&file);
+    if (r == 0)
+        r = take_stretch(&a, &a.from, &a.to, err);
+    if (r == 0 && a.nwords > 2)
+        r = host_output_replaceable(a.words[2], HOST_EMPTY_ONLY, err);
+    if (r == 0)
+        r = asked_run(&a, &q, &result, err);
+    page_set_seal(&ran);
+    if (r == 0 && a.nwords > 2 && result.end == QUERY_ALL) {
+        put_drcov(&file, &ran);
+        r = host_write_file(a.words[2], file.data, file.len, HOST_EMPTY_ONLY, err);
+    } else if (r == 0 && a.nwords < 3) {
+        tell_stretches(&a, &ran);
+    }
+    if (r == 0) {
+        result.answers = ran.count;
+        asked_tell_end(&a, "instructions", &result);
+    }
+    page_set_finish(&ran);
+    buffer_finish(&file);
+    asked_finish(&a);
+    return r;
+}
+
+/* ---- diff ---- */
+
+static bool diff_registers(struct asked *a, const struct machine *x, const struct machine *y)
+{
+    bool more = true;
+
+    for (unsigned c = 0; c < x->ncpus; c++) {
+        const struct cpu_ops *ops = x->cpus[c]->ops;
+
+        for (unsigned i = 0; more && i < ops->nregs; i++) {
+            uint8_t before[RSP_MAX_REG_BYTES], after[RSP_MAX_REG_BYTES];
+            size_t len = ops->regs[i].bits / 8u;
+
+            ops->read_reg(x->cpus[c], i, before);
+            ops->read_reg(y->cpus[c], i, after);
+            if (!memcmp(before, after, len))
+                continue;
+            line_word(a, "kind", "register");
+            line_decimal(a, "cpu", c);
+            line_word(a, "name", ops->regs[i].name);
+            line_bytes(a, "old", before, len);
+            line_bytes(a, "new", after, len);
+            more = line_end(a);
+        }
+    }
+    return more;
+}
+
+static bool diff_components(struct asked *a, const struct machine *x, const struct machine *y)
+{
+    bool more = true;
+
+    for (unsigned i = 0; more && i < x->ncomponents; i++) {
+        const struct component *c = &x->components[i];
+        uint64_t bytes = 0;
+
+        for (uint32_t b = 0; b < c->size; b++)
+            bytes += x->arena[c->offset + b] != y->arena[c->offset + b];
+        if (!bytes)
+            continue;
+        line_word(a, "kind", "component");
+        line_word(a, "name", c->name);
+        line_decimal(a, "bytes", bytes);
+        more = line_end(a);
+    }
+    return more;
+}
+
+/* Where the guest finds a page of storage now; false: it does not. */
+static bool physical_of(const struct machine *m, uint64_t page, paddr_t *pa)
+{
+    for (unsigned i = 0; i < m->memory.nregions; i++) {
+        const struct region *r = &m->memory.regions[i];
+
+        if (r->stored && page >= r->page && page - r->page < r->size >> PAGE_SHIFT) {
+            *pa = r->base + ((page - r->page) << PAGE_SHIFT);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool tell_range(struct asked *a, const struct machine *m, uint64_t from, uint64_t to)
+{
+    paddr_t pa;
+
+    line_word(a, "kind", "memory");
+    if (physical_of(m, from >> PAGE_SHIFT, &pa))
+        line_hex(a, "address", pa | (from & ~PAGE_MASK));
+    else
+        line_hex(a, "storage", from);
+    line_decimal(a, "length", to - from);
+    return line_end(a);
+}
+
+/* Bytes that differ, as ranges; `ranges`: how many there may be. */
+static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, uint64_t *ranges)
+{
+    uint64_t from = UINT64_MAX, to = 0;
+    bool more = true;
+
+    for (uint64_t page = 0; more && page < x->memory.pages.count; page++) {
+        const uint8_t *p = memory_page(&x->memory, (uint32_t)page), *q = memory_page(&y->memory, (uint32_t)page);
+
+        if (!memcmp(p, q, PAGE_SIZE))
+            continue;
+        for (uint64_t b = 0; more && b < PAGE_SIZE; b++) {
+            uint64_t at = page << PAGE_SHIFT | b;
+
+            if (p[b] == q[b])
+                continue;
+            if (from != UINT64_MAX && at - to > DIFF_GAP) {
+                more = (*ranges)-- > 1 && tell_range(a, y, from, to);
+                from = UINT64_MAX;
+            }
+            from = from == UINT64_MAX ? at : from;
+            to = at + 1;
+        }
+    }
+    return more && (from == UINT64_MAX || tell_range(a, y, from, to));
+}
+
+/* Two machines stand at the two positions. */
+static int stand_at_both(struct asked *a, icount_t from, icount_t to, struct machine **x, struct machine **y, struct error *err)
+{
+    struct timeline *tl = a->s->timeline;
+    int r;
+
+    *x = timeline_scout(tl, 0, err);
+    r = *x ? timeline_scout_to(tl, from, err) : err->code;
+    if (r < 0)
+        return r;
+    *y = timeline_scout(tl, 1, err);
+    return *y ? timeline_scout_to(tl, to, err) : err->code;
+}
+
+int query_diff(struct rsp_monitor_call *call, struct error *err)
+{
+    struct asked a;
+    struct machine *x, *y;
+    icount_t from = 0, to = 0;
+    uint64_t ranges;
+    bool all = false;
+    int r = asked_init(&a, call, 2, 2, err);
+
+    if (r == 0)
+        r = take_stretch(&a, &from, &to, err);
+    ranges = a.limit ? a.limit : DIFF_RANGES;
+    if (r == 0) {
+        begin(&a);
+        r = stand_at_both(&a, from, to, &x, &y, err);
+        end(&a);
+    }
+    if (r == 0) {
+        all = diff_registers(&a, x, y) && diff_components(&a, x, y) && diff_memory(&a, x, y, &ranges);
+        line_word(&a, "end", all ? "all" : "limit");
+        line_decimal(&a, "from", from);
+        line_decimal(&a, "to", to);
+        line_end(&a);
+    }
+    asked_finish(&a);
+    return r;
+}
+
+/* ---- find ---- */
+
+struct find {
+    struct asked a;
+    uint8_t bytes[FIND_MOST];
+    size_t len;
+    struct trap trap;          /* the bytes where they were found */
+};
+
+static int take_bytes(struct find *f, struct error *err)
+{
+    const char *text = f->a.words[0];
+    size_t n = strlen(text);
+
+    if (n % 2 || n > 2 * FIND_MOST || !n || strspn(text, "0123456789abcdefABCDEF") != n)
+        return error_set(err, -EINVAL, "'%s' is no bytes: two hexadecimal digits each, at most %u", text, FIND_MOST);
+    for (f->len = 0; f->len < n / 2; f->len++) {
+        char digits[3] = {text[2 * f->len], text[2 * f->len + 1], 0};
+
+        f->bytes[f->len] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return 0;
+}
+
+/* Where in memory the bytes are now, as storage traps say it. (What lies side by side in storage lies so in the guest's
+ * physical memory, within a region.) */
+static bool find_now(struct find *f, const struct machine *m)
+{
+    const uint8_t *memory = memory_page(&m->memory, 0);
+    size_t size = (size_t)m->memory.pages.count << PAGE_SHIFT;
+    const uint8_t *at = memmem(memory, size, f->bytes, f->len);
+
+    if (at)
+        f->trap = (struct trap){.address = (uint64_t)(at - memory), .len = f->len, .kinds = TRAP_WRITE, .storage = true};
+    return at != NULL;
+}
+
+/* The first checkpoint after `from` at which they are there, or the end of the stretch, between *before, at which they are
+ * not, and *after. 1: found. 0: nowhere. */
+static int find_stretch(struct find *f, struct machine *m, icount_t from, icount_t to, icount_t *before, icount_t *after,
+                        struct error *err)
+{
+    struct timeline *tl = f->a.s->timeline;
+    const struct checkpoint_store *store = timeline_checkpoints(tl);
+    int r = timeline_scout_to(tl, from, err);
+
+    *before = *after = from;
+    while (r == 0) {
+        const struct checkpoint *next = checkpoint_find(store, *after);
+
+        if (find_now(f, m))
+            return 1;
+        if (*after == to)
+            return 0;
+        *before = *after;
+        next = next ? checkpoint_next(store, next) : NULL;
+        *after = next && next->position < to ? next->position : to;
+        r = timeline_scout_to(tl, *after, err);
+    }
+    return r;
+}
+
+static bool note_found(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    const struct find *f = ctx;
+    bool there = !memcmp(memory_page(&m->memory, 0) + f->trap.address, f->bytes, f->len);
+
+    return there && asked_note(ctx, m, hit, record);
+}
+
+static bool tell_found(void *ctx, icount_t position, const void *record)
+{
+    struct find *f = ctx;
+    struct asked *a = &f->a;
+    const struct noted *n = record;
+    const struct machine *m = a->s->machine;
+    paddr_t pa;
+
+    line_decimal(a, "position", position);
+    line_decimal(a, "cpu", n ? n->hit.cpu : 0);
+    if (n && n->pc)
+        line_hex(a, "pc", n->pc);
+    if (physical_of(m, f->trap.address >> PAGE_SHIFT, &pa))
+        line_hex(a, "address", pa | (f->trap.address & ~PAGE_MASK));
+    if (!n)
+        line_word(a, "by", "the beginning");
+    else if (n->hit.writer)
+        line_word(a, "by", n->hit.writer);
+    line_end(a);
+    return false;
+}
+
+/* When they came to be where they were found, in that stretch. */
+static int find_moment(struct find *f, icount_t before, icount_t after, struct error *err)
+{
+    struct query q = {.traps = &f->trap, .ntraps = 1, .record_bytes = sizeof(struct noted), .note = note_found, .answer = tell_found};
+    struct query_result result;
+    icount_t from = f->a.from, to = f->a.to;
+    int r;
+
+    if (before == after) {
+        tell_found(f, before, NULL);
+        return 0;
+    }
+    f->a.from = before;
+    f->a.to = after;
+    r = asked_run(&f->a, &q, &result, err);
+    f->a.from = from;
+    f->a.to = to;
+    return r;
+}
+
+int query_find(struct rsp_monitor_call *call, struct error *err)
+{
+    struct find f = {.len = 0};
+    icount_t before = 0, after = 0, from, to;
+    struct machine *m = NULL;
+    int found = 0, r = asked_init(&f.a, call, 1, 1, err);
+    const struct timeline *tl = f.a.s->timeline;
+
+    from = f.a.from > timeline_first(tl) ? f.a.from : timeline_first(tl);
+    to = f.a.to < timeline_edge(tl) ? f.a.to : timeline_edge(tl);
+    if (r == 0)
+        r = take_bytes(&f, err);
+    if (r == 0 && from > to)
+        r = error_set(err, -ERANGE, "history ends at position %" PRIu64, to);
+    if (r == 0 && !(m = timeline_scout(f.a.s->timeline, 0, err)))
+        r = err->code;
+    if (r == 0) {
+        begin(&f.a);
+        found = find_stretch(&f, m, from, to, &before, &after, err);
+        end(&f.a);
+        r = found < 0 ? found : 0;
+    }
+    if (r == 0 && found)
+        r = find_moment(&f, before, after, err);
+    if (r == 0 || r == -EINTR) {
+        line_word(&f.a, "end", r == 0 ? "all" : "interrupted");
+        line_decimal(&f.a, "found", found > 0);
+        line_decimal(&f.a, "from", from);
+        line_decimal(&f.a, "to", r == 0 ? to : after);
+        line_end(&f.a);
+    }
+    asked_finish(&f.a);
+    return r == -EINTR ? 0 : r;
+}
