@@ -28,6 +28,9 @@
  * instructions again, with a ladder being laid on the way). Conditions are asked in
  * the first pass only: what they said then is what they would say again.
  *
+ * What is far back is searched for the position alone by replicas, on all of the host's cores (query.h). The segment that
+ * they name is then searched as above.
+ *
  * If the user interrupts, we go to the checkpoint that begins the part that has
  * been searched, or back to where we started: both are restored at once, and
  * nothing that was skipped over can be missed by going on from there.
@@ -48,6 +51,7 @@
  * most a thousand steps each; when they are used up, the way from the next rung
  * is ten times as long, once, and gets new rungs.
  */
+#include "replay/query.h"
 #include "replay/timeline_internal.h"
 
 #include <errno.h>
@@ -58,6 +62,8 @@
 #define LADDER_RUNGS 4
 /* Up to that many steps a way is so short that it is not worth a return ticket. */
 #define SHORT_WAY    200000u
+/* What is farther back than that is searched by all cores; but not the first segment: mostly it is there. */
+#define FAR_STEPS    (UINT64_C(1) << 28)
 
 /* ---- the parts ---- */
 
@@ -420,6 +426,52 @@ static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, ic
     return run_to(tl, until);
 }
 
+/* The last hit of a search far back, by all of the host's cores. */
+struct far {
+    unsigned kinds;
+    bool any;
+    icount_t position;
+};
+
+static bool far_note(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    (void)m;
+    (void)record;
+    return hit->kind & ((const struct far *)ctx)->kinds;
+}
+
+static bool far_answer(void *ctx, icount_t position, const void *record)
+{
+    struct far *far = ctx;
+
+    (void)record;
+    far->any = true;
+    far->position = position;
+    return false;
+}
+
+/* Between `bound` and *until: *until comes to be right after the last step that hits, or `bound` if none does. Nothing is done
+ * where conditions have to be asked, which only this thread can, or where there are no replicas. */
+static enum run_end search_far(struct timeline *tl, icount_t bound, icount_t *until, unsigned kinds)
+{
+    struct far far = {.kinds = kinds};
+    const struct query q = {.from = bound, .to = *until, .newest_first = true, .limit = 1, .traps = tl->m->traps->list,
+                            .ntraps = tl->m->traps->count, .ctx = &far, .note = far_note, .answer = far_answer};
+    struct query_result result;
+    struct error err = {0};
+    const struct point *list;
+
+    for (size_t i = 0, n = points_in_force(tl, &list); i < n; i++)
+        if (list[i].p.condition)
+            return RUN_LIMIT;
+    if (!tl->crew || timeline_query(tl, &q, &result, &err) < 0)
+        return RUN_LIMIT;
+    tl->stats.segments_replayed += result.run;
+    tl->stats.segments_skipped += result.skipped;
+    *until = far.any ? far.position + 1 : result.from;
+    return result.end == QUERY_INTERRUPTED ? RUN_INTERRUPTED : RUN_LIMIT;
+}
+
 /* Go back to before the last hit that is not before `bound`, else to `bound`. */
 static void search_back(struct timeline *tl, icount_t bound, enum timeline_reason at_bound, unsigned kinds,
                         struct timeline_stop *stop)
@@ -428,6 +480,7 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
     struct checkpoint *searched = hold(tl); /* from here on there is nothing */
     struct found found = {.any = false};
     enum run_end end = RUN_LIMIT;
+    bool asked_far = false;
 
     while (until > bound && end == RUN_LIMIT) {
         struct checkpoint *c = checkpoint_find(tl->store, until - 1);
@@ -448,6 +501,9 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         }
         checkpoint_release(searched);
         searched = c;
+        if (until > bound && until - bound > (tl->cfg.far_steps ? tl->cfg.far_steps : FAR_STEPS) && !asked_far)
+            end = search_far(tl, bound, &until, kinds);
+        asked_far = true;
     }
     if (end == RUN_LIMIT)
         end = go_to(tl, found.any ? hit_stop(tl, &found) : bound);

@@ -389,6 +389,11 @@ static bool give(struct crew *k, const struct job *j, struct query_result *resul
         size_t n = q->newest_first ? j->count - 1 - i : i;
 
         result->answers++;
+        /* That step may have more. */
+        if (q->newest_first)
+            result->from = position_of(k, j, n) + 1;
+        else
+            result->to = position_of(k, j, n);
         if (!q->answer(q->ctx, position_of(k, j, n), nth(k, j, n) + sizeof(icount_t)))
             return false;
         if (q->limit && result->answers == q->limit)
@@ -450,7 +455,7 @@ static void cut_result(const struct crew *k, struct query_result *result)
 {
     const struct job *j = &k->jobs[k->answered];
 
-    if (k->answered == k->njobs)
+    if (k->answered == k->njobs || result->end == QUERY_ENOUGH)
         return;
     if (k->q->newest_first)
         result->from = j->to;
@@ -462,6 +467,7 @@ static int collect(struct crew *k, struct query_result *result, struct error *er
 {
     const struct timeline_host *host = &k->leader->host;
     const uint64_t all = steps_of(k->jobs, k->njobs);
+    const struct query_result whole = *result;
 
     while (k->answered < k->njobs) {
         struct job *j = &k->jobs[k->answered];
@@ -483,11 +489,15 @@ static int collect(struct crew *k, struct query_result *result, struct error *er
             return error_set(err, -EIO, "position %llu of history is not to be reached again", (unsigned long long)j->to);
         }
         if (host->poll && host->poll(host->ctx)) {
+            result->from = whole.from;
+            result->to = whole.to;
             result->end = QUERY_INTERRUPTED;
             return 0;
         }
     }
     result->end = QUERY_ALL;
+    *result = (struct query_result){.end = QUERY_ALL, .answers = result->answers, .from = whole.from, .to = whole.to,
+                                    .run = whole.run, .skipped = whole.skipped};
     return 0;
 }
 
@@ -529,6 +539,11 @@ static void stop_workers(struct crew *k, struct error *err)
         if (err->code && w->tl->truth.bad != ICOUNT_MAX)
             error_set(err, err->code, "%s", w->tl->truth.divergence.text);
     }
+}
+
+bool timeline_querying(const struct timeline *tl)
+{
+    return tl->crew && tl->crew->q;
 }
 
 int timeline_query(struct timeline *tl, const struct query *q, struct query_result *result, struct error *err)

@@ -66,6 +66,9 @@ struct query_means {
 };
 void timeline_set_query_means(struct timeline *tl, const struct query_means *means);
 
+/* Are replicas at work? Then log and checkpoints are theirs, too: whoever is called meanwhile (timeline_host.poll) leaves
+ * them alone. */
+bool timeline_querying(const struct timeline *tl);
 /* 0, or a negative errno with *err: there are no means (-ENOTSUP), a replica diverged (-EIO: what was answered until then
  * holds)... */
 int timeline_query(struct timeline *tl, const struct query *q, struct query_result *result, struct error *err);

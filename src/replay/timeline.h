@@ -68,6 +68,7 @@ struct timeline_config {
     uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (10 ms) */
     uint64_t slice_steps;            /* most steps between two looks at the host (adaptive) */
     icount_t ladder_steps;           /* distance of the nearest rung (1000) */
+    icount_t far_steps;              /* what is farther back is searched by all cores (2^28) */
 };
 
 enum direction { FORWARD, BACKWARD };

@@ -176,7 +176,7 @@ static bool on_poll(void *ctx)
     serve(s, 0);
     while (server_ports_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
-    if (!s->querying) {
+    if (!timeline_querying(s->timeline)) {
         server_record_update(s, false);
         show_progress(s);
     }

@@ -301,9 +301,7 @@ int asked_run(struct asked *a, struct query *query, struct query_result *result,
     query->ctx = a;
     query->progress = on_progress;
     server_begin_search(a->s);
-    a->s->querying = true;
     r = timeline_query(a->s->timeline, query, result, err);
-    a->s->querying = false;
     server_end_search(a->s);
     if (r == 0 && over(a->s))
         result->end = QUERY_INTERRUPTED;

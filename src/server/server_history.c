@@ -32,18 +32,6 @@ static int take_stretch(struct asked *a, icount_t *from, icount_t *to, struct er
     return r;
 }
 
-static void begin(struct asked *a)
-{
-    server_begin_search(a->s);
-    a->s->querying = true;
-}
-
-static void end(struct asked *a)
-{
-    a->s->querying = false;
-    server_end_search(a->s);
-}
-
 /* ---- registers ---- */
 
 /* All of a CPU's, one after the other. */
@@ -158,9 +146,9 @@ int query_trace(struct rsp_monitor_call *call, struct error *err)
         t.before[i] = xmalloc(registers_bytes(m->cpus[i]));
     if (r == 0) {
         t.after = xmalloc(registers_bytes(m->cpus[0]));
-        begin(&t.a);
+        server_begin_search(t.a.s);
         r = trace_steps(&t, m, from, to, err);
-        end(&t.a);
+        server_end_search(t.a.s);
     }
     if (r == 0 && t.file)
         r = host_write_file(t.a.words[2], file.data, file.len, HOST_EMPTY_ONLY, err);
@@ -412,9 +400,9 @@ int query_diff(struct rsp_monitor_call *call, struct error *err)
         r = take_stretch(&a, &from, &to, err);
     ranges = a.limit ? a.limit : DIFF_RANGES;
     if (r == 0) {
-        begin(&a);
+        server_begin_search(a.s);
         r = stand_at_both(&a, from, to, &x, &y, err);
-        end(&a);
+        server_end_search(a.s);
     }
     if (r == 0) {
         all = diff_registers(&a, x, y) && diff_components(&a, x, y) && diff_memory(&a, x, y, &ranges);
@@ -556,9 +544,9 @@ int query_find(struct rsp_monitor_call *call, struct error *err)
     if (r == 0 && !(m = timeline_scout(f.a.s->timeline, 0, err)))
         r = err->code;
     if (r == 0) {
-        begin(&f.a);
+        server_begin_search(f.a.s);
         found = find_stretch(&f, m, from, to, &before, &after, err);
-        end(&f.a);
+        server_end_search(f.a.s);
         r = found < 0 ? found : 0;
     }
     if (r == 0 && found)

@@ -94,7 +94,6 @@ struct server {
     unsigned nwatches;
 
     /* The run in progress. */
-    bool querying;               /* replicas are at work: checkpoints and log are theirs, too */
     bool running;                /* inside a timeline call that polls */
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */

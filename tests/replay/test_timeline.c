@@ -1073,6 +1073,7 @@ static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
         .edge_interval_ns = 500000 + toy_rand(&rng) % 2000000,
         .slice_steps = 1 + toy_rand(&rng) % 300,
         .ladder_steps = 1 + toy_rand(&rng) % 40,
+        .far_steps = seed % 4 == 1 ? 1 + toy_rand(&rng) % 400 : 0,
     };
 
     u = user_create(seed, config, m, twin);
