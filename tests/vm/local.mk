@@ -34,6 +34,11 @@ check_PROGRAMS += tests/vm/test_ide
 TESTS += tests/vm/test_ide
 tests_vm_test_ide_SOURCES = tests/check_main.c tests/vm/test_ide.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_ide_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_e1000
+TESTS += tests/vm/test_e1000
+tests_vm_test_e1000_SOURCES = tests/check_main.c tests/vm/test_e1000.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_e1000_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_virtio_net
 TESTS += tests/vm/test_virtio_net
 tests_vm_test_virtio_net_SOURCES = tests/check_main.c tests/vm/test_virtio_net.c tests/vm/disk_bench.h tests/whole/chip_bench.h
