@@ -26,6 +26,8 @@ ARM = ("--append", "console=ttyAMA0", "--machine")
 KERNELS = {
     "5.10-686": ("i386", "bullseye", "linux-image-686", r"5\.10\.", 4, ()),
     "rt-686-pae": ("i386", None, "linux-image-rt-686-pae", r"rt", 4, ()),
+    "rt-amd64": ("amd64", None, "linux-image-rt-amd64", r"rt", 4, ("--cpu", "max")),
+    "6.12-amd64": ("amd64", "bookworm-backports", "linux-image-cloud-amd64", r"6\.1\d\.", 4, ("--cpu", "Haswell")),
     "5.10-arm64": ("arm64", "bullseye", "linux-image-arm64", r"5\.10\.", 4, ARM + ("virt,gic-version=3",)),
     "16k-arm64": ("arm64", "bookworm-backports", "linux-image-arm64-16k", r"16k", 16, ARM + ("virt,gic-version=2",)),
     "rt-arm64": ("arm64", "bookworm-backports", "linux-image-rt-arm64", r"rt", 4,
