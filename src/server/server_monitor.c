@@ -651,9 +651,9 @@ HANDLER(cmd_info_mtree)
     for (unsigned i = 0; i < mem->nregions; i++) {
         const struct region *r = &mem->regions[i];
 
-        buffer_printf(call->out, "%09" PRIx64 "-%09" PRIx64 " %s%s%s%s%s\n", r->base, r->base + r->size - 1,
+        buffer_printf(call->out, "%09" PRIx64 "-%09" PRIx64 " %s%s%s%s%s%s\n", r->base, r->base + r->size - 1,
                       kinds[r->kind], r->dev ? " " : "", r->dev ? r->dev->name : "",
-                      r->secure ? " (Secure)" : "", r->enabled ? "" : " (off)");
+                      r->secure ? " (Secure)" : "", r->cpu_only ? " (CPUs only)" : "", r->enabled ? "" : " (off)");
     }
     return 0;
 }

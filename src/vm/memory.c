@@ -396,7 +396,7 @@ void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value)
     }
 }
 
-size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len)
+static size_t read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len, bool dma)
 {
     uint8_t *to = buf;
     size_t backed = 0;
@@ -406,7 +406,7 @@ size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t
         const struct region *r = find_span(m, addr, &span);
         size_t n = span < len ? (size_t)span : len;
 
-        if (is_backed(r)) {
+        if (is_backed(r) && !(dma && r->cpu_only)) {
             memcpy(to, host_of(m, r, addr), n);
             backed += n;
         } else {
@@ -417,6 +417,11 @@ size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t
         len -= n;
     }
     return backed;
+}
+
+size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len)
+{
+    return read_bytes(m, addr, buf, len, false);
 }
 
 static void note_read(struct memory *m, paddr_t addr, size_t len)
@@ -438,7 +443,7 @@ size_t memory_dma_read(struct memory *m, paddr_t addr, void *buf, size_t len)
 {
     if (m->machine)
         note_read(m, addr, len);
-    return memory_read_bytes(m, addr, buf, len);
+    return read_bytes(m, addr, buf, len, true);
 }
 
 size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_t len, bool rom)
@@ -451,7 +456,7 @@ size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_
         const struct region *r = find_span(m, addr, &span);
         size_t n = span < len ? (size_t)span : len;
 
-        if (r && (r->kind == REGION_RAM || (rom && is_backed(r)))) {
+        if (r && ((r->kind == REGION_RAM && !r->cpu_only) || (rom && is_backed(r)))) {
             write_ram(m, r, addr, from, n);
             backed += n;
         }

@@ -21,7 +21,8 @@
  *
  * An access that nothing claims reads all ones and is dropped on write; a CPU
  * whose front end has bus_error() (vm/exec.h) gets an exception for it instead.
- * With two security states, a region may answer to Secure accesses only.
+ * With two security states, a region may answer to Secure accesses only. A region may be there for CPUs only: DMA by
+ * memory_dma_read() and memory_write_bytes() without `rom` does not reach it.
  *
  * Not modelled: memory types and caches.
  */
@@ -54,6 +55,7 @@ struct region {
     unsigned range;     /* which of the device's ranges this is */
     bool enabled;       /* a disabled region is transparent */
     bool stored;        /* it has pages, though a device may answer just now (memory_map() sets it) */
+    bool cpu_only;      /* it is not there for devices' DMA */
     bool secure;        /* whole pages that are not there for a CPU's Non-secure accesses */
 };
 

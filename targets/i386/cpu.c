@@ -108,6 +108,14 @@ static void drop_derived(struct cpu *cpu)
     i386_update_traps(c);
 }
 
+void i386_set_smram(struct i386_cpu *c, enum i386_smram smram)
+{
+    if (smram == c->smram)
+        return;
+    c->smram = smram;
+    ucpu_flush_tlb(&c->u);
+}
+
 void i386_set_a20(struct i386_cpu *c, bool enabled)
 {
     uint32_t mask = enabled ? 0xffffffffu : ~(1u << 20);
@@ -135,6 +143,8 @@ static void reset_segments(struct i386_state *s)
     s->seg[SEG_TR].attr = SEG_ATTR_P | SYS_TSS32_BUSY;
     s->gdtr = s->idtr = (struct i386_dtr){.limit = 0xffff};
 }
+
+#define SMBASE_RESET 0x30000u /* SDM 3C 31.4 */
 
 /* What reset and INIT have in common. */
 static void reset_core(struct i386_cpu *c)
@@ -185,6 +195,7 @@ static void reset(struct cpu *cpu)
     s->intr_line = intr_line;
     reset_core(c);
     s->cr0 = CR0_CD | CR0_NW | CR0_ET;
+    s->smbase = SMBASE_RESET;
     i386_fpu_reset(s);
     i386_reset_msrs(c);
     s->halted = c->u.cpu.index ? I386_WAITS : 0; /* CPU 0 is the bootstrap processor */
@@ -218,6 +229,8 @@ static const char *activity(const struct cpu *cpu)
         return "waiting for SIPI";
     if (const_cpu(cpu)->st->halted >= I386_MWAIT)
         return "halted by MWAIT";
+    if (const_cpu(cpu)->st->smm)
+        return idle(cpu) ? "halted in SMM" : "in SMM";
     return idle(cpu) ? "halted" : "running";
 }
 
@@ -310,6 +323,8 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (s->rep_active ? s->rep_active > 1 || s->rep_start >= cpu->machine->st->position : s->rep_start != 0)
         return false;
+    if (s->smm > (I386_SMM | I386_SMM_NMI_BLOCKED) || s->smm == I386_SMM_NMI_BLOCKED || s->smi_pending > 1)
+        return false;
     return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_MWAIT_BREAK && s->shadow <= 2;
 }
 
@@ -373,7 +388,7 @@ static void line_written(struct cpu *cpu)
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 3,
+    .state_version = 4,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,

@@ -11,6 +11,7 @@
  *   exception.c raising, delivering, priorities; interrupt entry
  *   system.c    control, debug, descriptor table and model-specific registers, time stamp
  *   string.c    string instructions, port I/O
+ *   smm.c       system management mode
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
  *   xsave.c     XSAVE and its like, XCR0
@@ -194,6 +195,10 @@ struct i386_state {
     uint32_t ferr;              /* IGNNE/FERR: external x87 error pending (CR0.NE = 0) */
     uint32_t tf_latched;        /* I386_LATCH_*: what the instruction in progress changed of that
                                  * which is acted on at its end; 0 whenever the CPU stands */
+    uint32_t smm;               /* I386_SMM...; 0: not in system management mode */
+    uint32_t smbase;            /* where that mode's code and state save map are */
+    uint32_t smi_pending;       /* latched */
+    uint32_t smm_pending_db;    /* pending_db as it was when the mode was entered */
 
     /* Temporaries of micro-ops; these and xt are zero whenever the CPU stands. */
     uint64_t t[8];
@@ -206,6 +211,10 @@ DEVICE_STATE_END
 /* By MWAIT: a write to the monitored line wakes, too; after the second an interrupt even if it is masked. */
 #define I386_MWAIT  3u
 #define I386_MWAIT_BREAK 4u
+
+/* smm: in the mode; and when it was entered, NMIs were blocked. */
+#define I386_SMM             1u
+#define I386_SMM_NMI_BLOCKED 2u
 
 /* Bits of tf_latched, set only while single_step() held at the instruction's beginning. */
 #define I386_LATCH_TF_SET   1u /* TF was clear: no single-step trap yet */
@@ -232,6 +241,14 @@ DEVICE_STATE_END
 #define S_XT(n)        (S_OFF(xt) + 16u * (unsigned)(n))
 #define S_VECTOR_HIGH  (S_OFF(ymm_high) - S_OFF(xmm))
 
+/* What of the board's SMRAM a CPU in system management mode finds at I386_SMRAM_BASE: nothing (what others find),
+ * instructions only, all. */
+enum i386_smram { I386_SMRAM_OFF, I386_SMRAM_CODE, I386_SMRAM_ON };
+#define I386_SMRAM_BASE 0xa0000u
+#define I386_SMRAM_SIZE 0x20000u
+/* It finds it at these physical addresses, which are no CPU's or device's otherwise: with this bit. */
+#define I386_SMRAM_VIEW ((paddr_t)1 << 60)
+
 /* Registers of gdb's i386:x86-64, without the 16 upper halves of YMM registers: regs.c. */
 #define I386_NREGS_64 98
 
@@ -244,6 +261,7 @@ struct i386_cpu {
     uint8_t threads, cores;    /* of a core, of a package; 0 is as good as 1 */
     struct cpu_ops ops_64;     /* u.cpu.ops of a model with long mode, */
     struct reg_desc regs_64[I386_NREGS_64 + 16]; /* and its registers */
+    enum i386_smram smram;     /* derived: what the board shows in system management mode */
     uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
                                 * refreshed by i386_mode_changed() */
     uint8_t noted_mode;        /* derived, too: the mode as TRAP_MODE has it */
@@ -298,6 +316,10 @@ void i386_show_32(struct i386_cpu *c);
 /* Lines into the CPU, for the board. */
 void i386_set_intr(void *cpu, unsigned n, bool level); /* INTR pin; fits struct line */
 void i386_raise_nmi(struct i386_cpu *c);
+/* A system management interrupt: the first one that comes in that mode waits for its end. */
+void i386_raise_smi(struct i386_cpu *c);
+/* The board shows something else there: see enum i386_smram. */
+void i386_set_smram(struct i386_cpu *c, enum i386_smram smram);
 /* The INIT signal: the CPU is as after a reset, but for caches, FPU and model-specific registers; the bootstrap
  * processor begins at the reset vector, others wait for a STARTUP message (SDM 3A 8.4). */
 void i386_raise_init(struct i386_cpu *c);

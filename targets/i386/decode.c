@@ -17,7 +17,6 @@
  *   0F 04, 0A, 0C, 0E, 0F 3DNow! (AMD), LOADALL (286/386)
  *   0F 24-27              MOV to and from test registers (removed with the Pentium)
  *   0F 36, 37, A6, A7     SMX, Cyrix
- *   0F AA (RSM)           outside system management mode, which does not exist here
  *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
  * D8-DF and the MMX, SSE and AVX part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
  * lowering and the helpers that execute them know which of them exist.
@@ -185,7 +184,7 @@ static const struct row two_byte[256] = {
     [0x90 ... 0x9f] = ROW1(SETCC, Eb),
     [0xa0] = FROW1(D64, PUSH_SREG, FS), [0xa1] = FROW1(D64, POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),
     [0xa4] = ROW3(SHLD, Ev, Gv, Ib), [0xa5] = ROW3(SHLD, Ev, Gv, CL),
-    [0xa8] = FROW1(D64, PUSH_SREG, GS), [0xa9] = FROW1(D64, POP_SREG, GS), /* AA: RSM */ [0xab] = LROW2(BTS, Ev, Gv),
+    [0xa8] = FROW1(D64, PUSH_SREG, GS), [0xa9] = FROW1(D64, POP_SREG, GS), [0xaa] = ROW0(RSM), [0xab] = LROW2(BTS, Ev, Gv),
     [0xac] = ROW3(SHRD, Ev, Gv, Ib), [0xad] = ROW3(SHRD, Ev, Gv, CL),
     [0xae] = P6ROW1(SIMD, FX), [0xaf] = ROW2(IMUL, Gv, Ev),
     [0xb0] = LROW2(CMPXCHG, Eb, Gb), [0xb1] = LROW2(CMPXCHG, Ev, Gv),

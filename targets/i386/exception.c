@@ -20,8 +20,7 @@
  * In the shadow of MOV SS and POP SS (SDM 3A 6.8.3) the single-step trap due after the MOV itself is
  * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
- * Not modelled: machine checks and system management mode (nothing causes
- * them), branch trace and single-step-on-branches (DEBUGCTL holds its value
+ * Not modelled: machine checks (nothing causes them), branch trace and single-step-on-branches (DEBUGCTL holds its value
  * only). #DF pushes the EIP of the instruction that caused the first fault.
  */
 #include "i386/protect.h"
@@ -352,8 +351,7 @@ static bool deliver_protected(struct i386_cpu *c, const struct i386_delivery *d)
     return deliver_gate(c, d, &gate);
 }
 
-/* HLT or MWAIT ends. */
-static void wake(struct i386_cpu *c)
+void i386_wake(struct i386_cpu *c)
 {
     if (c->st->halted >= I386_MWAIT)
         i386_watch_line(c, LINE_NONE); /* MONITOR is for one MWAIT */
@@ -375,7 +373,7 @@ static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
             c->exc.error |= 1;
         return false;
     }
-    wake(c);
+    i386_wake(c);
     s->shadow = 0;
     s->rep_active = 0;
     s->rep_start = 0;
@@ -448,7 +446,7 @@ static struct i386_delivery consume(struct i386_cpu *c)
     return d;
 }
 
-static void shut_down(struct i386_cpu *c)
+void i386_shut_down(struct i386_cpu *c)
 {
     c->exc.pending = false;
     c->exc.has_eip = false;
@@ -490,7 +488,7 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
             if (second == EXC_PF)
                 c->st->cr2 = c->exc.address;
-            shut_down(c);
+            i386_shut_down(c);
             return;
         }
         if (makes_double_fault(first, second)) {
@@ -573,12 +571,22 @@ static bool intr_ready(const struct i386_state *s)
     return s->intr_line && (s->eflags & EFLAGS_IF) && !s->shadow;
 }
 
+static bool smi_ready(const struct i386_state *s)
+{
+    return s->smi_pending && !s->smm && !s->shadow && s->halted != I386_WAITS;
+}
+
+static bool init_ready(const struct i386_state *s)
+{
+    return s->init_pending && !s->smm;
+}
+
 bool i386_event_ready(const struct ucpu *u)
 {
     const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
 
-    if (s->init_pending || s->halted == I386_WAITS)
-        return s->init_pending;
+    if (smi_ready(s) || init_ready(s) || s->halted == I386_WAITS)
+        return s->halted != I386_WAITS || s->init_pending;
     return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
 }
 
@@ -588,7 +596,11 @@ bool i386_take_event(struct ucpu *u)
     struct i386_state *s = c->st;
     struct i386_delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
 
-    if (s->init_pending) {
+    if (smi_ready(s)) {
+        i386_enter_smm(c);
+        return true;
+    }
+    if (init_ready(s)) {
         i386_init_signal(c);
         return true;
     }
@@ -627,7 +639,7 @@ void i386_set_intr(void *cpu, unsigned n, bool level)
     (void)n;
     c->st->intr_line = level;
     if (level && c->st->halted == I386_MWAIT_BREAK)
-        wake(c);
+        i386_wake(c);
     machine_attention(c->u.cpu.machine);
 }
 
@@ -637,9 +649,15 @@ void i386_raise_nmi(struct i386_cpu *c)
     machine_attention(c->u.cpu.machine);
 }
 
+void i386_raise_smi(struct i386_cpu *c)
+{
+    c->st->smi_pending = 1;
+    machine_attention(c->u.cpu.machine);
+}
+
 void i386_raise_init(struct i386_cpu *c)
 {
-    if (c->u.cpu.running)
+    if (c->u.cpu.running || c->st->smm)
         c->st->init_pending = 1;
     else
         i386_init_signal(c);

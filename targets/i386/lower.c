@@ -846,6 +846,7 @@ static enum build_next lower_system(struct lower *l)
     case INSN_RDPMC: return call_exit(l, i386_op_rdpmc);
     case INSN_CPUID: return call_only(l, i386_op_cpuid);
     case INSN_HLT:   return call_exit(l, i386_op_hlt);
+    case INSN_RSM:   return call_exit(l, i386_op_rsm);
     case INSN_CLI:   return call_only(l, i386_op_cli);
     case INSN_STI:   return call_exit(l, i386_op_sti);
     case INSN_SYSENTER:
@@ -987,7 +988,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
-    case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_CMPXCHG16B:
+    case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_RSM: case INSN_CMPXCHG16B:
     case INSN_RDRAND: case INSN_RDSEED: case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES:
         return true;
     case INSN_FWAIT:

@@ -105,6 +105,7 @@ i386_helper i386_op_sti;          /* IOPL, VME, PVI, shadow = 1 if IF was clear 
 i386_helper i386_op_pushf;
 i386_helper i386_op_syscall;      /* S_T(3): next RIP. UOP_LEAVE */
 i386_helper i386_op_sysret;       /* b: to 64-bit mode. UOP_LEAVE */
+i386_helper i386_op_rsm;          /* alone. UOP_LEAVE (smm.c) */
 i386_helper i386_op_swapgs;       /*                                                     (E) */
 i386_helper i386_op_rdtscp;       /* alone */
 /* XSAVE and its like (xsave.c): b: I386_FX_W | segment; S_T(0) offset. Those that store: alone. */

@@ -59,9 +59,27 @@ struct walk {
     unsigned missing; /* nothing was found: log2 of the bytes that the absent entry covers */
 };
 
+static bool in_smram(const struct i386_cpu *c, paddr_t addr)
+{
+    return c->st->smm && c->smram != I386_SMRAM_OFF && addr - I386_SMRAM_BASE < I386_SMRAM_SIZE;
+}
+
 static paddr_t a20(const struct i386_state *s, paddr_t addr)
 {
     return addr & (s->a20_mask | ~(paddr_t)0xffffffff);
+}
+
+paddr_t i386_physical(const struct i386_cpu *c, paddr_t addr)
+{
+    addr = a20(c->st, addr);
+    return in_smram(c, addr) && c->smram == I386_SMRAM_ON ? addr | I386_SMRAM_VIEW : addr;
+}
+
+/* The same of an instruction fetch, and of a debugger. */
+static paddr_t fetch_address(const struct i386_cpu *c, paddr_t addr)
+{
+    addr = a20(c->st, addr);
+    return in_smram(c, addr) ? addr | I386_SMRAM_VIEW : addr;
 }
 
 static uint64_t read_entry(const struct walker *w, paddr_t addr, unsigned size)
@@ -87,7 +105,7 @@ static void add_level(struct walk *out, paddr_t addr, uint64_t entry, unsigned s
 static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
 {
     const struct i386_state *s = w->cpu->st;
-    paddr_t addr = a20(s, (s->cr3 & 0xfffff000u) + (va >> 22) * 4);
+    paddr_t addr = i386_physical(w->cpu, (s->cr3 & 0xfffff000u) + (va >> 22) * 4);
     uint32_t pde = (uint32_t)read_entry(w, addr, 4);
     uint32_t pte;
 
@@ -109,7 +127,7 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
         return 0;
     }
     out->missing = 12;
-    addr = a20(s, (pde & 0xfffff000u) + (va >> 12 & 0x3ff) * 4);
+    addr = i386_physical(w->cpu, (pde & 0xfffff000u) + (va >> 12 & 0x3ff) * 4);
     pte = (uint32_t)read_entry(w, addr, 4);
     if (!(pte & PTE_P))
         return -1;
@@ -134,7 +152,7 @@ static int walk_down(const struct walker *w, uint64_t va, paddr_t table, unsigne
         reserved |= PTE_NX;
     out->user = out->writable = true;
     for (;; shift -= 9) {
-        paddr_t addr = a20(s, table + (va >> shift & 0x1ff) * 8);
+        paddr_t addr = i386_physical(w->cpu, table + (va >> shift & 0x1ff) * 8);
         uint64_t entry = read_entry(w, addr, 8), span = (uint64_t)1 << shift;
         bool large = shift > 12 && (entry & PTE_PS);
 
@@ -242,6 +260,20 @@ unsigned i386_regime(const struct i386_state *s)
     return (s->eflags & EFLAGS_AC) && (s->cr4 & CR4_SMAP) ? MMU_OPEN : MMU_SUPERVISOR;
 }
 
+/* Where the access goes. Where instructions come from another place than data, the translation is for this kind only. */
+static void put_out(const struct i386_cpu *c, paddr_t page, enum access access, struct translation *t)
+{
+    paddr_t data = i386_physical(c, page), code = fetch_address(c, page);
+
+    t->page = access == ACCESS_FETCH ? code : data;
+    if (code == data)
+        return;
+    if (access == ACCESS_FETCH)
+        t->read = t->write = false;
+    else
+        t->fetch = false;
+}
+
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
 {
     struct i386_cpu *c = i386_of(u);
@@ -256,8 +288,8 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
     if (!i386_long(s))
         va = (uint32_t)va;
     if (!(s->cr0 & CR0_PG)) {
-        t->page = va & s->a20_mask & (uint32_t)PAGE_MASK;
         t->read = t->write = t->fetch = true;
+        put_out(c, va & (uint32_t)PAGE_MASK, access, t);
         return true;
     }
     if (i386_long(s) && !i386_canonical(s, va))
@@ -282,11 +314,11 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
             found.level[i].entry = want;
         }
     }
-    t->page = a20(s, found.page);
     t->read = may.read && may.read_by_key;
     t->fetch = may.fetch;
     t->write = may.write && may.write_by_key && (found.level[last].entry & PTE_D);
     t->own_entry = found.missing == 12;
+    put_out(c, found.page, access, t);
     return true;
 }
 
@@ -310,7 +342,8 @@ void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
 
 bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsigned part, struct top_table *t)
 {
-    const struct i386_state *s = ((const struct i386_cpu *)(const void *)u)->st;
+    const struct i386_cpu *c = (const struct i386_cpu *)(const void *)u;
+    const struct i386_state *s = c->st;
 
     if (!(s->cr0 & CR0_PG))
         return false;
@@ -320,7 +353,7 @@ bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsig
         *t = (struct top_table){.at = roots[part] & ENTRY_ADDRESS, .count = roots[part] & PTE_P ? 512 : 0, .size = 8, .shift = 21};
     else
         *t = (struct top_table){.at = roots[0], .count = 1024, .size = 4, .shift = 22};
-    t->at = a20(s, t->at);
+    t->at = i386_physical(c, t->at);
     return t->count;
 }
 
@@ -333,12 +366,12 @@ bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
     if (i386_long(c->st) ? !i386_canonical(c->st, va) : va > 0xffffffffu)
         return false;
     if (!(c->st->cr0 & CR0_PG)) {
-        *pa = (uint32_t)va & c->st->a20_mask;
+        *pa = fetch_address(c, (uint32_t)va);
         return true;
     }
     if (walk_tables(&w, va, &found))
         return false;
-    *pa = a20(c->st, found.page) | (va & ~PAGE_MASK);
+    *pa = fetch_address(c, found.page) | (va & ~PAGE_MASK);
     return true;
 }
 
@@ -361,13 +394,15 @@ uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
         span = (uint64_t)1 << 20; /* A20 may be off */
     else if (walk_tables(&w, va, &found))
         span = (uint64_t)1 << found.missing;
+    if (c->st->smm && span > I386_SMRAM_SIZE)
+        span = I386_SMRAM_SIZE; /* SMRAM begins and ends at multiples of that */
     return span - (va & (span - 1));
 }
 
 int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4])
 {
     for (unsigned i = 0; i < 4; i++) {
-        pdpte[i] = memory_read(&c->u.cpu.machine->memory, a20(c->st, (cr3 & 0xffffffe0u) + i * 8), 8);
+        pdpte[i] = memory_read(&c->u.cpu.machine->memory, i386_physical(c, (cr3 & 0xffffffe0u) + i * 8), 8);
         if ((pdpte[i] & PTE_P) && (pdpte[i] & (~phys_mask(c) | 0x1e6u)))
             return -1;
     }

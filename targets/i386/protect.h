@@ -202,6 +202,8 @@ static inline unsigned i386_iopl(const struct i386_state *s) { return s->eflags 
 /* The regime of the current code's data accesses. */
 unsigned i386_regime(const struct i386_state *s);
 
+/* A physical address as the CPU's data accesses put it out: A20M#, and in system management mode its SMRAM. */
+paddr_t i386_physical(const struct i386_cpu *c, paddr_t addr);
 /* Read the PDPTEs that CR3 points to; negative: reserved bits are set. */
 int i386_read_pdptes(struct i386_cpu *c, uint64_t cr3, uint64_t pdpte[4]);
 void i386_describe_tlb(const struct cpu *cpu, struct buffer *out);
@@ -224,6 +226,10 @@ bool i386_set_cr3(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr4(struct i386_cpu *c, uint64_t value);
 bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value);
 bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
+/* The bits of CR4 and of EFER that the model has. */
+uint32_t i386_cr4_allowed(const struct i386_cpu *c);
+uint64_t i386_efer_allowed(const struct i386_model *m);
+#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* Has the model IA32_MISC_ENABLE (Intel's from NetBurst on)? In it: MONITOR and MWAIT are there. */
 bool i386_has_misc_enable(const struct i386_model *m);
 #define MISC_ENABLE_MONITOR 0x40000u
@@ -245,6 +251,15 @@ static inline uint64_t i386_next_eip(const struct i386_cpu *c)
 void i386_init_signal(struct i386_cpu *c);
 /* A flat code or data segment as SYSENTER and SYSCALL load it; `type` of the descriptor, flag SEG_ATTR_L or _DB. */
 struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag);
+
+/* ---- exception.c, smm.c ---- */
+
+/* HLT or MWAIT ends. */
+void i386_wake(struct i386_cpu *c);
+/* The shutdown state (SDM 3A 6.15, #DF). */
+void i386_shut_down(struct i386_cpu *c);
+/* The pending SMI is taken, between instructions: a step. */
+void i386_enter_smm(struct i386_cpu *c);
 
 /* ---- regs.c ---- */
 

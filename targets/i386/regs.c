@@ -669,11 +669,11 @@ void i386_describe(const struct cpu *cpu, struct buffer *out)
     int n = digits(c);
 
     describe_general(c, out);
-    buffer_printf(out, "%cIP=%0*llx %cFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%u A20=%u HLT=%u\n", n == 16 ? 'R' : 'E', n,
+    buffer_printf(out, "%cIP=%0*llx %cFL=%08x [%c%c%c%c%c%c%c] CPL=%u II=%u A20=%u SMM=%u HLT=%u\n", n == 16 ? 'R' : 'E', n,
                   (unsigned long long)s->rip, n == 16 ? 'R' : 'E', f,
                   f & EFLAGS_DF ? 'D' : '-', f & FLAG_O ? 'O' : '-', f & FLAG_S ? 'S' : '-', f & FLAG_Z ? 'Z' : '-',
                   f & FLAG_A ? 'A' : '-', f & FLAG_P ? 'P' : '-', f & FLAG_C ? 'C' : '-', s->cpl, s->shadow,
-                  s->a20_mask == 0xffffffffu, s->halted);
+                  s->a20_mask == 0xffffffffu, s->smm != 0, s->halted);
     for (unsigned i = 0; i < SEG_COUNT; i++)
         describe_segment(c, out, names[i], i);
     buffer_printf(out, "GDT=     %0*llx %08x\n", n, (unsigned long long)s->gdtr.base, s->gdtr.limit);
@@ -683,6 +683,7 @@ void i386_describe(const struct cpu *cpu, struct buffer *out)
     for (unsigned i = 0; i < 4; i++)
         buffer_printf(out, "DR%u=%0*llx%s", i, n, (unsigned long long)s->dr[i], i == 3 ? "\n" : " ");
     buffer_printf(out, "DR6=%08x DR7=%08x\n", (uint32_t)s->dr[6], (uint32_t)s->dr[7]);
+    buffer_printf(out, "SMBASE=%08x\n", s->smbase);
     buffer_printf(out, "EFER=%016llx\n", (unsigned long long)s->efer);
     if (n == 16)
         buffer_printf(out, "KGS=%016llx STAR=%016llx LSTAR=%016llx\n", (unsigned long long)s->kernel_gs_base,

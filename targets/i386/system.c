@@ -51,8 +51,6 @@ static bool has_feature(const struct i386_cpu *c, unsigned bit)
 
 /* ---- control registers (SDM 3A 2.5) ---- */
 
-#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-
 /* With PAE paging: reload the PDPTEs from `cr3`. */
 static bool reload_pdptes(struct i386_cpu *c, uint64_t cr3)
 {
@@ -123,7 +121,7 @@ bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
     return true;
 }
 
-static uint32_t cr4_allowed(const struct i386_cpu *c)
+uint32_t i386_cr4_allowed(const struct i386_cpu *c)
 {
     static const struct { unsigned feature; uint32_t bits; } by_feature[] = {
         {FEATURE_UMIP, CR4_UMIP}, {FEATURE_LA57, CR4_LA57}, {FEATURE_FSGSBASE, CR4_FSGSBASE}, {FEATURE_PCID, CR4_PCIDE},
@@ -160,7 +158,7 @@ bool i386_set_cr4(struct i386_cpu *c, uint64_t wide)
     struct i386_state *s = c->st;
     uint32_t value = (uint32_t)wide, changed = s->cr4 ^ value;
 
-    if (wide & ~(uint64_t)cr4_allowed(c))
+    if (wide & ~(uint64_t)i386_cr4_allowed(c))
         return false;
     if (i386_long(s) && (!(value & CR4_PAE) || (changed & CR4_LA57)))
         return false;
@@ -875,16 +873,24 @@ static bool write_apic_base(struct i386_cpu *c, uint64_t value)
     return true;
 }
 
+uint64_t i386_efer_allowed(const struct i386_model *m)
+{
+    uint64_t allowed = EFER_NXE;
+
+    if (!m->has_nx)
+        return 0;
+    if (i386_has(m, FEATURE_SYSCALL))
+        allowed |= EFER_SCE;
+    if (i386_has(m, FEATURE_LM))
+        allowed |= EFER_LME | EFER_LMA;
+    return allowed;
+}
+
 static bool write_efer(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
-    uint64_t allowed = EFER_NXE;
 
-    if (i386_has(c->model, FEATURE_SYSCALL))
-        allowed |= EFER_SCE;
-    if (i386_has(c->model, FEATURE_LM))
-        allowed |= EFER_LME | EFER_LMA;
-    if (!c->model->has_nx || (value & ~allowed))
+    if (!c->model->has_nx || (value & ~i386_efer_allowed(c->model)))
         return false;
     if (((value ^ s->efer) & EFER_LME) && (s->cr0 & CR0_PG))
         return false;

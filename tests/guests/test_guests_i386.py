@@ -196,6 +196,18 @@ def claim_seabios_finds_nothing_to_boot():
 
 
 @needs(SEABIOS, VGABIOS)
+def claim_seabios_sets_up_system_management_mode():
+    """The save map of either form: it relocates its SMBASE to SMRAM, closes that, and answers at port B2h."""
+    for model in "pentium3", "qemu64":
+        with started(*BIOS, "--cpu", model) as s:
+            rsp = s.client()
+            screen.run_until_screen(rsp, r"No bootable device", 20 * M, 60)
+            contains(rsp.monitor("info registers"), r"SMM=0 (?s:.*)SMBASE=000a0000")
+            contains(rsp.monitor("info devices"), r"SMRAM: 0a")
+            rsp.close()
+
+
+@needs(SEABIOS, VGABIOS)
 def claim_seabios_writes_to_the_serial_port_only_where_there_is_no_display():
     with started(*BIOS) as s:
         rsp = s.client()

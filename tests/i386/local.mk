@@ -85,6 +85,11 @@ check_PROGRAMS += tests/i386/test_i386_restart
 TESTS += tests/i386/test_i386_restart
 tests_i386_test_i386_restart_SOURCES = tests/check_main.c tests/i386/test_i386_restart.c tests/i386/i386_bench.h
 tests_i386_test_i386_restart_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# System management mode.
+check_PROGRAMS += tests/i386/test_i386_smm
+TESTS += tests/i386/test_i386_smm
+tests_i386_test_i386_smm_SOURCES = tests/check_main.c tests/i386/test_i386_smm.c tests/i386/i386_bench.h tests/i386/i386_bench64.h tests/whole/with_jit.h
+tests_i386_test_i386_smm_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # The PC's chips and boot loaders.
 check_PROGRAMS += tests/i386/test_pc_chips
 TESTS += tests/i386/test_pc_chips

@@ -221,7 +221,7 @@ static const char *const opcode_map[2][16] = {
      "MMooMMMMoooooooo", "MMMMooooMMMMMMMM", "oooooooooooooooo", "poppooMMooooooMM"},
     {"MMMM..o.oo......", "MMMMMMMMMMMMMMMM", "MMMM....MMMMMMMM", "oooooo..........",
      "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMo....MMMM",
-     "oooooooooooooooo", "MMMMMMMMMMMMMMMM", "oooMMM..oo.MMMMM", "MMMMMMMM..MMMMMM",
+     "oooooooooooooooo", "MMMMMMMMMMMMMMMM", "oooMMM..oooMMMMM", "MMMMMMMM..MMMMMM",
      "MMMMMMMMoooooooo", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMMM", "MMMMMMMMMMMMMMM."},
 };
 

@@ -18,7 +18,7 @@
  *
  * An 8-bit destination (I/O APIC, MSI, xAPIC) is one of 32 bits for an APIC in x2APIC mode, FFH for all.
  *
- * Not modelled: APICs of several CPUs at different addresses, SMI, remote read, suppressed EOI broadcasts,
+ * Not modelled: APICs of several CPUs at different addresses, remote read, suppressed EOI broadcasts,
  * LVT entries for thermal and performance counters beyond being registers.
  */
 #include "i386/pc/apic.h"
@@ -238,7 +238,10 @@ static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vec
         s->extint = 1;
         update(dev);
         break;
-    default: /* SMI: not modelled */
+    case APIC_SMI:
+        w->smi(w->cpu);
+        break;
+    default: /* reserved */
         break;
     }
 }

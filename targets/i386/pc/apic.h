@@ -36,6 +36,7 @@ struct apic_wiring {
     struct device *ioapic;     /* told of EOIs of level-triggered vectors; may be NULL */
     /* Signals of the CPU. */
     void (*nmi)(void *ctx);
+    void (*smi)(void *ctx);
     void (*init)(void *ctx);
     void (*startup)(void *ctx, uint8_t vector);
     uint64_t (*tsc)(void *ctx); /* the time stamp counter, 1 GHz of virtual time; NULL: no TSC-deadline timer */

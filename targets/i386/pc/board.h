@@ -71,7 +71,7 @@ struct pc {
     unsigned pm_ports;           /* port range of the PM I/O space */
     /* Regions of the memory map that move or switch. */
     unsigned apic_region;
-    unsigned smram_region;
+    unsigned smram_region;       /* open to everybody */
     unsigned vga_text_region;
     unsigned shadow_region[I440FX_SEGMENTS]; /* the segment's DRAM */
     unsigned write_region[I440FX_SEGMENTS];  /* writes to DRAM, reads from the bus */

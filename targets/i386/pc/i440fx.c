@@ -1,10 +1,10 @@
 /*
  * The 82441FX PCI and memory controller of the 440FX (Intel 290549), as PCI
  * function 00:00.0: identity, PAM registers (3.2.14), SMRAM (3.2.18). Other
- * registers of device space are kept and do nothing.
+ * registers of device space are kept and do nothing. Once SMRAM is locked, DLCK and DOPEN stay as they are.
  *
  * Not modelled: DRAM timing and row boundaries, the memory hole (FDHC), error
- * reporting, SMM itself (the CPU has none).
+ * reporting.
  */
 #include "i386/pc/i440fx.h"
 
@@ -17,6 +17,7 @@
 #define REG_PAM6  0x5fu
 #define REG_SMRAM 0x72u
 #define SMRAM_BASE_SEG 0x02u
+#define SMRAM_ENABLE 0x08u
 #define SMRAM_LOCK 0x10u
 #define SMRAM_CLOSED 0x20u
 #define SMRAM_OPEN 0x40u
@@ -24,6 +25,8 @@
 DEVICE_STATE_BEGIN
 struct i440fx_state {
     uint8_t config[PCI_CONFIG_BYTES];
+    uint8_t locked; /* SMRAM.DLCK was set */
+    uint8_t reserved[7];
 };
 DEVICE_STATE_END
 
@@ -60,7 +63,14 @@ bool i440fx_smram_open(const struct device *dev)
 {
     const struct i440fx_state *s = dev->state;
 
-    return (s->config[REG_SMRAM] & (SMRAM_OPEN | SMRAM_LOCK | SMRAM_CLOSED)) == SMRAM_OPEN;
+    return (s->config[REG_SMRAM] & (SMRAM_ENABLE | SMRAM_OPEN | SMRAM_CLOSED)) == (SMRAM_ENABLE | SMRAM_OPEN);
+}
+
+bool i440fx_smram_enabled(const struct device *dev, bool data)
+{
+    const struct i440fx_state *s = dev->state;
+
+    return (s->config[REG_SMRAM] & SMRAM_ENABLE) && !(data && (s->config[REG_SMRAM] & SMRAM_CLOSED));
 }
 
 static void written(struct device *dev, unsigned offset, unsigned size)
@@ -71,8 +81,9 @@ static void written(struct device *dev, unsigned offset, unsigned size)
 
     if (offset <= REG_SMRAM && offset + size > REG_SMRAM) {
         *smram = (uint8_t)((*smram & 0x78u) | SMRAM_BASE_SEG);
-        if (*smram & SMRAM_LOCK)
-            *smram &= (uint8_t)~SMRAM_OPEN;
+        s->locked |= (*smram & SMRAM_LOCK) != 0;
+        if (s->locked)
+            *smram = (uint8_t)((*smram & ~SMRAM_OPEN) | SMRAM_LOCK);
     }
     if (offset <= REG_SMRAM && offset + size > REG_PAM0)
         w->map_changed(w->map_ctx);
@@ -103,6 +114,7 @@ static void i440fx_reset(struct device *dev)
 {
     struct i440fx_wiring *w = dev->wiring;
 
+    ((struct i440fx_state *)dev->state)->locked = 0;
     pci_function_reset(&w->pci);
     w->map_changed(w->map_ctx);
 }
@@ -112,11 +124,13 @@ static void i440fx_describe(const struct device *dev, struct buffer *b)
     for (unsigned n = 0; n < I440FX_SEGMENTS; n++)
         buffer_printf(b, "%05x: %s%s\n", 0xc0000 + n * 0x4000, i440fx_pam(dev, n) & PAM_READ ? "r" : "-",
                       i440fx_pam(dev, n) & PAM_WRITE ? "w" : "-");
+    buffer_printf(b, "SMRAM: %02x\n", ((const struct i440fx_state *)dev->state)->config[REG_SMRAM]);
 }
 
 const struct device_ops i440fx_ops = {
     .name = "i440fx",
     .state_size = sizeof(struct i440fx_state),
+    .state_version = 2,
     .reset = i440fx_reset,
     .describe = i440fx_describe,
 };

@@ -25,5 +25,7 @@ unsigned i440fx_pam(const struct device *dev, unsigned n);
 void i440fx_set_pam(struct device *dev, unsigned n, unsigned attributes);
 /* Is SMRAM (A0000h-BFFFFh) visible outside system management mode? */
 bool i440fx_smram_open(const struct device *dev);
+/* Is it visible in that mode, to instruction fetches or to data accesses? */
+bool i440fx_smram_enabled(const struct device *dev, bool data);
 
 #endif

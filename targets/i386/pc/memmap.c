@@ -158,6 +158,15 @@ static void map_segments(struct pc *pc, uint32_t ram, const struct firmware *f)
     }
 }
 
+/* SMRAM as CPUs in system management mode find it (i386_physical()). */
+static void map_smram_view(struct pc *pc, uint32_t ram)
+{
+    struct region r = {.base = I386_SMRAM_BASE | I386_SMRAM_VIEW, .size = I386_SMRAM_SIZE, .kind = REGION_RAM,
+                       .page = ram + (I386_SMRAM_BASE >> PAGE_SHIFT), .enabled = true, .cpu_only = true};
+
+    memory_map(&pc->machine->memory, &r);
+}
+
 void pc_map_memory(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
@@ -176,6 +185,8 @@ void pc_map_memory(struct pc *pc)
     if (pc->vga)
         map_vga_window(pc);
     pc->smram_region = map_pages(pc, LOW_END, SEGMENTS - LOW_END, REGION_RAM, ram + (LOW_END >> PAGE_SHIFT), false);
+    mem->regions[pc->smram_region].cpu_only = true;
+    map_smram_view(pc, ram);
     f = map_firmware(pc);
     map_segments(pc, ram, &f);
     pc->apic_region = map_device(pc, APIC_DEFAULT_BASE, PAGE_SIZE, pc->apic, 0, false);
@@ -220,6 +231,17 @@ static bool apic_in_memory(const struct pc *pc)
     return false;
 }
 
+static void show_smram(struct pc *pc)
+{
+    enum i386_smram smram = !i440fx_smram_enabled(pc->i440fx, false)  ? I386_SMRAM_OFF
+                            : i440fx_smram_enabled(pc->i440fx, true) ? I386_SMRAM_ON
+                                                                     : I386_SMRAM_CODE;
+
+    set_enabled(&pc->machine->memory, pc->smram_region, i440fx_smram_open(pc->i440fx));
+    for (unsigned n = 0; n < pc->machine->ncpus; n++)
+        i386_set_smram((struct i386_cpu *)(void *)pc->machine->cpus[n], smram);
+}
+
 void pc_update_map(struct pc *pc)
 {
     struct memory *mem = &pc->machine->memory;
@@ -235,7 +257,7 @@ void pc_update_map(struct pc *pc)
         set_enabled(mem, pc->shadow_region[n], pam & PAM_READ);
         set_enabled(mem, pc->write_region[n], pam == PAM_WRITE);
     }
-    set_enabled(mem, pc->smram_region, i440fx_smram_open(pc->i440fx));
+    show_smram(pc);
     if (mem->regions[pc->apic_region].base != base)
         memory_region_move(mem, pc->apic_region, base);
     set_enabled(mem, pc->apic_region, enabled);

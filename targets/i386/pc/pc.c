@@ -39,6 +39,11 @@ static void cpu_nmi(void *ctx)
     i386_raise_nmi(ctx);
 }
 
+static void cpu_smi(void *ctx)
+{
+    i386_raise_smi(ctx);
+}
+
 static void cpu_init(void *ctx)
 {
     i386_raise_init(ctx);
@@ -275,7 +280,7 @@ static void connect_lines(struct pc *pc)
 
         *w = (struct apic_wiring){
             .bus = w->bus, .id = w->id, .intr = {.set = i386_set_intr, .ctx = nth_cpu(pc, n)}, .pic = pc->pic,
-            .ioapic = pc->ioapic, .nmi = cpu_nmi, .init = cpu_init, .startup = cpu_startup,
+            .ioapic = pc->ioapic, .nmi = cpu_nmi, .smi = cpu_smi, .init = cpu_init, .startup = cpu_startup,
             .tsc = i386_has(nth_cpu(pc, n)->model, FEATURE_TSC_DEADLINE) ? cpu_tsc : NULL, .cpu = nth_cpu(pc, n)};
     }
     pc->ioapic_wiring.bus = &pc->apics;
@@ -289,7 +294,9 @@ static void connect_lines(struct pc *pc)
                                            .cpus = pc->machine->ncpus};
     take_boot_order(pc);
     pc->pm_wiring =
-        (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc};
+        (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc,
+                                 .smi = cpu_smi, .smi_ctx = pc->cpu}; /* of the first CPU, as on QEMU's board: firmware
+                                                                       * relocates no other's SMBASE */
     pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
     pc->vga_wiring = (struct vga_wiring){.map_changed = vga_map_changed, .map_ctx = pc,
                                          .has_rom = pc->config.vga_bios.data != NULL};

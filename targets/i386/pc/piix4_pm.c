@@ -11,9 +11,11 @@
  * firmware's "etc/system-states" say: SLP_EN with another one does what a reserved
  * type does in the chip, nothing. The machine runs on and WAK_STS stays clear.
  *
- * Not modelled: the suspended states, SMI (the function reports APMC_EN, so that a
- * BIOS takes SMM as set up by somebody else), device monitors, throttling, SMBus,
- * general purpose I/O (its registers are kept).
+ * A write of APMC raises an SMI, if GLBCTL.SMI_EN and DEVACTB.APMC_EN let it; ACPI mode, which firmware's handler
+ * would switch, is switched by the value as well, for those that have no handler.
+ *
+ * Not modelled: the suspended states, other sources of SMI and EOS (each write is a pulse of its own), device monitors,
+ * throttling, SMBus, general purpose I/O (its registers are kept).
  */
 #include "i386/pc/piix4_pm.h"
 
@@ -28,7 +30,8 @@
 #define REG_DEVACTB   0x58u
 #define REG_PMREGMISC 0x80u
 
-enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e };
+enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e,
+       GLBSTS = 0x18, GLBCTL = 0x28 };
 
 #define STS_TMR    0x0001u
 #define STS_PWRBTN 0x0100u
@@ -38,6 +41,9 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 #define CNT_SLP_EN 0x2000u
 #define CNT_SLP_TYP 0x1c00u
 #define SLP_SOFT_OFF 0u
+#define DEVACTB3_APMC_EN 0x02u /* bit 25 of DEVACTB */
+#define GLBSTS_APM 0x20u
+#define GLBCTL_SMI_EN 0x01u
 
 #define HALF_WRAP ((uint64_t)1 << 23) /* TMR_STS: bit 23 changes */
 
@@ -137,6 +143,7 @@ static void write_bytes(struct device *dev, unsigned offset, unsigned size, uint
         case PMTMR + 2:
             break;
         case GPSTS:
+        case GLBSTS:
             s->io[reg] &= (uint8_t)~byte;
             break;
         default:
@@ -158,8 +165,22 @@ static uint64_t pm_read(struct device *dev, unsigned range, uint64_t offset, uns
     return value;
 }
 
-static void write_apm(struct piix4_pm_state *s, uint64_t offset, uint8_t value)
+static void raise_smi(struct device *dev)
 {
+    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_state *s = dev->state;
+
+    if (!(s->config[REG_DEVACTB + 3] & DEVACTB3_APMC_EN))
+        return;
+    s->io[GLBSTS] |= GLBSTS_APM;
+    if ((s->io[GLBCTL] & GLBCTL_SMI_EN) && w->smi)
+        w->smi(w->smi_ctx);
+}
+
+static void write_apm(struct device *dev, uint64_t offset, uint8_t value)
+{
+    struct piix4_pm_state *s = dev->state;
+
     if (offset) {
         s->apm_status = value;
         return;
@@ -169,6 +190,7 @@ static void write_apm(struct piix4_pm_state *s, uint64_t offset, uint8_t value)
         s->cnt |= CNT_SCI_EN;
     else if (value == PM_ACPI_DISABLE)
         s->cnt &= (uint16_t)~CNT_SCI_EN;
+    raise_smi(dev);
 }
 
 static void pm_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
@@ -176,7 +198,7 @@ static void pm_write(struct device *dev, unsigned range, uint64_t offset, unsign
     uint64_t tick = ticks_now(dev);
 
     if (range == PM_APM)
-        write_apm(dev->state, offset, (uint8_t)value);
+        write_apm(dev, offset, (uint8_t)value);
     else
         write_bytes(dev, (unsigned)offset, size, (uint32_t)value, tick);
     update_sci(dev, tick);
@@ -235,7 +257,6 @@ void piix4_pm_plug(struct device *dev, struct pci_bus *bus)
     f->writable[REG_PMBA] = 0xc0;
     put_le16(f->reset + PCI_STATUS, 0x0280);
     f->reset[REG_PMBA] = 1;
-    f->reset[REG_DEVACTB + 3] = 0x02; /* APMC_EN */
     f->reset[0x90] = 1;
 }
 

@@ -17,6 +17,9 @@
 struct piix4_pm_wiring {
     struct pci_function pci;
     struct line sci;
+    /* SMI#: a pulse. */
+    void (*smi)(void *ctx);
+    void *smi_ctx;
     /* PMBA or PMIOSE changed: the port map must follow. */
     void (*map_changed)(void *ctx);
     void *map_ctx;
