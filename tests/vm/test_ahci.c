@@ -261,6 +261,68 @@ START_TEST(the_link_goes_off_and_comes_at_the_speed_allowed)
 }
 END_TEST
 
+START_TEST(a_command_waits_for_the_link)
+{
+    new_ahci(NULL);
+    reg(port_at(0) + 0x2c, 4);
+    prepare(0, 0, 0x25, 40, 1, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x7f);
+    reg(port_at(0) + 0x18, 0x16);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    reg(port_at(0) + 0x2c, 0);
+    reg(port_at(0) + 0x18, 0x17);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert(holds_image(DATA_AT, 40 * 512, 512, 512));
+}
+END_TEST
+
+START_TEST(a_region_may_ask_for_an_interrupt)
+{
+    new_ahci(NULL);
+    prepare(0, 0, 0x25, 40, 2, 1024, 0);
+    poke32(TABLE_AT + 0x8c, 0x80000000u | (512 - 1));
+    reg(port_at(0) + 0x14, 0x20);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x21);
+    ck_assert(probe[3].level);
+    reg(port_at(0) + 0x10, 0x20);
+    reg(0x08, 1);
+    ck_assert(!probe[3].level);
+}
+END_TEST
+
+/* Polled, without interrupts: stopped, given its lists, started, and CI and IS looked at. */
+START_TEST(a_port_can_be_polled)
+{
+    static const struct drive_fault bad = {.first = 50, .count = 1};
+
+    new_ahci(&bad);
+    reg(0x04, 0x80000000);
+    reg(port_at(0) + 0x14, 0);
+    reg(port_at(0) + 0x18, 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x18) & 0xc000, 0);
+    reg(port_at(0) + 0x00, LIST_AT);
+    reg(port_at(0) + 0x08, FIS_AT);
+    reg(port_at(0) + 0x18, 0x10);
+    reg(port_at(0) + 0x18, 0x11);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0x88, 0);
+    prepare(0, 0, 0x25, 40, 2, 1024, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 0x40000000, 0);
+    ck_assert(holds_image(DATA_AT + 0x1000, 41 * 512, 512, 512));
+    prepare(0, 0, 0x25, 50, 1, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 0x40000000, 0x40000000);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x4051);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x40) >> 16, 0x4051);
+    ck_assert(!probe[3].level);
+}
+END_TEST
+
 START_TEST(queued_commands_end_by_their_tags)
 {
     new_ahci(NULL);
@@ -435,6 +497,9 @@ static void claims(TCase *tc)
     ADD(packets_go_to_the_cd);
     ADD(capabilities_and_port_registers_are_honest);
     ADD(the_link_goes_off_and_comes_at_the_speed_allowed);
+    ADD(a_command_waits_for_the_link);
+    ADD(a_region_may_ask_for_an_interrupt);
+    ADD(a_port_can_be_polled);
     ADD(queued_commands_end_by_their_tags);
     ADD(a_queued_command_that_fails_is_in_the_log);
     ADD(comreset_brings_the_signature_again);

@@ -264,6 +264,61 @@ START_TEST(a_software_reset_shows_the_signatures)
 }
 END_TEST
 
+/* As tutorials do: no interrupts, four reads of the alternate status, then the status until it is not busy any more. */
+static uint8_t poll(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        alternate();
+    for (unsigned i = 0; i < 1000 && (alternate() & 0x80); i++)
+        run_for(1000);
+    return alternate();
+}
+
+START_TEST(everything_can_be_polled)
+{
+    static const uint8_t read[12] = {0xa8, 0, 0, 0, 0, 30, 0, 0, 0, 1};
+
+    new_ide();
+    out(ide, IDE_CONTROL_0, 0, 2);
+    command(0, 0, 0, 0xec);
+    ck_assert_uint_eq(poll(), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        data();
+    ck_assert_uint_eq(poll(), 0x50);
+    command(0, 7, 2, 0x20);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(poll(), 0x58);
+        expect_sectors(7 + i, 1);
+    }
+    command(0, 8, 2, 0x30);
+    for (unsigned n = 0; n < 2; n++) {
+        ck_assert_uint_eq(poll(), 0x58);
+        for (unsigned i = 0; i < 256; i++)
+            put_data((uint16_t)(n + i));
+    }
+    ck_assert_uint_eq(poll(), 0x50);
+    command(0, 0, 0, 0xe7);
+    ck_assert_uint_eq(poll(), 0x50);
+    command(1, 0, 0, 0xec); /* which is none, it says */
+    ck_assert_uint_eq(poll() & 0x89, 1);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID) | in(ide, IDE_COMMAND_0, R_HIGH) << 8, 0xeb14);
+    for (unsigned tries = 0; tries < 2; tries++) { /* the first one is the attention */
+        out(ide, IDE_COMMAND_0, R_ERROR, 0);
+        out(ide, IDE_COMMAND_0, R_MID, 2048 & 0xff);
+        out(ide, IDE_COMMAND_0, R_HIGH, 2048 >> 8);
+        out(ide, IDE_COMMAND_0, R_STATUS, 0xa0);
+        ck_assert_uint_eq(poll() & 0x89, 8);
+        for (unsigned i = 0; i < 12; i += 2)
+            put_data((uint16_t)(read[i] | read[i + 1] << 8));
+        ck_assert_uint_eq(poll(), tries ? 0x58 : 0x51);
+    }
+    for (unsigned i = 0; i < 1024; i++)
+        ck_assert_uint_eq(data(), (image_byte(30 * 2048 + 2 * i, 2048) | image_byte(30 * 2048 + 2 * i + 1, 2048) << 8));
+    ck_assert_uint_eq(poll(), 0x50);
+    ck_assert_uint_eq(probe[0].rises, 0);
+}
+END_TEST
+
 START_TEST(nien_keeps_the_interrupt_back)
 {
     new_ide();
@@ -818,6 +873,7 @@ static void claims(TCase *tc)
     ADD(a_bad_sector_says_where_it_is);
     ADD(devices_that_are_not_there_say_so);
     ADD(a_software_reset_shows_the_signatures);
+    ADD(everything_can_be_polled);
     ADD(nien_keeps_the_interrupt_back);
     ADD(a_device_held_in_reset_takes_no_command);
     ADD(diagnostics_are_for_both_devices);

@@ -160,6 +160,23 @@ START_TEST(a_tray_that_closes_is_an_attention_and_an_event)
 }
 END_TEST
 
+START_TEST(a_block_that_cannot_be_written_is_a_write_error)
+{
+    static const struct drive_fault bad = {.first = 20, .count = 1};
+    static const uint8_t same[16] = {0x41, 0, 0, 0, 0, 20, 0, 0, 3};
+    uint8_t block[512] = {0};
+
+    new_disk_bench();
+    d = new_drive("d0", DRIVE_DISK, &bad);
+    scsi_reset(&u);
+    ck_assert_uint_eq(scsi_parameters(d, &u, same, block, 512), SCSI_CHECK);
+    ck_assert_uint_eq(u.key, SENSE_MEDIUM);
+    ck_assert_uint_eq(u.asc, 0x0c);
+    ck_assert_uint_eq(scsi_end(&u, DRIVE_BAD_SECTOR), SCSI_CHECK);
+    ck_assert_uint_eq(u.asc, 0x11);
+}
+END_TEST
+
 /* Controllers look at a command to know its time, and begin it when that is over. */
 START_TEST(to_look_at_a_command_does_nothing)
 {
@@ -499,6 +516,7 @@ static void claims(TCase *tc)
     ADD(features_are_told_from_a_number_on_or_one);
     ADD(a_tray_that_closes_is_an_attention_and_an_event);
     ADD(to_look_at_a_command_does_nothing);
+    ADD(a_block_that_cannot_be_written_is_a_write_error);
     ADD(user_data_of_a_cd_are_read_by_read_cd);
     ADD(unmap_and_write_same_take_lists);
     ADD(task_management_resets_units);

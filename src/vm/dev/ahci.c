@@ -53,6 +53,7 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define IS_DHR 0x00000001u /* a device-to-host register FIS */
 #define IS_PS  0x00000002u /* a PIO setup FIS */
 #define IS_SDB 0x00000008u /* a set device bits FIS */
+#define IS_DP  0x00000020u /* a region whose descriptor asks for it was moved */
 #define IS_PC  0x00000040u /* port connect change */
 #define IS_HBF 0x20000000u /* memory could not be reached */
 #define IS_TFE 0x40000000u /* task file error */
@@ -64,6 +65,8 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define LINK_OFF  0x004u
 #define DET_INIT 1u
 #define DET_OFF  4u
+#define DET_UP   3u /* of SCR0 */
+#define PRD_INTERRUPTS 0x80000000u
 
 #define HEADER_ATAPI 0x20u
 #define FIS_H2D 0x27u
@@ -119,6 +122,7 @@ struct slot {
     uint32_t flags, prds; /* of the header */
     uint64_t at, table;   /* addresses of the header and of the command table */
     uint8_t fis[64], packet[16];
+    unsigned port;
     uint32_t region;      /* where move() was last: the table's entry, and the byte of the data that it begins with */
     uint64_t region_at;
 };
@@ -266,6 +270,8 @@ static uint64_t move(struct ahci *a, struct slot *s, uint64_t skip, void *buf, u
                         : pci_dma_read(&a->pci, address + in, bytes + done, n)))
             break;
         done += n;
+        if (in + n == size && (prd[3] & PRD_INTERRUPTS))
+            raise(a, s->port, IS_DP);
     }
     return done;
 }
@@ -407,6 +413,7 @@ static bool fetch(struct ahci *a, unsigned n, uint32_t slot, struct slot *s)
     const struct ahci_port *p = &a->st->port[n];
     uint32_t header[4];
 
+    s->port = n;
     s->at = p->clb + 32ull * slot;
     if (!pci_dma_read(&a->pci, s->at, header, sizeof(header)))
         return false;
@@ -683,7 +690,8 @@ static void begin(struct ahci *a, unsigned n)
     struct ahci_port *p = &a->st->port[n];
     struct slot s;
 
-    while (p->ci && (p->cmd & CMD_ST) && !p->halted && (p->done_at == VTIME_NEVER || p->queued) && a->drives[n]) {
+    while (p->ci && (p->cmd & CMD_ST) && !p->halted && (p->done_at == VTIME_NEVER || p->queued) &&
+           a->drives[n] && (p->ssts & 15u) == DET_UP) {
         p->slot = (uint32_t)__builtin_ctz(p->ci);
         if (!fetch(a, n, p->slot, &s) || s.fis[0] != FIS_H2D) {
             p->halted = 1;

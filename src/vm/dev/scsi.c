@@ -34,6 +34,7 @@ enum {
 #define ASC_POWER_ON       0x29u
 #define ASC_NO_MEDIUM      0x3au
 #define ASC_READ_ERROR     0x11u
+#define ASC_WRITE_ERROR    0x0cu
 
 enum { EVENT_NEW_MEDIUM = 2, EVENT_REMOVAL = 3 };
 
@@ -67,6 +68,11 @@ uint8_t scsi_end(struct scsi_unit *u, enum drive_status status)
     case DRIVE_WRITE_PROTECTED: return scsi_fail(u, SENSE_PROTECT, ASC_PROTECTED, 0);
     default:                    return scsi_fail(u, SENSE_MEDIUM, ASC_READ_ERROR, 0);
     }
+}
+
+uint8_t scsi_end_write(struct scsi_unit *u, enum drive_status status)
+{
+    return status == DRIVE_BAD_SECTOR ? scsi_fail(u, SENSE_MEDIUM, ASC_WRITE_ERROR, 0) : scsi_end(u, status);
 }
 
 void scsi_sense(const struct scsi_unit *u, uint8_t *out)
@@ -730,7 +736,7 @@ static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, 
         if (lba <= drive_sectors(d) && count <= drive_sectors(d) - lba)
             status = drive_discard(d, lba * d->c.sector_size, count * d->c.sector_size, NULL);
         if (status != DRIVE_OK)
-            return scsi_end(u, status);
+            return scsi_end_write(u, status);
     }
     return SCSI_GOOD;
 }
@@ -743,10 +749,10 @@ static uint8_t same_blocks(struct drive *d, struct scsi_unit *u, const uint8_t *
     bool zero = block[0] == 0 && memcmp(block, block + 1, d->c.sector_size - 1) == 0;
 
     if (zero)
-        return scsi_end(u, drive_write_zeroes(d, lba * d->c.sector_size, count * d->c.sector_size, NULL));
+        return scsi_end_write(u, drive_write_zeroes(d, lba * d->c.sector_size, count * d->c.sector_size, NULL));
     for (; count && status == DRIVE_OK; count--, lba++)
         status = drive_write(d, lba * d->c.sector_size, block, d->c.sector_size, NULL);
-    return scsi_end(u, status);
+    return scsi_end_write(u, status);
 }
 
 uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len)

@@ -56,6 +56,8 @@ void scsi_peek(struct drive *d, const struct scsi_unit *u, const uint8_t *cdb, s
 uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len);
 /* A transfer ended so: status of the command, with sense data if it failed. */
 uint8_t scsi_end(struct scsi_unit *u, enum drive_status status);
+/* The same of one that wrote. */
+uint8_t scsi_end_write(struct scsi_unit *u, enum drive_status status);
 /* Set sense data: the command fails. */
 uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq);
 /* Sense data in the fixed format, SCSI_SENSE_BYTES of them. */

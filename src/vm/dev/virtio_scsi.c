@@ -175,7 +175,7 @@ static uint8_t transfer(struct virtio *v, const struct virtio_chain *c, struct d
             status = drive_write(d, cmd->offset + *moved, piece, n, NULL);
         }
         if (status != DRIVE_OK)
-            return scsi_end(u, status);
+            return cmd->transfer == SCSI_READ ? scsi_end(u, status) : scsi_end_write(u, status);
         *moved += n;
     }
     return SCSI_GOOD;
