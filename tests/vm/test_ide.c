@@ -587,6 +587,7 @@ START_TEST(watchpoints_see_what_it_moves)
     bm_start(0);
     run_for(10 * MS);
     expect_moved(ide, false, 1024);
+    unwatch();
     /* Only a part of what is moved is watched. */
     watch(d, 0x20000 + 512, 61, 512);
     command(0, 60, 2, 0xc8);
