@@ -1,6 +1,7 @@
 /*
  * What the outside world does to the guest while it stands still: a debugger's writes, a reset,
- * the power button, another disk in a drive. Each is an event that is a step of its own, made at once, at the live edge.
+ * the power button, another disk in a drive, CPUs held. Each is an event that is a step of its own, made at once, at the live edge.
+ * (Who is to be held is remembered until the edge is come to.)
  */
 #include "replay/timeline_internal.h"
 
@@ -26,16 +27,20 @@ static int check_at_edge(const struct timeline *tl, const char *what, struct err
     return 0;
 }
 
+/* The next step is an event: make it. */
+static void make_step(struct timeline *tl)
+{
+    tl->search.mode = HITS_IGNORED;
+    tl->pace.uninterruptible = true;
+    CHECK(run_to(tl, tl->m->st->position + 1) == RUN_LIMIT);
+    tl->pace.uninterruptible = false;
+}
+
 /* Record an event that is a step and make that step. */
 static void step_event_of(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len)
 {
-    icount_t here = tl->m->st->position;
-
     env_append_step(tl, kind, source, data, len);
-    tl->search.mode = HITS_IGNORED;
-    tl->pace.uninterruptible = true;
-    CHECK(run_to(tl, here + 1) == RUN_LIMIT);
-    tl->pace.uninterruptible = false;
+    make_step(tl);
 }
 
 static void step_event(struct timeline *tl, uint16_t kind, const void *data, uint32_t len)
@@ -131,6 +136,32 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
     buffer_append(&b, value, len);
     step_event(tl, EVENT_WRITE_REGISTER, b.data, (uint32_t)b.len);
     buffer_finish(&b);
+    return 0;
+}
+
+void outside_hold(struct timeline *tl)
+{
+    uint8_t mask[8];
+
+    if (machine_held(tl->m) == tl->hold || tl->m->st->end || env_step_event_at(tl, tl->m->st->position))
+        return;
+    put_le(mask, tl->hold, sizeof(mask));
+    env_append_step(tl, EVENT_HOLD, EVENT_SOURCE_MACHINE, mask, sizeof(mask));
+}
+
+int timeline_hold(struct timeline *tl, uint64_t cpus, struct error *err)
+{
+    icount_t here = tl->m->st->position;
+    int r = cpus & ~machine_held(tl->m) ? check_at_edge(tl, "hold a CPU", err) : 0;
+
+    if (r < 0)
+        return r;
+    tl->hold = cpus;
+    if (!tl->cfg.live || here < tl->edge)
+        return 0;
+    outside_hold(tl);
+    if (env_step_event_at(tl, here))
+        make_step(tl);
     return 0;
 }
 

@@ -470,6 +470,8 @@ static bool upgrade(struct machine *m, const struct component *c, const struct l
 
         if (cpu->state == state)
             return cpu->ops->upgrade && cpu->ops->upgrade(cpu, e->version, old, e->size);
+        if ((uint8_t *)cpu->share == state)
+            return machine_upgrade_share(cpu, e->version, old, e->size);
     }
     for (unsigned i = 0; i < m->ndevices; i++) {
         struct device *d = m->devices[i];

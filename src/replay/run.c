@@ -296,6 +296,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         if (!tl->cfg.live)
             return RUN_REPLAY_END;
         /* Input now could turn the step that was told as a hit into an interrupt entry. */
+        outside_hold(tl);
         if (from == tl->search.told_at)
             until = from + 1;
         else

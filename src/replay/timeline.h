@@ -205,7 +205,7 @@ size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positi
  * and of timeline_last_write() are found, and to its address space and registers writes go. */
 void timeline_look_by(struct timeline *tl, unsigned cpu);
 
-/* The outside world acts on the guest. These are recorded. The first five take a
+/* The outside world acts on the guest. These are recorded. All but input take a
  * step of their own, at once; in the past they are refused (-EROFS) with a text
  * that says what to do. Return 0 or a negative errno with *err. */
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
@@ -214,6 +214,11 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
                             struct error *err);
 int timeline_reset(struct timeline *tl, struct error *err);
 int timeline_powerdown(struct timeline *tl, struct error *err);
+/* From the live edge on, these CPUs (bit n: CPU n) make no steps, and the others do. At the edge that is a step of its own, at
+ * once, if it changes anything. Elsewhere it is made when the edge is come to, and until then who was held stands and
+ * nobody else does: a CPU that does not stand here cannot be held in the past (-EROFS, nothing is changed). If none that
+ * are awake are left, the guest sleeps. At first, nobody. */
+int timeline_hold(struct timeline *tl, uint64_t cpus, struct error *err);
 /* Another medium in a drive, or (size 0) none. The image must be there when it is asked for, as the drive's next medium. */
 struct timeline_medium {
     uint64_t size;           /* bytes of its image */

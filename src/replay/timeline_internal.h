@@ -206,6 +206,7 @@ struct timeline {
     struct clusters clusters;   /* clusters.c */
     struct search search;       /* navigate.c; hits: points.c */
     unsigned eyes;              /* timeline_look_by() */
+    uint64_t hold;              /* timeline_hold(): from the live edge on, these are held */
     struct pace pace;           /* run.c */
     struct placement placement; /* place.c */
     struct truth truth;         /* diverge.c */
@@ -238,6 +239,10 @@ vtime_t env_edge_now(const struct timeline *tl);
 /* struct machine_env.image_read. */
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
 void clusters_finish(struct timeline *tl);
+
+/* outside.c */
+/* We stand at the live edge: if other CPUs are to be held than are, the step from here is that event. */
+void outside_hold(struct timeline *tl);
 
 /* diverge.c */
 void diverge_init(struct timeline *tl);

@@ -506,7 +506,7 @@ static void apply_action(struct rsp_run *run, const struct action *a, uint64_t t
 }
 
 /* vCont;action[:thread]...: of each thread the leftmost action that names it, or all. The guest runs as a whole,
- * until one of those that are to step has stepped; nobody is held, whatever the others are told or not. */
+ * until one of those that are to step has stepped. Whether those that are left out are held is the target's to say. */
 static enum rsp_verdict on_vcont(struct rsp_session *s, struct rsp_request *r)
 {
     struct rsp_run run = {.kind = RSP_RUN_CONTINUE};

@@ -75,7 +75,7 @@ struct rsp_range {
     uint64_t start, end; /* [start, end); equal: none */
 };
 
-/* The guest runs as a whole, whatever is asked of its threads. */
+/* The guest runs as a whole, but for threads that are held: CONTINUE holds those that are left out. */
 struct rsp_run {
     enum rsp_run_kind kind;
     uint64_t steppers;    /* STEP, RANGE: bit n: the run ends when thread n (from 0) has stepped */

@@ -261,6 +261,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->progress = progress;
     s->run_began_ns = host_monotonic_ns();
     s->condition_known = s->cut_short = false;
+    s->refusal = (struct error){0};
 }
 
 void server_begin_search(struct server *s)
@@ -307,26 +308,34 @@ static bool tell_another(struct server *s, const struct rsp_run *run, struct tim
     return false;
 }
 
-/* gdb's scheduler-locking: a continue of some threads without the others. */
-static void tell_nobody_is_held(struct server *s)
+/* Hold whom the debugger wants to stand while the others run (gdb's scheduler-locking), let the others go. False: that is
+ * refused, and so is the run.
+ *
+ * Only a continue of some threads without the others asks for that. A step of one thread alone is how gdb gets off a
+ * breakpoint, too: it holds nobody, and lets nobody go but that thread. At a load-exclusive gdb makes that step by a
+ * continue, up to breakpoints of its own behind the store: in the past that is no reason to refuse it. */
+static bool hold_others(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
-    static const char text[] = "hindcast: no CPU is held (set scheduler-locking): which of them runs when is part of history, and "
-                               "the others run on\n";
+    uint64_t held = machine_held(s->machine);
+    bool asked = run->kind == RSP_RUN_CONTINUE && !(steps_off && !timeline_at_edge(s->timeline));
 
-    if (!s->told_unheld)
-        server_to_debugger(s, text, sizeof(text) - 1);
-    s->told_unheld = true;
+    if (!timeline_hold(s->timeline, asked ? run->left_out : run->left_out & held, &s->refusal))
+        return true;
+    stop->reason = TIMELINE_INTERRUPTED;
+    return false;
 }
 
-static void continue_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+static void continue_run(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
-    if (run->left_out)
-        tell_nobody_is_held(s);
+    bool told = was_told_here(s);
+
     if (tell_another(s, run, stop))
         return;
     if (run->reverse)
         timeline_continue(s->timeline, BACKWARD, stop);
-    else if (rsp_stops_at_once(s->session, was_told_here(s)))
+    else if (!hold_others(s, run, steps_off, stop))
+        return;
+    else if (rsp_stops_at_once(s->session, told))
         timeline_continue_from_here(s->timeline, stop);
     else
         timeline_continue(s->timeline, FORWARD, stop);
@@ -367,6 +376,8 @@ static void step_run(struct server *s, const struct rsp_run *run, struct timelin
 {
     bool from_here = !run->reverse && !was_told_here(s);
 
+    if (!run->reverse && !hold_others(s, run, false, stop))
+        return;
     do {
         if (from_here)
             timeline_step_from_here(s->timeline, run->steppers, stop);
@@ -378,9 +389,18 @@ static void step_run(struct server *s, const struct rsp_run *run, struct timelin
         stop_before_hit(s, run, stop);
 }
 
+/* Does the thread that is to go on stand at a breakpoint that was there in the last run, and is not any more? */
+static bool is_taken_out(const struct server *s, const struct rsp_run *run)
+{
+    const struct cpu *cpu = s->machine->cpus[__builtin_ctzll(~run->left_out)];
+
+    return server_breakpoint_removed(s, cpu->ops->pc(cpu));
+}
+
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
+    bool steps_off = run->left_out && is_taken_out(s, run);
 
     /* gdb takes its breakpoints out for a step of one thread alone and puts them back: leave them in. */
     server_sync_points(s, run->kind == RSP_RUN_STEP && (run->left_out || s->machine->ncpus == 1));
@@ -388,7 +408,7 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
     s->brief = run->brief;
     switch (run->kind) {
     case RSP_RUN_CONTINUE:
-        continue_run(s, run, stop);
+        continue_run(s, run, steps_off, stop);
         break;
     case RSP_RUN_STEP:
     case RSP_RUN_RANGE:
@@ -489,6 +509,8 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
     } else if (stop->reason == TIMELINE_WATCHPOINT && (stop->writer || own_watch(s, stop->point))) {
         watch_text(s, stop, text);
     }
+    if (s->refusal.code)
+        buffer_printf(text, "hindcast: %s; set scheduler-locking off lets what happened happen again\n", s->refusal.text);
     if (s->cut_short && stop->reason == TIMELINE_STEP_DONE)
         buffer_printf(text, "hindcast: on the way to the next step of CPU #%u another one comes to a breakpoint or watchpoint\n",
                       stop->cpu);
@@ -531,14 +553,17 @@ static void report(struct server *s, const struct timeline_stop *stop)
 }
 
 /* Which thread the debugger is told of: that whose hit or step it is; of a step that was not made, the one that was to make
- * it; else the one whose turn it is. */
+ * it; else the one whose turn it is, if it is not believed to stand. */
 static unsigned whose_stop(const struct server *s, const struct rsp_run *run, const struct timeline_stop *stop)
 {
+    unsigned turn;
+
     if (stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT || stop->reason == TIMELINE_STEP_DONE)
         return stop->cpu;
     if (run->kind == RSP_RUN_STEP || run->kind == RSP_RUN_RANGE)
         return (unsigned)__builtin_ctzll(run->steppers);
-    return machine_whose_turn(s->machine);
+    turn = machine_whose_turn(s->machine);
+    return run->left_out >> turn & 1 ? (unsigned)__builtin_ctzll(~run->left_out) : turn;
 }
 
 /* The debugger's next run, if it wants one. */
@@ -584,6 +609,8 @@ static void run_free(struct server *s)
     struct timeline_stop stop = {0};
 
     begin_run(s, true, false);
+    /* Whoever held CPUs is gone. */
+    timeline_hold(s->timeline, 0, NULL);
     timeline_continue(s->timeline, FORWARD, &stop);
     end_run(s);
     if (stop.reason == TIMELINE_INTERRUPTED) {

@@ -108,7 +108,7 @@ struct server {
     icount_t condition_position;
     unsigned condition_id, condition_cpu;
     bool condition_answer;
-    bool told_unheld;            /* that scheduler-locking holds nobody */
+    struct error refusal;        /* why the run was not begun; .code 0: it was */
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
 
     /* Recordings. */
@@ -131,6 +131,8 @@ struct server {
 const char *server_cpu_activity(const struct cpu *cpu);
 /* server_target.c: fill s->info and s->ops. */
 void server_target_init(struct server *s);
+/* Was a breakpoint there in the last run that the debugger has taken out since? */
+bool server_breakpoint_removed(const struct server *s, uint64_t address);
 /* Make the timeline's points those of the session; `keep_removed`: and leave in the breakpoints that it had and has no more. */
 void server_sync_points(struct server *s, bool keep_removed);
 /* Is there a point of the timeline's that is the session's? */

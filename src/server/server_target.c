@@ -164,6 +164,8 @@ static const char *feature_types(void *ctx, const char *feature)
 
 const char *server_cpu_activity(const struct cpu *cpu)
 {
+    if (cpu->share->held)
+        return "held";
     if (cpu->ops->activity)
         return cpu->ops->activity(cpu);
     return cpu->ops->idle && cpu->ops->idle(cpu) ? "halted" : "running";
@@ -377,6 +379,17 @@ static bool has_exec(const struct server_point *list, unsigned n, uint64_t addre
         if (is_exec(list[i].type) && list[i].address == address)
             return true;
     return false;
+}
+
+bool server_breakpoint_removed(const struct server *s, uint64_t address)
+{
+    unsigned count;
+    const struct rsp_breakpoint *bps = rsp_breakpoints(s->session, &count);
+
+    for (unsigned i = 0; i < count; i++)
+        if (is_exec(bps[i].type) && bps[i].address == address)
+            return false;
+    return has_exec(s->points, s->npoints, address);
 }
 
 void server_sync_points(struct server *s, bool keep_removed)

@@ -113,11 +113,13 @@ struct cpu_ops {
 };
 
 DEVICE_STATE_BEGIN
-#define CPU_SHARE_VERSION 1u
+#define CPU_SHARE_VERSION 2u /* 1 had no `held` */
 /* A CPU's share of the machine's steps; part of the arena. */
 struct cpu_share {
     icount_t steps;    /* that it has made */
     icount_t yielded;  /* it gave up the rest of the slot that begins at this position, less 1; 0: none */
+    uint32_t held;     /* the debugger holds it: it makes no step, whatever would wake it; a reset changes nothing about that */
+    uint32_t reserved;
 };
 DEVICE_STATE_END
 

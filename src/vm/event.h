@@ -28,6 +28,7 @@ enum event_kind {
     /* A step of its own again: */
     EVENT_MEDIUM,         /* the user changed a drive's medium: u64 size of the image in bytes (0: there is none any more), u32
                            * its number, u8 read only?, u8[3] 0, then file, NUL, format, NUL; `source`: drive */
+    EVENT_HOLD,           /* the debugger holds CPUs, and lets the others go: u64, bit n: cpus[n] is held */
     EVENT_KINDS           /* one more than the last */
 };
 
@@ -50,7 +51,7 @@ struct event {
 /* Does an event of this kind take a step of its own? */
 static inline bool event_is_step(uint16_t kind)
 {
-    return (kind >= EVENT_WRITE_MEMORY && kind <= EVENT_POWERDOWN) || kind == EVENT_MEDIUM;
+    return (kind >= EVENT_WRITE_MEMORY && kind <= EVENT_POWERDOWN) || kind == EVENT_MEDIUM || kind == EVENT_HOLD;
 }
 
 #endif

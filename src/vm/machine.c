@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,7 +309,8 @@ const char *machine_impossible_part(const struct machine *m)
 
         if (cpu->ops->possible && !cpu->ops->possible(cpu))
             return "cpu";
-        if (cpu->share->steps > m->st->position || cpu->share->yielded > m->st->position)
+        if (cpu->share->steps > m->st->position || cpu->share->yielded > m->st->position ||
+            cpu->share->held > 1)
             return "cpu's share";
     }
     return NULL;
@@ -500,6 +502,14 @@ static void change_medium(struct machine *m, const struct event *e)
         drive_insert(m->drives[e->source], &in);
 }
 
+static void hold_cpus(struct machine *m, const struct event *e)
+{
+    if (e->len != 8)
+        return;
+    for (unsigned i = 0; i < m->ncpus; i++)
+        m->cpus[i]->share->held = (uint32_t)(get_le(e->data, 8) >> i & 1);
+}
+
 /* Events come from files too: what makes no sense is ignored, but a step stays a step. */
 static void apply_event(struct machine *m, const struct event *e)
 {
@@ -529,6 +539,9 @@ static void apply_event(struct machine *m, const struct event *e)
         break;
     case EVENT_MEDIUM:
         change_medium(m, e);
+        break;
+    case EVENT_HOLD:
+        hold_cpus(m, e);
         break;
     default:
         break;
@@ -580,6 +593,8 @@ static void take_event(struct machine *m, const struct event *e)
 
 static bool is_awake(const struct cpu *cpu)
 {
+    if (cpu->share->held)
+        return false;
     return !cpu->ops->idle || !cpu->ops->idle(cpu);
 }
 
@@ -634,6 +649,24 @@ unsigned machine_whose_turn(struct machine *m)
 
     m->awake_stale = true;
     return who_is_awake(m) ? whose_turn(m, &end)->index : 0;
+}
+
+uint64_t machine_held(const struct machine *m)
+{
+    uint64_t held = 0;
+
+    for (unsigned i = 0; i < m->ncpus; i++)
+        held |= (uint64_t)(m->cpus[i]->share->held != 0) << i;
+    return held;
+}
+
+bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, size_t len)
+{
+    if (version != 1 || len != offsetof(struct cpu_share, held))
+        return false;
+    memcpy(cpu->share, old, len);
+    cpu->share->held = cpu->share->reserved = 0;
+    return true;
 }
 
 bool machine_yield(struct cpu *cpu, icount_t position)

@@ -12,7 +12,7 @@
  *      an instruction), and the position becomes P + 1. Which CPU: the first one that is
  *      awake, counting from that of the slot P is in (schedule.h); those that gave up the rest
  *      of this slot (machine_yield()) come after those that did not, and one that starves
- *      comes last.
+ *      comes last. A CPU that the debugger holds (EVENT_HOLD) counts as one that sleeps.
  * At the end of the guest (machine_state.end) only an event bound to that very
  * position is applied (a reset is the way to go on), and time stands still.
  * machine_run() stops *before* 1, so what it leaves is always the one state
@@ -150,7 +150,7 @@ struct machine {
     struct cpu *runner;       /* the CPU that makes steps now, or made the last ones */
     struct schedule schedule; /* of the configuration */
     struct time_slot slot;         /* the one that was looked at last */
-    uint64_t awake;           /* bit n: cpus[n] is not idle; true while !awake_stale */
+    uint64_t awake;           /* bit n: cpus[n] is neither idle nor held; true while !awake_stale */
     bool awake_stale;
     struct memory memory;
     struct device *devices[MACHINE_MAX_DEVICES];
@@ -237,6 +237,10 @@ void machine_run_instruction(struct machine *m, icount_t until, uint64_t cpus, s
 /* Whose turn it is here, by the schedule: who makes the step from here unless something that is due wakes another one. If
  * all sleep, the first one. A pure function of the state. */
 unsigned machine_whose_turn(struct machine *m);
+/* Whom the debugger holds: bit n: cpus[n]. */
+uint64_t machine_held(const struct machine *m);
+/* Make a CPU's share of one in an older layout: the same as cpu_ops.upgrade. */
+bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, size_t len);
 /* With stop_when_idle: let the sleeping CPUs' clock jump to `to`, which must not be
  * later than the `wake` of the last STOP_IDLE; sets `between`. */
 void machine_warp(struct machine *m, vtime_t to);

@@ -1,7 +1,7 @@
 /*
  * Whose turn it is: time is cut into slots, and each slot begins with some CPU.
  *
- * The step from position P belongs to the first CPU that is awake, counting from the CPU of the slot
+ * The step from position P belongs to the first CPU that is awake (and not held by the debugger), counting from the CPU of the slot
  * that P is in. So an interleaving is a pure function of configuration, position and state: there is nothing
  * to save, nothing to record, and it can be asked for at any position in any order.
  *

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import harness
 from harness import SOURCE as TREE, Server, check, contains, equal, gdb, lacks
@@ -161,10 +162,115 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
         equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
 
 
-def claim_scheduler_locking_is_told_that_it_holds_nobody():
-    out = run(["break second_loop", "continue", "delete", "thread 2", "break first_loop", "set scheduler-locking on", "continue"])
-    contains(out, "hindcast: no CPU is held")
-    contains(out, r'^Thread 1 "CPU#0" hit Breakpoint 2, first_loop')
+def claim_scheduler_locking_holds_the_others_and_the_recording_replays_it():
+    with tempfile.TemporaryDirectory() as directory:
+        name = os.path.join(directory, "r.hcrec")
+        with Server("--machine", "virt", "--smp", "2", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
+            # The breakpoint is off while the other one runs, or it would be a step of the held one's that hits it.
+            out = gdb(s, ["break second_loop if $x1 == 50", "continue", "delete", "monitor info cpus", "echo |\\n",
+                          "thread 2", "set scheduler-locking on", "break second_loop if $x1 == 1000", "continue",
+                          "info threads", "monitor info cpus", "echo |\\n",
+                          "delete", "watch *(long *)&counter if *(long *)&counter == 20", "set scheduler-locking off", "reverse-continue",
+                          "info threads", "echo |\\n",
+                          "set scheduler-locking on", "thread 1", "continue", "monitor when", "echo |\\n",
+                          "delete", "set scheduler-locking off", "break first_loop if *(long *)&counter2 > 1010", "continue",
+                          "info threads", "stepi", "monitor info cpus"],
+                      symbols=guest())
+            before, held, past, refused, free = out.split("|\n")
+            a, b, d = steps(before), steps(held), steps(free)
+            equal(b[0], a[0], "CPU #0 made no step meanwhile")
+            check(b[1] > a[1] + 3000, out)
+            contains(held, r'^  1 +Thread 1 "CPU#0" \(held, ')
+            contains(held, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
+            contains(held, r"CPU #0: pc=0x[0-9a-f]+, held, %d steps" % b[0])
+            contains(past, r'^Thread 1 "CPU#0" hit Hardware watchpoint')
+            lacks(past, r"\(held, ")
+            contains(refused, r"hindcast: cannot hold a CPU in the past: .*monitor seek \d+")
+            contains(free, r'^Thread 1 "CPU#0" hit Breakpoint')
+            check(d[0] == b[0] + 1 and d[1] > b[1], out)
+            lacks(free, r"\(held, |, held, ")
+        p = subprocess.run([harness.HINDCAST, "verify", name], capture_output=True, text=True, timeout=harness.patience(60))
+        equal(p.returncode, 0, p.stdout + p.stderr)
+        p = subprocess.run([harness.HINDCAST, "info", name], capture_output=True, text=True, timeout=harness.patience(60))
+        contains(p.stdout, r"CPUs held or let go +2|2 .*CPUs held or let go")
+        with Server("--replay", name, guest=None) as s:
+            c = s.client()
+            c.ask("qSupported:swbreak+;vContSupported+")
+            c.ask(f"Z0,{address_of('second_loop'):x},4")
+            contains(c.ask("vCont;c:2"), "^T02")
+            contains(c.ask("vCont;c"), "swbreak")
+
+
+def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{address_of('second_loop'):x},4")
+        c.ask("vCont;c")
+        c.ask(f"z0,{address_of('second_loop'):x},4")
+        before = steps(c.monitor("info cpus"))
+        c.send("vCont;c:2")
+        time.sleep(0.2)
+        c.interrupt()
+        contains(c.receive().decode(), "^T02.*thread:2;")
+        after = steps(c.monitor("info cpus"))
+        check(after[0] == before[0] and after[1] > before[1], before, after)
+        # A step of the one that is held, alone: it goes, and so do both.
+        contains(c.ask("vCont;s:1"), "thread:1;")
+        equal(steps(c.monitor("info cpus"))[0], before[0] + 1)
+        lacks(c.monitor("info cpus"), "held")
+
+
+def claim_a_step_alone_leaves_held_who_is():
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{address_of('second_loop'):x},4")
+        c.ask("vCont;c")
+        c.ask("vCont;s:2")
+        lacks(c.monitor("info cpus"), "held")          # so gdb steps off a breakpoint
+        contains(c.ask("vCont;c:2"), "swbreak")
+        before = steps(c.monitor("info cpus"))
+        c.ask("vCont;s:2")
+        contains(c.monitor("info cpus"), "held")
+        equal(steps(c.monitor("info cpus")), [before[0], before[1] + 1])
+
+
+def claim_a_breakpoint_is_left_in_the_past_by_a_continue_alone():
+    """So gdb steps off one at a load-exclusive: with it taken out, and others behind the sequence."""
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        second, store = address_of("second_loop"), address_of("second_store")
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{second:x},4")
+        c.ask("vCont;c")
+        c.ask("vCont;s:2")
+        c.ask("vCont;c")
+        c.ask("Hc2")
+        contains(c.ask("bc"), "thread:2;.*swbreak")
+        c.ask(f"z0,{second:x},4")
+        c.ask(f"Z0,{store:x},4")
+        contains(c.ask("vCont;c:2"), "thread:2;.*swbreak")
+        contains(c.ask("vCont;c:2"), "^T02")            # not the same: nothing was taken out
+        contains(c.console, "cannot hold a CPU in the past")
+
+
+def claim_who_detaches_holds_nobody_any_more():
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        c = s.client()
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{address_of('second_loop'):x},4")
+        c.ask("vCont;c")
+        c.ask("vCont;s:2")
+        c.ask("vCont;c:2")
+        before = steps(c.monitor("info cpus"))
+        contains(c.monitor("info cpus"), "#0: .*held")
+        equal(c.ask("D"), "OK")
+        c.close()
+        c = s.client()
+        after = steps(c.monitor("info cpus"))
+        lacks(c.monitor("info cpus"), "held")
+        check(after[0] > before[0], before, after)
 
 
 def claim_a_thread_steps_out_of_its_own_range():

@@ -587,7 +587,8 @@ static void check_there_and_back(struct user *u, unsigned n)
     if (began_of(u->o, from, cpu) != ICOUNT_MAX || step_event_at(u->o, from))
         return;
     u->poll_odds = 0;
-    u->interrupt_at = ICOUNT_MAX;
+    /* One that is held never gets there. */
+    u->interrupt_at = timeline_edge(u->tl) + 2000;
     for (; done < n; done++) {
         /* Stepping on from a triple fault adds a reset, an event, which makes the
          * position where it happens one that steps pass over. */
@@ -595,6 +596,7 @@ static void check_there_and_back(struct user *u, unsigned n)
             return;
         timeline_step(u->tl, FORWARD, cpus, &stop);
         if (stop.reason != TIMELINE_STEP_DONE) {
+            check_state(u);
             if (stop.reason != TIMELINE_GUEST_END)
                 return; /* a watchpoint, or the user is tired of waiting */
             break;
@@ -979,6 +981,21 @@ static void write_something(struct user *u)
     check_state(u);
 }
 
+/* Who is held at the edge is so at once; in the past nobody is who was not, and what else is wanted waits. */
+static void hold_somebody(struct user *u)
+{
+    uint64_t all = UINT64_MAX >> (64 - u->m->ncpus), cpus = roll(u, 2) ? 0 : toy_rand(&u->rng) & all, held = machine_held(u->m);
+    icount_t from = timeline_position(u->tl);
+    bool edge = timeline_at_edge(u->tl), refused = !edge && (cpus & ~held), made = edge && cpus != held && !u->m->st->end;
+    struct error err;
+    int r = timeline_hold(u->tl, cpus, &err);
+
+    MUST(r == (refused ? -EROFS : 0), "hold: %d", r);
+    MUST(timeline_position(u->tl) == from + made, "another hold takes one step");
+    MUST(machine_held(u->m) == (made ? cpus : held), "who is held");
+    check_state(u);
+}
+
 static void name_something(struct user *u)
 {
     char name[2] = {(char)('a' + roll(u, 3)), 0};
@@ -1024,7 +1041,7 @@ static void user_acts(struct user *u)
     u->polls = 0;
 #define DO(n, name, call) if (what < (n)) { snprintf(u->what, sizeof(u->what), "%s at %llu of %llu", name, \
         (unsigned long long)timeline_position(u->tl), (unsigned long long)timeline_edge(u->tl)); call; return; } what -= (n)
-    DO(10, "step", check_step_forward(u, choose_cpus(u)));
+    DO(8, "step", check_step_forward(u, choose_cpus(u)));
     DO(14, "reverse step", check_step_backward(u, choose_cpus(u)));
     DO(6, "there and back", check_there_and_back(u, 1 + roll(u, 30)));
     DO(12, "continue", check_forward(u));
@@ -1034,6 +1051,7 @@ static void user_acts(struct user *u)
     DO(6, "add point", add_point(u));
     DO(4, "drop point", drop_point(u));
     DO(3, "write", write_something(u));
+    DO(2, "hold", hold_somebody(u));
     DO(3, "snapshot", name_something(u));
     DO(2, "break", change_breaks(u));
     DO(3, "last write", check_last_write(u));

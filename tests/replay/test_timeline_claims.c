@@ -751,6 +751,76 @@ START_TEST(the_past_is_refused_with_a_text_that_says_what_to_do)
 }
 END_TEST
 
+/* Three that count, each for itself. */
+static struct machine *counters(void)
+{
+    struct machine *m = toy_machine_of(3, &(struct schedule){.quantum = 7});
+
+    for (unsigned n = 0; n < 3; n++) {
+        uint32_t at = 8 * 24 * n;
+
+        toy_put(m, at, TOY_ADD, 1, 2, 0, 1);
+        toy_put(m, at + 8, TOY_JMP, 0, 0, 0, at);
+        toy_state_of(m, n)->halted = 0;
+    }
+    return m;
+}
+
+START_TEST(a_cpu_held_at_the_edge_stands_and_in_the_past_it_stood_where_it_did)
+{
+    icount_t made;
+    struct error err;
+    uint64_t hash;
+    struct desk d;
+
+    sit_down(&d, counters(), (struct timeline_config){.live = true});
+    seek(&d, 1000);
+    ck_assert_int_eq(timeline_hold(d.tl, 0, &err), 0);
+    ck_assert_uint_eq(timeline_position(d.tl), 1000); /* nothing is changed: no event */
+    made = d.m->cpus[1]->share->steps;
+    ck_assert_int_eq(timeline_hold(d.tl, 2, &err), 0);
+    ck_assert_uint_eq(timeline_position(d.tl), 1001);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 1);
+    seek(&d, 3000);
+    ck_assert_uint_eq(d.m->cpus[1]->share->steps, made);
+    hash = machine_hash(d.m);
+    /* Before that, nobody can be held; after it, those and none else. */
+    seek(&d, 900);
+    ck_assert_uint_eq(machine_held(d.m), 0);
+    ck_assert_int_eq(timeline_hold(d.tl, 2, &err), -EROFS);
+    ck_assert_ptr_nonnull(strstr(err.text, "cannot hold a CPU in the past"));
+    seek(&d, 2000);
+    ck_assert_int_eq(timeline_hold(d.tl, 2, &err), 0);
+    ck_assert_int_eq(timeline_hold(d.tl, 4, &err), -EROFS);
+    /* Who lets it go in the past goes through what happened, and has it go at the edge. */
+    ck_assert_int_eq(timeline_hold(d.tl, 0, &err), 0);
+    seek(&d, 3000);
+    ck_assert_uint_eq(machine_hash(d.m), hash);
+    seek(&d, 4000);
+    ck_assert_uint_eq(machine_held(d.m), 0);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 2);
+    ck_assert_uint_eq(event_log_get(timeline_log(d.tl), 1)->position, 3000);
+    ck_assert_uint_gt(d.m->cpus[1]->share->steps, made);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(if_all_are_held_the_guest_sleeps)
+{
+    struct desk d;
+
+    sit_down(&d, counters(), (struct timeline_config){.live = true});
+    seek(&d, 100);
+    ck_assert_int_eq(timeline_hold(d.tl, 7, NULL), 0);
+    d.interrupt_wait = 1;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_eq(timeline_position(d.tl), 101);
+    ck_assert_int_eq(timeline_hold(d.tl, 0, NULL), 0);
+    ck_assert_int_eq(seek(&d, 200), TIMELINE_SEEK_DONE);
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(a_write_at_the_edge_is_one_step_that_steps_pass_over)
 {
     uint32_t value = 0xabcd, bad = 3;
@@ -958,6 +1028,8 @@ Suite *test_suite(void)
     tcase_add_test(t, an_interrupted_sleep_goes_on_where_it_was);
     tcase_add_test(t, input_waits_for_room_and_messages_stay_whole);
     tcase_add_test(t, the_past_is_refused_with_a_text_that_says_what_to_do);
+    tcase_add_test(t, a_cpu_held_at_the_edge_stands_and_in_the_past_it_stood_where_it_did);
+    tcase_add_test(t, if_all_are_held_the_guest_sleeps);
     tcase_add_test(t, a_write_at_the_edge_is_one_step_that_steps_pass_over);
     tcase_add_test(t, the_guests_end_is_a_stop_that_one_can_go_back_from);
     tcase_add_test(t, going_on_from_a_triple_fault_resets_the_machine);

@@ -171,6 +171,60 @@ START_TEST(a_cpu_that_sleeps_is_passed_over_until_it_is_woken)
 }
 END_TEST
 
+START_TEST(a_cpu_that_is_held_makes_no_step_whatever_wakes_it)
+{
+    struct machine *m = circles(3, TOY_NOP);
+    struct stop stop;
+
+    m->schedule.quantum = 10;
+    m->cpus[1]->share->held = 1;
+    toy_nth(m, 1)->st->irq = 1;
+    toy_nth(m, 1)->st->ie = 1;
+    ck_assert_uint_eq(machine_held(m), 2);
+    run_to(m, 3000, &stop);
+    ck_assert_uint_eq(m->cpus[1]->share->steps, 0);
+    ck_assert_uint_eq(m->cpus[2]->share->steps, 2000);
+    machine_reset(m);
+    ck_assert_uint_eq(machine_held(m), 2);
+    m->cpus[0]->share->held = m->cpus[2]->share->held = 1;
+    machine_run(m, 4000, &stop);
+    ck_assert_int_eq(stop.kind, STOP_IDLE);
+    ck_assert_uint_eq(m->st->position, 3000);
+    ck_assert_ptr_null(machine_impossible_part(m));
+    m->cpus[0]->share->held = 2;
+    ck_assert_str_eq(machine_impossible_part(m), "cpu's share");
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(the_last_one_awake_goes_on_if_all_others_are_held_and_gives_up_its_turn)
+{
+    struct machine *m = circles(2, TOY_YIELD);
+    struct stop stop;
+
+    m->cpus[1]->share->held = 1;
+    run_to(m, 1000, &stop);
+    ck_assert_uint_eq(m->cpus[0]->share->steps, 1000);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a_share_of_an_older_layout_holds_nobody)
+{
+    struct machine *m = circles(2, TOY_NOP);
+    const uint64_t old[2] = {5, 7};
+
+    m->cpus[1]->share->held = 1;
+    ck_assert(machine_upgrade_share(m->cpus[1], 1, old, sizeof(old)));
+    ck_assert_uint_eq(m->cpus[1]->share->steps, 5);
+    ck_assert_uint_eq(m->cpus[1]->share->yielded, 7);
+    ck_assert_uint_eq(machine_held(m), 0);
+    ck_assert(!machine_upgrade_share(m->cpus[1], 1, old, 8));
+    ck_assert(!machine_upgrade_share(m->cpus[1], 9, old, sizeof(old)));
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(who_yields_gives_the_rest_of_its_slot_to_the_next)
 {
     struct machine *m = circles(2, TOY_YIELD);
@@ -219,6 +273,9 @@ Suite *test_suite(void)
     tcase_add_test(t, starving_takes_a_fifth_of_the_time_in_long_and_in_short);
     tcase_add_test(t, a_step_is_made_by_the_cpu_of_its_slot);
     tcase_add_test(t, a_cpu_that_sleeps_is_passed_over_until_it_is_woken);
+    tcase_add_test(t, a_cpu_that_is_held_makes_no_step_whatever_wakes_it);
+    tcase_add_test(t, the_last_one_awake_goes_on_if_all_others_are_held_and_gives_up_its_turn);
+    tcase_add_test(t, a_share_of_an_older_layout_holds_nobody);
     tcase_add_test(t, who_yields_gives_the_rest_of_its_slot_to_the_next);
     tcase_add_test(t, an_interrupt_sent_to_a_sleeper_is_its_next_step);
     tcase_set_timeout(t, 300);

@@ -257,11 +257,15 @@ START_TEST(events_that_are_steps_take_one)
 {
     static const uint8_t value[8] = {0, 0, 0, 0, 0x78, 0x56, 0x34, 0x12};
     static const uint8_t memory[] = {0x00, 0x80, 0, 0, 0, 0, 0, 0, 0, 'h', 'i'};
+    static const uint8_t everybody[] = {255, 255, 255, 255, 255, 255, 255, 255}, nobody[8] = {0};
     static const struct event events[] = {
         {.position = 3, .kind = EVENT_WRITE_REGISTER, .len = 8, .data = value},
         {.position = 4, .kind = EVENT_WRITE_MEMORY, .len = sizeof(memory), .data = memory},
         {.position = 5, .kind = EVENT_WRITE_MEMORY, .len = 3, .data = memory},    /* malformed */
         {.position = 6, .kind = EVENT_WRITE_REGISTER, .len = 4, .data = memory},  /* malformed */
+        {.position = 7, .kind = EVENT_HOLD, .len = 8, .data = everybody},
+        {.position = 8, .kind = EVENT_HOLD, .len = 7, .data = nobody},            /* malformed */
+        {.position = 9, .kind = EVENT_HOLD, .len = 8, .data = nobody},
     };
     struct script s = {.events = events, .n = ARRAY_LEN(events)};
     const struct machine_env env = {.ctx = &s, .peek_event = peek, .take_event = take};
@@ -277,6 +281,11 @@ START_TEST(events_that_are_steps_take_one)
     ck_assert_uint_eq(memory_read(&m->memory, 0x8000, 2), 'h' | 'i' << 8);
     machine_run(m, 7, &stop);
     ck_assert_uint_eq(s.next, 4);
+    ck_assert_uint_eq(state(m)->pc, 0x1005);
+    machine_run(m, 9, &stop);
+    ck_assert_uint_eq(machine_held(m), 1);
+    machine_run(m, 10, &stop);
+    ck_assert_uint_eq(machine_held(m), 0);
     ck_assert_uint_eq(state(m)->pc, 0x1005);
     machine_destroy(m);
 }
