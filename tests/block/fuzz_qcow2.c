@@ -61,6 +61,22 @@ static uint32_t next_random(uint64_t *rng)
     return (uint32_t)(*rng >> 33);
 }
 
+/* A place in the tables that lead to clusters: in the L1 table, or in an L2 table that is in the file; 0: there is none. */
+static size_t place_in_tables(const uint8_t *data, size_t len, uint64_t *rng)
+{
+    uint64_t entries = get_be(data + 36, 4), at = get_be(data + 40, 8), cluster_bits = get_be(data + 20, 4) & 31;
+    uint64_t l2;
+
+    if (cluster_bits < 9 || !entries || at > len || entries > (len - at) / 8)
+        return 0;
+    at += next_random(rng) % entries * 8;
+    l2 = get_be(data + at, 8) & UINT64_C(0x00fffffffffffe00);
+    if (next_random(rng) % 3 == 0 || !l2 || l2 > len || len - l2 < (uint64_t)1 << cluster_bits)
+        return at;
+    /* Entries that are not empty are among the first. */
+    return l2 + next_random(rng) % (next_random(rng) & 1 ? 32 : (1u << cluster_bits) / 8) * 8;
+}
+
 /* A number of 4 or 8 bytes, often one that is just too large. */
 static void change(uint8_t *data, size_t len, uint64_t *rng)
 {
@@ -70,6 +86,11 @@ static void change(uint8_t *data, size_t len, uint64_t *rng)
     size_t where = next_random(rng) % 3 ? next_random(rng) % 112 : next_random(rng) % len;
     uint64_t v = numbers[next_random(rng) % ARRAY_LEN(numbers)] + next_random(rng) % 3;
 
+    if (len > 112 && next_random(rng) % 3 == 0 && (where = place_in_tables(data, len, rng)) != 0)
+        bytes = 8;
+    /* Another cluster's: also one of a table, or of the entry itself. */
+    if (bytes == 8 && next_random(rng) % 4 == 0)
+        v = (next_random(rng) % (len + 65536)) | (uint64_t)next_random(rng) << 62;
     where &= ~(size_t)3;
     if (where + bytes > len)
         return;

@@ -3,7 +3,8 @@
 
     test_disk_i386.py HINDCAST [CONTROLLER...]
 
-An ext4 disk made here, read and written through a controller by DMA; the image stays as it was, what is kept of it is a sound
+An ext4 disk made here, read and written through a controller by DMA; behind it, random sectors (exercise.c), which are
+compared with a model in the guest and, at positions of the history, from outside; the image stays as it was, what is kept of it is a sound
 file system with what the guest wrote; the recording carries what was read and replays from every checkpoint; the disk
 goes back with everything else.
 
@@ -66,6 +67,92 @@ poweroff -f
 """
 
 
+# exercise.c's, which has the same sequence.
+EXERCISE = {"first": 49152, "sectors": 16384, "operations": 600, "most": 64}
+STOPS = (100, 250, 450)
+
+
+def exercise_writes():
+    """By sector, from the first on: the operations that write it, in order."""
+    state, writes = 1, [[] for _ in range(EXERCISE["sectors"])]
+
+    def draw(below):
+        nonlocal state
+        state = (state * 1664525 + 1013904223) & 0xffffffff
+        return (state >> 8) % below
+
+    for n in range(1, EXERCISE["operations"] + 1):
+        is_write, count, first = draw(2), 1 + draw(EXERCISE["most"]), draw(EXERCISE["sectors"] - EXERCISE["most"])
+        for sector in range(first, first + count):
+            if is_write:
+                writes[sector].append(n)
+    return writes
+
+
+def exercise_word(sector, n):
+    """The first word of a sector that operation `n` wrote."""
+    return (sector * 2654435761 & 0xffffffff) ^ (n * 40503) if n else 0
+
+
+def make_exercise(tmp):
+    program = os.path.join(tmp, "exercise")
+    subprocess.run(["gcc", "-m32", "-march=i686", "-O1", "-static", "-nostdlib", "-ffreestanding", "-fno-pic", "-no-pie",
+                    "-fno-stack-protector", "-fcf-protection=none", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-o", program,
+                    os.path.join(HERE, "exercise.c")], check=True)
+    return program
+
+
+def words_on_disk(guest, sectors):
+    """The first words of some sectors at the present position."""
+    words = []
+    for sector in sectors:
+        shown = guest.rsp.monitor("disk d0 %d" % (EXERCISE["first"] + sector))
+        words.append(int.from_bytes(bytes.fromhex(re.search(r"0000  ((?:\w\w ){4})", shown).group(1)), "little"))
+    return words
+
+
+def exercise(guest, node):
+    """The program runs, stopped now and then: what the disk holds there is what the sequence says, and is so again
+    whenever the guest stands there."""
+    writes, rng, seen = exercise_writes(), random.Random(2), []
+    end = len(guest.console)
+    guest.rsp.send("c")
+    guest.type("/exercise /dev/%s\n" % node)
+    for stop in STOPS:
+        end, _ = guest.wait_console(rb"exercise: operation %d\r" % stop, start=end)
+        guest.rsp.interrupt()
+        guest.rsp.wait()
+        sectors = [rng.randrange(EXERCISE["sectors"]) for _ in range(40)]
+        words = words_on_disk(guest, sectors)
+        done = max(map(int, re.findall(rb"exercise: operation (\d+)", guest.console)))
+        wrong = [s for s, word in zip(sectors, words) if word not in
+                 [exercise_word(s, n) for n in [max([0] + [n for n in writes[s] if n <= done])] + [n for n in writes[s] if n > done]]]
+        check("at operation %d or soon after the disk holds what was written" % done, not wrong, wrong)
+        seen.append((guest.rsp.position(), sectors, words))
+        guest.rsp.send("c")
+    end, _ = guest.wait_console(rb"exercise: (all as written|[ne])", start=end)
+    check("random sectors are read as they were written", b"exercise: all as written" in guest.console, guest.console[-300:])
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+    edge = guest.rsp.position()
+    for position, sectors, words in random.Random(3).sample(seen * 2, 2 * len(seen)):
+        guest.rsp.monitor("seek %d" % position)
+        guest.rsp.ask("c")
+        check("going to position %d, the disk is as it was there" % position, words_on_disk(guest, sectors) == words)
+    guest.rsp.monitor("seek %d" % edge)
+    guest.rsp.ask("c")
+
+
+def exercised(raw):
+    """What is left of it is what the sequence says."""
+    with open(raw, "rb") as f:
+        f.seek(EXERCISE["first"] * 512)
+        data = f.read(EXERCISE["sectors"] * 512)
+    wrong = [s for s, writes in enumerate(exercise_writes())
+             if int.from_bytes(data[512 * s:512 * s + 4], "little") != exercise_word(s, writes[-1] if writes else 0)]
+    check("and what was written to random sectors", not wrong, wrong[:20])
+
+
 def tool(name):
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
@@ -92,6 +179,7 @@ def make_initrd(tmp, root, version, drivers, name, text=None, also=("ext4",)):
         order += needs(modules, module)
     order = list(dict.fromkeys(order))
     copies = []
+    copies.append(make_exercise(tmp))
     for module in order:
         copies.append(shutil.copy(modules[module], os.path.join(tmp, module + ".ko")))
     script, initrd = os.path.join(tmp, "script"), os.path.join(tmp, "initrd.gz")
@@ -109,6 +197,7 @@ def make_disk(tmp):
         with open(os.path.join(tree, name), "wb") as f:
             f.write(content)
     subprocess.run([tool("mke2fs"), "-q", "-t", "ext4", "-d", tree, disk, "24M"], check=True)
+    os.truncate(disk, 32 << 20)
     return disk, hashlib.md5(data).hexdigest().encode()
 
 
@@ -117,7 +206,7 @@ def hash_of(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
-def use_the_disk(guest, name, md5, saved):
+def use_the_disk(guest, name, node, md5, saved):
     guest.rsp.send("c")
     end, _ = guest.wait_console(rb"guest# ")
     check(name + ": the file system is mounted", b"hindcast-guest: mounted" in guest.console, guest.console[-500:])
@@ -128,6 +217,7 @@ def use_the_disk(guest, name, md5, saved):
           guest.console[-500:])
     guest.rsp.interrupt()
     guest.rsp.wait()
+    exercise(guest, node)
     guest.rsp.monitor("commit d0 " + saved)
 
 
@@ -137,6 +227,7 @@ def sound(tmp, image, md5):
     subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
     code = subprocess.run([tool("e2fsck"), "-fn", raw], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
     check("the file system that is saved is sound", code == 0, code)
+    exercised(raw)
     subprocess.run([tool("debugfs"), "-R", "dump /copy " + copy, raw], check=True, stderr=subprocess.DEVNULL)
     with open(copy, "rb") as f:
         check("and has what the guest wrote", hashlib.md5(f.read()).hexdigest().encode() == md5)
@@ -174,7 +265,7 @@ def through(tmp, program, root, version, name):
     guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
                   ["--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000"]
                   + [w.replace("FILE", disk) for w in words])
-    use_the_disk(guest, name, md5, saved)
+    use_the_disk(guest, name, node, md5, saved)
     go_back(guest, 400000000)
     guest.close()
     check("the image is as it was", hash_of(disk) == before)
