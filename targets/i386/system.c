@@ -97,7 +97,8 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
     if (changed & CR0_PE)
         s->cpl = 0;
     i386_mode_changed(c);
-    if (changed & (CR0_PG | CR0_WP | CR0_PE))
+    /* PE alone leaves every translation as it is: a BIOS goes to protected mode and back for each sector. */
+    if (changed & (CR0_PG | CR0_WP))
         ucpu_flush_tlb(&c->u);
     else
         ucpu_roots_changed(&c->u); /* the PDPTEs may have been reloaded */

@@ -101,7 +101,7 @@ def live_with(program, tmp, name, verify, brief):
         return code
     before = disks.hash_of(image)
     record = ["--record", recording, "--embed", "--checkpoints-in-file", "every=4000000000"] if verify else []
-    guest = fw.Guest(program, "--bios", SEABIOS, "--memory", "512M", "--icount", "shift=0,sleep=off",
+    guest = fw.Guest(program, "--bios", SEABIOS, "--cpu", "qemu64" if arch == "amd64" else "pentium4", "--memory", "512M", "--icount", "shift=0,sleep=off",
                      *[w.replace("FILE", image) for w in options], *record)
     guest.rsp.send("c")
     boot(guest, name)
