@@ -136,3 +136,10 @@ bool host_file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
 }
+
+bool host_file_same(const char *a, const char *b)
+{
+    struct stat st, other;
+
+    return stat(a, &st) == 0 && stat(b, &other) == 0 && st.st_dev == other.st_dev && st.st_ino == other.st_ino;
+}

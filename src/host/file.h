@@ -31,5 +31,7 @@ void host_reader_close(struct host_reader *r);
 
 /* Is there something of that name? */
 bool host_file_exists(const char *path);
+/* Are both there, and the same file, by whatever name? */
+bool host_file_same(const char *a, const char *b);
 
 #endif

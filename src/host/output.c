@@ -81,10 +81,10 @@ static int check_contents(const char *path, int fd, const struct stat *st, unsig
     if (!(may & HOST_OVER_INPUT) && is_listed(st))
         return error_set(err, -EBUSY, "%s: is read by this run, and would be destroyed: name another file", path);
     if (fd >= 0 && !(may & HOST_FORCE) && is_recording(fd))
-        return error_set(err, -EEXIST, "%s: is a recording, which would be lost: name another file (or replace it: --force)",
+        return error_set(err, -EEXIST, "%s: is a recording, which would be lost: name another file (to replace it: --force, in the monitor force)",
                          path);
     if ((may & HOST_EMPTY_ONLY) && !(may & HOST_FORCE) && st->st_size)
-        return error_set(err, -EEXIST, "%s: exists, and would be lost: name another file (or replace it: --force)", path);
+        return error_set(err, -EEXIST, "%s: exists, and would be lost: name another file (to replace it: --force, in the monitor force)", path);
     return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "block/qcow2_write.h"
 #include "host/block_file.h"
 #include "host/file.h"
+#include "host/output.h"
 #include "host/path.h"
 #include "host/writer.h"
 
@@ -91,9 +92,14 @@ static void describe_part(struct drive_part *part, const struct option_drive *d)
 }
 
 /* At the end is too late to say that what a guest wrote cannot be kept. */
-static int check_write_back(const struct option_drive *d, const struct block_image *im, struct error *err)
+static int check_write_back(const struct option_drive *d, const struct block_image *im, bool force, struct error *err)
 {
-    if (!d->write_back || d->write_back_file || (im->format == &block_raw && im->source.local))
+    if (d->write_back && d->snapshot)
+        return error_set(err, -EINVAL, "drive %s shows the snapshot '%s' of %s, over which nothing can be kept: make an image of "
+                         "it first (qemu-img convert -l %s)", d->id, d->snapshot, d->file, d->snapshot);
+    if (d->write_back_file)
+        return host_output_replaceable(d->write_back_file, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
+    if (!d->write_back || (im->format == &block_raw && im->source.local))
         return 0;
     return error_set(err, -EINVAL, "%s is no raw file, and only such a one can be written back to: name a new file for the "
                      "changes, write-back=NEW.qcow2 (qemu-img commit can put it into the image)", im->source.name);
@@ -124,9 +130,28 @@ static int claim_image(struct drives *ds, unsigned n, struct error *err)
     return 0;
 }
 
+/* A flash bank that is written in the end has its file for itself, too. */
+static int check_flash(const struct options *o, unsigned n, struct error *err)
+{
+    const char *path = options_file(o, IMAGE_PFLASH0 + n);
+
+    for (unsigned k = 0; k < OPTIONS_MAX_PFLASH; k++)
+        if (k != n && options_file(o, IMAGE_PFLASH0 + k) && host_file_same(path, options_file(o, IMAGE_PFLASH0 + k)))
+            return error_set(err, -EBUSY, "%s: both flash banks have it, so neither can be written back to it", path);
+    for (unsigned i = 0; i < o->drives.count; i++)
+        if (o->drives.list[i].file && host_file_same(path, o->drives.list[i].file))
+            return error_set(err, -EBUSY, "%s: drive %s has it, so flash bank %u cannot be written back to it", path,
+                             o->drives.list[i].id, n);
+    return 0;
+}
+
 static int claim_images(struct drives *ds, struct error *err)
 {
     const struct option_drives *od = &ds->options->drives;
+
+    for (unsigned n = 0; n < OPTIONS_MAX_PFLASH; n++)
+        if (ds->options->write_back[n] && check_flash(ds->options, n, err) < 0)
+            return -EBUSY;
 
     for (unsigned i = 0; i < od->count; i++) {
         const struct option_drive *d = &od->list[i];
@@ -235,7 +260,7 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     ds->recording = r;
     for (unsigned i = 0; i < od->count; i++) {
         if (od->list[i].file && (open_image(ds, i, &od->list[i], o, err) < 0 ||
-                                 (ds->images[i] && check_write_back(&od->list[i], ds->images[i], err) < 0)))
+                                 (ds->images[i] && check_write_back(&od->list[i], ds->images[i], o->force, err) < 0)))
             return err->code;
         describe_part(&ds->parts.drives[ds->parts.ndrives++], &od->list[i]);
     }

@@ -667,7 +667,7 @@ const struct option_row option_table[] = {
      "serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
      "file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
     {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
-     "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=tcp::PORT-:PORT,restrict=on,tftp=DIR,bootfile=] (its "
+     "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=,restrict=on,tftp=,bootfile=] (its "
      "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
     {"nic", NULL, "BACKEND[,model=CARD,mac=...]", SECTION_GUEST, MACHINE, take_nic, 0,
      "a card with its network, such as --nic user,model=virtio-net-pci (the usual one)"},

@@ -176,6 +176,34 @@ def claim_write_back_to_a_new_file_makes_an_image_over_the_old_one():
                 "file=%s,write-back" % new)
 
 
+def claim_what_is_written_back_replaces_no_other_file_and_lies_over_what_the_guest_saw():
+    with Disk() as d:
+        notes, image = d.path("notes"), d.path("s.qcow2")
+        with open(notes, "w") as f:
+            f.write("mine")
+        refused(r"notes: exists, and would be lost", KERNEL, "--drive", "file=%s,write-back=%s" % (d.raw, notes))
+        with open(notes) as f:
+            equal(f.read(), "mine")
+        got, text = copies("--force", "--drive", "file=%s,write-back=%s" % (d.raw, notes))
+        equal(got, status(DATA), text)
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", d.raw, image], check=True)
+        subprocess.run(["qemu-img", "snapshot", "-c", "s1", image], check=True)
+        refused(r"shows the snapshot 's1'.*qemu-img convert -l s1", KERNEL, "--drive",
+                "file=%s,snapshot=s1,write-back=%s" % (image, d.path("new.qcow2")))
+        with Server("--drive", "id=old,snapshot=s1,file=" + image, guest=KERNEL) as server:
+            try:
+                text = server.client().monitor("commit old " + d.path("new.qcow2"))
+            except RspError as e:
+                contains(str(e), r"shows a snapshot")
+            else:
+                check(False, text)
+        bank = d.path("bank.fd")
+        with open(bank, "wb") as f:
+            f.write(b"\xff" * 131072)
+        refused(r"both flash banks have it", KERNEL, "--pflash", bank, "--pflash", bank + ",write-back")
+        refused(r"drive \S+ has it, so flash bank 0 cannot", KERNEL, "--pflash", bank + ",write-back", "-hda", bank)
+
+
 def claim_an_image_that_is_written_back_is_nobody_elses():
     with Disk() as d:
         own = "id=own,write-back,file="
