@@ -230,7 +230,7 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
     }
 }
 
-void block_flush_jumps(struct exec_shared *sh)
+static void flush_jumps(struct exec_shared *sh)
 {
     for (unsigned i = 0; i < JUMP_SIZE; i++)
         sh->jump[i] = &sh->no_block;
@@ -256,7 +256,7 @@ void block_flush_all(struct exec_shared *sh)
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;
     }
-    block_flush_jumps(sh);
+    flush_jumps(sh);
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -282,7 +282,7 @@ void block_cache_init(struct exec_shared *sh)
     sh->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
     CHECK(sh->pool);
     sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
-    block_flush_jumps(sh);
+    flush_jumps(sh);
 }
 
 void block_cache_finish(struct exec_shared *sh)

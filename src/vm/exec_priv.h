@@ -303,8 +303,6 @@ void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, un
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
-/* Empty the jump cache. */
-void block_flush_jumps(struct exec_shared *sh);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
 

@@ -1,6 +1,6 @@
 /*
  * A guest that prints all that CPUID says on the debug console (port E9h): leaf, subleaf, EAX EBX ECX EDX. Loaded by
- * Multiboot; for cpuid_diff.py.
+ * Multiboot; for cpuid_leaves.py.
  */
 typedef unsigned int u32;
 

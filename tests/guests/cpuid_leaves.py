@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPUID of each model, leaf by leaf, is what QEMU says of its model of that name, but for what is listed here with its reason.
 
-    cpuid_diff.py BUILD_DIRECTORY
+    cpuid_leaves.py BUILD_DIRECTORY
 """
 
 import os
