@@ -62,8 +62,6 @@
 #define LADDER_RUNGS 4
 /* Up to that many steps a way is so short that it is not worth a return ticket. */
 #define SHORT_WAY    200000u
-/* What is farther back than that is searched by all cores; but not the first segment: mostly it is there. */
-#define FAR_STEPS    (UINT64_C(1) << 28)
 
 /* ---- the parts ---- */
 
@@ -501,7 +499,7 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         }
         checkpoint_release(searched);
         searched = c;
-        if (until > bound && until - bound > (tl->cfg.far_steps ? tl->cfg.far_steps : FAR_STEPS) && !asked_far)
+        if (tl->cfg.far_steps && until > bound && until - bound > tl->cfg.far_steps && !asked_far)
             end = search_far(tl, bound, &until, kinds);
         asked_far = true;
     }
