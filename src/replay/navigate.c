@@ -28,7 +28,7 @@
  * instructions again, with a ladder being laid on the way). Conditions are asked in
  * the first pass only: what they said then is what they would say again.
  *
- * What is far back is searched for the position alone by replicas, on all of the host's cores (query.h). The segment that
+ * With far_steps, what is far back is searched for the position alone by replicas, on all of the host's cores (query.h). The segment that
  * they name is then searched as above.
  *
  * If the user interrupts, we go to the checkpoint that begins the part that has
