@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "host/code_memory.h"
 #include "host/file.h"
+#include "host/output.h"
 #include "host/poller.h"
 #include "host/writer.h"
 #include "i386/cpu.h"
@@ -137,7 +138,9 @@ static int build_machine(struct machine **m, struct supplies *su, struct options
 {
     struct boot_image kernel = images_first(&su->images, IMAGE_KERNEL), flash = images_first(&su->images, IMAGE_PFLASH0);
     struct boot_image firmware = flash.data ? flash : images_first(&su->images, IMAGE_BIOS);
-    bool for_virt = virt_recognises(kernel.data, kernel.len) || (flash.data && !pc_is_firmware(flash.data, flash.len));
+    /* A kernel that is another's is told so by the board that it is not for: it cannot stay in firmware's hands unseen. */
+    bool for_virt = virt_recognises(kernel.data, kernel.len) ||
+                    (flash.data && !pc_is_firmware(flash.data, flash.len) && !boot_image_elf_machine(&kernel));
     int r;
 
     if (!o->cpu && o->kind != MACHINE_VIRT && !(o->kind == MACHINE_BY_KERNEL && for_virt) &&
@@ -424,6 +427,16 @@ static void supplies_destroy(struct supplies *su)
     free(su);
 }
 
+static void tell_of_drives(const struct supplies *su, const struct machine *m)
+{
+    struct buffer b;
+
+    buffer_init(&b);
+    drives_remark(&su->drives, m, &b);
+    fwrite(b.data, 1, b.len, stderr);
+    buffer_finish(&b);
+}
+
 static int boot(struct options *o)
 {
     struct supplies *su = xcalloc(1, sizeof *su);
@@ -431,12 +444,14 @@ static int boot(struct options *o)
     struct machine *m;
     int status;
 
-    if (images_load(&su->images, o, &err) < 0 || build_machine(&m, su, o, NULL, &err) < 0)
+    if (images_load(&su->images, o, &err) < 0 || build_machine(&m, su, o, NULL, &err) < 0) {
         status = fail(&err);
-    else if (o->dumpdtb)
+    } else if (o->dumpdtb) {
         status = dump_device_tree(o->dumpdtb, o->force, m);
-    else
+    } else {
+        tell_of_drives(su, m);
         status = serve(o, su, m, NULL);
+    }
     supplies_destroy(su);
     return status;
 }
@@ -520,6 +535,12 @@ static int run(int argc, char **argv, struct options *o)
     case OPTIONS_DEVICES:
         list_devices();
         return 0;
+    case OPTIONS_CPUS:
+        printf("pc: %s\nvirt: %s\n", i386_model_names, a64_model_names);
+        return 0;
+    case OPTIONS_MACHINES:
+        options_print_machines();
+        return 0;
     case OPTIONS_BAD:
         return fail(&err);
     case OPTIONS_GO:
@@ -534,6 +555,7 @@ static int run(int argc, char **argv, struct options *o)
         return 0;
     }
     host_signals_install();
+    host_output_spare_program();
     if (o->command == OPTIONS_INFO)
         return recordings_info(o->replay, o->json);
     return o->replay ? replay(o) : boot(o);

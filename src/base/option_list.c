@@ -13,6 +13,11 @@
 
 #define KIB ((uint64_t)1 << 10)
 
+bool option_asks_help(const char *value)
+{
+    return !strcmp(value, "help") || !strcmp(value, "?");
+}
+
 bool option_parse_number(const char *text, uint64_t *n)
 {
     bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
@@ -51,10 +56,10 @@ bool option_parse_size(const char *text, uint64_t unit, uint64_t *bytes)
 
 /* ---- taking apart ---- */
 
-static void add_pair(struct option_list *l, const char *key, const char *value, bool alone)
+static void add_pair(struct option_list *l, const char *key, const char *value, bool alone, bool implied)
 {
     l->pairs = xrealloc(l->pairs, (l->count + 1) * sizeof l->pairs[0]);
-    l->pairs[l->count++] = (struct option_pair){key, value, alone};
+    l->pairs[l->count++] = (struct option_pair){key, value, alone, implied};
 }
 
 /* End the part at *next where a single comma is, and make one comma of two; *next: behind it, NULL at the end. */
@@ -85,9 +90,11 @@ int option_list_parse(struct option_list *l, const char *option, const char *tex
             return error_set(err, -EINVAL, "%s %s: a key is missing; write KEY=VALUE,KEY=VALUE", option, text);
         if (equals) {
             *equals = 0;
-            add_pair(l, part, equals + 1, false);
+            add_pair(l, part, equals + 1, false, false);
         } else if (*part) {
-            add_pair(l, at_start && first ? first : part, at_start && first ? part : "on", !(at_start && first));
+            bool implied = at_start && first;
+
+            add_pair(l, implied ? first : part, implied ? part : "on", !implied, implied);
         }
     }
     return keys ? option_list_check(l, keys, err) : 0;
@@ -173,6 +180,18 @@ const char *option_list_get(const struct option_list *l, const char *key)
     return value;
 }
 
+/* *err says what to write instead of the value: now also which value, as it was written ("--smp 0", "--smp cores=0"). */
+static int unusable(const struct option_list *l, const char *key, const char *value, struct error *err)
+{
+    bool implied = false;
+
+    for (unsigned i = 0; i < l->count; i++)
+        if (l->pairs[i].value == value)
+            implied = l->pairs[i].implied;
+    error_prefix(err, "%s %s%s%s", l->option, implied ? "" : key, implied ? "" : "=", value);
+    return -EINVAL;
+}
+
 int option_list_switch(const struct option_list *l, const char *key, bool *out, struct error *err)
 {
     const char *value = option_list_get(l, key);
@@ -187,7 +206,8 @@ int option_list_switch(const struct option_list *l, const char *key, bool *out, 
         *out = false;
         return 0;
     }
-    return error_set(err, -EINVAL, "%s %s=%s: write on or off", l->option, key, value);
+    error_set(err, -EINVAL, "write on or off");
+    return unusable(l, key, value, err);
 }
 
 int option_list_number(const struct option_list *l, const char *key, uint64_t least, uint64_t most, uint64_t *out,
@@ -198,9 +218,10 @@ int option_list_number(const struct option_list *l, const char *key, uint64_t le
 
     if (!value)
         return 0;
-    if (!option_parse_number(value, &n) || n < least || n > most)
-        return error_set(err, -EINVAL, "%s %s=%s: write a number from %" PRIu64 " to %" PRIu64, l->option, key, value,
-                         least, most);
+    if (!option_parse_number(value, &n) || n < least || n > most) {
+        error_set(err, -EINVAL, "write a number from %" PRIu64 " to %" PRIu64, least, most);
+        return unusable(l, key, value, err);
+    }
     *out = n;
     return 0;
 }
@@ -211,7 +232,8 @@ int option_list_size(const struct option_list *l, const char *key, uint64_t unit
 
     if (!value || option_parse_size(value, unit, out))
         return 0;
-    return error_set(err, -EINVAL, "%s %s=%s: write a size such as 512K, 256M or 1G", l->option, key, value);
+    error_set(err, -EINVAL, "write a size such as 512K, 256M or 1G");
+    return unusable(l, key, value, err);
 }
 
 int option_list_choice(const struct option_list *l, const char *key, const char *const *names, unsigned *out,
@@ -219,7 +241,6 @@ int option_list_choice(const struct option_list *l, const char *key, const char 
 {
     const char *value = option_list_get(l, key);
     struct buffer b;
-    int r;
 
     if (!value)
         return 0;
@@ -232,7 +253,7 @@ int option_list_choice(const struct option_list *l, const char *key, const char 
     for (unsigned i = 0; names[i]; i++)
         buffer_printf(&b, "%s%s", !i ? "" : names[i + 1] ? ", " : " or ", names[i]);
     buffer_append_byte(&b, 0);
-    r = error_set(err, -EINVAL, "%s %s=%s: write %s", l->option, key, value, (const char *)b.data);
+    error_set(err, -EINVAL, "write %s", (const char *)b.data);
     buffer_finish(&b);
-    return r;
+    return unusable(l, key, value, err);
 }

@@ -25,6 +25,7 @@ struct option_pair {
     const char *key;    /* NULL: a word alone, at the beginning, of an option without a first key */
     const char *value;  /* "" at least */
     bool alone;         /* it was written without '=' */
+    bool implied;       /* and without its key: the first word */
 };
 
 struct option_list {
@@ -59,6 +60,8 @@ int option_list_choice(const struct option_list *l, const char *key, const char 
 
 /* "256M", "1G", "64K"; a number alone counts `unit` bytes. False: it is no size, or more than 64 bits. */
 bool option_parse_size(const char *text, uint64_t unit, uint64_t *bytes);
+/* Does the value of an option ask what there is? ("help", "?") */
+bool option_asks_help(const char *value);
 /* A number, decimal or 0x..., of digits alone. */
 bool option_parse_number(const char *text, uint64_t *n);
 

@@ -39,6 +39,35 @@ const struct block_format block_raw = {.name = "raw", .open = raw_open, .read = 
 
 /* ---- opening ---- */
 
+/* Formats that are not read, by what their first bytes are (a disk in one of them, taken for a raw one, would show the guest
+ * the format's own tables). Of qcow version 1 and newer ones of qcow2's the qcow2 reader tells. */
+static const struct {
+    const char *name; /* qemu-img's */
+    size_t offset;
+    const char *magic;
+} foreign[] = {
+    {"vmdk", 0, "KDMV"},      {"vmdk", 0, "COWD"},
+    {"vmdk", 0, "# Disk DescriptorFile"},
+    {"vdi", 64, "\x7f\x10\xda\xbe"},
+    {"vhdx", 0, "vhdxfile"},  {"vpc", 0, "conectix"},
+    {"qed", 0, "QED"},        {"parallels", 0, "WithoutFreeSpace"},
+    {"parallels", 0, "WithouFreSpacExt"},
+    {"bochs", 0, "Bochs Virtual HD Image"},
+};
+
+const char *block_foreign_format(const void *head, size_t len)
+{
+    if (block_qcow2.probe(head, len))
+        return block_qcow2.name;
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
+        size_t n = strlen(foreign[i].magic);
+
+        if (foreign[i].offset + n <= len && !memcmp((const char *)head + foreign[i].offset, foreign[i].magic, n))
+            return foreign[i].name;
+    }
+    return NULL;
+}
+
 const char *block_unknown_format(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(formats); i++)
@@ -58,6 +87,7 @@ static const struct block_format *format_named(const char *name)
 /* What the first bytes say: raw if nothing. */
 static int probe(struct block_image *im, struct error *err)
 {
+    const char *other;
     uint8_t head[512];
     size_t len = im->source.size < sizeof(head) ? (size_t)im->source.size : sizeof(head);
     int r = len ? im->source.read(im->source.ctx, 0, head, len) : 0;
@@ -67,9 +97,14 @@ static int probe(struct block_image *im, struct error *err)
     for (size_t i = 0; i < ARRAY_LEN(formats) && !im->format; i++)
         if (formats[i]->probe && formats[i]->probe(head, len))
             im->format = formats[i];
-    if (!im->format)
-        im->format = &block_raw;
-    return 0;
+    if (im->format)
+        return 0;
+    im->format = &block_raw;
+    other = block_foreign_format(head, len);
+    if (!other)
+        return 0;
+    return error_set(err, -EINVAL, "%s looks like a %s image, which is not read: make one that is (qemu-img convert -O qcow2 FILE "
+                     "NEW); if the guest is to see these very bytes, say so: format=raw", im->source.name, other);
 }
 
 static int choose_format(struct block_image *im, const char *format, struct error *err)

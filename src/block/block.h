@@ -54,6 +54,8 @@ int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len);
 
 /* `name`, which stands in the image `im`, as a name to open: relative names begin where the image is. A new string. */
 char *block_resolve(const struct block_image *im, const char *name);
+/* The format that these first bytes begin an image of, if it is not raw: qcow2, or one that is not read. NULL: none that is known. */
+const char *block_foreign_format(const void *head, size_t len);
 /* Whether format names name formats: NULL, or the names that there are. */
 const char *block_unknown_format(const char *name);
 

@@ -44,6 +44,16 @@ void host_output_spare(int fd)
     spared[nspared++] = (struct file_id){st.st_dev, st.st_ino};
 }
 
+void host_output_spare_program(void)
+{
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return; /* another system's kernel, or no /proc: then it is not known which file that is */
+    host_output_spare(fd);
+    close(fd);
+}
+
 static bool is_recording(int fd)
 {
     char magic[RECORDING_MAGIC_BYTES];

@@ -15,6 +15,8 @@
 /* This descriptor is of a file that the run depends on: from now on nothing is written to it. Whoever opens
  * such a file says so. */
 void host_output_spare(int fd);
+/* The running program's own file is such a one. */
+void host_output_spare_program(void);
 /* Is a file in a directory one of those, or one that hindcast writes? */
 bool host_output_is_ours(int directory, const char *name);
 

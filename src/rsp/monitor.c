@@ -386,7 +386,37 @@ static unsigned count_words(const char *name)
     return n;
 }
 
-static int unknown_command(struct rsp_session *s, const char *line, struct error *err)
+/* What the line may be short for: how many commands begin so, and in *names which. */
+static unsigned continuations(const struct rsp_session *s, const char *line, struct buffer *names)
+{
+    unsigned count, found = 0;
+    const struct rsp_monitor_command **list = list_commands(s, &count);
+    size_t len = strlen(line);
+
+    while (len && isspace((unsigned char)line[len - 1]))
+        len--;
+    for (unsigned i = 0; i < count; i++)
+        if (!strncmp(list[i]->name, line, len))
+            buffer_printf(names, "%s\"%s\"", found++ ? ", " : "", list[i]->name);
+    buffer_append_byte(names, 0);
+    free(list);
+    return found;
+}
+
+/* Commands are not shortened; but who does it is told what for. */
+static int shortened_command(struct rsp_session *s, const char *line, struct error *err)
+{
+    struct buffer names;
+    int r = 0;
+
+    buffer_init(&names);
+    if (continuations(s, line, &names))
+        r = error_set(err, -EINVAL, "commands are written out: \"%.40s\" may be %s", line, (const char *)names.data);
+    buffer_finish(&names);
+    return r;
+}
+
+static int misspelt_command(struct rsp_session *s, const char *line, struct error *err)
 {
     unsigned count, nearest = UINT32_MAX;
     const struct rsp_monitor_command **list = list_commands(s, &count), *best = NULL;
@@ -408,6 +438,13 @@ static int unknown_command(struct rsp_session *s, const char *line, struct error
         return error_set(err, -EINVAL, "unknown command \"%.*s\"; the nearest is \"%s\"; \"help\" lists all",
                          (int)shown, line, best->name);
     return error_set(err, -EINVAL, "unknown command \"%.*s\"; \"help\" lists all", (int)shown, line);
+}
+
+static int unknown_command(struct rsp_session *s, const char *line, struct error *err)
+{
+    int r = shortened_command(s, line, err);
+
+    return r < 0 ? r : misspelt_command(s, line, err);
 }
 
 /* ---- help ---- */

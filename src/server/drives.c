@@ -71,24 +71,44 @@ static int open_image(struct drives *ds, unsigned n, struct option_drive *d, con
     if (r < 0)
         return r;
     d->size = ds->images[n]->size;
+    if (!d->size && !ds->recording)
+        return error_set(err, -EINVAL, "%s is empty: no drive has 0 bytes", ds->images[n]->source.name);
     if (!d->format)
         d->format = xstrdup(ds->images[n]->format->name);
     return 0;
 }
 
+static uint32_t sector_size(const struct option_drive *d)
+{
+    return d->media == DRIVE_CDROM && d->interface != DRIVE_IF_VIRTIO ? 2048 : 512;
+}
+
 static void describe_part(struct drive_part *part, const struct option_drive *d)
 {
-    bool cd = d->media == DRIVE_CDROM && d->interface != DRIVE_IF_VIRTIO;
-
     *part = (struct drive_part){
         .interface = d->interface,
         .index = d->index,
         .config = {
-            .name = d->id, .media = d->media, .empty = !d->file, .size = d->size, .sector_size = cd ? 2048 : 512,
+            .name = d->id, .media = d->media, .empty = !d->file, .size = d->size, .sector_size = sector_size(d),
             .read_only = d->read_only, .discard = d->discard, .serial = d->serial, .latency_ns = d->latency_ns,
             .rate = d->rate, .faults = d->faults, .nfaults = d->nfaults,
         },
     };
+}
+
+/* Sectors that are to be bad are sectors of the drive. (What is recorded was so.) */
+static int check_faults(const struct option_drive *d, struct error *err)
+{
+    uint64_t sectors = d->size / sector_size(d) + (d->size % sector_size(d) != 0);
+
+    for (unsigned i = 0; i < d->nfaults; i++) {
+        const struct drive_fault *f = &d->faults[i];
+
+        if (f->first >= sectors || f->count > sectors - f->first)
+            return error_set(err, -EINVAL, "--drive fail=%" PRIu64 "+%" PRIu64 ": drive %s has sectors 0 to %" PRIu64, f->first,
+                             f->count, d->id, sectors - 1);
+    }
+    return 0;
 }
 
 /* At the end is too late to say that what a guest wrote cannot be kept. */
@@ -262,6 +282,8 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
         if (od->list[i].file && (open_image(ds, i, &od->list[i], o, err) < 0 ||
                                  (ds->images[i] && check_write_back(&od->list[i], ds->images[i], o->force, err) < 0)))
             return err->code;
+        if (!r && check_faults(&od->list[i], err) < 0)
+            return err->code;
         describe_part(&ds->parts.drives[ds->parts.ndrives++], &od->list[i]);
     }
     if (claim_images(ds, err) < 0)
@@ -272,6 +294,21 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     strcpy(ds->parts.boot_once, od->boot_once);
     ds->parts.boot_menu = od->boot_menu;
     return r ? open_all_changed(ds, r->log, err) : 0;
+}
+
+void drives_remark(const struct drives *ds, const struct machine *m, struct buffer *out)
+{
+    for (unsigned i = 0; i < m->ndrives; i++) {
+        const struct drive *d = m->drives[i];
+        const struct option_drive *o = &ds->options->drives.list[i];
+
+        if (!d->wiring)
+            buffer_printf(out, "hindcast: drive %s%s%s%s: no --device uses it (--device NAME,drive=%s)\n", d->name,
+                          o->file ? " (" : "", o->file ? o->file : "", o->file ? ")" : "", d->name);
+        if (o->size % d->c.sector_size)
+            buffer_printf(out, "hindcast: drive %s: %s has %" PRIu64 " bytes, no whole number of sectors of %u: zeros fill the last one up\n",
+                          d->name, o->file, o->size, d->c.sector_size);
+    }
 }
 
 void drives_close(struct drives *ds)
@@ -473,9 +510,9 @@ static int check_raw(struct contents *c, const struct changed *changed, struct e
         return error_set(err, -EINVAL, "%s is no raw file: name a new file for the changes (qemu-img commit can put it into "
                          "the image)", im->source.name);
     if (changed->n && !changed->list[0] && c->size >= sizeof(head) && contents_read(c, 0, head, sizeof(head)) == 0 &&
-        block_qcow2.probe(head, sizeof(head)))
-        return error_set(err, -EINVAL, "%s: the guest has written a qcow2 header to its first sector; name a new file for "
-                         "the changes", im->source.name);
+        block_foreign_format(head, sizeof(head)))
+        return error_set(err, -EINVAL, "%s: the guest has written the header of a %s image to its first sector; name a new file for "
+                         "the changes", im->source.name, block_foreign_format(head, sizeof(head)));
     return 0;
 }
 

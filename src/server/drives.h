@@ -35,6 +35,8 @@ struct drives {
  * or beside the recording; one that is nowhere may be missing if the recording holds what the guest read. Says in *o how
  * large they are. 0 or negative errno with *err. */
 int drives_open(struct drives *ds, struct options *o, struct recording *r, struct error *err);
+/* Lines about what is strange about the drives of a machine that was just made, and yet goes. */
+void drives_remark(const struct drives *ds, const struct machine *m, struct buffer *out);
 void drives_close(struct drives *ds);
 
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */

@@ -105,8 +105,8 @@ static int check_bytes(enum image_kind kind, const struct boot_image *b, struct 
 {
     const char *option = rows[kind].option, *machine = boot_image_elf_machine(b);
 
-    /* A flash bank may be empty. */
-    if (!b->len && rows[kind].role != RECORDING_PFLASH0 && rows[kind].role != RECORDING_PFLASH1)
+    /* The second flash bank may be empty: there are no variables so far. The first one has the firmware. */
+    if (!b->len && rows[kind].role != RECORDING_PFLASH1)
         return error_set(err, -EINVAL, "%s: an empty file (--%s)", b->name, option);
     if (b->len >= RECORDING_MAGIC_BYTES && !memcmp(b->data, RECORDING_MAGIC, RECORDING_MAGIC_BYTES))
         return error_set(err, -EINVAL, "%s: a recording, not what --%s takes; --replay %s opens it", b->name, option,

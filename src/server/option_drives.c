@@ -30,7 +30,7 @@ static const struct option_key keys[] = {
     {"discard", "ignore|unmap"},
     {"fail", "LBA[+N]"},
     {"latency", "MICROSECONDS"},
-    {"rate", "MB/s"},
+    {"rate", "MB/s (0: no limit)"},
     {"write-back", "on|off|FILE"},
     {"size", "BYTES"},
     {"cache", "none|writeback|writethrough|directsync|unsafe"},
@@ -45,6 +45,10 @@ static const char *const interface_names[DRIVE_IFS + 1] = {
 };
 static const char *const media_names[] = {"disk", "cdrom", NULL};
 static const char *const discard_names[] = {"ignore", "unmap", NULL};
+/* What is taken and means nothing is one of QEMU's words, too. */
+static const char *const cache_names[] = {"none", "writeback", "writethrough", "directsync", "unsafe", NULL};
+static const char *const aio_names[] = {"threads", "native", "io_uring", NULL};
+static const char *const zeroes_names[] = {"off", "on", "unmap", NULL};
 
 void option_drive_free(struct option_drive *d)
 {
@@ -163,12 +167,15 @@ static int take_format(struct option_drive *d, const char *format, struct error 
 
 static int take_choices(struct option_drive *d, const struct option_list *l, struct error *err)
 {
-    unsigned interface = d->interface, media = d->media, discard = d->discard;
+    unsigned interface = d->interface, media = d->media, discard = d->discard, nothing;
 
     d->any_interface = !option_list_get(l, "if");
     if (option_list_choice(l, "if", interface_names, &interface, err) < 0 ||
         option_list_choice(l, "media", media_names, &media, err) < 0 ||
-        option_list_choice(l, "discard", discard_names, &discard, err) < 0)
+        option_list_choice(l, "discard", discard_names, &discard, err) < 0 ||
+        option_list_choice(l, "cache", cache_names, &nothing, err) < 0 ||
+        option_list_choice(l, "aio", aio_names, &nothing, err) < 0 ||
+        option_list_choice(l, "detect-zeroes", zeroes_names, &nothing, err) < 0)
         return -EINVAL;
     d->interface = interface;
     d->media = interface == DRIVE_IF_FLOPPY && !d->any_interface ? DRIVE_FLOPPY : media ? DRIVE_CDROM : DRIVE_DISK;
@@ -202,6 +209,15 @@ static int check_drive(const struct option_drive *d, struct error *err)
         return error_set(err, -EINVAL, "--drive: a disk needs file=FILE (a CD or floppy drive may be empty)");
     if (!d->file && d->write_back)
         return error_set(err, -EINVAL, "--drive: an empty drive has nothing to write back");
+    if (d->write_back && d->read_only)
+        return error_set(err, -EINVAL, "--drive write-back: the guest cannot write to a drive with %s: there is nothing to write back",
+                         d->media == DRIVE_CDROM ? "media=cdrom" : "readonly=on");
+    if (d->write_back_file && !*d->write_back_file)
+        return error_set(err, -EINVAL, "--drive write-back=: name the file, or write write-back alone (into the image itself)");
+    if (d->file && !*d->file)
+        return error_set(err, -EINVAL, "--drive file=: name the image (without file=, the drive is empty)");
+    if (d->serial && !*d->serial)
+        return error_set(err, -EINVAL, "--drive serial=: 1 to 20 characters");
     if (d->serial && strlen(d->serial) > 20)
         return error_set(err, -EINVAL, "--drive serial=%s: at most 20 characters", d->serial);
     return 0;
@@ -219,6 +235,7 @@ int option_drive_take(struct option_drives *o, const char *arg, struct error *er
     if (r == 0)
         r = take_keys(d, &l, err);
     option_list_finish(&l);
+    d->read_only |= d->media == DRIVE_CDROM;
     return r == 0 ? check_drive(d, err) : r;
 }
 
@@ -239,6 +256,7 @@ int option_drive_take_file(struct option_drives *o, const char *file, enum drive
         return -EINVAL;
     d->file = xstrdup(file);
     d->media = media;
+    d->read_only = media == DRIVE_CDROM;
     d->any_interface = any_interface;
     d->interface = interface;
     d->any_index = false;
@@ -304,7 +322,6 @@ int option_drives_settle(struct option_drives *o, enum drive_interface usual, st
         if (d->any_index)
             d->index = NOWHERE;
         d->any_interface = d->any_index = false;
-        d->read_only |= d->media == DRIVE_CDROM;
         if (check_place(o, i, err) < 0)
             return -EINVAL;
     }
@@ -370,7 +387,7 @@ int option_drives_locate(struct option_drives *o, const struct option_drives *gi
 
 int option_device_take(struct option_drives *o, const char *arg, struct error *err)
 {
-    if (!strcmp(arg, "help") || !strcmp(arg, "?")) {
+    if (option_asks_help(arg)) {
         o->device_help = true;
         return 0;
     }

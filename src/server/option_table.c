@@ -142,6 +142,10 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
 
     type = r == 0 ? option_list_get(&l, "type") : NULL;
     o->machine = arg;
+    if (option_asks_help(arg)) {
+        option_list_finish(&l);
+        return 0;
+    }
     if (r == 0 && type && !strcmp(type, "virt")) {
         r = take_virt(o, &l, err);
     } else if (r == 0 && type && !strcmp(type, "pc")) {
@@ -151,6 +155,18 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
     }
     option_list_finish(&l);
     return r;
+}
+
+void options_print_machines(void)
+{
+    const struct option_key *const machines[] = {pc_keys, virt_keys};
+
+    for (unsigned i = 0; i < ARRAY_LEN(machines); i++) {
+        printf("%s", machines[i]->values);
+        for (const struct option_key *k = machines[i] + 1; k->name; k++)
+            printf(" [,%s=%s]", k->name, k->values);
+        putchar('\n');
+    }
 }
 
 TAKER(take_machine)
@@ -326,7 +342,7 @@ TAKER(take_semihosting_config)
     o->semihosting = true;
     /* "on" and "off" alone are the first key's. */
     if (r == 0 && l.count && l.pairs[0].alone && (!strcmp(l.pairs[0].key, "on") || !strcmp(l.pairs[0].key, "off")))
-        l.pairs[0] = (struct option_pair){"enable", l.pairs[0].key, false};
+        l.pairs[0] = (struct option_pair){"enable", l.pairs[0].key, false, true};
     if (r == 0)
         r = option_list_check(&l, keys, err);
     if (r == 0)

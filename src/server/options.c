@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/guess.h"
+#include "base/option_list.h"
 #include "option_table.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -85,6 +86,8 @@ static int settle_pc(struct options *o, struct error *err)
 
     if (odd)
         return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
+    if (o->append && !o->replay && !options_file(o, IMAGE_KERNEL))
+        return error_set(err, -EINVAL, "--append: these words are for a kernel, and there is no --kernel");
     if (!o->vga)
         o->vga = "std";
     return 0;
@@ -348,6 +351,10 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     }
     if (o->drives.device_help)
         return OPTIONS_DEVICES;
+    if (o->cpu && option_asks_help(o->cpu))
+        return OPTIONS_CPUS;
+    if (o->machine && option_asks_help(o->machine))
+        return OPTIONS_MACHINES;
     if (!o->serial_count)
         o->serial[o->serial_count++] = o->gdb_stdio ? "stderr" : "stdio";
     return check_whole(o, err) < 0 ? OPTIONS_BAD : OPTIONS_GO;

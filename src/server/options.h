@@ -143,6 +143,8 @@ enum options_outcome {
     OPTIONS_HELP,    /* --help was given */
     OPTIONS_VERSION, /* --version was given */
     OPTIONS_DEVICES, /* --device help was given */
+    OPTIONS_CPUS,    /* --cpu help was given */
+    OPTIONS_MACHINES, /* --machine help was given */
     OPTIONS_BAD,     /* *err says what is wrong */
 };
 
@@ -161,6 +163,8 @@ enum drive_interface options_usual_interface(const struct options *o);
 /* Free what options_parse() and options_settle() made. */
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */
+/* --machine help. */
+void options_print_machines(void);
 void options_print_help(const char *pc_models, const char *virt_models);
 /* What --completion prints, for "bash", "zsh" or "fish". */
 void options_print_completion(const char *shell);

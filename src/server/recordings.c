@@ -328,13 +328,12 @@ static bool verify_poll(void *ctx)
     struct verification *v = ctx;
     uint64_t now = host_monotonic_ns();
 
-    if (now - v->told_ns >= PROGRESS_NS) {
+    if (v->terminal && now - v->told_ns >= PROGRESS_NS) {
         v->told_ns = now;
         v->told = true;
-        fprintf(stderr, "%shindcast: position %" PRIu64 " of %" PRIu64 " (%.0f %%), %zu of %zu hashes agree, %.0f MIPS%s",
-                v->terminal ? "\r\033[K" : "", timeline_position(v->tl), v->r->edge,
-                (double)timeline_position(v->tl) * 100 / (double)(v->r->edge + 1), recorder_checks_made(v->checks),
-                v->r->nhashes, mips(v), v->terminal ? "" : "\n");
+        fprintf(stderr, "\r\033[Khindcast: position %" PRIu64 " of %" PRIu64 " (%.0f %%), %zu of %zu hashes agree, %.0f MIPS",
+                timeline_position(v->tl), v->r->edge, (double)timeline_position(v->tl) * 100 / (double)(v->r->edge + 1),
+                recorder_checks_made(v->checks), v->r->nhashes, mips(v));
     }
     return host_signal_pending() != 0;
 }
@@ -353,7 +352,7 @@ static int tell_verified(const struct verification *v, enum timeline_reason reas
 {
     size_t made = recorder_checks_made(v->checks);
 
-    if (v->terminal && v->told)
+    if (v->told)
         fprintf(stderr, "\r\033[K");
     if (reason == TIMELINE_DIVERGED) {
         printf("verify: %s\n", timeline_divergence(v->tl));

@@ -350,6 +350,17 @@ static int tell_last_write(struct rsp_monitor_call *call, const struct timeline_
     return arm(call, there, ", before that write", err);
 }
 
+#define NO_MEMORY "from physical 0x%" PRIx64 " on there are no %" PRIu64 " bytes of memory (info mtree has the map)"
+
+/* Are all these bytes stored, and beside one another? */
+static bool is_memory(const struct memory *m, paddr_t addr, uint64_t len)
+{
+    const struct region *r = memory_find(m, addr);
+
+    return r && memory_storage_of(m, addr) != UINT32_MAX && len <= r->size - (addr - r->base) &&
+           memory_storage_of(m, addr + (len - 1)) == memory_storage_of(m, addr) + ((addr & ~PAGE_MASK) + len - 1) / PAGE_SIZE;
+}
+
 HANDLER(cmd_last)
 {
     struct timeline_point where = {.len = call->argc > 1 ? call->argv[1].number : 1};
@@ -358,8 +369,10 @@ HANDLER(cmd_last)
 
     if (r < 0)
         return r;
-    if (!where.len)
-        return error_set(err, -EINVAL, "no bytes to look for");
+    if (!where.len || where.address + (where.len - 1) < where.address)
+        return error_set(err, -EINVAL, "there are no %" PRIu64 " bytes from 0x%" PRIx64 " on", where.len, where.address);
+    if (where.physical && !is_memory(&server_of(call)->machine->memory, where.address, where.len))
+        return error_set(err, -EINVAL, NO_MEMORY, where.address, where.len);
     snprintf(what, sizeof(what), "0x%" PRIx64, where.address);
     return tell_last_write(call, &where, what, err);
 }
@@ -378,9 +391,8 @@ HANDLER(cmd_watch_phys)
     const struct timeline_point point = {.kinds = TRAP_WRITE, .address = call->argv[0].number, .len = call->argv[1].number,
                                          .physical = true};
 
-    if (!point.len || memory_storage_of(&s->machine->memory, point.address) == UINT32_MAX)
-        return error_set(err, -EINVAL, "there is no memory at physical 0x%" PRIx64 ", or it is no bytes of it",
-                         point.address);
+    if (!point.len || !is_memory(&s->machine->memory, point.address, point.len))
+        return error_set(err, -EINVAL, NO_MEMORY, point.address, point.len);
     add_watch(s, &point);
     return 0;
 }
@@ -804,8 +816,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* \n \r \t \e \\ \xHH; other characters stand for themselves. */
-static void unescape(const char *text, struct buffer *out)
+/* \n \r \t \e \\ \xHH; other characters stand for themselves. 0, or -EINVAL: \x without two digits. */
+static int unescape(const char *text, struct buffer *out, struct error *err)
 {
     static const char names[] = "nrte\\", values[] = "\n\r\t\033\\";
 
@@ -823,10 +835,13 @@ static void unescape(const char *text, struct buffer *out)
         } else if (*text == 'x' && hex_digit(text[1]) >= 0 && hex_digit(text[2]) >= 0) {
             buffer_append_byte(out, (uint8_t)(hex_digit(text[1]) << 4 | hex_digit(text[2])));
             text += 2;
+        } else if (*text == 'x') {
+            return error_set(err, -EINVAL, "'%.4s': \\x and two hexadecimal digits are a byte; nothing was typed", text - 1);
         } else {
             buffer_append_byte(out, (uint8_t)*text);
         }
     }
+    return 0;
 }
 
 HANDLER(cmd_serial)
@@ -834,15 +849,18 @@ HANDLER(cmd_serial)
     struct server *s = server_of(call);
     struct device *uart = need_device(s, "uart0", err);
     struct buffer bytes;
+    int r;
 
     if (!uart)
         return -ENODEV;
     buffer_init(&bytes);
-    unescape(arg(call, 0), &bytes);
-    timeline_input(s->timeline, uart, bytes.data, bytes.len, false);
+    r = unescape(arg(call, 0), &bytes, err);
+    if (r == 0) {
+        timeline_input(s->timeline, uart, bytes.data, bytes.len, false);
+        say_when_it_arrives(s, call->out);
+    }
     buffer_finish(&bytes);
-    say_when_it_arrives(s, call->out);
-    return 0;
+    return r;
 }
 
 HANDLER(cmd_screen)
@@ -914,12 +932,13 @@ static void tell_medium(struct rsp_monitor_call *call)
 
 HANDLER(cmd_change)
 {
-    bool read_only = !strcmp(arg(call, 3), "read-only");
+    bool read_only = call->argc > 2 && !strcmp(arg(call, call->argc - 1), "read-only");
+    unsigned words = call->argc - read_only;
     int r;
 
-    if (*arg(call, 3) && !read_only)
-        return error_set(err, -EINVAL, "change DRIVE FILE [FORMAT [read-only]]");
-    r = server_drive_change(server_of(call), arg(call, 0), arg(call, 1), call->argc > 2 ? arg(call, 2) : NULL, read_only, err);
+    if (words > 3)
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is read-only", arg(call, 3));
+    r = server_drive_change(server_of(call), arg(call, 0), arg(call, 1), words > 2 ? arg(call, 2) : NULL, read_only, err);
     if (r == 0)
         tell_medium(call);
     return r;
@@ -927,11 +946,12 @@ HANDLER(cmd_change)
 
 HANDLER(cmd_eject)
 {
+    bool force;
     int r;
 
-    if (*arg(call, 1) && strcmp(arg(call, 1), "force"))
-        return error_set(err, -EINVAL, "eject DRIVE [force]");
-    r = server_drive_eject(server_of(call), arg(call, 0), !strcmp(arg(call, 1), "force"), err);
+    if (take_force(call, 1, &force, err) < 0)
+        return -EINVAL;
+    r = server_drive_eject(server_of(call), arg(call, 0), force, err);
     if (r == 0)
         tell_medium(call);
     return r;

@@ -45,14 +45,25 @@ def claim_help_and_version_answer():
 
 
 def claim_cpus_that_cannot_be_are_refused():
-    refused(r"--smp cpus=0", "--smp", "0", STORE)
-    refused(r"--smp cpus=65", "--smp", "65", STORE)
+    refused(r"--smp 0: write a number from 1 to 64", "--smp", "0", STORE)
+    refused(r"--smp 65: ", "--smp", "65", STORE)
+    refused(r"--smp cpus=65: ", "--smp", "cpus=65", STORE)
+    refused(r"--smp cores=0: ", "--smp", "2,cores=0", STORE)
     refused(r"3 socket\(s\) of 2 core\(s\) of 1 thread\(s\) are 6 CPUs, not 4", "--smp", "4,sockets=3,cores=2", STORE)
     refused(r"512 CPUs; 64 are the most", "--smp", "sockets=8,cores=8,threads=8", STORE)
     refused(r"GIC of version 2 is for 8 CPUs", "--machine", "virt,gic-version=2", "--smp", "9", STORE)
     refused(r"has no APIC", "--machine", "pc", "--cpu", "486", "--smp", "2", STORE)
     refused(r"--interleave quantum=0", "--interleave", "quantum=0", STORE)
     refused(r"needs a seed", "--interleave", "quantum=5,starve=on", STORE)
+
+
+def claim_help_as_a_value_says_what_there_is():
+    for option, words in (("--cpu", r"(?m)^pc: 486 pentium3 .*^virt: cortex-a53"), ("-M", r"(?s)pc .*hpet=on\|off.*\nvirt .*secure=on"),
+                          ("--device", r"virtio-blk-pci")):
+        for word in "help", "?":
+            status, text = run(option, word)
+            equal(status, 0, text)
+            contains(text, words if option != "--cpu" else r"(?s)" + words)
 
 
 def claim_an_unknown_option_names_the_nearest():
@@ -139,7 +150,10 @@ def claim_a_file_that_is_no_kernel_is_called_what_it_is():
                 f.write(data)
             return path
         empty, recording = file("empty", b""), os.path.join(d, "r.hcrec")
-        for option in "--kernel", "--bios", "--initrd":
+        refused(r"/dev/null: an empty file \(--pflash\)", "--pflash", "/dev/null", STORE)
+        refused(r"zeros: |firmware", "--pflash", file("zeros", bytes(4096)), "--machine", "pc", STORE)
+        refused(r"--append: these words are for a kernel", "--bios", file("fw", bytes(65536)), "--machine", "pc", "--append", "x")
+        for option in "--kernel", "--bios", "--initrd", "--pflash":
             refused(r"empty: an empty file \(%s\)" % option, option, empty, *(() if option == "--kernel" else (STORE,)))
         refused(r"elf4: an ELF file that is cut short: 4 bytes", file("elf4", b"\x7fELF"))
         for machine, name in ((183, "aarch64"), (243, "RISC-V"), (40, "32-bit Arm"), (9999, "another CPU")):
@@ -252,6 +266,38 @@ def not_done(rsp, line, pattern):
         contains(str(e), pattern)
     else:
         check(False, "monitor %s: %s" % (line, text))
+
+
+def claim_monitor_commands_do_not_take_what_means_nothing():
+    with Server() as s:
+        rsp = s.client()
+        for line, pattern in (
+                ("info c", r'"info c" may be "info checkpoints", "info cpus"'), ("info r", r'may be "info registers", "info replay"'),
+                ("info chx", r"unknown command"),
+                ("watch-phys 0x100000000000 4", r"on there are no 4 bytes of memory"),
+                ("watch-phys 0x1000 0x10000000000", r"on there are no 1099511627776 bytes of memory"),
+                ("watch-phys 0xfffffffffffffff0 0x20", r"there are no 32 bytes of memory"), ("watch-phys 0x1000 0", r"no 0 bytes"),
+                ("last phys:0x1000 0xffffffffffffffff", r"no 18446744073709551615 bytes"),
+                ("last 0xffffffffffffffff 2", r"there are no 2 bytes"),
+                ("serial ab\\xzz", r"\\x and two hexadecimal digits"), ("serial \\x4", r"nothing was typed")):
+            not_done(rsp, line, pattern)
+        rsp.monitor("watch-phys 0x100000 0x10000")
+        rsp.monitor("unwatch-phys 0x100000")
+        rsp.close()
+
+
+def claim_the_running_program_is_not_written_over():
+    with tempfile.TemporaryDirectory() as d:
+        own = os.path.join(d, "hindcast")
+        shutil.copy(HINDCAST, own)
+        done = subprocess.run([own, "--record", own, "--force", *ANYWHERE, STORE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=patience(20))
+        contains(done.stdout.decode(), r"hindcast: is read by this run|Text file busy")
+        check(os.path.getsize(own) == os.path.getsize(HINDCAST))
+    with Server() as s:
+        rsp = s.client()
+        not_done(rsp, "save %s force" % os.path.realpath(HINDCAST), r"is read by this run")
+        rsp.close()
 
 
 def claim_the_command_for_gdb_can_be_pasted_into_a_shell():

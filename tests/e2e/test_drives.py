@@ -342,6 +342,8 @@ def claim_what_cannot_be_is_refused_by_name():
     with Disk() as d:
         with open(d.path("odd"), "wb") as f:
             f.write(bytes(1000))
+        with open(d.path("empty"), "wb"):
+            pass
         for words, pattern in (
                 (["--drive", "file=%s,if=ide,index=1" % d.raw, "-hdb", d.raw], r"two drives are ide 1"),
                 (["--drive", "file=%s,formt=raw" % d.raw], r"did you mean format"),
@@ -355,8 +357,60 @@ def claim_what_cannot_be_is_refused_by_name():
                 (["--drive", "if=sd,file=" + d.path("odd")], r"drive sd0: an SD card of 1024 bytes: its size is a multiple of 256 KiB"),
                 (["--device", "nvme,drive=x,bus=y", "--drive", "if=none,id=x,file=" + d.raw], r"bus=y: buses are pci.0 and the ids"),
                 (["-hda", d.raw, "--snapshot"], r"no image is ever written"),
+                (["--drive", "file=%s,fail=8192" % d.raw], r"fail=8192\+1: drive ide0-hd0 has sectors 0 to 8191"),
+                (["--drive", "file=%s,fail=8190+3" % d.raw], r"fail=8190\+3: drive ide0-hd0 has sectors 0 to 8191"),
+                (["--drive", "file=%s,fail=0xffffffffffffffff+2" % d.raw], r"has sectors 0 to 8191"),
+                (["--drive", "media=cdrom,file=%s,fail=2048" % d.raw], r"has sectors 0 to 2047"),
+                (["-hda", d.path("empty")], r"empty is empty: no drive has 0 bytes"),
+                (["--cdrom", d.path("empty")], r"empty is empty: no drive has 0 bytes"),
+                (["--drive", "file=%s,readonly=on,write-back" % d.raw], r"write-back: .*readonly=on"),
+                (["--drive", "file=%s,media=cdrom,write-back=x" % d.raw], r"write-back: .*media=cdrom"),
+                (["--drive", "file=%s,write-back=" % d.raw], r"write-back=: name the file"),
+                (["--drive", "file="], r"file=: name the image"),
+                (["--drive", "file=%s,serial=" % d.raw], r"serial=: 1 to 20 characters"),
+                (["--drive", "file=%s,latency=-1" % d.raw], r"latency=-1: write a number from 0 to 60000000"),
+                (["--drive", "file=%s,latency=60000001" % d.raw], r"latency=60000001: write a number"),
+                (["--drive", "file=%s,rate=17180" % d.raw], r"rate=17180: write a number from 0 to 17179"),
+                (["--drive", "file=%s,cache=fast" % d.raw], r"cache=fast: write none, "),
+                (["--drive", "file=%s,aio=fast" % d.raw], r"aio=fast: write threads, "),
+                (["--drive", "file=%s,if=scsi" % d.raw], r"scsi0: this board has no controller.*--device virtio-scsi-pci --device scsi-hd"),
                 (["--drive", "file=%s,write-back" % d.raw, "--record", d.path("r")], r"add --embed")):
             refused(pattern, KERNEL, *words)
+
+
+def claim_an_image_of_a_format_that_is_not_read_is_no_raw_disk_unless_the_user_says_so():
+    with Disk() as d:
+        kinds = {"vmdk": (0, b"KDMV"), "vdi": (64, b"\x7f\x10\xda\xbe"), "vhdx": (0, b"vhdxfile"), "qed": (0, b"QED\0"),
+                 "vpc": (0, b"conectix"), "parallels": (0, b"WithoutFreeSpace")}
+        for kind, (offset, magic) in kinds.items():
+            name = d.path("x." + kind)
+            with open(name, "wb") as f:
+                f.write(bytes(offset) + magic + DATA[offset + len(magic):])
+            if shutil.which("qemu-img"):
+                os.remove(name)
+                subprocess.run(["qemu-img", "create", "-q", "-f", kind, name, "8M"], check=True)
+            refused(r"looks like a %s image, which is not read: .*qemu-img convert.*format=raw" % kind, KERNEL, "-hda", name)
+            got, text = copies("--drive", "format=raw,file=" + name)
+            check("looks like" not in text, text)
+        # A backing file, too.
+        over = d.path("over.qcow2")
+        if shutil.which("qemu-img"):
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "vdi", "-b", d.path("x.vdi"), over], check=True)
+            refused(r"over.qcow2: backing file: .*'vdi' is not known", KERNEL, "-hda", over)
+
+
+def claim_what_is_strange_about_drives_is_said_in_a_line():
+    with Disk() as d:
+        with open(d.path("odd"), "wb") as f:
+            f.write(DATA + b"more")
+        got, text = copies("-hda", d.path("odd"))
+        equal(got, status(DATA), text)
+        contains(text, r"drive ide0-hd0: \S+odd has 4194308 bytes, no whole number of sectors of 512: zeros fill the last one up")
+        got, text = copies("-hda", d.raw, "--drive", "if=none,id=spare,file=" + d.raw)
+        equal(got, status(DATA), text)
+        contains(text, r"drive spare \(\S+disk.raw\): no --device uses it")
+        got, text = copies("-hda", d.raw, "--drive", "if=none,id=spare,file=" + d.raw, "--device", "virtio-blk-pci,drive=spare")
+        check("spare" not in text, text)
 
 
 if __name__ == "__main__":

@@ -380,7 +380,7 @@ def claim_another_floppy_is_put_in_and_history_has_it():
             monitor_fails(rsp, "change floppy0 %s vmdk" % b, "image formats are")
             contains(rsp.monitor("eject floppy0"), "floppy0: empty")
             go_on(rsp)
-            contains(rsp.monitor("change floppy0 %s raw read-only" % b), "b.img .raw.(?s:.*)read only")
+            contains(rsp.monitor("change floppy0 %s read-only" % b), "b.img .raw.(?s:.*)read only")
             go_on(rsp)
             contains(rsp.monitor("info block"), r"b.img \(raw\)")
             rsp.ask("bc")

@@ -158,6 +158,14 @@ static int plug_model(struct sockets *s, const char *name, struct drive *d, stru
     return model ? plug(s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
 }
 
+int parts_no_place(const struct drive_part *part, struct error *err)
+{
+    bool scsi = part->interface == DRIVE_IF_SCSI;
+
+    return error_set(err, -EINVAL, "this board has no controller of its own for that interface: plug the drive in by if=none,id=ID and "
+                     "%s--device %s,drive=ID", scsi ? "--device virtio-scsi-pci " : "", scsi ? "scsi-hd" : "virtio-blk-pci");
+}
+
 static int plug_drive(struct sockets *s, struct drive *d, const struct drive_part *part, struct error *err)
 {
     int r = 0;
@@ -169,7 +177,7 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
     else if (s->drive)
         r = s->drive(s->ctx, d, part, err);
     else
-        r = error_set(err, -EINVAL, "this board has no place for a drive of that interface");
+        r = parts_no_place(part, err);
     if (r < 0)
         error_prefix(err, "drive %s", part->config.name);
     return r;

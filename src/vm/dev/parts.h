@@ -69,6 +69,8 @@ struct device_model {
 /* Ends with a model without a name. */
 extern const struct device_model device_models[];
 
+/* The error of a drive whose interface the board has not: -EINVAL, and *err says what to write instead. */
+int parts_no_place(const struct drive_part *part, struct error *err);
 /* Make the drives and plug everything in. 0, or a negative errno with *err, which names drive or device. */
 int parts_plug(const struct machine_parts *p, struct sockets *s, struct error *err);
 

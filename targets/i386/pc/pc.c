@@ -999,7 +999,7 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
     if (part->interface == DRIVE_IF_FLOPPY)
         return plug_floppy(pc, d, part->index, err);
     if (part->interface != DRIVE_IF_IDE)
-        return error_set(err, -EINVAL, "this board has no place for a drive of that interface");
+        return parts_no_place(part, err);
     if (part->index >= 2 * IDE_CHANNELS)
         return error_set(err, -EINVAL, "index=%u: there are IDE drives 0 to %u", part->index, 2 * IDE_CHANNELS - 1);
     place = &pc->ide_wiring.drive[part->index / 2][part->index % 2];
