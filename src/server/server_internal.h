@@ -84,6 +84,7 @@ struct server {
     struct buffer typed;            /* input for one of the two */
     bool files_refused;          /* it was told that there are none */
     uint32_t mouse_buttons;      /* held, by monitor mouse_button */
+    int tablet_at[2];            /* where monitor tablet_move has put the pen */
 
     struct device *cards[SERVER_MAX_NETDEVS]; /* of config.netdevs; NULL: nobody is connected to it (server_net.c) */
 

@@ -21,6 +21,7 @@
 #include "host/clock.h"
 #include "picture.h"
 #include "server_query.h"
+#include "vm/dev/keys.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -737,7 +738,7 @@ static void say_when_it_arrives(struct server *s, struct buffer *out)
 static const struct machine_console *need_console(struct server *s, struct error *err)
 {
     if (!s->machine->console)
-        error_set(err, -ENODEV, "this machine has no screen, keyboard or mouse");
+        error_set(err, -ENODEV, "this machine has no screen");
     return s->machine->console;
 }
 
@@ -745,33 +746,30 @@ static const struct machine_console *need_console(struct server *s, struct error
 HANDLER(cmd_sendkey)
 {
     struct server *s = server_of(call);
-    const struct machine_console *console = need_console(s, err);
-    struct device *keyboard = console ? need_device(s, console->keyboard, err) : NULL;
     struct buffer input;
     int r;
 
-    if (!keyboard)
-        return -ENODEV;
+    if (!s->machine->keyboard)
+        return error_set(err, -ENODEV, "this machine has no keyboard");
     buffer_init(&input);
-    r = console->press_keys(arg(call, 0), call->argc > 1 ? call->argv[1].number : KEY_HOLD_MS, &input, err);
+    r = keys_press(arg(call, 0), call->argc > 1 ? call->argv[1].number : KEY_HOLD_MS, &input, err);
     if (r == 0) {
-        timeline_input(s->timeline, keyboard, input.data, input.len, true);
+        timeline_input(s->timeline, s->machine->keyboard, input.data, input.len, true);
         say_when_it_arrives(s, call->out);
     }
     buffer_finish(&input);
     return r;
 }
 
-static int mouse_event(struct rsp_monitor_call *call, int dx, int dy, int dz, struct error *err)
+/* To a mouse, or (its place instead of how far it moves) a tablet, which may be NULL. */
+static int pointer_event(struct rsp_monitor_call *call, struct device *pointer, const int d[3], struct error *err)
 {
     struct server *s = server_of(call);
-    const struct machine_console *console = need_console(s, err);
-    struct device *mouse = console ? need_device(s, console->mouse, err) : NULL;
-    int16_t record[4] = {(int16_t)dx, (int16_t)dy, (int16_t)dz, (int16_t)s->mouse_buttons};
+    int16_t record[4] = {(int16_t)d[0], (int16_t)d[1], (int16_t)d[2], (int16_t)s->mouse_buttons};
 
-    if (!mouse)
-        return -ENODEV;
-    timeline_input(s->timeline, mouse, record, sizeof record, true);
+    if (!pointer)
+        return error_set(err, -ENODEV, "this machine has no such pointer");
+    timeline_input(s->timeline, pointer, record, sizeof record, true);
     say_when_it_arrives(s, call->out);
     return 0;
 }
@@ -787,25 +785,53 @@ static int parse_delta(const char *text, int *out, struct error *err)
     return 0;
 }
 
-HANDLER(cmd_mouse_move)
+static int parse_deltas(struct rsp_monitor_call *call, int d[3], struct error *err)
 {
-    int d[3] = {0, 0, 0};
-
     for (unsigned i = 0; i < call->argc && i < 3; i++) {
         int r = parse_delta(arg(call, i), &d[i], err);
 
         if (r < 0)
             return r;
     }
-    return mouse_event(call, d[0], d[1], d[2], err);
+    return 0;
+}
+
+HANDLER(cmd_mouse_move)
+{
+    int d[3] = {0, 0, 0};
+    int r = parse_deltas(call, d, err);
+
+    return r < 0 ? r : pointer_event(call, server_of(call)->machine->mouse, d, err);
+}
+
+HANDLER(cmd_tablet_move)
+{
+    struct server *s = server_of(call);
+    int d[3] = {0, 0, 0};
+    int r = parse_deltas(call, d, err);
+
+    if (r < 0)
+        return r;
+    if (d[0] < 0 || d[1] < 0)
+        return error_set(err, -EINVAL, "places on a tablet are 0 to 32767");
+    s->tablet_at[0] = d[0];
+    s->tablet_at[1] = d[1];
+    return pointer_event(call, s->machine->tablet, d, err);
 }
 
 HANDLER(cmd_mouse_button)
 {
+    struct server *s = server_of(call);
+    const struct machine *m = s->machine;
+    bool tablet = m->tablet && (!m->mouse || m->mouse->index < m->tablet->index);
+    int d[3] = {0, 0, 0};
+
     if (call->argv[0].number > 7)
         return error_set(err, -EINVAL, "a sum of 1 (left), 2 (right) and 4 (middle)");
-    server_of(call)->mouse_buttons = (uint32_t)call->argv[0].number;
-    return mouse_event(call, 0, 0, 0, err);
+    s->mouse_buttons = (uint32_t)call->argv[0].number;
+    if (tablet)
+        memcpy(d, s->tablet_at, sizeof(s->tablet_at));
+    return pointer_event(call, tablet ? m->tablet : m->mouse, d, err);
 }
 
 static int hex_digit(char c)
@@ -1056,6 +1082,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"save_flash", "BANK:n FILE [force]", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
+    {"tablet_move", "X Y [DZ]", "move the tablet's pen: 0 to 32767, from the left and from the top", cmd_tablet_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
     {"system_reset", "", "reset the machine", cmd_system_reset},

@@ -33,6 +33,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/ata.c src/vm/dev/ata.h \
 	src/vm/dev/ide.c src/vm/dev/ide.h \
 	src/vm/dev/isa_debugcon.c src/vm/dev/isa_debugcon.h \
+	src/vm/dev/keys.c src/vm/dev/keys.h \
 	src/vm/dev/nvme.c src/vm/dev/nvme.h \
 	src/vm/dev/pci.c src/vm/dev/pci.h \
 	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \

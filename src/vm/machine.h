@@ -106,20 +106,12 @@ struct stop {
     struct trap_hit hit; /* STOP_TRAP */
 };
 
-/* What a person at the machine has before them: the board's, of the devices that it has. */
+/* What a person at the machine has before them: the board's display. */
 struct machine_console {
     /* What the screen shows: its characters, as lines of UTF-8, or the whole picture as a binary PPM. They
      * depend on the state alone. 0, or a negative errno (no display; no text on it). */
     int (*screen_text)(const struct machine *, struct buffer *out, struct error *err);
     int (*screen_picture)(const struct machine *, struct buffer *out, struct error *err);
-    /* Input for the device `keyboard` that presses keys ("ctrl-alt-delete", names as in QEMU's
-     * `sendkey`) in order, holds them for so many milliseconds of virtual time, and lets
-     * them go in the opposite order. 0, or a negative errno. */
-    const char *keyboard;
-    int (*press_keys)(const char *keys, uint64_t hold_ms, struct buffer *out, struct error *err);
-    /* The device that takes movements of a mouse: 8-byte records, i16 dx (right), i16 dy (down), i16 dz
-     * (wheel towards the user), u16 buttons held (bit 0 left, 1 right, 2 middle). */
-    const char *mouse;
 };
 
 /* A named part of the arena: the unit in which divergence is reported, and states are compared over versions. */
@@ -176,7 +168,12 @@ struct machine {
                               * position: the state is not the one the position names */
     icount_t run_from;       /* position at which a CPU's run() was last entered */
     uint64_t wanted;         /* bit n: an instruction of cpus[n] ends machine_run_instruction() */
-    const struct machine_console *console; /* NULL: a machine without screen, keyboard and mouse */
+    const struct machine_console *console; /* NULL: a machine without screen */
+    /* Who is typed at and whose mouse is moved: of each the device that was plugged in last, as in QEMU. NULL: none. */
+    struct device *keyboard;      /* takes words as vm/dev/keys.h has them */
+    struct device *mouse;         /* takes 8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards the user),
+                                   * u16 buttons held (bit 0 left, 1 right, 2 middle) */
+    struct device *tablet;        /* the same with places instead of distances, 0 to 32767 */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
     void (*board_started)(struct machine *); /* called at the very end of a reset: loads boot images

@@ -15,7 +15,7 @@
  *
  * Devices that take input (EVENT_INPUT; found by machine_find_device()):
  *   "uart0" "uart1"  raw bytes as they come over the line (COM1, COM2)
- *   "ps2kbd"         u16 little-endian words, one per key event (pc_key_code())
+ *   "ps2kbd"         u16 little-endian words, one per key event (vm/dev/keys.h)
  *   "ps2mouse"       8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards
  *                    the user), u16 buttons held (bit 0 left, 1 right, 2 middle)
  * Devices that give output (machine_env.output): "uart0", "uart1", "debugcon" (port E9h).
@@ -26,8 +26,6 @@
 #include "base/error.h"
 #include "vm/boot_image.h"
 #include "vm/machine.h"
-
-struct buffer;
 
 #define PC_MAX_SERIAL     2
 #define PC_MAX_DEBUG_EXIT 4
@@ -87,19 +85,5 @@ bool pc_is_64bit(const void *data, size_t len);
 
 /* 0, or a negative errno with a text that says what to change. */
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err);
-
-/* Words of keyboard input: bits 0-6 the set 1 make code, PC_KEY_EXTENDED for keys with an
- * E0 prefix, PC_KEY_PAUSE and PC_KEY_PRINT for the two odd ones, PC_KEY_RELEASE when let go;
- * or PC_KEY_WAIT with milliseconds of virtual time (1-PC_KEY_WAIT_MAX) before the next word. */
-#define PC_KEY_EXTENDED 0x0100u
-#define PC_KEY_PAUSE    0x0200u
-#define PC_KEY_PRINT    0x0137u /* E0 37: sent with its fake shifts */
-#define PC_KEY_RELEASE  0x8000u
-#define PC_KEY_WAIT     0x4000u
-#define PC_KEY_WAIT_MAX 0x3fffu
-/* The word of a key named as in QEMU's `sendkey` ("a", "ret", "ctrl", "f1", "0x1e"); false: no such key. */
-bool pc_key_code(const char *name, uint16_t *code);
-/* machine_console.press_keys of a machine with "ps2kbd". */
-int pc_press_keys(const char *keys, uint64_t hold_ms, struct buffer *out, struct error *err);
 
 #endif

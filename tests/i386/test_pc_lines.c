@@ -8,6 +8,7 @@
 #include "vm/dev/ports.h"
 #include "i386/pc/ps2.h"
 #include "vm/dev/clock.h"
+#include "vm/dev/keys.h"
 #include "vm/dev/uart16550.h"
 
 /* ---- 16550A ---- */
@@ -352,12 +353,12 @@ START_TEST(keys_arrive_in_the_set_that_is_asked_for)
 {
     static const struct { uint16_t key; uint8_t set1[8], set2[8]; } cases[] = {
         {0x1e, {0x1e}, {0x1c}},
-        {0x1e | PC_KEY_RELEASE, {0x9e}, {0xf0, 0x1c}},
+        {0x1e | KEY_RELEASE, {0x9e}, {0xf0, 0x1c}},
         {0x148, {0xe0, 0x48}, {0xe0, 0x75}},
-        {0x148 | PC_KEY_RELEASE, {0xe0, 0xc8}, {0xe0, 0xf0, 0x75}},
+        {0x148 | KEY_RELEASE, {0xe0, 0xc8}, {0xe0, 0xf0, 0x75}},
         {0x41, {0x41}, {0x83}},
-        {PC_KEY_PAUSE, {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5}, {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77}},
-        {PC_KEY_PRINT, {0xe0, 0x2a, 0xe0, 0x37}, {0xe0, 0x12, 0xe0, 0x7c}},
+        {KEY_PAUSE, {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5}, {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77}},
+        {KEY_PRINT, {0xe0, 0x2a, 0xe0, 0x37}, {0xe0, 0x12, 0xe0, 0x7c}},
     };
 
     new_i8042();
@@ -386,7 +387,7 @@ START_TEST(keyboard_speaks_set_3_and_set_1_itself)
     ck_assert_uint_eq(kbc_get(), 0xfa);
     press(0x3b); /* F1 */
     ck_assert_uint_eq(kbc_get(), 0x07);
-    press(0x3b | PC_KEY_RELEASE);
+    press(0x3b | KEY_RELEASE);
     ck_assert_uint_eq(kbc_get(), 0xf0);
     ck_assert_uint_eq(kbc_get(), 0x07);
     out(kbc, I8042_DATA, 0, 0xf0);
@@ -398,7 +399,7 @@ START_TEST(keyboard_speaks_set_3_and_set_1_itself)
     kbc_get();
     out(kbc, I8042_DATA, 0, 1);
     kbc_get();
-    press(0x3b | PC_KEY_RELEASE);
+    press(0x3b | KEY_RELEASE);
     ck_assert_uint_eq(kbc_get(), 0xbb);
 }
 END_TEST
@@ -415,7 +416,7 @@ START_TEST(key_held_repeats_after_half_a_second)
     ck_assert_uint_eq(kbc_get(), 0x1e);
     run_for(100 * MS);
     ck_assert_uint_eq(kbc_get(), 0x1e);
-    press(0x1e | PC_KEY_RELEASE);
+    press(0x1e | KEY_RELEASE);
     ck_assert_uint_eq(kbc_get(), 0x9e);
     run_for(2000 * MS);
     ck_assert(!kbc_full());
@@ -435,11 +436,11 @@ START_TEST(a_key_is_held_as_long_as_the_input_says)
     new_i8042();
     kbc_command_byte(0x41);
     put_word(data, 0, 0x1e);
-    put_word(data, 1, PC_KEY_WAIT | 100);
-    put_word(data, 2, 0x1e | PC_KEY_RELEASE);
-    put_word(data, 3, PC_KEY_WAIT | 5);
+    put_word(data, 1, KEY_WAIT | 100);
+    put_word(data, 2, 0x1e | KEY_RELEASE);
+    put_word(data, 3, KEY_WAIT | 5);
     put_word(data, 4, 0x30);
-    put_word(data, 5, PC_KEY_WAIT | 5);
+    put_word(data, 5, KEY_WAIT | 5);
     input(kbd, data, sizeof(data));
     ck_assert_uint_eq(kbc_get(), 0x1e);
     run_for(99 * MS);
@@ -464,7 +465,7 @@ START_TEST(what_does_not_fit_is_typed_when_bytes_are_taken)
     new_i8042();
     kbc_command_byte(0x41);
     for (unsigned i = 0; i < 48; i++)
-        put_word(data, i, (uint16_t)((0x10 + i / 2) | (i % 2 ? PC_KEY_RELEASE : 0)));
+        put_word(data, i, (uint16_t)((0x10 + i / 2) | (i % 2 ? KEY_RELEASE : 0)));
     ck_assert_uint_ge(ps2kbd_ops.input_room(kbd), sizeof(data));
     input(kbd, data, sizeof(data));
     for (unsigned i = 0; i < 48; i++)
@@ -579,12 +580,12 @@ START_TEST(key_names_are_those_of_sendkey)
 {
     uint16_t code;
 
-    ck_assert(pc_key_code("a", &code) && code == 0x1e);
-    ck_assert(pc_key_code("ret", &code) && code == 0x1c);
-    ck_assert(pc_key_code("up", &code) && code == 0x148);
-    ck_assert(pc_key_code("0x9d", &code) && code == 0x11d);
-    ck_assert(!pc_key_code("nosuchkey", &code));
-    ck_assert(!pc_key_code("0x", &code));
+    ck_assert(key_code("a", &code) && code == 0x1e);
+    ck_assert(key_code("ret", &code) && code == 0x1c);
+    ck_assert(key_code("up", &code) && code == 0x148);
+    ck_assert(key_code("0x9d", &code) && code == 0x11d);
+    ck_assert(!key_code("nosuchkey", &code));
+    ck_assert(!key_code("0x", &code));
 }
 END_TEST
 

@@ -6,7 +6,7 @@ libi386_a_SOURCES += targets/i386/pc.h \
 	targets/i386/pc/fdc.c targets/i386/pc/fdc.h targets/i386/pc/glue.c targets/i386/pc/glue.h \
 	targets/i386/pc/hpet.c targets/i386/pc/hpet.h \
 	targets/i386/pc/i440fx.c targets/i386/pc/i440fx.h targets/i386/pc/i8042.c targets/i386/pc/i8042.h \
-	targets/i386/pc/ioapic.c targets/i386/pc/ioapic.h targets/i386/pc/keys.c targets/i386/pc/memmap.c \
+	targets/i386/pc/ioapic.c targets/i386/pc/ioapic.h targets/i386/pc/memmap.c \
 	targets/i386/pc/pc.c \
 	targets/i386/pc/pic.c targets/i386/pc/pic.h targets/i386/pc/piix3.c targets/i386/pc/piix3.h \
 	targets/i386/pc/piix4_pm.c targets/i386/pc/piix4_pm.h targets/i386/pc/pit.c targets/i386/pc/pit.h \

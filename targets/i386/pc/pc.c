@@ -239,8 +239,8 @@ static void create_devices(struct pc *pc)
     pc->dma = add(pc, &dma_ops, "dma", NULL);
     pc->glue = add(pc, &glue_ops, "glue", &pc->glue_wiring);
     pc->i8042 = add(pc, &i8042_ops, "i8042", &pc->i8042_wiring);
-    pc->kbd = add(pc, &ps2kbd_ops, "ps2kbd", &pc->kbd_wiring);
-    pc->mouse = add(pc, &ps2mouse_ops, "ps2mouse", &pc->mouse_wiring);
+    pc->kbd = pc->machine->keyboard = add(pc, &ps2kbd_ops, "ps2kbd", &pc->kbd_wiring);
+    pc->mouse = pc->machine->mouse = add(pc, &ps2mouse_ops, "ps2mouse", &pc->mouse_wiring);
     pc->debugcon = add(pc, &debugcon_ops, "debugcon", NULL);
     pc->shadow = add(pc, &pc_shadow_ops, "shadow", xcalloc(1, sizeof(uint32_t)));
     if (pc->config.vga == PC_VGA_STD)
@@ -933,7 +933,7 @@ static uint64_t rom_bytes(const struct pc_config *c)
            (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
-/* ---- the screen, the keyboard, the mouse ---- */
+/* ---- the screen ---- */
 
 static const struct device *display(const struct machine *m, struct error *err)
 {
@@ -964,9 +964,6 @@ static int screen_picture(const struct machine *m, struct buffer *out, struct er
 static const struct machine_console console = {
     .screen_text = screen_text,
     .screen_picture = screen_picture,
-    .keyboard = "ps2kbd",
-    .press_keys = pc_press_keys,
-    .mouse = "ps2mouse",
 };
 
 /* ---- what the user plugs in ---- */

@@ -3,7 +3,7 @@
  * (101- and 102-key)"): scan code sets 1 to 3, typematic repeat of the key held
  * last, LEDs, and all commands of the reference.
  *
- * Input (EVENT_INPUT): u16 little-endian words as pc.h describes, one per key
+ * Input (EVENT_INPUT): u16 little-endian words (vm/dev/keys.h), one per key
  * going down or up and per wait between them. What is to be typed waits, as
  * fingers would, for its time and for room in the keyboard's buffer.
  *
@@ -15,7 +15,7 @@
 #include "i386/pc/ps2.h"
 
 #include "base/buffer.h"
-#include "i386/pc.h"
+#include "vm/dev/keys.h"
 #include "vm/machine.h"
 
 #define KEY_ROOM 8u /* the longest sequence a key sends */
@@ -74,7 +74,7 @@ static uint8_t set3_of(uint16_t key)
         {0x01, 0x08}, {0x3b, 0x07}, {0x3c, 0x0f}, {0x3d, 0x17}, {0x3e, 0x1f}, {0x3f, 0x27}, {0x40, 0x2f},
         {0x41, 0x37}, {0x42, 0x3f}, {0x43, 0x47}, {0x44, 0x4f}, {0x57, 0x56}, {0x58, 0x5e}, {0x2b, 0x5c},
         {0x1d, 0x11}, {0x11d, 0x58}, {0x38, 0x19}, {0x138, 0x39}, {0x3a, 0x14}, {0x15b, 0x8b}, {0x15c, 0x8c},
-        {0x15d, 0x8d}, {0x137, 0x57}, {0x46, 0x5f}, {PC_KEY_PAUSE, 0x62}, {0x152, 0x67}, {0x153, 0x64},
+        {0x15d, 0x8d}, {0x137, 0x57}, {0x46, 0x5f}, {KEY_PAUSE, 0x62}, {0x152, 0x67}, {0x153, 0x64},
         {0x14b, 0x61}, {0x147, 0x6e}, {0x14f, 0x65}, {0x148, 0x63}, {0x150, 0x60}, {0x149, 0x6f},
         {0x151, 0x6d}, {0x14d, 0x6a}, {0x45, 0x76}, {0x135, 0x77}, {0x37, 0x7e}, {0x4a, 0x84}, {0x4e, 0x7c},
         {0x11c, 0x79}, {0x56, 0x13},
@@ -83,7 +83,7 @@ static uint8_t set3_of(uint16_t key)
     for (unsigned i = 0; i < ARRAY_LEN(odd); i++)
         if (odd[i].key == key)
             return odd[i].code;
-    return key & PC_KEY_EXTENDED ? 0 : set2_plain[key & 0x7fu];
+    return key & KEY_EXTENDED ? 0 : set2_plain[key & 0x7fu];
 }
 
 static void ready(struct device *dev)
@@ -127,9 +127,9 @@ static void send_key(struct ps2kbd_state *s, uint16_t word)
 {
     static const uint8_t pause1[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};
     static const uint8_t pause2[] = {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77};
-    uint16_t key = word & (uint16_t)~PC_KEY_RELEASE;
-    bool release = word & PC_KEY_RELEASE;
-    bool extended = key & PC_KEY_EXTENDED;
+    uint16_t key = word & (uint16_t)~KEY_RELEASE;
+    bool release = word & KEY_RELEASE;
+    bool extended = key & KEY_EXTENDED;
     uint8_t bytes[8];
     unsigned n = 0;
 
@@ -139,11 +139,11 @@ static void send_key(struct ps2kbd_state *s, uint16_t word)
         if (release)
             bytes[n++] = 0xf0;
         bytes[n++] = set3_of(key);
-    } else if (key & PC_KEY_PAUSE) {
+    } else if (key & KEY_PAUSE) {
         if (!release) /* Pause has no break code and does not repeat */
             put_all(s, s->set == 1 ? pause1 : pause2, s->set == 1 ? sizeof(pause1) : sizeof(pause2));
         return;
-    } else if (key == PC_KEY_PRINT) {
+    } else if (key == KEY_PRINT) {
         n = sequence(s, bytes, true, release ? 0x37 : 0x2a, release);
         n += sequence(s, bytes + n, true, release ? 0x2a : 0x37, release);
     } else if (key & 0x7fu) {
@@ -166,12 +166,12 @@ static vtime_t repeat_period(const struct ps2kbd_state *s)
 static void key_event(struct device *dev, uint16_t word)
 {
     struct ps2kbd_state *s = dev->state;
-    uint16_t key = word & (uint16_t)~PC_KEY_RELEASE;
+    uint16_t key = word & (uint16_t)~KEY_RELEASE;
 
     if (!s->scanning)
         return;
     send_key(s, word);
-    if (!(word & PC_KEY_RELEASE) && !(key & PC_KEY_PAUSE) && !(s->set == 3 && s->no_repeat)) {
+    if (!(word & KEY_RELEASE) && !(key & KEY_PAUSE) && !(s->set == 3 && s->no_repeat)) {
         s->repeat_key = key;
         s->repeat_at = machine_now(dev->machine) + repeat_delay(s);
     } else if (key == s->repeat_key) {
@@ -192,8 +192,8 @@ static void type(struct device *dev)
         s->words[s->word_head] = 0;
         s->word_head = (uint8_t)((s->word_head + 1) % WORDS);
         s->word_count--;
-        if (word & PC_KEY_WAIT)
-            s->type_at = now + (word & PC_KEY_WAIT_MAX) * 1000000ull;
+        if (word & KEY_WAIT)
+            s->type_at = now + (word & KEY_WAIT_MAX) * 1000000ull;
         else
             key_event(dev, word);
     }

@@ -2,13 +2,16 @@
  * Names of keys, as QEMU's monitor knows them, their set 1 codes, and the input for the
  * keyboard that presses some together.
  */
+#include "vm/dev/keys.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "i386/pc.h"
+#include "base/buffer.h"
 
-#define E PC_KEY_EXTENDED
+
+#define E KEY_EXTENDED
 
 static const struct {
     const char *name;
@@ -28,13 +31,13 @@ static const struct {
     {"kp_subtract", 0x4a}, {"kp_4", 0x4b}, {"kp_5", 0x4c}, {"kp_6", 0x4d}, {"kp_add", 0x4e}, {"kp_1", 0x4f},
     {"kp_2", 0x50}, {"kp_3", 0x51}, {"kp_0", 0x52}, {"kp_decimal", 0x53}, {"sysrq", 0x54}, {"less", 0x56},
     {"f11", 0x57}, {"f12", 0x58}, {"kp_enter", E | 0x1c}, {"ctrl_r", E | 0x1d}, {"kp_divide", E | 0x35},
-    {"print", PC_KEY_PRINT}, {"alt_r", E | 0x38}, {"home", E | 0x47}, {"up", E | 0x48}, {"pgup", E | 0x49},
+    {"print", KEY_PRINT}, {"alt_r", E | 0x38}, {"home", E | 0x47}, {"up", E | 0x48}, {"pgup", E | 0x49},
     {"left", E | 0x4b}, {"right", E | 0x4d}, {"end", E | 0x4f}, {"down", E | 0x50}, {"pgdn", E | 0x51},
     {"insert", E | 0x52}, {"delete", E | 0x53}, {"meta_l", E | 0x5b}, {"meta_r", E | 0x5c}, {"menu", E | 0x5d},
-    {"compose", E | 0x5d}, {"power", E | 0x5e}, {"sleep", E | 0x5f}, {"wake", E | 0x63}, {"pause", PC_KEY_PAUSE},
+    {"compose", E | 0x5d}, {"power", E | 0x5e}, {"sleep", E | 0x5f}, {"wake", E | 0x63}, {"pause", KEY_PAUSE},
 };
 
-bool pc_key_code(const char *name, uint16_t *code)
+bool key_code(const char *name, uint16_t *code)
 {
     unsigned long n;
     char *end;
@@ -69,7 +72,7 @@ static int parse_keys(const char *text, uint16_t *codes, unsigned *n, struct err
     for (char *key, *next = names; (key = strsep(&next, "-")) != NULL;) {
         if (*n == MAX_KEYS)
             return error_set(err, -EINVAL, "at most %u keys at once", MAX_KEYS);
-        if (!pc_key_code(key, &codes[(*n)++]))
+        if (!key_code(key, &codes[(*n)++]))
             return error_set(err, -EINVAL, "there is no key '%s' (a, 1, ret, spc, esc, ctrl, alt, f1, delete...)", key);
     }
     return 0;
@@ -82,21 +85,21 @@ static void append_word(struct buffer *out, unsigned word)
     buffer_append(out, &w, sizeof w);
 }
 
-int pc_press_keys(const char *names, uint64_t hold_ms, struct buffer *out, struct error *err)
+int keys_press(const char *names, uint64_t hold_ms, struct buffer *out, struct error *err)
 {
     uint64_t gap = hold_ms < KEY_GAP_MS ? hold_ms : KEY_GAP_MS;
     uint16_t codes[MAX_KEYS];
     unsigned n;
     int r;
 
-    if (hold_ms < 1 || hold_ms > PC_KEY_WAIT_MAX)
-        return error_set(err, -EINVAL, "keys can be held from 1 to %u milliseconds", PC_KEY_WAIT_MAX);
+    if (hold_ms < 1 || hold_ms > KEY_WAIT_MAX)
+        return error_set(err, -EINVAL, "keys can be held from 1 to %u milliseconds", KEY_WAIT_MAX);
     r = parse_keys(names, codes, &n, err);
     if (r)
         return r;
     for (unsigned i = 0; i < 2 * n; i++) {
-        append_word(out, i < n ? codes[i] : codes[2 * n - 1 - i] | PC_KEY_RELEASE);
-        append_word(out, PC_KEY_WAIT | (unsigned)(i == n - 1 ? hold_ms : gap));
+        append_word(out, i < n ? codes[i] : codes[2 * n - 1 - i] | KEY_RELEASE);
+        append_word(out, KEY_WAIT | (unsigned)(i == n - 1 ? hold_ms : gap));
     }
     return 0;
 }
