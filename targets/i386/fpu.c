@@ -442,9 +442,13 @@ X87(ftst)
     return compare(c, op, (struct floatx80){0, 0}, false, empty(st, 0), false, 0);
 }
 
+/* Any escape opcode asks for the x87 first: with EM or TS it is #NM, which an emulator of the x87 relies on
+ * (SDM 3A 2.5), whether the x87 knows the instruction or not. */
 X87(undefined)
 {
     (void)op;
+    if (available(i386_of(u)))
+        return UOP_FAULT;
     return i386_raise(i386_of(u), EXC_UD);
 }
 

@@ -741,6 +741,18 @@ START_TEST(em_and_ts_raise_the_right_faults)
 }
 END_TEST
 
+/* Known to the x87 or not: whatever begins with D8-DF (SDM 3A 2.5). */
+START_TEST(every_escape_opcode_asks_for_the_x87_first)
+{
+    for (unsigned opcode = 0xd8; opcode <= 0xdf; opcode++)
+        for (unsigned modrm = 0; modrm < 0x100; modrm++) {
+            setup();
+            state.cr0 |= modrm & 1 ? CR0_TS : CR0_EM;
+            ck_assert_msg(run_x87(opcode, modrm, modrm < 0xc0, 0) == UOP_FAULT && raised == EXC_NM, "%02x %02x", opcode, modrm);
+        }
+}
+END_TEST
+
 START_TEST(models_lack_later_instructions)
 {
     setup();
@@ -1018,6 +1030,7 @@ Suite *test_suite(void)
     tcase_add_test(t, fnsave_image_equals_the_host);
 #endif
     tcase_add_test(t, em_and_ts_raise_the_right_faults);
+    tcase_add_test(t, every_escape_opcode_asks_for_the_x87_first);
     tcase_add_test(t, models_lack_later_instructions);
     tcase_add_test(t, sse3_and_ssse3_are_undefined);
     tcase_add_test(t, unmasked_error_is_delivered_by_the_next_waiting_instruction);
