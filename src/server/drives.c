@@ -293,6 +293,9 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     strcpy(ds->parts.boot_order, od->boot_order);
     strcpy(ds->parts.boot_once, od->boot_once);
     ds->parts.boot_menu = od->boot_menu;
+    ds->parts.boot_strict = od->boot_strict;
+    ds->parts.boot_wait_ms = (uint16_t)od->boot_wait_ms;
+    ds->parts.boot_retry_ms = od->boot_retry_ms;
     return r ? open_all_changed(ds, r->log, err) : 0;
 }
 

@@ -311,9 +311,33 @@ static void find_place(const struct option_drives *o, struct option_drive *d)
     d->index = index;
 }
 
+static void take_medium(struct option_drives *o, const char *id, enum model_drive takes)
+{
+    for (unsigned i = 0; id && i < o->count; i++)
+        if (o->list[i].id && !strcmp(o->list[i].id, id))
+            o->list[i].media = takes == TAKES_CDROM ? DRIVE_CDROM : DRIVE_FLOPPY;
+}
+
+/* A drive of --device ide-cd, scsi-cd or floppy is one of that kind. What is wrong with a --device, who plugs it in says. */
+static void take_media(struct option_drives *o)
+{
+    for (unsigned i = 0; i < o->ndevices; i++) {
+        const struct device_model *model = NULL;
+        struct option_list l;
+        struct error ignored = {0};
+
+        if (option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && option_list_get(&l, "driver"))
+            model = parts_find_model(option_list_get(&l, "driver"));
+        if (model && model->takes > TAKES_DRIVE)
+            take_medium(o, option_list_get(&l, "drive"), model->takes);
+        option_list_finish(&l);
+    }
+}
+
 /* The places that were given stand; the others get what is left. */
 int option_drives_settle(struct option_drives *o, enum drive_interface usual, struct error *err)
 {
+    take_media(o);
     for (unsigned i = 0; i < o->count; i++) {
         struct option_drive *d = &o->list[i];
 
@@ -411,10 +435,12 @@ static int take_order(const char *key, const char *letters, char *to, struct err
 int option_boot_take(struct option_drives *o, const char *arg, struct error *err)
 {
     static const struct option_key boot_keys[] = {
-        {"order", "LETTERS"}, {"once", "LETTERS"}, {"menu", "on|off"}, {"strict", "on|off"}, {NULL, NULL},
+        {"order", "LETTERS"}, {"once", "LETTERS"}, {"menu", "on|off"}, {"strict", "on|off"}, {"splash-time", "MILLISECONDS"},
+        {"reboot-timeout", "MILLISECONDS"}, {NULL, NULL},
     };
+    const uint64_t never = UINT64_MAX;
     struct option_list l;
-    bool strict;
+    uint64_t retry = never;
     int r = option_list_parse(&l, "--boot", arg, "order", boot_keys, err);
 
     if (r == 0)
@@ -424,7 +450,13 @@ int option_boot_take(struct option_drives *o, const char *arg, struct error *err
     if (r == 0)
         r = option_list_switch(&l, "menu", &o->boot_menu, err);
     if (r == 0)
-        r = option_list_switch(&l, "strict", &strict, err);
+        r = option_list_switch(&l, "strict", &o->boot_strict, err);
+    if (r == 0)
+        r = option_list_number(&l, "splash-time", 0, UINT16_MAX, &o->boot_wait_ms, err);
+    if (r == 0 && option_list_get(&l, "reboot-timeout") && strcmp(option_list_get(&l, "reboot-timeout"), "-1") != 0)
+        r = option_list_number(&l, "reboot-timeout", 0, UINT16_MAX, &retry, err);
+    if (r == 0 && option_list_get(&l, "reboot-timeout"))
+        o->boot_retry_ms = retry == never ? -1 : (int32_t)retry;
     option_list_finish(&l);
     return r;
 }

@@ -43,7 +43,9 @@ struct option_drives {
     unsigned ndevices;
     bool device_help;     /* --device help */
     char boot_order[PARTS_BOOT_MAX], boot_once[PARTS_BOOT_MAX];
-    bool boot_menu;
+    bool boot_menu, boot_strict;
+    uint64_t boot_wait_ms;   /* splash-time=; 0: not said */
+    int32_t boot_retry_ms;   /* reboot-timeout=; -1: never */
 };
 
 /* Take the value of --drive. 0, or negative errno with *err. */
@@ -57,7 +59,8 @@ int option_drive_take_file(struct option_drives *o, const char *file, enum drive
                            bool any_interface, enum drive_interface interface, struct error *err);
 int option_device_take(struct option_drives *o, const char *arg, struct error *err);
 int option_boot_take(struct option_drives *o, const char *arg, struct error *err);
-/* The machine is known: give every drive its interface, place and id. */
+/* The machine is known: give every drive its interface, place and id, and make a CD-ROM or floppy drive of what is one
+ * for its --device. */
 int option_drives_settle(struct option_drives *o, enum drive_interface usual, struct error *err);
 void option_drives_finish(struct option_drives *o);
 

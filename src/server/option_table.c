@@ -652,9 +652,10 @@ const struct option_row option_table[] = {
     {"fdb", NULL, "FILE", SECTION_GUEST, VERIFY, take_floppy, 1, NULL},
     {"sd", NULL, "FILE", SECTION_GUEST, VERIFY, take_sd, 0, NULL},
     {"device", NULL, "NAME,...", SECTION_GUEST, MACHINE, take_device, 0,
-     "plug in a device: NAME[,drive=ID][,addr=SLOT][,id=ID]; --device help lists them"},
+     "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them"},
     {"boot", NULL, "order=LETTERS", SECTION_GUEST, MACHINE, take_boot, 0,
-     "what firmware boots from: a, b floppies, c disk, d CD, n network; once=LETTERS: the first time only; menu=on"},
+     "what firmware boots from: a, b floppies, c disks, d CDs, n network; once=LETTERS: the first time only; menu=on "
+     "(splash-time=, reboot-timeout=MS), strict=on; bootindex=N of a device comes before"},
     {"smbios", NULL, "type=N,KEY=VALUE,...", SECTION_GUEST, MACHINE, take_smbios, 0,
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},

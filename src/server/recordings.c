@@ -41,6 +41,15 @@ static void pair_numbered(struct recordings_text *t, const char *key, unsigned n
     pair(t, name, value);
 }
 
+static void pair_number(struct recordings_text *t, const char *key, uint64_t n)
+{
+    char *text = xmalloc(24);
+
+    snprintf(text, 24, "%" PRIu64, n);
+    t->made[t->nmade++] = text;
+    pair(t, key, text);
+}
+
 static void describe_drives(const struct options *o, struct recordings_text *t)
 {
     const struct option_drives *od = &o->drives;
@@ -59,6 +68,12 @@ static void describe_drives(const struct options *o, struct recordings_text *t)
         pair(t, "boot-once", od->boot_once);
     if (od->boot_menu)
         pair(t, "boot-menu", "on");
+    if (od->boot_strict)
+        pair(t, "boot-strict", "on");
+    if (od->boot_wait_ms)
+        pair_number(t, "boot-wait", od->boot_wait_ms);
+    if (od->boot_retry_ms > 0)
+        pair_number(t, "boot-retry", (uint64_t)od->boot_retry_ms);
     if (od->count && o->embed)
         pair(t, "drive-clusters", "embedded");
 }
@@ -186,13 +201,21 @@ static const char *numbered(const struct recording *r, const char *key, unsigned
 static int configure_boot(const struct recording *r, struct option_drives *o, struct error *err)
 {
     const char *order = recording_value(r, "boot-order"), *once = recording_value(r, "boot-once");
+    uint64_t retry = 0;
+    int status = 0;
 
     if ((order && strlen(order) >= sizeof(o->boot_order)) || (once && strlen(once) >= sizeof(o->boot_once)))
         return error_set(err, -EINVAL, "the recording's order of booting is malformed");
     strcpy(o->boot_order, order ? order : "");
     strcpy(o->boot_once, once ? once : "");
     o->boot_menu = recording_value(r, "boot-menu") != NULL;
-    return 0;
+    o->boot_strict = recording_value(r, "boot-strict") != NULL;
+    if (recording_value(r, "boot-retry"))
+        status = need_number(r, "boot-retry", UINT16_MAX, &retry, err);
+    if (status == 0 && recording_value(r, "boot-wait"))
+        status = need_number(r, "boot-wait", UINT16_MAX, &o->boot_wait_ms, err);
+    o->boot_retry_ms = (int32_t)retry;
+    return status;
 }
 
 /* The drives that options name say where the recorded ones' images are now. */

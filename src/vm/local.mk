@@ -26,6 +26,7 @@ libvm_a_SOURCES = \
 	src/vm/translate.c \
 	src/vm/trap.c src/vm/trap.h \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
+	src/vm/dev/boot_order.c src/vm/dev/boot_order.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \

@@ -336,6 +336,17 @@ def claim_firmware_boots_from_what_boot_says():
             got, text = run("--bios", SEABIOS, "-hda", d.raw, "--run", "--listen", "none", "--serial", "none", "--icount",
                             "shift=0,sleep=off", *words)
             equal(got, want, (words, text))
+        # All at once: the boot sector of one ends with another status than that of the other.
+        other = d.path("other.img")
+        with open(other, "wb") as f:
+            f.write(ENDS["cd"].ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+        for device, first, want in (("virtio-blk-pci", 1, 5), ("virtio-blk-pci", 3, 3), ("nvme,serial=x", 1, 5),
+                                    ("ide-hd,bus=ide.1", 1, 5)):
+            got, text = run("--bios", SEABIOS.replace("bios.bin", "bios-256k.bin"), "--run", "--listen", "none", "--serial", "none",
+                            "--icount", "shift=0,sleep=off", "--drive", "if=none,id=x,file=" + d.raw, "--device",
+                            "ide-hd,bus=ide.0,drive=x,bootindex=2", "--drive", "if=none,id=y,file=" + other,
+                            "--device", "%s,drive=y,bootindex=%d" % (device, first), "--boot", "strict=on")
+            equal(got, want, (device, first, text))
 
 
 def claim_what_cannot_be_is_refused_by_name():
@@ -354,6 +365,9 @@ def claim_what_cannot_be_is_refused_by_name():
                                                                                         r"no such device"),
                 (["-hda", d.path("gone.img")], r"gone.img"),
                 (["--boot", "order=x"], r"--boot order=x"),
+                (["--boot", "splash-time=70000"], r"splash-time"),
+                (["--drive", "if=none,id=x,file=" + d.raw, "--device", "ide-hd,drive=x,bus=ide.2"], r"no such free port"),
+                (["--device", "pci-bridge,bootindex=1"], r"nothing can be booted from it"),
                 (["--drive", "if=sd,file=" + d.path("odd")], r"drive sd0: an SD card of 1024 bytes: its size is a multiple of 256 KiB"),
                 (["--device", "nvme,drive=x,bus=y", "--drive", "if=none,id=x,file=" + d.raw], r"bus=y: buses are pci.0 and the ids"),
                 (["-hda", d.raw, "--snapshot"], r"no image is ever written"),

@@ -392,6 +392,104 @@ START_TEST(smbios_words_that_make_no_sense_are_refused)
 }
 END_TEST
 
+/* ---- what to boot from ---- */
+
+#define DISK(id_) {.interface = DRIVE_IF_NONE, .config = {.name = id_, .size = 1 << 20, .sector_size = 512}}
+#define FLOPPY(id_) {.interface = DRIVE_IF_NONE, .config = {.name = id_, .media = DRIVE_FLOPPY, .size = 1440 << 10, .sector_size = 512}}
+#define CDROM(id_) {.interface = DRIVE_IF_NONE, .config = {.name = id_, .media = DRIVE_CDROM, .size = 1 << 20, .sector_size = 2048}}
+
+/* A board with that plugged in; false: it is refused. */
+static bool plug_in(const struct machine_parts *parts)
+{
+    struct pc_config c = flash_config();
+
+    c.parts = parts;
+    if (m)
+        machine_destroy(m);
+    m = NULL;
+    if (pc_create(&m, &c, &err) != 0)
+        return false;
+    m->env = &env;
+    pc = m->board;
+    return true;
+}
+
+/* The file as firmware reads it, through the ports. */
+static const char *order_read(void)
+{
+    static char text[4096];
+    uint16_t key = item_of("bootorder")->key;
+
+    ports_write(&pc->ports, 0x510, 2, key);
+    for (unsigned i = 0; i < item_of("bootorder")->len; i++)
+        text[i] = (char)ports_read(&pc->ports, 0x511, 1);
+    return text;
+}
+
+START_TEST(places_to_boot_from_are_told_in_qemus_words_by_bootindex)
+{
+    const struct machine_parts parts = {
+        .drives = {DISK("a"), DISK("b"), DISK("c"), DISK("d"), FLOPPY("e"), CDROM("f"), DISK("g"), CDROM("h"), DISK("i")},
+        .ndrives = 9,
+        .devices = {"virtio-blk-pci,drive=a,addr=4,bootindex=1", "ide-hd,bus=ide.1,unit=1,drive=b,bootindex=2",
+                    "nvme,drive=c,addr=5,bootindex=30", "virtio-scsi-pci,id=s,addr=6", "scsi-hd,bus=s.0,scsi-id=3,drive=d,bootindex=0",
+                    "e1000,addr=7,bootindex=6", "floppy,drive=e,bootindex=7", "ich9-ahci,id=x,addr=8",
+                    "ide-cd,bus=x.2,drive=f,bootindex=9", "pci-bridge,id=y,addr=b.1", "nvme,bus=y,addr=3,drive=g,bootindex=10",
+                    "ide-cd,bus=ide.0,drive=h,bootindex=4294967294", "virtio-blk-pci,drive=i"},
+        .ndevices = 13, .boot_strict = true};
+
+    ck_assert_msg(plug_in(&parts), "%s", err.text);
+    ck_assert_str_eq(order_read(),
+                     "/pci@i0cf8/scsi@6/channel@0/disk@3,0\n"
+                     "/pci@i0cf8/scsi@4/disk@0,0\n"
+                     "/pci@i0cf8/ide@1,1/drive@1/disk@1\n"
+                     "/pci@i0cf8/ethernet@7/ethernet-phy@0\n"
+                     "/pci@i0cf8/isa@1/fdc@03f0/floppy@0\n"
+                     "/pci@i0cf8/pci8086,2922@8/drive@2/disk@0\n"
+                     "/pci@i0cf8/pci-bridge@b,1/pci1b36,0010@3/namespace@1,0\n"
+                     "/pci@i0cf8/pci1b36,0010@5/namespace@1,0\n"
+                     "/pci@i0cf8/ide@1,1/drive@0/disk@0\n"
+                     "HALT");
+}
+END_TEST
+
+START_TEST(letters_name_what_has_no_bootindex_and_once_means_until_the_next_reset)
+{
+    const struct machine_parts parts = {
+        .drives = {DISK("a"), DISK("b"), CDROM("c")}, .ndrives = 3,
+        .devices = {"virtio-blk-pci,drive=a,addr=4", "virtio-blk-pci,drive=b,addr=5,bootindex=1", "ide-cd,bus=ide.0,drive=c",
+                    "e1000,addr=7"},
+        .ndevices = 4, .boot_order = "c", .boot_once = "nd"};
+
+    ck_assert_msg(plug_in(&parts), "%s", err.text);
+    ck_assert_str_eq(order_read(), "/pci@i0cf8/scsi@5/disk@0,0\n/pci@i0cf8/ethernet@7/ethernet-phy@0\n"
+                                   "/pci@i0cf8/ide@1,1/drive@0/disk@0");
+    machine_reset(m);
+    ck_assert_str_eq(order_read(), "/pci@i0cf8/scsi@5/disk@0,0\n/pci@i0cf8/scsi@4/disk@0,0");
+    machine_reset(m);
+    ck_assert_str_eq(order_read(), "/pci@i0cf8/scsi@5/disk@0,0\n/pci@i0cf8/scsi@4/disk@0,0");
+}
+END_TEST
+
+START_TEST(a_bootindex_that_cannot_be_is_refused)
+{
+    static const char *const bad[][2] = {
+        {"virtio-blk-pci,drive=a,bootindex=-1", "bootindex"},
+        {"virtio-blk-pci,drive=a,bootindex=4294967295", "bootindex"},
+        {"pci-bridge,bootindex=1", "nothing can be booted"},
+        {"virtio-blk-pci,drive=a,bootindex=7", "another device has that index"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+        struct machine_parts parts = {.drives = {DISK("a"), DISK("b")}, .ndrives = 2,
+                                      .devices = {"nvme,drive=b,bootindex=7", bad[i][0]}, .ndevices = 2};
+
+        ck_assert(!plug_in(&parts));
+        ck_assert_msg(strstr(err.text, bad[i][1]) != NULL, "%s", err.text);
+    }
+}
+END_TEST
+
 #define ADD(name) tcase_add_test(tc, name)
 
 Suite *test_suite(void)
@@ -410,6 +508,9 @@ Suite *test_suite(void)
     ADD(without_event_timers_nobody_speaks_of_them);
     ADD(smbios_says_what_the_options_say);
     ADD(smbios_words_that_make_no_sense_are_refused);
+    ADD(places_to_boot_from_are_told_in_qemus_words_by_bootindex);
+    ADD(letters_name_what_has_no_bootindex_and_once_means_until_the_next_reset);
+    ADD(a_bootindex_that_cannot_be_is_refused);
     suite_add_tcase(suite, tc);
     return suite;
 }

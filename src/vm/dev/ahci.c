@@ -997,7 +997,7 @@ static const struct device_ops ahci_ops = {
 };
 
 const struct option_key ahci_keys[] = {{NULL, NULL}};
-const struct option_key ahci_disk_keys[] = {{"unit", "0"}, {NULL, NULL}};
+const struct option_key ahci_disk_keys[] = {{"unit", "0, on ide.N also 1"}, {NULL, NULL}};
 
 int ahci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
               struct error *err)
@@ -1037,14 +1037,20 @@ static struct ahci *find_port(const struct machine *m, const char *bus, unsigned
 int ahci_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                    struct error *err)
 {
-    unsigned port;
-    struct ahci *a = find_port(s->machine, option_list_get(props, "bus"), &port);
+    const char *bus = option_list_get(props, "bus");
+    char path[BOOT_PATH_BYTES];
+    unsigned port, channel;
+    struct ahci *a = find_port(s->machine, bus, &port);
 
     (void)name, (void)devfn;
+    if (!a && parts_ide_channel(s, bus, &channel))
+        return parts_plug_onboard(s, DRIVE_IF_IDE, 2 * channel, d, props, err);
     if (!a || a->drives[port])
         return error_set(err, -ENODEV, "there is no such free port; --device ich9-ahci[,id=ID], before it, makes six: ID.0 "
                          "to ID.5");
     a->drives[port] = d;
     d->wiring = a->dev;
+    pci_firmware_path(&a->pci, path, sizeof(path));
+    parts_boots(s, parts_drive_kind(d), path, "/drive@%x/disk@0", port);
     return 0;
 }

@@ -942,6 +942,7 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
                                            .subsystem = 0x1100, .class_code = 0x020000, .revision = 3, .pin = 1};
     struct device *dev = machine_add_owned_device(s->machine, &e1000_ops, name, sizeof(struct e1000));
     struct e1000 *e = dev->wiring;
+    char path[BOOT_PATH_BYTES];
 
     (void)d;
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
@@ -952,5 +953,7 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     pci_function_init(&e->pci, s->pci, devfn, dev, e->st->config, &id);
     pci_add_bar(&e->pci, 0, PCI_BAR_MEMORY, false, REGISTER_BYTES, RANGE_REGISTERS);
     pci_add_bar(&e->pci, 1, PCI_BAR_IO, false, IO_BYTES, RANGE_IO);
+    pci_firmware_path(&e->pci, path, sizeof(path));
+    parts_boots(s, 'n', path, "/ethernet-phy@0");
     return 0;
 }

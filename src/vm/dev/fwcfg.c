@@ -31,7 +31,8 @@ struct fwcfg_state {
     uint64_t dma_address;
     uint32_t offset;
     uint16_t key;
-    uint8_t reserved[2];
+    uint8_t resets;     /* that there were, where files change at one: 0, 1, 2 for more */
+    uint8_t reserved;
 };
 DEVICE_STATE_END
 
@@ -59,12 +60,37 @@ void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, 
     strncpy(w->items[w->nitems - 1].name, name, sizeof(w->items[0].name) - 1);
 }
 
+void fwcfg_set_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
+{
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (!strcmp(w->items[i].name, name)) {
+            struct fwcfg_item *item = &w->items[i];
+
+            item->data = xrealloc(item->data, len ? len : 1);
+            item->len = (uint32_t)len;
+            memcpy(item->data, data, len);
+            return;
+        }
+    fwcfg_add_file(w, name, data, len);
+}
+
 void fwcfg_update_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
 {
     for (unsigned i = 0; i < w->nitems; i++)
         if (!strcmp(w->items[i].name, name)) {
             CHECK(w->items[i].len == len);
             memcpy(w->items[i].data, data, len);
+        }
+}
+
+void fwcfg_change_at_reset(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
+{
+    for (unsigned i = 0; i < w->nitems; i++)
+        if (!strcmp(w->items[i].name, name)) {
+            CHECK(w->items[i].len == len && !w->items[i].later);
+            w->items[i].later = xmalloc(len);
+            memcpy(w->items[i].later, data, len);
+            w->changes = true;
         }
 }
 
@@ -97,8 +123,10 @@ void fwcfg_seal(struct fwcfg_wiring *w)
 
 void fwcfg_finish(struct fwcfg_wiring *w)
 {
-    for (unsigned i = 0; i < w->nitems; i++)
+    for (unsigned i = 0; i < w->nitems; i++) {
         free(w->items[i].data);
+        free(w->items[i].later);
+    }
     w->nitems = 0;
 }
 
@@ -115,6 +143,13 @@ static const struct fwcfg_item *current(const struct device *dev)
     return NULL;
 }
 
+static const uint8_t *contents(const struct device *dev, const struct fwcfg_item *item)
+{
+    const struct fwcfg_state *s = dev->state;
+
+    return item->later && s->resets > 1 ? item->later : item->data;
+}
+
 /* The next byte of the selected item; 0 past its end. */
 static uint8_t next_byte(struct device *dev, const struct fwcfg_item *item)
 {
@@ -122,7 +157,7 @@ static uint8_t next_byte(struct device *dev, const struct fwcfg_item *item)
 
     if (!item || s->offset >= item->len)
         return 0;
-    return item->data[s->offset++];
+    return contents(dev, item)[s->offset++];
 }
 
 static void select_key(struct fwcfg_state *s, uint16_t key)
@@ -141,7 +176,7 @@ static void dma_read_item(struct device *dev, uint64_t address, uint32_t len)
     uint32_t n = len < have ? len : have;
 
     if (n)
-        memory_write_bytes(mem, address, item->data + s->offset, n, false);
+        memory_write_bytes(mem, address, contents(dev, item) + s->offset, n, false);
     s->offset += n;
     /* The rest is zeroed; as far as there is memory, so that a length out of a hat costs little. */
     for (address += n, len -= n; len; address += n, len -= n) {
@@ -236,12 +271,31 @@ static void fwcfg_write(struct device *dev, unsigned range, uint64_t offset, uns
 
 static void fwcfg_reset(struct device *dev)
 {
-    memset(dev->state, 0, sizeof(struct fwcfg_state));
+    const struct fwcfg_wiring *w = dev->wiring;
+    struct fwcfg_state *s = dev->state;
+    uint8_t resets = s->resets;
+
+    memset(s, 0, sizeof(*s));
+    if (w->changes)
+        s->resets = resets < 2 ? (uint8_t)(resets + 1) : resets;
+}
+
+/* Version 0 had no files that change. */
+static bool fwcfg_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    const struct fwcfg_wiring *w = dev->wiring;
+
+    if (version != 0 || len != sizeof(struct fwcfg_state) || w->changes)
+        return false;
+    memcpy(dev->state, old, len);
+    return true;
 }
 
 const struct device_ops fwcfg_ops = {
     .name = "fwcfg",
     .state_size = sizeof(struct fwcfg_state),
+    .state_version = 1,
+    .upgrade = fwcfg_upgrade,
     .reset = fwcfg_reset,
     .read = fwcfg_read,
     .write = fwcfg_write,

@@ -20,12 +20,14 @@ struct fwcfg_item {
     uint16_t key;
     char name[56];  /* file name; empty: no file */
     uint8_t *data;
+    uint8_t *later; /* the contents after another reset; NULL: the same */
     uint32_t len;
 };
 
 struct fwcfg_wiring {
     struct fwcfg_item items[FWCFG_MAX_ITEMS];
     unsigned nitems;
+    bool changes;   /* a file does at a reset */
     /* Bring contents that depend on the state up to it, by fwcfg_update_file(). NULL: none do. */
     void (*refresh)(void *ctx);
     void *refresh_ctx;
@@ -39,8 +41,12 @@ extern const struct device_ops fwcfg_ops;
 /* Add an item; `data` is copied. */
 void fwcfg_add(struct fwcfg_wiring *w, uint16_t key, const void *data, size_t len);
 void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
+/* Add a file, or give the one that there is other contents. Before fwcfg_seal(). */
+void fwcfg_set_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
 /* Other contents, of the same size, for a file that there is. */
 void fwcfg_update_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
+/* The file holds this, of the same size, once the machine was reset a second time. */
+void fwcfg_change_at_reset(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
 /* After the last file: make the directory. */
 void fwcfg_seal(struct fwcfg_wiring *w);
 void fwcfg_finish(struct fwcfg_wiring *w);

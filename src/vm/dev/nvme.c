@@ -1120,6 +1120,7 @@ int nvme_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *
     struct device *dev = machine_add_owned_device(s->machine, &nvme_ops, name, sizeof(struct nvme));
     struct nvme *n = dev->wiring;
     const char *serial = option_list_get(props, "serial");
+    char path[BOOT_PATH_BYTES];
 
     (void)err;
     n->dev = dev;
@@ -1133,5 +1134,7 @@ int nvme_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *
                                              .table_at = MSIX_AT, .pending_at = PENDING_AT});
     pci_add_express(&n->pci, 0);
     n->pci.written = nvme_configured;
+    pci_firmware_path(&n->pci, path, sizeof(path));
+    parts_boots(s, 'c', path, "/namespace@1,0");
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "vm/dev/parts.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "vm/dev/pci_bridge.h"
 #include "vm/machine.h"
 
-static const struct device_model *find_model(const char *name)
+const struct device_model *parts_find_model(const char *name)
 {
     for (const struct device_model *m = device_models; m->name; m++)
         if (!strcmp(m->name, name))
@@ -95,6 +96,42 @@ static int choose_place(struct sockets *s, const char *addr, const char *bus, ui
     return addr ? given_slot(s, addr, devfn, err) : free_slot(s, devfn, err);
 }
 
+/* ---- booting ---- */
+
+void parts_boots(struct sockets *s, char kind, const char *parent, const char *format, ...)
+{
+    char path[BOOT_PATH_BYTES];
+    size_t len;
+    va_list ap;
+
+    if (!s->boot)
+        return;
+    len = (size_t)snprintf(path, sizeof(path), "%s", parent);
+    if (len >= sizeof(path))
+        return;
+    va_start(ap, format);
+    vsnprintf(path + len, sizeof(path) - len, format, ap);
+    va_end(ap);
+    boot_order_add(s->boot, kind, path);
+}
+
+char parts_drive_kind(const struct drive *d)
+{
+    return d->c.media == DRIVE_CDROM ? 'd' : 'c';
+}
+
+/* The device's bootindex; `first`: the first place that it made. */
+static int take_index(const struct sockets *s, const struct option_list *props, unsigned first, struct error *err)
+{
+    uint64_t index = 0;
+
+    if (!option_list_get(props, "bootindex") || !s->boot)
+        return 0;
+    if (option_list_number(props, "bootindex", 0, BOOT_INDEX_MAX, &index, err) < 0)
+        return -EINVAL;
+    return boot_order_index(s->boot, first, (uint32_t)index, err);
+}
+
 /* ---- devices ---- */
 
 /* A name that no device has: the given one, or that of the model with a number. */
@@ -121,7 +158,7 @@ static int find_drive(const struct machine *m, const struct device_model *model,
                       struct error *err)
 {
     *d = NULL;
-    if (!model->takes_drive)
+    if (!model->takes)
         return 0;
     if (!id)
         return error_set(err, -EINVAL, "it needs drive=ID, the id of a --drive with if=none");
@@ -138,7 +175,9 @@ static int plug(const struct sockets *board, const struct device_model *model, c
 {
     char name[sizeof(((struct device *)0)->name)];
     struct sockets own = *board, *s = &own; /* with the bus that it goes to */
+    unsigned places = s->boot ? s->boot->count : 0;
     uint8_t devfn = 0;
+    int r;
 
     if (s->machine->ndevices == MACHINE_MAX_DEVICES)
         return error_set(err, -EINVAL, "a machine has at most %d devices", MACHINE_MAX_DEVICES);
@@ -146,14 +185,50 @@ static int plug(const struct sockets *board, const struct device_model *model, c
         (!strcmp(model->bus, "PCI") &&
          choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;
-    return model->plug(s, name, devfn, d, props, err);
+    r = model->plug(s, name, devfn, d, props, err);
+    return r < 0 ? r : take_index(s, props, places, err);
+}
+
+bool parts_ide_channel(const struct sockets *s, const char *bus, unsigned *channel)
+{
+    if (!s->drive || !bus || strncmp(bus, "ide.", 4) != 0 || (bus[4] != '0' && bus[4] != '1') || bus[5])
+        return false;
+    *channel = (unsigned)(bus[4] - '0');
+    return true;
+}
+
+int parts_plug_onboard(struct sockets *s, enum drive_interface interface, unsigned index, struct drive *d,
+                       const struct option_list *props, struct error *err)
+{
+    const unsigned either = 2;
+    uint64_t unit = either;
+    struct drive_part part = {.interface = interface, .index = index};
+
+    if (!s->drive)
+        return error_set(err, -EINVAL, "this board has no place for such a drive");
+    if (option_list_number(props, "unit", 0, 1, &unit, err) < 0)
+        return -EINVAL;
+    part.index += unit == 1;
+    if (s->drive(s->ctx, d, &part, err) == 0)
+        return 0;
+    part.index++;
+    return unit == either ? s->drive(s->ctx, d, &part, err) : -EINVAL;
+}
+
+const struct option_key floppy_keys[] = {{"unit", "0|1"}, {NULL, NULL}};
+
+int floppy_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                struct error *err)
+{
+    (void)name, (void)devfn;
+    return parts_plug_onboard(s, DRIVE_IF_FLOPPY, 0, d, props, err);
 }
 
 /* For a drive that the board plugs in by a device of its choice. */
 static int plug_model(struct sockets *s, const char *name, struct drive *d, struct error *err)
 {
     const struct option_list none = {.option = (char *)(uintptr_t)"--drive"};
-    const struct device_model *model = find_model(name);
+    const struct device_model *model = parts_find_model(name);
 
     return model ? plug(s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
 }
@@ -186,6 +261,7 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
 /* Every device has these, besides its own. */
 static const struct option_key common_keys[] = {
     {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "ID"},
+    {"bootindex", "N"},
 };
 
 static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)
@@ -194,7 +270,7 @@ static int check_keys(struct option_list *l, const struct device_model *model, s
     unsigned n = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(common_keys); i++)
-        if (model->takes_drive || strcmp(common_keys[i].name, "drive"))
+        if (model->takes || strcmp(common_keys[i].name, "drive"))
             keys[n++] = common_keys[i];
     for (const struct option_key *k = model->keys; k && k->name; k++) {
         CHECK(n + 1 < ARRAY_LEN(keys));
@@ -213,7 +289,7 @@ static int plug_device(struct sockets *s, const char *text, struct error *err)
 
     if (r == 0) {
         name = option_list_get(&l, "driver");
-        model = name ? find_model(name) : NULL;
+        model = name ? parts_find_model(name) : NULL;
         if (!model)
             r = error_set(err, -EINVAL, "there is no such device; --device help lists them");
     }

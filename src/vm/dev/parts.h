@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/option_list.h"
+#include "vm/dev/boot_order.h"
 #include "vm/device.h"
 #include "vm/drive.h"
 
@@ -33,7 +34,10 @@ struct machine_parts {
     unsigned ndevices;
     char boot_order[PARTS_BOOT_MAX]; /* letters: a, b floppies, c disk, d CD, n network; "": the board's usual order */
     char boot_once[PARTS_BOOT_MAX];  /* the same, for the first boot only; "": as always */
-    bool boot_menu;           /* firmware may ask */
+    bool boot_menu;           /* firmware may ask, */
+    uint16_t boot_wait_ms;    /* so long; 0: as long as it does by itself */
+    bool boot_strict;         /* it tries nothing that was not named */
+    int32_t boot_retry_ms;    /* the pc's: after so long a BIOS that found nothing starts again; negative: never */
 };
 
 struct pci_bus;
@@ -44,22 +48,26 @@ struct sockets {
     struct pci_bus *pci;      /* NULL: none */
     unsigned cards;           /* network cards plugged in so far */
     unsigned next_slot;       /* slots of the PCI bus from here on are free, unless something is there already */
+    struct boot_order *boot;  /* what firmware can boot from; NULL: nobody asks */
     const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
     void *ctx;
     /* Map range 0 of the device into a free slot for virtio over memory-mapped registers (VIRTIO_MMIO_SLOT_BYTES); *irq
-     * gets its interrupt. 0, or -EINVAL: all are taken. NULL: the board has none. */
-    int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, struct error *err);
+     * gets its interrupt, *base its address. 0, or -EINVAL: all are taken. NULL: the board has none. */
+    int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
     /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
      * board has none. */
     int (*drive)(void *ctx, struct drive *d, const struct drive_part *part, struct error *err);
 };
+
+/* Does it need drive=ID? TAKES_CDROM and TAKES_FLOPPY: and what that names becomes such a drive, whatever its media= says. */
+enum model_drive { TAKES_NONE, TAKES_DRIVE, TAKES_CDROM, TAKES_FLOPPY };
 
 /* A kind of device. */
 struct device_model {
     const char *name;                /* QEMU's, "virtio-blk-pci" */
     const char *bus;                 /* what it is plugged into: "PCI"; else plug() finds its place itself */
     const char *text;                /* what it is */
-    bool takes_drive;                /* drive=ID is needed */
+    enum model_drive takes;
     const struct option_key *keys;   /* properties besides drive, id, addr and bus; NULL: none */
     /* Make it. `name`: of the device, unique; `devfn`: where on s->pci; `d`: its drive, or NULL. */
     int (*plug)(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
@@ -68,6 +76,24 @@ struct device_model {
 
 /* Ends with a model without a name. */
 extern const struct device_model device_models[];
+/* NULL: there is none of that name. */
+const struct device_model *parts_find_model(const char *name);
+
+/* For plug functions: what is being plugged in can be booted from. `kind`: boot_order.h; `parent`: the path of its
+ * controller; the format makes the rest of its own: "/disk@0,0". */
+void parts_boots(struct sockets *s, char kind, const char *parent, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Is bus= one of the board's own IDE channels, "ide.0" or "ide.1"? */
+bool parts_ide_channel(const struct sockets *s, const char *bus, unsigned *channel);
+/* For plug functions: into the place `index` of the board's own controllers or, unless unit= says which of the two, the
+ * one after it. 0, or -EINVAL: they are taken, or there is none. */
+int parts_plug_onboard(struct sockets *s, enum drive_interface interface, unsigned index, struct drive *d,
+                       const struct option_list *props, struct error *err);
+/* The floppy drives of the board's controller. */
+extern const struct option_key floppy_keys[];
+int floppy_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                struct error *err);
+/* The kind of a drive that is no floppy. */
+char parts_drive_kind(const struct drive *d);
 
 /* The error of a drive whose interface the board has not: -EINVAL, and *err says what to write instead. */
 int parts_no_place(const struct drive_part *part, struct error *err);

@@ -15,6 +15,7 @@
  */
 #include "vm/dev/pci.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -557,6 +558,37 @@ static void describe_interrupt(const struct pci_function *f, struct buffer *b)
     if (f->msi_at || f->msix_at)
         buffer_printf(b, "      %s%s%s, %s\n", f->msi_at ? "MSI" : "", f->msi_at && f->msix_at ? ", " : "",
                       f->msix_at ? "MSI-X" : "", pci_has_messages(f) ? "in use" : "off");
+}
+
+/* Class and subclass; the generic name that the PCI binding to IEEE 1275 has for it. Others are named by vendor and device. */
+static const char *class_name(uint16_t class)
+{
+    switch (class) {
+    case 0x0100: return "scsi";
+    case 0x0101: return "ide";
+    case 0x0200: return "ethernet";
+    case 0x0601: return "isa";
+    case 0x0604: return "pci-bridge";
+    case 0x0c03: return "usb";
+    default:     return NULL;
+    }
+}
+
+void pci_firmware_path(const struct pci_function *f, char *path, size_t size)
+{
+    const char *name = class_name(get_le16(f->reset + PCI_CLASS + 1));
+    char by_number[16], function[8] = "";
+    size_t len;
+
+    if (f->bus->bridge)
+        pci_firmware_path(f->bus->bridge, path, size);
+    else
+        snprintf(path, size, "%s", f->bus->firmware_path ? f->bus->firmware_path : "");
+    snprintf(by_number, sizeof(by_number), "pci%04x,%04x", get_le16(f->reset + PCI_VENDOR), get_le16(f->reset + PCI_DEVICE));
+    if (f->devfn & 7u)
+        snprintf(function, sizeof(function), ",%x", f->devfn & 7u);
+    len = strlen(path);
+    snprintf(path + len, size - len, "/%s@%x%s", name ? name : by_number, PCI_SLOT(f->devfn), function);
 }
 
 void pci_describe(const struct pci_bus *root, struct buffer *b)

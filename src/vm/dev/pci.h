@@ -129,6 +129,7 @@ struct pci_bus {
     /* A message to `address`: does it mean an interrupt? False: it is an ordinary write. NULL: never. */
     bool (*message)(void *ctx, uint32_t requester, paddr_t address, uint32_t data);
     void *message_ctx;
+    const char *firmware_path;         /* the root bus as firmware is told of it (vm/dev/boot_order.h) */
 
     struct pci_function *functions[PCI_MAX_FUNCTIONS];
     unsigned nfunctions;
@@ -200,6 +201,8 @@ void pci_remap(struct pci_bus *bus);
  * bridges and interrupt lines their numbers, and switch decoding on. `irq`: the interrupt of line 0-3. */
 void pci_assign(struct pci_bus *root, uint32_t io, uint32_t memory, uint32_t memory_end, const uint8_t irq[PCI_LINES]);
 struct buffer;
+/* The Open Firmware path of a function, as QEMU makes it: "/pci@i0cf8/pci-bridge@3/scsi@4". A piece too long is cut off. */
+void pci_firmware_path(const struct pci_function *f, char *path, size_t size);
 /* For `monitor info pci`. */
 void pci_describe(const struct pci_bus *root, struct buffer *b);
 

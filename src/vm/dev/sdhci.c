@@ -628,12 +628,16 @@ static struct sdhci *make(struct sockets *s, const char *name, uint8_t devfn)
     return h;
 }
 
-static int insert(struct sdhci *h, struct drive *d, struct error *err)
+static int insert(struct sockets *s, struct sdhci *h, struct drive *d, struct error *err)
 {
+    char path[BOOT_PATH_BYTES];
+
     if (sd_check(d, err) < 0)
         return -EINVAL;
     h->drive = d;
     d->wiring = h->dev;
+    pci_firmware_path(&h->pci, path, sizeof(path));
+    parts_boots(s, 'c', path, "/sd-card@0");
     return 0;
 }
 
@@ -643,7 +647,7 @@ int sdhci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     struct sdhci *h = make(s, name, devfn);
 
     (void)props;
-    return d ? insert(h, d, err) : 0;
+    return d ? insert(s, h, d, err) : 0;
 }
 
 int sd_card_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
@@ -655,7 +659,7 @@ int sd_card_plug(struct sockets *s, const char *name, uint8_t devfn, struct driv
         struct sdhci *h = dev->wiring;
 
         if (dev->ops == &sdhci_ops && !h->drive)
-            return insert(h, d, err);
+            return insert(s, h, d, err);
     }
     return error_set(err, -ENODEV, "there is no empty slot for it; --device sdhci-pci, before it, makes one");
 }

@@ -381,6 +381,7 @@ int virtio_blk_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
                         const struct option_list *props, struct error *err)
 {
     struct blk_pci_state *st;
+    char path[BOOT_PATH_BYTES];
     bool modern = false;
     struct blk *b;
 
@@ -394,6 +395,8 @@ int virtio_blk_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
     b->t.pci.st = &st->pci;
     b->t.pci.legacy = !modern;
     virtio_pci_plug(&b->t.pci, s->pci, devfn, 0x010000);
+    pci_firmware_path(&b->t.pci.pci, path, sizeof(path));
+    parts_boots(s, parts_drive_kind(d), path, "/disk@0,0");
     return 0;
 }
 
@@ -401,6 +404,7 @@ int virtio_blk_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
                          const struct option_list *props, struct error *err)
 {
     struct blk_mmio_state *st;
+    char path[BOOT_PATH_BYTES];
     struct blk *b;
 
     (void)devfn;
@@ -413,5 +417,8 @@ int virtio_blk_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
     b->st = &st->blk;
     b->t.v.st = &st->virtio;
     virtio_mmio_plug(&b->t.mmio);
-    return s->mmio_slot(s->ctx, b->t.v.dev, &b->t.mmio.irq, err);
+    if (virtio_mmio_place(&b->t.mmio, s, path, sizeof(path), err) < 0)
+        return err->code;
+    parts_boots(s, parts_drive_kind(d), path, "/disk@0,0");
+    return 0;
 }

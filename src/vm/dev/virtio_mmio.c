@@ -10,6 +10,8 @@
  */
 #include "vm/dev/virtio_mmio.h"
 
+#include <stdio.h>
+
 #include "vm/machine.h"
 
 enum { MAGIC_VALUE = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00c, DEVICE_FEATURES = 0x010,
@@ -54,6 +56,16 @@ void virtio_mmio_plug(struct virtio_mmio *t)
 {
     t->v.transport = &transport;
     virtio_init(&t->v);
+}
+
+int virtio_mmio_place(struct virtio_mmio *t, struct sockets *s, char *path, size_t size, struct error *err)
+{
+    paddr_t base = 0;
+
+    if (s->mmio_slot(s->ctx, t->v.dev, &t->irq, &base, err) < 0)
+        return err->code;
+    snprintf(path, size, "/virtio-mmio@%016llx", (unsigned long long)base);
+    return 0;
 }
 
 void virtio_mmio_reset(struct device *dev)

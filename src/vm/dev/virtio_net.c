@@ -420,6 +420,7 @@ int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
                         const struct option_list *props, struct error *err)
 {
     struct net_pci_state *st;
+    char path[BOOT_PATH_BYTES];
     bool modern = false;
     struct net *n;
 
@@ -434,6 +435,8 @@ int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
     n->t.pci.st = &st->pci;
     n->t.pci.legacy = !modern;
     virtio_pci_plug(&n->t.pci, s->pci, devfn, 0x020000);
+    pci_firmware_path(&n->t.pci.pci, path, sizeof(path));
+    parts_boots(s, 'n', path, "/ethernet-phy@0");
     return 0;
 }
 
@@ -441,6 +444,7 @@ int virtio_net_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
                          const struct option_list *props, struct error *err)
 {
     struct net_mmio_state *st;
+    char path[BOOT_PATH_BYTES];
     struct net *n;
 
     (void)devfn;
@@ -454,5 +458,8 @@ int virtio_net_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
     n->st = &st->net;
     n->t.v.st = &st->virtio;
     virtio_mmio_plug(&n->t.mmio);
-    return s->mmio_slot(s->ctx, n->t.v.dev, &n->t.mmio.irq, err);
+    if (virtio_mmio_place(&n->t.mmio, s, path, sizeof(path), err) < 0)
+        return err->code;
+    parts_boots(s, 'n', path, "/ethernet-phy@0");
+    return 0;
 }

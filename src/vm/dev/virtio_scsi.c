@@ -66,6 +66,7 @@ struct adapter {
     } t; /* first: virtio_pci.c and virtio_mmio.c find themselves there */
     struct scsi_state *st;
     struct drive *drives[TARGETS];
+    char path[BOOT_PATH_BYTES]; /* as firmware knows it */
 };
 
 /* A request's header, whatever the sizes are that the driver configured. */
@@ -458,6 +459,7 @@ int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, str
     a->t.pci.st = &st->pci;
     a->t.pci.legacy = !modern;
     virtio_pci_plug(&a->t.pci, s->pci, devfn, 0x010000);
+    pci_firmware_path(&a->t.pci.pci, a->path, sizeof(a->path));
     return 0;
 }
 
@@ -477,7 +479,7 @@ int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, st
     a->st = &st->scsi;
     a->t.v.st = &st->virtio;
     virtio_mmio_plug(&a->t.mmio);
-    return s->mmio_slot(s->ctx, a->t.v.dev, &a->t.mmio.irq, err);
+    return virtio_mmio_place(&a->t.mmio, s, a->path, sizeof(a->path), err);
 }
 
 /* ---- what is plugged into it ---- */
@@ -520,5 +522,6 @@ int scsi_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct dr
         return error_set(err, -EINVAL, "there is no room for it on the SCSI bus");
     a->drives[target] = d;
     d->wiring = dev;
+    parts_boots(s, parts_drive_kind(d), a->path, "/channel@0/disk@%x,0", (unsigned)target);
     return 0;
 }

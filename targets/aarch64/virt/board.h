@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
+#include "vm/dev/boot_order.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
 #include "vm/dev/pci_root.h"
@@ -59,6 +60,7 @@ struct virt {
     bool direct;                /* a kernel is started without firmware */
     enum psci_conduit psci;
     struct buffer dtb;
+    struct boot_order boot;     /* what firmware can boot from */
 
     struct gic_bus gics;
     unsigned mmio_used;           /* virtio-mmio slots that have a device: the last ones */

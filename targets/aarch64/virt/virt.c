@@ -19,6 +19,7 @@
 
 #include "aarch64/virt/board.h"
 
+#define PCI_PATH "/pci@ffffffffffffffff" /* as on QEMU's board, which does not know its address (vm/dev/boot_order.h) */
 #define MIN_MEMORY ((uint64_t)1 << 20)
 #define MAX_MEMORY ((uint64_t)64 << 30)
 #define POWER_KEY_NS ((vtime_t)100000000)
@@ -121,7 +122,7 @@ static void create_bus(struct virt *v)
     v->pci_bus = (struct pci_bus){
         .machine = v->machine, .ports = &v->ports, .nwindows = 2,
         .windows = {{VIRT_PCI_MEMORY, VIRT_PCI_MEMORY_BYTES}, {VIRT_PCI_HIGH, VIRT_PCI_HIGH_BYTES}},
-        .message = pci_message, .message_ctx = v};
+        .message = pci_message, .message_ctx = v, .firmware_path = PCI_PATH};
     v->ports.machine = v->machine;
     for (unsigned n = 0; n < PCI_LINES; n++)
         v->pci_bus.lines[n] = spi(v, SPI_PCI + n);
@@ -274,7 +275,7 @@ static void fill_fwcfg(struct virt *v)
     struct fwcfg_wiring *w = &v->fwcfg_wiring;
     const struct virt_config *c = &v->config;
     const uint32_t id = 3; /* data register and DMA */
-    const uint16_t one = 1, none = 0, cpus = (uint16_t)v->machine->ncpus;
+    const uint16_t one = 1, cpus = (uint16_t)v->machine->ncpus;
     const uint8_t zeros[16] = {0};
     uint32_t n;
 
@@ -285,7 +286,6 @@ static void fill_fwcfg(struct virt *v)
     fwcfg_add(w, FWCFG_NOGRAPHIC, &one, sizeof(one));
     fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
     fwcfg_add(w, FWCFG_MAX_CPUS, &cpus, sizeof(cpus));
-    fwcfg_add(w, FWCFG_BOOT_MENU, &none, sizeof(none));
     if (!v->direct && c->kernel.data) { /* firmware boots it */
         n = (uint32_t)c->kernel.len;
         fwcfg_add(w, FWCFG_KERNEL_SIZE, &n, 4);
@@ -301,6 +301,7 @@ static void fill_fwcfg(struct virt *v)
             fwcfg_add(w, FWCFG_CMDLINE_DATA, c->append, n);
         }
     }
+    boot_order_files(&v->boot, NULL, c->parts, w);
     fwcfg_seal(w);
 }
 
@@ -463,7 +464,7 @@ static int plan_boot(struct virt *v, struct error *err)
 }
 
 /* Fits sockets.mmio_slot: from the last slot down, as QEMU fills them. */
-static int mmio_slot(void *ctx, struct device *dev, struct line *irq, struct error *err)
+static int mmio_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
 {
     struct virt *v = ctx;
     unsigned n = VIRT_MMIO_SLOTS - 1 - v->mmio_used;
@@ -471,7 +472,8 @@ static int mmio_slot(void *ctx, struct device *dev, struct line *irq, struct err
     if (v->mmio_used == VIRT_MMIO_SLOTS)
         return error_set(err, -EINVAL, "all %u slots are taken", VIRT_MMIO_SLOTS);
     v->mmio_used++;
-    map_device(v, VIRT_MMIO + n * VIRTIO_MMIO_SLOT_BYTES, VIRTIO_MMIO_SLOT_BYTES, dev, 0);
+    *base = VIRT_MMIO + n * VIRTIO_MMIO_SLOT_BYTES;
+    map_device(v, *base, VIRTIO_MMIO_SLOT_BYTES, dev, 0);
     *irq = spi(v, SPI_MMIO + n);
     return 0;
 }
@@ -479,6 +481,7 @@ static int mmio_slot(void *ctx, struct device *dev, struct line *irq, struct err
 static int plug_parts(struct virt *v, struct error *err)
 {
     struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1, .ctx = v, .mmio_slot = mmio_slot,
+                        .boot = &v->boot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;

@@ -178,6 +178,8 @@ int boot_linux_params(struct boot_plan *plan, const struct pc_config *config, ui
                       size_t header_len, uint32_t *address, struct error *err);
 
 /* linuxrom.c: firmware starts config->kernel (a bzImage), which it finds in the configuration device. */
+#define BOOT_LINUX_ROM_FILE "genroms/linuxboot.bin"
+#define BOOT_LINUX_ROM      "/rom@" BOOT_LINUX_ROM_FILE "\n" /* its line in the order of booting (vm/dev/boot_order.h) */
 int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struct error *err);
 
 /* bios.c */

@@ -18,8 +18,6 @@
 #include "i386/boot/boot.h"
 #include "vm/dev/fwcfg.h"
 
-#define ROM_NAME  "genroms/linuxboot.bin"
-#define BOOTORDER "/rom@" ROM_NAME "\n"
 #define ROM_BYTES 512u
 
 /* Items (QEMU, standard-headers/linux/qemu_fw_cfg.h). */
@@ -198,8 +196,8 @@ int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struc
     for (unsigned i = 0; i < n; i++)
         add_part(w, &parts[i]);
     make_rom(rom, parts, n, real_mode, (uint16_t)(cmdline - real_mode - 16));
-    fwcfg_add_file(w, ROM_NAME, rom, sizeof(rom));
-    fwcfg_add_file(w, "bootorder", BOOTORDER, sizeof(BOOTORDER));
+    fwcfg_add_file(w, BOOT_LINUX_ROM_FILE, rom, sizeof(rom));
+    fwcfg_add_file(w, "bootorder", BOOT_LINUX_ROM, sizeof(BOOT_LINUX_ROM));
     free(setup);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "i386/pc/i440fx.h"
 #include "i386/pc/i8042.h"
 #include "i386/pc/ioapic.h"
+#include "vm/dev/boot_order.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
@@ -40,6 +41,7 @@ struct pc {
     uint16_t tables_pm_base;     /* firmware: what the tables in fwcfg_wiring say that the PM I/O space's base is */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */
     struct ports ports;
+    struct boot_order boot;      /* what firmware can boot from */
 
     struct device *pic, *apic, *ioapic, *pit, *rtc, *dma, *kbd, *mouse, *i8042, *glue, *debugcon, *pci, *i440fx,
         *piix3, *ide, *pm, *fwcfg, *uart[PC_MAX_SERIAL];

@@ -27,6 +27,7 @@
 #include "vm/gunzip.h"
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
+#define PCI_PATH "/pci@i0cf8" /* by the address of its registers (vm/dev/boot_order.h) */
 #define FIRST_PCI_PORT   0xc000u
 #define FIRST_PCI_MEMORY 0xf0000000u /* up to the display's, without firmware */
 #define MAX_MEMORY ((uint64_t)64 << 30)
@@ -336,7 +337,7 @@ static void create_bus(struct pc *pc)
     pc->pci_bus = (struct pci_bus){
         .machine = pc->machine, .ports = &pc->ports, .turn = 3, .nwindows = 2,
         .windows = {{low, IOAPIC_BASE - low}, {high, ((uint64_t)1 << i386_phys_bits(pc->cpu->model)) - high}},
-        .message = pci_message, .message_ctx = pc};
+        .message = pci_message, .message_ctx = pc, .firmware_path = PCI_PATH};
     for (unsigned n = 0; n < PCI_LINES; n++)
         pc->pci_bus.lines[n] = (struct line){.set = piix3_set_pirq, .ctx = pc->piix3, .n = n};
 }
@@ -590,7 +591,8 @@ static void fill_fwcfg(struct pc *pc)
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
     static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
     const uint32_t id = 3; /* ports and DMA */
-    const uint32_t for_ever = UINT32_MAX;
+    const struct machine_parts *parts = pc->config.parts;
+    const uint32_t retry = parts && parts->boot_retry_ms > 0 ? (uint32_t)parts->boot_retry_ms : UINT32_MAX; /* never */
     const uint16_t one = 1, none = 0, cpus = (uint16_t)pc->machine->ncpus;
     const uint16_t ids = (uint16_t)(apic_id_of(&pc->config.topology, cpus - 1u) + 1);
     const uint8_t irq0_override = 1, no_nodes[8] = {0};
@@ -604,15 +606,15 @@ static void fill_fwcfg(struct pc *pc)
     fwcfg_add(w, FWCFG_CPUS, &cpus, sizeof(cpus));
     fwcfg_add(w, FWCFG_MAX_CPUS, &ids, sizeof(ids));
     fwcfg_add(w, FWCFG_NUMA, no_nodes, sizeof(no_nodes));
-    fwcfg_add(w, FWCFG_BOOT_MENU, pc->config.parts && pc->config.parts->boot_menu ? &one : &none, sizeof(one));
     fwcfg_add(w, FWCFG_IRQ0_OVERRIDE, &irq0_override, 1);
     add_hpet(pc);
     add_memory_map(pc);
     fwcfg_add_file(w, "etc/system-states", states, sizeof(states));
-    fwcfg_add_file(w, "etc/boot-fail-wait", &for_ever, sizeof(for_ever));
+    fwcfg_add_file(w, "etc/boot-fail-wait", &retry, sizeof(retry));
     if (has_firmware(&pc->config))
         add_acpi(pc);
     add_roms(pc);
+    boot_order_files(&pc->boot, has_firmware(&pc->config) && pc->config.kernel.data ? BOOT_LINUX_ROM : NULL, parts, w);
     fwcfg_seal(w);
 }
 
@@ -979,10 +981,14 @@ static void add_fdc(struct pc *pc)
 
 static int plug_floppy(struct pc *pc, struct drive *d, unsigned place, struct error *err)
 {
+    char path[BOOT_PATH_BYTES];
+
     if (!pc->fdc)
         add_fdc(pc);
     if (fdc_plug(pc->fdc, d, place, err) < 0)
         return -EINVAL;
+    snprintf(path, sizeof(path), PCI_PATH "/isa@1/fdc@03f0/floppy@%x", place);
+    boot_order_add(&pc->boot, place ? 'b' : 'a', path);
     pc->rtc_wiring.floppies[place] = (uint8_t)pc->fdc_wiring.kind[place];
     return 0;
 }
@@ -991,6 +997,7 @@ static int plug_floppy(struct pc *pc, struct drive *d, unsigned place, struct er
 static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part, struct error *err)
 {
     struct pc *pc = ctx;
+    char path[BOOT_PATH_BYTES];
     struct drive **place;
 
     if (part->interface == DRIVE_IF_FLOPPY)
@@ -1004,12 +1011,14 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
         return error_set(err, -EINVAL, "index=%u: there is an IDE drive already", part->index);
     *place = d;
     d->wiring = pc->ide;
+    snprintf(path, sizeof(path), PCI_PATH "/ide@1,1/drive@%x/disk@%x", part->index / 2, part->index % 2);
+    boot_order_add(&pc->boot, parts_drive_kind(d), path);
     return 0;
 }
 
 static int plug_parts(struct pc *pc, struct error *err)
 {
-    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
+    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive, .boot = &pc->boot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
