@@ -48,6 +48,7 @@ static enum rsp_verdict on_detach(struct rsp_session *s, struct rsp_request *r)
 {
     if (!rsp_at_end(r))
         return rsp_reply_error(s, EINVAL, "there is one process: D has no argument");
+    rsp_disarm_seek(s, NULL);
     if (s->extended)
         s->gone = true;
     else
@@ -58,6 +59,7 @@ static enum rsp_verdict on_detach(struct rsp_session *s, struct rsp_request *r)
 static enum rsp_verdict on_k(struct rsp_session *s, struct rsp_request *r)
 {
     (void)r;
+    rsp_disarm_seek(s, NULL);
     if (s->extended)
         s->gone = true;
     else
@@ -91,7 +93,7 @@ static enum rsp_verdict on_vattach(struct rsp_session *s, struct rsp_request *r)
 static void begin_again(struct rsp_session *s)
 {
     s->gone = false;
-    s->armed = false;
+    rsp_disarm_seek(s, NULL);
 }
 
 static enum rsp_verdict on_restart(struct rsp_session *s, struct rsp_request *r)

@@ -134,7 +134,7 @@ bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *posit
  * (what `monitor seek` does: a monitor command cannot tell gdb that the
  * registers changed, so it arms, and a continue goes). */
 void rsp_arm_seek(struct rsp_session *s, icount_t position);
-/* Is one armed, and where would it go? A step other than gdb's own, off a breakpoint, disarms. */
+/* Is one armed, and where would it go? A step other than the debugger's own, off a breakpoint, disarms. */
 bool rsp_armed_seek(const struct rsp_session *s, icount_t *position);
 
 /* ---- break- and watchpoints ---- */

@@ -6,6 +6,7 @@
  */
 #include "rsp/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,16 +125,17 @@ static const struct rsp_rule *find_rule(const struct rsp_session *s, const char 
     return NULL;
 }
 
-/* gdb steps off a breakpoint, puts it back, and continues: an armed seek is for that continue. After a step
- * of the user's, gdb looks around first. */
-static void disarm_if_idle(struct rsp_session *s, const char *body)
+/* A step has come between a seek and the continue that it waits for. Is it the debugger's own, off a breakpoint? Then that is
+ * put back and the continue follows; on the way gdb reads what it watches and which frame it is in, lldb the stack. After a
+ * step of the user's both ask for the threads, before anything else can be asked or told. */
+static void disarm_if_shown(struct rsp_session *s, const char *body)
 {
-    static const char *const between[] = {"Z", "H", "vCont;", "c", "C", "bc"};
+    static const char *const between[] = {"Z", "H", "vCont;", "c", "C", "bc", "g", "m", "p", "x"};
 
     for (unsigned i = 0; i < ARRAY_LEN(between); i++)
         if (!strncmp(body, between[i], strlen(between[i])))
             return;
-    s->armed = s->armed_over_step = false;
+    rsp_disarm_seek(s, "by a step");
 }
 
 static void dispatch(struct rsp_session *s, const char *body, size_t len)
@@ -144,7 +146,7 @@ static void dispatch(struct rsp_session *s, const char *body, size_t len)
 
     buffer_clear(&s->reply);
     if (s->armed_over_step)
-        disarm_if_idle(s, body);
+        disarm_if_shown(s, body);
     rsp_select_by_suffix(s, body, len);
     if (s->refusal) {
         s->text_errors = true;
@@ -306,6 +308,17 @@ void rsp_arm_seek(struct rsp_session *s, icount_t position)
     s->armed_position = position;
 }
 
+void rsp_disarm_seek(struct rsp_session *s, const char *how)
+{
+    char text[96];
+
+    if (s->armed && !s->armed_by_run && how) {
+        snprintf(text, sizeof(text), "hindcast: the seek to position %" PRIu64 " was disarmed %s\n", s->armed_position, how);
+        rsp_console(s, text, strlen(text));
+    }
+    s->armed = s->armed_by_run = s->armed_over_step = false;
+}
+
 bool rsp_armed_seek(const struct rsp_session *s, icount_t *position)
 {
     *position = s->armed_position;
@@ -319,13 +332,30 @@ static void apply_armed(struct rsp_session *s)
 
     if (!s->armed)
         return;
-    if (s->run.kind == RSP_RUN_CONTINUE && !(s->armed_by_run && s->run.reverse))
-        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .position = s->armed_position};
-    else if (over_step && !s->armed_by_run && !s->armed_over_step) {
+    if (s->run.kind == RSP_RUN_CONTINUE && !(s->armed_by_run && s->run.reverse)) {
+        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .left_out = s->run.left_out, .position = s->armed_position};
+        rsp_disarm_seek(s, NULL);
+    } else if (over_step && !s->armed_by_run) {
         s->armed_over_step = true;
+    } else {
+        rsp_disarm_seek(s, "by a step");
+    }
+}
+
+/* A debugger's own step off a breakpoint that ends by something else is shown, and the continue does not follow. */
+static void keep_armed(struct rsp_session *s, enum rsp_stop_reason reason)
+{
+    char text[96];
+
+    if (!s->armed_over_step || reason == RSP_STOP_STEP)
+        return;
+    if (reason == RSP_STOP_INTERRUPT) {
+        rsp_disarm_seek(s, "by an interrupt");
         return;
     }
-    s->armed = s->armed_over_step = false;
+    s->armed_over_step = false;
+    snprintf(text, sizeof(text), "hindcast: the seek to position %" PRIu64 " is still armed\n", s->armed_position);
+    rsp_console(s, text, strlen(text));
 }
 
 static void start_run(struct rsp_session *s, const struct rsp_run *run, bool quiet, bool silent)
@@ -382,6 +412,7 @@ void rsp_report_stop(struct rsp_session *s, const struct rsp_stop *stop)
     s->stop.text = NULL;
     if (!s->running)
         return;
+    keep_armed(s, stop->reason);
     rsp_reply_stop(s);
     end_run(s);
 }

@@ -165,6 +165,8 @@ enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run)
 enum rsp_verdict rsp_begin_quiet_run(struct rsp_session *s, const struct rsp_run *run);
 /* Start a run that is not reported; packets that follow wait for its end. */
 enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
+/* The seek that rsp_arm_seek() armed, if any, is off. `how`: said on the client's console, "by ..."; NULL: nothing is. */
+void rsp_disarm_seek(struct rsp_session *s, const char *how);
 /* One 'O' packet (or several). */
 void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
 

@@ -311,13 +311,17 @@ static bool tell_another(struct server *s, const struct rsp_run *run, struct tim
 /* Hold whom the debugger wants to stand while the others run (gdb's scheduler-locking), let the others go. False: that is
  * refused, and so is the run.
  *
- * Only a continue of some threads without the others asks for that. A step of one thread alone is how gdb gets off a
+ * Only a continue of some threads without the others asks for that, at the live edge also one that a seek is armed for:
+ * where history is, a seek goes through it as it was. A step of one thread alone is how gdb gets off a
  * breakpoint, too: it holds nobody, and lets nobody go but that thread. At a load-exclusive gdb makes that step by a
  * continue, up to breakpoints of its own behind the store: in the past that is no reason to refuse it. */
 static bool hold_others(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
     uint64_t held = machine_held(s->machine);
     bool asked = run->kind == RSP_RUN_CONTINUE && !(steps_off && !timeline_at_edge(s->timeline));
+
+    if (run->kind == RSP_RUN_SEEK)
+        asked = timeline_at_edge(s->timeline);
 
     if (!timeline_hold(s->timeline, asked ? run->left_out : run->left_out & held, &s->refusal))
         return true;
@@ -415,6 +419,8 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         step_run(s, run, stop);
         break;
     case RSP_RUN_SEEK:
+        if (run->position > timeline_position(tl) && !hold_others(s, run, false, stop))
+            break;
         timeline_seek(tl, run->position, stop);
         if (run->brief && stop->reason == TIMELINE_INTERRUPTED && !rsp_interrupt_requested(s->session))
             stop->reason = TIMELINE_SEEK_DONE;

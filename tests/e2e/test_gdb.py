@@ -382,6 +382,39 @@ end
         contains(out, r"^went 6000$")
 
 
+def claim_monitor_seek_stays_armed_while_gdb_leaves_a_breakpoint():
+    """It makes a step first, with its watchpoints in, and reads what they watch, and for a local variable, too, which frame
+    it is in: that is no step of the user's."""
+    for breaks, watch in (("break", "watch sessions_opened"), ("hbreak", "watch id"), ("break", "rwatch -l *(int *)$sp"),
+                          ("break", "display/i $pc")):
+        with Server() as s:
+            out = gdb(s, STATE + r"""
+%s session_open if id == 10
+continue
+%s
+stepi
+reverse-stepi
+python
+there = position() + 12345
+gdb.execute("monitor seek %%d" %% there)
+gdb.execute("continue")
+print("went", position() == there)
+gdb.execute("delete")
+gdb.execute("break *$pc")
+gdb.execute("monitor seek %%d" %% (there + 100))
+gdb.execute("stepi")
+gdb.execute("monitor seek %%d" %% (there + 100))
+gdb.execute("stepi 3")
+print("no more", "armed:" not in gdb.execute("monitor when", to_string=True))
+gdb.execute("tbreak *$pc")
+gdb.execute("stepi")
+end
+""" % (breaks, watch))
+            contains(out, r"^went True$")
+            contains(out, r"^no more True$")
+            contains(out, r"^hindcast: the seek to position \d+ was disarmed by a step$")
+
+
 @live_only
 def claim_run_to_a_position_past_the_guests_output_keeps_gdb_in_step():
     with Server("--icount", "sleep=off", serial="gdb") as s:

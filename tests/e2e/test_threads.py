@@ -201,6 +201,32 @@ def claim_scheduler_locking_holds_the_others_and_the_recording_replays_it():
             contains(c.ask("vCont;c"), "swbreak")
 
 
+def claim_an_armed_seek_past_the_edge_holds_whom_gdb_holds_and_in_the_past_nobody():
+    out = run(["break second_loop if $x1 == 50", "continue", "monitor info cpus", "echo |\\n",
+               "set scheduler-locking on", "monitor seek +5000", "continue", "info threads", "monitor info cpus", "echo |\\n",
+               "monitor seek 100", "reverse-continue", "thread 2", "monitor seek +1000", "continue", "info threads", "monitor when", "echo |\\n",
+               "monitor seek end", "continue", "set scheduler-locking off", "monitor seek +30000", "continue", "info threads", "monitor info cpus"])
+    a, b, past, c = out.split("|\n")
+    equal(steps(b)[0], steps(a)[0], out)
+    check(steps(b)[1] > steps(a)[1] + 4990, out)
+    contains(b, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
+    contains(b, r'^  1 +Thread 1 "CPU#0" \(held, ')
+    contains(past, r"^position 1100, ")
+    lacks(past, r"\(held, |cannot hold")
+    lacks(c, r"\(held, ")
+    check(steps(c)[0] > steps(b)[0] + 100 and steps(c)[1] > steps(b)[1] + 100, out)
+
+
+def claim_an_armed_seek_waits_until_gdb_has_stepped_each_thread_off_its_breakpoint():
+    out = run(["break second_loop", "break first_loop", "continue", "info threads", "watch *(long *)&counter if *(long *)&counter == 1000000",
+               "thread 1", "monitor seek 4000", "continue", "monitor when", "thread 2", "monitor seek 3000", "reverse-continue", "monitor when",
+               "thread 1", "monitor seek 5000", "stepi", "monitor when", "stepi"])
+    contains(out, r"^position 4000, ")
+    contains(out, r"^position 3000, ")
+    contains(out, r"the seek to position 5000 was disarmed by a step")
+    lacks(out, r"^armed: ")
+
+
 def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
     with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
         c = s.client()

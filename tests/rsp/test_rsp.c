@@ -1046,7 +1046,7 @@ START_TEST(a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not)
         f.position = 50;
         client_monitor(&f, "seek 777", &console);
         ck_assert(rsp_armed_seek(f.s, &where) && where == 777);
-        client_ask(&f, steps[i]);
+        client_ask_console(&f, steps[i], &console);
         ck_assert(!rsp_armed_seek(f.s, &where));
     }
     /* What gdb does to continue from a breakpoint. */
@@ -1056,14 +1056,70 @@ START_TEST(a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not)
     client_ask(&f, "vCont;c");
     ck_assert_uint_eq(f.position, 777);
     ck_assert(!rsp_armed_seek(f.s, &where));
-    /* A step alone, and then the user looks around. */
+    /* A step alone, and then the user is shown where he stands. */
     client_ask(&f, "z0,1000,1");
     client_monitor(&f, "seek 800", &console);
     client_ask(&f, "vCont;s:1");
     client_ask(&f, "g");
+    client_ask(&f, "qXfer:threads:read::0,1000");
     ck_assert(!rsp_armed_seek(f.s, &where));
-    client_ask(&f, "c");
+    client_ask_console(&f, "c", &console);
+    ck_assert_str_eq(console, "hindcast: the seek to position 800 was disarmed by a step\n");
     ck_assert_uint_eq(f.position, FAKE_END);
+}
+END_TEST
+
+/* Before its step off a breakpoint gdb puts its watchpoints in, and behind it reads what they watch, and registers and
+ * stack, if that is a local variable; lldb reads the stack. Several CPUs may each stand at one. */
+START_TEST(what_a_debugger_reads_on_its_way_off_a_breakpoint_leaves_a_seek_armed)
+{
+    static const char *const between[] = {"m2000,4", "g", "p4", "x8000,40", "Hg1", "Z0,1000,1", "vCont;s:1"};
+    const char *console;
+
+    client_ask(&f, "qSupported:swbreak+");
+    for (unsigned i = 0; i < ARRAY_LEN(between); i++) {
+        f.position = 50;
+        client_monitor(&f, "seek 777", &console);
+        client_ask(&f, "vCont;s:1");
+        client_ask(&f, between[i]);
+        client_ask(&f, "vCont;c");
+        ck_assert_uint_eq(f.position, 777);
+    }
+}
+END_TEST
+
+START_TEST(a_step_off_a_breakpoint_that_hits_leaves_a_seek_armed_and_says_so)
+{
+    const char *console;
+    icount_t where;
+
+    client_ask(&f, "qSupported:swbreak+");
+    f.position = 69;
+    client_ask(&f, "Z2,2000,4"); /* it changes at 70 */
+    client_monitor(&f, "seek 777", &console);
+    ck_assert(strstr(client_ask_console(&f, "vCont;s:1", &console), "watch:2000"));
+    ck_assert_str_eq(console, "hindcast: the seek to position 777 is still armed\n");
+    client_ask(&f, "qXfer:threads:read::0,1000");
+    ck_assert(rsp_armed_seek(f.s, &where) && where == 777);
+    client_ask(&f, "vCont;c");
+    ck_assert_uint_eq(f.position, 777);
+}
+END_TEST
+
+START_TEST(a_seek_that_is_armed_does_not_outlive_a_process_that_is_left)
+{
+    static const char *const ends[] = {"D", "vKill;1"};
+    const char *console;
+    icount_t where;
+
+    client_ask(&f, "qSupported:swbreak+");
+    client_ask(&f, "!");
+    for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
+        client_monitor(&f, "seek 777", &console);
+        client_ask(&f, ends[i]);
+        client_ask(&f, "vAttach;1");
+        ck_assert(!rsp_armed_seek(f.s, &where));
+    }
 }
 END_TEST
 
@@ -1450,6 +1506,9 @@ Suite *test_suite(void)
     tcase_add_test(packets, a_hit_where_the_pc_is_another_number_is_not_marked_as_one);
     tcase_add_test(packets, only_resumes_are_answered_by_a_console_first);
     tcase_add_test(packets, a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not);
+    tcase_add_test(packets, what_a_debugger_reads_on_its_way_off_a_breakpoint_leaves_a_seek_armed);
+    tcase_add_test(packets, a_step_off_a_breakpoint_that_hits_leaves_a_seek_armed_and_says_so);
+    tcase_add_test(packets, a_seek_that_is_armed_does_not_outlive_a_process_that_is_left);
     tcase_add_test(packets, who_passes_over_the_guests_end_is_interrupted);
     tcase_add_test(packets, why_the_past_cannot_be_written_is_said_once);
     tcase_add_test(packets, what_speaks_http_is_not_listened_to);
