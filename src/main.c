@@ -506,6 +506,8 @@ static int replay(struct options *o)
         if (*r->note && o->command == OPTIONS_SERVE)
             fprintf(stderr, "hindcast: %s: %s; its history is used as far as it is whole, to position %llu\n",
                     o->replay, r->note, (unsigned long long)r->edge);
+        if (o->command == OPTIONS_SERVE)
+            recordings_tell_harms(r, stderr, "hindcast: ");
         status = boot_recorded(o, r);
         recording_finish(r);
     }

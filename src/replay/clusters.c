@@ -118,6 +118,12 @@ void clusters_finish(struct timeline *tl)
 
 /* ---- the questions ---- */
 
+/* Why bytes that were there are not any more, by what the host says. */
+static const char *why_lost(int error)
+{
+    return error == -EBADMSG ? "are damaged in the recording, and the image is not here" : "cannot be read any more";
+}
+
 static int ask_host(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     int r = tl->host.image_read ? tl->host.image_read(tl->host.ctx, d, offset, buf, len) : -EIO;
@@ -141,9 +147,10 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
 static int verify(struct timeline *tl, const struct drive *d, struct cluster *c, icount_t here, uint8_t *whole)
 {
     size_t len = drive_cluster_bytes(d, c->number);
+    int r = ask_host(tl, d, c->number << DRIVE_CLUSTER_SHIFT, whole, len);
 
-    if (ask_host(tl, d, c->number << DRIVE_CLUSTER_SHIFT, whole, len) < 0)
-        return lost(tl, d, here, c->number, "cannot be read any more", whole, len);
+    if (r < 0)
+        return lost(tl, d, here, c->number, why_lost(r), whole, len);
     c->verified = hash_bytes(0, whole, len) == c->hash;
     if (!c->verified)
         lost(tl, d, here, c->number, "are not what the guest read: the image was changed since", whole, len);
@@ -186,9 +193,8 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     if (c && c->error)
         return (int)c->error;
     if (c && c->verified) {
-        if (ask_host(tl, d, offset, buf, len) == 0)
-            return 0;
-        return lost(tl, d, here, number, "cannot be read any more", buf, len);
+        r = ask_host(tl, d, offset, buf, len);
+        return r == 0 ? 0 : lost(tl, d, here, number, why_lost(r), buf, len);
     }
     if (!c && (here < tl->edge || !tl->cfg.live))
         return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);

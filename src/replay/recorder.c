@@ -626,6 +626,7 @@ static int load_checkpoint(struct loading *l, size_t n, struct error *err)
 static int load_checkpoints(struct timeline *tl, struct recording *r, struct error *err)
 {
     struct checkpoint_store *store = timeline_checkpoint_store(tl);
+    bool lost = false;
     struct loading l;
     int status = 0;
 
@@ -635,16 +636,20 @@ static int load_checkpoints(struct timeline *tl, struct recording *r, struct err
     for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++) {
         struct error damage = {0};
 
+        lost = lost && !r->checkpoints[i].whole;
+        if (lost)
+            continue;
         if (r->checkpoints[i].whole) {
             checkpoint_builder_clear(l.b);
             memset(l.recorded, 0, r->layout.arena_bytes);
             l.homeless = false;
         }
-        /* Nothing depends on a checkpoint but the time that it takes to come there. */
+        /* Nothing depends on a checkpoint but the time that it takes to come there, and the ones that build on it. */
         if (recording_checkpoint_pages(r, i, load_page, &l, &damage) < 0) {
             if (!*r->note)
-                snprintf(r->note, sizeof(r->note), "%.200s; checkpoints are used up to there", damage.text);
-            break;
+                snprintf(r->note, sizeof(r->note), "%.180s; it, and those that build on it, are not used", damage.text);
+            lost = true;
+            continue;
         }
         status = load_checkpoint(&l, i, err);
         if (status == 0)

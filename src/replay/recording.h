@@ -9,7 +9,9 @@
  *
  * Reader. Trusts nothing: every length is bounded by what is there, every chunk
  * is checksummed, positions only grow. What is wrong with the header is an
- * error; what is wrong further on ends the recording before it, with a note.
+ * error. A chunk whose bytes are damaged costs what it held: if that was no history (part of an image, a hash, a
+ * checkpoint...), what follows counts, and what was lost is told (struct recording_harm). What is wrong otherwise ends the
+ * recording before it, with a note.
  */
 #ifndef HINDCAST_REPLAY_RECORDING_H
 #define HINDCAST_REPLAY_RECORDING_H
@@ -80,6 +82,7 @@ struct recording_image {
     uint64_t offset;     /* of its first chunk in the file */
     uint32_t chunks;     /* how many, side by side */
     uint64_t there;      /* bytes in them */
+    bool damaged;        /* some of them are not as they were written */
 };
 
 /* ---- writing ---- */
@@ -161,6 +164,18 @@ struct recording_cluster {
     uint32_t drive;
 };
 
+/* A damaged chunk that was passed over: of it is known what its header says, or the index. */
+struct recording_harm {
+    uint64_t offset;     /* in the file */
+    uint32_t type;       /* enum recording_type; 0: neither header nor index say */
+    uint32_t count;
+    icount_t from, to;   /* type 0: of it is known that it lies behind the last MARK, at `from` */
+    const char *wrong;   /* "is damaged..." */
+};
+/* So many are kept; more are counted. */
+#define RECORDING_HARMS 32u
+#define RECORDING_HARM_TEXT 512u
+
 struct recording_pair {
     char *key, *value;
 };
@@ -206,6 +221,8 @@ struct recording {
     uint64_t good_bytes;        /* up to the last MARK */
     bool closed;                /* ends with ENDR, index and trailer */
     bool damaged;               /* it was closed, and something before its trailer is not as it was written */
+    struct recording_harm harms[RECORDING_HARMS]; /* in order of their place */
+    size_t nharms;
     char note[256];             /* what is wrong with the end of the file; "": nothing */
     /* For recording_open() from memory. */
     const uint8_t *data;
@@ -226,8 +243,10 @@ uint64_t recording_component_hash(const struct recording *r, size_t n, uint32_t 
 void recording_area(const struct recording *r, size_t n, uint32_t area, struct checkpoint_area *sums);
 /* Append the bytes of image `n`, which is embedded, to *out; their hash is checked. */
 int recording_image_read(const struct recording *r, size_t n, struct buffer *out, struct error *err);
+/* What harm `n` (less than both nharms and RECORDING_HARMS) was done to, and what that costs; as long as `r` has its log. */
+void recording_harm_text(const struct recording *r, size_t n, char text[RECORDING_HARM_TEXT]);
 /* A cluster of a drive's image, which lies in the file: at most DRIVE_CLUSTER bytes. *len: how many. -ENOENT: it does
- * not; -EIO: it is damaged. */
+ * not; -EBADMSG: it does, and is damaged. */
 int recording_read_cluster(struct recording *r, uint32_t drive, uint64_t number, uint8_t *buf, size_t *len);
 /* A configuration value, or NULL. */
 const char *recording_value(const struct recording *r, const char *key);

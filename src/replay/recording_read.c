@@ -92,6 +92,8 @@ static uint32_t crc_of(const uint8_t *data, size_t len)
 
 /* ---- chunks ---- */
 
+static const char cut_off[] = "is cut off";
+
 /* The header at `offset`: NULL, or what is wrong. */
 static const char *chunk_header(const struct recording *r, uint64_t offset, struct chunk *c)
 {
@@ -100,7 +102,7 @@ static const char *chunk_header(const struct recording *r, uint64_t offset, stru
     uint64_t room;
 
     if (offset > r->len || r->len - offset < RECORDING_CHUNK_BYTES)
-        return "is cut off";
+        return cut_off;
     room = r->len - offset - RECORDING_CHUNK_BYTES;
     if (r->source.read(r->source.ctx, offset, bytes, sizeof(bytes)) < 0)
         return "cannot be read";
@@ -119,7 +121,7 @@ static const char *chunk_header(const struct recording *r, uint64_t offset, stru
     c->to = take(&in, 8);
     c->crc = (uint32_t)take(&in, 4);
     if (c->stored > room)
-        return "is cut off";
+        return cut_off;
     if (c->raw > RECORDING_PAYLOAD_MAX || (c->type != RECORDING_CKPT && c->flags > RECORDING_CHUNK_DEFLATED) ||
         (!(c->flags & RECORDING_CHUNK_DEFLATED) && c->raw != c->stored) || c->from > c->to ||
         c->stored > RECORDING_PAYLOAD_MAX + RECORDING_PAYLOAD_MAX / 64)
@@ -189,6 +191,12 @@ struct reader {
     const struct recording_image *image; /* the chunk before was part of */
     bool in_checkpoint;        /* its last chunk is still to come */
     struct recording_checkpoint checkpoint;
+    bool hash_before;          /* since the last chunk of a checkpoint, or that could be one, there was a hash */
+    bool chain_lost;           /* checkpoints build on one that is damaged */
+    bool gap;                  /* a chunk is missing of which nothing is known */
+    struct recording_entry *index; /* what the INDX at the end says, if it was asked for and is sound */
+    size_t nindex;
+    bool index_sought;
     bool config, layout, images, ended;
 };
 
@@ -288,11 +296,15 @@ static const char *read_image_data(struct reader *rd, const struct chunk *c)
 {
     struct recording_image *im = c->count < rd->r->nimages ? &rd->r->images[c->count] : NULL;
 
+    if (im && rd->gap && im->embedded && c->from > im->there && c->from < im->len) {
+        im->damaged = true; /* what lies between was in the gap */
+        im->there = c->from;
+    }
     if (!im || !im->embedded || c->from != im->there || c->to != c->from + c->raw || c->to > im->len)
         return "is out of place";
     if (!im->chunks)
         im->offset = c->offset;
-    else if (rd->image != im)
+    else if (rd->image != im && !rd->gap)
         return "is apart from the rest of its image";
     im->chunks++;
     im->there = c->to;
@@ -396,6 +408,7 @@ static const char *read_hash(struct reader *rd, struct cursor in, const struct c
     }
     memcpy(r->parts + r->nhashes * r->part_bytes, in.at, r->part_bytes);
     r->hashes[r->nhashes++] = h;
+    rd->hash_before = true;
     return NULL;
 }
 
@@ -461,6 +474,9 @@ static const char *read_checkpoint(struct reader *rd, const struct chunk *c)
         if (wrong)
             return wrong;
     }
+    if (rd->chain_lost && !(whole && rd->hash_before && h->position == c->from))
+        return NULL;
+    rd->chain_lost = rd->hash_before = false;
     if (!h || h->position != c->from)
         return "is a checkpoint without a state hash";
     if (!rd->in_checkpoint) {
@@ -746,7 +762,6 @@ static const char *read_end(const struct reader *rd, const struct chunk *index)
     return left > sizeof(bytes) ? "something follows the trailer" : NULL;
 }
 
-/* To what is wrong, add that the file ends in zeros, if it does: that is no damage on the way from there to here. */
 /* Does the file end with a trailer? */
 static bool has_trailer(const struct recording *r)
 {
@@ -756,6 +771,7 @@ static bool has_trailer(const struct recording *r)
            !memcmp(bytes, RECORDING_TRAILER_MAGIC, 8) && crc_of(bytes, 20) == (uint32_t)get_le32(bytes + 20);
 }
 
+/* To what is wrong, add that the file ends in zeros, if it does: that is no damage on the way from there to here. */
 static void note_zeros(struct recording *r, uint64_t zeros)
 {
     size_t n = strlen(r->note);
@@ -790,18 +806,165 @@ static void note_seen(struct reader *rd, const struct chunk *c)
     rd->seen[rd->nseen++] = (struct recording_entry){c->offset, c->type, c->count, c->from, c->to};
 }
 
+/* ---- damage ---- */
+
+/* The index at the end of the file, by which the chunk behind a damaged header is found, and what that was. */
+static void seek_index(struct reader *rd)
+{
+    struct recording *r = rd->r;
+    struct chunk_room room = {.stored = {.data = NULL}};
+    uint8_t bytes[RECORDING_TRAILER_BYTES];
+    struct chunk c;
+
+    rd->index_sought = true;
+    if (has_trailer(r) && r->source.read(r->source.ctx, r->len - sizeof(bytes), bytes, sizeof(bytes)) >= 0 &&
+        !chunk_header(r, get_le(bytes + 8, 8), &c) && c.type == RECORDING_INDX && !chunk_payload(r, &c, &room) &&
+        c.raw == c.count * 32u) {
+        struct cursor in = {c.payload, c.raw, false};
+
+        rd->index = xcalloc((size_t)c.count + 1, sizeof(rd->index[0]));
+        for (; rd->nindex < c.count; rd->nindex++) {
+            struct recording_entry *e = &rd->index[rd->nindex];
+
+            e->offset = take(&in, 8);
+            e->type = (uint32_t)take(&in, 4);
+            e->count = (uint32_t)take(&in, 4);
+            e->from = take(&in, 8);
+            e->to = take(&in, 8);
+        }
+        /* An end for the last one. */
+        rd->index[rd->nindex++] = (struct recording_entry){.offset = c.offset, .type = RECORDING_INDX};
+    }
+    chunk_room_finish(&room);
+}
+
+/* What the index says of the damaged chunk; where the next one begins, or 0. */
+static uint64_t next_by_index(const struct reader *rd, struct chunk *lost)
+{
+    for (size_t i = 0; i + 1 < rd->nindex; i++) {
+        const struct recording_entry *e = &rd->index[i];
+
+        if (e->offset != lost->offset)
+            continue;
+        lost->type = e->type;
+        lost->count = e->count;
+        lost->from = e->from;
+        lost->to = e->to;
+        lost->raw = e->to - e->from <= RECORDING_PAYLOAD_MAX ? (uint32_t)(e->to - e->from) : 0;
+        return e[1].offset > e->offset && e[1].offset < rd->r->len && e->from <= e->to ? e[1].offset : 0;
+    }
+    return 0;
+}
+
+/* Do headers lead from here to where the writer stopped? (A chunk may hold a file that holds chunks.) */
+static bool leads_to_end(const struct recording *r, uint64_t offset, uint64_t zeros)
+{
+    while (offset < zeros && r->len - offset > RECORDING_CHUNK_BYTES) {
+        struct chunk c;
+        const char *wrong = chunk_header(r, offset, &c);
+
+        if (wrong)
+            return wrong == cut_off;
+        if (c.type == RECORDING_INDX)
+            return true;
+        offset += RECORDING_CHUNK_BYTES + c.stored;
+    }
+    return true;
+}
+
+/* The next chunk behind a damaged header of a file without an index, or 0. Its own is not longer than the longest. */
+static uint64_t next_by_search(const struct recording *r, uint64_t offset)
+{
+    uint64_t zeros = zero_tail(r), end = offset + 2 * RECORDING_CHUNK_BYTES + RECORDING_PAYLOAD_MAX + RECORDING_PAYLOAD_MAX / 64;
+    uint8_t piece[65536];
+    struct chunk c;
+
+    end = end < zeros ? end : zeros;
+    for (uint64_t at = offset + 1; at + 4 <= end; at += sizeof(piece) - 3) {
+        size_t n = end - at < sizeof(piece) ? (size_t)(end - at) : sizeof(piece);
+
+        if (r->source.read(r->source.ctx, at, piece, n) < 0)
+            return 0;
+        for (size_t i = 0; i + 4 <= n; i++)
+            if (piece[i] == 'H' && !memcmp(piece + i, "HCCK", 4) && !chunk_header(r, at + i, &c) &&
+                leads_to_end(r, at + i, zeros))
+                return at + i;
+    }
+    return 0;
+}
+
+/* Is history lost with such a chunk, or what it means? 0: any. Should that have been one of events, the next MARK counts them. */
+static bool holds_history(const struct reader *rd, uint32_t type)
+{
+    switch (type) {
+    case RECORDING_CONF:
+    case RECORDING_LAYO:
+    case RECORDING_IMGE:
+    case RECORDING_EVNT:
+    case RECORDING_ENDR:
+    case RECORDING_INDX:
+        return true;
+    default:
+        return rd->ended || !rd->images;
+    }
+}
+
+/* What follows from the loss of a chunk; NULL, or what is wrong. */
+static const char *do_without(struct reader *rd, const struct chunk *lost)
+{
+    if (lost->type == RECORDING_CKPT || lost->type == RECORDING_HASH || !lost->type) {
+        rd->in_checkpoint = rd->hash_before = false;
+        rd->chain_lost = true;
+    }
+    if (!lost->type)
+        rd->gap = true;
+    if (lost->type != RECORDING_IMGD)
+        return NULL;
+    if (lost->count < rd->r->nimages)
+        rd->r->images[lost->count].damaged = true;
+    return read_image_data(rd, lost);
+}
+
+/* The chunk at `offset` is damaged. `c`: what its header says, if that is sound. Where reading goes on; 0: nowhere. */
+static uint64_t pass_over(struct reader *rd, uint64_t offset, const struct chunk *c, const char *wrong)
+{
+    struct recording *r = rd->r;
+    struct chunk lost = c ? *c : (struct chunk){.offset = offset, .from = r->edge, .to = r->edge};
+    uint64_t next = c ? offset + RECORDING_CHUNK_BYTES + c->stored : 0;
+
+    if (!c && !rd->index_sought)
+        seek_index(rd);
+    if (!c)
+        next = rd->index ? next_by_index(rd, &lost) : next_by_search(r, offset);
+    /* Where nothing follows (but zeros, perhaps, of a disk that never got it), this is where the writer was stopped. */
+    if (!next || zero_tail(r) < next || holds_history(rd, lost.type) || do_without(rd, &lost))
+        return 0;
+    if (r->nharms < RECORDING_HARMS)
+        r->harms[r->nharms] = (struct recording_harm){offset, lost.type, lost.count, lost.from, lost.to, wrong};
+    r->nharms++;
+    r->damaged = has_trailer(r);
+    note_seen(rd, &lost);
+    r->nchunks++;
+    return next;
+}
+
 static void read_chunks(struct reader *rd)
 {
     struct recording *r = rd->r;
-    uint64_t offset = RECORDING_HEADER_BYTES;
-    const char *wrong;
+    uint64_t offset = RECORDING_HEADER_BYTES, next;
 
     while (offset < r->len) {
         struct chunk c;
+        const char *wrong = chunk_header(r, offset, &c);
+        bool known = !wrong;
 
-        wrong = chunk_header(r, offset, &c);
         if (!wrong && (rd->all || (c.type != RECORDING_CKPT && c.type != RECORDING_IMGD && c.type != RECORDING_CLST)))
             wrong = chunk_payload(r, &c, &rd->room);
+        next = wrong ? pass_over(rd, offset, known ? &c : NULL, wrong) : 0;
+        if (next) {
+            offset = next;
+            continue;
+        }
         if (!wrong && rd->ended && c.type == RECORDING_INDX) {
             wrong = read_end(rd, &c);
             r->closed = !wrong;
@@ -827,12 +990,77 @@ static void read_chunks(struct reader *rd)
     snprintf(r->note, sizeof(r->note), "the file was not closed: its writer was killed or is still running");
 }
 
-static int check_embedded(const struct recording *r, struct error *err)
+/* Where a cluster of a drive's image was first read; ICOUNT_MAX: nowhere. */
+static icount_t first_read(const struct recording *r, uint32_t drive, uint64_t number)
+{
+    const struct event *e;
+
+    for (uint64_t i = 0; (e = event_log_get(r->log, i)); i++)
+        if (e->kind == EVENT_IMAGE && e->source == drive && e->len >= 16 && take_at(e->data, 8) == number &&
+            !take_at(e->data + 8, 4))
+            return e->position;
+    return ICOUNT_MAX;
+}
+
+/* What was lost with a chunk. */
+static void name_loss(const struct recording *r, const struct recording_harm *h, char *text, size_t size)
+{
+    unsigned long long from = h->from, to = h->to;
+    icount_t read;
+
+    switch (h->type) {
+    case RECORDING_IMGD:
+        snprintf(text, size, "with it, bytes %llu to %llu of the image %s", from, to - !!to,
+                 h->count < r->nimages ? r->images[h->count].name : "");
+        break;
+    case RECORDING_CLST:
+        read = first_read(r, h->count, h->from);
+        if (read == ICOUNT_MAX || h->count >= layout_count(&r->layout, LAYOUT_DRIVE))
+            snprintf(text, size, "with it, a cluster of a drive's image that the guest did not read");
+        else
+            snprintf(text, size, "with it, bytes %llu to %llu of the image of drive %s, which the guest first read at position "
+                     "%llu: without that image, history ends there", from << DRIVE_CLUSTER_SHIFT,
+                     ((from + 1) << DRIVE_CLUSTER_SHIFT) - 1, layout_entry(&r->layout, LAYOUT_DRIVE, h->count)->name,
+                     (unsigned long long)read);
+        break;
+    case RECORDING_HASH:
+        snprintf(text, size, "with it, the hash of the state at position %llu; a checkpoint there, and those that build on it, are "
+                 "not used", from);
+        break;
+    case RECORDING_CKPT:
+        snprintf(text, size, "with it, the checkpoint at position %llu; it, and those that build on it, are not used", from);
+        break;
+    case RECORDING_WITN:
+        snprintf(text, size, "with it, witnesses of positions %llu to %llu", from, to);
+        break;
+    case RECORDING_SNAP:
+        snprintf(text, size, "with it, names of places that were given up to position %llu", from);
+        break;
+    case RECORDING_MARK:
+        snprintf(text, size, "nothing is missing: history up to position %llu is counted by the next mark", from);
+        break;
+    default:
+        snprintf(text, size, "with it, something behind position %llu that was no event", from);
+    }
+}
+
+void recording_harm_text(const struct recording *r, size_t n, char text[RECORDING_HARM_TEXT])
+{
+    const struct recording_harm *h = &r->harms[n];
+    int len = snprintf(text, RECORDING_HARM_TEXT, "the chunk at byte %llu %s; ", (unsigned long long)h->offset, h->wrong);
+
+    name_loss(r, h, text + len, RECORDING_HARM_TEXT - (size_t)len);
+}
+
+/* What there is not of an embedded image. */
+static int check_embedded(struct recording *r, struct error *err)
 {
     for (size_t i = 0; i < r->nimages; i++) {
-        const struct recording_image *im = &r->images[i];
+        struct recording_image *im = &r->images[i];
 
-        if (im->embedded && im->there != im->len)
+        if (im->embedded && im->there != im->len && r->nharms)
+            im->damaged = true;
+        else if (im->embedded && im->there != im->len)
             return error_set(err, -EINVAL, "the image %s inside the recording is incomplete or damaged%s%s", im->name,
                              *r->note ? ": " : "", r->note);
     }
@@ -863,6 +1091,7 @@ static void read_all(struct recording *r, bool all)
     free(rd.events);
     free_snapshots(rd.snapshots, rd.nsnapshots);
     free(rd.seen);
+    free(rd.index);
 }
 
 /* The numbers that an event refers to, for the machine that replays. `copy` is room for its data. */
@@ -1027,7 +1256,7 @@ int recording_image_read(const struct recording *r, size_t n, struct buffer *out
     const struct recording_image *im = &r->images[n];
     uint64_t offset = im->offset;
     size_t before = out->len;
-    const char *wrong = each_chunk(r, &offset, im->chunks, append_image, out);
+    const char *wrong = im->damaged ? "is damaged" : each_chunk(r, &offset, im->chunks, append_image, out);
 
     if (!wrong && out->len - before == im->len && hash_bytes(0, out->data + before, im->len) == im->hash)
         return 0;
@@ -1075,7 +1304,7 @@ int recording_read_cluster(struct recording *r, uint32_t drive, uint64_t number,
         return -ENOENT;
     offset = found->offset;
     if (each_chunk(r, &offset, 1, take_cluster, &to))
-        return -EIO;
+        return -EBADMSG;
     *len = to.len;
     return 0;
 }

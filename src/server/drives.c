@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,17 +328,26 @@ void drives_close(struct drives *ds)
 
 /* ---- reading ---- */
 
-/* Has the recording that cluster? Then it is in ds->cluster. */
-static bool take_cluster(struct drives *ds, unsigned n, uint64_t number)
+/* Has the recording that cluster? 0: then it is in ds->cluster; -ENOENT; -EBADMSG: it had, and that is damaged. */
+static int take_cluster(struct drives *ds, unsigned n, uint64_t number)
 {
+    int r;
+
     if (!ds->recording)
-        return false;
+        return -ENOENT;
     if (ds->cluster_len && ds->cluster_drive == n && ds->cluster_number == number)
-        return true;
+        return 0;
     ds->cluster_len = 0;
     ds->cluster_drive = n;
     ds->cluster_number = number;
-    return recording_read_cluster(ds->recording, n, number, ds->cluster, &ds->cluster_len) == 0;
+    r = recording_read_cluster(ds->recording, n, number, ds->cluster, &ds->cluster_len);
+    if (r == -EBADMSG && !ds->told_damaged[n]) {
+        ds->told_damaged[n] = true;
+        fprintf(stderr, "hindcast: %s: cluster %" PRIu64 " of drive %s in it (65536 bytes) is damaged; it, and others that may be, "
+                "are taken from the image%s\n", ds->options->replay, number, ds->options->drives.list[n].id,
+                ds->images[n] ? "" : ", which is not here");
+    }
+    return r;
 }
 
 /* The image behind byte *offset of what the drive's image_read() has, which becomes a byte of that. NULL: it is not here. */
@@ -355,15 +365,17 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
 {
     size_t within = offset & (DRIVE_CLUSTER - 1);
     struct block_image *im;
+    int r;
 
     if (n >= MACHINE_MAX_DRIVES)
         return -ENODEV;
-    if (take_cluster(ds, n, offset >> DRIVE_CLUSTER_SHIFT) && within + len <= ds->cluster_len) {
+    r = take_cluster(ds, n, offset >> DRIVE_CLUSTER_SHIFT);
+    if (r == 0 && within + len <= ds->cluster_len) {
         memcpy(buf, ds->cluster + within, len);
         return 0;
     }
     im = image_at(ds, n, &offset);
-    return im ? block_read(im, offset, buf, len) : -ENODEV;
+    return im ? block_read(im, offset, buf, len) : r == -EBADMSG ? r : -ENODEV;
 }
 
 /* What a medium holds, without a trace in history. */

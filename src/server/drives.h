@@ -29,6 +29,7 @@ struct drives {
     size_t cluster_len;           /* 0: none */
     uint64_t cluster_number;
     unsigned cluster_drive;
+    bool told_damaged[MACHINE_MAX_DRIVES]; /* that some of its clusters there are damaged */
 };
 
 /* Open the images that the options name. Of a recording's drives: where the options say that they are, where they were,

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,17 +166,25 @@ static int load_recorded(const struct recording *r, size_t n, const char *given,
 {
     const struct recording_image *ri = &r->images[n];
     const char *path = given ? given : ri->name, *option = images_option(ri->role);
+    struct error inside = {0};
     char *near = NULL;
     int status;
 
-    if (ri->embedded && !given)
-        return recording_image_read(r, n, out, err);
+    if (ri->embedded && !given) {
+        status = recording_image_read(r, n, out, &inside);
+        if (status == 0)
+            return 0;
+        buffer_clear(out);
+    }
     if (!given && !host_file_exists(path)) {
         near = host_path_beside(recording, ri->name);
         if (host_file_exists(near))
             path = near;
     }
-    if (!host_file_exists(path))
+    if (!host_file_exists(path) && inside.code)
+        status = error_set(err, -EINVAL, "%s; the file %s itself is not there (and not beside the recording): "
+                           "say where it is with --%s FILE", inside.text, path, option);
+    else if (!host_file_exists(path))
         status = error_set(err, -ENOENT,
                            "the recording needs its %s, %s, which is not there (and not beside the recording): "
                            "say where it is with --%s FILE", option, path, option);
@@ -183,6 +192,10 @@ static int load_recorded(const struct recording *r, size_t n, const char *given,
         status = host_load_file(path, RECORDED_LIMIT, "any image", out, err);
     if (status == 0)
         status = check_image(ri, path, out, err);
+    if (status == 0 && inside.code)
+        fprintf(stderr, "hindcast: %s: %s; it is taken from %s, which is the same\n", recording, inside.text, path);
+    else if (status < 0 && inside.code)
+        error_prefix(err, "%s, and", inside.text);
     free(near);
     return status;
 }

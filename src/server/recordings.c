@@ -317,6 +317,18 @@ int recordings_load(const char *path, struct host_reader *file, bool all, struct
     return status;
 }
 
+void recordings_tell_harms(const struct recording *r, FILE *f, const char *before)
+{
+    char text[RECORDING_HARM_TEXT];
+
+    for (size_t i = 0; i < r->nharms && i < RECORDING_HARMS; i++) {
+        recording_harm_text(r, i, text);
+        fprintf(f, "%s%s\n", before, text);
+    }
+    if (r->nharms > RECORDING_HARMS)
+        fprintf(f, "%sand %zu damaged chunks more\n", before, r->nharms - RECORDING_HARMS);
+}
+
 /* ---- verify ---- */
 
 struct verification {
@@ -397,8 +409,8 @@ static int tell_verified(const struct verification *v, enum timeline_reason reas
                v->began, made, mips(v));
     else
         printf("verify: %s replays, to position %" PRIu64 ": %zu state hashes agree, %.1f MIPS\n",
-               *v->r->note ? "what is good of the recording" : "the whole recording", v->r->edge, made, mips(v));
-    return v->r->damaged ? STATUS_DIVERGED : 0;
+               *v->r->note || v->r->nharms ? "what is good of the recording" : "the whole recording", v->r->edge, made, mips(v));
+    return v->r->damaged || v->r->nharms ? STATUS_DIVERGED : 0;
 }
 
 /* Of the file nothing is taken but the events, and the checkpoint that it begins with: so every hash is that of
@@ -474,6 +486,7 @@ int recordings_verify(const struct options *o, struct recording *r, struct drive
 
     if (*r->note)
         printf("verify: %s: good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", path, r->good_bytes, r->len, r->note);
+    recordings_tell_harms(r, stdout, "verify: ");
     if (recorder_other_semantics(r, text, sizeof(text)))
         printf("verify: %s: %s\n", path, text);
     if (o->from == FROM_POSITION)

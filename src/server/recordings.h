@@ -5,6 +5,8 @@
 #ifndef HINDCAST_RECORDINGS_H
 #define HINDCAST_RECORDINGS_H
 
+#include <stdio.h>
+
 #include "drives.h"
 #include "host/file.h"
 #include "options.h"
@@ -30,6 +32,8 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
  * looked at, too. */
 int recordings_load(const char *path, struct host_reader *file, bool all, struct recording *r, struct error *err);
 
+/* A line for each damaged chunk that was passed over, with `before` before it; as long as `r` has its log. */
+void recordings_tell_harms(const struct recording *r, FILE *f, const char *before);
 /* hindcast info. Prints; returns the exit status. (recordings_info.c) */
 int recordings_info(const char *path, bool json);
 /* Builds the recording's machine anew: 0 or a negative errno. */

@@ -83,10 +83,13 @@ static void print_rest(const struct recording *r)
     for (size_t i = 0; i < r->ncheckpoints; i++)
         printf("  %20" PRIu64 "  %.9f s  %" PRIu64 " pages\n", r->checkpoints[i].position,
                (double)r->checkpoints[i].vtime / 1e9, r->checkpoints[i].pages);
-    if (r->closed)
+    if (r->closed && r->nharms)
+        printf("integrity     closed, and %zu of %" PRIu64 " chunks damaged\n", r->nharms, r->nchunks);
+    else if (r->closed)
         printf("integrity     whole and closed: %" PRIu64 " chunks, every CRC matches\n", r->nchunks);
     else
         printf("integrity     good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", r->good_bytes, r->len, r->note);
+    recordings_tell_harms(r, stdout, "  ");
 }
 
 static void print_text(const char *path, const struct recording *r)
@@ -180,6 +183,20 @@ static void json_places(const struct recording *r)
     printf("],\n");
 }
 
+static void json_harms(const struct recording *r)
+{
+    char text[RECORDING_HARM_TEXT];
+
+    printf(",\n  \"damaged_chunks\": %zu, \"damage\": [", r->nharms);
+    for (size_t i = 0; i < r->nharms && i < RECORDING_HARMS; i++) {
+        recording_harm_text(r, i, text);
+        printf("%s{\"at_byte\": %" PRIu64 ", ", comma(i), r->harms[i].offset);
+        json_member("text", text);
+        printf("}");
+    }
+    printf("]");
+}
+
 static void print_json(const char *path, const struct recording *r)
 {
     printf("{\n  ");
@@ -199,6 +216,7 @@ static void print_json(const char *path, const struct recording *r)
     json_places(r);
     printf("  \"closed\": %s, \"good_bytes\": %" PRIu64 ", ", r->closed ? "true" : "false", r->closed ? r->len : r->good_bytes);
     json_member("note", r->note);
+    json_harms(r);
     printf("\n}\n");
 }
 

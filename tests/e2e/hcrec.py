@@ -86,6 +86,26 @@ class Recording:
         return events
 
 
+def chunks(path):
+    """(type, offset, bytes) of each chunk, as its header says it."""
+    with open(path, "rb") as f:
+        data = f.read()
+    at = 16
+    while data[at:at + 4] == b"HCCK":
+        size = 48 + struct.unpack_from("<I", data, at + 8)[0]
+        yield data[at + 4:at + 8].decode(), at, size
+        at += size
+
+
+def flip(path, offset):
+    """Damage a byte."""
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        byte = f.read(1)
+        f.seek(offset)
+        f.write(bytes([byte[0] ^ 0x40]))
+
+
 def load(path):
     with open(path, "rb") as f:
         return Recording(f.read())

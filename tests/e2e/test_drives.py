@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 import harness
+import hcrec
 from harness import HINDCAST, Server, build_c_guest, check, contains, end_process, equal, patience, shown_in, until
 from rspclient import RspError
 from test_cli import refused, run
@@ -303,6 +304,50 @@ def claim_a_recording_with_its_images_carries_what_the_guest_read():
         os.remove(d.raw)
         equal(run("verify", name)[0], 0)
         refused(r"needs the image of drive", "--replay", name, "--continue-live", "--run", "--listen", "none")
+
+
+def claim_a_damaged_cluster_in_a_recording_is_taken_from_the_image_or_ends_history_where_it_is_read():
+    with Disk() as d:
+        name = d.path("r.hcrec")
+        copies("-hda", d.raw, "--record", name, "--embed")
+        edge = hcrec.load(name).edge
+        [read] = [position for position, _, kind, _, data in hcrec.load(name).events
+                  if kind == 9 and data[:8] == struct.pack("<Q", 1001 * 512 >> 16)]
+        clusters = [(at, size) for kind, at, size in hcrec.chunks(name) if kind == "clst"]
+        check(clusters and 0 < read < edge, clusters, read)
+        for where in clusters[0][0] + 9, clusters[0][0] + 45, sum(clusters[0]) - 1:
+            hcrec.flip(name, where)
+            number = 1000 * 512 >> 16
+            got, text = run("verify", name)
+            equal(got, 2, text)
+            contains(text, r"the chunk at byte %d .*; with it, bytes %d to %d of the image of drive ide0-hd0, which the guest first "
+                     r"read at position %d:" % (clusters[0][0], number << 16, (number + 1 << 16) - 1, read))
+            contains(text, r"replays, to position %d:" % edge)      # the image is here
+            with open(d.raw, "r+b") as f:
+                f.seek(1000 * 512 + 9)
+                f.write(b"!")
+            got, text = run("verify", name)
+            equal(got, 2, text)
+            contains(text, r"of the image of drive ide0-hd0 are not what the guest read")
+            os.rename(d.raw, d.raw + ".away")
+            got, text = run("verify", name)
+            equal(got, 2, text)
+            contains(text, r"of the image of drive ide0-hd0 (are damaged in the recording, and the image is not here|cannot be read any more)")
+            with Server("--replay", name, guest=None) as s:
+                rsp = s.client()
+                rsp.monitor("seek %d" % (read - 1))
+                rsp.ask("c")
+                equal(rsp.position(), read - 1)
+                rsp.ask("c")
+                equal(rsp.position(), read)
+                contains(rsp.monitor("info replay"), "of the image of drive ide0-hd0")
+                rsp.ask("bs")
+                equal(rsp.position(), read - 1, "backwards all is as before")
+            os.rename(d.raw + ".away", d.raw)
+            with open(d.raw, "wb") as f:
+                f.write(DATA)
+            hcrec.flip(name, where)
+        equal(run("verify", name)[0], 0)
 
 
 # Real-mode code: end with a status; reset.

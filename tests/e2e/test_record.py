@@ -263,17 +263,62 @@ def claim_a_recording_is_not_written_over_itself():
     shutil.rmtree(d)
 
 
-def claim_a_changed_image_inside_shows_as_damage():
+def claim_a_damaged_image_inside_is_taken_from_its_file_if_that_is_the_same():
     d = temporary()
-    name = record(d, "--embed")
-    with open(name, "r+b") as f:
-        f.seek(2000)
-        byte = f.read(1)
-        f.seek(2000)
-        f.write(bytes([byte[0] ^ 1]))
-    status, _, err = hindcast("verify", name)
-    equal(status, 1)
-    contains(err, r"holds no history: chunk \d+, at byte \d+, is damaged")
+    copy = os.path.join(d, "guest.elf")
+    shutil.copy(harness.STORE, copy)
+    name = record_until(d, rb"audit passed", "--embed", copy)
+    edge = hcrec.load(name).edge
+    [(at, size)] = [(at, size) for kind, at, size in hcrec.chunks(name) if kind == "IMGD"]
+    for where in at + 5, at + 40, at + size - 1:     # the header, and so what it is; what it holds
+        hcrec.flip(name, where)
+        status, text, err = hindcast("verify", name)
+        equal(status, 2, text + err)                 # it is no sound file
+        contains(err, r"the image .*guest\.elf inside the recording is incomplete or damaged.*; it is taken from .*guest\.elf, which is the same")
+        contains(text, r"the chunk at byte %d .*; with it, bytes 0 to \d+ of the image .*guest\.elf" % at)
+        contains(text, r"what is good of the recording replays, to position %d:" % edge)
+        _, text, _ = hindcast("info", name)
+        contains(text, r"integrity +closed, and 1 of \d+ chunks damaged")
+        info = json.loads(hindcast("info", "--json", name)[1])
+        check(info["closed"] and info["instructions"] == edge and info["damage"][0]["at_byte"] == at, info)
+        with Server("--replay", name, guest=None) as s:
+            contains(s.client().monitor("info replay"), str(edge))
+        os.rename(copy, copy + ".away")
+        status, _, err = hindcast("verify", name)
+        equal(status, 1)
+        contains(err, r"the image .*guest\.elf inside the recording is incomplete or damaged.*say where it is with --kernel FILE")
+        equal(hindcast("verify", name, "--kernel", copy + ".away")[0], 2, "the same elsewhere")
+        with open(copy, "wb") as f:
+            f.write(b"another")
+        status, _, err = hindcast("verify", name)
+        equal(status, 1)
+        contains(err, r"guest\.elf is not the kernel that was recorded")
+        os.rename(copy + ".away", copy)
+        hcrec.flip(name, where)
+    equal(hindcast("verify", name)[0], 0, "as it was")
+    shutil.rmtree(d)
+
+
+def claim_a_damaged_checkpoint_or_hash_costs_nothing_but_time():
+    d = temporary()
+    name = record_to(d, [20000000, 40000000, 60000000], "--checkpoints-in-file", "every=10M", harness.STORE)
+    whole = hcrec.load(name)
+    places = [(kind, at, size) for kind, at, size in hcrec.chunks(name) if kind in ("CKPT", "HASH", "WITN", "MARK")]
+    check({kind for kind, _, _ in places} == {"CKPT", "HASH", "WITN", "MARK"}, places)
+    for kind in "CKPT", "HASH", "WITN", "MARK":
+        at, size = [(at, size) for k, at, size in places if k == kind][1 if kind in ("CKPT", "HASH") else 0]
+        for where in at + 30, at + size - 1:
+            hcrec.flip(name, where)
+            _, text, _ = hindcast("info", name)
+            contains(text, r"length +%d instructions" % whole.edge)
+            contains(text, r"the chunk at byte %d " % at)
+            with Server("--replay", name, guest=None) as s:
+                rsp = s.client()
+                rsp.monitor("seek end")
+                rsp.ask("c")
+                equal(rsp.position(), whole.edge, kind)
+                contains(rsp.monitor("info hash"), whole.hashes[-1][2])
+            hcrec.flip(name, where)
     shutil.rmtree(d)
 
 
@@ -288,7 +333,7 @@ def claim_a_closed_recording_with_a_wrong_byte_does_not_verify():
     status, text, err = hindcast("verify", name)
     equal(status, 2, text + err)
     contains(text, r"is damaged|has a damaged header")
-    check("whole" not in text, text)
+    check("the whole recording" not in text, text)
     shutil.rmtree(d)
 
 

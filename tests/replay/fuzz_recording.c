@@ -44,6 +44,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         }
         for (size_t i = 0; i < r.ncheckpoints; i++)
             recording_checkpoint_pages(&r, i, no_page, &sum, &err);
+        for (size_t i = 0; i < r.nclusters; i++) {
+            const struct recording_cluster c = r.clusters[i];
+            uint8_t cluster[DRIVE_CLUSTER];
+            size_t there = 0;
+
+            if (recording_read_cluster(&r, c.drive, c.number, cluster, &there) == 0 && there > sizeof(cluster))
+                abort();
+        }
+        for (size_t i = 0; i < r.nharms && i < RECORDING_HARMS; i++) {
+            char text[RECORDING_HARM_TEXT];
+
+            recording_harm_text(&r, i, text);
+        }
         if (r.good_bytes > len || (r.closed && *r.note))
             abort();
     } else if (!*err.text) {

@@ -321,8 +321,11 @@ static void is_a_beginning_of(const struct recording *r, const struct recording 
     ck_assert_uint_le(r->edge, whole->edge);
     ck_assert_uint_le(event_log_count(r->log), event_log_count(whole->log));
     ck_assert_uint_le(r->nhashes, whole->nhashes);
-    for (size_t i = 0; i < r->nhashes; i++)
-        ck_assert(r->hashes[i].state == whole->hashes[i].state && r->hashes[i].position <= r->edge);
+    for (size_t i = 0, k = 0; i < r->nhashes; i++, k++) {
+        while (r->nharms && k < whole->nhashes && whole->hashes[k].position < r->hashes[i].position)
+            k++; /* one that was damaged */
+        ck_assert(k < whole->nhashes && r->hashes[i].state == whole->hashes[k].state && r->hashes[i].position <= r->edge);
+    }
     for (uint64_t i = 0; i < event_log_count(r->log); i++) {
         const struct event *a = event_log_get(r->log, i), *b = event_log_get(whole->log, i);
 
@@ -438,7 +441,7 @@ START_TEST(what_a_power_cut_leaves_opens_to_its_last_whole_mark)
 END_TEST
 
 /* The same with a hole: later pages came to the disk, an earlier one did not. */
-START_TEST(a_page_that_the_disk_never_got_ends_the_recording_there)
+START_TEST(a_page_that_the_disk_never_got_costs_what_it_held)
 {
     struct recording r, whole;
     struct file f;
@@ -455,7 +458,7 @@ START_TEST(a_page_that_the_disk_never_got_ends_the_recording_there)
         memcpy(torn, f.b.data, f.b.len);
         memset(torn + at, 0, n);
         if (recording_open(&r, torn, f.b.len, &err) == 0) {
-            ck_assert(*r.note && !r.closed && r.good_bytes <= at + n);
+            ck_assert(*r.note ? !r.closed && (r.nharms || r.good_bytes <= at + n) : r.nharms && r.closed);
             is_a_beginning_of(&r, &whole);
         } else {
             ck_assert(*err.text);
@@ -464,6 +467,172 @@ START_TEST(a_page_that_the_disk_never_got_ends_the_recording_there)
         free(torn);
     }
     recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* Is history lost with a chunk of that type? */
+static bool is_history(uint32_t type)
+{
+    switch (type) {
+    case RECORDING_IMGD:
+    case RECORDING_CLST:
+    case RECORDING_HASH:
+    case RECORDING_CKPT:
+    case RECORDING_WITN:
+    case RECORDING_SNAP:
+    case RECORDING_MARK:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* A file with a damaged byte in the chunk at `at`, which was of that type, opens as far as it must. */
+static void opens_without(const struct buffer *b, size_t at, uint32_t type, size_t byte, bool indexed,
+                          const struct recording *whole)
+{
+    struct error err = {0};
+    struct recording r;
+    char text[RECORDING_HARM_TEXT];
+
+    if (recording_open(&r, b->data, b->len, &err) < 0) {
+        ck_assert_msg(*err.text && is_history(type), "byte %zu: %s", byte, err.text);
+        recording_finish(&r);
+        return;
+    }
+    is_a_beginning_of(&r, whole);
+    ck_assert_msg(r.nharms + !!*r.note, "byte %zu", byte);
+    if (!is_history(type) && indexed) {
+        ck_assert_msg(r.edge == whole->edge && r.nharms == 1 && r.closed && r.damaged, "byte %zu: to %llu: %s", byte,
+                      (unsigned long long)r.edge, r.note);
+        ck_assert(r.harms[0].type == type && r.harms[0].offset == at);
+    } else if (!is_history(type)) {
+        ck_assert_msg(r.edge == whole->edge && r.nharms == 1, "byte %zu: to %llu: %s", byte, (unsigned long long)r.edge, r.note);
+        ck_assert(r.harms[0].type == type || (!r.harms[0].type && byte < at + RECORDING_CHUNK_BYTES));
+    }
+    if (r.nharms) {
+        recording_harm_text(&r, 0, text);
+        ck_assert(strstr(text, "byte "));
+    }
+    ck_assert_uint_ge(event_log_count(r.log), is_history(type) ? 0 : event_log_count(whole->log));
+    ck_assert_uint_ge(r.nclusters + (type == RECORDING_CLST || is_history(type)), whole->nclusters);
+    recording_finish(&r);
+}
+
+static void damage_each_byte(const struct buffer *b, size_t end, bool indexed, const struct recording *whole)
+{
+    static const uint8_t flips[] = {0x01, 0x80, 0xff};
+    size_t step = 1;
+
+    for (size_t at = RECORDING_HEADER_BYTES, next; at + RECORDING_CHUNK_BYTES < end; at = next) {
+        uint32_t type = chunk_at(b, at, &next);
+
+        if (!type)
+            break;
+        for (size_t n = at; n < next; n += step) {
+            step = n - at < RECORDING_CHUNK_BYTES + 8 || next - n < 8 ? 1 : 1 + (next - at) / 64;
+            b->data[n] ^= flips[n % 3];
+            opens_without(b, at, type, n, indexed, whole);
+            b->data[n] ^= flips[n % 3];
+        }
+    }
+}
+
+/* Whatever byte it is: no more is lost than what its chunk held. A file that was not closed has no index that says what that
+ * was. */
+START_TEST(a_damaged_byte_costs_what_its_chunk_held)
+{
+    struct recording whole;
+    struct buffer open;
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+    size_t end = RECORDING_HEADER_BYTES, next;
+
+    bench_disk = true;
+    make(&f, 11, 20000, 4000, &edge, &hash, NULL);
+    bench_disk = false;
+    open_good(&whole, &f.b);
+    ck_assert_uint_gt(whole.nclusters, 2);
+    damage_each_byte(&f.b, f.b.len, true, &whole);
+    /* Up to the last MARK. */
+    for (size_t at = end; chunk_at(&f.b, at, &next) && get_le32(f.b.data + at + 4) != RECORDING_ENDR; at = next)
+        end = next;
+    recording_finish(&whole);
+    open = f.b;
+    open.len = end;
+    if (recording_open(&whole, open.data, open.len, &(struct error){0}) == 0)
+        damage_each_byte(&open, whole.good_bytes - RECORDING_CHUNK_BYTES - 16, false, &whole);
+    recording_finish(&whole);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* The history of a file without one of its chunks that holds none is what it was, also by way of its checkpoints. */
+START_TEST(what_is_behind_a_damaged_chunk_replays)
+{
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+    unsigned tried = 0;
+
+    make(&f, 12, 20000, 3000, &edge, &hash, NULL);
+    for (size_t at = RECORDING_HEADER_BYTES, next; chunk_at(&f.b, at, &next); at = next) {
+        struct timeline_stop stop;
+        struct error err = {0};
+        struct recording r;
+        struct host h;
+
+        if (is_history(get_le32(f.b.data + at + 4)))
+            continue;
+        tried++;
+        f.b.data[at + (tried % 2 ? 20 : RECORDING_CHUNK_BYTES)] ^= 0x10;
+        open_good(&r, &f.b);
+        ck_assert_uint_eq(r.nharms, 1);
+        begin_timeline(&h, 12, false);
+        ck_assert_msg(recorder_adopt(h.tl, &r, true, &err) == 0, "%s", err.text);
+        timeline_seek(h.tl, edge, &stop);
+        ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+        timeline_seek(h.tl, edge / 2, &stop);
+        timeline_continue(h.tl, FORWARD, &stop);
+        ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_END);
+        ck_assert_uint_eq(machine_hash(timeline_machine(h.tl)), hash);
+        end_timeline(&h);
+        recording_finish(&r);
+        f.b.data[at + (tried % 2 ? 20 : RECORDING_CHUNK_BYTES)] ^= 0x10;
+    }
+    ck_assert_uint_gt(tried, 10);
+    buffer_finish(&f.b);
+}
+END_TEST
+
+/* An image in the file that is damaged, in whichever way, is never taken for what it was. */
+START_TEST(a_damaged_image_is_refused_by_name_and_the_history_stays)
+{
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 13, 10000, 0, &edge, &hash, NULL);
+    for (size_t at = RECORDING_HEADER_BYTES, next; chunk_at(&f.b, at, &next); at = next) {
+        if (get_le32(f.b.data + at + 4) != RECORDING_IMGD)
+            continue;
+        for (size_t n = at; n < next; n++) {
+            struct buffer image = {0};
+            struct error err = {0};
+            struct recording r;
+
+            f.b.data[n] ^= 0x04;
+            open_good(&r, &f.b);
+            ck_assert_uint_eq(r.edge, edge);
+            ck_assert_int_eq(recording_image_read(&r, 0, &image, &err), -EINVAL);
+            ck_assert(strstr(err.text, "vmlinux"));
+            f.b.data[n] ^= 0x04;
+            buffer_finish(&image);
+            recording_finish(&r);
+        }
+    }
     buffer_finish(&f.b);
 }
 END_TEST
@@ -483,7 +652,7 @@ START_TEST(every_changed_byte_is_noticed)
 
         f.b.data[n] ^= flips[n % 3];
         if (recording_open(&r, f.b.data, f.b.len, &err) == 0) {
-            ck_assert_msg(*r.note && !r.closed, "byte %zu", n);
+            ck_assert_msg((*r.note && !r.closed) || r.nharms, "byte %zu", n);
             is_a_beginning_of(&r, &whole);
         } else {
             ck_assert(*err.text);
@@ -793,8 +962,11 @@ Suite *test_suite(void)
     tcase_add_test(t, a_recording_goes_on_live_from_its_end);
     tcase_add_test(t, every_truncation_opens_to_its_last_mark_and_is_told);
     tcase_add_test(t, what_a_power_cut_leaves_opens_to_its_last_whole_mark);
-    tcase_add_test(t, a_page_that_the_disk_never_got_ends_the_recording_there);
+    tcase_add_test(t, a_page_that_the_disk_never_got_costs_what_it_held);
     tcase_add_test(t, every_changed_byte_is_noticed);
+    tcase_add_test(t, a_damaged_byte_costs_what_its_chunk_held);
+    tcase_add_test(t, what_is_behind_a_damaged_chunk_replays);
+    tcase_add_test(t, a_damaged_image_is_refused_by_name_and_the_history_stays);
     tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
     tcase_add_test(t, divergence_names_the_place_and_the_component);
     tcase_add_loop_test(t, history_is_saved_from_the_middle_of_a_step_up_to_its_end, 0, 20);
