@@ -56,6 +56,7 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     c.its = o->its;
     c.secure = o->secure;
     c.virtualization = o->virtualization;
+    c.spin_table = o->spin_table;
     c.kernel = images_first(im, IMAGE_KERNEL);
     c.bios = images_first(im, IMAGE_BIOS);
     c.pflash[0] = images_first(im, IMAGE_PFLASH0);

@@ -98,11 +98,14 @@ static const struct option_key pc_keys[] = {
     {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
-    {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"}, {NULL, NULL},
+    {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"},
+    {"enable-method", "psci|spin-table"}, {NULL, NULL},
 };
 
 static int take_virt(struct options *o, struct option_list *l, struct error *err)
 {
+    static const char *const enable_methods[] = {"psci", "spin-table", NULL};
+    unsigned enable_method = 0;
     uint64_t gic = 2;
 
     o->kind = MACHINE_VIRT;
@@ -112,8 +115,10 @@ static int take_virt(struct options *o, struct option_list *l, struct error *err
     o->its = gic == 3;
     if (option_list_switch(l, "its", &o->its, err) < 0 ||
         option_list_switch(l, "secure", &o->secure, err) < 0 ||
-        option_list_switch(l, "virtualization", &o->virtualization, err) < 0)
+        option_list_switch(l, "virtualization", &o->virtualization, err) < 0 ||
+        option_list_choice(l, "enable-method", enable_methods, &enable_method, err) < 0)
         return -EINVAL;
+    o->spin_table = enable_method;
     o->gic_version = (unsigned)gic;
     return 0;
 }
@@ -660,7 +665,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

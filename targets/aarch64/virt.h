@@ -38,6 +38,7 @@ struct virt_config {
     bool its;                   /* version 3: LPIs and the translation service; without: messages are SPIs */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */
+    bool spin_table;            /* CPUs but the first wait in a pen, and not switched off for PSCI; for a kernel without firmware */
     struct boot_image kernel, initrd;
     const char *append;         /* kernel command line; NULL: empty */
     struct boot_image bios;     /* the same as pflash[0] */

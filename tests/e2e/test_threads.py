@@ -60,6 +60,111 @@ def guest():
     return guests[0]
 
 
+# CPUs that wait in the pen are released one after the other, each by the one before it. Each counts itself only if it came
+# there as the kernel did: at its level, with X0 to X3 zero, little-endian, with the MMU off.
+SPIN_SOURCE = """
+        .text
+        .globl _start
+_start: mov x19, #0
+        mrs x20, CurrentEL
+        ldr x9, =level
+        str x20, [x9]
+release:
+        add x19, x19, #1
+        cmp x19, #CPUS
+        b.eq all
+        ldr x9, =FIRST
+        add x9, x9, x19, lsl #3
+        adr x10, here
+        str x10, [x9]
+        dsb sy
+        sev
+wait:   wfi
+        b wait
+here:   ldr x9, =count
+        ldr x19, [x9]
+        orr x0, x0, x1
+        orr x2, x2, x3
+        orr x0, x0, x2
+        cbnz x0, wrong
+        mrs x0, CurrentEL
+        ldr x1, =level
+        ldr x1, [x1]
+        cmp x0, x1
+        b.ne wrong
+        mrs x0, sctlr_el1
+        tbnz x0, #0, wrong
+        add x19, x19, #1
+        str x19, [x9]
+        b release
+        .globl all, wrong
+all:    b all
+wrong:  b wrong
+        .data
+        .globl level, count
+level:  .quad 0
+count:  .quad 0
+"""
+
+
+def assemble(elf, source):
+    with open(elf + ".S", "w") as f:
+        f.write(source)
+    subprocess.run(["aarch64-linux-gnu-gcc", "-nostdlib", "-static", "-g", "-Wl,--build-id=none", "-Wl,-z,max-page-size=4096",
+                    "-T", os.path.join(TREE, "examples", "stale-pointer", "aarch64", "link.ld"), "-o", elf, elf + ".S"], check=True)
+
+
+def property_of(tree, *words):
+    return subprocess.run(["fdtget", *words[:-2], tree, *words[-2:]], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def release_addresses(tree, cpus):
+    """What the device tree says of the CPUs: each has a word of its own, in a region that is reserved."""
+    nodes = [n for n in property_of(tree, "-l", "/cpus").split() if n.startswith("cpu@")]
+    places = []
+    equal(len(nodes), cpus)
+    for node in sorted(nodes, key=lambda n: int(n[4:], 16)):
+        equal(property_of(tree, "/cpus/" + node, "enable-method"), "spin-table")
+        high, low = property_of(tree, "-t", "x", "/cpus/" + node, "cpu-release-addr").split()
+        places.append(int(high, 16) << 32 | int(low, 16))
+    equal(places, [places[0] + 8 * n for n in range(cpus)])
+    text = subprocess.run(["dtc", "-q", "-I", "dtb", tree], capture_output=True, text=True, check=True).stdout
+    start, size = [int(n, 16) for n in contains(text, r"^/memreserve/\s+(0x[0-9a-f]+) (0x[0-9a-f]+)").groups()]
+    check(start <= places[0] and places[-1] + 8 <= start + size and places[0] % 8 == 0, places, start, size)
+    return places
+
+
+def claim_a_spin_table_releases_each_cpu():
+    if not shutil.which("fdtget") or not shutil.which("dtc"):
+        return
+    directory = tempfile.mkdtemp(prefix="hindcast-guest-")
+    atexit.register(shutil.rmtree, directory, True)
+    tree, elf = os.path.join(directory, "tree"), os.path.join(directory, "spin.elf")
+    for machine, cpus in (("gic-version=2", 8), ("gic-version=3", 4), ("gic-version=3", 40), ("gic-version=3,virtualization=on", 3),
+                          ("gic-version=3,secure=on", 3)):
+        options = ["--machine", "virt,enable-method=spin-table," + machine, "--smp", str(cpus)]
+        assemble(elf, SPIN_SOURCE.replace("CPUS", str(cpus)).replace("FIRST", "0"))
+        subprocess.run([harness.HINDCAST, "--force", "--dumpdtb", tree] + options + [elf], check=True, stderr=subprocess.DEVNULL)
+        first = release_addresses(tree, cpus)[0]
+        assemble(elf, SPIN_SOURCE.replace("CPUS", str(cpus)).replace("FIRST", "%#x" % first))
+        with Server(*options, guest=elf) as s:
+            out = gdb(s, ["info threads", "echo |\\n", "break all", "break wrong", "continue", "p *(long *)&count", "p/x *(long *)&level", "reverse-continue",
+                          "monitor when"], symbols=elf)
+            lacks(out.split("|\n")[0], r"\(off, ")
+            contains(out, r"hit Breakpoint 1, all")
+            contains(out, r"^\$1 = %d$" % (cpus - 1))
+            contains(out, r"^\$2 = %s$" % ("0x8" if "virtualization" in machine else "0x4"))
+            contains(out, r"^position 0,")
+    # Nothing waits where there is nobody, and firmware has its CPUs from the reset on.
+    subprocess.run([harness.HINDCAST, "--force", "--dumpdtb", tree, "--machine", "virt,enable-method=spin-table", elf], check=True,
+                   stderr=subprocess.DEVNULL)
+    lacks(subprocess.run(["dtc", "-q", "-I", "dtb", tree], capture_output=True, text=True).stdout, "spin-table|memreserve")
+    refused = subprocess.run([harness.HINDCAST, "--machine", "virt,enable-method=spin-table", "--bios", elf, "--listen", "none", "--run"],
+                             capture_output=True, text=True)
+    equal(refused.returncode, 1)
+    contains(refused.stderr, "enable-method=spin-table: .* kernel without")
+
+
 def run(commands):
     with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
         return gdb(s, commands, symbols=guest())

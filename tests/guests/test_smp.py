@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Debian kernels on several CPUs, with work for all of them.
 
-    test_smp.py HINDCAST [--long] [686-pae|amd64|arm64:2|arm64:3[/CPUS[/INTERLEAVE]] ...]
+    test_smp.py HINDCAST [--long] [686-pae|amd64|arm64:2|arm64:3|spin-table[/CPUS[/INTERLEAVE]] ...]
 
 Each boots with so many CPUs, runs a shell loop of many processes on every one of them and powers off; was recorded
-meanwhile, and the recording replays: every state hash agrees, from the beginning and from every checkpoint in the file. :2 and :3 are the interrupt controllers of the virt board.
+meanwhile, and the recording replays: every state hash agrees, from the beginning and from every checkpoint in the file. :2 and :3 are the interrupt controllers of the virt board; on
+spin-table the kernel starts CPUs by that, and not by PSCI.
 
 Exit status 77: the packages cannot be fetched here.
 """
@@ -22,7 +23,7 @@ from test_debian_i386 import check  # noqa: E402
 from test_debian_record import Kind  # noqa: E402
 
 DEFAULT = ("686-pae/2", "686-pae/4/seed=5,starve=on", "686-pae/8", "arm64:2/2", "arm64:3/4/seed=5,starve=on", "arm64:2/8",
-           "arm64:3/17")
+           "arm64:3/17", "spin-table/4", "spin-table/18/seed=3")
 LONG = ("686-pae/17", "686-pae/32", "amd64/17", "amd64/64", "arm64:3/64")
 MOST = {"686-pae": 32} # CPUs that the kernel is built for
 
@@ -38,6 +39,13 @@ wait
 echo "all is done"
 poweroff -f
 """
+
+
+class SpinTable(Kind):
+    def __init__(self):
+        super().__init__("arm64:3")
+        self.name = "spin-table"
+        self.options = ["--machine", "virt,gic-version=3,enable-method=spin-table", "--append", "console=ttyAMA0"]
 
 
 def run(program, arguments):
@@ -82,7 +90,7 @@ def main():
         for text in names:
             name, _, rest = text.partition("/")
             cpus, _, interleave = rest.partition("/")
-            kind = Kind(name)
+            kind = SpinTable() if name == "spin-table" else Kind(name)
             code = subprocess.run([os.path.join(HERE, "fetch-debian"), kind.arch, cache, "busybox-static",
                                    "linux-image-" + kind.flavour]).returncode
             if code:

@@ -79,6 +79,30 @@ static int place_dtb(struct a64_boot_plan *plan, const struct virt_config *confi
     return 0;
 }
 
+/* Where the other CPUs wait that a spin-table releases (booting.rst, "CPUs with a spin-table enable-method"): for a word of
+ * their own that is no more zero. They are numbered in clusters of 16 (virt_affinity(); with a GIC of version 2 there is
+ * one). What starts there finds X0 to X3 zero. */
+static const uint8_t pen[] = {
+    0xa4, 0x00, 0x38, 0xd5, /* pen: mrs  x4, mpidr_el1 */
+    0x85, 0x3c, 0x48, 0xd3, /*      ubfx x5, x4, #8, #8 */
+    0x84, 0x1c, 0x40, 0x92, /*      and  x4, x4, #0xff */
+    0x84, 0x10, 0x05, 0x8b, /*      add  x4, x4, x5, lsl #4 */
+    0x85, 0x07, 0x00, 0x10, /*      adr  x5, pen + 256 */
+    0xa5, 0x0c, 0x04, 0x8b, /*      add  x5, x5, x4, lsl #3 */
+    0xa4, 0x00, 0x40, 0xf9, /* 1:   ldr  x4, [x5] */
+    0x64, 0x00, 0x00, 0xb5, /*      cbnz x4, 2f */
+    0x5f, 0x20, 0x03, 0xd5, /*      wfe */
+    0xfd, 0xff, 0xff, 0x17, /*      b    1b */
+    0xe5, 0x03, 0x1f, 0xaa, /* 2:   mov  x5, xzr */
+    0x80, 0x00, 0x1f, 0xd6, /*      br   x4 */
+};
+
+static int place_pen(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
+{
+    plan->pen = plan->dtb + A64_DTB_BYTES - A64_PEN_BYTES;
+    return a64_boot_add(plan, config, plan->pen, pen, sizeof(pen), A64_PEN_BYTES, "the pen of the spin-table", err);
+}
+
 /* Anything else is a program that stands where it is loaded: at 80000h of memory, as QEMU has it. */
 static int load_flat(struct a64_boot_plan *plan, const struct virt_config *config, const struct a64_kernel *kernel,
                      struct error *err)
@@ -116,7 +140,9 @@ int a64_boot_load(struct a64_boot_plan *plan, const struct virt_config *config, 
         rc = load_flat(plan, config, &kernel, err);
     if (!rc)
         rc = place_initrd(plan, config, err);
-    return rc ? rc : place_dtb(plan, config, err);
+    if (!rc)
+        rc = place_dtb(plan, config, err);
+    return rc || !config->spin_table || config->topology.cpus < 2 ? rc : place_pen(plan, config, err);
 }
 
 void a64_boot_finish(struct a64_boot_plan *plan)

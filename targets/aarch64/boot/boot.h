@@ -31,10 +31,14 @@ struct a64_boot_plan {
     paddr_t kernel_end;      /* first byte after what the kernel occupies */
     paddr_t initrd_start, initrd_end; /* equal: none */
     paddr_t dtb;             /* where the device tree goes */
+    paddr_t pen;             /* with config->spin_table: where the other CPUs begin; 0: there is none */
 };
 
-/* The device tree gets that much room. */
+/* The device tree gets that much room; the pen takes the end of it. */
 #define A64_DTB_BYTES 0x10000u
+#define A64_PEN_BYTES 0x1000u
+/* The word that CPU n waits for in the pen: its cpu-release-addr. */
+#define A64_PEN_RELEASE(n) (0x100u + 8u * (n))
 
 /* Recognise config->kernel and plan its start, and where initrd and device tree go. */
 int a64_boot_load(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err);

@@ -176,6 +176,12 @@ static void add_cpu_map(struct writer *w, const struct virt *v)
     end(w);
 }
 
+static void add_release(struct writer *w, paddr_t at)
+{
+    string(w, "enable-method", "spin-table");
+    cells(w, "cpu-release-addr", (const uint32_t[]){(uint32_t)(at >> 32), (uint32_t)at}, 2);
+}
+
 static void add_cpu(struct writer *w, const struct virt *v)
 {
     char compatible[48];
@@ -190,7 +196,9 @@ static void add_cpu(struct writer *w, const struct virt *v)
         string(w, "device_type", "cpu");
         string(w, "compatible", compatible);
         cell(w, "reg", virt_affinity(v, n));
-        if (virt_cpu_count(v) > 1 && v->psci != PSCI_NONE)
+        if (virt_cpu_count(v) > 1 && v->plan.pen)
+            add_release(w, v->plan.pen + A64_PEN_RELEASE(n));
+        else if (virt_cpu_count(v) > 1 && v->psci != PSCI_NONE)
             string(w, "enable-method", "psci");
         cell(w, "phandle", n ? PHANDLE_CPUS + n : PHANDLE_CPU);
         end(w);
@@ -501,11 +509,13 @@ static void leave_room(struct virt *v)
 
 int virt_make_device_tree(struct virt *v, struct error *err)
 {
-    size_t room = A64_DTB_BYTES;
+    size_t room = A64_DTB_BYTES - (v->plan.pen ? A64_PEN_BYTES : 0);
     struct writer w = {.fdt = buffer_reserve(&v->dtb, room)};
 
     memset(w.fdt, 0, room);
     w.rc = fdt_create(w.fdt, (int)room);
+    if (!w.rc && v->plan.pen)
+        w.rc = fdt_add_reservemap_entry(w.fdt, v->plan.pen, A64_PEN_BYTES);
     if (!w.rc)
         w.rc = fdt_finish_reservemap(w.fdt);
     add_all(&w, v);

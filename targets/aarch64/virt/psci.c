@@ -5,7 +5,8 @@
  *
  * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. Where an address is that of no memory, it and
  * CPU_ON refuse it. CPU_ON takes effect
- * at once. A machine of which all CPUs are off is one that nothing wakes any more.
+ * at once. A machine of which all CPUs are off is one that nothing wakes any more. Of CPUs that a spin-table releases
+ * it says that they are on, as they are; machine power-off and reset are its own as before.
  *
  * Not modelled: MEM_PROTECT, statistics, OS-initiated mode. Unknown calls give
  * NOT_SUPPORTED. To extend: a case in call(), and a name in is_known().

@@ -332,8 +332,12 @@ static void board_started(struct machine *m)
     memory_write_bytes(&m->memory, dtb, v->dtb.data, v->dtb.len, true);
     if (v->direct)
         enter_kernel(v);
-    for (unsigned n = 1; n < m->ncpus && v->psci != PSCI_NONE; n++)
-        a64_switch_off(virt_cpu(v, n)); /* else firmware has all of them from the reset on */
+    for (unsigned n = 1; n < m->ncpus && v->psci != PSCI_NONE; n++) {
+        if (v->plan.pen)
+            a64_switch_on(virt_cpu(v, n), v->config.virtualization ? 2 : 1, v->plan.pen, 0);
+        else
+            a64_switch_off(virt_cpu(v, n)); /* else firmware has all of them from the reset on */
+    }
 }
 
 static void powerdown(struct machine *m)
@@ -416,6 +420,8 @@ static int check_config(const struct virt_config *c, struct error *err)
         return error_set(err, -EFBIG, "%s: larger than a flash bank, which has 64 MiB", c->bios.name);
     if (!c->kernel.data && !c->bios.data && !c->pflash[0].data)
         return error_set(err, -EINVAL, "nothing to boot: neither a kernel nor firmware");
+    if (c->spin_table && (c->bios.data || c->pflash[0].data))
+        return error_set(err, -EINVAL, "enable-method=spin-table: the CPUs are the firmware's to start; it is for a kernel without");
     if (c->initrd.data && !c->kernel.data)
         return error_set(err, -EINVAL, "an initrd without a kernel");
     if (c->kernel.len > UINT32_MAX || c->initrd.len > UINT32_MAX)
