@@ -64,15 +64,23 @@ static struct segment *segment_join(struct checkpoint_store *s, struct segment *
 
 /* ---- index ---- */
 
-/* Index of the first checkpoint after `position`. */
-static size_t index_after(const struct checkpoint_store *s, icount_t position)
+/* Whose own the checkpoint at that position is, on the way that leads to `line`. */
+static struct checkpoint_line *owner(const struct checkpoint_line *line, icount_t position)
 {
-    size_t low = 0, high = s->count;
+    while (line->parent && position < line->fork)
+        line = line->parent;
+    return (struct checkpoint_line *)(uintptr_t)line;
+}
+
+/* Index of the first of a line's own after `position`. */
+static size_t index_after(const struct checkpoint_line *line, icount_t position)
+{
+    size_t low = 0, high = line->count;
 
     while (low < high) {
         size_t mid = low + (high - low) / 2;
 
-        if (s->list[mid]->position <= position)
+        if (line->list[mid]->position <= position)
             low = mid + 1;
         else
             high = mid;
@@ -91,33 +99,86 @@ static void unlock(const struct checkpoint_store *s)
     pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&s->lock);
 }
 
-struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position)
+struct checkpoint *checkpoint_line_find(const struct checkpoint_store *s, const struct checkpoint_line *line, icount_t position)
 {
     struct checkpoint *c;
     size_t i;
 
     lock(s);
-    i = index_after(s, position);
-    c = i ? s->list[i - 1] : NULL;
+    line = owner(line, position);
+    i = index_after(line, position);
+    c = i ? line->list[i - 1] : NULL;
     unlock(s);
     return c;
 }
 
-struct checkpoint *checkpoint_at(const struct checkpoint_store *s, icount_t position)
+struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position)
 {
-    struct checkpoint *c = checkpoint_find(s, position);
+    return checkpoint_line_find(s, s->line, position);
+}
+
+struct checkpoint *checkpoint_line_at(const struct checkpoint_store *s, const struct checkpoint_line *line, icount_t position)
+{
+    struct checkpoint *c = checkpoint_line_find(s, line, position);
 
     return c && c->position == position ? c : NULL;
 }
 
+struct checkpoint *checkpoint_at(const struct checkpoint_store *s, icount_t position)
+{
+    return checkpoint_line_at(s, s->line, position);
+}
+
+/* How many checkpoints come before a line's own. (Each line forks behind its parent's fork.) */
+static size_t inherited(const struct checkpoint_line *line)
+{
+    size_t n = 0;
+
+    for (; line->parent; line = line->parent)
+        n += line->fork ? index_after(line->parent, line->fork - 1) : 0;
+    return n;
+}
+
+size_t checkpoint_line_count(const struct checkpoint_store *s, const struct checkpoint_line *line)
+{
+    (void)s;
+    return inherited(line) + line->count;
+}
+
 size_t checkpoint_count(const struct checkpoint_store *s)
 {
-    return s->count;
+    return checkpoint_line_count(s, s->line);
+}
+
+struct checkpoint *checkpoint_line_nth(const struct checkpoint_store *s, const struct checkpoint_line *line, size_t n)
+{
+    size_t before = inherited(line);
+
+    (void)s;
+    while (n < before) {
+        line = line->parent;
+        before = inherited(line);
+    }
+    return n - before < line->count ? line->list[n - before] : NULL;
 }
 
 struct checkpoint *checkpoint_nth(const struct checkpoint_store *s, size_t n)
 {
-    return n < s->count ? s->list[n] : NULL;
+    return checkpoint_line_nth(s, s->line, n);
+}
+
+/* The first after `position`. */
+static struct checkpoint *next_on(const struct checkpoint_line *line, icount_t position)
+{
+    struct checkpoint *c;
+    size_t i;
+
+    if (line->parent && position < line->fork) {
+        c = next_on(line->parent, position);
+        return c && c->position < line->fork ? c : line->list[0];
+    }
+    i = index_after(line, position);
+    return i < line->count ? line->list[i] : NULL;
 }
 
 struct checkpoint *checkpoint_next(const struct checkpoint_store *s, const struct checkpoint *c)
@@ -125,29 +186,32 @@ struct checkpoint *checkpoint_next(const struct checkpoint_store *s, const struc
     struct checkpoint *next;
 
     lock(s);
-    next = checkpoint_nth(s, index_after(s, c->position));
+    next = next_on(s->line, c->position);
     unlock(s);
     return next;
 }
 
 struct checkpoint *checkpoint_prev(const struct checkpoint_store *s, const struct checkpoint *c)
 {
-    size_t i = index_after(s, c->position);
+    return c->position ? checkpoint_find(s, c->position - 1) : NULL;
+}
 
-    return i >= 2 ? s->list[i - 2] : NULL;
+static void insert(struct checkpoint_line *line, struct checkpoint *c)
+{
+    size_t i = index_after(line, c->position);
+
+    if (line->count == line->cap) {
+        line->cap = line->cap ? line->cap * 2 : 16;
+        line->list = xrealloc(line->list, line->cap * sizeof(line->list[0]));
+    }
+    memmove(line->list + i + 1, line->list + i, (line->count - i) * sizeof(line->list[0]));
+    line->list[i] = c;
+    line->count++;
 }
 
 void checkpoint_insert(struct checkpoint_store *s, struct checkpoint *c)
 {
-    size_t i = index_after(s, c->position);
-
-    if (s->count == s->cap) {
-        s->cap = s->cap ? s->cap * 2 : 64;
-        s->list = xrealloc(s->list, s->cap * sizeof(s->list[0]));
-    }
-    memmove(s->list + i + 1, s->list + i, (s->count - i) * sizeof(s->list[0]));
-    s->list[i] = c;
-    s->count++;
+    insert(owner(s->line, c->position), c);
 }
 
 static void drop(struct checkpoint_store *s, struct checkpoint *c)
@@ -157,24 +221,86 @@ static void drop(struct checkpoint_store *s, struct checkpoint *c)
     free(c);
 }
 
-/* Forget the checkpoint at index `i`, whoever it is. */
-void checkpoint_remove_at(struct checkpoint_store *s, size_t i)
+void checkpoint_remove_at(struct checkpoint_store *s, struct checkpoint_line *line, size_t i)
 {
-    struct checkpoint *c = s->list[i];
+    struct checkpoint *c = line->list[i];
 
+    CHECK(i || !line->parent);
     if (i) {
-        struct checkpoint *before = s->list[i - 1];
+        struct checkpoint *before = line->list[i - 1];
         struct segment *joined = NULL;
 
-        if (i + 1 < s->count)
+        if (i + 1 < line->count)
             joined = segment_join(s, before->segment, c->segment);
         segment_unref(s, before->segment);
         before->segment = joined;
     }
-    s->count--;
-    memmove(s->list + i, s->list + i + 1, (s->count - i) * sizeof(s->list[0]));
+    line->count--;
+    memmove(line->list + i, line->list + i + 1, (line->count - i) * sizeof(line->list[0]));
     drop(s, c);
     s->removed++;
+}
+
+/* ---- lines ---- */
+
+static struct checkpoint_line *add_line(struct checkpoint_store *s)
+{
+    struct checkpoint_line *line = xcalloc(1, sizeof(*line));
+
+    s->lines = xrealloc(s->lines, (s->nlines + 1) * sizeof(s->lines[0]));
+    s->lines[s->nlines++] = line;
+    return line;
+}
+
+static void free_line(struct checkpoint_store *s, struct checkpoint_line *line)
+{
+    for (size_t i = 0; i < line->count; i++)
+        drop(s, line->list[i]);
+    free(line->list);
+    free(line);
+}
+
+struct checkpoint_line *checkpoint_line(const struct checkpoint_store *s)
+{
+    return s->line;
+}
+
+struct checkpoint_line *checkpoint_line_fork(struct checkpoint_store *s, struct checkpoint_line *from, const struct checkpoint *c)
+{
+    struct checkpoint_line *line = add_line(s);
+    struct checkpoint *first = xcalloc(1, sizeof(*first));
+
+    CHECK(!from->parent || c->position > from->fork);
+    line->parent = from;
+    line->fork = c->position;
+    first->position = c->position;
+    first->vtime = c->vtime;
+    first->effort_ns = c->effort_ns;
+    first->root = page_node_ref(c->root);
+    insert(line, first);
+    return line;
+}
+
+void checkpoint_line_use(struct checkpoint_store *s, struct checkpoint_line *line)
+{
+    s->line = line;
+}
+
+void checkpoint_line_remove(struct checkpoint_store *s, struct checkpoint_line *line)
+{
+    size_t at = 0;
+
+    CHECK(line->parent && line != s->line);
+    for (size_t i = 0; i < s->nlines; i++) {
+        CHECK(s->lines[i]->parent != line);
+        if (s->lines[i] == line)
+            at = i;
+    }
+    for (size_t i = 0; i < line->count; i++)
+        CHECK(!line->list[i]->holds);
+    s->nlines--;
+    memmove(s->lines + at, s->lines + at + 1, (s->nlines - at) * sizeof(s->lines[0]));
+    free_line(s, line);
 }
 
 /* ---- taking, restoring ---- */
@@ -195,6 +321,7 @@ struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t bud
     s->budget_bytes = budget_bytes;
     s->levels = page_tree_levels(machine_pages(m));
     page_store_init(&s->pages);
+    s->line = add_line(s);
     return s;
 }
 
@@ -202,13 +329,13 @@ void checkpoint_store_destroy(struct checkpoint_store *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->count; i++)
-        drop(s, s->list[i]);
+    for (size_t i = 0; i < s->nlines; i++)
+        free_line(s, s->lines[i]);
     page_node_unref(&s->pages, s->own.base, s->levels);
     page_codec_destroy(s->own.codec);
     page_store_finish(&s->pages);
     pthread_mutex_destroy(&s->lock);
-    free(s->list);
+    free(s->lines);
     free(s);
 }
 
@@ -402,10 +529,11 @@ void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c)
 
 void checkpoint_remove(struct checkpoint_store *s, struct checkpoint *c)
 {
-    size_t i = index_after(s, c->position) - 1;
+    struct checkpoint_line *line = owner(s->line, c->position);
+    size_t i = index_after(line, c->position) - 1;
 
-    CHECK(s->list[i] == c && !c->pins && !c->holds);
-    checkpoint_remove_at(s, i);
+    CHECK(line->list[i] == c && !c->pins && !c->holds);
+    checkpoint_remove_at(s, line, i);
 }
 
 void checkpoint_pin(struct checkpoint_store *s, struct checkpoint *c)
@@ -439,15 +567,23 @@ const struct footprint *checkpoint_footprint(const struct checkpoint *c)
     return g ? &g->f : NULL;
 }
 
+/* (A segment that a fork lies in is noted where its owner's ends, too: elsewhere something else may follow.) */
+static void note_on(const struct checkpoint_line *line, icount_t from, icount_t to, struct segment *g)
+{
+    if (line->parent && from < line->fork)
+        note_on(line->parent, from, to < line->fork ? to : line->fork, g);
+    for (size_t i = from ? index_after(line, from - 1) : 0; i + 1 < line->count && line->list[i + 1]->position <= to; i++)
+        if (!line->list[i]->segment)
+            __atomic_store_n(&line->list[i]->segment, segment_ref(g), __ATOMIC_RELEASE);
+}
+
 void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f)
 {
     struct segment *g;
 
     lock(s);
     g = segment_create(s, f);
-    for (size_t i = from ? index_after(s, from - 1) : 0; i + 1 < s->count && s->list[i + 1]->position <= to; i++)
-        if (!s->list[i]->segment)
-            __atomic_store_n(&s->list[i]->segment, segment_ref(g), __ATOMIC_RELEASE);
+    note_on(s->line, from, to, g);
     segment_unref(s, g);
     unlock(s);
 }

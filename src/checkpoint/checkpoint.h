@@ -22,6 +22,10 @@
  * Several machines may have the same store, each by a *seat* of its own and in a thread of its own: replicas, made from
  * the same configuration as the store's machine. What they may do meanwhile is said at checkpoint_seat_create().
  *
+ * Lines. A history may fork: what lies before the fork is that of the line it comes from, what lies at and after it is
+ * its own. The store holds the checkpoints of all lines. One line is in use; all that is said of positions (find, take,
+ * next, trim...) is said of it. Another line's checkpoints may be held, viewed and restored as any other.
+ *
  * The store never fails for being over its budget: it compresses and thins
  * (policy: thin.c). The oldest checkpoint and the newest stay; pinned ones are the last to go.
  */
@@ -34,6 +38,7 @@
 struct machine;
 struct page_space;
 struct checkpoint_store;
+struct checkpoint_line;
 struct page_node;
 struct segment;
 
@@ -90,6 +95,20 @@ void checkpoint_unpin(struct checkpoint *c);
 /* Keep `c`, whatever the budget, for the duration of some work. */
 void checkpoint_hold(struct checkpoint *c);
 void checkpoint_release(struct checkpoint *c);
+
+/* The line in use: at first the only one. */
+struct checkpoint_line *checkpoint_line(const struct checkpoint_store *s);
+/* A new line, which leaves `from` at the position of `c`, a checkpoint on it. It is not in use yet. */
+struct checkpoint_line *checkpoint_line_fork(struct checkpoint_store *s, struct checkpoint_line *from, const struct checkpoint *c);
+/* Use another line. Nobody may be in the midst of noting a footprint. */
+void checkpoint_line_use(struct checkpoint_store *s, struct checkpoint_line *line);
+/* Forget a line: not the first, not in use, none forks from it, none of its checkpoints is held. */
+void checkpoint_line_remove(struct checkpoint_store *s, struct checkpoint_line *line);
+/* As checkpoint_find(), _at(), _count(), _nth(), on any line. */
+struct checkpoint *checkpoint_line_find(const struct checkpoint_store *s, const struct checkpoint_line *line, icount_t position);
+struct checkpoint *checkpoint_line_at(const struct checkpoint_store *s, const struct checkpoint_line *line, icount_t position);
+size_t checkpoint_line_count(const struct checkpoint_store *s, const struct checkpoint_line *line);
+struct checkpoint *checkpoint_line_nth(const struct checkpoint_store *s, const struct checkpoint_line *line, size_t n);
 
 /* The newest checkpoint at or before `position` / the one exactly there; NULL: none. */
 struct checkpoint *checkpoint_find(const struct checkpoint_store *s, icount_t position);
@@ -171,7 +190,8 @@ bool checkpoint_builder_page(struct checkpoint_builder *b, const struct page_spa
 struct checkpoint *checkpoint_builder_place(struct checkpoint_builder *b, icount_t position, vtime_t vtime);
 
 struct checkpoint_store_info {
-    size_t checkpoints, rungs, pinned;
+    size_t checkpoints, rungs, pinned; /* of all lines */
+    size_t lines;
     uint64_t budget_bytes;
     uint64_t bytes;             /* all host memory held: pages, tree, footprints */
     uint64_t raw_pages, compressed_pages;

@@ -13,6 +13,14 @@
 #include "checkpoint/page_tree.h"
 #include "vm/machine.h"
 
+/* The checkpoints of a line of history that are its own: at and after its fork. */
+struct checkpoint_line {
+    struct checkpoint_line *parent; /* whose are the positions before `fork`; NULL: the first line */
+    icount_t fork;
+    struct checkpoint **list;       /* by position; of a fork, the first lies at it */
+    size_t count, cap;
+};
+
 /* A footprint shared by the parts of a segment that was cut. */
 struct segment {
     unsigned refs;
@@ -33,17 +41,18 @@ struct checkpoint_store {
     uint64_t budget_bytes;
     struct page_store pages;      /* page copies and their accounting */
     unsigned levels;              /* of the trees, whose pages have the machine's global numbers */
-    struct checkpoint **list;     /* by position */
-    size_t count, cap;
+    struct checkpoint_line **lines;
+    size_t nlines;
+    struct checkpoint_line *line; /* the one in use */
     uint64_t footprint_bytes;
     uint64_t takes, restores, pages_copied, pages_restored, removed;
     uint64_t copied_at_trim;      /* pages_copied when last trimmed */
     uint64_t uses;                /* counts pinning and restoring: checkpoint.used */
 };
 
-/* Make `c` findable. */
+/* Make `c` findable, on the line in use. */
 void checkpoint_insert(struct checkpoint_store *s, struct checkpoint *c);
-/* Forget the checkpoint at index `i`, whoever it is. */
-void checkpoint_remove_at(struct checkpoint_store *s, size_t i);
+/* Forget the checkpoint at index `i` of a line's own, whoever it is. */
+void checkpoint_remove_at(struct checkpoint_store *s, struct checkpoint_line *line, size_t i);
 
 #endif

@@ -17,6 +17,8 @@
  * that is 2^N long, and every stretch costs about the same fraction of the way
  * that the user has gone back to reach it.
  *
+ * Lines other than the one in use count the same, each with its own newest checkpoint as its edge.
+ *
  * Below three quarters of the budget nothing is done. Above it, each trim
  * compresses a few of the oldest uncompressed pages: old pages are the ones that
  * survived thinning and are least likely to be wanted soon. A trim's share is
@@ -36,8 +38,11 @@
 
 static uint64_t bytes_held(const struct checkpoint_store *s)
 {
-    return s->pages.bytes + s->footprint_bytes + s->count * sizeof(struct checkpoint) +
-           s->cap * sizeof(s->list[0]);
+    uint64_t bytes = s->pages.bytes + s->footprint_bytes;
+
+    for (size_t n = 0; n < s->nlines; n++)
+        bytes += s->lines[n]->count * sizeof(struct checkpoint) + s->lines[n]->cap * sizeof(s->lines[n]->list[0]);
+    return bytes;
 }
 
 static uint64_t distance(icount_t a, icount_t b)
@@ -45,105 +50,131 @@ static uint64_t distance(icount_t a, icount_t b)
     return a > b ? a - b : b - a;
 }
 
-/* May the checkpoint at index `i` be taken for want of memory? */
-static bool can_go_at_last(const struct checkpoint_store *s, size_t i)
+/* A checkpoint by its place; i 0: none (the first of a line never goes). */
+struct place {
+    struct checkpoint_line *line;
+    size_t i;
+};
+
+/* May the checkpoint at index `i` of a line's own be taken for want of memory? */
+static bool can_go_at_last(const struct checkpoint_line *line, size_t i)
 {
-    return i && i + 1 < s->count && !s->list[i]->holds;
+    return i && i + 1 < line->count && !line->list[i]->holds;
 }
 
 /* May thinning take it? */
-static bool can_go(const struct checkpoint_store *s, size_t i)
+static bool can_go(const struct checkpoint_line *line, size_t i)
 {
-    return can_go_at_last(s, i) && !s->list[i]->pins;
+    return can_go_at_last(line, i) && !line->list[i]->pins;
 }
 
-/* Index of the checkpoint that is worth least; 0: none can go. */
-static size_t least_worth(const struct checkpoint_store *s, icount_t present, icount_t edge)
+/* The one that is worth least. */
+static struct place least_worth(const struct checkpoint_store *s, icount_t present, icount_t edge)
 {
-    size_t least = 0;
-    double least_worth = 0;
+    struct place least = {.i = 0};
+    double worth_of_least = 0;
 
-    for (size_t i = 1; i + 1 < s->count; i++) {
-        icount_t p = s->list[i]->position;
-        uint64_t d = distance(p, present), e = distance(p, edge);
-        double worth;
+    for (size_t n = 0; n < s->nlines; n++) {
+        struct checkpoint_line *line = s->lines[n];
+        icount_t end = line == s->line || !line->count ? edge : line->list[line->count - 1]->position;
 
-        if (!can_go(s, i))
-            continue;
-        worth = (double)(s->list[i + 1]->position - s->list[i - 1]->position) / ((double)(d < e ? d : e) + 1);
-        if (!least || worth < least_worth) {
-            least = i;
-            least_worth = worth;
+        for (size_t i = 1; i + 1 < line->count; i++) {
+            icount_t p = line->list[i]->position;
+            uint64_t d = distance(p, present), e = distance(p, end);
+            double worth;
+
+            if (!can_go(line, i))
+                continue;
+            worth = (double)(line->list[i + 1]->position - line->list[i - 1]->position) / ((double)(d < e ? d : e) + 1);
+            if (!least.i || worth < worth_of_least) {
+                least = (struct place){line, i};
+                worth_of_least = worth;
+            }
         }
     }
     return least;
 }
 
-/* Index of the pinned checkpoint that was used least recently; 0: none can go. */
-static size_t least_used(const struct checkpoint_store *s)
+/* The pinned one that was used least recently. */
+static struct place least_used(const struct checkpoint_store *s)
 {
-    size_t least = 0;
+    struct place least = {.i = 0};
 
-    for (size_t i = 1; i + 1 < s->count; i++)
-        if (s->list[i]->pins && can_go_at_last(s, i) && (!least || s->list[i]->used < s->list[least]->used))
-            least = i;
+    for (size_t n = 0; n < s->nlines; n++) {
+        struct checkpoint_line *line = s->lines[n];
+
+        for (size_t i = 1; i + 1 < line->count; i++)
+            if (line->list[i]->pins && can_go_at_last(line, i) &&
+                (!least.i || line->list[i]->used < least.line->list[least.i]->used))
+                least = (struct place){line, i};
+    }
     return least;
 }
 
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge)
 {
     uint64_t share = s->pages_copied - s->copied_at_trim;
-    size_t i;
+    struct place least;
 
     s->copied_at_trim = s->pages_copied;
     if (bytes_held(s) > s->budget_bytes / 4 * 3)
         page_store_compress(&s->pages, share < COMPRESS_PAGES ? share : COMPRESS_PAGES);
-    while (bytes_held(s) > s->budget_bytes && (i = least_worth(s, present, edge)))
-        checkpoint_remove_at(s, i);
+    while (bytes_held(s) > s->budget_bytes && (least = least_worth(s, present, edge)).i)
+        checkpoint_remove_at(s, least.line, least.i);
     if (bytes_held(s) > s->budget_bytes)
         page_store_compress(&s->pages, UINT64_MAX);
-    while (bytes_held(s) > s->budget_bytes && (i = least_used(s)))
-        checkpoint_remove_at(s, i);
+    while (bytes_held(s) > s->budget_bytes && (least = least_used(s)).i)
+        checkpoint_remove_at(s, least.line, least.i);
 }
 
 /* What would be missing without it: the gap, measured against its distance from the present. */
-static double rung_worth(const struct checkpoint_store *s, size_t i, icount_t present)
+static double rung_worth(const struct checkpoint_line *line, size_t i, icount_t present)
 {
-    icount_t gap = s->list[i + 1]->position - s->list[i - 1]->position;
+    icount_t gap = line->list[i + 1]->position - line->list[i - 1]->position;
 
-    return (double)gap / (double)(distance(s->list[i]->position, present) + 1);
+    return (double)gap / (double)(distance(line->list[i]->position, present) + 1);
 }
 
 void checkpoint_trim_rungs(struct checkpoint_store *s, icount_t present, size_t keep)
 {
     for (;;) {
-        size_t rungs = 0, least = 0;
+        struct place least = {.i = 0};
         double worth_of_least = 0;
+        size_t rungs = 0;
 
-        for (size_t i = 1; i + 1 < s->count; i++) {
-            double worth;
+        for (size_t n = 0; n < s->nlines; n++) {
+            struct checkpoint_line *line = s->lines[n];
 
-            if (s->list[i]->kind != CHECKPOINT_RUNG || !can_go(s, i))
-                continue;
-            worth = rung_worth(s, i, present);
-            if (!rungs++ || worth < worth_of_least) {
-                least = i;
-                worth_of_least = worth;
+            for (size_t i = 1; i + 1 < line->count; i++) {
+                double worth;
+
+                if (line->list[i]->kind != CHECKPOINT_RUNG || !can_go(line, i))
+                    continue;
+                worth = rung_worth(line, i, present);
+                if (!rungs++ || worth < worth_of_least) {
+                    least = (struct place){line, i};
+                    worth_of_least = worth;
+                }
             }
         }
         if (rungs <= keep)
             return;
-        checkpoint_remove_at(s, least);
+        checkpoint_remove_at(s, least.line, least.i);
     }
 }
 
 void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_store_info *info)
 {
     memset(info, 0, sizeof(*info));
-    info->checkpoints = s->count;
-    for (size_t i = 0; i < s->count; i++) {
-        info->rungs += s->list[i]->kind == CHECKPOINT_RUNG;
-        info->pinned += s->list[i]->pins != 0;
+    info->lines = s->nlines;
+    for (size_t n = 0; n < s->nlines; n++) {
+        const struct checkpoint_line *line = s->lines[n];
+
+        info->checkpoints += line->count;
+        for (size_t i = 0; i < line->count; i++) {
+            info->rungs += line->list[i]->kind == CHECKPOINT_RUNG;
+            info->pinned += line->list[i]->pins != 0;
+        }
     }
     info->budget_bytes = s->budget_bytes;
     info->bytes = bytes_held(s);

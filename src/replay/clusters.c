@@ -109,11 +109,11 @@ static struct cluster *known(struct timeline *tl, unsigned drive, uint64_t numbe
     return found;
 }
 
-void clusters_finish(struct timeline *tl)
+void clusters_finish(struct clusters *t)
 {
-    free(tl->clusters.list);
-    free(tl->clusters.slots);
-    tl->clusters = (struct clusters){.count = 0};
+    free(t->list);
+    free(t->slots);
+    *t = (struct clusters){.count = 0};
 }
 
 /* ---- the questions ---- */

@@ -123,14 +123,17 @@ void env_check(struct timeline *tl)
 
 static void ask_clock(struct timeline *tl, void *buf, size_t len)
 {
-    uint64_t ns = tl->host.wall_clock_ns(tl->host.ctx);
+    uint64_t ns = tl->outside ? tl->host.wall_clock_ns(tl->host.ctx) : branches_clock(tl);
 
     memcpy(buf, &ns, len);
 }
 
 static void ask_entropy(struct timeline *tl, void *buf, size_t len)
 {
-    tl->host.entropy(tl->host.ctx, buf, len);
+    if (tl->outside)
+        tl->host.entropy(tl->host.ctx, buf, len);
+    else
+        branches_entropy(tl, buf, len);
 }
 
 static uint64_t env_host_clock(void *ctx, struct machine *m)
@@ -178,7 +181,7 @@ static void ask_file(struct timeline *tl, const struct file_request *request, st
     uint8_t event[FILE_HEAD + FILE_PIECE];
     size_t read;
 
-    if (tl->host.file_call)
+    if (tl->outside && tl->host.file_call)
         tl->host.file_call(tl->host.ctx, request, answer);
     if (answer->error)
         answer->value = answer->offset = 0;
@@ -410,10 +413,10 @@ void env_init(struct timeline *tl)
     tl->reader.now_position = ICOUNT_MAX;
 }
 
-void env_finish(struct timeline *tl)
+void env_drop_input(struct reader *r)
 {
     for (unsigned i = 0; i < MACHINE_MAX_DEVICES; i++) {
-        struct input *in = tl->reader.inputs[i].first;
+        struct input *in = r->inputs[i].first;
 
         while (in) {
             struct input *next = in->next;
@@ -421,7 +424,13 @@ void env_finish(struct timeline *tl)
             free(in);
             in = next;
         }
+        r->inputs[i] = (struct input_queue){.bytes = 0};
     }
-    clusters_finish(tl);
+}
+
+void env_finish(struct timeline *tl)
+{
+    env_drop_input(&tl->reader);
+    clusters_finish(&tl->clusters);
     tl->m->env = NULL;
 }

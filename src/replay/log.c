@@ -31,9 +31,13 @@ struct chunk {
 };
 
 struct event_log {
-    struct chunk **chunks;
+    struct event_log *parent; /* has the first `base` events; NULL: nobody */
+    uint64_t base;
+    icount_t fork;         /* where it was forked */
+    unsigned refs;         /* the owner's, and one of each log forked from it */
+    struct chunk **chunks; /* the events from number `base` on */
     size_t nchunks, cap;
-    uint64_t count;
+    uint64_t count;        /* of all events */
     uint64_t bytes;        /* host memory of chunks, with what is loaded */
     struct event_log_source source;
     struct chunk *loading; /* while the source is asked */
@@ -50,12 +54,30 @@ struct event_log *event_log_create(void)
     struct event_log *log = xcalloc(1, sizeof(*log));
 
     pthread_mutex_init(&log->lock, NULL);
+    log->refs = 1;
     return log;
+}
+
+struct event_log *event_log_fork(struct event_log *log, icount_t position)
+{
+    struct event_log *fork = event_log_create();
+
+    log->refs++;
+    fork->parent = log;
+    fork->base = fork->count = event_log_find(log, position);
+    fork->fork = position;
+    return fork;
+}
+
+uint64_t event_log_base(const struct event_log *log)
+{
+    return log->base;
 }
 
 void event_log_share(struct event_log *log, bool more)
 {
-    log->readers += more ? 1u : -1u;
+    for (; log; log = log->parent)
+        log->readers += more ? 1u : -1u;
 }
 
 static size_t chunk_bytes(const struct chunk *c)
@@ -85,8 +107,9 @@ void event_log_forget(struct event_log *log)
 
 void event_log_destroy(struct event_log *log)
 {
-    if (!log)
+    if (!log || --log->refs)
         return;
+    event_log_destroy(log->parent);
     for (size_t i = 0; i < log->nchunks; i++) {
         free(log->chunks[i]->data);
         free(log->chunks[i]->events);
@@ -127,7 +150,7 @@ void event_log_append(struct event_log *log, const struct event *e)
     struct chunk *c = log->nchunks ? log->chunks[log->nchunks - 1] : NULL;
     struct event *to;
 
-    CHECK(!c || c->to <= e->position);
+    CHECK(e->position >= (c ? c->to : log->fork));
     if (!c || c->backed || c->count == CHUNK_EVENTS || e->len > c->room - c->bytes)
         c = add_memory(log, e->len);
     to = &c->events[c->count++];
@@ -260,6 +283,9 @@ const struct event *event_log_get(const struct event_log *log, uint64_t n)
 
     if (n >= log->count)
         return NULL;
+    while (n < loads->base)
+        loads = loads->parent;
+    log = loads;
     if (!log->readers)
         return event_in(loads, chunk_of(log, n), n);
     pthread_mutex_lock(&loads->lock);
@@ -271,8 +297,10 @@ const struct event *event_log_get(const struct event_log *log, uint64_t n)
 uint64_t event_log_find(const struct event_log *log, icount_t position)
 {
     size_t chunk = 0, chunks = log->nchunks;
-    uint64_t low, high;
+    uint64_t low = log->parent ? event_log_find(log->parent, position) : 0, high;
 
+    if (low < log->base)
+        return low;
     /* The first chunk that does not end before it. */
     while (chunk < chunks) {
         size_t mid = chunk + (chunks - chunk) / 2;

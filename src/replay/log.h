@@ -20,9 +20,15 @@
 struct event_log;
 
 struct event_log *event_log_create(void);
+/* A log that goes on from the events that `log` has before `position`, and shares them. No event before that will be
+ * appended to `log` any more. */
+struct event_log *event_log_fork(struct event_log *log, icount_t position);
+/* Those that a log was forked from stay as long as it needs them. */
 void event_log_destroy(struct event_log *log);
+/* Number of the first event that it does not share with the log it was forked from. */
+uint64_t event_log_base(const struct event_log *log);
 
-/* Append a copy of `e`. Its position must not be before that of the last event. */
+/* Append a copy of `e`. Its position must not be before that of the last event, nor of the fork. */
 void event_log_append(struct event_log *log, const struct event *e);
 /* Number of events. */
 uint64_t event_log_count(const struct event_log *log);

@@ -139,6 +139,8 @@ static enum timeline_reason reason_of(enum run_end end)
         return TIMELINE_REPLAY_END;
     case RUN_DIVERGED:
         return TIMELINE_DIVERGED;
+    case RUN_ASLEEP:
+        return TIMELINE_ASLEEP;
     case RUN_LIMIT:
     case RUN_HIT:
         break;

@@ -12,8 +12,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-/* May the guest be acted upon here? */
-static int check_at_edge(const struct timeline *tl, const char *what, struct error *err)
+/* Does the guest stand where what happens is recorded? */
+int outside_check_edge(const struct timeline *tl, const char *what, struct error *err)
 {
     if (!tl->cfg.live)
         return error_set(err, -EROFS, "cannot %s: this is a recording, and a recording cannot be changed "
@@ -36,9 +36,12 @@ static void make_step(struct timeline *tl)
     tl->pace.uninterruptible = false;
 }
 
-/* Record an event that is a step and make that step. */
+/* Record an event that is a step and make that step. (One that is recorded for here already, by a run that was interrupted
+ * before it made it, comes first.) */
 static void step_event_of(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len)
 {
+    if (env_step_event_at(tl, tl->m->st->position))
+        make_step(tl);
     env_append_step(tl, kind, source, data, len);
     make_step(tl);
 }
@@ -80,15 +83,16 @@ int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, 
 {
     uint8_t flag = physical;
     struct buffer b;
-    int r = check_at_edge(tl, "write memory", err);
+    int r;
 
-    if (r < 0)
-        return r;
     if (!len)
         return 0;
     if (!memory_is_there(tl, address, physical, len))
         return error_set(err, -EFAULT, "cannot write memory: there is none at all of 0x%llx..0x%llx",
                          (unsigned long long)address, (unsigned long long)(address + (len - 1)));
+    r = branches_make_way(tl, "write memory", err);
+    if (r < 0)
+        return r;
     buffer_init(&b);
     buffer_append(&b, &address, sizeof(address));
     buffer_append(&b, &flag, 1);
@@ -119,10 +123,8 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
     const struct cpu_ops *ops = tl->m->cpus[tl->eyes]->ops;
     uint32_t n = number;
     struct buffer b;
-    int r = check_at_edge(tl, "write a register", err);
+    int r;
 
-    if (r < 0)
-        return r;
     if (number >= ops->nregs)
         return error_set(err, -EINVAL, "there is no register number %u", number);
     if (len != ops->regs[number].bits / 8u)
@@ -131,6 +133,9 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
     if (!register_takes(tl, n, value))
         return error_set(err, -EINVAL, "register %s cannot be written, or not with this value",
                          ops->regs[number].name);
+    r = branches_make_way(tl, "write a register", err);
+    if (r < 0)
+        return r;
     buffer_init(&b);
     buffer_append(&b, &n, sizeof(n));
     buffer_append(&b, value, len);
@@ -152,7 +157,7 @@ void outside_hold(struct timeline *tl)
 int timeline_hold(struct timeline *tl, uint64_t cpus, struct error *err)
 {
     icount_t here = tl->m->st->position;
-    int r = cpus & ~machine_held(tl->m) ? check_at_edge(tl, "hold a CPU", err) : 0;
+    int r = cpus & ~machine_held(tl->m) ? outside_check_edge(tl, "hold a CPU", err) : 0;
 
     if (r < 0)
         return r;
@@ -167,7 +172,7 @@ int timeline_hold(struct timeline *tl, uint64_t cpus, struct error *err)
 
 int timeline_reset(struct timeline *tl, struct error *err)
 {
-    int r = check_at_edge(tl, "reset the machine", err);
+    int r = branches_make_way(tl, "reset the machine", err);
 
     if (r < 0)
         return r;
@@ -177,7 +182,7 @@ int timeline_reset(struct timeline *tl, struct error *err)
 
 int timeline_powerdown(struct timeline *tl, struct error *err)
 {
-    int r = check_at_edge(tl, "press the power button", err);
+    int r = branches_make_way(tl, "press the power button", err);
 
     if (r < 0)
         return r;
@@ -191,8 +196,11 @@ int timeline_change_medium(struct timeline *tl, const struct drive *d, const str
     const struct drive_insertion in = {.size = medium->size, .read_only = medium->read_only};
     uint8_t head[EVENT_MEDIUM_HEAD] = {0};
     struct buffer b;
-    int r = check_at_edge(tl, "change a medium", err);
+    int r = outside_check_edge(tl, "change a medium", err);
 
+    /* Media are numbered in the order they were put in, and that is one for all branches. */
+    if (r == 0 && medium->size && timeline_branch(tl))
+        r = error_set(err, -EROFS, "cannot put a medium in on a branch: what lies in the drive can only be taken out there");
     if (r == 0)
         r = drive_can_insert(d, &in, err);
     if (r < 0)

@@ -97,6 +97,11 @@ static void pass(struct timeline *tl, struct checkpoint *c)
     enter(tl, c);
 }
 
+void place_leave(struct timeline *tl)
+{
+    keep_footprint(tl);
+}
+
 void place_restore(struct timeline *tl, struct checkpoint *c)
 {
     keep_footprint(tl);

@@ -287,6 +287,12 @@ void crew_destroy(struct crew *k)
     free(k);
 }
 
+void crew_rest(struct crew *k)
+{
+    for (unsigned i = 0; k && i < k->nworkers; i++)
+        replica_rest(k->workers[i].tl);
+}
+
 /* Have as many replicas as wanted, or as there can be; all know how far history reaches. */
 static int muster(struct timeline *tl, unsigned wanted, struct error *err)
 {

@@ -22,29 +22,47 @@ struct timeline *replica_create(const struct timeline *leader, struct machine *m
     tl->cfg = leader->cfg;
     tl->cfg.live = tl->cfg.sleep = false;
     tl->host = *host;
-    tl->log = leader->log;
-    event_log_share(tl->log, true);
     tl->store = leader->store;
     tl->seat = checkpoint_seat_create(tl->store, m);
     tl->first = leader->first;
     env_init(tl);
     tl->truth.bad = ICOUNT_MAX;
-    replica_catch_up(tl);
+    tl->outside = true;
     run_init(tl);
     place_init(tl);
-    env_seek(tl);
+    replica_catch_up(tl);
     return tl;
+}
+
+void replica_rest(struct timeline *tl)
+{
+    if (!tl->log)
+        return;
+    /* (A branch may begin at the first position, too.) */
+    place_restore(tl, checkpoint_line_nth(tl->store, branches_line(tl->leader, branches_by_id(tl->leader, 0)), 0));
+    place_leave(tl);
+    clusters_finish(&tl->clusters);
+    event_log_share(tl->log, false);
+    tl->log = NULL;
 }
 
 void replica_catch_up(struct timeline *tl)
 {
     const struct timeline *leader = tl->leader;
+    bool moved = false;
 
-    tl->log = leader->log;
+    if (tl->log != leader->log) {
+        CHECK(!tl->log);
+        tl->log = leader->log;
+        event_log_share(tl->log, true);
+        moved = true;
+    }
     tl->edge = leader->edge;
     tl->edge_vtime = leader->edge_vtime;
     tl->truth.witnesses = leader->truth.witnesses;
     tl->truth.bad = leader->truth.bad;
+    if (moved)
+        env_seek(tl);
 }
 
 enum run_end replica_go(struct timeline *tl, icount_t position)
@@ -67,7 +85,8 @@ void replica_destroy(struct timeline *tl)
     if (tl->placement.segment)
         checkpoint_release(tl->placement.segment);
     checkpoint_seat_destroy(tl->seat);
-    event_log_share(tl->log, false);
+    if (tl->log)
+        event_log_share(tl->log, false);
     machine_destroy(tl->m);
     free(tl);
 }

@@ -131,7 +131,9 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
         warp(tl, tl->edge_vtime);
         return RUN_LIMIT;
     }
-    return wait_live(tl, wake);
+    if (tl->outside)
+        return wait_live(tl, wake);
+    return env_feed_input(tl, machine_now(tl->m)) ? RUN_LIMIT : RUN_ASLEEP;
 }
 
 /* ---- running ---- */

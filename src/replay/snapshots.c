@@ -27,12 +27,17 @@ static struct timeline_snapshot *need_snapshot(const struct timeline *tl, const 
     return s;
 }
 
+static struct checkpoint *checkpoint_of(const struct timeline *tl, const struct timeline_snapshot *s)
+{
+    return checkpoint_line_at(tl->store, branches_line(tl, branches_by_id(tl, s->branch)), s->position);
+}
+
 void snapshots_trimmed(struct timeline *tl)
 {
     for (size_t i = 0; i < tl->names.count; i++) {
         struct timeline_snapshot *s = &tl->names.list[i];
 
-        if (!s->pinned || checkpoint_at(tl->store, s->position))
+        if (!s->pinned || checkpoint_of(tl, s))
             continue;
         s->pinned = false;
         if (tl->host.name_unkept)
@@ -43,7 +48,7 @@ void snapshots_trimmed(struct timeline *tl)
 /* Its checkpoint need not be kept for it any more. */
 static void let_go(struct timeline *tl, const struct timeline_snapshot *s)
 {
-    struct checkpoint *c = checkpoint_at(tl->store, s->position);
+    struct checkpoint *c = checkpoint_of(tl, s);
 
     if (!s->pinned)
         return;
@@ -78,6 +83,7 @@ int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_
     checkpoint_pin(tl->store, place_checkpoint(tl, CHECKPOINT_AUTO));
     s->pinned = true;
     s->position = tl->m->st->position;
+    s->branch = branches_owner(tl, s->position)->id;
     s->vtime = machine_now(tl->m);
     s->made_ns = made_ns;
     place_trim(tl);
@@ -89,6 +95,7 @@ void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot
     struct timeline_snapshot *s = make_snapshot(tl, snapshot->name);
 
     s->position = snapshot->position;
+    s->branch = snapshot->branch;
     s->vtime = snapshot->vtime;
     s->made_ns = snapshot->made_ns;
 }
@@ -102,10 +109,22 @@ int timeline_load_snapshot(struct timeline *tl, const char *name, struct timelin
 {
     const struct timeline_snapshot *s = need_snapshot(tl, name, err);
 
-    if (!s)
-        return -ENOENT;
-    timeline_seek(tl, s->position, stop);
-    return 0;
+    int r = s ? 0 : -ENOENT;
+
+    if (r == 0 && branches_owner(tl, s->position)->id != s->branch)
+        r = timeline_branch_use(tl, s->branch, err);
+    if (r == 0)
+        timeline_seek(tl, s->position, stop);
+    return r;
+}
+
+static void forget(struct timeline *tl, struct timeline_snapshot *s)
+{
+    let_go(tl, s);
+    tl->names.changes++;
+    free(s->name);
+    tl->names.count--;
+    memmove(s, s + 1, (tl->names.count - (size_t)(s - tl->names.list)) * sizeof(*s));
 }
 
 int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err)
@@ -114,12 +133,15 @@ int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error
 
     if (!s)
         return -ENOENT;
-    let_go(tl, s);
-    tl->names.changes++;
-    free(s->name);
-    tl->names.count--;
-    memmove(s, s + 1, (tl->names.count - (size_t)(s - tl->names.list)) * sizeof(*s));
+    forget(tl, s);
     return 0;
+}
+
+void snapshots_forget(struct timeline *tl, unsigned branch)
+{
+    for (size_t i = tl->names.count; i-- > 0;)
+        if (tl->names.list[i].branch == branch)
+            forget(tl, &tl->names.list[i]);
 }
 
 size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snapshot **list)

@@ -39,8 +39,10 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
     diverge_init(tl);
     m->traps->hit = points_on_hit;
     m->traps->ctx = tl;
+    tl->outside = true;
     run_init(tl);
     place_init(tl);
+    branches_init(tl);
     return tl;
 }
 
@@ -72,13 +74,15 @@ const struct witness_log *timeline_witnesses(const struct timeline *tl)
 void timeline_set_checks(struct timeline *tl, const icount_t *positions, size_t count,
                          bool (*check)(void *ctx, size_t n, const struct checkpoint *c, struct error *err), void *ctx)
 {
-    tl->truth.checks = positions;
-    tl->truth.nchecks = count;
-    tl->truth.check = check;
-    tl->truth.check_ctx = ctx;
-    tl->truth.next_check = 0;
-    while (tl->truth.next_check < count && positions[tl->truth.next_check] < tl->m->st->position)
-        tl->truth.next_check++;
+    struct truth *t = branches_trunk_truth(tl);
+
+    t->checks = positions;
+    t->nchecks = count;
+    t->check = check;
+    t->check_ctx = ctx;
+    t->next_check = 0;
+    while (t->next_check < count && positions[t->next_check] < tl->m->st->position)
+        t->next_check++;
 }
 
 struct checkpoint_store *timeline_checkpoint_store(struct timeline *tl)
@@ -91,6 +95,7 @@ void timeline_destroy(struct timeline *tl)
     if (!tl)
         return;
     crew_destroy(tl->crew);
+    branches_finish(tl);
     place_finish(tl);
     env_finish(tl);
     diverge_finish(tl);

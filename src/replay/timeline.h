@@ -63,6 +63,7 @@ struct timeline_config {
     uint64_t checkpoint_memory;      /* budget in bytes; 0: 1 GiB */
     bool live;                       /* goes on past the edge; false: a recording that ends there */
     bool sleep;                      /* a sleeping guest sleeps in real time; false: its clock jumps */
+    bool branches;                   /* who writes to the guest in the past makes a branch; false: is refused */
     /* Tuning, for tests; 0: the default. */
     uint64_t checkpoint_interval_ns; /* host time between lasting checkpoints (250 ms) */
     uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (10 ms) */
@@ -86,6 +87,7 @@ enum timeline_reason {
     TIMELINE_INTERRUPTED,  /* poll() asked for it */
     TIMELINE_GUEST_END,    /* the guest has ended (machine.st->end); going back is possible */
     TIMELINE_DIVERGED,     /* replay disagrees with the log: timeline_divergence() says how */
+    TIMELINE_ASLEEP,       /* at the end of a branch the guest sleeps, and nothing on it will wake it */
 };
 
 #define TIMELINE_MAX_OTHERS 7
@@ -119,7 +121,7 @@ void timeline_adopt(struct timeline *tl, struct event_log *log, icount_t edge, v
                     struct witness_log *witnesses);
 /* Those of the history so far. */
 const struct witness_log *timeline_witnesses(const struct timeline *tl);
-/* Places at which the state is known, for a timeline that replays: `check` is called
+/* Places of the trunk at which the state is known, for a timeline that replays: `check` is called
  * with the machine standing at each of these (sorted) positions that it passes for
  * the first time, and a checkpoint of it. It returns false and says in *err what
  * differs; then the run ends with TIMELINE_DIVERGED. The array must stay. */
@@ -207,8 +209,8 @@ size_t timeline_replay_breaks(const struct timeline *tl, const icount_t **positi
 void timeline_look_by(struct timeline *tl, unsigned cpu);
 
 /* The outside world acts on the guest. These are recorded. All but input take a
- * step of their own, at once; in the past they are refused (-EROFS) with a text
- * that says what to do. Return 0 or a negative errno with *err. */
+ * step of their own, at once. In the past, with config.branches, a write, a reset or the power button begins a branch and
+ * is its first step; all else is refused (-EROFS) with a text that says what to do. Return 0 or a negative errno with *err. */
 int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, const void *data,
                           uint32_t len, struct error *err);
 int timeline_write_register(struct timeline *tl, unsigned number, const void *value, uint32_t len,
@@ -236,6 +238,59 @@ void timeline_input(struct timeline *tl, struct device *dev, const void *data, s
 /* Bytes that wait for that device: back-pressure for whoever feeds it. */
 size_t timeline_input_pending(const struct timeline *tl, const struct device *dev);
 
+/* Branches: other histories. One leaves its parent at a position, its *fork*: what lies before is the parent's history and
+ * its own, shared; from there on it has a log, states and an edge of its own, and its parent's are what they were. All that
+ * is said here of positions, of the edge and of the past is said of the branch in use. Number 0 is the trunk: the history
+ * that the machine began with.
+ *
+ * The outside answers nothing on a branch: no input comes by itself, output is told with timeline_outside() false, the
+ * host's clock goes on from its last reading by virtual time, random bytes are a function of fork and position, files are
+ * refused, sleeps cost no time. What was answered is logged there. Once it is made live, all this is as on the trunk. */
+struct timeline_branch {
+    unsigned id;
+    const char *name;       /* NULL: it has none */
+    unsigned parent;        /* id; the trunk's is its own */
+    icount_t fork, edge, position; /* position: where the machine stands on it, or stood when it was left */
+    uint64_t events;        /* of its own */
+    unsigned forks;         /* branches that have it as parent */
+    bool live, current;
+};
+/* Most branches, with the trunk; and how many without a name, a fork and not in use are kept: the oldest goes when another
+ * is made. */
+#define TIMELINE_BRANCHES  64u
+#define TIMELINE_NAMELESS  8u
+#define TIMELINE_NAME_MOST 63u /* bytes of a branch's name */
+/* Id of the one in use. */
+unsigned timeline_branch(const struct timeline *tl);
+/* In the order they were made. *list is good until branches change. Returns how many. */
+size_t timeline_branches(const struct timeline *tl, struct timeline_branch list[TIMELINE_BRANCHES]);
+/* By name, or by number as text. 0 and *id, or -ENOENT with *err. */
+int timeline_branch_find(const struct timeline *tl, const char *name, unsigned *id, struct error *err);
+/* Begin a branch at the present position, and use it; name may be NULL. Names begin with a letter, and are of letters,
+ * digits and . _ - : -EINVAL, -EEXIST, -ENOSPC. */
+int timeline_branch_make(struct timeline *tl, const char *name, struct error *err);
+/* Name the one in use, or name it otherwise. */
+int timeline_branch_name(struct timeline *tl, const char *name, struct error *err);
+/* Use another one: the machine stands where it was left. */
+int timeline_branch_use(struct timeline *tl, unsigned id, struct error *err);
+/* Forget one. If it is in use, its parent is used, at the fork, or where we stand if that is before it. -EBUSY: others fork
+ * from it, or it is the trunk. */
+int timeline_branch_drop(struct timeline *tl, unsigned id, struct error *err);
+/* From now on the outside answers on the branch in use. -EROFS: the trunk is not live, either. */
+int timeline_branch_live(struct timeline *tl, struct error *err);
+/* Does the outside answer on the branch in use? */
+bool timeline_outside(const struct timeline *tl);
+/* What whoever writes the history of a branch down has to know. */
+struct timeline_history {
+    const struct event_log *log;
+    const struct witness_log *witnesses;
+    const struct checkpoint_line *line;
+    icount_t edge;
+    vtime_t edge_vtime;
+};
+/* -ENOENT: there is no such branch (any more). */
+int timeline_history(const struct timeline *tl, unsigned id, struct timeline_history *h);
+
 /* Named snapshots: names for positions. The checkpoint that lies at one is the last that has to go when memory for
  * checkpoints is short; going there then restores the nearest one before it, and runs. */
 struct timeline_snapshot {
@@ -244,6 +299,7 @@ struct timeline_snapshot {
     vtime_t vtime;
     uint64_t made_ns;  /* the caller's note: when it was named, ns since 1970 */
     bool pinned;       /* a checkpoint there is kept for it, as long as there is memory */
+    unsigned branch;   /* id: whose position it is */
 };
 /* Name the present (replacing an older snapshot of that name). */
 int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err);
@@ -251,7 +307,7 @@ int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_
 void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot *snapshot);
 /* Counts changes to the list. */
 uint64_t timeline_snapshot_changes(const struct timeline *tl);
-/* Go there; -ENOENT with *err if there is none of that name. */
+/* Go there, to its branch; -ENOENT with *err if there is none of that name. */
 int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err);
 int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err);
 size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snapshot **list);

@@ -1,6 +1,7 @@
 /*
  * The parts of the timeline, for each other:
  *   timeline.c   making it, giving it a history, looking at it
+ *   branches.c   other histories, and what is answered on them
  *   points.c     break- and watchpoints, hits, replay_break positions
  *   outside.c    what the outside world does to the guest
  *   snapshots.c  the user's names for places
@@ -73,6 +74,7 @@ enum run_end {
     RUN_GUEST_END,
     RUN_REPLAY_END,
     RUN_DIVERGED,
+    RUN_ASLEEP,      /* on a branch nothing will wake the guest */
 };
 
 /* Where in the history somebody is who runs it: the timeline, a worker of a search. */
@@ -185,6 +187,38 @@ struct clusters {
     uint64_t seen;            /* events of the log that are in it */
 };
 
+/* What is a history's own: in the timeline while it is in use, else here. */
+struct history {
+    struct event_log *log;
+    struct checkpoint_line *line;
+    icount_t edge;
+    vtime_t edge_vtime;
+    bool live, sleep;         /* config's */
+    bool outside;
+    uint64_t hold;
+    struct reader reader;
+    struct clusters clusters;
+    struct truth truth;
+    uint64_t effort_ns;       /* placement's */
+    icount_t consolidated;
+};
+
+struct branch {
+    unsigned id;
+    char *name;               /* NULL: none */
+    struct branch *parent;    /* NULL: it is the trunk */
+    icount_t fork;
+    struct history h;         /* good while it is not in use */
+    struct checkpoint *left;  /* where it was left; held. NULL: it is in use */
+};
+
+struct branches {
+    struct branch **list;     /* in the order they were made; the first is the trunk */
+    size_t count;
+    struct branch *now;       /* in use */
+    unsigned last_id;
+};
+
 struct timeline {
     struct machine *m;
     struct timeline_config cfg;
@@ -212,12 +246,32 @@ struct timeline {
     struct truth truth;         /* diverge.c */
     struct points points;       /* points.c */
     struct names names;         /* snapshots.c */
+    struct branches branches;   /* branches.c; a replica has none */
+    bool outside;               /* the outside answers questions at the edge */
     struct timeline_stats stats;
 };
+
+/* branches.c */
+void branches_init(struct timeline *tl);
+void branches_finish(struct timeline *tl);
+/* The guest is about to be changed at the present position: be where that may be. `what`: "write memory". 0, or -EROFS... */
+int branches_make_way(struct timeline *tl, const char *what, struct error *err);
+/* What the trunk's states are compared with. */
+struct truth *branches_trunk_truth(struct timeline *tl);
+/* Whose position it is, seen from the branch in use. */
+const struct branch *branches_owner(const struct timeline *tl, icount_t position);
+const struct branch *branches_by_id(const struct timeline *tl, unsigned id);
+/* The line of checkpoints of a branch. */
+struct checkpoint_line *branches_line(const struct timeline *tl, const struct branch *b);
+/* Answers where the outside gives none: ns since 1970; random bytes. */
+uint64_t branches_clock(struct timeline *tl);
+void branches_entropy(struct timeline *tl, void *buf, size_t len);
 
 /* env.c */
 void env_init(struct timeline *tl);
 void env_finish(struct timeline *tl);
+/* Forget input that waits. */
+void env_drop_input(struct reader *r);
 /* The machine was put at its present position: find our place in the log. */
 void env_seek(struct timeline *tl);
 /* The next event that was not yet applied and is bound to the present position, or NULL. */
@@ -238,15 +292,19 @@ vtime_t env_edge_now(const struct timeline *tl);
 /* clusters.c */
 /* struct machine_env.image_read. */
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
-void clusters_finish(struct timeline *tl);
+void clusters_finish(struct clusters *t);
 
 /* outside.c */
+/* -EROFS with *err, which says that one cannot do `what` here, unless we stand at a live edge. */
+int outside_check_edge(const struct timeline *tl, const char *what, struct error *err);
 /* We stand at the live edge: if other CPUs are to be held than are, the step from here is that event. */
 void outside_hold(struct timeline *tl);
 
 /* diverge.c */
 void diverge_init(struct timeline *tl);
 void diverge_finish(struct timeline *tl);
+/* What is known of a branch that begins at `fork`, on the history in use. */
+void diverge_fork(const struct timeline *tl, struct truth *t, icount_t fork);
 /* Something from outside is about to be recorded for the present position: see to it
  * that a replay that treats it differently is soon found out. */
 void diverge_expect(struct timeline *tl);
@@ -277,6 +335,8 @@ void run_changed(struct timeline *tl);
 /* place.c */
 void place_init(struct timeline *tl);
 void place_finish(struct timeline *tl);
+/* Another line of checkpoints is about to be used, and place_restore() called: note what is known of this one. */
+void place_leave(struct timeline *tl);
 /* Restore a checkpoint. */
 void place_restore(struct timeline *tl, struct checkpoint *c);
 /* Place one at the present (canonical) position. */
@@ -309,6 +369,8 @@ const struct cpu *steps_find_last(struct timeline *tl, uint64_t cpus, enum run_e
 /* snapshots.c */
 /* Checkpoints were dropped for want of memory. */
 void snapshots_trimmed(struct timeline *tl);
+/* A branch is about to be forgotten: so are the names of its places. */
+void snapshots_forget(struct timeline *tl, unsigned branch);
 void snapshots_finish(struct timeline *tl);
 
 /* replica.c */
@@ -316,6 +378,8 @@ void snapshots_finish(struct timeline *tl);
  * silent, with its own place in log and store. It may run in another thread while the leader stands. */
 struct timeline *replica_create(const struct timeline *leader, struct machine *m, const struct timeline_host *host);
 void replica_destroy(struct timeline *tl);
+/* The leader is about to use another history: stand where all begin, and let go of this one. */
+void replica_rest(struct timeline *tl);
 /* The leader has gone on, and is about to stand: take over how far history reaches. */
 void replica_catch_up(struct timeline *tl);
 /* Go to a position of history, by the nearest checkpoint. Hits go to the machine's traps.hit. Anything but RUN_LIMIT: did not get there. */
@@ -323,5 +387,7 @@ enum run_end replica_go(struct timeline *tl, icount_t position);
 
 /* query.c */
 void crew_destroy(struct crew *crew);
+/* replica_rest() of all replicas. NULL: nobody. */
+void crew_rest(struct crew *crew);
 
 #endif

@@ -37,6 +37,25 @@ void witness_log_finish(struct witness_log *l)
     *l = (struct witness_log){.count = 0};
 }
 
+void witness_log_copy(struct witness_log *to, const struct witness_log *from, size_t count)
+{
+    size_t bytes = witness_bytes(&from->shape);
+
+    witness_log_init(to, from->shape);
+    to->count = to->cap = count;
+    to->positions = xmalloc(count * sizeof(to->positions[0]) + 1);
+    to->tags = xmalloc(count * bytes + 1);
+    if (count) {
+        memcpy(to->positions, from->positions, count * sizeof(to->positions[0]));
+        memcpy(to->tags, from->tags, count * bytes);
+    }
+    to->partial = from->partial < count ? from->partial : count;
+    if (!from->known)
+        return;
+    to->known = xmalloc(bytes);
+    memcpy(to->known, from->known, bytes);
+}
+
 uint8_t *witness_log_add(struct witness_log *l, icount_t position)
 {
     size_t bytes = witness_bytes(&l->shape);

@@ -46,6 +46,8 @@ static inline size_t witness_bytes(const struct witness_shape *s)
 
 void witness_log_init(struct witness_log *l, struct witness_shape shape);
 void witness_log_finish(struct witness_log *l);
+/* A new one of the first `count` of another. */
+void witness_log_copy(struct witness_log *to, const struct witness_log *from, size_t count);
 /* Add one, whose position must be after that of the last; returns its tags, to be filled. */
 uint8_t *witness_log_add(struct witness_log *l, icount_t position);
 const uint8_t *witness_log_tags(const struct witness_log *l, size_t n);

@@ -248,12 +248,23 @@ struct user_point {
     struct user *user;
 };
 
+/* A branch as the oracle sees it: a machine that runs the branch's log straight from the beginning. */
+struct twig {
+    unsigned id;
+    struct oracle *o;
+    icount_t fork;
+    size_t silent;            /* bytes of output before the fork: not the branch's */
+    struct buffer output;     /* heard */
+};
+
 struct user {
     uint64_t rng, seed;
-    bool may_end;
+    bool may_end, branches;
     struct timeline *tl;
     struct machine *m;
-    struct oracle *o;
+    struct twig twigs[TIMELINE_BRANCHES], *twig; /* that of the branch in use */
+    unsigned ntwigs;
+    struct oracle *o;         /* its */
     uint64_t now;             /* host time */
     uint64_t tick;            /* most ns that one look at the clock takes */
     unsigned poll_odds;       /* one poll in that many interrupts; 0: none */
@@ -262,7 +273,6 @@ struct user {
     icount_t interrupt_at;    /* interrupt when the guest has come so far */
     bool interrupt;           /* the next poll interrupts */
     unsigned clusters_read;   /* of the disk's image: a bit each */
-    struct buffer output;
     struct user_point points[MAX_POINTS];
     unsigned npoints;
     unsigned operations;
@@ -295,7 +305,7 @@ static void host_entropy(void *ctx, void *buf, size_t len)
 static void host_output(void *ctx, struct device *dev, const void *buf, size_t len)
 {
     (void)dev;
-    buffer_append(&((struct user *)ctx)->output, buf, len);
+    buffer_append(&((struct user *)ctx)->twig->output, buf, len);
 }
 
 /* Now and then the host cannot read what was never read. (What was read once, can be.) */
@@ -387,7 +397,9 @@ static struct user *user_create(uint64_t seed, struct timeline_config config, st
     u->interrupt_at = ICOUNT_MAX;
     host.ctx = u;
     u->m = m;
-    u->o = oracle_create(twin);
+    u->branches = config.branches;
+    u->twig = &u->twigs[u->ntwigs++];
+    u->o = u->twig->o = oracle_create(twin);
     u->tl = timeline_create(m, &config, &host);
     oracle_extend(u->o, timeline_log(u->tl), 0);
     return u;
@@ -396,8 +408,10 @@ static struct user *user_create(uint64_t seed, struct timeline_config config, st
 static void user_destroy(struct user *u)
 {
     timeline_destroy(u->tl);
-    oracle_destroy(u->o);
-    buffer_finish(&u->output);
+    for (unsigned i = 0; i < u->ntwigs; i++) {
+        oracle_destroy(u->twigs[i].o);
+        buffer_finish(&u->twigs[i].output);
+    }
     free(u);
 }
 
@@ -464,12 +478,58 @@ static bool access_hit(const struct user *u, icount_t h)
     return false;
 }
 
+static struct machine *another_machine(void *ctx, struct error *err);
+
+static bool twig_lives(const struct user *u, const struct twig *t)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(u->tl, list);
+
+    for (size_t i = 0; i < n; i++)
+        if (list[i].id == t->id)
+            return true;
+    return false;
+}
+
+/* The branch in use may be another one, which nobody has heard of, and others may be gone. */
+static void follow(struct user *u)
+{
+    unsigned id = timeline_branch(u->tl), kept = 0;
+
+    for (unsigned i = 0; i < u->ntwigs; i++) {
+        if (twig_lives(u, &u->twigs[i])) {
+            u->twigs[kept++] = u->twigs[i];
+            continue;
+        }
+        oracle_destroy(u->twigs[i].o);
+        buffer_finish(&u->twigs[i].output);
+    }
+    u->ntwigs = kept;
+    u->twig = NULL;
+    for (unsigned i = 0; i < u->ntwigs; i++)
+        if (u->twigs[i].id == id)
+            u->twig = &u->twigs[i];
+    if (!u->twig) {
+        struct timeline_branch list[TIMELINE_BRANCHES];
+        size_t n = timeline_branches(u->tl, list);
+
+        MUST(list[n - 1].id == id && list[n - 1].current, "not the newest");
+        u->twig = &u->twigs[u->ntwigs++];
+        *u->twig = (struct twig){.id = id, .o = oracle_create(another_machine(u, NULL)), .fork = list[n - 1].fork};
+        oracle_extend(u->twig->o, timeline_log(u->tl), u->twig->fork);
+        u->twig->silent = u->twig->o->output.len;
+    }
+    u->o = u->twig->o;
+}
+
 /* After every operation. */
 static void check_state(struct user *u)
 {
     icount_t p = timeline_position(u->tl), edge = timeline_edge(u->tl);
+    const struct buffer *heard;
     size_t n;
 
+    follow(u);
     MUST(!u->m->between, "between two positions");
     MUST(p <= edge, "beyond the edge");
     MUST(!timeline_divergence(u->tl), "%s", timeline_divergence(u->tl));
@@ -477,8 +537,9 @@ static void check_state(struct user *u)
     MUST(machine_hash(u->m) == u->o->hash[p], "position %llu of %llu: another state", (unsigned long long)p,
          (unsigned long long)edge);
     /* At the edge a step may have been begun, and heard. */
-    n = u->o->output.len;
-    MUST(u->output.len >= n && (!n || !memcmp(u->output.data, u->o->output.data, n)), "output differs");
+    heard = &u->twig->output;
+    n = u->o->output.len - u->twig->silent;
+    MUST(heard->len >= n && (!n || !memcmp(heard->data, u->o->output.data + u->twig->silent, n)), "output differs");
 }
 
 /* One CPU, most of the time. */
@@ -497,6 +558,12 @@ static bool foreign_hit(const struct user *u, icount_t h, uint64_t cpus)
     return !(cpus >> owner(u->o, h) & 1) && exec_hit(u, h);
 }
 
+/* Nothing more is to be had from there. */
+static bool gave_up(const struct timeline_stop *stop)
+{
+    return stop->reason == TIMELINE_INTERRUPTED || stop->reason == TIMELINE_ASLEEP;
+}
+
 static void check_step_forward(struct user *u, uint64_t cpus)
 {
     icount_t from = timeline_position(u->tl), at, want = from;
@@ -508,7 +575,7 @@ static void check_step_forward(struct user *u, uint64_t cpus)
     timeline_step(u->tl, FORWARD, cpus, &stop);
     check_state(u);
     at = timeline_position(u->tl);
-    if (stop.reason == TIMELINE_INTERRUPTED)
+    if (gave_up(&stop))
         return;
     while (!done) {
         if (want + 1 >= o->count) {
@@ -552,7 +619,7 @@ static void check_step_backward(struct user *u, uint64_t cpus)
     timeline_step(u->tl, BACKWARD, cpus, &stop);
     check_state(u);
     at = timeline_position(u->tl);
-    if (stop.reason == TIMELINE_INTERRUPTED)
+    if (gave_up(&stop))
         return;
     while (want && !made)
         made = is_step_of(o, --want, cpus);
@@ -661,6 +728,9 @@ static void check_forward(struct user *u)
     case TIMELINE_GUEST_END:
         MUST(u->m->st->end, "the guest runs");
         break;
+    case TIMELINE_ASLEEP:
+        MUST(timeline_branch(u->tl) && timeline_at_edge(u->tl), "asleep on the trunk");
+        break;
     case TIMELINE_INTERRUPTED:
     case TIMELINE_REPLAY_END:
         break;
@@ -716,7 +786,7 @@ static void check_seek(struct user *u)
         MUST(timeline_position(u->tl) == to, "at %llu, not %llu", (unsigned long long)timeline_position(u->tl),
              (unsigned long long)to);
     else
-        MUST(stop.reason == TIMELINE_INTERRUPTED || (to > edge && stop.reason == TIMELINE_GUEST_END) ||
+        MUST(gave_up(&stop) || (to > edge && stop.reason == TIMELINE_GUEST_END) ||
                  (to > edge && stop.reason == TIMELINE_REPLAY_END),
              "reason %d", stop.reason);
 }
@@ -750,7 +820,7 @@ static void check_last_write(struct user *u)
     ck_assert_int_eq(timeline_last_write(u->tl, &(struct timeline_point){.address = address, .len = len}, &stop, NULL), 0);
     check_state(u);
     at = timeline_position(u->tl);
-    if (stop.reason == TIMELINE_INTERRUPTED)
+    if (gave_up(&stop))
         return;
     for (h = from; h > 0 && !found;) {
         h--;
@@ -965,7 +1035,8 @@ static void write_something(struct user *u)
     uint32_t value = toy_rand(&u->rng), n = roll(u, 9);
     uint64_t address = TOY_VIRTUAL + 0x2000 + roll(u, TOY_BYTES - 0x2000 - 4);
     icount_t from = timeline_position(u->tl);
-    bool edge = timeline_at_edge(u->tl), physical = roll(u, 2);
+    unsigned branch = timeline_branch(u->tl);
+    bool edge = timeline_at_edge(u->tl), physical = roll(u, 2), begun = edge && step_event_at(u->o, from);
     struct error err;
     int r;
 
@@ -976,8 +1047,72 @@ static void write_something(struct user *u)
         value = n == 8 ? value % 0xa00 & ~7u : value;
         r = timeline_write_register(u->tl, n, &value, 4, &err);
     }
-    MUST(r == (edge ? 0 : -EROFS), "write: %d", r);
-    MUST(timeline_position(u->tl) == from + edge, "a write takes one step");
+    MUST(r == (edge || u->branches ? 0 : -EROFS), "write: %d", r);
+    MUST(timeline_position(u->tl) == from + (r == 0) + begun, "a write takes one step, after one that was begun");
+    MUST(edge == (timeline_branch(u->tl) == branch) || !u->branches, "a write in the past, and only that, makes a branch");
+    check_state(u);
+}
+
+/* ---- branches ---- */
+
+static void use_some_branch(struct user *u, const struct timeline_branch *list, size_t n)
+{
+    const struct timeline_branch *b = &list[roll(u, (uint32_t)n)];
+
+    ck_assert_int_eq(timeline_branch_use(u->tl, b->id, NULL), 0);
+    MUST(timeline_branch(u->tl) == b->id && timeline_position(u->tl) == b->position && timeline_edge(u->tl) == b->edge,
+         "branch %u was left at %llu of %llu", b->id, (unsigned long long)b->position, (unsigned long long)b->edge);
+}
+
+static void drop_some_branch(struct user *u, const struct timeline_branch *list, size_t n)
+{
+    const struct timeline_branch *b = &list[roll(u, (uint32_t)n)];
+    icount_t here = timeline_position(u->tl);
+    int r = timeline_branch_drop(u->tl, b->id, &(struct error){0});
+
+    MUST(r == (b->forks || !b->id ? -EBUSY : 0), "drop: %d", r);
+    if (r == 0 && b->current)
+        MUST(timeline_branch(u->tl) == b->parent && timeline_position(u->tl) == (here < b->fork ? here : b->fork),
+             "dropped from %llu, forks at %llu, stands at %llu", (unsigned long long)here, (unsigned long long)b->fork,
+             (unsigned long long)timeline_position(u->tl));
+    else
+        MUST(timeline_position(u->tl) == here, "moved");
+}
+
+static void make_some_branch(struct user *u)
+{
+    icount_t here = timeline_position(u->tl);
+    char name[16];
+
+    snprintf(name, sizeof(name), "b%u", u->operations);
+    ck_assert_int_eq(timeline_branch_make(u->tl, roll(u, 2) ? name : NULL, NULL), 0);
+    MUST(timeline_position(u->tl) == here && timeline_edge(u->tl) == here, "a branch begins with nothing");
+}
+
+/* Each of them costs the oracle a run from the beginning. */
+static void branch_somehow(struct user *u)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(u->tl, list);
+
+    if (!u->branches)
+        return;
+    switch (roll(u, 5)) {
+    case 0:
+    case 1:
+        use_some_branch(u, list, n);
+        break;
+    case 2:
+        if (n < 6)
+            make_some_branch(u);
+        break;
+    case 3:
+        if (timeline_branch(u->tl) && !roll(u, 3))
+            ck_assert_int_eq(timeline_branch_live(u->tl, NULL), 0);
+        break;
+    default:
+        drop_some_branch(u, list, n);
+    }
     check_state(u);
 }
 
@@ -1056,6 +1191,7 @@ static void user_acts(struct user *u)
     DO(2, "break", change_breaks(u));
     DO(3, "last write", check_last_write(u));
     DO(3, "query", check_query(u));
+    DO(4, "branch", branch_somehow(u));
 #undef DO
     if (!roll(u, 12) && timeline_at_edge(u->tl)) {
         ck_assert_int_eq(timeline_reset(u->tl, NULL), 0);
@@ -1076,7 +1212,7 @@ static struct machine *random_machine(uint64_t seed, unsigned ncpus, bool may_en
     return m;
 }
 
-static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
+static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end, bool branches)
 {
     struct machine *m = random_machine(seed, ncpus, may_end), *twin = random_machine(seed, ncpus, may_end);
     uint64_t rng = seed;
@@ -1085,6 +1221,7 @@ static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
     struct timeline_config config = {
         .live = true,
         .sleep = toy_rand(&rng) % 2,
+        .branches = branches,
         /* Sometimes hardly anything fits, and everything is thinned. */
         .checkpoint_memory = toy_rand(&rng) % 3 ? 64u << 20 : 300000,
         .checkpoint_interval_ns = 2000000 + toy_rand(&rng) % 6000000,
@@ -1107,7 +1244,7 @@ static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end)
 START_TEST(every_operation_ends_where_the_oracle_says)
 {
     for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + 25; seed++) {
-        struct user *u = random_user(seed, 1, seed % 3 == 0);
+        struct user *u = random_user(seed, 1, seed % 3 == 0, false);
 
         for (unsigned i = 0; i < 120; i++)
             user_acts(u);
@@ -1119,9 +1256,21 @@ END_TEST
 START_TEST(with_several_cpus_too)
 {
     for (uint64_t seed = (uint64_t)_i * 12; seed < (uint64_t)_i * 12 + 12; seed++) {
-        struct user *u = random_user(seed, 2 + seed % 4, seed % 3 == 0);
+        struct user *u = random_user(seed, 2 + seed % 4, seed % 3 == 0, false);
 
         for (unsigned i = 0; i < 120; i++)
+            user_acts(u);
+        user_destroy(u);
+    }
+}
+END_TEST
+
+START_TEST(on_every_branch_too)
+{
+    for (uint64_t seed = 1000 + (uint64_t)_i * 12; seed < 1000 + (uint64_t)_i * 12 + 12; seed++) {
+        struct user *u = random_user(seed, 1 + seed % 3, seed % 3 == 0, true);
+
+        for (unsigned i = 0; i < 200; i++)
             user_acts(u);
         user_destroy(u);
     }
@@ -1136,6 +1285,7 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, every_operation_ends_where_the_oracle_says, 0, 8);
     tcase_add_loop_test(t, with_several_cpus_too, 0, 8);
+    tcase_add_loop_test(t, on_every_branch_too, 0, 8);
     suite_add_tcase(s, t);
     return s;
 }
