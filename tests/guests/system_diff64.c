@@ -27,10 +27,21 @@ enum {
     FIRST_RANDOM = 12, NRANDOM = 24, GDT_ENTRIES = FIRST_RANDOM + NRANDOM + 1,
     KTEXT = 0x20000, UTEXT = 0x30000, KSTACK = 0x58000, USTACK = 0x68000, DATA = 0x78000, LOW_END = 0x9f000,
     STACKS = 0x50000, /* RSP0..2, IST2...: pages of their own */
-    KIND_COUNT = 20,
+    KIND_COUNT = 21,
 };
+/* With five levels of tables, too: a frame that reaches into an absent page is partly written by some, and pushed by the
+ * supervisor whatever the new level. */
+#define NOT_CANONICAL(...) PICK(0x8000000000000000, 0x100000000000010, __VA_ARGS__)
 #define MIRROR 0xffff800000000000ull
+#ifdef LA57
+#define ROOT   pml5
+#define LEVELS 0x1000ull /* CR4.LA57 */
+#define PAGED  0x1000000000000ull
+#else
+#define ROOT   pml4
+#define LEVELS 0ull
 #define PAGED  0x8000000000ull
+#endif
 
 struct tss { u32 reserved; u64 rsp[3]; u64 reserved1; u64 ist[8]; u16 reserved2[3], io_map; } __attribute__((packed));
 struct frame { u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax, vector, error, rip, cs, rflags, rsp, ss; };
@@ -39,10 +50,21 @@ static struct { u32 lo, hi; } gdt[GDT_ENTRIES] __attribute__((aligned(16))), ldt
 static struct { u32 word[4]; } idt[256] __attribute__((aligned(16)));
 static struct tss tss_main __attribute__((aligned(16))), tss_other[4] __attribute__((aligned(16)));
 u8 ist1[16384] __attribute__((aligned(16)));
-/* Tables: one to one, and the levels above the page of cases of paging. */
+/* Tables: one to one, and those of PAGED. */
 u64 pml5[512] __attribute__((aligned(4096))), pml4[512] __attribute__((aligned(4096))), low_pdpt[512] __attribute__((aligned(4096))),
     low_pd[512] __attribute__((aligned(4096))), low_pt[512] __attribute__((aligned(4096)));
-static u64 test_pdpt[512] __attribute__((aligned(4096))), test_pd[512] __attribute__((aligned(4096))), test_pt[512] __attribute__((aligned(4096)));
+static u64 test_pml4[512] __attribute__((aligned(4096), unused)), test_pdpt[512] __attribute__((aligned(4096))),
+    test_pd[512] __attribute__((aligned(4096))), test_pt[512] __attribute__((aligned(4096)));
+/* The entries for PAGED, from the root's to the page's. */
+static u64 *const path[] = {
+#ifdef LA57
+    &pml5[1], &test_pml4[0],
+#else
+    &pml4[1],
+#endif
+    &test_pdpt[0], &test_pd[0], &test_pt[0],
+};
+enum { DEPTH = sizeof path / sizeof path[0] };
 
 static u32 number, kind, rng = SEED, compat, level;
 static u32 seg_selector;
@@ -119,7 +141,7 @@ static u32 random_selector(void)
 
 static u64 random_offset(void)
 {
-    u64 v = PICK(0x44000, 0x45000, 0x2000, 0x3456, 0x4000, 0x10000);
+    u64 v = PICK(0x44000, 0x45000, 0x2000, 0x3456, 0x4000, 0x6000); /* nowhere near the stacks, whatever the base */
 
     /* Targets that are not canonical: makers differ. */
     return below(5) ? v : PICK(0x100044000, MIRROR + 0x44000, MIRROR + 0x3456);
@@ -177,7 +199,7 @@ static void make_tss(struct tss *t)
         t->rsp[i] = STACKS + 0x1000 * i + 0xff0 + below(16);
     t->ist[0] = (u64)(ist1 + sizeof ist1);
     for (u32 i = 1; i < 7; i++)
-        t->ist[i] = below(8) ? STACKS + 0x3800 + 0x200 * i : PICK(0x8000000000000000, 0x800000000010, MIRROR + STACKS + 0x800);
+        t->ist[i] = below(8) ? STACKS + 0x3800 + 0x200 * i : NOT_CANONICAL(MIRROR + STACKS + 0x800);
     t->io_map = 0x68;
 }
 
@@ -342,16 +364,20 @@ static void case_page(void)
 {
     u64 offset = PICK(0, 8, 0xffc, 0x7f0), address = PAGED + offset;
     u64 bits = below(6) ? 0 : PICK(1ull << 51, 1ull << 45, 1ull << 52, 1ull << 62, 0x80);
-    u32 where = below(4), nx = !below(4);
-    u64 *entries[4] = {&pml4[1], &test_pdpt[0], &test_pd[0], &test_pt[0]};
-    u64 next[4] = {(u64)test_pdpt, (u64)test_pd, (u64)test_pt, DATA};
+    u32 where = below(DEPTH), nx = !below(4), large = below(3) ? 0 : 1 + below(2), leaf = DEPTH - 1 - large;
 
-    for (u32 i = 0; i < 4; i++) {
-        *entries[i] = next[i] | (rnd() & 0x66) | 6 * (below(3) != 0) | (below(10) ? 1 : 0);
+    for (u32 i = 0; i < DEPTH; i++) {
+        *path[i] = (i + 1 < DEPTH ? (u64)path[i + 1] : DATA) | (rnd() & 0x66) | 6 * (below(3) != 0) | (below(10) ? 1 : 0);
+        if (large && i == leaf) { /* memory from 0; PAT, G, and what is reserved in the address */
+            *path[i] = (*path[i] & 0xfff) | 0x80 | (rnd() & 0x1100) | (below(6) ? 0 : PICK(0x2000, 0x40000, 0x100000, 1ull << 29));
+            address += DATA;
+        }
         if (i == where)
-            *entries[i] |= bits | (u64)nx << 63;
+            *path[i] |= bits | (u64)nx << 63;
     }
-    *entries[3] |= (u64)(rnd() & 15) << 59;
+    if (large == 1)
+        *path[leaf] &= ~(1ull << 29);
+    *path[leaf] |= (u64)(rnd() & 15) << 59;
     cr0 = (cr0 & ~0x10000ull) | below(2) << 16;
     cr4 |= (u64)below(2) << 20 | (u64)below(2) << 21 | (u64)below(2) << 22;
     if (below(3) == 0)
@@ -377,7 +403,8 @@ static void case_canonical(void)
     static const u32 list[][2] = {{3, 0x038b48}, {3, 0x038948}, {1, 0x50}, {1, 0x58}, {2, 0x23ff}, {2, 0xe3ff}, {2, 0xd3ff}, {4, 0x24048b48},
         {4, 0x24448b48}, {1, 0xc3}, {2, 0x006a}, {4, 0x000001c8}, {1, 0xc9}, {3, 0x45848b}, {2, 0xa548}, {4, 0x03b10f48}, {3, 0x306548}};
     u32 n = below(13);
-    u64 v = PICK(0x800000000000, 0x7ffffffffffc, 0xffff7ffffffffffc, 0xffff800000078000, 0x8000000000000000, 0x7fffffffffffffff, DATA);
+    u64 v = below(2) ? PICK(0x800000000000, 0x7ffffffffffc, 0xffff7ffffffffffc, 0xffff800000078000, 0x8000000000000000, 0x7fffffffffffffff, DATA) :
+        PICK(0x100000000000000, 0xfffffffffffffc, 0xfefffffffffffffc, 0xff00000000078000, 0xffffffffffffff, 0x1ffffffffffffff);
 
     f->rbx = f->rbp = v;
     if (below(2))
@@ -394,19 +421,16 @@ static void case_system_register(void)
     u64 v;
 
     if (which < 2) {
-        u32 n = cr[below(4)];
+        u32 n = cr[below(compat ? 3 : 4)];
 
-        v = n == 0 ? cr0 ^ (below(3) ? PICK(1, 2, 4, 8, 0x10, 0x20, 0x10000, 0x40000, 0x40000000) : 0) : n == 3 ? (u64)pml4 | below(4) << 3 :
-            n == 4 ? cr4 ^ PICK(1, 2, 4, 8, 0x10, 0x40, 0x80, 0x100, 0x200, 0x400, 0x10000, 0x400000) : below(16);
-        if (n == 0)
-            v |= below(8) ? 0 : 1ull << 40;
+        v = n == 0 ? cr0 ^ (below(3) ? PICK(1, 2, 4, 8, 0x10, 0x20, 0x10000, 0x40000, 0x40000000) : 0) : n == 3 ? (u64)ROOT | below(4) << 3 :
+            n == 4 ? cr4 ^ PICK(1, 2, 4, 8, 0x10, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x10000, 0x100000, 0x200000, 0x400000) : below(16);
+        /* CR4.LA57 and the upper half of CR0 stay: not everybody refuses to change them. */
         if (n == 0)
             v |= 0x80000001; /* not out of long mode */
         f->rax = v;
         emit(compat ? 2 : 3, compat ? 0x220f : n == 8 ? 0x220f44 : 0x220f40);
         emit(1, 0xc0 | (n & 7) << 3);
-        if (compat && n == 8)
-            code[-1] = 0xc0;
     } else if (which == 2) {
         f->rax = rnd(); /* the upper half of DR6 and DR7 is reserved; not everywhere */
         emit(2, 0x230f);
@@ -439,6 +463,17 @@ static void case_base(void)
     }
 }
 
+/* What UMIP keeps from level 3. */
+static void case_store(void)
+{
+    static const u32 list[][2] = {{3, 0xc0000f}, {3, 0xc8000f}, {3, 0xe0010f}, {3, 0x07010f}, {3, 0x0f010f}, {3, 0x00000f}, {3, 0x27010f}};
+    u32 n = below(7);
+
+    cr4 |= (u64)below(2) << 11;
+    f->rdi = f->rax = DATA;
+    emit(list[n][0], list[n][1]);
+}
+
 static void segments(u32 selector)
 {
     __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs" : : "r"(selector));
@@ -462,7 +497,7 @@ static void next_case(void)
     make_tss(&tss_main);
     random_tables();
     seg_selector = random_selector();
-    pml4[1] = 0;
+    *path[0] = 0;
     for (u32 i = 0; i < 15; i++)
         g[i] = 0x1000 + i;
     f->cs = compat ? (level ? UCODE32 : KCODE32) : level ? UCODE : KCODE;
@@ -471,10 +506,7 @@ static void next_case(void)
     f->rsp = level ? USTACK : KSTACK;
     f->rflags = 2;
     cr0 = 0x80010033;
-    cr4 = 0x6b0 & ~0x80ull;
-#ifdef LA57
-    cr4 |= 0x1000;
-#endif
+    cr4 = 0x630 | LEVELS;
     wrmsr(EFER, 0xd01);
     *(u64 *)DATA = *(u64 *)(DATA + 8) = 0xccccccccccccccccull;
     segments(UDATA);
@@ -516,9 +548,11 @@ static void next_case(void)
         emit(1, 0x90 + below(16));
         break;
     case 13:
+        if (seg_selector < 4) /* LTR of none is not refused everywhere */
+            seg_selector = TSS_SEL;
         mov_selector();
-        emit(2, 0x000f);
-        emit(1, below(2) ? 0xd0 : 0xd8);
+        emit(2, 0x000f); /* lldt, ltr; LLDT does not look at the upper half everywhere */
+        emit(1, below(2) && !gdt[(seg_selector >> 3) + 1].hi && !gdt[(seg_selector >> 3) + 1].lo ? 0xd0 : 0xd8);
         break;
     case 14: case_syscall(); break;
     case 15: case 16:
@@ -533,6 +567,7 @@ static void next_case(void)
         break;
     case 18: case_system_register(); break;
     case 19: case_base(); break;
+    case 20: case_store(); break;
     }
     if (compat)
         for (u32 i = 0; i < 15; i++)
@@ -617,22 +652,15 @@ static void report(void)
     hex(sum((void *)STACKS, 0x6000));
     hex(sum((void *)(KSTACK - 0x200), 0x200));
     hex(sum((void *)(USTACK - 0x200), 0x200));
+    hex(sum((void *)DATA, 16));
     if (kind == 15 || kind == 16) {
         u64 a = f->vector == 14 ? 0x20 : 0; /* A after a fault: implementation's choice */
 
-        hex(pml4[1] & ~a);
-        hex(test_pdpt[0] & ~a);
-        hex(test_pd[0] & ~a);
-        hex(test_pt[0] & ~a);
+        for (u32 i = 0; i < DEPTH; i++)
+            hex(*path[i] & ~a);
     }
     put('\n');
-    __asm__ volatile("mov %0, %%cr8; mov %1, %%dr7; mov %2, %%cr3" : : "r"(0ull), "r"(0x400ull), "r"(
-#ifdef LA57
-        pml5
-#else
-        pml4
-#endif
-        ));
+    __asm__ volatile("mov %0, %%cr8; mov %1, %%dr7; mov %2, %%cr3" : : "r"(0ull), "r"(0x400ull), "r"(ROOT));
 }
 
 void handle(struct frame *frame);
@@ -647,11 +675,7 @@ void handle(struct frame *frame)
         for (;;)
             __asm__ volatile("cli; hlt");
     }
-    __asm__ volatile("mov %0, %%cr4" : : "r"(0x630ull
-#ifdef LA57
-        | 0x1000
-#endif
-        ));
+    __asm__ volatile("mov %0, %%cr4" : : "r"(0x630 | LEVELS));
     next_case();
 }
 

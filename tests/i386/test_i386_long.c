@@ -33,6 +33,80 @@ START_TEST(an_interrupt_stack_makes_ss_null_at_any_level)
 }
 END_TEST
 
+START_TEST(an_interrupt_stack_is_taken_before_that_of_the_new_level)
+{
+    long_mode(b, 3);
+    gate64(b, IDT64 + EXC_UD * 16, S_CODE64, handler(EXC_UD), 0x8e, 1);
+    CODE(b, 0x0f, 0x0b);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_UD);
+    EQ(s->seg[SEG_SS].selector, 0);
+    EQ(s->cpl, 0);
+    EQ(s->gpr[ESP], IST1 - 40);
+    EQ(stack64(b, 4), S_UDATA);
+    EQ(stack64(b, 3), USTACK);
+    poke16(b, handler(EXC_UD), 0xcf48); /* and back from a null SS of level 0 */
+    refresh(b);
+    steps(b, 1);
+    EQ(s->seg[SEG_SS].selector, S_UDATA);
+    EQ(s->cpl, 3);
+}
+END_TEST
+
+/* SDM 3A 2.5: CR4.LA57 cannot be modified in IA-32e mode, of 64 bits or compatible. */
+START_TEST(the_number_of_levels_does_not_change_in_long_mode)
+{
+    if (_i) {
+        s->seg[SEG_CS] = i386_flat_segment(S_CODE, 11, 0, SEG_ATTR_DB);
+        refresh(b);
+    }
+    s->gpr[EAX] = s->cr4 | CR4_LA57;
+    CODE(b, 0x0f, 0x22, 0xe0);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(s->cr4 & CR4_LA57, 0);
+}
+END_TEST
+
+/* SDM 3A 2.5: the upper halves of CR0 and CR4 are reserved and must be written with zeros. */
+START_TEST(the_upper_halves_of_cr0_and_cr4_are_reserved)
+{
+    s->gpr[EAX] = (_i ? s->cr4 : s->cr0) | (uint64_t)1 << 40;
+    CODE(b, 0x0f, 0x22, 0xc0);
+    if (_i)
+        poke8(b, KCODE + 2, 0xe0);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
+/* What the upper eight bytes of a descriptor must be (SDM 3A 3.5.2): a type of 0, and a base that is canonical. */
+START_TEST(an_ldt_descriptor_is_looked_at_as_a_whole)
+{
+    static const struct { uint32_t low, high; bool loads; } cases[] = {{0, 0, true}, {0, 0xd00, false}, {0x8000, 0, false}, {0, 0xe0ff, true}};
+
+    poke32(b, GDT + S_LDT64 + 8, cases[_i].low);
+    poke32(b, GDT + S_LDT64 + 12, cases[_i].high);
+    s->gpr[EAX] = S_LDT64;
+    CODE(b, 0x0f, 0x00, 0xd0);
+    steps(b, 1);
+    if (cases[_i].loads)
+        EQ(s->seg[SEG_LDTR].base, LDT);
+    else
+        EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
+START_TEST(a_task_register_is_never_null)
+{
+    s->gpr[EAX] = 3;
+    CODE(b, 0x0f, 0x00, 0xd8);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(stack64(b, 0), 0);
+}
+END_TEST
+
 START_TEST(a_level_change_makes_ss_null_with_the_new_level)
 {
     long_mode(b, 3);
@@ -115,6 +189,11 @@ Suite *test_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, an_interrupt_stack_makes_ss_null_at_any_level, 0, 2);
+    tcase_add_test(t, an_interrupt_stack_is_taken_before_that_of_the_new_level);
+    tcase_add_loop_test(t, the_number_of_levels_does_not_change_in_long_mode, 0, 2);
+    tcase_add_loop_test(t, the_upper_halves_of_cr0_and_cr4_are_reserved, 0, 2);
+    tcase_add_loop_test(t, an_ldt_descriptor_is_looked_at_as_a_whole, 0, 4);
+    tcase_add_test(t, a_task_register_is_never_null);
     tcase_add_test(t, a_level_change_makes_ss_null_with_the_new_level);
     tcase_add_loop_test(t, a_key_is_told_of_beside_other_reasons, 0, 4);
     tcase_add_loop_test(t, prefixes_that_are_not_theirs_are_ignored_by_some, 0, 6);
