@@ -6,12 +6,13 @@
 An ext4 disk made here, read and written through a controller by DMA; behind it, random sectors (exercise.c), which are
 compared with a model in the guest and, at positions of the history, from outside; the image stays as it was, what is kept of it is a sound
 file system with what the guest wrote; the recording carries what was read and replays from every checkpoint; the disk
-goes back with everything else.
+goes back with everything else. As killed-CONTROLLER: hindcast is killed while the guest writes, HINDCAST_KILLS times.
 
 Exit status 77: the packages cannot be fetched here, or mke2fs, e2fsck, debugfs are missing.
 """
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import test_debian_i386
 from test_debian_i386 import Guest, cache_dir, check
@@ -52,6 +54,8 @@ md5sum /mnt/data
 
 WORK = """
 dd if=/mnt/data of=/mnt/copy bs=64k conv=fsync && rm /mnt/old && mkdir /mnt/new && echo hello >/mnt/new/hello
+tar -cf /mnt/all.tar -C / bin/busybox init script && tar -xf /mnt/all.tar -C /mnt/new && cmp /bin/busybox /mnt/new/bin/busybox
+dd if=/dev/zero of=/mnt/fs bs=64k count=32 && mke2fs -F /mnt/fs && rm /mnt/all.tar
 sync; echo 3 >/proc/sys/vm/drop_caches; md5sum /mnt/copy; umount /mnt; echo work""" + """ is done
 """
 
@@ -231,6 +235,13 @@ def sound(tmp, image, md5):
     subprocess.run([tool("debugfs"), "-R", "dump /copy " + copy, raw], check=True, stderr=subprocess.DEVNULL)
     with open(copy, "rb") as f:
         check("and has what the guest wrote", hashlib.md5(f.read()).hexdigest().encode() == md5)
+    made = os.path.join(tmp, "fs")
+    for what, to in (("/fs", made), ("/new/init", copy)):
+        subprocess.run([tool("debugfs"), "-R", "dump %s %s" % (what, to), raw], check=True, stderr=subprocess.DEVNULL)
+    code = subprocess.run([tool("e2fsck"), "-fn", made], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    check("the file system that the guest made is sound", code == 0, code)
+    with open(copy, "rb") as f:
+        check("what it unpacked is there", f.read().startswith(b"#!/bin/busybox sh"))
     names = subprocess.run([tool("debugfs"), "-R", "ls -p /", raw], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     check("and not what it removed", b"/new/" in names and b"/old/" not in names, names)
 
@@ -249,11 +260,21 @@ def go_back(guest, mid):
 
 
 def verify(program, recording, disk):
-    os.rename(disk, disk + ".away")
-    done = subprocess.run([program, "verify", "--from", "checkpoints", recording], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL)
-    check("the recording replays without the image, from every checkpoint", done.returncode == 0, done.stdout[-300:])
-    os.rename(disk + ".away", disk)
+    """The states of the run come about elsewhere, too, however they are gone to."""
+    away, finals = disk + ".away", set()
+    os.rename(disk, away)
+    shown = subprocess.run([program, "info", "--json", recording], stdout=subprocess.PIPE, check=True).stdout
+    late = json.loads(shown)["instructions"] * 7 // 8
+    with tempfile.TemporaryDirectory() as clean:
+        copy = shutil.copy(recording, clean)
+        for words, claim in (("--from checkpoints", "without the image, from every checkpoint"),
+                             ("--engine interpreter --from %d" % late, "without compiled code"),
+                             ("--drive id=d0,file=" + away, "with the image where it is now")):
+            done = subprocess.run([program, "verify", copy] + words.split(), cwd=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            check("the recording replays elsewhere " + claim, done.returncode == 0, done.stdout[-300:])
+            finals.add(re.search(rb"final hash .*", done.stdout + b"final hash is missing").group())
+    check("each time to the same last state", len(finals) == 1, finals)
+    os.rename(away, disk)
 
 
 def through(tmp, program, root, version, name):
@@ -271,6 +292,48 @@ def through(tmp, program, root, version, name):
     check("the image is as it was", hash_of(disk) == before)
     sound(tmp, saved, md5)
     verify(program, recording, disk)
+
+
+# Without end.
+STORM = """
+n=0; while n=$((n+1)); do dd if=/mnt/data of=/mnt/copy$((n%3)) bs=64k conv=fsync 2>/dev/null; echo storm""" + """ $n; done
+"""
+KILLS = int(os.environ.get("HINDCAST_KILLS", "3"))
+
+
+def killed(tmp, program, root, version, name):
+    """hindcast is killed while the guest writes, and goes on from what it has recorded, again and again."""
+    words, drivers, node = CONTROLLERS[name]
+    initrd, rng = make_initrd(tmp, root, version, drivers, node), random.Random(name)
+    disk, _ = make_disk(tmp)
+    before, recording = hash_of(disk), os.path.join(tmp, "k0.hcrec")
+    guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
+                  ["--record", recording, "--checkpoints-in-file", "every=300000000"] + [w.replace("FILE", disk) for w in words])
+    guest.rsp.send("c")
+    guest.wait_console(rb"guest# ")
+    guest.type(STORM)
+    guest.wait_console(rb"storm 2\r")
+    guest.process.kill()
+    guest.process.wait()
+    for n in range(KILLS):
+        last, recording, out = recording, os.path.join(tmp, "k%d.hcrec" % (n + 1)), os.path.join(tmp, "out%d" % n)
+        process = subprocess.Popen([program, "--replay", last, "--continue-live", "--record", recording, "--checkpoints-in-file",
+                                    "every=300000000", "--run", "--listen", "none", "--serial", "file:" + out],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        storms, want = b"", 1 + rng.randrange(3)
+        while storms.count(b"storm") < want and process.poll() is None:
+            time.sleep(0.05)
+            if os.path.exists(out):
+                with open(out, "rb") as f:
+                    storms = f.read()
+        time.sleep(rng.random() / 2)
+        ended = process.poll()
+        process.kill()
+        said = process.communicate()[1]
+        check("%s: what a killed hindcast recorded goes on" % name, ended is None, said[-500:])
+        check("%s: the image is as it was" % name, hash_of(disk) == before)
+    done = subprocess.run([program, "verify", "--from", "checkpoints", recording], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    check("%s: the history of %d lives replays, from every checkpoint" % (name, KILLS + 1), done.returncode == 0, done.stdout[-300:])
 
 
 def floppy(tmp, program, root, version):
@@ -301,10 +364,12 @@ def main():
     root = os.path.join(cache, "i386", "root")
     with open("%s/i386/done/linux-image-686" % cache) as f:
         version = f.read().strip()[len("linux-image-"):]
-    for name in sys.argv[2:] or list(CONTROLLERS) + ["floppy"]:
+    for name in sys.argv[2:] or list(CONTROLLERS) + ["floppy"] + ["killed-" + name for name in CONTROLLERS]:
         with tempfile.TemporaryDirectory() as tmp:
             if name == "floppy":
                 floppy(tmp, program, root, version)
+            elif name.startswith("killed-"):
+                killed(tmp, program, root, version, name[len("killed-"):])
             else:
                 through(tmp, program, root, version, name)
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
