@@ -22,3 +22,10 @@ tests_whole_fuzz_code_SOURCES = tests/whole/fuzz_code.c tests/whole/fuzz_code.h 
 tests_whole_fuzz_code_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/whole/fuzz_code.sh
 EXTRA_DIST += tests/whole/fuzz_code.sh
+# Controllers and the rings, tables and lists of hostile guests.
+if HAVE_CHECK
+check_PROGRAMS += tests/whole/test_hostile_dma
+TESTS += tests/whole/test_hostile_dma
+tests_whole_test_hostile_dma_SOURCES = tests/check_main.c tests/whole/test_hostile_dma.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_whole_test_hostile_dma_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
