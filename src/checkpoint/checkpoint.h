@@ -15,8 +15,8 @@
  * costs time later, never correctness.
  *
  * Between neighbouring checkpoints lies a *segment*; it belongs to the
- * checkpoint at its beginning. A segment may have a footprint: the virtual
- * pages that the CPU ran, wrote and read there. A footprint may name too much,
+ * checkpoint at its beginning. A segment may have a footprint: which code
+ * the CPUs ran there, and the pages that they wrote and read. A footprint may name too much,
  * never too little. No footprint means: unknown, must be replayed.
  *
  * Several machines may have the same store, each by a *seat* of its own and in a thread of its own: replicas, made from

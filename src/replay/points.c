@@ -183,7 +183,7 @@ bool points_concern(const struct timeline *tl, const struct footprint *f)
         const struct timeline_point *p = &list[i].p;
         unsigned kinds = p->kinds & tl->search.hit_kinds;
 
-        if ((kinds & TRAP_EXEC) && page_set_has(&f->code, p->address >> PAGE_SHIFT))
+        if ((kinds & TRAP_EXEC) && footprint_has_code(f, p->address))
             return true;
         if (!is_virtual(p) || list[i].bytes_only)
             continue;

@@ -336,7 +336,7 @@ static bool concerns(const struct query *q, const struct footprint *f)
     for (unsigned i = 0; i < q->ntraps; i++) {
         const struct trap *t = &q->traps[i];
 
-        if (((t->kinds & TRAP_EXEC) && range_concerns(&f->code, t->address, 1)) ||
+        if (((t->kinds & TRAP_EXEC) && footprint_has_code(f, t->address)) ||
             ((t->kinds & TRAP_WRITE) && range_concerns(t->storage ? &f->storage : &f->written, t->address, t->len)) ||
             ((t->kinds & TRAP_READ) && range_concerns(t->storage ? &f->fetched : &f->read, t->address, t->len)) ||
             (t->loads && range_concerns(&f->loaded, t->address, t->len)))

@@ -12,10 +12,15 @@
  * translations change, and one program's second process finds what the first has left. Chains
  * (block.next) stay within a virtual page and therefore hold whatever the translations are.
  *
+ * Footprints have to know of all blocks that are run, so when one begins, an *epoch* does: whatever was entered in the last
+ * one loses its chains and its place in the jump cache. Others have neither. So each block is come to once
+ * through translate() or its like, which tells; after that it costs nothing.
+ *
  * Memory comes from one pool that is flushed as a whole, only from the run loop:
  * a dropped block may still be running.
  */
 #include "vm/exec_priv.h"
+#include "vm/footprint.h"
 #include "vm/jit/jit.h"
 
 #include "base/buffer.h"
@@ -95,7 +100,7 @@ static void note_page(struct exec_shared *sh, struct block *b, unsigned side)
     unsigned offset, len;
 
     range_in(b, side, page, &offset, &len);
-    p->chunks |= code_chunks(offset, len);
+    p->chunks |= page_chunks(offset, len);
     if (side == 0 || b->page[0] != page) {
         *page_link(b, page) = p->blocks;
         p->blocks = b;
@@ -116,7 +121,7 @@ static void recount_page(struct exec_shared *sh, uint32_t page)
     for (struct block *b = p->blocks; b; b = *page_link(b, page))
         for (unsigned side = 0; side < 2; side++)
             if (range_in(b, side, page, &offset, &len))
-                p->chunks |= code_chunks(offset, len);
+                p->chunks |= page_chunks(offset, len);
     if (!p->blocks)
         sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
 }
@@ -257,6 +262,7 @@ void block_flush_all(struct exec_shared *sh)
         sh->nlive = 0;
     }
     flush_jumps(sh);
+    sh->nentered = 0;
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -277,10 +283,48 @@ void block_link(struct block *from, unsigned edge, struct block *to)
     from->next[edge] = to;
 }
 
+/* ---- epochs ---- */
+
+void block_begin_epoch(struct exec_shared *sh)
+{
+    for (unsigned i = 0; i < sh->nentered; i++) {
+        struct block *b = sh->entered[i];
+
+        b->next[0] = b->next[1] = NULL;
+        sh->jump[jump_hash(b->key.pc)] = sh->jump[jump_hash(b->key.pc) ^ JUMP_ALONE] = &sh->no_block;
+    }
+    sh->nentered = 0;
+    sh->link_from = NULL;
+    sh->epoch++;
+}
+
+void block_note_entry(struct ucpu *c, struct block *b)
+{
+    struct exec_shared *sh = c->exec->shared;
+    struct footprint *f = sh->machine->footprint;
+    unsigned first = (unsigned)PAGE_SIZE - b->offset;
+
+    b->epoch = sh->epoch;
+    if (f) {
+        footprint_add_code(f, b->key.va, b->len < first ? b->len : first);
+        if (b->len > first)
+            footprint_add_code(f, next_page(c, b->key.va), b->len - first);
+    }
+    /* (One that is not kept has no chains.) */
+    if (!b->valid)
+        return;
+    if (sh->nentered == sh->cap_entered) {
+        sh->cap_entered = sh->cap_entered ? 2 * sh->cap_entered : 1024;
+        sh->entered = xrealloc(sh->entered, sh->cap_entered * sizeof(sh->entered[0]));
+    }
+    sh->entered[sh->nentered++] = b;
+}
+
 void block_cache_init(struct exec_shared *sh)
 {
     sh->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
     CHECK(sh->pool);
+    sh->epoch = 1;
     sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
     flush_jumps(sh);
 }
@@ -288,6 +332,7 @@ void block_cache_init(struct exec_shared *sh)
 void block_cache_finish(struct exec_shared *sh)
 {
     free(sh->pool);
+    free(sh->entered);
     free(sh->live);
     free(sh->live_index);
 }

@@ -254,7 +254,7 @@ static bool guest_breaks(struct ucpu *c, const struct block_key *key)
     struct trap_hit hit = {.kind = TRAP_EXEC, .cpu = c->cpu.index, .position = c->cpu.limit - c->cpu.budget,
                            .address = key->va};
 
-    if (!c->exec->shared->nexec || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
+    if (!g->count || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
         return false;
     if (c->cpu.ops->in_progress && c->cpu.ops->in_progress(&c->cpu) != ICOUNT_MAX)
         return false;
@@ -508,7 +508,11 @@ uint64_t ucpu_step_pc(const struct cpu *cpu)
 
 void ucpu_drop_derived(struct cpu *cpu)
 {
-    ucpu_flush_tlb((struct ucpu *)(void *)cpu);
+    struct ucpu *c = (struct ucpu *)(void *)cpu;
+
+    ucpu_flush_tlb(c);
+    if (cpu->machine->footprint)
+        block_begin_epoch(c->exec->shared);
 }
 
 static struct exec_shared *make_shared(struct machine *m, const struct frontend *fe)

@@ -90,6 +90,7 @@ struct block {
     struct block *hash_next; /* the block cache's own, as page_next and index */
     struct uop *uops;
     uint32_t heat;          /* entries before it is compiled */
+    uint32_t epoch;         /* exec_shared.epoch when it was last entered otherwise than from other blocks */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */
     uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction
@@ -284,7 +285,7 @@ void ucpu_set_tlb_bits(struct ucpu *c, unsigned bits);
 void ucpu_run(struct cpu *cpu, icount_t until);
 /* cpu_ops.step_pc of such a CPU. */
 uint64_t ucpu_step_pc(const struct cpu *cpu);
-/* cpu_ops.drop_derived of such a CPU. */
+/* cpu_ops.drop_derived of such a CPU, or a part of it. */
 void ucpu_drop_derived(struct cpu *cpu);
 
 /* Translation state changed (CR0.PG, TCR, ...): drop every cached translation and the jump

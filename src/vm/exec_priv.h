@@ -14,6 +14,7 @@
 #ifndef HINDCAST_VM_EXEC_PRIV_H
 #define HINDCAST_VM_EXEC_PRIV_H
 
+#include "base/page_set.h"
 #include "vm/exec.h"
 #include "vm/machine.h"
 
@@ -36,7 +37,6 @@
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
 #define DEVICE_UNIT 8u       /* wider accesses to devices are cut into these */
-#define CODE_CHUNK_SHIFT 6 /* code bytes of a page are noted in chunks of 64 */
 
 /* What is known of a cached page translation besides the inline tags; parallel to the TLB. */
 struct tlb_info {
@@ -89,7 +89,7 @@ struct walked {
 
 /* What is derived from one page of storage. */
 struct page_derived {
-    uint64_t chunks;      /* bit n: bytes [64n, 64n + 64) belong to some block */
+    uint64_t chunks;      /* page_chunks() that belong to some block */
     struct block *blocks; /* every block with bytes of this page */
     uint64_t granted_epoch; /* the tlb_epoch that `granted` is of */
     uint64_t granted;       /* context_bit()s of those in which inline writes may be allowed, */
@@ -145,6 +145,11 @@ struct exec_shared {
     size_t pool_used;
     struct block *link_from;               /* the block whose edge link_edge led to the PC, or NULL */
     unsigned link_edge;
+    /* Blocks that were entered since the present epoch began. Chains and the jump cache lead to such alone, so that
+     * footprints come to know of all others. */
+    struct block **entered;
+    unsigned nentered, cap_entered;
+    uint32_t epoch;
 
     /* translate.c */
     struct builder *builder;
@@ -305,14 +310,10 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct block *from, unsigned edge, struct block *to);
-
-/* Bits of page_derived.chunks for [offset, offset + len). */
-static inline uint64_t code_chunks(unsigned offset, unsigned len)
-{
-    unsigned first = offset >> CODE_CHUNK_SHIFT, last = (offset + len - 1) >> CODE_CHUNK_SHIFT;
-
-    return (UINT64_MAX << first) & (UINT64_MAX >> (63 - last));
-}
+/* A new epoch: chains and the jump cache are empty. Costs what was entered in the last one. */
+void block_begin_epoch(struct exec_shared *sh);
+/* `b`, to which no chain and no jump has led, is about to be entered: for the first time in this epoch. */
+void block_note_entry(struct ucpu *c, struct block *b);
 
 static inline unsigned jump_hash(uint64_t pc)
 {
@@ -336,6 +337,13 @@ static inline bool fetches_from(const struct ucpu *c, uint64_t va, uintptr_t add
     const struct tlb_entry *e = &c->tlb[tlb_index(c->exec->shared, va)];
 
     return e->fetch == (va & PAGE_MASK) && e->addend == addend;
+}
+
+/* Whoever comes by a block otherwise than by chains and the jump cache tells so before it is entered or put there. */
+static inline void block_enters(struct ucpu *c, struct block *b)
+{
+    if (b->epoch != c->exec->shared->epoch)
+        block_note_entry(c, b);
 }
 
 /* The page after that of `va`. */

@@ -46,20 +46,24 @@ void footprint_seal(struct footprint *f)
     page_set_seal(&f->loaded);
 }
 
-static void set_join(struct page_set *to, const struct page_set *sealed)
-{
-    for (uint32_t i = 0; i < sealed->count; i++)
-        page_set_add(to, sealed->slots[i] - 1);
-}
-
 void footprint_join(struct footprint *f, const struct footprint *more)
 {
-    set_join(&f->code, &more->code);
-    set_join(&f->written, &more->written);
-    set_join(&f->read, &more->read);
-    set_join(&f->storage, &more->storage);
-    set_join(&f->fetched, &more->fetched);
-    set_join(&f->loaded, &more->loaded);
+    page_set_join(&f->code, &more->code);
+    page_set_join(&f->written, &more->written);
+    page_set_join(&f->read, &more->read);
+    page_set_join(&f->storage, &more->storage);
+    page_set_join(&f->fetched, &more->fetched);
+    page_set_join(&f->loaded, &more->loaded);
+}
+
+void footprint_add_code(struct footprint *f, uint64_t va, unsigned len)
+{
+    page_set_add_chunks(&f->code, va >> PAGE_SHIFT, page_chunks((unsigned)(va & ~PAGE_MASK), len));
+}
+
+bool footprint_has_code(const struct footprint *f, uint64_t va)
+{
+    return page_set_has_chunks(&f->code, va >> PAGE_SHIFT, page_chunks((unsigned)(va & ~PAGE_MASK), 1));
 }
 
 size_t footprint_bytes(const struct footprint *f)

@@ -47,7 +47,7 @@ static void on_remapped(void *ctx)
 
 static bool code_overlaps(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
-    return (sh->pages[page].chunks & code_chunks(offset, len)) != 0;
+    return (sh->pages[page].chunks & page_chunks(offset, len)) != 0;
 }
 
 static void on_page_changes(void *ctx, uint32_t page, unsigned offset, unsigned len)
@@ -68,7 +68,7 @@ static void on_page_replaced(void *ctx, uint32_t page, const uint8_t *bytes)
     const uint8_t *old = memory_page(&sh->machine->memory, page);
 
     for (unsigned i = 0; i < 64; i++) {
-        unsigned offset = i << CODE_CHUNK_SHIFT, len = 1u << CODE_CHUNK_SHIFT;
+        unsigned offset = i << PAGE_CHUNK_SHIFT, len = 1u << PAGE_CHUNK_SHIFT;
 
         if ((sh->pages[page].chunks >> i & 1) && memcmp(old + offset, bytes + offset, len))
             block_invalidate(sh, page, offset, len);

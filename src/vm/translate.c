@@ -9,20 +9,11 @@
 #include "vm/exec_priv.h"
 
 #include "base/error.h"
-#include "vm/footprint.h"
 
 #include <string.h>
 
 /* Longest run of bytes beyond the page that a first instruction may want. */
 #define BEYOND 16u
-
-static void note_code(const struct ucpu *c, uint64_t va)
-{
-    struct footprint *f = c->cpu.machine->footprint;
-
-    if (f)
-        page_set_add(&f->code, va >> PAGE_SHIFT);
-}
 
 /* Page number of the code at `va`. False: the fetch faults. */
 static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
@@ -38,7 +29,6 @@ static bool fetch_page(struct ucpu *c, uint64_t va, uint32_t *page, paddr_t *pa)
     p.secure = t->secure;
     if (softmmu_bus_fails(c, &p, ACCESS_FETCH))
         return false;
-    note_code(c, va);
     *page = p.number;
     *pa = p.page;
     return true;
@@ -226,5 +216,7 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
     }
     if (!b)
         b = build_block(c, key, page, pa, alone);
+    if (b)
+        block_enters(c, b);
     return b;
 }

@@ -72,7 +72,7 @@ static void state_replaced(struct a64_cpu *c)
 {
     c->exc.pending = false;
     c->security = a64_security(c); /* the lines are as they belong to it */
-    ucpu_flush_tlb(&c->u);
+    ucpu_drop_derived(&c->u.cpu);
     a64_regime_changed(c);
     a64_update_traps(c);
 }

@@ -485,7 +485,7 @@ static bool one_step(struct toy *toy)
                 .kind = TRAP_EXEC, .cpu = toy->cpu.index, .position = position, .address = va}))
             return true;
         if (m->footprint)
-            page_set_add(&m->footprint->code, va >> PAGE_SHIFT);
+            footprint_add_code(m->footprint, va, 1);
         toy->cpu.running = true;
         toy->cpu.limit = position + 1;
         toy->cpu.budget = 0;

@@ -332,7 +332,7 @@ struct recording {
     icount_t end;                 /* where the guest ended or fell asleep for good */
     struct trap_hit *hits;
     unsigned nhits;
-    struct page_set code, written, read;
+    uint64_t ran[POSITIONS];      /* what the step from there ran, as machine.coverage has it; 0: no instruction */
 };
 
 struct way {
@@ -342,6 +342,7 @@ struct way {
     bool disturb;     /* drop caches, clean pages, set traps, note footprints at random */
     bool restore;     /* go back to an earlier state now and then */
     bool traps;
+    bool noted;       /* each run has a footprint of its own: it must have all that was run */
 };
 
 static const struct way slowest = {.single = true, .no_cache = true, .no_optimise = true, .plain_switch = true};
@@ -384,9 +385,12 @@ static struct recording *record(uint64_t seed, bool traps)
 {
     struct recording *r = xcalloc(1, sizeof(*r));
     struct machine *m = random_machine(seed);
+    struct page_set ran;
     struct stop stop;
 
     r->hits = xcalloc(MAX_HITS, sizeof(r->hits[0]));
+    page_set_init(&ran);
+    m->coverage = &ran;
     run_as(m, &slowest);
     if (traps) {
         machine_set_traps(m, observer, ARRAY_LEN(observer));
@@ -397,6 +401,9 @@ static struct recording *record(uint64_t seed, bool traps)
         machine_run(m, p, &stop);
         ck_assert_int_ne(stop.kind, STOP_TRAP);
         r->end = m->st->position;
+        if (p && ran.count)
+            r->ran[p - 1] = ran.last - 1;
+        page_set_clear(&ran);
         if (stop.kind != STOP_LIMIT)
             break;
         ck_assert_uint_eq(m->st->position, p);
@@ -411,6 +418,8 @@ static struct recording *record(uint64_t seed, bool traps)
                (unsigned long long)r->end, r->nhits, toy_device(m)->reads, toy_device(m)->writes,
                toy_device(m)->expiries, t->dbcount, t->break_hits, t->watch_hits, t->cause, t->ptbase);
     }
+    m->coverage = NULL;
+    page_set_finish(&ran);
     random_machine_free(m);
     return r;
 }
@@ -510,6 +519,18 @@ static void disturb(struct machine *m, uint64_t *s, struct footprint *f, bool tr
     }
 }
 
+/* All that ran from `from` on is in the footprint. */
+static void check_footprint(const struct machine *m, const struct recording *r, icount_t from, const struct footprint *f, uint64_t seed)
+{
+    for (icount_t p = from; p < m->st->position; p++) {
+        uint64_t va = r->ran[p] >> COVERAGE_LEN_BITS, len = r->ran[p] & ((1u << COVERAGE_LEN_BITS) - 1);
+
+        for (uint64_t i = 0; r->ran[p] && i < len; i++)
+            ck_assert_msg(footprint_has_code(f, va + i), "seed %llu: %llx, which the step from %llu runs, is not in the footprint",
+                          (unsigned long long)seed, (unsigned long long)(va + i), (unsigned long long)p);
+    }
+}
+
 static void run_way(uint64_t seed, const struct way *w, const struct recording *r)
 {
     struct machine *m = random_machine(seed);
@@ -527,10 +548,18 @@ static void run_way(uint64_t seed, const struct way *w, const struct recording *
         m->traps->ctx = &hits;
     }
     while (m->st->position < r->end) {
-        icount_t to = m->st->position + 1 + rng(&s) % w->stride;
+        icount_t from = m->st->position, to = from + 1 + rng(&s) % w->stride;
 
+        if (w->noted) {
+            footprint_clear(&f);
+            machine_set_footprint(m, &f);
+        }
         machine_run(m, to < r->end ? to : r->end, &stop);
         check_here(m, r, seed, w->name);
+        if (w->noted)
+            check_footprint(m, r, from, &f, seed);
+        if (w->noted && rng(&s) % 2)
+            machine_set_footprint(m, NULL);
         if (stop.kind != STOP_LIMIT)
             break;
         if (w->disturb)
@@ -567,6 +596,9 @@ static const struct way ways[] = {
     {.name = "single", .stride = 700, .single = true},
     {.name = "disturbed", .stride = 100, .disturb = true},
     {.name = "restored", .stride = 300, .restore = true, .disturb = true},
+    {.name = "noted", .stride = 200, .noted = true},
+    {.name = "noted, trapped", .stride = 400, .noted = true, .traps = true},
+    {.name = "noted, restored", .stride = 50, .noted = true, .restore = true},
     {.name = "trapped", .stride = 2000, .traps = true},
     {.name = "trapped, disturbed", .stride = 100, .disturb = true, .traps = true},
 };

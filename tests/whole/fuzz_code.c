@@ -162,6 +162,8 @@ struct run {
     struct machine *m;
     struct fuzz_rng r;
     enum engine engine;
+    struct machine *twin; /* of run_noted(): the same guest, going one instruction at a time */
+    bool missed;          /* a footprint lacked something */
 };
 
 static void run_straight(struct run *run, icount_t until)
@@ -245,6 +247,51 @@ static void run_watched(struct run *run, icount_t until)
     footprint_finish(&noted);
 }
 
+/* All that it runs up to where the other one stands is in the footprint. */
+static bool all_noted(struct run *run, struct machine *twin, const struct footprint *f)
+{
+    struct page_set ran;
+    struct stop stop;
+    bool all = true;
+
+    page_set_init(&ran);
+    twin->coverage = &ran;
+    machine_run(twin, run->m->st->position, &stop);
+    twin->coverage = NULL;
+    page_set_seal(&ran);
+    for (uint32_t i = 0; i < ran.count; i++) {
+        uint64_t va = (ran.slots[i] - 1) >> COVERAGE_LEN_BITS, len = (ran.slots[i] - 1) & ((1u << COVERAGE_LEN_BITS) - 1);
+
+        all &= footprint_has_code(f, va) && footprint_has_code(f, va + len - 1);
+    }
+    page_set_finish(&ran);
+    return all;
+}
+
+/* Each piece with a footprint, which must name all code that a run in single instructions comes by. */
+static void run_noted(struct run *run, icount_t until)
+{
+    struct stop stop = {.kind = STOP_LIMIT};
+    struct footprint f;
+
+    footprint_init(&f);
+    if (!run->twin)
+        run->twin = make(run->k->mode, run->k->seed, INTERPRETER);
+    while (run->m->st->position < until && stop.kind == STOP_LIMIT) {
+        footprint_clear(&f);
+        machine_set_footprint(run->m, &f);
+        machine_run(run->m, cut(run, until, 300), &stop);
+        if (fuzz_chance(&run->r, 50))
+            machine_set_footprint(run->m, NULL);
+        if (!all_noted(run, run->twin, &f)) {
+            printf("fuzz_code: a footprint lacks code that was run before position %" PRIu64 "\n", (uint64_t)run->m->st->position);
+            run->missed = true;
+        }
+    }
+    machine_set_footprint(run->m, NULL);
+    footprint_finish(&f);
+}
+
 static const struct way {
     const char *name;
     enum engine engine;
@@ -255,6 +302,8 @@ static const struct way {
     {"jit", JIT, run_straight, 1},
     {"jit, late", JIT_LATE, run_straight, 1},
     {"jit, cut", JIT, run_cut, 1},
+    {"jit, noted", JIT, run_noted, 1},
+    {"noted", INTERPRETER, run_noted, 1},
     {"jit, dropped", JIT_LATE, run_dropping, 1},
     {"jit, watched", JIT, run_watched, 1},
     {"cut", INTERPRETER, run_cut, 1},
@@ -304,6 +353,7 @@ static struct machine *run_again(const struct known *k, const struct way *way, i
     for (unsigned i = 0; i < k->points && k->at[i] < until; i++)
         way->run(&run, k->at[i]);
     way->run(&run, until);
+    machine_destroy(run.twin);
     return run.m;
 }
 
@@ -388,15 +438,18 @@ static bool same_way(const struct known *k, const struct way *way)
     struct run run = {.k = k, .m = make(k->mode, k->seed, way->engine), .r = {.state = k->seed}, .engine = way->engine};
     unsigned n = 0;
 
-    for (; n < k->points; n++) {
+    for (; n < k->points && !run.missed; n++) {
         way->run(&run, k->at[n]);
         if (run.m->st->position != k->at[n] || state_hash(k->mode, run.m) != k->hash[n])
             break;
     }
     machine_destroy(run.m);
-    if (n < k->points)
+    machine_destroy(run.twin);
+    if (run.missed)
+        printf("again: fuzz_code -n 1 -f %" PRIu64 " -m %s -w '%s'\n", k->seed, k->mode->name, way->name);
+    else if (n < k->points)
         find_first(k, way, n);
-    return n == k->points;
+    return n == k->points && !run.missed;
 }
 
 /* ---- timelines ---- */

@@ -92,7 +92,7 @@ static void make_code(struct jit *j, struct block *b)
 }
 
 /* A block that the jump cache does not have, if it is clear that the run loop would come to
- * it too. (A page that may be fetched from by the TLB is in the footprint.) */
+ * it too. */
 static struct block *next_by_tlb(struct ucpu *c)
 {
     struct exec *x = c->exec;
@@ -102,7 +102,7 @@ static struct block *next_by_tlb(struct ucpu *c)
     unsigned index = tlb_index(sh, key.va);
     struct block *to;
 
-    if ((key.va & ~x->va_mask) || sh->nexec)
+    if (key.va & ~x->va_mask)
         return NULL;
     if (c->tlb[index].fetch != (key.va & PAGE_MASK) &&
         (!tlb_recall(c, c->tlb_mode, key.va) || c->tlb[index].fetch != (key.va & PAGE_MASK)))
@@ -111,6 +111,7 @@ static struct block *next_by_tlb(struct ucpu *c)
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     sh->stats.jump_misses++;
+    block_enters(c, to);
     sh->jump[jump_hash(key.pc)] = to;
     return to;
 }
