@@ -225,6 +225,20 @@ START_TEST(bars_answer_where_command_and_windows_let_them)
 }
 END_TEST
 
+START_TEST(port_0_is_an_address_on_some_boards)
+{
+    new_bus();
+    put(0, CARD, 0x10, 4, 0);
+    put(0, CARD, 4, 2, 1);
+    ck_assert_uint_eq(ports_read(&ports, 4, 4), 0xffffffff);
+    root.port_zero = true;
+    put(0, CARD, 4, 2, 0);
+    ck_assert_uint_eq(ports_read(&ports, 4, 4), 0xffffffff);
+    put(0, CARD, 4, 2, 1);
+    ck_assert_uint_eq(ports_read(&ports, 4, 4), RANGE_IO << 16 | 4);
+}
+END_TEST
+
 START_TEST(a_bridge_hands_on_what_its_windows_say)
 {
     new_bus();
@@ -480,6 +494,7 @@ static void claims(TCase *tc)
     ADD(capabilities_are_a_list);
     ADD(base_addresses_tell_their_size);
     ADD(bars_answer_where_command_and_windows_let_them);
+    ADD(port_0_is_an_address_on_some_boards);
     ADD(a_bridge_hands_on_what_its_windows_say);
     ADD(a_bridge_resets_its_other_side);
     ADD(pins_are_turned_by_their_slots_and_shared);

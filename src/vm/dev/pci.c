@@ -216,6 +216,14 @@ static bool reachable(const struct pci_bus *bus, bool io, uint64_t base, uint64_
     return false;
 }
 
+/* Has a BAR with address 0 one? */
+static bool is_address(const struct pci_bus *bus, bool io, uint64_t base)
+{
+    while (bus->bridge)
+        bus = bus->bridge->bus;
+    return base || (io && bus->port_zero);
+}
+
 bool pci_bar_base(const struct pci_function *f, unsigned n, uint64_t *base)
 {
     const struct pci_bar *bar = &f->bars[n];
@@ -230,7 +238,7 @@ bool pci_bar_base(const struct pci_function *f, unsigned n, uint64_t *base)
     if (bar->kind == PCI_BAR_MEMORY_64)
         *base |= (uint64_t)get_le32(f->config + reg + 4) << 32;
     *base &= ~(bar->size - 1);
-    return (f->config[PCI_COMMAND] & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) && *base &&
+    return (f->config[PCI_COMMAND] & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY)) && is_address(f->bus, io, *base) &&
            reachable(f->bus, io, *base, bar->size);
 }
 

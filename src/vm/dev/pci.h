@@ -129,6 +129,7 @@ struct pci_bus {
     /* A message to `address`: does it mean an interrupt? False: it is an ordinary write. NULL: never. */
     bool (*message)(void *ctx, uint32_t requester, paddr_t address, uint32_t data);
     void *message_ctx;
+    bool port_zero;                    /* of the root bus: a BAR can be decoded at port 0 (else that means that it has no address) */
     const char *firmware_path;         /* the root bus as firmware is told of it (vm/dev/boot_order.h) */
 
     struct pci_function *functions[PCI_MAX_FUNCTIONS];

@@ -122,7 +122,8 @@ static void create_bus(struct virt *v)
     v->pci_bus = (struct pci_bus){
         .machine = v->machine, .ports = &v->ports, .nwindows = 2,
         .windows = {{VIRT_PCI_MEMORY, VIRT_PCI_MEMORY_BYTES}, {VIRT_PCI_HIGH, VIRT_PCI_HIGH_BYTES}},
-        .message = pci_message, .message_ctx = v, .firmware_path = PCI_PATH};
+        .message = pci_message, .message_ctx = v, .firmware_path = PCI_PATH,
+        .port_zero = true};
     v->ports.machine = v->machine;
     for (unsigned n = 0; n < PCI_LINES; n++)
         v->pci_bus.lines[n] = spi(v, SPI_PCI + n);

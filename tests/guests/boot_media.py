@@ -1,0 +1,115 @@
+"""Media that firmware boots from, made by nothing but files: GPT disks with an EFI system partition, boot sectors, U-Boot scripts, CDs."""
+
+import binascii
+import os
+import shutil
+import struct
+import subprocess
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MIB = 1 << 20
+ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
+EFI_NAMES = {"aarch64": "BOOTAA64.EFI", "x86_64": "BOOTX64.EFI"}
+TOOLS = ["mformat", "mcopy", "mmd", "xorriso"]
+
+
+def missing_tool(*more):
+    """The name of a tool that is not here, or None."""
+    return next((tool for tool in TOOLS + list(more) if not shutil.which(tool)), None)
+
+
+def quietly(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def efi_program(arch, text, directory, final=False):
+    """boot/hello.S with that text; None: no compiler for it."""
+    prefix = "" if os.uname().machine == arch else arch + "-linux-gnu-"
+    if not shutil.which(prefix + "gcc"):
+        return None
+    made, out = os.path.join(directory, "hello.o"), os.path.join(directory, "hello.efi")
+    quietly(prefix + "gcc", "-c", *(["-DFINAL"] if final else []), "-o", made, os.path.join(HERE, "boot", "hello.S"))
+    quietly(prefix + "objcopy", "-O", "binary", "-j", ".text", made, out)
+    with open(out, "rb") as f:
+        program = f.read()
+    field = struct.pack("<H", 2) * 64
+    assert program.count(field) == 1 and len(text) < 64
+    return program.replace(field, (text + "\0" * (64 - len(text))).encode("utf-16-le"))
+
+
+def crc(data):
+    return binascii.crc32(data) & 0xffffffff
+
+
+def write_gpt(path, size, first, last, kind=ESP):
+    """A GUID partition table with one partition (UEFI 2.9, 5.3): the two copies of it, and the protective MBR."""
+    sectors = size // 512
+    entry = kind.bytes_le + uuid.UUID(int=0x1234).bytes_le + struct.pack("<QQQ", first, last, 0) + "esp".encode("utf-16-le").ljust(72, b"\0")
+    entries = entry.ljust(128 * 128, b"\0")
+
+    def header(here, other, table):
+        h = struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, here, other, 34, sectors - 34,
+                        uuid.UUID(int=0x5678).bytes_le, table, 128, 128, crc(entries))
+        return (h[:16] + struct.pack("<I", crc(h)) + h[20:]).ljust(512, b"\0")
+
+    with open(path, "r+b") as f:
+        f.seek(446)
+        f.write(struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xee, b"\xff\xff\xff", 1, sectors - 1))
+        f.seek(510)
+        f.write(b"\x55\xaa" + header(1, sectors - 1, 2) + entries)
+        f.seek((sectors - 33) * 512)
+        f.write(entries + header(sectors - 1, 1, sectors - 33))
+
+
+def fat(image, offset, files):
+    """Put files, by their paths, into the FAT file system that is made at `offset` of the image."""
+    drive = "%s@@%d" % (image, offset)
+    made = set()
+    for path, data in files.items():
+        above = ""
+        for part in path.split("/")[:-1]:
+            above += "/" + part
+            if above not in made:
+                quietly("mmd", "-i", drive, "::" + above)
+                made.add(above)
+        subprocess.run(["mcopy", "-i", drive, "-", "::/" + path], input=data, check=True)
+
+
+def esp_disk(path, files, mib=8):
+    """A GPT disk whose only partition, a FAT file system from 1 MiB on, has these files."""
+    size = mib * MIB
+    with open(path, "wb") as f:
+        f.truncate(size)
+    first, sectors = 2048, size // 512 - 2048 - 2048
+    quietly("mformat", "-i", "%s@@%d" % (path, MIB), "-T", str(sectors), "-h", "16", "-s", "63", "-H", str(first), "::")
+    fat(path, MIB, files)
+    write_gpt(path, size, first, first + sectors - 1)
+    return path
+
+
+def boot_sector(text, final=False):
+    """Real-mode code that writes the text to the first serial port and hands back to firmware (INT 18h), or powers off by
+    its shutdown service (Bochs and SeaBIOS have none: it halts)."""
+    code = b"\x31\xc0\x8e\xd8\xbe\x17\x7c\xac\x84\xc0\x74\x06\xba\xf8\x03\xee\xeb\xf5" + (b"\xfa\xf4\xf4\xf4\xf4" if final else b"\xcd\x18\xf4\xf4\xf4")
+    assert len(code) == 0x17
+    return (code + text.encode() + b"\0").ljust(510, b"\0") + b"\x55\xaa"
+
+
+def uboot_script(commands):
+    """What mkimage -T script makes (U-Boot, include/image.h): a legacy image of one script."""
+    text = commands.encode()
+    data = struct.pack(">II", len(text), 0) + text
+    header = struct.pack(">IIIIIIIBBBB32s", 0x27051956, 0, 0, len(data), 0, 0, crc(data), 5, 22, 6, 0, b"script")
+    return header[:4] + struct.pack(">I", crc(header)) + header[8:] + data
+
+
+def el_torito(path, boot, directory, *options):
+    """A CD that boots the file, as xorriso makes it: with `-no-emul-boot`, `-hard-disk-boot`, or nothing for a floppy's image."""
+    tree = os.path.join(directory, "tree")
+    shutil.rmtree(tree, ignore_errors=True)
+    os.mkdir(tree)
+    with open(os.path.join(tree, "boot.img"), "wb") as f:
+        f.write(boot)
+    quietly("xorriso", "-as", "mkisofs", "-o", path, "-b", "boot.img", "-c", "boot.cat", *options, tree)
+    return path
