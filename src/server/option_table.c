@@ -95,11 +95,11 @@ TAKER(take_memory)
 }
 
 static const struct option_key pc_keys[] = {
-    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
+    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
     {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"},
-    {"enable-method", "psci|spin-table"}, {NULL, NULL},
+    {"enable-method", "psci|spin-table"}, {"usb", "on|off"}, {NULL, NULL},
 };
 
 static int take_virt(struct options *o, struct option_list *l, struct error *err)
@@ -116,7 +116,8 @@ static int take_virt(struct options *o, struct option_list *l, struct error *err
     if (option_list_switch(l, "its", &o->its, err) < 0 ||
         option_list_switch(l, "secure", &o->secure, err) < 0 ||
         option_list_switch(l, "virtualization", &o->virtualization, err) < 0 ||
-        option_list_choice(l, "enable-method", enable_methods, &enable_method, err) < 0)
+        option_list_choice(l, "enable-method", enable_methods, &enable_method, err) < 0 ||
+        option_list_switch(l, "usb", &o->usb, err) < 0)
         return -EINVAL;
     o->spin_table = enable_method;
     o->gic_version = (unsigned)gic;
@@ -132,7 +133,7 @@ static int take_pc(struct options *o, struct option_list *l, struct error *err)
     o->serial_out2 = false;
     o->hpet = true;
     if (option_list_check(l, pc_keys, err) < 0 || option_list_switch(l, "serial-out2", &o->serial_out2, err) < 0 ||
-        option_list_switch(l, "hpet", &o->hpet, err) < 0 ||
+        option_list_switch(l, "hpet", &o->hpet, err) < 0 || option_list_switch(l, "usb", &o->usb, err) < 0 ||
         option_list_choice(l, "smbios-entry-point-type", entry_points, &entry_point, err) < 0)
         return -EINVAL;
     o->smbios_64 = entry_point;
@@ -658,6 +659,8 @@ const struct option_row option_table[] = {
     {"sd", NULL, "FILE", SECTION_GUEST, VERIFY, take_sd, 0, NULL},
     {"device", NULL, "NAME,...", SECTION_GUEST, MACHINE, take_device, 0,
      "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them"},
+    {"usb", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(usb),
+     "pc: its USB controller (UHCI), for --device usb-kbd, usb-mouse, usb-tablet, usb-storage, usb-hub..., as usb=on"},
     {"boot", NULL, "order=LETTERS", SECTION_GUEST, MACHINE, take_boot, 0,
      "what firmware boots from: a, b floppies, c disks, d CDs, n network; once=LETTERS: the first time only; menu=on "
      "(splash-time=, reboot-timeout=MS), strict=on; bootindex=N of a device comes before"},
@@ -665,7 +668,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off][,usb=on] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
@@ -754,8 +757,7 @@ const struct option_foreign option_foreign[] = {
     {"blockdev", "--drive file=FILE,... says all that there is to say about a drive"},
     {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
     {"net", "write --nic BACKEND[,model=CARD], or --netdev and --device; no card is there that was not asked for"},
-    {"usb", "there is no USB so far"},
-    {"usbdevice", "there is no USB so far"},
+    {"usbdevice", "write --usb and --device usb-kbd, usb-mouse, usb-tablet..."},
     {"audiodev", "there is no sound so far"},
     {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},

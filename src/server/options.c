@@ -93,6 +93,20 @@ static int settle_pc(struct options *o, struct error *err)
     return 0;
 }
 
+/* The controller of the pc, before what is plugged into it. */
+static int settle_usb(struct options *o, struct error *err)
+{
+    struct option_drives *d = &o->drives;
+
+    if (o->kind == MACHINE_VIRT)
+        return error_set(err, -EINVAL, "--usb: the virt machine has no USB of its own; --device qemu-xhci is one");
+    if (d->ndevices == PARTS_MAX_DEVICES)
+        return error_set(err, -EINVAL, "--usb: at most %d devices", PARTS_MAX_DEVICES);
+    memmove(d->devices + 1, d->devices, d->ndevices++ * sizeof(d->devices[0]));
+    d->devices[0] = "piix3-usb-uhci,addr=1.2";
+    return 0;
+}
+
 enum drive_interface options_usual_interface(const struct options *o)
 {
     return o->kind == MACHINE_VIRT ? DRIVE_IF_VIRTIO : DRIVE_IF_IDE;
@@ -110,6 +124,8 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
         o->schedule = (struct schedule){.quantum = SCHEDULE_QUANTUM};
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
+    if (o->usb && !o->replay && settle_usb(o, err) < 0)
+        return -EINVAL;
     if (option_drives_settle(&o->drives, options_usual_interface(o), err) < 0)
         return -EINVAL;
     return o->kind == MACHINE_VIRT ? settle_virt(o, err) : settle_pc(o, err);

@@ -76,6 +76,7 @@ struct options {
     unsigned smbios_count;
     bool serial_out2;           /* pc: MCR.OUT2 gates the serial ports' interrupts */
     bool secure;                /* virt: EL3 */
+    bool usb;                   /* the pc has its UHCI controller (--usb, --machine usb=on) */
     bool secure_option;         /* --secure, which options_settle() puts into `machine` */
     char machine_text[96];      /* what `machine` points to, then */
     bool virtualization;        /* virt: EL2 */

@@ -22,6 +22,7 @@
 #include "picture.h"
 #include "server_query.h"
 #include "vm/dev/keys.h"
+#include "vm/dev/usb.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -716,6 +717,16 @@ HANDLER(cmd_info_pci)
     return 0;
 }
 
+HANDLER(cmd_info_usb)
+{
+    const struct machine *m = server_of(call)->machine;
+
+    if (!m->usb)
+        return error_set(err, -ENODEV, "this machine has no USB");
+    usb_describe(m, call->out);
+    return 0;
+}
+
 /* ---- the outside world ---- */
 
 static struct device *need_device(struct server *s, const char *name, struct error *err)
@@ -1071,6 +1082,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info mtree", "", "the physical memory map", cmd_info_mtree},
     {"info irq", "", "interrupt controllers", cmd_info_irq},
     {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
+    {"info usb", "", "USB: buses, and what is plugged into their ports", cmd_info_usb},
     {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},

@@ -48,6 +48,9 @@ libvm_a_SOURCES = \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
+	src/vm/dev/uhci.c src/vm/dev/uhci.h \
+	src/vm/dev/usb.c src/vm/dev/usb.h \
+	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
 	src/vm/dev/e1000.c src/vm/dev/e1000.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \

@@ -174,6 +174,7 @@ struct machine {
     struct device *mouse;         /* takes 8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards the user),
                                    * u16 buttons held (bit 0 left, 1 right, 2 middle) */
     struct device *tablet;        /* the same with places instead of distances, 0 to 32767 */
+    struct usb_bus *usb;          /* the USB buses, in the order of their numbers (vm/dev/usb.h); NULL: none */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
     void (*board_started)(struct machine *); /* called at the very end of a reset: loads boot images

@@ -10,6 +10,8 @@
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
 #include "vm/dev/sdhci.h"
+#include "vm/dev/uhci.h"
+#include "vm/dev/usb_hid.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
@@ -20,13 +22,19 @@ const struct device_model device_models[] = {
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
     {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
+    {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, NULL, ich9_usb_uhci1_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", TAKES_NONE, isa_debugcon_keys, isa_debugcon_plug},
     {"nvme", "PCI", "NVM Express controller", TAKES_DRIVE, nvme_keys, nvme_plug},
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", TAKES_NONE, pci_bridge_keys, pci_bridge_device_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", TAKES_NONE, pci_root_port_keys,
      pci_root_port_plug},
+    {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
+    {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, NULL, piix4_usb_uhci_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
+    {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},
+    {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},
+    {"usb-tablet", "USB", "USB tablet: a pointer that knows places", TAKES_NONE, usb_hid_keys, usb_tablet_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", TAKES_DRIVE, virtio_blk_keys, virtio_blk_pci_plug},
