@@ -13,6 +13,8 @@
 #define ICC_EOIR1  SYSREG(3, 0, 12, 12, 1)
 #define ICC_IGRPEN1 SYSREG(3, 0, 12, 12, 7)
 #define ICC_PMR    SYSREG(3, 0, 4, 6, 0)
+#define ICC_BPR1   SYSREG(3, 0, 12, 12, 3)
+#define ICC_RPR    SYSREG(3, 0, 12, 11, 3)
 #define ICC_SGI1R  SYSREG(3, 0, 12, 11, 5)
 
 static struct machine *m;
@@ -133,6 +135,89 @@ START_TEST(gicv2_sgi_goes_to_its_targets_and_names_its_source)
 }
 END_TEST
 
+START_TEST(gicv2_says_what_it_is)
+{
+    begin_v2();
+    ck_assert_uint_eq(in(0, GICV2_DIST, 0x08, 4), 0x0200143b); /* GIC-400 */
+    ck_assert_uint_eq(in(0, GICV2_CPU, 0xfc, 4), 0x0202143b);
+    ck_assert_uint_eq(in(0, GICV2_DIST, 0xfe8, 4), 0x2b);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv2_group_1_sgi_names_its_source_in_the_alias_too)
+{
+    begin_v2();
+    for (unsigned n = 0; n < CPUS; n++) {
+        out(n, GICV2_DIST, 0x80, 4, 1u << 3);
+        out(n, GICV2_CPU, 0, 4, 3);
+    }
+    out(0, GICV2_DIST, 0, 4, 3);
+    out(2, GICV2_DIST, 0xf00, 4, 2u << 16 | 3);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x18, 4), 1022);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x28, 4), 3 | 2 << 10);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), 1022);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x20, 4), 3 | 2 << 10);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x14, 4), 0);      /* it runs, at the highest priority */
+    out(1, GICV2_CPU, 0x24, 4, 3 | 2 << 10);
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x14, 4), 0xff);
+    machine_destroy(m);
+}
+END_TEST
+
+/* Which SGIs a Secure write means is told by NSATT; those of the Non-secure state are of group 1 whatever it says. */
+START_TEST(gicv2_sgi_goes_to_the_group_that_is_meant)
+{
+    begin_v2();
+    for (unsigned n = 0; n < CPUS; n++)
+        wiring[n].security = true;
+    out(1, GICV2_DIST, 0x80, 4, 1u << 3);
+    for (unsigned nsatt = 0; nsatt < 2; nsatt++)
+        for (unsigned ns = 0; ns < 2; ns++) {
+            m->memory.nonsecure = ns;
+            out(0, GICV2_DIST, 0xf00, 4, 6u << 16 | nsatt << 15 | 3);
+            m->memory.nonsecure = false;
+            ck_assert_uint_eq(in(1, GICV2_DIST, 0xf20, 4) >> 24, nsatt || ns ? 1 : 0);
+            ck_assert_uint_eq(in(2, GICV2_DIST, 0xf20, 4) >> 24, nsatt || ns ? 0 : 1);
+            out(1, GICV2_DIST, 0xf10, 4, ~0u);
+            out(2, GICV2_DIST, 0xf10, 4, ~0u);
+        }
+    machine_destroy(m);
+}
+END_TEST
+
+/* What one CPU has taken another may look at, end and make pending again; whose it is next is where it is sent to then. */
+START_TEST(gicv2_active_and_pending_move_with_the_targets)
+{
+    begin_v2();
+    out(0, GICV2_DIST, 0x104, 4, 2);
+    out(0, GICV2_DIST, 0xc00 + 4 * (SPI(1) / 16), 4, 2u << (SPI(1) % 16 * 2)); /* an edge */
+    out(0, GICV2_DIST, 0x800 + SPI(1), 1, 2);
+    gic_set_line(bus.gics[0], SPI(1), true);
+    gic_set_line(bus.gics[0], SPI(1), false);
+    ck_assert(only(false, true, false));
+    ck_assert_uint_eq(in(1, GICV2_CPU, 0x0c, 4), SPI(1));
+    ck_assert_uint_eq(in(2, GICV2_DIST, 0x304, 4), 2);
+    gic_set_line(bus.gics[0], SPI(1), true); /* active and pending: nobody gets it */
+    out(2, GICV2_DIST, 0x800 + SPI(1), 1, 4);
+    ck_assert(only(false, false, false));
+    ck_assert_uint_eq(in(0, GICV2_DIST, 0x204, 4), 2);
+    out(1, GICV2_CPU, 0x10, 4, SPI(1));
+    ck_assert(only(false, false, true));
+    ck_assert_uint_eq(in(2, GICV2_CPU, 0x0c, 4), SPI(1));
+    out(0, GICV2_DIST, 0x384, 4, 2); /* deactivated by another CPU: its priority still runs where it was taken */
+    ck_assert_uint_eq(in(2, GICV2_DIST, 0x304, 4), 0);
+    ck_assert_uint_eq(in(2, GICV2_CPU, 0x14, 4), 0);
+    out(0, GICV2_DIST, 0x204, 4, 2);
+    ck_assert(only(false, false, false));
+    out(0, GICV2_DIST, 0x800 + SPI(1), 1, 1);
+    ck_assert(only(true, false, false));
+    out(0, GICV2_DIST, 0x284, 4, 2);
+    ck_assert(only(false, false, false));
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(gicv2_interrupt_for_several_is_taken_once)
 {
     begin_v2();
@@ -178,6 +263,66 @@ START_TEST(gicv3_sgi_goes_by_affinity_or_to_all_others)
 }
 END_TEST
 
+START_TEST(gicv3_active_and_pending_move_with_the_route)
+{
+    begin_v3();
+    out(0, GICV3_DIST, 0x104, 4, 2);
+    out(0, GICV3_DIST, 0xc00 + 4 * (SPI(1) / 16), 4, 2u << (SPI(1) % 16 * 2));
+    out(0, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 1);
+    gic_set_line(bus.gics[0], SPI(1), true);
+    gic_set_line(bus.gics[0], SPI(1), false);
+    ck_assert(only(false, true, false));
+    ck_assert_uint_eq(ack_v3(1), SPI(1));
+    gic_set_line(bus.gics[0], SPI(1), true);
+    out(2, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 2);
+    ck_assert(only(false, false, false));
+    gicv3_sysreg_write(bus.gics[1], ICC_EOIR1, SPI(1));
+    ck_assert(only(false, false, true));
+    ck_assert_uint_eq(ack_v3(2), SPI(1));
+    out(0, GICV3_DIST, 0x384, 4, 2);
+    ck_assert_uint_eq(in(1, GICV3_DIST, 0x304, 4), 0);
+    gicv3_sysreg_write(bus.gics[2], ICC_EOIR1, SPI(1));
+    out(0, GICV3_DIST, 0x204, 4, 2);
+    ck_assert(only(false, false, true));
+    out(0, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 0x100); /* to nobody */
+    ck_assert(only(false, false, false));
+    ck_assert_uint_eq(in(0, GICV3_DIST, 0x204, 4), 2);
+    out(0, GICV3_DIST, 0x6000 + 8 * SPI(1), 8, 0);
+    ck_assert(only(true, false, false));
+    machine_destroy(m);
+}
+END_TEST
+
+/* A handler is interrupted by what is higher in its group priority (binary point), and by nothing else. */
+START_TEST(gicv3_preemption_goes_by_the_binary_point)
+{
+    static const struct { unsigned bpr, low, high; bool preempts; } cases[] = {
+        {3, 0xa0, 0x98, true}, {3, 0xa0, 0xa0, false}, {4, 0xa8, 0xa0, false}, {4, 0xa8, 0x98, true}, {7, 0xf0, 0x80, false},
+        {7, 0x80, 0x78, true}, {0, 0xa0, 0x98, true},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        uint64_t running;
+
+        begin_v3();
+        gicv3_sysreg_write(bus.gics[1], ICC_PMR, 0xff);
+        gicv3_sysreg_write(bus.gics[1], ICC_BPR1, cases[i].bpr);
+        out(0, GICV3_REDIST, 0x20000 + 0x10400 + 5, 1, cases[i].low);
+        out(0, GICV3_REDIST, 0x20000 + 0x10400 + 6, 1, cases[i].high);
+        out(0, GICV3_REDIST, 0x20000 + 0x10200, 4, 1u << 5);
+        ck_assert_uint_eq(ack_v3(1), 5);
+        ck_assert(!irq[1]);
+        out(0, GICV3_REDIST, 0x20000 + 0x10200, 4, 1u << 6);
+        ck_assert_msg(irq[1] == cases[i].preempts, "case %u", i);
+        ck_assert_uint_eq(ack_v3(1), cases[i].preempts ? 6 : 1023);
+        gicv3_sysreg_write(bus.gics[1], ICC_EOIR1, cases[i].preempts ? 6 : 5);
+        ck_assert(gicv3_sysreg_read(bus.gics[1], ICC_RPR, &running));
+        ck_assert_uint_eq(running, cases[i].preempts ? (cases[i].low & 0xffu << (cases[i].bpr < 3 ? 3 : cases[i].bpr) & 0xffu) : 0xff);
+        machine_destroy(m);
+    }
+}
+END_TEST
+
 START_TEST(gicv3_redistributors_name_their_cpus)
 {
     begin_v3();
@@ -216,6 +361,12 @@ Suite *test_suite(void)
 
     tcase_add_test(t, gicv2_says_how_many_cpus_there_are_and_which_one_asks);
     tcase_add_test(t, gicv2_sgi_goes_to_its_targets_and_names_its_source);
+    tcase_add_test(t, gicv2_says_what_it_is);
+    tcase_add_test(t, gicv2_group_1_sgi_names_its_source_in_the_alias_too);
+    tcase_add_test(t, gicv2_sgi_goes_to_the_group_that_is_meant);
+    tcase_add_test(t, gicv2_active_and_pending_move_with_the_targets);
+    tcase_add_test(t, gicv3_active_and_pending_move_with_the_route);
+    tcase_add_test(t, gicv3_preemption_goes_by_the_binary_point);
     tcase_add_test(t, gicv2_interrupt_for_several_is_taken_once);
     tcase_add_test(t, private_interrupts_are_each_cpus_own);
     tcase_add_test(t, gicv3_sgi_goes_by_affinity_or_to_all_others);

@@ -2,7 +2,7 @@
 """Guests of ours whose CPUs do to each other all that CPUs can do (tests/guests/cpus): they check it, we check that
 it is the same however it is run: on each engine, with every interleaving, recorded and replayed, backwards.
 
-    test_cpus.py [HINDCAST]
+    top_builddir=BUILD test_cpus.py [CLAIM...]
 """
 
 import atexit

@@ -218,6 +218,20 @@ START_TEST(lowest_priority_goes_to_who_does_least)
 }
 END_TEST
 
+START_TEST(lowest_priority_to_all_goes_to_one)
+{
+    new_cpus(APIC_MEMORY);
+    for (unsigned n = 0; n < CPUS; n++)
+        set(n, 0x80, n == 4 ? 0x10 : n == 2 ? 0x20 : 0x30);
+    send(0, 0, 0xc4161); /* all excluding self */
+    ck_assert_uint_eq(taken(0x61), 1u << 4);
+    send(4, 0, 0xc4161);
+    ck_assert_uint_eq(taken(0x61), 1u << 2);
+    send(4, 0, 0x84161); /* all including self */
+    ck_assert_uint_eq(taken(0x61), 1u << 4);
+}
+END_TEST
+
 START_TEST(lowest_priority_stays_with_its_focus)
 {
     new_cpus(APIC_MEMORY);
@@ -602,6 +616,36 @@ START_TEST(a_level_is_ended_by_whoever_had_it)
 }
 END_TEST
 
+/* Remote IRR says that a local APIC has it. */
+START_TEST(a_level_that_nobody_accepts_is_not_in_service)
+{
+    new_cpus(APIC_MEMORY);
+    set(6, 0xf0, 0xff); /* software-disabled */
+    io_set(0x11 + 18, 6u << 24);
+    io_set(0x10 + 18, 0x08042);
+    ioapic_set_pin(io_apic, 9, true);
+    ck_assert(!(io_get(0x10 + 18) & 0x4000));
+    io_set(0x11 + 18, 99u << 24); /* nobody's */
+    io_set(0x10 + 18, 0x08042);
+    ck_assert(!(io_get(0x10 + 18) & 0x4000));
+    set(6, 0xf0, 0x1ff);
+    io_set(0x11 + 18, 6u << 24);
+    io_set(0x10 + 18, 0x08042);
+    ck_assert(io_get(0x10 + 18) & 0x4000);
+    ck_assert_int_eq(apic_acknowledge(apics[6]), 0x42);
+}
+END_TEST
+
+START_TEST(self_ipi_of_an_illegal_vector_is_an_error_of_both_sides)
+{
+    new_cpus(APIC_X2);
+    wrmsr(3, 0x83f, 0x0f);
+    wrmsr(3, 0x828, 0);
+    ck_assert_uint_eq(rdmsr(3, 0x828), 0x60);
+    ck_assert_int_eq(apic_acknowledge(apics[3]), -1);
+}
+END_TEST
+
 static void destinations(TCase *tc)
 {
     ADD(ipi_goes_to_a_physical_destination);
@@ -609,6 +653,7 @@ static void destinations(TCase *tc)
     ADD(ipi_goes_to_a_flat_logical_destination);
     ADD(ipi_goes_to_a_cluster);
     ADD(lowest_priority_goes_to_who_does_least);
+    ADD(lowest_priority_to_all_goes_to_one);
     ADD(lowest_priority_stays_with_its_focus);
     ADD(signals_go_to_who_is_addressed);
     ADD(extint_message_asks_the_8259s);
@@ -641,6 +686,8 @@ static void io_apics(TCase *tc)
     ADD(ioapic_signals_are_edges_whatever_the_entry_says);
     ADD(ioapic_goes_to_the_least_busy_of_a_group);
     ADD(a_level_is_ended_by_whoever_had_it);
+    ADD(a_level_that_nobody_accepts_is_not_in_service);
+    ADD(self_ipi_of_an_illegal_vector_is_an_error_of_both_sides);
 }
 
 CHIP_TESTS("apic cpus", destinations, registers, x2apic, io_apics)

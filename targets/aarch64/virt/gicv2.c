@@ -10,7 +10,8 @@
 #include "base/buffer.h"
 
 #define LAST_WORD (GIC_WORDS - 1)
-#define IIDR      0x0202143bu /* GIC-400, ARM */
+#define GICD_IDENTITY 0x0200143bu /* GIC-400 r0p1, ARM */
+#define GICC_IDENTITY 0x0202143bu
 
 /* Distributor. */
 enum {
@@ -23,6 +24,8 @@ enum {
     GICC_HPPIR = 0x18, GICC_ABPR = 0x1c, GICC_AIAR = 0x20, GICC_AEOIR = 0x24, GICC_AHPPIR = 0x28,
     GICC_APR0 = 0xd0, GICC_NSAPR0 = 0xe0, GICC_IIDR = 0xfc, GICC_DIR = 0x1000,
 };
+
+#define SGIR_NSATT    0x8000u
 
 #define CTLR_G0       0x001u
 #define CTLR_G1       0x002u
@@ -48,7 +51,7 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
     case GICD_TYPER:
         return LAST_WORD | (gic_count(dev) - 1) << 5 | (w->security ? 1u << 10 : 0);
     case GICD_IIDR:
-        return IIDR;
+        return GICD_IDENTITY;
     case GICD_CPENDSGIR: case GICD_CPENDSGIR + 4: case GICD_CPENDSGIR + 8: case GICD_CPENDSGIR + 12:
     case GICD_SPENDSGIR: case GICD_SPENDSGIR + 4: case GICD_SPENDSGIR + 8: case GICD_SPENDSGIR + 12:
         for (unsigned i = 0; i < 4; i++)
@@ -71,11 +74,13 @@ static void set_sources(struct device *dev, unsigned irq, uint8_t sources)
     s->own.latch = (s->own.latch & ~(1u << irq)) | (sources ? 1u << irq : 0);
 }
 
-/* GICD_SGIR: to a list of CPUs, to all but this one, to this one. */
+/* GICD_SGIR: to a list of CPUs, to all but this one, to this one. With Security Extensions only where the SGI is of the group
+ * that is meant: the Non-secure state's own, or what NSATT says. */
 static void send_sgi(struct device *dev, uint32_t value)
 {
     const struct gic_wiring *w = dev->wiring;
     unsigned filter = value >> 24 & 3u, irq = value & 15u;
+    unsigned group = gic_nonsecure_view(dev) || (value & SGIR_NSATT);
     uint32_t targets = filter == 0 ? value >> 16 & 0xffu : filter == 1 ? 0xffu & ~(1u << w->number) : 1u << w->number;
 
     if (filter == 3)
@@ -84,7 +89,7 @@ static void send_sgi(struct device *dev, uint32_t value)
         struct device *to = gic_nth(dev, n);
         const struct gic_state *s = to->state;
 
-        if ((targets >> n & 1u) && (!gic_nonsecure_view(dev) || (s->own.group >> irq & 1u)))
+        if ((targets >> n & 1u) && (!w->security || (s->own.group >> irq & 1u) == group))
             set_sources(to, irq, s->sgi_sources[irq] | (uint8_t)(1u << w->number));
     }
     gic_update(dev);
@@ -149,6 +154,13 @@ static unsigned source_of(const struct device *dev, unsigned irq)
     const struct gic_state *s = dev->state;
 
     return irq < GIC_SGIS && s->sgi_sources[irq] ? (unsigned)__builtin_ctz(s->sgi_sources[irq]) << 10 : 0;
+}
+
+static unsigned best_seen(const struct device *dev, bool aliased)
+{
+    unsigned irq = as_seen(dev, gic_best(dev), aliased);
+
+    return irq | source_of(dev, irq);
 }
 
 /* It stays pending if another CPU sent it, too. */
@@ -247,13 +259,13 @@ static uint32_t cpu_read(struct device *dev, uint32_t offset)
     case GICC_BPR:    return read_bpr(dev);
     case GICC_IAR:    return acknowledge(dev, false);
     case GICC_RPR:    return gic_read_rpr(dev, ns);
-    case GICC_HPPIR:  return as_seen(dev, gic_best(dev), false) | source_of(dev, as_seen(dev, gic_best(dev), false));
+    case GICC_HPPIR:  return best_seen(dev, false);
     case GICC_ABPR:   return ns ? 0 : s->bpr[GIC_G1];
     case GICC_AIAR:   return ns ? GIC_SPURIOUS : acknowledge(dev, true);
-    case GICC_AHPPIR: return ns ? GIC_SPURIOUS : as_seen(dev, gic_best(dev), true);
+    case GICC_AHPPIR: return ns ? GIC_SPURIOUS : best_seen(dev, true);
     case GICC_APR0:   return ns ? s->apr[GIC_G1] >> 16 : s->apr[GIC_G0];
     case GICC_NSAPR0: return ns ? 0 : s->apr[GIC_G1];
-    case GICC_IIDR:   return IIDR;
+    case GICC_IIDR:   return GICC_IDENTITY;
     default:          return 0;
     }
 }
@@ -407,7 +419,7 @@ static uint32_t guest_read(struct device *dev, uint32_t offset)
         return s->vmcr & VMCR_ACKCTL ? gic_virt_best(dev, 1) : GIC_OTHER_GROUP;
     case GICC_AHPPIR: return gic_virt_best(dev, 1);
     case GICC_APR0:   return s->vapr[0] | s->vapr[1];
-    case GICC_IIDR:   return IIDR;
+    case GICC_IIDR:   return GICC_IDENTITY;
     default:          return 0;
     }
 }

@@ -7,7 +7,8 @@
  *
  * LPIs are in lpi.c, what makes them of messages is in its.c.
  *
- * Not modelled: memory-mapped CPU interface, range selectors.
+ * Not modelled: memory-mapped CPU interface, range selectors. An interrupt that is for a CPU whose redistributor sleeps
+ * (GICR_WAKER) reaches it all the same, as it wakes it; an SPI for any CPU goes to another one.
  */
 #include "aarch64/virt/gic.h"
 
@@ -102,7 +103,7 @@ static void dist_write(struct device *dev, uint32_t offset, uint32_t value, uint
         if (offset & 4)
             s->router[spi] = (s->router[spi] & 0xffffffffu) | (uint64_t)(value & 0xffu) << 32;
         else
-            s->router[spi] = (s->router[spi] & ~0xffffffffull) | (value & 0x80ffffffu);
+            s->router[spi] = (s->router[spi] & ~0xffffffffull) | (value & (gic_count(dev) == 1 ? 0xffffffu : 0x80ffffffu));
         gic_update(dev);
     } else if (offset < 0x1000) {
         gic_bank_write(dev, offset, value, mask, 1, LAST_WORD);

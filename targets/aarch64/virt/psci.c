@@ -1,6 +1,6 @@
 /*
  * Power control for a machine that comes without Secure firmware: PSCI 1.1
- * (ARM DEN 0022) and the version query of the SMC calling convention (ARM DEN
+ * (ARM DEN 0022) and the queries of the SMC calling convention (ARM DEN
  * 0028), by HVC, or by SMC where a hypervisor may run (EL2 exists).
  *
  * CPU_SUSPEND is a WFI that keeps all state, whatever state was asked for. Where an address is that of no memory, it and
@@ -17,7 +17,7 @@ enum {
     PSCI_VERSION = 0x84000000, CPU_SUSPEND_32 = 0x84000001, CPU_OFF = 0x84000002, CPU_ON_32 = 0x84000003,
     AFFINITY_INFO_32 = 0x84000004, MIGRATE_32 = 0x84000005, MIGRATE_INFO_TYPE = 0x84000006,
     SYSTEM_OFF = 0x84000008, SYSTEM_RESET = 0x84000009, PSCI_FEATURES = 0x8400000a, SYSTEM_RESET2_32 = 0x84000012,
-    SMCCC_VERSION = 0x80000000,
+    SMCCC_VERSION = 0x80000000, SMCCC_ARCH_FEATURES = 0x80000001,
 };
 /* The 64-bit variant of a function. */
 #define SMC64 0x40000000u
@@ -43,7 +43,7 @@ static bool is_known(uint32_t fn)
     }
     switch (fn) {
     case PSCI_VERSION: case CPU_OFF: case MIGRATE_INFO_TYPE: case SYSTEM_OFF: case SYSTEM_RESET: case PSCI_FEATURES:
-    case SMCCC_VERSION:
+    case SMCCC_VERSION: case SMCCC_ARCH_FEATURES:
         return true;
     default:
         return false;
@@ -57,6 +57,26 @@ static struct a64_cpu *find_cpu(const struct virt *v, uint64_t affinity)
         if ((virt_cpu(v, n)->mpidr & UINT64_C(0xff00ffffff)) == affinity)
             return virt_cpu(v, n);
     return NULL;
+}
+
+/* AFFINITY_INFO (5.1.5): 0: at least one of the CPUs whose affinity fields from `level` on are these is on; 1: all are off. */
+static int64_t affinity_info(const struct virt *v, uint64_t affinity, uint32_t level)
+{
+    static const uint64_t fields[4] = {0xff00ffffff, 0xff00ffff00, 0xff00ff0000, 0xff00000000};
+    bool found = false;
+
+    if (level > 3 || (affinity & ~fields[0]))
+        return INVALID_PARAMETERS;
+    for (unsigned n = 0; n < v->machine->ncpus; n++) {
+        const struct a64_cpu *c = virt_cpu(v, n);
+
+        if ((c->mpidr ^ affinity) & fields[level])
+            continue;
+        if (!a64_is_off(c))
+            return 0;
+        found = true;
+    }
+    return found ? 1 : INVALID_PARAMETERS;
 }
 
 /* Can a CPU begin there: at an instruction in memory that is not Secure? */
@@ -94,13 +114,14 @@ static int64_t cpu_on(struct virt *v, uint64_t affinity, uint64_t entry, uint64_
 static int64_t call(struct virt *v, struct a64_cpu *cpu, uint32_t fn, const uint64_t *x)
 {
     uint64_t target = fn & SMC64 ? x[1] : (uint32_t)x[1];
-    const struct a64_cpu *other;
 
     if (!is_known(fn))
         return NOT_SUPPORTED;
     switch (fn & ~SMC64) {
     case SMCCC_VERSION:
         return VERSION_1_1;
+    case SMCCC_ARCH_FEATURES:
+        return (uint32_t)x[1] == SMCCC_VERSION || (uint32_t)x[1] == SMCCC_ARCH_FEATURES ? SUCCESS : NOT_SUPPORTED;
     case PSCI_VERSION:
         return VERSION_1_1;
     case CPU_SUSPEND_32:
@@ -110,9 +131,8 @@ static int64_t call(struct virt *v, struct a64_cpu *cpu, uint32_t fn, const uint
         return SUCCESS;
     case CPU_ON_32:
         return fn & SMC64 ? cpu_on(v, target, x[2], x[3]) : cpu_on(v, target, (uint32_t)x[2], (uint32_t)x[3]);
-    case AFFINITY_INFO_32: /* 0: on, 1: off; of the CPU alone (level 0), a higher level is as its first one */
-        other = find_cpu(v, target);
-        return other && x[2] <= 3 ? (x[2] ? 0 : a64_is_off(other)) : INVALID_PARAMETERS;
+    case AFFINITY_INFO_32:
+        return affinity_info(v, target, (uint32_t)x[2]);
     case MIGRATE_INFO_TYPE:
         return TOS_NOT_PRESENT;
     case SYSTEM_OFF:

@@ -211,18 +211,20 @@ static void apic_init(struct device *dev)
     update(dev);
 }
 
-static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vector, bool level)
+/* False: it is not accepted. */
+static bool deliver(struct device *dev, enum apic_delivery delivery, uint8_t vector, bool level)
 {
     const struct apic_wiring *w = dev->wiring;
     struct apic_state *s = dev->state;
 
     if (s->mode == APIC_DISABLED)
-        return;
+        return false;
     switch (delivery) {
     case APIC_FIXED:
     case APIC_LOWEST:
-        if (software_enabled(s))
-            accept(dev, vector, level);
+        if (!software_enabled(s))
+            return false;
+        accept(dev, vector, level);
         break;
     case APIC_NMI:
         w->nmi(w->cpu);
@@ -242,8 +244,9 @@ static void deliver(struct device *dev, enum apic_delivery delivery, uint8_t vec
         w->smi(w->cpu);
         break;
     default: /* reserved */
-        break;
+        return false;
     }
+    return true;
 }
 
 static bool addressed_logically(const struct device *dev, uint32_t destination)
@@ -279,15 +282,16 @@ static bool is_focus(const struct apic_state *s, uint8_t vector)
     return !(s->svr & SVR_NO_FOCUS) && (get_bit(s->irr, vector) || get_bit(s->isr, vector));
 }
 
-/* Of the APICs that are addressed: the one that a lowest-priority message goes to, or NULL. */
-static struct device *least_busy(const struct apic_bus *bus, uint32_t destination, bool logical, uint8_t vector)
+/* Of the APICs that are addressed, but for `except`: the one that a lowest-priority message goes to, or NULL. */
+static struct device *least_busy(const struct apic_bus *bus, uint32_t destination, bool logical, uint8_t vector,
+                                 const struct device *except)
 {
     struct device *best = NULL;
 
     for (unsigned i = 0; i < bus->count; i++) {
         const struct apic_state *s = bus->apics[i]->state;
 
-        if (!addressed(bus->apics[i], destination, logical) || s->mode == APIC_DISABLED || !software_enabled(s))
+        if (bus->apics[i] == except || !addressed(bus->apics[i], destination, logical) || s->mode == APIC_DISABLED || !software_enabled(s))
             continue;
         if (is_focus(s, vector))
             return bus->apics[i];
@@ -297,22 +301,23 @@ static struct device *least_busy(const struct apic_bus *bus, uint32_t destinatio
     return best;
 }
 
-static void send(const struct apic_bus *bus, uint32_t destination, bool logical, enum apic_delivery delivery,
-                 uint8_t vector, bool level)
+/* To all that are addressed but `except` (NULL: nobody), or to one of them. False: none accepted it. */
+static bool send(const struct apic_bus *bus, uint32_t destination, bool logical, enum apic_delivery delivery,
+                 uint8_t vector, bool level, const struct device *except)
 {
-    struct device *one = delivery == APIC_LOWEST ? least_busy(bus, destination, logical, vector) : NULL;
+    struct device *one = delivery == APIC_LOWEST ? least_busy(bus, destination, logical, vector, except) : NULL;
+    bool accepted = one && deliver(one, delivery, vector, level);
 
-    if (one)
-        deliver(one, delivery, vector, level);
     for (unsigned i = 0; i < bus->count && delivery != APIC_LOWEST; i++)
-        if (addressed(bus->apics[i], destination, logical))
-            deliver(bus->apics[i], delivery, vector, level);
+        if (bus->apics[i] != except && addressed(bus->apics[i], destination, logical))
+            accepted |= deliver(bus->apics[i], delivery, vector, level);
+    return accepted;
 }
 
-void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
+bool apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
                   uint8_t vector, bool level)
 {
-    send(bus, destination == 0xff && !logical ? APIC_ALL : destination, logical, delivery, vector, level);
+    return send(bus, destination == 0xff && !logical ? APIC_ALL : destination, logical, delivery, vector, level, NULL);
 }
 
 static void local_interrupt(struct device *dev, unsigned lvt)
@@ -567,7 +572,7 @@ static void send_ipi(struct device *dev)
     switch ((low & ICR_SHORTHAND) >> 18) {
     case 0:
         if (s->mode == APIC_X2)
-            send(w->bus, s->icr[1], low & ICR_LOGICAL, delivery, (uint8_t)low, false);
+            send(w->bus, s->icr[1], low & ICR_LOGICAL, delivery, (uint8_t)low, false, NULL);
         else
             apic_message(w->bus, (uint8_t)(s->icr[1] >> 24), low & ICR_LOGICAL, delivery, (uint8_t)low, false);
         break;
@@ -575,9 +580,7 @@ static void send_ipi(struct device *dev)
         deliver(dev, delivery, (uint8_t)low, false);
         break;
     default: /* all, including self and excluding it */
-        for (unsigned i = 0; i < w->bus->count; i++)
-            if (w->bus->apics[i] != dev || (low & ICR_SHORTHAND) >> 18 == 2)
-                deliver(w->bus->apics[i], delivery, (uint8_t)low, false);
+        send(w->bus, APIC_ALL, false, delivery, (uint8_t)low, false, (low & ICR_SHORTHAND) >> 18 == 2 ? NULL : dev);
         break;
     }
 }
@@ -818,6 +821,8 @@ bool apic_msr_write(struct device *dev, uint32_t n, uint64_t value)
     if (n == MSR_SELF_IPI) {
         if (value > 0xff)
             return false;
+        if (value < 16)
+            note_error(dev, ESR_SEND_ILLEGAL);
         deliver(dev, APIC_FIXED, (uint8_t)value, false);
         return true;
     }

@@ -47,8 +47,8 @@ extern const struct device_ops apic_ops;
 
 /* INTR from the 8259s (LINT0); fits struct line. */
 void apic_set_lint0(void *dev, unsigned n, bool level);
-/* A message from the I/O APIC or a device, addressed to `destination`. */
-void apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
+/* A message from the I/O APIC or a device, addressed to `destination`. False: no local APIC accepted it. */
+bool apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,
                   uint8_t vector, bool level);
 /* The core acknowledges INTR: the vector, or -1: there is none any more. */
 int apic_acknowledge(struct device *dev);

@@ -51,13 +51,13 @@ static void service(struct device *dev, unsigned pin)
     if (level) {
         if (!(s->lines & bit) || (low & RTE_REMOTE_IRR))
             return;
-        s->low[pin] |= RTE_REMOTE_IRR;
     } else {
         if (!(s->irr & bit))
             return;
         s->irr &= ~bit;
     }
-    apic_message(w->bus, (uint8_t)(s->high[pin] >> 24), low & RTE_LOGICAL, low >> 8 & 7u, (uint8_t)low, level);
+    if (apic_message(w->bus, (uint8_t)(s->high[pin] >> 24), low & RTE_LOGICAL, low >> 8 & 7u, (uint8_t)low, level) && level)
+        s->low[pin] |= RTE_REMOTE_IRR; /* it was accepted (290566, 3.2.4) */
 }
 
 void ioapic_set_pin(void *ctx, unsigned pin, bool level)

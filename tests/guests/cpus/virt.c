@@ -200,6 +200,10 @@ static void claim_psci(void)
     claim("a CPU that is not there is INVALID_PARAMETERS", psci(CPU_ON, affinity(CPUS), (uintptr_t)secondary_start, 0) == -2 &&
           psci(CPU_ON, 0xff000000, (uintptr_t)secondary_start, 0) == -2 && psci(AFFINITY_INFO, affinity(CPUS), 0, 0) == -2 &&
           psci(AFFINITY_INFO, 0, 4, 0) == -2);
+    claim("a cluster, and all of them, are on while one of their CPUs is",
+          psci(AFFINITY_INFO, affinity(CPUS - 1) & ~0xffull, 1, 0) == 0 && psci(AFFINITY_INFO, affinity(CPUS - 1) | 0xff, 1, 0) == 0 &&
+          psci(AFFINITY_INFO, 0, 2, 0) == 0 && psci(AFFINITY_INFO, 0xffffff, 3, 0) == 0 && psci(AFFINITY_INFO, 0xff0000, 1, 0) == -2 &&
+          psci(AFFINITY_INFO, 0xff00000000, 3, 0) == -2 && psci(AFFINITY_INFO, 0x1000000, 0, 0) == -2);
     give(1, goes_off);
     UNTIL(psci(AFFINITY_INFO, affinity(1), 0, 0) == 1);
     claim("a CPU at nowhere is INVALID_ADDRESS, and stays off", psci(CPU_ON, affinity(1), 0x3f000000, 0) == -9 &&
@@ -215,6 +219,12 @@ static void claim_psci(void)
     finished(1);
     UNTIL(taken[1][1] == 1);
     claim("CPU_SUSPEND ends at once where an interrupt is pending", per_cpu[1].at[2] == 0);
+    claim("what there is, and what not, is told",
+          psci(0x84000000, 0, 0, 0) == 0x10001 && psci(0x84000006, 0, 0, 0) == 2 && psci(0x84000005, 0, 0, 0) == -1 &&
+          psci(0x8400000a, 0x84000000, 0, 0) == 0 && psci(0x8400000a, CPU_SUSPEND, 0, 0) == 0 && psci(0x8400000a, 0x84000012, 0, 0) == 0 &&
+          psci(0x8400000a, 0x84000005, 0, 0) == -1 && psci(0x8400000a, 0x80000000, 0, 0) == 0 && psci(0xc4000002, 0, 0, 0) == -1 &&
+          psci(0x80000000, 0, 0, 0) == 0x10001 && psci(0x80000001, 0x80000001, 0, 0) == 0 && psci(0x80000001, 0x80008000, 0, 0) == -1 &&
+          psci(0x84000012, 1, 0, 0) == -2 && psci(0xc4000012, 1, 0, 0) == -2);
     claim("CPU_SUSPEND to a state that nobody has is INVALID_PARAMETERS", psci(CPU_SUSPEND, 0x00020000, 0, 0) == -2);
 }
 
