@@ -429,7 +429,7 @@ int options_take_smp(struct options *o, const char *arg, struct error *err)
     static const struct option_key keys[] = {
         {"cpus", "N (CPUs)"}, {"sockets", "N"}, {"cores", "N (of a socket)"}, {"threads", "N (of a core)"}, {NULL, NULL},
     };
-    uint64_t cpus = 0, sockets = 0, cores = 1, threads = 1;
+    uint64_t cpus = 0, sockets = 0, cores = 0, threads = 0;
     struct option_list l;
     int r = option_list_parse(&l, "--smp", arg, "cpus", NULL, err);
 
@@ -446,6 +446,11 @@ int options_take_smp(struct options *o, const char *arg, struct error *err)
     option_list_finish(&l);
     if (r < 0)
         return r;
+    /* What is left out is what multiplies out: cores of the sockets that were named, threads of cores; else sockets. */
+    if (!threads)
+        threads = sockets && cores && cpus > sockets * cores ? cpus / (sockets * cores) : 1;
+    if (!cores)
+        cores = sockets && cpus > sockets * threads ? cpus / (sockets * threads) : 1;
     if (!sockets)
         sockets = cpus > cores * threads ? cpus / (cores * threads) : 1;
     if (!cpus)

@@ -20,6 +20,12 @@ static bool is_intel_core(const struct i386_model *m)
     return !m->amd && m->max_leaf >= 10;
 }
 
+/* Of a package. */
+static uint32_t logical_processors(const struct i386_cpu *c)
+{
+    return (c->threads ? c->threads : 1) * (c->cores ? c->cores : 1);
+}
+
 static struct cpuid features(const struct i386_cpu *c)
 {
     const struct i386_model *m = c->model;
@@ -29,8 +35,8 @@ static struct cpuid features(const struct i386_cpu *c)
         r.ebx |= 8 << 8; /* CLFLUSH line, in 8 bytes */
     if (m->signature == 0x686)
         r.ebx |= 2; /* brand index: Pentium III */
-    if (c->thread_bits + c->core_bits) { /* IDs of logical processors of the package: HTT */
-        r.ebx |= 1u << (16 + c->thread_bits + c->core_bits);
+    if (c->thread_bits + c->core_bits) { /* IDs that logical processors of the package may have (AMD: how many there are): HTT */
+        r.ebx |= m->amd ? logical_processors(c) << 16 : 1u << (16 + c->thread_bits + c->core_bits);
         r.edx |= 1u << 28;
     }
     r.ebx |= (uint32_t)c->apic_id << 24;
@@ -156,6 +162,8 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         r.eax = m->amd ? m->signature : 0;
         r.edx = i386_model_features(m, CPUID_81_EDX);
         r.ecx = i386_model_features(m, CPUID_81_ECX);
+        if (m->amd && c->thread_bits + c->core_bits)
+            r.ecx |= 1u << 1; /* CmpLegacy: what HTT tells of are cores */
         if (m->amd) /* AMD's copy of the first leaf's bits */
             r.edx |= features(c).edx & 0x0183f3ff;
         if (!m->amd && !i386_64bit(c->st))
@@ -175,7 +183,9 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         else if (is_intel_core(m))
             r.ecx = 0x10008040;
         break;
-    case 0x80000008u: /* physical and linear address bits */
+    case 0x80000008u: /* physical and linear address bits; AMD: logical processors of the package, bits of their IDs */
+        if (m->amd && c->thread_bits + c->core_bits)
+            r.ecx = (logical_processors(c) - 1) | (c->thread_bits + c->core_bits) << 12;
         r.eax = i386_phys_bits(m) | (i386_has(m, FEATURE_LA57) ? 57u : i386_has(m, FEATURE_LM) ? 48u : 32u) << 8;
         break;
     }

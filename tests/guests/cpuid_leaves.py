@@ -12,6 +12,9 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = {"qemu64": "qemu64", "core2duo": "core2duo", "Nehalem": "Nehalem", "Haswell": "Haswell-noTSX", "coreduo": "coreduo",
           "n270": "n270", "max": "max"}
+# Sockets, cores of each, threads of each: what leaves 1, 4 and 0Bh say of them, and AMD's.
+TOPOLOGIES = [("qemu64", (4, 1, 1)), ("qemu64", (2, 2, 2)), ("core2duo", (1, 4, 1)), ("core2duo", (2, 1, 2)), ("Nehalem", (1, 3, 2)),
+              ("Haswell", (2, 2, 2)), ("Haswell", (1, 5, 3)), ("max", (3, 5, 1)), ("max", (1, 1, 4)), ("coreduo", (1, 2, 1))]
 INTEL = ("core2duo", "Nehalem", "Haswell", "coreduo", "n270")
 EAX, EBX, ECX, EDX = range(4)
 
@@ -30,6 +33,10 @@ REASONS = [
     ("MPX is not modelled", ("max",), 0xd, 4, None, 0xffffffff),
     ("XSAVEC and XSAVES, of which QEMU's translator has none", ("max",), 0xd, 1, EAX, 0xa),
     ("the size of compacted areas: only where there are such (SDM 2A)", ("Haswell", "max"), 0xd, 1, EBX, 0xffffffff),
+    ("IDs that there may be are as many as their bits have (SDM 2A): QEMU counts those that there are", INTEL + ("max",), 1, 0, EBX, 0xff << 16),
+    ("the same; and threads of a core share its caches", INTEL + ("max",), 4, None, EAX, 0xffffc000),
+    ("AMD's processors have it, Intel's not", INTEL + ("max",), 0x80000001, 0, ECX, 1 << 1),
+    ("AMD's processors have it, Intel's not", INTEL + ("max",), 0x80000008, 0, ECX, 0xffffffff),
     ("reserved on Intel's processors", INTEL, 0x80000000, 0, None, 0xffffffff),
     ("reserved on Intel's processors", INTEL, 0x80000001, 0, EAX, 0xffffffff),
     ("on Intel's processors SYSCALL shows in 64-bit mode only", INTEL, 0x80000001, 0, EDX, 1 << 11),
@@ -45,7 +52,7 @@ REASONS = [
 def allowed(model, leaf, sub, register):
     bits = 0
     for _, models, at, below, which, mask in REASONS:
-        if (models is None or model in models) and at == leaf and below == sub and which in (None, register):
+        if (models is None or model in models) and at == leaf and below in (None, sub) and which in (None, register):
             bits |= mask
     return bits
 
@@ -78,13 +85,16 @@ def main():
             print("%s: skipped" % e)
             sys.exit(77)
         bad = 0
-        for model, name in MODELS.items():
-            subprocess.run(["qemu-system-x86_64", "-cpu", name, "-m", "64", "-kernel", guest, "-debugcon", "file:" + log, "-display",
+        for model, topology in [(model, None) for model in MODELS] + TOPOLOGIES:
+            smp = ["-smp", "%d,sockets=%d,cores=%d,threads=%d" % ((topology[0] * topology[1] * topology[2],) + topology)] if topology else []
+            subprocess.run(["qemu-system-x86_64", "-cpu", MODELS[model], "-m", "64", "-kernel", guest, "-debugcon", "file:" + log, "-display",
                             "none", "-device", "isa-debug-exit,iobase=0xf4", "-no-reboot", "-serial", "none", "-monitor", "none",
-                            "-net", "none"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+                            "-net", "none"] + smp, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
             theirs = leaves(open(log).read())
-            ours = leaves(subprocess.run([os.path.join(build, "tests/whole/run_guest"), guest, "100000000", model],
+            ours = leaves(subprocess.run([os.path.join(build, "tests/whole/run_guest"), guest, "100000000", model] +
+                                         [str(n) for n in topology or ()],
                                          stdout=subprocess.PIPE, universal_newlines=True, timeout=300).stdout)
+            name = model + (", %d sockets of %d cores of %d threads" % topology if topology else "")
             for key in sorted(set(ours) | set(theirs)):
                 a, b = ours.get(key, [0] * 4), theirs.get(key, [0] * 4)
                 for register in range(4):
@@ -92,8 +102,8 @@ def main():
                     if differ:
                         bad += 1
                         print("%s: leaf %x.%x %s is %08x, QEMU's %08x (%08x)" %
-                              (model, *key, ("EAX", "EBX", "ECX", "EDX")[register], a[register], b[register], differ))
-            print("%s: %d leaves" % (model, len(ours)))
+                              (name, *key, ("EAX", "EBX", "ECX", "EDX")[register], a[register], b[register], differ))
+            print("%s: %d leaves" % (name, len(ours)))
         sys.exit(1 if bad else 0)
 
 

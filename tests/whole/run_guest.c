@@ -1,6 +1,6 @@
 /*
  * Run a Multiboot or ELF guest on a PC without server or debugger, and print what it
- * says on the debug console: run_guest [-jit] KERNEL [STEPS [MODEL]]; -jit: each block is
+ * says on the debug console: run_guest [-jit] KERNEL [STEPS [MODEL [SOCKETS CORES THREADS]]]; -jit: each block is
  * compiled, else interpreted. A tool of the test scripts. Exit status 0: the guest ended by the debug-exit port; 1: otherwise.
  */
 #include "base/buffer.h"
@@ -48,12 +48,20 @@ int main(int argc, char **argv)
     argv += jit;
     argc -= jit;
     if (argc < 2 || !read_file(argv[1], &config.kernel)) {
-        fprintf(stderr, "usage: run_guest [-jit] KERNEL [STEPS [MODEL]]\n");
+        fprintf(stderr, "usage: run_guest [-jit] KERNEL [STEPS [MODEL [SOCKETS CORES THREADS]]]\n");
         return 2;
     }
     config.memory_bytes = 64 << 20;
     if (argc > 3)
         config.cpu_model = argv[3];
+    if (argc > 6) {
+        struct cpu_topology *top = &config.topology;
+
+        top->sockets = (unsigned)atoi(argv[4]);
+        top->cores = (unsigned)atoi(argv[5]);
+        top->threads = (unsigned)atoi(argv[6]);
+        top->cpus = top->sockets * top->cores * top->threads;
+    }
     if (pc_create(&m, &config, &err) < 0) {
         fprintf(stderr, "run_guest: %s\n", err.text);
         return 2;
