@@ -28,8 +28,8 @@
  * instructions again, with a ladder being laid on the way). Conditions are asked in
  * the first pass only: what they said then is what they would say again.
  *
- * With far_steps, what is far back is searched for the position alone by replicas, on all of the host's cores (query.h). The segment that
- * they name is then searched as above.
+ * If more than far_steps have to be run after the first segment, replicas search them for the position alone, on all of the
+ * host's cores (query.h). The segment that they name is then searched as above.
  *
  * If the user interrupts, we go to the checkpoint that begins the part that has
  * been searched, or back to where we started: both are restored at once, and
@@ -428,6 +428,7 @@ static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, ic
 
 /* The last hit of a search far back, by all of the host's cores. */
 struct far {
+    struct timeline *tl;
     unsigned kinds;
     bool any;
     icount_t position;
@@ -450,21 +451,63 @@ static bool far_answer(void *ctx, icount_t position, const void *record)
     return false;
 }
 
+static void far_progress(void *ctx, uint64_t done, uint64_t all)
+{
+    struct timeline *tl = ((const struct far *)ctx)->tl;
+
+    tl->search.far_done = done;
+    tl->search.far_all = all;
+}
+
+bool timeline_searching_far(const struct timeline *tl, uint64_t *done, uint64_t *all)
+{
+    *done = tl->search.far_done;
+    *all = tl->search.far_all;
+    return tl->search.far;
+}
+
+/* Are there so many steps between `bound` and `until` to run that it is worth while to start replicas? */
+static bool far_pays(const struct timeline *tl, icount_t bound, icount_t until)
+{
+    const struct checkpoint *c = checkpoint_find(tl->store, bound), *next;
+    icount_t steps = 0;
+
+    if (!tl->cfg.far_steps || until <= bound || until - bound <= tl->cfg.far_steps)
+        return false;
+    for (; c && c->position < until && steps <= tl->cfg.far_steps; c = next) {
+        const struct footprint *f = checkpoint_footprint(c);
+        icount_t from = c->position > bound ? c->position : bound;
+
+        next = checkpoint_next(tl->store, c);
+        if (!f || points_concern(tl, f))
+            steps += (next && next->position < until ? next->position : until) - from;
+    }
+    return steps > tl->cfg.far_steps;
+}
+
 /* Between `bound` and *until: *until comes to be right after the last step that hits, or `bound` if none does. Nothing is done
  * where conditions have to be asked, which only this thread can, or where there are no replicas. */
 static enum run_end search_far(struct timeline *tl, icount_t bound, icount_t *until, unsigned kinds)
 {
-    struct far far = {.kinds = kinds};
+    struct far far = {.tl = tl, .kinds = kinds};
     const struct query q = {.from = bound, .to = *until, .newest_first = true, .limit = 1, .traps = tl->m->traps->list,
-                            .ntraps = tl->m->traps->count, .ctx = &far, .note = far_note, .answer = far_answer};
+                            .ntraps = tl->m->traps->count, .ctx = &far, .note = far_note, .answer = far_answer,
+                            .progress = far_progress};
     struct query_result result;
     struct error err = {0};
     const struct point *list;
+    int r;
 
     for (size_t i = 0, n = points_in_force(tl, &list); i < n; i++)
         if (list[i].p.condition)
             return RUN_LIMIT;
-    if (!tl->crew || timeline_query(tl, &q, &result, &err) < 0)
+    if (!tl->crew)
+        return RUN_LIMIT;
+    tl->search.far = true;
+    tl->search.far_done = tl->search.far_all = 0;
+    r = timeline_query(tl, &q, &result, &err);
+    tl->search.far = false;
+    if (r < 0)
         return RUN_LIMIT;
     tl->stats.segments_replayed += result.run;
     tl->stats.segments_skipped += result.skipped;
@@ -501,7 +544,7 @@ static void search_back(struct timeline *tl, icount_t bound, enum timeline_reaso
         }
         checkpoint_release(searched);
         searched = c;
-        if (tl->cfg.far_steps && until > bound && until - bound > tl->cfg.far_steps && !asked_far)
+        if (!asked_far && far_pays(tl, bound, until))
             end = search_far(tl, bound, &until, kinds);
         asked_far = true;
     }

@@ -69,6 +69,8 @@ void timeline_set_query_means(struct timeline *tl, const struct query_means *mea
 /* Are replicas at work? Then log and checkpoints are theirs, too: whoever is called meanwhile (timeline_host.poll) leaves
  * them alone. */
 bool timeline_querying(const struct timeline *tl);
+/* Is it for a reverse search? Then *done of *all steps that it has to run have been. */
+bool timeline_searching_far(const struct timeline *tl, uint64_t *done, uint64_t *all);
 /* 0, or a negative errno with *err: there are no means (-ENOTSUP), a replica diverged (-EIO: what was answered until then
  * holds)... */
 int timeline_query(struct timeline *tl, const struct query *q, struct query_result *result, struct error *err);

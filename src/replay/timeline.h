@@ -69,8 +69,7 @@ struct timeline_config {
     uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (10 ms) */
     uint64_t slice_steps;            /* most steps between two looks at the host (adaptive) */
     icount_t ladder_steps;           /* distance of the nearest rung (1000) */
-    icount_t far_steps;              /* what is farther back is searched by all cores; 0: nothing is. (They know of no segment that it
-                                      * can be skipped before they have run it: so far one core that knows is faster.) */
+    icount_t far_steps;              /* a reverse search that has to run more than so many steps is made by all cores; 0: none is */
 };
 
 enum direction { FORWARD, BACKWARD };

@@ -99,6 +99,8 @@ struct search {
     uint64_t exec_unasked;    /* bit n: breakpoints of CPU n are none: it is the one that steps */
     icount_t watch_ignored;   /* accesses of the step from this position are none: they were told */
     bool skipping;            /* known segments without interest may be jumped over */
+    bool far;                 /* replicas are searching, */
+    uint64_t far_done, far_all; /* and have searched so many of so many steps */
     struct found found;
     /* With cpu_ops.watch_before: the access last told, not yet passed; ICOUNT_MAX: none. */
     icount_t told_access;     /* position of the step that makes it, */

@@ -28,6 +28,9 @@
 #define PROGRESS_AFTER_NS 1000000000u
 #define BRIEF_NS          1000000000u
 #define PROGRESS_EVERY_NS 250000000u
+/* A reverse search that has to run more than that is made by all of the host's cores, if that costs no more memory than
+ * checkpoints may. */
+#define FAR_STEPS (UINT64_C(1) << 28)
 #define STATUS_NOT_WRITTEN 1
 #define STATUS_ODD_END 3
 
@@ -170,6 +173,7 @@ static bool run_must_end(const struct server *s)
 static bool on_poll(void *ctx)
 {
     struct server *s = ctx;
+    uint64_t done, all;
 
     if (s->finishing)
         return false;
@@ -179,6 +183,8 @@ static bool on_poll(void *ctx)
     if (!timeline_querying(s->timeline)) {
         server_record_update(s, false);
         show_progress(s);
+    } else if (timeline_searching_far(s->timeline, &done, &all)) {
+        server_show_search(s, done, all);
     }
     return run_must_end(s);
 }
@@ -731,10 +737,13 @@ void server_rescue(const struct server *s)
 struct server *server_create(const struct server_config *config, struct error *err)
 {
     struct server *s = xcalloc(1, sizeof *s);
+    const unsigned workers = host_processors();
+    const uint64_t memory = (uint64_t)config->machine->memory.pages.count << PAGE_SHIFT;
     struct timeline_config timeline = {
         .checkpoint_memory = config->checkpoint_bytes,
         .live = !config->replay || config->continue_live,
         .sleep = config->sleep,
+        .far_steps = workers >= 2 && memory * workers <= config->checkpoint_bytes ? FAR_STEPS : 0,
     };
     struct timeline_host host = {
         .ctx = s,
@@ -758,7 +767,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
     if (config->make_machine) {
-        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = host_processors() < 2 ? 2 : host_processors()};
+        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = workers < 2 ? 2 : workers};
 
         timeline_set_query_means(s->timeline, &means);
     }
