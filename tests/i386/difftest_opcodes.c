@@ -1,6 +1,7 @@
 /*
- * Every opcode of every map, with every mandatory prefix, in 64-bit and in compatibility mode, in register and memory forms,
- * with and without VEX: is it there, and how long is it? The host's processor tells: an instruction at the end of a page
+ * Every opcode of every map, with every mandatory prefix, in 64-bit mode and in code segments of 32 and of 16 bits, in
+ * register and memory forms, with and without VEX, in 16-bit code with and without the address prefix: is it there, and how
+ * long is it? The host's processor tells: an instruction at the end of a page
  * whose next one is absent faults at its fetch if it is longer.
  *
  *   difftest_opcodes [every Nth case [seed]]
@@ -27,7 +28,8 @@
 /* ---- encodings ---- */
 
 struct encoding {
-    bool compat;
+    enum user_mode mode;
+    bool address;   /* 67 */
     uint8_t map;    /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
     uint8_t vex;    /* 0, or 1 + L */
     uint8_t prefix; /* 0, 66, F3, F2 */
@@ -42,6 +44,8 @@ static void make_bytes(struct encoding *e)
     unsigned n = 0, pp = e->prefix == 0x66 ? 1 : e->prefix == 0xf3 ? 2 : e->prefix == 0xf2 ? 3 : 0;
 
     memset(b, 0, sizeof e->bytes);
+    if (e->address)
+        b[n++] = 0x67;
     if (e->vex) {
         b[n++] = 0xc4;
         b[n++] = 0xe0 | e->map;
@@ -65,9 +69,9 @@ static void make_bytes(struct encoding *e)
  * VPINSRD with W outside 64-bit mode: Intel's ignore it. */
 static bool makers_differ(const struct encoding *e)
 {
-    if (e->compat && e->vex && e->map == 3 && e->w)
+    if (e->mode != USER_64 && e->vex && e->map == 3 && e->w)
         return e->opcode == 0x16 || e->opcode == 0x22;
-    if (e->compat || e->vex || e->prefix != 0x66 || e->w)
+    if (e->mode != USER_64 || e->vex || e->prefix != 0x66 || e->w)
         return false;
     if (e->map == 1)
         return (e->opcode & 0xf0) == 0x80;
@@ -92,7 +96,7 @@ static bool dangerous(const struct encoding *e)
             return digit == 3 || digit == 5;
         default: /* prefixes are no opcodes */
             return e->opcode == 0x0f || (e->opcode & 0xe7) == 0x26 || (e->opcode >= 0x64 && e->opcode <= 0x67) ||
-                   (e->opcode >= 0xf0 && e->opcode <= 0xf3 && e->opcode != 0xf1) || (!e->compat && (e->opcode & 0xf0) == 0x40);
+                   (e->opcode >= 0xf0 && e->opcode <= 0xf3 && e->opcode != 0xf1) || (e->mode == USER_64 && (e->opcode & 0xf0) == 0x40);
         }
     switch (e->opcode) {
     case 0x05: case 0x34: case 0xa1: case 0xa9: case 0xb2: case 0xb4: case 0xb5:
@@ -122,27 +126,43 @@ static struct answer judge(uint64_t vector, uint64_t error, uint64_t rip, uint64
     return a;
 }
 
+/* The low base of either side, or its segment's. */
+static uint64_t base_of(const struct encoding *e, bool host)
+{
+    return e->mode == USER_16 ? 0 : host && e->mode == USER_32 ? BASE32 : user_bases[0];
+}
+
+/* All registers point into the data but for the counter. */
+static uint64_t pointer(const struct encoding *e, unsigned n, bool host)
+{
+    uint64_t middle = DATA + AREA / 2;
+
+    if (n == ESP && e->mode == USER_16)
+        return middle + (host ? BASE32 : user_bases[0]);
+    return n == ECX ? 2 : n >= 8 && e->mode != USER_64 ? 0 : base_of(e, host) + middle;
+}
+
 /* With the first `len` bytes of it at the end of the page. */
 static struct answer host_says(const struct encoding *e, unsigned len)
 {
-    uint64_t base = e->compat ? BASE32 : user_bases[0], start = base + END - len;
+    uint64_t memory = e->mode == USER_64 ? user_bases[0] : BASE32, start = base_of(e, true) + END - len;
     struct answer a;
 
-    memset((void *)(uintptr_t)(base + END - BEFORE), 0xcc, BEFORE);
-    memcpy((void *)(uintptr_t)start, e->bytes, len);
-    memset((void *)(uintptr_t)(base + DATA), 0, AREA);
-    if (e->compat) {
+    memset((void *)(uintptr_t)(memory + END - BEFORE), 0xcc, BEFORE);
+    memcpy((void *)(uintptr_t)(memory + END - len), e->bytes, len);
+    memset((void *)(uintptr_t)(memory + DATA), 0, AREA);
+    if (e->mode != USER_64) {
         struct host32_regs r = {.eip = (uint32_t)start, .eflags = EFLAGS_1};
 
         for (unsigned n = 0; n < 8; n++)
-            r.gpr[n] = n == ECX ? 2 : (uint32_t)base + DATA + AREA / 2;
-        host32_run(&r);
+            r.gpr[n] = (uint32_t)pointer(e, n, true);
+        (e->mode == USER_16 ? host16_run : host32_run)(&r);
         a = judge(r.vector, r.error, r.eip, start);
     } else {
         struct host64_regs r = {.rip = start, .rflags = EFLAGS_1};
 
         for (unsigned n = 0; n < 16; n++)
-            r.gpr[n] = n == ECX ? 2 : base + DATA + AREA / 2;
+            r.gpr[n] = pointer(e, n, true);
         host64_run(&r);
         a = judge(r.vector, r.error, r.rip, start);
     }
@@ -152,7 +172,7 @@ static struct answer host_says(const struct encoding *e, unsigned len)
 
 static bool emulator_says(struct user_guest *g, const struct encoding *e, unsigned len)
 {
-    uint64_t start = user_bases[0] + END - len;
+    uint64_t start = base_of(e, false) + END - len;
     struct user_outcome o = {.regs = {.rip = start, .rflags = EFLAGS_1}};
     uint8_t code[BEFORE];
 
@@ -160,8 +180,8 @@ static bool emulator_says(struct user_guest *g, const struct encoding *e, unsign
     memcpy(code + sizeof code - len, e->bytes, len);
     user_guest_write(g, END - BEFORE, code, sizeof code);
     for (unsigned n = 0; n < 16; n++)
-        o.regs.gpr[n] = n == ECX ? 2 : n >= 8 && e->compat ? 0 : user_bases[0] + DATA + AREA / 2;
-    return user_guest_run(g, e->compat, &o) && judge(o.regs.vector, 0, o.regs.rip, start).exists;
+        o.regs.gpr[n] = pointer(e, n, false);
+    return user_guest_run(g, e->mode, &o) && judge(o.regs.vector, 0, o.regs.rip, start).exists;
 }
 
 /* ---- what is not offered ---- */
@@ -174,7 +194,7 @@ static bool not_offered(const struct encoding *e)
     bool registers = e->modrm >> 6 == 3;
 
     if (e->map == 0)
-        return e->opcode == 0x62 && !e->compat; /* EVEX: AVX-512 */
+        return e->opcode == 0x62 && e->mode == USER_64; /* EVEX: AVX-512 */
     if (e->map == 1 && !e->vex)
         switch (e->opcode) {
         case 0x01: return registers && (e->modrm >= 0xfa || (e->modrm >= 0xd8 && e->modrm <= 0xdf) || e->modrm == 0xe8 || e->modrm == 0xea); /* SVM, CLZERO... */
@@ -217,7 +237,7 @@ static void tell(const struct encoding *e, const char *what, unsigned len)
 {
     if (failures++ > 60)
         return;
-    printf("%s mode,", e->compat ? "compatibility" : "64-bit");
+    printf("%u-bit code,", e->mode == USER_64 ? 64 : e->mode == USER_32 ? 32 : 16);
     for (unsigned n = 0; n < (len > e->head ? len : e->head); n++)
         printf(" %02x", e->bytes[n]);
     printf(": %s (%u bytes)\n", what, len);
@@ -225,7 +245,8 @@ static void tell(const struct encoding *e, const char *what, unsigned len)
 
 static void compare(struct user_guest *g, const struct encoding *e)
 {
-    unsigned mode = DECODE_P6 | DECODE_LM | DECODE_VEX | (e->compat ? DECODE_CODE32 : DECODE_CODE64);
+    static const uint8_t sizes[] = {[USER_64] = DECODE_CODE64, [USER_32] = DECODE_CODE32, [USER_16] = 0};
+    unsigned mode = DECODE_P6 | DECODE_LM | DECODE_VEX | sizes[e->mode];
     bool exists, exists_there;
     struct insn i;
 
@@ -263,7 +284,7 @@ static void one(struct user_guest *g, struct encoding *e)
 
 static void modrms(struct user_guest *g, struct encoding *e)
 {
-    static const uint8_t others[] = {0x04, 0x05, 0x43, 0x44, 0x83, 0x84};
+    static const uint8_t others[] = {0x04, 0x05, 0x06, 0x43, 0x44, 0x83, 0x84};
     bool all = !e->vex && ((e->map == 0 && e->opcode >= 0xd8 && e->opcode <= 0xdf) ||
                            (e->map == 1 && (e->opcode == 0x01 || e->opcode == 0xae || e->opcode == 0xc7)));
 
@@ -282,19 +303,27 @@ static void modrms(struct user_guest *g, struct encoding *e)
     }
 }
 
-static void walk(struct user_guest *g, bool compat)
+static void walk_opcodes(struct user_guest *g, struct encoding *e)
+{
+    for (unsigned opcode = 0; opcode < 256; opcode++) {
+        e->opcode = (uint8_t)opcode;
+        modrms(g, e);
+    }
+}
+
+static void walk(struct user_guest *g, enum user_mode mode)
 {
     static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
-    struct encoding e = {.compat = compat};
+    struct encoding e = {.mode = mode};
 
-    for (e.vex = 0; e.vex <= 2; e.vex++)
-        for (e.map = e.vex ? 1 : 0; e.map <= 3; e.map++)
-            for (unsigned p = 0; p < sizeof prefixes; p++)
-                for (e.w = 0; e.w <= (compat && !e.vex ? 0 : 1); e.w++)
-                    for (unsigned opcode = 0; opcode < 256; opcode++) {
+    for (unsigned address = 0; address <= (mode == USER_16); address++)
+        for (e.vex = 0; e.vex <= 2; e.vex++)
+            for (e.map = e.vex ? 1 : 0; e.map <= 3; e.map++)
+                for (unsigned p = 0; p < sizeof prefixes; p++)
+                    for (e.w = 0; e.w <= (mode != USER_64 && !e.vex ? 0 : 1); e.w++) {
+                        e.address = address;
                         e.prefix = prefixes[p];
-                        e.opcode = (uint8_t)opcode;
-                        modrms(g, &e);
+                        walk_opcodes(g, &e);
                     }
 }
 
@@ -317,8 +346,12 @@ int main(int argc, char **argv)
     model = i386_model_find("max");
     user_guest_init(&g, "max");
     user_guest_map(&g, END, false);
-    walk(&g, false);
-    walk(&g, true);
+    walk(&g, USER_64);
+    walk(&g, USER_32);
+    if (host16_init(BASE32))
+        walk(&g, USER_16);
+    else
+        printf("the host has no LDT for 16-bit code\n");
     machine_destroy(g.m);
     printf("%lu encodings of both with the same length, %lu of the host alone, %lu of the emulator alone; %lu of neither are of another length\n",
            lengths, there_alone, here_alone, lengths_of_none);

@@ -8,8 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <asm/ldt.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+/* The LDT's first two descriptors. */
+#define HOST16_CS 0x07
+#define HOST16_DS 0x0f
 
 /* The passage. It is copied below 4 GiB, so it addresses its data by RIP. */
 __asm__(
@@ -17,7 +23,7 @@ __asm__(
     "host32_blob:\n"
     "    push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
     "    mov %rsp, blob_rsp(%rip)\n"
-    "    mov $0x2b, %eax; mov %eax, %ds; mov %eax, %es\n"
+    "    mov blob_data(%rip), %eax; mov %eax, %ds; mov %eax, %es\n"
     "    pushq blob_eflags(%rip); popfq\n"
     "    mov blob_gpr+0(%rip), %eax; mov blob_gpr+4(%rip), %ecx; mov blob_gpr+8(%rip), %edx\n"
     "    mov blob_gpr+12(%rip), %ebx; mov blob_gpr+20(%rip), %ebp; mov blob_gpr+24(%rip), %esi\n"
@@ -38,14 +44,15 @@ __asm__(
     "blob_eflags: .quad 0\n"
     "blob_gpr:    .fill 8, 4, 0\n"
     "blob_target: .long 0; .word 0x23; .word 0\n"
+    "blob_data:   .long 0x2b\n"
     "host32_blob_end:\n"
     ".popsection\n");
-extern const char host32_blob[], host32_blob_end[], blob_exit[], blob_eflags[], blob_gpr[], blob_target[];
+extern const char host32_blob[], host32_blob_end[], blob_exit[], blob_eflags[], blob_gpr[], blob_target[], blob_data[];
 
 static uint8_t *passage;
 static uint32_t fault_vector, fault_error, fault_eip;
 
-static void *in_passage(const char *symbol)
+static uint8_t *in_passage(const char *symbol)
 {
     return passage + (symbol - host32_blob);
 }
@@ -112,7 +119,7 @@ static void on_signal(int sig, siginfo_t *info, void *context)
         leave64(uc, info);
         return;
     }
-    if ((g[REG_CSGSFS] & 0xffff) != HOST32_CS) {
+    if ((g[REG_CSGSFS] & 0xffff) != HOST32_CS && (g[REG_CSGSFS] & 0xffff) != HOST16_CS) {
         static const char text[] = "host32: a signal outside of 32-bit code\n";
 
         if (write(2, text, sizeof text - 1) < 0)
@@ -172,14 +179,28 @@ void host32_leave(uint8_t *at)
     at[6] = 0;
 }
 
-void host32_run(struct host32_regs *r)
+static bool set_ldt(unsigned entry, uint32_t base, unsigned contents)
+{
+    struct user_desc d = {.entry_number = entry, .base_addr = base, .limit = 0xffff, .contents = contents & 3u};
+
+    return syscall(SYS_modify_ldt, 0x11, &d, sizeof d) == 0;
+}
+
+bool host16_init(uint32_t base)
+{
+    return set_ldt(HOST16_CS >> 3, base, MODIFY_LDT_CONTENTS_CODE) && set_ldt(HOST16_DS >> 3, base, MODIFY_LDT_CONTENTS_DATA);
+}
+
+static void run_segments(struct host32_regs *r, uint16_t code, uint32_t data)
 {
     uint64_t eflags = r->eflags;
-    uint32_t *gpr = in_passage(blob_gpr);
+    uint8_t *gpr = in_passage(blob_gpr);
 
     memcpy(gpr, r->gpr, sizeof r->gpr);
     memcpy(in_passage(blob_eflags), &eflags, 8);
     memcpy(in_passage(blob_target), &r->eip, 4);
+    memcpy(in_passage(blob_target) + 4, &code, 2);
+    memcpy(in_passage(blob_data), &data, 4);
     fault_vector = HOST32_DONE;
     fault_error = 0;
     fault_eip = 0;
@@ -189,6 +210,16 @@ void host32_run(struct host32_regs *r)
     r->eip = fault_eip;
     r->vector = fault_vector;
     r->error = fault_error;
+}
+
+void host32_run(struct host32_regs *r)
+{
+    run_segments(r, HOST32_CS, HOST32_DS);
+}
+
+void host16_run(struct host32_regs *r)
+{
+    run_segments(r, HOST16_CS, HOST16_DS);
 }
 
 #else
@@ -218,6 +249,17 @@ void host32_leave(uint8_t *at)
 }
 
 void host32_run(struct host32_regs *r)
+{
+    (void)r;
+}
+
+bool host16_init(uint32_t base)
+{
+    (void)base;
+    return false;
+}
+
+void host16_run(struct host32_regs *r)
 {
     (void)r;
 }

@@ -1,7 +1,8 @@
 /*
  * Running code on the host's own processor, inside a 64-bit Linux process: of 64 bits, until an
- * exception; of 32 bits by a far jump to the compatibility-mode code segment, and a far jump back.
- * x86-64 Linux only; elsewhere host32_init() and host64_init() say no.
+ * exception; of 32 bits by a far jump to the compatibility-mode code segment, and a far jump back; of 16 bits likewise,
+ * in a segment of the process's LDT.
+ * x86-64 Linux only; elsewhere host32_init(), host16_init() and host64_init() say no.
  */
 #ifndef HINDCAST_TESTS_I386_HOST_H
 #define HINDCAST_TESTS_I386_HOST_H
@@ -32,6 +33,13 @@ bool host32_init(uint32_t base, uint32_t size);
 void host32_leave(uint8_t *at);
 /* Run from r->eip with r's registers until the leaving code or an exception. */
 void host32_run(struct host32_regs *r);
+
+/* ---- 16 bits ---- */
+
+/* After host32_init(): code and data segments of 64 KiB at `base`. False: the host gives no LDT. */
+bool host16_init(uint32_t base);
+/* host32_run() with CS, DS and ES of them, CS of 16 bits; SS is flat, of 32 bits. r->eip is an offset, before and after. */
+void host16_run(struct host32_regs *r);
 
 /* ---- 64 bits ---- */
 

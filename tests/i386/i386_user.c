@@ -112,7 +112,17 @@ void user_guest_map(struct user_guest *g, uint32_t at, bool present)
     memory_write_bytes(&g->m->memory, entry_of(g, user_bases[0] + at), &entry, 8, false);
 }
 
-static void prepare(struct user_guest *g, bool compatible, const struct host64_regs *r)
+static struct i386_segment segment16(uint16_t selector, unsigned type)
+{
+    struct i386_segment s = i386_flat_segment(selector, type, 3, 0);
+
+    s.base = user_bases[0];
+    s.limit = 0xffff;
+    s.attr &= (uint16_t)~SEG_ATTR_G;
+    return s;
+}
+
+static void prepare(struct user_guest *g, enum user_mode mode, const struct host64_regs *r)
 {
     struct i386_state *st = g->c->st;
 
@@ -136,8 +146,12 @@ static void prepare(struct user_guest *g, bool compatible, const struct host64_r
     st->cpl = 3;
     st->halted = 0;
     for (unsigned n = SEG_ES; n <= SEG_GS; n++)
-        st->seg[n] = compatible ? i386_flat_segment(DATA_3, 3, 3, SEG_ATTR_DB) : (struct i386_segment){0};
-    st->seg[SEG_CS] = i386_flat_segment(compatible ? CODE32_3 : CODE64_3, 11, 3, compatible ? SEG_ATTR_DB : SEG_ATTR_L);
+        st->seg[n] = mode != USER_64 ? i386_flat_segment(DATA_3, 3, 3, SEG_ATTR_DB) : (struct i386_segment){0};
+    st->seg[SEG_CS] = i386_flat_segment(mode == USER_64 ? CODE64_3 : CODE32_3, 11, 3, mode == USER_64 ? SEG_ATTR_L : SEG_ATTR_DB);
+    if (mode == USER_16) {
+        st->seg[SEG_CS] = segment16(CODE32_3, 11);
+        st->seg[SEG_DS] = st->seg[SEG_ES] = segment16(DATA_3, 3);
+    }
     st->seg[SEG_SS] = i386_flat_segment(DATA_3, 3, 3, SEG_ATTR_DB);
     st->seg[SEG_TR] = (struct i386_segment){.selector = 0x38, .base = user_bases[0] + TSS, .limit = 0x67, .valid = 1,
                                             .attr = SEG_ATTR_P | 11};
@@ -147,14 +161,14 @@ static void prepare(struct user_guest *g, bool compatible, const struct host64_r
     ucpu_flush_tlb(&g->c->u);
 }
 
-bool user_guest_run(struct user_guest *g, bool compatible, struct user_outcome *o)
+bool user_guest_run(struct user_guest *g, enum user_mode mode, struct user_outcome *o)
 {
     struct i386_state *st = g->c->st;
     icount_t from = g->m->st->position;
     struct stop stop;
     uint64_t frame, vector;
 
-    prepare(g, compatible, &o->regs);
+    prepare(g, mode, &o->regs);
     machine_run(g->m, from + 100000, &stop);
     vector = (st->rip - user_bases[0] - HANDLERS) / 16;
     if (stop.kind != STOP_IDLE || vector > 255) {

@@ -18,6 +18,8 @@ struct user_guest {
     uint8_t *ram; /* USER_SIZE bytes, and more */
 };
 
+enum user_mode { USER_64, USER_32, USER_16 }; /* 16: CS, DS and ES at the low base, SS flat and of 32 bits */
+
 struct user_outcome {
     struct host64_regs regs; /* in: from where; out: at the exception, without error code and address */
     icount_t steps;
@@ -27,7 +29,7 @@ void user_guest_init(struct user_guest *g, const char *model);
 void user_guest_write(struct user_guest *g, uint32_t at, const void *bytes, unsigned len);
 /* A page of the low base is there, or not. */
 void user_guest_map(struct user_guest *g, uint32_t at, bool present);
-/* Run to the exception that ends it, in 64-bit mode, or (`compatible`) as 32-bit code. False: it does not end. */
-bool user_guest_run(struct user_guest *g, bool compatible, struct user_outcome *o);
+/* Run to the exception that ends it. False: it does not end. */
+bool user_guest_run(struct user_guest *g, enum user_mode mode, struct user_outcome *o);
 
 #endif
