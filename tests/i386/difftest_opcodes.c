@@ -271,7 +271,7 @@ static void compare(struct user_guest *g, const struct encoding *e)
     }
 }
 
-static unsigned long every = 16, number;
+static unsigned long every = 19, number;
 
 static void one(struct user_guest *g, struct encoding *e)
 {
@@ -317,7 +317,7 @@ static void walk(struct user_guest *g, enum user_mode mode)
     struct encoding e = {.mode = mode};
 
     for (unsigned address = 0; address <= (mode == USER_16); address++)
-        for (e.vex = 0; e.vex <= 2; e.vex++)
+        for (e.vex = 0; e.vex <= (address ? 0 : 2); e.vex++)
             for (e.map = e.vex ? 1 : 0; e.map <= 3; e.map++)
                 for (unsigned p = 0; p < sizeof prefixes; p++)
                     for (e.w = 0; e.w <= (mode != USER_64 && !e.vex ? 0 : 1); e.w++) {
