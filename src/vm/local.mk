@@ -51,6 +51,8 @@ libvm_a_SOURCES = \
 	src/vm/dev/uhci.c src/vm/dev/uhci.h \
 	src/vm/dev/usb.c src/vm/dev/usb.h \
 	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \
+	src/vm/dev/usb_hub.c src/vm/dev/usb_hub.h \
+	src/vm/dev/usb_storage.c src/vm/dev/usb_storage.h \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
 	src/vm/dev/e1000.c src/vm/dev/e1000.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \
@@ -58,7 +60,13 @@ libvm_a_SOURCES = \
 	src/vm/dev/virtio_net.c src/vm/dev/virtio_net.h \
 	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h \
 	src/vm/dev/virtio_pci.c src/vm/dev/virtio_pci.h \
-	src/vm/dev/virtio_scsi.c src/vm/dev/virtio_scsi.h
+	src/vm/dev/virtio_scsi.c src/vm/dev/virtio_scsi.h \
+	src/vm/dev/xhci.c src/vm/dev/xhci.h \
+	src/vm/dev/xhci_command.c \
+	src/vm/dev/xhci_event.c \
+	src/vm/dev/xhci_internal.h \
+	src/vm/dev/xhci_transfer.c
+
 # The JIT, where the host is an x86-64; else a stand-in.
 if HAVE_JIT
 libvm_a_SOURCES += \

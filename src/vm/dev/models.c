@@ -12,9 +12,12 @@
 #include "vm/dev/sdhci.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
+#include "vm/dev/usb_hub.h"
+#include "vm/dev/usb_storage.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
+#include "vm/dev/xhci.h"
 
 const struct device_model device_models[] = {
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
@@ -30,10 +33,13 @@ const struct device_model device_models[] = {
      pci_root_port_plug},
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
     {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, NULL, piix4_usb_uhci_plug},
+    {"qemu-xhci", "PCI", "xHCI USB host controller, four ports of USB 2 and 3", TAKES_NONE, qemu_xhci_keys, qemu_xhci_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
+    {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
     {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},
     {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},
+    {"usb-storage", "USB", "USB disk, or CD-ROM drive by its drive", TAKES_DRIVE, usb_storage_keys, usb_storage_plug},
     {"usb-tablet", "USB", "USB tablet: a pointer that knows places", TAKES_NONE, usb_hid_keys, usb_tablet_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},

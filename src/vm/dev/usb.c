@@ -119,7 +119,7 @@ static uint16_t bos(uint8_t *p)
 
 static uint16_t string_descriptor(const struct usb_device *d, unsigned n, uint8_t *p)
 {
-    const char *text = n == 1 ? "QEMU" : n == 2 ? d->class->product : n == 3 && d->serial[0] ? d->serial : NULL;
+    const char *text = n == 1 ? "HINDCAST" : n == 2 ? d->class->product : n == 3 && d->serial[0] ? d->serial : NULL;
     uint16_t len = 2;
 
     if (n && !text)

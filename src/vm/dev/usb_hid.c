@@ -515,7 +515,7 @@ static const struct device_ops hid_ops[] = {HID_OPS("usb-kbd"), HID_OPS("usb-mou
     }
 
 static const struct usb_class hid_classes[] = {
-    HID_CLASS("QEMU USB Keyboard", keyboard), HID_CLASS("QEMU USB Mouse", mouse), HID_CLASS("QEMU USB Tablet", tablet)};
+    HID_CLASS("USB Keyboard", keyboard), HID_CLASS("USB Mouse", mouse), HID_CLASS("USB Tablet", tablet)};
 
 const struct option_key usb_hid_keys[] = {USB_KEYS, {NULL, NULL}};
 
