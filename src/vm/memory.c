@@ -396,6 +396,12 @@ void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value)
     }
 }
 
+/* Devices' own accesses are Non-secure ones. */
+static bool for_dma(const struct region *r)
+{
+    return !r->cpu_only && !r->secure;
+}
+
 static size_t read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len, bool dma)
 {
     uint8_t *to = buf;
@@ -406,7 +412,7 @@ static size_t read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t
         const struct region *r = find_span(m, addr, &span);
         size_t n = span < len ? (size_t)span : len;
 
-        if (is_backed(r) && !(dma && r->cpu_only)) {
+        if (is_backed(r) && (!dma || for_dma(r))) {
             memcpy(to, host_of(m, r, addr), n);
             backed += n;
         } else {
@@ -428,7 +434,8 @@ static void note_read(struct memory *m, paddr_t addr, size_t len)
 {
     while (len) {
         uint64_t offset = addr & ~PAGE_MASK, n = PAGE_SIZE - offset < len ? PAGE_SIZE - offset : len;
-        uint32_t page = memory_page_of(m, addr);
+        const struct region *r = memory_find(m, addr);
+        uint32_t page = is_backed(r) && for_dma(r) ? page_in(r, addr) : UINT32_MAX;
 
         if (page != UINT32_MAX && m->machine->footprint)
             page_set_add(&m->machine->footprint->fetched, page);
@@ -456,7 +463,7 @@ size_t memory_write_bytes(struct memory *m, paddr_t addr, const void *buf, size_
         const struct region *r = find_span(m, addr, &span);
         size_t n = span < len ? (size_t)span : len;
 
-        if (r && ((r->kind == REGION_RAM && !r->cpu_only) || (rom && is_backed(r)))) {
+        if (r && ((r->kind == REGION_RAM && for_dma(r)) || (rom && is_backed(r)))) {
             write_ram(m, r, addr, from, n);
             backed += n;
         }

@@ -21,8 +21,8 @@
  *
  * An access that nothing claims reads all ones and is dropped on write; a CPU
  * whose front end has bus_error() (vm/exec.h) gets an exception for it instead.
- * With two security states, a region may answer to Secure accesses only. A region may be there for CPUs only: DMA by
- * memory_dma_read() and memory_write_bytes() without `rom` does not reach it.
+ * With two security states, a region may answer to Secure accesses only. A region may be there for CPUs only. DMA by
+ * memory_dma_read() and memory_write_bytes() without `rom` reaches neither.
  *
  * Not modelled: memory types and caches.
  */

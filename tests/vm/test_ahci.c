@@ -451,6 +451,37 @@ START_TEST(regions_in_device_registers_do_no_harm)
 }
 END_TEST
 
+START_TEST(smart_and_the_protected_area_are_there_too)
+{
+    static const uint8_t read_data[] = {0xd0}, key[] = {0x4f, 0xc2};
+    uint8_t page[512], sum = 0;
+
+    new_ahci(NULL);
+    prepare(0, 0, 0xb0, 0, 1, 512, 0);
+    poke(TABLE_AT + 3, read_data, 1);
+    poke(TABLE_AT + 5, key, 2);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0xff, 0x50);
+    memory_read_bytes(&m->memory, DATA_AT, page, sizeof(page));
+    for (unsigned i = 0; i < sizeof(page); i++)
+        sum = (uint8_t)(sum + page[i]);
+    ck_assert_uint_eq(sum, 0);
+    ck_assert_uint_eq(page[0], 0x10);
+    prepare(0, 0, 0x27, 0, 0, 2, 0);
+    issue(0, 1);
+    prepare(0, 0, 0x37, 1999, 0, 2, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0xff, 0x50);
+    prepare(0, 0, 0xec, 0, 0, 512, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 120), 2000);
+    prepare_queued(0, false, 1990, 20, 20 * 512);
+    reg(port_at(0) + 0x34, 1);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0x01, 1); /* behind the end that is shown */
+}
+END_TEST
+
 START_TEST(ahci_bears_random_commands)
 {
     static const uint8_t commands[] = {0x25, 0x35, 0x20, 0x30, 0xec, 0xa0, 0xa1, 0x06, 0xe7, 0x42, 0xc8, 0xca, 0xef, 0x90, 0x60, 0x61, 0x2f};
@@ -504,6 +535,7 @@ static void claims(TCase *tc)
     ADD(a_queued_command_that_fails_is_in_the_log);
     ADD(comreset_brings_the_signature_again);
     ADD(regions_in_device_registers_do_no_harm);
+    ADD(smart_and_the_protected_area_are_there_too);
     tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
 }
 

@@ -389,15 +389,17 @@ START_TEST(features_show_in_identify)
 
     new_ide();
     identify_words(0, id);
-    ck_assert_uint_eq(id[82], 0x4068);
-    ck_assert_uint_eq(id[85], 0x4068);
+    ck_assert_uint_eq(id[82], 0x4469);
+    ck_assert_uint_eq(id[85], 0x4069);
+    ck_assert_uint_eq(id[84], 0x4003);
+    ck_assert_uint_eq(id[128], 0); /* no security */
     ck_assert_uint_eq(id[88], 0x003f);
     ck_assert_uint_eq(set_features(0x03, 0x44), 0x50);
     ck_assert_uint_eq(set_features(0x03, 0x0c), 0x50); /* PIO mode 4: the DMA mode stays */
     ck_assert_uint_eq(set_features(0x82, 0), 0x50);
     ck_assert_uint_eq(set_features(0x55, 0), 0x50);
     identify_words(0, id);
-    ck_assert_uint_eq(id[85], 0x4008);
+    ck_assert_uint_eq(id[85], 0x4009);
     ck_assert_uint_eq(id[88], 0x103f);
     ck_assert_uint_eq(set_features(0x03, 0x22), 0x50);
     ck_assert_uint_eq(set_features(0x03, 0x0d), 0x51); /* there is no PIO mode 5, */
@@ -450,8 +452,11 @@ START_TEST(commands_without_data_end_as_they_should)
     static const struct {
         uint8_t code, status;
     } each[] = {{0x00, 0x51}, {0x10, 0x50}, {0x1f, 0x50}, {0x70, 0x50}, {0xb0, 0x51}, {0xe0, 0x50}, {0xe1, 0x50},
-                {0xe2, 0x50}, {0xe3, 0x50}, {0xe5, 0x50}, {0xe6, 0x50}, {0xe7, 0x50}, {0xea, 0x50}, {0xf1, 0x51},
-                {0xf8, 0x50}, {0xf9, 0x51}, {0x27, 0x50}, {0xa0, 0x51}, {0xa1, 0x51}, {0x08, 0x51}};
+                {0xe2, 0x50}, {0xe3, 0x50}, {0xe7, 0x50}, {0xe5, 0x50}, {0xea, 0x50}, {0xf8, 0x50}, {0x27, 0x50},
+                {0xa0, 0x51}, {0xa1, 0x51}, {0x08, 0x51},
+                /* READ and WRITE LONG, security, device configuration, the maximum not asked for, microcode, buffers */
+                {0x22, 0x51}, {0x23, 0x51}, {0x32, 0x51}, {0x33, 0x51}, {0xf1, 0x51}, {0xf2, 0x51}, {0xf3, 0x51}, {0xf4, 0x51},
+                {0xf5, 0x51}, {0xf6, 0x51}, {0xb1, 0x51}, {0xf9, 0x51}, {0x37, 0x51}, {0x92, 0x51}, {0xe4, 0x51}, {0xe8, 0x51}};
 
     new_ide();
     for (unsigned i = 0; i < ARRAY_LEN(each); i++) {
@@ -463,13 +468,293 @@ START_TEST(commands_without_data_end_as_they_should)
         ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), each[i].status);
         ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), each[i].status == 0x51 ? 4 : 0);
         if (each[i].code == 0xe5)
-            ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT), 0xff); /* active */
+            ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_COUNT), 0xff); /* active: it was flushed */
         if (each[i].code == 0xf8)
             ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW) | in(ide, IDE_COMMAND_0, R_MID) << 8, DISK_SECTORS - 1);
     }
     command(0, DISK_SECTORS, 0, 0x70);
     ck_assert_uint_eq(wait(), 0x51);
     ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+}
+END_TEST
+
+static uint8_t power_mode(void)
+{
+    command(0, 0, 0x55, 0xe5);
+    ck_assert_uint_eq(wait(), 0x50);
+    return in(ide, IDE_COMMAND_0, R_COUNT);
+}
+
+START_TEST(power_modes_are_told_and_end_with_what_needs_the_medium)
+{
+    const uint64_t second = 1000 * MS;
+
+    new_ide();
+    ck_assert_uint_eq(power_mode(), 0xff);
+    command(0, 0, 0, 0xe1); /* IDLE IMMEDIATE */
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(power_mode(), 0x80);
+    command(0, 0, 0, 0xe0); /* STANDBY IMMEDIATE */
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 0, 0, 0xec); /* who it is, it knows without the medium */
+    wait();
+    for (unsigned i = 0; i < 256; i++)
+        data();
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 5, 1, 0x40);
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(power_mode(), 0xff);
+    command(0, 0, 2, 0xe3); /* IDLE, and in standby after ten seconds */
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(power_mode(), 0x80);
+    run_for(9 * second);
+    ck_assert_uint_eq(power_mode(), 0x80); /* which does not begin them again, */
+    run_for(2 * second);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 5, 1, 0x40); /* as this does */
+    ck_assert_uint_eq(wait(), 0x50);
+    run_for(9 * second);
+    ck_assert_uint_eq(power_mode(), 0xff);
+    run_for(2 * second);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 0, 241, 0xe2); /* STANDBY with a timer of half an hour */
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 5, 1, 0x40);
+    ck_assert_uint_eq(wait(), 0x50);
+    run_for(1799 * second);
+    ck_assert_uint_eq(power_mode(), 0xff);
+    run_for(2 * second);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    ck_assert(ide->ops->possible(ide));
+}
+END_TEST
+
+START_TEST(a_device_that_sleeps_is_woken_by_a_reset)
+{
+    unsigned rises;
+
+    new_ide();
+    command(0, 0, 0, 0xe6);
+    ck_assert_uint_eq(wait(), 0x50);
+    rises = probe[0].rises;
+    command(0, 5, 1, 0x40);
+    run_for(1000 * MS);
+    ck_assert_uint_eq(probe[0].rises, rises);
+    out(ide, IDE_CONTROL_0, 0, 4);
+    run_for(MS);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    run_for(100 * MS);
+    ck_assert_uint_eq(power_mode(), 0x00);
+    command(0, 5, 1, 0x40);
+    ck_assert_uint_eq(wait(), 0x50);
+}
+END_TEST
+
+static uint64_t shown_sectors(void)
+{
+    uint16_t id[256];
+
+    identify_words(0, id);
+    ck_assert_uint_eq(id[60] | (uint32_t)id[61] << 16, id[100] | (uint32_t)id[101] << 16);
+    return id[60] | (uint32_t)id[61] << 16;
+}
+
+/* SET MAX ADDRESS right after READ NATIVE MAX ADDRESS: the error register. */
+static uint8_t set_max(uint32_t last, bool keep)
+{
+    command(0, 0, 0, 0xf8);
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW) | in(ide, IDE_COMMAND_0, R_MID) << 8, DISK_SECTORS - 1);
+    command(0, last, keep, 0xf9);
+    return wait() & 1 ? in(ide, IDE_COMMAND_0, R_ERROR) : 0;
+}
+
+START_TEST(the_host_protected_area_is_behind_the_maximum_that_is_set)
+{
+    uint16_t id[256];
+
+    new_ide();
+    ck_assert_uint_eq(shown_sectors(), DISK_SECTORS);
+    command(0, 999, 0, 0xf9);
+    ck_assert_uint_eq(wait(), 0x51); /* the native one was not asked for right before */
+    ck_assert_uint_eq(set_max(DISK_SECTORS, false), 0x10);
+    ck_assert_uint_eq(set_max(999, false), 0);
+    ck_assert_uint_eq(shown_sectors(), 1000);
+    identify_words(0, id);
+    ck_assert(id[82] & 0x400 && id[85] & 0x400);
+    command(0, 999, 1, 0x40);
+    ck_assert_uint_eq(wait(), 0x50);
+    command(0, 1000, 1, 0x40);
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+    command(0, 0, 0, 0x27);
+    ck_assert_uint_eq(wait(), 0x50);
+    command(0, 500, 0, 0x37);
+    ck_assert_uint_eq(wait(), 0x51); /* the other command set one */
+    ck_assert_uint_eq(set_max(DISK_SECTORS - 1, false), 0);
+    identify_words(0, id);
+    ck_assert(!(id[85] & 0x400));
+    command(0, 0, 0, 0x27);
+    ck_assert_uint_eq(wait(), 0x50);
+    out(ide, IDE_COMMAND_0, R_HIGH, 0);
+    out(ide, IDE_COMMAND_0, R_MID, 0);
+    out(ide, IDE_COMMAND_0, R_LOW, 0);
+    command(0, 2000, 0, 0x37);
+    ck_assert_uint_eq(wait(), 0x50);
+    ck_assert_uint_eq(shown_sectors(), 2001);
+    ck_assert_uint_eq(set_max(999, false), 0x04);
+    /* Power goes: what was not kept is gone. */
+    reset_all();
+    pci_config_write(&wiring.pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_IO);
+    ck_assert_uint_eq(shown_sectors(), DISK_SECTORS);
+    ck_assert_uint_eq(set_max(1499, true), 0);
+    ck_assert_uint_eq(set_max(1599, true), 0x10); /* once */
+    reset_all();
+    ck_assert_uint_eq(shown_sectors(), 1500);
+    ck_assert(ide->ops->possible(ide));
+}
+END_TEST
+
+/* SMART with that feature: the status. */
+static uint8_t smart(unsigned feature, unsigned low, unsigned count)
+{
+    out(ide, IDE_COMMAND_0, R_ERROR, feature);
+    command(0, 0xc24f00 | low, count, 0xb0);
+    return wait();
+}
+
+static uint8_t page[512];
+
+/* The same, with a page whose bytes' sum is 0. */
+static void smart_page(unsigned feature, unsigned low)
+{
+    uint8_t sum = 0;
+
+    ck_assert_uint_eq(smart(feature, low, 1), 0x58);
+    for (unsigned i = 0; i < 512; i += 2) {
+        uint16_t w = data();
+
+        page[i] = (uint8_t)w;
+        page[i + 1] = (uint8_t)(w >> 8);
+        sum = (uint8_t)(sum + page[i] + page[i + 1]);
+    }
+    ck_assert_uint_eq(sum, 0);
+}
+
+/* The raw value of an attribute. */
+static unsigned attribute(uint8_t id)
+{
+    smart_page(0xd0, 0);
+    for (unsigned i = 2; i < 362; i += 12)
+        if (page[i] == id)
+            return page[i + 5] | (unsigned)page[i + 6] << 8;
+    ck_abort_msg("no attribute %u", id);
+}
+
+START_TEST(smart_tells_attributes_thresholds_and_that_all_is_well)
+{
+    new_ide();
+    out(ide, IDE_COMMAND_0, R_ERROR, 0xda);
+    command(0, 0, 0, 0xb0);
+    ck_assert_uint_eq(wait(), 0x51); /* without the key */
+    ck_assert_uint_eq(smart(0xda, 0, 0), 0x50);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0x4f);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_HIGH), 0xc2);
+    ck_assert_uint_eq(attribute(9), 0);
+    ck_assert_uint_eq(page[367] & 0x11, 0x11);
+    run_for(7200ull * 1000 * MS);
+    ck_assert_uint_eq(attribute(9), 2);
+    smart_page(0xd1, 0);
+    ck_assert_uint_eq(page[2], 1);
+    ck_assert_uint_eq(page[3], 6);
+    ck_assert_uint_eq(smart(0xd2, 0, 0xf1), 0x50);
+    ck_assert_uint_eq(smart(0xd2, 0, 7), 0x51);
+    ck_assert_uint_eq(smart(0xd6, 0x80, 1), 0x51); /* no logs of the host's */
+    ck_assert_uint_eq(smart(0xd9, 0, 0), 0x50);
+    for (unsigned feature = 0xd0; feature < 0xe0; feature++)
+        if (feature != 0xd8)
+            ck_assert_uint_eq(smart(feature, 0, 1), 0x51); /* disabled */
+    {
+        uint16_t id[256];
+
+        identify_words(0, id);
+        ck_assert(!(id[85] & 1));
+    }
+    reset_all(); /* which stays so */
+    ck_assert_uint_eq(smart(0xda, 0, 0), 0x51);
+    ck_assert_uint_eq(smart(0xd8, 0, 0), 0x50);
+    ck_assert_uint_eq(smart(0xda, 0, 0), 0x50);
+    /* A CD-ROM drive has none. */
+    out(ide, IDE_COMMAND_0, R_ERROR, 0xd0);
+    command(1, 0xc24f00, 1, 0xb0);
+    ck_assert_uint_eq(wait(), 0x51);
+}
+END_TEST
+
+START_TEST(smart_logs_errors_and_self_tests)
+{
+    static const struct drive_fault bad = {0x123, 2};
+
+    fault = &bad;
+    new_ide();
+    fault = NULL;
+    smart_page(0xd5, 1);
+    ck_assert_uint_eq(page[1], 0);
+    ck_assert_uint_eq(attribute(197), 0);
+    for (unsigned n = 0; n < 7; n++) {
+        command(0, 0x120 + (n == 6), 8, 0x40);
+        ck_assert_uint_eq(wait(), 0x51);
+    }
+    command(0, DISK_SECTORS, 1, 0x40); /* the host's error is none of the disk */
+    ck_assert_uint_eq(wait(), 0x51);
+    ck_assert_uint_eq(attribute(197), 2);
+    ck_assert_uint_eq(attribute(1), 7);
+    smart_page(0xd5, 1);
+    ck_assert_uint_eq(page[1], 2); /* number 6, in the second place of five */
+    ck_assert_uint_eq(page[452], 7);
+    ck_assert_uint_eq(page[2 + 90 + 48 + 3], 0x21); /* the command's LBA, */
+    ck_assert_uint_eq(page[2 + 90 + 48 + 7], 0x40);
+    ck_assert_uint_eq(page[2 + 90 + 60 + 1], 0x40); /* UNC, */
+    ck_assert_uint_eq(page[2 + 90 + 60 + 3], 0x23); /* and the bad sector's */
+    ck_assert_uint_eq(smart(0xd5, 0, 1), 0x58); /* the directory */
+    ck_assert_uint_eq(data(), 1);
+    ck_assert_uint_eq(data(), 1);
+    for (unsigned i = 2; i < 256; i++)
+        ck_assert_uint_eq(data(), i == 6);
+    ck_assert_uint_eq(smart(0xd4, 1, 0), 0x50); /* a short self-test */
+    ck_assert_uint_eq(smart(0xd4, 0x82, 0), 0x51); /* an extended one, captive */
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_MID), 0xf4);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_HIGH), 0x2c);
+    ck_assert_uint_eq(smart(0xd4, 0x55, 0), 0x51);
+    smart_page(0xd5, 6);
+    ck_assert_uint_eq(page[508], 2);
+    ck_assert_uint_eq(page[2], 1);
+    ck_assert_uint_eq(page[3], 0x70);
+    ck_assert_uint_eq(page[2 + 5] | page[2 + 6] << 8, 0x123);
+    ck_assert_uint_eq(page[2 + 24], 0x82);
+    smart_page(0xd0, 0);
+    ck_assert_uint_eq(page[363], 0x70);
+    ck_assert(ide->ops->possible(ide));
+}
+END_TEST
+
+START_TEST(settings_survive_a_software_reset_unless_they_are_to_go)
+{
+    uint16_t id[256];
+
+    new_ide();
+    for (unsigned round = 0; round < 2; round++) {
+        ck_assert_uint_eq(set_features(round ? 0xcc : 0x66, 0), 0x50);
+        ck_assert_uint_eq(set_features(0x82, 0), 0x50);
+        out(ide, IDE_CONTROL_0, 0, 4);
+        run_for(MS);
+        out(ide, IDE_CONTROL_0, 0, 0);
+        run_for(100 * MS);
+        identify_words(0, id);
+        ck_assert_uint_eq(id[85] & 0x20, round ? 0x20 : 0);
+    }
 }
 END_TEST
 
@@ -881,6 +1166,12 @@ static void claims(TCase *tc)
     ADD(features_show_in_identify);
     ADD(a_geometry_can_be_set);
     ADD(commands_without_data_end_as_they_should);
+    ADD(power_modes_are_told_and_end_with_what_needs_the_medium);
+    ADD(a_device_that_sleeps_is_woken_by_a_reset);
+    ADD(the_host_protected_area_is_behind_the_maximum_that_is_set);
+    ADD(smart_tells_attributes_thresholds_and_that_all_is_well);
+    ADD(smart_logs_errors_and_self_tests);
+    ADD(settings_survive_a_software_reset_unless_they_are_to_go);
     ADD(bus_master_registers_keep_what_they_should);
     ADD(a_region_of_no_bytes_has_64_kib);
     ADD(byte_counts_of_packets_are_even_but_for_the_last);

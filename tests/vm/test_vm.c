@@ -105,6 +105,28 @@ START_TEST(bulk_reads_skip_devices_and_bulk_writes_count_what_landed)
 }
 END_TEST
 
+START_TEST(dma_reaches_neither_secure_memory_nor_what_is_for_cpus_only)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        struct machine *m = toy_machine();
+        struct region r = {.base = 0x40000000, .size = 0x1000, .kind = REGION_RAM, .enabled = true, .secure = !n, .cpu_only = n};
+        uint32_t value = 0x12345678, got = 0;
+
+        r.page = memory_alloc(&m->memory, "own", r.size);
+        memory_map(&m->memory, &r);
+        ck_assert_uint_eq(memory_write_bytes(&m->memory, r.base, &value, 4, true), 4); /* a loader */
+        ck_assert_uint_eq(memory_read_bytes(&m->memory, r.base, &got, 4), 4);
+        ck_assert_uint_eq(got, value);
+        ck_assert_uint_eq(memory_dma_read(&m->memory, r.base, &got, 4), 0);
+        ck_assert_uint_eq(got, 0xffffffff);
+        got = 0;
+        ck_assert_uint_eq(memory_write_bytes(&m->memory, r.base, &got, 4, false), 0);
+        ck_assert_uint_eq(memory_read(&m->memory, r.base, 4), value);
+        machine_destroy(m);
+    }
+}
+END_TEST
+
 START_TEST(the_first_write_since_cleaning_makes_a_page_dirty_whoever_writes)
 {
     static const uint8_t code[] = {TOY_ST, 2, 0, 7, 0, 0, TOY_ST, 2, 0, 7, 0, 0, TOY_JMP, 0, (uint8_t)-16, 0xff};
@@ -743,6 +765,7 @@ Suite *test_suite(void)
     tcase_add_test(t, nothing_reads_as_ones_and_rom_drops_writes);
     tcase_add_test(t, accesses_across_regions_are_split);
     tcase_add_test(t, bulk_reads_skip_devices_and_bulk_writes_count_what_landed);
+    tcase_add_test(t, dma_reaches_neither_secure_memory_nor_what_is_for_cpus_only);
     tcase_add_test(t, the_first_write_since_cleaning_makes_a_page_dirty_whoever_writes);
     tcase_add_test(t, restored_pages_are_not_dirty);
     tcase_add_test(t, code_that_is_restored_differently_runs_differently);

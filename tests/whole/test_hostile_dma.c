@@ -119,13 +119,14 @@ static void let_go(uint64_t ns)
 
 typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
 
-static int map_slot(void *ctx, struct device *d, struct line *irq, struct error *err)
+static int map_slot(void *ctx, struct device *d, struct line *irq, paddr_t *base, struct error *err)
 {
     struct region r = {.base = SLOT, .size = 0x200, .kind = REGION_MMIO, .dev = d, .enabled = true};
 
     (void)ctx, (void)err;
     memory_map(&m->memory, &r);
     *irq = probe_line(1);
+    *base = SLOT;
     return 0;
 }
 
@@ -766,9 +767,9 @@ struct hostile {
 };
 
 static const struct hostile kinds[] = {
-    {"ahci", make_ahci, ahci_step, NULL},
+    {"ahci", make_ahci, ahci_step, "SMART's logs"},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},
-    {"ide", make_ide, ide_step, NULL},
+    {"ide", make_ide, ide_step, "SMART's logs"},
     {"nvme", make_nvme, nvme_step, "logs"},
     {"sdhci", make_sdhci, sd_step, "a block"},
     {"virtio-blk", make_blk, vstep, NULL},

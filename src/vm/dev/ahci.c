@@ -81,6 +81,8 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define READ_QUEUED  0x60u
 #define WRITE_QUEUED 0x61u
 #define READ_LOG     0x2fu
+#define IDENTIFY     0xecu
+#define IDENTIFY_PACKET 0xa1u
 #define LOG_ERROR    0x10u /* of queued commands */
 #define LOG_NOT_QUEUED 0x80u
 
@@ -565,6 +567,7 @@ static void take_queued(struct ahci *a, unsigned n, const struct slot *s)
     }
     p->ci &= ~(1u << p->slot);
     p->queued |= 1u << tag;
+    ata_used(a->drives[n], &p->unit);
     t->command = s->fis[2];
     t->status = ATA_DRDY | ATA_DSC;
     t->error = 0;
@@ -577,7 +580,7 @@ static void queued_over(struct ahci *a, unsigned n)
 {
     struct ahci_port *p = &a->st->port[n];
     struct drive *d = a->drives[n];
-    uint64_t total = d->c.size / ATA_SECTOR, moved;
+    uint64_t total = ata_sectors(d, &p->unit), moved;
     enum drive_status status;
     struct queued q;
     struct slot s;
@@ -667,7 +670,8 @@ static void execute(struct ahci *a, unsigned n, struct slot *s)
     ata_begin(a->drives[n], u, s->fis[2], reply);
     switch (u->work.kind) {
     case ATA_REPLY:
-        ata_identify_serial(reply, ata_is_packet(a->drives[n]) ? 0 : SLOTS);
+        if (s->fis[2] == IDENTIFY || s->fis[2] == IDENTIFY_PACKET)
+            ata_identify_serial(reply, ata_is_packet(a->drives[n]) ? 0 : SLOTS);
         u->task.status = ATA_DRDY | ATA_DSC;
         put_count(a, s, move(a, s, 0, reply, sizeof(reply), true));
         u->work.kind = ATA_DONE;
@@ -746,12 +750,21 @@ static void over(struct ahci *a, unsigned n)
 
 /* ---- registers ---- */
 
+/* All but the device, which connect() resets. */
+static void clear_port(struct ahci_port *p)
+{
+    const struct ata_unit unit = p->unit;
+
+    memset(p, 0, sizeof(*p));
+    p->unit = unit;
+}
+
 static void reset_port(struct ahci *a, unsigned n)
 {
     struct ahci_port *p = &a->st->port[n];
     uint64_t clb = p->clb, fb = p->fb;
 
-    memset(p, 0, sizeof(*p));
+    clear_port(p);
     p->clb = clb;
     p->fb = fb;
     p->cmd = CMD_ALWAYS;
@@ -928,7 +941,8 @@ static void ahci_reset(struct device *dev)
     struct ahci *a = dev->wiring;
 
     pci_function_reset(&a->pci);
-    memset(a->st->port, 0, sizeof(a->st->port));
+    for (unsigned n = 0; n < PORTS; n++)
+        clear_port(&a->st->port[n]);
     reset_hba(a);
 }
 
@@ -986,7 +1000,7 @@ static bool ahci_possible(const struct device *dev)
 static const struct device_ops ahci_ops = {
     .name = "ich9-ahci",
     .state_size = sizeof(struct ahci_state),
-    .state_version = 1,
+    .state_version = 2,
     .possible = ahci_possible,
     .reset = ahci_reset,
     .deadline = ahci_deadline,

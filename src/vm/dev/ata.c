@@ -2,9 +2,10 @@
  * ATA and ATAPI devices (ATA/ATAPI-6, INCITS 361; DATA SET MANAGEMENT of ACS-2): commands, addresses in
  * all three forms, IDENTIFY data, errors.
  *
- * Not modelled, and not offered by IDENTIFY: security, host protected area (READ NATIVE MAX tells the size), SMART,
- * queued commands of ATA-6, overlapped packets, timers of power management (states are kept by nobody: a device is
- * always active).
+ * SMART is ata_smart.c's. Power modes are told, and end with the next command that needs the medium, at once.
+ *
+ * Not modelled, and not offered by IDENTIFY: security, passwords of the host protected area, device configuration overlay,
+ * queued commands of ATA-6, overlapped packets, advanced power management, acoustics, READ and WRITE LONG and BUFFER.
  *
  * To add a command: a row of commands[] if it moves sectors, else a case in simple_command().
  */
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "vm/machine.h"
 
 #define DEVICE_LBA 0x40u
 #define READY (ATA_DRDY | ATA_DSC)
@@ -23,7 +25,13 @@ enum {
     SET_GEOMETRY = 0x91, PACKET = 0xa0, IDENTIFY_PACKET = 0xa1, SET_MULTIPLE = 0xc6,
     STANDBY_NOW = 0xe0, IDLE_NOW = 0xe1, STANDBY = 0xe2, IDLE = 0xe3, CHECK_POWER = 0xe5, SLEEP = 0xe6, FLUSH = 0xe7,
     FLUSH_EXT = 0xea, IDENTIFY = 0xec, SET_FEATURES = 0xef, NATIVE_MAX = 0xf8, NATIVE_MAX_EXT = 0x27,
+    SET_MAX = 0xf9, SET_MAX_EXT = 0x37, SMART = 0xb0,
 };
+
+enum { ASKED_MAX = 1, ASKED_MAX_EXT };
+
+#define LBA28_MOST 0x0fffffffu
+#define SECOND_NS  UINT64_C(1000000000)
 
 enum block { ONE, MANY };
 
@@ -72,20 +80,92 @@ void ata_signature(struct drive *d, struct ata_unit *u)
     t->status = packet ? 0 : READY;
 }
 
-void ata_reset(struct drive *d, struct ata_unit *u, bool hard)
+/* What SET FEATURES and SET MULTIPLE find. */
+static void default_settings(struct ata_unit *u)
 {
+    u->multiple = MULTIPLE_MOST;
+    u->cache = u->ahead = 1;
+}
+
+/* What is on the disk itself outlives a hardware reset. */
+static void power_on(struct drive *d, struct ata_unit *u)
+{
+    const struct ata_unit was = *u;
     struct drive_geometry g = drive_geometry(d);
 
-    if (hard) {
-        memset(u, 0, sizeof(*u));
-        u->heads = (uint8_t)g.heads;
-        u->sectors = (uint8_t)g.sectors;
-        u->multiple = MULTIPLE_MOST;
-        u->cache = u->ahead = 1;
-        scsi_reset(&u->scsi);
-    }
+    memset(u, 0, sizeof(*u));
+    u->smart = was.smart;
+    u->most = u->most_kept = was.most_kept;
+    u->protected = was.most_kept ? was.protected : 0;
+    u->heads = (uint8_t)g.heads;
+    u->sectors = (uint8_t)g.sectors;
+    default_settings(u);
+    scsi_reset(&u->scsi);
+}
+
+void ata_reset(struct drive *d, struct ata_unit *u, bool hard)
+{
+    if (hard)
+        power_on(d, u);
+    else if (u->revert)
+        default_settings(u);
+    if (u->power == ATA_SLEEP)
+        u->power = ATA_STANDBY;
+    u->asked = 0;
     u->work = (struct ata_work){0};
     ata_signature(d, u);
+}
+
+uint64_t ata_sectors(const struct drive *d, const struct ata_unit *u)
+{
+    uint64_t all = d->c.size / ATA_SECTOR;
+
+    return u->most && u->most < all ? u->most : all;
+}
+
+/* ---- power ---- */
+
+bool ata_sleeps(const struct ata_unit *u)
+{
+    return u->power == ATA_SLEEP;
+}
+
+/* A standby timer of so many (table 18); 0: none. */
+static uint64_t timer_ns(uint8_t value)
+{
+    if (value <= 240)
+        return value * 5 * SECOND_NS;
+    if (value <= 251)
+        return (value - 240u) * 1800 * SECOND_NS;
+    if (value == 252)
+        return 21 * 60 * SECOND_NS;
+    return value == 255 ? (21 * 60 + 15) * SECOND_NS : 8 * 3600 * SECOND_NS;
+}
+
+static enum ata_power power_mode(const struct drive *d, const struct ata_unit *u)
+{
+    if (u->timer && machine_now(d->machine) - u->used_at >= timer_ns(u->timer))
+        return ATA_STANDBY;
+    return u->power;
+}
+
+static void power_command(struct drive *d, struct ata_unit *u, uint8_t command)
+{
+    static const uint8_t told[] = {[ATA_ACTIVE] = 0xff, [ATA_IDLE] = 0x80, [ATA_STANDBY] = 0x00, [ATA_SLEEP] = 0x00};
+
+    switch (command) {
+    case CHECK_POWER:
+        u->task.count[0] = told[power_mode(d, u)];
+        break;
+    case STANDBY: case IDLE:
+        u->timer = u->task.count[0];
+        u->power = command == IDLE ? ATA_IDLE : ATA_STANDBY;
+        break;
+    case STANDBY_NOW: u->power = ATA_STANDBY; break;
+    case IDLE_NOW:    u->power = ATA_IDLE; break;
+    default:          u->power = ATA_SLEEP; break;
+    }
+    finish(u, 0);
 }
 
 /* ---- addresses ---- */
@@ -153,7 +233,6 @@ void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint
 {
     uint8_t error = 0;
 
-    (void)d;
     switch (status) {
     case DRIVE_OK:
         if (u->work.kind != ATA_FLUSH && u->work.kind != ATA_TRIM && u->work.lba + good)
@@ -176,6 +255,8 @@ void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint
         u->task.count[1] = (uint8_t)((u->work.sectors - good) >> 8);
     }
     finish(u, error);
+    if (status == DRIVE_BAD_SECTOR)
+        ata_smart_fail(d, &u->smart, &u->task);
 }
 
 /* ---- IDENTIFY ---- */
@@ -230,8 +311,8 @@ void ata_identify_serial(uint8_t *r, unsigned depth)
     put_words(r, 93, 0, 1);
     if (depth) {
         put_words(r, 75, depth - 1, 1);
-        put_words(r, 84, 0x4020, 1);
-        put_words(r, 87, 0x4020, 1);
+        put_words(r, 84, 0x4023, 1);
+        put_words(r, 87, 0x4023, 1);
     }
     ata_checksum(r, 0xa5);
 }
@@ -239,7 +320,7 @@ void ata_identify_serial(uint8_t *r, unsigned depth)
 static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r)
 {
     struct drive_geometry g = drive_geometry(d);
-    uint64_t total = d->c.size / ATA_SECTOR, most28 = total < 0x0fffffff ? total : 0x0fffffff;
+    uint64_t total = ata_sectors(d, u), most28 = total < LBA28_MOST ? total : LBA28_MOST;
     uint32_t cylinders = u->heads && u->sectors ? (uint32_t)(most28 / u->heads / u->sectors) : 0;
 
     cylinders = cylinders > 65535 ? 65535 : cylinders;
@@ -261,12 +342,13 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 60, most28, 2);
     identify_modes(u, r);
     put_words(r, 80, 0x00f0, 1); /* ATA-4 to 7 */
-    put_words(r, 82, 0x4068, 1); /* NOP, look-ahead, write cache, power management */
+    put_words(r, 82, 0x4469, 1); /* NOP, host protected area, look-ahead, write cache, power management, SMART */
     put_words(r, 83, 0x7400, 1); /* FLUSH CACHE (EXT), 48 bits */
-    put_words(r, 84, 0x4000, 1);
-    put_words(r, 85, 0x4008u | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0), 1);
+    put_words(r, 84, 0x4003, 1); /* SMART's error log and self-tests */
+    put_words(r, 85, 0x4008u | (u->smart.disabled ? 0 : 1u) | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0) |
+                     (u->most ? 0x400u : 0), 1);
     put_words(r, 86, 0x3400, 1);
-    put_words(r, 87, 0x4000, 1);
+    put_words(r, 87, 0x4003, 1);
     put_words(r, 100, total, 4);
     if (d->c.sector_size > ATA_SECTOR)
         put_words(r, 106, 0x6003, 1); /* eight logical sectors in a physical one */
@@ -319,7 +401,8 @@ static void set_features(struct ata_unit *u)
     case 0x82: u->cache = 0; break;
     case 0xaa: u->ahead = 1; break;
     case 0x55: u->ahead = 0; break;
-    case 0x66: case 0xcc: break; /* defaults at a software reset: kept, restored */
+    case 0x66: u->revert = 0; break;
+    case 0xcc: u->revert = 1; break;
     case 0x03:
         if (set_mode(u, t->count[0]))
             break;
@@ -344,11 +427,37 @@ static void set_multiple(struct ata_unit *u)
     finish(u, 0);
 }
 
+/* ---- host protected area (ATA/ATAPI-6, 6.11) ---- */
+
 static void native_max(struct drive *d, struct ata_unit *u, bool wide)
 {
     uint64_t last = d->c.size / ATA_SECTOR - 1;
 
-    put_lba(u, wide, !wide && last > 0x0fffffff ? 0x0fffffff : last);
+    put_lba(u, wide, !wide && last > LBA28_MOST ? LBA28_MOST : last);
+    u->asked = wide ? ASKED_MAX_EXT : ASKED_MAX;
+    finish(u, 0);
+}
+
+/* SET MAX ADDRESS (EXT): right after READ NATIVE MAX ADDRESS (EXT), and while the other of them has set none. */
+static void set_max(struct drive *d, struct ata_unit *u, uint8_t asked, bool wide)
+{
+    bool keep = u->task.count[0] & 1u;
+    uint64_t all = d->c.size / ATA_SECTOR, lba;
+
+    if (asked != (wide ? ASKED_MAX_EXT : ASKED_MAX) || (u->most && u->protected != asked)) {
+        ata_abort(u);
+        return;
+    }
+    if (!get_lba(u, wide, &lba) || lba >= all || (keep && u->kept)) {
+        finish(u, ATA_IDNF);
+        return;
+    }
+    u->most = lba + 1 < all ? lba + 1 : 0;
+    u->protected = u->most ? asked : 0;
+    if (keep) {
+        u->most_kept = u->most;
+        u->kept = 1;
+    }
     finish(u, 0);
 }
 
@@ -369,8 +478,17 @@ static void set_geometry(struct ata_unit *u)
     finish(u, 0);
 }
 
+static void smart_command(struct drive *d, struct ata_unit *u, uint8_t *reply)
+{
+    switch (ata_smart(d, &u->smart, &u->task, reply)) {
+    case SMART_REPLY: send(u); break;
+    case SMART_OK:    finish(u, 0); break;
+    default:          ata_abort(u); break;
+    }
+}
+
 /* Commands without sectors that a disk has. */
-static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t asked, uint8_t *reply)
 {
     uint64_t lba;
 
@@ -380,7 +498,7 @@ static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command,
     }
     switch (command) {
     case SEEK:
-        finish(u, get_lba(u, false, &lba) && lba < d->c.size / ATA_SECTOR ? 0 : ATA_IDNF);
+        finish(u, get_lba(u, false, &lba) && lba < ata_sectors(d, u) ? 0 : ATA_IDNF);
         break;
     case SET_GEOMETRY:
         set_geometry(u);
@@ -390,6 +508,12 @@ static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command,
         break;
     case NATIVE_MAX: case NATIVE_MAX_EXT:
         native_max(d, u, command == NATIVE_MAX_EXT);
+        break;
+    case SET_MAX: case SET_MAX_EXT:
+        set_max(d, u, asked, command == SET_MAX_EXT);
+        break;
+    case SMART:
+        smart_command(d, u, reply);
         break;
     case FLUSH: case FLUSH_EXT:
         u->work = (struct ata_work){.kind = ATA_FLUSH};
@@ -418,12 +542,8 @@ static bool common_command(struct drive *d, struct ata_unit *u, uint8_t command)
     case DIAGNOSTIC:
         ata_signature(d, u);
         return true;
-    case STANDBY_NOW: case IDLE_NOW: case STANDBY: case IDLE: case SLEEP:
-        finish(u, 0);
-        return true;
-    case CHECK_POWER:
-        u->task.count[0] = 0xff;
-        finish(u, 0);
+    case STANDBY_NOW: case IDLE_NOW: case STANDBY: case IDLE: case SLEEP: case CHECK_POWER:
+        power_command(d, u, command);
         return true;
     case SET_FEATURES:
         set_features(u);
@@ -466,7 +586,7 @@ static uint32_t sector_count(const struct ata_task *t, bool wide)
 /* A command of commands[]. */
 static void sector_command(struct drive *d, struct ata_unit *u, unsigned row)
 {
-    uint64_t total = d->c.size / ATA_SECTOR, lba = 0;
+    uint64_t total = ata_sectors(d, u), lba = 0;
     uint32_t n = sector_count(&u->task, commands[row].wide), block = commands[row].block == MANY ? u->multiple : 1;
 
     if (!block) { /* MULTIPLE without SET MULTIPLE */
@@ -489,12 +609,9 @@ static void sector_command(struct drive *d, struct ata_unit *u, unsigned row)
         ata_abort(u);
 }
 
-void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+/* Find out what the command is, and begin it. `asked`: ata_unit.asked before it. */
+static void dispatch(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t asked, uint8_t *reply)
 {
-    u->task.command = command;
-    u->task.error = 0;
-    u->work = (struct ata_work){0};
-    memset(reply, 0, ATA_SECTOR);
     if (common_command(d, u, command))
         return;
     if (ata_is_packet(d)) {
@@ -506,7 +623,33 @@ void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *re
             sector_command(d, u, row);
             return;
         }
-    simple_command(d, u, command, reply);
+    simple_command(d, u, command, asked, reply);
+}
+
+void ata_used(const struct drive *d, struct ata_unit *u)
+{
+    u->power = ATA_ACTIVE;
+    u->asked = 0;
+    u->used_at = machine_now(d->machine);
+}
+
+void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply)
+{
+    uint8_t asked = u->asked;
+
+    u->task.command = command;
+    u->task.error = 0;
+    u->work = (struct ata_work){0};
+    u->asked = 0;
+    memset(reply, 0, ATA_SECTOR);
+    ata_smart_begin(&u->smart, &u->task);
+    if (command != CHECK_POWER) { /* the timer begins again */
+        u->power = (uint8_t)power_mode(d, u);
+        u->used_at = machine_now(d->machine);
+    }
+    dispatch(d, u, command, asked, reply);
+    if (u->work.kind > ATA_REPLY)
+        ata_used(d, u);
 }
 
 void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t len)
@@ -516,7 +659,9 @@ void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t
     for (uint32_t at = 0; at + 8 <= len && status == DRIVE_OK; at += 8) {
         uint64_t lba = get_le(list + at, 6), count = get_le16(list + at + 6);
 
-        if (count)
+        if (count && (lba > ata_sectors(d, u) || count > ata_sectors(d, u) - lba))
+            status = DRIVE_OUT_OF_RANGE;
+        else if (count)
             status = drive_discard(d, lba * ATA_SECTOR, count * ATA_SECTOR, NULL);
     }
     if (status == DRIVE_OK)
@@ -528,5 +673,6 @@ void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t
 bool ata_possible(const struct ata_unit *u)
 {
     return u->work.kind < ATA_KINDS && u->work.block <= MULTIPLE_MOST && u->work.sectors <= 0x10000 &&
-           u->work.lba <= (uint64_t)1 << 48 && u->multiple <= MULTIPLE_MOST && u->work.dma <= 1 && u->work.wide <= 1;
+           u->work.lba <= (uint64_t)1 << 48 && u->multiple <= MULTIPLE_MOST && u->work.dma <= 1 && u->work.wide <= 1 &&
+           u->power <= ATA_SLEEP && u->asked <= ASKED_MAX_EXT;
 }

@@ -5,6 +5,7 @@
 #ifndef HINDCAST_VM_DEV_ATA_H
 #define HINDCAST_VM_DEV_ATA_H
 
+#include "vm/dev/ata_smart.h"
 #include "vm/dev/scsi.h"
 #include "vm/device.h"
 #include "vm/drive.h"
@@ -62,9 +63,21 @@ struct ata_unit {
     uint8_t multiple;           /* sectors of READ and WRITE MULTIPLE; 0: not set */
     uint8_t mode;               /* transfer mode chosen by SET FEATURES */
     uint8_t cache, ahead;       /* the write cache and reading ahead are on */
-    uint8_t reserved[2];
+    uint8_t revert;             /* a software reset restores what SET FEATURES and SET MULTIPLE have set */
+    uint8_t power;              /* enum ata_power */
+    uint8_t timer;              /* of standby, as the host set it; 0: none */
+    uint8_t asked;              /* the last command was READ NATIVE MAX ADDRESS: 1, or EXT: 2 */
+    uint8_t protected;          /* what set `most`: 1 SET MAX ADDRESS, 2 EXT */
+    uint8_t kept;               /* `most_kept` was set since power came: that can be done once */
+    uint8_t reserved[4];
+    uint64_t most, most_kept;   /* sectors that the host is shown, 0: all; what a hardware reset makes of it */
+    uint64_t used_at;           /* vtime of the last command */
+    struct ata_smart smart;     /* a disk's */
 };
 DEVICE_STATE_END
+
+/* Power modes (ATA/ATAPI-6, 6.10). The standby timer takes a device to ATA_STANDBY without changing the state. */
+enum ata_power { ATA_ACTIVE, ATA_IDLE, ATA_STANDBY, ATA_SLEEP };
 
 static inline bool ata_is_packet(const struct drive *d)
 {
@@ -77,6 +90,12 @@ void ata_reset(struct drive *d, struct ata_unit *u, bool hard);
 void ata_signature(struct drive *d, struct ata_unit *u);
 /* The command register was written, or a command came in a FIS: u->work says what is to be done. `reply`: 512 bytes. */
 void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *reply);
+/* A queued command, of which the channel takes care itself, needs the medium. */
+void ata_used(const struct drive *d, struct ata_unit *u);
+/* Does it take no command before a reset? */
+bool ata_sleeps(const struct ata_unit *u);
+/* The sectors that the host is shown of a disk. */
+uint64_t ata_sectors(const struct drive *d, const struct ata_unit *u);
 /* A reply to IDENTIFY (PACKET) DEVICE as a Serial ATA device has it; `depth` commands may be queued (0: none). */
 void ata_identify_serial(uint8_t *reply, unsigned depth);
 /* Fill in the checksum of a page of 512 bytes, of which the last two are free. */

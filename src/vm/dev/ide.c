@@ -654,6 +654,8 @@ static void write_command(const struct port *p, uint8_t command)
         return;
     if (!free && !(command == DEVICE_RESET && c->active == unit && ata_is_packet(p->drives[unit])))
         return;
+    if (ata_sleeps(&c->unit[unit]) && !(command == DEVICE_RESET && ata_is_packet(p->drives[unit])))
+        return;
     c->pending[unit] = 0;
     update_irq(p);
     c->active = (uint8_t)unit;
@@ -894,18 +896,20 @@ void ide_firmware_setup(struct device *dev)
 static void ide_reset(struct device *dev)
 {
     struct ide_wiring *w = dev->wiring;
-    struct ide_state *s = dev->state;
 
-    memset(s->channel, 0, sizeof(s->channel));
     pci_function_reset(&w->pci);
     for (unsigned n = 0; n < IDE_CHANNELS; n++) {
         struct port p = port_of(dev, n);
+        const struct ide_channel was = *p.c;
 
+        memset(p.c, 0, sizeof(*p.c));
         p.c->packet = NO_PACKET;
         p.c->done_at = VTIME_NEVER;
         for (unsigned i = 0; i < 2; i++)
-            if (!absent(&p, i))
+            if (!absent(&p, i)) {
+                p.c->unit[i] = was.unit[i]; /* some of it is kept on the disk */
                 ata_reset(p.drives[i], &p.c->unit[i], true);
+            }
         update_irq(&p);
     }
 }
@@ -981,6 +985,7 @@ static bool ide_possible(const struct device *dev)
 const struct device_ops ide_ops = {
     .name = "ide",
     .state_size = sizeof(struct ide_state),
+    .state_version = 1,
     .possible = ide_possible,
     .reset = ide_reset,
     .deadline = ide_deadline,
