@@ -129,6 +129,11 @@ class Target:
     def replaying(self, snapshot=False):
         return ",rr=replay,rrfile=%s%s" % (self.rr, ",rrsnapshot=start" if snapshot else "")
 
+    def qemu_disk(self, image, device):
+        """A disk whose requests are recorded; the image stays as it is."""
+        return ["-drive", "file=%s,format=raw,if=none,snapshot=on,id=image" % image,
+                "-drive", "driver=blkreplay,if=none,image=image,id=replayed", "-device", device + ",drive=replayed"]
+
     def snapshot_disk(self):
         """QEMU keeps the snapshot that going back needs in a disk image."""
         if not shutil.which("qemu-img"):

@@ -6,10 +6,14 @@ import os
 import re
 import statistics
 import subprocess
+import sys
 import time
 
-from machines import Debugged, Monitor
+from machines import TOP, Debugged, Monitor
 from measure import BenchError, Child, Console, rspclient
+
+sys.path.insert(0, os.path.join(TOP, "tests", "guests"))
+import test_disk_i386 as guest_disks  # noqa: E402
 
 SHELL_UP = rb"hindcast-guest: shell is up"
 PROMPT = rb"guest# "
@@ -440,6 +444,128 @@ def smp(t, table, args):
     back = busy_back(t, args, guest)
     table.add(name + "bs, all busy", "ms", [statistics.median(back)])
     table.require(name + "bs, all busy", statistics.median(back), SMP_BACK_LIMIT, "ms")
+
+
+# -- disks ------------------------------------------------------------------------
+
+DISK_MIB = 128
+DISK_LIMIT = 50          # per cent of QEMU's time
+DISK_BACK_LIMIT = 1      # ms
+DISK_MEMORY_LIMIT = 1.2  # of the budget
+DISK_INIT = """#!/bin/sh
+for m in MODULES; do insmod /$m.ko; done
+sleep 1
+"""
+# By what the disk is plugged in with: hindcast's options, QEMU's device, modules, name in the guest.
+DISKS = {
+    "virtio-blk": (["--drive", "file=FILE,if=virtio"], "virtio-blk-pci", ["virtio_pci", "virtio_blk"], "vda"),
+    "IDE": (["--drive", "file=FILE,if=ide"], "ide-hd", ["ata_piix", "sd_mod"], "sda"),
+}
+DISK_WORK = [
+    ("read in sequence, 128 MiB", "dd if=/dev/DISK of=/dev/null bs=1M"),
+    ("written in sequence, 64 MiB", "dd if=/dev/zero of=/dev/DISK bs=1M count=64 conv=fsync"),
+    ("read and written at random, 600 times", "/exercise /dev/DISK"),
+]
+
+
+def make_disk(t):
+    image = os.path.join(t.tmp, "disk.raw")
+    if not os.path.exists(image):
+        with open(image, "wb") as f:
+            for _ in range(DISK_MIB):
+                f.write(os.urandom(1 << 20))
+    return image
+
+
+def disk_guest(t, modules, node):
+    """(kernel, initrd) with a disk's drivers and the program that uses it at random."""
+    kernel, _ = t.linux(t.flavours[0])
+    root, version = kernel.split("/boot/vmlinuz-")
+    directory = os.path.join(t.tmp, "initrd-" + node)
+    os.makedirs(directory, exist_ok=True)
+    return kernel, guest_disks.make_initrd(directory, root, version, modules, node, DISK_INIT, ())
+
+
+def disk_seconds(args, command, node):
+    """CPU seconds of the program for each piece of work."""
+    with Child(command, args.limit, pipes=True) as child:
+        console, figures = Console(child), {}
+        to_the_shell(console)
+        for number, (name, line) in enumerate(DISK_WORK):
+            before = child.cpu()
+            console.type(line.replace("DISK", node) + "; echo done-%d-$((1+1))" % number)
+            console.wait(b"done-%d-2" % number)
+            console.wait(PROMPT)
+            figures[name] = child.cpu() - before
+        return figures
+
+
+def disk_back(t, args, guest, options, node):
+    """ms of each `bs` while the disk is written."""
+    with Debugged(t.hindcast_linux(guest, options), args.limit, pipes=True) as d:
+        d.rsp.send("c")
+        console = Console(d.child)
+        to_the_shell(console)
+        console.type("while dd if=/dev/zero of=/dev/%s bs=64k count=512 conv=fsync; do :; done 2>/dev/null" % node)
+        back = []
+        for _ in range(5):
+            time.sleep(0.5)
+            d.rsp.interrupt()
+            d.rsp.wait()
+            back += [d.go("bs") * 1000 for _ in range(20)]
+            d.rsp.monitor("seek end")
+            d.go("c")
+            d.rsp.send("c")
+        return back
+
+
+def disk_memory(t, args, guest, options, node, mib):
+    """(bytes of checkpoints, their budget, s of going to the middle) after a guest has rewritten so much of its disk."""
+    budget = 256
+    with Debugged(t.hindcast_linux(guest, options + ["--checkpoint-memory", "%dM" % budget]), args.limit, pipes=True) as d:
+        d.rsp.send("c")
+        console = Console(d.child)
+        to_the_shell(console)
+        console.type("n=0; while [ $n -lt %d ]; do dd if=/dev/urandom of=/dev/%s bs=1M count=64 conv=fsync 2>/dev/null; n=$((n+1)); "
+                     "done; echo done-$((1+1))" % (mib // 64, node))
+        console.wait(rb"done-2")
+        d.rsp.interrupt()
+        d.rsp.wait()
+        shown = re.search(r"([\d.]+) of ([\d.]+) MiB", d.rsp.monitor("info checkpoints"))
+        edge, ways = d.rsp.position(), []
+        for part in (2, 3, 5):
+            ways.append(d.go_to(edge - edge // part))
+        return float(shown.group(1)), float(shown.group(2)), ways
+
+
+def disk(t, table, args):
+    if t.name == "aarch64":
+        table.note("disk on %s: the rows are of PCs" % t.name)
+        return
+    for kind, (options, device, modules, node) in DISKS.items():
+        image = make_disk(t)
+        guest = disk_guest(t, modules, node)
+        options = [word.replace("FILE", image) for word in options]
+        functions = [lambda: disk_seconds(args, t.hindcast_linux(guest, ["--listen", "none", "--run"] + options), node)]
+        if t.has_qemu:
+            functions.append(lambda: disk_seconds(args, t.qemu_linux(guest, t.recording()) + t.qemu_disk(image, device), node))
+        ours, *theirs = rounds(args, *functions)
+        for name, _ in DISK_WORK:
+            what = "Debian %s, %s: %s" % (t.flavours[0], kind, name)
+            mine, others = columns(ours, name), columns(theirs[0], name) if theirs else []
+            table.add(what, "s", mine, others, "QEMU: blkreplay")
+            if others:
+                table.require(what + ", of QEMU's time", statistics.median(o / q * 100 for o, q in zip(mine, others)), DISK_LIMIT, "%")
+        back = disk_back(t, args, guest, options, node)
+        what = "Debian %s, %s: bs beside a write" % (t.flavours[0], kind)
+        table.add(what, "ms", [statistics.median(back)])
+        table.require(what, statistics.median(back), DISK_BACK_LIMIT, "ms")
+    mib = 128 if args.quick else 1024
+    used, budget, ways = disk_memory(t, args, guest, options, node, mib)
+    what = "Debian %s: %d MiB of the disk rewritten: " % (t.flavours[0], mib)
+    table.add(what + "checkpoints", "MiB", [used], (), "of %.0f" % budget)
+    table.require(what + "checkpoints", used, budget * DISK_MEMORY_LIMIT, "MiB")
+    table.add(what + "seek to the middle and elsewhere", "s", ways)
 
 
 # -- opening a recording ------------------------------------------------------------
