@@ -155,6 +155,18 @@ static void put_json_register(struct rsp_session *s, unsigned n, bool *first)
     *first = false;
 }
 
+/* Why the thread that stopped did; the others stand because it did. */
+static void put_json_reason(struct rsp_session *s)
+{
+    struct buffer description;
+
+    buffer_init(&description);
+    buffer_printf(&s->reply, "\"reason\":\"%s\",\"signal\":%u,", rsp_lldb_reason(s, &description), rsp_stop_signal(s));
+    if (description.len)
+        buffer_printf(&s->reply, "\"description\":\"%.*s\",", (int)description.len, (const char *)description.data);
+    buffer_finish(&description);
+}
+
 static enum rsp_verdict on_json_threads(struct rsp_session *s, struct rsp_request *r)
 {
     unsigned selected = s->thread;
@@ -166,8 +178,10 @@ static enum rsp_verdict on_json_threads(struct rsp_session *s, struct rsp_reques
         bool first = true;
 
         rsp_select_thread(s, i);
-        buffer_printf(&s->reply, "%s{\"tid\":%u,\"name\":\"%s%u\",\"registers\":{", i ? "," : "[", i + 1,
-                      s->info->cpu_name, i);
+        buffer_printf(&s->reply, "%s{\"tid\":%u,\"name\":\"%s%u\",", i ? "," : "[", i + 1, s->info->cpu_name, i);
+        if (i == s->stop.thread)
+            put_json_reason(s);
+        buffer_printf(&s->reply, "\"registers\":{");
         put_json_register(s, s->info->pc_reg, &first);
         put_json_register(s, s->info->sp_reg, &first);
         put_json_register(s, s->info->fp_reg, &first);

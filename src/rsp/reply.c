@@ -130,7 +130,7 @@ static bool stands_at_its_breakpoint(struct rsp_session *s)
            pc == s->stop.address;
 }
 
-static unsigned stop_signal(struct rsp_session *s)
+unsigned rsp_stop_signal(struct rsp_session *s)
 {
     if (s->stop.signal)
         return s->stop.signal & 0xff;
@@ -207,22 +207,68 @@ static void append_threads_and_pcs(struct rsp_session *s)
     rsp_select_thread(s, selected);
 }
 
-/* What lldb wants beside (lldb's "GDB Remote Protocol Extensions", "Stop reply packet extensions"). */
+const char *rsp_lldb_reason(const struct rsp_session *s, struct buffer *description)
+{
+    const struct rsp_stop *stop = &s->stop;
+    icount_t first, here, last;
+
+    switch (stop->reason) {
+    case RSP_STOP_SWBREAK:
+    case RSP_STOP_HWBREAK:
+        return "breakpoint";
+    case RSP_STOP_STEP:
+        return "trace";
+    case RSP_STOP_WATCH:
+    case RSP_STOP_RWATCH:
+    case RSP_STOP_AWATCH: /* address; number, which lldb finds by that; the same address */
+        buffer_printf(description, "%" PRIu64 " %" PRIu32 " %" PRIu64, stop->address, UINT32_MAX, stop->address);
+        return "watchpoint";
+    case RSP_STOP_INTERRUPT:
+        return "signal";
+    case RSP_STOP_POSITION:
+        if (!s->ops->positions)
+            return "signal";
+        s->ops->positions(s->ctx, &first, &here, &last);
+        buffer_printf(description, "position %" PRIu64, here);
+        break;
+    case RSP_STOP_HISTORY_BEGIN:
+        buffer_printf(description, "beginning of history");
+        break;
+    case RSP_STOP_HISTORY_END:
+        buffer_printf(description, "end of the recording");
+        break;
+    case RSP_STOP_GUEST_END:
+        buffer_printf(description, "end of the guest");
+        break;
+    }
+    return "exception"; /* which lldb shows by its description */
+}
+
+/* What lldb wants beside (lldb's "GDB Remote Protocol Extensions", "Stop reply packet extensions"). It makes the
+ * reason of a watchpoint's hit, and of a signal, of the rest. */
 static void append_lldb_reason(struct rsp_session *s)
 {
-    const char *reason = NULL;
+    struct buffer description;
+    const char *reason;
 
-    if (s->threads_in_stop) {
+    if (s->threads_in_stop)
         append_threads_and_pcs(s);
-    }
     if (!s->thread_suffix && !s->threads_in_stop)
         return;
-    if (s->stop.reason == RSP_STOP_SWBREAK || s->stop.reason == RSP_STOP_HWBREAK)
-        reason = "breakpoint";
-    else if (s->stop.reason == RSP_STOP_STEP)
-        reason = "trace";
-    if (reason)
-        buffer_printf(&s->reply, "reason:%s;", reason);
+    buffer_printf(&s->reply, "name:%s%u;", s->info->cpu_name, s->thread);
+    buffer_init(&description);
+    reason = rsp_lldb_reason(s, &description);
+    if (!strcmp(reason, "watchpoint") || !strcmp(reason, "signal")) {
+        buffer_finish(&description);
+        return;
+    }
+    buffer_printf(&s->reply, "reason:%s;", reason);
+    if (description.len) {
+        buffer_printf(&s->reply, "description:");
+        rsp_put_hex(&s->reply, description.data, description.len);
+        buffer_append_byte(&s->reply, ';');
+    }
+    buffer_finish(&description);
 }
 
 static void append_expedited(struct rsp_session *s, unsigned n)
@@ -240,7 +286,7 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
         return rsp_reply_text(s, "W00");
     buffer_clear(&s->reply);
     rsp_select_thread(s, s->stop.thread);
-    buffer_printf(&s->reply, "T%02x", stop_signal(s));
+    buffer_printf(&s->reply, "T%02x", rsp_stop_signal(s));
     /* Scripts compare the whole reply with what QEMU's stub sends, which is this. */
     if (s->client_bare) {
         buffer_printf(&s->reply, "thread:%02x;", s->thread + 1);

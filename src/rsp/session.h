@@ -149,6 +149,10 @@ enum rsp_verdict rsp_reply_text(struct rsp_session *s, const char *text);
 enum rsp_verdict rsp_reply_ok(struct rsp_session *s);
 /* Append a stop reply to s->reply. */
 enum rsp_verdict rsp_reply_stop(struct rsp_session *s);
+/* The signal by which a stop is told, in gdb's numbering. */
+unsigned rsp_stop_signal(struct rsp_session *s);
+/* The reason of the stop in lldb's words, with a description (appended) where it has one. */
+const char *rsp_lldb_reason(const struct rsp_session *s, struct buffer *description);
 /* Value of a register as hex, or x's. */
 void rsp_put_register(struct rsp_session *s, struct buffer *out, unsigned n);
 /* The program counter as the client sees it. False: not available. */

@@ -10,6 +10,7 @@ E2E_TESTS += tests/e2e/test_floppy.py
 TESTS += $(E2E_TESTS)
 E2E_TESTS += tests/e2e/test_race_hunt.py
 E2E_TESTS += tests/e2e/test_litmus.py
+E2E_TESTS += tests/e2e/test_lldb.py
 E2E_TESTS += tests/e2e/test_astray.py
 EXTRA_DIST += tests/e2e/litmus/litmus.c tests/e2e/litmus/virt.S
 EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S

@@ -1281,8 +1281,22 @@ START_TEST(a_stop_says_whose_it_is_and_selects_it)
     ASK("QListThreadsInStopReply", "OK");
     ASK("p0;thread:2;", "00000100");
     ck_assert(strstr(client_ask(&f, "?"), "threads:1,2,3;thread-pcs:1000,1000,1000;"));
-    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "{\"tid\":2,\"name\":\"CPU#1\""));
+    ck_assert(strstr(client_ask(&f, "?"), "thread:3;watch:2000;"));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "{\"tid\":2,\"name\":\"CPU#1\",\"registers\""));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "{\"tid\":3,\"name\":\"CPU#2\",\"reason\":\"watchpoint\",\"signal\":5,"
+                                                     "\"description\":\"8192 4294967295 8192\",\"registers\""));
     ASK("qThreadStopInfo1", "T00thread:1;");
+    stop = (struct rsp_stop){.reason = RSP_STOP_HISTORY_END, .thread = 1};
+    rsp_report_stop(f.s, &stop);
+    ck_assert(strstr(client_ask(&f, "?"), "thread:2;replaylog:end;"));
+    ck_assert(strstr(client_ask(&f, "?"), "name:CPU#1;reason:exception;description:656e64206f6620746865207265636f7264696e67;"));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "\"CPU#1\",\"reason\":\"exception\",\"signal\":5,\"description\":\"end of the "
+                                                     "recording\""));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "\"CPU#2\",\"registers\""));
+    stop = (struct rsp_stop){.reason = RSP_STOP_INTERRUPT, .thread = 0};
+    rsp_report_stop(f.s, &stop);
+    ck_assert(starts(client_ask(&f, "?"), "T02") && !strstr(client_ask(&f, "?"), "reason:"));
+    ck_assert(strstr(client_ask(&f, "jThreadsInfo"), "\"CPU#0\",\"reason\":\"signal\",\"signal\":2,\"registers\""));
 }
 END_TEST
 
@@ -1441,11 +1455,11 @@ START_TEST(lldb_finds_host_process_and_registers)
     ck_assert(starts(client_ask(&f, "g;thread:1;"), "00000000"));
     ASK("P3=01000000;thread:1;", "OK");
     expect_error("p8;thread:2;");
-    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;threads:1;thread-pcs:1000;reason:"
-             "trace;");
+    ASK("?", "T0508:00100000;04:00800000;05:00800000;09:00000000;thread:1;threads:1;thread-pcs:1000;name:CPU#0;"
+             "reason:trace;");
     ck_assert(starts(client_ask(&f, "qThreadStopInfo1"), "T05"));
     expect_error("qThreadStopInfo2");
-    ASK("jThreadsInfo", "[{\"tid\":1,\"name\":\"CPU#0\",\"registers\":{\"8\":\"00100000\",\"4\":\"00800000\","
+    ASK("jThreadsInfo", "[{\"tid\":1,\"name\":\"CPU#0\",\"reason\":\"trace\",\"signal\":5,\"registers\":{\"8\":\"00100000\",\"4\":\"00800000\","
                         "\"5\":\"00800000\"}}]");
     ASK("qMemoryRegionInfo:1000", "start:0;size:20000;permissions:rwx;name:72616d;");
     ASK("qMemoryRegionInfo:30000", "start:20000;size:fffdf000;");
