@@ -10,7 +10,8 @@ lost_common = $(LOST)/notes.c $(LOST)/disk.h
 lost_disks = $(LOST)/i386/disk.c $(LOST)/aarch64/disk.c
 HUNT = examples/lost-update
 hunt_sources = $(HUNT)/start.S $(HUNT)/pc.c $(HUNT)/jobs.c $(HUNT)/jobs.h
-EXTRA_DIST += $(hunt_sources) $(HUNT)/hunt $(HUNT)/demo
+hunt_aarch64 = $(HUNT)/aarch64/start.S $(HUNT)/aarch64/virt.c
+EXTRA_DIST += $(hunt_sources) $(hunt_aarch64) $(HUNT)/hunt $(HUNT)/demo
 EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
 	$(STALE)/x86_64/start.S $(STALE)/x86_64/link.ld \
@@ -34,8 +35,10 @@ endif
 if HAVE_AARCH64_CC
 noinst_DATA += $(STALE)/aarch64/store.elf
 noinst_DATA += $(LOST)/aarch64/notes.elf
+noinst_DATA += $(HUNT)/aarch64/jobs.elf
 endif
 CLEANFILES += $(HUNT)/jobs.elf
+CLEANFILES += $(HUNT)/aarch64/jobs.elf
 CLEANFILES += $(LOST)/i386/notes.elf $(LOST)/aarch64/notes.elf
 CLEANFILES += $(STALE)/x86_64/store.elf
 CLEANFILES += $(STALE)/i386/store.elf $(STALE)/aarch64/store.elf
@@ -44,6 +47,11 @@ $(HUNT)/jobs.elf: $(hunt_sources) $(STALE)/i386/link.ld examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(HUNT) && d=`cd $(srcdir)/$(HUNT) && pwd` && s=`cd $(srcdir)/$(STALE) && pwd` && \
 	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$s/i386/link.ld -o $@ \
 		$$d/start.S $$d/pc.c $$d/jobs.c
+
+$(HUNT)/aarch64/jobs.elf: $(hunt_sources) $(hunt_aarch64) $(STALE)/aarch64/link.ld examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(HUNT)/aarch64 && d=`cd $(srcdir)/$(HUNT) && pwd` && s=`cd $(srcdir)/$(STALE) && pwd` && \
+	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) -mno-outline-atomics $(guest_ldflags) -T $$s/aarch64/link.ld -o $@ \
+		$$d/aarch64/start.S $$d/aarch64/virt.c $$d/jobs.c
 
 $(STALE)/i386/store.elf: $(stale_common) $(stale_i386) $(STALE)/i386/link.ld examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(STALE)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && \
