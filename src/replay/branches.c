@@ -400,6 +400,48 @@ int branches_make_way(struct timeline *tl, const char *what, struct error *err)
     return tl->cfg.branches ? timeline_branch_make(tl, NULL, err) : outside_check_edge(tl, what, err);
 }
 
+/* ---- places ---- */
+
+static int go_to_place(struct timeline *tl, unsigned branch, icount_t position, struct checkpoint **c, struct error *err)
+{
+    struct timeline_stop stop;
+    int r = timeline_branch_use(tl, branch, err);
+
+    if (r < 0)
+        return r;
+    if (position < tl->first || position > tl->edge)
+        return error_set(err, -ERANGE, "history there is from position %llu to %llu", (unsigned long long)tl->first,
+                         (unsigned long long)tl->edge);
+    timeline_seek(tl, position, &stop);
+    if (stop.reason == TIMELINE_INTERRUPTED)
+        return error_set(err, -EINTR, "interrupted");
+    if (tl->m->st->position != position)
+        return error_set(err, -EIO, "position %llu is not to be reached again", (unsigned long long)position);
+    *c = place_checkpoint(tl, CHECKPOINT_AUTO);
+    checkpoint_hold(*c);
+    return 0;
+}
+
+int timeline_hold_place(struct timeline *tl, unsigned branch, icount_t position, struct checkpoint **c, struct error *err)
+{
+    struct checkpoint *home = place_checkpoint(tl, CHECKPOINT_AUTO);
+    unsigned here = tl->branches.now->id;
+    int r;
+
+    checkpoint_hold(home);
+    r = go_to_place(tl, branch, position, c, err);
+    timeline_branch_use(tl, here, NULL);
+    place_restore(tl, home);
+    checkpoint_release(home);
+    return r;
+}
+
+void timeline_release(struct timeline *tl, struct checkpoint *c)
+{
+    checkpoint_release(c);
+    place_trim(tl);
+}
+
 /* ---- answers ---- */
 
 /* What the clock that was read in `e` shows now. NULL or no reading: false. */

@@ -644,6 +644,15 @@ int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
     return scout_end(w->tl, end, err);
 }
 
+void timeline_scout_stand(struct timeline *tl, struct checkpoint *c)
+{
+    struct worker *w = &tl->crew->workers[tl->crew->scout];
+
+    w->job = NULL;
+    w->lost = true;
+    place_restore(w->tl, c);
+}
+
 int timeline_scout_step(struct timeline *tl, struct error *err)
 {
     struct timeline *scout = tl->crew->workers[tl->crew->scout].tl;

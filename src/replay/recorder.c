@@ -236,10 +236,8 @@ static void write_cluster(struct recorder *rec, const struct event *e)
     buffer_finish(&b);
 }
 
-static void write_clusters(struct recorder *rec, uint64_t from, uint64_t to)
+static void write_clusters(struct recorder *rec, const struct event_log *log, uint64_t from, uint64_t to)
 {
-    const struct event_log *log = timeline_log(rec->tl);
-
     for (uint64_t n = from; rec->image_read && n < to; n++) {
         const struct event *e = event_log_get(log, n);
 
@@ -248,39 +246,77 @@ static void write_clusters(struct recorder *rec, uint64_t from, uint64_t to)
     }
 }
 
-static void write_events(struct recorder *rec, uint64_t events, bool end)
+/* The names of places of the trunk, of all there are. Free it. */
+static struct timeline_snapshot *trunk_names(const struct timeline *tl, size_t *count)
 {
-    const struct witness_log *witnesses = timeline_witnesses(rec->tl);
     const struct timeline_snapshot *list;
-    size_t n = timeline_snapshots(rec->tl, &list);
+    size_t n = timeline_snapshots(tl, &list);
+    struct timeline_snapshot *names = xcalloc(n + 1, sizeof(*names));
+
+    *count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].branch)
+            names[(*count)++] = list[i];
+    return names;
+}
+
+static void write_names(struct recorder *rec, icount_t edge)
+{
+    size_t n;
+    struct timeline_snapshot *names = trunk_names(rec->tl, &n);
+
+    recording_write_snapshots(&rec->w, edge, names, n);
+    free(names);
+}
+
+static void write_events(struct recorder *rec, const struct timeline_history *h, uint64_t events, bool end)
+{
+    const struct witness_log *witnesses = h->witnesses;
 
     if (end || events != rec->now.events || witnesses->count - rec->now.witnesses >= WITNESS_BATCH) {
         recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
         rec->now.witnesses = witnesses->count;
     }
-    write_clusters(rec, rec->now.events, events);
-    recording_write_events(&rec->w, timeline_log(rec->tl), rec->now.events, events);
+    write_clusters(rec, h->log, rec->now.events, events);
+    recording_write_events(&rec->w, h->log, rec->now.events, events);
     rec->now.events = events;
     if (rec->now.snapshot_changes != timeline_snapshot_changes(rec->tl))
-        recording_write_snapshots(&rec->w, timeline_edge(rec->tl), list, n);
+        write_names(rec, h->edge);
     rec->now.snapshot_changes = timeline_snapshot_changes(rec->tl);
+}
+
+/* What is recorded, whichever branch is in use. */
+static struct timeline_history trunk_of(const struct recorder *rec)
+{
+    struct timeline_history h;
+
+    CHECK(timeline_history(rec->tl, 0, &h) == 0);
+    return h;
+}
+
+/* The trunk's newest checkpoint. */
+static const struct checkpoint *newest(const struct recorder *rec)
+{
+    struct timeline_history h = trunk_of(rec);
+
+    return checkpoint_line_find(timeline_checkpoint_store(rec->tl), h.line, h.edge);
 }
 
 static int write_new(struct recorder *rec, bool end)
 {
-    const struct event_log *log = timeline_log(rec->tl);
+    struct timeline_history h = trunk_of(rec);
     struct progress *p = &rec->now;
-    uint64_t events = event_log_count(log);
-    icount_t edge = timeline_edge(rec->tl);
-    vtime_t vtime = timeline_edge_vtime(rec->tl);
+    uint64_t events = event_log_count(h.log);
+    icount_t edge = h.edge;
+    vtime_t vtime = h.edge_vtime;
 
     /* A step in progress may have got answers already. */
-    if (events && event_log_get(log, events - 1)->position > edge)
-        edge = event_log_get(log, events - 1)->position;
+    if (events && event_log_get(h.log, events - 1)->position > edge)
+        edge = event_log_get(h.log, events - 1)->position;
     if (!end && p->marked && edge == p->edge && vtime == p->edge_vtime && events == p->events &&
         p->snapshot_changes == timeline_snapshot_changes(rec->tl) && rec->w.offset == rec->good.offset)
         return rec->w.failed;
-    write_events(rec, events, end);
+    write_events(rec, &h, events, end);
     recording_write_mark(&rec->w, end, edge, vtime, events);
     p->edge = edge;
     p->edge_vtime = vtime;
@@ -296,7 +332,7 @@ int recorder_update(struct recorder *rec)
 {
     if (rec->w.failed)
         return rec->w.failed;
-    write_state(rec, checkpoint_find(timeline_checkpoint_store(rec->tl), timeline_edge(rec->tl)), false);
+    write_state(rec, newest(rec), false);
     return write_new(rec, false);
 }
 
@@ -318,16 +354,17 @@ void recorder_resume(struct recorder *rec)
 int recorder_update_all(struct recorder *rec)
 {
     const struct checkpoint_store *store = timeline_checkpoint_store(rec->tl);
+    const struct checkpoint_line *line = trunk_of(rec).line;
 
-    for (size_t i = 0; i < checkpoint_count(store) && !rec->w.failed; i++)
-        write_state(rec, checkpoint_nth(store, i), false);
+    for (size_t i = 0; i < checkpoint_line_count(store, line) && !rec->w.failed; i++)
+        write_state(rec, checkpoint_line_nth(store, line, i), false);
     return write_new(rec, false);
 }
 
 int recorder_close(struct recorder *rec)
 {
     if (!rec->w.failed)
-        write_state(rec, checkpoint_find(timeline_checkpoint_store(rec->tl), timeline_edge(rec->tl)), true);
+        write_state(rec, newest(rec), true);
     write_new(rec, true);
     recording_write_index(&rec->w);
     return rec->w.failed;
@@ -342,8 +379,11 @@ int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
     icount_t edge = timeline_edge(tl), end = machine_position(m) + 1;
     vtime_t vtime = timeline_edge_vtime(tl);
     struct recorder rec = {.tl = tl};
+    struct timeline_history h;
     int status;
 
+    /* (On a branch it is the branch that broke, and what is written is its history.) */
+    timeline_history(tl, timeline_branch(tl), &h);
     if (end > edge) { /* replaying it must come to the step that broke */
         edge = end;
         vtime = (end << m->icount_shift) + m->st->warp;
@@ -351,7 +391,7 @@ int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
     recording_writer_init(&rec.w, config->write, config->ctx);
     write_machine(&rec, config);
     recording_write_images(&rec.w, config->images, config->nimages);
-    write_events(&rec, events, true);
+    write_events(&rec, &h, events, true);
     recording_write_mark(&rec.w, true, edge, vtime, events);
     recording_write_index(&rec.w);
     status = rec.w.failed;

@@ -105,13 +105,18 @@ uint64_t timeline_snapshot_changes(const struct timeline *tl)
     return tl->names.changes;
 }
 
+bool timeline_snapshot_here(const struct timeline *tl, const struct timeline_snapshot *snapshot)
+{
+    return branches_owner(tl, snapshot->position)->id == snapshot->branch;
+}
+
 int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err)
 {
     const struct timeline_snapshot *s = need_snapshot(tl, name, err);
 
     int r = s ? 0 : -ENOENT;
 
-    if (r == 0 && branches_owner(tl, s->position)->id != s->branch)
+    if (r == 0 && !timeline_snapshot_here(tl, s))
         r = timeline_branch_use(tl, s->branch, err);
     if (r == 0)
         timeline_seek(tl, s->position, stop);

@@ -279,6 +279,10 @@ int timeline_branch_drop(struct timeline *tl, unsigned id, struct error *err);
 int timeline_branch_live(struct timeline *tl, struct error *err);
 /* Does the outside answer on the branch in use? */
 bool timeline_outside(const struct timeline *tl);
+/* A checkpoint of a position of any branch, held until timeline_release(). The machine goes there and comes back. -ERANGE:
+ * history there does not reach so far; -EINTR: the user interrupted; -EIO: it is not to be reached again. */
+int timeline_hold_place(struct timeline *tl, unsigned branch, icount_t position, struct checkpoint **c, struct error *err);
+void timeline_release(struct timeline *tl, struct checkpoint *c);
 /* What whoever writes the history of a branch down has to know. */
 struct timeline_history {
     const struct event_log *log;
@@ -308,6 +312,8 @@ void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot
 uint64_t timeline_snapshot_changes(const struct timeline *tl);
 /* Go there, to its branch; -ENOENT with *err if there is none of that name. */
 int timeline_load_snapshot(struct timeline *tl, const char *name, struct timeline_stop *stop, struct error *err);
+/* Is its place on the branch in use? */
+bool timeline_snapshot_here(const struct timeline *tl, const struct timeline_snapshot *snapshot);
 int timeline_delete_snapshot(struct timeline *tl, const char *name, struct error *err);
 size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snapshot **list);
 /* Place a checkpoint here and now; thinning may drop it. */

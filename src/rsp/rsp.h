@@ -87,6 +87,7 @@ struct rsp_run {
                            * is to end wherever it is, as if that were the place; the next run goes on */
     struct rsp_range ranges[RSP_MAX_THREADS]; /* RANGE: of each of the steppers */
     icount_t position;    /* SEEK */
+    bool move;            /* SEEK: that of rsp_arm_move() */
 };
 
 /* The run that the client waits for, or NULL while the guest stands. The same until
@@ -134,6 +135,9 @@ bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *posit
  * (what `monitor seek` does: a monitor command cannot tell gdb that the
  * registers changed, so it arms, and a continue goes). */
 void rsp_arm_seek(struct rsp_session *s, icount_t position);
+/* The same, with run.move, for a target with more than one history: to a position of the one that it has chosen itself. */
+void rsp_arm_move(struct rsp_session *s, icount_t position);
+bool rsp_armed_move(const struct rsp_session *s);
 /* Is one armed, and where would it go? A step other than the debugger's own, off a breakpoint, disarms. */
 bool rsp_armed_seek(const struct rsp_session *s, icount_t *position);
 

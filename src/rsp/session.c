@@ -304,8 +304,19 @@ bool rsp_interrupt_requested(const struct rsp_session *s)
 void rsp_arm_seek(struct rsp_session *s, icount_t position)
 {
     s->armed = true;
-    s->armed_by_run = s->armed_over_step = false;
+    s->armed_by_run = s->armed_over_step = s->armed_move = false;
     s->armed_position = position;
+}
+
+void rsp_arm_move(struct rsp_session *s, icount_t position)
+{
+    rsp_arm_seek(s, position);
+    s->armed_move = true;
+}
+
+bool rsp_armed_move(const struct rsp_session *s)
+{
+    return s->armed && s->armed_move;
 }
 
 void rsp_disarm_seek(struct rsp_session *s, const char *how)
@@ -333,7 +344,7 @@ static void apply_armed(struct rsp_session *s)
     if (!s->armed)
         return;
     if (s->run.kind == RSP_RUN_CONTINUE && !(s->armed_by_run && s->run.reverse)) {
-        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .left_out = s->run.left_out, .position = s->armed_position};
+        s->run = (struct rsp_run){.kind = RSP_RUN_SEEK, .left_out = s->run.left_out, .position = s->armed_position, .move = s->armed_move};
         rsp_disarm_seek(s, NULL);
     } else if (over_step && !s->armed_by_run) {
         s->armed_over_step = true;

@@ -101,6 +101,7 @@ struct rsp_session {
     bool armed;             /* rsp_arm_seek */
     bool armed_by_run;      /* ... by vRun: any other resume than a continue forward disarms */
     bool armed_over_step;   /* one instruction was stepped since: only a resume keeps that from disarming */
+    bool armed_move;        /* rsp_arm_move */
     icount_t armed_position;
 
     /* console */

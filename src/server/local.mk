@@ -14,6 +14,7 @@ libserver_a_SOURCES = \
 	src/server/recordings.c src/server/recordings.h src/server/recordings_info.c \
 	src/server/server.c src/server/server.h src/server/server_internal.h \
 	src/server/server_asked.c \
+	src/server/server_branch.c \
 	src/server/server_calls.c \
 	src/server/server_client.c \
 	src/server/server_drives.c \

@@ -251,6 +251,10 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
 {
     struct server *s = ctx;
 
+    if (!timeline_outside(s->timeline)) {
+        server_branch_output(s, dev, buf, len);
+        return;
+    }
     if (server_net_output(s, dev, buf, len))
         return;
     end_progress(s);
@@ -267,6 +271,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->progress = progress;
     s->run_began_ns = host_monotonic_ns();
     s->condition_known = s->cut_short = false;
+    s->moved[0] = 0;
     s->refusal = (struct error){0};
 }
 
@@ -278,6 +283,7 @@ void server_begin_search(struct server *s)
 static void end_run(struct server *s)
 {
     end_progress(s);
+    server_branch_flush(s);
     s->running = s->brief = false;
     s->condition_known = false;
     server_record_update(s, true);
@@ -325,12 +331,15 @@ static bool hold_others(struct server *s, const struct rsp_run *run, bool steps_
 {
     uint64_t held = machine_held(s->machine);
     bool asked = run->kind == RSP_RUN_CONTINUE && !(steps_off && !timeline_at_edge(s->timeline));
+    struct error err = {0};
 
     if (run->kind == RSP_RUN_SEEK)
         asked = timeline_at_edge(s->timeline);
 
-    if (!timeline_hold(s->timeline, asked ? run->left_out : run->left_out & held, &s->refusal))
+    if (!timeline_hold(s->timeline, asked ? run->left_out : run->left_out & held, &err))
         return true;
+    error_set(&s->refusal, err.code, "%s; set scheduler-locking off lets what happened happen again; monitor branch NAME "
+              "begins a branch here, on which CPUs can be held", err.text);
     stop->reason = TIMELINE_INTERRUPTED;
     return false;
 }
@@ -425,6 +434,10 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         step_run(s, run, stop);
         break;
     case RSP_RUN_SEEK:
+        if (run->move && server_branch_move(s, &s->refusal) < 0) {
+            stop->reason = TIMELINE_INTERRUPTED;
+            break;
+        }
         if (run->position > timeline_position(tl) && !hold_others(s, run, false, stop))
             break;
         timeline_seek(tl, run->position, stop);
@@ -501,6 +514,7 @@ static enum rsp_stop_reason stop_reason(const struct server *s, const struct tim
         return RSP_STOP_POSITION;
     case TIMELINE_INTERRUPTED:
     case TIMELINE_DIVERGED:
+    case TIMELINE_ASLEEP:
         return RSP_STOP_INTERRUPT;
     case TIMELINE_GUEST_END:
         return RSP_STOP_GUEST_END;
@@ -521,8 +535,12 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
     } else if (stop->reason == TIMELINE_WATCHPOINT && (stop->writer || own_watch(s, stop->point))) {
         watch_text(s, stop, text);
     }
+    if (stop->reason == TIMELINE_ASLEEP)
+        buffer_printf(text, "hindcast: the guest sleeps, and nothing on this branch will wake it (doc/branches.md)\n");
     if (s->refusal.code)
-        buffer_printf(text, "hindcast: %s; set scheduler-locking off lets what happened happen again\n", s->refusal.text);
+        buffer_printf(text, "hindcast: %s\n", s->refusal.text);
+    if (s->moved[0])
+        buffer_printf(text, "hindcast: %s\n", s->moved);
     if (s->cut_short && stop->reason == TIMELINE_STEP_DONE)
         buffer_printf(text, "hindcast: on the way to the next step of CPU #%u another one comes to a breakpoint or watchpoint\n",
                       stop->cpu);
@@ -620,6 +638,9 @@ static void run_free(struct server *s)
 {
     struct timeline_stop stop = {0};
 
+    /* What a debugger tried out is not gone on with. */
+    if (!timeline_outside(s->timeline))
+        server_branch_leave(s);
     begin_run(s, true, false);
     /* Whoever held CPUs is gone. */
     timeline_hold(s->timeline, 0, NULL);
@@ -715,6 +736,7 @@ int server_run(struct server *s)
         }
     }
     server_client_flush(s);
+    server_branch_leave(s);
     if (!write_back(s) && s->exit_status == 0)
         s->exit_status = STATUS_NOT_WRITTEN;
     return s->exit_status;
@@ -744,6 +766,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .live = !config->replay || config->continue_live,
         .sleep = config->sleep,
         .far_steps = workers >= 2 && memory * workers <= config->checkpoint_bytes ? FAR_STEPS : 0,
+        .branches = true,
     };
     struct timeline_host host = {
         .ctx = s,
@@ -792,6 +815,7 @@ void server_destroy(struct server *s)
     server_ports_finish(s);
     server_net_finish(s);
     server_semihost_finish(s);
+    buffer_finish(&s->branch_line);
     free(s->points);
     free(s->watches);
     timeline_destroy(s->timeline);

@@ -415,6 +415,106 @@ int query_diff(struct rsp_monitor_call *call, struct error *err)
     return r;
 }
 
+/* ---- two branches ---- */
+
+struct place_on {
+    struct timeline_branch branch;
+    icount_t position;
+    struct checkpoint *c;
+};
+
+/* NAME or NAME@POSITION; NULL: the branch in use. */
+static int take_place_on(const struct asked *a, const char *word, struct place_on *p, struct error *err)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(a->s->timeline, list), len = word ? strcspn(word, "@") : 0;
+    unsigned id = timeline_branch(a->s->timeline);
+    char name[TIMELINE_NAME_MOST + 1];
+    int r = 0;
+
+    *p = (struct place_on){.position = 0};
+    if (word) {
+        snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), word);
+        r = timeline_branch_find(a->s->timeline, name, &id, err);
+    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (list[i].id == id)
+            p->branch = list[i];
+    p->position = p->branch.edge;
+    if (r == 0 && word && word[len] && strcmp(word + len, "@fork") && strcmp(word + len, "@end"))
+        r = asked_position(a, word + len + 1, &p->position, err);
+    return r;
+}
+
+static bool is_at_fork(const char *word)
+{
+    return word && strchr(word, '@') && !strcmp(strchr(word, '@'), "@fork");
+}
+
+static void line_place(struct asked *a, const char *branch, const char *position, const struct place_on *p)
+{
+    if (p->branch.name)
+        line_word(a, branch, p->branch.name);
+    else
+        line_decimal(a, branch, p->branch.id);
+    line_decimal(a, position, p->position);
+}
+
+/* Both places, and two machines that stand there. */
+static int stand_on_both(struct asked *a, struct place_on *p, struct machine **x, struct machine **y, struct error *err)
+{
+    struct timeline *tl = a->s->timeline;
+    int r = timeline_hold_place(tl, p[0].branch.id, p[0].position, &p[0].c, err);
+
+    if (r == 0)
+        r = timeline_hold_place(tl, p[1].branch.id, p[1].position, &p[1].c, err);
+    if (r < 0)
+        return r;
+    *x = timeline_scout(tl, 0, err);
+    if (!*x)
+        return err->code;
+    timeline_scout_stand(tl, p[0].c);
+    *y = timeline_scout(tl, 1, err);
+    if (!*y)
+        return err->code;
+    timeline_scout_stand(tl, p[1].c);
+    return 0;
+}
+
+int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
+{
+    struct asked a;
+    struct machine *x, *y;
+    struct place_on p[2] = {{.c = NULL}};
+    uint64_t ranges;
+    int r = asked_init(&a, call, 1, 2, err);
+
+    for (unsigned i = 0; r == 0 && i < 2; i++)
+        r = take_place_on(&a, i < a.nwords ? a.words[i] : NULL, &p[i], err);
+    for (unsigned i = 0; r == 0 && i < a.nwords; i++)
+        if (is_at_fork(a.words[i]))
+            p[i].position = p[0].branch.id ? p[0].branch.fork : p[1].branch.fork;
+    ranges = a.limit ? a.limit : DIFF_RANGES;
+    if (r == 0) {
+        server_begin_search(a.s);
+        r = stand_on_both(&a, p, &x, &y, err);
+        server_end_search(a.s);
+    }
+    if (r == 0) {
+        bool all = diff_registers(&a, x, y) && diff_components(&a, x, y) && diff_memory(&a, x, y, &ranges);
+
+        line_word(&a, "end", all ? "all" : "limit");
+        line_place(&a, "from-branch", "from", &p[0]);
+        line_place(&a, "to-branch", "to", &p[1]);
+        line_end(&a);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        if (p[i].c)
+            timeline_release(a.s->timeline, p[i].c);
+    asked_finish(&a);
+    return r;
+}
+
 /* ---- find ---- */
 
 struct find {

@@ -62,6 +62,12 @@ struct server_second {
     uint64_t since_ns;           /* host time when it came */
 };
 
+/* Where rsp_arm_move() goes. */
+struct server_move {
+    unsigned branch;
+    bool drop;                   /* and the branch that is left is dropped */
+};
+
 struct server {
     struct server_config config;
     struct timeline *timeline;
@@ -110,6 +116,11 @@ struct server {
     unsigned condition_id, condition_cpu;
     bool condition_answer;
     struct error refusal;        /* why the run was not begun; .code 0: it was */
+    /* Branches (server_branch.c). */
+    struct server_move move;
+    char moved[128];             /* the run that ends has gone to another branch: its name; "": it has not */
+    struct buffer branch_line;   /* what the guest puts out on a branch, up to a line's end */
+
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
 
     /* Recordings. */
@@ -157,6 +168,32 @@ size_t server_client_backlog(const struct server *s);
 void server_client_check(struct server *s);
 /* Nobody is to be served any more. */
 void server_client_finish(struct server *s);
+
+/* server_branch.c */
+/* Room for what a branch is called, in a sentence. */
+#define SERVER_BRANCH_TEXT (TIMELINE_NAME_MOST + 16)
+/* What the one in use is called. */
+void server_branch_text(const struct server *s, char *text, size_t size);
+/* A line that says which one is in use; nothing on the trunk. */
+void server_branch_describe(const struct server *s, struct buffer *out);
+/* If branch `before` is not in use any more, tell of the one that was begun. */
+void server_branch_noticed(struct server *s, unsigned before);
+/* Arm a continue to go to a position of a branch; `drop`: and drop the one that is left. */
+int server_branch_arm(struct rsp_monitor_call *call, unsigned id, bool drop, icount_t position, struct error *err);
+/* Is such a continue armed? Then *text is where it goes. */
+bool server_branch_armed(const struct server *s, const struct rsp_session *session, char *text, size_t size);
+/* It has come. */
+int server_branch_move(struct server *s, struct error *err);
+/* Be on the trunk again. */
+void server_branch_leave(struct server *s);
+/* The guest has put bytes out on a branch that is not live; a run has ended. */
+void server_branch_output(struct server *s, const struct device *dev, const void *buf, size_t len);
+void server_branch_flush(struct server *s);
+int monitor_branch(struct rsp_monitor_call *call, struct error *err);
+int monitor_branch_list(struct rsp_monitor_call *call, struct error *err);
+int monitor_branch_switch(struct rsp_monitor_call *call, struct error *err);
+int monitor_branch_drop(struct rsp_monitor_call *call, struct error *err);
+int monitor_branch_live(struct rsp_monitor_call *call, struct error *err);
 
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];

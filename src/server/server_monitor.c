@@ -47,21 +47,30 @@ static const char *arg(const struct rsp_monitor_call *call, unsigned n)
 
 /* ---- where we are ---- */
 
-static const char *edge_name(const struct server *s)
+static const char *edge_name(const struct server *s, char *text, size_t size)
 {
+    char branch[SERVER_BRANCH_TEXT];
+
+    if (timeline_branch(s->timeline)) {
+        server_branch_text(s, branch, sizeof(branch));
+        snprintf(text, size, "end of %s", branch);
+        return text;
+    }
     return s->config.replay && !s->config.continue_live ? "end of the recording" : "live edge";
 }
 
 static void print_position(struct server *s, struct buffer *out)
 {
     icount_t now = timeline_position(s->timeline), edge = timeline_edge(s->timeline);
+    char text[SERVER_BRANCH_TEXT + 16];
 
     buffer_printf(out, "position %" PRIu64 ", virtual time %.9f s, ", now,
                   (double)machine_now(s->machine) / 1e9);
     if (now == edge)
-        buffer_printf(out, "at the %s\n", edge_name(s));
+        buffer_printf(out, "at the %s\n", edge_name(s, text, sizeof(text)));
     else
-        buffer_printf(out, "%" PRIu64 " before the %s at %" PRIu64 "\n", edge - now, edge_name(s), edge);
+        buffer_printf(out, "%" PRIu64 " before the %s at %" PRIu64 "\n", edge - now, edge_name(s, text, sizeof(text)), edge);
+    server_branch_describe(s, out);
 }
 
 /* What each CPU does, and has done; the debugger's thread is marked. */
@@ -86,13 +95,16 @@ HANDLER(cmd_info_cpus)
 
 HANDLER(cmd_when)
 {
+    char branch[SERVER_BRANCH_TEXT];
     icount_t armed;
 
     (void)err;
     print_position(server_of(call), call->out);
     if (server_of(call)->machine->ncpus > 1)
         print_cpus(server_of(call), call->out);
-    if (rsp_armed_seek(call->session, &armed))
+    if (rsp_armed_seek(call->session, &armed) && server_branch_armed(server_of(call), call->session, branch, sizeof(branch)))
+        buffer_printf(call->out, "armed: the next continue or reverse-continue goes to %s, position %" PRIu64 "\n", branch, armed);
+    else if (rsp_armed_seek(call->session, &armed))
         buffer_printf(call->out, "armed: the next continue or reverse-continue goes to position %" PRIu64 "\n", armed);
     return 0;
 }
@@ -217,8 +229,11 @@ static void print_snapshot(const struct server *s, const struct timeline_snapsho
     host_local_time(snapshot->made_ns, "%Y-%m-%d %H:%M:%S", date, sizeof date);
     snprintf(clock, sizeof clock, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64 ".%03" PRIu64, ms / 3600000, ms / 60000 % 60,
              ms / 1000 % 60, ms % 1000);
-    buffer_printf(out, "%-9s %-16s %8s%20s%13s%11" PRIu64 "\n", "--", snapshot->name, size, date, clock,
+    buffer_printf(out, "%-9s %-16s %8s%20s%13s%11" PRIu64, "--", snapshot->name, size, date, clock,
                   snapshot->position);
+    if (snapshot->branch)
+        buffer_printf(out, " on branch %u", snapshot->branch);
+    buffer_append_byte(out, '\n');
 }
 
 HANDLER(cmd_info_snapshots)
@@ -542,7 +557,9 @@ HANDLER(cmd_loadvm)
 
     for (size_t i = 0; i < n; i++)
         if (!strcmp(list[i].name, arg(call, 0)))
-            return arm(call, list[i].position, "", err);
+            return timeline_snapshot_here(s->timeline, &list[i])
+                       ? arm(call, list[i].position, "", err)
+                       : server_branch_arm(call, list[i].branch, false, list[i].position, err);
     return error_set(err, -ENOENT, "Snapshot '%s' does not exist (info snapshots lists those that do)", arg(call, 0));
 }
 
@@ -1010,8 +1027,11 @@ HANDLER(cmd_save_flash)
 
 HANDLER(cmd_system_reset)
 {
-    int r = timeline_reset(server_of(call)->timeline, err);
+    struct server *s = server_of(call);
+    unsigned branch = timeline_branch(s->timeline);
+    int r = timeline_reset(s->timeline, err);
 
+    server_branch_noticed(s, branch);
     if (r == 0)
         buffer_printf(call->out, "the guest stands at its first instruction after a reset; gdb learns its "
                                  "registers by: maintenance flush register-cache\n");
@@ -1020,7 +1040,12 @@ HANDLER(cmd_system_reset)
 
 HANDLER(cmd_system_powerdown)
 {
-    return timeline_powerdown(server_of(call)->timeline, err);
+    struct server *s = server_of(call);
+    unsigned branch = timeline_branch(s->timeline);
+    int r = timeline_powerdown(s->timeline, err);
+
+    server_branch_noticed(s, branch);
+    return r;
 }
 
 /* What a fault of hindcast's own does to the user's history can be tested only by one. */
@@ -1065,6 +1090,13 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"replay_break", "POSITION:n", "runs in either direction stop at POSITION", cmd_replay_break},
     {"replay_delete_break", "[POSITION:n]", "forget one replay_break, or all", cmd_replay_delete_break},
     {"checkpoint", "[NAME]", "make it quick to come back here; with NAME, a snapshot", cmd_checkpoint},
+    {"branch", "[NAME]", "on which branch this is; with NAME, call it so, or begin one here", monitor_branch},
+    {"branch list", "", "all branches: where each leaves its parent, how far it goes", monitor_branch_list},
+    {"branch switch", "NAME", "arm: the next continue goes to where that branch was left (trunk: what happened)", monitor_branch_switch},
+    {"branch drop", "[NAME]", "forget a branch; if it is this one, arm: the next continue goes back to where it began", monitor_branch_drop},
+    {"branch diff", "A[@POS]...", "A[@POS] [B[@POS]]: what is different on two branches, at their ends if no position is given (fork:\n"
+     "where A begins); B is this one, if none is named; lines and words as for diff", query_branch_diff},
+    {"branch live", "", "let the outside answer on this branch: input, output, network, files, clock", monitor_branch_live},
     {"save", "FILE [force]", "write the history so far to a recording; force: in place of another one", cmd_save},
     {"savevm", "[NAME]", "name the present position", cmd_savevm},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},

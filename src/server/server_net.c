@@ -47,7 +47,7 @@ bool server_net_take_input(struct server *s)
     bool any = false;
     size_t len;
 
-    for (unsigned i = 0; i < s->config.nnetdevs; i++)
+    for (unsigned i = 0; i < s->config.nnetdevs && timeline_outside(s->timeline); i++)
         while (s->cards[i] && timeline_input_pending(s->timeline, s->cards[i]) < NET_BACKLOG &&
                (len = netdev_receive(s->config.netdevs[i], frame, sizeof(frame))) > 0) {
             timeline_input(s->timeline, s->cards[i], frame, len, true);

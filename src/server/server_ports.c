@@ -100,7 +100,7 @@ void server_ports_poll(struct server *s, struct poller *poller)
         bool wanted = false;
 
         for (unsigned k = 0; k < s->nports && !wanted; k++)
-            wanted = s->ports[k].back == s->config.backs[i] && s->ports[k].ops->wants_input &&
+            wanted = timeline_outside(s->timeline) && s->ports[k].back == s->config.backs[i] && s->ports[k].ops->wants_input &&
                      s->ports[k].ops->wants_input(s, &s->ports[k]);
         chardev_poll(s->config.backs[i], poller, wanted);
     }
@@ -110,7 +110,8 @@ bool server_ports_take_input(struct server *s)
 {
     bool awaited = false;
 
-    for (unsigned i = 0; i < s->nports; i++)
+    /* On a branch it stays with the host, and comes to the guest that is live. */
+    for (unsigned i = 0; i < s->nports && timeline_outside(s->timeline); i++)
         if (s->ports[i].ops->take_input)
             awaited |= s->ports[i].ops->take_input(s, &s->ports[i]);
     return awaited;

@@ -84,6 +84,7 @@ int query_syscalls(struct rsp_monitor_call *call, struct error *err);
 int query_trace(struct rsp_monitor_call *call, struct error *err);
 int query_coverage(struct rsp_monitor_call *call, struct error *err);
 int query_diff(struct rsp_monitor_call *call, struct error *err);
+int query_branch_diff(struct rsp_monitor_call *call, struct error *err);
 int query_find(struct rsp_monitor_call *call, struct error *err);
 
 #endif

@@ -28,12 +28,17 @@ static int write_register(void *ctx, unsigned n, const void *buf, struct error *
     struct server *s = ctx;
     uint8_t old[RSP_MAX_REG_BYTES];
     size_t len = s->info.regs[n].bits / 8;
+    unsigned branch;
+    int r;
 
     /* gdb writes back what it just read: not worth an event. */
     read_register(s, n, old);
     if (!memcmp(old, buf, len))
         return 0;
-    return timeline_write_register(s->timeline, n, buf, (uint32_t)len, err);
+    branch = timeline_branch(s->timeline);
+    r = timeline_write_register(s->timeline, n, buf, (uint32_t)len, err);
+    server_branch_noticed(s, branch);
+    return r;
 }
 
 /* ---- memory ---- */
@@ -91,7 +96,9 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
     struct server *s = ctx;
     uint8_t *old;
     size_t there;
+    unsigned branch;
     bool same;
+    int r;
 
     if (len == 0)
         return 0;
@@ -104,7 +111,10 @@ static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf
                          addr + there);
     if (same)
         return 0;
-    return timeline_write_memory(s->timeline, addr, physical, buf, (uint32_t)len, err);
+    branch = timeline_branch(s->timeline);
+    r = timeline_write_memory(s->timeline, addr, physical, buf, (uint32_t)len, err);
+    server_branch_noticed(s, branch);
+    return r;
 }
 
 static const struct rsp_memory_area *get_memory_map(void *ctx, unsigned *count)
@@ -183,6 +193,12 @@ static void describe_cpu(void *ctx, struct buffer *out)
     buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
     if (!timeline_at_edge(s->timeline))
         buffer_printf(out, " of %" PRIu64, timeline_edge(s->timeline));
+    if (timeline_branch(s->timeline)) {
+        char name[SERVER_BRANCH_TEXT];
+
+        server_branch_text(s, name, sizeof(name));
+        buffer_printf(out, ", %s", name);
+    }
 }
 
 static void select_thread(void *ctx, unsigned thread)

@@ -12,6 +12,7 @@ E2E_TESTS += tests/e2e/test_race_hunt.py
 E2E_TESTS += tests/e2e/test_litmus.py
 E2E_TESTS += tests/e2e/test_lldb.py
 E2E_TESTS += tests/e2e/test_astray.py
+E2E_TESTS += tests/e2e/test_branches.py
 EXTRA_DIST += tests/e2e/litmus/litmus.c tests/e2e/litmus/virt.S
 EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S
 EXTRA_DIST += tests/guests/test_detection.py
