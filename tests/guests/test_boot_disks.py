@@ -29,6 +29,7 @@ EDK2 = os.environ.get("QEMU_EFI", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 OVMF, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 UBOOT = os.environ.get("UBOOT", "/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
+PATIENCE = float(os.environ.get("PATIENCE", 900))  # seconds that a hanging guest is waited for
 FAST = ("--icount", "shift=0,sleep=off")
 
 # By name: how a disk is plugged in. ID: the drive; N: a number of its own.
@@ -80,10 +81,14 @@ def kernel_and_initrd(arch, directory):
 
 
 def run(program, *options):
-    """The console of a guest that ends by itself."""
-    result = subprocess.run([program, "--run", "--listen", "none", "--serial", "stdio", *FAST, *options], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return result.returncode, re.sub(r"\x1b\[[0-9;=?]*[A-Za-z]", "", result.stdout.decode("latin-1")).replace("\0", "")
+    """Exit status and console of a guest that ends by itself. Status None: it did not."""
+    command = [program, "--run", "--listen", "none", "--serial", "stdio", *FAST, *options]
+    try:
+        result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+        status, out = result.returncode, result.stdout
+    except subprocess.TimeoutExpired as e:
+        status, out = None, e.stdout or b""
+    return status, re.sub(r"\x1b\[[0-9;=?]*[A-Za-z]", "", out.decode("latin-1")).replace("\0", "")
 
 
 def said_in_order(name, text, words):
@@ -127,7 +132,93 @@ def edk2(program, directory, everything):
     return True
 
 
-PARTS = {"edk2": edk2}
+# ---- OVMF on the pc ----
+
+def grub(directory, *modules):
+    """GRUB for x86-64 UEFI, which reads what is beside it."""
+    early, out = os.path.join(directory, "early.cfg"), os.path.join(directory, "grub.efi")
+    with open(early, "w") as f:
+        f.write("set prefix=($root)/grub\nconfigfile ($root)/grub/grub.cfg\n")
+    media.quietly("grub-mkimage", "-O", "x86_64-efi", "-o", out, "-c", early, "-p", "/grub", "part_gpt", "fat", "normal", "echo",
+                  "search", "search_fs_file", "chain", "linux", "configfile", "serial", "terminal", *modules)
+    with open(out, "rb") as f:
+        return f.read()
+
+
+GRUB_HEAD = "serial --unit=0 --speed=115200\nterminal_output serial\necho GRUB is from %s\n"
+GRUB_NEXT = "search --no-floppy --file /is-%s --set=root\nchainloader /EFI/BOOT/BOOTX64.EFI\nboot\n"
+GRUB_LINUX = "linux /vmlinuz console=ttyS0 quiet from=%s\ninitrd /initrd.gz\nboot\n"
+
+
+def grub_disks(ways, linux, directory):
+    """Disks with GRUB, each of which starts that of the next; the last one has a kernel."""
+    program = grub(directory)
+    disks = []
+    for n, way in enumerate(ways):
+        config = GRUB_HEAD % way
+        files = {"EFI/BOOT/BOOTX64.EFI": program, "is-" + way: b"this one"}
+        if n + 1 < len(ways):
+            config += GRUB_NEXT % ways[n + 1]
+        else:
+            config += GRUB_LINUX % way
+            files.update({"vmlinuz": linux[0], "initrd.gz": linux[1]})
+        files["grub/grub.cfg"] = config.encode()
+        disks.append((way, media.esp_disk(os.path.join(directory, "grub-%s.img" % way), files, mib=64)))
+    return disks
+
+
+def ovmf(program, directory, everything):
+    ways = ["nvme", "virtio-blk-modern", "ahci", "virtio-scsi", "ide", "virtio-blk", "behind-bridge"]
+    linux = kernel_and_initrd("amd64", directory)
+    if not linux or not os.access(OVMF, os.R_OK) or not os.path.isdir("/usr/lib/grub/x86_64-efi") or not shutil.which("grub-mkimage"):
+        print("no OVMF, GRUB or kernel for amd64: skipped")
+        return False
+    disks = []
+    for way in ways:
+        hello = media.efi_program("x86_64", "\r\nthis is %s\r\n" % way, directory)
+        disks.append((way, media.esp_disk(os.path.join(directory, "ovmf-%s.img" % way), {"EFI/BOOT/BOOTX64.EFI": hello})))
+    loaders = ["virtio-blk", "ahci", "nvme"]
+    flash = os.path.join(directory, "vars.fd")
+    for n in range(len(loaders) if everything else 1):
+        shutil.copy(OVMF_VARS, flash)
+        others = disks if n == 0 else []
+        chain = loaders[n:] + loaders[:n]
+        status, text = run(program, "--cpu", "qemu64", "-m", "512M", "--pflash", OVMF, "--pflash", flash,
+                           *plugged(others + grub_disks(chain, linux, directory)))
+        if n == 0:
+            said_in_order("OVMF", text, ways)
+        check("OVMF: GRUB is loaded from %s" % ", ".join(chain), re.findall(r"GRUB is from ([\w-]+)", text) == chain, text[-3000:])
+        reached_the_shell("OVMF, GRUB from %s" % chain[-1], status, text, "from=%s(?s:.*)the-shell-is-there" % chain[-1])
+    return True
+
+
+# ---- U-Boot on virt ----
+
+def u_boot(program, directory, everything):
+    """Its usual course goes through the disks: scripts, EFI programs and extlinux.conf."""
+    linux = kernel_and_initrd("arm64", directory)
+    if not linux or not os.access(UBOOT, os.R_OK):
+        print("no U-Boot or kernel for arm64: skipped")
+        return False
+    # By itself it looks at the first virtio disk only. The script there has it look at the others, too, in one line: theirs
+    # take its place in memory.
+    more = ("echo this is virtio-blk-mmio\ndevtype=virtio; for devnum in 1 2; do run scan_dev_for_boot_part; done; "
+            "run bootcmd_nvme0\n")
+    hello = media.efi_program("aarch64", "\r\nthis is virtio-blk-modern\r\n", directory)
+    disks = [("virtio-blk-mmio", {"boot.scr": media.uboot_script(more)}),
+             ("virtio-blk", {"boot/boot.scr.uimg": media.uboot_script("echo this is virtio-blk\n")}),
+             ("virtio-blk-modern", {"EFI/BOOT/BOOTAA64.EFI": hello}),
+             ("nvme", {"extlinux/extlinux.conf": b"timeout 1\ndefault l\nlabel l\n linux /vmlinuz\n initrd /initrd.gz\n"
+                                                 b" append console=ttyAMA0 quiet from=nvme\n", "vmlinuz": linux[0], "initrd.gz": linux[1]})]
+    disks = [(way, media.esp_disk(os.path.join(directory, "u-boot-%s.img" % way), files, mib=64)) for way, files in disks]
+    status, text = run(program, "--machine", "virt", "-m", "512M", "--bios", UBOOT, *plugged(disks))
+    found = set(re.findall(r"this is ([\w-]+)", text))
+    check("U-Boot: starts scripts and an EFI program of virtio disks", found == {w for w, _ in disks[:3]}, text[-4000:])
+    reached_the_shell("U-Boot, extlinux from nvme", status, text, "from=nvme(?s:.*)the-shell-is-there")
+    return True
+
+
+PARTS = {"edk2": edk2, "ovmf": ovmf, "u-boot": u_boot}
 
 
 def main():
