@@ -88,12 +88,26 @@ def esp_disk(path, files, mib=8):
     return path
 
 
-def boot_sector(text, final=False):
-    """Real-mode code that writes the text to the first serial port and hands back to firmware (INT 18h), or powers off by
-    its shutdown service (Bochs and SeaBIOS have none: it halts)."""
-    code = b"\x31\xc0\x8e\xd8\xbe\x17\x7c\xac\x84\xc0\x74\x06\xba\xf8\x03\xee\xeb\xf5" + (b"\xfa\xf4\xf4\xf4\xf4" if final else b"\xcd\x18\xf4\xf4\xf4")
-    assert len(code) == 0x17
-    return (code + text.encode() + b"\0").ljust(510, b"\0") + b"\x55\xaa"
+def boot_sector(directory, *options):
+    """boot/sector.S, 512 bytes; None: no compiler for it."""
+    if os.uname().machine != "x86_64" or not shutil.which("gcc"):
+        return None
+    made, out = os.path.join(directory, "sector.o"), os.path.join(directory, "sector.bin")
+    quietly("gcc", "-m16", *options, "-c", "-o", made, os.path.join(HERE, "boot", "sector.S"))
+    quietly("ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", out, made)
+    with open(out, "rb") as f:
+        return f.read()
+
+
+def numbered_disk(sector, kib, partition=False):
+    """A disk of which each sector ends with its number, and the first one is that. With one active partition, if wanted."""
+    disk = bytearray(kib << 10)
+    for n in range(2 * kib):
+        struct.pack_into("<H", disk, n * 512 + 510, n & 0xffff)
+    disk[:512] = sector
+    if partition:
+        struct.pack_into("<BBBBBBBBII", disk, 446, 0x80, 0, 2, 0, 0x0c, 15, 63, 9, 1, 2 * kib - 1)
+    return bytes(disk)
 
 
 def uboot_script(commands):
@@ -104,12 +118,25 @@ def uboot_script(commands):
     return header[:4] + struct.pack(">I", crc(header)) + header[8:] + data
 
 
-def el_torito(path, boot, directory, *options):
-    """A CD that boots the file, as xorriso makes it: with `-no-emul-boot`, `-hard-disk-boot`, or nothing for a floppy's image."""
+def el_torito(path, boot, directory, *options, files=()):
+    """A CD that boots from those bytes, as xorriso makes it: with `-no-emul-boot`, `-hard-disk-boot`, or nothing for a floppy's
+    image; with `-e` for UEFI. `files`: what else is on it, (name, bytes)."""
     tree = os.path.join(directory, "tree")
     shutil.rmtree(tree, ignore_errors=True)
     os.mkdir(tree)
-    with open(os.path.join(tree, "boot.img"), "wb") as f:
-        f.write(boot)
-    quietly("xorriso", "-as", "mkisofs", "-o", path, "-b", "boot.img", "-c", "boot.cat", *options, tree)
+    for name, data in [("boot.img", boot), *files]:
+        with open(os.path.join(tree, name), "wb") as f:
+            f.write(data)
+    if "-e" not in options:
+        options = ("-b", "boot.img", "-c", "boot.cat", *options)
+    quietly("xorriso", "-as", "mkisofs", "-o", path, *options, tree)
     return path
+
+
+def efi_cd(path, files, directory):
+    """A CD for UEFI: the files are in the FAT image that it boots."""
+    image = os.path.join(directory, "efi.img")
+    quietly("mformat", "-C", "-f", "1440", "-i", image, "::")
+    fat(image, 0, files)
+    with open(image, "rb") as f:
+        return el_torito(path, f.read(), directory, "-e", "boot.img", "-no-emul-boot")

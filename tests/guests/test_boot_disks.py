@@ -3,10 +3,12 @@
 
     test_boot_disks.py HINDCAST [--all] [edk2] [ovmf] [u-boot] [seabios] [cd]
 
-Disks and CDs are made here (boot_media.py). On each of a firmware's disks is a program of ours that says where it is and hands
-back to firmware, which goes on with the next: so one boot goes through all controllers. The last has a Debian kernel, which comes to
-its shell: by its EFI stub, by GRUB, which is loaded from one disk after the other, or by U-Boot's extlinux. With
---all each controller has a kernel once.
+Disks and CDs are made here (boot_media.py). On each of a UEFI's or U-Boot's disks is a program of ours that says where it is and
+hands back to firmware, which goes on with the next: so one boot goes through all controllers. The last has a Debian
+kernel, which comes to its shell: by its EFI stub, by GRUB, which is loaded from one disk after the other, or by U-Boot's
+extlinux. SeaBIOS loads a boot sector that tries INT 13h, from each controller, and CDs of every kind that El Torito has,
+isolinux, and what grub-mkrescue makes, as a CD and as a disk. With --all each controller has a kernel, and each such
+image, once.
 
 Exit status 77: a firmware, a tool or Debian's packages are missing.
 """
@@ -28,6 +30,7 @@ from firmware_guest import check  # noqa: E402
 EDK2 = os.environ.get("QEMU_EFI", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 OVMF, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 UBOOT = os.environ.get("UBOOT", "/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+ISOLINUX, LDLINUX = "/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32"
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 PATIENCE = float(os.environ.get("PATIENCE", 900))  # seconds that a hanging guest is waited for
 FAST = ("--icount", "shift=0,sleep=off")
@@ -48,12 +51,17 @@ PC = {
     "ahci": ["ich9-ahci,id=busN", "ide-hd,bus=busN.2,drive=ID"],
     "ide": ["ide-hd,bus=ide.1,unit=1,drive=ID"],
 }
+CD = {
+    "cd-ahci": ["ich9-ahci,id=busN", "ide-cd,bus=busN.0,drive=ID"],
+    "cd-ide": ["ide-cd,bus=ide.0,drive=ID"],
+    "cd-virtio-scsi": ["virtio-scsi-pci,id=busN", "scsi-cd,bus=busN.0,drive=ID"],
+}
 
 
 def plugged(disks, first=0):
     """Options for disks: (name of a way to plug it in, its image), in the order in which they are to be booted. The order
     on the board is the opposite one."""
-    ways = {**PCI, **MMIO, **PC}
+    ways = {**PCI, **MMIO, **PC, **CD}
     options = []
     for n, (way, image) in reversed(list(enumerate(disks, first))):
         number = str(n)
@@ -168,7 +176,7 @@ def grub_disks(ways, linux, directory):
 
 
 def ovmf(program, directory, everything):
-    ways = ["nvme", "virtio-blk-modern", "ahci", "virtio-scsi", "ide", "virtio-blk", "behind-bridge"]
+    ways = ["nvme", "cd-ide", "virtio-blk-modern", "cd-virtio-scsi", "ahci", "virtio-scsi", "ide", "cd-ahci", "virtio-blk", "behind-bridge"]
     linux = kernel_and_initrd("amd64", directory)
     if not linux or not os.access(OVMF, os.R_OK) or not os.path.isdir("/usr/lib/grub/x86_64-efi") or not shutil.which("grub-mkimage"):
         print("no OVMF, GRUB or kernel for amd64: skipped")
@@ -176,7 +184,8 @@ def ovmf(program, directory, everything):
     disks = []
     for way in ways:
         hello = media.efi_program("x86_64", "\r\nthis is %s\r\n" % way, directory)
-        disks.append((way, media.esp_disk(os.path.join(directory, "ovmf-%s.img" % way), {"EFI/BOOT/BOOTX64.EFI": hello})))
+        image, files = os.path.join(directory, "ovmf-%s.img" % way), {"EFI/BOOT/BOOTX64.EFI": hello}
+        disks.append((way, media.efi_cd(image, files, directory) if way in CD else media.esp_disk(image, files)))
     loaders = ["virtio-blk", "ahci", "nvme"]
     flash = os.path.join(directory, "vars.fd")
     for n in range(len(loaders) if everything else 1):
@@ -218,7 +227,116 @@ def u_boot(program, directory, everything):
     return True
 
 
-PARTS = {"edk2": edk2, "ovmf": ovmf, "u-boot": u_boot}
+# ---- SeaBIOS on the pc ----
+
+WELL = 5  # what the boot sector's end is to hindcast
+
+PLACES = {
+    **{way: plugged([(way, "IMAGE")]) for way in (*PCI, "ahci") if way != "behind-bridge"},
+    "ide-0": ["-hda", "IMAGE"], "ide-1": ["-hdb", "IMAGE"], "ide-2": ["-hdc", "IMAGE"], "ide-3": ["-hdd", "IMAGE"],
+    "sd": ["--device", "sdhci-pci", "--drive", "if=none,id=d,file=IMAGE", "--device", "sd-card,drive=d,bootindex=0"],
+    "floppy": ["-fda", "IMAGE"],
+    "floppy-b": ["--drive", "if=none,id=d,file=IMAGE", "--device", "floppy,unit=0,drive=d,bootindex=0"],
+}
+CD_PLACES = {
+    "ide": ["--cdrom", "IMAGE"],
+    "ide-first": ["--drive", "if=none,id=d,file=IMAGE", "--device", "ide-cd,bus=ide.0,drive=d,bootindex=0"],
+    "ahci": ["--device", "ich9-ahci,id=a", "--drive", "if=none,id=d,file=IMAGE", "--device", "ide-cd,bus=a.1,drive=d,bootindex=0"],
+    "virtio-scsi": ["--device", "virtio-scsi-pci,id=a", "--drive", "if=none,id=d,file=IMAGE", "--device",
+                    "scsi-cd,bus=a.0,drive=d,bootindex=0"],
+}
+
+
+def placed(words, image):
+    return [w.replace("IMAGE", image) for w in words]
+
+
+def seabios(program, directory, everything):
+    sector = media.boot_sector(directory)
+    if not sector or not os.access(SEABIOS, os.R_OK):
+        print("no SeaBIOS, or no compiler for x86: skipped")
+        return False
+    for way, words in PLACES.items():
+        image = os.path.join(directory, "sector.img")
+        with open(image, "wb") as f:
+            f.write(media.numbered_disk(sector, 1440 if "floppy" in way else 8192))
+        status, text = run(program, "--bios", SEABIOS, *placed(words, image))
+        services = r"drive 0[01] chs well" if "floppy" in way else r"drive 80 lba chs well"
+        check("SeaBIOS boots from %s, and its disk services work" % way, status == WELL and re.search(services, text), (status, text[-600:]))
+    return True
+
+
+# ---- CDs ----
+
+def end_by_grub(directory):
+    """A CD that is also a disk: GRUB for BIOS and UEFI, which ends the guest."""
+    tree = os.path.join(directory, "hybrid")
+    os.makedirs(os.path.join(tree, "boot/grub"), exist_ok=True)
+    with open(os.path.join(tree, "boot/grub/grub.cfg"), "w") as f:
+        f.write("serial --unit=0 --speed=115200\nterminal_output serial\necho GRUB for $grub_platform is there\ninsmod iorw\noutb 0xf4 2\n")
+    out = os.path.join(directory, "hybrid.iso")
+    media.quietly("grub-mkrescue", "-o", out, tree)
+    return out
+
+
+def cds(program, directory, everything):
+    numbered = media.boot_sector(directory)
+    if not numbered or not shutil.which("grub-mkrescue") or not all(os.access(f, os.R_OK) for f in (SEABIOS, OVMF)):
+        print("no SeaBIOS, OVMF, GRUB or compiler for x86: skipped")
+        return False
+
+    def cd(name, boot, *options):
+        return media.el_torito(os.path.join(directory, name + ".iso"), boot, directory, *options)
+
+    made = {
+        "no emulation": (cd("plain", media.boot_sector(directory, "-DCDROM").ljust(2048, b"\0"), "-no-emul-boot", "-boot-load-size", "4"),
+                         r"drive [9A-F]\w lba well"),
+        "floppy emulation": (cd("floppy", media.numbered_disk(numbered, 1440)), r"drive 00 chs well"),
+        "hard disk emulation": (cd("disk", media.numbered_disk(numbered, 8192, partition=True), "-hard-disk-boot"),
+                                r"drive 80 (lba )?chs well"),
+    }
+    for place, words in CD_PLACES.items():
+        for kind, (image, pattern) in made.items():
+            status, text = run(program, "--bios", SEABIOS, *placed(words, image), "--boot", "d")
+            check("SeaBIOS boots a CD with %s on %s" % (kind, place), status == WELL and re.search(pattern, text), (status, text[-600:]))
+    isolinux(program, directory, everything)
+    hybrids(program, directory, everything)
+    return True
+
+
+def isolinux(program, directory, everything):
+    if not os.access(ISOLINUX, os.R_OK):
+        print("no isolinux: it is not tried")
+        return
+    with open(ISOLINUX, "rb") as f, open(LDLINUX, "rb") as modules:
+        files = [("end.bs", b"\xb0\x02\xe6\xf4\xf4".ljust(510, b"\0") + b"\x55\xaa"), ("ldlinux.c32", modules.read()),
+                 ("isolinux.cfg", b"SERIAL 0 115200\nDEFAULT end\nPROMPT 0\nLABEL end\n KERNEL end.bs\n")]
+        image = media.el_torito(os.path.join(directory, "isolinux.iso"), f.read(), directory, "-no-emul-boot", "-boot-load-size", "4",
+                                "-boot-info-table", files=files)
+    for place, words in CD_PLACES.items():
+        if everything or place in ("ide", "virtio-scsi"):
+            status, text = run(program, "--bios", SEABIOS, *placed(words, image), "--boot", "d")
+            check("SeaBIOS boots isolinux from a CD on %s" % place, status == WELL and "ISOLINUX" in text, (status, text[-600:]))
+
+
+def hybrids(program, directory, everything):
+    """grub-mkrescue's image is a CD and a disk, for BIOS and UEFI."""
+    image, flash = end_by_grub(directory), os.path.join(directory, "cd-vars.fd")
+    disks = {p: PLACES[p] for p in ("virtio-blk", "nvme", "ahci", "ide-0")}
+    for kind, places in ("CD", CD_PLACES), ("disk", disks):
+        for n, (place, words) in enumerate(reversed(places.items())):
+            if n == 0 or everything:
+                status, text = run(program, "--bios", SEABIOS, *placed(words, image), "--boot", "dc")
+                check("SeaBIOS boots grub-mkrescue's image, a %s on %s" % (kind, place), status == WELL and "GRUB for pc is there" in text,
+                      (status, text[-600:]))
+            if (n == 0 and kind == "CD") or everything:
+                shutil.copy(OVMF_VARS, flash)
+                status, text = run(program, "--cpu", "qemu64", "--pflash", OVMF, "--pflash", flash, *placed(words, image))
+                check("OVMF boots grub-mkrescue's image, a %s on %s" % (kind, place), status == WELL and "GRUB for efi is there" in text,
+                      (status, text[-600:]))
+
+
+PARTS = {"edk2": edk2, "ovmf": ovmf, "u-boot": u_boot, "seabios": seabios, "cd": cds}
 
 
 def main():
