@@ -306,6 +306,62 @@ def claim_scheduler_locking_holds_the_others_and_the_recording_replays_it():
             contains(c.ask("vCont;c"), "swbreak")
 
 
+def claim_queries_see_what_was_done_while_cpus_were_held():
+    """History in which CPUs are held and let go, again and again: what machines of the query's own find, beginning at any
+    checkpoint, is what happened, in the session and in its recording."""
+    second, address = address_of("second_loop"), address_of("counter2")
+
+    def answers(rsp, query):
+        lines = rsp.monitor(query).splitlines()
+        return [line for line in lines if line.startswith("position=")], lines[-1]
+
+    with tempfile.TemporaryDirectory() as directory:
+        name = os.path.join(directory, "r.hcrec")
+        with Server("--machine", "virt", "--smp", "2", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
+            rsp = s.client()
+            rsp.ask("qSupported:swbreak+;vContSupported+")
+            rsp.ask(f"Z0,{second:x},4")
+            contains(rsp.ask("vCont;c"), "thread:2;")
+            rsp.ask(f"z0,{second:x},4")
+            places = []
+            for n in range(12):
+                # Three stretches each: both run, the second one alone, the first one alone.
+                who = ("vCont;c", "vCont;c:2", "vCont;c:1")[n % 3]
+                rsp.monitor("seek +%d" % (500 + 70 * n))
+                before = steps(rsp.monitor("info cpus"))
+                rsp.ask(who)
+                places.append((rsp.position(), before, steps(rsp.monitor("info cpus")), who))
+                rsp.monitor("checkpoint")
+            edge = rsp.position()
+            for _, before, after, who in places:
+                check((before[0] == after[0] or who != "vCont;c:2") and (before[1] == after[1] or who != "vCont;c:1"), places)
+            made, end = answers(rsp, "writes %#x 8" % address)
+            values = [int(contains(line, r" new=(0x[0-9a-f]+)").group(1), 16) for line in made]
+            equal(values, list(range(1, len(values) + 1)), end)
+            check(all(" cpu=1 " in line for line in made) and len(made) > 300, made[:3], end)
+            for threads in 1, 3:
+                equal(answers(rsp, "writes %#x 8 threads %d" % (address, threads))[0], made)
+                equal(answers(rsp, "writes %#x 8 newest first threads %d" % (address, threads))[0], made[::-1])
+            # Nothing while it was held, and all the rest when it was not.
+            for i, (place, before, after, who) in enumerate(places[1:], 1):
+                inside = [line for line in made if places[i - 1][0] <= int(contains(line, r"^position=(\d+)").group(1)) < place]
+                check(len(inside) == 0 if who == "vCont;c:1" else abs(len(inside) - (after[1] - before[1]) / 4) <= 1, place, who, len(inside))
+            rsp.monitor("seek %d" % (edge // 2))
+            rsp.ask("bc")
+            equal(answers(rsp, "writes virt:%#x 8" % address)[0], made)
+        p = subprocess.run([harness.HINDCAST, "verify", name, "--from", "checkpoints"], capture_output=True, text=True,
+                           timeout=harness.patience(60))
+        equal(p.returncode, 0, p.stdout + p.stderr)
+        for more in [], ["--ignore-checkpoints"]:
+            with Server("--replay", name, *more, guest=None) as s:
+                rsp = s.client()
+                rsp.monitor("seek %d" % edge)
+                rsp.ask("c")
+                equal(rsp.position(), edge)
+                equal(answers(rsp, "writes %#x 8" % address)[0], made, "replayed")
+                contains(rsp.monitor("writes %#x 8 limit 1 if $x1 > 100" % address), r" new=0x65\b")
+
+
 def claim_an_armed_seek_past_the_edge_holds_whom_gdb_holds_and_in_the_past_nobody():
     out = run(["break second_loop if $x1 == 50", "continue", "monitor info cpus", "echo |\\n",
                "set scheduler-locking on", "monitor seek +5000", "continue", "info threads", "monitor info cpus", "echo |\\n",
