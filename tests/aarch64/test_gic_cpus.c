@@ -354,6 +354,181 @@ START_TEST(gicv3_routes_to_one_or_to_the_first_that_is_awake)
 }
 END_TEST
 
+/* What a register of 32 bits is after a reset, after all ones were written to it, and then all zeros. `own`: another CPU's
+ * is another one. */
+struct holds {
+    unsigned range;
+    uint32_t offset, reset, ones, zeros;
+    bool own;
+};
+
+static void hold(const struct holds *list, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct holds *h = &list[i];
+        uint64_t second = h->range == GICV3_REDIST && wiring[0].version == 3 ? 0x20000 : 0;
+
+#define HOLDS(cpu, at, what) \
+    ck_assert_msg(in(cpu, h->range, at, 4) == (what), "range %u, %05x: %08llx, not %08x (line " XSTRING(__LINE__) ")", h->range, \
+                  h->offset, (unsigned long long)in(cpu, h->range, at, 4), what)
+#define STRING(n) #n
+#define XSTRING(n) STRING(n)
+        HOLDS(0, h->offset, h->reset);
+        out(0, h->range, h->offset, 4, ~0u);
+        HOLDS(0, h->offset, h->ones);
+        HOLDS(1, h->offset + second, h->own ? h->reset : h->ones);
+        out(0, h->range, h->offset, 4, 0);
+        HOLDS(0, h->offset, h->zeros);
+        out(0, h->range, h->offset, 4, h->reset);
+    }
+}
+
+START_TEST(gicv2_registers_hold_what_can_be_written)
+{
+    static const struct holds list[] = {
+        {GICV2_DIST, 0x000, 0, 3, 0, false},                                       /* GICD_CTLR */
+        {GICV2_DIST, 0x004, 0x48, 0x48, 0x48, false},                              /* TYPER: 288 interrupts, 3 CPUs */
+        {GICV2_DIST, 0x080, 0, ~0u, 0, true}, {GICV2_DIST, 0x084, 0, ~0u, 0, false}, /* IGROUPR */
+        {GICV2_DIST, 0x0a0, 0, ~0u, 0, false}, {GICV2_DIST, 0x0a4, 0, 0, 0, false},  /* ... of the last there are, and not */
+        {GICV2_DIST, 0x400, 0, 0xf8f8f8f8, 0, true}, {GICV2_DIST, 0x420, 0, 0xf8f8f8f8, 0, false}, /* IPRIORITYR */
+        {GICV2_DIST, 0x51c, 0, 0xf8f8f8f8, 0, false}, {GICV2_DIST, 0x520, 0, 0, 0, false},
+        {GICV2_DIST, 0x820, 0, 0x07070707, 0, false}, {GICV2_DIST, 0x91c, 0, 0x07070707, 0, false}, /* ITARGETSR */
+        {GICV2_DIST, 0x920, 0, 0, 0, false},
+        {GICV2_DIST, 0xc00, 0xaaaaaaaa, 0xaaaaaaaa, 0xaaaaaaaa, false},            /* ICFGR: SGIs are edges */
+        {GICV2_DIST, 0xc04, 0, 0xaaaaaaaa, 0, true}, {GICV2_DIST, 0xc08, 0, 0xaaaaaaaa, 0, false},
+        {GICV2_DIST, 0xc44, 0, 0xaaaaaaaa, 0, false}, {GICV2_DIST, 0xc48, 0, 0, 0, false},
+        {GICV2_DIST, 0xe00, 0, 0, 0, false},                                       /* NSACR */
+        {GICV2_DIST, 0x00c, 0, 0, 0, false}, {GICV2_DIST, 0xd00, 0, 0, 0, false},  /* reserved; PPISR is another's */
+        {GICV2_CPU, 0x00, 0, 0x3ff, 0, true},                                      /* GICC_CTLR */
+        {GICV2_CPU, 0x04, 0, 0xf8, 0, true},                                       /* PMR */
+        {GICV2_CPU, 0x08, 2, 7, 2, true}, {GICV2_CPU, 0x1c, 3, 7, 3, true},        /* BPR, ABPR */
+        {GICV2_CPU, 0x14, 0xff, 0xff, 0xff, false},                                /* RPR */
+        {GICV2_CPU, 0x18, 0x3ff, 0x3ff, 0x3ff, false}, {GICV2_CPU, 0x28, 0x3ff, 0x3ff, 0x3ff, false}, /* HPPIR, AHPPIR */
+        {GICV2_CPU, 0x0c, 0x3ff, 0x3ff, 0x3ff, false}, {GICV2_CPU, 0x20, 0x3ff, 0x3ff, 0x3ff, false}, /* IAR, AIAR */
+        {GICV2_CPU, 0xd0, 0, ~0u, 0, true}, {GICV2_CPU, 0xe0, 0, ~0u, 0, true},    /* APR0, NSAPR0 */
+        {GICV2_CPU, 0xd4, 0, 0, 0, false}, {GICV2_CPU, 0x2c, 0, 0, 0, false},
+    };
+
+    begin(2);
+    hold(list, ARRAY_LEN(list));
+    for (unsigned n = 0; n < CPUS; n++) /* ITARGETSR0 to 7: oneself */
+        for (unsigned i = 0; i < 32; i += 4) {
+            out(n, GICV2_DIST, 0x800 + i, 4, ~0u);
+            ck_assert_uint_eq(in(n, GICV2_DIST, 0x800 + i, 4), 0x01010101u << n);
+        }
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(gicv3_registers_hold_what_can_be_written)
+{
+    static const struct holds list[] = {
+        {GICV3_DIST, 0x000, 0x50, 0x53, 0x50, false},                                /* GICD_CTLR: DS, ARE */
+        {GICV3_DIST, 0x004, 0x1780008, 0x1780008, 0x1780008, false},                 /* TYPER: 1 of N, A3V, 16 bits of INTID */
+        {GICV3_DIST, 0x008, 0x43b, 0x43b, 0x43b, false},
+        {GICV3_DIST, 0x00c, 0, 0, 0, false}, {GICV3_DIST, 0x010, 0, 0, 0, false},    /* TYPER2, STATUSR */
+        {GICV3_DIST, 0x040, 0, 0, 0, false},                                         /* SETSPI_NSR: no MBIS */
+        /* With affinity routing, private interrupts are not the distributor's. */
+        {GICV3_DIST, 0x080, 0, 0, 0, false}, {GICV3_DIST, 0x100, 0, 0, 0, false}, {GICV3_DIST, 0x400, 0, 0, 0, false},
+        {GICV3_DIST, 0xc00, 0, 0, 0, false}, {GICV3_DIST, 0xc04, 0, 0, 0, false}, {GICV3_DIST, 0x820, 0, 0, 0, false},
+        {GICV3_DIST, 0xf00, 0, 0, 0, false}, {GICV3_DIST, 0xf20, 0, 0, 0, false},
+        {GICV3_DIST, 0x084, 0, ~0u, 0, false}, {GICV3_DIST, 0x0a0, 0, ~0u, 0, false}, {GICV3_DIST, 0x0a4, 0, 0, 0, false},
+        {GICV3_DIST, 0x420, 0, 0xf8f8f8f8, 0, false}, {GICV3_DIST, 0x51c, 0, 0xf8f8f8f8, 0, false},
+        {GICV3_DIST, 0x520, 0, 0, 0, false},
+        {GICV3_DIST, 0xc08, 0, 0xaaaaaaaa, 0, false}, {GICV3_DIST, 0xc48, 0, 0, 0, false},
+        {GICV3_DIST, 0xd04, 0, 0, 0, false}, {GICV3_DIST, 0xe08, 0, 0, 0, false},    /* one Security state: no IGRPMODR, NSACR */
+        {GICV3_DIST, 0x6100, 0, 0x80ffffff, 0, false}, {GICV3_DIST, 0x6104, 0, 0xff, 0, false}, /* IROUTER32 */
+        {GICV3_DIST, 0x60f8, 0, 0, 0, false},                                        /* of no SPI */
+        {GICV3_DIST, 0x6000 + 8 * GIC_IRQS, 0, 0, 0, false},
+        {GICV3_REDIST, 0x00000, 0, 0, 0, false},                                     /* GICR_CTLR: no LPIs */
+        {GICV3_REDIST, 0x00004, 0x43b, 0x43b, 0x43b, false},
+        {GICV3_REDIST, 0x00014, 6, 6, 0, true},                                      /* WAKER */
+        {GICV3_REDIST, 0x00010, 0, 0, 0, false}, {GICV3_REDIST, 0x00040, 0, 0, 0, false},
+        {GICV3_REDIST, 0x10080, 0, ~0u, 0, true},                                    /* IGROUPR0 */
+        {GICV3_REDIST, 0x10400, 0, 0xf8f8f8f8, 0, true}, {GICV3_REDIST, 0x1041c, 0, 0xf8f8f8f8, 0, true},
+        {GICV3_REDIST, 0x10420, 0, 0, 0, false},
+        {GICV3_REDIST, 0x10c00, 0xaaaaaaaa, 0xaaaaaaaa, 0xaaaaaaaa, false}, {GICV3_REDIST, 0x10c04, 0, 0xaaaaaaaa, 0, true},
+        {GICV3_REDIST, 0x10d00, 0, 0, 0, false}, {GICV3_REDIST, 0x10e00, 0, 0, 0, false},
+    };
+
+    begin(3);
+    hold(list, ARRAY_LEN(list));
+    machine_destroy(m);
+}
+END_TEST
+
+/* Set and clear are two views of one register; it is each CPU's own for private interrupts. */
+START_TEST(registers_that_set_and_clear)
+{
+    for (unsigned version = 2; version <= 3; version++) {
+        static const uint32_t pairs[] = {0x100, 0x200, 0x300};
+
+        begin(version);
+        for (unsigned i = 0; i < ARRAY_LEN(pairs); i++)
+            for (unsigned word = 0; word < 3; word++) {
+                bool own = word == 0;
+                unsigned range = version == 3 ? own ? GICV3_REDIST : GICV3_DIST : GICV2_DIST;
+                uint64_t at = pairs[i] + 4 * word + (version == 3 && own ? 0x10000 : 0), other = version == 3 && own ? 0x20000 : 0;
+                /* Version 2: SGIs are always enabled, and pending by other registers. */
+                uint32_t kept = version == 2 && own && i == 0 ? 0xffff : 0, settable = version == 2 && own && i < 2 ? 0xffff0000 : ~0u;
+
+                ck_assert_uint_eq(in(0, range, at, 4), kept);
+                out(0, range, at, 4, 0x0ff00ff0);
+                ck_assert_uint_eq(in(0, range, at, 4), (0x0ff00ff0 & settable) | kept);
+                out(0, range, at, 4, 0); /* zeros change nothing */
+                out(0, range, at, 1, 0x81);
+                ck_assert_uint_eq(in(0, range, at, 4), (0x0ff00ff1 & settable & ~0x0u) | (0x81 & settable) | kept);
+                ck_assert_uint_eq(in(0, range, at + 0x80, 4), in(0, range, at, 4));
+                ck_assert_uint_eq(in(1, range, at + other, 4), own ? kept : in(0, range, at, 4));
+                out(0, range, at + 0x80, 4, 0x0f000f00);
+                ck_assert_uint_eq(in(0, range, at, 4), ((0x00f000f1 | 0x81) & settable) | kept);
+                out(0, range, at + 0x80, 4, ~0u);
+                ck_assert_uint_eq(in(0, range, at, 4), kept);
+            }
+        machine_destroy(m);
+    }
+}
+END_TEST
+
+START_TEST(gicv3_system_registers_hold_what_can_be_written)
+{
+    static const struct {
+        uint32_t enc;
+        uint64_t reset, ones, zeros;
+    } list[] = {
+        {ICC_PMR, 0, 0xf8, 0}, {SYSREG(3, 0, 12, 8, 3), 2, 7, 2}, {ICC_BPR1, 3, 7, 3},            /* BPR0 */
+        {SYSREG(3, 0, 12, 12, 4), 0x8400, 0x8403, 0x8400},                                       /* CTLR: 5 bits of priority */
+        {SYSREG(3, 0, 12, 12, 5), 7, 7, 7},                                                      /* SRE */
+        {SYSREG(3, 0, 12, 12, 6), 0, 1, 0}, {ICC_IGRPEN1, 0, 1, 0},
+        {SYSREG(3, 0, 12, 8, 4), 0, 0xffffffff, 0}, {SYSREG(3, 0, 12, 9, 0), 0, 0xffffffff, 0},  /* AP0R0, AP1R0 */
+    };
+    /* RPR, HPPIR0, HPPIR1; with five bits of priority there are no AP0R1, AP1R1. */
+    static const uint32_t read_only[] = {ICC_RPR, SYSREG(3, 0, 12, 8, 2), SYSREG(3, 0, 12, 12, 2)};
+    static const uint32_t write_only[] = {SYSREG(3, 0, 12, 8, 1), ICC_EOIR1, SYSREG(3, 0, 12, 11, 1), ICC_SGI1R,
+                                          SYSREG(3, 0, 12, 11, 6), SYSREG(3, 0, 12, 11, 7)};
+    static const uint32_t none[] = {SYSREG(3, 0, 12, 8, 5), SYSREG(3, 0, 12, 9, 1), SYSREG(3, 6, 12, 12, 4)};
+    uint64_t v, other;
+
+    begin(3);
+    for (unsigned i = 0; i < ARRAY_LEN(list); i++) {
+        ck_assert(gicv3_sysreg_read(bus.gics[0], list[i].enc, &v));
+        ck_assert_msg(v == list[i].reset, "register %u: reset %llx", i, (unsigned long long)v);
+        ck_assert(gicv3_sysreg_write(bus.gics[0], list[i].enc, ~0ull) && gicv3_sysreg_read(bus.gics[0], list[i].enc, &v));
+        ck_assert_msg(v == list[i].ones, "register %u: ones %llx", i, (unsigned long long)v);
+        ck_assert(gicv3_sysreg_read(bus.gics[1], list[i].enc, &other) && other == list[i].reset);
+        ck_assert(gicv3_sysreg_write(bus.gics[0], list[i].enc, 0) && gicv3_sysreg_read(bus.gics[0], list[i].enc, &v));
+        ck_assert_msg(v == list[i].zeros, "register %u: zeros %llx", i, (unsigned long long)v);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(read_only); i++)
+        ck_assert(gicv3_sysreg_read(bus.gics[0], read_only[i], &v) && !gicv3_sysreg_write(bus.gics[0], read_only[i], 0));
+    for (unsigned i = 0; i < ARRAY_LEN(write_only); i++)
+        ck_assert(!gicv3_sysreg_read(bus.gics[0], write_only[i], &v) && gicv3_sysreg_write(bus.gics[0], write_only[i], 1020));
+    for (unsigned i = 0; i < ARRAY_LEN(none); i++)
+        ck_assert(!gicv3_sysreg_read(bus.gics[0], none[i], &v) && !gicv3_sysreg_write(bus.gics[0], none[i], 0));
+    machine_destroy(m);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("gic of several cpus");
@@ -372,6 +547,10 @@ Suite *test_suite(void)
     tcase_add_test(t, gicv3_sgi_goes_by_affinity_or_to_all_others);
     tcase_add_test(t, gicv3_redistributors_name_their_cpus);
     tcase_add_test(t, gicv3_routes_to_one_or_to_the_first_that_is_awake);
+    tcase_add_test(t, gicv2_registers_hold_what_can_be_written);
+    tcase_add_test(t, gicv3_registers_hold_what_can_be_written);
+    tcase_add_test(t, registers_that_set_and_clear);
+    tcase_add_test(t, gicv3_system_registers_hold_what_can_be_written);
     suite_add_tcase(suite, t);
     return suite;
 }
