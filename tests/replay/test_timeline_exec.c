@@ -8,6 +8,7 @@
 #include "tests/vm/vm_toy.h"
 
 #include "base/buffer.h"
+#include "replay/query.h"
 #include "replay/timeline.h"
 #include "tests/check_main.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define POINTS 5
 
@@ -265,6 +267,31 @@ static bool ask(void *ctx, unsigned id, unsigned cpu)
 
 /* ---- sessions ---- */
 
+/* (Conditions can only be asked in one thread.) */
+static bool searches_far(uint64_t seed)
+{
+    return seed % 3 == 1;
+}
+
+static uint64_t steady_now(void *ctx)
+{
+    struct timespec t;
+
+    (void)ctx;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct machine *another_machine(void *ctx, struct error *err)
+{
+    const struct session *s = ctx;
+    struct machine *m = toy_machine();
+
+    (void)err;
+    put_program(m, s->seed);
+    return m;
+}
+
 static void choose_points(struct session *s)
 {
     struct machine *scout = toy_machine();
@@ -286,7 +313,7 @@ static void choose_points(struct session *s)
             *p = (struct timeline_point){.kinds = 2 + 2 * roll(s, 3), .len = 1 + roll(s, 12),
                                          .address = (i == 2 ? 0x8000 : i == 3 ? 0x9000 : 0x1000) +
                                                     roll(s, i == 4 ? 0x1000 : 64)};
-        s->conditional[i] = !roll(s, 3);
+        s->conditional[i] = !searches_far(s->seed) && !roll(s, 3);
         if (s->conditional[i]) {
             p->condition = ask;
             p->ctx = s;
@@ -305,6 +332,7 @@ static struct session *session_create(uint64_t seed)
         .edge_interval_ns = 1000000,
         .slice_steps = 1 + seed * 7 % 200,
         .ladder_steps = 1 + seed % 20,
+        .far_steps = searches_far(seed) ? 1 + seed * 5 % 300 : 0,
     };
     struct session *s = xcalloc(1, sizeof(*s));
     struct trap traps[POINTS];
@@ -317,6 +345,8 @@ static struct session *session_create(uint64_t seed)
     s->tl = timeline_create(s->m, &config, &(struct timeline_host){
         .ctx = s, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy, .poll = host_poll,
         .wait = host_wait});
+    timeline_set_query_means(s->tl, &(struct query_means){
+        .ctx = s, .make = another_machine, .now_ns = steady_now, .workers = 1 + (unsigned)(seed % 4), .job_steps = 1 + seed % 500});
     s->twin = toy_machine();
     put_program(s->twin, seed);
     toy_of(s->twin)->u.no_cache = toy_of(s->twin)->u.single = true;
@@ -482,6 +512,97 @@ START_TEST(on_the_real_core_every_operation_ends_where_single_steps_say)
 }
 END_TEST
 
+/* ---- how much work a query is ---- */
+
+static bool nobody(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    (void)ctx;
+    (void)m;
+    (void)hit;
+    (void)record;
+    return false;
+}
+
+/* A loop over twenty pages, of which four have code. */
+static void put_loop(struct machine *m)
+{
+    static const uint8_t head[] = {TOY_MOVI, 1, 0, 0x80, 0, 0, TOY_MOVI, 2, 0, 0x10, 0, 0};
+    static const uint8_t body[] = {TOY_ST, 2, 0, 1, 0, 0, TOY_LD, 2, 3, 1, 4, 0, TOY_ALU, 0x80 | TOY_ADD, 1, 1, 2};
+    uint32_t at = 0x1000;
+
+    toy_poke(m, at, head, sizeof(head));
+    at += sizeof(head);
+    for (unsigned page = 0; page < 4; page++, at = 0x1000 * (page + 1)) {
+        uint8_t jump[] = {TOY_JMP, 0, 0, 0};
+        uint32_t to = page < 3 ? 0x1000 * (page + 2) : 0x1000;
+        uint16_t distance;
+
+        for (unsigned i = 0; i < 5; i++, at += sizeof(body))
+            toy_poke(m, at, body, sizeof(body));
+        distance = (uint16_t)(to - at - sizeof(jump));
+        memcpy(jump + 2, &distance, 2);
+        toy_poke(m, at, jump, sizeof(jump));
+    }
+}
+
+static struct machine *looping_machine(void *ctx, struct error *err)
+{
+    struct machine *m = toy_machine();
+
+    (void)ctx;
+    (void)err;
+    put_loop(m);
+    return m;
+}
+
+static uint64_t no_time(void *ctx)
+{
+    return *(uint64_t *)ctx += 1000;
+}
+
+START_TEST(a_query_runs_history_as_it_was_run)
+{
+    enum { STEPS = 2000000 };
+    uint64_t now = 0;
+    struct timeline *tl = timeline_create(looping_machine(NULL, NULL), &(struct timeline_config){.live = true},
+                                          &(struct timeline_host){.ctx = &now, .now_ns = no_time, .wall_clock_ns = no_time, .entropy = host_entropy});
+    const struct trap trap = {.address = 0x1001, .len = 1, .kinds = TRAP_EXEC};
+    const struct query queries[] = {
+        {.to = STEPS, .threads = 1, .notes = TRAP_EXCEPTION, .note = nobody},
+        {.to = STEPS, .threads = 1, .traps = &trap, .ntraps = 1, .note = nobody},
+    };
+    struct ucpu_stats live, before = {0}, after;
+    struct timeline_stop stop;
+    struct query_result result;
+    struct error err = {0};
+
+    timeline_set_query_means(tl, &(struct query_means){.make = looping_machine, .now_ns = steady_now, .workers = 1});
+    timeline_seek(tl, STEPS, &stop);
+    ck_assert_uint_eq(timeline_position(tl), STEPS);
+    ucpu_stats(&toy_of(timeline_machine(tl))->u, &live);
+    for (unsigned i = 0; i < ARRAY_LEN(queries); i++) {
+        struct machine *replica;
+
+        ck_assert_int_eq(timeline_query(tl, &queries[i], &result, &err), 0);
+        replica = timeline_scout(tl, 0, &err);
+        ck_assert_ptr_nonnull(replica);
+        ucpu_stats(&toy_of(replica)->u, &after);
+        ck_assert_uint_ge(result.run, 1);
+        /* (Setting out costs some; a step that is a look-up would show a thousand times as many.) */
+        ck_assert_msg(after.tlb_misses - before.tlb_misses <= 2 * live.tlb_misses + 200, "query %u: %llu TLB misses, live %llu", i,
+                      (unsigned long long)(after.tlb_misses - before.tlb_misses), (unsigned long long)live.tlb_misses);
+        ck_assert_msg(after.blocks_built - before.blocks_built <= 2 * live.blocks_built + 200, "query %u: %llu blocks, live %llu", i,
+                      (unsigned long long)(after.blocks_built - before.blocks_built), (unsigned long long)live.blocks_built);
+        ck_assert_msg(after.alone - before.alone <= 2 * live.alone + 200, "query %u: %llu steps alone, live %llu", i,
+                      (unsigned long long)(after.alone - before.alone), (unsigned long long)live.alone);
+        ck_assert_msg(after.jump_misses - before.jump_misses <= 2 * live.jump_misses + 2000, "query %u: %llu jumps missed, live %llu", i,
+                      (unsigned long long)(after.jump_misses - before.jump_misses), (unsigned long long)live.jump_misses);
+        before = after;
+    }
+    timeline_destroy(tl);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline on the execution core");
@@ -489,6 +610,7 @@ Suite *test_suite(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
+    tcase_add_test(t, a_query_runs_history_as_it_was_run);
     suite_add_tcase(s, t);
     return s;
 }
