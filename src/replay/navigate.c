@@ -632,7 +632,7 @@ static void seek_backward(struct timeline *tl, icount_t position, struct timelin
 
 void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop)
 {
-    struct checkpoint *c;
+    enum run_end end;
 
     start(tl, stop);
     if (position < tl->first)
@@ -641,8 +641,7 @@ void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop 
         seek_backward(tl, position, stop);
         return;
     }
-    c = checkpoint_find(tl->store, position);
-    if (c->position > tl->m->st->position)
-        place_restore(tl, c);
-    finish(tl, run_to(tl, position), TIMELINE_SEEK_DONE, stop);
+    /* Who goes to a place in the past is likely to step back from there. */
+    end = go_to(tl, position < tl->edge ? position : tl->edge);
+    finish(tl, end == RUN_LIMIT ? run_to(tl, position) : end, TIMELINE_SEEK_DONE, stop);
 }

@@ -296,6 +296,14 @@ START_TEST(the_second_step_backward_runs_a_few_instructions_not_a_segment)
     }
     after = stats_of(&d);
     ck_assert_uint_lt((after.steps_replayed - before.steps_replayed) / 5000, 1500);
+    /* Nor does the first one after a seek, in whatever direction that went. */
+    ck_assert_int_eq(seek(&d, 900000), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(seek(&d, 1700000), TIMELINE_SEEK_DONE);
+    before = stats_of(&d);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    after = stats_of(&d);
+    ck_assert_uint_eq(timeline_position(d.tl), 1700000 - 1);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 3000);
     get_up(&d);
 }
 END_TEST
