@@ -43,6 +43,13 @@ static int fail(const struct error *err)
     return STATUS_UNUSABLE;
 }
 
+/* What is no board's. */
+static int settle_machine(struct machine *m, const struct options *o)
+{
+    m->follow_host_clock = o->clock.follows_host;
+    return 0;
+}
+
 static int build_virt(struct machine **m, const struct supplies *su, const struct options *o, struct error *err)
 {
     const struct images *im = &su->images;
@@ -70,7 +77,7 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     c.semihosting = o->semihosting;
     c.semihost_cmdline = o->semihost_cmdline;
     c.parts = &su->drives.parts;
-    return virt_create(m, &c, err);
+    return virt_create(m, &c, err) < 0 ? err->code : settle_machine(*m, o);
 }
 
 static int build_pc(struct machine **m, const struct supplies *su, const struct options *o, struct error *err)
@@ -93,6 +100,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.roms = images_of(im, IMAGE_ROM, &c.nroms);
     c.modules = images_of(im, IMAGE_MODULE, &c.nmodules);
     c.vga = !strcmp(o->vga, "std") ? PC_VGA_STD : PC_VGA_NONE;
+    c.serial_count = o->serial_ports > c.serial_count ? o->serial_ports : c.serial_count;
     c.serial_out2 = o->serial_out2;
     c.hpet = o->hpet;
     c.smbios = o->smbios;
@@ -105,7 +113,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.debug_exit_count = o->debug_exit_count;
     memcpy(c.debug_exit_ports, o->debug_exit, sizeof c.debug_exit_ports);
     c.parts = &su->drives.parts;
-    return pc_create(m, &c, err);
+    return pc_create(m, &c, err) < 0 ? err->code : settle_machine(*m, o);
 }
 
 /* Without the JIT the guest is slower and otherwise the same: that is worth a message only. */
@@ -180,26 +188,47 @@ static void connect_port(struct server_config *c, const char *device, struct cha
     n->back = back;
 }
 
-/* The --chardev of that name; at most one port is connected to it. */
-static struct chardev *open_named(struct server_config *c, const struct options *o, const char *id, bool *taken,
-                                  struct error *err)
+/* A --chardev opened for the first port that names it. */
+static struct chardev *open_chardev(struct server_config *c, const struct chardev_options *named, bool force, struct error *err)
+{
+    const char *log = (const char *)named->logfile.data, *input = (const char *)named->input.data;
+    unsigned may = force ? HOST_FORCE : 0;
+    char *note;
+    struct chardev *back = chardev_open((const char *)named->spec.data, (const char *)named->id.data,
+                                        may | (named->append ? HOST_APPEND : 0), &note, err);
+
+    if (note)
+        fprintf(stderr, "hindcast: %s\n", note);
+    free(note);
+    if (!back)
+        return NULL;
+    c->backs[c->nbacks++] = back;
+    if (*log && chardev_log(back, log, may | (named->log_append ? HOST_APPEND : 0), err) < 0)
+        return NULL;
+    if (*input && chardev_input_file(back, input, err) < 0)
+        return NULL;
+    if (named->mux)
+        chardev_share(back);
+    return back;
+}
+
+/* The --chardev of that name; at most one port is connected to it, but with mux=on. `option`: whose, for messages. */
+static struct chardev *open_named(struct server_config *c, const struct options *o, const char *option, const char *id,
+                                  struct chardev **opened, struct error *err)
 {
     struct chardev *back = NULL;
 
-    error_set(err, -EINVAL, "--serial chardev:%s: there is no --chardev with that id", id);
+    error_set(err, -EINVAL, "%s: there is no --chardev with id=%s", option, id);
     for (unsigned i = 0; !back && i < o->chardev_count; i++) {
         struct chardev_options named;
 
         if (chardev_options_parse(&named, o->chardev[i], err) == 0 && !strcmp((const char *)named.id.data, id)) {
-            const char *log = (const char *)named.logfile.data;
-
-            if (taken[i])
-                error_set(err, -EINVAL, "--serial chardev:%s: another port is connected to it", id);
+            if (!opened[i])
+                back = opened[i] = open_chardev(c, &named, o->force, err);
+            else if (named.mux)
+                back = opened[i];
             else
-                back = open_back(c, (const char *)named.spec.data, id, o->force, err);
-            taken[i] = true;
-            if (back && *log && chardev_log(back, log, o->force ? HOST_FORCE : 0, err) < 0)
-                back = NULL;
+                error_set(err, -EINVAL, "%s: another port is connected to --chardev %s (mux=on connects several)", option, id);
             i = o->chardev_count;
         }
         chardev_options_finish(&named);
@@ -207,22 +236,58 @@ static struct chardev *open_named(struct server_config *c, const struct options 
     return back;
 }
 
+static bool has_chardev(const struct options *o, const char *id)
+{
+    bool has = false;
+
+    for (unsigned i = 0; !has && i < o->chardev_count; i++) {
+        struct chardev_options named;
+        struct error ignored;
+
+        has = chardev_options_parse(&named, o->chardev[i], &ignored) == 0 && !strcmp((const char *)named.id.data, id);
+        chardev_options_finish(&named);
+    }
+    return has;
+}
+
+/* Devices that were plugged in with a chardev=ID. */
+static int open_device_ports(struct server_config *c, const struct options *o, struct chardev **opened, struct error *err)
+{
+    for (unsigned i = 0; i < c->machine->ndevices; i++) {
+        const struct device *dev = c->machine->devices[i];
+        struct chardev *back;
+        char option[64];
+
+        if (dev->backend_kind != BACKEND_CHARDEV || (o->replay && !has_chardev(o, dev->backend)))
+            continue; /* a replay needs none: its input is in the recording */
+        if (c->nconnections == SERVER_MAX_PORTS - 1)
+            return error_set(err, -EINVAL, "device %s: a machine has at most %d ports to the host", dev->name, SERVER_MAX_PORTS);
+        snprintf(option, sizeof option, "device %s", dev->name);
+        back = open_named(c, o, option, dev->backend, opened, err);
+        if (!back)
+            return err->code;
+        connect_port(c, dev->name, back);
+    }
+    return 0;
+}
+
 /* The serial ports, semihosting's console (where the first one is), and the debug console. */
 static int open_ports(struct server_config *c, const struct options *o, struct error *err)
 {
-    bool taken[OPTIONS_MAX_CHARDEV] = {false};
+    struct chardev *opened[OPTIONS_MAX_CHARDEV] = {NULL};
     struct chardev *back;
 
     for (unsigned i = 0; i < o->serial_count; i++) {
-        char name[24], device[16];
+        char name[24], device[16], option[80];
 
         snprintf(name, sizeof name, "serial%u", i);
         snprintf(device, sizeof device, "uart%u", i);
+        snprintf(option, sizeof option, "--serial %.60s", o->serial[i]);
         if (!machine_find_device(c->machine, device))
             return error_set(err, -EINVAL, "--serial %s: this machine has %u serial port%s", o->serial[i], i,
                              i == 1 ? "" : "s");
         if (!strncmp(o->serial[i], "chardev:", 8))
-            back = open_named(c, o, o->serial[i] + 8, taken, err);
+            back = open_named(c, o, option, o->serial[i] + 8, opened, err);
         else
             back = open_back(c, o->serial[i], name, o->force, err);
         if (!back)
@@ -231,20 +296,23 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
         if (i == 0)
             connect_port(c, "semihosting", back);
     }
+    if (open_device_ports(c, o, opened, err) < 0)
+        return err->code;
     back = open_back(c, "stderr", "debug console", false, err);
     if (!back)
         return err->code;
     connect_port(c, "debugcon", back);
     for (unsigned i = 0; i < o->chardev_count; i++)
-        if (!taken[i])
-            return error_set(err, -EINVAL, "--chardev %s: no port is connected to it (--serial chardev:ID)", o->chardev[i]);
+        if (!opened[i])
+            return error_set(err, -EINVAL, "--chardev %s: no port is connected to it (--serial chardev:ID, --device pci-serial,"
+                             "chardev=ID)", o->chardev[i]);
     return 0;
 }
 
 static bool has_card(const struct machine *m, const char *id)
 {
     for (unsigned i = 0; i < m->ndevices; i++)
-        if (!strcmp(m->devices[i]->backend, id))
+        if (m->devices[i]->backend_kind == BACKEND_NETDEV && !strcmp(m->devices[i]->backend, id))
             return true;
     return false;
 }
@@ -279,7 +347,7 @@ static int open_netdevs(struct server_config *c, const struct options *o, struct
     for (unsigned i = 0; !o->replay && i < c->machine->ndevices; i++) {
         const struct device *dev = c->machine->devices[i];
 
-        if (*dev->backend && !has_netdev(c, dev->backend))
+        if (dev->backend_kind == BACKEND_NETDEV && !has_netdev(c, dev->backend))
             return error_set(err, -EINVAL, "card %s: there is no --netdev with id=%s", dev->name, dev->backend);
     }
     return 0;
@@ -345,6 +413,9 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         .make_machine = make_twin,
         .make_ctx = &twin,
         .checkpoint_bytes = o->checkpoint_bytes,
+        .clock = o->clock,
+        .seeded = o->seeded,
+        .seed = o->seed,
         .sleep = o->sleep,
         .listener = {.fd = -1},
         .gdb_stdio = o->gdb_stdio,

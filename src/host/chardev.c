@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,26 @@
 #define ESCAPE_KEY 0x01 /* Ctrl-a */
 #define INTERRUPT_KEY 0x03 /* Ctrl-c */
 #define DRAIN_NS   1000000000u
+#define RING_MOST  (1u << 26)
+
+/* The last bytes of the output. */
+struct ring {
+    uint8_t *bytes; /* NULL: it is no ring */
+    size_t size, first, count;
+    struct buffer input; /* what the guest has not taken yet */
+};
+
+/* What has come from a telnet client of a command that is not whole yet (RFC 854). */
+enum telnet { TELNET_DATA, TELNET_IAC, TELNET_OPTION, TELNET_SUB, TELNET_SUB_IAC };
 
 struct chardev {
     char name[32];            /* for messages */
+    char *spec;               /* as it was opened */
     struct stream stream;     /* the other end, if any */
     struct listener listener; /* `server`: where clients come from */
     bool raw;                 /* `saved` is to be restored */
     bool escapes;             /* Ctrl-a is ours */
+    bool shared;              /* and Ctrl-a c turns to the next port */
     bool escaped;             /* Ctrl-a was typed, the next key decides */
     bool guest_runs;          /* Ctrl-c is the guest's */
     bool gdb;                 /* spec "gdb" */
@@ -35,6 +49,12 @@ struct chardev {
     int pty_slave;            /* kept open, so that the master never sees a hang-up; or -1 */
     struct termios saved;
     enum chardev_command command;
+    struct ring ring;
+    bool telnet;
+    enum telnet telnet_state;
+    char *where;              /* a client that tries again: to whom, */
+    uint64_t reconnect_ns;    /* after how long (0: it does not), */
+    uint64_t reconnect_at;    /* and when next */
 };
 
 /* Restores the terminal when the program ends by exit() or panic. Process-wide by nature. */
@@ -156,12 +176,108 @@ static void wait_for_client(struct chardev *c)
     }
 }
 
+/* ---- telnet (RFC 854, 856, 857, 858) ---- */
+
+enum { TELNET_SE = 240, TELNET_BREAK = 243, TELNET_SB = 250, TELNET_WILL = 251, TELNET_DO = 253, TELNET_DONT = 254, TELNET_IAC_BYTE = 255 };
+
+/* A character at a time, whole bytes, and the guest echoes. */
+static void greet(struct chardev *c)
+{
+    static const uint8_t offer[] = {
+        TELNET_IAC_BYTE, TELNET_WILL, 1 /* echo */, TELNET_IAC_BYTE, TELNET_WILL, 3 /* suppress go-ahead */,
+        TELNET_IAC_BYTE, TELNET_WILL, 0 /* binary */, TELNET_IAC_BYTE, TELNET_DO, 0,
+    };
+
+    c->telnet_state = TELNET_DATA;
+    stream_write(&c->stream, offer, sizeof offer);
+}
+
+/* Take the commands out of what came; returns what is left. */
+static size_t filter_telnet(struct chardev *c, uint8_t *buf, size_t len)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        uint8_t b = buf[i];
+
+        switch (c->telnet_state) {
+        case TELNET_DATA:
+            if (b == TELNET_IAC_BYTE)
+                c->telnet_state = TELNET_IAC;
+            else
+                buf[kept++] = b;
+            break;
+        case TELNET_IAC:
+            c->telnet_state = b == TELNET_SB ? TELNET_SUB : b >= TELNET_WILL && b <= TELNET_DONT ? TELNET_OPTION : TELNET_DATA;
+            if (b == TELNET_IAC_BYTE)
+                buf[kept++] = b;
+            else if (b == TELNET_BREAK)
+                c->command = CHARDEV_BREAK;
+            break;
+        case TELNET_OPTION: /* what was offered is all that there is */
+            c->telnet_state = TELNET_DATA;
+            break;
+        case TELNET_SUB:
+            c->telnet_state = b == TELNET_IAC_BYTE ? TELNET_SUB_IAC : TELNET_SUB;
+            break;
+        case TELNET_SUB_IAC:
+            c->telnet_state = b == TELNET_SE ? TELNET_DATA : TELNET_SUB;
+            break;
+        }
+    }
+    return kept;
+}
+
+/* A byte 255 of the guest's is two on the wire. */
+static void write_telnet(struct chardev *c, const uint8_t *p, size_t len)
+{
+    static const uint8_t iac = TELNET_IAC_BYTE;
+
+    while (len) {
+        const uint8_t *q = memchr(p, iac, len);
+        size_t n = q ? (size_t)(q - p) + 1 : len;
+
+        stream_write(&c->stream, p, n);
+        if (q)
+            stream_write(&c->stream, &iac, 1);
+        p += n;
+        len -= n;
+    }
+}
+
+/* ---- sockets ---- */
+
+/* The client's other end may come later, and come again. */
+static int connect_again(struct chardev *c, struct error *err)
+{
+    int r = stream_connect(&c->stream, c->where, err);
+
+    if (r == 0 && c->telnet)
+        greet(c);
+    c->reconnect_at = host_monotonic_ns() + c->reconnect_ns;
+    return c->reconnect_ns ? 0 : r;
+}
+
+static bool seconds_of(const char *text, uint64_t *ns)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+
+    *ns = (uint64_t)n * 1000000000u;
+    return *text >= '0' && *text <= '9' && !*end && n <= 86400;
+}
+
 static int open_socket(struct chardev *c, const char *spec, char **note, struct error *err)
 {
     char where[300], *option;
     bool server = false, wait = true;
     size_t size;
     int r;
+
+    if (!strncmp(spec, "telnet:", 7)) {
+        spec += 7;
+        c->telnet = true;
+    }
 
     if (strlen(spec) >= sizeof where)
         return error_set(err, -EINVAL, "the address is too long: %s", spec);
@@ -174,11 +290,20 @@ static int open_socket(struct chardev *c, const char *spec, char **note, struct 
             wait = false;
         else if (!strcmp(option, "wait=on") || !strcmp(option, "wait"))
             wait = true;
+        else if (!strcmp(option, "telnet") || !strcmp(option, "telnet=on"))
+            c->telnet = true;
+        else if (!strncmp(option, "reconnect=", 10) && seconds_of(option + 10, &c->reconnect_ns))
+            continue;
         else if (strcmp(option, "server=off") && strcmp(option, "nodelay"))
-            return error_set(err, -EINVAL, "unknown option '%s' in %s (there are: server, nowait)", option, spec);
+            return error_set(err, -EINVAL, "unknown option '%s' in %s (there are: server, nowait, telnet, reconnect=SECONDS)",
+                             option, spec);
     }
-    if (!server)
-        return stream_connect(&c->stream, where, err);
+    if (server && c->reconnect_ns)
+        return error_set(err, -EINVAL, "%s: who listens does not connect again: leave reconnect= or server out", spec);
+    if (!server) {
+        c->where = xstrdup(where);
+        return connect_again(c, err);
+    }
     r = listener_open(&c->listener, where, err);
     if (r < 0)
         return r;
@@ -190,6 +315,18 @@ static int open_socket(struct chardev *c, const char *spec, char **note, struct 
     size = strlen(c->listener.name) + strlen(c->name) + 16;
     *note = xmalloc(size);
     snprintf(*note, size, "%s listens on %s", c->name, c->listener.name);
+    return 0;
+}
+
+static int open_ring(struct chardev *c, const char *size, struct error *err)
+{
+    char *end;
+    unsigned long long n = strtoull(size, &end, 10);
+
+    if (*size < '0' || *size > '9' || *end || n < 1 || n > RING_MOST || (n & (n - 1)))
+        return error_set(err, -EINVAL, "ringbuf of %s bytes: a power of two up to %u", size, RING_MOST);
+    c->ring.bytes = xmalloc((size_t)n);
+    c->ring.size = (size_t)n;
     return 0;
 }
 
@@ -213,11 +350,14 @@ static int open_spec(struct chardev *c, const char *spec, unsigned may, char **n
         return open_file(c, spec + 5, may, err);
     if (!strncmp(spec, "pipe:", 5) && spec[5])
         return open_pipe(c, spec + 5, err);
-    if (!strncmp(spec, "tcp:", 4) || !strncmp(spec, "unix:", 5))
+    if (!strncmp(spec, "ringbuf:", 8))
+        return open_ring(c, spec + 8, err);
+    if (!strncmp(spec, "tcp:", 4) || !strncmp(spec, "unix:", 5) || !strncmp(spec, "telnet:", 7))
         return open_socket(c, spec, note, err);
     return error_set(err, -EINVAL,
                      "'%s' is nothing that a serial port can be connected to: write stdio, "
-                     "tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, file:PATH, pipe:PATH, "
+                     "tcp:HOST:PORT[,server[,nowait]], telnet:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
+                     "file:PATH, pipe:PATH, "
                      "chardev:ID, gdb, stderr or none",
                      spec);
 }
@@ -228,6 +368,8 @@ struct chardev *chardev_open(const char *spec, const char *name, unsigned may, c
 
     *note = NULL;
     snprintf(c->name, sizeof c->name, "%s", name);
+    c->spec = xstrdup(spec);
+    buffer_init(&c->ring.input);
     stream_init(&c->stream);
     c->listener.fd = -1;
     c->pty_slave = c->log = -1;
@@ -249,6 +391,26 @@ int chardev_log(struct chardev *c, const char *path, unsigned may, struct error 
     return 0;
 }
 
+int chardev_input_file(struct chardev *c, const char *path, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_set(err, -errno, "%s: cannot open: %s", path, strerror(errno));
+    c->stream.in = fd;
+    return 0;
+}
+
+void chardev_share(struct chardev *c)
+{
+    c->escapes = c->shared = true;
+}
+
+const char *chardev_name(const struct chardev *c)
+{
+    return c->name;
+}
+
 void chardev_close(struct chardev *c)
 {
     if (!c)
@@ -264,6 +426,10 @@ void chardev_close(struct chardev *c)
         close(c->pty_slave);
     if (c->log >= 0)
         close(c->log);
+    free(c->ring.bytes);
+    buffer_finish(&c->ring.input);
+    free(c->where);
+    free(c->spec);
     free(c);
 }
 
@@ -285,10 +451,26 @@ static void copy_to_log(struct chardev *c, const uint8_t *p, size_t len)
     }
 }
 
+/* The oldest bytes make room. */
+static void ring_append(struct ring *r, const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; r->bytes && i < len; i++) {
+        r->bytes[(r->first + r->count) % r->size] = p[i];
+        if (r->count < r->size)
+            r->count++;
+        else
+            r->first = (r->first + 1) % r->size;
+    }
+}
+
 void chardev_write(struct chardev *c, const void *buf, size_t len)
 {
     copy_to_log(c, buf, len);
-    stream_write(&c->stream, buf, len);
+    ring_append(&c->ring, buf, len);
+    if (c->telnet)
+        write_telnet(c, buf, len);
+    else
+        stream_write(&c->stream, buf, len);
     if (c->pty && c->stream.queue.len > PTY_BACKLOG_MAX)
         buffer_clear(&c->stream.queue);
 }
@@ -304,7 +486,7 @@ static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
         if (!c->escaped) {
             if (key == ESCAPE_KEY)
                 c->escaped = true;
-            else if (key == INTERRUPT_KEY && !c->guest_runs)
+            else if (key == INTERRUPT_KEY && !c->guest_runs && c->raw)
                 c->command = CHARDEV_QUIT;
             else
                 buf[kept++] = key;
@@ -317,6 +499,8 @@ static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
             c->command = CHARDEV_QUIT;
         else if (key == 'b')
             c->command = CHARDEV_BREAK;
+        else if (key == 'c' && c->shared)
+            c->command = CHARDEV_NEXT;
         else
             c->command = CHARDEV_HELP;
     }
@@ -327,17 +511,65 @@ size_t chardev_read(struct chardev *c, void *buf, size_t len)
 {
     long n;
 
+    if (c->ring.input.len) {
+        n = (long)(len < c->ring.input.len ? len : c->ring.input.len);
+        memcpy(buf, c->ring.input.data, (size_t)n);
+        buffer_consume(&c->ring.input, (size_t)n);
+        return (size_t)n;
+    }
     if (!stream_open(&c->stream) || c->stream.in < 0)
         return 0;
     n = stream_read(&c->stream, buf, len);
     if (n <= 0)
         return 0;
+    if (c->telnet)
+        n = (long)filter_telnet(c, buf, (size_t)n);
     return c->escapes ? filter_escapes(c, buf, (size_t)n) : (size_t)n;
+}
+
+size_t chardev_ring_read(struct chardev *c, void *buf, size_t len)
+{
+    struct ring *r = &c->ring;
+    uint8_t *p = buf;
+    size_t n = len < r->count ? len : r->count;
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = r->bytes[(r->first + i) % r->size];
+    r->first = n ? (r->first + n) % r->size : r->first;
+    r->count -= n;
+    return n;
+}
+
+bool chardev_ring_write(struct chardev *c, const void *buf, size_t len)
+{
+    if (c->ring.bytes)
+        buffer_append(&c->ring.input, buf, len);
+    return c->ring.bytes;
+}
+
+bool chardev_is_ring(const struct chardev *c)
+{
+    return c->ring.bytes;
+}
+
+void chardev_describe(const struct chardev *c, struct buffer *out)
+{
+    bool peer = c->listener.fd >= 0 || c->where;
+
+    buffer_printf(out, "%s: %s", c->name, c->spec);
+    if (peer)
+        buffer_printf(out, ", %s%s", stream_open(&c->stream) ? "connected" : "not connected",
+                      c->listener.fd >= 0 ? ", listening" : "");
+    if (c->ring.bytes)
+        buffer_printf(out, ", %zu bytes", c->ring.count);
+    if (c->stream.queue.len)
+        buffer_printf(out, ", %zu bytes wait to be taken", c->stream.queue.len);
+    buffer_printf(out, "\n");
 }
 
 bool chardev_input_ended(const struct chardev *c)
 {
-    return c->listener.fd < 0 && (c->stream.in < 0 || c->stream.closed);
+    return c->listener.fd < 0 && !c->reconnect_ns && !c->ring.bytes && (c->stream.in < 0 || c->stream.closed);
 }
 
 enum chardev_command chardev_command(struct chardev *c)
@@ -355,13 +587,21 @@ size_t chardev_backlog(const struct chardev *c)
 
 void chardev_service(struct chardev *c)
 {
+    struct error ignored;
+
     stream_flush(&c->stream);
-    if (c->listener.fd < 0)
+    if (c->listener.fd < 0 && !c->reconnect_ns)
         return;
     if (c->stream.closed)
         stream_close(&c->stream);
-    if (!stream_open(&c->stream))
-        listener_accept(&c->listener, &c->stream);
+    if (stream_open(&c->stream))
+        return;
+    if (c->listener.fd < 0) {
+        if (host_monotonic_ns() >= c->reconnect_at)
+            connect_again(c, &ignored);
+    } else if (listener_accept(&c->listener, &c->stream) && c->telnet) {
+        greet(c);
+    }
 }
 
 void chardev_poll(struct chardev *c, struct poller *p, bool want_read)

@@ -4,10 +4,14 @@
  *   stdio               the terminal, in raw mode; Ctrl-a x quits, Ctrl-a h helps; Ctrl-c quits until the guest runs
  *   stderr              output only
  *   tcp:HOST:PORT[,server][,nowait]   as QEMU's; `server` listens, and waits for
- *   unix:PATH[,server][,nowait]       its client at start unless `nowait`
+ *   unix:PATH[,server][,nowait]       its client at start unless `nowait`; reconnect=SECONDS: a client that
+ *                                     was cut off tries again; telnet: the peer is a telnet client
+ *   telnet:HOST:PORT[,server][,nowait]  tcp:...,telnet
  *   pty                 a new pseudo-terminal, its name is told at start
  *   file:PATH           output only, the file is emptied first, unless that would destroy what is needed (output.h)
  *   pipe:PATH           PATH.in and PATH.out, named pipes that are there; or PATH for both directions
+ *   ringbuf:BYTES       memory: the last output (a power of two of bytes), for `monitor ringbuf_read`; input comes by
+ *                       `monitor ringbuf_write`
  *   gdb                 output only: shown by the debugger (handled by the server)
  *   none, null          nothing
  *
@@ -17,6 +21,7 @@
 #ifndef HINDCAST_HOST_CHARDEV_H
 #define HINDCAST_HOST_CHARDEV_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "host/output.h"
 #include "host/poller.h"
@@ -24,13 +29,17 @@
 struct chardev;
 
 /* Keys that are meant for hindcast rather than for the guest. */
-enum chardev_command { CHARDEV_NOTHING, CHARDEV_QUIT, CHARDEV_HELP, CHARDEV_BREAK };
+enum chardev_command { CHARDEV_NOTHING, CHARDEV_QUIT, CHARDEV_HELP, CHARDEV_BREAK, CHARDEV_NEXT };
 
 /* Says how to write `spec` in its error. `*note` gets a line to tell the user at
  * start ("serial0 is /dev/pts/7"), or NULL; the caller frees it. `may`: what a file may replace (HOST_...). */
 struct chardev *chardev_open(const char *spec, const char *name, unsigned may, char **note, struct error *err);
 /* Write a copy of all output to a file. 0 or negative errno with *err. */
 int chardev_log(struct chardev *c, const char *path, unsigned may, struct error *err);
+/* Of `file:`, which only puts out: input comes from this file. 0 or negative errno with *err. */
+int chardev_input_file(struct chardev *c, const char *path, struct error *err);
+/* Several ports are connected to it: Ctrl-a c in its input (CHARDEV_NEXT) turns to the next, whatever it is. */
+void chardev_share(struct chardev *c);
 /* Flushes for a moment, restores the terminal. */
 void chardev_close(struct chardev *c);
 
@@ -50,6 +59,15 @@ void chardev_poll(struct chardev *c, struct poller *p, bool want_read);
 bool chardev_is_gdb(const struct chardev *c);
 /* The guest runs from now on: Ctrl-c in the terminal is for it. */
 void chardev_guest_runs(struct chardev *c);
+/* As it was opened. */
+const char *chardev_name(const struct chardev *c);
+/* Of `ringbuf:`; what it is no such one answers is 0. Take what is there, the oldest first. */
+size_t chardev_ring_read(struct chardev *c, void *buf, size_t len);
+/* Input for the guest. False: it is no ring. */
+bool chardev_ring_write(struct chardev *c, const void *buf, size_t len);
+bool chardev_is_ring(const struct chardev *c);
+/* A line for `monitor info chardev`. */
+void chardev_describe(const struct chardev *c, struct buffer *out);
 /* Is it the terminal, in raw mode (lines must end with \r\n)? */
 bool chardev_is_terminal(const struct chardev *c);
 

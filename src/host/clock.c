@@ -28,6 +28,14 @@ uint64_t host_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+int64_t host_zone_seconds(uint64_t wall_ns)
+{
+    time_t t = (time_t)(wall_ns / 1000000000u);
+    struct tm tm;
+
+    return localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
+}
+
 void host_local_time(uint64_t wall_ns, const char *format, char *text, size_t size)
 {
     time_t t = (time_t)(wall_ns / 1000000000u);

@@ -13,6 +13,8 @@
 uint64_t host_monotonic_ns(void);
 /* The wall clock, ns since 1970 UTC. */
 uint64_t host_wall_ns(void);
+/* By so many seconds the host's time zone is ahead of UTC at that time. */
+int64_t host_zone_seconds(uint64_t wall_ns);
 /* A time of the wall clock as people here read it, by a format of strftime(3). */
 void host_local_time(uint64_t wall_ns, const char *format, char *text, size_t size);
 /* Fill with bytes of the kernel's random generator. */

@@ -138,6 +138,8 @@ static int begin_file(const char *path, int fd, unsigned may, struct error *err)
     r = check_contents(path, reader, &st, may, err);
     if (reader >= 0)
         close(reader);
+    if (r == 0 && (may & HOST_APPEND))
+        return lseek(fd, 0, SEEK_END) < 0 ? error_set(err, -errno, "%s: %s", path, strerror(errno)) : 0;
     if (r == 0 && ftruncate(fd, 0) < 0)
         r = error_set(err, -errno, "%s: cannot empty it: %s", path, strerror(errno));
     return r;

@@ -11,6 +11,7 @@
 #define HOST_FORCE      1u /* a recording */
 #define HOST_OVER_INPUT 2u /* a file that was read */
 #define HOST_EMPTY_ONLY 4u /* not even another file, if there is something in it (but with HOST_FORCE) */
+#define HOST_APPEND     8u /* nothing is: what is there stays, and is written on */
 
 /* This descriptor is of a file that the run depends on: from now on nothing is written to it. Whoever opens
  * such a file says so. */
@@ -20,7 +21,7 @@ void host_output_spare_program(void);
 /* Is a file in a directory one of those, or one that hindcast writes? */
 bool host_output_is_ours(int directory, const char *name);
 
-/* Open a file to write to it, empty, and keep others from doing the same. A pipe that nobody reads is
+/* Open a file to write to it, empty (or at its end: HOST_APPEND), and keep others from doing the same. A pipe that nobody reads is
  * refused instead of waited for. The descriptor, or a negative errno with a message that names the file. */
 int host_output_open(const char *path, unsigned may, struct error *err);
 

@@ -12,6 +12,9 @@ struct chardev_options {
     struct buffer id;
     struct buffer spec;    /* as chardev_open() takes it */
     struct buffer logfile; /* empty: none */
+    struct buffer input;   /* of a file: where input comes from; empty: nowhere */
+    bool append, log_append; /* file and log are written on, not begun anew */
+    bool mux;              /* several ports may be connected to it */
 };
 
 /* 0 or negative errno with *err; afterwards chardev_options_finish(). */

@@ -2,6 +2,7 @@ noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
 	src/server/chardev_options.c src/server/chardev_options.h \
 	src/server/gdb_helper.c \
+	src/server/guest_clock.c src/server/guest_clock.h \
 	src/server/images.c src/server/images.h \
 	src/server/option_completion.c src/server/option_help.c \
 	src/server/option_table.c src/server/option_table.h \

@@ -384,6 +384,19 @@ TAKER(take_chardev)
     return r;
 }
 
+TAKER(take_rtc)
+{
+    (void)row;
+    o->rtc = arg;
+    return guest_clock_parse(&o->clock, arg, err);
+}
+
+TAKER(take_seed)
+{
+    o->seeded = option_parse_number(arg, &o->seed);
+    return o->seeded ? 0 : error_set(err, -EINVAL, "--%s %s: write a number", row->name, arg);
+}
+
 TAKER(take_netdev)
 {
     (void)row;
@@ -694,16 +707,23 @@ const struct option_row option_table[] = {
      "the same in QEMU's words"},
     {"memory", "m", "SIZE", SECTION_GUEST, MACHINE, take_memory, 0, "guest memory (default 256M)"},
     {"serial", NULL, "WHAT", SECTION_GUEST, 0, take_serial, 0,
-     "serial ports in order: stdio (default), tcp:HOST:PORT[,server[,nowait]], unix:PATH[,server[,nowait]], pty, "
-     "file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+     "serial ports in order (pc: up to four): stdio (default), tcp:HOST:PORT[,server[,nowait]], telnet:..., "
+     "unix:PATH[,server[,nowait]], pty, file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
     {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
      "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=,restrict=on,tftp=,bootfile=] (its "
      "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
     {"nic", NULL, "BACKEND[,model=CARD,mac=...]", SECTION_GUEST, MACHINE, take_nic, 0,
      "a card with its network, such as --nic user,model=virtio-net-pci (the usual one)"},
     {"chardev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_chardev, 0,
-     "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]; "
-     "file,path=; pipe,path=; pty; stdio; stderr; null. With logfile=FILE, which gets the output too"},
+     "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]"
+     "[,telnet=on][,reconnect=S]; file,path=[,append=on]; pipe,path=; pty; stdio; stderr; ringbuf[,size=]; null. With "
+     "logfile=FILE, which gets the output too; mux=on: for several ports, Ctrl-a c types at the next"},
+    {"rtc", NULL, "base=DATE[,clock=host]", SECTION_GUEST, 0, take_rtc, 0,
+     "what time it is for the guest: base=utc (the host's clock, the default), localtime or a date such as "
+     "2006-06-17T16:01:21; clock=vm: from there guest time (the default), or host: as the host's goes on"},
+    {"seed", NULL, "N", SECTION_GUEST, 0, take_seed, 0,
+     "the guest's entropy is drawn from this number, the same each time, not from the host"},
+    {"name", NULL, "NAME", SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,
      "pc: I/O ports through which the guest ends itself (default 0xf4,0x501), or none"},
     {"no-reboot", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(no_reboot), "a guest's reset is its end"},
@@ -779,9 +799,6 @@ const struct option_foreign option_foreign[] = {
     {"object", "there are no objects to make"},
     {"global", "there are no properties to set so"},
     {"acpitable", "tables cannot be added"},
-    {"smbios", "SMBIOS strings cannot be set so far"},
-    {"uuid", "a machine has no UUID so far"},
-    {"rtc", "the real-time clock is the host's, recorded; it cannot be set so far"},
     {"watchdog-action", "there is no watchdog so far"},
     {"fw_cfg", "files cannot be added to fw_cfg"},
     {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
@@ -792,7 +809,6 @@ const struct option_foreign option_foreign[] = {
     {"full-screen", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"k", "no window is shown, so there is no keyboard: in gdb, monitor sendkey presses keys"},
     {"pidfile", "hindcast writes no file of its process number"},
-    {"name", "a guest has no name; leave it out"},
     {"nodefaults", "each board comes with its own devices; leave it out (--vga none and --serial none take some away)"},
     {"no-user-config", "there are no configuration files; leave it out"},
     {"no-acpi", "the pc always has ACPI tables, virt none; leave it out"},

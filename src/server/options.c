@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/guess.h"
 #include "base/option_list.h"
+#include "chardev_options.h"
 #include "option_table.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -133,6 +134,21 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
 
 /* ---- as a whole ---- */
 
+/* How many --chardev are the terminal. */
+static unsigned chardevs_on_stdio(const struct options *o)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < o->chardev_count; i++) {
+        struct chardev_options c;
+
+        if (chardev_options_parse(&c, o->chardev[i], NULL) == 0)
+            n += !strcmp((const char *)c.spec.data, "stdio");
+        chardev_options_finish(&c);
+    }
+    return n;
+}
+
 /* One option that says nothing without another. */
 struct dependence {
     bool given, has;    /* is the one there, and the other? */
@@ -211,10 +227,12 @@ static int check_whole(const struct options *o, struct error *err)
                          "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or firmware by --bios or --pflash "
                          "(which boots from --drive, -hda, --cdrom); "
                          "hindcast --help says more");
+    terminals += chardevs_on_stdio(o);
     for (unsigned i = 0; i < o->serial_count; i++)
         terminals += !strcmp(o->serial[i], "stdio") || !strcmp(o->serial[i], "mon:stdio");
     if (terminals > 1)
-        return error_set(err, -EINVAL, "only one of --gdb and --serial can be stdio");
+        return error_set(err, -EINVAL, "only one of --gdb, --serial and --chardev can be stdio (--chardev stdio,id=ID,mux=on is for "
+                         "several ports)");
     return 0;
 }
 
@@ -372,6 +390,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     if (o->machine && option_asks_help(o->machine))
         return OPTIONS_MACHINES;
     if (!o->serial_count)
-        o->serial[o->serial_count++] = o->gdb_stdio ? "stderr" : "stdio";
+        o->serial[o->serial_count++] = o->gdb_stdio ? "stderr" : chardevs_on_stdio(o) ? "none" : "stdio";
+    o->serial_ports = o->serial_count;
     return check_whole(o, err) < 0 ? OPTIONS_BAD : OPTIONS_GO;
 }

@@ -9,13 +9,14 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "guest_clock.h"
 #include "option_drives.h"
 #include "option_net.h"
 #include "vm/schedule.h"
 #include "vm/topology.h"
 
-#define OPTIONS_MAX_SERIAL     2
-#define OPTIONS_MAX_CHARDEV    8
+#define OPTIONS_MAX_SERIAL     4
+#define OPTIONS_MAX_CHARDEV    16
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
@@ -103,10 +104,15 @@ struct options {
     bool gdb_helper;            /* the helper for gdb is to be printed, and nothing else done */
     const char *completion;     /* the shell whose completion is to be printed, and nothing else done */
     const char *dumpdtb;        /* write the device tree there, and do nothing else */
-    const char *chardev[OPTIONS_MAX_CHARDEV]; /* as given; each can be used by one port */
+    const char *chardev[OPTIONS_MAX_CHARDEV]; /* as given; each can be used by one port (with mux=on by several) */
     unsigned chardev_count;
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
+    struct guest_clock clock;   /* --rtc */
+    const char *rtc;            /* as given, or NULL */
+    uint64_t seed;              /* of the guest's entropy, if `seeded`; else the host's is given */
+    bool seeded;
+    unsigned serial_ports;      /* pc: so many at least; 0: the usual two */
     const char *listen;         /* where to wait for gdb; NULL: nowhere */
     bool gdb_stdio;             /* gdb is at the other end of stdin and stdout */
     bool listen_given;          /* a place for the debugger was named */

@@ -106,6 +106,10 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "vga", o->vga);
     if (o->kind == MACHINE_PC)
         pair(t, "hpet", o->hpet ? "on" : "off");
+    if (o->clock.follows_host)
+        pair(t, "rtc-clock", "host");
+    if (o->kind == MACHINE_PC && o->serial_ports > 2)
+        pair(t, "serial-ports", o->serial_ports > 3 ? "4" : "3");
     if (o->its)
         pair(t, "its", "on");
     if (o->uuid)
@@ -259,7 +263,7 @@ static int configure_cpus(const struct recording *r, struct options *o, struct e
 
 int recordings_configure(const struct recording *r, struct options *o, struct error *err)
 {
-    uint64_t shift;
+    uint64_t shift, ports = 0;
 
     if (need(r, "machine", &o->machine, err) < 0 || need(r, "cpu", &o->cpu, err) < 0 ||
         need_number(r, "memory", (uint64_t)1 << 40, &o->memory_bytes, err) < 0 ||
@@ -276,12 +280,17 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
         o->hpet = o->hpet && recording_value(r, "hpet");
         o->uuid = recording_value(r, "uuid");
+        o->serial_ports = 0; /* recordings with the usual two do not mention it */
+        if (recording_value(r, "serial-ports") && need_number(r, "serial-ports", OPTIONS_MAX_SERIAL, &ports, err) < 0)
+            return err->code;
+        o->serial_ports = (unsigned)ports;
         for (o->smbios_count = 0; o->smbios_count < OPTIONS_MAX_SMBIOS && numbered(r, "smbios", o->smbios_count);
              o->smbios_count++)
             o->smbios[o->smbios_count] = numbered(r, "smbios", o->smbios_count);
     }
     if (configure_drives(r, o, err) < 0 || configure_cpus(r, o, err) < 0)
         return err->code;
+    o->clock.follows_host = recording_value(r, "rtc-clock") != NULL;
     o->icount_shift = (unsigned)shift;
     o->append = recording_value(r, "append");
     for (unsigned n = 0; n < OPTIONS_MAX_PFLASH; n++)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "host/clock.h"
 #include "host/poller.h"
 #include "replay/query.h"
@@ -217,14 +218,28 @@ static struct machine *on_make(void *ctx, struct error *err)
 
 static uint64_t on_wall_clock(void *ctx)
 {
-    (void)ctx;
-    return host_wall_ns();
+    const struct server *s = ctx;
+
+    return guest_clock_tell(&s->config.clock, host_wall_ns(), s->began_ns, machine_now(s->machine));
 }
 
 static void on_entropy(void *ctx, void *buf, size_t len)
 {
-    (void)ctx;
-    host_random(buf, len);
+    struct server *s = ctx;
+    uint8_t *p = buf;
+
+    if (!s->config.seeded) {
+        host_random(buf, len);
+        return;
+    }
+    while (len) {
+        uint64_t word[3] = {s->config.seed, s->machine->st->position, s->drawn++}, drawn = hash_bytes(0, word, sizeof word);
+        size_t n = len < sizeof drawn ? len : sizeof drawn;
+
+        memcpy(p, &drawn, n);
+        p += n;
+        len -= n;
+    }
 }
 
 void server_to_debugger(struct server *s, const void *buf, size_t len)
@@ -782,6 +797,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     };
 
     s->config = *config;
+    s->began_ns = host_wall_ns();
     s->machine = config->machine;
     server_ports_init(s);
     server_net_init(s);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "drives.h"
+#include "guest_clock.h"
 #include "host/chardev.h"
 #include "host/files.h"
 #include "host/netdev.h"
@@ -21,8 +22,8 @@
 
 struct server;
 
-#define SERVER_MAX_BACKS  12
-#define SERVER_MAX_PORTS  12
+#define SERVER_MAX_BACKS  24
+#define SERVER_MAX_PORTS  24
 #define SERVER_MAX_FLASH  2
 #define SERVER_MAX_NETDEVS 8
 
@@ -35,7 +36,7 @@ struct server_flash {
 
 /* A port of the guest, and what it is connected to. */
 struct server_connection {
-    char device[16];       /* its name in the machine, which need not have it */
+    char device[30];       /* its name in the machine, which need not have it */
     struct chardev *back;  /* one of the server's back ends */
 };
 
@@ -53,6 +54,9 @@ struct server_config {
     struct machine *(*make_machine)(void *ctx, struct error *err);
     void *make_ctx;
     uint64_t checkpoint_bytes; /* memory for checkpoints */
+    struct guest_clock clock;  /* what time it is for the guest */
+    bool seeded;               /* its entropy is drawn from `seed` */
+    uint64_t seed;
     bool sleep;                /* an idle guest waits in real time */
     struct listener listener;  /* where debuggers come from (fd -1: nowhere); taken over */
     bool gdb_stdio;            /* one debugger, on stdin and stdout; its end is the program's */

@@ -29,6 +29,7 @@ struct server_port {
     struct chardev *back;     /* the host's end; one of config.backs */
     const struct server_port_ops *ops;
     bool used;                /* the guest has put something out there */
+    bool focused;             /* it gets what is typed at the back end */
 };
 
 /* NULL: such a port takes no input. */
@@ -81,6 +82,9 @@ struct server {
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
     unsigned cpu;                /* whose registers and addresses the debugger means */
+
+    uint64_t began_ns;             /* the host's clock when the server was made */
+    uint64_t drawn;                /* numbers drawn from config.seed so far */
 
     /* Ports (server_ports.c). */
     struct server_port ports[SERVER_MAX_PORTS];
@@ -240,6 +244,10 @@ void server_ports_guest_runs(struct server *s);
 bool server_ports_have_terminal(const struct server *s);
 /* Bytes that the slowest receiver has not taken yet. */
 size_t server_ports_backlog(const struct server *s);
+/* Append a line for each back end and one for the ports that are connected to it. */
+void server_ports_describe(const struct server *s, struct buffer *out);
+/* The ring buffer of that id, or NULL. */
+struct chardev *server_ports_ring(const struct server *s, const char *id);
 
 /* server_net.c: as the ports' functions. */
 void server_net_init(struct server *s);

@@ -917,6 +917,56 @@ HANDLER(cmd_serial)
     return r;
 }
 
+/* The latter half of QEMU's words for it: ringbuf_write ID TEXT, ringbuf_read ID BYTES. */
+static struct chardev *need_ring(struct server *s, const char *id, struct error *err)
+{
+    struct chardev *c = server_ports_ring(s, id);
+
+    if (!c)
+        error_set(err, -ENOENT, "%s: there is no --chardev ringbuf with that id (monitor info chardev)", id);
+    return c;
+}
+
+HANDLER(cmd_ringbuf_write)
+{
+    struct chardev *c = need_ring(server_of(call), arg(call, 0), err);
+    struct buffer bytes;
+    int r = c ? 0 : -ENOENT;
+
+    buffer_init(&bytes);
+    if (r == 0)
+        r = unescape(arg(call, 1), &bytes, err);
+    if (r == 0)
+        chardev_ring_write(c, bytes.data, bytes.len);
+    if (r == 0)
+        say_when_it_arrives(server_of(call), call->out);
+    buffer_finish(&bytes);
+    return r;
+}
+
+HANDLER(cmd_ringbuf_read)
+{
+    struct chardev *c = need_ring(server_of(call), arg(call, 0), err);
+    uint64_t most = call->argv[1].number;
+    uint8_t bytes[256];
+    size_t n;
+
+    if (!c)
+        return -ENOENT;
+    while (most && (n = chardev_ring_read(c, bytes, most < sizeof bytes ? (size_t)most : sizeof bytes)) > 0) {
+        buffer_append(call->out, bytes, n);
+        most -= n;
+    }
+    return 0;
+}
+
+HANDLER(cmd_info_chardev)
+{
+    (void)err;
+    server_ports_describe(server_of(call), call->out);
+    return 0;
+}
+
 HANDLER(cmd_screen)
 {
     struct server *s = server_of(call);
@@ -1116,6 +1166,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info pci", "", "PCI functions: what they are, where they answer, how they interrupt", cmd_info_pci},
     {"info usb", "", "USB: buses, and what is plugged into their ports", cmd_info_usb},
     {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
+    {"info chardev", "", "what serial ports and other ports are connected to", cmd_info_chardev},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "", "the text on the screen", cmd_screen},
@@ -1129,6 +1180,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"tablet_move", "X Y [DZ]", "move the tablet's pen: 0 to 32767, from the left and from the top", cmd_tablet_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
+    {"ringbuf_read", "ID BYTES:n", "take output out of a --chardev ringbuf, the oldest first", cmd_ringbuf_read},
+    {"ringbuf_write", "ID TEXT...", "input for the port that is connected to a --chardev ringbuf", cmd_ringbuf_write},
     {"system_reset", "", "reset the machine", cmd_system_reset},
     {"system_powerdown", "", "press the power button", cmd_system_powerdown},
     {"maintenance fail", "POSITION:n", "for the tests: hindcast breaks at POSITION", cmd_maintenance_fail},

@@ -18,7 +18,7 @@
 static struct device *card_of(const struct server *s, const struct netdev *n)
 {
     for (unsigned i = 0; i < s->machine->ndevices; i++)
-        if (!strcmp(s->machine->devices[i]->backend, netdev_id(n)))
+        if (s->machine->devices[i]->backend_kind == BACKEND_NETDEV && !strcmp(s->machine->devices[i]->backend, netdev_id(n)))
             return s->machine->devices[i];
     return NULL;
 }
@@ -86,7 +86,7 @@ void server_net_describe(const struct server *s, struct buffer *out)
     for (unsigned i = 0; i < s->machine->ndevices; i++) {
         const struct device *dev = s->machine->devices[i];
 
-        if (*dev->backend && !s->config.nnetdevs)
+        if (dev->backend_kind == BACKEND_NETDEV && !s->config.nnetdevs)
             buffer_printf(out, "card %s, netdev %s: not connected\n", dev->name, dev->backend);
     }
     if (!out->len)

@@ -1,6 +1,7 @@
 /*
  * The guest's ports to the host: serial ports, the debug console, semihosting's console. Each is a device of the
- * machine and a back end of the host (host/chardev.h) that it is connected to; two ports may share one.
+ * machine and a back end of the host (host/chardev.h) that it is connected to. Several ports may share one (mux=on): all of
+ * them put out there, and one, which has the focus, gets what is typed; Ctrl-a c hands it on.
  *
  * What the guest puts out comes here from the timeline, once, past the live edge only. What the host has is read
  * while the guest is not far behind with it, and goes to the timeline as input; so a slow guest holds its senders
@@ -50,12 +51,48 @@ static const struct port_kind {
     {"debugcon", &output_ops},
 };
 
-static const struct server_port_ops *ops_of(const char *device)
+static const struct server_port_ops *ops_of(const struct device *dev)
 {
+    if (dev->backend_kind == BACKEND_CHARDEV)
+        return &serial_ops;
     for (unsigned i = 0; i < ARRAY_LEN(port_kinds); i++)
-        if (!strncmp(device, port_kinds[i].prefix, strlen(port_kinds[i].prefix)))
+        if (!strncmp(dev->name, port_kinds[i].prefix, strlen(port_kinds[i].prefix)))
             return port_kinds[i].ops;
     return &output_ops;
+}
+
+/* ---- who gets what is typed ---- */
+
+static struct server_port *focused_on(struct server *s, const struct chardev *back)
+{
+    for (unsigned i = 0; i < s->nports; i++)
+        if (s->ports[i].back == back && s->ports[i].focused)
+            return &s->ports[i];
+    return NULL;
+}
+
+/* The next port of that back end that takes input. */
+static void hand_on(struct server *s, struct chardev *back)
+{
+    struct server_port *now = focused_on(s, back);
+    unsigned n = now ? (unsigned)(now - s->ports) : 0;
+
+    for (unsigned i = 1; now && i <= s->nports; i++) {
+        struct server_port *next = &s->ports[(n + i) % s->nports];
+
+        if (next->back != back || !next->ops->take_input)
+            continue;
+        now->focused = false;
+        next->focused = true;
+        return;
+    }
+}
+
+static void focus_first(struct server *s)
+{
+    for (unsigned i = 0; i < s->nports; i++)
+        if (s->ports[i].ops->take_input && !focused_on(s, s->ports[i].back))
+            s->ports[i].focused = true;
 }
 
 static struct server_port *find_port(struct server *s, const struct server_port_ops *ops)
@@ -75,7 +112,7 @@ void server_ports_init(struct server *s)
 
         if (dev)
             s->ports[s->nports++] = (struct server_port){
-                .dev = dev, .back = c->connections[i].back, .ops = ops_of(c->connections[i].device)};
+                .dev = dev, .back = c->connections[i].back, .ops = ops_of(dev)};
     }
     /* Semihosting deals out the input of the back end that it shares. */
     s->program = find_port(s, &server_semihost_ops);
@@ -84,6 +121,7 @@ void server_ports_init(struct server *s)
             s->ports[i].ops = &output_ops;
             s->typed_port = &s->ports[i];
         }
+    focus_first(s);
 }
 
 void server_ports_finish(struct server *s)
@@ -100,7 +138,7 @@ void server_ports_poll(struct server *s, struct poller *poller)
         bool wanted = false;
 
         for (unsigned k = 0; k < s->nports && !wanted; k++)
-            wanted = timeline_outside(s->timeline) && s->ports[k].back == s->config.backs[i] && s->ports[k].ops->wants_input &&
+            wanted = timeline_outside(s->timeline) && s->ports[k].back == s->config.backs[i] && s->ports[k].focused &&
                      s->ports[k].ops->wants_input(s, &s->ports[k]);
         chardev_poll(s->config.backs[i], poller, wanted);
     }
@@ -112,7 +150,7 @@ bool server_ports_take_input(struct server *s)
 
     /* On a branch it stays with the host, and comes to the guest that is live. */
     for (unsigned i = 0; i < s->nports && timeline_outside(s->timeline); i++)
-        if (s->ports[i].ops->take_input)
+        if (s->ports[i].focused)
             awaited |= s->ports[i].ops->take_input(s, &s->ports[i]);
     return awaited;
 }
@@ -131,14 +169,18 @@ bool server_ports_have_terminal(const struct server *s)
     return false;
 }
 
-static void obey(struct server *s, enum chardev_command command)
+static void obey(struct server *s, struct chardev *back)
 {
-    switch (command) {
+    switch (chardev_command(back)) {
+    case CHARDEV_NEXT:
+        hand_on(s, back);
+        break;
     case CHARDEV_QUIT:
         s->quit = true;
         break;
     case CHARDEV_HELP:
-        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a h shows this");
+        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a c types at the next port if "
+                      "several are connected (--chardev ...,mux=on), Ctrl-a h shows this");
         break;
     default:
         break;
@@ -151,7 +193,7 @@ void server_ports_serve(struct server *s)
         chardev_service(s->config.backs[i]);
     server_ports_take_input(s);
     for (unsigned i = 0; i < s->config.nbacks; i++)
-        obey(s, chardev_command(s->config.backs[i]));
+        obey(s, s->config.backs[i]);
 }
 
 void server_ports_output(struct server *s, const struct device *dev, const void *buf, size_t len)
@@ -180,4 +222,30 @@ size_t server_ports_backlog(const struct server *s)
         most = n > most ? n : most;
     }
     return most;
+}
+
+/* ---- for the monitor ---- */
+
+void server_ports_describe(const struct server *s, struct buffer *out)
+{
+    for (unsigned i = 0; i < s->config.nbacks; i++) {
+        bool any = false;
+
+        chardev_describe(s->config.backs[i], out);
+        for (unsigned k = 0; k < s->nports; k++)
+            if (s->ports[k].back == s->config.backs[i]) {
+                buffer_printf(out, "%s%s%s", any ? ", " : "    ", s->ports[k].dev->name,
+                              s->ports[k].focused ? " (gets what is typed)" : "");
+                any = true;
+            }
+        buffer_printf(out, "%s", any ? "\n" : "");
+    }
+}
+
+struct chardev *server_ports_ring(const struct server *s, const char *id)
+{
+    for (unsigned i = 0; i < s->config.nbacks; i++)
+        if (chardev_is_ring(s->config.backs[i]) && !strcmp(chardev_name(s->config.backs[i]), id))
+            return s->config.backs[i];
+    return NULL;
 }

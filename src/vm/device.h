@@ -62,6 +62,9 @@ struct device_ops {
     void (*write)(struct device *, unsigned range, uint64_t offset, unsigned size, uint64_t value);
 };
 
+/* What on the host a device is connected to. */
+enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */ };
+
 struct device {
     const struct device_ops *ops;
     struct machine *machine;
@@ -70,7 +73,8 @@ struct device {
     void *owned;          /* == wiring if it is freed with the machine */
     uint16_t index;       /* position in machine.devices: the `source` of its events */
     char name[30];        /* e.g. "uart0" */
-    char backend[32];     /* the user's name for what it is connected to on the host (netdev=ID); "": nothing */
+    char backend[32];     /* the user's name for what it is connected to on the host; "": nothing */
+    enum device_backend backend_kind;
 };
 
 /* An interrupt (or any one-bit) line from a device to whoever listens. Levels

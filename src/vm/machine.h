@@ -161,6 +161,7 @@ struct machine {
                                    * by its name, the debugger, a reset...; NULL: that. For those who are told of it */
 
     unsigned icount_shift;   /* one step is 1 << shift ns of virtual time */
+    bool follow_host_clock;  /* real-time clocks are set to the host's whenever they are looked at, until the guest sets them */
     icount_t fail_at;        /* a testing aid: an invariant breaks before the step from here; 0: none does */
     bool stop_when_idle;     /* idle ends machine_run() with STOP_IDLE instead of warping */
     bool no_reboot;          /* a guest reset is GUEST_RESET instead */

@@ -14,11 +14,11 @@
  *                   tables (ACPI, MultiProcessor) are laid out as a BIOS would
  *
  * Devices that take input (EVENT_INPUT; found by machine_find_device()):
- *   "uart0" "uart1"  raw bytes as they come over the line (COM1, COM2)
+ *   "uart0"... "uart3"  raw bytes as they come over the line (COM1 to COM4)
  *   "ps2kbd"         u16 little-endian words, one per key event (vm/dev/keys.h)
  *   "ps2mouse"       8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards
  *                    the user), u16 buttons held (bit 0 left, 1 right, 2 middle)
- * Devices that give output (machine_env.output): "uart0", "uart1", "debugcon" (port E9h).
+ * Devices that give output (machine_env.output): "uart0"... "uart3", "debugcon" (port E9h).
  */
 #ifndef HINDCAST_I386_PC_H
 #define HINDCAST_I386_PC_H
@@ -27,7 +27,7 @@
 #include "vm/boot_image.h"
 #include "vm/machine.h"
 
-#define PC_MAX_SERIAL     2
+#define PC_MAX_SERIAL     4
 #define PC_MAX_DEBUG_EXIT 4
 #define PC_MAX_MODULES    64
 #define PC_MAX_ROMS       4

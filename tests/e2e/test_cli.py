@@ -272,7 +272,7 @@ def claim_monitor_commands_do_not_take_what_means_nothing():
     with Server() as s:
         rsp = s.client()
         for line, pattern in (
-                ("info c", r'"info c" may be "info checkpoints", "info cpus"'), ("info r", r'may be "info registers", "info replay"'),
+                ("info c", r'"info c" may be "info chardev", "info checkpoints", "info cpus"'), ("info r", r'may be "info registers", "info replay"'),
                 ("info chx", r"unknown command"),
                 ("watch-phys 0x100000000000 4", r"on there are no 4 bytes of memory"),
                 ("watch-phys 0x1000 0x10000000000", r"on there are no 1099511627776 bytes of memory"),
@@ -461,7 +461,7 @@ def claim_a_serial_port_can_be_a_named_chardev():
     refused(r"--chardev file: id=ID is missing", "--chardev", "file,path=x", STORE)
     refused(r"--chardev wait=no?: |there is no 'wiat'; did you mean wait", "--chardev", "socket,id=x,port=1,wiat=off", STORE)
     refused(r"give port=PORT", "--chardev", "socket,id=x", STORE)
-    refused(r"no --chardev with that id", "--serial", "chardev:x", STORE)
+    refused(r"no --chardev with id=x", "--serial", "chardev:x", STORE)
     refused(r"no port is connected", "--chardev", "null,id=x", "--serial", "none", STORE)
     refused(r"another port is connected", "--chardev", "null,id=x", "--serial", "chardev:x", "--serial", "chardev:x", STORE)
 

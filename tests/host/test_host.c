@@ -422,7 +422,9 @@ END_TEST
 
 START_TEST(what_no_serial_port_can_be_is_refused)
 {
-    static const char *const bad[] = {"", "tty", "file:", "tcp:nowhere", "tcp:127.0.0.1:0,sever", "pty:x"};
+    static const char *const bad[] = {"", "tty", "file:", "tcp:nowhere", "tcp:127.0.0.1:0,sever", "pty:x",
+                                      "ringbuf:", "ringbuf:0", "ringbuf:3", "ringbuf:134217728", "ringbuf:8x", "telnet:nowhere",
+                                      "tcp:127.0.0.1:0,reconnect=x"};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct error err = {0};

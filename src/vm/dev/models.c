@@ -10,6 +10,7 @@
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
 #include "vm/dev/sdhci.h"
+#include "vm/dev/serial_cards.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
@@ -27,8 +28,10 @@ const struct device_model device_models[] = {
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
     {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, NULL, ich9_usb_uhci1_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", TAKES_NONE, isa_debugcon_keys, isa_debugcon_plug},
+    {"isa-serial", "ISA", "16550A serial port, connected by chardev=ID", TAKES_NONE, isa_serial_keys, isa_serial_plug},
     {"nvme", "PCI", "NVM Express controller", TAKES_DRIVE, nvme_keys, nvme_plug},
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", TAKES_NONE, pci_bridge_keys, pci_bridge_device_plug},
+    {"pci-serial", "PCI", "16550A serial port, connected by chardev=ID", TAKES_NONE, pci_serial_keys, pci_serial_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", TAKES_NONE, pci_root_port_keys,
      pci_root_port_plug},
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},

@@ -38,6 +38,7 @@ int nic_init(struct nic *n, struct sockets *s, struct device *dev, const struct 
         return error_set(err, -EINVAL, "netdev=%s: the id of a --netdev has 1 to %zu characters", netdev,
                          sizeof(dev->backend) - 1);
     strcpy(dev->backend, netdev);
+    dev->backend_kind = BACKEND_NETDEV;
     return 0;
 }
 

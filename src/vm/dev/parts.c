@@ -233,6 +233,19 @@ static int plug_model(struct sockets *s, const char *name, struct drive *d, stru
     return model ? plug(s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
 }
 
+int parts_connect_chardev(struct device *dev, const struct option_list *props, struct error *err)
+{
+    const char *id = option_list_get(props, "chardev");
+
+    if (!id)
+        return error_set(err, -EINVAL, "it needs chardev=ID, the id of a --chardev");
+    if (!*id || strlen(id) >= sizeof(dev->backend))
+        return error_set(err, -EINVAL, "chardev=%s: an id has 1 to %zu characters", id, sizeof(dev->backend) - 1);
+    strcpy(dev->backend, id);
+    dev->backend_kind = BACKEND_CHARDEV;
+    return 0;
+}
+
 int parts_no_place(const struct drive_part *part, struct error *err)
 {
     bool scsi = part->interface == DRIVE_IF_SCSI;

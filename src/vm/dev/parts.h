@@ -54,6 +54,8 @@ struct sockets {
     /* Map range 0 of the device into a free slot for virtio over memory-mapped registers (VIRTIO_MMIO_SLOT_BYTES); *irq
      * gets its interrupt, *base its address. 0, or -EINVAL: all are taken. NULL: the board has none. */
     int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
+    /* An interrupt of the ISA bus. NULL: the board has none. */
+    struct line (*isa_irq)(void *ctx, unsigned irq);
     /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
      * board has none. */
     int (*drive)(void *ctx, struct drive *d, const struct drive_part *part, struct error *err);
@@ -95,6 +97,8 @@ int floppy_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive
 /* The kind of a drive that is no floppy. */
 char parts_drive_kind(const struct drive *d);
 
+/* For a device that has the property chardev=ID (device.backend). 0, or -EINVAL: it is not there, or too long. */
+int parts_connect_chardev(struct device *dev, const struct option_list *props, struct error *err);
 /* The error of a drive whose interface the board has not: -EINVAL, and *err says what to write instead. */
 int parts_no_place(const struct drive_part *part, struct error *err);
 /* Make the drives and plug everything in. 0, or a negative errno with *err, which names drive or device. */

@@ -4,7 +4,8 @@
  *
  * The date comes from the host's clock, read once: when the guest first needs
  * it (that reading is an event of the recording). From there on time passes
- * virtually. A reset keeps the time, as a battery would.
+ * virtually; or else (machine.follow_host_clock) the host's clock is read whenever the guest looks, until the guest
+ * sets the time itself. A reset keeps the time, as a battery would.
  *
  * Not modelled: the test registers. CR.RTCstart reads as 1 (the clock always
  * runs); writing it does not restart the counter.
@@ -20,11 +21,13 @@ enum {
     RTCICR = 0x1c, PERIPH_ID = 0xfe0,
 };
 
+#define TIME_IS_GUESTS 2u
+
 static const uint8_t ids[8] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
 
 DEVICE_STATE_BEGIN
 struct pl031_state {
-    uint32_t have_time; /* `offset` is valid: the host's clock was read */
+    uint32_t have_time; /* `offset` is valid: the host's clock was read; TIME_IS_GUESTS: the guest has set it */
     uint32_t mr, lr, imsc, ris;
     uint32_t offset;    /* counter = offset + whole seconds of virtual time, modulo 2^32 */
     uint64_t match_at;  /* vtime of the next match, or VTIME_NEVER */
@@ -39,16 +42,39 @@ static void update_irq(struct device *dev)
     line_set(&w->irq, s->ris & s->imsc);
 }
 
+static vtime_t match_time(const struct device *dev, uint32_t ahead)
+{
+    uint64_t seconds = machine_now(dev->machine) / NS_PER_SEC + (ahead ? ahead : (uint64_t)1 << 32);
+
+    return seconds * NS_PER_SEC;
+}
+
+/* The counter is set to the host's clock; a match that it passes over comes now. */
+static void follow_host(struct device *dev, uint32_t now)
+{
+    struct pl031_state *s = dev->state;
+    uint32_t before = s->offset + now, passed;
+    bool first = !s->have_time;
+
+    s->have_time = 1;
+    s->offset = (uint32_t)(machine_host_clock(dev->machine) / NS_PER_SEC) - now;
+    passed = s->offset + now - before;
+    if (first || !passed || s->match_at == VTIME_NEVER)
+        return;
+    if (s->mr - before - 1 < passed && passed < (uint32_t)1 << 31)
+        s->ris = 1;
+    s->match_at = match_time(dev, s->mr - before - passed);
+    update_irq(dev);
+}
+
 static uint32_t counter(struct device *dev)
 {
     struct pl031_state *s = dev->state;
-    uint64_t now = machine_now(dev->machine) / NS_PER_SEC;
+    uint32_t now = (uint32_t)(machine_now(dev->machine) / NS_PER_SEC);
 
-    if (!s->have_time) {
-        s->have_time = 1;
-        s->offset = (uint32_t)(machine_host_clock(dev->machine) / NS_PER_SEC - now);
-    }
-    return s->offset + (uint32_t)now;
+    if (!s->have_time || (dev->machine->follow_host_clock && s->have_time != TIME_IS_GUESTS))
+        follow_host(dev, now);
+    return s->offset + now;
 }
 
 /* After a change of the counter or of MR: they may be equal now; if not, they are next in
@@ -57,11 +83,10 @@ static void compare(struct device *dev)
 {
     struct pl031_state *s = dev->state;
     uint32_t ahead = s->mr - counter(dev);
-    uint64_t seconds = machine_now(dev->machine) / NS_PER_SEC + (ahead ? ahead : (uint64_t)1 << 32);
 
     if (!ahead)
         s->ris = 1;
-    s->match_at = seconds * NS_PER_SEC;
+    s->match_at = match_time(dev, ahead);
 }
 
 static uint64_t rtc_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -97,7 +122,7 @@ static void rtc_write(struct device *dev, unsigned range, uint64_t offset, unsig
         break;
     case RTCLR:
         s->lr = v;
-        s->have_time = 1;
+        s->have_time = dev->machine->follow_host_clock ? TIME_IS_GUESTS : 1;
         s->offset = v - (uint32_t)(machine_now(dev->machine) / NS_PER_SEC);
         compare(dev);
         break;

@@ -70,30 +70,10 @@ enum { RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define MSR_RI    0x40u
 #define MSR_DCD   0x80u
 
-#define FIFO_SIZE 16u
+#define FIFO_SIZE UART16550_FIFO
 /* Virtual time from a written byte to the THRE interrupt. */
 #define TX_IRQ_NS 2000u
 #define BAUD_BASE 115200u
-
-DEVICE_STATE_BEGIN
-struct uart16550_state {
-    uint8_t ier, fcr, lcr, mcr;
-    uint8_t msr;           /* lines in 4-7, deltas in 0-3 */
-    uint8_t scr;
-    uint8_t errors;        /* LSR bits 1-4 that a read will show and clear */
-    uint8_t thre_pending;  /* the THRE interrupt condition (reset by reading IIR or writing THR) */
-    uint16_t divisor;
-    uint8_t timeout;       /* the character timeout condition */
-    uint8_t head;          /* oldest byte of `fifo` */
-    uint32_t count;        /* bytes in `fifo` */
-    uint32_t tx_burst;     /* bytes written since the transmitter was last empty */
-    uint8_t fifo[FIFO_SIZE];
-    uint8_t flags[FIFO_SIZE]; /* LSR bits 2-4 of each character, until it is at the top */
-    uint32_t reserved;
-    uint64_t timeout_at;   /* vtime of the character timeout, or VTIME_NEVER */
-    uint64_t thre_at;      /* vtime at which the transmitter is empty for interrupts, or VTIME_NEVER */
-};
-DEVICE_STATE_END
 
 static unsigned capacity(const struct uart16550_state *s)
 {
@@ -131,13 +111,20 @@ static uint8_t identify(const struct uart16550_state *s)
     return IIR_NONE;
 }
 
-static void update_irq(struct device *dev)
+bool uart16550_interrupts(const struct device *dev)
 {
     const struct uart16550_wiring *w = dev->wiring;
     const struct uart16550_state *s = dev->state;
     bool gate = !w->irq_needs_out2 || (s->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
-    line_set(&w->irq, gate && identify(s) != IIR_NONE);
+    return gate && identify(s) != IIR_NONE;
+}
+
+static void update_irq(struct device *dev)
+{
+    const struct uart16550_wiring *w = dev->wiring;
+
+    line_set(&w->irq, uart16550_interrupts(dev));
 }
 
 static void arm_timeout(struct device *dev)
@@ -272,7 +259,7 @@ static void update_modem(struct uart16550_state *s)
     s->msr = (uint8_t)(lines | (s->msr & 0x0fu) | changed >> 4);
 }
 
-static uint64_t uart_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+uint64_t uart16550_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     struct uart16550_state *s = dev->state;
     uint8_t value = 0;
@@ -316,7 +303,7 @@ static uint64_t uart_read(struct device *dev, unsigned range, uint64_t offset, u
     return value;
 }
 
-static void uart_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+void uart16550_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
     struct uart16550_state *s = dev->state;
     uint8_t byte = (uint8_t)value;
@@ -357,7 +344,7 @@ static void uart_write(struct device *dev, unsigned range, uint64_t offset, unsi
     update_irq(dev);
 }
 
-static void uart_reset(struct device *dev)
+void uart16550_reset(struct device *dev)
 {
     struct uart16550_state *s = dev->state;
 
@@ -369,14 +356,14 @@ static void uart_reset(struct device *dev)
     update_irq(dev);
 }
 
-static vtime_t uart_deadline(const struct device *dev)
+vtime_t uart16550_deadline(const struct device *dev)
 {
     const struct uart16550_state *s = dev->state;
 
     return s->timeout_at < s->thre_at ? s->timeout_at : s->thre_at;
 }
 
-static void uart_expire(struct device *dev, vtime_t now)
+void uart16550_expire(struct device *dev, vtime_t now)
 {
     struct uart16550_state *s = dev->state;
 
@@ -392,7 +379,7 @@ static void uart_expire(struct device *dev, vtime_t now)
     update_irq(dev);
 }
 
-static void uart_input(struct device *dev, const struct event *e)
+void uart16550_input(struct device *dev, const struct event *e)
 {
     const struct uart16550_state *s = dev->state;
 
@@ -402,14 +389,14 @@ static void uart_input(struct device *dev, const struct event *e)
     update_irq(dev);
 }
 
-static size_t uart_input_room(const struct device *dev)
+size_t uart16550_input_room(const struct device *dev)
 {
     const struct uart16550_state *s = dev->state;
 
     return s->mcr & MCR_LOOP ? 0 : capacity(s) - s->count;
 }
 
-static void uart_describe(const struct device *dev, struct buffer *b)
+void uart16550_describe(const struct device *dev, struct buffer *b)
 {
     const struct uart16550_state *s = dev->state;
 
@@ -418,7 +405,7 @@ static void uart_describe(const struct device *dev, struct buffer *b)
                   capacity(s), trigger_level(s));
 }
 
-static bool uart_possible(const struct device *dev)
+bool uart16550_possible(const struct device *dev)
 {
     const struct uart16550_state *s = dev->state;
 
@@ -429,13 +416,13 @@ static bool uart_possible(const struct device *dev)
 const struct device_ops uart16550_ops = {
     .name = "uart16550",
     .state_size = sizeof(struct uart16550_state),
-    .possible = uart_possible,
-    .reset = uart_reset,
-    .deadline = uart_deadline,
-    .expire = uart_expire,
-    .input = uart_input,
-    .input_room = uart_input_room,
-    .describe = uart_describe,
-    .read = uart_read,
-    .write = uart_write,
+    .possible = uart16550_possible,
+    .reset = uart16550_reset,
+    .deadline = uart16550_deadline,
+    .expire = uart16550_expire,
+    .input = uart16550_input,
+    .input_room = uart16550_input_room,
+    .describe = uart16550_describe,
+    .read = uart16550_read,
+    .write = uart16550_write,
 };

@@ -71,10 +71,12 @@ static void isa_bridge(struct buffer *b, const struct tables_config *config)
     isa_device(b, "MOU", "PNP0F13", 0, 0, 0, 0, 12, 0);
     if (config->floppy)
         floppy_controller(b);
-    if (config->serial_count > 0)
-        isa_device(b, "COM1", "PNP0501", 1, 0x3f8, 8, 0, 4, 0);
-    if (config->serial_count > 1)
-        isa_device(b, "COM2", "PNP0501", 2, 0x2f8, 8, 0, 3, 0);
+    for (unsigned n = 0; n < config->serial_count; n++) {
+        static const uint16_t base[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+        const char name[] = {'C', 'O', 'M', (char)('1' + n), 0};
+
+        isa_device(b, name, "PNP0501", n + 1, base[n], 8, 0, n % 2 ? 3 : 4, 0);
+    }
     aml_end(b, bridge);
 }
 

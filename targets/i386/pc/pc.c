@@ -220,7 +220,7 @@ static void add_apic(struct pc *pc, unsigned n)
 /* Receivers of lines come before their senders, so that a reset finds them reset. */
 static void create_devices(struct pc *pc)
 {
-    static const char *const uart_names[PC_MAX_SERIAL] = {"uart0", "uart1"};
+    static const char *const uart_names[PC_MAX_SERIAL] = {"uart0", "uart1", "uart2", "uart3"};
 
     for (unsigned n = 0; n < pc->machine->ncpus; n++)
         add_apic(pc, n);
@@ -272,10 +272,19 @@ static struct line clock_irq(struct pc *pc, unsigned n)
     return pc->hpet ? (struct line){.set = hpet_set_legacy, .ctx = pc->hpet, .n = n} : isa_irq(pc, n ? 8 : 0);
 }
 
+/* COM1 and COM3 share a line, and COM2 and COM4: it is asserted while one of them does. `n`: which pair. */
+static void set_uart_irq(void *ctx, unsigned n, bool level)
+{
+    static const unsigned irq[2] = {4, 3};
+    struct pc *pc = ctx;
+
+    for (unsigned i = n; i < pc->config.serial_count; i += 2)
+        level |= uart16550_interrupts(pc->uart[i]);
+    piix3_set_irq(pc->piix3, irq[n], level);
+}
+
 static void connect_lines(struct pc *pc)
 {
-    static const unsigned uart_irq[PC_MAX_SERIAL] = {4, 3};
-
     for (unsigned n = 0; n < pc->machine->ncpus; n++) {
         struct apic_wiring *w = &pc->apic_wiring[n];
 
@@ -310,7 +319,7 @@ static void connect_lines(struct pc *pc)
     for (unsigned n = 0; n < IDE_CHANNELS; n++)
         pc->ide_wiring.irq[n] = isa_irq(pc, 14 + n);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
-        pc->uart_wiring[n] = (struct uart16550_wiring){.irq = isa_irq(pc, uart_irq[n]),
+        pc->uart_wiring[n] = (struct uart16550_wiring){.irq = {.set = set_uart_irq, .ctx = pc, .n = n % 2},
                                                        .irq_needs_out2 = pc->config.serial_out2};
     pc->cpu->ferr_line = isa_irq(pc, 13);
 }
@@ -366,9 +375,10 @@ static void claim_video_and_disk_ports(struct pc *pc)
     ports_claim(p, pc->vga, 0x3b0, 0x30, VGA_PORTS, 1);
 }
 
+static const uint16_t uart_base[PC_MAX_SERIAL] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+
 static void claim_ports(struct pc *pc)
 {
-    static const uint16_t uart_base[PC_MAX_SERIAL] = {0x3f8, 0x2f8};
     struct ports *p = &pc->ports;
 
     ports_claim(p, pc->dma, 0x00, 16, DMA_8BIT, 1);
@@ -386,7 +396,7 @@ static void claim_ports(struct pc *pc)
     ports_claim(p, pc->debugcon, 0xe9, 1, 0, 1);
     ports_claim(p, pc->glue, 0xf0, 2, GLUE_FPU, 1);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
-        ports_claim(p, pc->uart[n], uart_base[n], 8, 0, 1);
+        ports_claim(p, pc->uart[n], uart_base[n], UART16550_PORTS, 0, 1);
     claim_video_and_disk_ports(pc);
     ports_claim(p, pc->pic, 0x4d0, 2, PIC_ELCR, 1);
     ports_claim(p, pc->fwcfg, 0x510, 12, 0, 4);
@@ -694,8 +704,8 @@ static void firmware_setup(struct pc *pc)
         video_setup(pc, bda);
     set_vectors(mem);
     /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
-    put_le16(bda + 0x00, pc->config.serial_count > 0 ? 0x3f8 : 0);
-    put_le16(bda + 0x02, pc->config.serial_count > 1 ? 0x2f8 : 0);
+    for (unsigned n = 0; n < pc->config.serial_count; n++)
+        put_le16(bda + 2 * n, uart_base[n]);
     put_le16(bda + 0x0e, BOOT_EBDA >> 4);
     put_le16(bda + 0x10, 0x0006 | (pc->vga ? 0x20 : 0) | pc->config.serial_count << 9 |
                             rtc_floppy_equipment(&pc->rtc_wiring));
@@ -993,6 +1003,12 @@ static int plug_floppy(struct pc *pc, struct drive *d, unsigned place, struct er
     return 0;
 }
 
+/* Fits sockets.isa_irq. */
+static struct line part_irq(void *ctx, unsigned irq)
+{
+    return isa_irq(ctx, irq);
+}
+
 /* Drives of the IDE channels and of the floppy controller. Fits sockets.drive. */
 static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part, struct error *err)
 {
@@ -1018,7 +1034,8 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
 
 static int plug_parts(struct pc *pc, struct error *err)
 {
-    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive, .boot = &pc->boot,
+    struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
+                        .isa_irq = part_irq, .boot = &pc->boot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;

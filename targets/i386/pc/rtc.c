@@ -5,7 +5,8 @@
  *
  * The date comes from the host's clock, read once: when the guest first needs
  * it (that reading is an event of the recording). From there on time passes
- * virtually. The flags of register C are computed when they are looked at;
+ * virtually; or else (machine.follow_host_clock) the host's clock is read whenever the guest looks, until the guest
+ * sets the time itself. The flags of register C are computed when they are looked at;
  * only enabled interrupts have deadlines.
  *
  * An update cycle ends on the second; UIP is set during the 2228 us before
@@ -49,13 +50,14 @@ enum {
 #define CRYSTAL_HZ 32768u
 #define DAY_SECONDS 86400u
 #define NEVER UINT64_MAX
+#define TIME_IS_GUESTS 2u
 
 DEVICE_STATE_BEGIN
 struct rtc_state {
     uint8_t cmos[256];
     uint8_t index[2];      /* address registers of the two banks */
     uint8_t nmi_disabled;  /* bit 7 of port 70h */
-    uint8_t have_time;     /* `base` is valid: the host's clock was read */
+    uint8_t have_time;     /* `base` is valid: the host's clock was read; TIME_IS_GUESTS: the guest has set it */
     uint8_t weekday_shift; /* weekday as set minus the weekday of the date, modulo 7 */
     uint8_t reserved[3];
     /* While the clock runs: guest seconds since 1970 = base + (now - base_at) / 10^9. */
@@ -131,28 +133,6 @@ static unsigned decode_hour(const struct rtc_state *s, uint8_t v)
 static bool running(const struct rtc_state *s)
 {
     return !(s->cmos[REG_B] & B_SET) && (s->cmos[REG_A] & A_DV_RESET) != A_DV_RESET;
-}
-
-/* Read the host's clock, once. */
-static void need_time(struct device *dev)
-{
-    struct rtc_state *s = dev->state;
-    uint64_t host, now, part;
-
-    if (s->have_time)
-        return;
-    now = machine_now(dev->machine);
-    host = machine_host_clock(dev->machine);
-    part = host % NS_PER_SEC;
-    s->have_time = 1;
-    s->base = host / NS_PER_SEC;
-    if (now >= part) {
-        s->base_at = now - part;
-    } else { /* the boundary lies before virtual time 0: count from the next one */
-        s->base++;
-        s->base_at = now + (NS_PER_SEC - part);
-    }
-    s->flags_at = now;
 }
 
 /* Guest seconds at `t`; a boundary ahead means that the second before it is under way. */
@@ -307,6 +287,40 @@ static void collect_flags(struct rtc_state *s, vtime_t now)
     }
 }
 
+static bool wants_host_time(const struct device *dev)
+{
+    const struct rtc_state *s = dev->state;
+
+    return !s->have_time || (dev->machine->follow_host_clock && s->have_time != TIME_IS_GUESTS && running(s));
+}
+
+/* Read the host's clock, once; or each time. */
+static void need_time(struct device *dev)
+{
+    struct rtc_state *s = dev->state;
+    uint64_t host, now, part, before;
+
+    if (!wants_host_time(dev))
+        return;
+    now = machine_now(dev->machine);
+    if (s->have_time)
+        collect_flags(s, now);
+    before = seconds_at(s, now);
+    host = machine_host_clock(dev->machine);
+    part = host % NS_PER_SEC;
+    if (s->have_time && host / NS_PER_SEC != before)
+        s->cmos[REG_C] |= C_UF;
+    s->have_time = 1;
+    s->base = host / NS_PER_SEC;
+    if (now >= part) {
+        s->base_at = now - part;
+    } else { /* the boundary lies before virtual time 0: count from the next one */
+        s->base++;
+        s->base_at = now + (NS_PER_SEC - part);
+    }
+    s->flags_at = now;
+}
+
 /* After any change: when does the next enabled, not yet flagged interrupt come? */
 static void arm(struct device *dev)
 {
@@ -375,6 +389,15 @@ static uint8_t read_cmos(struct device *dev, unsigned reg)
     }
 }
 
+/* From now on it is the guest's time that goes on. */
+static void guest_has_set(struct device *dev)
+{
+    struct rtc_state *s = dev->state;
+
+    if (dev->machine->follow_host_clock)
+        s->have_time = TIME_IS_GUESTS;
+}
+
 /* Change register A or B, which may stop or start the clock. */
 static void write_mode(struct device *dev, unsigned reg, uint8_t value)
 {
@@ -398,8 +421,11 @@ static void write_mode(struct device *dev, unsigned reg, uint8_t value)
     }
     if (was_reset && (s->cmos[REG_A] & A_DV_RESET) != A_DV_RESET)
         ahead = NS_PER_SEC / 2;
-    if (running(s))
-        start_time(s, now, ahead);
+    if (!running(s))
+        return;
+    start_time(s, now, ahead);
+    if (!ran)
+        guest_has_set(dev);
 }
 
 static void write_cmos(struct device *dev, unsigned reg, uint8_t value)
@@ -417,6 +443,7 @@ static void write_cmos(struct device *dev, unsigned reg, uint8_t value)
         if (running(s))
             store_time(s, now);
         s->cmos[reg] = value;
+        guest_has_set(dev);
         if (running(s))
             start_time(s, now, NS_PER_SEC - phase(s, now));
     } else if (reg == SECONDS_ALARM || reg == MINUTES_ALARM || reg == HOURS_ALARM) {
