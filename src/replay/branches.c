@@ -93,7 +93,7 @@ static void describe(const struct timeline *tl, const struct branch *b, struct t
         .parent = b->parent ? b->parent->id : b->id,
         .fork = b->fork,
         .edge = now ? tl->edge : b->h.edge,
-        .position = now ? tl->m->st->position : b->left->position,
+        .position = now ? tl->m->st->position : b->left ? b->left->position : b->fork,
         .events = event_log_count(log) - event_log_base(log),
         .forks = forks_of(tl, b),
         .live = now ? tl->outside && tl->cfg.live : b->h.outside && b->h.live,
@@ -209,14 +209,34 @@ static void take_up(struct timeline *tl, struct branch *b, struct checkpoint *c)
     place_trim(tl);
 }
 
+/* The line of one that was adopted begins with the state at its fork. */
+static int make_line(struct timeline *tl, struct branch *b, struct error *err)
+{
+    struct checkpoint *c;
+    int r = timeline_hold_place(tl, b->parent->id, b->fork, &c, err);
+
+    if (r < 0)
+        return r;
+    b->h.line = checkpoint_line_fork(tl->store, branches_line(tl, b->parent), c);
+    b->h.effort_ns = c->effort_ns;
+    checkpoint_release(c);
+    b->left = checkpoint_line_at(tl->store, b->h.line, b->fork);
+    checkpoint_hold(b->left);
+    return 0;
+}
+
 int timeline_branch_use(struct timeline *tl, unsigned id, struct error *err)
 {
     struct branch *b = (struct branch *)(uintptr_t)branches_by_id(tl, id);
+    int r;
 
     if (!b)
         return error_set(err, -ENOENT, "there is no branch %u", id);
     if (b == tl->branches.now)
         return 0;
+    r = b->h.line ? 0 : make_line(tl, b, err);
+    if (r < 0)
+        return r;
     put_away(tl);
     take_up(tl, b, b->left);
     return 0;
@@ -275,7 +295,8 @@ static void remove_branch(struct timeline *tl, struct branch *b)
     if (b->left)
         checkpoint_release(b->left);
     snapshots_forget(tl, b->id);
-    checkpoint_line_remove(tl->store, b->h.line);
+    if (b->h.line)
+        checkpoint_line_remove(tl->store, b->h.line);
     free_history(&b->h);
     while (tl->branches.list[i] != b)
         i++;
@@ -342,6 +363,38 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
     return 0;
 }
 
+/* Where the outermost of the branches that lead to `b` leaves the trunk. */
+static icount_t off_trunk(const struct branch *b)
+{
+    while (b->parent->parent)
+        b = b->parent;
+    return b->fork;
+}
+
+int timeline_adopt_branch(struct timeline *tl, const char *name, unsigned parent, icount_t fork, struct event_log *log,
+                          icount_t edge, vtime_t edge_vtime, unsigned *id, struct error *err)
+{
+    struct branch *from = (struct branch *)(uintptr_t)branches_by_id(tl, parent), *b;
+    int r = name ? check_name(tl, name, err) : 0;
+
+    CHECK(from && !tl->branches.now->parent);
+    if (r < 0)
+        return r;
+    if (tl->branches.count == TIMELINE_BRANCHES)
+        return error_set(err, -ENOSPC, "there are %u branches", TIMELINE_BRANCHES);
+    if (fork < tl->first || (from->parent && fork <= from->fork) || edge < fork ||
+        fork > (from == tl->branches.now ? tl->edge : from->h.edge))
+        return error_set(err, -EINVAL, "a branch cannot leave another one at position %llu", (unsigned long long)fork);
+    b = add_branch(tl, from, fork);
+    b->name = name ? xstrdup(name) : NULL;
+    b->h = (struct history){.log = log, .edge = edge, .edge_vtime = edge_vtime, .live = true,
+                            .reader = {.out_position = fork, .now_position = ICOUNT_MAX}, .consolidated = fork};
+    diverge_fork(tl, &b->h.truth, off_trunk(b));
+    b->h.truth.witness_due = edge;
+    *id = b->id;
+    return 0;
+}
+
 int timeline_branch_name(struct timeline *tl, const char *name, struct error *err)
 {
     struct branch *b = tl->branches.now;
@@ -402,13 +455,10 @@ int branches_make_way(struct timeline *tl, const char *what, struct error *err)
 
 /* ---- places ---- */
 
-static int go_to_place(struct timeline *tl, unsigned branch, icount_t position, struct checkpoint **c, struct error *err)
+static int go_to_place(struct timeline *tl, icount_t position, struct checkpoint **c, struct error *err)
 {
     struct timeline_stop stop;
-    int r = timeline_branch_use(tl, branch, err);
 
-    if (r < 0)
-        return r;
     if (position < tl->first || position > tl->edge)
         return error_set(err, -ERANGE, "history there is from position %llu to %llu", (unsigned long long)tl->first,
                          (unsigned long long)tl->edge);
@@ -424,15 +474,18 @@ static int go_to_place(struct timeline *tl, unsigned branch, icount_t position, 
 
 int timeline_hold_place(struct timeline *tl, unsigned branch, icount_t position, struct checkpoint **c, struct error *err)
 {
-    struct checkpoint *home = place_checkpoint(tl, CHECKPOINT_AUTO);
     unsigned here = tl->branches.now->id;
-    int r;
+    struct checkpoint *home;
+    int r = timeline_branch_use(tl, branch, err);
 
+    if (r < 0)
+        return r;
+    home = place_checkpoint(tl, CHECKPOINT_AUTO);
     checkpoint_hold(home);
-    r = go_to_place(tl, branch, position, c, err);
-    timeline_branch_use(tl, here, NULL);
+    r = go_to_place(tl, position, c, err);
     place_restore(tl, home);
     checkpoint_release(home);
+    timeline_branch_use(tl, here, NULL);
     return r;
 }
 

@@ -24,6 +24,15 @@
 /* Witnesses wait for as many others, or for events: an idle guest's file hardly grows. */
 #define WITNESS_BATCH 24u
 
+/* How much of a branch is in the file. */
+struct branch_progress {
+    unsigned id;
+    uint64_t events;              /* of its own */
+    icount_t edge;
+    vtime_t edge_vtime;
+    bool named;
+};
+
 /* How much of the history is in the file. */
 struct progress {
     uint64_t events;              /* of the log */
@@ -34,6 +43,8 @@ struct progress {
     bool marked;
     bool hashed, saved;           /* there is a state hash, a checkpoint, */
     icount_t hashed_at, saved_at; /* the last one there */
+    struct branch_progress branches[TIMELINE_BRANCHES];
+    size_t nbranches;
     uint64_t offset;              /* bytes of the file */
     size_t nindex;
 };
@@ -302,6 +313,97 @@ static const struct checkpoint *newest(const struct recorder *rec)
     return checkpoint_line_find(timeline_checkpoint_store(rec->tl), h.line, h.edge);
 }
 
+/* ---- branches ---- */
+
+/* Those that have a name are written, and those that they come from. */
+static void choose_branches(const struct timeline_branch *list, size_t n, bool *chosen)
+{
+    memset(chosen, 0, n * sizeof(*chosen));
+    for (size_t i = n; i-- > 1;) {
+        chosen[i] |= list[i].name != NULL;
+        for (size_t k = 1; chosen[i] && k < i; k++)
+            chosen[k] |= list[k].id == list[i].parent;
+    }
+}
+
+static struct branch_progress *progress_of(struct progress *p, unsigned id)
+{
+    for (size_t i = 0; i < p->nbranches; i++)
+        if (p->branches[i].id == id)
+            return &p->branches[i];
+    return NULL;
+}
+
+/* What is new of a branch. True: something is. `write`: write it. */
+static bool write_branch(struct recorder *rec, const struct timeline_branch *b, bool write)
+{
+    struct branch_progress *p = progress_of(&rec->now, b->id), none = {.id = b->id};
+    struct recording_branch_head head = {.id = b->id, .parent = b->parent, .fork = b->fork};
+    struct timeline_history h;
+    uint64_t base, events;
+
+    CHECK(timeline_history(rec->tl, b->id, &h) == 0);
+    base = event_log_base(h.log);
+    events = event_log_count(h.log) - base;
+    head.edge = h.edge;
+    head.edge_vtime = h.edge_vtime;
+    /* A step in progress may have got answers already. */
+    if (events && event_log_get(h.log, base + events - 1)->position > head.edge)
+        head.edge = event_log_get(h.log, base + events - 1)->position;
+    if (p && p->events == events && p->edge == head.edge && p->edge_vtime == head.edge_vtime && p->named == !!b->name)
+        return false;
+    if (!write)
+        return true;
+    if (!p) {
+        CHECK(rec->now.nbranches < TIMELINE_BRANCHES);
+        p = &rec->now.branches[rec->now.nbranches++];
+        *p = none;
+    }
+    head.before = p->events;
+    snprintf(head.name, sizeof(head.name), "%s", b->name ? b->name : "");
+    write_clusters(rec, h.log, base + p->events, base + events);
+    recording_write_branch(&rec->w, &head, h.log, base + p->events, base + events);
+    *p = (struct branch_progress){b->id, events, head.edge, head.edge_vtime, b->name != NULL};
+    return true;
+}
+
+/* Those in the file that are no more. */
+static bool drop_branches(struct recorder *rec, const struct timeline_branch *list, const bool *chosen, size_t n, bool write)
+{
+    struct progress *p = &rec->now;
+    bool any = false;
+
+    for (size_t i = p->nbranches; i-- > 0;) {
+        struct recording_branch_head head = {.id = p->branches[i].id, .dropped = true, .before = p->branches[i].events};
+        bool there = false;
+
+        for (size_t k = 1; k < n; k++)
+            there |= chosen[k] && list[k].id == head.id;
+        if (there)
+            continue;
+        any = true;
+        if (!write)
+            continue;
+        recording_write_branch(&rec->w, &head, NULL, 0, 0);
+        p->branches[i] = p->branches[--p->nbranches];
+    }
+    return any;
+}
+
+static bool write_branches(struct recorder *rec, bool write)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    bool chosen[TIMELINE_BRANCHES], any;
+    size_t n = timeline_branches(rec->tl, list);
+
+    choose_branches(list, n, chosen);
+    any = drop_branches(rec, list, chosen, n, write);
+    for (size_t i = 1; i < n; i++)
+        if (chosen[i])
+            any |= write_branch(rec, &list[i], write);
+    return any;
+}
+
 static int write_new(struct recorder *rec, bool end)
 {
     struct timeline_history h = trunk_of(rec);
@@ -314,9 +416,11 @@ static int write_new(struct recorder *rec, bool end)
     if (events && event_log_get(h.log, events - 1)->position > edge)
         edge = event_log_get(h.log, events - 1)->position;
     if (!end && p->marked && edge == p->edge && vtime == p->edge_vtime && events == p->events &&
-        p->snapshot_changes == timeline_snapshot_changes(rec->tl) && rec->w.offset == rec->good.offset)
+        p->snapshot_changes == timeline_snapshot_changes(rec->tl) && rec->w.offset == rec->good.offset &&
+        !write_branches(rec, false))
         return rec->w.failed;
     write_events(rec, &h, events, end);
+    write_branches(rec, true);
     recording_write_mark(&rec->w, end, edge, vtime, events);
     p->edge = edge;
     p->edge_vtime = vtime;
@@ -731,6 +835,34 @@ static void map_witnesses(struct recording *r, const struct machine *m)
     r->witnesses = l;
 }
 
+/* The recording's branches, as far as what they come from is there. */
+static void adopt_branches(struct timeline *tl, struct recording *r)
+{
+    unsigned *ids = xcalloc(r->nbranches + 1, sizeof(*ids));
+
+    for (size_t i = 0; i < r->nbranches; i++) {
+        const struct recording_branch *b = &r->branches[i];
+        struct timeline_history from;
+        struct event_log *log;
+        struct error err = {0};
+        unsigned parent = 0;
+
+        for (size_t k = 0; k < i; k++)
+            if (r->branches[k].read.id == b->head.parent)
+                parent = ids[k];
+        if (!b->counted || b->head.dropped || (b->head.parent && !parent) || timeline_history(tl, parent, &from) < 0)
+            continue;
+        log = recording_branch_log(r, b, (struct event_log *)(uintptr_t)from.log);
+        if (timeline_adopt_branch(tl, *b->head.name ? b->head.name : NULL, parent, b->head.fork, log, b->head.edge,
+                                  b->head.edge_vtime, &ids[i], &err) == 0)
+            continue;
+        event_log_destroy(log);
+        if (!*r->note)
+            snprintf(r->note, sizeof(r->note), "branch '%s' is not used: %.150s", b->head.name, err.text);
+    }
+    free(ids);
+}
+
 int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, struct error *err)
 {
     struct event_log *log = r->log;
@@ -751,6 +883,7 @@ int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, s
     for (size_t i = 0; i < r->nsnapshots; i++)
         if (r->snapshots[i].position >= timeline_first(tl))
             timeline_adopt_snapshot(tl, &r->snapshots[i]);
+    adopt_branches(tl, r);
     return 0;
 }
 

@@ -60,6 +60,7 @@ enum recording_type {
     RECORDING_CKPT = RECORDING_TYPE('C', 'K', 'P', 'T'), /* pages of a checkpoint */
     RECORDING_WITN = RECORDING_TYPE('W', 'I', 'T', 'N'), /* witnesses */
     RECORDING_SNAP = RECORDING_TYPE('S', 'N', 'A', 'P'), /* named places, all of them */
+    RECORDING_BRAN = RECORDING_TYPE('b', 'r', 'a', 'n'), /* part of a branch */
     RECORDING_MARK = RECORDING_TYPE('M', 'A', 'R', 'K'), /* history is complete up to here */
     RECORDING_ENDR = RECORDING_TYPE('E', 'N', 'D', 'R'), /* ... and here it ends */
     RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
@@ -130,6 +131,18 @@ int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t 
                          const uint64_t *components, uint32_t n, const struct checkpoint_area *areas, uint32_t nareas);
 /* A cluster of a drive's image. */
 int recording_write_cluster(struct recording_writer *w, uint32_t drive, uint64_t number, const struct buffer *bytes);
+/* A branch as it is told of in a chunk. */
+struct recording_branch_head {
+    uint32_t id, parent;  /* in this file; 0: the trunk */
+    bool dropped;         /* it is no more */
+    icount_t fork, edge;
+    vtime_t edge_vtime;
+    uint64_t before;      /* events of its own that came in earlier chunks */
+    char name[TIMELINE_NAME_MOST + 1]; /* "": it has none */
+};
+/* What is new of a branch: events [from, to) of its log. */
+int recording_write_branch(struct recording_writer *w, const struct recording_branch_head *head, const struct event_log *log,
+                           uint64_t from, uint64_t to);
 /* Witnesses [from, to) of the log. */
 int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to);
 /* All named places. */
@@ -163,6 +176,25 @@ struct recording_cluster {
     uint64_t number, offset;
     uint32_t drive;
 };
+
+/* Some events of a branch, in a chunk. */
+struct recording_part {
+    uint64_t offset;
+    uint32_t count;
+    icount_t from, to;    /* positions of the first and the last */
+};
+
+struct recording_branch {
+    struct recording_branch_head head; /* before: all of its events */
+    struct recording_part *parts;
+    size_t nparts;
+    /* The same as far as it was read; the above is what a MARK has counted. */
+    struct recording_branch_head read;
+    size_t nread;
+    bool counted;         /* a MARK has */
+    bool cut;             /* a part is missing: it ends before that */
+};
+#define RECORDING_MAX_BRANCHES 10000u
 
 /* A damaged chunk that was passed over: of it is known what its header says, or the index. */
 struct recording_harm {
@@ -215,6 +247,8 @@ struct recording {
     struct witness_log witnesses; /* may be taken over */
     struct timeline_snapshot *snapshots;
     size_t nsnapshots;
+    struct recording_branch *branches; /* in order of their ids, parents before what forks from them */
+    size_t nbranches;
     icount_t first, edge;       /* history that the file holds */
     vtime_t edge_vtime;
     uint64_t nchunks;
@@ -248,6 +282,8 @@ void recording_harm_text(const struct recording *r, size_t n, char text[RECORDIN
 /* A cluster of a drive's image, which lies in the file: at most DRIVE_CLUSTER bytes. *len: how many. -ENOENT: it does
  * not; -EBADMSG: it does, and is damaged. */
 int recording_read_cluster(struct recording *r, uint32_t drive, uint64_t number, uint8_t *buf, size_t *len);
+/* The log of a branch that goes on from `parent`, its parent's, where that is an event log of `r` or forked from one. */
+struct event_log *recording_branch_log(struct recording *r, const struct recording_branch *b, struct event_log *parent);
 /* A configuration value, or NULL. */
 const char *recording_value(const struct recording *r, const char *key);
 /* A page of an area of the recording's layout (or of RECORDING_ARENA). `bytes` NULL: it is zero. */

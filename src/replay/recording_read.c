@@ -584,6 +584,122 @@ static const char *read_snapshots(struct reader *rd, struct cursor in, const str
     return in.left ? "is malformed" : NULL;
 }
 
+/* ---- branches ---- */
+
+static struct recording_branch *find_branch(const struct recording *r, uint32_t id)
+{
+    for (size_t i = r->nbranches; i-- > 0;)
+        if (r->branches[i].read.id == id)
+            return &r->branches[i];
+    return NULL;
+}
+
+/* The head of a chunk and the number of events that follow. False: malformed. */
+static bool take_branch(struct cursor *in, const struct chunk *c, struct recording_branch_head *h, uint32_t *count)
+{
+    uint64_t dropped;
+    size_t len;
+    char *name;
+
+    *h = (struct recording_branch_head){.id = c->count, .fork = c->from, .edge = c->to};
+    h->parent = (uint32_t)take(in, 4);
+    dropped = take(in, 4);
+    h->dropped = dropped;
+    h->edge_vtime = take(in, 8);
+    h->before = take(in, 8);
+    *count = (uint32_t)take(in, 4);
+    len = (size_t)take(in, 4);
+    name = len <= TIMELINE_NAME_MOST ? take_string(in, len) : NULL;
+    if (name)
+        strcpy(h->name, name);
+    free(name);
+    return name && !in->bad && dropped <= 1 && h->id && h->parent < h->id && h->edge <= RECORDING_POSITION_MAX &&
+           h->edge_vtime <= RECORDING_POSITION_MAX;
+}
+
+/* The events of a part, in order, on their branch from position `last` on. */
+static bool check_part(struct recording *r, struct cursor in, const struct recording_branch_head *h, icount_t last,
+                       struct recording_part *part)
+{
+    struct event e;
+
+    for (uint32_t i = 0; i < part->count; i++) {
+        if (!take_event(&in, &e) || e.position < last || e.position > h->edge || e.vtime > RECORDING_POSITION_MAX ||
+            e.kind < EVENT_INPUT || e.kind >= EVENT_KINDS || e.len > RECORDING_EVENT_MAX || !note_references(r, &e))
+            return false;
+        part->from = i ? part->from : e.position;
+        last = part->to = e.position;
+    }
+    return !in.left;
+}
+
+/* A branch that is new, if this is its beginning. */
+static struct recording_branch *new_branch(struct recording *r, const struct recording_branch_head *h)
+{
+    if (h->before || r->nbranches == RECORDING_MAX_BRANCHES || (h->parent && !find_branch(r, h->parent)) ||
+        (r->nbranches && r->branches[r->nbranches - 1].read.id >= h->id))
+        return NULL;
+    if ((r->nbranches & (r->nbranches - 1)) == 0)
+        r->branches = xrealloc(r->branches, (r->nbranches ? 2 * r->nbranches : 1) * sizeof(r->branches[0]));
+    r->branches[r->nbranches] = (struct recording_branch){.read = *h};
+    r->branches[r->nbranches].read.edge = h->fork;
+    return &r->branches[r->nbranches++];
+}
+
+static void note_harm(struct recording *r, const struct chunk *c, const char *wrong)
+{
+    if (r->nharms < RECORDING_HARMS)
+        r->harms[r->nharms] = (struct recording_harm){c->offset, c->type, c->count, c->from, c->to, wrong};
+    r->nharms++;
+}
+
+/* What is wrong with a branch is wrong with that alone. */
+static void read_branch(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording *r = rd->r;
+    struct recording_branch_head h;
+    struct recording_part part = {.offset = c->offset};
+    struct recording_branch *b;
+    bool good = take_branch(&in, c, &h, &part.count);
+
+    b = find_branch(r, c->count);
+    if (good && !b)
+        b = new_branch(r, &h);
+    if (!b || b->cut || b->read.dropped)
+        return;
+    if (good && h.dropped) {
+        b->read.dropped = true;
+        return;
+    }
+    good = good && h.parent == b->read.parent && h.fork == b->read.fork && h.edge >= b->read.edge && h.before == b->read.before &&
+           check_part(r, in, &h, b->nread ? b->parts[b->nread - 1].to : h.fork, &part);
+    if (!good) {
+        b->cut = true;
+        if (!rd->gap) /* else what is missing was told */
+            note_harm(r, c, "does not go on where the branch was");
+        return;
+    }
+    if (part.count) {
+        if ((b->nread & (b->nread - 1)) == 0)
+            b->parts = xrealloc(b->parts, (b->nread ? 2 * b->nread : 1) * sizeof(b->parts[0]));
+        b->parts[b->nread++] = part;
+    }
+    h.before += part.count;
+    b->read = h;
+}
+
+/* What was read of them counts. */
+static void count_branches(struct recording *r)
+{
+    for (size_t i = 0; i < r->nbranches; i++) {
+        struct recording_branch *b = &r->branches[i];
+
+        b->counted = true;
+        b->head = b->read;
+        b->nparts = b->nread;
+    }
+}
+
 static const char *read_mark(struct reader *rd, struct cursor in, const struct chunk *c)
 {
     struct recording *r = rd->r;
@@ -604,6 +720,7 @@ static const char *read_mark(struct reader *rd, struct cursor in, const struct c
     rd->nhashes = r->nhashes;
     rd->ncheckpoints = r->ncheckpoints;
     rd->nwitnesses = r->witnesses.count;
+    count_branches(r);
     if (rd->named) {
         free_snapshots(r->snapshots, r->nsnapshots);
         r->snapshots = rd->snapshots;
@@ -663,6 +780,9 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
         return read_witnesses(rd, in, c);
     case RECORDING_SNAP:
         return read_snapshots(rd, in, c);
+    case RECORDING_BRAN:
+        read_branch(rd, in, c);
+        return NULL;
     case RECORDING_MARK:
     case RECORDING_ENDR:
         return read_mark(rd, in, c);
@@ -918,6 +1038,8 @@ static const char *do_without(struct reader *rd, const struct chunk *lost)
     }
     if (!lost->type)
         rd->gap = true;
+    if (lost->type == RECORDING_BRAN && find_branch(rd->r, lost->count))
+        find_branch(rd->r, lost->count)->cut = true;
     if (lost->type != RECORDING_IMGD)
         return NULL;
     if (lost->count < rd->r->nimages)
@@ -939,9 +1061,8 @@ static uint64_t pass_over(struct reader *rd, uint64_t offset, const struct chunk
     /* Where nothing follows (but zeros, perhaps, of a disk that never got it), this is where the writer was stopped. */
     if (!next || zero_tail(r) < next || holds_history(rd, lost.type) || do_without(rd, &lost))
         return 0;
-    if (r->nharms < RECORDING_HARMS)
-        r->harms[r->nharms] = (struct recording_harm){offset, lost.type, lost.count, lost.from, lost.to, wrong};
-    r->nharms++;
+    lost.offset = offset;
+    note_harm(r, &lost, wrong);
     r->damaged = has_trailer(r);
     note_seen(rd, &lost);
     r->nchunks++;
@@ -1035,6 +1156,10 @@ static void name_loss(const struct recording *r, const struct recording_harm *h,
         break;
     case RECORDING_SNAP:
         snprintf(text, size, "with it, names of places that were given up to position %llu", from);
+        break;
+    case RECORDING_BRAN:
+        snprintf(text, size, "with it, a part of branch number %u, which leaves its parent at position %llu: it ends before that, "
+                 "or is not there", h->count, from);
         break;
     case RECORDING_MARK:
         snprintf(text, size, "nothing is missing: history up to position %llu is counted by the next mark", from);
@@ -1134,6 +1259,43 @@ static void load_events(void *ctx, uint64_t offset, struct event_log *log)
     chunk_room_finish(&room);
 }
 
+/* The same of a part of a branch. */
+static void load_part(void *ctx, uint64_t offset, struct event_log *log)
+{
+    struct recording *r = ctx;
+    struct chunk_room room = {.stored = {.data = NULL}};
+    struct recording_branch_head h;
+    struct buffer copy;
+    struct chunk c;
+    struct event e;
+    uint32_t count;
+
+    buffer_init(&copy);
+    if (!chunk_header(r, offset, &c) && c.type == RECORDING_BRAN && !chunk_payload(r, &c, &room)) {
+        struct cursor in = {c.payload, c.raw, false};
+
+        if (!take_branch(&in, &c, &h, &count))
+            count = 0;
+        for (; count && take_event(&in, &e) && note_references(r, &e); count--) {
+            if (r->mapped)
+                map_references(r, &e, &copy);
+            event_log_loaded(log, &e);
+        }
+    }
+    buffer_finish(&copy);
+    chunk_room_finish(&room);
+}
+
+struct event_log *recording_branch_log(struct recording *r, const struct recording_branch *b, struct event_log *parent)
+{
+    struct event_log *log = event_log_fork(parent, b->head.fork);
+
+    event_log_set_source(log, &(struct event_log_source){.ctx = r, .load = load_part});
+    for (size_t i = 0; i < b->nparts; i++)
+        event_log_back(log, b->parts[i].offset, b->parts[i].count, b->parts[i].from, b->parts[i].to);
+    return log;
+}
+
 int recording_map(struct recording *r, const struct layout *to, struct error *err)
 {
     layout_map_finish(&r->map);
@@ -1206,6 +1368,9 @@ void recording_finish(struct recording *r)
     layout_map_finish(&r->map);
     layout_finish(&r->layout);
     free(r->checkpoints);
+    for (size_t i = 0; i < r->nbranches; i++)
+        free(r->branches[i].parts);
+    free(r->branches);
     free(r->clusters);
     witness_log_finish(&r->witnesses);
     free_snapshots(r->snapshots, r->nsnapshots);

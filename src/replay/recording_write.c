@@ -264,6 +264,40 @@ int recording_write_events(struct recording_writer *w, const struct event_log *l
     return r;
 }
 
+int recording_write_branch(struct recording_writer *w, const struct recording_branch_head *head, const struct event_log *log,
+                           uint64_t from, uint64_t to)
+{
+    uint64_t before = head->before;
+    struct buffer b, events;
+    int r;
+
+    buffer_init(&b);
+    buffer_init(&events);
+    do {
+        uint32_t count = 0;
+
+        buffer_clear(&b);
+        buffer_clear(&events);
+        for (; from < to && events.len < EVENTS_BYTES; from++, count++) {
+            CHECK(event_log_get(log, from)->len <= RECORDING_EVENT_MAX);
+            put_event(&events, event_log_get(log, from));
+        }
+        buffer_append_le(&b, head->parent, 4);
+        buffer_append_le(&b, head->dropped, 4);
+        buffer_append_le(&b, head->edge_vtime, 8);
+        buffer_append_le(&b, before, 8);
+        buffer_append_le(&b, count, 4);
+        buffer_append_le(&b, (uint32_t)strlen(head->name), 4);
+        put_string(&b, head->name, strlen(head->name));
+        buffer_append(&b, events.data, events.len);
+        before += count;
+        r = put_chunk(w, RECORDING_BRAN, head->id, head->fork, head->edge, &b);
+    } while (r == 0 && from < to);
+    buffer_finish(&b);
+    buffer_finish(&events);
+    return r;
+}
+
 int recording_write_hash(struct recording_writer *w, icount_t position, vtime_t vtime, uint64_t state,
                          const uint64_t *components, uint32_t n, const struct checkpoint_area *areas, uint32_t nareas)
 {

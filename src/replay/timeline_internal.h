@@ -192,7 +192,7 @@ struct clusters {
 /* What is a history's own: in the timeline while it is in use, else here. */
 struct history {
     struct event_log *log;
-    struct checkpoint_line *line;
+    struct checkpoint_line *line; /* NULL: it was adopted, and nobody has been at its fork */
     icount_t edge;
     vtime_t edge_vtime;
     bool live, sleep;         /* config's */
@@ -211,7 +211,7 @@ struct branch {
     struct branch *parent;    /* NULL: it is the trunk */
     icount_t fork;
     struct history h;         /* good while it is not in use */
-    struct checkpoint *left;  /* where it was left; held. NULL: it is in use */
+    struct checkpoint *left;  /* where it was left; held. NULL: it is in use, or has never been */
 };
 
 struct branches {

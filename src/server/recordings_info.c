@@ -68,6 +68,19 @@ static void print_source(const char *name, const uint64_t count[2])
     printf("  %-26s %8" PRIu64 " (%" PRIu64 " bytes)\n", name, count[0], count[1]);
 }
 
+/* Is it there to be used? */
+static bool has_branch(const struct recording_branch *b)
+{
+    return b->counted && !b->head.dropped;
+}
+
+static void print_branch(const struct recording_branch *b)
+{
+    if (has_branch(b))
+        printf("branch        %u '%s' leaves %u at %" PRIu64 ", to %" PRIu64 ", %" PRIu64 " events\n", b->head.id, b->head.name,
+               b->head.parent, b->head.fork, b->head.edge, b->head.before);
+}
+
 static void print_rest(const struct recording *r)
 {
     printf("state hashes  %zu", r->nhashes);
@@ -79,6 +92,8 @@ static void print_rest(const struct recording *r)
     for (size_t i = 0; i < r->nsnapshots; i++)
         printf("  %20" PRIu64 "  %.9f s  %s\n", r->snapshots[i].position, (double)r->snapshots[i].vtime / 1e9,
                r->snapshots[i].name);
+    for (size_t i = 0; i < r->nbranches; i++)
+        print_branch(&r->branches[i]);
     printf("checkpoints   %zu\n", r->ncheckpoints);
     for (size_t i = 0; i < r->ncheckpoints; i++)
         printf("  %20" PRIu64 "  %.9f s  %" PRIu64 " pages\n", r->checkpoints[i].position,
@@ -163,6 +178,23 @@ static void json_images(const struct recording *r)
     printf("],\n");
 }
 
+static void json_branches(const struct recording *r)
+{
+    size_t n = 0;
+
+    printf("],\n  \"branches\": [");
+    for (size_t i = 0; i < r->nbranches; i++) {
+        const struct recording_branch_head *h = &r->branches[i].head;
+
+        if (!has_branch(&r->branches[i]))
+            continue;
+        printf("%s{\"branch\": %u, \"parent\": %u, \"fork\": %" PRIu64 ", \"end\": %" PRIu64 ", \"events\": %" PRIu64 ", ",
+               comma(n++), h->id, h->parent, h->fork, h->edge, h->before);
+        json_member("name", h->name);
+        printf("}");
+    }
+}
+
 static void json_places(const struct recording *r)
 {
     printf("  \"state_hashes\": [");
@@ -176,6 +208,7 @@ static void json_places(const struct recording *r)
         json_member("name", r->snapshots[i].name);
         printf("}");
     }
+    json_branches(r);
     printf("],\n  \"checkpoints\": [");
     for (size_t i = 0; i < r->ncheckpoints; i++)
         printf("%s{\"position\": %" PRIu64 ", \"virtual_time_ns\": %" PRIu64 ", \"pages\": %" PRIu64 "}", comma(i),

@@ -537,15 +537,16 @@ static int take_force(const struct rsp_monitor_call *call, unsigned n, bool *for
 HANDLER(cmd_save)
 {
     struct server *s = server_of(call);
+    struct timeline_history trunk;
     uint64_t bytes;
     bool force;
     int r = take_force(call, 1, &force, err);
 
     if (r == 0)
         r = server_record_save(s, arg(call, 0), force, &bytes, err);
-    if (r == 0)
+    if (r == 0 && timeline_history(s->timeline, 0, &trunk) == 0)
         buffer_printf(call->out, "%s: %" PRIu64 " bytes, history to position %" PRIu64 "; hindcast --replay %s opens it\n",
-                      arg(call, 0), bytes, timeline_edge(s->timeline), arg(call, 0));
+                      arg(call, 0), bytes, trunk.edge, arg(call, 0));
     return r;
 }
 

@@ -4,9 +4,12 @@
 For both targets; alive, and out of a recording.
 """
 
+import os
 import re
-import socket
+import shutil
+import subprocess
 import sys
+import tempfile
 
 import harness
 from harness import Server, check, contains, equal, gdb, lacks
@@ -382,6 +385,46 @@ def claim_who_detaches_leaves_the_trunk_running():
         rsp.close()
         rsp = s.client()
         contains(rsp.monitor("branch"), "on branch 'try'")
+
+
+@harness.live_only
+def claim_a_recording_has_the_branches_with_a_name():
+    directory = tempfile.mkdtemp(prefix="hindcast-branches-")
+    one, two = os.path.join(directory, "one.hcrec"), os.path.join(directory, "two.hcrec")
+    try:
+        with Server("--record", one, "--embed", either=guest()) as s:
+            rsp = s.client()
+            at = stand(rsp)
+            poke(rsp, "flag", 1)
+            rsp.monitor("branch try")
+            go(rsp, at + 500)
+            there = digest(rsp)
+            go(rsp, at + 200)
+            poke(rsp, "found", 5)
+            rsp.monitor("branch twig")
+            go(rsp, at + 700)
+            twig = digest(rsp)
+            go(rsp, at - 100)
+            poke(rsp, "found", 6)                  # nobody names this one
+            contains(rsp.monitor("save " + two), "history to position %d;" % (2 * at))
+            rsp.monitor("branch switch trunk")
+            rsp.ask("c")
+            was = digest(rsp)
+        out = subprocess.run([harness.HINDCAST, "info", one], capture_output=True, text=True, check=True).stdout
+        contains(out, r"^branch +1 'try' leaves 0 at %d, to %d, 1 events$" % (at, at + 500))
+        contains(out, r"^branch +2 'twig' leaves 1 at %d, to %d, 1 events$" % (at + 200, at + 700))
+        for name in one, two:
+            equal(subprocess.run([harness.HINDCAST, "verify", name], capture_output=True).returncode, 0)
+            with Server("--replay", name, guest=None) as s:
+                rsp = s.client()
+                equal([(b["name"], b["parent"]) for b in branches(rsp)], [("trunk", "0"), ("try", "0"), ("twig", "1")])
+                for branch, position, wanted in ("twig", at + 700, twig), ("try", at + 500, there), ("trunk", at, was):
+                    rsp.monitor("branch switch " + branch)
+                    rsp.ask("c")
+                    go(rsp, position)
+                    equal(digest(rsp), wanted, branch)
+    finally:
+        shutil.rmtree(directory)
 
 
 def claim_a_script_may_try_many_things_and_find_history_as_it_was():

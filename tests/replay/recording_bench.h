@@ -94,10 +94,14 @@ static int host_cluster(void *ctx, unsigned drive, uint64_t offset, void *buf, s
     return toy_image_read(NULL, NULL, NULL, offset, buf, len);
 }
 
+/* There are branches in it. */
+static bool bench_branches;
+
 static inline void begin_timeline(struct host *h, uint64_t seed, bool live)
 {
     const struct timeline_config config = {
         .live = live, .sleep = true, .slice_steps = 700,
+        .branches = bench_branches,
         .edge_interval_ns = 200000, .checkpoint_interval_ns = 400000,
     };
     const struct timeline_host host = {
@@ -182,6 +186,46 @@ static inline struct recorder *begin_recording(struct host *h, struct file *f, u
     return begin_recording_with(h, f, checkpoint_steps, 1);
 }
 
+/* On the branch in use: to there, write something, name it. */
+static inline void branch_at(struct host *h, icount_t position, const char *name)
+{
+    struct timeline_stop stop;
+    uint32_t value = (uint32_t)position;
+
+    timeline_seek(h->tl, position, &stop);
+    ck_assert_uint_eq(timeline_position(h->tl), position);
+    ck_assert_int_eq(timeline_write_memory(h->tl, 0x3000, true, &value, 4, NULL), 0);
+    if (name)
+        ck_assert_int_eq(timeline_branch_name(h->tl, name, NULL), 0);
+}
+
+/* Named ones: "one" of the trunk, "three" of one without a name that leaves "one", and one that is dropped. The file grows
+ * in between. */
+static inline void branch_out(struct host *h, struct recorder *rec)
+{
+    icount_t here = timeline_position(h->tl);
+    struct timeline_stop stop;
+
+    branch_at(h, 8000, "one");
+    timeline_seek(h->tl, 9500, &stop);
+    recorder_update(rec);
+    timeline_seek(h->tl, 11500, &stop);
+    branch_at(h, timeline_edge(h->tl), NULL);
+    recorder_update(rec);
+    branch_at(h, 9000, NULL);
+    timeline_seek(h->tl, 9800, &stop);
+    branch_at(h, 9700, "three");
+    recorder_update(rec);
+    timeline_seek(h->tl, 9900, &stop);
+    branch_at(h, timeline_edge(h->tl), NULL);
+    branch_at(h, 3000, "gone");
+    recorder_update(rec);
+    ck_assert_int_eq(timeline_branch_use(h->tl, 0, NULL), 0);
+    ck_assert_int_eq(timeline_branch_drop(h->tl, 4, NULL), 0);
+    recorder_update(rec);
+    timeline_seek(h->tl, here, &stop);
+}
+
 /* Run live to `steps`, updating the recording now and then. */
 static inline void record(struct host *h, struct recorder *rec, icount_t steps)
 {
@@ -194,6 +238,8 @@ static inline void record(struct host *h, struct recorder *rec, icount_t steps)
         if (at % 5000 == 0)
             timeline_save_snapshot(h->tl, at % 10000 ? "odd" : "even", at, NULL);
         recorder_update(rec);
+        if (bench_branches && at == 10000)
+            branch_out(h, rec);
     }
 }
 

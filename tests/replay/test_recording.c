@@ -168,6 +168,90 @@ START_TEST(names_come_back_with_the_recording)
 }
 END_TEST
 
+struct seen {
+    char name[TIMELINE_NAME_MOST + 1];
+    icount_t fork, edge, at[20];
+    uint64_t hash[20];
+};
+
+/* States of each branch along its way; returns how many branches. */
+static size_t look_at_branches(struct timeline *tl, struct seen seen[TIMELINE_BRANCHES])
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(tl, list);
+
+    for (size_t i = 0; i < n; i++) {
+        struct seen *s = &seen[i];
+        struct error err = {0};
+        struct timeline_stop stop;
+
+        memset(s, 0, sizeof(*s));
+        snprintf(s->name, sizeof(s->name), "%s", list[i].name ? list[i].name : "");
+        s->fork = list[i].fork;
+        s->edge = list[i].edge;
+        ck_assert_msg(timeline_branch_use(tl, list[i].id, &err) == 0, "%s", err.text);
+        for (unsigned k = 0; k < 20; k++) {
+            s->at[k] = s->edge - (s->edge - s->fork) * k / 19;
+            timeline_seek(tl, s->at[k], &stop);
+            ck_assert_msg(timeline_position(tl) == s->at[k], "%s", timeline_divergence(tl) ? timeline_divergence(tl) : "");
+            s->hash[k] = machine_hash(timeline_machine(tl));
+        }
+    }
+    return n;
+}
+
+static void open_branches(struct recording *r, struct host *h, const struct buffer *b)
+{
+    struct error err = {0};
+
+    open_good(r, b);
+    ck_assert_msg(!*r->note && r->closed && !r->nharms, "%s", r->note);
+    begin_timeline(h, 6, false);
+    ck_assert_msg(recorder_adopt(h->tl, r, true, &err) == 0, "%s", err.text);
+    ck_assert_msg(!*r->note, "%s", r->note);
+}
+
+/* Whoever opens the recording finds them, and whoever records that again writes them. */
+START_TEST(branches_come_back_with_the_recording)
+{
+    struct seen seen[TIMELINE_BRANCHES], again[TIMELINE_BRANCHES];
+    struct recording r, r2;
+    struct recorder *rec;
+    struct host h;
+    struct file f = {.room = 0}, f2 = {.room = 0};
+    size_t n;
+
+    bench_branches = true;
+    begin_timeline(&h, 6, true);
+    rec = begin_recording(&h, &f, 4000);
+    record(&h, rec, STEPS);
+    ck_assert_int_eq(recorder_close(rec), 0);
+    recorder_destroy(rec);
+    n = look_at_branches(h.tl, seen);
+    ck_assert_uint_eq(n, 4); /* the trunk, "one", the one between, "three" */
+    end_timeline(&h);
+
+    open_branches(&r, &h, &f.b);
+    rec = begin_recording(&h, &f2, 4000);
+    ck_assert_int_eq(recorder_update_all(rec), 0);
+    ck_assert_int_eq(recorder_close(rec), 0);
+    recorder_destroy(rec);
+    ck_assert_uint_eq(look_at_branches(h.tl, again), n);
+    ck_assert_mem_eq(seen, again, n * sizeof(seen[0]));
+    end_timeline(&h);
+    recording_finish(&r);
+
+    open_branches(&r2, &h, &f2.b);
+    ck_assert_uint_eq(look_at_branches(h.tl, again), n);
+    ck_assert_mem_eq(seen, again, n * sizeof(seen[0]));
+    end_timeline(&h);
+    recording_finish(&r2);
+    bench_branches = false;
+    buffer_finish(&f.b);
+    buffer_finish(&f2.b);
+}
+END_TEST
+
 /* A disk that is full for a while. */
 START_TEST(a_recording_goes_on_when_there_is_room_again)
 {
@@ -481,6 +565,7 @@ static bool is_history(uint32_t type)
     case RECORDING_CKPT:
     case RECORDING_WITN:
     case RECORDING_SNAP:
+    case RECORDING_BRAN:
     case RECORDING_MARK:
         return false;
     default:
@@ -550,11 +635,12 @@ START_TEST(a_damaged_byte_costs_what_its_chunk_held)
     uint64_t hash;
     size_t end = RECORDING_HEADER_BYTES, next;
 
-    bench_disk = true;
+    bench_disk = bench_branches = true;
     make(&f, 11, 20000, 4000, &edge, &hash, NULL);
-    bench_disk = false;
+    bench_disk = bench_branches = false;
     open_good(&whole, &f.b);
     ck_assert_uint_gt(whole.nclusters, 2);
+    ck_assert_uint_eq(whole.nbranches, 4);
     damage_each_byte(&f.b, f.b.len, true, &whole);
     /* Up to the last MARK. */
     for (size_t at = end; chunk_at(&f.b, at, &next) && get_le32(f.b.data + at + 4) != RECORDING_ENDR; at = next)
@@ -955,6 +1041,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_recording_replays_to_the_same_state_and_output, 0, 8);
     tcase_add_test(t, clusters_in_the_file_replay_a_disk_without_its_image);
     tcase_add_test(t, names_come_back_with_the_recording);
+    tcase_add_test(t, branches_come_back_with_the_recording);
     tcase_add_loop_test(t, a_recording_goes_on_when_there_is_room_again, 0, 6);
     tcase_add_test(t, a_file_whose_beginning_could_not_be_written_is_not_gone_on_with);
     tcase_add_test(t, a_guest_that_only_runs_does_not_make_the_file_longer);
