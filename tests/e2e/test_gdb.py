@@ -293,24 +293,28 @@ monitor when
         contains(out, r"at the live edge")
 
 
-def claim_the_past_refuses_writes_and_says_why():
+def claim_a_write_in_the_past_makes_a_branch_and_leaves_the_past_as_it_was():
     with Server() as s:
-        out = gdb(s, """
+        out = gdb(s, STATE + """
 break session_open if id == 3
 continue
 reverse-stepi
-python
-for command in ("set variable ticks = 7", "set $SPARE = 7"):
-    try:
-        gdb.execute(command)
-        print("written", command)
-    except gdb.error as e:
-        print("refused:", e)
-end
+python before = state()
+set variable ticks = 7
+set $SPARE = 7
 print ticks
+print $SPARE
+monitor branch
+stepi
+monitor branch drop
+continue
+python print("same", state() == before)
+print ticks == 7
+monitor branch
 """.replace("SPARE", harness.target.words["spare"]))
-        equal(len(harness.re.findall(r"^refused:", out, harness.re.M)), 2, out)
-        lacks(out, r"\$1 = 7")
+        contains(out, r"\$\d+ = 7\n\$\d+ = 7\non branch 1, which leaves the trunk at position \d+\n")
+        contains(out, r"hindcast: branch 1 begins here, at position \d+; the trunk is what it was")
+        contains(out, r"^same True\n\$\d+ = 0\non the trunk$")
 
 
 @live_only
@@ -744,25 +748,23 @@ end
 
 
 @replay_only
-def claim_a_recording_cannot_be_changed_even_at_its_end():
+def claim_a_recording_is_not_changed_even_at_its_end():
     with Server() as s:
         out = gdb(s, STATE + r"""
 continue
-python
-before = state()
-for command in ("set variable ticks = 7", "set $SPARE = 7"):
-    try:
-        gdb.execute(command)
-        print("written", command)
-    except gdb.error as e:
-        print("refused:", e)
-print("same", state() == before)
-end
+python before = state()
+set variable ticks = 7
+set $SPARE = 7
+monitor branch list
+monitor branch drop
+continue
+python print("same", state() == before)
 monitor system_reset
+monitor branch list
 """.replace("SPARE", harness.target.words["spare"]))
-        equal(len(harness.re.findall(r"^refused:", out, harness.re.M)), 2, out)
-        contains(out, r"cannot write a register: .*--continue-live")
+        contains(out, r"^branch=1 name=- parent=0 fork=(\d+) end=\d+ at=\d+ events=2 ")
         contains(out, r"^same True")
+        contains(out, r"^branch=2 name=- parent=0 fork=(\d+) end=\d+ at=\d+ events=1 ")
 
 
 @replay_only
