@@ -260,5 +260,63 @@ def claim_gdb_tells_the_devices_write():
         contains(out, r"(?s)\$1 = 0 .*\$2 = 3 ")
 
 
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
+# Real-mode code: read the second sector to 8000h by INT 13h/2 and go there; the end.
+LOADER = bytes.fromhex("31c0 8ec0 8ed8 b80102 bb0080 b90200 b600 cd13 ea00800000")
+LOADED = bytes.fromhex("b80200 e6f4 f4")
+BOOTS = {
+    "IDE": ("-hda", "FILE"),
+    "AHCI": ("--drive", "if=none,id=d,file=FILE", "--device", "ich9-ahci", "--device", "ide-hd,drive=d"),
+    "virtio": ("--drive", "if=virtio,file=FILE"),
+    "floppy": ("-fda", "FILE"),
+}
+
+
+def claim_a_boot_sector_and_what_it_loads_are_debugged_in_both_directions():
+    if not os.path.exists(SEABIOS):
+        return
+    with Disk() as d:
+        image = os.path.join(d.dir.name, "boot.img")
+        with open(image, "wb") as f:
+            f.write((LOADER.ljust(510, b"\0") + b"\x55\xaa" + LOADED).ljust(1440 << 10, b"\0"))
+        for name, words in BOOTS.items():
+            with Server("--bios", SEABIOS, *(w.replace("FILE", image) for w in words), guest=None) as s:
+                boots(s.client(), name)
+
+
+def boots(rsp, name):
+    rsp.start()
+    # There is no code at either place yet.
+    for place in 0x7c00, 0x8000:
+        equal(rsp.ask("Z0,%x,1" % place), "OK")
+    rsp.ask("c")
+    first = rsp.position()
+    equal(rsp.memory(0x7c00, len(LOADER)), LOADER, name)
+    rsp.ask("s")
+    rsp.ask("c")
+    second = rsp.position()
+    equal(rsp.memory(0x8000, len(LOADED)), LOADED, name)
+    # Who brought it: a device, or the BIOS by IN.
+    equal(rsp.ask("Z2,8003,1"), "OK")
+    rsp.ask("bc")
+    brought = rsp.position()
+    check(first < brought < second, (name, first, brought, second))
+    check(rsp.memory(0x8000, len(LOADED)) != LOADED, name)
+    rsp.ask("s")
+    check(rsp.memory(0x8002, 2) == LOADED[2:4], name)
+    equal(rsp.ask("z2,8003,1"), "OK")
+    rsp.monitor("seek %d" % brought)
+    rsp.ask("c")
+    rsp.ask("bc")
+    equal(rsp.position(), first, name)
+    rsp.ask("bs")
+    check(rsp.position() < first, name)
+    rsp.ask("s")
+    equal(rsp.position(), first, name)
+    rsp.ask("s")
+    rsp.ask("c")
+    equal(rsp.position(), second, name)
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__])

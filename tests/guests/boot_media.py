@@ -9,6 +9,7 @@ import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 1 << 20
+LINUX = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")
 EFI_NAMES = {"aarch64": "BOOTAA64.EFI", "x86_64": "BOOTX64.EFI"}
 TOOLS = ["mformat", "mcopy", "mmd", "xorriso"]
@@ -42,11 +43,12 @@ def crc(data):
     return binascii.crc32(data) & 0xffffffff
 
 
-def write_gpt(path, size, first, last, kind=ESP):
-    """A GUID partition table with one partition (UEFI 2.9, 5.3): the two copies of it, and the protective MBR."""
-    sectors = size // 512
-    entry = kind.bytes_le + uuid.UUID(int=0x1234).bytes_le + struct.pack("<QQQ", first, last, 0) + "esp".encode("utf-16-le").ljust(72, b"\0")
-    entries = entry.ljust(128 * 128, b"\0")
+def write_gpt(path, partitions):
+    """A GUID partition table (UEFI 2.9, 5.3): the two copies of it, and the protective MBR. Of partitions: kind, first and last
+    sector."""
+    sectors = os.path.getsize(path) // 512
+    entries = b"".join(kind.bytes_le + uuid.UUID(int=0x1234 + first).bytes_le + struct.pack("<QQQ", first, last, 0) + bytes(72)
+                       for kind, first, last in partitions).ljust(128 * 128, b"\0")
 
     def header(here, other, table):
         h = struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, here, other, 34, sectors - 34,
@@ -76,15 +78,20 @@ def fat(image, offset, files):
         subprocess.run(["mcopy", "-i", drive, "-", "::/" + path], input=data, check=True)
 
 
-def esp_disk(path, files, mib=8):
-    """A GPT disk whose only partition, a FAT file system from 1 MiB on, has these files."""
-    size = mib * MIB
+def esp_disk(path, files, mib=8, root=None):
+    """A GPT disk whose first partition, a FAT file system from 1 MiB on, has these files. `root`: an image that is the second,
+    from `mib` on."""
+    size = mib * MIB + (os.path.getsize(root) + MIB if root else 0)
     with open(path, "wb") as f:
         f.truncate(size)
-    first, sectors = 2048, size // 512 - 2048 - 2048
+    first, sectors = 2048, mib * MIB // 512 - 2048 - (0 if root else 2048)
     quietly("mformat", "-i", "%s@@%d" % (path, MIB), "-T", str(sectors), "-h", "16", "-s", "63", "-H", str(first), "::")
     fat(path, MIB, files)
-    write_gpt(path, size, first, first + sectors - 1)
+    partitions = [(ESP, first, first + sectors - 1)]
+    if root:
+        quietly("dd", "if=" + root, "of=" + path, "bs=1M", "seek=%d" % mib, "conv=notrunc,sparse")
+        partitions.append((LINUX, mib * MIB // 512, (mib * MIB + os.path.getsize(root)) // 512 - 1))
+    write_gpt(path, partitions)
     return path
 
 

@@ -7,7 +7,7 @@ Disks and CDs are made here (boot_media.py). On each of a UEFI's or U-Boot's dis
 hands back to firmware, which goes on with the next: so one boot goes through all controllers. The last has a Debian
 kernel, which comes to its shell: by its EFI stub, by GRUB, which is loaded from one disk after the other, or by U-Boot's
 extlinux. SeaBIOS loads a boot sector that tries INT 13h, from each controller, and CDs of every kind that El Torito has,
-isolinux, and what grub-mkrescue makes, as a CD and as a disk. With --all each controller has a kernel, and each such
+isolinux, iPXE, and what grub-mkrescue makes, as a CD and as a disk. With --all each controller has a kernel, and each such
 image, once.
 
 Exit status 77: a firmware, a tool or Debian's packages are missing.
@@ -16,6 +16,7 @@ Exit status 77: a firmware, a tool or Debian's packages are missing.
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,8 @@ EDK2 = os.environ.get("QEMU_EFI", "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd")
 OVMF, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
 UBOOT = os.environ.get("UBOOT", "/usr/lib/u-boot/qemu_arm64/u-boot.bin")
 ISOLINUX, LDLINUX = "/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32"
+IPXE = "/usr/lib/ipxe/ipxe.iso"
+SYSLINUX_MBR = "/usr/lib/syslinux/mbr/mbr.bin"
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 PATIENCE = float(os.environ.get("PATIENCE", 900))  # seconds that a hanging guest is waited for
 FAST = ("--icount", "shift=0,sleep=off")
@@ -230,6 +233,9 @@ def u_boot(program, directory, everything):
 # ---- SeaBIOS on the pc ----
 
 WELL = 5  # what the boot sector's end is to hindcast
+# What ends in the same way, and has syslinux start it.
+END_SECTOR = b"\xb0\x02\xe6\xf4\xf4".ljust(510, b"\0") + b"\x55\xaa"
+END_CONFIG = b"SERIAL 0 115200\nDEFAULT end\nPROMPT 0\nLABEL end\n KERNEL end.bs\n"
 
 PLACES = {
     **{way: plugged([(way, "IMAGE")]) for way in (*PCI, "ahci") if way != "behind-bridge"},
@@ -263,7 +269,28 @@ def seabios(program, directory, everything):
         status, text = run(program, "--bios", SEABIOS, *placed(words, image))
         services = r"drive 0[01] chs well" if "floppy" in way else r"drive 80 lba chs well"
         check("SeaBIOS boots from %s, and its disk services work" % way, status == WELL and re.search(services, text), (status, text[-600:]))
+    syslinux(program, directory, everything)
     return True
+
+
+def syslinux(program, directory, everything):
+    """From a FAT file system in the active partition of a disk."""
+    if not os.access(SYSLINUX_MBR, os.R_OK) or not shutil.which("syslinux"):
+        print("no syslinux: it is not tried")
+        return
+    image = os.path.join(directory, "syslinux.img")
+    with open(SYSLINUX_MBR, "rb") as f:
+        mbr = f.read().ljust(446, b"\0") + struct.pack("<BBBBBBBBII", 0x80, 254, 255, 255, 6, 254, 255, 255, 2048, 14 * 2048) + bytes(48)
+    with open(image, "wb") as f:
+        f.write(mbr + b"\x55\xaa")
+        f.truncate(15 << 20)
+    media.quietly("mformat", "-i", image + "@@1M", "-T", str(14 * 2048), "-h", "16", "-s", "63", "-H", "2048", "::")
+    media.fat(image, 1 << 20, {"end.bs": END_SECTOR, "syslinux.cfg": END_CONFIG})
+    media.quietly("syslinux", "--install", "--offset", str(1 << 20), image)
+    for way in PLACES if everything else ("ide-0", "nvme"):
+        if "floppy" not in way:
+            status, text = run(program, "--bios", SEABIOS, *placed(PLACES[way], image))
+            check("SeaBIOS boots syslinux from a disk on %s" % way, status == WELL and "SYSLINUX" in text, (status, text[-600:]))
 
 
 # ---- CDs ----
@@ -300,6 +327,7 @@ def cds(program, directory, everything):
             status, text = run(program, "--bios", SEABIOS, *placed(words, image), "--boot", "d")
             check("SeaBIOS boots a CD with %s on %s" % (kind, place), status == WELL and re.search(pattern, text), (status, text[-600:]))
     isolinux(program, directory, everything)
+    ipxe(program)
     hybrids(program, directory, everything)
     return True
 
@@ -309,14 +337,25 @@ def isolinux(program, directory, everything):
         print("no isolinux: it is not tried")
         return
     with open(ISOLINUX, "rb") as f, open(LDLINUX, "rb") as modules:
-        files = [("end.bs", b"\xb0\x02\xe6\xf4\xf4".ljust(510, b"\0") + b"\x55\xaa"), ("ldlinux.c32", modules.read()),
-                 ("isolinux.cfg", b"SERIAL 0 115200\nDEFAULT end\nPROMPT 0\nLABEL end\n KERNEL end.bs\n")]
+        files = [("end.bs", END_SECTOR), ("ldlinux.c32", modules.read()), ("isolinux.cfg", END_CONFIG)]
         image = media.el_torito(os.path.join(directory, "isolinux.iso"), f.read(), directory, "-no-emul-boot", "-boot-load-size", "4",
                                 "-boot-info-table", files=files)
     for place, words in CD_PLACES.items():
         if everything or place in ("ide", "virtio-scsi"):
             status, text = run(program, "--bios", SEABIOS, *placed(words, image), "--boot", "d")
             check("SeaBIOS boots isolinux from a CD on %s" % place, status == WELL and "ISOLINUX" in text, (status, text[-600:]))
+
+
+def ipxe(program):
+    """Its CD, which ISOLINUX starts."""
+    if not os.access(IPXE, os.R_OK):
+        print("no iPXE: it is not tried")
+        return
+    guest = fw.Guest(program, "--bios", SEABIOS, "--vga", "none", *FAST, *placed(CD_PLACES["ahci"], IPXE))
+    guest.rsp.send("c")
+    guest.expect(rb"iPXE initialising devices")
+    check("SeaBIOS boots iPXE's CD", True)
+    guest.close()
 
 
 def hybrids(program, directory, everything):

@@ -179,7 +179,7 @@ def find_modules(directory):
 def make_initrd(tmp, root, version, drivers, name, text=None, also=("ext4",)):
     modules = find_modules("%s/lib/modules/%s" % (root, version))
     order = []
-    for module in SILENT + drivers + list(also):
+    for module in [m for m in SILENT if m in modules] + drivers + list(also):
         order += needs(modules, module)
     order = list(dict.fromkeys(order))
     copies = []
