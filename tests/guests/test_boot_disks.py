@@ -241,6 +241,7 @@ PLACES = {
     **{way: plugged([(way, "IMAGE")]) for way in (*PCI, "ahci") if way != "behind-bridge"},
     "ide-0": ["-hda", "IMAGE"], "ide-1": ["-hdb", "IMAGE"], "ide-2": ["-hdc", "IMAGE"], "ide-3": ["-hdd", "IMAGE"],
     "sd": ["--device", "sdhci-pci", "--drive", "if=none,id=d,file=IMAGE", "--device", "sd-card,drive=d,bootindex=0"],
+    "usb": ["--device", "piix3-usb-uhci", "--drive", "if=none,id=d,file=IMAGE", "--device", "usb-storage,drive=d,bootindex=0"],
     "floppy": ["-fda", "IMAGE"],
     "floppy-b": ["--drive", "if=none,id=d,file=IMAGE", "--device", "floppy,unit=0,drive=d,bootindex=0"],
 }

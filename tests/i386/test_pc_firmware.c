@@ -429,14 +429,15 @@ static const char *order_read(void)
 START_TEST(places_to_boot_from_are_told_in_qemus_words_by_bootindex)
 {
     const struct machine_parts parts = {
-        .drives = {DISK("a"), DISK("b"), DISK("c"), DISK("d"), FLOPPY("e"), CDROM("f"), DISK("g"), CDROM("h"), DISK("i")},
-        .ndrives = 9,
+        .drives = {DISK("a"), DISK("b"), DISK("c"), DISK("d"), FLOPPY("e"), CDROM("f"), DISK("g"), CDROM("h"), DISK("i"), DISK("j")},
+        .ndrives = 10,
         .devices = {"virtio-blk-pci,drive=a,addr=4,bootindex=1", "ide-hd,bus=ide.1,unit=1,drive=b,bootindex=2",
                     "nvme,drive=c,addr=5,bootindex=30", "virtio-scsi-pci,id=s,addr=6", "scsi-hd,bus=s.0,scsi-id=3,drive=d,bootindex=0",
                     "e1000,addr=7,bootindex=6", "floppy,drive=e,bootindex=7", "ich9-ahci,id=x,addr=8",
                     "ide-cd,bus=x.2,drive=f,bootindex=9", "pci-bridge,id=y,addr=b.1", "nvme,bus=y,addr=3,drive=g,bootindex=10",
-                    "ide-cd,bus=ide.0,drive=h,bootindex=4294967294", "virtio-blk-pci,drive=i"},
-        .ndevices = 13, .boot_strict = true};
+                    "ide-cd,bus=ide.0,drive=h,bootindex=4294967294", "virtio-blk-pci,drive=i",
+                    "piix3-usb-uhci,id=u,addr=c.2", "usb-hub,bus=u.0,port=2", "usb-storage,bus=u.0,port=2.3,drive=j,bootindex=11"},
+        .ndevices = 16, .boot_strict = true};
 
     ck_assert_msg(plug_in(&parts), "%s", err.text);
     ck_assert_str_eq(order_read(),
@@ -447,6 +448,7 @@ START_TEST(places_to_boot_from_are_told_in_qemus_words_by_bootindex)
                      "/pci@i0cf8/isa@1/fdc@03f0/floppy@0\n"
                      "/pci@i0cf8/pci8086,2922@8/drive@2/disk@0\n"
                      "/pci@i0cf8/pci-bridge@b,1/pci1b36,0010@3/namespace@1,0\n"
+                     "/pci@i0cf8/usb@c,2/hub@2/storage@3/channel@0/disk@0,0\n"
                      "/pci@i0cf8/pci1b36,0010@5/namespace@1,0\n"
                      "/pci@i0cf8/ide@1,1/drive@0/disk@0\n"
                      "HALT");

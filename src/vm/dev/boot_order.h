@@ -7,6 +7,7 @@
  *   /pci@i0cf8/scsi@SLOT/disk@0,0                      /pci@i0cf8/scsi@SLOT/channel@0/disk@ID,LUN
  *   /pci@i0cf8/pci1b36,0010@SLOT/namespace@1,0         /pci@i0cf8/ethernet@SLOT/ethernet-phy@0
  *   /pci@i0cf8/isa@1/fdc@03f0/floppy@N                 /virtio-mmio@ADDRESS/disk@0,0
+ *   /pci@i0cf8/usb@SLOT/storage@PORT/channel@0/disk@0,0
  *
  * First come the places with a bootindex, by it; then, for each letter of --boot order=, the others of that kind.
  *

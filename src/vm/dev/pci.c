@@ -599,6 +599,21 @@ void pci_firmware_path(const struct pci_function *f, char *path, size_t size)
     snprintf(path + len, size - len, "/%s@%x%s", name ? name : by_number, PCI_SLOT(f->devfn), function);
 }
 
+bool pci_device_path(const struct pci_bus *root, const struct device *dev, char *path, size_t size)
+{
+    for (unsigned i = 0; i < root->nfunctions; i++) {
+        const struct pci_function *f = root->functions[i];
+
+        if (f->dev == dev) {
+            pci_firmware_path(f, path, size);
+            return true;
+        }
+        if (f->secondary && pci_device_path(f->secondary, dev, path, size))
+            return true;
+    }
+    return false;
+}
+
 void pci_describe(const struct pci_bus *root, struct buffer *b)
 {
     for (unsigned i = 0; i < root->nfunctions; i++) {

@@ -204,6 +204,8 @@ void pci_assign(struct pci_bus *root, uint32_t io, uint32_t memory, uint32_t mem
 struct buffer;
 /* The Open Firmware path of a function, as QEMU makes it: "/pci@i0cf8/pci-bridge@3/scsi@4". A piece too long is cut off. */
 void pci_firmware_path(const struct pci_function *f, char *path, size_t size);
+/* The same of the function that device `dev` is, on `root` or behind its bridges. False: there is none. */
+bool pci_device_path(const struct pci_bus *root, const struct device *dev, char *path, size_t size);
 /* For `monitor info pci`. */
 void pci_describe(const struct pci_bus *root, struct buffer *b);
 

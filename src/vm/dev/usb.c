@@ -14,6 +14,7 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "vm/dev/pci.h"
 #include "vm/machine.h"
 
 /* Where a control transfer is. */
@@ -665,6 +666,25 @@ static enum usb_speed fastest(unsigned speeds)
     while (s != USB_LOW && !(speeds >> s & 1u))
         s--;
     return s;
+}
+
+static void hubs_path(const struct usb_device *hub, char *path, size_t size)
+{
+    size_t len;
+
+    if (!hub)
+        return;
+    hubs_path(hub->port->hub, path, size);
+    len = strlen(path);
+    snprintf(path + len, size - len, "/hub@%x", hub->port->n + 1);
+}
+
+bool usb_firmware_path(const struct usb_device *d, const struct sockets *s, char *path, size_t size)
+{
+    if (!s->pci || !pci_device_path(s->pci, d->port->bus->dev, path, size))
+        return false;
+    hubs_path(d->port->hub, path, size);
+    return true;
 }
 
 int usb_plug(struct usb_device *d, struct sockets *s, struct device *dev, const struct usb_class *class,

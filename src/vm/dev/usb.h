@@ -169,6 +169,9 @@ bool usb_toggle(const struct usb_device *d, enum usb_pid pid, unsigned endpoint)
 void usb_bus_reset(struct usb_device *d);
 /* Packets are at most so long (USB 2.0, 5.5 to 5.8); 0: there is no such endpoint. `address` has the direction in bit 7. */
 unsigned usb_packet_size(const struct usb_device *d, unsigned address);
+/* The Open Firmware path of the device's place, as QEMU makes it, without the device: "/pci@i0cf8/usb@4/hub@2". False: its controller is
+ * no PCI function. */
+bool usb_firmware_path(const struct usb_device *d, const struct sockets *s, char *path, size_t size);
 /* For `monitor info usb`: all that is plugged into the machine's buses. */
 void usb_describe(const struct machine *m, struct buffer *out);
 

@@ -440,6 +440,7 @@ int usb_storage_plug(struct sockets *s, const char *name, uint8_t devfn, struct 
 {
     struct device *dev = machine_add_owned_device(s->machine, &ops, name, sizeof(struct storage));
     struct storage *st = dev->wiring;
+    char path[BOOT_PATH_BYTES];
 
     (void)devfn;
     st->drive = d;
@@ -447,5 +448,7 @@ int usb_storage_plug(struct sockets *s, const char *name, uint8_t devfn, struct 
     if (usb_plug(&st->usb, s, dev, &storage_class, props, err) < 0)
         return err->code;
     d->wiring = dev;
+    if (usb_firmware_path(&st->usb, s, path, sizeof(path)))
+        parts_boots(s, parts_drive_kind(d), path, "/storage@%x/channel@0/disk@0,0", st->usb.port->n + 1);
     return 0;
 }
