@@ -113,6 +113,7 @@ void clusters_finish(struct clusters *t)
 {
     free(t->list);
     free(t->slots);
+    free(t->last);
     *t = (struct clusters){.count = 0};
 }
 
@@ -179,6 +180,16 @@ static int read_first(struct timeline *tl, const struct drive *d, uint64_t numbe
     return r < 0 ? -r : 0;
 }
 
+/* `whole` is what cluster `number` was found to hold. */
+static void keep_last(struct clusters *t, const struct drive *d, uint64_t number, const uint8_t *whole)
+{
+    if (!t->last)
+        t->last = xmalloc(DRIVE_CLUSTER);
+    memcpy(t->last, whole, drive_cluster_bytes(d, number));
+    t->last_number = number;
+    t->last_drive = d->index;
+}
+
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     struct timeline *tl = ctx;
@@ -192,6 +203,10 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     c = known(tl, d->index, number, here);
     if (c && c->error)
         return (int)c->error;
+    if (c && c->verified && tl->clusters.last && tl->clusters.last_number == number && tl->clusters.last_drive == d->index) {
+        memcpy(buf, tl->clusters.last + (offset & (DRIVE_CLUSTER - 1)), len);
+        return 0;
+    }
     if (c && c->verified) {
         r = ask_host(tl, d, offset, buf, len);
         return r == 0 ? 0 : lost(tl, d, here, number, why_lost(r), buf, len);
@@ -199,6 +214,8 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     if (!c && (here < tl->edge || !tl->cfg.live))
         return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);
     r = c ? verify(tl, d, c, here, whole) : read_first(tl, d, number, here, whole);
+    if (r == 0 && (!c || c->verified))
+        keep_last(&tl->clusters, d, number, whole);
     memcpy(buf, whole + (offset & (DRIVE_CLUSTER - 1)), len);
     return r;
 }

@@ -187,6 +187,9 @@ struct clusters {
     uint32_t count, nslots;   /* a power of two, of both arrays */
     uint32_t *slots;          /* by hash: index of the newest, chained by cluster.next */
     uint64_t seen;            /* events of the log that are in it */
+    uint8_t *last;            /* the bytes of the one that was read and compared last: requests go through them in pieces; NULL: none */
+    uint64_t last_number;
+    unsigned last_drive;
 };
 
 /* What is a history's own: in the timeline while it is in use, else here. */

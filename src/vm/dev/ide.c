@@ -221,29 +221,31 @@ static uint32_t move(const struct port *p, struct prd *prd, void *bytes, uint32_
     return done;
 }
 
-/* Move what is left of a read or write at byte `*at` of the drive, `*left` bytes, sector by sector. Stops short when the
+/* Move what is left of a read or write at byte `*at` of the drive, `*left` bytes, of whole sectors. Stops short when the
  * table ends; false: the drive failed, with *status. */
 static bool move_sectors(const struct port *p, struct prd *prd, bool to_memory, uint64_t *at, uint64_t *left,
                          enum drive_status *status)
 {
     struct drive *d = drive_of(p);
-    uint8_t sector[2048];
+    uint8_t piece[PAGE_SIZE];
     uint32_t size = ata_is_packet(d) ? 2048 : ATA_SECTOR;
 
     *status = DRIVE_OK;
     while (*left) {
+        uint64_t wanted = *left < sizeof(piece) ? *left : sizeof(piece), good = wanted, moved;
+
         if (to_memory)
-            *status = drive_read(d, *at, sector, size, NULL);
-        if (*status != DRIVE_OK)
-            return false;
-        if (move(p, prd, sector, size, to_memory) < size)
+            *status = drive_read(d, *at, piece, wanted, &good);
+        moved = move(p, prd, piece, (uint32_t)good, to_memory) / size * size;
+        wanted = moved;
+        if (!to_memory && moved)
+            *status = drive_write(d, *at, piece, moved, &wanted);
+        *at += wanted;
+        *left -= wanted;
+        if (moved < good && *status == DRIVE_OK)
             return true;
-        if (!to_memory)
-            *status = drive_write(d, *at, sector, size, NULL);
         if (*status != DRIVE_OK)
-            return false;
-        *at += size;
-        *left -= size;
+            return to_memory && moved < good; /* the table ended before the bad sector: it is not the drive's error yet */
     }
     return true;
 }
