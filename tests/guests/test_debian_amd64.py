@@ -68,11 +68,12 @@ def main():
             version = open("%s/amd64/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
             kernel = "%s/boot/vmlinuz-%s" % (root, version)
             guest, table = debian.boot(program, kernel, initrd, kind, ["--cpu", cpu] if cpu else [],
-                                       ["do_timer", "do_sys_openat2", "ksys_read", "kernel_clone"], flavour)
+                                       ["do_timer", "do_sys_openat2", "ksys_read", "kernel_clone", "wake_up_new_task"], flavour)
             debian.stepping(guest, kind)
             debian.seeking(guest, kind)
             debian.breakpoints(guest, table, kind)
             debian.watchpoints(guest, table, kind)
+            debian.queries(guest, table, kind)
             debian.history_edges(guest, kind)
             debian.power_off(guest, kind)
             guest.close()

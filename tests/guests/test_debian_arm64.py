@@ -78,8 +78,8 @@ def boot(program, machine, kernel, initrd, name):
     guest.type("echo sum-$((6*7)); uname -m\n")
     after, match = guest.wait_console(rb"sum-42\r+\n(\S+)\r", start=after)
     check("%s: commands typed there work" % name, match.group(1) == b"aarch64", match.group(1))
-    table = symbols(guest, ["round_jiffies_relative", "ksys_read"])
-    check("%s: the guest names its symbols" % name, len(table) == 2, table)
+    table = symbols(guest, ["round_jiffies_relative", "ksys_read", "wake_up_new_task"])
+    check("%s: the guest names its symbols" % name, len(table) == 3, table)
     stop = common.stop_guest(guest)
     check("%s: Ctrl-C stops the running guest" % name, stop.startswith("T"), stop)
     return guest, table
@@ -144,6 +144,7 @@ def main():
                 common.seeking(guest, name)
                 breakpoints(guest, table, name)
                 watchpoints(guest, table, name)
+                common.queries(guest, table, name)
                 common.history_edges(guest, name)
                 common.power_off(guest, name)
                 guest.close()

@@ -10,6 +10,7 @@ directions with a real gdb; equal hashes on every way to a position.
 Exit status 77: the packages cannot be fetched here.
 """
 
+import json
 import os
 import re
 import shutil
@@ -143,7 +144,7 @@ def stop_guest(guest):
     return guest.rsp.wait()
 
 
-def boot(program, kernel, initrd, flavour, extra=(), names=("get_jiffies_64", "do_sys_openat2", "ksys_read", "kernel_clone"),
+def boot(program, kernel, initrd, flavour, extra=(), names=("get_jiffies_64", "do_sys_openat2", "ksys_read", "kernel_clone", "wake_up_new_task"),
          release=None):
     """Up to the shell: the guest, and addresses of kernel functions. `release`: part of what `uname -r` says."""
     guest = Guest(program, kernel, initrd, extra)
@@ -155,7 +156,7 @@ def boot(program, kernel, initrd, flavour, extra=(), names=("get_jiffies_64", "d
     after, match = guest.wait_console(rb"sum-42\r+\n(\S+)\r", start=after)
     check("%s: commands typed there work" % flavour, (release or flavour).encode() in match.group(1), match.group(1))
     table = symbols(guest, names)
-    check("%s: the guest names its symbols" % flavour, len(table) == 4, table)
+    check("%s: the guest names its symbols" % flavour, len(table) == len(names), table)
     stop = stop_guest(guest)
     check("%s: Ctrl-C stops the running guest" % flavour, stop.startswith("T"), stop)
     return guest, table
@@ -234,10 +235,7 @@ def watchpoints(guest, table, flavour):
     variable = jiffies(guest, table)
     check("%s: get_jiffies_64 shows where jiffies are" % flavour, variable is not None)
     guest.type("sleep 1\n")
-    for _ in range(1000): # while it stands where the page tables of a process are without the kernel's data
-        if guest.rsp.ask("m%x,4" % variable)[:1] != "E":
-            break
-        guest.rsp.ask("s")
+    reach(guest.rsp, variable)
     guest.rsp.close()
     out = gdb(guest.port, ["watch *(unsigned *)0x%x" % variable, "continue", "monitor when", "continue", "monitor when",
                            "reverse-continue", "monitor when", "reverse-continue", "monitor when",
@@ -247,6 +245,70 @@ def watchpoints(guest, table, flavour):
           len(pairs) >= 2 and all(b == a + 1 for a, b in pairs[:2]), out[-1500:])
     check("%s: and backwards" % flavour, len(pairs) >= 4 and all(a == b + 1 for a, b in pairs[2:4]), pairs)
     guest.connect()
+
+
+def ask(rsp, query):
+    """Answers to a query, and what its last line says."""
+    lines = [json.loads(line) for line in rsp.monitor(query + " --json").splitlines()]
+    return lines[:-1], lines[-1]
+
+
+def is_rising(numbers):
+    return all(a < b for a, b in zip(numbers, numbers[1:]))
+
+
+def reach(rsp, address):
+    """Step to where `address` is mapped: not where the page tables of a process are without the kernel's data."""
+    for _ in range(1000):
+        if rsp.ask("m%x,4" % address)[:1] != "E":
+            break
+        rsp.ask("s")
+
+
+def queries(guest, table, flavour, words=""):
+    """All tasks that were ever made, by the calls that started them, and all writers of the state of one of them."""
+    rsp = guest.rsp
+    function = table["wake_up_new_task"]
+    reach(rsp, function)
+    here = rsp.position()
+    began = time.monotonic()
+    calls, end = ask(rsp, "calls 0x%x%s to %d" % (function, words, here))
+    calls_seconds = time.monotonic() - began
+    at = [call["position"] for call in calls]
+    check("%s: all calls of a kernel function, in order" % flavour, end["end"] == "all" and len(calls) > 20 and is_rising(at), end)
+    check("%s: each of them returns" % flavour,
+          all(call["returned"] != "no" and call["returned"] > call["position"] for call in calls), calls)
+    rsp.ask("Z0,%x,4" % function)
+    found = []
+    for _ in range(8):
+        rsp.ask("bc")
+        found.insert(0, rsp.position())
+    rsp.ask("z0,%x,4" % function)
+    check("%s: the last of them are where reverse-continue stops" % flavour, found == at[-8:], (found, at[-8:]))
+    call = calls[-1]
+    task = int(call["arg0"], 16)
+    writes, _ = ask(rsp, "writes 0x%x 96 from %d to %d" % (task, call["position"], call["returned"]))
+    # Its first act is to make the task runnable: __state = 0.
+    state = next((int(w["address"], 16) for w in writes if w["length"] == 4 and int(w["new"], 16) == 0), None)
+    check("%s: a call's writes show where a task's state is" % flavour, state is not None, writes)
+    began = time.monotonic()
+    writes, end = ask(rsp, "writes 0x%x 4" % state)
+    seconds = time.monotonic() - began
+    check("%s: all writers of a task's state" % flavour,
+          end["end"] == "all" and len(writes) > 2 and is_rising([w["position"] for w in writes]), end)
+    check("%s: each finds what the one before it left" % flavour,
+          writes[0]["old"] == "0x0" and all(a["new"] == b["old"] for a, b in zip(writes, writes[1:])), writes)
+    newest, _ = ask(rsp, "writes 0x%x 4 newest first limit 5" % state)
+    check("%s: newest first is the same the other way round" % flavour, newest == writes[-1:-6:-1], newest)
+    rsp.ask("Z2,%x,4" % state)
+    rsp.monitor("seek end")
+    rsp.ask("c")
+    rsp.ask("bc")
+    rsp.ask("z2,%x,4" % state)
+    check("%s: the last is where reverse-continue stops" % flavour, rsp.position() - writes[-1]["position"] in (0, 1),
+          (rsp.position(), writes[-1]))
+    print("       %s: %d calls in %.1f s, %d writers in %.1f s; %s" % (flavour, len(calls), calls_seconds, len(writes), seconds,
+          re.search(r"host time running [0-9.]+ s", rsp.monitor("info replay")).group(0)), flush=True)
 
 
 def history_edges(guest, flavour):
@@ -307,6 +369,7 @@ def main():
             seeking(guest, flavour)
             breakpoints(guest, table, flavour)
             watchpoints(guest, table, flavour)
+            queries(guest, table, flavour, " regparm")
             history_edges(guest, flavour)
             power_off(guest, flavour)
             guest.close()
