@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What a disk's controller does to memory, and what is done to a disk, is seen: by watchpoints in both directions, by
 `last` and `last-disk`, by breakpoints on code that came from the disk."""
+import json
 import os
 import subprocess
 import sys
@@ -205,6 +206,35 @@ def claim_watchpoints_for_reading_see_dma_reads():
         rsp.ask("c")
         rsp.ask("bc")
         contains(rsp.console, r"the watched bytes at 0x%x are read by ide" % (CODE + 300))
+
+
+def asked(rsp, query):
+    return [json.loads(line) for line in rsp.monitor(query + " --json").splitlines()]
+
+
+def claim_queries_tell_what_the_device_did_live_and_of_a_recording():
+    with Disk() as d:
+        with d.server() as s:
+            rsp = s.client()
+            end = to_the_end(rsp)
+            equal(rsp.ask("Z2,%x,1" % (CODE + 1)), "OK")
+            back, _ = both_ways(rsp, end, "watch:")
+            equal(rsp.ask("z2,%x,1" % (CODE + 1)), "OK")
+            live = asked(rsp, "writes phys:%#x 1" % (CODE + 1))
+            equal([a["position"] for a in live[:-1]], back)
+            equal([(a["by"], a["old"], a["new"]) for a in live[:-1]], [("ide", "0x1", "0x2"), ("ide", "0x2", "0x3")])
+            both = asked(rsp, "accesses phys:%#x 1" % (CODE + 300))
+            equal([a["kind"] for a in both[:-1]], ["write", "write", "read"])
+            equal({a["by"] for a in both[:-1]}, {"ide"})
+            equal(asked(rsp, "accesses phys:%#x 1 newest first threads 1" % (CODE + 300))[:-1], both[-2::-1])
+        recording = os.path.join(d.dir.name, "r.hcrec")
+        got, text = run(FEW, "--run", "--listen", "none", "--serial", "none", "--drive", "file=%s,if=ide,id=d0" % d.raw,
+                        "--record", recording)
+        equal(got, SUM, text)
+        with Server("--replay", recording, guest=None) as s:
+            rsp = s.client()
+            equal(asked(rsp, "writes phys:%#x 1" % (CODE + 1))[:-1], live[:-1])
+            equal(asked(rsp, "accesses phys:%#x 1" % (CODE + 300))[:-1], both[:-1])
 
 
 def refused(rsp, command, pattern):

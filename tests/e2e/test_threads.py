@@ -1,5 +1,6 @@
 """A gdb thread is a CPU: a real gdb on a guest of two, both ways."""
 import atexit
+import json
 import os
 import re
 import shutil
@@ -192,6 +193,33 @@ def claim_a_hit_says_whose_it_is_and_each_thread_has_its_own_registers():
     contains(after, r'^\* 2 +Thread 2 "CPU#1"')
     contains(after, r"^\$1 = 1$")
     equal(len(re.findall(r'^Thread 2 "CPU#1" hit Hardware watchpoint 2', after, re.M)), 2, after)
+
+
+def claim_queries_say_whose_each_answer_is():
+    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+        rsp = s.client()
+        rsp.monitor("replay_break 30000")
+        rsp.ask("c")
+        rsp.monitor("replay_delete_break")
+        for name, cpu in ("counter", 0), ("counter2", 1):
+            def asked(words):
+                return [json.loads(line) for line in
+                        rsp.monitor("writes %#x 8 --json %s" % (address_of(name), words)).splitlines()][:-1]
+            answers = asked("to 30000")
+            rsp.monitor("seek start")
+            rsp.ask("c")
+            rsp.ask("Z2,%x,8" % address_of(name))
+            stops = []
+            while len(stops) < min(len(answers), 60):
+                rsp.ask("c")
+                stops.append(rsp.position())
+            rsp.ask("z2,%x,8" % address_of(name))
+            equal([a["position"] for a in answers][:60], stops)
+            check(len(answers) > 50, len(answers))
+            equal({a["cpu"] for a in answers}, {cpu})
+            equal([int(a["new"], 16) for a in answers], list(range(1, len(answers) + 1)))
+            equal(asked("to 30000 newest first threads 1"), answers[::-1])
+            equal(asked("to 30000 if $x1 % 2 == 0"), answers[1::2])
 
 
 def claim_a_step_of_one_thread_and_back_is_symmetric_in_its_own_count():
