@@ -220,7 +220,7 @@ TAKER(take_smbios)
 
 TAKER(take_gdb_arch)
 {
-    static const char *const names[] = {"i386", "x86-64", NULL};
+    static const char *const names[] = {"i386", "x86-64", "i8086", NULL};
     unsigned n;
 
     o->gdb_arch = arg;
@@ -734,7 +734,7 @@ const struct option_row option_table[] = {
 
     {"listen", NULL, "WHERE", SECTION_DEBUGGER, 0, take_listen, 0,
      "[HOST:]PORT or unix:PATH (default " OPTIONS_LISTEN_DEFAULT "), or none"},
-    {"gdb-arch", NULL, "i386|x86-64", SECTION_DEBUGGER, MACHINE, take_gdb_arch, 0,
+    {"gdb-arch", NULL, "i386|x86-64|i8086", SECTION_DEBUGGER, MACHINE, take_gdb_arch, 0,
      "pc: the registers and architecture that a debugger sees (default: the CPU's)"},
     {"s", NULL, NULL, SECTION_DEBUGGER, 0, take_s, 0, "--listen " OPTIONS_LISTEN_DEFAULT},
     {"gdb", NULL, "stdio", SECTION_DEBUGGER, 0, take_gdb, 0,

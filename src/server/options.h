@@ -96,7 +96,7 @@ struct options {
     struct option_net net;
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
-    const char *gdb_arch;       /* PC: "i386", "x86-64", or NULL: the CPU's */
+    const char *gdb_arch;       /* PC: "i386", "x86-64", "i8086", or NULL: the CPU's */
     bool semihosting;           /* virt */
     const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
     char *semihost_args;        /* words of its command line, space between; NULL: kernel and append */

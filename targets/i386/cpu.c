@@ -480,7 +480,9 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     return c;
 }
 
-void i386_show_32(struct i386_cpu *c)
+void i386_show_32(struct i386_cpu *c, bool real)
 {
-    c->u.cpu.ops = &ops;
+    c->ops_16 = ops;
+    c->ops_16.arch = "i8086";
+    c->u.cpu.ops = real ? &c->ops_16 : &ops;
 }

@@ -261,6 +261,7 @@ struct i386_cpu {
     uint8_t threads, cores;    /* of a core, of a package; 0 is as good as 1 */
     struct cpu_ops ops_64;     /* u.cpu.ops of a model with long mode, */
     struct reg_desc regs_64[I386_NREGS_64 + 16]; /* and its registers */
+    struct cpu_ops ops_16;     /* u.cpu.ops of one that is shown as an i8086 */
     enum i386_smram smram;     /* derived: what the board shows in system management mode */
     uint64_t block_mode;       /* derived: i386_block_mode() (lower.h), the `mode` of block keys;
                                 * refreshed by i386_mode_changed() */
@@ -310,8 +311,9 @@ static inline struct i386_cpu *i386_of(struct ucpu *u)
 }
 
 struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model);
-/* Show a debugger the registers of an i386, on a model with long mode too: for 16- and 32-bit code. */
-void i386_show_32(struct i386_cpu *c);
+/* Show a debugger the registers of an i386, on a model with long mode too: for 16- and 32-bit code. With `real`, as gdb's
+ * i8086, which has the same registers and takes code for that of 16 bits. */
+void i386_show_32(struct i386_cpu *c, bool real);
 
 /* Lines into the CPU, for the board. */
 void i386_set_intr(void *cpu, unsigned n, bool level); /* INTR pin; fits struct line */

@@ -44,7 +44,7 @@ struct pc_config {
     const char *cpu_model;     /* i386_model_find() */
     struct cpu_topology topology;
     struct schedule schedule;  /* quantum 0: the usual one */
-    const char *gdb_arch;      /* what a debugger sees: "i386", "x86-64", NULL: as the model */
+    const char *gdb_arch;      /* what a debugger sees: "i386", "x86-64", "i8086", NULL: as the model */
     struct boot_image kernel;
     const struct boot_image *modules; /* Linux: the first is the initrd; Multiboot: the modules */
     unsigned nmodules;

@@ -783,8 +783,8 @@ static void create_cpus(struct pc *pc)
         c->core_bits = (uint8_t)id_bits(t->cores);
         c->threads = (uint8_t)t->threads;
         c->cores = (uint8_t)t->cores;
-        if (pc->config.gdb_arch && !strcmp(pc->config.gdb_arch, "i386"))
-            i386_show_32(c);
+        if (pc->config.gdb_arch && strcmp(pc->config.gdb_arch, "x86-64") != 0)
+            i386_show_32(c, !strcmp(pc->config.gdb_arch, "i8086"));
     }
     pc->cpu = nth_cpu(pc, 0);
 }
