@@ -13,12 +13,14 @@ from measure import HERE, TOP, BenchError, Child, attach, free_port, rspclient
 GUEST = os.path.join(HERE, "guest")
 LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "pages", "apart", "scattered", "dirty", "recurse", "indirect", "fp", "simd", "atomics"]
 
-# What a loop needs besides: of the compiler, and the CPU that has it.
-SPECIAL = {"avx": {"cc": ["-mavx2", "-mfma"], "hindcast": ["--cpu", "max32"], "qemu": ["-cpu", "max"]}}
+# What a loop needs besides of the compiler, and a CPU that has it: QEMU's "max", the target's own of that kind.
+SPECIAL = {"avx": {"cc": ["-mavx2", "-mfma"], "qemu": ["-cpu", "max"]},
+           "strings": {"cc": ["-msse4.2"], "qemu": ["-cpu", "max"]}}
 
 TARGETS = {
     "i386": {
         "loops": LOOPS + ["avx"],
+        "max": "max32",
         "cc": ["gcc", "-m32", "-march=i686", "-msse", "-fcf-protection=none"],
         "cc-package": "gcc-multilib",
         "debian": "i386",
@@ -29,7 +31,8 @@ TARGETS = {
         "qemu-package": "qemu-system-x86",
     },
     "x86_64": {
-        "loops": LOOPS,
+        "loops": LOOPS + ["x87", "avx", "strings"],
+        "max": "max",
         "cc": ["gcc", "-m64", "-mno-red-zone", "-fcf-protection=none", "-Wl,--no-warn-rwx-segments"],
         "cc-package": "gcc",
         "debian": "amd64",
@@ -109,7 +112,7 @@ class Target:
 
     def hindcast_bare(self, elf, more=()):
         return self.hindcast + ["--memory", "64M", "--serial", "none", "--kernel", elf] + \
-            self.special[elf].get("hindcast", []) + list(more)
+            (["--cpu", self.max] if self.special[elf] else []) + list(more)
 
     def hindcast_linux(self, guest, more=()):
         return self.hindcast + ["--memory", "256M", "--serial", "stdio", "--icount", "shift=0", "--append",

@@ -186,6 +186,50 @@ WORKLOAD fp(void)
     fsink = sum;
 }
 
+#ifdef __x86_64__
+/* Floating point of 80 bits, and x87's transcendental functions. */
+WORKLOAD x87(void)
+{
+    long double x = 0.5L, sum = 0;
+
+    for (uint32_t i = 1; i <= 4000000 / SCALE; i++) {
+        x = x * 3.5L * (1.0L - x) + 0.001L;
+        sum += x / (long double)i;
+        if (!(i & 15)) {
+            long double s = x;
+
+            __asm__("fsin" : "+t"(s));
+            sum += s;
+        }
+    }
+    fsink = (double)sum;
+}
+#endif
+
+#ifdef __SSE4_2__
+/* The length of strings, 16 bytes at once (PCMPISTRI). */
+WORKLOAD strings(void)
+{
+    typedef char v16 __attribute__((vector_size(16)));
+    const v16 not_zero = {1, -1};
+    char *text = (char *)buf;
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < BUF_BYTES; i++)
+        text[i] = i % 1000 == 999 ? 0 : 'a';
+    for (uint32_t round = 0; round < 30 / SCALE + 1; round++)
+        for (uint32_t at = 0; at + 1008 < BUF_BYTES; at += 1000) {
+            uint32_t i = 0;
+
+            while (!__builtin_ia32_pcmpistric128(not_zero, *(const v16 __attribute__((aligned(1), may_alias)) *)(text + at + i), 0x14) &&
+                   i < 976)
+                i += 16;
+            sum += i;
+        }
+    sink = sum;
+}
+#endif
+
 /* Four floats at once (SSE, Advanced SIMD). */
 WORKLOAD simd(void)
 {

@@ -1,4 +1,4 @@
-/* PVH note and entry of the benchmark guest in 64 bits on a PC: long mode with SSE on, bench_main(), out by the
+/* PVH note and entry of the benchmark guest in 64 bits on a PC: long mode with SSE on, and AVX if it is built for that, bench_main(), out by the
  * debug-exit port. */
     .section .note.Xen, "a", @note
     .align 4
@@ -24,7 +24,16 @@ _start:
     movl %eax, %cr3
     movl %cr4, %eax
     orl $0x620, %eax        /* OSFXSR, OSXMMEXCPT, PAE */
+#ifdef __AVX__
+    orl $0x40000, %eax      /* OSXSAVE */
+#endif
     movl %eax, %cr4
+#ifdef __AVX__
+    xorl %ecx, %ecx
+    xorl %edx, %edx
+    movl $7, %eax           /* XCR0: x87, SSE, AVX */
+    xsetbv
+#endif
     movl $0xc0000080, %ecx  /* EFER.LME */
     rdmsr
     orl $0x100, %eax
