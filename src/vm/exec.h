@@ -214,9 +214,10 @@ struct frontend {
      * mxcsr_at of the state. UOP_FAULT: an exception is pending. May be NULL, if none is made. */
     int (*sse_op)(struct ucpu *, const struct uop *u);
     unsigned mxcsr_at;
-    /* The micro-ops VECTOR and VECTOR_TEST, which gives the flags. May be NULL likewise. */
+    /* The micro-ops VECTOR, and VECTOR_TEST and VECTOR_STRINGS, which give the flags. May be NULL likewise. */
     void (*vector_op)(struct ucpu *, const struct uop *u);
     uint32_t (*vector_test)(struct ucpu *, const struct uop *u);
+    uint32_t (*vector_strings)(struct ucpu *, const struct uop *u);
     unsigned vector_high; /* SSE_PAIR, in bytes of the state */
     const struct x87_layout *x87; /* may be NULL, if no X87 is made */
     /* Bring lazies to their canonical form, zero temporaries. */

@@ -57,7 +57,7 @@ enum uop_code {
     UOP_COUNT
 };
 
-/* imm of SSE, SSE_COMPARE, VECTOR and VECTOR_TEST: the instruction (SDM 2): opcode, its map (1: 0F, 2: 0F 38, 3: 0F 3A),
+/* imm of SSE, SSE_COMPARE, VECTOR, VECTOR_TEST and VECTOR_STRINGS: the instruction (SDM 2): opcode, its map (1: 0F, 2: 0F 38, 3: 0F 3A),
  * mandatory prefix (0, 66, F3, F2), imm8. */
 #define SSE_OPERATION(opcode, prefix, imm8) ((uint32_t)(opcode) | (uint32_t)(prefix) << 8 | (uint32_t)(imm8) << 16)
 #define SSE_MAP(map) (((uint32_t)(map) - 1) << 26)
@@ -78,6 +78,9 @@ enum uop_code {
 #define VECTOR_DIGIT(aux) ((aux) >> VECTOR_DIGIT_SHIFT & 7u) /* the reg field of ModRM */
 #define VECTOR_HOST_SHIFT 20
 #define VECTOR_HOST(aux) ((enum vector_host)((aux) >> VECTOR_HOST_SHIFT & 15u))
+/* aux of VECTOR_STRINGS: two operands */
+#define VECTOR_LENGTHS(a, b) ((uint32_t)(a) | (uint32_t)(b) << 16)
+#define VECTOR_LENGTH(aux, n) ((aux) >> 16 * (n) & 0xffffu)
 /* What a host must have to do it itself. */
 enum vector_host {
     VECTOR_HOST_SSE2, VECTOR_HOST_SSE3, VECTOR_HOST_SSSE3, VECTOR_HOST_SSE41, VECTOR_HOST_SSE42, VECTOR_HOST_AES,

@@ -455,6 +455,7 @@ static const struct frontend frontend = {
     .sse_op = i386_sse_op,
     .vector_op = i386_vector_op,
     .vector_test = i386_vector_test,
+    .vector_strings = i386_vector_strings,
     .vector_high = S_VECTOR_HIGH,
     .mxcsr_at = S_OFF(mxcsr),
     .x87 = &i386_x87_layout,

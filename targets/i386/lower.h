@@ -126,7 +126,7 @@ i386_helper i386_op_random;       /* *d = a bytes of entropy; CF = 1. Alone */
  * ESP not yet changed; nothing after it faults.                                         (E) */
 i386_helper i386_op_popf;
 
-/* ---- fpu.c, sse.c, avx.c, strings42.c ---- */
+/* ---- fpu.c, sse.c, avx.c ---- */
 /* Everything about the instruction is the helper's: #NM, #MF, #UD of encodings that
  * the model lacks, memory access (i386_read, i386_write), FIP/FOP. */
 /* D8-DF: d: low 3 bits of the opcode; a: ModRM; b: I386_FX_* | segment.
@@ -151,7 +151,6 @@ enum {
     I386_GATHER_ADDR32 = 0x20,       /* addresses have 32 bits */
     I386_GATHER_SCALE_SHIFT = 6,
 };
-i386_helper i386_op_compare_strings; /* *a, *b; d: imm8 | low bits of the opcode << 8 | REX.W << 10 */
 i386_helper i386_op_store_halves;    /* VCVTPS2PH to segment b, S_T(0): *a; d: imm8, | 100H: of 256 bits; alone */
 /* struct frontend.x87 (fpu.c), and ucpu.x87_notes_opcode. */
 extern const struct x87_layout i386_x87_layout;

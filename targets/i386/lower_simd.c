@@ -260,7 +260,8 @@ static void string(struct lower *l, const struct simd_row *r)
 {
     unsigned b = vector_source(l, r);
 
-    call(l, i386_op_compare_strings, (l->i.imm & 0xff) | (l->i.opcode & 3u) << 8 | (integer_bytes(l) == 8 ? 0x400u : 0), xmm_reg(l), b);
+    build(l->b, UOP_VECTOR_STRINGS, l->i.opcode & 1 ? S_GPR32(ECX) : S_XMM(0), xmm_reg(l), b,
+          integer_operation(l) | (l->i.imm & 0xff) << 16, VECTOR_LENGTHS(S_GPR32(EAX), S_GPR32(EDX)));
     if (l->i.vex && !(l->i.opcode & 1)) /* ...M writes XMM0 */
         simd_clear_high(l, S_XMM(0));
 }

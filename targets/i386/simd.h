@@ -79,8 +79,9 @@ enum simd_prefix { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
 /* The row of map 1 to 3, opcode and mandatory prefix; form SIMD_NONE: no such instruction. */
 const struct simd_row *i386_simd_row(unsigned map, unsigned opcode, enum simd_prefix prefix);
 
-/* frontend.vector_op and frontend.vector_test (simd_map.c). */
+/* frontend.vector_op and frontend.vector_test (simd_map.c), frontend.vector_strings (strings42.c). */
 void i386_vector_op(struct ucpu *u, const struct uop *op);
 uint32_t i386_vector_test(struct ucpu *u, const struct uop *op);
+uint32_t i386_vector_strings(struct ucpu *u, const struct uop *op);
 
 #endif

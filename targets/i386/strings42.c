@@ -1,19 +1,15 @@
 /*
  * PCMPESTRI PCMPESTRM PCMPISTRI PCMPISTRM: strings in registers compared (SDM 1, 12.9.1; SDM 2B, 4.1).
  */
-#include "i386/lower.h"
-
-#include "i386/cpu.h"
+#include "i386/simd.h"
 
 #include <string.h>
 
 /* imm8 */
 enum { WORDS = 1, SIGNED = 2, AGGREGATION_SHIFT = 2, NEGATIVE = 0x10, MASKED = 0x20, HIGHEST_OR_EXPANDED = 0x40 };
 enum { EQUAL_ANY, RANGES, EQUAL_EACH, EQUAL_ORDERED };
-/* above it in the micro-op's operand: the low bits of the opcode, REX.W */
-#define WITH_INDEX   0x100u
-#define IMPLICIT     0x200u
-#define WIDE_LENGTHS 0x400u
+/* opcode */
+enum { WITH_INDEX = 1, IMPLICIT = 2 };
 
 /* A string: so many elements of it count. */
 struct string {
@@ -38,11 +34,15 @@ static unsigned implicit_length(const struct string *s, unsigned imm)
 }
 
 /* The absolute value of a register, at most the number of elements. */
-static unsigned explicit_length(uint64_t r, unsigned imm)
+static unsigned explicit_length(const struct ucpu *u, const struct uop *op, unsigned n, unsigned imm)
 {
     unsigned count = imm & WORDS ? 8 : 16;
-    int64_t v = imm & WIDE_LENGTHS ? (int64_t)r : (int32_t)r;
-    uint64_t length = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    uint64_t r, length;
+    int64_t v;
+
+    memcpy(&r, u->s + VECTOR_LENGTH(op->aux, n), 8);
+    v = op->imm & SSE_WIDE ? (int64_t)r : (int32_t)r;
+    length = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 
     return length > count ? count : (unsigned)length;
 }
@@ -109,26 +109,25 @@ static union i386_xmm as_mask(uint32_t bits, unsigned count, unsigned imm)
     return r;
 }
 
-int i386_op_compare_strings(struct ucpu *u, const struct uop *op)
+uint32_t i386_vector_strings(struct ucpu *u, const struct uop *op)
 {
-    struct i386_state *st = i386_of(u)->st;
-    unsigned imm = op->d, count = imm & WORDS ? 8 : 16, index;
+    unsigned imm = SSE_IMM8(op->imm), opcode = SSE_OPCODE(op->imm), count = imm & WORDS ? 8 : 16;
     struct string a, b;
+    union i386_xmm mask;
+    uint64_t index;
     uint32_t bits;
 
     memcpy(&a.v, u->s + op->a, 16);
     memcpy(&b.v, u->s + op->b, 16);
-    a.length = imm & IMPLICIT ? implicit_length(&a, imm) : explicit_length(st->gpr[EAX], imm);
-    b.length = imm & IMPLICIT ? implicit_length(&b, imm) : explicit_length(st->gpr[EDX], imm);
+    a.length = opcode & IMPLICIT ? implicit_length(&a, imm) : explicit_length(u, op, 0, imm);
+    b.length = opcode & IMPLICIT ? implicit_length(&b, imm) : explicit_length(u, op, 1, imm);
     bits = compared(&a, &b, count, imm);
-    if (imm & WITH_INDEX) {
+    if (opcode & WITH_INDEX) {
         index = !bits ? count : imm & HIGHEST_OR_EXPANDED ? 31u - (unsigned)__builtin_clz(bits) : (unsigned)__builtin_ctz(bits);
-        st->gpr[ECX] = index;
+        memcpy(u->s + op->d, &index, 8);
     } else {
-        st->xmm[0] = as_mask(bits, count, imm);
+        mask = as_mask(bits, count, imm);
+        memcpy(u->s + op->d, &mask, 16);
     }
-    st->cc = (struct lazy_flags){
-        .op = FLAGS_EXPLICIT,
-        .dst = (bits ? FLAG_C : 0) | (b.length < count ? FLAG_Z : 0) | (a.length < count ? FLAG_S : 0) | (bits & 1 ? FLAG_O : 0)};
-    return UOP_NEXT;
+    return (bits ? FLAG_C : 0) | (b.length < count ? FLAG_Z : 0) | (a.length < count ? FLAG_S : 0) | (bits & 1 ? FLAG_O : 0);
 }

@@ -90,11 +90,16 @@ static void fill(uint8_t *p, unsigned n)
         uint64_t v;
 
         if (!(at & 31))
-            kind = below(4);
+            kind = below(5);
         switch (kind) {
         case 0: v = single() | (uint64_t)single() << 32; break;
         case 1: v = double_(); break;
         case 2: v = value() | (below(2) ? value() << 32 : 0); break;
+        case 3: /* letters of a small alphabet: strings */
+            v = 0;
+            for (unsigned i = 0; i < 8; i++)
+                v = v << 8 | (uint8_t)"abcaa\0\xff\x80"[below(8)];
+            break;
         default: v = below(2) ? rnd() : rnd() & rnd() & rnd(); break;
         }
         memcpy(p + at, &v, 8);

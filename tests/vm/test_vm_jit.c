@@ -595,7 +595,8 @@ static bool needs_noted(unsigned op)
 /* The host's own instructions: tests/guests/fpu_diff.c compares them. */
 static bool is_hosts_own(unsigned op)
 {
-    return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_VECTOR || op == UOP_VECTOR_TEST || op == UOP_X87;
+    return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_VECTOR || op == UOP_VECTOR_TEST || op == UOP_VECTOR_STRINGS ||
+           op == UOP_X87;
 }
 
 static unsigned random_op(bool end)

@@ -1,5 +1,5 @@
 /*
- * The micro-ops VECTOR and VECTOR_TEST in x86-64 code: the host's own instruction, which is the guest's, in its VEX form
+ * The micro-ops VECTOR, VECTOR_TEST and VECTOR_STRINGS in x86-64 code: the host's own instruction, which is the guest's, in its VEX form
  * where the host has AVX. What the host lacks is a call; so are approximations, which are the target's own.
  */
 #include "vm/jit/jit_priv.h"
@@ -182,6 +182,40 @@ static void test_128(struct jit *j, const struct uop *u)
     flags_put(j);
 }
 
+/* PCMPESTRM, PCMPESTRI, PCMPISTRM, PCMPISTRI: lengths in rax and rdx, the index in rcx, the mask in xmm0. */
+static void strings(struct jit *j, const struct uop *u, bool vex)
+{
+    struct code *e = &j->code;
+    struct encoding o = encoding_of(u->imm);
+    bool with_index = o.opcode & 1, implicit = o.opcode & 2;
+    unsigned bits = u->imm & SSE_WIDE ? 64 : 32, a, b;
+
+    if (!implicit) {
+        operand_get(j, RAX, VECTOR_LENGTH(u->aux, 0), bits, j->home);
+        operand_get(j, RDX, VECTOR_LENGTH(u->aux, 1), bits, j->home);
+    }
+    a = vector_use(j, u->a);
+    b = vector_use(j, u->b);
+    if (vex)
+        x_vex(e, bits, o, a, 0, b);
+    else
+        x_legacy(e, bits, o, a, b, false);
+    code_8(e, SSE_IMM8(u->imm));
+    x_setcc(e, CC_O, RDX);
+    code_8(e, 0x9f); /* LAHF */
+    if (with_index)
+        x_rr(e, j->home, X_MOV_LOAD, operand_def(j, u->d, j->home), RCX);
+    else
+        copy(j, vector_def(j, u->d), 0);
+    x_rr(e, 32, X_MOVZX8, RDX, RDX);
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 11);
+    x_shift_imm(e, 32, SHIFT_SHR, RAX, 8);
+    x_alu_imm(e, 32, ALU_AND, RAX, FLAG_S | FLAG_Z | FLAG_C);
+    x_alu(e, 32, ALU_OR, RAX, RDX);
+    flags_put(j);
+}
+_Static_assert(FLAG_O == 1u << 11 && FLAG_S == 1u << 7, "as they are put together here");
+
 static bool is_approximation(uint32_t imm)
 {
     return SSE_MAP_OF(imm) == 1 && (SSE_OPCODE(imm) == 0x52 || SSE_OPCODE(imm) == 0x53);
@@ -191,6 +225,10 @@ bool emit_simd(struct jit *j, const struct uop *u)
 {
     bool vex = host_has(j, VECTOR_HOST_AVX);
 
+    if (u->op == UOP_VECTOR_STRINGS && host_has(j, VECTOR_HOST_SSE42)) {
+        strings(j, u, vex);
+        return true;
+    }
     if ((u->op != UOP_VECTOR && u->op != UOP_VECTOR_TEST) || !host_has(j, VECTOR_HOST(u->aux)) || is_approximation(u->imm))
         return false;
     if (u->op == UOP_VECTOR_TEST) {
