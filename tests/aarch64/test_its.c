@@ -309,6 +309,25 @@ START_TEST(what_is_pending_is_loaded_and_stored)
 }
 END_TEST
 
+/* A pending table has a bit for each INTID that PROPBASER.IDbits counts, and nothing is stored behind it. */
+START_TEST(what_lies_behind_a_small_pending_table_stays)
+{
+    new_its();
+    wr(1, 0, 4, 0);
+    wr(1, 0x70, 8, (rd(1, 0x70, 8) & ~0x1full) | 13); /* 14 bits: 2 KiB */
+    wr(1, 0x78, 8, PENDING + 0x10000);
+    poke(PENDING + 0x10000 + 2047, 0);
+    poke(PENDING + 0x10000 + 2048, 0x5a);
+    poke(PENDING + 0x10000 + 8191, 0xa5);
+    wr(1, 0, 4, 1);
+    its_message(its, 0x18, 2);
+    wr(1, 0, 4, 0);
+    ck_assert_uint_eq(memory_read(&m->memory, PENDING + 0x10000 + 1025, 1), 1);
+    ck_assert_uint_eq(memory_read(&m->memory, PENDING + 0x10000 + 2048, 1), 0x5a);
+    ck_assert_uint_eq(memory_read(&m->memory, PENDING + 0x10000 + 8191, 1), 0xa5);
+}
+END_TEST
+
 START_TEST(a_queue_goes_round_and_stalls_where_it_cannot_be_read)
 {
     new_its();
@@ -369,6 +388,7 @@ static void claims(TCase *tc)
     ADD(every_command_does_its_work);
     ADD(tables_of_devices_have_two_levels);
     ADD(what_is_pending_is_loaded_and_stored);
+    ADD(what_lies_behind_a_small_pending_table_stays);
     ADD(a_queue_goes_round_and_stalls_where_it_cannot_be_read);
     tcase_add_loop_test(tc, the_its_bears_random_commands, 0, 4);
 }

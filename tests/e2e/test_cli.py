@@ -1,5 +1,6 @@
 """The command line: what it takes, and what it says about what it cannot take."""
 import os
+import re
 import select
 import shutil
 import socket
@@ -50,11 +51,25 @@ def claim_cpus_that_cannot_be_are_refused():
     refused(r"--smp cpus=65: ", "--smp", "cpus=65", STORE)
     refused(r"--smp cores=0: ", "--smp", "2,cores=0", STORE)
     refused(r"3 socket\(s\) of 2 core\(s\) of 1 thread\(s\) are 6 CPUs, not 4", "--smp", "4,sockets=3,cores=2", STORE)
+    refused(r"3 socket\(s\) of 1 core\(s\) of 1 thread\(s\) are 3 CPUs, not 4", "--smp", "4,sockets=3", STORE)
     refused(r"512 CPUs; 64 are the most", "--smp", "sockets=8,cores=8,threads=8", STORE)
     refused(r"GIC of version 2 is for 8 CPUs", "--machine", "virt,gic-version=2", "--smp", "9", STORE)
     refused(r"has no APIC", "--machine", "pc", "--cpu", "486", "--smp", "2", STORE)
     refused(r"--interleave quantum=0", "--interleave", "quantum=0", STORE)
     refused(r"needs a seed", "--interleave", "quantum=5,starve=on", STORE)
+
+
+def claim_what_is_left_out_of_a_topology_multiplies_out():
+    if not shutil.which("dtc"):
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        for number, (words, nodes) in enumerate((("8,sockets=2", (2, 8, 0)), ("8,sockets=2,cores=2", (2, 4, 8)), ("8,threads=2", (4, 4, 8)),
+                                                 ("8,cores=4", (2, 8, 0)), ("8,sockets=4,threads=2", (4, 4, 8)), ("sockets=2,cores=3", (2, 6, 0)))):
+            tree = os.path.join(directory, "tree%d" % number)
+            status, text = run("--machine", "virt,gic-version=3", "--smp", words, "--dumpdtb", tree)
+            equal(status, 0, text)
+            text = subprocess.run(["dtc", "-q", "-I", "dtb", tree], capture_output=True, text=True, check=True).stdout
+            equal(tuple(len(re.findall(r"^\s*%s\d+ \{" % name, text, re.M)) for name in ("socket", "core", "thread")), nodes, words)
 
 
 def claim_help_as_a_value_says_what_there_is():

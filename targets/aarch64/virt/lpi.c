@@ -140,10 +140,16 @@ static paddr_t pending_at(const struct lpi_state *s, unsigned word)
     return (s->pendbaser & PENDING_ADDRESS) + LPI_FIRST / 8 + 8ull * word;
 }
 
+/* How much of it there is: what lies behind is the guest's. */
+static unsigned table_words(const struct lpi_state *s)
+{
+    return end_of(s) > LPI_FIRST ? (end_of(s) - LPI_FIRST) / 64 : 0;
+}
+
 static void load_pending(struct device *dev)
 {
     struct lpi_state *s = dev->state;
-    unsigned words = end_of(s) > LPI_FIRST ? (end_of(s) - LPI_FIRST) / 64 : 0;
+    unsigned words = table_words(s);
 
     s->count = 0;
     for (unsigned i = 0; i < WORDS; i++) {
@@ -157,9 +163,11 @@ static void load_pending(struct device *dev)
 static void store_pending(struct device *dev)
 {
     struct lpi_state *s = dev->state;
+    unsigned words = table_words(s);
 
     for (unsigned i = 0; i < WORDS; i++) {
-        memory_write_bytes(&dev->machine->memory, pending_at(s, i), &s->pending[i], 8, false);
+        if (i < words)
+            memory_write_bytes(&dev->machine->memory, pending_at(s, i), &s->pending[i], 8, false);
         s->pending[i] = 0;
     }
     s->count = 0;
