@@ -1013,19 +1013,21 @@ static uint64_t next_by_search(const struct recording *r, uint64_t offset)
     return 0;
 }
 
-/* Is history lost with such a chunk, or what it means? 0: any. Should that have been one of events, the next MARK counts them. */
+/* Is history lost with such a chunk, or what it means? 0: of any type. Should that have been events, the next MARK counts them. */
 static bool holds_history(const struct reader *rd, uint32_t type)
 {
     switch (type) {
-    case RECORDING_CONF:
-    case RECORDING_LAYO:
-    case RECORDING_IMGE:
-    case RECORDING_EVNT:
-    case RECORDING_ENDR:
-    case RECORDING_INDX:
-        return true;
-    default:
+    case 0:
+    case RECORDING_IMGD:
+    case RECORDING_CLST:
+    case RECORDING_HASH:
+    case RECORDING_CKPT:
+    case RECORDING_WITN:
+    case RECORDING_SNAP:
+    case RECORDING_MARK:
         return rd->ended || !rd->images;
+    default: /* what a reader may do without begins with a small letter */
+        return rd->ended || !rd->images || !(type & 0x20);
     }
 }
 

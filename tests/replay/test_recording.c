@@ -693,6 +693,37 @@ START_TEST(what_is_behind_a_damaged_chunk_replays)
 }
 END_TEST
 
+/* A type that this version does not know says by its first letter whether it may be done without. */
+START_TEST(a_damaged_chunk_of_another_version_counts_as_its_letter_says)
+{
+    struct file f;
+    icount_t edge;
+    uint64_t hash;
+
+    make(&f, 14, 10000, 0, &edge, &hash, NULL);
+    for (size_t at = RECORDING_HEADER_BYTES, next; chunk_at(&f.b, at, &next); at = next) {
+        if (get_le32(f.b.data + at + 4) != RECORDING_WITN)
+            continue;
+        for (unsigned small = 0; small < 2; small++) {
+            struct recording r;
+            struct error err = {0};
+
+            memcpy(f.b.data + at + 4, small ? "next" : "NEXT", 4);
+            mend(&f.b);
+            f.b.data[next - 1] ^= 1;
+            if (recording_open(&r, f.b.data, f.b.len, &err) == 0)
+                ck_assert(small ? r.edge == edge && r.nharms == 1 : r.edge < edge && !r.nharms && *r.note);
+            else
+                ck_assert(!small && *err.text);
+            recording_finish(&r);
+            f.b.data[next - 1] ^= 1;
+        }
+        break;
+    }
+    buffer_finish(&f.b);
+}
+END_TEST
+
 /* An image in the file that is damaged, in whichever way, is never taken for what it was. */
 START_TEST(a_damaged_image_is_refused_by_name_and_the_history_stays)
 {
@@ -1054,6 +1085,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_damaged_byte_costs_what_its_chunk_held);
     tcase_add_test(t, what_is_behind_a_damaged_chunk_replays);
     tcase_add_test(t, a_damaged_image_is_refused_by_name_and_the_history_stays);
+    tcase_add_test(t, a_damaged_chunk_of_another_version_counts_as_its_letter_says);
     tcase_add_test(t, a_full_disk_leaves_a_good_beginning_and_the_guest_goes_on);
     tcase_add_test(t, divergence_names_the_place_and_the_component);
     tcase_add_loop_test(t, history_is_saved_from_the_middle_of_a_step_up_to_its_end, 0, 20);
