@@ -156,6 +156,11 @@ def claim_a_spin_table_releases_each_cpu():
             contains(out, r"^\$1 = %d$" % (cpus - 1))
             contains(out, r"^\$2 = %s$" % ("0x8" if "virtualization" in machine else "0x4"))
             contains(out, r"^position 0,")
+    with Server(*options, guest=elf) as s:             # a reset puts them back, and takes back what released them
+        out = gdb(s, ["break all", "continue", "monitor system_reset", "stepi", "info threads", "echo |\\n", "continue", "p *(long *)&count"],
+                  symbols=elf)
+        contains(out, r"hit Breakpoint 1, all(.|\n)*hit Breakpoint 1, all")
+        contains(out, r"^\$1 = %d$" % (cpus - 1))
     # Nothing waits where there is nobody, and firmware has its CPUs from the reset on.
     subprocess.run([harness.HINDCAST, "--force", "--dumpdtb", tree, "--machine", "virt,enable-method=spin-table", elf], check=True,
                    stderr=subprocess.DEVNULL)

@@ -1106,6 +1106,20 @@ START_TEST(a_step_off_a_breakpoint_that_hits_leaves_a_seek_armed_and_says_so)
 }
 END_TEST
 
+START_TEST(an_interrupt_instead_of_a_step_off_a_breakpoint_disarms_a_seek)
+{
+    const char *console;
+    icount_t where;
+
+    client_ask(&f, "qSupported:swbreak+");
+    client_monitor(&f, "seek 777", &console);
+    client_raw(&f, "\003", 1); /* it came too late for the run before it */
+    ck_assert(starts(client_ask_console(&f, "vCont;s:1", &console), "T02"));
+    ck_assert_str_eq(console, "hindcast: the seek to position 777 was disarmed by an interrupt\n");
+    ck_assert(!rsp_armed_seek(f.s, &where));
+}
+END_TEST
+
 START_TEST(a_seek_that_is_armed_does_not_outlive_a_process_that_is_left)
 {
     static const char *const ends[] = {"D", "vKill;1"};
@@ -1522,6 +1536,7 @@ Suite *test_suite(void)
     tcase_add_test(packets, a_step_of_the_users_disarms_a_seek_and_gdbs_own_does_not);
     tcase_add_test(packets, what_a_debugger_reads_on_its_way_off_a_breakpoint_leaves_a_seek_armed);
     tcase_add_test(packets, a_step_off_a_breakpoint_that_hits_leaves_a_seek_armed_and_says_so);
+    tcase_add_test(packets, an_interrupt_instead_of_a_step_off_a_breakpoint_disarms_a_seek);
     tcase_add_test(packets, a_seek_that_is_armed_does_not_outlive_a_process_that_is_left);
     tcase_add_test(packets, who_passes_over_the_guests_end_is_interrupted);
     tcase_add_test(packets, why_the_past_cannot_be_written_is_said_once);
