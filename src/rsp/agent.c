@@ -2,9 +2,8 @@
  * Agent expressions: checker and evaluator. gdb manual, appendix F "The GDB
  * Agent Expression Mechanism", "Bytecode Descriptions".
  *
- * Not implemented, as gdb never uses them in conditions and commands: floating
- * point operations, trace state variables (getv, setv, tracev). The trace
- * operations are accepted and record nothing. In printf: no floating point.
+ * Not implemented, as gdb never makes them: floating point operations; in printf: no floating point.
+ * Trace state variables (getv, setv, tracev) and what the trace operations collect are the caller's (struct agent_env).
  *
  * To add an operation: a row in `operations`, a case in `step`.
  */
@@ -61,6 +60,9 @@ enum op {
     OP_POP = 0x29,
     OP_ZERO_EXT = 0x2a,
     OP_SWAP = 0x2b,
+    OP_GETV = 0x2c,
+    OP_SETV = 0x2d,
+    OP_TRACEV = 0x2e,
     OP_TRACENZ = 0x2f,
     OP_TRACE16 = 0x30,
     OP_PICK = 0x32,
@@ -112,6 +114,9 @@ static const struct operation {
     [OP_POP] = {"pop", 0, 1, 0},
     [OP_ZERO_EXT] = {"zero_ext", 1, 1, 1},
     [OP_SWAP] = {"swap", 0, 2, 2},
+    [OP_GETV] = {"getv", 2, 0, 1},
+    [OP_SETV] = {"setv", 2, 1, 1},
+    [OP_TRACEV] = {"tracev", 2, 0, 0},
     [OP_TRACENZ] = {"tracenz", 0, 2, 0},
     [OP_TRACE16] = {"trace16", 2, 1, 1},
     [OP_PICK] = {"pick", 1, 0, 1},
@@ -210,6 +215,14 @@ int agent_init(struct agent_expr *e, const uint8_t *code, size_t len, unsigned n
     memcpy(e->code, code, len);
     e->len = len;
     return 0;
+}
+
+bool agent_uses_variables(const struct agent_expr *e)
+{
+    for (size_t pc = 0; pc < e->len; pc += (size_t)operation_len(e->code, e->len, pc, NULL))
+        if (e->code[pc] >= OP_GETV && e->code[pc] <= OP_TRACEV)
+            return true;
+    return false;
 }
 
 void agent_finish(struct agent_expr *e)
@@ -550,6 +563,43 @@ static void rotate(struct eval *v)
     push(v, b);
 }
 
+static int load_variable(struct eval *v, unsigned n, struct error *err)
+{
+    uint64_t value = 0;
+
+    if (!v->env->read_variable || !v->env->read_variable(v->env->ctx, n, &value))
+        return error_set(err, -EFAULT, "agent expression: no trace state variable %u", n);
+    push(v, value);
+    return 0;
+}
+
+/* setv: the value stays on the stack. tracev: it does not look at it. */
+static int variable(struct eval *v, bool (*act)(void *ctx, unsigned n, uint64_t value), unsigned n, struct error *err)
+{
+    if (!act || !act(v->env->ctx, n, v->depth ? v->stack[v->depth - 1] : 0))
+        return error_set(err, -EFAULT, "agent expression: no trace state variable %u", n);
+    return 0;
+}
+
+static int trace(struct eval *v, uint64_t addr, uint64_t len, struct error *err)
+{
+    if (v->env->trace && len && !v->env->trace(v->env->ctx, addr, len))
+        return error_set(err, -EFAULT, "agent expression: no memory at 0x%" PRIx64, addr);
+    return 0;
+}
+
+/* Up to a zero byte, and with it; at most `len`. */
+static int trace_string(struct eval *v, uint64_t addr, uint64_t len, struct error *err)
+{
+    uint64_t n = 0;
+    uint8_t c = 1;
+
+    while (v->env->trace && c && n < len && n < MAX_STRING)
+        if (!v->env->read_memory(v->env->ctx, addr + n++, &c, 1))
+            return error_set(err, -EFAULT, "agent expression: no memory at 0x%" PRIx64, addr + n - 1);
+    return trace(v, addr, n, err);
+}
+
 /* One operation; v->pc is already past it. */
 static int step(struct eval *v, uint8_t op, const uint8_t *operand, struct error *err)
 {
@@ -615,14 +665,22 @@ static int step(struct eval *v, uint8_t op, const uint8_t *operand, struct error
         return 0;
     case OP_PRINTF:
         return run_printf(v, operand, err);
+    case OP_GETV:
+        return load_variable(v, (unsigned)get_be(operand, 2), err);
+    case OP_SETV:
+        return variable(v, v->env->write_variable, (unsigned)get_be(operand, 2), err);
+    case OP_TRACEV:
+        return variable(v, v->env->trace_variable, (unsigned)get_be(operand, 2), err);
     case OP_TRACE:
     case OP_TRACENZ:
-        pop(v);
-        pop(v);
-        return 0;
+        b = pop(v);
+        a = pop(v);
+        return op == OP_TRACE ? trace(v, a, b, err) : trace_string(v, a, b, err);
     case OP_TRACE_QUICK:
     case OP_TRACE16:
-        return 0;
+        a = pop(v);
+        push(v, a);
+        return trace(v, a, get_be(operand, operations[op].operand), err);
     default:
         binary(v, op);
         return 0;

@@ -23,6 +23,12 @@ struct agent_env {
     bool (*read_memory)(void *ctx, uint64_t addr, void *buf, size_t len);
     /* Output of the printf operation. NULL: formatted and dropped. */
     void (*print)(void *ctx, const char *text, size_t len);
+    /* The trace operations: collect these bytes, at least one. False: not all of them are mapped. NULL: nothing is. */
+    bool (*trace)(void *ctx, uint64_t addr, uint64_t len);
+    /* Trace state variables. False: there is none of this number. NULL: there are none at all. */
+    bool (*read_variable)(void *ctx, unsigned n, uint64_t *value);
+    bool (*write_variable)(void *ctx, unsigned n, uint64_t value);
+    bool (*trace_variable)(void *ctx, unsigned n, uint64_t unused); /* collect its value */
     unsigned long_bits; /* of the target's long: what %ld prints, 32 or 64 */
 };
 
@@ -30,6 +36,9 @@ struct agent_env {
 int agent_init(struct agent_expr *e, const uint8_t *code, size_t len, unsigned nregs,
                struct error *err);
 void agent_finish(struct agent_expr *e);
+
+/* Does it read, set or collect trace state variables? Then its value depends on what was evaluated before. */
+bool agent_uses_variables(const struct agent_expr *e);
 
 /* Is it well formed? Every operation known and whole, jumps to the start of an operation,
  * registers that exist, formats terminated, `end` reached by falling through. */

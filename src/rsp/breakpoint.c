@@ -88,6 +88,10 @@ static int take_expression(struct rsp_session *s, struct rsp_request *r, struct 
     free(code);
     if (result)
         return result;
+    if (agent_uses_variables(&e)) {
+        agent_finish(&e);
+        return error_set(err, -ENOTSUP, "trace state variables are of tracepoints: a breakpoint's condition is asked more than once");
+    }
     *list = xrealloc(*list, (*count + 1) * sizeof(**list));
     (*list)[(*count)++] = e;
     return 0;

@@ -12,4 +12,5 @@ librsp_a_SOURCES = \
 	src/rsp/request.c \
 	src/rsp/rsp.h \
 	src/rsp/session.c src/rsp/session.h \
-	src/rsp/target.h
+	src/rsp/target.h \
+	src/rsp/trace.c src/rsp/trace.h src/rsp/trace_internal.h src/rsp/trace_run.c

@@ -48,6 +48,7 @@ static enum rsp_verdict on_detach(struct rsp_session *s, struct rsp_request *r)
 {
     if (!rsp_at_end(r))
         return rsp_reply_error(s, EINVAL, "there is one process: D has no argument");
+    rsp_leave_frame(s);
     rsp_disarm_seek(s, NULL);
     if (s->extended)
         s->gone = true;
@@ -59,6 +60,7 @@ static enum rsp_verdict on_detach(struct rsp_session *s, struct rsp_request *r)
 static enum rsp_verdict on_k(struct rsp_session *s, struct rsp_request *r)
 {
     (void)r;
+    rsp_leave_frame(s);
     rsp_disarm_seek(s, NULL);
     if (s->extended)
         s->gone = true;
@@ -200,6 +202,8 @@ static enum rsp_verdict on_write_registers(struct rsp_session *s, struct rsp_req
     uint8_t value[RSP_MAX_REG_BYTES];
     struct error err = {0};
 
+    if (rsp_frame_selected(s))
+        return rsp_refuse_in_frame(s);
     for (unsigned n = 0; n < s->info->nregs; n++) {
         size_t len = s->info->regs[n].bits / 8;
 
@@ -250,6 +254,8 @@ static enum rsp_verdict on_write_register(struct rsp_session *s, struct rsp_requ
     if (!rsp_take(r, "=") || !rsp_take_hex_exactly(r, value, s->info->regs[n].bits / 8) ||
         !rsp_at_end_of_thread_packet(s, r))
         return rsp_reply_error(s, EINVAL, "%s has %u bits", s->info->regs[n].name, s->info->regs[n].bits);
+    if (rsp_frame_selected(s))
+        return rsp_refuse_in_frame(s);
     if (s->ops->write_register(s->ctx, n, value, &err))
         return rsp_reply_failed(s, &err);
     return rsp_reply_ok(s);
@@ -322,6 +328,8 @@ static enum rsp_verdict write_memory(struct rsp_session *s, uint64_t addr, const
 
     if (!len) /* gdb asks so whether X is known */
         return rsp_reply_ok(s);
+    if (rsp_frame_selected(s))
+        return rsp_refuse_in_frame(s);
     if (len - 1 > mask - addr)
         return rsp_reply_error(s, EFAULT, "the range runs over the end of the address space");
     if (!s->ops->write_memory(s->ctx, s->physical, addr, data, len, &err))
@@ -386,6 +394,8 @@ static enum rsp_verdict resume(struct rsp_session *s, struct rsp_request *r, enu
 
     if (s->gone)
         return no_process(s);
+    if (rsp_frame_selected(s))
+        return rsp_refuse_in_frame(s);
     if (rsp_at_end(r))
         return rsp_begin_run(s, &run);
     if (!rsp_take_hex(r, &pc) || pc > rsp_address_mask(s) || !rsp_at_end(r))

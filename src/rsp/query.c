@@ -3,7 +3,7 @@
  *
  * gdb manual, "General Query Packets"; QEMU's are documented in its "GDB usage".
  * Clean refusals are mostly the absence of a rule: an empty reply. So are
- * tracepoints, file transfer, and the multiprocess extension.
+ * file transfer and the multiprocess extension. Tracepoints are in trace.c.
  */
 #include "rsp/session.h"
 
@@ -58,6 +58,8 @@ static enum rsp_verdict on_supported(struct rsp_session *s, struct rsp_request *
     buffer_printf(out, ";vContSupported+;binary-upload+;ConditionalBreakpoints+;BreakpointCommands+");
     if (s->info->reverse)
         buffer_printf(out, ";ReverseStep+;ReverseContinue+");
+    if (rsp_traces(s))
+        rsp_put_trace_features(out);
     if (s->client_swbreak)
         buffer_printf(out, ";swbreak+");
     if (s->client_hwbreak)

@@ -92,7 +92,7 @@ void rsp_select_thread(struct rsp_session *s, unsigned thread)
 {
     s->thread = thread;
     if (s->ops->select_thread)
-        s->ops->select_thread(s->ctx, thread);
+        s->ops->select_thread(s->ctx, rsp_frame_selected(s) ? rsp_frame_thread(s) : thread);
 }
 
 bool rsp_read_pc(struct rsp_session *s, uint64_t *pc)

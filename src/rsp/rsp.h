@@ -129,6 +129,9 @@ void rsp_fail_run(struct rsp_session *s, const struct error *err);
  * command is at work; else kept until the guest runs next. */
 void rsp_console(struct rsp_session *s, const char *text, size_t len);
 
+/* What the client asked for takes long: if its packet is one of tracepoints, tell it to wait on (about once a second). */
+void rsp_keep_waiting(struct rsp_session *s);
+
 /* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start", "end", "+N" or "-N" from here. */
 bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
 /* Make the next continue, in either direction, a RSP_RUN_SEEK to `position`

@@ -93,6 +93,12 @@ void rsp_send_console(struct rsp_session *s, const char *text, size_t len)
     buffer_finish(&body);
 }
 
+void rsp_keep_waiting(struct rsp_session *s)
+{
+    if (s->asking && !s->out.len)
+        send_packet(s, "O", 1);
+}
+
 void rsp_console(struct rsp_session *s, const char *text, size_t len)
 {
     if ((s->running && !s->run_quiet) || s->in_monitor)
@@ -103,7 +109,7 @@ void rsp_console(struct rsp_session *s, const char *text, size_t len)
 
 /* ---- dispatch ---- */
 
-static const struct rsp_rule *const tables[] = {rsp_packet_rules, rsp_query_rules, rsp_lldb_rules};
+static const struct rsp_rule *const tables[] = {rsp_packet_rules, rsp_query_rules, rsp_lldb_rules, rsp_trace_rules};
 
 static bool rule_matches(const struct rsp_rule *rule, const char *body, size_t len)
 {
@@ -160,8 +166,11 @@ static void dispatch(struct rsp_session *s, const char *body, size_t len)
     r = (struct rsp_request){.p = body + strlen(rule->name), .end = body + len};
     s->text_errors = rule->text_errors;
     s->busy = true;
+    s->asking = rule >= rsp_trace_rules && rule < rsp_trace_rules + rsp_trace_rule_count;
     verdict = rule->handle(s, &r);
-    s->busy = false;
+    if (s->asking)
+        s->interrupts = 0; /* they were meant for it */
+    s->busy = s->asking = false;
     CHECK((verdict == RSP_LATER) == (s->running && !s->run_silent));
     finish_reply(s, verdict);
 }
@@ -298,7 +307,7 @@ const struct rsp_run *rsp_wants_run(const struct rsp_session *s)
 
 bool rsp_interrupt_requested(const struct rsp_session *s)
 {
-    return (s->in_monitor || (s->running && !s->run_silent)) && s->interrupts;
+    return (s->in_monitor || s->asking || (s->running && !s->run_silent)) && s->interrupts;
 }
 
 void rsp_arm_seek(struct rsp_session *s, icount_t position)
@@ -385,18 +394,22 @@ static void start_run(struct rsp_session *s, const struct rsp_run *run, bool qui
 
 enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run)
 {
+    if (rsp_frame_selected(s))
+        return rsp_refuse_in_frame(s);
     start_run(s, run, false, false);
     return RSP_LATER;
 }
 
 enum rsp_verdict rsp_begin_quiet_run(struct rsp_session *s, const struct rsp_run *run)
 {
+    rsp_leave_frame(s);
     start_run(s, run, true, false);
     return RSP_LATER;
 }
 
 enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run)
 {
+    rsp_leave_frame(s);
     start_run(s, run, true, true);
     return RSP_SILENT;
 }
@@ -421,6 +434,7 @@ void rsp_report_stop(struct rsp_session *s, const struct rsp_stop *stop)
         s->interrupts--;
     s->stop = *stop;
     s->stop.text = NULL;
+    rsp_tracing_note_stop(s);
     if (!s->running)
         return;
     keep_armed(s, stop->reason);

@@ -111,6 +111,9 @@ struct rsp_session {
     size_t fed_done;
     struct buffer console;  /* text that waits for the guest to run */
 
+    struct rsp_tracing *tracing; /* NULL: there are no tracepoints */
+    bool asking;            /* inside a tracepoint packet, whose client takes O packets before the reply */
+
     struct rsp_breakpoint *breakpoints;
     unsigned nbreakpoints;
 
@@ -184,6 +187,22 @@ int rsp_monitor(struct rsp_session *s, const char *line, struct buffer *out, str
 extern const struct rsp_rule rsp_packet_rules[];
 extern const struct rsp_rule rsp_query_rules[];
 extern const struct rsp_rule rsp_lldb_rules[];
+extern const struct rsp_rule rsp_trace_rules[];
+extern const unsigned rsp_trace_rule_count;
+
+/* ---- trace.c ---- */
+bool rsp_traces(const struct rsp_session *s);
+/* What qSupported says of it, from ';' on. */
+void rsp_put_trace_features(struct buffer *out);
+/* The client looks at a trace frame: the guest stands there, and is neither to be run nor to be changed. */
+bool rsp_frame_selected(const struct rsp_session *s);
+/* By whose eyes. */
+unsigned rsp_frame_thread(const struct rsp_session *s);
+enum rsp_verdict rsp_refuse_in_frame(struct rsp_session *s);
+/* None is selected any more. */
+void rsp_leave_frame(struct rsp_session *s);
+/* The guest has come to stand. */
+void rsp_tracing_note_stop(struct rsp_session *s);
 
 /* ---- breakpoint.c ---- */
 rsp_handler rsp_insert_breakpoint, rsp_remove_breakpoint;

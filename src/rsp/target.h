@@ -113,6 +113,31 @@ struct rsp_monitor_command {
     int (*run)(struct rsp_monitor_call *call, struct error *err);
 };
 
+/* ---- tracepoints (trace.h) ---- */
+
+struct agent_env;
+
+/* An instruction about to be made, at a position of history. */
+struct rsp_moment {
+    icount_t position;
+    unsigned thread; /* from 0 */
+    uint64_t pc;
+};
+
+/* What find_hits() is asked. */
+struct rsp_hits_wanted {
+    icount_t from, to;      /* steps from this position on, before that one */
+    const uint64_t *pcs;    /* instructions that hit, by address */
+    unsigned npcs;
+    size_t record_bytes;    /* of what is kept of a hit */
+    void *ctx;
+    /* Fill in the (zeroed) record of a hit; false: it is none. `env` sees the guest at that moment. In any thread,
+     * several at once, in any order. */
+    bool (*note)(void *ctx, const struct rsp_moment *at, const struct agent_env *env, void *record);
+    /* In the caller's thread, in order. False: enough. */
+    bool (*answer)(void *ctx, const struct rsp_moment *at, const void *record);
+};
+
 /* ---- operations ---- */
 
 struct rsp_target_ops {
@@ -148,6 +173,21 @@ struct rsp_target_ops {
 
     /* Needed with rsp_target_info.seek: first and last position of history, and the current one. */
     void (*positions)(void *ctx, icount_t *first, icount_t *now, icount_t *last);
+
+    /* Tracepoints: all of these or none.
+     * Every hit in a stretch of history. *reached: all before it were answered. 0, or negative errno with *err. */
+    int (*find_hits)(void *ctx, const struct rsp_hits_wanted *wanted, icount_t *reached, struct error *err);
+    /* Look at history elsewhere than where the guest stands, by another machine: at a position (`again`: it was asked
+     * for before, and nothing else since); one step further, made by *thread; what it sees there, by a thread's eyes, until
+     * the next of these calls; a register there, as read_register(). */
+    int (*look_at)(void *ctx, icount_t position, bool again, struct error *err);
+    int (*look_step)(void *ctx, icount_t *position, unsigned *thread, struct error *err);
+    void (*look_env)(void *ctx, unsigned thread, struct agent_env *env);
+    bool (*look_register)(void *ctx, unsigned thread, unsigned n, void *buf);
+    /* The guest itself goes to a position, and stands there; `surely`: whatever the client says meanwhile. */
+    int (*stand_at)(void *ctx, icount_t position, bool surely, struct error *err);
+    /* The history that positions are of: its number; and up to which position it is also that of number `of`. */
+    unsigned (*history)(void *ctx, unsigned of, icount_t *shared);
 
     /* Monitor commands beside the built-in ones (monitor.c lists those). A command
      * with the name of a built-in one replaces it. */

@@ -27,6 +27,7 @@
 /* Output that waits for the host: beyond this the guest is held back. */
 #define OUTPUT_BACKLOG ((size_t)1 << 18)
 #define PROGRESS_AFTER_NS 1000000000u
+#define KEEP_WAITING_NS   800000000u /* gdb waits two seconds for a reply, unless it is told something */
 #define BRIEF_NS          1000000000u
 #define PROGRESS_EVERY_NS 250000000u
 /* A reverse search that has to run more than that is made by all of the host's cores, if that costs no more memory than
@@ -178,6 +179,10 @@ static bool on_poll(void *ctx)
 
     if (s->finishing)
         return false;
+    if (s->session && host_monotonic_ns() - s->run_began_ns > KEEP_WAITING_NS * (s->kept_waiting + 1)) {
+        s->kept_waiting++;
+        rsp_keep_waiting(s->session);
+    }
     serve(s, 0);
     while (server_ports_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
@@ -285,6 +290,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->forward = forward;
     s->progress = progress;
     s->run_began_ns = host_monotonic_ns();
+    s->kept_waiting = 0;
     s->condition_known = s->cut_short = false;
     s->moved[0] = 0;
     s->refusal = (struct error){0};
@@ -815,9 +821,12 @@ struct server *server_create(const struct server_config *config, struct error *e
         return NULL;
     }
     server_target_init(s);
+    if (config->make_machine)
+        server_trace_init(s);
     if (config->gdb_stdio) {
         stream_from_stdio(&s->client);
         s->session = rsp_create(&s->info, &s->ops, s);
+        rsp_set_tracing(s->session, s->tracing);
     }
     return s;
 }
@@ -832,6 +841,7 @@ void server_destroy(struct server *s)
     server_net_finish(s);
     server_semihost_finish(s);
     buffer_finish(&s->branch_line);
+    server_trace_finish(s);
     free(s->points);
     free(s->watches);
     timeline_destroy(s->timeline);

@@ -56,6 +56,7 @@ static void take_client(struct server *s)
         return;
     }
     s->session = rsp_create(&s->info, &s->ops, s);
+    rsp_set_tracing(s->session, s->tracing);
 }
 
 static void read_client(struct server *s)
@@ -156,6 +157,8 @@ size_t server_client_backlog(const struct server *s)
 static void drop_client(struct server *s)
 {
     server_clear_points(s);
+    if (s->tracing)
+        rsp_tracing_client_gone(s->tracing);
     rsp_destroy(s->session);
     s->session = NULL;
     stream_close(&s->client);

@@ -10,6 +10,7 @@
 #include "replay/recorder.h"
 #include "replay/timeline.h"
 #include "rsp/rsp.h"
+#include "rsp/trace.h"
 #include "server.h"
 
 /* A break- or watchpoint of the client as the timeline knows it. */
@@ -81,6 +82,8 @@ struct server {
     struct rsp_target_info info;
     struct rsp_target_ops ops;
     struct rsp_reg *regs;
+    struct rsp_tracing *tracing; /* tracepoints, whoever is connected */
+    struct server_look *look;    /* server_trace.c: where they are looked at */
     unsigned cpu;                /* whose registers and addresses the debugger means */
 
     uint64_t began_ns;             /* the host's clock when the server was made */
@@ -112,6 +115,7 @@ struct server {
     bool brief;                  /* ends by itself after a second (rsp_run.brief) */
     struct server_told told;
     uint64_t run_began_ns;
+    uint64_t kept_waiting;       /* how often its client was told to wait on */
     uint64_t progress_next_ns;
     bool progress_shown;
     /* The condition that was asked last in this run, and the answer. */
@@ -147,6 +151,9 @@ struct server {
 const char *server_cpu_activity(const struct cpu *cpu);
 /* server_target.c: fill s->info and s->ops. */
 void server_target_init(struct server *s);
+/* server_trace.c: the target's operations for tracepoints; s->tracing, made and destroyed. */
+void server_trace_init(struct server *s);
+void server_trace_finish(struct server *s);
 /* Was a breakpoint there in the last run that the debugger has taken out since? */
 bool server_breakpoint_removed(const struct server *s, uint64_t address);
 /* Make the timeline's points those of the session; `keep_removed`: and leave in the breakpoints that it had and has no more. */
