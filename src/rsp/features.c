@@ -78,6 +78,17 @@ static bool starts_feature(const struct rsp_target_info *info, unsigned n)
     return n == 0 || strcmp(info->regs[n].feature, info->regs[n - 1].feature) != 0;
 }
 
+/* An element on each line: gdb writes the description into trace files, and does not read lines of 1000 characters there. */
+static void put_types(struct buffer *out, const char *types)
+{
+    for (const char *c = types; *c; c++) {
+        buffer_append_byte(out, (uint8_t)*c);
+        if (*c == '>' && c[1] == '<')
+            buffer_append_byte(out, '\n');
+    }
+    buffer_append_byte(out, '\n');
+}
+
 void rsp_make_target_xml(struct rsp_session *s, struct buffer *out)
 {
     const struct rsp_target_info *info = s->info;
@@ -94,7 +105,7 @@ void rsp_make_target_xml(struct rsp_session *s, struct buffer *out)
                 types = s->ops->feature_types(s->ctx, info->regs[n].feature);
             buffer_printf(out, "%s<feature name=\"%s\">\n", n ? "</feature>\n" : "", info->regs[n].feature);
             if (types)
-                buffer_printf(out, "%s\n", types);
+                put_types(out, types);
         }
         put_register(s, out, n);
     }

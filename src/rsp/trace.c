@@ -9,6 +9,7 @@
  */
 #include "rsp/trace_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -528,6 +529,7 @@ static enum rsp_verdict on_init(struct rsp_session *s, struct rsp_request *r)
     (void)r;
     rsp_leave_frame(s);
     forget_all(s->tracing);
+    s->tracing->defining = true;
     return rsp_reply_ok(s);
 }
 
@@ -537,7 +539,7 @@ static enum rsp_verdict on_start(struct rsp_session *s, struct rsp_request *r)
 
     (void)r;
     rsp_leave_frame(s);
-    s->tracing->gone = false;
+    s->tracing->gone = s->tracing->defining = false;
     if (trace_start(s->tracing, &err) < 0)
         return rsp_reply_failed(s, &err);
     return rsp_reply_ok(s);
@@ -787,6 +789,25 @@ static enum rsp_verdict on_first_variable(struct rsp_session *s, struct rsp_requ
     return on_more(s, r);
 }
 
+/* A static tracepoint wants a marker where it is: every instruction is one, called by its address. But gdb 13 falls
+ * over one that is found by `strace` itself; it is content if there is one when tracepoints are sent, between QTinit and
+ * QTStart. */
+static enum rsp_verdict on_marker_at(struct rsp_session *s, struct rsp_request *r)
+{
+    char name[24];
+    uint64_t address;
+
+    if (!rsp_take_address(s, r, &address) || !rsp_at_end(r))
+        return rsp_reply_malformed(s);
+    if (!s->tracing->defining)
+        return rsp_reply_text(s, "l");
+    buffer_printf(&s->reply, "m%" PRIx64 ":", address);
+    snprintf(name, sizeof(name), "0x%" PRIx64, address);
+    rsp_put_hex(&s->reply, name, strlen(name));
+    buffer_printf(&s->reply, ":");
+    return RSP_ANSWER;
+}
+
 static enum rsp_verdict on_no_markers(struct rsp_session *s, struct rsp_request *r)
 {
     (void)r;
@@ -851,9 +872,10 @@ const struct rsp_rule rsp_trace_rules[] = {
     {"qTsV", on_more, EXACT, rsp_traces},
     {"qTfSTM", on_no_markers, EXACT, rsp_traces},
     {"qTsSTM", on_no_markers, EXACT, rsp_traces},
-    {"qTSTMat:", on_no_markers, HEAD, rsp_traces},
+    {"qTSTMat:", on_marker_at, HEAD, rsp_traces},
     {"qTBuffer:", on_buffer, HEAD, rsp_traces},
-    {"qTMinFTILen", on_fast_length, EXACT, rsp_traces},
+    {"qTMinFTILen", on_fast_length, EXACT, rsp_traces},  /* its name in older manuals */
+    {"qTMinFTPILen", on_fast_length, EXACT, rsp_traces},
     {NULL, NULL, false, false, NULL},
 };
 const unsigned rsp_trace_rule_count = ARRAY_LEN(rsp_trace_rules);

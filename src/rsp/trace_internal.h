@@ -90,6 +90,8 @@ struct rsp_tracing {
     bool stretch;           /* rsp_tracing_set_stretch() */
     icount_t stretch_from, stretch_to;
 
+    bool defining;          /* between QTinit and QTStart */
+
     /* The experiment. */
     enum trace_end end;
     unsigned end_point;     /* number of the tracepoint that ended it; 0: none */

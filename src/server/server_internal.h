@@ -154,6 +154,8 @@ void server_target_init(struct server *s);
 /* server_trace.c: the target's operations for tracepoints; s->tracing, made and destroyed. */
 void server_trace_init(struct server *s);
 void server_trace_finish(struct server *s);
+/* `monitor trace-history`. */
+int server_trace_history(struct rsp_monitor_call *call, struct error *err);
 /* Was a breakpoint there in the last run that the debugger has taken out since? */
 bool server_breakpoint_removed(const struct server *s, uint64_t address);
 /* Make the timeline's points those of the session; `keep_removed`: and leave in the breakpoints that it had and has no more. */

@@ -1126,6 +1126,12 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"interrupts", "[NUMBER...]", "interrupts that were taken", query_interrupts},
     {"io", "[RANGE...]", "accesses to ports (FIRST-LAST) or to devices in memory (phys:FIRST-LAST)", query_io},
     {"trace", "FROM...", "FROM TO [FILE]: every step from FROM to TO, with the registers that it changes", query_trace},
+    {"trace-history", "[WORDS...]",
+     "[from POS] [to POS], or off: gdb's tstart traces history that there is, without running\n"
+     "Tracepoints (trace, tstart, tfind) else find what the guest runs through between tstart and tstop. With this, before or\n"
+     "after tstart, they find what there is in a stretch of history: all of it, if nothing else is said. For the\n"
+     "experiments to come, too, until trace-history off.",
+     server_trace_history},
     {"coverage", "FROM...", "FROM TO [FILE]: addresses of the instructions that ran; the file is of drcov's format", query_coverage},
     {"diff", "POS1...", "POS1 POS2: registers, components and memory that differ", query_diff},
     {"find", "BYTES...", "when these bytes (hexadecimal digits) first appeared in memory", query_find},

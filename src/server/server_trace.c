@@ -206,6 +206,52 @@ static unsigned history(void *ctx, unsigned of, icount_t *shared)
     return id;
 }
 
+/* ---- monitor trace-history ---- */
+
+static void tell_stretch(const struct server *s, struct buffer *out)
+{
+    icount_t from, to;
+
+    if (!rsp_tracing_stretch(s->tracing, &from, &to))
+        buffer_printf(out, "tstart: what the guest runs through from there on is traced\n");
+    else if (to == ICOUNT_MAX)
+        buffer_printf(out, "tstart: history from position %" PRIu64 " to its end is traced, without running\n", from);
+    else
+        buffer_printf(out, "tstart: history from position %" PRIu64 " to %" PRIu64 " is traced, without running\n", from, to);
+}
+
+int server_trace_history(struct rsp_monitor_call *call, struct error *err)
+{
+    struct server *s = call->ctx;
+    icount_t now, last, position[2] = {0, ICOUNT_MAX};
+    char *text = xstrdup(call->argc ? call->argv[0].text : ""), *save = NULL;
+    bool off = !strcmp(text, "off");
+    int r = 0;
+
+    if (!s->tracing) {
+        free(text);
+        return error_set(err, -ENOTSUP, "there are no tracepoints here");
+    }
+    s->ops.positions(s, &position[0], &now, &last);
+    for (char *word = off ? NULL : strtok_r(text, " ", &save); word && r == 0; word = strtok_r(NULL, " ", &save)) {
+        unsigned which = !strcmp(word, "to");
+        const char *where = strtok_r(NULL, " ", &save);
+
+        if (!which && strcmp(word, "from"))
+            r = error_set(err, -EINVAL, "'%s' means nothing here: from POS, to POS, or off", word);
+        else if (!where || !rsp_parse_position(call->session, where, &position[which]))
+            r = error_set(err, -EINVAL, "%s needs a position of this history: a number, start, end, +N or -N", word);
+    }
+    if (r == 0 && position[0] > position[1])
+        r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, position[0], position[1]);
+    if (r == 0) {
+        rsp_tracing_set_stretch(s->tracing, !off, position[0], position[1]);
+        tell_stretch(s, call->out);
+    }
+    free(text);
+    return r;
+}
+
 void server_trace_init(struct server *s)
 {
     s->look = xcalloc(1, sizeof(*s->look));

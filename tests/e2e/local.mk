@@ -8,6 +8,7 @@ E2E_TESTS += tests/e2e/test_dma.py
 E2E_TESTS += tests/e2e/test_gdb_arch.py
 E2E_TESTS += tests/e2e/test_ports.py
 E2E_TESTS += tests/e2e/test_smm.py
+E2E_TESTS += tests/e2e/test_tracepoints.py
 E2E_TESTS += tests/e2e/test_floppy.py
 TESTS += $(E2E_TESTS)
 E2E_TESTS += tests/e2e/test_race_hunt.py

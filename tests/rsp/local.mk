@@ -2,7 +2,8 @@
 
 # The protocol layer.
 if HAVE_CHECK
-RSP_TESTS = tests/rsp/test_rsp tests/rsp/test_rsp_agent tests/rsp/test_rsp_monitor tests/rsp/test_rsp_fuzz
+RSP_TESTS = tests/rsp/test_rsp tests/rsp/test_rsp_agent tests/rsp/test_rsp_monitor tests/rsp/test_rsp_fuzz \
+	tests/rsp/test_rsp_trace
 check_PROGRAMS += $(RSP_TESTS) tests/rsp/test_rsp_stdio
 TESTS += $(RSP_TESTS) tests/rsp/test_rsp_gdb.sh
 RSP_FAKE = tests/rsp/test_rsp_client.c tests/rsp/test_rsp_client.h tests/rsp/test_rsp_fake.c tests/rsp/test_rsp_fake.h
@@ -15,6 +16,8 @@ tests_rsp_test_rsp_monitor_SOURCES = tests/check_main.c tests/rsp/test_rsp_monit
 tests_rsp_test_rsp_monitor_LDADD = $(RSP_LIBS)
 tests_rsp_test_rsp_fuzz_SOURCES = tests/check_main.c tests/rsp/test_rsp_fuzz.c $(RSP_FAKE)
 tests_rsp_test_rsp_fuzz_LDADD = $(RSP_LIBS)
+tests_rsp_test_rsp_trace_SOURCES = tests/check_main.c tests/rsp/test_rsp_trace.c $(RSP_FAKE)
+tests_rsp_test_rsp_trace_LDADD = $(RSP_LIBS)
 tests_rsp_test_rsp_stdio_SOURCES = tests/rsp/test_rsp_stdio.c tests/rsp/test_rsp_fake.c tests/rsp/test_rsp_fake.h
 tests_rsp_test_rsp_stdio_LDADD = librsp.a libbase.a
 endif

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rsp/agent.h"
+
 enum { EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI, EIP, EFLAGS, ST0, CR3 };
 
 #define CORE "org.gnu.gdb.i386.core"
@@ -227,6 +229,118 @@ static void positions(void *ctx, icount_t *first, icount_t *now, icount_t *last)
     *last = FAKE_END;
 }
 
+/* ---- tracepoints ---- */
+
+static bool look_register(void *ctx, unsigned thread, unsigned n, void *buf)
+{
+    struct fake *f = ctx;
+    icount_t here = f->position;
+    bool good;
+
+    (void)thread;
+    f->position = f->look;
+    good = read_register(f, n, buf);
+    f->position = here;
+    return good;
+}
+
+static bool env_register(void *ctx, unsigned n, uint64_t *value)
+{
+    uint8_t raw[RSP_MAX_REG_BYTES] = {0};
+
+    if (!look_register(ctx, 0, n, raw))
+        return false;
+    memcpy(value, raw, sizeof(*value));
+    return true;
+}
+
+static bool env_memory(void *ctx, uint64_t addr, void *buf, size_t len)
+{
+    struct fake *f = ctx;
+    icount_t here = f->position;
+    size_t got;
+
+    f->position = f->look;
+    got = read_memory(f, false, addr, buf, len);
+    f->position = here;
+    return got == len;
+}
+
+static void look_env(void *ctx, unsigned thread, struct agent_env *env)
+{
+    (void)thread;
+    *env = (struct agent_env){.ctx = ctx, .read_register = env_register, .read_memory = env_memory, .long_bits = 32};
+}
+
+/* No more than seven answers at a time. */
+static int find_hits(void *ctx, const struct rsp_hits_wanted *w, icount_t *reached, struct error *err)
+{
+    struct fake *f = ctx;
+    struct agent_env env;
+    uint64_t record[64];
+
+    (void)err;
+    CHECK(w->record_bytes <= sizeof(record));
+    look_env(f, 0, &env);
+    *reached = w->to;
+    for (icount_t p = w->from, answers = 0; p < w->to && p < FAKE_END; p++) {
+        struct rsp_moment at = {.position = p, .pc = pc_at(p)};
+        bool wanted = false;
+
+        for (unsigned i = 0; i < w->npcs; i++)
+            wanted = wanted || w->pcs[i] == at.pc;
+        memset(record, 0, sizeof(record));
+        f->look = p;
+        if (!wanted || !w->note(w->ctx, &at, &env, record))
+            continue;
+        if (!w->answer(w->ctx, &at, record) || ++answers == 7) {
+            *reached = p + 1;
+            break;
+        }
+    }
+    return 0;
+}
+
+static int look_at(void *ctx, icount_t position, bool again, struct error *err)
+{
+    (void)again;
+    (void)err;
+    CHECK(position <= FAKE_END);
+    ((struct fake *)ctx)->look = position;
+    return 0;
+}
+
+static int look_step(void *ctx, icount_t *position, unsigned *thread, struct error *err)
+{
+    (void)err;
+    *position = ++((struct fake *)ctx)->look;
+    *thread = 0;
+    return 0;
+}
+
+static int stand_at(void *ctx, icount_t position, bool surely, struct error *err)
+{
+    (void)surely;
+    (void)err;
+    CHECK(position <= FAKE_END);
+    ((struct fake *)ctx)->position = position;
+    return 0;
+}
+
+static unsigned history(void *ctx, unsigned of, icount_t *shared)
+{
+    const struct fake *f = ctx;
+
+    *shared = of == f->branch ? ICOUNT_MAX : 500;
+    return f->branch;
+}
+
+void fake_trace(struct fake *f)
+{
+    f->tracing = rsp_tracing_create(&fake_info, &fake_ops, f);
+    rsp_set_tracing(f->s, f->tracing);
+}
+
 /* ---- monitor ---- */
 
 static int run_when(struct rsp_monitor_call *call, struct error *err)
@@ -287,6 +401,13 @@ const struct rsp_target_ops fake_ops = {
     .describe_cpu = describe_cpu,
     .select_thread = select_thread,
     .positions = positions,
+    .find_hits = find_hits,
+    .look_at = look_at,
+    .look_step = look_step,
+    .look_env = look_env,
+    .look_register = look_register,
+    .stand_at = stand_at,
+    .history = history,
     .monitor = commands,
     .nmonitor = ARRAY_LEN(commands),
 };
@@ -302,6 +423,7 @@ void fake_init(struct fake *f)
 
 void fake_finish(struct fake *f)
 {
+    rsp_tracing_destroy(f->tracing);
     rsp_destroy(f->s);
     f->s = NULL;
 }

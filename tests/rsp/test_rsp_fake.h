@@ -12,6 +12,7 @@
 #define TEST_RSP_FAKE_H
 
 #include "rsp/rsp.h"
+#include "rsp/trace.h"
 
 #define FAKE_END 1000u
 #define FAKE_MEMORY 0x20000u
@@ -30,6 +31,9 @@ struct fake {
     bool past_readonly;     /* writes are refused away from the end */
     bool guest_ends;        /* what ends at FAKE_END is the guest, not the recording */
     bool stuck;             /* runs do not end by themselves: they wait for an interrupt */
+    icount_t look;          /* where tracing looks */
+    unsigned branch;        /* the history that positions are of; it shares 500 steps with history 0 */
+    struct rsp_tracing *tracing; /* after fake_trace() */
     struct rsp_run last_run;
     unsigned runs;
     char description[256];
@@ -39,6 +43,8 @@ extern const struct rsp_target_info fake_info;
 extern const struct rsp_target_ops fake_ops;
 
 void fake_init(struct fake *f);
+/* Have tracepoints. */
+void fake_trace(struct fake *f);
 void fake_finish(struct fake *f);
 /* Carry out whatever runs the session wants, as a server does. */
 void fake_serve(struct fake *f);

@@ -79,6 +79,28 @@ static const char *const seeds[] = {
     "QNonStop:1",
     "vCtrlC",
     "qEcho:1",
+    "QTinit",
+    "QTDP:1:1005:E:2:3:X3,220127-",
+    "QTDP:-1:1005:R3M-1,2000,4X7,23300022022f27-",
+    "QTDP:-1:1005:SM5,10,4Xd,2c00012201022d00012e000127",
+    "QTDPsrc:1:1005:cond:0:1:31",
+    "QTDV:1:a:0:636f756e74",
+    "QTStart",
+    "QTStop",
+    "QTFrame:0",
+    "QTFrame:pc:1005",
+    "QTFrame:range:1000:1010",
+    "QTEnable:1:1005",
+    "QTBuffer:size:100",
+    "QTBuffer:circular:1",
+    "QTNotes:user:41;notes:42",
+    "qTStatus",
+    "qTP:1:1005",
+    "qTV:1",
+    "qTfP",
+    "qTsP",
+    "qTfV",
+    "qTBuffer:0,100",
 };
 
 static uint64_t state;
@@ -170,6 +192,7 @@ static void renew(struct fake *f)
 {
     fake_finish(f);
     fake_init(f);
+    fake_trace(f);
 }
 
 /* Is this a packet without a reply? */
@@ -185,6 +208,7 @@ START_TEST(each_packet_has_its_one_answer_whatever_it_says)
 
     state = 0x9e3779b97f4a7c15u;
     fake_init(&f);
+    fake_trace(&f);
     buffer_init(&bytes);
     for (unsigned i = 0; i < ROUNDS; i++) {
         char body[2048];
@@ -218,6 +242,7 @@ START_TEST(damaged_streams_do_no_harm)
 
     state = 0x123456789abcdefu;
     fake_init(&f);
+    fake_trace(&f);
     buffer_init(&bytes);
     for (unsigned i = 0; i < ROUNDS / 4; i++) {
         unsigned n = 1 + draw(4);
