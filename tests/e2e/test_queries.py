@@ -3,7 +3,9 @@ sees there: raw clients and a Python script within gdb, on both targets, live an
 import json
 import os
 import re
+import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -501,6 +503,33 @@ def claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told():
     contains(out, r"^THERE leaf")
 
 
+def claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov():
+    with Server(guest=guest()) as s, tempfile.TemporaryDirectory() as d:
+        helper, info = os.path.join(d, "hindcast.py"), os.path.join(d, "ran.info")
+        with open(helper, "w") as f:
+            subprocess.run([harness.HINDCAST, "--print-gdb-helper"], stdout=f, check=True)
+        out = gdb(s, ["source " + helper, "monitor replay_break %d" % STEPS, "break tree", "continue", "delete",
+                      "python gdb.execute('hindcast coverage 0 %d " + info + "' % _when()[0])"], symbols=guest())
+        check(os.path.exists(info), out)
+        with open(info) as f:
+            text = f.read()
+        source = contains(text, r"^SF:(.*queries\.c)$").group(1)
+        with open(source) as f:
+            number_of = {line.strip(): n for n, line in enumerate(f, 1)}
+        hits = dict(re.findall(r"^DA:(\d+),(\d+)$", text[text.index(source):].partition("end_of_record")[0], re.M))
+
+        def hit(line):
+            return hits[str(number_of[line])]
+        equal([hit(line) for line in ("table[i] = i * i;", "wide = 0x1122334455667788;", "wide += leaf(2, 2);", "leave();")],
+              ["1", "1", "0", "0"])
+        equal(int(contains(text, r"^LH:(\d+)$").group(1)) > 2, True)
+        if shutil.which("genhtml"):
+            shown = subprocess.run(["genhtml", "-q", "-o", os.path.join(d, "html"), info], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, universal_newlines=True)
+            equal(shown.returncode, 0, shown.stdout)
+            check(os.path.exists(os.path.join(d, "html", "index.html")))
+
+
 def claim_a_query_can_be_interrupted_and_a_client_may_leave():
     with Server("--icount", "sleep=off", guest=guest()) as s:
         rsp = s.client()
@@ -529,5 +558,6 @@ def claim_a_query_can_be_interrupted_and_a_client_may_leave():
 if __name__ == "__main__":
     claim_a_query_can_be_interrupted_and_a_client_may_leave.modes = ("live",)
     claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told.modes = ("live",)
+    claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov.modes = ("live",)
     claim_conditions_are_cs.modes = claim_what_makes_no_sense_is_refused_in_words.modes = ("live",)
     harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64))
