@@ -36,7 +36,7 @@
 #define LASTING_NS   250000000u
 #define EDGE_NS      10000000u
 #define EDGE_NS_SLOW 20000000u
-#define FOOTPRINT_NS 50000000u
+#define FOOTPRINT_NS 100000000u
 /* An interval is at least that many times the cost of taking: as long as that is
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
