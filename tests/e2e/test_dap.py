@@ -131,6 +131,51 @@ def back_to_the_culprit(adapter, thread, before=""):
     contains(adapter.top(thread)[1], r"^session_timeout")
 
 
+def says(adapter, command, pattern):
+    """What the monitor says to a command at the debug console."""
+    adapter.output = ""
+    adapter.send("evaluate", expression=">monitor " + command, context="repl")
+    while not re.search(pattern, adapter.output, re.M):
+        adapter.event("output")
+
+
+def set_a_variable(adapter, thread, name, value):
+    """As a user in the variables view; what it shows then."""
+    frame = adapter.ask("stackTrace", threadId=thread)["stackFrames"][0]["id"]
+    scope = next(s for s in adapter.ask("scopes", frameId=frame)["scopes"] if s["name"] == "Local")["variablesReference"]
+    was = {v["name"]: v["value"] for v in adapter.ask("variables", variablesReference=scope)["variables"]}[name]
+    adapter.ask("setVariable", variablesReference=scope, name=name, value=value)
+    now = {v["name"]: v["value"] for v in adapter.ask("variables", variablesReference=scope)["variables"]}[name]
+    return was, now
+
+
+def claim_cdt_gdb_adapter_sets_a_variable_in_the_past():
+    with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
+        attach = a.begin("attach", program=harness.target.store, gdb=harness.target.gdb(),
+                         target={"type": "remote", "host": s.address[0], "port": str(s.address[1])})
+        a.event("initialized")
+        a.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
+        a.ask("configurationDone")
+        a.answer(attach)
+        thread = a.ask("threads")["threads"][0]["id"]
+        stop = a.event("stopped")
+        if "breakpoint" not in stop["reason"]:
+            a.ask("continue", threadId=thread)
+            stop = a.event("stopped")
+        back_to_the_culprit(a, thread, ">")
+        says(a, "branch", r"^on the trunk")
+        was, now = set_a_variable(a, thread, "s", "0")
+        check(was != now and int(now, 0) == 0, was, now)
+        says(a, "branch", r"^on branch 1, which leaves the trunk at position \d+")
+        says(a, "branch drop", r"goes to the trunk, position")
+        a.ask("continue", threadId=thread)
+        a.event("stopped")
+        says(a, "branch", r"^on the trunk")
+        frame = a.ask("stackTrace", threadId=thread)["stackFrames"][0]["id"]
+        equal(int(a.ask("evaluate", expression="(unsigned long)s", frameId=frame, context="watch")["result"]), int(was.split()[0], 0))
+        a.ask("disconnect")
+
+
 def claim_cdt_gdb_adapter_goes_forwards_and_backwards():
     """Theia, VS Code with the CDT extensions: there is no button for going back, the debug console takes gdb's words."""
     with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
@@ -190,6 +235,7 @@ def claim_lldb_dap_runs_to_a_breakpoint_and_types_at_the_monitor():
 def adapters():
     """The claims whose adapters are here."""
     for claim, there in ((claim_cdt_gdb_adapter_goes_forwards_and_backwards, cdt_adapter()),
+                         (claim_cdt_gdb_adapter_sets_a_variable_in_the_past, cdt_adapter()),
                          (claim_gdbs_own_dap_goes_forwards_and_backwards, gdb_dap()),
                          (claim_lldb_dap_runs_to_a_breakpoint_and_types_at_the_monitor, lldb_dap())):
         if not there:

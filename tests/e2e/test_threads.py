@@ -258,6 +258,17 @@ def claim_a_step_back_goes_before_the_threads_own_last_step_however_far():
     contains(d, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
 
 
+def claim_cpus_are_held_on_a_branch_that_begins_in_the_past():
+    out = run(["break second_loop if $x1 == 50", "continue", "delete", "monitor seek -300", "continue", "monitor branch held", "thread 1",
+               "set scheduler-locking on", "break first_loop", "monitor info cpus", "echo |\\n", "continue", "continue", "continue",
+               "monitor info cpus", "echo |\\n", "delete", "monitor branch drop", "set scheduler-locking off", "continue",
+               "monitor info cpus"])
+    a, b, c = [steps(part) for part in out.split("|\n")]
+    lacks(out, "cannot hold")
+    check(b[0] > a[0] and b[1] == a[1], out)
+    equal(c, a, out)
+
+
 def claim_seek_goes_to_where_a_cpu_has_made_so_many_steps():
     out = run(["break second_loop if $x1 == 50", "continue", "delete", "monitor seek cpu 1 7", "continue", "monitor info cpus", "echo |\\n",
                "monitor seek cpu 0 123", "reverse-continue", "monitor when", "echo |\\n", "monitor seek cpu 1 1_000_000"])

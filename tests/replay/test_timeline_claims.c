@@ -774,6 +774,98 @@ static struct machine *counters(void)
     return m;
 }
 
+/* Reads the clock, draws a number, says something, sleeps; once more. */
+static struct machine *asker(void)
+{
+    struct machine *m = toy_machine();
+    uint32_t at = 0;
+
+    toy_put(m, at, TOY_CLOCK, 1, 0, 0, 0), at += 8;
+    toy_put(m, at, TOY_RANDOM, 2, 0, 0, 0), at += 8;
+    toy_put(m, at, TOY_OUT, 2, 0, 0, 0), at += 8;
+    toy_put(m, at, TOY_ADD, 3, 1, 0, 0), at += 8;
+    toy_put(m, at, TOY_JNZ, 4, 0, 0, at + 16), at += 8; /* r4: do not sleep */
+    toy_put(m, at, TOY_HLT, 0, 0, 0, 0), at += 8;
+    toy_put(m, at, TOY_JMP, 0, 0, 0, 0);
+    toy_state(m)->r[4] = toy_state(m)->enabled = 1;
+    return m;
+}
+
+START_TEST(on_a_branch_the_outside_is_not_asked)
+{
+    struct desk d;
+    struct timeline_stop stop;
+    uint32_t value = 8;
+    uint64_t wall, hashes[2];
+    size_t heard;
+
+    sit_down(&d, asker(), (struct timeline_config){.live = true, .sleep = true, .branches = true});
+    seek(&d, 1000);
+    wall = d.wall;
+    ck_assert_uint_gt(wall, 10);
+    for (unsigned i = 0; i < 2; i++) {
+        seek(&d, 400);
+        heard = d.output.len;
+        ck_assert_int_eq(timeline_write_memory(d.tl, VA(0x3000), false, &value, 4, NULL), 0);
+        ck_assert(!timeline_outside(d.tl));
+        seek(&d, 900);
+        hashes[i] = machine_hash(d.m);
+        ck_assert_uint_eq(d.wall, wall);
+        ck_assert_uint_gt(d.output.len, heard); /* told, once: */
+        heard = d.output.len;
+        seek(&d, 401);
+        seek(&d, 900);
+        ck_assert_uint_eq(d.output.len, heard);
+        ck_assert_uint_eq(machine_hash(d.m), hashes[i]);
+        ck_assert_int_eq(timeline_branch_use(d.tl, 0, NULL), 0);
+    }
+    ck_assert_uint_eq(hashes[0], hashes[1]);
+    /* Asleep for good: nobody waits. */
+    ck_assert_int_eq(timeline_branch_use(d.tl, 2, NULL), 0);
+    value = 0;
+    ck_assert_int_eq(timeline_write_register(d.tl, 4, &value, 4, NULL), 0);
+    timeline_continue(d.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_ASLEEP);
+    ck_assert_uint_eq(d.waits, 0);
+    /* Live, it is asked, and waited for. */
+    ck_assert_int_eq(timeline_branch_live(d.tl, NULL), 0);
+    d.interrupt_wait = 1;
+    timeline_continue(d.tl, FORWARD, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_INTERRUPTED);
+    ck_assert_uint_eq(d.waits, 1);
+    get_up(&d);
+}
+END_TEST
+
+START_TEST(cpus_can_be_held_on_a_branch_that_begins_in_the_past)
+{
+    struct error err = {0};
+    icount_t made;
+    uint64_t hash;
+    struct desk d;
+
+    sit_down(&d, counters(), (struct timeline_config){.live = true, .branches = true});
+    seek(&d, 3000);
+    hash = machine_hash(d.m);
+    seek(&d, 900);
+    made = d.m->cpus[1]->share->steps;
+    ck_assert_int_eq(timeline_hold(d.tl, 2, &err), -EROFS);
+    ck_assert_int_eq(timeline_branch_make(d.tl, "held", &err), 0);
+    ck_assert_int_eq(timeline_hold(d.tl, 2, &err), 0);
+    seek(&d, 2000);
+    ck_assert_uint_eq(d.m->cpus[1]->share->steps, made);
+    ck_assert_int_eq(timeline_branch_drop(d.tl, timeline_branch(d.tl), &err), 0);
+    ck_assert_uint_eq(timeline_position(d.tl), 900);
+    ck_assert_uint_eq(machine_held(d.m), 0);
+    seek(&d, 3000);
+    ck_assert_uint_eq(machine_hash(d.m), hash);
+    /* What was wanted there is wanted no more. */
+    seek(&d, 3100);
+    ck_assert_uint_eq(machine_held(d.m), 0);
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(a_cpu_held_at_the_edge_stands_and_in_the_past_it_stood_where_it_did)
 {
     icount_t made;
@@ -1037,6 +1129,8 @@ Suite *test_suite(void)
     tcase_add_test(t, input_waits_for_room_and_messages_stay_whole);
     tcase_add_test(t, the_past_is_refused_with_a_text_that_says_what_to_do);
     tcase_add_test(t, a_cpu_held_at_the_edge_stands_and_in_the_past_it_stood_where_it_did);
+    tcase_add_test(t, on_a_branch_the_outside_is_not_asked);
+    tcase_add_test(t, cpus_can_be_held_on_a_branch_that_begins_in_the_past);
     tcase_add_test(t, if_all_are_held_the_guest_sleeps);
     tcase_add_test(t, a_write_at_the_edge_is_one_step_that_steps_pass_over);
     tcase_add_test(t, the_guests_end_is_a_stop_that_one_can_go_back_from);
