@@ -99,7 +99,7 @@ int server_branch_arm(struct rsp_monitor_call *call, unsigned id, bool drop, ico
     if (!branch_of(s, id, &b))
         return error_set(err, -ENOENT, "there is no branch %u", id);
     name_of(&b, name, sizeof(name));
-    s->move = (struct server_move){.branch = id, .drop = drop};
+    s->move = (struct server_move){.branch = id, .drop = drop, .from = timeline_branch(s->timeline)};
     rsp_arm_move(call->session, position);
     buffer_printf(call->out, "the next continue or reverse-continue goes to %s, position %" PRIu64 "\n", name, position);
     return 0;
@@ -118,9 +118,13 @@ bool server_branch_armed(const struct server *s, const struct rsp_session *sessi
 int server_branch_move(struct server *s, struct error *err)
 {
     struct timeline *tl = s->timeline;
-    int r = s->move.drop ? timeline_branch_drop(tl, timeline_branch(tl), err) : timeline_branch_use(tl, s->move.branch, err);
     char name[SERVER_BRANCH_TEXT];
+    int r;
 
+    /* (Something may have been written since that was armed.) */
+    if (s->move.drop && timeline_branch(tl) != s->move.from)
+        return error_set(err, -EINVAL, "another branch has begun since: say again which one is to be dropped");
+    r = s->move.drop ? timeline_branch_drop(tl, s->move.from, err) : timeline_branch_use(tl, s->move.branch, err);
     if (r < 0)
         return r;
     server_branch_flush(s);

@@ -67,7 +67,8 @@ struct server_second {
 /* Where rsp_arm_move() goes. */
 struct server_move {
     unsigned branch;
-    bool drop;                   /* and the branch that is left is dropped */
+    bool drop;                   /* and `from`, the branch that is left, is dropped */
+    unsigned from;
 };
 
 struct server {

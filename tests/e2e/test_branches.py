@@ -285,6 +285,15 @@ def claim_a_command_says_where_one_is():
         contains(rsp.monitor("when"), r"^position %d, " % (at - 2))
         lacks(rsp.monitor("when"), "branch")
         equal([b["branch"] for b in branches(rsp)], ["0", "3"])
+        # What was armed is not done to another branch.
+        poke(rsp, "found", 50)
+        go(rsp, at + 50)
+        go(rsp, at + 20)
+        rsp.monitor("branch drop 4")
+        poke(rsp, "found", 51)
+        rsp.ask("c")
+        contains(rsp.console, "another branch has begun since")
+        equal([b["branch"] for b in branches(rsp)], ["0", "3", "4", "5"])
 
 
 def claim_those_without_a_name_are_kept_to_a_number():
