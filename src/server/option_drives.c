@@ -314,8 +314,10 @@ static void find_place(const struct option_drives *o, struct option_drive *d)
 static void take_medium(struct option_drives *o, const char *id, enum model_drive takes)
 {
     for (unsigned i = 0; id && i < o->count; i++)
-        if (o->list[i].id && !strcmp(o->list[i].id, id))
+        if (o->list[i].id && !strcmp(o->list[i].id, id)) {
             o->list[i].media = takes == TAKES_CDROM ? DRIVE_CDROM : DRIVE_FLOPPY;
+            o->list[i].read_only |= takes == TAKES_CDROM;
+        }
 }
 
 /* A drive of --device ide-cd, scsi-cd or floppy is one of that kind. What is wrong with a --device, who plugs it in says. */

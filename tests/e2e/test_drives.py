@@ -394,6 +394,26 @@ def claim_firmware_boots_from_what_boot_says():
             equal(got, want, (device, first, text))
 
 
+def claim_the_order_of_booting_is_recorded_and_a_drive_is_what_its_device_says():
+    if not os.path.exists(SEABIOS):
+        return
+    with Disk() as d:
+        resets, name = d.path("resets.iso"), d.path("r.hcrec")
+        with open(d.raw, "wb") as f:
+            f.write(ENDS["disk"].ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
+        with open(resets, "wb") as f:
+            f.write(boot_cd(RESETS))
+        got, text = run("--bios", SEABIOS, "--run", "--listen", "none", "--serial", "none", "--icount", "shift=0,sleep=off",
+                        "--drive", "if=none,id=x,file=" + d.raw, "--device", "virtio-blk-pci,drive=x",
+                        "--drive", "if=none,id=y,file=" + resets, "--device", "ide-cd,bus=ide.1,drive=y",
+                        "--boot", "order=c,once=d,splash-time=1,reboot-timeout=1000", "--record", name, "--embed",
+                        "--checkpoints-in-file", "every=3000000")
+        equal(got, 3, text)
+        for words in (), ("--from", "checkpoints"):
+            got, text = run("verify", *words, name)
+            equal(got, 0, text)
+
+
 def claim_what_cannot_be_is_refused_by_name():
     with Disk() as d:
         with open(d.path("odd"), "wb") as f:
