@@ -170,7 +170,7 @@ static unsigned command(uint64_t parameter, uint32_t control, unsigned *slot)
         command_cycle ^= 1;
     }
     set(0x2000, 0);
-    run_for(10000);
+    run_for(20000);
     do
         t = event();
     while (type_of(&t) == 34 || type_of(&t) == 32);
@@ -532,7 +532,7 @@ START_TEST(an_endpoint_that_waits_says_that_it_stops)
     run_for(100 * MS);
     put_trb(COMMANDS + 16 * command_at, 0, 0, 1u << 24 | STOP_EP << 10 | 3u << 16 | 1);
     set(0x2000, 0);
-    run_for(10000);
+    run_for(20000);
     t = event();
     ck_assert_uint_eq(type_of(&t), 32);
     ck_assert_uint_eq(code(&t), 26);
@@ -707,7 +707,7 @@ START_TEST(interrupts_are_told_by_the_pin)
     ck_assert(!any_pin());
     put_trb(COMMANDS, 0, 0, COMMAND_NOOP << 10 | 1);
     set(0x2000, 0);
-    run_for(10000);
+    run_for(20000);
     ck_assert(any_pin());
     ck_assert_uint_eq(reg(0x1020), 3);
     ck_assert_uint_eq(reg(0x44) & 8, 8);
@@ -719,7 +719,7 @@ START_TEST(interrupts_are_told_by_the_pin)
     ck_assert(!any_pin());
     put_trb(COMMANDS + 16, 0, 0, COMMAND_NOOP << 10 | 1);
     set(0x2000, 0);
-    run_for(10000);
+    run_for(20000);
     ck_assert(any_pin());
 }
 END_TEST
@@ -731,7 +731,7 @@ START_TEST(moderation_holds_interrupts_back)
     for (unsigned i = 0; i < 2; i++) {
         put_trb(COMMANDS + 16 * i, 0, 0, COMMAND_NOOP << 10 | 1);
         set(0x2000, 0);
-        run_for(10000);
+        run_for(20000);
         set(0x1020, 3);
         event();
         ck_assert(!any_pin());

@@ -17,9 +17,15 @@
 #include "vm/dev/ide.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/sdhci.h"
+#include "vm/dev/uhci.h"
+#include "vm/dev/usb.h"
+#include "vm/dev/usb_hid.h"
+#include "vm/dev/usb_hub.h"
+#include "vm/dev/usb_storage.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
+#include "vm/dev/xhci.h"
 
 #define BAR      0x10010000u /* of the device under test */
 #define SLOT     0x0a000000u /* for virtio-mmio */
@@ -30,6 +36,7 @@
 
 static uint64_t rng;
 static struct device *dev;
+static bool endless; /* rings may have no end: the device is never done */
 
 static uint32_t draw(void)
 {
@@ -130,15 +137,20 @@ static int map_slot(void *ctx, struct device *d, struct line *irq, paddr_t *base
     return 0;
 }
 
-static void plug(plug_fn *fn, const char *text, struct drive *d)
+static void plug_as(const char *name, plug_fn *fn, const char *text, struct drive *d)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus, .mmio_slot = map_slot};
     struct option_list props;
     struct error e = {0};
 
     ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
-    ck_assert_msg(fn(&s, "dev", PCI_DEVFN(3, 0), d, &props, &e) == 0, "%s", e.text);
+    ck_assert_msg(fn(&s, name, PCI_DEVFN(3, 0), d, &props, &e) == 0, "%s", e.text);
     option_list_finish(&props);
+}
+
+static void plug(plug_fn *fn, const char *text, struct drive *d)
+{
+    plug_as("dev", fn, text, d);
 }
 
 static struct pci_function *function(void)
@@ -757,6 +769,226 @@ static void floppy_step(unsigned step)
         out(dev, FDC_PORTS, below(6), draw() & 0xff);
 }
 
+/* ---- USB ---- */
+
+#define USB_IO   0xc000u
+#define USB_DATA 0x20000u
+static const char *const usb_names[] = {"hub", "kbd", "storage"};
+
+static void make_usb(plug_fn *controller)
+{
+    plug(controller, "controller", NULL);
+    plug_as("hub", usb_hub_plug, "usb-hub,port=1", NULL);
+    plug_as("kbd", usb_kbd_plug, "usb-kbd,port=1.2", NULL);
+    plug_as("storage", usb_storage_plug, "usb-storage,port=2", new_drive("d0", DRIVE_DISK, NULL));
+}
+
+static void make_uhci(void)
+{
+    make_usb(piix3_usb_uhci_plug);
+}
+
+static void make_xhci(void)
+{
+    endless = true;
+    make_usb(qemu_xhci_plug);
+}
+
+static struct usb_device *usb_device(unsigned n)
+{
+    return machine_find_device(m, usb_names[n])->wiring;
+}
+
+/* As if the guest had addressed and configured them; now and then without reason. */
+static void usb_enumerate(unsigned n)
+{
+    struct usb_device *u = usb_device(n);
+
+    usb_bus_reset(u);
+    u->st->address = (uint8_t)(n + 1);
+    u->st->configuration = 1;
+    u->class->reset(u);
+}
+
+/* What a device may be sent: requests, command wrappers, noise. */
+static void usb_data(paddr_t at)
+{
+    static const uint8_t requests[][2] = {{0x80, 6}, {0, 5}, {0, 9}, {2, 1}, {2, 3}, {0x23, 3}, {0x23, 1}, {0xa3, 0}, {0xa0, 6}, {0x21, 9},
+                                          {0x21, 10}, {0x21, 11}, {0xa1, 1}, {0x21, 0xff}, {0xa1, 0xfe}, {0, 3}};
+    uint8_t bytes[31] = {'U', 'S', 'B', 'C'};
+
+    for (unsigned i = 4; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(chance(2) ? 0 : draw());
+    if (chance(2)) {
+        static const uint8_t operations[] = {0x28, 0x2a, 0x12, 0, 3, 0x1a, 0x15, 0x55, 0x25, 0x9e, 0x2f, 0x35, 0x42, 0xa0};
+
+        memset(bytes + 8, 0, 13);
+        bytes[9] = (uint8_t)below(chance(4) ? 256 : 4);
+        bytes[12] = chance(2) ? 0x80 : 0;
+        bytes[14] = (uint8_t)(chance(8) ? draw() : 10 + below(7));
+        bytes[15] = operations[below(sizeof(operations))];
+        bytes[23] = (uint8_t)below(4);
+    } else {
+        const uint8_t *r = requests[below(ARRAY_LEN(requests))];
+
+        memset(bytes, 0, 8);
+        bytes[0] = r[0];
+        bytes[1] = r[1];
+        bytes[2] = (uint8_t)below(6);
+        bytes[3] = (uint8_t)(chance(2) ? below(8) : chance(2) ? 0x22 : 0x29);
+        bytes[4] = (uint8_t)(chance(2) ? 0 : below(10));
+        bytes[6] = (uint8_t)below(64);
+        bytes[7] = (uint8_t)(chance(8) ? draw() : 0);
+    }
+    poke(at, bytes, sizeof(bytes));
+}
+
+static uint32_t uhci_link(void)
+{
+    return chance(16) ? (uint32_t)place() : TABLES + 0x1000 + 32 * below(64) + (chance(3) ? 2 : 0) + (chance(2) ? 4 : 0) + chance(6);
+}
+
+static void uhci_out(unsigned at, unsigned value)
+{
+    ports_write(&bench_ports, (uint16_t)(USB_IO + at), 2, value);
+}
+
+static void uhci_start(void)
+{
+    pci_config_write(function(), 0x20, 4, USB_IO);
+    pci_config_write(function(), PCI_COMMAND, 2, 5);
+    uhci_out(0, 0);
+    ports_write(&bench_ports, USB_IO + 8, 4, TABLES);
+    uhci_out(0x10, 0x0e);
+    uhci_out(0x12, 0x0e);
+    for (unsigned n = 0; n < ARRAY_LEN(usb_names); n++)
+        usb_enumerate(n);
+    for (unsigned n = 0; n < 8; n++)
+        poke32(TABLES + 4 * below(1024), uhci_link());
+    uhci_out(0, 1);
+}
+
+static void uhci_step(unsigned step)
+{
+    static const uint8_t pids[] = {0x2d, 0x69, 0xe1};
+
+    if (step % 50 == 0)
+        uhci_start();
+    if (chance(20))
+        usb_enumerate(below(3));
+    for (unsigned n = 0; n < 8; n++) {
+        paddr_t at = TABLES + 0x1000 + 32 * below(64);
+        uint32_t len = chance(20) ? draw() & 0x7ff : (chance(4) ? 0x7ff : below(64));
+
+        poke32(at, uhci_link());
+        poke32(at + 4, chance(4) ? uhci_link() : (draw() & 0x7fe007ffu & ~(chance(8) ? 0 : 0x06000000u)) | 1u << 23);
+        poke32(at + 8, (chance(40) ? draw() & 0xff : pids[below(3)]) | below(chance(8) ? 128 : 4) << 8 | below(chance(8) ? 16 : 3) << 15 |
+                       below(2) << 19 | len << 21);
+        poke32(at + 12, (uint32_t)(chance(6) ? place() : USB_DATA + 64 * below(32)));
+        poke32(TABLES + 4 * below(1024), uhci_link());
+    }
+    usb_data(USB_DATA + 64 * below(32));
+    if (chance(8))
+        scribble(2);
+    if (chance(10))
+        ports_write(&bench_ports, (uint16_t)(USB_IO + (below(32) & ~1u)), 1u << below(3), draw());
+    let_go(MS * below(4));
+}
+
+#define X_RINGS    (TABLES + 0x2000)
+#define X_EVENTS   (TABLES + 0x6000)
+#define X_CONTEXTS (TABLES + 0x7000)
+
+static void xset(unsigned at, uint64_t value)
+{
+    memory_write(&m->memory, BAR + at, at >= 0x2000 || (at & 7) ? 4 : 8, value);
+}
+
+static void xset4(unsigned at, uint32_t value)
+{
+    memory_write(&m->memory, BAR + at, 4, value);
+}
+
+/* Blocks that may be on any ring; rings share what they lie in. */
+static void xhci_blocks(unsigned n)
+{
+    static const uint8_t types[] = {1, 1, 1, 1, 2, 3, 4, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 23};
+
+    while (n--) {
+        paddr_t at = X_RINGS + 16 * below(256);
+        uint32_t type = chance(30) ? draw() & 63 : types[below(sizeof(types))];
+
+        poke64(at, chance(4) ? place() : type == 6 || type == 16 ? (X_RINGS + 16 * below(256)) | below(2)
+                 : type >= 9                                   ? X_CONTEXTS + 64 * below(4)
+                 : type == 2 ? (uint64_t)peek32(USB_DATA) | (uint64_t)peek32(USB_DATA + 4) << 32 : USB_DATA + 64 * below(32));
+        poke32(at + 8, chance(8) ? draw() : type == 2 ? 8 : below(chance(3) ? 4096 : 64));
+        poke32(at + 12, (draw() & 0x27eu & ~(type == 2 ? 0x10u : 0)) | (type == 2 ? 0x40 : 0) | below(2) << 16 | (chance(3) ? below(32) << 16 : 0) |
+                        type << 10 | (chance(8) ? draw() & 0xff : below(4)) << 24 | !chance(4));
+    }
+}
+
+static void xhci_contexts(void)
+{
+    paddr_t at = X_CONTEXTS + 64 * below(4);
+
+    poke32(at, chance(4) ? draw() : 0);
+    poke32(at + 4, chance(3) ? draw() : 3u | (chance(2) ? 0x18u : 0));
+    poke32(at + 32, 1u << 27 | (draw() & 0x00ffffffu));
+    poke32(at + 36, (chance(4) ? draw() : 1 + below(8)) << 16);
+    for (unsigned i = 2; i < 8; i++) {
+        static const uint8_t kinds_of[] = {0, 0, 4, 4, 6, 2, 7, 5};
+
+        poke32(at + 32 * i, chance(10) ? draw() : below(12) << 16);
+        poke32(at + 32 * i + 4, (chance(8) ? draw() & 0x38u : (uint32_t)kinds_of[i] << 3) | (chance(8) ? draw() : 8u << below(9)) << 16);
+        poke64(at + 32 * i + 8, chance(8) ? place() : (X_RINGS + 16 * below(256)) | 1);
+    }
+}
+
+static void xhci_start(void)
+{
+    decode(0);
+    xset4(0x40, 2);
+    xset4(0x78, chance(8) ? draw() : 32);
+    xset(0x70, TABLES);
+    for (unsigned n = 1; n < 8; n++)
+        poke64(TABLES + 8 * n, chance(8) ? place() : TABLES + 0x400 + 0x400 * (n % 3));
+    xset(0x58, X_RINGS | 1);
+    poke64(TABLES + 0x1000, chance(12) ? place() : X_EVENTS);
+    poke32(TABLES + 0x1008, chance(12) ? draw() : 16 + below(64));
+    xset4(0x1028, chance(12) ? draw() : 1);
+    xset(0x1038, X_EVENTS);
+    xset(0x1030, TABLES + 0x1000);
+    xset4(0x1024, below(4) * 100);
+    xset4(0x1020, 2);
+    xset4(0x40, 5);
+    for (unsigned n = 0; n < 8; n++)
+        xset4(0x440 + 16 * n, 0x210);
+}
+
+static void xhci_step(unsigned step)
+{
+    if (step % 50 == 0)
+        xhci_start();
+    usb_data(USB_DATA + 64 * below(32));
+    usb_data(USB_DATA);
+    xhci_blocks(8);
+    xhci_contexts();
+    if (chance(8))
+        scribble(2);
+    if (chance(12))
+        usb_enumerate(below(3));
+    for (unsigned n = below(6); n; n--)
+        xset4(0x2000 + 4 * below(5), chance(4) ? 0 : below(6));
+    xset4(0x2000, 0);
+    if (chance(2))
+        xset(0x1038, chance(10) ? place() : (X_EVENTS + 16 * below(16)) | 8);
+    if (chance(10))
+        xset4(0x440 + 16 * below(8), draw());
+    if (chance(10))
+        poke_register(BAR, 0x4000);
+    let_go(below(400000));
+}
+
 /* ---- all of them ---- */
 
 struct hostile {
@@ -772,12 +1004,14 @@ static const struct hostile kinds[] = {
     {"ide", make_ide, ide_step, "SMART's logs"},
     {"nvme", make_nvme, nvme_step, "logs"},
     {"sdhci", make_sdhci, sd_step, "a block"},
+    {"uhci", make_uhci, uhci_step, NULL},
     {"virtio-blk", make_blk, vstep, NULL},
     {"virtio-blk in a slot", make_blk_mmio, vstep, NULL},
     {"virtio-net", make_net, vstep, NULL},
     {"virtio-net in a slot", make_net_mmio, vstep, NULL},
     {"virtio-scsi", make_scsi_pci, vstep, NULL},
     {"virtio-scsi in a slot", make_scsi_mmio, vstep, NULL},
+    {"xhci", make_xhci, xhci_step, NULL},
 };
 
 /* A guest of that seed, from a new machine on. Returns the state that it leaves. */
@@ -786,6 +1020,7 @@ static uint64_t run_guest(const struct hostile *h, uint64_t seed)
     rng = seed * 0x9e3779b97f4a7c15u + 1;
     new_disk_bench();
     buffer_clear(&sent);
+    endless = false;
     h->make();
     machine_lay_out(m);
     reset_all();
@@ -799,7 +1034,7 @@ static uint64_t run_guest(const struct hostile *h, uint64_t seed)
             ck_assert_msg(!m->devices[i]->ops->possible || m->devices[i]->ops->possible(m->devices[i]), "%s, seed %llu, step %u",
                           h->name, (unsigned long long)seed, n);
     }
-    let_go(10000 * MS);
+    let_go((endless ? 10 : 10000) * MS);
     return machine_hash(m);
 }
 

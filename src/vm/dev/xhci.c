@@ -528,7 +528,7 @@ static void write_erdp(struct xhci *x, unsigned n, bool upper, uint32_t value)
     if (!was_full || i->full)
         return;
     if (s->commands_run)
-        s->command_at = xhci_now(x) + 1000;
+        s->command_at = xhci_now(x) + XHCI_COMMAND_NS;
     for (unsigned slot = 0; slot < XHCI_SLOTS; slot++)
         for (unsigned ep = 0; s->slot[slot].used && ep < XHCI_ENDPOINTS; ep++)
             if (s->slot[slot].ep[ep].waiting)
@@ -583,7 +583,7 @@ static void doorbell(struct xhci *x, unsigned n, uint32_t value)
     if (!n && !target) {
         s->commands_run = 1;
         if (s->command_at == VTIME_NEVER)
-            s->command_at = xhci_now(x) + 1000;
+            s->command_at = xhci_now(x) + XHCI_COMMAND_NS;
     } else if (n && n <= XHCI_SLOTS && target && target <= XHCI_ENDPOINTS && s->slot[n - 1].used && !(value >> 16)) {
         xhci_activate(x, n - 1, target - 1);
     }

@@ -1,5 +1,6 @@
 /*
- * xHCI: the command ring (4.6, 6.4.3). A command is carried out a microsecond after the doorbell, or the command before it.
+ * xHCI: the command ring (4.6, 6.4.3). A command is carried out XHCI_COMMAND_NS after the doorbell, or the command
+ * before it.
  *
  * Contexts are of 32 bytes. What they say is checked here, and what the controller needs of them is kept in its state: it
  * does not read them again.
@@ -379,7 +380,7 @@ void xhci_command(struct xhci *x)
         }
         s->commands += TRB_BYTES;
         carry_out(x, at, &t);
-        s->command_at = xhci_now(x) + 1000;
+        s->command_at = xhci_now(x) + XHCI_COMMAND_NS;
         return;
     }
 }

@@ -13,6 +13,7 @@
 #define XHCI_VECTORS    16u /* interrupters */
 #define XHCI_CONNECTORS 4u  /* each is a SuperSpeed port (1 to 4) and one of USB 2 (5 to 8) */
 #define XHCI_ROOT_PORTS 8u
+#define XHCI_COMMAND_NS 10000u /* of virtual time that a command takes */
 #define XHCI_SEGMENTS   16u /* of an event ring, at most */
 
 /* USBCMD, USBSTS (5.4.1, 5.4.2). */

@@ -19,6 +19,7 @@
 #define SKIP_MOST   1024u /* blocks of a transfer that has ended early */
 #define LINKS_MOST  16u
 #define SOON        1000u /* ns from a doorbell to the transfer */
+#define BLOCK_NS    250u  /* for the controller to look at a block */
 #define MICROFRAME  125000ull
 
 /* What a step has come to. */
@@ -36,6 +37,7 @@ struct work {
     struct usb_device *d;
     unsigned slot, ep; /* counted from 0 */
     uint64_t bytes;    /* moved in this turn */
+    unsigned steps;    /* of this turn */
 };
 
 /* ---- where things are ---- */
@@ -404,7 +406,7 @@ static vtime_t duration(const struct work *w)
 {
     static const unsigned ps[USB_SPEEDS] = {[USB_LOW] = 6000000, [USB_FULL] = 833000, [USB_HIGH] = 25000, [USB_SUPER] = 2500};
 
-    return SOON + (w->d ? w->bytes * ps[w->d->speed] / 1000 : 0);
+    return SOON + w->steps * BLOCK_NS + (w->d ? w->bytes * ps[w->d->speed] / 1000 : 0);
 }
 
 void xhci_activate(struct xhci *x, unsigned slot, unsigned ep)
@@ -432,7 +434,7 @@ void xhci_transfer(struct xhci *x, unsigned slot, unsigned ep)
 
     e->due = VTIME_NEVER;
     e->waiting = 0;
-    for (unsigned n = 0; n < TURN_STEPS && e->state == EP_RUNNING && xhci_runs(x); n++) {
+    for (; w.steps < TURN_STEPS && e->state == EP_RUNNING && xhci_runs(x); w.steps++) {
         s = step(&w);
         if (s == STEP_WAIT || s == STEP_END || (s == STEP_TIME && is_periodic(e)))
             break;
