@@ -93,6 +93,8 @@ static int choose_place(struct sockets *s, const char *addr, const char *bus, ui
 {
     if (choose_bus(s, bus, err) < 0)
         return -EINVAL;
+    if (s->pci->nfunctions == PCI_MAX_FUNCTIONS)
+        return error_set(err, -EINVAL, "a PCI bus has at most %u functions", PCI_MAX_FUNCTIONS);
     return addr ? given_slot(s, addr, devfn, err) : free_slot(s, devfn, err);
 }
 
