@@ -97,6 +97,84 @@ START_TEST(an_ldt_descriptor_is_looked_at_as_a_whole)
 }
 END_TEST
 
+/* ---- process-context identifiers (SDM 3A 4.10.1, 2A INVPCID, 2B MOV-CR) ---- */
+
+static void mov_to_cr(unsigned n, uint64_t value)
+{
+    s->gpr[EAX] = value;
+    s->rip = b->at = KCODE;
+    CODE(b, 0x0f, 0x22, 0xc0);
+    poke8(b, KCODE + 2, (uint8_t)(0xc0 | n << 3));
+    steps(b, 1);
+}
+
+START_TEST(pcide_is_set_in_long_mode_while_the_identifier_is_0)
+{
+    s->cr3 |= 8;
+    mov_to_cr(4, s->cr4 | CR4_PCIDE);
+    EXPECT_VECTOR(b, EXC_GP);
+    s->cr3 &= ~UINT64_C(8);
+    mov_to_cr(4, s->cr4 | CR4_PCIDE);
+    EQ(s->rip, KCODE + 3);
+    EQ(s->cr4 & CR4_PCIDE, CR4_PCIDE);
+    mov_to_cr(0, s->cr0 & ~(uint64_t)CR0_PG); /* not out of paging as long as it is */
+    EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
+START_TEST(pcide_is_refused_in_protected_mode)
+{
+    struct bench *old = bench_new("max");
+
+    old->s->gpr[EAX] = CR4_PAE | CR4_PCIDE;
+    CODE(old, 0x0f, 0x22, 0xe0);
+    steps(old, 1);
+    EXPECT_VECTOR(old, EXC_GP);
+    bench_free(old);
+}
+END_TEST
+
+START_TEST(bit_63_of_cr3_is_no_part_of_it_with_pcide_and_reserved_without)
+{
+    mov_to_cr(3, PML4 | (uint64_t)1 << 63);
+    EXPECT_VECTOR(b, EXC_GP);
+    mov_to_cr(4, s->cr4 | CR4_PCIDE);
+    mov_to_cr(3, PML4 | (uint64_t)1 << 63 | 0xfff);
+    EQ(s->rip, KCODE + 3);
+    EQ(s->cr3, PML4 | 0xfff);
+    mov_to_cr(3, PML4 | (uint64_t)1 << 62);
+    EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
+START_TEST(invpcid_looks_at_its_type_and_descriptor)
+{
+    static const struct { uint64_t type, low, high; bool pcide, cpl3, done; } cases[] = {
+        {0, 0, 0, false, false, true},       {0, 5, 0, false, false, false},      {0, 5, 0, true, false, true},
+        {0, 0, (uint64_t)1 << 63, true, false, false}, /* the address is not canonical */
+        {1, 5, (uint64_t)1 << 63, true, false, true},  /* there is none */
+        {1, 5, 0, false, false, false},      {2, 5, 0, false, false, true},       {3, 5, 0, false, false, true},
+        {3, 0x1000, 0, true, false, false},  {4, 0, 0, true, false, false},       {(uint64_t)1 << 40, 0, 0, true, false, false},
+        {2, 0, 0, true, true, false},
+    };
+
+    if (cases[_i].cpl3)
+        long_mode(b, 3);
+    if (cases[_i].pcide)
+        s->cr4 |= CR4_PCIDE;
+    poke64(b, DATA, cases[_i].low);
+    poke64(b, DATA + 8, cases[_i].high);
+    s->gpr[EBX] = DATA;
+    s->gpr[EAX] = cases[_i].type;
+    CODE(b, 0x66, 0x0f, 0x38, 0x82, 0x03);
+    steps(b, 1);
+    if (cases[_i].done)
+        EQ(s->rip, KCODE + 5);
+    else
+        EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
 START_TEST(a_task_register_is_never_null)
 {
     s->gpr[EAX] = 3;
@@ -193,6 +271,10 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, the_number_of_levels_does_not_change_in_long_mode, 0, 2);
     tcase_add_loop_test(t, the_upper_halves_of_cr0_and_cr4_are_reserved, 0, 2);
     tcase_add_loop_test(t, an_ldt_descriptor_is_looked_at_as_a_whole, 0, 4);
+    tcase_add_test(t, pcide_is_set_in_long_mode_while_the_identifier_is_0);
+    tcase_add_test(t, pcide_is_refused_in_protected_mode);
+    tcase_add_test(t, bit_63_of_cr3_is_no_part_of_it_with_pcide_and_reserved_without);
+    tcase_add_loop_test(t, invpcid_looks_at_its_type_and_descriptor, 0, 12);
     tcase_add_test(t, a_task_register_is_never_null);
     tcase_add_test(t, a_level_change_makes_ss_null_with_the_new_level);
     tcase_add_loop_test(t, a_key_is_told_of_beside_other_reasons, 0, 4);
