@@ -560,6 +560,11 @@ static uint64_t no_time(void *ctx)
     return *(uint64_t *)ctx += 1000;
 }
 
+static uint64_t slow_time(void *ctx)
+{
+    return *(uint64_t *)ctx += 400000;
+}
+
 START_TEST(a_query_runs_history_as_it_was_run)
 {
     enum { STEPS = 2000000 };
@@ -603,6 +608,39 @@ START_TEST(a_query_runs_history_as_it_was_run)
 }
 END_TEST
 
+START_TEST(code_beside_a_loop_is_searched_for_without_running_the_loop)
+{
+    enum { STEPS = 3000000, ONCE = 0x1f00 };
+    static const uint8_t start[] = {TOY_JMP, 0, 0xfc, 0x0e};                 /* to ONCE */
+    static const uint8_t once[] = {TOY_NOP, TOY_JMP, 0, 0x07, 0xf1};         /* to the loop at 100ch */
+    static const uint8_t loop[] = {TOY_NOP, TOY_NOP, TOY_NOP, TOY_NOP, TOY_JMP, 0, 0xf8, 0xff};
+    uint64_t now = 0;
+    struct machine *m = toy_machine();
+    struct timeline *tl;
+    struct timeline_stats before, after;
+    struct timeline_stop stop;
+
+    toy_poke(m, 0x1000, start, sizeof(start));
+    toy_poke(m, ONCE, once, sizeof(once));
+    toy_poke(m, 0x100c, loop, sizeof(loop));
+    tl = timeline_create(m, &(struct timeline_config){.live = true, .slice_steps = 200},
+                         &(struct timeline_host){.ctx = &now, .now_ns = slow_time, .wall_clock_ns = no_time, .entropy = host_entropy});
+    timeline_seek(tl, STEPS, &stop);
+    ck_assert_uint_eq(timeline_position(tl), STEPS);
+    ck_assert_uint_gt(checkpoint_count(timeline_checkpoints(tl)), 15);
+    timeline_add_point(tl, &(struct timeline_point){.kinds = TRAP_EXEC, .address = ONCE});
+    timeline_stats(tl, &before);
+    timeline_continue(tl, BACKWARD, &stop);
+    timeline_stats(tl, &after);
+    ck_assert_int_eq(stop.reason, TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(timeline_position(tl), 1);
+    ck_assert_uint_le(after.segments_replayed - before.segments_replayed, 2);
+    ck_assert_uint_ge(after.segments_skipped - before.segments_skipped, 10);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, STEPS / 4);
+    timeline_destroy(tl);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *s = suite_create("timeline on the execution core");
@@ -611,6 +649,7 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
     tcase_add_test(t, a_query_runs_history_as_it_was_run);
+    tcase_add_test(t, code_beside_a_loop_is_searched_for_without_running_the_loop);
     suite_add_tcase(s, t);
     return s;
 }
