@@ -521,8 +521,7 @@ def disk_back(t, args, guest, options, node):
 
 def disk_memory(t, args, guest, options, node, mib):
     """(bytes of checkpoints, their budget, s of going to the middle) after a guest has rewritten so much of its disk."""
-    budget = 256
-    with Debugged(t.hindcast_linux(guest, options + ["--checkpoint-memory", "%dM" % budget]), args.limit, pipes=True) as d:
+    with Debugged(t.hindcast_linux(guest, options), args.limit, pipes=True) as d:
         d.rsp.send("c")
         console = Console(d.child)
         to_the_shell(console)

@@ -29,7 +29,9 @@ libvm_a_SOURCES = \
 	src/vm/dev/boot_order.c src/vm/dev/boot_order.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
+	src/vm/dev/clock.h \
 	src/vm/dev/serial_cards.c src/vm/dev/serial_cards.h \
+	src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
 	src/vm/dev/ahci.c src/vm/dev/ahci.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \

@@ -1,5 +1,4 @@
 libi386_a_SOURCES += targets/i386/pc.h \
-	src/vm/dev/clock.h src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
 	targets/i386/pc/aml.c targets/i386/pc/aml.h targets/i386/pc/apic.c targets/i386/pc/apic.h \
 	targets/i386/pc/board.h targets/i386/pc/coreboot.c targets/i386/pc/dma.c targets/i386/pc/dma.h \
 	targets/i386/pc/dsdt.c targets/i386/pc/dsdt.h \
