@@ -28,6 +28,7 @@ EXTRA_DIST += tests/guests/test_perf_arm64.py tests/guests/perf/events.c
 EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests/kvm/nested.h tests/guests/kvm/nested.ld \
 	tests/guests/kvm/start.S tests/guests/kvm/nested.c tests/guests/kvm/vm.c
 
+EXTRA_DIST += tests/guests/test_tables.py
 EXTRA_DIST += tests/guests/exercise.c tests/guests/make-system tests/guests/test_systems.py
 
 # A kernel as tutorials teach it, and other people's guests (the latter by run-tests).
