@@ -208,6 +208,72 @@ START_TEST(a_map_that_asks_for_what_cannot_be_shuts_down)
 }
 END_TEST
 
+/* What a handler writes to a field of the map is what RSM loads: of the P6's (SDM 3C table 31-1 and QEMU), and of AMD64's (APM 2
+ * table 10-1). */
+struct map_field { uint16_t at, size, state, state_size; uint64_t value; };
+#define FIELD(offset, bytes, member, v) {offset, bytes, (uint16_t)offsetof(struct i386_state, member), sizeof(((struct i386_state *)0)->member), v}
+#define SEGMENT_P6(selector_at, hidden, n) \
+    FIELD(selector_at, 4, seg[n].selector, 0x28), FIELD((hidden) + 4, 4, seg[n].limit, 0x12345), FIELD((hidden) + 8, 4, seg[n].base, 0x345670)
+#define SEGMENT_64(where, n) \
+    FIELD(where, 2, seg[n].selector, 0x28), FIELD((where) + 4, 4, seg[n].limit, 0x12345), \
+        FIELD((where) + 8, 8, seg[n].base, UINT64_C(0xffff800000345670))
+
+static void load_fields(const struct map_field *fields, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct map_field *f = &fields[i];
+        uint64_t got = 0;
+
+        enter();
+        if (f->size == 8)
+            poke64(b, MAP + f->at, f->value);
+        else
+            poke(b, MAP + f->at, &f->value, f->size);
+        EQ(steps(b, 1), STOP_LIMIT);
+        EQ(s->smm, 0);
+        memcpy(&got, (const uint8_t *)s + f->state, f->state_size);
+        ck_assert_msg(got == f->value, "field %x is %llx, not %llx", f->at, (unsigned long long)got, (unsigned long long)f->value);
+        memcpy((uint8_t *)s + f->state, (const uint8_t *)&before + f->state, f->state_size);
+        refresh(b);
+        ck_assert_mem_eq(s, &before, sizeof before); /* and nothing else became another */
+    }
+}
+
+START_TEST(rsm_loads_what_the_handler_wrote_to_each_field)
+{
+    static const struct map_field p6[] = {
+        FIELD(0x7ff8, 4, cr3, 0x123000), FIELD(0x7ff0, 4, rip, 0x20123), FIELD(0x7fcc, 4, dr[6], 0xffff0ff1), FIELD(0x7fc8, 4, dr[7], 0x401),
+        FIELD(0x7fd0, 4, gpr[EAX], 0x11111111), FIELD(0x7fd4, 4, gpr[ECX], 0x22222222), FIELD(0x7fd8, 4, gpr[EDX], 0x33333333),
+        FIELD(0x7fdc, 4, gpr[EBX], 0x44444444), FIELD(0x7fe0, 4, gpr[ESP], 0x55555555), FIELD(0x7fe4, 4, gpr[EBP], 0x66666666),
+        FIELD(0x7fe8, 4, gpr[ESI], 0x77777777), FIELD(0x7fec, 4, gpr[EDI], 0x88888888),
+        FIELD(0x7f14, 4, cr4, CR4_PSE), FIELD(0x7ef8, 4, smbase, SMBASE + 0x1000),
+        FIELD(0x7f70, 4, gdtr.limit, 0x77), FIELD(0x7f74, 4, gdtr.base, 0x1234), FIELD(0x7f54, 4, idtr.limit, 0x77), FIELD(0x7f58, 4, idtr.base, 0x1234),
+        SEGMENT_P6(0x7fa8, 0x7f84, SEG_ES), SEGMENT_P6(0x7fb4, 0x7f2c, SEG_DS), SEGMENT_P6(0x7fb8, 0x7f38, SEG_FS), SEGMENT_P6(0x7fbc, 0x7f44, SEG_GS),
+        SEGMENT_P6(0x7fc0, 0x7f78, SEG_LDTR), SEGMENT_P6(0x7fc4, 0x7f5c, SEG_TR),
+    };
+    static const struct map_field amd64[] = {
+        FIELD(0x7f50, 8, cr3, 0x123000), FIELD(0x7f78, 8, rip, 0x20123), FIELD(0x7f68, 8, dr[6], 0xffff0ff1), FIELD(0x7f60, 8, dr[7], 0x401),
+        FIELD(0x7ff8, 8, gpr[EAX], UINT64_C(0x1111111111111111)), FIELD(0x7ff0, 8, gpr[ECX], UINT64_C(0x2222222222222222)),
+        FIELD(0x7fe8, 8, gpr[EDX], UINT64_C(0x3333333333333333)), FIELD(0x7fe0, 8, gpr[EBX], UINT64_C(0x4444444444444444)),
+        FIELD(0x7fd8, 8, gpr[ESP], UINT64_C(0x5555555555555555)), FIELD(0x7fd0, 8, gpr[EBP], UINT64_C(0x6666666666666666)),
+        FIELD(0x7fc8, 8, gpr[ESI], UINT64_C(0x7777777777777777)), FIELD(0x7fc0, 8, gpr[EDI], UINT64_C(0x8888888888888888)),
+        FIELD(0x7fb8, 8, gpr[8], 8), FIELD(0x7fb0, 8, gpr[9], 9), FIELD(0x7fa8, 8, gpr[10], 10), FIELD(0x7fa0, 8, gpr[11], 11),
+        FIELD(0x7f98, 8, gpr[12], 12), FIELD(0x7f90, 8, gpr[13], 13), FIELD(0x7f88, 8, gpr[14], 14), FIELD(0x7f80, 8, gpr[15], 15),
+        FIELD(0x7f00, 4, smbase, SMBASE + 0x1000),
+        FIELD(0x7e64, 4, gdtr.limit, 0x77), FIELD(0x7e68, 8, gdtr.base, 0x1234), FIELD(0x7e84, 4, idtr.limit, 0x77), FIELD(0x7e88, 8, idtr.base, 0x1234),
+        SEGMENT_64(0x7e00, SEG_ES), SEGMENT_64(0x7e30, SEG_DS), SEGMENT_64(0x7e40, SEG_FS), SEGMENT_64(0x7e50, SEG_GS),
+        SEGMENT_64(0x7e70, SEG_LDTR), SEGMENT_64(0x7e90, SEG_TR),
+    };
+
+    begin("pentium3");
+    load_fields(p6, ARRAY_LEN(p6));
+    end();
+    begin64();
+    load_fields(amd64, ARRAY_LEN(amd64));
+    end();
+}
+END_TEST
+
 /* ---- what waits, and what wakes ---- */
 
 START_TEST(a_halted_cpu_halts_again_unless_the_handler_says_otherwise)
@@ -545,6 +611,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, long_mode_is_saved_as_amd64_has_it);
     tcase_add_test(tc, the_smbase_in_the_map_is_where_the_next_smi_goes);
     tcase_add_test(tc, a_map_that_asks_for_what_cannot_be_shuts_down);
+    tcase_add_test(tc, rsm_loads_what_the_handler_wrote_to_each_field);
     tcase_add_test(tc, a_halted_cpu_halts_again_unless_the_handler_says_otherwise);
     tcase_add_test(tc, smi_nmi_and_init_wait_for_the_end_of_the_mode);
     tcase_add_test(tc, iret_in_the_mode_lets_nmis_in);
