@@ -906,6 +906,51 @@ START_TEST(a_table_that_is_too_short_or_too_long_shows_in_the_status)
 }
 END_TEST
 
+START_TEST(dma_goes_as_far_as_sectors_are_good)
+{
+    static const struct drive_fault bad = {53, 1};
+    uint8_t sector[512];
+
+    fault = &bad;
+    new_ide();
+    fault = NULL;
+    poke32(0x20000 + 3 * 512, 0x11223344);
+    prd(0, 0x20000, 16 * 512, true);
+    command(0, 50, 16, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x40);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 53);
+    ck_assert(holds_image(0x20000, 50 * 512, 3 * 512, 512));
+    ck_assert_uint_eq(peek32(0x20000 + 3 * 512), 0x11223344);
+    /* A table that ends before it: the device waits, and has failed at nothing. */
+    prd(0, 0x20000, 2 * 512, true);
+    command(0, 50, 16, 0xc8);
+    bm_start(8);
+    run_for(10 * MS);
+    ck_assert_uint_eq(alternate(), 0x58);
+    ck_assert_uint_eq(in(ide, IDE_BUS_MASTER, BM_STATUS) & 7, 0);
+    out(ide, IDE_CONTROL_0, 0, 4);
+    out(ide, IDE_CONTROL_0, 0, 0);
+    run_for(100 * MS);
+    /* What is written before it, is; behind it, is not. */
+    for (unsigned i = 0; i < 16 * 512; i += 4)
+        poke32(0x20000 + i, 0x55aa55aa);
+    prd(0, 0x20000, 16 * 512, true);
+    command(0, 50, 16, 0xca);
+    bm_start(0);
+    run_for(10 * MS);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x51);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 0x10);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_LOW), 53);
+    ck_assert_int_eq(drive_read(drive_find(m, "hd0"), 52 * 512, sector, 512, NULL), DRIVE_OK);
+    ck_assert_uint_eq(sector[511], 0x55);
+    ck_assert_int_eq(drive_read(drive_find(m, "hd0"), 54 * 512, sector, 512, NULL), DRIVE_OK);
+    ck_assert_uint_eq(sector[0], 54);
+}
+END_TEST
+
 START_TEST(dma_of_who_may_not_master_the_bus_is_an_error)
 {
     new_ide();
@@ -1180,6 +1225,7 @@ static void claims(TCase *tc)
     ADD(dma_writes_from_memory);
     ADD(watchpoints_see_what_it_moves);
     ADD(a_table_that_is_too_short_or_too_long_shows_in_the_status);
+    ADD(dma_goes_as_far_as_sectors_are_good);
     ADD(dma_of_who_may_not_master_the_bus_is_an_error);
     ADD(trim_forgets_what_was_there);
     ADD(identify_of_a_cd_is_by_another_command);
