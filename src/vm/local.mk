@@ -32,6 +32,10 @@ libvm_a_SOURCES = \
 	src/vm/dev/clock.h \
 	src/vm/dev/serial_cards.c src/vm/dev/serial_cards.h \
 	src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
+	src/vm/dev/virtio_carried.c src/vm/dev/virtio_carried.h \
+	src/vm/dev/virtio_console.c src/vm/dev/virtio_console.h \
+	src/vm/dev/virtio_input.c src/vm/dev/virtio_input.h \
+	src/vm/dev/virtio_rng.c src/vm/dev/virtio_rng.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
 	src/vm/dev/ahci.c src/vm/dev/ahci.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \

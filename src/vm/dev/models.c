@@ -16,7 +16,10 @@
 #include "vm/dev/usb_hub.h"
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_console.h"
+#include "vm/dev/virtio_input.h"
 #include "vm/dev/virtio_net.h"
+#include "vm/dev/virtio_rng.h"
 #include "vm/dev/virtio_scsi.h"
 #include "vm/dev/xhci.h"
 
@@ -44,15 +47,34 @@ const struct device_model device_models[] = {
     {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},
     {"usb-storage", "USB", "USB disk, or CD-ROM drive by its drive", TAKES_DRIVE, usb_storage_keys, usb_storage_plug},
     {"usb-tablet", "USB", "USB tablet: a pointer that knows places", TAKES_NONE, usb_hid_keys, usb_tablet_plug},
+    {"virtconsole", "virtio-serial", "console of a virtio-serial, connected by chardev=ID", TAKES_NONE, virtio_port_keys,
+     virtconsole_plug},
+    {"virtserialport", "virtio-serial", "port of a virtio-serial, connected by chardev=ID", TAKES_NONE, virtio_port_keys,
+     virtserialport_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", TAKES_DRIVE, virtio_blk_keys, virtio_blk_pci_plug},
+    {"virtio-keyboard-device", "virtio-mmio", "virtio keyboard in a slot of the virt board", TAKES_NONE, virtio_input_mmio_keys,
+     virtio_keyboard_mmio_plug},
+    {"virtio-keyboard-pci", "PCI", "virtio keyboard", TAKES_NONE, virtio_input_keys, virtio_keyboard_pci_plug},
+    {"virtio-mouse-device", "virtio-mmio", "virtio mouse in a slot of the virt board", TAKES_NONE, virtio_input_mmio_keys,
+     virtio_mouse_mmio_plug},
+    {"virtio-mouse-pci", "PCI", "virtio mouse", TAKES_NONE, virtio_input_keys, virtio_mouse_pci_plug},
     {"virtio-net-device", "virtio-mmio", "virtio network card in a slot of the virt board", TAKES_NONE, virtio_net_mmio_keys,
      virtio_net_mmio_plug},
     {"virtio-net-pci", "PCI", "virtio network card", TAKES_NONE, virtio_net_keys, virtio_net_pci_plug},
+    {"virtio-rng-device", "virtio-mmio", "virtio entropy device in a slot of the virt board", TAKES_NONE, virtio_rng_mmio_keys,
+     virtio_rng_mmio_plug},
+    {"virtio-rng-pci", "PCI", "virtio entropy device", TAKES_NONE, virtio_rng_keys, virtio_rng_pci_plug},
     {"virtio-scsi-device", "virtio-mmio", "virtio SCSI host adapter in a slot of the virt board", TAKES_NONE, virtio_scsi_mmio_keys,
      virtio_scsi_mmio_plug},
     {"virtio-scsi-pci", "PCI", "virtio SCSI host adapter", TAKES_NONE, virtio_scsi_keys, virtio_scsi_pci_plug},
+    {"virtio-serial-device", "virtio-mmio", "virtio consoles and serial ports in a slot of the virt board", TAKES_NONE,
+     virtio_serial_mmio_keys, virtio_serial_mmio_plug},
+    {"virtio-serial-pci", "PCI", "virtio consoles and serial ports", TAKES_NONE, virtio_serial_keys, virtio_serial_pci_plug},
+    {"virtio-tablet-device", "virtio-mmio", "virtio tablet in a slot of the virt board", TAKES_NONE, virtio_input_mmio_keys,
+     virtio_tablet_mmio_plug},
+    {"virtio-tablet-pci", "PCI", "virtio tablet", TAKES_NONE, virtio_input_keys, virtio_tablet_pci_plug},
     {"scsi-cd", "SCSI", "SCSI CD-ROM drive", TAKES_CDROM, scsi_disk_keys, scsi_disk_plug},
     {"scsi-hd", "SCSI", "SCSI disk", TAKES_DRIVE, scsi_disk_keys, scsi_disk_plug},
     {NULL, NULL, NULL, TAKES_NONE, NULL, NULL},
