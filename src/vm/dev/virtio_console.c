@@ -334,7 +334,7 @@ static int plug_port(struct sockets *s, const char *name, bool console, const st
     const char *called = option_list_get(props, "name");
     struct serial *serial;
     struct device *dev;
-    unsigned number;
+    unsigned number = 0;
     struct port *p;
 
     if (choose_port(s, props, console, &serial, &number, err) < 0)
