@@ -150,8 +150,8 @@ START_TEST(buffers_come_back_full_of_entropy)
     ck_assert_uint_eq(memory_read(&m->memory, BUFFER_AT(0) + 600, 1), 0);
     give(0, 1, BUFFER_AT(0), 100, 0); /* nothing to be written */
     ck_assert_int_eq(taken(0), 0);
-    give(0, 2, 0x90000000u, 100, 2); /* no memory */
-    ck_assert_int_eq(taken(0), 0);
+    give(0, 2, 0x90000000u, 100, 2); /* no memory: it is lost on the way, as PCI has it */
+    ck_assert_int_eq(taken(0), 100);
 }
 END_TEST
 
@@ -220,12 +220,16 @@ START_TEST(keys_go_down_and_up_in_guest_time)
     give_events(12);
     type("ctrl-up");
     expect_event(1, 29, 1), expect_event(0, 0, 0);
-    expect_event(1, 103, 1), expect_event(0, 0, 0);
     ck_assert_int_eq(taken(0), -1);
     run_until(dut->ops->deadline(dut));
-    ck_assert_uint_eq(machine_now(m), 100000000);
+    expect_event(1, 103, 1), expect_event(0, 0, 0);
+    ck_assert_uint_eq(dut->ops->deadline(dut), machine_now(m) + 100000000);
+    run_until(dut->ops->deadline(dut));
     expect_event(1, 103, 0), expect_event(0, 0, 0);
+    run_until(dut->ops->deadline(dut));
     expect_event(1, 29, 0), expect_event(0, 0, 0);
+    run_until(dut->ops->deadline(dut));
+    ck_assert_uint_eq(dut->ops->deadline(dut), VTIME_NEVER);
     type("pause");
     expect_event(1, 119, 1), expect_event(0, 0, 0);
 }
