@@ -20,8 +20,8 @@
 #define F_MULTIPORT   (1ull << 1)
 #define F_EMERG_WRITE (1ull << 2)
 
-#define PORTS         3u /* with the control queues, all that VIRTIO_QUEUES has room for */
-#define QUEUES        VIRTIO_QUEUES
+#define SERIAL_PORTS         3u /* with the control queues, all that VIRTIO_QUEUES has room for */
+#define SERIAL_QUEUES        VIRTIO_QUEUES
 #define CONTROL_RX    2u
 #define CONTROL_TX    3u
 #define CONFIG_BYTES  12u
@@ -30,7 +30,7 @@
 #define MESSAGE_BYTES 8u
 #define MESSAGES      32u
 #define NAME_MOST     63u
-#define FIFO          4096u
+#define PORT_FIFO          4096u
 #define PIECE         512u
 
 /* Control messages (5.3.6.2). */
@@ -51,7 +51,7 @@ struct serial_state {
 
 struct port_state {
     uint32_t first, count;   /* of `bytes` */
-    uint8_t bytes[FIFO];
+    uint8_t bytes[PORT_FIFO];
 };
 DEVICE_STATE_END
 
@@ -71,7 +71,7 @@ struct port {
 struct serial {
     struct virtio_carried carried;
     struct serial_state *st;
-    struct port *ports[PORTS];
+    struct port *ports[SERIAL_PORTS];
 };
 
 static struct serial *of(const struct virtio *v)
@@ -132,12 +132,12 @@ static void deliver(struct port *p);
 static void obey(struct serial *s, uint32_t port, unsigned event, unsigned value)
 {
     if (event == DEVICE_READY && value) {
-        for (unsigned n = 0; n < PORTS; n++)
+        for (unsigned n = 0; n < SERIAL_PORTS; n++)
             if (s->ports[n])
                 tell(s, n, DEVICE_ADD, 1);
         return;
     }
-    if (port >= PORTS || !s->ports[port])
+    if (port >= SERIAL_PORTS || !s->ports[port])
         return;
     if (event == PORT_READY && value) {
         if (s->ports[port]->console)
@@ -190,14 +190,14 @@ static void deliver(struct port *p)
         uint32_t done = 0;
 
         while (st->count && done < c.in) {
-            uint32_t n = FIFO - st->first < st->count ? FIFO - st->first : st->count;
+            uint32_t n = PORT_FIFO - st->first < st->count ? PORT_FIFO - st->first : st->count;
 
             n = n < c.in - done ? n : (uint32_t)(c.in - done);
             if (!virtio_in(v, &c, done, st->bytes + st->first, n)) {
                 virtio_broken(v);
                 return;
             }
-            st->first = (st->first + n) % FIFO;
+            st->first = (st->first + n) % PORT_FIFO;
             st->count -= n;
             done += n;
         }
@@ -246,8 +246,8 @@ static void port_input(struct device *dev, const struct event *e)
 {
     struct port *p = dev->wiring;
 
-    for (uint32_t i = 0; i < e->len && p->st->count < FIFO; i++)
-        p->st->bytes[(p->st->first + p->st->count++) % FIFO] = e->data[i];
+    for (uint32_t i = 0; i < e->len && p->st->count < PORT_FIFO; i++)
+        p->st->bytes[(p->st->first + p->st->count++) % PORT_FIFO] = e->data[i];
     deliver(p);
 }
 
@@ -255,7 +255,7 @@ static size_t port_room(const struct device *dev)
 {
     const struct port *p = dev->wiring;
 
-    return is_open(p) ? FIFO - p->st->count : 0;
+    return is_open(p) ? PORT_FIFO - p->st->count : 0;
 }
 
 static void port_reset(struct device *dev)
@@ -267,7 +267,7 @@ static bool port_possible(const struct device *dev)
 {
     const struct port_state *st = dev->state;
 
-    return st->first < FIFO && st->count <= FIFO;
+    return st->first < PORT_FIFO && st->count <= PORT_FIFO;
 }
 
 static void port_describe(const struct device *dev, struct buffer *b)
@@ -299,10 +299,10 @@ static int choose_port(const struct sockets *s, const struct option_list *props,
                        unsigned *number, struct error *err)
 {
     const char *bus = option_list_get(props, "bus");
-    uint64_t nr = PORTS;
+    uint64_t nr = SERIAL_PORTS;
 
     *serial = NULL;
-    if (option_list_number(props, "nr", 0, PORTS - 1, &nr, err) < 0)
+    if (option_list_number(props, "nr", 0, SERIAL_PORTS - 1, &nr, err) < 0)
         return -EINVAL;
     for (unsigned i = s->machine->ndevices; i-- > 0 && !*serial;) {
         struct device *dev = s->machine->devices[i];
@@ -317,12 +317,12 @@ static int choose_port(const struct sockets *s, const struct option_list *props,
         return error_set(err, -EINVAL, "there is no controller for it: --device virtio-serial-pci (on virt also virtio-serial-device), "
                          "before it, makes one");
     /* Port 0 is a console's, also for drivers that know no other. */
-    for (unsigned n = console ? 0 : 1; n < PORTS && nr == PORTS; n++)
+    for (unsigned n = console ? 0 : 1; n < SERIAL_PORTS && nr == SERIAL_PORTS; n++)
         if (!(*serial)->ports[n])
             nr = n;
-    if (nr == PORTS || (*serial)->ports[nr])
-        return error_set(err, -EINVAL, "a controller has %u ports (0 is for a virtconsole), and %s", PORTS,
-                         nr == PORTS ? "they are taken" : "that one is taken");
+    if (nr == SERIAL_PORTS || (*serial)->ports[nr])
+        return error_set(err, -EINVAL, "a controller has %u ports (0 is for a virtconsole), and %s", SERIAL_PORTS,
+                         nr == SERIAL_PORTS ? "they are taken" : "that one is taken");
     if (!console && !nr)
         return error_set(err, -EINVAL, "nr=0: port 0 is for a virtconsole");
     *number = (unsigned)nr;
@@ -375,7 +375,7 @@ static uint64_t features(const struct virtio *v)
 static void config_read(const struct virtio *v, uint8_t *config)
 {
     (void)v;
-    put_le32(config + CONFIG_PORTS, PORTS);
+    put_le32(config + CONFIG_PORTS, SERIAL_PORTS);
 }
 
 /* Before a driver is there: a character at once. */
@@ -390,7 +390,7 @@ static void forget(struct virtio *v)
     struct serial *s = of(v);
 
     memset(s->st, 0, sizeof(*s->st));
-    for (unsigned n = 0; n < PORTS; n++)
+    for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (s->ports[n])
             port_reset(s->ports[n]->dev);
 }
@@ -406,7 +406,7 @@ static bool serial_possible(const struct device *dev)
     if (!virtio_possible(&s->carried.t.v) || s->st->first >= MESSAGES || s->st->waiting > MESSAGES)
         return false;
     for (unsigned n = 0; n < MESSAGES; n++)
-        if (s->st->messages[n].port >= PORTS)
+        if (s->st->messages[n].port >= SERIAL_PORTS)
             return false;
     return true;
 }
@@ -415,7 +415,7 @@ static void serial_describe(const struct device *dev, struct buffer *b)
 {
     const struct serial *s = dev->wiring;
 
-    for (unsigned n = 0; n < PORTS; n++)
+    for (unsigned n = 0; n < SERIAL_PORTS; n++)
         if (s->ports[n])
             buffer_printf(b, "port %u: %s, %s\n", n, s->ports[n]->dev->name, is_open(s->ports[n]) ? "open" : "not open");
     virtio_describe(&s->carried.t.v, b);
@@ -462,7 +462,7 @@ const struct option_key virtio_serial_mmio_keys[] = {VIRTIO_MMIO_KEYS, {NULL, NU
 static struct serial *make(struct sockets *s, const char *name, bool pci, const struct option_list *props, struct error *err)
 {
     void *own;
-    struct virtio_carried *c = virtio_make(&kind, s, name, pci, QUEUES, props, &own, err);
+    struct virtio_carried *c = virtio_make(&kind, s, name, pci, SERIAL_QUEUES, props, &own, err);
     struct serial *serial = c ? c->t.v.dev->wiring : NULL;
 
     if (serial)

@@ -41,8 +41,8 @@ enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x1
 #define BUS_VIRTUAL 6u
 #define VENDOR      0x0627u
 
-#define WORDS   64u /* of a keyboard, to be typed */
-#define EVENTS  256u
+#define INPUT_WORDS   64u /* of a keyboard, to be typed */
+#define INPUT_EVENTS  256u
 #define RECORD  8u  /* bytes of a mouse's or tablet's in an event of ours */
 #define EVENT_BYTES 8u
 #define RECORD_EVENTS 8u /* that one makes at most */
@@ -61,8 +61,8 @@ struct input_state {
     uint8_t reserved;
     uint16_t buttons;        /* those that are held */
     uint32_t first, waiting; /* of `events` */
-    uint16_t words[WORDS];
-    struct input_event events[EVENTS];
+    uint16_t words[INPUT_WORDS];
+    struct input_event events[INPUT_EVENTS];
 };
 DEVICE_STATE_END
 
@@ -108,9 +108,9 @@ static uint16_t code_of(uint16_t key)
 /* What fits. */
 static void add(struct input_state *s, unsigned type, unsigned code, uint32_t value)
 {
-    if (s->waiting == EVENTS)
+    if (s->waiting == INPUT_EVENTS)
         return;
-    s->events[(s->first + s->waiting++) % EVENTS] = (struct input_event){(uint16_t)type, (uint16_t)code, value};
+    s->events[(s->first + s->waiting++) % INPUT_EVENTS] = (struct input_event){(uint16_t)type, (uint16_t)code, value};
 }
 
 /* Into the driver's buffers, as far as there are some. */
@@ -131,7 +131,7 @@ static void deliver(struct input *n)
             virtio_broken(v);
             return;
         }
-        s->first = (s->first + 1) % EVENTS;
+        s->first = (s->first + 1) % INPUT_EVENTS;
         s->waiting--;
         virtio_push(v, QUEUE_EVENT, &c, EVENT_BYTES);
     }
@@ -141,10 +141,10 @@ static void type_words(struct input *n, vtime_t now)
 {
     struct input_state *s = n->st;
 
-    while (s->count && now >= s->type_at && s->waiting + 2 <= EVENTS) {
+    while (s->count && now >= s->type_at && s->waiting + 2 <= INPUT_EVENTS) {
         uint16_t word = s->words[s->head], code;
 
-        s->head = (uint8_t)((s->head + 1) % WORDS);
+        s->head = (uint8_t)((s->head + 1) % INPUT_WORDS);
         s->count--;
         if (word & KEY_WAIT) {
             s->type_at = now + (word & KEY_WAIT_MAX) * 1000000ull;
@@ -166,7 +166,7 @@ static void point(struct input *n, const uint8_t *record)
     int16_t d[3] = {(int16_t)get_le16(record), (int16_t)get_le16(record + 2), (int16_t)get_le16(record + 4)};
     uint16_t held = get_le16(record + 6), changed = held ^ s->buttons;
 
-    if (s->waiting + RECORD_EVENTS > EVENTS)
+    if (s->waiting + RECORD_EVENTS > INPUT_EVENTS)
         return;
     if (n->kind == TABLET) {
         add(s, EV_ABS, ABS_X, (uint32_t)d[0] & ABS_MOST);
@@ -204,8 +204,8 @@ static void input_input(struct device *dev, const struct event *e)
         deliver(n);
         return;
     }
-    for (uint32_t at = 0; at + 2 <= e->len && s->count < WORDS; at += 2)
-        s->words[(s->head + s->count++) % WORDS] = get_le16(e->data + at);
+    for (uint32_t at = 0; at + 2 <= e->len && s->count < INPUT_WORDS; at += 2)
+        s->words[(s->head + s->count++) % INPUT_WORDS] = get_le16(e->data + at);
     type_words(n, machine_now(dev->machine));
 }
 
@@ -215,14 +215,14 @@ static size_t input_room(const struct device *dev)
 
     if (!driven(n))
         return SIZE_MAX; /* it is lost, not kept */
-    return n->kind == KEYBOARD ? (size_t)(WORDS - n->st->count) * 2 : (EVENTS - n->st->waiting) / RECORD_EVENTS * RECORD;
+    return n->kind == KEYBOARD ? (size_t)(INPUT_WORDS - n->st->count) * 2 : (INPUT_EVENTS - n->st->waiting) / RECORD_EVENTS * RECORD;
 }
 
 static vtime_t input_deadline(const struct device *dev)
 {
     const struct input *n = dev->wiring;
 
-    return n->st->count && n->st->waiting + 2 <= EVENTS ? n->st->type_at : VTIME_NEVER;
+    return n->st->count && n->st->waiting + 2 <= INPUT_EVENTS ? n->st->type_at : VTIME_NEVER;
 }
 
 static void input_expire(struct device *dev, vtime_t now)
@@ -389,8 +389,8 @@ static bool input_possible(const struct device *dev)
     const struct input *n = dev->wiring;
     const struct input_state *s = n->st;
 
-    return virtio_possible(&n->carried.t.v) && s->head < WORDS && s->count <= WORDS && s->first < EVENTS &&
-           s->waiting <= EVENTS && s->type_at < VTIME_NEVER / 2 && machine_deadline_possible(dev->machine, input_deadline(dev));
+    return virtio_possible(&n->carried.t.v) && s->head < INPUT_WORDS && s->count <= INPUT_WORDS && s->first < INPUT_EVENTS &&
+           s->waiting <= INPUT_EVENTS && s->type_at < VTIME_NEVER / 2 && machine_deadline_possible(dev->machine, input_deadline(dev));
 }
 
 static void input_describe(const struct device *dev, struct buffer *b)
