@@ -144,17 +144,25 @@ def event(guest, end, kind, code, value):
     return guest.wait_console(("event .*" + words).encode(), start=end)[0]
 
 
+def act(guest, command):
+    """What the user of a running guest does."""
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+    guest.rsp.monitor(command)
+    guest.rsp.send("c")
+
+
 def point(guest, end, pointer):
     if pointer == "mouse":
-        guest.rsp.monitor("mouse_move 300 -5")
+        act(guest, "mouse_move 300 -5")
         end = event(guest, end, 2, 0, 127)
         end = event(guest, end, 2, 0, 127)
         end = event(guest, end, 2, 0, 46)
     else:
-        guest.rsp.monitor("tablet_move 1234 32767")
+        act(guest, "tablet_move 1234 32767")
         end = event(guest, end, 3, 0, 1234)
         end = event(guest, end, 3, 1, 32767)
-    guest.rsp.monitor("mouse_button 2")
+    act(guest, "mouse_button 2")
     return event(guest, end, 1, 0x111, 1)
 
 
@@ -168,7 +176,7 @@ def use(guest, name, bits, wanted, pointer, before, after):
     end, _ = guest.wait_console(rb"\nwork is done", start=end)
     check("%s: what was written is read again" % name, after.encode() in guest.console[-2000:], guest.console[-500:])
     end = listen(guest, end, bits, "Keyboard")
-    guest.rsp.monitor("sendkey shift-a")
+    act(guest, "sendkey shift-a")
     for code, value in (42, 1), (30, 1), (30, 0), (42, 0):
         end = event(guest, end, 1, code, value)
     check("%s: keys are seen, in their order" % name, True)
@@ -249,7 +257,7 @@ def uefi(tmp, program, board, flash):
     with open(image, "wb") as f:
         f.truncate(8 << 20)
     env = {"MTOOLS_SKIP_CHECK": "1", "PATH": os.environ["PATH"]}
-    subprocess.run(["mformat", "-i", image, "-F", "-v", "HINDCAST", "::"], check=True, env=env)
+    subprocess.run(["mformat", "-i", image, "-T", "16384", "-h", "16", "-s", "32", "-v", "HINDCAST", "::"], check=True, env=env)
     with open(os.path.join(tmp, "hello.txt"), "w") as f:
         f.write("from the stick\n")
     subprocess.run(["mcopy", "-i", image, os.path.join(tmp, "hello.txt"), "::hello.txt"], check=True, env=env)
@@ -265,10 +273,7 @@ def uefi(tmp, program, board, flash):
     guest.expect(rb"Shell> ")
     check(board + ": and reads it", True)
     for key in "e", "c", "h", "o", "spc", "6", "x", "7", "ret":
-        guest.rsp.interrupt()
-        guest.rsp.wait()
-        guest.rsp.monitor("sendkey %s 60" % key)
-        guest.rsp.send("c")
+        act(guest, "sendkey %s 60" % key)
         if key != "ret":
             guest.expect({"spc": b" "}.get(key, key.encode()))
     guest.expect(rb"\n(\x1b[^m]*m)*6x7")
