@@ -28,3 +28,15 @@ libserver_a_SOURCES = \
 	src/server/server_semihost.c \
 	src/server/server_target.c \
 	src/server/server_trace.c
+
+# The helper for gdb: installed, for `source` in a .gdbinit; and as bytes, for --print-gdb-helper.
+dist_pkgdata_DATA = src/server/hindcast-gdb.py
+nodist_libserver_a_SOURCES = hindcast_gdb_py.c
+CLEANFILES += hindcast_gdb_py.c
+hindcast_gdb_py.c: $(srcdir)/src/server/hindcast-gdb.py
+	$(AM_V_GEN)(echo '#include <stddef.h>'; \
+	  echo 'extern const unsigned char hindcast_gdb_py[]; extern const size_t hindcast_gdb_py_bytes;'; \
+	  echo 'const unsigned char hindcast_gdb_py[] = {'; \
+	  od -An -v -tu1 $(srcdir)/src/server/hindcast-gdb.py | sed 's/[0-9][0-9]*/&,/g'; \
+	  echo '};'; \
+	  echo 'const size_t hindcast_gdb_py_bytes = sizeof hindcast_gdb_py;') >$@.tmp && mv $@.tmp $@

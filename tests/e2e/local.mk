@@ -5,6 +5,7 @@ E2E_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb.py tests/e2e/test_gdb_aarc
 	tests/e2e/test_queries.py \
 	tests/e2e/test_reverse.py tests/e2e/test_corpus.py tests/e2e/test_dap.py tests/e2e/test_drives.py
 E2E_TESTS += tests/e2e/test_dma.py
+E2E_TESTS += tests/e2e/test_gdb_helper.py
 E2E_TESTS += tests/e2e/test_gdb_arch.py
 E2E_TESTS += tests/e2e/test_ports.py
 E2E_TESTS += tests/e2e/test_smm.py
