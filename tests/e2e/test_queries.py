@@ -509,7 +509,7 @@ def claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov():
         with open(helper, "w") as f:
             subprocess.run([harness.HINDCAST, "--print-gdb-helper"], stdout=f, check=True)
         out = gdb(s, ["source " + helper, "monitor replay_break %d" % STEPS, "break tree", "continue", "delete",
-                      "python gdb.execute('hindcast coverage 0 %d " + info + "' % _when()[0])"], symbols=guest())
+                      "python gdb.execute('hindcast coverage 0 %d " + info + "' % hindcast.position())"], symbols=guest())
         check(os.path.exists(info), out)
         with open(info) as f:
             text = f.read()
