@@ -397,6 +397,28 @@ TAKER(take_seed)
     return o->seeded ? 0 : error_set(err, -EINVAL, "--%s %s: write a number", row->name, arg);
 }
 
+/* QEMU's sources of entropy: --device virtio-rng-pci,rng=ID names one. Here all of it is the machine's, and recorded. */
+TAKER(take_object)
+{
+    static const struct option_key keys[] = {
+        {"qom-type", "rng-random|rng-builtin"}, {"id", "ID"}, {"filename", "FILE (not read)"}, {NULL, NULL},
+    };
+    struct option_list l;
+    int r = option_list_parse(&l, "--object", arg, "qom-type", NULL, err);
+    const char *type = r == 0 ? option_list_get(&l, "qom-type") : NULL;
+
+    (void)o;
+    (void)row;
+    if (r == 0 && (!type || (strcmp(type, "rng-random") && strcmp(type, "rng-builtin"))))
+        r = error_set(err, -EINVAL, "--object %s: there are rng-random and rng-builtin", type ? type : arg);
+    if (r == 0)
+        r = option_list_check(&l, keys, err);
+    if (r == 0 && !option_list_get(&l, "id"))
+        r = error_set(err, -EINVAL, "--object %s: id=ID is missing, by which --device virtio-rng-pci,rng=ID names it", type);
+    option_list_finish(&l);
+    return r;
+}
+
 TAKER(take_netdev)
 {
     (void)row;
@@ -724,6 +746,7 @@ const struct option_row option_table[] = {
     {"seed", NULL, "N", SECTION_GUEST, 0, take_seed, 0,
      "the guest's entropy is drawn from this number, the same each time, not from the host"},
     {"name", NULL, "NAME", SECTION_GUEST, 0, take_nothing, 0, NULL},
+    {"object", NULL, "rng-random,id=ID", SECTION_GUEST, 0, take_object, 0, NULL},
     {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,
      "pc: I/O ports through which the guest ends itself (default 0xf4,0x501), or none"},
     {"no-reboot", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(no_reboot), "a guest's reset is its end"},
@@ -796,7 +819,6 @@ const struct option_foreign option_foreign[] = {
     {"D", "there is no log of instructions: gdb can go back to any of them"},
     {"trace", "there is no log of events: gdb can go back to any of them (monitor info replay)"},
     {"plugin", "there are no plugins"},
-    {"object", "there are no objects to make"},
     {"global", "there are no properties to set so"},
     {"acpitable", "tables cannot be added"},
     {"watchdog-action", "there is no watchdog so far"},
