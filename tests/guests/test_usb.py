@@ -29,7 +29,7 @@ from test_debian_i386 import Guest, check  # noqa: E402
 
 SEABIOS, VGABIOS = "/usr/share/seabios/bios-256k.bin", "/usr/share/seabios/vgabios-stdvga.bin"
 OVMF, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
-EDK2 = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd"
+EDK2, EDK2_VARS = "/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"
 
 DISK = ["--drive", "file=FILE,if=none,id=d0,format=raw", "--device"]
 MODULES = ["xhci_pci", "usbhid", "hid_generic", "evdev", "usb_storage", "sd_mod"]
@@ -292,8 +292,8 @@ def ovmf(tmp, program):
 
 
 def edk2(tmp, program):
-    firmware_guest.need(EDK2)
-    uefi(tmp, program, "EDK2", ["--bios", EDK2])
+    firmware_guest.need(EDK2, EDK2_VARS)
+    uefi(tmp, program, "EDK2", ["--pflash", EDK2, "--pflash", EDK2_VARS, "-m", "256M"])
 
 
 OTHERS = {
