@@ -520,5 +520,63 @@ def claim_a_thread_steps_out_of_its_own_range():
         check(now[0] == before[0] + 1 and now[1] > before[1] + 1, before, now)
 
 
+def claim_tracepoints_hit_on_each_cpu_and_a_frame_has_the_registers_of_the_one_that_hit():
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=100", guest=guest()) as s:
+        out = gdb(s, r"""
+monitor seek 400
+continue
+tvariable $n = 0
+trace first_loop
+actions
+teval $n = $n + 1
+end
+trace *&second_store
+actions
+while-stepping 2
+collect $regs
+end
+end
+tstart
+monitor seek 1000
+continue
+tstop
+python
+import json, re
+def number(text): return int(gdb.parse_and_eval(text)) & (2 ** 64 - 1)
+first, second, loop = (number("(unsigned long)&%s" % n) for n in ("first_loop", "second_store", "second_loop"))
+steps = [json.loads(l) for l in gdb.execute("monitor trace 400 1000 --json", to_string=True).splitlines()][:-1]
+wanted, left = [], {}
+for x in steps:
+    pc = int(x["pc"], 16)
+    if pc in (first, second):
+        wanted.append((x["position"], x["cpu"], pc))
+stepped = 0
+found, values = [], []
+gdb.execute("tfind start", to_string=True)
+while number("$trace_frame") != 2 ** 64 - 1:
+    at = int(re.search(r"position (\d+)", gdb.execute("monitor when", to_string=True)).group(1))
+    pc = number("$pc")
+    if pc in (first, second):
+        found.append((at, 0 if pc == first else 1, pc))
+        if pc == first:
+            values.append(number("$n"))
+            assert number("$x1") == number("*(long *)&counter"), at
+        else:
+            assert number("$x1") == number("*(long *)&counter2") + 1, at
+    else:
+        stepped += 1
+    gdb.execute("tfind", to_string=True)
+print("SAME" if found == wanted else "DIFFERENT", len(found), {c for _, c, _ in found})
+if found != wanted: print(found[:20], wanted[:20])
+seconds = sum(c for _, c, _ in found)
+print("STEPS", 0 <= 2 * seconds - stepped <= 2, seconds, stepped)
+print("COUNTED", values == list(range(1, len(values) + 1)), len(values))
+end
+""", symbols=guest())
+        contains(out, r"^SAME \d{2,} \{0, 1\}$")
+        contains(out, r"^STEPS True")
+        contains(out, r"^COUNTED True \d\d+")
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__], (harness.AARCH64,))
