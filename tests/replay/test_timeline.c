@@ -1267,7 +1267,7 @@ END_TEST
 
 START_TEST(on_every_branch_too)
 {
-    for (uint64_t seed = 1000 + (uint64_t)_i * 12; seed < 1000 + (uint64_t)_i * 12 + 12; seed++) {
+    for (uint64_t seed = 1000 + (uint64_t)_i * 6; seed < 1000 + (uint64_t)_i * 6 + 6; seed++) {
         struct user *u = random_user(seed, 1 + seed % 3, seed % 3 == 0, true);
 
         for (unsigned i = 0; i < 200; i++)
