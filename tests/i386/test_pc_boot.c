@@ -1072,7 +1072,7 @@ START_TEST(configurations_that_cannot_be_built_are_told)
     c.kernel = c.bios;
     expect_error(&c, -EINVAL, "bzImages only");
     c = bios_config(bios, sizeof(bios));
-    c.serial_count = 3;
+    c.serial_count = PC_MAX_SERIAL + 1;
     expect_error(&c, -EINVAL, "serial");
 }
 END_TEST
