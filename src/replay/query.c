@@ -83,15 +83,23 @@ static icount_t position_of(const struct crew *k, const struct job *j, size_t n)
     return position;
 }
 
-/* There are twice as many as may be kept: the oldest go, all of a position or none. */
+/* There are twice as many as may be kept: the oldest go, all of a position or none, and never those of the newest. */
 static void forget_oldest(const struct crew *k, struct job *j)
 {
     size_t first = j->count - k->most;
     icount_t cut = position_of(k, j, first - 1);
 
-    while (first < j->count && position_of(k, j, first) == cut)
-        first++;
-    j->known_from = cut + 1;
+    if (cut == position_of(k, j, j->count - 1)) {
+        while (first && position_of(k, j, first - 1) == cut)
+            first--;
+        if (!first)
+            return;
+        j->known_from = cut;
+    } else {
+        while (position_of(k, j, first) == cut)
+            first++;
+        j->known_from = cut + 1;
+    }
     j->count -= first;
     memmove(j->records, nth(k, j, first), j->count * k->slot);
 }

@@ -608,6 +608,56 @@ START_TEST(a_query_runs_history_as_it_was_run)
 }
 END_TEST
 
+static bool everybody(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    (void)ctx;
+    (void)m;
+    (void)hit;
+    (void)record;
+    return true;
+}
+
+static bool keep_position(void *ctx, icount_t position, const void *record)
+{
+    (void)record;
+    *(icount_t *)ctx = position;
+    return true;
+}
+
+/* Several hits of one step are one answer, or as many, but never none. */
+START_TEST(the_newest_hit_is_found_when_its_step_hits_more_than_once)
+{
+    enum { STEPS = 20000, PLACE = 0x8000, BYTES = 0x10000 };
+    const struct trap traps[] = {{.address = PLACE, .len = BYTES, .kinds = TRAP_WRITE}, {.address = PLACE, .len = BYTES, .kinds = TRAP_WRITE},
+                                 {.address = PLACE, .len = BYTES, .kinds = TRAP_WRITE | TRAP_READ}};
+    uint64_t now = 0;
+    struct timeline *tl = timeline_create(looping_machine(NULL, NULL), &(struct timeline_config){.live = true},
+                                          &(struct timeline_host){.ctx = &now, .now_ns = no_time, .wall_clock_ns = no_time, .entropy = host_entropy});
+    struct timeline_stop stop;
+    struct query_result result;
+    struct error err = {0};
+
+    timeline_set_query_means(tl, &(struct query_means){.make = looping_machine, .now_ns = steady_now, .workers = 1});
+    timeline_seek(tl, STEPS, &stop);
+    for (unsigned ntraps = 1; ntraps <= ARRAY_LEN(traps); ntraps++) {
+        icount_t seen = ICOUNT_MAX, all = ICOUNT_MAX;
+        struct query newest = {.to = STEPS, .newest_first = true, .limit = 1, .threads = 1, .traps = traps, .ntraps = ntraps,
+                               .note = everybody, .answer = keep_position, .ctx = &seen};
+        struct query every = newest;
+
+        ck_assert_int_eq(timeline_query(tl, &newest, &result, &err), 0);
+        ck_assert_uint_eq(result.answers, 1);
+        every.newest_first = false;
+        every.limit = 0;
+        every.ctx = &all;
+        ck_assert_int_eq(timeline_query(tl, &every, &result, &err), 0);
+        ck_assert_uint_ge(result.answers, 200);
+        ck_assert_uint_eq(seen, all);
+    }
+    timeline_destroy(tl);
+}
+END_TEST
+
 START_TEST(code_beside_a_loop_is_searched_for_without_running_the_loop)
 {
     enum { STEPS = 3000000, ONCE = 0x1f00 };
@@ -649,6 +699,7 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
     tcase_add_test(t, a_query_runs_history_as_it_was_run);
+    tcase_add_test(t, the_newest_hit_is_found_when_its_step_hits_more_than_once);
     tcase_add_test(t, code_beside_a_loop_is_searched_for_without_running_the_loop);
     suite_add_tcase(s, t);
     return s;
