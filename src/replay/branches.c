@@ -292,6 +292,7 @@ static void remove_branch(struct timeline *tl, struct branch *b)
     size_t i = 0;
 
     CHECK(b != tl->branches.now && !forks_of(tl, b));
+    crew_rest(tl->crew); /* machines of queries may stand on it */
     if (b->left)
         checkpoint_release(b->left);
     snapshots_forget(tl, b->id);

@@ -227,8 +227,14 @@ void place_if_due(struct timeline *tl)
 
 void place_pass_end(struct timeline *tl)
 {
-    /* (Others may have placed some between: a footprint goes on only from where we stand.) */
-    pass(tl, checkpoint_at(tl->store, tl->placement.segment_end));
+    struct checkpoint *c = checkpoint_at(tl->store, tl->placement.segment_end);
+
+    /* (Others may have placed some between: a footprint goes on only from where we stand. And they may have dropped this one:
+     * then the segment is longer than it was.) */
+    if (c)
+        pass(tl, c);
+    else
+        find_neighbours(tl);
 }
 
 /* ---- set-up ---- */

@@ -476,19 +476,21 @@ int recorder_close(struct recorder *rec)
 
 /* ---- rescue ---- */
 
-int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
+int recorder_rescue(struct timeline *tl, unsigned branch, const struct recorder_config *config)
 {
     const struct machine *m = timeline_machine(tl);
-    uint64_t events = event_log_count(timeline_log(tl));
-    icount_t edge = timeline_edge(tl), end = machine_position(m) + 1;
-    vtime_t vtime = timeline_edge_vtime(tl);
+    icount_t edge, end = machine_position(m) + 1;
     struct recorder rec = {.tl = tl};
     struct timeline_history h;
+    uint64_t events;
+    vtime_t vtime;
     int status;
 
-    /* (On a branch it is the branch that broke, and what is written is its history.) */
-    timeline_history(tl, timeline_branch(tl), &h);
-    if (end > edge) { /* replaying it must come to the step that broke */
+    timeline_history(tl, branch, &h);
+    events = event_log_count(h.log);
+    edge = h.edge;
+    vtime = h.edge_vtime;
+    if (branch == timeline_branch(tl) && end > edge) { /* replaying it must come to the step that broke */
         edge = end;
         vtime = (end << m->icount_shift) + m->st->warp;
     }
@@ -496,6 +498,8 @@ int recorder_rescue(struct timeline *tl, const struct recorder_config *config)
     write_machine(&rec, config);
     recording_write_images(&rec.w, config->images, config->nimages);
     write_events(&rec, &h, events, true);
+    if (!branch)
+        write_branches(&rec, true);
     recording_write_mark(&rec.w, true, edge, vtime, events);
     recording_write_index(&rec.w);
     status = rec.w.failed;

@@ -51,9 +51,10 @@ int recorder_close(struct recorder *rec);
 uint64_t recorder_bytes(const struct recorder *rec);
 
 /* From within a broken invariant: a closed recording of all the history there is, to the end of the step in
- * progress, and nothing else. Reads the log and what the machine is made of; neither its state nor checkpoints.
+ * progress (if it is of the branch in use; 0: the trunk, with the branches that have names), and nothing else. Reads the logs
+ * and what the machine is made of; neither its state nor checkpoints.
  * 0 or the negative errno with which writing failed. */
-int recorder_rescue(struct timeline *tl, const struct recorder_config *config);
+int recorder_rescue(struct timeline *tl, unsigned branch, const struct recorder_config *config);
 
 /* Can `m` replay the recording: has it the memory, and the devices that events come from? -EINVAL and what it has
  * not. From now on the recording knows its numbers for that machine's (recording_map()). What else differs costs

@@ -240,17 +240,33 @@ static int open_rescue(struct host_writer *file, char name[64], struct error *er
     return status;
 }
 
+static void rescue(const struct server *s, unsigned branch, struct recorder_config *c, const char *what)
+{
+    const char *until = branch == timeline_branch(s->timeline) ? ", to the step that broke," : "";
+    struct host_writer file;
+    struct error err = {0};
+    char name[64];
+    int status = open_rescue(&file, name, &err);
+
+    if (status < 0) {
+        fprintf(stderr, "hindcast: %s could not be saved: %s\n", what, err.text);
+        return;
+    }
+    c->ctx = &file;
+    status = recorder_rescue(s->timeline, branch, c);
+    if (host_writer_close(&file) < 0 || status < 0)
+        fprintf(stderr, "hindcast: %s holds %s as far as it could be written: %s\n", name, what, strerror(-status));
+    else
+        fprintf(stderr, "hindcast: %s%s is saved: hindcast --replay %s\n", what, until, name);
+}
+
 void server_record_rescue(const struct server *s)
 {
     const struct server_description *d = &s->config.description;
     struct recording_image images[RECORDING_MAX_IMAGES];
-    struct host_writer file;
-    struct recorder_config c = {.ctx = &file, .write = write_file, .pairs = d->pairs, .npairs = d->npairs,
+    struct recorder_config c = {.write = write_file, .pairs = d->pairs, .npairs = d->npairs,
                                 .images = images, .nimages = d->nimages};
-    struct error err = {0};
     uint64_t bytes = 0;
-    char name[64];
-    int status;
 
     for (uint32_t i = 0; i < d->nimages; i++)
         bytes += d->images[i].len;
@@ -258,16 +274,9 @@ void server_record_rescue(const struct server *s)
         images[i] = d->images[i];
         images[i].embedded |= bytes <= RESCUE_IMAGES;
     }
-    status = open_rescue(&file, name, &err);
-    if (status < 0) {
-        fprintf(stderr, "hindcast: the history could not be saved: %s\n", err.text);
-        return;
-    }
-    status = recorder_rescue(s->timeline, &c);
-    if (host_writer_close(&file) < 0 || status < 0)
-        fprintf(stderr, "hindcast: %s holds the history as far as it could be written: %s\n", name, strerror(-status));
-    else
-        fprintf(stderr, "hindcast: all of the history, to the step that broke, is saved: hindcast --replay %s\n", name);
+    rescue(s, 0, &c, "all of the history");
+    if (timeline_branch(s->timeline))
+        rescue(s, timeline_branch(s->timeline), &c, "the history of the branch");
 }
 
 int server_record_save(struct server *s, const char *path, bool force, uint64_t *bytes, struct error *err)

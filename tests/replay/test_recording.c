@@ -61,7 +61,7 @@ static void rescue(struct host *h)
 
     if (h->rescued->len || machine_position(timeline_machine(h->tl)) < STEPS / 3)
         return;
-    ck_assert_int_eq(recorder_rescue(h->tl, &c), 0);
+    ck_assert_int_eq(recorder_rescue(h->tl, 0, &c), 0);
 }
 
 START_TEST(history_is_saved_from_the_middle_of_a_step_up_to_its_end)
