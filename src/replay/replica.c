@@ -38,6 +38,7 @@ void replica_rest(struct timeline *tl)
 {
     if (!tl->log)
         return;
+    replica_catch_up(tl); /* the leader's witnesses may lie elsewhere by now */
     /* (A branch may begin at the first position, too.) */
     place_restore(tl, checkpoint_line_nth(tl->store, branches_line(tl->leader, branches_by_id(tl->leader, 0)), 0));
     place_leave(tl);

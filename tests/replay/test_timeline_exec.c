@@ -593,14 +593,15 @@ START_TEST(a_query_runs_history_as_it_was_run)
         ck_assert_ptr_nonnull(replica);
         ucpu_stats(&toy_of(replica)->u, &after);
         ck_assert_uint_ge(result.run, 1);
-        /* (Setting out costs some; a step that is a look-up would show a thousand times as many.) */
-        ck_assert_msg(after.tlb_misses - before.tlb_misses <= 2 * live.tlb_misses + 200, "query %u: %llu TLB misses, live %llu", i,
+        /* (Setting out costs some, the more often the slower the host is; a step that is a look-up would show a hundred times as
+         * many.) */
+        ck_assert_msg(after.tlb_misses - before.tlb_misses <= 2 * live.tlb_misses + STEPS / 100, "query %u: %llu TLB misses, live %llu", i,
                       (unsigned long long)(after.tlb_misses - before.tlb_misses), (unsigned long long)live.tlb_misses);
-        ck_assert_msg(after.blocks_built - before.blocks_built <= 2 * live.blocks_built + 200, "query %u: %llu blocks, live %llu", i,
+        ck_assert_msg(after.blocks_built - before.blocks_built <= 2 * live.blocks_built + STEPS / 100, "query %u: %llu blocks, live %llu", i,
                       (unsigned long long)(after.blocks_built - before.blocks_built), (unsigned long long)live.blocks_built);
-        ck_assert_msg(after.alone - before.alone <= 2 * live.alone + 200, "query %u: %llu steps alone, live %llu", i,
+        ck_assert_msg(after.alone - before.alone <= 2 * live.alone + STEPS / 100, "query %u: %llu steps alone, live %llu", i,
                       (unsigned long long)(after.alone - before.alone), (unsigned long long)live.alone);
-        ck_assert_msg(after.jump_misses - before.jump_misses <= 2 * live.jump_misses + 2000, "query %u: %llu jumps missed, live %llu", i,
+        ck_assert_msg(after.jump_misses - before.jump_misses <= 2 * live.jump_misses + STEPS / 100, "query %u: %llu jumps missed, live %llu", i,
                       (unsigned long long)(after.jump_misses - before.jump_misses), (unsigned long long)live.jump_misses);
         before = after;
     }
