@@ -505,7 +505,8 @@ static void tell_of_drives(const struct supplies *su, const struct machine *m)
 
     buffer_init(&b);
     drives_remark(&su->drives, m, &b);
-    fwrite(b.data, 1, b.len, stderr);
+    if (b.len)
+        fwrite(b.data, 1, b.len, stderr);
     buffer_finish(&b);
 }
 

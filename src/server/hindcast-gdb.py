@@ -104,15 +104,12 @@ def _load():
             _tell()
         return text
 
-    def _armed():
-        return "armed: " in _monitor("when")
-
     def _pass(command):
         """A monitor command as it was typed; go, if it has armed."""
         try:
-            before = _armed()
-            gdb.execute("monitor " + command)
-            if _armed() and not before:
+            text = _monitor(command)
+            gdb.write(text)
+            if re.search("next continue or reverse-continue goes to", text):
                 gdb.execute("continue")
                 _tell()
             elif command.split()[0] in ("branch", "reset", "system_reset"):
@@ -140,6 +137,7 @@ def _load():
         """Named positions: {name: position}. Convenience variables $_mark_NAME have them, too."""
         marks = {}
         for line in _monitor("info snapshots").splitlines():
+            line = re.sub(r" on branch \d+$", "", line)
             match = re.match(r"\S+\s+(\S+)\s+\S+ \w+ \d+-\d+-\d+ .* (\d+)$", line)
             if match:
                 marks[match.group(1)] = int(match.group(2))
