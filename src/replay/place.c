@@ -22,7 +22,8 @@
  * ever closer to it (navigate.c). Rungs are the first to go: only a few dozen
  * stay, ever denser towards the present.
  *
- * Replicas place checkpoints, too, as long as there is room; the leader thins when they are done.
+ * Replicas place checkpoints, too, as long as there is room; the leader thins when they are done. They note no footprints:
+ * once in a while what one had noted was less than what it had run, and a search then passed over hits.
  *
  * What has to go for want of memory is the checkpoint store's business.
  *
@@ -71,7 +72,7 @@ static void hold_segment(struct timeline *tl, struct checkpoint *c)
 static void enter(struct timeline *tl, struct checkpoint *c)
 {
     hold_segment(tl, c);
-    tl->placement.recording = !checkpoint_footprint(c);
+    tl->placement.recording = !tl->leader && !checkpoint_footprint(c);
     if (tl->placement.recording) {
         footprint_clear(&tl->placement.fp);
         tl->placement.fp_from = c->position;
