@@ -106,8 +106,9 @@ def sound(tmp, saved, filesystem, name, mib):
 
 # ---- arm64 ----
 
-# In the initramfs.
+# In the initramfs. switch_root is for process 1 only.
 INIT = """#!/bin/sh
+# instead of init
 for m in MODULES; do insmod /$m.ko; done
 until root=$(findfs LABEL=root) && mount -t ext4 -o ro $root /tmp; do sleep 1; done
 if [ -e /tmp/second-stage ]; then
