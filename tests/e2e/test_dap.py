@@ -149,20 +149,25 @@ def set_a_variable(adapter, thread, name, value):
     return was, now
 
 
+def cdt_at_the_culprit(server, adapter):
+    """Attach by the CDT adapter, run to the crash, go back to who is to blame. The thread."""
+    attach = adapter.begin("attach", program=harness.target.store, gdb=harness.target.gdb(),
+                           target={"type": "remote", "host": server.address[0], "port": str(server.address[1])})
+    adapter.event("initialized")
+    adapter.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
+    adapter.ask("configurationDone")
+    adapter.answer(attach)
+    thread = adapter.ask("threads")["threads"][0]["id"]
+    if "breakpoint" not in adapter.event("stopped")["reason"]:
+        adapter.ask("continue", threadId=thread)
+        adapter.event("stopped")
+    back_to_the_culprit(adapter, thread, ">")
+    return thread
+
+
 def claim_cdt_gdb_adapter_sets_a_variable_in_the_past():
     with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
-        attach = a.begin("attach", program=harness.target.store, gdb=harness.target.gdb(),
-                         target={"type": "remote", "host": s.address[0], "port": str(s.address[1])})
-        a.event("initialized")
-        a.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
-        a.ask("configurationDone")
-        a.answer(attach)
-        thread = a.ask("threads")["threads"][0]["id"]
-        stop = a.event("stopped")
-        if "breakpoint" not in stop["reason"]:
-            a.ask("continue", threadId=thread)
-            stop = a.event("stopped")
-        back_to_the_culprit(a, thread, ">")
+        thread = cdt_at_the_culprit(s, a)
         says(a, "branch", r"^on the trunk")
         was, now = set_a_variable(a, thread, "s", "0")
         check(was != now and int(now, 0) == 0, was, now)
@@ -179,18 +184,7 @@ def claim_cdt_gdb_adapter_sets_a_variable_in_the_past():
 def claim_cdt_gdb_adapter_goes_forwards_and_backwards():
     """Theia, VS Code with the CDT extensions: there is no button for going back, the debug console takes gdb's words."""
     with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
-        attach = a.begin("attach", program=harness.target.store, gdb=harness.target.gdb(),
-                         target={"type": "remote", "host": s.address[0], "port": str(s.address[1])})
-        a.event("initialized")
-        a.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
-        a.ask("configurationDone")
-        a.answer(attach)
-        thread = a.ask("threads")["threads"][0]["id"]
-        stop = a.event("stopped")
-        if "breakpoint" not in stop["reason"]:
-            a.ask("continue", threadId=thread)
-            stop = a.event("stopped")
-        back_to_the_culprit(a, thread, ">")
+        thread = cdt_at_the_culprit(s, a)
         a.send("evaluate", expression=">monitor when", context="repl")
         while not re.search(r"position \d+", a.output):
             a.event("output")

@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import test_debian_i386
-from test_debian_i386 import Guest, cache_dir, check, gdb, state_hash
+from test_debian_i386 import Guest, fetched, check, gdb, state_hash
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EARLY = 1000
@@ -102,13 +102,7 @@ def registers(guest, middle, then):
 
 
 def main():
-    program, cache = sys.argv[1], cache_dir()
-    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static", "linux-image-686"]).returncode
-    if code:
-        sys.exit(code)
-    root = os.path.join(cache, "i386", "root")
-    with open("%s/i386/done/linux-image-686" % cache) as f:
-        version = f.read().strip()[len("linux-image-"):]
+    program, (root, version) = sys.argv[1], fetched("i386", "linux-image-686")
     with tempfile.TemporaryDirectory() as tmp:
         initrd, script = os.path.join(tmp, "initrd.gz"), os.path.join(tmp, "script")
         with open(script, "w") as f:

@@ -45,6 +45,17 @@ def cache_dir():
     return os.path.join(base, "hindcast")
 
 
+def fetched(arch, kernel):
+    """The root of Debian's packages with busybox and that kernel, and the kernel's version. Ends with 77 where there are none."""
+    cache = cache_dir()
+    here = os.path.dirname(os.path.abspath(__file__))
+    code = subprocess.run([os.path.join(here, "fetch-debian"), arch, cache, "busybox-static", kernel]).returncode
+    if code:
+        sys.exit(code)
+    with open("%s/%s/done/%s" % (cache, arch, kernel)) as f:
+        return os.path.join(cache, arch, "root"), f.read().strip()[len("linux-image-"):]
+
+
 def listens_at(process):
     """The port that hindcast says it listens at. What else it says goes to our own stderr."""
     while True:

@@ -346,7 +346,7 @@ def linux_guest(program, kernel, tmp, version):
     shutil.copy(kernel, files[1])
     initramfs(files[2], NESTED_SCRIPT, tmp)
     subprocess.run([program, "--machine", "virt,gic-version=" + version, "-m", "128M", "--kernel", kernel, "--append",
-                    LINUX_WORDS % os.path.getsize(files[2]), "--dumpdtb", files[3]], check=True)
+                    LINUX_WORDS % os.path.getsize(files[2]), "--force", "--dumpdtb", files[3]], check=True)
     initrd = os.path.join(tmp, "linux.gz")
     initramfs(initrd, LINUX_SCRIPT, tmp, *files)
     with open(busybox, "rb") as f:

@@ -22,7 +22,7 @@ import threading
 import time
 
 import test_debian_i386
-from test_debian_i386 import Guest, cache_dir, check
+from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE, find_modules, needs
 
 # By card: the modules that its driver is.
@@ -112,7 +112,7 @@ def use_the_network(guest, http_port, md5, forwarded):
     guest.rsp.send("c")
     end, _ = guest.wait_console(rb"guest# ")
     guest.type("udhcpc -i eth0 -s /lease -q -f\n")
-    end, match = guest.wait_console(rb"hindcast-guest: lease (\S+) of (\S+)", start=end)
+    end, match = guest.wait_console(rb"hindcast-guest: lease (\S+) of (\S+)\r?\n", start=end)
     check("DHCP gives an address", match.groups() == (b"10.0.2.15", b"10.0.2.2"), match.groups())
     guest.type("wget -q -O /tmp/file http://10.0.2.2:%d/file; md5sum /tmp/file; echo fetch'ed'\n" % http_port)
     end, _ = guest.wait_console(rb"\nfetched", start=end)
@@ -150,16 +150,10 @@ def through(tmp, program, root, version, card):
 
 
 def main():
-    program, cache = sys.argv[1], cache_dir()
-    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static", "linux-image-686"]).returncode
-    if code:
-        sys.exit(code)
+    program, (root, version) = sys.argv[1], fetched("i386", "linux-image-686")
     if "without libslirp" in subprocess.run([program, "--netdev", "user,id=n", "nothing"], stdout=subprocess.PIPE,
                                             stderr=subprocess.STDOUT, text=True).stdout:
         sys.exit(77)
-    root = os.path.join(cache, "i386", "root")
-    with open("%s/i386/done/linux-image-686" % cache) as f:
-        version = f.read().strip()[len("linux-image-"):]
     for name in sys.argv[2:] or CARDS:
         with tempfile.TemporaryDirectory() as tmp:
             through(tmp, program, root, version, name)

@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import test_debian_i386
-from test_debian_i386 import Guest, cache_dir, check
+from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE
 from test_net_i386 import free_port, make_initrd
 
@@ -110,13 +110,7 @@ def through(tmp, program, root, version):
 
 
 def main():
-    program, cache = sys.argv[1], cache_dir()
-    code = subprocess.run([os.path.join(HERE, "fetch-debian"), "i386", cache, "busybox-static", "linux-image-686"]).returncode
-    if code:
-        sys.exit(code)
-    root = os.path.join(cache, "i386", "root")
-    with open("%s/i386/done/linux-image-686" % cache) as f:
-        version = f.read().strip()[len("linux-image-"):]
+    program, (root, version) = sys.argv[1], fetched("i386", "linux-image-686")
     with tempfile.TemporaryDirectory() as tmp:
         through(tmp, program, root, version)
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))

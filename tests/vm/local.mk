@@ -41,12 +41,12 @@ tests_vm_test_e1000_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
 check_PROGRAMS += tests/vm/test_virtio_net
 TESTS += tests/vm/test_virtio_net
-tests_vm_test_virtio_net_SOURCES = tests/check_main.c tests/vm/test_virtio_net.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_virtio_net_SOURCES = tests/check_main.c tests/vm/test_virtio_net.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_net_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
 check_PROGRAMS += tests/vm/test_virtio_others
 TESTS += tests/vm/test_virtio_others
-tests_vm_test_virtio_others_SOURCES = tests/check_main.c tests/vm/test_virtio_others.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_virtio_others_SOURCES = tests/check_main.c tests/vm/test_virtio_others.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_others_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
 check_PROGRAMS += tests/vm/test_virtio

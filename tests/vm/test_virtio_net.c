@@ -1,15 +1,12 @@
 /*
  * The virtio network card: frames out and in, checksums, filters, and requests that no driver should make.
  */
-#include "tests/vm/disk_bench.h"
+#include "tests/vm/virtio_bench.h"
 
 #include "base/bytes.h"
 #include "base/option_list.h"
 #include "vm/dev/virtio_net.h"
 
-#define BAR4   0x10010000u
-#define NOTIFY (BAR4 + 0x3000u)
-#define QUEUE  16u
 #define HEADER 12u
 #define FRAME_AT  0x20000u /* what is sent: header and frame */
 #define BUFFER_AT 0x30000u /* what is received */
@@ -17,49 +14,9 @@
 
 enum { RECEIVE, TRANSMIT, CONTROL };
 
-/* Queue n has its descriptors and rings here. */
-#define RINGS_AT(n) (0x1000u + (n) * 0x1000u)
-#define AVAIL_AT(n) (RINGS_AT(n) + 0x400u)
-#define USED_AT(n)  (RINGS_AT(n) + 0x800u)
-
 static const uint8_t ours[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 
 static struct device *card;
-static unsigned next_avail[3];
-
-static void set(unsigned reg, unsigned size, uint64_t value)
-{
-    memory_write(&m->memory, BAR4 + reg, size, value);
-}
-
-static uint64_t get(unsigned reg, unsigned size)
-{
-    return memory_read(&m->memory, BAR4 + reg, size);
-}
-
-static void start(uint64_t want)
-{
-    set(0x14, 1, 0);
-    set(0x14, 1, 3);
-    set(0x08, 4, 0);
-    set(0x0c, 4, want & 0xffffffffu);
-    set(0x08, 4, 1);
-    set(0x0c, 4, 1); /* VERSION_1 */
-    set(0x14, 1, 11);
-    for (unsigned n = 0; n < 3; n++) {
-        next_avail[n] = 0;
-        memory_write(&m->memory, AVAIL_AT(n), 4, 0);
-        memory_write(&m->memory, USED_AT(n), 4, 0);
-        set(0x16, 2, n);
-        set(0x18, 2, QUEUE);
-        set(0x20, 8, RINGS_AT(n));
-        set(0x28, 8, AVAIL_AT(n));
-        set(0x30, 8, USED_AT(n));
-        set(0x1c, 2, 1);
-    }
-    set(0x14, 1, 15);
-    buffer_clear(&sent);
-}
 
 static void new_card(const char *text)
 {

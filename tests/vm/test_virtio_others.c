@@ -2,7 +2,7 @@
  * virtio devices that are neither disk nor network: entropy, keyboard, mouse, tablet, consoles. Each is driven as a driver
  * would, and as none should.
  */
-#include "tests/vm/disk_bench.h"
+#include "tests/vm/virtio_bench.h"
 
 #include "base/bytes.h"
 #include "base/option_list.h"
@@ -11,19 +11,10 @@
 #include "vm/dev/virtio_input.h"
 #include "vm/dev/virtio_rng.h"
 
-#define BAR4   0x10010000u
 #define CONFIG (BAR4 + 0x2000u)
-#define NOTIFY (BAR4 + 0x3000u)
-#define QUEUE  16u
-#define SLOTS  8u /* queues */
-
-#define RINGS_AT(n)  (0x1000u + (n) * 0x1000u)
-#define AVAIL_AT(n)  (RINGS_AT(n) + 0x400u)
-#define USED_AT(n)   (RINGS_AT(n) + 0x800u)
 #define BUFFER_AT(n) (0x40000u + (n) * 0x4000u)
 
 static struct device *dut;
-static unsigned next_avail[SLOTS], next_used[SLOTS];
 static uint8_t drawn;
 
 static void entropy(void *ctx, struct machine *machine, void *buf, size_t len)
@@ -36,36 +27,6 @@ static void entropy(void *ctx, struct machine *machine, void *buf, size_t len)
 }
 
 static const struct machine_env with_entropy = {.host_clock = host_clock, .output = output, .entropy = entropy};
-
-static void set(unsigned reg, unsigned size, uint64_t value) { memory_write(&m->memory, BAR4 + reg, size, value); }
-static uint64_t get(unsigned reg, unsigned size) { return memory_read(&m->memory, BAR4 + reg, size); }
-
-static void start(uint64_t want)
-{
-    set(0x14, 1, 0);
-    set(0x14, 1, 3);
-    set(0x08, 4, 0);
-    set(0x0c, 4, want & 0xffffffffu);
-    set(0x08, 4, 1);
-    set(0x0c, 4, 1); /* VERSION_1 */
-    set(0x14, 1, 11);
-    ck_assert_uint_eq(get(0x14, 1), 11);
-    for (unsigned n = 0; n < SLOTS; n++) {
-        next_avail[n] = next_used[n] = 0;
-        memory_write(&m->memory, AVAIL_AT(n), 4, 0);
-        memory_write(&m->memory, USED_AT(n), 4, 0);
-        set(0x16, 2, n);
-        if (!get(0x18, 2))
-            continue;
-        set(0x18, 2, QUEUE);
-        set(0x20, 8, RINGS_AT(n));
-        set(0x28, 8, AVAIL_AT(n));
-        set(0x30, 8, USED_AT(n));
-        set(0x1c, 2, 1);
-    }
-    set(0x14, 1, 15);
-    buffer_clear(&sent);
-}
 
 typedef int plug_function(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                           struct error *err);
