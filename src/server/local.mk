@@ -25,6 +25,7 @@ libserver_a_SOURCES = \
 	src/server/server_ports.c \
 	src/server/server_query.c src/server/server_query.h \
 	src/server/server_record.c \
+	src/server/server_screen.c \
 	src/server/server_semihost.c \
 	src/server/server_target.c \
 	src/server/server_trace.c

@@ -1,15 +1,13 @@
 /*
- * Pictures: netpbm's PPM (ppm(5)) to PNG, by libpng's simplified API.
+ * Pictures as files: PNG by libpng, PPM as ppm(5) has it. See picture.h.
  */
 #include "config.h"
 
 #include "picture.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "host/output.h"
 #include "host/writer.h"
 
 static bool ends_with(const char *name, const char *suffix)
@@ -19,61 +17,105 @@ static bool ends_with(const char *name, const char *suffix)
     return n >= k && !strcmp(name + n - k, suffix);
 }
 
+static int to_ppm(const struct display_picture *picture, struct buffer *out)
+{
+    buffer_printf(out, "P6\n%u %u\n255\n", picture->width, picture->height);
+    buffer_append(out, picture->rgb.data, picture->rgb.len);
+    return 0;
+}
+
 #ifdef HAVE_LIBPNG
 #include <png.h>
 
-/* "P6\nWIDTH HEIGHT\n255\n", then the pixels. */
-static bool take_header(const struct buffer *ppm, png_image *image, const uint8_t **pixels)
-{
-    char header[64];
-    size_t n = ppm->len < sizeof header - 1 ? ppm->len : sizeof header - 1;
-    unsigned width, height;
-    int used = 0;
+#define MOST_NOTES 8u
 
-    memcpy(header, ppm->data, n);
-    header[n] = 0;
-    if (sscanf(header, "P6 %u %u 255%n", &width, &height, &used) != 2 || !used ||
-        (uint64_t)width * height * 3 != ppm->len - (size_t)used - 1)
-        return false;
-    image->width = width;
-    image->height = height;
-    *pixels = ppm->data + used + 1;
-    return true;
+static void take_bytes(png_structp png, png_bytep data, size_t len)
+{
+    buffer_append(png_get_io_ptr(png), data, len);
 }
 
-static int to_png(const struct buffer *ppm, struct buffer *out, struct error *err)
+static void flush_nothing(png_structp png)
 {
-    png_image image = {.version = PNG_IMAGE_VERSION, .format = PNG_FORMAT_RGB};
-    const uint8_t *pixels;
-    png_alloc_size_t size;
+    (void)png;
+}
 
-    CHECK(take_header(ppm, &image, &pixels));
-    size = PNG_IMAGE_PNG_SIZE_MAX(image);
-    if (!png_image_write_to_memory(&image, buffer_reserve(out, size), &size, 0, pixels, 0, NULL))
-        return error_set(err, -EIO, "no PNG can be made of the picture: %s", image.message);
-    out->len += size;
-    return 0;
+/* libpng wants a function that does not return. */
+static void give_up(png_structp png, png_const_charp text)
+{
+    error_set(png_get_error_ptr(png), -EIO, "no PNG can be made of the picture: %s", text);
+    png_longjmp(png, 1);
+}
+
+static void no_warning(png_structp png, png_const_charp text)
+{
+    (void)png;
+    (void)text;
+}
+
+static void put_notes(png_structp png, png_infop info, const struct picture_note *notes, unsigned nnotes)
+{
+    png_text text[MOST_NOTES];
+
+    memset(text, 0, sizeof(text));
+    for (unsigned i = 0; i < nnotes && i < MOST_NOTES; i++) {
+        text[i].compression = PNG_TEXT_COMPRESSION_NONE;
+        text[i].key = (char *)(uintptr_t)notes[i].key;
+        text[i].text = (char *)(uintptr_t)notes[i].text;
+    }
+    png_set_text(png, info, text, (int)(nnotes < MOST_NOTES ? nnotes : MOST_NOTES));
+}
+
+/* What may fail: it jumps away then. */
+static void put_picture(png_structp png, png_infop info, const struct display_picture *picture,
+                        const struct picture_note *notes, unsigned nnotes)
+{
+    png_set_IHDR(png, info, picture->width, picture->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    put_notes(png, info, notes, nnotes);
+    png_write_info(png, info);
+    for (uint32_t y = 0; y < picture->height; y++)
+        png_write_row(png, picture->rgb.data + (size_t)y * picture->width * 3);
+    png_write_end(png, NULL);
+}
+
+static int to_png(const struct display_picture *picture, const struct picture_note *notes, unsigned nnotes, struct buffer *out,
+                  struct error *err)
+{
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, err, give_up, no_warning);
+    png_infop info = png ? png_create_info_struct(png) : NULL;
+    bool failed = true;
+
+    err->code = 0;
+    if (info && !setjmp(png_jmpbuf(png))) {
+        png_set_write_fn(png, out, take_bytes, flush_nothing);
+        put_picture(png, info, picture, notes, nnotes);
+        failed = false;
+    }
+    png_destroy_write_struct(&png, &info);
+    if (failed && !err->code)
+        error_set(err, -ENOMEM, "no PNG can be made of the picture");
+    return failed ? err->code : 0;
 }
 #else
-static int to_png(const struct buffer *ppm, struct buffer *out, struct error *err)
+static int to_png(const struct display_picture *picture, const struct picture_note *notes, unsigned nnotes, struct buffer *out,
+                  struct error *err)
 {
-    (void)ppm;
-    (void)out;
-    return error_set(err, -ENOSYS, "this hindcast was built without libpng: name a file .ppm");
+    (void)picture, (void)notes, (void)nnotes, (void)out;
+    return error_set(err, -ENOSYS, "this hindcast was built without libpng: name a file .ppm, or say -f ppm");
 }
 #endif
 
-int picture_write(const char *path, const struct buffer *ppm, bool force, struct error *err)
+int picture_write(const char *path, enum picture_format format, const struct display_picture *picture,
+                  const struct picture_note *notes, unsigned nnotes, unsigned may, struct error *err)
 {
-    struct buffer png;
+    bool ppm = format == PICTURE_PPM || (format == PICTURE_BY_NAME && ends_with(path, ".ppm"));
+    struct buffer bytes;
     int r;
 
-    if (ends_with(path, ".ppm"))
-        return host_write_file(path, ppm->data, ppm->len, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
-    buffer_init(&png);
-    r = to_png(ppm, &png, err);
+    buffer_init(&bytes);
+    r = ppm ? to_ppm(picture, &bytes) : to_png(picture, notes, nnotes, &bytes, err);
     if (r == 0)
-        r = host_write_file(path, png.data, png.len, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
-    buffer_finish(&png);
+        r = host_write_file(path, bytes.data, bytes.len, may, err);
+    buffer_finish(&bytes);
     return r;
 }

@@ -209,6 +209,10 @@ int monitor_branch_switch(struct rsp_monitor_call *call, struct error *err);
 int monitor_branch_drop(struct rsp_monitor_call *call, struct error *err);
 int monitor_branch_live(struct rsp_monitor_call *call, struct error *err);
 
+/* server_screen.c */
+int monitor_screen(struct rsp_monitor_call *call, struct error *err);
+int monitor_screendump(struct rsp_monitor_call *call, struct error *err);
+
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;

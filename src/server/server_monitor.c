@@ -19,7 +19,6 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "host/clock.h"
-#include "picture.h"
 #include "server_query.h"
 #include "vm/dev/keys.h"
 #include "vm/dev/usb.h"
@@ -764,13 +763,6 @@ static void say_when_it_arrives(struct server *s, struct buffer *out)
 
 #define KEY_HOLD_MS 100u /* as QEMU's */
 
-static const struct machine_console *need_console(struct server *s, struct error *err)
-{
-    if (!s->machine->console)
-        error_set(err, -ENODEV, "this machine has no screen");
-    return s->machine->console;
-}
-
 /* "ctrl-alt-delete": all are pressed in order, held, and let go in the opposite order. */
 HANDLER(cmd_sendkey)
 {
@@ -968,34 +960,6 @@ HANDLER(cmd_info_chardev)
     return 0;
 }
 
-HANDLER(cmd_screen)
-{
-    struct server *s = server_of(call);
-    const struct machine_console *console = need_console(s, err);
-
-    return console ? console->screen_text(s->machine, call->out, err) : -ENODEV;
-}
-
-HANDLER(cmd_screendump)
-{
-    struct server *s = server_of(call);
-    const struct machine_console *console = need_console(s, err);
-    struct buffer picture;
-    bool force;
-    int r = take_force(call, 1, &force, err);
-
-    if (r < 0)
-        return r;
-    if (!console)
-        return -ENODEV;
-    buffer_init(&picture);
-    r = console->screen_picture(s->machine, &picture, err);
-    if (r == 0)
-        r = picture_write(arg(call, 0), &picture, force, err);
-    buffer_finish(&picture);
-    return r;
-}
-
 HANDLER(cmd_info_block)
 {
     const struct server *s = server_of(call);
@@ -1176,8 +1140,11 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info chardev", "", "what serial ports and other ports are connected to", cmd_info_chardev},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
-    {"screen", "", "the text on the screen", cmd_screen},
-    {"screendump", "FILE [force]", "the picture on the screen, as PNG, or as PPM if the name ends with .ppm", cmd_screendump},
+    {"screen", "[DEVICE] [HEAD]", "the text on the screen, or on another display's", monitor_screen},
+    {"screendump", "FILE [DEVICE] [HEAD] [-f] [FORMAT] [force]",
+     "the picture on the screen, or on another display's, as PNG, or as PPM if the name ends with .ppm\n"
+     "-f png or -f ppm: whatever the name says. A PNG says in text chunks at which position and virtual time it was taken.",
+     monitor_screendump},
     {"commit", "DRIVE FILE [force]", "what a drive holds at this position, as a qcow2 over its image", cmd_commit},
     {"change", "DRIVE FILE [FORMAT] [read-only]", "put another medium into a CD-ROM or floppy drive", cmd_change},
     {"eject", "DRIVE [force]", "take the medium out of a CD-ROM or floppy drive", cmd_eject},

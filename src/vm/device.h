@@ -19,6 +19,7 @@
 #define DEVICE_STATE_END   _Pragma("GCC diagnostic pop")
 
 struct buffer;
+struct display_ops;
 struct machine;
 struct device;
 
@@ -54,6 +55,7 @@ struct device_ops {
     /* Append a readable picture of the state, for `monitor info devices`. May be NULL. */
     void (*describe)(const struct device *, struct buffer *);
     bool interrupts; /* it is an interrupt controller: for `monitor info irq` */
+    const struct display_ops *display; /* what it shows (vm/dev/display.h); NULL: it is no display */
 
     /* Accesses that the bus routes here. `offset` counts from the start of the
      * claimed range; `size` is 1, 2, 4 or 8 bytes. A port or MMIO access that

@@ -28,6 +28,7 @@ libvm_a_SOURCES = \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
 	src/vm/dev/boot_order.c src/vm/dev/boot_order.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
+	src/vm/dev/display.c src/vm/dev/display.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/clock.h \
 	src/vm/dev/serial_cards.c src/vm/dev/serial_cards.h \

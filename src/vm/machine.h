@@ -106,14 +106,6 @@ struct stop {
     struct trap_hit hit; /* STOP_TRAP */
 };
 
-/* What a person at the machine has before them: the board's display. */
-struct machine_console {
-    /* What the screen shows: its characters, as lines of UTF-8, or the whole picture as a binary PPM. They
-     * depend on the state alone. 0, or a negative errno (no display; no text on it). */
-    int (*screen_text)(const struct machine *, struct buffer *out, struct error *err);
-    int (*screen_picture)(const struct machine *, struct buffer *out, struct error *err);
-};
-
 /* A named part of the arena: the unit in which divergence is reported, and states are compared over versions. */
 struct component {
     char name[32];    /* the same in every version */
@@ -169,7 +161,6 @@ struct machine {
                               * position: the state is not the one the position names */
     icount_t run_from;       /* position at which a CPU's run() was last entered */
     uint64_t wanted;         /* bit n: an instruction of cpus[n] ends machine_run_instruction() */
-    const struct machine_console *console; /* NULL: a machine without screen */
     /* Who is typed at and whose mouse is moved: of each the device that was plugged in last, as in QEMU. NULL: none. */
     struct device *keyboard;      /* takes words as vm/dev/keys.h has them */
     struct device *mouse;         /* takes 8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards the user),

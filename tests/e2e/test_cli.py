@@ -184,7 +184,7 @@ def claim_a_file_that_is_no_kernel_is_called_what_it_is():
 
 
 def pixels_of_png(data):
-    """Width, height, RGB bytes: of what libpng's simplified API writes, 8 bits and no interlace."""
+    """Width, height, RGB bytes: of 8 bits and without interlace."""
     equal(data[:8], b"\x89PNG\r\n\x1a\n")
     at, packed = 8, b""
     while at < len(data):
@@ -219,6 +219,42 @@ def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
             width, height, pixels = pixels_of_png(f.read())
         with open(ppm, "rb") as f:
             check(f.read() == b"P6\n%d %d\n255\n" % (width, height) + pixels, "the two differ")
+        for words, magic in (("-f ppm", b"P6"), ("vga -f png", b"\x89PNG"), ("vga 0 -f ppm", b"P6")):
+            rsp.monitor("screendump %s %s force" % (png, words))
+            with open(png, "rb") as f:
+                equal(f.read()[:len(magic)], magic, words)
+        for words, text in (("pit", "device 'pit' is no display"), ("nobody", "there is no device 'nobody'"),
+                            ("vga 1", "display 'vga' has no head 1"), ("-f gif", "formats are png and ppm"),
+                            ("-f", "formats are png and ppm"), ("vga 0x", "no number of a head")):
+            not_done(rsp, "screendump %s.other %s" % (png, words), text)
+        check(not os.path.exists(png + ".other"))
+        rsp.close()
+
+
+def texts_of_png(data):
+    """What its text chunks say, by key."""
+    texts, at = {}, 8
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"tEXt":
+            key, text = data[at + 8:at + 8 + size].split(b"\0")
+            texts[key.decode()] = text.decode("latin-1")
+        at += 12 + size
+    return texts
+
+
+def claim_a_png_says_at_which_position_it_was_taken():
+    with tempfile.TemporaryDirectory() as d, Server() as s:
+        rsp = s.client()
+        for name, steps in ("begin", 0), ("later", 5):
+            for _ in range(steps):
+                rsp.ask("s")
+            rsp.monitor("screendump %s" % os.path.join(d, name))
+            with open(os.path.join(d, name), "rb") as f:
+                texts = texts_of_png(f.read())
+            equal(texts["Position"], str(rsp.position()))
+            equal(texts["Virtual time"], re.search(r"virtual time (\S+ s)", rsp.monitor("when")).group(1))
+            equal(texts["Display"], "vga, head 0")
         rsp.close()
 
 
@@ -353,7 +389,7 @@ def claim_what_is_saved_replaces_other_files_only_by_force():
         with open(notes, "w") as f:
             f.write("mine")
         refused(r"notes.ppm: exists", "--pflash", code, "--dumpdtb", notes)
-        for options, guest, command in (((), STORE, "screendump " + notes),
+        for options, guest, command in (((), STORE, "screendump " + notes + " vga"),
                                         (("--pflash", code), None, "save_flash 0 " + notes)):
             with Server(*options, guest=guest) as s:
                 rsp = s.client()

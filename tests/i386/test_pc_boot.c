@@ -15,6 +15,7 @@
 #include "i386/pc/board.h"
 #include "i386/pc/tables.h"
 #include "tests/check_main.h"
+#include "vm/dev/display.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -436,6 +437,7 @@ static void make_graphical(uint32_t width, uint32_t height, uint32_t depth)
 
 START_TEST(multiboot_framebuffer_is_the_one_that_was_asked_for)
 {
+    struct display_picture shown;
     struct pc_config c;
     struct machine *m;
     uint32_t info;
@@ -451,8 +453,12 @@ START_TEST(multiboot_framebuffer_is_the_one_that_was_asked_for)
     ck_assert_uint_eq(peek(m, info + 104), 600);
     ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0120);
     memory_write(&m->memory, 0xfd000000u, 4, 0x00ff8040);
-    ck_assert_int_eq(m->console->screen_picture(m, &sent, &err), 0);
-    ck_assert_int_eq(memcmp(sent.data, "P6\n800 600\n255\n\xff\x80\x40\0\0\0", 21), 0);
+    display_picture_init(&shown);
+    ck_assert_int_eq(display_draw(m, NULL, 0, &shown, &err), 0);
+    ck_assert_uint_eq(shown.width, 800);
+    ck_assert_uint_eq(shown.height, 600);
+    ck_assert_int_eq(memcmp(shown.rgb.data, "\xff\x80\x40\0\0\0", 6), 0);
+    display_picture_finish(&shown);
     machine_destroy(m);
 }
 END_TEST
@@ -489,13 +495,13 @@ START_TEST(multiboot_text_framebuffer_is_the_screen)
     ck_assert_uint_eq(peek(m, info + 104), 25);
     ck_assert_uint_eq(peek(m, info + 108) & 0xffff, 0x0210);
     memory_write(&m->memory, 0xb8000 + 160, 4, 0x0f690f48);
-    ck_assert_int_eq(m->console->screen_text(m, &sent, &err), 0);
+    ck_assert_int_eq(display_read(m, NULL, 0, &sent, &err), 0);
     ck_assert_int_eq(memcmp(sent.data, "\nHi\n\n", 5), 0);
     machine_destroy(m);
     c.vga = PC_VGA_NONE;
     m = create(&c);
     ck_assert_uint_eq(peek(m, state_of(m)->gpr[EBX]) & 0x1000, 0);
-    ck_assert_int_eq(m->console->screen_text(m, &sent, &err), -ENODEV);
+    ck_assert_int_eq(display_read(m, NULL, 0, &sent, &err), -ENODEV);
     machine_destroy(m);
 }
 END_TEST

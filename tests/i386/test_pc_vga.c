@@ -2,13 +2,13 @@
  * The VGA as a program sees it through ports and memory, and its pictures.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "i386/pc.h"
 #include "i386/pc/board.h"
 #include "tests/check_main.h"
+#include "vm/dev/display.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -94,7 +94,7 @@ static void poke8(uint32_t at, uint8_t value)
 static const char *screen(void)
 {
     buffer_clear(&out);
-    ck_assert_msg(m->console->screen_text(m, &out, &err) == 0, "%s", err.text);
+    ck_assert_msg(display_read(m, NULL, 0, &out, &err) == 0, "%s", err.text);
     buffer_append_byte(&out, 0);
     return (const char *)out.data;
 }
@@ -104,18 +104,19 @@ static unsigned width, height;
 
 static uint32_t pixel(unsigned x, unsigned y)
 {
+    struct display_picture picture;
     const uint8_t *p;
-    char *end;
+    uint32_t rgb;
 
-    buffer_clear(&out);
-    ck_assert_int_eq(m->console->screen_picture(m, &out, &err), 0);
-    ck_assert_int_eq(memcmp(out.data, "P6\n", 3), 0);
-    width = (unsigned)strtoul((char *)out.data + 3, &end, 10);
-    height = (unsigned)strtoul(end, &end, 10);
-    p = (uint8_t *)end + 5; /* "\n255\n" */
-    ck_assert_uint_eq(out.len - (size_t)(p - out.data), (size_t)width * height * 3);
-    p += 3 * (y * width + x);
-    return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    display_picture_init(&picture);
+    ck_assert_int_eq(display_draw(m, NULL, 0, &picture, &err), 0);
+    width = picture.width;
+    height = picture.height;
+    ck_assert_uint_eq(picture.rgb.len, (size_t)width * height * 3);
+    p = picture.rgb.data + 3 * (y * width + x);
+    rgb = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+    display_picture_finish(&picture);
+    return rgb;
 }
 
 START_TEST(screen_is_blank_text_when_a_kernel_starts)
@@ -341,7 +342,7 @@ START_TEST(sixteen_colours_are_drawn)
     ck_assert_uint_eq(width, 640);
     ck_assert_uint_eq(height, 480);
     ck_assert_uint_eq(pixel(638, 479), 0x000000);
-    ck_assert_int_eq(m->console->screen_text(m, &out, &err), -EINVAL);
+    ck_assert_int_eq(display_read(m, NULL, 0, &out, &err), -EINVAL);
 }
 END_TEST
 
@@ -469,7 +470,7 @@ START_TEST(display_interface_sets_modes)
     memory_write(&m->memory, 0xafffc, 4, 0x00654321);
     ck_assert_uint_eq(pixel(1023, 0), 0x654321);
     vbe(4, 0);
-    ck_assert_int_eq(m->console->screen_text(m, &out, &err), -EINVAL); /* the old registers show graphics now */
+    ck_assert_int_eq(display_read(m, NULL, 0, &out, &err), -EINVAL); /* the old registers show graphics now */
 }
 END_TEST
 

@@ -945,39 +945,6 @@ static uint64_t rom_bytes(const struct pc_config *c)
            (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
-/* ---- the screen ---- */
-
-static const struct device *display(const struct machine *m, struct error *err)
-{
-    const struct device *vga = machine_find_device(m, "vga");
-
-    if (!vga)
-        error_set(err, -ENODEV, "this machine has no display (--vga std gives it one)");
-    return vga;
-}
-
-static int screen_text(const struct machine *m, struct buffer *out, struct error *err)
-{
-    const struct device *vga = display(m, err);
-
-    return vga ? vga_screen_text(vga, out, err) : -ENODEV;
-}
-
-static int screen_picture(const struct machine *m, struct buffer *out, struct error *err)
-{
-    const struct device *vga = display(m, err);
-
-    if (!vga)
-        return -ENODEV;
-    vga_screen_picture(vga, out);
-    return 0;
-}
-
-static const struct machine_console console = {
-    .screen_text = screen_text,
-    .screen_picture = screen_picture,
-};
-
 /* ---- what the user plugs in ---- */
 
 /* The controller is there if a drive is. */
@@ -1071,7 +1038,6 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board_restored = board_restored;
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
-    m->console = &console;
     if (config->schedule.quantum)
         m->schedule = config->schedule;
     create_cpus(pc);

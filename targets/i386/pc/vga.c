@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/dev/display.h"
 #include "vm/machine.h"
 
 #define VBE_ID_OLDEST 0xb0c0u
@@ -566,12 +567,29 @@ static bool vga_possible(const struct device *dev)
     return s->dac_component < 3;
 }
 
+static unsigned vga_text_pages(const struct device *dev, struct display_pages *areas)
+{
+    const struct vga_wiring *w = dev->wiring;
+
+    /* Characters of planes' odd bytes lie in the framebuffer (vga_memory.c). */
+    areas[0] = (struct display_pages){w->text_page, VGA_TEXT_BYTES >> PAGE_SHIFT};
+    areas[1] = (struct display_pages){w->page, VGA_PLANES_BYTES >> PAGE_SHIFT};
+    return 2;
+}
+
+static const struct display_ops vga_display = {
+    .picture = vga_screen_picture,
+    .text = vga_screen_text,
+    .text_pages = vga_text_pages,
+};
+
 const struct device_ops vga_ops = {
     .name = "vga",
     .state_size = sizeof(struct vga_state),
     .possible = vga_possible,
     .reset = vga_reset,
     .describe = vga_describe,
+    .display = &vga_display,
     .read = vga_read,
     .write = vga_write,
 };

@@ -6,10 +6,12 @@
 #include "vm/device.h"
 
 struct buffer;
+struct display_picture;
 struct error;
 
 #define VGA_MEMORY_BYTES ((uint32_t)16 << 20)
 #define VGA_TEXT_BYTES   0x8000u  /* the storage of text cells: see vga_memory.c */
+#define VGA_PLANES_BYTES 0x40000u /* the beginning of its memory, as the four planes */
 #define VGA_WINDOW_BASE  0xa0000u
 #define VGA_WINDOW_BYTES 0x20000u
 #define VGA_MMIO_BYTES   0x1000u
@@ -116,11 +118,9 @@ void vga_plane_set(struct device *, unsigned plane, uint32_t offset, uint8_t val
 void vga_clear(struct device *, uint32_t bytes);
 void vga_clear_planes(struct device *);
 
-/* Pictures (vga_draw.c). */
-/* The characters on the screen as UTF-8 lines; -EINVAL: it is in a graphics mode. */
-int vga_screen_text(const struct device *, struct buffer *out, struct error *err);
-/* The picture as a binary PPM. */
-void vga_screen_picture(const struct device *, struct buffer *out);
+/* Pictures (vga_draw.c): as display_ops has them. */
+int vga_screen_text(const struct device *, unsigned head, struct buffer *out, struct error *err);
+int vga_screen_picture(const struct device *, unsigned head, struct display_picture *out, struct error *err);
 /* An 8x16 glyph of the font that vga_firmware_setup() loads (vga_font.c). */
 void vga_glyph(unsigned character, uint8_t rows[16]);
 

@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "i386/pc/vga.h"
+#include "vm/dev/display.h"
 #include "vm/machine.h"
 
 #define MAX_COLUMNS 256u
@@ -53,18 +54,9 @@ static struct rgb attr_color(const struct vga_state *s, unsigned index)
     return dac_color(s, (uint8_t)((value & 0x3fu) | (s->attr[AR_COLOR_SELECT] & 0x0cu) << 4));
 }
 
-struct picture {
-    uint32_t width, height;
-    uint8_t *rgb;
-};
-
-static void put(const struct picture *pic, uint32_t x, uint32_t y, struct rgb c)
+static void put(struct display_picture *pic, uint32_t x, uint32_t y, struct rgb c)
 {
-    uint8_t *p = pic->rgb + 3 * ((size_t)y * pic->width + x);
-
-    p[0] = c.r;
-    p[1] = c.g;
-    p[2] = c.b;
+    display_picture_put(pic, x, y, c.r, c.g, c.b);
 }
 
 /* ---- geometry ---- */
@@ -176,12 +168,13 @@ static void append_utf8(struct buffer *b, unsigned u)
     }
 }
 
-int vga_screen_text(const struct device *dev, struct buffer *out, struct error *err)
+int vga_screen_text(const struct device *dev, unsigned head, struct buffer *out, struct error *err)
 {
     const struct vga_state *s = dev->state;
     struct geometry g = geometry_of(s);
     struct text t = text_of(&g);
 
+    (void)head;
     if (s->vbe[VBE_ENABLE] & VBE_ENABLED)
         return error_set(err, -EINVAL, "the screen shows graphics, %ux%u: screendump FILE draws it", s->vbe[VBE_XRES],
                          s->vbe[VBE_YRES]);
@@ -219,7 +212,7 @@ struct cell {
     bool cursor;
 };
 
-static void draw_cell_line(const struct vga_state *s, const struct picture *pic, const struct cell *cell, uint8_t bits,
+static void draw_cell_line(const struct vga_state *s, struct display_picture *pic, const struct cell *cell, uint8_t bits,
                            uint32_t x, uint32_t y, uint32_t dots)
 {
     bool blink = s->attr[AR_MODE] & AMODE_BLINK;
@@ -235,7 +228,7 @@ static void draw_cell_line(const struct vga_state *s, const struct picture *pic,
     }
 }
 
-static void draw_text(const struct device *dev, const struct picture *pic, const struct geometry *g)
+static void draw_text(const struct device *dev, struct display_picture *pic, const struct geometry *g)
 {
     const struct vga_state *s = dev->state;
     const uint8_t *c = s->crtc;
@@ -296,7 +289,7 @@ static void clock_pixels(const struct device *dev, uint32_t at, uint8_t pixels[8
     }
 }
 
-static void draw_graphics(const struct device *dev, const struct picture *pic, const struct geometry *g, unsigned step)
+static void draw_graphics(const struct device *dev, struct display_picture *pic, const struct geometry *g, unsigned step)
 {
     const struct vga_state *s = dev->state;
     bool wide = s->gr[GR_MODE] & GMODE_SHIFT_256;
@@ -353,7 +346,7 @@ static struct rgb vbe_pixel(const struct device *dev, uint32_t x, uint32_t y)
     }
 }
 
-static void draw_vbe(const struct device *dev, const struct picture *pic)
+static void draw_vbe(const struct device *dev, struct display_picture *pic)
 {
     const struct vga_state *s = dev->state;
 
@@ -364,7 +357,7 @@ static void draw_vbe(const struct device *dev, const struct picture *pic)
 
 /* ---- the whole ---- */
 
-void vga_screen_picture(const struct device *dev, struct buffer *out)
+int vga_screen_picture(const struct device *dev, unsigned head, struct display_picture *pic, struct error *err)
 {
     const struct vga_state *s = dev->state;
     struct geometry g = geometry_of(s);
@@ -372,23 +365,20 @@ void vga_screen_picture(const struct device *dev, struct buffer *out)
     bool wide = s->gr[GR_MODE] & GMODE_SHIFT_256;
     /* Lines that show the same memory again are drawn once. */
     unsigned step = graphics && (s->crtc[CRTC_MODE] & 3u) == 3 ? g.row_lines << (g.doubled ? 1 : 0) : 1;
-    struct picture pic = {.width = g.columns * (graphics ? wide ? 4 : 8 : s->seq[SEQ_CLOCKING] & CLOCKING_8_DOTS ? 8 : 9),
-                          .height = g.lines / step};
+    uint32_t width = g.columns * (graphics ? wide ? 4 : 8 : s->seq[SEQ_CLOCKING] & CLOCKING_8_DOTS ? 8 : 9);
+    uint32_t height = g.lines / step;
 
+    (void)head, (void)err;
     if (vbe)
-        pic = (struct picture){.width = s->vbe[VBE_XRES], .height = s->vbe[VBE_YRES]};
-    if (!pic.height)
-        pic.height = 1;
-    buffer_printf(out, "P6\n%u %u\n255\n", pic.width, pic.height);
-    pic.rgb = buffer_reserve(out, (size_t)pic.width * pic.height * 3);
-    memset(pic.rgb, 0, (size_t)pic.width * pic.height * 3);
-    out->len += (size_t)pic.width * pic.height * 3;
+        width = s->vbe[VBE_XRES], height = s->vbe[VBE_YRES];
+    display_picture_size(pic, width, height ? height : 1);
     if (vbe)
-        draw_vbe(dev, &pic);
+        draw_vbe(dev, pic);
     else if (!(s->attr_index & ATTR_SHOWN) || (s->seq[SEQ_CLOCKING] & CLOCKING_OFF))
-        return;
+        return 0;
     else if (graphics)
-        draw_graphics(dev, &pic, &g, step);
+        draw_graphics(dev, pic, &g, step);
     else
-        draw_text(dev, &pic, &g);
+        draw_text(dev, pic, &g);
+    return 0;
 }

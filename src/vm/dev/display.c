@@ -1,0 +1,76 @@
+/*
+ * What displays have in common. See display.h.
+ */
+#include "vm/dev/display.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vm/machine.h"
+
+void display_picture_init(struct display_picture *p)
+{
+    p->width = p->height = 0;
+    buffer_init(&p->rgb);
+}
+
+void display_picture_finish(struct display_picture *p)
+{
+    buffer_finish(&p->rgb);
+}
+
+void display_picture_size(struct display_picture *p, uint32_t width, uint32_t height)
+{
+    size_t bytes = (size_t)width * height * 3;
+
+    p->width = width;
+    p->height = height;
+    buffer_clear(&p->rgb);
+    memset(buffer_reserve(&p->rgb, bytes), 0, bytes);
+    p->rgb.len = bytes;
+}
+
+const struct device *display_find(const struct machine *m, const char *name, struct error *err)
+{
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->ops->display && (!name || !strcmp(m->devices[i]->name, name)))
+            return m->devices[i];
+    if (!name)
+        error_set(err, -ENODEV, "this machine has no display (--vga std gives a pc one)");
+    else if (machine_find_device(m, name))
+        error_set(err, -ENODEV, "device '%s' is no display", name);
+    else
+        error_set(err, -ENODEV, "there is no device '%s'", name);
+    return NULL;
+}
+
+/* It, if it has such a head. */
+static const struct device *find_head(const struct machine *m, const char *name, unsigned n, struct error *err)
+{
+    const struct device *dev = display_find(m, name, err);
+    unsigned heads = dev && dev->ops->display->heads ? dev->ops->display->heads(dev) : 1;
+
+    if (!dev || n < heads)
+        return dev;
+    error_set(err, -ENODEV, "display '%s' has no head %u: they are numbered from 0, and there %s %u", dev->name, n,
+              heads == 1 ? "is" : "are", heads);
+    return NULL;
+}
+
+int display_draw(const struct machine *m, const char *name, unsigned n, struct display_picture *out, struct error *err)
+{
+    const struct device *dev = find_head(m, name, n, err);
+
+    return dev ? dev->ops->display->picture(dev, n, out, err) : -ENODEV;
+}
+
+int display_read(const struct machine *m, const char *name, unsigned n, struct buffer *out, struct error *err)
+{
+    const struct device *dev = find_head(m, name, n, err);
+
+    if (!dev)
+        return -ENODEV;
+    if (!dev->ops->display->text)
+        return error_set(err, -EINVAL, "display '%s' shows graphics: screendump FILE draws it", dev->name);
+    return dev->ops->display->text(dev, n, out, err);
+}
