@@ -2,10 +2,11 @@
 """Kernels that nobody here works with every day, unmodified: older and newer ones,
 with pages of 16 KiB, with PREEMPT_RT.
 
-    test_kernels.py HINDCAST [NAME ...]
+    test_kernels.py HINDCAST [--long] [NAME[/MODEL] ...]
 
 Each boots to a shell, tells its version and its page size, can be stopped, stepped
-and reverse-stepped with equal states, taken to the past and back, and powers off.
+and reverse-stepped with equal states, taken to the past and back, and powers off. With --long
+those of amd64 do so on each model of MODELS.
 
 Exit status 77: none of the packages can be fetched here.
 """
@@ -33,6 +34,7 @@ KERNELS = {
     "rt-arm64": ("arm64", "bookworm-backports", "linux-image-rt-arm64", r"rt", 4,
                  ARM + ("virt,gic-version=3,virtualization=on",)),
 }
+MODELS = "qemu64", "Haswell", "max"
 
 
 def fetch(cache, arch, suite, package):
@@ -87,8 +89,13 @@ def main():
     cache = common.cache_dir()
     ran = 0
     with tempfile.TemporaryDirectory() as tmp:
-        for name in sys.argv[2:] or KERNELS:
-            arch, suite, package, version, page, options = KERNELS[name]
+        names = sys.argv[2:] or list(KERNELS)
+        if names == ["--long"]:
+            names = [name + model for name, row in KERNELS.items() for model in (["/" + m for m in MODELS] if row[0] == "amd64" else [""])]
+        for name in names:
+            arch, suite, package, version, page, options = KERNELS[name.partition("/")[0]]
+            if "/" in name:
+                options = ("--cpu", name.partition("/")[2])
             kernel, initrd = fetch(cache, arch, suite, package), initramfs(cache, arch, tmp)
             if not kernel or not initrd:
                 print("cannot fetch %s of %s for %s" % (package, suite or "the host's suite", arch))
