@@ -445,7 +445,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
             c.flash[i] = (struct server_flash){bank.name, bank.data, bank.len};
     }
     if (o->semihost_dir) {
-        c.files = host_files_open(o->semihost_dir, &err);
+        c.files = host_files_open(o->semihost_dir, 0, &err);
         if (!c.files) {
             machine_destroy(m);
             return fail(&err);

@@ -4,7 +4,7 @@
  * Not handled: a directory that somebody on the host moves elsewhere while it is
  * being looked up (it stays the one that was found).
  */
-#include "host/files.h"
+#include "host/files_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,22 +17,7 @@
 #include "base/buffer.h"
 #include "host/output.h"
 
-#define OPEN_MAX_FILES 64u
-#define COMPONENT_MAX  255u
-
-struct open_file {
-    uint64_t number; /* 0: free */
-    uint64_t used;   /* when, by counting */
-    int fd;
-};
-
-struct host_files {
-    int directory;
-    uint64_t calls;
-    struct open_file open[OPEN_MAX_FILES];
-};
-
-struct host_files *host_files_open(const char *directory, struct error *err)
+struct host_files *host_files_open(const char *directory, unsigned flags, struct error *err)
 {
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct host_files *f;
@@ -43,6 +28,7 @@ struct host_files *host_files_open(const char *directory, struct error *err)
     }
     f = xcalloc(1, sizeof(*f));
     f->directory = fd;
+    f->flags = flags;
     return f;
 }
 
@@ -50,9 +36,11 @@ void host_files_close(struct host_files *f)
 {
     if (!f)
         return;
-    for (unsigned i = 0; i < OPEN_MAX_FILES; i++)
+    for (unsigned i = 0; i < FILES_OPEN_MAX; i++)
         if (f->open[i].number)
             close(f->open[i].fd);
+    for (unsigned i = 0; i < FILES_LISTINGS; i++)
+        file_system_forget(f, f->listings[i].number);
     close(f->directory);
     free(f);
 }
@@ -60,7 +48,7 @@ void host_files_close(struct host_files *f)
 /* ---- names ---- */
 
 /* The next component of *name into `part`, the name moved on. 0: none is left; 1: there is; or a negative errno. */
-static int next_component(const char **name, char part[COMPONENT_MAX + 1])
+static int next_component(const char **name, char part[FILES_COMPONENT_MAX + 1])
 {
     size_t n;
 
@@ -73,7 +61,7 @@ static int next_component(const char **name, char part[COMPONENT_MAX + 1])
     }
     if (!n)
         return 0;
-    if (n > COMPONENT_MAX)
+    if (n > FILES_COMPONENT_MAX)
         return -ENAMETOOLONG;
     memcpy(part, *name, n);
     part[n] = 0;
@@ -81,10 +69,9 @@ static int next_component(const char **name, char part[COMPONENT_MAX + 1])
     return strcmp(part, "..") ? 1 : -EACCES;
 }
 
-/* The directory that a name's last component is in (to be closed), and that component. Or a negative errno. */
-static int find_parent(const struct host_files *f, const char *name, char last[COMPONENT_MAX + 1])
+int files_find_parent(const struct host_files *f, const char *name, char last[FILES_COMPONENT_MAX + 1])
 {
-    char part[COMPONENT_MAX + 1];
+    char part[FILES_COMPONENT_MAX + 1];
     int r, at, deeper;
 
     if (!*name)
@@ -104,7 +91,7 @@ static int find_parent(const struct host_files *f, const char *name, char last[C
         r = deeper < 0 ? -errno : 0;
         close(at);
         if (r < 0)
-            return r == -ENOTDIR || r == -ELOOP ? -EACCES : r;
+            return (r == -ENOTDIR || r == -ELOOP) && !(f->flags & HOST_FILES_SYSTEM) ? -EACCES : r;
         at = deeper;
         memcpy(last, part, sizeof(part));
     }
@@ -125,31 +112,34 @@ static int flags_of(unsigned access)
     if (access & FILE_APPEND)
         flags |= O_APPEND;
     if (access & FILE_CREATE)
-        flags |= O_CREAT;
+        flags |= access & FILE_EXCLUSIVE ? O_CREAT | O_EXCL : O_CREAT;
     return flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 }
 
-/* What opening it would do must not be found out by opening it. 0, or a negative errno. `change`: it is to be written to,
- * removed or replaced, which none of the run's own files may be. */
-static int look_at(int directory, const char *name, bool change)
+/* What opening it would do must not be found out by opening it. */
+int files_look_at(const struct host_files *f, int directory, const char *name, enum files_look what)
 {
+    bool whole = what == LOOK_REPLACE && (f->flags & HOST_FILES_SYSTEM);
     struct stat st;
 
     if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
+    if (what != LOOK_READ && host_output_is_ours(directory, name))
+        return -EACCES;
     if (S_ISDIR(st.st_mode))
-        return -EISDIR;
-    return S_ISREG(st.st_mode) && !(change && host_output_is_ours(directory, name)) ? 0 : -EACCES;
+        return whole ? 0 : -EISDIR;
+    return S_ISREG(st.st_mode) || whole ? 0 : -EACCES;
 }
 
-static int open_in(int directory, const char *name, unsigned access)
+static int open_in(const struct host_files *f, int directory, const char *name, const struct file_request *request)
 {
+    unsigned access = request->access;
     struct stat st;
-    int r = look_at(directory, name, access & FILE_ACCESS_WRITE), fd;
+    int r = files_look_at(f, directory, name, access & FILE_ACCESS_WRITE ? LOOK_WRITE : LOOK_READ), fd;
 
     if (r < 0)
         return r;
-    fd = openat(directory, name, flags_of(access), 0666);
+    fd = openat(directory, name, flags_of(access), request->mode ? request->mode & 07777 : 0666);
     if (fd < 0)
         return errno == ELOOP ? -EACCES : -errno;
     if (fstat(fd, &st) < 0)
@@ -165,14 +155,14 @@ static int open_in(int directory, const char *name, unsigned access)
 }
 
 /* A descriptor, or a negative errno. */
-static int open_name(const struct host_files *f, const char *name, unsigned access)
+static int open_name(const struct host_files *f, const struct file_request *request)
 {
-    char last[COMPONENT_MAX + 1];
-    int directory = find_parent(f, name, last), fd;
+    char last[FILES_COMPONENT_MAX + 1];
+    int directory = files_find_parent(f, request->name, last), fd;
 
     if (directory < 0)
         return directory;
-    fd = open_in(directory, last, access);
+    fd = open_in(f, directory, last, request);
     close(directory);
     return fd;
 }
@@ -180,7 +170,7 @@ static int open_name(const struct host_files *f, const char *name, unsigned acce
 /* The place of an open file, or NULL. */
 static struct open_file *find_open(struct host_files *f, uint64_t number)
 {
-    for (unsigned i = 0; number && i < OPEN_MAX_FILES; i++)
+    for (unsigned i = 0; number && i < FILES_OPEN_MAX; i++)
         if (f->open[i].number == number)
             return &f->open[i];
     return NULL;
@@ -195,12 +185,16 @@ static void forget(struct open_file *o)
 /* Open it and remember it. A descriptor, or a negative errno. */
 static int open_file(struct host_files *f, const struct file_request *request)
 {
-    struct open_file *place = &f->open[0];
-    int fd = open_name(f, request->name, request->access);
+    struct open_file *place = find_open(f, request->file);
+    int fd;
 
+    if (place) /* of another history, which was left */
+        forget(place);
+    fd = open_name(f, request);
     if (fd < 0)
         return fd;
-    for (unsigned i = 1; i < OPEN_MAX_FILES && place->number; i++)
+    place = &f->open[0];
+    for (unsigned i = 1; i < FILES_OPEN_MAX && place->number; i++)
         if (!f->open[i].number || f->open[i].used < place->used)
             place = &f->open[i];
     if (place->number)
@@ -209,15 +203,25 @@ static int open_file(struct host_files *f, const struct file_request *request)
     return fd;
 }
 
-/* The descriptor of a file that the guest has open, or a negative errno. */
-static int descriptor(struct host_files *f, const struct file_request *request)
+int files_descriptor(const struct host_files *f, uint64_t number)
 {
+    for (unsigned i = 0; number && i < FILES_OPEN_MAX; i++)
+        if (f->open[i].number == number)
+            return f->open[i].fd;
+    return -EBADF;
+}
+
+int files_reopen(struct host_files *f, const struct file_request *request)
+{
+    struct file_request again = *request;
     struct open_file *o = find_open(f, request->file);
 
-    if (!o)
-        return open_file(f, request);
-    o->used = f->calls;
-    return o->fd;
+    if (o) {
+        o->used = f->calls;
+        return o->fd;
+    }
+    again.access &= ~(FILE_CREATE | FILE_EXCLUSIVE | FILE_TRUNCATE);
+    return open_file(f, &again);
 }
 
 /* ---- requests ---- */
@@ -273,12 +277,12 @@ static int measure(int fd, struct file_answer *answer)
 
 static int remove_file(const struct host_files *f, const char *name)
 {
-    char last[COMPONENT_MAX + 1];
-    int directory = find_parent(f, name, last), r;
+    char last[FILES_COMPONENT_MAX + 1];
+    int directory = files_find_parent(f, name, last), r;
 
     if (directory < 0)
         return directory;
-    r = look_at(directory, last, true);
+    r = files_look_at(f, directory, last, LOOK_REPLACE);
     if (r == 0 && unlinkat(directory, last, 0) < 0)
         r = -errno;
     close(directory);
@@ -287,15 +291,15 @@ static int remove_file(const struct host_files *f, const char *name)
 
 static int rename_file(const struct host_files *f, const char *name, const char *to)
 {
-    char last[COMPONENT_MAX + 1], to_last[COMPONENT_MAX + 1];
-    int directory = find_parent(f, name, last), to_directory, r;
+    char last[FILES_COMPONENT_MAX + 1], to_last[FILES_COMPONENT_MAX + 1];
+    int directory = files_find_parent(f, name, last), to_directory, r;
 
     if (directory < 0)
         return directory;
-    to_directory = find_parent(f, to, to_last);
-    r = to_directory < 0 ? to_directory : look_at(directory, last, true);
+    to_directory = files_find_parent(f, to, to_last);
+    r = to_directory < 0 ? to_directory : files_look_at(f, directory, last, LOOK_REPLACE);
     if (r == 0)
-        r = look_at(to_directory, to_last, true);
+        r = files_look_at(f, to_directory, to_last, LOOK_REPLACE);
     if (r == 0 && renameat(directory, last, to_directory, to_last) < 0)
         r = -errno;
     close(directory);
@@ -313,28 +317,52 @@ static int close_file(struct host_files *f, uint64_t number)
     return 0;
 }
 
+/* Does it change something? */
+static bool changes(const struct file_request *request)
+{
+    switch (request->op) {
+    case FILE_OPEN:
+        return request->access & (FILE_ACCESS_WRITE | FILE_CREATE | FILE_TRUNCATE);
+    case FILE_WRITE: case FILE_REMOVE: case FILE_RENAME: case FILE_CHANGE: case FILE_MAKE: case FILE_SYMLINK: case FILE_LINK:
+    case FILE_REMOVE_DIRECTORY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool needs_file(enum file_op op)
+{
+    return op == FILE_OPEN || op == FILE_CLOSE || op == FILE_READ || op == FILE_WRITE || op == FILE_LENGTH;
+}
+
 static int serve(struct host_files *f, const struct file_request *request, struct file_answer *answer)
 {
-    int fd = 0;
+    int fd;
 
     if (request->offset > INT64_MAX - FILE_PIECE || request->len > FILE_PIECE)
         return -EINVAL;
-    if (!request->file && request->op != FILE_REMOVE && request->op != FILE_RENAME)
+    if (!request->file && needs_file(request->op))
         return -EBADF;
+    if ((f->flags & HOST_FILES_READ_ONLY) && changes(request))
+        return -EROFS;
     switch (request->op) {
     case FILE_OPEN:
         fd = open_file(f, request);
         return fd < 0 ? fd : 0;
     case FILE_CLOSE:
+        file_system_forget(f, request->file);
         return close_file(f, request->file);
     case FILE_REMOVE:
         return remove_file(f, request->name);
     case FILE_RENAME:
         return rename_file(f, request->name, request->to);
-    default:
+    case FILE_READ: case FILE_WRITE: case FILE_LENGTH:
         break;
+    default:
+        return f->flags & HOST_FILES_SYSTEM ? file_system_serve(f, request, answer) : -EINVAL;
     }
-    fd = descriptor(f, request);
+    fd = files_reopen(f, request);
     if (fd < 0)
         return fd;
     if (request->op == FILE_READ)

@@ -6,7 +6,8 @@ libhost_a_SOURCES = \
 	src/host/code_memory.c src/host/code_memory.h \
 	src/host/clock.c src/host/clock.h \
 	src/host/file.c src/host/file.h \
-	src/host/files.c src/host/files.h \
+	src/host/file_system.c \
+	src/host/files.c src/host/files.h src/host/files_internal.h \
 	src/host/output.c src/host/output.h \
 	src/host/path.c src/host/path.h \
 	src/host/poller.c src/host/poller.h \

@@ -151,7 +151,7 @@ static void env_entropy(void *ctx, struct machine *m, void *buf, size_t len)
     pull(ctx, EVENT_ENTROPY, buf, len, ask_entropy);
 }
 
-/* EVENT_FILE: operation, error, value, offset, then the bytes that were read. */
+/* EVENT_FILE: operation, error, value, offset, then the bytes that were answered. */
 #define FILE_HEAD 24u
 
 /* What the log says of this request. */
@@ -164,7 +164,7 @@ static void file_answer_logged(struct timeline *tl, const struct event *e, const
     answer->value = get_le(e->data + 8, 8);
     answer->offset = get_le(e->data + 16, 8);
     if (get_le(e->data, 4) == request->op && answer->error <= FILE_ERROR_MAX &&
-        (request->op == FILE_READ ? answer->value == read : read == 0) &&
+        (file_op_answers_bytes(request->op) ? answer->value == read : read == 0) &&
         (request->op != FILE_WRITE || answer->value <= request->len)) {
         if (read)
             memcpy(answer->data, e->data + FILE_HEAD, read);
@@ -185,8 +185,8 @@ static void ask_file(struct timeline *tl, const struct file_request *request, st
         tl->host.file_call(tl->host.ctx, request, answer);
     if (answer->error)
         answer->value = answer->offset = 0;
-    read = request->op == FILE_READ ? (size_t)answer->value : 0;
-    CHECK(read <= FILE_PIECE && answer->error <= FILE_ERROR_MAX);
+    read = file_op_answers_bytes(request->op) ? (size_t)answer->value : 0;
+    CHECK(read <= request->len && answer->error <= FILE_ERROR_MAX);
     put_le(event, request->op, 4);
     put_le(event + 4, answer->error, 4);
     put_le(event + 8, answer->value, 8);
@@ -199,7 +199,7 @@ static void ask_file(struct timeline *tl, const struct file_request *request, st
 static void env_file_call(void *ctx, struct machine *m, const struct file_request *request, struct file_answer *answer)
 {
     struct timeline *tl = ctx;
-    size_t room = request->op == FILE_READ ? request->len : 0;
+    size_t room = file_op_answers_bytes(request->op) ? request->len : 0;
     const struct event *e;
 
     (void)m;

@@ -56,6 +56,8 @@ struct device_ops {
     void (*describe)(const struct device *, struct buffer *);
     bool interrupts; /* it is an interrupt controller: for `monitor info irq` */
     const struct display_ops *display; /* what it shows (vm/dev/display.h); NULL: it is no display */
+    /* The machine goes: free what the wiring holds (a page space's pages). May be NULL. */
+    void (*destroy)(struct device *);
 
     /* Accesses that the bus routes here. `offset` counts from the start of the
      * claimed range; `size` is 1, 2, 4 or 8 bytes. A port or MMIO access that
@@ -65,7 +67,7 @@ struct device_ops {
 };
 
 /* What on the host a device is connected to. */
-enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */ };
+enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */, BACKEND_FSDEV /* fsdev=ID */ };
 
 struct device {
     const struct device_ops *ops;

@@ -141,6 +141,8 @@ void machine_destroy(struct machine *m)
         if (m->cpus[i]->ops->destroy)
             m->cpus[i]->ops->destroy(m->cpus[i]);
     for (unsigned i = 0; i < m->ndevices; i++) {
+        if (m->devices[i]->ops->destroy)
+            m->devices[i]->ops->destroy(m->devices[i]);
         free(m->devices[i]->owned);
         free(m->devices[i]);
     }

@@ -38,7 +38,7 @@
 #define MACHINE_MAX_DEVICES 256
 /* Parts of the arena. */
 #define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2 * MACHINE_MAX_CPUS + 16)
-#define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 2)
+#define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 34) /* memory, arena, and what devices have */
 #define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + PAGE_SPACE_MAX_AREAS)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)
 

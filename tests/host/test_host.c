@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "host/chardev.h"
 #include "host/clock.h"
 #include "host/file.h"
@@ -441,7 +442,7 @@ END_TEST
 static struct host_files *guest_files(void)
 {
     struct error err = {0};
-    struct host_files *f = host_files_open(dir, &err);
+    struct host_files *f = host_files_open(dir, 0, &err);
 
     ck_assert_msg(f != NULL, "%s", err.text);
     return f;
@@ -523,18 +524,129 @@ START_TEST(more_files_than_are_kept_open_all_work)
     char name[16];
 
     for (unsigned round = 0; round < 2; round++)
-        for (unsigned i = 1; i <= 100; i++) {
+        for (unsigned i = 1; i <= 300; i++) {
             struct file_request r = {.op = round ? FILE_LENGTH : FILE_OPEN, .file = i, .name = name,
                                      .access = FILE_ACCESS_WRITE | (round ? 0 : FILE_CREATE)};
 
             snprintf(name, sizeof name, "f%u", i);
             ck_assert_uint_eq(ask(f, r).error, 0);
         }
-    for (unsigned i = 1; i <= 100; i++) {
+    for (unsigned i = 1; i <= 300; i++) {
         snprintf(name, sizeof name, "f%u", i);
         ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_REMOVE, .name = name}).error, 0);
     }
     host_files_close(f);
+}
+END_TEST
+
+/* A history that was left gave the number to another file. */
+START_TEST(a_number_that_is_opened_again_is_the_new_file)
+{
+    struct host_files *f = guest_files();
+    struct file_request r = {.op = FILE_OPEN, .file = 1, .name = "a", .access = FILE_ACCESS_WRITE | FILE_CREATE};
+
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.name = "b";
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.op = FILE_WRITE, r.data = "x", r.len = 1;
+    ck_assert_uint_eq(ask(f, r).error, 0);
+    r.op = FILE_LENGTH;
+    ck_assert_uint_eq(ask(f, r).value, 1);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_OPEN, .file = 2, .name = "a", .access = FILE_ACCESS_READ}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_LENGTH, .file = 2, .name = "a"}).value, 0);
+    host_files_close(f);
+    clean("a");
+    clean("b");
+}
+END_TEST
+
+static struct host_files *guest_system(unsigned flags)
+{
+    struct error err = {0};
+    struct host_files *f = host_files_open(dir, HOST_FILES_SYSTEM | flags, &err);
+
+    ck_assert_msg(f != NULL, "%s", err.text);
+    return f;
+}
+
+static struct file_status status_of(struct host_files *f, const char *name)
+{
+    struct file_answer a = ask(f, (struct file_request){.op = FILE_STATUS, .name = name, .len = sizeof(struct file_status)});
+    struct file_status st = {0};
+
+    if (a.error)
+        return st;
+    ck_assert_uint_eq(a.value, sizeof(st));
+    for (size_t i = 0; i < FILE_STATUS_WORDS; i++)
+        ((uint64_t *)&st)[i] = get_le64(a.data + 8 * i);
+    return st;
+}
+
+START_TEST(a_file_system_has_directories_links_and_attributes)
+{
+    struct host_files *f = guest_system(0);
+    struct file_change change = {.what = FILE_CHANGE_MODE | FILE_CHANGE_SIZE | FILE_CHANGE_MTIME | FILE_CHANGE_MTIME_SET,
+                                 .mode = 0640, .size = 1000, .mtime = 1234567890, .mtime_ns = 99};
+    struct file_answer a;
+    const uint8_t *p;
+
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_MAKE, .name = "d", .mode = S_IFDIR | 0755}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_MAKE, .name = "d", .mode = S_IFDIR | 0755}).error, EEXIST);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_MAKE, .name = "d/f", .mode = S_IFREG | 0600}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_MAKE, .name = "d/pipe", .mode = S_IFIFO | 0600}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_MAKE, .name = "d/device", .mode = S_IFCHR | 0600}).error, EPERM);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_SYMLINK, .name = "d/l", .to = "../../etc/passwd"}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_LINK, .name = "d/f", .to = "d/g"}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_CHANGE, .name = "d/f", .change = &change}).error, 0);
+    ck_assert_uint_eq(status_of(f, "d/g").size, 1000);
+    ck_assert_uint_eq(status_of(f, "d/g").mode, S_IFREG | 0640);
+    ck_assert_uint_eq(status_of(f, "d/g").links, 2);
+    ck_assert_uint_eq(status_of(f, "d/g").mtime_ns, 99);
+    ck_assert_uint_eq(status_of(f, "d/g").id, status_of(f, "d/f").id);
+    ck_assert(S_ISDIR(status_of(f, "").mode) && S_ISLNK(status_of(f, "d/l").mode) && S_ISFIFO(status_of(f, "d/pipe").mode));
+    a = ask(f, (struct file_request){.op = FILE_READ_LINK, .name = "d/l", .len = 100});
+    ck_assert(!a.error && a.value == 16 && !memcmp(a.data, "../../etc/passwd", 16));
+    /* Nothing follows a link, and nothing but plain files is opened. */
+    ck_assert_uint_ne(ask(f, (struct file_request){.op = FILE_OPEN, .file = 1, .name = "d/l", .access = FILE_ACCESS_READ}).error, 0);
+    ck_assert_uint_ne(ask(f, (struct file_request){.op = FILE_OPEN, .file = 1, .name = "d/pipe", .access = FILE_ACCESS_READ}).error, 0);
+    ck_assert_uint_ne(ask(f, (struct file_request){.op = FILE_CHANGE, .name = "d/l", .change = &change}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_STATUS, .name = "d/f/x", .len = 200}).error, ENOTDIR);
+    /* In the order of the names, from any of them on. */
+    a = ask(f, (struct file_request){.op = FILE_LIST, .file = 2, .name = "d", .len = 1000});
+    ck_assert(!a.error && a.value == 6 * FILE_ENTRY_HEAD + 1 + 2 + 1 + 1 + 1 + 4);
+    a = ask(f, (struct file_request){.op = FILE_LIST, .file = 2, .name = "d", .offset = 2, .len = 2 * FILE_ENTRY_HEAD + 2});
+    p = a.data;
+    ck_assert(!a.error && a.value == 2 * FILE_ENTRY_HEAD + 2 && p[18] == 'f' && p[FILE_ENTRY_HEAD + 1 + 18] == 'g');
+    ck_assert_uint_eq(get_le64(p + 8), 3);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_REMOVE_DIRECTORY, .name = "d"}).error, ENOTEMPTY);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_RENAME, .name = "d", .to = "e"}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_SYSTEM_STATUS, .name = "", .len = 100}).value, sizeof(struct file_system_status));
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_STATUS, .name = "..", .len = 200}).error, EACCES);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_REMOVE, .name = (const char *[]){"e/f", "e/g", "e/l", "e/pipe"}[i]}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_REMOVE_DIRECTORY, .name = "e"}).error, 0);
+    host_files_close(f);
+}
+END_TEST
+
+START_TEST(a_read_only_file_system_is_not_changed)
+{
+    static const enum file_op ops[] = {FILE_WRITE, FILE_REMOVE, FILE_RENAME, FILE_CHANGE, FILE_MAKE, FILE_SYMLINK, FILE_LINK,
+                                       FILE_REMOVE_DIRECTORY};
+    struct file_change change = {.what = FILE_CHANGE_MODE};
+    struct host_files *f = guest_system(HOST_FILES_READ_ONLY);
+    char path[128];
+
+    in_dir(path, "a");
+    put_file(path, "text", 4);
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++)
+        ck_assert_uint_eq(ask(f, (struct file_request){.op = ops[i], .file = 1, .name = "a", .to = "b", .change = &change, .data = "x", .len = 1,
+                                                       .access = FILE_ACCESS_WRITE, .mode = S_IFREG}).error, EROFS);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_OPEN, .file = 1, .name = "a", .access = FILE_ACCESS_READ | FILE_TRUNCATE}).error, EROFS);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_OPEN, .file = 1, .name = "a", .access = FILE_ACCESS_READ}).error, 0);
+    ck_assert_uint_eq(ask(f, (struct file_request){.op = FILE_READ, .file = 1, .name = "a", .len = 9}).value, 4);
+    host_files_close(f);
+    clean("a");
 }
 END_TEST
 
@@ -640,6 +752,9 @@ Suite *test_suite(void)
     tcase_add_test(tc, a_guest_reads_and_writes_files_of_its_directory);
     tcase_add_test(tc, a_guests_open_file_outlives_its_name_and_is_found_again_by_it);
     tcase_add_test(tc, more_files_than_are_kept_open_all_work);
+    tcase_add_test(tc, a_number_that_is_opened_again_is_the_new_file);
+    tcase_add_test(tc, a_file_system_has_directories_links_and_attributes);
+    tcase_add_test(tc, a_read_only_file_system_is_not_changed);
     tcase_add_test(tc, a_guest_can_neither_write_nor_remove_what_its_run_reads_and_writes);
     tcase_add_test(tc, a_guest_gets_nowhere_else_by_any_request);
     suite_add_tcase(suite, tc);
