@@ -22,8 +22,7 @@
  * ever closer to it (navigate.c). Rungs are the first to go: only a few dozen
  * stay, ever denser towards the present.
  *
- * Replicas place checkpoints, too, as long as there is room; the leader thins when they are done. They note no footprints:
- * once in a while what one had noted was less than what it had run, and a search then passed over hits.
+ * Replicas place checkpoints and note footprints, too, as long as there is room; the leader alone thins, when they are done.
  *
  * What has to go for want of memory is the checkpoint store's business.
  *
@@ -72,7 +71,7 @@ static void hold_segment(struct timeline *tl, struct checkpoint *c)
 static void enter(struct timeline *tl, struct checkpoint *c)
 {
     hold_segment(tl, c);
-    tl->placement.recording = !tl->leader && !checkpoint_footprint(c);
+    tl->placement.recording = !checkpoint_footprint(c);
     if (tl->placement.recording) {
         footprint_clear(&tl->placement.fp);
         tl->placement.fp_from = c->position;
@@ -122,7 +121,7 @@ static void find_neighbours(struct timeline *tl)
 
 struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind)
 {
-    bool live = tl->m->st->position >= tl->edge;
+    bool live = tl->m->st->position >= tl->edge && !tl->leader;
     uint64_t t0 = run_host_now(tl), effort = tl->placement.effort_ns;
     struct checkpoint *c = checkpoint_seat_take(tl->seat, kind);
 
@@ -148,6 +147,7 @@ static void consolidate(struct timeline *tl)
     const struct checkpoint *stop = count > EDGE_KEEP ? checkpoint_nth(tl->store, count - EDGE_KEEP) : NULL;
     struct checkpoint *at = checkpoint_find(tl->store, tl->placement.consolidated), *next;
 
+    CHECK(!tl->leader);
     if (!stop || !at)
         return;
     for (at = checkpoint_next(tl->store, at); at && at->position < stop->position; at = next) {
@@ -215,7 +215,8 @@ void place_if_due(struct timeline *tl)
 {
     if (tl->m->between || tl->m->st->position == tl->placement.segment->position || tl->truth.diagnosing)
         return;
-    if (tl->m->st->position >= tl->edge) {
+    /* (A replica's edge is the past, and the thinning that follows there is the leader's.) */
+    if (tl->m->st->position >= tl->edge && !tl->leader) {
         if (tl->placement.since_ns >= tl->placement.edge_interval_ns)
             place_at_edge(tl);
         return;

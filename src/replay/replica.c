@@ -3,7 +3,7 @@
  * the same configuration.
  *
  * State is a value, so the machines share nothing; what the timelines share (log, checkpoints, witnesses) is read by all
- * and extended by nobody while replicas are at work, but for checkpoints, which the store lets them add.
+ * and extended by nobody while replicas are at work, but for checkpoints and footprints, which the store lets them add.
  * A replica is never live: its history ends at the leader's edge, and where it asks for more it has diverged.
  */
 #include "replay/timeline_internal.h"

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "replay/query.h"
 #include "replay/timeline.h"
+#include "replay/timeline_internal.h"
 #include "tests/check_main.h"
 
 #include <stdarg.h>
@@ -41,6 +42,9 @@ struct session {
     uint64_t next;         /* event */
     struct past *past;
     icount_t count, cap;
+    /* of footprints */
+    unsigned segments_checked;
+    uint64_t removed;      /* checkpoints, when a query began */
 };
 
 static uint32_t roll(struct session *s, uint32_t n)
@@ -282,6 +286,14 @@ static uint64_t steady_now(void *ctx)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Replicas' time passes fast, so that they place checkpoints and note footprints. */
+static uint64_t fast_now(void *ctx)
+{
+    static uint64_t calls;
+
+    return steady_now(ctx) + 300000 * __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED);
+}
+
 static struct machine *another_machine(void *ctx, struct error *err)
 {
     const struct session *s = ctx;
@@ -332,6 +344,7 @@ static struct session *session_create(uint64_t seed)
         .edge_interval_ns = 1000000,
         .slice_steps = 1 + seed * 7 % 200,
         .ladder_steps = 1 + seed % 20,
+        .branches = seed >= 5000,
         .far_steps = searches_far(seed) ? 1 + seed * 5 % 300 : 0,
     };
     struct session *s = xcalloc(1, sizeof(*s));
@@ -346,7 +359,7 @@ static struct session *session_create(uint64_t seed)
         .ctx = s, .now_ns = host_now, .wall_clock_ns = host_wall, .entropy = host_entropy, .poll = host_poll,
         .wait = host_wait});
     timeline_set_query_means(s->tl, &(struct query_means){
-        .ctx = s, .make = another_machine, .now_ns = steady_now, .workers = 1 + (unsigned)(seed % 4), .job_steps = 1 + seed % 500});
+        .ctx = s, .make = another_machine, .now_ns = fast_now, .workers = 1 + (unsigned)(seed % 4), .job_steps = 1 + seed % 500});
     s->twin = toy_machine();
     put_program(s->twin, seed);
     toy_of(s->twin)->u.no_cache = toy_of(s->twin)->u.single = true;
@@ -509,6 +522,164 @@ START_TEST(on_the_real_core_every_operation_ends_where_single_steps_say)
             act(s);
         session_destroy(s);
     }
+}
+END_TEST
+
+/* ---- what footprints hold ---- */
+
+static uint64_t still_now(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static bool is_part(const struct page_set *part, const struct page_set *whole)
+{
+    for (uint32_t i = 0; i < part->size; i++) {
+        uint64_t chunks = part->chunks ? part->chunks[i] : 1, page = part->slots[i] - 1;
+
+        /* (Asked for several, it says whether it has one of them.) */
+        for (; part->slots[i] && chunks; chunks &= chunks - 1)
+            if (!page_set_has_chunks(whole, page, chunks & -chunks))
+                return false;
+    }
+    return true;
+}
+
+/* Each footprint of the history in use has all that is touched when its segment is run step by step. */
+static void check_footprints(struct session *s)
+{
+    struct timeline_host host = {.now_ns = still_now};
+    struct machine *m = another_machine(s, NULL);
+    struct timeline *single = replica_create(s->tl, m, &host);
+    struct checkpoint_store *store = s->tl->store;
+    struct checkpoint *c = checkpoint_nth(store, 0), *next;
+    struct footprint touched;
+
+    footprint_init(&touched);
+    toy_of(m)->u.no_cache = toy_of(m)->u.single = true;
+    for (; (next = checkpoint_next(store, c)); c = next) {
+        const struct footprint *f = checkpoint_footprint(c);
+
+        if (!f)
+            continue;
+        s->segments_checked++;
+        place_restore(single, c);
+        footprint_clear(&touched);
+        machine_set_footprint(m, &touched);
+        MUST(run_to(single, next->position) == RUN_LIMIT, "cannot replay to %llu", (unsigned long long)next->position);
+        MUST(is_part(&touched.code, &f->code) && is_part(&touched.written, &f->written) && is_part(&touched.read, &f->read) &&
+                 is_part(&touched.storage, &f->storage) && is_part(&touched.fetched, &f->fetched) &&
+                 is_part(&touched.loaded, &f->loaded),
+             "the footprint of %llu to %llu lacks something", (unsigned long long)c->position, (unsigned long long)next->position);
+    }
+    replica_destroy(single);
+    footprint_finish(&touched);
+}
+
+static bool note_some(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    (void)ctx;
+    (void)m;
+    (void)record;
+    return hit->position & 1;
+}
+
+/* Others may be running from any checkpoint. */
+static bool take_one(void *ctx, icount_t position, const void *record)
+{
+    struct session *s = ctx;
+    struct checkpoint_store_info info;
+
+    (void)position;
+    (void)record;
+    checkpoint_store_info(s->tl->store, &info);
+    MUST(info.removed == s->removed, "a checkpoint was removed while replicas were at work");
+    return true;
+}
+
+static void query_something(struct session *s)
+{
+    const struct timeline_point *p = &s->points[roll(s, POINTS)];
+    const struct trap trap = {.address = p->address, .len = p->len, .kinds = p->kinds};
+    const struct query q = {.to = roll(s, 2) ? ICOUNT_MAX : roll(s, (uint32_t)timeline_edge(s->tl) + 1), .newest_first = roll(s, 2),
+                            .limit = roll(s, 4), .traps = &trap, .ntraps = 1, .ctx = s, .note = note_some, .answer = take_one};
+    struct checkpoint_store_info info;
+    struct query_result result;
+    struct error err = {0};
+
+    checkpoint_store_info(s->tl->store, &info);
+    s->removed = info.removed;
+    MUST(timeline_query(s->tl, &q, &result, &err) == 0, "query: %s", err.text);
+}
+
+static void change_branch(struct session *s)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(s->tl, list);
+    unsigned id = list[roll(s, (uint32_t)n)].id;
+    struct error err = {0};
+
+    if (roll(s, 3))
+        timeline_branch_use(s->tl, id, &err);
+    else
+        timeline_branch_drop(s->tl, id, &err);
+}
+
+static void wander(struct session *s)
+{
+    icount_t edge = timeline_edge(s->tl);
+    struct timeline_stop stop;
+    uint32_t value = roll(s, 1u << 31);
+    struct error err = {0};
+
+    s->operation++;
+    s->polls = 0;
+    s->interrupt_at = edge + 1 + roll(s, 300);
+    switch (roll(s, 12)) {
+    case 0:
+        timeline_step(s->tl, BACKWARD, TIMELINE_ALL_CPUS, &stop);
+        break;
+    case 1:
+    case 2:
+        timeline_continue(s->tl, roll(s, 2) ? FORWARD : BACKWARD, &stop);
+        break;
+    case 3:
+    case 4:
+        timeline_seek(s->tl, roll(s, (uint32_t)edge + 1), &stop);
+        break;
+    case 5:
+        change_branch(s);
+        break;
+    case 6:
+        /* In the past this begins a branch. */
+        timeline_write_memory(s->tl, 0x9100 + roll(s, 3800), true, &value, 4, &err);
+        break;
+    case 7:
+    case 8:
+        timeline_seek(s->tl, edge + roll(s, 1000), &stop);
+        break;
+    default:
+        query_something(s);
+    }
+}
+
+START_TEST(a_footprint_has_all_that_was_touched_whoever_noted_it)
+{
+    unsigned checked = 0;
+
+    for (uint64_t seed = 5000 + (uint64_t)_i * 6; seed < 5000 + (uint64_t)_i * 6 + 6; seed++) {
+        struct session *s = session_create(seed);
+
+        for (unsigned i = 0; i < 150; i++) {
+            wander(s);
+            if (i % 15 == 14)
+                check_footprints(s);
+        }
+        checked += s->segments_checked;
+        session_destroy(s);
+    }
+    ck_assert_uint_gt(checked, 300);
 }
 END_TEST
 
@@ -699,6 +870,7 @@ Suite *test_suite(void)
 
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
+    tcase_add_loop_test(t, a_footprint_has_all_that_was_touched_whoever_noted_it, 0, 3);
     tcase_add_test(t, a_query_runs_history_as_it_was_run);
     tcase_add_test(t, the_newest_hit_is_found_when_its_step_hits_more_than_once);
     tcase_add_test(t, code_beside_a_loop_is_searched_for_without_running_the_loop);
