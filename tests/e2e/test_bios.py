@@ -102,5 +102,42 @@ def claim_the_debug_console_answers_at_firmwares_port_too():
         check(b"another device answers there" in r.stderr, r.stderr)
 
 
+def ends_with(code, *options):
+    """The status with which a firmware image of this code ends, or None: it said something instead."""
+    image = bytearray(b"\xf4" * 65536)
+    image[0:len(code)] = code
+    image[0xfff0:0xfff5] = bytes.fromhex("ea000000f0")
+    with tempfile.NamedTemporaryFile(suffix=".bin") as f:
+        f.write(image)
+        f.flush()
+        return subprocess.run([harness.HINDCAST, "--bios", f.name, "--run", "--listen", "none", "--serial", "none", *options],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=harness.patience(20))
+
+
+def claim_a_guest_ends_itself_through_isa_debug_exit():
+    out = bytes.fromhex("ba1206 b83412 ee")  # dx = 612h, ax = 1234h, OUT of a byte
+    wide = bytes.fromhex("ba1106 b83412 ef baf400 b001 ee")  # of a word at 611h; then 1 to 0f4h
+    device = ("--device", "isa-debug-exit,iobase=0x610,iosize=4")
+    for code, options, status in ((out, device, 0x34 << 1 | 1), (wide, device, (0x1234 << 1 | 1) & 0xff),
+                                  (wide, ("--device", "isa-debug-exit,iobase=0x610,iosize=1"), 3),
+                                  (wide, ("--device", "isa-debug-exit,iobase=0xf4,iosize=0x4"), 3),
+                                  (wide, ("--debug-exit", "none", "--device", "isa-debug-exit,iobase=0xf4,iosize=0x4"), 3)):
+        r = ends_with(code, *options)
+        equal(r.returncode, status, r.stderr)
+        check(b"debug-exit port" in r.stderr, r.stderr)
+    r = ends_with(out, "--device", "isa-debug-exit,iobase=0x60")
+    check(b"a device answers at port 0x60 already" in r.stderr, r.stderr)
+    r = ends_with(out, "--device", "isa-debug-exit,iobase=0xffff,iosize=2")
+    check(b"iosize" in r.stderr and r.returncode != 0, r.stderr)
+
+
+def claim_the_board_has_a_device_for_test_suites():
+    # 1 to IRQ 5's port: the PIC's IRR has it (OCW3 0Ah); a byte through E0h is seen at E8h
+    code = bytes.fromhex("ba0520 b001 ee b00a e620 e420 2420 88c3 b05a e6e0 e4e8 00d8 e6f4")
+    r = ends_with(code, "--device", "pc-testdev")
+    equal(r.returncode, ((0x5a + 0x20) << 1 | 1) & 0xff, r.stderr)
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__])

@@ -49,6 +49,11 @@ TESTS += tests/vm/test_virtio_others
 tests_vm_test_virtio_others_SOURCES = tests/check_main.c tests/vm/test_virtio_others.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_others_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
+check_PROGRAMS += tests/vm/test_test_devices
+TESTS += tests/vm/test_test_devices
+tests_vm_test_test_devices_SOURCES = tests/check_main.c tests/vm/test_test_devices.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_test_devices_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_virtio
 TESTS += tests/vm/test_virtio
 tests_vm_test_virtio_SOURCES = tests/check_main.c tests/vm/test_virtio.c tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -11,6 +11,7 @@
 #include "vm/dev/pci_bridge.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
+#include "vm/dev/test_devices.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
@@ -30,11 +31,15 @@ const struct device_model device_models[] = {
     {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
     {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, NULL, ich9_usb_uhci1_plug},
+    {"isa-debug-exit", "ISA", "ports (501h) through which the guest ends itself", TAKES_NONE, isa_debug_exit_keys,
+     isa_debug_exit_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", TAKES_NONE, isa_debugcon_keys, isa_debugcon_plug},
     {"isa-serial", "ISA", "16550A serial port, connected by chardev=ID", TAKES_NONE, isa_serial_keys, isa_serial_plug},
     {"nvme", "PCI", "NVM Express controller", TAKES_DRIVE, nvme_keys, nvme_plug},
+    {"pc-testdev", "ISA", "interrupt lines, ports and memory for test suites", TAKES_NONE, NULL, pc_testdev_plug},
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", TAKES_NONE, pci_bridge_keys, pci_bridge_device_plug},
     {"pci-serial", "PCI", "16550A serial port, connected by chardev=ID", TAKES_NONE, pci_serial_keys, pci_serial_plug},
+    {"pci-testdev", "PCI", "counts accesses, for test suites", TAKES_NONE, NULL, pci_testdev_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", TAKES_NONE, pci_root_port_keys,
      pci_root_port_plug},
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},

@@ -56,6 +56,8 @@ struct sockets {
     int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
     /* An interrupt of the ISA bus. NULL: the board has none. */
     struct line (*isa_irq)(void *ctx, unsigned irq);
+    /* A write to one of these ports ends the guest. 0, or -EINVAL: a device answers there. NULL: the board has no ports. */
+    int (*debug_exit)(void *ctx, uint16_t base, uint16_t len, struct error *err);
     /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
      * board has none. */
     int (*drive)(void *ctx, struct drive *d, const struct drive_part *part, struct error *err);

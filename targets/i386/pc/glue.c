@@ -30,7 +30,7 @@ static uint64_t glue_read(struct device *dev, unsigned range, uint64_t offset, u
     const struct glue_state *s = dev->state;
 
     (void)offset, (void)size;
-    return range == GLUE_PORT_92 ? s->port_92 : UINT64_MAX;
+    return range == GLUE_PORT_92 ? s->port_92 : range == GLUE_DEBUG_EXIT_ANY ? 0 : UINT64_MAX;
 }
 
 static void write_port_92(struct device *dev, uint8_t value)
@@ -59,7 +59,7 @@ static void glue_write(struct device *dev, unsigned range, uint64_t offset, unsi
         line_set(&w->ignne, true);
         break;
     default:
-        if (offset == 0)
+        if (offset == 0 || range == GLUE_DEBUG_EXIT_ANY)
             machine_end(dev->machine, GUEST_DEBUG_EXIT, (uint32_t)value << 1 | 1u);
         break;
     }

@@ -10,8 +10,9 @@ struct glue_wiring {
     struct line ignne;    /* IGNNE# to the core, asserted by port F0h; may be unconnected */
 };
 
-/* Ranges: port 92h, F0h-F1h, and each debug-exit port. */
-enum { GLUE_PORT_92, GLUE_FPU, GLUE_DEBUG_EXIT };
+/* Ranges: port 92h, F0h-F1h, each debug-exit port (the first byte of it, with the access' width), and those of an
+ * isa-debug-exit (any of them). */
+enum { GLUE_PORT_92, GLUE_FPU, GLUE_DEBUG_EXIT, GLUE_DEBUG_EXIT_ANY };
 
 extern const struct device_ops glue_ops;
 /* Port E9h: every byte written is output; a read gives E9h, which is how guests find it. */

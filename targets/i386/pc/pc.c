@@ -976,6 +976,22 @@ static struct line part_irq(void *ctx, unsigned irq)
     return isa_irq(ctx, irq);
 }
 
+/* Fits sockets.debug_exit. The ports that --debug-exit gives may be among them. */
+static int more_debug_exit(void *ctx, uint16_t base, uint16_t len, struct error *err)
+{
+    struct pc *pc = ctx;
+    struct ports *p = &pc->ports;
+
+    for (unsigned port = base; port < base + (unsigned)len; port++) {
+        const struct port_range *r = p->owner[port] ? &p->ranges[p->owner[port] - 1] : NULL;
+
+        if (r && (r->dev != pc->glue || r->range < GLUE_DEBUG_EXIT))
+            return error_set(err, -EINVAL, "a device answers at port %#x already", port);
+    }
+    ports_claim(p, pc->glue, base, len, GLUE_DEBUG_EXIT_ANY, 4);
+    return 0;
+}
+
 /* Drives of the IDE channels and of the floppy controller. Fits sockets.drive. */
 static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part, struct error *err)
 {
@@ -1002,7 +1018,7 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
 static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
-                        .isa_irq = part_irq, .boot = &pc->boot,
+                        .isa_irq = part_irq, .debug_exit = more_debug_exit, .boot = &pc->boot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
