@@ -589,11 +589,20 @@ static int replay(struct options *o)
     return status;
 }
 
-/* --device help */
-static void list_devices(void)
+static bool has_key(const struct device_model *d, const char *key)
+{
+    for (const struct option_key *k = d->keys; k && k->name; k++)
+        if (!strcmp(k->name, key))
+            return true;
+    return false;
+}
+
+/* --device help; of those that have the property `key`. NULL: of all. */
+static void list_devices(const char *key)
 {
     for (const struct device_model *d = device_models; d->name; d++)
-        printf("%-22s %-5s %s\n", d->name, d->bus, d->text);
+        if (!key || has_key(d, key))
+            printf("%-22s %-5s %s\n", d->name, d->bus, d->text);
 }
 
 static int run(int argc, char **argv, struct options *o)
@@ -608,7 +617,10 @@ static int run(int argc, char **argv, struct options *o)
         printf("hindcast %s\n", PACKAGE_VERSION);
         return 0;
     case OPTIONS_DEVICES:
-        list_devices();
+        list_devices(NULL);
+        return 0;
+    case OPTIONS_CARDS:
+        list_devices("netdev");
         return 0;
     case OPTIONS_CPUS:
         printf("pc: %s\nvirt: %s\n", i386_model_names, a64_model_names);

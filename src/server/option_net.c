@@ -10,6 +10,7 @@
 
 #include "base/option_list.h"
 #include "host/netdev.h"
+#include "vm/dev/parts.h"
 
 /* The card that --nic plugs in if none is named. */
 #define USUAL_CARD "virtio-net-pci"
@@ -45,17 +46,34 @@ static void say(struct buffer *b, const char *key, const char *value)
     }
 }
 
+/* Is that a property of the card? */
+static bool is_of_card(const char *model, const char *key)
+{
+    static const char *const of_any[] = {"addr", "bootindex", "bus", "mac", "rombar", "romfile"};
+    const struct device_model *m = parts_find_model(model);
+
+    for (unsigned i = 0; i < ARRAY_LEN(of_any); i++)
+        if (!strcmp(key, of_any[i]))
+            return true;
+    for (const struct option_key *k = m ? m->keys : NULL; k && k->name; k++)
+        if (!strcmp(k->name, key))
+            return true;
+    return false;
+}
+
 /* Of the pairs, what is the card's, and what the back end's. */
 static void deal(const struct option_list *l, struct buffer *netdev, struct buffer *device, const char **model)
 {
+    if (option_list_get(l, "model"))
+        *model = option_list_get(l, "model");
+    if (!strcmp(*model, "virtio"))
+        *model = USUAL_CARD;
     for (unsigned i = 0; i < l->count; i++) {
         const char *key = l->pairs[i].key, *value = l->pairs[i].value;
 
-        if (!strcmp(key, "model"))
-            *model = value;
-        else if (!strcmp(key, "mac"))
+        if (is_of_card(*model, key))
             say(device, key, value);
-        else if (strcmp(key, "type") && strcmp(key, "id"))
+        else if (strcmp(key, "type") && strcmp(key, "id") && strcmp(key, "model"))
             say(netdev, key, l->pairs[i].alone ? "on" : value);
     }
 }
@@ -74,8 +92,7 @@ static int make_both(struct option_net *o, struct option_drives *devices, const 
     deal(l, &netdev, &rest, &model);
     buffer_append_byte(&netdev, 0);
     buffer_append_byte(&rest, 0);
-    buffer_printf(&device, "%s,netdev=%s%s", !strcmp(model, "virtio") ? USUAL_CARD : model, id ? id : name,
-                  (const char *)rest.data);
+    buffer_printf(&device, "%s,netdev=%s%s", model, id ? id : name, (const char *)rest.data);
     buffer_append_byte(&device, 0);
     buffer_clear(&rest);
     buffer_printf(&rest, "%s,id=%s%s", option_list_get(l, "type"), id ? id : name, (const char *)netdev.data);
@@ -99,6 +116,11 @@ int option_nic_take(struct option_net *o, struct option_drives *devices, const c
     if (!strcmp(arg, "none"))
         return 0;
     r = option_list_parse(&l, "--nic", arg, "type", NULL, err);
+    if (r == 0 && ((option_list_get(&l, "model") && option_asks_help(option_list_get(&l, "model"))) || option_asks_help(arg))) {
+        o->card_help = true;
+        option_list_finish(&l);
+        return 0;
+    }
     if (r == 0 && !option_list_get(&l, "type"))
         r = error_set(err, -EINVAL, "--nic %s: write BACKEND[,model=CARD][,mac=ADDRESS], such as user,model=%s", arg,
                       USUAL_CARD);

@@ -13,6 +13,7 @@ struct option_net {
     unsigned count;
     char *devices[OPTIONS_MAX_NETDEV]; /* what option_drives.devices[] points to, of --nic */
     unsigned ndevices;
+    bool card_help; /* model=help was given */
 };
 
 /* Take the value of --netdev. 0 or negative errno with *err. */

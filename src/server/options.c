@@ -385,6 +385,8 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
     }
     if (o->drives.device_help)
         return OPTIONS_DEVICES;
+    if (o->net.card_help)
+        return OPTIONS_CARDS;
     if (o->cpu && option_asks_help(o->cpu))
         return OPTIONS_CPUS;
     if (o->machine && option_asks_help(o->machine))

@@ -74,11 +74,15 @@ def claim_what_is_left_out_of_a_topology_multiplies_out():
 
 def claim_help_as_a_value_says_what_there_is():
     for option, words in (("--cpu", r"(?m)^pc: 486 pentium3 .*^virt: cortex-a53"), ("-M", r"(?s)pc .*hpet=on\|off.*\nvirt .*secure=on"),
-                          ("--device", r"virtio-blk-pci")):
+                          ("--device", r"virtio-blk-pci"), ("--nic", r"(?m)^rtl8139 ")):
         for word in "help", "?":
             status, text = run(option, word)
             equal(status, 0, text)
             contains(text, words if option != "--cpu" else r"(?s)" + words)
+    status, text = run("--nic", "user,model=help")
+    equal(status, 0, text)
+    contains(text, "e1000")
+    equal("nvme" in text, False)
 
 
 def claim_an_unknown_option_names_the_nearest():

@@ -26,7 +26,7 @@ from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE, find_modules, needs
 
 # By card: the modules that its driver is.
-CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"]}
+CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"]}
 
 SCRIPT = """#!/bin/sh
 for m in MODULES; do insmod /$m.ko || echo "no $m"; done

@@ -14,8 +14,10 @@
 #include "i386/pc/dma.h"
 #include "i386/pc/fdc.h"
 #include "vm/dev/ahci.h"
+#include "vm/dev/e1000.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/nvme.h"
+#include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb.h"
@@ -989,6 +991,156 @@ static void xhci_step(unsigned step)
     let_go(below(400000));
 }
 
+/* ---- network cards ---- */
+
+/* What a card's rings are made of, and how it is set going: the driver's ordinary way, which is then left. */
+struct hostile_card {
+    plug_fn *plug;
+    const char *text;
+    unsigned bar, bytes;     /* where its registers are in memory */
+    void (*start)(void);
+    uint32_t (*word)(unsigned n); /* what word n of 4 of a descriptor may be */
+    void (*go)(void);        /* something is to be done */
+};
+
+static const struct hostile_card *hostile_card;
+
+static void card_set(unsigned at, unsigned size, uint32_t value)
+{
+    memory_write(&m->memory, BAR + at, size, value);
+}
+
+static uint32_t ring_address(void)
+{
+    return chance(16) ? (uint32_t)place() : TABLES + 0x100 * below(64);
+}
+
+static void card_step(unsigned step)
+{
+    if (step % 40 == 0) {
+        decode(hostile_card->bar);
+        hostile_card->start();
+    }
+    for (unsigned n = 8 + below(24); n; n--) {
+        paddr_t at = TABLES + 16 * below(0x400);
+
+        for (unsigned i = 0; i < 4; i++)
+            if (!chance(6))
+                poke32(at + 4 * i, hostile_card->word(i));
+    }
+    if (chance(8))
+        scribble(4);
+    if (chance(3))
+        poke_register(BAR, hostile_card->bytes);
+    hostile_card->go();
+    vinput();
+    if (chance(4)) {
+        uint8_t frame[9000];
+        size_t len = below(sizeof(frame));
+
+        for (size_t i = 0; i < len; i++)
+            frame[i] = (uint8_t)draw();
+        memset(frame, 0xff, 6);
+        input(dev, frame, len); /* as no host does: recordings are files */
+    }
+    buffer_clear(&sent);
+}
+
+static void make_card(const struct hostile_card *c)
+{
+    hostile_card = c;
+    plug(c->plug, c->text, NULL);
+    dev = machine_find_device(m, "dev");
+}
+
+static void start_rtl8139(void)
+{
+    card_set(0x37, 1, 0x10);
+    card_set(0x50, 1, chance(2) ? 0xc0 : draw() & 0xff);
+    card_set(0xe0, 2, chance(3) ? 0 : chance(6) ? draw() : 0x63);
+    card_set(0x37, 1, 0x0c);
+    card_set(0x44, 4, chance(4) ? draw() : 0x0f | below(4) << 11 | below(2) << 7);
+    card_set(0x40, 4, chance(4) ? draw() : chance(2) ? 0x60000 : 0);
+    card_set(0x30, 4, (uint32_t)place());
+    for (unsigned at = 0x20; at < 0x30; at += 4)
+        card_set(at, 4, (at & 4) && !chance(10) ? 0 : ring_address());
+    card_set(0xe4, 4, ring_address());
+    card_set(0xe8, 4, chance(20) ? draw() : 0);
+    card_set(0x3c, 2, draw());
+    if (chance(3))
+        card_set(0x54, 4, draw() >> below(32));
+}
+
+static uint32_t word_rtl8139(unsigned n)
+{
+    uint32_t size = chance(4) ? below(0x10000) : chance(4) ? below(64) : 1600;
+
+    switch (n) {
+    case 0:  return (chance(4) ? 0 : 1u << 31) | (chance(12) ? 1u << 30 : 0) | (chance(3) ? draw() & 0x3fff0000u : 3u << 28) | size;
+    case 1:  return chance(2) ? 0 : draw();
+    case 2:  return (uint32_t)place();
+    default: return chance(20) ? draw() : 0;
+    }
+}
+
+static void go_rtl8139(void)
+{
+    for (unsigned n = 0; n < 4; n++)
+        if (chance(2))
+            card_set(0x10 + 4 * n, 4, chance(4) ? draw() : below(0x2000));
+    card_set(0xd9, 1, chance(8) ? draw() & 0xff : 0xc0);
+    card_set(0x38, 2, chance(2) ? draw() : (uint32_t)memory_read(&m->memory, BAR + 0x3a, 2) - 16);
+    if (chance(20))
+        card_set(0x10, 4, (uint32_t)place() | 8);
+    if (chance(50))
+        card_set(0x37, 1, draw() & 0x1f);
+}
+
+static void make_rtl8139(void)
+{
+    static const struct hostile_card c = {rtl8139_plug, "x", 1, 0x100, start_rtl8139, word_rtl8139, go_rtl8139};
+
+    make_card(&c);
+}
+
+static void start_e1000(void)
+{
+    card_set(0x0000, 4, chance(2) ? 0x40 : draw());
+    for (unsigned at = 0x2800; at <= 0x3800; at += 0x1000) {
+        card_set(at, 4, ring_address());
+        card_set(at + 4, 4, chance(20) ? draw() : 0);
+        card_set(at + 8, 4, chance(4) ? draw() : 128 * below(16));
+        card_set(at + 0x10, 4, chance(4) ? draw() : 0);
+        card_set(at + 0x18, 4, chance(4) ? draw() : below(64));
+    }
+    card_set(0x0100, 4, chance(2) ? draw() | 2 : 0x8002);
+    card_set(0x0400, 4, 0xa);
+    card_set(0x5000, 4, draw());
+}
+
+static uint32_t word_e1000(unsigned n)
+{
+    switch (n) {
+    case 0:  return chance(3) ? draw() : (uint32_t)place();
+    case 1:  return chance(20) ? draw() : chance(3) ? draw() & 0xffff : 0;
+    case 2:  return (chance(3) ? draw() : draw() & 0x2f100000u) | (chance(4) ? draw() & 0xfffff : below(2000));
+    default: return draw();
+    }
+}
+
+static void go_e1000(void)
+{
+    card_set(0x2818, 4, chance(4) ? draw() : below(64));
+    card_set(0x3818, 4, chance(4) ? draw() : below(64));
+}
+
+static void make_e1000(void)
+{
+    static const struct hostile_card c = {e1000_plug, "x", 0, 0x6000, start_e1000, word_e1000, go_e1000};
+
+    make_card(&c);
+}
+
 /* ---- all of them ---- */
 
 struct hostile {
@@ -1000,9 +1152,11 @@ struct hostile {
 
 static const struct hostile kinds[] = {
     {"ahci", make_ahci, ahci_step, "SMART's logs"},
+    {"e1000", make_e1000, card_step, NULL},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},
     {"ide", make_ide, ide_step, "SMART's logs"},
     {"nvme", make_nvme, nvme_step, "logs"},
+    {"rtl8139", make_rtl8139, card_step, "the EEPROM"},
     {"sdhci", make_sdhci, sd_step, "a block"},
     {"uhci", make_uhci, uhci_step, NULL},
     {"virtio-blk", make_blk, vstep, NULL},

@@ -13,11 +13,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/nic.h"
+#include "vm/dev/nic_ip.h"
 #include "vm/dev/pci.h"
 #include "vm/machine.h"
 
@@ -391,13 +391,9 @@ static bool vlan_is_wanted(const struct e1000 *e, const uint8_t *frame, size_t l
 /* The packet checksum: of the bytes from RXCSUM.PCSS on, not complemented. */
 static uint16_t packet_checksum(const struct e1000 *e, const uint8_t *bytes, size_t len)
 {
-    uint32_t sum = 0;
+    size_t start = reg(e, RXCSUM) & 0xffu;
 
-    for (size_t i = reg(e, RXCSUM) & 0xffu; i < len; i += 2)
-        sum += (uint32_t)bytes[i] << 8 | (i + 1 < len ? bytes[i + 1] : 0u);
-    while (sum >> 16)
-        sum = (sum & 0xffffu) + (sum >> 16);
-    return (uint16_t)sum;
+    return (uint16_t)(start < len ? nic_sum(bytes + start, len - start, 0) : 0);
 }
 
 /* `bytes`, frame check sequence and all, into the ring: there is room. */
@@ -476,7 +472,7 @@ static void receive(struct e1000 *e, const uint8_t *frame, size_t len)
         return;
     }
     count_received(e, bytes, len + FCS_BYTES);
-    put_le32(bytes + len, (uint32_t)crc32(crc32(0, NULL, 0), bytes, (uInt)len));
+    put_le32(bytes + len, nic_check_sequence(bytes, len));
     len += reg(e, RCTL) & RCTL_SECRC ? 0 : FCS_BYTES;
     if (!exact_match(e->st, bytes) && !nic_is_broadcast(bytes))
         status |= RX_PIF;
@@ -533,17 +529,10 @@ static void transmit_frame(struct e1000 *e, const uint8_t *frame, size_t len)
 /* The checksum of the bytes from `start` to `end` (0: to the last) goes to `at`, which holds what it begins with. */
 static void put_checksum(uint8_t *frame, size_t len, size_t start, size_t at, size_t end)
 {
-    uint64_t sum = 0;
-
     if (end && end < len)
         len = end + 1;
-    if (start >= len || at + 2 > len)
-        return;
-    for (size_t i = start; i < len; i += 2)
-        sum += (uint64_t)frame[i] << 8 | (i + 1 < len ? frame[i + 1] : 0u);
-    while (sum >> 16)
-        sum = (sum & 0xffffu) + (sum >> 16);
-    put_be16(frame + at, (uint16_t)~sum);
+    if (start < len && at + 2 <= len)
+        put_be16(frame + at, (uint16_t)~nic_sum(frame + start, len - start, 0));
 }
 
 /* What the descriptors of a packet ask for. */
@@ -942,7 +931,6 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
                                            .subsystem = 0x1100, .class_code = 0x020000, .revision = 3, .pin = 1};
     struct device *dev = machine_add_owned_device(s->machine, &e1000_ops, name, sizeof(struct e1000));
     struct e1000 *e = dev->wiring;
-    char path[BOOT_PATH_BYTES];
 
     (void)d;
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
@@ -953,7 +941,6 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     pci_function_init(&e->pci, s->pci, devfn, dev, e->st->config, &id);
     pci_add_bar(&e->pci, 0, PCI_BAR_MEMORY, false, REGISTER_BYTES, RANGE_REGISTERS);
     pci_add_bar(&e->pci, 1, PCI_BAR_IO, false, IO_BYTES, RANGE_IO);
-    pci_firmware_path(&e->pci, path, sizeof(path));
-    parts_boots(s, 'n', path, "/ethernet-phy@0");
+    nic_boots(s, &e->pci);
     return 0;
 }

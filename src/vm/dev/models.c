@@ -9,6 +9,7 @@
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
+#include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
 #include "vm/dev/test_devices.h"
@@ -45,6 +46,7 @@ const struct device_model device_models[] = {
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
     {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, NULL, piix4_usb_uhci_plug},
     {"qemu-xhci", "PCI", "xHCI USB host controller, four ports of USB 2 and 3", TAKES_NONE, qemu_xhci_keys, qemu_xhci_plug},
+    {"rtl8139", "PCI", "Realtek RTL8139C+ Fast Ethernet", TAKES_NONE, rtl8139_keys, rtl8139_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
+#include "vm/dev/pci.h"
 #include "vm/machine.h"
 
 static bool parse_mac(const char *text, uint8_t *mac)
@@ -42,7 +44,32 @@ int nic_init(struct nic *n, struct sockets *s, struct device *dev, const struct 
     return 0;
 }
 
+void nic_boots(struct sockets *s, const struct pci_function *f)
+{
+    char path[BOOT_PATH_BYTES];
+
+    pci_firmware_path(f, path, sizeof(path));
+    parts_boots(s, 'n', path, "/ethernet-phy@0");
+}
+
 void nic_send(const struct nic *n, const uint8_t *frame, size_t len)
 {
     machine_output(n->dev, frame, len);
+}
+
+uint32_t nic_check_sequence(const uint8_t *bytes, size_t len)
+{
+    return (uint32_t)crc32(crc32(0, NULL, 0), bytes, (uInt)len);
+}
+
+unsigned nic_hash(const uint8_t *address, bool reflected)
+{
+    uint32_t crc = ~nic_check_sequence(address, NIC_ADDRESS);
+    unsigned bits = 0;
+
+    if (reflected)
+        return crc >> 26;
+    for (unsigned i = 0; i < 6; i++)
+        bits = bits << 1 | (crc >> i & 1u);
+    return bits;
 }

@@ -26,8 +26,16 @@ struct nic {
 /* A card's netdev and mac properties: where its frames go (device.backend), and its address; the default is 52:54:00:12:34:56,
  * one more for each further card. 0 or -EINVAL with *err. */
 int nic_init(struct nic *n, struct sockets *s, struct device *dev, const struct option_list *props, struct error *err);
+struct pci_function;
+/* For plug functions of cards on the PCI bus: firmware may boot from it. */
+void nic_boots(struct sockets *s, const struct pci_function *f);
 /* Out on the wire. */
 void nic_send(const struct nic *n, const uint8_t *frame, size_t len);
+/* The frame check sequence of `len` bytes, as it follows them: little-endian. */
+uint32_t nic_check_sequence(const uint8_t *bytes, size_t len);
+/* Which of 64 bits of a filter an address has: the upper six of its check sequence's register, either with the first bit
+ * shifted in at the lower end (DP8390, RTL8139), or (`reflected`) at the upper one (Am79C970A). */
+unsigned nic_hash(const uint8_t *address, bool reflected);
 
 static inline bool nic_is_multicast(const uint8_t *address)
 {

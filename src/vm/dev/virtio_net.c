@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/nic.h"
+#include "vm/dev/nic_ip.h"
 #include "vm/dev/virtio_mmio.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
@@ -126,16 +127,12 @@ static unsigned header_bytes(const struct virtio *v)
 /* The Internet checksum (RFC 1071) from `start` on goes to `start` + `offset`, where that of the pseudo header is. */
 static void complete_checksum(uint8_t *frame, size_t len, size_t start, size_t offset)
 {
-    uint64_t sum = 0;
+    uint16_t sum;
 
     if (start >= len || offset + 2 > len - start)
         return;
-    for (size_t i = start; i < len; i += 2)
-        sum += (uint64_t)frame[i] << 8 | (i + 1 < len ? frame[i + 1] : 0u);
-    while (sum >> 16)
-        sum = (sum & 0xffffu) + (sum >> 16);
-    sum = ~sum & 0xffffu;
-    put_be16(frame + start + offset, (uint16_t)(sum ? sum : 0xffffu));
+    sum = (uint16_t)~nic_sum(frame + start, len - start, 0);
+    put_be16(frame + start + offset, sum ? sum : 0xffffu);
 }
 
 static void send(struct virtio *v, const struct virtio_chain *c)
@@ -420,7 +417,6 @@ int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
                         const struct option_list *props, struct error *err)
 {
     struct net_pci_state *st;
-    char path[BOOT_PATH_BYTES];
     bool modern = false;
     struct net *n;
 
@@ -435,8 +431,7 @@ int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, stru
     n->t.pci.st = &st->pci;
     n->t.pci.legacy = !modern;
     virtio_pci_plug(&n->t.pci, s->pci, devfn, 0x020000);
-    pci_firmware_path(&n->t.pci.pci, path, sizeof(path));
-    parts_boots(s, 'n', path, "/ethernet-phy@0");
+    nic_boots(s, &n->t.pci.pci);
     return 0;
 }
 

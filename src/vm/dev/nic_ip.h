@@ -1,0 +1,37 @@
+/*
+ * What network cards do with IPv4 in a frame: checksums (RFC 1071), and one TCP packet made into several.
+ */
+#ifndef HINDCAST_VM_DEV_NIC_IP_H
+#define HINDCAST_VM_DEV_NIC_IP_H
+
+#include "base/types.h"
+
+#define IP_PROTOCOL_TCP 6u
+#define IP_PROTOCOL_UDP 17u
+
+/* The sum of big-endian 16-bit words in ones' complement, going on from `sum`; an odd last byte is an upper half. */
+uint32_t nic_sum(const uint8_t *bytes, size_t len, uint32_t sum);
+
+/* Where things are in a frame, in bytes from its beginning. */
+struct nic_ip {
+    size_t header;    /* the IP header */
+    size_t transport; /* what it carries */
+    size_t end;       /* of that */
+    uint8_t protocol;
+    bool fragment;    /* what it carries is a part of something only */
+};
+
+/* Is that frame (which may have a VLAN tag) an IPv4 packet with all of its header, and no longer than the frame? */
+bool nic_find_ip(const uint8_t *frame, size_t len, struct nic_ip *ip);
+/* Put the right checksum into the header; into the TCP or UDP that it carries (nothing if there is no whole header). */
+void nic_put_ip_checksum(uint8_t *frame, const struct nic_ip *ip);
+void nic_put_transport_checksum(uint8_t *frame, const struct nic_ip *ip);
+/* Is it right? Of UDP, a checksum of 0 means none. */
+bool nic_ip_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
+bool nic_transport_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
+
+/* Make frames with at most `mss` bytes of data each of one with a TCP packet, and hand each to `take`: lengths,
+ * identification, sequence numbers, flags and both checksums are its own. False: it is no such frame. */
+bool nic_segment(const uint8_t *frame, size_t len, size_t mss, void (*take)(void *ctx, uint8_t *frame, size_t len), void *ctx);
+
+#endif
