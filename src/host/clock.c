@@ -23,6 +23,11 @@ uint64_t host_monotonic_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t host_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t host_wall_ns(void)
 {
     return read_clock(CLOCK_REALTIME);

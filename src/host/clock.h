@@ -11,6 +11,8 @@
 
 /* A clock that never goes back; ns since some moment. */
 uint64_t host_monotonic_ns(void);
+/* Processor time that the calling thread has had, ns: what others make of the host's processors does not count. */
+uint64_t host_thread_ns(void);
 /* The wall clock, ns since 1970 UTC. */
 uint64_t host_wall_ns(void);
 /* By so many seconds the host's time zone is ahead of UTC at that time. */

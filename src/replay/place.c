@@ -3,7 +3,7 @@
  *
  * Policy
  * ------
- * What a checkpoint saves is host time, so they are placed by host time spent
+ * What a checkpoint saves is processor time, so they are placed by processor time spent
  * running; time slept does not count.
  *
  * At the live edge one is placed every 10 ms, so that the first step backwards
@@ -28,7 +28,7 @@
  *
  * Footprints. Whenever we run from a checkpoint whose segment has none, the
  * pages that the CPU touches are noted until a checkpoint, placed or met, is
- * FOOTPRINT_NS of host time away; to begin anew costs the CPU its caches. All
+ * FOOTPRINT_NS of processor time away; to begin anew costs the CPU its caches. All
  * segments on the way share what was noted.
  */
 #include "replay/timeline_internal.h"
@@ -122,7 +122,7 @@ static void find_neighbours(struct timeline *tl)
 struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind)
 {
     bool live = tl->m->st->position >= tl->edge && !tl->leader;
-    uint64_t t0 = run_host_now(tl), effort = tl->placement.effort_ns;
+    uint64_t t0 = run_work_now(tl), effort = tl->placement.effort_ns;
     struct checkpoint *c = checkpoint_seat_take(tl->seat, kind);
 
     if (c == tl->placement.segment)
@@ -136,7 +136,7 @@ struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind ki
     }
     c->effort_ns = effort;
     pass(tl, c);
-    tl->stats.checkpoint_ns += run_host_now(tl) - t0;
+    tl->stats.checkpoint_ns += run_work_now(tl) - t0;
     return c;
 }
 
@@ -195,7 +195,7 @@ static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 
 static void place_at_edge(struct timeline *tl)
 {
-    uint64_t t0 = run_host_now(tl), cost;
+    uint64_t t0 = run_work_now(tl), cost;
 
     place_checkpoint(tl, CHECKPOINT_AUTO);
     consolidate(tl);
@@ -203,7 +203,7 @@ static void place_at_edge(struct timeline *tl)
         tl->placement.trimmed_ns = tl->placement.effort_ns;
         place_trim(tl);
     }
-    cost = run_host_now(tl) - t0;
+    cost = run_work_now(tl) - t0;
     /* Not at once: now and then the host was busy with something else meanwhile. */
     if (cost > 2 * tl->placement.take_ns + RISE_NS)
         cost = 2 * tl->placement.take_ns + RISE_NS;

@@ -160,6 +160,13 @@ static uint64_t worker_now(void *ctx)
     return means->now_ns(means->ctx);
 }
 
+static uint64_t worker_work(void *ctx)
+{
+    const struct query_means *means = &((const struct worker *)ctx)->crew->means;
+
+    return means->work_ns ? means->work_ns(means->ctx) : means->now_ns(means->ctx);
+}
+
 static int worker_image_read(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     struct worker *w = ctx;
@@ -319,7 +326,7 @@ static int muster(struct timeline *tl, unsigned wanted, struct error *err)
         if (!m)
             return k->nworkers ? 0 : err->code;
         *w = (struct worker){.crew = k};
-        w->host = (struct timeline_host){.ctx = w, .now_ns = worker_now, .image_read = worker_image_read, .poll = worker_poll};
+        w->host = (struct timeline_host){.ctx = w, .now_ns = worker_now, .work_ns = worker_work, .image_read = worker_image_read, .poll = worker_poll};
         w->tl = replica_create(tl, m, &w->host);
         m->traps->hit = on_hit;
         m->traps->ctx = w;

@@ -59,6 +59,8 @@ struct query_means {
     struct machine *(*make)(void *ctx, struct error *err);
     /* Monotonic time, ns, that pthread_cond_timedwait() understands; asked in any thread. */
     uint64_t (*now_ns)(void *ctx);
+    /* Processor time of the calling thread, ns. NULL: now_ns. */
+    uint64_t (*work_ns)(void *ctx);
     unsigned workers;         /* threads; at least 1 */
     /* Tuning, for tests; 0: the default. */
     uint64_t job_steps;       /* segments are put together up to so many steps */

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_NS     1000000u   /* host time that a slice aims at */
+#define SLICE_NS     1000000u   /* processor time that a slice aims at */
 #define POLL_NS      4000000u   /* the host is asked this often */
 #define SLICE_FIRST  20000u     /* steps */
 #define SLICE_MIN    1000u
@@ -34,6 +34,11 @@
 uint64_t run_host_now(const struct timeline *tl)
 {
     return tl->host.now_ns(tl->host.ctx);
+}
+
+uint64_t run_work_now(const struct timeline *tl)
+{
+    return tl->host.work_ns ? tl->host.work_ns(tl->host.ctx) : run_host_now(tl);
 }
 
 /* ---- polling ---- */
@@ -306,12 +311,12 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     } else if (skip_segment(tl, until)) {
         return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
-    t0 = run_host_now(tl);
+    t0 = run_work_now(tl);
     if (step)
         run_singly(tl, slice_limit(tl, until), step, &stop);
     else
         machine_run(m, slice_limit(tl, until), &stop);
-    t1 = run_host_now(tl);
+    t1 = run_work_now(tl);
     account(tl, from, t1 - t0);
     env_check(tl);
     if (m->st->position == tl->placement.segment_end && !m->between)
@@ -332,7 +337,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
             return end;
     }
     place_if_due(tl);
-    return poll_host(tl, t1) ? RUN_INTERRUPTED : RUN_LIMIT;
+    return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
 }
 
 void run_changed(struct timeline *tl)

@@ -34,8 +34,11 @@ struct timeline_snapshot;
 /* What the host supplies. */
 struct timeline_host {
     void *ctx;
-    /* Monotonic time, ns: for slices, placement of checkpoints, never for the guest. */
+    /* Monotonic time, ns: when to look at the host. Never for the guest. */
     uint64_t (*now_ns)(void *ctx);
+    /* Processor time of the calling thread, ns: what work costs, for slices and placement of checkpoints. A busy host
+     * makes it take longer, not more. NULL: now_ns. */
+    uint64_t (*work_ns)(void *ctx);
     /* Wall clock, ns since 1970 UTC, and random bytes: asked at the live edge only. */
     uint64_t (*wall_clock_ns)(void *ctx);
     void (*entropy)(void *ctx, void *buf, size_t len);
@@ -65,8 +68,8 @@ struct timeline_config {
     bool sleep;                      /* a sleeping guest sleeps in real time; false: its clock jumps */
     bool branches;                   /* who writes to the guest in the past makes a branch; false: is refused */
     /* Tuning, for tests; 0: the default. */
-    uint64_t checkpoint_interval_ns; /* host time between lasting checkpoints (250 ms) */
-    uint64_t edge_interval_ns;       /* host time between checkpoints near the live edge (10 ms) */
+    uint64_t checkpoint_interval_ns; /* work_ns between lasting checkpoints (250 ms) */
+    uint64_t edge_interval_ns;       /* work_ns between checkpoints near the live edge (10 ms) */
     uint64_t slice_steps;            /* most steps between two looks at the host (adaptive) */
     icount_t ladder_steps;           /* distance of the nearest rung (1000) */
     icount_t far_steps;              /* a reverse search that has to run more than so many steps is made by all cores; 0: none is */
@@ -332,8 +335,8 @@ struct timeline_stats {
     uint64_t segments_replayed;   /* by reverse searches */
     uint64_t segments_skipped;    /* by reverse searches, thanks to a footprint */
     uint64_t slices, polls;
-    uint64_t run_ns;              /* host time inside machine_run() */
-    uint64_t checkpoint_ns;       /* host time taking checkpoints */
+    uint64_t run_ns;              /* processor time inside machine_run() */
+    uint64_t checkpoint_ns;       /* processor time taking checkpoints */
 };
 void timeline_stats(const struct timeline *tl, struct timeline_stats *stats);
 

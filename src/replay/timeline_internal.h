@@ -128,9 +128,9 @@ struct placement {
     struct footprint fp;      /* of the way from position fp_from, a checkpoint's, to here */
     bool recording;           /* ... is being noted */
     icount_t fp_from;
-    uint64_t fp_ns;           /* host time run from there to `segment` */
-    uint64_t since_ns;        /* host time run since `segment` */
-    uint64_t effort_ns;       /* host time run at the live edge, in all */
+    uint64_t fp_ns;           /* processor time run from there to `segment` */
+    uint64_t since_ns;        /* processor time run since `segment` */
+    uint64_t effort_ns;       /* processor time run at the live edge, in all */
     uint64_t take_ns;         /* what taking one costs, about */
     uint64_t edge_interval_ns; /* adapted to what taking costs */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
@@ -326,6 +326,8 @@ void diverge_diagnose(struct timeline *tl);
 /* run.c */
 void run_init(struct timeline *tl);
 uint64_t run_host_now(const struct timeline *tl);
+/* timeline_host.work_ns, or what stands for it. */
+uint64_t run_work_now(const struct timeline *tl);
 /* Run to `until`, hits as tl->search.mode says. The state may be left "between" except
  * after RUN_LIMIT. */
 enum run_end run_to(struct timeline *tl, icount_t until);

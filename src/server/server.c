@@ -214,6 +214,12 @@ static uint64_t on_now(void *ctx)
     return host_monotonic_ns();
 }
 
+static uint64_t on_work(void *ctx)
+{
+    (void)ctx;
+    return host_thread_ns();
+}
+
 static struct machine *on_make(void *ctx, struct error *err)
 {
     const struct server *s = ctx;
@@ -792,6 +798,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     struct timeline_host host = {
         .ctx = s,
         .now_ns = on_now,
+        .work_ns = on_work,
         .wall_clock_ns = on_wall_clock,
         .entropy = on_entropy,
         .file_call = server_file_call,
@@ -812,7 +819,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->record.fd = -1;
     s->timeline = timeline_create(s->machine, &timeline, &host);
     if (config->make_machine) {
-        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .workers = workers < 2 ? 2 : workers};
+        const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .work_ns = on_work, .workers = workers < 2 ? 2 : workers};
 
         timeline_set_query_means(s->timeline, &means);
     }

@@ -141,7 +141,7 @@ HANDLER(cmd_info_replay)
     buffer_printf(call->out, "history: %" PRIu64 " to %" PRIu64 ", %" PRIu64 " recorded events (%" PRIu64 " bytes)\n",
                   timeline_first(s->timeline), timeline_edge(s->timeline),
                   event_log_count(timeline_log(s->timeline)), event_log_bytes(timeline_log(s->timeline)));
-    buffer_printf(call->out, "steps: %" PRIu64 " live, %" PRIu64 " replayed; host time running %.3f s, checkpoints %.3f s\n",
+    buffer_printf(call->out, "steps: %" PRIu64 " live, %" PRIu64 " replayed; processor time running %.3f s, checkpoints %.3f s\n",
                   st.steps_live, st.steps_replayed, (double)st.run_ns / 1e9, (double)st.checkpoint_ns / 1e9);
     buffer_printf(call->out, "reverse searches: %" PRIu64 " segments replayed, %" PRIu64 " skipped by footprint\n",
                   st.segments_replayed, st.segments_skipped);

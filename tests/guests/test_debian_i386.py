@@ -319,7 +319,7 @@ def queries(guest, table, flavour, words=""):
     check("%s: the last is where reverse-continue stops" % flavour, rsp.position() - writes[-1]["position"] in (0, 1),
           (rsp.position(), writes[-1]))
     print("       %s: %d calls in %.1f s, %d writers in %.1f s; %s" % (flavour, len(calls), calls_seconds, len(writes), seconds,
-          re.search(r"host time running [0-9.]+ s", rsp.monitor("info replay")).group(0)), flush=True)
+          re.search(r"processor time running [0-9.]+ s", rsp.monitor("info replay")).group(0)), flush=True)
 
 
 def history_edges(guest, flavour):
