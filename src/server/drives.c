@@ -309,7 +309,10 @@ void drives_remark(const struct drives *ds, const struct machine *m, struct buff
         if (!d->wiring)
             buffer_printf(out, "hindcast: drive %s%s%s%s: no --device uses it (--device NAME,drive=%s)\n", d->name,
                           o->file ? " (" : "", o->file ? o->file : "", o->file ? ")" : "", d->name);
-        if (o->size % d->c.sector_size)
+        if (!drive_is_formatted(d))
+            buffer_printf(out, "hindcast: drive %s: %s has %" PRIu64 " bytes, as no format of a floppy: it is the beginning of a 2.88M one, and zeros follow\n",
+                          d->name, o->file, o->size);
+        else if (o->size % d->c.sector_size)
             buffer_printf(out, "hindcast: drive %s: %s has %" PRIu64 " bytes, no whole number of sectors of %u: zeros fill the last one up\n",
                           d->name, o->file, o->size, d->c.sector_size);
     }
@@ -412,11 +415,11 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
 static struct contents contents_of(struct drives *ds, const struct drive *d, uint64_t base)
 {
     struct contents c = {.ds = ds, .d = d, .base = base};
-    uint64_t offset = base, sector = d->c.sector_size;
+    uint64_t offset = base;
 
     c.image = image_at(ds, d->index, &offset);
     c.image_size = c.image ? c.image->size : d->image_size;
-    c.size = (c.image_size + sector - 1) / sector * sector;
+    c.size = drive_padded(d, c.image_size);
     return c;
 }
 
@@ -531,12 +534,34 @@ static int check_raw(struct contents *c, const struct changed *changed, struct e
     return 0;
 }
 
+/* Bytes behind the image's end (drive_padded()) have no place in it. */
+static int check_end(struct contents *c, const struct changed *changed, struct error *err)
+{
+    uint8_t cluster[DRIVE_CLUSTER];
+    int r = 0;
+
+    for (uint64_t i = 0; r == 0 && i < changed->n; i++) {
+        uint64_t offset = changed->list[i] << DRIVE_CLUSTER_SHIFT;
+        uint64_t from = c->image_size > offset ? c->image_size - offset : 0;
+
+        if (from < DRIVE_CLUSTER)
+            r = contents_read(c, offset, cluster, DRIVE_CLUSTER);
+        for (; r == 0 && from < DRIVE_CLUSTER; from++)
+            if (cluster[from])
+                return error_set(err, -EINVAL, "%s has %" PRIu64 " bytes, and the guest has written to byte %" PRIu64 " of its drive; "
+                                 "name a new file for the changes", c->image->source.name, c->image_size, offset + from);
+    }
+    return r < 0 ? error_set(err, r, "%s: cannot read: %s", c->image->source.name, strerror(-r)) : 0;
+}
+
 static int commit_to_image(struct contents *c, const struct changed *changed, struct error *err)
 {
     const char *name = c->image->source.name;
     uint8_t cluster[DRIVE_CLUSTER];
     int fd, r = check_raw(c, changed, err);
 
+    if (r == 0)
+        r = check_end(c, changed, err);
     if (r < 0)
         return r;
     fd = host_patch_open(&c->image->source, err);

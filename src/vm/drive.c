@@ -24,8 +24,14 @@ static const struct {
     struct drive_geometry g;
 } floppies[] = {
     {320, {40, 1, 8}},    {360, {40, 1, 9}},    {640, {40, 2, 8}},    {720, {40, 2, 9}},    {1440, {80, 2, 9}},
-    {2400, {80, 2, 15}},  {2880, {80, 2, 18}},  {3360, {80, 2, 21}},  {3444, {82, 2, 21}},  {5760, {80, 2, 36}},
+    {1600, {80, 2, 10}},  {1640, {82, 2, 10}},  {1660, {83, 2, 10}},  {2080, {80, 2, 13}},  {2240, {80, 2, 14}},
+    {2400, {80, 2, 15}},  {2880, {80, 2, 18}},  {3200, {80, 2, 20}},  {3360, {80, 2, 21}},  {3444, {82, 2, 21}},
+    {3486, {83, 2, 21}},  {3520, {80, 2, 22}},  {3680, {80, 2, 23}},  {3840, {80, 2, 24}},  {5760, {80, 2, 36}},
 };
+
+/* Sizes (in sectors, too) of formats that no drive of ours reads: 10 or 11 sectors on tracks of 5.25 inches, 18 on more
+ * than 80 of them; 39 to 48. */
+static const uint16_t unread_floppies[] = {820, 840, 1760, 2952, 2988, 6240, 6400, 7040, 7680};
 
 static const struct drive_geometry *floppy_format(uint64_t size)
 {
@@ -38,6 +44,40 @@ static const struct drive_geometry *floppy_format(uint64_t size)
 static bool can_change(enum drive_media media)
 {
     return media != DRIVE_DISK;
+}
+
+/* ---- media that an image is too small for ---- */
+
+/* A size that no format has is that of an image that was made without one (a boot sector and what it loads): as in QEMU it lies
+ * at the beginning of a 2.88M floppy, whose tracks are the longest there are. NULL: nothing reads such a floppy. */
+static const struct drive_geometry *floppy_geometry(uint64_t size)
+{
+    const struct drive_geometry *g = floppy_format(size);
+
+    for (unsigned i = 0; i < ARRAY_LEN(unread_floppies); i++)
+        if (unread_floppies[i] == size / 512)
+            return NULL;
+    return g ? g : size ? &floppies[ARRAY_LEN(floppies) - 1].g : NULL;
+}
+
+/* A medium of that kind with an image of so many bytes. */
+static uint64_t padded(enum drive_media media, uint64_t size, uint32_t sector_size)
+{
+    uint64_t whole = (size + sector_size - 1) / sector_size * sector_size;
+    const struct drive_geometry *g = media == DRIVE_FLOPPY ? floppy_geometry(whole) : NULL;
+    uint64_t formatted = g ? (uint64_t)g->cylinders * g->heads * g->sectors * 512 : 0;
+
+    return whole > formatted ? whole : formatted;
+}
+
+uint64_t drive_padded(const struct drive *d, uint64_t size)
+{
+    return padded(d->c.media, size, d->c.sector_size);
+}
+
+bool drive_is_formatted(const struct drive *d)
+{
+    return d->c.media != DRIVE_FLOPPY || d->c.empty || floppy_format(padded(DRIVE_DISK, d->image_size, 512));
 }
 
 /* ---- configuration ---- */
@@ -64,11 +104,6 @@ static int check_config(const struct machine *m, const struct drive_config *c, s
     if (can_change(c->media) && c->size > DRIVE_MEDIUM_BYTES)
         return error_set(err, -EINVAL, "drive '%s': a medium that can be changed has at most 128 GiB", c->name);
     return 0;
-}
-
-static uint64_t padded(uint64_t size, uint32_t sector_size)
-{
-    return (size + sector_size - 1) / sector_size * sector_size;
 }
 
 /* State says what is in it. */
@@ -104,7 +139,7 @@ int drive_create(struct drive **made, struct machine *m, const struct drive_conf
     d->image_size = d->first_size = c->size;
     if (can_change(c->media))
         add_medium(d);
-    d->c.size = padded(c->size, c->sector_size);
+    d->c.size = drive_padded(d, c->size);
     sparse_pages_init(&d->pages, d->name, d->medium ? DRIVE_MEDIUM_BYTES * DRIVE_MAX_MEDIA : d->c.size);
     machine_add_pages(m, &d->pages.space);
     m->drives[m->ndrives++] = d;
@@ -170,7 +205,7 @@ void drive_restored(struct drive *d)
     if (!s)
         return;
     d->image_size = s->present ? s->size : 0;
-    d->c.size = padded(d->image_size, d->c.sector_size);
+    d->c.size = drive_padded(d, d->image_size);
     d->c.empty = !s->present;
     d->c.read_only = s->read_only;
 }
@@ -191,10 +226,10 @@ int drive_can_insert(const struct drive *d, const struct drive_insertion *in, st
         return error_set(err, -EINVAL, "drive %s takes at most 128 GiB", d->name);
     if (in->size && d->medium->count == DRIVE_MAX_MEDIA)
         return error_set(err, -EINVAL, "drive %s has had %u media: that is the most in one history", d->name, DRIVE_MAX_MEDIA);
-    if (d->c.media == DRIVE_FLOPPY && in->size && !floppy_format(in->size))
-        return error_set(err, -EINVAL, "a floppy image of %llu bytes: no format has that size",
+    if (d->c.media == DRIVE_FLOPPY && in->size && !floppy_geometry(in->size))
+        return error_set(err, -EINVAL, "a floppy image of %llu bytes: no drive reads its format",
                          (unsigned long long)in->size);
-    if (in->size && d->fits && !d->fits(d, in->size))
+    if (in->size && d->fits && !d->fits(d, drive_padded(d, in->size)))
         return error_set(err, -EINVAL, "a medium of %llu bytes does not fit into drive %s", (unsigned long long)in->size,
                          d->name);
     return 0;
@@ -432,7 +467,7 @@ struct drive_geometry drive_geometry(const struct drive *d)
     uint64_t total = d->c.size / 512, cylinders = total / (16 * 63);
 
     if (d->c.media == DRIVE_FLOPPY) {
-        const struct drive_geometry *g = floppy_format(d->c.size);
+        const struct drive_geometry *g = floppy_geometry(d->c.size);
 
         return g ? *g : (struct drive_geometry){0};
     }

@@ -50,7 +50,7 @@ struct drive_config {
     const char *name;        /* unique in a machine, 1 to 31 bytes: in messages, the log, recordings */
     enum drive_media media;
     bool empty;              /* no medium; size is 0 */
-    uint64_t size;           /* bytes; what is behind the last whole sector is padded with zeros */
+    uint64_t size;           /* bytes; zeros follow: see drive_padded() */
     uint32_t sector_size;    /* 512, 2048 or 4096 */
     bool read_only;
     enum drive_discard discard;
@@ -104,7 +104,7 @@ struct drive {
     uint64_t first_size;     /* bytes that the configured image has */
     struct sparse_pages pages; /* its state */
     void *wiring;            /* the controller that has it; NULL: none yet */
-    bool (*fits)(const struct drive *, uint64_t size); /* would a medium of that size fit into it? NULL: any does */
+    bool (*fits)(const struct drive *, uint64_t size); /* would a medium of that (padded) size fit into it? NULL: any does */
     char name[32], serial[21];
 };
 
@@ -131,6 +131,11 @@ struct drive_insertion {
 };
 int drive_can_insert(const struct drive *d, const struct drive_insertion *in, struct error *err);
 void drive_insert(struct drive *d, const struct drive_insertion *in);
+/* The size of a medium whose image has so many bytes: the last sector is filled up with zeros, and a floppy that has no format's size
+ * is one of 2.88M, as in QEMU (more sectors on a track than on others, so that what was written for others is found, too). */
+uint64_t drive_padded(const struct drive *d, uint64_t size);
+/* Is the image in it as large as the medium is, but for its last sector? False: it is a floppy of no format's size. */
+bool drive_is_formatted(const struct drive *d);
 /* A count that goes up when the medium is changed. */
 uint32_t drive_changes(const struct drive *d);
 /* The guest wants the medium to stay, or not any more. */
@@ -174,7 +179,7 @@ struct drive_geometry {
     uint32_t cylinders, heads, sectors; /* the last: in a track, counted from 1 */
 };
 /* Disks: 16 heads of 63 sectors, as many cylinders as are whole, at most 16383. Floppies: the format
- * of that size (360K to 2.88M); cylinders 0: no floppy has it. */
+ * of that size (160K to 2.88M), 2.88M if none has it; cylinders 0: one that no drive reads. */
 struct drive_geometry drive_geometry(const struct drive *d);
 
 #endif

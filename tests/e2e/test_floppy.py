@@ -325,6 +325,74 @@ def claim_firmware_boots_a_floppy_of_each_size():
             equal(status, 1, "%u KiB: %s" % (kib, text))
 
 
+# A boot sector as tutorials have it: what it loads was put behind it, and the file has no floppy's size.
+LOADER = r"""
+    .code16
+    .globl _start
+_start:
+    xorw %ax, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movw $0x021f, %ax       # 31 sectors at once: more than a track of 1.44M has
+    movw $0x1000, %bx
+    movw $0x0002, %cx
+    movb $0, %dh
+    int $0x13
+    movb $1, %al
+    jc end
+    cmpl $0x12345678, 0x1000 + 8 * 512
+    movb $2, %al
+    jne end
+    cmpl $0, 0x1000 + 30 * 512 # behind the image
+    movb $3, %al
+    jne end
+    movw $0x0301, %ax       # written where the image has nothing
+    movw $0x1000 + 8 * 512, %bx
+    movw $0x0501, %cx
+    int $0x13
+    movb $4, %al
+    jc end
+    movw $0x0201, %ax
+    movw $0x9000, %bx
+    int $0x13
+    movb $5, %al
+    jc end
+    cmpl $0x12345678, 0x9000
+    movb $6, %al
+    jne end
+    movb $0, %al
+end:
+    outb %al, $0xf4
+    hlt
+    jmp end
+    .org 510
+    .word 0xaa55
+"""
+
+
+def claim_an_image_of_no_format_is_the_beginning_of_a_floppy():
+    if not os.path.exists(SEABIOS):
+        return
+    with Folder() as f:
+        image = assembled(LOADER, f) + bytes(8 * 512) + (0x12345678).to_bytes(4, "little") + bytes(100)
+        name, recording, overlay = f.write("os.bin", image), f.path("r.hcrec"), f.path("o.qcow2")
+        status, text = run("--bios", SEABIOS, *BARE, "--serial", "none", "-fda", name, "--record", recording, seconds=60)
+        equal(status, 1, text)
+        contains(text, r"os.bin has 4712 bytes, as no format of a floppy: it is the beginning of a 2.88M one")
+        equal(run("verify", recording)[0], 0)
+        # Into the file goes nothing that would make another floppy of it.
+        drive = ("--bios", SEABIOS, *BARE, "--serial", "none", "--drive")
+        contains(run(*drive, "if=floppy,write-back,file=" + name, seconds=60)[1],
+                 r"os.bin has 4712 bytes, and the guest has written to byte 184320 of its drive; name a new file")
+        with open(name, "rb") as i:
+            equal(i.read(), image)
+        status, text = run(*drive, "if=floppy,write-back=%s,file=%s" % (overlay, name), seconds=60)
+        equal(status, 1, text)
+        kept = subprocess.run(["qemu-img", "info", overlay], capture_output=True, check=True).stdout.decode() \
+            if shutil.which("qemu-img") else "2.81 MiB (2949120 bytes)"
+        contains(kept, r"\(2949120 bytes\)")
+
+
 def claim_syslinux_boots_from_a_fat_floppy():
     if not os.path.exists(SEABIOS) or not all(map(shutil.which, ("mformat", "mcopy", "syslinux"))):
         return
@@ -431,8 +499,8 @@ def claim_another_cd_is_a_unit_attention():
 def claim_what_is_no_floppy_is_refused():
     kernel = build_c_guest(COPIES.replace("BY_PIO", "0"), "floppy0")[1]
     with Folder() as f:
-        odd, image = f.write("odd.img", bytes(1000 * 512)), f.write("a.img", disk())
-        refused(r"drive floppy0: 512000 bytes: no format of a floppy", kernel, "-fda", odd)
+        odd, image = f.write("odd.img", bytes(820 * 512)), f.write("a.img", disk())
+        refused(r"drive floppy0: 419840 bytes: no drive reads a floppy of that format", kernel, "-fda", odd)
         refused(r"index=2: there are floppy drives 0 and 1", kernel, "--drive", "if=floppy,index=2,file=" + image)
 
 

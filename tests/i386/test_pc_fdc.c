@@ -979,7 +979,7 @@ END_TEST
 
 START_TEST(what_is_no_floppy_is_refused)
 {
-    const struct drive_config c = {.name = "f", .media = DRIVE_FLOPPY, .sector_size = 512, .size = 12345, .latency_ns = 1};
+    const struct drive_config c = {.name = "f", .media = DRIVE_FLOPPY, .sector_size = 512, .size = 820 * 512, .latency_ns = 1};
     struct drive *d;
     struct error e;
 

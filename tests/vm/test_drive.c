@@ -330,10 +330,30 @@ START_TEST(floppies_have_the_geometry_of_their_size)
 
     ck_assert(g.cylinders == 80 && g.heads == 2 && g.sectors == 18);
     bench_destroy(b);
-    c.size = 1000000;
+    c.size = 820 * 512;
     b = bench_create(&c);
     ck_assert_uint_eq(drive_geometry(b->d).cylinders, 0);
     bench_destroy(b);
+}
+END_TEST
+
+START_TEST(a_floppy_of_no_formats_size_is_the_beginning_of_a_large_one)
+{
+    static const uint64_t sizes[] = {1, 512, 1000000, 1440 << 10, 2880 << 10, 4 << 20};
+
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct drive_config c = {.name = "fd0", .media = DRIVE_FLOPPY, .size = sizes[i], .sector_size = 512};
+        struct bench *b = bench_create(&c);
+        struct drive_geometry g = drive_geometry(b->d);
+        bool formatted = sizes[i] == 1440 << 10 || sizes[i] == 2880 << 10;
+        uint8_t sector[512];
+
+        ck_assert_uint_eq(drive_is_formatted(b->d), formatted);
+        ck_assert_uint_eq(g.sectors, sizes[i] == 1440 << 10 ? 18 : 36);
+        ck_assert_uint_eq(b->d->c.size, sizes[i] < 2880 << 10 && !formatted ? 2880 << 10 : sizes[i]);
+        ck_assert_int_eq(drive_read(b->d, b->d->c.size - 512, sector, 512, NULL), DRIVE_OK);
+        bench_destroy(b);
+    }
 }
 END_TEST
 
@@ -377,6 +397,7 @@ Suite *test_suite(void)
     tcase_add_test(t, an_odd_image_is_padded_to_whole_sectors);
     tcase_add_test(t, time_is_a_function_of_configuration_and_request);
     tcase_add_test(t, floppies_have_the_geometry_of_their_size);
+    tcase_add_test(t, a_floppy_of_no_formats_size_is_the_beginning_of_a_large_one);
     tcase_add_test(t, a_configuration_that_no_drive_has_is_refused);
     suite_add_tcase(s, t);
     return s;

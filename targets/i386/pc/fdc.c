@@ -177,8 +177,7 @@ int fdc_plug(struct device *dev, struct drive *d, unsigned place, struct error *
     if (w->drive[place])
         return error_set(err, -EINVAL, "index=%u: there is a floppy drive already", place);
     if (!d->c.empty && !drive_geometry(d).cylinders)
-        return error_set(err, -EINVAL, "%llu bytes: no format of a floppy has so many (160K, 180K, 320K, 360K, 720K, 1200K, "
-                         "1440K, 1680K, 1722K and 2880K have)", (unsigned long long)d->c.size);
+        return error_set(err, -EINVAL, "%llu bytes: no drive reads a floppy of that format", (unsigned long long)d->c.size);
     w->drive[place] = d;
     w->kind[place] = kind_for(d->c.size);
     d->wiring = dev;

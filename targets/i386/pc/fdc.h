@@ -25,8 +25,8 @@ enum { FDC_PORTS, FDC_INPUT };
 
 extern const struct device_ops fdc_ops;
 
-/* Put a drive at a place (FDC_DRIVES of them), of the kind that reads its medium. 0, or -EINVAL: no format of a floppy has
- * so many bytes, or the place is taken. */
+/* Put a drive at a place (FDC_DRIVES of them), of the kind that reads its medium. 0, or -EINVAL: no drive reads a floppy of
+ * its size, or the place is taken. */
 int fdc_plug(struct device *fdc, struct drive *d, unsigned place, struct error *err);
 /* As a BIOS leaves it. */
 void fdc_firmware_setup(struct device *fdc);
