@@ -108,6 +108,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.uuid = o->uuid;
     c.smbios_64 = o->smbios_64;
     c.append = o->append;
+    c.pcspk_audiodev = *o->pcspk_audiodev ? o->pcspk_audiodev : NULL;
     c.icount_shift = o->icount_shift;
     c.no_reboot = o->no_reboot;
     c.debug_exit_count = o->debug_exit_count;
@@ -309,10 +310,10 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
     return 0;
 }
 
-static bool has_card(const struct machine *m, const char *id)
+static bool has_backend(const struct machine *m, enum device_backend kind, const char *id)
 {
     for (unsigned i = 0; i < m->ndevices; i++)
-        if (m->devices[i]->backend_kind == BACKEND_NETDEV && !strcmp(m->devices[i]->backend, id))
+        if (m->devices[i]->backend_kind == kind && !strcmp(m->devices[i]->backend, id))
             return true;
     return false;
 }
@@ -340,7 +341,7 @@ static int open_netdevs(struct server_config *c, const struct options *o, struct
         if (!n)
             return err->code;
         c->netdevs[c->nnetdevs++] = n;
-        if (!has_card(c->machine, netdev_id(n)))
+        if (!has_backend(c->machine, BACKEND_NETDEV, netdev_id(n)))
             return error_set(err, -EINVAL, "--netdev %s: no card is connected to it (--device CARD,netdev=%s)",
                              o->net.netdevs[i], netdev_id(n));
     }
@@ -349,6 +350,31 @@ static int open_netdevs(struct server_config *c, const struct options *o, struct
 
         if (dev->backend_kind == BACKEND_NETDEV && !has_netdev(c, dev->backend))
             return error_set(err, -EINVAL, "card %s: there is no --netdev with id=%s", dev->name, dev->backend);
+    }
+    return 0;
+}
+
+/* What is heard; of a replay, too. */
+static int open_audiodevs(struct server_config *c, const struct options *o, struct error *err)
+{
+    for (unsigned i = 0; i < o->audiodev_count; i++) {
+        struct audiodev *a = audiodev_open(o->audiodev[i], o->force ? HOST_FORCE : 0, err);
+
+        if (!a)
+            return err->code;
+        c->audiodevs[c->naudiodevs++] = a;
+        if (!has_backend(c->machine, BACKEND_AUDIODEV, audiodev_id(a)))
+            return error_set(err, -EINVAL, "--audiodev %s: no sound card is connected to it (--device AC97,audiodev=%s)",
+                             o->audiodev[i], audiodev_id(a));
+    }
+    for (unsigned i = 0; !o->replay && i < c->machine->ndevices; i++) {
+        const struct device *dev = c->machine->devices[i];
+        bool found = dev->backend_kind != BACKEND_AUDIODEV;
+
+        for (unsigned k = 0; k < c->naudiodevs && !found; k++)
+            found = !strcmp(audiodev_id(c->audiodevs[k]), dev->backend);
+        if (!found)
+            return error_set(err, -EINVAL, "sound card %s: there is no --audiodev with id=%s", dev->name, dev->backend);
     }
     return 0;
 }
@@ -451,10 +477,13 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
             return fail(&err);
         }
     }
-    if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0 || open_netdevs(&c, o, &err) < 0) {
+    if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0 || open_netdevs(&c, o, &err) < 0 ||
+        open_audiodevs(&c, o, &err) < 0) {
         listener_close(&c.listener);
         for (unsigned i = 0; i < c.nnetdevs; i++)
             netdev_close(c.netdevs[i]);
+        for (unsigned i = 0; i < c.naudiodevs; i++)
+            audiodev_close(c.audiodevs[i]);
         for (unsigned i = 0; i < c.nbacks; i++)
             chardev_close(c.backs[i]);
         host_files_close(c.files);

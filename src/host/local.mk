@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libhost.a
 libhost_a_SOURCES = \
+	src/host/audiodev.c src/host/audiodev.h \
 	src/host/block_file.c src/host/block_file.h \
 	src/host/block_nbd.c src/host/block_nbd.h \
 	src/host/chardev.c src/host/chardev.h \

@@ -168,6 +168,7 @@ static const char *source_name(const struct timeline *tl, const struct event *e)
     return e->kind == EVENT_HOST_CLOCK ? "the host's clock" : e->kind == EVENT_ENTROPY ? "random bytes"
          : e->kind == EVENT_FILE ? "a file" : e->kind == EVENT_IMAGE ? "a drive's image"
          : e->kind == EVENT_MEDIUM ? "another medium"
+         : e->kind == EVENT_SOUND ? "recorded sound"
          : e->kind == EVENT_HOLD ? "other CPUs held"
          : e->kind == EVENT_WRITE_MEMORY || e->kind == EVENT_WRITE_REGISTER ? "the debugger's write" : "another kind";
 }

@@ -3,7 +3,7 @@
  *
  * Two cursors run through the log: one over events that the machine is given
  * (input and step events), one over answers to what it asks (host clock,
- * entropy, files). Their orders are independent within a position, and each is exact.
+ * entropy, files, sound). Their orders are independent within a position, and each is exact.
  *
  * A question is answered from the log if the log has an answer for this very
  * position; only where history ends is the host asked. This holds also for a
@@ -29,7 +29,7 @@ static bool is_push(uint16_t kind)
 /* Answers whose order matters. (What is known of images is clusters.c's.) */
 static bool is_pull(uint16_t kind)
 {
-    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY || kind == EVENT_FILE;
+    return kind == EVENT_HOST_CLOCK || kind == EVENT_ENTROPY || kind == EVENT_FILE || kind == EVENT_SOUND;
 }
 
 void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
@@ -54,7 +54,8 @@ void env_diverged(struct timeline *tl, icount_t position, const char *fmt, ...)
 
 static const char *question(uint16_t kind)
 {
-    return kind == EVENT_HOST_CLOCK ? "the host's clock" : kind == EVENT_ENTROPY ? "random bytes" : "a file";
+    return kind == EVENT_HOST_CLOCK ? "the host's clock" : kind == EVENT_ENTROPY ? "random bytes"
+         : kind == EVENT_SOUND ? "sound" : "a file";
 }
 
 /* The log's answer to the question of that kind that is asked now, of `least` to `most` bytes. NULL: the
@@ -209,6 +210,64 @@ static void env_file_call(void *ctx, struct machine *m, const struct file_reques
         file_answer_logged(tl, e, request, answer);
     else if (!tl->truth.astray)
         ask_file(tl, request, answer);
+}
+
+/* EVENT_SOUND: bytes of a sample, then the samples. */
+#define SOUND_HEAD        4u
+#define SOUND_FRAMES_MOST 4096u
+#define SOUND_CHANNELS    2u
+
+/* Is it what a card can be given that asks for `n` frames? */
+static bool sound_is_answer(struct timeline *tl, const struct event *e, size_t n)
+{
+    uint64_t width = get_le(e->data, SOUND_HEAD);
+    bool is = (width == 2 || width == 4) && (e->len - SOUND_HEAD) % (width * SOUND_CHANNELS) == 0 &&
+              (e->len - SOUND_HEAD) / (width * SOUND_CHANNELS) <= n;
+
+    if (!is)
+        env_diverged(tl, e->position, "the log's sound is malformed");
+    return is;
+}
+
+static size_t sound_logged(const struct event *e, int32_t *samples)
+{
+    unsigned width = (unsigned)get_le(e->data, SOUND_HEAD);
+    size_t count = (e->len - SOUND_HEAD) / width;
+
+    for (size_t i = 0; i < count; i++)
+        samples[i] = (int32_t)((uint32_t)get_le(e->data + SOUND_HEAD + i * width, width) << (32 - 8 * width));
+    return count / SOUND_CHANNELS;
+}
+
+static size_t ask_sound(struct timeline *tl, struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n)
+{
+    uint8_t event[SOUND_HEAD + SOUND_FRAMES_MOST * SOUND_CHANNELS * 4];
+    size_t got = tl->outside && tl->host.sound ? tl->host.sound(tl->host.ctx, dev, at, rate, samples, n) : 0;
+    unsigned width = 2;
+
+    CHECK(got <= n);
+    for (size_t i = 0; i < got * SOUND_CHANNELS; i++)
+        if (samples[i] & 0xffff)
+            width = 4;
+    put_le(event, width, SOUND_HEAD);
+    for (size_t i = 0; i < got * SOUND_CHANNELS; i++)
+        put_le(event + SOUND_HEAD + i * width, (uint32_t)samples[i] >> (32 - 8 * width), width);
+    log_answer(tl, EVENT_SOUND, event, SOUND_HEAD + got * SOUND_CHANNELS * width);
+    return got;
+}
+
+static size_t env_sound(void *ctx, struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n)
+{
+    struct timeline *tl = ctx;
+    const struct event *e;
+
+    CHECK(n <= SOUND_FRAMES_MOST);
+    e = logged_answer(tl, EVENT_SOUND, SOUND_HEAD, SOUND_HEAD + n * SOUND_CHANNELS * 4);
+    if (e)
+        e = sound_is_answer(tl, e, n) ? e : NULL;
+    if (e)
+        return sound_logged(e, samples);
+    return tl->truth.astray ? 0 : ask_sound(tl, dev, at, rate, samples, n);
 }
 
 /* ---- output ---- */
@@ -404,6 +463,7 @@ void env_init(struct timeline *tl)
         .host_clock = env_host_clock,
         .entropy = env_entropy,
         .file_call = env_file_call,
+        .sound = env_sound,
         .image_read = clusters_read,
         .output = env_output,
         .peek_event = env_peek_event,

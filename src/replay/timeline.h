@@ -44,6 +44,8 @@ struct timeline_host {
     void (*entropy)(void *ctx, void *buf, size_t len);
     /* The guest wants something of a file: asked at the live edge only. NULL: every request is refused. */
     void (*file_call)(void *ctx, const struct file_request *, struct file_answer *);
+    /* What a sound card records, as struct machine_env has it: asked at the live edge only. NULL: silence. */
+    size_t (*sound)(void *ctx, struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n);
     /* Bytes of a drive's image, which does not change: asked in the past, too. 0 or negative errno. NULL: there
      * are no images. */
     int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);

@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/option_list.h"
 #include "chardev_options.h"
+#include "host/audiodev.h"
 #include "vm/machine.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -95,7 +96,8 @@ TAKER(take_memory)
 }
 
 static const struct option_key pc_keys[] = {
-    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"}, {NULL, NULL},
+    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"},
+    {"pcspk-audiodev", "ID"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
     {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"},
@@ -128,6 +130,7 @@ static int take_pc(struct options *o, struct option_list *l, struct error *err)
 {
     static const char *const entry_points[] = {"32", "64", NULL};
     unsigned entry_point = 0;
+    const char *speaker = option_list_get(l, "pcspk-audiodev");
 
     o->kind = MACHINE_PC;
     o->serial_out2 = false;
@@ -137,6 +140,9 @@ static int take_pc(struct options *o, struct option_list *l, struct error *err)
         option_list_choice(l, "smbios-entry-point-type", entry_points, &entry_point, err) < 0)
         return -EINVAL;
     o->smbios_64 = entry_point;
+    if (speaker && (!*speaker || strlen(speaker) >= sizeof o->pcspk_audiodev))
+        return error_set(err, -EINVAL, "pcspk-audiodev=%s: an id has 1 to %zu characters", speaker, sizeof o->pcspk_audiodev - 1);
+    strcpy(o->pcspk_audiodev, speaker ? speaker : "");
     return 0;
 }
 
@@ -423,6 +429,21 @@ TAKER(take_netdev)
 {
     (void)row;
     return option_netdev_take(&o->net, arg, err);
+}
+
+TAKER(take_audiodev)
+{
+    char id[32], other[32];
+
+    if (o->audiodev_count == OPTIONS_MAX_AUDIODEV)
+        return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_AUDIODEV);
+    if (audiodev_check(arg, id, sizeof id, err) < 0)
+        return err->code;
+    for (unsigned i = 0; i < o->audiodev_count; i++)
+        if (audiodev_check(o->audiodev[i], other, sizeof other, err) == 0 && !strcmp(id, other))
+            return error_set(err, -EINVAL, "--%s %s: there is one with that id already", row->name, arg);
+    o->audiodev[o->audiodev_count++] = arg;
+    return 0;
 }
 
 TAKER(take_nic)
@@ -731,6 +752,9 @@ const struct option_row option_table[] = {
     {"serial", NULL, "WHAT", SECTION_GUEST, 0, take_serial, 0,
      "serial ports in order (pc: up to four): stdio (default), tcp:HOST:PORT[,server[,nowait]], telnet:..., "
      "unix:PATH[,server[,nowait]], pty, file:PATH, pipe:PATH, chardev:ID, gdb (shown by gdb), stderr, none. On stdio: Ctrl-a x ends hindcast, Ctrl-a h helps"},
+    {"audiodev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_audiodev, 0,
+     "what sound cards (--device AC97,audiodev=ID; --machine pc,pcspk-audiodev=ID) are connected to: wav,path=FILE gets what they "
+     "play[,out.frequency=HZ] [,out.channels=1|2] [,out.format=u8|s16|s32] [,in=FILE: a wav file that they record]; none"},
     {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
      "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=,restrict=on,tftp=,bootfile=] (its "
      "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
@@ -806,7 +830,8 @@ const struct option_foreign option_foreign[] = {
     {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
     {"net", "write --nic BACKEND[,model=CARD], or --netdev and --device; no card is there that was not asked for"},
     {"usbdevice", "write --usb and --device usb-kbd, usb-mouse, usb-tablet..."},
-    {"audiodev", "there is no sound so far"},
+    {"audio", "write --audiodev wav,id=A,path=FILE and --device AC97,audiodev=A; without them nothing is heard"},
+    {"soundhw", "write --device AC97 or --device intel-hda and --device hda-duplex, with audiodev=ID"},
     {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"monitor", "the monitor is in gdb: monitor help lists its commands"},

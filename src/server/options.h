@@ -17,6 +17,7 @@
 
 #define OPTIONS_MAX_SERIAL     4
 #define OPTIONS_MAX_CHARDEV    16
+#define OPTIONS_MAX_AUDIODEV   8
 #define OPTIONS_MAX_MODULES    64
 #define OPTIONS_MAX_DEBUG_EXIT 4
 #define OPTIONS_MAX_PFLASH     2
@@ -94,6 +95,9 @@ struct options {
     bool write_back[OPTIONS_MAX_PFLASH]; /* what a flash bank holds goes into its file at the end */
     struct option_drives drives;
     struct option_net net;
+    const char *audiodev[OPTIONS_MAX_AUDIODEV]; /* as given */
+    unsigned audiodev_count;
+    char pcspk_audiodev[32];    /* pc: what the speaker is connected to; "": nothing */
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
     const char *gdb_arch;       /* PC: "i386", "x86-64", "i8086", or NULL: the CPU's */

@@ -152,6 +152,7 @@ static void serve(struct server *s, uint64_t timeout_ns)
     server_client_serve(s);
     server_ports_serve(s);
     server_net_serve(s, &p);
+    server_sound_serve(s);
     if (host_signal_pending())
         s->quit = true;
 }
@@ -281,7 +282,7 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
         server_branch_output(s, dev, buf, len);
         return;
     }
-    if (server_net_output(s, dev, buf, len))
+    if (server_net_output(s, dev, buf, len) || server_sound_output(s, dev, buf, len))
         return;
     end_progress(s);
     server_ports_output(s, dev, buf, len);
@@ -802,6 +803,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .wall_clock_ns = on_wall_clock,
         .entropy = on_entropy,
         .file_call = server_file_call,
+        .sound = server_sound_input,
         .image_read = server_image_read,
         .output = on_output,
         .poll = on_poll,
@@ -814,6 +816,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->machine = config->machine;
     server_ports_init(s);
     server_net_init(s);
+    server_sound_init(s);
     server_semihost_init(s);
     stream_init(&s->client);
     s->record.fd = -1;
@@ -846,6 +849,7 @@ void server_destroy(struct server *s)
     server_client_finish(s);
     server_ports_finish(s);
     server_net_finish(s);
+    server_sound_finish(s);
     server_semihost_finish(s);
     buffer_finish(&s->branch_line);
     server_trace_finish(s);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "drives.h"
 #include "guest_clock.h"
+#include "host/audiodev.h"
 #include "host/chardev.h"
 #include "host/files.h"
 #include "host/netdev.h"
@@ -26,6 +27,7 @@ struct server;
 #define SERVER_MAX_PORTS  24
 #define SERVER_MAX_FLASH  2
 #define SERVER_MAX_NETDEVS 8
+#define SERVER_MAX_AUDIODEVS 8
 
 /* A flash bank's file that gets the bank's contents at the end. */
 struct server_flash {
@@ -69,6 +71,8 @@ struct server_config {
     unsigned nconnections;
     struct netdev *netdevs[SERVER_MAX_NETDEVS]; /* by their ids: device.backend of the cards; taken over */
     unsigned nnetdevs;
+    struct audiodev *audiodevs[SERVER_MAX_AUDIODEVS]; /* by their ids: device.backend of the sound cards; taken over */
+    unsigned naudiodevs;
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
     bool force;                /* it may replace another file */

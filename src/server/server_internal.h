@@ -12,6 +12,7 @@
 #include "rsp/rsp.h"
 #include "rsp/trace.h"
 #include "server.h"
+#include "vm/dev/sound_mixer.h"
 
 /* A break- or watchpoint of the client as the timeline knows it. */
 struct server_point {
@@ -31,6 +32,12 @@ struct server_port {
     const struct server_port_ops *ops;
     bool used;                /* the guest has put something out there */
     bool focused;             /* it gets what is typed at the back end */
+};
+
+/* An audiodev with all that plays to it. */
+struct server_sound {
+    struct audiodev *audiodev;
+    struct sound_mixer mixer;
 };
 
 /* NULL: such a port takes no input. */
@@ -100,6 +107,7 @@ struct server {
     uint32_t mouse_buttons;      /* held, by monitor mouse_button */
     int tablet_at[2];            /* where monitor tablet_move has put the pen */
 
+    struct server_sound sounds[SERVER_MAX_AUDIODEVS]; /* of config.audiodevs (server_sound.c) */
     struct device *cards[SERVER_MAX_NETDEVS]; /* of config.netdevs; NULL: nobody is connected to it (server_net.c) */
 
     /* Break- and watchpoints in force. */
@@ -262,6 +270,18 @@ size_t server_ports_backlog(const struct server *s);
 void server_ports_describe(const struct server *s, struct buffer *out);
 /* The ring buffer of that id, or NULL. */
 struct chardev *server_ports_ring(const struct server *s, const char *id);
+
+/* server_sound.c */
+void server_sound_init(struct server *s);
+void server_sound_finish(struct server *s);
+/* What was played goes to its files. */
+void server_sound_serve(struct server *s);
+/* False: the device is no sound card. */
+bool server_sound_output(struct server *s, const struct device *dev, const void *data, size_t len);
+/* struct timeline_host.sound */
+size_t server_sound_input(void *ctx, struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n);
+/* `info audio`. */
+void server_sound_describe(const struct server *s, struct buffer *out);
 
 /* server_net.c: as the ports' functions. */
 void server_net_init(struct server *s);

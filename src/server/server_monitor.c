@@ -979,6 +979,13 @@ HANDLER(cmd_info_network)
     return 0;
 }
 
+HANDLER(cmd_info_audio)
+{
+    (void)err;
+    server_sound_describe(server_of(call), call->out);
+    return 0;
+}
+
 /* Into the image itself only at the end: until then history needs it as it is. */
 HANDLER(cmd_commit)
 {
@@ -1139,6 +1146,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info block", "", "drives: their images, and how much was changed", cmd_info_block},
     {"info chardev", "", "what serial ports and other ports are connected to", cmd_info_chardev},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
+    {"info audio", "", "sound cards: what they are connected to", cmd_info_audio},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "[DEVICE] [HEAD]", "the text on the screen, or on another display's", monitor_screen},
     {"screendump", "FILE [DEVICE] [HEAD] [-f] [FORMAT] [force]",

@@ -67,7 +67,8 @@ struct device_ops {
 };
 
 /* What on the host a device is connected to. */
-enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */, BACKEND_FSDEV /* fsdev=ID */ };
+enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */, BACKEND_FSDEV /* fsdev=ID */,
+                      BACKEND_AUDIODEV /* audiodev=ID */ };
 
 struct device {
     const struct device_ops *ops;

@@ -29,6 +29,8 @@ enum event_kind {
     EVENT_MEDIUM,         /* the user changed a drive's medium: u64 size of the image in bytes (0: there is none any more), u32
                            * its number, u8 read only?, u8[3] 0, then file, NUL, format, NUL; `source`: drive */
     EVENT_HOLD,           /* the debugger holds CPUs, and lets the others go: u64, bit n: cpus[n] is held */
+    /* An answer again, no step: */
+    EVENT_SOUND,          /* what a sound card records: u32 bytes of a sample (2 or 4), then the frames, left and right, signed */
     EVENT_KINDS           /* one more than the last */
 };
 

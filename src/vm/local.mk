@@ -69,6 +69,8 @@ libvm_a_SOURCES = \
 	src/vm/dev/nic_ip.c src/vm/dev/nic_ip.h \
 	src/vm/dev/rtl8139.c src/vm/dev/rtl8139.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \
+	src/vm/dev/sound.c src/vm/dev/sound.h \
+	src/vm/dev/sound_mixer.c src/vm/dev/sound_mixer.h \
 	src/vm/dev/virtio_blk.c src/vm/dev/virtio_blk.h \
 	src/vm/dev/virtio_net.c src/vm/dev/virtio_net.h \
 	src/vm/dev/virtio_mmio.c src/vm/dev/virtio_mmio.h \

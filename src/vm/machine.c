@@ -403,6 +403,13 @@ void machine_file_call(struct machine *m, const struct file_request *request, st
         m->env->file_call(m->env->ctx, m, request, answer);
 }
 
+size_t machine_sound(struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n)
+{
+    const struct machine_env *env = dev->machine->env;
+
+    return env && env->sound ? env->sound(env->ctx, dev, at, rate, samples, n) : 0;
+}
+
 void machine_output(struct device *dev, const void *buf, size_t len)
 {
     const struct machine_env *env = dev->machine->env;

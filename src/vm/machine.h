@@ -77,6 +77,9 @@ struct machine_env {
     void (*entropy)(void *ctx, struct machine *, void *buf, size_t len);
     /* The guest wants something of a file on the host: done once in history. NULL: there are no files. */
     void (*file_call)(void *ctx, struct machine *, const struct file_request *, struct file_answer *);
+    /* What a sound card records: `n` frames from frame `at` on (counted at `rate` Hz), two samples of 32 bits each. Returns how
+     * many there are; less than `n`: no more. NULL: there is silence. */
+    size_t (*sound)(void *ctx, struct device *, uint64_t at, uint32_t rate, int32_t *samples, size_t n);
     /* `len` bytes of a drive's image from `offset` on, all of one cluster. 0, or an errno (Linux's numbers):
      * they cannot be read. NULL: the images hold zeros. */
     int (*image_read)(void *ctx, struct machine *, const struct drive *, uint64_t offset, void *buf, size_t len);
@@ -259,6 +262,7 @@ void machine_request_reset(struct machine *m);
 uint64_t machine_host_clock(struct machine *m);
 void machine_entropy(struct machine *m, void *buf, size_t len);
 void machine_file_call(struct machine *m, const struct file_request *request, struct file_answer *answer);
+size_t machine_sound(struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n);
 void machine_output(struct device *dev, const void *buf, size_t len);
 
 /* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is

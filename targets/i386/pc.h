@@ -18,7 +18,7 @@
  *   "ps2kbd"         u16 little-endian words, one per key event (vm/dev/keys.h)
  *   "ps2mouse"       8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards
  *                    the user), u16 buttons held (bit 0 left, 1 right, 2 middle)
- * Devices that give output (machine_env.output): "uart0"... "uart3", "debugcon" (port E9h).
+ * Devices that give output (machine_env.output): "uart0"... "uart3", "debugcon" (port E9h); "pcspk" (vm/dev/sound.h).
  */
 #ifndef HINDCAST_I386_PC_H
 #define HINDCAST_I386_PC_H
@@ -67,6 +67,7 @@ struct pc_config {
     uint16_t debug_exit_ports[PC_MAX_DEBUG_EXIT];
     unsigned debug_exit_count;
     unsigned icount_shift;     /* machine.icount_shift */
+    const char *pcspk_audiodev; /* what the speaker is connected to (device.backend); NULL: nothing */
     bool no_reboot;            /* machine.no_reboot */
     const struct machine_parts *parts; /* drives and devices; used during pc_create() only; NULL: none */
 };

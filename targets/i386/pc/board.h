@@ -18,6 +18,7 @@
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"
 #include "i386/pc/piix4_pm.h"
+#include "i386/pc/pcspk.h"
 #include "i386/pc/pit.h"
 #include "vm/dev/ports.h"
 #include "i386/pc/ps2.h"
@@ -48,12 +49,14 @@ struct pc {
     struct device *vga;          /* NULL: there is no display */
     struct device *hpet;         /* NULL: there is none */
     struct device *flash[2];     /* NULL: there is no such bank */
+    struct device *pcspk;        /* NULL: nobody hears it */
     struct device *fdc;          /* NULL: no floppy drive, and no controller for it */
     struct pic_wiring pic_wiring;
     struct apic_bus apics;
     struct apic_wiring apic_wiring[MACHINE_MAX_CPUS];
     struct ioapic_wiring ioapic_wiring;
     struct pit_wiring pit_wiring;
+    struct pcspk_wiring pcspk_wiring;
     struct hpet_wiring hpet_wiring;
     struct rtc_wiring rtc_wiring;
     struct ps2_wiring kbd_wiring, mouse_wiring;

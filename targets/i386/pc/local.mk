@@ -8,7 +8,8 @@ libi386_a_SOURCES += targets/i386/pc.h \
 	targets/i386/pc/ioapic.c targets/i386/pc/ioapic.h targets/i386/pc/memmap.c \
 	targets/i386/pc/pc.c \
 	targets/i386/pc/pic.c targets/i386/pc/pic.h targets/i386/pc/piix3.c targets/i386/pc/piix3.h \
-	targets/i386/pc/piix4_pm.c targets/i386/pc/piix4_pm.h targets/i386/pc/pit.c targets/i386/pc/pit.h \
+	targets/i386/pc/piix4_pm.c targets/i386/pc/piix4_pm.h targets/i386/pc/pcspk.c targets/i386/pc/pcspk.h \
+	targets/i386/pc/pit.c targets/i386/pc/pit.h \
 	targets/i386/pc/ps2.h targets/i386/pc/ps2kbd.c \
 	targets/i386/pc/ps2mouse.c targets/i386/pc/rtc.c targets/i386/pc/rtc.h \
 	targets/i386/pc/smbios.c targets/i386/pc/smbios.h \

@@ -252,6 +252,11 @@ static void create_devices(struct pc *pc)
     pc->fwcfg = add(pc, &fwcfg_ops, "fwcfg", &pc->fwcfg_wiring);
     for (unsigned n = 0; n < pc->config.serial_count; n++)
         pc->uart[n] = add(pc, &uart16550_ops, uart_names[n], &pc->uart_wiring[n]);
+    if (pc->config.pcspk_audiodev) {
+        pc->pcspk = add(pc, &pcspk_ops, "pcspk", &pc->pcspk_wiring);
+        snprintf(pc->pcspk->backend, sizeof(pc->pcspk->backend), "%s", pc->config.pcspk_audiodev);
+        pc->pcspk->backend_kind = BACKEND_AUDIODEV;
+    }
 }
 
 /* --boot; with drives and no word on it, as QEMU has it: disk, floppy, CD. */
@@ -300,6 +305,8 @@ static void connect_lines(struct pc *pc)
     if (pc->ioapic)
         pc->hpet_wiring.gsi2 = (struct line){.set = ioapic_input, .ctx = pc->ioapic, .n = 2};
     pc->pit_wiring.irq = clock_irq(pc, 0);
+    if (pc->pcspk)
+        pcspk_connect(pc->pcspk, &pc->pcspk_wiring, pc->pit, &pc->pit_wiring);
     pc->rtc_wiring = (struct rtc_wiring){.irq = clock_irq(pc, 1), .memory_bytes = pc->config.memory_bytes,
                                            .cpus = pc->machine->ncpus};
     take_boot_order(pc);

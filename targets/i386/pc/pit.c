@@ -10,7 +10,7 @@
  * exact to the tick. A count written is loaded by the next tick, as the data
  * sheet says. A mode whose control word was written but not its count stands still.
  *
- * Not modelled: the sound of the speaker, NMI sources of port 61h (read as 0).
+ * What the speaker makes of it is in pcspk.c. Not modelled: NMI sources of port 61h (read as 0).
  */
 #include "i386/pc/pit.h"
 
@@ -384,12 +384,21 @@ static uint8_t read_port_61(struct pit_state *s, uint64_t tick)
     return (uint8_t)(s->speaker | (tick / REFRESH_TICKS & 1u) << 4 | output(&s->counter[2], tick) << 5);
 }
 
+static void tell_speaker(const struct device *dev, bool changed)
+{
+    const struct pit_wiring *w = dev->wiring;
+
+    if (w->speaker)
+        (changed ? w->speaker_changed : w->speaker_sync)(w->speaker);
+}
+
 static uint64_t pit_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     struct pit_state *s = dev->state;
     uint64_t tick = ticks_now(dev);
 
     (void)size;
+    tell_speaker(dev, false);
     for (unsigned n = 0; n < 3; n++)
         settle(&s->counter[n], tick);
     if (range == PIT_PORT_61)
@@ -405,18 +414,93 @@ static void pit_write(struct device *dev, unsigned range, uint64_t offset, unsig
     uint64_t tick = ticks_now(dev);
 
     (void)size;
+    tell_speaker(dev, false);
     for (unsigned n = 0; n < 3; n++)
         settle(&s->counter[n], tick);
     if (range == PIT_PORT_61) {
         s->speaker = (uint8_t)data & 3u;
         set_gate(&s->counter[2], tick, data & 1u);
-        return;
+    } else {
+        if (offset == CONTROL_PORT)
+            write_control(s, tick, (uint8_t)data);
+        else
+            write_counter(&s->counter[offset], tick, (uint8_t)data);
+        follow_out0(dev, tick);
     }
-    if (offset == CONTROL_PORT)
-        write_control(s, tick, (uint8_t)data);
-    else
-        write_counter(&s->counter[offset], tick, (uint8_t)data);
-    follow_out0(dev, tick);
+    tell_speaker(dev, true);
+}
+
+/* ---- the speaker ---- */
+
+bool pit_speaker_data(const struct device *pit)
+{
+    return ((const struct pit_state *)pit->state)->speaker & 2u;
+}
+
+bool pit_speaker_counts(const struct device *pit)
+{
+    const struct pit_counter *c = &((const struct pit_state *)pit->state)->counter[2];
+    bool periodic = c->mode == 2 || c->mode == 3;
+
+    if (c->next_at != TICK_NEVER)
+        return true;
+    return periodic ? c->counting && !c->stopped && c->count > 1 : next_edge(c, ticks_now(pit)) != TICK_NEVER;
+}
+
+/* Of the first `e` ticks of a counter that counts, those with OUT high. */
+static uint64_t high_ticks(const struct pit_counter *c, uint64_t e)
+{
+    uint64_t cycles = e / c->count, p = e % c->count, half = (c->count + 1) / 2;
+
+    switch (c->mode) {
+    case 0:
+    case 1:
+        return e > c->count ? e - c->count : 0;
+    case 2:
+        return c->count == 1 ? e : cycles * (c->count - 1) + p;
+    case 3:
+        return cycles * half + (p < half ? p : half);
+    default:
+        return e - (e > c->count);
+    }
+}
+
+/* The same of the ticks from `from` to `to`, while the count does not change. */
+static uint64_t high_between(const struct pit_counter *c, uint64_t from, uint64_t to)
+{
+    uint64_t start = from > c->start ? from : c->start, high = 0;
+
+    if (!c->counting || c->stopped)
+        return output(c, from) ? to - from : 0;
+    if (from < c->start)
+        high = c->out_before ? (to < c->start ? to : c->start) - from : 0;
+    return to > start ? high + high_ticks(c, to - c->start) - high_ticks(c, start - c->start) : high;
+}
+
+/* Nanoseconds of the tick in progress that have passed, times PIT_HZ. */
+static uint64_t into_tick(vtime_t t)
+{
+    return t % NS_PER_SEC * PIT_HZ % NS_PER_SEC;
+}
+
+uint64_t pit_speaker_driven(const struct device *pit, vtime_t from, vtime_t to)
+{
+    const struct pit_state *s = pit->state;
+    struct pit_counter c = s->counter[2];
+    uint64_t a = clock_ticks(from, PIT_HZ), b = clock_ticks(to, PIT_HZ), high = 0, before;
+
+    if (!(s->speaker & 2u))
+        return 0;
+    settle(&c, a);
+    before = output(&c, a) ? into_tick(from) : 0;
+    if (c.next_at < b) {
+        high = high_between(&c, a, c.next_at);
+        a = c.next_at;
+        settle(&c, a);
+    }
+    high += high_between(&c, a, b);
+    settle(&c, b);
+    return high * NS_PER_SEC + (output(&c, b) ? into_tick(to) : 0) - before;
 }
 
 static void pit_reset(struct device *dev)
