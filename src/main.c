@@ -189,6 +189,14 @@ static void connect_port(struct server_config *c, const char *device, struct cha
     n->back = back;
 }
 
+static bool is_connected(const struct server_config *c, const char *device)
+{
+    for (unsigned i = 0; i < c->nconnections; i++)
+        if (!strcmp(c->connections[i].device, device))
+            return true;
+    return false;
+}
+
 /* A --chardev opened for the first port that names it. */
 static struct chardev *open_chardev(struct server_config *c, const struct chardev_options *named, bool force, struct error *err)
 {
@@ -299,10 +307,14 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
     }
     if (open_device_ports(c, o, opened, err) < 0)
         return err->code;
-    back = open_back(c, "stderr", "debug console", false, err);
-    if (!back)
-        return err->code;
-    connect_port(c, "debugcon", back);
+    if (!is_connected(c, "debugcon")) {
+        back = open_back(c, o->debugcon ? o->debugcon : "stderr", "debug console", o->force, err);
+        if (!back)
+            return err->code;
+        connect_port(c, "debugcon", back);
+    } else if (o->debugcon) {
+        return error_set(err, -EINVAL, "--debugcon %s: the debug console has a chardev by --device isa-debugcon", o->debugcon);
+    }
     for (unsigned i = 0; i < o->chardev_count; i++)
         if (!opened[i])
             return error_set(err, -EINVAL, "--chardev %s: no port is connected to it (--serial chardev:ID, --device pci-serial,"

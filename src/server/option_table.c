@@ -377,6 +377,13 @@ TAKER(take_serial)
     return 0;
 }
 
+TAKER(take_debugcon)
+{
+    (void)row, (void)err;
+    o->debugcon = arg;
+    return 0;
+}
+
 TAKER(take_chardev)
 {
     struct chardev_options c;
@@ -755,6 +762,8 @@ const struct option_row option_table[] = {
     {"audiodev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_audiodev, 0,
      "what sound cards (--device AC97,audiodev=ID; --machine pc,pcspk-audiodev=ID) are connected to: wav,path=FILE gets what they "
      "play[,out.frequency=HZ] [,out.channels=1|2] [,out.format=u8|s16|s32] [,in=FILE: a wav file that they record]; none"},
+    {"debugcon", NULL, "WHAT", SECTION_GUEST, 0, take_debugcon, 0,
+     "pc: where the debug console (port 0xe9, and by --device isa-debugcon others) goes, in the words of --serial (default stderr)"},
     {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
      "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=,restrict=on,tftp=,bootfile=] (its "
      "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},

@@ -68,7 +68,7 @@ static int settle_secure(struct options *o, struct error *err)
 static int settle_virt(struct options *o, struct error *err)
 {
     const char *odd = o->vga ? "vga" : o->uuid ? "uuid" : o->smbios_count ? "smbios" : o->gdb_arch ? "gdb-arch" : options_file(o, IMAGE_VGA_BIOS) ? "vga-bios" :
-                      options_file(o, IMAGE_ROM) ? "option-rom" : o->debug_exit_option ? "debug-exit" : NULL;
+                      options_file(o, IMAGE_ROM) ? "option-rom" : o->debug_exit_option ? "debug-exit" : o->debugcon ? "debugcon" : NULL;
 
     if (odd)
         return error_set(err, -EINVAL, "--%s is for --machine pc", odd);

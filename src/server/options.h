@@ -112,6 +112,7 @@ struct options {
     unsigned chardev_count;
     const char *serial[OPTIONS_MAX_SERIAL];
     unsigned serial_count;
+    const char *debugcon;       /* where the debug console goes, as --serial has it; NULL: to standard error */
     struct guest_clock clock;   /* --rtc */
     const char *rtc;            /* as given, or NULL */
     uint64_t seed;              /* of the guest's entropy, if `seeded`; else the host's is given */

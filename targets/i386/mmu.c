@@ -116,14 +116,15 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
     out->writable = pde & PTE_RW;
     add_level(out, addr, pde, 4);
     if ((pde & PTE_PS) && (s->cr4 & CR4_PSE)) {
-        bool pse36 = w->cpu->model->features_edx & (1u << 17);
-        uint32_t reserved = pse36 ? 0x3e0000u : 0x3fe000u;
+        /* Bits 13-20 are bits 32-39 of the address, as far as the model has those. */
+        unsigned phys_bits = i386_phys_bits(w->cpu->model), most = phys_bits < 40 ? phys_bits : 40;
+        bool pse36 = i386_has(w->cpu->model, FEATURE_PSE36);
+        uint32_t extended = pse36 && most > 32 ? ((1u << (most - 32)) - 1) << 13 : 0, reserved = 0x3fe000u & ~extended;
 
         if (pde & reserved)
             return PF_RSVD;
         out->page = (pde & 0xffc00000u) | (va & 0x3ff000u);
-        if (pse36)
-            out->page |= (paddr_t)(pde >> 13 & 0xf) << 32;
+        out->page |= (paddr_t)(pde & extended) << 19;
         return 0;
     }
     out->missing = 12;

@@ -197,6 +197,25 @@ START_TEST(bad_files_are_told_why)
 }
 END_TEST
 
+/* Where an initrd goes in the middle of RAM, and the device tree behind it, such a program has its heap. */
+START_TEST(an_elf_at_the_beginning_of_ram_has_its_device_tree_at_the_end)
+{
+    const struct virt_config usual = VIRT_CONFIG_INIT;
+    struct machine *m;
+    const void *dtb;
+    uint8_t there[64];
+    size_t len;
+
+    make_elf(VIRT_RAM_BASE);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), 0);
+    ck_assert_uint_eq(state(m)->x[0], VIRT_RAM_BASE + usual.memory_bytes - A64_DTB_BYTES);
+    dtb = virt_device_tree(m, &len);
+    memory_read_bytes(&m->memory, state(m)->x[0], there, sizeof(there));
+    ck_assert_mem_eq(there, dtb, sizeof(there));
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(flat_binary_is_loaded_where_qemu_loads_it)
 {
     struct machine *m;
@@ -243,6 +262,7 @@ Suite *test_suite(void)
     tcase_add_test(t, compressed_image_is_the_same_as_plain);
     tcase_add_test(t, decompression_stops_at_the_machines_memory);
     tcase_add_test(t, elf_is_loaded_at_its_physical_addresses_and_its_bss_is_zero);
+    tcase_add_test(t, an_elf_at_the_beginning_of_ram_has_its_device_tree_at_the_end);
     tcase_add_test(t, bad_files_are_told_why);
     tcase_add_test(t, flat_binary_is_loaded_where_qemu_loads_it);
     tcase_add_loop_test(t, mangled_images_do_no_harm, 0, 2);

@@ -115,6 +115,23 @@ def ends_with(code, *options):
                               timeout=harness.patience(20))
 
 
+def claim_the_debug_console_goes_where_it_is_told():
+    code = bytes.fromhex("b04f e6e9 ba0204 b04b ee baf400 30c0 ee")  # "O" to E9h, "K" to 402h; debug-exit with 0
+    with tempfile.TemporaryDirectory() as tmp:
+        there = os.path.join(tmp, "text")
+        for options, said in ((("--debugcon", "file:" + there), b"O"),
+                              (("--debugcon", "file:" + there, "--device", "isa-debugcon"), b"OK"),
+                              (("--chardev", "file,id=o,path=" + there, "--device", "isa-debugcon,chardev=o,iobase=0xe9"), b"O"),
+                              (("--chardev", "file,id=o,path=" + there, "--device", "isa-debugcon,chardev=o"), b"OK")):
+            r = ends_with(code, "--force", *options)
+            equal(r.returncode, 1, r.stderr)
+            with open(there, "rb") as f:
+                equal(f.read(), said, options)
+            check(b"OK" not in r.stderr, r.stderr)
+        r = ends_with(code, "--debugcon", "none", "--chardev", "file,id=o,path=" + there + ".2", "--device", "isa-debugcon,chardev=o")
+        check(b"the debug console has a chardev" in r.stderr, r.stderr)
+
+
 def claim_a_guest_ends_itself_through_isa_debug_exit():
     out = bytes.fromhex("ba1206 b83412 ee")  # dx = 612h, ax = 1234h, OUT of a byte
     wide = bytes.fromhex("ba1106 b83412 ef baf400 b001 ee")  # of a word at 611h; then 1 to 0f4h

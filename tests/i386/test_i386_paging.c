@@ -110,6 +110,31 @@ START_TEST(large_pages_reach_beyond_4_gib_and_check_reserved_bits)
 }
 END_TEST
 
+START_TEST(large_pages_have_as_many_address_bits_as_the_model_up_to_40)
+{
+    static const struct {
+        const char *model;
+        unsigned bits;
+    } models[] = {{"pentium3", 36}, {"core2duo", 36}, {"n270", 32}, {"Nehalem", 40}, {"max", 40}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
+        teardown();
+        setup_model(models[i].model);
+        map_32bit();
+        s->cr4 |= CR4_PSE;
+        for (unsigned bit = 13; bit <= 21; bit++) {
+            bool there = bit - 13 + 32 < models[i].bits;
+            paddr_t pa = 0;
+
+            poke32(b, PAGES + 12, 0x83 | 1u << bit);
+            refresh(b);
+            ck_assert_msg(b->m->cpus[0]->ops->translate(b->m->cpus[0], 0xc12345, &pa) == there, "%s: bit %u", models[i].model, bit);
+            ck_assert(!there || pa == ((paddr_t)1 << (bit - 13 + 32) | 0x12345));
+        }
+    }
+}
+END_TEST
+
 #define PAE_PDPT PAGES
 #define PAE_PD   (PAGES + 0x1000)
 #define PAE_PT   (PAGES + 0x2000)
@@ -381,6 +406,7 @@ Suite *test_suite(void)
     ADD(a_walk_sets_accessed_and_a_write_dirty);
     ADD(a_changed_page_table_is_obeyed_at_once);
     ADD(large_pages_reach_beyond_4_gib_and_check_reserved_bits);
+    ADD(large_pages_have_as_many_address_bits_as_the_model_up_to_40);
     ADD(pae_maps_small_and_large_pages);
     ADD(no_execute_pages_fault_on_fetch_only);
     ADD(code_in_a_page_that_was_read_before_follows_its_table);

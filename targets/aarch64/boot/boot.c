@@ -61,17 +61,19 @@ static int place_initrd(struct a64_boot_plan *plan, const struct virt_config *co
     return rc;
 }
 
-/* An ELF program that leaves the beginning of RAM free gets it there; else it lies after the initrd. */
+/* Of an ELF program it lies at the beginning of RAM, if that is free, or else, without an initrd, at the end: such a program
+ * uses what follows it without asking (as its heap: QEMU gives it no device tree then). Otherwise after the initrd. */
 static int place_dtb(struct a64_boot_plan *plan, const struct virt_config *config, struct error *err)
 {
+    bool elf = strcmp(plan->protocol, "ELF") == 0;
+
     plan->dtb = align_up(plan->initrd_end, DTB_ALIGN);
-    if (strcmp(plan->protocol, "ELF") == 0 &&
-        a64_boot_add(plan, config, VIRT_RAM_BASE, NULL, 0, A64_DTB_BYTES, "", NULL) == 0) {
+    if (elf && a64_boot_add(plan, config, VIRT_RAM_BASE, NULL, 0, A64_DTB_BYTES, "", NULL) == 0) {
         plan->nchunks--;
         plan->dtb = VIRT_RAM_BASE;
         return 0;
     }
-    if (plan->dtb - VIRT_RAM_BASE + A64_DTB_BYTES > config->memory_bytes)
+    if ((elf && !config->initrd.len) || plan->dtb - VIRT_RAM_BASE + A64_DTB_BYTES > config->memory_bytes)
         plan->dtb = (VIRT_RAM_BASE + config->memory_bytes - A64_DTB_BYTES) & ~(paddr_t)(A64_DTB_BYTES - 1);
     if (a64_boot_add(plan, config, plan->dtb, NULL, 0, A64_DTB_BYTES, "the device tree", err))
         return -ENOMEM;
