@@ -8,10 +8,14 @@ stale_aarch64 = $(STALE)/aarch64/start.S $(STALE)/aarch64/machine.c
 LOST = examples/lost-block
 lost_common = $(LOST)/notes.c $(LOST)/disk.h
 lost_disks = $(LOST)/i386/disk.c $(LOST)/aarch64/disk.c
+LONG = examples/long-record
+long_common = $(LONG)/records.c $(LONG)/net.h
+long_cards = $(LONG)/i386/net.c $(LONG)/aarch64/net.c
 HUNT = examples/lost-update
 hunt_sources = $(HUNT)/start.S $(HUNT)/pc.c $(HUNT)/jobs.c $(HUNT)/jobs.h
 hunt_aarch64 = $(HUNT)/aarch64/start.S $(HUNT)/aarch64/virt.c
 EXTRA_DIST += $(hunt_sources) $(hunt_aarch64) $(HUNT)/hunt $(HUNT)/demo
+EXTRA_DIST += $(long_common) $(long_cards) $(LONG)/demo $(LONG)/packets
 EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
 	$(STALE)/x86_64/start.S $(STALE)/x86_64/link.ld \
@@ -30,15 +34,18 @@ endif
 if HAVE_M32
 noinst_DATA += $(STALE)/i386/store.elf
 noinst_DATA += $(LOST)/i386/notes.elf
+noinst_DATA += $(LONG)/i386/records.elf
 noinst_DATA += $(HUNT)/jobs.elf
 endif
 if HAVE_AARCH64_CC
 noinst_DATA += $(STALE)/aarch64/store.elf
 noinst_DATA += $(LOST)/aarch64/notes.elf
+noinst_DATA += $(LONG)/aarch64/records.elf
 noinst_DATA += $(HUNT)/aarch64/jobs.elf
 endif
 CLEANFILES += $(HUNT)/jobs.elf
 CLEANFILES += $(HUNT)/aarch64/jobs.elf
+CLEANFILES += $(LONG)/i386/records.elf $(LONG)/aarch64/records.elf
 CLEANFILES += $(LOST)/i386/notes.elf $(LOST)/aarch64/notes.elf
 CLEANFILES += $(STALE)/x86_64/store.elf
 CLEANFILES += $(STALE)/i386/store.elf $(STALE)/aarch64/store.elf
@@ -77,3 +84,13 @@ $(LOST)/aarch64/notes.elf: $(lost_common) $(stale_common) $(stale_aarch64) $(LOS
 	$(AM_V_GEN)$(MKDIR_P) $(LOST)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LOST) && pwd` && \
 	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
 		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$l/aarch64/disk.c $$l/notes.c
+
+$(LONG)/i386/records.elf: $(long_common) $(stale_common) $(stale_i386) $(LONG)/i386/net.c examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(LONG)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LONG) && pwd` && \
+	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$d/i386/link.ld -o $@ \
+		$$d/i386/start.S $$d/i386/machine.c $$d/console.c $$l/i386/net.c $$l/records.c
+
+$(LONG)/aarch64/records.elf: $(long_common) $(stale_common) $(stale_aarch64) $(LONG)/aarch64/net.c examples/local.mk
+	$(AM_V_GEN)$(MKDIR_P) $(LONG)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LONG) && pwd` && \
+	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
+		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$l/aarch64/net.c $$l/records.c

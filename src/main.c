@@ -345,7 +345,7 @@ static int open_netdevs(struct server_config *c, const struct options *o, struct
 
     for (unsigned i = 0; live && i < o->net.count; i++) {
         char *note;
-        struct netdev *n = netdev_open(o->net.netdevs[i], &note, err);
+        struct netdev *n = netdev_open(o->net.netdevs[i], o->force ? HOST_FORCE : 0, &note, err);
 
         if (note)
             fprintf(stderr, "hindcast: %s\n", note);
@@ -387,6 +387,27 @@ static int open_audiodevs(struct server_config *c, const struct options *o, stru
             found = !strcmp(audiodev_id(c->audiodevs[k]), dev->backend);
         if (!found)
             return error_set(err, -EINVAL, "sound card %s: there is no --audiodev with id=%s", dev->name, dev->backend);
+    }
+    return 0;
+}
+
+/* Captures of them. */
+static int open_dumps(struct server_config *c, const struct options *o, struct error *err)
+{
+    bool live = !o->replay || o->continue_live;
+
+    for (unsigned i = 0; i < o->net.ndumps; i++) {
+        struct net_dump *d;
+
+        if (!live)
+            return error_set(err, -EINVAL, "--object %s: nothing goes over a network in a replay (monitor pcap FILE writes what went)",
+                             o->net.dumps[i]);
+        d = net_dump_open(o->net.dumps[i], o->force ? HOST_FORCE : 0, err);
+        if (!d)
+            return err->code;
+        c->dumps[c->ndumps++] = d;
+        if (!has_netdev(c, net_dump_netdev(d)))
+            return error_set(err, -EINVAL, "--object %s: there is no --netdev with id=%s", o->net.dumps[i], net_dump_netdev(d));
     }
     return 0;
 }
@@ -490,10 +511,12 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         }
     }
     if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0 || open_netdevs(&c, o, &err) < 0 ||
-        open_audiodevs(&c, o, &err) < 0) {
+        open_dumps(&c, o, &err) < 0 || open_audiodevs(&c, o, &err) < 0) {
         listener_close(&c.listener);
         for (unsigned i = 0; i < c.nnetdevs; i++)
             netdev_close(c.netdevs[i]);
+        for (unsigned i = 0; i < c.ndumps; i++)
+            net_dump_close(c.dumps[i]);
         for (unsigned i = 0; i < c.naudiodevs; i++)
             audiodev_close(c.audiodevs[i]);
         for (unsigned i = 0; i < c.nbacks; i++)

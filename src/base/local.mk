@@ -4,6 +4,7 @@ libbase_a_SOURCES = \
 	src/base/block_source.h \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/bytes.h \
+	src/base/capture.c src/base/capture.h \
 	src/base/code_memory.h \
 	src/base/error.c src/base/error.h \
 	src/base/file_call.h \

@@ -12,7 +12,9 @@ libhost_a_SOURCES = \
 	src/host/output.c src/host/output.h \
 	src/host/path.c src/host/path.h \
 	src/host/poller.c src/host/poller.h \
+	src/host/net_pcap.c \
 	src/host/net_socket.c \
+	src/host/net_tap.c \
 	src/host/net_user.c \
 	src/host/netdev.c src/host/netdev.h src/host/netdev_kinds.h \
 	src/host/stream.c src/host/stream.h \

@@ -120,6 +120,8 @@ static void service_stream(struct netdev *n, struct cable *c)
     if (!stream_open(&c->stream))
         return;
     stream_flush(&c->stream);
+    if (!netdev_has_room(n))
+        return; /* TCP makes the sender wait */
     got = stream_read(&c->stream, piece, sizeof(piece));
     if (got > 0) {
         buffer_append(&c->in, piece, (size_t)got);
@@ -179,7 +181,7 @@ static void service_udp(struct netdev *n, struct cable *c)
     socklen_t len = sizeof(from);
     ssize_t got;
 
-    while ((got = recvfrom(c->udp, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from, &len)) >= 0) {
+    while (netdev_has_room(n) && (got = recvfrom(c->udp, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from, &len)) >= 0) {
         if (is_peer(c, &from, len))
             netdev_arrives(n, frame, (size_t)got);
         len = sizeof(from);
@@ -203,11 +205,11 @@ static void cable_poll(struct netdev *n, struct poller *p, uint64_t *timeout_ns)
     struct cable *c = n->back;
 
     (void)timeout_ns;
-    poller_add(p, c->udp, true, false);
+    poller_add(p, c->udp, netdev_has_room(n), false);
     if (c->udp < 0 && !stream_open(&c->stream))
         poller_add(p, c->listener.fd, true, false);
     else if (c->udp < 0)
-        stream_poll(&c->stream, p, true);
+        stream_poll(&c->stream, p, netdev_has_room(n));
 }
 
 static void cable_service(struct netdev *n, const struct poller *p)

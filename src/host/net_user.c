@@ -18,6 +18,8 @@
 #include "host/netdev_kinds.h"
 
 #define MS 1000000u
+/* Descriptors that others may want to look at: however many connections the guest has, they find room. */
+#define OTHERS 48u
 
 struct timer {
     struct timer *next;
@@ -259,7 +261,7 @@ static int add_descriptor(int fd, int events, void *ctx)
     struct user *u = ctx;
     short wanted = 0;
 
-    if (u->polled->count + 1 >= POLLER_MAX)
+    if (u->polled->count + OTHERS >= POLLER_MAX)
         return -1;
     if (events & SLIRP_POLL_IN)
         wanted |= POLLIN;

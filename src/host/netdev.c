@@ -17,6 +17,8 @@
 
 /* Frames for a guest that does not take them. */
 #define WAITING_MOST ((size_t)4 << 20)
+/* What a back end that waits for room may bring at once. */
+#define ROOM ((size_t)256 << 10)
 
 static const struct netdev_kind *const kinds[] = {
 #ifdef HAVE_SLIRP
@@ -25,6 +27,8 @@ static const struct netdev_kind *const kinds[] = {
     &netdev_socket,
     &netdev_stream,
     &netdev_dgram,
+    &netdev_tap,
+    &netdev_pcap,
 };
 
 static const struct netdev_kind *find_kind(const char *name)
@@ -38,7 +42,7 @@ static const struct netdev_kind *find_kind(const char *name)
 /* Take the text apart; afterwards option_list_finish(). */
 static int parse(const char *text, struct option_list *l, const struct netdev_kind **kind, struct error *err)
 {
-    struct option_key keys[32] = {{"type", "user|socket|stream|dgram"}, {"id", "ID"}};
+    struct option_key keys[32] = {{"type", "user|socket|stream|dgram|tap|pcap"}, {"id", "ID"}};
     unsigned n = 2;
     const char *id;
     int r = option_list_parse(l, "--netdev", text, "type", NULL, err);
@@ -49,7 +53,7 @@ static int parse(const char *text, struct option_list *l, const struct netdev_ki
     if (!*kind && option_list_get(l, "type") && !strcmp(option_list_get(l, "type"), "user"))
         return error_set(err, -ENOSYS, "--netdev %s: this hindcast was built without libslirp", text);
     if (!*kind)
-        return error_set(err, -EINVAL, "--netdev %s: back ends are user, socket, stream, dgram", text);
+        return error_set(err, -EINVAL, "--netdev %s: back ends are user, socket, stream, dgram, tap, pcap", text);
     for (const struct option_key *k = (*kind)->keys; k->name; k++) {
         CHECK(n + 1 < ARRAY_LEN(keys));
         keys[n++] = *k;
@@ -73,7 +77,7 @@ int netdev_check(const char *text, char *id, size_t size, struct error *err)
     return r;
 }
 
-struct netdev *netdev_open(const char *text, char **note, struct error *err)
+struct netdev *netdev_open(const char *text, unsigned may, char **note, struct error *err)
 {
     const struct netdev_kind *kind;
     struct netdev *n = NULL;
@@ -84,6 +88,7 @@ struct netdev *netdev_open(const char *text, char **note, struct error *err)
     if (r == 0) {
         n = xcalloc(1, sizeof(*n));
         n->kind = kind;
+        n->may = may;
         buffer_init(&n->waiting);
         strcpy(n->id, option_list_get(&l, "id"));
         r = kind->open(n, &l, note, err);
@@ -110,9 +115,10 @@ const char *netdev_id(const struct netdev *n)
     return n->id;
 }
 
-void netdev_send(struct netdev *n, const void *frame, size_t len)
+void netdev_send(struct netdev *n, const void *frame, size_t len, uint64_t guest_ns)
 {
     n->stats.sent++;
+    n->guest_ns = guest_ns;
     n->kind->send(n, frame, len);
 }
 
@@ -130,11 +136,34 @@ void netdev_arrives(struct netdev *n, const void *frame, size_t len)
     put_le32(head, (uint32_t)len);
     buffer_append(&n->waiting, head, sizeof(head));
     buffer_append(&n->waiting, frame, len);
+    n->stats.waiting++;
 }
 
-size_t netdev_receive(struct netdev *n, void *frame, size_t size)
+bool netdev_has_room(const struct netdev *n)
+{
+    return n->waiting.len - n->taken + ROOM <= WAITING_MOST;
+}
+
+bool netdev_is_timed(const struct netdev *n)
+{
+    return n->kind->next != NULL;
+}
+
+void netdev_rewind(struct netdev *n, uint64_t frames)
+{
+    if (n->kind->rewind)
+        n->kind->rewind(n, frames);
+}
+
+size_t netdev_receive(struct netdev *n, void *frame, size_t size, uint64_t *due_ns)
 {
     size_t len;
+
+    if (n->kind->next) {
+        len = n->kind->next(n, frame, size, due_ns);
+        n->stats.received += len != 0;
+        return len;
+    }
 
     for (;;) {
         if (n->taken == n->waiting.len) {
@@ -147,6 +176,7 @@ size_t netdev_receive(struct netdev *n, void *frame, size_t size)
         if (len <= size)
             memcpy(frame, n->waiting.data + n->taken, len);
         n->taken += len;
+        n->stats.waiting--;
         if (n->taken > WAITING_MOST) {
             buffer_consume(&n->waiting, n->taken);
             n->taken = 0;

@@ -8,8 +8,11 @@
  *   socket,id=ID,udp=HOST:PORT,localaddr=HOST:PORT  the same, a datagram for each frame
  *   stream,id=ID[,server=on],addr.type=inet|unix,addr.host=..,addr.port=..|addr.path=..
  *   dgram,id=ID,local.type=inet,local.host=..,local.port=..,remote.type=inet,remote.host=..,remote.port=..
+ *   tap,id=ID[,ifname=NAME][,fd=N][,script=no][,downscript=no]   an interface of this machine, where that is permitted
+ *   pcap,id=ID[,in=FILE][,start=SECONDS][,out=FILE]  what a capture holds comes at its times; what the guest sends is written
+ *                      to one (pcap with nanoseconds; pcapng if its name says so). Times are the guest's
  *
- * These are QEMU's words. Where no host is named it is this one alone (127.0.0.1), also for hostfwd.
+ * These are QEMU's words, but for pcap, which it does not have. Where no host is named it is this one alone (127.0.0.1), also for hostfwd.
  *
  * Nothing blocks: frames wait in queues of a fixed size, and are lost and counted when those are full, as on a
  * wire that leads to a slow machine.
@@ -27,19 +30,26 @@ struct netdev;
 
 struct netdev_stats {
     uint64_t received, sent; /* frames that came from the host's side, that the guest sent */
-    uint64_t lost;           /* frames from the host's side that nobody took in time */
+    uint64_t lost;           /* of those that came: refused, because those before them had not been taken */
+    uint64_t waiting;        /* of those that came: nobody has taken them yet */
 };
 
 /* `text` as above. NULL with *err, which names the option. *note: a line to tell the user at start, or NULL; the caller
- * frees it. */
-struct netdev *netdev_open(const char *text, char **note, struct error *err);
+ * frees it. `may`: HOST_... of output.h, for files that are written. */
+struct netdev *netdev_open(const char *text, unsigned may, char **note, struct error *err);
 void netdev_close(struct netdev *n);
 const char *netdev_id(const struct netdev *n);
 
-/* A frame that the guest sent. */
-void netdev_send(struct netdev *n, const void *frame, size_t len);
+/* A frame that the guest sent, when its clock showed that. */
+void netdev_send(struct netdev *n, const void *frame, size_t len, uint64_t guest_ns);
 /* The next frame for the guest, at most `size` bytes (a longer one is lost). Its length; 0: none waits. */
-size_t netdev_receive(struct netdev *n, void *frame, size_t size);
+size_t netdev_receive(struct netdev *n, void *frame, size_t size, uint64_t *due_ns);
+
+/* Does each frame have its time on the guest's clock? Then netdev_receive() says in *due_ns when it is to come (never 0); else
+ * it does not touch it. */
+bool netdev_is_timed(const struct netdev *n);
+/* So many frames have been given to the guest already, in the history that goes on now. For timed ones. */
+void netdev_rewind(struct netdev *n, uint64_t frames);
 
 /* Before a wait: descriptors to look at, and how long at most. After it, with the same poller: move frames. */
 void netdev_poll(struct netdev *n, struct poller *p, uint64_t *timeout_ns);

@@ -272,9 +272,9 @@ static size_t env_sound(void *ctx, struct device *dev, uint64_t at, uint32_t rat
 
 /* ---- output ---- */
 
-static void env_output(void *ctx, struct device *dev, const void *buf, size_t len)
+/* Something goes out, or is to be told, here. Is it the first time in history? */
+static bool first_time(struct timeline *tl)
 {
-    struct timeline *tl = ctx;
     icount_t here = machine_position(tl->m);
 
     if (tl->reader.now_position != here) {
@@ -283,12 +283,27 @@ static void env_output(void *ctx, struct device *dev, const void *buf, size_t le
     }
     tl->reader.now_calls++;
     if (here < tl->reader.out_position || (here == tl->reader.out_position && tl->reader.now_calls <= tl->reader.out_calls))
-        return;
+        return false;
     tl->reader.out_position = here;
     tl->reader.out_calls = tl->reader.now_calls;
+    return true;
+}
+
+static void env_output(void *ctx, struct device *dev, const void *buf, size_t len)
+{
+    struct timeline *tl = ctx;
+
     /* A recording's output up to its end was heard when it was made, but not here. */
-    if (tl->host.output)
+    if (first_time(tl) && tl->host.output)
         tl->host.output(tl->host.ctx, dev, buf, len);
+}
+
+static void env_arrived(void *ctx, struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped)
+{
+    struct timeline *tl = ctx;
+
+    if (first_time(tl) && tl->host.arrived)
+        tl->host.arrived(tl->host.ctx, dev, frame, len, number, dropped);
 }
 
 /* ---- events ---- */
@@ -378,7 +393,7 @@ void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const 
 
 /* ---- input ---- */
 
-void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
+static void queue_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole, vtime_t due)
 {
     struct input_queue *q = &tl->reader.inputs[dev->index];
     struct input *in;
@@ -386,7 +401,7 @@ void timeline_input(struct timeline *tl, struct device *dev, const void *data, s
     if (!len)
         return;
     in = xmalloc(sizeof(*in) + len);
-    *in = (struct input){.len = len, .whole = whole};
+    *in = (struct input){.len = len, .whole = whole, .due = due};
     memcpy(in->data, data, len);
     if (q->last)
         q->last->next = in;
@@ -394,6 +409,38 @@ void timeline_input(struct timeline *tl, struct device *dev, const void *data, s
         q->first = in;
     q->last = in;
     q->bytes += len;
+}
+
+void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
+{
+    queue_input(tl, dev, data, len, whole, 0);
+}
+
+void timeline_input_at(struct timeline *tl, struct device *dev, const void *data, size_t len, vtime_t due)
+{
+    queue_input(tl, dev, data, len, true, due);
+}
+
+vtime_t env_input_due(const struct timeline *tl)
+{
+    vtime_t first = VTIME_NEVER;
+
+    for (unsigned i = 0; i < tl->m->ndevices; i++) {
+        const struct input *in = tl->reader.inputs[i].first;
+
+        if (in && in->due && in->due < first)
+            first = in->due;
+    }
+    return first;
+}
+
+uint64_t timeline_inputs_waiting(const struct timeline *tl, const struct device *dev)
+{
+    uint64_t n = 0;
+
+    for (const struct input *in = tl->reader.inputs[dev->index].first; in; in = in->next)
+        n++;
+    return n;
 }
 
 size_t timeline_input_pending(const struct timeline *tl, const struct device *dev)
@@ -413,10 +460,15 @@ static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
 
     if (!in)
         return false;
+    if (in->due > when)
+        return false;
     room = dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
     n = in->len - in->done;
-    if (in->whole && n > room)
+    if (in->whole && n > room) {
+        if (in->due)
+            in->due = when - when % TIMELINE_RETRY_NS + TIMELINE_RETRY_NS;
         return false;
+    }
     if (!in->whole)
         n = n > room ? room : n > INPUT_MAX ? INPUT_MAX : n;
     if (!n)
@@ -466,6 +518,7 @@ void env_init(struct timeline *tl)
         .sound = env_sound,
         .image_read = clusters_read,
         .output = env_output,
+        .arrived = env_arrived,
         .peek_event = env_peek_event,
         .take_event = env_take_event,
     };

@@ -162,6 +162,7 @@ static void tell_hit(struct timeline *tl, const struct found *f, enum direction 
     stop->nothers = f->nothers;
     memcpy(stop->others, f->others, sizeof(stop->others));
     stop->writer = f->hit.writer;
+    stop->position = f->hit.position;
 }
 
 /* End of an operation that went forward. */

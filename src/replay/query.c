@@ -360,6 +360,24 @@ static bool concerns(const struct query *q, const struct footprint *f)
     return false;
 }
 
+/* Nothing is noted between two checkpoints: what counts it stands still. */
+static bool is_quiet(const struct crew *k, const struct checkpoint *from, const struct checkpoint *to)
+{
+    const struct query *q = k->q;
+    uint8_t before[QUERY_COUNTER_BYTES], after[QUERY_COUNTER_BYTES];
+
+    for (unsigned i = 0; to && i < q->ncounters; i++) {
+        const struct component *c = q->counters[i];
+
+        CHECK(c->size <= QUERY_COUNTER_BYTES);
+        checkpoint_read_arena(k->leader->store, from, c->offset, before, c->size);
+        checkpoint_read_arena(k->leader->store, to, c->offset, after, c->size);
+        if (memcmp(before, after, c->size) != 0)
+            return false;
+    }
+    return to && q->ncounters;
+}
+
 static void add_job(struct crew *k, icount_t from, icount_t to)
 {
     struct job *last = k->njobs ? &k->jobs[k->njobs - 1] : NULL;
@@ -384,7 +402,7 @@ static void plan(struct crew *k, struct query_result *result)
 
         next = checkpoint_next(store, c);
         to = next && next->position < result->to ? next->position : result->to;
-        if (concerns(q, checkpoint_footprint(c))) {
+        if (concerns(q, checkpoint_footprint(c)) && !is_quiet(k, c, next)) {
             add_job(k, from, to);
             result->run++;
         } else {

@@ -15,6 +15,9 @@
 #include "base/error.h"
 #include "replay/timeline.h"
 
+/* Most bytes of one of query.counters. */
+#define QUERY_COUNTER_BYTES 256u
+
 struct query {
     /* Steps from these positions on, before that one; what lies outside of history is left out. */
     icount_t from, to;
@@ -25,6 +28,10 @@ struct query {
     const struct trap *traps;
     unsigned ntraps;
     unsigned notes;
+    /* Components of the state that change whenever something is noted, and never come to be again what they were: a
+     * segment at whose ends they are the same is not run. None: all are, for what is noted. */
+    const struct component *const *counters;
+    unsigned ncounters;
     /* Or: the instructions that are run are added to it, as machine.coverage has them; nothing else is asked. */
     struct page_set *coverage;
     size_t record_bytes;      /* of what is kept of a hit */

@@ -82,13 +82,13 @@ static void warp(struct timeline *tl, vtime_t to)
  * wait for that, for input, or for the user. */
 static enum run_end wait_live(struct timeline *tl, vtime_t wake)
 {
-    vtime_t now = machine_now(tl->m);
+    vtime_t now = machine_now(tl->m), due = env_input_due(tl), until = due < wake ? due : wake;
     uint64_t left = UINT64_MAX, gone = 0, passed;
 
     if (tl->cfg.sleep) {
         gone = slept_so_far(tl);
-        if (wake != VTIME_NEVER)
-            left = wake - now > gone ? wake - now - gone : 0;
+        if (until != VTIME_NEVER)
+            left = until > now && until - now > gone ? until - now - gone : 0;
     }
     /* What waited for room may have got it just before the guest went to sleep. */
     if (left && env_feed_input(tl, now + gone))
@@ -100,7 +100,9 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
     if (tl->cfg.sleep) {
         gone += passed;
         tl->pace.slept_ns = gone;
-        if (wake != VTIME_NEVER && gone >= wake - now) {
+        if (due < wake && due > now && gone >= due - now) {
+            gone = due - now; /* then, however long the host has slept */
+        } else if (wake != VTIME_NEVER && gone >= wake - now) {
             warp(tl, wake);
             return RUN_LIMIT;
         }
@@ -113,6 +115,7 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
 static enum run_end idle(struct timeline *tl, vtime_t wake)
 {
     const struct event *e = env_event_here(tl);
+    vtime_t due = env_input_due(tl);
 
     /* What the log holds for this position has been lived. */
     if (e && e->vtime <= wake) {
@@ -125,6 +128,11 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
             return RUN_DIVERGED;
         }
         warp(tl, wake);
+        return RUN_LIMIT;
+    }
+    /* Without sleeping: what comes at a time ends the sleep then, if it comes before the deadline. */
+    if (!tl->cfg.sleep && tl->outside && due != VTIME_NEVER && due < wake) {
+        env_feed_input(tl, due > env_edge_now(tl) ? due : env_edge_now(tl));
         return RUN_LIMIT;
     }
     /* Time that was lived before, and time that need not be lived. */
@@ -167,6 +175,15 @@ static bool step_is_done(const struct timeline *tl, const struct step *step)
            !env_step_event_at(tl, tl->m->st->position);
 }
 
+/* At the live edge: at most to where input comes that waits for its time. */
+static icount_t limit_of_input(const struct timeline *tl, icount_t limit)
+{
+    vtime_t due = env_input_due(tl), now = machine_now(tl->m);
+    icount_t steps = due <= now ? 1 : (icount_t)((due - now - 1) >> tl->m->icount_shift) + 1;
+
+    return due != VTIME_NEVER && steps < limit - tl->m->st->position ? tl->m->st->position + steps : limit;
+}
+
 static icount_t slice_limit(const struct timeline *tl, icount_t until)
 {
     icount_t p = tl->m->st->position;
@@ -174,6 +191,8 @@ static icount_t slice_limit(const struct timeline *tl, icount_t until)
 
     if (limit - p > tl->pace.slice_steps)
         limit = p + tl->pace.slice_steps;
+    if (p >= tl->edge && tl->outside)
+        limit = limit_of_input(tl, limit);
     /* Stop where history ends, and where a checkpoint lies on the way. */
     if (p < tl->edge && limit > tl->edge)
         limit = tl->edge;

@@ -51,6 +51,8 @@ struct timeline_host {
     int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
     /* The guest sent bytes; called once for each byte of history. */
     void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
+    /* A network card was given a frame, as machine_env.arrived() has it; the same. May be NULL. */
+    void (*arrived)(void *ctx, struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
     /* Called every few ms while running, in either direction: look for host input
      * (timeline_input() may be called from here) and say whether the user wants
      * the run to be interrupted. */
@@ -109,6 +111,7 @@ struct timeline_stop {
         unsigned point;
         uint64_t address;
     } others[TIMELINE_MAX_OTHERS];
+    icount_t position;  /* WATCHPOINT: where the step that touches it begins */
     const char *writer; /* WATCHPOINT: who touched it, if it was not an instruction; NULL: that */
 };
 
@@ -239,8 +242,14 @@ int timeline_change_medium(struct timeline *tl, const struct drive *d, const str
  * machine runs at the live edge. With `whole` the bytes are one message that
  * must not be split (a key, a packet). */
 void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole);
+/* The same, whole, but not before the guest's clock shows `due`: exactly then, if the device has room, else at the first
+ * whole number of TIMELINE_RETRY_NS after it at which it has. So when it comes is a function of history. */
+#define TIMELINE_RETRY_NS 1000000u
+void timeline_input_at(struct timeline *tl, struct device *dev, const void *data, size_t len, vtime_t due);
 /* Bytes that wait for that device: back-pressure for whoever feeds it. */
 size_t timeline_input_pending(const struct timeline *tl, const struct device *dev);
+/* How many inputs they are. */
+uint64_t timeline_inputs_waiting(const struct timeline *tl, const struct device *dev);
 
 /* Branches: other histories. One leaves its parent at a position, its *fork*: what lies before is the parent's history and
  * its own, shared; from there on it has a log, states and an edge of its own, and its parent's are what they were. All that

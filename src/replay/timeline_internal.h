@@ -28,6 +28,7 @@ struct input {
     size_t len;      /* bytes at data + done still to be delivered: len - done */
     size_t done;
     bool whole;      /* one message: all or nothing */
+    vtime_t due;     /* not before; 0: whenever */
     uint8_t data[];
 };
 
@@ -283,6 +284,8 @@ void env_seek(struct timeline *tl);
 const struct event *env_event_here(struct timeline *tl);
 /* Move queued input that has room into the log, bound to here and to `when`. True: some. */
 bool env_feed_input(struct timeline *tl, vtime_t when);
+/* When the first input is due that waits for its time (timeline_input_at()); VTIME_NEVER: none. */
+vtime_t env_input_due(const struct timeline *tl);
 /* Record an event that is a step of its own, bound to here and now (the live edge). */
 void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len);
 /* Is the step from `position` an event? */

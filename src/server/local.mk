@@ -9,8 +9,11 @@ libserver_a_SOURCES = \
 	src/server/drives.c src/server/drives.h \
 	src/server/option_drives.c src/server/option_drives.h \
 	src/server/option_net.c src/server/option_net.h \
+	src/server/net_dump.c src/server/net_dump.h \
 	src/server/server_net.c \
 	src/server/server_sound.c \
+	src/server/server_resets.c \
+	src/server/server_wire.c \
 	src/server/options.c src/server/options.h \
 	src/server/picture.c src/server/picture.h \
 	src/server/recordings.c src/server/recordings.h src/server/recordings_info.c \

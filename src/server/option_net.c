@@ -10,6 +10,7 @@
 
 #include "base/option_list.h"
 #include "host/netdev.h"
+#include "net_dump.h"
 #include "vm/dev/parts.h"
 
 /* The card that --nic plugs in if none is named. */
@@ -130,8 +131,21 @@ int option_nic_take(struct option_net *o, struct option_drives *devices, const c
     return r;
 }
 
+int option_dump_take(struct option_net *o, const char *arg, struct option_list *l, struct error *err)
+{
+    int r = net_dump_check(l, err);
+
+    if (r == 0 && o->ndumps == OPTIONS_MAX_DUMPS)
+        r = error_set(err, -EINVAL, "--object filter-dump: at most %d", OPTIONS_MAX_DUMPS);
+    if (r == 0)
+        o->dumps[o->ndumps++] = xstrdup(arg);
+    return r;
+}
+
 void option_net_finish(struct option_net *o)
 {
+    while (o->ndumps)
+        free(o->dumps[--o->ndumps]);
     while (o->count)
         free(o->netdevs[--o->count]);
     while (o->ndevices)

@@ -420,10 +420,14 @@ TAKER(take_object)
     int r = option_list_parse(&l, "--object", arg, "qom-type", NULL, err);
     const char *type = r == 0 ? option_list_get(&l, "qom-type") : NULL;
 
-    (void)o;
     (void)row;
+    if (type && !strcmp(type, "filter-dump")) {
+        r = option_dump_take(&o->net, arg, &l, err);
+        option_list_finish(&l);
+        return r;
+    }
     if (r == 0 && (!type || (strcmp(type, "rng-random") && strcmp(type, "rng-builtin"))))
-        r = error_set(err, -EINVAL, "--object %s: there are rng-random and rng-builtin", type ? type : arg);
+        r = error_set(err, -EINVAL, "--object %s: there are rng-random, rng-builtin and filter-dump", type ? type : arg);
     if (r == 0)
         r = option_list_check(&l, keys, err);
     if (r == 0 && !option_list_get(&l, "id"))
@@ -779,7 +783,8 @@ const struct option_row option_table[] = {
     {"seed", NULL, "N", SECTION_GUEST, 0, take_seed, 0,
      "the guest's entropy is drawn from this number, the same each time, not from the host"},
     {"name", NULL, "NAME", SECTION_GUEST, 0, take_nothing, 0, NULL},
-    {"object", NULL, "rng-random,id=ID", SECTION_GUEST, 0, take_object, 0, NULL},
+    {"object", NULL, "filter-dump,id=ID,netdev=ID,file=FILE[,maxlen=BYTES]", SECTION_GUEST, 0, take_object, 0,
+     "write what goes over a network to a capture: pcapng, with positions, if the file's name ends so, else pcap"},
     {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,
      "pc: I/O ports through which the guest ends itself (default 0xf4,0x501), or none"},
     {"no-reboot", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(no_reboot), "a guest's reset is its end"},

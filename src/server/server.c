@@ -521,7 +521,9 @@ static void watch_text(const struct server *s, const struct timeline_stop *stop,
     else
         buffer_printf(text, "hindcast: the watched bytes at %s0x%" PRIx64 " are %s", own ? "physical " : "", stop->address,
                       done);
-    buffer_printf(text, " by %s\n", stop->writer ? stop->writer : "an instruction");
+    buffer_printf(text, " by %s", stop->writer ? stop->writer : "an instruction");
+    server_wire_blame(s, stop->writer, stop->position, text);
+    buffer_printf(text, "\n");
 }
 
 static enum rsp_stop_reason stop_reason(const struct server *s, const struct timeline_stop *stop)
@@ -806,6 +808,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .sound = server_sound_input,
         .image_read = server_image_read,
         .output = on_output,
+        .arrived = server_net_arrived,
         .poll = on_poll,
         .wait = on_wait,
         .name_unkept = on_name_unkept,
@@ -831,6 +834,8 @@ struct server *server_create(const struct server_config *config, struct error *e
         return NULL;
     }
     server_target_init(s);
+    if (config->replay && config->continue_live)
+        server_net_reset_connections(s);
     if (config->make_machine)
         server_trace_init(s);
     if (config->gdb_stdio) {

@@ -18,6 +18,7 @@
 #include "host/files.h"
 #include "host/netdev.h"
 #include "host/stream.h"
+#include "net_dump.h"
 #include "replay/recording.h"
 #include "vm/machine.h"
 
@@ -28,6 +29,7 @@ struct server;
 #define SERVER_MAX_FLASH  2
 #define SERVER_MAX_NETDEVS 8
 #define SERVER_MAX_AUDIODEVS 8
+#define SERVER_MAX_DUMPS 16
 
 /* A flash bank's file that gets the bank's contents at the end. */
 struct server_flash {
@@ -73,6 +75,8 @@ struct server_config {
     unsigned nnetdevs;
     struct audiodev *audiodevs[SERVER_MAX_AUDIODEVS]; /* by their ids: device.backend of the sound cards; taken over */
     unsigned naudiodevs;
+    struct net_dump *dumps[SERVER_MAX_DUMPS]; /* of --object filter-dump; taken over */
+    unsigned ndumps;
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
     bool force;                /* it may replace another file */

@@ -54,6 +54,15 @@ struct server_port_ops {
 /* The debugger that does not read its console gets no more than this. */
 #define SERVER_CONSOLE_BACKLOG ((size_t)1 << 22)
 
+/* A network, seen from here. */
+struct server_net {
+    struct device *card;         /* NULL: nobody is connected to it */
+    uint64_t arrived;            /* frames that have come to the card, live */
+    uint64_t resets;             /* frames for it that are ours (server_resets.c) */
+    bool begun;                  /* a timed one: it is known where it is in its file, */
+    unsigned branch;             /* for this history */
+};
+
 /* The hit that the debugger was told last. */
 struct server_told {
     bool hit;                    /* the last stop was one */
@@ -108,7 +117,7 @@ struct server {
     int tablet_at[2];            /* where monitor tablet_move has put the pen */
 
     struct server_sound sounds[SERVER_MAX_AUDIODEVS]; /* of config.audiodevs (server_sound.c) */
-    struct device *cards[SERVER_MAX_NETDEVS]; /* of config.netdevs; NULL: nobody is connected to it (server_net.c) */
+    struct server_net nets[SERVER_MAX_NETDEVS]; /* of config.netdevs (server_net.c) */
 
     /* Break- and watchpoints in force. */
     struct server_point *points;
@@ -291,6 +300,15 @@ void server_net_serve(struct server *s, const struct poller *poller);
 bool server_net_take_input(struct server *s);
 /* False: the device is no card. */
 bool server_net_output(struct server *s, const struct device *dev, const void *frame, size_t len);
+/* struct timeline_host.arrived */
+void server_net_arrived(void *ctx, struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
+/* How many frames came to a card before a position of this history. */
+uint64_t server_net_arrivals(const struct server *s, const struct device *card, icount_t before);
+/* server_wire.c: the packets that came to a card in the step from `position`, in words that go on a sentence (", packet 17 of n0, ..."),
+ * if `who` (a device's name, or NULL) is a card to which some did; else nothing. */
+void server_wire_blame(const struct server *s, const char *who, icount_t position, struct buffer *text);
+/* server_resets.c: the history in use goes on live: connections that it had with a network of the past are reset. */
+void server_net_reset_connections(struct server *s);
 /* `info network`. */
 void server_net_describe(const struct server *s, struct buffer *out);
 

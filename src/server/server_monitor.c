@@ -360,9 +360,11 @@ static int tell_last_write(struct rsp_monitor_call *call, const struct timeline_
         return 0;
     }
     if (stop.writer)
-        buffer_printf(call->out, "last written by %s, position %" PRIu64 "\n", stop.writer, there);
+        buffer_printf(call->out, "last written by %s, position %" PRIu64, stop.writer, there);
     else
-        buffer_printf(call->out, "last written by the instruction at 0x%" PRIx64 ", position %" PRIu64 "\n", pc, there);
+        buffer_printf(call->out, "last written by the instruction at 0x%" PRIx64 ", position %" PRIu64, pc, there);
+    server_wire_blame(s, stop.writer, there, call->out);
+    buffer_append_byte(call->out, '\n');
     return arm(call, there, ", before that write", err);
 }
 
@@ -1103,6 +1105,9 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      "after tstart, they find what there is in a stretch of history: all of it, if nothing else is said. For the\n"
      "experiments to come, too, until trace-history off.",
      server_trace_history},
+    {"packets", "[NETDEV...]", "[NETDEV] [WORDS]: what went over the networks, packet by packet, and what became of it", query_packets},
+    {"packet", "[NETDEV...]", "[NETDEV] N: the bytes of the N-th packet that came to a card", query_packet},
+    {"pcap", "FILE...", "FILE [FROM TO] [force]: what went over the networks between two positions, as pcapng", query_pcap},
     {"coverage", "FROM...", "FROM TO [FILE]: addresses of the instructions that ran; the file is of drcov's format", query_coverage},
     {"diff", "POS1...", "POS1 POS2: registers, components and memory that differ", query_diff},
     {"find", "BYTES...", "when these bytes (hexadecimal digits) first appeared in memory", query_find},

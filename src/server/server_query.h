@@ -70,7 +70,7 @@ struct place {
 int place_find(struct place *p, const struct asked *a, const char *word, uint64_t len, unsigned kinds, struct error *err);
 void place_done(struct place *p);
 
-/* server_query.c, server_calls.c, server_history.c: the handlers. */
+/* server_query.c, server_calls.c, server_history.c, server_wire.c: the handlers. */
 int query_writes(struct rsp_monitor_call *call, struct error *err);
 int query_reads(struct rsp_monitor_call *call, struct error *err);
 int query_accesses(struct rsp_monitor_call *call, struct error *err);
@@ -82,6 +82,9 @@ int query_when_value(struct rsp_monitor_call *call, struct error *err);
 int query_calls(struct rsp_monitor_call *call, struct error *err);
 int query_syscalls(struct rsp_monitor_call *call, struct error *err);
 int query_trace(struct rsp_monitor_call *call, struct error *err);
+int query_packets(struct rsp_monitor_call *call, struct error *err);
+int query_packet(struct rsp_monitor_call *call, struct error *err);
+int query_pcap(struct rsp_monitor_call *call, struct error *err);
 int query_coverage(struct rsp_monitor_call *call, struct error *err);
 int query_diff(struct rsp_monitor_call *call, struct error *err);
 int query_branch_diff(struct rsp_monitor_call *call, struct error *err);

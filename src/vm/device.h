@@ -80,6 +80,9 @@ struct device {
     char name[30];        /* e.g. "uart0" */
     char backend[32];     /* the user's name for what it is connected to on the host; "": nothing */
     enum device_backend backend_kind;
+    /* Who hears of what came in (its input(), afterwards): a network card's wire (vm/dev/nic.c). NULL: nobody. */
+    struct device *listener;
+    const char *refused;  /* why what came in last was not taken, as input() has said; NULL: it was. Not state */
 };
 
 /* An interrupt (or any one-bit) line from a device to whoever listens. Levels

@@ -418,6 +418,14 @@ void machine_output(struct device *dev, const void *buf, size_t len)
         env->output(env->ctx, dev, buf, len);
 }
 
+void machine_arrived(struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped)
+{
+    const struct machine_env *env = dev->machine->env;
+
+    if (env && env->arrived)
+        env->arrived(env->ctx, dev, frame, len, number, dropped);
+}
+
 /* ---- who acts ---- */
 
 uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -529,8 +537,12 @@ static void apply_event(struct machine *m, const struct event *e)
     case EVENT_INPUT:
         dev = e->source < m->ndevices ? m->devices[e->source] : NULL;
         m->acting = dev ? dev->name : NULL;
-        if (dev && dev->ops->input)
+        if (dev && dev->ops->input) {
+            dev->refused = NULL;
             dev->ops->input(dev, e);
+            if (dev->listener)
+                dev->listener->ops->input(dev->listener, e);
+        }
         break;
     case EVENT_WRITE_MEMORY:
         m->acting = "the debugger";

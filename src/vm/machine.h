@@ -86,6 +86,8 @@ struct machine_env {
     /* The guest sent bytes out of a device. Called on every run over the
      * position: silence while history is re-run is the implementer's business. */
     void (*output)(void *ctx, struct device *, const void *buf, size_t len);
+    /* A frame has come to a network card, its number-th: it was taken, or `dropped` says why not. Called as output() is. May be NULL. */
+    void (*arrived)(void *ctx, struct device *, const void *frame, size_t len, uint64_t number, const char *dropped);
     /* The next event that is bound to a position >= the current one and was not
      * yet applied, or NULL. Answers to pulled values are never among them. The
      * machine calls it between steps only. */
@@ -264,6 +266,8 @@ void machine_entropy(struct machine *m, void *buf, size_t len);
 void machine_file_call(struct machine *m, const struct file_request *request, struct file_answer *answer);
 size_t machine_sound(struct device *dev, uint64_t at, uint32_t rate, int32_t *samples, size_t n);
 void machine_output(struct device *dev, const void *buf, size_t len);
+/* For network cards: env.arrived(). */
+void machine_arrived(struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
 
 /* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is
  * not. For states that come from files. */

@@ -217,6 +217,14 @@ void traps_touch(struct machine *m, unsigned kind, const struct page_space *s, u
     }
 }
 
+/* Of the step in progress. In a block of several instructions, it is the last. */
+static icount_t position_of_note(const struct machine *m)
+{
+    const struct cpu *cpu = m->runner;
+
+    return cpu && cpu->running ? cpu->limit - cpu->budget - 1 : m->st->position;
+}
+
 void traps_add_note(struct machine *m, const struct trap_hit *note)
 {
     const struct cpu *cpu = m->runner;
@@ -227,7 +235,26 @@ void traps_add_note(struct machine *m, const struct trap_hit *note)
     hit = add_pending(m, note);
     hit->cpu = cpu ? cpu->index : 0;
     hit->pc = pc_of_step(m);
-    hit->position = cpu && cpu->running ? cpu->limit - cpu->budget - 1 : m->st->position;
+    hit->position = position_of_note(m);
+}
+
+void traps_note_frame(struct machine *m, unsigned kind, const struct device *card, uint64_t number, const char *dropped,
+                      const uint8_t *frame, size_t len)
+{
+    struct traps *t = m->traps;
+    const struct cpu *cpu = m->runner;
+    struct trap_hit hit = {
+        .kind = kind, .device = card, .number = number, .writer = dropped, .len = len, .pc = pc_of_step(m),
+        .cpu = cpu ? cpu->index : 0, .position = position_of_note(m), .value = machine_now(m),
+    };
+
+    if (!(t->notes & kind) || !t->hit)
+        return;
+    for (; hit.address < len; hit.address += hit.nbytes) {
+        hit.bytes = frame + hit.address;
+        hit.nbytes = len - hit.address < TRAP_FRAME_PIECE ? (uint32_t)(len - hit.address) : TRAP_FRAME_PIECE;
+        t->hit(t->ctx, &hit);
+    }
 }
 
 void traps_report_pending(struct machine *m)

@@ -37,7 +37,16 @@ enum trap_kind {
     TRAP_MODE      = 0x80, /* the new mode, the old one: as cpu_ops.mode_name() takes them */
     TRAP_IO_READ   = 0x100, /* 0: a port, 1: memory; the value. `address`, `len`: where; `writer`: the device's name */
     TRAP_IO_WRITE  = 0x200, /* the same */
+    /* Frames of a network card, noted at once, wherever in the step that is: the callback may look at the hit only, and
+     * what it answers is ignored. Whose they are: `device`; the frame's number among those that came to it, or that it
+     * sent; virtual time. `len`: bytes of the frame; a piece of it at `bytes`, from `address` on; `writer`: why it was
+     * dropped, NULL: it was not. */
+    TRAP_FRAME_IN  = 0x400,
+    TRAP_FRAME_OUT = 0x800,
 };
+
+/* Most bytes of a frame in one note: longer ones are several, in order. */
+#define TRAP_FRAME_PIECE 1536u
 
 /* By what instruction a system call was made. */
 enum trap_syscall { TRAP_INT, TRAP_SYSENTER, TRAP_SYSCALL_INSN, TRAP_SVC };
@@ -53,6 +62,7 @@ struct trap {
     bool loads;       /* of a storage trap for reading: CPUs that load count, not devices alone */
 };
 
+struct device;
 struct trap_hit {
     unsigned kind;     /* the one TRAP_* that hit */
     unsigned cpu;      /* whose step it is; one that is nobody's (a debugger's write, a reset) counts as the first one's */
@@ -66,6 +76,9 @@ struct trap_hit {
     uint64_t pc;       /* the instruction whose step it is, as traps have addresses (an entry: the one that did not
                         * come to be made); 0 where nobody knows */
     uint64_t number, value; /* of notes: see enum trap_kind */
+    const struct device *device;
+    const uint8_t *bytes;   /* of frames, and how many; good during the callback */
+    uint32_t nbytes;
     uint8_t before[TRAP_BYTES]; /* accesses: the first `len` bytes (at most so many) from `address` on, before them */
 };
 
@@ -117,6 +130,9 @@ bool traps_overlap_loads(const struct traps *t, uint32_t page, unsigned offset, 
 /* For CPUs and devices: this happens in the step in progress. `kind`, `number`, `value`, `address`, `len`, `writer` are
  * told; costs nothing unless it is asked for. In a block of several instructions, it is the last. */
 void traps_add_note(struct machine *m, const struct trap_hit *note);
+/* A frame came to a network card, was taken or `dropped` (why), or was sent. */
+void traps_note_frame(struct machine *m, unsigned kind, const struct device *card, uint64_t number, const char *dropped,
+                      const uint8_t *frame, size_t len);
 /* For the machine: report what the steps that are done have touched; forget what is not of the step from here. */
 void traps_report_pending(struct machine *m);
 void traps_forget_pending(struct machine *m);

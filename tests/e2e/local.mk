@@ -5,6 +5,7 @@ E2E_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb.py tests/e2e/test_gdb_aarc
 	tests/e2e/test_queries.py \
 	tests/e2e/test_reverse.py tests/e2e/test_corpus.py tests/e2e/test_dap.py tests/e2e/test_drives.py
 E2E_TESTS += tests/e2e/test_dma.py
+E2E_TESTS += tests/e2e/test_network.py
 E2E_TESTS += tests/e2e/test_gdb_helper.py
 E2E_TESTS += tests/e2e/test_gdb_arch.py
 E2E_TESTS += tests/e2e/test_ports.py
@@ -20,12 +21,12 @@ E2E_TESTS += tests/e2e/test_astray.py
 E2E_TESTS += tests/e2e/test_branches.py
 E2E_TESTS += tests/e2e/test_usb.py
 EXTRA_DIST += tests/e2e/litmus/litmus.c tests/e2e/litmus/virt.S
-EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S
+EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/capture.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S
 EXTRA_DIST += tests/guests/test_detection.py
 EXTRA_DIST += tests/guests/test_branches_i386.py
 EXTRA_DIST += tests/guests/test_disk_arm64.py
 EXTRA_DIST += tests/guests/fetch-debian tests/guests/make-initramfs tests/guests/test_debian_i386.py tests/guests/test_debian_amd64.py tests/guests/test_disk_i386.py tests/guests/test_debian_arm64.py tests/guests/test_debian_record.py tests/guests/test_kernels.py tests/guests/test_smp.py tests/guests/test_usb.py
-EXTRA_DIST += tests/guests/test_virtio_i386.py
+EXTRA_DIST += tests/guests/test_virtio_i386.py tests/guests/test_net_i386.py
 EXTRA_DIST += tests/guests/firmware_guest.py tests/guests/test_firmware_record.py tests/guests/test_uboot_arm64.py tests/guests/test_edk2_arm64.py tests/guests/test_boot_disks.py tests/guests/boot_media.py tests/guests/boot/hello.S tests/guests/boot/sector.S tests/guests/test_xen_arm64.py
 EXTRA_DIST += tests/guests/test_perf_arm64.py tests/guests/perf/events.c
 EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests/kvm/nested.h tests/guests/kvm/nested.ld \

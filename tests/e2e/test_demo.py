@@ -6,6 +6,7 @@ import sys
 import harness
 from harness import BUILD, HINDCAST, SOURCE, STORE, check, contains, patience
 
+RECORDS = os.path.join(BUILD, "examples", "long-record", "i386", "records.elf")
 NOTES = os.path.join(BUILD, "examples", "lost-block", "i386", "notes.elf")
 
 
@@ -49,6 +50,12 @@ def claim_the_demo_of_a_wrong_block_goes_from_memory_to_the_disk_and_back():
     for guest in NOTES, on_virt(NOTES):
         if guest:
             contains(demo("lost-block", guest), r"notes: 50 pages, audit passed")
+
+
+def claim_the_demo_of_a_packet_goes_from_the_spoilt_record_to_the_wire():
+    for guest in RECORDS, on_virt(RECORDS):
+        if guest:
+            contains(demo("long-record", guest), r"records: 16 stored, audit passed")
 
 
 if __name__ == "__main__":

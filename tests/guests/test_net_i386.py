@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A Debian kernel with a network card.
 
-    test_net_i386.py HINDCAST [CARD...]
+    test_net_i386.py HINDCAST [--long] [CARD...]
 
-The guest gets its address by DHCP, fetches a file from a server here, and is reached from here through a forwarded port, all by
-libslirp; the recording replays without any network, from every checkpoint, to the same states.
+The guest gets its address by DHCP, fetches a file (10 MB; --long: 100 MB) from a server here, and is reached from here through
+a forwarded port, all by libslirp. What went over the wire is the same packets, from live, from the past, as filter-dump wrote
+it, and from the recording, which replays without any network, from every checkpoint, to the same states and the same console.
 
 Exit status 77: the packages cannot be fetched here, or this hindcast has no --netdev user.
 """
@@ -22,6 +23,7 @@ import threading
 import time
 
 import test_debian_i386
+import capture
 from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE, find_modules, needs
 
@@ -124,27 +126,65 @@ def use_the_network(guest, http_port, md5, forwarded):
     guest.rsp.wait()
 
 
-def go_back(guest):
+def captured(guest, path, words=""):
+    """What `monitor pcap` writes."""
+    text = guest.rsp.monitor("pcap %s %s" % (path, words))
+    check("pcap writes a capture", re.search(r"\d+ packets, from position", text), text)
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def counted(text):
+    """Of `info network`: came, delivered, dropped, sent; came here, accepted, refused, wait, went out."""
+    return [int(n) for n in re.findall(r"(\d+) (?:frames|delivered|dropped|were|refused|of those|went)|sent (\d+)", text) for n in n if n]
+
+
+def go_back(guest, tmp):
     edge, hash_at_edge = guest.rsp.position(), guest.rsp.monitor("info hash")
     text = guest.rsp.monitor("info network")
-    check("frames went both ways, none was lost", re.search(r" [1-9]\d* frames to the guest, [1-9]\d* from it, 0 lost", text), text)
+    came, delivered, dropped, sent, here, accepted, refused, wait, out = counted(text)
+    check("frames went both ways, and what was accepted came to the card",
+          came and sent and came == accepted == here == delivered + dropped and refused == wait == 0 and sent == out, text)
+    packets = captured(guest, os.path.join(tmp, "edge.pcapng"))
     guest.rsp.monitor("seek %d" % (edge // 2))
     guest.rsp.ask("c")
+    check("from the past the wire looks the same", captured(guest, os.path.join(tmp, "past.pcapng")) == packets)
+    check("the counters are those of the position", counted(guest.rsp.monitor("info network"))[0] <= came)
     guest.rsp.monitor("seek %d" % edge)
     guest.rsp.ask("c")
     check("from the past the same frames lead to the same state", guest.rsp.monitor("info hash") == hash_at_edge)
     check("and nothing was sent again", guest.rsp.monitor("info network") == text)
+    read = capture.read(os.path.join(tmp, "edge.pcapng"))
+    check("the capture has all of them", len(read) == came + sent, (len(read), came, sent))
+    check("in order, and numbered", [p.time for p in read] == sorted(p.time for p in read) and
+          [int(re.search(r"number=(\d+)", p.comment).group(1)) for p in read if p.direction == "in"] == list(range(1, came + 1)))
+    check("filter-dump wrote the same", capture.read(os.path.join(tmp, "dump.pcapng")) == read)
+    return packets, guest.rsp.position(), hash_at_edge
 
 
-def through(tmp, program, root, version, card):
+def elsewhere(tmp, program, recording, packets, edge, hash_at_edge, console):
+    """The recording, without any network."""
+    guest = Guest.__new__(Guest)
+    guest.start([program, "--replay", recording])
+    check("a recording has the same packets", captured(guest, os.path.join(tmp, "replay.pcapng")) == packets)
+    guest.rsp.ask("c")
+    check("it ends where it ended", guest.rsp.position() == edge)
+    check("and the same state at its end", guest.rsp.monitor("info hash") == hash_at_edge)
+    guest.close()
+    check("and the same console", guest.console == console, (guest.console[-200:], console[-200:]))
+
+
+def through(tmp, program, root, version, card, size):
     initrd, recording, forwarded = make_initrd(tmp, root, version, CARDS[card]), os.path.join(tmp, "r.hcrec"), free_port()
-    port, md5 = serve(4000000)
+    port, md5 = serve(size)
     guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
                   ["--icount", "shift=0,sleep=on", "--record", recording, "--embed", "--checkpoints-in-file", "every=1500000000",
+                   "--object", "filter-dump,id=f0,netdev=nic0,file=" + os.path.join(tmp, "dump.pcapng"),
                    "--nic", "user,model=%s,hostfwd=tcp::%d-:23" % (card, forwarded)])
     use_the_network(guest, port, md5, forwarded)
-    go_back(guest)
+    packets, edge, hash_at_edge = go_back(guest, tmp)
     guest.close()
+    elsewhere(tmp, program, recording, packets, edge, hash_at_edge, guest.console)
     done = subprocess.run([program, "verify", "--from", "checkpoints", recording], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     check("the recording replays without a network, from every checkpoint", done.returncode == 0, done.stdout[-300:])
 
@@ -154,9 +194,11 @@ def main():
     if "without libslirp" in subprocess.run([program, "--netdev", "user,id=n", "nothing"], stdout=subprocess.PIPE,
                                             stderr=subprocess.STDOUT, text=True).stdout:
         sys.exit(77)
-    for name in sys.argv[2:] or CARDS:
+    words = sys.argv[2:]
+    size = 100000000 if "--long" in words else 10000000
+    for name in [w for w in words if w != "--long"] or CARDS:
         with tempfile.TemporaryDirectory() as tmp:
-            through(tmp, program, root, version, name)
+            through(tmp, program, root, version, name, size)
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
     sys.exit(1 if test_debian_i386.failed else 0)
 

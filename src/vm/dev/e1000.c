@@ -396,8 +396,8 @@ static uint16_t packet_checksum(const struct e1000 *e, const uint8_t *bytes, siz
     return (uint16_t)(start < len ? nic_sum(bytes + start, len - start, 0) : 0);
 }
 
-/* `bytes`, frame check sequence and all, into the ring: there is room. */
-static void store_frame(struct e1000 *e, const uint8_t *bytes, size_t len, uint8_t status, uint16_t tag)
+/* `bytes`, frame check sequence and all, into the ring: there is room. False: the ring is not in memory. */
+static bool store_frame(struct e1000 *e, const uint8_t *bytes, size_t len, uint8_t status, uint16_t tag)
 {
     struct ring r = ring_of(e, RDBAL);
     uint16_t checksum = packet_checksum(e, bytes, len);
@@ -409,7 +409,7 @@ static void store_frame(struct e1000 *e, const uint8_t *bytes, size_t len, uint8
         uint8_t d[DESC_BYTES];
 
         if (!pci_dma_read(&e->pci, at, d, sizeof(d)))
-            return;
+            return false;
         pci_dma_write(&e->pci, get_le64(d), bytes + done, n);
         done += n;
         put_le16(d + 8, (uint16_t)n);
@@ -421,6 +421,7 @@ static void store_frame(struct e1000 *e, const uint8_t *bytes, size_t len, uint8
         r.head = r.head + 1 == r.count ? 0 : r.head + 1;
     }
     *plain_of(e->st, RDH) = r.head;
+    return true;
 }
 
 static void count_received(struct e1000 *e, const uint8_t *to, size_t len)
@@ -443,15 +444,20 @@ static bool is_scarce(const struct e1000 *e)
     return fraction < 3 && ring_used(&r) <= r.count >> (fraction + 1);
 }
 
-static void receive(struct e1000 *e, const uint8_t *frame, size_t len)
+/* NULL: it is in the guest's memory; else why not. */
+static const char *receive(struct e1000 *e, const uint8_t *frame, size_t len)
 {
     uint8_t bytes[FRAME_MOST + FCS_BYTES];
     struct ring r = ring_of(e, RDBAL);
     uint8_t status = RX_IXSM;
     uint16_t tag = 0;
 
-    if (!(reg(e, RCTL) & RCTL_EN) || len < 14 || len > FRAME_MOST)
-        return;
+    bool stored;
+
+    if (!(reg(e, RCTL) & RCTL_EN))
+        return "the receiver is off";
+    if (len < 14 || len > FRAME_MOST)
+        return len < 14 ? "shorter than a header" : "longer than any buffer";
     memcpy(bytes, frame, len);
     if (len < NIC_FRAME_MIN) {
         memset(bytes + len, 0, NIC_FRAME_MIN - len);
@@ -461,15 +467,17 @@ static void receive(struct e1000 *e, const uint8_t *frame, size_t len)
     count_64(e, TORL, len + FCS_BYTES);
     if (len + FCS_BYTES > FRAME_LONG && !(reg(e, RCTL) & RCTL_LPE)) {
         count(e, ROC, 1);
-        return;
+        return "longer than the receiver takes";
     }
-    if (!address_is_wanted(e, bytes) || !vlan_is_wanted(e, bytes, len))
-        return;
+    if (!address_is_wanted(e, bytes))
+        return "not to an address that the driver asked for";
+    if (!vlan_is_wanted(e, bytes, len))
+        return "not of a VLAN that the driver asked for";
     if ((uint64_t)ring_used(&r) * buffer_size(e) < len + FCS_BYTES) {
         count(e, RNBC, 1);
         count(e, MPC, 1);
         cause(e, ICR_RXO);
-        return;
+        return "no buffer";
     }
     count_received(e, bytes, len + FCS_BYTES);
     put_le32(bytes + len, nic_check_sequence(bytes, len));
@@ -482,13 +490,18 @@ static void receive(struct e1000 *e, const uint8_t *frame, size_t len)
         memmove(bytes + 12, bytes + 16, len - 16);
         len -= 4;
     }
-    store_frame(e, bytes, len, status, tag);
+    stored = store_frame(e, bytes, len, status, tag);
     cause(e, ICR_RXT0 | (is_scarce(e) ? ICR_RXDMT0 : 0));
+    return stored ? NULL : "the ring is not in memory";
 }
 
 static void e1000_input(struct device *dev, const struct event *ev)
 {
-    receive(dev->wiring, ev->data, ev->len);
+    struct e1000 *e = dev->wiring;
+    const char *why = receive(e, ev->data, ev->len);
+
+    if (why)
+        nic_refuse(&e->nic, why);
 }
 
 static size_t e1000_room(const struct device *dev)

@@ -405,9 +405,13 @@ static void receive(struct rtl8139 *c, const uint8_t *frame, size_t len)
     struct arrival a;
     bool stored;
 
-    if (!(reg(c, CR, 1) & CR_RE) || len < 14 || !is_wanted(c, frame, &a))
+    if (!(reg(c, CR, 1) & CR_RE) || len < 14 || !is_wanted(c, frame, &a)) {
+        nic_refuse(&c->nic, !(reg(c, CR, 1) & CR_RE) ? "the receiver is off" : len < 14 ? "shorter than a header" :
+                   "not to an address that the driver asked for");
         return;
+    }
     if (len + FCS_BYTES > FRAME_MOST) {
+        nic_refuse(&c->nic, "longer than the receiver takes");
         c->st->rx_error++;
         cause(c, INT_RER);
         return;
@@ -418,6 +422,7 @@ static void receive(struct rtl8139 *c, const uint8_t *frame, size_t len)
     put_le32(bytes + HEAD_BYTES + len, nic_check_sequence(bytes + HEAD_BYTES, len));
     stored = plus_mode(c, CPCR_RX) ? store_by_descriptors(c, bytes + HEAD_BYTES, len, &a) : store_in_ring(c, bytes, len, &a);
     if (!stored) {
+        nic_refuse(&c->nic, "no buffer");
         miss(c);
         return;
     }

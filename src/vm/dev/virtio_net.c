@@ -295,19 +295,20 @@ static bool address_is_wanted(const struct net_state *s, const uint8_t *to)
     return !mode(s, RX_NOUNI) && (mode(s, RX_ALLUNI) || !memcmp(to, s->mac, NIC_ADDRESS) || in_table(&s->unicast, to));
 }
 
-static bool is_wanted(const struct virtio *v, const uint8_t *frame, size_t len)
+/* NULL: the driver wants it. */
+static const char *why_unwanted(const struct virtio *v, const uint8_t *frame, size_t len)
 {
     const struct net_state *s = of(v)->st;
 
     if (len < 14)
-        return false;
+        return "shorter than a header";
     if (virtio_has(v, F_CTRL_VLAN) && len >= 16 && get_be16(frame + 12) == 0x8100u) {
         unsigned id = get_be16(frame + 14) & 0xfffu;
 
         if (!(s->vlans[id / 32] >> id % 32 & 1u))
-            return false;
+            return "not of a VLAN that the driver asked for";
     }
-    return address_is_wanted(s, frame);
+    return address_is_wanted(s, frame) ? NULL : "not to an address that the driver asked for";
 }
 
 static void net_input(struct device *dev, const struct event *e)
@@ -316,16 +317,24 @@ static void net_input(struct device *dev, const struct event *e)
     struct virtio *v = &n->t.v;
     uint8_t header[HEADER_MOST] = {0};
     unsigned first = header_bytes(v);
+    const char *why = why_unwanted(v, e->data, e->len);
     struct virtio_chain c;
 
-    if (!is_wanted(v, e->data, e->len) || !virtio_peek(v, QUEUE_RECEIVE, &c) || c.in < first + e->len) {
+    if (!why && !virtio_peek(v, QUEUE_RECEIVE, &c))
+        why = "no buffer";
+    else if (!why && c.in < first + e->len)
+        why = "the next buffer is too short";
+    if (why) {
+        nic_refuse(&n->nic, why);
         n->st->filtered++;
         return;
     }
     if (first == HEADER_MOST)
         put_le16(header + 10, 1);
-    if (!virtio_in(v, &c, 0, header, first) || !virtio_in(v, &c, first, e->data, e->len))
+    if (!virtio_in(v, &c, 0, header, first) || !virtio_in(v, &c, first, e->data, e->len)) {
+        nic_refuse(&n->nic, "the buffer is not in memory");
         return;
+    }
     n->st->received++;
     virtio_push(v, QUEUE_RECEIVE, &c, first + e->len);
 }
