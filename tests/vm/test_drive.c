@@ -351,7 +351,8 @@ START_TEST(a_floppy_of_no_formats_size_is_the_beginning_of_a_large_one)
         ck_assert_uint_eq(drive_is_formatted(b->d), formatted);
         ck_assert_uint_eq(g.sectors, sizes[i] == 1440 << 10 ? 18 : 36);
         ck_assert_uint_eq(b->d->c.size, sizes[i] < 2880 << 10 && !formatted ? 2880 << 10 : sizes[i]);
-        ck_assert_int_eq(drive_read(b->d, b->d->c.size - 512, sector, 512, NULL), DRIVE_OK);
+        if (!formatted && sizes[i] < 2880 << 10)
+            ck_assert_int_eq(drive_read(b->d, b->d->c.size - 512, sector, 512, NULL), DRIVE_OK);
         bench_destroy(b);
     }
 }
