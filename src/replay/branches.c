@@ -337,12 +337,22 @@ static void begin_history(struct timeline *tl, struct branch *b, struct event_lo
     b->h.reader.now_position = ICOUNT_MAX;
 }
 
+static int check_fixed(const struct timeline *tl, const char *what, struct error *err)
+{
+    const char *why = tl->host.fixed ? tl->host.fixed(tl->host.ctx) : NULL;
+
+    return why ? error_set(err, -EBUSY, "one cannot %s here: %s", what, why) : 0;
+}
+
 int timeline_branch_make(struct timeline *tl, const char *name, struct error *err)
 {
     icount_t here = tl->m->st->position;
     struct branch *parent = tl->branches.now, *b;
     struct checkpoint *c;
-    int r = name ? check_name(tl, name, err) : 0;
+    int r = check_fixed(tl, "begin a branch", err);
+
+    if (r == 0 && name)
+        r = check_name(tl, name, err);
 
     if (r < 0)
         return r;
@@ -449,8 +459,10 @@ int timeline_branch_live(struct timeline *tl, struct error *err)
 
 int branches_make_way(struct timeline *tl, const char *what, struct error *err)
 {
-    if (tl->cfg.live && tl->m->st->position >= tl->edge)
-        return 0;
+    int r = check_fixed(tl, what, err);
+
+    if (r < 0 || (tl->cfg.live && tl->m->st->position >= tl->edge))
+        return r;
     return tl->cfg.branches ? timeline_branch_make(tl, NULL, err) : outside_check_edge(tl, what, err);
 }
 

@@ -231,8 +231,8 @@ void place_pass_end(struct timeline *tl)
 {
     struct checkpoint *c = checkpoint_at(tl->store, tl->placement.segment_end);
 
-    /* (Others may have placed some between: a footprint goes on only from where we stand. And they may have dropped this one:
-     * then the segment is longer than it was.) */
+    /* (Others may have placed some between: a footprint goes on only from where we stand. And while a replica stood between two
+     * of its runs, the leader may have dropped this one: then the segment is longer than it was.) */
     if (c)
         pass(tl, c);
     else

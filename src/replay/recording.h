@@ -43,8 +43,8 @@
 /* Most steps and nanoseconds: what is computed from them does not overflow. */
 #define RECORDING_POSITION_MAX (UINT64_C(1) << 62)
 #define RECORDING_MAX_IMAGES 80u
-#define RECORDING_MAX_SNAPSHOTS 10000u
-#define RECORDING_NAME_MAX 1000u
+#define RECORDING_MAX_SNAPSHOTS TIMELINE_SNAPSHOTS_MOST
+#define RECORDING_NAME_MAX TIMELINE_SNAPSHOT_NAME_MOST
 
 #define RECORDING_TYPE(a, b, c, d) \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)

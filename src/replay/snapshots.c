@@ -79,6 +79,10 @@ int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_
 
     if (!*name)
         return error_set(err, -EINVAL, "a snapshot needs a name");
+    if (strlen(name) > TIMELINE_SNAPSHOT_NAME_MOST)
+        return error_set(err, -EINVAL, "a name of %zu bytes is too long: %u", strlen(name), TIMELINE_SNAPSHOT_NAME_MOST);
+    if (tl->names.count >= TIMELINE_SNAPSHOTS_MOST && !find_snapshot(tl, name))
+        return error_set(err, -ENOSPC, "there are %u names already", TIMELINE_SNAPSHOTS_MOST);
     s = make_snapshot(tl, name);
     checkpoint_pin(tl->store, place_checkpoint(tl, CHECKPOINT_AUTO));
     s->pinned = true;

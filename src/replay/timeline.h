@@ -64,6 +64,8 @@ struct timeline_host {
     /* There was no memory left for the checkpoint of that name: it stays, and going there takes a run. NULL: nobody
      * wants to know. */
     void (*name_unkept)(void *ctx, const struct timeline_snapshot *snapshot);
+    /* Why the guest is neither to be changed nor to begin a branch just now; NULL, or nobody asked: it may. */
+    const char *(*fixed)(void *ctx);
 };
 
 struct timeline_config {
@@ -322,7 +324,9 @@ struct timeline_snapshot {
     bool pinned;       /* a checkpoint there is kept for it, as long as there is memory */
     unsigned branch;   /* id: whose position it is */
 };
-/* Name the present (replacing an older snapshot of that name). */
+#define TIMELINE_SNAPSHOT_NAME_MOST 1000u /* bytes */
+#define TIMELINE_SNAPSHOTS_MOST     10000u
+/* Name the present (replacing an older snapshot of that name). -EINVAL: it is no name; -ENOSPC: there are so many. */
 int timeline_save_snapshot(struct timeline *tl, const char *name, uint64_t made_ns, struct error *err);
 /* Name a place of history that the machine need not have come to yet (of a recording). */
 void timeline_adopt_snapshot(struct timeline *tl, const struct timeline_snapshot *snapshot);

@@ -129,8 +129,11 @@ void rsp_fail_run(struct rsp_session *s, const struct error *err);
  * command is at work; else kept until the guest runs next. */
 void rsp_console(struct rsp_session *s, const char *text, size_t len);
 
-/* What the client asked for takes long: if its packet is one of tracepoints, tell it to wait on (about once a second). */
+/* What the client asked for takes long: if its packet is a monitor command or one of tracepoints, tell it to wait on (about once a second). */
 void rsp_keep_waiting(struct rsp_session *s);
+
+/* Does the client look at a trace frame, with the guest standing there? */
+bool rsp_in_frame(const struct rsp_session *s);
 
 /* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start", "end", "+N" or "-N" from here. */
 bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
@@ -138,8 +141,12 @@ bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *posit
  * (what `monitor seek` does: a monitor command cannot tell gdb that the
  * registers changed, so it arms, and a continue goes). */
 void rsp_arm_seek(struct rsp_session *s, icount_t position);
-/* The same, with run.move, for a target with more than one history: to a position of the one that it has chosen itself. */
-void rsp_arm_move(struct rsp_session *s, icount_t position);
+/* The same, with run.move, for a target with more than one history: to a position of the one that it has chosen itself.
+ * `what`: as the user knows it, if it comes to nothing: "drop of branch 2". */
+#define RSP_ARMED_TEXT 128
+void rsp_arm_move(struct rsp_session *s, icount_t position, const char *what);
+/* What is armed, if anything, is off. `how`: said on the client's console, "by ..."; NULL: nothing is. */
+void rsp_disarm_seek(struct rsp_session *s, const char *how);
 bool rsp_armed_move(const struct rsp_session *s);
 /* Is one armed, and where would it go? A step other than the debugger's own, off a breakpoint, disarms. */
 bool rsp_armed_seek(const struct rsp_session *s, icount_t *position);

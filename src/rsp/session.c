@@ -95,7 +95,7 @@ void rsp_send_console(struct rsp_session *s, const char *text, size_t len)
 
 void rsp_keep_waiting(struct rsp_session *s)
 {
-    if (s->asking && !s->out.len)
+    if ((s->asking || s->in_monitor) && !s->out.len)
         send_packet(s, "O", 1);
 }
 
@@ -300,6 +300,11 @@ struct buffer *rsp_output(struct rsp_session *s)
 
 /* ---- running ---- */
 
+bool rsp_in_frame(const struct rsp_session *s)
+{
+    return rsp_frame_selected(s);
+}
+
 const struct rsp_run *rsp_wants_run(const struct rsp_session *s)
 {
     return s->running ? &s->run : NULL;
@@ -312,15 +317,20 @@ bool rsp_interrupt_requested(const struct rsp_session *s)
 
 void rsp_arm_seek(struct rsp_session *s, icount_t position)
 {
+    /* (Of two seeks the later one is meant; what drops a branch, or goes to one, is not forgotten without a word.) */
+    if (s->armed && s->armed_move)
+        rsp_disarm_seek(s, "by what is armed now");
     s->armed = true;
     s->armed_by_run = s->armed_over_step = s->armed_move = false;
     s->armed_position = position;
+    snprintf(s->armed_what, sizeof(s->armed_what), "seek to position %" PRIu64, position);
 }
 
-void rsp_arm_move(struct rsp_session *s, icount_t position)
+void rsp_arm_move(struct rsp_session *s, icount_t position, const char *what)
 {
     rsp_arm_seek(s, position);
     s->armed_move = true;
+    snprintf(s->armed_what, sizeof(s->armed_what), "%s", what);
 }
 
 bool rsp_armed_move(const struct rsp_session *s)
@@ -330,10 +340,10 @@ bool rsp_armed_move(const struct rsp_session *s)
 
 void rsp_disarm_seek(struct rsp_session *s, const char *how)
 {
-    char text[96];
+    char text[sizeof(s->armed_what) + 64];
 
     if (s->armed && !s->armed_by_run && how) {
-        snprintf(text, sizeof(text), "hindcast: the seek to position %" PRIu64 " was disarmed %s\n", s->armed_position, how);
+        snprintf(text, sizeof(text), "hindcast: the %s was disarmed %s\n", s->armed_what, how);
         rsp_console(s, text, strlen(text));
     }
     s->armed = s->armed_by_run = s->armed_over_step = false;
@@ -365,7 +375,7 @@ static void apply_armed(struct rsp_session *s)
 /* A debugger's own step off a breakpoint that ends by something else is shown, and the continue does not follow. */
 static void keep_armed(struct rsp_session *s, enum rsp_stop_reason reason)
 {
-    char text[96];
+    char text[sizeof(s->armed_what) + 64];
 
     if (!s->armed_over_step || reason == RSP_STOP_STEP)
         return;
@@ -374,7 +384,7 @@ static void keep_armed(struct rsp_session *s, enum rsp_stop_reason reason)
         return;
     }
     s->armed_over_step = false;
-    snprintf(text, sizeof(text), "hindcast: the seek to position %" PRIu64 " is still armed\n", s->armed_position);
+    snprintf(text, sizeof(text), "hindcast: the %s is still armed\n", s->armed_what);
     rsp_console(s, text, strlen(text));
 }
 

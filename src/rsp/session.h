@@ -103,6 +103,7 @@ struct rsp_session {
     bool armed_over_step;   /* one instruction was stepped since: only a resume keeps that from disarming */
     bool armed_move;        /* rsp_arm_move */
     icount_t armed_position;
+    char armed_what[RSP_ARMED_TEXT]; /* "seek to position 5" */
 
     /* console */
     bool in_monitor;
@@ -173,8 +174,6 @@ enum rsp_verdict rsp_begin_run(struct rsp_session *s, const struct rsp_run *run)
 enum rsp_verdict rsp_begin_quiet_run(struct rsp_session *s, const struct rsp_run *run);
 /* Start a run that is not reported; packets that follow wait for its end. */
 enum rsp_verdict rsp_begin_silent_run(struct rsp_session *s, const struct rsp_run *run);
-/* The seek that rsp_arm_seek() armed, if any, is off. `how`: said on the client's console, "by ..."; NULL: nothing is. */
-void rsp_disarm_seek(struct rsp_session *s, const char *how);
 /* One 'O' packet (or several). */
 void rsp_send_console(struct rsp_session *s, const char *text, size_t len);
 

@@ -83,6 +83,13 @@ def _load():
     def _on_stop(event):
         _tell()
 
+    def _plainly(act, *arguments):
+        """What goes wrong is the user's to know, not Python's: without its name and class."""
+        try:
+            return act(*arguments)
+        except (gdb.error, OSError, OverflowError, ValueError) as e:
+            raise gdb.GdbError(str(e))
+
     # ---- going ----
 
     def _flush():
@@ -126,12 +133,15 @@ def _load():
     def seek(where):
         """Go to a position (a number, "start", "end", "+N", "-N", or a bookmark's name), at once. Where the guest stands then."""
         where = str(where)
-        marks = bookmarks()
-        if where in marks:
+        if not _is_position(where) and where in bookmarks():
             _moves("loadvm " + where)
         else:
             _moves("seek " + where)
         return position()
+
+    def _is_position(text):
+        """Is it how a position is written? (A recording may have names that look so: loadvm goes to these.)"""
+        return re.match(r"(start|end|[-+]?(0x[0-9a-fA-F_]+|[0-9][0-9_]*[kKmMgG]?))$", text) is not None
 
     def bookmarks():
         """Named positions: {name: position}. Convenience variables $_mark_NAME have them, too."""
@@ -212,6 +222,9 @@ def _load():
         match = re.search(r"(?:^|\s)(?:%s)(?=\s|$)" % "|".join(map(re.escape, _WORDS)), text)
         return (text[:match.start()].strip(), text[match.start():].strip()) if match else (text.strip(), "")
 
+    # Pointers that name a place: an address that is taken, a number that is cast, a register.
+    _ADDRESS = r"[\s(]*(&|\$|[0-9]|[^()]*\*\s*\)[\s(]*(&|\$|[0-9]))"
+
     def _place(subject, code=False):
         """EXPRESSION [LENGTH] as the monitor wants it, and the type of what is there."""
         prefix, length, kind = "", None, None
@@ -222,13 +235,18 @@ def _load():
         if match and not re.search(r"[-+*/%&|^<>=(,]$", match.group(1)):
             subject, length = match.group(1), int(match.group(2), 0)
         value = gdb.parse_and_eval(subject)
-        if value.type.code == gdb.TYPE_CODE_FUNC or (not code and value.address is not None):
+        pointer = value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR
+        # (Of `p - 1` gdb says that it lies where p does.)
+        found = value.address is not None and not (pointer and int(value.address.dereference()) != int(value))
+        if value.type.code == gdb.TYPE_CODE_FUNC or (not code and found):
             address, size = int(value.address), value.type.sizeof
             kind = value.type
+        elif not code and pointer and not re.match(_ADDRESS, subject):
+            raise gdb.GdbError("%s is a value and no place: *(%s) is what it points to" % (subject, subject))
         else:
             address, size = int(value), 4
-            if value.type.code == gdb.TYPE_CODE_PTR and value.type.target().code != gdb.TYPE_CODE_VOID:
-                kind = value.type.target()
+            if pointer and value.type.strip_typedefs().target().code != gdb.TYPE_CODE_VOID:
+                kind = value.type.strip_typedefs().target()
                 size = kind.sizeof
         return "%s0x%x" % (prefix, address & (2 ** 64 - 1)), length or size, kind if length in (None, size) else None
 
@@ -284,7 +302,7 @@ def _load():
             self.get = get
 
         def invoke(self, *arguments):
-            return self.get(*arguments)
+            return _plainly(self.get, *arguments)
 
     def _hit(number, field=None):
         number = int(number)
@@ -318,7 +336,7 @@ $_position(), $_edge() and $_cpu_steps(N) are numbers in expressions; $_hits, $_
             super().__init__("hindcast", gdb.COMMAND_RUNNING, gdb.COMPLETE_NONE, True)
 
         def invoke(self, argument, from_tty):
-            _pass(argument.strip() or "help")
+            _plainly(_pass, argument.strip() or "help")
 
     class _Word(gdb.Command):
         """hindcast WORD..."""
@@ -329,7 +347,7 @@ $_position(), $_edge() and $_cpu_steps(N) are numbers in expressions; $_hits, $_
             super().__init__("hindcast " + word, gdb.COMMAND_RUNNING)
 
         def invoke(self, argument, from_tty):
-            self.act(argument.strip())
+            _plainly(self.act, argument.strip())
 
         def complete(self, text, word):
             if self.words is None:
@@ -345,7 +363,7 @@ $_position(), $_edge() and $_cpu_steps(N) are numbers in expressions; $_hits, $_
     def _do_seek(argument):
         if not argument:
             raise gdb.GdbError("hindcast seek POSITION: a number, start, end, +N, -N, a bookmark or an expression")
-        if not re.match(r"(start|end|[-+]?[0-9][0-9a-zA-Z_]*)$", argument) and argument not in bookmarks():
+        if not _is_position(argument) and argument not in bookmarks():
             argument = str(int(gdb.parse_and_eval(argument)))
         seek(argument)
 

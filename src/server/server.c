@@ -261,6 +261,13 @@ void server_to_debugger(struct server *s, const void *buf, size_t len)
 }
 
 /* Once is enough: whoever names many places has been told what becomes of them. */
+static const char *on_fixed(void *ctx)
+{
+    const struct server *s = ctx;
+
+    return s->session && rsp_in_frame(s->session) ? "a trace frame is selected, and tfind none leaves it" : NULL;
+}
+
 static void on_name_unkept(void *ctx, const struct timeline_snapshot *snapshot)
 {
     struct server *s = ctx;
@@ -812,6 +819,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .poll = on_poll,
         .wait = on_wait,
         .name_unkept = on_name_unkept,
+        .fixed = on_fixed,
     };
 
     s->config = *config;

@@ -94,13 +94,15 @@ int server_branch_arm(struct rsp_monitor_call *call, unsigned id, bool drop, ico
 {
     struct server *s = server_of(call);
     struct timeline_branch b;
-    char name[SERVER_BRANCH_TEXT];
+    char name[SERVER_BRANCH_TEXT], from[SERVER_BRANCH_TEXT], what[RSP_ARMED_TEXT];
 
     if (!branch_of(s, id, &b))
         return error_set(err, -ENOENT, "there is no branch %u", id);
     name_of(&b, name, sizeof(name));
+    server_branch_text(s, from, sizeof(from));
+    snprintf(what, sizeof(what), drop ? "drop of %s" : "switch to %s", drop ? from : name);
+    rsp_arm_move(call->session, position, what);
     s->move = (struct server_move){.branch = id, .drop = drop, .from = timeline_branch(s->timeline)};
-    rsp_arm_move(call->session, position);
     buffer_printf(call->out, "the next continue or reverse-continue goes to %s, position %" PRIu64 "\n", name, position);
     return 0;
 }
@@ -255,9 +257,12 @@ int monitor_branch_drop(struct rsp_monitor_call *call, struct error *err)
     if (b.current && b.id && !b.forks)
         return server_branch_arm(call, b.parent, true, b.position < b.fork ? b.position : b.fork, err);
     r = timeline_branch_drop(s->timeline, id, err);
-    if (r == 0)
-        server_record_update(s, true);
-    return r;
+    if (r < 0)
+        return r;
+    if (rsp_armed_move(call->session) && s->move.branch == id)
+        rsp_disarm_seek(call->session, "by its drop");
+    server_record_update(s, true);
+    return 0;
 }
 
 int monitor_branch_live(struct rsp_monitor_call *call, struct error *err)

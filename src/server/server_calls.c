@@ -204,6 +204,50 @@ static unsigned places_of_return(const struct calls *k, struct trap *traps)
     return n;
 }
 
+/* Who called one that stands there now, with its place of return as the next instruction? */
+static void end_here(struct calls *k, const struct machine *m)
+{
+    for (size_t i = k->count; i-- > 0;) {
+        struct made *c = &k->list[i];
+        const struct cpu *cpu = m->cpus[c->n.hit.cpu];
+        const struct back b = {.pc = cpu->ops->pc(cpu), .sp = asked_register(cpu, cpu->ops->regs[cpu->ops->sp_reg].name),
+                               .root = root_of(cpu, c->abi), .result = asked_register(cpu, c->abi->result)};
+
+        if (c->returned != ICOUNT_MAX || c->n.hit.position >= m->st->position || !ends(k, c, &b))
+            continue;
+        c->returned = m->st->position;
+        c->result = b.result & (c->abi->word < 8 ? UINT32_MAX : UINT64_MAX);
+        k->closed++;
+    }
+}
+
+/* A debugger that calls a function has it return to a breakpoint, and there it writes the registers as they were: nobody
+ * begins an instruction at that place. So whoever has not returned is looked for where the step is not an instruction's. */
+static int find_ends_at_writes(struct calls *k, struct error *err)
+{
+    struct timeline *tl = k->a.s->timeline;
+    const struct event_log *log = timeline_log(tl);
+    struct machine *m = NULL;
+    const struct event *e;
+    icount_t before = ICOUNT_MAX;
+    int r = 0;
+
+    for (uint64_t n = event_log_find(log, k->list[0].n.hit.position + 1);
+         r == 0 && k->closed < k->count && (e = event_log_get(log, n)) && e->position <= k->a.to; n++) {
+        if (e->kind != EVENT_WRITE_REGISTER && e->kind != EVENT_WRITE_MEMORY)
+            continue;
+        /* (Between two of them that follow on each other no instruction was made.) */
+        if (e->position != before + 1 && !m)
+            r = (m = timeline_scout(tl, 0, err)) ? 0 : err->code;
+        if (r == 0 && e->position != before + 1)
+            r = timeline_scout_to(tl, e->position, err);
+        if (r == 0 && e->position != before + 1)
+            end_here(k, m);
+        before = e->position;
+    }
+    return r;
+}
+
 /* The calls of the batch return. */
 static int find_ends(struct calls *k, struct error *err)
 {
@@ -228,6 +272,11 @@ static int find_ends(struct calls *k, struct error *err)
     k->a.newest = all.newest;
     k->a.limit = all.limit;
     free(traps);
+    if (r == 0 && result.end == QUERY_ALL && !k->system && k->closed < k->count) {
+        server_begin_search(k->a.s);
+        r = find_ends_at_writes(k, err);
+        server_end_search(k->a.s);
+    }
     return r;
 }
 

@@ -273,11 +273,20 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
 
 /* ---- diff ---- */
 
-static bool diff_registers(struct asked *a, const struct machine *x, const struct machine *y)
+/* May there be another line? With a limit, of whatever kind; `left`: how many. */
+static bool one_more(const struct asked *a, uint64_t *left)
+{
+    if (a->limit && !*left)
+        return false;
+    *left -= a->limit != 0;
+    return true;
+}
+
+static bool diff_registers(struct asked *a, const struct machine *x, const struct machine *y, uint64_t *left)
 {
     bool more = true;
 
-    for (unsigned c = 0; c < x->ncpus; c++) {
+    for (unsigned c = 0; more && c < x->ncpus; c++) {
         const struct cpu_ops *ops = x->cpus[c]->ops;
 
         for (unsigned i = 0; more && i < ops->nregs; i++) {
@@ -288,6 +297,8 @@ static bool diff_registers(struct asked *a, const struct machine *x, const struc
             ops->read_reg(y->cpus[c], i, after);
             if (!memcmp(before, after, len))
                 continue;
+            if (!one_more(a, left))
+                return false;
             line_word(a, "kind", "register");
             line_decimal(a, "cpu", c);
             line_word(a, "name", ops->regs[i].name);
@@ -299,7 +310,7 @@ static bool diff_registers(struct asked *a, const struct machine *x, const struc
     return more;
 }
 
-static bool diff_components(struct asked *a, const struct machine *x, const struct machine *y)
+static bool diff_components(struct asked *a, const struct machine *x, const struct machine *y, uint64_t *left)
 {
     bool more = true;
 
@@ -311,6 +322,8 @@ static bool diff_components(struct asked *a, const struct machine *x, const stru
             bytes += x->arena[c->offset + b] != y->arena[c->offset + b];
         if (!bytes)
             continue;
+        if (!one_more(a, left))
+            return false;
         line_word(a, "kind", "component");
         line_word(a, "name", c->name);
         line_decimal(a, "bytes", bytes);
@@ -346,31 +359,40 @@ static bool tell_range(struct asked *a, const struct machine *m, uint64_t from, 
     return line_end(a);
 }
 
-/* Bytes that differ, as ranges; `ranges`: how many there may be. */
-static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, uint64_t *ranges)
+/* Bytes that differ, as ranges: without a limit as many as there may be of memory. */
+static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, uint64_t left)
 {
     uint64_t from = UINT64_MAX, to = 0;
-    bool more = true;
 
-    for (uint64_t page = 0; more && page < x->memory.pages.count; page++) {
+    left = a->limit ? left : DIFF_RANGES;
+    for (uint64_t page = 0; page < x->memory.pages.count; page++) {
         const uint8_t *p = memory_page(&x->memory, (uint32_t)page), *q = memory_page(&y->memory, (uint32_t)page);
 
         if (!memcmp(p, q, PAGE_SIZE))
             continue;
-        for (uint64_t b = 0; more && b < PAGE_SIZE; b++) {
+        for (uint64_t b = 0; b < PAGE_SIZE; b++) {
             uint64_t at = page << PAGE_SHIFT | b;
 
             if (p[b] == q[b])
                 continue;
             if (from != UINT64_MAX && at - to > DIFF_GAP) {
-                more = (*ranges)-- > 1 && tell_range(a, y, from, to);
+                if (!left-- || !tell_range(a, y, from, to))
+                    return false;
                 from = UINT64_MAX;
             }
             from = from == UINT64_MAX ? at : from;
             to = at + 1;
         }
     }
-    return more && (from == UINT64_MAX || tell_range(a, y, from, to));
+    return from == UINT64_MAX || (left && tell_range(a, y, from, to));
+}
+
+/* Lines of all that differs. False: there was more. */
+static bool diff_all(struct asked *a, const struct machine *x, const struct machine *y)
+{
+    uint64_t left = a->limit;
+
+    return diff_registers(a, x, y, &left) && diff_components(a, x, y, &left) && diff_memory(a, x, y, left);
 }
 
 /* Two machines stand at the two positions. */
@@ -392,20 +414,18 @@ int query_diff(struct rsp_monitor_call *call, struct error *err)
     struct asked a;
     struct machine *x, *y;
     icount_t from = 0, to = 0;
-    uint64_t ranges;
     bool all = false;
     int r = asked_init(&a, call, 2, 2, err);
 
     if (r == 0)
         r = take_stretch(&a, &from, &to, err);
-    ranges = a.limit ? a.limit : DIFF_RANGES;
     if (r == 0) {
         server_begin_search(a.s);
         r = stand_at_both(&a, from, to, &x, &y, err);
         server_end_search(a.s);
     }
     if (r == 0) {
-        all = diff_registers(&a, x, y) && diff_components(&a, x, y) && diff_memory(&a, x, y, &ranges);
+        all = diff_all(&a, x, y);
         line_word(&a, "end", all ? "all" : "limit");
         line_decimal(&a, "from", from);
         line_decimal(&a, "to", to);
@@ -486,7 +506,6 @@ int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
     struct asked a;
     struct machine *x, *y;
     struct place_on p[2] = {{.c = NULL}};
-    uint64_t ranges;
     int r = asked_init(&a, call, 1, 2, err);
 
     for (unsigned i = 0; r == 0 && i < 2; i++)
@@ -494,14 +513,13 @@ int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
     for (unsigned i = 0; r == 0 && i < a.nwords; i++)
         if (is_at_fork(a.words[i]))
             p[i].position = p[0].branch.id ? p[0].branch.fork : p[1].branch.fork;
-    ranges = a.limit ? a.limit : DIFF_RANGES;
     if (r == 0) {
         server_begin_search(a.s);
         r = stand_on_both(&a, p, &x, &y, err);
         server_end_search(a.s);
     }
     if (r == 0) {
-        bool all = diff_registers(&a, x, y) && diff_components(&a, x, y) && diff_memory(&a, x, y, &ranges);
+        bool all = diff_all(&a, x, y);
 
         line_word(&a, "end", all ? "all" : "limit");
         line_place(&a, "from-branch", "from", &p[0]);

@@ -490,12 +490,23 @@ HANDLER(cmd_disk)
 
 /* ---- checkpoints and snapshots ---- */
 
+/* What one could not tell from a position is no name for one. */
+static int name_place(struct rsp_monitor_call *call, const char *name, uint64_t now, struct error *err)
+{
+    size_t sign = *name == '+' || *name == '-', digits = strspn(name + sign, "0123456789");
+    icount_t position;
+
+    if (rsp_parse_position(call->session, name, &position) || (digits && !name[sign + digits]))
+        return error_set(err, -EINVAL, "'%.40s' is how a position is written: another name, please", name);
+    return timeline_save_snapshot(server_of(call)->timeline, name, now, err);
+}
+
 HANDLER(cmd_checkpoint)
 {
     struct server *s = server_of(call);
 
     if (call->argc) {
-        int r = timeline_save_snapshot(s->timeline, arg(call, 0), host_wall_ns(), err);
+        int r = name_place(call, arg(call, 0), host_wall_ns(), err);
 
         if (r < 0)
             return r;
@@ -518,7 +529,7 @@ HANDLER(cmd_savevm)
     int r;
 
     if (call->argc)
-        return timeline_save_snapshot(s->timeline, arg(call, 0), now, err);
+        return name_place(call, arg(call, 0), now, err);
     host_local_time(now, "vm-%Y%m%d%H%M%S", name, sizeof name);
     r = timeline_save_snapshot(s->timeline, name, now, err);
     if (r == 0)
@@ -1127,8 +1138,9 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"branch list", "", "all branches: where each leaves its parent, how far it goes", monitor_branch_list},
     {"branch switch", "NAME", "arm: the next continue goes to where that branch was left (trunk: what happened)", monitor_branch_switch},
     {"branch drop", "[NAME]", "forget a branch; if it is this one, arm: the next continue goes back to where it began", monitor_branch_drop},
-    {"branch diff", "A[@POS]...", "A[@POS] [B[@POS]]: what is different on two branches, at their ends if no position is given (fork:\n"
-     "where A begins); B is this one, if none is named; lines and words as for diff", query_branch_diff},
+    {"branch diff", "A[@POS]...", "what is different on two branches\n"
+     "A[@POS] [B[@POS]]: at their ends if no position is given (fork: where A begins, or B if A is the trunk); B is this one,\n"
+     "if none is named. Lines and words as for diff", query_branch_diff},
     {"branch live", "", "let the outside answer on this branch: input, output, network, files, clock", monitor_branch_live},
     {"save", "FILE [force]", "write the history so far to a recording; force: in place of another one", cmd_save},
     {"savevm", "[NAME]", "name the present position", cmd_savevm},

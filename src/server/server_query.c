@@ -9,6 +9,7 @@
 #include "server_query.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct events {
     bool (*wanted)(const struct events *e, const struct noted *n);
     uint64_t first, last;     /* of the numbers or addresses that are wanted */
     bool any, ports;
+    bool named;               /* an exception, not whoever asks for its vector */
     uint64_t value;           /* when-value */
     unsigned comparison;
 };
@@ -253,7 +255,7 @@ int query_when_value(struct rsp_monitor_call *call, struct error *err)
 
 static bool number_wanted(const struct events *e, const struct noted *n)
 {
-    return e->any || (n->hit.number >= e->first && n->hit.number <= e->last);
+    return (e->any || (n->hit.number >= e->first && n->hit.number <= e->last)) && !(e->named && n->hit.asked);
 }
 
 static bool tell_exception(void *ctx, icount_t position, const void *record)
@@ -264,10 +266,16 @@ static bool tell_exception(void *ctx, icount_t position, const void *record)
     const char *name = n->hit.kind == TRAP_EXCEPTION && ops->exception_name ? ops->exception_name(n->hit.number) : NULL;
 
     tell_where(&e->a, position, n);
-    line_word(&e->a, "kind", n->hit.kind == TRAP_EXCEPTION ? "exception" : "interrupt");
+    line_word(&e->a, "kind", n->hit.asked ? "int" : n->hit.kind == TRAP_EXCEPTION ? "exception" : "interrupt");
     line_hex(&e->a, "number", n->hit.number);
-    if (name)
+    if (n->hit.asked) {
+        char text[24];
+
+        snprintf(text, sizeof(text), "int %" PRIx64 "h", n->hit.number);
+        line_word(&e->a, "name", text);
+    } else if (name) {
         line_word(&e->a, "name", name);
+    }
     if (n->hit.kind == TRAP_EXCEPTION) {
         line_hex(&e->a, "code", n->hit.value);
         line_hex(&e->a, "address", n->hit.address);
@@ -318,6 +326,7 @@ static int take_number(struct events *e, struct error *err)
 
         if (name && (!strcmp(name, e->a.words[0]) || (*name == '#' && !strcmp(name + 1, e->a.words[0])))) {
             e->first = e->last = n;
+            e->named = true;
             return 0;
         }
     }

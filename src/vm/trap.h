@@ -79,6 +79,7 @@ struct trap_hit {
     const struct device *device;
     const uint8_t *bytes;   /* of frames, and how many; good during the callback */
     uint32_t nbytes;
+    bool asked;        /* TRAP_EXCEPTION: by an instruction that says the vector (INT n): no fault of that number */
     uint8_t before[TRAP_BYTES]; /* accesses: the first `len` bytes (at most so many) from `address` on, before them */
 };
 

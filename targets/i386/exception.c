@@ -473,6 +473,7 @@ static void note(const struct i386_cpu *c, const struct i386_delivery *d)
     traps_add_note(c->u.cpu.machine, &(struct trap_hit){
         .kind = outside ? TRAP_INTERRUPT : TRAP_EXCEPTION,
         .number = d->vector,
+        .asked = d->source == FROM_INT_N,
         .value = d->has_error ? d->error : 0,
         .address = d->vector == EXC_PF && !outside ? c->st->cr2 : 0,
     });

@@ -142,6 +142,8 @@ def claim_a_call_in_the_past_works_and_going_back_goes_over_it():
     t = ask("before = number('calls')", "tell(one=number('weigh(4, 2)'), two=number('weigh(5, 5)'), calls=number('calls') - before)",
             "tell(branches=len(branches()), fork=int(branches()[1]['fork']) == fork, late=position() > fork)",
             "tell(where=gdb.selected_frame().name())",
+            "made = [l for l in monitor('calls %#x newest first limit 2' % number('&weigh')).splitlines() if l.startswith('position')]",
+            "tell(results=[int(re.search('result=(0x[0-9a-f]+)', l).group(1), 16) & 0xffff for l in made])",
             "n = 0",
             "while position() >= fork and n < 1000:",
             "    run('reverse-stepi')",
@@ -149,6 +151,7 @@ def claim_a_call_in_the_past_works_and_going_back_goes_over_it():
             "tell(calls_back=number('calls') - before, before=position() < fork, name=gdb.selected_frame().name())",
             "go(fork)", "tell(shared=digest() == at_fork)", DROPPED)
     equal((t["one"], t["two"], t["calls"]), ("42", "55", "2"))
+    equal(t["results"], "[55, 42]", "they returned to where gdb wrote the registers back")
     equal((t["branches"], t["late"], t["where"]), ("2", "True", "round_of"))
     equal((t["calls_back"], t["before"], t["shared"]), ("0", "True", "True"))
     dropped(t)
@@ -277,7 +280,7 @@ def claim_a_command_says_where_one_is():
         rsp.ask("c")
         equal(rsp.position(), at + 1)
         rsp.monitor("branch drop")
-        rsp.monitor("seek %d" % (at - 2))          # what is armed last counts
+        contains(rsp.monitor("seek %d" % (at - 2)), "the drop of branch 'first' was disarmed by what is armed now")
         rsp.ask("c")
         contains(rsp.monitor("branch"), "on branch 'first'")
         rsp.monitor("branch drop")
@@ -285,15 +288,25 @@ def claim_a_command_says_where_one_is():
         contains(rsp.monitor("when"), r"^position %d, " % (at - 2))
         lacks(rsp.monitor("when"), "branch")
         equal([b["branch"] for b in branches(rsp)], ["0", "3"])
+        # What is gone is not gone to, and a drop is no seek.
+        rsp.monitor("branch switch 3")
+        contains(rsp.monitor("branch drop 3"), "the switch to branch 3 was disarmed by its drop")
+        lacks(rsp.monitor("when"), "armed")
+        poke(rsp, "found", 49)
+        rsp.monitor("branch drop")
+        rsp.ask("s")
+        rsp.monitor("branch drop")
+        rsp.ask("c")
+        contains(rsp.console, "the drop of branch 4 was disarmed by a step")
         # What was armed is not done to another branch.
         poke(rsp, "found", 50)
         go(rsp, at + 50)
         go(rsp, at + 20)
-        rsp.monitor("branch drop 4")
+        rsp.monitor("branch drop 5")
         poke(rsp, "found", 51)
         rsp.ask("c")
         contains(rsp.console, "another branch has begun since")
-        equal([b["branch"] for b in branches(rsp)], ["0", "3", "4", "5"])
+        equal([b["branch"] for b in branches(rsp)], ["0", "5", "6"])
 
 
 def claim_those_without_a_name_are_kept_to_a_number():

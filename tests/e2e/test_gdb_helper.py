@@ -158,6 +158,33 @@ python print("BOOKMARKS", sorted(hindcast.bookmarks().items()))
     contains(out, r"^ +0 .*start\n +100 .*two\n(?: +1000 .*\n)* +1000 .*<- here")
 
 
+def claim_what_cannot_be_is_said_plainly():
+    out = session("""
+hindcast checkpoint here
+python
+for command in ("checkpoint 123", "checkpoint start", "checkpoint +5", "checkpoint " + "x" * 1200, "writes where - 1", "writes zork",
+                "seek zork + 1", "coverage 1 50 /nonexistent/file.info"):
+    try:
+        gdb.execute("hindcast " + command)
+    except gdb.error as e:
+        print("REFUSED %s: %s" % (command[:20], e))
+end
+hindcast bookmarks
+hindcast writes *(where - 0) limit 1
+hindcast writes (int *)&points[1].y limit 1
+""")
+    lacks(out, "Python|Traceback")
+    equal(len(re.findall("^REFUSED", out, re.M)), 8, out)
+    for word in "123", "start", r"\+5":
+        contains(out, "'%s' is how a position is written" % word)
+    contains(out, "a name of 1200 bytes is too long")
+    equal(re.findall(r"^(\S+) +1000$", out, re.M), ["here"], out)
+    contains(out, r"REFUSED writes where - 1: where - 1 is a value and no place: \*\(where - 1\) is what it points to")
+    equal(len(re.findall('^REFUSED .*: No symbol "zork" in current context', out, re.M)), 2, out)
+    contains(out, "No such file")
+    equal(len(re.findall("^1 answers", out, re.M)), 2, out)
+
+
 def claim_branches_go_at_once():
     out = session(r"""
 hindcast seek 50

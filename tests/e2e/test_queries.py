@@ -297,6 +297,12 @@ def claim_system_calls_exceptions_and_modes_are_those_of_the_oracle():
         equal([(x["position"], number(x["pc"]), x["name"]) for x in answers], [(p, moments[p].pc, name) for p in undefined])
         equal(len(answers), 2)
 
+        if harness.target.name == "i386":
+            answers = a.lines(hit_range("exceptions"))[0]
+            equal([(x["position"], x["kind"], x["name"]) for x in answers if x["kind"] != "exception"],
+                  [(p, "int", "int 80h") for p in system])
+            equal([x["position"] for x in a.lines(hit_range("exceptions 0x80"))[0]], system)
+
         switches = [p for p in range(STEPS) if moments[p].user != moments[p + 1].user]
         answers = a.lines(hit_range("mode-switches"))[0]
         equal([x["position"] for x in answers if (x["new"] in ("ring3", "EL0")) != (x["old"] in ("ring3", "EL0"))], switches)
@@ -396,6 +402,9 @@ def claim_a_difference_names_registers_and_memory_that_are_not_the_same():
                     if moments[x].memory[name][b] != moments[y].memory[name][b]:
                         check(any(s <= at(name) + b < s + n for s, n in ranges), name, ranges)
             check(x != y or not answers, answers)
+            for limit in range(1, len(answers) + 2):
+                few, end = a.lines("diff %d %d limit %d" % (x, y, limit))
+                equal((few, end["end"]), (answers[:limit], "limit" if limit < len(answers) else "all"))
 
 
 def claim_bytes_are_found_at_the_moment_that_they_appear():

@@ -122,6 +122,7 @@ python refused("stepi")
 python refused("continue")
 python refused("reverse-stepi")
 python refused("set var counter = 5")
+python refused("monitor branch inside")
 tfind 5
 info frame
 tfind none
@@ -141,6 +142,7 @@ python print("STEPPED", position() - here[0])
     for command in ("stepi", "continue", "reverse-stepi"):
         contains(out, "REFUSED " + command)
     contains(out, r"REFUSED set var")
+    contains(out, r"REFUSED monitor branch")
     contains(out, r"^BACK$")
     contains(out, r"^NOT -1$")
     contains(out, r"^STEPPED 1$")

@@ -377,6 +377,19 @@ static int run_fail(struct rsp_monitor_call *call, struct error *err)
     return error_set(err, -EIO, "then it broke");
 }
 
+/* Is the client told to wait on? */
+static int run_slow(struct rsp_monitor_call *call, struct error *err)
+{
+    struct buffer *out = rsp_output(call->session);
+    size_t before = out->len;
+
+    (void)err;
+    rsp_keep_waiting(call->session);
+    rsp_keep_waiting(call->session);
+    buffer_printf(call->out, "%.*s\n", (int)(out->len - before), (const char *)out->data + before);
+    return 0;
+}
+
 static const struct rsp_monitor_command commands[] = {
     {"when", "", "Show the position.", run_when},
     {"system_reset", "", "Reset the machine.", run_system_reset},
@@ -387,6 +400,7 @@ static const struct rsp_monitor_command commands[] = {
     {"mode", "fast|slow [NAME]", "Choose.", run_args},
     {"dump", "[/FMT] ADDR:n", "Dump.", run_args},
     {"fail", "", "Fails.", run_fail},
+    {"slow", "", "Takes long.", run_slow},
 };
 
 const struct rsp_target_ops fake_ops = {

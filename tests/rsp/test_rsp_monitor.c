@@ -45,6 +45,12 @@ START_TEST(commands_print_on_the_console_and_answer_ok)
 }
 END_TEST
 
+START_TEST(who_waits_long_is_told_to_wait_on)
+{
+    ck_assert_str_eq(good("slow"), "$O#4f\n");
+}
+END_TEST
+
 START_TEST(arguments_are_parsed_by_the_spec)
 {
     ck_assert_str_eq(good("last 0x10 4"), "[0x10=16][4=4]\n");
@@ -265,6 +271,7 @@ Suite *test_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, commands_print_on_the_console_and_answer_ok);
+    tcase_add_test(t, who_waits_long_is_told_to_wait_on);
     tcase_add_test(t, arguments_are_parsed_by_the_spec);
     tcase_add_test(t, wrong_arguments_say_the_usage);
     tcase_add_test(t, unknown_commands_name_the_nearest);
