@@ -44,12 +44,42 @@ TAKER(take_flag)
     return 0;
 }
 
-/* No display is shown anyway. */
+/* What it asks for is so anyway. */
 TAKER(take_nothing)
 {
     UNUSED3(o, row, arg);
     (void)err;
     return 0;
+}
+
+/* A word of option_foreign[] that asks for nothing with the value that is the row's argument. */
+TAKER(take_none)
+{
+    const struct option_foreign *f = option_foreign;
+
+    (void)o;
+    if (!strcmp(arg, row->argument))
+        return 0;
+    while (strcmp(f->name, row->name) != 0)
+        f++;
+    return error_set(err, -EINVAL, "-%s %s: %s", row->name, arg, f->text);
+}
+
+/* tcg, alone or in a list of what might be there, is an emulator as hindcast's own. */
+static int check_accelerator(const char *option, const char *list, struct error *err)
+{
+    for (const char *p = list; p; p = strchr(p, ':'), p += p != NULL)
+        if (!strncmp(p, "tcg", 3) && strchr(":,", p[3]))
+            return 0;
+    return error_set(err, -EINVAL, "%s%s: hindcast counts instructions on its own emulator, which nothing else can do: leave it out",
+                     option, list);
+}
+
+TAKER(take_accel)
+{
+    (void)o;
+    (void)row;
+    return check_accelerator("-accel ", arg, err);
 }
 
 TAKER(take_file)
@@ -97,11 +127,11 @@ TAKER(take_memory)
 
 static const struct option_key pc_keys[] = {
     {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"},
-    {"pcspk-audiodev", "ID"}, {NULL, NULL},
+    {"pcspk-audiodev", "ID"}, {"accel", "tcg"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
     {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"},
-    {"enable-method", "psci|spin-table"}, {"usb", "on|off"}, {NULL, NULL},
+    {"enable-method", "psci|spin-table"}, {"usb", "on|off"}, {"accel", "tcg"}, {NULL, NULL},
 };
 
 static int take_virt(struct options *o, struct option_list *l, struct error *err)
@@ -146,10 +176,32 @@ static int take_pc(struct options *o, struct option_list *l, struct error *err)
     return 0;
 }
 
+/* Boards of QEMU's that people ask for, and what to do instead. */
+static const struct option_foreign foreign_boards[] = {
+    {"q35", "this PC has an i440FX: what a q35 has is plugged into it (--device ich9-ahci, pcie-root-port, nvme, qemu-xhci)"},
+    {"microvm", "write pc: kernels find its devices on PCI, not by virtio-mmio"},
+    {"isapc", "write pc: its ISA devices are where they are on an isapc"},
+    {NULL, NULL},
+};
+
+static int no_such_board(const char *arg, const char *type, struct error *err)
+{
+    for (const struct option_foreign *f = foreign_boards; type && f->name; f++)
+        if (!strncmp(type, f->name, strlen(f->name)) || (!strncmp(type, "pc-", 3) && !strncmp(type + 3, f->name, strlen(f->name))))
+            return error_set(err, -EINVAL, "--machine %s: %s", arg, f->text);
+    return error_set(err, -EINVAL, "--machine %s: there are pc and virt, each with [,PROPERTY=VALUE...]", arg);
+}
+
+/* Is the board meant, or a version of QEMU's of it? */
+static bool is_board(const char *type, const char *name, const char *versions)
+{
+    return type && (!strcmp(type, name) || !strncmp(type, versions, strlen(versions)));
+}
+
 int options_take_machine(struct options *o, const char *arg, struct error *err)
 {
     struct option_list l;
-    const char *type;
+    const char *type, *accelerator;
     int r = option_list_parse(&l, "--machine", arg, "type", NULL, err);
 
     type = r == 0 ? option_list_get(&l, "type") : NULL;
@@ -158,13 +210,15 @@ int options_take_machine(struct options *o, const char *arg, struct error *err)
         option_list_finish(&l);
         return 0;
     }
-    if (r == 0 && type && !strcmp(type, "virt")) {
+    accelerator = r == 0 ? option_list_get(&l, "accel") : NULL;
+    if (accelerator)
+        r = check_accelerator("--machine accel=", accelerator, err);
+    if (r == 0 && is_board(type, "virt", "virt-"))
         r = take_virt(o, &l, err);
-    } else if (r == 0 && type && !strcmp(type, "pc")) {
+    else if (r == 0 && is_board(type, "pc", "pc-i440fx-"))
         r = take_pc(o, &l, err);
-    } else if (r == 0) {
-        r = error_set(err, -EINVAL, "--machine %s: there are pc and virt, each with [,PROPERTY=VALUE...]", arg);
-    }
+    else if (r == 0)
+        r = no_such_board(arg, type, err);
     option_list_finish(&l);
     return r;
 }
@@ -792,6 +846,13 @@ const struct option_row option_table[] = {
      "an instruction takes 2^N ns of guest time (default 0); an idle guest waits in real time (on, the default) or jumps "
      "ahead (off)"},
     {"nographic", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
+    {"no-shutdown", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
+    {"no-user-config", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
+    {"accel", NULL, "tcg", SECTION_GUEST, 0, take_accel, 0, NULL},
+    {"display", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
+    {"monitor", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
+    {"net", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
+    {"parallel", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
 
     {"listen", NULL, "WHERE", SECTION_DEBUGGER, 0, take_listen, 0,
      "[HOST:]PORT or unix:PATH (default " OPTIONS_LISTEN_DEFAULT "), or none"},
@@ -838,7 +899,6 @@ const struct option_row option_table[] = {
 };
 
 const struct option_foreign option_foreign[] = {
-    {"accel", "hindcast counts instructions on its own emulator: there is no accelerator to choose (see --engine)"},
     {"enable-kvm", "hindcast counts instructions on its own emulator, which KVM cannot do: leave it out"},
     {"blockdev", "--drive file=FILE,... says all that there is to say about a drive"},
     {"snapshot", "no image is ever written, unless --drive FILE,write-back or monitor commit say so: leave it out"},
@@ -847,8 +907,11 @@ const struct option_foreign option_foreign[] = {
     {"audio", "write --audiodev wav,id=A,path=FILE and --device AC97,audiodev=A; without them nothing is heard"},
     {"soundhw", "write --device AC97 or --device intel-hda and --device hda-duplex, with audiodev=ID"},
     {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"curses", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"sdl", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"monitor", "the monitor is in gdb: monitor help lists its commands"},
+    {"mon", "the monitor is in gdb: monitor help lists its commands"},
     {"qmp", "the monitor is in gdb: monitor help lists its commands"},
     {"parallel", "there is no parallel port"},
     {"loadvm", "a recording holds its snapshots: --replay FILE, and in gdb monitor loadvm NAME"},
@@ -860,6 +923,7 @@ const struct option_foreign option_foreign[] = {
     {"plugin", "there are no plugins"},
     {"global", "there are no properties to set so"},
     {"acpitable", "tables cannot be added"},
+    {"watchdog", "there is no watchdog so far"},
     {"watchdog-action", "there is no watchdog so far"},
     {"fw_cfg", "files cannot be added to fw_cfg"},
     {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
@@ -871,10 +935,10 @@ const struct option_foreign option_foreign[] = {
     {"k", "no window is shown, so there is no keyboard: in gdb, monitor sendkey presses keys"},
     {"pidfile", "hindcast writes no file of its process number"},
     {"nodefaults", "each board comes with its own devices; leave it out (--vga none and --serial none take some away)"},
-    {"no-user-config", "there are no configuration files; leave it out"},
+    {"readconfig", "there are no configuration files: write the options"},
+    {"L", "files are named each: --bios, --vga-bios, --option-rom"},
     {"no-acpi", "the pc always has ACPI tables, virt none; leave it out"},
-    {"no-hpet", "the PC has no HPET; leave it out"},
-    {"no-shutdown", "a guest that powered off can always be looked at, and go back; leave it out"},
+    {"no-hpet", "write --machine pc,hpet=off"},
     {"action", "a guest that ended can always be looked at, and go back (see also --no-reboot)"},
     {"numa", "memory is one node; leave it out"},
     {"mem-path", "memory is hindcast's own; leave it out"},

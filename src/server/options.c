@@ -224,8 +224,9 @@ static int check_whole(const struct options *o, struct error *err)
     if (!options_file(o, IMAGE_KERNEL) && !options_file(o, IMAGE_BIOS) && !options_file(o, IMAGE_PFLASH0) && !o->replay &&
         !o->dumpdtb)
         return error_set(err, -EINVAL,
-                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or firmware by --bios or --pflash "
-                         "(which boots from --drive, -hda, --cdrom); "
+                         "nothing to boot: name a kernel (ELF, Multiboot, Linux bzImage or arm64 Image) or firmware by --bios or --pflash, "
+                         "which boots from --drive, -hda, --cdrom, -fda (none comes with hindcast; Debian's package seabios has "
+                         "--bios /usr/share/seabios/bios-256k.bin --vga-bios /usr/share/seabios/vgabios-stdvga.bin); "
                          "hindcast --help says more");
     terminals += chardevs_on_stdio(o);
     for (unsigned i = 0; i < o->serial_count; i++)

@@ -94,9 +94,29 @@ def claim_an_unknown_option_names_the_nearest():
 
 def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"-enable-kvm: .*counts instructions", "-enable-kvm", STORE)
-    refused(r"-display: no window.*screendump", "-display", "none", STORE)
+    refused(r"-display gtk: no window.*screendump", "-display", "gtk", STORE)
+    refused(r"-monitor stdio: the monitor is in gdb", "-monitor", "stdio", STORE)
+    refused(r"-net nic: write --nic", "-net", "nic", STORE)
+    refused(r"-accel kvm: .*counts instructions", "-accel", "kvm", STORE)
+    refused(r"--machine accel=kvm: .*counts instructions", "-machine", "pc,accel=kvm", STORE)
+    refused(r"--machine q35: this PC has an i440FX: .*ich9-ahci", "-machine", "q35", STORE)
+    refused(r"--machine pc-q35-7.2,usb=on: this PC has an i440FX", "-M", "pc-q35-7.2,usb=on", STORE)
+    refused(r"--machine raspi3b: there are pc and virt", "-M", "raspi3b", STORE)
+    refused(r"--cpu qemu64,\+avx: a model has its features.*Haswell", "-cpu", "qemu64,+avx", STORE)
+    refused(r"--cpu cortex-a57,pmu=on: a model has its features.*cortex-a53", "-M", "virt", "-cpu", "cortex-a57,pmu=on", STORE)
+    refused(r"--cpu host: a history .* max has all", "-cpu", "host", STORE)
+    refused(r"nothing to boot: .*/usr/share/seabios/bios-256k.bin", "-hda", STORE)
     refused(r"-k: no window", "-k", "en-us", STORE)
     refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
+
+
+def claim_what_qemu_is_told_needlessly_is_taken():
+    words = ("-display none -monitor none -net none -parallel none -accel tcg -accel kvm:tcg -accel tcg,thread=single -no-shutdown "
+             "-no-user-config -nographic -name x").split()
+    guest = harness.build_guest("movb $7, %al\noutb %al, $0xf4\n1: jmp 1b", "ends")
+    for machine in ("pc", "pc-i440fx-7.2", "pc,accel=tcg", "pc-i440fx-7.2,accel=kvm:tcg,hpet=off"):
+        status, text = run("--run", "--listen", "none", "--serial", "none", "-machine", machine, *words, guest)
+        equal(status, 15, text)
 
 
 def claim_help_fits_80_columns():

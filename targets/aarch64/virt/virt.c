@@ -403,6 +403,9 @@ static int check_config(const struct virt_config *c, struct error *err)
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
         return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
                          (unsigned long long)c->memory_bytes);
+    if (strchr(c->cpu_model, ','))
+        return error_set(err, -EINVAL, "--cpu %s: a model has its features, none is added or taken away; there are: %s (max has all)",
+                         c->cpu_model, a64_model_names);
     if (!a64_model_find(c->cpu_model))
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, a64_model_names);
     if (c->gic_version != 2 && c->gic_version != 3)

@@ -803,6 +803,12 @@ static int check_config(const struct pc_config *c, struct error *err)
                          (unsigned long long)c->memory_bytes);
     if (i386_model_find(c->cpu_model) && c->memory_bytes > MAX_MEMORY_32 && !i386_has(i386_model_find(c->cpu_model), FEATURE_LM))
         return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G (with a 64-bit --cpu to 64G)");
+    if (strchr(c->cpu_model, ','))
+        return error_set(err, -EINVAL, "--cpu %s: a model has its features, none is added or taken away; there are: %s (max has all)",
+                         c->cpu_model, i386_model_names);
+    if (!strcmp(c->cpu_model, "host"))
+        return error_set(err, -EINVAL, "--cpu host: a history that depended on this host could be replayed on no other: max has all "
+                         "that there is");
     if (!i386_model_find(c->cpu_model))
         return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, i386_model_names);
     if (cpu_count(c) > 1 && !i386_model_find(c->cpu_model)->has_apic)
