@@ -412,6 +412,40 @@ static int open_dumps(struct server_config *c, const struct options *o, struct e
     return 0;
 }
 
+static bool has_fsdev(const struct server_config *c, const char *id)
+{
+    for (unsigned i = 0; i < c->nfsdevs; i++)
+        if (!strcmp(c->fsdevs[i].id, id))
+            return true;
+    return false;
+}
+
+/* The shared directories. A replay touches none. */
+static int open_fsdevs(struct server_config *c, const struct options *o, struct error *err)
+{
+    bool live = !o->replay || o->continue_live;
+
+    for (unsigned i = 0; live && i < o->fsdevs.count; i++) {
+        const struct option_fsdev *f = &o->fsdevs.list[i];
+        struct server_fsdev *to = &c->fsdevs[c->nfsdevs];
+
+        if (!has_backend(c->machine, BACKEND_FSDEV, f->id))
+            return error_set(err, -EINVAL, "--fsdev %s: no device shares it (--device virtio-9p-pci,fsdev=%s,mount_tag=TAG)", f->id, f->id);
+        snprintf(to->id, sizeof(to->id), "%s", f->id);
+        to->files = host_files_open(f->path, HOST_FILES_SYSTEM | (f->writable ? 0 : HOST_FILES_READ_ONLY), err);
+        if (!to->files)
+            return err->code;
+        c->nfsdevs++;
+    }
+    for (unsigned i = 0; !o->replay && i < c->machine->ndevices; i++) {
+        const struct device *dev = c->machine->devices[i];
+
+        if (dev->backend_kind == BACKEND_FSDEV && !has_fsdev(c, dev->backend))
+            return error_set(err, -EINVAL, "device %s: there is no --fsdev with id=%s", dev->name, dev->backend);
+    }
+    return 0;
+}
+
 static int open_listener(struct server_config *c, const struct options *o, struct error *err)
 {
     int r = o->listen && !o->gdb_stdio ? listener_open(&c->listener, o->listen, err) : 0;
@@ -511,7 +545,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         }
     }
     if (open_listener(&c, o, &err) < 0 || open_ports(&c, o, &err) < 0 || open_netdevs(&c, o, &err) < 0 ||
-        open_dumps(&c, o, &err) < 0 || open_audiodevs(&c, o, &err) < 0) {
+        open_dumps(&c, o, &err) < 0 || open_audiodevs(&c, o, &err) < 0 || open_fsdevs(&c, o, &err) < 0) {
         listener_close(&c.listener);
         for (unsigned i = 0; i < c.nnetdevs; i++)
             netdev_close(c.netdevs[i]);
@@ -522,6 +556,8 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         for (unsigned i = 0; i < c.nbacks; i++)
             chardev_close(c.backs[i]);
         host_files_close(c.files);
+        for (unsigned i = 0; i < c.nfsdevs; i++)
+            host_files_close(c.fsdevs[i].files);
         machine_destroy(m);
         return fail(&err);
     }

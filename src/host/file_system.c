@@ -260,29 +260,40 @@ static struct timespec time_of(uint64_t what, uint64_t changed, uint64_t set, ui
     return what & set ? (struct timespec){(time_t)seconds, (long)(ns % 1000000000u)} : (struct timespec){.tv_nsec = UTIME_NOW};
 }
 
-static int change_size(const struct host_files *f, const struct file_request *request, const struct place *p)
+static int change_size(const struct host_files *f, const struct place *p, uint64_t size)
 {
-    int open_one = files_descriptor(f, request->file), fd = open_one, r = 0;
+    int r = files_look_at(f, p->directory, p->last, LOOK_WRITE), fd;
 
-    if (request->change->size > INT64_MAX)
-        return -EFBIG;
-    if (fd < 0 || !(request->access & FILE_ACCESS_WRITE)) {
-        r = files_look_at(f, p->directory, p->last, LOOK_WRITE);
-        fd = r < 0 ? r : openat(p->directory, p->last, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (fd < 0)
-            return r < 0 ? r : -errno;
-    }
-    if (ftruncate(fd, (off_t)request->change->size) < 0)
-        r = -errno;
-    if (fd != open_one)
-        close(fd);
+    if (r < 0)
+        return r;
+    fd = openat(p->directory, p->last, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    r = ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+    close(fd);
     return r;
 }
 
-/* Who may not give a file away has it all the same (as security_model=none has it). A symbolic link has no mode of its own. */
-static int change_at(const struct host_files *f, const struct file_request *request, const struct place *p)
+/* Of a file that is open to be written to: it may have no name any more. */
+static int change_open(const struct file_change *c, int fd)
 {
-    const struct file_change *c = request->change;
+    const struct timespec t[2] = {time_of(c->what, FILE_CHANGE_ATIME, FILE_CHANGE_ATIME_SET, c->atime, c->atime_ns),
+                                  time_of(c->what, FILE_CHANGE_MTIME, FILE_CHANGE_MTIME_SET, c->mtime, c->mtime_ns)};
+
+    if ((c->what & FILE_CHANGE_MODE) && fchmod(fd, c->mode & 07777) < 0)
+        return -errno;
+    if ((c->what & (FILE_CHANGE_UID | FILE_CHANGE_GID)) &&
+        fchown(fd, c->what & FILE_CHANGE_UID ? (uid_t)c->uid : (uid_t)-1, c->what & FILE_CHANGE_GID ? (gid_t)c->gid : (gid_t)-1) < 0 &&
+        errno != EPERM)
+        return -errno;
+    if ((c->what & FILE_CHANGE_SIZE) && ftruncate(fd, (off_t)c->size) < 0)
+        return -errno;
+    return (c->what & (FILE_CHANGE_ATIME | FILE_CHANGE_MTIME)) && futimens(fd, t) < 0 ? -errno : 0;
+}
+
+/* Who may not give a file away has it all the same (as security_model=none has it). A symbolic link has no mode of its own. */
+static int change_at(const struct host_files *f, const struct file_change *c, const struct place *p)
+{
     uint64_t times = FILE_CHANGE_ATIME | FILE_CHANGE_MTIME;
     struct stat st;
     int r = look(p, &st);
@@ -300,7 +311,7 @@ static int change_at(const struct host_files *f, const struct file_request *requ
                  c->what & FILE_CHANGE_GID ? (gid_t)c->gid : (gid_t)-1, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 && errno != EPERM)
         return -errno;
     if (c->what & FILE_CHANGE_SIZE)
-        r = change_size(f, request, p);
+        r = change_size(f, p, c->size);
     if (r == 0 && (c->what & times)) {
         const struct timespec t[2] = {time_of(c->what, FILE_CHANGE_ATIME, FILE_CHANGE_ATIME_SET, c->atime, c->atime_ns),
                                       time_of(c->what, FILE_CHANGE_MTIME, FILE_CHANGE_MTIME_SET, c->mtime, c->mtime_ns)};
@@ -340,14 +351,6 @@ static int link_to(const struct host_files *f, const struct file_request *reques
     return r;
 }
 
-static int sync_file(struct host_files *f, const struct file_request *request)
-{
-    int fd = files_descriptor(f, request->file);
-
-    (void)f;
-    return fd >= 0 && fsync(fd) < 0 ? -errno : 0;
-}
-
 /* What is done to a name. */
 static int act(const struct host_files *f, const struct file_request *request, const struct place *p)
 {
@@ -355,7 +358,7 @@ static int act(const struct host_files *f, const struct file_request *request, c
         return request->op == FILE_REMOVE_DIRECTORY ? -EBUSY : -EEXIST;
     switch (request->op) {
     case FILE_CHANGE:
-        return change_at(f, request, p);
+        return change_at(f, request->change, p);
     case FILE_MAKE:
         return make(request, p);
     case FILE_SYMLINK:
@@ -371,8 +374,8 @@ static int act(const struct host_files *f, const struct file_request *request, c
 
 int file_system_serve(struct host_files *f, const struct file_request *request, struct file_answer *answer)
 {
+    int fd = files_descriptor(f, request->file), r;
     struct place p;
-    int r;
 
     switch (request->op) {
     case FILE_STATUS:
@@ -384,7 +387,13 @@ int file_system_serve(struct host_files *f, const struct file_request *request, 
     case FILE_SYSTEM_STATUS:
         return tell_system(f, request, answer);
     case FILE_SYNC:
-        return sync_file(f, request);
+        return fd >= 0 && fsync(fd) < 0 ? -errno : 0;
+    case FILE_CHANGE:
+        if (request->change->size > INT64_MAX)
+            return -EFBIG;
+        if (fd >= 0 && (request->access & FILE_ACCESS_WRITE))
+            return change_open(request->change, fd);
+        break;
     default:
         break;
     }

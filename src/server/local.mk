@@ -8,8 +8,10 @@ libserver_a_SOURCES = \
 	src/server/option_table.c src/server/option_table.h \
 	src/server/drives.c src/server/drives.h \
 	src/server/option_drives.c src/server/option_drives.h \
+	src/server/option_fsdev.c src/server/option_fsdev.h \
 	src/server/option_net.c src/server/option_net.h \
 	src/server/net_dump.c src/server/net_dump.h \
+	src/server/server_files.c \
 	src/server/server_net.c \
 	src/server/server_sound.c \
 	src/server/server_resets.c \

@@ -517,6 +517,18 @@ TAKER(take_nic)
     return option_nic_take(&o->net, &o->drives, arg, err);
 }
 
+TAKER(take_fsdev)
+{
+    (void)row;
+    return option_fsdev_take(&o->fsdevs, arg, err);
+}
+
+TAKER(take_virtfs)
+{
+    (void)row;
+    return option_virtfs_take(&o->fsdevs, &o->drives, arg, err);
+}
+
 TAKER(take_icount)
 {
     static const struct option_key keys[] = {
@@ -827,6 +839,11 @@ const struct option_row option_table[] = {
      "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
     {"nic", NULL, "BACKEND[,model=CARD,mac=...]", SECTION_GUEST, MACHINE, take_nic, 0,
      "a card with its network, such as --nic user,model=virtio-net-pci (the usual one)"},
+    {"fsdev", NULL, "local,id=ID,path=DIR[,readonly=off]", SECTION_GUEST, 0, take_fsdev, 0,
+     "a directory for a guest, --device virtio-9p-pci,fsdev=ID,mount_tag=TAG (in Linux: mount -t 9p -o trans=virtio TAG /mnt); "
+     "what it reads is recorded, and nothing is changed there unless readonly=off"},
+    {"virtfs", NULL, "local,path=DIR,mount_tag=TAG[,readonly=off]", SECTION_GUEST, MACHINE, take_virtfs, 0,
+     "the directory and the device in one"},
     {"chardev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_chardev, 0,
      "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]"
      "[,telnet=on][,reconnect=S]; file,path=[,append=on]; pipe,path=; pty; stdio; stderr; ringbuf[,size=]; null. With "
@@ -927,8 +944,6 @@ const struct option_foreign option_foreign[] = {
     {"watchdog-action", "there is no watchdog so far"},
     {"fw_cfg", "files cannot be added to fw_cfg"},
     {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
-    {"fsdev", "there are no shared directories so far; --semihosting-dir DIR is one on virt"},
-    {"virtfs", "there are no shared directories so far; --semihosting-dir DIR is one on virt"},
     {"tpmdev", "there is no TPM so far"},
     {"sandbox", "there is no sandbox: the guest reaches nothing of the host but what options give it"},
     {"full-screen", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},

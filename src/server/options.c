@@ -49,6 +49,7 @@ void options_finish(struct options *o)
     o->semihost_args = o->semihost_cmdline = NULL;
     option_drives_finish(&o->drives);
     option_net_finish(&o->net);
+    option_fsdevs_finish(&o->fsdevs);
 }
 
 static int settle_secure(struct options *o, struct error *err)

@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "guest_clock.h"
 #include "option_drives.h"
+#include "option_fsdev.h"
 #include "option_net.h"
 #include "vm/schedule.h"
 #include "vm/topology.h"
@@ -98,6 +99,7 @@ struct options {
     const char *audiodev[OPTIONS_MAX_AUDIODEV]; /* as given */
     unsigned audiodev_count;
     char pcspk_audiodev[32];    /* pc: what the speaker is connected to; "": nothing */
+    struct option_fsdevs fsdevs;
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "std" or "none" */
     const char *gdb_arch;       /* PC: "i386", "x86-64", "i8086", or NULL: the CPU's */

@@ -18,7 +18,7 @@
 static const char *const kind_names[] = {
     [EVENT_INPUT] = "input", [EVENT_HOST_CLOCK] = "host clock", [EVENT_ENTROPY] = "entropy",
     [EVENT_WRITE_MEMORY] = "debugger's memory writes", [EVENT_WRITE_REGISTER] = "debugger's register writes",
-    [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button", [EVENT_FILE] = "files (semihosting)",
+    [EVENT_RESET] = "resets", [EVENT_POWERDOWN] = "power button", [EVENT_FILE] = "files",
     [EVENT_IMAGE] = "clusters of drives' images", [EVENT_MEDIUM] = "changes of media",
     [EVENT_HOLD] = "CPUs held or let go", [EVENT_SOUND] = "sound that was recorded",
 };

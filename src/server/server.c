@@ -864,6 +864,7 @@ void server_destroy(struct server *s)
     server_net_finish(s);
     server_sound_finish(s);
     server_semihost_finish(s);
+    server_files_finish(s);
     buffer_finish(&s->branch_line);
     server_trace_finish(s);
     free(s->points);

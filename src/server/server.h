@@ -30,6 +30,7 @@ struct server;
 #define SERVER_MAX_NETDEVS 8
 #define SERVER_MAX_AUDIODEVS 8
 #define SERVER_MAX_DUMPS 16
+#define SERVER_MAX_FSDEVS 8
 
 /* A flash bank's file that gets the bank's contents at the end. */
 struct server_flash {
@@ -88,6 +89,11 @@ struct server_config {
     struct server_flash flash[SERVER_MAX_FLASH];
     struct drives *drives;     /* the images of the machine's drives; must stay; NULL: it has none */
     struct host_files *files;  /* what semihosting may reach; taken over; NULL: nothing */
+    struct server_fsdev {
+        char id[32];           /* device.backend of who shares it */
+        struct host_files *files; /* taken over */
+    } fsdevs[SERVER_MAX_FSDEVS];
+    unsigned nfsdevs;
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
     const char *triple;        /* of the target, for lldb */

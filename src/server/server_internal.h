@@ -320,7 +320,8 @@ void server_semihost_init(struct server *s);
 void server_semihost_finish(struct server *s);
 /* Its console: deals out the input that it shares with a serial port. */
 extern const struct server_port_ops server_semihost_ops;
-/* struct timeline_host.file_call */
+/* server_files.c; the second is struct timeline_host.file_call */
+void server_files_finish(struct server *s);
 void server_file_call(void *ctx, const struct file_request *request, struct file_answer *answer);
 
 /* server_flash.c */

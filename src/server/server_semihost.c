@@ -1,6 +1,5 @@
 /*
- * Semihosting between the guest's device and the host: the console's input, and
- * requests for files.
+ * Semihosting between the guest's device and the host: the console's input.
  *
  * The console is where the first serial port is. Its output goes there like the
  * port's. Input goes to a program that waits in a semihosting read; else to the
@@ -25,8 +24,6 @@ void server_semihost_init(struct server *s)
 void server_semihost_finish(struct server *s)
 {
     buffer_finish(&s->typed);
-    host_files_close(s->config.files);
-    s->config.files = NULL;
 }
 
 /* ---- the console's input ---- */
@@ -112,21 +109,3 @@ static bool take_input(struct server *s, struct server_port *p)
 }
 
 const struct server_port_ops server_semihost_ops = {.wants_input = wants_input, .take_input = take_input};
-
-/* ---- files ---- */
-
-void server_file_call(void *ctx, const struct file_request *request, struct file_answer *answer)
-{
-    struct server *s = ctx;
-
-    if (s->config.files) {
-        host_files_call(s->config.files, request, answer);
-        return;
-    }
-    *answer = (struct file_answer){.error = EACCES, .data = answer->data};
-    if (s->files_refused)
-        return;
-    s->files_refused = true;
-    server_say(s, "the guest wanted file %s, by semihosting, and was refused it: --semihosting-dir DIRECTORY gives it "
-               "the files of a directory", request->name);
-}

@@ -22,7 +22,7 @@ enum event_kind {
     EVENT_POWERDOWN,      /* the user pressed the power button, no data */
     /* An answer again, no step: */
     EVENT_FILE,           /* the answer to a request about files: u32 enum file_op, u32 error, u64 value,
-                           * u64 offset, the bytes read (struct file_answer) */
+                           * u64 offset, the bytes answered (struct file_answer) */
     EVENT_IMAGE,          /* a cluster of a drive's image was read for the first time, or the host could not: u64
                            * cluster, u32 error (0, or Linux's errno), u32 0, u64 hash_bytes() of it; `source`: drive */
     /* A step of its own again: */

@@ -35,6 +35,9 @@ libvm_a_SOURCES = \
 	src/vm/dev/test_devices.c src/vm/dev/test_devices.h \
 	src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
 	src/vm/dev/virtio_carried.c src/vm/dev/virtio_carried.h \
+	src/vm/dev/p9.c src/vm/dev/p9.h \
+	src/vm/dev/p9_fids.c src/vm/dev/p9_fids.h \
+	src/vm/dev/virtio_9p.c src/vm/dev/virtio_9p.h \
 	src/vm/dev/virtio_console.c src/vm/dev/virtio_console.h \
 	src/vm/dev/virtio_input.c src/vm/dev/virtio_input.h \
 	src/vm/dev/virtio_rng.c src/vm/dev/virtio_rng.h \

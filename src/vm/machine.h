@@ -38,8 +38,9 @@
 #define MACHINE_MAX_DEVICES 256
 /* Parts of the arena. */
 #define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2 * MACHINE_MAX_CPUS + 16)
-#define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + 34) /* memory, arena, and what devices have */
-#define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + PAGE_SPACE_MAX_AREAS)
+#define MACHINE_MAX_DEVICE_SPACES 32
+#define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + MACHINE_MAX_DEVICE_SPACES + 2) /* memory, arena, and what was added */
+#define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + MACHINE_MAX_DEVICE_SPACES + PAGE_SPACE_MAX_AREAS)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)
 
 /* Why the guest has come to an end; continuing from here stops again at once. */

@@ -24,6 +24,7 @@
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
 #include "vm/dev/usb_storage.h"
+#include "vm/dev/virtio_9p.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
@@ -392,6 +393,11 @@ static void make_blk(void)
 static void make_blk_mmio(void)
 {
     make_virtio(virtio_blk_mmio_plug, "x,packed=on,num-queues=2", true, 2, new_drive("d0", DRIVE_DISK, NULL));
+}
+
+static void make_shared(void)
+{
+    make_virtio(virtio_9p_pci_plug, "x,packed=on,fsdev=f,mount_tag=t", false, 1, NULL);
 }
 
 static void make_scsi(bool in_slot)
@@ -1159,6 +1165,7 @@ static const struct hostile kinds[] = {
     {"rtl8139", make_rtl8139, card_step, "the EEPROM"},
     {"sdhci", make_sdhci, sd_step, "a block"},
     {"uhci", make_uhci, uhci_step, NULL},
+    {"virtio-9p", make_shared, vstep, "how many files it has opened"},
     {"virtio-blk", make_blk, vstep, NULL},
     {"virtio-blk in a slot", make_blk_mmio, vstep, NULL},
     {"virtio-net", make_net, vstep, NULL},

@@ -17,6 +17,7 @@
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
 #include "vm/dev/usb_storage.h"
+#include "vm/dev/virtio_9p.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_input.h"
@@ -58,6 +59,9 @@ const struct device_model device_models[] = {
      virtconsole_plug},
     {"virtserialport", "virtio-serial", "port of a virtio-serial, connected by chardev=ID", TAKES_NONE, virtio_port_keys,
      virtserialport_plug},
+    {"virtio-9p-device", "virtio-mmio", "shared directory (--fsdev) in a slot of the virt board", TAKES_NONE, virtio_9p_mmio_keys,
+     virtio_9p_mmio_plug},
+    {"virtio-9p-pci", "PCI", "shared directory (--fsdev)", TAKES_NONE, virtio_9p_keys, virtio_9p_pci_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", TAKES_DRIVE, virtio_blk_keys, virtio_blk_pci_plug},
