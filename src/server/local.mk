@@ -1,5 +1,6 @@
 noinst_LIBRARIES += libserver.a
 libserver_a_SOURCES = \
+	src/server/backends.c src/server/backends.h \
 	src/server/chardev_options.c src/server/chardev_options.h \
 	src/server/gdb_helper.c \
 	src/server/guest_clock.c src/server/guest_clock.h \
