@@ -163,7 +163,8 @@ static inline bool i386_null_stack_allowed(uint16_t ss, unsigned rpl, const stru
 {
     return selector_is_null(ss) && desc_is_64bit(code) && rpl < 3 && (ss & 3) == rpl;
 }
-/* After a return to a less privileged level: data segments that it must not see become null. */
+/* After a return to a less privileged level: data segments that it must not see become null, and null selectors 0 (SDM 2,
+ * IRET and RET, RETURN-TO-OUTER-PRIVILEGE-LEVEL). */
 void i386_hide_segments(struct i386_cpu *c);
 /* A null data segment register. */
 void i386_null_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);

@@ -414,10 +414,12 @@ void i386_hide_segments(struct i386_cpu *c)
     static const unsigned data[] = {SEG_ES, SEG_FS, SEG_GS, SEG_DS};
 
     for (unsigned i = 0; i < ARRAY_LEN(data); i++) {
-        const struct i386_segment *sg = &c->st->seg[data[i]];
+        struct i386_segment *sg = &c->st->seg[data[i]];
         bool conforming_code = (sg->attr & 0xc) == 0xc;
 
-        if (sg->valid && !conforming_code && (unsigned)(sg->attr >> 5 & 3) < c->st->cpl)
+        if (!sg->valid)
+            sg->selector = 0; /* whatever its RPL was; FS and GS keep the base that an MSR gave them */
+        else if (!conforming_code && (unsigned)(sg->attr >> 5 & 3) < c->st->cpl)
             i386_null_segment(c, data[i], 0);
     }
 }

@@ -197,6 +197,27 @@ START_TEST(a_level_change_makes_ss_null_with_the_new_level)
 }
 END_TEST
 
+START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base)
+{
+    s->seg[SEG_DS] = (struct i386_segment){.selector = 3};
+    s->seg[SEG_FS] = (struct i386_segment){.selector = 2, .base = HIGH + 0x1230};
+    s->seg[SEG_GS] = (struct i386_segment){.selector = 0, .base = HIGH + 0x4560};
+    s->gpr[ESP] -= 40;
+    poke64(b, (uint32_t)s->gpr[ESP], UCODE);
+    poke64(b, (uint32_t)s->gpr[ESP] + 8, S_UCODE64);
+    poke64(b, (uint32_t)s->gpr[ESP] + 16, EFLAGS_1);
+    poke64(b, (uint32_t)s->gpr[ESP] + 24, USTACK);
+    poke64(b, (uint32_t)s->gpr[ESP] + 32, S_UDATA);
+    CODE(b, 0x48, 0xcf);
+    steps(b, 1);
+    EQ(s->cpl, 3);
+    EQ(s->seg[SEG_DS].selector, 0);
+    EQ(s->seg[SEG_FS].selector, 0);
+    EQ(s->seg[SEG_FS].base, HIGH + 0x1230);
+    EQ(s->seg[SEG_GS].base, HIGH + 0x4560);
+}
+END_TEST
+
 /* SDM 3A 4.7: the PK flag tells what the key forbids, whatever else is wrong. */
 START_TEST(a_key_is_told_of_beside_other_reasons)
 {
@@ -277,6 +298,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, invpcid_looks_at_its_type_and_descriptor, 0, 12);
     tcase_add_test(t, a_task_register_is_never_null);
     tcase_add_test(t, a_level_change_makes_ss_null_with_the_new_level);
+    tcase_add_test(t, a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base);
     tcase_add_loop_test(t, a_key_is_told_of_beside_other_reasons, 0, 4);
     tcase_add_loop_test(t, prefixes_that_are_not_theirs_are_ignored_by_some, 0, 6);
     tcase_add_test(t, shifts_that_do_not_exist_are_undefined_whatever_is_pending);

@@ -209,6 +209,34 @@ START_TEST(iret_to_user_level_hides_kernel_segments)
 }
 END_TEST
 
+/* SDM 2, IRET and RET: "IF (SegmentSelector = NULL) ... THEN SegmentSelector := 0". 0: IRET, 1: RETF, 2: IRET to the same level */
+START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors)
+{
+    static const unsigned data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+
+    for (unsigned n = 0; n < ARRAY_LEN(data); n++)
+        s->seg[data[n]] = (struct i386_segment){.selector = (uint16_t)n};
+    refresh(b);
+    if (_i < 2) {
+        push(S_UDATA); push(USTACK);
+    }
+    if (_i != 1)
+        push(EFLAGS_1);
+    push(_i < 2 ? S_UCODE : S_CODE); push(_i < 2 ? UCODE : KCODE + 0x100);
+    if (_i == 1) {
+        CODE(b, 0xcb);
+    } else {
+        CODE(b, 0xcf);
+    }
+    steps(b, 1);
+    EQ(s->cpl, _i < 2 ? 3 : 0);
+    EQ(s->seg[SEG_ES].selector, 0);
+    EQ(s->seg[SEG_DS].selector, _i < 2 ? 0 : 1);
+    EQ(s->seg[SEG_FS].selector, _i < 2 ? 0 : 2);
+    EQ(s->seg[SEG_GS].selector, _i < 2 ? 0 : 3);
+}
+END_TEST
+
 START_TEST(iret_at_user_level_cannot_change_if_and_iopl)
 {
     user_mode(b);
@@ -470,6 +498,7 @@ Suite *test_suite(void)
     ADD(a_16_bit_gate_pushes_words);
     ADD(icebp_and_int3_are_traps);
     ADD(iret_to_user_level_hides_kernel_segments);
+    tcase_add_loop_test(tc, a_return_to_user_level_forgets_the_rpl_of_null_selectors, 0, 3);
     ADD(iret_at_user_level_cannot_change_if_and_iopl);
     ADD(iret_faults_leave_everything_and_name_the_selector);
     ADD(iret_to_inner_level_is_gp);
