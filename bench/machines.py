@@ -137,6 +137,10 @@ class Target:
         return ["-drive", "file=%s,format=raw,if=none,snapshot=on,id=image" % image,
                 "-drive", "driver=blkreplay,if=none,image=image,id=replayed", "-device", device + ",drive=replayed"]
 
+    def qemu_network(self, card):
+        """A network whose packets are recorded."""
+        return ["-netdev", "user,id=n0", "-device", card + ",netdev=n0", "-object", "filter-replay,id=r0,netdev=n0"]
+
     def snapshot_disk(self):
         """QEMU keeps the snapshot that going back needs in a disk image."""
         if not shutil.which("qemu-img"):

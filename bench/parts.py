@@ -4,9 +4,11 @@ hits both alike."""
 
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 from machines import TOP, Debugged, Monitor
@@ -14,6 +16,7 @@ from measure import BenchError, Child, Console, rspclient
 
 sys.path.insert(0, os.path.join(TOP, "tests", "guests"))
 import test_disk_i386 as guest_disks  # noqa: E402
+import test_net_i386 as guest_net  # noqa: E402
 
 SHELL_UP = rb"hindcast-guest: shell is up"
 PROMPT = rb"guest# "
@@ -565,6 +568,72 @@ def disk(t, table, args):
     table.add(what + "checkpoints", "MiB", [used], (), "of %.0f" % budget)
     table.require(what + "checkpoints", used, budget * DISK_MEMORY_LIMIT, "MiB")
     table.add(what + "seek to the middle and elsewhere", "s", ways)
+
+
+# -- networks -----------------------------------------------------------------------
+
+# By name: the bytes, what is typed (PORT: of a server here), and of which kind that server is.
+NET_WORK = {
+    "HTTP to the guest": "wget -q -O /dev/null http://10.0.2.2:PORT/file",
+    "bytes from the guest": "head -c BYTES /dev/zero | nc 10.0.2.2 SINK",
+}
+
+
+def net_servers(size):
+    """(port of an HTTP server with one file, port that swallows whatever comes)."""
+    port, _ = guest_net.serve(size)
+    sink = socket.create_server(("127.0.0.1", 0))
+
+    def swallow():
+        while True:
+            with sink.accept()[0] as peer:
+                while peer.recv(1 << 16):
+                    pass
+
+    threading.Thread(target=swallow, daemon=True).start()
+    return port, sink.getsockname()[1]
+
+
+def net_seconds(args, command, size, ports):
+    """CPU seconds of the program for each piece of work."""
+    with Child(command, args.limit, pipes=True) as child:
+        console, figures = Console(child), {}
+        to_the_shell(console)
+        console.type("ip addr add 10.0.2.15/24 dev eth0; echo up-$((1+1))")
+        console.wait(b"up-2")
+        console.wait(PROMPT)
+        for number, (name, line) in enumerate(NET_WORK.items()):
+            before = child.cpu()
+            console.type(line.replace("PORT", str(ports[0])).replace("SINK", str(ports[1])).replace("BYTES", str(size)) +
+                         "; echo done-%d-$((1+1))" % number)
+            console.wait(b"done-%d-2" % number)
+            console.wait(PROMPT)
+            figures[name] = child.cpu() - before
+        return figures
+
+
+def network(t, table, args):
+    if t.name == "aarch64":
+        table.note("networks on %s: the rows are of PCs" % t.name)
+        return
+    size = (2 if args.quick else 50) * 1000000
+    ports = net_servers(size)
+    kernel, _ = t.linux(t.flavours[0])
+    root, version = kernel.split("/boot/vmlinuz-")
+    for card, modules in guest_net.CARDS.items():
+        if card not in ("virtio-net-pci", "e1000"):
+            continue
+        directory = os.path.join(t.tmp, "initrd-" + card)
+        os.makedirs(directory, exist_ok=True)
+        guest = kernel, guest_net.make_initrd(directory, root, version, modules)
+        functions = [lambda: net_seconds(args, t.hindcast_linux(guest, ["--listen", "none", "--run", "--netdev", "user,id=n0",
+                                                                        "--device", card + ",netdev=n0"]), size, ports)]
+        if t.has_qemu:
+            functions.append(lambda: net_seconds(args, t.qemu_linux(guest, t.recording()) + t.qemu_network(card), size, ports))
+        ours, *theirs = rounds(args, *functions)
+        for name in NET_WORK:
+            table.add("Debian %s, %s: %d MB, %s" % (t.flavours[0], card, size // 1000000, name), "s", columns(ours, name),
+                      columns(theirs[0], name) if theirs else [], "QEMU: filter-replay")
 
 
 # -- opening a recording ------------------------------------------------------------

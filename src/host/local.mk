@@ -12,6 +12,7 @@ libhost_a_SOURCES = \
 	src/host/output.c src/host/output.h \
 	src/host/path.c src/host/path.h \
 	src/host/poller.c src/host/poller.h \
+	src/host/net_fragments.c src/host/net_fragments.h \
 	src/host/net_pcap.c \
 	src/host/net_socket.c \
 	src/host/net_tap.c \

@@ -2,7 +2,7 @@
  * A network of the guest's own, by libslirp: its TCP connections and UDP exchanges are the host's sockets.
  *
  * libslirp asks for the clock, timers, and descriptors to be looked at; all of that is the host's and no part of any
- * state. What it has for the guest comes by netdev_arrives().
+ * state. What it has for the guest comes by netdev_arrives(). Fragments of IPv4 it gets put together (net_fragments.h).
  */
 #include "config.h"
 
@@ -15,7 +15,9 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/net_fragments.h"
 #include "host/netdev_kinds.h"
+#include "host/stream.h"
 
 #define MS 1000000u
 /* Descriptors that others may want to look at: however many connections the guest has, they find room. */
@@ -29,8 +31,18 @@ struct timer {
     uint64_t at_ms;     /* UINT64_MAX: not set */
 };
 
+/* A server in the guest's network that is a connection of ours (guestfwd). */
+struct server {
+    struct server *next;
+    struct in_addr address;
+    int port;
+    struct stream stream;
+};
+
 struct user {
     Slirp *slirp;
+    struct server *servers;
+    struct fragments fragments;
     struct netdev *netdev;
     struct timer *timers;
     struct poller *polled; /* during slirp_pollfds_fill() */
@@ -116,6 +128,7 @@ static const struct option_key keys[] = {
     {"net", "A.B.C.D[/BITS]"}, {"host", "A.B.C.D"}, {"dhcpstart", "A.B.C.D"}, {"dns", "A.B.C.D"},
     {"ipv4", "on|off"}, {"ipv6", "on|off"}, {"restrict", "on|off"}, {"hostname", "NAME"}, {"domainname", "NAME"},
     {"tftp", "DIR"}, {"tftp-server-name", "NAME"}, {"bootfile", "NAME"}, {"hostfwd", "tcp|udp:[HOST]:PORT-[GUEST]:PORT"},
+    {"guestfwd", "tcp:SERVER:PORT-tcp:HOST:PORT"},
     {NULL, NULL},
 };
 
@@ -215,6 +228,41 @@ static int forward(struct user *u, const char *rule, const SlirpConfig *c, struc
     return r;
 }
 
+/* What the guest sends to such a server. */
+static ssize_t to_server(const void *buf, size_t len, void *opaque)
+{
+    struct server *v = opaque;
+
+    stream_write(&v->stream, buf, len);
+    return (ssize_t)len;
+}
+
+/* "tcp:SERVER:PORT-tcp:HOST:PORT" or "...-unix:PATH": one connection, made now, is the server. */
+static int serve_by_connection(struct user *u, const char *rule, struct error *err)
+{
+    char *text = xstrdup(!strncmp(rule, "tcp:", 4) ? rule + 4 : *rule == ':' ? rule + 1 : rule), *dash = strchr(text, '-');
+    struct server *v = xcalloc(1, sizeof(*v));
+    const char *where = dash ? dash + 1 : "";
+    int r = 0;
+
+    v->next = u->servers;
+    u->servers = v;
+    stream_init(&v->stream);
+    if (dash)
+        *dash = 0;
+    if (!strncmp(where, "cmd:", 4))
+        r = error_set(err, -EINVAL, "guestfwd=%s: hindcast runs no programs: name a connection (tcp:HOST:PORT, unix:PATH)", rule);
+    else if (!dash || !*text || !parse_end(text, &v->address, &v->port) || !v->port || !v->address.s_addr ||
+             (strncmp(where, "tcp:", 4) && strncmp(where, "unix:", 5)) || !strchr(where, ':')[1])
+        r = error_set(err, -EINVAL, "guestfwd=%s: write tcp:SERVER:PORT-tcp:HOST:PORT, such as tcp:10.0.2.100:80-tcp:127.0.0.1:8080", rule);
+    else
+        r = stream_connect(&v->stream, !strncmp(where, "tcp:", 4) ? where + 4 : where, err);
+    if (r == 0 && slirp_add_guestfwd(u->slirp, to_server, v, &v->address, v->port) < 0)
+        r = error_set(err, -EINVAL, "guestfwd=%s: SERVER must be an address of the guest's network that nobody has", rule);
+    free(text);
+    return r;
+}
+
 static int user_open(struct netdev *n, const struct option_list *l, char **note, struct error *err)
 {
     struct user *u = xcalloc(1, sizeof(*u));
@@ -231,6 +279,9 @@ static int user_open(struct netdev *n, const struct option_list *l, char **note,
     for (unsigned i = 0; option_list_nth(l, "hostfwd", i); i++)
         if (forward(u, option_list_nth(l, "hostfwd", i), &c, err) < 0)
             return err->code;
+    for (unsigned i = 0; option_list_nth(l, "guestfwd", i); i++)
+        if (serve_by_connection(u, option_list_nth(l, "guestfwd", i), err) < 0)
+            return err->code;
     return 0;
 }
 
@@ -244,6 +295,14 @@ static void user_close(struct netdev *n)
         slirp_cleanup(u->slirp);
     while (u->timers)
         on_timer_free(u->timers, u);
+    while (u->servers) {
+        struct server *v = u->servers;
+
+        u->servers = v->next;
+        stream_close(&v->stream);
+        free(v);
+    }
+    fragments_finish(&u->fragments);
     free(u);
 }
 
@@ -253,7 +312,10 @@ static void user_send(struct netdev *n, const uint8_t *frame, size_t len)
 {
     struct user *u = n->back;
 
-    slirp_input(u->slirp, frame, (int)len);
+    if (fragments_are(frame, len))
+        frame = fragments_take(&u->fragments, frame, len, &len);
+    if (frame)
+        slirp_input(u->slirp, frame, (int)len);
 }
 
 static int add_descriptor(int fd, int events, void *ctx)
@@ -279,6 +341,9 @@ static void user_poll(struct netdev *n, struct poller *p, uint64_t *timeout_ns)
     uint32_t ms = *timeout_ns / MS > UINT32_MAX - 1 ? UINT32_MAX : (uint32_t)(*timeout_ns / MS), before = ms;
     uint64_t now = now_ms();
 
+    for (const struct server *v = u->servers; v; v = v->next)
+        if (stream_open(&v->stream))
+            stream_poll(&v->stream, p, slirp_socket_can_recv(u->slirp, v->address, v->port) > 0);
     u->polled = p;
     slirp_pollfds_fill(u->slirp, &ms, add_descriptor, u);
     if (ms < before)
@@ -298,10 +363,29 @@ static int events_of(int index, void *ctx)
            (got & POLLHUP ? SLIRP_POLL_HUP : 0);
 }
 
+static void service_servers(struct user *u)
+{
+    uint8_t piece[4096];
+
+    for (struct server *v = u->servers; v; v = v->next) {
+        size_t room = slirp_socket_can_recv(u->slirp, v->address, v->port);
+        long got;
+
+        stream_flush(&v->stream);
+        if (!room || !stream_open(&v->stream))
+            continue;
+        got = stream_read(&v->stream, piece, room < sizeof(piece) ? room : sizeof(piece));
+        if (got > 0)
+            slirp_socket_recv(u->slirp, v->address, v->port, piece, (int)got);
+    }
+}
+
 static void user_service(struct netdev *n, const struct poller *p)
 {
     struct user *u = n->back;
     uint64_t now = now_ms();
+
+    service_servers(u);
 
     slirp_pollfds_poll(u->slirp, 0, events_of, (void *)(uintptr_t)p);
     for (struct timer *t = u->timers, *next; t; t = next) {

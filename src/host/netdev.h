@@ -3,6 +3,7 @@
  *
  *   user,id=ID[,net=A.B.C.D/N][,host=..][,dhcpstart=..][,dns=..][,hostname=..][,domainname=..][,ipv4=off][,ipv6=off]
  *       [,restrict=on][,tftp=DIR][,bootfile=NAME][,hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT]...
+ *       [,guestfwd=tcp:SERVER:PORT-tcp:HOST:PORT]...
  *                      a network of its own behind the host's sockets, by libslirp: DHCP, DNS, TFTP, the host at 10.0.2.2
  *   socket,id=ID,listen=|connect=[HOST]:PORT      a cable to another emulator: each frame behind its length, by TCP
  *   socket,id=ID,udp=HOST:PORT,localaddr=HOST:PORT  the same, a datagram for each frame
