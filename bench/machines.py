@@ -11,7 +11,11 @@ import time
 from measure import HERE, TOP, BenchError, Child, attach, free_port, rspclient
 
 GUEST = os.path.join(HERE, "guest")
-LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "pages", "apart", "scattered", "dirty", "recurse", "indirect", "fp", "simd", "atomics"]
+# For the options that tell QEMU how to count instructions: not at all.
+PLAIN = None
+
+LOOPS = ["crc", "muldiv", "sieve", "seqmem", "stride", "pages", "apart", "scattered", "dirty", "recurse", "indirect", "fp", "simd", "atomics",
+         "timer", "syscalls", "polling", "rewritten", "registers"]
 
 # What a loop needs besides of the compiler, and a CPU that has it: QEMU's "max", the target's own of that kind.
 SPECIAL = {"avx": {"cc": ["-mavx2", "-mfma"], "qemu": ["-cpu", "max"]},
@@ -54,6 +58,11 @@ TARGETS = {
         "qemu-package": "qemu-system-arm",
     },
 }
+
+
+def counting(icount):
+    """QEMU's options to count instructions, with what `icount` adds; PLAIN: it does not."""
+    return [] if icount is PLAIN else ["-icount", "shift=0" + icount]
 
 
 class Target:
@@ -119,12 +128,12 @@ class Target:
                                 "console=" + self.console, "--initrd", guest[1], "--kernel", guest[0]] + list(more)
 
     def qemu_bare_command(self, elf, icount):
-        return self.qemu + self.qemu_bare + ["-m", "64", "-kernel", elf, "-serial", "none", "-net", "none", "-display", "none",
-                                             "-icount", "shift=0" + icount] + self.special[elf].get("qemu", [])
+        return self.qemu + self.qemu_bare + ["-m", "64", "-kernel", elf, "-serial", "null", "-net", "none", "-display", "none"] + \
+            counting(icount) + self.special[elf].get("qemu", [])
 
     def qemu_linux(self, guest, icount):
         return self.qemu + ["-m", "256", "-kernel", guest[0], "-initrd", guest[1], "-append", "console=" + self.console,
-                            "-display", "none", "-serial", "stdio", "-net", "none", "-icount", "shift=0" + icount]
+                            "-display", "none", "-serial", "stdio", "-net", "none"] + counting(icount)
 
     def recording(self, snapshot=False):
         return ",rr=record,rrfile=%s%s" % (self.rr, ",rrsnapshot=start" if snapshot else "")

@@ -188,26 +188,32 @@ def spread(values, form="%.3g"):
 
 
 class Table:
-    """Rows of hindcast's figures and QEMU's for the same work (smaller is better), a value for each round; and
-    what is required."""
+    """Rows of hindcast's figures and QEMU's for the same work (smaller is better), recording and plain, a value for each
+    round; and what is required."""
 
     def __init__(self):
         self.rows = []
         self.required = []
         self.notes = []
 
-    def add(self, name, unit, ours, theirs=(), note=""):
-        """The ratio is that of each round's pair; where numbers of rounds differ, that of the medians."""
-        ours, theirs = list(ours), list(theirs)
-        ratios = []
-        if unit != "%" and ours and theirs and statistics.median(ours) > 0:
-            if len(ours) == len(theirs) and min(ours) > 0:
-                ratios = [t / o for o, t in zip(ours, theirs)]
-            else:
-                ratios = [statistics.median(theirs) / statistics.median(ours)]
-        self.rows.append({"name": name, "unit": unit, "hindcast": ours, "qemu": theirs, "ratios": ratios, "note": note})
-        say("%-42s hindcast %-24s qemu %-24s %-3s ratio %s%s" % (
-            name, spread(ours), spread(theirs), unit, spread(ratios, "%.2f"), "  [%s]" % note if note else ""))
+    @staticmethod
+    def ratios(unit, ours, theirs):
+        """That of each round's pair; where numbers of rounds differ, that of the medians."""
+        if unit == "%" or not ours or not theirs or statistics.median(ours) <= 0:
+            return []
+        if len(ours) == len(theirs) and min(ours) > 0:
+            return [t / o for o, t in zip(ours, theirs)]
+        return [statistics.median(theirs) / statistics.median(ours)]
+
+    def add(self, name, unit, ours, theirs=(), note="", plain=()):
+        """`theirs`: of QEMU's record/replay; `plain`: of QEMU that neither records nor counts instructions."""
+        ours, theirs, plain = list(ours), list(theirs), list(plain)
+        ratios, plain_ratios = self.ratios(unit, ours, theirs), self.ratios(unit, ours, plain)
+        self.rows.append({"name": name, "unit": unit, "hindcast": ours, "qemu": theirs, "ratios": ratios, "plain": plain,
+                          "plain_ratios": plain_ratios, "note": note})
+        say("%-42s hindcast %-24s qemu %-24s %-3s ratio %s%s%s" % (
+            name, spread(ours), spread(theirs), unit, spread(ratios, "%.2f"),
+            ", to plain %s" % spread(plain_ratios, "%.2f") if plain else "", "  [%s]" % note if note else ""))
 
     def require(self, name, value, limit, unit):
         """`value` must stay below `limit`."""
@@ -220,11 +226,11 @@ class Table:
         say("not measured: " + text)
 
     def markdown(self):
-        lines = ["| what | hindcast | QEMU | | ratio |", "|---|---|---|---|---|"]
+        lines = ["| what | hindcast | QEMU, recording | QEMU, plain | | ratio | to plain |", "|---|---|---|---|---|---|---|"]
         for r in self.rows:
-            lines.append("| %s%s | %s | %s | %s | %s |" % (
-                r["name"], " (%s)" % r["note"] if r["note"] else "", spread(r["hindcast"]), spread(r["qemu"]), r["unit"],
-                "%.2f" % statistics.median(r["ratios"]) if r["ratios"] else "-"))
+            lines.append("| %s%s | %s | %s | %s | %s | %s | %s |" % (
+                r["name"], " (%s)" % r["note"] if r["note"] else "", spread(r["hindcast"]), spread(r["qemu"]), spread(r["plain"]),
+                r["unit"], *("%.2f" % statistics.median(x) if x else "-" for x in (r["ratios"], r["plain_ratios"]))))
         if self.required:
             lines += ["", "| required | measured | limit | |", "|---|---|---|---|"]
         for r in self.required:

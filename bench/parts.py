@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from machines import TOP, Debugged, Monitor
+from machines import PLAIN, TOP, Debugged, Monitor
 from measure import BenchError, Child, Console, rspclient
 
 sys.path.insert(0, os.path.join(TOP, "tests", "guests"))
@@ -88,11 +88,11 @@ def loops(t, table, args):
         elf = t.build(name, args.scale)
         functions = [lambda: hindcast_bare(t, args, elf)]
         if t.has_qemu:
-            functions.append(lambda: qemu_bare(t, args, elf, t.recording()))
+            functions += [lambda: qemu_bare(t, args, elf, t.recording()), lambda: qemu_bare(t, args, elf, PLAIN)]
         ours, *theirs = rounds(args, *functions)
         speed = ours[0]["steps"] / statistics.median(columns(ours, "cpu")) / 1e6
         table.add("%s loop: %s" % (t.name, name), "s", columns(ours, "cpu"), theirs[0] if theirs else (),
-                  "%.0f M steps/s" % speed)
+                  "%.0f M steps/s" % speed, theirs[1] if theirs else ())
 
 
 # -- forward, Debian ------------------------------------------------------------
@@ -134,10 +134,12 @@ def boot(t, table, args):
         guest = t.linux(flavour)
         functions = [lambda: drive_linux(args, t.hindcast_linux(guest, ["--listen", "none", "--run"]))]
         if t.has_qemu:
-            functions.append(lambda: drive_linux(args, t.qemu_linux(guest, t.recording())))
+            functions += [lambda: drive_linux(args, t.qemu_linux(guest, t.recording())),
+                          lambda: drive_linux(args, t.qemu_linux(guest, PLAIN))]
         ours, *theirs = rounds(args, *functions)
         for name in ours[0]:
-            table.add("Debian %s: %s" % (flavour, name), "s", columns(ours, name), columns(theirs[0], name) if theirs else ())
+            table.add("Debian %s: %s" % (flavour, name), "s", columns(ours, name), columns(theirs[0], name) if theirs else (),
+                      plain=columns(theirs[1], name) if theirs else ())
 
 
 # -- backwards ------------------------------------------------------------------

@@ -4,7 +4,7 @@
  * instructions each). bench_main() returns when the work is done; the entry code of
  * the target then ends the guest.
  *
- * To add one: a function here, its name in LOOPS of bench/machines.py.
+ * To add one: a function here or, if it is about interrupts and the like, in events.h; its name in LOOPS of bench/machines.py.
  */
 #include <stdint.h>
 
@@ -287,6 +287,8 @@ WORKLOAD atomics(void)
     }
     sink = buf[7];
 }
+
+#include "events.h"
 
 /* Stops of the reverse measurements: called once near the start, and seldom. */
 __attribute__((noinline, used)) void once(void)
