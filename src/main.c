@@ -50,10 +50,19 @@ static int settle_machine(struct machine *m, const struct options *o)
     return 0;
 }
 
+/* In *out, what is plugged in, with its option ROMs. */
+static const struct machine_parts *parts_with_roms(const struct supplies *su, struct machine_parts *out)
+{
+    *out = su->drives.parts;
+    out->roms = images_of(&su->images, IMAGE_DEVICE_ROM, &out->nroms);
+    return out;
+}
+
 static int build_virt(struct machine **m, const struct supplies *su, const struct options *o, struct error *err)
 {
     const struct images *im = &su->images;
     struct virt_config c = VIRT_CONFIG_INIT;
+    struct machine_parts parts;
 
     c.memory_bytes = o->memory_bytes;
     c.topology = o->topology;
@@ -76,7 +85,7 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     c.no_reboot = o->no_reboot;
     c.semihosting = o->semihosting;
     c.semihost_cmdline = o->semihost_cmdline;
-    c.parts = &su->drives.parts;
+    c.parts = parts_with_roms(su, &parts);
     return virt_create(m, &c, err) < 0 ? err->code : settle_machine(*m, o);
 }
 
@@ -84,6 +93,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
 {
     const struct images *im = &su->images;
     struct pc_config c = PC_CONFIG_INIT;
+    struct machine_parts parts;
 
     c.memory_bytes = o->memory_bytes;
     c.topology = o->topology;
@@ -113,7 +123,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.no_reboot = o->no_reboot;
     c.debug_exit_count = o->debug_exit_count;
     memcpy(c.debug_exit_ports, o->debug_exit, sizeof c.debug_exit_ports);
-    c.parts = &su->drives.parts;
+    c.parts = parts_with_roms(su, &parts);
     return pc_create(m, &c, err) < 0 ? err->code : settle_machine(*m, o);
 }
 

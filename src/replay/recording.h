@@ -68,7 +68,7 @@ enum recording_type {
 
 enum recording_role {
     RECORDING_KERNEL = 1, RECORDING_MODULE, RECORDING_BIOS, RECORDING_PFLASH0, RECORDING_PFLASH1, RECORDING_VGA_BIOS,
-    RECORDING_ROM,
+    RECORDING_ROM, RECORDING_DEVICE_ROM,
 };
 
 /* An image that the guest was booted from. */

@@ -286,7 +286,7 @@ static const char *read_images(struct reader *rd, struct cursor in, const struct
         words = (size_t)take(&in, 4);
         im->name = take_string(&in, name);
         im->words = take_string(&in, words);
-        if (in.bad || embedded > 1 || im->role < RECORDING_KERNEL || im->role > RECORDING_ROM)
+        if (in.bad || embedded > 1 || im->role < RECORDING_KERNEL || im->role > RECORDING_DEVICE_ROM)
             return "is malformed";
     }
     return in.left ? "is malformed" : NULL;

@@ -36,6 +36,7 @@ static const struct image_row rows[IMAGE_KINDS] = {
     [IMAGE_ROM] = {RECORDING_ROM, "option-rom", 64 * MIB, "any option ROM", OPTIONS_MAX_ROMS},
     [IMAGE_PFLASH0] = {RECORDING_PFLASH0, "pflash", 64 * MIB, "a flash bank", 1},
     [IMAGE_PFLASH1] = {RECORDING_PFLASH1, "pflash", 64 * MIB, "a flash bank", 1},
+    [IMAGE_DEVICE_ROM] = {RECORDING_DEVICE_ROM, "romfile", 16 * MIB, "any option ROM", PARTS_MAX_DEVICES},
     [IMAGE_MODULE] = {RECORDING_MODULE, "initrd", 0, "the guest's memory", OPTIONS_MAX_MODULES},
 };
 
@@ -147,6 +148,23 @@ int images_load(struct images *im, const struct options *o, struct error *err)
 
 /* ---- of a recording ---- */
 
+/* What the user is told to do. */
+struct remedy {
+    char text[80];
+};
+
+/* `verb`: what to do by an option. A device's property is none: then the file has to be where it was. */
+static struct remedy remedy_for(const struct recording_image *ri, const char *verb)
+{
+    struct remedy r;
+
+    if (ri->role == RECORDING_DEVICE_ROM)
+        snprintf(r.text, sizeof(r.text), "put it beside the recording");
+    else
+        snprintf(r.text, sizeof(r.text), "%s with --%s FILE", verb, images_option(ri->role));
+    return r;
+}
+
 static int check_image(const struct recording_image *ri, const char *path, const struct buffer *b, struct error *err)
 {
     uint64_t hash = hash_bytes(0, b->data, b->len);
@@ -156,8 +174,8 @@ static int check_image(const struct recording_image *ri, const char *path, const
         return 0;
     return error_set(err, -EINVAL,
                      "%s is not the %s that was recorded: it has %zu bytes, hash %016" PRIx64 "; recorded were %" PRIu64
-                     " bytes, hash %016" PRIx64 ". Give the right file with --%s FILE", path, option,
-                     b->len, hash, ri->len, ri->hash, option);
+                     " bytes, hash %016" PRIx64 ". %s", path, option,
+                     b->len, hash, ri->len, ri->hash, remedy_for(ri, "Give the right file").text);
 }
 
 /* `given`: where an option says that it is; NULL: none does. */
@@ -183,11 +201,11 @@ static int load_recorded(const struct recording *r, size_t n, const char *given,
     }
     if (!host_file_exists(path) && inside.code)
         status = error_set(err, -EINVAL, "%s; the file %s itself is not there (and not beside the recording): "
-                           "say where it is with --%s FILE", inside.text, path, option);
+                           "%s", inside.text, path, remedy_for(ri, "say where it is").text);
     else if (!host_file_exists(path))
         status = error_set(err, -ENOENT,
                            "the recording needs its %s, %s, which is not there (and not beside the recording): "
-                           "say where it is with --%s FILE", option, path, option);
+                           "%s", option, path, remedy_for(ri, "say where it is").text);
     else
         status = host_load_file(path, RECORDED_LIMIT, "any image", out, err);
     if (status == 0)

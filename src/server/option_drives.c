@@ -66,6 +66,8 @@ void option_drives_finish(struct option_drives *o)
 {
     while (o->count)
         option_drive_free(&o->list[--o->count]);
+    while (o->nroms)
+        free(o->roms[--o->nroms]);
 }
 
 /* The next in the list, with the defaults. */
@@ -411,6 +413,22 @@ int option_drives_locate(struct option_drives *o, const struct option_drives *gi
 
 /* ---- devices, booting ---- */
 
+/* Remember the file of a device's option ROM: it is to be read before the device is made. */
+static int take_rom(struct option_drives *o, const char *arg, struct error *err)
+{
+    struct option_list l;
+    int r = option_list_parse(&l, "--device", arg, "driver", NULL, err);
+    const char *file = r == 0 ? option_list_get(&l, "romfile") : NULL;
+    bool known = !file || !*file;
+
+    for (unsigned i = 0; i < o->nroms && !known; i++)
+        known = !strcmp(o->roms[i], file);
+    if (!known)
+        o->roms[o->nroms++] = xstrdup(file);
+    option_list_finish(&l);
+    return r;
+}
+
 int option_device_take(struct option_drives *o, const char *arg, struct error *err)
 {
     if (option_asks_help(arg)) {
@@ -420,7 +438,7 @@ int option_device_take(struct option_drives *o, const char *arg, struct error *e
     if (o->ndevices == PARTS_MAX_DEVICES)
         return error_set(err, -EINVAL, "--device: at most %d", PARTS_MAX_DEVICES);
     o->devices[o->ndevices++] = arg;
-    return 0;
+    return take_rom(o, arg, err);
 }
 
 static int take_order(const char *key, const char *letters, char *to, struct error *err)

@@ -41,6 +41,8 @@ struct option_drives {
     unsigned count;
     const char *devices[PARTS_MAX_DEVICES];
     unsigned ndevices;
+    char *roms[PARTS_MAX_DEVICES]; /* what they name by romfile=, each once */
+    unsigned nroms;
     bool device_help;     /* --device help */
     char boot_order[PARTS_BOOT_MAX], boot_once[PARTS_BOOT_MAX];
     bool boot_menu, boot_strict;

@@ -385,6 +385,8 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
         error_set(err, -EINVAL, "hindcast %s: name a recording (made with --record FILE)", argv[1]);
         return OPTIONS_BAD;
     }
+    for (unsigned i = 0; i < o->drives.nroms; i++)
+        o->files[IMAGE_DEVICE_ROM].path[o->files[IMAGE_DEVICE_ROM].count++] = o->drives.roms[i];
     if (o->drives.device_help)
         return OPTIONS_DEVICES;
     if (o->net.card_help)

@@ -51,6 +51,7 @@ enum image_kind {
     IMAGE_PFLASH0,  /* flash banks */
     IMAGE_PFLASH1,
     IMAGE_MODULE,   /* --initrd, and Multiboot modules */
+    IMAGE_DEVICE_ROM, /* what devices name by romfile= */
     IMAGE_KINDS,
 };
 

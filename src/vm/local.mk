@@ -69,6 +69,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
 	src/vm/dev/e1000.c src/vm/dev/e1000.h \
 	src/vm/dev/eeprom93.c src/vm/dev/eeprom93.h \
+	src/vm/dev/ne2000.c src/vm/dev/ne2000.h \
 	src/vm/dev/nic_ip.c src/vm/dev/nic_ip.h \
 	src/vm/dev/rtl8139.c src/vm/dev/rtl8139.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \

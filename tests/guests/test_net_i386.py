@@ -27,11 +27,12 @@ import capture
 from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE, find_modules, needs
 
-# By card: the modules that its driver is.
-CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"]}
+# By card: the modules that its driver is, with their parameters.
+CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"],
+         "ne2k_pci": ["ne2k_pci"], "ne2k_isa,irq=10": ["ne io=0x300 irq=10"]}
 
 SCRIPT = """#!/bin/sh
-for m in MODULES; do insmod /$m.ko || echo "no $m"; done
+LOAD
 ip link set lo up
 ip link set eth0 up
 """
@@ -46,18 +47,20 @@ echo "hindcast-guest: lease $ip of $router"
 
 def make_initrd(tmp, root, version, drivers):
     modules = find_modules("%s/lib/modules/%s" % (root, version))
+    parameters = dict(driver.partition(" ")[::2] for driver in drivers)
     order = []
-    for module in drivers + ["af_packet"]:
+    for module in list(parameters) + ["af_packet"]:
         if module in modules:
             order += needs(modules, module)
     order = list(dict.fromkeys(order))
+    load = "\n".join("insmod /%s.ko %s || echo no %s" % (module, parameters.get(module, ""), module) for module in order)
     files = []
     for module in order:
         path = os.path.join(tmp, module + ".ko")
         with open(modules[module], "rb") as f, open(path, "wb") as g:
             g.write(f.read())
         files.append(path)
-    for name, text in (("lease", LEASE), ("script", SCRIPT.replace("MODULES", " ".join(order)))):
+    for name, text in (("lease", LEASE), ("script", SCRIPT.replace("LOAD", load))):
         path = os.path.join(tmp, name)
         with open(path, "w") as f:
             f.write(text)

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/option_list.h"
+#include "vm/dev/nic.h"
 #include "vm/dev/nic_ip.h"
 #include "vm/dev/parts.h"
 

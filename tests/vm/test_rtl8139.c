@@ -242,6 +242,76 @@ START_TEST(causes_interrupt_as_far_as_they_are_enabled)
 }
 END_TEST
 
+/* ---- the option ROM, which any card may have ---- */
+
+static const struct boot_image *told_rom;
+
+static void take_rom(void *ctx, const struct boot_image *rom)
+{
+    (void)ctx;
+    told_rom = rom;
+}
+
+static int plug_with_rom(const char *device, size_t len, struct error *e)
+{
+    static uint8_t rom[0x1001000];
+    static struct boot_image image;
+    struct sockets s = {.pci = &bench_bus, .next_slot = 3, .option_rom = take_rom};
+    struct machine_parts p = {.devices = {device}, .ndevices = 1, .roms = &image, .nroms = 1};
+
+    memset(rom, 0, sizeof(rom));
+    memcpy(rom, "\x55\xaa\x02", 3);
+    rom[0x18] = 0x40;
+    memcpy(rom + 0x40, "PCIR\x12\x34\x56\x78", 8);
+    rom[6] = 1;
+    rom[700] = 0x99;
+    image = (struct boot_image){.data = rom, .len = len, .name = "a.rom"};
+    new_disk_bench();
+    s.machine = m;
+    told_rom = NULL;
+    if (parts_plug(&p, &s, e) < 0)
+        return e->code;
+    ck_assert_uint_eq(parts_rom_bytes(&p), device[strlen(device) - 1] == '=' ? 0 : len <= 4096 ? 4096 : 8192);
+    reset_all();
+    nic_function = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
+    pci_config_write(nic_function, PCI_ROM, 4, 0xfffff801);
+    return 0;
+}
+
+START_TEST(an_option_rom_is_what_its_bar_shows)
+{
+    struct error e = {0};
+    uint8_t bytes[1024];
+    unsigned sum = 0;
+
+    ck_assert_int_eq(plug_with_rom("rtl8139,romfile=a.rom", 1024, &e), 0);
+    ck_assert_uint_eq(pci_config_read(nic_function, PCI_ROM, 4), 0xfffff001);
+    pci_config_write(nic_function, PCI_ROM, 4, 0x10030001);
+    pci_config_write(nic_function, PCI_COMMAND, 2, 2);
+    memory_read_bytes(&m->memory, 0x10030000, bytes, sizeof(bytes));
+    ck_assert_uint_eq(bytes[700], 0x99);
+    ck_assert_uint_eq(get_le32(bytes + 0x44), 0x813910ec); /* it is for this one */
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        sum += bytes[i];
+    ck_assert_uint_eq(sum & 255, (0x55 + 0xaa + 2 + 0x40 + 'P' + 'C' + 'I' + 'R' + 0x12 + 0x34 + 0x56 + 0x78 + 1 + 0x99) & 255);
+    memory_write(&m->memory, 0x10030000, 4, 0);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x10030000, 2), 0xaa55);
+    pci_config_write(nic_function, PCI_ROM, 4, 0x10030000);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x10030000, 2), 0xffff);
+    ck_assert_int_eq(plug_with_rom("rtl8139,romfile=a.rom", 4097, &e), 0);
+    ck_assert_uint_eq(pci_config_read(nic_function, PCI_ROM, 4), 0xffffe001);
+    ck_assert_int_eq(plug_with_rom("rtl8139,romfile=", 1024, &e), 0);
+    ck_assert_uint_eq(pci_config_read(nic_function, PCI_ROM, 4), 0);
+    ck_assert_int_eq(plug_with_rom("rtl8139,romfile=a.rom,rombar=0", 1024, &e), 0);
+    ck_assert_uint_eq(pci_config_read(nic_function, PCI_ROM, 4), 0);
+    ck_assert(told_rom && told_rom->len == 1024);
+    ck_assert_int_lt(plug_with_rom("rtl8139,romfile=b.rom", 1024, &e), 0);
+    ck_assert_ptr_nonnull(strstr(e.text, "b.rom"));
+    ck_assert_int_lt(plug_with_rom("rtl8139,romfile=a.rom", 0x1000001, &e), 0);
+    ck_assert_int_lt(plug_with_rom("rtl8139,romfile=a.rom,rombar=2", 1024, &e), 0);
+}
+END_TEST
+
 /* ---- C mode ---- */
 
 static void start_c_mode(uint32_t rcr)
@@ -648,6 +718,7 @@ static void claims(TCase *tc)
     ADD(the_eeprom_is_read_and_programmed_pin_by_pin);
     ADD(the_timer_interrupts_when_it_gets_there);
     ADD(causes_interrupt_as_far_as_they_are_enabled);
+    ADD(an_option_rom_is_what_its_bar_shows);
     ADD(four_descriptors_send_one_after_the_other);
     ADD(frames_come_into_the_ring);
     ADD(the_ring_ends_around_or_past_its_end);

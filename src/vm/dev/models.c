@@ -6,6 +6,7 @@
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
 #include "vm/dev/isa_debugcon.h"
+#include "vm/dev/ne2000.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
@@ -37,6 +38,8 @@ const struct device_model device_models[] = {
      isa_debug_exit_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", TAKES_NONE, isa_debugcon_keys, isa_debugcon_plug},
     {"isa-serial", "ISA", "16550A serial port, connected by chardev=ID", TAKES_NONE, isa_serial_keys, isa_serial_plug},
+    {"ne2k_isa", "ISA", "NE2000 Ethernet", TAKES_NONE, ne2k_isa_keys, ne2k_isa_plug},
+    {"ne2k_pci", "PCI", "Realtek RTL8029AS Ethernet, an NE2000 on PCI", TAKES_NONE, ne2k_pci_keys, ne2k_pci_plug},
     {"nvme", "PCI", "NVM Express controller", TAKES_DRIVE, nvme_keys, nvme_plug},
     {"pc-testdev", "ISA", "interrupt lines, ports and memory for test suites", TAKES_NONE, NULL, pc_testdev_plug},
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", TAKES_NONE, pci_bridge_keys, pci_bridge_device_plug},

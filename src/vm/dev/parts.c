@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "vm/dev/pci.h"
 #include "vm/dev/pci_bridge.h"
 #include "vm/machine.h"
@@ -134,6 +135,115 @@ static int take_index(const struct sockets *s, const struct option_list *props, 
     return boot_order_index(s->boot, first, (uint32_t)index, err);
 }
 
+/* ---- option ROMs ---- */
+
+#define ROM_MOST ((uint64_t)16 << 20)
+
+/* What a BAR for so many bytes decodes. */
+static uint64_t rom_bar_bytes(uint64_t len)
+{
+    uint64_t size = PAGE_SIZE;
+
+    while (size < len)
+        size *= 2;
+    return size;
+}
+
+/* NULL: the device has none. */
+static const char *rom_file(const struct option_list *props)
+{
+    const char *file = option_list_get(props, "romfile");
+
+    return file && *file ? file : NULL;
+}
+
+static const struct boot_image *find_rom(const struct machine_parts *p, const char *file)
+{
+    for (unsigned i = 0; i < p->nroms; i++)
+        if (!strcmp(p->roms[i].name, file))
+            return &p->roms[i];
+    return NULL;
+}
+
+uint64_t parts_rom_bytes(const struct machine_parts *p)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; p && i < p->ndevices; i++) {
+        const struct boot_image *rom = NULL;
+        struct option_list l;
+        struct error ignored;
+
+        if (option_list_parse(&l, "--device", p->devices[i], "driver", NULL, &ignored) == 0 && rom_file(&l))
+            rom = find_rom(p, rom_file(&l));
+        if (rom && rom->len <= ROM_MOST)
+            bytes += rom_bar_bytes(rom->len);
+        option_list_finish(&l);
+    }
+    return bytes;
+}
+
+static struct pci_function *function_at(const struct pci_bus *bus, unsigned devfn)
+{
+    for (unsigned i = 0; i < bus->nfunctions; i++)
+        if (bus->functions[i]->devfn == devfn)
+            return bus->functions[i];
+    return NULL;
+}
+
+/* Make the first image in a ROM, if it is a BIOS's, one for that function (PCI Firmware Specification 3.0, 5.1): iPXE's
+ * are of a driver for several devices, and name one or none. QEMU does so with the ROMs that it has by itself. */
+static void adapt_rom(uint8_t *rom, size_t len, const struct pci_function *f)
+{
+    size_t at = len >= 0x1a ? get_le16(rom + 0x18) : 0;
+    uint8_t before = 0, after = 0;
+
+    if (!at || len < 0x1c || at > len - 0x18 || get_le16(rom) != 0xaa55 || memcmp(rom + at, "PCIR", 4) != 0 || rom[at + 0x14])
+        return;
+    for (unsigned i = 0; i < 4; i++) {
+        before = (uint8_t)(before + rom[at + 4 + i]);
+        rom[at + 4 + i] = f->reset[PCI_VENDOR + i];
+        after = (uint8_t)(after + rom[at + 4 + i]);
+    }
+    rom[6] = (uint8_t)(rom[6] + before - after); /* all bytes add up to 0 as before */
+}
+
+/* Of the function that was just plugged in: its expansion ROM, or (rombar=0) one that firmware loads. */
+static int plug_rom(const struct machine_parts *p, struct sockets *s, uint8_t devfn, const struct option_list *props, struct error *err)
+{
+    struct pci_function *f = function_at(s->pci, devfn);
+    const char *file = rom_file(props);
+    const struct boot_image *rom = file ? find_rom(p, file) : NULL;
+    uint64_t bar = 1;
+    char name[48];
+    uint8_t *bytes;
+    uint32_t page;
+
+    if (option_list_number(props, "rombar", 0, 1, &bar, err) < 0)
+        return -EINVAL;
+    if (!file)
+        return 0;
+    if (!rom || rom->len > ROM_MOST)
+        return error_set(err, -EINVAL, "romfile=%s: %s", file, rom ? "an option ROM has at most 16 MiB" : "that file was not read");
+    if (!bar && !s->option_rom)
+        return error_set(err, -EINVAL, "rombar=0: this board has no other way to its firmware");
+    if (!bar) {
+        s->option_rom(s->ctx, rom);
+        return 0;
+    }
+    if (!f || f->bars[PCI_ROM_BAR].kind != PCI_BAR_NONE)
+        return error_set(err, -EINVAL, "romfile=%s: this device has no place for it", file);
+    snprintf(name, sizeof(name), "%s-rom", f->dev->name);
+    page = memory_alloc(&s->machine->memory, name, rom_bar_bytes(rom->len));
+    bytes = xmalloc(rom->len);
+    memcpy(bytes, rom->data, rom->len);
+    adapt_rom(bytes, rom->len, f);
+    memory_load(&s->machine->memory, page, bytes, rom->len);
+    free(bytes);
+    pci_add_paged_bar(f, PCI_ROM_BAR, PCI_BAR_ROM, false, rom_bar_bytes(rom->len), page);
+    return 0;
+}
+
 /* ---- devices ---- */
 
 /* A name that no device has: the given one, or that of the model with a number. */
@@ -172,8 +282,8 @@ static int find_drive(const struct machine *m, const struct device_model *model,
     return 0;
 }
 
-static int plug(const struct sockets *board, const struct device_model *model, const struct option_list *props, struct drive *d,
-                struct error *err)
+static int plug(const struct machine_parts *p, const struct sockets *board, const struct device_model *model,
+                const struct option_list *props, struct drive *d, struct error *err)
 {
     char name[sizeof(((struct device *)0)->name)];
     struct sockets own = *board, *s = &own; /* with the bus that it goes to */
@@ -188,6 +298,8 @@ static int plug(const struct sockets *board, const struct device_model *model, c
          choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;
     r = model->plug(s, name, devfn, d, props, err);
+    if (r == 0 && !strcmp(model->bus, "PCI"))
+        r = plug_rom(p, s, devfn, props, err);
     return r < 0 ? r : take_index(s, props, places, err);
 }
 
@@ -230,9 +342,10 @@ int floppy_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive
 static int plug_model(struct sockets *s, const char *name, struct drive *d, struct error *err)
 {
     const struct option_list none = {.option = (char *)(uintptr_t)"--drive"};
+    const struct machine_parts no_roms = {.nroms = 0};
     const struct device_model *model = parts_find_model(name);
 
-    return model ? plug(s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
+    return model ? plug(&no_roms, s, model, &none, d, err) : error_set(err, -EINVAL, "there is no device %s", name);
 }
 
 int parts_connect_chardev(struct device *dev, const struct option_list *props, struct error *err)
@@ -276,7 +389,7 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
 /* Every device has these, besides its own. */
 static const struct option_key common_keys[] = {
     {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "ID"},
-    {"bootindex", "N"},
+    {"bootindex", "N"}, {"romfile", "FILE"}, {"rombar", "0|1"},
 };
 
 static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)
@@ -285,7 +398,8 @@ static int check_keys(struct option_list *l, const struct device_model *model, s
     unsigned n = 0;
 
     for (unsigned i = 0; i < ARRAY_LEN(common_keys); i++)
-        if (model->takes || strcmp(common_keys[i].name, "drive"))
+        if ((model->takes || strcmp(common_keys[i].name, "drive")) &&
+            (!strcmp(model->bus, "PCI") || strncmp(common_keys[i].name, "rom", 3) != 0))
             keys[n++] = common_keys[i];
     for (const struct option_key *k = model->keys; k && k->name; k++) {
         CHECK(n + 1 < ARRAY_LEN(keys));
@@ -294,7 +408,7 @@ static int check_keys(struct option_list *l, const struct device_model *model, s
     return option_list_check(l, keys, err);
 }
 
-static int plug_device(struct sockets *s, const char *text, struct error *err)
+static int plug_device(const struct machine_parts *p, struct sockets *s, const char *text, struct error *err)
 {
     const struct device_model *model = NULL;
     struct drive *d;
@@ -313,7 +427,7 @@ static int plug_device(struct sockets *s, const char *text, struct error *err)
     if (r == 0)
         r = find_drive(s->machine, model, option_list_get(&l, "drive"), &d, err);
     if (r == 0)
-        r = plug(s, model, &l, d, err);
+        r = plug(p, s, model, &l, d, err);
     if (r < 0)
         error_prefix(err, "--device %s", text);
     option_list_finish(&l);
@@ -331,7 +445,7 @@ int parts_plug(const struct machine_parts *p, struct sockets *s, struct error *e
         if (plug_drive(s, drive_find(s->machine, p->drives[i].config.name), &p->drives[i], err) < 0)
             return err->code;
     for (unsigned i = 0; i < p->ndevices; i++)
-        if (plug_device(s, p->devices[i], err) < 0)
+        if (plug_device(p, s, p->devices[i], err) < 0)
             return err->code;
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/option_list.h"
+#include "vm/boot_image.h"
 #include "vm/dev/boot_order.h"
 #include "vm/device.h"
 #include "vm/drive.h"
@@ -32,6 +33,8 @@ struct machine_parts {
     unsigned ndrives;
     const char *devices[PARTS_MAX_DEVICES]; /* as given to --device: "NAME[,KEY=VALUE...]" */
     unsigned ndevices;
+    const struct boot_image *roms;   /* what devices' romfile= name, by that name */
+    unsigned nroms;
     char boot_order[PARTS_BOOT_MAX]; /* letters: a, b floppies, c disk, d CD, n network; "": the board's usual order */
     char boot_once[PARTS_BOOT_MAX];  /* the same, for the first boot only; "": as always */
     bool boot_menu;           /* firmware may ask, */
@@ -56,6 +59,8 @@ struct sockets {
     int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
     /* An interrupt of the ISA bus. NULL: the board has none. */
     struct line (*isa_irq)(void *ctx, unsigned irq);
+    /* An option ROM that is in no BAR (rombar=0): firmware is to load it. NULL: there is no way to tell it. */
+    void (*option_rom)(void *ctx, const struct boot_image *rom);
     /* A write to one of these ports ends the guest. 0, or -EINVAL: a device answers there. NULL: the board has no ports. */
     int (*debug_exit)(void *ctx, uint16_t base, uint16_t len, struct error *err);
     /* Plug in a drive whose interface has no model. 0, or -EINVAL: there is no such place, or it is taken. NULL: the
@@ -103,6 +108,8 @@ char parts_drive_kind(const struct drive *d);
 int parts_connect_chardev(struct device *dev, const struct option_list *props, struct error *err);
 /* The error of a drive whose interface the board has not: -EINVAL, and *err says what to write instead. */
 int parts_no_place(const struct drive_part *part, struct error *err);
+/* Bytes that the option ROMs of all devices take of a machine's memory (machine_create()). */
+uint64_t parts_rom_bytes(const struct machine_parts *p);
 /* Make the drives and plug everything in. 0, or a negative errno with *err, which names drive or device. */
 int parts_plug(const struct machine_parts *p, struct sockets *s, struct error *err);
 

@@ -500,7 +500,8 @@ static int plug_parts(struct virt *v, struct error *err)
 int virt_create(struct machine **out, const struct virt_config *config, struct error *err)
 {
     struct virt *v = xcalloc(1, sizeof(*v));
-    uint64_t bytes = config->memory_bytes + 2 * VIRT_FLASH_BYTES + (config->secure ? VIRT_SECURE_MEM_BYTES : 0);
+    uint64_t bytes = config->memory_bytes + 2 * VIRT_FLASH_BYTES + (config->secure ? VIRT_SECURE_MEM_BYTES : 0) +
+                     parts_rom_bytes(config->parts);
     struct machine *m;
     int rc;
 

@@ -457,17 +457,20 @@ static unsigned apic_id_of(const struct cpu_topology *t, unsigned cpu)
 
 /* ---- firmware configuration ---- */
 
-static void add_roms(struct pc *pc)
+static void add_rom(void *ctx, const struct boot_image *rom)
 {
+    const char *slash = strrchr(rom->name, '/');
+    struct pc *pc = ctx;
     char name[56];
 
-    for (unsigned i = 0; i < pc->config.nroms; i++) {
-        const struct boot_image *rom = &pc->config.roms[i];
-        const char *slash = strrchr(rom->name, '/');
+    snprintf(name, sizeof(name), "genroms/%s", slash ? slash + 1 : rom->name);
+    fwcfg_set_file(&pc->fwcfg_wiring, name, rom->data, rom->len);
+}
 
-        snprintf(name, sizeof(name), "genroms/%s", slash ? slash + 1 : rom->name);
-        fwcfg_add_file(&pc->fwcfg_wiring, name, rom->data, rom->len);
-    }
+static void add_roms(struct pc *pc)
+{
+    for (unsigned i = 0; i < pc->config.nroms; i++)
+        add_rom(pc, &pc->config.roms[i]);
 }
 
 static bool has_floppy(const struct machine_parts *p)
@@ -954,7 +957,7 @@ static void discard(struct pc *pc)
 /* All storage besides RAM. */
 static uint64_t rom_bytes(const struct pc_config *c)
 {
-    return c->bios.len + c->pflash[0].len + c->pflash[1].len +
+    return c->bios.len + c->pflash[0].len + c->pflash[1].len + parts_rom_bytes(c->parts) +
            (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
@@ -1031,7 +1034,7 @@ static int plug_drive(void *ctx, struct drive *d, const struct drive_part *part,
 static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
-                        .isa_irq = part_irq, .debug_exit = more_debug_exit, .boot = &pc->boot,
+                        .isa_irq = part_irq, .option_rom = add_rom, .debug_exit = more_debug_exit, .boot = &pc->boot,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
