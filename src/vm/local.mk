@@ -42,6 +42,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/virtio_input.c src/vm/dev/virtio_input.h \
 	src/vm/dev/virtio_rng.c src/vm/dev/virtio_rng.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
+	src/vm/dev/ac97.c src/vm/dev/ac97.h \
 	src/vm/dev/ahci.c src/vm/dev/ahci.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \
 	src/vm/dev/ata_smart.c src/vm/dev/ata_smart.h \

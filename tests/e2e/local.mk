@@ -27,6 +27,7 @@ EXTRA_DIST += tests/guests/test_branches_i386.py
 EXTRA_DIST += tests/guests/test_disk_arm64.py
 EXTRA_DIST += tests/guests/fetch-debian tests/guests/make-initramfs tests/guests/test_debian_i386.py tests/guests/test_debian_amd64.py tests/guests/test_disk_i386.py tests/guests/test_debian_arm64.py tests/guests/test_debian_record.py tests/guests/test_kernels.py tests/guests/test_smp.py tests/guests/test_usb.py
 EXTRA_DIST += tests/guests/test_virtio_i386.py tests/guests/test_net_i386.py tests/guests/test_net_pair.py
+EXTRA_DIST += tests/guests/test_sound.py tests/guests/sound/player.c
 EXTRA_DIST += tests/guests/firmware_guest.py tests/guests/test_firmware_record.py tests/guests/test_uboot_arm64.py tests/guests/test_edk2_arm64.py tests/guests/test_boot_disks.py tests/guests/boot_media.py tests/guests/boot/hello.S tests/guests/boot/sector.S tests/guests/test_xen_arm64.py
 EXTRA_DIST += tests/guests/test_perf_arm64.py tests/guests/perf/events.c
 EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests/kvm/nested.h tests/guests/kvm/nested.ld \

@@ -109,6 +109,7 @@ static const struct machine_parts *make_parts(bool pc)
     for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
         if (!pc || i < 18)
             p.devices[p.ndevices++] = devices[i];
+    p.devices[p.ndevices++] = "AC97,audiodev=A";
     if (pc)
         p.devices[p.ndevices++] = "pc-testdev";
     return &p;
@@ -140,6 +141,7 @@ static struct machine *make_machine(const char *board, const char *kernel, struc
         c.memory_bytes = 16 << 20;
         c.kernel = (struct boot_image){.data = b.data, .len = b.len, .name = kernel};
         c.parts = make_parts(true);
+        c.pcspk_audiodev = "A";
         r = pc_create(&m, &c, &err);
     }
     if (r < 0)

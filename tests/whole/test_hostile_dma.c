@@ -13,6 +13,7 @@
 #include "base/option_list.h"
 #include "i386/pc/dma.h"
 #include "i386/pc/fdc.h"
+#include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
 #include "vm/dev/ide.h"
@@ -1147,6 +1148,52 @@ static void make_e1000(void)
     make_card(&c);
 }
 
+/* ---- sound cards ---- */
+
+#define SOUND_IO 0xc000u
+
+static void make_ac97(void)
+{
+    endless = true; /* buffers of one sample are */
+    plug(ac97_plug, "AC97,audiodev=A", NULL);
+    dev = machine_find_device(m, "dev");
+}
+
+static void ac97_out(unsigned at, unsigned size, uint32_t value)
+{
+    ports_write(&bench_ports, (uint16_t)(SOUND_IO + at), size, value);
+}
+
+static void ac97_step(unsigned step)
+{
+    static const uint16_t rates[] = {0, 1, 8000, 11025, 44100, 48000, 65535};
+
+    if (step % 50 == 0) {
+        pci_config_write(function(), 0x10, 4, SOUND_IO);
+        pci_config_write(function(), 0x14, 4, SOUND_IO + 0x100);
+        pci_config_write(function(), PCI_COMMAND, 2, chance(20) ? below(8) : 5);
+        for (unsigned box = 0; box < 0x130; box += 0x10)
+            ac97_out(0x10b + box % 0x30, 1, 2);
+        ac97_out(0x12c, 4, 2);
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        paddr_t at = TABLES + 8 * below(256);
+
+        poke32(at, (uint32_t)place());
+        poke32(at + 4, (chance(4) ? draw() : draw() & 0xc0000000u) | (chance(2) ? length() & 0xffff : below(2000)));
+    }
+    switch (below(8)) {
+    case 0:  ac97_out(below(0x140), 1u << below(3), draw()); break;
+    case 1:  ac97_out(2 * below(64), 2, chance(2) ? rates[below(ARRAY_LEN(rates))] : draw()); break;
+    case 2:  ac97_out(0x2a, 2, draw()); ac97_out(0x2c + 2 * below(5), 2, rates[below(ARRAY_LEN(rates))]); break;
+    case 3:  ports_read(&bench_ports, (uint16_t)(SOUND_IO + below(0x140)), 1u << below(3)); break;
+    case 4:  ac97_out(0x105 + 0x10 * below(3), 1, draw()); break;
+    case 5:  ac97_out(0x100 + 0x10 * below(3), 4, chance(8) ? (uint32_t)place() : TABLES + 256 * below(8)); break;
+    default: ac97_out(0x10b + 0x10 * below(3), 1, chance(4) ? draw() : 0x1d); break;
+    }
+    buffer_clear(&sent);
+}
+
 /* ---- all of them ---- */
 
 struct hostile {
@@ -1157,6 +1204,7 @@ struct hostile {
 };
 
 static const struct hostile kinds[] = {
+    {"AC97", make_ac97, ac97_step, NULL},
     {"ahci", make_ahci, ahci_step, "SMART's logs"},
     {"e1000", make_e1000, card_step, NULL},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},

@@ -3,6 +3,7 @@
  *
  * Adding one: its plug function, declared in its header, and a line here.
  */
+#include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
 #include "vm/dev/isa_debugcon.h"
@@ -28,6 +29,7 @@
 #include "vm/dev/xhci.h"
 
 const struct device_model device_models[] = {
+    {"AC97", "PCI", "AC'97 sound card of Intel's 82801AA", TAKES_NONE, ac97_keys, ac97_plug},
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
     {"floppy", "FDC", "floppy drive of the board's controller", TAKES_FLOPPY, floppy_keys, floppy_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
