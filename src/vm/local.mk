@@ -28,7 +28,9 @@ libvm_a_SOURCES = \
 	src/vm/uop.c src/vm/uop.def src/vm/uop.h src/vm/uop_words.h \
 	src/vm/dev/boot_order.c src/vm/dev/boot_order.h \
 	src/vm/dev/cfi_flash.c src/vm/dev/cfi_flash.h \
+	src/vm/dev/bochs_display.c src/vm/dev/bochs_display.h \
 	src/vm/dev/display.c src/vm/dev/display.h \
+	src/vm/dev/edid.c src/vm/dev/edid.h \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/clock.h \
 	src/vm/dev/serial_cards.c src/vm/dev/serial_cards.h \
@@ -39,6 +41,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/p9_fids.c src/vm/dev/p9_fids.h \
 	src/vm/dev/virtio_9p.c src/vm/dev/virtio_9p.h \
 	src/vm/dev/virtio_console.c src/vm/dev/virtio_console.h \
+	src/vm/dev/virtio_gpu.c src/vm/dev/virtio_gpu.h \
 	src/vm/dev/virtio_input.c src/vm/dev/virtio_input.h \
 	src/vm/dev/virtio_rng.c src/vm/dev/virtio_rng.h \
 	src/vm/dev/models.c src/vm/dev/parts.c src/vm/dev/parts.h \
@@ -67,6 +70,8 @@ libvm_a_SOURCES = \
 	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \
 	src/vm/dev/usb_hub.c src/vm/dev/usb_hub.h \
 	src/vm/dev/usb_storage.c src/vm/dev/usb_storage.h \
+	src/vm/dev/ramfb.c src/vm/dev/ramfb.h \
+	src/vm/dev/vga.c src/vm/dev/vga.h src/vm/dev/vga_draw.c src/vm/dev/vga_font.c src/vm/dev/vga_memory.c \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
 	src/vm/dev/e1000.c src/vm/dev/e1000.h \
 	src/vm/dev/eeprom93.c src/vm/dev/eeprom93.h \

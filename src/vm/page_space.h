@@ -51,7 +51,7 @@ struct page_area {
     uint64_t seed;      /* page n's hash is hash_bytes(seed + n, page); of the name */
 };
 
-#define PAGE_SPACE_MAX_AREAS 16
+#define PAGE_SPACE_MAX_AREAS 32
 
 struct page_space {
     char name[32];      /* unique in a machine */

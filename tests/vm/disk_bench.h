@@ -12,6 +12,9 @@
 #include "vm/footprint.h"
 
 #define RAM_BYTES     0x100000u
+#ifndef BENCH_PAGES
+#define BENCH_PAGES   1024u /* of memory that there may be, with that of devices */
+#endif
 #define DISK_SECTORS  4096u
 #define CD_SECTORS    600u
 #define MESSAGES_AT   0xfee00000u
@@ -58,7 +61,7 @@ CHIP_BENCH void new_disk_bench(void)
     struct region ram = {.size = RAM_BYTES, .kind = REGION_RAM, .enabled = true};
 
     machine_destroy(m);
-    m = machine_create(1024);
+    m = machine_create(BENCH_PAGES);
     m->env = &disk_env;
     memset(&bench_ports, 0, sizeof(bench_ports));
     bench_messages = 0;

@@ -61,6 +61,16 @@ TESTS += tests/vm/test_virtio_net
 tests_vm_test_virtio_net_SOURCES = tests/check_main.c tests/vm/test_virtio_net.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_net_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
+check_PROGRAMS += tests/vm/test_display
+TESTS += tests/vm/test_display
+tests_vm_test_display_SOURCES = tests/check_main.c tests/vm/test_display.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_display_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
+check_PROGRAMS += tests/vm/test_virtio_gpu
+TESTS += tests/vm/test_virtio_gpu
+tests_vm_test_virtio_gpu_SOURCES = tests/check_main.c tests/vm/test_virtio_gpu.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_virtio_gpu_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_virtio_others
 TESTS += tests/vm/test_virtio_others
 tests_vm_test_virtio_others_SOURCES = tests/check_main.c tests/vm/test_virtio_others.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -27,6 +27,7 @@
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/virtio_9p.h"
 #include "vm/dev/virtio_blk.h"
+#include "vm/dev/virtio_gpu.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_scsi.h"
 #include "vm/dev/xhci.h"
@@ -200,6 +201,7 @@ static const uint16_t mmio_at[] = {0x24, 0x20, 0x70, 0x30, 0x38, 0x44, 0x80, 0x9
 static bool mmio, packed_ring;
 static unsigned ring_queues;
 static bool scsi_requests; /* of SCSI requests */
+static bool gpu_requests;
 
 static void vset(unsigned reg, uint64_t value)
 {
@@ -310,12 +312,77 @@ static void vpiece(unsigned queue, unsigned n, paddr_t at, uint32_t len, unsigne
     poke32(ring(queue, 0) + 16 * n + 12, packed_ring ? n | (flags | 0x80) << 16 : flags | (n + 1) << 16);
 }
 
+/* A command of a GPU's driver: resources 0 to 5, small or of any size, rectangles within them or anywhere. */
+static void gpu_command(paddr_t at)
+{
+    static const uint16_t types[] = {0x100, 0x101, 0x101, 0x101, 0x102, 0x103, 0x104, 0x105, 0x105, 0x105, 0x106, 0x106, 0x107, 0x108, 0x109,
+                                     0x10a, 0x300, 0x301, 0x200};
+    static const uint8_t formats[] = {1, 2, 3, 4, 67, 68, 121, 134, 0, 5};
+    uint32_t c[64], type = types[below(ARRAY_LEN(types))];
+
+    for (unsigned i = 0; i < ARRAY_LEN(c); i++)
+        c[i] = chance(12) ? draw() : below(6);
+    c[0] = type;
+    switch (type) {
+    case 0x101: /* create */
+        c[7] = chance(8) ? draw() : formats[below(sizeof(formats))];
+        c[8] = chance(8) ? length() : 1 + below(64);
+        c[9] = chance(8) ? length() : 1 + below(64);
+        break;
+    case 0x103: /* scanout */
+        c[11] = below(6);
+        break;
+    case 0x105: /* transfer */
+        for (unsigned i = 8; i < 11; i++)
+            c[i] = chance(8) ? length() : below(64);
+        c[11] = chance(8) ? draw() : 0;
+        c[12] = below(6);
+        break;
+    case 0x106: /* attach */
+        c[7] = chance(8) ? draw() : below(15);
+        for (unsigned i = 8; i + 4 <= ARRAY_LEN(c); i += 4) {
+            uint64_t memory = chance(16) ? place() : draw() % (RAM_BYTES - 8192);
+
+            c[i] = (uint32_t)memory;
+            c[i + 1] = (uint32_t)(memory >> 32);
+            c[i + 2] = chance(16) ? length() : below(8192);
+        }
+        break;
+    default:
+        break;
+    }
+    poke(at, c, sizeof(c));
+}
+
+static void gpu_request(unsigned queue)
+{
+    paddr_t at = 0x20000u + (below(0x80000u) & ~511u);
+
+    gpu_command(at);
+    if (chance(3)) { /* in pieces */
+        vpiece(queue, 0, at, 24, 1);
+        vpiece(queue, 1, at + 24, 232, chance(8) ? 0 : 1);
+    } else {
+        vpiece(queue, 0, at, chance(8) ? below(64) : 256, 1);
+        vpiece(queue, 1, place(), chance(2) ? 24 : below(2048), chance(2) ? 2 : 3);
+    }
+    vpiece(queue, 2, place(), chance(4) ? length() : 1056, 2);
+}
+
 /* A request as a driver makes it, from descriptor 0 on; then perhaps one thing about it is not so. */
 static void vrequest(unsigned queue)
 {
     static const uint8_t heads[] = {16, 51, 24, 12, 2}, tails[] = {1, 108, 1, 1, 16};
     paddr_t head = 0x20000u + (below(0x80000u) & ~511u);
-    unsigned kind = chance(6) ? below(sizeof(heads)) : dev->ops->input ? (queue == 2 ? 4 : 3) : scsi_requests ? (queue ? 1 : 2) : 0;
+    unsigned kind;
+
+    if (gpu_requests && !chance(12)) {
+        gpu_request(queue);
+        for (unsigned n = 0; n < 8; n++)
+            memory_write(&m->memory, ring(queue, 1) + 4 + 2 * n, 2, 0);
+        return;
+    }
+    kind = chance(6) ? below(sizeof(heads)) : dev->ops->input ? (queue == 2 ? 4 : 3) : scsi_requests ? (queue ? 1 : 2) : 0;
 
     vheader(head, kind);
     vpiece(queue, 0, head, heads[kind], 1);
@@ -382,6 +449,7 @@ static void make_virtio(plug_fn *fn, const char *text, bool in_slot, unsigned qu
     mmio = in_slot;
     ring_queues = queues;
     scsi_requests = !d;
+    gpu_requests = false;
     plug(fn, text, d);
     dev = machine_find_device(m, "dev");
 }
@@ -426,6 +494,18 @@ static void make_net(void)
 static void make_net_mmio(void)
 {
     make_virtio(virtio_net_mmio_plug, "x,packed=on", true, 3, NULL);
+}
+
+static void make_gpu(void)
+{
+    make_virtio(virtio_gpu_pci_plug, "x,packed=on,max_hostmem=1M,max_outputs=3", false, 2, NULL);
+    gpu_requests = true;
+}
+
+static void make_gpu_mmio(void)
+{
+    make_virtio(virtio_gpu_mmio_plug, "x,packed=on,max_hostmem=1M", true, 2, NULL);
+    gpu_requests = true;
 }
 
 /* ---- NVMe ---- */
@@ -1216,6 +1296,8 @@ static const struct hostile kinds[] = {
     {"virtio-9p", make_shared, vstep, "how many files it has opened"},
     {"virtio-blk", make_blk, vstep, NULL},
     {"virtio-blk in a slot", make_blk_mmio, vstep, NULL},
+    {"virtio-gpu", make_gpu, vstep, NULL},
+    {"virtio-gpu in a slot", make_gpu_mmio, vstep, NULL},
     {"virtio-net", make_net, vstep, NULL},
     {"virtio-net in a slot", make_net_mmio, vstep, NULL},
     {"virtio-scsi", make_scsi_pci, vstep, NULL},

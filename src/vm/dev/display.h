@@ -49,6 +49,14 @@ static inline void display_picture_put(struct display_picture *p, uint32_t x, ui
     at[2] = b;
 }
 
+/* A pixel of 16 bits: 5 red, 6 green, 5 blue. */
+void display_put_565(struct display_picture *p, uint32_t x, uint32_t y, uint16_t pixel);
+
+/* For plug functions: `bytes` of memory for a display behind a base address, an area whose name begins with that letter. 0 and the
+ * first page, or -EINVAL with *err: there is no room for so many displays. Who asks for it is listed in device_storage[]
+ * (parts.h), so that the board has reserved it. */
+int display_alloc(struct device *dev, char letter, uint64_t bytes, uint32_t *page, struct error *err);
+
 /* The display of that name, or (NULL) the machine's first one; NULL with *err: there is none. */
 const struct device *display_find(const struct machine *m, const char *name, struct error *err);
 /* What head `n` of the one of that name (NULL: the first) shows. 0, or a negative errno with *err: -ENODEV, and those of

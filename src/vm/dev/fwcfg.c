@@ -2,12 +2,10 @@
  * QEMU's firmware configuration device (its specification: docs/specs/fw_cfg),
  * through which firmware learns of memory and boot options. It has a selector, a
  * data register that gives the selected item's bytes in order, and DMA (read,
- * skip and select). Two layouts:
+ * skip, select, and write of files that a device has the guest write). Two layouts:
  *   FWCFG_PORTS  selector at 0 (little-endian), data at 1, DMA address at 4
  *   FWCFG_MMIO   data at 0 (1 to 8 bytes wide), selector at 8 and DMA address
  *                at 16 (both big-endian)
- *
- * Not modelled: writing to items.
  */
 #include "vm/dev/fwcfg.h"
 
@@ -24,6 +22,7 @@
 #define DMA_SKIP   0x04u
 #define DMA_SELECT 0x08u
 #define DMA_WRITE  0x10u
+#define FWCFG_LIVE_MOST 64u /* bytes of a file that the guest can write */
 #define KEY_MASK   0xbfffu /* bit 14 asked for writing once */
 
 DEVICE_STATE_BEGIN
@@ -58,6 +57,18 @@ void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, 
             key++;
     fwcfg_add(w, key, data, len);
     strncpy(w->items[w->nitems - 1].name, name, sizeof(w->items[0].name) - 1);
+}
+
+void fwcfg_add_live_file(struct fwcfg_wiring *w, const char *name, uint8_t *bytes, size_t len, void (*written)(void *ctx), void *ctx)
+{
+    struct fwcfg_item *item;
+
+    CHECK(len <= FWCFG_LIVE_MOST);
+    fwcfg_add_file(w, name, bytes, len);
+    item = &w->items[w->nitems - 1];
+    item->live = bytes;
+    item->written = written;
+    item->written_ctx = ctx;
 }
 
 void fwcfg_set_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len)
@@ -147,6 +158,8 @@ static const uint8_t *contents(const struct device *dev, const struct fwcfg_item
 {
     const struct fwcfg_state *s = dev->state;
 
+    if (item->live)
+        return item->live;
     return item->later && s->resets > 1 ? item->later : item->data;
 }
 
@@ -186,6 +199,25 @@ static void dma_read_item(struct device *dev, uint64_t address, uint32_t len)
     }
 }
 
+/* All of it or nothing. False: the item, or what is left of it, cannot take so much. */
+static bool dma_write_item(struct device *dev, uint64_t address, uint32_t len)
+{
+    struct fwcfg_state *s = dev->state;
+    const struct fwcfg_item *item = current(dev);
+    uint32_t have = item && s->offset < item->len ? item->len - s->offset : 0;
+    uint8_t bytes[FWCFG_LIVE_MOST];
+    bool fits = item && item->live && len <= have;
+
+    if (fits && memory_dma_read(&dev->machine->memory, address, bytes, len) == len) {
+        memcpy(item->live + s->offset, bytes, len);
+        s->offset += len;
+        item->written(item->written_ctx);
+        return true;
+    }
+    s->offset += len < have ? len : have;
+    return false;
+}
+
 /* The control structure: be32 control, be32 length, be64 address. */
 static void run_dma(struct device *dev, uint64_t where)
 {
@@ -203,9 +235,10 @@ static void run_dma(struct device *dev, uint64_t where)
         select_key(s, (uint16_t)(control >> 16));
     item = current(dev);
     have = item && s->offset < item->len ? item->len - s->offset : 0;
-    control = control & DMA_WRITE && !(control & DMA_READ) ? DMA_ERROR : control;
     if (control & DMA_READ)
         dma_read_item(dev, address, len);
+    else if (control & DMA_WRITE)
+        control = dma_write_item(dev, address, len) ? 0 : DMA_ERROR;
     else if (control & DMA_SKIP)
         s->offset += len < have ? len : have;
     memset(d, 0, 4);

@@ -21,6 +21,9 @@ struct fwcfg_item {
     char name[56];  /* file name; empty: no file */
     uint8_t *data;
     uint8_t *later; /* the contents after another reset; NULL: the same */
+    uint8_t *live;  /* a file that the guest can write: its bytes, in the state of a device; NULL: it cannot */
+    void (*written)(void *ctx); /* ... and whom to tell */
+    void *written_ctx;
     uint32_t len;
 };
 
@@ -41,6 +44,8 @@ extern const struct device_ops fwcfg_ops;
 /* Add an item; `data` is copied. */
 void fwcfg_add(struct fwcfg_wiring *w, uint16_t key, const void *data, size_t len);
 void fwcfg_add_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
+/* Add a file that the guest can write: `bytes`, in a device's state, are its contents. */
+void fwcfg_add_live_file(struct fwcfg_wiring *w, const char *name, uint8_t *bytes, size_t len, void (*written)(void *ctx), void *ctx);
 /* Add a file, or give the one that there is other contents. Before fwcfg_seal(). */
 void fwcfg_set_file(struct fwcfg_wiring *w, const char *name, const void *data, size_t len);
 /* Other contents, of the same size, for a file that there is. */

@@ -5,12 +5,14 @@
  */
 #include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
+#include "vm/dev/bochs_display.h"
 #include "vm/dev/e1000.h"
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/ne2000.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
+#include "vm/dev/ramfb.h"
 #include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
@@ -19,17 +21,26 @@
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
 #include "vm/dev/usb_storage.h"
+#include "vm/dev/vga.h"
 #include "vm/dev/virtio_9p.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_console.h"
+#include "vm/dev/virtio_gpu.h"
 #include "vm/dev/virtio_input.h"
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
 #include "vm/dev/virtio_scsi.h"
 #include "vm/dev/xhci.h"
 
+const struct device_storage device_storage[] = {
+    {"bochs-display", bochs_display_storage},
+    {"secondary-vga", secondary_vga_storage},
+    {NULL, NULL},
+};
+
 const struct device_model device_models[] = {
     {"AC97", "PCI", "AC'97 sound card of Intel's 82801AA", TAKES_NONE, ac97_keys, ac97_plug},
+    {"bochs-display", "PCI", "framebuffer by the display interface of Bochs", TAKES_NONE, bochs_display_keys, bochs_display_plug},
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
     {"floppy", "FDC", "floppy drive of the board's controller", TAKES_FLOPPY, floppy_keys, floppy_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
@@ -52,7 +63,9 @@ const struct device_model device_models[] = {
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
     {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, NULL, piix4_usb_uhci_plug},
     {"qemu-xhci", "PCI", "xHCI USB host controller, four ports of USB 2 and 3", TAKES_NONE, qemu_xhci_keys, qemu_xhci_plug},
+    {"ramfb", "fw_cfg", "framebuffer in guest memory, set up by firmware", TAKES_NONE, NULL, ramfb_plug},
     {"rtl8139", "PCI", "Realtek RTL8139C+ Fast Ethernet", TAKES_NONE, rtl8139_keys, rtl8139_plug},
+    {"secondary-vga", "PCI", "VGA without ports, beside another display", TAKES_NONE, secondary_vga_keys, secondary_vga_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
@@ -70,6 +83,8 @@ const struct device_model device_models[] = {
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", TAKES_DRIVE, virtio_blk_keys, virtio_blk_pci_plug},
+    {"virtio-gpu-device", "virtio-mmio", "virtio GPU in a slot of the virt board", TAKES_NONE, virtio_gpu_mmio_keys, virtio_gpu_mmio_plug},
+    {"virtio-gpu-pci", "PCI", "virtio GPU", TAKES_NONE, virtio_gpu_keys, virtio_gpu_pci_plug},
     {"virtio-keyboard-device", "virtio-mmio", "virtio keyboard in a slot of the virt board", TAKES_NONE, virtio_input_mmio_keys,
      virtio_keyboard_mmio_plug},
     {"virtio-keyboard-pci", "PCI", "virtio keyboard", TAKES_NONE, virtio_input_keys, virtio_keyboard_pci_plug},

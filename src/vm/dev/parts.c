@@ -23,6 +23,31 @@ const struct device_model *parts_find_model(const char *name)
     return NULL;
 }
 
+static uint64_t storage_of(const struct option_list *l)
+{
+    const char *name = option_list_get(l, "driver");
+
+    for (const struct device_storage *s = device_storage; name && s->name; s++)
+        if (!strcmp(s->name, name))
+            return s->bytes(l);
+    return 0;
+}
+
+uint64_t parts_storage(const struct machine_parts *p)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; p && i < p->ndevices; i++) {
+        struct error err = {0};
+        struct option_list l;
+
+        if (option_list_parse(&l, "--device", p->devices[i], "driver", NULL, &err) == 0)
+            bytes += storage_of(&l);
+        option_list_finish(&l);
+    }
+    return bytes;
+}
+
 /* ---- places ---- */
 
 static bool slot_taken(const struct pci_bus *bus, unsigned slot)

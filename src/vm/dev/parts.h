@@ -43,6 +43,7 @@ struct machine_parts {
     int32_t boot_retry_ms;    /* the pc's: after so long a BIOS that found nothing starts again; negative: never */
 };
 
+struct fwcfg_wiring;
 struct pci_bus;
 
 /* What a board has room for. */
@@ -51,6 +52,7 @@ struct sockets {
     struct pci_bus *pci;      /* NULL: none */
     unsigned cards;           /* network cards plugged in so far */
     unsigned next_slot;       /* slots of the PCI bus from here on are free, unless something is there already */
+    struct fwcfg_wiring *fwcfg; /* files are still added; NULL: the board has no such device */
     struct boot_order *boot;  /* what firmware can boot from; NULL: nobody asks */
     const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
     void *ctx;
@@ -87,6 +89,16 @@ struct device_model {
 extern const struct device_model device_models[];
 /* NULL: there is none of that name. */
 const struct device_model *parts_find_model(const char *name);
+
+/* Devices with memory behind a base address: how many bytes (whole pages) one with these properties has. Ends with one without
+ * a name. */
+struct device_storage {
+    const char *name;
+    uint64_t (*bytes)(const struct option_list *props);
+};
+extern const struct device_storage device_storage[];
+/* Bytes of all of them: boards reserve so much more memory (machine_create()). */
+uint64_t parts_storage(const struct machine_parts *p);
 
 /* For plug functions: what is being plugged in can be booted from. `kind`: boot_order.h; `parent`: the path of its
  * controller; the format makes the rest of its own: "/disk@0,0". */

@@ -491,7 +491,7 @@ static int mmio_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *b
 static int plug_parts(struct virt *v, struct error *err)
 {
     struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1, .ctx = v, .mmio_slot = mmio_slot,
-                        .boot = &v->boot,
+                        .boot = &v->boot, .fwcfg = &v->fwcfg_wiring,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;
@@ -501,7 +501,7 @@ int virt_create(struct machine **out, const struct virt_config *config, struct e
 {
     struct virt *v = xcalloc(1, sizeof(*v));
     uint64_t bytes = config->memory_bytes + 2 * VIRT_FLASH_BYTES + (config->secure ? VIRT_SECURE_MEM_BYTES : 0) +
-                     parts_rom_bytes(config->parts);
+                     parts_rom_bytes(config->parts) + parts_storage(config->parts);
     struct machine *m;
     int rc;
 

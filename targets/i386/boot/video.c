@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "i386/pc/vga.h"
+#include "vm/dev/vga.h"
 
 #define DEFAULT_WIDTH  1024u
 #define DEFAULT_HEIGHT 768u

@@ -23,11 +23,11 @@
 #include "vm/dev/ports.h"
 #include "i386/pc/ps2.h"
 #include "i386/pc/rtc.h"
-#include "i386/pc/vga.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/uart16550.h"
+#include "vm/dev/vga.h"
 
 struct i386_cpu;
 

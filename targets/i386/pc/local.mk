@@ -13,6 +13,4 @@ libi386_a_SOURCES += targets/i386/pc.h \
 	targets/i386/pc/ps2.h targets/i386/pc/ps2kbd.c \
 	targets/i386/pc/ps2mouse.c targets/i386/pc/rtc.c targets/i386/pc/rtc.h \
 	targets/i386/pc/smbios.c targets/i386/pc/smbios.h \
-	targets/i386/pc/tables.c targets/i386/pc/tables.h \
-	targets/i386/pc/vga.c targets/i386/pc/vga.h targets/i386/pc/vga_draw.c targets/i386/pc/vga_font.c \
-	targets/i386/pc/vga_memory.c
+	targets/i386/pc/tables.c targets/i386/pc/tables.h

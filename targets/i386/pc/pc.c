@@ -957,7 +957,7 @@ static void discard(struct pc *pc)
 /* All storage besides RAM. */
 static uint64_t rom_bytes(const struct pc_config *c)
 {
-    return c->bios.len + c->pflash[0].len + c->pflash[1].len + parts_rom_bytes(c->parts) +
+    return c->bios.len + c->pflash[0].len + c->pflash[1].len + parts_rom_bytes(c->parts) + parts_storage(c->parts) +
            (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
@@ -1035,6 +1035,7 @@ static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
                         .isa_irq = part_irq, .option_rom = add_rom, .debug_exit = more_debug_exit, .boot = &pc->boot,
+                        .fwcfg = &pc->fwcfg_wiring,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;

@@ -16,8 +16,8 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "i386/pc/vga.h"
 #include "vm/dev/display.h"
+#include "vm/dev/vga.h"
 #include "vm/machine.h"
 
 #define MAX_COLUMNS 256u

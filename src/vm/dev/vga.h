@@ -1,7 +1,9 @@
 /* The display adapter: registers in vga.c, its memory in vga_memory.c, pictures of it in vga_draw.c. */
-#ifndef HINDCAST_I386_PC_VGA_H
-#define HINDCAST_I386_PC_VGA_H
+#ifndef HINDCAST_VM_DEV_VGA_H
+#define HINDCAST_VM_DEV_VGA_H
 
+#include "vm/dev/edid.h"
+#include "vm/dev/parts.h"
 #include "vm/dev/pci.h"
 #include "vm/device.h"
 
@@ -88,12 +90,15 @@ DEVICE_STATE_END
 
 struct vga_wiring {
     struct pci_function pci;
-    void (*map_changed)(void *ctx); /* which accesses pages can answer */
+    void (*map_changed)(void *ctx); /* which accesses pages can answer; NULL: nobody wants to know */
     void *map_ctx;
     uint32_t page;      /* first page of VGA_MEMORY_BYTES */
     uint32_t text_page; /* first page of VGA_TEXT_BYTES */
     uint32_t rom_page;  /* first page of VGA_ROM_BYTES */
     bool has_rom;
+    bool secondary;     /* it has no ports and no window at A0000h: all by its base addresses */
+    bool has_edid;
+    uint8_t edid[EDID_BYTES];
 };
 
 extern const struct device_ops vga_ops;
@@ -102,6 +107,12 @@ extern const struct device_ops vga_ops;
 void vga_plug(struct device *, struct pci_bus *bus, uint8_t devfn);
 /* Can the text cells' pages answer for [*base, *base + VGA_TEXT_BYTES)? */
 bool vga_text_window(const struct device *, uint32_t *base);
+
+/* The `secondary-vga` of --device. */
+extern const struct option_key secondary_vga_keys[];
+int secondary_vga_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                       struct error *err);
+uint64_t secondary_vga_storage(const struct option_list *props);
 
 /* As a BIOS leaves it: 80x25 text (mode 3), a font, addresses assigned. */
 void vga_firmware_setup(struct device *);

@@ -20,7 +20,7 @@
  */
 #include <string.h>
 
-#include "i386/pc/vga.h"
+#include "vm/dev/vga.h"
 #include "vm/machine.h"
 
 /* Page and offset of a byte of a plane. */

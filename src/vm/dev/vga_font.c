@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "i386/pc/vga.h"
+#include "vm/dev/vga.h"
 
 /* Columns from the left, bit 0 at the top; from the space on. */
 static const uint8_t ascii[95][5] = {

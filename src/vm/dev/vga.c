@@ -3,17 +3,18 @@
  * its colour and monochrome addresses) with the display interface of Bochs
  * ("VBE DISPI") for higher modes, as QEMU's `-vga std`: PCI function 00:02.0,
  * 1234:1111, framebuffer at BAR 0, the same registers in memory at BAR 2, video
- * BIOS in the expansion ROM. What the guest puts into it is drawn only when
+ * BIOS in the expansion ROM. A *secondary* one (QEMU's `secondary-vga`) has the same registers, by BAR 2 only, and an EDID. What the guest puts into it is drawn only when
  * somebody asks (vga_draw.c).
  *
  * Input status 1 follows the virtual clock and the CRT controller's timing.
  *
  * Not modelled: the vertical retrace interrupt, sense and feature bits, the
  * sequencer's reset, the memory's enable bit (GRUB for QEMU leaves it off), 64 KiB cards (memory mode bit 1), the odd/even page bit,
- * EDID (BAR 2 reads as zeros there).
+ * EDID of the board's own (BAR 2 reads as zeros there).
  */
-#include "i386/pc/vga.h"
+#include "vm/dev/vga.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -36,16 +37,17 @@ static void map_changed(struct device *dev)
 {
     const struct vga_wiring *w = dev->wiring;
 
-    w->map_changed(w->map_ctx);
+    if (w->map_changed)
+        w->map_changed(w->map_ctx);
 }
 
 void vga_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
 {
-    static const struct pci_identity id = {.vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4,
-                                           .subsystem = 0x1100, .class_code = 0x030000, .revision = 2,
-                                           .command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY};
     struct vga_wiring *w = dev->wiring;
     struct vga_state *s = dev->state;
+    const struct pci_identity id = {.vendor = 0x1234, .device = 0x1111, .subsystem_vendor = 0x1af4, .subsystem = 0x1100,
+                                    .class_code = w->secondary ? 0x038000 : 0x030000, .revision = 2,
+                                    .command = (uint16_t)(PCI_COMMAND_MEMORY | (w->secondary ? 0 : PCI_COMMAND_IO))};
 
     pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
     pci_add_paged_bar(&w->pci, 0, PCI_BAR_MEMORY, true, VGA_MEMORY_BYTES, w->page);
@@ -417,6 +419,13 @@ static uint64_t mmio_read(struct device *dev, uint64_t offset, unsigned size)
     }
     if (offset >= MMIO_VBE && offset < MMIO_VBE + 2 * VBE_REGS && size == 2 && !(offset & 1))
         return vbe_read(dev->state, (unsigned)(offset - MMIO_VBE) / 2);
+    if (offset + size <= EDID_BYTES) {
+        const struct vga_wiring *w = dev->wiring;
+
+        for (unsigned i = 0; w->has_edid && i < size; i++)
+            value |= (uint64_t)w->edid[offset + i] << (8 * i);
+        return value;
+    }
     if (offset == MMIO_OWN && size == 4)
         return 8; /* bytes of them */
     if (offset == MMIO_OWN + 4 && size == 4)
@@ -593,3 +602,35 @@ const struct device_ops vga_ops = {
     .read = vga_read,
     .write = vga_write,
 };
+
+/* ---- plugged in by the user ---- */
+
+const struct option_key secondary_vga_keys[] = {EDID_KEYS, {NULL, NULL}};
+
+uint64_t secondary_vga_storage(const struct option_list *props)
+{
+    (void)props;
+    return VGA_MEMORY_BYTES + VGA_TEXT_BYTES;
+}
+
+int secondary_vga_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                       struct error *err)
+{
+    struct edid_config edid;
+    struct vga_wiring *w;
+    struct device *dev;
+
+    (void)d;
+    if (edid_take(&edid, props, err) < 0)
+        return -EINVAL;
+    dev = machine_add_owned_device(s->machine, &vga_ops, name, sizeof(*w));
+    w = dev->wiring;
+    w->secondary = true;
+    w->has_edid = edid.on;
+    edid_make(w->edid, edid.xres, edid.yres);
+    if (display_alloc(dev, 'v', VGA_MEMORY_BYTES, &w->page, err) < 0 ||
+        display_alloc(dev, 't', VGA_TEXT_BYTES, &w->text_page, err) < 0)
+        return -EINVAL;
+    vga_plug(dev, s->pci, devfn);
+    return 0;
+}
