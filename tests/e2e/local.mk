@@ -38,12 +38,15 @@ EXTRA_DIST += tests/guests/exercise.c tests/guests/make-system tests/guests/test
 
 # A kernel as tutorials teach it, and other people's guests (the latter by run-tests).
 TESTS += tests/guests/test_hobby.py
+TESTS += tests/guests/test_teaching.py
 TESTS += tests/guests/test_hobby64.py
 EXTRA_DIST += tests/guests/test_hobby64.py tests/guests/hobby64/boot.S tests/guests/hobby64/kernel.c \
 	tests/guests/hobby64/link.ld
 EXTRA_DIST += tests/guests/test_ovmf_amd64.py tests/guests/test_xen_amd64.py
 EXTRA_DIST += tests/guests/test_hobby.py tests/guests/screen.py tests/guests/test_guests_i386.py \
-	tests/guests/hobby/boot.S tests/guests/hobby/kernel.c tests/guests/hobby/link.ld
+	tests/guests/hobby/boot.S tests/guests/hobby/kernel.c tests/guests/hobby/link.ld \
+	tests/guests/test_teaching.py tests/guests/teaching/boot.S tests/guests/teaching/kernel.c tests/guests/teaching/layout.h \
+	tests/guests/teaching/link.ld
 
 # Guests of several CPUs that check what these do to each other.
 TESTS += tests/guests/test_cpus.py
