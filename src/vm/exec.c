@@ -251,13 +251,13 @@ static bool take_event(struct ucpu *c)
 static bool guest_breaks(struct ucpu *c, const struct block_key *key)
 {
     const struct trap_copy *g = &c->exec->guest;
-    struct trap_hit hit = {.kind = TRAP_EXEC, .cpu = c->cpu.index, .position = c->cpu.limit - c->cpu.budget,
-                           .address = key->va};
+    struct trap_hit hit;
 
     if (!g->count || !c->fe->guest_break || !has_exec(g->list, g->count, key->va))
         return false;
     if (c->cpu.ops->in_progress && c->cpu.ops->in_progress(&c->cpu) != ICOUNT_MAX)
         return false;
+    hit = (struct trap_hit){.kind = TRAP_EXEC, .cpu = c->cpu.index, .position = c->cpu.limit - c->cpu.budget, .address = key->va};
     return c->fe->guest_break(c, &hit);
 }
 

@@ -56,8 +56,9 @@ int i386_op_masked_store(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
     unsigned data = op->d & 15, mask = op->d >> 4 & 15, bytes = op->a;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
 
+    i386_stores_begin(&stores);
     for (unsigned i = 0; i < elements(op, bytes); i++) {
         uint64_t linear, value = 0;
 

@@ -468,6 +468,7 @@ struct i386_cpu *i386_create(struct machine *m, const struct i386_model *model)
     char name[16];
 
     c->model = model;
+    c->model_mode = i386_model_mode(model);
     snprintf(name, sizeof name, "cpu%u", m->ncpus);
     c->st = machine_alloc_state(m, name, ops.state_version, sizeof *c->st);
     c->ops_64 = ops;

@@ -256,6 +256,7 @@ struct i386_cpu {
     struct ucpu u;             /* u.cpu.state == st */
     struct i386_state *st;
     const struct i386_model *model;
+    uint64_t model_mode;       /* i386_model_mode() of it */
     uint8_t apic_id;           /* as CPUID tells it: set by the board */
     uint8_t thread_bits, core_bits; /* of it: which thread of a core, which core of a package */
     uint8_t threads, cores;    /* of a core, of a package; 0 is as good as 1 */

@@ -150,11 +150,12 @@ static bool gate_error(struct i386_cpu *c, unsigned exception, const struct i386
 static bool deliver_vector(struct i386_cpu *c, const struct i386_delivery *d, uint64_t table, unsigned mode, uint32_t image)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_stack st;
     uint16_t entry[2];
     bool vm86 = i386_vm86(s);
 
+    i386_stores_begin(&stores);
     if (!ucpu_load_mode(&c->u, mode, i386_system_address(s, table + d->vector * 4), entry, 4))
         return false;
     i386_stack_current(c, &st);
@@ -252,7 +253,7 @@ static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i3
 static bool deliver_gate(struct i386_cpu *c, const struct i386_delivery *d, const struct i386_desc *gate)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     uint16_t selector = gate_selector(gate);
     unsigned size = desc_type(gate) & SYS_32BIT ? 4 : 2;
     bool vm86 = i386_vm86(s), inner;
@@ -260,6 +261,7 @@ static bool deliver_gate(struct i386_cpu *c, const struct i386_delivery *d, cons
     struct i386_stack st;
     unsigned cpl;
 
+    i386_stores_begin(&stores);
     if (selector_is_null(selector))
         return i386_fail(c, EXC_GP, 0);
     if (!i386_desc_read(c, selector, EXC_GP, &code))
@@ -858,13 +860,14 @@ static int iret_to_vm86(struct i386_cpu *c, struct i386_stack *st, uint64_t eip,
 static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint64_t eip, uint16_t cs, uint32_t eflags)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     unsigned size = op32 ? 4 : 2, rpl = cs & 3;
     uint64_t esp = st->rsp, ss = 0;
     uint32_t mask = i386_iret_mask(s, op32 ? 4 : 2);
     struct i386_desc code, stack;
     bool outer = rpl > s->cpl;
 
+    i386_stores_begin(&stores);
     if (!i386_return_code(c, cs, &code))
         return UOP_FAULT;
     if (outer) {

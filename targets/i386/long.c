@@ -73,13 +73,14 @@ static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i3
 bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_desc gate = {0}, code;
     struct i386_stack st;
     uint16_t selector;
     unsigned cpl;
     bool inner, switches;
 
+    i386_stores_begin(&stores);
     if (!read_gate(c, d, &gate))
         return false;
     selector = gate_selector(&gate);
@@ -147,13 +148,14 @@ bool i386_stack_access(const struct i386_cpu *c, uint64_t va)
 int i386_iret_long(struct i386_cpu *c, unsigned size)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     uint32_t mask = i386_iret_mask(s, size);
     uint64_t rip, cs, rflags, rsp = 0, ss = 0;
     bool outer, pops_stack, null = false;
     struct i386_desc code, stack;
     struct i386_stack st;
 
+    i386_stores_begin(&stores);
     if (s->eflags & EFLAGS_NT)
         return gp0(c);
     i386_stack_current(c, &st);

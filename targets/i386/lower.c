@@ -1177,21 +1177,31 @@ static enum seg_class class_of(const struct i386_segment *s)
     return s->base ? SEG_BIG : SEG_FLAT;
 }
 
+uint64_t i386_model_mode(const struct i386_model *m)
+{
+    uint64_t mode = 0;
+
+    if (i386_has(m, FEATURE_CMOV)) /* the mark of the P6 */
+        mode |= MODE_P6;
+    if (i386_has(m, FEATURE_LM) || i386_model_features(m, CPUID_1_ECX))
+        mode |= MODE_LM;
+    if (m->has_sse)
+        mode |= MODE_SSE;
+    if (i386_has(m, FEATURE_AVX) || i386_has(m, FEATURE_BMI1) || i386_has(m, FEATURE_BMI2))
+        mode |= MODE_VEX;
+    return mode;
+}
+
 /* What instructions there are. */
 static uint64_t mode_of_model(const struct i386_cpu *c)
 {
     const struct i386_state *st = c->st;
-    uint64_t mode = 0;
+    uint64_t mode = c->model_mode;
 
-    if (i386_has(c->model, FEATURE_CMOV)) /* the mark of the P6 */
-        mode |= MODE_P6;
-    if (i386_has(c->model, FEATURE_LM) || i386_model_features(c->model, CPUID_1_ECX))
-        mode |= MODE_LM;
-    if (c->model->has_sse && (st->cr4 & CR4_OSFXSR))
-        mode |= MODE_SSE;
-    if (i386_protected(st) && !i386_vm86(st) &&
-        (i386_has(c->model, FEATURE_AVX) || i386_has(c->model, FEATURE_BMI1) || i386_has(c->model, FEATURE_BMI2)))
-        mode |= MODE_VEX;
+    if (!(st->cr4 & CR4_OSFXSR))
+        mode &= ~MODE_SSE;
+    if (!i386_protected(st) || i386_vm86(st))
+        mode &= ~MODE_VEX;
     if ((st->cr4 & CR4_OSXSAVE) && (st->xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX))
         mode |= MODE_AVX;
     return mode;

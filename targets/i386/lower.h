@@ -55,6 +55,8 @@ static inline enum seg_class mode_seg(uint64_t mode, unsigned seg)
     return (enum seg_class)((mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3);
 }
 
+/* What of a block mode is the model's: the instructions that it can have. */
+uint64_t i386_model_mode(const struct i386_model *m);
 /* The block mode that the state calls for. */
 uint64_t i386_block_mode(const struct i386_cpu *c);
 

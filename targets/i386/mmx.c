@@ -593,10 +593,11 @@ SIMD(movdq2q)
  * checked like one access of n bytes, only if some byte is to be stored. */
 static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t *bytes, const uint8_t *mask, unsigned n)
 {
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     uint64_t linear;
     bool any = false;
 
+    i386_stores_begin(&stores);
     for (unsigned i = 0; i < n; i++)
         any |= mask[i] >> 7;
     if (!any)

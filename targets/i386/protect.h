@@ -96,6 +96,11 @@ struct i386_stores {
     } store[I386_MAX_STORES];
 };
 
+/* There are none yet. (The rest stays as it is: it is large.) */
+static inline void i386_stores_begin(struct i386_stores *s)
+{
+    s->count = 0;
+}
 /* Plan a store of 1, 2, 4 or 8 bytes. False: exception or retry pending. */
 bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
                      uint64_t value);

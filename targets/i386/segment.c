@@ -386,9 +386,10 @@ static bool check_data_segment(struct i386_cpu *c, uint16_t selector, struct i38
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_desc d;
 
+    i386_stores_begin(&stores);
     if (!i386_uses_descriptors(s)) {
         i386_real_segment(s, seg, selector, i386_vm86(s));
         i386_mode_changed(c);
@@ -440,10 +441,11 @@ static void enter_code(struct i386_cpu *c, const struct i386_desc *d, uint16_t s
 static int far_real(struct i386_cpu *c, uint16_t selector, uint64_t offset, bool call, unsigned size, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_stack st;
     uint32_t limit = i386_vm86(s) ? 0xffff : s->seg[SEG_CS].limit;
 
+    i386_stores_begin(&stores);
     i386_stack_current(c, &st);
     if (call && (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
                  !i386_stack_push(c, &stores, &st, size, next_eip)))
@@ -463,10 +465,11 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
                     uint64_t next_eip)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     unsigned rpl = selector & 3;
     struct i386_stack st;
 
+    i386_stores_begin(&stores);
     if (!desc_is_code(d))
         return i386_fault_selector(c, EXC_GP, selector);
     if (desc_is_conforming(d) ? desc_dpl(d) > s->cpl : rpl > s->cpl || desc_dpl(d) != s->cpl)
@@ -492,12 +495,13 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
 static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     unsigned cpl = desc_dpl(code), size = desc_type(gate) & SYS_32BIT ? 4 : 2;
     unsigned nparams = gate->hi & 31;
     struct i386_stack st, old;
     uint64_t params[31];
 
+    i386_stores_begin(&stores);
     if (!i386_stack_inner(c, &stores, cpl, &st))
         return UOP_FAULT;
     i386_stack_current(c, &old);
@@ -531,10 +535,11 @@ static int call_gate_inner(struct i386_cpu *c, const struct i386_desc *gate, str
 static int call_gate_inner_long(struct i386_cpu *c, const struct i386_desc *gate, struct i386_desc *code, uint64_t next_eip)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     unsigned cpl = desc_dpl(code);
     struct i386_stack st;
 
+    i386_stores_begin(&stores);
     if (!i386_stack_tss64(c, TSS64_RSP(cpl), cpl, &st))
         return UOP_FAULT;
     if (!i386_stack_push(c, &stores, &st, 8, s->seg[SEG_SS].selector) || !i386_stack_push(c, &stores, &st, 8, s->gpr[ESP]) ||
@@ -687,11 +692,12 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
                             struct i386_desc *code, uint16_t cs, uint64_t eip)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_desc stack;
     uint64_t esp, ss;
     bool null;
 
+    i386_stores_begin(&stores);
     if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss))
         return UOP_FAULT;
     null = i386_long(s) && i386_null_stack_allowed((uint16_t)ss, cs & 3, code);
@@ -720,11 +726,12 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
 int i386_far_return(struct i386_cpu *c, unsigned size, uint16_t extra_bytes)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_stack st;
     struct i386_desc d;
     uint64_t eip, cs;
 
+    i386_stores_begin(&stores);
     if (!i386_uses_descriptors(s))
         return far_return_real(c, size, extra_bytes);
     i386_stack_current(c, &st);

@@ -684,11 +684,12 @@ int i386_sse_op(struct ucpu *u, const struct uop *op)
 int i386_op_store_halves(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct float_status s = status(c->st);
     unsigned bytes = op->d & 0x100 ? 16 : 8;
     uint64_t linear;
 
+    i386_stores_begin(&stores);
     if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], bytes, true, &linear))
         return UOP_FAULT;
     for (unsigned at = 0; at < bytes; at += 8) {

@@ -404,9 +404,10 @@ int i386_op_ltr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     uint16_t selector = at16(u, op->a);
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_desc d;
 
+    i386_stores_begin(&stores);
     if (c->st->cpl)
         return gp0(c);
     if (selector_is_null(selector))

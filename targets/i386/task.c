@@ -134,8 +134,9 @@ static bool load_ldt(struct i386_cpu *c, uint16_t selector)
 /* Load a register whose descriptor has been checked. */
 static bool load_checked(struct i386_cpu *c, unsigned seg, struct i386_desc *d, uint16_t selector)
 {
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
 
+    i386_stores_begin(&stores);
     if (!i386_stores_accessed(c, &stores, d))
         return false;
     i386_stores_commit(c, &stores);
@@ -218,9 +219,10 @@ static bool load_segments(struct i386_cpu *c, const struct task_image *t)
 
 static bool push_error(struct i386_cpu *c, unsigned size, uint32_t error)
 {
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     struct i386_stack st;
 
+    i386_stores_begin(&stores);
     i386_stack_current(c, &st);
     if (!i386_stack_push(c, &stores, &st, size, error))
         return false;
@@ -292,12 +294,13 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
                      bool has_error, uint32_t error)
 {
     struct i386_state *s = c->st;
-    struct i386_stores stores = {.count = 0};
+    struct i386_stores stores;
     const struct tss_layout *l;
     struct task_image t;
     struct i386_desc d;
     uint64_t pdpte[4] = {0};
 
+    i386_stores_begin(&stores);
     if (!ucpu_be_alone(&c->u))
         return UOP_FAULT;
     if (!s->seg[SEG_TR].valid)
