@@ -338,6 +338,7 @@ struct planned_store {
     uint8_t nparts;
     uint8_t mode;     /* TLB regime */
     bool alone;       /* the block in progress must not go on after it */
+    uint8_t *direct;  /* the bytes, if inline access to them was allowed; NULL: it was not */
 };
 
 /* Faults like the store, transfers nothing (A/D bits may be set). */

@@ -528,6 +528,22 @@ static void store_part(struct ucpu *c, unsigned mode, const struct access_part *
         store_to_ram(c, mode, p, from);
 }
 
+/* Of the usual sizes without a call. */
+static inline void copy_bytes(void *to, const void *from, unsigned size)
+{
+    switch (size) {
+    case 4:
+        memcpy(to, from, 4);
+        break;
+    case 8:
+        memcpy(to, from, 8);
+        break;
+    default:
+        memcpy(to, from, size);
+        break;
+    }
+}
+
 bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
     const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
@@ -536,7 +552,7 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
 
     if (e->read == ((va + size - 1) & PAGE_MASK) ||
         (tlb_recall(c, mode, va) && e->read == ((va + size - 1) & PAGE_MASK))) {
-        memcpy(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
+        copy_bytes(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
@@ -552,10 +568,31 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
     return true;
 }
 
+/* Where inline access writes to [va, va + size), or NULL: it may not. */
+static uint8_t *direct_store(struct ucpu *c, unsigned mode, uint64_t va, unsigned size)
+{
+    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
+
+    return e->write == (va & PAGE_MASK) && e->write == ((va + size - 1) & PAGE_MASK) ? (uint8_t *)((uintptr_t)va + e->addend) : NULL;
+}
+
 bool ucpu_plan_store(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, struct planned_store *plan)
 {
-    unsigned n = find_parts(c, mode, va, size, ACCESS_WRITE, plan->part);
+    const struct tlb_info *t;
+    unsigned n;
 
+    plan->direct = direct_store(c, mode, va, size);
+    if (plan->direct) {
+        t = &tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)];
+        plan->part[0] = (struct access_part){.va = va, .trap_va = untagged(c, va), .page = t->page, .number = t->number,
+                                             .offset = (uint16_t)(va & ~PAGE_MASK), .len = (uint16_t)size, .kind = t->kind,
+                                             .watched = t->watched, .secure = t->secure};
+        plan->nparts = 1;
+        plan->mode = (uint8_t)mode;
+        plan->alone = false;
+        return true;
+    }
+    n = find_parts(c, mode, va, size, ACCESS_WRITE, plan->part);
     if (!n || guest_refuses(c, TRAP_WRITE, plan->part, n) || bus_fails(c, plan->part, n, ACCESS_WRITE))
         return false;
     plan->nparts = (uint8_t)n;
@@ -570,6 +607,11 @@ void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const voi
 {
     unsigned done = 0;
 
+    /* (What was planned after it may have marked its page.) */
+    if (plan->direct && direct_store(c, plan->mode, plan->part[0].va, plan->part[0].len) == plan->direct) {
+        copy_bytes(plan->direct, buf, plan->part[0].len);
+        return;
+    }
     for (unsigned i = 0; i < plan->nparts; i++) {
         store_part(c, plan->mode, &plan->part[i], (const uint8_t *)buf + done);
         done += plan->part[i].len;

@@ -1167,10 +1167,8 @@ enum build_next i386_build(struct builder *b)
 
 static enum seg_class class_of(const struct i386_segment *s)
 {
-    unsigned type = s->attr & SEG_ATTR_TYPE;
-    bool writable_up = !(type & 8) && (type & 2) && !(type & 4);
-
-    if (!s->valid || !(s->attr & SEG_ATTR_S) || !(s->attr & SEG_ATTR_P) || !writable_up)
+    /* Present, data, writable, not expand-down: asked at once, as this is asked at each entry to a handler and return. */
+    if (!s->valid || (s->attr & (SEG_ATTR_S | SEG_ATTR_P | 14u)) != (SEG_ATTR_S | SEG_ATTR_P | 2u))
         return SEG_GENERAL;
     if (s->limit != 0xffffffffu)
         return SEG_UP;
