@@ -428,14 +428,31 @@ void machine_arrived(struct device *dev, const void *frame, size_t len, uint64_t
 
 /* ---- who acts ---- */
 
+static vtime_t deadline_of(const struct device *dev)
+{
+    return dev->ops->deadline ? dev->ops->deadline(dev) : VTIME_NEVER;
+}
+
+static size_t room_of(const struct device *dev)
+{
+    return dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
+}
+
 uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     const char *before = dev->machine->acting;
+    bool calm = dev->ops->calm_reads;
+    vtime_t deadline = calm ? deadline_of(dev) : 0;
+    size_t room = calm ? room_of(dev) : 0;
     uint64_t value;
 
+    if (!calm)
+        machine_attention(dev->machine);
     dev->machine->acting = dev->name;
     value = dev->ops->read(dev, range, offset, size);
     dev->machine->acting = before;
+    if (calm && (deadline_of(dev) != deadline || room_of(dev) != room))
+        machine_attention(dev->machine);
     return value;
 }
 

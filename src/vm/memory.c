@@ -325,11 +325,8 @@ static uint64_t read_piece(struct memory *m, const struct region *r, paddr_t add
         memcpy(&v, host_of(m, r, addr), size);
         return v & ones(size);
     }
-    if (r) {
-        want_attention(m);
-        if (r->dev->ops->read)
-            v = device_read(r->dev, r->range, addr - r->base, size) & ones(size);
-    }
+    if (r && r->dev->ops->read)
+        v = device_read(r->dev, r->range, addr - r->base, size) & ones(size);
     note_io(m, r, TRAP_IO_READ, addr, size, v);
     return v;
 }

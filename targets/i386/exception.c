@@ -640,6 +640,8 @@ void i386_set_intr(void *cpu, unsigned n, bool level)
     struct i386_cpu *c = cpu;
 
     (void)n;
+    if (c->st->intr_line == level && c->st->halted != I386_MWAIT_BREAK)
+        return;
     c->st->intr_line = level;
     if (level && c->st->halted == I386_MWAIT_BREAK)
         i386_wake(c);

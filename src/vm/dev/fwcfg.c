@@ -327,6 +327,7 @@ static bool fwcfg_upgrade(struct device *dev, uint32_t version, const void *old,
 const struct device_ops fwcfg_ops = {
     .name = "fwcfg",
     .state_size = sizeof(struct fwcfg_state),
+    .calm_reads = true,
     .state_version = 1,
     .upgrade = fwcfg_upgrade,
     .reset = fwcfg_reset,

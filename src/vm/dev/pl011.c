@@ -350,6 +350,7 @@ static bool uart_possible(const struct device *dev)
 const struct device_ops pl011_ops = {
     .name = "pl011",
     .state_size = sizeof(struct pl011_state),
+    .calm_reads = true,
     .possible = uart_possible,
     .reset = uart_reset,
     .deadline = uart_deadline,

@@ -178,6 +178,7 @@ static void rtc_describe(const struct device *dev, struct buffer *b)
 const struct device_ops pl031_ops = {
     .name = "pl031",
     .state_size = sizeof(struct pl031_state),
+    .calm_reads = true,
     .reset = rtc_reset,
     .deadline = rtc_deadline,
     .expire = rtc_expire,

@@ -98,8 +98,6 @@ uint32_t ports_read(void *ctx, uint16_t port, unsigned size)
     struct ports *p = ctx;
     uint32_t value;
 
-    if (p->machine)
-        machine_attention(p->machine);
     value = read_split(p, port, size);
     note(p, TRAP_IO_READ, port, size, value);
     return value;

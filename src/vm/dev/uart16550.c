@@ -416,6 +416,7 @@ bool uart16550_possible(const struct device *dev)
 const struct device_ops uart16550_ops = {
     .name = "uart16550",
     .state_size = sizeof(struct uart16550_state),
+    .calm_reads = true,
     .possible = uart16550_possible,
     .reset = uart16550_reset,
     .deadline = uart16550_deadline,

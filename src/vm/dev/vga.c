@@ -595,6 +595,7 @@ static const struct display_ops vga_display = {
 const struct device_ops vga_ops = {
     .name = "vga",
     .state_size = sizeof(struct vga_state),
+    .calm_reads = true,
     .possible = vga_possible,
     .reset = vga_reset,
     .describe = vga_describe,

@@ -352,6 +352,7 @@ static bool pic_possible(const struct device *dev)
 const struct device_ops pic_ops = {
     .name = "pic",
     .state_size = sizeof(struct pic_state),
+    .calm_reads = true,
     .possible = pic_possible,
     .reset = pic_reset,
     .describe = pic_describe,

@@ -297,6 +297,7 @@ static void pm_describe(const struct device *dev, struct buffer *b)
 const struct device_ops piix4_pm_ops = {
     .name = "piix4_pm",
     .state_size = sizeof(struct piix4_pm_state),
+    .calm_reads = true,
     .reset = pm_reset,
     .deadline = pm_deadline,
     .expire = pm_expire,

@@ -571,6 +571,7 @@ static bool pit_possible(const struct device *dev)
 const struct device_ops pit_ops = {
     .name = "pit",
     .state_size = sizeof(struct pit_state),
+    .calm_reads = true,
     .possible = pit_possible,
     .reset = pit_reset,
     .deadline = pit_deadline,

@@ -605,6 +605,7 @@ static bool rtc_possible(const struct device *dev)
 const struct device_ops rtc_ops = {
     .name = "rtc",
     .state_size = sizeof(struct rtc_state),
+    .calm_reads = true,
     .possible = rtc_possible,
     .reset = rtc_reset,
     .deadline = rtc_deadline,
