@@ -161,6 +161,8 @@ bool tlb_recall(struct ucpu *c, unsigned mode, uint64_t va)
     struct tlb_table *table = tlb_table(c, mode);
     unsigned index = tlb_index(c->exec->shared, va), first = (unsigned)c->exec->shared->tlb_mask + 1;
 
+    if (table->infos[index].tag == (va & PAGE_MASK))
+        return false; /* it is there: a page of a device, or watched */
     for (unsigned i = first; i < first + TLB_VICTIMS; i++)
         if (table->infos[i].tag == (va & PAGE_MASK)) {
             list(c->exec->context, mode, index);
