@@ -987,8 +987,8 @@ static bool ide_possible(const struct device *dev)
 const struct device_ops ide_ops = {
     .name = "ide",
     .state_size = sizeof(struct ide_state),
-    .calm_reads = true,
     .state_version = 1,
+    .calm_reads = true,
     .possible = ide_possible,
     .reset = ide_reset,
     .deadline = ide_deadline,
