@@ -42,9 +42,14 @@ poweroff -f
 AC97 = (["snd_intel8x0"], [("Master Playback Switch", "1 1"), ("Master Playback Volume", "31 31"), ("PCM Playback Switch", "1 1"),
                            ("PCM Playback Volume", "23 23"), ("Capture Switch", "1"), ("Capture Volume", "0 0"),
                            ("Capture Source", "4 4")], r"Intel 82801AA-ICH")
+HDA = (["snd_hda_codec_generic", "snd_hda_intel"],
+       [("Master Playback Volume", "74 74"), ("Master Playback Switch", "1 1"), ("Capture Volume", "74 74"), ("Capture Switch", "1 1")],
+       r"HDA Intel")
 GUESTS = {
     "ac97-amd64": ("amd64", ["--device", "AC97,audiodev=A"], *AC97),
     "ac97-arm64": ("arm64", ["--device", "AC97,audiodev=A"], *AC97),
+    "hda-amd64": ("amd64", ["--device", "intel-hda", "--device", "hda-duplex,audiodev=A"], *HDA),
+    "hda-arm64": ("arm64", ["--device", "ich9-intel-hda", "--device", "hda-duplex,audiodev=A"], *HDA),
 }
 
 COMPILERS = {"amd64": "gcc", "arm64": "aarch64-linux-gnu-gcc"}

@@ -296,6 +296,21 @@ START_TEST(buffers_are_played_in_their_time_sample_by_sample)
 }
 END_TEST
 
+START_TEST(a_short_buffer_behind_one_that_tells_nothing_is_not_late)
+{
+    new_card();
+    descriptor(0, DATA, 20, 0);
+    descriptor(1, DATA, 2, 0x80000000);
+    descriptor(2, DATA, 40000, 0);
+    set(NABM + PO + BDBAR, 4, LIST);
+    set(NABM + PO + LVI, 1, 2);
+    set(NABM + PO + CR, 1, 0x11);
+    run_for(100 * MS);
+    ck_assert_uint_eq(probe[3].rises, 1);
+    ck_assert_uint_eq(probe[3].rose_at, frames_ns(11));
+}
+END_TEST
+
 START_TEST(a_ring_goes_round_and_stops_in_between)
 {
     unsigned rises;
@@ -489,6 +504,7 @@ static void tests(TCase *tc)
     ADD(the_semaphore_is_free_after_an_access);
     ADD(a_boxs_registers_are_as_the_data_sheet_says);
     ADD(buffers_are_played_in_their_time_sample_by_sample);
+    ADD(a_short_buffer_behind_one_that_tells_nothing_is_not_late);
     ADD(a_ring_goes_round_and_stops_in_between);
     ADD(empty_buffers_and_half_frames_come_to_an_end);
     ADD(levels_are_applied);

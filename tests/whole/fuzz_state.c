@@ -111,6 +111,8 @@ static const struct machine_parts *make_parts(bool pc)
         if (!pc || i < 22)
             p.devices[p.ndevices++] = devices[i];
     p.devices[p.ndevices++] = "AC97,audiodev=A";
+    p.devices[p.ndevices++] = "intel-hda";
+    p.devices[p.ndevices++] = "hda-duplex,audiodev=A";
     if (pc)
         p.devices[p.ndevices++] = "pc-testdev";
     return &p;

@@ -16,6 +16,7 @@
 #include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/hda.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/nvme.h"
 #include "vm/dev/rtl8139.h"
@@ -1274,6 +1275,77 @@ static void ac97_step(unsigned step)
     buffer_clear(&sent);
 }
 
+static void make_hda(void)
+{
+    endless = true;
+    plug(intel_hda_plug, "intel-hda", NULL);
+    plug_as("duplex", hda_duplex_plug, "hda-duplex,audiodev=A", NULL);
+    plug_as("micro", hda_micro_plug, "hda-micro,audiodev=A", NULL);
+    dev = machine_find_device(m, "dev");
+}
+
+/* A command that does something, or may. */
+static uint32_t hda_command(void)
+{
+    static const uint16_t verbs[] = {0x706, 0x706, 0x705, 0x707, 0xf00, 0x7ff, 0x71c};
+    uint32_t to = below(2) << 28 | below(7) << 20;
+
+    switch (below(8)) {
+    case 0:  return draw();
+    case 1:  return to | 0x20000 | (draw() & 0xffff);
+    case 2:  return to | 0x30000 | (draw() & 0xffff);
+    default: return to | (uint32_t)verbs[below(ARRAY_LEN(verbs))] << 8 | (chance(2) ? 0x10 + 0x10 * below(2) : draw() & 0xff);
+    }
+}
+
+static void hda_set(unsigned at, unsigned size, uint32_t value)
+{
+    memory_write(&m->memory, BAR + at, size, value);
+}
+
+static void hda_step(unsigned step)
+{
+    unsigned sd = 0x80 + 0x20 * below(8);
+
+    if (step % 50 == 0) {
+        decode(0);
+        hda_set(0x08, 4, 0);
+        hda_set(0x08, 4, 1);
+        hda_set(0x20, 4, ~0u);
+        hda_set(0x40, 4, TABLES);
+        hda_set(0x50, 4, TABLES + 0x800);
+        hda_set(0x5c, 1, 7);
+        hda_set(0x4c, 1, 3);
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        paddr_t at = TABLES + 0x1000 + 16 * below(1024);
+
+        poke64(at, place());
+        poke32(at + 8, chance(2) ? length() : below(5000));
+        poke32(at + 12, draw());
+        poke32(TABLES + 4 * below(256), hda_command());
+    }
+    switch (below(10)) {
+    case 0:  poke_register(BAR, 0x180); break;
+    case 1:  poke_register(BAR, 0x4000); break;
+    case 2:  hda_set(0x48, 2, draw()); break;
+    case 3:  hda_set(0x60, 4, hda_command()); hda_set(0x68, 2, 3); break;
+    case 4:  hda_set(0x70, 4, (uint32_t)place() | 1); break;
+    case 5:  hda_set(0x38, 4, chance(2) ? 0 : draw()); break;
+    case 6:  hda_set(sd, 1, chance(2) ? 1 : 0); break;
+    default:
+        hda_set(sd, 1, 0);
+        hda_set(sd + 0x18, 4, chance(8) ? (uint32_t)place() : TABLES + 0x1000 * (1 + below(4)));
+        hda_set(sd + 0x08, 4, chance(3) ? length() : 4096);
+        hda_set(sd + 0x0c, 2, draw());
+        hda_set(sd + 0x12, 2, chance(2) ? 0x0011 : draw());
+        hda_set(sd + 0x02, 1, 0x10 + 0x10 * below(2));
+        hda_set(sd, 1, 0x1e);
+        break;
+    }
+    buffer_clear(&sent);
+}
+
 /* ---- all of them ---- */
 
 struct hostile {
@@ -1288,6 +1360,7 @@ static const struct hostile kinds[] = {
     {"ahci", make_ahci, ahci_step, "SMART's logs"},
     {"e1000", make_e1000, card_step, NULL},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},
+    {"HDA", make_hda, hda_step, NULL},
     {"ide", make_ide, ide_step, "SMART's logs"},
     {"nvme", make_nvme, nvme_step, "logs"},
     {"rtl8139", make_rtl8139, card_step, "the EEPROM"},

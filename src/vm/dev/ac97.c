@@ -642,7 +642,7 @@ static void ac97_reset(struct device *dev)
     a->st->cas = a->st->down = 0;
 }
 
-/* The end of a buffer that tells of it, or a turn's end. */
+/* The end of a buffer (one that does not tell of it may be followed by a short one that does), or a turn's end. */
 static vtime_t ac97_deadline(const struct device *dev)
 {
     const struct ac97 *a = dev->wiring;
@@ -652,8 +652,7 @@ static vtime_t ac97_deadline(const struct device *dev)
         const struct ac97_box *b = &a->st->box[i];
         unsigned width = channels((enum box_kind)i);
         uint64_t turn = (uint64_t)b->clock.rate * SOUND_TURN_NS / 1000000000u, left = (b->picb + width - 1u) / width;
-        bool tells = (b->control & BD_IOC) || b->civ == b->lvi;
-        vtime_t at = sound_clock_when(&b->clock, tells && left < turn ? left : turn);
+        vtime_t at = sound_clock_when(&b->clock, left < turn ? left : turn);
 
         least = at < least ? at : least;
     }

@@ -7,6 +7,7 @@
 #include "vm/dev/ahci.h"
 #include "vm/dev/bochs_display.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/hda.h"
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/ne2000.h"
 #include "vm/dev/nvme.h"
@@ -43,6 +44,11 @@ const struct device_model device_models[] = {
     {"bochs-display", "PCI", "framebuffer by the display interface of Bochs", TAKES_NONE, bochs_display_keys, bochs_display_plug},
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
     {"floppy", "FDC", "floppy drive of the board's controller", TAKES_FLOPPY, floppy_keys, floppy_plug},
+    {"hda-duplex", "HDA", "HDA codec: line out and line in", TAKES_NONE, hda_codec_keys, hda_duplex_plug},
+    {"hda-micro", "HDA", "HDA codec: speaker and microphone", TAKES_NONE, hda_codec_keys, hda_micro_plug},
+    {"hda-output", "HDA", "HDA codec: line out", TAKES_NONE, hda_codec_keys, hda_output_plug},
+    {"ich9-intel-hda", "PCI", "High Definition Audio controller of an ICH9", TAKES_NONE, intel_hda_keys, ich9_intel_hda_plug},
+    {"intel-hda", "PCI", "High Definition Audio controller of an ICH6", TAKES_NONE, intel_hda_keys, intel_hda_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
     {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
