@@ -78,6 +78,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/eeprom93.c src/vm/dev/eeprom93.h \
 	src/vm/dev/ne2000.c src/vm/dev/ne2000.h \
 	src/vm/dev/nic_ip.c src/vm/dev/nic_ip.h \
+	src/vm/dev/pcnet.c src/vm/dev/pcnet.h \
 	src/vm/dev/rtl8139.c src/vm/dev/rtl8139.h \
 	src/vm/dev/nic.c src/vm/dev/nic.h \
 	src/vm/dev/sound.c src/vm/dev/sound.h \

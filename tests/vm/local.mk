@@ -55,6 +55,11 @@ TESTS += tests/vm/test_ne2000
 tests_vm_test_ne2000_SOURCES = tests/check_main.c tests/vm/test_ne2000.c tests/vm/nic_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_ne2000_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
+check_PROGRAMS += tests/vm/test_pcnet
+TESTS += tests/vm/test_pcnet
+tests_vm_test_pcnet_SOURCES = tests/check_main.c tests/vm/test_pcnet.c tests/vm/nic_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_pcnet_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_rtl8139
 TESTS += tests/vm/test_rtl8139
 tests_vm_test_rtl8139_SOURCES = tests/check_main.c tests/vm/test_rtl8139.c tests/vm/nic_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h

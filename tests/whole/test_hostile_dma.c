@@ -19,6 +19,7 @@
 #include "vm/dev/hda.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/nvme.h"
+#include "vm/dev/pcnet.h"
 #include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/uhci.h"
@@ -1229,6 +1230,63 @@ static void make_e1000(void)
     make_card(&c);
 }
 
+static void pcnet_csr(unsigned n, unsigned value)
+{
+    card_set(0x12, 2, n);
+    card_set(0x10, 2, value);
+}
+
+static void start_pcnet(void)
+{
+    uint32_t init = chance(8) ? (uint32_t)place() : TABLES;
+
+    memory_read(&m->memory, BAR + 0x14, 2); /* reset */
+    card_set(0x12, 2, 20);
+    card_set(0x16, 2, chance(8) ? draw() : below(4));
+    for (unsigned i = 0; i < 28; i += 4)
+        poke32(TABLES + i, i < 4 && chance(2) ? 0x8000 | (draw() & 0xf0f00004) : i < 16 ? draw() : (ring_address() & 0xffffff) | draw() << 24);
+    poke32(TABLES + 20, ring_address());
+    poke32(TABLES + 24, ring_address());
+    pcnet_csr(1, init & 0xffff);
+    pcnet_csr(2, init >> 16);
+    pcnet_csr(4, draw());
+    pcnet_csr(5, draw() & ~(chance(4) ? 0 : 1u));
+    pcnet_csr(3, draw());
+    if (chance(4))
+        pcnet_csr(76 + 2 * below(2), draw());
+    if (chance(3))
+        pcnet_csr(47, draw());
+    pcnet_csr(0, chance(8) ? 0x42 : 0x43);
+}
+
+static uint32_t word_pcnet(unsigned n)
+{
+    uint32_t flags = (chance(4) ? 0 : 0x80000000u) | (chance(3) ? draw() & 0x7f000000u : 0x03000000u);
+
+    switch (n) {
+    case 1:  return flags | 0xf000u | (chance(3) ? draw() & 0xfff : -(64 + below(1500)) & 0xfffu);
+    case 3:  return chance(2) ? draw() : flags | (uint32_t)(place() & 0xffffff);
+    default: return chance(4) ? flags : (uint32_t)place();
+    }
+}
+
+static void go_pcnet(void)
+{
+    pcnet_csr(0, 0x48);
+    if (chance(12))
+        pcnet_csr(below(128), draw());
+    if (chance(60))
+        card_set(0x10, 4, draw()); /* double words from now on */
+}
+
+static void make_pcnet(void)
+{
+    static const struct hostile_card c = {pcnet_plug, "x", 1, 0x20, start_pcnet, word_pcnet, go_pcnet};
+
+    endless = true;
+    make_card(&c);
+}
+
 /* ---- sound cards ---- */
 
 #define SOUND_IO 0xc000u
@@ -1363,6 +1421,7 @@ static const struct hostile kinds[] = {
     {"HDA", make_hda, hda_step, NULL},
     {"ide", make_ide, ide_step, "SMART's logs"},
     {"nvme", make_nvme, nvme_step, "logs"},
+    {"pcnet", make_pcnet, card_step, NULL},
     {"rtl8139", make_rtl8139, card_step, "the EEPROM"},
     {"sdhci", make_sdhci, sd_step, "a block"},
     {"uhci", make_uhci, uhci_step, NULL},

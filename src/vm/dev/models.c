@@ -13,6 +13,7 @@
 #include "vm/dev/nvme.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
+#include "vm/dev/pcnet.h"
 #include "vm/dev/ramfb.h"
 #include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
@@ -64,6 +65,7 @@ const struct device_model device_models[] = {
     {"pci-bridge", "PCI", "PCI-to-PCI bridge: devices go behind it by bus=ID", TAKES_NONE, pci_bridge_keys, pci_bridge_device_plug},
     {"pci-serial", "PCI", "16550A serial port, connected by chardev=ID", TAKES_NONE, pci_serial_keys, pci_serial_plug},
     {"pci-testdev", "PCI", "counts accesses, for test suites", TAKES_NONE, NULL, pci_testdev_plug},
+    {"pcnet", "PCI", "AMD Am79C970A (PCnet-PCI II) Ethernet", TAKES_NONE, pcnet_keys, pcnet_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", TAKES_NONE, pci_root_port_keys,
      pci_root_port_plug},
     {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
