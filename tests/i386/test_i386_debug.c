@@ -120,6 +120,61 @@ START_TEST(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db)
 }
 END_TEST
 
+START_TEST(icebp_under_tf_is_no_single_step_in_the_shadow_of_mov_ss_and_out_of_it)
+{
+    CODE(b, 0x8e, 0xd0, 0xf1, 0xf1, 0x90); /* mov ss, eax; icebp; icebp; nop */
+    s->gpr[EAX] = S_DATA;
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    poke8(b, handler(EXC_DB), 0xcf);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->dr[6], DR6_FIXED);
+    steps(b, 2); /* back, and the second */
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 4);
+    EQ(s->dr[6], DR6_FIXED);
+    steps(b, 3); /* back, the NOP, its trap */
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 5);
+    EQ(s->dr[6], DR6_FIXED | DR6_BS);
+}
+END_TEST
+
+START_TEST(general_detect_comes_in_the_shadow_of_mov_ss_and_under_tf)
+{
+    CODE(b, 0x8e, 0xd0, 0x0f, 0x23, 0xf0, 0x90); /* mov ss, eax; mov dr6, eax; nop */
+    s->gpr[EAX] = S_DATA;
+    s->eflags |= EFLAGS_TF;
+    s->dr[7] = DR7_FIXED | DR7_GD;
+    refresh(b);
+    poke8(b, handler(EXC_DB), 0xcf);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 2);
+    EQ(s->dr[6], DR6_FIXED | DR6_BD);
+    EQ(s->dr[7] & DR7_GD, 0);
+    steps(b, 3); /* back, the MOV, its trap */
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 5);
+    EQ(s->dr[6], DR6_FIXED | DR6_BS);
+}
+END_TEST
+
+START_TEST(the_single_step_trap_of_hlt_ends_it)
+{
+    CODE(b, 0xf4, 0x90);
+    s->eflags |= EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 1);
+    EQ(s->dr[6], DR6_FIXED | DR6_BS);
+    EQ(s->halted, 0);
+}
+END_TEST
+
 START_TEST(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler)
 {
     CODE(b, 0x8e, 0x17, 0xcd, 0x80); /* mov ss, [edi]; int 80h */
@@ -427,6 +482,9 @@ Suite *test_suite(void)
     ADD(the_single_step_trap_of_mov_ss_is_lost_before_int_n);
     ADD(the_single_step_trap_of_pop_ss_is_lost_before_a_fault);
     ADD(icebp_after_mov_ss_that_met_a_data_breakpoint_is_one_db);
+    ADD(icebp_under_tf_is_no_single_step_in_the_shadow_of_mov_ss_and_out_of_it);
+    ADD(general_detect_comes_in_the_shadow_of_mov_ss_and_under_tf);
+    ADD(the_single_step_trap_of_hlt_ends_it);
     ADD(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler);
 
     tc = tcase(suite, "interrupts");
