@@ -292,7 +292,7 @@ int i386_op_fsgsbase(struct ucpu *u, const struct uop *op)
         return UOP_NEXT;
     }
     memcpy(&value, u->s + op->a, 8);
-    if (!i386_canonical(c->st, value))
+    if (!i386_register_canonical(c, value))
         return gp0(c);
     g->base = value;
     return UOP_NEXT;
@@ -425,7 +425,7 @@ int i386_op_invpcid(struct ucpu *u, const struct uop *op)
     memcpy(&type, u->s + op->d, 8);
     if (!i386_read(c, op->a, c->st->t[0], descriptor, 16))
         return UOP_FAULT;
-    if (type > 3 || descriptor[0] >> 12 || (type == 0 && !i386_canonical(c->st, descriptor[1])) ||
+    if (type > 3 || descriptor[0] >> 12 || (type == 0 && !i386_register_canonical(c, descriptor[1])) ||
         (type < 2 && (descriptor[0] & 0xfff) && !(c->st->cr4 & CR4_PCIDE)))
         return gp0(c);
     return UOP_NEXT;

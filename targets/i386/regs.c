@@ -317,7 +317,7 @@ static bool write_cr0(struct i386_cpu *c, uint64_t v)
 /* An address that a register of this model can hold. */
 static bool holds(const struct i386_cpu *c, uint64_t v)
 {
-    return i386_has(c->model, FEATURE_LM) ? i386_canonical(c->st, v) : !(v >> 32);
+    return i386_has(c->model, FEATURE_LM) ? i386_register_canonical(c, v) : !(v >> 32);
 }
 
 static bool write_base(struct i386_cpu *c, uint64_t *base, uint64_t v)

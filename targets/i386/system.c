@@ -327,7 +327,7 @@ static int load_dtr(struct i386_cpu *c, const struct uop *op, struct i386_dtr *d
         return UOP_FAULT;
     memcpy(&limit, bytes, 2);
     memcpy(&base, bytes + 2, size - 2);
-    if (size == 10 && !i386_canonical(c->st, base))
+    if (size == 10 && !i386_register_canonical(c, base))
         return gp0(c);
     dtr->limit = limit;
     dtr->base = op->b || size == 10 ? base : base & 0xffffff;
@@ -371,7 +371,7 @@ int i386_op_sidt(struct ucpu *u, const struct uop *op)
 /* The upper half of an LDT's or TSS's base. */
 static bool read_long_base(struct i386_cpu *c, uint16_t selector, struct i386_desc *d)
 {
-    return i386_desc_read_upper(c, selector, d) && (i386_canonical(c->st, desc_base(d)) || i386_fail(c, EXC_GP, selector & 0xfffcu));
+    return i386_desc_read_upper(c, selector, d) && (i386_register_canonical(c, desc_base(d)) || i386_fail(c, EXC_GP, selector & 0xfffcu));
 }
 
 int i386_op_lldt(struct ucpu *u, const struct uop *op)
@@ -742,7 +742,7 @@ static bool write_long_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     uint64_t *msr = long_msr(c, n);
     bool address = n == MSR_LSTAR || n == MSR_CSTAR || (n >= MSR_FS_BASE && n <= MSR_KERNEL_GS_BASE);
 
-    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)) || (address && !i386_canonical(c->st, value)) ||
+    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)) || (address && !i386_register_canonical(c, value)) ||
         (n == MSR_TSC_AUX && value >> 32))
         return false;
     *msr = n == MSR_SFMASK ? (uint32_t)value : value;
@@ -909,7 +909,7 @@ static bool write_sysenter(struct i386_cpu *c, uint64_t *msr, uint64_t value)
 {
     bool lm = i386_has(c->model, FEATURE_LM);
 
-    if (lm && !i386_canonical(c->st, value))
+    if (lm && !i386_register_canonical(c, value))
         return false;
     *msr = lm ? value : (uint32_t)value;
     return true;

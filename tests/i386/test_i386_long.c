@@ -83,7 +83,9 @@ END_TEST
 /* What the upper eight bytes of a descriptor must be (SDM 3A 3.5.2): a type of 0, and a base that is canonical. */
 START_TEST(an_ldt_descriptor_is_looked_at_as_a_whole)
 {
-    static const struct { uint32_t low, high; bool loads; } cases[] = {{0, 0, true}, {0, 0xd00, false}, {0x8000, 0, false}, {0, 0xe0ff, true}};
+    static const struct { uint32_t low, high; bool loads; } cases[] = {
+        {0, 0, true}, {0, 0xd00, false}, {0x1000000, 0, false}, {0, 0xe0ff, true}, {0x8000, 0, true}, /* of 57 bits, as the model has */
+    };
 
     poke32(b, GDT + S_LDT64 + 8, cases[_i].low);
     poke32(b, GDT + S_LDT64 + 12, cases[_i].high);
@@ -91,7 +93,7 @@ START_TEST(an_ldt_descriptor_is_looked_at_as_a_whole)
     CODE(b, 0x0f, 0x00, 0xd0);
     steps(b, 1);
     if (cases[_i].loads)
-        EQ(s->seg[SEG_LDTR].base, LDT);
+        EQ(s->seg[SEG_LDTR].base, LDT | (uint64_t)cases[_i].low << 32);
     else
         EXPECT_VECTOR(b, EXC_GP);
 }
@@ -197,6 +199,44 @@ START_TEST(a_level_change_makes_ss_null_with_the_new_level)
 }
 END_TEST
 
+/* With four levels of tables, on a model that has five and on one that has not. */
+START_TEST(bases_are_as_wide_as_the_model_whatever_cr4_says)
+{
+    static const uint32_t msrs[] = {0x175, 0x176, 0xc0000082u, 0xc0000083u, 0xc0000100u, 0xc0000101u, 0xc0000102u};
+    const uint64_t wide = UINT64_C(0x00f0000000001000), wider = UINT64_C(0x0100000000001000), low = UINT64_C(0xff00000000000000);
+
+    if (_i) {
+        teardown();
+        b = bench64_new("Haswell");
+        s = b->s;
+    }
+    for (unsigned n = 0; n < ARRAY_LEN(msrs); n++) {
+        EQ(i386_write_msr(b->c, msrs[n], wide), !_i);
+        EQ(i386_write_msr(b->c, msrs[n], low), !_i);
+        EQ(i386_write_msr(b->c, msrs[n], wider), 0);
+        EQ(i386_write_msr(b->c, msrs[n], HIGH), 1);
+    }
+    poke16(b, DATA, 0xfff);
+    poke64(b, DATA + 2, wide);
+    s->gpr[EDI] = DATA;
+    CODE(b, 0x0f, 0x01, 0x1f); /* lidt [rdi] */
+    steps(b, 1);
+    if (_i) {
+        EXPECT_VECTOR(b, EXC_GP);
+    } else {
+        EQ(s->rip, KCODE + 3);
+        EQ(s->idtr.base, wide);
+    }
+    /* An access goes by what CR4 says. */
+    long_mode(b, 0);
+    EQ(i386_write_msr(b->c, 0xc0000100u, UINT64_C(0x00f0000000000000)), !_i);
+    CODE(b, 0x64, 0x48, 0x8b, 0x07); /* mov rax, fs:[rdi] */
+    steps(b, 1);
+    if (!_i)
+        EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
 START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base)
 {
     s->seg[SEG_DS] = (struct i386_segment){.selector = 3};
@@ -291,7 +331,7 @@ Suite *test_suite(void)
     tcase_add_test(t, an_interrupt_stack_is_taken_before_that_of_the_new_level);
     tcase_add_loop_test(t, the_number_of_levels_does_not_change_in_long_mode, 0, 2);
     tcase_add_loop_test(t, the_upper_halves_of_cr0_and_cr4_are_reserved, 0, 2);
-    tcase_add_loop_test(t, an_ldt_descriptor_is_looked_at_as_a_whole, 0, 4);
+    tcase_add_loop_test(t, an_ldt_descriptor_is_looked_at_as_a_whole, 0, 5);
     tcase_add_test(t, pcide_is_set_in_long_mode_while_the_identifier_is_0);
     tcase_add_test(t, pcide_is_refused_in_protected_mode);
     tcase_add_test(t, bit_63_of_cr3_is_no_part_of_it_with_pcide_and_reserved_without);
@@ -299,6 +339,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_task_register_is_never_null);
     tcase_add_test(t, a_level_change_makes_ss_null_with_the_new_level);
     tcase_add_test(t, a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base);
+    tcase_add_loop_test(t, bases_are_as_wide_as_the_model_whatever_cr4_says, 0, 2);
     tcase_add_loop_test(t, a_key_is_told_of_beside_other_reasons, 0, 4);
     tcase_add_loop_test(t, prefixes_that_are_not_theirs_are_ignored_by_some, 0, 6);
     tcase_add_test(t, shifts_that_do_not_exist_are_undefined_whatever_is_pending);
