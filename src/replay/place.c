@@ -17,6 +17,8 @@
  *
  * When the past is run again and 250 ms go by without meeting a checkpoint, one
  * is placed: whoever is interested in a stretch of history pays for it once.
+ * Where the way leads forward to a hit, nobody knows where it will end, and a step back from there is likely: so on
+ * it rungs are placed as densely as checkpoints at the edge.
  *
  * After any reverse operation the way to where it ends gets a ladder of rungs,
  * ever closer to it (navigate.c). Rungs are the first to go: only a few dozen
@@ -63,6 +65,7 @@ static void hold_segment(struct timeline *tl, struct checkpoint *c)
     if (tl->placement.segment)
         checkpoint_release(tl->placement.segment);
     tl->placement.segment = c;
+    tl->placement.rungs_ns = c->kind == CHECKPOINT_RUNG ? tl->placement.rungs_ns + tl->placement.since_ns : 0;
     tl->placement.since_ns = 0;
     tl->placement.segment_end = next ? next->position : ICOUNT_MAX;
 }
@@ -107,6 +110,7 @@ void place_restore(struct timeline *tl, struct checkpoint *c)
     keep_footprint(tl);
     checkpoint_seat_restore(tl->seat, c);
     env_seek(tl);
+    tl->placement.since_ns = tl->placement.rungs_ns = 0;
     enter(tl, c);
 }
 
@@ -221,9 +225,14 @@ void place_if_due(struct timeline *tl)
             place_at_edge(tl);
         return;
     }
-    if (tl->placement.since_ns < tl->cfg.checkpoint_interval_ns || (tl->leader && !checkpoint_has_room(tl->store)))
+    if (tl->leader && !checkpoint_has_room(tl->store))
         return;
-    place_checkpoint(tl, CHECKPOINT_AUTO);
+    if (tl->placement.rungs_ns + tl->placement.since_ns >= tl->cfg.checkpoint_interval_ns)
+        place_checkpoint(tl, CHECKPOINT_AUTO);
+    else if (tl->search.mode == HITS_STOP && tl->placement.since_ns >= tl->placement.edge_interval_ns)
+        place_checkpoint(tl, CHECKPOINT_RUNG);
+    else
+        return;
     place_trim(tl);
 }
 

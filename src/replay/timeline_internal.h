@@ -131,6 +131,7 @@ struct placement {
     icount_t fp_from;
     uint64_t fp_ns;           /* processor time run from there to `segment` */
     uint64_t since_ns;        /* processor time run since `segment` */
+    uint64_t rungs_ns;        /* time run from the newest that is to last to `segment`, which is a rung */
     uint64_t effort_ns;       /* processor time run at the live edge, in all */
     uint64_t take_ns;         /* what taking one costs, about */
     uint64_t edge_interval_ns; /* adapted to what taking costs */

@@ -308,6 +308,33 @@ START_TEST(the_second_step_backward_runs_a_few_instructions_not_a_segment)
 }
 END_TEST
 
+START_TEST(the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short)
+{
+    struct timeline_stats before, after;
+    struct desk d;
+
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true, .slice_steps = 100});
+    ck_assert_int_eq(seek(&d, 2000000), TIMELINE_SEEK_DONE);
+    for (icount_t to = 600000; to <= 1400000; to += 54321) {
+        const struct checkpoint_store *store = timeline_checkpoints(d.tl);
+
+        ck_assert_int_eq(seek(&d, to - 250000), TIMELINE_SEEK_DONE);
+        timeline_replay_break(d.tl, to);
+        ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_REPLAY_BREAK);
+        before = stats_of(&d);
+        ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+        after = stats_of(&d);
+        ck_assert_uint_eq(timeline_position(d.tl), to - 1);
+        ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 100 * 220);
+        timeline_delete_replay_break(d.tl, to);
+        /* The way there still has what is to last. */
+        for (size_t i = 1; i < checkpoint_count(store); i++)
+            ck_assert_uint_le(checkpoint_nth(store, i)->effort_ns - checkpoint_nth(store, i - 1)->effort_ns, 260000000);
+    }
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(checkpoints_follow_host_time_dense_at_the_edge_sparse_behind)
 {
     const struct checkpoint_store *store;
@@ -1112,6 +1139,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way);
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
+    tcase_add_test(t, the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short);
     tcase_add_test(t, checkpoints_follow_host_time_dense_at_the_edge_sparse_behind);
     tcase_add_test(t, an_interrupt_is_answered_soon_in_either_direction);
     tcase_add_test(t, the_memory_budget_holds_over_a_long_session);
