@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -103,6 +104,19 @@ def claim_captures_of_every_kind_come_at_their_times():
                 seek(rsp, int(re.search(r"position=(\d+)", got[-1].comment).group(1)) + 1)
                 hashes.add(rsp.monitor("info hash"))
     equal(len(hashes), 1, "the same capture is the same history")
+
+
+def claim_other_programs_read_what_is_written():
+    readers = [r for r in (["tcpdump", "-nn", "-r"], ["tshark", "-r"]) if shutil.which(r[0])]
+    with tempfile.TemporaryDirectory() as tmp:
+        dumps = ["--object", "filter-dump,id=f,netdev=n0,file=%s/dump.pcap" % tmp]
+        with playing(put(tmp, "in", capture.pcapng(good_requests())), *dumps) as server, client(server) as rsp:
+            run_to_the_end(server, rsp)
+            rsp.monitor("pcap %s/all.pcapng" % tmp)
+        for reader in readers:
+            for name in "all.pcapng", "dump.pcap":
+                done = subprocess.run(reader + [os.path.join(tmp, name)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=patience(60))
+                equal((done.returncode, len([l for l in done.stdout.splitlines() if b"88b5" in l.lower()])), (0, 34), reader[0] + " " + name)
 
 
 def claim_what_cannot_be_played_is_refused():
@@ -248,6 +262,30 @@ def claim_a_flood_loses_nothing_that_was_accepted():
             text = rsp.monitor("info network")
             contains(text, r"%d frames came to it, %d delivered, 0 dropped" % (count + 2, count + 2))
             contains(text, r"%d frames came, %d were accepted for the guest, 0 refused .* 0 of those accepted wait" % (count + 2, count + 2))
+
+
+def claim_what_the_card_drops_is_told_with_why():
+    for guest, card in (RECORDS, "e1000"), (ON_VIRT, "virtio-net-device"):
+        if not os.path.exists(guest):
+            continue
+        with tempfile.TemporaryDirectory() as tmp, \
+                Server("--netdev", "socket,id=n0,listen=127.0.0.1:0", "--device", card + ",netdev=n0", "--object",
+                       "filter-dump,id=f,netdev=n0,file=%s/dump.pcapng" % tmp, guest=guest, serial="stdio") as server, \
+                client(server) as rsp, connected(server) as peer:
+            rsp.send("c")
+            server.wait_output(rb"waiting for requests")
+            send_all(peer, [request(AUDIT), b"short", b"\x02" * 4000, request(END)])
+            server.wait_output(rb"the end")
+            rsp.interrupt()
+            rsp.wait()
+            contains(rsp.monitor("info network"), "4 frames came to it, 2 delivered, 2 dropped")
+            contains(rsp.monitor("packet 2"), "packet 2 of n0, 5 bytes, .*: dropped: shorter than a header")
+            contains(rsp.monitor("packets"), "number=3 length=4000 result=dropped why=")
+            contains(rsp.monitor("pcap %s/all" % tmp), "4 packets")
+            got = capture.read(tmp + "/all")
+            contains(got[1].comment, "direction=in number=2 dropped: shorter than a header")
+            equal((got[2].data, got[2].length), (b"\x02" * 4000, 4000), "a frame of several pieces")
+            equal(capture.read(tmp + "/dump.pcapng"), got)
 
 
 def tcp(sport, dport, seq, ack, flags, data=b"", v6=False):

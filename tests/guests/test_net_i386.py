@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A Debian kernel with a network card.
 
-    test_net_i386.py HINDCAST [--long] [CARD...]
+    test_net_i386.py HINDCAST [--long] [CARD... | played | goes-on]
 
 The guest gets its address by DHCP, fetches a file (10 MB; --long: 100 MB) from a server here, and is reached from here through
 a forwarded port, all by libslirp. What went over the wire is the same packets, from live, from the past, as filter-dump wrote
 it, and from the recording, which replays without any network, from every checkpoint, to the same states and the same console.
+played: a capture comes to a guest that sleeps. goes-on: a recording goes on live while a connection is open.
 
 Exit status 77: the packages cannot be fetched here, or this hindcast has no --netdev user.
 """
@@ -16,6 +17,7 @@ import os
 import random
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -36,6 +38,7 @@ SCRIPT = """#!/bin/sh
 LOAD
 ip link set lo up
 ip link set eth0 up
+[ -z "$address" ] || ip addr add "$address/24" dev eth0
 """
 
 LEASE = """#!/bin/sh
@@ -178,6 +181,89 @@ def elsewhere(tmp, program, recording, packets, edge, hash_at_edge, console):
     check("and the same console", guest.console == console, (guest.console[-200:], console[-200:]))
 
 
+# ---- a recording goes on live ----
+
+
+def goes_on(tmp, program, root, version, initrd):
+    """The guest reads from a connection whose other end is gone when its recording goes on."""
+    recording = os.path.join(tmp, "open.hcrec")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        guest = Guest(program, "%s/boot/vmlinuz-%s" % (root, version), initrd,
+                      ["--icount", "shift=0,sleep=on", "--record", recording, "--embed", "--checkpoints-in-file", "every=1000000000",
+                       "--nic", "user,model=virtio-net-pci"])
+        guest.rsp.send("c")
+        guest.wait_console(rb"guest# ")
+        guest.type("ip addr add 10.0.2.15/24 dev eth0; nc 10.0.2.2 %d; echo nc en'ded'\n" % server.getsockname()[1])
+        peer, _ = server.accept()
+        with peer:
+            peer.sendall(b"hello from the past\n")
+            guest.wait_console(rb"\nhello from the past\r?\n")
+            guest.rsp.interrupt()
+            guest.rsp.wait()
+            guest.close()
+    guest = Guest.__new__(Guest)
+    guest.start([program, "--replay", recording, "--continue-live", "--netdev", "user,id=nic0"])
+    guest.rsp.send("c")
+    guest.wait_console(rb"nc ended")
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+    text = guest.rsp.monitor("packets newest first limit 20")
+    check("a connection of the past is reset", re.search(r"direction=in .*TCP-\d+>\d+-RA\n", text), text)
+    check("and nothing that was sent before is sent again", counted(guest.rsp.monitor("info network"))[8] < 20,
+          guest.rsp.monitor("info network"))
+    guest.close()
+
+
+# ---- a capture that is played ----
+
+
+def sum16(data):
+    total = sum(struct.unpack(">%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def echo_request(number):
+    data = struct.pack(">BBHHH", 8, 0, 0, 7, number) + bytes(range(56))
+    data = data[:2] + struct.pack(">H", sum16(data)) + data[4:]
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), number, 0, 64, 1, 0, b"\x0a\0\x02\x02", b"\x0a\0\x02\x0f")
+    return CARD_MAC + PEER_MAC + b"\x08\0" + head[:10] + struct.pack(">H", sum16(head)) + head[12:] + data
+
+
+CARD_MAC, PEER_MAC = b"\x52\x54\0\x12\x34\x56", b"\x52\x55\x0a\0\x02\x02"
+ARP = b"\xff" * 6 + PEER_MAC + b"\x08\x06" + struct.pack(">HHBBH", 1, 0x800, 6, 4, 1) + PEER_MAC + b"\x0a\0\x02\x02" + bytes(6) + \
+    b"\x0a\0\x02\x0f"
+
+
+def played(tmp, program, root, version, initrd):
+    """Somebody asks for the guest's address and sends echo requests, while it sleeps at its shell."""
+    frames = [ARP] + [echo_request(n) for n in range(1, 6)]
+    path, out = os.path.join(tmp, "in.pcap"), os.path.join(tmp, "out.pcapng")
+    with open(path, "wb") as f:
+        f.write(capture.pcap([(n * 333333333, frame) for n, frame in enumerate(frames)], nano=True))
+    guest = Guest.__new__(Guest)
+    guest.start([program, "--icount", "shift=0,sleep=off", "--memory", "256M", "--append", "console=ttyS0 address=10.0.2.15", "--initrd",
+                 initrd, "--kernel", "%s/boot/vmlinuz-%s" % (root, version), "--record", os.path.join(tmp, "p.hcrec"), "--embed",
+                 "--netdev", "pcap,id=n0,in=%s,out=%s,start=600.5" % (path, out), "--device", "virtio-net-pci,netdev=n0"])
+    guest.rsp.send("c")
+    guest.wait_console(rb"guest# ")
+    guest.type("sleep 700; echo sl'ept'\n")
+    guest.wait_console(rb"\nslept")
+    guest.rsp.interrupt()
+    guest.rsp.wait()
+    guest.rsp.monitor("pcap %s/played" % tmp)
+    guest.close()
+    came = [p for p in capture.read(tmp + "/played") if p.direction == "in"]
+    check("a capture comes to a guest that sleeps, at its times", [(p.time, p.data) for p in came] ==
+          [(600500000000 + n * 333333333, frame) for n, frame in enumerate(frames)], [p.time for p in came])
+    replies = [p.data for p in capture.read(out) if p.data[:6] == PEER_MAC]
+    check("and is answered", [r[12:14] for r in replies[:1]] == [b"\x08\x06"] and
+          [r[40:] for r in replies[1:len(frames)]] == [f[40:] for f in frames[1:]], len(replies))
+    done = subprocess.run([program, "verify", os.path.join(tmp, "p.hcrec")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    check("its recording replays", done.returncode == 0, done.stdout[-300:])
+
+
 def through(tmp, program, root, version, card, size):
     initrd, recording, forwarded = make_initrd(tmp, root, version, CARDS[card]), os.path.join(tmp, "r.hcrec"), free_port()
     port, md5 = serve(size)
@@ -200,9 +286,13 @@ def main():
         sys.exit(77)
     words = sys.argv[2:]
     size = 100000000 if "--long" in words else 10000000
-    for name in [w for w in words if w != "--long"] or CARDS:
+    for name in [w for w in words if w != "--long"] or list(CARDS) + ["played", "goes-on"]:
         with tempfile.TemporaryDirectory() as tmp:
-            through(tmp, program, root, version, name, size)
+            if name in CARDS:
+                through(tmp, program, root, version, name, size)
+            else:
+                {"played": played, "goes-on": goes_on}[name](tmp, program, root, version,
+                                                             make_initrd(tmp, root, version, CARDS["virtio-net-pci"]))
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
     sys.exit(1 if test_debian_i386.failed else 0)
 

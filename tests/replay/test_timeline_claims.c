@@ -764,6 +764,66 @@ START_TEST(input_waits_for_room_and_messages_stay_whole)
 }
 END_TEST
 
+/* Of a machine that is given input for certain times: when it came. */
+static void check_times(struct machine *m, struct timeline_config config, uint64_t tick)
+{
+    static const vtime_t due[] = {5003, 5003, 12345, 300000};
+    const struct event *e;
+    struct desk d;
+
+    config.live = true;
+    sit_down(&d, m, config);
+    d.tick = tick;
+    for (unsigned i = 0; i < ARRAY_LEN(due); i++)
+        timeline_input_at(d.tl, toy_serial(d.m), "abcd" + i, 1, due[i]);
+    while (timeline_input_pending(d.tl, toy_serial(d.m)))
+        seek(&d, timeline_edge(d.tl) + 3);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), ARRAY_LEN(due));
+    for (unsigned i = 0; i < ARRAY_LEN(due); i++) {
+        e = event_log_get(timeline_log(d.tl), i);
+        ck_assert_int_eq(e->data[0], "abcd"[i]);
+        /* Where the clock first shows that, or more; of two for the same time the second one comes after the first was taken. */
+        ck_assert_msg(e->vtime >= due[i] && e->vtime < due[i] + (1u << d.m->icount_shift) + (i == 1 ? 200 : 0), "%u at %llu", i, (unsigned long long)e->vtime);
+    }
+    get_up(&d);
+}
+
+START_TEST(input_that_has_its_time_comes_then_whatever_the_host_does)
+{
+    static const uint64_t slices[] = {0, 1000, 7000}, ticks[] = {1, 100000, 9000000};
+
+    for (unsigned i = 0; i < ARRAY_LEN(slices) * ARRAY_LEN(ticks); i++)
+        for (unsigned sleep = 0; sleep < 2; sleep++) {
+            const struct timeline_config config = {.sleep = sleep, .slice_steps = slices[i % 3]};
+            struct machine *busy = toy_machine();
+
+            check_times(sleeper(1, 10000), config, ticks[i / 3]);
+            toy_put(busy, 0, TOY_JMP, 0, 0, 0, 0);
+            check_times(busy, config, ticks[i / 3]);
+        }
+}
+END_TEST
+
+START_TEST(input_that_has_its_time_and_no_room_waits_for_it)
+{
+    struct machine *m = toy_machine();
+    const struct event *e;
+    struct desk d;
+
+    /* Reads nothing, ever: there is room for four bytes. */
+    toy_put(m, 0, TOY_JMP, 0, 0, 0, 0);
+    sit_down(&d, m, (struct timeline_config){.live = true});
+    timeline_input_at(d.tl, toy_serial(d.m), "abcd", 4, 5000);
+    timeline_input_at(d.tl, toy_serial(d.m), "efg", 3, 5000);
+    seek(&d, 1100000);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 1);
+    e = event_log_get(timeline_log(d.tl), 0);
+    ck_assert(e->len == 4 && e->vtime == 5000);
+    ck_assert_uint_eq(timeline_input_pending(d.tl, toy_serial(d.m)), 3);
+    get_up(&d);
+}
+END_TEST
+
 /* ---- changing things, and not ---- */
 
 START_TEST(the_past_is_refused_with_a_text_that_says_what_to_do)
@@ -1155,6 +1215,8 @@ Suite *test_suite(void)
     tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
     tcase_add_test(t, an_interrupted_sleep_goes_on_where_it_was);
     tcase_add_test(t, input_waits_for_room_and_messages_stay_whole);
+    tcase_add_test(t, input_that_has_its_time_comes_then_whatever_the_host_does);
+    tcase_add_test(t, input_that_has_its_time_and_no_room_waits_for_it);
     tcase_add_test(t, the_past_is_refused_with_a_text_that_says_what_to_do);
     tcase_add_test(t, a_cpu_held_at_the_edge_stands_and_in_the_past_it_stood_where_it_did);
     tcase_add_test(t, on_a_branch_the_outside_is_not_asked);
