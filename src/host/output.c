@@ -160,3 +160,12 @@ int host_output_open(const char *path, unsigned may, struct error *err)
     close(fd);
     return r;
 }
+
+int host_output_directory(const char *path, struct error *err)
+{
+    struct stat st;
+
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode)))
+        return 0;
+    return error_set(err, errno == EEXIST ? -ENOTDIR : -errno, "%s: %s", path, strerror(errno == EEXIST ? ENOTDIR : errno));
+}

@@ -25,6 +25,9 @@ bool host_output_is_ours(int directory, const char *name);
  * refused instead of waited for. The descriptor, or a negative errno with a message that names the file. */
 int host_output_open(const char *path, unsigned may, struct error *err);
 
+/* Have a directory of that name: it is made, unless it is there. 0, or a negative errno with a message. */
+int host_output_directory(const char *path, struct error *err);
+
 /* May a file be put in the place of this one? 0, also if there is none, or a negative errno with a message. */
 int host_output_replaceable(const char *path, unsigned may, struct error *err);
 

@@ -43,7 +43,7 @@ static bool scale_of(char c, uint64_t *scale)
 
 /* 123, 0x7b, 1_000_000, 16k, 2M, 3G (powers of 1000 for decimal numbers: they count
  * instructions). */
-static bool parse_number(const char *text, uint64_t *value)
+bool rsp_parse_number(const char *text, uint64_t *value)
 {
     unsigned base = 10, digits = 0;
     uint64_t v = 0, scale = 1;
@@ -86,18 +86,18 @@ bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *posit
         return true;
     }
     if (*text == '+') {
-        if (!parse_number(text + 1, &n) || n > ICOUNT_MAX - now)
+        if (!rsp_parse_number(text + 1, &n) || n > ICOUNT_MAX - now)
             return false;
         *position = now + n;
         return true;
     }
     if (*text == '-') {
-        if (!parse_number(text + 1, &n) || n > now - first)
+        if (!rsp_parse_number(text + 1, &n) || n > now - first)
             return false;
         *position = now - n;
         return true;
     }
-    if (!parse_number(text, &n) || n < first)
+    if (!rsp_parse_number(text, &n) || n < first)
         return false;
     *position = n;
     return true;
@@ -629,7 +629,7 @@ static int take_arg(const struct rsp_monitor_command *c, const struct arg_spec *
     arg->text = next_word(line);
     if (!arg->text)
         return spec->optional ? 0 : usage_error(c, err, "an argument is missing");
-    if (spec->number && !parse_number(arg->text, &arg->number))
+    if (spec->number && !rsp_parse_number(arg->text, &arg->number))
         return usage_error(c, err, "a number is expected");
     if (spec->choice && !is_choice(spec->text, spec->len, arg->text))
         return usage_error(c, err, "the word is none of those possible");

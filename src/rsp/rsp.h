@@ -136,6 +136,8 @@ void rsp_keep_waiting(struct rsp_session *s);
 bool rsp_in_frame(const struct rsp_session *s);
 
 /* A position as a person writes it: a number (123, 0x7b, 1_000_000, 16k...), "start", "end", "+N" or "-N" from here. */
+/* 123, 0x7b, 1_000_000, 16k, 2M, 3G: what a monitor command takes for a number. False: it is none. */
+bool rsp_parse_number(const char *text, uint64_t *value);
 bool rsp_parse_position(struct rsp_session *s, const char *text, icount_t *position);
 /* Make the next continue, in either direction, a RSP_RUN_SEEK to `position`
  * (what `monitor seek` does: a monitor command cannot tell gdb that the

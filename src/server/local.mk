@@ -26,6 +26,7 @@ libserver_a_SOURCES = \
 	src/server/server_calls.c \
 	src/server/server_client.c \
 	src/server/server_drives.c \
+	src/server/server_film.c \
 	src/server/server_flash.c \
 	src/server/server_history.c \
 	src/server/server_monitor.c \

@@ -196,6 +196,11 @@ static bool on_poll(void *ctx)
     return run_must_end(s);
 }
 
+bool server_interrupted(struct server *s)
+{
+    return on_poll(s);
+}
+
 static uint64_t on_wait(void *ctx, uint64_t ns)
 {
     struct server *s = ctx;

@@ -229,6 +229,14 @@ int monitor_branch_live(struct rsp_monitor_call *call, struct error *err);
 /* server_screen.c */
 int monitor_screen(struct rsp_monitor_call *call, struct error *err);
 int monitor_screendump(struct rsp_monitor_call *call, struct error *err);
+/* What the first display shows here, as a PNG. As monitor screendump; -ENODATA: nothing. */
+int server_write_picture(const struct server *s, const char *path, bool force, struct error *err);
+
+/* server_film.c */
+int monitor_screenshots(struct rsp_monitor_call *call, struct error *err);
+int monitor_screen_wait(struct rsp_monitor_call *call, struct error *err);
+int monitor_screen_first(struct rsp_monitor_call *call, struct error *err);
+int monitor_console_find(struct rsp_monitor_call *call, struct error *err);
 
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];
@@ -238,6 +246,8 @@ extern const unsigned server_monitor_count;
  * for the progress line. */
 void server_begin_search(struct server *s);
 void server_end_search(struct server *s);
+/* Look after the outside; does the user want what is going on to end? */
+bool server_interrupted(struct server *s);
 /* So much of a query's work is done. */
 void server_show_search(struct server *s, uint64_t done, uint64_t all);
 /* Only look after the debugger for a while. */

@@ -1170,6 +1170,16 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      "the picture on the screen, or on another display's, as PNG, or as PPM if the name ends with .ppm\n"
      "-f png or -f ppm: whatever the name says. A PNG says in text chunks at which position and virtual time it was taken.",
      monitor_screendump},
+    {"screenshots", "FROM TO EVERY DIR [force]", "a film: what the screen shows from FROM to TO, as PNGs with numbers in a directory\n"
+     "FROM, TO: positions, or virtual times (1.5s, 200ms); EVERY: so many steps (20M), or so much time (40ms). Beyond the live edge the\n"
+     "guest runs on. In the end it stands where it stood.", monitor_screenshots},
+    {"screen-wait", "TEXT...", "run on until a text is on the screen: arms the next continue to go there\n"
+     "[--limit N] TEXT, or \"TEXT\" [N]: no further than N steps (100M) or so much virtual time (5s); --back TEXT: as screen-first.\n"
+     "Text modes only: what is drawn as graphics is not read.", monitor_screen_wait},
+    {"screen-first", "TEXT...", "when a text was first on the screen: arms the next continue to go to the step that completed it",
+     monitor_screen_first},
+    {"console-find", "TEXT...", "when a text first came out of a serial port or console: arms the next continue to go there",
+     monitor_console_find},
     {"commit", "DRIVE FILE [force]", "what a drive holds at this position, as a qcow2 over its image", cmd_commit},
     {"change", "DRIVE FILE [FORMAT] [read-only]", "put another medium into a CD-ROM or floppy drive", cmd_change},
     {"eject", "DRIVE [force]", "take the medium out of a CD-ROM or floppy drive", cmd_eject},

@@ -122,3 +122,10 @@ int monitor_screendump(struct rsp_monitor_call *call, struct error *err)
 
     return r < 0 ? r : write_picture(call->ctx, &d, word(call, 0), err);
 }
+
+int server_write_picture(const struct server *s, const char *path, bool force, struct error *err)
+{
+    const struct dump d = {.format = PICTURE_PNG, .force = force};
+
+    return write_picture(s, &d, path, err);
+}

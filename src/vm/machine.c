@@ -410,10 +410,23 @@ size_t machine_sound(struct device *dev, uint64_t at, uint32_t rate, int32_t *sa
     return env && env->sound ? env->sound(env->ctx, dev, at, rate, samples, n) : 0;
 }
 
+/* For who searches what was put out. */
+static void note_output(const struct device *dev, const uint8_t *bytes, size_t len)
+{
+    for (size_t at = 0; at < len; at += TRAP_BYTES) {
+        struct trap_hit note = {.kind = TRAP_OUTPUT, .number = dev->index, .len = len - at < TRAP_BYTES ? len - at : TRAP_BYTES};
+
+        memcpy(note.before, bytes + at, note.len);
+        traps_add_note(dev->machine, &note);
+    }
+}
+
 void machine_output(struct device *dev, const void *buf, size_t len)
 {
     const struct machine_env *env = dev->machine->env;
 
+    if (dev->machine->traps->notes & TRAP_OUTPUT)
+        note_output(dev, buf, len);
     if (env && env->output)
         env->output(env->ctx, dev, buf, len);
 }

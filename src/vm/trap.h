@@ -43,6 +43,7 @@ enum trap_kind {
      * dropped, NULL: it was not. */
     TRAP_FRAME_IN  = 0x400,
     TRAP_FRAME_OUT = 0x800,
+    TRAP_OUTPUT    = 0x1000, /* index of the device that puts bytes out; the next `len` of them, in `before`. Long ones are several */
 };
 
 /* Most bytes of a frame in one note: longer ones are several, in order. */

@@ -2,7 +2,7 @@
 E2E_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb.py tests/e2e/test_gdb_aarch64.py tests/e2e/test_connection.py tests/e2e/test_calls.py tests/e2e/test_segments.py tests/e2e/test_watch.py tests/e2e/test_threads.py tests/e2e/test_cli.py \
 	tests/e2e/test_terminal.py tests/e2e/test_flash.py tests/e2e/test_bios.py tests/e2e/test_record.py \
 	tests/e2e/test_record_kill.py tests/e2e/test_scenario.py tests/e2e/test_mi.py tests/e2e/test_semihosting.py \
-	tests/e2e/test_queries.py tests/e2e/test_query_oracle.py \
+	tests/e2e/test_queries.py tests/e2e/test_query_oracle.py tests/e2e/test_screen.py \
 	tests/e2e/test_reverse.py tests/e2e/test_corpus.py tests/e2e/test_dap.py tests/e2e/test_drives.py
 E2E_TESTS += tests/e2e/test_dma.py
 E2E_TESTS += tests/e2e/test_network.py
