@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 import harness
-from harness import HINDCAST, Server, check, contains, end_process, equal, until
+from harness import HINDCAST, Server, build_c_guest, check, contains, end_process, equal, until
 
 # A tone of 1 kHz for half a second by counter 2; then END.
 TONE = """
@@ -40,6 +40,105 @@ TONE = """
         jmp 2b
 """
 
+# AC97 and HDA play at the same time, to the same audiodev, and record; it says the sums of what came in.
+CARDS = r"""
+static void out8(unsigned short p, unsigned char v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
+static void out16(unsigned short p, unsigned short v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(p)); }
+static void out32(unsigned short p, unsigned v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(p)); }
+static unsigned in32(unsigned short p) { unsigned v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+
+#define FRAMES 4096u
+static unsigned tone[FRAMES], heard[2][FRAMES / 2];
+static unsigned out_list[64] __attribute__((aligned(128))), in_list[64] __attribute__((aligned(128)));
+static unsigned hda_out[64] __attribute__((aligned(128))), hda_in[64] __attribute__((aligned(128)));
+static volatile unsigned char *hda;
+
+static unsigned config(unsigned slot, unsigned at) { out32(0xcf8, 1u << 31 | slot << 11 | at); return in32(0xcfc); }
+
+static unsigned find(unsigned id)
+{
+    for (unsigned slot = 0; slot < 32; slot++)
+        if (config(slot, 0) == id) {
+            out32(0xcf8, 1u << 31 | slot << 11 | 4);
+            out32(0xcfc, 7);
+            return slot;
+        }
+    return 0;
+}
+
+static void set32(unsigned at, unsigned v) { *(volatile unsigned *)(hda + at) = v; }
+static unsigned get32(unsigned at) { return *(volatile unsigned *)(hda + at); }
+static void verb(unsigned v) { set32(0x60, v); *(volatile unsigned short *)(hda + 0x68) = 3; }
+
+static void stream(unsigned sd, unsigned *list, void *data, unsigned bytes, unsigned tag)
+{
+    list[0] = list[4] = (unsigned)data;
+    list[4] += bytes / 2;
+    list[2] = list[6] = bytes / 2;
+    list[7] = 1;
+    set32(sd + 0x18, (unsigned)list);
+    set32(sd + 8, bytes);
+    set32(sd + 0xc, 1);
+    *(volatile unsigned short *)(hda + sd + 0x12) = 0x11;
+    set32(sd, tag << 20 | 2);
+}
+
+static void put(unsigned c) { out8(0x3f8, c); }
+
+static void sum(const unsigned *p)
+{
+    unsigned v = 0;
+    for (unsigned i = 0; i < FRAMES / 2; i++)
+        v = v * 31 + p[i];
+    for (int i = 28; i >= 0; i -= 4)
+        put("0123456789abcdef"[v >> i & 15]);
+    put(10);
+}
+
+int main(void)
+{
+    unsigned slot = find(0x24158086), nam = config(slot, 0x10) & ~3u, nabm = config(slot, 0x14) & ~3u;
+
+    hda = (void *)(config(find(0x26688086), 0x10) & ~15u);
+    for (unsigned i = 0; i < FRAMES; i++)
+        tone[i] = (i * 2654435761u & 0x1fff1fff) - 0x10001000;
+    out32(nabm + 0x2c, 2);
+    out16(nam + 0x02, 0);
+    out16(nam + 0x18, 0x0808);
+    out16(nam + 0x1a, 0x0404);
+    out16(nam + 0x1c, 0);
+    out_list[0] = (unsigned)tone;
+    out_list[1] = 2 * FRAMES;
+    in_list[0] = (unsigned)heard[0];
+    in_list[1] = FRAMES;
+    out32(nabm + 0x10, (unsigned)out_list);
+    out32(nabm + 0x00, (unsigned)in_list);
+    set32(8, 1);
+    verb(0x00270650);
+    verb(0x00470660);
+    out8(nabm + 0x1b, 1);
+    out8(nabm + 0x0b, 1);
+    for (volatile unsigned i = 0; i < 20000; i++)
+        ;
+    stream(0x100, hda_out, tone, sizeof(tone), 5);
+    stream(0x80, hda_in, heard[1], sizeof(heard[1]), 6);
+    while (!(get32(0x80) >> 24 & 4))
+        ;
+    set32(0x80, 6u << 20);
+    sum(heard[1]);
+    while (!(in32(nabm + 0x04) >> 16 & 1) || !(in32(nabm + 0x14) >> 16 & 1))
+        ;
+    sum(heard[0]);
+    while (!(get32(0x100) >> 24 & 4))
+        ;
+    set32(0x100, 5u << 20);
+    put('E');
+    put('N');
+    put('D');
+    return 0;
+}
+"""
+
 SPEAKER = ["--machine", "pc,pcspk-audiodev=A", "--icount", "shift=5,sleep=off"]
 built = {}
 
@@ -68,12 +167,12 @@ def crossings(samples):
     return sum((a > 0) != (b > 0) for a, b in zip(samples, samples[1:]))
 
 
-def run(directory, name, *options, replay=None, pattern=b"END"):
+def run(directory, name, *options, replay=None, pattern=b"END", machine=None, more=""):
     """Run the guest to its end; the wav file's path."""
     path, out = os.path.join(directory, name + ".wav"), os.path.join(directory, name + ".out")
     process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--serial", "file:" + out,
-                                "--audiodev", "wav,id=A,path=" + path + ",out.frequency=48000", *options,
-                                *(["--replay", replay] if replay else SPEAKER + [guest()])],
+                                "--audiodev", "wav,id=A,path=" + path + ",out.frequency=48000" + more, *options,
+                                *(["--replay", replay] if replay else machine or SPEAKER + [guest()])],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         until(lambda: process.poll() is not None or harness.shown_in(out, pattern), "the guest's end")
@@ -104,6 +203,39 @@ def claim_the_speakers_tone_is_in_the_file_and_in_a_replay_of_it():
             check(f.read() == first, "a replay sounds as the recording did")
         # And it needs nobody who listens.
         contains(subprocess.run([HINDCAST, "verify", record], stdout=subprocess.PIPE, text=True).stdout, "hashes agree")
+
+
+def claim_cards_play_together_and_record_the_same_however_they_are_run():
+    machine = ["--icount", "shift=5,sleep=off", "--device", "AC97,audiodev=A", "--device", "intel-hda", "--device", "hda-micro,audiodev=A",
+               build_c_guest(CARDS, "cards")[1]]
+    with tempfile.TemporaryDirectory() as d:
+        known, record, frames = os.path.join(d, "in.wav"), os.path.join(d, "r.hcrec"), [(i * 40503 & 0xffff) for i in range(8192)]
+        with open(known, "wb") as f:
+            f.write(b"RIFF" + struct.pack("<I", 36 + 2 * len(frames)) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 48000, 192000, 4, 16) +
+                    b"data" + struct.pack("<I", 2 * len(frames)) + struct.pack("<%dH" % len(frames), *frames))
+        path = run(d, "first", "--record", record, "--checkpoints-in-file", "every=500000", machine=machine, more=",in=" + known)
+        wanted = 0
+        for i in range(2048):
+            wanted = (wanted * 31 + (frames[2 * i] | frames[2 * i + 1] << 16)) & 0xffffffff
+        with open(os.path.join(d, "first.out")) as f:
+            equal(f.read().split(), ["%08x" % wanted] * 2 + ["END"], "what was recorded")
+        with open(path, "rb") as f:
+            first = f.read()
+        _, _, _, samples = wave(path)
+        tone = [((i * 2654435761 & 0x1fff1fff) - 0x10001000) & 0xffff for i in range(4096)]
+        tone = [v - 0x10000 if v & 0x8000 else v for v in tone]
+        later = len(samples) - 4096
+        check(50 < later < 4096, later)
+        for i, sample in enumerate(samples):
+            equal(sample, (tone[i] if i < 4096 else 0) + (tone[i - later] if i >= later else 0), "frame %d" % i)
+        with open(run(d, "interpreter", "--engine", "interpreter", machine=machine, more=",in=" + known), "rb") as f:
+            check(f.read() == first, "the interpreter's")
+        os.unlink(known)
+        with open(run(d, "replayed", replay=record), "rb") as f:
+            check(f.read() == first, "the replay's")
+        for engine in "jit", "interpreter":
+            done = subprocess.run([HINDCAST, "verify", "--from", "checkpoints", "--engine", engine, record], stdout=subprocess.PIPE, text=True)
+            equal(done.returncode, 0, done.stdout)
 
 
 def claim_sound_goes_out_once_however_often_the_past_is_run():
