@@ -47,7 +47,6 @@ HDA = (["snd_hda_codec_generic", "snd_hda_intel"],
        r"HDA Intel")
 GUESTS = {
     "ac97-amd64": ("amd64", ["--device", "AC97,audiodev=A"], *AC97),
-    "ac97-arm64": ("arm64", ["--device", "AC97,audiodev=A"], *AC97),
     "hda-amd64": ("amd64", ["--device", "intel-hda", "--device", "hda-duplex,audiodev=A"], *HDA),
     "hda-arm64": ("arm64", ["--device", "ich9-intel-hda", "--device", "hda-duplex,audiodev=A"], *HDA),
 }
