@@ -75,6 +75,14 @@ static int check_accelerator(const char *option, const char *list, struct error 
                      option, list);
 }
 
+/* Devices of virtio over memory-mapped registers are those that QEMU has with this. */
+TAKER(take_global)
+{
+    if (!strcmp(arg, "virtio-mmio.force-legacy=false") || !strcmp(arg, "virtio-mmio.force-legacy=off"))
+        return 0;
+    return take_none(o, row, arg, err);
+}
+
 TAKER(take_accel)
 {
     (void)o;
@@ -866,6 +874,7 @@ const struct option_row option_table[] = {
     {"no-shutdown", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"no-user-config", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"accel", NULL, "tcg", SECTION_GUEST, 0, take_accel, 0, NULL},
+    {"global", NULL, "virtio-mmio.force-legacy=false", SECTION_GUEST, 0, take_global, 0, NULL},
     {"display", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"monitor", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"net", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},

@@ -3,7 +3,7 @@
  * what is implemented, no more; so they differ from the silicon's where that has
  * what we have not (AArch32, big-endian data, trace), and all models have the three translation granules.
  *
- *   cortex-a53, cortex-a57   ARMv8.0-A with CRC32, AES, SHA1, SHA2, PMULL
+ *   cortex-a53, -a57, -a72   ARMv8.0-A with CRC32, AES, SHA1, SHA2, PMULL
  *   max                      the same with LSE atomics, PAN, and caches that need
  *                            no maintenance (CTR_EL0.IDC, DIC)
  */
@@ -54,6 +54,20 @@ static const struct a64_model models[] = {
         .pa_bits = 44,
     },
     {
+        .name = "cortex-a72",
+        .midr = 0x410fd083,
+        .id_aa64isar0 = ISAR0_BASE,
+        .id_aa64pfr0 = PFR0_BASE,
+        .id_aa64mmfr0 = MMFR0_BASE | 4,
+        .id_aa64dfr0 = DFR0_BASE,
+        .ctr = 0x8444c004,
+        .dczid = 4,
+        .clidr = 0x0a200023,
+        .ccsidr = {{0x701fe00a, 0x201fe012}, {0x707fe07a, 0}},
+        .crc = true, .crypto = true,
+        .pa_bits = 44,
+    },
+    {
         .name = "max",
         .midr = 0x000f0510,
         .id_aa64isar0 = ISAR0_BASE | ISAR0_ATOMIC,
@@ -70,7 +84,7 @@ static const struct a64_model models[] = {
     },
 };
 
-const char a64_model_names[] = "cortex-a53 cortex-a57 max";
+const char a64_model_names[] = "cortex-a53 cortex-a57 cortex-a72 max";
 
 const struct a64_model *a64_model_find(const char *name)
 {

@@ -112,11 +112,63 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
 
 def claim_what_qemu_is_told_needlessly_is_taken():
     words = ("-display none -monitor none -net none -parallel none -accel tcg -accel kvm:tcg -accel tcg,thread=single -no-shutdown "
-             "-no-user-config -nographic -name x").split()
+             "-no-user-config -nographic -name x -global virtio-mmio.force-legacy=false").split()
     guest = harness.build_guest("movb $7, %al\noutb %al, $0xf4\n1: jmp 1b", "ends")
     for machine in ("pc", "pc-i440fx-7.2", "pc,accel=tcg", "pc-i440fx-7.2,accel=kvm:tcg,hpet=off"):
         status, text = run("--run", "--listen", "none", "--serial", "none", "-machine", machine, *words, guest)
         equal(status, 15, text)
+
+
+# Says version, device ID and number of each virtio-mmio slot that has a device, and powers off.
+SLOTS = """
+.globl _start
+_start:
+    movz x1, #0x0900, lsl #16
+    movz x2, #0x0a00, lsl #16
+    mov x5, #0
+1:  ldr w3, [x2, #4]
+    ldr w4, [x2, #8]
+    cbz w4, 2f
+    add w0, w3, #'0'
+    strb w0, [x1]
+    add w0, w4, #'0'
+    strb w0, [x1]
+    add w0, w5, #'A'
+    strb w0, [x1]
+2:  add x2, x2, #0x200
+    add x5, x5, #1
+    cmp x5, #32
+    b.ne 1b
+    movz x0, #0x8400, lsl #16
+    movk x0, #8
+    hvc #0
+"""
+
+
+def claim_a_device_is_in_the_slot_that_its_bus_names():
+    if not shutil.which("aarch64-linux-gnu-gcc"):
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        source, guest, disk = (os.path.join(directory, name) for name in ("slots.S", "slots.elf", "disk"))
+        with open(source, "w") as f:
+            f.write(SLOTS)
+        with open(disk, "wb") as f:
+            f.write(bytes(512))
+        subprocess.run(["aarch64-linux-gnu-gcc", "-nostdlib", "-static", "-Wl,-Ttext=0x40080000,--build-id=none", "-o", guest, source],
+                       check=True, stderr=subprocess.DEVNULL)
+        board = ["-M", "virt", "-cpu", "cortex-a72", "-drive", "if=none,format=raw,id=x0,file=" + disk, "-device"]
+        for devices, slots in ((["virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0"], "22A"),
+                               (["virtio-blk-device,drive=x0"], "22`"),
+                               (["virtio-blk-device,drive=x0,bus=virtio-mmio-bus.31", "-device", "virtio-rng-device"], "24_22`")):
+            status, text = run(*board, *devices, "--run", "--listen", "none", "--serial", "stdio", guest)
+            equal(status, 0, text)
+            contains(text, re.escape(slots))
+        for bus, words in (("virtio-mmio-bus.32", "there are slots 0 to 31"), ("virtio-mmio-bus.", "write virtio-mmio-bus.N"),
+                           ("virtio-mmio-bus.1x", "write virtio-mmio-bus.N"), ("pci.0", "bus=pci.0: write virtio-mmio-bus.N")):
+            refused(words, *board, "virtio-blk-device,drive=x0,bus=" + bus, guest)
+        refused(r"virtio-mmio-bus.0: there is a device already", *board, "virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0", "-device",
+                "virtio-rng-device,bus=virtio-mmio-bus.0", guest)
+    refused(r"bus=nowhere: there is isa.0", "-chardev", "null,id=c", "-device", "isa-serial,chardev=c,bus=nowhere", STORE)
 
 
 def claim_help_fits_80_columns():

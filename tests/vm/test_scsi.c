@@ -420,11 +420,11 @@ END_TEST
 
 #define SLOT 0x0a000000u
 
-static int map_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
+static int map_slot(void *ctx, unsigned wanted, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
 {
     const struct region r = {.base = SLOT, .size = 0x200, .kind = REGION_MMIO, .dev = dev, .enabled = true};
 
-    (void)ctx, (void)err;
+    (void)ctx, (void)wanted, (void)err;
     *irq = probe_line(1);
     *base = SLOT;
     memory_map(&m->memory, &r);

@@ -133,11 +133,11 @@ static void let_go(uint64_t ns)
 
 typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
 
-static int map_slot(void *ctx, struct device *d, struct line *irq, paddr_t *base, struct error *err)
+static int map_slot(void *ctx, unsigned wanted, struct device *d, struct line *irq, paddr_t *base, struct error *err)
 {
     struct region r = {.base = SLOT, .size = 0x200, .kind = REGION_MMIO, .dev = d, .enabled = true};
 
-    (void)ctx, (void)err;
+    (void)ctx, (void)wanted, (void)err;
     memory_map(&m->memory, &r);
     *irq = probe_line(1);
     *base = SLOT;

@@ -307,6 +307,29 @@ static int find_drive(const struct machine *m, const struct device_model *model,
     return 0;
 }
 
+/* bus= of a device that is in no PCI slot and on no bus of another device: "virtio-mmio-bus.N" is a slot of the virt board, as QEMU
+ * calls it; there is one ISA bus. */
+static int choose_slot(struct sockets *s, const struct device_model *model, const char *bus, struct error *err)
+{
+    static const char slots[] = "virtio-mmio-bus.";
+    unsigned long number;
+    char *end;
+
+    s->wanted_slot = PARTS_ANY_SLOT;
+    if (bus && !strcmp(model->bus, "ISA") && strcmp(bus, "isa.0") != 0)
+        return error_set(err, -EINVAL, "bus=%s: there is isa.0", bus);
+    if (!bus || strcmp(model->bus, "virtio-mmio") != 0)
+        return 0;
+    if (strncmp(bus, slots, sizeof(slots) - 1) != 0)
+        return error_set(err, -EINVAL, "bus=%s: write %sN", bus, slots);
+    bus += sizeof(slots) - 1;
+    number = strtoul(bus, &end, 10);
+    if (*bus < '0' || *bus > '9' || *end || number >= PARTS_ANY_SLOT)
+        return error_set(err, -EINVAL, "bus=%s%s: write %sN", slots, bus, slots);
+    s->wanted_slot = (unsigned)number;
+    return 0;
+}
+
 static int plug(const struct machine_parts *p, const struct sockets *board, const struct device_model *model,
                 const struct option_list *props, struct drive *d, struct error *err)
 {
@@ -319,6 +342,7 @@ static int plug(const struct machine_parts *p, const struct sockets *board, cons
     if (s->machine->ndevices == MACHINE_MAX_DEVICES)
         return error_set(err, -EINVAL, "a machine has at most %d devices", MACHINE_MAX_DEVICES);
     if (choose_name(s->machine, model, option_list_get(props, "id"), name, sizeof(name), err) < 0 ||
+        choose_slot(s, model, option_list_get(props, "bus"), err) < 0 ||
         (!strcmp(model->bus, "PCI") &&
          choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;

@@ -46,6 +46,8 @@ struct machine_parts {
 struct fwcfg_wiring;
 struct pci_bus;
 
+#define PARTS_ANY_SLOT UINT32_MAX
+
 /* What a board has room for. */
 struct sockets {
     struct machine *machine;
@@ -56,9 +58,11 @@ struct sockets {
     struct boot_order *boot;  /* what firmware can boot from; NULL: nobody asks */
     const char *models[DRIVE_IFS]; /* the device that a drive of that interface gets; NULL: see `drive` */
     void *ctx;
-    /* Map range 0 of the device into a free slot for virtio over memory-mapped registers (VIRTIO_MMIO_SLOT_BYTES); *irq
-     * gets its interrupt, *base its address. 0, or -EINVAL: all are taken. NULL: the board has none. */
-    int (*mmio_slot)(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
+    unsigned wanted_slot;     /* for mmio_slot(): the one that the device's bus= names; PARTS_ANY_SLOT: none */
+    /* Map range 0 of the device into slot `wanted`, or a free one, for virtio over memory-mapped registers
+     * (VIRTIO_MMIO_SLOT_BYTES); *irq gets its interrupt, *base its address. 0, or -EINVAL: it is taken, or all are. NULL: the
+     * board has none. */
+    int (*mmio_slot)(void *ctx, unsigned wanted, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
     /* An interrupt of the ISA bus. NULL: the board has none. */
     struct line (*isa_irq)(void *ctx, unsigned irq);
     /* An option ROM that is in no BAR (rombar=0): firmware is to load it. NULL: there is no way to tell it. */

@@ -62,7 +62,7 @@ int virtio_mmio_place(struct virtio_mmio *t, struct sockets *s, char *path, size
 {
     paddr_t base = 0;
 
-    if (s->mmio_slot(s->ctx, t->v.dev, &t->irq, &base, err) < 0)
+    if (s->mmio_slot(s->ctx, s->wanted_slot, t->v.dev, &t->irq, &base, err) < 0)
         return err->code;
     snprintf(path, size, "/virtio-mmio@%016llx", (unsigned long long)base);
     return 0;

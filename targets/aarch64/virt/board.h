@@ -63,7 +63,7 @@ struct virt {
     struct boot_order boot;     /* what firmware can boot from */
 
     struct gic_bus gics;
-    unsigned mmio_used;           /* virtio-mmio slots that have a device: the last ones */
+    uint32_t mmio_used;           /* virtio-mmio slots that have a device: a bit each */
     struct device *gic, *v2m, *pci, *pci_root, *uart[2], *rtc, *gpio, *secure_gpio, *fwcfg, *mmio, *flash[2], *semihost;
     struct device *its;           /* NULL: there is none */
     struct gic_wiring gic_wiring[MACHINE_MAX_CPUS];

@@ -474,14 +474,20 @@ static int plan_boot(struct virt *v, struct error *err)
 }
 
 /* Fits sockets.mmio_slot: from the last slot down, as QEMU fills them. */
-static int mmio_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
+static int mmio_slot(void *ctx, unsigned wanted, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
 {
     struct virt *v = ctx;
-    unsigned n = VIRT_MMIO_SLOTS - 1 - v->mmio_used;
+    unsigned n = wanted == PARTS_ANY_SLOT ? VIRT_MMIO_SLOTS - 1 : wanted;
 
-    if (v->mmio_used == VIRT_MMIO_SLOTS)
-        return error_set(err, -EINVAL, "all %u slots are taken", VIRT_MMIO_SLOTS);
-    v->mmio_used++;
+    if (n >= VIRT_MMIO_SLOTS)
+        return error_set(err, -EINVAL, "bus=virtio-mmio-bus.%u: there are slots 0 to %u", n, VIRT_MMIO_SLOTS - 1);
+    while (v->mmio_used >> n & 1u) {
+        if (wanted != PARTS_ANY_SLOT)
+            return error_set(err, -EINVAL, "bus=virtio-mmio-bus.%u: there is a device already", n);
+        if (!n--)
+            return error_set(err, -EINVAL, "all %u slots are taken", VIRT_MMIO_SLOTS);
+    }
+    v->mmio_used |= 1u << n;
     *base = VIRT_MMIO + n * VIRTIO_MMIO_SLOT_BYTES;
     map_device(v, *base, VIRTIO_MMIO_SLOT_BYTES, dev, 0);
     *irq = spi(v, SPI_MMIO + n);
