@@ -399,6 +399,37 @@ START_TEST(a_large_transfer_takes_longer)
 }
 END_TEST
 
+static int map_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
+{
+    struct region r = {.base = BENCH_BAR_AT, .size = 0x200, .kind = REGION_MMIO, .dev = dev, .enabled = true};
+
+    (void)ctx, (void)err;
+    memory_map(&m->memory, &r);
+    *irq = probe_line(1);
+    *base = r.base;
+    return 0;
+}
+
+/* Linux's driver looks for a region of shared memory, and takes one of no bytes for one (virtio 1.2, 4.2.2: SHMLen and SHMBase). */
+START_TEST(a_slot_says_that_there_is_no_shared_memory)
+{
+    struct sockets s = {.machine = m, .mmio_slot = map_slot};
+    struct option_list props;
+    struct error e;
+
+    new_disk_bench();
+    s.machine = m;
+    ck_assert_int_eq(option_list_parse(&props, "--device", "virtio-gpu-device", "driver", NULL, &e), 0);
+    ck_assert_int_eq(virtio_gpu_mmio_plug(&s, "dut", 0, NULL, &props, &e), 0);
+    option_list_finish(&props);
+    reset_all();
+    ck_assert_uint_eq(memory_read(&m->memory, BENCH_BAR_AT + 8, 4), 16);
+    memory_write(&m->memory, BENCH_BAR_AT + 0xac, 4, 1);
+    for (unsigned reg = 0xb0; reg <= 0xbc; reg += 4)
+        ck_assert_uint_eq(memory_read(&m->memory, BENCH_BAR_AT + reg, 4), 0xffffffff);
+}
+END_TEST
+
 START_TEST(properties_that_make_no_sense_are_refused)
 {
     static const struct {
@@ -437,6 +468,7 @@ Suite *test_suite(void)
     ADD(cursor_commands_are_kept);
     ADD(pixels_are_state_until_a_reset);
     ADD(a_large_transfer_takes_longer);
+    ADD(a_slot_says_that_there_is_no_shared_memory);
     ADD(properties_that_make_no_sense_are_refused);
     suite_add_tcase(suite, tc);
     return suite;

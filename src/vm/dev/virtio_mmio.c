@@ -6,7 +6,7 @@
  * A device that is plugged in takes a slot's range for itself. Its interrupt line is high while InterruptStatus is
  * not 0.
  *
- * Not modelled: version 1 (registers of before 1.0), shared memory, queue reset.
+ * Not modelled: version 1 (registers of before 1.0), shared memory (no device has any), queue reset.
  */
 #include "vm/dev/virtio_mmio.h"
 
@@ -18,7 +18,7 @@ enum { MAGIC_VALUE = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00
        DEVICE_FEATURES_SEL = 0x014, DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024, QUEUE_SEL = 0x030,
        QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038, QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050, INTERRUPT_STATUS = 0x060,
        INTERRUPT_ACK = 0x064, STATUS = 0x070, QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0,
-       GENERATION = 0x0fc, CONFIG = 0x100 };
+       SHM_LEN = 0x0b0, SHM_BASE = 0x0b8, GENERATION = 0x0fc, CONFIG = 0x100 };
 
 #define MAGIC  0x74726976u /* "virt" */
 #define VENDOR 0x554d4551u /* "QEMU" */
@@ -100,6 +100,8 @@ uint64_t virtio_mmio_read(struct device *dev, unsigned range, uint64_t offset, u
     case INTERRUPT_STATUS: return s->isr;
     case STATUS:           return s->status;
     case GENERATION:       return s->generation;
+    case SHM_LEN: case SHM_LEN + 4: case SHM_BASE: case SHM_BASE + 4:
+        return 0xffffffffu; /* there is no such region, whatever was selected */
     default:               return 0;
     }
 }
