@@ -214,6 +214,23 @@ def claim_a_branch_has_a_wire_of_its_own():
         equal(capture.read(tmp + "/before"), capture.read(tmp + "/trunk")[:10])
 
 
+def claim_a_recording_goes_on_where_it_was_in_the_capture():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = put(tmp, "in", capture.pcap(good_requests(), nano=True))
+        with playing(path) as server, client(server) as rsp:
+            run_to_the_end(server, rsp)
+            rsp.monitor("pcap %s/whole" % tmp)
+        with playing(path) as server, client(server) as rsp:
+            seek(rsp, int(re.search(r"position=(\d+)", capture.read(tmp + "/whole")[12].comment).group(1)) + 1000)
+            rsp.monitor("save %s/r" % tmp)
+        with Server("--replay", tmp + "/r", "--continue-live", "--netdev", "pcap,id=n0,in=" + path, guest=None,
+                    serial="stdio") as server, client(server) as rsp:
+            run_to_the_end(server, rsp)
+            lacks(server.errors, "reset")
+            rsp.monitor("pcap %s/both" % tmp)
+        equal(capture.read(tmp + "/both"), capture.read(tmp + "/whole"))
+
+
 def claim_filter_dump_writes_what_it_is_told():
     with tempfile.TemporaryDirectory() as tmp:
         path = put(tmp, "in", capture.pcap(good_requests()))
