@@ -123,10 +123,14 @@ static size_t pcap_next(struct netdev *n, uint8_t *frame, size_t size, uint64_t 
     struct pcap *c = n->back;
     struct capture_packet p;
     struct error err;
+    int r;
 
     if (c->fd < 0 || c->over)
         return 0;
-    if (take(c, &p, due_ns, &err) <= 0) {
+    r = take(c, &p, due_ns, &err);
+    if (r < 0) /* somebody has written to it since it was opened */
+        fprintf(stderr, "hindcast: netdev %s: what is played ends here: %s\n", n->id, err.text);
+    if (r <= 0) {
         c->over = true;
         return 0;
     }
