@@ -120,7 +120,7 @@ class Target:
     # -- programs ---------------------------------------------------------
 
     def hindcast_bare(self, elf, more=()):
-        return self.hindcast + ["--memory", "64M", "--serial", "none", "--kernel", elf] + \
+        return self.hindcast + ["--memory", "128M", "--serial", "none", "--kernel", elf] + \
             (["--cpu", self.max] if self.special[elf] else []) + list(more)
 
     def hindcast_linux(self, guest, more=()):
@@ -128,7 +128,7 @@ class Target:
                                 "console=" + self.console, "--initrd", guest[1], "--kernel", guest[0]] + list(more)
 
     def qemu_bare_command(self, elf, icount):
-        return self.qemu + self.qemu_bare + ["-m", "64", "-kernel", elf, "-serial", "null", "-net", "none", "-display", "none"] + \
+        return self.qemu + self.qemu_bare + ["-m", "128", "-kernel", elf, "-serial", "null", "-net", "none", "-display", "none"] + \
             counting(icount) + self.special[elf].get("qemu", [])
 
     def qemu_linux(self, guest, icount):
