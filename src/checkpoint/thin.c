@@ -27,7 +27,10 @@
  * budget checkpoints are dropped until it holds; when only pinned ones are left,
  * everything is compressed, and if that is not enough they go, too, the least
  * recently used first. What remains then (the oldest, the newest, what is in use)
- * is kept even over the budget: the store never fails for want of room.
+ * is kept even over the budget: the store never fails for want of room. Its pages are
+ * compressed, too, but few at a time (OVER_PAGES): of a guest that keeps more memory dirty than the budget has
+ * room for, all that is compressed of the newest is in vain when the next one comes, and took longer than
+ * running there did.
  */
 #include "checkpoint/checkpoint_internal.h"
 
@@ -35,6 +38,8 @@
 
 /* Oldest raw pages that one trim compresses: one to three milliseconds. */
 #define COMPRESS_PAGES 64
+/* The same when that saves none that could go. */
+#define OVER_PAGES 256
 
 static uint64_t bytes_held(const struct checkpoint_store *s)
 {
@@ -122,7 +127,7 @@ void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge
     while (bytes_held(s) > s->budget_bytes && (least = least_worth(s, present, edge)).i)
         checkpoint_remove_at(s, least.line, least.i);
     if (bytes_held(s) > s->budget_bytes)
-        page_store_compress(&s->pages, UINT64_MAX);
+        page_store_compress(&s->pages, least_used(s).i ? UINT64_MAX : OVER_PAGES);
     while (bytes_held(s) > s->budget_bytes && (least = least_used(s)).i)
         checkpoint_remove_at(s, least.line, least.i);
 }
