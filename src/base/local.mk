@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libbase.a
 libbase_a_SOURCES = \
 	src/base/aes.c src/base/aes.h \
+	src/base/big_memory.c src/base/big_memory.h \
 	src/base/block_source.h \
 	src/base/buffer.c src/base/buffer.h \
 	src/base/bytes.h \

@@ -13,10 +13,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 
-/* Checkpoints near the edge come and go all the time: up to so many raw pages are
- * kept for the next one instead of being given back (8 MiB). */
-#define SPARE_PAGES 2048u
-
 #define WORTH_COMPRESSING (PAGE_SIZE - PAGE_SIZE / 8)
 
 struct page_codec {
@@ -28,33 +24,10 @@ void page_store_init(struct page_store *ps)
     memset(ps, 0, sizeof(*ps));
 }
 
-static uint8_t *spare_take(struct page_store *ps)
-{
-    uint8_t *data = ps->spare;
-
-    if (!data)
-        return xmalloc(PAGE_SIZE);
-    memcpy(&ps->spare, data, sizeof(ps->spare));
-    ps->nspare--;
-    return data;
-}
-
-static void spare_give(struct page_store *ps, uint8_t *data)
-{
-    if (ps->nspare >= SPARE_PAGES) {
-        free(data);
-        return;
-    }
-    memcpy(data, &ps->spare, sizeof(ps->spare));
-    ps->spare = data;
-    ps->nspare++;
-}
-
 void page_store_finish(struct page_store *ps)
 {
     CHECK(!ps->raw_pages && !ps->compressed_pages && !ps->nodes);
-    while (ps->spare)
-        free(spare_take(ps));
+    page_slab_finish(&ps->raw);
     page_codec_destroy(ps->codec);
     ps->codec = NULL;
 }
@@ -116,7 +89,7 @@ struct page *page_create(struct page_store *ps, const uint8_t *bytes)
     struct page *p = xcalloc(1, sizeof(*p));
 
     p->refs = 1;
-    p->data = spare_take(ps);
+    p->data = page_slab_take(&ps->raw);
     memcpy(p->data, bytes, PAGE_SIZE);
     enqueue(ps, p);
     ps->raw_pages++;
@@ -137,7 +110,7 @@ void page_unref(struct page_store *ps, struct page *p)
     } else {
         ps->raw_pages--;
         ps->bytes -= sizeof(*p) + PAGE_SIZE;
-        spare_give(ps, p->data);
+        page_slab_give(&ps->raw, p->data);
     }
     free(p);
 }
@@ -198,7 +171,7 @@ static void compress_page(struct page_store *ps, struct page *p)
     if (deflate(z, Z_FINISH) != Z_STREAM_END)
         return;
     size = (uint16_t)(sizeof(out) - z->avail_out);
-    free(p->data);
+    page_slab_give(&ps->raw, p->data);
     p->data = xmalloc(size);
     memcpy(p->data, out, size);
     p->size = size;

@@ -9,6 +9,7 @@
 #ifndef HINDCAST_CHECKPOINT_PAGE_TREE_H
 #define HINDCAST_CHECKPOINT_PAGE_TREE_H
 
+#include "base/big_memory.h"
 #include "base/types.h"
 
 #define PAGE_NODE_BITS 9
@@ -31,11 +32,10 @@ struct page_node {
 struct page_codec;
 
 struct page_store {
-    uint64_t bytes;       /* host memory of pages and nodes (without the spare ones) */
+    uint64_t bytes;       /* host memory of pages and nodes (without free ones) */
     uint64_t raw_pages, compressed_pages, compressed_bytes, nodes;
     struct page *oldest, *newest; /* queue of raw pages, in order of creation */
-    uint8_t *spare;               /* list of raw pages' memory to use again, linked by its first bytes */
-    unsigned nspare;
+    struct page_slab raw;         /* raw pages' bytes */
     struct page_codec *codec;     /* the compressor's state, made when first needed */
 };
 

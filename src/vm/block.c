@@ -23,6 +23,7 @@
 #include "vm/footprint.h"
 #include "vm/jit/jit.h"
 
+#include "base/big_memory.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -322,7 +323,7 @@ void block_note_entry(struct ucpu *c, struct block *b)
 
 void block_cache_init(struct exec_shared *sh)
 {
-    sh->pool = aligned_alloc(POOL_ALIGN, POOL_BYTES);
+    sh->pool = region_map(POOL_BYTES);
     CHECK(sh->pool);
     sh->epoch = 1;
     sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
@@ -331,7 +332,7 @@ void block_cache_init(struct exec_shared *sh)
 
 void block_cache_finish(struct exec_shared *sh)
 {
-    free(sh->pool);
+    region_unmap(sh->pool, POOL_BYTES);
     free(sh->entered);
     free(sh->live);
     free(sh->live_index);

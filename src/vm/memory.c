@@ -6,6 +6,7 @@
  */
 #include "vm/memory.h"
 
+#include "base/big_memory.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "vm/footprint.h"
@@ -15,7 +16,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* ---- the page space ---- */
 
@@ -82,25 +82,20 @@ static const struct page_space_ops page_ops = {
 
 int memory_init(struct memory *m, struct machine *machine, uint32_t max_pages)
 {
-    void *p;
-
     *m = (struct memory){.machine = machine, .max_pages = max_pages};
     page_space_init(&m->pages, "memory", &page_ops, m);
     if (!max_pages)
         return 0;
-    p = mmap(NULL, (size_t)max_pages << PAGE_SHIFT, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
+    m->host = region_map((size_t)max_pages << PAGE_SHIFT);
+    if (!m->host)
         return -ENOMEM;
-    m->host = p;
     m->flags = xcalloc(max_pages, 1);
     return 0;
 }
 
 void memory_finish(struct memory *m)
 {
-    if (m->host)
-        munmap(m->host, (size_t)m->max_pages << PAGE_SHIFT);
+    region_unmap(m->host, (size_t)m->max_pages << PAGE_SHIFT);
     free(m->flags);
     page_space_finish(&m->pages);
     *m = (struct memory){0};

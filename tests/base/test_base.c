@@ -1,9 +1,10 @@
 /*
- * Values of options, and guesses at what was meant.
+ * Values of options, guesses at what was meant, memory in large pieces.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/big_memory.h"
 #include "base/buffer.h"
 #include "base/guess.h"
 #include "base/option_list.h"
@@ -144,6 +145,88 @@ START_TEST(a_word_is_quoted_for_the_shell_where_it_must_be)
 }
 END_TEST
 
+#define PAGES 3000u
+
+START_TEST(a_region_is_aligned_zero_and_as_large_as_it_was_wanted)
+{
+    static const size_t sizes[] = {1, 4096, 5000, (2u << 20) - 1, 2u << 20, (6u << 20) + 4096};
+
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+        uint8_t *p = region_map(sizes[i]);
+
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p & ((2u << 20) - 1), 0);
+        ck_assert_uint_eq(p[0], 0);
+        ck_assert_uint_eq(p[sizes[i] - 1], 0);
+        p[0] = p[sizes[i] - 1] = 1;
+        region_unmap(p, sizes[i]);
+    }
+    ck_assert_ptr_null(region_map(SIZE_MAX - 4096));
+    region_unmap(NULL, 4096);
+}
+END_TEST
+
+/* In an order that leaves holes everywhere, some of them given back and taken again. */
+START_TEST(pages_of_a_slab_are_each_ones_own_and_go_when_all_are_given_back)
+{
+    static uint8_t *pages[PAGES];
+    struct page_slab slab = {0};
+
+    for (unsigned round = 0; round < 4; round++) {
+        for (unsigned i = 0; i < PAGES; i++) {
+            if (pages[i])
+                continue;
+            pages[i] = page_slab_take(&slab);
+            ck_assert_uint_eq((uintptr_t)pages[i] & (PAGE_SIZE - 1), 0);
+            memset(pages[i], (int)(i + i / 256), PAGE_SIZE);
+        }
+        ck_assert_uint_eq(slab.used, PAGES);
+        for (unsigned i = 0; i < PAGES; i++)
+            ck_assert_msg(pages[i][0] == (uint8_t)(i + i / 256) && pages[i][PAGE_SIZE - 1] == pages[i][0], "page %u", i);
+        for (unsigned i = 0; i < PAGES; i++)
+            if (i % 5 != round) {
+                page_slab_give(&slab, pages[i]);
+                pages[i] = NULL;
+            }
+    }
+    for (unsigned i = 0; i < PAGES; i++)
+        if (pages[i])
+            page_slab_give(&slab, pages[i]);
+    page_slab_finish(&slab);
+    ck_assert_uint_eq(slab.free, 0);
+}
+END_TEST
+
+/* What is held beyond what is in use is bounded, whoever stays. */
+START_TEST(a_slab_gives_back_what_is_not_wanted_any_more)
+{
+    const unsigned many = 36000;
+    uint8_t **pages = calloc(many, sizeof(*pages));
+    struct page_slab slab = {0};
+
+    for (unsigned i = 0; i < many; i++)
+        pages[i] = page_slab_take(&slab);
+    for (unsigned i = 0; i < many; i++)
+        page_slab_give(&slab, pages[i]);
+    ck_assert_uint_eq(slab.used, 0);
+    ck_assert_uint_le(slab.free, 17000 + many / 4);
+    for (unsigned i = 0; i < many; i++) {
+        pages[i] = page_slab_take(&slab);
+        pages[i][0] = 1;
+    }
+    /* One of each chunk stays: the others go page by page. */
+    for (unsigned i = 0; i < many; i++)
+        if (i % 511 != 100)
+            page_slab_give(&slab, pages[i]);
+    for (unsigned i = 100; i < many; i += 511) {
+        ck_assert_uint_eq(pages[i][0], 1);
+        page_slab_give(&slab, pages[i]);
+    }
+    page_slab_finish(&slab);
+    free(pages);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("base");
@@ -155,6 +238,10 @@ Suite *test_suite(void)
     tcase_add_test(tc, sizes_and_numbers_are_whole_and_never_wrap);
     tcase_add_test(tc, near_words_are_guessed_and_far_ones_are_not);
     tcase_add_test(tc, a_word_is_quoted_for_the_shell_where_it_must_be);
+    tcase_set_timeout(tc, 120); /* the host clears what it gives */
+    tcase_add_test(tc, a_region_is_aligned_zero_and_as_large_as_it_was_wanted);
+    tcase_add_test(tc, pages_of_a_slab_are_each_ones_own_and_go_when_all_are_given_back);
+    tcase_add_test(tc, a_slab_gives_back_what_is_not_wanted_any_more);
     suite_add_tcase(suite, tc);
     return suite;
 }
