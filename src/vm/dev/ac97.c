@@ -480,7 +480,8 @@ static uint8_t master_byte(struct ac97 *a, unsigned at)
     uint8_t cas;
 
     if (at < BOXES * 16)
-        return at % 16 < 12 ? box_byte(&s->box[at / 16], at % 16) : at >= R_GLOB_CNT ? (uint8_t)(s->glob_cnt >> (8 * (at - R_GLOB_CNT))) : 0;
+        return at % 16 < 12 ? box_byte(&s->box[at / 16], at % 16)
+               : at >= R_GLOB_CNT ? (uint8_t)(s->glob_cnt >> (8 * (at - R_GLOB_CNT))) : 0;
     if (at < R_CAS)
         return (uint8_t)(glob_sta(a) >> (8 * (at - R_GLOB_STA)));
     if (at > R_CAS)

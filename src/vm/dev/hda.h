@@ -43,11 +43,15 @@ void hda_codec_record(struct hda_codec *c, unsigned tag, struct hda_frame *frame
 /* ---- plug functions ---- */
 
 extern const struct option_key intel_hda_keys[], hda_codec_keys[];
-int intel_hda_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err);
+int intel_hda_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                   struct error *err);
 int ich9_intel_hda_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err);
-int hda_output_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err);
-int hda_duplex_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err);
-int hda_micro_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err);
+int hda_output_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                    struct error *err);
+int hda_duplex_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                    struct error *err);
+int hda_micro_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                   struct error *err);
 
 #endif
