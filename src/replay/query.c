@@ -570,6 +570,8 @@ static void stop_workers(struct crew *k, struct error *err)
             continue;
         pthread_join(w->thread, NULL);
         w->running = false;
+        /* What it ran last is known, too, when somebody asks again. */
+        place_leave(w->tl);
         w->tl->m->traps->notes = 0;
         for (uint32_t n = 0; k->q->coverage && n < w->ran.size; n++)
             if (w->ran.slots[n])

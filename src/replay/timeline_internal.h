@@ -346,7 +346,8 @@ void run_changed(struct timeline *tl);
 /* place.c */
 void place_init(struct timeline *tl);
 void place_finish(struct timeline *tl);
-/* Another line of checkpoints is about to be used, and place_restore() called: note what is known of this one. */
+/* Another line of checkpoints is about to be used, or nobody knows when this machine runs again, and place_restore() is called before
+ * it does: note what is known of this one. */
 void place_leave(struct timeline *tl);
 /* Restore a checkpoint. */
 void place_restore(struct timeline *tl, struct checkpoint *c);

@@ -780,6 +780,33 @@ START_TEST(a_query_runs_history_as_it_was_run)
 }
 END_TEST
 
+START_TEST(a_query_that_is_asked_again_runs_no_more_than_what_touched_the_place)
+{
+    enum { STEPS = 2000000 };
+    uint64_t now = 0;
+    const struct timeline_host host = {.ctx = &now, .now_ns = no_time, .wall_clock_ns = no_time, .entropy = host_entropy};
+    struct timeline *live = timeline_create(looping_machine(NULL, NULL), &(struct timeline_config){.live = true}, &host);
+    struct timeline *tl = timeline_create(looping_machine(NULL, NULL), &(struct timeline_config){.slice_steps = 2000, .checkpoint_interval_ns = 20000000}, &host);
+    const struct trap nowhere = {.address = 0x6000, .len = 1, .kinds = TRAP_EXEC};
+    const struct query q = {.to = STEPS, .traps = &nowhere, .ntraps = 1, .note = nobody};
+    struct query_result result;
+    struct timeline_stop stop;
+    struct error err = {0};
+
+    timeline_seek(live, STEPS, &stop);
+    /* As out of a recording: nothing is known of it. */
+    timeline_adopt(tl, event_log_create(), STEPS, timeline_edge_vtime(live), NULL);
+    timeline_destroy(live);
+    timeline_set_query_means(tl, &(struct query_means){.make = looping_machine, .now_ns = fast_now, .workers = 1});
+    ck_assert_int_eq(timeline_query(tl, &q, &result, &err), 0);
+    ck_assert_uint_eq(result.run, 1);
+    ck_assert_int_eq(timeline_query(tl, &q, &result, &err), 0);
+    ck_assert_uint_ge(result.skipped, 10);
+    ck_assert_uint_le(result.run, 1);
+    timeline_destroy(tl);
+}
+END_TEST
+
 static bool everybody(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
 {
     (void)ctx;
@@ -872,6 +899,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, on_the_real_core_every_operation_ends_where_single_steps_say, 0, 6);
     tcase_add_loop_test(t, a_footprint_has_all_that_was_touched_whoever_noted_it, 0, 3);
     tcase_add_test(t, a_query_runs_history_as_it_was_run);
+    tcase_add_test(t, a_query_that_is_asked_again_runs_no_more_than_what_touched_the_place);
     tcase_add_test(t, the_newest_hit_is_found_when_its_step_hits_more_than_once);
     tcase_add_test(t, code_beside_a_loop_is_searched_for_without_running_the_loop);
     suite_add_tcase(s, t);
