@@ -399,11 +399,11 @@ START_TEST(a_large_transfer_takes_longer)
 }
 END_TEST
 
-static int map_slot(void *ctx, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
+static int map_slot(void *ctx, unsigned wanted, struct device *dev, struct line *irq, paddr_t *base, struct error *err)
 {
     struct region r = {.base = BENCH_BAR_AT, .size = 0x200, .kind = REGION_MMIO, .dev = dev, .enabled = true};
 
-    (void)ctx, (void)err;
+    (void)ctx, (void)wanted, (void)err;
     memory_map(&m->memory, &r);
     *irq = probe_line(1);
     *base = r.base;
