@@ -39,6 +39,7 @@ struct pc {
     struct boot_plan plan;       /* direct boot */
     uint8_t *unpacked;           /* the kernel, if its file is compressed; else NULL */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
+    bool has_floppy;             /* config.parts, which lives no longer than pc_create(), has a drive for one */
     uint16_t tables_pm_base;     /* firmware: what the tables in fwcfg_wiring say that the PM I/O space's base is */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */
     struct ports ports;

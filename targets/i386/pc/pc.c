@@ -488,7 +488,7 @@ static struct tables_config tables_config(const struct pc *pc)
     struct tables_config t = {
         .apic = model->has_apic,
         .hpet = pc->config.hpet,
-        .floppy = has_floppy(pc->config.parts),
+        .floppy = pc->has_floppy,
         .vga = pc->config.vga != PC_VGA_NONE,
         .firmware = has_firmware(&pc->config),
         .memory_bytes = pc->config.memory_bytes,
@@ -1050,6 +1050,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     buffer_init(&pc->tables);
     buffer_init(&pc->coreboot);
     name_images(pc, config);
+    pc->has_floppy = has_floppy(config->parts);
     rc = check_config(&pc->config, err);
     if (!rc)
         rc = plan_boot(pc, err);
