@@ -160,7 +160,8 @@ def go_back(guest, tmp):
     guest.rsp.monitor("seek %d" % edge)
     guest.rsp.ask("c")
     check("from the past the same frames lead to the same state", guest.rsp.monitor("info hash") == hash_at_edge)
-    check("and nothing was sent again", guest.rsp.monitor("info network") == text)
+    again = counted(guest.rsp.monitor("info network"))
+    check("and nothing was sent again", (again[3], again[8]) == (sent, out), again) # (what comes may be more by now)
     read = capture.read(os.path.join(tmp, "edge.pcapng"))
     check("the capture has all of them", len(read) == came + sent, (len(read), came, sent))
     check("in order, and numbered", [p.time for p in read] == sorted(p.time for p in read) and
@@ -173,8 +174,8 @@ def elsewhere(tmp, program, recording, packets, edge, hash_at_edge, console):
     """The recording, without any network."""
     guest = Guest.__new__(Guest)
     guest.start([program, "--replay", recording])
+    guest.rsp.ask("c") # first: what is known of it already is jumped over
     check("a recording has the same packets", captured(guest, os.path.join(tmp, "replay.pcapng")) == packets)
-    guest.rsp.ask("c")
     check("it ends where it ended", guest.rsp.position() == edge)
     check("and the same state at its end", guest.rsp.monitor("info hash") == hash_at_edge)
     guest.close()
