@@ -405,6 +405,8 @@ static void continue_forward(struct timeline *tl, bool from_here, struct timelin
 
     begin(tl, HITS_STOP, TRAP_EXEC | TRAP_READ | TRAP_WRITE);
     tl->search.exec_ignored = from_here ? ICOUNT_MAX : from;
+    if (tl->reader.reached < tl->m->st->position)
+        tl->reader.reached = tl->m->st->position;
     tl->search.skipping = true;
     end = run_to(tl, break_after(tl, from));
     finish(tl, end, TIMELINE_REPLAY_BREAK, stop);

@@ -260,6 +260,8 @@ static void account(struct timeline *tl, icount_t from, uint64_t ns)
     tl->stats.slices++;
     tl->stats.run_ns += ns;
     tl->placement.since_ns += ns;
+    if (from <= tl->reader.reached && to > tl->reader.reached)
+        tl->reader.reached = to;
     if (live) {
         tl->stats.steps_live += to - from;
         tl->placement.effort_ns += ns;
@@ -289,6 +291,9 @@ static bool skip_segment(struct timeline *tl, icount_t until)
 
     if (!tl->search.skipping || tl->m->between || tl->m->st->position != tl->placement.segment->position ||
         tl->placement.segment_end > until || tl->placement.segment_end - tl->placement.segment->position < SKIP_STEPS)
+        return false;
+    /* In a replay it may be known to a query, and not have been heard yet. */
+    if (tl->placement.segment_end > tl->reader.reached && tl->placement.segment_end > tl->reader.out_position)
         return false;
     f = checkpoint_footprint(tl->placement.segment);
     next = checkpoint_next(tl->store, tl->placement.segment);

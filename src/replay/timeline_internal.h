@@ -87,6 +87,7 @@ struct reader {
      * abandoned and made again, is silent as far as it was heard: up to out_*. */
     icount_t out_position, now_position;
     uint64_t out_calls, now_calls;
+    icount_t reached;         /* up to here the history was run: what was put out there was heard */
     struct input_queue inputs[MACHINE_MAX_DEVICES]; /* waits for the live edge */
 };
 

@@ -56,6 +56,20 @@ def claim_a_recording_replays_with_the_same_console_and_hash():
     shutil.rmtree(d)
 
 
+def claim_what_a_query_has_run_is_heard_all_the_same():
+    d = temporary()
+    name = record_until(d, rb"audit passed", "--checkpoints-in-file", "every=5M", harness.STORE)
+    again = os.path.join(d, "again")
+    with Server("--replay", name, guest=None, serial="file:" + again) as s:
+        rsp = s.client()
+        rsp.monitor("exceptions") # goes over all of it
+        equal(rsp.ask("Z0,1,1"), "OK", "a breakpoint where nothing runs")
+        rsp.ask("c")
+    with open(os.path.join(d, "out"), "rb") as a, open(again, "rb") as b:
+        equal(b.read(), a.read(), "console")
+    shutil.rmtree(d)
+
+
 def claim_verify_begins_at_every_checkpoint_in_the_file():
     d = temporary()
     name = record_to(d, [20000000, 40000000, 60000000, 61000000], "--checkpoints-in-file", "every=10M", harness.STORE)
