@@ -112,7 +112,7 @@ uint64_t page_space_hash(const struct page_space *s)
 struct sparse_page {
     uint64_t number;
     bool dirty;      /* on the space's list */
-    uint8_t bytes[PAGE_SIZE];
+    _Alignas(16) uint8_t bytes[PAGE_SIZE]; /* their owners may have structures there */
 };
 
 static uint64_t slot_of(const struct sparse_pages *s, uint64_t number)
