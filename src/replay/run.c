@@ -41,6 +41,24 @@ uint64_t run_work_now(const struct timeline *tl)
     return tl->host.work_ns ? tl->host.work_ns(tl->host.ctx) : run_host_now(tl);
 }
 
+/* What a slice of at most so many steps takes is reckoned: asking for processor time is a system call, which takes as long as
+ * thousands of steps, and who goes through history one instruction at a time would do nothing else. */
+#define RECKONED_STEPS 4096u
+#define RECKONED_NS    300u /* for the slice, and for a step */
+#define RECKONED_STEP_NS 2u
+
+static uint64_t slice_began(const struct timeline *tl, icount_t from, icount_t limit)
+{
+    return tl->host.work_ns && limit - from <= RECKONED_STEPS ? 0 : run_work_now(tl);
+}
+
+static uint64_t slice_took(const struct timeline *tl, icount_t from, icount_t limit, uint64_t began)
+{
+    if (tl->host.work_ns && limit - from <= RECKONED_STEPS)
+        return RECKONED_NS + RECKONED_STEP_NS * (tl->m->st->position - from);
+    return run_work_now(tl) - began;
+}
+
 /* ---- polling ---- */
 
 /* Look at the host if it is time. True: stop here, the user wants it. */
@@ -312,7 +330,8 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     struct machine *m = tl->m;
     icount_t from = m->st->position;
     struct stop stop;
-    uint64_t t0, t1;
+    icount_t limit;
+    uint64_t t0;
     enum run_end end;
 
     tl->truth.astray = false;
@@ -335,13 +354,13 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     } else if (skip_segment(tl, until)) {
         return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
-    t0 = run_work_now(tl);
+    limit = slice_limit(tl, until);
+    t0 = slice_began(tl, from, limit);
     if (step)
-        run_singly(tl, slice_limit(tl, until), step, &stop);
+        run_singly(tl, limit, step, &stop);
     else
-        machine_run(m, slice_limit(tl, until), &stop);
-    t1 = run_work_now(tl);
-    account(tl, from, t1 - t0);
+        machine_run(m, limit, &stop);
+    account(tl, from, slice_took(tl, from, limit, t0));
     env_check(tl);
     if (m->st->position == tl->placement.segment_end && !m->between)
         place_pass_end(tl);
