@@ -211,7 +211,7 @@ int files_descriptor(const struct host_files *f, uint64_t number)
     return -EBADF;
 }
 
-int files_reopen(struct host_files *f, const struct file_request *request)
+static int reopen(struct host_files *f, const struct file_request *request)
 {
     struct file_request again = *request;
     struct open_file *o = find_open(f, request->file);
@@ -362,7 +362,7 @@ static int serve(struct host_files *f, const struct file_request *request, struc
     default:
         return f->flags & HOST_FILES_SYSTEM ? file_system_serve(f, request, answer) : -EINVAL;
     }
-    fd = files_reopen(f, request);
+    fd = reopen(f, request);
     if (fd < 0)
         return fd;
     if (request->op == FILE_READ)

@@ -41,8 +41,6 @@ enum files_look { LOOK_READ, LOOK_WRITE, LOOK_REPLACE /* or remove, or rename */
 int files_look_at(const struct host_files *f, int directory, const char *name, enum files_look what);
 /* The descriptor of a file that the guest has open, if it is here. */
 int files_descriptor(const struct host_files *f, uint64_t number);
-/* Opened again if it has to be. */
-int files_reopen(struct host_files *f, const struct file_request *request);
 
 /* file_system.c */
 int file_system_serve(struct host_files *f, const struct file_request *request, struct file_answer *answer);

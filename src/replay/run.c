@@ -31,14 +31,14 @@
 /* A known segment of fewer steps is sooner run than jumped over. */
 #define SKIP_STEPS   100000u
 
-uint64_t run_host_now(const struct timeline *tl)
+static uint64_t host_now(const struct timeline *tl)
 {
     return tl->host.now_ns(tl->host.ctx);
 }
 
 uint64_t run_work_now(const struct timeline *tl)
 {
-    return tl->host.work_ns ? tl->host.work_ns(tl->host.ctx) : run_host_now(tl);
+    return tl->host.work_ns ? tl->host.work_ns(tl->host.ctx) : host_now(tl);
 }
 
 /* What a slice of at most so many steps takes is reckoned: asking for processor time is a system call, which takes as long as
@@ -113,7 +113,7 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
         return RUN_LIMIT;
     passed = left ? tl->host.wait(tl->host.ctx, left) : 0;
     tl->stats.polls++;
-    tl->pace.polled_ns = run_host_now(tl);
+    tl->pace.polled_ns = host_now(tl);
     tl->pace.interrupted |= tl->host.poll && tl->host.poll(tl->host.ctx);
     if (tl->cfg.sleep) {
         gone += passed;
@@ -352,7 +352,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         else
             env_feed_input(tl, env_edge_now(tl));
     } else if (skip_segment(tl, until)) {
-        return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
+        return poll_host(tl, host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
     limit = slice_limit(tl, until);
     t0 = slice_began(tl, from, limit);
@@ -380,7 +380,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
             return end;
     }
     place_if_due(tl);
-    return poll_host(tl, run_host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
+    return poll_host(tl, host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
 }
 
 void run_changed(struct timeline *tl)

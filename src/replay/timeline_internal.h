@@ -330,7 +330,6 @@ void diverge_diagnose(struct timeline *tl);
 
 /* run.c */
 void run_init(struct timeline *tl);
-uint64_t run_host_now(const struct timeline *tl);
 /* timeline_host.work_ns, or what stands for it. */
 uint64_t run_work_now(const struct timeline *tl);
 /* Run to `until`, hits as tl->search.mode says. The state may be left "between" except

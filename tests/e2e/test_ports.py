@@ -341,7 +341,7 @@ def claim_what_cannot_be_connected_is_refused_by_name():
         refused(r"--rtc base=%s: write utc, localtime, or a date" % re.escape(date), "--rtc", "base=" + date)
     refused(r"--rtc clock=atomic", "--rtc", "clock=atomic")
     refused(r"--seed x: write a number", "--seed", "x")
-    refused(r"--object iothread: there are rng-random and rng-builtin", "--object", "iothread,id=t")
+    refused(r"--object iothread: there are rng-random, rng-builtin and filter-dump", "--object", "iothread,id=t")
     refused(r"id=ID is missing", "--object", "rng-random,filename=/dev/urandom")
 
 
