@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/option_list.h"
 #include "chardev_options.h"
 #include "host/output.h"
 #include "vm/machine.h"
@@ -235,6 +236,19 @@ static int open_audiodevs(struct server_config *c, const struct options *o, stru
     return 0;
 }
 
+/* Before its file is made. */
+static int check_dump(const struct server_config *c, const char *text, struct error *err)
+{
+    struct option_list l;
+    int r = option_list_parse(&l, "--object", text, "qom-type", NULL, err);
+    const char *id = r == 0 ? option_list_get(&l, "netdev") : NULL;
+
+    if (id && !has_netdev(c, id))
+        r = error_set(err, -EINVAL, "--object %s: there is no --netdev with id=%s", text, id);
+    option_list_finish(&l);
+    return r;
+}
+
 /* Captures of them. */
 static int open_dumps(struct server_config *c, const struct options *o, struct error *err)
 {
@@ -246,12 +260,12 @@ static int open_dumps(struct server_config *c, const struct options *o, struct e
         if (!live)
             return error_set(err, -EINVAL, "--object %s: nothing goes over a network in a replay (monitor pcap FILE writes what went)",
                              o->net.dumps[i]);
+        if (check_dump(c, o->net.dumps[i], err) < 0)
+            return err->code;
         d = net_dump_open(o->net.dumps[i], o->force ? HOST_FORCE : 0, err);
         if (!d)
             return err->code;
         c->dumps[c->ndumps++] = d;
-        if (!has_netdev(c, net_dump_netdev(d)))
-            return error_set(err, -EINVAL, "--object %s: there is no --netdev with id=%s", o->net.dumps[i], net_dump_netdev(d));
     }
     return 0;
 }

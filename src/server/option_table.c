@@ -814,7 +814,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off][,usb=on] [,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
@@ -844,7 +844,7 @@ const struct option_row option_table[] = {
      "pc: where the debug console (port 0xe9, and by --device isa-debugcon others) goes, in the words of --serial (default stderr)"},
     {"netdev", NULL, "BACKEND,id=ID[,...]", SECTION_GUEST, 0, take_netdev, 0,
      "a network for a card, --device CARD,netdev=ID: user[,net=,hostfwd=,restrict=on,tftp=,bootfile=] (its "
-     "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator)"},
+     "own, behind the host's sockets), socket,listen=|connect=HOST:PORT, stream, dgram (a cable to another emulator), tap[,ifname=], pcap,in=FILE (a capture is played)"},
     {"nic", NULL, "BACKEND[,model=CARD,mac=...]", SECTION_GUEST, MACHINE, take_nic, 0,
      "a card with its network, such as --nic user,model=virtio-net-pci (the usual one)"},
     {"fsdev", NULL, "local,id=ID,path=DIR[,readonly=off]", SECTION_GUEST, 0, take_fsdev, 0,

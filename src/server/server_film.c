@@ -267,6 +267,9 @@ int monitor_screenshots(struct rsp_monitor_call *call, struct error *err)
 
 /* ---- text on the screen ---- */
 
+/* A debugger cannot interrupt a monitor command: so it ends by itself. */
+#define USUAL_LIMIT "30s"
+
 struct wanted {
     struct asked a;          /* first: as queries have it; only its server and its call are used */
     char text[TEXT_MOST];
@@ -346,6 +349,8 @@ static int take_text(struct rsp_monitor_call *call, struct wanted *w, struct err
         return error_set(err, -EINVAL, "a text of 1 to %u bytes is missing", TEXT_MOST - 1);
     memcpy(w->text, line, len);
     w->text[len] = 0;
+    if (!limit && !w->back)
+        limit = USUAL_LIMIT;
     if (!limit)
         return 0;
     w->limit_timed = parse_time(limit, &w->limit);

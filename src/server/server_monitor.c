@@ -1174,7 +1174,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      "FROM, TO: positions, or virtual times (1.5s, 200ms); EVERY: so many steps (20M), or so much time (40ms). Beyond the live edge the\n"
      "guest runs on. In the end it stands where it stood.", monitor_screenshots},
     {"screen-wait", "TEXT...", "run on until a text is on the screen: arms the next continue to go there\n"
-     "[--limit N] TEXT, or \"TEXT\" [N]: no further than N steps (100M) or so much virtual time (5s); --back TEXT: as screen-first.\n"
+     "[--limit N] TEXT, or \"TEXT\" [N]: no further than N steps (100M) or so much virtual time (5s; else 30s); --back TEXT: as screen-first.\n"
      "Text modes only: what is drawn as graphics is not read.", monitor_screen_wait},
     {"screen-first", "TEXT...", "when a text was first on the screen: arms the next continue to go to the step that completed it",
      monitor_screen_first},

@@ -87,6 +87,17 @@ def refused(*arguments):
     return done.stdout.decode("utf-8", "replace")
 
 
+def claim_cards_have_wires_and_addresses_of_their_own():
+    with Server("--nic", "user", "--nic", "user", "--netdev", "user,id=x", "--device", "rtl8139,netdev=x") as s:
+        rsp = s.client()
+        equal(len(re.findall(r"^netdev \S+, card \S+:", rsp.monitor("info network"), re.M)), 3)
+        addresses = set(re.findall(r"52:54:00:12:34:[0-9a-f]{2}", rsp.monitor("info devices")))
+        equal(sorted(addresses), ["52:54:00:12:34:56", "52:54:00:12:34:57"])
+    p = subprocess.run([harness.HINDCAST, "--nic", "user,id=n", "--device", "e1000,netdev=n", harness.STORE], capture_output=True, text=True)
+    equal(p.returncode, 1)
+    contains(p.stderr, r"netdev=n: the card \S+ is connected to it already")
+
+
 def claim_captures_of_every_kind_come_at_their_times():
     packets = good_requests()
     kinds = [capture.pcap(packets, order, nano) for order in "<>" for nano in (False, True)]

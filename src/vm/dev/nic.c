@@ -113,6 +113,9 @@ int nic_init(struct nic *n, struct sockets *s, struct device *dev, const struct 
     if (!*netdev || strlen(netdev) >= sizeof(dev->backend))
         return error_set(err, -EINVAL, "netdev=%s: the id of a --netdev has 1 to %zu characters", netdev,
                          sizeof(dev->backend) - 1);
+    for (unsigned i = 0; i < s->machine->ndevices; i++)
+        if (s->machine->devices[i]->backend_kind == BACKEND_NETDEV && !strcmp(s->machine->devices[i]->backend, netdev))
+            return error_set(err, -EINVAL, "netdev=%s: the card %s is connected to it already", netdev, s->machine->devices[i]->name);
     strcpy(dev->backend, netdev);
     dev->backend_kind = BACKEND_NETDEV;
     return wire_init(dev, s->cards - 1, err);

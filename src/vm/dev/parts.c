@@ -330,7 +330,7 @@ static int choose_slot(struct sockets *s, const struct device_model *model, cons
     return 0;
 }
 
-static int plug(const struct machine_parts *p, const struct sockets *board, const struct device_model *model,
+static int plug(const struct machine_parts *p, struct sockets *board, const struct device_model *model,
                 const struct option_list *props, struct drive *d, struct error *err)
 {
     char name[sizeof(((struct device *)0)->name)];
@@ -347,6 +347,7 @@ static int plug(const struct machine_parts *p, const struct sockets *board, cons
          choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;
     r = model->plug(s, name, devfn, d, props, err);
+    board->cards = s->cards;
     if (r == 0 && !strcmp(model->bus, "PCI"))
         r = plug_rom(p, s, devfn, props, err);
     return r < 0 ? r : take_index(s, props, places, err);

@@ -152,6 +152,12 @@ static int connect(struct device *dev, char tag[TAG_MOST + 1], const struct opti
         return error_set(err, -EINVAL, "it needs fsdev=ID, the id (1 to %zu characters) of a --fsdev", sizeof(dev->backend) - 1);
     if (!given || !*given || strlen(given) > TAG_MOST)
         return error_set(err, -EINVAL, "it needs mount_tag=TAG, 1 to %u characters: mount -t 9p -o trans=virtio TAG DIRECTORY", TAG_MOST);
+    for (unsigned i = 0; i < dev->machine->ndevices; i++) {
+        const struct device *other = dev->machine->devices[i];
+
+        if (other->backend_kind == BACKEND_FSDEV && !strcmp(((const struct shared *)other->wiring)->tag, given))
+            return error_set(err, -EINVAL, "mount_tag=%s: %s has that tag already", given, other->name);
+    }
     strcpy(dev->backend, id);
     dev->backend_kind = BACKEND_FSDEV;
     strcpy(tag, given);
