@@ -270,12 +270,14 @@ HANDLER(cmd_info_hash)
 static int arm(struct rsp_monitor_call *call, icount_t position, const char *what, struct error *err)
 {
     struct server *s = server_of(call);
-    icount_t first = timeline_first(s->timeline);
+    icount_t first = timeline_first(s->timeline), edge = timeline_edge(s->timeline);
 
     if (position < first)
         return error_set(err, -ERANGE, "history begins at position %" PRIu64, first);
     rsp_arm_seek(call->session, position);
     buffer_printf(call->out, "the next continue or reverse-continue goes to position %" PRIu64 "%s\n", position, what);
+    if (position > edge)
+        buffer_printf(call->out, "(that is %" PRIu64 " steps beyond the end of history, to which the guest is run)\n", position - edge);
     return 0;
 }
 
