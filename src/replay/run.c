@@ -43,7 +43,7 @@ uint64_t run_work_now(const struct timeline *tl)
 
 /* What a slice of at most so many steps takes is reckoned: asking for processor time is a system call, which takes as long as
  * thousands of steps, and who goes through history one instruction at a time would do nothing else. */
-#define RECKONED_STEPS 4096u
+#define RECKONED_STEPS 16u
 #define RECKONED_NS    300u /* for the slice, and for a step */
 #define RECKONED_STEP_NS 2u
 
