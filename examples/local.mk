@@ -15,6 +15,7 @@ HUNT = examples/lost-update
 hunt_sources = $(HUNT)/start.S $(HUNT)/pc.c $(HUNT)/jobs.c $(HUNT)/jobs.h
 hunt_aarch64 = $(HUNT)/aarch64/start.S $(HUNT)/aarch64/virt.c
 EXTRA_DIST += $(hunt_sources) $(hunt_aarch64) $(HUNT)/hunt $(HUNT)/demo
+EXTRA_DIST += examples/pci.h examples/virtio_mmio.h
 EXTRA_DIST += $(long_common) $(long_cards) $(LONG)/demo $(LONG)/packets
 EXTRA_DIST += examples/session.sh $(lost_common) $(lost_disks) $(LOST)/demo
 EXTRA_DIST += $(stale_common) $(STALE)/demo $(stale_i386) $(STALE)/i386/link.ld \
@@ -75,22 +76,22 @@ $(STALE)/aarch64/store.elf: $(stale_common) $(stale_aarch64) $(STALE)/aarch64/li
 	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
 		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$d/store.c
 
-$(LOST)/i386/notes.elf: $(lost_common) $(stale_common) $(stale_i386) $(LOST)/i386/disk.c examples/local.mk
+$(LOST)/i386/notes.elf: $(lost_common) $(stale_common) $(stale_i386) $(LOST)/i386/disk.c examples/pci.h examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(LOST)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LOST) && pwd` && \
 	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$d/i386/link.ld -o $@ \
 		$$d/i386/start.S $$d/i386/machine.c $$d/console.c $$l/i386/disk.c $$l/notes.c
 
-$(LOST)/aarch64/notes.elf: $(lost_common) $(stale_common) $(stale_aarch64) $(LOST)/aarch64/disk.c examples/local.mk
+$(LOST)/aarch64/notes.elf: $(lost_common) $(stale_common) $(stale_aarch64) $(LOST)/aarch64/disk.c examples/virtio_mmio.h examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(LOST)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LOST) && pwd` && \
 	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
 		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$l/aarch64/disk.c $$l/notes.c
 
-$(LONG)/i386/records.elf: $(long_common) $(stale_common) $(stale_i386) $(LONG)/i386/net.c examples/local.mk
+$(LONG)/i386/records.elf: $(long_common) $(stale_common) $(stale_i386) $(LONG)/i386/net.c examples/pci.h examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(LONG)/i386 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LONG) && pwd` && \
 	$(CC) $(guest_cflags) $(i386_cflags) $(guest_ldflags) -T $$d/i386/link.ld -o $@ \
 		$$d/i386/start.S $$d/i386/machine.c $$d/console.c $$l/i386/net.c $$l/records.c
 
-$(LONG)/aarch64/records.elf: $(long_common) $(stale_common) $(stale_aarch64) $(LONG)/aarch64/net.c examples/local.mk
+$(LONG)/aarch64/records.elf: $(long_common) $(stale_common) $(stale_aarch64) $(LONG)/aarch64/net.c examples/virtio_mmio.h examples/local.mk
 	$(AM_V_GEN)$(MKDIR_P) $(LONG)/aarch64 && d=`cd $(srcdir)/$(STALE) && pwd` && l=`cd $(srcdir)/$(LONG) && pwd` && \
 	$(AARCH64_CC) $(guest_cflags) $(aarch64_cflags) $(guest_ldflags) -T $$d/aarch64/link.ld -o $@ \
 		$$d/aarch64/start.S $$d/aarch64/machine.c $$d/console.c $$l/aarch64/net.c $$l/records.c

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,18 @@ def shown_in(path, pattern):
         return None
     with open(path, "rb") as f:
         return re.search(pattern, f.read())
+
+
+def texts_of_png(data):
+    """What its text chunks say, by key."""
+    texts, at = {}, 8
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"tEXt":
+            key, text = data[at + 8:at + 8 + size].split(b"\0")
+            texts[key.decode()] = text.decode("latin-1")
+        at += 12 + size
+    return texts
 
 
 def end_process(process, kill=False):

@@ -12,7 +12,7 @@ import zlib
 
 import harness
 from rspclient import RspError  # (harness finds it)
-from harness import HINDCAST, STORE, Server, check, contains, equal, patience, shown_in, until
+from harness import HINDCAST, STORE, Server, check, contains, equal, patience, shown_in, texts_of_png, until
 
 
 def run(*arguments, seconds=20):
@@ -305,18 +305,6 @@ def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
             not_done(rsp, "screendump %s.other %s" % (png, words), text)
         check(not os.path.exists(png + ".other"))
         rsp.close()
-
-
-def texts_of_png(data):
-    """What its text chunks say, by key."""
-    texts, at = {}, 8
-    while at < len(data):
-        size, kind = struct.unpack(">I4s", data[at:at + 8])
-        if kind == b"tEXt":
-            key, text = data[at + 8:at + 8 + size].split(b"\0")
-            texts[key.decode()] = text.decode("latin-1")
-        at += 12 + size
-    return texts
 
 
 def claim_a_png_says_at_which_position_it_was_taken():

@@ -2,13 +2,12 @@
 """What was on the screen, and came out of a port, in all of history: films, and the step in which a text was complete."""
 import os
 import re
-import struct
 import sys
 import tempfile
 
 import harness
 from rspclient import RspError  # (harness finds it)
-from harness import Server, check, contains, equal
+from harness import Server, check, contains, equal, texts_of_png
 
 TEXT = b"first HELLO, then BYE"
 
@@ -107,17 +106,6 @@ def claim_what_came_out_of_a_port_is_found_at_its_step():
         equal(armed(said), shown + 3)  # add, mov, out
         contains(rsp.monitor("console-find HELLOO"), r"'HELLOO' was not put out by any port")
         rsp.close()
-
-
-def texts_of_png(data):
-    texts, at = {}, 8
-    while at < len(data):
-        size, kind = struct.unpack(">I4s", data[at:at + 8])
-        if kind == b"tEXt":
-            key, text = data[at + 8:at + 8 + size].split(b"\0")
-            texts[key.decode()] = text.decode("latin-1")
-        at += 12 + size
-    return texts
 
 
 def film(directory):

@@ -2,13 +2,15 @@
 
 # The protocol layer.
 if HAVE_CHECK
-RSP_TESTS = tests/rsp/test_rsp tests/rsp/test_rsp_agent tests/rsp/test_rsp_monitor tests/rsp/test_rsp_fuzz \
+RSP_TESTS = tests/rsp/test_rsp tests/rsp/test_rsp_framing tests/rsp/test_rsp_agent tests/rsp/test_rsp_monitor tests/rsp/test_rsp_fuzz \
 	tests/rsp/test_rsp_trace
 check_PROGRAMS += $(RSP_TESTS) tests/rsp/test_rsp_stdio
 TESTS += $(RSP_TESTS) tests/rsp/test_rsp_gdb.sh
 RSP_FAKE = tests/rsp/test_rsp_client.c tests/rsp/test_rsp_client.h tests/rsp/test_rsp_fake.c tests/rsp/test_rsp_fake.h
 RSP_LIBS = librsp.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
-tests_rsp_test_rsp_SOURCES = tests/check_main.c tests/rsp/test_rsp.c $(RSP_FAKE)
+tests_rsp_test_rsp_SOURCES = tests/check_main.c tests/rsp/test_rsp.c tests/rsp/rsp_bench.h $(RSP_FAKE)
+tests_rsp_test_rsp_framing_SOURCES = tests/check_main.c tests/rsp/test_rsp_framing.c tests/rsp/rsp_bench.h $(RSP_FAKE)
+tests_rsp_test_rsp_framing_LDADD = $(RSP_LIBS)
 tests_rsp_test_rsp_LDADD = $(RSP_LIBS)
 tests_rsp_test_rsp_agent_SOURCES = tests/check_main.c tests/rsp/test_rsp_agent.c
 tests_rsp_test_rsp_agent_LDADD = $(RSP_LIBS)

@@ -2,9 +2,8 @@
  * The High Definition Audio controller and its codecs, register by register and verb by verb: commands each way, lists of buffers,
  * positions, interrupts by pin and by message, levels, recording, resets.
  */
-#include "tests/vm/disk_bench.h"
+#include "tests/vm/sound_bench.h"
 
-#include "base/bytes.h"
 #include "base/option_list.h"
 #include "vm/dev/clock.h"
 #include "vm/dev/hda.h"
@@ -60,12 +59,9 @@ static int plug(plug_fn *fn, const char *name, const char *text)
 
 static void bare(plug_fn *fn)
 {
-    static struct machine_env sound_env;
 
     new_disk_bench();
-    sound_env = disk_env;
-    sound_env.sound = bring;
-    m->env = &sound_env;
+    connect_sound(bring);
     ck_assert_int_eq(plug(fn, "card", "intel-hda"), 0);
     card = machine_find_device(m, "card");
     f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
@@ -349,36 +345,6 @@ static void prepare(unsigned sd, unsigned node, uint16_t fmt, uint32_t cbl, unsi
     set(sd + CTL + 2, 1, 0x50);
 }
 
-static unsigned played(int32_t (*list)[2], unsigned most)
-{
-    unsigned n = 0;
-
-    for (size_t at = 0; at < sent.len;) {
-        struct sound_output o;
-        size_t end = at + 16;
-
-        ck_assert(sound_parse(sent.data + at, 16, &o));
-        while (o.kind == SOUND_FRAMES && end < sent.len &&
-               !(sent.len - end >= 16 && get_le32(sent.data + end) - 1 < 3 && get_le32(sent.data + end + 4) == o.rate)) {
-            if (n < most) {
-                list[n][0] = (int32_t)get_le32(sent.data + end);
-                list[n][1] = (int32_t)get_le32(sent.data + end + 4);
-            }
-            n++;
-            end += 8;
-        }
-        at = end;
-    }
-    buffer_clear(&sent);
-    return n;
-}
-
-static void fill(uint32_t at, unsigned n, unsigned from)
-{
-    for (unsigned i = 0; i < n; i++)
-        poke32(at + 4 * i, (uint32_t)(uint16_t)(from + i) | (uint32_t)(uint16_t)-(from + i) << 16);
-}
-
 START_TEST(streams_go_round_their_buffers_frame_by_frame)
 {
     static int32_t list[2000][2];
@@ -485,7 +451,7 @@ END_TEST
 
 static int32_t one_frame(void)
 {
-    int32_t list[1][2];
+    int32_t list[1][2] = {{0}};
 
     set(OUT4 + CTL, 1, 2);
     run_for(clock_time(1, 48000));

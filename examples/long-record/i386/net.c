@@ -2,6 +2,7 @@
  * An Intel 82540EM (e1000): its receive ring, polled, every frame that comes. Nothing is wrong in this file.
  */
 #include "../net.h"
+#include "../../pci.h"
 
 #define RING 8
 
@@ -24,31 +25,6 @@ static struct descriptor {
 } ring[RING] __attribute__((aligned(128)));
 static u8 buffers[RING][FRAME_BYTES] __attribute__((aligned(16)));
 static u32 registers, next;
-
-static inline void outl(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-    u32 value;
-
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static u32 config_read(u32 slot, u32 offset)
-{
-    outl(0xcf8, 0x80000000u | slot << 8 | offset);
-    return inl(0xcfc);
-}
-
-static void config_write(u32 slot, u32 offset, u32 value)
-{
-    outl(0xcf8, 0x80000000u | slot << 8 | offset);
-    outl(0xcfc, value);
-}
 
 static void put(u32 reg, u32 value)
 {

@@ -2,6 +2,7 @@
  * The first disk of the PC's IDE function: LBA28, DMA by the PIIX's bus master, polled. Nothing is wrong in this file.
  */
 #include "../disk.h"
+#include "../../pci.h"
 
 #define COMMAND   0x1f0 /* the first channel's registers */
 #define CONTROL   0x3f6
@@ -13,31 +14,6 @@ static u32 bus_master; /* its ports */
 static struct {
     u32 address, count;
 } region __attribute__((aligned(8)));
-
-static inline void outl(u16 port, u32 value)
-{
-    __asm__ volatile("outl %0, %1" : : "a"(value), "Nd"(port));
-}
-
-static inline u32 inl(u16 port)
-{
-    u32 value;
-
-    __asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-    return value;
-}
-
-static u32 config_read(u32 slot, u32 offset)
-{
-    outl(0xcf8, 0x80000000u | slot << 8 | offset);
-    return inl(0xcfc);
-}
-
-static void config_write(u32 slot, u32 offset, u32 value)
-{
-    outl(0xcf8, 0x80000000u | slot << 8 | offset);
-    outl(0xcfc, value);
-}
 
 void disk_init(void)
 {

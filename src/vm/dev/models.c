@@ -18,7 +18,7 @@
 #include "vm/dev/rtl8139.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
-#include "vm/dev/test_devices.h"
+#include "vm/dev/testdev.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"

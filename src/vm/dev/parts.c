@@ -347,7 +347,7 @@ static int plug(const struct machine_parts *p, struct sockets *board, const stru
          choose_place(s, option_list_get(props, "addr"), option_list_get(props, "bus"), &devfn, err) < 0))
         return -EINVAL;
     r = model->plug(s, name, devfn, d, props, err);
-    board->cards = s->cards;
+    board->cards = s->cards; /* its plug function counts them */
     if (r == 0 && !strcmp(model->bus, "PCI"))
         r = plug_rom(p, s, devfn, props, err);
     return r < 0 ? r : take_index(s, props, places, err);

@@ -1,6 +1,6 @@
-/* Devices for test suites: see test_devices.c. */
-#ifndef HINDCAST_VM_DEV_TEST_DEVICES_H
-#define HINDCAST_VM_DEV_TEST_DEVICES_H
+/* Devices for test suites: see testdev.c. */
+#ifndef HINDCAST_VM_DEV_TESTDEV_H
+#define HINDCAST_VM_DEV_TESTDEV_H
 
 #include "vm/dev/parts.h"
 

@@ -13,7 +13,7 @@
  *
  * Not modelled: pci-testdev's third BAR (membar=).
  */
-#include "vm/dev/test_devices.h"
+#include "vm/dev/testdev.h"
 
 #include <errno.h>
 #include <string.h>

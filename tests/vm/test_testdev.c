@@ -1,10 +1,10 @@
 /*
- * The devices for test suites (vm/dev/test_devices.c), register by register.
+ * The devices for test suites (vm/dev/testdev.c), register by register.
  */
 #include "tests/vm/disk_bench.h"
 
 #include "base/option_list.h"
-#include "vm/dev/test_devices.h"
+#include "vm/dev/testdev.h"
 
 #define MEMORY_BAR BENCH_BAR_AT
 #define PORT_BAR   0xc000u
