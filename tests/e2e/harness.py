@@ -19,6 +19,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import rspclient  # noqa: E402
 
+# Who ends a test lets it end what it has started.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+
 BUILD = os.path.abspath(os.environ.get("top_builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", os.path.join(HERE, "..", "..")))
 HINDCAST = os.path.join(BUILD, "hindcast")

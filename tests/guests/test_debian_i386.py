@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import rspclient  # noqa: E402
+
+# Who ends a test lets it end what it has started.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
 
 ARCHITECTURE = "i386"  # as gdb calls it
 passed = 0
