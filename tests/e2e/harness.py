@@ -235,6 +235,7 @@ class Server:
             what = ["--replay", recorded(either or target.store)]
         command = [HINDCAST, "--listen", listen, "--serial", serial] + list(arguments) + what
         self.process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        atexit.register(self.process.kill)
         self.errors = ""
         self.output = b""
         self.grew = threading.Condition()

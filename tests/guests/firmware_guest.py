@@ -1,5 +1,6 @@
 """What the tests of firmware guests share: a guest made of any options, and the debugger's claims about it."""
 
+import atexit
 import os
 import re
 import shutil
@@ -37,6 +38,7 @@ class Console:
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
         self.console = b""
         self.after = 0
         self.grew = threading.Condition()

@@ -10,6 +10,7 @@ directions with a real gdb; equal hashes on every way to a position.
 Exit status 77: the packages cannot be fetched here.
 """
 
+import atexit
 import json
 import os
 import re
@@ -83,6 +84,7 @@ class Guest:
     def start(self, command):
         self.process = subprocess.Popen(command + ["--listen", "127.0.0.1:0", "--serial", "stdio"],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        atexit.register(self.process.kill)
         self.console = b""
         self.grew = threading.Condition()
         self.reader = threading.Thread(target=self.read_console, daemon=True)

@@ -12,6 +12,7 @@ else. :2 and :3 are the interrupt controllers of the virt board.
 Exit status 77: the packages cannot be fetched here.
 """
 
+import atexit
 import os
 import re
 import shutil
@@ -78,6 +79,7 @@ class Replay:
         self.process = subprocess.Popen(
             [program, "--replay", name, "--listen", "127.0.0.1:0", "--serial", "file:" + self.out] + list(options),
             cwd=directory, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        atexit.register(self.process.kill)
         self.rsp = rspclient.connect(("127.0.0.1", common.listens_at(self.process)), seconds=60, timeout=900)
         self.rsp.start()
 
