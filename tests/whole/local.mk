@@ -26,7 +26,11 @@ EXTRA_DIST += tests/whole/fuzz_code.sh
 if HAVE_CHECK
 check_PROGRAMS += tests/whole/test_hostile_dma
 TESTS += tests/whole/test_hostile_dma
-tests_whole_test_hostile_dma_SOURCES = tests/check_main.c tests/whole/test_hostile_dma.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_whole_test_hostile_dma_SOURCES = tests/check_main.c tests/whole/test_hostile_dma.c tests/whole/hostile.h tests/vm/disk_bench.h tests/whole/chip_bench.h
+check_PROGRAMS += tests/whole/test_hostile_virtio
+TESTS += tests/whole/test_hostile_virtio
+tests_whole_test_hostile_virtio_SOURCES = tests/check_main.c tests/whole/test_hostile_virtio.c tests/whole/hostile.h tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_whole_test_hostile_virtio_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/whole/test_p9
 TESTS += tests/whole/test_p9
 tests_whole_test_p9_SOURCES = tests/check_main.c tests/whole/test_p9.c tests/whole/chip_bench.h
