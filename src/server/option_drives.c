@@ -64,6 +64,8 @@ void option_drive_free(struct option_drive *d)
 
 void option_drives_finish(struct option_drives *o)
 {
+    while (o->nsettled)
+        free(o->settled[--o->nsettled]);
     while (o->count)
         option_drive_free(&o->list[--o->count]);
     while (o->nroms)
@@ -338,10 +340,42 @@ static void take_media(struct option_drives *o)
     }
 }
 
+/* Has this device of a slot an older form, and says not whether it is to have it? */
+static bool may_be_old(const struct option_list *l)
+{
+    const struct device_model *model = option_list_get(l, "driver") ? parts_find_model(option_list_get(l, "driver")) : NULL;
+
+    if (!model || strcmp(model->bus, "virtio-mmio") != 0 || option_list_get(l, "force-legacy"))
+        return false;
+    for (const struct option_key *k = model->keys; k && k->name; k++)
+        if (!strcmp(k->name, "force-legacy"))
+            return true;
+    return false;
+}
+
+/* --global virtio-mmio.force-legacy=on. */
+static void make_old(struct option_drives *o)
+{
+    for (unsigned i = 0; o->old_mmio && i < o->ndevices; i++) {
+        struct error ignored = {0};
+        struct option_list l;
+        struct buffer b;
+
+        if (option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && may_be_old(&l)) {
+            buffer_init(&b);
+            buffer_printf(&b, "%s,force-legacy=on", o->devices[i]);
+            buffer_append_byte(&b, 0);
+            o->devices[i] = o->settled[o->nsettled++] = (char *)b.data;
+        }
+        option_list_finish(&l);
+    }
+}
+
 /* The places that were given stand; the others get what is left. */
 int option_drives_settle(struct option_drives *o, enum drive_interface usual, struct error *err)
 {
     take_media(o);
+    make_old(o);
     for (unsigned i = 0; i < o->count; i++) {
         struct option_drive *d = &o->list[i];
 

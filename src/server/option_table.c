@@ -75,12 +75,17 @@ static int check_accelerator(const char *option, const char *list, struct error 
                      option, list);
 }
 
-/* Devices of virtio over memory-mapped registers are those that QEMU has with this. */
+/* Of properties that QEMU sets so, that of the slots for virtio. Off is what is so anyway. */
 TAKER(take_global)
 {
-    if (!strcmp(arg, "virtio-mmio.force-legacy=false") || !strcmp(arg, "virtio-mmio.force-legacy=off"))
-        return 0;
-    return take_none(o, row, arg, err);
+    static const char property[] = "virtio-mmio.force-legacy=";
+    const size_t n = sizeof(property) - 1;
+    bool on = !strncmp(arg, property, n) && (!strcmp(arg + n, "on") || !strcmp(arg + n, "true"));
+
+    if (!on && (strncmp(arg, property, n) != 0 || (strcmp(arg + n, "off") != 0 && strcmp(arg + n, "false") != 0)))
+        return take_none(o, row, arg, err);
+    o->drives.old_mmio = on;
+    return 0;
 }
 
 TAKER(take_accel)
@@ -874,7 +879,8 @@ const struct option_row option_table[] = {
     {"no-shutdown", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"no-user-config", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"accel", NULL, "tcg", SECTION_GUEST, 0, take_accel, 0, NULL},
-    {"global", NULL, "virtio-mmio.force-legacy=false", SECTION_GUEST, 0, take_global, 0, NULL},
+    {"global", NULL, "virtio-mmio.force-legacy=on", SECTION_GUEST, MACHINE, take_global, 0,
+     "virt: virtio devices in slots (--device virtio-...-device) have the registers of version 1, for drivers of before virtio 1.0"},
     {"display", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"monitor", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"net", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
@@ -947,7 +953,7 @@ const struct option_foreign option_foreign[] = {
     {"D", "there is no log of instructions: gdb can go back to any of them"},
     {"trace", "there is no log of events: gdb can go back to any of them (monitor info replay)"},
     {"plugin", "there are no plugins"},
-    {"global", "there are no properties to set so"},
+    {"global", "there is virtio-mmio.force-legacy=on|off"},
     {"acpitable", "tables cannot be added"},
     {"watchdog", "there is no watchdog so far"},
     {"watchdog-action", "there is no watchdog so far"},

@@ -159,6 +159,9 @@ def claim_a_device_is_in_the_slot_that_its_bus_names():
         board = ["-M", "virt", "-cpu", "cortex-a72", "-drive", "if=none,format=raw,id=x0,file=" + disk, "-device"]
         for devices, slots in ((["virtio-blk-device,drive=x0,bus=virtio-mmio-bus.0"], "22A"),
                                (["virtio-blk-device,drive=x0"], "22`"),
+                               (["virtio-blk-device,drive=x0", "-global", "virtio-mmio.force-legacy=true"], "12`"),
+                               (["virtio-blk-device,drive=x0,force-legacy=off", "-device", "virtio-rng-device,force-legacy=on", "-device",
+                                 "virtio-gpu-device", "-global", "virtio-mmio.force-legacy=on"], "2@^14_22`"),
                                (["virtio-blk-device,drive=x0,bus=virtio-mmio-bus.31", "-device", "virtio-rng-device"], "24_22`")):
             status, text = run(*board, *devices, "--run", "--listen", "none", "--serial", "stdio", guest)
             equal(status, 0, text)

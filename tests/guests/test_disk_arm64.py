@@ -2,7 +2,7 @@
 """A Debian arm64 kernel reads disks of every controller of the virt board: by messages through the ITS of a GICv3, by
 GICv2m, in the slots of virtio-mmio. What is recorded replays.
 
-    test_disk_arm64.py HINDCAST [pci-3|pci-2|bridged|mmio ...]
+    test_disk_arm64.py HINDCAST [pci-3|pci-2|bridged|mmio|mmio-1 ...]
 
 Exit status 77: the packages cannot be fetched here.
 """
@@ -44,6 +44,11 @@ MMIO = {
     "vda": ["--device", "virtio-blk-device,drive=DRIVE"],
     "sda": ["--device", "virtio-scsi-device", "--device", "scsi-hd,drive=DRIVE"],
 }
+# The same with the registers of before virtio 1.0.
+OLD_MMIO = {
+    "vda": ["--global", "virtio-mmio.force-legacy=on", "--device", "virtio-blk-device,drive=DRIVE"],
+    "sda": ["--device", "virtio-scsi-device,force-legacy=on", "--device", "scsi-hd,drive=DRIVE"],
+}
 # Behind bridges.
 BRIDGED = {
     "nvme0n1": ["--device", "pcie-root-port,id=rp", "--device", "nvme,drive=DRIVE,serial=n,bus=rp"],
@@ -55,6 +60,7 @@ CASES = {
     "pci-3": ("virt,gic-version=3", PCI, PCI_DRIVERS, r"ITS-MSI"),
     "pci-2": ("virt,gic-version=2", PCI, PCI_DRIVERS, r"MSI"),
     "bridged": ("virt,gic-version=3", BRIDGED, ["nvme", "virtio_pci", "virtio_blk"], r"ITS-MSI"),
+    "mmio-1": ("virt,gic-version=2", OLD_MMIO, ["virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod"], r"GIC-0 .*virtio"),
     "mmio": ("virt,gic-version=2", MMIO, ["virtio_mmio", "virtio_blk", "virtio_scsi", "sd_mod"], r"GIC-0 .*virtio"),
 }
 

@@ -80,6 +80,10 @@ TESTS += tests/vm/test_virtio_gpu
 tests_vm_test_virtio_gpu_SOURCES = tests/check_main.c tests/vm/test_virtio_gpu.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_gpu_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
+check_PROGRAMS += tests/vm/test_virtio_mmio
+TESTS += tests/vm/test_virtio_mmio
+tests_vm_test_virtio_mmio_SOURCES = tests/check_main.c tests/vm/test_virtio_mmio.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_virtio_mmio_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/vm/test_virtio_others
 TESTS += tests/vm/test_virtio_others
 tests_vm_test_virtio_others_SOURCES = tests/check_main.c tests/vm/test_virtio_others.c tests/vm/virtio_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -46,6 +46,8 @@ void virtio_init(struct virtio *v)
 {
     v->offered = v->class->features(v) | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1 |
                  VIRTIO_F_ANY_LAYOUT | (v->packed ? VIRTIO_F_RING_PACKED : 0);
+    if (v->old)
+        v->offered &= UINT32_MAX;
 }
 
 void virtio_reset(struct virtio *v)
@@ -100,6 +102,16 @@ void virtio_set_status(struct virtio *v, uint8_t status)
     if (!(was & VIRTIO_DRIVER_OK) && (status & VIRTIO_DRIVER_OK)) /* requests may be there already */
         for (unsigned n = 0; n < v->queues; n++)
             virtio_notify(v, n);
+}
+
+void virtio_queue_at(struct virtio_queue *q, uint64_t at, uint64_t align)
+{
+    q->desc = at;
+    q->driver = at + 16ull * q->size;
+    q->device = (q->driver + 6 + 2ull * q->size + align - 1) & ~(align - 1);
+    q->enabled = at != 0;
+    if (!at)
+        q->avail = q->used = q->told = 0;
 }
 
 struct virtio_queue *virtio_selected(const struct virtio *v)

@@ -33,7 +33,7 @@ DEVICE_STATE_BEGIN
 struct virtio_queue {
     uint64_t desc, driver, device; /* addresses: descriptors, available ring, used ring (packed: ring, event areas) */
     uint16_t size;
-    uint16_t vector;      /* MSI-X vector, or VIRTIO_NO_VECTOR */
+    uint16_t vector;      /* MSI-X vector, or VIRTIO_NO_VECTOR; over registers in memory, version 1: log2 of QueueAlign */
     uint16_t avail;       /* split: index of the next request; packed: its place in the ring */
     uint16_t used;        /* likewise, of the next one given back */
     uint16_t told;        /* `used` when the driver was last interrupted */
@@ -46,7 +46,7 @@ struct virtio_state {
     uint64_t features;    /* those that the driver took */
     uint32_t device_select, driver_select; /* which half of the features is shown, is written */
     uint32_t queue_select;
-    uint16_t config_vector;
+    uint16_t config_vector; /* likewise; and log2 of GuestPageSize */
     uint8_t status;
     uint8_t isr;          /* bit 0: a queue, bit 1: the configuration */
     uint32_t generation;  /* of the configuration */
@@ -85,6 +85,7 @@ struct virtio {
     unsigned queues;         /* how many there are */
     uint64_t offered;        /* features, without those that the transport takes away */
     bool packed;             /* offer packed rings */
+    bool old;                /* offer what there was before virtio 1.0 only */
 };
 
 struct virtio_segment {
@@ -130,6 +131,9 @@ static inline bool virtio_has(const struct virtio *v, uint64_t feature)
 void virtio_set_status(struct virtio *v, uint8_t status);
 /* Half of the features was written. */
 void virtio_take_features(struct virtio *v, unsigned half, uint32_t value);
+/* Put a queue of before 1.0 at `at`, 0: nowhere: its rings lie one after the other, the used ring at a multiple of `align`, a power
+ * of 2 (2.7.2). */
+void virtio_queue_at(struct virtio_queue *q, uint64_t at, uint64_t align);
 /* The queue that queue_select means; NULL: there is none. */
 struct virtio_queue *virtio_selected(const struct virtio *v);
 void virtio_notify(struct virtio *v, unsigned queue);

@@ -205,5 +205,5 @@ int virtio_9p_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, stru
     struct shared *shared = make(s, name, false, props, err);
 
     (void)devfn, (void)d;
-    return shared ? virtio_carry_mmio(&shared->carried, s, err) : err->code;
+    return shared ? virtio_carry_mmio(&shared->carried, s, props, err) : err->code;
 }

@@ -355,7 +355,7 @@ static const struct device_ops blk_pci_ops = {
 
 const struct option_key virtio_blk_keys[] = {
     {"num-queues", "1 to 8"}, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
-const struct option_key virtio_blk_mmio_keys[] = {{"num-queues", "1 to 8"}, {"packed", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_blk_mmio_keys[] = {{"num-queues", "1 to 8"}, VIRTIO_MMIO_KEYS, {NULL, NULL}};
 
 /* The device as its properties say, without what carries it. NULL: they make no sense. */
 static struct blk *make(struct sockets *s, const struct device_ops *ops, const char *name, struct drive *d,
@@ -416,8 +416,7 @@ int virtio_blk_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
     st = b->t.v.dev->state;
     b->st = &st->blk;
     b->t.v.st = &st->virtio;
-    virtio_mmio_plug(&b->t.mmio);
-    if (virtio_mmio_place(&b->t.mmio, s, path, sizeof(path), err) < 0)
+    if (virtio_mmio_plug(&b->t.mmio, s, props, path, sizeof(path), err) < 0)
         return err->code;
     parts_boots(s, parts_drive_kind(d), path, "/disk@0,0");
     return 0;

@@ -36,13 +36,12 @@ int virtio_carry_pci(const struct virtio_kind *kind, struct virtio_carried *c, s
     return 0;
 }
 
-int virtio_carry_mmio(struct virtio_carried *c, struct sockets *s, struct error *err)
+int virtio_carry_mmio(struct virtio_carried *c, struct sockets *s, const struct option_list *props, struct error *err)
 {
     char path[BOOT_PATH_BYTES];
 
     if (!s->mmio_slot)
         return error_set(err, -ENODEV, "this board has no slots for virtio over memory-mapped registers");
     c->t.v.st = c->t.v.dev->state;
-    virtio_mmio_plug(&c->t.mmio);
-    return virtio_mmio_place(&c->t.mmio, s, path, sizeof(path), err);
+    return virtio_mmio_plug(&c->t.mmio, s, props, path, sizeof(path), err);
 }

@@ -29,7 +29,6 @@ struct virtio_kind {
 
 /* For option_key lists of such devices. */
 #define VIRTIO_PCI_KEYS {"packed", "on|off"}, {"disable-legacy", "on|off"}
-#define VIRTIO_MMIO_KEYS {"packed", "on|off"}
 
 /* Make the device; then virtio_carry_...(). The wiring, or NULL with *err: its properties make no sense. `queues`: how many.
  * *own gets its own state. */
@@ -38,6 +37,6 @@ struct virtio_carried *virtio_make(const struct virtio_kind *kind, struct socket
 /* Plug it in. 0, or -EINVAL with *err. */
 int virtio_carry_pci(const struct virtio_kind *kind, struct virtio_carried *c, struct sockets *s, uint8_t devfn,
                      const struct option_list *props, struct error *err);
-int virtio_carry_mmio(struct virtio_carried *c, struct sockets *s, struct error *err);
+int virtio_carry_mmio(struct virtio_carried *c, struct sockets *s, const struct option_list *props, struct error *err);
 
 #endif

@@ -485,5 +485,5 @@ int virtio_serial_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, 
     struct serial *serial = make(s, name, false, props, err);
 
     (void)devfn, (void)d;
-    return serial ? virtio_carry_mmio(&serial->carried, s, err) : err->code;
+    return serial ? virtio_carry_mmio(&serial->carried, s, props, err) : err->code;
 }

@@ -791,7 +791,7 @@ static const struct virtio_kind kind = {.class = &gpu_class, .pci = &gpu_pci_ops
 
 #define GPU_KEYS EDID_KEYS, {"max_outputs", "1-16"}, {"max_hostmem", "SIZE"}
 const struct option_key virtio_gpu_keys[] = {VIRTIO_PCI_KEYS, GPU_KEYS, {NULL, NULL}};
-const struct option_key virtio_gpu_mmio_keys[] = {VIRTIO_MMIO_KEYS, GPU_KEYS, {NULL, NULL}};
+const struct option_key virtio_gpu_mmio_keys[] = {VIRTIO_MMIO_MODERN_KEYS, GPU_KEYS, {NULL, NULL}};
 
 static int take_options(const struct option_list *props, struct edid_config *e, uint64_t *outputs, uint64_t *hostmem, struct error *err)
 {
@@ -829,7 +829,7 @@ static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, co
     snprintf(space, sizeof(space), "g:%s", name);
     sparse_pages_init(&g->pages, space, SPACE_BYTES);
     machine_add_pages(m, &g->pages.space);
-    return pci ? virtio_carry_pci(&kind, c, s, devfn, props, err) : virtio_carry_mmio(c, s, err);
+    return pci ? virtio_carry_pci(&kind, c, s, devfn, props, err) : virtio_carry_mmio(c, s, props, err);
 }
 
 int virtio_gpu_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,

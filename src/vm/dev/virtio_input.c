@@ -448,7 +448,7 @@ static const struct virtio_kind kinds[] = {
 };
 
 const struct option_key virtio_input_keys[] = {VIRTIO_PCI_KEYS, {NULL, NULL}};
-const struct option_key virtio_input_mmio_keys[] = {VIRTIO_MMIO_KEYS, {NULL, NULL}};
+const struct option_key virtio_input_mmio_keys[] = {VIRTIO_MMIO_MODERN_KEYS, {NULL, NULL}};
 
 static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, enum kind kind, const struct option_list *props,
                 struct error *err)
@@ -464,7 +464,7 @@ static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, en
     n->st = own;
     n->kind = kind;
     *(kind == KEYBOARD ? &m->keyboard : kind == MOUSE ? &m->mouse : &m->tablet) = c->t.v.dev;
-    return pci ? virtio_carry_pci(&kinds[kind], c, s, devfn, props, err) : virtio_carry_mmio(c, s, err);
+    return pci ? virtio_carry_pci(&kinds[kind], c, s, devfn, props, err) : virtio_carry_mmio(c, s, props, err);
 }
 
 #define PLUGS(pci_plug, mmio_plug, kind) \

@@ -16,10 +16,14 @@ struct virtio_mmio {
     struct line irq;
 };
 
-/* Make it: `v.dev`, `v.st`, `v.class`, `v.queues`, `v.packed` and `irq` are set. Range 0: its slot. */
-void virtio_mmio_plug(struct virtio_mmio *t);
-/* Into a slot of the board; `path` gets its Open Firmware path. 0, or -EINVAL: all are taken. */
-int virtio_mmio_place(struct virtio_mmio *t, struct sockets *s, char *path, size_t size, struct error *err);
+/* For option_key lists. Devices that came with virtio 1.0 have no older form. */
+#define VIRTIO_MMIO_MODERN_KEYS {"packed", "on|off"}
+#define VIRTIO_MMIO_KEYS VIRTIO_MMIO_MODERN_KEYS, {"force-legacy", "on|off (registers of version 1)"}
+
+/* Make it: `v.dev`, `v.st`, `v.class`, `v.queues` and `v.packed` are set; into a slot of the board (s->mmio_slot is there). Range 0:
+ * its slot; `path` gets its Open Firmware path. 0, or -EINVAL: all are taken, or its properties make no sense. */
+int virtio_mmio_plug(struct virtio_mmio *t, struct sockets *s, const struct option_list *props, char *path, size_t size,
+                     struct error *err);
 /* For struct device_ops. */
 void virtio_mmio_reset(struct device *dev);
 uint64_t virtio_mmio_read(struct device *dev, unsigned range, uint64_t offset, unsigned size);

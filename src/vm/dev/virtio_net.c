@@ -404,7 +404,7 @@ static const struct device_ops net_pci_ops = {
 };
 
 const struct option_key virtio_net_keys[] = {NIC_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
-const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, {"packed", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, VIRTIO_MMIO_KEYS, {NULL, NULL}};
 
 /* The device as its properties say, without what carries it. NULL: they make no sense. */
 static struct net *make(struct sockets *s, const struct device_ops *ops, const char *name, const struct option_list *props,
@@ -461,8 +461,7 @@ int virtio_net_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
     st = n->t.v.dev->state;
     n->st = &st->net;
     n->t.v.st = &st->virtio;
-    virtio_mmio_plug(&n->t.mmio);
-    if (virtio_mmio_place(&n->t.mmio, s, path, sizeof(path), err) < 0)
+    if (virtio_mmio_plug(&n->t.mmio, s, props, path, sizeof(path), err) < 0)
         return err->code;
     parts_boots(s, 'n', path, "/ethernet-phy@0");
     return 0;

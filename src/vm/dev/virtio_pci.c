@@ -228,17 +228,6 @@ static uint64_t legacy_read(struct virtio_pci *t, uint64_t offset, unsigned size
     }
 }
 
-/* The rings of before 1.0 lie one after the other. */
-static void legacy_queue(struct virtio_queue *q, uint64_t at)
-{
-    q->desc = at;
-    q->driver = at + 16ull * q->size;
-    q->device = (q->driver + 6 + 2ull * q->size + LEGACY_ALIGN - 1) & ~(LEGACY_ALIGN - 1);
-    q->enabled = at != 0;
-    if (!at)
-        q->avail = q->used = q->told = 0;
-}
-
 static void legacy_write(struct virtio_pci *t, uint64_t offset, unsigned size, uint64_t value)
 {
     struct virtio_state *s = t->v.st;
@@ -252,7 +241,7 @@ static void legacy_write(struct virtio_pci *t, uint64_t offset, unsigned size, u
     case L_DRIVER_FEATURES: virtio_take_features(&t->v, 0, (uint32_t)value); break;
     case L_QUEUE_PFN:
         if (q)
-            legacy_queue(q, (uint32_t)value * LEGACY_ALIGN);
+            virtio_queue_at(q, (uint32_t)value * LEGACY_ALIGN, LEGACY_ALIGN);
         break;
     case L_QUEUE_SELECT:    s->queue_select = (uint16_t)value; break;
     case L_QUEUE_NOTIFY:    virtio_notify(&t->v, (uint16_t)value); break;

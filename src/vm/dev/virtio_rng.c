@@ -216,5 +216,5 @@ int virtio_rng_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, str
     struct rng *r = make(s, name, false, props, err);
 
     (void)devfn, (void)d;
-    return r ? virtio_carry_mmio(&r->carried, s, err) : err->code;
+    return r ? virtio_carry_mmio(&r->carried, s, props, err) : err->code;
 }

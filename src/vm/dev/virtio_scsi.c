@@ -420,7 +420,7 @@ static const struct device_ops scsi_pci_ops = {
 const struct option_key virtio_scsi_keys[] = {
     {"num_queues", "1 to 6"}, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
 
-const struct option_key virtio_scsi_mmio_keys[] = {{"num_queues", "1 to 6"}, {"packed", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_scsi_mmio_keys[] = {{"num_queues", "1 to 6"}, VIRTIO_MMIO_KEYS, {NULL, NULL}};
 
 /* The adapter as its properties say, without what carries it. NULL: they make no sense. */
 static struct adapter *make(struct sockets *s, const struct device_ops *ops, const char *name, const struct option_list *props,
@@ -478,8 +478,7 @@ int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, st
     st = a->t.v.dev->state;
     a->st = &st->scsi;
     a->t.v.st = &st->virtio;
-    virtio_mmio_plug(&a->t.mmio);
-    return virtio_mmio_place(&a->t.mmio, s, a->path, sizeof(a->path), err);
+    return virtio_mmio_plug(&a->t.mmio, s, props, a->path, sizeof(a->path), err);
 }
 
 /* ---- what is plugged into it ---- */
