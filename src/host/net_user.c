@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "host/clock.h"
 #include "host/net_fragments.h"
@@ -267,12 +268,15 @@ static int user_open(struct netdev *n, const struct option_list *l, char **note,
 {
     struct user *u = xcalloc(1, sizeof(*u));
     SlirpConfig c;
+    struct stat st;
 
     (void)note;
     u->netdev = n;
     n->back = u;
     if (configure(l, &c, err) < 0)
         return -EINVAL;
+    if (c.tftp_path && (stat(c.tftp_path, &st) < 0 || !S_ISDIR(st.st_mode)))
+        return error_set(err, -ENOTDIR, "tftp=%s: there is no such directory", c.tftp_path);
     u->slirp = slirp_new(&c, &callbacks, u);
     if (!u->slirp)
         return error_set(err, -EINVAL, "libslirp does not take that: host, dns and dhcpstart must be different addresses of net");

@@ -164,6 +164,8 @@ static int check_dependences(const struct options *o, struct error *err)
                                                          "--continue-live"},
         {o->semihost_args, o->semihosting, "--semihosting-arg goes with --semihosting"},
         {o->continue_live, o->replay, "--continue-live goes with --replay FILE"},
+        {o->net.count && o->replay, o->continue_live, "--netdev and --nic: a replay has its packets from the recording; they go with "
+                                                      "--continue-live"},
         {o->ignore_checkpoints, o->replay, "--ignore-checkpoints goes with --replay FILE"},
         {o->json, o->command == OPTIONS_INFO, "--json goes with hindcast info FILE"},
         {o->from != FROM_START, o->command == OPTIONS_VERIFY, "--from goes with hindcast verify FILE"},

@@ -250,6 +250,8 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
     buffer_init(&file);
     if (r == 0)
         r = take_stretch(&a, &a.from, &a.to, err);
+    if (r == 0 && a.from > a.to)
+        r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, a.from, a.to);
     if (r == 0 && a.nwords > 2)
         r = host_output_replaceable(a.words[2], HOST_EMPTY_ONLY, err);
     if (r == 0)

@@ -259,6 +259,10 @@ def claim_filter_dump_writes_what_it_is_told():
         contains(refused(*nic, "--object", "filter-dump,id=f,netdev=n0"), "file=FILE")
         contains(refused(*nic, "--object", "filter-dump,id=f,netdev=n0,file=%s/x,maxlen=0" % tmp), "maxlen")
         contains(refused(*nic, "--object", "filter-dump,id=f,netdev=n0,file=" + path), "in")
+        contains(refused(*nic, "--object", "filter-dump,id=f,netdev=n0,file=%s/x" % tmp, "--object",
+                         "filter-dump,id=f,netdev=n0,file=%s/y" % tmp), "id=f already")
+        contains(refused("--netdev", "user,id=n0,tftp=%s/none" % tmp), "no such directory")
+        contains(refused("--replay", path, "--netdev", "user,id=n0"), "--continue-live")
         equal(get(path), capture.pcap(good_requests()))
 
 

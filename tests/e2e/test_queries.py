@@ -450,6 +450,7 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "find 123", "no bytes")
         refused(a, "find", "argument")
         refused(a, "coverage 1 2 /nonexistent/file", "cannot create")
+        refused(a, "coverage 10 5", "is after")
         # Beyond the ends of history there is nothing.
         equal(a.lines("writes 0x%x from 99G" % at("wide"))[0], [])
         # A condition that cannot be evaluated does not hold.
