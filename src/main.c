@@ -409,6 +409,15 @@ static void list_devices(const char *key)
             printf("%-22s %-5s %s\n", d->name, d->bus, d->text);
 }
 
+/* --cpu help */
+static void list_cpus(void)
+{
+    printf("pc: %s\nvirt: %s\nflags (pc: --cpu MODEL,+FLAG,-FLAG,FLAG=on|off):", i386_model_names, a64_model_names);
+    for (unsigned n = 0; i386_flag_name(n); n++)
+        printf("%s%s", n % 14 ? " " : "\n  ", i386_flag_name(n));
+    printf("\nproperties (pc): vendor=TEXT model-id=TEXT family=N model=N stepping=N level=N xlevel=N phys-bits=N\n");
+}
+
 static int run(int argc, char **argv, struct options *o)
 {
     struct error err = {0};
@@ -427,7 +436,7 @@ static int run(int argc, char **argv, struct options *o)
         list_devices("netdev");
         return 0;
     case OPTIONS_CPUS:
-        printf("pc: %s\nvirt: %s\n", i386_model_names, a64_model_names);
+        list_cpus();
         return 0;
     case OPTIONS_MACHINES:
         options_print_machines();

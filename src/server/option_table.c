@@ -822,8 +822,9 @@ const struct option_row option_table[] = {
      "pc[,serial-out2=on][,hpet=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
-    {"cpu", NULL, "MODEL", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
-     "pc: {pc} (default pentium4; of a 64-bit kernel qemu64); virt: {virt} (default cortex-a57)"},
+    {"cpu", NULL, "MODEL[,+FLAG][,-FLAG]...", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
+     "pc: {pc} (default pentium4; of a 64-bit kernel qemu64), with flags added and taken away (FLAG=on|off, too) and vendor=, "
+     "model-id=, family=, model=, stepping=, level=, xlevel=, phys-bits=; virt: {virt} (default cortex-a57); help lists them"},
     {"smp", NULL, "N[,sockets=N][,cores=N][,threads=N]", SECTION_GUEST, MACHINE, take_smp, 0,
      "CPUs (default 1; up to 64, with gic-version=2 up to 8)"},
     {"interleave", NULL, "quantum=N[,seed=S][,starve=on]", SECTION_GUEST, MACHINE, take_interleave, 0,

@@ -15,11 +15,6 @@ struct cpuid { uint32_t eax, ebx, ecx, edx; };
 
 #define APIC_BASE_ENABLE 0x800u
 
-static bool is_intel_core(const struct i386_model *m)
-{
-    return !m->amd && m->max_leaf >= 10;
-}
-
 /* Of a package. */
 static uint32_t logical_processors(const struct i386_cpu *c)
 {
@@ -118,18 +113,18 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
     case 2: /* caches and TLBs: 16 KiB + 16 KiB and 256 KiB; 16 KiB, trace cache and 1 MiB; 32 + 32 KiB and 4 MiB */
         if (m->amd)
             break;
-        r.eax = is_intel_core(m) ? 1 : netburst ? 0x605b5001 : 0x03020101;
-        r.ecx = is_intel_core(m) ? 0x4d : 0; /* L3 */
-        r.edx = is_intel_core(m) ? 0x002c307d : netburst ? 0x007c7040 : 0x0c040882;
+        r.eax = i386_is_core(m) ? 1 : netburst ? 0x605b5001 : 0x03020101;
+        r.ecx = i386_is_core(m) ? 0x4d : 0; /* L3 */
+        r.edx = i386_is_core(m) ? 0x002c307d : netburst ? 0x007c7040 : 0x0c040882;
         break;
     case 4:
-        return is_intel_core(m) ? cache(c, sub) : r;
+        return i386_is_core(m) ? cache(c, sub) : r;
     case 5: /* MONITOR's line; MWAIT's extensions, and one kind of C1 */
         if (i386_has(m, FEATURE_MONITOR))
             r = (struct cpuid){LINE_BYTES, LINE_BYTES, 3, 0x10};
         break;
     case 6: /* the APIC's timer always runs */
-        r.eax = m->has_arat ? 4 : 0;
+        r.eax = i386_model_features(m, CPUID_6_EAX);
         break;
     case 7:
         if (sub == 0) {
@@ -180,7 +175,7 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
     case 0x80000006u: /* L2: 512 KiB; AMD: L3 of 16 MiB */
         if (m->amd)
             r = (struct cpuid){0, 0x42004200, 0x02008140, 0x00808140};
-        else if (is_intel_core(m))
+        else if (i386_is_core(m))
             r.ecx = 0x10008040;
         break;
     case 0x80000008u: /* physical and linear address bits; AMD: logical processors of the package, bits of their IDs */

@@ -799,6 +799,12 @@ static enum build_next call_exit(struct lower *l, i386_helper *fn)
     return end_exit(l);
 }
 
+/* One that a feature of the model gives. */
+static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *fn)
+{
+    return has(l, feature) ? call_exit(l, fn) : end_undefined(l);
+}
+
 static enum build_next lower_long(struct lower *l);
 
 static enum build_next lower_system(struct lower *l)
@@ -840,9 +846,9 @@ static enum build_next lower_system(struct lower *l)
     case INSN_MOV_TO_DR:
         call(l, i386_op_mov_to_dr, o[0].reg, reg(o[1].reg, 4), 0);
         return end_exit(l);
-    case INSN_RDMSR: return call_exit(l, i386_op_rdmsr);
-    case INSN_WRMSR: return call_exit(l, i386_op_wrmsr);
-    case INSN_RDTSC: return call_exit(l, i386_op_rdtsc);
+    case INSN_RDMSR: return call_if(l, FEATURE_MSR, i386_op_rdmsr);
+    case INSN_WRMSR: return call_if(l, FEATURE_MSR, i386_op_wrmsr);
+    case INSN_RDTSC: return call_if(l, FEATURE_TSC, i386_op_rdtsc);
     case INSN_RDPMC: return call_exit(l, i386_op_rdpmc);
     case INSN_CPUID: return call_only(l, i386_op_cpuid);
     case INSN_HLT:   return call_exit(l, i386_op_hlt);
@@ -851,8 +857,10 @@ static enum build_next lower_system(struct lower *l)
     case INSN_STI:   return call_exit(l, i386_op_sti);
     case INSN_SYSENTER:
         set_const(l, S_T(3), l->next);
-        return call_exit(l, i386_op_sysenter);
+        return call_if(l, FEATURE_SEP, i386_op_sysenter);
     case INSN_SYSEXIT:
+        if (!has(l, FEATURE_SEP))
+            return end_undefined(l);
         call(l, i386_op_sysexit, 0, 0, l->i.osize == 8);
         return end_exit(l);
     case INSN_PUSHF:
@@ -867,12 +875,6 @@ static enum build_next lower_system(struct lower *l)
     default:
         return lower_long(l);
     }
-}
-
-/* One that a feature of the model gives. */
-static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *fn)
-{
-    return has(l, feature) ? call_exit(l, fn) : end_undefined(l);
 }
 
 /* RDFSBASE RDGSBASE WRFSBASE WRGSBASE */
@@ -1028,6 +1030,8 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_XADD: return lower_xadd(l);
     case INSN_CMPXCHG: return lower_cmpxchg(l);
     case INSN_CMPXCHG8B:
+        if (!has(l, FEATURE_CX8))
+            return end_undefined(l);
         mem_offset(l);
         call(l, i386_op_cmpxchg8b, 0, i->seg, 0);
         return BUILD_MORE;
@@ -1089,7 +1093,11 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_CWD: return lower_cwd(l);
     case INSN_CLD: emit_imm(l, UOP_AND32I, S_OFF(eflags), S_OFF(eflags), ~EFLAGS_DF); return BUILD_MORE;
     case INSN_STD: emit_imm(l, UOP_OR32I, S_OFF(eflags), S_OFF(eflags), EFLAGS_DF); return BUILD_MORE;
-    case INSN_SAHF: case INSN_LAHF: case INSN_CMC: case INSN_CLC: case INSN_STC: case INSN_SALC:
+    case INSN_SAHF: case INSN_LAHF:
+        if (wide(l) && !has(l, FEATURE_LAHF_LM))
+            return end_undefined(l);
+        /* fall through */
+    case INSN_CMC: case INSN_CLC: case INSN_STC: case INSN_SALC:
         call(l, i386_op_flags, 0, i->opcode, 0);
         return BUILD_MORE;
     case INSN_DAA: case INSN_DAS: case INSN_AAA: case INSN_AAS: case INSN_AAM: case INSN_AAD:
@@ -1177,11 +1185,13 @@ static enum seg_class class_of(const struct i386_segment *s)
 
 uint64_t i386_model_mode(const struct i386_model *m)
 {
+    uint32_t later = i386_model_features(m, CPUID_1_ECX) | i386_model_features(m, CPUID_7_EBX) | i386_model_features(m, CPUID_7_ECX) |
+                     i386_model_features(m, CPUID_81_ECX);
     uint64_t mode = 0;
 
     if (i386_has(m, FEATURE_CMOV)) /* the mark of the P6 */
         mode |= MODE_P6;
-    if (i386_has(m, FEATURE_LM) || i386_model_features(m, CPUID_1_ECX))
+    if (i386_has(m, FEATURE_LM) || later)
         mode |= MODE_LM;
     if (m->has_sse)
         mode |= MODE_SSE;

@@ -23,8 +23,8 @@
 #define F_64 (F_P6 | F(CLFSH) | F(SSE2))
 #define X_64 (F(SYSCALL) | F(NX) | F(LM))
 
-#define HAS_P6 .has_cpuid = true, .has_fxsr = true, .has_sse = true, .has_sysenter = true, .has_pae = true, .has_apic = true
-#define HAS_64 HAS_P6, .has_sse2 = true, .has_nx = true
+#define HAS_P6 .has_cpuid = true, .has_fxsr = true, .has_sse = true, .has_apic = true
+#define HAS_64 HAS_P6, .has_sse2 = true
 
 #define MAX_FEATURES \
     .features_edx = F_64 | F(SS), \
@@ -131,7 +131,7 @@ static const struct i386_model models[] = {
         .vendor = "GenuineIntel",
         .brand = "Intel Core Processor (Haswell, no TSX)",
         .phys_bits = 40,
-        .has_arat = true,
+        .leaf6_eax = F(ARAT),
         HAS_64,
     },
     {
@@ -144,7 +144,7 @@ static const struct i386_model models[] = {
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
         .phys_bits = 40,
-        .has_arat = true,
+        .leaf6_eax = F(ARAT),
         HAS_64,
     },
     {
@@ -157,7 +157,7 @@ static const struct i386_model models[] = {
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
         .phys_bits = 36,
-        .has_arat = true,
+        .leaf6_eax = F(ARAT),
         HAS_64,
     },
 };
@@ -166,11 +166,12 @@ const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64
 
 /* What is there, of all that CPUID can say. */
 static const uint32_t implemented[CPUID_WORDS] = {
-    [CPUID_1_EDX] = F_64 | F(ACPI) | F(SS),
+    [CPUID_1_EDX] = F_64 | F(SS),
     [CPUID_1_ECX] = F(CX16) | F(PCID) | F(MOVBE) | F(MONITOR) | F(HYPERVISOR) |
                     F(X2APIC) | F(TSC_DEADLINE) |
                     F(POPCNT) | F(RDRAND) | F(XSAVE) |
                     F(SSE3) | F(SSSE3) | F(SSE41) | F(SSE42) | F(AES) | F(PCLMUL) | F(AVX) | F(FMA) | F(F16C),
+    [CPUID_6_EAX] = F(ARAT),
     [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
                     F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB) |
                     F(AVX2),
@@ -191,11 +192,23 @@ const struct i386_model *i386_model_find(const char *name)
     return NULL;
 }
 
+uint32_t *i386_model_word(struct i386_model *m, enum cpuid_word word)
+{
+    uint32_t *const words[CPUID_WORDS] = {
+        [CPUID_1_EDX] = &m->features_edx, [CPUID_1_ECX] = &m->features_ecx, [CPUID_6_EAX] = &m->leaf6_eax,
+        [CPUID_7_EBX] = &m->leaf7_ebx, [CPUID_7_ECX] = &m->leaf7_ecx, [CPUID_7_EDX] = &m->leaf7_edx,
+        [CPUID_D1_EAX] = &m->leaf_d1_eax, [CPUID_81_EDX] = &m->ext_edx, [CPUID_81_ECX] = &m->ext_ecx,
+    };
+
+    return words[word];
+}
+
 uint32_t i386_model_features(const struct i386_model *m, enum cpuid_word word)
 {
     switch (word) {
     case CPUID_1_EDX: return m->features_edx & implemented[word];
     case CPUID_1_ECX: return m->features_ecx & implemented[word];
+    case CPUID_6_EAX: return m->leaf6_eax & implemented[word];
     case CPUID_7_EBX: return m->leaf7_ebx & implemented[word];
     case CPUID_7_ECX: return m->leaf7_ecx & implemented[word];
     case CPUID_7_EDX: return m->leaf7_edx & implemented[word];

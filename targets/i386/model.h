@@ -7,11 +7,12 @@
 #ifndef HINDCAST_I386_MODEL_H
 #define HINDCAST_I386_MODEL_H
 
+#include "base/error.h"
 #include "base/types.h"
 
 /* Words of CPUID that hold features. */
 enum cpuid_word {
-    CPUID_1_EDX, CPUID_1_ECX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX, CPUID_81_EDX, CPUID_81_ECX,
+    CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX, CPUID_81_EDX, CPUID_81_ECX,
     CPUID_WORDS
 };
 #define FEATURE(word, bit) ((unsigned)(word) * 32u + (bit))
@@ -32,6 +33,8 @@ enum {
     FEATURE_TSC_DEADLINE = FEATURE(CPUID_1_ECX, 24), FEATURE_AES = FEATURE(CPUID_1_ECX, 25), FEATURE_XSAVE = FEATURE(CPUID_1_ECX, 26),
     FEATURE_AVX = FEATURE(CPUID_1_ECX, 28), FEATURE_F16C = FEATURE(CPUID_1_ECX, 29), FEATURE_RDRAND = FEATURE(CPUID_1_ECX, 30),
     FEATURE_HYPERVISOR = FEATURE(CPUID_1_ECX, 31),
+
+    FEATURE_ARAT = FEATURE(CPUID_6_EAX, 2),
 
     FEATURE_FSGSBASE = FEATURE(CPUID_7_EBX, 0), FEATURE_BMI1 = FEATURE(CPUID_7_EBX, 3), FEATURE_AVX2 = FEATURE(CPUID_7_EBX, 5),
     FEATURE_SMEP = FEATURE(CPUID_7_EBX, 7), FEATURE_BMI2 = FEATURE(CPUID_7_EBX, 8), FEATURE_ERMS = FEATURE(CPUID_7_EBX, 9),
@@ -57,18 +60,26 @@ enum {
 struct i386_model {
     const char *name;
     uint32_t max_leaf, max_extended_leaf; /* 0: no extended leaves */
+    uint32_t age;          /* max_leaf as processors of its age have it, whatever level= says; 0: max_leaf */
     uint32_t signature;    /* CPUID.1:EAX */
     uint32_t features_edx; /* CPUID.1:EDX without APIC, which the board decides */
     uint32_t ext_edx;      /* CPUID.80000001H:EDX */
-    uint32_t features_ecx, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf_d1_eax, ext_ecx;
-    const char *vendor, *brand;
+    uint32_t features_ecx, leaf6_eax, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf_d1_eax, ext_ecx;
+    char vendor[13], brand[49];
     bool amd;              /* manners of AMD's processors: SYSCALL in legacy mode, SYSENTER not in long mode */
     uint8_t phys_bits;     /* 0: 36 */
     /* what else depends on the generation */
-    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_sysenter, has_pae, has_apic, has_nx, has_arat;
+    bool has_cpuid, has_fxsr, has_sse, has_sse2, has_apic;
 };
 
 const struct i386_model *i386_model_find(const char *name);
+/* The model that `words` name, in QEMU's form: MODEL[,+FLAG][,-FLAG][,FLAG=on|off][,KEY=VALUE] (model_flags.c). 0, or
+ * -EINVAL with a text that names what is not there. */
+int i386_model_parse(struct i386_model *m, const char *words, struct error *err);
+/* The n-th flag that can be added or taken away; NULL: there are not so many. */
+const char *i386_flag_name(unsigned n);
+/* A word of features as the model has it, implemented or not. */
+uint32_t *i386_model_word(struct i386_model *m, enum cpuid_word word);
 /* Space-separated names for --help. */
 extern const char i386_model_names[];
 /* A word of features, as far as they are implemented. */
@@ -77,6 +88,12 @@ uint32_t i386_model_features(const struct i386_model *m, enum cpuid_word word);
 static inline bool i386_has(const struct i386_model *m, unsigned feature)
 {
     return i386_model_features(m, (enum cpuid_word)(feature / 32)) >> (feature % 32) & 1;
+}
+
+/* Intel's since Core: caches one by one in leaf 4, IA32_MISC_ENABLE. */
+static inline bool i386_is_core(const struct i386_model *m)
+{
+    return !m->amd && (m->age ? m->age : m->max_leaf) >= 10;
 }
 
 static inline unsigned i386_phys_bits(const struct i386_model *m)

@@ -83,7 +83,7 @@ MOVE(undefined)
 
 /* ---- the map ---- */
 
-enum feature { MMX = 1, SSE, SSE2, SSSE3, FXSR };
+enum feature { MMX = 1, SSE, SSE2, SSSE3, FXSR, CLFSH };
 enum form { BOTH, MEM, REG };
 enum { PLAIN, P66, PF3, PF2 };
 
@@ -137,7 +137,7 @@ static const struct row palignr = {palignr_mm, SSSE3, BOTH};
 /* 0F AE, by the reg field; [0] memory forms, [1] register forms */
 static const struct row group15[2][8] = {
     {{i386_op_fxsave, FXSR, MEM}, {i386_op_fxrstor, FXSR, MEM}, {NULL, 0, 0}, {NULL, 0, 0},
-     {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {clflush, SSE2, MEM}},
+     {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {clflush, CLFSH, MEM}},
     {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0},
      {NULL, 0, 0}, {fence, SSE2, REG}, {fence, SSE2, REG}, {fence, SSE, REG}},
 };
@@ -152,6 +152,7 @@ static bool has_feature(const struct i386_model *m, unsigned feature)
     case SSE2: return m->has_sse2;
     case SSSE3: return i386_has(m, FEATURE_SSSE3);
     case FXSR: return m->has_fxsr;
+    case CLFSH: return i386_has(m, FEATURE_CLFSH);
     default:   return false;
     }
 }

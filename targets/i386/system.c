@@ -619,7 +619,7 @@ static bool is_p4(const struct i386_cpu *c)
 
 bool i386_has_misc_enable(const struct i386_model *m)
 {
-    return !m->amd && ((m->signature >> 8 & 15) == 15 || m->max_leaf >= 10);
+    return i386_is_core(m) || (!m->amd && (m->signature >> 8 & 15) == 15);
 }
 
 static bool has_misc_enable(const struct i386_cpu *c)
@@ -681,6 +681,19 @@ static uint64_t *bank_register(struct i386_state *s, uint32_t n)
     if (n < MSR_MC0_CTL || n >= MSR_MC0_CTL + 4 * MC_BANKS)
         return NULL;
     return &kinds[(n - MSR_MC0_CTL) & 3][(n - MSR_MC0_CTL) >> 2];
+}
+
+/* Is the MSR of a feature that the model lacks? */
+static bool lacks_msr(const struct i386_model *m, uint32_t n)
+{
+    if (fixed_mtrr(n) >= 0 || (n >= MSR_MTRR_VAR && n < MSR_MTRR_VAR + 16) || n == MSR_MTRR_DEF_TYPE || n == MSR_MTRRCAP)
+        return !i386_has(m, FEATURE_MTRR);
+    if (n == MSR_MCG_CAP || n == MSR_MCG_STATUS || (n >= MSR_MC0_CTL && n < MSR_MC0_CTL + 4 * MC_BANKS))
+        return !i386_has(m, FEATURE_MCA);
+    if (n >= MSR_SYSENTER_CS && n <= MSR_SYSENTER_EIP)
+        return !i386_has(m, FEATURE_SEP);
+    return (n == MSR_PAT && !i386_has(m, FEATURE_PAT)) || (n == MSR_TSC && !i386_has(m, FEATURE_TSC)) ||
+           (n == MSR_APIC_BASE && !m->has_apic);
 }
 
 /* MSRs that are plain 64-bit stores of the model, or NULL. */
@@ -777,6 +790,8 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     const uint64_t *plain = plain_msr(c, n);
 
     *value = 0;
+    if (lacks_msr(c->model, n))
+        return false;
     if (plain) {
         *value = *plain;
         return true;
@@ -795,7 +810,7 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     case MSR_SYSENTER_ESP: *value = s->sysenter_esp; return true;
     case MSR_SYSENTER_EIP: *value = s->sysenter_eip; return true;
     case MSR_MCG_CAP: *value = MC_BANKS; return true;
-    case MSR_EFER: *value = s->efer; return c->model->has_nx;
+    case MSR_EFER: *value = s->efer; return i386_efer_allowed(c->model) != 0;
     case MSR_XSS: return i386_has(c->model, FEATURE_XSAVES);
     }
     if (n >= MSR_STAR && n <= MSR_TSC_AUX)
@@ -877,10 +892,10 @@ static bool write_apic_base(struct i386_cpu *c, uint64_t value)
 
 uint64_t i386_efer_allowed(const struct i386_model *m)
 {
-    uint64_t allowed = EFER_NXE;
+    uint64_t allowed = 0;
 
-    if (!m->has_nx)
-        return 0;
+    if (i386_has(m, FEATURE_NX))
+        allowed |= EFER_NXE;
     if (i386_has(m, FEATURE_SYSCALL))
         allowed |= EFER_SCE;
     if (i386_has(m, FEATURE_LM))
@@ -892,7 +907,7 @@ static bool write_efer(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
 
-    if (!c->model->has_nx || (value & ~i386_efer_allowed(c->model)))
+    if (!i386_efer_allowed(c->model) || (value & ~i386_efer_allowed(c->model)))
         return false;
     if (((value ^ s->efer) & EFER_LME) && (s->cr0 & CR0_PG))
         return false;
@@ -920,6 +935,8 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     struct i386_state *s = c->st;
     uint64_t *plain = plain_msr(c, n);
 
+    if (lacks_msr(c->model, n))
+        return false;
     if (plain) {
         if (!plain_allows(c, n, value))
             return false;

@@ -73,7 +73,7 @@ def claim_what_is_left_out_of_a_topology_multiplies_out():
 
 
 def claim_help_as_a_value_says_what_there_is():
-    for option, words in (("--cpu", r"(?m)^pc: 486 pentium3 .*^virt: cortex-a53"), ("-M", r"(?s)pc .*hpet=on\|off.*\nvirt .*secure=on"),
+    for option, words in (("--cpu", r"(?m)^pc: 486 pentium3 .*^virt: cortex-a53.*^flags .* fsgsbase"), ("-M", r"(?s)pc .*hpet=on\|off.*\nvirt .*secure=on"),
                           ("--device", r"virtio-blk-pci"), ("--nic", r"(?m)^rtl8139 ")):
         for word in "help", "?":
             status, text = run(option, word)
@@ -102,7 +102,8 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"--machine q35: this PC has an i440FX: .*ich9-ahci", "-machine", "q35", STORE)
     refused(r"--machine pc-q35-7.2,usb=on: this PC has an i440FX", "-M", "pc-q35-7.2,usb=on", STORE)
     refused(r"--machine raspi3b: there are pc and virt", "-M", "raspi3b", STORE)
-    refused(r"--cpu qemu64,\+avx: a model has its features.*Haswell", "-cpu", "qemu64,+avx", STORE)
+    refused(r"--cpu qemu64,\+avx2: avx2 needs \+xsave,\+avx, too", "-cpu", "qemu64,+avx2", STORE)
+    refused(r"--cpu max,\+svm: svm is not modelled", "-cpu", "max,+svm", STORE)
     refused(r"--cpu cortex-a57,pmu=on: a model has its features.*cortex-a53", "-M", "virt", "-cpu", "cortex-a57,pmu=on", STORE)
     refused(r"--cpu host: a history .* max has all", "-cpu", "host", STORE)
     refused(r"nothing to boot: .*/usr/share/seabios/bios-256k.bin", "-hda", STORE)

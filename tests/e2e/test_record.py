@@ -56,6 +56,14 @@ def claim_a_recording_replays_with_the_same_console_and_hash():
     shutil.rmtree(d)
 
 
+def claim_a_recording_has_the_flags_of_its_cpu():
+    d = temporary()
+    name = record_until(d, rb"audit passed", "--cpu", "qemu64,+popcnt,-nx,model-id=Some CPU", harness.STORE)
+    contains(hindcast("info", name)[1], r"--cpu 'qemu64,\+popcnt,-nx,model-id=Some CPU'|cpu +qemu64,\+popcnt,-nx,model-id=Some CPU")
+    equal(hindcast("verify", name)[0], 0, "verify")
+    shutil.rmtree(d)
+
+
 def claim_what_a_query_has_run_is_heard_all_the_same():
     d = temporary()
     name = record_until(d, rb"audit passed", "--checkpoints-in-file", "every=5M", harness.STORE)

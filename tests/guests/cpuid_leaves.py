@@ -15,12 +15,17 @@ MODELS = {"qemu64": "qemu64", "core2duo": "core2duo", "Nehalem": "Nehalem", "Has
 # Sockets, cores of each, threads of each: what leaves 1, 4 and 0Bh say of them, and AMD's.
 TOPOLOGIES = [("qemu64", (4, 1, 1)), ("qemu64", (2, 2, 2)), ("core2duo", (1, 4, 1)), ("core2duo", (2, 1, 2)), ("Nehalem", (1, 3, 2)),
               ("Haswell", (2, 2, 2)), ("Haswell", (1, 5, 3)), ("max", (3, 5, 1)), ("max", (1, 1, 4)), ("coreduo", (1, 2, 1))]
+# Flags and properties, which mean the same there.
+FLAGS = ["qemu64,+ssse3,+sse4.1,+sse4_2,+popcnt,+xsave,+avx,f16c=on,-nx,lahf_lm=off", "Nehalem,+fsgsbase,+smep,+bmi1,+aes,+pdpe1gb,-cx16",
+         "qemu64,-lm,-syscall,-cx16,-lahf-lm,family=6,model=44,stepping=7", "core2duo,vendor=AuthenticAMD,model-id=A processor,xlevel=0x80000008",
+         "max,-avx,-xsave,-f16c,-fma,-avx2,-vaes,-pku,-xgetbv1,-xsaveopt,level=7", "Haswell,-avx2,-hypervisor,phys-bits=36,arat=off,+movbe"]
 INTEL = ("core2duo", "Nehalem", "Haswell", "coreduo", "n270")
 EAX, EBX, ECX, EDX = range(4)
 
 # (models, leaf, subleaf or None, register, bits): bits that may differ.
 REASONS = [
     ("QEMU's translator has no virtual-8086 mode extensions", None, 1, 0, EDX, 1 << 1),
+    ("QEMU's translator has no virtual-8086 mode extensions", None, 0x80000001, 0, EDX, 1 << 1),
     ("clock modulation is not modelled", None, 1, 0, EDX, 1 << 22),
     ("QEMU's translator has no PCID, x2APIC, TSC deadline and RDRAND", ("Haswell", "max"), 1, 0, ECX,
      1 << 17 | 1 << 21 | 1 << 24 | 1 << 30),
@@ -32,7 +37,7 @@ REASONS = [
     ("MPX is not modelled", ("max",), 0xd, 3, None, 0xffffffff),
     ("MPX is not modelled", ("max",), 0xd, 4, None, 0xffffffff),
     ("XSAVEC and XSAVES, of which QEMU's translator has none", ("max",), 0xd, 1, EAX, 0xa),
-    ("the size of compacted areas: only where there are such (SDM 2A)", ("Haswell", "max"), 0xd, 1, EBX, 0xffffffff),
+    ("the size of compacted areas: only where there are such (SDM 2A)", ("Haswell", "max", "qemu64"), 0xd, 1, EBX, 0xffffffff),
     ("IDs that there may be are as many as their bits have (SDM 2A): QEMU counts those that there are", INTEL + ("max",), 1, 0, EBX, 0xff << 16),
     ("the same; and threads of a core share its caches", INTEL + ("max",), 4, None, EAX, 0xffffc000),
     ("AMD's processors have it, Intel's not", INTEL + ("max",), 0x80000001, 0, ECX, 1 << 1),
@@ -43,6 +48,7 @@ REASONS = [
     ("AMD's caches are not Intel's", INTEL, 0x80000005, 0, None, 0xffffffff),
     ("AMD's caches are not Intel's", INTEL, 0x80000006, 0, None, 0xffffffff),
     ("address widths are those of the processor", ("core2duo", "coreduo", "n270"), 0x80000008, 0, EAX, 0xffff),
+    ("linear addresses have 32 bits without long mode", [f for f in FLAGS if "-lm" in f], 0x80000008, 0, EAX, 0xff00),
     ("SVM, SSE4A, 3DNow! and AMD's MMX are not modelled; 3DNow!'s PREFETCHW is", ("qemu64", "max"), 0x80000001, 0, ECX, 0x174),
     ("SVM, SSE4A, 3DNow! and AMD's MMX are not modelled", ("max",), 0x80000001, 0, EDX, 0xc2400002),
     ("SVM is not modelled", ("qemu64", "max"), 0x8000000a, 0, None, 0xffffffff),
@@ -51,8 +57,9 @@ REASONS = [
 
 def allowed(model, leaf, sub, register):
     bits = 0
+    names = model, model.partition(",")[0]
     for _, models, at, below, which, mask in REASONS:
-        if (models is None or model in models) and at == leaf and below in (None, sub) and which in (None, register):
+        if (models is None or any(n in models for n in names)) and at == leaf and below in (None, sub) and which in (None, register):
             bits |= mask
     return bits
 
@@ -85,9 +92,10 @@ def main():
             print("%s: skipped" % e)
             sys.exit(77)
         bad = 0
-        for model, topology in [(model, None) for model in MODELS] + TOPOLOGIES:
+        for model, topology in [(model, None) for model in list(MODELS) + FLAGS] + TOPOLOGIES:
+            base, comma, flags = model.partition(",")
             smp = ["-smp", "%d,sockets=%d,cores=%d,threads=%d" % ((topology[0] * topology[1] * topology[2],) + topology)] if topology else []
-            subprocess.run(["qemu-system-x86_64", "-cpu", MODELS[model], "-m", "64", "-kernel", guest, "-debugcon", "file:" + log, "-display",
+            subprocess.run(["qemu-system-x86_64", "-cpu", MODELS[base] + comma + flags, "-m", "64", "-kernel", guest, "-debugcon", "file:" + log, "-display",
                             "none", "-device", "isa-debug-exit,iobase=0xf4", "-no-reboot", "-serial", "none", "-monitor", "none",
                             "-net", "none"] + smp, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
             theirs = leaves(open(log).read())

@@ -26,6 +26,7 @@ enum {
 
 struct bench {
     struct machine *m;
+    struct i386_model model;
     struct i386_cpu *c;
     struct i386_state *s;
     uint32_t at;         /* where code() puts the next bytes */
@@ -204,11 +205,13 @@ static inline struct bench *bench_new(const char *model)
 {
     struct bench *b = xcalloc(1, sizeof *b);
     struct region ram = {.base = 0, .size = 4 << 20, .kind = REGION_RAM, .enabled = true};
+    struct error err;
 
     b->m = machine_create(4096);
     ram.page = memory_alloc(&b->m->memory, "ram", ram.size);
     memory_map(&b->m->memory, &ram);
-    b->c = i386_create(b->m, i386_model_find(model));
+    CHECK(i386_model_parse(&b->model, model, &err) == 0);
+    b->c = i386_create(b->m, &b->model);
     b->s = b->c->st;
     b->c->intack = bench_intack;
     b->c->intack_ctx = b;

@@ -1,8 +1,11 @@
 /*
  * Claims about instructions that a model has or lacks, as its CPUID says.
  */
+#include "i386/protect.h"
 #include "i386_bench.h"
 #include "tests/check_main.h"
+
+#include <stdio.h>
 
 static struct bench *b;
 static struct i386_state *s;
@@ -165,6 +168,114 @@ START_TEST(vex_operands_are_of_32_bits_outside_64_bit_mode)
 }
 END_TEST
 
+/* ---- flags ---- */
+
+START_TEST(flags_bring_instructions_and_take_them_away)
+{
+    static const struct { const char *flag, *bytes; unsigned len; } codes[] = {
+        {"popcnt", "\xf3\x0f\xb8\xc1", 4}, {"movbe", "\x0f\x38\xf0\x03", 4}, {"adx", "\x66\x0f\x38\xf6\xc1", 5},
+        {"clflushopt", "\x66\x0f\xae\x3b", 4}, {"bmi1", "\xc4\xe2\x70\xf2\xc2", 5}, {"rdrand", "\x0f\xc7\xf0", 3},
+        {"cx8", "\x0f\xc7\x0b", 3}, {"tsc", "\x0f\x31", 2}, {"clflush", "\x0f\xae\x3b", 3}, {"sse4_2", "\xf2\x0f\x38\xf1\xc1", 5},
+        {"mmx", "\x0f\xef\xc0", 3}, {"sse3", "\xf2\x0f\x12\xc1", 4}, {"msr", "\x0f\x32", 2},
+    };
+    static const char *const models[] = {"pentium4", "qemu64", "max"};
+    char words[64];
+
+    for (unsigned m = 0; m < ARRAY_LEN(models); m++)
+        for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
+            for (unsigned on = 0; on < 2; on++) {
+                snprintf(words, sizeof words, "%s,%s=%s", models[m], codes[i].flag, on ? "on" : "off");
+                with_model(words);
+                s->cr4 |= CR4_OSFXSR;
+                refresh(b);
+                s->gpr[EBX] = DATA;
+                s->gpr[ECX] = 0x174; /* IA32_SYSENTER_CS */
+                poke(b, KCODE, codes[i].bytes, codes[i].len);
+                steps(b, 1);
+                ck_assert_msg(s->rip == (on ? KCODE + codes[i].len : handler(EXC_UD)), "%s: %x", words, (unsigned)s->rip);
+            }
+}
+END_TEST
+
+START_TEST(a_flag_takes_along_what_needs_it)
+{
+    with_model("max,-sse2,-msr");
+    ck_assert(!i386_has(&b->model, FEATURE_AVX2) && !i386_has(&b->model, FEATURE_LM) && !i386_has(&b->model, FEATURE_LA57) &&
+              !i386_has(&b->model, FEATURE_PKU) && !b->model.has_apic && !i386_has(&b->model, FEATURE_NX) && !b->model.has_sse2);
+    ck_assert(i386_has(&b->model, FEATURE_SSE) && i386_has(&b->model, FEATURE_BMI2) && b->model.has_sse);
+    EQ(i386_cr4_allowed(b->c) & (CR4_LA57 | CR4_PCIDE | CR4_PKE | CR4_SMEP), CR4_SMEP);
+}
+END_TEST
+
+/* Without them their MSRs are #GP. */
+START_TEST(flags_bring_msrs)
+{
+    static const struct { const char *flag; uint32_t n; } msrs[] = {
+        {"mtrr", 0xfe}, {"mtrr", 0x2ff}, {"mtrr", 0x200}, {"pat", 0x277}, {"mca", 0x179}, {"mca", 0x401}, {"sep", 0x174},
+        {"apic", 0x1b}, {"rdtscp,rdpid=off", 0xc0000103}, {"tsc", 0x10},
+    };
+    char words[64];
+
+    for (unsigned i = 0; i < ARRAY_LEN(msrs); i++)
+        for (unsigned on = 0; on < 2; on++) {
+            snprintf(words, sizeof words, "max,%s=%s", msrs[i].flag, on ? "on" : "off");
+            if (strchr(msrs[i].flag, ','))
+                snprintf(words, sizeof words, "max,rdpid=off,rdtscp=%s", on ? "on" : "off");
+            with_model(words);
+            s->gpr[ECX] = msrs[i].n;
+            CODE(b, 0x0f, 0x32);
+            steps(b, 1);
+            ck_assert_msg(s->rip == (on ? KCODE + 2 : handler(EXC_GP)), "%s: %x", words, (unsigned)s->rip);
+        }
+}
+END_TEST
+
+static void expect_refused(const char *words, const char *part)
+{
+    struct i386_model m;
+    struct error err;
+
+    ck_assert_msg(i386_model_parse(&m, words, &err) < 0, "%s", words);
+    ck_assert_msg(strstr(err.text, part) != NULL, "%s: %s", words, err.text);
+}
+
+START_TEST(what_cannot_be_is_refused_by_name)
+{
+    expect_refused("qemu64,+avx2", "avx2 needs +xsave,+avx, too");
+    expect_refused("max,+svm", "svm is not modelled");
+    expect_refused("max,+avx512f", "avx512f is not modelled");
+    expect_refused("max,hv_relaxed", "hv-relaxed is not modelled");
+    expect_refused("max,kvm-pv-eoi=on", "kvm-pv-eoi is not modelled");
+    expect_refused("max,+tsc-deadlin", "did you mean tsc-deadline?");
+    expect_refused("max,colour=red", "no flag or property 'colour'");
+    expect_refused("max,avx=perhaps", "write +avx, -avx, or avx=on|off");
+    expect_refused("max,+avx=on", "write +avx, -avx, or avx=on|off");
+    expect_refused("max,+avx,-avx", "avx is both added and taken away");
+    expect_refused("max,-fpu", "fpu cannot be taken away");
+    expect_refused("max,stepping=16", "stepping is a number from 0 to 15");
+    expect_refused("max,vendor=Me", "vendor has 12 characters");
+    expect_refused("max,tsc-frequency=1000", "QEMU's property tsc-frequency is not there");
+    expect_refused("host,+avx", "depended on this host");
+    expect_refused("z80,+avx", "no CPU model 'z80'");
+    with_model("max,-svm,-avx512f,hv-relaxed=off,check=off,enforce"); /* what is not there can be off */
+}
+END_TEST
+
+START_TEST(properties_are_what_cpuid_says)
+{
+    with_model("Haswell,family=21,model=0x2b,stepping=7,vendor=AuthenticAMD,model-id=Any,,thing,level=4,xlevel=0x80000004");
+    EQ(b->model.signature, 0x00620fb7);
+    EQ(b->model.max_leaf, 4);
+    EQ(b->model.max_extended_leaf, 0x80000004u);
+    ck_assert(b->model.amd);
+    ck_assert_str_eq(b->model.brand, "Any,thing");
+    with_model("pentium3,+avx,+xsave,+sse2,+lm,+pae,+syscall,+smep");
+    EQ(b->model.max_leaf, 13);
+    EQ(b->model.max_extended_leaf, 0x80000008u);
+    ck_assert(!i386_is_core(&b->model));
+}
+END_TEST
+
 /* ---- entropy ---- */
 
 static unsigned asked;
@@ -209,6 +320,11 @@ Suite *test_suite(void)
     tcase_add_test(tc, instructions_with_vex_are_of_protected_mode);
     tcase_add_test(tc, vex_forms_that_do_not_exist_are_undefined);
     tcase_add_test(tc, vex_operands_are_of_32_bits_outside_64_bit_mode);
+    tcase_add_test(tc, flags_bring_instructions_and_take_them_away);
+    tcase_add_test(tc, a_flag_takes_along_what_needs_it);
+    tcase_add_test(tc, flags_bring_msrs);
+    tcase_add_test(tc, what_cannot_be_is_refused_by_name);
+    tcase_add_test(tc, properties_are_what_cpuid_says);
     tcase_add_test(tc, random_numbers_are_entropy_of_the_machine);
     suite_add_tcase(suite, tc);
     return suite;

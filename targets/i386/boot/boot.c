@@ -171,9 +171,10 @@ int boot_flat_gdt(struct boot_plan *plan, const struct pc_config *config, uint16
 
 bool boot_cpu_is_64bit(const struct pc_config *config)
 {
-    const struct i386_model *model = i386_model_find(config->cpu_model);
+    struct i386_model model;
+    struct error err;
 
-    return model && i386_has(model, FEATURE_LM);
+    return i386_model_parse(&model, config->cpu_model, &err) == 0 && i386_has(&model, FEATURE_LM);
 }
 
 /* A level 4 table, a level 3 table, and a level 2 table of 2 MiB pages for each GiB. */

@@ -3,6 +3,7 @@
 #define HINDCAST_I386_PC_BOARD_H
 
 #include "base/buffer.h"
+#include "i386/model.h"
 #include "i386/boot/boot.h"
 #include "i386/pc.h"
 #include "i386/pc/apic.h"
@@ -34,6 +35,7 @@ struct i386_cpu;
 struct pc {
     struct machine *machine;
     struct i386_cpu *cpu;
+    struct i386_model model;     /* config.cpu_model, taken apart */
     struct pc_config config;     /* a copy; images and strings stay the caller's */
     struct boot_image modules[PC_MAX_MODULES];
     struct boot_plan plan;       /* direct boot */

@@ -483,7 +483,7 @@ static bool has_floppy(const struct machine_parts *p)
 
 static struct tables_config tables_config(const struct pc *pc)
 {
-    const struct i386_model *model = i386_model_find(pc->config.cpu_model);
+    const struct i386_model *model = &pc->model;
     uint64_t low = boot_low_bytes(pc->config.memory_bytes), gib = (uint64_t)1 << 30;
     struct tables_config t = {
         .apic = model->has_apic,
@@ -509,7 +509,7 @@ static struct tables_config tables_config(const struct pc *pc)
 static int build_smbios(const struct pc *pc, struct buffer *entry, struct buffer *structures, uint32_t address,
                         struct error *err)
 {
-    const struct i386_model *model = i386_model_find(pc->config.cpu_model);
+    const struct i386_model *model = &pc->model;
     const struct cpu_topology *t = &pc->config.topology;
     unsigned cores = t->cores ? t->cores : 1, threads = t->threads ? t->threads : 1;
     struct smbios_config c = {
@@ -786,7 +786,7 @@ static void create_cpus(struct pc *pc)
     const struct cpu_topology *t = &pc->config.topology;
 
     for (unsigned n = 0; n < cpu_count(&pc->config); n++) {
-        struct i386_cpu *c = i386_create(pc->machine, i386_model_find(pc->config.cpu_model));
+        struct i386_cpu *c = i386_create(pc->machine, &pc->model);
 
         c->apic_id = (uint8_t)apic_id_of(t, n);
         c->thread_bits = (uint8_t)id_bits(t->threads);
@@ -799,28 +799,22 @@ static void create_cpus(struct pc *pc)
     pc->cpu = nth_cpu(pc, 0);
 }
 
-static int check_config(const struct pc_config *c, struct error *err)
+static int check_config(const struct pc_config *c, struct i386_model *model, struct error *err)
 {
+    if (i386_model_parse(model, c->cpu_model, err) < 0)
+        return err->code;
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
         return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
                          (unsigned long long)c->memory_bytes);
-    if (i386_model_find(c->cpu_model) && c->memory_bytes > MAX_MEMORY_32 && !i386_has(i386_model_find(c->cpu_model), FEATURE_LM))
+    if (c->memory_bytes > MAX_MEMORY_32 && !i386_has(model, FEATURE_LM))
         return error_set(err, -EINVAL, "--memory: a PC here has from 1M to 3G (with a 64-bit --cpu to 64G)");
-    if (strchr(c->cpu_model, ','))
-        return error_set(err, -EINVAL, "--cpu %s: a model has its features, none is added or taken away; there are: %s (max has all)",
-                         c->cpu_model, i386_model_names);
-    if (!strcmp(c->cpu_model, "host"))
-        return error_set(err, -EINVAL, "--cpu host: a history that depended on this host could be replayed on no other: max has all "
-                         "that there is");
-    if (!i386_model_find(c->cpu_model))
-        return error_set(err, -EINVAL, "no CPU model '%s'; there are: %s", c->cpu_model, i386_model_names);
-    if (cpu_count(c) > 1 && !i386_model_find(c->cpu_model)->has_apic)
+    if (cpu_count(c) > 1 && !model->has_apic)
         return error_set(err, -EINVAL, "%u CPUs of model '%s': that has no APIC to reach another one by", cpu_count(c),
                          c->cpu_model);
     if (cpu_count(c) > MACHINE_MAX_CPUS || apic_id_of(&c->topology, cpu_count(c) - 1) >= 0xff)
         return error_set(err, -EINVAL, "%u CPUs, or their APIC IDs: %d and 254 are the most", cpu_count(c),
                          MACHINE_MAX_CPUS);
-    if (c->gdb_arch && !strcmp(c->gdb_arch, "x86-64") && !i386_has(i386_model_find(c->cpu_model), FEATURE_LM))
+    if (c->gdb_arch && !strcmp(c->gdb_arch, "x86-64") && !i386_has(model, FEATURE_LM))
         return error_set(err, -EINVAL, "--gdb-arch x86-64: the CPU %s has 32 bits", c->cpu_model);
     if (c->serial_count > PC_MAX_SERIAL)
         return error_set(err, -EINVAL, "%u serial ports: this board has room for %d", c->serial_count, PC_MAX_SERIAL);
@@ -1051,7 +1045,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     buffer_init(&pc->coreboot);
     name_images(pc, config);
     pc->has_floppy = has_floppy(config->parts);
-    rc = check_config(&pc->config, err);
+    rc = check_config(&pc->config, &pc->model, err);
     if (!rc)
         rc = plan_boot(pc, err);
     if (rc) {
