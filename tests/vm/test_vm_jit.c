@@ -460,13 +460,14 @@ static struct uop random_uop(unsigned op)
 struct program {
     struct uop uops[BLOCK_UOPS + 1];
     unsigned n;
+    unsigned turns; /* not 0: its branch leads to itself, and the budget is for so many turns, and a bit */
 };
 
 static struct block block_of(const struct program *p, struct block_insn *insns)
 {
     return (struct block){.uops = (struct uop *)(uintptr_t)p->uops, .nuops = p->n, .insns = insns, .steps = (uint16_t)p->n,
                           .valid = true, .key = {.pc = 0x1000, .va = 0x1000, .mode = 7},
-                          .target = {0x1800, 0x7000}, .page = {1, NO_PAGE}};
+                          .target = {0x1800, p->turns ? 0x1000 : 0x7000}, .page = {1, NO_PAGE}};
 }
 
 static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
@@ -476,6 +477,8 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
     struct block block = block_of(p, insns);
 
+    if (p->turns)
+        block.next[1] = &block;
     *b->st = s->st;
     put_memory(m, s);
     if (below(2)) {
@@ -483,7 +486,7 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
         if (below(2))
             page_space_clean(&m->memory.pages);
     }
-    c->cpu.budget = s->no_budget ? p->n - 1 : 1000;
+    c->cpu.budget = s->no_budget ? p->n - 1 : p->turns ? p->turns * p->n + p->n / 2 : 1000;
     c->cpu.limit = 1000;
     c->cpu.running = true;
     c->retry_alone = false;
@@ -668,6 +671,39 @@ START_TEST(random_blocks_of_micro_ops)
 }
 END_TEST
 
+/* A branch that is often taken, or one at random. */
+static void end_of_loop(struct program *p)
+{
+    static const uint16_t ends_often[] = {UOP_BRNZ32, UOP_BRNZ64, UOP_BRBC64, UOP_CMP32I_BR_NZ, UOP_CMPN64I_BR_NZ, UOP_BR};
+    struct uop *end = &p->uops[p->n - 1];
+
+    if (below(4) == 0) {
+        do
+            *end = random_uop(random_op(true));
+        while (end->op == UOP_FALL || end->op == UOP_EXIT);
+        return;
+    }
+    *end = random_uop(ends_often[below(ARRAY_LEN(ends_often))]);
+    if (end->op == UOP_BR)
+        end->b |= 1;
+}
+
+START_TEST(blocks_that_branch_to_themselves)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 60000; i++) {
+        struct program p = {.n = 2 + below(BLOCK_UOPS - 1), .turns = 1 + below(9)};
+
+        for (unsigned k = 0; k + 1 < p.n; k++)
+            p.uops[k] = random_uop(random_op(false));
+        end_of_loop(&p);
+        compare(m, &p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(code_that_does_not_fit_throws_the_rest_away)
 {
     random_blocks(16 << 10, 2000);
@@ -689,6 +725,7 @@ Suite *test_suite(void)
     tcase_add_test(t, every_micro_op);
     tcase_add_test(t, every_condition_after_every_noted_operation);
     tcase_add_test(t, random_blocks_of_micro_ops);
+    tcase_add_test(t, blocks_that_branch_to_themselves);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);
     suite_add_tcase(s, t);

@@ -149,11 +149,30 @@ void emit_lead(struct jit *j)
     x_here(e, good);
 }
 
+void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots)
+{
+    if (from)
+        x_here(&j->code, from);
+    operands_store_as(j, slots);
+    go(j, edge);
+}
+
+/* The block turns here, or has jumped to where it is left. */
+static void turn(struct jit *j, uint8_t *left)
+{
+    j->turned = true;
+    j->left = left;
+}
+
 /* By edge 1 if the host's condition holds, else by edge 0. */
 static void go_if(struct jit *j, unsigned cc)
 {
     uint8_t *taken;
 
+    if (j->turns) {
+        turn(j, x_jcc(&j->code, cc ^ 1u));
+        return;
+    }
     operands_store(j);
     taken = x_jcc(&j->code, cc);
     go(j, 0);
@@ -262,7 +281,6 @@ static void go_if_zero(struct jit *j, const struct uop *u, unsigned bits, unsign
 {
     unsigned a = operand_use(j, u->a, bits, home_of(j, bits == 64));
 
-    operands_store(j);
     x_test(&j->code, bits, a, a);
     go_if(j, cc);
 }
@@ -271,7 +289,6 @@ static void go_if_bit(struct jit *j, const struct uop *u, unsigned cc)
 {
     unsigned a = operand_use(j, u->a, 64, 64);
 
-    operands_store(j);
     x_bt_imm(&j->code, 64, a, u->imm & 63);
     go_if(j, cc);
 }
@@ -280,7 +297,6 @@ static void go_if_noted(struct jit *j, unsigned bits, unsigned cc)
 {
     unsigned dst = operand_use(j, j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, dst), 64, 64);
 
-    operands_store(j);
     x_test(&j->code, bits, dst, dst);
     go_if(j, cc);
 }
@@ -329,6 +345,11 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
 {
     switch (u->op) {
     case UOP_JMP:
+        if (j->turns) {
+            turn(j, NULL);
+            return true;
+        }
+        /* fallthrough */
     case UOP_FALL:
         operands_store(j);
         go(j, u->op == UOP_JMP);

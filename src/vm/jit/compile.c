@@ -1,5 +1,9 @@
 /*
  * Compiling one block: the micro-ops in order, then the paths out of line.
+ *
+ * A block whose branch leads to itself is compiled twice: as it is entered, and as it goes round, where values stay
+ * in the registers that they are in and flags which are noted anew each turn are stored by none. As by a chain, each turn
+ * takes its steps off the budget; where that does not suffice everything is stored, and the block left as if before its entry.
  */
 #include "vm/jit/jit_priv.h"
 
@@ -157,6 +161,81 @@ static void emit(struct jit *j, const struct uop *u)
         emit_generic(j, u);
 }
 
+static void emit_all(struct jit *j)
+{
+    j->turned = false;
+    for (unsigned i = 0; i < j->block->nuops; i++)
+        emit(j, &j->block->uops[i]);
+}
+
+/* ---- loops ---- */
+
+/* Would its branch be a chain from the block to itself, as block_link() makes them? */
+static bool leads_to_itself(const struct block *b)
+{
+    return b->target[1] == b->key.pc && b->page[1] == NO_PAGE && !b->trapped;
+}
+
+/* Take a turn's steps off the budget; a jump on `cc`: CC_B if there were less. */
+static uint8_t *begin_turn(struct jit *j, unsigned cc)
+{
+    x_alu_imm(&j->code, 64, ALU_SUB, R_BUDGET, j->block->steps);
+    return x_jcc(&j->code, cc);
+}
+
+/* How often the head is tried with less in registers before there is no loop. */
+#define HEADS 8
+
+/* The block was compiled up to where it turns: go round. False: that cannot be done, and nothing was emitted. */
+static bool emit_loop(struct jit *j)
+{
+    struct code *e = &j->code;
+    struct slot first[SLOTS], head[SLOTS];
+    uint8_t *start = e->at, *left = j->left, *low, *again;
+    unsigned nslow = j->nslow;
+
+    memcpy(first, j->slots, sizeof(first));
+    memcpy(head, first, sizeof(head));
+    for (unsigned tries = 0; tries < HEADS; tries++) {
+        e->at = start;
+        j->nslow = nslow;
+        memcpy(j->slots, first, sizeof(first));
+        operands_store_others(j, head);
+        low = begin_turn(j, CC_B);
+        memcpy(j->slots, head, sizeof(head));
+        again = e->at;
+        emit_all(j);
+        if (!operands_turn(j, head))
+            continue;
+        x_point(e, begin_turn(j, CC_AE), again);
+        x_here(e, low);
+        operands_store_as(j, head);
+        jump_stub(j, j->stubs.no_budget);
+        if (left) {
+            emit_edge(j, 0, j->left, j->slots);
+            emit_edge(j, 0, left, first);
+        }
+        return true;
+    }
+    e->at = start;
+    j->nslow = nslow;
+    memcpy(j->slots, first, sizeof(first));
+    j->left = left;
+    return false;
+}
+
+/* The end of a block that may turn. */
+static void emit_turn(struct jit *j)
+{
+    uint8_t *left = j->left;
+
+    if (emit_loop(j))
+        return;
+    emit_edge(j, 1, NULL, j->slots);
+    if (left)
+        emit_edge(j, 0, left, j->slots);
+}
+
 bool compile(struct jit *j, struct block *b)
 {
     struct code *e = &j->code;
@@ -166,15 +245,16 @@ bool compile(struct jit *j, struct block *b)
     j->home = b->wide ? 64 : 32;
     j->nslow = 0;
     j->now = 0;
+    j->turns = leads_to_itself(b);
     operands_forget(j);
     if (b->page[1] != NO_PAGE)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
     x_rr(e, 64, X_MOV_LOAD, R_BLOCK, RAX);
-    x_alu_imm(e, 64, ALU_SUB, R_BUDGET, b->steps);
-    x_point(e, x_jcc(e, CC_B), j->stubs.no_budget);
-    for (unsigned i = 0; i < b->nuops; i++)
-        emit(j, &b->uops[i]);
+    x_point(e, begin_turn(j, CC_B), j->stubs.no_budget);
+    emit_all(j);
+    if (j->turned)
+        emit_turn(j);
     for (unsigned i = 0; i < j->nslow; i++)
         emit_slow(j, &j->slow[i]);
     if (e->full) {

@@ -41,8 +41,29 @@ void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsi
 void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand)
 {
     operand_def_const(j, at_src(j), 64, operand);
+    flags_note_result(j, op, bits, result);
+}
+
+void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned result)
+{
     x_rr(&j->code, bits == 64 ? 64 : 32, X_MOV_LOAD, operand_def(j, at_dst(j), 64), result);
     operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+}
+
+enum flags_carry flags_kept_carry(const struct jit *j)
+{
+    uint64_t op;
+
+    if (!operand_known(j, at_op(j), 32, &op))
+        return CARRY_UNKNOWN;
+    switch (op & ~(uint64_t)SIZE_MASK) {
+    case FLAGS_LOGIC:
+        return CARRY_CLEAR;
+    case FLAGS_INC: case FLAGS_DEC:
+        return CARRY_IS_OPERAND;
+    default:
+        return CARRY_UNKNOWN;
+    }
 }
 
 /* ---- conditions ---- */

@@ -171,15 +171,22 @@ static void emit_carry(struct jit *j, const struct uop *u, unsigned bits, bool w
 static void emit_step(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool increment)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, wide);
+    unsigned home = home_of(j, wide), op = increment ? FLAGS_INC : FLAGS_DEC;
+    enum flags_carry carry = flags_kept_carry(j);
 
     operand_hold(j, u->a, bits, home);
-    get_carry(j);
+    if (carry == CARRY_UNKNOWN)
+        get_carry(j);
     operand_get(j, RAX, u->a, bits, home);
     x_alu_imm(e, bits, increment ? ALU_ADD : ALU_SUB, RAX, 1);
     if (bits < 32)
         x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
-    flags_note(j, increment ? FLAGS_INC : FLAGS_DEC, bits, RAX, RDX);
+    if (carry == CARRY_UNKNOWN)
+        flags_note(j, op, bits, RAX, RDX);
+    else if (carry == CARRY_CLEAR)
+        flags_note_imm(j, op, bits, RAX, 0);
+    else
+        flags_note_result(j, op, bits, RAX);
     operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 

@@ -43,7 +43,7 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     host_look(j);
     j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
     j->code = (struct code){.at = memory->write, .end = memory->write + memory->size};
-    j->slow = xcalloc(BLOCK_MAX_UOPS + 64, sizeof(j->slow[0]));
+    j->slow = xcalloc(JIT_MAX_SLOW, sizeof(j->slow[0]));
     CHECK(stubs_make(j));
     j->first = j->code.at;
     return j;

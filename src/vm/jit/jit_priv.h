@@ -16,7 +16,8 @@
  *   MXCSR        the guest's while exec.sse_live (sse.c); likewise the x87 control word (x87.c)
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
- * value is in a register.
+ * value is in a register, but from one turn to the next of a block that branches to
+ * itself (compile.c).
  */
 #ifndef HINDCAST_VM_JIT_JIT_PRIV_H
 #define HINDCAST_VM_JIT_JIT_PRIV_H
@@ -49,6 +50,8 @@ struct slot {
 };
 
 #define SLOTS 22
+/* Paths out of line of a block, which may be compiled twice. */
+#define JIT_MAX_SLOW (2u * (BLOCK_MAX_UOPS + 64u))
 
 /* Why a piece of code out of line is there. */
 enum slow_kind {
@@ -108,8 +111,11 @@ struct jit {
     uint16_t pinned;       /* registers that the micro-op in progress needs */
     uint16_t pinned_vectors; /* the same of XMM registers */
     struct slot slots[SLOTS];
-    struct slow *slow;     /* [BLOCK_MAX_UOPS + 64] */
+    struct slow *slow;     /* [JIT_MAX_SLOW] */
     unsigned nslow;
+    bool turns;            /* its branch leads to itself, and the end is not to take it: what follows does */
+    bool turned;           /* the end has done so: this is where another turn begins; */
+    uint8_t *left;         /* a jump to where the block falls through, or NULL */
 };
 
 /* The same for a micro-op that is one of those of 64-bit registers (`wide`) or not. */
@@ -166,6 +172,11 @@ void operands_store_as(struct jit *j, const struct slot *slots);
 void operands_reload_as(struct jit *j, const struct slot *slots);
 /* Forget all values, stored or not. */
 void operands_forget(struct jit *j);
+/* Store what is dirty and not among those of `head`. */
+void operands_store_others(struct jit *j, const struct slot *head);
+/* Where a loop turns: make the present slots those of its head. False: they cannot be; those of the head are
+ * fewer now, or dirty, and nothing was emitted. */
+bool operands_turn(struct jit *j, struct slot *head);
 /* Store and forget those that overlap [offset, offset + len). */
 void operands_release(struct jit *j, unsigned offset, unsigned len);
 /* Forget what lies within; store what only overlaps it: all of it gets new values. */
@@ -203,6 +214,8 @@ bool emit_simd(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
+/* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy. */
+void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. The block is in rax. */
 void emit_lead(struct jit *j);
@@ -216,6 +229,11 @@ bool host_has(const struct jit *j, enum vector_host what);
 /* Note lazy flags: operation, operand bits, result and operand in registers (zero-extended). */
 void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsigned operand);
 void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand);
+/* The same where the operand noted before is to stay. */
+void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned result);
+/* What is known of the carry: nothing, that it is 0, or that the operand noted is just it. */
+enum flags_carry { CARRY_UNKNOWN, CARRY_CLEAR, CARRY_IS_OPERAND };
+enum flags_carry flags_kept_carry(const struct jit *j);
 /* Code after which the host's condition code that is returned tells whether the guest's
  * condition `cond` holds. Uses rax and rdx. */
 unsigned flags_condition(struct jit *j, unsigned cond);

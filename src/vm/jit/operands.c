@@ -577,3 +577,97 @@ void operands_forget(struct jit *j)
 {
     memset(j->slots, 0, sizeof(j->slots));
 }
+
+/* ---- loops ---- */
+
+/* The slot among `slots` that has the same value of the state in the same way. */
+static const struct slot *same_slot(const struct slot *slots, const struct slot *s)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (slots[i].kind == s->kind && slots[i].offset == s->offset && slots[i].size == s->size &&
+            (s->kind != SLOT_CONST || slots[i].value == s->value))
+            return &slots[i];
+    return NULL;
+}
+
+void operands_store_others(struct jit *j, const struct slot *head)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct slot *s = &j->slots[i];
+
+        if (s->kind && s->dirty && !same_slot(head, s))
+            store_slot(j, s);
+    }
+}
+
+/* Those of the head that do not hold at the turn are given up; those that are dirty here must be there. */
+static bool reduce_head(const struct jit *j, struct slot *head)
+{
+    bool reduced = false;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct slot *s = head[i].kind ? same_slot(j->slots, &head[i]) : NULL;
+
+        if (head[i].kind && !s)
+            head[i] = (struct slot){0};
+        else if (s && s->dirty && !head[i].dirty)
+            head[i].dirty = true;
+        else
+            continue;
+        reduced = true;
+    }
+    return reduced;
+}
+
+/* A register's way to where the head has it. */
+struct move { uint8_t to, from; };
+
+static void emit_move(struct jit *j, bool vector, unsigned to, unsigned from)
+{
+    if (vector)
+        x_sse_rr(&j->code, 0, 0x28, to, from); /* MOVAPS */
+    else
+        x_rr(&j->code, 64, X_MOV_LOAD, to, from);
+}
+
+/* All at once: one after the other, where no other comes from where one goes. `spare` is nobody's. */
+static void emit_moves(struct jit *j, bool vector, struct move *moves, unsigned n, unsigned spare)
+{
+    while (n) {
+        unsigned i = 0, k = 0;
+
+        for (i = 0; i < n; i++) {
+            for (k = 0; k < n && (k == i || moves[k].from != moves[i].to); k++)
+                ;
+            if (k == n)
+                break;
+        }
+        if (i == n) { /* they go round: one waits elsewhere */
+            emit_move(j, vector, spare, moves[0].from);
+            moves[0].from = (uint8_t)spare;
+            continue;
+        }
+        if (moves[i].to != moves[i].from)
+            emit_move(j, vector, moves[i].to, moves[i].from);
+        moves[i] = moves[--n];
+    }
+}
+
+bool operands_turn(struct jit *j, struct slot *head)
+{
+    struct move moves[2][SLOTS];
+    unsigned n[2] = {0, 0};
+
+    if (reduce_head(j, head))
+        return false;
+    operands_store_others(j, head);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        bool vector = head[i].kind == SLOT_VECTOR;
+
+        if (vector || head[i].kind == SLOT_REG)
+            moves[vector][n[vector]++] = (struct move){head[i].reg, same_slot(j->slots, &head[i])->reg};
+    }
+    emit_moves(j, false, moves[0], n[0], RAX);
+    emit_moves(j, true, moves[1], n[1], 0);
+    return true;
+}
