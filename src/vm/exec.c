@@ -369,22 +369,72 @@ static enum left engine(struct ucpu *c, struct block *b)
     return c->plain_switch ? interp_run_switch(c, b) : interp_run(c, b);
 }
 
+/* Is it clear that nothing but an instruction comes next, and that it need not be run by itself? */
+static bool is_quiet(const struct ucpu *c)
+{
+    const struct frontend *fe = c->fe;
+
+    if (fe->quiet)
+        return fe->quiet(c);
+    return !fe->event_ready(c) && !(c->cpu.ops->idle && c->cpu.ops->idle(&c->cpu)) && !(fe->single_step && fe->single_step(c));
+}
+
+/* The machine stands between two instructions: the block that the head of the run loop and make_steps() would come to
+ * now. NULL: something else comes first, or it is not at hand. (Blocks with traps are not in the jump cache.) */
+static struct block *go_on(struct ucpu *c)
+{
+    struct exec *x = c->exec;
+    struct block_key key;
+    struct block *b;
+
+    if (!x->plain || x->stepping || x->retry || c->cpu.attention || c->npending_hits || x->shared->tlb_short || !is_quiet(c))
+        return NULL;
+    release(c);
+    c->fe->where(c, &key);
+    b = x->shared->jump[jump_hash(key.pc)];
+    if (b->key.pc != key.pc || b->key.mode != key.mode || b->key.va != key.va || b->alone || b->steps > c->cpu.budget ||
+        !block_is_mapped(c, b))
+        return NULL;
+    x->look = false;
+    return b;
+}
+
+struct block *exec_go_on(struct ucpu *c, enum left left)
+{
+    struct exec *x = c->exec;
+
+    x->left = left;
+    if (!x->plain)
+        return NULL;
+    x->left = LEFT_LEAVE;
+    if (left == LEFT_EXIT)
+        c->fe->set_pc(c, x->go_pc);
+    c->cpu.steps = 0;
+    c->retry_alone = false;
+    return go_on(c);
+}
+
+/* Run the block, and those that follow exceptions and blocks alone, as long as nothing else is to be done. */
 static void run_block(struct ucpu *c, struct block *b)
 {
     struct exec *x = c->exec;
-    bool stepping = x->stepping;
+    bool stepping = x->stepping, alone;
     enum left left;
 
     if (x->shared->link_from && !b->alone)
         block_link(x->shared->link_from, x->shared->link_edge, b);
-    x->shared->link_from = NULL;
-    if (b->alone) {
-        x->shared->stats.alone++;
-        if (!c->cpu.to_boundary)
-            withhold(c, c->cpu.budget - 1);
-    }
-    left = engine(c, b);
-    after_block(c, left, stepping);
+    do {
+        x->shared->link_from = NULL;
+        alone = b->alone;
+        if (alone) {
+            x->shared->stats.alone++;
+            if (!c->cpu.to_boundary)
+                withhold(c, c->cpu.budget - 1);
+        }
+        left = engine(c, b);
+        after_block(c, left, stepping);
+        b = left == LEFT_FAULT || (alone && left != LEFT_BUDGET) ? go_on(c) : NULL;
+    } while (b);
 }
 
 /* Ask the observer about the next instruction, if there is one: if its fetch faults, none begins.
@@ -473,6 +523,7 @@ void ucpu_run(struct cpu *cpu, icount_t until)
     x->look = true;
     x->retry = false;
     x->withheld = 0;
+    x->plain = !(c->single || c->no_cache || cpu->to_boundary || cpu->machine->coverage);
     x->shared->link_from = NULL;
     look_at_traps(x->shared);
     resume(c);

@@ -187,6 +187,9 @@ struct frontend {
      * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
      * or a block ended with EXIT or UOP_LEAVE. */
     bool (*event_ready)(const struct ucpu *);
+    /* Neither event_ready() nor cpu_ops.idle() nor single_step() holds; false may be said whatever they are. Pure. NULL: they
+     * are asked. */
+    bool (*quiet)(const struct ucpu *);
     /* Do it: one step (an entry). False: nothing was done after all (not a step). */
     bool (*take_event)(struct ucpu *);
     /* An instruction faulted; PC names it. Deliver the pending exception: one step. */

@@ -190,11 +190,13 @@ struct exec {
     bool retry;            /* run the next instruction alone */
     bool look;             /* events, idling and single-stepping must be looked at */
     bool stepping;         /* fe->single_step() held when last looked at */
+    bool plain;            /* in this run blocks need not be of one instruction for any other reason */
     uint64_t withheld;     /* budget (and limit) set aside so that the run loop is reached soon */
     uint64_t go_pc;        /* interpreter: where it left for */
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
     struct block *turn;    /* LEFT_TURN: the block to enter next */
+    uint32_t left;         /* compiled code: enum left that exec_go_on() wants to have */
     uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     uint32_t sse_live;     /* compiled code: the guest's MXCSR is in the host's, and memory has an older one */
@@ -373,7 +375,7 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
 /* ---- optimise.c ---- */
 void optimise(struct builder *b);
 
-/* ---- interp.c ---- */
+/* Why an engine came back. */
 enum left {
     LEFT_BUDGET, /* before a block that has more steps than the budget; PC is go_pc */
     LEFT_GO,     /* to go_pc, by go_edge, which no block was found for */
@@ -384,6 +386,13 @@ enum left {
     LEFT_TURN,      /* before exec.turn, which is the other one's to run */
     LEFT_UNCHAINED, /* as LEFT_GO, but blocks were not looked for everywhere */
 };
+
+/* ---- exec.c ---- */
+/* For compiled code that was about to leave with LEFT_EXIT or LEFT_LEAVE: the block to enter instead. NULL: there is
+ * none at hand, or the run loop has something else to do; it leaves with exec.left. The budget may be another one. */
+struct block *exec_go_on(struct ucpu *c, enum left left);
+
+/* ---- interp.c ---- */
 enum left interp_run(struct ucpu *c, struct block *b);
 /* The same with a plain switch, whatever the compiler: the test's reference. */
 enum left interp_run_switch(struct ucpu *c, struct block *b);

@@ -327,6 +327,7 @@ static const struct frontend frontend = {
     .roots = a64_roots,
     .part_shift = 55,
     .event_ready = a64_event_ready,
+    .quiet = a64_quiet,
     .take_event = a64_take_event,
     .take_exception = a64_take_exception,
     .retires = a64_retires,

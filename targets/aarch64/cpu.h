@@ -242,6 +242,7 @@ int a64_raise(struct a64_cpu *c, unsigned ec, uint32_t iss);           /* to the
 int a64_raise_to(struct a64_cpu *c, unsigned el, unsigned ec, uint32_t iss);
 int a64_undefined(struct a64_cpu *c);                                   /* EC 0 */
 bool a64_event_ready(const struct ucpu *u);
+bool a64_quiet(const struct ucpu *u);
 bool a64_take_event(struct ucpu *u);
 void a64_take_exception(struct ucpu *u);
 bool a64_retires(const struct ucpu *u);

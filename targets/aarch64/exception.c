@@ -356,6 +356,15 @@ bool a64_event_ready(const struct ucpu *u)
     return step_due(c) || deliverable(c, &target) || a64_context_break(c);
 }
 
+bool a64_quiet(const struct ucpu *u)
+{
+    const struct a64_state *s = (const struct a64_state *)(const void *)u->s;
+
+    if (s->halted || (s->mdscr_el1 & (MDSCR_SS | MDSCR_MDE)))
+        return false;
+    return (!(s->lines | s->serror_pending) && !(s->hcr_el2 & (HCR_VSE | HCR_VI | HCR_VF))) || !a64_event_ready(u);
+}
+
 bool a64_take_event(struct ucpu *u)
 {
     struct a64_cpu *c = a64_of(u);

@@ -446,6 +446,7 @@ static const struct frontend frontend = {
     .top_table = i386_top_table,
     .part_shift = 30, /* PAE paging: a root for each GiB */
     .event_ready = i386_event_ready,
+    .quiet = i386_quiet,
     .take_event = i386_take_event,
     .take_exception = i386_take_exception,
     .single_step = i386_single_step,

@@ -344,6 +344,7 @@ int i386_raise_pf(struct i386_cpu *c, uint64_t address, uint32_t error); /* CR2 
 int i386_raise_db(struct i386_cpu *c, uint32_t dr6_bits); /* fault-like #DB: code breakpoint, GD */
 void i386_take_exception(struct ucpu *u);
 bool i386_event_ready(const struct ucpu *u);
+bool i386_quiet(const struct ucpu *u);
 bool i386_take_event(struct ucpu *u);
 /* INT n, INT3, INTO, ICEBP: a complete instruction; `next_eip` is the return address.
  * INT n (opcode CD) passes I386_INT_N | n: it is sensitive to IOPL and to VME's

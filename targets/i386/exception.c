@@ -593,6 +593,15 @@ bool i386_event_ready(const struct ucpu *u)
     return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
 }
 
+bool i386_quiet(const struct ucpu *u)
+{
+    const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
+
+    if ((s->eflags & (EFLAGS_TF | EFLAGS_RF | EFLAGS_VIP)) || (s->intr_line && (s->eflags & EFLAGS_IF)))
+        return false;
+    return !(s->halted | s->shadow | s->pending_db | s->nmi_pending | s->smi_pending | s->init_pending);
+}
+
 bool i386_take_event(struct ucpu *u)
 {
     struct i386_cpu *c = i386_of(u);

@@ -85,7 +85,7 @@ enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 
 /* Code made once. */
 struct stubs {
-    uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *fault, *leave_exit;
+    uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *helper, *function, *condition, *flags, *sse_enter, *x87_enter;
     uint8_t *enter;

@@ -167,10 +167,33 @@ static void make_enter_and_exit(struct jit *j)
     j->stubs.exit = e->at;
     leave_float(j);
     show_cpu(j);
+    j->stubs.exit_shown = e->at; /* all is in memory already */
     x_alu_imm(e, 64, ALU_ADD, RSP, 8);
     for (unsigned i = sizeof(kept); i-- > 0;)
         x_pop(e, kept[i]);
     x_ret(e);
+}
+
+/* Leave with enum left eax, if there is no block to go on with. */
+static void make_go_on(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *none;
+
+    j->stubs.go_on = e->at;
+    leave_float(j);
+    show_cpu(j);
+    x_rr(e, 32, X_MOV_LOAD, RSI, RAX);
+    x_mov_imm(e, RAX, ADDRESS(exec_go_on));
+    x_call_reg(e, RAX);
+    x_test(e, 64, RAX, RAX);
+    none = x_jcc(e, CC_E);
+    look_at_budget(j);
+    x_load(e, 64, R_TLB, RDX, CPU(tlb));
+    x_jmp_mem(e, RAX, BLOCK(entry));
+    x_here(e, none);
+    x_load(e, 32, RAX, R_EXEC, EXEC(left));
+    jump_stub(j, j->stubs.exit_shown);
 }
 
 static void make_exits(struct jit *j)
@@ -204,7 +227,8 @@ static void make_exits(struct jit *j)
     j->stubs.leave_exit = e->at;
     x_load(e, 64, RCX, R_BLOCK, BLOCK(target));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
-    leave(j, LEFT_EXIT);
+    x_mov_imm(e, RAX, LEFT_EXIT);
+    jump_stub(j, j->stubs.go_on);
 
     /* Micro-op ecx faulted. */
     j->stubs.fault = e->at;
@@ -302,7 +326,8 @@ static void make_calls(struct jit *j)
     x_alu_imm(e, 32, ALU_CMP, RAX, UOP_LEAVE);
     not_fault = x_jcc(e, CC_NE);
     x_alu_imm(e, 64, ALU_ADD, RSP, 8);
-    leave(j, LEFT_LEAVE);
+    x_mov_imm(e, RAX, LEFT_LEAVE);
+    jump_stub(j, j->stubs.go_on);
     x_here(e, not_fault);
     x_ret(e);
 }
@@ -343,6 +368,7 @@ bool stubs_make(struct jit *j)
         __asm__("fnstcw %0" : "=m"(x->host_fcw));
     }
     make_enter_and_exit(j);
+    make_go_on(j);
     make_exits(j);
     make_sse_enter(j);
     make_x87_enter(j);
