@@ -354,6 +354,8 @@ bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum 
 /* A host pointer for `va` if inline access to the rest of its page is allowed right
  * now, else NULL (use ucpu_load/store): for bulk string instructions. No side effects. */
 uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access);
+/* The same of `size` bytes, in a given regime, to read or to write. */
+uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access);
 
 /* Page table reads and writes by a walk: physical, noted as WALKED. `size` 4 or 8. A write, and
  * a read that a device answers, must be alone: in mid-block ucpu.retry_alone is set instead,

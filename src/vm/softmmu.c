@@ -544,17 +544,12 @@ static inline void copy_bytes(void *to, const void *from, unsigned size)
     }
 }
 
-bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
+/* Inline access is not allowed. */
+static __attribute__((noinline)) bool load_parts(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
-    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
     struct access_part parts[2];
     unsigned n, done = 0;
 
-    if (e->read == ((va + size - 1) & PAGE_MASK) ||
-        (tlb_recall(c, mode, va) && e->read == ((va + size - 1) & PAGE_MASK))) {
-        copy_bytes(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
-        return true;
-    }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
     if (!n || guest_refuses(c, TRAP_READ, parts, n) || bus_fails(c, parts, n, ACCESS_READ))
         return false;
@@ -566,6 +561,18 @@ bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsig
         done += parts[i].len;
     }
     return true;
+}
+
+bool ucpu_load_mode(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
+{
+    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
+
+    if (e->read == ((va + size - 1) & PAGE_MASK) ||
+        (tlb_recall(c, mode, va) && e->read == ((va + size - 1) & PAGE_MASK))) {
+        copy_bytes(buf, (const uint8_t *)((uintptr_t)va + e->addend), size);
+        return true;
+    }
+    return load_parts(c, mode, va, buf, size);
 }
 
 /* Where inline access writes to [va, va + size), or NULL: it may not. */
@@ -715,6 +722,16 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
     uint64_t tag = access == ACCESS_WRITE ? e->write : access == ACCESS_READ ? e->read : e->fetch;
 
     if (tag != (va & PAGE_MASK))
+        return NULL;
+    return (uint8_t *)((uintptr_t)va + e->addend);
+}
+
+uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
+{
+    const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
+    uint64_t tag = access == ACCESS_WRITE ? e->write : e->read;
+
+    if (tag != (va & PAGE_MASK) || tag != ((va + size - 1) & PAGE_MASK))
         return NULL;
     return (uint8_t *)((uintptr_t)va + e->addend);
 }

@@ -58,7 +58,7 @@ void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask)
     if (!c->model->has_cpuid)
         mask &= ~(EFLAGS_ID | EFLAGS_VIF | EFLAGS_VIP);
     if (mask & FLAGS_ALL) {
-        uint32_t status = flags_compute(&s->cc) & FLAGS_ALL & ~mask;
+        uint32_t status = (mask & FLAGS_ALL) == FLAGS_ALL ? 0 : flags_compute(&s->cc) & FLAGS_ALL & ~mask;
 
         s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = status | (value & mask & FLAGS_ALL)};
     }
@@ -231,22 +231,22 @@ static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i3
 {
     static const unsigned vm86_segments[] = {SEG_GS, SEG_FS, SEG_DS, SEG_ES};
     const struct i386_state *s = c->st;
-    uint32_t image = i386_get_eflags(c) | (d->set_rf ? EFLAGS_RF : 0);
+    uint64_t values[ARRAY_LEN(vm86_segments) + 6];
+    unsigned n = 0;
 
-    if (i386_vm86(s)) {
-        for (unsigned i = 0; i < ARRAY_LEN(vm86_segments); i++) {
-            if (!i386_stack_push(c, stores, st, size, s->seg[vm86_segments[i]].selector))
-                return false;
-        }
+    if (i386_vm86(s))
+        for (unsigned i = 0; i < ARRAY_LEN(vm86_segments); i++)
+            values[n++] = s->seg[vm86_segments[i]].selector;
+    if (inner) {
+        values[n++] = s->seg[SEG_SS].selector;
+        values[n++] = s->gpr[ESP];
     }
-    if (inner && (!i386_stack_push(c, stores, st, size, s->seg[SEG_SS].selector) ||
-                  !i386_stack_push(c, stores, st, size, s->gpr[ESP])))
-        return false;
-    if (!i386_stack_push(c, stores, st, size, image) ||
-        !i386_stack_push(c, stores, st, size, s->seg[SEG_CS].selector) ||
-        !i386_stack_push(c, stores, st, size, d->eip))
-        return false;
-    return !d->has_error || i386_stack_push(c, stores, st, size, d->error);
+    values[n++] = i386_get_eflags(c) | (d->set_rf ? EFLAGS_RF : 0);
+    values[n++] = s->seg[SEG_CS].selector;
+    values[n++] = d->eip;
+    if (d->has_error)
+        values[n++] = d->error;
+    return i386_stack_push_all(c, stores, st, size, values, n);
 }
 
 /* Through an interrupt or trap gate. */
@@ -360,11 +360,25 @@ void i386_wake(struct i386_cpu *c)
     c->st->halted = 0;
 }
 
+bool i386_level_differs(const struct i386_state *s, const struct i386_level *before)
+{
+    return s->cpl != before->cpl || ((s->eflags ^ before->eflags) & (EFLAGS_VM | EFLAGS_AC)) ||
+           !i386_same_hidden(&s->seg[SEG_CS], &before->cs) || !i386_same_hidden(&s->seg[SEG_SS], &before->ss);
+}
+
+/* A transfer to or from a handler is complete. */
+static void level_changed(struct i386_cpu *c, const struct i386_level *before)
+{
+    if (i386_level_differs(c->st, before))
+        i386_mode_changed(c);
+}
+
 /* Deliver one event. False: another exception is pending, nothing happened (or a task
  * switch did: exc.has_eip). */
 static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
+    struct i386_level before = i386_level_now(s);
     bool done = i386_long(s) ? i386_deliver_long(c, d) : i386_protected(s) ? deliver_protected(c, d) : deliver_real(c, d);
 
     if (!done) {
@@ -381,7 +395,7 @@ static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
     s->rep_start = 0;
     s->tf_latched = 0;
     c->exc.pending = false;
-    i386_mode_changed(c);
+    level_changed(c, &before);
     return true;
 }
 
@@ -472,6 +486,8 @@ static void note(const struct i386_cpu *c, const struct i386_delivery *d)
 {
     bool outside = d->source == FROM_OUTSIDE;
 
+    if (!(c->u.cpu.machine->traps->notes & (TRAP_INTERRUPT | TRAP_EXCEPTION)))
+        return;
     traps_add_note(c->u.cpu.machine, &(struct trap_hit){
         .kind = outside ? TRAP_INTERRUPT : TRAP_EXCEPTION,
         .number = d->vector,
@@ -873,7 +889,8 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     struct i386_state *s = c->st;
     struct i386_stores stores;
     unsigned size = op32 ? 4 : 2, rpl = cs & 3;
-    uint64_t esp = st->rsp, ss = 0;
+    uint64_t esp = st->rsp, ss = 0, stack_top[2];
+    struct i386_level before = i386_level_now(s);
     uint32_t mask = i386_iret_mask(s, op32 ? 4 : 2);
     struct i386_desc code, stack;
     bool outer = rpl > s->cpl;
@@ -882,8 +899,11 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     if (!i386_return_code(c, cs, &code))
         return UOP_FAULT;
     if (outer) {
-        if (!i386_stack_pop(c, st, size, &esp) || !i386_stack_pop(c, st, size, &ss) ||
-            !i386_return_stack(c, (uint16_t)ss, rpl, &stack) || !i386_stores_accessed(c, &stores, &stack))
+        if (!i386_stack_pop_all(c, st, size, stack_top, 2))
+            return UOP_FAULT;
+        esp = stack_top[0];
+        ss = stack_top[1];
+        if (!i386_return_stack(c, (uint16_t)ss, rpl, &stack) || !i386_stores_accessed(c, &stores, &stack))
             return UOP_FAULT;
     }
     if (eip > desc_limit(&code))
@@ -905,7 +925,7 @@ static int iret_level(struct i386_cpu *c, struct i386_stack *st, bool op32, uint
     if (outer)
         i386_hide_segments(c);
     s->nmi_blocked = 0;
-    i386_mode_changed(c);
+    level_changed(c, &before);
     return UOP_LEAVE;
 }
 
@@ -931,7 +951,7 @@ int i386_iret(struct i386_cpu *c, unsigned size)
     struct i386_state *s = c->st;
     bool op32 = size == 4;
     struct i386_stack st;
-    uint64_t eip, cs, eflags;
+    uint64_t frame[3]; /* EIP, CS, EFLAGS */
 
     if (!i386_uses_descriptors(s))
         return iret_real(c, op32);
@@ -940,10 +960,9 @@ int i386_iret(struct i386_cpu *c, unsigned size)
     if (s->eflags & EFLAGS_NT)
         return iret_task(c);
     i386_stack_current(c, &st);
-    if (!i386_stack_pop(c, &st, size, &eip) || !i386_stack_pop(c, &st, size, &cs) ||
-        !i386_stack_pop(c, &st, size, &eflags))
+    if (!i386_stack_pop_all(c, &st, size, frame, 3))
         return UOP_FAULT;
-    if (op32 && (eflags & EFLAGS_VM) && s->cpl == 0)
-        return iret_to_vm86(c, &st, eip, cs, (uint32_t)eflags);
-    return iret_level(c, &st, op32, eip, (uint16_t)cs, (uint32_t)eflags);
+    if (op32 && (frame[2] & EFLAGS_VM) && s->cpl == 0)
+        return iret_to_vm86(c, &st, frame[0], frame[1], (uint32_t)frame[2]);
+    return iret_level(c, &st, op32, frame[0], (uint16_t)frame[1], (uint32_t)frame[2]);
 }

@@ -126,7 +126,7 @@ static void frame_begin(struct frame *f, struct ucpu *u, unsigned size, bool sta
     f->mask = i386_64bit(f->c->st) ? UINT64_MAX : stack32 ? 0xffffffffu : 0xffffu;
     f->sp = f->c->st->gpr[ESP] & f->mask;
     f->size = size;
-    f->stores.count = 0;
+    i386_stores_begin(&f->stores);
 }
 
 static bool frame_push(struct frame *f, uint64_t value)

@@ -63,11 +63,10 @@ static bool push_frame(struct i386_cpu *c, struct i386_stores *stores, struct i3
 {
     const struct i386_state *s = c->st;
     uint32_t image = i386_get_eflags(c) | (d->set_rf ? EFLAGS_RF : 0);
+    uint64_t values[] = {s->seg[SEG_SS].selector, s->gpr[ESP], image, s->seg[SEG_CS].selector, d->eip, d->error};
 
     st->rsp &= ~(uint64_t)15;
-    return i386_stack_push(c, stores, st, 8, s->seg[SEG_SS].selector) && i386_stack_push(c, stores, st, 8, s->gpr[ESP]) &&
-           i386_stack_push(c, stores, st, 8, image) && i386_stack_push(c, stores, st, 8, s->seg[SEG_CS].selector) &&
-           i386_stack_push(c, stores, st, 8, d->eip) && (!d->has_error || i386_stack_push(c, stores, st, 8, d->error));
+    return i386_stack_push_all(c, stores, st, 8, values, d->has_error ? 6 : 5);
 }
 
 bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
@@ -150,7 +149,8 @@ int i386_iret_long(struct i386_cpu *c, unsigned size)
     struct i386_state *s = c->st;
     struct i386_stores stores;
     uint32_t mask = i386_iret_mask(s, size);
-    uint64_t rip, cs, rflags, rsp = 0, ss = 0;
+    uint64_t rip, cs, rflags, rsp = 0, ss = 0, frame[3], top[2];
+    struct i386_level before = i386_level_now(s);
     bool outer, pops_stack, null = false;
     struct i386_desc code, stack;
     struct i386_stack st;
@@ -159,14 +159,20 @@ int i386_iret_long(struct i386_cpu *c, unsigned size)
     if (s->eflags & EFLAGS_NT)
         return gp0(c);
     i386_stack_current(c, &st);
-    if (!i386_stack_pop(c, &st, size, &rip) || !i386_stack_pop(c, &st, size, &cs) || !i386_stack_pop(c, &st, size, &rflags) ||
-        !i386_return_code(c, (uint16_t)cs, &code))
+    if (!i386_stack_pop_all(c, &st, size, frame, 3))
+        return UOP_FAULT;
+    rip = frame[0];
+    cs = frame[1];
+    rflags = frame[2];
+    if (!i386_return_code(c, (uint16_t)cs, &code))
         return UOP_FAULT;
     outer = (cs & 3) > s->cpl;
     pops_stack = outer || i386_64bit(s);
     if (pops_stack) {
-        if (!i386_stack_pop(c, &st, size, &rsp) || !i386_stack_pop(c, &st, size, &ss))
+        if (!i386_stack_pop_all(c, &st, size, top, 2))
             return UOP_FAULT;
+        rsp = top[0];
+        ss = top[1];
         null = i386_null_stack_allowed((uint16_t)ss, cs & 3, &code);
         if (!null && !i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
             return UOP_FAULT;
@@ -194,7 +200,8 @@ int i386_iret_long(struct i386_cpu *c, unsigned size)
     if (outer)
         i386_hide_segments(c);
     s->nmi_blocked = 0;
-    i386_mode_changed(c);
+    if (i386_level_differs(s, &before))
+        i386_mode_changed(c);
     return UOP_LEAVE;
 }
 

@@ -87,26 +87,33 @@ int i386_fault_selector(struct i386_cpu *c, unsigned vector, uint16_t selector);
 /* ---- stores that wait ---- */
 
 #define I386_MAX_STORES 64
+#define I386_MAX_FRAME  80 /* bytes */
 struct i386_stores {
     unsigned count;
     struct {
         struct planned_store plan;
         uint64_t va, value;
-        unsigned size;
+        unsigned size;      /* more than 8: of `frame` instead of `value` */
     } store[I386_MAX_STORES];
+    /* What i386_stack_push_all() pushes. Where inline access is allowed it is not planned, if it is all there is. */
+    uint8_t *direct;    /* where it goes, or NULL */
+    uint64_t frame_va;
+    unsigned frame_bytes, frame_mode;
+    uint8_t frame[I386_MAX_FRAME];
 };
 
 /* There are none yet. (The rest stays as it is: it is large.) */
 static inline void i386_stores_begin(struct i386_stores *s)
 {
     s->count = 0;
+    s->direct = NULL;
 }
 /* Plan a store of 1, 2, 4 or 8 bytes. False: exception or retry pending. */
 bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
                      uint64_t value);
 /* Set the accessed bit of a code or data descriptor, in *d and later in memory. */
 bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d);
-/* Make them, in the order they were added. */
+/* Make them, in the order they were added. (Since the last one memory was not accessed.) */
 void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s);
 /* Put those that overlap [va, va + size) over what was read there. */
 void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, void *buf);
@@ -133,6 +140,11 @@ bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct 
 /* Push or pop 2, 4 or 8 bytes; only st->rsp changes. */
 bool i386_stack_push(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, uint64_t value);
 bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *value);
+/* The same of n values, one after the other, at most I386_MAX_FRAME bytes, and once in an i386_stores: faults and accesses are
+ * those of single ones, but where nobody could tell it is one. */
+bool i386_stack_push_all(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, const uint64_t *values,
+                         unsigned n);
+bool i386_stack_pop_all(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *values, unsigned n);
 
 /* ---- transfers ---- */
 
@@ -163,6 +175,22 @@ uint32_t i386_iret_mask(const struct i386_state *s, unsigned size);
  * stack segment (*d of SS). Exceptions as SDM 2B, "RET" and "IRET". */
 bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d);
 bool i386_return_stack(struct i386_cpu *c, uint16_t selector, unsigned rpl, struct i386_desc *d);
+/* What i386_mode_changed() derives from and a transfer of control may change, but for the data segments that
+ * i386_hide_segments() hides, which it does at another level only. */
+struct i386_level {
+    struct i386_segment cs, ss;
+    uint32_t cpl, eflags;
+};
+static inline struct i386_level i386_level_now(const struct i386_state *s)
+{
+    return (struct i386_level){s->seg[SEG_CS], s->seg[SEG_SS], s->cpl, s->eflags};
+}
+static inline bool i386_same_hidden(const struct i386_segment *a, const struct i386_segment *b)
+{
+    return !((a->base ^ b->base) | (uint16_t)(a->attr ^ b->attr) | (a->limit ^ b->limit) | (a->valid ^ b->valid));
+}
+/* Is it another one now, so that i386_mode_changed() has to be called? */
+bool i386_level_differs(const struct i386_state *s, const struct i386_level *before);
 /* May SS be null after a return to the code segment *code with `rpl`? */
 static inline bool i386_null_stack_allowed(uint16_t ss, unsigned rpl, const struct i386_desc *code)
 {

@@ -11,6 +11,10 @@
  */
 #include "i386/protect.h"
 
+#include "base/bytes.h"
+
+#include <string.h>
+
 /* ---- faults ---- */
 
 bool i386_fail(struct i386_cpu *c, unsigned vector, uint32_t error)
@@ -103,8 +107,7 @@ struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t select
 
 /* ---- stores that wait ---- */
 
-bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
-                     uint64_t value)
+static bool plan(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size, uint64_t value)
 {
     CHECK(s->count < I386_MAX_STORES);
     if (!ucpu_plan_store(&c->u, mode, va, size, &s->store[s->count].plan))
@@ -114,6 +117,16 @@ bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, u
     s->store[s->count].size = size;
     s->count++;
     return true;
+}
+
+bool i386_stores_add(struct i386_cpu *c, struct i386_stores *s, unsigned mode, uint64_t va, unsigned size,
+                     uint64_t value)
+{
+    if (s->direct) {
+        s->direct = NULL;
+        plan(c, s, s->frame_mode, s->frame_va, s->frame_bytes, 0); /* inline access is still allowed */
+    }
+    return plan(c, s, mode, va, size, value);
 }
 
 bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386_desc *d)
@@ -126,8 +139,10 @@ bool i386_stores_accessed(struct i386_cpu *c, struct i386_stores *s, struct i386
 
 void i386_stores_commit(struct i386_cpu *c, const struct i386_stores *s)
 {
+    if (s->direct)
+        memcpy(s->direct, s->frame, s->frame_bytes);
     for (unsigned i = 0; i < s->count; i++)
-        ucpu_make_store(&c->u, &s->store[i].plan, &s->store[i].value);
+        ucpu_make_store(&c->u, &s->store[i].plan, s->store[i].size > 8 ? (const void *)s->frame : &s->store[i].value);
 }
 
 void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, void *buf)
@@ -135,7 +150,7 @@ void i386_stores_show(const struct i386_stores *s, uint64_t va, unsigned size, v
     uint8_t *bytes = buf;
 
     for (unsigned i = 0; i < s->count; i++)
-        for (unsigned n = 0; n < size; n++)
+        for (unsigned n = 0; n < size && s->store[i].size <= 8; n++)
             if (va + n - s->store[i].va < s->store[i].size)
                 bytes[n] = (uint8_t)(s->store[i].value >> 8 * (va + n - s->store[i].va));
 }
@@ -278,6 +293,76 @@ bool i386_stack_pop(struct i386_cpu *c, struct i386_stack *st, unsigned size, ui
     if (!stack_linear(c, st, size, false, &linear) || !ucpu_load_mode(&c->u, st->mode, linear, value, size))
         return false;
     stack_skip(st, size);
+    return true;
+}
+
+/* Linear address of `bytes` from st->rsp + skip on, all of them in an ordinary stack. False: go by single ones. */
+static bool frame_linear(const struct i386_cpu *c, const struct i386_stack *st, int64_t skip, unsigned bytes, bool write,
+                         uint64_t *linear)
+{
+    uint64_t first = st->rsp + (uint64_t)skip, last;
+
+    if (st->wide) {
+        last = first + (bytes - 1);
+        *linear = first;
+        return !((first ^ last) & PAGE_MASK) && i386_canonical(c->st, first);
+    }
+    first = (uint32_t)first;
+    last = first + (bytes - 1);
+    *linear = (uint32_t)(st->ss.base + first);
+    return st->ss.valid && (st->ss.attr & SEG_ATTR_DB) && type_allows(&st->ss, write) && !is_expand_down(&st->ss) &&
+           last <= st->ss.limit;
+}
+
+bool i386_stack_push_all(struct i386_cpu *c, struct i386_stores *s, struct i386_stack *st, unsigned size, const uint64_t *values,
+                         unsigned n)
+{
+    unsigned bytes = n * size;
+    uint8_t *to = NULL;
+    uint64_t linear;
+
+    CHECK(bytes <= I386_MAX_FRAME);
+    if (size > 2 && frame_linear(c, st, -(int64_t)bytes, bytes, true, &linear))
+        to = ucpu_host_mode(&c->u, st->mode, linear, bytes, ACCESS_WRITE);
+    if (!to) {
+        for (unsigned i = 0; i < n; i++)
+            if (!i386_stack_push(c, s, st, size, values[i]))
+                return false;
+        return true;
+    }
+    for (unsigned i = 0; size == 4 && i < n; i++)
+        put_le(s->frame + (n - 1 - i) * 4, values[i], 4);
+    for (unsigned i = 0; size == 8 && i < n; i++)
+        put_le(s->frame + (n - 1 - i) * 8, values[i], 8);
+    stack_skip(st, 0u - bytes);
+    s->frame_va = linear;
+    s->frame_bytes = bytes;
+    s->frame_mode = st->mode;
+    if (s->count)
+        return plan(c, s, st->mode, linear, bytes, 0);
+    s->direct = to;
+    return true;
+}
+
+bool i386_stack_pop_all(struct i386_cpu *c, struct i386_stack *st, unsigned size, uint64_t *values, unsigned n)
+{
+    unsigned bytes = n * size;
+    const uint8_t *from = NULL;
+    uint64_t linear;
+
+    if (size > 2 && frame_linear(c, st, 0, bytes, false, &linear))
+        from = ucpu_host_mode(&c->u, st->mode, linear, bytes, ACCESS_READ);
+    if (!from) {
+        for (unsigned i = 0; i < n; i++)
+            if (!i386_stack_pop(c, st, size, &values[i]))
+                return false;
+        return true;
+    }
+    for (unsigned i = 0; size == 4 && i < n; i++)
+        values[i] = get_le32(from + i * 4);
+    for (unsigned i = 0; size == 8 && i < n; i++)
+        values[i] = get_le64(from + i * 8);
+    stack_skip(st, bytes);
     return true;
 }
 
