@@ -216,7 +216,11 @@ struct sample {
 static uint64_t random_value(void)
 {
     static const uint64_t edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000u, 0xffffffffu,
-                                     UINT64_MAX >> 1, UINT64_C(1) << 63, UINT64_MAX, 31, 32, 33, 63, 64};
+                                     UINT64_MAX >> 1, UINT64_C(1) << 63, UINT64_MAX, 31, 32, 33, 63, 64,
+                                     /* infinities, the least normal numbers, NaNs, as two floats and as a double */
+                                     0x7f8000007f800000u, 0xff800000ff800000u, 0xff8000003f800000u, 0x80000000800000u,
+                                     0x7ff0000000000000u, 0xfff0000000000000u, 0x10000000000000u, 0x7fc000007f800001u,
+                                     0x7ff8000000000000u};
 
     switch (below(6)) {
     case 0:

@@ -80,8 +80,12 @@ static void emit_slow(struct jit *j, const struct slow *s)
     struct code *e = &j->code;
     unsigned log2 = log2_of(s->bits);
 
-    x_here(e, s->from[0]);
-    if (s->retry) {
+    if (s->from[0])
+        x_here(e, s->from[0]);
+    if (s->kind == SLOW_FLOAT && s->from[0]) {
+        float_second_look(j, s);
+        x_point(e, x_jcc(e, CC_E), s->retry);
+    } else if (s->retry) {
         call_stub(j, s->kind == SLOW_SSE ? j->stubs.sse_enter : j->stubs.x87_enter);
         x_point(e, x_jcc(e, CC_E), s->retry);
     }

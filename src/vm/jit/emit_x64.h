@@ -163,6 +163,16 @@ static inline void x_sse_rmx(struct code *e, unsigned prefix, unsigned op, unsig
     x_rmx(e, 32, 0x0f00 | op, reg, base, index, 0, disp);
 }
 
+/* With an operand that lies in the code memory, too. */
+static inline void x_sse_at(struct code *e, unsigned prefix, unsigned op, unsigned reg, const uint8_t *at)
+{
+    if (prefix)
+        code_8(e, prefix);
+    x_opcode(e, 32, 0x0f00 | op, reg, 0, 0, false);
+    code_8(e, (reg & 7) << 3 | 5);
+    code_32(e, (uint32_t)(at - (e->at + 4)));
+}
+
 /* ---- instructions by map and prefix ---- */
 
 /* Prefix 66, F3, F2 or none; map 1: 0F, 2: 0F 38, 3: 0F 3A; l: with VEX, 256 bits. */

@@ -60,6 +60,8 @@ enum slow_kind {
     SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
     SLOW_SSE,     /* `retry` once the guest's MXCSR is in the host; where it cannot be, as SLOW_GENERIC */
     SLOW_X87,     /* the same of its x87 control word, for from[0]; from the others at once as SLOW_HELPER */
+    SLOW_FLOAT,   /* on from[0] a second look at the result in xmm0 (float.c): good, `retry`; else, and from the others, as
+                   * SLOW_GENERIC */
 };
 
 /* A path out of line: what the fast path knew, and where it goes on. */
@@ -71,7 +73,9 @@ struct slow {
     bool rw;               /* LOAD_RW */
     bool whole;            /* a pair: it is one value of 128 bits */
     bool immediate;        /* the value stored is `value`; else it is an operand */
-    uint8_t reg[2];        /* loads: to; stores: from */
+    uint8_t reg[3];        /* loads: to; stores: from; SLOW_FLOAT: operands */
+    uint8_t look;          /* SLOW_FLOAT: enum float_look */
+    bool scalar;           /* of an element in general registers, which the result goes back to, by rax */
     uint8_t shift;         /* stores: the value's place in the register */
     uint32_t value;
     uint8_t *from[5];      /* jumps that lead here, then NULL */
@@ -79,6 +83,9 @@ struct slow {
     uint8_t *retry;
     struct slot slots[SLOTS];
 };
+
+/* Which special results of a floating-point operation are exact. */
+enum float_look { LOOK_SUM, LOOK_PRODUCT, LOOK_QUOTIENT, LOOK_FUSED, LOOKS };
 
 /* How a loaded value becomes an operand. */
 enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
@@ -88,6 +95,7 @@ struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *helper, *function, *condition, *flags, *sse_enter, *x87_enter;
+    uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
 
@@ -224,6 +232,11 @@ void emit_lead(struct jit *j);
 /* Find out what the host has; has it this? */
 void host_look(struct jit *j);
 bool host_has(const struct jit *j, enum vector_host what);
+
+/* ---- float.c ---- */
+void float_stubs(struct jit *j);
+/* The second look of a SLOW_FLOAT: the host's NE if it will not do. */
+void float_second_look(struct jit *j, const struct slow *s);
 
 /* ---- flags.c ---- */
 /* Note lazy flags: operation, operand bits, result and operand in registers (zero-extended). */

@@ -372,6 +372,7 @@ bool stubs_make(struct jit *j)
     make_exits(j);
     make_sse_enter(j);
     make_x87_enter(j);
+    float_stubs(j);
     make_accesses(j);
     make_calls(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
