@@ -415,7 +415,7 @@ static void list_cpus(void)
     printf("pc: %s\nvirt: %s\nflags (pc: --cpu MODEL,+FLAG,-FLAG,FLAG=on|off):", i386_model_names, a64_model_names);
     for (unsigned n = 0; i386_flag_name(n); n++)
         printf("%s%s", n % 14 ? " " : "\n  ", i386_flag_name(n));
-    printf("\nproperties (pc): vendor=TEXT model-id=TEXT family=N model=N stepping=N level=N xlevel=N phys-bits=N\n");
+    printf("\nproperties (pc): pmu=on|off vendor=TEXT model-id=TEXT family=N model=N stepping=N level=N xlevel=N phys-bits=N\n");
 }
 
 static int run(int argc, char **argv, struct options *o)

@@ -823,7 +823,7 @@ const struct option_row option_table[] = {
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL[,+FLAG][,-FLAG]...", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),
-     "pc: {pc} (default pentium4; of a 64-bit kernel qemu64), with flags added and taken away (FLAG=on|off, too) and vendor=, "
+     "pc: {pc} (default pentium4; of a 64-bit kernel qemu64), with flags added and taken away (FLAG=on|off, too), pmu=on (performance counters) and vendor=, "
      "model-id=, family=, model=, stepping=, level=, xlevel=, phys-bits=; virt: {virt} (default cortex-a57); help lists them"},
     {"smp", NULL, "N[,sockets=N][,cores=N][,threads=N]", SECTION_GUEST, MACHINE, take_smp, 0,
      "CPUs (default 1; up to 64, with gic-version=2 up to 8)"},

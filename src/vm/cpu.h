@@ -87,6 +87,8 @@ struct cpu_ops {
     paddr_t (*line)(const struct cpu *);
     /* A writer is there: the state waits for none any more, and the CPU may be awake. */
     void (*line_written)(struct cpu *);
+    /* Steps that the CPU may make before it has to stand, at least 1; ICOUNT_MAX: any number. Pure. May be NULL. */
+    icount_t (*room)(const struct cpu *);
     /* Steps were made, and the CPU stands: what others do from now on may concern it. May be NULL. */
     void (*stood)(struct cpu *);
     /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */

@@ -803,6 +803,12 @@ static void run_cpu(struct machine *m, icount_t until, struct agenda *a, const s
         limit = e->position;
     if (m->fail_at > m->st->position && m->fail_at < limit)
         limit = m->fail_at;
+    if (cpu->ops->room) {
+        icount_t room = cpu->ops->room(cpu);
+
+        if (room < limit - m->st->position)
+            limit = m->st->position + room;
+    }
     CHECK(!m->fail_at || m->fail_at != m->st->position);
     CHECK(limit > m->st->position);
     m->run_from = m->st->position;

@@ -93,6 +93,8 @@ void i386_mode_changed(struct i386_cpu *c)
     }
     ucpu_set_va_bits(&c->u, i386_long(c->st) ? 64 : 32);
     ucpu_set_tlb_mode(&c->u, i386_regime(c->st));
+    if (c->model->pmu && c->st->pmc_user != (c->st->cpl != 0))
+        i386_pmu_mode_changed(c);
     note_mode(c);
 }
 
@@ -325,6 +327,8 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (s->smm > (I386_SMM | I386_SMM_NMI_BLOCKED) || s->smm == I386_SMM_NMI_BLOCKED || s->smi_pending > 1)
         return false;
+    if (s->pmc_user != (const_cpu(cpu)->model->pmu && s->cpl))
+        return false;
     return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_MWAIT_BREAK && s->shadow <= 2;
 }
 
@@ -385,14 +389,35 @@ static void line_written(struct cpu *cpu)
         s->halted = 0;
 }
 
+static void stood(struct cpu *cpu)
+{
+    if (const_cpu(cpu)->model->pmu)
+        i386_pmu_stood(to_cpu(cpu));
+}
+
+/* Before version 5 there were no performance counters, and no IA32_TSC_ADJUST: all zeros. */
+static bool upgrade(struct cpu *cpu, uint32_t version, const void *old, size_t len)
+{
+    struct i386_state *s = to_cpu(cpu)->st;
+
+    if (version != 4 || len != offsetof(struct i386_state, tsc_adjust) + sizeof s->t)
+        return false;
+    memset(s, 0, sizeof *s);
+    memcpy(s, old, offsetof(struct i386_state, tsc_adjust));
+    return true;
+}
+
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 4,
+    .state_version = 5,
+    .upgrade = upgrade,
     .reset = reset,
     .run = ucpu_run,
     .idle = idle,
     .activity = activity,
+    .room = i386_pmu_room,
+    .stood = stood,
     .line = line,
     .line_written = line_written,
     .translate = i386_translate,

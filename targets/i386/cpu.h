@@ -12,6 +12,7 @@
  *   system.c    control, debug, descriptor table and model-specific registers, time stamp
  *   string.c    string instructions, port I/O
  *   smm.c       system management mode
+ *   pmu.c       performance counters
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
  *   xsave.c     XSAVE and its like, XCR0
@@ -199,6 +200,15 @@ struct i386_state {
     uint32_t smbase;            /* where that mode's code and state save map are */
     uint32_t smi_pending;       /* latched */
     uint32_t smm_pending_db;    /* pending_db as it was when the mode was entered */
+    uint64_t tsc_adjust;        /* IA32_TSC_ADJUST */
+
+    /* Performance counters: pmu.c. */
+    uint64_t pmc[7];            /* value of one that does not count; else what it follows minus its value */
+    uint64_t pmc_select[4], pmc_fixed_ctrl, pmc_global_ctrl, pmc_global_status;
+    uint64_t pmc_uncounted;     /* steps of this CPU that retired no instruction; 0 without counters */
+    uint32_t pmc_user;          /* 1: they count as at a level above 0 */
+    uint32_t reserved2;
+    uint64_t reserved3[1];
 
     /* Temporaries of micro-ops; these and xt are zero whenever the CPU stands. */
     uint64_t t[8];
@@ -300,6 +310,8 @@ struct i386_cpu {
     bool (*apic_msr_write)(void *ctx, uint32_t n, uint64_t value);
     /* IA32_TIME_STAMP_COUNTER was written. May be NULL. */
     void (*tsc_written)(void *ctx);
+    /* A performance counter has overflowed, and is to interrupt; `ctx` is io_ctx. May be NULL. */
+    void (*pmi)(void *ctx);
     /* FERR# changed level (CR0.NE = 0: IRQ 13 on a PC). */
     struct line ferr_line;
     /* IA32_APIC_BASE was written; `ctx` is io_ctx. May be NULL. */

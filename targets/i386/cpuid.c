@@ -133,6 +133,9 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
             r.edx = i386_model_features(m, CPUID_7_EDX);
         }
         break;
+    case 0xa:
+        i386_pmu_leaf(m, &r.eax, &r.ebx, &r.edx);
+        break;
     case 0xb:
         return topology(c, sub);
     case 0xd:

@@ -530,6 +530,7 @@ void i386_take_exception(struct ucpu *u)
     CHECK(c->exc.pending);
     if (c->exc.not_canonical && i386_stack_access(c, c->exc.address))
         c->exc.vector = EXC_SS;
+    i386_pmu_uncount(c, 1);
     deliver_fully(c, consume(c));
 }
 
@@ -625,10 +626,12 @@ bool i386_take_event(struct ucpu *u)
     struct i386_delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
 
     if (smi_ready(s)) {
+        i386_pmu_uncount(c, 1);
         i386_enter_smm(c);
         return true;
     }
     if (init_ready(s)) {
+        i386_pmu_uncount(c, 1);
         i386_init_signal(c);
         return true;
     }
@@ -656,6 +659,7 @@ bool i386_take_event(struct ucpu *u)
     } else {
         return false;
     }
+    i386_pmu_uncount(c, 1);
     deliver_fully(c, d);
     return true;
 }

@@ -125,7 +125,7 @@ static const struct i386_model models[] = {
         .features_edx = F_64,
         .features_ecx = F(SSE3) | F(PCLMUL) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | F(SSE41) | F(SSE42) | F(X2APIC) | F(MOVBE) |
                         F(POPCNT) | F(TSC_DEADLINE) | F(AES) | F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND) | F(HYPERVISOR),
-        .leaf7_ebx = F(FSGSBASE) | F(BMI1) | F(AVX2) | F(SMEP) | F(BMI2) | F(ERMS) | F(INVPCID),
+        .leaf7_ebx = F(FSGSBASE) | F(TSC_ADJUST) | F(BMI1) | F(AVX2) | F(SMEP) | F(BMI2) | F(ERMS) | F(INVPCID),
         .leaf_d1_eax = F(XSAVEOPT),
         .ext_edx = X_64 | F(RDTSCP), .ext_ecx = F(LAHF_LM) | F(ABM),
         .vendor = "GenuineIntel",
@@ -172,7 +172,7 @@ static const uint32_t implemented[CPUID_WORDS] = {
                     F(POPCNT) | F(RDRAND) | F(XSAVE) |
                     F(SSE3) | F(SSSE3) | F(SSE41) | F(SSE42) | F(AES) | F(PCLMUL) | F(AVX) | F(FMA) | F(F16C),
     [CPUID_6_EAX] = F(ARAT),
-    [CPUID_7_EBX] = F(FSGSBASE) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
+    [CPUID_7_EBX] = F(FSGSBASE) | F(TSC_ADJUST) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
                     F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB) |
                     F(AVX2),
     [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),

@@ -36,7 +36,7 @@ enum {
 
     FEATURE_ARAT = FEATURE(CPUID_6_EAX, 2),
 
-    FEATURE_FSGSBASE = FEATURE(CPUID_7_EBX, 0), FEATURE_BMI1 = FEATURE(CPUID_7_EBX, 3), FEATURE_AVX2 = FEATURE(CPUID_7_EBX, 5),
+    FEATURE_FSGSBASE = FEATURE(CPUID_7_EBX, 0), FEATURE_TSC_ADJUST = FEATURE(CPUID_7_EBX, 1), FEATURE_BMI1 = FEATURE(CPUID_7_EBX, 3), FEATURE_AVX2 = FEATURE(CPUID_7_EBX, 5),
     FEATURE_SMEP = FEATURE(CPUID_7_EBX, 7), FEATURE_BMI2 = FEATURE(CPUID_7_EBX, 8), FEATURE_ERMS = FEATURE(CPUID_7_EBX, 9),
     FEATURE_INVPCID = FEATURE(CPUID_7_EBX, 10), FEATURE_RDSEED = FEATURE(CPUID_7_EBX, 18), FEATURE_ADX = FEATURE(CPUID_7_EBX, 19),
     FEATURE_SMAP = FEATURE(CPUID_7_EBX, 20), FEATURE_CLFLUSHOPT = FEATURE(CPUID_7_EBX, 23), FEATURE_CLWB = FEATURE(CPUID_7_EBX, 24),
@@ -70,6 +70,7 @@ struct i386_model {
     uint8_t phys_bits;     /* 0: 36 */
     /* what else depends on the generation */
     bool has_cpuid, has_fxsr, has_sse, has_sse2, has_apic;
+    bool pmu;              /* performance counters (pmu.c) */
 };
 
 const struct i386_model *i386_model_find(const char *name);

@@ -2,6 +2,8 @@
  * CPU models with flags and properties, in QEMU's words:
  *
  *   MODEL,+FLAG,-FLAG,FLAG=on|off,FLAG       flags by QEMU's names ('_' is '-'; what it has several names for, too)
+ *   pmu=on|off                               performance counters (pmu.c), which no model has by itself: systems that find some take
+ *                                            samples of their own for ever (Linux's watchdog)
  *   vendor=  model-id=  family=  model=  stepping=  level=  xlevel=  phys-bits=
  *
  * A flag that is taken away takes those along that need it; one that is added and lacks what it needs is refused, as is
@@ -75,6 +77,7 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
     {"hypervisor", FEATURE_HYPERVISOR, {0}},
     {"arat", FEATURE_ARAT, {FEATURE_APIC}},
     {"fsgsbase", FEATURE_FSGSBASE, {FEATURE_LM}},
+    {"tsc-adjust", FEATURE_TSC_ADJUST, {FEATURE_TSC, FEATURE_MSR}},
     {"bmi1", FEATURE_BMI1, {0}},
     {"avx2", FEATURE_AVX2, {FEATURE_AVX}},
     {"smep", FEATURE_SMEP, {0}},
@@ -114,11 +117,11 @@ static const char not_modelled[] =
     " avx-vnni avx512* avx512-4fmaps bus-lock-detect cid cldemote clzero cmp-legacy core-capability cr8legacy dca decodeassists ds"
     " ds-cpl dtes64 est extapic ffxsr flushbyasid fma4 full-width-write fxsr-opt gfni hle ht hv-* ia64 ibpb ibrs ibrs-all ibs"
     " intel-pt intel-pt-lip invtsc kvm* lbrv lm-prefetch lwp md-clear mds-no misalignsse mmxext movdir64b movdiri mpx nodeid-msr"
-    " npt nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pmu pn"
+    " npt nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pn"
     " pschange-mc-no rdctl-no rsba rtm serialize sgx* sha-ni skinit skip-l1dfl-vmentry smx spec-ctrl split-lock-detect ssb-no"
     " ssbd sse4a stibp svm svm-* svme-addr-chk taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload vaes"
     " vgif virt-ssbd vmcb-clean vmx* vpclmulqdq waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
-    " tsc-adjust ";
+    " ";
 
 /* Properties of QEMU's CPUs that change nothing here, or that are not there. */
 static const char other_properties[] =
@@ -350,11 +353,14 @@ static int take_word(struct i386_model *m, struct wishes *w, const char *words, 
         name[n] = key[n] == '_' ? '-' : key[n];
     name[n] = 0;
     on = sign ? (p->alone ? *p->key == '+' : -1) : switch_of(p->value);
-    if (!find(name) && !listed(not_modelled, name))
+    if (!find(name) && !listed(not_modelled, name) && strcmp(name, "pmu") != 0)
         return unknown(name, words, err);
     if (on < 0)
         return error_set(err, -EINVAL, "--cpu %s: write +%s, -%s, or %s=on|off", words, name, name, name);
-    return take_flag(w, name, on, words, err);
+    if (strcmp(name, "pmu") != 0)
+        return take_flag(w, name, on, words, err);
+    m->pmu = on;
+    return 0;
 }
 
 /* CPUID has the leaves of the features that are there. */
@@ -369,6 +375,8 @@ static void raise_levels(struct i386_model *m, bool basic, bool extended)
             m->max_leaf = leaves[i].leaf;
     if (basic && i386_has(m, FEATURE_XSAVE) && m->max_leaf < 0xd)
         m->max_leaf = 0xd;
+    if (basic && m->pmu && !m->amd && m->max_leaf < 0xa)
+        m->max_leaf = 0xa;
     if (basic && i386_has(m, FEATURE_MONITOR) && m->max_leaf < 5)
         m->max_leaf = 5;
     if (!extended)
@@ -393,6 +401,8 @@ static int apply(struct i386_model *m, const struct option_list *l, const char *
         if (wished(w.added, flags[i].feature) || wished(w.taken, flags[i].feature))
             put(m, flags[i].feature, wished(w.added, flags[i].feature));
     rc = settle(m, &w, words, err);
+    if (!rc && m->pmu && (!(m->amd || i386_is_core(m)) || !i386_has(m, FEATURE_MSR)))
+        rc = error_set(err, -EINVAL, "--cpu %s: pmu is for Intel's models since coreduo and for AMD's", words);
     if (!i386_has(m, FEATURE_LM) && i386_phys_bits(m) > 36 && !option_list_get(l, "phys-bits"))
         m->phys_bits = 36;
     m->has_fxsr = i386_has(m, FEATURE_FXSR);

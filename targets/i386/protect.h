@@ -304,6 +304,28 @@ void i386_shut_down(struct i386_cpu *c);
 /* The pending SMI is taken, between instructions: a step. */
 void i386_enter_smm(struct i386_cpu *c);
 
+/* ---- pmu.c ---- */
+
+void i386_pmu_reset(struct i386_cpu *c);
+/* CPL went to 0 or away from it. */
+void i386_pmu_mode_changed(struct i386_cpu *c);
+/* cpu_ops.room: steps until a counter may overflow. */
+icount_t i386_pmu_room(const struct cpu *cpu);
+/* The CPU stands: overflows are noticed. */
+void i386_pmu_stood(struct i386_cpu *c);
+void i386_pmu_leaf(const struct i386_model *m, uint32_t *eax, uint32_t *ebx, uint32_t *edx);
+bool i386_pmu_has_msr(const struct i386_model *m, uint32_t n);
+/* Of those. False: #GP. */
+uint64_t i386_pmu_read(const struct i386_cpu *c, uint32_t n);
+bool i386_pmu_write(struct i386_cpu *c, uint32_t n, uint64_t value);
+bool i386_pmu_rdpmc(const struct i386_cpu *c, uint32_t n, uint64_t *value);
+/* `steps` of the CPU retire no instruction. */
+static inline void i386_pmu_uncount(struct i386_cpu *c, uint64_t steps)
+{
+    if (c->model->pmu)
+        c->st->pmc_uncounted += steps;
+}
+
 /* ---- regs.c ---- */
 
 #define I386_NREGS 76

@@ -410,8 +410,10 @@ static int repeat(struct string *s, uint64_t eip)
     }
     if (done > 1)
         ucpu_rep_used(u, done - 1);
+    i386_pmu_uncount(s->c, done - 1);
     if (!offset(s, ECX) || mismatch(s))
         return repetition_done(st);
+    i386_pmu_uncount(s->c, 1);
     if (!st->rep_active) {
         st->rep_active = 1;
         st->rep_start = position;

@@ -7,7 +7,7 @@
  *
  * MSRs are those of the model's generation that system software touches.
  * They hold what is written and have no effect unless said here; performance
- * counters never count (pentium4: MISC_ENABLE says that there are none). An
+ * counters never count but with pmu=on (pmu.c; pentium4: MISC_ENABLE says that there are none). An
  * MSR that is not listed is #GP(0), as on hardware. Adding one: a member of
  * i386_state and a line in read_msr and write_msr.
  *
@@ -585,7 +585,7 @@ int i386_op_pause(struct ucpu *u, const struct uop *op)
 /* ---- MSRs (SDM 4) ---- */
 
 enum {
-    MSR_P5_MC_ADDR = 0x0, MSR_P5_MC_TYPE = 0x1, MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b,
+    MSR_P5_MC_ADDR = 0x0, MSR_P5_MC_TYPE = 0x1, MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_APIC_BASE = 0x1b, MSR_TSC_ADJUST = 0x3b,
     MSR_EBL_CR_POWERON = 0x2a, MSR_EBC_FREQUENCY_ID = 0x2c, MSR_BIOS_UPDT_TRIG = 0x79, MSR_BIOS_SIGN_ID = 0x8b,
     MSR_PERFCTR0 = 0xc1, MSR_PERFCTR1 = 0xc2, MSR_MTRRCAP = 0xfe, MSR_BBL_CR_CTL = 0x119, MSR_BBL_CR_CTL3 = 0x11e,
     MSR_SYSENTER_CS = 0x174, MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179,
@@ -659,6 +659,7 @@ void i386_reset_msrs(struct i386_cpu *c)
     s->xcr0 = XCR0_X87;
     s->star = s->lstar = s->cstar = s->sfmask = s->kernel_gs_base = s->tsc_aux = 0;
     s->pkru = 0;
+    i386_pmu_reset(c);
 }
 
 /* The fixed-range MTRR that MSR n is, or -1. */
@@ -790,6 +791,10 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     const uint64_t *plain = plain_msr(c, n);
 
     *value = 0;
+    if (i386_pmu_has_msr(c->model, n)) {
+        *value = i386_pmu_read(c, n);
+        return true;
+    }
     if (lacks_msr(c->model, n))
         return false;
     if (plain) {
@@ -804,6 +809,7 @@ static bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
     case MSR_TSC: *value = i386_tsc(c); return true;
+    case MSR_TSC_ADJUST: *value = s->tsc_adjust; return i386_has(c->model, FEATURE_TSC_ADJUST);
     case MSR_APIC_BASE: *value = s->apic_base; return true;
     case MSR_MTRRCAP: *value = MTRR_CAP; return true;
     case MSR_SYSENTER_CS: *value = s->sysenter_cs; return true;
@@ -859,9 +865,12 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     return true;
 }
 
-static void write_tsc(struct i386_cpu *c, uint64_t value)
+/* IA32_TIME_STAMP_COUNTER or IA32_TSC_ADJUST was written: what that adds to the one, it adds to the other (SDM 3B 17.17.3). */
+static void add_to_tsc(struct i386_cpu *c, uint64_t n)
 {
-    c->st->tsc_offset += value - i386_tsc(c);
+    c->st->tsc_offset += n;
+    if (i386_has(c->model, FEATURE_TSC_ADJUST))
+        c->st->tsc_adjust += n;
     if (c->tsc_written)
         c->tsc_written(c->io_ctx);
 }
@@ -935,6 +944,8 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     struct i386_state *s = c->st;
     uint64_t *plain = plain_msr(c, n);
 
+    if (i386_pmu_has_msr(c->model, n))
+        return i386_pmu_write(c, n, value);
     if (lacks_msr(c->model, n))
         return false;
     if (plain) {
@@ -951,7 +962,12 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
         return true;
     case MSR_BBL_CR_CTL3:
         return has_p6_counters(c);
-    case MSR_TSC: write_tsc(c, value); return true;
+    case MSR_TSC: add_to_tsc(c, value - i386_tsc(c)); return true;
+    case MSR_TSC_ADJUST:
+        if (!i386_has(c->model, FEATURE_TSC_ADJUST))
+            return false;
+        add_to_tsc(c, value - s->tsc_adjust);
+        return true;
     case MSR_APIC_BASE: return write_apic_base(c, value);
     case MSR_SYSENTER_CS: s->sysenter_cs = (uint32_t)value; return true;
     case MSR_SYSENTER_ESP: return write_sysenter(c, &s->sysenter_esp, value);
@@ -1017,7 +1033,10 @@ int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
     (void)op;
     if (s->cpl && !(s->cr4 & CR4_PCE))
         return gp0(c);
-    if (is_p4(c)) {
+    if (c->model->pmu) {
+        if (!i386_pmu_rdpmc(c, n, &value))
+            return gp0(c);
+    } else if (is_p4(c)) {
         if ((n & 0x7fffffffu) > 17)
             return gp0(c);
     } else if (has_p6_counters(c)) {

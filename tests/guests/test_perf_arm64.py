@@ -32,16 +32,16 @@ LINES = ["2000 thousand instructions", "2000 thousand cycles", "20 samples", "7 
          "done"]
 
 
-def build(directory):
+def build(directory, compiler="aarch64-linux-gnu-gcc"):
     """The program; False: it cannot be built here."""
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    compiler = shutil.which(compiler)
     return compiler and not subprocess.run(
         [compiler, "-O1", "-Wall", "-Wextra", "-Werror", "-std=gnu11", "-static", "-o", os.path.join(directory, "events"),
          os.path.join(HERE, "perf", "events.c")]).returncode
 
 
-def address_of(name, program):
-    out = subprocess.run(["aarch64-linux-gnu-nm", program], check=True, stdout=subprocess.PIPE).stdout.decode()
+def address_of(name, program, nm="aarch64-linux-gnu-nm"):
+    out = subprocess.run([nm, program], check=True, stdout=subprocess.PIPE).stdout.decode()
     return int(re.search(r"^(\w+) \w %s$" % name, out, re.M).group(1), 16)
 
 

@@ -76,6 +76,11 @@ TESTS += tests/i386/test_i386_xsave
 tests_i386_test_i386_xsave_SOURCES = tests/check_main.c tests/i386/test_i386_xsave.c tests/i386/i386_bench.h tests/i386/i386_bench64.h
 tests_i386_test_i386_xsave_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Instructions that models have or lack.
+# Performance counters.
+check_PROGRAMS += tests/i386/test_i386_pmu
+TESTS += tests/i386/test_i386_pmu
+tests_i386_test_i386_pmu_SOURCES = tests/check_main.c tests/i386/test_i386_pmu.c tests/i386/i386_bench.h tests/whole/with_jit.h
+tests_i386_test_i386_pmu_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_i386_features
 TESTS += tests/i386/test_i386_features
 tests_i386_test_i386_features_SOURCES = tests/check_main.c tests/i386/test_i386_features.c tests/i386/i386_bench.h

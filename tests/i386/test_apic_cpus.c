@@ -380,6 +380,18 @@ START_TEST(an_error_interrupts_once_until_the_esr_is_written)
 }
 END_TEST
 
+START_TEST(a_performance_counters_interrupt_masks_its_entry)
+{
+    new_cpus(APIC_MEMORY);
+    set(0, 0x340, 0x51);
+    apic_pmi(apics[0]);
+    ck_assert_uint_eq(taken(0x51), 1);
+    ck_assert_uint_eq(get(0, 0x340), 0x10051);
+    apic_pmi(apics[0]);
+    ck_assert_uint_eq(taken(0x51), 0);
+}
+END_TEST
+
 START_TEST(lint0_as_a_level_comes_again_after_its_eoi)
 {
     new_cpus(APIC_MEMORY);
@@ -666,6 +678,7 @@ static void registers(TCase *tc)
     ADD(software_disable_masks_the_local_vectors);
     ADD(arbitration_priority_is_that_of_the_manual);
     ADD(an_error_interrupts_once_until_the_esr_is_written);
+    ADD(a_performance_counters_interrupt_masks_its_entry);
     ADD(lint0_as_a_level_comes_again_after_its_eoi);
     ADD(disabling_by_msr_loses_what_was_programmed);
 }

@@ -19,7 +19,7 @@
  * An 8-bit destination (I/O APIC, MSI, xAPIC) is one of 32 bits for an APIC in x2APIC mode, FFH for all.
  *
  * Not modelled: APICs of several CPUs at different addresses, remote read, suppressed EOI broadcasts,
- * LVT entries for thermal and performance counters beyond being registers.
+ * the LVT entry for thermal monitors beyond being a register.
  */
 #include "i386/pc/apic.h"
 
@@ -508,6 +508,14 @@ static void arm_deadline(struct device *dev)
     } else if (s->tsc_deadline - tsc < DEADLINE_MOST) {
         s->timer_at = machine_now(dev->machine) + (s->tsc_deadline - tsc);
     }
+}
+
+void apic_pmi(struct device *dev)
+{
+    struct apic_state *s = dev->state;
+
+    local_interrupt(dev, LVT_PERF);
+    s->lvt[LVT_PERF] |= LVT_MASKED;
 }
 
 void apic_tsc_written(struct device *dev)

@@ -54,6 +54,8 @@ bool apic_message(const struct apic_bus *bus, uint8_t destination, bool logical,
 int apic_acknowledge(struct device *dev);
 /* IA32_APIC_BASE was written. */
 void apic_set_mode(struct device *dev, enum apic_mode mode);
+/* A performance counter overflowed: its LVT entry is masked by that (SDM 3A, "Local Vector Table"). */
+void apic_pmi(struct device *dev);
 /* The time stamp counter was written. */
 void apic_tsc_written(struct device *dev);
 /* IA32_TSC_DEADLINE, and 800H-8FFH, which are there in x2APIC mode. False: #GP. */

@@ -167,6 +167,14 @@ static void tsc_written(void *ctx)
     apic_tsc_written(apic);
 }
 
+static void pmi(void *ctx)
+{
+    struct device *apic = own_apic(ctx);
+
+    machine_attention(apic->machine);
+    apic_pmi(apic);
+}
+
 static unsigned read_cr8(void *ctx)
 {
     return apic_cr8(own_apic(ctx));
@@ -428,6 +436,7 @@ static void claim_ports(struct pc *pc)
         c->apic_msr_read = read_apic_msr;
         c->apic_msr_write = write_apic_msr;
         c->tsc_written = tsc_written;
+        c->pmi = pmi;
         c->cr8_read = read_cr8;
         c->cr8_write = write_cr8;
     }

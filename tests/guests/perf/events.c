@@ -1,5 +1,5 @@
 /*
- * Linux's perf events on the processor's own means, for test_perf_arm64.py: performance counters,
+ * Linux's perf events on the processor's own means, for test_perf_arm64.py and test_perf_amd64.py: performance counters,
  * samples by their overflow interrupt, breakpoint and watchpoint registers. Each line says what
  * was counted.
  */
@@ -17,6 +17,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __x86_64__
+#define CODE_LEN sizeof(long) /* as the interface has it */
+#else
+#define CODE_LEN 4
+#endif
+
 static volatile int samples;
 static volatile long watched[4];
 
@@ -29,7 +35,11 @@ static void on_sample(int signal_number)
 /* Two instructions a round. */
 static void loop(long rounds)
 {
+#ifdef __x86_64__
+    __asm__ volatile("1: dec %0\n\tjnz 1b" : "+r"(rounds) : : "cc");
+#else
     __asm__ volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r"(rounds) : : "cc");
+#endif
 }
 
 static __attribute__((noinline)) void target(void)
@@ -116,7 +126,7 @@ int main(void)
     loop(1000000);
     printf("events: %ld thousand cycles\n", stop(fd) / 1000);
     sampled();
-    fd = place(HW_BREAKPOINT_X, (const volatile void *)target, 4);
+    fd = place(HW_BREAKPOINT_X, (const volatile void *)target, CODE_LEN);
     ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
     for (int i = 0; i < 7; i++)
         target();
