@@ -106,7 +106,7 @@ static const u128 half_pi_66 = W(3, 0x243f6a8885a308d3);
 
 /* ---- arithmetic on wide numbers: error below 2^-126 of the result ---- */
 
-static struct wide wide_normal(bool sign, int32_t exp, u128 sig)
+static inline struct wide wide_normal(bool sign, int32_t exp, u128 sig)
 {
     int n;
 
@@ -142,7 +142,7 @@ static bool wide_less(struct wide a, struct wide b) /* in magnitude */
     return a.exp < b.exp || (a.exp == b.exp && a.sig < b.sig);
 }
 
-static struct wide wide_add(struct wide a, struct wide b)
+static inline struct wide wide_add(struct wide a, struct wide b)
 {
     u128 sig;
     int32_t n;
@@ -170,7 +170,7 @@ static struct wide wide_sub(struct wide a, struct wide b)
     return wide_add(a, wide_negate(b));
 }
 
-static struct wide wide_mul(struct wide a, struct wide b)
+static inline struct wide wide_mul(struct wide a, struct wide b)
 {
     uint64_t ah = (uint64_t)(a.sig >> 64), al = (uint64_t)a.sig;
     uint64_t bh = (uint64_t)(b.sig >> 64), bl = (uint64_t)b.sig;
@@ -224,7 +224,27 @@ static struct floatx80 wide_round(struct wide a, bool exact, struct float_status
     return fx80_pack(parts_round(a.sign, a.exp, (uint64_t)(a.sig >> 64), lo, X80_FULL, s));
 }
 
-/* coefficient[0] +- coefficient[step] * x +- ... +- coefficient[n * step] * x^n */
+/* c + sum * x, |sum * x| < c: wide_add() of a wide_mul(), of which nothing is asked that is known. */
+static inline __attribute__((always_inline)) struct wide series_step(struct wide c, struct wide sum, struct wide x)
+{
+    struct wide p = wide_mul(sum, x);
+    int32_t n = c.exp - p.exp;
+    u128 sig;
+
+    if (p.sig == 0)
+        return c;
+    if (n > 0)
+        p.sig = n < 128 ? p.sig >> n | ((p.sig << (128 - n)) != 0) : 1;
+    if (p.sign)
+        return wide_normal(false, c.exp, c.sig - p.sig);
+    sig = c.sig + p.sig;
+    if (sig < c.sig)
+        return (struct wide){sig >> 1 | (sig & 1) | (u128)1 << 127, c.exp + 1, false};
+    return (struct wide){sig, c.exp, false};
+}
+
+/* coefficient[0] +- coefficient[step] * x +- ... +- coefficient[n * step] * x^n, of positive coefficients and terms that
+ * become less */
 static struct wide series(const struct wide *coefficient, unsigned n, unsigned step, bool alternate, struct wide x)
 {
     struct wide sum = coefficient[n * step];
@@ -232,7 +252,7 @@ static struct wide series(const struct wide *coefficient, unsigned n, unsigned s
     if (alternate)
         x = wide_negate(x);
     while (n-- > 0)
-        sum = wide_add(wide_mul(sum, x), coefficient[n * step]);
+        sum = series_step(coefficient[n * step], sum, x);
     return sum;
 }
 
@@ -431,9 +451,9 @@ bool fx80_trig(struct floatx80 fa, struct floatx80 *sine, struct floatx80 *cosin
                struct float_status *s)
 {
     struct parts a = fx80_unpack(fa);
-    struct wide r, square, sin, cos;
+    struct wide r, square, of_r[2] = {{0}}, sin, cos; /* of_r: sine and cosine, if they are wanted */
     struct floatx80 special;
-    unsigned n;
+    unsigned n, swap;
 
     if (a.cls == PART_NUMBER && a.exp >= 63)
         return false;
@@ -450,13 +470,13 @@ bool fx80_trig(struct floatx80 fa, struct floatx80 *sine, struct floatx80 *cosin
     raise_denormal(s, a.denormal);
     n = reduce_angle(a, &r);
     square = wide_mul(r, r);
-    sin = wide_mul(r, series(inverse_factorial + 1, 16, 2, true, square));
-    cos = series(inverse_factorial, 16, 2, true, square);
-    if (n & 1) {
-        struct wide t = sin;
-        sin = cos;
-        cos = wide_negate(t);
-    }
+    swap = n & 1;
+    if (tangent || (swap ? cosine : sine))
+        of_r[0] = wide_mul(r, series(inverse_factorial + 1, 16, 2, true, square));
+    if (tangent || (swap ? sine : cosine))
+        of_r[1] = series(inverse_factorial, 16, 2, true, square);
+    sin = of_r[swap];
+    cos = swap ? wide_negate(of_r[0]) : of_r[1];
     if (n & 2) {
         sin = wide_negate(sin);
         cos = wide_negate(cos);

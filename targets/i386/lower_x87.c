@@ -50,11 +50,17 @@ static void operation(struct lower *l, unsigned b)
     build_call(l->b, i386_x87_handler(l->i.opcode, l->i.modrm), l->i.opcode & 7, l->i.modrm, b)->op = UOP_X87;
 }
 
+/* Is the operand in memory where its offset says? (In 64-bit mode as in mem_through_segment().) */
+static bool is_flat(const struct lower *l)
+{
+    if (wide(l))
+        return !(l->mode & MODE_ALIGN) && l->i.seg < SEG_FS;
+    return mode_seg(l->mode, l->i.seg) == SEG_FLAT;
+}
+
 static bool is_plain(const struct lower *l)
 {
-    bool mem = l->i.flags & INSN_MEM;
-
-    return l->b->max_insns > 1 && !x87_wants_alone(l) && (!mem || mode_seg(l->mode, l->i.seg) == SEG_FLAT);
+    return l->b->max_insns > 1 && !x87_wants_alone(l) && (!(l->i.flags & INSN_MEM) || is_flat(l));
 }
 
 bool x87_wants_alone(const struct lower *l)
