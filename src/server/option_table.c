@@ -17,6 +17,8 @@
 #include "base/option_list.h"
 #include "chardev_options.h"
 #include "host/audiodev.h"
+#include "vm/dev/vga.h"
+#include "vm/dev/virtio_gpu.h"
 #include "vm/machine.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -274,13 +276,62 @@ TAKER(take_rom)
     return 0;
 }
 
+/* Displays of QEMU's that people ask for. */
+static const char *const foreign_displays[] = {"cirrus", "qxl", "qxl-vga", "vmware", "tcx", "cg3", "xenfb", NULL};
+
+int options_take_vga(struct options *o, const char *arg, struct error *err)
+{
+    static const char *const types[] = {"std", "virtio", "none", NULL};
+    const struct option_key *const keys[] = {secondary_vga_keys, virtio_vga_keys, NULL};
+    struct option_key all[24] = {{"type", "std|virtio|none"}};
+    struct option_list l;
+    unsigned type = 0;
+    int r = option_list_parse(&l, "--vga", arg, "type", NULL, err);
+    const char *name = r == 0 ? option_list_get(&l, "type") : NULL;
+
+    for (unsigned i = 0; name && foreign_displays[i]; i++)
+        if (!strcmp(name, foreign_displays[i]))
+            r = error_set(err, -EINVAL, "--vga %s: there are std, which every driver for a VGA or VESA modes knows, virtio and none", arg);
+    if (r == 0)
+        r = option_list_choice(&l, "type", types, &type, err);
+    if (r == 0) {
+        for (unsigned i = 0; keys[type] && keys[type][i].name && i + 2 < ARRAY_LEN(all); i++)
+            all[i + 1] = keys[type][i];
+        r = option_list_check(&l, all, err);
+    }
+    option_list_finish(&l);
+    o->vga = arg;
+    return r;
+}
+
 TAKER(take_vga)
 {
-    static const char *const names[] = {"std", "none", NULL};
-    unsigned n;
+    (void)row;
+    return options_take_vga(o, arg, err);
+}
 
-    o->vga = arg;
-    return take_choice(row, arg, names, &n, err);
+/* --device VGA and virtio-vga: the board's display, whose properties they give. False: it is another device. */
+static bool take_display(struct options *o, const char *arg, int *r, struct error *err)
+{
+    static const char *const names[][2] = {{"VGA", "std"}, {"virtio-vga", "virtio"}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        size_t n = strlen(names[i][0]);
+        struct buffer b;
+
+        if (strncmp(arg, names[i][0], n) != 0 || (arg[n] && arg[n] != ','))
+            continue;
+        buffer_init(&b);
+        buffer_printf(&b, "%s%s", names[i][1], arg + n);
+        buffer_append_byte(&b, 0);
+        free(o->vga_text);
+        o->vga_text = (char *)b.data;
+        *r = options_take_vga(o, o->vga_text, err);
+        if (*r < 0)
+            error_prefix(err, "--device %s", arg);
+        return true;
+    }
+    return false;
 }
 
 TAKER(take_smbios)
@@ -376,8 +427,10 @@ TAKER(take_sd)
 
 TAKER(take_device)
 {
+    int r = 0;
+
     (void)row;
-    return option_device_take(&o->drives, arg, err);
+    return take_display(o, arg, &r, err) ? r : option_device_take(&o->drives, arg, err);
 }
 
 TAKER(take_boot)
@@ -787,8 +840,8 @@ const struct option_row option_table[] = {
     {"bios", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_BIOS,
      "flat firmware image, started at the reset vector; with --kernel, it is given a Linux bzImage to start (SeaBIOS "
      "does: iPXE, GRUB, memdisk)"},
-    {"vga", NULL, "std|none", SECTION_GUEST, MACHINE, take_vga, 0,
-     "pc: display (default std); monitor screen and monitor screendump show it"},
+    {"vga", NULL, "std|virtio|none", SECTION_GUEST, MACHINE, take_vga, 0,
+     "pc: display (default std; virtio: a VGA until a driver for virtio's GPU is there), with [,xres=,yres=]; monitor screen and monitor screendump show it"},
     {"vga-bios", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_VGA_BIOS,
      "pc: video BIOS in the display's ROM, for a --bios that looks for one"},
     {"option-rom", NULL, "FILE", SECTION_GUEST, VERIFY, take_rom, 0,

@@ -47,6 +47,8 @@ void options_finish(struct options *o)
         o->flash_file[n] = NULL;
     }
     o->semihost_args = o->semihost_cmdline = NULL;
+    free(o->vga_text);
+    o->vga_text = NULL;
     option_drives_finish(&o->drives);
     option_net_finish(&o->net);
     option_fsdevs_finish(&o->fsdevs);
@@ -90,8 +92,8 @@ static int settle_pc(struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
     if (o->append && !o->replay && !options_file(o, IMAGE_KERNEL))
         return error_set(err, -EINVAL, "--append: these words are for a kernel, and there is no --kernel");
-    if (!o->vga)
-        o->vga = "std";
+    if (!o->vga || (!strcmp(o->vga, "std") && !o->replay))
+        o->vga = "std,edid=on";
     return 0;
 }
 

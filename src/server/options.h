@@ -102,7 +102,8 @@ struct options {
     char pcspk_audiodev[32];    /* pc: what the speaker is connected to; "": nothing */
     struct option_fsdevs fsdevs;
     const char *append;         /* NULL: not given; the same for the rest */
-    const char *vga;            /* PC: "std" or "none" */
+    const char *vga;            /* PC: "none", or "std" or "virtio" with properties; "std" alone, of older recordings: without EDID */
+    char *vga_text;             /* what `vga` points to, if it was made; else NULL */
     const char *gdb_arch;       /* PC: "i386", "x86-64", "i8086", or NULL: the CPU's */
     bool semihosting;           /* virt */
     const char *semihost_dir;   /* directory whose files the guest may use; NULL: none */
@@ -169,6 +170,8 @@ enum options_outcome {
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err);
 /* Understand a --machine value; sets o->machine and what belongs to it. */
 int options_take_machine(struct options *o, const char *arg, struct error *err);
+/* Understand a --vga value; sets what belongs to it. */
+int options_take_vga(struct options *o, const char *arg, struct error *err);
 /* Understand a --smp, an --interleave value; sets what belongs to it. */
 int options_take_smp(struct options *o, const char *arg, struct error *err);
 int options_take_interleave(struct options *o, const char *arg, struct error *err);

@@ -277,7 +277,8 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
     o->its = o->its && recording_value(r, "its");
     if (o->kind == MACHINE_PC) { /* recordings from before there was one do not mention it */
         o->vga = recording_value(r, "vga");
-        o->vga = o->vga && !strcmp(o->vga, "std") ? "std" : "none";
+        if (!o->vga || options_take_vga(o, o->vga, NULL) < 0)
+            o->vga = "none";
         o->hpet = o->hpet && recording_value(r, "hpet");
         o->uuid = recording_value(r, "uuid");
         o->serial_ports = 0; /* recordings with the usual two do not mention it */

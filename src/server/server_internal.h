@@ -228,6 +228,7 @@ int monitor_branch_live(struct rsp_monitor_call *call, struct error *err);
 
 /* server_screen.c */
 int monitor_screen(struct rsp_monitor_call *call, struct error *err);
+int monitor_info_displays(struct rsp_monitor_call *call, struct error *err);
 int monitor_screendump(struct rsp_monitor_call *call, struct error *err);
 /* What the first display shows here, as a PNG. As monitor screendump; -ENODATA: nothing. */
 int server_write_picture(const struct server *s, const char *path, bool force, struct error *err);

@@ -1166,6 +1166,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info chardev", "", "what serial ports and other ports are connected to", cmd_info_chardev},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info audio", "", "sound cards: what they are connected to", cmd_info_audio},
+    {"info displays", "", "displays: their names, and what each of their heads shows here", monitor_info_displays},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "[DEVICE] [HEAD]", "the text on the screen, or on another display's", monitor_screen},
     {"screendump", "FILE [DEVICE] [HEAD] [-f] [FORMAT] [force]",

@@ -51,6 +51,45 @@ int monitor_screen(struct rsp_monitor_call *call, struct error *err)
     return r < 0 ? r : display_read(s->machine, name, head, call->out, err);
 }
 
+/* A head of a display: what it shows here. */
+static void list_head(const struct server *s, const struct device *dev, unsigned head, struct buffer *out)
+{
+    struct display_picture picture;
+    struct error err = {0};
+    struct buffer text;
+
+    buffer_init(&text);
+    display_picture_init(&picture);
+    buffer_printf(out, "    head %u: ", head);
+    if (display_draw(s->machine, dev->name, head, &picture, &err) < 0)
+        buffer_printf(out, "nothing\n");
+    else
+        buffer_printf(out, "%ux%u, %s\n", picture.width, picture.height,
+                      dev->ops->display->text && display_read(s->machine, dev->name, head, &text, &err) == 0 ? "text" : "graphics");
+    display_picture_finish(&picture);
+    buffer_finish(&text);
+}
+
+int monitor_info_displays(struct rsp_monitor_call *call, struct error *err)
+{
+    const struct server *s = call->ctx;
+    const struct device *first = display_find(s->machine, NULL, err);
+
+    if (!first)
+        return -ENODEV;
+    for (unsigned i = 0; i < s->machine->ndevices; i++) {
+        const struct device *dev = s->machine->devices[i];
+        unsigned heads = dev->ops->display && dev->ops->display->heads ? dev->ops->display->heads(dev) : 1;
+
+        if (!dev->ops->display)
+            continue;
+        buffer_printf(call->out, "%s%s\n", dev->name, dev == first ? " (the screen)" : "");
+        for (unsigned n = 0; n < heads; n++)
+            list_head(s, dev, n, call->out);
+    }
+    return 0;
+}
+
 /* ---- screendump ---- */
 
 struct dump {

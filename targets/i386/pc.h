@@ -36,6 +36,7 @@
 enum pc_vga {
     PC_VGA_NONE,
     PC_VGA_STD, /* a VGA with the display interface of Bochs, as QEMU's `-vga std` */
+    PC_VGA_VIRTIO, /* the same as part of a virtio GPU, as `-vga virtio` */
 };
 
 /* Use PC_CONFIG_INIT, then set what differs. Strings and images are kept by reference. */
@@ -54,6 +55,7 @@ struct pc_config {
     bool pflash_read_only[2];
     bool hpet;
     enum pc_vga vga;
+    const char *vga_options;   /* its properties, "TYPE,KEY=VALUE,..." (secondary_vga_keys, virtio_vga_keys); NULL: no EDID */
     const struct boot_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
     unsigned nroms;
     struct boot_image vga_bios;  /* in the display's expansion ROM, for a `bios` to find */

@@ -107,6 +107,10 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"--cpu cortex-a57,pmu=on: a model has its features.*cortex-a53", "-M", "virt", "-cpu", "cortex-a57,pmu=on", STORE)
     refused(r"--cpu host: a history .* max has all", "-cpu", "host", STORE)
     refused(r"nothing to boot: .*/usr/share/seabios/bios-256k.bin", "-hda", STORE)
+    refused(r"--vga cirrus: there are std", "-vga", "cirrus", STORE)
+    refused(r"--vga max_outputs=2: there is no", "-vga", "std,max_outputs=2", STORE)
+    refused(r"--vga xres=1: write a number", "-device", "virtio-vga,xres=1", STORE)
+    refused(r"--device VGA: only a board that comes with a VGA", "-M", "virt", "-device", "VGA", STORE)
     refused(r"-k: no window", "-k", "en-us", STORE)
     refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
 
@@ -308,6 +312,17 @@ def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
                             ("-f", "formats are png and ppm"), ("vga 0x", "no number of a head")):
             not_done(rsp, "screendump %s.other %s" % (png, words), text)
         check(not os.path.exists(png + ".other"))
+        rsp.close()
+
+
+def claim_displays_are_listed_with_what_they_show():
+    with Server("--vga", "virtio,max_outputs=2", "--device", "bochs-display,id=second") as s:
+        rsp = s.client()
+        equal(rsp.monitor("info displays"), "vga (the screen)\n    head 0: 720x400, text\n    head 1: nothing\nsecond\n    head 0: nothing\n")
+        rsp.close()
+    with Server("--vga", "none") as s:
+        rsp = s.client()
+        not_done(rsp, "info displays", "this machine has no display")
         rsp.close()
 
 

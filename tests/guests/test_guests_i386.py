@@ -32,6 +32,7 @@ VGABIOS = "/usr/share/seabios/vgabios-stdvga.bin"
 GRUB_PC = "/usr/lib/grub/i386-pc"
 GRUB_COREBOOT = "/usr/lib/grub/i386-coreboot"
 GRUB_QEMU = "/usr/share/qemu/grub.bin"
+VIRTIO_VGABIOS = "/usr/share/seabios/vgabios-virtio.bin"
 BIOS = ("--bios", SEABIOS, "--vga-bios", VGABIOS)
 M = 1000000
 
@@ -184,15 +185,16 @@ def claim_grub_as_firmware_shows_its_menu():
         rsp.close()
 
 
-@needs(SEABIOS, VGABIOS)
+@needs(SEABIOS, VGABIOS, VIRTIO_VGABIOS)
 def claim_seabios_finds_nothing_to_boot():
-    with started(*BIOS) as s:
-        rsp = s.client()
-        text = screen.run_until_screen(rsp, r"No bootable device", 20 * M, 60)
-        contains(text, r"^SeaBIOS \(version ")
-        contains(text, r"^Booting from Hard Disk")
-        screen.there_and_back(rsp)
-        rsp.close()
+    for options in BIOS, ("--bios", SEABIOS, "--vga", "virtio", "--vga-bios", VIRTIO_VGABIOS):
+        with started(*options) as s:
+            rsp = s.client()
+            text = screen.run_until_screen(rsp, r"No bootable device", 20 * M, 60)
+            contains(text, r"^SeaBIOS \(version ")
+            contains(text, r"^Booting from Hard Disk")
+            screen.there_and_back(rsp)
+            rsp.close()
 
 
 @needs(SEABIOS, VGABIOS)

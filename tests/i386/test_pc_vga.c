@@ -32,7 +32,7 @@ static uint64_t no_clock(void *ctx, struct machine *machine)
 static const struct machine_env env = {.peek_event = no_event, .host_clock = no_clock};
 
 /* A kernel that stands still: jmp . */
-static void setup(void)
+static void make(enum pc_vga vga, const char *options)
 {
     static uint8_t kernel[64] = {0x02, 0xb0, 0xad, 0x1b, 0x00, 0x00, 0x01, 0x00, 0xfe, 0x4f, 0x51, 0xe4,
                                  0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x10, 0x00, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -40,11 +40,18 @@ static void setup(void)
     struct pc_config c = PC_CONFIG_INIT;
 
     c.memory_bytes = 16 * MIB;
+    c.vga = vga;
+    c.vga_options = options;
     c.kernel = (struct boot_image){.data = kernel, .len = sizeof(kernel), .name = "kernel"};
     ck_assert_msg(pc_create(&m, &c, &err) == 0, "%s", err.text);
     m->env = &env;
     pc = m->board;
     buffer_init(&out);
+}
+
+static void setup(void)
+{
+    make(PC_VGA_STD, NULL);
 }
 
 static void teardown(void)
@@ -531,6 +538,63 @@ START_TEST(pictures_change_no_state)
 }
 END_TEST
 
+static void again(enum pc_vga vga, const char *options)
+{
+    teardown();
+    make(vga, options);
+}
+
+static uint32_t config(unsigned at)
+{
+    ports_write(&pc->ports, 0xcf8, 4, 0x80001000 | at);
+    return (uint32_t)ports_read(&pc->ports, 0xcfc, 4);
+}
+
+/* Older recordings are of machines without it. */
+START_TEST(the_display_has_an_edid_if_it_is_asked_for)
+{
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0000, 8), 0);
+    again(PC_VGA_STD, "std,edid=on");
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0000, 8), 0x00ffffffffffff00);
+    ck_assert_uint_eq(peek8(0xfebf0000 + 0x38) | (peek8(0xfebf0000 + 0x3a) & 0xf0) << 4, 1280);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0080, 4), 0);
+    again(PC_VGA_STD, "std,xres=800,yres=600");
+    ck_assert_uint_eq(peek8(0xfebf0000 + 0x38) | (peek8(0xfebf0000 + 0x3a) & 0xf0) << 4, 800);
+    again(PC_VGA_STD, "std,edid=off");
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0000, 8), 0);
+}
+END_TEST
+
+START_TEST(a_virtio_gpu_with_a_vga_is_both_in_one_function)
+{
+    again(PC_VGA_VIRTIO, "virtio,max_outputs=2");
+    ck_assert_uint_eq(config(0x00), 0x10501af4);
+    ck_assert_uint_eq(config(0x08), 0x03000001);
+    ck_assert_uint_eq(config(0x04) & 0xffff, 3);
+    ck_assert_uint_eq(config(0x10), 0xfd000008);
+    ck_assert_uint_eq(config(0x18), 0xfebf000c);
+    /* The VGA. */
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0000, 8), 0x00ffffffffffff00);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf0500, 2), 0xb0c5);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf040c, 1), 0x67);
+    poke8(0xb8000, 'V');
+    ck_assert_int_eq(strncmp(screen(), "V\n", 2), 0);
+    memory_write(&m->memory, 0xfebf0500 + 2, 2, 640);
+    ck_assert_uint_eq(vbe_get(1), 640);
+    /* The GPU: queues, configuration, interrupt status, a status that is kept. */
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf1012, 2), 2);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf2008, 4), 2);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf1800, 1), 0);
+    memory_write(&m->memory, 0xfebf1014, 1, 3);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf1014, 1), 3);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf1812, 2), 0);
+    ck_assert_int_eq(display_read(m, "vga", 1, &out, &err), -EINVAL);
+    ck_assert_ptr_null(machine_find_device(m, "virtio-vga")->ops->display);
+    machine_reset(m);
+    ck_assert_uint_eq(memory_read(&m->memory, 0xfebf1014, 1), 0);
+}
+END_TEST
+
 #define ADD(t) tcase_add_test(tc, t)
 
 Suite *test_suite(void)
@@ -558,6 +622,8 @@ Suite *test_suite(void)
     ADD(framebuffer_goes_where_its_base_register_says);
     ADD(registers_are_in_memory_too);
     ADD(pictures_change_no_state);
+    ADD(the_display_has_an_edid_if_it_is_asked_for);
+    ADD(a_virtio_gpu_with_a_vga_is_both_in_one_function);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -3,14 +3,14 @@
  * its colour and monochrome addresses) with the display interface of Bochs
  * ("VBE DISPI") for higher modes, as QEMU's `-vga std`: PCI function 00:02.0,
  * 1234:1111, framebuffer at BAR 0, the same registers in memory at BAR 2, video
- * BIOS in the expansion ROM. A *secondary* one (QEMU's `secondary-vga`) has the same registers, by BAR 2 only, and an EDID. What the guest puts into it is drawn only when
+ * BIOS in the expansion ROM. A *secondary* one (QEMU's `secondary-vga`) has the same registers, by BAR 2 only, and no window. It may be part of another display (virtio-vga),
+ * which is shown once that has something to show. What the guest puts into it is drawn only when
  * somebody asks (vga_draw.c).
  *
  * Input status 1 follows the virtual clock and the CRT controller's timing.
  *
  * Not modelled: the vertical retrace interrupt, sense and feature bits, the
- * sequencer's reset, the memory's enable bit (GRUB for QEMU leaves it off), 64 KiB cards (memory mode bit 1), the odd/even page bit,
- * EDID of the board's own (BAR 2 reads as zeros there).
+ * sequencer's reset, the memory's enable bit (GRUB for QEMU leaves it off), 64 KiB cards (memory mode bit 1), the odd/even page bit.
  */
 #include "vm/dev/vga.h"
 
@@ -50,10 +50,29 @@ void vga_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
                                     .command = (uint16_t)(PCI_COMMAND_MEMORY | (w->secondary ? 0 : PCI_COMMAND_IO))};
 
     pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
-    pci_add_paged_bar(&w->pci, 0, PCI_BAR_MEMORY, true, VGA_MEMORY_BYTES, w->page);
+    vga_plug_into(dev, &w->pci);
     pci_add_bar(&w->pci, 2, PCI_BAR_MEMORY, false, VGA_MMIO_BYTES, VGA_MMIO);
+}
+
+void vga_plug_into(struct device *dev, struct pci_function *f)
+{
+    struct vga_wiring *w = dev->wiring;
+
+    w->shown_by = f;
+    pci_add_paged_bar(f, 0, PCI_BAR_MEMORY, true, VGA_MEMORY_BYTES, w->page);
     if (w->has_rom)
-        pci_add_paged_bar(&w->pci, PCI_ROM_BAR, PCI_BAR_ROM, false, VGA_ROM_BYTES, w->rom_page);
+        pci_add_paged_bar(f, PCI_ROM_BAR, PCI_BAR_ROM, false, VGA_ROM_BYTES, w->rom_page);
+}
+
+int vga_take_edid(struct vga_wiring *w, const struct option_list *props, struct error *err)
+{
+    struct edid_config edid;
+
+    if (edid_take(&edid, props, err) < 0)
+        return -EINVAL;
+    w->has_edid = edid.on;
+    edid_make(w->edid, edid.xres, edid.yres);
+    return 0;
 }
 
 /* ---- timing ---- */
@@ -489,7 +508,8 @@ static void vga_reset(struct device *dev)
     struct vga_state *s = dev->state;
 
     memset(s, 0, sizeof(*s));
-    pci_function_reset(&w->pci);
+    if (w->shown_by == &w->pci)
+        pci_function_reset(&w->pci);
     s->dac_mask = 0xff;
     s->vbe[VBE_ID] = VBE_ID_NEWEST;
     s->vbe[VBE_MEMORY_64K] = VGA_MEMORY_BYTES >> 16;
@@ -532,9 +552,9 @@ void vga_firmware_setup(struct device *dev)
         vga_plane_set(dev, 0, n, ' ');
         vga_plane_set(dev, 1, n, 0x07);
     }
-    pci_config_write(&w->pci, PCI_BAR0, 4, VGA_FIRMWARE_LFB);
-    pci_config_write(&w->pci, PCI_BAR0 + 8, 4, VGA_FIRMWARE_MMIO);
-    pci_config_write(&w->pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+    pci_config_write(w->shown_by, PCI_BAR0, 4, VGA_FIRMWARE_LFB);
+    pci_config_write(w->shown_by, PCI_BAR0 + 8, 4, VGA_FIRMWARE_MMIO);
+    pci_config_write(w->shown_by, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
     map_changed(dev);
 }
 
@@ -586,9 +606,40 @@ static unsigned vga_text_pages(const struct device *dev, struct display_pages *a
     return 2;
 }
 
+static bool over_shows(const struct device *dev)
+{
+    const struct vga_wiring *w = dev->wiring;
+
+    return w->over && w->over_shows(w->over);
+}
+
+static unsigned heads(const struct device *dev)
+{
+    const struct vga_wiring *w = dev->wiring;
+
+    return w->over ? w->over_display->heads(w->over) : 1;
+}
+
+static int picture(const struct device *dev, unsigned head, struct display_picture *out, struct error *err)
+{
+    const struct vga_wiring *w = dev->wiring;
+
+    if (head || over_shows(dev))
+        return w->over_display->picture(w->over, head, out, err);
+    return vga_screen_picture(dev, head, out, err);
+}
+
+static int text(const struct device *dev, unsigned head, struct buffer *out, struct error *err)
+{
+    if (head || over_shows(dev))
+        return error_set(err, -EINVAL, "the display shows graphics: monitor screendump FILE draws it");
+    return vga_screen_text(dev, head, out, err);
+}
+
 static const struct display_ops vga_display = {
-    .picture = vga_screen_picture,
-    .text = vga_screen_text,
+    .heads = heads,
+    .picture = picture,
+    .text = text,
     .text_pages = vga_text_pages,
 };
 
@@ -606,6 +657,13 @@ const struct device_ops vga_ops = {
 
 /* ---- plugged in by the user ---- */
 
+int board_display_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                       struct error *err)
+{
+    (void)s, (void)name, (void)devfn, (void)d, (void)props;
+    return error_set(err, -EINVAL, "only a board that comes with a VGA can have it (the pc's --vga)");
+}
+
 const struct option_key secondary_vga_keys[] = {EDID_KEYS, {NULL, NULL}};
 
 uint64_t secondary_vga_storage(const struct option_list *props)
@@ -617,19 +675,14 @@ uint64_t secondary_vga_storage(const struct option_list *props)
 int secondary_vga_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                        struct error *err)
 {
-    struct edid_config edid;
     struct vga_wiring *w;
     struct device *dev;
 
     (void)d;
-    if (edid_take(&edid, props, err) < 0)
-        return -EINVAL;
     dev = machine_add_owned_device(s->machine, &vga_ops, name, sizeof(*w));
     w = dev->wiring;
     w->secondary = true;
-    w->has_edid = edid.on;
-    edid_make(w->edid, edid.xres, edid.yres);
-    if (display_alloc(dev, 'v', VGA_MEMORY_BYTES, &w->page, err) < 0 ||
+    if (vga_take_edid(w, props, err) < 0 || display_alloc(dev, 'v', VGA_MEMORY_BYTES, &w->page, err) < 0 ||
         display_alloc(dev, 't', VGA_TEXT_BYTES, &w->text_page, err) < 0)
         return -EINVAL;
     vga_plug(dev, s->pci, devfn);

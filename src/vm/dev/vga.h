@@ -90,6 +90,11 @@ DEVICE_STATE_END
 
 struct vga_wiring {
     struct pci_function pci;
+    struct pci_function *shown_by; /* the function whose base addresses show it: `pci`, or that of a display which it is part of */
+    /* That display, in whose place it is shown as long as this says that nothing else is; NULL: it is one by itself. */
+    struct device *over;
+    const struct display_ops *over_display;
+    bool (*over_shows)(const struct device *over);
     void (*map_changed)(void *ctx); /* which accesses pages can answer; NULL: nobody wants to know */
     void *map_ctx;
     uint32_t page;      /* first page of VGA_MEMORY_BYTES */
@@ -105,9 +110,17 @@ extern const struct device_ops vga_ops;
 
 /* After the wiring has its pages. */
 void vga_plug(struct device *, struct pci_bus *bus, uint8_t devfn);
+/* The same as part of another display's function: framebuffer and ROM are at its base addresses, and who calls has the registers
+ * answer (range VGA_MMIO). */
+void vga_plug_into(struct device *, struct pci_function *f);
+/* The properties edid, xres and yres of the board's own. 0, or -EINVAL with *err. */
+int vga_take_edid(struct vga_wiring *w, const struct option_list *props, struct error *err);
 /* Can the text cells' pages answer for [*base, *base + VGA_TEXT_BYTES)? */
 bool vga_text_window(const struct device *, uint32_t *base);
 
+/* Of displays that are a board's own: says so. */
+int board_display_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                       struct error *err);
 /* The `secondary-vga` of --device. */
 extern const struct option_key secondary_vga_keys[];
 int secondary_vga_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "vm/dev/display.h"
 #include "vm/dev/edid.h"
+#include "vm/dev/vga.h"
 #include "vm/dev/virtio_carried.h"
 #include "vm/machine.h"
 
@@ -766,10 +767,20 @@ struct gpu_mmio_state {
 DEVICE_STATE_END
 
 #define GPU_OPS .possible = gpu_possible, .deadline = gpu_deadline, .expire = gpu_expire, .describe = gpu_describe, \
-    .destroy = gpu_destroy, .display = &display
+    .destroy = gpu_destroy
 
 static const struct device_ops gpu_pci_ops = {
     .name = "virtio-gpu-pci",
+    .state_size = sizeof(struct gpu_pci_state),
+    GPU_OPS,
+    .display = &display,
+    .reset = virtio_pci_reset,
+    .read = virtio_pci_read,
+    .write = virtio_pci_write,
+};
+
+static const struct device_ops gpu_vga_ops = {
+    .name = "virtio-vga",
     .state_size = sizeof(struct gpu_pci_state),
     GPU_OPS,
     .reset = virtio_pci_reset,
@@ -781,6 +792,7 @@ static const struct device_ops gpu_mmio_ops = {
     .name = "virtio-gpu-device",
     .state_size = sizeof(struct gpu_mmio_state),
     GPU_OPS,
+    .display = &display,
     .reset = virtio_mmio_reset,
     .read = virtio_mmio_read,
     .write = virtio_mmio_write,
@@ -789,8 +801,13 @@ static const struct device_ops gpu_mmio_ops = {
 static const struct virtio_kind kind = {.class = &gpu_class, .pci = &gpu_pci_ops, .mmio = &gpu_mmio_ops, .pci_class = 0x038000,
                                         .modern = true, .wiring_bytes = sizeof(struct gpu)};
 
+/* The VGA is what is shown of it. */
+static const struct virtio_kind vga_kind = {.class = &gpu_class, .pci = &gpu_vga_ops, .pci_class = 0x030000, .modern = true,
+                                            .wiring_bytes = sizeof(struct gpu)};
+
 #define GPU_KEYS EDID_KEYS, {"max_outputs", "1-16"}, {"max_hostmem", "SIZE"}
 const struct option_key virtio_gpu_keys[] = {VIRTIO_PCI_KEYS, GPU_KEYS, {NULL, NULL}};
+const struct option_key virtio_vga_keys[] = {VIRTIO_PCI_KEYS, GPU_KEYS, {NULL, NULL}};
 const struct option_key virtio_gpu_mmio_keys[] = {VIRTIO_MMIO_MODERN_KEYS, GPU_KEYS, {NULL, NULL}};
 
 static int take_options(const struct option_list *props, struct edid_config *e, uint64_t *outputs, uint64_t *hostmem, struct error *err)
@@ -803,7 +820,9 @@ static int take_options(const struct option_list *props, struct edid_config *e, 
     return 0;
 }
 
-static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, const struct option_list *props, struct error *err)
+/* The device, without what carries it. NULL: its properties make no sense. */
+static struct gpu *make(const struct virtio_kind *k, struct sockets *s, const char *name, bool pci, const struct option_list *props,
+                        struct error *err)
 {
     uint64_t outputs = 1, hostmem = HOSTMEM;
     struct machine *m = s->machine;
@@ -814,12 +833,14 @@ static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, co
     void *own;
 
     if (take_options(props, &e, &outputs, &hostmem, err) < 0)
-        return -EINVAL;
-    if (m->nspaces == MACHINE_MAX_SPACES)
-        return error_set(err, -EINVAL, "there is no room for one more such display");
-    c = virtio_make(&kind, s, name, pci, QUEUES, props, &own, err);
+        return NULL;
+    if (m->nspaces == MACHINE_MAX_SPACES) {
+        error_set(err, -EINVAL, "there is no room for one more such display");
+        return NULL;
+    }
+    c = virtio_make(k, s, name, pci, QUEUES, props, &own, err);
     if (!c)
-        return err->code;
+        return NULL;
     g = c->t.v.dev->wiring;
     g->st = own;
     g->scanouts = (uint32_t)outputs;
@@ -829,19 +850,52 @@ static int plug(struct sockets *s, const char *name, bool pci, uint8_t devfn, co
     snprintf(space, sizeof(space), "g:%s", name);
     sparse_pages_init(&g->pages, space, SPACE_BYTES);
     machine_add_pages(m, &g->pages.space);
-    return pci ? virtio_carry_pci(&kind, c, s, devfn, props, err) : virtio_carry_mmio(c, s, props, err);
+    return g;
 }
 
 int virtio_gpu_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err)
 {
+    struct gpu *g = make(&kind, s, name, true, props, err);
+
     (void)d;
-    return plug(s, name, true, devfn, props, err);
+    return g ? virtio_carry_pci(&kind, &g->carried, s, devfn, props, err) : err->code;
 }
 
 int virtio_gpu_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                          struct error *err)
 {
-    (void)d;
-    return plug(s, name, false, devfn, props, err);
+    struct gpu *g = make(&kind, s, name, false, props, err);
+
+    (void)d, (void)devfn;
+    return g ? virtio_carry_mmio(&g->carried, s, props, err) : err->code;
+}
+
+/* Has the driver anything to show? A driver that has begun has resources, whatever it shows of them. */
+static bool shows(const struct device *dev)
+{
+    const struct gpu *g = dev->wiring;
+
+    return bytes_used(g->st) != 0;
+}
+
+int virtio_vga_make(struct machine *m, struct pci_bus *bus, uint8_t devfn, struct device *vga, const struct option_list *props,
+                    struct error *err)
+{
+    struct sockets s = {.machine = m, .pci = bus};
+    struct gpu *g = make(&vga_kind, &s, "virtio-vga", true, props, err);
+    struct vga_wiring *w = vga->wiring;
+    int r;
+
+    if (!g)
+        return err->code;
+    g->carried.t.pci.vga = vga;
+    r = virtio_carry_pci(&vga_kind, &g->carried, &s, devfn, props, err);
+    if (r < 0)
+        return r;
+    vga_plug_into(vga, &g->carried.t.pci.pci);
+    w->over = g->carried.t.v.dev;
+    w->over_display = &display;
+    w->over_shows = shows;
+    return vga_take_edid(w, props, err);
 }

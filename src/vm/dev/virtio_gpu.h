@@ -4,6 +4,11 @@
 
 #include "vm/dev/parts.h"
 
+/* As a display with a VGA, `vga` (QEMU's virtio-vga), which is plugged into its function and shown until the driver has set up
+ * something. 0, or -EINVAL with *err. */
+extern const struct option_key virtio_vga_keys[];
+int virtio_vga_make(struct machine *m, struct pci_bus *bus, uint8_t devfn, struct device *vga, const struct option_list *props,
+                    struct error *err);
 extern const struct option_key virtio_gpu_keys[], virtio_gpu_mmio_keys[];
 int virtio_gpu_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err);

@@ -3,7 +3,8 @@
  * transitional ones, which also have the registers of before 1.0 in the ports of BAR 0. MSI-X in BAR 1.
  *
  * The layout of BAR 4: 0000h common configuration, 1000h interrupt status, 2000h device configuration, 3000h
- * notifications (4 bytes a queue).
+ * notifications (4 bytes a queue). Of a display with a VGA it is BAR 2, which begins with the VGA's registers: 0000h these,
+ * 1000h common configuration, 1800h interrupt status, the rest as above.
  *
  * Not modelled: shared memory, queue reset, notification data, administration queues.
  */
@@ -11,6 +12,8 @@
 
 
 #include "base/bytes.h"
+#include "vm/dev/vga.h"
+#include "vm/machine.h"
 
 #define VENDOR 0x1af4u
 
@@ -23,6 +26,8 @@ enum { RANGE_LEGACY = 1, RANGE_MSIX, RANGE_MODERN };
 #define PART_NOTIFY  0x3000u
 #define MODERN_BYTES 0x4000u
 #define NOTIFY_STEP  4u
+#define VGA_COMMON   0x1000u /* with a VGA */
+#define VGA_ISR      0x1800u
 
 /* Registers of before 1.0 (4.1.4.10). */
 enum { L_DEVICE_FEATURES = 0, L_DRIVER_FEATURES = 4, L_QUEUE_PFN = 8, L_QUEUE_SIZE = 12, L_QUEUE_SELECT = 14,
@@ -180,8 +185,25 @@ static void common_write(struct virtio_pci *t, uint64_t offset, unsigned size, u
     }
 }
 
+static unsigned modern_bar(const struct virtio_pci *t)
+{
+    return t->vga ? 2 : 4;
+}
+
+/* An offset into a BAR that a VGA's registers are in, as one into BAR 4 of others. False: it is the VGA's. */
+static bool behind_vga(uint64_t *offset)
+{
+    if (*offset < VGA_COMMON)
+        return false;
+    if (*offset < PART_DEVICE)
+        *offset -= *offset < VGA_ISR ? VGA_COMMON - PART_COMMON : VGA_ISR - PART_ISR;
+    return true;
+}
+
 static uint64_t modern_read(struct virtio_pci *t, uint64_t offset, unsigned size)
 {
+    if (t->vga && !behind_vga(&offset))
+        return device_read(t->vga, VGA_MMIO, offset, size);
     switch (offset & ~(uint64_t)(PART_BYTES - 1)) {
     case PART_COMMON: return common_read(t, offset, size);
     case PART_ISR:    return offset == PART_ISR ? take_isr(t) : 0;
@@ -192,6 +214,10 @@ static uint64_t modern_read(struct virtio_pci *t, uint64_t offset, unsigned size
 
 static void modern_write(struct virtio_pci *t, uint64_t offset, unsigned size, uint64_t value)
 {
+    if (t->vga && !behind_vga(&offset)) {
+        device_write(t->vga, VGA_MMIO, offset, size, value);
+        return;
+    }
     switch (offset & ~(uint64_t)(PART_BYTES - 1)) {
     case PART_COMMON: common_write(t, offset, size, value); break;
     case PART_DEVICE: virtio_config_write(&t->v, offset - PART_DEVICE, size, value); break;
@@ -289,13 +315,14 @@ void virtio_pci_reset(struct device *dev)
     virtio_reset(&t->v);
 }
 
-static void add_capability(struct pci_function *f, unsigned type, uint32_t offset, uint32_t len, unsigned more)
+static void add_capability(struct virtio_pci *t, unsigned type, uint32_t offset, uint32_t len, unsigned more)
 {
+    struct pci_function *f = &t->pci;
     uint8_t at = pci_add_capability(f, PCI_CAP_VENDOR, 16 + more);
 
     f->reset[at + 2u] = (uint8_t)(16 + more);
     f->reset[at + 3u] = (uint8_t)type;
-    f->reset[at + 4u] = 4;
+    f->reset[at + 4u] = (uint8_t)modern_bar(t);
     put_le32(f->reset + at + 8u, offset);
     put_le32(f->reset + at + 12u, len);
     if (type == CAP_NOTIFY)
@@ -310,7 +337,7 @@ static bool window(const struct virtio_pci *t, unsigned offset, unsigned size, u
     *at = get_le32(t->pci.config + cap + 8u);
     *len = get_le32(t->pci.config + cap + 12u);
     return offset < cap + 20u && cap + 16u < offset + size && (*len == 1 || *len == 2 || *len == 4) &&
-           t->pci.config[cap + 4u] == 4 && *at < MODERN_BYTES && !(*at & (*len - 1));
+           t->pci.config[cap + 4u] == modern_bar(t) && *at < MODERN_BYTES && !(*at & (*len - 1));
 }
 
 static void window_read(struct device *dev, unsigned offset, unsigned size)
@@ -336,7 +363,7 @@ static void add_window(struct virtio_pci *t)
     struct pci_function *f = &t->pci;
 
     t->window_at = f->next_capability;
-    add_capability(f, CAP_PCI, 0, 0, 4);
+    add_capability(t, CAP_PCI, 0, 0, 4);
     f->writable[t->window_at + 4u] = 0xff;
     for (unsigned reg = 8; reg < 20; reg += 4)
         put_le32(f->writable + t->window_at + reg, ~0u);
@@ -351,7 +378,9 @@ void virtio_pci_plug(struct virtio_pci *t, struct pci_bus *bus, uint8_t devfn, u
     const struct pci_identity identity = {
         .vendor = VENDOR, .device = t->legacy ? transitional[id] : (uint16_t)(0x1040 + id),
         .subsystem_vendor = VENDOR, .subsystem = t->legacy ? id : 0x1100, .class_code = class_code,
-        .revision = t->legacy ? 0 : 1, .pin = 1};
+        .revision = t->legacy ? 0 : 1, .pin = 1,
+        .command = t->vga ? PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR | PCI_COMMAND_NO_INTX : 0};
+    const unsigned msix_bar = t->vga ? 4 : 1;
 
     t->v.st = &t->st->virtio;
     t->v.transport = &transport;
@@ -359,13 +388,13 @@ void virtio_pci_plug(struct virtio_pci *t, struct pci_bus *bus, uint8_t devfn, u
     pci_function_init(&t->pci, bus, devfn, t->v.dev, t->st->config, &identity);
     if (t->legacy)
         pci_add_bar(&t->pci, 0, PCI_BAR_IO, false, LEGACY_BYTES, RANGE_LEGACY);
-    pci_add_bar(&t->pci, 1, PCI_BAR_MEMORY, false, 0x1000, RANGE_MSIX);
-    pci_add_bar(&t->pci, 4, PCI_BAR_MEMORY_64, true, MODERN_BYTES, RANGE_MODERN);
+    pci_add_bar(&t->pci, msix_bar, PCI_BAR_MEMORY, false, 0x1000, RANGE_MSIX);
+    pci_add_bar(&t->pci, modern_bar(t), PCI_BAR_MEMORY_64, true, MODERN_BYTES, RANGE_MODERN);
     pci_add_msix(&t->pci, &(struct pci_msix){.table = t->st->table[0], .pending = &t->st->pending,
-                                             .vectors = t->v.queues + 1, .bar = 1, .pending_at = 0x800});
-    add_capability(&t->pci, CAP_COMMON, PART_COMMON, C_END, 0);
-    add_capability(&t->pci, CAP_ISR, PART_ISR, PART_BYTES, 0);
-    add_capability(&t->pci, CAP_DEVICE, PART_DEVICE, PART_BYTES, 0);
-    add_capability(&t->pci, CAP_NOTIFY, PART_NOTIFY, VIRTIO_QUEUES * NOTIFY_STEP, 4);
+                                             .vectors = t->v.queues + 1, .bar = msix_bar, .pending_at = 0x800});
+    add_capability(t, CAP_COMMON, t->vga ? VGA_COMMON : PART_COMMON, C_END, 0);
+    add_capability(t, CAP_ISR, t->vga ? VGA_ISR : PART_ISR, t->vga ? PART_DEVICE - VGA_ISR : PART_BYTES, 0);
+    add_capability(t, CAP_DEVICE, PART_DEVICE, PART_BYTES, 0);
+    add_capability(t, CAP_NOTIFY, PART_NOTIFY, VIRTIO_QUEUES * NOTIFY_STEP, 4);
     add_window(t);
 }

@@ -23,7 +23,8 @@ struct virtio_pci {
     struct virtio v;
     struct pci_function pci;
     struct virtio_pci_state *st;
-    uint8_t window_at;       /* offset of the capability with the window into BAR 4 */
+    uint8_t window_at;       /* offset of the capability with the window into the structures' BAR */
+    struct device *vga;      /* a VGA that is part of it: the structures are behind its registers in BAR 2, MSI-X is in BAR 4 */
     bool legacy;             /* a transitional device: drivers of before virtio 1.0 find it, too */
 };
 

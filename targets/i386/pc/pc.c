@@ -24,6 +24,7 @@
 #include "i386/pc/dma.h"
 #include "i386/pc/smbios.h"
 #include "i386/pc/tables.h"
+#include "vm/dev/virtio_gpu.h"
 #include "vm/gunzip.h"
 
 #define MIN_MEMORY ((uint64_t)1 << 20)
@@ -252,7 +253,7 @@ static void create_devices(struct pc *pc)
     pc->mouse = pc->machine->mouse = add(pc, &ps2mouse_ops, "ps2mouse", &pc->mouse_wiring);
     pc->debugcon = add(pc, &debugcon_ops, "debugcon", NULL);
     pc->shadow = add(pc, &pc_shadow_ops, "shadow", xcalloc(1, sizeof(uint32_t)));
-    if (pc->config.vga == PC_VGA_STD)
+    if (pc->config.vga != PC_VGA_NONE)
         pc->vga = add(pc, &vga_ops, "vga", &pc->vga_wiring);
     for (unsigned n = 0; n < 2; n++)
         if (pc->config.pflash[n].data)
@@ -372,8 +373,25 @@ static void plug_functions(struct pc *pc)
     piix3_plug(pc->piix3, &pc->pci_bus);
     ide_plug(pc->ide, &pc->pci_bus, PCI_DEVFN(1, 1));
     piix4_pm_plug(pc->pm, &pc->pci_bus);
-    if (pc->vga)
+}
+
+/* The display, in slot 2. */
+static int plug_display(struct pc *pc, struct error *err)
+{
+    struct option_list props;
+    int r = 0;
+
+    if (!pc->vga)
+        return 0;
+    r = option_list_parse(&props, "--vga", pc->config.vga_options ? pc->config.vga_options : "std,edid=off", "type", NULL, err);
+    if (r == 0 && pc->config.vga == PC_VGA_VIRTIO) {
+        r = virtio_vga_make(pc->machine, &pc->pci_bus, PCI_DEVFN(2, 0), pc->vga, &props, err);
+    } else if (r == 0) {
         vga_plug(pc->vga, &pc->pci_bus, PCI_DEVFN(2, 0));
+        r = vga_take_edid(&pc->vga_wiring, &props, err);
+    }
+    option_list_finish(&props);
+    return r;
 }
 
 static void claim_video_and_disk_ports(struct pc *pc)
@@ -838,7 +856,7 @@ static int check_config(const struct pc_config *c, struct i386_model *model, str
     if ((c->nroms || c->vga_bios.data) && !has_firmware(c))
         return error_set(err, -EINVAL, "%s: a ROM needs firmware that looks for it (--bios, --pflash)",
                          c->nroms ? c->roms[0].name : c->vga_bios.name);
-    if (c->vga_bios.data && c->vga != PC_VGA_STD)
+    if (c->vga_bios.data && c->vga == PC_VGA_NONE)
         return error_set(err, -EINVAL, "a video BIOS (%s) without a display", c->vga_bios.name);
     if (c->vga_bios.data && (!c->vga_bios.len || c->vga_bios.len > VGA_ROM_BYTES))
         return error_set(err, -EINVAL, "%s: a video BIOS has 512 bytes to 64 KiB, not %zu", c->vga_bios.name,
@@ -961,7 +979,7 @@ static void discard(struct pc *pc)
 static uint64_t rom_bytes(const struct pc_config *c)
 {
     return c->bios.len + c->pflash[0].len + c->pflash[1].len + parts_rom_bytes(c->parts) + parts_storage(c->parts) +
-           (c->vga == PC_VGA_STD ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
+           (c->vga != PC_VGA_NONE ? VGA_MEMORY_BYTES + VGA_TEXT_BYTES + VGA_ROM_BYTES : 0);
 }
 
 /* ---- what the user plugs in ---- */
@@ -1085,7 +1103,9 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     create_bus(pc);
     pc_map_memory(pc);
     plug_functions(pc);
-    rc = plug_parts(pc, err);
+    rc = plug_display(pc, err);
+    if (!rc)
+        rc = plug_parts(pc, err);
     if (rc) {
         machine_destroy(m);
         return rc;
