@@ -110,7 +110,7 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"--vga cirrus: there are std", "-vga", "cirrus", STORE)
     refused(r"--vga max_outputs=2: there is no", "-vga", "std,max_outputs=2", STORE)
     refused(r"--vga xres=1: write a number", "-device", "virtio-vga,xres=1", STORE)
-    refused(r"--device VGA: only a board that comes with a VGA", "-M", "virt", "-device", "VGA", STORE)
+    refused(r"--vga is for --machine pc", "-M", "virt", "-device", "VGA", STORE)
     refused(r"-k: no window", "-k", "en-us", STORE)
     refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
 
