@@ -13,10 +13,10 @@
  * 1: not; 2: usage. A tool of the test scripts.
  */
 #include "aarch64/virt.h"
-#include "base/buffer.h"
 #include "host/code_memory.h"
 #include "i386/cpu.h"
 #include "i386/pc.h"
+#include "image_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,24 +51,6 @@ static bool is_jit(enum engine e)
 static bool drops(enum engine e)
 {
     return e == DROPPING || e == JIT_DROPPING;
-}
-
-static bool read_file(const char *name, struct boot_image *image)
-{
-    FILE *f = fopen(name, "rb");
-    struct buffer b;
-    size_t n;
-
-    if (!f)
-        return false;
-    buffer_init(&b);
-    do {
-        n = fread(buffer_reserve(&b, 65536), 1, 65536, f);
-        b.len += n;
-    } while (n);
-    fclose(f);
-    *image = (struct boot_image){.data = b.data, .len = b.len, .name = name};
-    return true;
 }
 
 /* A wall clock that always shows the same. */
@@ -151,6 +133,16 @@ static icount_t point(icount_t steps, unsigned i)
 static struct boot_image virt_image(const struct boot_image *i)
 {
     return (struct boot_image){.data = i->data, .len = i->len, .name = i->name};
+}
+
+static bool read_file(const char *name, struct boot_image *image)
+{
+    struct buffer b;
+
+    if (!read_image(name, &b))
+        return false;
+    *image = (struct boot_image){.data = b.data, .len = b.len, .name = name};
+    return true;
 }
 
 /* The guest of the command line. False: usage, or a file cannot be read. */

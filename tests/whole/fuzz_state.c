@@ -20,10 +20,10 @@
 #include <unistd.h>
 
 #include "aarch64/virt.h"
-#include "base/buffer.h"
 #include "checkpoint/checkpoint.h"
 #include "i386/pc.h"
 #include "i386/pc/board.h"
+#include "image_file.h"
 #include "replay/recorder.h"
 
 #define WARM_STEPS 3000000u
@@ -59,22 +59,6 @@ static void be_patient(long seconds)
     const struct itimerval t = {.it_value.tv_sec = seconds};
 
     setitimer(ITIMER_PROF, &t, NULL);
-}
-
-static bool read_file(const char *name, struct buffer *b)
-{
-    FILE *f = fopen(name, "rb");
-    size_t n;
-
-    if (!f)
-        return false;
-    buffer_init(b);
-    do {
-        n = fread(buffer_reserve(b, 65536), 1, 65536, f);
-        b->len += n;
-    } while (n);
-    fclose(f);
-    return true;
 }
 
 /* A drive for everything that takes one. */
@@ -126,7 +110,7 @@ static struct machine *make_machine(const char *board, const char *kernel, struc
     struct buffer b;
     int r;
 
-    if (!read_file(kernel, &b))
+    if (!read_image(kernel, &b))
         return NULL;
     *image = b;
     if (!strcmp(board, "virt")) {

@@ -2,8 +2,8 @@
 
 # Machines against states that none of them was ever in.
 check_PROGRAMS += tests/whole/fuzz_state
-tests_whole_fuzz_state_SOURCES = tests/whole/fuzz_state.c
-tests_whole_fuzz_state_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libbase.a $(HC_SYSLIBS)
+tests_whole_fuzz_state_SOURCES = tests/whole/fuzz_state.c tests/whole/image_file.h
+tests_whole_fuzz_state_LDADD = libreplay.a libcheckpoint.a libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/whole/fuzz_state.sh
 EXTRA_DIST += tests/whole/fuzz_state.sh
 # Guests run without a server; the i386 system side against QEMU.

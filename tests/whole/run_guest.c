@@ -3,8 +3,8 @@
  * says on the debug console: run_guest [-jit] KERNEL [STEPS [MODEL [SOCKETS CORES THREADS]]]; -jit: each block is
  * compiled, else interpreted. A tool of the test scripts. Exit status 0: the guest ended by the debug-exit port; 1: otherwise.
  */
-#include "base/buffer.h"
 #include "i386/pc.h"
+#include "image_file.h"
 #include "with_jit.h"
 
 #include <stdio.h>
@@ -18,39 +18,23 @@ static void print(void *ctx, struct device *dev, const void *buf, size_t len)
         fwrite(buf, 1, len, stdout);
 }
 
-static bool read_file(const char *name, struct boot_image *image)
-{
-    FILE *f = fopen(name, "rb");
-    struct buffer b;
-    size_t n;
-
-    if (!f)
-        return false;
-    buffer_init(&b);
-    do {
-        n = fread(buffer_reserve(&b, 65536), 1, 65536, f);
-        b.len += n;
-    } while (n);
-    fclose(f);
-    *image = (struct boot_image){.data = b.data, .len = b.len, .name = name};
-    return true;
-}
-
 int main(int argc, char **argv)
 {
     static const struct machine_env env = {.output = print};
     struct pc_config config = PC_CONFIG_INIT;
     struct machine *m;
+    struct buffer kernel;
     struct error err;
     struct stop stop;
     bool ended, jit = argc > 1 && !strcmp(argv[1], "-jit");
 
     argv += jit;
     argc -= jit;
-    if (argc < 2 || !read_file(argv[1], &config.kernel)) {
+    if (argc < 2 || !read_image(argv[1], &kernel)) {
         fprintf(stderr, "usage: run_guest [-jit] KERNEL [STEPS [MODEL [SOCKETS CORES THREADS]]]\n");
         return 2;
     }
+    config.kernel = (struct boot_image){.data = kernel.data, .len = kernel.len, .name = argv[1]};
     config.memory_bytes = 64 << 20;
     if (argc > 3)
         config.cpu_model = argv[3];
