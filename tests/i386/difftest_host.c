@@ -448,13 +448,6 @@ struct outcome {
     icount_t steps;
 };
 
-static const struct event *no_event(void *ctx, struct machine *m)
-{
-    (void)ctx;
-    (void)m;
-    return NULL;
-}
-
 static void poke(struct guest *g, uint32_t address, uint32_t v)
 {
     memcpy(g->ram + (address - BASE), &v, 4);
@@ -481,7 +474,7 @@ static void make_tables(struct guest *g)
 
 static void guest_init(struct guest *g, const char *model)
 {
-    static const struct machine_env env = {.peek_event = no_event};
+    static const struct machine_env env = {0};
     struct region ram = {.base = BASE, .size = GUEST, .kind = REGION_RAM, .enabled = true};
 
     g->m = machine_create(GUEST >> PAGE_SHIFT);

@@ -122,16 +122,9 @@ struct guest {
     uint8_t *ram;
 };
 
-static const struct event *no_event(void *ctx, struct machine *m)
-{
-    (void)ctx;
-    (void)m;
-    return NULL;
-}
-
 static void guest_init(struct guest *g)
 {
-    static const struct machine_env env = {.peek_event = no_event};
+    static const struct machine_env env = {0};
     struct region ram = {.base = 0, .size = RAM, .kind = REGION_RAM, .enabled = true};
 
     g->m = machine_create(RAM >> PAGE_SHIFT);

@@ -196,13 +196,6 @@ static void host_run(const struct one_case *c, struct regs *out)
 
 /* ---- the emulator's side ---- */
 
-static const struct event *no_event(void *ctx, struct machine *m)
-{
-    (void)ctx;
-    (void)m;
-    return NULL;
-}
-
 static void poke64(struct guest *g, uint32_t at, uint64_t v)
 {
     memcpy(g->ram + at, &v, 8);
@@ -254,7 +247,7 @@ static void make_tables(struct guest *g)
 
 void guest_init(struct guest *g)
 {
-    static const struct machine_env env = {.peek_event = no_event};
+    static const struct machine_env env = {0};
     struct region ram = {.base = 0, .size = GUEST, .kind = REGION_RAM, .enabled = true};
 
     g->m = machine_create(GUEST >> PAGE_SHIFT);

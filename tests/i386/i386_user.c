@@ -18,13 +18,6 @@ enum { CODE_0 = 0x08, DATA_0 = 0x10, CODE32_3 = 0x23, DATA_3 = 0x2b, CODE64_3 = 
 
 const uint64_t user_bases[2] = {0x40000000u, 0x2bcdef000000u};
 
-static const struct event *no_event(void *ctx, struct machine *m)
-{
-    (void)ctx;
-    (void)m;
-    return NULL;
-}
-
 static void poke64(struct user_guest *g, uint32_t at, uint64_t v)
 {
     memcpy(g->ram + at, &v, 8);
@@ -86,7 +79,7 @@ static void make_tables(struct user_guest *g)
 
 void user_guest_init(struct user_guest *g, const char *model)
 {
-    static const struct machine_env env = {.peek_event = no_event};
+    static const struct machine_env env = {0};
     struct region ram = {.base = 0, .size = GUEST, .kind = REGION_RAM, .enabled = true};
 
     g->m = machine_create(GUEST >> PAGE_SHIFT);

@@ -37,13 +37,7 @@ static void output(void *ctx, struct device *dev, const void *buf, size_t len)
     buffer_append(&sent, buf, len);
 }
 
-static const struct event *no_event(void *ctx, struct machine *m)
-{
-    (void)ctx, (void)m;
-    return NULL;
-}
-
-static const struct machine_env env = {.host_clock = host_clock, .output = output, .peek_event = no_event};
+static const struct machine_env env = {.host_clock = host_clock, .output = output};
 
 static void setup(void)
 {

@@ -27,13 +27,7 @@ static uint64_t host_clock(void *ctx, struct machine *machine)
     return 1709164798ull * 1000000000;
 }
 
-static const struct event *no_event(void *ctx, struct machine *machine)
-{
-    (void)ctx, (void)machine;
-    return NULL;
-}
-
-static const struct machine_env env = {.host_clock = host_clock, .peek_event = no_event};
+static const struct machine_env env = {.host_clock = host_clock};
 
 static void setup(void)
 {

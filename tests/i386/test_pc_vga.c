@@ -17,19 +17,13 @@ static struct pc *pc;
 static struct error err;
 static struct buffer out;
 
-static const struct event *no_event(void *ctx, struct machine *machine)
-{
-    (void)ctx, (void)machine;
-    return NULL;
-}
-
 static uint64_t no_clock(void *ctx, struct machine *machine)
 {
     (void)ctx, (void)machine;
     return 0;
 }
 
-static const struct machine_env env = {.peek_event = no_event, .host_clock = no_clock};
+static const struct machine_env env = {.host_clock = no_clock};
 
 /* A kernel that stands still: jmp . */
 static void make(enum pc_vga vga, const char *options)
