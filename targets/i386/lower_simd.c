@@ -45,6 +45,8 @@ static bool vector_length_exists(const struct lower *l, enum simd_vex vex)
     case VEX_INT: return is_256(l) ? avx2 : avx;
     case VEX_L0: return avx && !is_256(l);
     case VEX_L1: return avx && is_256(l);
+    case VEX_AES: return avx && (!is_256(l) || has(l, FEATURE_VAES));
+    case VEX_PCLMUL: return avx && (!is_256(l) || has(l, FEATURE_VPCLMUL));
     case VEX_AVX2: return avx2;
     case VEX_AVX2_L1: return avx2 && is_256(l);
     case VEX_FMA: case VEX_FMA_SCALAR: return has(l, FEATURE_FMA);

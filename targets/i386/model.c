@@ -139,7 +139,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x8000000au,
         .signature = 0x60fb1,
         MAX_FEATURES,
-        .ext_edx = X_64 | F(RDTSCP) | F(PDPE1GB),
+        .ext_edx = X_64 | F(MMXEXT) | F(RDTSCP) | F(PDPE1GB),
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
@@ -152,7 +152,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x80000008u,
         .signature = 0x60fb1,
         MAX_FEATURES,
-        .ext_edx = F(NX) | F(RDTSCP),
+        .ext_edx = F(NX) | F(MMXEXT) | F(RDTSCP),
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
         .amd = true,
@@ -175,10 +175,10 @@ static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_7_EBX] = F(FSGSBASE) | F(TSC_ADJUST) | F(SMEP) | F(ERMS) | F(INVPCID) | F(SMAP) |
                     F(BMI1) | F(BMI2) | F(ADX) | F(RDSEED) | F(CLFLUSHOPT) | F(CLWB) |
                     F(AVX2),
-    [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(LA57) | F(RDPID),
+    [CPUID_7_ECX] = F(UMIP) | F(PKU) | F(VAES) | F(VPCLMUL) | F(LA57) | F(RDPID),
     [CPUID_7_EDX] = F(FSRM),
     [CPUID_D1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),
-    [CPUID_81_EDX] = X_64 | F(RDTSCP) | F(PDPE1GB),
+    [CPUID_81_EDX] = X_64 | F(MMXEXT) | F(RDTSCP) | F(PDPE1GB),
     [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH) |
                      F(ABM),
 };

@@ -91,6 +91,8 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
     {"clwb", FEATURE_CLWB, {FEATURE_CLFSH}},
     {"umip", FEATURE_UMIP, {0}},
     {"pku", FEATURE_PKU, {FEATURE_LM, FEATURE_XSAVE}},
+    {"vaes", FEATURE_VAES, {FEATURE_AVX, FEATURE_AES}},
+    {"vpclmulqdq", FEATURE_VPCLMUL, {FEATURE_AVX, FEATURE_PCLMUL}},
     {"la57", FEATURE_LA57, {FEATURE_LM}},
     {"rdpid", FEATURE_RDPID, {0}},
     {"fsrm", FEATURE_FSRM, {0}},
@@ -101,6 +103,7 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
     {"syscall", FEATURE_SYSCALL, {FEATURE_MSR}},
     {"nx", FEATURE_NX, {FEATURE_PAE, FEATURE_MSR}},
     {"xd", FEATURE_NX, {0}},
+    {"mmxext", FEATURE_MMXEXT, {FEATURE_SSE}}, /* they are SSE's on MMX registers */
     {"pdpe1gb", FEATURE_PDPE1GB, {FEATURE_LM}},
     {"rdtscp", FEATURE_RDTSCP, {FEATURE_TSC, FEATURE_MSR}},
     {"lm", FEATURE_LM, {FEATURE_PAE, FEATURE_SSE2, FEATURE_SYSCALL}},
@@ -116,11 +119,11 @@ static const char not_modelled[] =
     " 3dnow 3dnowext ace2 ace2-en acpi amd-no-ssb amd-ssbd amd-stibp amx-bf16 amx-int8 amx-tile arch-capabilities arch-lbr avic"
     " avx-vnni avx512* avx512-4fmaps bus-lock-detect cid cldemote clzero cmp-legacy core-capability cr8legacy dca decodeassists ds"
     " ds-cpl dtes64 est extapic ffxsr flushbyasid fma4 full-width-write fxsr-opt gfni hle ht hv-* ia64 ibpb ibrs ibrs-all ibs"
-    " intel-pt intel-pt-lip invtsc kvm* lbrv lm-prefetch lwp md-clear mds-no misalignsse mmxext movdir64b movdiri mpx nodeid-msr"
+    " intel-pt intel-pt-lip invtsc kvm* lbrv lm-prefetch lwp md-clear mds-no misalignsse movdir64b movdiri mpx nodeid-msr"
     " npt nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pn"
     " pschange-mc-no rdctl-no rsba rtm serialize sgx* sha-ni skinit skip-l1dfl-vmentry smx spec-ctrl split-lock-detect ssb-no"
-    " ssbd sse4a stibp svm svm-* svme-addr-chk taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload vaes"
-    " vgif virt-ssbd vmcb-clean vmx* vpclmulqdq waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
+    " ssbd sse4a stibp svm svm-* svme-addr-chk taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload"
+    " vgif virt-ssbd vmcb-clean vmx* waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
     " ";
 
 /* Properties of QEMU's CPUs that change nothing here, or that are not there. */

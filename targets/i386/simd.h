@@ -54,6 +54,7 @@ enum simd_vex {
     VEX_L1,     /* 256 only: AVX */
     VEX_AVX2,   /* 128 and 256: AVX2 */
     VEX_AVX2_L1, /* 256 only: AVX2 */
+    VEX_AES, VEX_PCLMUL, /* 128: AVX; 256: VAES, VPCLMULQDQ */
     VEX_FMA, VEX_FMA_SCALAR, VEX_F16C,
 };
 

@@ -1,6 +1,6 @@
 /*
  * The opcode maps 0F, 0F 38 and 0F 3A of instructions on XMM and YMM registers (SDM 2, appendix A and the
- * instructions' pages), SSE to SSE4.2, AES, PCLMULQDQ, AVX, AVX2, FMA, F16C.
+ * instructions' pages), SSE to SSE4.2, AES, PCLMULQDQ, AVX, AVX2, FMA, F16C, VAES and VPCLMULQDQ.
  *
  * MMX forms, and what of SSE is neither (fences, FXSAVE), are in sse.c. Not here: SSE4a, XOP, FMA4 (AMD), SHA, GFNI,
  * VAES, AVX-512.
@@ -159,9 +159,9 @@ static const struct simd_row map_0f38[256][4] = {
     [0x8c] = ONLY_66(MASK_LOAD, NONE, AVX2, FLAGS(SIMD_MEM)), [0x8e] = ONLY_66(MASK_STORE, NONE, AVX2, FLAGS(SIMD_MEM)),
     [0x90 ... 0x93] = ONLY_66(GATHER, NONE, AVX2, FLAGS(SIMD_MEM)),
     FMA_ROWS(0x90), FMA_ROWS(0xa0), FMA_ROWS(0xb0),
-    [0xdb] = ONLY_66(ONE, AES, L0, FN(aesimc)), [0xdc] = ONLY_66(TWO, AES, L0, FN(aesenc)),
-    [0xdd] = ONLY_66(TWO, AES, L0, FN(aesenclast)), [0xde] = ONLY_66(TWO, AES, L0, FN(aesdec)),
-    [0xdf] = ONLY_66(TWO, AES, L0, FN(aesdeclast)),
+    [0xdb] = ONLY_66(ONE, AES, L0, FN(aesimc)), [0xdc] = ONLY_66(TWO, AES, AES, FN(aesenc)),
+    [0xdd] = ONLY_66(TWO, AES, AES, FN(aesenclast)), [0xde] = ONLY_66(TWO, AES, AES, FN(aesdec)),
+    [0xdf] = ONLY_66(TWO, AES, AES, FN(aesdeclast)),
 };
 
 static const struct simd_row map_0f3a[256][4] = {
@@ -184,7 +184,7 @@ static const struct simd_row map_0f3a[256][4] = {
     [0x38] = ONLY_66(INSERT_128, NONE, AVX2_L1, BYTES(16), FLAGS(SIMD_W0)),
     [0x39] = ONLY_66(EXTRACT_128, NONE, AVX2_L1, BYTES(16), FLAGS(SIMD_W0)),
     [0x40] = ONLY_66(FLOAT, SSE41, AVX, .bytes = 0), [0x41] = ONLY_66(FLOAT, SSE41, L0, .bytes = 0),
-    [0x42] = ONLY_66(TWO, SSE41, INT, FN(mpsadbw), .split = 3), [0x44] = ONLY_66(TWO, PCLMUL, L0, FN(pclmulqdq)),
+    [0x42] = ONLY_66(TWO, SSE41, INT, FN(mpsadbw), .split = 3), [0x44] = ONLY_66(TWO, PCLMUL, PCLMUL, FN(pclmulqdq)),
     [0x46] = ONLY_66(PERMUTE_128, NONE, AVX2_L1, FLAGS(SIMD_W0)),
     [0x4a] = ONLY_66(CHOICE, NONE, AVX, FN(blendvps), FLAGS(SIMD_W0)),
     [0x4b] = ONLY_66(CHOICE, NONE, AVX, FN(blendvpd), FLAGS(SIMD_W0)),

@@ -210,11 +210,12 @@ static bool not_offered(const struct encoding *e)
     if (e->map == 3 && !e->vex)
         return e->opcode == 0xcc || e->opcode == 0xce || e->opcode == 0xcf; /* SHA, GFNI */
     if (e->map == 2)
-        return e->opcode == 0xcf || (e->vex == 2 && e->opcode >= 0xdc && e->opcode <= 0xdf) || /* GFNI, VAES */
+        return e->opcode == 0xcf || (e->vex == 2 && e->opcode >= 0xdc && e->opcode <= 0xdf && !__builtin_cpu_supports("vaes")) || /* GFNI */
                (e->opcode >= 0x50 && e->opcode <= 0x53) || (e->opcode >= 0xb0 && e->opcode <= 0xb5) || (e->opcode & 0xf0) == 0xe0;
     if (e->opcode <= 0x01 && !e->w)
         return true; /* VPERMQ, VPERMPD without W: Intel's processors have none */
-    return e->opcode == 0xce || e->opcode == 0xcf || (e->opcode == 0x44 && e->vex == 2) || (e->opcode & 0xfc) == 0x30; /* GFNI, VPCLMULQDQ, masks */
+    return e->opcode == 0xce || e->opcode == 0xcf || (e->opcode == 0x44 && e->vex == 2 && !__builtin_cpu_supports("vpclmulqdq")) ||
+           (e->opcode & 0xfc) == 0x30; /* GFNI, masks */
 }
 
 /* Of a set that the model is to have, and does not show yet. */

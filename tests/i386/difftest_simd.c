@@ -33,8 +33,8 @@ static bool host_supports(const struct encoding *e)
     case SET_SSSE3: if (!__builtin_cpu_supports("ssse3")) return false; break;
     case SET_SSE41: if (!__builtin_cpu_supports("sse4.1")) return false; break;
     case SET_SSE42: if (!__builtin_cpu_supports("sse4.2")) return false; break;
-    case SET_AES: if (!__builtin_cpu_supports("aes") || e->l) return false; break; /* VAES is not ours */
-    case SET_PCLMUL: if (!__builtin_cpu_supports("pclmul") || e->l) return false; break;
+    case SET_AES: if (!__builtin_cpu_supports("aes") || (e->l && !__builtin_cpu_supports("vaes"))) return false; break;
+    case SET_PCLMUL: if (!__builtin_cpu_supports("pclmul") || (e->l && !__builtin_cpu_supports("vpclmulqdq"))) return false; break;
     default: break;
     }
     if (!e->vex)
