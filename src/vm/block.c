@@ -10,7 +10,9 @@
  * The jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
  * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
  * translations change, and one program's second process finds what the first has left. Chains
- * (block.next) stay within a virtual page and therefore hold whatever the translations are.
+ * (block.next) stay within a virtual page and therefore hold whatever the translations are; those to other pages
+ * (block.far) are taken by compiled code alone, which looks into the TLB as the jump cache's users do. A block knows the chains
+ * that lead to it, and the JIT is told of each that comes or goes: its jumps go there by themselves.
  *
  * Footprints have to know of all blocks that are run, so when one begins, an *epoch* does: whatever was entered in the last
  * one loses its chains and its place in the jump cache. Others have neither. So each block is come to once
@@ -127,22 +129,72 @@ static void recount_page(struct exec_shared *sh, uint32_t page)
         sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
 }
 
-/* Take `b` out of the list of `page`, and out of the chains of the blocks there. */
+/* Take `b` out of the list of `page`. */
 static void leave_page(struct exec_shared *sh, struct block *b, uint32_t page)
 {
     struct block **at = &sh->pages[page].blocks;
 
     while (*at) {
-        struct block *other = *at;
-
-        for (unsigned edge = 0; edge < 2; edge++)
-            if (other->next[edge] == b)
-                other->next[edge] = NULL;
-        if (other == b)
+        if (*at == b)
             *at = *page_link(b, page);
         else
-            at = page_link(other, page);
+            at = page_link(*at, page);
     }
+}
+
+/* ---- chains ---- */
+
+static void unchain(struct exec_shared *sh, struct chain *chain)
+{
+    struct block *from = chain->from;
+    unsigned edge = chain == &from->chains[1];
+
+    if (!chain->place)
+        return;
+    *chain->place = chain->other;
+    if (chain->other)
+        chain->other->place = chain->place;
+    chain->place = NULL;
+    from->next[edge] = from->far[edge] = NULL;
+    if (sh->jit)
+        jit_chained(sh->jit, from, edge);
+}
+
+static void unchain_edges(struct exec_shared *sh, struct block *b)
+{
+    unchain(sh, &b->chains[0]);
+    unchain(sh, &b->chains[1]);
+}
+
+static void chain(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to)
+{
+    struct chain *chain = &from->chains[edge];
+
+    unchain(sh, chain);
+    *chain = (struct chain){.from = from, .other = to->led_by, .place = &to->led_by};
+    if (to->led_by)
+        to->led_by->place = &chain->other;
+    to->led_by = chain;
+    if (edge_is_near(from, edge))
+        from->next[edge] = to;
+    else
+        from->far[edge] = to;
+    if (sh->jit)
+        jit_chained(sh->jit, from, edge);
+}
+
+void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to)
+{
+    if (edge > 1 || !from->valid || !to->valid || from->alone || to->alone || to->trapped)
+        return;
+    if (from->page[1] != NO_PAGE || to->page[1] != NO_PAGE)
+        return;
+    if (edge_is_near(from, edge) ? from->page[0] != to->page[0] : !sh->jit)
+        return;
+    if (from->key.mode != to->key.mode || block_bias(from) != block_bias(to) || from->target[edge] != to->key.pc)
+        return;
+    if (from->next[edge] != to && from->far[edge] != to)
+        chain(sh, from, edge, to);
 }
 
 /* ---- keeping and dropping ---- */
@@ -184,7 +236,9 @@ static void forget(struct exec_shared *sh, struct block *b)
         sh->link_from = NULL;
     b->valid = false;
     b->key.mode = UINT64_MAX; /* the jump cache finds it no more */
-    b->next[0] = b->next[1] = NULL;
+    unchain_edges(sh, b);
+    while (b->led_by)
+        unchain(sh, b->led_by);
 }
 
 void block_drop(struct exec_shared *sh, struct block *b)
@@ -271,19 +325,6 @@ void block_flush_all(struct exec_shared *sh)
         jit_flush(sh->jit);
 }
 
-void block_link(struct block *from, unsigned edge, struct block *to)
-{
-    if (edge > 1 || !from->valid || !to->valid || from->alone || to->alone || to->trapped)
-        return;
-    if (from->page[1] != NO_PAGE || to->page[1] != NO_PAGE || from->page[0] != to->page[0])
-        return;
-    if ((from->key.va ^ to->key.va) & PAGE_MASK)
-        return;
-    if (from->key.mode != to->key.mode || block_bias(from) != block_bias(to) || from->target[edge] != to->key.pc)
-        return;
-    from->next[edge] = to;
-}
-
 /* ---- epochs ---- */
 
 void block_begin_epoch(struct exec_shared *sh)
@@ -291,7 +332,7 @@ void block_begin_epoch(struct exec_shared *sh)
     for (unsigned i = 0; i < sh->nentered; i++) {
         struct block *b = sh->entered[i];
 
-        b->next[0] = b->next[1] = NULL;
+        unchain_edges(sh, b);
         sh->jump[jump_hash(b->key.pc)] = sh->jump[jump_hash(b->key.pc) ^ JUMP_ALONE] = &sh->no_block;
     }
     sh->nentered = 0;

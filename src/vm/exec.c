@@ -422,7 +422,7 @@ static void run_block(struct ucpu *c, struct block *b)
     enum left left;
 
     if (x->shared->link_from && !b->alone)
-        block_link(x->shared->link_from, x->shared->link_edge, b);
+        block_link(x->shared, x->shared->link_from, x->shared->link_edge, b);
     do {
         x->shared->link_from = NULL;
         alone = b->alone;

@@ -62,6 +62,7 @@ struct block_key {
 };
 
 #define BLOCK_MAX_INSNS 32
+#define BLOCK_MAX_JUMPS 2   /* by each edge */
 #define BLOCK_MAX_UOPS  192 /* room for one more instruction is checked before each */
 
 struct block_insn {
@@ -69,6 +70,13 @@ struct block_insn {
     uint16_t first_uop;
     uint8_t len;        /* bytes */
     uint8_t flags;
+};
+
+/* One of a block's chains, in the list of those that lead to the same block. */
+struct chain {
+    struct block *from;
+    struct chain *other;    /* the next one, */
+    struct chain **place;   /* and what points to this one; NULL: the edge has no chain */
 };
 
 struct block {
@@ -99,6 +107,11 @@ struct block {
     uint32_t nuops;
     struct block *page_next[2];
     uint32_t index;
+    struct block *far[2];   /* chained successors in other pages, good while what is there is mapped; compiled code's alone */
+    struct chain chains[2];
+    struct chain *led_by;   /* chains to this block */
+    uint32_t jumps[2][BLOCK_MAX_JUMPS]; /* the JIT's: where in its memory the jumps of each edge have their displacements, */
+    uint32_t away[2];       /* and where they go without a chain; 0: no such jump */
 };
 
 /* Handed to frontend.build: append instructions until it says stop. */

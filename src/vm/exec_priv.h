@@ -311,7 +311,7 @@ void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, un
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
 /* Chain `to` to an edge of `from`, if that is allowed. */
-void block_link(struct block *from, unsigned edge, struct block *to);
+void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to);
 /* A new epoch: chains and the jump cache are empty. Costs what was entered in the last one. */
 void block_begin_epoch(struct exec_shared *sh);
 /* `b`, to which no chain and no jump has led, is about to be entered: for the first time in this epoch. */
@@ -331,6 +331,12 @@ static inline uint64_t block_bias(const struct block *b)
 static inline bool jump_matches(const struct block *to, const struct block *from, uint64_t pc)
 {
     return ((to->key.pc ^ pc) | (to->key.mode ^ from->key.mode) | (to->key.va ^ (pc + block_bias(from)))) == 0;
+}
+
+/* Does that edge lead to the block's own page? */
+static inline bool edge_is_near(const struct block *b, unsigned edge)
+{
+    return !(((b->target[edge] + block_bias(b)) ^ b->key.va) & PAGE_MASK);
 }
 
 /* Do fetches from `va` go, without a look at the tables, where tlb_entry.addend would be this? */

@@ -126,7 +126,7 @@ jump:
     to = exec->shared->jump[jump_hash(pc)];
     if (likely(jump_matches(to, block, pc) && !block->alone && block_is_mapped(cpu, to))) {
         if (!((to->key.va ^ block->key.va) & PAGE_MASK))
-            block_link(block, edge, to);
+            block_link(exec->shared, block, edge, to);
         block = to;
         goto enter;
     }

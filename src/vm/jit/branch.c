@@ -1,9 +1,11 @@
 /*
  * The ends of blocks in x86-64 code. Every value is stored first; then the block
- * goes where its chain leads, or through the jump cache if the target is not in its
- * page, or leaves for the engine.
+ * goes where its chain leads, by a jump that is changed when the chain is (jit_chained()), to another page if that is still mapped
+ * there; through the jump cache, if the target is known only now; or leaves for the engine.
  */
 #include "vm/jit/jit_priv.h"
+
+#include "base/error.h"
 
 #include <stddef.h>
 
@@ -55,43 +57,83 @@ static void misses_here(struct jit *j, const struct misses *m)
         x_here(&j->code, m->at[i]);
 }
 
-/* Unless fetches from `va` go where the block's bytes are, by [rax + addend]. */
-static void unless_mapped(struct jit *j, uint64_t va, struct misses *m)
+/* A displacement of a jump by edge n, which the chain's changes change. */
+static void note_jump(struct jit *j, unsigned n, uint8_t *displacement)
+{
+    struct edge *edge = &j->edges[n];
+
+    CHECK(edge->count < BLOCK_MAX_JUMPS);
+    edge->jumps[edge->count++] = displacement;
+}
+
+/* The same of a jump that goes where there is no chain. */
+static void away_if_not_equal(struct jit *j, unsigned n)
+{
+    struct edge *edge = &j->edges[n];
+
+    CHECK(edge->nothers < ARRAY_LEN(edge->others));
+    edge->others[edge->nothers++] = x_jcc(&j->code, CC_NE);
+}
+
+/* To another page: if fetches from there go where the bytes of the block are that the edge is chained to. */
+static void go_far(struct jit *j, unsigned n)
 {
     struct code *e = &j->code;
+    const struct block *b = j->block;
+    uint64_t va = b->target[n] + block_bias(b);
     int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
+    uint8_t *addend;
 
     compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), va & PAGE_MASK);
-    miss_if_not_equal(j, m);
-    x_load(e, 64, RCX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
-    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
-    miss_if_not_equal(j, m);
+    away_if_not_equal(j, n);
+    x_load(e, 64, RAX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
+    x_opcode(e, 64, 0xb8 | RCX, 0, 0, RCX, false);
+    addend = e->at;
+    code_64(e, 0);
+    x_alu(e, 64, ALU_CMP, RAX, RCX);
+    away_if_not_equal(j, n);
+    note_jump(j, n, x_jmp(e));
+    CHECK(e->full || e->at - 4 - addend == FAR_ADDEND);
 }
 
 /* By edge n. */
 static void go(struct jit *j, unsigned n)
 {
-    struct code *e = &j->code;
-    const struct block *b = j->block;
-    uint64_t to = b->target[n];
-    struct misses m = {.count = 0};
+    if (edge_is_near(j->block, n))
+        note_jump(j, n, x_jmp(&j->code));
+    else
+        go_far(j, n);
+}
 
-    if ((to ^ b->key.pc) & PAGE_MASK) {
-        /* Never chained. */
-        x_load_rax(e, &j->c->exec->shared->jump[jump_hash(to)]);
-        unless_same(j, BLOCK(key.pc), to, &m);
-        unless_same(j, BLOCK(key.mode), b->key.mode, &m);
-        unless_same(j, BLOCK(key.va), to + block_bias(b), &m);
-        unless_mapped(j, to + block_bias(b), &m);
-    } else {
+static void edge_away(struct jit *j, unsigned n)
+{
+    struct code *e = &j->code;
+    struct edge *edge = &j->edges[n];
+    uint8_t *unchained;
+
+    for (unsigned i = 0; i < edge->count; i++)
+        x_here(e, edge->jumps[i]);
+    for (unsigned i = 0; i < edge->nothers; i++)
+        x_here(e, edge->others[i]);
+    if (edge_is_near(j->block, n)) {
+        /* There may be one, to a block without code. */
         x_load(e, 64, RAX, R_BLOCK, BLOCK(next) + 8 * (int32_t)n);
         x_test(e, 64, RAX, RAX);
-        m.at[m.count++] = x_jcc(e, CC_E);
+        unchained = x_jcc(e, CC_E);
+        enter(j);
+        x_here(e, unchained);
     }
-    enter(j);
-    misses_here(j, &m);
     x_mov_imm(e, RAX, n);
     jump_stub(j, j->stubs.unchained);
+}
+
+void emit_edges_away(struct jit *j)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        j->edges[n].away = j->code.at;
+        if (j->edges[n].count)
+            edge_away(j, n);
+    }
 }
 
 /* To the PC in rdx. */
@@ -175,6 +217,11 @@ static void go_if(struct jit *j, unsigned cc)
     }
     operands_store(j);
     taken = x_jcc(&j->code, cc);
+    if (edge_is_near(j->block, 1)) {
+        note_jump(j, 1, taken);
+        go(j, 0);
+        return;
+    }
     go(j, 0);
     x_here(&j->code, taken);
     go(j, 1);

@@ -240,6 +240,21 @@ static void emit_turn(struct jit *j)
         emit_edge(j, 0, left, j->slots);
 }
 
+/* The block has code: chains from and to it become jumps. */
+static void keep_edges(struct jit *j, struct block *b)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        const struct edge *edge = &j->edges[n];
+
+        for (unsigned i = 0; i < edge->count; i++)
+            b->jumps[n][i] = (uint32_t)(edge->jumps[i] - j->memory.write);
+        b->away[n] = (uint32_t)(edge->away - j->memory.write);
+        jit_chained(j, b, n);
+    }
+    for (const struct chain *c = b->led_by; c; c = c->other)
+        jit_chained(j, c->from, c == &c->from->chains[1]);
+}
+
 bool compile(struct jit *j, struct block *b)
 {
     struct code *e = &j->code;
@@ -249,18 +264,20 @@ bool compile(struct jit *j, struct block *b)
     j->home = b->wide ? 64 : 32;
     j->nslow = 0;
     j->now = 0;
+    j->edges[0] = j->edges[1] = (struct edge){0};
     j->turns = leads_to_itself(b);
     operands_forget(j);
     if (b->page[1] != NO_PAGE)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
-    x_rr(e, 64, X_MOV_LOAD, R_BLOCK, RAX);
+    x_mov_imm(e, R_BLOCK, (uint64_t)(uintptr_t)b);
     x_point(e, begin_turn(j, CC_B), j->stubs.no_budget);
     emit_all(j);
     if (j->turned)
         emit_turn(j);
     for (unsigned i = 0; i < j->nslow; i++)
         emit_slow(j, &j->slow[i]);
+    emit_edges_away(j);
     if (e->full) {
         e->at = start;
         e->full = false;
@@ -268,6 +285,7 @@ bool compile(struct jit *j, struct block *b)
     }
     b->entry = start + j->execute;
     b->native = true;
+    keep_edges(j, b);
     j->compiled++;
     return true;
 }

@@ -2,7 +2,8 @@
  * The engine: blocks are interpreted and counted until they have been entered
  * `threshold` times, then compiled.
  *
- * Compiled code goes from block to block by itself (block.entry); a block without
+ * Compiled code goes from block to block by itself: where a chain leads to a block that has code, by a jump to it, which is
+ * changed when the chain is; else by block.entry. A block without
  * code has the stub `turn` for its entry, which comes back here. The interpreter
  * comes back when it gets to a block that has code or has been entered often enough.
  */
@@ -64,7 +65,22 @@ void jit_block_made(struct jit *j, struct block *b)
     b->entry = j->stubs.turn + j->execute;
     b->native = false;
     b->lead = 0;
+    memset(b->jumps, 0, sizeof(b->jumps));
     b->heat = j->threshold;
+}
+
+void jit_chained(struct jit *j, const struct block *b, unsigned edge)
+{
+    const struct block *to = b->next[edge] ? b->next[edge] : b->far[edge];
+    const uint8_t *where = to && to->native ? to->entry - j->execute : j->memory.write + b->away[edge];
+
+    for (unsigned i = 0; i < BLOCK_MAX_JUMPS && b->jumps[edge][i]; i++) {
+        uint8_t *displacement = j->memory.write + b->jumps[edge][i];
+
+        if (to && to == b->far[edge])
+            memcpy(displacement - FAR_ADDEND, &to->addend, sizeof(to->addend));
+        x_point(&j->code, displacement, where);
+    }
 }
 
 void jit_flush(struct jit *j)
@@ -125,7 +141,7 @@ static struct block *next_block(struct ucpu *c)
     if (!jump_matches(to, from, x->go_pc) || !block_is_mapped(c, to))
         to = next_by_tlb(c);
     if (to)
-        block_link(from, x->go_edge, to);
+        block_link(x->shared, from, x->go_edge, to);
     return to;
 }
 

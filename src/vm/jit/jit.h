@@ -25,6 +25,8 @@ void jit_destroy(struct jit *j);
 enum left jit_run(struct jit *j, struct ucpu *c, struct block *b);
 /* A block was made: it is to be interpreted until further notice. */
 void jit_block_made(struct jit *j, struct block *b);
+/* What an edge of the block is chained to is another one, or nothing. */
+void jit_chained(struct jit *j, const struct block *b, unsigned edge);
 /* Every block was dropped. */
 void jit_flush(struct jit *j);
 /* No block has code any more. */

@@ -50,6 +50,8 @@ struct slot {
 };
 
 #define SLOTS 22
+/* Bytes from what a jump to another page compares with tlb_entry.addend to the jump's displacement. */
+#define FAR_ADDEND 18
 /* Paths out of line of a block, which may be compiled twice. */
 #define JIT_MAX_SLOW (2u * (BLOCK_MAX_UOPS + 64u))
 
@@ -124,6 +126,13 @@ struct jit {
     bool turns;            /* its branch leads to itself, and the end is not to take it: what follows does */
     bool turned;           /* the end has done so: this is where another turn begins; */
     uint8_t *left;         /* a jump to where the block falls through, or NULL */
+    struct edge {
+        unsigned count;    /* jumps[]: displacements of the jumps by it that chains change */
+        uint8_t *jumps[BLOCK_MAX_JUMPS];
+        unsigned nothers;  /* others[]: of those that go where there is no chain */
+        uint8_t *others[2 * BLOCK_MAX_JUMPS];
+        uint8_t *away;     /* where that is, out of line */
+    } edges[2];
 };
 
 /* The same for a micro-op that is one of those of 64-bit registers (`wide`) or not. */
@@ -224,6 +233,8 @@ bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 /* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy. */
 void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots);
+/* branch.c: the ends of the block's edges, out of line: where they go without a chain. */
+void emit_edges_away(struct jit *j);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. The block is in rax. */
 void emit_lead(struct jit *j);

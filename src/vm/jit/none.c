@@ -34,6 +34,13 @@ void jit_block_made(struct jit *j, struct block *b)
     CHECK(j);
 }
 
+void jit_chained(struct jit *j, const struct block *b, unsigned edge)
+{
+    (void)b;
+    (void)edge;
+    CHECK(j);
+}
+
 void jit_flush(struct jit *j)
 {
     CHECK(j);
