@@ -475,6 +475,28 @@ START_TEST(fw_cfg_gives_an_item_through_memory_registers_of_any_width)
 }
 END_TEST
 
+START_TEST(fw_cfg_dma_tells_of_its_own_errors_only)
+{
+    const struct region ram = {.base = 0x40000000, .size = 0x1000, .kind = REGION_RAM, .enabled = true,
+                               .page = memory_alloc(&m->memory, "ram", 0x1000)};
+    struct device *f;
+
+    memset(&fwcfg_wiring, 0, sizeof(fwcfg_wiring));
+    fwcfg_add(&fwcfg_wiring, FWCFG_SIGNATURE, "QEMU", 4);
+    fwcfg_seal(&fwcfg_wiring);
+    f = add(&fwcfg_ops, &fwcfg_wiring);
+    memory_map(&m->memory, &ram);
+    memory_write(&m->memory, 0x40000000, 4, 0x01000000); /* the error bit alone: nothing to do */
+    out(f, FWCFG_MMIO, 16, 8, 0x0000004000000000);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x40000000, 4), 0);
+    memory_write(&m->memory, 0x40000000, 4, 0x10000000); /* writing an item that cannot be */
+    memory_write(&m->memory, 0x40000004, 4, 0x04000000);
+    out(f, FWCFG_MMIO, 16, 8, 0x0000004000000000);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x40000000, 4), 0x01000000);
+    fwcfg_finish(&fwcfg_wiring);
+}
+END_TEST
+
 START_TEST(empty_virtio_slots_say_so)
 {
     struct device *v = add(&virtio_mmio_ops, NULL);
@@ -695,6 +717,10 @@ START_TEST(gicv3_identifies_itself)
     ck_assert_uint_eq(in(g, GICV3_DIST, 4, 4) & 0x1f, 8);
     ck_assert_uint_eq(in(g, GICV3_DIST, 0xffe8, 4) >> 4, 3);
     ck_assert_uint_eq(in(g, GICV3_REDIST, 0xffe8, 4) >> 4, 3);
+    ck_assert_uint_eq(in(g, GICV3_DIST, 0xffe0, 4), 0x92);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0xffe0, 4), 0x93);
+    ck_assert_uint_eq(in(g, GICV3_DIST, 0xffd0, 4), 0x44);
+    ck_assert_uint_eq(in(g, GICV3_REDIST, 0xffd0, 4), 0x44);
     ck_assert_uint_eq(in(g, GICV3_REDIST, 8, 8), 0x10);
     ck_assert(in(g, GICV3_DIST, 0, 4) & 0x10);
 }
@@ -1094,6 +1120,7 @@ Suite *test_suite(void)
     tcase_add_test(t, flash_answers_the_cfi_query);
     tcase_add_test(t, flash_bears_random_commands);
     tcase_add_test(t, fw_cfg_gives_an_item_through_memory_registers_of_any_width);
+    tcase_add_test(t, fw_cfg_dma_tells_of_its_own_errors_only);
     tcase_add_test(t, empty_virtio_slots_say_so);
     tcase_add_loop_test(t, gic_level_interrupt_goes_away_with_its_line, 2, 4);
     tcase_add_loop_test(t, gic_edge_interrupt_is_remembered_once, 2, 4);

@@ -79,6 +79,25 @@ START_TEST(pci_shows_the_three_functions_and_nothing_else)
 }
 END_TEST
 
+START_TEST(chipset_registers_are_as_the_data_sheets_say_after_power_on)
+{
+    static const struct {
+        unsigned fn, slot, reg;
+        uint32_t value;
+    } row[] = {
+        {0, 0, 0x04, 0x02800006}, {0, 0, 0x50, 0x80000001}, {0, 0, 0x54, 0x01000000}, {0, 0, 0x58, 0}, {0, 0, 0x60, 0x01010101},
+        {0, 0, 0x64, 0x01010101}, {0, 0, 0x68, 0}, {0, 0, 0x70, 0x00021000}, {0, 0, 0x90, 0}, {0, 1, 0x04, 0x02000007},
+        {0, 1, 0x4c, 0x0003004d}, {0, 1, 0x60, 0x80808080}, {0, 1, 0x68, 0x00000200}, {0, 1, 0x70, 0x00000080}, {0, 1, 0x74, 0x0c0c0000},
+        {0, 1, 0x78, 0x00000002}, {0, 1, 0xa0, 0x00000008}, {0, 1, 0xa4, 0}, {0, 1, 0xa8, 0x0000000f}, {3, 1, 0x0c, 0}, {3, 1, 0x40, 0x00000001},
+    };
+
+    new_chipset();
+    for (unsigned i = 0; i < ARRAY_LEN(row); i++)
+        ck_assert_msg(config_get(row[i].slot, row[i].fn, row[i].reg) == row[i].value, "%u.%u %02x: %08x", row[i].slot, row[i].fn,
+                      row[i].reg, config_get(row[i].slot, row[i].fn, row[i].reg));
+}
+END_TEST
+
 START_TEST(pci_address_takes_only_32_bit_accesses_with_the_enable_bit)
 {
     new_chipset();
@@ -351,6 +370,7 @@ END_TEST
 static void add_board_tests(TCase *tc)
 {
     ADD(pci_shows_the_three_functions_and_nothing_else);
+    ADD(chipset_registers_are_as_the_data_sheets_say_after_power_on);
     ADD(pci_address_takes_only_32_bit_accesses_with_the_enable_bit);
     ADD(pam_registers_name_their_segments);
     ADD(smram_lock_closes_it_for_good);

@@ -95,6 +95,20 @@ START_TEST(pic_level_request_comes_back_until_it_is_withdrawn)
 }
 END_TEST
 
+START_TEST(pic_levels_are_of_elcr_whatever_icw1_says)
+{
+    struct device *pic = new_pic();
+
+    for (unsigned word = 0; word < 4; word++) /* ICW1 with LTIM, ICW2 to ICW4 */
+        out(pic, PIC_MASTER, word > 0, (const uint8_t[]){0x19, 0x08, 0x04, 0x01}[word]);
+    out(pic, PIC_MASTER, 1, 0);
+    pic_set_irq(pic, 3, true);
+    ck_assert_int_eq(pic_acknowledge(pic), 0x0b);
+    out(pic, PIC_MASTER, 0, 0x20);
+    ck_assert_msg(!probe[0].level, "the line is still high, but it made no new edge");
+}
+END_TEST
+
 START_TEST(pic_slave_requests_go_through_the_cascade)
 {
     struct device *pic = new_pic();
@@ -1016,6 +1030,7 @@ static void add_interrupt_tests(TCase *tc)
     ADD(pic_presents_the_highest_priority_request_first);
     ADD(pic_edge_request_is_taken_once);
     ADD(pic_level_request_comes_back_until_it_is_withdrawn);
+    ADD(pic_levels_are_of_elcr_whatever_icw1_says);
     ADD(pic_slave_requests_go_through_the_cascade);
     ADD(pic_request_that_goes_away_is_spurious_ir7);
     ADD(pic_registers_read_back_and_mask);

@@ -62,6 +62,7 @@ static void new_card(void)
     reset_all();
     f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
     ck_assert_uint_eq(pci_config_read(f, 0, 4), 0x24158086);
+    ck_assert_uint_eq(pci_config_read(f, 6, 2), 0x0280);
     ck_assert_uint_eq(pci_config_read(f, 8, 4), 0x04010001);
     pci_config_write(f, 0x10, 4, ~0u);
     ck_assert_uint_eq(pci_config_read(f, 0x10, 4), 0xffffff01);

@@ -110,7 +110,9 @@ START_TEST(it_is_what_it_says)
     ck_assert_uint_eq(pci_config_read(f, 8, 4), 0x04030003);
     ck_assert_uint_eq(pci_config_read(f, 0x40, 1), 1);
     ck_assert_uint_eq(pci_config_read(f, 0x34, 1), 0x60);
-    ck_assert_uint_eq(pci_config_read(f, 0x60, 1), 5);
+    ck_assert_uint_eq(pci_config_read(f, 0x60, 4), 0x00800005); /* MSI without masks */
+    pci_config_write(f, 0x70, 4, ~0u);
+    ck_assert_uint_eq(pci_config_read(f, 0x70, 4), 0);
     new_card();
     ck_assert_uint_eq(pci_config_read(f, 0, 4), 0x26688086);
     set(8, 4, 0);

@@ -814,6 +814,8 @@ START_TEST(bus_master_registers_keep_what_they_should)
     pci_config_write(&wiring.pci, 0x44, 4, 0xffffffff);
     ck_assert_uint_eq(pci_config_read(&wiring.pci, 0x40, 4), 0xffffffff);
     ck_assert_uint_eq(pci_config_read(&wiring.pci, 0x44, 4), 0xff);
+    pci_config_write(&wiring.pci, 0x0c, 4, 0xffffffff);
+    ck_assert_uint_eq(pci_config_read(&wiring.pci, 0x0c, 4), 0xf000);
 }
 END_TEST
 

@@ -210,6 +210,7 @@ START_TEST(registers_are_those_of_version_1_4)
     ck_assert_uint_eq(reg_get(0x1c), 0x9);
     reg(0x14, 0x00460000);
     ck_assert_uint_eq(reg_get(0x1c), 0);
+    ck_assert_msg(reg_get(0x14) == 0, "all of CC is as after a reset");
     ck_assert_msg(!reg_get(0x0c), "a controller reset takes the masks, but not the admin queues' places");
     ck_assert_uint_eq(reg_get(0x28), ASQ_AT);
     reg(0x24, 0x0fff0fff); /* admin queues may have 4,096 entries */

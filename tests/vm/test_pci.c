@@ -101,7 +101,7 @@ static void plug_card(unsigned n, struct pci_bus *bus, uint8_t devfn, uint32_t r
     pci_add_bar(f, 1, PCI_BAR_MEMORY, false, 0x1000, RANGE_MEMORY);
     pci_add_bar(f, 2, PCI_BAR_MEMORY_64, true, (uint64_t)1 << 33, RANGE_BIG);
     pci_add_paged_bar(f, PCI_ROM_BAR, PCI_BAR_ROM, false, 0x1000, rom);
-    pci_add_msi(f, 4);
+    pci_add_msi(f, 4, true);
     pci_add_msix(f, &(struct pci_msix){.table = s->table[0], .pending = s->pending, .vectors = VECTORS, .bar = 1,
                                        .table_at = MSIX_AT, .pending_at = MSIX_AT + VECTORS * 16});
     pci_add_express(f, 0);

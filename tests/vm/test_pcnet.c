@@ -122,6 +122,8 @@ START_TEST(registers_are_as_the_data_sheet_says_after_power_on)
 
     new_card();
     ck_assert_uint_eq(pci_config_read(nic_function, 0, 4), 0x20001022);
+    ck_assert_uint_eq(pci_config_read(nic_function, 6, 2), 0x0280);
+    ck_assert_uint_eq(pci_config_read(nic_function, 0x2c, 4), 0);
     for (unsigned i = 0; i < ARRAY_LEN(csrs); i++)
         ck_assert_msg(csr(csrs[i][0]) == csrs[i][1], "CSR%u is %04x", csrs[i][0], csr(csrs[i][0]));
     for (unsigned i = 0; i < ARRAY_LEN(bcrs); i++)
@@ -139,6 +141,8 @@ START_TEST(registers_are_as_the_data_sheet_says_after_power_on)
     ck_assert_uint_eq(get(0, 1), 0x99);
     ck_assert_uint_eq(get(0x12, 2), 2); /* RAP */
     ck_assert_uint_eq(memory_read(&m->memory, NIC_REGISTERS + 4, 2), 0x5634);
+    pci_config_write(nic_function, 0x14, 4, ~0u);
+    ck_assert_uint_eq(pci_config_read(nic_function, 0x14, 4), 0xffffffe0);
 }
 END_TEST
 

@@ -34,7 +34,7 @@ START_TEST(registers_are_as_the_data_sheet_says_after_power_on)
         {IDR, 4, 0x12005452}, {4, 2, 0x5634}, {6, 2, 0}, {MAR, 4, 0}, {MAR + 4, 4, 0}, {TSD, 4, 0x2000}, {TSD + 12, 4, 0x2000},
         {TSAD, 4, 0}, {RBSTART, 4, 0}, {0x34, 2, 0}, {0x36, 1, 0}, {CR, 1, 1}, {CAPR, 2, 0xfff0}, {CBR, 2, 0}, {IMR, 2, 0}, {ISR, 2, 0},
         {TCR, 4, 0x77800000}, {RCR, 4, 0}, {MPC, 4, 0}, {CR9346, 1, 1}, {0x51, 1, 0}, {CONFIG1, 1, 0x0c}, {TIMERINT, 4, 0},
-        {MSR, 1, 0xd0}, {CONFIG3, 1, 1}, {0x5a, 1, 0}, {0x5e, 1, 0x10}, {0x60, 2, 0xf}, {BMCR, 2, 0x1100}, {0x64, 2, 0x782d},
+        {MSR, 1, 0xd0}, {CONFIG3, 1, 1}, {0x5a, 1, 0}, {0x5e, 1, 0x20}, {0x60, 2, 0xf}, {BMCR, 2, 0x1100}, {0x64, 2, 0x782d},
         {0x66, 2, 0x05e1}, {0x68, 2, 0x45e1}, {0x6a, 2, 1}, {CONFIG5, 1, 0}, {CPCR, 2, 0}, {RDSAR, 4, 0}, {0xff, 1, 0},
     };
 
@@ -48,9 +48,12 @@ START_TEST(registers_are_as_the_data_sheet_says_after_power_on)
     ck_assert_uint_eq(memory_read(&m->memory, NIC_REGISTERS + TCR, 4), 0x77800000);
     ck_assert_uint_eq(memory_read(&m->memory, NIC_REGISTERS + 3, 1), 0x12);
     ck_assert_uint_eq(memory_read(&m->memory, NIC_REGISTERS + 0x800, 4), 0xffffffff);
+    pci_config_write(nic_function, 0x14, 4, ~0u);
+    ck_assert_uint_eq(pci_config_read(nic_function, 0x14, 4), 0xffffff00);
     new_card("rtl8139,chip=c");
     ck_assert_uint_eq(pci_config_read(nic_function, 8, 4), 0x02000010);
     ck_assert_uint_eq(get(TCR, 4), 0x77000000);
+    ck_assert_uint_eq(get(0x5e, 1), 0x10); /* the revision that configuration space tells */
     set(CPCR, 2, 3);
     ck_assert_uint_eq(get(CPCR, 2), 0);
 }
@@ -66,7 +69,7 @@ START_TEST(bits_that_are_not_the_drivers_cannot_be_written)
         {IDR, 4, 0xffffffff, true}, {4, 2, 0xffff, true}, {6, 2, 0, true}, {MAR + 4, 4, 0xffffffff, true}, {TSAD + 4, 4, 0xffffffff, false},
         {RBSTART, 4, 0xffffffff, false}, {0x34, 2, 0, true}, {CBR, 2, 0, true}, {IMR, 2, 0xe1ff, false}, {RCR, 4, 0x0f03ffbf, false}, {MPC, 4, 0, true},
         {0x51, 1, 7, true}, {CONFIG1, 1, 0xff, true}, {MSR, 1, 0xd0, true}, {CONFIG3, 1, 0x71, true}, {0x5a, 1, 0xf5, true}, {0x5c, 2, 0xfff, false},
-        {0x5e, 1, 0x10, true}, {0x64, 2, 0x782d, true}, {0x66, 2, 0xffff, true}, {0x68, 2, 0x45e1, true},
+        {0x5e, 1, 0x20, true}, {0x64, 2, 0x782d, true}, {0x66, 2, 0xffff, true}, {0x68, 2, 0x45e1, true},
         {0x84, 4, 0xffffffff, true}, {0xcc, 4, 0xffffffff, true}, {CONFIG5, 1, 0x7f, true}, {CPCR, 2, 0x7b, false}, {0xe2, 2, 0xffff, false},
         {RDSAR, 4, 0xffffffff, false}, {RDSAR + 4, 4, 0xffffffff, false}, {0xec, 1, 0x3f, false},
     };

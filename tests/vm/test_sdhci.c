@@ -123,6 +123,8 @@ START_TEST(registers_are_those_of_version_3)
     ck_assert(probe[3].level && get(0xfc, 2) == 1);
     put(0x32, 2, 0x0202);
     ck_assert(!probe[3].level);
+    pci_config_write(f, 0x10, 4, ~0u);
+    ck_assert_uint_eq(pci_config_read(f, 0x10, 4), 0xffffff00);
 }
 END_TEST
 

@@ -286,6 +286,12 @@ START_TEST(registers_are_as_after_power_on)
     set(0x78, 0xffffffff);
     ck_assert_uint_eq(reg(0x78), 0xff);
     ck_assert_uint_eq(pci_config_read(f, 0x60, 1), 0x30);
+    set(0x444, 0xffffffff); /* PORTPMSC of USB 3, and of USB 2 */
+    set(0x484, 0xffffffff);
+    ck_assert_uint_eq(reg(0x444), 0x0001ffff);
+    ck_assert_uint_eq(reg(0x484), 0xf001fff8);
+    set(0x40, 0x0c00);
+    ck_assert_uint_eq(reg(0x40), 0x0c00);
 }
 END_TEST
 

@@ -729,6 +729,7 @@ int ac97_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *
     if (sound_connect(dev, props, err) < 0)
         return err->code;
     pci_function_init(&a->pci, s->pci, devfn, dev, a->st->config, &id);
+    put_le16(a->pci.reset + PCI_STATUS, 0x0280);
     pci_add_bar(&a->pci, 0, PCI_BAR_IO, false, MIXER_BYTES, RANGE_MIXER);
     pci_add_bar(&a->pci, 1, PCI_BAR_IO, false, MASTER_BYTES, RANGE_MASTER);
     return 0;

@@ -1026,7 +1026,7 @@ int ahci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *
     a->st = dev->state;
     pci_function_init(&a->pci, s->pci, devfn, dev, a->st->config, &id);
     pci_add_bar(&a->pci, 5, PCI_BAR_MEMORY, false, HBA_BYTES, RANGE_HBA);
-    pci_add_msi(&a->pci, 1);
+    pci_add_msi(&a->pci, 1, false);
     return 0;
 }
 

@@ -225,6 +225,7 @@ static void run_dma(struct device *dev, uint64_t where)
     const struct fwcfg_item *item;
     uint32_t control, len, have;
     uint64_t address;
+    bool failed = false;
     uint8_t d[16] = {0};
 
     memory_dma_read(&dev->machine->memory, where, d, sizeof(d));
@@ -238,11 +239,11 @@ static void run_dma(struct device *dev, uint64_t where)
     if (control & DMA_READ)
         dma_read_item(dev, address, len);
     else if (control & DMA_WRITE)
-        control = dma_write_item(dev, address, len) ? 0 : DMA_ERROR;
+        failed = !dma_write_item(dev, address, len);
     else if (control & DMA_SKIP)
         s->offset += len < have ? len : have;
     memset(d, 0, 4);
-    d[3] = control & DMA_ERROR;
+    d[3] = failed ? DMA_ERROR : 0;
     memory_write_bytes(&dev->machine->memory, where, d, 4, false);
 }
 

@@ -827,7 +827,7 @@ static int plug(struct sockets *s, const char *name, uint8_t devfn, const struct
     h->pci.writable[TCSEL] = 7;
     h->pci.next_capability = CAPABILITIES;
     if (msi)
-        pci_add_msi(&h->pci, 1);
+        pci_add_msi(&h->pci, 1, false);
     return 0;
 }
 

@@ -884,6 +884,8 @@ void ide_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn)
 
     pci_function_init(&w->pci, bus, devfn, dev, s->config, &id);
     pci_add_bar(&w->pci, 4, PCI_BAR_IO, false, 16, IDE_BUS_MASTER);
+    w->pci.writable[PCI_CACHE_LINE] = 0;
+    w->pci.writable[PCI_LATENCY] = 0xf0;
     memset(w->pci.writable + 0x40, 0xff, 5); /* IDETIM, SIDETIM */
     put_le16(w->pci.reset + PCI_STATUS, 0x0280);
 }

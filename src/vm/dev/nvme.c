@@ -933,9 +933,8 @@ static void write_cc(struct nvme *n, uint32_t value)
     if (!(was & CC_EN) && (value & CC_EN)) {
         enable(n);
     } else if ((was & CC_EN) && !(value & CC_EN)) {
-        forget_queues(s);
-        s->csts = 0;
-        s->masked = 0;
+        forget_queues(s); /* all but the admin queues' registers is as after a reset (3.1.5) */
+        s->cc = s->csts = s->masked = 0;
         update_pin(n);
     }
     if (value & CC_SHN)

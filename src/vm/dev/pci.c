@@ -32,17 +32,16 @@
 
 /* ---- configuration space ---- */
 
-/* The functions of a slot say in each of them that there are several. */
+/* The first of a slot's functions says that there are several: those of the PIIX (290562, HEDT) and of QEMU do it so. */
 static void note_slot(struct pci_bus *bus, struct pci_function *f)
 {
     for (unsigned i = 0; i < bus->nfunctions; i++) {
         struct pci_function *other = bus->functions[i];
+        struct pci_function *first = other->devfn < f->devfn ? other : f;
 
         CHECK(other->devfn != f->devfn);
-        if (PCI_SLOT(other->devfn) != PCI_SLOT(f->devfn))
-            continue;
-        other->reset[PCI_HEADER_TYPE] |= MULTI_FUNCTION;
-        f->reset[PCI_HEADER_TYPE] |= MULTI_FUNCTION;
+        if (PCI_SLOT(other->devfn) == PCI_SLOT(f->devfn) && PCI_FUNCTION(first->devfn) == 0)
+            first->reset[PCI_HEADER_TYPE] |= MULTI_FUNCTION;
     }
 }
 

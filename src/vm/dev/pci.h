@@ -23,6 +23,7 @@
 #define PCI_LINES         4u
 #define PCI_DEVFN(slot, fn) ((uint8_t)((slot) << 3 | (fn)))
 #define PCI_SLOT(devfn)   ((unsigned)(devfn) >> 3)
+#define PCI_FUNCTION(devfn) ((unsigned)(devfn) & 7u)
 
 /* Offsets of the common header (PCI 3.0, 6.1). */
 enum {
@@ -172,8 +173,8 @@ bool pci_dma_write(struct pci_function *f, paddr_t address, const void *buf, siz
 
 /* ---- MSI and MSI-X (pci_msi.c) ---- */
 
-/* MSI with `vectors` (1, 2, 4... 32) messages, 64-bit addresses and masks. */
-void pci_add_msi(struct pci_function *f, unsigned vectors);
+/* MSI with `vectors` (1, 2, 4... 32) messages, 64-bit addresses and, if wanted, a mask for each. */
+void pci_add_msi(struct pci_function *f, unsigned vectors, bool masks);
 /* MSI-X with its table and pending bits in BAR `bar` at offsets that are multiples of 8. The device hands accesses
  * to that part of the BAR on to pci_msix_read() and pci_msix_write(), offsets counted from the BAR's start. */
 void pci_add_msix(struct pci_function *f, const struct pci_msix *msix);

@@ -71,7 +71,7 @@ void pci_bridge_plug(struct device *dev, struct pci_bus *bus, uint8_t devfn, enu
     put_le16(f->writable + PCI_BRIDGE_CONTROL, 0x005f);
     if (kind == PCI_BRIDGE_ROOT_PORT) {
         pci_add_express(f, 4);
-        pci_add_msi(f, 1);
+        pci_add_msi(f, 1, true);
     }
 }
 

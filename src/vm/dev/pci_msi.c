@@ -13,7 +13,7 @@
 
 /* MSI: offsets from the capability, bits of its control word. */
 enum { MSI_CONTROL = 2, MSI_ADDRESS = 4, MSI_ADDRESS_HIGH = 8, MSI_DATA = 12, MSI_MASK = 16, MSI_PENDING = 20,
-       MSI_BYTES = 24 };
+       MSI_BYTES = 24, MSI_BYTES_UNMASKED = 14 };
 #define MSI_ENABLE 0x0001u
 #define MSI_COUNT  0x0070u
 #define MSI_64     0x0080u
@@ -28,18 +28,24 @@ enum { ENTRY_ADDRESS, ENTRY_ADDRESS_HIGH, ENTRY_DATA, ENTRY_CONTROL, ENTRY_WORDS
 
 /* ---- MSI ---- */
 
-void pci_add_msi(struct pci_function *f, unsigned vectors)
+void pci_add_msi(struct pci_function *f, unsigned vectors, bool masks)
 {
-    uint8_t at = pci_add_capability(f, PCI_CAP_MSI, MSI_BYTES);
+    uint8_t at = pci_add_capability(f, PCI_CAP_MSI, masks ? MSI_BYTES : MSI_BYTES_UNMASKED);
 
     CHECK(vectors && vectors <= 32 && !(vectors & (vectors - 1)));
     f->msi_at = at;
-    put_le16(f->reset + at + MSI_CONTROL, (uint16_t)(MSI_64 | MSI_MASKS | (unsigned)__builtin_ctz(vectors) << 1));
+    put_le16(f->reset + at + MSI_CONTROL, (uint16_t)(MSI_64 | (masks ? MSI_MASKS : 0) | (unsigned)__builtin_ctz(vectors) << 1));
     put_le16(f->writable + at + MSI_CONTROL, MSI_ENABLE | MSI_COUNT);
     put_le32(f->writable + at + MSI_ADDRESS, ~3u);
     put_le32(f->writable + at + MSI_ADDRESS_HIGH, ~0u);
     put_le16(f->writable + at + MSI_DATA, 0xffff);
-    put_le32(f->writable + at + MSI_MASK, vectors == 32 ? ~0u : (1u << vectors) - 1);
+    if (masks)
+        put_le32(f->writable + at + MSI_MASK, vectors == 32 ? ~0u : (1u << vectors) - 1);
+}
+
+static bool msi_has_masks(const struct pci_function *f)
+{
+    return get_le16(f->reset + f->msi_at + MSI_CONTROL) & MSI_MASKS;
 }
 
 static bool msi_enabled(const struct pci_function *f)
@@ -69,7 +75,7 @@ static void msi_notify(struct pci_function *f, unsigned vector)
     uint8_t *c = f->config + f->msi_at;
 
     vector %= msi_vectors(f); /* with fewer than asked for, vectors share them */
-    if (get_le32(c + MSI_MASK) >> vector & 1u)
+    if (msi_has_masks(f) && (get_le32(c + MSI_MASK) >> vector & 1u))
         put_le32(c + MSI_PENDING, get_le32(c + MSI_PENDING) | 1u << vector);
     else
         msi_send(f, vector);
@@ -81,7 +87,7 @@ static void msi_unmasked(struct pci_function *f)
     uint8_t *c = f->config + f->msi_at;
     uint32_t ready = get_le32(c + MSI_PENDING) & ~get_le32(c + MSI_MASK);
 
-    if (!msi_enabled(f))
+    if (!msi_enabled(f) || !msi_has_masks(f))
         return;
     put_le32(c + MSI_PENDING, get_le32(c + MSI_PENDING) & ~ready);
     for (unsigned n = 0; n < msi_vectors(f); n++)

@@ -22,7 +22,6 @@
 #include "vm/machine.h"
 
 #define PORTS        0x20u
-#define MMIO_BYTES   0x1000u /* nothing smaller is decoded in memory */
 #define REGISTERS    0x10u   /* above the PROM */
 #define CLOCK_MHZ    33u     /* what the polling interval counts */
 #define FCS_BYTES    4u
@@ -807,8 +806,7 @@ const struct option_key pcnet_keys[] = {NIC_KEYS, {NULL, NULL}};
 int pcnet_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                struct error *err)
 {
-    static const struct pci_identity id = {.vendor = 0x1022, .device = 0x2000, .subsystem_vendor = 0x1af4,
-                                           .subsystem = 0x1100, .class_code = 0x020000, .revision = 0x16, .pin = 1};
+    static const struct pci_identity id = {.vendor = 0x1022, .device = 0x2000, .class_code = 0x020000, .revision = 0x16, .pin = 1};
     struct device *dev = machine_add_owned_device(s->machine, &pcnet_ops, name, sizeof(struct pcnet));
     struct pcnet *c = dev->wiring;
 
@@ -817,10 +815,11 @@ int pcnet_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     if (nic_init(&c->nic, s, dev, props, err) < 0)
         return err->code;
     pci_function_init(&c->pci, s->pci, devfn, dev, c->st->config, &id);
+    put_le16(c->pci.reset + PCI_STATUS, 0x0280);
     c->pci.reset[PCI_MIN_GRANT] = 0x06;
     c->pci.reset[PCI_MAX_LATENCY] = 0xff;
     pci_add_bar(&c->pci, 0, PCI_BAR_IO, false, PORTS, 0);
-    pci_add_bar(&c->pci, 1, PCI_BAR_MEMORY, false, MMIO_BYTES, 0);
+    pci_add_bar(&c->pci, 1, PCI_BAR_MEMORY, false, PORTS, 0);
     nic_boots(s, &c->pci);
     return 0;
 }

@@ -26,7 +26,6 @@
 #include "vm/machine.h"
 
 #define REGISTER_BYTES 0x100u
-#define MMIO_BYTES     0x1000u /* nothing smaller is decoded in memory */
 #define CLOCK_MHZ      33u     /* of the timer: PCI's */
 #define FCS_BYTES      4u
 
@@ -34,7 +33,7 @@
 enum {
     IDR = 0x00, MAR = 0x08, TSD = 0x10, DTCCR = 0x10, TSAD = 0x20, TNPDS = 0x20, THPDS = 0x28, RBSTART = 0x30, CR = 0x37, CAPR = 0x38,
     CBR = 0x3a, IMR = 0x3c, ISR = 0x3e, TCR = 0x40, RCR = 0x44, TCTR = 0x48, MPC = 0x4c, CR9346 = 0x50, CONFIG0 = 0x51,
-    CONFIG1 = 0x52, TIMERINT = 0x54, MSR = 0x58, CONFIG3 = 0x59, CONFIG4 = 0x5a, TSAD_STATUS = 0x60, BMCR = 0x62, BMSR = 0x64,
+    CONFIG1 = 0x52, TIMERINT = 0x54, MSR = 0x58, CONFIG3 = 0x59, CONFIG4 = 0x5a, RERID = 0x5e, TSAD_STATUS = 0x60, BMCR = 0x62, BMSR = 0x64,
     CONFIG5 = 0xd8, TPPOLL = 0xd9, CPCR = 0xe0, RDSAR = 0xe4,
 };
 
@@ -136,7 +135,7 @@ static const struct field {
     {TCTR, 4, 4, KEPT, 0, 0}, {MPC, 4, 4, 0, 0, 0}, {CR9346, 1, 1, 0, 0xce, 0}, {CONFIG0, 1, 1, KEPT | LOCKED, 0x07, 0},
     {CONFIG1, 1, 1, KEPT | LOCKED, 0xf3, 0x0c}, {TIMERINT, 4, 4, 0, 0xffffffff, 0}, {MSR, 1, 1, KEPT, 0xc0, 0xd0},
     {CONFIG3, 1, 1, KEPT | LOCKED, 0x70, 0x01}, {CONFIG4, 1, 1, KEPT | LOCKED, 0xf5, 0}, {0x5c, 2, 2, 0, 0x0fff, 0}, /* ... MULINT */
-    {0x5e, 1, 1, 0, 0, 0x10}, {BMCR, 2, 2, KEPT, 0x3100, 0x1100}, {BMSR, 2, 2, KEPT, 0, 0x782d}, /* RERID... */
+    {RERID, 1, 1, 0, 0, 0x10}, {BMCR, 2, 2, KEPT, 0x3100, 0x1100}, {BMSR, 2, 2, KEPT, 0, 0x782d}, /* RERID... */
     {0x66, 2, 2, KEPT, 0xffff, 0x05e1}, {0x68, 2, 2, KEPT, 0, 0x45e1}, {0x6a, 2, 2, KEPT, 0, 0x0001}, /* ANAR, ANLPAR, ANER */
     {0x6c, 2, 2, KEPT, 0, 0}, {0x6e, 2, 2, KEPT, 0, 0}, {0x70, 2, 2, KEPT, 0x0080, 0}, {0x72, 2, 2, KEPT, 0, 0}, /* DIS... REC */
     {0x74, 4, 4, KEPT, 0x0000bfff, 0x000007c0}, {0x78, 4, 4, KEPT, 0xffffffff, 0}, {0x7c, 4, 4, KEPT, 0xffffffff, 0}, /* CSCR... */
@@ -690,6 +689,7 @@ static void reset_registers(struct rtl8139 *c, bool hard)
         for (unsigned n = 0; n < fields[i].len && (hard || !(fields[i].flags & KEPT)); n += fields[i].unit)
             set_reg(c, fields[i].at + n, fields[i].unit, fields[i].reset);
     set_reg(c, TCR, 4, reg(c, TCR, 4) | (c->plus ? VERSION_C_PLUS : VERSION_C));
+    set_reg(c, RERID, 1, c->st->config[PCI_REVISION]);
     s->tx_next = s->rx_at = s->tx_at[0] = s->tx_at[1] = 0;
     s->timer_at = VTIME_NEVER;
     update_interrupt(c);
@@ -941,7 +941,7 @@ int rtl8139_plug(struct sockets *s, const char *name, uint8_t devfn, struct driv
     c->pci.reset[PCI_MIN_GRANT] = 0x20;
     c->pci.reset[PCI_MAX_LATENCY] = 0x40;
     pci_add_bar(&c->pci, 0, PCI_BAR_IO, false, REGISTER_BYTES, 0);
-    pci_add_bar(&c->pci, 1, PCI_BAR_MEMORY, false, MMIO_BYTES, 0);
+    pci_add_bar(&c->pci, 1, PCI_BAR_MEMORY, false, REGISTER_BYTES, 0);
     nic_boots(s, &c->pci);
     return 0;
 }

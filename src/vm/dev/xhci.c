@@ -32,6 +32,10 @@
 #define MICROFRAME    125000ull
 #define WRAP          (0x4000u * MICROFRAME)
 
+/* Of PORTPMSC, what can be written (5.4.9). */
+#define PMSC_USB3 0x0001ffffu
+#define PMSC_USB2 0xf001fff8u
+
 enum { O_USBCMD = 0x00, O_USBSTS = 0x04, O_PAGESIZE = 0x08, O_DNCTRL = 0x14, O_CRCR = 0x18, O_DCBAAP = 0x30, O_CONFIG = 0x38 };
 enum { I_IMAN = 0x00, I_IMOD = 0x04, I_ERSTSZ = 0x08, I_ERSTBA = 0x10, I_ERDP = 0x18 };
 
@@ -404,7 +408,7 @@ static void write_cmd(struct xhci *x, uint32_t value)
         reset_controller(x);
         return;
     }
-    s->cmd = value & (XHCI_CMD_RS | XHCI_CMD_INTE | XHCI_CMD_HSEE | XHCI_CMD_EWE);
+    s->cmd = value & (XHCI_CMD_RS | XHCI_CMD_INTE | XHCI_CMD_HSEE | XHCI_CMD_EWE | XHCI_CMD_EU3S);
     if (value & XHCI_CMD_CSS)
         s->sts &= ~XHCI_STS_SRE;
     if (value & XHCI_CMD_CRS)
@@ -625,7 +629,7 @@ static void write_register(struct xhci *x, uint64_t offset, uint32_t value)
         if ((offset & 12u) == 0)
             write_port(x, n, value);
         else if ((offset & 12u) == 4)
-            x->st->portpmsc[n] = value;
+            x->st->portpmsc[n] = value & (n < XHCI_CONNECTORS ? PMSC_USB3 : PMSC_USB2);
     } else if (offset >= RUNTIME && offset < DOORBELLS) {
         write_runtime(x, offset - RUNTIME, value);
     } else if (offset >= DOORBELLS && offset < MSIX_AT) {

@@ -24,6 +24,7 @@
 #define XHCI_CMD_CSS   0x0100u
 #define XHCI_CMD_CRS   0x0200u
 #define XHCI_CMD_EWE   0x0400u
+#define XHCI_CMD_EU3S  0x0800u
 #define XHCI_STS_HCH   0x0001u
 #define XHCI_STS_HSE   0x0004u
 #define XHCI_STS_EINT  0x0008u

@@ -18,6 +18,8 @@
 #define LAST_WORD (GIC_WORDS - 1)
 #define IIDR      0x43bu
 #define PIDR2     0x3bu /* architecture version 3 */
+#define PART_GICD 0x92u
+#define PART_GICR 0x93u
 
 enum { GICD_CTLR = 0x0000, GICD_TYPER = 0x0004, GICD_IIDR = 0x0008, GICD_IROUTER = 0x6000, ID_REGS = 0xffd0 };
 enum { GICR_CTLR = 0x0000, GICR_IIDR = 0x0004, GICR_TYPER = 0x0008, GICR_WAKER = 0x0014, SGI_FRAME = 0x10000 };
@@ -26,9 +28,10 @@ enum { GICR_CTLR = 0x0000, GICR_IIDR = 0x0004, GICR_TYPER = 0x0008, GICR_WAKER =
 #define CTLR_ARE_NS 0x20u
 #define CTLR_DS     0x40u
 
-static uint32_t read_id(uint32_t offset)
+/* As of a GIC-500, whose frames have 64 KiB each. `part`: PIDR0. */
+static uint32_t read_id(uint32_t offset, uint8_t part)
 {
-    static const uint8_t ids[12] = {0x04, 0, 0, 0, 0x92, 0xb4, PIDR2, 0, 0x0d, 0xf0, 0x05, 0xb1};
+    const uint8_t ids[12] = {0x44, 0, 0, 0, part, 0xb4, PIDR2, 0, 0x0d, 0xf0, 0x05, 0xb1};
 
     return ids[(offset - ID_REGS) / 4];
 }
@@ -85,7 +88,7 @@ static uint32_t dist_read(struct device *dev, uint32_t offset)
         return IIDR;
     default:
         if (offset >= ID_REGS)
-            return read_id(offset);
+            return read_id(offset, PART_GICD);
         if (router_at(dev, offset, &spi))
             return (uint32_t)(s->router[spi] >> (offset & 4 ? 32 : 0));
         return offset < 0x1000 ? gic_bank_read(dev, offset, 1, LAST_WORD) : 0;
@@ -127,7 +130,7 @@ static uint32_t redist_read(struct device *dev, uint32_t offset)
     case GICR_TYPER: return w->number << 8 | (w->number + 1 == gic_count(dev) ? 0x10 : 0) | (w->lpis ? 1 : 0); /* the last one; LPIs */
     case GICR_TYPER + 4: return w->affinity;
     case GICR_WAKER: return gic_nonsecure_view(dev) ? 0 : s->waker;
-    default:         return offset >= ID_REGS ? read_id(offset) : 0;
+    default:         return offset >= ID_REGS ? read_id(offset, PART_GICR) : 0;
     }
 }
 

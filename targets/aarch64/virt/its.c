@@ -295,7 +295,7 @@ static uint64_t wide_register(const struct its_state *s, uint64_t offset)
 
 static uint64_t its_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
-    static const uint8_t ids[12] = {0x04, 0, 0, 0, 0x94, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1};
+    static const uint8_t ids[12] = {0x44, 0, 0, 0, 0x94, 0xb4, 0x3b, 0, 0x0d, 0xf0, 0x05, 0xb1};
     const struct its_state *s = dev->state;
 
     (void)range;

@@ -107,6 +107,10 @@ void i440fx_plug(struct device *dev, struct pci_bus *bus)
     f->writable[REG_PAM0] = 0x30;
     memset(f->writable + REG_PAM0 + 1, 0x33, REG_PAM6 - REG_PAM0);
     f->reset[0x50] = 0x01; /* PMCCFG */
+    f->reset[0x53] = 0x80; /* DBC */
+    f->reset[0x57] = 0x01; /* DRAMC */
+    memset(f->reset + 0x60, 0x01, 8); /* DRB */
+    f->reset[0x71] = 0x10; /* CLT */
     f->reset[REG_SMRAM] = SMRAM_BASE_SEG;
 }
 

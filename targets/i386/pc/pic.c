@@ -1,6 +1,7 @@
 /*
  * Two cascaded 8259A interrupt controllers (Intel 8259A data sheet, 231468)
- * with the edge/level control registers 4D0h/4D1h of the PIIX (290550, 3.2.3).
+ * with the edge/level control registers 4D0h/4D1h of the PIIX (290550, 3.2.3), which stand in for ICW1.LTIM: that bit
+ * does nothing there.
  *
  * Modelled: initialisation, fully nested, special fully nested, special mask,
  * automatic EOI and rotating priorities, polling, spurious IR7/IR15.
@@ -14,7 +15,6 @@
 #include "base/buffer.h"
 
 #define ICW1_INIT  0x10u
-#define ICW1_LTIM  0x08u
 #define ICW1_SNGL  0x02u
 #define ICW1_IC4   0x01u
 #define ICW4_SFNM  0x10u
@@ -51,7 +51,7 @@ DEVICE_STATE_END
 
 static bool level_triggered(const struct pic_chip *c, unsigned ir)
 {
-    return (c->icw1 & ICW1_LTIM) || (c->elcr >> ir & 1u);
+    return c->elcr >> ir & 1u;
 }
 
 /* The priority of an input: 0 is the highest. */

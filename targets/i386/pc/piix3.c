@@ -113,6 +113,8 @@ void piix3_plug(struct device *dev, struct pci_bus *bus)
     f->reset[0x76] = 0x0c;
     f->reset[0x77] = 0x0c;
     f->reset[0x78] = 0x02;
+    f->reset[0xa0] = 0x08;            /* SMICNTL */
+    f->reset[0xa8] = 0x0f;            /* FTMR */
 }
 
 static uint64_t piix3_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
