@@ -58,6 +58,7 @@ struct device_ops {
     /* A read changes nothing but the device's own state and its lines: so whoever polls it is disturbed only when its deadline,
      * its room for input or a line has changed. (Without it, each read ends the CPU's run, and everything is looked at anew.) */
     bool calm_reads;
+    bool calm_writes; /* the same of writes: they change no other device's deadline or room either */
     const struct display_ops *display; /* what it shows (vm/dev/display.h); NULL: it is no display */
     /* The machine goes: free what the wiring holds (a page space's pages). May be NULL. */
     void (*destroy)(struct device *);

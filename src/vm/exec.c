@@ -292,7 +292,7 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
 /* Give back the steps from the faulting instruction on; the machine stands before it. */
 static void stand_at_fault(struct ucpu *c)
 {
-    const struct block *b = c->block;
+    struct block *b = c->block;
     unsigned at = (unsigned)(c->exec->fault_uop - b->uops);
     unsigned i = b->steps - 1u;
 
@@ -300,6 +300,9 @@ static void stand_at_fault(struct ucpu *c)
         i--;
     c->cpu.budget += b->steps - i;
     c->fe->set_pc(c, (b->key.pc + b->insns[i].pc_offset) & c->exec->va_mask);
+    if (c->retry_alone && c->exec->io_refused)
+        translate_note_io(c->exec->shared, b, i);
+    c->exec->io_refused = false;
 }
 
 /* The block of one instruction in progress was run, if somebody asks. */

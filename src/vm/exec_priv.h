@@ -34,6 +34,8 @@
 #define TLB_BITS_MOST  15
 #define TLB_VICTIMS    8 /* entries that others took the place of; behind those found by address */
 #define MAX_PENDING_HITS 16
+#define IO_PLACES_BITS 10
+#define IO_PLACES (1u << IO_PLACES_BITS)
 #define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
 #define NO_PAGE UINT32_MAX
 #define DEVICE_UNIT 8u       /* wider accesses to devices are cut into these */
@@ -49,6 +51,8 @@ struct tlb_info {
     bool secure;      /* accesses are Secure */
     bool aligned;     /* translation.aligned */
     bool listed;      /* in tlb_context.filled */
+    uint8_t noted;    /* 1 << enum access: the footprint, if there is one, has this page */
+    const struct region *device; /* whose accesses need nothing but to be alone: one answers for all of the page */
     uint64_t leaf;    /* walk_granule() of the table entry that is for this page alone, or UINT64_MAX */
 };
 
@@ -152,6 +156,10 @@ struct exec_shared {
     uint32_t epoch;
 
     /* translate.c */
+    struct io_place {
+        uint64_t at;                       /* page number and offset of an instruction */
+        unsigned refusals;
+    } io_places[IO_PLACES];                /* by hash; what has no room is forgotten */
     struct builder *builder;
     uint8_t bytes[PAGE_SIZE + 16];         /* code bytes that are not contiguous in the host */
 
@@ -192,6 +200,7 @@ struct exec {
     bool stepping;         /* fe->single_step() held when last looked at */
     bool plain;            /* in this run blocks need not be of one instruction for any other reason */
     uint64_t withheld;     /* budget (and limit) set aside so that the run loop is reached soon */
+    bool io_refused;       /* with ucpu.retry_alone: it was an access to a device */
     uint64_t go_pc;        /* interpreter: where it left for */
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
@@ -377,6 +386,9 @@ static inline bool block_is_mapped(const struct ucpu *c, const struct block *b)
 /* ---- translate.c ---- */
 /* The block for `key`, found or built. NULL: the fetch faults (an exception is pending). */
 struct block *translate(struct ucpu *c, const struct block_key *key, bool alone);
+/* Instruction n of the block was refused an access to a device in mid-block. If that happens again and again, it gets a block of
+ * its own (which is compiled and chained like any other): the block is dropped. */
+void translate_note_io(struct exec_shared *sh, struct block *b, unsigned n);
 
 /* ---- optimise.c ---- */
 void optimise(struct builder *b);

@@ -451,31 +451,57 @@ static size_t room_of(const struct device *dev)
     return dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
 }
 
+/* What an access to a device may change that the run depends on, if it is calm. */
+struct calm {
+    vtime_t deadline;
+    size_t room;
+};
+
+static struct calm calm_now(const struct device *dev)
+{
+    return (struct calm){deadline_of(dev), room_of(dev)};
+}
+
+static void look_at_calm(struct device *dev, struct calm before)
+{
+    if (deadline_of(dev) != before.deadline || room_of(dev) != before.room)
+        machine_attention(dev->machine);
+}
+
 uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
-    const char *before = dev->machine->acting;
+    const char *acted = dev->machine->acting;
     bool calm = dev->ops->calm_reads;
-    vtime_t deadline = calm ? deadline_of(dev) : 0;
-    size_t room = calm ? room_of(dev) : 0;
+    struct calm before = {0};
     uint64_t value;
 
-    if (!calm)
+    if (calm)
+        before = calm_now(dev);
+    else
         machine_attention(dev->machine);
     dev->machine->acting = dev->name;
     value = dev->ops->read(dev, range, offset, size);
-    dev->machine->acting = before;
-    if (calm && (deadline_of(dev) != deadline || room_of(dev) != room))
-        machine_attention(dev->machine);
+    dev->machine->acting = acted;
+    if (calm)
+        look_at_calm(dev, before);
     return value;
 }
 
 void device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
-    const char *before = dev->machine->acting;
+    const char *acted = dev->machine->acting;
+    bool calm = dev->ops->calm_writes;
+    struct calm before = {0};
 
+    if (calm)
+        before = calm_now(dev);
+    else
+        machine_attention(dev->machine);
     dev->machine->acting = dev->name;
     dev->ops->write(dev, range, offset, size, value);
-    dev->machine->acting = before;
+    dev->machine->acting = acted;
+    if (calm)
+        look_at_calm(dev, before);
 }
 
 static void expire(struct device *dev, vtime_t now)

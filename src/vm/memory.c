@@ -289,12 +289,6 @@ static uint8_t *host_of(const struct memory *m, const struct region *r, paddr_t 
     return m->host + ((uint64_t)r->page << PAGE_SHIFT) + (addr - r->base);
 }
 
-static void want_attention(struct memory *m)
-{
-    if (m->machine)
-        machine_attention(m->machine);
-}
-
 /* The largest power of two that is at most `size` and `span`. */
 static unsigned piece_of(unsigned size, uint64_t span)
 {
@@ -351,11 +345,26 @@ static void write_piece(struct memory *m, const struct region *r, paddr_t addr, 
         return;
     }
     note_io(m, r, TRAP_IO_WRITE, addr, size, value & ones(size));
-    if (!r)
-        return;
-    want_attention(m);
-    if (r->dev->ops->write)
+    if (r && r->dev->ops->write)
         device_write(r->dev, r->range, addr - r->base, size, value & ones(size));
+}
+
+const struct region *memory_device_at(const struct memory *m, paddr_t addr)
+{
+    uint64_t span;
+    const struct region *r = find_span(m, addr, &span);
+
+    return r && r->kind == REGION_MMIO && span >= PAGE_SIZE ? r : NULL;
+}
+
+uint64_t memory_device_read(struct memory *m, const struct region *r, paddr_t addr, unsigned size)
+{
+    return read_piece(m, r, addr, size);
+}
+
+void memory_device_write(struct memory *m, const struct region *r, paddr_t addr, unsigned size, uint64_t value)
+{
+    write_piece(m, r, addr, size, value);
 }
 
 uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size)

@@ -132,6 +132,11 @@ bool memory_classify(const struct memory *m, paddr_t addr, enum region_kind *kin
  * calls machine_attention(). */
 uint64_t memory_read(struct memory *m, paddr_t addr, unsigned size);
 void memory_write(struct memory *m, paddr_t addr, unsigned size, uint64_t value);
+/* The region of a device that answers for all of the 4 KiB page at page-aligned `addr`, or NULL: good until the map
+ * changes. Accesses within the page, of 1, 2, 4 or 8 bytes: what memory_read() and memory_write() do there. */
+const struct region *memory_device_at(const struct memory *m, paddr_t addr);
+uint64_t memory_device_read(struct memory *m, const struct region *r, paddr_t addr, unsigned size);
+void memory_device_write(struct memory *m, const struct region *r, paddr_t addr, unsigned size, uint64_t value);
 /* Bulk transfers for DMA and loaders: RAM (and, with `rom`, ROM) only; devices
  * read as 0xff. Return the number of bytes that page-backed memory answered. */
 size_t memory_read_bytes(const struct memory *m, paddr_t addr, void *buf, size_t len);

@@ -234,12 +234,18 @@ static const struct tlb_info *fill(struct ucpu *c, unsigned mode, uint64_t va, e
     t->secure = tr.secure;
     t->aligned = tr.aligned;
     t->number = NO_PAGE;
+    t->device = NULL;
+    t->noted = 0;
     if (!memory_classify(memory_of(c), t->page, &kind, &t->number) || !answers(memory_of(c), t->page, t->secure))
         t->number = NO_PAGE;
     t->kind = (uint8_t)kind;
     t->watched = (uint8_t)watched_kinds(c, untagged(c, t->tag));
     if (t->number != NO_PAGE && traps_overlap_loads(c->cpu.machine->traps, t->number, 0, PAGE_SIZE))
         t->watched |= TRAP_READ;
+    if (t->number == NO_PAGE && !t->watched)
+        t->device = memory_device_at(memory_of(c), t->page);
+    if (t->device && t->device->secure && !t->secure)
+        t->device = NULL;
     return t;
 }
 
@@ -278,6 +284,7 @@ static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, 
                               .offset = (uint16_t)(va & ~PAGE_MASK), .len = (uint16_t)len, .kind = t->kind,
                               .watched = t->watched, .secure = t->secure};
     note_footprint(c, p->trap_va, p->number, access);
+    tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)].noted |= (uint8_t)(1u << access);
     return true;
 }
 
@@ -554,8 +561,10 @@ static __attribute__((noinline)) bool load_parts(struct ucpu *c, unsigned mode, 
     if (!n || guest_refuses(c, TRAP_READ, parts, n) || bus_fails(c, parts, n, ACCESS_READ))
         return false;
     for (unsigned i = 0; i < n; i++)
-        if (load_needs_alone(c, &parts[i]) && !ucpu_be_alone(c))
+        if (load_needs_alone(c, &parts[i]) && !ucpu_be_alone(c)) {
+            c->exec->io_refused = parts[i].number == NO_PAGE;
             return false;
+        }
     for (unsigned i = 0; i < n; i++) {
         load_part(c, mode, &parts[i], (uint8_t *)buf + done);
         done += parts[i].len;
@@ -607,7 +616,11 @@ bool ucpu_plan_store(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, 
     plan->alone = false;
     for (unsigned i = 0; i < n; i++)
         plan->alone |= store_needs_alone(c, &plan->part[i]);
-    return !plan->alone || ucpu_be_alone(c);
+    if (plan->alone && !ucpu_be_alone(c)) {
+        c->exec->io_refused = plan->part[0].number == NO_PAGE;
+        return false;
+    }
+    return true;
 }
 
 void ucpu_make_store(struct ucpu *c, const struct planned_store *plan, const void *buf)
@@ -673,9 +686,47 @@ bool ucpu_store_units(struct ucpu *c, uint64_t va, const void *buf, unsigned siz
     return ok;
 }
 
+/* Is it an access to a device that is cached, and nothing has to be noted of it? Then *t says where; else NULL. */
+static const struct tlb_info *device_access(struct ucpu *c, uint64_t va, unsigned size, enum access access)
+{
+    const struct tlb_info *t = &tlb_table(c, c->tlb_mode)->infos[tlb_index(c->exec->shared, va)];
+
+    if (t->tag != (va & PAGE_MASK) || t->tag != ((va + size - 1) & PAGE_MASK) || !t->device || !(t->perms & 1u << access) ||
+        (t->aligned && (va & (size - 1))) || !(t->noted & 1u << access))
+        return NULL;
+    return t;
+}
+
+/* May the access to a device be made now? (One that leaves devices' deadlines and lines as they were disturbs nobody.) */
+static bool begin_device_access(struct ucpu *c, const struct tlb_info *t)
+{
+    if (!ucpu_be_alone(c)) {
+        c->exec->io_refused = true;
+        return false;
+    }
+    memory_of(c)->nonsecure = !t->secure;
+    return true;
+}
+
+static void end_device_access(struct ucpu *c)
+{
+    memory_of(c)->nonsecure = false;
+    if (c->cpu.attention)
+        exec_leave_soon(c->exec->shared);
+}
+
 bool softmmu_load_slow(struct ucpu *c, uint64_t va, unsigned size)
 {
+    const struct tlb_info *t = device_access(c, va, size, ACCESS_READ);
+
     c->exec->slow_value[0] = c->exec->slow_value[1] = 0;
+    if (t) {
+        if (!begin_device_access(c, t))
+            return false;
+        c->exec->slow_value[0] = memory_device_read(memory_of(c), t->device, t->page + (va & ~PAGE_MASK), size);
+        end_device_access(c);
+        return true;
+    }
     return ucpu_load_mode(c, c->tlb_mode, va, c->exec->slow_value, size);
 }
 
@@ -686,6 +737,15 @@ bool softmmu_load_rw_slow(struct ucpu *c, uint64_t va, unsigned size)
 
 bool softmmu_store_slow(struct ucpu *c, uint64_t va, uint64_t value, unsigned size)
 {
+    const struct tlb_info *t = device_access(c, va, size, ACCESS_WRITE);
+
+    if (t) {
+        if (!begin_device_access(c, t))
+            return false;
+        memory_device_write(memory_of(c), t->device, t->page + (va & ~PAGE_MASK), size, value);
+        end_device_access(c);
+        return true;
+    }
     return ucpu_store_mode(c, c->tlb_mode, va, &value, size);
 }
 

@@ -109,6 +109,39 @@ static enum build_next append(struct ucpu *c, struct builder *b)
     return next;
 }
 
+/* ---- instructions that reach devices ---- */
+
+#define IO_REFUSALS 8
+
+static struct io_place *io_place(struct exec_shared *sh, uint64_t at)
+{
+    return &sh->io_places[at * UINT64_C(0x9e3779b97f4a7c15) >> (64 - IO_PLACES_BITS)];
+}
+
+/* Is the instruction at that place to be a block of its own? */
+static bool reaches_devices(struct exec_shared *sh, uint32_t page, unsigned offset)
+{
+    uint64_t at = (uint64_t)page << PAGE_SHIFT | offset;
+    const struct io_place *p = io_place(sh, at);
+
+    return p->at == at && p->refusals >= IO_REFUSALS;
+}
+
+void translate_note_io(struct exec_shared *sh, struct block *b, unsigned n)
+{
+    uint64_t at = ((uint64_t)b->page[0] << PAGE_SHIFT) + b->offset + b->insns[n].pc_offset;
+    struct io_place *p = io_place(sh, at);
+
+    if (!b->valid || b->page[1] != NO_PAGE)
+        return;
+    if (p->at != at)
+        *p = (struct io_place){.at = at};
+    if (p->refusals < IO_REFUSALS)
+        p->refusals++;
+    if (p->refusals == IO_REFUSALS)
+        block_drop(sh, b);
+}
+
 static bool ends(const struct builder *b)
 {
     return b->nuops && (uop_infos[b->uops[b->nuops - 1].op].attributes & UOP_ENDS);
@@ -116,8 +149,9 @@ static bool ends(const struct builder *b)
 
 /* Fill the builder from key on. False: not even the first instruction is complete in
  * the bytes shown. */
-static bool gather(struct ucpu *c, struct builder *b)
+static bool gather(struct ucpu *c, struct builder *b, uint32_t page)
 {
+    unsigned offset = (unsigned)(b->key.va & ~PAGE_MASK);
     enum build_next next;
 
     b->nuops = b->ninsns = b->len = 0;
@@ -125,7 +159,8 @@ static bool gather(struct ucpu *c, struct builder *b)
     b->target[0] = b->target[1] = 0;
     do {
         if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
-                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask)))
+                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask) ||
+                          reaches_devices(c->exec->shared, page, offset + b->len)))
             break;
         next = append(c, b);
     } while (next == BUILD_MORE);
@@ -176,7 +211,9 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
     b->key = *key;
     b->max_insns = alone ? 1 : BLOCK_MAX_INSNS;
     show_bytes(c, b, page, pa);
-    complete = gather(c, b);
+    if (reaches_devices(c->exec->shared, page, (unsigned)(key->va & ~PAGE_MASK)))
+        b->max_insns = 1;
+    complete = gather(c, b, page);
     if (!complete || b->len > b->avail) {
         /* It reaches into the next page, which must be fetched from for good. */
         if (!fetch_page(c, next_page(c, key->va), &second, &pa2))
@@ -184,7 +221,7 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
         /* That walk may have set bits among the very bytes of the instruction. */
         show_bytes(c, b, page, pa);
         show_second(c, b, pa2);
-        complete = gather(c, b);
+        complete = gather(c, b, page);
         CHECK(complete);
         if (second == NO_PAGE)
             page = NO_PAGE;

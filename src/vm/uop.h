@@ -15,7 +15,7 @@
  *    (ucpu_plan_store), and one that touches a port plans its store before that.
  *  - Whatever needs the exact position, touches a device port, changes what
  *    the block's key depends on, or may make an interrupt deliverable, is
- *    alone or ends its block with EXIT.
+ *    alone or ends its block with EXIT or CALM.
  *  - A micro-op that may fault leaves the flags as they were before its
  *    instruction.
  */

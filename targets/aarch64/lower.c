@@ -8,7 +8,7 @@
  *   - registers, flags and memory change only after the last thing that can fault;
  *   - what uop.h calls *alone* is named in wants_alone();
  *   - what changes the block mode, or may make an interrupt deliverable, ends the
- *     block with EXIT.
+ *     block with EXIT; with CALM where that is by a line or a translation root, which is told of.
  *
  * Choices where the manual leaves room:
  *   - unallocated hints and the memory barriers are NOPs: every access is
@@ -29,6 +29,13 @@ enum build_next lower_end_exit(struct lower *l)
 {
     l->b->target[0] = l->pc + 4;
     emit(l, UOP_EXIT, 0, 0, 0);
+    return BUILD_END;
+}
+
+static enum build_next end_calm(struct lower *l)
+{
+    l->b->target[0] = l->pc + 4;
+    emit(l, UOP_CALM, 0, 0, 0);
     return BUILD_END;
 }
 
@@ -693,6 +700,23 @@ static int op_write_nzcv(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+/* Does a write leave mode, masks and debugging as they are? Translation roots, vectors, timers, the GIC's registers. */
+static bool is_calm_write(uint32_t enc)
+{
+    unsigned crn = enc >> 7 & 15, crm = enc >> 3 & 15, op1 = enc >> 11 & 7;
+
+    switch (enc) {
+    case SYSREG(3, 0, 2, 0, 0): /* TTBR0_EL1 */
+    case SYSREG(3, 0, 2, 0, 1): /* TTBR1_EL1 */
+    case SYSREG(3, 0, 12, 0, 0): /* VBAR_EL1 */
+    case SYS_SPSR_EL1:
+        return true;
+    default:
+        return enc >> 14 == 3 && ((crn == 14 && op1 == 3 && (crm == 2 || crm == 3)) ||
+                                  (crn == 12 && op1 == 0 && crm >= 8) || (crn == 4 && op1 == 0 && crm == 6));
+    }
+}
+
 static enum build_next lower_sysreg(struct lower *l)
 {
     uint32_t enc = sysreg_of(&l->i);
@@ -717,7 +741,7 @@ static enum build_next lower_sysreg(struct lower *l)
         return BUILD_MORE;
     }
     call(l, a64_op_msr, 0, s_src(l->i.Rt), enc);
-    return lower_end_exit(l);
+    return is_calm_write(enc) ? end_calm(l) : lower_end_exit(l);
 }
 
 static enum build_next lower_sys(struct lower *l)
@@ -732,7 +756,7 @@ static enum build_next lower_sys(struct lower *l)
     } else {
         call(l, a64_op_sys, 0, s_src(l->i.Rt), enc);
     }
-    return lower_end_exit(l);
+    return end_calm(l);
 }
 
 static enum build_next lower_fp_simd(struct lower *l)
@@ -863,7 +887,7 @@ enum build_next a64_build(struct builder *b)
             return BUILD_STOP;
         next = lower_insn(&l);
         if (next == BUILD_MORE && wants_alone(&l))
-            next = lower_end_exit(&l);
+            next = l.i.kind == A64_SYSREG && l.i.L ? end_calm(&l) : lower_end_exit(&l);
     }
     b->insns[b->ninsns++] = (struct block_insn){
         .pc_offset = (uint32_t)(l.pc - b->key.pc), .first_uop = (uint16_t)first_uop, .len = (uint8_t)len};

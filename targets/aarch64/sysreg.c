@@ -231,6 +231,13 @@ static void write_regime(struct a64_cpu *c, const struct sysreg *r, uint64_t val
         refresh_translation(c);
 }
 
+/* One of a64_roots(), and nothing else. */
+static void write_table(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
+{
+    *plain(c, r) = value & r->mask;
+    ucpu_roots_changed(&c->u);
+}
+
 /* One of a64_roots(). */
 static void write_root(struct a64_cpu *c, const struct sysreg *r, uint64_t value)
 {
@@ -667,8 +674,8 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 6, 1, 3, 1, "MDCR_EL3", 3, T_NONE, mdcr_el3, 0x33c640, write_pmfilter, 0),
 
     /* Translation. */
-    PLAIN_W(3, 0, 2, 0, 0, "TTBR0_EL1", 1, T_VM, ttbr0[1], ALL, write_root, 0),
-    PLAIN_W(3, 0, 2, 0, 1, "TTBR1_EL1", 1, T_VM, ttbr1, ALL, write_root, 0),
+    PLAIN_W(3, 0, 2, 0, 0, "TTBR0_EL1", 1, T_VM, ttbr0[1], ALL, write_table, 0),
+    PLAIN_W(3, 0, 2, 0, 1, "TTBR1_EL1", 1, T_VM, ttbr1, ALL, write_table, 0),
     PLAIN_W(3, 0, 2, 0, 2, "TCR_EL1", 1, T_VM, tcr[1], UINT64_C(0x7fffffffff), write_regime, 0),
     PLAIN_W(3, 4, 2, 0, 0, "TTBR0_EL2", 2, T_NONE, ttbr0[2], ALL, write_root, 0),
     PLAIN_W(3, 4, 2, 0, 2, "TCR_EL2", 2, T_NONE, tcr[2], ALL, write_regime, 0),

@@ -801,8 +801,10 @@ void i386_io_break(struct i386_cpu *c, uint16_t port, unsigned size)
     for (unsigned n = 0; n < 4; n++) {
         uint64_t base = dr_base(s, n);
 
-        if (dr_enabled(s, n) && dr_type(s, n) == DR7_IO && port < base + dr_len(s, n) && base < port + size)
+        if (dr_enabled(s, n) && dr_type(s, n) == DR7_IO && port < base + dr_len(s, n) && base < port + size) {
             s->pending_db |= 1u << n;
+            machine_attention(c->u.cpu.machine);
+        }
     }
 }
 

@@ -41,6 +41,14 @@ enum build_next end_exit(struct lower *l)
     return BUILD_END;
 }
 
+/* After what may disturb the machine, but not the CPU's mode, its stack of pending things or its flags: devices, times. */
+static enum build_next end_calm(struct lower *l)
+{
+    l->b->target[0] = l->next;
+    emit(l, UOP_CALM, 0, 0, 0);
+    return BUILD_END;
+}
+
 static enum build_next raise(struct lower *l, unsigned vector, bool has_error)
 {
     call(l, i386_op_raise, vector, has_error, 0);
@@ -715,7 +723,7 @@ static enum build_next lower_port(struct lower *l)
         p = S_T(1);
     }
     call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, data->size > 4 ? 4 : data->size);
-    return end_exit(l);
+    return end_calm(l);
 }
 
 static enum build_next lower_string(struct lower *l)
@@ -805,6 +813,14 @@ static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *f
     return has(l, feature) ? call_exit(l, fn) : end_undefined(l);
 }
 
+static enum build_next call_calm(struct lower *l, unsigned feature, i386_helper *fn)
+{
+    if (!has(l, feature))
+        return end_undefined(l);
+    call(l, fn, 0, 0, 0);
+    return end_calm(l);
+}
+
 static enum build_next lower_long(struct lower *l);
 
 static enum build_next lower_system(struct lower *l)
@@ -839,16 +855,16 @@ static enum build_next lower_system(struct lower *l)
         return BUILD_MORE;
     case INSN_MOV_TO_CR:
         call(l, i386_op_mov_to_cr, o[0].reg, reg(o[1].reg, 4), 0);
-        return end_exit(l);
+        return o[0].reg == 0 || o[0].reg == 4 ? end_exit(l) : end_calm(l);
     case INSN_MOV_FROM_DR:
         call(l, i386_op_mov_from_dr, reg(o[0].reg, 4), o[1].reg, 0);
         return BUILD_MORE;
     case INSN_MOV_TO_DR:
         call(l, i386_op_mov_to_dr, o[0].reg, reg(o[1].reg, 4), 0);
         return end_exit(l);
-    case INSN_RDMSR: return call_if(l, FEATURE_MSR, i386_op_rdmsr);
+    case INSN_RDMSR: return call_calm(l, FEATURE_MSR, i386_op_rdmsr);
     case INSN_WRMSR: return call_if(l, FEATURE_MSR, i386_op_wrmsr);
-    case INSN_RDTSC: return call_if(l, FEATURE_TSC, i386_op_rdtsc);
+    case INSN_RDTSC: return call_calm(l, FEATURE_TSC, i386_op_rdtsc);
     case INSN_RDPMC: return call_exit(l, i386_op_rdpmc);
     case INSN_CPUID: return call_only(l, i386_op_cpuid);
     case INSN_HLT:   return call_exit(l, i386_op_hlt);
@@ -923,10 +939,10 @@ static enum build_next lower_long(struct lower *l)
         call(l, i386_op_sysret, 0, 0, l->i.osize == 8);
         return end_exit(l);
     case INSN_SWAPGS: return call_exit(l, i386_op_swapgs);
-    case INSN_RDTSCP: return call_if(l, FEATURE_RDTSCP, i386_op_rdtscp);
+    case INSN_RDTSCP: return call_calm(l, FEATURE_RDTSCP, i386_op_rdtscp);
     case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES: case INSN_XRSTOR: case INSN_XRSTORS:
         return lower_xsave(l);
-    case INSN_XGETBV: return call_if(l, FEATURE_XSAVE, i386_op_xgetbv);
+    case INSN_XGETBV: return call_calm(l, FEATURE_XSAVE, i386_op_xgetbv);
     case INSN_XSETBV: return call_if(l, FEATURE_XSAVE, i386_op_xsetbv);
     case INSN_STAC:
     case INSN_CLAC:
@@ -940,7 +956,7 @@ static enum build_next lower_long(struct lower *l)
         call(l, i386_op_monitor, 0, l->i.seg, l->i.asize);
         return end_exit(l);
     case INSN_MWAIT: return call_if(l, FEATURE_MONITOR, i386_op_mwait);
-    case INSN_RDPKRU: return call_if(l, FEATURE_PKU, i386_op_rdpkru);
+    case INSN_RDPKRU: return call_calm(l, FEATURE_PKU, i386_op_rdpkru);
     case INSN_WRPKRU: return call_if(l, FEATURE_PKU, i386_op_wrpkru);
     case INSN_FSGSBASE: return lower_fsgsbase(l);
     case INSN_CMPXCHG16B:

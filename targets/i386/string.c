@@ -101,6 +101,14 @@ static bool mismatch(const struct string *s)
 
 /* ---- ports ---- */
 
+/* i386_io_allowed(), which need not be asked mostly. */
+static bool may_use(struct i386_cpu *c, uint16_t port, unsigned size)
+{
+    const struct i386_state *s = c->st;
+
+    return (!(s->eflags & EFLAGS_VM) && s->cpl <= (s->eflags >> 12 & 3)) || i386_io_allowed(c, port, size);
+}
+
 static uint32_t port_read(struct i386_cpu *c, uint16_t port, unsigned size)
 {
     uint32_t v = c->io_read ? c->io_read(c->io_ctx, port, size) : 0xffffffffu;
@@ -123,7 +131,7 @@ int i386_op_in(struct ucpu *u, const struct uop *op)
     uint32_t v;
 
     memcpy(&port, u->s + op->a, sizeof port);
-    if (!i386_io_allowed(c, port, op->b))
+    if (!may_use(c, port, op->b))
         return UOP_FAULT;
     v = port_read(c, port, op->b);
     if (op->b == 4)
@@ -141,7 +149,7 @@ int i386_op_out(struct ucpu *u, const struct uop *op)
 
     memcpy(&port, u->s + op->a, sizeof port);
     memcpy(&v, u->s + op->d, op->b);
-    if (!i386_io_allowed(c, port, op->b))
+    if (!may_use(c, port, op->b))
         return UOP_FAULT;
     port_write(c, port, op->b, v);
     return UOP_NEXT;

@@ -201,6 +201,31 @@ START_TEST(frames_are_pushed_over_code_after_a_bulk_rep)
 }
 END_TEST
 
+/* ---- devices that are polled ---- */
+
+static void poll_a_device(void)
+{
+    CODE(b, 0x90, 0xa1, 0x00, 0x00, 0x50, 0x00, 0x01, 0xc3, 0x49, 0x75, 0xf6, 0xeb, 0xfe);
+    s->gpr[ECX] = 3000;
+}
+
+/* A retry each time would be 3,000 instructions alone. */
+START_TEST(an_instruction_that_reaches_a_device_again_and_again_gets_a_block_of_its_own)
+{
+    struct ucpu_stats stats;
+
+    begin();
+    poll_a_device();
+    steps(b, 13000);
+    ck_assert_uint_eq(reads, 3000);
+    ck_assert_uint_eq(s->gpr[ECX], 0);
+    ucpu_stats(&b->c->u, &stats);
+    ck_assert_uint_lt(stats.alone, 100);
+    end();
+    same_at_once_and_one_by_one(poll_a_device, 900);
+}
+END_TEST
+
 /* ---- whole instructions ---- */
 
 static void fill_a_mebibyte(void)
@@ -414,6 +439,7 @@ Suite *test_suite(void)
 
     tcase_add_test(tc, ins_over_code_reads_its_port_once_after_a_bulk_rep);
     tcase_add_test(tc, frames_are_pushed_over_code_after_a_bulk_rep);
+    tcase_add_test(tc, an_instruction_that_reaches_a_device_again_and_again_gets_a_block_of_its_own);
     tcase_add_test(tc, a_repeated_instruction_is_made_whole_in_bulk);
     tcase_add_test(tc, a_push_that_takes_away_the_next_ones_page_does_not_stop_it);
     tcase_add_test(tc, a_walk_through_a_device_reads_it_once);

@@ -75,9 +75,9 @@ static void put_program(struct machine *m, uint64_t seed)
         TOY_MOVI, TOY_MOVI, TOY_ALU, TOY_ALUI, TOY_LD, TOY_LD, TOY_ST, TOY_ST, TOY_ST, TOY_ADDM, TOY_PUSH,
         TOY_POP, TOY_BR, TOY_BR, TOY_BR, TOY_JECXZ, TOY_POS, TOY_FILL, TOY_FILL, TOY_EI, TOY_NOP, TOY_TRAP,
         TOY_SETPT, TOY_HLT, TOY_SETCC};
-    static const uint32_t places[] = {0x8000, 0x8ffc, 0x9000, 0xa000, 0xa010, 0x1080, 0x10004, TOY_MMIO, TOY_MMIO + 4};
+    static const uint32_t places[] = {0x8000, 0x8ffc, 0x9000, 0xa000, 0xa010, 0x1080, 0x10004, TOY_MMIO, TOY_MMIO_PAGE + 4};
     static const uint8_t handler[] = {
-        TOY_MOVI, 3, 0, 0, 2, 0,            /* r3 = TOY_MMIO */
+        TOY_MOVI, 3, 0, 0x20, 2, 0,         /* r3 = TOY_MMIO_PAGE */
         TOY_ST, 2, 3, 3, TOY_REG_ACK, 0,
         TOY_ST, 2, 4, 3, TOY_REG_TIMER, 0,
         TOY_ERET};

@@ -32,7 +32,7 @@ static uint64_t rng(uint64_t *s)
 static uint32_t interesting_address(uint64_t *s)
 {
     static const uint32_t at[] = {0x1000, 0x1100, 0x1ff8, 0x2000, 0x2ffc, 0x4000, 0x4800, 0x8000, 0x8ffe,
-                                  0x9000, 0xa000, 0x10000, 0x10004, 0x10020, 0x10040, TOY_MMIO, TOY_MMIO,
+                                  0x9000, 0xa000, 0x10000, 0x10004, 0x10020, 0x10040, TOY_MMIO, TOY_MMIO_PAGE,
                                   TOY_ROM, 0x1f000, 0x30000, 0xfffffffe};
 
     return at[rng(s) % ARRAY_LEN(at)] + (rng(s) % 3 ? 0 : rng(s) % 64);
@@ -168,7 +168,7 @@ static void put_code(struct machine *m, uint32_t from, uint32_t to, uint64_t *s)
 static void put_handlers(struct machine *m, uint64_t *s)
 {
     static const uint8_t interrupt[] = {
-        TOY_MOVI, 3, 0, 0, 2, 0,                       /* r3 = TOY_MMIO */
+        TOY_MOVI, 3, 0, 0x20, 2, 0,                    /* r3 = TOY_MMIO_PAGE */
         TOY_ST, 2, 3, 3, TOY_REG_ACK, 0,
         TOY_ST, 2, 4, 3, TOY_REG_TIMER, 0,             /* again after r4 */
         TOY_ERET};

@@ -709,6 +709,8 @@ static void device_restored(struct device *dev)
 static const struct device_ops device_ops = {
     .name = "toydev",
     .state_size = sizeof(struct toy_device_state),
+    .calm_reads = true,
+    .calm_writes = true,
     .reset = device_reset,
     .deadline = device_deadline,
     .expire = device_expire,
@@ -752,6 +754,8 @@ struct machine *toy_machine_of(unsigned ncpus)
         .base = TOY_ROM, .size = PAGE_SIZE, .kind = REGION_ROM, .page = rom, .enabled = true});
     memory_map(&m->memory, &(struct region){
         .base = 0xa000, .size = PAGE_SIZE, .kind = REGION_RAM, .page = ram + 9, .enabled = false});
+    memory_map(&m->memory, &(struct region){
+        .base = TOY_MMIO_PAGE, .size = PAGE_SIZE, .kind = REGION_MMIO, .dev = dev, .enabled = true});
     machine_reset(m);
     return m;
 }

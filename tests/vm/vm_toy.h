@@ -80,10 +80,12 @@ struct toy {
     struct toy_state *st;
 };
 
-/* The board: TOY_RAM bytes of RAM at 0, the device's registers at TOY_MMIO, ROM at TOY_ROM. */
+/* The board: TOY_RAM bytes of RAM at 0, the device's registers at TOY_MMIO (64 bytes of them) and at TOY_MMIO_PAGE (a page),
+ * ROM at TOY_ROM. */
 #define TOY_RAM  0x20000u
 #define TOY_MMIO 0x20000u
 #define TOY_ROM  0x21000u
+#define TOY_MMIO_PAGE 0x22000u
 /* Entries of a page table: two pages of them. */
 #define TOY_PAGES 2048u
 /* Device registers, 4 bytes each. */

@@ -351,6 +351,7 @@ const struct device_ops pl011_ops = {
     .name = "pl011",
     .state_size = sizeof(struct pl011_state),
     .calm_reads = true,
+    .calm_writes = true,
     .possible = uart_possible,
     .reset = uart_reset,
     .deadline = uart_deadline,

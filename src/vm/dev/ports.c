@@ -4,8 +4,7 @@
  * into halves, low half first, as the ISA bridge splits it. What nobody owns
  * reads as all ones.
  *
- * Every access asks for the machine's attention, as it may move deadlines or
- * interrupt lines.
+ * Whether an access asks for the machine's attention is its device's matter (device_read()).
  */
 #include "vm/dev/ports.h"
 
@@ -96,9 +95,15 @@ static void note(const struct ports *p, unsigned kind, uint16_t port, unsigned s
 uint32_t ports_read(void *ctx, uint16_t port, unsigned size)
 {
     struct ports *p = ctx;
+    const struct port_range *r = whole(p, port, size);
     uint32_t value;
 
-    value = read_split(p, port, size);
+    if (r)
+        value = (uint32_t)device_read(r->dev, r->range, port - r->base, size) & (0xffffffffu >> (32 - 8 * size));
+    else
+        value = read_split(p, port, size);
+    if (p->machine && !p->machine->traps->notes)
+        return value;
     note(p, TRAP_IO_READ, port, size, value);
     return value;
 }
@@ -107,8 +112,6 @@ void ports_write(void *ctx, uint16_t port, unsigned size, uint32_t value)
 {
     struct ports *p = ctx;
 
-    if (p->machine)
-        machine_attention(p->machine);
     note(p, TRAP_IO_WRITE, port, size, value);
     write_split(p, port, size, value);
 }

@@ -151,9 +151,11 @@ static bool error_in_fifo(const struct uart16550_state *s)
 {
     uint8_t any = s->errors & LSR_OF_CHARACTER;
 
+    if (!(s->fcr & FCR_ENABLE))
+        return false;
     for (uint32_t i = 0; i < s->count; i++)
         any |= s->flags[(s->head + i) % FIFO_SIZE];
-    return (s->fcr & FCR_ENABLE) && any;
+    return any;
 }
 
 static void receive(struct device *dev, uint8_t byte, uint8_t flags)
@@ -270,8 +272,7 @@ uint64_t uart16550_read(struct device *dev, unsigned range, uint64_t offset, uns
         value = s->lcr & LCR_DLAB ? (uint8_t)s->divisor : pop(dev);
         break;
     case IER:
-        value = s->lcr & LCR_DLAB ? (uint8_t)(s->divisor >> 8) : s->ier;
-        break;
+        return s->lcr & LCR_DLAB ? (uint8_t)(s->divisor >> 8) : s->ier;
     case IIR_FCR:
         value = identify(s);
         if (value == IIR_THRE)
@@ -279,14 +280,14 @@ uint64_t uart16550_read(struct device *dev, unsigned range, uint64_t offset, uns
         value |= s->fcr & FCR_ENABLE ? IIR_FIFOS : 0;
         break;
     case LCR:
-        value = s->lcr;
-        break;
+        return s->lcr;
     case MCR:
-        value = s->mcr;
-        break;
+        return s->mcr;
     case LSR:
         value = (uint8_t)(LSR_THRE | LSR_TEMT | s->errors | (s->count ? LSR_DR : 0) |
                           (error_in_fifo(s) ? LSR_ERROR : 0));
+        if (!s->errors)
+            return value; /* polled */
         s->errors = 0;
         break;
     case MSR:
@@ -294,8 +295,7 @@ uint64_t uart16550_read(struct device *dev, unsigned range, uint64_t offset, uns
         s->msr &= MSR_LINES;
         break;
     case SCR:
-        value = s->scr;
-        break;
+        return s->scr;
     default:
         return UINT64_MAX;
     }
@@ -417,6 +417,7 @@ const struct device_ops uart16550_ops = {
     .name = "uart16550",
     .state_size = sizeof(struct uart16550_state),
     .calm_reads = true,
+    .calm_writes = true,
     .possible = uart16550_possible,
     .reset = uart16550_reset,
     .deadline = uart16550_deadline,

@@ -366,6 +366,24 @@ static void untag(struct jit *j, uint32_t imm)
     x_cmov(e, 64, imm & 1 ? CC_AE : CC_B, RDX, RAX);
 }
 
+static void go_if_calm(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *attention, *withheld;
+
+    x_load(e, 64, RDX, R_EXEC, EXEC(cpu));
+    x_rm(e, 32, 0x80, ALU_CMP, RDX, (int32_t)offsetof(struct ucpu, cpu.attention));
+    code_8(e, 0);
+    attention = x_jcc(e, CC_NE);
+    x_rm(e, 64, 0x83, ALU_CMP, R_EXEC, EXEC(withheld));
+    code_8(e, 0);
+    withheld = x_jcc(e, CC_NE);
+    go(j, 0);
+    x_here(e, attention);
+    x_here(e, withheld);
+    jump_stub(j, j->stubs.leave_exit);
+}
+
 static void emit_generic_end(struct jit *j, const struct uop *u)
 {
     struct code *e = &j->code;
@@ -434,6 +452,10 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
     case UOP_EXIT:
         operands_store(j);
         jump_stub(j, j->stubs.leave_exit);
+        return true;
+    case UOP_CALM:
+        operands_store(j);
+        go_if_calm(j);
         return true;
     default:
         return false;

@@ -746,6 +746,7 @@ static uint64_t apic_read(struct device *any, unsigned range, uint64_t offset, u
 static void apic_write(struct device *any, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
     struct device *dev = own_apic(any);
+    vtime_t deadline = apic_deadline(dev);
 
     (void)range;
     if (!in_memory(dev))
@@ -755,6 +756,8 @@ static void apic_write(struct device *any, unsigned range, uint64_t offset, unsi
             return;
     write_register(dev, (uint32_t)offset & 0xff0u, (uint32_t)value);
     update(dev);
+    if (apic_deadline(dev) != deadline) /* which need not be that of `any` */
+        machine_attention(dev->machine);
 }
 
 /* ---- MSRs (SDM 3A, "x2APIC Register Address Space") ---- */
@@ -915,6 +918,8 @@ const struct device_ops apic_ops = {
     .state_version = 1,
     .possible = apic_possible,
     .reset = apic_reset,
+    .calm_reads = true,
+    .calm_writes = true,
     .deadline = apic_deadline,
     .expire = apic_expire,
     .describe = apic_describe,

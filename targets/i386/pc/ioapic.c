@@ -177,6 +177,8 @@ static void ioapic_describe(const struct device *dev, struct buffer *b)
 const struct device_ops ioapic_ops = {
     .name = "ioapic",
     .state_size = sizeof(struct ioapic_state),
+    .calm_reads = true,
+    .calm_writes = true,
     .reset = ioapic_reset,
     .describe = ioapic_describe,
     .interrupts = true,

@@ -155,9 +155,12 @@ static bool read_apic_msr(void *ctx, uint32_t n, uint64_t *value)
 static bool write_apic_msr(void *ctx, uint32_t n, uint64_t value)
 {
     struct device *apic = own_apic(ctx);
+    vtime_t deadline = apic_ops.deadline(apic);
+    bool done = apic_msr_write(apic, n, value);
 
-    machine_attention(apic->machine);
-    return apic_msr_write(apic, n, value);
+    if (apic_ops.deadline(apic) != deadline)
+        machine_attention(apic->machine);
+    return done;
 }
 
 static void tsc_written(void *ctx)
@@ -183,10 +186,7 @@ static unsigned read_cr8(void *ctx)
 
 static void write_cr8(void *ctx, unsigned value)
 {
-    struct device *apic = own_apic(ctx);
-
-    machine_attention(apic->machine);
-    apic_set_cr8(apic, value);
+    apic_set_cr8(own_apic(ctx), value);
 }
 
 static uint64_t cpu_tsc(void *ctx)

@@ -353,6 +353,7 @@ const struct device_ops pic_ops = {
     .name = "pic",
     .state_size = sizeof(struct pic_state),
     .calm_reads = true,
+    .calm_writes = true,
     .possible = pic_possible,
     .reset = pic_reset,
     .describe = pic_describe,

@@ -606,6 +606,7 @@ const struct device_ops rtc_ops = {
     .name = "rtc",
     .state_size = sizeof(struct rtc_state),
     .calm_reads = true,
+    .calm_writes = true,
     .possible = rtc_possible,
     .reset = rtc_reset,
     .deadline = rtc_deadline,
