@@ -11,6 +11,7 @@
 #include "i386/pc.h"
 #include "i386/insn.h"
 #include "i386/protect.h"
+#include "vm/dev/ports.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -633,6 +634,33 @@ static void make_ticks(struct guest *g)
     out_port(g, 0x3f9, roll(g, 16));
 }
 
+/* On no APIC's word: an overflow is an NMI. */
+static void counter_nmi(void *ctx)
+{
+    const struct ports *ports = ctx;
+
+    i386_raise_nmi((struct i386_cpu *)(void *)ports->machine->runner);
+}
+
+/* Performance counters that are about to overflow. */
+static void make_counters(struct guest *g)
+{
+    static const uint32_t events[] = {0xc0, 0x3c, 0x13c, 0xc0, 0x76};
+    bool amd = g->c->model->amd;
+
+    g->c->pmi = counter_nmi;
+    for (unsigned n = 0; n < 4; n++) {
+        i386_write_msr(g->c, (amd ? 0xc0010004u : 0xc1) + n, (uint64_t)0 - 1 - roll(g, chance(g, 50) ? 20 : 3000));
+        i386_write_msr(g->c, (amd ? 0xc0010000u : 0x186) + n, events[roll(g, ARRAY_LEN(events))] | roll(g, 4) << 16 | roll(g, 2) << 20 | 1u << 22);
+    }
+    for (unsigned n = 0; n < 3 && !amd; n++)
+        i386_write_msr(g->c, 0x309 + n, ((uint64_t)1 << 48) - 1 - roll(g, 5000));
+    if (amd)
+        return;
+    i386_write_msr(g->c, 0x38d, fuzz_roll64(g->r) & 0xbbb);
+    i386_write_msr(g->c, 0x38f, UINT64_C(0x70000000f));
+}
+
 static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
 {
     static uint8_t nothing[0x10000];
@@ -646,7 +674,9 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     config.no_reboot = true;
     config.vga = PC_VGA_NONE;
     if (mode->what & LONG)
-        config.cpu_model = "max";
+        config.cpu_model = fuzz_roll(r, 2) ? "max,pmu=on" : "max,pmu=on,vendor=GenuineIntel";
+    else if (fuzz_roll(r, 2))
+        config.cpu_model = "coreduo,pmu=on";
     config.icount_shift = fuzz_roll(r, 7);
     config.bios = (struct boot_image){.data = nothing, .len = sizeof nothing, .name = "nothing"};
     if (pc_create(&g.m, &config, &err) < 0) {
@@ -668,6 +698,8 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     make_ticks(&g);
     g.m->cpus[0]->ops->drop_derived(g.m->cpus[0]);
     i386_mode_changed(g.c);
+    if (g.c->model->pmu)
+        make_counters(&g);
     return g.m;
 }
 
