@@ -741,11 +741,17 @@ static uint64_t *long_msr(struct i386_cpu *c, uint32_t n)
     }
 }
 
+/* Is it there without long mode? STAR is for SYSCALL of AMD's legacy mode. */
+static bool long_msr_exists(const struct i386_model *m, uint32_t n)
+{
+    return n == MSR_TSC_AUX || i386_has(m, FEATURE_LM) || (n == MSR_STAR && i386_has(m, FEATURE_SYSCALL));
+}
+
 static bool read_long_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
 {
     const uint64_t *msr = long_msr(c, n);
 
-    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)))
+    if (!msr || !long_msr_exists(c->model, n))
         return false;
     *value = *msr;
     return true;
@@ -756,7 +762,7 @@ static bool write_long_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
     uint64_t *msr = long_msr(c, n);
     bool address = n == MSR_LSTAR || n == MSR_CSTAR || (n >= MSR_FS_BASE && n <= MSR_KERNEL_GS_BASE);
 
-    if (!msr || (n != MSR_TSC_AUX && !i386_has(c->model, FEATURE_LM)) || (address && !i386_register_canonical(c, value)) ||
+    if (!msr || !long_msr_exists(c->model, n) || (address && !i386_register_canonical(c, value)) ||
         (n == MSR_TSC_AUX && value >> 32))
         return false;
     *msr = n == MSR_SFMASK ? (uint32_t)value : value;

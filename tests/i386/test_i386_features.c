@@ -230,6 +230,19 @@ START_TEST(flags_bring_msrs)
 }
 END_TEST
 
+/* AMD's SYSCALL of legacy mode needs STAR alone. */
+START_TEST(syscall_without_long_mode_goes_by_star)
+{
+    with_model("qemu64,-lm");
+    ck_assert(i386_write_msr(b->c, 0xc0000080u, EFER_SCE) && i386_write_msr(b->c, 0xc0000081u, (uint64_t)S_CODE << 32 | CODE2));
+    ck_assert(!i386_write_msr(b->c, 0xc0000082u, 0) && !i386_write_msr(b->c, 0xc0000080u, EFER_LME));
+    CODE(b, 0x0f, 0x05);
+    steps(b, 1);
+    EQ(s->rip, CODE2);
+    EQ(s->gpr[ECX], KCODE + 2);
+}
+END_TEST
+
 static void expect_refused(const char *words, const char *part)
 {
     struct i386_model m;
@@ -323,6 +336,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, flags_bring_instructions_and_take_them_away);
     tcase_add_test(tc, a_flag_takes_along_what_needs_it);
     tcase_add_test(tc, flags_bring_msrs);
+    tcase_add_test(tc, syscall_without_long_mode_goes_by_star);
     tcase_add_test(tc, what_cannot_be_is_refused_by_name);
     tcase_add_test(tc, properties_are_what_cpuid_says);
     tcase_add_test(tc, random_numbers_are_entropy_of_the_machine);
