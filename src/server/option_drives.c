@@ -340,30 +340,28 @@ static void take_media(struct option_drives *o)
     }
 }
 
-/* Has this device of a slot an older form, and says not whether it is to have it? */
-static bool may_be_old(const struct option_list *l)
+/* Has a device that property, and does not say itself what it is to be? */
+static bool lacks(const struct option_list *l, const char *key)
 {
     const struct device_model *model = option_list_get(l, "driver") ? parts_find_model(option_list_get(l, "driver")) : NULL;
 
-    if (!model || strcmp(model->bus, "virtio-mmio") != 0 || option_list_get(l, "force-legacy"))
-        return false;
-    for (const struct option_key *k = model->keys; k && k->name; k++)
-        if (!strcmp(k->name, "force-legacy"))
-            return true;
+    for (const struct option_key *k = model ? model->keys : NULL; k && k->name; k++)
+        if (!strcmp(k->name, key))
+            return !option_list_get(l, key);
     return false;
 }
 
-/* --global virtio-mmio.force-legacy=on. */
-static void make_old(struct option_drives *o)
+/* A property that an option of its own gives all devices that have it. */
+static void give_all(struct option_drives *o, const char *key, const char *value)
 {
-    for (unsigned i = 0; o->old_mmio && i < o->ndevices; i++) {
+    for (unsigned i = 0; value && i < o->ndevices; i++) {
         struct error ignored = {0};
         struct option_list l;
         struct buffer b;
 
-        if (option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && may_be_old(&l)) {
+        if (option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && lacks(&l, key)) {
             buffer_init(&b);
-            buffer_printf(&b, "%s,force-legacy=on", o->devices[i]);
+            buffer_printf(&b, "%s,%s=%s", o->devices[i], key, value);
             buffer_append_byte(&b, 0);
             o->devices[i] = o->settled[o->nsettled++] = (char *)b.data;
         }
@@ -375,7 +373,8 @@ static void make_old(struct option_drives *o)
 int option_drives_settle(struct option_drives *o, enum drive_interface usual, struct error *err)
 {
     take_media(o);
-    make_old(o);
+    give_all(o, "force-legacy", o->old_mmio ? "on" : NULL);
+    give_all(o, "action", o->watchdog_action);
     for (unsigned i = 0; i < o->count; i++) {
         struct option_drive *d = &o->list[i];
 

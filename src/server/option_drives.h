@@ -41,8 +41,9 @@ struct option_drives {
     unsigned count;
     const char *devices[PARTS_MAX_DEVICES];
     unsigned ndevices;
-    char *settled[PARTS_MAX_DEVICES]; /* those of them that option_drives_settle() has made of what was given */
+    char *settled[2 * PARTS_MAX_DEVICES]; /* those of them that option_drives_settle() has made of what was given */
     unsigned nsettled;
+    const char *watchdog_action; /* of those that do not say; NULL: the usual one */
     bool old_mmio;        /* virtio devices in slots have version 1, if they do not say otherwise */
     char *roms[PARTS_MAX_DEVICES]; /* what they name by romfile=, each once */
     unsigned nroms;

@@ -19,6 +19,7 @@
 #include "host/audiodev.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_gpu.h"
+#include "vm/dev/watchdog.h"
 #include "vm/machine.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -431,6 +432,25 @@ TAKER(take_device)
 
     (void)row;
     return take_display(o, arg, &r, err) ? r : option_device_take(&o->drives, arg, err);
+}
+
+/* --watchdog-action ACTION, and --action watchdog=ACTION. Others of --action are what is done anyway. */
+TAKER(take_watchdog_action)
+{
+    if (watchdog_check_action(arg, err) < 0)
+        return error_prefix(err, "--%s %s", row->name, arg), -EINVAL;
+    o->drives.watchdog_action = arg;
+    return 0;
+}
+
+TAKER(take_action)
+{
+    static const char watchdog[] = "watchdog=";
+    const size_t n = sizeof(watchdog) - 1;
+
+    if (!strncmp(arg, watchdog, n) && !strchr(arg, ','))
+        return take_watchdog_action(o, row, arg + n, err);
+    return take_none(o, row, arg, err);
 }
 
 TAKER(take_boot)
@@ -865,6 +885,10 @@ const struct option_row option_table[] = {
      "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them"},
     {"usb", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(usb),
      "pc: its USB controller (UHCI), for --device usb-kbd, usb-mouse, usb-tablet, usb-storage, usb-hub..., as usb=on"},
+    {"watchdog-action", NULL, "ACTION", SECTION_GUEST, MACHINE, take_watchdog_action, 0,
+     "what a watchdog (--device i6300esb, ib700) does when it has run out: reset (default), shutdown, poweroff, pause, debug, none, "
+     "inject-nmi"},
+    {"action", NULL, "watchdog=ACTION", SECTION_GUEST, MACHINE, take_action, 0, NULL},
     {"boot", NULL, "order=LETTERS", SECTION_GUEST, MACHINE, take_boot, 0,
      "what firmware boots from: a, b floppies, c disks, d CDs, n network; once=LETTERS: the first time only; menu=on "
      "(splash-time=, reboot-timeout=MS), strict=on; bootindex=N of a device comes before"},
@@ -1009,8 +1033,7 @@ const struct option_foreign option_foreign[] = {
     {"plugin", "there are no plugins"},
     {"global", "there is virtio-mmio.force-legacy=on|off"},
     {"acpitable", "tables cannot be added"},
-    {"watchdog", "there is no watchdog so far"},
-    {"watchdog-action", "there is no watchdog so far"},
+    {"watchdog", "write --device i6300esb or --device ib700"},
     {"fw_cfg", "files cannot be added to fw_cfg"},
     {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
     {"tpmdev", "there is no TPM so far"},
@@ -1023,7 +1046,7 @@ const struct option_foreign option_foreign[] = {
     {"L", "files are named each: --bios, --vga-bios, --option-rom"},
     {"no-acpi", "the pc always has ACPI tables, virt none; leave it out"},
     {"no-hpet", "write --machine pc,hpet=off"},
-    {"action", "a guest that ended can always be looked at, and go back (see also --no-reboot)"},
+    {"action", "there is watchdog=ACTION; a guest that ended can always be looked at, and go back (see also --no-reboot)"},
     {"numa", "memory is one node; leave it out"},
     {"mem-path", "memory is hindcast's own; leave it out"},
     {"singlestep", "positions are exact without it; leave it out"},

@@ -108,6 +108,8 @@ const char *server_end_name(enum guest_end end)
         return "the guest asked for a reset";
     case GUEST_EXIT:
         return "the guest's program exited";
+    case GUEST_WATCHDOG:
+        return "the guest's watchdog has run out";
     default:
         return "the guest runs";
     }

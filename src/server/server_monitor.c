@@ -17,11 +17,13 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "host/clock.h"
 #include "server_query.h"
 #include "vm/dev/keys.h"
 #include "vm/dev/usb.h"
+#include "vm/dev/virtio_balloon.h"
 #include "vm/exec.h"
 
 #define HANDLER(name) static int name(struct rsp_monitor_call *call, struct error *err)
@@ -776,6 +778,32 @@ static void say_when_it_arrives(struct server *s, struct buffer *out)
         buffer_printf(out, "the guest gets it once it runs at the live edge: this is the past\n");
 }
 
+/* How much memory the guest shall keep. */
+HANDLER(cmd_balloon)
+{
+    struct server *s = server_of(call);
+    uint8_t input[VIRTIO_BALLOON_INPUT];
+
+    if (!s->machine->balloon)
+        return error_set(err, -ENODEV, "this machine has no balloon: --device virtio-balloon-pci is one");
+    if (!call->argv[0].number || call->argv[0].number > UINT32_MAX)
+        return error_set(err, -EINVAL, "a size in MB");
+    put_le64(input, call->argv[0].number << 20);
+    timeline_input(s->timeline, s->machine->balloon, input, sizeof input, true);
+    say_when_it_arrives(s, call->out);
+    return 0;
+}
+
+HANDLER(cmd_info_balloon)
+{
+    const struct device *balloon = server_of(call)->machine->balloon;
+
+    if (!balloon)
+        return error_set(err, -ENODEV, "this machine has no balloon: --device virtio-balloon-pci is one");
+    virtio_balloon_report(balloon, call->out);
+    return 0;
+}
+
 #define KEY_HOLD_MS 100u /* as QEMU's */
 
 /* "ctrl-alt-delete": all are pressed in order, held, and let go in the opposite order. */
@@ -1166,6 +1194,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info chardev", "", "what serial ports and other ports are connected to", cmd_info_chardev},
     {"info network", "", "network cards: what they are connected to, frames", cmd_info_network},
     {"info audio", "", "sound cards: what they are connected to", cmd_info_audio},
+    {"info balloon", "", "how much memory the balloon leaves the guest, and what that says of it", cmd_info_balloon},
     {"info displays", "", "displays: their names, and what each of their heads shows here", monitor_info_displays},
     {"info devices", "[NAME]", "the devices' state", cmd_info_devices},
     {"screen", "[DEVICE] [HEAD]", "the text on the screen, or on another display's", monitor_screen},
@@ -1188,6 +1217,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"eject", "DRIVE [force]", "take the medium out of a CD-ROM or floppy drive", cmd_eject},
     {"save_flash", "BANK:n FILE [force]", "the contents of a flash bank (0 or 1), as they are at this position", cmd_save_flash},
     {"sendkey", "KEYS [MS:n]", "press keys, e.g. ctrl-alt-delete, and hold them (100 ms of virtual time)", cmd_sendkey},
+    {"balloon", "MB:n", "how much memory the guest shall keep, if its driver has a balloon", cmd_balloon},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"tablet_move", "X Y [DZ]", "move the tablet's pen: 0 to 32767, from the left and from the top", cmd_tablet_move},
     {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},

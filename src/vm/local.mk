@@ -34,7 +34,8 @@ libvm_a_SOURCES = \
 	src/vm/dev/fwcfg.c src/vm/dev/fwcfg.h \
 	src/vm/dev/clock.h \
 	src/vm/dev/serial_cards.c src/vm/dev/serial_cards.h \
-	src/vm/dev/testdev.c src/vm/dev/testdev.h \
+	src/vm/dev/virtio_balloon.c src/vm/dev/virtio_balloon.h \
+	src/vm/dev/testdev.c src/vm/dev/testdev.h src/vm/dev/watchdog.c src/vm/dev/watchdog.h \
 	src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
 	src/vm/dev/virtio_carried.c src/vm/dev/virtio_carried.h \
 	src/vm/dev/p9.c src/vm/dev/p9.h \

@@ -278,7 +278,7 @@ static bool state_possible(const struct machine *m)
     const struct machine_state *st = m->st;
 
     return st->position <= TIME_MAX >> m->icount_shift && st->warp <= TIME_MAX &&
-           (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_EXIT &&
+           (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_WATCHDOG &&
            st->reset_request <= 1;
 }
 
@@ -875,10 +875,9 @@ static bool at_wanted_boundary(const struct machine *m, icount_t start)
     return cpu->to_boundary && cpu->ops->in_progress(cpu) == ICOUNT_MAX;
 }
 
-/* The step that a guest's request for a reset takes is no CPU's, and happens to all. */
-static void reset_step(struct machine *m)
+/* A step is no CPU's, and happens to all. */
+static void step_of_all(struct machine *m)
 {
-    machine_reset(m);
     m->st->position++;
     m->between = false;
     for (unsigned i = 0; i < m->ncpus; i++)
@@ -906,10 +905,18 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
             a.stale = true;
             continue;
         }
-        if (do_one_due(m, &a, &e))
+        if (do_one_due(m, &a, &e)) {
+            /* An end that a deadline brought (a watchdog's) is in the state of no position, as long as no step follows. */
+            if (m->st->end && m->between) {
+                step_of_all(m);
+                if (m->wanted)
+                    return STOP_LIMIT;
+            }
             continue;
+        }
         if (m->st->reset_request) {
-            reset_step(m);
+            machine_reset(m);
+            step_of_all(m);
             a.stale = true;
             if (m->wanted)
                 return STOP_LIMIT;

@@ -51,6 +51,7 @@ enum guest_end {
     GUEST_TRIPLE_FAULT, /* a PC would reset itself: continuing means adding an EVENT_RESET here */
     GUEST_RESET,        /* a reset request under --no-reboot */
     GUEST_EXIT,         /* a program ended itself (semihosting); its status is in machine_state.end_status */
+    GUEST_WATCHDOG,     /* a watchdog that stops the guest has run out */
 };
 
 /* Raised with each change of struct machine_state. */
@@ -172,6 +173,7 @@ struct machine {
     struct device *mouse;         /* takes 8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards the user),
                                    * u16 buttons held (bit 0 left, 1 right, 2 middle) */
     struct device *tablet;        /* the same with places instead of distances, 0 to 32767 */
+    struct device *balloon;       /* it takes VIRTIO_BALLOON_INPUT bytes (vm/dev/virtio_balloon.h); NULL: none */
     struct usb_bus *usb;          /* the USB buses, in the order of their numbers (vm/dev/usb.h); NULL: none */
     void *board;             /* the board's own wiring */
     void (*board_reset)(struct machine *);  /* called before devices and CPU reset; may be NULL */
@@ -179,6 +181,7 @@ struct machine {
                                               * into RAM, sets the CPU's entry state; may be NULL */
     void (*board_restored)(struct machine *); /* memory map follows restored state; may be NULL */
     void (*powerdown)(struct machine *);    /* press the power button; may be NULL */
+    void (*nmi)(struct machine *);          /* a non-maskable interrupt to all CPUs; NULL: they have none */
     void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */
 };
 

@@ -315,6 +315,32 @@ def claim_a_picture_of_the_screen_is_a_png_or_a_ppm_by_its_name():
         rsp.close()
 
 
+def claim_a_watchdogs_action_is_what_was_said():
+    guest = harness.build_guest("movw $0x443, %dx\nmovb $14, %al\noutb %al, %dx\n1: hlt\njmp 1b", "watched")
+    words = ["--run", "--listen", "none", "--serial", "none", "--icount", "sleep=off", "--device"]
+    with tempfile.TemporaryDirectory() as d:
+        recording = os.path.join(d, "r")
+        for options, text in ((["ib700", "--no-reboot"], "the guest asked for a reset at"),
+                              (["ib700", "--watchdog-action", "poweroff"], "the guest powered off at"),
+                              (["ib700,action=pause", "--watchdog-action", "reset"], "the guest's watchdog has run out at"),
+                              (["ib700", "--action", "watchdog=debug"], "the guest's watchdog has run out at")):
+            contains(run(*words, *options, "--record", recording, "--force", "--embed", guest)[1], text)
+            equal(run("verify", recording)[0], 0)
+    refused(r"--watchdog-action explode: write reset", "-watchdog-action", "explode", STORE)
+    refused(r"-action panic=none: there is watchdog=ACTION", "-action", "panic=none", STORE)
+    with Server("--device", "ib700,action=pause", "--icount", "sleep=off", guest=guest) as s:
+        rsp = s.client()
+        rsp.ask("c")
+        end = rsp.position()
+        contains(rsp.monitor("info status"), "watchdog has run out")
+        rsp.ask("bs")
+        check("watchdog" not in rsp.monitor("info status"), "before its end it has not ended")
+        equal(rsp.position(), end - 1)
+        rsp.ask("c")
+        equal(rsp.position(), end)
+        rsp.close()
+
+
 def claim_displays_are_listed_with_what_they_show():
     with Server("--vga", "virtio,max_outputs=2", "--device", "bochs-display,id=second") as s:
         rsp = s.client()

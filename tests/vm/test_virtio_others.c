@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/option_list.h"
 #include "vm/dev/keys.h"
+#include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_input.h"
 #include "vm/dev/virtio_rng.h"
@@ -443,6 +444,117 @@ START_TEST(ports_that_cannot_be_are_refused)
 }
 END_TEST
 
+/* ---- balloon ---- */
+
+enum { INFLATE, DEFLATE, STATS, REPORTING };
+
+static void wish(uint64_t bytes)
+{
+    uint8_t data[VIRTIO_BALLOON_INPUT];
+
+    put_le64(data, bytes);
+    input(dut, data, sizeof(data));
+}
+
+static void new_balloon(const char *text)
+{
+    new_device(virtio_balloon_pci_plug, text);
+    ck_assert_ptr_eq(m->balloon, dut);
+}
+
+START_TEST(a_wish_is_told_to_the_driver)
+{
+    new_balloon("x");
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 8), 0);
+    wish(RAM_BYTES - 64 * 1024);
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 4), 16);
+    ck_assert_uint_eq(memory_read(&m->memory, BAR4 + 0x1000, 1), 2); /* the configuration */
+    memory_write(&m->memory, CONFIG + 4, 4, 0x01020304);
+    memory_write(&m->memory, CONFIG, 4, 7); /* not the driver's */
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 8), 0x0102030400000010);
+    wish(RAM_BYTES * 2ull); /* more than there is */
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 4), 0);
+    wish(0);
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 4), RAM_BYTES >> 12);
+    input(dut, "abc", 3); /* no wish */
+    ck_assert_uint_eq(memory_read(&m->memory, CONFIG, 4), RAM_BYTES >> 12);
+}
+END_TEST
+
+START_TEST(pages_in_the_balloon_hold_zeros)
+{
+    new_balloon("x");
+    for (unsigned n = 0; n < 4; n++)
+        poke64(0x60000 + 0x1000 * n + 0x800, 0x5555);
+    poke32(BUFFER_AT(0), 0x60);
+    poke32(BUFFER_AT(0) + 4, 0x62);
+    poke32(BUFFER_AT(0) + 8, 0x63);
+    give(INFLATE, 0, BUFFER_AT(0), 8, 0);
+    ck_assert_int_eq(taken(INFLATE), 0);
+    for (unsigned n = 0; n < 4; n++)
+        ck_assert_uint_eq(peek32(0x60000 + 0x1000 * n + 0x800), n == 0 || n == 2 ? 0 : 0x5555);
+    give(DEFLATE, 0, BUFFER_AT(0) + 8, 4, 0);
+    ck_assert_int_eq(taken(DEFLATE), 0);
+    ck_assert_uint_eq(peek32(0x63800), 0x5555);
+    poke32(BUFFER_AT(0), BAR4 >> 12); /* its own registers are no memory */
+    give(INFLATE, 1, BUFFER_AT(0), 4, 0);
+    ck_assert_int_eq(taken(INFLATE), 0);
+    ck_assert_uint_eq(get(0x14, 1), 15);
+}
+END_TEST
+
+START_TEST(statistics_are_asked_for)
+{
+    static const uint8_t stats[30] = {4, 0, 0, 0x10, [10] = 15, 0, 7, [20] = 99, 0, 9};
+    struct buffer b;
+
+    new_balloon("x,guest-stats-polling-interval=2");
+    poke(BUFFER_AT(0), stats, sizeof(stats));
+    give(STATS, 0, BUFFER_AT(0), sizeof(stats), 0);
+    ck_assert_int_eq(taken(STATS), -1); /* it stays here */
+    buffer_init(&b);
+    virtio_balloon_report(dut, &b);
+    buffer_append_byte(&b, 0);
+    ck_assert_str_eq((const char *)b.data, "balloon: actual=1 wanted=1 (MB)\n    free_mem 4096\n    statistic 15 7\n");
+    buffer_finish(&b);
+    ck_assert_uint_eq(dut->ops->deadline(dut), 2000 * MS);
+    run_until(2000 * MS);
+    ck_assert_int_eq(taken(STATS), 0);
+    ck_assert_uint_eq(dut->ops->deadline(dut), VTIME_NEVER);
+    give(STATS, 0, BUFFER_AT(0), sizeof(stats), 0);
+    ck_assert_uint_eq(dut->ops->deadline(dut), 4000 * MS);
+    wish(RAM_BYTES);
+    ck_assert_int_eq(taken(STATS), 0);
+}
+END_TEST
+
+START_TEST(pages_that_are_reported_free_hold_zeros)
+{
+    new_balloon("x,free-page-reporting=on,deflate-on-oom=on");
+    set(0x00, 4, 0);
+    ck_assert_uint_eq(get(0x04, 4) & 0x27, 0x26);
+    poke64(0x70000, 0x5555);
+    poke64(0x72000, 0x5555);
+    give(REPORTING, 0, 0x70000, 0x2000, 2);
+    ck_assert_int_eq(taken(REPORTING), 0);
+    ck_assert_uint_eq(peek32(0x70000), 0);
+    ck_assert_uint_eq(peek32(0x72000), 0x5555);
+    give(REPORTING, 1, 0x72000, 0x800, 2); /* less than a page */
+    ck_assert_uint_eq(peek32(0x72000), 0x5555);
+}
+END_TEST
+
+START_TEST(there_is_one_balloon)
+{
+    struct error e;
+
+    new_bench();
+    ck_assert_int_eq(plug(virtio_balloon_pci_plug, "a", 3, "x", &e), 0);
+    ck_assert_int_lt(plug(virtio_balloon_pci_plug, "b", 4, "x", &e), 0);
+    ck_assert_int_lt(plug(virtio_balloon_mmio_plug, "c", 4, "x", &e), 0);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(buffers_come_back_full_of_entropy);
@@ -457,6 +569,11 @@ static void claims(TCase *tc)
     ADD(a_driver_without_the_feature_has_one_console);
     ADD(what_no_driver_should_say_does_no_harm);
     ADD(ports_that_cannot_be_are_refused);
+    ADD(a_wish_is_told_to_the_driver);
+    ADD(pages_in_the_balloon_hold_zeros);
+    ADD(statistics_are_asked_for);
+    ADD(pages_that_are_reported_free_hold_zeros);
+    ADD(there_is_one_balloon);
 }
 
 CHIP_TESTS("virtio: entropy, input, consoles", claims)

@@ -4,6 +4,7 @@
 #include "tests/whole/hostile.h"
 
 #include "vm/dev/virtio_9p.h"
+#include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_gpu.h"
 #include "vm/dev/virtio_net.h"
@@ -289,6 +290,11 @@ static void make_net_old(void)
     make_virtio(virtio_net_mmio_plug, "x,force-legacy=on", true, 3, NULL);
 }
 
+static void make_balloon(void)
+{
+    make_virtio(virtio_balloon_pci_plug, "x,packed=on,free-page-reporting=on,guest-stats-polling-interval=1", false, 4, NULL);
+}
+
 static void make_shared(void)
 {
     make_virtio(virtio_9p_pci_plug, "x,packed=on,fsdev=f,mount_tag=t", false, 1, NULL);
@@ -337,6 +343,7 @@ static void make_gpu_mmio(void)
 
 static const struct hostile kinds[] = {
     {"virtio-9p", make_shared, vstep, "how many files it has opened"},
+    {"virtio-balloon", make_balloon, vstep, "what the user wants"},
     {"virtio-blk", make_blk, vstep, NULL},
     {"virtio-blk in a slot", make_blk_mmio, vstep, NULL},
     {"virtio-blk in an old slot", make_blk_old, vstep, NULL},

@@ -25,6 +25,7 @@
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_9p.h"
+#include "vm/dev/virtio_balloon.h"
 #include "vm/dev/virtio_blk.h"
 #include "vm/dev/virtio_console.h"
 #include "vm/dev/virtio_gpu.h"
@@ -32,6 +33,7 @@
 #include "vm/dev/virtio_net.h"
 #include "vm/dev/virtio_rng.h"
 #include "vm/dev/virtio_scsi.h"
+#include "vm/dev/watchdog.h"
 #include "vm/dev/xhci.h"
 
 const struct device_storage device_storage[] = {
@@ -50,6 +52,8 @@ const struct device_model device_models[] = {
     {"hda-output", "HDA", "HDA codec: line out", TAKES_NONE, hda_codec_keys, hda_output_plug},
     {"ich9-intel-hda", "PCI", "High Definition Audio controller of an ICH9", TAKES_NONE, intel_hda_keys, ich9_intel_hda_plug},
     {"intel-hda", "PCI", "High Definition Audio controller of an ICH6", TAKES_NONE, intel_hda_keys, intel_hda_plug},
+    {"i6300esb", "PCI", "watchdog of an Intel 6300ESB", TAKES_NONE, i6300esb_keys, i6300esb_plug},
+    {"ib700", "ISA", "watchdog of an iBASE IB700", TAKES_NONE, ib700_keys, ib700_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
     {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
@@ -89,6 +93,9 @@ const struct device_model device_models[] = {
     {"virtio-9p-device", "virtio-mmio", "shared directory (--fsdev) in a slot of the virt board", TAKES_NONE, virtio_9p_mmio_keys,
      virtio_9p_mmio_plug},
     {"virtio-9p-pci", "PCI", "shared directory (--fsdev)", TAKES_NONE, virtio_9p_keys, virtio_9p_pci_plug},
+    {"virtio-balloon-device", "virtio-mmio", "virtio memory balloon in a slot of the virt board", TAKES_NONE, virtio_balloon_mmio_keys,
+     virtio_balloon_mmio_plug},
+    {"virtio-balloon-pci", "PCI", "virtio memory balloon (monitor balloon MB)", TAKES_NONE, virtio_balloon_keys, virtio_balloon_pci_plug},
     {"virtio-blk-device", "virtio-mmio", "virtio block device in a slot of the virt board", TAKES_DRIVE, virtio_blk_mmio_keys,
      virtio_blk_mmio_plug},
     {"virtio-blk-pci", "PCI", "virtio block device", TAKES_DRIVE, virtio_blk_keys, virtio_blk_pci_plug},

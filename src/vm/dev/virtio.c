@@ -64,8 +64,7 @@ void virtio_reset(struct virtio *v)
     v->class->reset(v);
 }
 
-/* The device's configuration has changed. */
-static void config_changed(struct virtio *v)
+void virtio_config_changed(struct virtio *v)
 {
     v->st->generation++;
     v->st->isr |= 2;
@@ -78,7 +77,7 @@ void virtio_broken(struct virtio *v)
         return;
     v->st->status |= VIRTIO_NEEDS_RESET;
     if (v->st->status & VIRTIO_DRIVER_OK)
-        config_changed(v);
+        virtio_config_changed(v);
 }
 
 void virtio_take_features(struct virtio *v, unsigned half, uint32_t value)

@@ -118,6 +118,8 @@ void virtio_push(struct virtio *v, unsigned queue, const struct virtio_chain *c,
  * memory that cannot be reached. */
 bool virtio_out(struct virtio *v, const struct virtio_chain *c, uint64_t offset, void *buf, size_t len);
 bool virtio_in(struct virtio *v, const struct virtio_chain *c, uint64_t offset, const void *buf, size_t len);
+/* The device's configuration is another one: the driver is told. */
+void virtio_config_changed(struct virtio *v);
 /* The driver did what it must not: nothing goes on before a reset. */
 void virtio_broken(struct virtio *v);
 static inline bool virtio_has(const struct virtio *v, uint64_t feature)

@@ -346,6 +346,16 @@ static void repeat_lint0(struct device *dev, uint8_t vector)
         local_interrupt(dev, LVT_LINT0);
 }
 
+bool apic_pulse_lint1(struct device *dev)
+{
+    const struct apic_state *s = dev->state;
+
+    if (s->mode == APIC_DISABLED)
+        return false;
+    local_interrupt(dev, LVT_LINT1);
+    return true;
+}
+
 void apic_set_lint0(void *ctx, unsigned n, bool level)
 {
     struct device *dev = ctx;

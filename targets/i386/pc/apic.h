@@ -46,6 +46,8 @@ struct apic_wiring {
 extern const struct device_ops apic_ops;
 
 /* INTR from the 8259s (LINT0); fits struct line. */
+/* A pulse at LINT1. False: this APIC is switched off, and its pin is the CPU's own NMI. */
+bool apic_pulse_lint1(struct device *dev);
 void apic_set_lint0(void *dev, unsigned n, bool level);
 /* A message from the I/O APIC or a device, addressed to `destination`. False: no local APIC accepted it. */
 bool apic_message(const struct apic_bus *bus, uint8_t destination, bool logical, enum apic_delivery delivery,

@@ -41,6 +41,16 @@ static void cpu_nmi(void *ctx)
     i386_raise_nmi(ctx);
 }
 
+/* Fits machine.nmi: the line is LINT1 of each local APIC. */
+static void nmi(struct machine *m)
+{
+    struct pc *pc = m->board;
+
+    for (unsigned n = 0; n < m->ncpus; n++)
+        if (!pc->apics.apics[n] || !apic_pulse_lint1(pc->apics.apics[n]))
+            i386_raise_nmi((struct i386_cpu *)(void *)m->cpus[n]);
+}
+
 static void cpu_smi(void *ctx)
 {
     i386_raise_smi(ctx);
@@ -1093,6 +1103,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board_restored = board_restored;
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
+    m->nmi = nmi;
     if (config->schedule.quantum)
         m->schedule = config->schedule;
     create_cpus(pc);
