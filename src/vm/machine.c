@@ -457,12 +457,12 @@ struct calm {
     size_t room;
 };
 
-static struct calm calm_now(const struct device *dev)
+static inline struct calm calm_now(const struct device *dev)
 {
     return (struct calm){deadline_of(dev), room_of(dev)};
 }
 
-static void look_at_calm(struct device *dev, struct calm before)
+static inline void look_at_calm(struct device *dev, struct calm before)
 {
     if (deadline_of(dev) != before.deadline || room_of(dev) != before.room)
         machine_attention(dev->machine);
@@ -470,38 +470,40 @@ static void look_at_calm(struct device *dev, struct calm before)
 
 uint64_t device_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
-    const char *acted = dev->machine->acting;
-    bool calm = dev->ops->calm_reads;
-    struct calm before = {0};
+    struct machine *m = dev->machine;
+    const char *acted = m->acting;
     uint64_t value;
 
-    if (calm)
-        before = calm_now(dev);
-    else
-        machine_attention(dev->machine);
-    dev->machine->acting = dev->name;
-    value = dev->ops->read(dev, range, offset, size);
-    dev->machine->acting = acted;
-    if (calm)
+    m->acting = dev->name;
+    if (dev->ops->calm_reads) {
+        struct calm before = calm_now(dev);
+
+        value = dev->ops->read(dev, range, offset, size);
         look_at_calm(dev, before);
+    } else {
+        machine_attention(m);
+        value = dev->ops->read(dev, range, offset, size);
+    }
+    m->acting = acted;
     return value;
 }
 
 void device_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
-    const char *acted = dev->machine->acting;
-    bool calm = dev->ops->calm_writes;
-    struct calm before = {0};
+    struct machine *m = dev->machine;
+    const char *acted = m->acting;
 
-    if (calm)
-        before = calm_now(dev);
-    else
-        machine_attention(dev->machine);
-    dev->machine->acting = dev->name;
-    dev->ops->write(dev, range, offset, size, value);
-    dev->machine->acting = acted;
-    if (calm)
+    m->acting = dev->name;
+    if (dev->ops->calm_writes) {
+        struct calm before = calm_now(dev);
+
+        dev->ops->write(dev, range, offset, size, value);
         look_at_calm(dev, before);
+    } else {
+        machine_attention(m);
+        dev->ops->write(dev, range, offset, size, value);
+    }
+    m->acting = acted;
 }
 
 static void expire(struct device *dev, vtime_t now)

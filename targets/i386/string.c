@@ -113,7 +113,8 @@ static uint32_t port_read(struct i386_cpu *c, uint16_t port, unsigned size)
 {
     uint32_t v = c->io_read ? c->io_read(c->io_ctx, port, size) : 0xffffffffu;
 
-    i386_io_break(c, port, size);
+    if (c->st->cr4 & CR4_DE)
+        i386_io_break(c, port, size);
     return v;
 }
 
@@ -121,7 +122,8 @@ static void port_write(struct i386_cpu *c, uint16_t port, unsigned size, uint32_
 {
     if (c->io_write)
         c->io_write(c->io_ctx, port, size, v & 0xffffffffu >> (32 - 8 * size));
-    i386_io_break(c, port, size);
+    if (c->st->cr4 & CR4_DE)
+        i386_io_break(c, port, size);
 }
 
 int i386_op_in(struct ucpu *u, const struct uop *op)
@@ -136,8 +138,10 @@ int i386_op_in(struct ucpu *u, const struct uop *op)
     v = port_read(c, port, op->b);
     if (op->b == 4)
         c->st->gpr[EAX] = v;
+    else if (op->b == 2)
+        memcpy(u->s + op->d, &v, 2);
     else
-        memcpy(u->s + op->d, &v, op->b);
+        memcpy(u->s + op->d, &v, 1);
     return UOP_NEXT;
 }
 

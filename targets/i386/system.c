@@ -108,7 +108,7 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
 bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
-    bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s);
+    bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s), same;
 
     if (s->cr4 & CR4_PCIDE)
         value &= ~((uint64_t)1 << 63); /* what is cached may stay: it always may */
@@ -116,9 +116,11 @@ bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
         return false;
     if (pae && !reload_pdptes(c, value))
         return false;
-    s->cr3 = value;
     /* Translations follow every change of their tables by themselves. */
-    ucpu_roots_changed(&c->u);
+    same = !(s->cr0 & CR0_PG) || (!pae && value == s->cr3);
+    s->cr3 = value;
+    if (!same)
+        ucpu_roots_changed(&c->u);
     return true;
 }
 
