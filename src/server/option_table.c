@@ -905,8 +905,8 @@ const struct option_row option_table[] = {
     {"smp", NULL, "N[,sockets=N][,cores=N][,threads=N]", SECTION_GUEST, MACHINE, take_smp, 0,
      "CPUs (default 1; up to 64, with gic-version=2 up to 8)"},
     {"interleave", NULL, "quantum=N[,seed=S][,starve=on]", SECTION_GUEST, MACHINE, take_interleave, 0,
-     "whose turn it is: N steps (default 10000) each in turn; with a seed, turns and lengths are drawn, and every seed is "
-     "another interleaving; starve=on: now and then a CPU waits for long"},
+     "whose turn it is: N steps (default 100000; with a seed 10000) each in turn; with a seed, turns and lengths are drawn, "
+     "and every seed is another interleaving; starve=on: now and then a CPU waits for long"},
     {"dumpdtb", NULL, "FILE", SECTION_GUEST, 0, take_text, MEMBER(dumpdtb), "virt: write the device tree to FILE and exit"},
     {"semihosting", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(semihosting),
      "virt: the guest's HLT #0xf000 asks for console, time, files and exit"},

@@ -125,7 +125,7 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
     if (!o->topology.cpus)
         options_take_smp(o, "1", NULL);
     if (!o->interleave)
-        o->schedule = (struct schedule){.quantum = SCHEDULE_QUANTUM};
+        options_take_interleave(o, SCHEDULE_USUAL, NULL);
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
     if (o->usb && !o->replay && settle_usb(o, err) < 0)

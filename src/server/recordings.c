@@ -254,10 +254,9 @@ static int configure_cpus(const struct recording *r, struct options *o, struct e
 
     if (options_take_smp(o, smp ? smp : "1", err) < 0)
         return error_set(err, -EINVAL, "the recording's CPUs are '%.40s', which this version cannot have", smp);
-    if (interleave && options_take_interleave(o, interleave, err) < 0)
+    /* (None: it was the usual one then.) */
+    if (options_take_interleave(o, interleave ? interleave : "starve=off", err) < 0)
         return error_set(err, -EINVAL, "the recording's interleaving is '%.40s', which this version has not", interleave);
-    if (!interleave)
-        o->schedule = (struct schedule){.quantum = SCHEDULE_QUANTUM};
     return 0;
 }
 

@@ -18,8 +18,12 @@
 
 #include "base/types.h"
 
-/* Steps of a slot, if nobody asks for another number. */
+/* Steps of a slot where --interleave has no other number (whoever draws slots looks for races, which long ones hide); and a
+ * recording that says nothing of turns has been made with these. */
 #define SCHEDULE_QUANTUM     10000u
+/* The --interleave of those who do not ask for any. A turn's change costs some microseconds of the host's, most of it in its
+ * caches, so turns are as long as interrupts between CPUs can wait: the fourth's for 300 microseconds of guest time. */
+#define SCHEDULE_USUAL       "quantum=100000"
 #define SCHEDULE_QUANTUM_MAX 1000000000u
 
 struct schedule {

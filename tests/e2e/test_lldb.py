@@ -36,7 +36,7 @@ def threads(out, number):
 
 
 def claim_each_thread_has_its_name_and_who_stopped_says_why():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         out = lldb(s.where, ["thread list", "breakpoint set -n second_loop", "continue", "thread list", "breakpoint delete -f",
                              "thread step-inst", "thread list",
                              "watchpoint set expression -w write -s 8 -- &counter2", "continue", "thread list", "watchpoint delete -f",
@@ -49,7 +49,7 @@ def claim_each_thread_has_its_name_and_who_stopped_says_why():
 
 
 def claim_a_seek_is_armed_until_lldb_has_stepped_off_its_breakpoint():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         out = lldb(s.where, ["breakpoint set -n second_loop", "continue", "process plugin packet monitor seek 12345", "continue",
                              "process plugin packet monitor when", "thread list", "process plugin packet monitor seek 4000", "thread step-inst",
                              "process plugin packet monitor when", "echo end"], guest())

@@ -10,6 +10,8 @@ import tempfile
 import time
 
 import harness
+import hcrec
+import test_record
 from harness import SOURCE as TREE, Server, check, contains, equal, gdb, lacks
 
 SOURCE = """
@@ -172,7 +174,7 @@ def claim_a_spin_table_releases_each_cpu():
 
 
 def run(commands):
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         return gdb(s, commands, symbols=guest())
 
 
@@ -201,7 +203,7 @@ def claim_a_hit_says_whose_it_is_and_each_thread_has_its_own_registers():
 
 
 def claim_queries_say_whose_each_answer_is():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         rsp = s.client()
         rsp.monitor("replay_break 30000")
         rsp.ask("c")
@@ -281,7 +283,7 @@ def claim_seek_goes_to_where_a_cpu_has_made_so_many_steps():
 
 def claim_a_breakpoint_of_another_thread_stops_a_step():
     """gdb on the whole: CPU 1 is asked to step while it is the other one's turn, which comes to a breakpoint."""
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         out = gdb(s, ["break second_loop", "continue", "delete", "thread 1", "stepi", "break first_loop", "thread 2", "stepi",
                       "info threads", "monitor info cpus", "stepi", "monitor info cpus"], symbols=guest())
     contains(out, r'^Thread 1 "CPU#0" hit Breakpoint 2, first_loop')
@@ -290,7 +292,7 @@ def claim_a_breakpoint_of_another_thread_stops_a_step():
 def claim_a_step_alone_is_answered_for_its_own_thread():
     """gdb steps off a breakpoint by a step of one thread without the others, and an answer of another thread's is one that it
     cannot understand. The hit is not lost: the next run stops there at once."""
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         first, second = address_of("first_loop"), address_of("second_loop")
         c.ask("qSupported:swbreak+;vContSupported+")
@@ -311,10 +313,37 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
         equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
 
 
+def without(name, key):
+    """The recording has another key in the place of that one (which readers do not know)."""
+    def change(payload, _):
+        check(key in payload, "it has the key")
+        payload[:] = payload.replace(key, b"x" * len(key))
+    test_record.change_chunk(name, b"CONF", 0, change)
+
+
+def claim_the_turns_are_those_of_the_recording():
+    def verify(name):
+        return subprocess.run([harness.HINDCAST, "verify", name], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.patience(60)).returncode
+
+    with tempfile.TemporaryDirectory() as directory:
+        two = ["--machine", "virt", "--smp", "2"]
+        name = harness.record_to(directory, [250000], *two, guest())
+        with open(name, "rb") as f:
+            equal(hcrec.Recording(f.read()).config["interleave"], "quantum=100000", "the usual turns are in it")
+        equal(verify(name), 0)
+        without(name, b"interleave")
+        check(verify(name) != 0, "one that does not say so had others")
+        os.unlink(name)
+        name = harness.record_to(directory, [250000], *two, "--interleave", "quantum=10000", guest())
+        without(name, b"interleave")
+        equal(verify(name), 0, "of 10000 steps")
+
+
 def claim_scheduler_locking_holds_the_others_and_the_recording_replays_it():
     with tempfile.TemporaryDirectory() as directory:
         name = os.path.join(directory, "r.hcrec")
-        with Server("--machine", "virt", "--smp", "2", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
+        with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
             # The breakpoint is off while the other one runs, or it would be a step of the held one's that hits it.
             out = gdb(s, ["break second_loop if $x1 == 50", "continue", "delete", "monitor info cpus", "echo |\\n",
                           "thread 2", "set scheduler-locking on", "break second_loop if $x1 == 1000", "continue",
@@ -361,7 +390,7 @@ def claim_queries_see_what_was_done_while_cpus_were_held():
 
     with tempfile.TemporaryDirectory() as directory:
         name = os.path.join(directory, "r.hcrec")
-        with Server("--machine", "virt", "--smp", "2", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
+        with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", "--record", name, "--checkpoints-in-file", "every=1000", guest=guest()) as s:
             rsp = s.client()
             rsp.ask("qSupported:swbreak+;vContSupported+")
             rsp.ask(f"Z0,{second:x},4")
@@ -433,7 +462,7 @@ def claim_an_armed_seek_waits_until_gdb_has_stepped_each_thread_off_its_breakpoi
 
 
 def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -453,7 +482,7 @@ def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
 
 
 def claim_a_step_alone_leaves_held_who_is():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -469,7 +498,7 @@ def claim_a_step_alone_leaves_held_who_is():
 
 def claim_a_breakpoint_is_left_in_the_past_by_a_continue_alone():
     """So gdb steps off one at a load-exclusive: with it taken out, and others behind the sequence."""
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         second, store = address_of("second_loop"), address_of("second_store")
         c.ask("qSupported:swbreak+;vContSupported+")
@@ -487,7 +516,7 @@ def claim_a_breakpoint_is_left_in_the_past_by_a_continue_alone():
 
 
 def claim_who_detaches_holds_nobody_any_more():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -505,7 +534,7 @@ def claim_who_detaches_holds_nobody_any_more():
 
 
 def claim_a_thread_steps_out_of_its_own_range():
-    with Server("--machine", "virt", "--smp", "2", guest=guest()) as s:
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
         c = s.client()
         second = address_of("second_loop")
         c.ask("qSupported:swbreak+;vContSupported+")
