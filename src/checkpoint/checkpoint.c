@@ -62,6 +62,58 @@ static struct segment *segment_join(struct checkpoint_store *s, struct segment *
     return segment_create(s, &f);
 }
 
+/* ---- bytes touched in segments ---- */
+
+/* What is known takes at most this part of the budget; when it is full all is forgotten, and who asks finds it out again. */
+#define TOUCHES_SHARE 16u
+
+/* Takes a copy; NULL, or of no page: nothing is known any more. */
+static void set_touches(struct checkpoint_store *s, struct checkpoint *c, const struct touches *t)
+{
+    size_t bytes = t && t->count ? touches_bytes(t) : 0;
+    struct touches *kept = bytes ? xmalloc(bytes) : NULL;
+
+    if (kept)
+        memcpy(kept, t, bytes);
+    s->touches_bytes += bytes;
+    s->touches_bytes -= touches_bytes(c->touches);
+    free(c->touches);
+    c->touches = kept;
+}
+
+static const struct footprint *footprint_of(const struct checkpoint *c)
+{
+    return c->segment ? &c->segment->f : NULL;
+}
+
+/* The segment of `c` joins the one before. */
+static void join_touches(struct checkpoint_store *s, struct checkpoint *before, const struct checkpoint *c)
+{
+    struct touches t;
+
+    if (!before->touches && !c->touches)
+        return;
+    touches_join(&t, before->touches, footprint_of(before), c->touches, footprint_of(c));
+    set_touches(s, before, &t);
+}
+
+static void narrow_touches(struct checkpoint_store *s, struct checkpoint *c, const struct touches *more)
+{
+    struct touches t = {.count = 0};
+
+    if (c->touches)
+        memcpy(&t, c->touches, touches_bytes(c->touches));
+    touches_narrow(&t, more, footprint_of(c));
+    set_touches(s, c, &t);
+}
+
+static void forget_touches(struct checkpoint_store *s)
+{
+    for (size_t n = 0; n < s->nlines; n++)
+        for (size_t i = 0; i < s->lines[n]->count; i++)
+            set_touches(s, s->lines[n]->list[i], NULL);
+}
+
 /* ---- index ---- */
 
 /* Whose own the checkpoint at that position is, on the way that leads to `line`. */
@@ -216,6 +268,7 @@ void checkpoint_insert(struct checkpoint_store *s, struct checkpoint *c)
 
 static void drop(struct checkpoint_store *s, struct checkpoint *c)
 {
+    set_touches(s, c, NULL);
     segment_unref(s, c->segment);
     page_node_unref(&s->pages, c->root, s->levels);
     free(c);
@@ -230,6 +283,10 @@ void checkpoint_remove_at(struct checkpoint_store *s, struct checkpoint_line *li
         struct checkpoint *before = line->list[i - 1];
         struct segment *joined = NULL;
 
+        if (i + 1 < line->count)
+            join_touches(s, before, c);
+        else
+            set_touches(s, before, NULL);
         if (i + 1 < line->count)
             joined = segment_join(s, before->segment, c->segment);
         segment_unref(s, before->segment);
@@ -370,7 +427,7 @@ bool checkpoint_has_room(struct checkpoint_store *s)
     bool room;
 
     lock(s);
-    room = s->pages.bytes + s->footprint_bytes < s->budget_bytes;
+    room = s->pages.bytes + s->footprint_bytes + s->touches_bytes < s->budget_bytes;
     unlock(s);
     return room;
 }
@@ -449,6 +506,8 @@ static struct checkpoint *take(struct checkpoint_seat *seat, enum checkpoint_kin
     /* A known segment is cut in two: both parts touched no more than the whole. */
     if (before)
         c->segment = segment_ref(before->segment);
+    if (before)
+        set_touches(s, c, before->touches);
     checkpoint_insert(s, c);
     s->takes++;
     return c;
@@ -586,4 +645,44 @@ void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount
     note_on(s->line, from, to, g);
     segment_unref(s, g);
     unlock(s);
+}
+
+static void note_touches_on(struct checkpoint_store *s, const struct checkpoint_line *line, icount_t from, icount_t to,
+                            const struct touches *t)
+{
+    if (line->parent && from < line->fork)
+        note_touches_on(s, line->parent, from, to < line->fork ? to : line->fork, t);
+    for (size_t i = from ? index_after(line, from - 1) : 0; i + 1 < line->count && line->list[i + 1]->position <= to; i++)
+        narrow_touches(s, line->list[i], t);
+}
+
+void checkpoint_note_touches(struct checkpoint_store *s, icount_t from, icount_t to, const struct touches *t)
+{
+    lock(s);
+    if (s->touches_bytes > s->budget_bytes / TOUCHES_SHARE)
+        forget_touches(s);
+    note_touches_on(s, s->line, from, to, t);
+    unlock(s);
+}
+
+bool checkpoint_touched(const struct checkpoint *c, enum touched how, uint64_t first, uint64_t last)
+{
+    const struct footprint *f = checkpoint_footprint(c);
+    uint64_t pages = (last >> PAGE_SHIFT) - (first >> PAGE_SHIFT);
+
+    if (!f)
+        return true;
+    if (!page_set_has_any(footprint_set(f, how), first >> PAGE_SHIFT, last >> PAGE_SHIFT))
+        return false;
+    if (!c->touches || pages >= TOUCHES_MOST)
+        return true;
+    for (uint64_t page = first >> PAGE_SHIFT; page <= last >> PAGE_SHIFT; page++) {
+        const struct touch_map *map = touches_of(c->touches, how, page);
+        unsigned from = page == first >> PAGE_SHIFT ? (unsigned)(first & ~PAGE_MASK) : 0;
+        unsigned to = page == last >> PAGE_SHIFT ? (unsigned)(last & ~PAGE_MASK) : PAGE_SIZE - 1;
+
+        if (page_set_has(footprint_set(f, how), page) && !(map && !touch_map_has(map, from, to)))
+            return true;
+    }
+    return false;
 }

@@ -17,7 +17,8 @@
  * Between neighbouring checkpoints lies a *segment*; it belongs to the
  * checkpoint at its beginning. A segment may have a footprint: which code
  * the CPUs ran there, and the pages that they wrote and read. A footprint may name too much,
- * never too little. No footprint means: unknown, must be replayed.
+ * never too little. No footprint means: unknown, must be replayed. Of some of its pages may be known which bytes were touched
+ * (vm/touches.h): whoever has run the whole segment with traps on them leaves that behind.
  *
  * Several machines may have the same store, each by a *seat* of its own and in a thread of its own: replicas, made from
  * the same configuration as the store's machine. What they may do meanwhile is said at checkpoint_seat_create().
@@ -57,6 +58,7 @@ struct checkpoint {
     unsigned holds;            /* who is using it just now: kept until they are done */
     struct page_node *root;    /* its pages; the store's own */
     struct segment *segment;   /* footprint of the way to the next checkpoint; the store's own */
+    struct touches *touches;   /* which bytes of some pages were touched on that way; NULL: not known of any. The same */
 };
 
 /* An empty store for the states of `m`, which must outlive it. Every page that
@@ -128,6 +130,11 @@ const struct footprint *checkpoint_footprint(const struct checkpoint *c);
  * between of which nothing is known yet share it. The members of `f` are taken over and
  * sealed; `f` is left empty. */
 void checkpoint_note_footprint(struct checkpoint_store *s, icount_t from, icount_t to, struct footprint *f);
+/* From position `from` to position `to`, of the pages in `t` no more was touched than it says: segments in between get to know. */
+void checkpoint_note_touches(struct checkpoint_store *s, icount_t from, icount_t to, const struct touches *t);
+/* May one of the bytes from `first` to `last`, addresses or storage as `how` has them, have been touched so in the segment that
+ * begins at `c`? Not asked while other threads note. */
+bool checkpoint_touched(const struct checkpoint *c, enum touched how, uint64_t first, uint64_t last);
 
 /* Come back under the budget. `present` and `edge` are the positions around which
  * checkpoints stay dense. Bounded work: see thin.c. */
@@ -197,7 +204,7 @@ struct checkpoint_store_info {
     uint64_t raw_pages, compressed_pages;
     uint64_t compressed_bytes;  /* held by compressed pages */
     uint64_t nodes;             /* of the trees */
-    uint64_t footprint_bytes;
+    uint64_t footprint_bytes;   /* with what is known of bytes */
     uint64_t takes, restores, pages_copied, pages_restored, removed; /* since creation */
 };
 void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_store_info *info);

@@ -45,6 +45,7 @@ struct checkpoint_store {
     size_t nlines;
     struct checkpoint_line *line; /* the one in use */
     uint64_t footprint_bytes;
+    uint64_t touches_bytes;       /* of all checkpoint.touches */
     uint64_t takes, restores, pages_copied, pages_restored, removed;
     uint64_t copied_at_trim;      /* pages_copied when last trimmed */
     uint64_t uses;                /* counts pinning and restoring: checkpoint.used */

@@ -43,7 +43,7 @@
 
 static uint64_t bytes_held(const struct checkpoint_store *s)
 {
-    uint64_t bytes = s->pages.bytes + s->footprint_bytes;
+    uint64_t bytes = s->pages.bytes + s->footprint_bytes + s->touches_bytes;
 
     for (size_t n = 0; n < s->nlines; n++)
         bytes += s->lines[n]->count * sizeof(struct checkpoint) + s->lines[n]->cap * sizeof(s->lines[n]->list[0]);
@@ -187,7 +187,7 @@ void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_s
     info->compressed_pages = s->pages.compressed_pages;
     info->compressed_bytes = s->pages.compressed_bytes;
     info->nodes = s->pages.nodes;
-    info->footprint_bytes = s->footprint_bytes;
+    info->footprint_bytes = s->footprint_bytes + s->touches_bytes;
     info->takes = s->takes;
     info->restores = s->restores;
     info->pages_copied = s->pages_copied;

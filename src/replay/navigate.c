@@ -22,7 +22,7 @@
  * Backward: two passes over a segment
  * -----------------------------------
  * A reverse search looks at one segment between checkpoints after the other, from
- * the newest back. One whose footprint holds no page of interest is skipped
+ * the newest back. One of which it is known that nothing of interest was touched there is skipped
  * without being run. Another is run from its beginning to its end, remembering
  * the last hit (first pass); if there was one we go there (second pass: the same
  * instructions again, with a ladder being laid on the way). Conditions are asked in
@@ -282,13 +282,12 @@ static enum run_end go_before_step(struct timeline *tl, uint64_t cpus, const str
 /* Can there have been a hit that interests us between here and `end`? */
 static bool hit_possible(struct timeline *tl, icount_t end)
 {
-    const struct footprint *f = end <= tl->placement.segment_end ? checkpoint_footprint(tl->placement.segment) : NULL;
     const struct point *list;
     bool wanted = false;
 
     for (size_t i = 0, n = points_in_force(tl, &list); i < n; i++)
         wanted |= (list[i].p.kinds & tl->search.hit_kinds) != 0;
-    return wanted && !(f && !points_concern(tl, f));
+    return wanted && (end > tl->placement.segment_end || points_concern(tl, tl->placement.segment));
 }
 
 /* Position to stand at when a hit is told that was found backwards. */
@@ -416,10 +415,8 @@ static void continue_forward(struct timeline *tl, bool from_here, struct timelin
 static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, icount_t bound, icount_t until,
                                    unsigned kinds)
 {
-    const struct footprint *f = checkpoint_footprint(c);
-
     begin(tl, HITS_COLLECT, kinds);
-    if (f && !points_concern(tl, f)) {
+    if (!points_concern(tl, c)) {
         tl->stats.segments_skipped++;
         return RUN_LIMIT;
     }
@@ -478,11 +475,10 @@ static bool far_pays(const struct timeline *tl, icount_t bound, icount_t until)
     if (!tl->cfg.far_steps || until <= bound || until - bound <= tl->cfg.far_steps)
         return false;
     for (; c && c->position < until && steps <= tl->cfg.far_steps; c = next) {
-        const struct footprint *f = checkpoint_footprint(c);
         icount_t from = c->position > bound ? c->position : bound;
 
         next = checkpoint_next(tl->store, c);
-        if (!f || points_concern(tl, f))
+        if (points_concern(tl, c))
             steps += (next && next->position < until ? next->position : until) - from;
     }
     return steps > tl->cfg.far_steps;

@@ -32,6 +32,10 @@
  * pages that the CPU touches are noted until a checkpoint, placed or met, is
  * FOOTPRINT_NS of processor time away; to begin anew costs the CPU its caches. All
  * segments on the way share what was noted.
+ *
+ * Bytes of pages. Whoever runs with access traps sees every access to their pages go by. So of each segment that is run whole it
+ * is kept which bytes of these pages were touched (vm/touches.h): a field of a task's structure, a variable among others are
+ * then told apart by the next search, which goes by their page otherwise.
  */
 #include "replay/timeline_internal.h"
 
@@ -57,6 +61,29 @@ static void keep_footprint(struct timeline *tl)
     tl->placement.recording = false;
 }
 
+/* What was seen of pages under traps since a checkpoint; the machine stands at position `to`, another's. */
+static void keep_touches(struct timeline *tl, icount_t to)
+{
+    const struct placement *p = &tl->placement;
+
+    if (tl->m->touches && to > p->touches_from && tl->m->traps->generation == p->touches_traps)
+        checkpoint_note_touches(tl->store, p->touches_from, to, &p->touches);
+}
+
+/* The machine stands at a checkpoint: look at the pages that are under traps now. */
+static void follow_touches(struct timeline *tl)
+{
+    struct placement *p = &tl->placement;
+
+    p->touches_from = tl->m->st->position;
+    if (p->touches_traps == tl->m->traps->generation)
+        touches_clear(&p->touches);
+    else
+        touches_follow(&p->touches, tl->m->traps);
+    p->touches_traps = tl->m->traps->generation;
+    tl->m->touches = p->touches.count ? &p->touches : NULL;
+}
+
 static void hold_segment(struct timeline *tl, struct checkpoint *c)
 {
     const struct checkpoint *next = checkpoint_next(tl->store, c);
@@ -74,6 +101,7 @@ static void hold_segment(struct timeline *tl, struct checkpoint *c)
 static void enter(struct timeline *tl, struct checkpoint *c)
 {
     hold_segment(tl, c);
+    follow_touches(tl);
     tl->placement.recording = !checkpoint_footprint(c);
     if (tl->placement.recording) {
         footprint_clear(&tl->placement.fp);
@@ -89,8 +117,10 @@ static void enter(struct timeline *tl, struct checkpoint *c)
 static void pass(struct timeline *tl, struct checkpoint *c)
 {
     tl->placement.fp_ns += tl->placement.since_ns;
+    keep_touches(tl, c->position);
     if (tl->placement.recording && tl->placement.fp_ns < FOOTPRINT_NS && !checkpoint_footprint(c)) {
         hold_segment(tl, c);
+        follow_touches(tl);
         return;
     }
     if (tl->placement.recording) {
@@ -267,5 +297,6 @@ void place_init(struct timeline *tl)
 void place_finish(struct timeline *tl)
 {
     machine_set_footprint(tl->m, NULL);
+    tl->m->touches = NULL;
     footprint_finish(&tl->placement.fp);
 }

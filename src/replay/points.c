@@ -1,6 +1,6 @@
 /*
- * Break- and watchpoints: which there are, whether a hit is one, whether a footprint
- * concerns them; and positions at which to stop. See timeline.h.
+ * Break- and watchpoints: which there are, whether a hit is one, whether they may be hit in a
+ * segment; and positions at which to stop. See timeline.h.
  */
 #include "replay/timeline_internal.h"
 
@@ -149,36 +149,28 @@ bool points_on_hit(void *ctx, const struct trap_hit *hit)
     return tl->search.mode == HITS_STOP;
 }
 
-/* Is a page of these in the set? */
-static bool pages_concern(const struct page_set *pages, uint64_t first, uint64_t last)
-{
-    return page_set_has_any(pages, first, last);
-}
-
-static bool addresses_concern(const struct page_set *pages, const struct timeline_point *p)
-{
-    return pages_concern(pages, p->address >> PAGE_SHIFT, last_byte(p) >> PAGE_SHIFT);
-}
-
-static bool bytes_concern(const struct timeline *tl, const struct footprint *f)
+static bool bytes_concern(const struct timeline *tl, const struct checkpoint *c)
 {
     for (size_t i = 0; i < tl->points.nbytes; i++) {
         const struct point_bytes *b = &tl->points.bytes[i];
-        uint64_t first = b->storage >> PAGE_SHIFT, last = (b->storage + b->len - 1) >> PAGE_SHIFT;
+        uint64_t last = b->storage + (b->len - 1);
         unsigned kinds = b->kinds & tl->search.hit_kinds;
 
-        if (((kinds & TRAP_WRITE) && pages_concern(&f->storage, first, last)) ||
-            ((kinds & TRAP_READ) && pages_concern(&f->fetched, first, last)))
+        if (((kinds & TRAP_WRITE) && checkpoint_touched(c, TOUCHED_STORAGE, b->storage, last)) ||
+            ((kinds & TRAP_READ) && checkpoint_touched(c, TOUCHED_FETCHED, b->storage, last)))
             return true;
     }
     return false;
 }
 
-bool points_concern(const struct timeline *tl, const struct footprint *f)
+bool points_concern(const struct timeline *tl, const struct checkpoint *c)
 {
+    const struct footprint *f = checkpoint_footprint(c);
     const struct point *list;
     size_t n = points_in_force(tl, &list);
 
+    if (!f)
+        return true;
     for (size_t i = 0; i < n; i++) {
         const struct timeline_point *p = &list[i].p;
         unsigned kinds = p->kinds & tl->search.hit_kinds;
@@ -187,11 +179,11 @@ bool points_concern(const struct timeline *tl, const struct footprint *f)
             return true;
         if (!is_virtual(p) || list[i].bytes_only)
             continue;
-        if (((kinds & TRAP_WRITE) && addresses_concern(&f->written, p)) ||
-            ((kinds & TRAP_READ) && addresses_concern(&f->read, p)))
+        if (((kinds & TRAP_WRITE) && checkpoint_touched(c, TOUCHED_WRITTEN, p->address, last_byte(p))) ||
+            ((kinds & TRAP_READ) && checkpoint_touched(c, TOUCHED_READ, p->address, last_byte(p))))
             return true;
     }
-    return bytes_concern(tl, f);
+    return bytes_concern(tl, c);
 }
 
 /* The bytes of storage that a point means here: of memory a range for each page that there is. More pages than

@@ -337,24 +337,26 @@ static int muster(struct timeline *tl, unsigned wanted, struct error *err)
 
 /* ---- what has to be run ---- */
 
-static bool range_concerns(const struct page_set *pages, uint64_t address, uint64_t len)
+static bool range_concerns(const struct checkpoint *c, enum touched how, const struct trap *t)
 {
-    uint64_t end = address + (len ? len - 1 : 0);
+    uint64_t last = t->address + (t->len ? t->len - 1 : 0);
 
-    return page_set_has_any(pages, address >> PAGE_SHIFT, (end < address ? UINT64_MAX : end) >> PAGE_SHIFT);
+    return checkpoint_touched(c, how, t->address, last < t->address ? UINT64_MAX : last);
 }
 
-static bool concerns(const struct query *q, const struct footprint *f)
+static bool concerns(const struct query *q, const struct checkpoint *c)
 {
+    const struct footprint *f = checkpoint_footprint(c);
+
     if (q->notes || q->coverage || !f)
         return true;
     for (unsigned i = 0; i < q->ntraps; i++) {
         const struct trap *t = &q->traps[i];
 
         if (((t->kinds & TRAP_EXEC) && footprint_has_code(f, t->address)) ||
-            ((t->kinds & TRAP_WRITE) && range_concerns(t->storage ? &f->storage : &f->written, t->address, t->len)) ||
-            ((t->kinds & TRAP_READ) && range_concerns(t->storage ? &f->fetched : &f->read, t->address, t->len)) ||
-            (t->loads && range_concerns(&f->loaded, t->address, t->len)))
+            ((t->kinds & TRAP_WRITE) && range_concerns(c, t->storage ? TOUCHED_STORAGE : TOUCHED_WRITTEN, t)) ||
+            ((t->kinds & TRAP_READ) && range_concerns(c, t->storage ? TOUCHED_FETCHED : TOUCHED_READ, t)) ||
+            (t->loads && range_concerns(c, TOUCHED_LOADED, t)))
             return true;
     }
     return false;
@@ -402,7 +404,7 @@ static void plan(struct crew *k, struct query_result *result)
 
         next = checkpoint_next(store, c);
         to = next && next->position < result->to ? next->position : result->to;
-        if (concerns(q, checkpoint_footprint(c)) && !is_quiet(k, c, next)) {
+        if (concerns(q, c) && !is_quiet(k, c, next)) {
             add_job(k, from, to);
             result->run++;
         } else {

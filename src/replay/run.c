@@ -304,7 +304,6 @@ static void run_singly(struct timeline *tl, icount_t limit, const struct step *s
 /* We stand at a checkpoint whose segment holds nothing of interest: go to its end. */
 static bool skip_segment(struct timeline *tl, icount_t until)
 {
-    const struct footprint *f;
     struct checkpoint *next;
 
     if (!tl->search.skipping || tl->m->between || tl->m->st->position != tl->placement.segment->position ||
@@ -313,9 +312,8 @@ static bool skip_segment(struct timeline *tl, icount_t until)
     /* In a replay it may be known to a query, and not have been heard yet. */
     if (tl->placement.segment_end > tl->reader.reached && tl->placement.segment_end > tl->reader.out_position)
         return false;
-    f = checkpoint_footprint(tl->placement.segment);
     next = checkpoint_next(tl->store, tl->placement.segment);
-    if (!f || !next || points_concern(tl, f))
+    if (!next || points_concern(tl, tl->placement.segment))
         return false;
     if (tl->truth.bad > tl->placement.segment->position && tl->truth.bad <= next->position)
         return false;

@@ -131,6 +131,9 @@ struct placement {
     bool recording;           /* ... is being noted */
     icount_t fp_from;
     uint64_t fp_ns;           /* processor time run from there to `segment` */
+    struct touches touches;   /* of pages under traps, on the way from position touches_from, a checkpoint's, to here; */
+    icount_t touches_from;
+    uint64_t touches_traps;   /* traps.generation then: with other traps nothing is known */
     uint64_t since_ns;        /* processor time run since `segment` */
     uint64_t rungs_ns;        /* time run from the newest that is to last to `segment`, which is a rung */
     uint64_t effort_ns;       /* processor time run at the live edge, in all */
@@ -365,8 +368,8 @@ void place_pass_end(struct timeline *tl);
 /* points.c */
 /* Points in force: all, or the only one. */
 size_t points_in_force(const struct timeline *tl, const struct point **list);
-/* Does the footprint hold a page that one of them, of a kind in tl->search.hit_kinds, is in? */
-bool points_concern(const struct timeline *tl, const struct footprint *f);
+/* May one of them, of a kind in tl->search.hit_kinds, be hit in the segment that begins at `c`? */
+bool points_concern(const struct timeline *tl, const struct checkpoint *c);
 /* An operation begins, or another point is in force: translate addresses where we stand, give the machine its traps. */
 void points_apply(struct timeline *tl);
 /* The machine asks (struct traps). */

@@ -381,6 +381,11 @@ static void note(struct drive *d, unsigned kind, uint64_t offset, uint64_t len)
     offset += drive_base(d);
     for (uint64_t page = offset >> PAGE_SHIFT; f && page <= (offset + len - 1) >> PAGE_SHIFT; page++)
         page_set_add(kind == TRAP_WRITE ? &f->storage : &f->fetched, s->first + page);
+    for (uint64_t at = offset, n; s->watched && d->machine->touches && at < offset + len; at += n) {
+        n = PAGE_SIZE - (at & ~PAGE_MASK) < offset + len - at ? PAGE_SIZE - (at & ~PAGE_MASK) : offset + len - at;
+        touches_add(d->machine->touches, kind == TRAP_WRITE ? TOUCHED_STORAGE : TOUCHED_FETCHED, s->first + (at >> PAGE_SHIFT),
+                    (unsigned)(at & ~PAGE_MASK), (unsigned)n);
+    }
     if (s->watched)
         traps_touch(d->machine, kind, s, offset, len);
 }

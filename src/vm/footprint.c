@@ -66,6 +66,23 @@ bool footprint_has_code(const struct footprint *f, uint64_t va)
     return page_set_has_chunks(&f->code, va >> PAGE_SHIFT, page_chunks((unsigned)(va & ~PAGE_MASK), 1));
 }
 
+const struct page_set *footprint_set(const struct footprint *f, enum touched how)
+{
+    switch (how) {
+    case TOUCHED_WRITTEN:
+        return &f->written;
+    case TOUCHED_READ:
+        return &f->read;
+    case TOUCHED_STORAGE:
+        return &f->storage;
+    case TOUCHED_FETCHED:
+        return &f->fetched;
+    case TOUCHED_LOADED:
+        break;
+    }
+    return &f->loaded;
+}
+
 size_t footprint_bytes(const struct footprint *f)
 {
     return page_set_bytes(&f->code) + page_set_bytes(&f->written) + page_set_bytes(&f->read) +

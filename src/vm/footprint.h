@@ -5,6 +5,7 @@
 #define HINDCAST_VM_FOOTPRINT_H
 
 #include "base/page_set.h"
+#include "vm/touches.h"
 
 struct machine;
 
@@ -27,6 +28,8 @@ void footprint_join(struct footprint *f, const struct footprint *more);
 void footprint_add_code(struct footprint *f, uint64_t va, unsigned len);
 /* May the byte at `va` have been run as one of an instruction? */
 bool footprint_has_code(const struct footprint *f, uint64_t va);
+/* The set of those that were touched so. */
+const struct page_set *footprint_set(const struct footprint *f, enum touched how);
 /* Host memory held. */
 size_t footprint_bytes(const struct footprint *f);
 

@@ -12,7 +12,7 @@ libvm_a_SOURCES = \
 	src/vm/flags.c src/vm/flags.h src/vm/flags_inline.h \
 	src/vm/interp.c src/vm/interp_cold.c src/vm/interp_switch.c \
 	src/vm/jit/jit.h \
-	src/vm/footprint.c src/vm/footprint.h \
+	src/vm/footprint.c src/vm/footprint.h src/vm/touches.c src/vm/touches.h \
 	src/vm/line.c src/vm/line.h \
 	src/vm/machine.c src/vm/machine.h \
 	src/vm/memory.c src/vm/memory.h \

@@ -152,6 +152,7 @@ struct machine {
     const struct machine_env *env;
     struct traps *traps;          /* break- and watchpoints, never NULL */
     struct footprint *footprint;  /* pages touched are noted here; NULL: nobody asks */
+    struct touches *touches;      /* and here bytes of those that have traps and are in it; the same */
     /* The instructions that are run are noted here: (address << COVERAGE_LEN_BITS) + bytes. NULL: nobody asks. While
      * somebody does, they are run one at a time. */
     struct page_set *coverage;

@@ -440,6 +440,8 @@ static void note_read(struct memory *m, paddr_t addr, size_t len)
 
         if (page != UINT32_MAX && m->machine->footprint)
             page_set_add(&m->machine->footprint->fetched, page);
+        if (page != UINT32_MAX && (m->flags[page] & PAGE_FLAG_WATCHED) && m->machine->touches)
+            touches_add(m->machine->touches, TOUCHED_FETCHED, page, (unsigned)offset, (unsigned)n);
         if (page != UINT32_MAX && (m->flags[page] & PAGE_FLAG_WATCHED))
             traps_touch(m->machine, TRAP_READ, &m->pages, ((uint64_t)page << PAGE_SHIFT) + offset, n);
         addr += n;
@@ -487,6 +489,8 @@ void memory_touch(struct memory *m, uint32_t n, unsigned offset, unsigned len)
         page_space_touch(&m->pages, n);
     if (m->machine && m->machine->footprint)
         page_set_add(&m->machine->footprint->storage, n);
+    if ((flags & PAGE_FLAG_WATCHED) && m->machine->touches)
+        touches_add(m->machine->touches, TOUCHED_STORAGE, n, offset, len);
     if (flags & PAGE_FLAG_WATCHED)
         traps_touch(m->machine, TRAP_WRITE, &m->pages, ((uint64_t)n << PAGE_SHIFT) + offset, len);
     if (flags & PAGE_FLAG_LINE)

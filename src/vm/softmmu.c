@@ -273,6 +273,18 @@ static void note_footprint(const struct ucpu *c, uint64_t va, uint32_t number, e
         page_set_add(&f->loaded, number);
 }
 
+/* The same of bytes, where a trap on the page has brought every access here. */
+static void note_touches(const struct ucpu *c, const struct access_part *p, enum access access)
+{
+    struct touches *t = c->cpu.machine->touches;
+
+    if (!t || !p->watched)
+        return;
+    touches_add(t, access == ACCESS_WRITE ? TOUCHED_WRITTEN : TOUCHED_READ, p->trap_va >> PAGE_SHIFT, p->offset, p->len);
+    if (access == ACCESS_READ && p->number != NO_PAGE)
+        touches_add(t, TOUCHED_LOADED, p->number, p->offset, p->len);
+}
+
 static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, enum access access,
                       struct access_part *p)
 {
@@ -285,6 +297,7 @@ static bool find_part(struct ucpu *c, unsigned mode, uint64_t va, unsigned len, 
                               .watched = t->watched, .secure = t->secure};
     note_footprint(c, p->trap_va, p->number, access);
     tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)].noted |= (uint8_t)(1u << access);
+    note_touches(c, p, access);
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "checkpoint/page_tree.h"
 #include "tests/replay/toy.h"
 #include "vm/machine.h"
+#include "vm/trap.h"
 #include "tests/check_main.h"
 
 #define PAGES 2000u /* needs two levels of tree */
@@ -403,6 +404,118 @@ START_TEST(footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes)
 }
 END_TEST
 
+/* The bytes from `offset` on of page 20 (0: none), which somebody ran with a trap on. */
+static void note_bytes(struct checkpoint_store *s, icount_t from, icount_t to, unsigned offset)
+{
+    struct trap trap = {.address = (20u << PAGE_SHIFT) + 8, .len = 1, .kinds = TRAP_WRITE};
+    struct touches t;
+
+    touches_follow(&t, &(struct traps){.list = &trap, .count = 1});
+    touches_add(&t, TOUCHED_WRITTEN, 20, offset, offset ? 4 : 0);
+    touches_add(&t, TOUCHED_READ, 20, 0, PAGE_SIZE);
+    touches_add(&t, TOUCHED_WRITTEN, 21, 0, PAGE_SIZE);
+    checkpoint_note_touches(s, from, to, &t);
+}
+
+static bool written(const struct checkpoint *c, unsigned offset)
+{
+    uint64_t at = (20u << PAGE_SHIFT) + offset;
+
+    ck_assert(!checkpoint_footprint(c) || !checkpoint_touched(c, TOUCHED_READ, at, at));
+    return checkpoint_touched(c, TOUCHED_WRITTEN, at, at);
+}
+
+START_TEST(bytes_known_of_a_segment_are_joined_and_cut_as_footprints_are)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint *c[6];
+    uint64_t bytes;
+
+    for (unsigned i = 0; i < 6; i++) {
+        c[i] = checkpoint_take(s, CHECKPOINT_AUTO);
+        m->st->position += 100;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        note(s, i * 100, i * 100 + 100, 10, i == 2 ? 30 : 20);
+    ck_assert(written(c[0], 4) && written(c[1], 400) && !written(c[2], 4) && written(c[4], 4));
+    bytes = info_of(s).footprint_bytes;
+    note_bytes(s, 0, 200, 400);
+    ck_assert_uint_gt(info_of(s).footprint_bytes, bytes);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert(written(c[i], 400) && written(c[i], 403) && !written(c[i], 399) && !written(c[i], 408));
+        ck_assert(!checkpoint_touched(c[i], TOUCHED_WRITTEN, (20u << PAGE_SHIFT) + 408, (21u << PAGE_SHIFT) + 100));
+        ck_assert(checkpoint_touched(c[i], TOUCHED_WRITTEN, (19u << PAGE_SHIFT), (20u << PAGE_SHIFT) + 400));
+        ck_assert(checkpoint_touched(c[i], TOUCHED_WRITTEN, 0, UINT64_MAX));
+    }
+    /* Part of a segment says nothing; what is said twice holds twice. */
+    note_bytes(s, 310, 400, 16);
+    note_bytes(s, 300, 390, 16);
+    ck_assert(written(c[3], 400));
+    note_bytes(s, 100, 200, 0);
+    ck_assert(!written(c[1], 400));
+    note_bytes(s, 100, 200, 400);
+    ck_assert(!written(c[1], 400));
+    /* Cut: both parts touched no more than the whole. */
+    checkpoint_restore(s, c[0]);
+    m->st->position = 50;
+    ck_assert(written(checkpoint_take(s, CHECKPOINT_RUNG), 400) && !written(checkpoint_at(s, 50), 4));
+    note_bytes(s, 50, 100, 0);
+    ck_assert(!written(checkpoint_at(s, 50), 400) && written(c[0], 400));
+    /* Joined: what either touched; a page that is not in the other's footprint was not touched there. */
+    checkpoint_remove(s, checkpoint_at(s, 50));
+    ck_assert(written(c[0], 400) && !written(c[0], 4));
+    checkpoint_remove(s, c[2]);
+    ck_assert(!written(c[1], 400));
+    checkpoint_remove(s, c[1]);
+    ck_assert(written(c[0], 400) && !written(c[0], 4));
+    /* With one of which it is not known: not known. */
+    checkpoint_remove(s, c[3]);
+    ck_assert(written(c[0], 4) && !c[0]->touches);
+    checkpoint_remove(s, c[4]);
+    ck_assert_uint_eq(info_of(s).footprint_bytes, 0);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(what_is_known_of_bytes_is_kept_of_some_pages_and_in_a_part_of_the_budget)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 20);
+    struct trap trap = {.len = TOUCHES_MOST << PAGE_SHIFT, .kinds = TRAP_WRITE};
+    struct touches t;
+    uint64_t most;
+
+    for (unsigned i = 0; i < 100; i++) {
+        struct footprint f;
+
+        footprint_init(&f);
+        for (unsigned page = 0; page < 3 * TOUCHES_MOST; page++)
+            page_set_add(&f.written, page);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        m->st->position += 100;
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        checkpoint_note_footprint(s, i * 100, i * 100 + 100, &f);
+        footprint_finish(&f);
+    }
+    most = info_of(s).footprint_bytes + (1u << 20) / 16 + sizeof(t);
+    for (unsigned i = 0; i < 300; i++) {
+        const struct checkpoint *c = checkpoint_nth(s, i % 100);
+
+        trap.address = (uint64_t)(i / 100 * TOUCHES_MOST / 2) << PAGE_SHIFT;
+        touches_follow(&t, &(struct traps){.list = &trap, .count = 1});
+        ck_assert_uint_eq(t.count, TOUCHES_MOST);
+        checkpoint_note_touches(s, c->position, c->position + 100, &t);
+        ck_assert(!checkpoint_touched(c, TOUCHED_WRITTEN, trap.address, trap.address + trap.len - 1));
+        ck_assert_uint_le(c->touches->count, TOUCHES_MOST);
+        ck_assert_uint_le(info_of(s).footprint_bytes, most);
+    }
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(rungs_get_ever_denser_towards_the_present)
 {
     struct machine *m = memory_machine();
@@ -442,6 +555,8 @@ Suite *test_suite(void)
     tcase_add_test(t, old_pages_are_compressed_before_anything_is_dropped);
     tcase_add_test(t, a_page_survives_compression);
     tcase_add_test(t, footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes);
+    tcase_add_test(t, bytes_known_of_a_segment_are_joined_and_cut_as_footprints_are);
+    tcase_add_test(t, what_is_known_of_bytes_is_kept_of_some_pages_and_in_a_part_of_the_budget);
     tcase_add_test(t, rungs_get_ever_denser_towards_the_present);
     suite_add_tcase(s, t);
     return s;

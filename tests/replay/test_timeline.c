@@ -924,6 +924,9 @@ static void think_of_question(struct user *u, struct question *q)
         return;
     }
     q->trap = (struct trap){.address = t->accesses[a].address, .len = 1 + roll(u, 8), .kinds = t->accesses[a].kind};
+    /* Perhaps what lies beside it: its page may be known. */
+    if (!roll(u, 3) && q->trap.address >= TOY_VIRTUAL + 64)
+        q->trap.address -= roll(u, 64);
     /* Who writes besides the CPU is in the trace, too. */
     if (q->trap.kinds == TRAP_WRITE) {
         q->trap.storage = true;

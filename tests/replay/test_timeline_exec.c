@@ -43,7 +43,8 @@ struct session {
     struct past *past;
     icount_t count, cap;
     /* of footprints */
-    unsigned segments_checked;
+    unsigned segments_checked, maps_checked, maps_that_exclude;
+    const struct checkpoint *checked;
     uint64_t removed;      /* checkpoints, when a query began */
 };
 
@@ -546,6 +547,44 @@ static bool is_part(const struct page_set *part, const struct page_set *whole)
     return true;
 }
 
+/* A trap of a whole page that is known by its bytes hits: the segment that is run has those in its map. */
+static bool check_touch(void *ctx, const struct trap_hit *hit)
+{
+    struct session *s = ctx;
+    bool loads = s->m && hit->storage && hit->kind == TRAP_READ && !hit->writer;
+    enum touched how = hit->kind == TRAP_WRITE ? (hit->storage ? TOUCHED_STORAGE : TOUCHED_WRITTEN)
+                                               : hit->storage ? (loads ? TOUCHED_LOADED : TOUCHED_FETCHED) : TOUCHED_READ;
+
+    if (!touches_of(s->checked->touches, how, hit->address >> PAGE_SHIFT))
+        return false;
+    MUST(checkpoint_touched(s->checked, how, hit->address, hit->address) &&
+             checkpoint_touched(s->checked, how, hit->address + hit->len - 1, hit->address + hit->len - 1),
+         "step %llu touched %llx (%u bytes) as %d", (unsigned long long)hit->position, (unsigned long long)hit->address,
+         (unsigned)hit->len, (int)how);
+    return false;
+}
+
+static void watch_known_pages(struct session *s, struct machine *m, const struct checkpoint *c)
+{
+    struct trap traps[TOUCHES_MOST];
+    unsigned n = 0;
+
+    for (; c->touches && n < c->touches->count; n++) {
+        const struct touch_map *map = &c->touches->maps[n];
+
+        traps[n] = (struct trap){.address = map->page << PAGE_SHIFT, .len = PAGE_SIZE,
+                                 .kinds = map->how == TOUCHED_WRITTEN || map->how == TOUCHED_STORAGE ? TRAP_WRITE : TRAP_READ,
+                                 .storage = map->how != TOUCHED_WRITTEN && map->how != TOUCHED_READ,
+                                 .loads = map->how == TOUCHED_LOADED};
+        s->maps_checked++;
+        s->maps_that_exclude += !touch_map_has(map, 0, 127);
+    }
+    machine_set_traps(m, traps, n);
+    m->traps->hit = check_touch;
+    m->traps->ctx = s;
+    s->checked = c;
+}
+
 /* Each footprint of the history in use has all that is touched when its segment is run step by step. */
 static void check_footprints(struct session *s)
 {
@@ -564,6 +603,7 @@ static void check_footprints(struct session *s)
         if (!f)
             continue;
         s->segments_checked++;
+        watch_known_pages(s, m, c);
         place_restore(single, c);
         footprint_clear(&touched);
         machine_set_footprint(m, &touched);
@@ -601,7 +641,14 @@ static bool take_one(void *ctx, icount_t position, const void *record)
 static void query_something(struct session *s)
 {
     const struct timeline_point *p = &s->points[roll(s, POINTS)];
-    const struct trap trap = {.address = p->address, .len = p->len, .kinds = p->kinds};
+    const unsigned kinds = 2 + 2 * roll(s, 3);
+    /* What was watched, its neighbours, the same of memory. */
+    const struct trap asked[] = {
+        {.address = p->address, .len = p->len, .kinds = p->kinds},
+        {.address = p->address ^ (8 + roll(s, 64)), .len = 1 + roll(s, 12), .kinds = kinds},
+        {.address = 0x8ff0 + roll(s, 0x1000), .len = 1 + roll(s, 12), .kinds = kinds, .storage = true, .loads = kinds != TRAP_WRITE},
+    };
+    const struct trap trap = asked[p->kinds == TRAP_EXEC ? 0 : roll(s, 3)];
     const struct query q = {.to = roll(s, 2) ? ICOUNT_MAX : roll(s, (uint32_t)timeline_edge(s->tl) + 1), .newest_first = roll(s, 2),
                             .limit = roll(s, 4), .traps = &trap, .ntraps = 1, .ctx = s, .note = note_some, .answer = take_one};
     struct checkpoint_store_info info;
@@ -666,7 +713,7 @@ static void wander(struct session *s)
 
 START_TEST(a_footprint_has_all_that_was_touched_whoever_noted_it)
 {
-    unsigned checked = 0;
+    unsigned checked = 0, maps = 0, excluding = 0;
 
     for (uint64_t seed = 5000 + (uint64_t)_i * 6; seed < 5000 + (uint64_t)_i * 6 + 6; seed++) {
         struct session *s = session_create(seed);
@@ -677,9 +724,13 @@ START_TEST(a_footprint_has_all_that_was_touched_whoever_noted_it)
                 check_footprints(s);
         }
         checked += s->segments_checked;
+        maps += s->maps_checked;
+        excluding += s->maps_that_exclude;
         session_destroy(s);
     }
     ck_assert_uint_gt(checked, 300);
+    ck_assert_uint_gt(maps, 300);
+    ck_assert_uint_gt(excluding, 100);
 }
 END_TEST
 
@@ -857,6 +908,264 @@ START_TEST(the_newest_hit_is_found_when_its_step_hits_more_than_once)
 }
 END_TEST
 
+/* Touches two fields of a structure once, and two beside them for ever. */
+static struct machine *counting_machine(void *ctx, struct error *err)
+{
+    static const uint8_t code[] = {
+        TOY_MOVI, 1, 0, 0x80, 0, 0, TOY_ST, 2, 2, 1, 0x10, 0, TOY_LD, 2, 3, 1, 0x18, 0,
+        TOY_ALUI, 0x80 | TOY_ADD, 2, 2, 1, TOY_ST, 2, 2, 1, 0x28, 0, TOY_LD, 2, 3, 1, 0x30, 0, TOY_JMP, 0, 0xeb, 0xff};
+    struct machine *m = toy_machine();
+
+    (void)ctx;
+    (void)err;
+    toy_poke(m, 0x1000, code, sizeof(code));
+    return m;
+}
+
+/* Bytes of their page, written (or read), as virtual ones or of memory. */
+static struct trap field(uint64_t offset, uint64_t len, bool reads, bool storage)
+{
+    return (struct trap){.address = 0x8000 + offset, .len = len, .kinds = reads ? TRAP_READ : TRAP_WRITE, .storage = storage,
+                         .loads = storage && reads};
+}
+
+START_TEST(a_query_for_another_field_on_a_page_runs_only_what_touched_that)
+{
+    enum { STEPS = 2000000 };
+    bool reads = _i & 1, storage = _i & 2;
+    uint64_t now = 0, segments;
+    const struct timeline_host host = {.ctx = &now, .now_ns = slow_time, .wall_clock_ns = no_time, .entropy = host_entropy};
+    struct timeline *tl = timeline_create(counting_machine(NULL, NULL), &(struct timeline_config){.live = true, .slice_steps = 2000}, &host);
+    const struct trap often = field(reads ? 0x30 : 0x28, 4, reads, storage), once = field(reads ? 0x18 : 0x10, 4, reads, storage),
+                      never = field(0x38, 0xfc8, reads, storage);
+    icount_t seen = ICOUNT_MAX;
+    struct query q = {.to = STEPS, .traps = &often, .ntraps = 1, .note = everybody, .answer = keep_position, .ctx = &seen};
+    struct query_result result;
+    struct timeline_stop stop;
+    struct error err = {0};
+
+    timeline_seek(tl, STEPS, &stop);
+    timeline_set_query_means(tl, &(struct query_means){.make = counting_machine, .now_ns = steady_now, .work_ns = still_now, .workers = 2, .job_steps = 300000});
+    ck_assert_int_eq(timeline_query(tl, &q, &result, &err), 0);
+    segments = result.run;
+    ck_assert_uint_ge(segments, 12);
+    ck_assert_uint_eq(result.skipped, 0);
+    ck_assert_uint_ge(result.answers, STEPS / 5);
+    q.traps = &once;
+    ck_assert_int_eq(timeline_query(tl, &q, &result, &err), 0);
+    /* (And what was run since the newest checkpoint.) */
+    ck_assert_uint_le(result.run, 2);
+    ck_assert_uint_ge(result.skipped, segments - 2);
+    ck_assert_uint_eq(result.answers, 1);
+    ck_assert_uint_eq(seen, reads ? 2 : 1);
+    q.traps = &never;
+    ck_assert_int_eq(timeline_query(tl, &q, &result, &err), 0);
+    ck_assert_uint_le(result.run, 1);
+    ck_assert_uint_eq(result.answers, 0);
+    timeline_destroy(tl);
+}
+END_TEST
+
+static void watch_backwards(struct timeline *tl, uint32_t address, struct timeline_stop *stop, uint64_t *replayed)
+{
+    struct timeline_stats before, after;
+    unsigned id = timeline_add_point(tl, &(struct timeline_point){.kinds = TRAP_WRITE, .address = address, .len = 4});
+
+    timeline_seek(tl, timeline_edge(tl), stop);
+    timeline_stats(tl, &before);
+    timeline_continue(tl, BACKWARD, stop);
+    timeline_stats(tl, &after);
+    timeline_remove_point(tl, id);
+    *replayed = after.segments_replayed - before.segments_replayed;
+}
+
+START_TEST(a_watchpoint_beside_another_is_searched_for_where_its_bytes_were_touched)
+{
+    enum { STEPS = 2000000, PAGE = 0x8000 };
+    uint64_t now = 0, first, second, third;
+    struct timeline *tl = timeline_create(counting_machine(NULL, NULL), &(struct timeline_config){.live = true, .slice_steps = 2000},
+                                          &(struct timeline_host){.ctx = &now, .now_ns = slow_time, .wall_clock_ns = no_time, .entropy = host_entropy});
+    struct timeline_stop stop;
+
+    timeline_seek(tl, STEPS, &stop);
+    /* All of history goes by once. */
+    watch_backwards(tl, PAGE + 0x80, &stop, &first);
+    ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_BEGIN);
+    ck_assert_uint_ge(first, 12);
+    watch_backwards(tl, PAGE + 0x10, &stop, &second);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_eq(timeline_position(tl), 1);
+    ck_assert_uint_le(second, 2);
+    /* (Where it began is not a place to stop at: gone by the edge, it is found again.) */
+    watch_backwards(tl, PAGE + 0x28, &stop, &third);
+    ck_assert_int_eq(stop.reason, TIMELINE_WATCHPOINT);
+    ck_assert_uint_ge(timeline_position(tl), STEPS - 5);
+    ck_assert_uint_le(third, 1);
+    timeline_destroy(tl);
+}
+END_TEST
+
+/* ---- what is known of bytes ---- */
+
+/* Stores and loads of all sizes all over two pages, and one place that is always written. */
+static struct machine *scattering_machine(void *ctx, struct error *err)
+{
+    static const uint8_t start[] = {TOY_MOVI, 1, 0, 0x80, 0, 0, TOY_MOVI, 3, 0xff, 0x1f, 0, 0, TOY_MOVI, 2, 1, 2, 3, 4};
+    static const uint8_t loop[] = {
+        TOY_ALUI, 0x80 | TOY_SHL, 4, 2, 13, TOY_ALU, 0x80 | TOY_XOR, 2, 2, 4,
+        TOY_ALUI, 0x80 | TOY_SHR, 4, 2, 17, TOY_ALU, 0x80 | TOY_XOR, 2, 2, 4,
+        TOY_ALUI, 0x80 | TOY_SHL, 4, 2, 5, TOY_ALU, 0x80 | TOY_XOR, 2, 2, 4,
+        TOY_ALU, 0x80 | TOY_AND, 5, 2, 3, TOY_ALU, 0x80 | TOY_ADD, 5, 5, 1, TOY_ST, 2, 2, 5, 0, 0,
+        TOY_ALUI, 0x80 | TOY_SHR, 4, 2, 11, TOY_ALU, 0x80 | TOY_AND, 4, 4, 3, TOY_ALU, 0x80 | TOY_ADD, 4, 4, 1,
+        TOY_LD, 1, 0, 4, 0, 0, TOY_ST, 0, 0, 4, 9, 0, TOY_ADDM, 0, 2, 1, 0x28, 0,
+        TOY_ALUI, 0x80 | TOY_AND, 6, 2, 15, TOY_ALUI, 0x80 | TOY_ADD, 7, 4, 2, TOY_FILL};
+    const uint16_t back = (uint16_t)-(sizeof(loop) + 4);
+    const uint8_t jump[] = {TOY_JMP, 0, (uint8_t)back, (uint8_t)(back >> 8)};
+    struct machine *m = toy_machine();
+
+    (void)ctx;
+    (void)err;
+    toy_poke(m, 0x1000, start, sizeof(start));
+    toy_poke(m, 0x1000 + sizeof(start), loop, sizeof(loop));
+    toy_poke(m, 0x1000 + sizeof(start) + sizeof(loop), jump, sizeof(jump));
+    return m;
+}
+
+#define SCATTERED 20000u
+
+struct positions {
+    icount_t list[SCATTERED];
+    size_t count;
+};
+
+static void add_position(struct positions *p, icount_t position)
+{
+    if (!p->count || p->list[p->count - 1] != position)
+        p->list[p->count++] = position;
+}
+
+static bool straight_hit(void *ctx, const struct trap_hit *hit)
+{
+    add_position(ctx, hit->position);
+    return false;
+}
+
+static bool query_hit(void *ctx, icount_t position, const void *record)
+{
+    (void)record;
+    add_position(ctx, position);
+    return true;
+}
+
+/* All steps that hit, as one finds them who runs from the beginning to the end. */
+static void find_straight(const struct trap *trap, struct positions *p)
+{
+    struct machine *m = scattering_machine(NULL, NULL);
+    struct stop stop;
+
+    p->count = 0;
+    machine_set_traps(m, trap, 1);
+    m->traps->hit = straight_hit;
+    m->traps->ctx = p;
+    machine_run(m, SCATTERED, &stop);
+    ck_assert_uint_eq(m->st->position, SCATTERED);
+    machine_destroy(m);
+}
+
+static struct trap some_bytes(struct session *s)
+{
+    unsigned kinds = 2 + 2 * roll(s, 3);
+    bool storage = roll(s, 2);
+
+    return (struct trap){.address = roll(s, 8) ? 0x8000 + roll(s, 0x2000) : 0x8020 + roll(s, 16), .len = 1 + roll(s, roll(s, 8) ? 32 : 4096),
+                         .kinds = kinds, .storage = storage, .loads = storage && (kinds & TRAP_READ)};
+}
+
+static void query_bytes(struct session *s, uint64_t *skipped)
+{
+    static struct positions straight, found;
+    const struct trap trap = some_bytes(s);
+    struct query q = {.from = roll(s, 3) ? 0 : roll(s, SCATTERED), .to = roll(s, 3) ? SCATTERED : roll(s, SCATTERED), .newest_first = roll(s, 2),
+                      .limit = roll(s, 3) ? 0 : 1 + roll(s, 5), .traps = &trap, .ntraps = 1, .note = everybody, .answer = query_hit, .ctx = &found};
+    struct query_result result;
+    struct error err = {0};
+    size_t n = 0;
+
+    found.count = 0;
+    find_straight(&trap, &straight);
+    MUST(timeline_query(s->tl, &q, &result, &err) == 0, "query: %s", err.text);
+    for (size_t i = 0; i < straight.count; i++) {
+        icount_t h = straight.list[q.newest_first ? straight.count - 1 - i : i];
+
+        if (h < q.from || h >= q.to || (result.end == QUERY_ENOUGH && n == found.count))
+            continue;
+        MUST(n < found.count && found.list[n] == h, "%llx, %u bytes, kinds %x: step %llu is missed", (unsigned long long)trap.address,
+             (unsigned)trap.len, trap.kinds, (unsigned long long)h);
+        n++;
+    }
+    MUST(n == found.count, "more was found than there is");
+    *skipped += result.skipped;
+}
+
+static void search_bytes(struct session *s)
+{
+    static struct positions straight;
+    struct trap trap = some_bytes(s);
+    icount_t from = 1 + roll(s, SCATTERED), expected = 0;
+    struct timeline_stop stop;
+    unsigned id;
+
+    trap.storage = trap.loads = false;
+    find_straight(&trap, &straight);
+    for (size_t i = 0; i < straight.count && straight.list[i] < from; i++)
+        expected = straight.list[i];
+    timeline_seek(s->tl, from, &stop);
+    id = timeline_add_point(s->tl, &(struct timeline_point){.kinds = trap.kinds, .address = trap.address, .len = trap.len});
+    timeline_continue(s->tl, BACKWARD, &stop);
+    MUST(timeline_position(s->tl) == expected, "back from %llu to %llu instead of %llu", (unsigned long long)from,
+         (unsigned long long)timeline_position(s->tl), (unsigned long long)expected);
+    /* And forward: jumping over what is known. */
+    timeline_continue(s->tl, FORWARD, &stop);
+    for (size_t i = 0; i < straight.count; i++)
+        if (straight.list[i] > expected || (straight.list[i] == expected && expected)) {
+            MUST(timeline_position(s->tl) == straight.list[i] + 1, "forward to %llu", (unsigned long long)timeline_position(s->tl));
+            break;
+        }
+    /* Part of a segment with it, the rest without. */
+    timeline_seek(s->tl, from = roll(s, SCATTERED - 2000), &stop);
+    timeline_remove_point(s->tl, id);
+    timeline_replay_break(s->tl, from += 1 + roll(s, 1999));
+    timeline_continue(s->tl, FORWARD, &stop);
+    MUST(timeline_position(s->tl) == from, "forward to %llu", (unsigned long long)timeline_position(s->tl));
+    timeline_delete_replay_break(s->tl, from);
+}
+
+START_TEST(whatever_is_known_of_bytes_searches_find_what_a_straight_run_finds)
+{
+    struct session *s = xcalloc(1, sizeof(*s));
+    uint64_t now = 0, skipped = 0;
+    const struct timeline_host host = {.ctx = &now, .now_ns = slow_time, .wall_clock_ns = no_time, .entropy = host_entropy};
+    const struct timeline_config config = {.slice_steps = 100, .checkpoint_interval_ns = 4000000, .edge_interval_ns = 2000000,
+                                           .checkpoint_memory = _i & 1 ? 200000 : 0, .far_steps = _i & 2 ? 3000 : 0, .live = true};
+    struct timeline_stop stop;
+
+    s->seed = (uint64_t)_i;
+    s->rng = (uint64_t)_i * 77 + 5;
+    s->tl = timeline_create(scattering_machine(NULL, NULL), &config, &host);
+    timeline_set_query_means(s->tl, &(struct query_means){.make = scattering_machine, .now_ns = _i & 4 ? fast_now : steady_now, .workers = 3,
+                                                           .job_steps = 1 + roll(s, 3000), .job_records = roll(s, 2) ? 0 : 5});
+    timeline_seek(s->tl, SCATTERED, &stop);
+    for (s->operation = 0; s->operation < 60; s->operation++)
+        if (roll(s, 3))
+            query_bytes(s, &skipped);
+        else
+            search_bytes(s);
+    ck_assert_uint_ge(skipped, 20);
+    timeline_destroy(s->tl);
+    free(s);
+}
+END_TEST
+
 START_TEST(code_beside_a_loop_is_searched_for_without_running_the_loop)
 {
     enum { STEPS = 3000000, ONCE = 0x1f00 };
@@ -900,6 +1209,9 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_footprint_has_all_that_was_touched_whoever_noted_it, 0, 3);
     tcase_add_test(t, a_query_runs_history_as_it_was_run);
     tcase_add_test(t, a_query_that_is_asked_again_runs_no_more_than_what_touched_the_place);
+    tcase_add_loop_test(t, a_query_for_another_field_on_a_page_runs_only_what_touched_that, 0, 4);
+    tcase_add_loop_test(t, whatever_is_known_of_bytes_searches_find_what_a_straight_run_finds, 0, 8);
+    tcase_add_test(t, a_watchpoint_beside_another_is_searched_for_where_its_bytes_were_touched);
     tcase_add_test(t, the_newest_hit_is_found_when_its_step_hits_more_than_once);
     tcase_add_test(t, code_beside_a_loop_is_searched_for_without_running_the_loop);
     suite_add_tcase(s, t);

@@ -272,6 +272,9 @@ static void note(struct step *st, unsigned kind, uint32_t pa, uint32_t len)
     uint64_t va = pa + TOY_VIRTUAL;
 
     st->accesses[st->naccesses++] = (struct toy_access){kind, va, len};
+    for (uint32_t i = 0; st->m->touches && i < len; i++)
+        touches_add(st->m->touches, kind == TRAP_WRITE ? TOUCHED_WRITTEN : TOUCHED_READ, (va + i) >> PAGE_SHIFT,
+                    (unsigned)((va + i) & ~PAGE_MASK), 1);
     if (!f)
         return;
     for (uint64_t page = va >> PAGE_SHIFT; page <= (va + len - 1) >> PAGE_SHIFT; page++)
