@@ -88,6 +88,7 @@ struct block {
     bool valid : 1;
     bool native : 1;        /* `entry` is its own code, else one that turns to the interpreter */
     bool wide : 1;          /* as builder.wide */
+    bool traced : 1;        /* the JIT's: its code is a trace, or stays what it is */
     uint8_t lead;           /* of an instruction that crosses pages: bytes of code at `entry` that see whether the second
                              * one is where it was */
     uint32_t hash_page;     /* page[0] */
@@ -97,7 +98,7 @@ struct block {
 
     struct block *hash_next; /* the block cache's own, as page_next and index */
     struct uop *uops;
-    uint32_t heat;          /* entries before it is compiled */
+    uint32_t heat;          /* entries before it is compiled; once more, as a trace */
     uint32_t epoch;         /* exec_shared.epoch when it was last entered otherwise than from other blocks */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */

@@ -464,14 +464,40 @@ static struct uop random_uop(unsigned op)
 struct program {
     struct uop uops[BLOCK_UOPS + 1];
     unsigned n;
-    unsigned turns; /* not 0: its branch leads to itself, and the budget is for so many turns, and a bit */
+    unsigned blocks;  /* this one and those behind it in an array, which lead to each other; */
+    uint8_t to[2];    /* numbers of those that this one is chained to; others: no chain */
+    unsigned budget;  /* of the first; 0: enough for one */
 };
+#define MAX_BLOCKS 4u
 
-static struct block block_of(const struct program *p, struct block_insn *insns)
+static uint64_t pc_of(const struct program *p, unsigned number, uint64_t other)
 {
+    return number < p->blocks ? 0x1000 + 0x100 * number : other;
+}
+
+static struct block block_of(const struct program *all, unsigned number, struct block_insn *insns)
+{
+    const struct program *p = &all[number];
+    uint64_t pc = pc_of(all, number, 0);
+
     return (struct block){.uops = (struct uop *)(uintptr_t)p->uops, .nuops = p->n, .insns = insns, .steps = (uint16_t)p->n,
-                          .valid = true, .key = {.pc = 0x1000, .va = 0x1000, .mode = 7},
-                          .target = {0x1800, p->turns ? 0x1000 : 0x7000}, .page = {1, NO_PAGE}};
+                          .valid = true, .key = {.pc = pc, .va = pc, .mode = 7}, .page = {1, NO_PAGE},
+                          .target = {pc_of(all, p->to[0], 0x1800), pc_of(all, p->to[1], 0x7000)}};
+}
+
+/* All of the program's blocks, chained. */
+static void make_blocks(const struct program *p, struct block *blocks, struct block_insn *insns, bool wide)
+{
+    unsigned count = p->blocks ? p->blocks : 1;
+
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = block_of(p, i, insns);
+        blocks[i].wide = wide;
+    }
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned edge = 0; edge < 2; edge++)
+            if (p[i].to[edge] < p->blocks)
+                blocks[i].next[edge] = &blocks[p[i].to[edge]];
 }
 
 static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
@@ -479,10 +505,9 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     struct bare *b = (struct bare *)(void *)m->cpus[0];
     struct ucpu *c = &b->u;
     struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
-    struct block block = block_of(p, insns);
+    struct block blocks[MAX_BLOCKS];
 
-    if (p->turns)
-        block.next[1] = &block;
+    make_blocks(p, blocks, insns, compiled && below(2)); /* a hint */
     *b->st = s->st;
     put_memory(m, s);
     if (below(2)) {
@@ -490,18 +515,18 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
         if (below(2))
             page_space_clean(&m->memory.pages);
     }
-    c->cpu.budget = s->no_budget ? p->n - 1 : p->turns ? p->turns * p->n + p->n / 2 : 1000;
+    c->cpu.budget = s->no_budget ? p->n - 1 : p->budget ? p->budget : 1000;
     c->cpu.limit = 1000;
     c->cpu.running = true;
     c->retry_alone = false;
     c->exec->go_pc = c->exec->go_edge = 0;
     c->exec->fault_uop = p->uops;
     if (compiled) {
-        block.wide = below(2); /* a hint */
-        jit_block_made(c->exec->shared->jit, &block);
-        s->left = jit_run(c->exec->shared->jit, c, &block);
+        for (unsigned i = 0; i < (p->blocks ? p->blocks : 1); i++)
+            jit_block_made(c->exec->shared->jit, &blocks[i]);
+        s->left = jit_run(c->exec->shared->jit, c, blocks);
     } else {
-        s->left = interp_run(c, &block);
+        s->left = interp_run(c, blocks);
     }
     c->cpu.running = false;
     s->st = *b->st;
@@ -509,7 +534,7 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     get_memory(m, s);
     s->go_pc = s->left == LEFT_FAULT ? 0 : c->exec->go_pc;
     s->go_edge = s->left == LEFT_GO ? c->exec->go_edge : 0;
-    s->fault = c->exec->fault_uop - p->uops;
+    s->fault = ((const char *)c->exec->fault_uop - (const char *)p) / (long)sizeof(struct uop);
     s->budget = c->cpu.budget;
     s->retry = c->retry_alone;
     c->cpu.steps = 0;
@@ -520,9 +545,13 @@ static void tell(const struct program *p, const struct sample *before, const str
     struct buffer out;
 
     buffer_init(&out);
-    for (unsigned i = 0; i < p->n; i++) {
-        uop_print(&out, &p->uops[i], NULL);
-        buffer_printf(&out, "\n");
+    for (unsigned k = 0; k < (p->blocks ? p->blocks : 1); k++) {
+        if (p->blocks)
+            buffer_printf(&out, "block %u, to %u and %u:\n", k, p[k].to[0], p[k].to[1]);
+        for (unsigned i = 0; i < p[k].n; i++) {
+            uop_print(&out, &p[k].uops[i], NULL);
+            buffer_printf(&out, "\n");
+        }
     }
     buffer_printf(&out, "left %d, compiled %d; go %llx, %llx; edge %u, %u; fault %ld, %ld; budget %llu, %llu; retry %d, %d\n",
                   want->left, got->left, (unsigned long long)want->go_pc, (unsigned long long)got->go_pc, want->go_edge,
@@ -692,17 +721,48 @@ static void end_of_loop(struct program *p)
         end->b |= 1;
 }
 
+static void random_middle(struct program *p)
+{
+    for (unsigned k = 0; k + 1 < p->n; k++)
+        p->uops[k] = random_uop(random_op(false));
+}
+
 START_TEST(blocks_that_branch_to_themselves)
 {
     struct machine *m = bare_machine(1 << 20);
 
     for (unsigned i = 0; m && i < 60000; i++) {
-        struct program p = {.n = 2 + below(BLOCK_UOPS - 1), .turns = 1 + below(9)};
+        struct program p = {.n = 2 + below(BLOCK_UOPS - 1), .blocks = 1, .to = {UINT8_MAX, 0}, .budget = 1 + below(100)};
 
-        for (unsigned k = 0; k + 1 < p.n; k++)
-            p.uops[k] = random_uop(random_op(false));
+        random_middle(&p);
         end_of_loop(&p);
         compare(m, &p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(blocks_that_lead_to_each_other)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 60000; i++) {
+        struct program p[MAX_BLOCKS] = {{.n = 0}};
+        unsigned blocks = 2 + below(MAX_BLOCKS - 1);
+
+        for (unsigned k = 0; k < blocks; k++) {
+            p[k].n = 2 + below(BLOCK_UOPS / 2);
+            p[k].blocks = blocks;
+            p[k].budget = 1 + below(200);
+            random_middle(&p[k]);
+            if (below(3))
+                end_of_loop(&p[k]);
+            else
+                p[k].uops[p[k].n - 1] = random_uop(below(2) ? UOP_JMP : UOP_FALL);
+            for (unsigned edge = 0; edge < 2; edge++)
+                p[k].to[edge] = (uint8_t)(below(4) ? (k + 1) % blocks : below(blocks + 1));
+        }
+        compare(m, p);
     }
     machine_destroy(m);
 }
@@ -730,6 +790,7 @@ Suite *test_suite(void)
     tcase_add_test(t, every_condition_after_every_noted_operation);
     tcase_add_test(t, random_blocks_of_micro_ops);
     tcase_add_test(t, blocks_that_branch_to_themselves);
+    tcase_add_test(t, blocks_that_lead_to_each_other);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);
     suite_add_tcase(s, t);

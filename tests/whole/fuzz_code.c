@@ -115,7 +115,7 @@ static void use_engine(struct machine *m, enum engine e)
         return;
     if (code_memory_map(&memory, 1 << 20, &err) < 0)
         return;
-    if (!ucpu_use_jit(u, &memory, e == JIT ? 1 : 5))
+    if (!ucpu_use_jit(u, &memory, e == JIT ? 1 : 2))
         code_memory_unmap(&memory); /* there is none: the interpreter once more */
 }
 

@@ -96,10 +96,38 @@ static void go_far(struct jit *j, unsigned n)
     CHECK(e->full || e->at - 4 - addend == FAR_ADDEND);
 }
 
+/* Where the edge's chain leads now, by no jump of its own. */
+static void go_by_chain(struct jit *j, unsigned n)
+{
+    struct code *e = &j->code;
+    const struct block *b = j->block;
+    bool near = edge_is_near(b, n);
+    uint64_t va = b->target[n] + block_bias(b);
+    int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
+    struct misses m = {.count = 0};
+
+    x_load(e, 64, RAX, R_BLOCK, (near ? BLOCK(next) : BLOCK(far)) + 8 * (int32_t)n);
+    x_test(e, 64, RAX, RAX);
+    m.at[m.count++] = x_jcc(e, CC_E);
+    if (!near) {
+        compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), va & PAGE_MASK);
+        miss_if_not_equal(j, &m);
+        x_load(e, 64, RCX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
+        x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
+        miss_if_not_equal(j, &m);
+    }
+    enter(j);
+    misses_here(j, &m);
+    x_mov_imm(e, RAX, n);
+    jump_stub(j, j->stubs.unchained);
+}
+
 /* By edge n. */
 static void go(struct jit *j, unsigned n)
 {
-    if (edge_is_near(j->block, n))
+    if (j->block != j->owner)
+        go_by_chain(j, n);
+    else if (edge_is_near(j->block, n))
         note_jump(j, n, x_jmp(&j->code));
     else
         go_far(j, n);
@@ -191,19 +219,25 @@ void emit_lead(struct jit *j)
     x_here(e, good);
 }
 
-void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots)
+void emit_edge(struct jit *j, unsigned edge, bool followed, uint8_t *from, const struct slot *slots)
 {
     if (from)
         x_here(&j->code, from);
     operands_store_as(j, slots);
-    go(j, edge);
+    if (followed)
+        go_by_chain(j, edge);
+    else
+        go(j, edge);
 }
 
-/* The block turns here, or has jumped to where it is left. */
-static void turn(struct jit *j, uint8_t *left)
+/* Does what follows in memory have what this edge leads to? `left` is a jump for the other one. */
+static bool follows(struct jit *j, int edge, uint8_t *left)
 {
-    j->turned = true;
+    if (j->follow != edge)
+        return false;
+    j->followed = true;
     j->left = left;
+    return true;
 }
 
 /* By edge 1 if the host's condition holds, else by edge 0. */
@@ -211,13 +245,13 @@ static void go_if(struct jit *j, unsigned cc)
 {
     uint8_t *taken;
 
-    if (j->turns) {
-        turn(j, x_jcc(&j->code, cc ^ 1u));
+    if (j->follow >= 0) {
+        follows(j, j->follow, x_jcc(&j->code, j->follow ? cc ^ 1u : cc));
         return;
     }
     operands_store(j);
     taken = x_jcc(&j->code, cc);
-    if (edge_is_near(j->block, 1)) {
+    if (j->block == j->owner && edge_is_near(j->block, 1)) {
         note_jump(j, 1, taken);
         go(j, 0);
         return;
@@ -410,12 +444,9 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
 {
     switch (u->op) {
     case UOP_JMP:
-        if (j->turns) {
-            turn(j, NULL);
-            return true;
-        }
-        /* fallthrough */
     case UOP_FALL:
+        if (follows(j, u->op == UOP_JMP, NULL))
+            return true;
         operands_store(j);
         go(j, u->op == UOP_JMP);
         return true;

@@ -1,9 +1,5 @@
 /*
  * Compiling one block: the micro-ops in order, then the paths out of line.
- *
- * A block whose branch leads to itself is compiled twice: as it is entered, and as it goes round, where values stay
- * in the registers that they are in and flags which are noted anew each turn are stored by none. As by a chain, each turn
- * takes its steps off the budget; where that does not suffice everything is stored, and the block left as if before its entry.
  */
 #include "vm/jit/jit_priv.h"
 
@@ -24,6 +20,7 @@ struct slow *slow_path(struct jit *j, enum slow_kind kind)
 
     memset(s, 0, offsetof(struct slow, slots));
     s->kind = kind;
+    s->block = j->block;
     s->uop = (uint16_t)number(j);
     memcpy(s->slots, j->slots, sizeof(s->slots));
     return s;
@@ -80,6 +77,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
     struct code *e = &j->code;
     unsigned log2 = log2_of(s->bits);
 
+    j->block = s->block;
     if (s->from[0])
         x_here(e, s->from[0]);
     if (s->kind == SLOW_FLOAT && s->from[0]) {
@@ -165,84 +163,31 @@ static void emit(struct jit *j, const struct uop *u)
         emit_generic(j, u);
 }
 
-static void emit_all(struct jit *j)
+void emit_block(struct jit *j)
 {
-    j->turned = false;
+    j->followed = false;
     for (unsigned i = 0; i < j->block->nuops; i++)
         emit(j, &j->block->uops[i]);
 }
 
-/* ---- loops ---- */
-
-/* Would its branch be a chain from the block to itself, as block_link() makes them? */
-static bool leads_to_itself(const struct block *b)
+uint8_t *emit_budget(struct jit *j, const struct block *b, unsigned cc)
 {
-    return b->target[1] == b->key.pc && b->page[1] == NO_PAGE && !b->trapped;
-}
-
-/* Take a turn's steps off the budget; a jump on `cc`: CC_B if there were less. */
-static uint8_t *begin_turn(struct jit *j, unsigned cc)
-{
-    x_alu_imm(&j->code, 64, ALU_SUB, R_BUDGET, j->block->steps);
+    x_alu_imm(&j->code, 64, ALU_SUB, R_BUDGET, b->steps);
     return x_jcc(&j->code, cc);
 }
 
-/* How often the head is tried with less in registers before there is no loop. */
-#define HEADS 8
-
-/* The block was compiled up to where it turns: go round. False: that cannot be done, and nothing was emitted. */
-static bool emit_loop(struct jit *j)
+/* Count an entry: after some the engine makes a trace of the block. */
+static void emit_count(struct jit *j)
 {
-    struct code *e = &j->code;
-    struct slot first[SLOTS], head[SLOTS];
-    uint8_t *start = e->at, *left = j->left, *low, *again;
-    unsigned nslow = j->nslow;
-
-    memcpy(first, j->slots, sizeof(first));
-    memcpy(head, first, sizeof(head));
-    for (unsigned tries = 0; tries < HEADS; tries++) {
-        e->at = start;
-        j->nslow = nslow;
-        memcpy(j->slots, first, sizeof(first));
-        operands_store_others(j, head);
-        low = begin_turn(j, CC_B);
-        memcpy(j->slots, head, sizeof(head));
-        again = e->at;
-        emit_all(j);
-        if (!operands_turn(j, head))
-            continue;
-        x_point(e, begin_turn(j, CC_AE), again);
-        x_here(e, low);
-        operands_store_as(j, head);
-        jump_stub(j, j->stubs.no_budget);
-        if (left) {
-            emit_edge(j, 0, j->left, j->slots);
-            emit_edge(j, 0, left, first);
-        }
-        return true;
-    }
-    e->at = start;
-    j->nslow = nslow;
-    memcpy(j->slots, first, sizeof(first));
-    j->left = left;
-    return false;
-}
-
-/* The end of a block that may turn. */
-static void emit_turn(struct jit *j)
-{
-    uint8_t *left = j->left;
-
-    if (emit_loop(j))
-        return;
-    emit_edge(j, 1, NULL, j->slots);
-    if (left)
-        emit_edge(j, 0, left, j->slots);
+    x_rm(&j->code, 32, 0x83, ALU_SUB, R_BLOCK, (int32_t)offsetof(struct block, heat));
+    code_8(&j->code, 1);
+    x_point(&j->code, x_jcc(&j->code, CC_E), j->stubs.hot);
 }
 
 /* The block has code: chains from and to it become jumps. */
 static void keep_edges(struct jit *j, struct block *b)
 {
+    memset(b->jumps, 0, sizeof(b->jumps));
     for (unsigned n = 0; n < 2; n++) {
         const struct edge *edge = &j->edges[n];
 
@@ -259,24 +204,31 @@ bool compile(struct jit *j, struct block *b)
 {
     struct code *e = &j->code;
     uint8_t *start = e->at;
+    bool trace = b->page[1] == NO_PAGE && (b->native || !trace_heat(j));
 
     j->block = b;
     j->home = b->wide ? 64 : 32;
     j->nslow = 0;
     j->now = 0;
     j->edges[0] = j->edges[1] = (struct edge){0};
-    j->turns = leads_to_itself(b);
+    j->follow = -1;
+    j->nways_out = 0;
+    j->owner = b;
     operands_forget(j);
     if (b->page[1] != NO_PAGE)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
     x_mov_imm(e, R_BLOCK, (uint64_t)(uintptr_t)b);
-    x_point(e, begin_turn(j, CC_B), j->stubs.no_budget);
-    emit_all(j);
-    if (j->turned)
-        emit_turn(j);
+    if (!trace && b->page[1] == NO_PAGE)
+        emit_count(j);
+    x_point(e, emit_budget(j, b, CC_B), j->stubs.no_budget);
+    if (trace)
+        emit_trace(j);
+    else
+        emit_block(j);
     for (unsigned i = 0; i < j->nslow; i++)
         emit_slow(j, &j->slow[i]);
+    j->block = b;
     emit_edges_away(j);
     if (e->full) {
         e->at = start;
@@ -285,6 +237,8 @@ bool compile(struct jit *j, struct block *b)
     }
     b->entry = start + j->execute;
     b->native = true;
+    b->traced = trace || b->page[1] != NO_PAGE;
+    b->heat = trace_heat(j);
     keep_edges(j, b);
     j->compiled++;
     return true;

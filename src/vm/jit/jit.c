@@ -1,6 +1,7 @@
 /*
  * The engine: blocks are interpreted and counted until they have been entered
- * `threshold` times, then compiled.
+ * `threshold` times, then compiled; those entered often are compiled once more, with
+ * what follows them (trace.c).
  *
  * Compiled code goes from block to block by itself: where a chain leads to a block that has code, by a jump to it, which is
  * changed when the chain is; else by block.entry. A block without
@@ -63,7 +64,7 @@ void jit_destroy(struct jit *j)
 void jit_block_made(struct jit *j, struct block *b)
 {
     b->entry = j->stubs.turn + j->execute;
-    b->native = false;
+    b->native = b->traced = false;
     b->lead = 0;
     memset(b->jumps, 0, sizeof(b->jumps));
     b->heat = j->threshold;
@@ -151,7 +152,7 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
     enum left left;
 
     for (;;) {
-        if (!b->native && --b->heat == 0)
+        if (b->native ? b->heat == 0 && !b->traced : --b->heat == 0)
             make_code(j, b);
         left = b->native ? enter(b, b->entry + b->lead, c->exec) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {

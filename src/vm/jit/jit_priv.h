@@ -5,6 +5,7 @@
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
+ *   trace.c     blocks that follow each other as a rule, and loops, in one piece
  *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
@@ -16,8 +17,7 @@
  *   MXCSR        the guest's while exec.sse_live (sse.c); likewise the x87 control word (x87.c)
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
- * value is in a register, but from one turn to the next of a block that branches to
- * itself (compile.c).
+ * value is in a register, but between those of a trace.
  */
 #ifndef HINDCAST_VM_JIT_JIT_PRIV_H
 #define HINDCAST_VM_JIT_JIT_PRIV_H
@@ -52,8 +52,10 @@ struct slot {
 #define SLOTS 22
 /* Bytes from what a jump to another page compares with tlb_entry.addend to the jump's displacement. */
 #define FAR_ADDEND 18
-/* Paths out of line of a block, which may be compiled twice. */
-#define JIT_MAX_SLOW (2u * (BLOCK_MAX_UOPS + 64u))
+/* A trace has at most so many blocks, and micro-ops: each of these may have a path out of line, twice if the trace is a loop. */
+#define TRACE_BLOCKS   8u
+#define TRACE_MAX_UOPS (BLOCK_MAX_UOPS + 128u)
+#define JIT_MAX_SLOW   (2u * TRACE_MAX_UOPS)
 
 /* Why a piece of code out of line is there. */
 enum slow_kind {
@@ -69,6 +71,7 @@ enum slow_kind {
 /* A path out of line: what the fast path knew, and where it goes on. */
 struct slow {
     enum slow_kind kind;
+    const struct block *block;
     uint16_t uop;
     uint8_t bits;          /* of the access (of one of a pair) */
     uint8_t extend;        /* loads: enum extend of the value */
@@ -92,9 +95,19 @@ enum float_look { LOOK_SUM, LOOK_PRODUCT, LOOK_QUOTIENT, LOOK_FUSED, LOOKS };
 /* How a loaded value becomes an operand. */
 enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 
+/* A way out of a trace, taken by the jump `from`. */
+struct way_out {
+    uint8_t *from;
+    const struct block *block; /* out of that by edge `edge`; NULL: the budget does not suffice for the block in progress */
+    unsigned edge;
+    bool followed;             /* it is the edge that the trace goes on by, whose chain may lead elsewhere now */
+    struct slot slots[SLOTS];
+};
+#define MAX_WAYS_OUT (6u * TRACE_BLOCKS)
+
 /* Code made once. */
 struct stubs {
-    uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
+    uint8_t *turn, *hot, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *helper, *function, *condition, *flags, *sse_enter, *x87_enter;
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
@@ -114,6 +127,7 @@ struct jit {
     uint64_t compiled, flushes;
 
     /* The block that is being compiled. */
+    const struct block *owner; /* whose code it is: of a trace the first one */
     const struct block *block;
     const struct uop *u;
     unsigned home;         /* bits of the registers that narrow operands are parts of: block.wide */
@@ -123,9 +137,11 @@ struct jit {
     struct slot slots[SLOTS];
     struct slow *slow;     /* [JIT_MAX_SLOW] */
     unsigned nslow;
-    bool turns;            /* its branch leads to itself, and the end is not to take it: what follows does */
-    bool turned;           /* the end has done so: this is where another turn begins; */
-    uint8_t *left;         /* a jump to where the block falls through, or NULL */
+    int follow;            /* its end is not to go by this edge: what comes next in memory follows; -1: as any */
+    bool followed;         /* the end has done so; */
+    uint8_t *left;         /* a jump to where the other edge is taken, or NULL */
+    struct way_out ways_out[MAX_WAYS_OUT];
+    unsigned nways_out;
     struct edge {
         unsigned count;    /* jumps[]: displacements of the jumps by it that chains change */
         uint8_t *jumps[BLOCK_MAX_JUMPS];
@@ -213,12 +229,22 @@ static inline void jump_stub(struct jit *j, uint8_t *stub)
 }
 
 /* ---- compile.c ---- */
-/* Compile b. False: no room. */
+/* Compile b: once as it is, and counting its entries, then as a trace. False: no room. */
 bool compile(struct jit *j, struct block *b);
+/* The micro-ops of j->block. */
+void emit_block(struct jit *j);
+/* Take its steps off the budget; a jump on `cc`: CC_B if there were less. */
+uint8_t *emit_budget(struct jit *j, const struct block *b, unsigned cc);
 /* A call of the micro-op's function in generic.c. */
 void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
+
+/* ---- trace.c ---- */
+/* What is run from the present block on, whose steps are off the budget. */
+void emit_trace(struct jit *j);
+/* Entries to a compiled block before it is compiled as a trace. 0: at once. */
+unsigned trace_heat(const struct jit *j);
 
 /* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
@@ -231,8 +257,9 @@ bool emit_simd(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
-/* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy. */
-void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots);
+/* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy.
+ * Edges of a trace's first block are jumps that its chains change, but the one that was followed. */
+void emit_edge(struct jit *j, unsigned edge, bool followed, uint8_t *from, const struct slot *slots);
 /* branch.c: the ends of the block's edges, out of line: where they go without a chain. */
 void emit_edges_away(struct jit *j);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is

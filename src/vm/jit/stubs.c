@@ -200,7 +200,9 @@ static void make_exits(struct jit *j)
 {
     struct code *e = &j->code;
 
-    /* To a block (rax) that has no code. */
+    /* To the block that has just been entered, and has been often; to a block (rax) that has no code. */
+    j->stubs.hot = e->at;
+    x_rr(e, 64, X_MOV_LOAD, RAX, R_BLOCK);
     j->stubs.turn = e->at;
     x_store(e, 64, R_EXEC, EXEC(turn), RAX);
     leave(j, LEFT_TURN);
