@@ -468,9 +468,16 @@ static bool check_data_segment(struct i386_cpu *c, uint16_t selector, struct i38
     return true;
 }
 
+/* Is what a block's mode says of a segment register the same (i386_block_mode())? */
+static bool same_class(const struct i386_segment *a, const struct i386_segment *b)
+{
+    return a->attr == b->attr && a->limit == b->limit && a->valid == b->valid && !a->base == !b->base;
+}
+
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
 {
     struct i386_state *s = c->st;
+    struct i386_segment before;
     struct i386_stores stores;
     struct i386_desc d;
 
@@ -490,8 +497,10 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);
+    before = s->seg[seg];
     s->seg[seg] = i386_desc_segment(&d, selector);
-    i386_mode_changed(c);
+    if (!same_class(&before, &s->seg[seg]))
+        i386_mode_changed(c);
     return UOP_NEXT;
 }
 
