@@ -66,7 +66,7 @@ def ends(guest, *options):
 
 
 def claim_a_cpu_that_is_started_at_nowhere_harms_nobody():
-    said = ends(build_guest(I386 + "movl $0xc4650, (%ebx)\ncall rest\n" + REST), "--smp", "2")  # SIPI: 0x50000, where zeros are
+    said = ends(build_guest(I386 + "movl $0xc4650, (%ebx)\ncall rest\n" + REST), "--smp", "2", "--interleave", "quantum=10000")  # SIPI: 0x50000, where zeros are
     contains(said, r"CPU #1: .*, [1-9]\d* steps$")
 
 
@@ -78,7 +78,7 @@ def claim_one_cpu_is_reset_while_it_works():
         movl $0xc4500, (%ebx)
         call rest
 """ + REST
-    said = ends(build_guest(body), "--smp", "2")
+    said = ends(build_guest(body), "--smp", "2", "--interleave", "quantum=10000")
     contains(said, r"CPU #0: .*running")
     contains(said, r"CPU #1: .*waiting for SIPI, [1-9]\d* steps$")
 
