@@ -620,6 +620,23 @@ START_TEST(gic_higher_priority_preempts_and_equal_does_not)
 }
 END_TEST
 
+START_TEST(gicv2_without_group_priorities_nothing_preempts)
+{
+    struct device *g = make_gic(2);
+
+    enable(g, SPI(1), 0xa0);
+    enable(g, SPI(2), 0);
+    gic_set_line(g, SPI(1), true);
+    ck_assert_uint_eq(ack(g), SPI(1));
+    out(g, GICV2_CPU, 8, 4, 7); /* BPR, after that one was taken */
+    gic_set_line(g, SPI(2), true);
+    ck_assert(!line[0]);
+    ck_assert_uint_eq(ack(g), 1023);
+    out(g, GICV2_CPU, 8, 4, 3);
+    ck_assert_uint_eq(ack(g), SPI(2));
+}
+END_TEST
+
 START_TEST(gic_priority_mask_holds_interrupts_back)
 {
     struct device *g = make_gic((unsigned)_i);
@@ -1125,6 +1142,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, gic_level_interrupt_goes_away_with_its_line, 2, 4);
     tcase_add_loop_test(t, gic_edge_interrupt_is_remembered_once, 2, 4);
     tcase_add_loop_test(t, gic_higher_priority_preempts_and_equal_does_not, 2, 4);
+    tcase_add_test(t, gicv2_without_group_priorities_nothing_preempts);
     tcase_add_loop_test(t, gic_priority_mask_holds_interrupts_back, 2, 4);
     tcase_add_loop_test(t, gic_lowest_number_comes_first_among_equals, 2, 4);
     tcase_add_loop_test(t, gic_software_interrupt_to_oneself, 2, 4);

@@ -264,11 +264,12 @@ bool gic_is_there(const struct device *dev, unsigned irq)
 bool gic_preempts(const struct device *dev, unsigned irq)
 {
     const struct gic_state *s = dev->state;
-    unsigned running = gic_running(dev, NULL);
+    unsigned running = gic_running(dev, NULL), mask;
 
     if (!gic_is_there(dev, irq) || priority(dev, irq) >= s->pmr)
         return false;
-    return running == IDLE || (priority(dev, irq) & group_mask(dev, gic_group_of(dev, irq))) < running;
+    mask = group_mask(dev, gic_group_of(dev, irq)); /* of both: BPR may be another one than when that was taken */
+    return running == IDLE || (priority(dev, irq) & mask) < (running & mask);
 }
 
 void gic_activate(struct device *dev, unsigned irq)

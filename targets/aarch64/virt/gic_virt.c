@@ -75,11 +75,12 @@ unsigned gic_virt_running(const struct device *dev)
 static bool preempts(const struct device *dev, int i)
 {
     const struct gic_state *s = dev->state;
-    unsigned running = gic_virt_running(dev);
+    unsigned running = gic_virt_running(dev), mask;
 
     if (i < 0 || priority_of(s->lr[i]) >= (s->vmcr >> 24 & 0xf8u))
         return false;
-    return running == IDLE || (priority_of(s->lr[i]) & group_mask(s, (s->lr[i] & LR_GROUP) != 0)) < running;
+    mask = group_mask(s, (s->lr[i] & LR_GROUP) != 0);
+    return running == IDLE || (priority_of(s->lr[i]) & mask) < (running & mask);
 }
 
 uint32_t gic_virt_eisr(const struct device *dev)
