@@ -161,6 +161,23 @@ static unsigned prefixes_of(const uint8_t *b)
     return n;
 }
 
+/* Does the host write all of the slot when it pushes a segment register as 32 bits? Intel's later processors write 16 (SDM 2B, PUSH);
+ * then there is none of that. */
+static bool pushes_all_of_segments;
+
+static bool probe_push_of_segment(void)
+{
+    uint8_t *host = (uint8_t *)(uintptr_t)BASE, *slot = host + (STACK - BASE) + AREA / 2 - 4;
+    struct host32_regs h = {.eip = CODE, .eflags = 0x202};
+
+    h.gpr[ESP] = STACK + AREA / 2;
+    host[CODE - BASE] = 0x0e; /* push cs */
+    host32_leave(host + (CODE - BASE) + 1);
+    memset(slot, 0xff, 4);
+    host32_run(&h);
+    return !slot[2] && !slot[3];
+}
+
 /* Random bytes that decode to something wanted. */
 static void pick(uint8_t *b, struct insn *i, bool plain_only)
 {
@@ -187,6 +204,8 @@ static void pick(uint8_t *b, struct insn *i, bool plain_only)
             continue;
         if ((i->flags & (INSN_REP | INSN_REPNE)) && h != STRINGY)
             continue; /* ignored or not: depends on the generation (PAUSE, LZCNT, TZCNT...) */
+        if (i->op == INSN_PUSH_SREG && i->osize == 4 && !pushes_all_of_segments)
+            continue;
         if ((i->op == INSN_IMUL3 || i->op == INSN_BOUND || i->op == INSN_MOVZX) && below(2))
             continue;
         return;
@@ -705,6 +724,7 @@ int main(int argc, char **argv)
         printf("this host cannot run 32-bit code\n");
         return 77;
     }
+    pushes_all_of_segments = probe_push_of_segment();
     guest_init(&g, "pentium4");
     guest_init(&jit, "pentium4");
     with_jit(&jit.c->u);

@@ -66,9 +66,16 @@ static void make_bytes(struct encoding *e)
 }
 
 /* Near branches with 66 in 64-bit mode: AMD's processors have 16-bit ones, Intel's (and the emulator) ignore it. VPEXTRD and
- * VPINSRD with W outside 64-bit mode: Intel's ignore it. */
+ * VPINSRD with W outside 64-bit mode: Intel's ignore it. SYSRET outside 64-bit mode is AMD's; PREFETCHW of a register does nothing on
+ * Intel's, and PTWRITE and XEND are theirs. */
 static bool makers_differ(const struct encoding *e)
 {
+    bool registers = e->modrm >> 6 == 3;
+
+    if (e->map == 1 && !e->vex && ((e->opcode == 0x07 && e->mode != USER_64) || (e->opcode == 0x0d && registers) ||
+                                   (e->opcode == 0x01 && e->modrm == 0xd5) ||
+                                   (e->opcode == 0xae && e->prefix == 0xf3 && (e->modrm >> 3 & 7) == 4)))
+        return true;
     if (e->mode != USER_64 && e->vex && e->map == 3 && e->w)
         return e->opcode == 0x16 || e->opcode == 0x22;
     if (e->mode != USER_64 || e->vex || e->prefix != 0x66 || e->w)
