@@ -7,6 +7,8 @@
 
 #include "tests/whole/chip_bench.h"
 
+#include "base/option_list.h"
+#include "vm/dev/parts.h"
 #include "vm/dev/pci_host.h"
 #include "vm/drive.h"
 #include "vm/footprint.h"
@@ -172,6 +174,20 @@ CHIP_BENCH bool holds_image(paddr_t at, uint64_t offset, uint32_t len, uint32_t 
         if ((uint8_t)memory_read(&m->memory, at + i, 1) != image_byte(offset + i, sector_size))
             return false;
     return true;
+}
+
+typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
+
+/* What --device TEXT asks for, in slot 3. */
+CHIP_BENCH int bench_plug(struct sockets *s, const char *name, plug_fn *fn, const char *text, struct drive *d, struct error *e)
+{
+    struct option_list props;
+    int r;
+
+    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, e), 0);
+    r = fn(s, name, PCI_DEVFN(3, 0), d, &props, e);
+    option_list_finish(&props);
+    return r;
 }
 
 #endif

@@ -33,19 +33,14 @@ CHIP_BENCH struct line nic_isa_irq(void *ctx, unsigned irq)
 }
 
 /* The card as a firmware leaves it. */
-CHIP_BENCH void nic_new(int (*plug)(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *,
-                                    struct error *),
-                        const char *text)
+CHIP_BENCH void nic_new(plug_fn *plug, const char *text)
 {
     struct sockets s = {.pci = &bench_bus, .isa_irq = nic_isa_irq};
-    struct option_list props;
     struct error e;
 
     new_disk_bench();
     s.machine = m;
-    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
-    ck_assert_msg(plug(&s, "net", PCI_DEVFN(3, 0), NULL, &props, &e) == 0, "%s", e.text);
-    option_list_finish(&props);
+    ck_assert_msg(bench_plug(&s, "net", plug, text, NULL, &e) == 0, "%s", e.text);
     card = machine_find_device(m, "net");
     reset_all();
     nic_function = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));

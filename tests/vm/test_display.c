@@ -21,21 +21,13 @@
 #define VBE(n) (REGS + 0x500u + 2 * (n))
 enum { ID, XRES, YRES, BPP, ENABLE, BANK, VIRT_WIDTH, VIRT_HEIGHT, X_OFFSET, Y_OFFSET, MEMORY_64K };
 
-typedef int plug_function(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
-                          struct error *err);
-
 static struct fwcfg_wiring fwcfg;
 
-static int plug(plug_function *fn, const char *text, struct error *e)
+static int plug(plug_fn *fn, const char *text, struct error *e)
 {
     struct sockets s = {.pci = &bench_bus, .machine = m, .fwcfg = &fwcfg};
-    struct option_list props;
-    int r;
 
-    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, e), 0);
-    r = fn(&s, "dut", PCI_DEVFN(3, 0), NULL, &props, e);
-    option_list_finish(&props);
-    return r;
+    return bench_plug(&s, "dut", fn, text, NULL, e);
 }
 
 static struct pci_function *function(void)
@@ -43,7 +35,7 @@ static struct pci_function *function(void)
     return pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
 }
 
-static void new_display(plug_function *fn, const char *text)
+static void new_display(plug_fn *fn, const char *text)
 {
     struct error e;
 

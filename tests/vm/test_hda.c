@@ -42,8 +42,6 @@ static void set(unsigned at, unsigned size, uint32_t value)
     memory_write(&m->memory, REGS + at, size, value);
 }
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static int plug(plug_fn *fn, const char *name, const char *text)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus};

@@ -25,20 +25,12 @@ static int note_exit(void *ctx, uint16_t base, uint16_t len, struct error *err)
     return 0;
 }
 
-typedef int plug_function(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
-                          struct error *err);
-
-static int plug(plug_function *fn, const char *text, bool isa)
+static int plug(plug_fn *fn, const char *text, bool isa)
 {
     struct sockets s = {.pci = &bench_bus, .machine = m, .isa_irq = isa ? isa_line : NULL, .debug_exit = isa ? note_exit : NULL};
-    struct option_list props;
     struct error e;
-    int r;
 
-    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
-    r = fn(&s, "dut", PCI_DEVFN(3, 0), NULL, &props, &e);
-    option_list_finish(&props);
-    return r;
+    return bench_plug(&s, "dut", fn, text, NULL, &e);
 }
 
 static uint32_t port_in(uint16_t port, unsigned size)

@@ -44,8 +44,6 @@ static void outw(unsigned at, unsigned value)
     ports_write(&bench_ports, (uint16_t)(IO + at), 2, value);
 }
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static struct device *plug(plug_fn *fn, const char *text, const char *name)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus};

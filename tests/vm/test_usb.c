@@ -38,8 +38,6 @@ static void ready(struct usb_bus *b, struct usb_device *d, unsigned endpoint)
 
 static const struct usb_bus_ops bus_ops = {.enabled = enabled, .wakeup = wakeup, .ready = ready};
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static struct usb_device *plug(plug_fn *fn, const char *text, const char *name, struct drive *d, struct error *e)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus};

@@ -31,18 +31,11 @@ static int map_slot(void *ctx, unsigned wanted, struct device *dev, struct line 
     return 0;
 }
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static int plug(plug_fn *fn, const char *text, struct drive *d, struct error *e)
 {
     struct sockets s = {.machine = m, .mmio_slot = map_slot};
-    struct option_list props;
-    int r = option_list_parse(&props, "--device", text, "driver", NULL, e);
 
-    ck_assert_int_eq(r, 0);
-    r = fn(&s, "dut", 0, d, &props, e);
-    option_list_finish(&props);
-    return r;
+    return bench_plug(&s, "dut", fn, text, d, e);
 }
 
 static void new_device(plug_fn *fn, bool with_drive)

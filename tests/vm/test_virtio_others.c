@@ -29,10 +29,7 @@ static void entropy(void *ctx, struct machine *machine, void *buf, size_t len)
 
 static const struct machine_env with_entropy = {.host_clock = host_clock, .output = output, .entropy = entropy};
 
-typedef int plug_function(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
-                          struct error *err);
-
-static int plug(plug_function *fn, const char *name, unsigned slot, const char *text, struct error *e)
+static int plug(plug_fn *fn, const char *name, unsigned slot, const char *text, struct error *e)
 {
     struct sockets s = {.pci = &bench_bus, .machine = m};
     struct option_list props;
@@ -63,7 +60,7 @@ static void ready(const char *name, uint64_t want)
     start(want);
 }
 
-static void new_device(plug_function *fn, const char *text)
+static void new_device(plug_fn *fn, const char *text)
 {
     struct error e;
 

@@ -9,8 +9,6 @@
 #define BAR 0x10010000u
 #define TICK (30ull << 15) /* ns */
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static struct device *dut;
 static struct pci_function *f;
 static unsigned buttons, nmis;
@@ -36,13 +34,8 @@ static void nmi(struct machine *machine)
 static int plug(plug_fn *fn, const char *text, struct error *e)
 {
     struct sockets s = {.pci = &bench_bus, .machine = m, .isa_irq = no_line};
-    struct option_list props;
-    int r;
 
-    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, e), 0);
-    r = fn(&s, "dut", PCI_DEVFN(3, 0), NULL, &props, e);
-    option_list_finish(&props);
-    return r;
+    return bench_plug(&s, "dut", fn, text, NULL, e);
 }
 
 static void new_watchdog(plug_fn *fn, const char *text)

@@ -58,8 +58,6 @@ static void set64(unsigned at, uint64_t value)
     memory_write(&m->memory, BAR + at, 8, value);
 }
 
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
-
 static struct device *plug(plug_fn *fn, const char *text, const char *name, struct drive *d)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus};

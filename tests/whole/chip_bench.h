@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "tests/check_main.h"
+#include "tests/whole/chip_time.h"
 #include "vm/machine.h"
 
 #define MS 1000000ull
@@ -92,27 +93,8 @@ CHIP_BENCH void reset_all(void)
 /* Let virtual time go to `t`, with every deadline on the way served at its moment. */
 CHIP_BENCH void run_to(vtime_t t)
 {
-    for (;;) {
-        struct device *next = NULL;
-        vtime_t least = VTIME_NEVER;
-
-        for (unsigned i = 0; i < m->ndevices; i++) {
-            struct device *d = m->devices[i];
-            vtime_t at = d->ops->deadline ? d->ops->deadline(d) : VTIME_NEVER;
-
-            if (at < least) {
-                least = at;
-                next = d;
-            }
-        }
-        if (!next || least > t)
-            break;
-        if (least > m->st->warp)
-            m->st->warp = least;
-        m->acting = next->name;
-        next->ops->expire(next, m->st->warp);
-        m->acting = NULL;
-    }
+    while (expire_next(m, t))
+        ;
     m->st->warp = t;
 }
 

@@ -86,34 +86,14 @@ CHIP_BENCH void scribble(unsigned n)
 CHIP_BENCH void let_go(uint64_t ns)
 {
     vtime_t until = m->st->warp + ns;
+    const struct device *d;
 
-    for (unsigned n = 0;; n++) {
-        struct device *next = NULL;
-        vtime_t least = VTIME_NEVER;
-
-        for (unsigned i = 0; i < m->ndevices; i++) {
-            vtime_t at = m->devices[i]->ops->deadline ? m->devices[i]->ops->deadline(m->devices[i]) : VTIME_NEVER;
-
-            if (at < least) {
-                least = at;
-                next = m->devices[i];
-            }
-        }
-        if (!next || least > until)
-            break;
-        ck_assert_msg(n < EXPIRIES, "%s has deadline after deadline", next->name);
-        if (least > m->st->warp)
-            m->st->warp = least;
-        m->acting = next->name;
-        next->ops->expire(next, m->st->warp);
-        m->acting = NULL;
-    }
+    for (unsigned n = 0; (d = expire_next(m, until)); n++)
+        ck_assert_msg(n < EXPIRIES, "%s has deadline after deadline", d->name);
     m->st->warp = until;
 }
 
 /* ---- making devices ---- */
-
-typedef int plug_fn(struct sockets *, const char *, uint8_t, struct drive *, const struct option_list *, struct error *);
 
 CHIP_BENCH int map_slot(void *ctx, unsigned wanted, struct device *d, struct line *irq, paddr_t *base, struct error *err)
 {
@@ -129,12 +109,9 @@ CHIP_BENCH int map_slot(void *ctx, unsigned wanted, struct device *d, struct lin
 CHIP_BENCH void plug_as(const char *name, plug_fn *fn, const char *text, struct drive *d)
 {
     struct sockets s = {.machine = m, .pci = &bench_bus, .mmio_slot = map_slot};
-    struct option_list props;
     struct error e = {0};
 
-    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
-    ck_assert_msg(fn(&s, name, PCI_DEVFN(3, 0), d, &props, &e) == 0, "%s", e.text);
-    option_list_finish(&props);
+    ck_assert_msg(bench_plug(&s, name, fn, text, d, &e) == 0, "%s", e.text);
 }
 
 CHIP_BENCH void plug(plug_fn *fn, const char *text, struct drive *d)

@@ -39,7 +39,7 @@ tests_whole_test_hostile_dma_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a 
 endif
 # Chips against QEMU's, access by access.
 check_PROGRAMS += tests/whole/qtest_board
-tests_whole_qtest_board_SOURCES = tests/whole/qtest_board.c
+tests_whole_qtest_board_SOURCES = tests/whole/qtest_board.c tests/whole/chip_time.h
 tests_whole_qtest_board_LDADD = libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
 TESTS += tests/whole/chips_diff.py
 EXTRA_DIST += tests/whole/chips_diff.py tests/whole/chips_play.py tests/whole/chips_accepted.py tests/whole/chips_pc.py tests/whole/chips_cards.py tests/whole/chips_virt.py

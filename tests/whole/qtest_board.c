@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "i386/pc.h"
 #include "i386/pc/board.h"
+#include "tests/whole/chip_time.h"
 
 /* The host's clock: 2023-11-14 22:13:20 UTC. */
 #define START_NS (1700000000ull * 1000000000ull)
@@ -37,27 +38,8 @@ static uint64_t host_clock(void *ctx, struct machine *machine)
 /* Let virtual time go to `t`, with every deadline on the way served at its moment. */
 static void run_to(vtime_t t)
 {
-    for (;;) {
-        struct device *next = NULL;
-        vtime_t least = VTIME_NEVER;
-
-        for (unsigned i = 0; i < m->ndevices; i++) {
-            struct device *d = m->devices[i];
-            vtime_t at = d->ops->deadline ? d->ops->deadline(d) : VTIME_NEVER;
-
-            if (at < least) {
-                least = at;
-                next = d;
-            }
-        }
-        if (!next || least > t)
-            break;
-        if (least > m->st->warp)
-            m->st->warp = least;
-        m->acting = next->name;
-        next->ops->expire(next, m->st->warp);
-        m->acting = NULL;
-    }
+    while (expire_next(m, t))
+        ;
     m->st->warp = t;
 }
 
