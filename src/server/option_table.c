@@ -884,7 +884,7 @@ const struct option_row option_table[] = {
     {"device", NULL, "NAME,...", SECTION_GUEST, MACHINE, take_device, 0,
      "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them"},
     {"usb", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(usb),
-     "pc: its USB controller (UHCI), for --device usb-kbd, usb-mouse, usb-tablet, usb-storage, usb-hub..., as usb=on"},
+     "pc: its USB controller (UHCI), for --device usb-kbd, usb-mouse, usb-tablet, usb-storage, usb-serial, usb-hub..., as usb=on"},
     {"watchdog-action", NULL, "ACTION", SECTION_GUEST, MACHINE, take_watchdog_action, 0,
      "what a watchdog (--device i6300esb, ib700) does when it has run out: reset (default), shutdown, poweroff, pause, debug, none, "
      "inject-nmi"},

@@ -71,6 +71,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/usb.c src/vm/dev/usb.h \
 	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \
 	src/vm/dev/usb_hub.c src/vm/dev/usb_hub.h \
+	src/vm/dev/usb_serial.c src/vm/dev/usb_serial.h \
 	src/vm/dev/usb_storage.c src/vm/dev/usb_storage.h \
 	src/vm/dev/ramfb.c src/vm/dev/ramfb.h \
 	src/vm/dev/vga.c src/vm/dev/vga.h src/vm/dev/vga_draw.c src/vm/dev/vga_font.c src/vm/dev/vga_memory.c \

@@ -5,11 +5,12 @@ import sys
 import tempfile
 
 import harness
-from harness import Server, build_c_guest, contains, equal
+from harness import Server, build_c_guest, contains, equal, lacks
 from rspclient import RspError
 from test_cli import refused, run
+from test_ports import listening, peer
 
-# A driver of a keyboard in port 1 of the PIIX3's UHCI controller: it writes the codes of keys that go down to the serial port.
+# A driver of what is in port 1 of the PIIX3's UHCI controller.
 GUEST = r"""
 static void out8(unsigned short p, unsigned char v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
 static void out16(unsigned short p, unsigned short v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(p)); }
@@ -56,9 +57,9 @@ static void request(unsigned address, unsigned number, unsigned value)
     go(2);
 }
 
-int main(void)
+static void start(void)
 {
-    unsigned io, toggle = 0;
+    unsigned io;
 
     out32(0xcf8, 0x80000a20);
     io = in32(0xcfc) & ~3u;
@@ -74,6 +75,15 @@ int main(void)
     out16(io, 1);
     request(0, 5, 7);
     request(7, 9, 1);
+}
+"""
+# Of a keyboard: it writes the codes of keys that go down to the serial port.
+KEYS = r"""
+int main(void)
+{
+    unsigned toggle = 0;
+
+    start();
     put('k');
     put(10);
     for (;;) {
@@ -86,7 +96,40 @@ int main(void)
     }
 }
 """
-KERNEL = build_c_guest(GUEST, "usb")[1]
+# A driver of a usb-serial in its place: what comes goes back in capitals, until a q.
+ECHO = r"""
+static unsigned char in[64], out[64];
+
+int main(void)
+{
+    unsigned toggle = 0, out_toggle = 0;
+
+    start();
+    for (;;) {
+        unsigned n, all = 0;
+
+        fill(0, 0x69, 7, 1, toggle, 64, in, 1);
+        go(1);
+        toggle ^= 1;
+        n = (td[0].control + 1) & 0x7ff;
+        if (in[0] != 0xb1 || in[1] != 0x60 || n < 2)
+            put('?');
+        if (n == 2)
+            continue;
+        for (unsigned i = 2; i < n; i++) {
+            out[i - 2] = in[i] & ~0x20;
+            all |= in[i] == 'q';
+        }
+        fill(0, 0xe1, 7, 2, out_toggle, n - 2, out, 1);
+        go(1);
+        out_toggle ^= 1;
+        if (all)
+            out8(0xf4, 0);
+    }
+}
+"""
+KERNEL = build_c_guest(GUEST + KEYS, "usb")[1]
+SERIAL = build_c_guest(GUEST + ECHO, "usb-serial")[1]
 FEW = ("--icount", "shift=4,sleep=off")
 
 
@@ -115,6 +158,37 @@ def claim_keys_come_by_usb_and_are_recorded():
         equal(run("verify", name)[0], 0)
 
 
+def claim_bytes_come_and_go_by_a_serial_port_on_usb_and_are_recorded():
+    with tempfile.TemporaryDirectory() as tmp:
+        name = os.path.join(tmp, "r.hcrec")
+        with Server(*FEW, "--usb", *listening("u"), "--device", "usb-serial,chardev=u,always-plugged=on", "--record", name,
+                    guest=SERIAL, serial="stdio") as s:
+            rsp = s.client()
+            p = peer(s, "u")
+            rsp.send("c")
+            p.say(b"hello")
+            p.expect(b"HELLO")
+            p.say(b"x" * 1000)
+            p.expect(b"X{1000}")
+            rsp.interrupt()
+            rsp.wait()
+            contains(rsp.monitor("info usb"), r"Device 0\.7, Port 1, Speed 12 Mb/s, Product USB Serial, ID: usb-serial0, configured")
+            contains(rsp.monitor("info devices usb-serial0"), r"9600 baud, 8N1, dtr 0 rts 0, .*latency 16 ms")
+            contains(rsp.monitor("info chardev"), r"    usb-serial0 \(gets what is typed\)")
+            there, state = rsp.position(), rsp.monitor("info hash")
+            rsp.ask("bc")
+            rsp.monitor("seek %d" % there)
+            rsp.ask("c")
+            equal((rsp.position(), rsp.monitor("info hash")), (there, state))
+            rsp.send("c")
+            p.say(b"q")
+            p.expect(b"Q")
+            rsp.wait()
+            lacks(s.output.decode("latin-1"), r"[?!]")
+            rsp.monitor("quit")
+        equal(run("verify", name)[0], 0)
+
+
 def claim_the_keyboard_plugged_in_last_is_typed_at():
     with Server(*FEW, "--device", "piix3-usb-uhci", "--device", "usb-kbd,id=first", "--device", "usb-kbd,id=second", guest=KERNEL) as s:
         rsp = s.client()
@@ -138,6 +212,9 @@ def claim_what_is_plugged_in_wrongly_is_refused():
     refused(r"port=1.1: there is no hub", "--usb", "--device", "usb-kbd", "--device", "usb-mouse,port=1.1", KERNEL)
     refused(r"no port of the bus is free", "--usb", *3 * ("--device", "usb-kbd"), KERNEL)
     refused(r"it needs drive=ID", "--usb", "--device", "usb-storage", KERNEL)
+    refused(r"needs chardev=ID", "--usb", "--device", "usb-serial", KERNEL)
+    refused(r"always-plugged=off: it is plugged in", "--usb", "--chardev", "null,id=c", "--device",
+            "usb-serial,chardev=c,always-plugged=off", KERNEL)
     refused(r"addr=1.2: there is a device already", "--usb", "--device", "piix3-usb-uhci,addr=1.2", KERNEL)
     refused(r"no room for another xHCI|no slot of the PCI bus is free|at most", *32 * ("--device", "qemu-xhci"), KERNEL)
 
@@ -145,7 +222,7 @@ def claim_what_is_plugged_in_wrongly_is_refused():
 def claim_help_lists_what_there_is_of_usb():
     status, text = run("--device", "help")
     equal(status, 0)
-    for name in "piix3-usb-uhci", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-hub":
+    for name in "piix3-usb-uhci", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub":
         contains(text, name)
 
 

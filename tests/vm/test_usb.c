@@ -1,5 +1,5 @@
 /*
- * USB devices, transaction by transaction: chapter 9, HID, hubs, mass storage by bulk-only transport.
+ * USB devices, transaction by transaction: chapter 9, HID, hubs, serial ports, mass storage by bulk-only transport.
  */
 #include "tests/vm/disk_bench.h"
 
@@ -11,6 +11,7 @@
 #include "vm/dev/usb.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
+#include "vm/dev/usb_serial.h"
 #include "vm/dev/usb_storage.h"
 
 static const struct device_ops host_ops = {.name = "host", .state_size = 8};
@@ -576,6 +577,388 @@ START_TEST(a_hub_tells_of_its_ports_and_resets_them)
 }
 END_TEST
 
+/* ---- serial ports ---- */
+
+enum { FTDI_RESET, SET_MDM_CTRL, SET_FLOW_CTRL, SET_BAUD_RATE, SET_DATA, GET_MDM_ST, SET_EVENT_CHR, SET_ERROR_CHR,
+       SET_LATENCY = 9, GET_LATENCY };
+enum { MODEM = 0xb1, LINE = 0x60 }; /* CTS, DSR, DCD; the transmitter is empty */
+
+static struct usb_device *new_serial(void)
+{
+    struct error e = {0};
+    struct usb_device *u;
+
+    new_bus(1u << USB_FULL | 1u << USB_HIGH);
+    u = plug(usb_serial_plug, "usb-serial,chardev=c", "dev", NULL, &e);
+    ck_assert_msg(u != NULL, "%s", e.text);
+    ck_assert_int_eq((int)u->speed, USB_FULL);
+    reset_all();
+    configure(u);
+    return u;
+}
+
+static enum usb_answer vendor(struct usb_device *u, uint8_t request, uint16_t value, uint16_t index)
+{
+    return order(u, 0x40, request, value, index);
+}
+
+static void expect_packet(struct usb_device *u, uint8_t line, const void *bytes, size_t len)
+{
+    uint8_t p[64];
+    size_t n = sizeof(p);
+
+    ck_assert_int_eq(take(u, 1, p, &n), USB_ACK);
+    ck_assert_uint_eq(n, 2 + len);
+    ck_assert_uint_eq(p[0], MODEM);
+    ck_assert_uint_eq(p[1], line);
+    ck_assert_mem_eq(p + 2, bytes, len);
+}
+
+static void expect_nothing(struct usb_device *u)
+{
+    uint8_t p[64];
+
+    ck_assert_int_eq(take(u, 1, p, &(size_t){64}), USB_NAK);
+}
+
+/* `text` is in what the device says of itself. */
+static void expect_told(struct usb_device *u, const char *text)
+{
+    struct buffer b;
+
+    buffer_init(&b);
+    u->dev->ops->describe(u->dev, &b);
+    buffer_append_byte(&b, 0);
+    ck_assert_msg(strstr((char *)b.data, text) != NULL, "no \"%s\" in %s", text, (char *)b.data);
+    ck_assert(u->dev->ops->possible(u->dev));
+    buffer_finish(&b);
+}
+
+START_TEST(a_serial_port_is_an_ft232bm)
+{
+    static const uint8_t endpoints[] = {7, 5, 0x81, 2, 64, 0, 0, 7, 5, 2, 2, 64, 0, 0};
+    struct usb_device *u = new_serial();
+    uint8_t d[64];
+    unsigned got;
+
+    ck_assert_str_eq(u->dev->backend, "c");
+    ck_assert_int_eq(control(u, 0x80, USB_GET_DESCRIPTOR, 0x0100, 0, d, 18, &got), USB_ACK);
+    ck_assert_uint_eq(get_le16(d + 8), 0x0403);
+    ck_assert_uint_eq(get_le16(d + 10), 0x6001);
+    ck_assert_uint_eq(get_le16(d + 12), 0x0400);
+    ck_assert_uint_eq(d[16], 3);
+    ck_assert_int_eq(control(u, 0x80, USB_GET_DESCRIPTOR, 0x0200, 0, d, 64, &got), USB_ACK);
+    ck_assert_uint_eq(got, 32);
+    ck_assert_uint_eq(get_le16(d + 2), 32);
+    ck_assert_uint_eq(d[14], 0xff);
+    ck_assert_mem_eq(d + 18, endpoints, sizeof(endpoints));
+    ck_assert_int_eq(control(u, 0x80, USB_GET_DESCRIPTOR, 0x0303, 0x409, d, 64, &got), USB_ACK);
+    ck_assert_uint_eq(got, 4);
+    ck_assert_uint_eq(d[2], '1');
+}
+END_TEST
+
+START_TEST(a_serial_port_needs_a_chardev_and_is_always_plugged)
+{
+    struct error e = {0};
+
+    new_bus(1u << USB_FULL);
+    ck_assert_ptr_null(plug(usb_serial_plug, "s", "a", NULL, &e));
+    ck_assert_ptr_nonnull(strstr(e.text, "chardev=ID"));
+    ck_assert_ptr_null(plug(usb_serial_plug, "s,chardev=c,always-plugged=off", "b", NULL, &e));
+    ck_assert_ptr_nonnull(plug(usb_serial_plug, "s,chardev=c,always-plugged=on,serial=FT1", "c", NULL, &e));
+    ck_assert_str_eq(((struct usb_device *)machine_find_device(m, "c")->wiring)->serial, "FT1");
+}
+END_TEST
+
+START_TEST(what_is_written_goes_out)
+{
+    struct usb_device *u = new_serial();
+    uint8_t p[64];
+
+    memset(p, 'x', sizeof(p));
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "hello", 5), USB_ACK);
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "", 0), USB_ACK);
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, p, 64), USB_ACK);
+    ck_assert_uint_eq(sent.len, 69);
+    ck_assert_mem_eq(sent.data, "helloxxx", 8);
+}
+END_TEST
+
+START_TEST(what_comes_waits_for_the_latency_timer)
+{
+    struct usb_device *u = new_serial();
+
+    expect_nothing(u);
+    input(u->dev, "abc", 3);
+    expect_nothing(u);
+    ck_assert_uint_eq(readies, 0);
+    run_for(16 * MS - 1);
+    expect_nothing(u);
+    ck_assert_uint_eq(readies, 0);
+    run_for(1);
+    ck_assert_uint_eq(readies, 1);
+    ck_assert_uint_eq(last_ready, 0x81);
+    expect_packet(u, LINE, "abc", 3);
+    expect_nothing(u);
+    run_for(16 * MS); /* no data: the status alone */
+    expect_packet(u, LINE, "", 0);
+    run_for(1000 * MS); /* nobody asks: no timer runs, and one packet waits */
+    ck_assert_uint_eq(u->dev->ops->deadline(u->dev), VTIME_NEVER);
+    input(u->dev, "d", 1);
+    expect_packet(u, LINE, "d", 1);
+    expect_nothing(u);
+}
+END_TEST
+
+START_TEST(the_latency_timer_is_set_and_told)
+{
+    struct usb_device *u = new_serial();
+    uint8_t d[8];
+    unsigned got;
+
+    ck_assert_int_eq(control(u, 0xc0, GET_LATENCY, 0, 0, d, 1, &got), USB_ACK);
+    ck_assert_uint_eq(got, 1);
+    ck_assert_uint_eq(d[0], 16);
+    ck_assert_int_eq(vendor(u, SET_LATENCY, 3, 0), USB_ACK);
+    ck_assert_int_eq(control(u, 0xc0, GET_LATENCY, 0, 0, d, 1, &got), USB_ACK);
+    ck_assert_uint_eq(d[0], 3);
+    run_for(3 * MS - 1);
+    expect_nothing(u);
+    ck_assert_int_eq(vendor(u, SET_LATENCY, 255, 0), USB_ACK); /* while the host waits */
+    run_for(252 * MS);
+    ck_assert_uint_eq(readies, 0);
+    expect_nothing(u);
+    run_for(1);
+    ck_assert_uint_eq(readies, 1);
+    expect_packet(u, LINE, "", 0);
+    ck_assert_int_eq(vendor(u, SET_LATENCY, 0, 0), USB_ACK); /* never without end */
+    expect_nothing(u);
+    run_for(MS);
+    expect_packet(u, LINE, "", 0);
+}
+END_TEST
+
+START_TEST(a_full_packet_waits_for_nothing)
+{
+    struct usb_device *u = new_serial();
+    uint8_t bytes[100];
+
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)i;
+    expect_nothing(u);
+    input(u->dev, bytes, 61);
+    ck_assert_uint_eq(readies, 0);
+    input(u->dev, bytes + 61, 39);
+    ck_assert_uint_eq(readies, 1);
+    ck_assert_int_eq(take(u, 1, (uint8_t[64]){0}, &(size_t){63}), USB_BABBLE);
+    expect_packet(u, LINE, bytes, 62);
+    expect_nothing(u);
+    run_for(16 * MS);
+    expect_packet(u, LINE, bytes + 62, 38);
+}
+END_TEST
+
+START_TEST(more_than_the_buffer_holds_is_an_overrun)
+{
+    struct usb_device *u = new_serial();
+    uint8_t bytes[62 + 384], d[8];
+    unsigned got;
+
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 384);
+    input(u->dev, bytes, 100);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 284);
+    expect_packet(u, LINE, bytes, 62);
+    input(u->dev, bytes + 100, 300); /* round the end of the buffer */
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 46);
+    input(u->dev, bytes + 400, 46);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 0);
+    input(u->dev, "lost", 4);
+    ck_assert_int_eq(control(u, 0xc0, GET_MDM_ST, 0, 0, d, 2, &got), USB_ACK);
+    ck_assert_uint_eq(d[1], LINE | 2);
+    for (unsigned at = 62; at + 62 <= sizeof(bytes); at += 62) /* it is told once */
+        expect_packet(u, at == 62 ? LINE | 2 : LINE, bytes + at, 62);
+    expect_nothing(u);
+    run_for(16 * MS);
+    expect_packet(u, LINE, bytes + 434, 12);
+}
+END_TEST
+
+START_TEST(input_waits_until_somebody_could_read_it)
+{
+    struct usb_device *u = new_serial();
+
+    ck_assert_int_eq(order(u, 0, USB_SET_CONFIGURATION, 0, 0), USB_ACK);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 0);
+    input(u->dev, "x", 1);
+    ck_assert_int_eq(order(u, 0, USB_SET_CONFIGURATION, 1, 0), USB_ACK);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 384);
+    ck_assert_int_eq(order(u, 0, USB_SET_FEATURE, 1, 0), USB_ACK);
+    input(u->dev, "y", 1);
+    ck_assert_uint_eq(wakeups, 1);
+    run_for(16 * MS);
+    expect_packet(u, LINE, "y", 1);
+}
+END_TEST
+
+START_TEST(the_event_character_hurries_the_packet)
+{
+    struct usb_device *u = new_serial();
+
+    input(u->dev, "a\r", 2); /* the one after a reset, but it is not enabled */
+    expect_nothing(u);
+    ck_assert_int_eq(vendor(u, SET_EVENT_CHR, 0x100 | '\n', 0), USB_ACK);
+    expect_told(u, "event 0a,");
+    input(u->dev, "b", 1);
+    ck_assert_uint_eq(readies, 0);
+    input(u->dev, "\nc", 2);
+    ck_assert_uint_eq(readies, 1);
+    expect_packet(u, LINE, "a\rb\nc", 5);
+    input(u->dev, "d", 1);
+    expect_nothing(u);
+    ck_assert_int_eq(vendor(u, SET_EVENT_CHR, '\n', 0), USB_ACK);
+    input(u->dev, "\n", 1);
+    expect_nothing(u);
+}
+END_TEST
+
+START_TEST(the_error_character_is_kept)
+{
+    struct usb_device *u = new_serial();
+
+    ck_assert_int_eq(vendor(u, SET_ERROR_CHR, 0x100 | '?', 0), USB_ACK);
+    expect_told(u, "error 3f,");
+    ck_assert_int_eq(vendor(u, SET_ERROR_CHR, '!', 0), USB_ACK);
+    expect_told(u, "error 21 off,");
+}
+END_TEST
+
+START_TEST(modem_control_sets_what_it_names)
+{
+    struct usb_device *u = new_serial();
+    uint8_t d[8];
+    unsigned got;
+
+    ck_assert_int_eq(vendor(u, SET_MDM_CTRL, 0x0303, 0), USB_ACK);
+    expect_told(u, "dtr 1 rts 1");
+    ck_assert_int_eq(vendor(u, SET_MDM_CTRL, 0x0100, 0), USB_ACK);
+    expect_told(u, "dtr 0 rts 1");
+    ck_assert_int_eq(vendor(u, SET_MDM_CTRL, 0x0001, 0), USB_ACK);
+    expect_told(u, "dtr 0 rts 1");
+    ck_assert_int_eq(vendor(u, SET_FLOW_CTRL, 0, 0x0100), USB_ACK); /* RTS is the handshake's */
+    ck_assert_int_eq(vendor(u, SET_MDM_CTRL, 0x0301, 0), USB_ACK);
+    expect_told(u, "dtr 1 rts 1");
+    ck_assert_int_eq(control(u, 0xc0, GET_MDM_ST, 0, 0, d, 2, &got), USB_ACK);
+    ck_assert_uint_eq(got, 2);
+    ck_assert_uint_eq(d[0], MODEM);
+    ck_assert_uint_eq(d[1], LINE);
+}
+END_TEST
+
+START_TEST(xoff_holds_the_output_up)
+{
+    struct usb_device *u = new_serial();
+
+    input(u->dev, "\x13", 1); /* no handshake: data */
+    run_for(16 * MS);
+    expect_packet(u, LINE, "\x13", 1);
+    ck_assert_int_eq(vendor(u, SET_FLOW_CTRL, 0x1311, 0x0400), USB_ACK);
+    input(u->dev, "a\x13z", 3);
+    run_for(16 * MS);
+    expect_packet(u, LINE, "az", 2);
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "x", 1), USB_NAK);
+    expect_told(u, "handshakes 4 (held)");
+    readies = 0;
+    input(u->dev, "\x11", 1);
+    ck_assert_uint_eq(readies, 1);
+    ck_assert_uint_eq(last_ready, 2);
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "x", 1), USB_ACK);
+    input(u->dev, "\x13", 1);
+    ck_assert_int_eq(vendor(u, SET_FLOW_CTRL, 0, 0), USB_ACK);
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "y", 1), USB_ACK);
+    ck_assert_uint_eq(sent.len, 2);
+}
+END_TEST
+
+START_TEST(baud_rates_are_those_of_the_divisors)
+{
+    /* AN232B-05; the index has bit 16 of the divisor. */
+    static const struct {
+        uint16_t value, index;
+        const char *told;
+    } rates[] = {{0x4138, 0, "9600 baud"}, {0x001a, 0, "115384 baud"}, {0x2710, 0, "300 baud"}, {0, 0, "3000000 baud"},
+                 {1, 0, "2000000 baud"}, {0x809c, 0, "19200 baud"}, {0xc034, 0, "57553 baud"}, {0x0002, 1, "1263157 baud"}};
+    struct usb_device *u = new_serial();
+
+    for (unsigned i = 0; i < ARRAY_LEN(rates); i++) {
+        ck_assert_int_eq(vendor(u, SET_BAUD_RATE, rates[i].value, rates[i].index), USB_ACK);
+        expect_told(u, rates[i].told);
+    }
+}
+END_TEST
+
+START_TEST(formats_and_breaks_are_kept)
+{
+    struct usb_device *u = new_serial();
+
+    expect_told(u, "8N1,");
+    ck_assert_int_eq(vendor(u, SET_DATA, 7 | 2 << 8 | 2 << 11, 0), USB_ACK);
+    expect_told(u, "7E2,");
+    ck_assert_int_eq(vendor(u, SET_DATA, 8 | 4 << 8 | 1 << 11 | 0x4000, 0), USB_ACK);
+    expect_told(u, "8S1.5, break,");
+    ck_assert_int_eq(vendor(u, SET_DATA, 5, 0), USB_ACK); /* none that it has */
+    expect_told(u, "8N1, dtr");
+    ck_assert_int_eq(vendor(u, SET_DATA, 8 | 5 << 8, 0), USB_STALL);
+    ck_assert_int_eq(vendor(u, SET_DATA, 8 | 3 << 11, 0), USB_STALL);
+    expect_told(u, "8N1, dtr");
+}
+END_TEST
+
+START_TEST(a_reset_of_the_port_leaves_rate_and_format)
+{
+    struct usb_device *u = new_serial();
+
+    vendor(u, SET_BAUD_RATE, 0x001a, 0);
+    vendor(u, SET_DATA, 7 | 1 << 8, 0);
+    vendor(u, SET_MDM_CTRL, 0x0303, 0);
+    vendor(u, SET_EVENT_CHR, 0x100 | 'e', 0);
+    vendor(u, SET_FLOW_CTRL, 0x1311, 0x0400);
+    vendor(u, SET_LATENCY, 1, 0);
+    input(u->dev, "e\x13", 2);
+    ck_assert_int_eq(vendor(u, FTDI_RESET, 2, 0), USB_ACK); /* the transmitter has nothing */
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 383);
+    ck_assert_int_eq(vendor(u, FTDI_RESET, 1, 0), USB_ACK);
+    ck_assert_uint_eq(u->dev->ops->input_room(u->dev), 384);
+    expect_nothing(u);
+    expect_told(u, "dtr 1 rts 1, handshakes 4 (held), latency 1 ms, event 65,");
+    ck_assert_int_eq(vendor(u, FTDI_RESET, 0, 0), USB_ACK);
+    expect_told(u, "115384 baud, 7O1, dtr 0 rts 0, handshakes 0, latency 1 ms, event 0d off,");
+    ck_assert_int_eq(send(u, USB_PID_OUT, 2, "x", 1), USB_ACK);
+    ck_assert_int_eq(vendor(u, FTDI_RESET, 3, 0), USB_STALL);
+}
+END_TEST
+
+START_TEST(requests_that_the_chip_has_not_stall)
+{
+    struct usb_device *u = new_serial();
+    uint8_t d[8] = {0};
+
+    ck_assert_int_eq(vendor(u, GET_MDM_ST, 0, 0), USB_STALL);
+    ck_assert_int_eq(vendor(u, 8, 0, 0), USB_STALL);
+    ck_assert_int_eq(vendor(u, GET_LATENCY, 0, 0), USB_STALL);
+    ck_assert_int_eq(vendor(u, 11, 0, 0), USB_STALL);
+    ck_assert_int_eq(control(u, 0xc0, SET_LATENCY, 0, 0, d, 1, NULL), USB_STALL);
+    ck_assert_int_eq(control(u, 0xc0, 0x90, 0, 0, d, 2, NULL), USB_STALL);
+    ck_assert_int_eq(order(u, 0x41, SET_LATENCY, 1, 0), USB_STALL);
+    ck_assert_int_eq(order(u, 0x20, SET_LATENCY, 1, 0), USB_STALL);
+    ck_assert_int_eq(order(u, 0x21, 0x22, 3, 0), USB_STALL); /* CDC's */
+    ck_assert_int_eq(take(u, 2, d, &(size_t){8}), USB_SILENCE);
+    expect_told(u, "latency 16 ms");
+}
+END_TEST
+
 /* ---- storage ---- */
 
 static struct usb_device *new_storage(enum drive_media media, const struct drive_fault *fault)
@@ -860,6 +1243,22 @@ static void claims(TCase *tc)
     ADD(hubs_do_not_follow_one_another_without_end);
     ADD(a_device_needs_a_speed_that_the_port_has);
     ADD(a_hub_tells_of_its_ports_and_resets_them);
+    ADD(a_serial_port_is_an_ft232bm);
+    ADD(a_serial_port_needs_a_chardev_and_is_always_plugged);
+    ADD(what_is_written_goes_out);
+    ADD(what_comes_waits_for_the_latency_timer);
+    ADD(the_latency_timer_is_set_and_told);
+    ADD(a_full_packet_waits_for_nothing);
+    ADD(more_than_the_buffer_holds_is_an_overrun);
+    ADD(input_waits_until_somebody_could_read_it);
+    ADD(the_event_character_hurries_the_packet);
+    ADD(the_error_character_is_kept);
+    ADD(modem_control_sets_what_it_names);
+    ADD(xoff_holds_the_output_up);
+    ADD(baud_rates_are_those_of_the_divisors);
+    ADD(formats_and_breaks_are_kept);
+    ADD(a_reset_of_the_port_leaves_rate_and_format);
+    ADD(requests_that_the_chip_has_not_stall);
     ADD(sectors_are_read_and_written);
     ADD(the_thirteen_cases);
     ADD(bad_sectors_end_the_data);

@@ -9,6 +9,7 @@
 #include "vm/dev/keys.h"
 #include "vm/dev/usb.h"
 #include "vm/dev/usb_hid.h"
+#include "vm/dev/usb_serial.h"
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/xhci.h"
 
@@ -107,7 +108,7 @@ static void new_xhci(plug_fn *fn, struct drive *d)
         new_disk_bench();
     xhci = plug(qemu_xhci_plug, "qemu-xhci", "xhci", NULL);
     if (fn)
-        plug(fn, "device,port=1", "dev", d);
+        plug(fn, "device,port=1,chardev=c", "dev", d);
     reset_all();
     f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
     pci_config_write(f, 0x10, 4, BAR);
@@ -566,6 +567,51 @@ START_TEST(a_key_wakes_a_suspended_port)
 }
 END_TEST
 
+START_TEST(a_serial_port_says_when_there_is_something)
+{
+    struct device *dev;
+    struct trb t;
+
+    new_xhci(usb_serial_plug, NULL);
+    dev = machine_find_device(m, "dev");
+    reset_port(5);
+    ck_assert_uint_eq(command(0, ENABLE << 10, NULL), 1);
+    input_context(5, 1, 8);
+    ck_assert_uint_eq(slot_command(ADDRESS, INPUT_AT, 0), 1);
+    request(0, 9, 1, 0);
+    ck_assert_uint_eq(event().status >> 24, 1);
+    configure(3, 6, 64, 0);
+    configure(4, 2, 64, 0);
+    run_for(100 * MS);
+    add_block(3, DATA_AT, 512, NORMAL << 10 | IOC | ISP); /* what has gone by is status */
+    ring(3);
+    run_for(MS);
+    t = event();
+    ck_assert_uint_eq(code(&t), 13);
+    ck_assert_uint_eq(t.status & 0xffffff, 510);
+    add_block(3, DATA_AT, 512, NORMAL << 10 | IOC | ISP);
+    ring(3);
+    run_for(5 * MS);
+    input(dev, "abc", 3);
+    run_for(5 * MS);
+    ck_assert(no_event());
+    ck_assert_uint_eq(xhci->ops->deadline(xhci), VTIME_NEVER);
+    run_for(8 * MS); /* the latency timer */
+    t = event();
+    ck_assert_uint_eq(code(&t), 13);
+    ck_assert_uint_eq(t.status & 0xffffff, 507);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xb1u | 0x60u << 8 | 'a' << 16 | (uint32_t)'b' << 24);
+    ck_assert(no_event());
+    poke(DATA_AT, "0123456789", 10);
+    add_block(4, DATA_AT, 10, NORMAL << 10 | IOC);
+    ring(4);
+    run_for(MS);
+    ck_assert_uint_eq(event().status >> 24, 1);
+    ck_assert_uint_eq(sent.len, 10);
+    ck_assert_mem_eq(sent.data, "0123456789", 10);
+}
+END_TEST
+
 static void new_storage(void)
 {
     new_disk_bench();
@@ -864,6 +910,7 @@ static void claims(TCase *tc)
     ADD(keys_come_when_they_are_pressed);
     ADD(an_endpoint_that_waits_says_that_it_stops);
     ADD(a_key_wakes_a_suspended_port);
+    ADD(a_serial_port_says_when_there_is_something);
     ADD(blocks_of_any_size_make_packets);
     ADD(a_short_transfer_is_passed_over);
     ADD(a_packet_that_does_not_fit_is_babble);

@@ -18,6 +18,7 @@
 #include "vm/dev/usb.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
+#include "vm/dev/usb_serial.h"
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/xhci.h"
 
@@ -375,7 +376,7 @@ static void floppy_step(unsigned step)
 
 #define USB_IO   0xc000u
 #define USB_DATA 0x20000u
-static const char *const usb_names[] = {"hub", "kbd", "storage"};
+static const char *const usb_names[] = {"hub", "kbd", "storage", "serial"};
 
 static void make_usb(plug_fn *controller)
 {
@@ -383,6 +384,7 @@ static void make_usb(plug_fn *controller)
     plug_as("hub", usb_hub_plug, "usb-hub,port=1", NULL);
     plug_as("kbd", usb_kbd_plug, "usb-kbd,port=1.2", NULL);
     plug_as("storage", usb_storage_plug, "usb-storage,port=2", new_drive("d0", DRIVE_DISK, NULL));
+    plug_as("serial", usb_serial_plug, "usb-serial,port=1.3,chardev=c", NULL);
 }
 
 static void make_uhci(void)
@@ -416,7 +418,8 @@ static void usb_enumerate(unsigned n)
 static void usb_data(paddr_t at)
 {
     static const uint8_t requests[][2] = {{0x80, 6}, {0, 5}, {0, 9}, {2, 1}, {2, 3}, {0x23, 3}, {0x23, 1}, {0xa3, 0}, {0xa0, 6}, {0x21, 9},
-                                          {0x21, 10}, {0x21, 11}, {0xa1, 1}, {0x21, 0xff}, {0xa1, 0xfe}, {0, 3}};
+                                          {0x21, 10}, {0x21, 11}, {0xa1, 1}, {0x21, 0xff}, {0xa1, 0xfe}, {0, 3}, {0x40, 0}, {0x40, 2}, {0x40, 4},
+                                          {0x40, 6}, {0x40, 9}, {0xc0, 5}, {0xc0, 10}};
     uint8_t bytes[31] = {'U', 'S', 'B', 'C'};
 
     for (unsigned i = 4; i < sizeof(bytes); i++)
@@ -477,14 +480,14 @@ static void uhci_step(unsigned step)
     if (step % 50 == 0)
         uhci_start();
     if (chance(20))
-        usb_enumerate(below(3));
+        usb_enumerate(below(ARRAY_LEN(usb_names)));
     for (unsigned n = 0; n < 8; n++) {
         paddr_t at = TABLES + 0x1000 + 32 * below(64);
         uint32_t len = chance(20) ? draw() & 0x7ff : (chance(4) ? 0x7ff : below(64));
 
         poke32(at, uhci_link());
         poke32(at + 4, chance(4) ? uhci_link() : (draw() & 0x7fe007ffu & ~(chance(8) ? 0 : 0x06000000u)) | 1u << 23);
-        poke32(at + 8, (chance(40) ? draw() & 0xff : pids[below(3)]) | below(chance(8) ? 128 : 4) << 8 | below(chance(8) ? 16 : 3) << 15 |
+        poke32(at + 8, (chance(40) ? draw() & 0xff : pids[below(3)]) | below(chance(8) ? 128 : 5) << 8 | below(chance(8) ? 16 : 3) << 15 |
                        below(2) << 19 | len << 21);
         poke32(at + 12, (uint32_t)(chance(6) ? place() : USB_DATA + 64 * below(32)));
         poke32(TABLES + 4 * below(1024), uhci_link());
@@ -578,7 +581,7 @@ static void xhci_step(unsigned step)
     if (chance(8))
         scribble(2);
     if (chance(12))
-        usb_enumerate(below(3));
+        usb_enumerate(below(ARRAY_LEN(usb_names)));
     for (unsigned n = below(6); n; n--)
         xset4(0x2000 + 4 * below(5), chance(4) ? 0 : below(6));
     xset4(0x2000, 0);

@@ -22,6 +22,7 @@
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
+#include "vm/dev/usb_serial.h"
 #include "vm/dev/usb_storage.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_9p.h"
@@ -83,6 +84,7 @@ const struct device_model device_models[] = {
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
     {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},
     {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},
+    {"usb-serial", "USB", "FTDI FT232BM serial port, connected by chardev=ID", TAKES_NONE, usb_serial_keys, usb_serial_plug},
     {"usb-storage", "USB", "USB disk, or CD-ROM drive by its drive", TAKES_DRIVE, usb_storage_keys, usb_storage_plug},
     {"usb-tablet", "USB", "USB tablet: a pointer that knows places", TAKES_NONE, usb_hid_keys, usb_tablet_plug},
     {"VGA", "PCI", "pc: its display, as --vga std", TAKES_NONE, secondary_vga_keys, board_display_plug},
