@@ -179,6 +179,9 @@ START_TEST(a_device_of_super_speed_has_companions_and_a_bos)
 
     new_bus(1u << USB_FULL | 1u << USB_HIGH | 1u << USB_SUPER);
     u = new_device(usb_storage_plug, USB_SUPER, new_drive("d0", DRIVE_DISK, NULL));
+    ck_assert_uint_ne(u->serial[0], 0); /* the drive's */
+    ck_assert_int_eq(control(u, 0x80, USB_GET_DESCRIPTOR, 0x0303, 0x409, d, 255, &got), USB_ACK);
+    ck_assert_uint_eq(got, 2 * (1 + strlen(u->serial)));
     ck_assert_int_eq(control(u, 0x80, USB_GET_DESCRIPTOR, 0x0100, 0, d, 18, &got), USB_ACK);
     ck_assert_uint_eq(get_le16(d + 2), 0x0300);
     ck_assert_uint_eq(d[7], 9);

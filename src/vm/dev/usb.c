@@ -710,7 +710,8 @@ int usb_plug(struct usb_device *d, struct sockets *s, struct device *dev, const 
     d->class = class;
     d->port = p;
     d->speed = fastest(p->speeds & speeds);
-    snprintf(d->serial, sizeof(d->serial), "%s", serial ? serial : d->serial);
+    if (serial)
+        snprintf(d->serial, sizeof(d->serial), "%s", serial);
     p->dev = d;
     return 0;
 }
