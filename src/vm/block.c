@@ -147,10 +147,11 @@ static void leave_page(struct exec_shared *sh, struct block *b, uint32_t page)
 static void unchain(struct exec_shared *sh, struct chain *chain)
 {
     struct block *from = chain->from;
-    unsigned edge = chain == &from->chains[1];
+    unsigned edge;
 
     if (!chain->place)
         return;
+    edge = chain == &from->chains[1];
     *chain->place = chain->other;
     if (chain->other)
         chain->other->place = chain->place;
