@@ -23,13 +23,28 @@
 static int take_stretch(struct asked *a, icount_t *from, icount_t *to, struct error *err)
 {
     const struct timeline *tl = a->s->timeline;
-    int r = asked_position(a, a->words[0], from, err);
+    int r;
+
+    if (a->newest || a->conditional || a->from || a->to != ICOUNT_MAX)
+        return error_set(err, -EINVAL, "a stretch from one position to another is all that this takes: no if, from, to, newest");
+    r = asked_position(a, a->words[0], from, err);
 
     if (r == 0)
         r = asked_position(a, a->words[1], to, err);
     if (r == 0 && (*from > timeline_edge(tl) || *to > timeline_edge(tl)))
         r = error_set(err, -ERANGE, "history ends at position %" PRIu64, timeline_edge(tl));
     return r;
+}
+
+/* FILE, and the word force if it may be replaced. */
+static int take_file(const struct asked *a, unsigned *may, struct error *err)
+{
+    *may = HOST_EMPTY_ONLY;
+    if (a->nwords > 3 && strcmp(a->words[3], "force") != 0)
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is force", a->words[3]);
+    if (a->nwords > 3)
+        *may |= HOST_FORCE;
+    return a->nwords > 2 ? host_output_replaceable(a->words[2], *may, err) : 0;
 }
 
 /* ---- registers ---- */
@@ -129,17 +144,18 @@ int query_trace(struct rsp_monitor_call *call, struct error *err)
     struct buffer file;
     struct machine *m = NULL;
     icount_t from = 0, to = 0;
-    int r = asked_init(&t.a, call, 2, 3, err);
+    unsigned may = 0;
+    int r = asked_init(&t.a, call, 2, 4, err);
 
     buffer_init(&file);
     if (r == 0)
         r = take_stretch(&t.a, &from, &to, err);
     if (r == 0 && (to < from || to - from > TRACE_MOST))
         r = error_set(err, -EINVAL, "from %" PRIu64 " to %" PRIu64 " is no stretch of at most %" PRIu64 " steps", from, to, TRACE_MOST);
-    if (r == 0 && t.a.nwords > 2) {
-        r = host_output_replaceable(t.a.words[2], HOST_EMPTY_ONLY, err);
+    if (r == 0)
+        r = take_file(&t.a, &may, err);
+    if (t.a.nwords > 2)
         t.file = &file;
-    }
     if (r == 0 && !(m = timeline_scout(t.a.s->timeline, 0, err)))
         r = err->code;
     for (unsigned i = 0; r == 0 && i < m->ncpus; i++)
@@ -151,10 +167,12 @@ int query_trace(struct rsp_monitor_call *call, struct error *err)
         server_end_search(t.a.s);
     }
     if (r == 0 && t.file)
-        r = host_write_file(t.a.words[2], file.data, file.len, HOST_EMPTY_ONLY, err);
-    if (r == 0 || r == -EINTR) {
-        line_word(&t.a, "end", r == 0 ? "all" : "interrupted");
+        r = host_write_file(t.a.words[2], file.data, file.len, may, err);
+    if (m && (r == 0 || r == -EINTR)) {
+        line_word(&t.a, "end", r < 0 ? "interrupted" : m->st->position < to ? "limit" : "all");
         line_decimal(&t.a, "steps", t.steps);
+        line_decimal(&t.a, "from", from);
+        line_decimal(&t.a, "to", m->st->position);
         line_end(&t.a);
     }
     for (unsigned i = 0; i < MACHINE_MAX_CPUS; i++)
@@ -244,22 +262,25 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
     struct buffer file;
     struct query q = {.coverage = &ran};
     struct query_result result;
-    int r = asked_init(&a, call, 2, 3, err);
+    unsigned may = 0;
+    int r = asked_init(&a, call, 2, 4, err);
 
     page_set_init(&ran);
     buffer_init(&file);
+    if (r == 0 && a.limit)
+        r = error_set(err, -EINVAL, "coverage has no limit: it is of all that ran");
     if (r == 0)
         r = take_stretch(&a, &a.from, &a.to, err);
     if (r == 0 && a.from > a.to)
         r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, a.from, a.to);
-    if (r == 0 && a.nwords > 2)
-        r = host_output_replaceable(a.words[2], HOST_EMPTY_ONLY, err);
+    if (r == 0)
+        r = take_file(&a, &may, err);
     if (r == 0)
         r = asked_run(&a, &q, &result, err);
     page_set_seal(&ran);
     if (r == 0 && a.nwords > 2 && result.end == QUERY_ALL) {
         put_drcov(&file, &ran);
-        r = host_write_file(a.words[2], file.data, file.len, HOST_EMPTY_ONLY, err);
+        r = host_write_file(a.words[2], file.data, file.len, may, err);
     } else if (r == 0 && a.nwords < 3) {
         tell_stretches(&a, &ran);
     }

@@ -1139,7 +1139,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"exceptions", "[NAME...]", "exceptions: all, or those of a number or name", query_exceptions},
     {"interrupts", "[NUMBER...]", "interrupts that were taken", query_interrupts},
     {"io", "[RANGE...]", "accesses to ports (FIRST-LAST) or to devices in memory (phys:FIRST-LAST)", query_io},
-    {"trace", "FROM...", "FROM TO [FILE]: every step from FROM to TO, with the registers that it changes", query_trace},
+    {"trace", "FROM...", "FROM TO [FILE [force]]: every step from FROM to TO, with the registers that it changes", query_trace},
     {"trace-history", "[WORDS...]",
      "[from POS] [to POS], or off: gdb's tstart traces history that there is, without running\n"
      "Tracepoints (trace, tstart, tfind) else find what the guest runs through between tstart and tstop. With this, before or\n"
@@ -1149,7 +1149,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"packets", "[NETDEV...]", "[NETDEV] [WORDS]: what went over the networks, packet by packet, and what became of it", query_packets},
     {"packet", "[NETDEV...]", "[NETDEV] N: the bytes of the N-th packet that came to a card", query_packet},
     {"pcap", "FILE...", "FILE [FROM TO] [force]: what went over the networks between two positions, as pcapng", query_pcap},
-    {"coverage", "FROM...", "FROM TO [FILE]: addresses of the instructions that ran; the file is of drcov's format", query_coverage},
+    {"coverage", "FROM...", "FROM TO [FILE [force]]: addresses of the instructions that ran; the file is of drcov's format", query_coverage},
     {"diff", "POS1...", "POS1 POS2: registers, components and memory that differ", query_diff},
     {"find", "BYTES...", "when these bytes (hexadecimal digits) first appeared in memory", query_find},
     {"mode-switches", "[WORDS...]", "changes of privilege and of mode", query_modes},

@@ -420,7 +420,7 @@ int query_pcap(struct rsp_monitor_call *call, struct error *err)
     if (r == 0 && find_card(&w->a, NULL, &any, err) < 0 && !any)
         r = err->code;
     if (r == 0)
-        r = write_capture(w, force || w->a.s->config.force, err);
+        r = write_capture(w, force, err);
     finish(w);
     return r;
 }

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 import harness
-from harness import Server, build_c_guest, check, contains, equal, gdb, symbol
+from harness import Server, build_c_guest, check, contains, equal, gdb, lacks, symbol
 
 SOURCE = r"""
 #include <stdint.h>
@@ -451,6 +451,18 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "find", "argument")
         refused(a, "coverage 1 2 /nonexistent/file", "cannot create")
         refused(a, "coverage 10 5", "is after")
+        refused(a, "coverage 0 100 limit 1", "no limit")
+        for words in ("if $pc == 0", "from 5", "newest first"):
+            for query in ("coverage 0 100 ", "trace 0 100 ", "diff 0 100 "):
+                refused(a, query + words, "no if, from, to, newest")
+        contains(a.rsp.monitor("trace 0 100 limit 3"), "end=limit steps=3 from=0 to=3")
+        with tempfile.TemporaryDirectory() as tmp:
+            for query in ("trace 0 10 ", "coverage 0 10 "):
+                with open(tmp + "/notes", "w") as f:
+                    f.write("mine")
+                refused(a, query + tmp + "/notes", "in the monitor force")
+                refused(a, query + tmp + "/notes over", "there is force")
+                lacks(a.rsp.monitor(query + tmp + "/notes force"), "exists")
         # Beyond the ends of history there is nothing.
         equal(a.lines("writes 0x%x from 99G" % at("wide"))[0], [])
         # A condition that cannot be evaluated does not hold.

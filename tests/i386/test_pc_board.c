@@ -333,6 +333,7 @@ END_TEST
 static uint64_t echo_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     (void)dev;
+    buffer_printf(&sent, "%u ", (unsigned)offset);
     return range * 0x40 + offset + size * 0x10;
 }
 
@@ -353,9 +354,12 @@ START_TEST(ports_split_wide_accesses_to_narrow_devices)
     ports_claim(&ports, dev, 0x100, 4, 0, 1);
     ports_claim(&ports, dev, 0x200, 4, 1, 4);
     ck_assert_uint_eq(ports_read(&ports, 0x100, 4), 0x13121110);
+    buffer_append_byte(&sent, 0);
+    ck_assert_str_eq((char *)sent.data, "0 1 2 3 ");
     ck_assert_uint_eq(ports_read(&ports, 0x200, 4), 0x80);
     ck_assert_uint_eq(ports_read(&ports, 0x202, 4), 0xffff0062);
     ck_assert_uint_eq(ports_read(&ports, 0x300, 4), 0xffffffff);
+    buffer_clear(&sent);
     ports_write(&ports, 0xfe, 4, 0x44332211);
     ports_write(&ports, 0x200, 2, 0xbeef);
     buffer_append_byte(&sent, 0);

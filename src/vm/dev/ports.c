@@ -60,12 +60,14 @@ static uint32_t read_split(const struct ports *p, uint16_t port, unsigned size)
 {
     const struct port_range *r = whole(p, port, size);
     unsigned half = size / 2;
+    uint32_t low;
 
     if (r)
         return (uint32_t)(device_read(r->dev, r->range, port - r->base, size) & (0xffffffffu >> (32 - 8 * size)));
     if (size == 1)
         return 0xff;
-    return read_split(p, port, half) | read_split(p, (uint16_t)(port + half), half) << (8 * half);
+    low = read_split(p, port, half); /* a read may change what the next one finds */
+    return low | read_split(p, (uint16_t)(port + half), half) << (8 * half);
 }
 
 static void write_split(const struct ports *p, uint16_t port, unsigned size, uint32_t value)
