@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Devices that are neither disks nor cards, as a Debian kernel's drivers use them. What is recorded replays.
+"""Watchdogs and the memory balloon, as a Debian kernel's drivers use them. What is recorded replays.
 
-    test_chips.py HINDCAST [NAME...]
+    test_watchdogs.py HINDCAST [NAME...]
 
 Exit status 77: the packages cannot be fetched here.
 """
