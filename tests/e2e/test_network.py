@@ -253,6 +253,13 @@ def claim_filter_dump_writes_what_it_is_told():
             seek(rsp, "end")
         got = capture.read(tmp + "/short.pcap")
         equal([(p.data, p.length) for p in got], [(f[:20], len(f)) for _, f in good_requests()], "each once")
+        before = get(tmp + "/short.pcap")
+        with playing(path, "--force") as server, client(server) as rsp:
+            run_to_the_end(server, rsp)
+            for command in ("pcap", "save"):
+                rsp.send("qRcmd," + ("%s %s/short.pcap" % (command, tmp)).encode().hex())
+                contains(rsp.receive(), "exists, and would be lost")
+        equal(get(tmp + "/short.pcap"), before, "what --force is not for")
         nic = ["--netdev", "pcap,id=n0,in=" + path, "--device", "e1000,netdev=n0"]
         contains(refused(*nic, "--object", dump), "exists, and would be lost")
         contains(refused(*nic, "--object", "filter-dump,id=f,netdev=n9,file=%s/x" % tmp), "no --netdev with id=n9")
