@@ -257,8 +257,7 @@ def claim_filter_dump_writes_what_it_is_told():
         with playing(path, "--force") as server, client(server) as rsp:
             run_to_the_end(server, rsp)
             for command in ("pcap", "save"):
-                rsp.send("qRcmd," + ("%s %s/short.pcap" % (command, tmp)).encode().hex())
-                contains(rsp.receive(), "exists, and would be lost")
+                contains(refusal(rsp, "%s %s/short.pcap" % (command, tmp)), "exists, and would be lost")
         equal(get(tmp + "/short.pcap"), before, "what --force is not for")
         nic = ["--netdev", "pcap,id=n0,in=" + path, "--device", "e1000,netdev=n0"]
         contains(refused(*nic, "--object", dump), "exists, and would be lost")
