@@ -150,8 +150,9 @@ def go_back(guest, tmp):
     edge, hash_at_edge = guest.rsp.position(), guest.rsp.monitor("info hash")
     text = guest.rsp.monitor("info network")
     came, delivered, dropped, sent, here, accepted, refused, wait, out = counted(text)
-    check("frames went both ways, and what was accepted came to the card",
-          came and sent and came == accepted == here == delivered + dropped and refused == wait == 0 and sent == out, text)
+    # What has just come from outside may wait still.
+    check("frames went both ways, and what was accepted came to the card, or waits",
+          came and sent and came == delivered + dropped and came + wait == accepted and accepted + refused == here and sent == out, text)
     packets = captured(guest, os.path.join(tmp, "edge.pcapng"))
     guest.rsp.monitor("seek %d" % (edge // 2))
     guest.rsp.ask("c")
@@ -208,7 +209,7 @@ def goes_on(tmp, program, root, version, initrd):
     guest.wait_console(rb"nc ended")
     guest.rsp.interrupt()
     guest.rsp.wait()
-    text = guest.rsp.monitor("packets newest first limit 20")
+    text = guest.rsp.monitor("packets newest first limit 200")
     check("a connection of the past is reset", re.search(r"direction=in .*TCP-\d+>\d+-RA\n", text), text)
     check("and nothing that was sent before is sent again", counted(guest.rsp.monitor("info network"))[8] < 20,
           guest.rsp.monitor("info network"))

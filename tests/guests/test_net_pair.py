@@ -98,9 +98,11 @@ def main():
         talk(a, b)
         a.stop()
         b.stop()
-        sent, came = frames(a, "out"), frames(b, "in")
-        check("what one sent came to the other, in order", came and came == sent[-len(came):][:len(came)] or came == sent[:len(came)],
-              (len(sent), len(came)))
+        # (The first ones of each may have found nobody there, the last ones may still have been on their way.)
+        for one, other in (a, b), (b, a):
+            sent, came = frames(one, "out"), frames(other, "in")
+            check("what one sent came to the other, in order",
+                  came and any(sent[i:i + len(came)] == came for i in range(len(sent) - len(came) + 1)), (len(sent), len(came)))
         a.replay(program)
         b.replay(program)
     print("%d passed, %d failed" % (test_debian_i386.passed, test_debian_i386.failed))
