@@ -704,6 +704,49 @@ START_TEST(random_blocks_of_micro_ops)
 }
 END_TEST
 
+/* What an instruction changes in memory: a load that faults as a store does, and a store to the same place. */
+static void change_memory(struct uop *load, struct uop *store)
+{
+    static const uint16_t pairs[][2] = {
+        {UOP_LDRW8_W, UOP_ST8_W}, {UOP_LDRW16_W, UOP_ST16_W}, {UOP_LDRW32_W, UOP_ST32_W}, {UOP_LDRW64_W, UOP_ST64_W},
+        {UOP_LDRWX8_W, UOP_STX8_W}, {UOP_LDRWX16_W, UOP_STX16_W}, {UOP_LDRWX32_W, UOP_STX32_W}, {UOP_LDRWX64_W, UOP_STX64_W},
+        {UOP_LDRW8_X, UOP_ST8_X}, {UOP_LDRW16_X, UOP_ST16_X}, {UOP_LDRWZ32_X, UOP_ST32_X}, {UOP_LDRW64_X, UOP_ST64_X},
+        {UOP_LDRWX8_X, UOP_STX8_X}, {UOP_LDRWX16_X, UOP_STX16_X}, {UOP_LDRWXZ32_X, UOP_STX32_X}, {UOP_LDRWX64_X, UOP_STX64_X},
+        {UOP_LDRW8_W, UOP_STI8_W}, {UOP_LDRW32_W, UOP_STI32_W}, {UOP_LDRW64_X, UOP_STI64_X},
+        {UOP_LDRW32_W, UOP_ST16_W}, {UOP_LDRWX32_W, UOP_ST32_W}, /* not the same place, or not as much of it */
+    };
+    const uint16_t *pair = pairs[below(ARRAY_LEN(pairs))];
+    uint16_t d;
+
+    *load = random_uop(pair[0]);
+    d = random_uop(pair[1]).d;
+    *store = *load;
+    store->op = pair[1];
+    store->d = d;
+    if (below(16) == 0)
+        store->imm += 8 * below(3);
+    if (below(16) == 0)
+        store->aux ^= 1;
+}
+
+START_TEST(what_is_loaded_to_be_changed_is_stored_to_the_same_place)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 60000; i++) {
+        struct program p = {.n = 3 + below(6)};
+        unsigned at;
+
+        for (unsigned k = 0; k < p.n; k++)
+            p.uops[k] = random_uop(random_op(k == p.n - 1));
+        at = below(p.n - 2);
+        change_memory(&p.uops[at], &p.uops[at + 1 + below(p.n - 2 - at)]);
+        compare(m, &p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 /* A branch that is often taken, or one at random. */
 static void end_of_loop(struct program *p)
 {
@@ -789,6 +832,7 @@ Suite *test_suite(void)
     tcase_add_test(t, every_micro_op);
     tcase_add_test(t, every_condition_after_every_noted_operation);
     tcase_add_test(t, random_blocks_of_micro_ops);
+    tcase_add_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place);
     tcase_add_test(t, blocks_that_branch_to_themselves);
     tcase_add_test(t, blocks_that_lead_to_each_other);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);

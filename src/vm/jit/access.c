@@ -114,16 +114,39 @@ static void emit_load(struct jit *j, unsigned to, unsigned bits, enum extend ext
     x_rmx(e, width, op, to, RAX, RCX, 0, disp);
 }
 
+static struct place place_of(const struct uop *u, unsigned bits, enum address form)
+{
+    bool indexed = form == ADDRESS_XW || form == ADDRESS_XX;
+
+    return (struct place){.form = form, .bits = bits, .a = u->a, .b = u->b, .indexed = indexed, .scale = u->aux, .imm = u->imm};
+}
+
+/* The register for the place of what is loaded and will be stored by the same instruction, which ends no block. */
+static unsigned place_for_store(struct jit *j, const struct uop *u, unsigned bits, enum address form)
+{
+    const struct block *b = j->block;
+    struct place p = place_of(u, bits, form);
+    unsigned at = (unsigned)(u - b->uops), i = 0;
+
+    while (i < b->steps && b->insns[i].first_uop <= at)
+        i++;
+    p.end = i < b->steps ? b->insns[i].first_uop : b->nuops;
+    return place_def(j, &p);
+}
+
 static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_bits, enum extend extend,
                  enum address form, bool rw)
 {
-    unsigned home = home_of(j, is_64(form)), to = RAX;
+    unsigned home = home_of(j, is_64(form)), to = RAX, place = 0;
     struct slow *s;
 
     emit_address(j, u, form);
     if (to_bits >= 32 && !pops(form))
         to = operand_reserve(j, u->d, to_bits);
+    if (rw)
+        place = place_for_store(j, u, bits, form);
     s = slow_path(j, SLOW_LOAD);
+    s->place = (uint8_t)place;
     s->bits = (uint8_t)bits;
     s->extend = (uint8_t)extend;
     s->rw = rw;
@@ -140,6 +163,8 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
         operand_put(j, u->d, width, home, RAX);
         return;
     }
+    if (place)
+        x_rmx(&j->code, 64, X_LEA, place, RAX, RCX, 0, 0);
     emit_load(j, to, bits, extend, 0);
     s->back = j->code.at;
     if (to_bits >= 32)
@@ -148,13 +173,35 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
         operand_put(j, u->d, to_bits, home, RAX);
 }
 
+/* The operand d, or the immediate x, goes to [at], with RAX for that to [rax + rcx]. Destroys rdx. */
+static void store_value(struct jit *j, const struct uop *u, unsigned bits, unsigned home, bool immediate, unsigned at)
+{
+    struct code *e = &j->code;
+    unsigned op = ALU8(bits, immediate ? 0xc7u : X_MOV_STORE), from = immediate ? 0 : RDX;
+
+    if (!immediate && bits >= 32)
+        from = operand_use(j, u->d, bits, home);
+    else if (!immediate)
+        operand_get(j, RDX, u->d, bits, home);
+    if (at == RAX)
+        x_rmx(e, bits, op, from, RAX, RCX, 0, 0);
+    else
+        x_rm(e, bits, op, from, at, 0);
+    if (immediate)
+        x_imm(e, bits, u->aux);
+}
+
 /* Of d, or of the immediate x. */
 static void store(struct jit *j, const struct uop *u, unsigned bits, enum address form, bool immediate)
 {
     struct code *e = &j->code;
     unsigned home = home_of(j, is_64(form)), width = is_64(form) ? 64 : 32;
+    struct place p;
     struct slow *s;
+    unsigned at;
 
+    p = place_of(u, bits, form);
+    at = place_take(j, &p);
     if (!immediate)
         operand_hold(j, u->d, bits, home);
     emit_address(j, u, form);
@@ -162,15 +209,13 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
     s->bits = (uint8_t)bits;
     s->immediate = immediate;
     s->value = u->aux;
-    emit_probe(j, s, bits / 8, true, false);
-    if (immediate) {
-        x_rmx(e, bits, ALU8(bits, 0xc7u), 0, RAX, RCX, 0, 0);
-        x_imm(e, bits, u->aux);
-    } else if (bits >= 32) {
-        x_rmx(e, bits, X_MOV_STORE, operand_use(j, u->d, bits, home), RAX, RCX, 0, 0);
+    if (at) {
+        x_test(e, 64, at, at);
+        s->from[0] = x_jcc(e, CC_E);
+        store_value(j, u, bits, home, immediate, at);
     } else {
-        operand_get(j, RDX, u->d, bits, home);
-        x_rmx(e, bits, ALU8(bits, X_MOV_STORE), RDX, RAX, RCX, 0, 0);
+        emit_probe(j, s, bits / 8, true, false);
+        store_value(j, u, bits, home, immediate, RAX);
     }
     s->back = e->at;
     if (pushes(form)) {

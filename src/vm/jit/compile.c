@@ -105,6 +105,8 @@ static void emit_slow(struct jit *j, const struct slow *s)
     case SLOW_LOAD:
         call_stub(j, s->rw ? j->stubs.load_rw[log2] : j->stubs.load[log2]);
         extend_to(e, s->reg[0], RAX, s->bits, (enum extend)s->extend);
+        if (s->place)
+            x_alu(e, 32, ALU_XOR, s->place, s->place);
         break;
     case SLOW_LOAD_PAIR:
         call_stub(j, j->stubs.load_pair[s->whole ? 2 : log2 - 2]);
@@ -154,6 +156,7 @@ static void emit(struct jit *j, const struct uop *u)
     j->u = u;
     j->pinned = 0;
     j->pinned_vectors = 0;
+    place_expire(j, number(j), uop_infos[u->op].attributes & UOP_ENDS);
     if (emit_end(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
         emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_x87(j, u))
         return;

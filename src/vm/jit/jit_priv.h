@@ -35,15 +35,15 @@
 
 /* ---- operands.c ---- */
 
-enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST, SLOT_VECTOR };
+enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST, SLOT_VECTOR, SLOT_PLACE };
 
 /* A value of the state block that is known at compile time or is in a register. Slots
- * never overlap. */
+ * never overlap. SLOT_PLACE (of no bytes) is none of the state: struct place. */
 struct slot {
     uint16_t offset;
     uint8_t size;   /* 4 or 8 bytes; SLOT_VECTOR: 16 */
     uint8_t kind;   /* enum slot_kind */
-    uint8_t reg;    /* SLOT_REG: bits above the size are 0; SLOT_VECTOR: number of an XMM register */
+    uint8_t reg;    /* SLOT_REG, SLOT_PLACE: bits above the size are 0; SLOT_VECTOR: number of an XMM register */
     bool dirty;     /* memory has another value */
     uint32_t used;  /* when last: the least recent is evicted */
     uint64_t value; /* SLOT_CONST */
@@ -82,6 +82,7 @@ struct slow {
     uint8_t look;          /* SLOW_FLOAT: enum float_look */
     bool scalar;           /* of an element in general registers, which the result goes back to, by rax */
     uint8_t shift;         /* stores: the value's place in the register */
+    uint8_t place;         /* LOAD_RW: the register of struct place, or 0 (which is none of those) */
     uint32_t value;
     uint8_t *from[5];      /* jumps that lead here, then NULL */
     uint8_t *back;
@@ -91,6 +92,16 @@ struct slow {
 
 /* Which special results of a floating-point operation are exact. */
 enum float_look { LOOK_SUM, LOOK_PRODUCT, LOOK_QUOTIENT, LOOK_FUSED, LOOKS };
+
+/* Where in the host the bytes are that an instruction has loaded to change them: its store goes there, without another look
+ * into the TLB. In the register of the slot of kind SLOT_PLACE; 0: they were not served in line, or it is not known any more. */
+struct place {
+    unsigned end;          /* number of the micro-op before which it is forgotten: another instruction's */
+    unsigned form, bits;   /* of the access */
+    uint16_t a, b;         /* its address: operands, of which `b` if `indexed`; */
+    bool indexed;
+    uint32_t scale, imm;
+};
 
 /* How a loaded value becomes an operand. */
 enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
@@ -135,6 +146,7 @@ struct jit {
     uint16_t pinned;       /* registers that the micro-op in progress needs */
     uint16_t pinned_vectors; /* the same of XMM registers */
     struct slot slots[SLOTS];
+    struct place place;    /* while there is such a slot */
     struct slow *slow;     /* [JIT_MAX_SLOW] */
     unsigned nslow;
     int follow;            /* its end is not to go by this edge: what comes next in memory follows; -1: as any */
@@ -175,6 +187,12 @@ void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t v
 /* The same in two steps: nothing changes until the operand is committed. */
 unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits);
 void operand_commit(struct jit *j, unsigned offset, unsigned bits, unsigned reg);
+/* A register for a struct place, until its end: it is forgotten when a micro-op changes what the address was made of. */
+unsigned place_def(struct jit *j, const struct place *p);
+/* The register (pinned) in which this one is; it is forgotten then. 0: none. */
+unsigned place_take(struct jit *j, const struct place *p);
+/* Another micro-op begins. */
+void place_expire(struct jit *j, unsigned uop, bool ends);
 /* Make sure that operand_get() of this operand will not change any slot. */
 void operand_hold(struct jit *j, unsigned offset, unsigned bits, unsigned home);
 /* Copy an operand of any width, zero-extended, to a scratch register. */

@@ -64,6 +64,39 @@ static struct slot *find(struct jit *j, unsigned offset, unsigned len)
     return NULL;
 }
 
+/* ---- places in the host ---- */
+
+static struct slot *find_place(struct jit *j)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (j->slots[i].kind == SLOT_PLACE)
+            return &j->slots[i];
+    return NULL;
+}
+
+static void place_forget(struct jit *j)
+{
+    struct slot *s = find_place(j);
+
+    if (s)
+        *s = (struct slot){0};
+}
+
+/* Bytes of the state get another value. */
+static void place_changes(struct jit *j, unsigned offset, unsigned len)
+{
+    const struct place *p = &j->place;
+
+    if ((offset < p->a + 8u && p->a < offset + len) || (p->indexed && offset < p->b + 8u && p->b < offset + len))
+        place_forget(j);
+}
+
+void place_expire(struct jit *j, unsigned uop, bool ends)
+{
+    if (ends || uop >= j->place.end)
+        place_forget(j);
+}
+
 static bool any_within(const struct jit *j, unsigned offset, unsigned len)
 {
     for (unsigned i = 0; i < SLOTS; i++)
@@ -74,6 +107,7 @@ static bool any_within(const struct jit *j, unsigned offset, unsigned len)
 
 void operands_release(struct jit *j, unsigned offset, unsigned len)
 {
+    place_changes(j, offset, len);
     for (unsigned i = 0; i < SLOTS; i++)
         if (overlaps(&j->slots[i], offset, len))
             drop_slot(j, &j->slots[i], true);
@@ -81,6 +115,7 @@ void operands_release(struct jit *j, unsigned offset, unsigned len)
 
 void operands_discard(struct jit *j, unsigned offset, unsigned len)
 {
+    place_changes(j, offset, len);
     for (unsigned i = 0; i < SLOTS; i++)
         if (overlaps(&j->slots[i], offset, len))
             drop_slot(j, &j->slots[i], false);
@@ -96,6 +131,12 @@ static void pin(struct jit *j, unsigned reg)
     j->pinned |= (uint16_t)(1u << reg);
 }
 
+/* One of the general registers. */
+static bool in_register(const struct slot *s)
+{
+    return s->kind == SLOT_REG || s->kind == SLOT_PLACE;
+}
+
 static struct slot *least_recent(struct jit *j, bool registers)
 {
     struct slot *best = NULL;
@@ -103,7 +144,7 @@ static struct slot *least_recent(struct jit *j, bool registers)
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
 
-        if (!s->kind || (registers && s->kind != SLOT_REG) || (s->kind == SLOT_REG && pinned(j, s->reg)) ||
+        if (!s->kind || (registers && !in_register(s)) || (in_register(s) && pinned(j, s->reg)) ||
             (s->kind == SLOT_VECTOR && (j->pinned_vectors >> s->reg & 1)))
             continue;
         if (!best || s->used < best->used)
@@ -120,7 +161,7 @@ static unsigned take_register(struct jit *j)
     unsigned reg;
 
     for (unsigned i = 0; i < SLOTS; i++)
-        if (j->slots[i].kind == SLOT_REG)
+        if (in_register(&j->slots[i]))
             busy |= (uint16_t)(1u << j->slots[i].reg);
     for (unsigned i = 0; i < sizeof(pool); i++)
         if (!(busy >> pool[i] & 1)) {
@@ -149,8 +190,37 @@ static struct slot *free_slot(struct jit *j)
 static void touch(struct jit *j, struct slot *s)
 {
     s->used = ++j->now;
-    if (s->kind == SLOT_REG)
+    if (in_register(s))
         pin(j, s->reg);
+}
+
+unsigned place_def(struct jit *j, const struct place *p)
+{
+    unsigned reg;
+    struct slot *s;
+
+    place_forget(j);
+    reg = take_register(j);
+    s = free_slot(j);
+    *s = (struct slot){.offset = UINT16_MAX, .kind = SLOT_PLACE, .reg = (uint8_t)reg};
+    touch(j, s);
+    j->place = *p;
+    return reg;
+}
+
+unsigned place_take(struct jit *j, const struct place *p)
+{
+    struct slot *s = find_place(j);
+    const struct place *q = &j->place;
+    unsigned reg;
+
+    if (!s || q->form != p->form || q->bits != p->bits || q->a != p->a || q->imm != p->imm ||
+        (q->indexed && (q->b != p->b || q->scale != p->scale)))
+        return 0;
+    reg = s->reg;
+    pin(j, reg);
+    place_forget(j);
+    return reg;
 }
 
 static void into_register(struct jit *j, struct slot *s)
@@ -234,6 +304,7 @@ unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
 
 void operands_overwrite(struct jit *j, unsigned offset, unsigned len)
 {
+    place_changes(j, offset, len);
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
 
@@ -259,6 +330,7 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
     unsigned reg;
 
     if (s && s->offset == offset && 8u * s->size == bits && s->kind == SLOT_REG) {
+        place_changes(j, offset, bits / 8);
         s->dirty = true;
         touch(j, s);
         return s->reg;
@@ -347,6 +419,7 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
         x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
         return;
     }
+    place_changes(j, offset, bits / 8);
     s = cached(j, offset, bits, home);
     if (!s) {
         x_store(e, bits, R_STATE, state_disp(offset), from);
@@ -570,6 +643,8 @@ void operands_reload_as(struct jit *j, const struct slot *slots)
     for (unsigned i = 0; i < SLOTS; i++)
         if (slots[i].kind == SLOT_REG)
             x_load(&j->code, 8u * slots[i].size, slots[i].reg, R_STATE, state_disp(slots[i].offset));
+        else if (slots[i].kind == SLOT_PLACE)
+            x_alu(&j->code, 32, ALU_XOR, slots[i].reg, slots[i].reg);
     vectors_reload_as(j, slots);
 }
 
