@@ -422,6 +422,16 @@ void checkpoint_seat_destroy(struct checkpoint_seat *seat)
     free(seat);
 }
 
+uint64_t checkpoint_seat_dirty(const struct checkpoint_seat *seat)
+{
+    const struct machine *m = seat->machine;
+    uint64_t pages = 0;
+
+    for (unsigned i = 0; i < m->nspaces; i++)
+        pages += page_space_dirty(m->spaces[i]);
+    return pages;
+}
+
 bool checkpoint_has_room(struct checkpoint_store *s)
 {
     bool room;

@@ -76,6 +76,8 @@ struct checkpoint_seat *checkpoint_seat_create(struct checkpoint_store *s, struc
 void checkpoint_seat_destroy(struct checkpoint_seat *seat);
 struct checkpoint *checkpoint_seat_take(struct checkpoint_seat *seat, enum checkpoint_kind kind);
 void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c);
+/* How many pages one that is taken now has to look at. */
+uint64_t checkpoint_seat_dirty(const struct checkpoint_seat *seat);
 /* Is less held than the budget allows? */
 bool checkpoint_has_room(struct checkpoint_store *s);
 

@@ -7,11 +7,13 @@
  * running; time slept does not count.
  *
  * At the live edge one is placed every 10 ms, so that the first step backwards
- * from wherever the guest stops costs at most that. Should taking one cost more
+ * from wherever the guest stops costs at most that. What taking one will cost is known
+ * beforehand, from how many pages are dirty and what a page has cost lately. Should that be more
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
  * interval grows to 20 ms, and beyond that only where checkpoints would take more than
  * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
- * as much again at the worst). The last sixteen stay; behind them, as they get older, only
+ * as much again at the worst). What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that
+ * dirties much now and then has its checkpoint when it stops doing so. The last sixteen stay; behind them, as they get older, only
  * those are kept that are needed for a spacing of 250 ms. Pages that only the
  * dropped ones held go with them.
  *
@@ -47,7 +49,14 @@
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
-#define RISE_NS      1000000u   /* how much more than double a cost is believed */
+#define CREDIT_NS    40000000u
+/* What copying a page costs is learnt by fourths, from so many pages at once, and within these bounds: now and then the
+ * host was busy with something else meanwhile. What a checkpoint of no pages costs is learnt the same way. */
+#define PAGE_NS_FIRST 1000u
+#define PAGE_NS_LEAST 100u
+#define PAGE_NS_MOST  16000u
+#define PAGES_LEARN   256u
+#define TAKE_NS_MOST  1000000u
 #define EDGE_KEEP    16         /* recent ones that consolidation leaves alone */
 #define RUNGS_KEEP   32
 
@@ -215,6 +224,35 @@ void place_found(struct timeline *tl)
     place_trim(tl);
 }
 
+/* What taking a checkpoint here would cost, about. */
+static uint64_t expected_cost(const struct timeline *tl)
+{
+    return tl->placement.take_ns + checkpoint_seat_dirty(tl->seat) * tl->placement.page_ns;
+}
+
+/* A fourth of the way to what was seen; the first time all of it. */
+static uint64_t learn(uint64_t known, uint64_t seen, uint64_t most)
+{
+    if (seen > most)
+        seen = most;
+    return known ? known - known / 4 + seen / 4 : seen;
+}
+
+/* Taking a checkpoint, with what follows from it, has cost that much. */
+static void learn_cost(struct placement *p, uint64_t pages, uint64_t cost_ns)
+{
+    uint64_t copying = cost_ns > p->take_ns ? cost_ns - p->take_ns : 0;
+
+    if (pages >= PAGES_LEARN) {
+        p->page_ns = learn(p->page_ns, copying / pages, PAGE_NS_MOST);
+        if (p->page_ns < PAGE_NS_LEAST)
+            p->page_ns = PAGE_NS_LEAST;
+    } else {
+        p->take_ns = learn(p->take_ns, cost_ns > pages * p->page_ns ? cost_ns - pages * p->page_ns : 1, TAKE_NS_MOST);
+    }
+    p->credit_ns -= p->credit_ns < cost_ns ? p->credit_ns : cost_ns;
+}
+
 /* How long to wait if taking a checkpoint costs that much. */
 static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 {
@@ -227,9 +265,20 @@ static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
     return wanted > least ? wanted : least;
 }
 
+/* Is it long enough since the one before, for what the next one would cost? */
+static bool is_time(const struct timeline *tl)
+{
+    uint64_t since = tl->placement.since_ns, cost;
+
+    if (since < tl->cfg.edge_interval_ns)
+        return false;
+    cost = expected_cost(tl);
+    return since >= edge_interval(tl, cost) || (since >= EDGE_NS_SLOW && cost <= tl->placement.credit_ns);
+}
+
 static void place_at_edge(struct timeline *tl)
 {
-    uint64_t t0 = run_work_now(tl), cost;
+    uint64_t t0 = run_work_now(tl), pages = checkpoint_seat_dirty(tl->seat);
 
     place_checkpoint(tl, CHECKPOINT_AUTO);
     consolidate(tl);
@@ -237,12 +286,20 @@ static void place_at_edge(struct timeline *tl)
         tl->placement.trimmed_ns = tl->placement.effort_ns;
         place_trim(tl);
     }
-    cost = run_work_now(tl) - t0;
-    /* Not at once: now and then the host was busy with something else meanwhile. */
-    if (cost > 2 * tl->placement.take_ns + RISE_NS)
-        cost = 2 * tl->placement.take_ns + RISE_NS;
-    tl->placement.take_ns = cost;
-    tl->placement.edge_interval_ns = edge_interval(tl, cost);
+    learn_cost(&tl->placement, pages, run_work_now(tl) - t0);
+}
+
+void place_ran(struct timeline *tl, uint64_t ns, bool live)
+{
+    struct placement *p = &tl->placement;
+
+    p->since_ns += ns;
+    if (!live)
+        return;
+    p->effort_ns += ns;
+    p->credit_ns += ns / EDGE_COST_SLOW;
+    if (p->credit_ns > CREDIT_NS)
+        p->credit_ns = CREDIT_NS;
 }
 
 void place_if_due(struct timeline *tl)
@@ -251,7 +308,7 @@ void place_if_due(struct timeline *tl)
         return;
     /* (A replica's edge is the past, and the thinning that follows there is the leader's.) */
     if (tl->m->st->position >= tl->edge && !tl->leader) {
-        if (tl->placement.since_ns >= tl->placement.edge_interval_ns)
+        if (is_time(tl))
             place_at_edge(tl);
         return;
     }
@@ -259,7 +316,7 @@ void place_if_due(struct timeline *tl)
         return;
     if (tl->placement.rungs_ns + tl->placement.since_ns >= tl->cfg.checkpoint_interval_ns)
         place_checkpoint(tl, CHECKPOINT_AUTO);
-    else if (tl->search.mode == HITS_STOP && tl->placement.since_ns >= tl->placement.edge_interval_ns)
+    else if (tl->search.mode == HITS_STOP && is_time(tl))
         place_checkpoint(tl, CHECKPOINT_RUNG);
     else
         return;
@@ -288,7 +345,7 @@ void place_init(struct timeline *tl)
         cfg->checkpoint_interval_ns = LASTING_NS;
     if (!cfg->edge_interval_ns)
         cfg->edge_interval_ns = EDGE_NS;
-    tl->placement.edge_interval_ns = cfg->edge_interval_ns;
+    tl->placement.page_ns = PAGE_NS_FIRST;
     footprint_init(&tl->placement.fp);
     enter(tl, checkpoint_seat_take(tl->seat, CHECKPOINT_AUTO));
     tl->placement.consolidated = tl->m->st->position;

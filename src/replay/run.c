@@ -277,15 +277,13 @@ static void account(struct timeline *tl, icount_t from, uint64_t ns)
 
     tl->stats.slices++;
     tl->stats.run_ns += ns;
-    tl->placement.since_ns += ns;
+    place_ran(tl, ns, live);
     if (from <= tl->reader.reached && to > tl->reader.reached)
         tl->reader.reached = to;
-    if (live) {
+    if (live)
         tl->stats.steps_live += to - from;
-        tl->placement.effort_ns += ns;
-    } else {
+    else
         tl->stats.steps_replayed += to - from;
-    }
     if (to > tl->edge || (to == tl->edge && machine_now(m) > tl->edge_vtime)) {
         tl->edge = to;
         tl->edge_vtime = machine_now(m);

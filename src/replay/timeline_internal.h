@@ -137,8 +137,9 @@ struct placement {
     uint64_t since_ns;        /* processor time run since `segment` */
     uint64_t rungs_ns;        /* time run from the newest that is to last to `segment`, which is a rung */
     uint64_t effort_ns;       /* processor time run at the live edge, in all */
-    uint64_t take_ns;         /* what taking one costs, about */
-    uint64_t edge_interval_ns; /* adapted to what taking costs */
+    uint64_t take_ns;         /* what taking one of no pages costs, about; 0: not known yet */
+    uint64_t page_ns;         /* ... and each dirty page */
+    uint64_t credit_ns;       /* what may be spent on the next one ahead of time */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
     icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
 };
@@ -360,6 +361,8 @@ struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind ki
 void place_trim(struct timeline *tl);
 /* Replicas have placed some, maybe between the present and what was the newest before it. Then the same. */
 void place_found(struct timeline *tl);
+/* So much processor time was spent running, at the live edge or not. */
+void place_ran(struct timeline *tl, uint64_t ns, bool live);
 /* After each slice: is it time for a checkpoint? */
 void place_if_due(struct timeline *tl);
 /* The end of the segment has been reached. */

@@ -74,9 +74,14 @@ void page_space_clean(struct page_space *s)
         s->ops->cleaned(s);
 }
 
+uint64_t page_space_dirty(const struct page_space *s)
+{
+    return s->always_dirty ? s->count : s->ndirty;
+}
+
 void page_space_each_dirty(struct page_space *s, void (*page)(void *ctx, struct page_space *s, uint64_t n), void *ctx)
 {
-    uint64_t n = s->always_dirty ? s->count : s->ndirty;
+    uint64_t n = page_space_dirty(s);
 
     for (uint64_t i = 0; i < n; i++)
         page(ctx, s, s->always_dirty ? i : s->dirty[i]);

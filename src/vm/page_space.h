@@ -90,6 +90,8 @@ static inline void page_space_restore(struct page_space *s, uint64_t n, const ui
 void page_space_touch(struct page_space *s, uint64_t n);
 /* Forget which pages were touched. */
 void page_space_clean(struct page_space *s);
+/* How many pages are dirty. */
+uint64_t page_space_dirty(const struct page_space *s);
 /* Call `page` with each page that is dirty. */
 void page_space_each_dirty(struct page_space *s, void (*page)(void *ctx, struct page_space *s, uint64_t n), void *ctx);
 /* Sum, modulo 2^64, of the hashes of all pages that are not all zero: hash_bytes(its seed, page). */

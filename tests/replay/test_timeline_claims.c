@@ -278,6 +278,41 @@ START_TEST(a_reverse_search_does_not_run_segments_that_never_touched_the_page)
 }
 END_TEST
 
+/* Checkpoints taken while so much processor time goes by at the edge. */
+static uint64_t takes_in(struct desk *d, uint64_t ns)
+{
+    struct checkpoint_store_info before, after;
+    uint64_t began = d->now;
+
+    checkpoint_store_info(timeline_checkpoints(d->tl), &before);
+    while (d->now - began < ns)
+        ck_assert_int_eq(seek(d, timeline_position(d->tl) + 5000), TIMELINE_SEEK_DONE);
+    checkpoint_store_info(timeline_checkpoints(d->tl), &after);
+    return after.takes - before.takes;
+}
+
+START_TEST(a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much)
+{
+    enum { PAGES = 8000 };
+    struct machine *m = stray_write();
+    struct sparse_pages much;
+    struct desk d;
+
+    sparse_pages_init(&much, "much", (uint64_t)PAGES << PAGE_SHIFT);
+    machine_add_pages(m, &much.space);
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 100});
+    ck_assert_uint_ge(takes_in(&d, 100000000), 2);
+    /* (Nobody goes back over this.) */
+    for (uint64_t n = 0; n < PAGES; n++)
+        sparse_page_touch(&much, n)[0] = 1;
+    ck_assert_uint_eq(takes_in(&d, 100000000), 0);
+    /* Put off, not given up; and the next one costs little again. */
+    ck_assert_uint_ge(takes_in(&d, 1000000000), 5);
+    get_up(&d);
+    sparse_pages_finish(&much);
+}
+END_TEST
+
 START_TEST(the_second_step_backward_runs_a_few_instructions_not_a_segment)
 {
     struct timeline_stats before, after;
@@ -1198,6 +1233,7 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way);
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
+    tcase_add_test(t, a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
     tcase_add_test(t, the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short);
     tcase_add_test(t, checkpoints_follow_host_time_dense_at_the_edge_sparse_behind);
