@@ -110,6 +110,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.roms = images_of(im, IMAGE_ROM, &c.nroms);
     c.modules = images_of(im, IMAGE_MODULE, &c.nmodules);
     c.vga = !strncmp(o->vga, "std", 3) ? PC_VGA_STD : !strncmp(o->vga, "virtio", 6) ? PC_VGA_VIRTIO : PC_VGA_NONE;
+    c.vga_is_device = o->vga_text;
     c.vga_options = c.vga == PC_VGA_VIRTIO || strchr(o->vga, ',') ? o->vga : NULL;
     c.serial_count = o->serial_ports > c.serial_count ? o->serial_ports : c.serial_count;
     c.serial_out2 = o->serial_out2;

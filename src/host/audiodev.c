@@ -63,25 +63,26 @@ static const char *const drivers[] = {"wav", "none", NULL};
 static const char *const formats[] = {"u8", "s16", "s32", NULL};
 static const char *const channel_counts[] = {"1", "2", NULL};
 
-static int take(struct audiodev *a, const struct option_list *l, struct error *err)
+static int take(struct audiodev *a, const char *text, const struct option_list *l, struct error *err)
 {
     unsigned driver = DRIVER_WAV, format = FORMAT_S16, channels = 1;
     uint64_t rate = 44100;
     const char *id = option_list_get(l, "id"), *path = option_list_get(l, "path"), *in = option_list_get(l, "in");
 
     if (!option_list_get(l, "driver"))
-        return error_set(err, -EINVAL, "write wav,id=ID,path=FILE or none,id=ID");
+        return error_set(err, -EINVAL, "--audiodev %s: write wav,id=ID,path=FILE or none,id=ID", text);
     if (option_list_choice(l, "driver", drivers, &driver, err) < 0 ||
         option_list_choice(l, "out.format", formats, &format, err) < 0 ||
         option_list_choice(l, "out.channels", channel_counts, &channels, err) < 0 ||
         option_list_number(l, "out.frequency", RATE_LEAST, RATE_MOST, &rate, err) < 0)
         return -EINVAL;
     if (!id || !*id || strlen(id) >= sizeof(a->id))
-        return error_set(err, -EINVAL, "it needs an id=ID of 1 to %zu characters, which a sound card names", sizeof(a->id) - 1);
+        return error_set(err, -EINVAL, "--audiodev %s: it needs an id=ID of 1 to %zu characters, which a sound card names", text,
+                         sizeof(a->id) - 1);
     if (driver == DRIVER_WAV && !path && !in)
-        return error_set(err, -EINVAL, "it needs path=FILE, which gets what is played, or in=FILE");
+        return error_set(err, -EINVAL, "--audiodev %s: it needs path=FILE, which gets what is played, or in=FILE", text);
     if (driver == DRIVER_NONE && (path || in))
-        return error_set(err, -EINVAL, "'none' has no files: write wav");
+        return error_set(err, -EINVAL, "--audiodev %s: 'none' has no files: write wav", text);
     strcpy(a->id, id);
     a->driver = driver;
     a->format = format;
@@ -101,11 +102,8 @@ static int parse(struct audiodev *a, const char *text, struct error *err)
     struct option_list l;
     int r = option_list_parse(&l, "--audiodev", text, "driver", keys, err);
 
-    if (r == 0) {
-        r = take(a, &l, err);
-        if (r < 0)
-            error_prefix(err, "--audiodev %s", text);
-    }
+    if (r == 0)
+        r = take(a, text, &l, err);
     option_list_finish(&l);
     return r;
 }

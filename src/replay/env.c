@@ -306,6 +306,14 @@ static void env_arrived(void *ctx, struct device *dev, const void *frame, size_t
         tl->host.arrived(tl->host.ctx, dev, frame, len, number, dropped);
 }
 
+static void env_told(void *ctx, struct device *dev, const char *text)
+{
+    struct timeline *tl = ctx;
+
+    if (first_time(tl) && tl->host.told)
+        tl->host.told(tl->host.ctx, dev, text);
+}
+
 /* ---- events ---- */
 
 static const struct event *next_push(struct timeline *tl)
@@ -519,6 +527,7 @@ void env_init(struct timeline *tl)
         .image_read = clusters_read,
         .output = env_output,
         .arrived = env_arrived,
+        .told = env_told,
         .peek_event = env_peek_event,
         .take_event = env_take_event,
     };

@@ -53,6 +53,8 @@ struct timeline_host {
     void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
     /* A network card was given a frame, as machine_env.arrived() has it; the same. May be NULL. */
     void (*arrived)(void *ctx, struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
+    /* A device did something that the user is to hear of, as machine_env.told() has it; the same. May be NULL. */
+    void (*told)(void *ctx, struct device *dev, const char *text);
     /* Called every few ms while running, in either direction: look for host input
      * (timeline_input() may be called from here) and say whether the user wants
      * the run to be interrupted. */

@@ -48,7 +48,7 @@ static void write_text(struct net_dump *d)
     buffer_clear(&d->text);
 }
 
-static int begin(struct net_dump *d, const struct option_list *l, unsigned may, struct error *err)
+static int open_file(struct net_dump *d, const struct option_list *l, unsigned may, struct error *err)
 {
     uint64_t most = MAXLEN_USUAL;
     size_t len;
@@ -62,15 +62,17 @@ static int begin(struct net_dump *d, const struct option_list *l, unsigned may, 
     len = strlen(d->path);
     d->ng = len > 7 && !strcmp(d->path + len - 7, ".pcapng");
     r = host_writer_open(&d->file, d->path, HOST_EMPTY_ONLY | may, err);
-    if (r < 0) {
+    if (r < 0)
         d->file.fd = -1;
-        return r;
-    }
+    return r;
+}
+
+void net_dump_begin(struct net_dump *d)
+{
     capture_write_head(&d->text, d->ng);
     if (d->ng)
         capture_write_interface(&d->text, d->netdev);
     write_text(d);
-    return d->failed ? error_set(err, -EIO, "%s: cannot be written to", d->path) : 0;
 }
 
 struct net_dump *net_dump_open(const char *text, unsigned may, struct error *err)
@@ -84,7 +86,7 @@ struct net_dump *net_dump_open(const char *text, unsigned may, struct error *err
     if (r == 0)
         r = net_dump_check(&l, err);
     if (r == 0)
-        r = begin(d, &l, may, err);
+        r = open_file(d, &l, may, err);
     if (r < 0)
         error_prefix(err, "--object filter-dump");
     option_list_finish(&l);

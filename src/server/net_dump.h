@@ -33,9 +33,11 @@ struct option_list;
 /* Is that such a one, as far as its words go? 0 or -EINVAL with *err. */
 int net_dump_check(struct option_list *l, struct error *err);
 
-/* Begin the file. `text`: "filter-dump,id=..,netdev=..,file=..[,maxlen=..]"; pcapng if the file's name ends so, else pcap with
+/* Open the file, and leave it empty. `text`: "filter-dump,id=..,netdev=..,file=..[,maxlen=..]"; pcapng if the file's name ends so, else pcap with
  * nanoseconds. `may`: HOST_... of output.h. NULL with *err. */
 struct net_dump *net_dump_open(const char *text, unsigned may, struct error *err);
+/* The guest begins: the file gets its head. */
+void net_dump_begin(struct net_dump *d);
 void net_dump_close(struct net_dump *d);
 const char *net_dump_netdev(const struct net_dump *d);
 void net_dump_add(struct net_dump *d, const struct net_packet *p);

@@ -340,26 +340,31 @@ static void take_media(struct option_drives *o)
     }
 }
 
-/* Has a device that property, and does not say itself what it is to be? */
-static bool lacks(const struct option_list *l, const char *key)
+/* Has a device that property? */
+static bool has_property(const struct option_list *l, const char *key)
 {
     const struct device_model *model = option_list_get(l, "driver") ? parts_find_model(option_list_get(l, "driver")) : NULL;
 
     for (const struct option_key *k = model ? model->keys : NULL; k && k->name; k++)
         if (!strcmp(k->name, key))
-            return !option_list_get(l, key);
+            return true;
     return false;
 }
 
-/* A property that an option of its own gives all devices that have it. */
-static void give_all(struct option_drives *o, const char *key, const char *value)
+/* A property that an option of its own gives all devices that have it, if they do not say themselves what it is to be. False: none has it. */
+static bool give_all(struct option_drives *o, const char *key, const char *value)
 {
+    bool any = false;
+
     for (unsigned i = 0; value && i < o->ndevices; i++) {
         struct error ignored = {0};
         struct option_list l;
         struct buffer b;
 
-        if (option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && lacks(&l, key)) {
+        bool has = option_list_parse(&l, "--device", o->devices[i], "driver", NULL, &ignored) == 0 && has_property(&l, key);
+
+        any |= has;
+        if (has && !option_list_get(&l, key)) {
             buffer_init(&b);
             buffer_printf(&b, "%s,%s=%s", o->devices[i], key, value);
             buffer_append_byte(&b, 0);
@@ -367,14 +372,17 @@ static void give_all(struct option_drives *o, const char *key, const char *value
         }
         option_list_finish(&l);
     }
+    return any;
 }
 
 /* The places that were given stand; the others get what is left. */
 int option_drives_settle(struct option_drives *o, enum drive_interface usual, struct error *err)
 {
     take_media(o);
-    give_all(o, "force-legacy", o->old_mmio ? "on" : NULL);
-    give_all(o, "action", o->watchdog_action);
+    if (!give_all(o, "force-legacy", o->old_mmio ? "on" : NULL) && o->old_mmio)
+        return error_set(err, -EINVAL, "--global virtio-mmio.force-legacy=on: no virtio device is in a slot (--device virtio-...-device)");
+    if (!give_all(o, "action", o->watchdog_action) && o->watchdog_action)
+        return error_set(err, -EINVAL, "--watchdog-action %s: there is no watchdog (--device i6300esb, ib700)", o->watchdog_action);
     for (unsigned i = 0; i < o->count; i++) {
         struct option_drive *d = &o->list[i];
 

@@ -143,14 +143,29 @@ static int check_other_id(const char *dump, const char *id, struct error *err)
     return r;
 }
 
+/* Nor do two write to one file. (By another name, who opens it finds that somebody writes there.) */
+static int check_other_file(const char *dump, const char *file, struct error *err)
+{
+    struct option_list other;
+    int r = option_list_parse(&other, "--object", dump, "qom-type", NULL, err);
+
+    if (r == 0 && !strcmp(option_list_get(&other, "file"), file))
+        r = error_set(err, -EEXIST, "--object filter-dump: one writes to file=%s already", file);
+    option_list_finish(&other);
+    return r;
+}
+
 int option_dump_take(struct option_net *o, const char *arg, struct option_list *l, struct error *err)
 {
     int r = net_dump_check(l, err);
 
     if (r == 0 && o->ndumps == OPTIONS_MAX_DUMPS)
         r = error_set(err, -EINVAL, "--object filter-dump: at most %d", OPTIONS_MAX_DUMPS);
-    for (unsigned i = 0; r == 0 && i < o->ndumps; i++)
+    for (unsigned i = 0; r == 0 && i < o->ndumps; i++) {
         r = check_other_id(o->dumps[i], option_list_get(l, "id"), err);
+        if (r == 0)
+            r = check_other_file(o->dumps[i], option_list_get(l, "file"), err);
+    }
     if (r == 0)
         o->dumps[o->ndumps++] = xstrdup(arg);
     return r;

@@ -280,14 +280,15 @@ TAKER(take_rom)
 /* Displays of QEMU's that people ask for. */
 static const char *const foreign_displays[] = {"cirrus", "qxl", "qxl-vga", "vmware", "tcx", "cg3", "xenfb", NULL};
 
-int options_take_vga(struct options *o, const char *arg, struct error *err)
+/* `what`: whose value it is, for errors. */
+static int take_vga_words(struct options *o, const char *what, const char *arg, struct error *err)
 {
     static const char *const types[] = {"std", "virtio", "none", NULL};
     const struct option_key *const keys[] = {secondary_vga_keys, virtio_vga_keys, NULL};
     struct option_key all[24] = {{"type", "std|virtio|none"}};
     struct option_list l;
     unsigned type = 0;
-    int r = option_list_parse(&l, "--vga", arg, "type", NULL, err);
+    int r = option_list_parse(&l, what, arg, "type", NULL, err);
     const char *name = r == 0 ? option_list_get(&l, "type") : NULL;
 
     for (unsigned i = 0; name && foreign_displays[i]; i++)
@@ -305,10 +306,22 @@ int options_take_vga(struct options *o, const char *arg, struct error *err)
     return r;
 }
 
+int options_take_vga(struct options *o, const char *arg, struct error *err)
+{
+    return take_vga_words(o, "--vga", arg, err);
+}
+
+#define ONE_DISPLAY "there is one already, and a board has one such display; --device bochs-display and secondary-vga are others beside it"
+
+/* --vga none leaves the display that --device gives. */
 TAKER(take_vga)
 {
-    (void)row;
-    return options_take_vga(o, arg, err);
+    bool none = !strcmp(arg, "none");
+
+    if (o->vga_text && !none)
+        return error_set(err, -EINVAL, "--%s %s: " ONE_DISPLAY, row->name, arg);
+    o->vga_given = !none;
+    return o->vga_text ? 0 : options_take_vga(o, arg, err);
 }
 
 /* --device VGA and virtio-vga: the board's display, whose properties they give. False: it is another device. */
@@ -319,17 +332,20 @@ static bool take_display(struct options *o, const char *arg, int *r, struct erro
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         size_t n = strlen(names[i][0]);
         struct buffer b;
+        char what[32];
 
         if (strncmp(arg, names[i][0], n) != 0 || (arg[n] && arg[n] != ','))
             continue;
+        if (o->vga_text || o->vga_given) {
+            *r = error_set(err, -EINVAL, "--device %s: " ONE_DISPLAY, arg);
+            return true;
+        }
+        snprintf(what, sizeof(what), "--device %s", names[i][0]);
         buffer_init(&b);
         buffer_printf(&b, "%s%s", names[i][1], arg + n);
         buffer_append_byte(&b, 0);
-        free(o->vga_text);
         o->vga_text = (char *)b.data;
-        *r = options_take_vga(o, o->vga_text, err);
-        if (*r < 0)
-            error_prefix(err, "--device %s", arg);
+        *r = take_vga_words(o, what, o->vga_text, err);
         return true;
     }
     return false;
@@ -448,9 +464,12 @@ TAKER(take_action)
     static const char watchdog[] = "watchdog=";
     const size_t n = sizeof(watchdog) - 1;
 
-    if (!strncmp(arg, watchdog, n) && !strchr(arg, ','))
-        return take_watchdog_action(o, row, arg + n, err);
-    return take_none(o, row, arg, err);
+    if (strncmp(arg, watchdog, n) != 0 || strchr(arg, ','))
+        return take_none(o, row, arg, err);
+    if (watchdog_check_action(arg + n, err) < 0)
+        return error_prefix(err, "--%s %s", row->name, arg), -EINVAL;
+    o->drives.watchdog_action = arg + n;
+    return 0;
 }
 
 TAKER(take_boot)
@@ -588,7 +607,7 @@ TAKER(take_audiodev)
 
     if (o->audiodev_count == OPTIONS_MAX_AUDIODEV)
         return error_set(err, -EINVAL, "--%s: at most %d", row->name, OPTIONS_MAX_AUDIODEV);
-    if (audiodev_check(arg, id, sizeof id, err) < 0)
+    if (audiodev_check(arg, id, sizeof id, err) < 0) /* (it names the option) */
         return err->code;
     for (unsigned i = 0; i < o->audiodev_count; i++)
         if (audiodev_check(o->audiodev[i], other, sizeof other, err) == 0 && !strcmp(id, other))

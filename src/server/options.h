@@ -103,6 +103,7 @@ struct options {
     struct option_fsdevs fsdevs;
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "none", or "std" or "virtio" with properties; "std" alone, of older recordings: without EDID */
+    bool vga_given;             /* by --vga, and not "none" */
     char *vga_text;             /* what `vga` points to, if it was made; else NULL */
     const char *gdb_arch;       /* PC: "i386", "x86-64", "i8086", or NULL: the CPU's */
     bool semihosting;           /* virt */

@@ -242,6 +242,18 @@ static uint64_t on_wall_clock(void *ctx)
     return guest_clock_tell(&s->config.clock, host_wall_ns(), s->began_ns, machine_now(s->machine));
 }
 
+/* While a recording's own past is run nothing of it happens. */
+static void on_told(void *ctx, struct device *dev, const char *text)
+{
+    struct server *s = ctx;
+    char line[160];
+
+    if (!timeline_outside(s->timeline))
+        return;
+    snprintf(line, sizeof(line), "%s %s at position %" PRIu64, dev->name, text, machine_position(s->machine));
+    server_tell(s, line);
+}
+
 static void on_entropy(void *ctx, void *buf, size_t len)
 {
     struct server *s = ctx;
@@ -823,6 +835,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .image_read = server_image_read,
         .output = on_output,
         .arrived = server_net_arrived,
+        .told = on_told,
         .poll = on_poll,
         .wait = on_wait,
         .name_unkept = on_name_unkept,
@@ -848,6 +861,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         server_destroy(s);
         return NULL;
     }
+    server_net_begin(s);
     server_target_init(s);
     if (config->replay && config->continue_live)
         server_net_reset_connections(s);

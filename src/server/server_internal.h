@@ -305,6 +305,8 @@ void server_sound_describe(const struct server *s, struct buffer *out);
 
 /* server_net.c: as the ports' functions. */
 void server_net_init(struct server *s);
+/* The guest begins: captures get their heads. */
+void server_net_begin(struct server *s);
 void server_net_finish(struct server *s);
 void server_net_poll(const struct server *s, struct poller *poller, uint64_t *timeout_ns);
 void server_net_serve(struct server *s, const struct poller *poller);

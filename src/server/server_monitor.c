@@ -722,8 +722,8 @@ HANDLER(cmd_info_devices)
     bool any = false;
 
     for (unsigned i = 0; i < m->ndevices; i++) {
-        if (*wanted && strcmp(m->devices[i]->name, wanted))
-            continue;
+        if (*wanted && strcmp(m->devices[i]->name, wanted) && strcmp(m->devices[i]->ops->name, wanted))
+            continue; /* neither its name nor what it is */
         describe_device(m->devices[i], call->out);
         any = true;
     }
@@ -788,8 +788,14 @@ HANDLER(cmd_balloon)
         return error_set(err, -ENODEV, "this machine has no balloon: --device virtio-balloon-pci is one");
     if (!call->argv[0].number || call->argv[0].number > UINT32_MAX)
         return error_set(err, -EINVAL, "a size in MB");
+    if (call->argv[0].number > virtio_balloon_all(s->machine) >> 20)
+        return error_set(err, -EINVAL, "%" PRIu64 " MB: the guest has %" PRIu64 " in all", call->argv[0].number,
+                         virtio_balloon_all(s->machine) >> 20);
     put_le64(input, call->argv[0].number << 20);
     timeline_input(s->timeline, s->machine->balloon, input, sizeof input, true);
+    if (timeline_at_edge(s->timeline))
+        buffer_printf(call->out, "the guest is to keep %" PRIu64 " MB: it hears of it when it runs%s\n", call->argv[0].number,
+                      virtio_balloon_driven(s->machine->balloon) ? "" : ", and heeds it once a driver is there (none is so far)");
     say_when_it_arrives(s, call->out);
     return 0;
 }

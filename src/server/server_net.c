@@ -36,6 +36,12 @@ void server_net_init(struct server *s)
         s->nets[i].card = card_of(s, s->config.netdevs[i]);
 }
 
+void server_net_begin(struct server *s)
+{
+    for (unsigned i = 0; i < s->config.ndumps; i++)
+        net_dump_begin(s->config.dumps[i]);
+}
+
 void server_net_finish(struct server *s)
 {
     for (unsigned i = 0; i < s->config.nnetdevs; i++)

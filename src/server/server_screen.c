@@ -57,15 +57,17 @@ static void list_head(const struct server *s, const struct device *dev, unsigned
     struct display_picture picture;
     struct error err = {0};
     struct buffer text;
+    int r;
 
     buffer_init(&text);
     display_picture_init(&picture);
     buffer_printf(out, "    head %u: ", head);
     if (display_draw(s->machine, dev->name, head, &picture, &err) < 0)
         buffer_printf(out, "nothing\n");
+    else if ((r = dev->ops->display->text ? display_read(s->machine, dev->name, head, &text, &err) : -EINVAL) == -ENODATA)
+        buffer_printf(out, "nothing so far\n");
     else
-        buffer_printf(out, "%ux%u, %s\n", picture.width, picture.height,
-                      dev->ops->display->text && display_read(s->machine, dev->name, head, &text, &err) == 0 ? "text" : "graphics");
+        buffer_printf(out, "%ux%u, %s\n", picture.width, picture.height, r == 0 ? "text" : "graphics");
     display_picture_finish(&picture);
     buffer_finish(&text);
 }

@@ -439,6 +439,14 @@ void machine_arrived(struct device *dev, const void *frame, size_t len, uint64_t
         env->arrived(env->ctx, dev, frame, len, number, dropped);
 }
 
+void machine_tell(struct device *dev, const char *text)
+{
+    const struct machine_env *env = dev->machine->env;
+
+    if (env && env->told)
+        env->told(env->ctx, dev, text);
+}
+
 /* ---- who acts ---- */
 
 static vtime_t deadline_of(const struct device *dev)

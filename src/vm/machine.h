@@ -90,6 +90,8 @@ struct machine_env {
     void (*output)(void *ctx, struct device *, const void *buf, size_t len);
     /* A frame has come to a network card, its number-th: it was taken, or `dropped` says why not. Called as output() is. May be NULL. */
     void (*arrived)(void *ctx, struct device *, const void *frame, size_t len, uint64_t number, const char *dropped);
+    /* A device did something that the user is to hear of: `text` goes on after its name. Called as output() is. May be NULL. */
+    void (*told)(void *ctx, struct device *, const char *text);
     /* The next event that is bound to a position >= the current one and was not
      * yet applied, or NULL. Answers to pulled values are never among them. The
      * machine calls it between steps only. */
@@ -273,6 +275,9 @@ size_t machine_sound(struct device *dev, uint64_t at, uint32_t rate, int32_t *sa
 void machine_output(struct device *dev, const void *buf, size_t len);
 /* For network cards: env.arrived(). */
 void machine_arrived(struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
+
+/* env.told(). */
+void machine_tell(struct device *dev, const char *text);
 
 /* Is the arena one that the machine can be in? NULL: yes; else the name of the first part that is
  * not. For states that come from files. */

@@ -55,6 +55,7 @@ struct pc_config {
     bool pflash_read_only[2];
     bool hpet;
     enum pc_vga vga;
+    bool vga_is_device;        /* who gave them wrote --device */
     const char *vga_options;   /* its properties, "TYPE,KEY=VALUE,..." (secondary_vga_keys, virtio_vga_keys); NULL: no EDID */
     const struct boot_image *roms; /* option ROMs, given to a `bios` as fw_cfg files genroms/NAME */
     unsigned nroms;

@@ -109,7 +109,12 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"nothing to boot: .*/usr/share/seabios/bios-256k.bin", "-hda", STORE)
     refused(r"--vga cirrus: there are std", "-vga", "cirrus", STORE)
     refused(r"--vga max_outputs=2: there is no", "-vga", "std,max_outputs=2", STORE)
-    refused(r"--vga xres=1: write a number", "-device", "virtio-vga,xres=1", STORE)
+    refused(r"--device virtio-vga xres=1: write a number", "-device", "virtio-vga,xres=1", STORE)
+    refused(r"--device virtio-vga addr=5: there is no 'addr'", "-device", "virtio-vga,addr=5", STORE)
+    for words in (("-device", "VGA", "-device", "virtio-vga"), ("-vga", "std", "-device", "virtio-vga"), ("-device", "VGA", "-vga", "virtio")):
+        refused(r"--(device|vga) virtio(-vga)?: there is one already", *words, STORE)
+    refused(r"--global virtio-mmio.force-legacy=on: no virtio device is in a slot", "-M", "virt", "-global", "virtio-mmio.force-legacy=on", STORE)
+    refused(r"^hindcast: --audiodev alsa: write wav or none", "-audiodev", "alsa,id=a", STORE)
     refused(r"--vga is for --machine pc", "-M", "virt", "-device", "VGA", STORE)
     refused(r"-k: no window", "-k", "en-us", STORE)
     refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
@@ -326,7 +331,22 @@ def claim_a_watchdogs_action_is_what_was_said():
                               (["ib700", "--action", "watchdog=debug"], "the guest's watchdog has run out at")):
             contains(run(*words, *options, "--record", recording, "--force", "--embed", guest)[1], text)
             equal(run("verify", recording)[0], 0)
+        for action, text in (("none", "does nothing"), ("shutdown", "presses the power button"), ("inject-nmi", "makes a non-maskable interrupt")):
+            with Server("--device", "ib700,id=dog,action=" + action, "--icount", "sleep=off", guest=guest) as s:
+                rsp = s.client()
+                rsp.send("c")
+                s.wait_errors("dog %s at position " % text)
+                rsp.interrupt()
+                rsp.wait()
+                edge = rsp.position()
+                for place in 0, edge:
+                    rsp.monitor("seek %d" % place)
+                    rsp.ask("c" if place else "bc")
+                equal(s.errors.count("dog %s" % text), 1, "it is told once")
+                rsp.close()
     refused(r"--watchdog-action explode: write reset", "-watchdog-action", "explode", STORE)
+    refused(r"--action watchdog=explode: write reset", "-action", "watchdog=explode", STORE)
+    refused(r"--watchdog-action poweroff: there is no watchdog", "-watchdog-action", "poweroff", STORE)
     refused(r"-action panic=none: there is watchdog=ACTION", "-action", "panic=none", STORE)
     with Server("--device", "ib700,action=pause", "--icount", "sleep=off", guest=guest) as s:
         rsp = s.client()
@@ -339,6 +359,25 @@ def claim_a_watchdogs_action_is_what_was_said():
         rsp.ask("c")
         equal(rsp.position(), end)
         rsp.close()
+
+
+def claim_a_balloon_says_what_becomes_of_a_wish():
+    with Server("-m", "64M", "--device", "virtio-balloon-pci,id=b", "--device", "i6300esb", "--vga", "std", "--device", "secondary-vga") as s:
+        rsp = s.client()
+        contains(rsp.monitor("balloon 32"), r"the guest is to keep 32 MB: .*once a driver is there \(none is so far\)")
+        not_done(rsp, "balloon 65", "65 MB: the guest has 64 in all")
+        not_done(rsp, "balloon 99999", "the guest has 64 in all")
+        contains(rsp.monitor("info devices i6300esb"), r"^i6300esb0:\ndisabled")
+        contains(rsp.monitor("info displays"), r"secondary-vga0(.|\n)*head 0: nothing so far")
+        rsp.close()
+
+
+def claim_a_64_bit_kernel_wants_a_cpu_with_long_mode():
+    with tempfile.TemporaryDirectory() as d:
+        elf = os.path.join(d, "wide")
+        subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x100000,--build-id=none", "-x", "assembler", "-", "-o", elf],
+                       input=b".globl _start\n_start: hlt\njmp _start\n", check=True)
+        refused(r"wide: a 64-bit kernel, and the CPU pentium3 has no long mode", "--cpu", "pentium3", elf)
 
 
 def claim_displays_are_listed_with_what_they_show():

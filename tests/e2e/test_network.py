@@ -251,6 +251,12 @@ def claim_filter_dump_writes_what_it_is_told():
             contains(rsp.monitor("info network"), "filter-dump f of netdev n0: 34 packets")
             seek(rsp, "start")
             seek(rsp, "end")
+        other = "filter-dump,id=%s,netdev=n0,file=" + tmp + "/%s"
+        for names in (("twice", "twice"), ("twice", "./twice")):
+            said = refused("--netdev", "pcap,id=n0,in=" + path, "--device", "e1000,netdev=n0", "--object", other % ("a", names[0]), "--object",
+                           other % ("b", names[1]))
+            contains(said, "one writes to file=|somebody|another")
+            check(not os.path.exists(tmp + "/twice") or os.path.getsize(tmp + "/twice") == 0, "nothing is left behind")
         got = capture.read(tmp + "/short.pcap")
         equal([(p.data, p.length) for p in got], [(f[:20], len(f)) for _, f in good_requests()], "each once")
         before = get(tmp + "/short.pcap")

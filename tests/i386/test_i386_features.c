@@ -197,6 +197,24 @@ START_TEST(flags_bring_instructions_and_take_them_away)
 }
 END_TEST
 
+/* What came with the Pentium needs nothing of the P6's. */
+START_TEST(a_486_may_have_what_the_pentium_brought)
+{
+    with_model("486,+cx8,+tsc,+msr");
+    s->gpr[EBX] = DATA;
+    s->gpr[ECX] = 0x10;
+    CODE(b, 0x0f, 0xc7, 0x0b, 0x0f, 0x31, 0x0f, 0x32, 0x0f, 0x44, 0xc1); /* cmpxchg8b [ebx]; rdtsc; rdmsr; cmovz */
+    steps(b, 3);
+    EQ(s->rip, KCODE + 7);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_UD));
+    with_model("486");
+    CODE(b, 0x0f, 0xc7, 0x0b);
+    steps(b, 1);
+    EQ(s->rip, handler(EXC_UD));
+}
+END_TEST
+
 START_TEST(a_flag_takes_along_what_needs_it)
 {
     with_model("max,-sse2,-msr");
@@ -334,6 +352,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, vex_forms_that_do_not_exist_are_undefined);
     tcase_add_test(tc, vex_operands_are_of_32_bits_outside_64_bit_mode);
     tcase_add_test(tc, flags_bring_instructions_and_take_them_away);
+    tcase_add_test(tc, a_486_may_have_what_the_pentium_brought);
     tcase_add_test(tc, a_flag_takes_along_what_needs_it);
     tcase_add_test(tc, flags_bring_msrs);
     tcase_add_test(tc, syscall_without_long_mode_goes_by_star);

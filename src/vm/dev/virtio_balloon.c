@@ -39,6 +39,7 @@ static const char *const stat_names[] = {"swap_in", "swap_out", "major_faults", 
 DEVICE_STATE_BEGIN
 struct balloon_state {
     uint64_t asks_at;        /* vtime at which statistics are asked for again; VTIME_NEVER: they are not */
+    uint64_t told_at;        /* vtime at which those came that are there */
     uint64_t stats[STATS];   /* by tag */
     uint32_t told;           /* bit n: stats[n] is there */
     uint32_t wanted;         /* pages that the user wants in it */
@@ -124,6 +125,7 @@ static void take_stats(struct virtio *v)
     if (!virtio_peek(v, QUEUE_STATS, &c))
         return;
     w->st->told = 0;
+    w->st->told_at = machine_now(v->dev->machine);
     for (uint64_t at = 0; at + STAT_BYTES <= c.out && at < STAT_BYTES * 64; at += STAT_BYTES)
         if (virtio_out(v, &c, at, entry, STAT_BYTES) && get_le16(entry) < STATS) {
             w->st->stats[get_le16(entry)] = get_le64(entry + 2);
@@ -197,7 +199,7 @@ static const struct virtio_class balloon_class = {
     .notified = notified, .reset = forget};
 
 /* Of the guest: RAM has that name on each board. */
-static uint64_t ram_bytes(const struct machine *m)
+uint64_t virtio_balloon_all(const struct machine *m)
 {
     const struct page_space *s = &m->memory.pages;
 
@@ -207,10 +209,15 @@ static uint64_t ram_bytes(const struct machine *m)
     return 0;
 }
 
+bool virtio_balloon_driven(const struct device *dev)
+{
+    return ((const struct balloon *)dev->wiring)->carried.t.v.st->status & VIRTIO_DRIVER_OK;
+}
+
 static void balloon_input(struct device *dev, const struct event *e)
 {
     struct balloon *w = dev->wiring;
-    uint64_t all = ram_bytes(dev->machine), keep;
+    uint64_t all = virtio_balloon_all(dev->machine), keep;
 
     if (e->len != VIRTIO_BALLOON_INPUT)
         return;
@@ -225,10 +232,12 @@ void virtio_balloon_report(const struct device *dev, struct buffer *b)
 {
     const struct balloon *w = dev->wiring;
     const struct balloon_state *s = w->st;
-    uint64_t all = ram_bytes(dev->machine), held = (uint64_t)s->actual << PFN_SHIFT, wanted = (uint64_t)s->wanted << PFN_SHIFT;
+    uint64_t all = virtio_balloon_all(dev->machine), held = (uint64_t)s->actual << PFN_SHIFT, wanted = (uint64_t)s->wanted << PFN_SHIFT;
 
     buffer_printf(b, "balloon: actual=%" PRIu64 " wanted=%" PRIu64 " (MB)\n", (all - (held < all ? held : all)) >> 20,
                   (all - (wanted < all ? wanted : all)) >> 20);
+    if (s->told)
+        buffer_printf(b, "  the guest said at %" PRIu64 ".%09" PRIu64 " s:\n", s->told_at / NS_PER_S, s->told_at % NS_PER_S);
     for (unsigned n = 0; n < STATS; n++)
         if (s->told >> n & 1u) {
             if (n < ARRAY_LEN(stat_names))
@@ -270,6 +279,7 @@ DEVICE_STATE_END
 static const struct device_ops balloon_pci_ops = {
     .name = "virtio-balloon-pci",
     .state_size = sizeof(struct balloon_pci_state),
+    .state_version = 1,
     BALLOON_OPS,
     .reset = virtio_pci_reset,
     .read = virtio_pci_read,
@@ -279,6 +289,7 @@ static const struct device_ops balloon_pci_ops = {
 static const struct device_ops balloon_mmio_ops = {
     .name = "virtio-balloon-device",
     .state_size = sizeof(struct balloon_mmio_state),
+    .state_version = 1,
     BALLOON_OPS,
     .reset = virtio_mmio_reset,
     .read = virtio_mmio_read,

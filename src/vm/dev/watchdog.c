@@ -46,8 +46,16 @@ static int take_action(const struct sockets *s, const struct option_list *props,
 }
 
 /* The time is over. */
-static void act(struct machine *m, unsigned action)
+static void act(struct device *dev, unsigned action)
 {
+    static const char *const told[] = {
+        [ACTION_RESET] = "resets the guest", [ACTION_SHUTDOWN] = "presses the power button", [ACTION_POWEROFF] = "turns the power off",
+        [ACTION_PAUSE] = "stops the guest", [ACTION_DEBUG] = "stops the guest", [ACTION_NONE] = "does nothing",
+        [ACTION_NMI] = "makes a non-maskable interrupt",
+    };
+    struct machine *m = dev->machine;
+
+    machine_tell(dev, told[action]);
     switch ((enum action)action) {
     case ACTION_RESET:
         machine_request_reset(m);
@@ -137,7 +145,7 @@ static void i6300esb_expire(struct device *dev, vtime_t now)
     s->expires = VTIME_NEVER;
     if (!(s->config[CONFIG_AT] & CONFIG_NO_OUTPUT)) {
         s->timed_out = 1;
-        act(dev->machine, w->action);
+        act(dev, w->action);
     }
     if (s->lock & LOCK_FREE)
         begin_stage(dev, 0, now);
@@ -311,7 +319,7 @@ static void ib700_expire(struct device *dev, vtime_t now)
 
     (void)now;
     s->expires = VTIME_NEVER;
-    act(dev->machine, w->action);
+    act(dev, w->action);
 }
 
 static vtime_t ib700_deadline(const struct device *dev)

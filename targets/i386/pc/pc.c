@@ -388,12 +388,13 @@ static void plug_functions(struct pc *pc)
 /* The display, in slot 2. */
 static int plug_display(struct pc *pc, struct error *err)
 {
+    const char *what = !pc->config.vga_is_device ? "--vga" : pc->config.vga == PC_VGA_STD ? "--device VGA" : "--device virtio-vga";
     struct option_list props;
     int r = 0;
 
     if (!pc->vga)
         return 0;
-    r = option_list_parse(&props, "--vga", pc->config.vga_options ? pc->config.vga_options : "std,edid=off", "type", NULL, err);
+    r = option_list_parse(&props, what, pc->config.vga_options ? pc->config.vga_options : "std,edid=off", "type", NULL, err);
     if (r == 0 && pc->config.vga == PC_VGA_VIRTIO) {
         r = virtio_vga_make(pc->machine, &pc->pci_bus, PCI_DEVFN(2, 0), pc->vga, &props, err);
     } else if (r == 0) {
@@ -861,6 +862,9 @@ static int check_config(const struct pc_config *c, struct i386_model *model, str
         return error_set(err, -EINVAL, "%u debug-exit ports: %d is the most", c->debug_exit_count, PC_MAX_DEBUG_EXIT);
     if (!has_firmware(c) && !c->kernel.data)
         return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios or --pflash");
+    if (c->kernel.data && !i386_has(model, FEATURE_LM) && pc_is_64bit(c->kernel.data, c->kernel.len) && !boot_is_multiboot(&c->kernel) &&
+        !boot_is_multiboot2(&c->kernel)) /* (those say it themselves) */
+        return error_set(err, -EINVAL, "%s: a 64-bit kernel, and the CPU %s has no long mode (lm)", c->kernel.name, c->cpu_model);
     if (c->nroms > PC_MAX_ROMS)
         return error_set(err, -EINVAL, "%u option ROMs: %d is the most", c->nroms, PC_MAX_ROMS);
     if ((c->nroms || c->vga_bios.data) && !has_firmware(c))
