@@ -2,8 +2,8 @@
  * Lowering of loads and stores (DDI 0487 C4.1, "Loads and stores"), of general and
  * of SIMD&FP registers.
  *
- * An access is one micro-op wherever it can be; a pair is one access. Exclusives,
- * atomics, structures and the unprivileged accesses of EL1 are helpers. Memory
+ * An access is one micro-op wherever it can be; a pair is one access. Pairs of exclusives, maxima and minima of
+ * memory, structures but for the frequent ones, and the unprivileged accesses of EL1 are helpers. Memory
  * ordering needs nothing: there is one processing element and every access is
  * performed in order.
  *
@@ -458,6 +458,28 @@ static unsigned structure_bytes(const struct a64_insn *i, unsigned *element)
     return (((i->opc3 & 1) << 1 | i->R) + 1) << *element;
 }
 
+/* LD1 and ST1 of one whole register or two; LD1R. */
+static bool frequent_structures(struct lower *l, unsigned element, unsigned bytes)
+{
+    static const uint16_t whole[2][2] = {{UOP_STU128_X, UOP_STPU128_X}, {UOP_LDU128_X, UOP_LDPU128_X}},
+                          duplicate[4] = {UOP_VDUP8, UOP_VDUP16, UOP_VDUP32, UOP_VDUP64};
+    const struct a64_insn *i = &l->i;
+
+    if (i->kind == A64_SIMD_MULTIPLE || i->kind == A64_SIMD_MULTIPLE_POST) {
+        if ((i->opcode != 7 && i->opcode != 10) || !i->Q)
+            return false;
+        build(l->b, (enum uop_code)whole[i->L][bytes == 32], S_V(i->Rt), S_T(0), S_V((i->Rt + 1) & 31), 0, 1u << element);
+        return true;
+    }
+    if (i->opc3 != 6 || i->R || !i->L)
+        return false;
+    emit(l, by_size(load_zero, element), S_T(2), S_T(0), 0);
+    emit(l, by_size(duplicate, element), S_V(i->Rt), S_T(2), 0);
+    if (!i->Q)
+        emit(l, UOP_VLOW64, S_V(i->Rt), S_V(i->Rt), 0);
+    return true;
+}
+
 static enum build_next lower_structures(struct lower *l)
 {
     bool post = l->i.kind == A64_SIMD_MULTIPLE_POST || l->i.kind == A64_SIMD_SINGLE_POST;
@@ -469,7 +491,8 @@ static enum build_next lower_structures(struct lower *l)
     emit(l, UOP_MOV64, S_T(0), base, 0);
     if ((l->mode & A64_MODE_ALIGN) && element)
         check_aligned(l, S_T(0), (1u << element) - 1, l->i.L ? a64_op_misaligned_load : a64_op_misaligned_store, false);
-    call_word(l, a64_op_structures);
+    if (!frequent_structures(l, element, bytes))
+        call_word(l, a64_op_structures);
     if (post && l->i.Rm == 31)
         write_back(l, base, bytes);
     else if (post)

@@ -415,6 +415,8 @@ static struct uop random_uop(unsigned op)
     } else if (op == UOP_VZERO) {
         u.d = (uint16_t)(OFF(r[0]) + 8 * below(4));
         u.imm = 16 * below(3);
+    } else if (op == UOP_VEXT) {
+        u.imm = 1 + below(15);
     } else if (starts(name, "VDUP")) {
         u.d = (uint16_t)(OFF(r[0]) + 16 * below(REGS / 2 - 1));
     } else if (starts(name, "VS")) {

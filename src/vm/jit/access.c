@@ -284,7 +284,7 @@ static void vector_access(struct jit *j, const struct uop *u, enum address form,
     unsigned reg[2];
     struct slow *s;
 
-    if (pair && u->d < u->b + 16u && u->b < u->d + 16u) {
+    if (pair && u->d < u->b + 16u && u->b < u->d + 16u && (load || u->d != u->b)) {
         emit_generic(j, u);
         return;
     }
@@ -494,6 +494,10 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_STX128_X: vector_access(j, u, ADDRESS_XX, false, false); return true;
     case UOP_LDP128_X: vector_access(j, u, ADDRESS_X, true, true); return true;
     case UOP_STP128_X: vector_access(j, u, ADDRESS_X, false, true); return true;
+    case UOP_LDU128_X: vector_access(j, u, ADDRESS_X, true, false); return true;
+    case UOP_STU128_X: vector_access(j, u, ADDRESS_X, false, false); return true;
+    case UOP_LDPU128_X: vector_access(j, u, ADDRESS_X, true, true); return true;
+    case UOP_STPU128_X: vector_access(j, u, ADDRESS_X, false, true); return true;
     case UOP_LDP128_W: vector_access(j, u, ADDRESS_W, true, true); return true;
     case UOP_STP128_W: vector_access(j, u, ADDRESS_W, false, true); return true;
     case UOP_LD128_W: vector_access(j, u, ADDRESS_W, true, false); return true;
