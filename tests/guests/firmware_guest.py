@@ -92,18 +92,7 @@ def stop(guest, name):
 
 def steps(guest, name, n=20):
     """n steps and n reverse steps: equal registers and hashes at each."""
-    rsp = guest.rsp
-    trail = []
-    for _ in range(n):
-        trail.append((rsp.position(), rsp.registers(), state_hash(rsp)))
-        rsp.ask("s")
-    bad = []
-    for expected in reversed(trail):
-        rsp.ask("bs")
-        now = (rsp.position(), rsp.registers(), state_hash(rsp))
-        if now != expected:
-            bad.append((expected[0], now[0]))
-    check("%s: %d steps and %d reverse steps return to equal states" % (name, n, n), not bad, bad)
+    common.stepping(guest, name, n)
 
 
 def one_state(guest, name):

@@ -179,11 +179,12 @@ def boot(program, kernel, initrd, flavour, extra=(), names=("get_jiffies_64", "d
     return guest, table
 
 
-def stepping(guest, flavour):
+def stepping(guest, flavour, n=40):
     """stepi xN, reverse-stepi xN: the same registers and the same hash at every step."""
     rsp = guest.rsp
+    rsp.ask("s") # (what stopped the guest may have done so within a repeated string instruction: `bs` would go to its beginning)
     trail = []
-    for _ in range(40):
+    for _ in range(n):
         trail.append((rsp.position(), rsp.registers(), state_hash(rsp)))
         rsp.ask("s")
     bad = []
@@ -192,7 +193,7 @@ def stepping(guest, flavour):
         now = (rsp.position(), rsp.registers(), state_hash(rsp))
         if now != expected:
             bad.append((expected[0], now[0]))
-    check("%s: 40 steps and 40 reverse steps return to equal states" % flavour, not bad, bad)
+    check("%s: %d steps and %d reverse steps return to equal states" % (flavour, n, n), not bad, bad)
 
 
 def seeking(guest, flavour):
