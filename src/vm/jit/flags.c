@@ -211,24 +211,11 @@ static void zero_from_memory(struct jit *j)
     x_here(e, done);
 }
 
-/* Carry, likewise: the host's B. Mostly it is that of a 32-bit subtraction. */
+/* Carry, likewise: the host's B. */
 static void carry_from_memory(struct jit *j)
 {
-    struct code *e = &j->code;
-    uint8_t *other, *done;
-
     vectors_release(j);
-    compare_op(j, FLAGS_SUB | log2_bytes(32));
-    other = x_jcc(e, CC_NE);
-    x_load(e, 32, RAX, R_STATE, state_disp(at_dst(j)));
-    x_rm(e, 32, 8u * ALU_ADD + 3u, RAX, R_STATE, state_disp(at_src(j)));
-    x_rm(e, 32, 8u * ALU_CMP + 3u, RAX, R_STATE, state_disp(at_src(j)));
-    done = x_jmp(e);
-    x_here(e, other);
-    x_mov_imm(e, RAX, COND_C);
-    call_stub(j, j->stubs.condition);
-    x_bt_imm(e, 32, RAX, 0);
-    x_here(e, done);
+    call_stub(j, j->stubs.carry);
 }
 
 /* Another condition, likewise: the host's NE. */

@@ -359,6 +359,57 @@ static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
     return stub;
 }
 
+/* Carry of the flags, which are in memory, as the host's: usual operations are looked at here. Destroys rax. */
+static void make_carry(struct jit *j)
+{
+    static const unsigned kept[] = {FLAGS_INC, FLAGS_DEC, FLAGS_SHR, FLAGS_MUL};
+    const unsigned at = j->c->flags_offset;
+    const int32_t op = state_disp(at), dst = state_disp(at + (unsigned)offsetof(struct lazy_flags, dst)),
+                  src = state_disp(at + (unsigned)offsetof(struct lazy_flags, src));
+    struct code *e = &j->code;
+    uint8_t *to_kept[ARRAY_LEN(kept)], *other;
+
+    j->stubs.carry = e->at;
+    for (unsigned bits = 32; bits <= 64; bits += 32) {
+        unsigned size = bits == 64 ? 3 : 2;
+
+        x_rm(e, 32, 0x83, ALU_CMP, R_STATE, op);
+        code_8(e, FLAGS_SUB | size);
+        other = x_jcc(e, CC_NE);
+        x_load(e, bits, RAX, R_STATE, dst);
+        x_rm(e, bits, 8u * ALU_ADD + 3u, RAX, R_STATE, src);
+        x_rm(e, bits, 8u * ALU_CMP + 3u, RAX, R_STATE, src);
+        x_ret(e);
+        x_here(e, other);
+        x_rm(e, 32, 0x83, ALU_CMP, R_STATE, op);
+        code_8(e, FLAGS_ADD | size);
+        other = x_jcc(e, CC_NE);
+        x_load(e, bits, RAX, R_STATE, dst);
+        x_rm(e, bits, 8u * ALU_CMP + 3u, RAX, R_STATE, src);
+        x_ret(e);
+        x_here(e, other);
+    }
+    x_load(e, 32, RAX, R_STATE, op);
+    x_alu_imm(e, 32, ALU_AND, RAX, ~3);
+    x_alu_imm(e, 32, ALU_CMP, RAX, FLAGS_LOGIC);
+    other = x_jcc(e, CC_NE);
+    x_ret(e); /* what is equal has no borrow */
+    x_here(e, other);
+    for (unsigned i = 0; i < ARRAY_LEN(kept); i++) {
+        x_alu_imm(e, 32, ALU_CMP, RAX, (int32_t)kept[i]);
+        to_kept[i] = x_jcc(e, CC_E);
+    }
+    x_mov_imm(e, RAX, COND_C);
+    call_stub(j, j->stubs.condition);
+    x_bt_imm(e, 32, RAX, 0);
+    x_ret(e);
+    for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
+        x_here(e, to_kept[i]);
+    x_load(e, 32, RAX, R_STATE, src);
+    x_bt_imm(e, 32, RAX, 0);
+    x_ret(e);
+}
+
 bool stubs_make(struct jit *j)
 {
     const struct machine *m = j->c->cpu.machine;
@@ -378,6 +429,7 @@ bool stubs_make(struct jit *j)
     make_accesses(j);
     make_calls(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
+    make_carry(j);
     j->stubs.flags = make_flags_call(j, ADDRESS(flags_compute));
     return !j->code.full;
 }
