@@ -98,7 +98,7 @@ struct block {
 
     struct block *hash_next; /* the block cache's own, as page_next and index */
     struct uop *uops;
-    uint32_t heat;          /* entries before it is compiled; once more, as a trace */
+    uint32_t heat;          /* entries before it is compiled; with code: the number of the JIT's counter of those before it is a trace */
     uint32_t epoch;         /* exec_shared.epoch when it was last entered otherwise than from other blocks */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */

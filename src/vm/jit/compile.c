@@ -179,12 +179,45 @@ uint8_t *emit_budget(struct jit *j, const struct block *b, unsigned cc)
     return x_jcc(&j->code, cc);
 }
 
-/* Count an entry: after some the engine makes a trace of the block. */
+/* Count an entry of the block with the next counter: after some the engine makes a trace of it. Destroys rcx. */
 static void emit_count(struct jit *j)
 {
-    x_rm(&j->code, 32, 0x83, ALU_SUB, R_BLOCK, (int32_t)offsetof(struct block, heat));
-    code_8(&j->code, 1);
-    x_point(&j->code, x_jcc(&j->code, CC_E), j->stubs.hot);
+    const unsigned len = 7;
+    struct code *e = &j->code;
+    const uint8_t *counter = (const uint8_t *)&j->counters[j->ncounters];
+    intptr_t away = (intptr_t)counter - (intptr_t)(e->at + len + j->execute);
+
+    if (fits_32(away)) {
+        code_8(e, 0x83); /* SUB [rip + away], 1 */
+        code_8(e, ALU_SUB << 3 | 5);
+        code_32(e, (uint32_t)away);
+    } else {
+        x_mov_imm(e, RCX, (uint64_t)(uintptr_t)counter);
+        x_rm(e, 32, 0x83, ALU_SUB, RCX, 0);
+    }
+    code_8(e, 1);
+    x_point(e, x_jcc(e, CC_E), j->stubs.hot);
+}
+
+static void swap_code(struct jit *j)
+{
+    struct code other = j->cold;
+
+    j->cold = j->code;
+    j->code = other;
+}
+
+/* What lies out of line. */
+static void emit_cold(struct jit *j, const struct block *b, bool trace)
+{
+    swap_code(j);
+    if (trace)
+        emit_ways_out(j);
+    for (unsigned i = 0; i < j->nslow; i++)
+        emit_slow(j, &j->slow[i]);
+    j->block = b;
+    emit_edges_away(j);
+    swap_code(j);
 }
 
 /* The block has code: chains from and to it become jumps. */
@@ -206,9 +239,11 @@ static void keep_edges(struct jit *j, struct block *b)
 bool compile(struct jit *j, struct block *b)
 {
     struct code *e = &j->code;
-    uint8_t *start = e->at;
-    bool trace = b->page[1] == NO_PAGE && (b->native || !trace_heat(j));
+    uint8_t *start = e->at, *start_cold = j->cold.at;
+    bool trace = b->page[1] == NO_PAGE && (b->native || !trace_heat(j)), counted = !trace && b->page[1] == NO_PAGE;
 
+    if (j->ncounters == j->max_counters)
+        return false;
     j->block = b;
     j->home = b->wide ? 64 : 32;
     j->nslow = 0;
@@ -222,26 +257,28 @@ bool compile(struct jit *j, struct block *b)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
     x_mov_imm(e, R_BLOCK, (uint64_t)(uintptr_t)b);
-    if (!trace && b->page[1] == NO_PAGE)
+    if (counted)
         emit_count(j);
     x_point(e, emit_budget(j, b, CC_B), j->stubs.no_budget);
     if (trace)
         emit_trace(j);
     else
         emit_block(j);
-    for (unsigned i = 0; i < j->nslow; i++)
-        emit_slow(j, &j->slow[i]);
-    j->block = b;
-    emit_edges_away(j);
-    if (e->full) {
+    if (!e->full)
+        emit_cold(j, b, trace);
+    if (e->full || j->cold.full) {
         e->at = start;
-        e->full = false;
+        j->cold.at = start_cold;
+        e->full = j->cold.full = false;
         return false;
     }
     b->entry = start + j->execute;
     b->native = true;
-    b->traced = trace || b->page[1] != NO_PAGE;
-    b->heat = trace_heat(j);
+    b->traced = !counted;
+    if (counted) {
+        b->heat = j->ncounters++;
+        j->counters[b->heat] = trace_heat(j);
+    }
     keep_edges(j, b);
     j->compiled++;
     return true;

@@ -19,6 +19,8 @@
 #define THRESHOLD 8
 /* Enough for the stubs and some blocks. */
 #define SIZE_MIN ((size_t)16 << 10)
+/* Of the memory for code, so much is for counters: there is one for about so many bytes of a block's code. */
+#define COUNTERS_PART 64u
 
 typedef enum left enter_fn(struct block *b, const void *code, struct exec *x);
 
@@ -44,10 +46,16 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     j->threshold = threshold ? threshold : THRESHOLD;
     host_look(j);
     j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
-    j->code = (struct code){.at = memory->write, .end = memory->write + memory->size};
+    j->max_counters = (uint32_t)(memory->size / COUNTERS_PART / sizeof(j->counters[0]));
+    j->counters = (uint32_t *)(void *)(memory->write + memory->size) - j->max_counters;
+    j->code = (struct code){.at = memory->write, .end = (uint8_t *)j->counters};
     j->slow = xcalloc(JIT_MAX_SLOW, sizeof(j->slow[0]));
     CHECK(stubs_make(j));
     j->first = j->code.at;
+    j->first_cold = j->first + (j->code.end - j->first) / 2;
+    j->cold.end = j->code.end;
+    j->code.end = j->first_cold;
+    jit_flush(j);
     return j;
 }
 
@@ -87,6 +95,8 @@ void jit_chained(struct jit *j, const struct block *b, unsigned edge)
 void jit_flush(struct jit *j)
 {
     j->code.at = j->first;
+    j->cold.at = j->first_cold;
+    j->ncounters = 0;
 }
 
 void jit_throw_away(struct jit *j)
@@ -152,7 +162,7 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
     enum left left;
 
     for (;;) {
-        if (b->native ? b->heat == 0 && !b->traced : --b->heat == 0)
+        if (b->native ? !b->traced && j->counters[b->heat] == 0 : --b->heat == 0)
             make_code(j, b);
         left = b->native ? enter(b, b->entry + b->lead, c->exec) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {
@@ -175,6 +185,6 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
 void jit_stats(const struct jit *j, struct ucpu_stats *out)
 {
     out->compiled = j->compiled;
-    out->code_bytes = (uint64_t)(j->code.at - j->first);
+    out->code_bytes = (uint64_t)(j->code.at - j->first + j->cold.at - j->first_cold);
     out->code_flushes = j->flushes;
 }

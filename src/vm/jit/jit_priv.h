@@ -129,8 +129,11 @@ struct jit {
     const struct ucpu *c;  /* one of those that it is for: where things are in the state */
     struct code_memory memory;
     ptrdiff_t execute;     /* from where code is written to where it is run */
-    struct code code;
-    uint8_t *first;        /* where blocks begin, behind the stubs */
+    struct code code;      /* what is run as a rule; */
+    struct code cold;      /* what is not is far away, so that it is in nobody's way: written by cold_begin() to cold_end() */
+    uint8_t *first, *first_cold; /* where blocks begin, behind the stubs */
+    uint32_t *counters;    /* behind all code: of entries before a block is compiled as a trace; close together, as most blocks */
+    uint32_t ncounters, max_counters; /* are entered without a look at struct block */
     struct stubs stubs;
     unsigned threshold;    /* entries before a block is compiled */
     unsigned host;         /* bit n: the host has n of enum vector_host */
@@ -263,6 +266,8 @@ struct slow *slow_path(struct jit *j, enum slow_kind kind);
 void emit_trace(struct jit *j);
 /* Entries to a compiled block before it is compiled as a trace. 0: at once. */
 unsigned trace_heat(const struct jit *j);
+/* What lies out of line of the trace just made. */
+void emit_ways_out(struct jit *j);
 
 /* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);

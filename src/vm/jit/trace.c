@@ -48,7 +48,7 @@ static uint64_t entries(const struct jit *j, const struct block *b)
         return UINT64_MAX;
     if (!b->native)
         return b->heat < j->threshold ? j->threshold - b->heat : 0;
-    return (uint64_t)j->threshold + trace_heat(j) - b->heat;
+    return (uint64_t)j->threshold + trace_heat(j) - j->counters[b->heat];
 }
 
 /* The edge by which a trace that begins with `first` goes on from b, or -1. */
@@ -186,7 +186,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
     return false;
 }
 
-static void emit_ways_out(struct jit *j)
+void emit_ways_out(struct jit *j)
 {
     for (unsigned i = 0; i < j->nways_out; i++) {
         const struct way_out *w = &j->ways_out[i];
@@ -211,5 +211,4 @@ void emit_trace(struct jit *j)
         j->block = t.block[t.n - 1];
         emit_edge(j, (unsigned)t.edge[t.n - 1], false, NULL, j->slots);
     }
-    emit_ways_out(j);
 }
