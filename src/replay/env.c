@@ -377,6 +377,16 @@ bool env_step_event_at(const struct timeline *tl, icount_t position)
     return false;
 }
 
+bool env_resets_between(const struct timeline *tl, icount_t from, icount_t to)
+{
+    const struct event *e;
+
+    for (uint64_t n = event_log_find(tl->log, from + 1); (e = event_log_get(tl->log, n)) && e->position < to; n++)
+        if (e->kind == EVENT_RESET)
+            return true;
+    return false;
+}
+
 vtime_t env_edge_now(const struct timeline *tl)
 {
     vtime_t now = machine_now(tl->m);

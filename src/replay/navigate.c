@@ -73,6 +73,15 @@ static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
     tl->search.exec_ignored = ICOUNT_MAX;
     tl->search.exec_unasked = 0;
     tl->search.found.any = false;
+    tl->m->stop_at_end = false;
+}
+
+/* Forward, as the user goes: an end of the guest stops where history goes past it as it did when nobody knew that. The one where
+ * we stand was told. */
+static void stop_at_ends(struct timeline *tl)
+{
+    tl->m->stop_at_end = true;
+    tl->m->end_passed = tl->m->st->position;
 }
 
 /* Start of an operation. */
@@ -172,6 +181,7 @@ static void finish(struct timeline *tl, enum run_end end, enum timeline_reason a
     struct found found = tl->search.found;
 
     tl->search.skipping = false;
+    tl->m->stop_at_end = false;
     if (end == RUN_DIVERGED)
         diverge_diagnose(tl);
     settle(tl);
@@ -253,6 +263,7 @@ static void step_forward(struct timeline *tl, uint64_t cpus, bool from_here, str
     enum run_end end;
 
     begin_step(tl, HITS_STOP, cpus);
+    stop_at_ends(tl);
     tl->search.exec_ignored = from_here ? ICOUNT_MAX : from;
     end = run_step(tl, cpus);
     cpu = run_last_stepper(tl, cpus);
@@ -403,6 +414,7 @@ static void continue_forward(struct timeline *tl, bool from_here, struct timelin
     enum run_end end;
 
     begin(tl, HITS_STOP, TRAP_EXEC | TRAP_READ | TRAP_WRITE);
+    stop_at_ends(tl);
     tl->search.exec_ignored = from_here ? ICOUNT_MAX : from;
     if (tl->reader.reached < tl->m->st->position)
         tl->reader.reached = tl->m->st->position;

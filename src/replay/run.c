@@ -315,6 +315,8 @@ static bool skip_segment(struct timeline *tl, icount_t until)
         return false;
     if (tl->truth.bad > tl->placement.segment->position && tl->truth.bad <= next->position)
         return false;
+    if (env_resets_between(tl, tl->placement.segment->position, next->position))
+        return false;
     tl->stats.segments_skipped++;
     place_restore(tl, next);
     return true;
@@ -340,7 +342,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         return RUN_DIVERGED;
     if (from >= tl->edge) {
         if (!tl->cfg.live)
-            return RUN_REPLAY_END;
+            return tl->m->st->end ? RUN_GUEST_END : RUN_REPLAY_END;
         /* Input now could turn the step that was told as a hit into an interrupt entry. */
         outside_hold(tl);
         if (from == tl->search.told_at)
@@ -348,6 +350,8 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         else
             env_feed_input(tl, env_edge_now(tl));
     } else if (skip_segment(tl, until)) {
+        if (machine_stops_here(m))
+            return RUN_GUEST_END;
         return poll_host(tl, host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
     }
     limit = slice_limit(tl, until);
@@ -368,7 +372,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         return RUN_DIVERGED;
     if (stop.kind == STOP_TRAP)
         return RUN_HIT;
-    if (stop.kind == STOP_GUEST_END)
+    if (stop.kind == STOP_GUEST_END || machine_stops_here(m))
         return RUN_GUEST_END;
     if (stop.kind == STOP_IDLE) {
         end = idle(tl, stop.wake);

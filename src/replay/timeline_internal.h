@@ -296,6 +296,8 @@ vtime_t env_input_due(const struct timeline *tl);
 void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const void *data, uint32_t len);
 /* Is the step from `position` an event? */
 bool env_step_event_at(const struct timeline *tl, icount_t position);
+/* Is there a reset that was logged after position `from` and before `to`? The guest may have ended there. */
+bool env_resets_between(const struct timeline *tl, icount_t from, icount_t to);
 /* The machine has come to its present position: did it ask for all that it should? */
 void env_check(struct timeline *tl);
 /* The step from `position`, or the state there, is not what was recorded. */

@@ -280,6 +280,8 @@ static bool tell_exception(void *ctx, icount_t position, const void *record)
         line_hex(&e->a, "code", n->hit.value);
         line_hex(&e->a, "address", n->hit.address);
     }
+    if (n->hit.untaken)
+        line_word(&e->a, "taken", "no");
     return line_end(&e->a);
 }
 

@@ -373,6 +373,11 @@ void machine_end(struct machine *m, enum guest_end end, uint32_t status)
     machine_attention(m);
 }
 
+bool machine_stops_here(const struct machine *m)
+{
+    return m->stop_at_end && m->st->end && m->st->position != m->end_passed;
+}
+
 void machine_request_reset(struct machine *m)
 {
     if (m->no_reboot) {
@@ -910,7 +915,7 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
         if (m->st->position == until || at_wanted_boundary(m, start))
             return STOP_LIMIT;
         if (m->st->end) {
-            if (!do_event_at_end(m))
+            if (machine_stops_here(m) || !do_event_at_end(m))
                 return STOP_GUEST_END;
             a.stale = true;
             continue;

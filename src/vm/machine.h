@@ -165,6 +165,8 @@ struct machine {
     unsigned icount_shift;   /* one step is 1 << shift ns of virtual time */
     bool follow_host_clock;  /* real-time clocks are set to the host's whenever they are looked at, until the guest sets them */
     icount_t fail_at;        /* a testing aid: an invariant breaks before the step from here; 0: none does */
+    bool stop_at_end;        /* machine_run() goes past no end of the guest, also where an event follows; */
+    icount_t end_passed;     /* but for the one at this position */
     bool stop_when_idle;     /* idle ends machine_run() with STOP_IDLE instead of warping */
     bool no_reboot;          /* a guest reset is GUEST_RESET instead */
     bool between;            /* something that belongs to the next step was already done at this
@@ -265,6 +267,8 @@ static inline void machine_stand(struct machine *m, icount_t position)
 
 /* For device and CPU code: ask for the end of the guest, or a reset, after this instruction. */
 void machine_end(struct machine *m, enum guest_end end, uint32_t status);
+/* Does the machine stand at an end of the guest that it is not to go past (stop_at_end)? */
+bool machine_stops_here(const struct machine *m);
 void machine_request_reset(struct machine *m);
 
 /* Pulled values, through env. */

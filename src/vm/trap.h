@@ -81,6 +81,7 @@ struct trap_hit {
     const uint8_t *bytes;   /* of frames, and how many; good during the callback */
     uint32_t nbytes;
     bool asked;        /* TRAP_EXCEPTION: by an instruction that says the vector (INT n): no fault of that number */
+    bool untaken;      /* TRAP_EXCEPTION: on the way to its handler came another one, or the CPU shut down */
     uint8_t before[TRAP_BYTES]; /* accesses: the first `len` bytes (at most so many) from `address` on, before them */
 };
 

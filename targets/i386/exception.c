@@ -482,7 +482,7 @@ const char *i386_exception_name(uint64_t vector)
     return vector < ARRAY_LEN(names) ? names[vector] : NULL;
 }
 
-static void note(const struct i386_cpu *c, const struct i386_delivery *d)
+static void note(const struct i386_cpu *c, const struct i386_delivery *d, bool taken)
 {
     bool outside = d->source == FROM_OUTSIDE;
 
@@ -492,6 +492,7 @@ static void note(const struct i386_cpu *c, const struct i386_delivery *d)
         .kind = outside ? TRAP_INTERRUPT : TRAP_EXCEPTION,
         .number = d->vector,
         .asked = d->source == FROM_INT_N,
+        .untaken = !taken,
         .value = d->has_error ? d->error : 0,
         .address = d->vector == EXC_PF && !outside ? c->st->cr2 : 0,
     });
@@ -504,6 +505,8 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         unsigned first = d.source == FROM_EXCEPTION ? d.vector : EXC_NMI; /* NMI: benign */
         unsigned second = c->exc.vector;
 
+        if (d.source == FROM_EXCEPTION)
+            note(c, &d, false);
         if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
             if (second == EXC_PF)
                 c->st->cr2 = c->exc.address;
@@ -520,7 +523,7 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         }
         d = consume(c);
     }
-    note(c, &d);
+    note(c, &d, true);
 }
 
 void i386_take_exception(struct ucpu *u)
@@ -556,7 +559,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     from_user = i386_protected(c->st) && c->st->cpl == 3;
     if (!deliver(c, &d))
         return UOP_FAULT;
-    note(c, &d);
+    note(c, &d, true);
     if (from_user && d.source == FROM_INT_N)
         i386_note_syscall(c, TRAP_INT, n, sp);
     if (d.source == FROM_ICEBP)

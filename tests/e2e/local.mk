@@ -13,6 +13,7 @@ E2E_TESTS += tests/e2e/test_smm.py
 E2E_TESTS += tests/e2e/test_tracepoints.py
 E2E_TESTS += tests/e2e/test_floppy.py
 E2E_TESTS += tests/e2e/test_sound.py
+E2E_TESTS += tests/e2e/test_ends.py
 TESTS += $(E2E_TESTS)
 E2E_TESTS += tests/e2e/test_race_hunt.py
 E2E_TESTS += tests/e2e/test_litmus.py

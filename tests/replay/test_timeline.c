@@ -30,6 +30,7 @@ struct oracle {
     struct toy_state *state;  /* of each CPU */
     struct toy_trace *trace;  /* of the step from there */
     bool *reset;              /* that step is a reset the guest asked for */
+    bool *ended;              /* the guest has ended there */
     size_t cap;
     struct buffer output;
 };
@@ -126,8 +127,10 @@ static void oracle_note(struct oracle *o)
         o->state = xrealloc(o->state, o->cap * o->m->ncpus * sizeof(*o->state));
         o->trace = xrealloc(o->trace, o->cap * sizeof(*o->trace));
         o->reset = xrealloc(o->reset, o->cap * sizeof(*o->reset));
+        o->ended = xrealloc(o->ended, o->cap * sizeof(*o->ended));
     }
     o->hash[p] = machine_hash(o->m);
+    o->ended[p] = o->m->st->end != GUEST_RUNS;
     for (unsigned i = 0; i < o->m->ncpus; i++) {
         o->began[p * o->m->ncpus + i] = o->m->cpus[i]->ops->in_progress(o->m->cpus[i]);
         o->state[p * o->m->ncpus + i] = *toy_state_of(o->m, i);
@@ -201,6 +204,7 @@ static void oracle_destroy(struct oracle *o)
     free(o->state);
     free(o->trace);
     free(o->reset);
+    free(o->ended);
     free(o);
 }
 
@@ -602,6 +606,11 @@ static void check_step_forward(struct user *u, uint64_t cpus)
             who = stepper(o, want, cpus);
         }
         want++;
+        if (o->ended[want]) {
+            MUST(at == want && stop.reason == TIMELINE_GUEST_END, "from %llu to %llu, reason %d; the guest's end is at %llu",
+                 (unsigned long long)from, (unsigned long long)at, stop.reason, (unsigned long long)want);
+            return;
+        }
         done = made && began_of(o, want, who) == ICOUNT_MAX && !step_event_at(o, want);
     }
     MUST(at == want && stop.reason == TIMELINE_STEP_DONE && stop.cpu == who, "from %llu to %llu, reason %d, CPU %u; not %llu, %u",
@@ -657,6 +666,8 @@ static void check_there_and_back(struct user *u, unsigned n)
     /* One that is held never gets there. */
     u->interrupt_at = timeline_edge(u->tl) + 2000;
     for (; done < n; done++) {
+        icount_t before = timeline_position(u->tl);
+
         /* Stepping on from a triple fault adds a reset, an event, which makes the
          * position where it happens one that steps pass over. */
         if (u->m->st->end == GUEST_TRIPLE_FAULT)
@@ -666,6 +677,7 @@ static void check_there_and_back(struct user *u, unsigned n)
             check_state(u);
             if (stop.reason != TIMELINE_GUEST_END)
                 return; /* a watchpoint, or the user is tired of waiting */
+            done += timeline_position(u->tl) != before && u->m->cpus[cpu]->stepped == timeline_position(u->tl);
             break;
         }
     }
@@ -704,7 +716,7 @@ static void check_forward(struct user *u)
     check_state(u);
     at = timeline_position(u->tl);
     for (q = from; q < at; q++) {
-        if (q > from && (exec_hit(u, q) || is_break(u, q)))
+        if (q > from && (exec_hit(u, q) || is_break(u, q) || u->o->ended[q]))
             break;
         if (access_hit(u, q)) {
             q++;
@@ -723,7 +735,7 @@ static void check_forward(struct user *u)
         MUST(at + 1 >= u->o->count || (exec_hit(u, at) && stop.cpu == owner(u->o, at)), "no breakpoint there");
         break;
     case TIMELINE_REPLAY_BREAK:
-        MUST(is_break(u, at), "no break there");
+        MUST(is_break(u, at) && !u->o->ended[at], "no break there");
         break;
     case TIMELINE_GUEST_END:
         MUST(u->m->st->end, "the guest runs");

@@ -1119,6 +1119,18 @@ START_TEST(going_on_from_a_triple_fault_resets_the_machine)
     d.m->no_reboot = true;
     ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
     ck_assert_uint_eq(timeline_position(d.tl), 7);
+    /* It is a stop again for whoever comes there by running or stepping, not on the way to a place. */
+    ck_assert_int_eq(seek(&d, 5), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(seek(&d, 1), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 7);
+    ck_assert_int_eq(seek(&d, 2), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_GUEST_END);
+    ck_assert_uint_eq(timeline_position(d.tl), 3);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert_uint_eq(timeline_position(d.tl), 5);
     get_up(&d);
 }
 END_TEST
