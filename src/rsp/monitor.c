@@ -128,14 +128,17 @@ static int run_help(struct rsp_monitor_call *call, struct error *err);
 
 static int run_seek(struct rsp_monitor_call *call, struct error *err)
 {
-    icount_t position;
+    icount_t position, first, here, last = ICOUNT_MAX;
 
     if (!rsp_parse_position(call->session, call->argv[0].text, &position))
         return error_set(err, -EINVAL, "%s is not a position of this history: a number, start, end, +N or -N",
                          call->argv[0].text);
     rsp_arm_seek(call->session, position);
-    buffer_printf(call->out, "The next continue or reverse-continue goes to position %" PRIu64 ".\n",
-                  position);
+    buffer_printf(call->out, "the next continue or reverse-continue goes to position %" PRIu64 "\n", position);
+    if (call->session->ops->positions)
+        call->session->ops->positions(call->session->ctx, &first, &here, &last);
+    if (position > last)
+        buffer_printf(call->out, "(that is %" PRIu64 " steps beyond the end of history, to which the guest is run)\n", position - last);
     return 0;
 }
 

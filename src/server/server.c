@@ -470,11 +470,28 @@ static bool is_taken_out(const struct server *s, const struct rsp_run *run)
     return server_breakpoint_removed(s, cpu->ops->pc(cpu));
 }
 
+/* Does the debugger step off a breakpoint, only to go with its next continue to where it stands? At the live edge that step would
+ * lengthen history. */
+static bool goes_nowhere(struct server *s, const struct rsp_run *run)
+{
+    icount_t armed;
+
+    if (run->kind != RSP_RUN_STEP || run->reverse || !is_taken_out(s, run) || !rsp_armed_seek(s->session, &armed) ||
+        rsp_armed_move(s->session) || armed != timeline_position(s->timeline))
+        return false;
+    rsp_disarm_seek(s->session, NULL);
+    return true;
+}
+
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
     bool steps_off = run->left_out && is_taken_out(s, run);
 
+    if (goes_nowhere(s, run)) {
+        stop->reason = TIMELINE_SEEK_DONE;
+        return;
+    }
     /* gdb takes its breakpoints out for a step of one thread alone and puts them back: leave them in. */
     server_sync_points(s, run->kind == RSP_RUN_STEP && (run->left_out || s->machine->ncpus == 1));
     begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);

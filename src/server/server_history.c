@@ -255,6 +255,17 @@ static void tell_stretches(struct asked *a, const struct page_set *ran)
     }
 }
 
+/* lcov's files are of source lines, which only a debugger knows. */
+static int refuse_info(const struct asked *a, struct error *err)
+{
+    const char *name = a->nwords > 2 ? a->words[2] : "", *dot = strrchr(name, '.');
+
+    if (!dot || strcmp(dot, ".info") != 0)
+        return 0;
+    return error_set(err, -EINVAL, "%s: source lines, as lcov has them, are written by gdb's helper (hindcast coverage FROM TO FILE.info); "
+                     "the monitor's file is of drcov's format: give it another name", name);
+}
+
 int query_coverage(struct rsp_monitor_call *call, struct error *err)
 {
     struct asked a;
@@ -273,6 +284,8 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
         r = take_stretch(&a, &a.from, &a.to, err);
     if (r == 0 && a.from > a.to)
         r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, a.from, a.to);
+    if (r == 0)
+        r = refuse_info(&a, err);
     if (r == 0)
         r = take_file(&a, &may, err);
     if (r == 0)

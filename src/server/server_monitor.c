@@ -383,9 +383,12 @@ static bool is_memory(const struct memory *m, paddr_t addr, uint64_t len)
            memory_storage_of(m, addr + (len - 1)) == memory_storage_of(m, addr) + ((addr & ~PAGE_MASK) + len - 1) / PAGE_SIZE;
 }
 
+/* As many as queries take. */
+#define LAST_BYTES 4u
+
 HANDLER(cmd_last)
 {
-    struct timeline_point where = {.len = call->argc > 1 ? call->argv[1].number : 1};
+    struct timeline_point where = {.len = call->argc > 1 ? call->argv[1].number : LAST_BYTES};
     char what[32];
     int r = take_place(arg(call, 0), &where.address, &where.physical, err);
 
@@ -1131,7 +1134,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge; with several CPUs, where each is and how many steps it has made",
      cmd_when},
     {"seek cpu", "CPU:n STEPS:n", "arm the next continue to go to where that CPU has made so many steps", cmd_seek_cpu},
-    {"last", "ADDRESS [LENGTH:n]", "who wrote there last (phys:ADDRESS); arms the next continue to go there", cmd_last},
+    {"last", "ADDRESS [LENGTH:n]", "who wrote there last; arms the next continue to go there\n"
+     "ADDRESS is as mapped here, phys:ADDRESS physical. Without LENGTH 4 bytes, as for writes.", cmd_last},
     {"writes", "ADDRESS...",
      "who wrote there: all of them\n"
      "ADDRESS [LENGTH] is bytes as mapped here, phys:ADDRESS of memory, virt:ADDRESS in whatever address space. Then, as for\n"

@@ -286,6 +286,7 @@ static int tell_arrival(struct wire *w, struct error *err)
     buffer_append(&w->frame, e->data, e->len);
     w->a.from = e->position;
     w->a.to = e->position + 1;
+    w->a.threads = 1;
     r = ask(w, TRAP_FRAME_IN, note_fate, &result, err);
     if (r < 0)
         return r;

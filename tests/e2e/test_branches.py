@@ -157,6 +157,15 @@ def claim_a_call_in_the_past_works_and_going_back_goes_over_it():
     dropped(t)
 
 
+def claim_a_condition_that_calls_a_function_begins_a_branch_at_its_first_hit():
+    t = ask("run('monitor seek %d' % fork, 'continue')", "run('break round_of if weigh(n, 0) == 10030')", "run('continue')",
+            "tell(n=number('n'), branches=len(branches()), near=int(branches()[1]['fork']) - fork < 1000, calls=number('calls') > 1003)",
+            "run('delete')", DROPPED.replace("position() == fork", "abs(position() - fork) < 1000")
+            .replace("digest() == at_fork", "True").replace('number("rounds")', 'min(number("rounds"), 1000)'))
+    equal((t["n"], t["branches"], t["near"], t["calls"]), ("1003", "2", "True", "True"))
+    dropped(t)
+
+
 def claim_a_variable_set_in_the_past_has_its_effects():
     t = ask("run('set var flag = 1', 'break ending', 'continue')",
             "tell(flag_there=number('flag'), rounds=number('rounds'))",

@@ -1,5 +1,6 @@
 """A real gdb in both directions, on the example guest: alive, and out of a recording."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -521,6 +522,15 @@ def claim_names_beyond_the_memory_for_checkpoints_stay_places_and_that_is_said_o
         equal(s.errors.count("no memory is left"), 1)
         contains(rsp.monitor("info snapshots"), r"n1 [^$]* n5 ")
         contains(rsp.monitor("info checkpoints"), r"[012] pinned")
+
+
+@harness.live_only
+def claim_going_to_where_one_stands_makes_no_step():
+    with Server() as s:
+        out = gdb(s, "break pool_free\ncontinue\nmonitor when\nmonitor savevm here\nmonitor loadvm here\ncontinue\nmonitor when\n"
+                     "monitor seek +0\ncontinue\nmonitor when\ncontinue\nmonitor when")
+        places = re.findall(r"^position (\d+), .* at the live edge$", out, re.M)
+        check(len(places) == 4 and places[0] == places[1] == places[2] != places[3], out)
 
 
 def claim_a_list_of_many_checkpoints_is_a_summary():

@@ -451,6 +451,7 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "find", "argument")
         refused(a, "coverage 1 2 /nonexistent/file", "cannot create")
         refused(a, "coverage 10 5", "is after")
+        refused(a, "coverage 0 10 x.info", "hindcast coverage FROM TO FILE.info")
         refused(a, "coverage 0 100 limit 1", "no limit")
         for words in ("if $pc == 0", "from 5", "newest first"):
             for query in ("coverage 0 100 ", "trace 0 100 ", "diff 0 100 "):

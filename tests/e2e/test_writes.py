@@ -39,7 +39,7 @@ def claim_last_names_the_debugger_and_the_reset():
         run_to(rsp, 9000)
         contains(rsp.monitor("last %#x" % ADDRESS), r"last written by the debugger, position %d" % at)
         contains(rsp.monitor("last phys:%#x" % ADDRESS), r"last written by the debugger, position %d" % at)
-        contains(refused(rsp, "last phys:0xe0000000"), r"from physical 0xe0000000 on there are no 1 bytes of memory")
+        contains(refused(rsp, "last phys:0xe0000000"), r"from physical 0xe0000000 on there are no 4 bytes of memory")
         rsp.monitor("seek 9000")
         rsp.ask("c")
         rsp.monitor("system_reset")
