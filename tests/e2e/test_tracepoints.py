@@ -296,13 +296,15 @@ tstart
 python run_to(STEPS)
 tstop
 tsave %s/f.tf
-tsave -ctf %s/f.ctf
 python refused("tsave -r %s/server")
+tsave -ctf %s/f.ctf
 """ % (d, d, d))
         contains(out, r"REFUSED tsave -r")
-        check(os.path.getsize(d + "/f.tf") > 1000 and os.path.isdir(d + "/f.ctf"), out)
+        check(os.path.getsize(d + "/f.tf") > 1000 and (os.path.isdir(d + "/f.ctf") or "unknown option" in out), out)
         check(not os.path.exists(d + "/server"))
         for what in ("tfile %s/f.tf" % d, "ctf %s/f.ctf" % d):
+            if not os.path.exists(what.split()[1]):
+                continue  # gdb 18 has no CTF
             with Server(guest=guest()) as s:
                 out = gdb(s, r"""
 disconnect
