@@ -181,6 +181,50 @@ def claim_cdt_gdb_adapter_sets_a_variable_in_the_past():
         a.ask("disconnect")
 
 
+def value_of_a_call(adapter, thread, expression):
+    """As a user in the watch view: a function of the guest's is called where it stands."""
+    frame = adapter.ask("stackTrace", threadId=thread)["stackFrames"][0]["id"]
+    return int(adapter.ask("evaluate", expression=expression, frameId=frame, context="watch")["result"].split()[0], 0)
+
+
+def claim_cdt_gdb_adapter_calls_a_function_in_the_past():
+    with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
+        thread = cdt_at_the_culprit(s, a)
+        top = a.top(thread)[1:]
+        first, other = value_of_a_call(a, thread, "hash(7)"), value_of_a_call(a, thread, "hash(8)")
+        check(first != other and value_of_a_call(a, thread, "hash(7) + 0") == first, first, other)
+        equal(a.top(thread)[1:], top, "one stands where one stood")
+        says(a, "branch", r"^on branch 1, which leaves the trunk at position \d+")
+        says(a, "branch drop", r"goes to the trunk, position")
+        a.ask("continue", threadId=thread)
+        a.event("stopped")
+        says(a, "branch", r"^on the trunk")
+        equal(a.top(thread)[1:], top)
+        a.ask("disconnect")
+
+
+def claim_gdbs_own_dap_drives_a_branch():
+    with Server(serial="none") as s, Adapter(gdb_dap(), "-nx", "-i=dap") as a:
+        thread = own_at_the_culprit(s, a)
+
+        def says_now(command):
+            return a.ask("evaluate", expression="monitor " + command, context="repl")["result"]
+        contains(says_now("branch"), r"on the trunk")
+        check(value_of_a_call(a, thread, "hash(7)") != value_of_a_call(a, thread, "hash(8)"))
+        contains(says_now("branch"), r"on branch 1, which leaves the trunk at position \d+")
+        frame = a.ask("stackTrace", threadId=thread)["stackFrames"][0]["id"]
+        scope = next(x for x in a.ask("scopes", frameId=frame)["scopes"] if x["name"] in ("Locals", "Arguments"))
+        name = a.ask("variables", variablesReference=scope["variablesReference"])["variables"][0]["name"]
+        equal(int(a.ask("setExpression", expression=name, value="0", frameId=frame)["value"].split()[0], 0), 0)
+        contains(says_now("branch"), r"on branch 1")
+        says_now("branch drop")
+        a.events.clear()  # (the calls were stops, too)
+        a.send("continue", threadId=thread)
+        a.event("stopped")
+        contains(says_now("branch"), r"on the trunk")
+        a.ask("disconnect")
+
+
 def claim_cdt_gdb_adapter_goes_forwards_and_backwards():
     """Theia, VS Code with the CDT extensions: there is no button for going back, the debug console takes gdb's words."""
     with Server(serial="none") as s, Adapter("node", cdt_adapter()) as a:
@@ -191,19 +235,25 @@ def claim_cdt_gdb_adapter_goes_forwards_and_backwards():
         a.ask("disconnect")
 
 
+def own_at_the_culprit(server, adapter):
+    """The same by gdb's own adapter."""
+    adapter.begin("initialize")
+    attach = adapter.send("attach", program=harness.target.store, target=server.where)
+    adapter.event("initialized")
+    adapter.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
+    adapter.ask("configurationDone")
+    adapter.answer(attach)
+    thread = adapter.ask("threads")["threads"][0]["id"]
+    adapter.ask("continue", threadId=thread)
+    while "breakpoint" not in adapter.event("stopped")["reason"]:
+        pass
+    back_to_the_culprit(adapter, thread)
+    return thread
+
+
 def claim_gdbs_own_dap_goes_forwards_and_backwards():
     with Server(serial="none") as s, Adapter(gdb_dap(), "-nx", "-i=dap") as a:
-        a.begin("initialize")
-        attach = a.send("attach", program=harness.target.store, target=s.where)
-        a.event("initialized")
-        a.ask("setFunctionBreakpoints", breakpoints=[{"name": "panic"}])
-        a.ask("configurationDone")
-        a.answer(attach)
-        thread = a.ask("threads")["threads"][0]["id"]
-        a.ask("continue", threadId=thread)
-        while "breakpoint" not in a.event("stopped")["reason"]:
-            pass
-        back_to_the_culprit(a, thread)
+        own_at_the_culprit(s, a)
         a.ask("disconnect")
 
 
@@ -230,7 +280,9 @@ def adapters():
     """The claims whose adapters are here."""
     for claim, there in ((claim_cdt_gdb_adapter_goes_forwards_and_backwards, cdt_adapter()),
                          (claim_cdt_gdb_adapter_sets_a_variable_in_the_past, cdt_adapter()),
+                         (claim_cdt_gdb_adapter_calls_a_function_in_the_past, cdt_adapter()),
                          (claim_gdbs_own_dap_goes_forwards_and_backwards, gdb_dap()),
+                         (claim_gdbs_own_dap_drives_a_branch, gdb_dap()),
                          (claim_lldb_dap_runs_to_a_breakpoint_and_types_at_the_monitor, lldb_dap())):
         if not there:
             print("no adapter for %s" % claim.__name__[6:])
