@@ -20,6 +20,9 @@
 
 #include "base/bytes.h"
 
+/* Most inputs that follow another at one position: a quarter of a usual ring. */
+#define BURST_MOST 64u
+
 /* What the machine is given; all else it asks for. */
 static bool is_push(uint16_t kind)
 {
@@ -325,11 +328,48 @@ static const struct event *next_push(struct timeline *tl)
     return e;
 }
 
+static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when, bool more);
+
+/* Frames that came together are given together, as long as there is room: who finds many on a ring works off many at one interrupt.
+ * Room is asked of the state, so each must have been applied before the next; and what finds none ends it, because a
+ * replay would apply a later one before whatever made room. False: no more at this position. */
+static bool feed_more(struct timeline *tl)
+{
+    struct burst *b = &tl->reader.burst;
+    bool fed = false;
+
+    if (!b->left || b->position != tl->m->st->position || tl->m->st->end)
+        return false;
+    for (unsigned i = 0; i < tl->m->ndevices; i++)
+        fed |= feed_device(tl, tl->m->devices[i], b->when, true);
+    b->left = fed ? b->left - 1 : 0;
+    return fed;
+}
+
+void env_may_burst(struct timeline *tl, bool may)
+{
+    tl->reader.burst = (struct burst){.may = may, .position = tl->m->st->position};
+}
+
+/* An input is being given at the edge. */
+static void begin_burst(struct timeline *tl, const struct event *e)
+{
+    struct burst *b = &tl->reader.burst;
+
+    if (!b->may || b->begun || b->position != tl->m->st->position || e->kind != EVENT_INPUT)
+        return;
+    b->when = e->vtime;
+    b->left = BURST_MOST;
+    b->begun = true;
+}
+
 static const struct event *env_peek_event(void *ctx, struct machine *m)
 {
     struct timeline *tl = ctx;
     const struct event *e = next_push(tl);
 
+    if (!e && feed_more(tl))
+        e = next_push(tl);
     /* Only a file can hold such an event: ours are bound to where they are applied. */
     if (e && e->position < m->st->position) {
         env_diverged(tl, e->position, "the log's event (kind %u) does not come to be applied here", (unsigned)e->kind);
@@ -343,6 +383,7 @@ static void env_take_event(void *ctx, struct machine *m)
     struct timeline *tl = ctx;
 
     (void)m;
+    begin_burst(tl, next_push(tl));
     tl->reader.push_cursor++;
 }
 
@@ -469,7 +510,8 @@ size_t timeline_input_pending(const struct timeline *tl, const struct device *de
 /* Most bytes of one event: what is pasted must not become one huge event. */
 #define INPUT_MAX 65536u
 
-static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
+/* `more`: of what is given whole, and something was given here already. */
+static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when, bool more)
 {
     struct input_queue *q = &tl->reader.inputs[dev->index];
     struct input *in = q->first;
@@ -478,7 +520,7 @@ static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
 
     if (!in)
         return false;
-    if (in->due > when)
+    if (in->due > when || (more && !in->whole))
         return false;
     room = dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
     n = in->len - in->done;
@@ -491,7 +533,8 @@ static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when)
         n = n > room ? room : n > INPUT_MAX ? INPUT_MAX : n;
     if (!n)
         return false;
-    diverge_expect(tl);
+    if (!more)
+        diverge_expect(tl);
     e = (struct event){
         .position = tl->m->st->position,
         .vtime = when,
@@ -520,7 +563,7 @@ bool env_feed_input(struct timeline *tl, vtime_t when)
     if (next_push(tl) || tl->m->st->end)
         return false;
     for (unsigned i = 0; i < tl->m->ndevices; i++)
-        fed |= feed_device(tl, tl->m->devices[i], when);
+        fed |= feed_device(tl, tl->m->devices[i], when, false);
     return fed;
 }
 

@@ -356,10 +356,12 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     }
     limit = slice_limit(tl, until);
     t0 = slice_began(tl, from, limit);
+    env_may_burst(tl, from >= tl->edge && from != tl->search.told_at);
     if (step)
         run_singly(tl, limit, step, &stop);
     else
         machine_run(m, limit, &stop);
+    env_may_burst(tl, false);
     account(tl, from, slice_took(tl, from, limit, t0));
     env_check(tl);
     if (m->st->position == tl->placement.segment_end && !m->between)

@@ -79,6 +79,15 @@ enum run_end {
 };
 
 /* Where in the history somebody is who runs it: the timeline, a worker of a search. */
+/* Inputs that are given at one position of the live edge, one after the other, while it is run from there. */
+struct burst {
+    bool may;
+    icount_t position;
+    vtime_t when;             /* the first one's time, and theirs */
+    unsigned left;            /* so many more may follow */
+    bool begun;               /* the first one was given */
+};
+
 struct reader {
     /* In the log: set by seeking, moved by applying. */
     uint64_t push_cursor;     /* next event that the machine is to be given */
@@ -89,6 +98,7 @@ struct reader {
     uint64_t out_calls, now_calls;
     icount_t reached;         /* up to here the history was run: what was put out there was heard */
     struct input_queue inputs[MACHINE_MAX_DEVICES]; /* waits for the live edge */
+    struct burst burst;
 };
 
 /* What stops a run, and what it has come upon. */
@@ -288,6 +298,8 @@ void env_drop_input(struct reader *r);
 void env_seek(struct timeline *tl);
 /* The next event that was not yet applied and is bound to the present position, or NULL. */
 const struct event *env_event_here(struct timeline *tl);
+/* May more input follow what is given at the present position? Only while it is run from there. */
+void env_may_burst(struct timeline *tl, bool may);
 /* Move queued input that has room into the log, bound to here and to `when`. True: some. */
 bool env_feed_input(struct timeline *tl, vtime_t when);
 /* When the first input is due that waits for its time (timeline_input_at()); VTIME_NEVER: none. */

@@ -313,6 +313,55 @@ START_TEST(a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much)
 }
 END_TEST
 
+/* Takes bytes from the serial device for ever, and adds them up. */
+static struct machine *adds_up(void)
+{
+    struct machine *m = toy_machine();
+
+    toy_put(m, 0, TOY_IN, 1, 0, 0, 0);
+    toy_put(m, 8, TOY_MUL, 2, 1, 0, 0);
+    toy_put(m, 16, TOY_JMP, 0, 0, 0, 0);
+    return m;
+}
+
+START_TEST(frames_that_came_together_are_given_together_as_long_as_there_is_room)
+{
+    enum { FRAMES = 11 };
+    const struct event_log *log;
+    icount_t first;
+    uint64_t sum;
+    struct desk d;
+
+    sit_down(&d, adds_up(), (struct timeline_config){.live = true, .slice_steps = 1000});
+    ck_assert_int_eq(seek(&d, 5000), TIMELINE_SEEK_DONE);
+    for (unsigned i = 0; i < FRAMES; i++)
+        timeline_input(d.tl, toy_serial(d.m), &(char){(char)('a' + i)}, 1, true);
+    ck_assert_int_eq(seek(&d, 20000), TIMELINE_SEEK_DONE);
+    log = timeline_log(d.tl);
+    ck_assert_uint_eq(event_log_count(log), FRAMES);
+    /* The device holds four. */
+    first = event_log_get(log, 0)->position;
+    for (uint64_t n = 0; n < FRAMES; n++) {
+        const struct event *e = event_log_get(log, n);
+
+        ck_assert_int_eq(e->position == first, n < 4);
+        ck_assert_int_eq(e->len, 1);
+        ck_assert_int_eq(*e->data, 'a' + (int)n);
+    }
+    sum = machine_hash(d.m);
+    ck_assert_int_eq(seek(&d, 0), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(seek(&d, 20000), TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(machine_hash(d.m), sum);
+    ck_assert_uint_eq(event_log_count(log), FRAMES);
+    /* Nor does standing there again, where input was given, give more. */
+    timeline_input(d.tl, toy_serial(d.m), "z", 1, true);
+    ck_assert_int_eq(seek(&d, first), TIMELINE_SEEK_DONE);
+    ck_assert_int_eq(seek(&d, first + 10), TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(event_log_count(log), FRAMES);
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(the_second_step_backward_runs_a_few_instructions_not_a_segment)
 {
     struct timeline_stats before, after;
@@ -1246,6 +1295,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_watchpoint_before_the_access_stops_a_step_earlier_on_the_way);
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
     tcase_add_test(t, a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much);
+    tcase_add_test(t, frames_that_came_together_are_given_together_as_long_as_there_is_room);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
     tcase_add_test(t, the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short);
     tcase_add_test(t, checkpoints_follow_host_time_dense_at_the_edge_sparse_behind);
