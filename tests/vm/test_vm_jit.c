@@ -502,14 +502,11 @@ static void make_blocks(const struct program *p, struct block *blocks, struct bl
                 blocks[i].next[edge] = &blocks[p[i].to[edge]];
 }
 
-static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
+static void prepare(struct machine *m, const struct program *p, const struct sample *s)
 {
     struct bare *b = (struct bare *)(void *)m->cpus[0];
     struct ucpu *c = &b->u;
-    struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
-    struct block blocks[MAX_BLOCKS];
 
-    make_blocks(p, blocks, insns, compiled && below(2)); /* a hint */
     *b->st = s->st;
     put_memory(m, s);
     if (below(2)) {
@@ -523,23 +520,91 @@ static void run(struct machine *m, const struct program *p, struct sample *s, bo
     c->retry_alone = false;
     c->exec->go_pc = c->exec->go_edge = 0;
     c->exec->fault_uop = p->uops;
-    if (compiled) {
-        for (unsigned i = 0; i < (p->blocks ? p->blocks : 1); i++)
-            jit_block_made(c->exec->shared->jit, &blocks[i]);
-        s->left = jit_run(c->exec->shared->jit, c, blocks);
-    } else {
-        s->left = interp_run(c, blocks);
-    }
+}
+
+/* Number of the micro-op in either of two arrays of programs. */
+static long number_in(const struct uop *u, const struct program *p, const struct program *q)
+{
+    long at = ((const char *)u - (const char *)q) / (long)sizeof(*u);
+
+    return at >= 0 && at < (long)(MAX_BLOCKS * sizeof(*q) / sizeof(*u)) ? at : ((const char *)u - (const char *)p) / (long)sizeof(*u);
+}
+
+static void look(struct machine *m, struct sample *s, const struct program *p, const struct program *q)
+{
+    struct bare *b = (struct bare *)(void *)m->cpus[0];
+    struct ucpu *c = &b->u;
+
     c->cpu.running = false;
     s->st = *b->st;
     flags_settle(&s->st.cc); /* how they are noted is not state */
     get_memory(m, s);
     s->go_pc = s->left == LEFT_FAULT ? 0 : c->exec->go_pc;
     s->go_edge = s->left == LEFT_GO ? c->exec->go_edge : 0;
-    s->fault = ((const char *)c->exec->fault_uop - (const char *)p) / (long)sizeof(struct uop);
+    s->fault = number_in(c->exec->fault_uop, p, q);
     s->budget = c->cpu.budget;
     s->retry = c->retry_alone;
     c->cpu.steps = 0;
+}
+
+static enum left run_compiled(struct machine *m, struct block *b)
+{
+    struct ucpu *c = &((struct bare *)(void *)m->cpus[0])->u;
+
+    return jit_run(c->exec->shared->jit, c, b);
+}
+
+static void blocks_made(struct machine *m, struct block *blocks, unsigned count)
+{
+    struct jit *jit = ((struct bare *)(void *)m->cpus[0])->u.exec->shared->jit;
+
+    for (unsigned i = 0; i < count; i++)
+        jit_block_made(jit, &blocks[i]);
+}
+
+static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
+{
+    struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
+    struct block blocks[MAX_BLOCKS];
+
+    make_blocks(p, blocks, insns, compiled && below(2)); /* a hint */
+    prepare(m, p, s);
+    if (compiled) {
+        blocks_made(m, blocks, p->blocks ? p->blocks : 1);
+        s->left = run_compiled(m, blocks);
+    } else {
+        s->left = interp_run(&((struct bare *)(void *)m->cpus[0])->u, blocks);
+    }
+    look(m, s, p, p);
+}
+
+/* After the program `p` was run, compiled, those of its blocks that `replaced` names make place for `q`'s, as when their bytes were written. */
+static void run_replaced(struct machine *m, const struct program *p, const struct program *q, unsigned replaced, struct sample *s)
+{
+    struct jit *jit = ((struct bare *)(void *)m->cpus[0])->u.exec->shared->jit;
+    struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
+    struct block old[MAX_BLOCKS], new[MAX_BLOCKS], *now[MAX_BLOCKS];
+    bool wide = below(2);
+
+    make_blocks(p, old, insns, wide);
+    make_blocks(q, new, insns, wide);
+    prepare(m, p, s);
+    blocks_made(m, old, p->blocks);
+    blocks_made(m, new, p->blocks);
+    run_compiled(m, old);
+    for (unsigned i = 0; i < p->blocks; i++) {
+        old[i].valid = !(replaced >> i & 1);
+        now[i] = old[i].valid ? &old[i] : &new[i];
+    }
+    for (unsigned i = 0; i < p->blocks; i++)
+        for (unsigned edge = 0; edge < 2; edge++)
+            if (q[i].to[edge] < p->blocks) {
+                now[i]->next[edge] = now[q[i].to[edge]];
+                jit_chained(jit, now[i], edge);
+            }
+    prepare(m, q, s);
+    s->left = run_compiled(m, now[0]);
+    look(m, s, p, q);
 }
 
 static void tell(const struct program *p, const struct sample *before, const struct sample *want, const struct sample *got)
@@ -787,6 +852,22 @@ START_TEST(blocks_that_branch_to_themselves)
 }
 END_TEST
 
+static void random_blocks_in_a_ring(struct program *p, unsigned blocks)
+{
+    for (unsigned k = 0; k < blocks; k++) {
+        p[k].n = 2 + below(BLOCK_UOPS / 2);
+        p[k].blocks = blocks;
+        p[k].budget = 1 + below(200);
+        random_middle(&p[k]);
+        if (below(3))
+            end_of_loop(&p[k]);
+        else
+            p[k].uops[p[k].n - 1] = random_uop(below(2) ? UOP_JMP : UOP_FALL);
+        for (unsigned edge = 0; edge < 2; edge++)
+            p[k].to[edge] = (uint8_t)(below(4) ? (k + 1) % blocks : below(blocks + 1));
+    }
+}
+
 START_TEST(blocks_that_lead_to_each_other)
 {
     struct machine *m = bare_machine(1 << 20);
@@ -795,19 +876,37 @@ START_TEST(blocks_that_lead_to_each_other)
         struct program p[MAX_BLOCKS] = {{.n = 0}};
         unsigned blocks = 2 + below(MAX_BLOCKS - 1);
 
-        for (unsigned k = 0; k < blocks; k++) {
-            p[k].n = 2 + below(BLOCK_UOPS / 2);
-            p[k].blocks = blocks;
-            p[k].budget = 1 + below(200);
-            random_middle(&p[k]);
-            if (below(3))
-                end_of_loop(&p[k]);
-            else
-                p[k].uops[p[k].n - 1] = random_uop(below(2) ? UOP_JMP : UOP_FALL);
-            for (unsigned edge = 0; edge < 2; edge++)
-                p[k].to[edge] = (uint8_t)(below(4) ? (k + 1) % blocks : below(blocks + 1));
-        }
+        random_blocks_in_a_ring(p, blocks);
         compare(m, p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(blocks_that_are_replaced_after_they_were_run_are_not_run_again)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 30000; i++) {
+        struct program p[MAX_BLOCKS] = {{.n = 0}}, q[MAX_BLOCKS] = {{.n = 0}};
+        unsigned blocks = 2 + below(MAX_BLOCKS - 1), replaced = 0;
+        static struct sample before, want, got;
+
+        random_blocks_in_a_ring(p, blocks);
+        random_blocks_in_a_ring(q, blocks);
+        for (unsigned k = 0; k < blocks; k++) {
+            memcpy(q[k].to, p[k].to, sizeof(p[k].to)); /* so the blocks that stay have the targets that they had */
+            if (below(2))
+                replaced |= 1u << k;
+            else
+                q[k] = p[k];
+        }
+        random_state(&before);
+        want = got = before;
+        run(m, q, &want, false);
+        run_replaced(m, p, q, replaced, &got);
+        if (memcmp(&want, &got, sizeof(want)))
+            tell(q, &before, &want, &got);
     }
     machine_destroy(m);
 }
@@ -837,6 +936,7 @@ Suite *test_suite(void)
     tcase_add_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place);
     tcase_add_test(t, blocks_that_branch_to_themselves);
     tcase_add_test(t, blocks_that_lead_to_each_other);
+    tcase_add_test(t, blocks_that_are_replaced_after_they_were_run_are_not_run_again);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);
     suite_add_tcase(s, t);
