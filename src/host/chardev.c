@@ -49,6 +49,7 @@ struct chardev {
     int pty_slave;            /* kept open, so that the master never sees a hang-up; or -1 */
     struct termios saved;
     enum chardev_command command;
+    struct buffer later;      /* what came behind a break that is still to be obeyed */
     struct ring ring;
     bool telnet;
     enum telnet telnet_state;
@@ -369,6 +370,7 @@ struct chardev *chardev_open(const char *spec, const char *name, unsigned may, c
     *note = NULL;
     snprintf(c->name, sizeof c->name, "%s", name);
     c->spec = xstrdup(spec);
+    buffer_init(&c->later);
     buffer_init(&c->ring.input);
     stream_init(&c->stream);
     c->listener.fd = -1;
@@ -427,6 +429,7 @@ void chardev_close(struct chardev *c)
     if (c->log >= 0)
         close(c->log);
     free(c->ring.bytes);
+    buffer_finish(&c->later);
     buffer_finish(&c->ring.input);
     free(c->where);
     free(c->spec);
@@ -507,6 +510,30 @@ static size_t filter_escapes(struct chardev *c, uint8_t *buf, size_t len)
     return kept;
 }
 
+/* What of that is for the guest. At a break it ends, and the rest waits. */
+static size_t filter(struct chardev *c, uint8_t *buf, size_t len)
+{
+    struct buffer rest;
+    size_t kept = 0, i;
+
+    if (!c->telnet && !c->escapes)
+        return len;
+    for (i = 0; i < len && c->command != CHARDEV_BREAK; i++) {
+        uint8_t byte = buf[i];
+
+        if ((!c->telnet || filter_telnet(c, &byte, 1)) && (!c->escapes || filter_escapes(c, &byte, 1)))
+            buf[kept++] = byte;
+    }
+    if (i == len)
+        return kept;
+    buffer_init(&rest);
+    buffer_append(&rest, buf + i, len - i);
+    buffer_append(&rest, c->later.data, c->later.len);
+    buffer_finish(&c->later);
+    c->later = rest;
+    return kept;
+}
+
 size_t chardev_read(struct chardev *c, void *buf, size_t len)
 {
     long n;
@@ -517,14 +544,18 @@ size_t chardev_read(struct chardev *c, void *buf, size_t len)
         buffer_consume(&c->ring.input, (size_t)n);
         return (size_t)n;
     }
+    if (c->command == CHARDEV_BREAK) /* it comes first */
+        return 0;
+    if (c->later.len) {
+        n = (long)(len < c->later.len ? len : c->later.len);
+        memcpy(buf, c->later.data, (size_t)n);
+        buffer_consume(&c->later, (size_t)n);
+        return filter(c, buf, (size_t)n);
+    }
     if (!stream_open(&c->stream) || c->stream.in < 0)
         return 0;
     n = stream_read(&c->stream, buf, len);
-    if (n <= 0)
-        return 0;
-    if (c->telnet)
-        n = (long)filter_telnet(c, buf, (size_t)n);
-    return c->escapes ? filter_escapes(c, buf, (size_t)n) : (size_t)n;
+    return n > 0 ? filter(c, buf, (size_t)n) : 0;
 }
 
 size_t chardev_ring_read(struct chardev *c, void *buf, size_t len)
@@ -569,7 +600,7 @@ void chardev_describe(const struct chardev *c, struct buffer *out)
 
 bool chardev_input_ended(const struct chardev *c)
 {
-    return c->listener.fd < 0 && !c->reconnect_ns && !c->ring.bytes && (c->stream.in < 0 || c->stream.closed);
+    return !c->later.len && c->listener.fd < 0 && !c->reconnect_ns && !c->ring.bytes && (c->stream.in < 0 || c->stream.closed);
 }
 
 enum chardev_command chardev_command(struct chardev *c)

@@ -455,13 +455,11 @@ void env_append_step(struct timeline *tl, uint16_t kind, uint16_t source, const 
 static void queue_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole, vtime_t due)
 {
     struct input_queue *q = &tl->reader.inputs[dev->index];
-    struct input *in;
+    struct input *in = xmalloc(sizeof(*in) + len);
 
-    if (!len)
-        return;
-    in = xmalloc(sizeof(*in) + len);
     *in = (struct input){.len = len, .whole = whole, .due = due};
-    memcpy(in->data, data, len);
+    if (len)
+        memcpy(in->data, data, len);
     if (q->last)
         q->last->next = in;
     else
@@ -472,7 +470,14 @@ static void queue_input(struct timeline *tl, struct device *dev, const void *dat
 
 void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole)
 {
-    queue_input(tl, dev, data, len, whole, 0);
+    if (len)
+        queue_input(tl, dev, data, len, whole, 0);
+}
+
+void timeline_break(struct timeline *tl, struct device *dev)
+{
+    CHECK(dev->ops->takes_break);
+    queue_input(tl, dev, NULL, 0, true, 0);
 }
 
 void timeline_input_at(struct timeline *tl, struct device *dev, const void *data, size_t len, vtime_t due)
@@ -524,14 +529,14 @@ static bool feed_device(struct timeline *tl, struct device *dev, vtime_t when, b
         return false;
     room = dev->ops->input_room ? dev->ops->input_room(dev) : SIZE_MAX;
     n = in->len - in->done;
-    if (in->whole && n > room) {
+    if (in->whole && (n > room || !room)) {
         if (in->due)
             in->due = when - when % TIMELINE_RETRY_NS + TIMELINE_RETRY_NS;
         return false;
     }
     if (!in->whole)
         n = n > room ? room : n > INPUT_MAX ? INPUT_MAX : n;
-    if (!n)
+    if (!n && in->len)
         return false;
     if (!more)
         diverge_expect(tl);

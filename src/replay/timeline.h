@@ -246,6 +246,8 @@ int timeline_change_medium(struct timeline *tl, const struct drive *d, const str
  * machine runs at the live edge. With `whole` the bytes are one message that
  * must not be split (a key, a packet). */
 void timeline_input(struct timeline *tl, struct device *dev, const void *data, size_t len, bool whole);
+/* A break on the line of a serial port (device_ops.takes_break), after the input that waits: an event of no bytes. */
+void timeline_break(struct timeline *tl, struct device *dev);
 /* The same, whole, but not before the guest's clock shows `due`: exactly then, if the device has room, else at the first
  * whole number of TIMELINE_RETRY_NS after it at which it has. So when it comes is a function of history. */
 #define TIMELINE_RETRY_NS 1000000u

@@ -288,6 +288,8 @@ bool server_ports_have_terminal(const struct server *s);
 size_t server_ports_backlog(const struct server *s);
 /* Append a line for each back end and one for the ports that are connected to it. */
 void server_ports_describe(const struct server *s, struct buffer *out);
+/* The serial port of that name, or connected to that back end ("": the first); NULL: there is none. */
+struct device *server_ports_line(const struct server *s, const char *id);
 /* The ring buffer of that id, or NULL. */
 struct chardev *server_ports_ring(const struct server *s, const char *id);
 

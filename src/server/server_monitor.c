@@ -989,6 +989,19 @@ HANDLER(cmd_ringbuf_write)
     return r;
 }
 
+HANDLER(cmd_send_break)
+{
+    struct server *s = server_of(call);
+    struct device *line = server_ports_line(s, arg(call, 0));
+
+    if (!line)
+        return error_set(err, -ENOENT, *arg(call, 0) ? "%s: no serial port is that, or is connected to that (monitor info chardev)"
+                                                     : "%sno serial port is connected to anything", arg(call, 0));
+    timeline_break(s->timeline, line);
+    say_when_it_arrives(s, call->out);
+    return 0;
+}
+
 HANDLER(cmd_ringbuf_read)
 {
     struct chardev *c = need_ring(server_of(call), arg(call, 0), err);
@@ -1234,6 +1247,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
     {"ringbuf_read", "ID BYTES:n", "take output out of a --chardev ringbuf, the oldest first", cmd_ringbuf_read},
     {"ringbuf_write", "ID TEXT...", "input for the port that is connected to a --chardev ringbuf", cmd_ringbuf_write},
+    {"chardev-send-break", "[ID]", "a break on the line of the serial port of that name, or connected to that --chardev (first one)", cmd_send_break},
     {"system_reset", "", "reset the machine", cmd_system_reset},
     {"system_powerdown", "", "press the power button", cmd_system_powerdown},
     {"maintenance fail", "POSITION:n", "for the tests: hindcast breaks at POSITION", cmd_maintenance_fail},

@@ -169,9 +169,21 @@ bool server_ports_have_terminal(const struct server *s)
     return false;
 }
 
+/* A break comes to whoever gets what is typed there. */
+static void send_break(struct server *s, const struct chardev *back)
+{
+    const struct server_port *p = focused_on(s, back);
+
+    if (p && p->dev->ops->takes_break && timeline_outside(s->timeline))
+        timeline_break(s->timeline, p->dev);
+}
+
 static void obey(struct server *s, struct chardev *back)
 {
     switch (chardev_command(back)) {
+    case CHARDEV_BREAK:
+        send_break(s, back);
+        break;
     case CHARDEV_NEXT:
         hand_on(s, back);
         break;
@@ -179,7 +191,7 @@ static void obey(struct server *s, struct chardev *back)
         s->quit = true;
         break;
     case CHARDEV_HELP:
-        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a c types at the next port if "
+        server_say(s, "Ctrl-a x ends hindcast, Ctrl-a Ctrl-a sends Ctrl-a, Ctrl-a b sends a break, Ctrl-a c types at the next port if "
                       "several are connected (--chardev ...,mux=on), Ctrl-a h shows this");
         break;
     default:
@@ -225,6 +237,14 @@ size_t server_ports_backlog(const struct server *s)
 }
 
 /* ---- for the monitor ---- */
+
+struct device *server_ports_line(const struct server *s, const char *id)
+{
+    for (unsigned i = 0; i < s->nports; i++)
+        if (s->ports[i].dev->ops->takes_break && (!*id || !strcmp(chardev_name(s->ports[i].back), id) || !strcmp(s->ports[i].dev->name, id)))
+            return s->ports[i].dev;
+    return NULL;
+}
 
 void server_ports_describe(const struct server *s, struct buffer *out)
 {

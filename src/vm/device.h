@@ -54,6 +54,7 @@ struct device_ops {
     bool (*possible)(const struct device *);
     /* Append a readable picture of the state, for `monitor info devices`. May be NULL. */
     void (*describe)(const struct device *, struct buffer *);
+    bool takes_break; /* an EVENT_INPUT of no bytes is a break on its line (serial ports); nobody else gets one */
     bool interrupts; /* it is an interrupt controller: for `monitor info irq` */
     /* A read changes nothing but the device's own state and its lines: so whoever polls it is disturbed only when its deadline,
      * its room for input or a line has changed. (Without it, each read ends the CPU's run, and everything is looked at anew.) */

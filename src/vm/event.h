@@ -12,7 +12,8 @@
 #include "base/types.h"
 
 enum event_kind {
-    EVENT_INPUT = 1,  /* bytes for a device: `source` is its index; layout is the device's own */
+    EVENT_INPUT = 1,  /* bytes for a device: `source` is its index; layout is the device's own;
+                       * a serial port's is bytes, none: a break */
     EVENT_HOST_CLOCK, /* the answer to a host clock reading: 8 bytes, ns since 1970 UTC */
     EVENT_ENTROPY,    /* the answer to a request for random bytes */
     /* Events that are a step of their own (they advance the position by one): */

@@ -208,8 +208,39 @@ def claim_a_telnet_client_is_greeted_and_its_commands_are_not_the_guests():
         p.expect(b"\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00")
         p.say(b"\xff\xfd\x01a\xff\xfa\x18\x00xx\xff\xf0b\xff\xff")
         p.expect(b"0a0b0\xff\xff")
+        p.say(b"c\xff\xf3d\xff\xf3") # with breaks, each a character of zeros where it was
+        p.expect(b"0c0\x000d0\x00")
         rsp.interrupt()
         rsp.wait()
+        rsp.close()
+
+
+def claim_the_monitor_sends_breaks():
+    with Server(*listening("m"), guest=guest(), serial="chardev:m") as s:
+        rsp = s.client()
+        p = peer(s, "m")
+        rsp.send("c")
+        p.expect(b"0!\n")
+        for words in "", " m", " uart0":
+            rsp.interrupt()
+            rsp.wait()
+            rsp.monitor("chardev-send-break" + words)
+            rsp.send("c")
+            p.expect(b"^0\x00")
+        rsp.interrupt()
+        rsp.wait()
+        for word in "pit", "uart1":
+            try:
+                said = rsp.monitor("chardev-send-break " + word)
+            except harness.rspclient.RspError as e:
+                said = str(e)
+            contains(said, word + ": no serial port is that")
+        edge, there = rsp.position(), rsp.monitor("info hash")
+        rsp.monitor("seek 1000")
+        rsp.ask("c")
+        rsp.monitor("seek %d" % edge)
+        rsp.ask("c")
+        equal(rsp.monitor("info hash"), there)
         rsp.close()
 
 

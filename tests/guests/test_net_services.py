@@ -23,15 +23,13 @@ import tempfile
 import threading
 import time
 
+import guest_programs
 import test_debian_i386
 import test_net_i386 as net
 from test_debian_i386 import Guest, check, fetched
 
 KERNELS = {"i386": "linux-image-686", "amd64": "linux-image-amd64", "arm64": "linux-image-arm64"}
 DROPBEAR = ["dropbear-bin", "libc6", "libcrypt1", "libtomcrypt1", "libtommath1", "libgmp10", "zlib1g"]
-TRIPLETS = {"i386": "i386-linux-gnu", "amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-LOADERS = {"i386": "lib/ld-linux.so.2", "amd64": "lib64/ld-linux-x86-64.so.2", "arm64": "lib/ld-linux-aarch64.so.1"}
-LIBRARIES = ["libc.so.6", "libcrypt.so.1", "libtomcrypt.so.1", "libtommath.so.1", "libgmp.so.10", "libz.so.1"]
 CARDS = dict(net.CARDS, **{"virtio-net-device": ["virtio_mmio", "virtio_net"]})
 ALL = (["i386:" + card for card in net.CARDS] + ["amd64:virtio-net-pci", "amd64:e1000"] +
        ["arm64:" + card for card in ("virtio-net-pci", "virtio-net-device", "e1000", "rtl8139")])
@@ -73,25 +71,11 @@ def name_server(tmp):
     return bound
 
 
-def with_dropbear(tmp, initrd, architecture, root, key):
+def with_dropbear(initrd, architecture, root, key):
     """Append dropbear, its libraries and who may come in."""
-    tree = os.path.join(tmp, "tree")
-    for directory in "etc/dropbear", "root/.ssh", "lib", "sbin", os.path.dirname(LOADERS[architecture]):
-        os.makedirs(os.path.join(tree, directory), exist_ok=True)
-    places = ["%s/%s/%s" % (root, where, TRIPLETS[architecture]) for where in ("lib", "usr/lib")]
-    for library in LIBRARIES:
-        shutil.copy(next(os.path.join(place, library) for place in places if os.path.exists(os.path.join(place, library))), tree + "/lib")
-    shutil.copy(os.path.join(root, LOADERS[architecture]), os.path.join(tree, LOADERS[architecture]))
-    shutil.copy(root + "/usr/sbin/dropbear", tree + "/sbin")
-    shutil.copy(key + ".pub", tree + "/root/.ssh/authorized_keys")
-    for name, text in (("passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("group", "root:x:0:\n"), ("shells", "/bin/sh\n")):
-        with open(os.path.join(tree, "etc", name), "w") as f:
-            f.write(text)
-    for path in "root", "root/.ssh":
-        os.chmod(os.path.join(tree, path), 0o700)
-    packed = subprocess.run("find . | cpio --quiet -o -H newc -R 0:0 | gzip -1", shell=True, cwd=tree, check=True, stdout=subprocess.PIPE).stdout
-    with open(initrd, "ab") as f:
-        f.write(packed)
+    guest_programs.add(initrd, architecture, root, ["usr/sbin/dropbear"], [
+        ("root/.ssh/authorized_keys", key + ".pub", 0o600), ("etc/dropbear/empty", b"", 0o644), ("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n", 0o644),
+        ("etc/group", b"root:x:0:\n", 0o644), ("etc/shells", b"/bin/sh\n", 0o644)])
 
 
 def ssh(key, port, command, data=b"", options=()):
@@ -123,7 +107,7 @@ def use(guest, name, names, http_port, md5, key, forwarded):
     guest.type("wget -q -O - http://%s:%d/file | md5sum; echo fetch'ed'\n" % (NAME if names else "10.0.2.2", http_port))
     end, _ = guest.wait_console(rb"\nfetched", start=end)
     check("%s: a file is fetched by HTTP" % name, md5 in guest.console, guest.console[-500:])
-    guest.type("mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; LD_LIBRARY_PATH=/lib /sbin/dropbear -R -s -p 23; echo star'ted'\n")
+    guest.type("mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; LD_LIBRARY_PATH=/lib dropbear -R -s -p 23; echo star'ted'\n")
     end, _ = guest.wait_console(rb"\nstarted", start=end)
     text = ssh(key, forwarded, ["cat >/tmp/given; md5sum /tmp/given; uname -s"], DATA)
     check("%s: ssh comes in and gives a file to a command" % name, hashlib.md5(DATA).hexdigest().encode() in text and b"Linux" in text, text)
@@ -142,7 +126,7 @@ def through(tmp, program, what, names):
     key, recording, forwarded = os.path.join(tmp, "key"), os.path.join(tmp, "r.hcrec"), net.free_port()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     initrd = net.make_initrd(tmp, root, version, CARDS[card])
-    with_dropbear(tmp, initrd, architecture, root, key)
+    with_dropbear(initrd, architecture, root, key)
     port, md5 = net.serve(2000000)
     guest = Guest.__new__(Guest)
     guest.start((names or []) +

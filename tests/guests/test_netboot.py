@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Guests that boot from the network.
 
-    test_netboot.py HINDCAST [--all] [tftp|http|uboot|debian|CARD...]
+    test_netboot.py HINDCAST [--all] [tftp|http|uboot|uefi|uefi-rom|debian|CARD...]
 
 SeaBIOS starts iPXE from a card's ROM (romfile=), which finds a server by DHCP and boots a small kernel of ours by TFTP or, from a
-server here, by HTTP (debian: Debian's, to its shell); U-Boot on the virt board does dhcp, tftpboot and booti. Each is recorded; the recording
+server here, by HTTP (debian: Debian's, to its shell); U-Boot on the virt board does dhcp, tftpboot and booti; OVMF boots a program of ours by PXE, with its own
+driver and with iPXE's. Each is recorded; the recording
 replays without any network and without the images: the same console, the same state, from its beginning and from every checkpoint.
 
 CARD: tftp by that card; --all: by every one that has a ROM, and debian. Exit status 77: a part is not there, or this hindcast has no --netdev user.
@@ -23,6 +24,7 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import boot_media as media  # noqa: E402
 import firmware_guest as fw  # noqa: E402
 import test_debian_record as recorded  # noqa: E402
 import test_firmware_record as firmware  # noqa: E402
@@ -34,6 +36,8 @@ from test_debian_i386 import fetched  # noqa: E402
 
 ROMS = "/usr/lib/ipxe/qemu/pxe-%s.rom"
 CARDS = {"rtl8139": "rtl8139", "ne2k_pci": "ne2k_pci", "pcnet": "pcnet", "e1000": "e1000", "virtio-net-pci": "virtio"}
+OVMF, OVMF_VARS = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+EFI_ROM = "/usr/lib/ipxe/qemu/efi-e1000.rom"
 AARCH64 = "aarch64-linux-gnu-"
 FAST = ["--icount", "shift=0,sleep=off"]
 SLOW = ["--icount", "shift=3,sleep=off"] # iPXE waits for keys, by the clock
@@ -170,6 +174,22 @@ def by_uboot(program, tmp):
     replayed(program, "U-Boot, dhcp and tftpboot", guest, files)
 
 
+def by_uefi(program, tmp, card, rom):
+    """OVMF's own driver, or iPXE's in a card's ROM, which loads a program of ours by PXE; that hands back to firmware."""
+    files = os.path.join(tmp, "files")
+    os.mkdir(files)
+    hello = media.efi_program("x86_64", "\r\nthis came by PXE\r\n", tmp)
+    with open(os.path.join(files, "hello.efi"), "wb") as f:
+        f.write(hello)
+    name = "OVMF, PXE by " + card
+    options = ["--pflash", shutil.copy(OVMF, files), "--pflash", shutil.copy(OVMF_VARS, files), "-m", "256M", "--vga", "none", "--embed", "--nic",
+               "user,model=%s,%stftp=%s,bootfile=hello.efi" % (card, "romfile=%s," % shutil.copy(rom, files) if rom else "", files)]
+    guest = start(program, tmp, options + ["--icount", "shift=5,sleep=off"], "500M") # (it polls the clock)
+    guest.expect(rb"this came by PXE")
+    fw.stop(guest, name)
+    replayed(program, name, guest, files)
+
+
 def has_user_network(program):
     done = subprocess.run([program, "--netdev", "user,id=n", "nothing"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return "without libslirp" not in done.stdout
@@ -177,11 +197,14 @@ def has_user_network(program):
 
 def main():
     program = os.path.abspath(sys.argv[1])
-    wanted = [word for word in sys.argv[2:] if word != "--all"] or ["tftp", "http", "uboot"] + (list(CARDS) + ["debian"] if "--all" in sys.argv else [])
+    wanted = [word for word in sys.argv[2:] if word != "--all"] or ["tftp", "http", "uboot", "uefi", "uefi-rom"] + (list(CARDS) + ["debian"] if "--all" in sys.argv else [])
     here = {"tftp": (pc.SEABIOS, ROMS % "ne2k_pci", "/usr/bin/gcc"), "http": (pc.SEABIOS, ROMS % "rtl8139", "/usr/bin/gcc"),
             "debian": (pc.SEABIOS, ROMS % "rtl8139"), "uboot": (uboot.UBOOT, shutil.which(AARCH64 + "gcc") or AARCH64 + "gcc")}
     tests = {"tftp": lambda tmp: by_tftp(program, tmp, "ne2k_pci"), "http": functools.partial(by_http, program),
              "debian": functools.partial(debian_by_http, program), "uboot": functools.partial(by_uboot, program)}
+    here.update({"uefi": (OVMF, OVMF_VARS, "/usr/bin/gcc"), "uefi-rom": (OVMF, OVMF_VARS, EFI_ROM, "/usr/bin/gcc")})
+    tests.update({"uefi": functools.partial(by_uefi, program, card="virtio-net-pci", rom=None),
+                  "uefi-rom": functools.partial(by_uefi, program, card="e1000", rom=EFI_ROM)})
     for card, rom in CARDS.items():
         here[card] = (pc.SEABIOS, ROMS % rom, "/usr/bin/gcc")
         tests[card] = functools.partial(by_tftp, program, card=card)

@@ -239,16 +239,22 @@ static uint64_t uart_read(struct device *dev, unsigned range, uint64_t offset, u
     return value;
 }
 
+static void receive_break(struct device *dev)
+{
+    struct pl011_state *s = dev->state;
+
+    receive(dev, DR_BE);
+    s->ris |= INT_BE;
+}
+
 static void write_lcr(struct device *dev, uint32_t value)
 {
     struct pl011_state *s = dev->state;
 
     if ((value ^ s->lcr) & LCR_FEN)
         clear_fifo(s);
-    if ((s->cr & CR_LBE) && (value & ~s->lcr & LCR_BRK)) {
-        receive(dev, DR_BE);
-        s->ris |= INT_BE;
-    }
+    if ((s->cr & CR_LBE) && (value & ~s->lcr & LCR_BRK))
+        receive_break(dev);
     s->lcr = value & 0xffu;
 }
 
@@ -321,6 +327,8 @@ static void uart_input(struct device *dev, const struct event *e)
     for (uint32_t i = 0; i < e->len; i++)
         if (!(s->cr & CR_LBE)) /* the receiver is disconnected from the line */
             receive(dev, e->data[i]);
+    if (!e->len && !(s->cr & CR_LBE))
+        receive_break(dev);
     update_irq(dev);
 }
 
@@ -357,6 +365,7 @@ const struct device_ops pl011_ops = {
     .deadline = uart_deadline,
     .expire = uart_expire,
     .input = uart_input,
+    .takes_break = true,
     .input_room = uart_input_room,
     .describe = uart_describe,
     .read = uart_read,

@@ -53,6 +53,7 @@ static const struct device_ops pci_serial_ops = {
     .expire = uart16550_expire,
     .input = uart16550_input,
     .input_room = uart16550_input_room,
+    .takes_break = true,
     .describe = uart16550_describe,
     .read = uart16550_read,
     .write = uart16550_write,

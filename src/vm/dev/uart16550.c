@@ -10,7 +10,7 @@
  * always set. The THRE interrupt that follows a write comes TX_IRQ_NS per byte
  * later, so that an interrupt-driven driver gets out of its handler between
  * two fillings of the FIFO. The far end holds DCD, DSR and CTS; nothing ever
- * goes wrong on the line, so only a break sent in loopback sets BI, and nothing PE and FE. Such a
+ * goes wrong on the line: a break, the far end's (an EVENT_INPUT of no bytes) or one sent in loopback, sets BI, and nothing PE and FE. Such a
  * flag belongs to its character: LSR shows it when that comes to the top of the FIFO, and bit 7
  * until then.
  *
@@ -386,6 +386,8 @@ void uart16550_input(struct device *dev, const struct event *e)
     for (uint32_t i = 0; i < e->len; i++)
         if (!(s->mcr & MCR_LOOP)) /* the receiver is disconnected from the line */
             receive(dev, e->data[i], 0);
+    if (!e->len && !(s->mcr & MCR_LOOP))
+        receive(dev, 0, LSR_BI);
     update_irq(dev);
 }
 
@@ -423,6 +425,7 @@ const struct device_ops uart16550_ops = {
     .deadline = uart16550_deadline,
     .expire = uart16550_expire,
     .input = uart16550_input,
+    .takes_break = true,
     .input_room = uart16550_input_room,
     .describe = uart16550_describe,
     .read = uart16550_read,

@@ -16,8 +16,8 @@
  * configuration.
  *
  * Not modelled: how long characters take, at whatever rate and format; a break that the guest sends is kept, and seen by nobody,
- * as a chardev has none; nor does one come, so that BI, PE and FE are never set and the error character is never put in. The far end holds
- * CTS, DSR and DCD. The EEPROM and the bit modes.
+ * as a chardev has none. One that comes sets BI in the packet that it is in; PE and FE are never set, and the error character is never
+ * put in. The far end holds CTS, DSR and DCD. The EEPROM and the bit modes.
  */
 #include "vm/dev/usb_serial.h"
 
@@ -59,6 +59,7 @@ enum { STOP_1, STOP_1_5, STOP_2, STOPS };
 #define MODEM_DSR    0x20u
 #define MODEM_DCD    0x80u
 #define LINE_OE      0x02u
+#define LINE_BI      0x10u
 #define LINE_THRE    0x20u
 #define LINE_TEMT    0x40u
 
@@ -82,7 +83,7 @@ struct serial_state {
     uint8_t event, event_on;
     uint8_t error, error_on;
     uint8_t latency;      /* ms */
-    uint8_t line;         /* errors that are to be told: LINE_OE */
+    uint8_t line;         /* errors that are to be told: LINE_OE, LINE_BI */
     uint8_t urgent;       /* what is in the buffer does not wait for the timer */
     uint8_t waiting;      /* the host was told NAK */
     uint8_t held;         /* by XOFF */
@@ -231,6 +232,10 @@ static void serial_input(struct device *dev, const struct event *e)
     for (uint32_t i = 0; i < e->len; i++)
         if (!handshake(&p->usb, e->data[i]))
             receive(s, e->data[i]);
+    if (!e->len) { /* a break: a character of zeros, in a packet whose status says so */
+        receive(s, 0);
+        s->line |= LINE_BI;
+    }
     usb_wakeup(&p->usb);
     tell(&p->usb);
 }
@@ -444,6 +449,7 @@ static const struct device_ops ops = {
     .expire = serial_expire,
     .input = serial_input,
     .input_room = serial_input_room,
+    .takes_break = true,
     .describe = serial_describe,
 };
 
