@@ -405,6 +405,26 @@ static void emit_leading_zeros(struct jit *j, const struct uop *u, unsigned bits
     operand_put(j, u->d, 64, 64, RAX);
 }
 
+/* Bytes in the other order, then halves, quarters and bits of them. */
+static void emit_reverse_bits(struct jit *j, const struct uop *u)
+{
+    static const uint64_t masks[] = {0x0f0f0f0f0f0f0f0f, 0x3333333333333333, 0x5555555555555555};
+    struct code *e = &j->code;
+
+    operand_get(j, RAX, u->a, 64, 64);
+    x_bswap(e, 64, RAX);
+    for (unsigned i = 0, by = 4; i < ARRAY_LEN(masks); i++, by /= 2) {
+        x_mov_imm(e, RCX, masks[i]);
+        x_mov(e, 64, RDX, RAX);
+        x_shift_imm(e, 64, SHIFT_SHR, RDX, by);
+        x_alu(e, 64, ALU_AND, RAX, RCX);
+        x_alu(e, 64, ALU_AND, RDX, RCX);
+        x_shift_imm(e, 64, SHIFT_SHL, RAX, by);
+        x_alu(e, 64, ALU_OR, RAX, RDX);
+    }
+    operand_put(j, u->d, 64, 64, RAX);
+}
+
 static void emit_multiply(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool flags)
 {
     struct code *e = &j->code;
@@ -666,6 +686,7 @@ static bool emit_moves(struct jit *j, const struct uop *u)
         x_bswap(&j->code, 32, RAX);
         operand_put(j, u->d, u->op == UOP_BSWAP32 ? 32 : 64, home_of(j, u->op == UOP_BSWAP32Z), RAX);
         return true;
+    case UOP_RBIT64: emit_reverse_bits(j, u); return true;
     case UOP_BSWAP64:
     case UOP_REV32_64:
         operand_get(j, RAX, u->a, 64, 64);

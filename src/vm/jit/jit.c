@@ -120,19 +120,15 @@ static void make_code(struct jit *j, struct block *b)
 
 /* A block that the jump cache does not have, if it is clear that the run loop would come to
  * it too. */
-static struct block *next_by_tlb(struct ucpu *c)
+static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
 {
     struct exec *x = c->exec;
     struct exec_shared *sh = x->shared;
-    const struct block *from = c->block;
-    struct block_key key = {.pc = x->go_pc, .va = x->go_pc + block_bias(from), .mode = from->key.mode};
-    unsigned index = tlb_index(sh, key.va);
+    struct block_key key = {.pc = x->go_pc, .va = va, .mode = c->block->key.mode};
+    unsigned index = tlb_index(sh, va);
     struct block *to;
 
-    if (key.va & ~x->va_mask)
-        return NULL;
-    if (c->tlb[index].fetch != (key.va & PAGE_MASK) &&
-        (!tlb_recall(c, c->tlb_mode, key.va) || c->tlb[index].fetch != (key.va & PAGE_MASK)))
+    if ((va & ~x->va_mask) || c->tlb[index].fetch != (va & PAGE_MASK))
         return NULL;
     to = block_find(sh, x->context->tables[c->tlb_mode].infos[index].number, &key, false);
     if (!to || to->trapped || to->page[1] != NO_PAGE)
@@ -148,9 +144,17 @@ static struct block *next_block(struct ucpu *c)
 {
     const struct exec *x = c->exec;
     struct block *from = c->block, *to = x->shared->jump[jump_hash(x->go_pc)];
+    uint64_t va = x->go_pc + block_bias(from);
+    bool matches = jump_matches(to, from, x->go_pc);
 
-    if (!jump_matches(to, from, x->go_pc) || !block_is_mapped(c, to))
-        to = next_by_tlb(c);
+    if (!matches || !block_is_mapped(c, to)) {
+        /* often another page has the place of its own in the TLB */
+        bool recalled = !(va & ~x->va_mask) && c->tlb[tlb_index(x->shared, va)].fetch != (va & PAGE_MASK) &&
+                        tlb_recall(c, c->tlb_mode, va);
+
+        if (!matches || !recalled || !block_is_mapped(c, to))
+            to = next_by_tlb(c, va);
+    }
     if (to)
         block_link(x->shared, from, x->go_edge, to);
     return to;

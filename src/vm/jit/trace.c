@@ -38,7 +38,7 @@ static const struct block *chained(const struct block *b, unsigned edge)
 
     if (b->target[edge] == b->key.pc && b->page[1] == NO_PAGE && !b->trapped)
         return b;
-    return to && to->valid && !to->trapped && to->page[1] == NO_PAGE && to->wide == b->wide ? to : NULL;
+    return to && to->valid && !to->trapped && to->page[1] == NO_PAGE && to->wide == b->wide && (uint32_t)(uintptr_t)to ? to : NULL;
 }
 
 /* How often it was entered, as far as that was counted. */
@@ -113,18 +113,19 @@ static void note_way_out(struct jit *j, uint8_t *from, const struct block *b, un
     memcpy(w->slots, slots, sizeof(w->slots));
 }
 
-/* Out of the trace unless the edge's chain leads to `to`, which then is the block in progress. Destroys rax and rcx. */
+/* Out of the trace unless the edge's chain leads to `to`, which then is the block in progress. Blocks lie within far less than
+ * 4 GiB, so that the lower half of an address is enough, and tells it from NULL (chained()). */
+_Static_assert(POOL_BYTES < UINT32_MAX / 2, "distances between blocks are displacements");
 static void emit_chain(struct jit *j, const struct block *b, unsigned edge, const struct block *to, const struct slot *slots)
 {
     struct code *e = &j->code;
 
     if (b == to)
         return;
-    x_load(e, 64, RAX, R_BLOCK, BLOCK(next) + 8 * (int32_t)edge);
-    x_mov_imm(e, RCX, (uint64_t)(uintptr_t)to);
-    x_alu(e, 64, ALU_CMP, RAX, RCX);
+    x_rm(e, 32, 0x81, ALU_CMP, R_BLOCK, BLOCK(next) + 8 * (int32_t)edge);
+    code_32(e, (uint32_t)(uintptr_t)to);
     note_way_out(j, x_jcc(e, CC_NE), b, edge, true, slots);
-    x_rr(e, 64, X_MOV_LOAD, R_BLOCK, RAX);
+    x_rm(e, 64, X_LEA, R_BLOCK, R_BLOCK, (int32_t)((intptr_t)to - (intptr_t)b));
 }
 
 /* All blocks, up to where the last one's edge is to be taken. False: it has no such end, or goes on as any. */
