@@ -51,6 +51,8 @@ struct chardev {
     enum chardev_command command;
     struct buffer later;      /* what came behind a break that is still to be obeyed */
     struct ring ring;
+    size_t queued, told_taken; /* bytes that had to wait, in all; how many of them were taken when somebody last asked */
+    uint64_t lost;            /* bytes of output that a client never got, which had stopped reading */
     bool telnet;
     enum telnet telnet_state;
     char *where;              /* a client that tries again: to whom, */
@@ -437,6 +439,8 @@ void chardev_close(struct chardev *c)
 }
 
 /* A pty that nobody reads must not hold the guest back for ever. */
+/* What waits for a client that does not read; more is lost. */
+#define CLIENT_BACKLOG_MAX ((size_t)16 << 20)
 #define PTY_BACKLOG_MAX ((size_t)1 << 16)
 
 /* What does not go into the log (a full disk) is lost to it. */
@@ -466,14 +470,26 @@ static void ring_append(struct ring *r, const uint8_t *p, size_t len)
     }
 }
 
+/* Is it connected to somebody who may have other things to do than to read? */
+static bool is_client(const struct chardev *c)
+{
+    return c->listener.fd >= 0 || c->where;
+}
+
 void chardev_write(struct chardev *c, const void *buf, size_t len)
 {
+    size_t waited = c->stream.queue.len;
+
     copy_to_log(c, buf, len);
     ring_append(&c->ring, buf, len);
-    if (c->telnet)
+    if (is_client(c) && waited >= CLIENT_BACKLOG_MAX)
+        c->lost += len;
+    else if (c->telnet)
         write_telnet(c, buf, len);
     else
         stream_write(&c->stream, buf, len);
+    if (c->stream.queue.len > waited)
+        c->queued += c->stream.queue.len - waited;
     if (c->pty && c->stream.queue.len > PTY_BACKLOG_MAX)
         buffer_clear(&c->stream.queue);
 }
@@ -585,16 +601,16 @@ bool chardev_is_ring(const struct chardev *c)
 
 void chardev_describe(const struct chardev *c, struct buffer *out)
 {
-    bool peer = c->listener.fd >= 0 || c->where;
-
     buffer_printf(out, "%s: %s", c->name, c->spec);
-    if (peer)
+    if (is_client(c))
         buffer_printf(out, ", %s%s", stream_open(&c->stream) ? "connected" : "not connected",
                       c->listener.fd >= 0 ? ", listening" : "");
     if (c->ring.bytes)
         buffer_printf(out, ", %zu bytes", c->ring.count);
     if (c->stream.queue.len)
         buffer_printf(out, ", %zu bytes wait to be taken", c->stream.queue.len);
+    if (c->lost)
+        buffer_printf(out, ", %" PRIu64 " bytes were lost", c->lost);
     buffer_printf(out, "\n");
 }
 
@@ -613,7 +629,26 @@ enum chardev_command chardev_command(struct chardev *c)
 
 size_t chardev_backlog(const struct chardev *c)
 {
-    return c->stream.queue.len;
+    return is_client(c) ? 0 : c->stream.queue.len;
+}
+
+size_t chardev_client_backlog(const struct chardev *c)
+{
+    return is_client(c) ? c->stream.queue.len : 0;
+}
+
+bool chardev_client_reads(struct chardev *c)
+{
+    size_t taken = c->queued - c->stream.queue.len;
+    bool reads = taken != c->told_taken;
+
+    c->told_taken = taken;
+    return reads;
+}
+
+uint64_t chardev_lost(const struct chardev *c)
+{
+    return c->lost;
 }
 
 void chardev_service(struct chardev *c)

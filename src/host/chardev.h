@@ -16,7 +16,8 @@
  *   none, null          nothing
  *
  * Output never blocks: it is queued, and chardev_backlog() tells how much waits
- * so that the guest can be held back. Output to nobody is dropped.
+ * so that the guest can be held back. For a client of a socket, which may have stopped reading, nobody is held for long
+ * (chardev_client_backlog()): more than 16 MiB that wait for one are lost. Output to nobody is dropped.
  */
 #ifndef HINDCAST_HOST_CHARDEV_H
 #define HINDCAST_HOST_CHARDEV_H
@@ -50,8 +51,13 @@ size_t chardev_read(struct chardev *c, void *buf, size_t len);
 bool chardev_input_ended(const struct chardev *c);
 /* A command that was typed since the last call. */
 enum chardev_command chardev_command(struct chardev *c);
-/* Bytes of output that nobody has taken yet. */
+/* Bytes of output that nobody has taken yet: of those that must be; of a client's. */
 size_t chardev_backlog(const struct chardev *c);
+size_t chardev_client_backlog(const struct chardev *c);
+/* Has the client taken any since this was last asked? */
+bool chardev_client_reads(struct chardev *c);
+/* Bytes that a client did not get. */
+uint64_t chardev_lost(const struct chardev *c);
 /* Serve connections, write queued output. Call after each wait. */
 void chardev_service(struct chardev *c);
 void chardev_poll(struct chardev *c, struct poller *p, bool want_read);

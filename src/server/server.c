@@ -189,6 +189,8 @@ static bool on_poll(void *ctx)
     serve(s, 0);
     while (server_ports_backlog(s) > OUTPUT_BACKLOG && !run_must_end(s))
         serve(s, 50 * MS);
+    if (server_ports_clients_read(s, OUTPUT_BACKLOG))
+        serve(s, 50 * MS); /* so much for a client that is slow, and no more */
     if (!timeline_querying(s->timeline)) {
         server_record_update(s, false);
         show_progress(s);

@@ -148,6 +148,7 @@ struct server {
     struct buffer branch_line;   /* what the guest puts out on a branch, up to a line's end */
 
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
+    uint64_t told_lost;          /* bit n: that the client of config.backs[n] does not get all that the guest puts out */
 
     /* Recordings. */
     struct recorder *recorder;   /* writes to `record`; NULL: does not, or could not any more */
@@ -284,8 +285,10 @@ void server_ports_output(struct server *s, const struct device *dev, const void 
 void server_ports_guest_runs(struct server *s);
 /* Is one of the back ends the terminal, in raw mode? */
 bool server_ports_have_terminal(const struct server *s);
-/* Bytes that the slowest receiver has not taken yet. */
+/* Bytes that the slowest receiver has not taken yet; clients of sockets are none: nobody waits for them. */
 size_t server_ports_backlog(const struct server *s);
+/* Does a client that is behind by more than `limit` bytes read nonetheless? */
+bool server_ports_clients_read(struct server *s, size_t limit);
 /* Append a line for each back end and one for the ports that are connected to it. */
 void server_ports_describe(const struct server *s, struct buffer *out);
 /* The serial port of that name, or connected to that back end ("": the first); NULL: there is none. */

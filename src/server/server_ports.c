@@ -236,6 +236,23 @@ size_t server_ports_backlog(const struct server *s)
     return most;
 }
 
+bool server_ports_clients_read(struct server *s, size_t limit)
+{
+    bool read = false;
+
+    for (unsigned i = 0; i < s->config.nbacks; i++) {
+        struct chardev *c = s->config.backs[i];
+
+        if (chardev_client_backlog(c) > limit)
+            read |= chardev_client_reads(c);
+        if (chardev_lost(c) && !(s->told_lost >> i & 1u)) {
+            s->told_lost |= UINT64_C(1) << i;
+            server_say(s, "the client of %s does not read: what the guest puts out goes on being lost there (monitor info chardev)", chardev_name(c));
+        }
+    }
+    return read;
+}
+
 /* ---- for the monitor ---- */
 
 struct device *server_ports_line(const struct server *s, const char *id)

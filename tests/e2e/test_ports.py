@@ -244,6 +244,25 @@ def claim_the_monitor_sends_breaks():
         rsp.close()
 
 
+def claim_a_client_that_does_not_read_does_not_stall_the_guest():
+    """It puts out a megabyte, more than the host takes on the way, and ends."""
+    body = "movw $0x3f8, %dx\nmovl $0x100000, %ecx\n1: movb %cl, %al\noutb %al, %dx\ndecl %ecx\njnz 1b\nmovw $0xf4, %dx\nmovb $3, %al\noutb %al, %dx"
+    with tempfile.TemporaryDirectory() as d, Server(guest=harness.build_guest(body, "talker"), serial="unix:%s/s,server,nowait" % d) as s, \
+            socket.socket(socket.AF_UNIX) as c:
+        c.connect(d + "/s")
+        rsp = s.client()
+        until(lambda: "not connected" not in rsp.monitor("info chardev"), "it is connected")
+        rsp.ask("c")  # to its end
+        contains(rsp.monitor("info status"), "ended itself")
+        contains(rsp.monitor("info chardev"), r"connected, listening, \d{6,7} bytes wait to be taken")
+        c.settimeout(patience(20))
+        got = b""
+        while len(got) < 0x100000:
+            got += c.recv(65536)
+        equal(got, bytes(n & 255 for n in range(0x100000, 0, -1)), "and none of it is lost")
+        rsp.close()
+
+
 def claim_a_client_tries_again_until_somebody_listens():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -363,6 +363,19 @@ START_TEST(a_whole_file_is_there_when_it_is_whole)
 }
 END_TEST
 
+/* Its line for `monitor info chardev`, until the next call. */
+static const char *described(const struct chardev *c)
+{
+    static char text[200];
+    struct buffer b;
+
+    buffer_init(&b);
+    chardev_describe(c, &b);
+    snprintf(text, sizeof text, "%.*s", (int)b.len, (const char *)b.data);
+    buffer_finish(&b);
+    return text;
+}
+
 START_TEST(a_serial_port_can_be_a_file)
 {
     struct error err = {0};
@@ -381,6 +394,52 @@ START_TEST(a_serial_port_can_be_a_file)
     ck_assert_uint_eq(b.len, 6);
     buffer_finish(&b);
     unlink(spec + 5);
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_read_loses_what_is_beyond_16_mib_and_holds_nobody)
+{
+    struct error err = {0};
+    char where[100] = "", *note;
+    struct chardev *c = chardev_open("tcp:127.0.0.1:0,server,nowait", "serial0", 0, &note, &err);
+    uint8_t *piece = xcalloc(1, 1u << 20), *buf = xmalloc(1u << 20);
+    uint64_t got = 0, most = 0;
+    struct stream s;
+    size_t n;
+
+    ck_assert_int_eq(sscanf(note, "serial0 listens on %99s", where), 1);
+    stream_init(&s);
+    ck_assert_int_eq(stream_connect(&s, where, &err), 0);
+    for (int i = 0; i < 1000 && !strstr(described(c), ", connected"); i++)
+        chardev_service(c);
+    for (int i = 0; i < 40; i++)
+        chardev_write(c, piece, 1u << 20);
+    ck_assert_uint_eq(chardev_backlog(c), 0);
+    ck_assert_uint_ge(chardev_client_backlog(c), 16u << 20);
+    ck_assert_uint_gt(chardev_lost(c), 0);
+    ck_assert_msg(strstr(described(c), " bytes were lost") != NULL, "%s", described(c));
+    chardev_client_reads(c);
+    chardev_service(c);
+    ck_assert(!chardev_client_reads(c));
+    most = (40u << 20) - chardev_lost(c);
+    while (got < most) {
+        long r = stream_read(&s, buf, 1u << 20);
+
+        chardev_service(c);
+        if (r > 0)
+            got += (uint64_t)r;
+    }
+    ck_assert(chardev_client_reads(c));
+    n = chardev_client_backlog(c);
+    ck_assert_uint_eq(n, 0);
+    ck_assert_uint_eq(got, most);
+    chardev_write(c, "again", 5);
+    ck_assert_uint_eq(chardev_lost(c), (40u << 20) - most);
+    stream_close(&s);
+    chardev_close(c);
+    free(note);
+    free(piece);
+    free(buf);
 }
 END_TEST
 
@@ -747,6 +806,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, a_pipe_that_nobody_reads_is_refused_and_not_waited_for);
     tcase_add_test(tc, a_whole_file_is_there_when_it_is_whole);
     tcase_add_test(tc, a_serial_port_can_be_a_file);
+    tcase_add_test(tc, a_client_that_does_not_read_loses_what_is_beyond_16_mib_and_holds_nobody);
     tcase_add_test(tc, a_serial_port_can_be_a_server_whose_clients_come_and_go);
     tcase_add_test(tc, what_no_serial_port_can_be_is_refused);
     tcase_add_test(tc, a_guest_reads_and_writes_files_of_its_directory);
