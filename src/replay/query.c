@@ -597,6 +597,8 @@ int timeline_query(struct timeline *tl, const struct query *q, struct query_resu
     if (r < 0)
         return r;
     *result = (struct query_result){.from = q->from > tl->first ? q->from : tl->first, .to = q->to < tl->edge ? q->to : tl->edge};
+    if (result->from > result->to)
+        result->from = result->to;
     k->q = q;
     k->slot = (sizeof(icount_t) + q->record_bytes + 7) & ~(size_t)7;
     k->most = JOB_BYTES / k->slot > JOB_RECORDS ? JOB_BYTES / k->slot : JOB_RECORDS;

@@ -152,12 +152,12 @@ int timeline_find_steps(struct timeline *tl, unsigned number, icount_t n, icount
     place_restore(tl, c);
     *position = before;
     if (cpu->share->steps >= n)
-        return cpu->share->steps == n ? 0 : error_set(err, -ERANGE, "history begins with %llu steps of CPU #%u",
+        return cpu->share->steps == n ? 0 : error_set(err, -ERANGE, "history begins with %llu steps of CPU %u",
                                                       (unsigned long long)cpu->share->steps, number);
     if (!run_past(tl, cpu, n, tl->edge, &before, &end)) {
         if (end == RUN_INTERRUPTED)
             return error_set(err, -EINTR, "interrupted");
-        return error_set(err, -ERANGE, "CPU #%u has made %llu steps up to position %llu, where history ends", number,
+        return error_set(err, -ERANGE, "CPU %u has made %llu steps up to position %llu, where history ends", number,
                          (unsigned long long)cpu->share->steps, (unsigned long long)tl->m->st->position);
     }
     /* Its last step is the one, if it was not reset since. */

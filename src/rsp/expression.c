@@ -378,8 +378,8 @@ static unsigned parse_operand(struct parser *p)
     }
     if (isdigit((unsigned char)*p->at))
         return parse_number(p);
-    return fail(p, isalpha((unsigned char)*p->at) ? "there are no symbols here: a number or $register is expected"
-                                                   : "a number or $register is expected");
+    return fail(p, isalpha((unsigned char)*p->at) ? "there are no symbols here: a number or a register is expected"
+                                                   : "a number or a register is expected");
 }
 
 static unsigned parse_unary(struct parser *p)

@@ -193,14 +193,21 @@ static bool tell_becomes(void *ctx, icount_t position, const void *record)
     return line_end(&e->a);
 }
 
-/* Where the stretch begins it may hold already. */
-static int tell_beginning(struct events *e, struct error *err)
+/* Where the stretch begins it may hold already: an answer, too. */
+static int tell_beginning(struct events *e, bool *told, struct error *err)
 {
-    struct machine *m = timeline_scout(e->a.s->timeline, 0, err);
-    icount_t first = timeline_first(e->a.s->timeline), from = e->a.from > first ? e->a.from : first;
+    struct timeline *tl = e->a.s->timeline;
+    icount_t from = e->a.from > timeline_first(tl) ? e->a.from : timeline_first(tl);
+    struct machine *m;
     uint64_t value;
-    int r = m ? timeline_scout_to(e->a.s->timeline, from, err) : err->code;
+    int r;
 
+    if (from > timeline_edge(tl))
+        return 0;
+    m = timeline_scout(tl, 0, err);
+    server_begin_search(e->a.s);
+    r = m ? timeline_scout_to(tl, from, err) : err->code;
+    server_end_search(e->a.s);
     if (r < 0 || !value_now(e, m, e->a.s->cpu, &value) || !compares(e, value))
         return r;
     line_decimal(&e->a, "position", from);
@@ -208,20 +215,46 @@ static int tell_beginning(struct events *e, struct error *err)
     line_bytes(&e->a, "new", (const uint8_t *)&value, e->place.len);
     line_word(&e->a, "by", "the beginning");
     line_end(&e->a);
+    *told = true;
     return 0;
+}
+
+/* The beginning is the oldest of the answers: the first, or the last if there is room for it. */
+static int ask_with_beginning(struct events *e, struct query *q, struct error *err)
+{
+    uint64_t limit = e->a.limit;
+    icount_t first = timeline_first(e->a.s->timeline);
+    struct query_result result = {.end = QUERY_ENOUGH, .from = e->a.from > first ? e->a.from : first};
+    bool told = false;
+    int r = e->a.newest ? 0 : tell_beginning(e, &told, err);
+
+    result.to = result.from;
+    q->record_bytes = sizeof(struct noted);
+    if (r == 0 && told && limit)
+        e->a.limit = limit - 1;
+    if (r == 0 && !(told && limit == 1))
+        r = asked_run(&e->a, q, &result, err);
+    if (r == 0 && e->a.newest && result.end == QUERY_ALL)
+        r = tell_beginning(e, &told, err);
+    if (r == -EINTR)
+        result.end = QUERY_INTERRUPTED;
+    result.answers += told;
+    if (r == 0 || r == -EINTR)
+        asked_tell_end(&e->a, "times", &result);
+    return r == -EINTR ? 0 : r;
 }
 
 /* ADDR or ADDR/LEN, a comparison, a number. */
 static int take_comparison(struct events *e, uint64_t *len, struct error *err)
 {
-    char *slash = strchr(e->a.words[0], '/');
+    char *slash = strchr(e->a.words[0], '/'), *end = NULL;
 
     *len = 4;
     if (slash) {
         *slash = 0;
-        *len = strtoull(slash + 1, NULL, 0);
+        *len = strtoull(slash + 1, &end, 0);
     }
-    if (*len != 1 && *len != 2 && *len != 4 && *len != 8)
+    if ((end && *end) || (*len != 1 && *len != 2 && *len != 4 && *len != 8))
         return error_set(err, -EINVAL, "a value has 1, 2, 4 or 8 bytes");
     for (e->comparison = EQ; e->comparison <= GE; e->comparison++)
         if (!strcmp(e->a.words[1], comparisons[e->comparison]))
@@ -240,12 +273,10 @@ int query_when_value(struct rsp_monitor_call *call, struct error *err)
         r = take_comparison(&e, &len, err);
     if (r == 0)
         r = place_find(&e.place, &e.a, e.a.words[0], len, TRAP_WRITE, err);
-    if (r == 0 && !e.a.newest)
-        r = tell_beginning(&e, err);
     q.traps = e.place.traps;
     q.ntraps = e.place.count;
     if (r == 0)
-        r = ask(&e, &q, "times", err);
+        r = ask_with_beginning(&e, &q, err);
     place_done(&e.place);
     asked_finish(&e.a);
     return r;
@@ -388,12 +419,12 @@ static int take_range(struct events *e, struct error *err)
         return 0;
     e->ports = strncmp(word, "phys:", 5) && strcmp(e->a.s->machine->cpus[0]->ops->arch, "aarch64");
     word += strncmp(word, "phys:", 5) ? 0 : 5;
+    errno = 0;
     e->first = e->last = strtoull(word, &end, 0);
     if (end != word && *end == '-')
         e->last = strtoull(end + 1, &end, 0);
-    if (*end || e->last < e->first || *word < '0' || *word > '9')
+    if (*end || errno || e->last < e->first || *word < '0' || *word > '9' || (e->ports && e->last > UINT16_MAX))
         return error_set(err, -EINVAL, "'%s' is no port or range: FIRST-LAST, or phys:FIRST-LAST for devices in memory", word);
-    e->ports = e->ports && e->last <= UINT16_MAX;
     return 0;
 }
 

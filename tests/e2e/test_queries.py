@@ -343,6 +343,15 @@ def claim_when_value_tells_each_time_that_it_becomes_so():
         # It holds where the stretch begins.
         answers = a.lines("when-value 0x%x == 0 to %d" % (at("counter"), STEPS))[0]
         equal((answers[0]["position"], answers[0]["by"]), (0, "the beginning"))
+        # That is an answer like the others: the oldest, and it counts.
+        whole, end = a.lines("when-value 0x%x >= 0 to %d" % (at("counter"), STEPS))
+        equal((len(whole), end["times"], whole[0]["by"]), (1, 1, "the beginning"))
+        equal(a.lines("when-value 0x%x >= 0 to %d newest first" % (at("counter"), STEPS))[0], whole)
+        odd = "when-value 0x%x < 1 to %d" % (at("counter"), STEPS)
+        first, end = a.lines(odd + " limit 1")
+        equal((first[0]["by"], len(first), end["times"], end["end"]), ("the beginning", 1, 1, "limit"))
+        equal(a.lines(odd + " newest first")[0], a.lines(odd)[0][::-1])
+        equal(a.lines("when-value 0x%x >= 0 from 99G" % at("counter"))[0], [])
 
 
 def claim_a_trace_has_every_step_and_what_it_changes():
@@ -443,6 +452,10 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "writes 0x%x if %s1%s" % (at("wide"), "(" * 300, ")" * 300), "condition|long|deep")
         refused(a, "exceptions zork", "number or name")
         refused(a, "io 20-10", "no port")
+        refused(a, "io 0-99999999999999999999", "no port")
+        if harness.target.name == "i386":
+            refused(a, "io 0x10000", "no port")
+        refused(a, "when-value 0x%x/4x == 3" % at("wide"), "1, 2, 4 or 8")
         refused(a, "when-value 0x%x is 3" % at("wide"), "compares nothing")
         refused(a, "when-value 0x%x/3 == 3" % at("wide"), "1, 2, 4 or 8")
         refused(a, "trace 20 10", "no stretch")
@@ -465,7 +478,8 @@ def claim_what_makes_no_sense_is_refused_in_words():
                 refused(a, query + tmp + "/notes over", "there is force")
                 lacks(a.rsp.monitor(query + tmp + "/notes force"), "exists")
         # Beyond the ends of history there is nothing.
-        equal(a.lines("writes 0x%x from 99G" % at("wide"))[0], [])
+        answers, end = a.lines("writes 0x%x from 99G" % at("wide"))
+        equal((answers, end["from"]), ([], end["to"]))
         # A condition that cannot be evaluated does not hold.
         equal(a.lines(hit_range("writes 0x%x if *(int*)0xfffffffffffffff0" % at("wide")))[0], [])
         equal(a.lines(hit_range("writes 0x%x if 1 / 0" % at("wide")))[0], [])

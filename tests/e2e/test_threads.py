@@ -276,7 +276,7 @@ def claim_seek_goes_to_where_a_cpu_has_made_so_many_steps():
                "monitor seek cpu 0 123", "reverse-continue", "monitor when", "echo |\\n", "monitor seek cpu 1 1_000_000"])
     a, b, c = out.split("|\n")
     equal((steps(a)[1], steps(b)[0]), (7, 123), out)
-    contains(c, r"CPU [# ]1 has made \d+ steps up to position \d+, where history ends")
+    contains(c, r"CPU 1 has made \d+ steps up to position \d+, where history ends")
     out = run(["monitor seek cpu 2 1"])
     contains(out, "there are CPUs 0 to 1")
 
