@@ -182,7 +182,7 @@ static bool view_memory(void *ctx, uint64_t addr, void *buf, size_t len)
     return server_read_memory(v->m, v->cpu, false, addr, buf, len) == len;
 }
 
-static bool asked_holds(const struct asked *a, const struct machine *m, unsigned cpu)
+bool asked_holds(const struct asked *a, const struct machine *m, unsigned cpu)
 {
     struct view v = {m, m->cpus[cpu]};
     const struct agent_env env = {.ctx = &v, .read_register = view_register, .read_memory = view_memory,

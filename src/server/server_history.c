@@ -20,13 +20,13 @@
 #define DIFF_GAP     16u                    /* bytes that are equal, within a range */
 #define FIND_MOST    256u                   /* bytes to look for */
 
-static int take_stretch(struct asked *a, icount_t *from, icount_t *to, struct error *err)
+static int take_stretch(struct asked *a, bool may_if, icount_t *from, icount_t *to, struct error *err)
 {
     const struct timeline *tl = a->s->timeline;
     int r;
 
-    if (a->newest || a->conditional || a->from || a->to != ICOUNT_MAX)
-        return error_set(err, -EINVAL, "a stretch from one position to another is all that this takes: no if, from, to, newest");
+    if (a->newest || (a->conditional && !may_if) || a->from || a->to != ICOUNT_MAX)
+        return error_set(err, -EINVAL, "a stretch from one position to another is all that this takes: no %sfrom, to, newest", may_if ? "" : "if, ");
     r = asked_position(a, a->words[0], from, err);
 
     if (r == 0)
@@ -101,6 +101,10 @@ static bool tell_step(struct trace *t, const struct machine *m, icount_t positio
     uint8_t *before = t->before[cpu->index], *after = t->after;
 
     read_registers(cpu, after);
+    if (!asked_holds(&t->a, m, cpu->index)) {
+        memcpy(before, after, registers_bytes(cpu));
+        return true;
+    }
     line_decimal(&t->a, "position", position);
     line_decimal(&t->a, "cpu", cpu->index);
     line_hex(&t->a, "pc", pcs[cpu->index]);
@@ -149,7 +153,7 @@ int query_trace(struct rsp_monitor_call *call, struct error *err)
 
     buffer_init(&file);
     if (r == 0)
-        r = take_stretch(&t.a, &from, &to, err);
+        r = take_stretch(&t.a, true, &from, &to, err);
     if (r == 0 && (to < from || to - from > TRACE_MOST))
         r = error_set(err, -EINVAL, "from %" PRIu64 " to %" PRIu64 " is no stretch of at most %" PRIu64 " steps", from, to, TRACE_MOST);
     if (r == 0)
@@ -281,7 +285,7 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
     if (r == 0 && a.limit)
         r = error_set(err, -EINVAL, "coverage has no limit: it is of all that ran");
     if (r == 0)
-        r = take_stretch(&a, &a.from, &a.to, err);
+        r = take_stretch(&a, false, &a.from, &a.to, err);
     if (r == 0 && a.from > a.to)
         r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, a.from, a.to);
     if (r == 0)
@@ -454,7 +458,7 @@ int query_diff(struct rsp_monitor_call *call, struct error *err)
     int r = asked_init(&a, call, 2, 2, err);
 
     if (r == 0)
-        r = take_stretch(&a, &from, &to, err);
+        r = take_stretch(&a, false, &from, &to, err);
     if (r == 0) {
         server_begin_search(a.s);
         r = stand_at_both(&a, from, to, &x, &y, err);

@@ -34,6 +34,8 @@ int asked_number(const struct asked *a, unsigned n, const char *what, uint64_t *
 /* The same for a position. */
 int asked_position(const struct asked *a, const char *word, icount_t *position, struct error *err);
 
+/* Does the condition, if there is one, hold for that CPU as the machine stands? In any thread. */
+bool asked_holds(const struct asked *a, const struct machine *m, unsigned cpu);
 /* The low 64 bits of the register of that name; 0: there is none. */
 uint64_t asked_register(const struct cpu *cpu, const char *name);
 

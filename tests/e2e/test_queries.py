@@ -367,6 +367,11 @@ def claim_a_trace_has_every_step_and_what_it_changes():
             for name, value in after.r.items():
                 if name != pc:
                     check((name in x) == (value != before.r[name]) and (name not in x or number(x[name]) == value), name, x)
+        # Those after which a condition holds, with what they changed.
+        some, end = a.lines("trace 10 %d if $%s & 4" % (STEPS - 10, pc))
+        equal(some, [x for x in answers if moments[x["position"] + 1].pc & 4])
+        equal((end["end"], end["steps"]), ("all", len(some)))
+        equal(a.lines("trace 10 %d limit 2 if $%s & 4" % (STEPS - 10, pc))[0], some[:2])
         with tempfile.TemporaryDirectory() as directory:
             name = os.path.join(directory, "trace")
             contains(a.rsp.monitor("trace 10 20 " + name), "^end=all steps=10")
@@ -467,8 +472,8 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "coverage 0 10 x.info", "hindcast coverage FROM TO FILE.info")
         refused(a, "coverage 0 100 limit 1", "no limit")
         for words in ("if $pc == 0", "from 5", "newest first"):
-            for query in ("coverage 0 100 ", "trace 0 100 ", "diff 0 100 "):
-                refused(a, query + words, "no if, from, to, newest")
+            for query in ("coverage 0 100 ", "diff 0 100 ") + ("trace 0 100 ",) * (words[:2] != "if"):
+                refused(a, query + words, "from, to, newest")
         contains(a.rsp.monitor("trace 0 100 limit 3"), "end=limit steps=3 from=0 to=3")
         with tempfile.TemporaryDirectory() as tmp:
             for query in ("trace 0 10 ", "coverage 0 10 "):
