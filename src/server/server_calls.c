@@ -1,10 +1,15 @@
 /*
  * Queries that pair what begins with what ends: calls of a function and of the system, with arguments and results.
  *
- * Two searches for each batch. The first finds the calls; the second, from the first of them on, who comes to one of the
- * places that they return to, with the stack pointer that they leave behind: that is the return. So a task
+ * A call returns where somebody comes to the place that it returns to with the stack pointer that it leaves behind. So a task
  * that sleeps within a function, an interrupt and a recursion are no trouble, and nothing is taken from how a
  * compiler builds stack frames. What returns only after the stretch that was asked for did not return.
+ *
+ * The oldest first, one pass finds both: calls, and who comes to one of the places that calls return to, as far as these are known. At
+ * the first call from a new place it begins again from there, with that place, too: a function is called from few.
+ *
+ * The newest first, or where calls come from very many places, or where one that does not return keeps too many waiting, it is two searches for
+ * each batch: the calls, then, from the first of them on, their returns.
  */
 #include "server_query.h"
 
@@ -13,9 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH      4096u  /* calls */
+#define BATCH      4096u  /* calls; in one pass, so many may wait for an older one to return */
 #define POPPED     256u   /* bytes of arguments that a function may take off the stack */
 #define ARGS       8u
+#define PLACES     64u    /* of return, in one pass */
 
 struct made {
     struct noted n;
@@ -33,8 +39,24 @@ struct back {
     uint64_t pc, sp, root, result;
 };
 
+/* One of both, in one pass. */
+struct either {
+    bool is_back;
+    struct made made;
+    struct back back;
+};
+
 struct calls {
     struct asked a;       /* first: the context of asked_note() */
+    uint64_t entry;       /* of the function */
+    struct trap traps[1 + PLACES]; /* in one pass: the entry, places of return that are known */
+    unsigned nplaces;
+    icount_t again;       /* a call that one pass could not take: from a new place, or too many wait; ICOUNT_MAX: there was none */
+    uint64_t again_ret;   /* the place; 0: too many wait */
+    size_t first;         /* in one pass: those before it were told */
+    uint64_t limit, accepted; /* calls: told, or waiting */
+    icount_t last;        /* position of the last of them */
+    bool unwanted;        /* the debugger wants no more */
     bool system;
     uint64_t number;      /* of the system calls that are wanted, if not all */
     bool any;
@@ -181,6 +203,102 @@ static bool take_back(void *ctx, icount_t position, const void *record)
         break;
     }
     return k->closed < k->count;
+}
+
+/* ---- both in one pass ---- */
+
+static bool tell(struct calls *k, const struct made *c);
+
+static bool note_either(void *ctx, struct machine *m, const struct trap_hit *hit, void *record)
+{
+    const struct calls *k = ctx;
+    struct either *e = record;
+
+    if (k->system && hit->kind == TRAP_SYSCALL)
+        return note_syscall(ctx, m, hit, &e->made);
+    if (!k->system && hit->address == k->entry)
+        return note_call(ctx, m, hit, &e->made);
+    e->is_back = true;
+    return note_back(ctx, m, hit, &e->back);
+}
+
+/* Those that have returned are told, up to the first that has not. */
+static bool tell_returned(struct calls *k)
+{
+    while (k->first < k->count && k->list[k->first].returned != ICOUNT_MAX) {
+        k->told++;
+        if (!tell(k, &k->list[k->first++])) {
+            k->unwanted = true;
+            return false;
+        }
+    }
+    if (k->first == k->count)
+        k->first = k->count = 0;
+    return true;
+}
+
+/* Somebody came back: the innermost call that this ends is told how. */
+static void end_one(struct calls *k, icount_t position, const struct back *b)
+{
+    for (size_t i = k->nopen; i-- > 0;) {
+        struct made *c = &k->list[k->open[i]];
+
+        if (c->n.hit.position >= position || !ends(k, c, b))
+            continue;
+        c->returned = position + k->system;
+        c->result = b->result & (c->abi->word < 8 ? UINT32_MAX : UINT64_MAX);
+        memmove(&k->open[i], &k->open[i + 1], (k->nopen - 1 - i) * sizeof(k->open[0]));
+        k->nopen--;
+        return;
+    }
+}
+
+/* Room for one more that waits. */
+static bool make_room(struct calls *k)
+{
+    if (k->count < BATCH)
+        return true;
+    if (k->first < BATCH / 2)
+        return false;
+    memmove(k->list, k->list + k->first, (k->count - k->first) * sizeof(k->list[0]));
+    for (size_t i = 0; i < k->nopen; i++)
+        k->open[i] -= k->first;
+    k->count -= k->first;
+    k->first = 0;
+    return true;
+}
+
+static bool is_known(const struct calls *k, uint64_t place)
+{
+    for (unsigned i = 1; i <= k->nplaces; i++)
+        if (k->traps[i].address == place)
+            return true;
+    return k->system;
+}
+
+static bool take_either(void *ctx, icount_t position, const void *record)
+{
+    struct calls *k = ctx;
+    const struct either *e = record;
+    bool full = k->limit && k->accepted == k->limit;
+
+    if (e->is_back) {
+        end_one(k, position, &e->back);
+        return tell_returned(k) && !(full && !k->nopen);
+    }
+    if (full)
+        return k->nopen;
+    k->again_ret = is_known(k, e->made.ret) ? 0 : e->made.ret;
+    if (k->again_ret || !make_room(k)) {
+        k->again = position;
+        return false;
+    }
+    k->list[k->count] = e->made;
+    k->list[k->count].returned = ICOUNT_MAX;
+    k->open[k->nopen++] = k->count++;
+    k->accepted++;
+    k->last = position;
+    return true;
 }
 
 static int compare_traps(const void *a, const void *b)
@@ -365,6 +483,83 @@ static int all_batches(struct calls *k, struct query *q, struct query_result *re
     return 0;
 }
 
+/* Have it looked for, with the places of return that come up. */
+static int pass(struct calls *k, struct query_result *result, struct error *err)
+{
+    struct query q = {.record_bytes = sizeof(struct either), .note = note_either, .answer = take_either};
+    int r;
+
+    for (;;) {
+        k->again = ICOUNT_MAX;
+        if (k->system)
+            q.notes = TRAP_SYSCALL | TRAP_MODE;
+        q.traps = k->traps;
+        q.ntraps = k->system ? 0 : 1 + k->nplaces;
+        r = asked_run(&k->a, &q, result, err);
+        if (r < 0 || k->again == ICOUNT_MAX || result->end == QUERY_INTERRUPTED || !k->again_ret || k->nplaces == PLACES ||
+            k->again_ret == k->entry)
+            return r;
+        k->traps[++k->nplaces] = (struct trap){.address = k->again_ret, .len = 1, .kinds = TRAP_EXEC};
+        k->a.from = k->again;
+    }
+}
+
+/* The pass is over: what of those that wait returned in other ways. */
+static int end_waiting(struct calls *k, struct error *err)
+{
+    int r = 0;
+
+    memmove(k->list, k->list + k->first, (k->count - k->first) * sizeof(k->list[0]));
+    k->count -= k->first;
+    k->first = 0;
+    if (!k->count)
+        return 0;
+    if (k->again != ICOUNT_MAX)
+        return find_ends(k, err);
+    k->closed = 0;
+    for (size_t i = 0; i < k->count; i++)
+        k->closed += k->list[i].returned != ICOUNT_MAX;
+    if (!k->system && k->closed < k->count) {
+        server_begin_search(k->a.s);
+        r = find_ends_at_writes(k, err);
+        server_end_search(k->a.s);
+    }
+    return r;
+}
+
+/* The oldest first: in one pass, and what that cannot take in batches. */
+static int in_one_pass(struct calls *k, struct query *q, struct query_result *result, struct error *err)
+{
+    icount_t from = k->a.from, first = timeline_first(k->a.s->timeline);
+    int r;
+
+    k->limit = k->a.limit;
+    k->a.limit = 0;
+    k->traps[0] = (struct trap){.address = k->entry, .len = 1, .kinds = TRAP_EXEC};
+    r = pass(k, result, err);
+    if (r == 0 && result->end != QUERY_INTERRUPTED && !k->unwanted) {
+        r = end_waiting(k, err);
+        for (size_t i = 0; r == 0 && i < k->count && !k->unwanted; i++) {
+            k->unwanted = !tell(k, &k->list[i]);
+            k->told++;
+        }
+    } else if (k->first < k->count) {
+        result->to = k->list[k->first].n.hit.position;
+    }
+    k->a.limit = k->limit;
+    if (r == 0 && result->end != QUERY_INTERRUPTED && !k->unwanted && k->again != ICOUNT_MAX) {
+        k->a.from = k->again;
+        r = all_batches(k, q, result, err);
+    } else if (k->limit && k->told == k->limit) {
+        result->end = QUERY_ENOUGH;
+        result->to = k->last;
+    }
+    k->a.from = from;
+    result->from = from > first ? from : first;
+    result->answers = k->told;
+    return r;
+}
+
 static int answer(struct calls *k, struct query *q, const char *what, struct error *err)
 {
     struct query_result result;
@@ -374,7 +569,7 @@ static int answer(struct calls *k, struct query *q, const char *what, struct err
     q->answer = take_begun;
     k->list = xcalloc(BATCH, sizeof(k->list[0]));
     k->open = xcalloc(BATCH, sizeof(k->open[0]));
-    r = all_batches(k, q, &result, err);
+    r = k->a.newest ? all_batches(k, q, &result, err) : in_one_pass(k, q, &result, err);
     if (r == 0)
         asked_tell_end(&k->a, what, &result);
     free(k->list);
@@ -391,6 +586,7 @@ int query_calls(struct rsp_monitor_call *call, struct error *err)
 
     if (r == 0)
         r = asked_number(&k.a, 0, "address", &trap.address, err);
+    k.entry = trap.address;
     if (r == 0)
         r = answer(&k, &q, "calls", err);
     asked_finish(&k.a);

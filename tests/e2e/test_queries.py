@@ -275,6 +275,56 @@ def claim_calls_come_with_arguments_returns_and_results():
         equal([x["returned"] for x in cut], ["no"] + [x["returned"] for x in tree[1:]])
 
 
+# `many` is called from 100 places; `forever` for the first time does not return, and calls itself more often than calls may wait.
+PLACES = r"""
+volatile unsigned sum;
+__attribute__((noinline)) unsigned many(unsigned n) { sum += n; return n & 3 ? many(n - 1) + 1 : sum; }
+__attribute__((noinline)) void forever(unsigned n)
+{
+    if (n)
+        return;
+    for (;;)
+        forever(1);
+}
+#define TEN(x) x x x x x x x x x x
+int main(void)
+{
+    for (unsigned i = 0; i < 5; i++) {
+        TEN(TEN(sum ^= many(i + sum % 7);))
+    }
+    forever(0);
+    return 0;
+}
+"""
+
+
+def claim_calls_are_the_same_in_either_order_wherever_they_come_from():
+    elf = harness.build_c_guest(PLACES, "places")[1]
+    with Server("--icount", "sleep=off", guest=elf) as s:
+        rsp = s.client()
+
+        def lines(query):
+            answers = [json.loads(line) for line in rsp.monitor(query + " --json").splitlines()]
+            return answers[:-1], answers[-1]
+        many, forever = harness.symbol(elf, "many"), harness.symbol(elf, "forever")
+        rsp.monitor("replay_break 100000")
+        rsp.ask("c")
+        old, end = lines("calls 0x%x" % many)
+        check(len(old) > 750 and len({x["return"] for x in old}) == 101, len(old))
+        check(all(x["returned"] != "no" for x in old), "all return")
+        equal((end["end"], end["calls"]), ("all", len(old)))
+        equal(lines("calls 0x%x newest first" % many)[0], old[::-1])
+        for limit in 1, 60, 99, 101, 700:
+            few, end = lines("calls 0x%x limit %d" % (many, limit))
+            equal((few, end["end"], end["calls"]), (old[:limit], "limit", limit))
+        equal(lines("calls 0x%x from %d threads 1" % (many, old[500]["position"]))[0], old[500:])
+        old, end = lines("calls 0x%x" % forever)
+        check(len(old) > 5000 and [x["returned"] == "no" for x in old].count(True) <= 2 and old[0]["returned"] == "no", len(old))
+        equal(lines("calls 0x%x newest first limit 300" % forever)[0], old[:-301:-1])
+        equal(lines("calls 0x%x from %d limit 500" % (forever, old[1]["position"]))[0], old[1:501])
+        rsp.close()
+
+
 def claim_system_calls_exceptions_and_modes_are_those_of_the_oracle():
     moments = oracle()
     with Asker() as a:
@@ -601,5 +651,5 @@ if __name__ == "__main__":
     claim_a_query_can_be_interrupted_and_a_client_may_leave.modes = ("live",)
     claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told.modes = ("live",)
     claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov.modes = ("live",)
-    claim_conditions_are_cs.modes = claim_what_makes_no_sense_is_refused_in_words.modes = ("live",)
+    claim_calls_are_the_same_in_either_order_wherever_they_come_from.modes = claim_conditions_are_cs.modes = claim_what_makes_no_sense_is_refused_in_words.modes = ("live",)
     harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64))
