@@ -8,8 +8,9 @@
  * The oldest first, one pass finds both: calls, and who comes to one of the places that calls return to, as far as these are known. At
  * the first call from a new place it begins again from there, with that place, too: a function is called from few.
  *
- * The newest first, or where calls come from very many places, or where one that does not return keeps too many waiting, it is two searches for
- * each batch: the calls, then, from the first of them on, their returns.
+ * Two searches for each batch, the calls, then, from the first of them on, their returns, are made where that is not possible, or
+ * costs more: the newest first; with a condition (it may hold of few, and all returns would be looked at); where calls
+ * come from very many places, or one that does not return keeps too many waiting.
  */
 #include "server_query.h"
 
@@ -569,7 +570,7 @@ static int answer(struct calls *k, struct query *q, const char *what, struct err
     q->answer = take_begun;
     k->list = xcalloc(BATCH, sizeof(k->list[0]));
     k->open = xcalloc(BATCH, sizeof(k->open[0]));
-    r = k->a.newest ? all_batches(k, q, &result, err) : in_one_pass(k, q, &result, err);
+    r = k->a.newest || k->a.conditional ? all_batches(k, q, &result, err) : in_one_pass(k, q, &result, err);
     if (r == 0)
         asked_tell_end(&k->a, what, &result);
     free(k->list);
