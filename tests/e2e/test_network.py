@@ -289,6 +289,59 @@ def send_all(peer, frames):
     peer.sendall(b"".join(struct.pack(">I", len(f)) + f for f in frames))
 
 
+def listening_sockets(pid):
+    """Addresses that a process listens at, as Linux has them: hexadecimal, IPv4 or IPv6."""
+    own = set()
+    for n in os.listdir("/proc/%d/fd" % pid):
+        try:
+            own.add(os.readlink("/proc/%d/fd/%s" % (pid, n)))
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    found = []
+    for kind, states in ("tcp", {"0A"}), ("tcp6", {"0A"}), ("udp", {"07", "01"}), ("udp6", {"07", "01"}):
+        with open("/proc/%d/net/%s" % (pid, kind)) as f:
+            for line in list(f)[1:]:
+                words = line.split()
+                if words[3] in states and "socket:[%s]" % words[9] in own:
+                    found.append(words[1].split(":")[0])
+    return found
+
+
+def claim_nothing_listens_beyond_this_host_unless_that_is_asked_for():
+    cards = [w for n in "abc" for w in ("--device", "e1000,netdev=" + n)]
+    options = ["--nic", "user,hostfwd=tcp::0-:22,hostfwd=udp::0-:53", "--netdev", "socket,id=a,listen=:0", "--netdev",
+               "stream,id=b,server=on,addr.type=inet,addr.port=0", "--netdev", "socket,id=c,udp=:9,localaddr=:0", *cards, "--listen", ":0", "--chardev",
+               "socket,id=s,port=0,server=on,wait=off"]
+    with Server(*options, serial="chardev:s") as server, client(server):
+        found = listening_sockets(server.process.pid)
+        check(len(found) >= 6, found)
+        equal(set(found), {"0100007F"})
+    with Server("--nic", "user,hostfwd=tcp:0.0.0.0:0-:22") as server:
+        contains(" ".join(listening_sockets(server.process.pid)), r"\b00000000\b")
+
+
+def claim_datagrams_carry_frames():
+    """By QEMU's older words and its newer ones."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        port = peer.getsockname()[1]
+        for words in "socket,id=n0,udp=127.0.0.1:%d,localaddr=127.0.0.1:%d", \
+                "dgram,id=n0,remote.type=inet,remote.host=127.0.0.1,remote.port=%d,local.type=inet,local.host=127.0.0.1,local.port=%d":
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+                free.bind(("127.0.0.1", 0))
+                own = free.getsockname()[1]
+            with Server("--netdev", words % (port, own), "--device", "e1000,netdev=n0", guest=RECORDS, serial="stdio") as server, client(server) as rsp:
+                rsp.send("c")
+                server.wait_output(rb"waiting for requests")
+                for frame in request(STORE, 1, 24, 7), request(AUDIT), request(END):
+                    peer.sendto(frame, ("127.0.0.1", own))
+                server.wait_output(rb"records: 1 stored, audit passed")
+                server.wait_output(rb"the end")
+                rsp.interrupt()
+                rsp.wait()
+                contains(rsp.monitor("info network"), "3 frames came to it, 3 delivered, 0 dropped")
+
+
 def claim_a_flood_loses_nothing_that_was_accepted():
     for guest, card in (RECORDS, "e1000"), (ON_VIRT, "virtio-net-device"):
         if not os.path.exists(guest):
