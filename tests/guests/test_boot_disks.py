@@ -44,6 +44,7 @@ PCI = {
     "virtio-blk": ["virtio-blk-pci,drive=ID"],
     "virtio-blk-modern": ["virtio-blk-pci,disable-legacy=on,drive=ID"],
     "virtio-scsi": ["virtio-scsi-pci,id=busN", "scsi-hd,bus=busN.0,scsi-id=3,drive=ID"],
+    "usb": ["qemu-xhci,id=busN", "usb-storage,bus=busN.0,drive=ID"],
     "behind-bridge": ["pci-bridge,id=bridgeN", "nvme,bus=bridgeN,addr=2,serial=N,drive=ID"],
 }
 MMIO = {
@@ -53,6 +54,7 @@ MMIO = {
 PC = {
     "ahci": ["ich9-ahci,id=busN", "ide-hd,bus=busN.2,drive=ID"],
     "ide": ["ide-hd,bus=ide.1,unit=1,drive=ID"],
+    "usb-uhci": ["piix3-usb-uhci,id=busN", "usb-storage,bus=busN.0,drive=ID"],
 }
 CD = {
     "cd-ahci": ["ich9-ahci,id=busN", "ide-cd,bus=busN.0,drive=ID"],
@@ -124,7 +126,7 @@ def edk2_disks(ways, directory):
 
 
 def edk2(program, directory, everything):
-    ways = ["nvme", "virtio-blk-modern", "virtio-scsi", "virtio-blk", "virtio-scsi-mmio", "virtio-blk-mmio", "behind-bridge"]
+    ways = ["nvme", "virtio-blk-modern", "virtio-scsi", "virtio-blk", "virtio-scsi-mmio", "usb", "virtio-blk-mmio", "behind-bridge"]
     disks = edk2_disks(ways, directory)
     linux = kernel_and_initrd("arm64", directory)
     if not disks or not linux or not os.access(EDK2, os.R_OK):
@@ -179,7 +181,8 @@ def grub_disks(ways, linux, directory):
 
 
 def ovmf(program, directory, everything):
-    ways = ["nvme", "cd-ide", "virtio-blk-modern", "cd-virtio-scsi", "ahci", "virtio-scsi", "ide", "cd-ahci", "virtio-blk", "behind-bridge"]
+    ways = ["nvme", "cd-ide", "virtio-blk-modern", "usb", "cd-virtio-scsi", "ahci", "virtio-scsi", "usb-uhci", "ide", "cd-ahci", "virtio-blk",
+            "behind-bridge"]
     linux = kernel_and_initrd("amd64", directory)
     if not linux or not os.access(OVMF, os.R_OK) or not os.path.isdir("/usr/lib/grub/x86_64-efi") or not shutil.which("grub-mkimage"):
         print("no OVMF, GRUB or kernel for amd64: skipped")
@@ -189,7 +192,7 @@ def ovmf(program, directory, everything):
         hello = media.efi_program("x86_64", "\r\nthis is %s\r\n" % way, directory)
         image, files = os.path.join(directory, "ovmf-%s.img" % way), {"EFI/BOOT/BOOTX64.EFI": hello}
         disks.append((way, media.efi_cd(image, files, directory) if way in CD else media.esp_disk(image, files)))
-    loaders = ["virtio-blk", "ahci", "nvme"]
+    loaders = ["virtio-blk", "ahci", "usb", "nvme"]
     flash = os.path.join(directory, "vars.fd")
     for n in range(len(loaders) if everything else 1):
         shutil.copy(OVMF_VARS, flash)
