@@ -54,7 +54,6 @@ MMIO = {
 PC = {
     "ahci": ["ich9-ahci,id=busN", "ide-hd,bus=busN.2,drive=ID"],
     "ide": ["ide-hd,bus=ide.1,unit=1,drive=ID"],
-    "usb-uhci": ["piix3-usb-uhci,id=busN", "usb-storage,bus=busN.0,drive=ID"],
 }
 CD = {
     "cd-ahci": ["ich9-ahci,id=busN", "ide-cd,bus=busN.0,drive=ID"],
@@ -181,7 +180,7 @@ def grub_disks(ways, linux, directory):
 
 
 def ovmf(program, directory, everything):
-    ways = ["nvme", "cd-ide", "virtio-blk-modern", "usb", "cd-virtio-scsi", "ahci", "virtio-scsi", "usb-uhci", "ide", "cd-ahci", "virtio-blk",
+    ways = ["nvme", "cd-ide", "virtio-blk-modern", "usb", "cd-virtio-scsi", "ahci", "virtio-scsi", "ide", "cd-ahci", "virtio-blk",
             "behind-bridge"]
     linux = kernel_and_initrd("amd64", directory)
     if not linux or not os.access(OVMF, os.R_OK) or not os.path.isdir("/usr/lib/grub/x86_64-efi") or not shutil.which("grub-mkimage"):
@@ -192,7 +191,7 @@ def ovmf(program, directory, everything):
         hello = media.efi_program("x86_64", "\r\nthis is %s\r\n" % way, directory)
         image, files = os.path.join(directory, "ovmf-%s.img" % way), {"EFI/BOOT/BOOTX64.EFI": hello}
         disks.append((way, media.efi_cd(image, files, directory) if way in CD else media.esp_disk(image, files)))
-    loaders = ["virtio-blk", "ahci", "usb", "nvme"]
+    loaders = ["virtio-blk", "ahci", "nvme"]
     flash = os.path.join(directory, "vars.fd")
     for n in range(len(loaders) if everything else 1):
         shutil.copy(OVMF_VARS, flash)
