@@ -235,16 +235,48 @@ void line_hex(struct asked *a, const char *name, uint64_t value)
     buffer_printf(&a->text, a->json ? "\"0x%" PRIx64 "\"" : "0x%" PRIx64, value);
 }
 
+/* Bytes of the character that begins there; 0: it is none of UTF-8 (RFC 3629). */
+static size_t character_len(const uint8_t *p)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
+        (p[0] == 0xf4 && p[1] >= 0x90))
+        return 0;
+    return n;
+}
+
+/* A string (RFC 8259); what is no UTF-8 is shown as Latin-1 would be. */
+static void put_json_string(struct buffer *out, const char *text)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    size_t n;
+
+    buffer_append_byte(out, '"');
+    for (; *p; p += n ? n : 1) {
+        n = character_len(p);
+        if (!n || *p < ' ' || *p == 0x7f)
+            buffer_printf(out, "\\u%04x", *p);
+        else if (*p == '"' || *p == '\\')
+            buffer_printf(out, "\\%c", *p);
+        else
+            buffer_append(out, p, n);
+    }
+    buffer_append_byte(out, '"');
+}
+
 void line_word(struct asked *a, const char *name, const char *value)
 {
     begin_field(a, name);
-    if (a->json)
-        buffer_append_byte(&a->text, '"');
+    if (a->json) {
+        put_json_string(&a->text, value);
+        return;
+    }
     for (; *value; value++)
-        buffer_append_byte(&a->text, (uint8_t)(*value == '"' || *value == '\\' || (uint8_t)*value < ' ' ? '_'
-                                               : *value == ' ' && !a->json ? '-' : *value));
-    if (a->json)
-        buffer_append_byte(&a->text, '"');
+        buffer_append_byte(&a->text, (uint8_t)(*value == '"' || *value == '\\' || (uint8_t)*value < ' ' ? '_' : *value == ' ' ? '-' : *value));
 }
 
 void line_bytes(struct asked *a, const char *name, const uint8_t *bytes, size_t len)

@@ -325,6 +325,37 @@ def claim_calls_are_the_same_in_either_order_wherever_they_come_from():
         rsp.close()
 
 
+def claim_names_of_any_bytes_are_json():
+    elf = harness.build_guest("movw $0x443, %dx\nmovb $14, %al\noutb %al, %dx\n1: jmp 1b", "named")
+    for name, shown in ((b'a"b', 'a"b'), (b"a\\b", "a\\b"), (b"\xff\xfe", "\xff\xfe"), ("\xe9\u20ac".encode(), "\xe9\u20ac"), (b"\xe2\x82", "\xe2\x82"),
+                        (b"\xed\xa0\x80", "\xed\xa0\x80"), (b"a\tb", "a\tb"), (b"\x7f", "\x7f")):
+        with Server("--device", b"ib700,id=" + name, guest=elf) as s:
+            rsp = s.client()
+            rsp.monitor("replay_break 100")
+            rsp.ask("c")
+            reply, text = rsp.ask("qRcmd," + b"io 0x443 --json".hex()), rsp.console
+            equal(json.loads(text.splitlines()[0])["device"], shown, reply)
+            rsp.close()
+
+
+def claim_two_queries_at_once_are_answered_one_after_the_other():
+    moments = oracle()
+    with Asker() as a:
+        first, second = ("writes 0x%x to %d" % (at("counter"), STEPS)), "calls 0x%x to %d" % (at("leaf"), STEPS)
+        alone = [a.rsp.monitor(q) for q in (first, second)]
+        for q in first, second, first:
+            a.rsp.send("qRcmd," + q.encode().hex())
+        for wanted in alone + alone[:1]:
+            text = b""
+            while True:
+                reply = a.rsp.receive()
+                if reply == b"OK":
+                    break
+                text += bytes.fromhex(reply[1:].decode())
+            equal(text.decode(), wanted)
+        check(moments and a.rsp.position() == STEPS // 2)
+
+
 def claim_system_calls_exceptions_and_modes_are_those_of_the_oracle():
     moments = oracle()
     with Asker() as a:
@@ -651,5 +682,6 @@ if __name__ == "__main__":
     claim_a_query_can_be_interrupted_and_a_client_may_leave.modes = ("live",)
     claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told.modes = ("live",)
     claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov.modes = ("live",)
+    claim_names_of_any_bytes_are_json.modes = claim_two_queries_at_once_are_answered_one_after_the_other.modes = ("live",)
     claim_calls_are_the_same_in_either_order_wherever_they_come_from.modes = claim_conditions_are_cs.modes = claim_what_makes_no_sense_is_refused_in_words.modes = ("live",)
     harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64))

@@ -343,14 +343,14 @@ undefined:
         eret
         .balign 128
 tick:   ldr x9, =0x08010000
-        ldr w10, [x9, #0xc]
+iar:    ldr w10, [x9, #0xc]
         mov x11, #90
         msr cntv_tval_el0, x11
         ldr x11, =ticks
         ldr w12, [x11]
         add w12, w12, #1
         str w12, [x11]
-        str w10, [x9, #0x10]
+eoir:   str w10, [x9, #0x10]
         eret
         .ltorg
 """ + DATA.replace("table:", "counter2: .quad 0\ntable:")
@@ -550,6 +550,8 @@ def events(o):
     same(o, "exceptions %s" % ("undefined" if o.arch.name == "aarch64" else "#UD"), undefined)
     system = o.entries("system") if o.arch.name != "aarch64" else [p for p in o.entries("lower") if p not in undefined]
     check(len(system) >= 3, system)
+    # INT n and SVC are among the exceptions, SYSCALL is none.
+    same(o, "exceptions", sorted(undefined + (system if o.arch.name != "x86-64" else [])))
     calls = same(o, "syscalls", system)
     same(o, "syscalls 20", system)
     same(o, "syscalls 21", [])
@@ -567,6 +569,12 @@ def events(o):
         out = [p for p in range(o.steps) if o.who[p] == 0 and not o.looks[p][0].user and o.memory[p]["ticks"] != bytes(4) and
                o.rsp.memory(o.pc(p), 2) == b"\xe6\x20"]
         same(o, "io 0x20", [p for p in o.ask_positions("io 0x20") if p < ticks[0]] + out)
+    else:
+        for name, offset in (("iar", 0xc), ("eoir", 0x10)):
+            made = [p for p in range(o.steps) if o.who[p] == 0 and o.pc(p) == o.arch.at(name) and o.pc(p, 1) == o.pc(p) + 4]
+            check(len(made) >= 3, name)
+            same(o, "io phys:%#x" % (0x08010000 + offset), made)
+            same(o, "io %#x-%#x" % (0x08010000 + offset, 0x08010003 + offset), made)
 
 
 def held(arch, cpus):
