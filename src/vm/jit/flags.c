@@ -31,11 +31,8 @@ static unsigned at_src(const struct jit *j)
 
 void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsigned operand)
 {
-    unsigned width = bits == 64 ? 64 : 32;
-
-    x_rr(&j->code, width, X_MOV_LOAD, operand_def(j, at_src(j), 64), operand);
-    x_rr(&j->code, width, X_MOV_LOAD, operand_def(j, at_dst(j), 64), result);
-    operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+    x_rr(&j->code, bits == 64 ? 64 : 32, X_MOV_LOAD, operand_def(j, at_src(j), 64), operand);
+    flags_note_result(j, op, bits, result);
 }
 
 void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand)
@@ -46,8 +43,14 @@ void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, 
 
 void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned result)
 {
-    x_rr(&j->code, bits == 64 ? 64 : 32, X_MOV_LOAD, operand_def(j, at_dst(j), 64), result);
+    unsigned width = bits == 64 ? 64 : 32, dst = operand_def(j, at_dst(j), 64);
+
+    x_rr(&j->code, width, X_MOV_LOAD, dst, result);
     operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+    if (result == RAX && bits >= 32) {
+        j->rax_in = (uint8_t)dst;
+        j->rax_bits = (uint8_t)width;
+    }
 }
 
 enum flags_carry flags_kept_carry(const struct jit *j)

@@ -448,8 +448,11 @@ static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigne
     unsigned home = home_of(j, to == 64);
 
     if (from >= 32) {
-        unsigned a = operand_use(j, u->a, from, home), d = operand_def(j, u->d, to);
+        unsigned a = operand_use(j, u->a, from, home), d;
 
+        if (!sign && from == to && operand_share(j, u->d, u->a, from))
+            return;
+        d = operand_def(j, u->d, to);
         if (sign)
             x_rr(e, 64, X_MOVSXD, d, a);
         else

@@ -38,7 +38,7 @@
 enum slot_kind { SLOT_FREE, SLOT_REG, SLOT_CONST, SLOT_VECTOR, SLOT_PLACE };
 
 /* A value of the state block that is known at compile time or is in a register. Slots
- * never overlap. SLOT_PLACE (of no bytes) is none of the state: struct place. */
+ * never overlap, but may share a register. SLOT_PLACE (of no bytes) is none of the state: struct place. */
 struct slot {
     uint16_t offset;
     uint8_t size;   /* 4 or 8 bytes; SLOT_VECTOR: 16 */
@@ -148,6 +148,8 @@ struct jit {
     unsigned now;          /* counts uses of slots */
     uint16_t pinned;       /* registers that the micro-op in progress needs */
     uint16_t pinned_vectors; /* the same of XMM registers */
+    uint8_t rax_in, rax_bits; /* rax, which is not changed any more by the micro-op in progress, is in that register, too, of so
+                             * many bits, those above 0; 0: in none */
     struct slot slots[SLOTS];
     struct place place;    /* while there is such a slot */
     struct slow *slow;     /* [JIT_MAX_SLOW] */
@@ -186,6 +188,8 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits);
 /* A register that holds the operand in a slot of just its own bytes, so that operand_def() will
  * give the same. Pinned. */
 unsigned operand_own(struct jit *j, unsigned offset, unsigned bits);
+/* Let the operand at `offset` have the value of that at `from`, by sharing its register. False: it is in none of its own. */
+bool operand_share(struct jit *j, unsigned offset, unsigned from, unsigned bits);
 void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value);
 /* The same in two steps: nothing changes until the operand is committed. */
 unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits);

@@ -9,6 +9,9 @@
  * Values of 128 bits are in XMM registers in the same way. One of which a part is wanted as an integer
  * is stored first, and one that was made in halves is put together in a register.
  *
+ * Values that are the same because one was copied, or is the result that flags are noted of, share a register until one of them
+ * is changed, unless the copy has a register already and another is free.
+ *
  * An operand of 8 or 16 bits lives in the slot of its whole register (`home`). One
  * that overlaps a slot in another way than lying in it makes that slot be stored
  * and forgotten.
@@ -154,9 +157,31 @@ static struct slot *least_recent(struct jit *j, bool registers)
     return best;
 }
 
+/* Are all registers in use? */
+static bool none_free(const struct jit *j)
+{
+    uint16_t busy = j->pinned;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (in_register(&j->slots[i]))
+            busy |= (uint16_t)(1u << j->slots[i].reg);
+    for (unsigned i = 0; i < sizeof(pool); i++)
+        if (!(busy >> pool[i] & 1))
+            return false;
+    return true;
+}
+
+/* Does another value lie in the same register? */
+static bool shared(const struct jit *j, const struct slot *s)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (&j->slots[i] != s && in_register(&j->slots[i]) && j->slots[i].reg == s->reg)
+            return true;
+    return false;
+}
+
 static unsigned take_register(struct jit *j)
 {
-    struct slot *victim;
     uint16_t busy = j->pinned;
     unsigned reg;
 
@@ -168,11 +193,24 @@ static unsigned take_register(struct jit *j)
             pin(j, pool[i]);
             return pool[i];
         }
-    victim = least_recent(j, true);
-    reg = victim->reg;
-    drop_slot(j, victim, true);
+    reg = least_recent(j, true)->reg;
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (in_register(&j->slots[i]) && j->slots[i].reg == reg)
+            drop_slot(j, &j->slots[i], true);
     pin(j, reg);
     return reg;
+}
+
+/* The value, which is pinned, is about to be changed in its register: others that lie there stay. */
+static void unshare(struct jit *j, struct slot *s)
+{
+    unsigned reg;
+
+    if (!shared(j, s))
+        return;
+    reg = take_register(j);
+    x_rr(&j->code, 64, X_MOV_LOAD, reg, s->reg);
+    s->reg = (uint8_t)reg;
 }
 
 static struct slot *free_slot(struct jit *j)
@@ -288,12 +326,20 @@ unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned hom
     return s->reg;
 }
 
+/* Has the operand a register of its own, which it had better keep while others are free? (Where a loop turns it must be there again.) */
+static bool has_own(struct jit *j, unsigned offset, unsigned bits)
+{
+    const struct slot *s = find(j, offset, bits / 8);
+
+    return s && s->offset == offset && 8u * s->size == bits && s->kind == SLOT_REG && !shared(j, s);
+}
+
 unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
 {
     unsigned len = bits / 8;
     struct slot *s = find(j, offset, len);
 
-    if (s && s->offset == offset && s->size == len && s->kind == SLOT_REG) {
+    if (has_own(j, offset, bits)) {
         touch(j, s);
         return s->reg;
     }
@@ -329,7 +375,7 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
     struct slot *s = find(j, offset, bits / 8);
     unsigned reg;
 
-    if (s && s->offset == offset && 8u * s->size == bits && s->kind == SLOT_REG) {
+    if (has_own(j, offset, bits)) {
         place_changes(j, offset, bits / 8);
         s->dirty = true;
         touch(j, s);
@@ -348,6 +394,7 @@ unsigned operand_own(struct jit *j, unsigned offset, unsigned bits)
 
     if (s && s->offset == offset && 8u * s->size == bits) {
         into_register(j, s);
+        unshare(j, s);
         return s->reg;
     }
     operands_release(j, offset, bits / 8);
@@ -356,6 +403,16 @@ unsigned operand_own(struct jit *j, unsigned offset, unsigned bits)
     operand_commit(j, offset, bits, reg);
     find(j, offset, bits / 8)->dirty = false;
     return reg;
+}
+
+bool operand_share(struct jit *j, unsigned offset, unsigned from, unsigned bits)
+{
+    const struct slot *s = find(j, from, bits / 8);
+
+    if (!s || s->kind != SLOT_REG || s->offset != from || (has_own(j, offset, bits) && !none_free(j)) || 8u * s->size != bits || (offset < from + bits / 8 && from < offset + bits / 8))
+        return false;
+    operand_commit(j, offset, bits, s->reg);
+    return true;
 }
 
 void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value)
@@ -416,7 +473,10 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
     unsigned turn;
 
     if (bits >= 32) {
-        x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
+        if (from == RAX && j->rax_in && (bits == j->rax_bits || j->rax_bits == 32) && (none_free(j) || !has_own(j, offset, bits)))
+            operand_commit(j, offset, bits, j->rax_in);
+        else
+            x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
         return;
     }
     place_changes(j, offset, bits / 8);
@@ -425,6 +485,7 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
         x_store(e, bits, R_STATE, state_disp(offset), from);
         return;
     }
+    unshare(j, s);
     s->dirty = true;
     turn = 8 * (offset - s->offset);
     if (turn)
@@ -675,7 +736,8 @@ void operands_store_others(struct jit *j, const struct slot *head)
     }
 }
 
-/* Those of the head that do not hold at the turn are given up; those that are dirty here must be there. */
+/* Those of the head that do not hold at the turn are given up, and one of two that lie in one register no longer; those that are dirty
+ * here must be there. */
 static bool reduce_head(const struct jit *j, struct slot *head)
 {
     bool reduced = false;
@@ -691,6 +753,13 @@ static bool reduce_head(const struct jit *j, struct slot *head)
             continue;
         reduced = true;
     }
+    for (unsigned i = 0; i < SLOTS; i++)
+        for (unsigned k = 0; k < i; k++)
+            if (head[i].kind == SLOT_REG && head[k].kind == SLOT_REG && head[i].reg == head[k].reg &&
+                same_slot(j->slots, &head[i])->reg != same_slot(j->slots, &head[k])->reg) {
+                head[i] = (struct slot){0};
+                reduced = true;
+            }
     return reduced;
 }
 
@@ -728,6 +797,14 @@ static void emit_moves(struct jit *j, bool vector, struct move *moves, unsigned 
     }
 }
 
+static bool has_move(const struct move *moves, unsigned n, unsigned to)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (moves[i].to == to)
+            return true;
+    return false;
+}
+
 bool operands_turn(struct jit *j, struct slot *head)
 {
     struct move moves[2][SLOTS];
@@ -739,7 +816,7 @@ bool operands_turn(struct jit *j, struct slot *head)
     for (unsigned i = 0; i < SLOTS; i++) {
         bool vector = head[i].kind == SLOT_VECTOR;
 
-        if (vector || head[i].kind == SLOT_REG)
+        if (vector || (head[i].kind == SLOT_REG && !has_move(moves[0], n[0], head[i].reg)))
             moves[vector][n[vector]++] = (struct move){head[i].reg, same_slot(j->slots, &head[i])->reg};
     }
     emit_moves(j, false, moves[0], n[0], RAX);
