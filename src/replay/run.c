@@ -10,6 +10,7 @@
  * past we warp to the next deadline or event at once; at the edge we do it after
  * the time has passed for real (sleep=on) or at once (sleep=off). A sleep that
  * input ends early is recorded by nothing but that event's position and time.
+ * Deadlines that wake nobody (device_ops.unheard) are slept over, and come one after the other when it ends.
  * A sleep that is interrupted, by Ctrl-C, is neither undone nor forgotten: the
  * machine goes back to its canonical state, and when it runs again the clock
  * jumps to where it was (edge_vtime), and the rest is slept.
@@ -96,17 +97,46 @@ static void warp(struct timeline *tl, vtime_t to)
         tl->edge_vtime = to;
 }
 
+/* A sleep goes on over deadlines that wake nobody, at most by so much: afterwards they come one after the other. */
+#define SLEEP_OVER_NS 1000000000u
+
+/* Until when to sleep, if the next deadline is at `wake` and input comes at `due`. */
+static vtime_t sleep_until(struct timeline *tl, vtime_t wake, vtime_t due)
+{
+    const struct event *e = env_event_here(tl);
+    vtime_t until = machine_heard_deadline(tl->m);
+
+    if (wake != VTIME_NEVER && until > wake + SLEEP_OVER_NS)
+        until = wake + SLEEP_OVER_NS;
+    if (e && e->vtime < until)
+        until = e->vtime;
+    return due < until ? due : until;
+}
+
+/* The next deadline is at `wake`, and a sleep from `now` has lasted for `gone` already, which is over it. */
+static void sleep_over(struct timeline *tl, vtime_t now, vtime_t wake, uint64_t gone)
+{
+    /* What ended it came then. */
+    env_feed_input(tl, now + gone);
+    warp(tl, wake);
+    tl->pace.slept_position = tl->m->st->position;
+    tl->pace.slept_from = wake;
+    tl->pace.slept_ns = gone - (wake - now);
+}
+
 /* At the live edge, nothing to wake the CPU before `wake` (which may be never):
  * wait for that, for input, or for the user. */
 static enum run_end wait_live(struct timeline *tl, vtime_t wake)
 {
-    vtime_t now = machine_now(tl->m), due = env_input_due(tl), until = due < wake ? due : wake;
+    vtime_t now = machine_now(tl->m), due = env_input_due(tl), until = sleep_until(tl, wake, due);
     uint64_t left = UINT64_MAX, gone = 0, passed;
 
     if (tl->cfg.sleep) {
         gone = slept_so_far(tl);
         if (until != VTIME_NEVER)
             left = until > now && until - now > gone ? until - now - gone : 0;
+        if (wake != VTIME_NEVER && (wake <= now || gone >= wake - now))
+            left = 0; /* that has been slept over */
     }
     /* What waited for room may have got it just before the guest went to sleep. */
     if (left && env_feed_input(tl, now + gone))
@@ -121,7 +151,10 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
         if (due < wake && due > now && gone >= due - now) {
             gone = due - now; /* then, however long the host has slept */
         } else if (wake != VTIME_NEVER && gone >= wake - now) {
-            warp(tl, wake);
+            if (until > wake)
+                sleep_over(tl, now, wake, gone < until - now ? gone : until - now);
+            else
+                warp(tl, wake);
             return RUN_LIMIT;
         }
     }

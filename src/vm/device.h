@@ -38,6 +38,9 @@ struct device_ops {
     /* When does `expire` want to be called? VTIME_NEVER when idle. A pure
      * function of state; may be in the past (then it is due at once). NULL: never. */
     vtime_t (*deadline)(const struct device *);
+    /* Whatever happens at its deadlines, no CPU is woken by it as long as all sleep: whoever waits may be late for them, and
+     * have them come one after the other afterwards. A function of state. NULL: a CPU may be. */
+    bool (*unheard)(const struct device *);
     /* The deadline has come: `now` >= deadline. Must move the deadline on. */
     void (*expire)(struct device *, vtime_t now);
     /* Apply recorded or live input (EVENT_INPUT). Must ignore malformed data. */

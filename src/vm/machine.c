@@ -665,6 +665,20 @@ static struct device *least_deadline(const struct machine *m, vtime_t *when)
     return first;
 }
 
+vtime_t machine_heard_deadline(const struct machine *m)
+{
+    vtime_t least = VTIME_NEVER;
+
+    for (unsigned i = 0; i < m->ndevices; i++) {
+        const struct device *dev = m->devices[i];
+        vtime_t t = deadline_of(dev);
+
+        if (t < least && !(dev->ops->unheard && dev->ops->unheard(dev)))
+            least = t;
+    }
+    return least;
+}
+
 static const struct event *peek_event(struct machine *m)
 {
     const struct event *e = m->env && m->env->peek_event ? m->env->peek_event(m->env->ctx, m) : NULL;

@@ -228,6 +228,8 @@ void machine_reset(struct machine *m);
 icount_t machine_position(const struct machine *m);
 /* Virtual time there, ns. */
 vtime_t machine_now(const struct machine *m);
+/* The least deadline that may wake a CPU, if all sleep (device_ops.unheard). VTIME_NEVER: none. */
+vtime_t machine_heard_deadline(const struct machine *m);
 
 /* Run to `until` exactly, or stop earlier for the reason in *stop. Never passes
  * `until`. until == position returns STOP_LIMIT without doing anything. STOP_IDLE

@@ -788,6 +788,79 @@ START_TEST(input_ends_a_sleep_early_and_replays_at_the_same_instant)
 }
 END_TEST
 
+static bool never_heard(const struct device *dev)
+{
+    (void)dev;
+    return true;
+}
+
+/* A sleep of 34.567890 ms over a silent timer's ticks each 10 ms, ended by input. The state at the end; how often the host slept. */
+static uint64_t sleep_over_ticks(bool heard, unsigned *waits)
+{
+    struct machine *m = sleeper(3, 10000000);
+    struct device_ops timer = *m->devices[0]->ops;
+    const struct event *e;
+    uint64_t hash;
+    struct desk d;
+
+    timer.unheard = heard ? NULL : never_heard;
+    for (unsigned i = 0; i < 3; i++)
+        m->devices[i]->ops = &timer;
+    sit_down(&d, m, (struct timeline_config){.live = true, .sleep = true});
+    if (!heard) {
+        d.wake_after = 34567890;
+        d.type_at_wait = "x";
+    }
+    if (heard) {
+        /* What the host wakes for is waited for in pieces: the input comes in the fourth. */
+        d.interrupt_wait = 3;
+        ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+        d.wake_after = 34567890 + 3 * 4 - 30000000;
+        d.type_at_wait = "x";
+    }
+    ck_assert_int_eq(seek(&d, 10), TIMELINE_SEEK_DONE);
+    e = event_log_get(timeline_log(d.tl), 0);
+    ck_assert_uint_eq(event_log_count(timeline_log(d.tl)), 1);
+    ck_assert_uint_eq(e->position, 3);
+    ck_assert_uint_eq(e->vtime, 3 * 4 + 34567890);
+    hash = machine_hash(m);
+    *waits = d.waits;
+    seek(&d, 0);
+    seek(&d, 10);
+    ck_assert_uint_eq(machine_hash(m), hash);
+    get_up(&d);
+    return hash;
+}
+
+START_TEST(a_sleep_goes_on_over_deadlines_that_wake_nobody_and_the_state_is_the_same)
+{
+    unsigned over, often;
+
+    ck_assert_uint_eq(sleep_over_ticks(false, &over), sleep_over_ticks(true, &often));
+    ck_assert_uint_eq(over, 1);
+    ck_assert_uint_eq(often, 4);
+}
+END_TEST
+
+START_TEST(a_sleep_over_deadlines_lasts_a_second_at_most_and_no_time_is_lost)
+{
+    struct machine *m = sleeper(3, 10000000);
+    struct device_ops timer = *m->devices[0]->ops;
+    struct desk d;
+
+    timer.unheard = never_heard;
+    for (unsigned i = 0; i < 3; i++)
+        m->devices[i]->ops = &timer;
+    sit_down(&d, m, (struct timeline_config){.live = true, .sleep = true});
+    d.interrupt_wait = 3;
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+    ck_assert_uint_ge(d.waited, 3000000000);
+    ck_assert_uint_le(d.waited, 3100000000);
+    ck_assert_uint_ge(timeline_edge_vtime(d.tl), 2000000000);
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(an_interrupted_sleep_goes_on_where_it_was)
 {
     struct desk d;
@@ -1311,6 +1384,8 @@ Suite *test_suite(void)
     tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
     tcase_add_test(t, with_sleep_off_the_clock_jumps);
     tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
+    tcase_add_test(t, a_sleep_goes_on_over_deadlines_that_wake_nobody_and_the_state_is_the_same);
+    tcase_add_test(t, a_sleep_over_deadlines_lasts_a_second_at_most_and_no_time_is_lost);
     tcase_add_test(t, an_interrupted_sleep_goes_on_where_it_was);
     tcase_add_test(t, input_waits_for_room_and_messages_stay_whole);
     tcase_add_test(t, input_that_has_its_time_comes_then_whatever_the_host_does);

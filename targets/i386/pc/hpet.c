@@ -126,6 +126,11 @@ static void drive_all(struct device *dev)
     drive_gsi2(dev);
 }
 
+bool hpet_replaces(const struct device *dev, unsigned n)
+{
+    return replaces(dev->state, n);
+}
+
 void hpet_set_legacy(void *ctx, unsigned n, bool level)
 {
     struct device *dev = ctx;

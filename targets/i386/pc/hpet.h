@@ -19,5 +19,7 @@ extern const struct device_ops hpet_ops;
 
 /* What PIT (n 0) and RTC (n 1) drive: goes on to IRQ 0 and 8 unless the timers replace them. Fits line.set. */
 void hpet_set_legacy(void *ctx, unsigned n, bool level);
+/* Do the timers replace it? */
+bool hpet_replaces(const struct device *dev, unsigned n);
 
 #endif

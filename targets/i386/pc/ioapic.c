@@ -76,6 +76,13 @@ void ioapic_set_pin(void *ctx, unsigned pin, bool level)
         service(dev, pin);
 }
 
+bool ioapic_is_masked(const struct device *dev, unsigned pin)
+{
+    const struct ioapic_state *s = dev->state;
+
+    return s->low[pin] & RTE_MASKED;
+}
+
 void ioapic_eoi(struct device *dev, uint8_t vector)
 {
     struct ioapic_state *s = dev->state;

@@ -17,6 +17,7 @@ extern const struct device_ops ioapic_ops;
 
 /* Level of input `pin`; fits struct line. */
 void ioapic_set_pin(void *dev, unsigned pin, bool level);
+bool ioapic_is_masked(const struct device *dev, unsigned pin);
 /* The local APIC ended the interrupt of a level-triggered vector. */
 void ioapic_eoi(struct device *dev, uint8_t vector);
 

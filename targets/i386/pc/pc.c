@@ -307,6 +307,16 @@ static void set_uart_irq(void *ctx, unsigned n, bool level)
     piix3_set_irq(pc->piix3, irq[n], level);
 }
 
+/* Or is it an edge at masked inputs only, wherever its line is routed? */
+static bool pit_is_heard(void *ctx)
+{
+    const struct pc *pc = ctx;
+
+    if (pc->hpet && hpet_replaces(pc->hpet, 0))
+        return false;
+    return !pic_is_masked(pc->pic, 0) || (pc->ioapic && !(ioapic_is_masked(pc->ioapic, 0) && ioapic_is_masked(pc->ioapic, 2)));
+}
+
 static void connect_lines(struct pc *pc)
 {
     for (unsigned n = 0; n < pc->machine->ncpus; n++) {
@@ -324,6 +334,8 @@ static void connect_lines(struct pc *pc)
     if (pc->ioapic)
         pc->hpet_wiring.gsi2 = (struct line){.set = ioapic_input, .ctx = pc->ioapic, .n = 2};
     pc->pit_wiring.irq = clock_irq(pc, 0);
+    pc->pit_wiring.irq_heard = pit_is_heard;
+    pc->pit_wiring.irq_ctx = pc;
     if (pc->pcspk)
         pcspk_connect(pc->pcspk, &pc->pcspk_wiring, pc->pit, &pc->pit_wiring);
     pc->rtc_wiring = (struct rtc_wiring){.irq = clock_irq(pc, 1), .memory_bytes = pc->config.memory_bytes,

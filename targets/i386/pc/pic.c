@@ -128,6 +128,13 @@ static void acknowledge(struct pic_chip *c, unsigned ir)
         c->lowest = (uint8_t)ir;
 }
 
+bool pic_is_masked(const struct device *dev, unsigned irq)
+{
+    const struct pic_state *s = dev->state;
+
+    return s->chip[irq >> 3 & 1u].imr >> (irq & 7u) & 1u;
+}
+
 void pic_set_irq(void *ctx, unsigned irq, bool level)
 {
     struct device *dev = ctx;

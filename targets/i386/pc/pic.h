@@ -15,6 +15,8 @@ extern const struct device_ops pic_ops;
 
 /* Level of ISA interrupt request `irq` (0-15); fits struct line, ctx is the device. */
 void pic_set_irq(void *dev, unsigned irq, bool level);
+/* Is that one of its inputs masked? */
+bool pic_is_masked(const struct device *dev, unsigned irq);
 /* INTA cycles: the vector. Spurious requests give IR7's, as the chip does. */
 int pic_acknowledge(struct device *dev);
 /* Program both chips as a PC BIOS leaves them: vectors 08h and 70h, all masked. */

@@ -527,6 +527,13 @@ static vtime_t pit_deadline(const struct device *dev)
     return s->edge == TICK_NEVER ? VTIME_NEVER : clock_time(s->edge, PIT_HZ);
 }
 
+static bool pit_unheard(const struct device *dev)
+{
+    const struct pit_wiring *w = dev->wiring;
+
+    return w->irq_heard && !w->irq_heard(w->irq_ctx);
+}
+
 /* One change of OUT0 a call, in order, so that no edge is lost however late we are. */
 static void pit_expire(struct device *dev, vtime_t now)
 {
@@ -575,6 +582,7 @@ const struct device_ops pit_ops = {
     .possible = pit_possible,
     .reset = pit_reset,
     .deadline = pit_deadline,
+    .unheard = pit_unheard,
     .expire = pit_expire,
     .describe = pit_describe,
     .read = pit_read,

@@ -8,6 +8,9 @@
 
 struct pit_wiring {
     struct line irq; /* OUT of counter 0 */
+    /* Can it cause an interrupt, as the interrupt controllers are programmed? NULL: yes. */
+    bool (*irq_heard)(void *ctx);
+    void *irq_ctx;
     /* What is heard of counter 2 and port 61h up to now is to be told before it changes, and that it has. NULL: nobody
      * listens. */
     void (*speaker_sync)(void *ctx);
