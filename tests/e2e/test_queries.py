@@ -678,7 +678,44 @@ def claim_a_query_can_be_interrupted_and_a_client_may_leave():
         again.close()
 
 
+def answer_of(rsp, query, interrupted=False):
+    """The last line, or the refusal; `interrupted`: by a Ctrl-C that is sent at once."""
+    rsp.send("qRcmd," + query.encode().hex())
+    if interrupted:
+        rsp.interrupt()
+    text = b""
+    while True:
+        reply = rsp.receive()
+        if not reply.startswith(b"O") or reply == b"OK":
+            return (text.decode().strip().split("\n")[-1] or reply.decode()) if reply == b"OK" else reply.decode()
+        text += bytes.fromhex(reply[1:].decode())
+
+
+def claim_each_query_can_be_interrupted_and_left():
+    counter, leaf, seen = at("counter"), at("leaf"), at("seen")
+    queries = ["%s 0x%x%s" % (kind, counter, order) for kind in ("writes", "reads", "accesses") for order in ("", " newest first", " if $pc == 1")]
+    queries += ["when-value 0x%x > 1%s" % (counter, order) for order in ("", " newest first")]
+    queries += ["calls 0x%x%s" % (leaf, order) for order in ("", " newest first", " if $pc == 1")]
+    queries += ["syscalls", "exceptions", "interrupts", "io", "mode-switches", "trace 0 9M", "trace 0 9M if 0", "coverage 0 20M",
+                "diff 0 20M", "find 0102030405060708", "branch diff trunk@0 trunk@15M", "last 0x%x" % seen, "seek cpu 0 15M"]
+    with Server("--icount", "sleep=off", guest=guest()) as s:
+        rsp = s.client()
+        rsp.monitor("replay_break 20M")
+        rsp.ask("c")
+        for query in queries:
+            contains(answer_of(rsp, query, interrupted=True), r"^end=(interrupted|all)|interrupted$")
+            equal(rsp.position(), 20000000, query)
+        for query in queries[::3]:
+            rsp.send("qRcmd," + query.encode().hex())
+            rsp.close()
+            rsp = s.client()
+            equal(rsp.position(), 20000000, query)
+        contains(answer_of(rsp, "writes 0x%x limit 2" % counter), r"^end=limit writes=2 ")
+        rsp.close()
+
+
 if __name__ == "__main__":
+    claim_each_query_can_be_interrupted_and_left.modes = ("live",)
     claim_a_query_can_be_interrupted_and_a_client_may_leave.modes = ("live",)
     claim_a_python_script_in_gdb_asks_and_goes_to_what_it_is_told.modes = ("live",)
     claim_the_helper_for_gdb_writes_the_lines_that_ran_for_lcov.modes = ("live",)
