@@ -548,6 +548,8 @@ int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
     struct place_on p[2] = {{.c = NULL}};
     int r = asked_init(&a, call, 1, 2, err);
 
+    if (r == 0 && (a.newest || a.conditional || a.from || a.to != ICOUNT_MAX))
+        r = error_set(err, -EINVAL, "two places are all that this takes: no if, from, to, newest");
     for (unsigned i = 0; r == 0 && i < 2; i++)
         r = take_place_on(&a, i < a.nwords ? a.words[i] : NULL, &p[i], err);
     for (unsigned i = 0; r == 0 && i < a.nwords; i++)
@@ -666,7 +668,7 @@ static bool tell_found(void *ctx, icount_t position, const void *record)
 }
 
 /* When they came to be where they were found, in that stretch. */
-static int find_moment(struct find *f, icount_t before, icount_t after, struct error *err)
+static int find_moment(struct find *f, icount_t before, icount_t after, int *found, struct error *err)
 {
     struct query q = {.traps = &f->trap, .ntraps = 1, .record_bytes = sizeof(struct noted), .note = note_found, .answer = tell_found};
     struct query_result result;
@@ -680,6 +682,7 @@ static int find_moment(struct find *f, icount_t before, icount_t after, struct e
     f->a.from = before;
     f->a.to = after;
     r = asked_run(&f->a, &q, &result, err);
+    *found = r == 0 && result.answers; /* a condition may not hold then */
     f->a.from = from;
     f->a.to = to;
     return r;
@@ -697,6 +700,8 @@ int query_find(struct rsp_monitor_call *call, struct error *err)
     to = f.a.to < timeline_edge(tl) ? f.a.to : timeline_edge(tl);
     if (r == 0)
         r = take_bytes(&f, err);
+    if (r == 0 && f.a.newest)
+        r = error_set(err, -EINVAL, "this looks for the first time: no newest");
     if (r == 0 && from > to)
         r = error_set(err, -ERANGE, "history ends at position %" PRIu64, to);
     if (r == 0 && !(m = timeline_scout(f.a.s->timeline, 0, err)))
@@ -708,7 +713,7 @@ int query_find(struct rsp_monitor_call *call, struct error *err)
         r = found < 0 ? found : 0;
     }
     if (r == 0 && found)
-        r = find_moment(&f, before, after, err);
+        r = find_moment(&f, before, after, &found, err);
     if (r == 0 || r == -EINTR) {
         line_word(&f.a, "end", r == 0 ? "all" : "interrupted");
         line_decimal(&f.a, "found", found > 0);

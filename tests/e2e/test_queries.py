@@ -511,6 +511,11 @@ def claim_bytes_are_found_at_the_moment_that_they_appear():
         equal(answers[0]["position"], next(p for p in range(STEPS) if moments[p + 1].memory["wide"] == last))
         equal(a.lines("find %s from %d to %d" % (last.hex(), STEPS - 5, STEPS))[0][0]["by"], "the beginning")
         equal(a.lines(hit_range("find deadbeefdeadbeef"))[0], [])
+        for condition, there in (("1", 1), ("0", 0)):
+            answers, end = a.lines(hit_range("find %s if %s" % (last.hex(), condition)))
+            equal((len(answers), end["found"]), (there, there))
+        refused(a, "find 1234 newest first", "no newest")
+        refused(a, "branch diff trunk@5 trunk@9 if 1", "no if")
 
 
 def refused(a, query, pattern):
