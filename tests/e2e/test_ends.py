@@ -1,5 +1,6 @@
 """How a guest ends is told wherever one comes to its end: at the live edge, in the past, from a checkpoint, and out of a recording."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,21 @@ ENDS = {
     "reset": (COUNT % "movb $0xfe, %al\noutb %al, $0x64\n3: jmp 3b", ("--no-reboot",), "the guest asked for a reset", 3),
     "watchdog": (PAUSED, ("--device", "ib700,action=pause", "--icount", "sleep=off"), "the guest's watchdog has run out", 3),
 }
+VIRT_SOURCE = """
+volatile unsigned counter;
+int main(void)
+{
+    for (unsigned i = 0; i < 20; i++)
+        counter++;
+    __asm__ volatile("%s" : : : "x0", "x1", "memory");
+    return 0;
+}
+"""
+VIRT_ENDS = {
+    "off": ("ldr x0, =0x84000008; hvc #0", (), "the guest powered off", 0),
+    "exit": ("mov x0, #9; str x0, [sp, #-16]!; mov x0, #0x26; movk x0, #2, lsl #16; str x0, [sp, #-16]!; ldr x1, [sp, #16]; str x1, [sp, #8];"
+             "mov x1, sp; mov x0, #0x20; hlt #0xf000", ("--semihosting",), "the guest's program exited with status 9", 9),
+}
 SIGPWR = "T20"
 
 
@@ -50,37 +66,52 @@ def stands_at_its_end(rsp, text, position):
     contains(rsp.monitor("info status"), "shutdown.*%s" % text.split(" with")[0])
 
 
-def claim_a_replay_ends_as_the_guest_did():
-    for name, (source, options, text, status) in ENDS.items():
-        guest = build_guest(source, name)
-        with tempfile.TemporaryDirectory() as d:
-            recording = os.path.join(d, "r")
-            with Server("--record", recording, "--embed", *options, guest=guest) as s:
+def replays_as_it_ended(name, guest, options, text, status):
+    with tempfile.TemporaryDirectory() as d:
+        recording = os.path.join(d, "r")
+        with Server("--record", recording, "--embed", *options, guest=guest) as s:
+            rsp = s.client()
+            rsp.ask("c")
+            position = rsp.position()
+            rsp.ask("bs")
+            stands_at_its_end(rsp, text, position)
+            rsp.close()
+        for more in (), ("--engine", "interpreter"):
+            with Server("--replay", recording, *more, guest=None) as s:
                 rsp = s.client()
-                rsp.ask("c")
-                position = rsp.position()
+                stands_at_its_end(rsp, text, position)
+                stands_at_its_end(rsp, text, position)
                 rsp.ask("bs")
                 stands_at_its_end(rsp, text, position)
+                rsp.monitor("seek %d" % (position - 2))
+                rsp.ask("c")
+                reply = None
+                while rsp.position() < position:
+                    reply = rsp.ask("s")
+                check(reply.startswith(SIGPWR), name, reply)
                 rsp.close()
-            for more in (), ("--engine", "interpreter"):
-                with Server("--replay", recording, *more, guest=None) as s:
-                    rsp = s.client()
-                    stands_at_its_end(rsp, text, position)
-                    stands_at_its_end(rsp, text, position)
-                    rsp.ask("bs")
-                    stands_at_its_end(rsp, text, position)
-                    rsp.monitor("seek %d" % (position - 2))
-                    rsp.ask("c")
-                    reply = None
-                    while rsp.position() < position:
-                        reply = rsp.ask("s")
-                    check(reply.startswith(SIGPWR), name, reply)
-                    rsp.close()
-            done = subprocess.run([harness.HINDCAST, "--replay", recording, "--run", "--listen", "none"], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.patience(60))
-            contains(done.stderr.decode(), "%s at position %d" % (text, position))
-            equal(done.returncode, status, name)
-            equal(subprocess.run([harness.HINDCAST, "verify", recording], stdout=subprocess.DEVNULL).returncode, 0)
+        done = subprocess.run([harness.HINDCAST, "--replay", recording, "--run", "--listen", "none"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.patience(60))
+        contains(done.stderr.decode(), "%s at position %d" % (text, position))
+        equal(done.returncode, status, name)
+        equal(subprocess.run([harness.HINDCAST, "verify", recording], stdout=subprocess.DEVNULL).returncode, 0)
+
+
+def claim_a_replay_ends_as_the_guest_did():
+    for name, (source, options, text, status) in ENDS.items():
+        replays_as_it_ended(name, build_guest(source, name), options, text, status)
+
+
+def claim_a_replay_of_virt_ends_as_the_guest_did():
+    if harness.AARCH64.missing() or not shutil.which("aarch64-linux-gnu-gcc"):
+        return
+    harness.target = harness.AARCH64
+    try:
+        for name, (source, options, text, status) in VIRT_ENDS.items():
+            guest = harness.build_c_guest(VIRT_SOURCE % source, name)[1]
+            replays_as_it_ended(name, guest, ("--machine", "virt") + options, text, status)
+    finally:
+        harness.target = harness.I386
 
 
 def claim_a_triple_fault_that_history_went_past_stops_it_again():
