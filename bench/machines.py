@@ -31,6 +31,7 @@ TARGETS = {
         "flavours": ["686", "686-pae"],
         "console": "ttyS0",
         "qemu": ["qemu-system-i386"],
+        "qemu-debian-smp": False, # with -icount it stands still where Linux starts the other CPUs
         "qemu-bare": ["-device", "isa-debug-exit,iobase=0xf4", "-global", "apic-common.vapic=off"],
         "qemu-package": "qemu-system-x86",
     },
@@ -43,6 +44,7 @@ TARGETS = {
         "flavours": ["cloud-amd64", "amd64"],
         "console": "ttyS0",
         "qemu": ["qemu-system-x86_64"],
+        "qemu-debian-smp": False,
         "qemu-bare": ["-device", "isa-debug-exit,iobase=0xf4", "-global", "apic-common.vapic=off"],
         "qemu-package": "qemu-system-x86",
     },
@@ -56,6 +58,7 @@ TARGETS = {
         "qemu": ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a57"],
         "qemu-bare": [],
         "qemu-package": "qemu-system-arm",
+        "qemu-debian-smp": True,
     },
 }
 
@@ -94,6 +97,21 @@ class Target:
             if p.returncode:
                 raise BenchError("%s cannot build the guest (package %s): %s" % (
                     self.cc[0], self.cc_package, p.stdout.decode()[-300:]))
+        return out
+
+    def build_cpus(self, scale):
+        """The bare-metal guest that keeps all CPUs busy, on what an example has of the board; None: there is none for the target."""
+        cpus, board = os.path.join(TOP, "examples", "lost-update"), os.path.join(TOP, "examples", "stale-pointer")
+        parts = {"i386": ["start.S", "pc.c"], "aarch64": ["aarch64/start.S", "aarch64/virt.c"]}.get(self.name)
+        if not parts or not shutil.which(self.cc[0]):
+            return None
+        out = os.path.join(self.tmp, "%s-cpus-%d.elf" % (self.name, scale))
+        flags = ["-mno-sse"] if self.name == "i386" else ["-mgeneral-regs-only", "-mstrict-align"]
+        subprocess.run(self.cc + flags + ["-std=gnu11", "-O2", "-ffreestanding", "-fno-pic", "-fno-stack-protector", "-nostdlib", "-static",
+                                          "-DSCALE=%d" % scale, "-I", cpus, "-o", out,
+                                          "-Wl,-T,%s/%s/link.ld,--build-id=none" % (board, self.name), "-Wl,-z,noexecstack"] +
+                       [os.path.join(cpus, part) for part in parts] + [GUEST + "/cpus.c"], check=True, timeout=60)
+        self.special[out] = {}
         return out
 
     def symbol(self, elf, name):

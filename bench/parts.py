@@ -398,6 +398,7 @@ SMP_CPUS = 4
 SMP_SPEED_LIMIT = 50 # per cent of QEMU's time
 SMP_COST_LIMIT = 10  # per cent that idle CPUs may cost
 SMP_BACK_LIMIT = 0.2 # ms
+SMP_BACK_SHARE = 200 # per cent of one CPU's
 
 
 def busy(number):
@@ -417,26 +418,45 @@ def busy_seconds(args, command, number):
         return child.cpu() - before
 
 
-def busy_back(t, args, guest):
-    """ms of each `bs` while all CPUs are busy."""
-    with Debugged(t.hindcast_linux(guest, ["--smp", str(SMP_CPUS)]), args.limit, pipes=True) as d:
+def busy_back(t, args, guest, cpus):
+    """ms of each `bs` while so many CPUs, which are all, are busy."""
+    with Debugged(t.hindcast_linux(guest, ["--smp", str(cpus)]), args.limit, pipes=True) as d:
         d.rsp.send("c")
         console = Console(d.child)
         to_the_shell(console)
-        console.type(busy(SMP_CPUS))
+        console.type(busy(cpus))
         time.sleep(1)
         d.rsp.interrupt()
         d.rsp.wait()
         return [d.go("bs") * 1000 for _ in range(100)]
 
 
+def whole_run(args, command):
+    """CPU seconds of a program from its start to its end."""
+    with Child(command, args.limit) as child:
+        return child.wait()
+
+
+def bare_smp(t, table, args):
+    elf = t.build_cpus(args.scale)
+    if not elf:
+        return
+    functions = [lambda: whole_run(args, t.hindcast_bare(elf, ["--listen", "none", "--run", "--smp", str(SMP_CPUS)]))]
+    if t.has_qemu:
+        functions.append(lambda: whole_run(args, t.qemu_bare_command(elf, "") + ["-smp", str(SMP_CPUS)]))
+    ours, *theirs = rounds(args, *functions)
+    table.add("%s, %d CPUs without a system: all busy" % (t.name, SMP_CPUS), "s", ours, theirs[0] if theirs else (),
+              "QEMU: -icount without rr")
+
+
 def smp(t, table, args):
+    bare_smp(t, table, args)
     flavour = t.flavours[-1]
     guest = t.linux(flavour)
     ours = lambda cpus: t.hindcast_linux(guest, ["--listen", "none", "--run", "--smp", str(cpus)])
     functions = [lambda: busy_seconds(args, ours(SMP_CPUS), SMP_CPUS), lambda: busy_seconds(args, ours(1), 1),
                  lambda: busy_seconds(args, ours(SMP_CPUS), 1)]
-    if t.has_qemu:
+    if t.has_qemu and t.qemu_debian_smp:
         functions.append(lambda: busy_seconds(args, t.qemu_linux(guest, "") + ["-smp", str(SMP_CPUS)], SMP_CPUS))
     all_busy, alone, one_of_four, *theirs = rounds(args, *functions)
     name = "Debian %s, %d CPUs: " % (flavour, SMP_CPUS)
@@ -446,9 +466,10 @@ def smp(t, table, args):
         table.require(name + "all busy, of QEMU's time", share, SMP_SPEED_LIMIT, "%")
     table.add(name + "one busy", "s", one_of_four)
     table.require(name + "one busy costs over one CPU", cost(alone, one_of_four), SMP_COST_LIMIT, "%")
-    back = busy_back(t, args, guest)
-    table.add(name + "bs, all busy", "ms", [statistics.median(back)])
-    table.require(name + "bs, all busy", statistics.median(back), SMP_BACK_LIMIT, "ms")
+    back, back_alone = (statistics.median(busy_back(t, args, guest, cpus)) for cpus in (SMP_CPUS, 1))
+    table.add(name + "bs, all busy", "ms", [back])
+    table.require(name + "bs, all busy", back, SMP_BACK_LIMIT, "ms")
+    table.require(name + "bs, all busy, of that with one CPU", back / back_alone * 100, SMP_BACK_SHARE, "%")
 
 
 # -- disks ------------------------------------------------------------------------
