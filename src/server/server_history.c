@@ -270,6 +270,31 @@ static int refuse_info(const struct asked *a, struct error *err)
                      "the monitor's file is of drcov's format: give it another name", name);
 }
 
+/* With a condition: the instructions of the steps after which it holds. */
+static int cover_steps(const struct asked *a, struct page_set *ran, struct query_result *result, struct error *err)
+{
+    struct timeline *tl = a->s->timeline;
+    struct machine *m = timeline_scout(tl, 0, err);
+    struct page_set step;
+    int r = m ? timeline_scout_to(tl, a->from, err) : err->code;
+
+    page_set_init(&step);
+    while (r == 0 && m->st->position < a->to) {
+        icount_t position = m->st->position;
+
+        page_set_clear(&step);
+        m->coverage = &step;
+        r = timeline_scout_step(tl, err);
+        m->coverage = NULL;
+        if (r == 0 && step.count && m->st->position > position && asked_holds(a, m, m->runner->index))
+            page_set_add(ran, step.last - 1);
+    }
+    page_set_finish(&step);
+    if (r == 0 || r == -EINTR)
+        *result = (struct query_result){.end = r ? QUERY_INTERRUPTED : QUERY_ALL, .from = a->from, .to = m ? m->st->position : a->from};
+    return r == -EINTR ? 0 : r;
+}
+
 int query_coverage(struct rsp_monitor_call *call, struct error *err)
 {
     struct asked a;
@@ -285,15 +310,23 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
     if (r == 0 && a.limit)
         r = error_set(err, -EINVAL, "coverage has no limit: it is of all that ran");
     if (r == 0)
-        r = take_stretch(&a, false, &a.from, &a.to, err);
+        r = take_stretch(&a, true, &a.from, &a.to, err);
     if (r == 0 && a.from > a.to)
         r = error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, a.from, a.to);
+    if (r == 0 && a.conditional && a.to - a.from > TRACE_MOST)
+        r = error_set(err, -EINVAL, "from %" PRIu64 " to %" PRIu64 " is more than the %" PRIu64 " steps that a condition is asked after",
+                      a.from, a.to, TRACE_MOST);
     if (r == 0)
         r = refuse_info(&a, err);
     if (r == 0)
         r = take_file(&a, &may, err);
-    if (r == 0)
+    if (r == 0 && a.conditional) {
+        server_begin_search(a.s);
+        r = cover_steps(&a, &ran, &result, err);
+        server_end_search(a.s);
+    } else if (r == 0) {
         r = asked_run(&a, &q, &result, err);
+    }
     page_set_seal(&ran);
     if (r == 0 && a.nwords > 2 && result.end == QUERY_ALL) {
         put_drcov(&file, &ran);

@@ -479,6 +479,13 @@ def claim_coverage_is_what_an_oracle_ran():
                 head, _, table = f.read().partition(b" bbs\n")
             check(head.startswith(b"DRCOV VERSION: 2\n") and head.endswith(b"BB Table: %d" % len(ran)), head)
             equal({struct.unpack_from("<I", table, i)[0] for i in range(0, len(table), 8)}, ran)
+            # With a condition: of the steps after which it holds.
+            name = next(iter(moments[0].r))
+            for mask in (0, 1, 4):
+                some = {m.pc for m, after in zip(moments[first:last], moments[first + 1:])
+                        if m.pc not in undefined_pcs(moments) and not after.r[name] & mask}
+                end = a.lines("coverage %d %d if ($%s & %d) == 0" % (first, last, name, mask))[1]
+                equal((end["end"], end["instructions"], end["from"], end["to"]), ("all", len(some), first, last), "%s & %d" % (name, mask))
 
 
 def claim_a_difference_names_registers_and_memory_that_are_not_the_same():
@@ -558,7 +565,7 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "coverage 0 10 x.info", "hindcast coverage FROM TO FILE.info")
         refused(a, "coverage 0 100 limit 1", "no limit")
         for words in ("if $pc == 0", "from 5", "newest first"):
-            for query in ("coverage 0 100 ", "diff 0 100 ") + ("trace 0 100 ",) * (words[:2] != "if"):
+            for query in ("diff 0 100 ",) + ("trace 0 100 ", "coverage 0 100 ") * (words[:2] != "if"):
                 refused(a, query + words, "from, to, newest")
         contains(a.rsp.monitor("trace 0 100 limit 3"), "end=limit steps=3 from=0 to=3")
         with tempfile.TemporaryDirectory() as tmp:
