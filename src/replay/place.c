@@ -50,8 +50,8 @@
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
 #define CREDIT_NS    40000000u
-/* What copying a page costs is learnt by fourths, from so many pages at once, and within these bounds: now and then the
- * host was busy with something else meanwhile. What a checkpoint of no pages costs is learnt the same way. */
+/* What copying a page costs is learnt at once, then by fourths, from so many pages together, and within these bounds: now and
+ * then the host was busy with something else meanwhile. What a checkpoint of no pages costs is learnt the same way. */
 #define PAGE_NS_FIRST 1000u
 #define PAGE_NS_LEAST 100u
 #define PAGE_NS_MOST  16000u
@@ -227,7 +227,9 @@ void place_found(struct timeline *tl)
 /* What taking a checkpoint here would cost, about. */
 static uint64_t expected_cost(const struct timeline *tl)
 {
-    return tl->placement.take_ns + checkpoint_seat_dirty(tl->seat) * tl->placement.page_ns;
+    const struct placement *p = &tl->placement;
+
+    return p->take_ns + checkpoint_seat_dirty(tl->seat) * (p->page_ns ? p->page_ns : PAGE_NS_FIRST);
 }
 
 /* A fourth of the way to what was seen; the first time all of it. */
@@ -345,7 +347,6 @@ void place_init(struct timeline *tl)
         cfg->checkpoint_interval_ns = LASTING_NS;
     if (!cfg->edge_interval_ns)
         cfg->edge_interval_ns = EDGE_NS;
-    tl->placement.page_ns = PAGE_NS_FIRST;
     footprint_init(&tl->placement.fp);
     enter(tl, checkpoint_seat_take(tl->seat, CHECKPOINT_AUTO));
     tl->placement.consolidated = tl->m->st->position;

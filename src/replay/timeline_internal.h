@@ -148,7 +148,7 @@ struct placement {
     uint64_t rungs_ns;        /* time run from the newest that is to last to `segment`, which is a rung */
     uint64_t effort_ns;       /* processor time run at the live edge, in all */
     uint64_t take_ns;         /* what taking one of no pages costs, about; 0: not known yet */
-    uint64_t page_ns;         /* ... and each dirty page */
+    uint64_t page_ns;         /* ... and each dirty page; 0: not known yet */
     uint64_t credit_ns;       /* what may be spent on the next one ahead of time */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
     icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
