@@ -778,10 +778,14 @@ bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, s
 bool machine_yield(struct cpu *cpu, icount_t position)
 {
     struct machine *m = cpu->machine;
+    icount_t mark;
 
     if (m->ncpus == 1)
         return false;
-    cpu->share->yielded = slot_at(m, position)->first + 1;
+    mark = slot_at(m, position)->first + 1;
+    if (cpu->share->yielded == mark)
+        return false; /* whose turn it is was settled with that */
+    cpu->share->yielded = mark;
     if (!(who_is_awake(m) & ~((uint64_t)1 << cpu->index)))
         return false;
     cpu->attention = true;
