@@ -307,15 +307,15 @@ static void remove_branch(struct timeline *tl, struct branch *b)
     free(b);
 }
 
-/* Those without a name that nobody forks from and nobody uses, but for the newest. */
-static void forget_nameless(struct timeline *tl)
+/* Those without a name that nobody forks from and nobody uses, but for the `keep` newest. */
+static void forget_nameless(struct timeline *tl, size_t keep)
 {
     size_t kept = 0;
 
     for (size_t i = tl->branches.count; i-- > 1;) {
         struct branch *b = tl->branches.list[i];
 
-        if (!b->name && b != tl->branches.now && !forks_of(tl, b) && kept++ >= TIMELINE_NAMELESS)
+        if (!b->name && b != tl->branches.now && !forks_of(tl, b) && kept++ >= keep)
             remove_branch(tl, b);
     }
 }
@@ -356,8 +356,11 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
 
     if (r < 0)
         return r;
+    for (size_t keep = TIMELINE_NAMELESS; tl->branches.count == TIMELINE_BRANCHES && keep--;)
+        forget_nameless(tl, keep);
     if (tl->branches.count == TIMELINE_BRANCHES)
-        return error_set(err, -ENOSPC, "there are %u branches: drop one first (monitor branch list)", TIMELINE_BRANCHES);
+        return error_set(err, -ENOSPC, "there are %u branches beside what happened: drop one first (monitor branch list)",
+                         TIMELINE_BRANCHES - 1);
     if (tl->truth.bad <= here)
         return error_set(err, -EIO, "no branch can begin where the replay is not what happened");
     while (parent->parent && here <= parent->fork)
@@ -370,7 +373,7 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
     b->name = name ? xstrdup(name) : NULL;
     put_away(tl);
     take_up(tl, b, checkpoint_line_at(tl->store, b->h.line, here));
-    forget_nameless(tl);
+    forget_nameless(tl, TIMELINE_NAMELESS);
     return 0;
 }
 

@@ -146,15 +146,17 @@ static bool take_fixed_type(struct parser *p, struct type *t)
 static bool take_type(struct parser *p, struct type *t)
 {
     unsigned longs = 0;
-    bool any = false, sized = false;
+    bool any = false, sized = false, said = false;
 
     if (take_fixed_type(p, t))
         return true;
     *t = (struct type){32, false};
     for (;;) {
         if (take_word(p, "unsigned"))
-            t->is_unsigned = true;
-        else if (take_word(p, "signed") || take_word(p, "int"))
+            t->is_unsigned = said = true;
+        else if (take_word(p, "signed"))
+            said = true;
+        else if (take_word(p, "int"))
             ;
         else if (take_word(p, "char"))
             t->bits = 8, sized = true;
@@ -166,6 +168,8 @@ static bool take_type(struct parser *p, struct type *t)
             break;
         any = true;
     }
+    if (t->bits == 8 && !said)
+        t->is_unsigned = p->info->char_unsigned;
     if (longs && !sized)
         t->bits = longs == 1 ? pointer_bits(p) : 64;
     return any;
@@ -218,7 +222,7 @@ static bool find_part(const struct parser *p, const char *text, size_t n, struct
     if (n >= 2 && n < sizeof(whole) && (text[0] == 'w' || text[0] == 'r')) {
         memcpy(whole, text, n);
         whole[n] = 0;
-        node->type = (struct type){32, false};
+        node->type = (struct type){32, *whole == 'w'}; /* (as in gdb) */
         if (*whole == 'w')
             whole[0] = 'x';
         else if (whole[n - 1] == 'd')

@@ -43,6 +43,7 @@ struct rsp_target_info {
     const char *version;   /* of the program, for qGDBServerVersion */
     const char *arch;      /* <architecture> of the target description: "i386", "aarch64" */
     const char *triple;    /* for lldb: "i386-unknown-unknown", "aarch64-unknown-unknown" */
+    bool char_unsigned;    /* plain char is unsigned in the target's C ABI */
     unsigned pointer_bytes; /* 4 or 8: width of an address; addresses above it are refused */
     const struct rsp_reg *regs;
     unsigned nregs;

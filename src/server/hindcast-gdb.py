@@ -5,8 +5,10 @@
 #     (gdb) source hindcast-gdb.py
 import bisect
 import json
+import os
 import re
 import sys
+import tempfile
 import types
 
 import gdb
@@ -20,8 +22,34 @@ def _load():
             return gdb.execute("monitor " + command, to_string=True)
         except gdb.error as e:
             if "Protocol error" in str(e):
-                gdb.execute("monitor " + command)
+                raise gdb.error(_reason("monitor " + command) or str(e))
             raise
+
+    def _reason(command):
+        """What a command that fails shows, by way of gdb's log. "": the user has that in use, and sees it there."""
+        text = ""
+        if gdb.parameter("logging enabled"):
+            try:
+                gdb.execute(command)
+            except gdb.error:
+                return text
+        file, redirect = gdb.parameter("logging file"), gdb.parameter("logging redirect")
+        with tempfile.TemporaryDirectory() as directory:
+            name = os.path.join(directory, "log")
+            gdb.execute("set logging file " + name, to_string=True)
+            gdb.execute("set logging redirect on", to_string=True)
+            gdb.execute("set logging enabled on")  # (kept as a string it would end with that)
+            try:
+                gdb.execute(command)
+            except gdb.error:
+                pass
+            finally:
+                gdb.execute("set logging enabled off")
+                gdb.execute("set logging redirect " + ("on" if redirect else "off"), to_string=True)
+                gdb.execute("set logging file " + file, to_string=True)
+            with open(name, errors="replace") as f:
+                text = f.read().strip()
+        return text
 
     def _when():
         """(position, edge) of the guest; None: no hindcast is connected."""

@@ -505,7 +505,7 @@ int recordings_verify(const struct options *o, struct recording *r, struct drive
         for (size_t i = 0; status == 0 && i < r->ncheckpoints; i++)
             status = verify_run(path, r, drives, &r->checkpoints[i], build, ctx);
     if (status == 0 && r->nhashes)
-        printf("verify: final hash %016" PRIx64 " at position %" PRIu64 "\n", r->hashes[r->nhashes - 1].state,
+        printf("verify: the last state hash, %016" PRIx64 " at position %" PRIu64 "\n", r->hashes[r->nhashes - 1].state,
                r->hashes[r->nhashes - 1].position);
     return status;
 }

@@ -19,6 +19,7 @@
 #define DIFF_RANGES  1000u                  /* of memory */
 #define DIFF_GAP     16u                    /* bytes that are equal, within a range */
 #define FIND_MOST    256u                   /* bytes to look for */
+#define FIND_AT_ONCE ((size_t)8 << 20)      /* bytes of memory looked at before the debugger is asked whether it wants to go on */
 
 static int take_stretch(struct asked *a, bool may_if, icount_t *from, icount_t *to, struct error *err)
 {
@@ -81,6 +82,19 @@ struct trace {
     uint64_t steps;
 };
 
+/* The scout makes one step, which is not always an instruction: an iteration of a repeated one, an entry, an event. In
+ * `ran` is the instruction that was run, if one was. */
+static int scout_one(struct timeline *tl, struct machine *m, struct page_set *ran, struct error *err)
+{
+    int r;
+
+    page_set_clear(ran);
+    m->coverage = ran;
+    r = timeline_scout_to(tl, m->st->position + 1, err);
+    m->coverage = NULL;
+    return r;
+}
+
 static bool trace_line_end(struct trace *t)
 {
     struct asked *a = &t->a;
@@ -94,8 +108,8 @@ static bool trace_line_end(struct trace *t)
     return t->file->len < FILE_MOST;
 }
 
-/* What the step from `position` changed in the registers of the CPU that made it. */
-static bool tell_step(struct trace *t, const struct machine *m, icount_t position, const uint64_t *pcs)
+/* What the step from `position` changed in the registers of the CPU that made it. `retired`: an instruction did. */
+static bool tell_step(struct trace *t, const struct machine *m, icount_t position, const uint64_t *pcs, bool retired)
 {
     const struct cpu *cpu = m->runner;
     uint8_t *before = t->before[cpu->index], *after = t->after;
@@ -107,7 +121,8 @@ static bool tell_step(struct trace *t, const struct machine *m, icount_t positio
     }
     line_decimal(&t->a, "position", position);
     line_decimal(&t->a, "cpu", cpu->index);
-    line_hex(&t->a, "pc", pcs[cpu->index]);
+    if (retired)
+        line_hex(&t->a, "pc", pcs[cpu->index]);
     for (unsigned i = 0; i < cpu->ops->nregs; i++) {
         size_t len = cpu->ops->regs[i].bits / 8u;
 
@@ -125,8 +140,11 @@ static int trace_steps(struct trace *t, struct machine *m, icount_t from, icount
 {
     struct timeline *tl = t->a.s->timeline;
     uint64_t pcs[MACHINE_MAX_CPUS];
+    struct page_set ran;
     int r = timeline_scout_to(tl, from, err);
     bool more = true;
+
+    page_set_init(&ran);
 
     for (unsigned i = 0; r == 0 && i < m->ncpus; i++)
         read_registers(m->cpus[i], t->before[i]);
@@ -135,10 +153,13 @@ static int trace_steps(struct trace *t, struct machine *m, icount_t from, icount
 
         for (unsigned i = 0; i < m->ncpus; i++)
             pcs[i] = m->cpus[i]->ops->pc(m->cpus[i]);
-        r = timeline_scout_step(tl, err);
-        if (r == 0 && m->st->position > position)
-            more = tell_step(t, m, position, pcs);
+        r = scout_one(tl, m, &ran, err);
+        if (r == 0)
+            more = tell_step(t, m, position, pcs, ran.count);
     }
+    page_set_finish(&ran);
+    if (r == 0 && !more && server_interrupted(t->a.s))
+        r = error_set(err, -EINTR, "interrupted");
     return r;
 }
 
@@ -280,13 +301,8 @@ static int cover_steps(const struct asked *a, struct page_set *ran, struct query
 
     page_set_init(&step);
     while (r == 0 && m->st->position < a->to) {
-        icount_t position = m->st->position;
-
-        page_set_clear(&step);
-        m->coverage = &step;
-        r = timeline_scout_step(tl, err);
-        m->coverage = NULL;
-        if (r == 0 && step.count && m->st->position > position && asked_holds(a, m, m->runner->index))
+        r = scout_one(tl, m, &step, err);
+        if (r == 0 && step.count && asked_holds(a, m, m->runner->index))
             page_set_add(ran, step.last - 1);
     }
     page_set_finish(&step);
@@ -633,13 +649,19 @@ static int take_bytes(struct find *f, struct error *err)
 }
 
 /* Where in memory the bytes are now, as storage traps say it. (What lies side by side in storage lies so in the guest's
- * physical memory, within a region.) */
-static bool find_now(struct find *f, const struct machine *m)
+ * physical memory, within a region.) 1: they are. 0: nowhere. */
+static int find_now(struct find *f, const struct machine *m, struct error *err)
 {
-    const uint8_t *memory = memory_page(&m->memory, 0);
+    const uint8_t *memory = memory_page(&m->memory, 0), *at = NULL;
     size_t size = (size_t)m->memory.pages.count << PAGE_SHIFT;
-    const uint8_t *at = memmem(memory, size, f->bytes, f->len);
 
+    for (size_t from = 0; !at && from < size; from += FIND_AT_ONCE) {
+        size_t left = size - from, most = FIND_AT_ONCE + f->len - 1;
+
+        if (server_interrupted(f->a.s))
+            return error_set(err, -EINTR, "interrupted");
+        at = memmem(memory + from, left < most ? left : most, f->bytes, f->len);
+    }
     if (at)
         f->trap = (struct trap){.address = (uint64_t)(at - memory), .len = f->len, .kinds = TRAP_WRITE, .storage = true};
     return at != NULL;
@@ -658,10 +680,11 @@ static int find_stretch(struct find *f, struct machine *m, icount_t from, icount
     while (r == 0) {
         const struct checkpoint *next = checkpoint_find(store, *after);
 
-        if (find_now(f, m))
-            return 1;
-        if (*after == to)
-            return 0;
+        r = find_now(f, m, err);
+        if (r < 0)
+            *after = *before; /* so far it was looked at */
+        if (r || *after == to)
+            return r;
         *before = *after;
         next = next ? checkpoint_next(store, next) : NULL;
         *after = next && next->position < to ? next->position : to;
@@ -687,7 +710,8 @@ static bool tell_found(void *ctx, icount_t position, const void *record)
     paddr_t pa;
 
     line_decimal(a, "position", position);
-    line_decimal(a, "cpu", n ? n->hit.cpu : 0);
+    if (n)
+        line_decimal(a, "cpu", n->hit.cpu);
     if (n && n->pc)
         line_hex(a, "pc", n->pc);
     if (physical_of(m, f->trap.address >> PAGE_SHIFT, &pa))
@@ -709,7 +733,9 @@ static int find_moment(struct find *f, icount_t before, icount_t after, int *fou
     int r;
 
     if (before == after) {
-        tell_found(f, before, NULL);
+        *found = asked_holds(&f->a, timeline_scout(f->a.s->timeline, 0, err), f->a.s->cpu);
+        if (*found)
+            tell_found(f, before, NULL);
         return 0;
     }
     f->a.from = before;

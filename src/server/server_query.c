@@ -208,7 +208,7 @@ static int tell_beginning(struct events *e, bool *told, struct error *err)
     server_begin_search(e->a.s);
     r = m ? timeline_scout_to(tl, from, err) : err->code;
     server_end_search(e->a.s);
-    if (r < 0 || !value_now(e, m, e->a.s->cpu, &value) || !compares(e, value))
+    if (r < 0 || !value_now(e, m, e->a.s->cpu, &value) || !compares(e, value) || !asked_holds(&e->a, m, e->a.s->cpu))
         return r;
     line_decimal(&e->a, "position", from);
     line_hex(&e->a, "address", e->place.address);

@@ -235,6 +235,7 @@ void server_target_init(struct server *s)
         .version = s->config.version,
         .arch = ops->arch,
         .triple = s->config.triple,
+        .char_unsigned = ops->char_unsigned,
         .pointer_bytes = ops->address_bits / 8,
         .regs = s->regs,
         .nregs = ops->nregs,

@@ -100,6 +100,7 @@ struct cpu_ops {
     const struct reg_desc *regs; /* in gdb's order */
     unsigned nregs;
     unsigned address_bits;       /* width of a virtual address: 32 or 64 */
+    bool char_unsigned;          /* plain char is unsigned in its C ABI (AAPCS64 10.1.1) */
     unsigned pc_reg;             /* numbers of the program counter, */
     unsigned sp_reg, fp_reg;     /* stack pointer, frame pointer, */
     unsigned flags_reg;          /* and condition flags */

@@ -307,6 +307,7 @@ static const struct cpu_ops ops = {
     .exception_name = a64_exception_name,
     .in_progress = in_progress,
     .watch_before = true,
+    .char_unsigned = true,
     .drop_derived = drop_derived,
     .possible = possible,
     .destroy = destroy,

@@ -327,6 +327,22 @@ def claim_those_without_a_name_are_kept_to_a_number():
             poke(rsp, "found", 100 + i)
         got = [int(b["branch"]) for b in branches(rsp)]
         check(len(got) < 12 and got[-1] == 12 and 1 not in got, got)
+        # Names fill the table; those without one make room.
+        for i in range(12, 70):
+            go(rsp, at - 10 * i)
+            poke(rsp, "found", 100 + i)
+            rsp.monitor("branch n%d" % i)
+        got = branches(rsp)
+        equal(len(got), 64)
+        named = sum(b["name"] != "-" for b in got)  # (the trunk among them)
+        while named < 64:
+            go(rsp, at - 700 - named)
+            poke(rsp, "found", named)
+            rsp.monitor("branch m%d" % named)
+            named += 1
+        equal(len(branches(rsp)), 64)
+        go(rsp, at - 1000)
+        contains(rsp.ask("M%x,1:07" % harness.symbol(guest(), "found")), "63 branches beside what happened: drop one first")
 
 
 def claim_snapshots_are_of_their_branch():

@@ -377,7 +377,7 @@ def claim_a_64_bit_kernel_wants_a_cpu_with_long_mode():
         elf = os.path.join(d, "wide")
         subprocess.run(["gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x100000,--build-id=none", "-x", "assembler", "-", "-o", elf],
                        input=b".globl _start\n_start: hlt\njmp _start\n", check=True)
-        refused(r"wide: a 64-bit kernel, and the CPU pentium3 has no long mode", "--cpu", "pentium3", elf)
+        refused(r"wide: an ELF file for x86-64; the CPU pentium3 has 32 bits", "--cpu", "pentium3", elf)
 
 
 def claim_displays_are_listed_with_what_they_show():

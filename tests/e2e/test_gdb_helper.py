@@ -162,13 +162,20 @@ def claim_what_cannot_be_is_said_plainly():
     out = session("""
 hindcast checkpoint here
 python
+import hindcast
 for command in ("checkpoint 123", "checkpoint start", "checkpoint +5", "checkpoint " + "x" * 1200, "writes where - 1", "writes zork",
                 "seek zork + 1", "coverage 1 50 /nonexistent/file.info"):
     try:
         gdb.execute("hindcast " + command)
     except gdb.error as e:
         print("REFUSED %s: %s" % (command[:20], e))
+for ask in (lambda: hindcast.query("writes counter limit 0"), lambda: gdb.execute("hindcast exceptions foo", to_string=True)):
+    try:
+        ask()
+    except (gdb.error, gdb.GdbError) as e:
+        print("REASON " + str(e))
 end
+show logging
 hindcast bookmarks
 hindcast writes *(where - 0) limit 1
 hindcast writes (int *)&points[1].y limit 1
@@ -183,6 +190,10 @@ hindcast writes (int *)&points[1].y limit 1
     equal(len(re.findall('^REFUSED .*: No symbol "zork" in current context', out, re.M)), 2, out)
     contains(out, "No such file")
     equal(len(re.findall("^1 answers", out, re.M)), 2, out)
+    contains(out, r"^REASON .*limit.* number of answers")
+    contains(out, r"^REASON .*'foo' is no number or name of an exception")
+    contains(out, r"^logging enabled:  off")
+
 
 
 def claim_branches_go_at_once():

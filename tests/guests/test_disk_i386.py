@@ -273,7 +273,7 @@ def verify(program, recording, disk=None):
                              ("--drive id=d0,file=" + away, "with the image where it is now"))[:3 if disk else 2]:
             done = subprocess.run([program, "verify", copy] + words.split(), cwd=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             check("the recording replays elsewhere " + claim, done.returncode == 0, done.stdout[-300:])
-            finals.add(re.search(rb"final hash .*", done.stdout + b"final hash is missing").group())
+            finals.add(re.search(rb"last state hash.*", done.stdout + b"last state hash is missing").group())
     check("each time to the same last state", len(finals) == 1, finals)
     if disk:
         os.rename(away, disk)

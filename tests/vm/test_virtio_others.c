@@ -512,7 +512,7 @@ START_TEST(statistics_are_asked_for)
     buffer_init(&b);
     virtio_balloon_report(dut, &b);
     buffer_append_byte(&b, 0);
-    ck_assert_str_eq((const char *)b.data, "balloon: actual=1 wanted=1 (MB)\n    free_mem 4096\n    statistic 15 7\n");
+    ck_assert_str_eq((const char *)b.data, "balloon: actual=1 wanted=1 (MB)\n  the guest said at 0.000000000 s:\n    free_mem 4096\n    statistic 15 7\n");
     buffer_finish(&b);
     ck_assert_uint_eq(dut->ops->deadline(dut), 2000 * MS);
     run_until(2000 * MS);

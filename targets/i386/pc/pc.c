@@ -874,9 +874,10 @@ static int check_config(const struct pc_config *c, struct i386_model *model, str
         return error_set(err, -EINVAL, "%u debug-exit ports: %d is the most", c->debug_exit_count, PC_MAX_DEBUG_EXIT);
     if (!has_firmware(c) && !c->kernel.data)
         return error_set(err, -EINVAL, "nothing to boot: give a kernel, or a firmware image with --bios or --pflash");
-    if (c->kernel.data && !i386_has(model, FEATURE_LM) && pc_is_64bit(c->kernel.data, c->kernel.len) && !boot_is_multiboot(&c->kernel) &&
-        !boot_is_multiboot2(&c->kernel)) /* (those say it themselves) */
-        return error_set(err, -EINVAL, "%s: a 64-bit kernel, and the CPU %s has no long mode (lm)", c->kernel.name, c->cpu_model);
+    if (c->kernel.len >= 4 && !memcmp(c->kernel.data, "\177ELF", 4) && !i386_has(model, FEATURE_LM) &&
+        pc_is_64bit(c->kernel.data, c->kernel.len) && !boot_is_multiboot(&c->kernel) &&
+        !boot_is_multiboot2(&c->kernel)) /* (those say it themselves, and so does Linux, by its 32-bit entry) */
+        return error_set(err, -EINVAL, "%s: an ELF file for x86-64; the CPU %s has 32 bits (--cpu qemu64)", c->kernel.name, c->cpu_model);
     if (c->nroms > PC_MAX_ROMS)
         return error_set(err, -EINVAL, "%u option ROMs: %d is the most", c->nroms, PC_MAX_ROMS);
     if ((c->nroms || c->vga_bios.data) && !has_firmware(c))
