@@ -455,6 +455,8 @@ static enum rsp_verdict resume_backwards(struct rsp_session *s, enum rsp_run_kin
 
     if (s->gone)
         return no_process(s);
+    if (s->resume_thread != RSP_ANY_THREAD) /* Hc named it: it alone */
+        run.left_out = UINT64_MAX >> (RSP_MAX_THREADS - s->info->nthreads) & ~run.steppers;
     return rsp_begin_run(s, &run);
 }
 

@@ -79,7 +79,7 @@ struct rsp_range {
 struct rsp_run {
     enum rsp_run_kind kind;
     uint64_t steppers;    /* STEP, RANGE: bit n: the run ends when thread n (from 0) has stepped */
-    uint64_t left_out;    /* bit n: thread n was not named (vCont), so the client believes that it stands: its stop is
+    uint64_t left_out;    /* bit n: thread n was not named (vCont; backwards, Hc names one), so the client believes that it stands: its stop is
                            * none that the client would understand */
     bool reverse;         /* CONTINUE, STEP: backwards */
     bool alone;           /* STEP: and nothing but that; how gdb steps off a breakpoint before it continues */

@@ -327,6 +327,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->run_began_ns = host_monotonic_ns();
     s->kept_waiting = 0;
     s->condition_known = s->cut_short = false;
+    s->passed_over = 0;
     s->moved[0] = 0;
     s->refusal = (struct error){0};
 }
@@ -400,6 +401,21 @@ static bool hold_others(struct server *s, const struct rsp_run *run, bool steps_
     return false;
 }
 
+/* Is it the hit of a thread that the client believes to stand? It could make no sense of that stop. */
+static bool anothers_hit(const struct rsp_run *run, const struct timeline_stop *stop)
+{
+    return (stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT) && (run->left_out >> stop->cpu & 1);
+}
+
+/* Then the run goes on: the client is told at the end, in words. */
+static bool passes_over(struct server *s, const struct rsp_run *run, const struct timeline_stop *stop)
+{
+    bool passes = anothers_hit(run, stop);
+
+    s->passed_over += passes;
+    return passes;
+}
+
 static void continue_run(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
     bool told = was_told_here(s);
@@ -407,7 +423,9 @@ static void continue_run(struct server *s, const struct rsp_run *run, bool steps
     if (tell_another(s, run, stop))
         return;
     if (run->reverse)
-        timeline_continue(s->timeline, BACKWARD, stop);
+        do
+            timeline_continue(s->timeline, BACKWARD, stop);
+        while (passes_over(s, run, stop));
     else if (!hold_others(s, run, steps_off, stop))
         return;
     else if (rsp_stops_at_once(s->session, told))
@@ -433,24 +451,26 @@ static bool steps_on(struct server *s, const struct rsp_run *run, struct timelin
 }
 
 /* Another thread's hit on the way of a step that the client believes to be of one thread alone (so gdb steps off a
- * breakpoint). It could not make sense of that stop now. So the step ends before the hit, which the next run comes
- * to at once. */
+ * breakpoint). So the step ends before the hit, which the next run comes to at once; but if that is the same step
+ * again (scheduler-locking), it passes over. */
 static void stop_before_hit(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
-    bool after = stop->reason == TIMELINE_WATCHPOINT && !s->info.watch_before;
+    bool after = stop->reason == TIMELINE_WATCHPOINT && !s->info.watch_before && !run->reverse;
     struct timeline_stop there;
 
-    if (after)
-        timeline_seek(s->timeline, timeline_position(s->timeline) - 1, &there);
+    if (after || run->reverse)
+        timeline_seek(s->timeline, timeline_position(s->timeline) + (run->reverse ? 1 : -1), &there);
     *stop = (struct timeline_stop){.reason = TIMELINE_STEP_DONE, .cpu = (unsigned)__builtin_ctzll(run->steppers)};
     s->cut_short = true;
+    s->cut_at = timeline_position(s->timeline);
 }
 
 /* Steps: the whole guest runs until a CPU has made one, or goes back to before its last one. */
 static void step_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
-    bool from_here = !run->reverse && !was_told_here(s);
+    bool from_here = !run->reverse && !was_told_here(s), again = s->cut_at == timeline_position(s->timeline);
 
+    s->cut_at = ICOUNT_MAX;
     if (!run->reverse && !hold_others(s, run, false, stop))
         return;
     do {
@@ -459,8 +479,8 @@ static void step_run(struct server *s, const struct rsp_run *run, struct timelin
         else
             timeline_step(s->timeline, run->reverse ? BACKWARD : FORWARD, run->steppers, stop);
         from_here = false;
-    } while (steps_on(s, run, stop));
-    if ((stop->reason == TIMELINE_BREAKPOINT || stop->reason == TIMELINE_WATCHPOINT) && (run->left_out >> stop->cpu & 1))
+    } while ((again && passes_over(s, run, stop)) || steps_on(s, run, stop));
+    if (anothers_hit(run, stop))
         stop_before_hit(s, run, stop);
 }
 
@@ -470,6 +490,12 @@ static bool is_taken_out(const struct server *s, const struct rsp_run *run)
     const struct cpu *cpu = s->machine->cpus[__builtin_ctzll(~run->left_out)];
 
     return server_breakpoint_removed(s, cpu->ops->pc(cpu));
+}
+
+/* Does it stand before an access that it was told of, which it now makes with its watchpoints taken out? */
+static bool is_before_access(const struct server *s)
+{
+    return s->info.watch_before && was_told_here(s) && s->told.stop.reason == TIMELINE_WATCHPOINT;
 }
 
 /* Does the debugger step off a breakpoint, only to go with its next continue to where it stands? At the live edge that step would
@@ -488,7 +514,7 @@ static bool goes_nowhere(struct server *s, const struct rsp_run *run)
 static void make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
 {
     struct timeline *tl = s->timeline;
-    bool steps_off = run->left_out && is_taken_out(s, run);
+    bool steps_off = run->left_out && (is_taken_out(s, run) || is_before_access(s));
 
     if (goes_nowhere(s, run)) {
         stop->reason = TIMELINE_SEEK_DONE;
@@ -498,6 +524,8 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
     server_sync_points(s, run->kind == RSP_RUN_STEP && (run->left_out || s->machine->ncpus == 1));
     begin_run(s, !run->reverse, run->reverse || run->kind == RSP_RUN_SEEK);
     s->brief = run->brief;
+    if (run->kind == RSP_RUN_CONTINUE || run->kind == RSP_RUN_SEEK)
+        s->cut_at = ICOUNT_MAX;
     switch (run->kind) {
     case RSP_RUN_CONTINUE:
         continue_run(s, run, steps_off, stop);
@@ -617,10 +645,13 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
     if (s->moved[0])
         buffer_printf(text, "hindcast: %s\n", s->moved);
     if (s->cut_short && stop->reason == TIMELINE_STEP_DONE)
-        buffer_printf(text, "hindcast: on the way to the next step of CPU #%u another one comes to a breakpoint or watchpoint\n",
-                      stop->cpu);
+        buffer_printf(text, "hindcast: on the way to that step of CPU #%u another one comes to a breakpoint or watchpoint; the same step "
+                      "again passes over it\n", stop->cpu);
     else if (stop->reason == TIMELINE_REPLAY_BEGIN && timeline_position(s->timeline) != timeline_first(s->timeline))
         buffer_printf(text, "hindcast: CPU #%u has made no step before this position\n", stop->cpu);
+    if (s->passed_over)
+        buffer_printf(text, "hindcast: passed over %" PRIu64 " break- or watchpoint hits of other CPUs than the one that was to go\n",
+                      s->passed_over);
     for (unsigned i = 0; s->info.watch_before && i < stop->nothers; i++)
         buffer_printf(text, "hindcast: the same instruction touches watched bytes at 0x%" PRIx64 ", too\n",
                       stop->others[i].address);
@@ -861,6 +892,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .fixed = on_fixed,
     };
 
+    s->cut_at = ICOUNT_MAX;
     s->config = *config;
     s->began_ns = host_wall_ns();
     s->machine = config->machine;

@@ -130,6 +130,8 @@ struct server {
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
     bool cut_short;              /* a step ended before another CPU's hit (server.c) */
+    icount_t cut_at;             /* and there, the last one that was; ICOUNT_MAX: none */
+    uint64_t passed_over;        /* hits of CPUs that the client believes to stand */
     bool brief;                  /* ends by itself after a second (rsp_run.brief) */
     struct server_told told;
     uint64_t run_began_ns;

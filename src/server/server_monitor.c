@@ -609,6 +609,8 @@ HANDLER(cmd_info_registers)
     const struct cpu *cpu = selected_cpu(call);
 
     (void)err;
+    if (server_of(call)->machine->ncpus > 1)
+        buffer_printf(call->out, "CPU #%u\n", cpu->index);
     if (cpu->ops->describe)
         cpu->ops->describe(cpu, call->out);
     else

@@ -313,6 +313,38 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
         equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
 
 
+def claim_the_same_step_again_and_a_run_back_of_one_pass_over_the_hits_of_others():
+    """What gdb does with scheduler-locking: nobody else's stop is one that it could make sense of, and it does not give up."""
+    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+        c = s.client()
+        first, second = address_of("first_loop"), address_of("second_loop")
+        c.ask("qSupported:swbreak+;vContSupported+")
+        c.ask(f"Z0,{second:x},4")
+        contains(c.ask("vCont;c"), "thread:2;.*swbreak")
+        c.ask(f"z0,{second:x},4")
+        contains(c.ask("vCont;s:1;c"), "thread:1;")
+        here = steps(c.monitor("info cpus"))
+        c.ask(f"Z0,{first:x},4")
+        contains(c.ask("vCont;s:2"), "thread:2;")
+        equal(steps(c.monitor("info cpus"))[1], here[1])
+        contains(c.ask("vCont;s:2"), "thread:2;")
+        contains(c.console, r"passed over \d+ break- or watchpoint hits of other CPUs")
+        equal(steps(c.monitor("info cpus"))[1], here[1] + 1)
+        # Backwards: to the thread's own hit before, though the other one has come to its breakpoint since.
+        c.ask(f"Z0,{second:x},4")
+        contains(c.ask("vCont;c"), "thread:2;.*swbreak")
+        there = steps(c.monitor("info cpus"))
+        c.ask("Hc2")
+        contains(c.ask("bc"), "thread:2;.*swbreak")
+        contains(c.console, "passed over")
+        now = steps(c.monitor("info cpus"))
+        check(now[1] < there[1] and now[0] < there[0], now, there)
+        c.ask("Hc0")
+        c.ask(f"z0,{second:x},4")
+        contains(c.ask("bc"), "thread:1;.*swbreak")
+        contains(c.monitor("info registers"), r"^CPU #0$")
+
+
 def without(name, key):
     """The recording has another key in the place of that one (which readers do not know)."""
     def change(payload, _):
@@ -530,6 +562,10 @@ def claim_who_detaches_holds_nobody_any_more():
         c = s.client()
         after = steps(c.monitor("info cpus"))
         lacks(c.monitor("info cpus"), "held")
+        # (Its turn may not have come yet.)
+        c.monitor("replay_break %d" % (c.position() + 30000))
+        c.ask("vCont;c")
+        after = steps(c.monitor("info cpus"))
         check(after[0] > before[0], before, after)
 
 
