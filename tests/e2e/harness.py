@@ -48,6 +48,11 @@ def patience(seconds):
     return seconds * SLOW * 3
 
 
+def lldb():
+    """An lldb (Debian's packages of a version take away the one without), or None."""
+    return next(filter(None, map(shutil.which, ("lldb", "lldb-19", "lldb-20"))), None)
+
+
 class Failed(Exception):
     """A claim does not hold."""
 

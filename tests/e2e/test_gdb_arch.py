@@ -1,7 +1,6 @@
 """What architecture gdb and lldb see of a 64-bit CPU, by default and with --gdb-arch: registers, breakpoints, steps, segment
 bases in 16-, 32- and 64-bit code; a debugger that comes again sees the same, and so does one of the recording."""
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -185,7 +184,7 @@ def claim_x86_64_is_refused_of_a_cpu_of_32_bits():
 
 
 def claim_lldb_sees_64_bit_code():
-    lldb = shutil.which("lldb")
+    lldb = harness.lldb()
     if not lldb:
         return
     with server() as s:

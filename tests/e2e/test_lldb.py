@@ -2,7 +2,6 @@
 """A real lldb: a thread is a CPU, with its name, and the one that stopped says why."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from test_threads import guest
 
 def lldb(where, commands, symbols):
     """Run an lldb on a script of commands. Gives back what it printed."""
-    arguments = ["lldb", "--no-lldbinit"]  # --batch would end at a stop by what it takes for an exception
+    arguments = [harness.lldb(), "--no-lldbinit"]  # --batch would end at a stop by what it takes for an exception
     for command in ["settings set use-color false", "settings set auto-confirm true", "gdb-remote " + where] + commands + ["quit"]:
         arguments += ["-o", command]
     try:
@@ -71,7 +70,7 @@ def claim_the_ends_are_named():
 
 
 if __name__ == "__main__":
-    if not shutil.which("lldb"):
+    if not harness.lldb():
         print("skipped: no lldb")
         sys.exit(77)
     harness.main(sys.modules[__name__])
