@@ -883,6 +883,34 @@ START_TEST(blocks_that_lead_to_each_other)
 }
 END_TEST
 
+/* Many copies of one value, and others that want registers meanwhile. */
+static void copies_in_a_ring(struct program *p)
+{
+    for (unsigned k = 0; k < MAX_BLOCKS; k++) {
+        p[k] = (struct program){.n = BLOCK_UOPS, .blocks = MAX_BLOCKS, .budget = 200};
+        for (unsigned i = 0; i + 1 < BLOCK_UOPS; i++)
+            p[k].uops[i] = below(10) == 0 ? random_uop(random_op(false)) :
+                                            (struct uop){.op = UOP_MOV32, .d = (uint16_t)(OFF(r[1 + below(REGS - 1)]) + 4 * below(2)),
+                                                         .a = (uint16_t)OFF(r[0])};
+        p[k].uops[BLOCK_UOPS - 1] = random_uop(below(2) ? UOP_JMP : UOP_FALL);
+        p[k].to[0] = p[k].to[1] = (uint8_t)((k + 1) % MAX_BLOCKS);
+    }
+}
+
+START_TEST(copies_of_one_value_leave_room_for_others)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 5000; i++) {
+        struct program p[MAX_BLOCKS];
+
+        copies_in_a_ring(p);
+        compare(m, p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(blocks_that_are_replaced_after_they_were_run_are_not_run_again)
 {
     struct machine *m = bare_machine(1 << 20);
@@ -936,6 +964,7 @@ Suite *test_suite(void)
     tcase_add_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place);
     tcase_add_test(t, blocks_that_branch_to_themselves);
     tcase_add_test(t, blocks_that_lead_to_each_other);
+    tcase_add_test(t, copies_of_one_value_leave_room_for_others);
     tcase_add_test(t, blocks_that_are_replaced_after_they_were_run_are_not_run_again);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);

@@ -180,6 +180,18 @@ static bool shared(const struct jit *j, const struct slot *s)
     return false;
 }
 
+/* Values that lie in the same register, at most: slots of registers that are pinned must leave some for others. */
+#define MOST_SHARED 3u
+
+static bool may_share(const struct jit *j, unsigned reg)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++)
+        n += in_register(&j->slots[i]) && j->slots[i].reg == reg;
+    return n < MOST_SHARED;
+}
+
 static unsigned take_register(struct jit *j)
 {
     uint16_t busy = j->pinned;
@@ -411,6 +423,8 @@ bool operand_share(struct jit *j, unsigned offset, unsigned from, unsigned bits)
 
     if (!s || s->kind != SLOT_REG || s->offset != from || (has_own(j, offset, bits) && !none_free(j)) || 8u * s->size != bits || (offset < from + bits / 8 && from < offset + bits / 8))
         return false;
+    if (!may_share(j, s->reg))
+        return false;
     operand_commit(j, offset, bits, s->reg);
     return true;
 }
@@ -473,7 +487,7 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
     unsigned turn;
 
     if (bits >= 32) {
-        if (from == RAX && j->rax_in && (bits == j->rax_bits || j->rax_bits == 32) && (none_free(j) || !has_own(j, offset, bits)))
+        if (from == RAX && j->rax_in && may_share(j, j->rax_in) && (bits == j->rax_bits || j->rax_bits == 32) && (none_free(j) || !has_own(j, offset, bits)))
             operand_commit(j, offset, bits, j->rax_in);
         else
             x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
