@@ -41,7 +41,7 @@ class Console:
         atexit.register(self.process.kill)
         self.console = b""
         self.after = 0
-        self.grew = threading.Condition()
+        self.grew, self.ended = threading.Condition(), False
         threading.Thread(target=common.Guest.read_console, args=(self,), daemon=True).start()
 
     wait_console = common.Guest.wait_console

@@ -77,6 +77,8 @@ def listens_at(process):
 class Guest:
     """hindcast with a Debian kernel, its console, and a protocol client."""
 
+    ended = False  # nothing more comes
+
     def __init__(self, program, kernel, initrd, extra=()):
         self.start([program, "--icount", "shift=0,sleep=off", "--memory", "256M", "--append", "console=ttyS0",
                     "--initrd", initrd, "--kernel", kernel] + list(extra))
@@ -101,6 +103,9 @@ class Guest:
         while True:
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
+                with self.grew:
+                    self.ended = True
+                    self.grew.notify_all()
                 return
             with self.grew:
                 self.console += data
@@ -114,7 +119,7 @@ class Guest:
                 match = re.search(pattern, self.console[start:])
                 if match:
                     return start + match.end(), match
-                if not self.grew.wait(max(0, end - time.monotonic())):
+                if self.ended or not self.grew.wait(max(0, end - time.monotonic())):
                     raise RuntimeError("console did not show %r; it ends with %r" % (pattern, self.console[-600:]))
 
     def type(self, text):
