@@ -739,7 +739,8 @@ def claim_each_query_can_be_interrupted_and_left():
         rsp.monitor("replay_break 20M")
         rsp.ask("c")
         for query in queries:
-            contains(answer_of(rsp, query, interrupted=True), r"^end=(interrupted|all)|interrupted$")
+            # (The interrupt may come when all is done.)
+            contains(answer_of(rsp, query, interrupted=True), r"^end=(interrupted|all)|interrupted$|position \d+")
             equal(rsp.position(), 20000000, query)
         text = answer_of(rsp, "find 0102030405060708", interrupted=True)
         check(not text.startswith("end=interrupted") or not text.endswith("to=20000000"), text)
