@@ -356,13 +356,13 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
 
     if (r < 0)
         return r;
+    if (tl->truth.bad <= here)
+        return error_set(err, -EIO, "no branch can begin where the replay is not what happened");
     for (size_t keep = TIMELINE_NAMELESS; tl->branches.count == TIMELINE_BRANCHES && keep--;)
         forget_nameless(tl, keep);
     if (tl->branches.count == TIMELINE_BRANCHES)
         return error_set(err, -ENOSPC, "there are %u branches beside what happened: drop one first (monitor branch list)",
                          TIMELINE_BRANCHES - 1);
-    if (tl->truth.bad <= here)
-        return error_set(err, -EIO, "no branch can begin where the replay is not what happened");
     while (parent->parent && here <= parent->fork)
         parent = parent->parent;
     c = place_checkpoint(tl, CHECKPOINT_AUTO);

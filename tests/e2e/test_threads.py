@@ -174,7 +174,7 @@ def claim_a_spin_table_releases_each_cpu():
 
 
 def run(commands):
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         return gdb(s, commands, symbols=guest())
 
 
@@ -203,7 +203,7 @@ def claim_a_hit_says_whose_it_is_and_each_thread_has_its_own_registers():
 
 
 def claim_queries_say_whose_each_answer_is():
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         rsp = s.client()
         rsp.monitor("replay_break 30000")
         rsp.ask("c")
@@ -283,24 +283,32 @@ def claim_seek_goes_to_where_a_cpu_has_made_so_many_steps():
 
 def claim_a_breakpoint_of_another_thread_stops_a_step():
     """gdb on the whole: CPU 1 is asked to step while it is the other one's turn, which comes to a breakpoint."""
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         out = gdb(s, ["break second_loop", "continue", "delete", "thread 1", "stepi", "break first_loop", "thread 2", "stepi",
                       "info threads", "monitor info cpus", "stepi", "monitor info cpus"], symbols=guest())
     contains(out, r'^Thread 1 "CPU#0" hit Breakpoint 2, first_loop')
 
 
+def pair():
+    return Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest())
+
+
+def first_ones_turn(c):
+    """The second CPU stands at its loop, and it is the first one's turn. How many steps each has made."""
+    c.ask("qSupported:swbreak+;vContSupported+")
+    c.ask(f"Z0,{address_of('second_loop'):x},4")
+    contains(c.ask("vCont;c"), "thread:2;.*swbreak")
+    c.ask(f"z0,{address_of('second_loop'):x},4")
+    contains(c.ask("vCont;s:1;c"), "thread:1;")
+    return steps(c.monitor("info cpus"))
+
+
 def claim_a_step_alone_is_answered_for_its_own_thread():
     """gdb steps off a breakpoint by a step of one thread without the others, and an answer of another thread's is one that it
     cannot understand. The hit is not lost: the next run stops there at once."""
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
-        first, second = address_of("first_loop"), address_of("second_loop")
-        c.ask("qSupported:swbreak+;vContSupported+")
-        c.ask(f"Z0,{second:x},4")
-        contains(c.ask("vCont;c"), "thread:2;.*swbreak")
-        c.ask(f"z0,{second:x},4")
-        contains(c.ask("vCont;s:1;c"), "thread:1;")    # it is the first one's turn now
-        here = steps(c.monitor("info cpus"))
+        first, here = address_of("first_loop"), first_ones_turn(c)
         c.ask(f"Z0,{first:x},4")
         lacks(c.ask("vCont;s:2"), "thread:1;")
         there = steps(c.monitor("info cpus"))
@@ -315,15 +323,9 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
 
 def claim_the_same_step_again_and_a_run_back_of_one_pass_over_the_hits_of_others():
     """What gdb does with scheduler-locking: nobody else's stop is one that it could make sense of, and it does not give up."""
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
-        first, second = address_of("first_loop"), address_of("second_loop")
-        c.ask("qSupported:swbreak+;vContSupported+")
-        c.ask(f"Z0,{second:x},4")
-        contains(c.ask("vCont;c"), "thread:2;.*swbreak")
-        c.ask(f"z0,{second:x},4")
-        contains(c.ask("vCont;s:1;c"), "thread:1;")
-        here = steps(c.monitor("info cpus"))
+        first, second, here = address_of("first_loop"), address_of("second_loop"), first_ones_turn(c)
         c.ask(f"Z0,{first:x},4")
         contains(c.ask("vCont;s:2"), "thread:2;")
         equal(steps(c.monitor("info cpus"))[1], here[1])
@@ -494,7 +496,7 @@ def claim_an_armed_seek_waits_until_gdb_has_stepped_each_thread_off_its_breakpoi
 
 
 def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -514,7 +516,7 @@ def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
 
 
 def claim_a_step_alone_leaves_held_who_is():
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -530,7 +532,7 @@ def claim_a_step_alone_leaves_held_who_is():
 
 def claim_a_breakpoint_is_left_in_the_past_by_a_continue_alone():
     """So gdb steps off one at a load-exclusive: with it taken out, and others behind the sequence."""
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
         second, store = address_of("second_loop"), address_of("second_store")
         c.ask("qSupported:swbreak+;vContSupported+")
@@ -548,7 +550,7 @@ def claim_a_breakpoint_is_left_in_the_past_by_a_continue_alone():
 
 
 def claim_who_detaches_holds_nobody_any_more():
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
         c.ask("qSupported:swbreak+;vContSupported+")
         c.ask(f"Z0,{address_of('second_loop'):x},4")
@@ -570,7 +572,7 @@ def claim_who_detaches_holds_nobody_any_more():
 
 
 def claim_a_thread_steps_out_of_its_own_range():
-    with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest()) as s:
+    with pair() as s:
         c = s.client()
         second = address_of("second_loop")
         c.ask("qSupported:swbreak+;vContSupported+")

@@ -226,6 +226,16 @@ def seeking(guest, flavour):
           rsp.position() == here and state_hash(rsp) == want, rsp.position())
 
 
+def back_and_forth(guest, name):
+    """To the middle of history and to where it stands again."""
+    edge, there = guest.rsp.position(), state_hash(guest.rsp)
+    guest.rsp.monitor("seek %d" % (edge // 2))
+    guest.rsp.ask("c")
+    guest.rsp.monitor("seek %d" % edge)
+    guest.rsp.ask("c")
+    check("%s: the same state on the way back" % name, state_hash(guest.rsp) == there)
+
+
 def breakpoints(guest, table, flavour):
     """With gdb: stop in the kernel, go back to the hit before, forward again."""
     address = table["ksys_read"]

@@ -55,12 +55,7 @@ def start(tmp, program, architecture, script, modules, options):
 def stop(tmp, program, guest, name):
     guest.rsp.interrupt()
     guest.rsp.wait()
-    edge, there = guest.rsp.position(), common.state_hash(guest.rsp)
-    guest.rsp.monitor("seek %d" % (edge // 2))
-    guest.rsp.ask("c")
-    guest.rsp.monitor("seek %d" % edge)
-    guest.rsp.ask("c")
-    check("%s: the same state on the way back" % name, common.state_hash(guest.rsp) == there)
+    common.back_and_forth(guest, name)
     guest.close()
     done = subprocess.run([program, "verify", "--from", "checkpoints", os.path.join(tmp, "r.hcrec")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     check("%s: the recording replays, from every checkpoint" % name, done.returncode == 0, done.stdout[-300:])

@@ -187,15 +187,6 @@ def use(guest, name, bits, wanted, pointer, before, after):
     guest.rsp.wait()
 
 
-def back_and_forth(guest, name):
-    edge, there = guest.rsp.position(), common.state_hash(guest.rsp)
-    guest.rsp.monitor("seek %d" % (edge // 2))
-    guest.rsp.ask("c")
-    guest.rsp.monitor("seek %d" % edge)
-    guest.rsp.ask("c")
-    check("%s: the same state on the way back" % name, common.state_hash(guest.rsp) == there)
-
-
 def linux(tmp, program, name):
     architecture, package, console, options, wanted, pointer = GUESTS[name]
     cache = common.cache_dir()
@@ -215,7 +206,7 @@ def linux(tmp, program, name):
     use(guest, name, 32 if architecture == "i386" else 64, wanted, pointer, before, after)
     told = guest.rsp.monitor("info usb")
     check("%s: info usb lists what is plugged in" % name, told.count(", configured") >= 3 and "USB Storage" in told, told)
-    back_and_forth(guest, name)
+    common.back_and_forth(guest, name)
     guest.close()
     disks.verify(program, recording, image)
 
@@ -246,7 +237,7 @@ def seabios(tmp, program, controller):
         guest.rsp.monitor("sendkey %s 20" % key)
         screen.run_to(guest.rsp, guest.rsp.position() + 20000000)
     check(name + ": it takes keys from the USB keyboard", run_on(guest, rb"morehi"), guest.console)
-    back_and_forth(guest, name)
+    common.back_and_forth(guest, name)
     guest.close()
     disks.verify(program, recording, image)
 
@@ -280,7 +271,7 @@ def uefi(tmp, program, board, flash):
     check(board + ": its shell is typed at by the USB keyboard", True)
     guest.rsp.interrupt()
     guest.rsp.wait()
-    back_and_forth(guest, board)
+    common.back_and_forth(guest, board)
     guest.close()
 
 
