@@ -187,6 +187,7 @@ struct machine {
     void (*board_restored)(struct machine *); /* memory map follows restored state; may be NULL */
     void (*powerdown)(struct machine *);    /* press the power button; may be NULL */
     void (*nmi)(struct machine *);          /* a non-maskable interrupt to all CPUs; NULL: they have none */
+    void (*smi)(struct machine *);          /* a pulse of SMI#; NULL: there is no such line */
     void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */
 };
 

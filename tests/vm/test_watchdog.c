@@ -11,12 +11,25 @@
 
 static struct device *dut;
 static struct pci_function *f;
-static unsigned buttons, nmis;
+static unsigned buttons, nmis, smis;
+static bool irq10;
 
-static struct line no_line(void *ctx, unsigned irq)
+static void irq10_is(void *ctx, unsigned n, bool level)
 {
-    (void)ctx, (void)irq;
-    return (struct line){0};
+    (void)ctx, (void)n;
+    irq10 = level;
+}
+
+static struct line line_of(void *ctx, unsigned irq)
+{
+    (void)ctx;
+    return irq == 10 ? (struct line){.set = irq10_is} : (struct line){0};
+}
+
+static void smi(struct machine *machine)
+{
+    (void)machine;
+    smis++;
 }
 
 static void button(struct machine *machine)
@@ -33,7 +46,7 @@ static void nmi(struct machine *machine)
 
 static int plug(plug_fn *fn, const char *text, struct error *e)
 {
-    struct sockets s = {.pci = &bench_bus, .machine = m, .isa_irq = no_line};
+    struct sockets s = {.pci = &bench_bus, .machine = m, .isa_irq = line_of};
 
     return bench_plug(&s, "dut", fn, text, NULL, e);
 }
@@ -43,7 +56,9 @@ static void new_watchdog(plug_fn *fn, const char *text)
     struct error e;
 
     new_disk_bench();
-    buttons = nmis = 0;
+    buttons = nmis = smis = 0;
+    irq10 = false;
+    m->smi = smi;
     m->powerdown = button;
     m->nmi = nmi;
     ck_assert_msg(plug(fn, text, &e) == 0, "%s", e.text);
@@ -141,6 +156,53 @@ START_TEST(two_stages_end_in_a_reset_that_is_told_afterwards)
 }
 END_TEST
 
+START_TEST(the_first_stage_interrupts_until_its_status_is_cleared)
+{
+    new_watchdog(i6300esb_plug, "x");
+    enable(0x00, 2);
+    run_for(10 * TICK - 1);
+    ck_assert(!irq10);
+    run_for(1);
+    ck_assert(irq10);
+    set(12, 2, 0x100); /* it begins again, and the interrupt stays */
+    ck_assert(irq10);
+    pci_config_write(f, 0x60, 2, 3); /* another type */
+    ck_assert(!irq10);
+    pci_config_write(f, 0x60, 2, 0);
+    ck_assert(irq10);
+    set(8, 4, 0);
+    ck_assert(irq10);
+    set(8, 4, 1);
+    ck_assert(!irq10 && !get(8));
+    run_for(10 * TICK);
+    ck_assert(irq10);
+    reset_all();
+    ck_assert(!irq10);
+    ck_assert_uint_eq(smis, 0);
+}
+END_TEST
+
+START_TEST(the_first_stage_makes_one_smi_or_none)
+{
+    new_watchdog(i6300esb_plug, "x");
+    enable(0x02, 2);
+    run_for(10 * TICK);
+    ck_assert_uint_eq(smis, 1);
+    ck_assert_uint_eq(get(8), 1);
+    ck_assert(!irq10);
+    run_for(19 * TICK);
+    ck_assert_uint_eq(smis, 1);
+    new_watchdog(i6300esb_plug, "x");
+    enable(0x03, 2);
+    run_for(11 * TICK);
+    ck_assert(!smis && !irq10 && !get(8));
+    new_watchdog(i6300esb_plug, "x");
+    enable(0x20, 6); /* free-running */
+    run_for(31 * TICK);
+    ck_assert(!smis && !irq10 && !get(8));
+}
+END_TEST
+
 START_TEST(a_driver_that_reloads_in_time_is_left_alone)
 {
     new_watchdog(i6300esb_plug, "x");
@@ -231,6 +293,8 @@ static void claims(TCase *tc)
 {
     tcase_add_test(tc, registers_are_those_of_the_6300esb);
     tcase_add_test(tc, two_stages_end_in_a_reset_that_is_told_afterwards);
+    tcase_add_test(tc, the_first_stage_interrupts_until_its_status_is_cleared);
+    tcase_add_test(tc, the_first_stage_makes_one_smi_or_none);
     tcase_add_test(tc, a_driver_that_reloads_in_time_is_left_alone);
     tcase_add_test(tc, ticks_may_be_microseconds_and_nothing_may_come_of_it);
     tcase_add_test(tc, each_action_does_what_it_says);

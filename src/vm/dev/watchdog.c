@@ -4,13 +4,15 @@
  * The i6300esb is the watchdog of Intel's 6300ESB ICH (data sheet 300641, chapter 16), a PCI function. Its timer has two
  * stages, each of 20 bits of ticks of about 1 ms or 1 us of the PCI clock; the end of the first sets a status bit, that of the second
  * is it. Each write to its registers in memory is preceded by 80h and 86h at 0Ch. That the last reset was its own is told after it.
+ * The first stage's end is an interrupt while its status bit is set, or an SMI, or nothing, as configured. The interrupt is input 10 of
+ * the 6300ESB's second I/O APIC: here, IRQ 10, where there is an ISA bus. Free-running, there is none.
  *
  * The IB700 is two ports: a write to 443h starts it, with 30 seconds less 2 for each of the value's low 4 bits; one to 441h
  * stops it.
  *
  * pause and debug end the run as a guest's end does: the debugger can look, go back, or reset it.
  *
- * Not modelled: the interrupt of the first stage (it goes to an I/O APIC that this PC has not, or is an SMI), the output pin.
+ * Not modelled: the output pin.
  */
 #include "vm/dev/watchdog.h"
 
@@ -85,7 +87,9 @@ static void act(struct device *dev, unsigned action)
 #define CONFIG_AT      0x60u
 #define CONFIG_NO_OUTPUT 0x20u /* nothing happens at the end of the second stage */
 #define CONFIG_FAST    0x04u
-#define CONFIG_INT     0x03u   /* 0 IRQ, 2 SMI, 3 none */
+#define CONFIG_INT     0x03u
+enum { INT_IRQ = 0, INT_SMI = 2, INT_NONE = 3 }; /* 1 is reserved: none */
+#define FIRST_STAGE_IRQ 10u
 #define LOCK_AT        0x68u
 #define LOCK_FREE      0x04u   /* free-running: it begins again by itself */
 #define LOCK_ENABLE    0x02u
@@ -119,6 +123,7 @@ DEVICE_STATE_END
 
 struct i6300esb {
     struct pci_function pci;
+    struct line irq; /* of the first stage; unconnected where there is no ISA bus */
     unsigned action;
 };
 
@@ -132,13 +137,35 @@ static void begin_stage(struct device *dev, unsigned stage, vtime_t now)
     machine_attention(dev->machine);
 }
 
+static void drive_irq(struct device *dev)
+{
+    const struct i6300esb *w = dev->wiring;
+    const struct i6300esb_state *s = dev->state;
+
+    line_set(&w->irq, s->interrupt && (s->config[CONFIG_AT] & CONFIG_INT) == INT_IRQ);
+}
+
+/* The first stage is over. */
+static void warn(struct device *dev)
+{
+    struct i6300esb_state *s = dev->state;
+    unsigned type = s->config[CONFIG_AT] & CONFIG_INT;
+
+    if (type == INT_NONE || (s->lock & LOCK_FREE))
+        return;
+    s->interrupt = 1;
+    drive_irq(dev);
+    if (type == INT_SMI && dev->machine->smi)
+        dev->machine->smi(dev->machine);
+}
+
 static void i6300esb_expire(struct device *dev, vtime_t now)
 {
     const struct i6300esb *w = dev->wiring;
     struct i6300esb_state *s = dev->state;
 
     if (!s->stage) {
-        s->interrupt |= (s->config[CONFIG_AT] & CONFIG_INT) != CONFIG_INT;
+        warn(dev);
         begin_stage(dev, 1, now);
         return;
     }
@@ -157,13 +184,11 @@ static vtime_t i6300esb_deadline(const struct device *dev)
 }
 
 /* The lock register is written once. */
-static void config_written(struct device *dev, unsigned offset, unsigned size)
+static void lock_written(struct device *dev)
 {
     struct i6300esb_state *s = dev->state;
     uint8_t was = s->lock;
 
-    if (offset > LOCK_AT || offset + size <= LOCK_AT)
-        return;
     if (!(s->lock & LOCK_LOCKED))
         s->lock = s->config[LOCK_AT] & LOCK_BITS;
     s->config[LOCK_AT] = s->lock;
@@ -171,6 +196,14 @@ static void config_written(struct device *dev, unsigned offset, unsigned size)
         s->expires = VTIME_NEVER;
     else if (!(was & LOCK_ENABLE))
         begin_stage(dev, 0, machine_now(dev->machine));
+}
+
+static void config_written(struct device *dev, unsigned offset, unsigned size)
+{
+    if (offset <= CONFIG_AT && offset + size > CONFIG_AT)
+        drive_irq(dev);
+    if (offset <= LOCK_AT && offset + size > LOCK_AT)
+        lock_written(dev);
 }
 
 static uint64_t i6300esb_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
@@ -197,6 +230,8 @@ static void unlocked_write(struct device *dev, uint64_t offset, unsigned size, u
         break;
     case INT_STATUS:
         s->interrupt &= (uint8_t)~(value & 1u);
+        drive_irq(dev);
+        machine_attention(dev->machine);
         break;
     case RELOAD:
         if (value & RELOAD_TIMEOUT)
@@ -233,6 +268,7 @@ static void i6300esb_reset(struct device *dev)
 
     *s = (struct i6300esb_state){.expires = VTIME_NEVER, .preload = {PRELOAD_BITS, PRELOAD_BITS}, .timed_out = timed_out};
     pci_function_reset(&w->pci);
+    drive_irq(dev);
 }
 
 static bool i6300esb_possible(const struct device *dev)
@@ -287,6 +323,8 @@ int i6300esb_plug(struct sockets *s, const char *name, uint8_t devfn, struct dri
     w = dev->wiring;
     st = dev->state;
     w->action = action;
+    if (s->isa_irq)
+        w->irq = s->isa_irq(s->ctx, FIRST_STAGE_IRQ);
     pci_function_init(&w->pci, s->pci, devfn, dev, st->config, &id);
     pci_add_bar(&w->pci, 0, PCI_BAR_MEMORY, false, BAR_BYTES, 0);
     w->pci.writable[CONFIG_AT] = CONFIG_NO_OUTPUT | CONFIG_FAST | CONFIG_INT;

@@ -51,6 +51,12 @@ static void nmi(struct machine *m)
             i386_raise_nmi((struct i386_cpu *)(void *)m->cpus[n]);
 }
 
+/* Fits machine.smi: to the first CPU, as the power management's. */
+static void board_smi(struct machine *m)
+{
+    i386_raise_smi((struct i386_cpu *)(void *)m->cpus[0]);
+}
+
 static void cpu_smi(void *ctx)
 {
     i386_raise_smi(ctx);
@@ -1121,6 +1127,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
     m->nmi = nmi;
+    m->smi = board_smi;
     if (config->schedule.quantum)
         m->schedule = config->schedule;
     create_cpus(pc);
