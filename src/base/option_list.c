@@ -130,7 +130,7 @@ static int unknown_key(const struct option_list *l, const struct option_pair *p,
     guess_begin(&g, key, strlen(key));
     for (const struct option_key *k = keys; k->name; k++) {
         guess_consider(&g, k->name);
-        buffer_printf(&b, "%s%s=%s", k == keys ? "" : ", ", k->name, k->values ? k->values : "...");
+        buffer_printf(&b, "%s%s=%s", k == keys ? "" : ", ", k->name, k->values ? k->values : "TEXT");
     }
     buffer_append_byte(&b, 0);
     if (g.best)
@@ -143,19 +143,41 @@ static int unknown_key(const struct option_list *l, const struct option_pair *p,
     return r;
 }
 
+static bool may_repeat(const struct option_key *k)
+{
+    size_t len = k->values ? strlen(k->values) : 0;
+
+    return len >= 3 && !strcmp(k->values + len - 3, "...");
+}
+
+/* Pair number `i` says something, and nothing that was said before. */
+static int check_pair(const struct option_list *l, unsigned i, const struct option_key *k, struct error *err)
+{
+    const struct option_pair *p = &l->pairs[i];
+
+    if (!*p->value && k->values && *k->values != '[')
+        return error_set(err, -EINVAL, "%s %s=: the value is missing: %s", l->option, p->key, k->values);
+    for (unsigned before = 0; before < i && !may_repeat(k); before++)
+        if (!strcmp(l->pairs[before].key, p->key))
+            return error_set(err, -EINVAL, "%s %s=%s: %s is given twice, before as %s", l->option, p->key, p->value, p->key,
+                             l->pairs[before].value);
+    return 0;
+}
+
 int option_list_check(struct option_list *l, const struct option_key *keys, struct error *err)
 {
     for (unsigned i = 0; i < l->count; i++) {
         struct option_pair *p = &l->pairs[i];
+        const struct option_key *k = find_key(keys, p->key);
 
-        if (find_key(keys, p->key))
-            continue;
-        if (p->alone && !strncmp(p->key, "no", 2) && find_key(keys, p->key + 2)) {
+        if (!k && p->alone && !strncmp(p->key, "no", 2) && (k = find_key(keys, p->key + 2))) {
             p->key += 2;
             p->value = "off";
-            continue;
         }
-        return unknown_key(l, p, keys, err);
+        if (!k)
+            return unknown_key(l, p, keys, err);
+        if (check_pair(l, i, k, err) < 0)
+            return -EINVAL;
     }
     return 0;
 }

@@ -4,7 +4,7 @@
  *   two commas are one comma of a value        file=a,,b.img
  *   KEY alone is KEY=on, noKEY is KEY=off      readonly, nowait
  *   the first word may be a value alone        virtio-blk-pci,drive=d0
- *   the last value of a key counts             (option_list_nth() has all of them)
+ *   a key is given once, and has a value       (but for those of which the table of keys says otherwise)
  *
  * Use: option_list_parse(), the option_list_...() that take values, option_list_finish(). Every key must be
  * one that is known: those of `keys`, or of a later option_list_check() where the first word decides which
@@ -18,7 +18,9 @@
 /* What an option can say; a table of them ends with a NULL name. */
 struct option_key {
     const char *name;
-    const char *values; /* as a person reads it: "on|off", "FILE"; NULL: any text */
+    /* As a person reads it: "on|off", "FILE"; "WORD...": it may be given several times (option_list_nth()); "[FILE]", NULL
+     * (any text): the value may be empty. */
+    const char *values;
 };
 
 struct option_pair {
@@ -41,7 +43,8 @@ struct option_list {
 int option_list_parse(struct option_list *l, const char *option, const char *text, const char *first,
                       const struct option_key *keys, struct error *err);
 void option_list_finish(struct option_list *l);
-/* Is every key one of `keys`? (Then also words alone are keys for good: KEY=on, noKEY=off.) 0 or -EINVAL. */
+/* Is every key one of `keys`, with a value, and given once? (Then also words alone are keys for good: KEY=on, noKEY=off.) 0 or
+ * -EINVAL. */
 int option_list_check(struct option_list *l, const struct option_key *keys, struct error *err);
 
 /* The value of a key, or NULL: it is not there. */

@@ -270,9 +270,15 @@ static bool seconds_of(const char *text, uint64_t *ns)
     return *text >= '0' && *text <= '9' && !*end && n <= 86400;
 }
 
+/* "server=on", "nowait"...: which of what can be said the word is about. */
+static char topic_of(const char *word)
+{
+    return !strcmp(word, "nowait") ? 'w' : *word;
+}
+
 static int open_socket(struct chardev *c, const char *spec, char **note, struct error *err)
 {
-    char where[300], *option;
+    char where[300], said[8] = "", *option;
     bool server = false, wait = true;
     size_t size;
     int r;
@@ -287,6 +293,12 @@ static int open_socket(struct chardev *c, const char *spec, char **note, struct 
     strcpy(where, spec);
     strtok(where, ",");
     while ((option = strtok(NULL, ",")) != NULL) {
+        const char topic[2] = {topic_of(option)};
+
+        if (strstr(said, topic))
+            return error_set(err, -EINVAL, "%s: '%s' says a second time what is said before", spec, option);
+        if (strchr("swtrn", *topic))
+            strcat(said, topic);
         if (!strcmp(option, "server") || !strcmp(option, "server=on"))
             server = true;
         else if (!strcmp(option, "nowait") || !strcmp(option, "wait=off"))

@@ -128,8 +128,8 @@ static const SlirpCb callbacks = {
 static const struct option_key keys[] = {
     {"net", "A.B.C.D[/BITS]"}, {"host", "A.B.C.D"}, {"dhcpstart", "A.B.C.D"}, {"dns", "A.B.C.D"},
     {"ipv4", "on|off"}, {"ipv6", "on|off"}, {"restrict", "on|off"}, {"hostname", "NAME"}, {"domainname", "NAME"},
-    {"tftp", "DIR"}, {"tftp-server-name", "NAME"}, {"bootfile", "NAME"}, {"hostfwd", "tcp|udp:[HOST]:PORT-[GUEST]:PORT"},
-    {"guestfwd", "tcp:SERVER:PORT-tcp:HOST:PORT"},
+    {"tftp", "DIR"}, {"tftp-server-name", "NAME"}, {"bootfile", "NAME"}, {"hostfwd", "tcp|udp:[HOST]:PORT-[GUEST]:PORT..."},
+    {"guestfwd", "tcp:SERVER:PORT-tcp:HOST:PORT..."},
     {NULL, NULL},
 };
 

@@ -28,7 +28,7 @@ static const struct option_key keys[] = {
     {"snapshot", "on|off|NAME"},
     {"serial", "TEXT"},
     {"discard", "ignore|unmap"},
-    {"fail", "LBA[+N]"},
+    {"fail", "LBA[+N]..."},
     {"latency", "MICROSECONDS"},
     {"rate", "MB/s (0: no limit)"},
     {"write-back", "on|off|FILE"},
@@ -216,12 +216,6 @@ static int check_drive(const struct option_drive *d, struct error *err)
     if (d->write_back && d->read_only)
         return error_set(err, -EINVAL, "--drive write-back: the guest cannot write to a drive with %s: there is nothing to write back",
                          d->media == DRIVE_CDROM ? "media=cdrom" : "readonly=on");
-    if (d->write_back_file && !*d->write_back_file)
-        return error_set(err, -EINVAL, "--drive write-back=: name the file, or write write-back alone (into the image itself)");
-    if (d->file && !*d->file)
-        return error_set(err, -EINVAL, "--drive file=: name the image (without file=, the drive is empty)");
-    if (d->serial && !*d->serial)
-        return error_set(err, -EINVAL, "--drive serial=: 1 to 20 characters");
     if (d->serial && strlen(d->serial) > 20)
         return error_set(err, -EINVAL, "--drive serial=%s: at most 20 characters", d->serial);
     return 0;

@@ -502,7 +502,7 @@ TAKER(take_semihosting_arg)
 TAKER(take_semihosting_config)
 {
     static const struct option_key keys[] = {
-        {"enable", "on|off"}, {"target", "native|auto"}, {"arg", "WORD"}, {"userspace", "off"}, {NULL, NULL},
+        {"enable", "on|off"}, {"target", "native|auto"}, {"arg", "WORD..."}, {"userspace", "off"}, {NULL, NULL},
     };
     static const char *const targets[] = {"native", "auto", NULL}, *const userspace[] = {"off", NULL};
     struct option_list l;
@@ -875,7 +875,7 @@ const struct option_row option_table[] = {
      "ELF (32 or 64 bits), Multiboot 1 or 2, Linux bzImage, vmlinux or arm64 Image, also compressed (KERNEL is the same)"},
     {"initrd", NULL, "FILE", SECTION_GUEST, VERIFY, take_module, 0,
      "initial RAM disk, or a Multiboot module (\"FILE WORDS\"); may be repeated"},
-    {"append", NULL, "WORDS", SECTION_GUEST, MACHINE, take_text, MEMBER(append), "kernel command line"},
+    {"append", NULL, "WORDS", SECTION_GUEST, MACHINE | OPTION_EMPTY, take_text, MEMBER(append), "kernel command line"},
     {"bios", NULL, "FILE", SECTION_GUEST, VERIFY, take_file, IMAGE_BIOS,
      "flat firmware image, started at the reset vector; with --kernel, it is given a Linux bzImage to start (SeaBIOS "
      "does: iPXE, GRUB, memdisk)"},
@@ -931,7 +931,7 @@ const struct option_row option_table[] = {
      "virt: the guest's HLT #0xf000 asks for console, time, files and exit"},
     {"semihosting-dir", NULL, "DIR", SECTION_GUEST, 0, take_text, MEMBER(semihost_dir),
      "the directory whose files it may read and write (default: none)"},
-    {"semihosting-arg", NULL, "WORD", SECTION_GUEST, MACHINE, take_semihosting_arg, 0,
+    {"semihosting-arg", NULL, "WORD", SECTION_GUEST, MACHINE | OPTION_EMPTY, take_semihosting_arg, 0,
      "a word of its command line; may be repeated (default: the kernel's name and --append)"},
     {"semihosting-config", NULL, "enable=on,arg=WORD...", SECTION_GUEST, MACHINE, take_semihosting_config, 0,
      "the same in QEMU's words"},
@@ -963,7 +963,7 @@ const struct option_row option_table[] = {
      "2006-06-17T16:01:21; clock=vm: from there guest time (the default), or host: as the host's goes on"},
     {"seed", NULL, "N", SECTION_GUEST, 0, take_seed, 0,
      "the guest's entropy is drawn from this number, the same each time, not from the host"},
-    {"name", NULL, "NAME", SECTION_GUEST, 0, take_nothing, 0, NULL},
+    {"name", NULL, "NAME", SECTION_GUEST, OPTION_EMPTY, take_nothing, 0, NULL},
     {"object", NULL, "filter-dump,id=ID,netdev=ID,file=FILE[,maxlen=BYTES]", SECTION_GUEST, 0, take_object, 0,
      "write what goes over a network to a capture: pcapng, with positions, if the file's name ends so, else pcap"},
     {"debug-exit", NULL, "PORTS", SECTION_GUEST, MACHINE, take_debug_exit, 0,

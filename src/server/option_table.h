@@ -8,10 +8,11 @@
 
 enum option_section { SECTION_GUEST, SECTION_DEBUGGER, SECTION_RECORDINGS, SECTION_OTHERS };
 
-/* Which command takes it besides running a guest; what a recording says by itself. */
+/* Which command takes it besides running a guest; what a recording says by itself; what its value can be. */
 #define OPTION_OF_MACHINE 1u /* says what the machine is: not with --replay, whose recording says so */
 #define OPTION_VERIFY     2u /* `hindcast verify` takes it */
 #define OPTION_INFO       4u /* `hindcast info` takes it */
+#define OPTION_EMPTY      8u /* its value may be empty */
 
 struct option_row {
     const char *name;     /* the long one, without dashes */

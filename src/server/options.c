@@ -322,6 +322,10 @@ static enum options_outcome take_option(struct command_line *c, struct options *
         }
         value = c->argv[++c->at];
     }
+    if (value && !*value && !(row->flags & OPTION_EMPTY)) {
+        error_set(err, -EINVAL, "--%s: its value is empty: %s", row->name, row->argument);
+        return OPTIONS_BAD;
+    }
     if (row->flags & OPTION_OF_MACHINE)
         o->machine_option = row->name;
     if ((o->command == OPTIONS_INFO && !(row->flags & OPTION_INFO)) ||

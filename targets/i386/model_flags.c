@@ -396,8 +396,12 @@ static int apply(struct i386_model *m, const struct option_list *l, const char *
     int rc = 0;
 
     m->age = m->max_leaf;
-    for (unsigned i = 1; !rc && i < l->count; i++)
+    for (unsigned i = 1; !rc && i < l->count; i++) {
         rc = take_word(m, &w, words, &l->pairs[i], err);
+        for (unsigned before = 1; !rc && before < i; before++)
+            if (!strcmp(l->pairs[before].key, l->pairs[i].key))
+                rc = error_set(err, -EINVAL, "--cpu %s: %s is given twice", words, l->pairs[i].key);
+    }
     if (rc)
         return rc;
     for (unsigned i = 0; i < ARRAY_LEN(flags); i++)

@@ -11,7 +11,8 @@
 #include "tests/check_main.h"
 
 static const struct option_key keys[] = {
-    {"file", "FILE"}, {"readonly", "on|off"}, {"size", "SIZE"}, {"index", "N"}, {"cache", "none|full"}, {NULL, NULL},
+    {"file", "FILE"}, {"readonly", "on|off"}, {"size", "SIZE"}, {"index", "N"}, {"cache", "none|full"},
+    {"fail", "LBA..."}, {"rom", "[FILE]"}, {NULL, NULL},
 };
 
 static struct error err;
@@ -41,12 +42,14 @@ START_TEST(keys_have_values_switches_need_none_and_two_commas_are_one)
     ck_assert(readonly);
     ck_assert_ptr_null(option_list_get(&l, "cache"));
     option_list_finish(&l);
-    parse(&l, "file=x=y,noreadonly,file=last");
+    parse(&l, "file=x=y,noreadonly,fail=3,fail=5+2,rom=");
     ck_assert_int_eq(option_list_switch(&l, "readonly", &readonly, &err), 0);
     ck_assert(!readonly);
-    ck_assert_str_eq(option_list_get(&l, "file"), "last");
-    ck_assert_str_eq(option_list_nth(&l, "file", 0), "x=y");
-    ck_assert_ptr_null(option_list_nth(&l, "file", 2));
+    ck_assert_str_eq(option_list_get(&l, "file"), "x=y");
+    ck_assert_str_eq(option_list_get(&l, "rom"), "");
+    ck_assert_str_eq(option_list_nth(&l, "fail", 0), "3");
+    ck_assert_str_eq(option_list_nth(&l, "fail", 1), "5+2");
+    ck_assert_ptr_null(option_list_nth(&l, "fail", 2));
     option_list_finish(&l);
 }
 END_TEST
@@ -57,6 +60,15 @@ START_TEST(unknown_keys_are_refused_by_name)
     ck_assert(strstr(refusal("x,colour=red"), "there is no 'colour'; there are file=FILE, readonly=on|off"));
     ck_assert(strstr(refusal("x,=y"), "a key is missing"));
     ck_assert(strstr(refusal("x,"), "a key is missing"));
+}
+END_TEST
+
+START_TEST(a_key_is_given_once_and_has_a_value)
+{
+    ck_assert_str_eq(refusal("x,index=1,size=1,index=2"), "--drive index=2: index is given twice, before as 1");
+    ck_assert_str_eq(refusal("x,readonly,noreadonly"), "--drive readonly=off: readonly is given twice, before as on");
+    ck_assert_str_eq(refusal("x,file=y"), "--drive file=y: file is given twice, before as x");
+    ck_assert_str_eq(refusal("x,size="), "--drive size=: the value is missing: SIZE");
 }
 END_TEST
 
@@ -234,6 +246,7 @@ Suite *test_suite(void)
 
     tcase_add_test(tc, keys_have_values_switches_need_none_and_two_commas_are_one);
     tcase_add_test(tc, unknown_keys_are_refused_by_name);
+    tcase_add_test(tc, a_key_is_given_once_and_has_a_value);
     tcase_add_test(tc, values_that_cannot_be_are_named);
     tcase_add_test(tc, sizes_and_numbers_are_whole_and_never_wrap);
     tcase_add_test(tc, near_words_are_guessed_and_far_ones_are_not);

@@ -59,6 +59,24 @@ def claim_cpus_that_cannot_be_are_refused():
     refused(r"needs a seed", "--interleave", "quantum=5,starve=on", STORE)
 
 
+def claim_what_is_said_twice_or_empty_is_refused_by_name():
+    refused(r"--interleave seed=2: seed is given twice, before as 1", "--interleave", "seed=1,seed=2", STORE)
+    refused(r"--smp cpus=2: cpus is given twice, before as 4", "--smp", "4,cpus=2", STORE)
+    refused(r"--smp cores=: the value is missing", "--smp", "4,cores=", STORE)
+    refused(r"--smp: its value is empty: N\[,sockets=N\]", "--smp", "", STORE)
+    refused(r"--machine usb=off: usb is given twice", "--machine", "pc,usb=on,usb=off", STORE)
+    refused(r"--device e1000 mac=|mac is given twice", "--netdev", "user,id=n", "--device", "e1000,netdev=n,mac=52:54:00:00:00:01,mac=52:54:00:00:00:02", STORE)
+    refused(r"id is given twice", "--chardev", "null,id=a,id=b", STORE)
+    refused(r"--cpu qemu64,\+avx,\+avx: \+avx is given twice", "--cpu", "qemu64,+avx,+avx", STORE)
+    refused(r"'nowait' says a second time", "--serial", "tcp:127.0.0.1:0,server,wait,nowait", STORE)
+    for option in ("--seed", "--memory", "--record", "--serial", "--debug-exit", "--icount", "--listen", "--initrd", "--boot"):
+        refused(r"%s: its value is empty: " % option, option, "", STORE)
+    refused(r"--memory: its value is empty: SIZE", "--memory=", STORE)
+    # What may be said several times, or be empty, is.
+    with Server("--append", "", "--smbios", "type=11,value=a,value=b", "--smbios", "type=1,product="):
+        pass
+
+
 def claim_what_is_left_out_of_a_topology_multiplies_out():
     if not shutil.which("dtc"):
         return

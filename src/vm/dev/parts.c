@@ -439,7 +439,7 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
 /* Every device has these, besides its own. */
 static const struct option_key common_keys[] = {
     {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "ID"},
-    {"bootindex", "N"}, {"romfile", "FILE"}, {"rombar", "0|1"},
+    {"bootindex", "N"}, {"romfile", "[FILE]"}, {"rombar", "0|1"},
 };
 
 static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)

@@ -44,7 +44,7 @@ static const struct option_key *keys_of(uint64_t type)
     static const struct option_key cpu[] = {{"type", "4"}, {"sock_pfx", NULL}, {"manufacturer", NULL}, {"version", NULL},
                                             {"serial", NULL}, {"asset", NULL}, {"part", NULL}, {"max-speed", "MHZ"},
                                             {"current-speed", "MHZ"}, {NULL, NULL}};
-    static const struct option_key oem[] = {{"type", "11"}, {"value", NULL}, {NULL, NULL}};
+    static const struct option_key oem[] = {{"type", "11"}, {"value", "TEXT..."}, {NULL, NULL}};
     static const struct option_key dimm[] = {{"type", "17"}, {"loc_pfx", NULL}, {"bank", NULL}, {"manufacturer", NULL},
                                              {"serial", NULL}, {"asset", NULL}, {"part", NULL}, {"speed", "MTS"},
                                              {NULL, NULL}};
