@@ -67,6 +67,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \
 	src/vm/dev/pl031.c src/vm/dev/pl031.h \
 	src/vm/dev/pl061.c src/vm/dev/pl061.h \
+	src/vm/dev/ehci.c src/vm/dev/ehci.h src/vm/dev/ehci_internal.h src/vm/dev/ehci_periodic.c src/vm/dev/ehci_queue.c \
 	src/vm/dev/uhci.c src/vm/dev/uhci.h \
 	src/vm/dev/usb.c src/vm/dev/usb.h \
 	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \

@@ -128,21 +128,97 @@ int main(void)
     }
 }
 """
+# The same by EHCI: what is in port 1, by one queue of the asynchronous schedule.
+EHCI = GUEST[:GUEST.index("static unsigned frames")] + r"""
+static volatile struct { unsigned link, chars, caps, now, next, alternate, token, buffer[5], rest[4]; } head __attribute__((aligned(64)));
+static volatile struct { unsigned next, alternate, token, buffer[5]; } qtd[2] __attribute__((aligned(32)));
+static unsigned char setup[8], report[8];
+static volatile unsigned *regs;
+
+static void put(unsigned c) { out8(0x3f8, c); }
+
+static void put_hex(unsigned v)
+{
+    put("0123456789abcdef"[v >> 4 & 15]);
+    put("0123456789abcdef"[v & 15]);
+    put(10);
+}
+
+static void fill(unsigned n, unsigned pid, unsigned toggle, unsigned len, void *buffer)
+{
+    qtd[n].next = n ? 1 : (unsigned)&qtd[1];
+    qtd[n].alternate = 1;
+    qtd[n].token = toggle << 31 | len << 16 | 3 << 10 | pid << 8 | 0x80;
+    qtd[n].buffer[0] = (unsigned)buffer;
+}
+
+static void go(unsigned n, unsigned address, unsigned endpoint, unsigned packet)
+{
+    head.token = 0x40;
+    head.chars = packet << 16 | 1 << 15 | 1 << 14 | 2 << 12 | endpoint << 8 | address;
+    head.caps = 1 << 30;
+    head.next = (unsigned)&qtd[n];
+    head.alternate = 1;
+    head.token = 0;
+    while (qtd[1].token & 0x80)
+        ;
+    if (qtd[1].token & 0x40)
+        put('!');
+}
+
+static void request(unsigned address, unsigned number, unsigned value)
+{
+    setup[1] = number;
+    setup[2] = value;
+    fill(0, 2, 0, 8, setup);
+    fill(1, 1, 1, 0, 0);
+    go(0, address, 0, 64);
+}
+
+int main(void)
+{
+    unsigned toggle = 0;
+
+    out32(0xcf8, 0x80002010);
+    regs = (volatile unsigned *)(in32(0xcfc) & ~15u);
+    out32(0xcf8, 0x80002004);
+    out32(0xcfc, 6);
+    head.link = (unsigned)&head | 2;
+    head.token = 0x40;
+    regs[0x38 / 4] = (unsigned)&head;
+    regs[0x20 / 4] = 0x10021;
+    regs[0x60 / 4] = 1;
+    regs[0x64 / 4] = 0x1100;
+    regs[0x64 / 4] = 0x1000;
+    request(0, 5, 7);
+    request(7, 9, 1);
+    put('k');
+    put(10);
+    for (;;) {
+        fill(1, 1, toggle, 8, report);
+        go(1, 7, 1, 8);
+        toggle ^= 1;
+        put_hex(report[2]);
+        if (report[2] == 0x29)
+            out8(0xf4, 0);
+    }
+}
+"""
 KERNEL = build_c_guest(GUEST + KEYS, "usb")[1]
+BY_EHCI = build_c_guest(EHCI, "usb-ehci")[1]
 SERIAL = build_c_guest(GUEST + ECHO, "usb-serial")[1]
 FEW = ("--icount", "shift=4,sleep=off")
 
 
-def claim_keys_come_by_usb_and_are_recorded():
+def keys_come_and_are_recorded(guest, options, told):
     with tempfile.TemporaryDirectory() as tmp:
         name = os.path.join(tmp, "r.hcrec")
-        with Server(*FEW, "--usb", "--device", "usb-kbd", "--record", name, guest=KERNEL, serial="stdio") as s:
+        with Server(*FEW, *options, "--device", "usb-kbd", "--record", name, guest=guest, serial="stdio") as s:
             rsp = s.client()
             rsp.monitor("replay_break 3000000")
             rsp.ask("c")
             s.wait_output(rb"k\n")
-            contains(rsp.monitor("info usb"), r"(?s)bus 0: piix3-usb-uhci0 .*running.*Device 0\.7, Port 1, Speed 12 Mb/s, "
-                     r"Product USB Keyboard, ID: usb-kbd0, configured")
+            contains(rsp.monitor("info usb"), told)
             rsp.monitor("sendkey a 20")
             rsp.monitor("sendkey esc 20")
             rsp.ask("c")
@@ -156,6 +232,17 @@ def claim_keys_come_by_usb_and_are_recorded():
             equal(rsp.monitor("info hash"), hash_there)
             rsp.monitor("quit")
         equal(run("verify", name)[0], 0)
+
+
+def claim_keys_come_by_usb_and_are_recorded():
+    keys_come_and_are_recorded(KERNEL, ["--usb"], r"(?s)bus 0: piix3-usb-uhci0 .*running.*Device 0\.7, Port 1, Speed 12 Mb/s, "
+                               r"Product USB Keyboard, ID: usb-kbd0, configured")
+
+
+def claim_keys_come_by_ehci_and_are_recorded():
+    keys_come_and_are_recorded(BY_EHCI, ["--device", "ich9-usb-ehci1,id=e,addr=4", "--device", "ich9-usb-uhci1,masterbus=e.0"],
+                               r"(?s)bus 0: e \(ich9-usb-ehci1\), 6 ports, running, frame \d+\n  Device 0\.7, Port 1, Speed 480 Mb/s, "
+                               r"Product USB Keyboard, ID: usb-kbd0, configured")
 
 
 def claim_bytes_come_and_go_by_a_serial_port_on_usb_and_are_recorded():
@@ -215,6 +302,11 @@ def claim_what_is_plugged_in_wrongly_is_refused():
     refused(r"needs chardev=ID", "--usb", "--device", "usb-serial", KERNEL)
     refused(r"always-plugged=off: it is plugged in", "--usb", "--chardev", "null,id=c", "--device",
             "usb-serial,chardev=c,always-plugged=off", KERNEL)
+    refused(r"masterbus=e: there is no such EHCI controller", "--device", "ich9-usb-uhci1,masterbus=e", KERNEL)
+    refused(r"firstport= is for the companion", "--device", "ich9-usb-uhci1,firstport=2", KERNEL)
+    refused(r"firstport=0: that port has a companion", "--device", "usb-ehci,id=e", *2 * ("--device", "ich9-usb-uhci1,masterbus=e"), KERNEL)
+    refused(r"it has no speed that this port has", "--device", "usb-ehci", "--chardev", "null,id=c", "--device",
+            "usb-serial,chardev=c,port=1", KERNEL)
     refused(r"addr=1.2: there is a device already", "--usb", "--device", "piix3-usb-uhci,addr=1.2", KERNEL)
     refused(r"no room for another xHCI|no slot of the PCI bus is free|at most", *32 * ("--device", "qemu-xhci"), KERNEL)
 
@@ -222,7 +314,7 @@ def claim_what_is_plugged_in_wrongly_is_refused():
 def claim_help_lists_what_there_is_of_usb():
     status, text = run("--device", "help")
     equal(status, 0)
-    for name in "piix3-usb-uhci", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub":
+    for name in "piix3-usb-uhci", "usb-ehci", "ich9-usb-ehci1", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub":
         contains(text, name)
 
 

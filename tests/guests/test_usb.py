@@ -51,6 +51,19 @@ GUESTS = {
     "xhci-arm64": ("arm64", "linux-image-arm64", "ttyAMA0",
                    ["--device", "qemu-xhci", "--device", "usb-kbd", "--device", "usb-tablet"] + DISK + ["usb-storage,drive=d0"],
                    [r"usb 1-1: Product: USB Keyboard", r"usb 1-2: Product: USB Tablet", r"usb 2-3: new SuperSpeed"], "tablet"),
+    # The hub knows full speed only: EHCI hands its port to the companion.
+    "ehci-i386": ("i386", "linux-image-686", "ttyS0",
+                  ["--device", "ich9-usb-ehci1,id=e,addr=5.7", "--device", "ich9-usb-uhci1,masterbus=e.0,firstport=0,addr=5.0", "--device",
+                   "ich9-usb-uhci2,masterbus=e.0,firstport=2,addr=5.1", "--device", "usb-hub,port=1", "--device", "usb-kbd,port=1.3",
+                   "--device", "usb-mouse,port=3"] + DISK + ["usb-storage,drive=d0,port=4"],
+                  [r"ehci-pci 0000:00:05\.7: USB 2\.0 started, EHCI 1\.00", r"usb \d-1: new full-speed USB device number \d using uhci_hcd",
+                   r"usb \d-3: new high-speed USB device number \d using ehci-pci", r"usb \d-1\.3: Product: USB Keyboard"], "mouse"),
+    # Without one, it is of high speed, and what is behind it is reached by split transactions.
+    "ehci-arm64": ("arm64", "linux-image-arm64", "ttyAMA0",
+                   ["--device", "usb-ehci", "--device", "usb-hub,port=1", "--device", "usb-kbd,port=1.5", "--device", "usb-tablet",
+                    "--chardev", "null,id=c", "--device", "usb-serial,chardev=c,port=1.2"] + DISK + ["usb-storage,drive=d0,port=1.1"],
+                   [r"usb 1-1: new high-speed USB device number \d using ehci-pci", r"hub 1-1:1\.0: 8 ports detected",
+                    r"usb 1-1\.2: new full-speed", r"usb 1-1\.1: new high-speed", r"usb 1-1\.5: Product: USB Keyboard"], "tablet"),
 }
 
 SCRIPT = """#!/bin/sh
@@ -197,6 +210,8 @@ def linux(tmp, program, name):
     with open("%s/%s/done/%s" % (cache, architecture, package)) as f:
         version = f.read().strip()[len("linux-image-"):]
     modules = MODULES + (["uhci_hcd"] if architecture != "arm64" else [])
+    if name.startswith("ehci"):
+        modules = ["ehci_pci"] + modules
     initrd = disks.make_initrd(tmp, root, version, modules, "sda", SCRIPT, ())
     image, before, after = data_disk(tmp)
     recording = os.path.join(tmp, "r.hcrec")
@@ -289,6 +304,7 @@ def edk2(tmp, program):
 
 OTHERS = {
     "seabios-uhci": lambda tmp, program: seabios(tmp, program, ["--usb"]),
+    "seabios-ehci": lambda tmp, program: seabios(tmp, program, ["--device", "usb-ehci"]),
     "seabios-xhci": lambda tmp, program: seabios(tmp, program, ["--device", "qemu-xhci"]),
     "ovmf": ovmf,
     "edk2": edk2,

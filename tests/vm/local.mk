@@ -106,6 +106,11 @@ check_PROGRAMS += tests/vm/test_nvme
 TESTS += tests/vm/test_nvme
 tests_vm_test_nvme_SOURCES = tests/check_main.c tests/vm/test_nvme.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_nvme_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_ehci
+TESTS += tests/vm/test_ehci
+tests_vm_test_ehci_SOURCES = tests/check_main.c tests/vm/test_ehci.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_ehci_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_uhci
 TESTS += tests/vm/test_uhci
 tests_vm_test_uhci_SOURCES = tests/check_main.c tests/vm/test_uhci.c tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -45,6 +45,8 @@ CARDS = {
     "ich9-intel-hda": ("ich9-intel-hda", None, ()),
     "piix3-usb-uhci": ("piix3-usb-uhci", None, ()),
     "piix4-usb-uhci": ("piix4-usb-uhci", None, ()),
+    "usb-ehci": ("usb-ehci", None, ()),
+    "ich9-usb-ehci1": ("ich9-usb-ehci1", None, ()),
     "qemu-xhci": ("qemu-xhci", None, ()),
     "ich9-ahci": ("ich9-ahci", None, ()),
     "nvme": ("nvme,drive=d0,serial=serial", None, DISK),
@@ -412,6 +414,21 @@ def uhci(p):
     p.outw(io, 4)
     p.outw(io, 0)
     sweep(p, io, 0x20, "uhci after greset", 2, port=True)
+
+
+@scenario(PC, **on("usb-ehci"))
+def ehci(p):
+    mmio = place(p)[0]
+    sweep(p, mmio, 0x80, "ehci")
+    patterns(p, mmio, (0x20,), "ehci", 32, keep=0x73)
+    patterns(p, mmio, (0x24, 0x28, 0x2c, 0x30, 0x34, 0x38), "ehci", 32)
+    for flag in (1, 0):
+        p.writel(mmio + 0x60, flag)
+        p.readl(mmio + 0x60, f"configflag {flag}")
+        patterns(p, mmio, (0x64, 0x68, 0x78), f"ehci {flag} port", 32, keep=0x1c0)
+    p.writel(mmio + 0x20, 2)
+    p.step(1000000)
+    sweep(p, mmio, 0x80, "ehci after hcreset")
 
 
 @scenario(PC, **on("qemu-xhci"))

@@ -8,6 +8,7 @@
 #include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/ehci.h"
 #include "vm/dev/hda.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/nvme.h"
@@ -398,6 +399,12 @@ static void make_xhci(void)
     make_usb(qemu_xhci_plug);
 }
 
+static void make_ehci(void)
+{
+    endless = true;
+    make_usb(usb_ehci_plug);
+}
+
 static struct usb_device *usb_device(unsigned n)
 {
     return machine_find_device(m, usb_names[n])->wiring;
@@ -446,6 +453,72 @@ static void usb_data(paddr_t at)
         bytes[7] = (uint8_t)(chance(8) ? draw() : 0);
     }
     poke(at, bytes, sizeof(bytes));
+}
+
+static void ehci_out(unsigned at, uint32_t value)
+{
+    memory_write(&m->memory, BAR + at, 4, value);
+}
+
+static void ehci_start(void)
+{
+    static const unsigned ports[] = {0x64, 0x68};
+
+    decode(0);
+    ehci_out(0x20, 2);
+    ehci_out(0x60, 1);
+    for (unsigned n = 0; n < ARRAY_LEN(ports); n++) {
+        ehci_out(ports[n], 0x1100);
+        ehci_out(ports[n], 0x1000);
+    }
+    for (unsigned n = 0; n < ARRAY_LEN(usb_names); n++)
+        usb_enumerate(n);
+    ehci_out(0x28, draw());
+    ehci_out(0x34, TABLES);
+    ehci_out(0x38, TABLES + 0x1000);
+    ehci_out(0x20, 0x31 | (chance(3) ? 1u << below(8) : 1) << 16);
+}
+
+static uint32_t ehci_link(void)
+{
+    return chance(40) ? (uint32_t)place() : TABLES + 0x1000 + 64 * below(32) + (chance(3) ? 2 * below(4) : 2) + chance(12);
+}
+
+/* What is a queue head, a transfer descriptor or another thing is what points to it. */
+static void ehci_structure(paddr_t at)
+{
+    static const uint8_t pids[] = {0, 1, 2, 3};
+    uint32_t token = below(chance(8) ? 0x8000 : 600) << 16 | pids[below(chance(16) ? 4 : 3)] << 8 | below(4) << 10 | below(2) << 15 |
+                     below(2u) << 31 | (chance(8) ? below(8) << 12 : 0) | (chance(4) ? draw() & 0xff : 0x80);
+
+    poke32(at, ehci_link());
+    poke32(at + 4, chance(4) ? draw() : below(4) << 28 | (8u << below(7)) << 16 | below(2) << 14 | 2u << 12 | below(3) << 8 | below(5));
+    poke32(at + 8, chance(4) ? draw() : chance(2) ? 1u << 30 | 1u << below(8) : token);
+    poke32(at + 16, (TABLES + 0x1000 + 32 * below(64)) | chance(8));
+    poke32(at + 20, (TABLES + 0x1000 + 32 * below(64)) | chance(2));
+    poke32(at + 24, token);
+    for (unsigned n = 7; n < 16; n++)
+        poke32(at + 4 * n, (uint32_t)(chance(20) ? place() : USB_DATA + 4096 * below(8) + 64 * below(64)));
+}
+
+static void ehci_step(unsigned step)
+{
+    if (step % 20 == 0)
+        ehci_start();
+    if (chance(20))
+        usb_enumerate(below(ARRAY_LEN(usb_names)));
+    for (unsigned n = 0; n < 6; n++) {
+        ehci_structure(TABLES + 0x1000 + 32 * below(64));
+        poke32(TABLES + 4 * below(1024), ehci_link());
+    }
+    usb_data(USB_DATA + 64 * below(32));
+    if (chance(8))
+        scribble(2);
+    if (chance(10))
+        poke_register(BAR, 0x100);
+    if (chance(6))
+        ehci_out(0x20, 0x71 | (1u << below(8)) << 16);
+    let_go(MS * below(4));
 }
 
 static uint32_t uhci_link(void)
@@ -924,6 +997,7 @@ static const struct hostile kinds[] = {
     {"AC97", make_ac97, ac97_step, NULL},
     {"ahci", make_ahci, ahci_step, "SMART's logs"},
     {"e1000", make_e1000, card_step, NULL},
+    {"ehci", make_ehci, ehci_step, NULL},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},
     {"HDA", make_hda, hda_step, NULL},
     {"ide", make_ide, ide_step, "SMART's logs"},

@@ -7,6 +7,7 @@
 #include "vm/dev/ahci.h"
 #include "vm/dev/bochs_display.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/ehci.h"
 #include "vm/dev/hda.h"
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/ne2000.h"
@@ -58,7 +59,10 @@ const struct device_model device_models[] = {
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
     {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
-    {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, NULL, ich9_usb_uhci1_plug},
+    {"ich9-usb-ehci1", "PCI", "EHCI USB host controller of an ICH9, six ports", TAKES_NONE, NULL, ich9_usb_ehci1_plug},
+    {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, uhci_keys, ich9_usb_uhci1_plug},
+    {"ich9-usb-uhci2", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, uhci_keys, ich9_usb_uhci2_plug},
+    {"ich9-usb-uhci3", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, uhci_keys, ich9_usb_uhci3_plug},
     {"isa-debug-exit", "ISA", "ports (501h) through which the guest ends itself", TAKES_NONE, isa_debug_exit_keys,
      isa_debug_exit_plug},
     {"isa-debugcon", "ISA", "firmware's debug port (402h) to the debug console", TAKES_NONE, isa_debugcon_keys, isa_debugcon_plug},
@@ -73,14 +77,15 @@ const struct device_model device_models[] = {
     {"pcnet", "PCI", "AMD Am79C970A (PCnet-PCI II) Ethernet", TAKES_NONE, pcnet_keys, pcnet_plug},
     {"pcie-root-port", "PCI", "PCI Express root port: a device goes behind it by bus=ID", TAKES_NONE, pci_root_port_keys,
      pci_root_port_plug},
-    {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, NULL, piix3_usb_uhci_plug},
-    {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, NULL, piix4_usb_uhci_plug},
+    {"piix3-usb-uhci", "PCI", "UHCI USB host controller of a PIIX3, two ports", TAKES_NONE, uhci_keys, piix3_usb_uhci_plug},
+    {"piix4-usb-uhci", "PCI", "UHCI USB host controller of a PIIX4, two ports", TAKES_NONE, uhci_keys, piix4_usb_uhci_plug},
     {"qemu-xhci", "PCI", "xHCI USB host controller, four ports of USB 2 and 3", TAKES_NONE, qemu_xhci_keys, qemu_xhci_plug},
     {"ramfb", "fw_cfg", "framebuffer in guest memory, set up by firmware", TAKES_NONE, NULL, ramfb_plug},
     {"rtl8139", "PCI", "Realtek RTL8139C+ Fast Ethernet", TAKES_NONE, rtl8139_keys, rtl8139_plug},
     {"secondary-vga", "PCI", "VGA without ports, beside another display", TAKES_NONE, secondary_vga_keys, secondary_vga_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
+    {"usb-ehci", "PCI", "EHCI USB host controller of an ICH4, six ports", TAKES_NONE, NULL, usb_ehci_plug},
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
     {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},
     {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},

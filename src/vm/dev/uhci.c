@@ -12,6 +12,8 @@
  * Packets of the wrong data toggle are acknowledged and lost, as the USB's protocol has it (USB 2.0, 8.6): by the device those
  * that go out, by the controller those that come in, whose descriptors stay active.
  *
+ * As a companion (masterbus=) it has ports of an EHCI controller, as long as that hands them to it: then devices come and go.
+ *
  * Not modelled: single steps (SWDBG is kept), isochronous devices (descriptors for them end, without an answer), legacy
  * keyboard emulation by SMIs (LEGSUP keeps its enabling bits), over-current.
  */
@@ -105,6 +107,7 @@ DEVICE_STATE_END
 struct uhci {
     struct pci_function pci;
     struct usb_bus usb;
+    struct usb_port *ports[UHCI_PORTS]; /* of `usb`, or of an EHCI controller whose companion this is */
     struct uhci_state *st;
 };
 
@@ -180,10 +183,18 @@ static bool is_consistent(const struct td *td)
     return (pid == USB_PID_IN || pid == USB_PID_OUT || pid == USB_PID_SETUP) && packet_len(td) <= PACKET_MOST;
 }
 
+static struct usb_device *port_device(const struct uhci *u, unsigned port)
+{
+    return usb_port_device(u->ports[port], &u->usb);
+}
+
 static struct usb_device *addressee(struct uhci *u, const struct td *td)
 {
-    struct usb_device *d = usb_bus_find(&u->usb, td->token >> 8 & 0x7fu);
+    struct usb_device *d = NULL;
 
+    for (unsigned i = 0; i < UHCI_PORTS && !d; i++)
+        if (port_device(u, i))
+            d = usb_find(u->ports[i], td->token >> 8 & 0x7fu);
     return d && (d->speed == USB_LOW) == !!(td->control & TD_LS) ? d : NULL;
 }
 
@@ -193,18 +204,8 @@ static enum usb_answer transact(struct uhci *u, const struct td *td, uint8_t *bu
     enum usb_pid pid = td->token & 0xffu;
     unsigned endpoint = td->token >> 15 & 15u;
     struct usb_device *d = addressee(u, td);
-    bool wrong;
 
-    if (!d)
-        return USB_SILENCE;
-    wrong = usb_toggle(d, pid, endpoint) != !!(td->token & 1u << 19);
-    if (wrong && pid == USB_PID_SETUP)
-        return USB_SILENCE;
-    if (wrong && pid == USB_PID_OUT && usb_packet_size(d, endpoint)) {
-        return d->st->halted[0] >> endpoint & 1u ? USB_STALL : USB_ACK; /* taken for one that it has already */
-    }
-    *lost = wrong;
-    return usb_transact(d, pid, endpoint, buf, len);
+    return d ? usb_transact_toggled(d, pid, endpoint, td->token & 1u << 19, buf, len, lost) : USB_SILENCE;
 }
 
 /* An error that is counted: with the last one allowed the descriptor ends. 0: there is no end of them. */
@@ -433,24 +434,32 @@ static void bus_describe(const struct usb_bus *bus, struct buffer *out)
     buffer_printf(out, ", %s, frame %u", u->st->cmd & CMD_RS ? "running" : "halted", u->st->frnum);
 }
 
-static const struct usb_bus_ops bus_ops = {.enabled = bus_enabled, .wakeup = bus_wakeup, .describe = bus_describe};
+static uint16_t connection(const struct usb_device *d)
+{
+    return d ? PORT_CCS | PORT_CSC | (d->speed == USB_LOW ? PORT_LSDA | PORT_DMINUS : PORT_DPLUS) : 0;
+}
+
+/* A device that comes, or goes, with the port. */
+static void bus_routed(struct usb_bus *bus, unsigned port)
+{
+    struct uhci *u = bus->dev->wiring;
+
+    u->st->portsc[port] = PORT_ALWAYS | PORT_CSC | connection(port_device(u, port));
+}
+
+static const struct usb_bus_ops bus_ops = {.enabled = bus_enabled, .wakeup = bus_wakeup, .describe = bus_describe, .routed = bus_routed};
 
 /* As after power-on, or a reset of the controller: what is plugged in has just been found. */
 static void reset_ports(struct uhci *u)
 {
-    for (unsigned i = 0; i < UHCI_PORTS; i++) {
-        const struct usb_device *d = u->usb.ports[i].dev;
-
-        u->st->portsc[i] = PORT_ALWAYS;
-        if (d)
-            u->st->portsc[i] |= PORT_CCS | PORT_CSC | (d->speed == USB_LOW ? PORT_LSDA | PORT_DMINUS : PORT_DPLUS);
-    }
+    for (unsigned i = 0; i < UHCI_PORTS; i++)
+        u->st->portsc[i] = PORT_ALWAYS | connection(port_device(u, i));
 }
 
 static void write_port(struct uhci *u, unsigned n, uint16_t value)
 {
     uint16_t *p = &u->st->portsc[n], was = *p;
-    struct usb_device *d = u->usb.ports[n].dev;
+    struct usb_device *d = port_device(u, n);
     uint16_t kept = PORT_PED | PORT_RD | PORT_PR | PORT_SUSPEND;
 
     *p &= (uint16_t)~((value & (PORT_CSC | PORT_PEDC)) | kept);
@@ -488,8 +497,8 @@ static void write_cmd(struct uhci *u, uint16_t value)
     if (value & (CMD_HCRESET | CMD_GRESET)) {
         reset_controller(u);
         for (unsigned i = 0; i < UHCI_PORTS && (value & CMD_GRESET); i++)
-            if (u->usb.ports[i].dev)
-                usb_bus_reset(u->usb.ports[i].dev);
+            if (port_device(u, i))
+                usb_bus_reset(port_device(u, i));
         s->cmd = value & CMD_GRESET;
         update_irq(u);
         return;
@@ -636,22 +645,35 @@ static void uhci_describe(const struct device *dev, struct buffer *b)
         .read = uhci_read, .write = uhci_write                                                                  \
     }
 
-static const struct device_ops piix3_ops = UHCI_OPS("piix3-usb-uhci");
-static const struct device_ops piix4_ops = UHCI_OPS("piix4-usb-uhci");
-static const struct device_ops ich9_ops = UHCI_OPS("ich9-usb-uhci1");
+/* A kind of it. Its pin is INTD where the function is part of a south bridge. */
+struct kind {
+    struct device_ops ops;
+    uint16_t id;
+    uint8_t revision, pin;
+};
 
-/* Its pin is INTD, as where the function is part of the south bridge. */
-static int plug(struct sockets *s, const struct device_ops *ops, uint16_t id, uint8_t revision, const char *name, uint8_t devfn,
+static const struct kind piix3 = {UHCI_OPS("piix3-usb-uhci"), 0x7020, 1, 4};
+static const struct kind piix4 = {UHCI_OPS("piix4-usb-uhci"), 0x7112, 1, 4};
+static const struct kind ich9[] = {{UHCI_OPS("ich9-usb-uhci1"), 0x2934, 3, 4},
+                                   {UHCI_OPS("ich9-usb-uhci2"), 0x2935, 3, 2},
+                                   {UHCI_OPS("ich9-usb-uhci3"), 0x2936, 3, 3}};
+
+const struct option_key uhci_keys[] = {{"masterbus", "ID"}, {"firstport", "0 to 4"}, {NULL, NULL}};
+
+static int plug(struct sockets *s, const struct kind *k, const char *name, uint8_t devfn, const struct option_list *props,
                 struct error *err)
 {
-    struct pci_identity identity = {.vendor = 0x8086, .device = id, .class_code = 0x0c0300, .revision = revision, .pin = 4,
+    struct pci_identity identity = {.vendor = 0x8086, .device = k->id, .class_code = 0x0c0300, .revision = k->revision, .pin = k->pin,
                                     .subsystem_vendor = 0x1af4, .subsystem = 0x1100};
+    const unsigned speeds = 1u << USB_LOW | 1u << USB_FULL;
     struct device *dev;
     struct uhci *u;
 
     if (!s->pci->ports)
         return error_set(err, -ENODEV, "it needs I/O ports, which this board has not; --device qemu-xhci does without");
-    dev = machine_add_owned_device(s->machine, ops, name, sizeof(*u));
+    if (option_list_get(props, "firstport") && !option_list_get(props, "masterbus"))
+        return error_set(err, -EINVAL, "firstport= is for the companion of an EHCI controller: masterbus=ID");
+    dev = machine_add_owned_device(s->machine, &k->ops, name, sizeof(*u));
     u = dev->wiring;
     u->st = dev->state;
     pci_function_init(&u->pci, s->pci, devfn, dev, u->st->config, &identity);
@@ -660,27 +682,45 @@ static int plug(struct sockets *s, const struct device_ops *ops, uint16_t id, ui
     put_le16(u->pci.reset + REG_LEGSUP, LEGSUP_PIRQ);
     put_le16(u->pci.writable + REG_LEGSUP, 0x20bfu);
     u->pci.written = uhci_configured;
-    usb_bus_init(&u->usb, s->machine, dev, &bus_ops, UHCI_PORTS, 1u << USB_LOW | 1u << USB_FULL);
+    if (option_list_get(props, "masterbus"))
+        return usb_companion_init(&u->usb, s->machine, dev, &bus_ops, u->ports, UHCI_PORTS, speeds, props, err);
+    usb_bus_init(&u->usb, s->machine, dev, &bus_ops, UHCI_PORTS, speeds);
+    for (unsigned i = 0; i < UHCI_PORTS; i++)
+        u->ports[i] = &u->usb.ports[i];
     return 0;
 }
 
 int piix3_usb_uhci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err)
 {
-    (void)d, (void)props;
-    return plug(s, &piix3_ops, 0x7020, 1, name, devfn, err);
+    (void)d;
+    return plug(s, &piix3, name, devfn, props, err);
 }
 
 int piix4_usb_uhci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err)
 {
-    (void)d, (void)props;
-    return plug(s, &piix4_ops, 0x7112, 1, name, devfn, err);
+    (void)d;
+    return plug(s, &piix4, name, devfn, props, err);
 }
 
 int ich9_usb_uhci1_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                         struct error *err)
 {
-    (void)d, (void)props;
-    return plug(s, &ich9_ops, 0x2934, 3, name, devfn, err);
+    (void)d;
+    return plug(s, &ich9[0], name, devfn, props, err);
+}
+
+int ich9_usb_uhci2_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                        struct error *err)
+{
+    (void)d;
+    return plug(s, &ich9[1], name, devfn, props, err);
+}
+
+int ich9_usb_uhci3_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                        struct error *err)
+{
+    (void)d;
+    return plug(s, &ich9[2], name, devfn, props, err);
 }

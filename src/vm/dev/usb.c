@@ -468,7 +468,8 @@ enum usb_answer usb_transact(struct usb_device *d, enum usb_pid pid, unsigned en
     return a;
 }
 
-bool usb_toggle(const struct usb_device *d, enum usb_pid pid, unsigned endpoint)
+/* Of the next packet: DATA0 or DATA1. */
+static bool next_toggle(const struct usb_device *d, enum usb_pid pid, unsigned endpoint)
 {
     if (pid == USB_PID_SETUP)
         return false;
@@ -477,6 +478,20 @@ bool usb_toggle(const struct usb_device *d, enum usb_pid pid, unsigned endpoint)
     if (!endpoint && pid == USB_PID_OUT && d->st->stage == STAGE_DATA_IN)
         return true;
     return d->st->toggle[pid == USB_PID_IN] >> endpoint & 1u;
+}
+
+enum usb_answer usb_transact_toggled(struct usb_device *d, enum usb_pid pid, unsigned endpoint, bool data1, uint8_t *buf, size_t *len,
+                                     bool *lost)
+{
+    bool wrong = next_toggle(d, pid, endpoint) != data1;
+
+    *lost = false;
+    if (wrong && pid == USB_PID_SETUP)
+        return USB_SILENCE;
+    if (wrong && pid == USB_PID_OUT && usb_packet_size(d, endpoint))
+        return is_halted(d, endpoint) ? USB_STALL : USB_ACK; /* taken for one that it has already */
+    *lost = wrong;
+    return usb_transact(d, pid, endpoint, buf, len);
 }
 
 /* ---- reset ---- */
@@ -522,9 +537,31 @@ void usb_bus_init(struct usb_bus *bus, struct machine *m, struct device *dev, co
     *end = bus;
 }
 
+/* Who has the port now, and as which of its own. */
+static struct usb_bus *owner(const struct usb_port *p, unsigned *n)
+{
+    bool handed = p->companion && p->bus->ops->handed(p->bus, p->n);
+
+    *n = handed ? p->companion_port : p->n;
+    return handed ? p->companion : p->bus;
+}
+
 static bool port_enabled(const struct usb_port *p)
 {
-    return p->hub ? p->hub->class->hub->enabled(p->hub, p->n) : p->bus->ops->enabled(p->bus, p->n);
+    const struct usb_bus *bus;
+    unsigned n;
+
+    if (p->hub)
+        return p->hub->class->hub->enabled(p->hub, p->n);
+    bus = owner(p, &n);
+    return bus->ops->enabled(bus, n);
+}
+
+struct usb_device *usb_port_device(const struct usb_port *p, const struct usb_bus *bus)
+{
+    unsigned n;
+
+    return owner(p, &n) == bus ? p->dev : NULL;
 }
 
 /* The tree is no deeper than USB_DEPTH: usb_plug() sees to that. */
@@ -552,24 +589,39 @@ struct usb_device *usb_bus_find(struct usb_bus *bus, unsigned address)
     return NULL;
 }
 
+/* The controller's port that the device is behind. */
+static const struct usb_port *root_port(const struct usb_device *d)
+{
+    const struct usb_port *p = d->port;
+
+    while (p->hub)
+        p = p->hub->port;
+    return p;
+}
+
 void usb_ready(struct usb_device *d, unsigned endpoint)
 {
-    const struct usb_bus *bus = d->port->bus;
+    unsigned n;
+    struct usb_bus *bus = owner(root_port(d), &n);
 
     if (bus->ops->ready)
-        bus->ops->ready(d->port->bus, d, endpoint);
+        bus->ops->ready(bus, d, endpoint);
 }
 
 void usb_wakeup(struct usb_device *d)
 {
     struct usb_port *p = d->port;
+    struct usb_bus *bus;
+    unsigned n;
 
     if (!d->st->wakeup)
         return;
-    if (p->hub)
+    if (p->hub) {
         p->hub->class->hub->wakeup(p->hub, p->n);
-    else
-        p->bus->ops->wakeup(p->bus, p->n);
+    } else {
+        bus = owner(p, &n);
+        bus->ops->wakeup(bus, n);
+    }
 }
 
 /* ---- plugging in ---- */
@@ -586,6 +638,31 @@ static struct usb_bus *find_bus(const struct machine *m, const char *name)
             return b;
     }
     return NULL;
+}
+
+int usb_companion_init(struct usb_bus *bus, struct machine *m, struct device *dev, const struct usb_bus_ops *ops,
+                       struct usb_port **ports, unsigned n, unsigned speeds, const struct option_list *props, struct error *err)
+{
+    const char *name = option_list_get(props, "masterbus");
+    struct usb_bus *master = find_bus(m, name);
+    uint64_t first = 0;
+
+    if (!master || !master->ops->handed)
+        return error_set(err, -ENODEV, "masterbus=%s: there is no such EHCI controller (usb-ehci or ich9-usb-ehci1, before it)", name);
+    if (option_list_number(props, "firstport", 0, master->nports - n, &first, err) < 0)
+        return err->code;
+    for (unsigned i = 0; i < n; i++)
+        if (master->ports[first + i].companion || master->ports[first + i].dev)
+            return error_set(err, -EINVAL, "firstport=%u: that port has a companion, or a device, already", (unsigned)first);
+    bus->dev = dev;
+    bus->ops = ops;
+    for (unsigned i = 0; i < n; i++) {
+        ports[i] = &master->ports[first + i];
+        ports[i]->companion = bus;
+        ports[i]->companion_port = i;
+        ports[i]->speeds |= speeds;
+    }
+    return 0;
 }
 
 static struct usb_port *ports_below(struct usb_bus *bus, struct usb_device *hub, unsigned *n)
@@ -666,6 +743,24 @@ static enum usb_speed fastest(unsigned speeds)
     while (s != USB_LOW && !(speeds >> s & 1u))
         s--;
     return s;
+}
+
+bool usb_bus_has_speed(const struct machine *m, const struct option_list *props, enum usb_speed speed)
+{
+    const struct usb_bus *bus = find_bus(m, option_list_get(props, "bus"));
+    bool has = !bus;
+
+    for (unsigned i = 0; bus && i < bus->nports; i++)
+        has |= bus->ports[i].speeds >> speed & 1u;
+    return has;
+}
+
+void usb_port_set_speeds(struct usb_port *p, unsigned speeds)
+{
+    unsigned known = p->dev ? speeds & class_speeds(p->dev->class) : 0;
+
+    if (known)
+        p->dev->speed = fastest(known);
 }
 
 static void hubs_path(const struct usb_device *hub, char *path, size_t size)

@@ -10,7 +10,10 @@
  * A controller has a struct usb_bus with its ports. What is plugged into them is configuration, and never changes.
  *
  * Data toggles are kept here, on the device's side of endpoints: a controller whose transfer descriptors say which is
- * expected compares them by usb_toggle(); others have the pair of them in step.
+ * expected compares them by usb_transact_toggled(); others have the pair of them in step.
+ *
+ * A port may be shared by two controllers, as EHCI and its companions do it (EHCI 1.0, 4.2): the bus that it belongs to says
+ * which of them has it (`handed`), and a device has the speed that its present owner knows.
  *
  * To add a device: a struct usb_class, its plug function with usb_plug(), a line in models.c.
  *
@@ -103,7 +106,6 @@ struct usb_class {
     /* A transaction with endpoint 1 to 15. *len: the room, then what there is. Not asked while the endpoint is halted. */
     enum usb_answer (*in)(struct usb_device *, unsigned endpoint, uint8_t *buf, size_t *len);
     enum usb_answer (*out)(struct usb_device *, unsigned endpoint, const uint8_t *buf, size_t len);
-    /* The port that it is plugged into was suspended, or not any more. NULL: nothing to do. */
     const struct usb_hub_ops *hub;    /* NULL: it is no hub */
 };
 
@@ -114,6 +116,8 @@ struct usb_port {
     unsigned n;              /* counted from 0 */
     unsigned speeds;         /* bit n: enum usb_speed n */
     struct usb_device *dev;  /* NULL: nothing is plugged in */
+    struct usb_bus *companion; /* of a controller for slower devices, to which the port can be handed; NULL: none */
+    unsigned companion_port; /* as which of its ports */
 };
 
 /* What a hub has to say of its ports. */
@@ -128,6 +132,10 @@ struct usb_bus_ops {
     /* Endpoint (address) of a device has something for the host, or room. NULL: the controller asks anyhow. */
     void (*ready)(struct usb_bus *, struct usb_device *, unsigned endpoint);
     void (*describe)(const struct usb_bus *, struct buffer *);    /* in a line; may be NULL */
+    /* The bus's port is its companion's now. NULL: never. */
+    bool (*handed)(const struct usb_bus *, unsigned port);
+    /* Of a companion: its port was handed to it, or taken from it. */
+    void (*routed)(struct usb_bus *, unsigned port);
 };
 
 /* In a controller's wiring. */
@@ -157,6 +165,15 @@ struct usb_device {
 /* A bus with ports 0 to nports - 1 of these speeds (a bit each); part of the controller's wiring. */
 void usb_bus_init(struct usb_bus *bus, struct machine *m, struct device *dev, const struct usb_bus_ops *ops, unsigned nports,
                   unsigned speeds);
+/* Be the companion of another bus: its ports from `first` on are ports 0 to n - 1 of `bus`, too, when they are handed to it.
+ * `bus` is in the controller's wiring, with `dev` and `ops`, but is none of the machine's. props: masterbus= names the other
+ * one, firstport= is `first`. 0, or -ENODEV, -EINVAL. */
+int usb_companion_init(struct usb_bus *bus, struct machine *m, struct device *dev, const struct usb_bus_ops *ops,
+                       struct usb_port **ports, unsigned n, unsigned speeds, const struct option_list *props, struct error *err);
+/* What `bus` sees in a port: NULL if there is nothing, or another bus has the port. */
+struct usb_device *usb_port_device(const struct usb_port *p, const struct usb_bus *bus);
+/* The port has another owner, or a state was restored: its device has the highest of these speeds that it knows. */
+void usb_port_set_speeds(struct usb_port *p, unsigned speeds);
 /* The device of that address whom a packet from the port reaches: through hubs, where ports are enabled. NULL: none. */
 struct usb_device *usb_find(struct usb_port *port, unsigned address);
 /* The same behind any port of the bus. */
@@ -164,8 +181,10 @@ struct usb_device *usb_bus_find(struct usb_bus *bus, unsigned address);
 /* One transaction. `endpoint`: its number, without direction. IN: *len is the room for a packet, then its bytes; OUT,
  * SETUP: the bytes of the packet. */
 enum usb_answer usb_transact(struct usb_device *d, enum usb_pid pid, unsigned endpoint, uint8_t *buf, size_t *len);
-/* Of the next packet: DATA0 or DATA1. */
-bool usb_toggle(const struct usb_device *d, enum usb_pid pid, unsigned endpoint);
+/* The same for a controller whose descriptors have the toggle: `data1`. A packet of the wrong one is acknowledged and lost
+ * (USB 2.0, 8.6): one that goes out by the device; *lost: one that came in is not to be taken. */
+enum usb_answer usb_transact_toggled(struct usb_device *d, enum usb_pid pid, unsigned endpoint, bool data1, uint8_t *buf, size_t *len,
+                                     bool *lost);
 /* The host drives reset on the device's port. */
 void usb_bus_reset(struct usb_device *d);
 /* Packets are at most so long (USB 2.0, 5.5 to 5.8); 0: there is no such endpoint. `address` has the direction in bit 7. */
@@ -184,6 +203,8 @@ int usb_plug(struct usb_device *d, struct sockets *s, struct device *dev, const 
              const struct option_list *props, struct error *err);
 /* USB_KEYS: properties of all devices, for struct device_model.keys. */
 #define USB_KEYS {"port", "N[.N...]"}, {"serial", "TEXT"}
+/* Has a bus that usb_plug() would choose, by these properties, ports of that speed? (For what has another face without it.) */
+bool usb_bus_has_speed(const struct machine *m, const struct option_list *props, enum usb_speed speed);
 /* In the device's reset: as after power-on. */
 void usb_device_reset(struct usb_device *d);
 /* Endpoint (its address) has something for the host, or has room again. */

@@ -1,5 +1,7 @@
 /*
- * A USB hub of full speed (USB 2.0, chapter 11): up to eight ports, always powered, without indicators.
+ * A USB hub of full speed (USB 2.0, chapter 11): up to eight ports, always powered, without indicators. On a bus without full speed
+ * (EHCI without companions) it is one of high speed, with a transaction translator for all ports (11.14): controllers make
+ * split transactions as a whole, so its buffers are always empty.
  *
  * Resets and resumes of ports take no time: the change bits are set at once.
  *
@@ -22,10 +24,13 @@
 #define PORT_SUSPEND    0x0004u
 #define PORT_POWER      0x0100u
 #define PORT_LOW_SPEED  0x0200u
+#define PORT_HIGH_SPEED 0x0400u
 #define CHANGE_RESET    0x0010u
 
 /* Feature selectors (11.24.2, table 11-17). */
 enum { F_ENABLE = 1, F_SUSPEND = 2, F_RESET = 4, F_POWER = 8, F_C_CONNECTION = 16, F_C_RESET = 20 };
+/* Requests for the transaction translator (11.24.2). */
+enum { CLEAR_TT_BUFFER = 8, RESET_TT = 9, GET_TT_STATE = 10, STOP_TT = 11 };
 enum { FEATURE_C_LOCAL_POWER = 0, FEATURE_C_OVER_CURRENT = 1 };
 
 DEVICE_STATE_BEGIN
@@ -42,11 +47,13 @@ struct hub {
 };
 
 /* Self-powered, wakes the host. */
-static const uint8_t configuration[] = {
-    9, USB_DT_CONFIGURATION, 25, 0, 1, 1, 0, 0xe0, 0,
-    9, USB_DT_INTERFACE, 0, 0, 1, 9, 0, 0, 0,
-    7, USB_DT_ENDPOINT, 0x81, 3, 2, 0, 255,
-};
+#define CONFIGURATION(interval)                      \
+    9, USB_DT_CONFIGURATION, 25, 0, 1, 1, 0, 0xe0, 0, \
+    9, USB_DT_INTERFACE, 0, 0, 1, 9, 0, 0, 0,         \
+    7, USB_DT_ENDPOINT, 0x81, 3, 2, 0, interval
+
+static const uint8_t full[] = {CONFIGURATION(255)};
+static const uint8_t high[] = {CONFIGURATION(12)};
 
 static struct hub_state *state_of(const struct usb_device *u)
 {
@@ -73,7 +80,7 @@ static void hub_usb_reset(struct usb_device *u)
         s->status[i] = on ? PORT_POWER : 0;
         s->change[i] = on && d ? PORT_CONNECTION : 0;
         if (on && d)
-            s->status[i] |= PORT_CONNECTION | (d->speed == USB_LOW ? PORT_LOW_SPEED : 0);
+            s->status[i] |= PORT_CONNECTION | (d->speed == USB_LOW ? PORT_LOW_SPEED : d->speed == USB_HIGH ? PORT_HIGH_SPEED : 0);
     }
 }
 
@@ -167,6 +174,8 @@ static enum usb_answer port_request(struct usb_device *u, const struct usb_setup
     const struct hub_state *s = state_of(u);
     unsigned port = (r->index & 0xffu) - 1u;
 
+    if (u->speed == USB_HIGH && r->request >= CLEAR_TT_BUFFER && r->request <= STOP_TT)
+        return r->request == GET_TT_STATE ? USB_STALL : USB_ACK;
     if (port >= u->nports || !s->usb.configuration)
         return USB_STALL;
     if (r->type & USB_REQUEST_IN) {
@@ -233,7 +242,13 @@ static enum usb_answer hub_in(struct usb_device *u, unsigned endpoint, uint8_t *
 
 static const struct usb_class hub_class = {
     .product = "USB Hub", .vendor = 0x0409, .product_id = 0x55aa, .release = 0x0101, .class_code = 9,
-    .configurations = {[USB_FULL] = {configuration, sizeof(configuration)}},
+    .configurations = {[USB_FULL] = {full, sizeof(full)}},
+    .reset = hub_usb_reset, .control = hub_control, .in = hub_in, .hub = &hub_ops};
+
+/* Protocol 1: a single transaction translator (11.23.1). */
+static const struct usb_class fast_hub_class = {
+    .product = "USB Hub", .vendor = 0x0409, .product_id = 0x55aa, .release = 0x0101, .class_code = 9, .protocol = 1,
+    .configurations = {[USB_FULL] = {full, sizeof(full)}, [USB_HIGH] = {high, sizeof(high)}},
     .reset = hub_usb_reset, .control = hub_control, .in = hub_in, .hub = &hub_ops};
 
 static void hub_reset(struct device *dev)
@@ -274,6 +289,8 @@ const struct option_key usb_hub_keys[] = {USB_KEYS, {"ports", "1 to 8"}, {NULL, 
 int usb_hub_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                  struct error *err)
 {
+    bool slow = usb_bus_has_speed(s->machine, props, USB_FULL);
+    unsigned speeds = 1u << USB_LOW | 1u << USB_FULL | (slow ? 0 : 1u << USB_HIGH);
     uint64_t ports = HUB_PORTS;
     struct device *dev;
     struct hub *h;
@@ -283,11 +300,11 @@ int usb_hub_plug(struct sockets *s, const char *name, uint8_t devfn, struct driv
         return err->code;
     dev = machine_add_owned_device(s->machine, &ops, name, sizeof(*h));
     h = dev->wiring;
-    if (usb_plug(&h->usb, s, dev, &hub_class, props, err) < 0)
+    if (usb_plug(&h->usb, s, dev, slow ? &hub_class : &fast_hub_class, props, err) < 0)
         return err->code;
     h->usb.ports = h->ports;
     h->usb.nports = (unsigned)ports;
     for (unsigned i = 0; i < ports; i++)
-        h->ports[i] = (struct usb_port){.bus = h->usb.port->bus, .hub = &h->usb, .n = i, .speeds = 1u << USB_LOW | 1u << USB_FULL};
+        h->ports[i] = (struct usb_port){.bus = h->usb.port->bus, .hub = &h->usb, .n = i, .speeds = speeds};
     return 0;
 }
