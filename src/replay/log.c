@@ -18,6 +18,12 @@
 /* Bytes of backed chunks that stay loaded, but for EVENT_LOG_KEEPS. */
 #define LOADED_BYTES ((uint64_t)32 << 20)
 
+/* Input events of a source. */
+struct tally {
+    uint16_t source;
+    uint32_t inputs;
+};
+
 struct chunk {
     uint64_t first;        /* number of its first event */
     uint32_t count;        /* events in use; of a backed one, whether loaded or not */
@@ -28,6 +34,8 @@ struct chunk {
     bool backed;
     uint64_t token;        /* backed: the source's name for it */
     uint64_t used;         /* when it was last asked for */
+    struct tally *tallies; /* of the first `counted` events: what is a prefix of the chunk stays one */
+    uint32_t counted, ntallies;
 };
 
 struct event_log {
@@ -101,8 +109,11 @@ static void unload(struct event_log *log, struct chunk *c)
 
 void event_log_forget(struct event_log *log)
 {
-    for (size_t i = 0; i < log->nchunks; i++)
+    for (size_t i = 0; i < log->nchunks; i++) {
         unload(log, log->chunks[i]);
+        if (log->chunks[i]->backed)
+            log->chunks[i]->counted = log->chunks[i]->ntallies = 0;
+    }
 }
 
 void event_log_destroy(struct event_log *log)
@@ -113,6 +124,7 @@ void event_log_destroy(struct event_log *log)
     for (size_t i = 0; i < log->nchunks; i++) {
         free(log->chunks[i]->data);
         free(log->chunks[i]->events);
+        free(log->chunks[i]->tallies);
         free(log->chunks[i]);
     }
     free(log->chunks);
@@ -326,6 +338,90 @@ uint64_t event_log_find(const struct event_log *log, icount_t position)
     }
     return low;
 }
+
+/* ---- input, counted ---- */
+
+/* The log that has event number `n` of its own, and the chunk that it is in; *end: of what `log` has of the chunk. */
+static struct chunk *chunk_with(const struct event_log *log, uint64_t n, struct event_log **owner, uint64_t *end)
+{
+    struct chunk *c;
+
+    *owner = (struct event_log *)(uintptr_t)log;
+    for (*end = UINT64_MAX; n < (*owner)->base; *owner = (*owner)->parent)
+        *end = (*owner)->base;
+    c = chunk_of(*owner, n);
+    if (c->first + c->count < *end)
+        *end = c->first + c->count;
+    return c;
+}
+
+static struct tally *tally_of(struct chunk *c, uint16_t source)
+{
+    for (uint32_t i = 0; i < c->ntallies; i++)
+        if (c->tallies[i].source == source)
+            return &c->tallies[i];
+    c->tallies = xrealloc(c->tallies, (c->ntallies + 1) * sizeof(c->tallies[0]));
+    c->tallies[c->ntallies] = (struct tally){source, 0};
+    return &c->tallies[c->ntallies++];
+}
+
+/* Of a chunk that is wanted whole. */
+static uint32_t inputs_of_chunk(const struct event_log *log, struct chunk *c, uint16_t source)
+{
+    for (; c->counted < c->count; c->counted++) {
+        const struct event *e = event_log_get(log, c->first + c->counted);
+
+        if (e->kind == EVENT_INPUT)
+            tally_of(c, e->source)->inputs++;
+    }
+    return tally_of(c, source)->inputs;
+}
+
+static bool is_input(const struct event_log *log, uint64_t n, uint16_t source)
+{
+    const struct event *e = event_log_get(log, n);
+
+    return e->kind == EVENT_INPUT && e->source == source;
+}
+
+/* Go on from event number *n to before `to`, or to where `most` + 1 of them would have been met; how many were. */
+static uint64_t count_inputs(const struct event_log *log, uint16_t source, uint64_t *n, uint64_t to, uint64_t most)
+{
+    uint64_t count = 0, here, end;
+
+    while (*n < to) {
+        struct event_log *owner;
+        struct chunk *c = chunk_with(log, *n, &owner, &end);
+
+        if (*n == c->first && end == c->first + c->count && end <= to) {
+            here = inputs_of_chunk(owner, c, source);
+            if (count + here <= most) {
+                *n += c->count;
+                count += here;
+                continue;
+            }
+        }
+        here = is_input(log, *n, source);
+        if (count + here > most)
+            break;
+        count += here;
+        ++*n;
+    }
+    return count;
+}
+
+uint64_t event_log_inputs(const struct event_log *log, uint16_t source, uint64_t from, uint64_t to)
+{
+    return count_inputs(log, source, &from, to < log->count ? to : log->count, UINT64_MAX);
+}
+
+uint64_t event_log_find_input(const struct event_log *log, uint16_t source, uint64_t from, uint64_t n)
+{
+    count_inputs(log, source, &from, log->count, n);
+    return from < log->count ? from : log->count;
+}
+
+/* ---- size ---- */
 
 uint64_t event_log_bytes(const struct event_log *log)
 {

@@ -42,6 +42,12 @@ void event_log_share(struct event_log *log, bool more);
 /* Number of the first event at or after `position`; the count if there is none. */
 uint64_t event_log_find(const struct event_log *log, icount_t position);
 
+/* How many of the events number `from` to `to` - 1 are input of that source. What was counted before is remembered, by chunks:
+ * so this costs what was never looked at, and little more. By the owner's thread. */
+uint64_t event_log_inputs(const struct event_log *log, uint16_t source, uint64_t from, uint64_t to);
+/* Number of the n-th of them, from 0, at or after number `from`; the count of the log if there are not so many. The same. */
+uint64_t event_log_find_input(const struct event_log *log, uint16_t source, uint64_t from, uint64_t n);
+
 /* Where backed chunks come from. */
 struct event_log_source {
     void *ctx;

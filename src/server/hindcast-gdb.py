@@ -171,16 +171,29 @@ def _load():
         """Is it how a position is written? (A recording may have names that look so: loadvm goes to these.)"""
         return re.match(r"(start|end|[-+]?(0x[0-9a-fA-F_]+|[0-9][0-9_]*[kKmMgG]?))$", text) is not None
 
+    def _marks():
+        """Named positions: (name, position, number of the branch that it is of)."""
+        lines = re.findall(r"^\S+\s+(\S+)\s+\S+ \w+ \d+-\d+-\d+ .*? (\d+)(?: on branch (\d+))?$", _monitor("info snapshots"), re.M)
+        return [(name, int(at), int(branch or 0)) for name, at, branch in lines]
+
     def bookmarks():
         """Named positions: {name: position}. Convenience variables $_mark_NAME have them, too."""
-        marks = {}
-        for line in _monitor("info snapshots").splitlines():
-            line = re.sub(r" on branch \d+$", "", line)
-            match = re.match(r"\S+\s+(\S+)\s+\S+ \w+ \d+-\d+-\d+ .* (\d+)$", line)
-            if match:
-                marks[match.group(1)] = int(match.group(2))
-                gdb.set_convenience_variable("_mark_" + re.sub(r"\W", "_", match.group(1)), int(match.group(2)))
+        marks = {name: at for name, at, _ in _marks()}
+        for name, at in marks.items():
+            gdb.set_convenience_variable("_mark_" + re.sub(r"\W", "_", name), at)
         return marks
+
+    def _ancestry():
+        """The branch in use, its parent, and so on to the trunk: of each its number, what it is called, and up to where its
+        history is that of the branch in use."""
+        branches = [dict(re.findall(r"(\w+)=(\S+)", line)) for line in _monitor("branch list").splitlines()]
+        by_number = {b["branch"]: b for b in branches}
+        b = [b for b in branches if b["current"] == "1"][0]
+        chain = [(int(b["branch"]), b["name"], int(b["end"]))]
+        while b["branch"] != "0":
+            fork, b = int(b["fork"]), by_number[b["parent"]]
+            chain.append((int(b["branch"]), b["name"], min(fork, chain[-1][2])))
+        return [(n, "branch %d" % n if name == "-" else name, end) for n, name, end in chain]
 
     def cpu_steps(cpu=0):
         counts = re.findall(r"CPU #\d+: .* (\d+) steps$", _monitor("info cpus"), re.M)
@@ -453,17 +466,22 @@ $_position(), $_edge() and $_cpu_steps(N) are numbers in expressions; $_hits, $_
 
     def _do_bookmarks(argument):
         marks = bookmarks()
+        of = {name: branch for name, _, branch in _marks()}
         for name in sorted(marks, key=marks.get):
-            gdb.write("%-20s %d\n" % (name, marks[name]))
+            gdb.write("%-20s %d%s\n" % (name, marks[name], " on branch %d" % of[name] if of[name] else ""))
 
     def _do_checkpoint(argument):
         gdb.write(_moves(("checkpoint " + argument).strip()))
         bookmarks()
 
     def _do_timeline(argument):
-        """Where things are, in order: the beginning, bookmarks, here, the edge."""
+        """Where things are in this history, in order: the beginning, forks, bookmarks, here, the edge."""
         here, last = _here()
-        rows = [(0, "start"), (last, "end")] + [(p, name) for name, p in bookmarks().items()] + [(here, "<- here")]
+        chain = _ancestry()
+        ends = {number: end for number, _, end in chain}
+        rows = [(0, "start"), (last, "end"), (here, "<- here")]
+        rows += [(at, name) for name, at, branch in _marks() if at <= ends.get(branch, -1)]
+        rows += [(of[2], "%s leaves %s" % (by[1], "the trunk" if not of[0] else of[1])) for by, of in zip(chain, chain[1:])]
         for at, name in sorted(rows, key=lambda row: (row[0], row[1] != "start")):
             gdb.write("%14d %5.1f %%  %s\n" % (at, 100.0 * at / last if last else 100.0, name))
 
@@ -497,7 +515,7 @@ $_position(), $_edge() and $_cpu_steps(N) are numbers in expressions; $_hits, $_
     _Word("loadvm", _plain("loadvm"), "hindcast loadvm NAME: go to a bookmark, at once.", lambda: sorted(bookmarks()))
     _Word("branch", _plain("branch"), "hindcast branch [NAME]|list|switch NAME|drop [NAME]|diff...|live: branches of history; switch and\n"
           "drop go there at once.", _branch_words)
-    _Word("timeline", _do_timeline, "hindcast timeline: the beginning, bookmarks, the present, the edge, in order.")
+    _Word("timeline", _do_timeline, "hindcast timeline: the beginning, bookmarks, forks, the present, the edge of the history in use, in order.")
     _Word("trace-history", _plain("trace-history"), "hindcast trace-history [from POS] [to POS]|off: gdb's tstart traces history that there is.",
           ("from", "to", "off"))
 

@@ -61,7 +61,8 @@ void server_say(struct server *s, const char *format, ...)
 void server_tell(struct server *s, const char *text)
 {
     server_say(s, "%s", text);
-    if (!s->session)
+    /* (A gdb that started hindcast shows what it says on stderr, at once.) */
+    if (!s->session || s->config.gdb_stdio)
         return;
     rsp_console(s->session, "hindcast: ", 10);
     rsp_console(s->session, text, strlen(text));

@@ -26,8 +26,11 @@ static int take_stretch(struct asked *a, bool may_if, icount_t *from, icount_t *
     const struct timeline *tl = a->s->timeline;
     int r;
 
-    if (a->newest || (a->conditional && !may_if) || a->from || a->to != ICOUNT_MAX)
-        return error_set(err, -EINVAL, "a stretch from one position to another is all that this takes: no %sfrom, to, newest", may_if ? "" : "if, ");
+    if (a->conditional && !may_if)
+        return error_set(err, -EINVAL, "two states are compared, whatever ran between them: there is no step that a condition could be "
+                         "asked of (trace and coverage take one)");
+    if (a->newest || a->from || a->to != ICOUNT_MAX)
+        return error_set(err, -EINVAL, "a stretch from one position to another is all that this takes: no from, to, newest");
     r = asked_position(a, a->words[0], from, err);
 
     if (r == 0)
@@ -598,7 +601,7 @@ int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
     int r = asked_init(&a, call, 1, 2, err);
 
     if (r == 0 && (a.newest || a.conditional || a.from || a.to != ICOUNT_MAX))
-        r = error_set(err, -EINVAL, "two places are all that this takes: no if, from, to, newest");
+        r = error_set(err, -EINVAL, "two places are all that this takes: no if (there is no step that it could be asked of), from, to, newest");
     for (unsigned i = 0; r == 0 && i < 2; i++)
         r = take_place_on(&a, i < a.nwords ? a.words[i] : NULL, &p[i], err);
     for (unsigned i = 0; r == 0 && i < a.nwords; i++)

@@ -324,6 +324,8 @@ bool server_net_output(struct server *s, const struct device *dev, const void *f
 void server_net_arrived(void *ctx, struct device *dev, const void *frame, size_t len, uint64_t number, const char *dropped);
 /* How many frames came to a card before a position of this history. */
 uint64_t server_net_arrivals(const struct server *s, const struct device *card, icount_t before);
+/* The number-th that came to it, from 1. NULL: there was none. Both cost what lies between there and the present position. */
+const struct event *server_net_arrival(const struct server *s, const struct device *card, uint64_t number);
 /* server_wire.c: the packets that came to a card in the step from `position`, in words that go on a sentence (", packet 17 of n0, ..."),
  * if `who` (a device's name, or NULL) is a card to which some did; else nothing. */
 void server_wire_blame(const struct server *s, const char *who, icount_t position, struct buffer *text);

@@ -1173,7 +1173,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      server_trace_history},
     {"packets", "[NETDEV...]", "[NETDEV] [WORDS]: what went over the networks, packet by packet, and what became of it", query_packets},
     {"packet", "[NETDEV...]", "[NETDEV] N: the bytes of the N-th packet that came to a card", query_packet},
-    {"pcap", "FILE...", "FILE [FROM TO] [force]: what went over the networks between two positions, as pcapng", query_pcap},
+    {"pcap", "FILE...", "FILE [FROM TO] [force] [if CONDITION]: what went over the networks between two positions, as pcapng", query_pcap},
     {"coverage", "FROM...", "FROM TO [FILE [force]]: addresses of the instructions that ran; the file is of drcov's format", query_coverage},
     {"diff", "POS1...", "POS1 POS2: registers, components and memory that differ", query_diff},
     {"find", "BYTES...", "when these bytes (hexadecimal digits) first appeared in memory", query_find},

@@ -9,6 +9,7 @@
 #include "server_query.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,10 +257,16 @@ static int take_comparison(struct events *e, uint64_t *len, struct error *err)
     }
     if ((end && *end) || (*len != 1 && *len != 2 && *len != 4 && *len != 8))
         return error_set(err, -EINVAL, "a value has 1, 2, 4 or 8 bytes");
-    for (e->comparison = EQ; e->comparison <= GE; e->comparison++)
-        if (!strcmp(e->a.words[1], comparisons[e->comparison]))
-            return asked_number(&e->a, 2, "value", &e->value, err);
-    return error_set(err, -EINVAL, "'%s' compares nothing: ==, !=, <, <=, > or >=", e->a.words[1]);
+    while (e->comparison <= GE && strcmp(e->a.words[1], comparisons[e->comparison]) != 0)
+        e->comparison++;
+    if (e->comparison > GE)
+        return error_set(err, -EINVAL, "'%s' compares nothing: ==, !=, <, <=, > or >=", e->a.words[1]);
+    if (asked_number(&e->a, 2, "value", &e->value, err) < 0)
+        return -EINVAL;
+    if (*len < 8 && e->value >> (*len * 8))
+        return error_set(err, -ERANGE, "%" PRIu64 " byte%s cannot hold %s: write %s/LENGTH for more of them", *len, *len > 1 ? "s" : "",
+                         e->a.words[2], e->a.words[0]);
+    return 0;
 }
 
 int query_when_value(struct rsp_monitor_call *call, struct error *err)

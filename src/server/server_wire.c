@@ -57,9 +57,8 @@ static bool note_piece(void *ctx, struct machine *m, const struct trap_hit *hit,
     const struct wire *w = ctx;
     struct piece *p = record;
 
-    (void)m;
     if ((w->card && hit->device->index != w->card->index) || (w->number && hit->number != w->number) ||
-        (hit->address && w->room < TRAP_FRAME_PIECE))
+        (hit->address && w->room < TRAP_FRAME_PIECE) || !asked_holds(&w->a, m, hit->cpu))
         return false;
     *p = (struct piece){.number = hit->number, .time_ns = hit->value, .offset = hit->address, .len = hit->len, .pc = hit->pc,
                         .dropped = hit->writer, .device = hit->device->index, .from_guest = hit->kind == TRAP_FRAME_OUT,
@@ -80,8 +79,6 @@ static int ask(struct wire *w, unsigned notes, bool (*answer)(void *, icount_t, 
         for (unsigned k = 0; k < m->ndevices; k++)
             if (m->devices[k]->listener && m->arena + m->components[i].offset == m->devices[k]->listener->state)
                 counters[q.ncounters++] = &m->components[i];
-    if (w->a.conditional)
-        return error_set(err, -EINVAL, "conditions are asked of CPUs: packets have none");
     return asked_run(&w->a, &q, result, err);
 }
 
@@ -235,18 +232,6 @@ int query_packets(struct rsp_monitor_call *call, struct error *err)
 
 /* ---- packet ---- */
 
-/* The number-th that came to a card. NULL: there was none. */
-static const struct event *find_arrival(const struct server *s, const struct device *card, uint64_t number)
-{
-    const struct event_log *log = timeline_log(s->timeline);
-    const struct event *e;
-
-    for (uint64_t n = 0; (e = event_log_get(log, n)); n++)
-        if (e->kind == EVENT_INPUT && e->source == card->index && !--number)
-            return e;
-    return NULL;
-}
-
 static bool note_fate(void *ctx, icount_t position, const void *record)
 {
     struct wire *w = ctx;
@@ -274,7 +259,7 @@ static void put_bytes(struct buffer *out, const uint8_t *bytes, size_t len)
 
 static int tell_arrival(struct wire *w, struct error *err)
 {
-    const struct event *e = find_arrival(w->a.s, w->card, w->number);
+    const struct event *e = server_net_arrival(w->a.s, w->card, w->number);
     struct buffer *out = w->a.call->out;
     struct query_result result;
     int r;
@@ -311,6 +296,8 @@ int query_packet(struct rsp_monitor_call *call, struct error *err)
         r = asked_number(&w->a, w->a.nwords - 1, "number of a packet", &w->number, err);
     if (r == 0 && !w->number)
         r = error_set(err, -EINVAL, "packets are numbered from 1");
+    if (r == 0 && (w->a.conditional || w->a.newest || w->a.limit || w->a.from || w->a.to != ICOUNT_MAX))
+        r = error_set(err, -EINVAL, "one packet is shown: no if, from, to, newest, limit (packets takes them)");
     if (r == 0)
         r = tell_arrival(w, err);
     finish(w);

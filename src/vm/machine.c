@@ -150,6 +150,7 @@ void machine_destroy(struct machine *m)
         drive_destroy(m->drives[i]);
     memory_finish(&m->memory);
     free(m->traps->list);
+    traps_drop_pending(m->traps);
     free(m->traps->pending);
     free(m->traps);
     free(m->arena);
@@ -257,7 +258,7 @@ void machine_drop_derived(struct machine *m)
 void machine_restored(struct machine *m)
 {
     m->between = false;
-    m->traps->npending = 0;
+    traps_drop_pending(m->traps);
     for (unsigned i = 0; i < m->ncpus; i++)
         m->cpus[i]->stepped = 0;
     for (unsigned i = 0; i < m->ndrives; i++)

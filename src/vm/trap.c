@@ -241,19 +241,16 @@ void traps_add_note(struct machine *m, const struct trap_hit *note)
 void traps_note_frame(struct machine *m, unsigned kind, const struct device *card, uint64_t number, const char *dropped,
                       const uint8_t *frame, size_t len)
 {
-    struct traps *t = m->traps;
-    const struct cpu *cpu = m->runner;
     struct trap_hit hit = {
         .kind = kind, .device = card, .number = number, .writer = dropped, .len = len, .pc = pc_of_step(m),
-        .cpu = cpu ? cpu->index : 0, .position = position_of_note(m), .value = machine_now(m),
+        .position = position_of_note(m), .value = machine_now(m),
     };
 
-    if (!(t->notes & kind) || !t->hit)
-        return;
-    for (; hit.address < len; hit.address += hit.nbytes) {
-        hit.bytes = frame + hit.address;
+    for (; (m->traps->notes & kind) && hit.address < len; hit.address += hit.nbytes) {
         hit.nbytes = len - hit.address < TRAP_FRAME_PIECE ? (uint32_t)(len - hit.address) : TRAP_FRAME_PIECE;
-        t->hit(t->ctx, &hit);
+        hit.bytes = xmalloc(hit.nbytes);
+        memcpy(hit.bytes, frame + hit.address, hit.nbytes);
+        add_pending(m, &hit);
     }
 }
 
@@ -279,5 +276,13 @@ void traps_forget_pending(struct machine *m)
     for (unsigned i = 0; i < t->npending; i++)
         if (t->pending[i].position == m->st->position)
             t->pending[n++] = t->pending[i];
+        else
+            free(t->pending[i].bytes);
     t->npending = n;
+}
+
+void traps_drop_pending(struct traps *t)
+{
+    while (t->npending)
+        free(t->pending[--t->npending].bytes);
 }

@@ -78,7 +78,7 @@ struct trap_hit {
                         * come to be made); 0 where nobody knows */
     uint64_t number, value; /* of notes: see enum trap_kind */
     const struct device *device;
-    const uint8_t *bytes;   /* of frames, and how many; good during the callback */
+    uint8_t *bytes;         /* of frames, and how many; good during the callback */
     uint32_t nbytes;
     bool asked;        /* TRAP_EXCEPTION: by an instruction that says the vector (INT n): no fault of that number */
     bool untaken;      /* TRAP_EXCEPTION: on the way to its handler came another one, or the CPU shut down */
@@ -133,11 +133,13 @@ bool traps_overlap_loads(const struct traps *t, uint32_t page, unsigned offset, 
 /* For CPUs and devices: this happens in the step in progress. `kind`, `number`, `value`, `address`, `len`, `writer` are
  * told; costs nothing unless it is asked for. In a block of several instructions, it is the last. */
 void traps_add_note(struct machine *m, const struct trap_hit *note);
-/* A frame came to a network card, was taken or `dropped` (why), or was sent. */
+/* The same: a frame came to a network card, was taken or `dropped` (why), or was sent. */
 void traps_note_frame(struct machine *m, unsigned kind, const struct device *card, uint64_t number, const char *dropped,
                       const uint8_t *frame, size_t len);
 /* For the machine: report what the steps that are done have touched; forget what is not of the step from here. */
 void traps_report_pending(struct machine *m);
 void traps_forget_pending(struct machine *m);
+/* Forget all. */
+void traps_drop_pending(struct traps *t);
 
 #endif

@@ -2,6 +2,7 @@
 import http.client
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -285,9 +286,11 @@ def claim_a_unix_socket_serves_and_is_removed():
 
 def claim_gdb_can_start_hindcast_itself():
     out = gdb(None, ["break session_open if id == 3", "continue", "reverse-stepi", "stepi", "print id",
-                     "monitor when"],
+                     "monitor when", "reverse-stepi", "set var $eax = 5", "stepi", "stepi", "monitor branch"],
               connect="remote | exec %s --gdb stdio --serial none %s" % (HINDCAST, STORE))
     contains(out, r"\$1 = 3")
+    contains(out, "^on branch 1, ")
+    equal(len(re.findall("branch 1 begins here", out)), 1, "what hindcast says is shown once: " + out)
 
 
 def claim_kill_ends_the_program():

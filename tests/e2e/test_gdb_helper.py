@@ -158,6 +158,37 @@ python print("BOOKMARKS", sorted(hindcast.bookmarks().items()))
     contains(out, r"^ +0 .*start\n +100 .*two\n(?: +1000 .*\n)* +1000 .*<- here")
 
 
+def claim_a_timeline_is_of_the_branch_in_use():
+    out = session(r"""
+hindcast checkpoint late
+hindcast seek 100
+hindcast checkpoint early
+hindcast seek 500
+hindcast branch try
+stepi
+hindcast checkpoint own
+python print("TRY:")
+hindcast timeline
+hindcast seek 300
+hindcast branch twig
+python print("TWIG:")
+hindcast timeline
+python print("MARKS:")
+hindcast bookmarks
+hindcast branch switch trunk
+python print("TRUNK:")
+hindcast timeline
+""")
+    rows = {where: re.findall(r"^ +(\d+) +\S+ %  (.*)\n", text, re.M)
+            for where, text in re.findall(r"^(\w+):\n((?: +\d+ .*\n)+)", out, re.M)}
+    equal([(int(at), name) for at, name in rows["TRY"]],
+          [(0, "start"), (100, "early"), (500, "try leaves the trunk"), (501, "end"), (501, "<- here"), (501, "own")])
+    equal([(int(at), name) for at, name in rows["TWIG"]],
+          [(0, "start"), (100, "early"), (300, "end"), (300, "<- here"), (300, "twig leaves the trunk")])
+    equal([(int(at), name) for at, name in rows["TRUNK"]][:3], [(0, "start"), (100, "early"), (500, "<- here")])
+    contains(out, r"MARKS:\nearly +100\nown +501 on branch 1\nlate +1000\n")
+
+
 def claim_what_cannot_be_is_said_plainly():
     out = session("""
 hindcast checkpoint here

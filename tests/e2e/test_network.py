@@ -187,9 +187,46 @@ def claim_the_wire_looks_the_same_from_anywhere():
             contains(refusal(rsp, "packet n1 1"), "no card")
             contains(rsp.monitor("packets limit 2 newest first"), r"number=24 .*\n.*number=23 .*\nend=limit packets=2")
             contains(rsp.monitor("packets n0 --json limit 1"), r'"netdev": "n0", "direction": "in", "number": 1, "length": 96')
-            contains(refusal(rsp, "packets if $eax == 1"), "no")
+            for words in "packet 1 if 1", "packet 1 limit 1", "packet 1 from 7":
+                contains(refusal(rsp, words), "one packet is shown")
         for name in "past", "replay":
             equal(get("%s/%s" % (tmp, name)), get(tmp + "/edge"), name)
+
+
+def claim_packets_and_captures_are_under_conditions_like_other_queries():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = put(tmp, "in", bad_requests())
+        with playing(path) as server, client(server) as rsp:
+            run_to_the_end(server, rsp, rb"is not what was stored")
+            all_of = [int(p) for p in re.findall(r"^position=(\d+) .*\n", rsp.monitor("packets"), re.M)]
+            equal(len(all_of), 24)
+            stood = {}
+            for position in all_of:
+                seek(rsp, position + 1)
+                stood[position] = struct.unpack_from("<I", bytes.fromhex(rsp.registers()), 32)[0]
+            check(len(set(stood.values())) > 1, stood)
+            for pc in sorted(set(stood.values())):
+                want = [p for p in all_of if stood[p] == pc]
+                got = rsp.monitor("packets if $eip == %d" % pc)
+                equal([int(p) for p in re.findall(r"^position=(\d+) ", got, re.M)], want)
+                contains(rsp.monitor("pcap %s/p%x if $pc == %d" % (tmp, pc, pc)), "%d packets" % len(want))
+                equal([int(re.search(r"position=(\d+)", p.comment).group(1)) for p in capture.read("%s/p%x" % (tmp, pc))], want)
+            contains(rsp.monitor("packets limit 3 newest first if $eip == %d" % stood[all_of[-1]]), "position=%d " % all_of[-1])
+            contains(rsp.monitor("packets if 0"), "packets=0")
+
+
+def claim_a_packet_is_found_from_wherever_the_guest_stands():
+    with tempfile.TemporaryDirectory() as tmp:
+        with playing(put(tmp, "in", bad_requests())) as server, client(server) as rsp:
+            run_to_the_end(server, rsp, rb"is not what was stored")
+            positions = [int(p) for p in re.findall(r"^position=(\d+) .*\n", rsp.monitor("packets"), re.M)]
+            shown = [rsp.monitor("packet %d" % (n + 1)) for n in range(24)]
+            for n, text in enumerate(shown):
+                contains(text, "packet %d of n0, .* position %d," % (n + 1, positions[n]))
+            for place in [0, positions[0], positions[0] + 1, positions[11] - 1, positions[11], positions[23], positions[23] + 1]:
+                seek(rsp, place)
+                equal([rsp.monitor("packet %d" % (n + 1)) for n in (0, 10, 11, 12, 23)], [shown[n] for n in (0, 10, 11, 12, 23)], place)
+                contains(refusal(rsp, "packet 25"), "24 packets came")
 
 
 def nano_of(data):

@@ -585,9 +585,15 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "coverage 10 5", "is after")
         refused(a, "coverage 0 10 x.info", "hindcast coverage FROM TO FILE.info")
         refused(a, "coverage 0 100 limit 1", "no limit")
-        for words in ("if $pc == 0", "from 5", "newest first"):
-            for query in ("diff 0 100 ",) + ("trace 0 100 ", "coverage 0 100 ") * (words[:2] != "if"):
+        for words in ("from 5", "newest first"):
+            for query in ("diff 0 100 ", "trace 0 100 ", "coverage 0 100 "):
                 refused(a, query + words, "from, to, newest")
+        refused(a, "diff 0 100 if $pc == 0", "no step that a condition could be asked of")
+        for length, value in ((1, 256), (2, 0x10000), (4, 1 << 32), (4, (1 << 64) - 1)):
+            refused(a, "when-value 0x%x/%d < %d" % (at("wide"), length, value), "%d bytes? cannot hold %d" % (length, value))
+            contains(a.rsp.monitor("when-value 0x%x/%d <= %d limit 1 to 2" % (at("wide"), length, (1 << (8 * length)) - 1)), "end=")
+        refused(a, "when-value 0x%x == 0x100000000" % at("wide"), "4 bytes cannot hold 0x100000000: write 0x%x/LENGTH" % at("wide"))
+        refused(a, "when-value 0x%x/8 == 0x10000000000000000" % at("wide"), "is no value")
         contains(a.rsp.monitor("trace 0 100 limit 3"), "end=limit steps=3 from=0 to=3")
         with tempfile.TemporaryDirectory() as tmp:
             for query in ("trace 0 10 ", "coverage 0 10 "):

@@ -78,6 +78,71 @@ START_TEST(a_position_finds_its_first_event)
 }
 END_TEST
 
+/* Input of source `source` among the first `count` events, counted one by one; the n-th of it from `from` on. */
+static uint64_t slow_count(const struct event_log *log, uint16_t source, uint64_t from, uint64_t to)
+{
+    uint64_t count = 0;
+
+    for (uint64_t n = from; n < to && n < event_log_count(log); n++)
+        count += event_log_get(log, n)->kind == EVENT_INPUT && event_log_get(log, n)->source == source;
+    return count;
+}
+
+static uint64_t slow_find(const struct event_log *log, uint16_t source, uint64_t from, uint64_t n)
+{
+    for (; from < event_log_count(log); from++)
+        if (slow_count(log, source, from, from + 1) && !n--)
+            return from;
+    return event_log_count(log);
+}
+
+static void check_inputs(const struct event_log *log)
+{
+    uint64_t rng = 3, count = event_log_count(log);
+
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t from = toy_rand(&rng) % (count + 5), to = toy_rand(&rng) % (count + 5), n = toy_rand(&rng) % 400;
+        uint16_t source = (uint16_t)(toy_rand(&rng) % 4);
+
+        from = i % 8 ? from : 0;
+        to = i % 6 ? to : UINT64_MAX;
+        ck_assert_uint_eq(event_log_inputs(log, source, from, to), slow_count(log, source, from, to));
+        ck_assert_uint_eq(event_log_find_input(log, source, from, n), slow_find(log, source, from, n));
+    }
+}
+
+static void add_inputs(struct event_log *log, unsigned count, uint64_t *rng)
+{
+    for (unsigned i = 0; i < count; i++)
+        event_log_append(log, &(struct event){.position = event_log_count(log) * 3, .source = (uint16_t)(toy_rand(rng) % 3),
+                                              .kind = toy_rand(rng) % 3 ? EVENT_INPUT : EVENT_RESET});
+}
+
+START_TEST(input_is_counted_and_found_on_a_log_and_on_its_forks)
+{
+    struct event_log *log = event_log_create(), *fork, *twig;
+    uint64_t rng = 5;
+
+    ck_assert_uint_eq(event_log_inputs(log, 1, 0, UINT64_MAX), 0);
+    ck_assert_uint_eq(event_log_find_input(log, 1, 0, 0), 0);
+    add_inputs(log, 2000, &rng);
+    check_inputs(log);
+    add_inputs(log, 777, &rng); /* the last chunk had been counted in part */
+    check_inputs(log);
+    fork = event_log_fork(log, 1500 * 3);
+    check_inputs(fork);
+    add_inputs(fork, 1300, &rng);
+    twig = event_log_fork(fork, 2600 * 3);
+    add_inputs(twig, 40, &rng);
+    check_inputs(twig);
+    check_inputs(fork);
+    check_inputs(log);
+    event_log_destroy(twig);
+    event_log_destroy(fork);
+    event_log_destroy(log);
+}
+END_TEST
+
 /* A file of events, of which chunk k has those from k * 100 on. */
 struct backing {
     unsigned loads;
@@ -124,6 +189,12 @@ START_TEST(events_in_a_file_are_read_as_they_are_needed)
             most = event_log_bytes(log);
     }
     ck_assert_uint_le(most, 40u << 20);
+    /* Input that has been counted is not read again. */
+    ck_assert_uint_eq(event_log_inputs(log, 700, 50, 199950), slow_count(log, 700, 50, 199950));
+    event_log_find_input(log, 700, 0, UINT64_MAX);
+    b.loads = 0;
+    ck_assert_uint_eq(event_log_inputs(log, 700, 0, UINT64_MAX), slow_count(log, 700, 0, 1000));
+    ck_assert_uint_le(b.loads, 20);
     /* What the file does not have any more is nobody's event. */
     b.torn = true;
     event_log_forget(log);
@@ -141,6 +212,7 @@ Suite *test_suite(void)
 
     tcase_add_test(t, every_event_is_found_again_by_its_number);
     tcase_add_test(t, a_position_finds_its_first_event);
+    tcase_add_test(t, input_is_counted_and_found_on_a_log_and_on_its_forks);
     tcase_add_test(t, events_in_a_file_are_read_as_they_are_needed);
     suite_add_tcase(s, t);
     return s;
