@@ -35,7 +35,7 @@ enum flags_op {
     FLAGS_DEC   = 7 << 2, /* dst = a - 1; src = the carry kept */
     FLAGS_SHL   = 8 << 2, /* dst = result; src = the operand shifted by count - 1 */
     FLAGS_SHR   = 9 << 2, /* dst = result; src = the operand shifted right by count - 1 (SAR: sign-filled) */
-    FLAGS_MUL   = 10 << 2, /* dst = low half of the product; src = C = O (0 or 1); A = 0 */
+    FLAGS_MUL   = 10 << 2, /* dst = low half of the product; src = not 0 if C = O = 1; A = 0 */
     FLAGS_SUBN  = 11 << 2, /* dst = a - src; C = no borrow */
     FLAGS_SBBN  = 12 << 2, /* dst = a - src - 1; C = no borrow */
 };

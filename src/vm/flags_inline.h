@@ -49,8 +49,9 @@ static inline bool flags_inline_c(const struct lazy_flags *f)
     case FLAGS_INC:
     case FLAGS_DEC:
     case FLAGS_SHR:
-    case FLAGS_MUL:
         return f->src & 1;
+    case FLAGS_MUL:
+        return f->src != 0;
     case FLAGS_SHL:
         return flags_msb(f, f->src);
     default:
@@ -102,7 +103,7 @@ static inline bool flags_inline_o(const struct lazy_flags *f)
     case FLAGS_SHR:
         return flags_msb(f, f->src ^ f->dst);
     case FLAGS_MUL:
-        return f->src & 1;
+        return f->src != 0;
     default:
         return (f->dst & FLAG_O) != 0;
     }

@@ -101,6 +101,7 @@ libvm_a_SOURCES = \
 if HAVE_JIT
 libvm_a_SOURCES += \
 	src/vm/jit/access.c \
+	src/vm/jit/ahead.c \
 	src/vm/jit/branch.c \
 	src/vm/jit/compile.c \
 	src/vm/jit/trace.c \

@@ -102,7 +102,7 @@ static struct flag_form flag_form(unsigned op)
     FORM(TEST##n, UOP_NOP, n, 0); FORM(TEST##n##I, UOP_NOP, n, 0); \
     FORM(INC##n##_F, UOP_ADD##n##I, n, 1); FORM(DEC##n##_F, UOP_SUB##n##I, n, 1); \
     FORM(NEG##n##_F, UOP_NEG##n, n, 0); \
-    FORM(ADC##n##_F, UOP_COUNT, n, 0); FORM(SBB##n##_F, UOP_COUNT, n, 0)
+    FORM(ADC##n##_F, UOP_ADC##n, n, 0); FORM(SBB##n##_F, UOP_SBB##n, n, 0)
 #define WIDE(z, n) \
     FORM(ADD##z##_F, UOP_ADD##z, n, 0); FORM(ADD##z##I_F, UOP_ADD##z##I, n, 0); \
     FORM(SUBN##z##_F, UOP_SUB##z, n, 0); FORM(SUBN##z##I_F, UOP_SUB##z##I, n, 0); \
@@ -115,13 +115,13 @@ static struct flag_form flag_form(unsigned op)
     FORM(OR##z##_F, UOP_OR##z, n, 0); FORM(OR##z##I_F, UOP_OR##z##I, n, 0); \
     FORM(XOR##z##_F, UOP_XOR##z, n, 0); FORM(XOR##z##I_F, UOP_XOR##z##I, n, 0); \
     FORM(INC##z##_F, UOP_ADD##z##I, n, 1); FORM(DEC##z##_F, UOP_SUB##z##I, n, 1); \
-    FORM(NEG##z##_F, UOP_NEG##z, n, 0); FORM(SBB##z##_F, UOP_COUNT, n, 0); \
+    FORM(NEG##z##_F, UOP_NEG##z, n, 0); FORM(SBB##z##_F, UOP_SBB##z, n, 0); \
     FORM(IMUL##z##_F, UOP_MUL##z, n, 0); FORM(MULW##z##_F, UOP_MULW##z, n, 0); FORM(IMULW##z##_F, UOP_IMULW##z, n, 0); \
     FORM(SHLD##z##I_F, UOP_SHLD##z##I, n, 0); FORM(SHRD##z##I_F, UOP_SHRD##z##I, n, 0); \
     FORM(ROL##z##I_F, UOP_ROL##z##I, 0, 0); FORM(ROR##z##I_F, UOP_ROR##z##I, 0, 0); \
     FORM(SHL##z##I_F, UOP_LSL##z##I, n, 0); FORM(SHR##z##I_F, UOP_LSR##z##I, n, 0); \
     FORM(SAR##z##I_F, UOP_ASR##z##I, n, 0); \
-    FORM(ADC##z##_F, UOP_COUNT, n, 0); FORM(SBCN##z##_F, UOP_COUNT, n, 0)
+    FORM(ADC##z##_F, UOP_ADC##z, n, 0); FORM(SBCN##z##_F, UOP_SBC##z, n, 0)
     switch (op) {
     SIZE(8);
     SIZE(16);
@@ -221,7 +221,7 @@ static void drop_flags(struct builder *b)
                 u->op = form.plain;
                 if (form.imm_one)
                     u->imm64 = 1;
-                continue; /* plain forms neither read nor fault */
+                attributes = uop_infos[u->op].attributes;
             }
         }
         if (attributes & UOP_SETF)

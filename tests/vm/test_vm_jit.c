@@ -240,7 +240,7 @@ static uint64_t random_value(void)
 
 static void random_flags(struct lazy_flags *f)
 {
-    static const uint8_t ops[] = {FLAGS_ADD, FLAGS_SUB, FLAGS_LOGIC, FLAGS_SUBN, FLAGS_INC, FLAGS_DEC, FLAGS_SHL, FLAGS_SHR};
+    static const uint8_t ops[] = {FLAGS_ADD, FLAGS_SUB, FLAGS_LOGIC, FLAGS_SUBN, FLAGS_INC, FLAGS_DEC, FLAGS_SHL, FLAGS_SHR, FLAGS_MUL};
 
     if (below(2)) {
         *f = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = rng() & FLAGS_ALL};
@@ -751,6 +751,28 @@ START_TEST(every_condition_after_every_noted_operation)
 }
 END_TEST
 
+/* Branches on the result noted last, with something between or not: what the host's flags are then is not always that. */
+START_TEST(branches_on_the_result_that_was_noted_last)
+{
+    static const uint16_t branches[] = {UOP_BR_DST_Z, UOP_BR_DST_NZ, UOP_BR_DST8_S, UOP_BR_DST16_NS, UOP_BR_DST32_S, UOP_BR_DST32_NS,
+                                        UOP_BR_DST64_S, UOP_BR_DST64_NS};
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned op = 0; m && op < UOP_COUNT; op++)
+        for (unsigned i = 0; i < 64 && (uop_infos[op].attributes & UOP_SETF) && !ends(op) && !is_hosts_own(op); i++) {
+            struct program p = {.n = 3};
+
+            p.uops[0] = random_uop(op);
+            p.uops[1] = random_uop(i & 1 ? UOP_MOV64 : i & 2 ? UOP_XOR32_F : i & 4 ? UOP_SUB64_F : UOP_TEST8I);
+            if (i & 8) /* nothing is computed then */
+                p.uops[1].b = p.uops[1].a;
+            p.uops[2] = random_uop(branches[below(ARRAY_LEN(branches))]);
+            compare(m, &p);
+        }
+    machine_destroy(m);
+}
+END_TEST
+
 static void random_blocks(size_t code_bytes, unsigned count)
 {
     struct machine *m = bare_machine(code_bytes);
@@ -960,6 +982,7 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, every_micro_op);
     tcase_add_test(t, every_condition_after_every_noted_operation);
+    tcase_add_test(t, branches_on_the_result_that_was_noted_last);
     tcase_add_test(t, random_blocks_of_micro_ops);
     tcase_add_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place);
     tcase_add_test(t, blocks_that_branch_to_themselves);

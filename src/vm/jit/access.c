@@ -13,62 +13,67 @@
 
 _Static_assert(sizeof(struct tlb_entry) == 32, "the index into the TLB is shifted by 5");
 
-enum address {
+enum address_form {
     ADDRESS_W, ADDRESS_XW, ADDRESS_POST_W, ADDRESS_PRE_W, /* of 32 bits */
     ADDRESS_X, ADDRESS_XX, ADDRESS_POST_X, ADDRESS_PRE_X, /* of 64 */
 };
 
-static bool is_64(enum address form)
+static bool is_64(enum address_form form)
 {
     return form >= ADDRESS_X;
 }
 
 /* The address register changes by imm: after a load from it, before a store. */
-static bool pops(enum address form)
+static bool pops(enum address_form form)
 {
     return form == ADDRESS_POST_W || form == ADDRESS_POST_X;
 }
 
-static bool pushes(enum address form)
+static bool pushes(enum address_form form)
 {
     return form == ADDRESS_PRE_W || form == ADDRESS_PRE_X;
 }
 
-/* rax = the address of the access. */
-static void emit_address(struct jit *j, const struct uop *u, enum address form)
+/* The address of the access. */
+static struct address address_of(struct jit *j, const struct uop *u, enum address_form form)
 {
-    struct code *e = &j->code;
     unsigned bits = is_64(form) ? 64 : 32, home = home_of(j, is_64(form));
-    unsigned a = operand_use(j, u->a, bits, home), b;
-    int32_t imm = (int32_t)u->imm;
+    struct address at = {.bits = (uint8_t)bits, .imm = (int32_t)u->imm};
 
-    switch (form) {
-    case ADDRESS_PRE_W:
-    case ADDRESS_PRE_X:
-        imm = (int32_t)(0 - u->imm);
-        break;
-    case ADDRESS_POST_W:
-    case ADDRESS_POST_X:
-        imm = 0;
-        break;
-    case ADDRESS_XX:
-    case ADDRESS_XW:
-        b = operand_use(j, u->b, bits, home);
-        if (u->aux > 3) {
-            x_mov(e, bits, RAX, b);
-            x_shift_imm(e, bits, SHIFT_SHL, RAX, u->aux);
-            x_rmx(e, bits, X_LEA, RAX, a, RAX, 0, imm);
-        } else {
-            x_rmx(e, bits, X_LEA, RAX, a, b, u->aux, imm);
-        }
-        return;
-    default:
-        break;
+    at.a = (uint8_t)operand_use(j, u->a, bits, home);
+    if (pushes(form))
+        at.imm = (int32_t)(0 - u->imm);
+    else if (pops(form))
+        at.imm = 0;
+    if (form == ADDRESS_XX || form == ADDRESS_XW) {
+        at.indexed = true;
+        at.b = (uint8_t)operand_use(j, u->b, bits, home);
+        at.scale = u->aux;
     }
-    if (imm)
-        x_rm(e, bits, X_LEA, RAX, a, imm);
-    else
-        x_rr(e, bits, X_MOV_LOAD, RAX, a);
+    return at;
+}
+
+void address_make(struct code *e, const struct address *at)
+{
+    if (at->indexed && at->scale > 3) {
+        x_mov(e, at->bits, RAX, at->b);
+        x_shift_imm(e, at->bits, SHIFT_SHL, RAX, at->scale);
+        x_rmx(e, at->bits, X_LEA, RAX, at->a, RAX, 0, at->imm);
+    } else if (at->indexed) {
+        x_rmx(e, at->bits, X_LEA, RAX, at->a, at->b, at->scale, at->imm);
+    } else if (at->imm) {
+        x_rm(e, at->bits, X_LEA, RAX, at->a, at->imm);
+    } else {
+        x_rr(e, at->bits, X_MOV_LOAD, RAX, at->a);
+    }
+}
+
+/* rax = the address of the access. */
+static void emit_address(struct jit *j, const struct uop *u, enum address_form form)
+{
+    struct address at = address_of(j, u, form);
+
+    address_make(&j->code, &at);
 }
 
 /* Look into the TLB for `bytes` bytes at rax; then rax + rcx is the place in the host. */
@@ -114,7 +119,7 @@ static void emit_load(struct jit *j, unsigned to, unsigned bits, enum extend ext
     x_rmx(e, width, op, to, RAX, RCX, 0, disp);
 }
 
-static struct place place_of(const struct uop *u, unsigned bits, enum address form)
+static struct place place_of(const struct uop *u, unsigned bits, enum address_form form)
 {
     bool indexed = form == ADDRESS_XW || form == ADDRESS_XX;
 
@@ -122,7 +127,7 @@ static struct place place_of(const struct uop *u, unsigned bits, enum address fo
 }
 
 /* The register for the place of what is loaded and will be stored by the same instruction, which ends no block. */
-static unsigned place_for_store(struct jit *j, const struct uop *u, unsigned bits, enum address form)
+static unsigned place_for_store(struct jit *j, const struct uop *u, unsigned bits, enum address_form form)
 {
     const struct block *b = j->block;
     struct place p = place_of(u, bits, form);
@@ -135,7 +140,7 @@ static unsigned place_for_store(struct jit *j, const struct uop *u, unsigned bit
 }
 
 static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_bits, enum extend extend,
-                 enum address form, bool rw)
+                 enum address_form form, bool rw)
 {
     unsigned home = home_of(j, is_64(form)), to = RAX, place = 0;
     struct slow *s;
@@ -192,10 +197,11 @@ static void store_value(struct jit *j, const struct uop *u, unsigned bits, unsig
 }
 
 /* Of d, or of the immediate x. */
-static void store(struct jit *j, const struct uop *u, unsigned bits, enum address form, bool immediate)
+static void store(struct jit *j, const struct uop *u, unsigned bits, enum address_form form, bool immediate)
 {
     struct code *e = &j->code;
     unsigned home = home_of(j, is_64(form)), width = is_64(form) ? 64 : 32;
+    struct address address;
     struct place p;
     struct slow *s;
     unsigned at;
@@ -204,8 +210,12 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
     at = place_take(j, &p);
     if (!immediate)
         operand_hold(j, u->d, bits, home);
-    emit_address(j, u, form);
+    address = address_of(j, u, form);
+    if (!at)
+        address_make(e, &address);
     s = slow_path(j, SLOW_STORE);
+    if (at)
+        s->address = address;
     s->bits = (uint8_t)bits;
     s->immediate = immediate;
     s->value = u->aux;
@@ -231,7 +241,7 @@ static bool is_whole(const struct uop *u)
 }
 
 /* Two values to d and `second`, the offset of an operand. */
-static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum extend extend, enum address form,
+static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum extend extend, enum address_form form,
                       unsigned second)
 {
     unsigned to[2];
@@ -254,7 +264,7 @@ static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum ex
     operand_commit(j, second, 64, to[1]);
 }
 
-static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum address form, unsigned second)
+static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum address_form form, unsigned second)
 {
     struct code *e = &j->code;
     unsigned from[2];
@@ -278,7 +288,7 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
 
 /* The parts of an access of 16 bytes, or two times 16. A load's vectors get their registers before it: should it be
  * done out of line, they are loaded again. */
-static void vector_access(struct jit *j, const struct uop *u, enum address form, bool load, bool pair)
+static void vector_access(struct jit *j, const struct uop *u, enum address_form form, bool load, bool pair)
 {
     struct code *e = &j->code;
     unsigned reg[2];

@@ -276,31 +276,41 @@ struct comparison {
 static void compare_and_go(struct jit *j, const struct uop *u, struct comparison o)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, o.wide), b = RCX;
-    uint64_t noted = o.op == ALU_AND ? 0 : o.value;
+    unsigned home = home_of(j, o.wide), a, b = RCX, dst;
+    bool in_rcx;
 
-    operand_get(j, RAX, u->a, o.bits, home);
-    if (!o.immediate) {
-        if (o.bits >= 32)
-            b = operand_use(j, u->b, o.bits, home);
-        else
+    if (!o.immediate)
+        o.immediate = operand_known(j, u->b, o.bits, &o.value);
+    in_rcx = o.immediate && o.bits == 64 && !fits_32((int64_t)o.value);
+    if (o.bits < 32) {
+        operand_get(j, RAX, u->a, o.bits, home);
+        if (!o.immediate)
             operand_get(j, RCX, u->b, o.bits, home);
-        x_alu(e, o.bits, o.op, RAX, b);
-    } else if (o.bits == 64 && !fits_32((int64_t)o.value)) {
-        x_mov_imm(e, RCX, o.value);
-        x_alu(e, 64, o.op, RAX, RCX);
+        a = RAX;
     } else {
-        int32_t v = o.bits == 8 ? (int8_t)o.value : o.bits == 16 ? (int16_t)o.value : (int32_t)o.value;
-
-        x_alu_imm(e, o.bits, o.op, RAX, v);
+        a = operand_use(j, u->a, o.bits, home);
+        if (!o.immediate)
+            b = operand_use(j, u->b, o.bits, home);
     }
+    if (in_rcx)
+        x_mov_imm(e, RCX, o.value);
+    if (o.op == ALU_AND)
+        flags_note_operand_imm(j, 0);
+    else if (o.immediate)
+        flags_note_operand_imm(j, o.value);
+    else if (o.bits < 32)
+        x_rr(e, 32, X_MOV_LOAD, flags_note_operand_def(j), RCX);
+    else
+        flags_note_operand(j, o.bits, u->b, b);
+    dst = o.bits < 32 ? RAX : flags_note_result_def(j, o.flags, o.bits);
+    x_mov(e, o.bits, dst, a);
+    if (!o.immediate || in_rcx)
+        x_alu(e, o.bits, o.op, dst, b);
+    else
+        x_alu_imm(e, o.bits, o.op, dst, o.bits == 8 ? (int8_t)o.value : o.bits == 16 ? (int16_t)o.value : (int32_t)o.value);
     /* From here on only moves: the host's flags are needed. */
     if (o.bits < 32)
-        x_rr(e, 32, o.bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
-    if (o.immediate || o.op == ALU_AND)
-        flags_note_imm(j, o.flags, o.bits, RAX, noted);
-    else
-        flags_note(j, o.flags, o.bits, RAX, b);
+        x_rr(e, 32, o.bits == 8 ? X_MOVZX8 : X_MOVZX16, flags_note_result_def(j, o.flags, o.bits), RAX);
     go_if(j, o.cc);
 }
 
@@ -376,9 +386,11 @@ static void go_if_bit(struct jit *j, const struct uop *u, unsigned cc)
 
 static void go_if_noted(struct jit *j, unsigned bits, unsigned cc)
 {
-    unsigned dst = operand_use(j, j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, dst), 64, 64);
+    if (j->code.at != j->result_at || (bits != j->result_bits && cc != CC_E && cc != CC_NE)) {
+        unsigned dst = operand_use(j, j->c->flags_offset + (unsigned)offsetof(struct lazy_flags, dst), 64, 64);
 
-    x_test(&j->code, bits, dst, dst);
+        x_test(&j->code, bits, dst, dst);
+    }
     go_if(j, cc);
 }
 

@@ -76,6 +76,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
 {
     struct code *e = &j->code;
     unsigned log2 = log2_of(s->bits);
+    struct slot slots[SLOTS];
 
     j->block = s->block;
     if (s->from[0])
@@ -95,7 +96,12 @@ static void emit_slow(struct jit *j, const struct slow *s)
             call_helper(j, s->uop);
         else
             call_generic(j, s->uop);
-        operands_reload_as(j, s->slots);
+        memcpy(slots, s->slots, sizeof(slots));
+        for (unsigned i = 0; i < ARRAY_LEN(s->result) && s->result[i].bits; i++)
+            slots_remove(slots, s->result[i].offset, s->result[i].bits / 8u);
+        operands_reload_as(j, slots);
+        for (unsigned i = 0; i < ARRAY_LEN(s->result) && s->result[i].bits; i++)
+            x_load(e, s->result[i].bits, s->result[i].reg, R_STATE, state_disp(s->result[i].offset));
         x_point(e, x_jmp(e), s->back);
         return;
     }
@@ -118,6 +124,8 @@ static void emit_slow(struct jit *j, const struct slow *s)
         extend_to(e, s->reg[1], RDX, s->bits, (enum extend)s->extend);
         break;
     case SLOW_STORE:
+        if (s->address.bits)
+            address_make(e, &s->address);
         value_to_rdx(j, s);
         call_stub(j, j->stubs.store[log2]);
         break;
@@ -253,6 +261,8 @@ bool compile(struct jit *j, struct block *b)
     j->follow = -1;
     j->nways_out = 0;
     j->owner = b;
+    j->result_at = NULL;
+    j->nahead = 0;
     operands_forget(j);
     if (b->page[1] != NO_PAGE)
         emit_lead(j);

@@ -37,8 +37,14 @@ void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsi
 
 void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand)
 {
-    operand_def_const(j, at_src(j), 64, operand);
+    flags_note_operand_imm(j, operand);
     flags_note_result(j, op, bits, result);
+}
+
+static void note_op(struct jit *j, unsigned op, unsigned bits)
+{
+    operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+    j->result_at = NULL;
 }
 
 void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned result)
@@ -46,11 +52,52 @@ void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned resul
     unsigned width = bits == 64 ? 64 : 32, dst = operand_def(j, at_dst(j), 64);
 
     x_rr(&j->code, width, X_MOV_LOAD, dst, result);
-    operand_def_const(j, at_op(j), 32, op | log2_bytes(bits));
+    note_op(j, op, bits);
     if (result == RAX && bits >= 32) {
         j->rax_in = (uint8_t)dst;
         j->rax_bits = (uint8_t)width;
     }
+}
+
+void flags_note_operand_imm(struct jit *j, uint64_t operand)
+{
+    operand_def_const(j, at_src(j), 64, operand);
+}
+
+void flags_note_operand(struct jit *j, unsigned bits, unsigned offset, unsigned reg)
+{
+    if (!operand_share_zero_extended(j, at_src(j), 64, offset, bits))
+        x_rr(&j->code, bits, X_MOV_LOAD, operand_def(j, at_src(j), 64), reg);
+}
+
+unsigned flags_note_operand_def(struct jit *j)
+{
+    return operand_def(j, at_src(j), 64);
+}
+
+void flags_note_operand_shared(struct jit *j, unsigned reg)
+{
+    operand_commit(j, at_src(j), 64, reg);
+}
+
+void flags_note_result_imm(struct jit *j, unsigned op, unsigned bits, uint64_t result)
+{
+    operand_def_const(j, at_dst(j), 64, result);
+    note_op(j, op, bits);
+}
+
+unsigned flags_note_result_def(struct jit *j, unsigned op, unsigned bits)
+{
+    unsigned dst = operand_def(j, at_dst(j), 64);
+
+    note_op(j, op, bits);
+    return dst;
+}
+
+void flags_note_result_shared(struct jit *j, unsigned op, unsigned bits, unsigned reg)
+{
+    operand_commit(j, at_dst(j), 64, reg);
+    note_op(j, op, bits);
 }
 
 enum flags_carry flags_kept_carry(const struct jit *j)
@@ -142,6 +189,16 @@ static int known_condition(struct jit *j, unsigned op, unsigned cond)
     switch (op) {
     case FLAGS_ADD:
     case FLAGS_ADC:
+        if (carry && op == FLAGS_ADD) {
+            unsigned dst = use_dst(j);
+            uint64_t src;
+
+            if (operand_known(j, at_src(j), 64, &src) && fits_32((int64_t)src))
+                x_alu_imm(e, 64, ALU_CMP, dst, (int32_t)src);
+            else
+                x_alu(e, 64, ALU_CMP, dst, use_src(j));
+            return cond == COND_C ? CC_B : CC_AE;
+        }
         again(j, bits, op == FLAGS_ADD ? ALU_ADD : ALU_ADC, op == FLAGS_ADC);
         if (cond < COND_LS)
             return (int)cond;
@@ -179,11 +236,11 @@ static int known_condition(struct jit *j, unsigned op, unsigned cond)
     case FLAGS_SHL:
         return carry ? carry_of_operand(j, bits - 1, cond) : -1;
     case FLAGS_MUL:
-        if (carry)
-            return carry_of_operand(j, 0, cond);
-        if (cond == COND_O || cond == COND_NO)
-            return carry_of_operand(j, 0, cond == COND_O ? COND_C : COND_NC);
-        return -1;
+        if (!carry && cond != COND_O && cond != COND_NO)
+            return -1;
+        x_rr(e, 64, X_MOV_LOAD, RAX, use_src(j));
+        x_neg(e, 64, RAX);
+        return cond == COND_C || cond == COND_O ? CC_B : CC_AE;
     default:
         return -1;
     }
@@ -342,10 +399,15 @@ static bool known_flags(struct jit *j, unsigned op)
         x_rr(e, 64, X_MOV_LOAD, RDX, use_src(j));
         x_test(e, bits, use_dst(j), use_dst(j));
         host_flags(j, FLAG_Z | FLAG_S | FLAG_P);
-        if (op != FLAGS_MUL) {
-            x_alu(e, 64, ALU_XOR, RDX, use_dst(j));
-            x_shift_imm(e, 64, SHIFT_SHR, RDX, bits - 1);
+        if (op == FLAGS_MUL) {
+            x_neg(e, 64, RDX);
+            x_alu(e, 32, ALU_SBB, RDX, RDX);
+            x_alu_imm(e, 32, ALU_AND, RDX, FLAG_C | FLAG_O);
+            x_alu(e, 32, ALU_OR, RAX, RDX);
+            return true;
         }
+        x_alu(e, 64, ALU_XOR, RDX, use_dst(j));
+        x_shift_imm(e, 64, SHIFT_SHR, RDX, bits - 1);
         add_carry_overflow(j, op == FLAGS_SHL ? bits - 1 : 0);
         return true;
     default:

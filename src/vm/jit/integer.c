@@ -8,6 +8,8 @@
  */
 #include "vm/jit/jit_priv.h"
 
+#include "base/error.h"
+
 #define NO_FLAGS (-1)
 
 /* ---- two operands ---- */
@@ -39,6 +41,17 @@ static void note(struct jit *j, const struct binary *o, unsigned result, unsigne
         flags_note(j, (unsigned)o->flags, o->bits, result, operand);
 }
 
+/* The operand that is noted, before it may be overwritten. */
+static void note_operand(struct jit *j, const struct uop *u, const struct binary *o, unsigned b)
+{
+    if (o->flags == FLAGS_LOGIC)
+        flags_note_operand_imm(j, 0);
+    else if (o->immediate)
+        flags_note_operand_imm(j, o->value);
+    else
+        flags_note_operand(j, o->bits, u->b, b);
+}
+
 static void binary_small(struct jit *j, const struct uop *u, const struct binary *o)
 {
     struct code *e = &j->code;
@@ -65,17 +78,46 @@ static void operate(struct jit *j, const struct binary *o, unsigned to, unsigned
         x_alu(&j->code, o->bits, o->op, to, b);
 }
 
+/* d = a op b, of 32 or 64 bits; d may be b's register. */
+static void operate_to(struct jit *j, const struct binary *o, unsigned d, unsigned a, unsigned b)
+{
+    struct code *e = &j->code;
+
+    if (o->immediate || d != b || d == a) {
+        x_mov(e, o->bits, d, a);
+        operate(j, o, d, b);
+    } else if (commutes(o->op)) {
+        operate(j, o, d, a);
+    } else {
+        x_mov(e, o->bits, RAX, a);
+        operate(j, o, RAX, b);
+        x_mov(e, o->bits, d, RAX);
+    }
+}
+
 static void emit_binary(struct jit *j, const struct uop *u, struct binary o)
 {
     struct code *e = &j->code;
     unsigned home = home_of(j, o.wide), a, b = RCX, d;
-    bool constant = o.immediate;
-    struct binary with = o;
+    struct binary with;
 
     if (o.bits < 32) {
         binary_small(j, u, &o);
         return;
     }
+    if (!o.immediate && u->a == u->b && (o.op == ALU_XOR || o.op == ALU_SUB) && o.keep) { /* 0, whatever it was */
+        if (o.flags != NO_FLAGS && o.op == ALU_SUB)
+            flags_note_operand(j, o.bits, u->b, operand_use(j, u->b, o.bits, home));
+        else if (o.flags != NO_FLAGS)
+            flags_note_operand_imm(j, 0);
+        if (o.flags != NO_FLAGS)
+            flags_note_result_imm(j, (unsigned)o.flags, o.bits, 0);
+        operand_def_const(j, u->d, o.wide ? 64 : 32, 0);
+        return;
+    }
+    if (!o.immediate)
+        o.immediate = operand_known(j, u->b, o.bits, &o.value);
+    with = o;
     a = operand_use(j, u->a, o.bits, home);
     if (!o.immediate) {
         b = operand_use(j, u->b, o.bits, home);
@@ -83,27 +125,17 @@ static void emit_binary(struct jit *j, const struct uop *u, struct binary o)
         x_mov_imm(e, RCX, o.value);
         with.immediate = false;
     }
-    if (o.flags != NO_FLAGS || !o.keep) {
-        x_mov(e, o.bits, RAX, a);
-        operate(j, &with, RAX, b);
-        note(j, &o, RAX, b);
-        if (o.keep)
-            operand_put(j, u->d, o.wide ? 64 : 32, home, RAX);
-        return;
-    }
-    d = operand_def(j, u->d, o.wide ? 64 : 32);
-    if (!constant && d == b && d != a) {
-        if (commutes(o.op)) {
-            operate(j, &with, d, a);
-            return;
-        }
-        x_mov(e, o.bits, RAX, a);
-        operate(j, &with, RAX, b);
-        x_mov(e, o.bits, d, RAX);
-        return;
-    }
-    x_mov(e, o.bits, d, a);
-    operate(j, &with, d, b);
+    if (o.flags != NO_FLAGS)
+        note_operand(j, u, &o, b);
+    if (o.keep)
+        d = operand_def(j, u->d, o.wide ? 64 : 32);
+    else
+        d = flags_note_result_def(j, (unsigned)o.flags, o.bits);
+    operate_to(j, &with, d, a, b);
+    if (o.flags != NO_FLAGS && o.keep)
+        flags_note_result_shared(j, (unsigned)o.flags, o.bits, d);
+    if (o.flags != NO_FLAGS)
+        flags_are_of_result(j, o.bits);
 }
 
 /* With an operand that is changed first: complement or shift; in rcx then. */
@@ -136,58 +168,135 @@ static void get_carry(struct jit *j)
 /* How a carry goes into an addition or subtraction, and what it makes of the operation noted. */
 enum carry { CARRY_ADD, CARRY_BORROW, CARRY_NO_BORROW };
 
+static const unsigned carry_noted[][2] = {
+    [CARRY_ADD] = {FLAGS_ADD, 4}, [CARRY_BORROW] = {FLAGS_SUB, 4}, [CARRY_NO_BORROW] = {FLAGS_SBBN, 0},
+};
+
+/* The operation noted, which depends on the carry, edx. */
+static void note_carry_op(struct jit *j, unsigned bits, enum carry kind)
+{
+    struct code *e = &j->code;
+    unsigned op = operand_def(j, j->c->flags_offset, 32);
+
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 2);
+    if (kind == CARRY_NO_BORROW)
+        x_neg(e, 32, RDX);
+    x_rm(e, 32, X_LEA, op, RDX, (int32_t)(carry_noted[kind][0] | (bits == 8 ? 0u : bits == 16 ? 1u : bits == 32 ? 2u : 3u)));
+}
+
+static void emit_carry_small(struct jit *j, const struct uop *u, unsigned bits, enum carry kind, bool flags)
+{
+    struct code *e = &j->code;
+
+    operand_hold(j, u->a, bits, j->home);
+    operand_hold(j, u->b, bits, j->home);
+    get_carry(j);
+    operand_get(j, RAX, u->a, bits, j->home);
+    operand_get(j, RCX, u->b, bits, j->home);
+    x_bt_imm(e, 32, RDX, 0);
+    x_alu(e, bits, kind == CARRY_ADD ? ALU_ADC : ALU_SBB, RAX, RCX);
+    x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
+    operands_unpin(j);
+    if (flags) {
+        flags_note(j, carry_noted[kind][0], bits, RAX, RCX);
+        note_carry_op(j, bits, kind);
+    }
+    operand_put(j, u->d, bits, j->home, RAX);
+}
+
+/* The host's carry becomes the guest's, or its opposite. */
+static void host_carry(struct jit *j, bool opposite)
+{
+    unsigned cc = flags_condition(j, COND_C);
+
+    CHECK(cc == CC_B || cc == CC_AE);
+    if ((cc == CC_AE) != opposite)
+        code_8(&j->code, 0xf5); /* CMC */
+}
+
 static void emit_carry(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum carry kind, bool flags)
 {
-    static const unsigned noted[][2] = {
-        [CARRY_ADD] = {FLAGS_ADD, 4}, [CARRY_BORROW] = {FLAGS_SUB, 4}, [CARRY_NO_BORROW] = {FLAGS_SBBN, 0},
-    };
     struct code *e = &j->code;
-    unsigned home = home_of(j, wide), op;
+    unsigned home = home_of(j, wide), a, b = 0;
+    uint64_t value;
+    bool immediate;
 
-    operand_hold(j, u->a, bits, home);
-    operand_hold(j, u->b, bits, home);
-    get_carry(j);
-    operand_get(j, RAX, u->a, bits, home);
-    operand_get(j, RCX, u->b, bits, home);
-    if (kind == CARRY_NO_BORROW)
-        x_alu_imm(e, 32, ALU_CMP, RDX, 1);
-    else
-        x_bt_imm(e, 32, RDX, 0);
-    x_alu(e, bits, kind == CARRY_ADD ? ALU_ADC : ALU_SBB, RAX, RCX);
-    if (bits < 32)
-        x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
-    if (flags) {
-        flags_note(j, noted[kind][0], bits, RAX, RCX);
-        /* The operation depends on the carry. */
-        op = operand_def(j, j->c->flags_offset, 32);
-        x_shift_imm(e, 32, SHIFT_SHL, RDX, 2);
-        if (kind == CARRY_NO_BORROW)
-            x_neg(e, 32, RDX);
-        x_rm(e, 32, X_LEA, op, RDX, (int32_t)(noted[kind][0] | (bits == 8 ? 0u : bits == 16 ? 1u : bits == 32 ? 2u : 3u)));
+    if (bits < 32) {
+        emit_carry_small(j, u, bits, kind, flags);
+        return;
     }
+    immediate = operand_known(j, u->b, bits, &value) && (bits == 32 || fits_32((int64_t)value));
+    a = operand_use(j, u->a, bits, home);
+    if (!immediate)
+        b = operand_use(j, u->b, bits, home);
+    host_carry(j, kind == CARRY_NO_BORROW);
+    if (flags) {
+        x_setcc(e, kind == CARRY_NO_BORROW ? CC_AE : CC_B, RDX);
+        x_rr(e, 32, X_MOVZX8, RDX, RDX);
+    }
+    /* From here to the addition only moves. What the carry came from is needed no more. */
+    if (!flags) {
+        unsigned d = operand_def(j, u->d, wide ? 64 : bits), op = kind == CARRY_ADD ? ALU_ADC : ALU_SBB;
+
+        if (!immediate && d == b && d != a) {
+            x_mov(e, bits, RAX, a);
+            x_alu(e, bits, op, RAX, b);
+            x_mov(e, bits, d, RAX);
+            return;
+        }
+        x_mov(e, bits, d, a);
+        if (immediate)
+            x_alu_imm(e, bits, op, d, (int32_t)value);
+        else
+            x_alu(e, bits, op, d, b);
+        return;
+    }
+    x_mov(e, bits, RAX, a);
+    if (immediate)
+        flags_note_operand_imm(j, bits == 32 ? (uint32_t)value : value);
+    else
+        flags_note_operand(j, bits, u->b, b);
+    if (immediate)
+        x_alu_imm(e, bits, kind == CARRY_ADD ? ALU_ADC : ALU_SBB, RAX, (int32_t)value);
+    else
+        x_alu(e, bits, kind == CARRY_ADD ? ALU_ADC : ALU_SBB, RAX, b);
+    operands_unpin(j);
+    flags_note_result(j, carry_noted[kind][0], bits, RAX);
+    note_carry_op(j, bits, kind);
     operand_put(j, u->d, wide ? 64 : bits, home, RAX);
 }
 
 static void emit_step(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool increment)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, wide), op = increment ? FLAGS_INC : FLAGS_DEC;
+    unsigned home = home_of(j, wide), op = increment ? FLAGS_INC : FLAGS_DEC, a = 0, d;
     enum flags_carry carry = flags_kept_carry(j);
 
-    operand_hold(j, u->a, bits, home);
-    if (carry == CARRY_UNKNOWN)
-        get_carry(j);
-    operand_get(j, RAX, u->a, bits, home);
-    x_alu_imm(e, bits, increment ? ALU_ADD : ALU_SUB, RAX, 1);
     if (bits < 32)
-        x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
-    if (carry == CARRY_UNKNOWN)
-        flags_note(j, op, bits, RAX, RDX);
-    else if (carry == CARRY_CLEAR)
-        flags_note_imm(j, op, bits, RAX, 0);
+        operand_hold(j, u->a, bits, home);
     else
+        a = operand_use(j, u->a, bits, home);
+    if (carry == CARRY_UNKNOWN) {
+        unsigned cc = flags_condition(j, COND_C), c = flags_note_operand_def(j);
+
+        x_mov_imm(e, c, 0);
+        x_setcc(e, cc, c);
+    } else if (carry == CARRY_CLEAR) {
+        flags_note_operand_imm(j, 0);
+    }
+    if (bits < 32) {
+        operand_get(j, RAX, u->a, bits, home);
+        x_alu_imm(e, bits, increment ? ALU_ADD : ALU_SUB, RAX, 1);
+        x_rr(e, 32, bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
         flags_note_result(j, op, bits, RAX);
-    operand_put(j, u->d, wide ? 64 : bits, home, RAX);
+        operand_put(j, u->d, bits, home, RAX);
+        return;
+    }
+    d = operand_def(j, u->d, wide ? 64 : bits);
+    x_mov(e, bits, d, a);
+    x_alu_imm(e, bits, increment ? ALU_ADD : ALU_SUB, d, 1);
+    flags_note_result_shared(j, op, bits, d);
+    flags_are_of_result(j, bits);
 }
 
 /* Negation and complement. */
@@ -428,16 +537,31 @@ static void emit_reverse_bits(struct jit *j, const struct uop *u)
 static void emit_multiply(struct jit *j, const struct uop *u, unsigned bits, bool wide, bool flags)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, wide);
+    unsigned home = home_of(j, wide), a, b = 0, d, overflow = 0;
+    uint64_t value;
+    bool immediate = operand_known(j, u->b, bits, &value) && (bits == 32 || fits_32((int64_t)value));
 
-    operand_get(j, RAX, u->a, bits, home);
-    x_rr(e, bits, X_IMUL, RAX, operand_use(j, u->b, bits, home));
+    a = operand_use(j, u->a, bits, home);
+    if (!immediate)
+        b = operand_use(j, u->b, bits, home);
     if (flags) {
-        x_setcc(e, CC_O, RCX);
-        x_rr(e, 32, X_MOVZX8, RCX, RCX);
-        flags_note(j, FLAGS_MUL, bits, RAX, RCX);
+        overflow = flags_note_operand_def(j);
+        x_alu(e, 32, ALU_XOR, overflow, overflow);
     }
-    operand_put(j, u->d, wide ? 64 : 32, home, RAX);
+    d = operand_def(j, u->d, wide ? 64 : 32);
+    if (immediate) {
+        x_rr(e, bits, 0x69, d, a);
+        code_32(e, (uint32_t)value);
+    } else if (d == b) {
+        x_rr(e, bits, X_IMUL, d, a);
+    } else {
+        x_mov(e, bits, d, a);
+        x_rr(e, bits, X_IMUL, d, b);
+    }
+    if (flags) {
+        x_setcc(e, CC_O, overflow);
+        flags_note_result_shared(j, FLAGS_MUL, bits, d);
+    }
 }
 
 /* ---- moves ---- */
@@ -447,8 +571,16 @@ static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigne
     struct code *e = &j->code;
     unsigned home = home_of(j, to == 64);
 
+    uint64_t value;
+
     if (from >= 32) {
-        unsigned a = operand_use(j, u->a, from, home), d;
+        unsigned a, d;
+
+        if (!sign && operand_known(j, u->a, from, &value)) {
+            operand_def_const(j, u->d, to, value);
+            return;
+        }
+        a = operand_use(j, u->a, from, home);
 
         if (!sign && from == to && operand_share(j, u->d, u->a, from))
             return;
@@ -613,6 +745,8 @@ static bool emit_plain(struct jit *j, const struct uop *u)
         return true; \
     case UOP_ADC##n##_F: emit_carry(j, u, n, false, CARRY_ADD, true); return true; \
     case UOP_SBB##n##_F: emit_carry(j, u, n, false, CARRY_BORROW, true); return true; \
+    case UOP_ADC##n: emit_carry(j, u, n, false, CARRY_ADD, false); return true; \
+    case UOP_SBB##n: emit_carry(j, u, n, false, CARRY_BORROW, false); return true; \
     case UOP_INC##n##_F: emit_step(j, u, n, false, true); return true; \
     case UOP_DEC##n##_F: emit_step(j, u, n, false, false); return true; \
     case UOP_NEG##n##_F: emit_unary(j, u, n, false, true, true); return true; \
@@ -733,6 +867,7 @@ static bool emit_wide(struct jit *j, const struct uop *u)
     case UOP_OR##z##I_F: I(ALU_OR, n, true, FLAGS_LOGIC, IMM_N); return true; \
     case UOP_XOR##z##I_F: I(ALU_XOR, n, true, FLAGS_LOGIC, IMM_N); return true; \
     case UOP_SBB##z##_F: emit_carry(j, u, n, true, CARRY_BORROW, true); return true; \
+    case UOP_SBB##z: emit_carry(j, u, n, true, CARRY_BORROW, false); return true; \
     case UOP_INC##z##_F: emit_step(j, u, n, true, true); return true; \
     case UOP_DEC##z##_F: emit_step(j, u, n, true, false); return true; \
     case UOP_NEG##z##_F: emit_unary(j, u, n, true, true, true); return true; \

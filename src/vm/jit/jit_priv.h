@@ -4,6 +4,7 @@
  *   jit.c       the engine: counting, turning between interpreter and compiled code
  *   stubs.c     code made once: entry, exits, calls of C functions
  *   operands.c  which values of the state block are in host registers
+ *   ahead.c     which of them are used next
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
  *   trace.c     blocks that follow each other as a rule, and loops, in one piece
  *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
@@ -83,6 +84,15 @@ struct slow {
     bool scalar;           /* of an element in general registers, which the result goes back to, by rax */
     uint8_t shift;         /* stores: the value's place in the register */
     uint8_t place;         /* LOAD_RW: the register of struct place, or 0 (which is none of those) */
+    struct address {       /* stores to a struct place: what rax is to be; bits = 0: it is that already */
+        uint8_t bits, a, b, scale;
+        bool indexed;
+        int32_t imm;
+    } address;
+    struct result {        /* SLOW_HELPER: operands that are then loaded into these registers; of so many bits, 0: none */
+        uint16_t offset;
+        uint8_t bits, reg;
+    } result[2];
     uint32_t value;
     uint8_t *from[5];      /* jumps that lead here, then NULL */
     uint8_t *back;
@@ -150,10 +160,15 @@ struct jit {
     uint16_t pinned_vectors; /* the same of XMM registers */
     uint8_t rax_in, rax_bits; /* rax, which is not changed any more by the micro-op in progress, is in that register, too, of so
                              * many bits, those above 0; 0: in none */
+    uint8_t *result_at;    /* if code goes on there: the host's Z and S are those of the result noted, of so many bits */
+    unsigned result_bits;
     struct slot slots[SLOTS];
     struct place place;    /* while there is such a slot */
     struct slow *slow;     /* [JIT_MAX_SLOW] */
     unsigned nslow;
+    const struct block *const *ahead; /* [nahead]: what comes next as a rule; */
+    unsigned nahead;
+    const struct slot *head; /* [SLOTS]: where values are to be when the loop in progress turns; NULL: it is none */
     int follow;            /* its end is not to go by this edge: what comes next in memory follows; -1: as any */
     bool followed;         /* the end has done so; */
     uint8_t *left;         /* a jump to where the other edge is taken, or NULL */
@@ -190,6 +205,8 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits);
 unsigned operand_own(struct jit *j, unsigned offset, unsigned bits);
 /* Let the operand at `offset` have the value of that at `from`, by sharing its register. False: it is in none of its own. */
 bool operand_share(struct jit *j, unsigned offset, unsigned from, unsigned bits);
+/* The same of one of `to` bits with the zero-extended value of one of `bits`, even if it has a register of its own. */
+bool operand_share_zero_extended(struct jit *j, unsigned offset, unsigned to, unsigned from, unsigned bits);
 void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t value);
 /* The same in two steps: nothing changes until the operand is committed. */
 unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits);
@@ -202,6 +219,11 @@ unsigned place_take(struct jit *j, const struct place *p);
 void place_expire(struct jit *j, unsigned uop, bool ends);
 /* Make sure that operand_get() of this operand will not change any slot. */
 void operand_hold(struct jit *j, unsigned offset, unsigned bits, unsigned home);
+/* No register is needed any more by the micro-op in progress: what it goes on with is in scratch registers. */
+static inline void operands_unpin(struct jit *j)
+{
+    j->pinned = 0;
+}
 /* Copy an operand of any width, zero-extended, to a scratch register. */
 void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, unsigned home);
 /* Copy the low bits of a scratch register to an operand of any width. */
@@ -228,6 +250,8 @@ void operands_store(struct jit *j);
 void operands_store_as(struct jit *j, const struct slot *slots);
 /* Load the registers of a copy again. */
 void operands_reload_as(struct jit *j, const struct slot *slots);
+/* Forget those of a copy that overlap [offset, offset + len). */
+void slots_remove(struct slot *slots, unsigned offset, unsigned len);
 /* Forget all values, stored or not. */
 void operands_forget(struct jit *j);
 /* Store what is dirty and not among those of `head`. */
@@ -241,6 +265,12 @@ void operands_release(struct jit *j, unsigned offset, unsigned len);
 void operands_overwrite(struct jit *j, unsigned offset, unsigned len);
 /* Forget those that lie within: memory has newer values. */
 void operands_discard(struct jit *j, unsigned offset, unsigned len);
+
+/* ---- ahead.c ---- */
+/* So many micro-ops lie between the one in progress and the next that uses the value. AHEAD_NEVER: none is known to, or it gets another
+ * value before. */
+#define AHEAD_NEVER 1000u
+unsigned ahead_use(const struct jit *j, const struct slot *s);
 
 /* ---- stubs.c ---- */
 bool stubs_make(struct jit *j);
@@ -272,6 +302,10 @@ void emit_trace(struct jit *j);
 unsigned trace_heat(const struct jit *j);
 /* What lies out of line of the trace just made. */
 void emit_ways_out(struct jit *j);
+
+/* ---- access.c ---- */
+/* rax = an address */
+void address_make(struct code *e, const struct address *at);
 
 /* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
@@ -309,6 +343,22 @@ void flags_note(struct jit *j, unsigned op, unsigned bits, unsigned result, unsi
 void flags_note_imm(struct jit *j, unsigned op, unsigned bits, unsigned result, uint64_t operand);
 /* The same where the operand noted before is to stay. */
 void flags_note_result(struct jit *j, unsigned op, unsigned bits, unsigned result);
+/* In parts. First the operand, which is a constant, the operand of 32 or 64 bits at `offset`, which is in `reg`, or what the register
+ * that is returned will hold (zero-extended), or what that of an operand defined just now holds; then the operation and its result: a constant, what the register that is
+ * returned will hold, or what the register of an operand defined just now holds (of 32 bits: zero-extended). */
+void flags_note_operand_imm(struct jit *j, uint64_t operand);
+void flags_note_operand(struct jit *j, unsigned bits, unsigned offset, unsigned reg);
+unsigned flags_note_operand_def(struct jit *j);
+void flags_note_operand_shared(struct jit *j, unsigned reg);
+void flags_note_result_imm(struct jit *j, unsigned op, unsigned bits, uint64_t result);
+unsigned flags_note_result_def(struct jit *j, unsigned op, unsigned bits);
+void flags_note_result_shared(struct jit *j, unsigned op, unsigned bits, unsigned reg);
+/* The host's Z and S, and its flags as far as they are known to be those of the result noted just now, stay so until more is emitted. */
+static inline void flags_are_of_result(struct jit *j, unsigned bits)
+{
+    j->result_at = j->code.at;
+    j->result_bits = bits;
+}
 /* What is known of the carry: nothing, that it is 0, or that the operand noted is just it. */
 enum flags_carry { CARRY_UNKNOWN, CARRY_CLEAR, CARRY_IS_OPERAND };
 enum flags_carry flags_kept_carry(const struct jit *j);

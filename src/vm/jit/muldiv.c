@@ -24,17 +24,24 @@ static unsigned result_bits(struct form f)
 static void emit_wide_product(struct jit *j, const struct uop *u, struct form f, bool sign, bool flags)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, f.wide);
+    unsigned home = home_of(j, f.wide), low, high;
 
     operand_get(j, RAX, u->a, f.bits, home);
     x_unary(e, f.bits, 0xf7, sign ? 5 : 4, operand_use(j, u->b, f.bits, home));
-    if (flags) {
-        x_setcc(e, CC_O, RCX);
-        x_rr(e, 32, X_MOVZX8, RCX, RCX);
-        flags_note(j, FLAGS_MUL, f.bits, RAX, RCX);
+    if (flags && sign) {
+        unsigned overflow = flags_note_operand_def(j);
+
+        x_mov_imm(e, overflow, 0);
+        x_setcc(e, CC_O, overflow);
     }
-    operand_put(j, u->d, result_bits(f), home, RAX);
-    operand_put(j, u->imm, result_bits(f), home, RDX);
+    low = operand_def(j, u->d, result_bits(f));
+    x_rr(e, f.bits, X_MOV_LOAD, low, RAX);
+    if (flags)
+        flags_note_result_shared(j, FLAGS_MUL, f.bits, low);
+    high = operand_def(j, u->imm, result_bits(f));
+    x_rr(e, f.bits, X_MOV_LOAD, high, RDX);
+    if (flags && !sign)
+        flags_note_operand_shared(j, high);
 }
 
 /* 16 x 16 bits; `high`: the upper half goes to the operand at imm. */
@@ -70,26 +77,31 @@ static void emit_product_16(struct jit *j, const struct uop *u, bool sign, bool 
 static void emit_divide_wide(struct jit *j, const struct uop *u, struct form f, bool sign)
 {
     struct code *e = &j->code;
-    unsigned bits = f.bits, to = result_bits(f);
-    unsigned y = operand_use(j, u->a, bits, home_of(j, f.wide)), low = operand_own(j, u->d, to), high = operand_own(j, u->b, to);
-    struct slow *s = slow_path(j, SLOW_HELPER);
+    unsigned bits = f.bits, to = result_bits(f), home = home_of(j, f.wide), y, q, r;
+    struct slow *s;
 
-    x_mov(e, bits, RAX, low);
+    y = operand_use(j, u->a, bits, home);
+    operand_get(j, RAX, u->d, bits, home);
+    operand_get(j, sign ? RCX : RDX, u->b, bits, home);
+    s = slow_path(j, SLOW_HELPER);
     if (sign) {
         x_opcode(e, bits, 0x99, 0, 0, 0, false); /* CDQ, CQO */
-        x_alu(e, bits, ALU_CMP, RDX, high);
+        x_alu(e, bits, ALU_CMP, RDX, RCX);
         s->from[0] = x_jcc(e, CC_NE);
         x_rm(e, bits, X_LEA, RCX, y, 1);
         x_alu_imm(e, bits, ALU_CMP, RCX, 1);
         s->from[1] = x_jcc(e, CC_BE);
     } else {
-        x_mov(e, bits, RDX, high);
         x_alu(e, bits, ALU_CMP, RDX, y);
         s->from[0] = x_jcc(e, CC_AE);
     }
     x_unary(e, bits, 0xf7, sign ? 7 : 6, y);
-    x_rr(e, bits, X_MOV_LOAD, operand_def(j, u->d, to), RAX);
-    x_rr(e, bits, X_MOV_LOAD, operand_def(j, u->b, to), RDX);
+    q = operand_def(j, u->d, to);
+    x_rr(e, bits, X_MOV_LOAD, q, RAX);
+    r = operand_def(j, u->b, to);
+    x_rr(e, bits, X_MOV_LOAD, r, RDX);
+    s->result[0] = (struct result){.offset = u->d, .bits = (uint8_t)to, .reg = (uint8_t)q};
+    s->result[1] = (struct result){.offset = u->b, .bits = (uint8_t)to, .reg = (uint8_t)r};
     s->back = e->at;
 }
 
@@ -206,14 +218,26 @@ static void emit_rotate_flags(struct jit *j, const struct uop *u, struct form f,
 static void emit_pick(struct jit *j, const struct uop *u, struct form f)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, f.wide), width = f.bits == 64 ? 64 : 32;
+    unsigned home = home_of(j, f.wide), width = f.bits == 64 ? 64 : 32, a = RAX, d;
 
-    operand_get(j, RAX, u->a, f.bits, home);
-    operand_get(j, RCX, u->b, f.bits, home);
-    operand_get(j, RDX, u->d, result_bits(f), home);
-    x_alu(e, width, ALU_CMP, RAX, RCX);
-    x_cmov(e, f.wide ? 64 : 32, CC_NE, RDX, RAX);
-    operand_put(j, u->d, result_bits(f), home, RDX);
+    if (f.bits < 32) {
+        operand_get(j, RAX, u->a, f.bits, home);
+        operand_get(j, RCX, u->b, f.bits, home);
+        operand_get(j, RDX, u->d, f.bits, home);
+        x_alu(e, 32, ALU_CMP, RAX, RCX);
+        x_cmov(e, 32, CC_NE, RDX, RAX);
+        operand_put(j, u->d, f.bits, home, RDX);
+        return;
+    }
+    if (f.bits < result_bits(f)) /* the bits above are to be 0 */
+        operand_get(j, RAX, u->a, f.bits, home);
+    else
+        a = operand_use(j, u->a, f.bits, home);
+    x_alu(e, width, ALU_CMP, a, operand_use(j, u->b, f.bits, home));
+    /* From here on only moves, up to where the host's flags are needed. */
+    d = operand_own(j, u->d, result_bits(f));
+    x_cmov(e, result_bits(f), CC_NE, d, a);
+    operand_def(j, u->d, result_bits(f));
 }
 
 bool emit_muldiv(struct jit *j, const struct uop *u)

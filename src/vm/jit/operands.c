@@ -20,6 +20,8 @@
 
 #include "base/error.h"
 
+#include <limits.h>
+
 static const uint8_t pool[] = {RSI, RDI, R8, R9, R10, R11, RBX};
 #define FIRST_VECTOR 4u /* XMM registers from here on hold values */
 #define VECTORS 16u
@@ -140,14 +142,14 @@ static bool in_register(const struct slot *s)
     return s->kind == SLOT_REG || s->kind == SLOT_PLACE;
 }
 
-static struct slot *least_recent(struct jit *j, bool registers)
+static struct slot *least_recent(struct jit *j)
 {
     struct slot *best = NULL;
 
     for (unsigned i = 0; i < SLOTS; i++) {
         struct slot *s = &j->slots[i];
 
-        if (!s->kind || (registers && !in_register(s)) || (in_register(s) && pinned(j, s->reg)) ||
+        if (!s->kind || (in_register(s) && pinned(j, s->reg)) ||
             (s->kind == SLOT_VECTOR && (j->pinned_vectors >> s->reg & 1)))
             continue;
         if (!best || s->used < best->used)
@@ -155,20 +157,6 @@ static struct slot *least_recent(struct jit *j, bool registers)
     }
     CHECK(best);
     return best;
-}
-
-/* Are all registers in use? */
-static bool none_free(const struct jit *j)
-{
-    uint16_t busy = j->pinned;
-
-    for (unsigned i = 0; i < SLOTS; i++)
-        if (in_register(&j->slots[i]))
-            busy |= (uint16_t)(1u << j->slots[i].reg);
-    for (unsigned i = 0; i < sizeof(pool); i++)
-        if (!(busy >> pool[i] & 1))
-            return false;
-    return true;
 }
 
 /* Does another value lie in the same register? */
@@ -192,23 +180,79 @@ static bool may_share(const struct jit *j, unsigned reg)
     return n < MOST_SHARED;
 }
 
-static unsigned take_register(struct jit *j)
+/* What it costs to give up all values in a register: less is better. */
+static unsigned worth(const struct jit *j, unsigned reg)
+{
+    unsigned next = AHEAD_NEVER, dirty = 0;
+
+    for (unsigned i = 0; i < SLOTS; i++) {
+        const struct slot *s = &j->slots[i];
+        unsigned use;
+
+        if (!in_register(s) || s->reg != reg)
+            continue;
+        use = ahead_use(j, s);
+        if (use < next)
+            next = use;
+        dirty += s->dirty;
+    }
+    return 2 * (AHEAD_NEVER - next) + 15 * dirty;
+}
+
+static uint16_t busy_registers(const struct jit *j)
 {
     uint16_t busy = j->pinned;
-    unsigned reg;
 
     for (unsigned i = 0; i < SLOTS; i++)
         if (in_register(&j->slots[i]))
             busy |= (uint16_t)(1u << j->slots[i].reg);
-    for (unsigned i = 0; i < sizeof(pool); i++)
-        if (!(busy >> pool[i] & 1)) {
-            pin(j, pool[i]);
-            return pool[i];
+    return busy;
+}
+
+/* One that is free, if one is: where the operand at `offset` is when the loop turns, or else where none is. RSP: there is none. */
+static unsigned free_register(const struct jit *j, unsigned offset)
+{
+    const uint16_t busy = busy_registers(j);
+    uint16_t others = 0;
+    unsigned any = RSP;
+
+    for (unsigned i = 0; j->head && i < SLOTS; i++) {
+        const struct slot *s = &j->head[i];
+
+        if (s->kind != SLOT_REG)
+            continue;
+        if (s->offset == offset && !(busy >> s->reg & 1))
+            return s->reg;
+        others |= (uint16_t)(1u << s->reg);
+    }
+    for (unsigned i = sizeof(pool); i-- > 0;)
+        if (!(busy >> pool[i] & 1) && (any == RSP || !(others >> pool[i] & 1)))
+            any = pool[i];
+    return any;
+}
+
+/* A register, pinned, for the operand at `offset` (or of none, UINT16_MAX). */
+static unsigned take_register(struct jit *j, unsigned offset)
+{
+    unsigned reg = free_register(j, offset), least = UINT_MAX;
+
+    if (reg == RSP) {
+        for (unsigned i = 0; i < sizeof(pool); i++) {
+            unsigned cost;
+
+            if (pinned(j, pool[i]))
+                continue;
+            cost = worth(j, pool[i]);
+            if (cost < least) {
+                least = cost;
+                reg = pool[i];
+            }
         }
-    reg = least_recent(j, true)->reg;
-    for (unsigned i = 0; i < SLOTS; i++)
-        if (in_register(&j->slots[i]) && j->slots[i].reg == reg)
-            drop_slot(j, &j->slots[i], true);
+        CHECK(reg != RSP);
+        for (unsigned i = 0; i < SLOTS; i++)
+            if (in_register(&j->slots[i]) && j->slots[i].reg == reg)
+                drop_slot(j, &j->slots[i], true);
+    }
     pin(j, reg);
     return reg;
 }
@@ -220,7 +264,7 @@ static void unshare(struct jit *j, struct slot *s)
 
     if (!shared(j, s))
         return;
-    reg = take_register(j);
+    reg = take_register(j, s->offset);
     x_rr(&j->code, 64, X_MOV_LOAD, reg, s->reg);
     s->reg = (uint8_t)reg;
 }
@@ -232,7 +276,7 @@ static struct slot *free_slot(struct jit *j)
     for (unsigned i = 0; i < SLOTS; i++)
         if (!j->slots[i].kind)
             return &j->slots[i];
-    s = least_recent(j, false);
+    s = least_recent(j);
     drop_slot(j, s, true);
     return s;
 }
@@ -250,7 +294,7 @@ unsigned place_def(struct jit *j, const struct place *p)
     struct slot *s;
 
     place_forget(j);
-    reg = take_register(j);
+    reg = take_register(j, UINT16_MAX);
     s = free_slot(j);
     *s = (struct slot){.offset = UINT16_MAX, .kind = SLOT_PLACE, .reg = (uint8_t)reg};
     touch(j, s);
@@ -276,7 +320,7 @@ unsigned place_take(struct jit *j, const struct place *p)
 static void into_register(struct jit *j, struct slot *s)
 {
     if (s->kind == SLOT_CONST) {
-        unsigned reg = take_register(j);
+        unsigned reg = take_register(j, s->offset);
 
         x_mov_imm(&j->code, reg, s->value);
         s->kind = SLOT_REG;
@@ -310,7 +354,7 @@ static struct slot *cached(struct jit *j, unsigned offset, unsigned bits, unsign
     *s = (struct slot){.offset = (uint16_t)at, .size = (uint8_t)size, .kind = SLOT_REG};
     s->reg = RSP; /* nobody's, while one is looked for */
     pin(j, RSP);
-    s->reg = (uint8_t)take_register(j);
+    s->reg = (uint8_t)take_register(j, at);
     touch(j, s);
     x_load(&j->code, 8 * size, s->reg, R_STATE, state_disp(at));
     return s;
@@ -331,7 +375,7 @@ unsigned operand_use(struct jit *j, unsigned offset, unsigned bits, unsigned hom
         unsigned reg;
 
         operands_release(j, offset, bits / 8);
-        reg = take_register(j);
+        reg = take_register(j, offset);
         x_load(&j->code, bits, reg, R_STATE, state_disp(offset));
         return reg;
     }
@@ -357,7 +401,7 @@ unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
     }
     if (!s || s->offset != offset || s->size != len)
         operands_release(j, offset, len);
-    return take_register(j);
+    return take_register(j, offset);
 }
 
 void operands_overwrite(struct jit *j, unsigned offset, unsigned len)
@@ -394,7 +438,7 @@ unsigned operand_def(struct jit *j, unsigned offset, unsigned bits)
         return s->reg;
     }
     operands_overwrite(j, offset, bits / 8);
-    reg = take_register(j);
+    reg = take_register(j, offset);
     operand_commit(j, offset, bits, reg);
     return reg;
 }
@@ -410,7 +454,7 @@ unsigned operand_own(struct jit *j, unsigned offset, unsigned bits)
         return s->reg;
     }
     operands_release(j, offset, bits / 8);
-    reg = take_register(j);
+    reg = take_register(j, offset);
     x_load(&j->code, bits, reg, R_STATE, state_disp(offset));
     operand_commit(j, offset, bits, reg);
     find(j, offset, bits / 8)->dirty = false;
@@ -421,11 +465,22 @@ bool operand_share(struct jit *j, unsigned offset, unsigned from, unsigned bits)
 {
     const struct slot *s = find(j, from, bits / 8);
 
-    if (!s || s->kind != SLOT_REG || s->offset != from || (has_own(j, offset, bits) && !none_free(j)) || 8u * s->size != bits || (offset < from + bits / 8 && from < offset + bits / 8))
+    if (!s || s->kind != SLOT_REG || s->offset != from || (has_own(j, offset, bits) && free_register(j, UINT16_MAX) != RSP) || 8u * s->size != bits || (offset < from + bits / 8 && from < offset + bits / 8))
         return false;
     if (!may_share(j, s->reg))
         return false;
     operand_commit(j, offset, bits, s->reg);
+    return true;
+}
+
+bool operand_share_zero_extended(struct jit *j, unsigned offset, unsigned to, unsigned from, unsigned bits)
+{
+    const struct slot *s = find(j, from, bits / 8);
+
+    if (!s || s->kind != SLOT_REG || s->offset != from || 8u * s->size != bits || (offset < from + bits / 8 && from < offset + to / 8) ||
+        !may_share(j, s->reg))
+        return false;
+    operand_commit(j, offset, to, s->reg);
     return true;
 }
 
@@ -464,6 +519,12 @@ void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, uns
     struct code *e = &j->code;
     struct slot *s;
 
+    s = find(j, offset, bits / 8);
+    if (s && s->kind == SLOT_CONST && s->offset == offset) {
+        s->used = ++j->now;
+        x_mov_imm(e, to, s->value & UINT64_MAX >> (64 - bits));
+        return;
+    }
     if (bits >= 32) {
         move_bits(e, bits, to, operand_use(j, offset, bits, home));
         return;
@@ -487,7 +548,7 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
     unsigned turn;
 
     if (bits >= 32) {
-        if (from == RAX && j->rax_in && may_share(j, j->rax_in) && (bits == j->rax_bits || j->rax_bits == 32) && (none_free(j) || !has_own(j, offset, bits)))
+        if (from == RAX && j->rax_in && may_share(j, j->rax_in) && (bits == j->rax_bits || j->rax_bits == 32) && (free_register(j, UINT16_MAX) == RSP || !has_own(j, offset, bits)))
             operand_commit(j, offset, bits, j->rax_in);
         else
             x_rr(e, bits, X_MOV_LOAD, operand_def(j, offset, bits), from);
@@ -721,6 +782,13 @@ void operands_reload_as(struct jit *j, const struct slot *slots)
         else if (slots[i].kind == SLOT_PLACE)
             x_alu(&j->code, 32, ALU_XOR, slots[i].reg, slots[i].reg);
     vectors_reload_as(j, slots);
+}
+
+void slots_remove(struct slot *slots, unsigned offset, unsigned len)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (overlaps(&slots[i], offset, len))
+            slots[i] = (struct slot){0};
 }
 
 void operands_forget(struct jit *j)

@@ -362,7 +362,7 @@ static uint8_t *make_flags_call(struct jit *j, uint64_t fn)
 /* Carry of the flags, which are in memory, as the host's: usual operations are looked at here. Destroys rax. */
 static void make_carry(struct jit *j)
 {
-    static const unsigned kept[] = {FLAGS_INC, FLAGS_DEC, FLAGS_SHR, FLAGS_MUL};
+    static const unsigned kept[] = {FLAGS_INC, FLAGS_DEC, FLAGS_SHR};
     const unsigned at = j->c->flags_offset;
     const int32_t op = state_disp(at), dst = state_disp(at + (unsigned)offsetof(struct lazy_flags, dst)),
                   src = state_disp(at + (unsigned)offsetof(struct lazy_flags, src));

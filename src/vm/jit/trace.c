@@ -26,7 +26,7 @@ unsigned trace_heat(const struct jit *j)
 /* ---- which blocks ---- */
 
 struct trace {
-    const struct block *block[TRACE_BLOCKS];
+    const struct block *block[2 * TRACE_BLOCKS]; /* of a loop once more, behind its end */
     int edge[TRACE_BLOCKS]; /* by which each leads to the next; the last one: to the first, or -1 */
     unsigned n;
 };
@@ -89,8 +89,10 @@ static void find_blocks(const struct jit *j, struct trace *t)
         t->block[t->n] = b;
         t->edge[t->n++] = edge;
         uops += b->nuops;
-        if (to == t->block[0])
+        if (to == t->block[0]) {
+            memcpy(&t->block[t->n], t->block, t->n * sizeof(t->block[0]));
             return;
+        }
         if (!to || has(t, to) || t->n == TRACE_BLOCKS || uops + to->nuops > TRACE_MAX_UOPS) {
             t->edge[t->n - 1] = -1;
             return;
@@ -128,12 +130,22 @@ static void emit_chain(struct jit *j, const struct block *b, unsigned edge, cons
     x_rm(e, 64, X_LEA, R_BLOCK, R_BLOCK, (int32_t)((intptr_t)to - (intptr_t)b));
 }
 
+/* What comes behind block i. */
+static void ahead(struct jit *j, const struct trace *t, unsigned i)
+{
+    bool loop = t->edge[t->n - 1] >= 0;
+
+    j->ahead = &t->block[i + 1];
+    j->nahead = loop ? t->n : t->n - 1 - i;
+}
+
 /* All blocks, up to where the last one's edge is to be taken. False: it has no such end, or goes on as any. */
 static bool emit_blocks(struct jit *j, const struct trace *t)
 {
     for (unsigned i = 0; i < t->n; i++) {
         j->block = t->block[i];
         j->follow = t->edge[i];
+        ahead(j, t, i);
         emit_block(j);
         if (!j->followed)
             return false;
@@ -163,6 +175,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
     memcpy(head, first, sizeof(head));
     for (unsigned tries = 0; tries < HEADS; tries++) {
         e->at = start;
+        j->result_at = NULL;
         j->nslow = nslow;
         j->nways_out = nways_out;
         memcpy(j->slots, first, sizeof(first));
@@ -171,7 +184,9 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         note_way_out(j, emit_budget(j, head_block, CC_B), NULL, 0, false, head);
         memcpy(j->slots, head, sizeof(head));
         again = e->at;
+        j->head = head;
         emit_blocks(j, t);
+        j->head = NULL;
         if (!operands_turn(j, head))
             continue;
         emit_chain(j, last, edge, head_block, head);
@@ -209,6 +224,7 @@ void emit_trace(struct jit *j)
 
     find_blocks(j, &t);
     if (emit_blocks(j, &t) && !emit_loop(j, &t)) {
+        j->nahead = 0;
         j->block = t.block[t.n - 1];
         emit_edge(j, (unsigned)t.edge[t.n - 1], false, NULL, j->slots);
     }
