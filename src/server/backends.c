@@ -11,6 +11,7 @@
 #include "base/option_list.h"
 #include "chardev_options.h"
 #include "host/output.h"
+#include "option_tpm.h"
 #include "vm/machine.h"
 
 static struct chardev *open_back(struct server_config *c, const char *spec, const char *name, bool force, struct error *err)
@@ -90,18 +91,28 @@ static struct chardev *open_named(struct server_config *c, const struct options 
     return back;
 }
 
-static bool has_chardev(const struct options *o, const char *id)
+/* Which --chardev has that id; chardev_count: none. With `spec`, what it says, appended. */
+static unsigned find_chardev(const struct options *o, const char *id, struct buffer *spec)
 {
-    bool has = false;
+    unsigned i = 0;
 
-    for (unsigned i = 0; !has && i < o->chardev_count; i++) {
+    for (bool has = false; i < o->chardev_count; i++) {
         struct chardev_options named;
         struct error ignored;
 
         has = chardev_options_parse(&named, o->chardev[i], &ignored) == 0 && !strcmp((const char *)named.id.data, id);
+        if (has && spec)
+            buffer_append(spec, named.spec.data, named.spec.len);
         chardev_options_finish(&named);
+        if (has)
+            break;
     }
-    return has;
+    return i;
+}
+
+static bool has_chardev(const struct options *o, const char *id)
+{
+    return find_chardev(o, id, NULL) < o->chardev_count;
 }
 
 /* Devices that were plugged in with a chardev=ID. */
@@ -123,6 +134,17 @@ static int open_device_ports(struct server_config *c, const struct options *o, s
         connect_port(c, dev->name, back);
     }
     return 0;
+}
+
+static bool is_tpms_chardev(const struct options *o, unsigned n)
+{
+    struct error ignored = {0};
+    struct option_tpmdev t;
+    bool is = o->tpmdev && option_tpmdev_parse(&t, o->tpmdev, &ignored) == 0 && find_chardev(o, t.chardev, NULL) == n;
+
+    if (o->tpmdev)
+        option_tpmdev_finish(&t);
+    return is;
 }
 
 /* The serial ports, semihosting's console (where the first one is), and the debug console. */
@@ -161,7 +183,7 @@ static int open_ports(struct server_config *c, const struct options *o, struct e
         return error_set(err, -EINVAL, "--debugcon %s: the debug console has a chardev by --device isa-debugcon", o->debugcon);
     }
     for (unsigned i = 0; i < o->chardev_count; i++)
-        if (!opened[i])
+        if (!opened[i] && !is_tpms_chardev(o, i))
             return error_set(err, -EINVAL, "--chardev %s: no port is connected to it (--serial chardev:ID, --device pci-serial,"
                              "chardev=ID)", o->chardev[i]);
     return 0;
@@ -304,6 +326,48 @@ static int open_fsdevs(struct server_config *c, const struct options *o, struct 
     return 0;
 }
 
+/* By its chardev, which is its control channel, and not one for bytes. */
+static int connect_tpm(struct server_config *c, const struct options *o, const struct option_tpmdev *t, struct error *err)
+{
+    struct buffer spec;
+    const char *path;
+    int r = 0;
+
+    buffer_init(&spec);
+    find_chardev(o, t->chardev, &spec);
+    path = spec.len && !strncmp((const char *)spec.data, "unix:", 5) ? (const char *)spec.data + 5 : NULL;
+    if (!has_backend(c->machine, BACKEND_TPMDEV, t->id))
+        r = error_set(err, -EINVAL, "--tpmdev %s: no device has that TPM (--device tpm-tis,tpmdev=%s)", o->tpmdev, t->id);
+    else if (!path || strchr(path, ','))
+        r = error_set(err, -EINVAL, "--tpmdev %s: there is no --chardev socket,id=%s,path=FILE", o->tpmdev, t->chardev);
+    else
+        c->tpm = tpmdev_open(path, t->id, err);
+    buffer_finish(&spec);
+    return r < 0 ? r : c->tpm ? 0 : err->code;
+}
+
+/* The TPM. A replay has none; one that goes on live switches it on where that begins. */
+static int open_tpm(struct server_config *c, const struct options *o, struct error *err)
+{
+    struct option_tpmdev t;
+    int r = 0;
+
+    if (o->tpmdev) {
+        r = option_tpmdev_parse(&t, o->tpmdev, err);
+        if (r == 0)
+            r = connect_tpm(c, o, &t, err);
+        option_tpmdev_finish(&t);
+        if (r == 0 && !o->replay)
+            r = tpmdev_start(c->tpm, NULL, err);
+        return r;
+    }
+    for (unsigned i = 0; !o->replay && i < c->machine->ndevices; i++)
+        if (c->machine->devices[i]->backend_kind == BACKEND_TPMDEV)
+            return error_set(err, -EINVAL, "TPM %s: there is no --tpmdev with id=%s", c->machine->devices[i]->name,
+                             c->machine->devices[i]->backend);
+    return r;
+}
+
 static int open_listener(struct server_config *c, const struct options *o, struct error *err)
 {
     int r = o->listen && !o->gdb_stdio ? listener_open(&c->listener, o->listen, err) : 0;
@@ -321,7 +385,7 @@ int backends_open(struct server_config *c, const struct options *o, struct error
             return err->code;
     }
     if (open_listener(c, o, err) < 0 || open_ports(c, o, err) < 0 || open_netdevs(c, o, err) < 0 || open_dumps(c, o, err) < 0 ||
-        open_audiodevs(c, o, err) < 0 || open_fsdevs(c, o, err) < 0)
+        open_audiodevs(c, o, err) < 0 || open_fsdevs(c, o, err) < 0 || open_tpm(c, o, err) < 0)
         return err->code;
     return 0;
 }
@@ -338,6 +402,7 @@ void backends_close(struct server_config *c)
     for (unsigned i = 0; i < c->nbacks; i++)
         chardev_close(c->backs[i]);
     host_files_close(c->files);
+    tpmdev_close(c->tpm);
     for (unsigned i = 0; i < c->nfsdevs; i++)
         host_files_close(c->fsdevs[i].files);
 }

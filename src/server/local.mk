@@ -11,10 +11,12 @@ libserver_a_SOURCES = \
 	src/server/option_drives.c src/server/option_drives.h \
 	src/server/option_fsdev.c src/server/option_fsdev.h \
 	src/server/option_net.c src/server/option_net.h \
+	src/server/option_tpm.c src/server/option_tpm.h \
 	src/server/net_dump.c src/server/net_dump.h \
 	src/server/server_files.c \
 	src/server/server_net.c \
 	src/server/server_sound.c \
+	src/server/server_tpm.c \
 	src/server/server_resets.c \
 	src/server/server_wire.c \
 	src/server/options.c src/server/options.h \

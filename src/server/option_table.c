@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/option_list.h"
 #include "chardev_options.h"
+#include "option_tpm.h"
 #include "host/audiodev.h"
 #include "vm/dev/vga.h"
 #include "vm/dev/virtio_gpu.h"
@@ -628,6 +629,18 @@ TAKER(take_fsdev)
     return option_fsdev_take(&o->fsdevs, arg, err);
 }
 
+TAKER(take_tpmdev)
+{
+    struct option_tpmdev t;
+    int r = option_tpmdev_parse(&t, arg, err);
+
+    option_tpmdev_finish(&t);
+    if (r == 0 && o->tpmdev)
+        return error_set(err, -EINVAL, "--%s: a machine has one TPM at most", row->name);
+    o->tpmdev = arg;
+    return r;
+}
+
 TAKER(take_virtfs)
 {
     (void)row;
@@ -958,6 +971,8 @@ const struct option_row option_table[] = {
      "what a serial port can be connected to by --serial chardev:ID: socket,host=,port= or path=[,server=on[,wait=off]]"
      "[,telnet=on][,reconnect=S]; file,path=[,append=on]; pipe,path=; pty; stdio; stderr; ringbuf[,size=]; null. With "
      "logfile=FILE, which gets the output too; mux=on: for several ports, Ctrl-a c types at the next"},
+    {"tpmdev", NULL, "emulator,id=ID,chardev=ID", SECTION_GUEST, 0, take_tpmdev, 0,
+     "a TPM 2.0 for a guest, --device tpm-tis,tpmdev=ID (virt: tpm-tis-device): an swtpm at a --chardev socket,path="},
     {"rtc", NULL, "base=DATE[,clock=host]", SECTION_GUEST, 0, take_rtc, 0,
      "what time it is for the guest: base=utc (the host's clock, the default), localtime or a date such as "
      "2006-06-17T16:01:21; clock=vm: from there guest time (the default), or host: as the host's goes on"},

@@ -168,6 +168,8 @@ static int check_dependences(const struct options *o, struct error *err)
         {o->continue_live, o->replay, "--continue-live goes with --replay FILE"},
         {o->net.count && o->replay, o->continue_live, "--netdev and --nic: a replay has its packets from the recording; they go with "
                                                       "--continue-live"},
+        {o->tpmdev && o->replay, o->continue_live, "--tpmdev: a replay has the TPM's answers from the recording; it goes with "
+                                                   "--continue-live"},
         {o->ignore_checkpoints, o->replay, "--ignore-checkpoints goes with --replay FILE"},
         {o->json, o->command == OPTIONS_INFO, "--json goes with hindcast info FILE"},
         {o->from != FROM_START, o->command == OPTIONS_VERIFY, "--from goes with hindcast verify FILE"},

@@ -101,6 +101,7 @@ struct options {
     unsigned audiodev_count;
     char pcspk_audiodev[32];    /* pc: what the speaker is connected to; "": nothing */
     struct option_fsdevs fsdevs;
+    const char *tpmdev;          /* as given; NULL: none */
     const char *append;         /* NULL: not given; the same for the rest */
     const char *vga;            /* PC: "none", or "std" or "virtio" with properties; "std" alone, of older recordings: without EDID */
     bool vga_given;             /* by --vga, and not "none" */

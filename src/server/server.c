@@ -151,10 +151,12 @@ static void serve(struct server *s, uint64_t timeout_ns)
     server_client_poll(s, &p, &timeout_ns);
     server_ports_poll(s, &p);
     server_net_poll(s, &p, &timeout_ns);
+    server_tpm_poll(s, &p);
     poller_wait(&p, timeout_ns);
     server_client_serve(s);
     server_ports_serve(s);
     server_net_serve(s, &p);
+    server_tpm_serve(s);
     server_sound_serve(s);
     if (host_signal_pending())
         s->quit = true;
@@ -211,7 +213,7 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
     struct server *s = ctx;
     uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
-    if (server_ports_take_input(s) || server_net_take_input(s))
+    if (server_ports_take_input(s) || server_net_take_input(s) || server_tpm_serve(s))
         ns = 0;
     if (s->brief && ns > BRIEF_NS)
         ns = BRIEF_NS;
@@ -311,7 +313,7 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
         server_branch_output(s, dev, buf, len);
         return;
     }
-    if (server_net_output(s, dev, buf, len) || server_sound_output(s, dev, buf, len))
+    if (server_net_output(s, dev, buf, len) || server_sound_output(s, dev, buf, len) || server_tpm_output(s, dev, buf, len))
         return;
     end_progress(s);
     server_ports_output(s, dev, buf, len);
@@ -899,6 +901,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     s->machine = config->machine;
     server_ports_init(s);
     server_net_init(s);
+    server_tpm_init(s);
     server_sound_init(s);
     server_semihost_init(s);
     stream_init(&s->client);
@@ -914,9 +917,12 @@ struct server *server_create(const struct server_config *config, struct error *e
         return NULL;
     }
     server_net_begin(s);
+    server_tpm_begin(s);
     server_target_init(s);
-    if (config->replay && config->continue_live)
+    if (config->replay && config->continue_live) {
         server_net_reset_connections(s);
+        server_tpm_resume(s);
+    }
     if (config->make_machine)
         server_trace_init(s);
     if (config->gdb_stdio) {
@@ -935,6 +941,7 @@ void server_destroy(struct server *s)
     server_client_finish(s);
     server_ports_finish(s);
     server_net_finish(s);
+    server_tpm_finish(s);
     server_sound_finish(s);
     server_semihost_finish(s);
     server_files_finish(s);

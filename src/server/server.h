@@ -18,6 +18,7 @@
 #include "host/files.h"
 #include "host/netdev.h"
 #include "host/stream.h"
+#include "host/tpmdev.h"
 #include "net_dump.h"
 #include "replay/recording.h"
 #include "vm/machine.h"
@@ -78,6 +79,7 @@ struct server_config {
     unsigned naudiodevs;
     struct net_dump *dumps[SERVER_MAX_DUMPS]; /* of --object filter-dump; taken over */
     unsigned ndumps;
+    struct tpmdev *tpm;        /* by its id: device.backend of its registers; NULL: there is none; taken over */
     struct server_description description;
     const char *record;        /* file to record to; NULL: none */
     bool force;                /* it may replace another file */

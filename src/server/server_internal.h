@@ -63,6 +63,14 @@ struct server_net {
     unsigned branch;             /* for this history */
 };
 
+/* The guest's TPM. */
+struct server_tpm {
+    struct device *dev;          /* NULL: there is none, or nobody stands behind it */
+    bool resume;                 /* what goes on live from here is another history than the TPM's own */
+    bool told_gone;
+    uint64_t noted[TPMDEV_BLOBS]; /* hashes of what the log has last of its state; 0: nothing of this history's */
+};
+
 /* The hit that the debugger was told last. */
 struct server_told {
     bool hit;                    /* the last stop was one */
@@ -117,6 +125,7 @@ struct server {
     int tablet_at[2];            /* where monitor tablet_move has put the pen */
 
     struct server_sound sounds[SERVER_MAX_AUDIODEVS]; /* of config.audiodevs (server_sound.c) */
+    struct server_tpm tpm;       /* in front of config.tpm (server_tpm.c) */
     struct server_net nets[SERVER_MAX_NETDEVS]; /* of config.netdevs (server_net.c) */
 
     /* Break- and watchpoints in force. */
@@ -333,6 +342,19 @@ void server_wire_blame(const struct server *s, const char *who, icount_t positio
 void server_net_reset_connections(struct server *s);
 /* `info network`. */
 void server_net_describe(const struct server *s, struct buffer *out);
+
+/* server_tpm.c */
+void server_tpm_init(struct server *s);
+/* The guest begins: its TPM's state is noted. */
+void server_tpm_begin(struct server *s);
+void server_tpm_finish(struct server *s);
+void server_tpm_poll(const struct server *s, struct poller *poller);
+/* Pass on the answers that are there. True: there were some. */
+bool server_tpm_serve(struct server *s);
+/* False: the device is none. */
+bool server_tpm_output(struct server *s, const struct device *dev, const void *data, size_t len);
+/* The history in use goes on live: the TPM is put back to what it was there. */
+void server_tpm_resume(struct server *s);
 
 /* server.c: show bytes on the debugger's console. */
 void server_to_debugger(struct server *s, const void *buf, size_t len);

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import zlib
 
 import harness
@@ -648,6 +649,31 @@ def claim_serial_goes_where_it_is_told():
             text += os.read(fd, 1000)
         os.close(fd)
         rsp.close()
+
+
+def claim_a_tpm_is_an_emulator_behind_a_socket():
+    tis = ("--device", "tpm-tis,tpmdev=t")
+    refused(r"TPM tpm-tis0: there is no --tpmdev with id=t", *tis, STORE)
+    refused(r"it needs tpmdev=ID", "--device", "tpm-tis", STORE)
+    refused(r"one TPM at most", *tis, "--device", "tpm-tis,tpmdev=u", STORE)
+    refused(r"--tpmdev passthrough: there is emulator", "--tpmdev", "passthrough,id=t", STORE)
+    refused(r"chardev=ID is missing", "--tpmdev", "emulator,id=t", STORE)
+    emulator = ("--tpmdev", "emulator,id=t,chardev=c")
+    refused(r"there is no --chardev socket,id=c,path=FILE", *emulator, *tis, STORE)
+    refused(r"there is no --chardev socket,id=c,path=FILE", "--chardev", "null,id=c", *emulator, *tis, STORE)
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "s")
+        refused(r"cannot connect to the TPM at .*: No such file", "--chardev", "socket,id=c,path=" + path, *emulator, *tis, STORE)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen(1)
+            refused(r"no device has that TPM", "--chardev", "socket,id=c,path=" + path, *emulator, STORE)
+
+            def hang_up():
+                listener.accept()[0].close()
+
+            threading.Thread(target=hang_up).start()
+            refused(r"no TPM's control channel \(swtpm socket", "--chardev", "socket,id=c,path=" + path, *emulator, *tis, STORE)
 
 
 def claim_a_serial_port_can_be_a_named_chardev():

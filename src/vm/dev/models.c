@@ -20,6 +20,7 @@
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
 #include "vm/dev/testdev.h"
+#include "vm/dev/tpm_tis.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
 #include "vm/dev/usb_hub.h"
@@ -85,6 +86,8 @@ const struct device_model device_models[] = {
     {"secondary-vga", "PCI", "VGA without ports, beside another display", TAKES_NONE, secondary_vga_keys, secondary_vga_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
+    {"tpm-tis", "ISA", "TPM 2.0 (--tpmdev) by the FIFO interface", TAKES_NONE, tpm_tis_keys, tpm_tis_plug},
+    {"tpm-tis-device", "platform", "the same on the virt board", TAKES_NONE, tpm_tis_device_keys, tpm_tis_device_plug},
     {"usb-ehci", "PCI", "EHCI USB host controller of an ICH4, six ports", TAKES_NONE, NULL, usb_ehci_plug},
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
     {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},

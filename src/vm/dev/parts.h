@@ -63,6 +63,7 @@ struct sockets {
      * (VIRTIO_MMIO_SLOT_BYTES); *irq gets its interrupt, *base its address. 0, or -EINVAL: it is taken, or all are. NULL: the
      * board has none. */
     int (*mmio_slot)(void *ctx, unsigned wanted, struct device *dev, struct line *irq, paddr_t *base, struct error *err);
+    paddr_t tpm_base;         /* where a TPM's registers go, TPM_REGION_BYTES (vm/dev/tpm.h); 0: there is no place for one */
     /* An interrupt of the ISA bus. NULL: the board has none. */
     struct line (*isa_irq)(void *ctx, unsigned irq);
     /* An option ROM that is in no BAR (rombar=0): firmware is to load it. NULL: there is no way to tell it. */

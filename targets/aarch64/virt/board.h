@@ -19,6 +19,7 @@
 #include "vm/dev/pl011.h"
 #include "vm/dev/pl031.h"
 #include "vm/dev/pl061.h"
+#include "vm/dev/tpm.h"
 #include "vm/dev/virtio_mmio.h"
 
 /* Memory map. */
@@ -27,12 +28,13 @@ enum {
     VIRT_GIC_VCPU = 0x08040000, VIRT_GIC_ITS = 0x08080000, VIRT_GIC_REDIST = 0x080a0000, VIRT_UART = 0x09000000, VIRT_RTC = 0x09010000,
     VIRT_FW_CFG = 0x09020000, VIRT_GPIO = 0x09030000, VIRT_SECURE_UART = 0x09040000,
     VIRT_SECURE_GPIO = 0x090b0000, VIRT_MMIO = 0x0a000000,
-    VIRT_SECURE_MEM = 0x0e000000, VIRT_PCI_MEMORY = 0x10000000, VIRT_PCI_IO = 0x3eff0000,
+    VIRT_PLATFORM_BUS = 0x0c000000, VIRT_SECURE_MEM = 0x0e000000, VIRT_PCI_MEMORY = 0x10000000, VIRT_PCI_IO = 0x3eff0000,
 };
 #define VIRT_PCI_MEMORY_BYTES 0x2eff0000u
 #define VIRT_PCI_ECAM         0x4010000000ull
 #define VIRT_PCI_HIGH         0x8000000000ull /* the 64-bit window */
 #define VIRT_PCI_HIGH_BYTES   0x8000000000ull
+#define VIRT_PLATFORM_BUS_BYTES 0x2000000u
 #define VIRT_REDIST_BYTES     0x20000u /* of each CPU */
 #define VIRT_SECURE_MEM_BYTES 0x1000000u
 #define VIRT_MMIO_SLOTS       32u
@@ -61,6 +63,7 @@ struct virt {
     enum psci_conduit psci;
     struct buffer dtb;
     struct boot_order boot;     /* what firmware can boot from */
+    bool tpm;                   /* config.parts has one */
 
     struct gic_bus gics;
     uint32_t mmio_used;           /* virtio-mmio slots that have a device: a bit each */

@@ -429,6 +429,24 @@ static void add_virtio(struct writer *w)
     }
 }
 
+/* What is plugged in by --device and has no bus of its own; addresses there are offsets. */
+static void add_platform_bus(struct writer *w)
+{
+    static const char compatible[] = "qemu,platform\0simple-bus";
+
+    begin_at(w, "platform-bus", VIRT_PLATFORM_BUS);
+    STRINGS(w, "compatible", compatible);
+    cell(w, "#size-cells", 1);
+    cell(w, "#address-cells", 1);
+    cell(w, "interrupt-parent", PHANDLE_GIC);
+    cells(w, "ranges", (const uint32_t[]){0, 0, VIRT_PLATFORM_BUS, VIRT_PLATFORM_BUS_BYTES}, 4);
+    begin_at(w, "tpm_tis", 0);
+    string(w, "compatible", "tcg,tpm-tis-mmio");
+    cells(w, "reg", (const uint32_t[]){0, TPM_REGION_BYTES}, 2);
+    end(w);
+    end(w);
+}
+
 static void add_memory(struct writer *w, const struct virt *v)
 {
     begin_at(w, "memory", VIRT_RAM_BASE);
@@ -491,6 +509,8 @@ static void add_all(struct writer *w, const struct virt *v)
     }
     add_fw_cfg(w);
     add_virtio(w);
+    if (v->tpm)
+        add_platform_bus(w);
     add_pci(w);
     end(w);
 }

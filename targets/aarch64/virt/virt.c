@@ -497,7 +497,7 @@ static int mmio_slot(void *ctx, unsigned wanted, struct device *dev, struct line
 static int plug_parts(struct virt *v, struct error *err)
 {
     struct sockets s = {.machine = v->machine, .pci = &v->pci_bus, .next_slot = 1, .ctx = v, .mmio_slot = mmio_slot,
-                        .boot = &v->boot, .fwcfg = &v->fwcfg_wiring,
+                        .boot = &v->boot, .fwcfg = &v->fwcfg_wiring, .tpm_base = VIRT_PLATFORM_BUS,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return v->config.parts ? parts_plug(v->config.parts, &s, err) : 0;
@@ -513,6 +513,7 @@ int virt_create(struct machine **out, const struct virt_config *config, struct e
 
     buffer_init(&v->dtb);
     v->config = *config;
+    v->tpm = tpm_describe_parts(config->parts).there;
     rc = plan_boot(v, err);
     if (rc) {
         discard(v);

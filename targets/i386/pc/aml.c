@@ -9,6 +9,7 @@
 #define BYTE_PREFIX 0x0au
 #define WORD_PREFIX 0x0bu
 #define DWORD_PREFIX 0x0cu
+#define STRING_PREFIX 0x0du
 #define SCOPE_OP    0x10u
 #define BUFFER_OP   0x11u
 #define PACKAGE_OP  0x12u
@@ -80,6 +81,12 @@ void aml_integer(struct buffer *b, uint32_t value)
 static unsigned hex_digit(char c)
 {
     return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
+}
+
+void aml_string(struct buffer *b, const char *text)
+{
+    buffer_append_byte(b, STRING_PREFIX);
+    buffer_append(b, text, strlen(text) + 1);
 }
 
 void aml_eisaid(struct buffer *b, const char *id)
@@ -316,11 +323,11 @@ void aml_qword_memory(struct buffer *b, uint64_t first, uint64_t last)
     buffer_append_le(b, last - first + 1, 8);
 }
 
-void aml_fixed_memory(struct buffer *b, uint32_t base, uint32_t len)
+void aml_fixed_memory(struct buffer *b, bool writable, uint32_t base, uint32_t len)
 {
     buffer_append_byte(b, 0x86);
     buffer_append_le(b, 9, 2);
-    buffer_append_byte(b, 0);    /* read only */
+    buffer_append_byte(b, writable);
     buffer_append_le(b, base, 4);
     buffer_append_le(b, len, 4);
 }

@@ -20,6 +20,7 @@ void aml_op(struct buffer *b, uint8_t op);
 /* A name, absolute or not, of one part or several: "LNKA", "\\_SB.PCI0". */
 void aml_path(struct buffer *b, const char *name);
 void aml_integer(struct buffer *b, uint32_t value);
+void aml_string(struct buffer *b, const char *text);
 /* The compressed form of an EISA ID such as "PNP0A03", as an integer. */
 void aml_eisaid(struct buffer *b, const char *id);
 /* Name (name, ...): the object follows. */
@@ -52,7 +53,7 @@ void aml_word_bus(struct buffer *b, uint16_t first, uint16_t last);
 void aml_word_io(struct buffer *b, uint16_t first, uint16_t last);
 void aml_dword_memory(struct buffer *b, uint32_t first, uint32_t last);
 void aml_qword_memory(struct buffer *b, uint64_t first, uint64_t last);
-void aml_fixed_memory(struct buffer *b, uint32_t base, uint32_t len);
+void aml_fixed_memory(struct buffer *b, bool writable, uint32_t base, uint32_t len);
 /* One of several interrupts, level-triggered, active high, shared. */
 void aml_interrupts(struct buffer *b, const uint8_t *gsi, uint8_t n);
 

@@ -15,6 +15,7 @@
 #include "i386/pc/ioapic.h"
 #include "vm/dev/boot_order.h"
 #include "vm/dev/parts.h"
+#include "vm/dev/tpm.h"
 #include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"
@@ -42,6 +43,7 @@ struct pc {
     uint8_t *unpacked;           /* the kernel, if its file is compressed; else NULL */
     struct buffer tables;        /* direct boot: firmware tables for TABLES_BASE */
     bool has_floppy;             /* config.parts, which lives no longer than pc_create(), has a drive for one */
+    struct tpm_description tpm;  /* the same of a TPM */
     uint16_t tables_pm_base;     /* firmware: what the tables in fwcfg_wiring say that the PM I/O space's base is */
     struct buffer coreboot;      /* and for COREBOOT_TABLE_BASE */
     struct ports ports;

@@ -60,6 +60,26 @@ static void floppy_controller(struct buffer *b)
     aml_end(b, device);
 }
 
+/* Its interrupt is told only if somebody chose one: the usual one is also a PCI link's. */
+static void tpm(struct buffer *b, const struct tables_config *config)
+{
+    struct aml_mark device = aml_device_begin(b, "TPM"), crs;
+
+    aml_name(b, "_HID");
+    aml_string(b, "MSFT0101");
+    aml_name(b, "_STR");
+    aml_string(b, "TPM 2.0 Device");
+    aml_name_integer(b, "_UID", 1);
+    aml_name_integer(b, "_STA", 0x0f);
+    aml_name(b, "_CRS");
+    crs = aml_resources_begin(b);
+    aml_fixed_memory(b, true, TPM_BASE, TPM_REGION_BYTES);
+    if (config->tpm.irq != TPM_NO_IRQ && !config->tpm.crb)
+        aml_irq(b, config->tpm.irq);
+    aml_resources_end(b, crs);
+    aml_end(b, device);
+}
+
 static void isa_bridge(struct buffer *b, const struct tables_config *config)
 {
     struct aml_mark bridge = aml_device_begin(b, "ISA");
@@ -71,6 +91,8 @@ static void isa_bridge(struct buffer *b, const struct tables_config *config)
     isa_device(b, "MOU", "PNP0F13", 0, 0, 0, 0, 12, 0);
     if (config->floppy)
         floppy_controller(b);
+    if (config->tpm.there)
+        tpm(b, config);
     for (unsigned n = 0; n < config->serial_count; n++) {
         static const uint16_t base[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
         const char name[] = {'C', 'O', 'M', (char)('1' + n), 0};
@@ -260,7 +282,7 @@ static void hpet(struct buffer *b)
     aml_name_integer(b, "_UID", 0);
     aml_name(b, "_CRS");
     crs = aml_resources_begin(b);
-    aml_fixed_memory(b, HPET_BASE, HPET_BYTES);
+    aml_fixed_memory(b, false, HPET_BASE, HPET_BYTES);
     aml_resources_end(b, crs);
     aml_end(b, device);
 }

@@ -545,6 +545,7 @@ static struct tables_config tables_config(const struct pc *pc)
         .apic = model->has_apic,
         .hpet = pc->config.hpet,
         .floppy = pc->has_floppy,
+        .tpm = pc->tpm,
         .vga = pc->config.vga != PC_VGA_NONE,
         .firmware = has_firmware(&pc->config),
         .memory_bytes = pc->config.memory_bytes,
@@ -605,6 +606,8 @@ static void add_acpi(struct pc *pc)
     fwcfg_add_file(w, "etc/acpi/tables", f.tables.data, f.tables.len);
     fwcfg_add_file(w, "etc/acpi/rsdp", f.rsdp.data, f.rsdp.len);
     fwcfg_add_file(w, "etc/table-loader", f.script.data, f.script.len);
+    if (f.tpm_log.len)
+        fwcfg_add_file(w, "etc/tpm/log", f.tpm_log.data, f.tpm_log.len);
     tables_files_finish(&f);
     w->refresh = refresh_tables;
     w->refresh_ctx = pc;
@@ -1089,7 +1092,7 @@ static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
                         .isa_irq = part_irq, .option_rom = add_rom, .debug_exit = more_debug_exit, .boot = &pc->boot,
-                        .fwcfg = &pc->fwcfg_wiring,
+                        .fwcfg = &pc->fwcfg_wiring, .tpm_base = TPM_BASE,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
@@ -1105,6 +1108,7 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     buffer_init(&pc->coreboot);
     name_images(pc, config);
     pc->has_floppy = has_floppy(config->parts);
+    pc->tpm = tpm_describe_parts(config->parts);
     rc = check_config(&pc->config, &pc->model, err);
     if (!rc)
         rc = plan_boot(pc, err);

@@ -27,6 +27,9 @@
 #define FADT_BYTES 244u
 #define FACS_BYTES 64u
 #define RSDP_BYTES  20u
+#define TPM_LOG_BYTES   65536u
+#define TPM_CRB_CONTROL 0x40u
+enum { TPM2_BY_FIFO = 6, TPM2_BY_CRB = 7 };
 #define MP_POINTER  48u /* where the MP pointer lies, from TABLES_BASE on */
 
 static const uint8_t level_irqs[] = {5, 9, 10, 11};
@@ -50,6 +53,7 @@ struct writer {
         uint32_t at, len;
     } tables[10];         /* that have a checksum */
     unsigned ntables;
+    uint32_t tpm_log;     /* where the TPM2 table has its log's address; 0: nowhere */
 };
 
 /* Append the address of something in the tables. */
@@ -252,6 +256,25 @@ static uint32_t build_waet(struct writer *w)
     return table_end(w, at);
 }
 
+/* TCG ACPI Specification, family 2.0, 7.3: a client's, by its registers or by the command response buffer. Only firmware has
+ * a log, whose address is its own to give. */
+static uint32_t build_tpm2(struct writer *w, const struct tables_config *config)
+{
+    size_t at = table_begin(w, "TPM2", 4);
+    struct buffer *b = w->b;
+
+    buffer_append_le(b, 0, 4); /* platform class */
+    buffer_append_le(b, config->tpm.crb ? TPM_BASE + TPM_CRB_CONTROL : 0, 8);
+    buffer_append_le(b, config->tpm.crb ? TPM2_BY_CRB : TPM2_BY_FIFO, 4);
+    buffer_append_le(b, 0, 8); /* parameters of the start method */
+    buffer_append_le(b, 0, 4);
+    buffer_append_le(b, config->firmware ? TPM_LOG_BYTES : 0, 4);
+    if (config->firmware)
+        w->tpm_log = (uint32_t)b->len;
+    buffer_append_le(b, 0, 8);
+    return table_end(w, at);
+}
+
 static uint32_t build_rsdt(struct writer *w, const uint32_t *tables, unsigned n)
 {
     size_t at = table_begin(w, "RSDT", 1);
@@ -273,7 +296,7 @@ static uint32_t build_xsdt(struct writer *w, const uint32_t *tables, unsigned n)
 /* All of them; returns the RSDT's address; if `xsdt` is not NULL, there is an XSDT, too. */
 static uint32_t build_acpi(struct writer *w, const struct tables_config *config, uint32_t *xsdt)
 {
-    uint32_t tables[4], facs = build_facs(w), dsdt = build_dsdt(w, config);
+    uint32_t tables[5], facs = build_facs(w), dsdt = build_dsdt(w, config);
     unsigned n = 0;
 
     tables[n++] = build_fadt(w, config, facs, dsdt);
@@ -282,6 +305,8 @@ static uint32_t build_acpi(struct writer *w, const struct tables_config *config,
     if (config->hpet)
         tables[n++] = build_hpet(w);
     tables[n++] = build_waet(w);
+    if (config->tpm.there)
+        tables[n++] = build_tpm2(w, config);
     if (xsdt)
         *xsdt = build_xsdt(w, tables, n);
     return build_rsdt(w, tables, n);
@@ -417,6 +442,7 @@ uint32_t tables_build(struct buffer *b, const struct tables_config *config)
 
 #define TABLES_FILE "etc/acpi/tables"
 #define RSDP_FILE   "etc/acpi/rsdp"
+#define TPM_LOG_FILE "etc/tpm/log"
 #define FILE_NAME_BYTES 56u
 #define ENTRY_BYTES 128u
 
@@ -445,12 +471,12 @@ static void script_allocate(struct buffer *b, const char *file, uint32_t alignme
     entry_end(b);
 }
 
-/* The pointer at `at` in `file` is an offset into the tables: make it an address. */
-static void script_pointer(struct buffer *b, const char *file, uint32_t at, uint8_t size)
+/* The pointer at `at` in `file` is an offset into `target`: make it an address. */
+static void script_pointer(struct buffer *b, const char *file, const char *target, uint32_t at, uint8_t size)
 {
     buffer_append_le(b, LOADER_ADD_POINTER, 4);
     put_file(b, file);
-    put_file(b, TABLES_FILE);
+    put_file(b, target);
     buffer_append_le(b, at, 4);
     buffer_append_le(b, size, 1);
     entry_end(b);
@@ -476,13 +502,18 @@ void tables_for_firmware(struct tables_files *out, const struct tables_config *c
     buffer_append(&out->rsdp, rsdp, sizeof(rsdp));
     script_allocate(&out->script, RSDP_FILE, 16, ZONE_FSEG);
     script_allocate(&out->script, TABLES_FILE, 64, ZONE_HIGH);
+    if (w.tpm_log) {
+        buffer_append_le(&out->tpm_log, 0, TPM_LOG_BYTES);
+        script_allocate(&out->script, TPM_LOG_FILE, 1, ZONE_HIGH);
+        script_pointer(&out->script, TABLES_FILE, TPM_LOG_FILE, w.tpm_log, 8);
+    }
     for (unsigned i = 0; i < w.npointers; i++)
-        script_pointer(&out->script, TABLES_FILE, w.pointers[i].at, w.pointers[i].size);
+        script_pointer(&out->script, TABLES_FILE, TABLES_FILE, w.pointers[i].at, w.pointers[i].size);
     for (unsigned i = 0; i < w.ntables; i++) {
         out->tables.data[w.tables[i].at + 9] = 0;
         script_checksum(&out->script, TABLES_FILE, w.tables[i].at + 9, w.tables[i].at, w.tables[i].len);
     }
-    script_pointer(&out->script, RSDP_FILE, 16, 4);
+    script_pointer(&out->script, RSDP_FILE, TABLES_FILE, 16, 4);
     script_checksum(&out->script, RSDP_FILE, 8, 0, RSDP_BYTES);
 }
 
@@ -491,4 +522,5 @@ void tables_files_finish(struct tables_files *f)
     buffer_finish(&f->tables);
     buffer_finish(&f->rsdp);
     buffer_finish(&f->script);
+    buffer_finish(&f->tpm_log);
 }

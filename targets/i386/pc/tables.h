@@ -4,7 +4,10 @@
 
 #include "base/buffer.h"
 #include "base/types.h"
+#include "vm/dev/tpm.h"
 #include "vm/machine.h"
+
+#define TPM_BASE 0xfed40000u
 
 /* Where they are put: the BIOS segment, reserved in every memory map. */
 #define TABLES_BASE 0xf0000u
@@ -16,6 +19,7 @@ struct tables_config {
     bool hpet;
     bool floppy;          /* the controller is there */
     bool vga;
+    struct tpm_description tpm;
     bool firmware;        /* there is some, which has not switched ACPI mode on */
     uint16_t pm_base;     /* of the PM I/O space; 0: PM_DEFAULT_BASE */
     uint64_t memory_bytes;
@@ -36,9 +40,10 @@ static inline unsigned tables_ioapic_id(unsigned cpus)
 /* Append the tables as they lie from TABLES_BASE on. Returns the RSDP's address. */
 uint32_t tables_build(struct buffer *b, const struct tables_config *config);
 
-/* The files of the firmware configuration device: "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader". */
+/* The files of the firmware configuration device: "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", and, if there is a TPM, its log. */
 struct tables_files {
     struct buffer tables, rsdp, script;
+    struct buffer tpm_log; /* "etc/tpm/log"; empty: none */
 };
 /* Append to them. Their sizes depend on no more than the configuration without pm_base. */
 void tables_for_firmware(struct tables_files *out, const struct tables_config *config);
