@@ -329,7 +329,7 @@ static void begin_run(struct server *s, bool forward, bool progress)
     s->progress = progress;
     s->run_began_ns = host_monotonic_ns();
     s->kept_waiting = 0;
-    s->condition_known = s->cut_short = false;
+    s->condition_known = s->cut_short = s->others_moved = false;
     s->passed_over = 0;
     s->moved[0] = 0;
     s->refusal = (struct error){0};
@@ -384,8 +384,9 @@ static bool tell_another(struct server *s, const struct rsp_run *run, struct tim
  * refused, and so is the run.
  *
  * Only a continue of some threads without the others asks for that, at the live edge also one that a seek is armed for:
- * where history is, a seek goes through it as it was. A step of one thread alone is how gdb gets off a
- * breakpoint, too: it holds nobody, and lets nobody go but that thread. At a load-exclusive gdb makes that step by a
+ * where history is, a seek goes through it as it was. A step of one thread alone is how debuggers get off a
+ * breakpoint, too: it is never refused, lets nobody go but that thread, and holds the others where that can be
+ * (hold_for_step()). At a load-exclusive gdb makes that step by a
  * continue, up to breakpoints of its own behind the store: in the past that is no reason to refuse it. */
 static bool hold_others(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
@@ -468,21 +469,43 @@ static void stop_before_hit(struct server *s, const struct rsp_run *run, struct 
     s->cut_at = timeline_position(s->timeline);
 }
 
+/* A step of some threads alone: at the live edge the others are held, if it is one of theirs that would be made first; so a step
+ * off a breakpoint, by the CPU that has come to it, leaves no trace. In the past they do what they did. */
+static void hold_for_step(struct server *s, const struct rsp_run *run)
+{
+    if (timeline_at_edge(s->timeline) && (run->left_out >> machine_whose_turn(s->machine) & 1))
+        timeline_hold(s->timeline, run->left_out, NULL);
+}
+
+/* Steps that threads have made which the client believes to stand. */
+static icount_t made_by_others(const struct server *s, const struct rsp_run *run)
+{
+    icount_t made = 0;
+
+    for (unsigned i = 0; i < s->machine->ncpus; i++)
+        made += run->left_out >> i & 1 ? s->machine->cpus[i]->share->steps : 0;
+    return made;
+}
+
 /* Steps: the whole guest runs until a CPU has made one, or goes back to before its last one. */
-static void step_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop)
+static void step_run(struct server *s, const struct rsp_run *run, bool steps_off, struct timeline_stop *stop)
 {
     bool from_here = !run->reverse && !was_told_here(s), again = s->cut_at == timeline_position(s->timeline);
+    icount_t others = made_by_others(s, run);
 
     s->cut_at = ICOUNT_MAX;
     if (!run->reverse && !hold_others(s, run, false, stop))
         return;
     do {
+        if (!run->reverse && run->left_out && !steps_off)
+            hold_for_step(s, run);
         if (from_here)
             timeline_step_from_here(s->timeline, run->steppers, stop);
         else
             timeline_step(s->timeline, run->reverse ? BACKWARD : FORWARD, run->steppers, stop);
         from_here = false;
     } while ((again && passes_over(s, run, stop)) || steps_on(s, run, stop));
+    s->others_moved = !steps_off && made_by_others(s, run) != others;
     if (anothers_hit(run, stop))
         stop_before_hit(s, run, stop);
 }
@@ -535,7 +558,7 @@ static void make_run(struct server *s, const struct rsp_run *run, struct timelin
         break;
     case RSP_RUN_STEP:
     case RSP_RUN_RANGE:
-        step_run(s, run, stop);
+        step_run(s, run, steps_off, stop);
         break;
     case RSP_RUN_SEEK:
         if (run->move && server_branch_move(s, &s->refusal) < 0) {
@@ -652,6 +675,9 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
                       "again passes over it\n", stop->cpu);
     else if (stop->reason == TIMELINE_REPLAY_BEGIN && timeline_position(s->timeline) != timeline_first(s->timeline))
         buffer_printf(text, "hindcast: CPU #%u has made no step before this position\n", stop->cpu);
+    if (s->others_moved)
+        buffer_printf(text, "hindcast: other CPUs have made steps, too, as they did (they are held at the live edge alone); maintenance flush "
+                      "register-cache has gdb look at them anew\n");
     if (s->passed_over)
         buffer_printf(text, "hindcast: passed over %" PRIu64 " break- or watchpoint hits of other CPUs than the one that was to go\n",
                       s->passed_over);

@@ -139,6 +139,7 @@ struct server {
     bool forward;                /* in which direction */
     bool progress;               /* worth a progress line */
     bool cut_short;              /* a step ended before another CPU's hit (server.c) */
+    bool others_moved;           /* in a step of one thread alone, as the client believes, CPUs made steps that it believes to stand */
     icount_t cut_at;             /* and there, the last one that was; ICOUNT_MAX: none */
     uint64_t passed_over;        /* hits of CPUs that the client believes to stand */
     bool brief;                  /* ends by itself after a second (rsp_run.brief) */

@@ -293,13 +293,20 @@ def pair():
     return Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", guest=guest())
 
 
-def first_ones_turn(c):
-    """The second CPU stands at its loop, and it is the first one's turn. How many steps each has made."""
+def first_ones_turn(c, past=False):
+    """The second CPU stands at its loop, and it is the first one's turn, at the live edge or long before it. How many steps each
+    has made."""
     c.ask("qSupported:swbreak+;vContSupported+")
     c.ask(f"Z0,{address_of('second_loop'):x},4")
     contains(c.ask("vCont;c"), "thread:2;.*swbreak")
     c.ask(f"z0,{address_of('second_loop'):x},4")
     contains(c.ask("vCont;s:1;c"), "thread:1;")
+    if past:
+        here = c.position()
+        for where in here + 200000, here:
+            c.monitor("seek %d" % where)
+            c.ask("vCont;c")
+            equal(c.position(), where)
     return steps(c.monitor("info cpus"))
 
 
@@ -308,7 +315,7 @@ def claim_a_step_alone_is_answered_for_its_own_thread():
     cannot understand. The hit is not lost: the next run stops there at once."""
     with pair() as s:
         c = s.client()
-        first, here = address_of("first_loop"), first_ones_turn(c)
+        first, here = address_of("first_loop"), first_ones_turn(c, past=True)
         c.ask(f"Z0,{first:x},4")
         lacks(c.ask("vCont;s:2"), "thread:1;")
         there = steps(c.monitor("info cpus"))
@@ -325,7 +332,7 @@ def claim_the_same_step_again_and_a_run_back_of_one_pass_over_the_hits_of_others
     """What gdb does with scheduler-locking: nobody else's stop is one that it could make sense of, and it does not give up."""
     with pair() as s:
         c = s.client()
-        first, second, here = address_of("first_loop"), address_of("second_loop"), first_ones_turn(c)
+        first, second, here = address_of("first_loop"), address_of("second_loop"), first_ones_turn(c, past=True)
         c.ask(f"Z0,{first:x},4")
         contains(c.ask("vCont;s:2"), "thread:2;")
         equal(steps(c.monitor("info cpus"))[1], here[1])
@@ -345,6 +352,40 @@ def claim_the_same_step_again_and_a_run_back_of_one_pass_over_the_hits_of_others
         c.ask(f"z0,{second:x},4")
         contains(c.ask("bc"), "thread:1;.*swbreak")
         contains(c.monitor("info registers"), r"^CPU #0$")
+
+
+def claim_a_step_alone_at_the_live_edge_holds_the_others():
+    """Also those whose turn it is: gdb believes that they stand, and does not ask for their registers again."""
+    with tempfile.TemporaryDirectory() as directory:
+        name = os.path.join(directory, "r.hcrec")
+        with Server("--machine", "virt", "--smp", "2", "--interleave", "quantum=10000", "--record", name, guest=guest()) as s:
+            out = gdb(s, ["break second_loop", "continue", "delete", "thread 1", "stepi", "monitor info cpus", "echo |\\n",
+                          "thread 2", "set scheduler-locking on"] + ["stepi"] * 7 + ["monitor info cpus", "info threads", "echo |\\n",
+                          "set $cached = $pc", "thread 1", "set $cached = $pc", "maintenance flush register-cache", "print $cached == $pc",
+                          "stepi", "stepi", "monitor info cpus", "echo |\\n",
+                          "set scheduler-locking off", "break second_loop if $x1 > 20", "continue", "info threads", "echo |\\n",
+                          "monitor seek 12000", "reverse-continue", "set scheduler-locking on", "thread 1", "stepi", "thread 2", "stepi",
+                          "monitor info cpus"], symbols=guest())
+        a, b, c, d, e = out.split("|\n")
+        made = [steps(part) for part in (a, b, c)]
+        equal(made[1], [made[0][0], made[0][1] + 7])
+        equal(made[2], [made[1][0] + 2, made[1][1]])
+        contains(b, r'^  1 +Thread 1 "CPU#0" \(held, ')
+        contains(c, r"^\$1 = 1$")
+        lacks(a + b + c, "maintenance flush")
+        lacks(d, r"\(held, ")
+        contains(e, "hindcast: other CPUs have made steps, too, as they did")
+        p = subprocess.run([harness.HINDCAST, "verify", name], capture_output=True, text=True, timeout=harness.patience(60))
+        equal(p.returncode, 0, p.stdout + p.stderr)
+
+
+def claim_leaving_a_breakpoint_leaves_no_trace():
+    """gdb does it by a step of that thread alone: what happens is what would have happened without a debugger."""
+    def made(commands):
+        with pair() as s:
+            return contains(gdb(s, commands + ["delete", "monitor seek 40000", "continue", "monitor info hash"], symbols=guest()), r"(?s)hash.*")
+    hits = made(["break second_loop", "break first_loop"] + ["continue"] * 40)
+    equal(hits[0], made([])[0])
 
 
 def without(name, key):
@@ -509,10 +550,10 @@ def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
         contains(c.receive().decode(), "^T02.*thread:2;")
         after = steps(c.monitor("info cpus"))
         check(after[0] == before[0] and after[1] > before[1], before, after)
-        # A step of the one that is held, alone: it goes, and so do both.
+        # A step of the one that is held, alone: it goes, and the other one stands.
         contains(c.ask("vCont;s:1"), "thread:1;")
-        equal(steps(c.monitor("info cpus"))[0], before[0] + 1)
-        lacks(c.monitor("info cpus"), "held")
+        equal(steps(c.monitor("info cpus")), [before[0] + 1, after[1]])
+        lacks(c.monitor("info cpus"), "CPU #0:.* held")
 
 
 def claim_a_step_alone_leaves_held_who_is():
