@@ -205,6 +205,7 @@ struct exec {
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
     struct block *turn;    /* LEFT_TURN: the block to enter next */
+    const struct block *shown; /* compiled code: the block in progress, whenever C code may look; it becomes ucpu.block */
     uint32_t left;         /* compiled code: enum left that exec_go_on() wants to have */
     uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */

@@ -106,7 +106,8 @@ static void go_by_chain(struct jit *j, unsigned n)
     int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
     struct misses m = {.count = 0};
 
-    x_load(e, 64, RAX, R_BLOCK, (near ? BLOCK(next) : BLOCK(far)) + 8 * (int32_t)n);
+    x_mov_imm(e, RAX, (uint64_t)(uintptr_t)b);
+    x_load(e, 64, RAX, RAX, (near ? BLOCK(next) : BLOCK(far)) + 8 * (int32_t)n);
     x_test(e, 64, RAX, RAX);
     m.at[m.count++] = x_jcc(e, CC_E);
     if (!near) {
@@ -118,6 +119,7 @@ static void go_by_chain(struct jit *j, unsigned n)
     }
     enter(j);
     misses_here(j, &m);
+    show_block(j, j->block);
     x_mov_imm(e, RAX, n);
     jump_stub(j, j->stubs.unchained);
 }
@@ -145,12 +147,14 @@ static void edge_away(struct jit *j, unsigned n)
         x_here(e, edge->others[i]);
     if (edge_is_near(j->block, n)) {
         /* There may be one, to a block without code. */
-        x_load(e, 64, RAX, R_BLOCK, BLOCK(next) + 8 * (int32_t)n);
+        x_mov_imm(e, RAX, (uint64_t)(uintptr_t)j->block);
+        x_load(e, 64, RAX, RAX, BLOCK(next) + 8 * (int32_t)n);
         x_test(e, 64, RAX, RAX);
         unchained = x_jcc(e, CC_E);
         enter(j);
         x_here(e, unchained);
     }
+    show_block(j, j->block);
     x_mov_imm(e, RAX, n);
     jump_stub(j, j->stubs.unchained);
 }
@@ -195,6 +199,7 @@ static void go_indirect(struct jit *j)
     miss_if_not_equal(j, &m);
     enter(j);
     misses_here(j, &m);
+    show_block(j, j->block);
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     jump_stub(j, j->stubs.indirect_miss);
 }
@@ -214,6 +219,7 @@ void emit_lead(struct jit *j)
                   page_addend(j->c, b->page[1], second));
     good = x_jcc(e, CC_E);
     misses_here(j, &m);
+    show_block(j, b); /* for the one before it, of the same mode and bias */
     x_load(e, 64, RAX, RAX, BLOCK(key.pc));
     jump_stub(j, j->stubs.indirect_miss);
     x_here(e, good);
@@ -412,6 +418,12 @@ static void untag(struct jit *j, uint32_t imm)
     x_cmov(e, 64, imm & 1 ? CC_AE : CC_B, RDX, RAX);
 }
 
+static void leave_by_exit(struct jit *j)
+{
+    show_block(j, j->block);
+    jump_stub(j, j->stubs.leave_exit);
+}
+
 static void go_if_calm(struct jit *j)
 {
     struct code *e = &j->code;
@@ -427,7 +439,7 @@ static void go_if_calm(struct jit *j)
     go(j, 0);
     x_here(e, attention);
     x_here(e, withheld);
-    jump_stub(j, j->stubs.leave_exit);
+    leave_by_exit(j);
 }
 
 static void emit_generic_end(struct jit *j, const struct uop *u)
@@ -449,7 +461,7 @@ static void emit_generic_end(struct jit *j, const struct uop *u)
     x_load(e, 64, RDX, R_EXEC, EXEC(go_pc));
     go_indirect(j);
     x_here(e, to_exit);
-    jump_stub(j, j->stubs.leave_exit);
+    leave_by_exit(j);
 }
 
 static bool emit_plain_end(struct jit *j, const struct uop *u)
@@ -494,7 +506,7 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
         return true;
     case UOP_EXIT:
         operands_store(j);
-        jump_stub(j, j->stubs.leave_exit);
+        leave_by_exit(j);
         return true;
     case UOP_CALM:
         operands_store(j);

@@ -90,6 +90,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
     }
     for (unsigned i = 1; i < ARRAY_LEN(s->from) && s->from[i]; i++)
         x_here(e, s->from[i]);
+    show_block(j, s->block);
     if (s->kind >= SLOW_HELPER) {
         operands_store_as(j, s->slots);
         if (s->kind == SLOW_HELPER || s->kind == SLOW_X87)
@@ -148,6 +149,7 @@ static void emit_call(struct jit *j, const struct uop *u)
     (void)u;
     operands_store(j);
     operands_forget(j);
+    show_block(j, j->block);
     call_helper(j, number(j));
 }
 
@@ -156,6 +158,7 @@ void emit_generic(struct jit *j, const struct uop *u)
     (void)u;
     operands_store(j);
     operands_forget(j);
+    show_block(j, j->block);
     call_generic(j, number(j));
 }
 
@@ -205,7 +208,7 @@ static void emit_count(struct jit *j)
         x_rm(e, 32, 0x83, ALU_SUB, RCX, 0);
     }
     code_8(e, 1);
-    x_point(e, x_jcc(e, CC_E), j->stubs.hot);
+    note_way_out(j, x_jcc(e, CC_E), j->owner, OUT_HOT, false, j->slots);
 }
 
 static void swap_code(struct jit *j)
@@ -217,11 +220,10 @@ static void swap_code(struct jit *j)
 }
 
 /* What lies out of line. */
-static void emit_cold(struct jit *j, const struct block *b, bool trace)
+static void emit_cold(struct jit *j, const struct block *b)
 {
     swap_code(j);
-    if (trace)
-        emit_ways_out(j);
+    emit_ways_out(j);
     for (unsigned i = 0; i < j->nslow; i++)
         emit_slow(j, &j->slow[i]);
     j->block = b;
@@ -267,16 +269,15 @@ bool compile(struct jit *j, struct block *b)
     if (b->page[1] != NO_PAGE)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
-    x_mov_imm(e, R_BLOCK, (uint64_t)(uintptr_t)b);
     if (counted)
         emit_count(j);
-    x_point(e, emit_budget(j, b, CC_B), j->stubs.no_budget);
+    note_way_out(j, emit_budget(j, b, CC_B), b, OUT_OF_BUDGET, false, j->slots);
     if (trace)
         emit_trace(j);
     else
         emit_block(j);
     if (!e->full)
-        emit_cold(j, b, trace);
+        emit_cold(j, b);
     if (e->full || j->cold.full) {
         e->at = start;
         j->cold.at = start_cold;

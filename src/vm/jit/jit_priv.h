@@ -11,8 +11,8 @@
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
- *   rbp  state block + STATE_BIAS      r12  block in progress
- *   r13  budget (cpu.budget is stale)  r14  TLB          r15  struct exec: whose code it is that runs
+ *   rbp  state block + STATE_BIAS      r13  budget (cpu.budget is stale)
+ *   r14  TLB                           r15  struct exec: whose code it is that runs
  *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
  *   MXCSR        the guest's while exec.sse_live (sse.c); likewise the x87 control word (x87.c)
@@ -29,7 +29,6 @@
 
 #define STATE_BIAS 128
 #define R_STATE  RBP
-#define R_BLOCK  R12
 #define R_BUDGET R13
 #define R_TLB    R14
 #define R_EXEC   R15
@@ -50,7 +49,7 @@ struct slot {
     uint64_t value; /* SLOT_CONST */
 };
 
-#define SLOTS 22
+#define SLOTS 28
 /* Bytes from what a jump to another page compares with tlb_entry.addend to the jump's displacement. */
 #define FAR_ADDEND 18
 /* A trace has at most so many blocks, and micro-ops: each of these may have a path out of line, twice if the trace is a loop. */
@@ -116,19 +115,21 @@ struct place {
 /* How a loaded value becomes an operand. */
 enum extend { EXTEND_ZERO, EXTEND_SIGN_32, EXTEND_SIGN_64 };
 
-/* A way out of a trace, taken by the jump `from`. */
+/* A way out of a block or trace, taken by the jump `from`. */
 struct way_out {
     uint8_t *from;
-    const struct block *block; /* out of that by edge `edge`; NULL: the budget does not suffice for the block in progress */
+    const struct block *block; /* out of that by edge `edge`, or by one of these: */
     unsigned edge;
     bool followed;             /* it is the edge that the trace goes on by, whose chain may lead elsewhere now */
     struct slot slots[SLOTS];
 };
-#define MAX_WAYS_OUT (6u * TRACE_BLOCKS)
+/* The budget does not suffice for the block; it is to be compiled as a trace. */
+enum { OUT_OF_BUDGET = 2, OUT_HOT };
+#define MAX_WAYS_OUT (6u * TRACE_BLOCKS + 2u)
 
 /* Code made once. */
 struct stubs {
-    uint8_t *turn, *hot, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
+    uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *helper, *function, *condition, *carry, *flags, *sse_enter, *x87_enter;
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
@@ -283,6 +284,9 @@ static inline void jump_stub(struct jit *j, uint8_t *stub)
     x_point(&j->code, x_jmp(&j->code), stub);
 }
 
+/* b is the block in progress: before every call of C code that may look at the CPU, and every exit (but `turn`). Destroys rcx. */
+void show_block(struct jit *j, const struct block *b);
+
 /* ---- compile.c ---- */
 /* Compile b: once as it is, and counting its entries, then as a trace. False: no room. */
 bool compile(struct jit *j, struct block *b);
@@ -300,7 +304,9 @@ struct slow *slow_path(struct jit *j, enum slow_kind kind);
 void emit_trace(struct jit *j);
 /* Entries to a compiled block before it is compiled as a trace. 0: at once. */
 unsigned trace_heat(const struct jit *j);
-/* What lies out of line of the trace just made. */
+/* Note a way out of a block, where values are as in a copy of the slots. */
+void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, bool followed, const struct slot *slots);
+/* The ways out that were noted. */
 void emit_ways_out(struct jit *j);
 
 /* ---- access.c ---- */

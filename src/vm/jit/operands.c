@@ -22,7 +22,7 @@
 
 #include <limits.h>
 
-static const uint8_t pool[] = {RSI, RDI, R8, R9, R10, R11, RBX};
+static const uint8_t pool[] = {RSI, RDI, R8, R9, R10, R11, RBX, R12};
 #define FIRST_VECTOR 4u /* XMM registers from here on hold values */
 #define VECTORS 16u
 

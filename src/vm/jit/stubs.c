@@ -124,9 +124,16 @@ static void show_cpu(struct jit *j)
 
     x_load(e, 64, RDI, R_EXEC, EXEC(cpu));
     x_store(e, 64, RDI, CPU(cpu.budget), R_BUDGET);
-    x_store(e, 64, RDI, CPU(block), R_BLOCK);
-    x_rm(e, 32, X_MOVZX16, RDX, R_BLOCK, BLOCK(steps));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_store(e, 64, RDI, CPU(block), RDX);
+    x_rm(e, 32, X_MOVZX16, RDX, RDX, BLOCK(steps));
     x_store(e, 32, RDI, CPU(cpu.steps), RDX);
+}
+
+void show_block(struct jit *j, const struct block *b)
+{
+    x_mov_imm(&j->code, RCX, (uint64_t)(uintptr_t)b);
+    x_store(&j->code, 64, R_EXEC, EXEC(shown), RCX);
 }
 
 static void look_at_budget(struct jit *j)
@@ -200,25 +207,26 @@ static void make_exits(struct jit *j)
 {
     struct code *e = &j->code;
 
-    /* To the block that has just been entered, and has been often; to a block (rax) that has no code. */
-    j->stubs.hot = e->at;
-    x_rr(e, 64, X_MOV_LOAD, RAX, R_BLOCK);
+    /* To a block (rax) that has no code, or is to have other code. */
     j->stubs.turn = e->at;
+    x_store(e, 64, R_EXEC, EXEC(shown), RAX);
     x_store(e, 64, R_EXEC, EXEC(turn), RAX);
     leave(j, LEFT_TURN);
 
     /* The block's steps were taken off the budget, which had less. */
     j->stubs.no_budget = e->at;
-    x_rm(e, 32, X_MOVZX16, RCX, R_BLOCK, BLOCK(steps));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_rm(e, 32, X_MOVZX16, RCX, RDX, BLOCK(steps));
     x_alu(e, 64, ALU_ADD, R_BUDGET, RCX);
-    x_load(e, 64, RCX, R_BLOCK, BLOCK(key.pc));
+    x_load(e, 64, RCX, RDX, BLOCK(key.pc));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     leave(j, LEFT_BUDGET);
 
     /* By edge eax, without a chain; and to the PC in rax. */
     j->stubs.unchained = e->at;
     x_store(e, 32, R_EXEC, EXEC(go_edge), RAX);
-    x_rmx(e, 64, X_MOV_LOAD, RCX, R_BLOCK, RAX, 3, BLOCK(target));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_rmx(e, 64, X_MOV_LOAD, RCX, RDX, RAX, 3, BLOCK(target));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     leave(j, LEFT_UNCHAINED);
     j->stubs.indirect_miss = e->at;
@@ -227,7 +235,8 @@ static void make_exits(struct jit *j)
     leave(j, LEFT_UNCHAINED);
 
     j->stubs.leave_exit = e->at;
-    x_load(e, 64, RCX, R_BLOCK, BLOCK(target));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_load(e, 64, RCX, RDX, BLOCK(target));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     x_mov_imm(e, RAX, LEFT_EXIT);
     jump_stub(j, j->stubs.go_on);
@@ -235,7 +244,8 @@ static void make_exits(struct jit *j)
     /* Micro-op ecx faulted. */
     j->stubs.fault = e->at;
     x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
-    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, RDX, BLOCK(uops));
     x_store(e, 64, R_EXEC, EXEC(fault_uop), RCX);
     leave(j, LEFT_FAULT);
 }
@@ -303,7 +313,8 @@ static void make_calls(struct jit *j)
     j->stubs.function = e->at;
     leave_float(j);
     x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
-    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, R_BLOCK, BLOCK(uops));
+    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, RDX, BLOCK(uops));
     x_rr(e, 64, X_MOV_LOAD, RSI, RCX);
     x_push(e, RCX);
     show_cpu(j);

@@ -5,7 +5,7 @@
  * registers that they are in, and flags which are noted anew each turn are stored by none.
  *
  * Nothing else differs from chains: each block is gone to only while its predecessor's chain leads there (so it may be
- * dropped, and has been entered in this epoch), is the block in progress, and takes its steps off the budget. Where that
+ * dropped, and has been entered in this epoch), and takes its steps off the budget. Where that
  * does not suffice, or another edge is taken, everything is stored, as it is at the end of any block.
  *
  * What the rule is, the chains and counts say that there are when the trace is made.
@@ -103,8 +103,7 @@ static void find_blocks(const struct jit *j, struct trace *t)
 
 /* ---- code ---- */
 
-static void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, bool followed,
-                         const struct slot *slots)
+void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, bool followed, const struct slot *slots)
 {
     struct way_out *w = &j->ways_out[j->nways_out++];
 
@@ -124,10 +123,10 @@ static void emit_chain(struct jit *j, const struct block *b, unsigned edge, cons
 
     if (b == to)
         return;
-    x_rm(e, 32, 0x81, ALU_CMP, R_BLOCK, BLOCK(next) + 8 * (int32_t)edge);
+    x_mov_imm(e, RAX, (uint64_t)(uintptr_t)b);
+    x_rm(e, 32, 0x81, ALU_CMP, RAX, BLOCK(next) + 8 * (int32_t)edge);
     code_32(e, (uint32_t)(uintptr_t)to);
     note_way_out(j, x_jcc(e, CC_NE), b, edge, true, slots);
-    x_rm(e, 64, X_LEA, R_BLOCK, R_BLOCK, (int32_t)((intptr_t)to - (intptr_t)b));
 }
 
 /* What comes behind block i. */
@@ -154,7 +153,7 @@ static bool emit_blocks(struct jit *j, const struct trace *t)
         if (i + 1 == t->n)
             return true;
         emit_chain(j, t->block[i], (unsigned)t->edge[i], t->block[i + 1], j->slots);
-        note_way_out(j, emit_budget(j, t->block[i + 1], CC_B), NULL, 0, false, j->slots);
+        note_way_out(j, emit_budget(j, t->block[i + 1], CC_B), t->block[i + 1], OUT_OF_BUDGET, false, j->slots);
     }
     return false;
 }
@@ -181,7 +180,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         memcpy(j->slots, first, sizeof(first));
         operands_store_others(j, head);
         emit_chain(j, last, edge, head_block, head);
-        note_way_out(j, emit_budget(j, head_block, CC_B), NULL, 0, false, head);
+        note_way_out(j, emit_budget(j, head_block, CC_B), head_block, OUT_OF_BUDGET, false, head);
         memcpy(j->slots, head, sizeof(head));
         again = e->at;
         j->head = head;
@@ -192,6 +191,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         emit_chain(j, last, edge, head_block, head);
         x_point(e, emit_budget(j, head_block, CC_AE), again);
         operands_store_as(j, head);
+        show_block(j, head_block);
         jump_stub(j, j->stubs.no_budget);
         return true;
     }
@@ -204,15 +204,23 @@ static bool emit_loop(struct jit *j, const struct trace *t)
 
 void emit_ways_out(struct jit *j)
 {
+    struct code *e = &j->code;
+
     for (unsigned i = 0; i < j->nways_out; i++) {
         const struct way_out *w = &j->ways_out[i];
 
-        if (w->block) {
+        if (w->edge < 2) {
             j->block = w->block;
             emit_edge(j, w->edge, w->followed, w->from, w->slots);
+            continue;
+        }
+        x_here(e, w->from);
+        if (w->edge == OUT_HOT) {
+            x_mov_imm(e, RAX, (uint64_t)(uintptr_t)w->block);
+            jump_stub(j, j->stubs.turn);
         } else {
-            x_here(&j->code, w->from);
             operands_store_as(j, w->slots);
+            show_block(j, w->block);
             jump_stub(j, j->stubs.no_budget);
         }
     }
