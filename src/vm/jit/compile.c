@@ -45,17 +45,22 @@ static void extend_to(struct code *e, unsigned to, unsigned from, unsigned bits,
              extend == EXTEND_SIGN_64 ? X_MOVSXD : X_MOV_LOAD, to, from);
 }
 
+/* Call a micro-op's helper, or its function in generic.c. */
+static void call_function(struct jit *j, unsigned uop, int (*fn)(struct ucpu *, const struct uop *))
+{
+    x_mov_imm(&j->code, RCX, (uint64_t)(uintptr_t)&j->block->uops[uop]);
+    x_mov_imm(&j->code, RAX, (uint64_t)(uintptr_t)fn);
+    call_stub(j, j->stubs.function);
+}
+
 static void call_helper(struct jit *j, unsigned uop)
 {
-    x_mov_imm(&j->code, RCX, uop);
-    call_stub(j, j->stubs.helper);
+    call_function(j, uop, j->block->uops[uop].fn);
 }
 
 static void call_generic(struct jit *j, unsigned uop)
 {
-    x_mov_imm(&j->code, RCX, uop);
-    x_mov_imm(&j->code, RAX, (uint64_t)(uintptr_t)generic_functions[j->block->uops[uop].op]);
-    call_stub(j, j->stubs.function);
+    call_function(j, uop, generic_functions[j->block->uops[uop].op]);
 }
 
 /* rdx = what a store stores, zero-extended: everything dirty was stored just now. */

@@ -131,7 +131,7 @@ enum { OUT_OF_BUDGET = 2, OUT_HOT };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
-    uint8_t *helper, *function, *condition, *carry, *flags, *sse_enter, *x87_enter;
+    uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter;
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };

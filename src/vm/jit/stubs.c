@@ -304,24 +304,15 @@ static void make_accesses(struct jit *j)
 static void make_calls(struct jit *j)
 {
     struct code *e = &j->code;
-    uint8_t *other, *not_fault, *known;
+    uint8_t *other, *not_fault;
 
-    /* The helper of micro-op ecx; the function in rax for micro-op ecx. All values
-     * are in memory. Returns, with eax, unless the micro-op faulted or left. */
-    j->stubs.helper = e->at;
-    x_mov_imm(e, RAX, 0);
+    /* The function in rax for the micro-op at rcx. All values are in memory. Returns, with eax, unless the micro-op
+     * faulted or left. */
     j->stubs.function = e->at;
     leave_float(j);
-    x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
-    x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, RDX, BLOCK(uops));
     x_rr(e, 64, X_MOV_LOAD, RSI, RCX);
     x_push(e, RCX);
     show_cpu(j);
-    x_test(e, 64, RAX, RAX);
-    known = x_jcc(e, CC_NE);
-    x_load(e, 64, RAX, RSI, offsetof(struct uop, fn));
-    x_here(e, known);
     x_call_reg(e, RAX);
     x_pop(e, RCX);
     look_at_budget(j);
