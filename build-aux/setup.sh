@@ -75,6 +75,7 @@ need_build_tools() {
     need libnbd-dev have_library libnbd
     need libslirp-dev test -r /usr/include/slirp/libslirp.h
     need libpng-dev have_library libpng
+    need libusb-1.0-0-dev have_library libusb-1.0
     need libzstd-dev have_library libzstd
     # Not gcc-multilib, which Debian does not let stand beside a cross compiler.
     need "$(gcc_32_bit_library)" have_m32

@@ -23,6 +23,7 @@
 #include "server/backends.h"
 #include "server/drives.h"
 #include "server/images.h"
+#include "server/option_usb.h"
 #include "server/options.h"
 #include "server/recordings.h"
 #include "server/server.h"
@@ -170,6 +171,8 @@ static int build_machine(struct machine **m, struct supplies *su, struct options
         o->cpu = "qemu64";
     r = options_settle(o, for_virt, err);
 
+    if (r == 0)
+        r = option_usb_settle(&o->drives, err);
     if (r == 0)
         r = drives_open(&su->drives, o, replay, err);
     if (r < 0)

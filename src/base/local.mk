@@ -9,6 +9,7 @@ libbase_a_SOURCES = \
 	src/base/code_memory.h \
 	src/base/error.c src/base/error.h \
 	src/base/file_call.h \
+	src/base/usb_message.h \
 	src/base/file_kind.h \
 	src/base/guess.c src/base/guess.h \
 	src/base/hash.c src/base/hash.h \

@@ -20,4 +20,5 @@ libhost_a_SOURCES = \
 	src/host/netdev.c src/host/netdev.h src/host/netdev_kinds.h \
 	src/host/stream.c src/host/stream.h \
 	src/host/tpmdev.c src/host/tpmdev.h \
+	src/host/usbdev.c src/host/usbdev.h \
 	src/host/writer.c src/host/writer.h

@@ -12,6 +12,7 @@
 #include "chardev_options.h"
 #include "host/output.h"
 #include "option_tpm.h"
+#include "option_usb.h"
 #include "vm/machine.h"
 
 static struct chardev *open_back(struct server_config *c, const char *spec, const char *name, bool force, struct error *err)
@@ -368,6 +369,23 @@ static int open_tpm(struct server_config *c, const struct options *o, struct err
     return r;
 }
 
+/* Devices of the host. One that was there when a recording was made may be missing when it goes on: then it is gone. */
+static int open_usbdevs(struct server_config *c, const struct options *o, struct error *err)
+{
+    for (unsigned i = 0; i < c->machine->ndevices; i++) {
+        if (c->machine->devices[i]->backend_kind != BACKEND_USB || (o->replay && !o->continue_live))
+            continue;
+        if (c->nusbdevs == SERVER_MAX_USBDEVS)
+            return error_set(err, -EINVAL, "--device usb-host: at most %d", SERVER_MAX_USBDEVS);
+        c->usbdevs[c->nusbdevs] = option_usb_open(&o->drives, c->nusbdevs, err);
+        if (!c->usbdevs[c->nusbdevs++] && !o->replay)
+            return err->code;
+        if (!c->usbdevs[c->nusbdevs - 1])
+            fprintf(stderr, "hindcast: %s: to the guest it is gone\n", err->text);
+    }
+    return 0;
+}
+
 static int open_listener(struct server_config *c, const struct options *o, struct error *err)
 {
     int r = o->listen && !o->gdb_stdio ? listener_open(&c->listener, o->listen, err) : 0;
@@ -385,7 +403,7 @@ int backends_open(struct server_config *c, const struct options *o, struct error
             return err->code;
     }
     if (open_listener(c, o, err) < 0 || open_ports(c, o, err) < 0 || open_netdevs(c, o, err) < 0 || open_dumps(c, o, err) < 0 ||
-        open_audiodevs(c, o, err) < 0 || open_fsdevs(c, o, err) < 0 || open_tpm(c, o, err) < 0)
+        open_audiodevs(c, o, err) < 0 || open_fsdevs(c, o, err) < 0 || open_usbdevs(c, o, err) < 0 || open_tpm(c, o, err) < 0)
         return err->code;
     return 0;
 }
@@ -399,6 +417,8 @@ void backends_close(struct server_config *c)
         net_dump_close(c->dumps[i]);
     for (unsigned i = 0; i < c->naudiodevs; i++)
         audiodev_close(c->audiodevs[i]);
+    for (unsigned i = 0; i < c->nusbdevs; i++)
+        usbdev_close(c->usbdevs[i]);
     for (unsigned i = 0; i < c->nbacks; i++)
         chardev_close(c->backs[i]);
     host_files_close(c->files);

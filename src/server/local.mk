@@ -17,6 +17,8 @@ libserver_a_SOURCES = \
 	src/server/server_net.c \
 	src/server/server_sound.c \
 	src/server/server_tpm.c \
+	src/server/server_usb.c \
+	src/server/option_usb.c src/server/option_usb.h \
 	src/server/server_resets.c \
 	src/server/server_wire.c \
 	src/server/options.c src/server/options.h \

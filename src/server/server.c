@@ -152,11 +152,13 @@ static void serve(struct server *s, uint64_t timeout_ns)
     server_ports_poll(s, &p);
     server_net_poll(s, &p, &timeout_ns);
     server_tpm_poll(s, &p);
+    server_usb_poll(s, &p, &timeout_ns);
     poller_wait(&p, timeout_ns);
     server_client_serve(s);
     server_ports_serve(s);
     server_net_serve(s, &p);
     server_tpm_serve(s);
+    server_usb_serve(s);
     server_sound_serve(s);
     if (host_signal_pending())
         s->quit = true;
@@ -213,7 +215,7 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
     struct server *s = ctx;
     uint64_t began = host_monotonic_ns(), due = server_record_due(s);
 
-    if (server_ports_take_input(s) || server_net_take_input(s) || server_tpm_serve(s))
+    if (server_ports_take_input(s) || server_net_take_input(s) || server_usb_take_input(s) || server_tpm_serve(s))
         ns = 0;
     if (s->brief && ns > BRIEF_NS)
         ns = BRIEF_NS;
@@ -313,7 +315,8 @@ static void on_output(void *ctx, struct device *dev, const void *buf, size_t len
         server_branch_output(s, dev, buf, len);
         return;
     }
-    if (server_net_output(s, dev, buf, len) || server_sound_output(s, dev, buf, len) || server_tpm_output(s, dev, buf, len))
+    if (server_net_output(s, dev, buf, len) || server_sound_output(s, dev, buf, len) || server_usb_output(s, dev, buf, len) ||
+        server_tpm_output(s, dev, buf, len))
         return;
     end_progress(s);
     server_ports_output(s, dev, buf, len);
@@ -948,6 +951,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     if (config->replay && config->continue_live) {
         server_net_reset_connections(s);
         server_tpm_resume(s);
+        server_usb_lose(s);
     }
     if (config->make_machine)
         server_trace_init(s);
@@ -968,6 +972,7 @@ void server_destroy(struct server *s)
     server_ports_finish(s);
     server_net_finish(s);
     server_tpm_finish(s);
+    server_usb_finish(s);
     server_sound_finish(s);
     server_semihost_finish(s);
     server_files_finish(s);

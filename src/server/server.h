@@ -17,6 +17,7 @@
 #include "host/chardev.h"
 #include "host/files.h"
 #include "host/netdev.h"
+#include "host/usbdev.h"
 #include "host/stream.h"
 #include "host/tpmdev.h"
 #include "net_dump.h"
@@ -30,6 +31,7 @@ struct server;
 #define SERVER_MAX_FLASH  2
 #define SERVER_MAX_NETDEVS 8
 #define SERVER_MAX_AUDIODEVS 8
+#define SERVER_MAX_USBDEVS 8
 #define SERVER_MAX_DUMPS 16
 #define SERVER_MAX_FSDEVS 8
 
@@ -77,6 +79,8 @@ struct server_config {
     unsigned nnetdevs;
     struct audiodev *audiodevs[SERVER_MAX_AUDIODEVS]; /* by their ids: device.backend of the sound cards; taken over */
     unsigned naudiodevs;
+    struct usbdev *usbdevs[SERVER_MAX_USBDEVS]; /* of --device usb-host, in their order; taken over; NULL: it is not there */
+    unsigned nusbdevs;
     struct net_dump *dumps[SERVER_MAX_DUMPS]; /* of --object filter-dump; taken over */
     unsigned ndumps;
     struct tpmdev *tpm;        /* by its id: device.backend of its registers; NULL: there is none; taken over */

@@ -276,6 +276,7 @@ int monitor_branch_live(struct rsp_monitor_call *call, struct error *err)
     server_branch_flush(s);
     server_net_reset_connections(s);
     server_tpm_resume(s);
+    server_usb_lose(s);
     server_branch_text(s, name, sizeof(name));
     buffer_printf(call->out, "%s is live: from its end on, input, output, network, files and clock are the host's\n", name);
     return 0;

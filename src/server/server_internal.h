@@ -320,6 +320,16 @@ size_t server_sound_input(void *ctx, struct device *dev, uint64_t at, uint32_t r
 /* `info audio`. */
 void server_sound_describe(const struct server *s, struct buffer *out);
 
+/* server_usb.c: as the ports' functions. */
+void server_usb_finish(struct server *s);
+void server_usb_poll(const struct server *s, struct poller *poller, uint64_t *timeout_ns);
+void server_usb_serve(struct server *s);
+bool server_usb_take_input(struct server *s);
+/* False: the device is none of the host's. */
+bool server_usb_output(struct server *s, const struct device *dev, const void *message, size_t len);
+/* The history in use goes on live: what it has asked of devices is lost. */
+void server_usb_lose(struct server *s);
+
 /* server_net.c: as the ports' functions. */
 void server_net_init(struct server *s);
 /* The guest begins: captures get their heads. */

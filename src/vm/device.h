@@ -76,7 +76,8 @@ struct device_ops {
 
 /* What on the host a device is connected to. */
 enum device_backend { BACKEND_NONE, BACKEND_NETDEV /* netdev=ID */, BACKEND_CHARDEV /* chardev=ID */, BACKEND_FSDEV /* fsdev=ID */,
-                      BACKEND_AUDIODEV /* audiodev=ID */, BACKEND_TPMDEV /* tpmdev=ID */ };
+                      BACKEND_AUDIODEV /* audiodev=ID */, BACKEND_TPMDEV /* tpmdev=ID */,
+                      BACKEND_USB /* a device of the host: its own name */ };
 
 struct device {
     const struct device_ops *ops;

@@ -72,6 +72,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/uhci.c src/vm/dev/uhci.h \
 	src/vm/dev/usb.c src/vm/dev/usb.h \
 	src/vm/dev/usb_hid.c src/vm/dev/usb_hid.h \
+	src/vm/dev/usb_host.c src/vm/dev/usb_host.h \
 	src/vm/dev/usb_hub.c src/vm/dev/usb_hub.h \
 	src/vm/dev/usb_serial.c src/vm/dev/usb_serial.h \
 	src/vm/dev/usb_storage.c src/vm/dev/usb_storage.h \

@@ -314,7 +314,7 @@ def claim_what_is_plugged_in_wrongly_is_refused():
 def claim_help_lists_what_there_is_of_usb():
     status, text = run("--device", "help")
     equal(status, 0)
-    for name in "piix3-usb-uhci", "usb-ehci", "ich9-usb-ehci1", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub":
+    for name in "piix3-usb-uhci", "usb-ehci", "ich9-usb-ehci1", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub", "usb-host":
         contains(text, name)
 
 

@@ -115,6 +115,11 @@ TESTS += tests/vm/test_ehci
 tests_vm_test_ehci_SOURCES = tests/check_main.c tests/vm/test_ehci.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_ehci_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 
+check_PROGRAMS += tests/vm/test_usb_host
+TESTS += tests/vm/test_usb_host
+tests_vm_test_usb_host_SOURCES = tests/check_main.c tests/vm/test_usb_host.c tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_usb_host_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_uhci
 TESTS += tests/vm/test_uhci
 tests_vm_test_uhci_SOURCES = tests/check_main.c tests/vm/test_uhci.c tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -76,7 +76,9 @@ static const struct machine_parts *make_parts(bool pc)
     static const char *const devices[] = {
         "nvme,drive=n0,serial=1", "ich9-ahci", "ide-hd,drive=a0", "ide-cd,drive=a1", "virtio-blk-pci,drive=b0",
         "virtio-scsi-pci", "scsi-hd,drive=s0", "scsi-cd,drive=s1", "sdhci-pci", "sd-card,drive=c0", "piix3-usb-uhci", "usb-tablet",
-        "usb-hub", "usb-ehci,id=e", "usb-hub,bus=e", "usb-kbd,bus=e", "qemu-xhci,id=x", "usb-kbd,bus=x", "usb-mouse,bus=x", "usb-storage,bus=x,drive=u0", "usb-serial,bus=x,chardev=c",
+        "usb-hub", "usb-ehci,id=e", "usb-hub,bus=e", "usb-kbd,bus=e",
+        "usb-host,bus=e,vendorid=1,speed=high,descriptors=12010002000000406b1ddefa0001000100010902200001010080320904000002ff000000"
+        "07058102000200" "07050202000200", "qemu-xhci,id=x", "usb-kbd,bus=x", "usb-mouse,bus=x", "usb-storage,bus=x,drive=u0", "usb-serial,bus=x,chardev=c",
         "bochs-display,vgamem=4M", "secondary-vga", "ramfb", "virtio-gpu-pci", "pci-testdev",
         "virtio-blk-device,drive=m0", "virtio-scsi-device"};
     static const char *const names[] = {"n0", "a0", "a1", "b0", "s0", "s1", "c0", "u0", "m0"};
@@ -92,7 +94,7 @@ static const struct machine_parts *make_parts(bool pc)
         if (!pc || i != 8)
             add_drive(&p, names[i], i == 2 || i == 5 ? DRIVE_CDROM : DRIVE_DISK, DRIVE_IF_NONE, 0);
     for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
-        if (!pc || i < 26)
+        if (!pc || i < 27)
             p.devices[p.ndevices++] = devices[i];
     p.devices[p.ndevices++] = "AC97,audiodev=A";
     p.devices[p.ndevices++] = "intel-hda";

@@ -23,6 +23,7 @@
 #include "vm/dev/tpm_tis.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
+#include "vm/dev/usb_host.h"
 #include "vm/dev/usb_hub.h"
 #include "vm/dev/usb_serial.h"
 #include "vm/dev/usb_storage.h"
@@ -89,6 +90,7 @@ const struct device_model device_models[] = {
     {"tpm-tis", "ISA", "TPM 2.0 (--tpmdev) by the FIFO interface", TAKES_NONE, tpm_tis_keys, tpm_tis_plug},
     {"tpm-tis-device", "platform", "the same on the virt board", TAKES_NONE, tpm_tis_device_keys, tpm_tis_device_plug},
     {"usb-ehci", "PCI", "EHCI USB host controller of an ICH4, six ports", TAKES_NONE, NULL, usb_ehci_plug},
+    {"usb-host", "USB", "USB device of the host: vendorid=,productid= or hostbus=,hostaddr=", TAKES_NONE, usb_host_keys, usb_host_plug},
     {"usb-hub", "USB", "USB hub with eight ports", TAKES_NONE, usb_hub_keys, usb_hub_plug},
     {"usb-kbd", "USB", "USB keyboard", TAKES_NONE, usb_hid_keys, usb_kbd_plug},
     {"usb-mouse", "USB", "USB mouse", TAKES_NONE, usb_hid_keys, usb_mouse_plug},

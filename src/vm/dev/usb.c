@@ -3,7 +3,7 @@
  *
  * A control transfer (USB 2.0, 8.5.3): SETUP begins one, whatever was before it. A request IN is answered at once and
  * the answer waits in the state; a request OUT is carried out in its status stage, once all data are there. A request
- * that fails stalls data and status stage until the next SETUP.
+ * that fails stalls data and status stage until the next SETUP. Where the class has its answer later, these stages wait for it.
  */
 #include "vm/dev/usb.h"
 
@@ -18,7 +18,8 @@
 #include "vm/machine.h"
 
 /* Where a control transfer is. */
-enum stage { STAGE_IDLE, STAGE_DATA_IN, STAGE_DATA_OUT, STAGE_STATUS_IN, STAGE_STATUS_OUT, STAGE_STALLED, STAGES };
+enum stage { STAGE_IDLE, STAGE_DATA_IN, STAGE_DATA_OUT, STAGE_STATUS_IN, STAGE_STATUS_OUT, STAGE_STALLED, STAGE_AWAITS_DATA,
+             STAGE_AWAITS_STATUS, STAGE_DONE, STAGES };
 
 /* Features (9.4, table 9-6). */
 enum { FEATURE_ENDPOINT_HALT = 0, FEATURE_REMOTE_WAKEUP = 1, FEATURE_U1 = 48, FEATURE_U2 = 49, FEATURE_LTM = 50 };
@@ -180,7 +181,7 @@ static uint16_t descriptor(const struct usb_device *d, const struct usb_setup *s
 
 /* ---- standard requests ---- */
 
-static void forget_endpoints(struct usb_device *d)
+void usb_forget_endpoints(struct usb_device *d)
 {
     memset(d->st->halted, 0, sizeof(d->st->halted));
     memset(d->st->toggle, 0, sizeof(d->st->toggle));
@@ -193,7 +194,7 @@ void usb_halt(struct usb_device *d, unsigned endpoint)
     d->st->halted[endpoint >> 7 & 1u] |= (uint16_t)(1u << (endpoint & 15u));
 }
 
-static void clear_halt(struct usb_device *d, unsigned endpoint)
+void usb_clear_halt(struct usb_device *d, unsigned endpoint)
 {
     uint16_t bit = (uint16_t)(1u << (endpoint & 15u));
     unsigned in = endpoint >> 7 & 1u;
@@ -252,7 +253,7 @@ static enum usb_answer feature(struct usb_device *d, const struct usb_setup *s, 
 
     if (recipient == USB_TO_ENDPOINT && s->value == FEATURE_ENDPOINT_HALT && has_endpoint(d, s->index & 0xffu)) {
         if (!on)
-            clear_halt(d, s->index & 0xffu);
+            usb_clear_halt(d, s->index & 0xffu);
         else if (s->index & 15u)
             usb_halt(d, s->index & 0xffu);
         return USB_ACK;
@@ -276,7 +277,7 @@ static enum usb_answer configure(struct usb_device *d, unsigned n)
     if (n > 1)
         return USB_STALL;
     d->st->configuration = (uint8_t)n;
-    forget_endpoints(d);
+    usb_forget_endpoints(d);
     return USB_ACK;
 }
 
@@ -288,7 +289,7 @@ static enum usb_answer interface_setting(struct usb_device *d, const struct usb_
     if (s->request == USB_SET_INTERFACE) {
         if (s->value)
             return USB_STALL;
-        forget_endpoints(d);
+        usb_forget_endpoints(d);
         return USB_ACK;
     }
     data[0] = 0;
@@ -334,6 +335,8 @@ static enum usb_answer request(struct usb_device *d, const struct usb_setup *s, 
 {
     enum usb_answer a = USB_STALL;
 
+    if (d->class->foreign)
+        return is_standard(s) && s->request == USB_SET_ADDRESS ? standard(d, s, data, len) : d->class->control(d, s, data, len);
     if (is_standard(s) && !(s->request == USB_GET_DESCRIPTOR && (s->type & USB_REQUEST_RECIPIENT) == USB_TO_INTERFACE))
         return standard(d, s, data, len);
     if (d->class->control)
@@ -347,6 +350,13 @@ static struct usb_setup setup_of(const struct usb_state *s)
 {
     return (struct usb_setup){.type = s->setup[0], .request = s->setup[1], .value = get_le16(s->setup + 2),
                               .index = get_le16(s->setup + 4), .length = get_le16(s->setup + 6)};
+}
+
+/* The answer to a request IN is there: `n` bytes, of which the host wants so many. */
+static void data_stage(struct usb_state *s, const struct usb_setup *setup, bool ok, uint16_t n)
+{
+    s->stage = !ok ? STAGE_STALLED : setup->length ? STAGE_DATA_IN : STAGE_STATUS_IN;
+    s->control_len = n < setup->length ? n : setup->length;
 }
 
 static enum usb_answer setup_stage(struct usb_device *d, const uint8_t *packet, size_t len)
@@ -364,11 +374,12 @@ static enum usb_answer setup_stage(struct usb_device *d, const uint8_t *packet, 
     setup = setup_of(s);
     if (setup.type & USB_REQUEST_IN) {
         uint16_t n = 0;
+        enum usb_answer a = request(d, &setup, s->data, &n);
 
-        s->stage = request(d, &setup, s->data, &n) == USB_ACK ? STAGE_DATA_IN : STAGE_STALLED;
-        s->control_len = n < setup.length ? n : setup.length;
-        if (!setup.length && s->stage == STAGE_DATA_IN)
-            s->stage = STAGE_STATUS_IN;
+        if (a == USB_NAK)
+            s->stage = STAGE_AWAITS_DATA;
+        else
+            data_stage(s, &setup, a == USB_ACK, n);
     } else if (setup.length) {
         s->control_len = setup.length;
         s->stage = setup.length <= USB_CONTROL_BYTES ? STAGE_DATA_OUT : STAGE_STALLED;
@@ -387,8 +398,22 @@ static enum usb_answer status_in(struct usb_device *d, size_t *len)
     enum usb_answer a = setup.type & USB_REQUEST_IN ? USB_ACK : request(d, &setup, s->data, &n);
 
     *len = 0;
-    s->stage = a == USB_ACK ? STAGE_IDLE : STAGE_STALLED;
+    s->stage = a == USB_ACK ? STAGE_IDLE : a == USB_NAK ? STAGE_AWAITS_STATUS : STAGE_STALLED;
     return a;
+}
+
+void usb_control_done(struct usb_device *d, bool ok, const void *data, uint16_t len)
+{
+    struct usb_state *s = d->st;
+    struct usb_setup setup = setup_of(s);
+
+    if (s->stage == STAGE_AWAITS_DATA) {
+        memcpy(s->data, data, len < USB_CONTROL_BYTES ? len : USB_CONTROL_BYTES);
+        data_stage(s, &setup, ok, len < USB_CONTROL_BYTES ? len : USB_CONTROL_BYTES);
+    } else if (s->stage == STAGE_AWAITS_STATUS) {
+        s->stage = ok ? STAGE_DONE : STAGE_STALLED;
+    }
+    usb_ready(d, ENDPOINT_IN);
 }
 
 static enum usb_answer control_in(struct usb_device *d, uint8_t *buf, size_t *len)
@@ -411,6 +436,10 @@ static enum usb_answer control_in(struct usb_device *d, uint8_t *buf, size_t *le
         return status_in(d, len);
     case STAGE_STATUS_IN:
         return status_in(d, len);
+    case STAGE_DONE:
+        s->stage = STAGE_IDLE;
+        *len = 0;
+        return USB_ACK;
     case STAGE_STALLED:
         return USB_STALL;
     default:
@@ -473,7 +502,8 @@ static bool next_toggle(const struct usb_device *d, enum usb_pid pid, unsigned e
 {
     if (pid == USB_PID_SETUP)
         return false;
-    if (!endpoint && pid == USB_PID_IN && (d->st->stage == STAGE_STATUS_IN || d->st->stage == STAGE_DATA_OUT))
+    if (!endpoint && pid == USB_PID_IN &&
+        (d->st->stage == STAGE_STATUS_IN || d->st->stage == STAGE_DATA_OUT || d->st->stage == STAGE_DONE))
         return true;
     if (!endpoint && pid == USB_PID_OUT && d->st->stage == STAGE_DATA_IN)
         return true;
@@ -503,7 +533,7 @@ void usb_bus_reset(struct usb_device *d)
     s->address = s->configuration = s->wakeup = 0;
     s->stage = STAGE_IDLE;
     s->control_at = s->control_len = 0;
-    forget_endpoints(d);
+    usb_forget_endpoints(d);
 }
 
 void usb_device_reset(struct usb_device *d)

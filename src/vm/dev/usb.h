@@ -103,6 +103,9 @@ struct usb_class {
     /* Requests of class and vendor, and standard ones that the device answers itself: descriptors of its interfaces. IN: fills
      * in `data` (USB_CONTROL_BYTES) and *len. OUT: takes *len bytes, once all are there. */
     enum usb_answer (*control)(struct usb_device *, const struct usb_setup *, uint8_t *data, uint16_t *len);
+    /* It is not of our making: `control` is asked for all requests but SET_ADDRESS, and may say USB_NAK: usb_control_done() tells it
+     * later. */
+    bool foreign;
     /* A transaction with endpoint 1 to 15. *len: the room, then what there is. Not asked while the endpoint is halted. */
     enum usb_answer (*in)(struct usb_device *, unsigned endpoint, uint8_t *buf, size_t *len);
     enum usb_answer (*out)(struct usb_device *, unsigned endpoint, const uint8_t *buf, size_t len);
@@ -213,6 +216,13 @@ void usb_ready(struct usb_device *d, unsigned endpoint);
 void usb_wakeup(struct usb_device *d);
 /* The endpoint (its address) answers with STALL until the host clears that. */
 void usb_halt(struct usb_device *d, unsigned endpoint);
+/* It is halted no more, and its next packet is DATA0. */
+void usb_clear_halt(struct usb_device *d, unsigned endpoint);
+/* All endpoints are as after a configuration was chosen. */
+void usb_forget_endpoints(struct usb_device *d);
+/* The request that `control` has answered with USB_NAK is done: with so many bytes, if it was one IN; or stalled. Nothing happens if
+ * there is none any more. */
+void usb_control_done(struct usb_device *d, bool ok, const void *data, uint16_t len);
 /* Is the state one that usb.c can work with? */
 bool usb_possible(const struct usb_state *s);
 /* A line of the state, for `describe`. */
