@@ -193,20 +193,17 @@ int timeline_powerdown(struct timeline *tl, struct error *err)
 int timeline_change_medium(struct timeline *tl, const struct drive *d, const struct timeline_medium *medium,
                            struct error *err)
 {
-    const struct drive_insertion in = {.size = medium->size, .read_only = medium->read_only};
+    const struct drive_insertion in = {.size = medium->size, .number = medium->number, .read_only = medium->read_only};
     uint8_t head[EVENT_MEDIUM_HEAD] = {0};
     struct buffer b;
-    int r = outside_check_edge(tl, "change a medium", err);
+    int r = drive_can_insert(d, &in, err);
 
-    /* Media are numbered in the order they were put in, and that is one for all branches. */
-    if (r == 0 && medium->size && timeline_branch(tl))
-        r = error_set(err, -EROFS, "cannot put a medium in on a branch: what lies in the drive can only be taken out there");
     if (r == 0)
-        r = drive_can_insert(d, &in, err);
+        r = branches_make_way(tl, "change a medium", err);
     if (r < 0)
         return r;
     put_le64(head, in.size);
-    put_le32(head + 8, in.size ? d->medium->count : d->medium->number);
+    put_le32(head + 8, !in.size ? d->medium->number : in.number ? in.number : d->medium->count);
     head[12] = in.read_only;
     buffer_init(&b);
     buffer_append(&b, head, sizeof(head));

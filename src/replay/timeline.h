@@ -233,9 +233,11 @@ int timeline_powerdown(struct timeline *tl, struct error *err);
  * nobody else does: a CPU that does not stand here cannot be held in the past (-EROFS, nothing is changed). If none that
  * are awake are left, the guest sleeps. At first, nobody. */
 int timeline_hold(struct timeline *tl, uint64_t cpus, struct error *err);
-/* Another medium in a drive, or (size 0) none. The image must be there when it is asked for, as the drive's next medium. */
+/* Another medium in a drive, or (size 0) none; in the past on a branch that begins there. The image must be there when it is asked
+ * for, as the drive's medium of that number (struct drive_insertion). */
 struct timeline_medium {
     uint64_t size;           /* bytes of its image */
+    uint32_t number;
     bool read_only;
     const char *file, *format; /* for whoever replays it; NULL: none */
 };

@@ -188,13 +188,23 @@ static int claim_images(struct drives *ds, struct error *err)
 
 /* ---- media that come later ---- */
 
+/* There are numbers up to this one. */
+static void number_media(struct drives *ds, unsigned n, unsigned count)
+{
+    if (count <= ds->nmedia[n])
+        return;
+    ds->media[n] = xrealloc(ds->media[n], count * sizeof(*ds->media[n]));
+    while (ds->nmedia[n] < count)
+        ds->media[n][ds->nmedia[n]++] = (struct drives_medium){.file = NULL};
+}
+
 static struct drives_medium *next_medium(struct drives *ds, unsigned n, const char *file)
 {
     struct drives_medium *m;
 
-    ds->media[n] = xrealloc(ds->media[n], (ds->nmedia[n] + 1) * sizeof(*ds->media[n]));
-    m = &ds->media[n][ds->nmedia[n]++];
-    *m = (struct drives_medium){.file = xstrdup(file)};
+    number_media(ds, n, ds->nmedia[n] + 1);
+    m = &ds->media[n][ds->nmedia[n] - 1];
+    m->file = xstrdup(file);
     return m;
 }
 
@@ -220,7 +230,7 @@ int drives_add_medium(struct drives *ds, unsigned n, const char *file, const cha
     }
     *format = m->image->format->name;
     *size = m->image->size;
-    return 0;
+    return (int)ds->nmedia[n];
 }
 
 /* One that the recording tells of: the file where it was, or beside the recording. */
@@ -229,9 +239,14 @@ static int open_changed(struct drives *ds, const struct event *e, const char *fi
     const struct option_drive named = {.file = (char *)(uintptr_t)file};
     const char *id = ds->options->drives.list[e->source].id;
     char *path = find_recorded(&named, ds->options->replay);
-    struct drives_medium *m = next_medium(ds, e->source, file);
     uint64_t size = get_le64(e->data);
+    uint32_t number = (uint32_t)get_le(e->data + 8, 4);
+    struct drives_medium *m;
     int r;
+
+    number_media(ds, e->source, number);
+    m = &ds->media[e->source][number - 1];
+    m->file = xstrdup(file);
 
     if (!path && recording_value(ds->recording, "drive-clusters") && !ds->options->continue_live)
         return 0;
@@ -246,17 +261,26 @@ static int open_changed(struct drives *ds, const struct event *e, const char *fi
     return r;
 }
 
-/* The recording tells of media that were changed: open those. */
-static int open_all_changed(struct drives *ds, const struct event_log *log, struct error *err)
+/* Does it put in a medium that is not known yet? */
+static bool is_insertion(const struct drives *ds, const struct event *e)
+{
+    uint64_t number;
+
+    if (e->kind != EVENT_MEDIUM || e->len < EVENT_MEDIUM_HEAD + 2 || !get_le64(e->data) || e->source >= ds->options->drives.count)
+        return false;
+    number = get_le(e->data + 8, 4);
+    return number && number < DRIVE_MAX_MEDIA && (number > ds->nmedia[e->source] || !ds->media[e->source][number - 1].file);
+}
+
+int drives_open_changed(struct drives *ds, const struct event_log *log, uint64_t from, struct error *err)
 {
     const struct event *e;
 
-    for (uint64_t i = 0; (e = event_log_get(log, i)); i++) {
+    for (uint64_t i = from; (e = event_log_get(log, i)); i++) {
         const char *file = (const char *)e->data + EVENT_MEDIUM_HEAD, *end = (const char *)e->data + e->len, *format;
         int r;
 
-        if (e->kind != EVENT_MEDIUM || e->len < EVENT_MEDIUM_HEAD + 2 || !get_le64(e->data) ||
-            e->source >= ds->options->drives.count || ds->nmedia[e->source] + 1 >= DRIVE_MAX_MEDIA)
+        if (!is_insertion(ds, e))
             continue;
         format = memchr(file, 0, (size_t)(end - file));
         if (!format || ++format == end || end[-1])
@@ -266,6 +290,18 @@ static int open_all_changed(struct drives *ds, const struct event_log *log, stru
             return r;
     }
     return 0;
+}
+
+/* No new medium gets a number of which the recording has clusters: also of branches that were dropped. */
+static void number_recorded(struct drives *ds, const struct recording *r)
+{
+    for (size_t i = 0; i < r->nclusters; i++) {
+        uint32_t n = r->clusters[i].drive;
+        uint64_t number = r->clusters[i].number >> (DRIVE_MEDIUM_SHIFT - DRIVE_CLUSTER_SHIFT);
+
+        if (n < ds->options->drives.count && ds->options->drives.list[n].media != DRIVE_DISK && number < DRIVE_MAX_MEDIA)
+            number_media(ds, n, (unsigned)number);
+    }
 }
 
 /* ---- all of them ---- */
@@ -297,7 +333,9 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     ds->parts.boot_strict = od->boot_strict;
     ds->parts.boot_wait_ms = (uint16_t)od->boot_wait_ms;
     ds->parts.boot_retry_ms = od->boot_retry_ms;
-    return r ? open_all_changed(ds, r->log, err) : 0;
+    if (r)
+        number_recorded(ds, r);
+    return r ? drives_open_changed(ds, r->log, 0, err) : 0;
 }
 
 void drives_remark(const struct drives *ds, const struct machine *m, struct buffer *out)
@@ -610,7 +648,7 @@ static void describe_drive(const struct drives *ds, const struct drive *d, struc
     const struct option_drive *od = &ds->options->drives.list[d->index];
     uint64_t base = drive_base(d);
     const struct block_image *im = d->c.empty ? NULL : image_at(ds, d->index, &base);
-    const char *file = drive_base(d) ? ds->media[d->index][d->medium->number - 1].file : od->file;
+    const char *file = drive_base(d) && d->medium->number <= ds->nmedia[d->index] ? ds->media[d->index][d->medium->number - 1].file : od->file;
 
     buffer_printf(out, "%s: ", d->name);
     if (d->c.empty)

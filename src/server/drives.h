@@ -11,7 +11,7 @@
 
 /* A medium that the user put into a drive during the run. */
 struct drives_medium {
-    char *file;
+    char *file;                   /* NULL: none of this run has that number */
     struct block_image *image;    /* NULL: not here */
 };
 
@@ -46,9 +46,12 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
 /* What the medium in the drive holds there now (`offset` counts from the first medium on: drive_base()), for who looks from outside: no trace of it is left in history. 0 or negative errno. */
 int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len);
 
-/* Open an image that is to be the next medium of drive `n`; *size and *format are its. 0 or negative errno with *err. */
+/* Open an image that is to be the next medium of drive `n`, whose number is returned; *size and *format are its. Or negative errno
+ * with *err. */
 int drives_add_medium(struct drives *ds, unsigned n, const char *file, const char **format, uint64_t *size,
                       struct error *err);
+/* Open the images of media that an event of a recording's log, from number `from` on, puts in. 0 or negative errno with *err. */
+int drives_open_changed(struct drives *ds, const struct event_log *log, uint64_t from, struct error *err);
 /* That did not come about. */
 void drives_drop_medium(struct drives *ds, unsigned n);
 

@@ -143,17 +143,17 @@ int server_drive_change(struct server *s, const char *name, const char *file, co
         return error_set(err, -EINVAL, "image formats are %s, not %s", unknown, format);
     if (!d)
         return -ENODEV;
-    if (d->medium && d->medium->count == ds->nmedia[d->index] + 1) { /* at the edge: else it is refused below */
-        r = drives_add_medium(ds, d->index, file, &medium.format, &medium.size, err);
-        if (r < 0)
-            return r;
-        medium.read_only = read_only || d->c.media == DRIVE_CDROM || ds->options->drives.list[d->index].read_only;
-        r = timeline_change_medium(s->timeline, d, &medium, err);
-        if (r < 0)
-            drives_drop_medium(ds, d->index);
+    if (!d->medium)
+        return timeline_change_medium(s->timeline, d, &medium, err); /* says so */
+    r = drives_add_medium(ds, d->index, file, &medium.format, &medium.size, err);
+    if (r < 0)
         return r;
-    }
-    return timeline_change_medium(s->timeline, d, &medium, err);
+    medium.number = (uint32_t)r;
+    medium.read_only = read_only || d->c.media == DRIVE_CDROM || ds->options->drives.list[d->index].read_only;
+    r = timeline_change_medium(s->timeline, d, &medium, err);
+    if (r < 0)
+        drives_drop_medium(ds, d->index);
+    return r;
 }
 
 bool server_drives_want_write_back(const struct server *s)

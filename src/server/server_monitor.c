@@ -1076,12 +1076,13 @@ static void tell_medium(struct rsp_monitor_call *call)
 HANDLER(cmd_change)
 {
     bool read_only = call->argc > 2 && !strcmp(arg(call, call->argc - 1), "read-only");
-    unsigned words = call->argc - read_only;
+    unsigned words = call->argc - read_only, branch = timeline_branch(server_of(call)->timeline);
     int r;
 
     if (words > 3)
         return error_set(err, -EINVAL, "'%s' means nothing here: there is read-only", arg(call, 3));
     r = server_drive_change(server_of(call), arg(call, 0), arg(call, 1), words > 2 ? arg(call, 2) : NULL, read_only, err);
+    server_branch_noticed(server_of(call), branch);
     if (r == 0)
         tell_medium(call);
     return r;
@@ -1089,12 +1090,14 @@ HANDLER(cmd_change)
 
 HANDLER(cmd_eject)
 {
+    unsigned branch = timeline_branch(server_of(call)->timeline);
     bool force;
     int r;
 
     if (take_force(call, 1, &force, err) < 0)
         return -EINVAL;
     r = server_drive_eject(server_of(call), arg(call, 0), force, err);
+    server_branch_noticed(server_of(call), branch);
     if (r == 0)
         tell_medium(call);
     return r;

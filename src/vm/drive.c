@@ -224,8 +224,10 @@ int drive_can_insert(const struct drive *d, const struct drive_insertion *in, st
                          d->name);
     if (in->size > DRIVE_MEDIUM_BYTES)
         return error_set(err, -EINVAL, "drive %s takes at most 128 GiB", d->name);
-    if (in->size && d->medium->count == DRIVE_MAX_MEDIA)
+    if (in->size && (d->medium->count == DRIVE_MAX_MEDIA || in->number >= DRIVE_MAX_MEDIA))
         return error_set(err, -EINVAL, "drive %s has had %u media: that is the most in one history", d->name, DRIVE_MAX_MEDIA);
+    if (in->size && in->number && in->number < d->medium->count)
+        return error_set(err, -EINVAL, "a medium of drive %s has that number", d->name);
     if (d->c.media == DRIVE_FLOPPY && in->size && !floppy_geometry(in->size))
         return error_set(err, -EINVAL, "a floppy image of %llu bytes: no drive reads its format",
                          (unsigned long long)in->size);
@@ -243,7 +245,8 @@ void drive_insert(struct drive *d, const struct drive_insertion *in)
     s->locked = 0;
     s->changes++;
     if (in->size) {
-        s->number = s->count++;
+        s->number = in->number ? in->number : s->count;
+        s->count = s->number + 1;
         s->size = in->size;
         s->read_only = in->read_only;
     }

@@ -70,7 +70,7 @@ struct drive_config {
 #define DRIVE_RATE       1000000000u
 
 /* Of a drive whose media can be changed: how large a medium is at most (a power of two: their windows follow one another),
- * and how many there are in one history. */
+ * and how many there are in one history, with its branches. */
 #define DRIVE_MEDIUM_SHIFT 37
 #define DRIVE_MEDIUM_BYTES ((uint64_t)1 << DRIVE_MEDIUM_SHIFT)
 #define DRIVE_MAX_MEDIA    128u
@@ -84,7 +84,7 @@ DEVICE_STATE_BEGIN
 struct drive_medium {
     uint64_t size;       /* of its image, bytes */
     uint32_t number;     /* which medium; it keeps the last one's while it is empty */
-    uint32_t count;      /* of those that there were */
+    uint32_t count;      /* one more than the highest number that there was: numbers between are other branches' */
     uint32_t changes;    /* insertions and removals */
     uint32_t seen;       /* of which a SCSI unit knows */
     uint8_t present, read_only;
@@ -124,9 +124,10 @@ void drive_destroy(struct drive *d);
 /* NULL: there is none of that name. */
 struct drive *drive_find(const struct machine *m, const char *name);
 
-/* Another medium, or (size 0) none: EVENT_MEDIUM is made of it. The next number is its. 0, or -EINVAL: that cannot be. */
+/* Another medium, or (size 0) none: EVENT_MEDIUM is made of it. 0, or -EINVAL: that cannot be. */
 struct drive_insertion {
     uint64_t size;           /* bytes; 0: the drive is emptied */
+    uint32_t number;         /* its own among the media of all branches of history, above those that were in the drive; 0: the next */
     bool read_only;
 };
 int drive_can_insert(const struct drive *d, const struct drive_insertion *in, struct error *err);

@@ -586,7 +586,7 @@ static void change_medium(struct machine *m, const struct event *e)
 
     if (e->len < EVENT_MEDIUM_HEAD || e->source >= m->ndrives)
         return;
-    in = (struct drive_insertion){.size = get_le(e->data, 8), .read_only = e->data[12]};
+    in = (struct drive_insertion){.size = get_le(e->data, 8), .number = (uint32_t)get_le(e->data + 8, 4), .read_only = e->data[12]};
     if (drive_can_insert(m->drives[e->source], &in, &err) == 0)
         drive_insert(m->drives[e->source], &in);
 }
