@@ -752,6 +752,23 @@ _Static_assert(INSN_SCAS - INSN_INS == STRING_SCAS - STRING_INS, "string kinds f
 
 /* ---- system instructions ---- */
 
+/* MOV from CR0, CR2, CR3, CR4: only a program without the privilege needs the helper, which faults then. */
+static enum build_next lower_mov_from_cr(struct lower *l, unsigned to, unsigned number)
+{
+    bool upper = has(l, FEATURE_LM); /* registers have upper halves, which the 32-bit forms leave as they are: 0 without it */
+
+    if (number != 0 && number != 2 && number != 3 && number != 4) {
+        call(l, i386_op_mov_from_cr, to, number, 0);
+        return BUILD_MORE;
+    }
+    build_call(l->b, i386_op_mov_from_cr, 3, S_OFF(cpl), 0)->op = UOP_CHECK32;
+    if (number == 2 || number == 3)
+        emit(l, upper ? UOP_MOV64 : UOP_MOV32, to, number == 2 ? S_OFF(cr2) : S_OFF(cr3), 0);
+    else
+        emit(l, upper ? UOP_MOV32Z : UOP_MOV32, to, number ? S_OFF(cr4) : S_OFF(cr0), 0);
+    return BUILD_MORE;
+}
+
 /* A helper that gives a 32-bit value for a 16-bit place: registers get operand
  * size, memory 16 bits. SLDT STR SMSW. */
 static enum build_next lower_system_read(struct lower *l, i386_helper *fn)
@@ -850,9 +867,7 @@ static enum build_next lower_system(struct lower *l)
     case INSN_CLTS: return call_exit(l, i386_op_clts);
     case INSN_INVD:
     case INSN_WBINVD: return call_only(l, i386_op_invd);
-    case INSN_MOV_FROM_CR:
-        call(l, i386_op_mov_from_cr, reg(o[0].reg, 4), o[1].reg, 0);
-        return BUILD_MORE;
+    case INSN_MOV_FROM_CR: return lower_mov_from_cr(l, reg(o[0].reg, 4), o[1].reg);
     case INSN_MOV_TO_CR:
         call(l, i386_op_mov_to_cr, o[0].reg, reg(o[1].reg, 4), 0);
         return o[0].reg == 0 || o[0].reg == 4 ? end_exit(l) : end_calm(l);

@@ -33,10 +33,32 @@ START_TEST(control_registers_refuse_impossible_values)
 }
 END_TEST
 
+START_TEST(control_registers_are_read_as_they_are)
+{
+    static const uint8_t numbers[] = {0, 2, 3, 4};
+
+    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+        kernel_mode(b);
+        s->cr2 = 0xfedcba98;
+        s->gpr[EBX] = 0x11111111;
+        b->at = s->rip;
+        CODE(b, 0x0f, 0x20); /* mov ebx, crN */
+        poke8(b, b->at, (uint8_t)(0xc3 | numbers[i] << 3));
+        steps(b, 1);
+        EQ(s->gpr[EBX], numbers[i] == 0 ? s->cr0 : numbers[i] == 2 ? 0xfedcba98 : numbers[i] == 3 ? s->cr3 : s->cr4);
+    }
+    kernel_mode(b);
+    b->at = s->rip;
+    CODE(b, 0x0f, 0x20, 0xcb); /* there is no CR1 */
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_UD);
+}
+END_TEST
+
 START_TEST(privileged_instructions_fault_at_user_level)
 {
     static const uint8_t code[][3] = {
-        {0x0f, 0x20, 0xc0}, {0x0f, 0x22, 0xc0}, {0x0f, 0x21, 0xc0}, {0x0f, 0x23, 0xc0}, {0x0f, 0x01, 0xf0},
+        {0x0f, 0x20, 0xc0}, {0x0f, 0x20, 0xd0}, {0x0f, 0x20, 0xd8}, {0x0f, 0x20, 0xe0}, {0x0f, 0x22, 0xc0}, {0x0f, 0x21, 0xc0}, {0x0f, 0x23, 0xc0}, {0x0f, 0x01, 0xf0},
         {0x0f, 0x06, 0x90}, {0x0f, 0x08, 0x90}, {0x0f, 0x09, 0x90}, {0x0f, 0x30, 0x90}, {0x0f, 0x32, 0x90},
         {0x0f, 0x35, 0x90}, {0xf4, 0x90, 0x90}, {0xfa, 0x90, 0x90}, {0xfb, 0x90, 0x90}, {0xe4, 0x60, 0x90},
         {0x0f, 0x00, 0xd0}, {0x0f, 0x00, 0xd8}, {0x0f, 0x33, 0x90},
@@ -383,6 +405,7 @@ Suite *test_suite(void)
     TCase *tc = tcase(suite, "system");
 
     ADD(control_registers_refuse_impossible_values);
+    ADD(control_registers_are_read_as_they_are);
     ADD(privileged_instructions_fault_at_user_level);
     ADD(the_io_map_admits_ports);
     ADD(unknown_msrs_are_gp_and_known_ones_hold_values);
