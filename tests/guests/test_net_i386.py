@@ -30,7 +30,7 @@ from test_debian_i386 import Guest, fetched, check
 from test_disk_i386 import HERE, find_modules, needs
 
 # By card: the modules that its driver is, with their parameters.
-CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"],
+CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "e1000e": ["e1000e"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"],
          "ne2k_pci": ["ne2k_pci"], "ne2k_isa,irq=10": ["ne io=0x300 irq=10"],
          "pcnet": ["pcnet32"]}
 

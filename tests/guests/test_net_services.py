@@ -31,8 +31,8 @@ from test_debian_i386 import Guest, check, fetched
 KERNELS = {"i386": "linux-image-686", "amd64": "linux-image-amd64", "arm64": "linux-image-arm64"}
 DROPBEAR = ["dropbear-bin", "libc6", "libcrypt1", "libtomcrypt1", "libtommath1", "libgmp10", "zlib1g"]
 CARDS = dict(net.CARDS, **{"virtio-net-device": ["virtio_mmio", "virtio_net"]})
-ALL = (["i386:" + card for card in net.CARDS] + ["amd64:virtio-net-pci", "amd64:e1000"] +
-       ["arm64:" + card for card in ("virtio-net-pci", "virtio-net-device", "e1000", "rtl8139")])
+ALL = (["i386:" + card for card in net.CARDS] + ["amd64:virtio-net-pci", "amd64:e1000", "amd64:e1000e"] +
+       ["arm64:" + card for card in ("virtio-net-pci", "virtio-net-device", "e1000", "e1000e", "rtl8139")])
 
 NAME, NAME_SERVER = "files.hindcast.test", "127.53.7.1"
 DATA = random.Random(11).randbytes(1000000)

@@ -61,6 +61,8 @@ REASONS = {
     45: "GICC_HPPIR tells of what is pending, whatever GICC_PMR lets pass (IHI 0048)",
     46: "reserved bits are 0 and cannot be written, FRINDEX has 14 bits, there are no 64-bit addresses; the doorbell means nothing while "
         "nothing runs; test modes are kept (EHCI 1.0, 2)",
+    47: "the NVM holds what software looks for, PHY registers that there are not read as 0, reserved bits are 0; INT_ASSERTED is a cause that "
+        "is enabled (82574 data sheet, 10.2)",
 }
 
 # Scenario, tag, bits, reason.
@@ -234,6 +236,8 @@ ACCEPTED = [
     ("config_ich9_intel_hda", r"ich9-intel-hda restored 10", 0x4, 22),
     ("config_ich9_intel_hda", r"ich9-intel-hda command", 0x1, 22),
     ("config_ich9_intel_hda", r"ich9-intel-hda byte (0d|0e|0f|10|11|13)", 0xff04, 22),
+    ("config_e1000e", r"e1000e (reset|restored|wrote) [0-9a-fx=]+|saved", None, 23),
+    ("config_e1000e", r"e1000e byte (0d|0e|0f)", 0xff00, 22),
     ("config_usb_ehci|config_ich9_usb_ehci1", r"(usb-ehci|ich9-usb-ehci1) (reset 6c|wrote [0-9a-fx=]+|command|byte (0d|0e|0f))", None, 22),
     ("config_usb_ehci|config_ich9_usb_ehci1", r"saved", 0xc0000000, 22),
     ("config_piix3_usb_uhci", r"piix3-usb-uhci reset (68|c0)", 0x12000, 22),
@@ -424,6 +428,11 @@ ACCEPTED = [
     ("uhci", r"uhci pattern (0|2|4|c|10|12|14)", 0xffff, 30),
     ("uhci", r"uhci after hcreset (1|2) reset [0-9a-fx=]+", 0xffff, 30),
     ("uhci", r"uhci after greset reset (e|14|16|18|1a|1c|1e)", 0xff7f, 30),
+    ("e1000e", r"saved", 0xfffe0000, 23),
+    ("e1000e", r"eerd [0-9a-f]+", 0xffff0000, 47),
+    ("e1000e", r"mdic [0-9a-f]+", 0x4000ffff, 47),
+    ("e1000e", r"e1000e pattern (18|dc|e4|5000|5818)", 0xffffffff, 47),
+    ("e1000e", r"icr of ics [0-9a-f]+", 0xfe087d28, 47),
     ("ehci", r"ehci pattern (20|2c|30|34|38)", 0xffffffff, 46),
     ("ehci", r"ehci (0|1) port pattern (64|68|78)", 0xf0000, 46),
     ("xhci", r"xhci reset (4|8|10|440|450|460|470|480|490|4a0|4b0)", 0x27060, 31),

@@ -37,6 +37,7 @@ def config_space(p, bdf, name):
 
 CARDS = {
     "e1000": ("e1000,netdev=n0", "e1000,netdev=n0,romfile=", NET),
+    "e1000e": ("e1000e,netdev=n0", "e1000e,netdev=n0,romfile=", NET),
     "rtl8139": ("rtl8139,netdev=n0", "rtl8139,netdev=n0,romfile=", NET),
     "ne2k_pci": ("ne2k_pci,netdev=n0", "ne2k_pci,netdev=n0,romfile=", NET),
     "pcnet": ("pcnet,netdev=n0", "pcnet,netdev=n0,romfile=", NET),
@@ -414,6 +415,30 @@ def uhci(p):
     p.outw(io, 4)
     p.outw(io, 0)
     sweep(p, io, 0x20, "uhci after greset", 2, port=True)
+
+
+@scenario(PC, own=("e1000e,netdev=n0,addr=4,mac=52:54:00:12:34:56",), qemu=(*PLAIN, *NET, "-device", "e1000e,netdev=n0,addr=4,mac=52:54:00:12:34:56,romfile="))
+def e1000e(p):
+    mmio = place(p)[0]
+    for word in range(64):
+        p.writel(mmio + 0x14, word << 2 | 1)
+        p.readl(mmio + 0x14, f"eerd {word:x}")
+    for n in range(32):
+        p.writel(mmio + 0x20, 2 << 26 | 1 << 21 | n << 16)
+        p.readl(mmio + 0x20, f"mdic {n:x}")
+    patterns(p, mmio, (0x18, 0x38, 0xdc, 0xe0, 0xe4, 0x2800, 0x2804, 0x2808, 0x2900, 0x3800, 0x3804, 0x3808, 0x3900, 0x5000, 0x5008, 0x5200, 0x53fc, 0x5400,
+                       0x5600, 0x57fc, 0x5818, 0x5c00, 0x5c7c, 0x5c80, 0x5ca4), "e1000e")
+    for bits in (0x80, 0x100000, 0x1000004, 0xffffffff):
+        p.writel(mmio + 0xc8, bits)
+        p.readl(mmio + 0xc0, f"icr of ics {bits:x}")
+        p.readl(mmio + 0xc0, "icr again")
+    p.writel(mmio + 0xd0, 0x84)
+    p.readl(mmio + 0xd0, "ims")
+    p.writel(mmio + 0xc8, 0x80)
+    p.readl(mmio + 0xc0, "icr asserted")
+    p.readl(mmio + 0xc0, "icr after")
+    p.writel(mmio + 0xd8, 0x4)
+    p.readl(mmio + 0xd0, "ims after imc")
 
 
 @scenario(PC, **on("usb-ehci"))

@@ -8,6 +8,7 @@
 #include "vm/dev/ac97.h"
 #include "vm/dev/ahci.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/e1000e.h"
 #include "vm/dev/ehci.h"
 #include "vm/dev/hda.h"
 #include "vm/dev/ide.h"
@@ -817,6 +818,39 @@ static void make_e1000(void)
     make_card(&c);
 }
 
+static void start_e1000e(void)
+{
+    static const unsigned rings[] = {0x2800, 0x2900, 0x3800, 0x3900};
+
+    start_e1000();
+    for (unsigned i = 0; i < ARRAY_LEN(rings); i++) {
+        card_set(rings[i], 4, ring_address());
+        card_set(rings[i] + 8, 4, chance(4) ? draw() : 128 * below(16));
+        card_set(rings[i] + 0x10, 4, 0);
+        card_set(rings[i] + 0x18, 4, chance(4) ? draw() : below(64));
+    }
+    card_set(0x5008, 4, chance(2) ? 0x8000 : draw());
+    card_set(0x5000, 4, chance(2) ? 0x2000 : draw());
+    card_set(0x5818, 4, chance(2) ? 0x1f0001 : draw());
+    card_set(0x5c00 + 4 * below(42), 4, draw());
+    card_set(0x00e4, 4, draw());
+    card_set(0x00d0, 4, draw());
+}
+
+static void go_e1000e(void)
+{
+    go_e1000();
+    card_set(0x2918, 4, chance(4) ? draw() : below(64));
+    card_set(0x3918, 4, chance(4) ? draw() : below(64));
+}
+
+static void make_e1000e(void)
+{
+    static const struct hostile_card c = {e1000e_plug, "x", 0, 0xb700, start_e1000e, word_e1000, go_e1000e};
+
+    make_card(&c);
+}
+
 static void pcnet_csr(unsigned n, unsigned value)
 {
     card_set(0x12, 2, n);
@@ -997,6 +1031,7 @@ static const struct hostile kinds[] = {
     {"AC97", make_ac97, ac97_step, NULL},
     {"ahci", make_ahci, ahci_step, "SMART's logs"},
     {"e1000", make_e1000, card_step, NULL},
+    {"e1000e", make_e1000e, card_step, "the NVM"},
     {"ehci", make_ehci, ehci_step, NULL},
     {"floppy", make_floppy, floppy_step, "where the heads are, buffers"},
     {"HDA", make_hda, hda_step, NULL},

@@ -7,6 +7,7 @@
 #include "vm/dev/ahci.h"
 #include "vm/dev/bochs_display.h"
 #include "vm/dev/e1000.h"
+#include "vm/dev/e1000e.h"
 #include "vm/dev/ehci.h"
 #include "vm/dev/hda.h"
 #include "vm/dev/isa_debugcon.h"
@@ -50,6 +51,7 @@ const struct device_model device_models[] = {
     {"AC97", "PCI", "AC'97 sound card of Intel's 82801AA", TAKES_NONE, ac97_keys, ac97_plug},
     {"bochs-display", "PCI", "framebuffer by the display interface of Bochs", TAKES_NONE, bochs_display_keys, bochs_display_plug},
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
+    {"e1000e", "PCI", "Intel 82574L Gigabit Ethernet", TAKES_NONE, e1000e_keys, e1000e_plug},
     {"floppy", "FDC", "floppy drive of the board's controller", TAKES_FLOPPY, floppy_keys, floppy_plug},
     {"hda-duplex", "HDA", "HDA codec: line out and line in", TAKES_NONE, hda_codec_keys, hda_duplex_plug},
     {"hda-micro", "HDA", "HDA codec: speaker and microphone", TAKES_NONE, hda_codec_keys, hda_micro_plug},

@@ -1,0 +1,169 @@
+/*
+ * What the cards of the 8254x family have in common: the 82540EM (e1000.c) and the 82574L (e1000e.c). Registers that only hold what is written,
+ * statistics, filters, the PHY (e1000_mac.c); rings, and sending with checksums and segmentation (e1000_transmit.c).
+ *
+ * A card has its registers in its state, and says in a struct e1000_mac where.
+ */
+#ifndef HINDCAST_VM_DEV_E1000_INTERNAL_H
+#define HINDCAST_VM_DEV_E1000_INTERNAL_H
+
+#include "vm/dev/nic.h"
+#include "vm/dev/pci.h"
+
+/* Registers (8254x, 13.4; 82574, 10.2). */
+enum {
+    CTRL = 0x0000, STATUS = 0x0008, EECD = 0x0010, EERD = 0x0014, MDIC = 0x0020, VET = 0x0038, ICR = 0x00c0, ICS = 0x00c8,
+    IMS = 0x00d0, IMC = 0x00d8, RCTL = 0x0100, TXCW = 0x0178, RXCW = 0x0180, TCTL = 0x0400,
+    RDBAL = 0x2800, RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818,
+    TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818,
+    STATISTICS = 0x4000, RXCSUM = 0x5000, MTA = 0x5200, RA = 0x5400, VFTA = 0x5600,
+};
+/* A ring's registers, from its base address on. */
+enum { RING_BASE, RING_LEN = 0x08, RING_HEAD = 0x10, RING_TAIL = 0x18 };
+
+#define CTRL_SLU  (1u << 6)
+#define CTRL_RST  (1u << 26)
+#define CTRL_VME  (1u << 30)
+#define CTRL_PHY_RST (1u << 31)
+#define STATUS_FD (1u << 0)
+#define STATUS_LU (1u << 1)
+#define STATUS_1000 (2u << 6)
+#define EECD_SK   (1u << 0)
+#define EECD_CS   (1u << 1)
+#define EECD_DI   (1u << 2)
+#define EECD_DO   (1u << 3)
+#define EECD_REQ  (1u << 6)
+#define EECD_GNT  (1u << 7)
+#define EECD_PRES (1u << 8)
+#define EERD_START (1u << 0)
+#define EERD_DONE (1u << 4)
+#define MDIC_READY (1u << 28)
+#define MDIC_INTERRUPT (1u << 29)
+#define MDIC_ERROR (1u << 30)
+#define ICR_TXDW  (1u << 0)
+#define ICR_TXQE  (1u << 1)
+#define ICR_LSC   (1u << 2)
+#define ICR_RXDMT0 (1u << 4)
+#define ICR_RXO   (1u << 6)
+#define ICR_RXT0  (1u << 7)
+#define ICR_MDAC  (1u << 9)
+#define ICR_BITS  0x0001ffffu
+#define RCTL_EN   (1u << 1)
+#define RCTL_UPE  (1u << 3)
+#define RCTL_MPE  (1u << 4)
+#define RCTL_LPE  (1u << 5)
+#define RCTL_BAM  (1u << 15)
+#define RCTL_VFE  (1u << 18)
+#define RCTL_BSEX (1u << 25)
+#define RCTL_SECRC (1u << 26)
+#define TCTL_EN   (1u << 1)
+#define TCTL_PSP  (1u << 3)
+
+/* Receive descriptors: status. */
+#define RX_DD   0x01u
+#define RX_EOP  0x02u
+#define RX_IXSM 0x04u
+#define RX_VP   0x08u
+#define RX_PIF  0x80u
+
+/* Transmit descriptors: the first word's commands, the second word's status and options. */
+#define TX_EOP  (1u << 24)
+#define TX_IC   (1u << 26)  /* legacy */
+#define TX_TSE  (1u << 26)  /* extended */
+#define TX_RS   (1u << 27)
+#define TX_DEXT (1u << 29)
+#define TX_VLE  (1u << 30)
+#define TX_DD   (1u << 0)
+#define TX_IXSM (1u << 8)
+#define TX_TXSM (1u << 9)
+#define TUCMD_TCP (1u << 24) /* in the context's third word */
+#define TUCMD_IP  (1u << 25)
+#define TUCMD_TSE (1u << 26)
+
+
+#define DESC_BYTES 16u
+#define FRAME_LONG 1522u    /* longer ones need RCTL.LPE; with frame check sequence */
+#define FRAME_MOST 16384u
+#define FCS_BYTES  4u
+#define ADDRESSES  16u
+#define EEPROM_WORDS 64u
+#define PHY_REGISTERS 32u
+
+/* Statistics that are counted: offsets from STATISTICS, in words. */
+enum { MPC = 4, PRC64 = 0x17, GPRC = 0x1d, BPRC, MPRC, GPTC, GORCL = 0x22, GORCH, GOTCL, GOTCH, RNBC = 0x28, RUC, ROC = 0x2b,
+       TORL = 0x30, TORH, TOTL, TOTH, TPR, TPT, PTC64, MPTC = 0x3c, BPTC, TSCTC, STATISTICS_COUNT = 0x40 };
+
+enum { PHY_CONTROL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_LINK_PARTNER = 5, PHY_EXPANSION, PHY_1000_STATUS = 10, PHY_EXTENDED = 15,
+       PHY_SPECIFIC_STATUS = 17, PHY_INTERRUPTS = 19 };
+
+/* A register that only holds what is written: offset, bits, after a reset. */
+struct e1000_plain {
+    uint16_t offset;
+    uint32_t bits, reset;
+};
+
+/* First in a card's wiring. */
+struct e1000_mac {
+    struct nic nic;
+    struct pci_function pci;
+    const struct e1000_plain *plains;
+    unsigned nplains;
+    const uint16_t *phy_reset;  /* PHY_REGISTERS */
+    /* In its state: */
+    uint32_t *plain;            /* in the order of plains[] */
+    uint32_t *ctrl, *mdic;
+    uint32_t *hash, *address, *vlans; /* MTA, 128; RAL and RAH, 2 * ADDRESSES; VFTA, 128 */
+    uint32_t *statistics;       /* STATISTICS_COUNT */
+    uint16_t *phy;              /* PHY_REGISTERS */
+    void (*cause)(struct e1000_mac *, uint32_t bits); /* of ICR */
+    const char *(*receive)(struct e1000_mac *, const uint8_t *frame, size_t len); /* NULL: it is in the guest's memory; else why not */
+};
+
+/* A frame that comes in. */
+struct e1000_frame {
+    uint8_t bytes[FRAME_MOST + FCS_BYTES];
+    size_t len;
+    uint8_t status;             /* RX_... */
+    uint16_t tag;               /* of its VLAN */
+};
+
+struct e1000_ring {
+    uint64_t base;
+    uint32_t count, head, tail; /* count 0: nothing works with it */
+};
+
+/* ---- e1000_mac.c ---- */
+
+/* NULL: there is none. */
+uint32_t *e1000_plain_of(const struct e1000_mac *e, uint32_t offset);
+/* The value of one that there is. */
+uint32_t e1000_reg(const struct e1000_mac *e, uint32_t offset);
+void e1000_reset_plains(struct e1000_mac *e);
+/* A word of MTA, RA or VFTA. NULL: it is none. */
+uint32_t *e1000_table_word(const struct e1000_mac *e, uint32_t offset);
+void e1000_count(struct e1000_mac *e, unsigned n, uint32_t more);
+void e1000_count_64(struct e1000_mac *e, unsigned low, uint64_t more);
+/* 64, 65-127, 128-255, 256-511, 512-1023, longer. */
+unsigned e1000_size_class(size_t len);
+void e1000_write_mdic(struct e1000_mac *e, uint32_t value);
+/* Bytes of a receive buffer. */
+uint32_t e1000_buffer_size(const struct e1000_mac *e);
+/* Is the frame one to be received? NULL: yes, and it is in *f; else why not. */
+const char *e1000_accept(struct e1000_mac *e, struct e1000_frame *f, const uint8_t *frame, size_t len);
+/* There is room for it: count it; checksum and tag as the driver wants them. */
+void e1000_finish(struct e1000_mac *e, struct e1000_frame *f);
+/* There is not. */
+void e1000_overrun(struct e1000_mac *e);
+/* The packet checksum: of the bytes from RXCSUM.PCSS on, not complemented. */
+uint16_t e1000_packet_checksum(const struct e1000_mac *e, const uint8_t *bytes, size_t len);
+
+/* ---- e1000_transmit.c ---- */
+
+/* The ring whose registers begin at `base`. */
+struct e1000_ring e1000_ring_of(const struct e1000_mac *e, uint32_t base);
+/* Descriptors between head and tail. */
+uint32_t e1000_ring_used(const struct e1000_ring *r);
+/* Send what is in the ring at `base` as far as whole packets are there. contexts: of checksums, of segmentation. The causes of interrupts. */
+uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2][4]);
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * What the cards of the 8254x family have in common: see e1000_internal.h.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "vm/dev/e1000_internal.h"
+#include "vm/dev/nic_ip.h"
+
+/* ---- registers ---- */
+
+uint32_t *e1000_plain_of(const struct e1000_mac *e, uint32_t offset)
+{
+    for (unsigned i = 0; i < e->nplains; i++)
+        if (e->plains[i].offset == offset)
+            return &e->plain[i];
+    return NULL;
+}
+
+uint32_t e1000_reg(const struct e1000_mac *e, uint32_t offset)
+{
+    return *e1000_plain_of(e, offset);
+}
+
+void e1000_reset_plains(struct e1000_mac *e)
+{
+    for (unsigned i = 0; i < e->nplains; i++)
+        e->plain[i] = e->plains[i].reset;
+}
+
+static uint32_t *word_of(uint32_t *table, uint32_t offset, uint32_t at, uint32_t words)
+{
+    return offset >= at && offset < at + 4 * words ? &table[(offset - at) / 4] : NULL;
+}
+
+uint32_t *e1000_table_word(const struct e1000_mac *e, uint32_t offset)
+{
+    uint32_t *hash = word_of(e->hash, offset, MTA, 128), *address = word_of(e->address, offset, RA, 2 * ADDRESSES);
+
+    return hash ? hash : address ? address : word_of(e->vlans, offset, VFTA, 128);
+}
+
+/* ---- statistics (13.7): 64-bit counters stay at their end, others too ---- */
+
+void e1000_count(struct e1000_mac *e, unsigned n, uint32_t more)
+{
+    uint32_t *c = &e->statistics[n];
+
+    *c = *c > UINT32_MAX - more ? UINT32_MAX : *c + more;
+}
+
+void e1000_count_64(struct e1000_mac *e, unsigned low, uint64_t more)
+{
+    uint32_t *c = &e->statistics[low];
+    uint64_t v = (uint64_t)c[1] << 32 | c[0];
+
+    v = v > UINT64_MAX - more ? UINT64_MAX : v + more;
+    c[0] = (uint32_t)v;
+    c[1] = (uint32_t)(v >> 32);
+}
+
+unsigned e1000_size_class(size_t len)
+{
+    return len <= 64 ? 0 : len < 128 ? 1 : len < 256 ? 2 : len < 512 ? 3 : len < 1024 ? 4 : 5;
+}
+
+/* ---- PHY (13.4.9, and the Alaska's registers) ---- */
+
+static bool phy_read_only(unsigned n)
+{
+    return (1u << n & (1u << PHY_STATUS | 1u << PHY_ID1 | 1u << PHY_ID2 | 1u << PHY_LINK_PARTNER | 1u << PHY_EXPANSION |
+                       1u << PHY_1000_STATUS | 1u << PHY_EXTENDED | 1u << PHY_SPECIFIC_STATUS | 1u << PHY_INTERRUPTS)) != 0;
+}
+
+static void write_phy(struct e1000_mac *e, unsigned n, uint16_t value)
+{
+    if (n == PHY_CONTROL && (value & 0x8000u)) { /* reset */
+        memcpy(e->phy, e->phy_reset, PHY_REGISTERS * sizeof(*e->phy));
+        e->cause(e, ICR_LSC);
+    } else if (n == PHY_CONTROL) {
+        e->phy[n] = value & 0xfdbfu;  /* negotiation is over at once */
+        if (value & 0x0200u)
+            e->cause(e, ICR_LSC);
+    } else if (!phy_read_only(n)) {
+        e->phy[n] = value;
+    }
+}
+
+void e1000_write_mdic(struct e1000_mac *e, uint32_t value)
+{
+    unsigned n = value >> 16 & 31u, op = value >> 26 & 3u;
+
+    *e->mdic = value & ~(MDIC_READY | MDIC_ERROR);
+    if ((value >> 21 & 31u) != 1)
+        *e->mdic |= MDIC_ERROR;
+    else if (op == 1)
+        write_phy(e, n, (uint16_t)value);
+    else if (op == 2)
+        *e->mdic = (*e->mdic & ~0xffffu) | e->phy[n];
+    *e->mdic |= MDIC_READY;
+    if (value & MDIC_INTERRUPT)
+        e->cause(e, ICR_MDAC);
+}
+
+/* ---- receiving ---- */
+
+uint32_t e1000_buffer_size(const struct e1000_mac *e)
+{
+    uint32_t rctl = e1000_reg(e, RCTL), size = 2048u >> (rctl >> 16 & 3u), flexible = rctl >> 27 & 15u;
+
+    if (flexible)
+        return flexible * 1024; /* 82574 */
+    return rctl & RCTL_BSEX ? (size == 2048 ? 2048 : size * 16) : size;
+}
+
+static bool exact_match(const struct e1000_mac *e, const uint8_t *to)
+{
+    uint32_t low = get_le32(to), high = get_le16(to + 4);
+
+    for (unsigned i = 0; i < ADDRESSES; i++)
+        if ((e->address[2 * i + 1] & 0x8003ffffu) == (0x80000000u | high) && e->address[2 * i] == low)
+            return true;
+    return false;
+}
+
+static bool hash_match(const struct e1000_mac *e, const uint8_t *to)
+{
+    static const uint8_t shifts[] = {4, 3, 2, 0};
+    unsigned hash = ((unsigned)to[5] << 8 | to[4]) >> shifts[e1000_reg(e, RCTL) >> 12 & 3u] & 0xfffu;
+
+    return e->hash[hash >> 5] >> (hash & 31u) & 1u;
+}
+
+static bool address_is_wanted(const struct e1000_mac *e, const uint8_t *to)
+{
+    uint32_t rctl = e1000_reg(e, RCTL);
+
+    if (exact_match(e, to) || (nic_is_broadcast(to) && (rctl & RCTL_BAM)))
+        return true;
+    return nic_is_multicast(to) ? (rctl & RCTL_MPE) || hash_match(e, to) : (rctl & RCTL_UPE) != 0;
+}
+
+static bool is_tagged(const struct e1000_mac *e, const uint8_t *frame, size_t len)
+{
+    uint32_t type = e1000_reg(e, VET);
+
+    return len >= 18 && get_be16(frame + 12) == (type ? type : 0x8100u);
+}
+
+static bool vlan_is_wanted(const struct e1000_mac *e, const uint8_t *frame, size_t len)
+{
+    unsigned id;
+
+    if (!(e1000_reg(e, RCTL) & RCTL_VFE) || !is_tagged(e, frame, len))
+        return true;
+    id = get_be16(frame + 14) & 0xfffu;
+    return e->vlans[id >> 5] >> (id & 31u) & 1u;
+}
+
+uint16_t e1000_packet_checksum(const struct e1000_mac *e, const uint8_t *bytes, size_t len)
+{
+    size_t start = e1000_reg(e, RXCSUM) & 0xffu;
+
+    return (uint16_t)(start < len ? nic_sum(bytes + start, len - start, 0) : 0);
+}
+
+static void count_received(struct e1000_mac *e, const uint8_t *to, size_t len)
+{
+    e1000_count(e, GPRC, 1);
+    e1000_count(e, PRC64 + e1000_size_class(len), 1);
+    e1000_count_64(e, GORCL, len);
+    if (nic_is_broadcast(to))
+        e1000_count(e, BPRC, 1);
+    else if (nic_is_multicast(to))
+        e1000_count(e, MPRC, 1);
+}
+
+const char *e1000_accept(struct e1000_mac *e, struct e1000_frame *f, const uint8_t *frame, size_t len)
+{
+    if (!(e1000_reg(e, RCTL) & RCTL_EN))
+        return "the receiver is off";
+    if (len < 14 || len > FRAME_MOST)
+        return len < 14 ? "shorter than a header" : "longer than any buffer";
+    memcpy(f->bytes, frame, len);
+    if (len < NIC_FRAME_MIN) {
+        memset(f->bytes + len, 0, NIC_FRAME_MIN - len);
+        len = NIC_FRAME_MIN;
+    }
+    f->len = len;
+    e1000_count(e, TPR, 1);
+    e1000_count_64(e, TORL, len + FCS_BYTES);
+    if (len + FCS_BYTES > FRAME_LONG && !(e1000_reg(e, RCTL) & RCTL_LPE)) {
+        e1000_count(e, ROC, 1);
+        return "longer than the receiver takes";
+    }
+    if (!address_is_wanted(e, f->bytes))
+        return "not to an address that the driver asked for";
+    return vlan_is_wanted(e, f->bytes, len) ? NULL : "not of a VLAN that the driver asked for";
+}
+
+void e1000_overrun(struct e1000_mac *e)
+{
+    e1000_count(e, RNBC, 1);
+    e1000_count(e, MPC, 1);
+    e->cause(e, ICR_RXO);
+}
+
+void e1000_finish(struct e1000_mac *e, struct e1000_frame *f)
+{
+    count_received(e, f->bytes, f->len + FCS_BYTES);
+    put_le32(f->bytes + f->len, nic_check_sequence(f->bytes, f->len));
+    f->len += e1000_reg(e, RCTL) & RCTL_SECRC ? 0 : FCS_BYTES;
+    f->status = RX_IXSM;
+    f->tag = 0;
+    if (!exact_match(e, f->bytes) && !nic_is_broadcast(f->bytes))
+        f->status |= RX_PIF;
+    if ((*e->ctrl & CTRL_VME) && is_tagged(e, f->bytes, f->len)) {
+        f->tag = get_be16(f->bytes + 14);
+        f->status |= RX_VP;
+        memmove(f->bytes + 12, f->bytes + 16, f->len - 16);
+        f->len -= 4;
+    }
+}

@@ -1,0 +1,722 @@
+/*
+ * The Intel 82574L (82574 GbE Controller Family Datasheet; names of registers and bits by it): what the 8254x family has
+ * (e1000_internal.h), and two queues each way, receive-side scaling, legacy and extended receive descriptors, MSI-X with IVAR, MSI,
+ * automatic clearing and masking of interrupts, an NVM that can be written, SYSTIM.
+ *
+ * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until each ring that it may
+ * go to has room.
+ *
+ * Not modelled: moderation and delays of interrupts (ITR, EITR, RDTR and the like: they come at once), packet split, flow
+ * control, wake up, management, time stamps of packets, flash, checksums of what is received other than the packet checksum
+ * (descriptors say so: IXSM).
+ */
+#include "vm/dev/e1000e.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/bytes.h"
+#include "vm/dev/e1000_internal.h"
+#include "vm/dev/nic_ip.h"
+#include "vm/machine.h"
+
+enum { RANGE_REGISTERS, RANGE_IO, RANGE_MSIX };
+
+#define REGISTER_BYTES 0x20000u
+#define IO_BYTES       0x20u
+#define MSIX_BYTES     0x4000u
+#define PENDING_AT     0x2000u
+#define QUEUES         2u
+#define QUEUE_REGS     0x100u   /* from the registers of a queue to those of the next */
+#define VECTORS        5u
+#define COUNTERS       10u      /* of interrupts: IAC to ICRXDMTC (10.2.8) */
+
+enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EEWR = 0x102c, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
+       SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80, SYSTIML = 0xb600, SYSTIMH = 0xb604, TIMINCA = 0xb608 };
+
+#define CTRL_GIO_DISABLE (1u << 2)
+#define STATUS_GIO  (1u << 19)
+#define EEC_FIXED   0x00000300u /* an NVM is there, and was read */
+#define NVM_START   (1u << 0)
+#define NVM_DONE    (1u << 1)
+#define CTRL_EXT_EIAME (1u << 24)
+#define CTRL_EXT_IAME (1u << 27)
+#define ICR_RXQ(q)  (1u << (20 + (q)))
+#define ICR_TXQ(q)  (1u << (22 + (q)))
+#define ICR_OTHER   (1u << 24)
+#define ICR_ASSERTED (1u << 31)
+#define ICR_VALID   0x01f782d7u
+#define OTHERS      (ICR_LSC | ICR_RXO | ICR_MDAC | 7u << 16)
+#define RFCTL_EXTEN (1u << 15)
+#define RXCSUM_PCSD (1u << 13)
+#define MRQC_RSS    1u
+#define SWSM_SMBI   1u
+
+/* What RSS can be of: its type in a descriptor (7.1.2.10), and MRQC's bit that enables it. */
+enum rss { RSS_NONE, RSS_TCP4, RSS_IP4, RSS_TCP6, RSS_IP6_EX, RSS_IP6 };
+#define MRQC_ENABLES(type) (1u << (15 + (type)))
+
+#define QUEUE(q)                                                                                                                 \
+    {RDBAL + (q) * QUEUE_REGS, 0xfffffff0u, 0}, {RDBAH + (q) * QUEUE_REGS, 0xffffffffu, 0}, {RDLEN + (q) * QUEUE_REGS, 0xfff80u, 0}, \
+    {RDH + (q) * QUEUE_REGS, 0xffffu, 0}, {RDT + (q) * QUEUE_REGS, 0xffffu, 0}, {0x2828 + (q) * QUEUE_REGS, 0x013f3f3fu, 0x00010000}, \
+    {TDBAL + (q) * QUEUE_REGS, 0xfffffff0u, 0}, {TDBAH + (q) * QUEUE_REGS, 0xffffffffu, 0}, {TDLEN + (q) * QUEUE_REGS, 0xfff80u, 0}, \
+    {TDH + (q) * QUEUE_REGS, 0xffffu, 0}, {TDT + (q) * QUEUE_REGS, 0xffffu, 0}, {0x3828 + (q) * QUEUE_REGS, 0xffffffffu, 0}, \
+    {0x3840 + (q) * QUEUE_REGS, 0xffffffffu, 0x00000403} /* RDBAL... RXDCTL, TDBAL... TXDCTL, TARC */
+
+static const struct e1000_plain plains[] = {
+    QUEUE(0), QUEUE(1),
+    {EECD, 0x0000005fu, 0}, {CTRL_EXT, 0xffffffffu, 0}, {0x001c, 0xffffffffu, 0}, /* EEC's pins, CTRL_EXT, FLA */
+    {0x0028, 0xffffffffu, 0x00c28001}, {0x002c, 0xffffu, 0x0100}, {0x0030, 0xffffu, 0x8808}, {VET, 0xffffu, 0x8100}, /* FCAL, FCAH, FCT, VET */
+    {0x00c4, 0xffffu, 0}, {EIAC, 0x01f00000u, 0}, {IAM, 0xffffffffu, 0}, {IVAR, 0x800fffffu, 0}, /* ITR, EIAC, IAM, IVAR */
+    {0x00e8, 0xffffu, 0}, {0x00ec, 0xffffu, 0}, {0x00f0, 0xffffu, 0}, {0x00f4, 0xffffu, 0}, {0x00f8, 0xffffu, 0}, /* EITR */
+    {RCTL, 0xffffffffu & ~0x88000001u, 0}, {0x0170, 0xffffu, 0}, {TCTL, 0x1ffffffau, 0x00000008}, /* RCTL, FCTTV, TCTL */
+    {0x0410, 0x3fffffffu, 0x00602006}, {0x0458, 0xffffu, 0}, {0x0e00, 0xffffffffu, 0x07061302}, /* TIPG, AIT, LEDCTL */
+    {0x0f00, 0x0fff00ffu, 0x00000008}, {0x0f08, 0xffffffffu, 0}, /* EXTCNF_CTRL, EXTCNF_SIZE */
+    {0x1000, 0xffffu, 0x0014}, {0x1010, 0xffffffffu, 0x00040000}, /* PBA, EEMNGCTL: configuration is done */
+    {0x2160, 0x8000fff8u, 0}, {0x2168, 0xfff8u, 0}, {0x2170, 0x3f3f3f7fu, 0x00040402}, /* FCRTL, FCRTH, PSRCTL */
+    {0x2820, 0xffffu, 0}, {0x282c, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, {0x2c08, 0xffffu, 0}, /* RDTR, RADV, RSRPD, RAID */
+    {0x3820, 0xffffu, 0}, {0x382c, 0xffffu, 0}, /* TIDV, TADV */
+    {RXCSUM, 0x37ffu, 0}, {RFCTL, 0xffffffffu, 0}, {MRQC, 0x001f0003u, 0}, /* RXCSUM, RFCTL, MRQC */
+    {0x5800, 0xffffffffu, 0}, {0x5808, 0xffffffffu, 0}, {0x5820, 0xffffffffu, 0}, {0x5838, 0xffffffffu, 0}, /* WUC, WUFC, MANC, IPAV */
+    {0x5860, 0xffffffffu, 0}, {0x5b00, 0xffffffffu, 0}, {0x5b08, 0xffffffffu, 0}, {0x5b64, 0xffffffffu, 0}, /* MANC2H, GCR, FUNCTAG, GCR2 */
+    {0x5b10, 0xffffffffu, 0}, {0x5b14, 0xffffffffu, 0}, {0x5b18, 0xffffffffu, 0}, {0x5b1c, 0xffffffffu, 0}, /* GSCL */
+    {SWSM, 0x0000000fu, 0}, {0x5b5c, 0xffffffffu, 0}, {0xb614, 0x10u, 0}, {0xb620, 0x1eu, 0}, /* SWSM, SW_FW_SYNC, TSYNCTXCTL, TSYNCRXCTL */
+    {TIMINCA, 0xffffffffu, 0},
+};
+#define PLAINS 81u
+
+DEVICE_STATE_BEGIN
+struct e1000e_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+    uint64_t time, time_from;   /* SYSTIM at that vtime */
+    uint32_t ctrl, icr, ims, eerd, eewr, mdic, io_address;
+    uint32_t told;              /* MSI-X: causes in ICR whose message has gone */
+    uint32_t asserted;          /* a cause in ICR is enabled */
+    uint32_t msix_pending;
+    uint32_t msix[VECTORS][4];
+    uint32_t plain[PLAINS];     /* in the order of plains[] */
+    uint32_t hash[128];         /* MTA */
+    uint32_t address[2 * ADDRESSES]; /* RAL, RAH */
+    uint32_t vlans[128];        /* VFTA */
+    uint32_t statistics[STATISTICS_COUNT];
+    uint32_t counters[COUNTERS]; /* from IAC on */
+    uint32_t contexts[QUEUES][2][4]; /* transmit: of checksums, of segmentation */
+    uint32_t reta[32], key[10]; /* RETA, RSSRK */
+    uint16_t phy[PHY_REGISTERS];
+    uint16_t nvm[EEPROM_WORDS]; /* kept over resets */
+    uint32_t reserved;
+};
+DEVICE_STATE_END
+
+/* Wiring. */
+struct e1000e {
+    struct e1000_mac mac;       /* first */
+    struct e1000e_state *st;
+};
+
+static uint32_t reg(const struct e1000e *e, uint32_t offset)
+{
+    return e1000_reg(&e->mac, offset);
+}
+
+/* ---- interrupts (7.4) ---- */
+
+/* A message for cause n of the five that have one: what it clears and masks by itself. */
+static void fire(struct e1000e *e, unsigned n)
+{
+    struct e1000e_state *s = e->st;
+    uint32_t entry = reg(e, IVAR) >> (4 * n) & 15u, bit = 1u << (20 + n), ext = reg(e, CTRL_EXT);
+
+    if (entry & 8u)
+        pci_notify(&e->mac.pci, entry & 7u);
+    if (reg(e, EIAC) & bit) {
+        s->icr &= ~bit;
+        s->told &= ~bit;
+        if (!(ext & CTRL_EXT_IAME))
+            s->ims &= ~bit;
+    }
+    if (ext & CTRL_EXT_EIAME)
+        s->ims &= ~(reg(e, IAM) & bit);
+}
+
+static void update_messages(struct e1000e *e)
+{
+    struct e1000e_state *s = e->st;
+
+    s->told &= s->icr & s->ims;
+    for (unsigned n = 0; n < VECTORS; n++) {
+        uint32_t bit = 1u << (20 + n);
+
+        if (s->icr & s->ims & ~s->told & bit) {
+            s->told |= bit;
+            fire(e, n);
+        }
+    }
+}
+
+static void update_interrupt(struct e1000e *e)
+{
+    struct e1000e_state *s = e->st;
+    bool rises;
+
+    if (pci_msix_enabled(&e->mac.pci))
+        update_messages(e);
+    rises = !s->asserted && (s->icr & s->ims);
+    s->asserted = (s->icr & s->ims) != 0;
+    if (rises && s->counters[0] != UINT32_MAX)
+        s->counters[0]++;
+    if (rises && pci_has_messages(&e->mac.pci) && !pci_msix_enabled(&e->mac.pci))
+        pci_notify(&e->mac.pci, 0);
+    pci_set_intx(&e->mac.pci, s->asserted && !pci_has_messages(&e->mac.pci));
+}
+
+static void cause(struct e1000_mac *mac, uint32_t bits)
+{
+    struct e1000e *e = mac->nic.dev->wiring;
+
+    if (bits & OTHERS)
+        bits |= ICR_OTHER;
+    e->st->icr |= bits & ICR_VALID;
+    e->st->told &= ~bits;
+    update_interrupt(e);
+}
+
+/* Reading clears it where an interrupt was asserted, or none is enabled (10.2.4.1). */
+static uint32_t read_icr(struct e1000e *e)
+{
+    struct e1000e_state *s = e->st;
+    uint32_t value = s->icr | (s->asserted ? ICR_ASSERTED : 0);
+
+    if (s->asserted || !s->ims) {
+        s->icr = 0;
+        if (s->asserted && (reg(e, CTRL_EXT) & CTRL_EXT_IAME))
+            s->ims &= ~reg(e, IAM);
+        update_interrupt(e);
+    }
+    return value;
+}
+
+static void write_icr(struct e1000e *e, uint32_t value)
+{
+    struct e1000e_state *s = e->st;
+
+    if (s->asserted && (reg(e, CTRL_EXT) & CTRL_EXT_IAME))
+        s->ims &= ~reg(e, IAM);
+    s->icr &= ~value;
+    update_interrupt(e);
+}
+
+/* ---- NVM (10.2.3.2) ---- */
+
+static void make_nvm(struct e1000e *e)
+{
+    uint16_t *w = e->st->nvm, sum = 0;
+
+    for (unsigned i = 0; i < 3; i++)
+        w[i] = get_le16(e->mac.nic.mac + 2 * i);
+    w[0x03] = 0x0420;
+    w[0x04] = 0xf746;
+    w[0x05] = 0x2010;
+    w[0x08] = w[0x09] = w[0x37] = 0xffff; /* no part number, no other address */
+    w[0x0a] = 0x026b;
+    w[0x0c] = w[0x0e] = 0x8086;
+    w[0x0d] = 0x10d3;
+    for (unsigned i = 0; i < EEPROM_WORDS - 1; i++)
+        sum = (uint16_t)(sum + w[i]);
+    w[EEPROM_WORDS - 1] = (uint16_t)(0xbaba - sum);
+}
+
+static void write_eerd(struct e1000e *e, uint32_t value)
+{
+    unsigned word = value >> 2 & 0x3fffu;
+
+    e->st->eerd = value & 0xfffcu;
+    if (value & NVM_START)
+        e->st->eerd |= NVM_DONE | (uint32_t)(word < EEPROM_WORDS ? e->st->nvm[word] : 0xffffu) << 16;
+}
+
+static void write_eewr(struct e1000e *e, uint32_t value)
+{
+    unsigned word = value >> 2 & 0x3fffu;
+
+    e->st->eewr = (value & ~NVM_START) | NVM_DONE;
+    if ((value & NVM_START) && word < EEPROM_WORDS)
+        e->st->nvm[word] = (uint16_t)(value >> 16);
+}
+
+/* The 82574's own PHY, as far as its registers are the Alaska's. */
+static const uint16_t phy_reset[PHY_REGISTERS] = {
+    [PHY_CONTROL] = 0x1140, [PHY_STATUS] = 0x796d, [PHY_ID1] = 0x0141, [PHY_ID2] = 0x0cb1, [4] = 0x0de1,
+    [PHY_LINK_PARTNER] = 0xc1e0, [PHY_EXPANSION] = 0x000f, [9] = 0x0e00, [PHY_1000_STATUS] = 0x3c00, [PHY_EXTENDED] = 0x3000,
+    [16] = 0x0360, [PHY_SPECIFIC_STATUS] = 0xac00, [20] = 0x0d60,
+};
+
+/* ---- SYSTIM (10.2.10) ---- */
+
+/* Each TIMINCA.incperiod * 40 ns it grows by TIMINCA.incvalue. */
+static uint64_t systim(const struct e1000e *e)
+{
+    uint32_t timinca = reg(e, TIMINCA);
+    uint64_t period = (timinca >> 24) * 40u, now = machine_now(e->mac.nic.dev->machine);
+
+    return e->st->time + (period && now > e->st->time_from ? (now - e->st->time_from) / period * (timinca & 0xffffffu) : 0);
+}
+
+static void set_systim(struct e1000e *e, uint64_t value)
+{
+    e->st->time = value;
+    e->st->time_from = machine_now(e->mac.nic.dev->machine);
+}
+
+/* ---- receive-side scaling (7.1.2.10) ---- */
+
+static uint32_t toeplitz(const struct e1000e_state *s, const uint8_t *in, size_t len)
+{
+    uint32_t hash = 0;
+
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        size_t at = bit; /* the key's 32 bits from there on */
+        uint32_t window = 0;
+
+        if (!(in[bit / 8] >> (7 - bit % 8) & 1u))
+            continue;
+        for (unsigned i = 0; i < 32; i++, at++)
+            window = window << 1 | (s->key[at / 32] >> (8 * (at / 8 % 4) + 7 - at % 8) & 1u);
+        hash ^= window;
+    }
+    return hash;
+}
+
+/* Addresses, and ports if it is TCP, as they are hashed: bytes in `in`, and what type that is. */
+static enum rss classify(const struct e1000e *e, const uint8_t *frame, size_t len, uint8_t *in, size_t *n)
+{
+    size_t at = len >= 18 && get_be16(frame + 12) == 0x8100u ? 18 : 14;
+    struct nic_ip ip;
+
+    if (nic_find_ip(frame, len, &ip)) {
+        bool tcp = ip.protocol == IP_PROTOCOL_TCP && !ip.fragment && ip.transport + 4 <= len && (reg(e, MRQC) & MRQC_ENABLES(RSS_TCP4));
+
+        memcpy(in, frame + ip.header + 12, 8);
+        *n = tcp ? 12 : 8;
+        if (tcp)
+            memcpy(in + 8, frame + ip.transport, 4);
+        return tcp ? RSS_TCP4 : reg(e, MRQC) & MRQC_ENABLES(RSS_IP4) ? RSS_IP4 : RSS_NONE;
+    }
+    if (len >= at + 40 && get_be16(frame + at - 2) == 0x86ddu) {
+        bool tcp = frame[at + 6] == IP_PROTOCOL_TCP && len >= at + 44 && (reg(e, MRQC) & MRQC_ENABLES(RSS_TCP6));
+
+        memcpy(in, frame + at + 8, 32);
+        *n = tcp ? 36 : 32;
+        if (tcp)
+            memcpy(in + 32, frame + at + 40, 4);
+        return tcp ? RSS_TCP6 : reg(e, MRQC) & MRQC_ENABLES(RSS_IP6) ? RSS_IP6 : RSS_NONE;
+    }
+    return RSS_NONE;
+}
+
+static bool scales(const struct e1000e *e)
+{
+    return (reg(e, MRQC) & 3u) == MRQC_RSS && (reg(e, RXCSUM) & RXCSUM_PCSD) && (reg(e, RFCTL) & RFCTL_EXTEN);
+}
+
+struct scaling {
+    enum rss type;
+    uint32_t hash;
+    unsigned queue;
+};
+
+static struct scaling scale(const struct e1000e *e, const uint8_t *frame, size_t len)
+{
+    struct scaling r = {RSS_NONE, 0, 0};
+    uint8_t in[36];
+    size_t n = 0;
+
+    if (scales(e))
+        r.type = classify(e, frame, len, in, &n);
+    if (r.type) {
+        r.hash = toeplitz(e->st, in, n);
+        r.queue = e->st->reta[(r.hash & 127u) / 4] >> (8 * (r.hash & 3u) + 7) & 1u;
+    }
+    return r;
+}
+
+/* ---- receiving ---- */
+
+static struct e1000_ring receive_ring(const struct e1000e *e, unsigned queue)
+{
+    return e1000_ring_of(&e->mac, RDBAL + queue * QUEUE_REGS);
+}
+
+/* A descriptor's second half, or all of an extended one (7.1.4, 7.1.5). */
+static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f, const struct scaling *r, uint16_t checksum, bool last,
+                            size_t n, uint8_t *d)
+{
+    uint8_t status = (uint8_t)(RX_DD | (last ? RX_EOP | f->status : 0));
+
+    memset(d, 0, DESC_BYTES);
+    if (reg(e, RFCTL) & RFCTL_EXTEN) {
+        put_le32(d, (uint32_t)r->type | r->queue << 8);
+        if (reg(e, RXCSUM) & RXCSUM_PCSD)
+            put_le32(d + 4, r->hash);
+        else
+            put_le16(d + 6, checksum);
+        put_le32(d + 8, status);
+        put_le16(d + 12, (uint16_t)n);
+    } else {
+        put_le16(d + 8, (uint16_t)n);
+        put_le16(d + 10, checksum);
+        d[12] = status;
+    }
+    put_le16(d + 14, f->tag);
+}
+
+/* The frame into the ring: there is room. False: the ring is not in memory. */
+static bool store_frame(struct e1000e *e, const struct e1000_frame *f, const struct scaling *s)
+{
+    struct e1000_ring r = receive_ring(e, s->queue);
+    uint16_t checksum = e1000_packet_checksum(&e->mac, f->bytes, f->len);
+    uint32_t size = e1000_buffer_size(&e->mac);
+    bool extended = reg(e, RFCTL) & RFCTL_EXTEN;
+
+    for (size_t done = 0; done < f->len;) {
+        uint64_t at = r.base + (uint64_t)r.head * DESC_BYTES;
+        size_t n = f->len - done < size ? f->len - done : size;
+        uint8_t d[DESC_BYTES];
+
+        if (!pci_dma_read(&e->mac.pci, at, d, sizeof(d)))
+            return false;
+        pci_dma_write(&e->mac.pci, get_le64(d), f->bytes + done, n);
+        done += n;
+        fill_descriptor(e, f, s, checksum, done == f->len, n, d);
+        pci_dma_write(&e->mac.pci, at + (extended ? 0 : 8), d + (extended ? 0 : 8), extended ? 16 : 8);
+        r.head = r.head + 1 == r.count ? 0 : r.head + 1;
+    }
+    *e1000_plain_of(&e->mac, RDH + s->queue * QUEUE_REGS) = r.head;
+    return true;
+}
+
+/* Does what was stored leave few descriptors free (RDMTS)? */
+static bool is_scarce(const struct e1000e *e, unsigned queue)
+{
+    struct e1000_ring r = receive_ring(e, queue);
+    unsigned fraction = reg(e, RCTL) >> 8 & 3u;
+
+    return fraction < 3 && e1000_ring_used(&r) <= r.count >> (fraction + 1);
+}
+
+static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t len)
+{
+    struct e1000e *e = mac->nic.dev->wiring;
+    struct e1000_frame f;
+    struct e1000_ring r;
+    struct scaling s;
+    const char *why = e1000_accept(mac, &f, frame, len);
+
+    if (why)
+        return why;
+    if ((reg(e, RCTL) >> 10 & 3u) == 1)
+        return "the driver wants packets split, which is not there";
+    s = scale(e, f.bytes, f.len);
+    r = receive_ring(e, s.queue);
+    if ((uint64_t)e1000_ring_used(&r) * e1000_buffer_size(mac) < f.len + FCS_BYTES) {
+        e1000_overrun(mac);
+        return "no buffer";
+    }
+    e1000_finish(mac, &f);
+    if (!store_frame(e, &f, &s))
+        return "the ring is not in memory";
+    cause(mac, ICR_RXT0 | ICR_RXQ(s.queue) | (is_scarce(e, s.queue) ? ICR_RXDMT0 : 0));
+    return NULL;
+}
+
+static void e1000e_input(struct device *dev, const struct event *ev)
+{
+    struct e1000e *e = dev->wiring;
+    const char *why = receive(&e->mac, ev->data, ev->len);
+
+    if (why)
+        nic_refuse(&e->mac.nic, why);
+}
+
+static size_t e1000e_room(const struct device *dev)
+{
+    const struct e1000e *e = dev->wiring;
+    size_t room = FRAME_MOST;
+
+    for (unsigned q = 0; q < (scales(e) ? QUEUES : 1); q++) {
+        struct e1000_ring r = receive_ring(e, q);
+        uint64_t bytes = (uint64_t)e1000_ring_used(&r) * e1000_buffer_size(&e->mac);
+
+        if (!(reg(e, RCTL) & RCTL_EN) || bytes < FRAME_LONG)
+            return 0;
+        if (bytes - FCS_BYTES < room)
+            room = (size_t)bytes - FCS_BYTES;
+    }
+    return room;
+}
+
+/* ---- sending ---- */
+
+static void transmit(struct e1000e *e, unsigned queue)
+{
+    uint32_t causes = e1000_transmit(&e->mac, TDBAL + queue * QUEUE_REGS, e->st->contexts[queue]);
+
+    if (causes)
+        cause(&e->mac, causes | (causes & ICR_TXDW ? ICR_TXQ(queue) : 0));
+}
+
+/* ---- registers ---- */
+
+/* By software or the machine: all but the PCI side and the NVM. */
+static void reset_registers(struct e1000e *e)
+{
+    struct e1000e_state *s = e->st, old = *s;
+
+    memset(s, 0, sizeof(*s));
+    memcpy(s->config, old.config, sizeof(s->config));
+    memcpy(s->nvm, old.nvm, sizeof(s->nvm));
+    memcpy(s->msix, old.msix, sizeof(s->msix));
+    s->msix_pending = old.msix_pending;
+    e1000_reset_plains(&e->mac);
+    memcpy(s->phy, phy_reset, sizeof(phy_reset));
+    s->ctrl = 0x00000a09;
+    s->mdic = MDIC_READY;
+    s->address[0] = s->nvm[0] | (uint32_t)s->nvm[1] << 16;
+    s->address[1] = 0x80000000u | s->nvm[2];
+    update_interrupt(e);
+}
+
+static void write_ctrl(struct e1000e *e, uint32_t value)
+{
+    bool up = (value & CTRL_SLU) && !(e->st->ctrl & CTRL_SLU);
+
+    if (value & CTRL_RST) {
+        reset_registers(e);
+        return;
+    }
+    if (value & CTRL_PHY_RST)
+        memcpy(e->st->phy, phy_reset, sizeof(phy_reset));
+    e->st->ctrl = value & ~CTRL_PHY_RST;
+    if (up || (value & CTRL_PHY_RST))
+        cause(&e->mac, ICR_LSC);
+}
+
+/* A word of a table, where reading and writing do no more. */
+static uint32_t *table_word(struct e1000e *e, uint32_t offset)
+{
+    struct e1000e_state *s = e->st;
+
+    if (offset >= RETA && offset < RETA + sizeof(s->reta))
+        return &s->reta[(offset - RETA) / 4];
+    if (offset >= RSSRK && offset < RSSRK + sizeof(s->key))
+        return &s->key[(offset - RSSRK) / 4];
+    return e1000_table_word(&e->mac, offset);
+}
+
+/* Statistics, which reading clears. */
+static uint32_t *counter(struct e1000e_state *s, uint32_t offset)
+{
+    if (offset >= STATISTICS && offset < STATISTICS + sizeof(s->statistics))
+        return &s->statistics[(offset - STATISTICS) / 4];
+    return offset >= IAC && offset < IAC + sizeof(s->counters) ? &s->counters[(offset - IAC) / 4] : NULL;
+}
+
+static uint32_t read_register(struct e1000e *e, uint32_t offset)
+{
+    struct e1000e_state *s = e->st;
+    uint32_t *at = counter(s, offset), value;
+
+    switch (offset) {
+    case CTRL: return s->ctrl;
+    case STATUS:
+        return STATUS_FD | STATUS_1000 | (s->ctrl & CTRL_SLU ? STATUS_LU : 0) | (s->ctrl & CTRL_GIO_DISABLE ? 0 : STATUS_GIO);
+    case EECD: return reg(e, EECD) | EEC_FIXED | (reg(e, EECD) & EECD_REQ ? EECD_GNT : 0);
+    case EERD: return s->eerd;
+    case EEWR: return s->eewr;
+    case MDIC: return s->mdic;
+    case ICR: return read_icr(e);
+    case IMS: return s->ims;
+    case SYSTIML: return (uint32_t)systim(e);
+    case SYSTIMH: return (uint32_t)(systim(e) >> 32);
+    case SWSM: /* whoever reads it has the semaphore, if it was free */
+        value = reg(e, SWSM);
+        *e1000_plain_of(&e->mac, SWSM) |= SWSM_SMBI;
+        return value;
+    default:
+        break;
+    }
+    if (at) {
+        value = *at;
+        *at = 0;
+        return value;
+    }
+    at = table_word(e, offset);
+    if (!at)
+        at = e1000_plain_of(&e->mac, offset);
+    return at ? *at : 0;
+}
+
+static void write_plain(struct e1000e *e, uint32_t offset, uint32_t value)
+{
+    uint32_t *at = e1000_plain_of(&e->mac, offset);
+
+    if (!at)
+        return;
+    if (offset == TIMINCA)
+        set_systim(e, systim(e));
+    *at = value & plains[at - e->st->plain].bits;
+    for (unsigned q = 0; q < QUEUES; q++)
+        if (offset == TCTL || offset == TDT + q * QUEUE_REGS)
+            transmit(e, q);
+    machine_attention(e->mac.nic.dev->machine); /* there may be room for what waits */
+}
+
+static void write_register(struct e1000e *e, uint32_t offset, uint32_t value)
+{
+    struct e1000e_state *s = e->st;
+    uint32_t *at = table_word(e, offset);
+
+    switch (offset) {
+    case CTRL: write_ctrl(e, value); return;
+    case EERD: write_eerd(e, value); return;
+    case EEWR: write_eewr(e, value); return;
+    case MDIC: e1000_write_mdic(&e->mac, value); return;
+    case ICR: write_icr(e, value); return;
+    case ICS: cause(&e->mac, value); return;
+    case IMS: s->ims |= value & ICR_VALID; update_interrupt(e); return;
+    case IMC: s->ims &= ~value; update_interrupt(e); return;
+    case SYSTIML: set_systim(e, (systim(e) & ~0xffffffffull) | value); return;
+    case SYSTIMH: set_systim(e, (systim(e) & 0xffffffffull) | (uint64_t)value << 32); return;
+    default:
+        break;
+    }
+    if (at)
+        *at = value;
+    else
+        write_plain(e, offset, value);
+}
+
+/* Ports: an address, then the register there (10.2.1.2). */
+static uint64_t e1000e_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
+{
+    struct e1000e *e = dev->wiring;
+    uint32_t value;
+
+    if (range == RANGE_MSIX)
+        return pci_msix_owns(&e->mac.pci, offset) ? pci_msix_read(&e->mac.pci, offset, size) : 0;
+    if (range == RANGE_IO && offset < 4)
+        value = e->st->io_address;
+    else if (range == RANGE_IO)
+        value = offset < 8 && e->st->io_address < REGISTER_BYTES ? read_register(e, e->st->io_address & ~3u) : 0;
+    else
+        value = read_register(e, (uint32_t)offset & ~3u);
+    value >>= 8 * (offset & 3u);
+    return size >= 4 ? value : value & ((1u << 8 * size) - 1);
+}
+
+/* Registers are written whole. */
+static void e1000e_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct e1000e *e = dev->wiring;
+
+    if (range == RANGE_MSIX) {
+        if (pci_msix_owns(&e->mac.pci, offset))
+            pci_msix_write(&e->mac.pci, offset, size, value);
+        return;
+    }
+    if (size < 4 || (offset & 3u))
+        return;
+    if (range == RANGE_IO && offset == 0)
+        e->st->io_address = (uint32_t)value;
+    else if (range == RANGE_IO && offset == 4 && e->st->io_address < REGISTER_BYTES)
+        write_register(e, e->st->io_address & ~3u, (uint32_t)value);
+    else if (range == RANGE_REGISTERS)
+        write_register(e, (uint32_t)offset, (uint32_t)value);
+}
+
+/* ---- the device ---- */
+
+static void e1000e_configured(struct device *dev, unsigned offset, unsigned size)
+{
+    (void)offset, (void)size;
+    update_interrupt(dev->wiring);
+}
+
+static void e1000e_reset(struct device *dev)
+{
+    struct e1000e *e = dev->wiring;
+
+    pci_function_reset(&e->mac.pci);
+    reset_registers(e);
+}
+
+static void e1000e_describe(const struct device *dev, struct buffer *b)
+{
+    const struct e1000e *e = dev->wiring;
+
+    buffer_printf(b, "netdev %s, link %s, ICR %08x, IMS %08x, %s", *dev->backend ? dev->backend : "none",
+                  e->st->ctrl & CTRL_SLU ? "up" : "down", e->st->icr, e->st->ims,
+                  pci_msix_enabled(&e->mac.pci) ? "MSI-X" : pci_has_messages(&e->mac.pci) ? "MSI" : "INTA");
+    for (unsigned q = 0; q < QUEUES; q++) {
+        struct e1000_ring rx = receive_ring(e, q), tx = e1000_ring_of(&e->mac, TDBAL + q * QUEUE_REGS);
+
+        buffer_printf(b, ", receive ring %u: %u of %u free, transmit ring %u: %u of %u in use", q, e1000_ring_used(&rx), rx.count, q,
+                      e1000_ring_used(&tx), tx.count);
+    }
+    buffer_printf(b, "\n");
+}
+
+static const struct device_ops e1000e_ops = {
+    .name = "e1000e",
+    .state_size = sizeof(struct e1000e_state),
+    .state_version = 1,
+    .reset = e1000e_reset,
+    .input = e1000e_input,
+    .input_room = e1000e_room,
+    .describe = e1000e_describe,
+    .read = e1000e_read,
+    .write = e1000e_write,
+};
+
+const struct option_key e1000e_keys[] = {NIC_KEYS, {NULL, NULL}};
+
+int e1000e_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
+                struct error *err)
+{
+    static const struct pci_identity id = {.vendor = 0x8086, .device = 0x10d3, .subsystem_vendor = 0x8086,
+                                           .subsystem = 0x0000, .class_code = 0x020000, .revision = 0, .pin = 1};
+    struct device *dev = machine_add_owned_device(s->machine, &e1000e_ops, name, sizeof(struct e1000e));
+    struct e1000e *e = dev->wiring;
+
+    (void)d;
+    _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
+    e->st = dev->state;
+    e->mac.plains = plains;
+    e->mac.nplains = PLAINS;
+    e->mac.phy_reset = phy_reset;
+    e->mac.plain = e->st->plain;
+    e->mac.ctrl = &e->st->ctrl;
+    e->mac.mdic = &e->st->mdic;
+    e->mac.hash = e->st->hash;
+    e->mac.address = e->st->address;
+    e->mac.vlans = e->st->vlans;
+    e->mac.statistics = e->st->statistics;
+    e->mac.phy = e->st->phy;
+    e->mac.cause = cause;
+    e->mac.receive = receive;
+    if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
+        return err->code;
+    make_nvm(e);
+    pci_function_init(&e->mac.pci, s->pci, devfn, dev, e->st->config, &id);
+    pci_add_bar(&e->mac.pci, 0, PCI_BAR_MEMORY, false, REGISTER_BYTES, RANGE_REGISTERS);
+    if (s->pci->ports)
+        pci_add_bar(&e->mac.pci, 2, PCI_BAR_IO, false, IO_BYTES, RANGE_IO);
+    pci_add_bar(&e->mac.pci, 3, PCI_BAR_MEMORY, false, MSIX_BYTES, RANGE_MSIX);
+    pci_add_msi(&e->mac.pci, 1, false);
+    pci_add_express(&e->mac.pci, 0);
+    pci_add_msix(&e->mac.pci, &(struct pci_msix){.table = e->st->msix[0], .pending = &e->st->msix_pending, .vectors = VECTORS, .bar = 3,
+                                                 .table_at = 0, .pending_at = PENDING_AT});
+    e->mac.pci.written = e1000e_configured;
+    nic_boots(s, &e->mac.pci);
+    return 0;
+}

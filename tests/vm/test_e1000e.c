@@ -1,0 +1,451 @@
+/*
+ * The 82574L: NVM, PHY, two queues each way, descriptors of both forms, receive-side scaling, interrupts by pin, MSI and MSI-X with
+ * what they clear and mask, SYSTIM, statistics, reset. What it shares with the 82540EM, test_e1000 tests.
+ */
+#include "tests/vm/disk_bench.h"
+
+#include "base/bytes.h"
+#include "base/option_list.h"
+#include "vm/dev/e1000e.h"
+
+#define REGISTERS 0x10020000u
+#define TABLE     0x10040000u
+#define RING(q)   (0x1000u + 0x1000u * (q))
+#define TX(q)     (0x3000u + 0x1000u * (q))
+#define DATA_AT   0x20000u
+#define BUFFER_AT 0x40000u
+#define ENTRIES   8u
+
+enum { CTRL = 0, STATUS = 8, EEC = 0x10, EERD = 0x14, CTRL_EXT = 0x18, MDIC = 0x20, VET = 0x38, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, IMC = 0xd8,
+       EIAC = 0xdc, IAM = 0xe0, IVAR = 0xe4, RCTL = 0x100, TCTL = 0x400, EXTCNF = 0xf00, EEWR = 0x102c, RDBAL = 0x2800, TDBAL = 0x3800,
+       RXCSUM = 0x5000, RFCTL = 0x5008, MTA = 0x5200, RA = 0x5400, MRQC = 0x5818, SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80 };
+
+static const uint8_t ours[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+static struct device *card;
+static struct pci_function *f;
+
+static uint32_t get(unsigned reg)
+{
+    return (uint32_t)memory_read(&m->memory, REGISTERS + reg, 4);
+}
+
+static void set(unsigned reg, uint32_t value)
+{
+    memory_write(&m->memory, REGISTERS + reg, 4, value);
+}
+
+static void set_ring(unsigned reg, uint32_t base)
+{
+    set(reg, base);
+    set(reg + 4, 0);
+    set(reg + 8, ENTRIES * 16);
+    set(reg + 0x10, 0);
+    set(reg + 0x18, 0);
+}
+
+static void new_card(void)
+{
+    struct sockets s = {.pci = &bench_bus};
+    struct error e;
+
+    new_disk_bench();
+    s.machine = m;
+    ck_assert_int_eq(bench_plug(&s, "net", e1000e_plug, "e1000e,netdev=n0", NULL, &e), 0);
+    card = machine_find_device(m, "net");
+    reset_all();
+    f = pci_find(&bench_bus, 0, PCI_DEVFN(3, 0));
+    pci_config_write(f, 0x10, 4, REGISTERS);
+    pci_config_write(f, 0x18, 4, 0xc000);
+    pci_config_write(f, 0x1c, 4, TABLE);
+    pci_config_write(f, PCI_COMMAND, 2, 7);
+    for (unsigned q = 0; q < 2; q++) {
+        set_ring(RDBAL + 0x100 * q, RING(q));
+        set_ring(TDBAL + 0x100 * q, TX(q));
+        for (unsigned i = 0; i < ENTRIES; i++)
+            poke64(RING(q) + 16 * i, BUFFER_AT + 0x8000 * q + 2048 * i);
+    }
+    set(TCTL, 0xa);
+    buffer_clear(&sent);
+}
+
+static void new_message_card(unsigned capability, unsigned control_at, uint16_t enable)
+{
+    unsigned at;
+
+    new_card();
+    for (at = (unsigned)pci_config_read(f, PCI_CAPABILITIES, 1); pci_config_read(f, at, 1) != capability;)
+        at = (unsigned)pci_config_read(f, at + 1, 1);
+    if (capability == PCI_CAP_MSI) {
+        pci_config_write(f, at + 4, 4, MESSAGES_AT);
+        pci_config_write(f, at + 12, 2, 0x55);
+    }
+    for (unsigned v = 0; v < 5; v++) {
+        memory_write(&m->memory, TABLE + 16 * v, 4, MESSAGES_AT);
+        memory_write(&m->memory, TABLE + 16 * v + 8, 4, 0x100 + v);
+        memory_write(&m->memory, TABLE + 16 * v + 12, 4, 0);
+    }
+    pci_config_write(f, at + control_at, 2, enable);
+    bench_messages = 0;
+}
+
+static void new_msix_card(void)
+{
+    new_message_card(PCI_CAP_MSIX, 2, 0x8000);
+    set(IVAR, 0x80000000 | 0xcba98); /* queue 0 in: vector 0, 1 in: 1, 0 out: 2, 1 out: 3, the rest: 4 */
+}
+
+/* A frame of `len` bytes to us; IPv4 and TCP from 10.0.0.1:1000 + n to 10.0.0.2:80. */
+static void arrive(unsigned n, unsigned len)
+{
+    uint8_t frame[1600] = {0};
+
+    memcpy(frame, ours, 6);
+    put_be16(frame + 12, 0x0800);
+    frame[14] = 0x45;
+    put_be16(frame + 16, (uint16_t)(len - 14));
+    frame[22] = 64;
+    frame[23] = 6;
+    put_be32(frame + 26, 0x0a000001);
+    put_be32(frame + 30, 0x0a000002);
+    put_be16(frame + 34, (uint16_t)(1000 + n));
+    put_be16(frame + 36, 80);
+    input(card, frame, len);
+}
+
+static void send(unsigned q, unsigned n, unsigned len)
+{
+    poke64(TX(q) + 16 * n, DATA_AT);
+    poke32(TX(q) + 16 * n + 8, 0x09000000 | len);
+    poke32(TX(q) + 16 * n + 12, 0);
+    set(TDBAL + 0x100 * q + 0x18, n + 1);
+}
+
+/* ---- NVM, PHY, registers ---- */
+
+START_TEST(the_nvm_is_read_and_written)
+{
+    unsigned sum = 0;
+
+    new_card();
+    for (unsigned n = 0; n < 64; n++) {
+        set(EERD, n << 2 | 1);
+        ck_assert_uint_eq(get(EERD) & 0xffff, n << 2 | 2);
+        sum += get(EERD) >> 16;
+    }
+    ck_assert_uint_eq(sum & 0xffff, 0xbaba);
+    set(EERD, 1);
+    ck_assert_uint_eq(get(EERD) >> 16, get_le16(ours));
+    set(EERD, 64 << 2 | 1);
+    ck_assert_uint_eq(get(EERD) >> 16, 0xffff);
+    set(EEWR, 0x9abcu << 16 | 0 << 2 | 1);
+    ck_assert_uint_eq(get(EEWR) & 2, 2);
+    set(EERD, 1);
+    ck_assert_uint_eq(get(EERD) >> 16, 0x9abc);
+    reset_all(); /* it is kept, and the address comes from there */
+    ck_assert_uint_eq(pci_config_read(f, 0, 4), 0x10d38086);
+    pci_config_write(f, 0x10, 4, REGISTERS);
+    pci_config_write(f, PCI_COMMAND, 2, 7);
+    ck_assert_uint_eq(get(RA) & 0xffff, 0x9abc);
+    ck_assert_uint_eq(get(EEC) & 0x300, 0x300);
+    set(EEC, 0x40);
+    ck_assert_uint_eq(get(EEC) & 0x80, 0x80);
+}
+END_TEST
+
+START_TEST(the_phy_is_the_82574s)
+{
+    new_card();
+    set(MDIC, 2u << 26 | 1u << 21 | 3u << 16);
+    ck_assert_uint_eq(get(MDIC) & 0xf000ffffu, 0x10000cb1u);
+    set(MDIC, 1u << 26 | 1u << 21 | 22u << 16 | 0x300); /* its page */
+    set(MDIC, 2u << 26 | 1u << 21 | 22u << 16);
+    ck_assert_uint_eq(get(MDIC) & 0xffff, 0x300);
+    set(MDIC, 2u << 26 | 4u << 21 | 2u << 16);
+    ck_assert_uint_eq(get(MDIC) >> 30 & 1, 1);
+}
+END_TEST
+
+START_TEST(registers_have_their_bits)
+{
+    static const struct {
+        unsigned at;
+        uint32_t bits;
+    } some[] = {{CTRL_EXT, ~0u}, {VET, 0xffff}, {EIAC, 0x01f00000}, {IAM, ~0u}, {IVAR, 0x800fffff}, {RCTL, 0x77fffffe}, {EXTCNF, 0x0fff00ff},
+                {RDBAL, 0xfffffff0}, {RDBAL + 0x108, 0xfff80}, {TDBAL + 0x104, ~0u}, {RXCSUM, 0x37ff}, {RFCTL, ~0u}, {MRQC, 0x1f0003},
+                {RETA, ~0u}, {RETA + 0x7c, ~0u}, {RSSRK, ~0u}, {RSSRK + 0x24, ~0u}, {MTA + 0x1fc, ~0u}, {0x5b5c, ~0u}, {0xb608, ~0u}, {0x9000, 0}};
+
+    new_card();
+    for (unsigned i = 0; i < ARRAY_LEN(some); i++) {
+        set(some[i].at, ~0u);
+        ck_assert_msg(get(some[i].at) == some[i].bits, "%x: %x", some[i].at, get(some[i].at));
+        set(some[i].at, 0);
+        ck_assert_uint_eq(get(some[i].at), 0);
+    }
+    ck_assert_uint_eq(get(STATUS) & 0x80083, 0x80081);
+    set(CTRL, 0x44); /* the link is up, no new requests on PCIe */
+    ck_assert_uint_eq(get(STATUS) & 0x80083, 0x83);
+    ck_assert_uint_eq(get(SWSM) & 1, 0); /* who reads it has it */
+    ck_assert_uint_eq(get(SWSM) & 1, 1);
+    set(SWSM, 0);
+    ck_assert_uint_eq(get(SWSM) & 1, 0);
+    set(MRQC, 1);
+    set(CTRL, 1u << 26);
+    ck_assert_uint_eq(get(MRQC), 0);
+    ck_assert_uint_eq(get(CTRL), 0xa09);
+    ports_write(&bench_ports, 0xc000, 4, MRQC);
+    ports_write(&bench_ports, 0xc004, 4, 2);
+    ck_assert_uint_eq(get(MRQC), 2);
+    ck_assert_uint_eq(ports_read(&bench_ports, 0xc004, 4), 2);
+}
+END_TEST
+
+START_TEST(systim_counts_virtual_time)
+{
+    new_card();
+    set(0xb608, 2u << 24 | 5);
+    run_for(80 * 100);
+    ck_assert_uint_eq(get(0xb600), 500);
+    set(0xb604, 7);
+    set(0xb600, 0xfffffffe);
+    run_for(80);
+    ck_assert_uint_eq(get(0xb604), 8);
+    ck_assert_uint_eq(get(0xb600), 3);
+    set(0xb608, 0);
+    run_for(800);
+    ck_assert_uint_eq(get(0xb600), 3);
+}
+END_TEST
+
+/* ---- frames ---- */
+
+START_TEST(both_queues_send)
+{
+    new_card();
+    poke(DATA_AT, ours, 6);
+    send(0, 0, 64);
+    ck_assert_uint_eq(sent.len, 64);
+    ck_assert_uint_eq(get(TDBAL + 0x10), 1);
+    ck_assert_uint_eq(peek32(TX(0) + 12) & 1, 1);
+    ck_assert_uint_eq(get(ICR), 0x00400003); /* descriptor, queue empty; by queue 0 */
+    send(1, 0, 100);
+    ck_assert_uint_eq(sent.len, 164);
+    ck_assert_uint_eq(get(TDBAL + 0x110), 1);
+    ck_assert_uint_eq(get(ICR), 0x00800003);
+    ck_assert_uint_eq(get(0x4080), 2); /* GPTC */
+}
+END_TEST
+
+START_TEST(legacy_descriptors_receive)
+{
+    new_card();
+    set(RCTL, 0x8002);
+    ck_assert_uint_eq(card->ops->input_room(card), 0);
+    set(RDBAL + 0x18, 4);
+    ck_assert_uint_gt(card->ops->input_room(card), 1514);
+    arrive(0, 100);
+    ck_assert_uint_eq(peek32(RING(0) + 8) & 0xffff, 104);
+    ck_assert_uint_eq(peek32(RING(0) + 12) & 0xff, 7);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 1);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0x00100080);
+    ck_assert_uint_eq(peek32(BUFFER_AT), get_le32(ours));
+}
+END_TEST
+
+START_TEST(extended_descriptors_receive)
+{
+    new_card();
+    set(RCTL, 0x04008002); /* without check sequence */
+    set(RFCTL, 1u << 15);
+    set(RXCSUM, 14);
+    set(RDBAL + 0x18, 4);
+    arrive(0, 100);
+    ck_assert_uint_eq(peek32(RING(0)), 0);
+    ck_assert_uint_ne(peek32(RING(0) + 4) >> 16, 0); /* the packet checksum */
+    ck_assert_uint_eq(peek32(RING(0) + 8), 7);
+    ck_assert_uint_eq(peek32(RING(0) + 12), 100);
+    set(RCTL, 0x24008002 | 0x08000000); /* FLXBUF: buffers of 5 KiB */
+    set(RCTL, 0x04008002 | 3u << 16);   /* of 256 bytes: several to a frame */
+    arrive(0, 600);
+    ck_assert_uint_eq(peek32(RING(0) + 16 + 8), 1);
+    ck_assert_uint_eq(peek32(RING(0) + 16 + 12), 256);
+    ck_assert_uint_eq(peek32(RING(0) + 48 + 8), 7);
+    ck_assert_uint_eq(peek32(RING(0) + 48 + 12), 88);
+    set(RCTL, 0x04008002 | 1u << 10);
+    arrive(0, 100);
+    ck_assert_ptr_nonnull(card->refused);
+}
+END_TEST
+
+/* The key and what it makes of addresses and ports that Microsoft publishes to verify RSS with. */
+START_TEST(scaling_chooses_the_queue_by_the_hash)
+{
+    static const uint8_t key[40] = {0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43, 0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb,
+                                    0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb, 0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01, 0xfa};
+    uint8_t frame[64] = {0};
+
+    new_card();
+    for (unsigned i = 0; i < 10; i++)
+        set(RSSRK + 4 * i, get_le32(key + 4 * i));
+    set(RCTL, 0x04008002);
+    set(RFCTL, 1u << 15);
+    set(RXCSUM, 1u << 13);
+    set(MRQC, 0x30001); /* TCP and IPv4 */
+    set(RDBAL + 0x18, 4);
+    ck_assert_uint_eq(card->ops->input_room(card), 0); /* the other one has no room */
+    set(RDBAL + 0x118, 4);
+    memcpy(frame, ours, 6);
+    put_be16(frame + 12, 0x0800);
+    frame[14] = 0x45;
+    put_be16(frame + 16, 40);
+    frame[23] = 6;
+    put_be32(frame + 26, 0x420995bb); /* 66.9.149.187:2794 to 161.142.100.80:1766 */
+    put_be32(frame + 30, 0xa18e6450);
+    put_be16(frame + 34, 2794);
+    put_be16(frame + 36, 1766);
+    set(RETA + (0x51ccc178 & 0x7c), 0x80u << (8 * (0x51ccc178 & 3)));
+    input(card, frame, 64);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 0);
+    ck_assert_uint_eq(get(RDBAL + 0x110), 1);
+    ck_assert_uint_eq(peek32(RING(1)), 0x101); /* TCP, queue 1 */
+    ck_assert_uint_eq(peek32(RING(1) + 4), 0x51ccc178);
+    ck_assert_uint_eq(get(ICR) & 0x300000, 0x200000);
+    set(MRQC, 0x20001); /* addresses only */
+    input(card, frame, 64);
+    ck_assert_uint_eq(peek32(RING(0)), 2);
+    ck_assert_uint_eq(peek32(RING(0) + 4), 0x323e8fc2);
+    frame[12] = 8;
+    frame[13] = 6; /* no IP */
+    input(card, frame, 64);
+    ck_assert_uint_eq(peek32(RING(0) + 16), 0);
+    ck_assert_uint_eq(peek32(RING(0) + 20), 0);
+}
+END_TEST
+
+/* ---- interrupts ---- */
+
+START_TEST(icr_is_cleared_by_reading_if_it_was_asserted)
+{
+    new_card();
+    set(ICS, 0x80);
+    ck_assert_uint_eq(get(ICR), 0x80); /* nothing is enabled: cleared */
+    ck_assert_uint_eq(get(ICR), 0);
+    set(IMS, 0x1);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(get(ICR), 0x80); /* not asserted: it stays */
+    ck_assert_uint_eq(get(ICR), 0x80);
+    ck_assert(!probe[3].level);
+    set(IMS, 0x80);
+    ck_assert(probe[3].level);
+    ck_assert_uint_eq(get(ICR), 0x80000080);
+    ck_assert(!probe[3].level);
+    set(ICS, 0x81);
+    set(ICR, 0x80);
+    ck_assert(probe[3].level);
+    set(IMC, 1);
+    ck_assert(!probe[3].level);
+    ck_assert_uint_eq(get(0x4100), 2); /* IAC */
+    ck_assert_uint_eq(get(0x4100), 0);
+}
+END_TEST
+
+START_TEST(the_mask_follows_iam)
+{
+    new_card();
+    set(CTRL_EXT, 1u << 27);
+    set(IAM, 0x80);
+    set(IMS, 0x84);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(get(ICR), 0x80000080);
+    ck_assert_uint_eq(get(IMS), 0x04);
+    set(IMS, 0x80);
+    set(ICS, 0x80);
+    set(ICR, 0); /* a write, too */
+    ck_assert_uint_eq(get(IMS), 0x04);
+}
+END_TEST
+
+START_TEST(msi_sends_one_message_for_each_assertion)
+{
+    new_message_card(PCI_CAP_MSI, 2, 1);
+    set(IMS, 0x80);
+    set(ICS, 0x80);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(bench_messages, 1);
+    ck_assert_uint_eq(bench_message, 0x55);
+    ck_assert(!probe[3].level);
+    get(ICR);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(bench_messages, 2);
+}
+END_TEST
+
+START_TEST(ivar_gives_causes_their_vectors)
+{
+    static const unsigned vectors[] = {0, 1, 2, 3, 4};
+
+    new_msix_card();
+    set(IMS, 0x01f00000);
+    for (unsigned n = 0; n < 5; n++) {
+        set(ICS, 1u << (20 + n));
+        ck_assert_uint_eq(bench_messages, n + 1);
+        ck_assert_uint_eq(bench_message, 0x100 + vectors[n]);
+    }
+    set(ICS, 1u << 20); /* a new one of the same */
+    ck_assert_uint_eq(bench_messages, 6);
+    set(IVAR, 0);
+    set(ICR, ~0u);
+    set(ICS, 1u << 20);
+    ck_assert_uint_eq(bench_messages, 6); /* no vector */
+    set(IVAR, 0xc);
+    set(ICR, ~0u);
+    set(ICS, 1u << 20);
+    ck_assert_uint_eq(bench_message, 0x104);
+    set(IMS, 1u << 24 | 4);
+    set(IVAR, 0x90000);
+    set(ICS, 4); /* the link: among the others */
+    ck_assert_uint_eq(bench_message, 0x101);
+    ck_assert(!probe[3].level);
+}
+END_TEST
+
+START_TEST(messages_clear_and_mask_by_themselves)
+{
+    new_msix_card();
+    set(EIAC, 1u << 20);
+    set(IMS, 0x300000);
+    set(ICS, 0x300000);
+    ck_assert_uint_eq(bench_messages, 2);
+    ck_assert_uint_eq(get(IMS), 0x200000); /* cleared, and masked */
+    ck_assert_uint_eq(get(ICR) & 0x300000, 0x200000);
+    set(ICS, 0x100000);
+    ck_assert_uint_eq(bench_messages, 2);
+    set(IMS, 0x100000); /* what came meanwhile */
+    ck_assert_uint_eq(bench_messages, 3);
+    set(CTRL_EXT, 1u << 24);
+    set(EIAC, 0);
+    set(IAM, 1u << 20);
+    set(IMS, 0x100000);
+    set(ICS, 0x100000);
+    ck_assert_uint_eq(get(IMS) & 0x100000, 0);
+    ck_assert_uint_eq(get(ICR) & 0x100000, 0x100000);
+}
+END_TEST
+
+static void claims(TCase *tc)
+{
+    ADD(the_nvm_is_read_and_written);
+    ADD(the_phy_is_the_82574s);
+    ADD(registers_have_their_bits);
+    ADD(systim_counts_virtual_time);
+    ADD(both_queues_send);
+    ADD(legacy_descriptors_receive);
+    ADD(extended_descriptors_receive);
+    ADD(scaling_chooses_the_queue_by_the_hash);
+    ADD(icr_is_cleared_by_reading_if_it_was_asserted);
+    ADD(the_mask_follows_iam);
+    ADD(msi_sends_one_message_for_each_assertion);
+    ADD(ivar_gives_causes_their_vectors);
+    ADD(messages_clear_and_mask_by_themselves);
+}
+
+CHIP_TESTS("e1000e", claims)
