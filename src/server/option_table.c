@@ -1049,7 +1049,7 @@ const struct option_foreign option_foreign[] = {
     {"net", "write --nic BACKEND[,model=CARD], or --netdev and --device; no card is there that was not asked for"},
     {"usbdevice", "write --usb and --device usb-kbd, usb-mouse, usb-tablet..."},
     {"audio", "write --audiodev wav,id=A,path=FILE and --device AC97,audiodev=A; without them nothing is heard"},
-    {"soundhw", "write --device AC97 or --device intel-hda and --device hda-duplex, with audiodev=ID"},
+    {"soundhw", "write --device AC97, --device sb16, or --device intel-hda and --device hda-duplex, with audiodev=ID"},
     {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"curses", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"sdl", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},

@@ -139,6 +139,117 @@ int main(void)
 }
 """
 
+# A Sound Blaster 16 plays words in stereo by DMA, in two blocks, then bytes, and records words; it says their sum.
+BLASTER = r"""
+static void out8(unsigned short p, unsigned char v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(p)); }
+static unsigned char in8(unsigned short p) { unsigned char v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p)); return v; }
+
+#define FRAMES 4096u
+static unsigned tone[FRAMES] __attribute__((aligned(32768))), heard[FRAMES / 2] __attribute__((aligned(32768)));
+static unsigned char bytes[1024] __attribute__((aligned(1024)));
+
+static void put(unsigned c) { out8(0x3f8, c); }
+static void mixer(unsigned reg, unsigned v) { out8(0x224, reg); out8(0x225, v); }
+
+static void dsp(unsigned v)
+{
+    while (in8(0x22c) & 0x80)
+        ;
+    out8(0x22c, v);
+}
+
+/* Once, in the direction of `mode`. */
+static void words(unsigned mode, const void *p, unsigned bytes)
+{
+    unsigned at = (unsigned)p;
+
+    out8(0xd4, 5);
+    out8(0xd8, 0);
+    out8(0xd6, mode | 1);
+    out8(0xc4, at >> 1);
+    out8(0xc4, at >> 9);
+    out8(0x8b, at >> 16);
+    out8(0xc6, bytes / 2 - 1);
+    out8(0xc6, (bytes / 2 - 1) >> 8);
+    out8(0xd4, 1);
+}
+
+static void wait(unsigned bit)
+{
+    do
+        out8(0x224, 0x82);
+    while (!(in8(0x225) & bit));
+    in8(bit == 2 ? 0x22f : 0x22e);
+}
+
+int main(void)
+{
+    unsigned at = (unsigned)bytes, sum = 0;
+
+    for (unsigned i = 0; i < FRAMES; i++)
+        tone[i] = i * 2654435761u;
+    for (unsigned i = 0; i < sizeof(bytes); i++)
+        bytes[i] = i * 7;
+    out8(0x226, 1);
+    for (volatile unsigned i = 0; i < 100; i++)
+        ;
+    out8(0x226, 0);
+    while (!(in8(0x22e) & 0x80))
+        ;
+    if (in8(0x22a) != 0xaa)
+        put('?');
+    for (unsigned reg = 0x30; reg < 0x34; reg++)
+        mixer(reg, 0xf8);
+    mixer(0x38, 0xf8);
+    mixer(0x39, 0xf8);
+    mixer(0x3d, 0x10);
+    mixer(0x3e, 0x08);
+    dsp(0x41);
+    dsp(44100 >> 8);
+    dsp(44100 & 255);
+    words(0x48, tone, sizeof(tone));
+    dsp(0xb6);
+    dsp(0x30);
+    dsp((FRAMES - 1) & 255);
+    dsp((FRAMES - 1) >> 8);
+    wait(2);
+    dsp(0xd9);
+    wait(2);
+    out8(0x0a, 5);
+    out8(0x0c, 0);
+    out8(0x0b, 0x49);
+    out8(0x02, at);
+    out8(0x02, at >> 8);
+    out8(0x83, at >> 16);
+    out8(0x03, 255);
+    out8(0x03, 3);
+    out8(0x0a, 1);
+    dsp(0xc0);
+    dsp(0x00);
+    dsp(255);
+    dsp(3);
+    wait(1);
+    dsp(0x42);
+    dsp(44100 >> 8);
+    dsp(44100 & 255);
+    words(0x44, heard, sizeof(heard));
+    dsp(0xb8);
+    dsp(0x30);
+    dsp((FRAMES - 1) & 255);
+    dsp((FRAMES - 1) >> 8);
+    wait(2);
+    for (unsigned i = 0; i < FRAMES / 2; i++)
+        sum = sum * 31 + heard[i];
+    for (int i = 28; i >= 0; i -= 4)
+        put("0123456789abcdef"[sum >> i & 15]);
+    put(10);
+    put('E');
+    put('N');
+    put('D');
+    return 0;
+}
+"""
+
 SPEAKER = ["--machine", "pc,pcspk-audiodev=A", "--icount", "shift=5,sleep=off"]
 built = {}
 
@@ -167,11 +278,11 @@ def crossings(samples):
     return sum((a > 0) != (b > 0) for a, b in zip(samples, samples[1:]))
 
 
-def run(directory, name, *options, replay=None, pattern=b"END", machine=None, more=""):
+def run(directory, name, *options, replay=None, pattern=b"END", machine=None, more="", rate=48000):
     """Run the guest to its end; the wav file's path."""
     path, out = os.path.join(directory, name + ".wav"), os.path.join(directory, name + ".out")
     process = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--serial", "file:" + out,
-                                "--audiodev", "wav,id=A,path=" + path + ",out.frequency=48000" + more, *options,
+                                "--audiodev", "wav,id=A,path=%s,out.frequency=%d%s" % (path, rate, more), *options,
                                 *(["--replay", replay] if replay else machine or SPEAKER + [guest()])],
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -232,6 +343,34 @@ def claim_cards_play_together_and_record_the_same_however_they_are_run():
             check(f.read() == first, "the interpreter's")
         os.unlink(known)
         with open(run(d, "replayed", replay=record), "rb") as f:
+            check(f.read() == first, "the replay's")
+        for engine in "jit", "interpreter":
+            done = subprocess.run([HINDCAST, "verify", "--from", "checkpoints", "--engine", engine, record], stdout=subprocess.PIPE, text=True)
+            equal(done.returncode, 0, done.stdout)
+
+
+def claim_a_sound_blaster_plays_and_records_sample_by_sample():
+    machine = ["--icount", "shift=5,sleep=off", "--device", "sb16,audiodev=A", build_c_guest(BLASTER, "blaster")[1]]
+    with tempfile.TemporaryDirectory() as d:
+        known, record, frames = os.path.join(d, "in.wav"), os.path.join(d, "r.hcrec"), [(i * 40503 & 0xffff) for i in range(8192)]
+        with open(known, "wb") as f:
+            f.write(b"RIFF" + struct.pack("<I", 36 + 2 * len(frames)) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 2, 44100, 176400, 4, 16) +
+                    b"data" + struct.pack("<I", 2 * len(frames)) + struct.pack("<%dH" % len(frames), *frames))
+        path = run(d, "first", "--record", record, "--checkpoints-in-file", "every=500000", machine=machine, more=",in=" + known, rate=44100)
+        wanted = 0
+        for i in range(2048):
+            wanted = (wanted * 31 + (frames[2 * i] | frames[2 * i + 1] << 16)) & 0xffffffff
+        with open(os.path.join(d, "first.out")) as f:
+            equal(f.read().split(), ["%08x" % wanted, "END"], "what was recorded")
+        with open(path, "rb") as f:
+            first = f.read()
+        tone = struct.pack("<4096I", *((i * 2654435761) & 0xffffffff for i in range(4096)))
+        plain = b"".join(struct.pack("<hh", v, v) for v in (((i * 7 & 255) - 128) * 256 for i in range(1024)))
+        equal(first[44:].hex(), (tone + plain).hex(), "what was played")
+        with open(run(d, "interpreter", "--engine", "interpreter", machine=machine, more=",in=" + known, rate=44100), "rb") as f:
+            check(f.read() == first, "the interpreter's")
+        os.unlink(known)
+        with open(run(d, "replayed", replay=record, rate=44100), "rb") as f:
             check(f.read() == first, "the replay's")
         for engine in "jit", "interpreter":
             done = subprocess.run([HINDCAST, "verify", "--from", "checkpoints", "--engine", engine, record], stdout=subprocess.PIPE, text=True)

@@ -18,6 +18,7 @@
 #include "vm/dev/pcnet.h"
 #include "vm/dev/ramfb.h"
 #include "vm/dev/rtl8139.h"
+#include "vm/dev/sb16.h"
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
 #include "vm/dev/testdev.h"
@@ -87,6 +88,7 @@ const struct device_model device_models[] = {
     {"ramfb", "fw_cfg", "framebuffer in guest memory, set up by firmware", TAKES_NONE, NULL, ramfb_plug},
     {"rtl8139", "PCI", "Realtek RTL8139C+ Fast Ethernet", TAKES_NONE, rtl8139_keys, rtl8139_plug},
     {"secondary-vga", "PCI", "VGA without ports, beside another display", TAKES_NONE, secondary_vga_keys, secondary_vga_plug},
+    {"sb16", "ISA", "Sound Blaster 16", TAKES_NONE, sb16_keys, sb16_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
     {"tpm-tis", "ISA", "TPM 2.0 (--tpmdev) by the FIFO interface", TAKES_NONE, tpm_tis_keys, tpm_tis_plug},

@@ -44,6 +44,7 @@ struct machine_parts {
 };
 
 struct fwcfg_wiring;
+struct isa_dma;
 struct pci_bus;
 
 #define PARTS_ANY_SLOT UINT32_MAX
@@ -66,6 +67,7 @@ struct sockets {
     paddr_t tpm_base;         /* where a TPM's registers go, TPM_REGION_BYTES (vm/dev/tpm.h); 0: there is no place for one */
     /* An interrupt of the ISA bus. NULL: the board has none. */
     struct line (*isa_irq)(void *ctx, unsigned irq);
+    const struct isa_dma *isa_dma; /* the ISA bus' DMA (vm/dev/isa_dma.h), which stays; NULL: it has none */
     /* An option ROM that is in no BAR (rombar=0): firmware is to load it. NULL: there is no way to tell it. */
     void (*option_rom)(void *ctx, const struct boot_image *rom);
     /* A write to one of these ports ends the guest. 0, or -EINVAL: a device answers there. NULL: the board has no ports. */

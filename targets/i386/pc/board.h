@@ -7,6 +7,7 @@
 #include "i386/boot/boot.h"
 #include "i386/pc.h"
 #include "i386/pc/apic.h"
+#include "i386/pc/dma.h"
 #include "i386/pc/fdc.h"
 #include "i386/pc/glue.h"
 #include "i386/pc/hpet.h"
@@ -27,6 +28,7 @@
 #include "i386/pc/rtc.h"
 #include "vm/dev/cfi_flash.h"
 #include "vm/dev/fwcfg.h"
+#include "vm/dev/isa_dma.h"
 #include "vm/dev/ide.h"
 #include "vm/dev/uart16550.h"
 #include "vm/dev/vga.h"
@@ -70,6 +72,8 @@ struct pc {
     struct pci_bus pci_bus;
     struct ide_wiring ide_wiring;
     struct fdc_wiring fdc_wiring;
+    struct dma_wiring dma_wiring;
+    struct isa_dma isa_dma;
     struct i440fx_wiring i440fx_wiring;
     struct piix3_wiring piix3_wiring;
     struct piix4_pm_wiring pm_wiring;

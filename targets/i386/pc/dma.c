@@ -208,11 +208,22 @@ uint32_t dma_transfer(struct device *dev, unsigned channel, uint8_t *bytes, uint
 
 /* ---- registers ---- */
 
+/* `chip`: whose registers those are; of both, if it is 2. */
+static void look(const struct device *dev, unsigned chip)
+{
+    const struct dma_wiring *w = dev->wiring;
+
+    for (unsigned n = 0; w && n < ARRAY_LEN(w->users); n++)
+        if (w->users[n].look && (n >> 2 == chip || chip > 1))
+            w->users[n].look(w->users[n].arg);
+}
+
 static uint64_t dma_read(struct device *dev, unsigned range, uint64_t offset, unsigned size)
 {
     struct dma_state *s = dev->state;
 
     (void)size;
+    look(dev, range == DMA_PAGES ? 2 : range);
     if (range == DMA_PAGES)
         return s->page[offset & 15u];
     return read_register(&s->chip[range], (unsigned)(range == DMA_16BIT ? offset >> 1 : offset) & 15u);
@@ -223,6 +234,7 @@ static void dma_write(struct device *dev, unsigned range, uint64_t offset, unsig
     struct dma_state *s = dev->state;
 
     (void)size;
+    look(dev, range == DMA_PAGES ? 2 : range);
     if (range == DMA_PAGES)
         s->page[offset & 15u] = (uint8_t)value;
     else

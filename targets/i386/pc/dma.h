@@ -7,6 +7,14 @@
 /* Ranges: 00h-0Fh, C0h-DFh, and the page registers 81h-8Fh (from 80h). */
 enum { DMA_8BIT, DMA_16BIT, DMA_PAGES };
 
+/* Wiring: who moves bytes late, and wants to before a channel is looked at or changed. */
+struct dma_wiring {
+    struct {
+        void (*look)(void *arg); /* NULL: nobody */
+        void *arg;
+    } users[8];
+};
+
 extern const struct device_ops dma_ops;
 
 /* As a BIOS leaves it: the first chip's requests go through channel 4. */

@@ -21,7 +21,6 @@
 #include "i386/cpu.h"
 #include "i386/fpu.h"
 #include "i386/pc/board.h"
-#include "i386/pc/dma.h"
 #include "i386/pc/smbios.h"
 #include "i386/pc/tables.h"
 #include "vm/dev/virtio_gpu.h"
@@ -262,7 +261,7 @@ static void create_devices(struct pc *pc)
         pc->hpet = add(pc, &hpet_ops, "hpet", &pc->hpet_wiring);
     pc->pit = add(pc, &pit_ops, "pit", &pc->pit_wiring);
     pc->rtc = add(pc, &rtc_ops, "rtc", &pc->rtc_wiring);
-    pc->dma = add(pc, &dma_ops, "dma", NULL);
+    pc->dma = add(pc, &dma_ops, "dma", &pc->dma_wiring);
     pc->glue = add(pc, &glue_ops, "glue", &pc->glue_wiring);
     pc->i8042 = add(pc, &i8042_ops, "i8042", &pc->i8042_wiring);
     pc->kbd = pc->machine->keyboard = add(pc, &ps2kbd_ops, "ps2kbd", &pc->kbd_wiring);
@@ -1049,6 +1048,29 @@ static struct line part_irq(void *ctx, unsigned irq)
     return isa_irq(ctx, irq);
 }
 
+/* Fit struct isa_dma. */
+static void part_dma_request(void *ctx, unsigned channel, bool level)
+{
+    const struct pc *pc = ctx;
+
+    dma_request(pc->dma, channel, level);
+}
+
+static uint32_t part_dma_transfer(void *ctx, unsigned channel, uint8_t *bytes, uint32_t len, bool *ended)
+{
+    const struct pc *pc = ctx;
+
+    return dma_transfer(pc->dma, channel, bytes, len, ended);
+}
+
+static void part_dma_follow(void *ctx, unsigned channel, void (*look)(void *arg), void *arg)
+{
+    struct pc *pc = ctx;
+
+    pc->dma_wiring.users[channel].look = look;
+    pc->dma_wiring.users[channel].arg = arg;
+}
+
 /* Fits sockets.debug_exit. The ports that --debug-exit gives may be among them. */
 static int more_debug_exit(void *ctx, uint16_t base, uint16_t len, struct error *err)
 {
@@ -1092,9 +1114,10 @@ static int plug_parts(struct pc *pc, struct error *err)
 {
     struct sockets s = {.machine = pc->machine, .pci = &pc->pci_bus, .next_slot = 3, .ctx = pc, .drive = plug_drive,
                         .isa_irq = part_irq, .option_rom = add_rom, .debug_exit = more_debug_exit, .boot = &pc->boot,
-                        .fwcfg = &pc->fwcfg_wiring, .tpm_base = TPM_BASE,
+                        .fwcfg = &pc->fwcfg_wiring, .tpm_base = TPM_BASE, .isa_dma = &pc->isa_dma,
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
+    pc->isa_dma = (struct isa_dma){.ctx = pc, .request = part_dma_request, .transfer = part_dma_transfer, .follow = part_dma_follow};
     return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
 }
 
