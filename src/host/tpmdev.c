@@ -42,6 +42,7 @@ struct waiting {
 struct tpmdev {
     char *id;
     int control, data;
+    uint32_t bytes;         /* of the longest command, and answer */
     uint32_t can;
     bool gone;
     bool busy;              /* a command is with the TPM, */
@@ -185,13 +186,14 @@ static int set_up(struct tpmdev *t, const char *path, struct error *err)
     return 0;
 }
 
-struct tpmdev *tpmdev_open(const char *path, const char *id, struct error *err)
+struct tpmdev *tpmdev_open(const char *path, const char *id, uint32_t bytes, struct error *err)
 {
     struct tpmdev *t = xcalloc(1, sizeof(*t));
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int r = 0;
 
     t->id = xstrdup(id);
+    t->bytes = bytes;
     t->data = -1;
     buffer_init(&t->answer);
     t->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -282,7 +284,7 @@ int tpmdev_start(struct tpmdev *t, const struct tpmdev_blob *blobs, struct error
     if (done && (t->can & CAN_SET_BUFFERSIZE)) { /* it can have another buffer */
         uint8_t size[4];
 
-        put_be32(size, BUFFER_BYTES);
+        put_be32(size, t->bytes);
         done = control(t, CMD_SET_BUFFERSIZE, size, 4, sizes, sizeof(sizes)) == 0;
     }
     if (!done || control32(t, CMD_INIT, blobs ? INIT_DELETE_VOLATILE : 0) != 0)

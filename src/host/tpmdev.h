@@ -23,8 +23,8 @@ struct tpmdev_blob {
     struct buffer bytes; /* empty: it has none */
 };
 
-/* Connect to the socket at `path`. The TPM is off. NULL with *err: nobody is there, or it is no TPM 2.0. */
-struct tpmdev *tpmdev_open(const char *path, const char *id, struct error *err);
+/* Connect to the socket at `path`; commands and answers have up to `bytes` bytes. The TPM is off. NULL with *err: nobody is there, or it is no TPM 2.0. */
+struct tpmdev *tpmdev_open(const char *path, const char *id, uint32_t bytes, struct error *err);
 /* Switches it off. NULL is taken. */
 void tpmdev_close(struct tpmdev *t);
 /* Switch it on, or off and on: with what it remembers, or with what it was then (`blobs`, TPMDEV_BLOBS of them). What was being

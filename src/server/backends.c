@@ -13,6 +13,7 @@
 #include "host/output.h"
 #include "option_tpm.h"
 #include "option_usb.h"
+#include "vm/dev/tpm.h"
 #include "vm/machine.h"
 
 static struct chardev *open_back(struct server_config *c, const char *spec, const char *name, bool force, struct error *err)
@@ -327,6 +328,14 @@ static int open_fsdevs(struct server_config *c, const struct options *o, struct 
     return 0;
 }
 
+static uint32_t tpm_bytes(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->ndevices; i++)
+        if (m->devices[i]->backend_kind == BACKEND_TPMDEV)
+            return tpm_buffer_bytes(m->devices[i]);
+    return 0;
+}
+
 /* By its chardev, which is its control channel, and not one for bytes. */
 static int connect_tpm(struct server_config *c, const struct options *o, const struct option_tpmdev *t, struct error *err)
 {
@@ -342,7 +351,7 @@ static int connect_tpm(struct server_config *c, const struct options *o, const s
     else if (!path || strchr(path, ','))
         r = error_set(err, -EINVAL, "--tpmdev %s: there is no --chardev socket,id=%s,path=FILE", o->tpmdev, t->chardev);
     else
-        c->tpm = tpmdev_open(path, t->id, err);
+        c->tpm = tpmdev_open(path, t->id, tpm_bytes(c->machine), err);
     buffer_finish(&spec);
     return r < 0 ? r : c->tpm ? 0 : err->code;
 }

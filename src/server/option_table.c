@@ -972,7 +972,7 @@ const struct option_row option_table[] = {
      "[,telnet=on][,reconnect=S]; file,path=[,append=on]; pipe,path=; pty; stdio; stderr; ringbuf[,size=]; null. With "
      "logfile=FILE, which gets the output too; mux=on: for several ports, Ctrl-a c types at the next"},
     {"tpmdev", NULL, "emulator,id=ID,chardev=ID", SECTION_GUEST, 0, take_tpmdev, 0,
-     "a TPM 2.0 for a guest, --device tpm-tis,tpmdev=ID (virt: tpm-tis-device): an swtpm at a --chardev socket,path="},
+     "a TPM 2.0 for a guest, --device tpm-tis,tpmdev=ID or tpm-crb (virt: tpm-tis-device): an swtpm at a --chardev socket,path="},
     {"rtc", NULL, "base=DATE[,clock=host]", SECTION_GUEST, 0, take_rtc, 0,
      "what time it is for the guest: base=utc (the host's clock, the default), localtime or a date such as "
      "2006-06-17T16:01:21; clock=vm: from there guest time (the default), or host: as the host's goes on"},

@@ -44,6 +44,7 @@ poweroff -f
 # By name: architecture, options, what else the guest says.
 GUESTS = {
     "tis-amd64": ("amd64", ["--device", "tpm-tis,tpmdev=t"], []),
+    "crb-amd64": ("amd64", ["--device", "tpm-crb,tpmdev=t"], []),
     "tis-i386": ("i386", ["--device", "tpm-tis,tpmdev=t"], []),
 }
 KERNELS = {"amd64": "linux-image-amd64", "i386": "linux-image-686"}

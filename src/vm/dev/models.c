@@ -22,6 +22,7 @@
 #include "vm/dev/sdhci.h"
 #include "vm/dev/serial_cards.h"
 #include "vm/dev/testdev.h"
+#include "vm/dev/tpm_crb.h"
 #include "vm/dev/tpm_tis.h"
 #include "vm/dev/uhci.h"
 #include "vm/dev/usb_hid.h"
@@ -91,6 +92,7 @@ const struct device_model device_models[] = {
     {"sb16", "ISA", "Sound Blaster 16", TAKES_NONE, sb16_keys, sb16_plug},
     {"sd-card", "SD", "SD memory card, in the slot of an sdhci-pci", TAKES_DRIVE, sd_card_keys, sd_card_plug},
     {"sdhci-pci", "PCI", "SD host controller with one slot", TAKES_NONE, sdhci_keys, sdhci_plug},
+    {"tpm-crb", "memory", "TPM 2.0 (--tpmdev) by the command response buffer interface", TAKES_NONE, tpm_crb_keys, tpm_crb_plug},
     {"tpm-tis", "ISA", "TPM 2.0 (--tpmdev) by the FIFO interface", TAKES_NONE, tpm_tis_keys, tpm_tis_plug},
     {"tpm-tis-device", "platform", "the same on the virt board", TAKES_NONE, tpm_tis_device_keys, tpm_tis_device_plug},
     {"usb-ehci", "PCI", "EHCI USB host controller of an ICH4, six ports", TAKES_NONE, NULL, usb_ehci_plug},

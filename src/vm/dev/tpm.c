@@ -112,6 +112,11 @@ size_t tpm_input_rest(const uint8_t *data, size_t len)
     return len < TPM_INPUT_HEAD || answer > TPM_BUFFER_BYTES || answer > len - TPM_INPUT_HEAD ? 0 : TPM_INPUT_HEAD + answer;
 }
 
+uint32_t tpm_buffer_bytes(const struct device *dev)
+{
+    return ((const struct tpm *)dev->wiring)->buffer_bytes;
+}
+
 bool tpm_pending(const struct device *dev, struct tpm_output *out)
 {
     const struct tpm *t = dev->wiring;
@@ -123,7 +128,7 @@ bool tpm_pending(const struct device *dev, struct tpm_output *out)
 
 /* ---- plugging in ---- */
 
-int tpm_connect(struct device *dev, const struct option_list *props, struct error *err)
+static int connect(struct device *dev, const struct option_list *props, struct error *err)
 {
     const char *id = option_list_get(props, "tpmdev");
 
@@ -135,6 +140,18 @@ int tpm_connect(struct device *dev, const struct option_list *props, struct erro
     strcpy(dev->backend, id);
     dev->backend_kind = BACKEND_TPMDEV;
     return 0;
+}
+
+int tpm_plug(struct device *dev, const struct region *r, const struct tpm *t, const struct option_list *props, struct error *err)
+{
+    struct tpm *wiring = dev->wiring;
+    struct region mapped = *r;
+
+    *wiring = *t;
+    wiring->base = r->base;
+    mapped.dev = dev;
+    memory_map(&dev->machine->memory, &mapped);
+    return connect(dev, props, err);
 }
 
 struct tpm_description tpm_describe_parts(const struct machine_parts *p)

@@ -36,6 +36,8 @@ DEVICE_STATE_END
 struct tpm {
     struct tpm_core *core;   /* in the device's state */
     const uint8_t *command;  /* the last one, while core->busy */
+    uint32_t buffer_bytes;   /* of the longest command, and answer */
+    paddr_t base;            /* of its registers */
 };
 
 /* Send the `len` bytes at `command`, which stay there while core->busy. */
@@ -55,8 +57,10 @@ bool tpm_core_possible(const struct tpm_core *c);
 /* ---- plugging in ---- */
 
 #define TPM_KEYS {"tpmdev", "ID"}
-/* The device's tpmdev property. 0 or -EINVAL with *err: it lacks, or the machine has a TPM. */
-int tpm_connect(struct device *dev, const struct option_list *props, struct error *err);
+struct region;
+/* Make the beginning of its wiring (`t`; its base is the region's), map its registers, as `r` has them but for the device, and connect it as
+ * its property tpmdev says. 0 or -EINVAL with *err: that lacks, or the machine has a TPM. */
+int tpm_plug(struct device *dev, const struct region *r, const struct tpm *t, const struct option_list *props, struct error *err);
 
 /* What the devices of a machine say of its TPM, before they are made: for the tables that boards build. */
 struct tpm_description {
@@ -87,6 +91,8 @@ void tpm_input_head(uint8_t *head, uint32_t sequence, bool established, uint32_t
 /* Where in such an event the rest begins; 0: it is none. */
 size_t tpm_input_rest(const uint8_t *data, size_t len);
 
+/* Bytes of the longest command, and answer, of the device. */
+uint32_t tpm_buffer_bytes(const struct device *dev);
 /* The command that a TPM has not answered where the machine stands. False: it has answered all. */
 bool tpm_pending(const struct device *dev, struct tpm_output *out);
 

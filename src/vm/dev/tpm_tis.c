@@ -438,13 +438,11 @@ static int plug(struct sockets *s, const char *name, struct line irq, uint8_t ve
     struct device *dev = machine_add_owned_device(s->machine, &tis_ops, name, sizeof(struct tis));
     struct tis_state *st = dev->state;
     struct tis *w = dev->wiring;
-    const struct region r = {.base = s->tpm_base, .size = TPM_REGION_BYTES, .kind = REGION_MMIO, .dev = dev, .enabled = true};
+    const struct region r = {.base = s->tpm_base, .size = TPM_REGION_BYTES, .kind = REGION_MMIO, .enabled = true};
 
-    w->tpm = (struct tpm){.core = &st->core, .command = st->buffer};
     w->irq = irq;
     w->vector = vector;
-    memory_map(&s->machine->memory, &r);
-    return tpm_connect(dev, props, err);
+    return tpm_plug(dev, &r, &(struct tpm){.core = &st->core, .command = st->buffer, .buffer_bytes = TPM_BUFFER_BYTES}, props, err);
 }
 
 const struct option_key tpm_tis_keys[] = {TPM_KEYS, {"irq", "0-15"}, {NULL, NULL}};

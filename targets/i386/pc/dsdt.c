@@ -73,7 +73,7 @@ static void tpm(struct buffer *b, const struct tables_config *config)
     aml_name_integer(b, "_STA", 0x0f);
     aml_name(b, "_CRS");
     crs = aml_resources_begin(b);
-    aml_fixed_memory(b, true, TPM_BASE, TPM_REGION_BYTES);
+    aml_fixed_memory(b, true, TPM_BASE, config->tpm.crb ? 0x1000 : TPM_REGION_BYTES);
     if (config->tpm.irq != TPM_NO_IRQ && !config->tpm.crb)
         aml_irq(b, config->tpm.irq);
     aml_resources_end(b, crs);
