@@ -368,7 +368,7 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
     c = place_checkpoint(tl, CHECKPOINT_AUTO);
     b = add_branch(tl, parent, here);
     begin_history(tl, b, parent == tl->branches.now ? tl->log : parent->h.log, branches_line(tl, parent), c);
-    diverge_fork(tl, &b->h.truth, here);
+    diverge_fork(&tl->truth.witnesses, &b->h.truth, here);
     b->h.hold = machine_held(tl->m);
     b->name = name ? xstrdup(name) : NULL;
     put_away(tl);
@@ -377,16 +377,8 @@ int timeline_branch_make(struct timeline *tl, const char *name, struct error *er
     return 0;
 }
 
-/* Where the outermost of the branches that lead to `b` leaves the trunk. */
-static icount_t off_trunk(const struct branch *b)
-{
-    while (b->parent->parent)
-        b = b->parent;
-    return b->fork;
-}
-
 int timeline_adopt_branch(struct timeline *tl, const char *name, unsigned parent, icount_t fork, struct event_log *log,
-                          icount_t edge, vtime_t edge_vtime, unsigned *id, struct error *err)
+                          icount_t edge, vtime_t edge_vtime, const struct witness_log *witnesses, unsigned *id, struct error *err)
 {
     struct branch *from = (struct branch *)(uintptr_t)branches_by_id(tl, parent), *b;
     int r = name ? check_name(tl, name, err) : 0;
@@ -403,7 +395,8 @@ int timeline_adopt_branch(struct timeline *tl, const char *name, unsigned parent
     b->name = name ? xstrdup(name) : NULL;
     b->h = (struct history){.log = log, .edge = edge, .edge_vtime = edge_vtime, .live = true,
                             .reader = {.out_position = fork, .now_position = ICOUNT_MAX}, .consolidated = fork};
-    diverge_fork(tl, &b->h.truth, off_trunk(b));
+    diverge_fork(from == tl->branches.now ? &tl->truth.witnesses : &from->h.truth.witnesses, &b->h.truth, fork);
+    witness_log_append(&b->h.truth.witnesses, witnesses, fork, edge);
     b->h.truth.witness_due = edge;
     *id = b->id;
     return 0;

@@ -46,10 +46,10 @@ void diverge_finish(struct timeline *tl)
     witness_log_finish(&tl->truth.witnesses);
 }
 
-void diverge_fork(const struct timeline *tl, struct truth *t, icount_t fork)
+void diverge_fork(const struct witness_log *parents, struct truth *t, icount_t fork)
 {
     *t = (struct truth){.bad = ICOUNT_MAX, .witness_gap = WITNESS_NEAR, .witness_due = fork + WITNESS_NEAR};
-    witness_log_copy(&t->witnesses, &tl->truth.witnesses, witness_log_find(&tl->truth.witnesses, fork));
+    witness_log_copy(&t->witnesses, parents, witness_log_find(parents, fork));
 }
 
 /* ---- witnesses ---- */

@@ -28,6 +28,7 @@
 struct branch_progress {
     unsigned id;
     uint64_t events;              /* of its own */
+    size_t witnesses;             /* the same */
     icount_t edge;
     vtime_t edge_vtime;
     bool named;
@@ -285,7 +286,7 @@ static void write_events(struct recorder *rec, const struct timeline_history *h,
     const struct witness_log *witnesses = h->witnesses;
 
     if (end || events != rec->now.events || witnesses->count - rec->now.witnesses >= WITNESS_BATCH) {
-        recording_write_witnesses(&rec->w, witnesses, rec->now.witnesses, witnesses->count);
+        recording_write_witnesses(&rec->w, 0, witnesses, rec->now.witnesses, witnesses->count);
         rec->now.witnesses = witnesses->count;
     }
     write_clusters(rec, h->log, rec->now.events, events);
@@ -341,6 +342,7 @@ static bool write_branch(struct recorder *rec, const struct timeline_branch *b, 
     struct recording_branch_head head = {.id = b->id, .parent = b->parent, .fork = b->fork};
     struct timeline_history h;
     uint64_t base, events;
+    size_t first, last;
 
     CHECK(timeline_history(rec->tl, b->id, &h) == 0);
     base = event_log_base(h.log);
@@ -363,7 +365,10 @@ static bool write_branch(struct recorder *rec, const struct timeline_branch *b, 
     snprintf(head.name, sizeof(head.name), "%s", b->name ? b->name : "");
     write_clusters(rec, h.log, base + p->events, base + events);
     recording_write_branch(&rec->w, &head, h.log, base + p->events, base + events);
-    *p = (struct branch_progress){b->id, events, head.edge, head.edge_vtime, b->name != NULL};
+    first = witness_log_find(h.witnesses, b->fork);
+    last = witness_log_find(h.witnesses, head.edge + 1);
+    recording_write_witnesses(&rec->w, b->id, h.witnesses, first + p->witnesses, last);
+    *p = (struct branch_progress){b->id, events, last - first, head.edge, head.edge_vtime, b->name != NULL};
     return true;
 }
 
@@ -807,10 +812,9 @@ static int load_checkpoints(struct timeline *tl, struct recording *r, struct err
     return status;
 }
 
-/* The recording's witnesses, in the machine's shape. */
-static void map_witnesses(struct recording *r, const struct machine *m)
+/* Witnesses of the recording, in the machine's shape. */
+static void map_witnesses(const struct recording *r, struct witness_log *old, const struct machine *m)
 {
-    const struct witness_log *old = &r->witnesses;
     const struct layout_map *map = &r->map;
     size_t regs = (size_t)old->shape.ncomponents * 2;
     struct witness_log l;
@@ -835,8 +839,8 @@ static void map_witnesses(struct recording *r, const struct machine *m)
             l.known[at] = true;
         }
     }
-    witness_log_finish(&r->witnesses);
-    r->witnesses = l;
+    witness_log_finish(old);
+    *old = l;
 }
 
 /* The recording's branches, as far as what they come from is there. */
@@ -845,7 +849,7 @@ static void adopt_branches(struct timeline *tl, struct recording *r)
     unsigned *ids = xcalloc(r->nbranches + 1, sizeof(*ids));
 
     for (size_t i = 0; i < r->nbranches; i++) {
-        const struct recording_branch *b = &r->branches[i];
+        struct recording_branch *b = &r->branches[i];
         struct timeline_history from;
         struct event_log *log;
         struct error err = {0};
@@ -857,8 +861,9 @@ static void adopt_branches(struct timeline *tl, struct recording *r)
         if (!b->counted || b->head.dropped || (b->head.parent && !parent) || timeline_history(tl, parent, &from) < 0)
             continue;
         log = recording_branch_log(r, b, (struct event_log *)(uintptr_t)from.log);
+        map_witnesses(r, &b->witnesses, timeline_machine(tl));
         if (timeline_adopt_branch(tl, *b->head.name ? b->head.name : NULL, parent, b->head.fork, log, b->head.edge,
-                                  b->head.edge_vtime, &ids[i], &err) == 0)
+                                  b->head.edge_vtime, &b->witnesses, &ids[i], &err) == 0)
             continue;
         event_log_destroy(log);
         if (!*r->note)
@@ -882,7 +887,7 @@ int recorder_adopt(struct timeline *tl, struct recording *r, bool checkpoints, s
     if (status < 0)
         return status;
     r->log = NULL;
-    map_witnesses(r, timeline_machine(tl));
+    map_witnesses(r, &r->witnesses, timeline_machine(tl));
     timeline_adopt(tl, log, r->edge, r->edge_vtime, &r->witnesses);
     for (size_t i = 0; i < r->nsnapshots; i++)
         if (r->snapshots[i].position >= timeline_first(tl))

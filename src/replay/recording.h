@@ -61,6 +61,7 @@ enum recording_type {
     RECORDING_WITN = RECORDING_TYPE('W', 'I', 'T', 'N'), /* witnesses */
     RECORDING_SNAP = RECORDING_TYPE('S', 'N', 'A', 'P'), /* named places, all of them */
     RECORDING_BRAN = RECORDING_TYPE('b', 'r', 'a', 'n'), /* part of a branch */
+    RECORDING_BWIT = RECORDING_TYPE('b', 'w', 'i', 't'), /* witnesses of a branch */
     RECORDING_MARK = RECORDING_TYPE('M', 'A', 'R', 'K'), /* history is complete up to here */
     RECORDING_ENDR = RECORDING_TYPE('E', 'N', 'D', 'R'), /* ... and here it ends */
     RECORDING_INDX = RECORDING_TYPE('I', 'N', 'D', 'X'), /* where the chunks are */
@@ -143,8 +144,8 @@ struct recording_branch_head {
 /* What is new of a branch: events [from, to) of its log. */
 int recording_write_branch(struct recording_writer *w, const struct recording_branch_head *head, const struct event_log *log,
                            uint64_t from, uint64_t to);
-/* Witnesses [from, to) of the log. */
-int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to);
+/* Witnesses [from, to) of the log, of a branch by its number in the file; 0: of the trunk. */
+int recording_write_witnesses(struct recording_writer *w, unsigned branch, const struct witness_log *log, size_t from, size_t to);
 /* All named places. */
 int recording_write_snapshots(struct recording_writer *w, icount_t edge, const struct timeline_snapshot *list, size_t n);
 /* History is complete up to here; the log has `events` events. If two MARKs stand at the end, the
@@ -191,6 +192,8 @@ struct recording_branch {
     /* The same as far as it was read; the above is what a MARK has counted. */
     struct recording_branch_head read;
     size_t nread;
+    struct witness_log witnesses; /* its own */
+    size_t nwitnesses;    /* of which a MARK has counted so many */
     bool counted;         /* a MARK has */
     bool cut;             /* a part is missing: it ends before that */
 };

@@ -191,6 +191,9 @@ static void name_loss(const struct recording *r, const struct recording_harm *h,
     case RECORDING_WITN:
         snprintf(text, size, "with it, witnesses of positions %llu to %llu", from, to);
         break;
+    case RECORDING_BWIT:
+        snprintf(text, size, "with it, witnesses of a branch, of positions %llu to %llu", from, to);
+        break;
     case RECORDING_SNAP:
         snprintf(text, size, "with it, names of places that were given up to position %llu", from);
         break;

@@ -41,6 +41,7 @@ struct reader {
     size_t nhashes;            /* counted by the last MARK */
     size_t ncheckpoints;
     size_t nwitnesses;
+    size_t kept_witnesses;     /* of all branches */
     struct timeline_snapshot *snapshots; /* those to come into force with the next MARK */
     size_t nsnapshots;
     bool named;                /* ... there are such, perhaps none */
@@ -313,9 +314,8 @@ static void read_known(struct witness_log *l, const uint8_t *bits, uint32_t coun
     l->partial = l->count + count;
 }
 
-static const char *read_witnesses(struct reader *rd, struct cursor in, const struct chunk *c)
+static const char *read_witnesses(struct reader *rd, struct witness_log *l, struct cursor in, const struct chunk *c)
 {
-    struct witness_log *l = &rd->r->witnesses;
     size_t bytes = witness_bytes(&l->shape);
     const uint8_t *before = NULL, *known;
     icount_t position = 0;
@@ -325,8 +325,9 @@ static const char *read_witnesses(struct reader *rd, struct cursor in, const str
     known = cursor_bytes(&in, (bytes + 7) / 8);
     if (in.bad || in.left != (size_t)c->count * (bytes + 8))
         return "is malformed";
-    if ((l->count + c->count) * (bytes + 8) > RECORDING_WITNESS_BYTES)
+    if ((rd->kept_witnesses + c->count) * (bytes + 8) > RECORDING_WITNESS_BYTES)
         return NULL;
+    rd->kept_witnesses += c->count;
     read_known(l, known, c->count);
     for (uint32_t i = 0; i < c->count; i++) {
         const uint8_t *differences;
@@ -413,6 +414,7 @@ static struct recording_branch *new_branch(struct recording *r, const struct rec
         r->branches = xrealloc(r->branches, (r->nbranches ? 2 * r->nbranches : 1) * sizeof(r->branches[0]));
     r->branches[r->nbranches] = (struct recording_branch){.read = *h};
     r->branches[r->nbranches].read.edge = h->fork;
+    witness_log_init(&r->branches[r->nbranches].witnesses, r->witnesses.shape);
     return &r->branches[r->nbranches++];
 }
 
@@ -421,6 +423,19 @@ static void note_harm(struct recording *r, const struct chunk *c, const char *wr
     if (r->nharms < RECORDING_HARMS)
         r->harms[r->nharms] = (struct recording_harm){c->offset, c->type, c->count, c->from, c->to, wrong};
     r->nharms++;
+}
+
+/* What is known of a branch's own states. Wrong ones are as good as none, and so are those that follow. */
+static void read_branch_witnesses(struct reader *rd, struct cursor in, const struct chunk *c)
+{
+    struct recording_branch *b = find_branch(rd->r, (uint32_t)cursor_take(&in, 4));
+    const char *wrong;
+
+    if (!b || b->cut || b->read.dropped || c->from < b->read.fork)
+        return;
+    wrong = read_witnesses(rd, &b->witnesses, in, c);
+    if (wrong)
+        note_harm(rd->r, c, wrong);
 }
 
 /* What is wrong with a branch is wrong with that alone. */
@@ -467,6 +482,7 @@ static void count_branches(struct recording *r)
         b->counted = true;
         b->head = b->read;
         b->nparts = b->nread;
+        b->nwitnesses = b->witnesses.count;
     }
 }
 
@@ -547,7 +563,10 @@ static const char *read_chunk(struct reader *rd, const struct chunk *c)
     case RECORDING_CKPT:
         return read_checkpoint(rd, c);
     case RECORDING_WITN:
-        return read_witnesses(rd, in, c);
+        return read_witnesses(rd, &rd->r->witnesses, in, c);
+    case RECORDING_BWIT:
+        read_branch_witnesses(rd, in, c);
+        return NULL;
     case RECORDING_SNAP:
         return read_snapshots(rd, in, c);
     case RECORDING_BRAN:
@@ -775,9 +794,9 @@ static void read_all(struct recording *r, bool all)
     read_chunks(&rd);
     r->nhashes = rd.nhashes;
     r->ncheckpoints = rd.ncheckpoints;
-    r->witnesses.count = rd.nwitnesses;
-    if (r->witnesses.partial > r->witnesses.count)
-        r->witnesses.partial = r->witnesses.count;
+    for (size_t i = 0; i < r->nbranches; i++)
+        witness_log_cut(&r->branches[i].witnesses, r->branches[i].nwitnesses);
+    witness_log_cut(&r->witnesses, rd.nwitnesses);
     chunk_room_finish(&rd.room);
     free(rd.events);
     free_snapshots(rd.snapshots, rd.nsnapshots);
@@ -835,8 +854,10 @@ void recording_finish(struct recording *r)
     layout_map_finish(&r->map);
     layout_finish(&r->layout);
     free(r->checkpoints);
-    for (size_t i = 0; i < r->nbranches; i++)
+    for (size_t i = 0; i < r->nbranches; i++) {
         free(r->branches[i].parts);
+        witness_log_finish(&r->branches[i].witnesses);
+    }
     free(r->branches);
     free(r->clusters);
     witness_log_finish(&r->witnesses);

@@ -333,7 +333,7 @@ static void put_known(struct buffer *b, const struct witness_log *log, size_t n)
 
 /* Positions and tags as differences from the witness before: most of them are zero, and
  * deflating makes little of those. */
-int recording_write_witnesses(struct recording_writer *w, const struct witness_log *log, size_t from, size_t to)
+int recording_write_witnesses(struct recording_writer *w, unsigned branch, const struct witness_log *log, size_t from, size_t to)
 {
     size_t bytes = witness_bytes(&log->shape), most = RECORDING_PAYLOAD_MAX / 2 / (bytes + 8);
     int r = 0;
@@ -347,6 +347,8 @@ int recording_write_witnesses(struct recording_writer *w, const struct witness_l
             n = log->partial - from;
 
         buffer_init(&b);
+        if (branch)
+            buffer_append_le(&b, branch, 4);
         buffer_append_le(&b, log->shape.ncomponents, 4);
         buffer_append_le(&b, log->shape.nregs, 4);
         put_known(&b, log, from);
@@ -357,7 +359,7 @@ int recording_write_witnesses(struct recording_writer *w, const struct witness_l
             for (size_t k = 0; k < bytes; k++)
                 buffer_append_byte(&b, (uint8_t)(tags[k] ^ (before ? before[k] : 0)));
         }
-        r = put_chunk(w, RECORDING_WITN, (uint32_t)n, log->positions[from], log->positions[from + n - 1], &b);
+        r = put_chunk(w, branch ? RECORDING_BWIT : RECORDING_WITN, (uint32_t)n, log->positions[from], log->positions[from + n - 1], &b);
         buffer_finish(&b);
         from += n;
     }

@@ -292,10 +292,11 @@ int timeline_branch_find(const struct timeline *tl, const char *name, unsigned *
 int timeline_branch_make(struct timeline *tl, const char *name, struct error *err);
 /* Name the one in use, or name it otherwise. */
 int timeline_branch_name(struct timeline *tl, const char *name, struct error *err);
-/* A branch of a history that was recorded, while the trunk is in use: its log, forked from its parent's, is taken over. What
+/* A branch of a history that was recorded, while the trunk is in use: its log, forked from its parent's, is taken over, and its own
+ * witnesses are copied. What
  * lies at its fork is run to when it is first used. 0 and *id, or -EINVAL, -EEXIST, -ENOSPC with *err: the log is the caller's. */
 int timeline_adopt_branch(struct timeline *tl, const char *name, unsigned parent, icount_t fork, struct event_log *log,
-                          icount_t edge, vtime_t edge_vtime, unsigned *id, struct error *err);
+                          icount_t edge, vtime_t edge_vtime, const struct witness_log *witnesses, unsigned *id, struct error *err);
 /* Use another one: the machine stands where it was left. (-EINTR, -EIO: one that was adopted could not be come to.) */
 int timeline_branch_use(struct timeline *tl, unsigned id, struct error *err);
 /* Forget one. If it is in use, its parent is used, at the fork, or where we stand if that is before it. -EBUSY: others fork

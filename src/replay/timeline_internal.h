@@ -331,8 +331,8 @@ void outside_hold(struct timeline *tl);
 /* diverge.c */
 void diverge_init(struct timeline *tl);
 void diverge_finish(struct timeline *tl);
-/* What is known of a branch that begins at `fork`, on the history in use. */
-void diverge_fork(const struct timeline *tl, struct truth *t, icount_t fork);
+/* What is known of a branch that begins at `fork`, on a history with these witnesses. */
+void diverge_fork(const struct witness_log *parents, struct truth *t, icount_t fork);
 /* Something from outside is about to be recorded for the present position: see to it
  * that a replay that treats it differently is soon found out. */
 void diverge_expect(struct timeline *tl);

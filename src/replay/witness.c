@@ -70,6 +70,33 @@ uint8_t *witness_log_add(struct witness_log *l, icount_t position)
     return l->tags + l->count++ * bytes;
 }
 
+void witness_log_cut(struct witness_log *l, size_t count)
+{
+    l->count = count;
+    if (l->partial > count)
+        l->partial = count;
+}
+
+void witness_log_append(struct witness_log *l, const struct witness_log *more, icount_t position, icount_t end)
+{
+    size_t bytes = witness_bytes(&l->shape);
+
+    for (size_t n = witness_log_find(more, position); n < more->count && more->positions[n] <= end; n++) {
+        if (l->count && l->positions[l->count - 1] >= more->positions[n])
+            continue;
+        memcpy(witness_log_add(l, more->positions[n]), witness_log_tags(more, n), bytes);
+        if (n >= more->partial)
+            continue;
+        if (!l->known) {
+            l->known = xcalloc(bytes + 1, sizeof(bool));
+            memset(l->known, true, bytes);
+        }
+        for (size_t i = 0; i < bytes; i++)
+            l->known[i] &= more->known[i];
+        l->partial = l->count;
+    }
+}
+
 const uint8_t *witness_log_tags(const struct witness_log *l, size_t n)
 {
     return l->tags + n * witness_bytes(&l->shape);

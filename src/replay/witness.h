@@ -48,6 +48,10 @@ void witness_log_init(struct witness_log *l, struct witness_shape shape);
 void witness_log_finish(struct witness_log *l);
 /* A new one of the first `count` of another. */
 void witness_log_copy(struct witness_log *to, const struct witness_log *from, size_t count);
+/* Forget those from number `count` on. */
+void witness_log_cut(struct witness_log *l, size_t count);
+/* Go on with those of another one from `position` to `end`, of the same shape. */
+void witness_log_append(struct witness_log *l, const struct witness_log *more, icount_t position, icount_t end);
 /* Add one, whose position must be after that of the last; returns its tags, to be filled. */
 uint8_t *witness_log_add(struct witness_log *l, icount_t position);
 const uint8_t *witness_log_tags(const struct witness_log *l, size_t n);

@@ -272,7 +272,8 @@ static bool is_insertion(const struct drives *ds, const struct event *e)
     return number && number < DRIVE_MAX_MEDIA && (number > ds->nmedia[e->source] || !ds->media[e->source][number - 1].file);
 }
 
-int drives_open_changed(struct drives *ds, const struct event_log *log, uint64_t from, struct error *err)
+/* The log of a recording tells of media that were changed, by events from number `from` on: open those. */
+static int open_all_changed(struct drives *ds, const struct event_log *log, uint64_t from, struct error *err)
 {
     const struct event *e;
 
@@ -290,6 +291,20 @@ int drives_open_changed(struct drives *ds, const struct event_log *log, uint64_t
             return r;
     }
     return 0;
+}
+
+void drives_open_branches(struct drives *ds, const struct timeline *tl)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(tl, list);
+
+    for (size_t i = 1; i < n; i++) {
+        struct timeline_history h;
+        struct error err = {0};
+
+        if (timeline_history(tl, list[i].id, &h) == 0 && open_all_changed(ds, h.log, event_log_base(h.log), &err) < 0)
+            fprintf(stderr, "hindcast: branch '%s': %s\n", list[i].name ? list[i].name : "-", err.text);
+    }
 }
 
 /* No new medium gets a number of which the recording has clusters: also of branches that were dropped. */
@@ -335,7 +350,7 @@ int drives_open(struct drives *ds, struct options *o, struct recording *r, struc
     ds->parts.boot_retry_ms = od->boot_retry_ms;
     if (r)
         number_recorded(ds, r);
-    return r ? drives_open_changed(ds, r->log, 0, err) : 0;
+    return r ? open_all_changed(ds, r->log, 0, err) : 0;
 }
 
 void drives_remark(const struct drives *ds, const struct machine *m, struct buffer *out)

@@ -7,6 +7,7 @@
 #include "block/block.h"
 #include "options.h"
 #include "replay/recording.h"
+#include "replay/timeline.h"
 #include "vm/machine.h"
 
 /* A medium that the user put into a drive during the run. */
@@ -50,8 +51,8 @@ int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, v
  * with *err. */
 int drives_add_medium(struct drives *ds, unsigned n, const char *file, const char **format, uint64_t *size,
                       struct error *err);
-/* Open the images of media that an event of a recording's log, from number `from` on, puts in. 0 or negative errno with *err. */
-int drives_open_changed(struct drives *ds, const struct event_log *log, uint64_t from, struct error *err);
+/* Open the images of media that were put in on a recording's branches. One that is missing is that branch's trouble, and told. */
+void drives_open_branches(struct drives *ds, const struct timeline *tl);
 /* That did not come about. */
 void drives_drop_medium(struct drives *ds, unsigned n);
 

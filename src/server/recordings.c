@@ -422,14 +422,47 @@ static int tell_verified(const struct verification *v, enum timeline_reason reas
     return v->r->damaged || v->r->nharms ? STATUS_DIVERGED : 0;
 }
 
+/* Each of its branches replays, too: what is known of its states are its witnesses. */
+static int verify_branches(struct verification *v, struct error *err)
+{
+    struct timeline_branch list[TIMELINE_BRANCHES];
+    size_t n = timeline_branches(v->tl, list);
+    struct timeline_stop stop = {0};
+
+    for (size_t i = 1; i < n; i++) {
+        const char *name = list[i].name ? list[i].name : "-";
+        struct timeline_history h;
+
+        if (timeline_branch_use(v->tl, list[i].id, err) < 0)
+            return err->code;
+        /* (A branch goes on beyond what there is of it.) */
+        timeline_seek(v->tl, list[i].edge, &stop);
+        if (stop.reason == TIMELINE_DIVERGED) {
+            printf("verify: branch '%s': %s\n", name, timeline_divergence(v->tl));
+            return STATUS_DIVERGED;
+        }
+        if (timeline_position(v->tl) != list[i].edge) {
+            printf("verify: branch '%s': stopped at position %" PRIu64 " of %" PRIu64 "\n", name, timeline_position(v->tl), list[i].edge);
+            return STATUS_DIVERGED;
+        }
+        timeline_history(v->tl, list[i].id, &h);
+        printf("verify: branch '%s' replays, from position %" PRIu64 " to %" PRIu64 ": %zu witnesses agree\n", name, list[i].fork, list[i].edge,
+               h.witnesses->count - witness_log_find(h.witnesses, list[i].fork));
+    }
+    return 0;
+}
+
 /* Of the file nothing is taken but the events, and the checkpoint that it begins with: so every hash is that of
  * a state that was reached by running from there, those of the other checkpoints too. */
 static int verify_timeline(struct verification *v, struct recording *events, struct error *err)
 {
     struct timeline_stop stop = {0};
+    int status, branches;
 
     if (recorder_adopt(v->tl, events, v->from != NULL, err) < 0)
         return err->code;
+    if (v->drives)
+        drives_open_branches(v->drives, v->tl);
     v->began = v->from ? v->from->position : timeline_first(v->tl);
     v->checks = recorder_checks_create(v->tl, v->r);
     v->began_ns = v->told_ns = host_monotonic_ns();
@@ -438,7 +471,11 @@ static int verify_timeline(struct verification *v, struct recording *events, str
     do
         timeline_continue(v->tl, FORWARD, &stop);
     while (stop.reason == TIMELINE_GUEST_END && timeline_position(v->tl) < v->r->edge);
-    return tell_verified(v, stop.reason);
+    status = tell_verified(v, stop.reason);
+    if (v->from || (status && stop.reason == TIMELINE_DIVERGED))
+        return status;
+    branches = verify_branches(v, err);
+    return branches ? branches : status;
 }
 
 /* One run, with a machine and a log of its own. */

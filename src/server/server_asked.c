@@ -73,6 +73,24 @@ static int take_condition(struct asked *a, const char *text, struct error *err)
     return r;
 }
 
+static const char *const common[] = {"from", "to", "limit", "threads", "newest", "oldest"};
+
+/* Is it one of these that was there before? (The two orders are one.) */
+static bool said_again(struct asked *a, const char *word)
+{
+    unsigned n = 0, bit;
+
+    while (n < ARRAY_LEN(common) && strcmp(word, common[n]) != 0)
+        n++;
+    if (n == ARRAY_LEN(common))
+        return false;
+    bit = 1u << (n == 5 ? 4 : n);
+    if (a->said & bit)
+        return true;
+    a->said |= bit;
+    return false;
+}
+
 /* A word that all queries know, with what belongs to it. 1: it was none. */
 static int take_common(struct asked *a, const char *word, char **line, struct error *err)
 {
@@ -80,6 +98,8 @@ static int take_common(struct asked *a, const char *word, char **line, struct er
     const char *value;
     char *peek = *line;
 
+    if (said_again(a, word))
+        return error_set(err, -EINVAL, "'%s' is said twice", word);
     if (position) {
         value = next_word(line);
         return value ? asked_position(a, value, position, err) : needs(word, "a position", err);
@@ -390,6 +410,8 @@ int place_find(struct place *p, const struct asked *a, const char *word, uint64_
 
     *p = (struct place){.len = len, .physical = !strncmp(word, "phys:", 5), .everywhere = !strncmp(word, "virt:", 5)};
     r = number_of(word + (p->physical || p->everywhere ? 5 : 0), "address", &p->address, err);
+    if (r == 0 && p->everywhere && cpu->ops->address_bits < 64 && (p->address >> cpu->ops->address_bits || (p->address + len - 1) >> cpu->ops->address_bits))
+        r = error_set(err, -EINVAL, "addresses of this CPU have %u bits", cpu->ops->address_bits);
     if (r == 0 && (!len || len > PLACE_MOST || p->address + (len - 1) < p->address))
         r = error_set(err, -EINVAL, "%" PRIu64 " bytes at 0x%" PRIx64 " cannot be looked for: 1 to %" PRIu64, len, p->address,
                       PLACE_MOST);

@@ -20,6 +20,7 @@ struct asked {
     char *line;
     icount_t from, to;
     bool newest, json, conditional, registers;
+    unsigned said;            /* words of all queries that were there */
     uint64_t limit, threads;
     struct agent_expr condition;
     struct buffer text;       /* the line in the making */

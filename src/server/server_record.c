@@ -57,22 +57,6 @@ static struct recorder *start(struct server *s, struct host_writer *file, uint64
     return recorder_create(s->timeline, &c);
 }
 
-/* Media that were put in on branches. One that is missing is that branch's trouble. */
-static void open_branches_media(struct server *s)
-{
-    struct timeline_branch list[TIMELINE_BRANCHES];
-    size_t n = timeline_branches(s->timeline, list);
-
-    for (size_t i = 0; i < n && s->config.drives; i++) {
-        struct timeline_history h;
-        struct error err = {0};
-
-        if (list[i].id && timeline_history(s->timeline, list[i].id, &h) == 0 &&
-            drives_open_changed(s->config.drives, h.log, event_log_base(h.log), &err) < 0)
-            server_say(s, "branch '%s': %s", list[i].name ? list[i].name : "-", err.text);
-    }
-}
-
 static int start_replay(struct server *s, struct error *err)
 {
     struct recording *r = s->config.replay;
@@ -84,8 +68,8 @@ static int start_replay(struct server *s, struct error *err)
         server_say(s, "%s: %s", s->config.replay_name, text);
     if (status == 0)
         status = recorder_adopt(s->timeline, r, !s->config.ignore_checkpoints, err);
-    if (status == 0)
-        open_branches_media(s);
+    if (status == 0 && s->config.drives)
+        drives_open_branches(s->config.drives, s->timeline);
     if (status == 0)
         s->checks = recorder_checks_create(s->timeline, r);
     if (status == 0 && !noted && *r->note)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import harness
+import test_record
 from harness import Server, check, contains, equal, gdb, lacks
 from rspclient import RspError
 
@@ -461,7 +462,10 @@ def claim_a_recording_has_the_branches_with_a_name():
         contains(out, r"^branch +1 'try' leaves 0 at %d, to %d, 1 events$" % (at, at + 500))
         contains(out, r"^branch +2 'twig' leaves 1 at %d, to %d, 1 events$" % (at + 200, at + 700))
         for name in one, two:
-            equal(subprocess.run([harness.HINDCAST, "verify", name], capture_output=True).returncode, 0)
+            verified = subprocess.run([harness.HINDCAST, "verify", name], capture_output=True, text=True)
+            equal(verified.returncode, 0, verified.stdout)
+            for branch, fork, end in ("try", at, at + 500), ("twig", at + 200, at + 700):
+                contains(verified.stdout, r"branch '%s' replays, from position %d to %d: \d+ witnesses agree" % (branch, fork, end))
             with Server("--replay", name, guest=None) as s:
                 rsp = s.client()
                 equal([(b["name"], b["parent"]) for b in branches(rsp)], [("trunk", "0"), ("try", "0"), ("twig", "1")])
@@ -470,6 +474,42 @@ def claim_a_recording_has_the_branches_with_a_name():
                     rsp.ask("c")
                     go(rsp, position)
                     equal(digest(rsp), wanted, branch)
+    finally:
+        shutil.rmtree(directory)
+
+
+@harness.live_only
+def claim_a_recorded_branch_has_witnesses_that_verify_compares():
+    """What a debugger wrote on it is changed in the file: its states are others then, and that is found."""
+    directory = tempfile.mkdtemp(prefix="hindcast-branches-")
+    name = os.path.join(directory, "r.hcrec")
+    try:
+        with Server("--record", name, "--embed", either=guest()) as s:
+            rsp = s.client()
+            at = stand(rsp)
+            number = {"i386": "7", "aarch64": "1c"}[harness.target.name]  # EDI, X28: the guest uses neither
+            register = rsp.ask("p" + number)
+            equal(rsp.ask("P%s=%s5a" % (number, register[:-2])), "OK")
+            rsp.monitor("branch try")
+            go(rsp, at + 20000)
+        verified = subprocess.run([harness.HINDCAST, "verify", name], capture_output=True, text=True)
+        contains(verified.stdout, r"branch 'try' replays, from position %d to %d: [1-9]\d* witnesses agree" % (at, at + 20000))
+        equal(verified.returncode, 0)
+
+        def change(payload, _):
+            place = payload.rindex(bytes.fromhex(register[:-2] + "5a"))
+            payload[place + len(register) // 2 - 1] ^= 1
+        test_record.change_chunk(name, b"bran", 0, change)
+        verified = subprocess.run([harness.HINDCAST, "verify", name], capture_output=True, text=True)
+        contains(verified.stdout, r"branch 'try': .*the state is not the recorded one")
+        equal(verified.returncode, 2)
+        with Server("--replay", name, guest=None) as s:
+            rsp = s.client()
+            rsp.monitor("branch switch try")
+            rsp.ask("c")
+            rsp.monitor("seek %d" % (at + 20000))
+            rsp.ask("c")
+            contains(rsp.console, "the state is not the recorded one")
     finally:
         shutil.rmtree(directory)
 

@@ -528,7 +528,8 @@ def claim_each_branch_has_media_of_its_own():
             rsp.ask("bc")
             equal(media(rsp), "b.img")
         for name in recording, f.path("s.hcrec"):
-            equal(run("verify", name)[0], 0)
+            status, text = run("verify", name)
+            equal(status, 0, text)
             with Server("--replay", name, guest=None) as server:
                 rsp = server.client()
                 rsp.monitor("seek end")

@@ -592,6 +592,13 @@ def claim_what_makes_no_sense_is_refused_in_words():
         for length, value in ((1, 256), (2, 0x10000), (4, 1 << 32), (4, (1 << 64) - 1)):
             refused(a, "when-value 0x%x/%d < %d" % (at("wide"), length, value), "%d bytes? cannot hold %d" % (length, value))
             contains(a.rsp.monitor("when-value 0x%x/%d <= %d limit 1 to 2" % (at("wide"), length, (1 << (8 * length)) - 1)), "end=")
+        for words in ("limit 1 limit 2", "from 1 from 2", "to 3 limit 1 to 4", "newest oldest first", "threads 1 threads 2"):
+            refused(a, "writes 0x%x 4 %s" % (at("wide"), words), "is said twice")
+        if harness.target.name == "i386":
+            for place in "virt:0xffffffff 2", "virt:0x100000000 1":
+                refused(a, "writes " + place, "addresses of this CPU have 32 bits")
+        else:
+            contains(a.rsp.monitor("writes virt:0xffffffff 2 to 5"), "writes=0")
         refused(a, "when-value 0x%x == 0x100000000" % at("wide"), "4 bytes cannot hold 0x100000000: write 0x%x/LENGTH" % at("wide"))
         refused(a, "when-value 0x%x/8 == 0x10000000000000000" % at("wide"), "is no value")
         contains(a.rsp.monitor("trace 0 100 limit 3"), "end=limit steps=3 from=0 to=3")
