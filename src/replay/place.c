@@ -65,6 +65,7 @@
 /* What was noted up to the present segment's beginning. */
 static void keep_footprint(struct timeline *tl)
 {
+    machine_set_footprint(tl->m, NULL);
     if (tl->placement.recording && tl->placement.segment->position > tl->placement.fp_from)
         checkpoint_note_footprint(tl->store, tl->placement.fp_from, tl->placement.segment->position, &tl->placement.fp);
     tl->placement.recording = false;

@@ -14,9 +14,8 @@
  * (block.far) are taken by compiled code alone, which looks into the TLB as the jump cache's users do. A block knows the chains
  * that lead to it, and the JIT is told of each that comes or goes: its jumps go there by themselves.
  *
- * Footprints have to know of all blocks that are run, so when one begins, an *epoch* does: whatever was entered in the last
- * one loses its chains and its place in the jump cache. Others have neither. So each block is come to once
- * through translate() or its like, which tells; after that it costs nothing.
+ * Footprints have to know of all blocks that are run. When one begins, an *epoch* does: an interpreter tells of each block that
+ * it runs for the first time in it. Compiled code counts its entries anyway (jit/ran.c).
  *
  * Memory comes from one pool that is flushed as a whole, only from the run loop:
  * a dropped block may still be running.
@@ -318,7 +317,6 @@ void block_flush_all(struct exec_shared *sh)
         sh->nlive = 0;
     }
     flush_jumps(sh);
-    sh->nentered = 0;
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -326,20 +324,7 @@ void block_flush_all(struct exec_shared *sh)
         jit_flush(sh->jit);
 }
 
-/* ---- epochs ---- */
-
-void block_begin_epoch(struct exec_shared *sh)
-{
-    for (unsigned i = 0; i < sh->nentered; i++) {
-        struct block *b = sh->entered[i];
-
-        unchain_edges(sh, b);
-        sh->jump[jump_hash(b->key.pc)] = sh->jump[jump_hash(b->key.pc) ^ JUMP_ALONE] = &sh->no_block;
-    }
-    sh->nentered = 0;
-    sh->link_from = NULL;
-    sh->epoch++;
-}
+/* ---- footprints ---- */
 
 void block_note_entry(struct ucpu *c, struct block *b)
 {
@@ -348,19 +333,11 @@ void block_note_entry(struct ucpu *c, struct block *b)
     unsigned first = (unsigned)PAGE_SIZE - b->offset;
 
     b->epoch = sh->epoch;
-    if (f) {
-        footprint_add_code(f, b->key.va, b->len < first ? b->len : first);
-        if (b->len > first)
-            footprint_add_code(f, next_page(c, b->key.va), b->len - first);
-    }
-    /* (One that is not kept has no chains.) */
-    if (!b->valid)
+    if (!f)
         return;
-    if (sh->nentered == sh->cap_entered) {
-        sh->cap_entered = sh->cap_entered ? 2 * sh->cap_entered : 1024;
-        sh->entered = xrealloc(sh->entered, sh->cap_entered * sizeof(sh->entered[0]));
-    }
-    sh->entered[sh->nentered++] = b;
+    footprint_add_code(f, b->key.va, b->len < first ? b->len : first);
+    if (b->len > first)
+        footprint_add_code(f, next_page(c, b->key.va), b->len - first);
 }
 
 void block_cache_init(struct exec_shared *sh)
@@ -375,7 +352,6 @@ void block_cache_init(struct exec_shared *sh)
 void block_cache_finish(struct exec_shared *sh)
 {
     region_unmap(sh->pool, POOL_BYTES);
-    free(sh->entered);
     free(sh->live);
     free(sh->live_index);
 }

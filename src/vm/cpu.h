@@ -8,6 +8,7 @@
 #include "base/types.h"
 #include "vm/device.h"
 
+struct footprint;
 struct cpu;
 struct machine;
 struct stop;
@@ -93,6 +94,9 @@ struct cpu_ops {
     void (*stood)(struct cpu *);
     /* State was replaced or RAM behind it changed: drop TLB, jump cache, anything derived. */
     void (*drop_derived)(struct cpu *);
+    /* All code that was run since the last call is in the footprint, which was being noted (NULL: none was); another may be
+     * from now on. May be NULL: it is at once. Called of each CPU of a machine. */
+    void (*note_code)(struct cpu *, struct footprint *);
     /* The same as device_ops.possible. */
     bool (*possible)(const struct cpu *);
     void (*destroy)(struct cpu *);

@@ -565,8 +565,15 @@ void ucpu_drop_derived(struct cpu *cpu)
     struct ucpu *c = (struct ucpu *)(void *)cpu;
 
     ucpu_flush_tlb(c);
-    if (cpu->machine->footprint)
-        block_begin_epoch(c->exec->shared);
+}
+
+void ucpu_note_code(struct cpu *cpu, struct footprint *f)
+{
+    struct exec_shared *sh = ucpu_of(cpu)->exec->shared;
+
+    if (sh->jit)
+        jit_note_code(sh->jit, f);
+    sh->epoch++;
 }
 
 static struct exec_shared *make_shared(struct machine *m, const struct frontend *fe)

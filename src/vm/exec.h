@@ -18,6 +18,8 @@
 #include "vm/trap.h"
 #include "vm/uop.h"
 
+struct footprint;
+
 enum access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
 #define TLB_MODES 4 /* translation regimes a target may keep apart (i386: supervisor, user) */
@@ -99,7 +101,7 @@ struct block {
     struct block *hash_next; /* the block cache's own, as page_next and index */
     struct uop *uops;
     uint32_t heat;          /* entries before it is compiled; with code: the number of the JIT's counter of those before it is a trace */
-    uint32_t epoch;         /* exec_shared.epoch when it was last entered otherwise than from other blocks */
+    uint32_t epoch;         /* exec_shared.epoch when it was last interpreted */
     uint64_t target[2];     /* PC values: fall-through, branch */
     struct block_insn *insns; /* [steps] */
     uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction
@@ -305,6 +307,8 @@ void ucpu_run(struct cpu *cpu, icount_t until);
 uint64_t ucpu_step_pc(const struct cpu *cpu);
 /* cpu_ops.drop_derived of such a CPU, or a part of it. */
 void ucpu_drop_derived(struct cpu *cpu);
+/* cpu_ops.note_code of such a CPU. */
+void ucpu_note_code(struct cpu *cpu, struct footprint *f);
 
 /* Translation state changed (CR0.PG, TCR, ...): drop every cached translation and the jump
  * caches. Call it after the change. */

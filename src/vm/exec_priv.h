@@ -18,7 +18,7 @@
 #include "vm/exec.h"
 #include "vm/machine.h"
 
-#define JUMP_BITS 15
+#define JUMP_BITS 17
 #define JUMP_SIZE (1u << JUMP_BITS)
 /* A block of one instruction alone (each turn of several CPUs ends with some) is that far from the place of its PC, where
  * compiled code does not look for it. */
@@ -149,11 +149,7 @@ struct exec_shared {
     size_t pool_used;
     struct block *link_from;               /* the block whose edge link_edge led to the PC, or NULL */
     unsigned link_edge;
-    /* Blocks that were entered since the present epoch began. Chains and the jump cache lead to such alone, so that
-     * footprints come to know of all others. */
-    struct block **entered;
-    unsigned nentered, cap_entered;
-    uint32_t epoch;
+    uint32_t epoch;                        /* goes on where a footprint begins: what is run from then on is in it */
 
     /* translate.c */
     struct io_place {
@@ -322,9 +318,7 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to);
-/* A new epoch: chains and the jump cache are empty. Costs what was entered in the last one. */
-void block_begin_epoch(struct exec_shared *sh);
-/* `b`, to which no chain and no jump has led, is about to be entered: for the first time in this epoch. */
+/* The interpreter is about to run `b` for the first time in this epoch. */
 void block_note_entry(struct ucpu *c, struct block *b);
 
 static inline unsigned jump_hash(uint64_t pc)
@@ -355,13 +349,6 @@ static inline bool fetches_from(const struct ucpu *c, uint64_t va, uintptr_t add
     const struct tlb_entry *e = &c->tlb[tlb_index(c->exec->shared, va)];
 
     return e->fetch == (va & PAGE_MASK) && e->addend == addend;
-}
-
-/* Whoever comes by a block otherwise than by chains and the jump cache tells so before it is entered or put there. */
-static inline void block_enters(struct ucpu *c, struct block *b)
-{
-    if (b->epoch != c->exec->shared->epoch)
-        block_note_entry(c, b);
 }
 
 /* The page after that of `va`. */

@@ -91,6 +91,10 @@ size_t footprint_bytes(const struct footprint *f)
 
 void machine_set_footprint(struct machine *m, struct footprint *f)
 {
+    for (unsigned i = 0; i < m->ncpus && (f || m->footprint); i++)
+        if (m->cpus[i]->ops->note_code)
+            m->cpus[i]->ops->note_code(m->cpus[i], m->footprint);
     m->footprint = f;
-    machine_drop_derived(m);
+    if (f)
+        machine_drop_derived(m);
 }

@@ -33,8 +33,8 @@ const struct page_set *footprint_set(const struct footprint *f, enum touched how
 /* Host memory held. */
 size_t footprint_bytes(const struct footprint *f);
 
-/* Start noting into `f` (NULL: stop). Drops the caches whose hits would go
- * unnoticed (TLB, jump cache, chains of blocks), so that all that is used from here on is seen. */
+/* The footprint noted until now is complete (before that it may lack code); start noting into `f`, unless that is NULL. Drops the caches
+ * whose hits would go unnoticed (the TLB), so that all that is used from here on is seen. */
 void machine_set_footprint(struct machine *m, struct footprint *f);
 
 #endif

@@ -72,6 +72,7 @@ enum left INTERP(struct ucpu *cpu, struct block *block)
     struct lazy_flags *const lazy = cpu->flags;
     const struct tlb_entry *tlb = cpu->tlb;
     const uint64_t tlb_mask = exec->shared->tlb_mask;
+    const uint32_t epoch = exec->shared->epoch;
     const struct uop *u;
     struct block *to;
     unsigned edge;
@@ -93,6 +94,8 @@ enter:
         exec->go_pc = block->key.pc;
         return LEFT_BUDGET;
     }
+    if (unlikely(block->epoch != epoch))
+        block_note_entry(cpu, block);
     cpu->cpu.budget -= block->steps;
     cpu->cpu.steps = block->steps;
     cpu->block = block;

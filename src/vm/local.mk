@@ -109,6 +109,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/ahead.c \
 	src/vm/jit/branch.c \
 	src/vm/jit/compile.c \
+	src/vm/jit/ran.c \
 	src/vm/jit/trace.c \
 	src/vm/jit/emit_x64.h \
 	src/vm/jit/flags.c \

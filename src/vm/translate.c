@@ -253,7 +253,5 @@ struct block *translate(struct ucpu *c, const struct block_key *key, bool alone)
     }
     if (!b)
         b = build_block(c, key, page, pa, alone);
-    if (b)
-        block_enters(c, b);
     return b;
 }

@@ -309,6 +309,7 @@ static const struct cpu_ops ops = {
     .watch_before = true,
     .char_unsigned = true,
     .drop_derived = drop_derived,
+    .note_code = ucpu_note_code,
     .possible = possible,
     .destroy = destroy,
     .read_reg = a64_read_reg,

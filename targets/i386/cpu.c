@@ -430,6 +430,7 @@ static const struct cpu_ops ops = {
     .exception_name = i386_exception_name,
     .in_progress = in_progress,
     .drop_derived = drop_derived,
+    .note_code = ucpu_note_code,
     .possible = possible,
     .destroy = destroy,
     .regs = i386_regs,

@@ -608,6 +608,7 @@ static void check_footprints(struct session *s)
         footprint_clear(&touched);
         machine_set_footprint(m, &touched);
         MUST(run_to(single, next->position) == RUN_LIMIT, "cannot replay to %llu", (unsigned long long)next->position);
+        machine_set_footprint(m, NULL);
         MUST(is_part(&touched.code, &f->code) && is_part(&touched.written, &f->written) && is_part(&touched.read, &f->read) &&
                  is_part(&touched.storage, &f->storage) && is_part(&touched.fetched, &f->fetched) &&
                  is_part(&touched.loaded, &f->loaded),

@@ -556,10 +556,10 @@ static void run_way(uint64_t seed, const struct way *w, const struct recording *
         }
         machine_run(m, to < r->end ? to : r->end, &stop);
         check_here(m, r, seed, w->name);
-        if (w->noted)
-            check_footprint(m, r, from, &f, seed);
-        if (w->noted && rng(&s) % 2)
+        if (w->noted) {
             machine_set_footprint(m, NULL);
+            check_footprint(m, r, from, &f, seed);
+        }
         if (stop.kind != STOP_LIMIT)
             break;
         if (w->disturb)

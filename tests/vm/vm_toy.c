@@ -595,6 +595,7 @@ static const struct cpu_ops toy_ops = {
     .pc = toy_pc,
     .in_progress = toy_in_progress,
     .drop_derived = toy_drop_derived,
+    .note_code = ucpu_note_code,
     .destroy = toy_destroy,
     .regs = toy_regs,
     .nregs = ARRAY_LEN(toy_regs),

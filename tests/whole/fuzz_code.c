@@ -281,14 +281,12 @@ static void run_noted(struct run *run, icount_t until)
         footprint_clear(&f);
         machine_set_footprint(run->m, &f);
         machine_run(run->m, cut(run, until, 300), &stop);
-        if (fuzz_chance(&run->r, 50))
-            machine_set_footprint(run->m, NULL);
+        machine_set_footprint(run->m, NULL);
         if (!all_noted(run, run->twin, &f)) {
             printf("fuzz_code: a footprint lacks code that was run before position %" PRIu64 "\n", (uint64_t)run->m->st->position);
             run->missed = true;
         }
     }
-    machine_set_footprint(run->m, NULL);
     footprint_finish(&f);
 }
 

@@ -196,26 +196,6 @@ uint8_t *emit_budget(struct jit *j, const struct block *b, unsigned cc)
     return x_jcc(&j->code, cc);
 }
 
-/* Count an entry of the block with the next counter: after some the engine makes a trace of it. Destroys rcx. */
-static void emit_count(struct jit *j)
-{
-    const unsigned len = 7;
-    struct code *e = &j->code;
-    const uint8_t *counter = (const uint8_t *)&j->counters[j->ncounters];
-    intptr_t away = (intptr_t)counter - (intptr_t)(e->at + len + j->execute);
-
-    if (fits_32(away)) {
-        code_8(e, 0x83); /* SUB [rip + away], 1 */
-        code_8(e, ALU_SUB << 3 | 5);
-        code_32(e, (uint32_t)away);
-    } else {
-        x_mov_imm(e, RCX, (uint64_t)(uintptr_t)counter);
-        x_rm(e, 32, 0x83, ALU_SUB, RCX, 0);
-    }
-    code_8(e, 1);
-    note_way_out(j, x_jcc(e, CC_E), j->owner, OUT_HOT, false, j->slots);
-}
-
 static void swap_code(struct jit *j)
 {
     struct code other = j->cold;
@@ -258,7 +238,7 @@ bool compile(struct jit *j, struct block *b)
     uint8_t *start = e->at, *start_cold = j->cold.at;
     bool trace = b->page[1] == NO_PAGE && (b->native || !trace_heat(j)), counted = !trace && b->page[1] == NO_PAGE;
 
-    if (j->ncounters == j->max_counters)
+    if (!ran_begin(j))
         return false;
     j->block = b;
     j->home = b->wide ? 64 : 32;
@@ -275,27 +255,31 @@ bool compile(struct jit *j, struct block *b)
         emit_lead(j);
     b->lead = (uint8_t)(e->at - start);
     if (counted)
-        emit_count(j);
-    note_way_out(j, emit_budget(j, b, CC_B), b, OUT_OF_BUDGET, false, j->slots);
-    if (trace)
-        emit_trace(j);
+        ran_count(j);
     else
+        ran_mark(j);
+    note_way_out(j, emit_budget(j, b, CC_B), b, OUT_OF_BUDGET, false, j->slots);
+    if (trace) {
+        emit_trace(j);
+    } else {
+        ran_add(j, b, !counted);
         emit_block(j);
+    }
     if (!e->full)
         emit_cold(j, b);
     if (e->full || j->cold.full) {
         e->at = start;
         j->cold.at = start_cold;
         e->full = j->cold.full = false;
+        ran_undo(j);
         return false;
     }
     b->entry = start + j->execute;
     b->native = true;
     b->traced = !counted;
-    if (counted) {
-        b->heat = j->ncounters++;
-        j->counters[b->heat] = trace_heat(j);
-    }
+    if (counted)
+        b->heat = j->ncounters;
+    ran_end(j, counted ? trace_heat(j) : 0);
     keep_edges(j, b);
     j->compiled++;
     return true;

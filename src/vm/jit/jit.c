@@ -65,6 +65,7 @@ void jit_destroy(struct jit *j)
         return;
     if (j->memory.unmap)
         j->memory.unmap(&j->memory);
+    ran_finish(j);
     free(j->slow);
     free(j);
 }
@@ -92,11 +93,18 @@ void jit_chained(struct jit *j, const struct block *b, unsigned edge)
     }
 }
 
+void jit_note_code(struct jit *j, struct footprint *f)
+{
+    ran_gather(j, f);
+}
+
 void jit_flush(struct jit *j)
 {
+    ran_gather(j, j->c->cpu.machine->footprint);
     j->code.at = j->first;
     j->cold.at = j->first_cold;
     j->ncounters = 0;
+    j->ran.nspans = 0;
 }
 
 void jit_throw_away(struct jit *j)
@@ -134,7 +142,6 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
     if (!to || to->trapped || to->page[1] != NO_PAGE)
         return NULL;
     sh->stats.jump_misses++;
-    block_enters(c, to);
     sh->jump[jump_hash(key.pc)] = to;
     return to;
 }
@@ -168,6 +175,7 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
     for (;;) {
         if (b->native ? !b->traced && j->counters[b->heat] == 0 : --b->heat == 0)
             make_code(j, b);
+        j->ran.some = true;
         left = b->native ? enter(b, b->entry + b->lead, c->exec) : interp_run_cold(c, b);
         if (left == LEFT_UNCHAINED) {
             b = next_block(c);

@@ -27,6 +27,8 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b);
 void jit_block_made(struct jit *j, struct block *b);
 /* What an edge of the block is chained to is another one, or nothing. */
 void jit_chained(struct jit *j, const struct block *b, unsigned edge);
+/* Compiled code that was run since the last call goes into the footprint, unless that is NULL. */
+void jit_note_code(struct jit *j, struct footprint *f);
 /* Every block was dropped. */
 void jit_flush(struct jit *j);
 /* No block has code any more. */

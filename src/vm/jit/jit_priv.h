@@ -6,6 +6,7 @@
  *   operands.c  which values of the state block are in host registers
  *   ahead.c     which of them are used next
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
+ *   ran.c       which blocks were run: counters, footprints
  *   trace.c     blocks that follow each other as a rule, and loops, in one piece
  *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
@@ -143,8 +144,19 @@ struct jit {
     struct code code;      /* what is run as a rule; */
     struct code cold;      /* what is not is far away, so that it is in nobody's way: written by cold_begin() to cold_end() */
     uint8_t *first, *first_cold; /* where blocks begin, behind the stubs */
-    uint32_t *counters;    /* behind all code: of entries before a block is compiled as a trace; close together, as most blocks */
-    uint32_t ncounters, max_counters; /* are entered without a look at struct block */
+    uint32_t *counters;    /* behind all code: see ran.c */
+    uint32_t ncounters, max_counters;
+    struct ran {
+        bool some;         /* compiled code was entered since the last look */
+        uint32_t *seen;    /* [ncounters]: what the counters were then */
+        uint32_t *first;   /* [ncounters + 1]: of each one's spans */
+        struct span {
+            uint64_t va;   /* bytes of code, all in one page */
+            uint16_t len;
+            bool mark;     /* the counter is one */
+        } *spans;
+        uint32_t nspans, cap_spans, cap_seen;
+    } ran;
     struct stubs stubs;
     unsigned threshold;    /* entries before a block is compiled */
     unsigned host;         /* bit n: the host has n of enum vector_host */
@@ -298,6 +310,22 @@ uint8_t *emit_budget(struct jit *j, const struct block *b, unsigned cc);
 void emit_generic(struct jit *j, const struct uop *u);
 /* Note a path out of line of the micro-op in progress. */
 struct slow *slow_path(struct jit *j, enum slow_kind kind);
+
+/* ---- ran.c ---- */
+/* The next counter is for the block to be compiled. False: there is none. */
+bool ran_begin(struct jit *j);
+/* It stands for the bytes of b, too; if it is a mark, of all its blocks. */
+void ran_add(struct jit *j, const struct block *b, bool mark);
+/* There is code that counts down from `count`, or has a mark (0); or none after all. */
+void ran_end(struct jit *j, uint32_t count);
+void ran_undo(struct jit *j);
+/* Count an entry of the block: after some the engine makes a trace of it. Destroys rcx. */
+void ran_count(struct jit *j);
+/* Mark that it was entered. Destroys rcx. */
+void ran_mark(struct jit *j);
+/* What was run since the last call goes into the footprint, unless that is NULL. */
+void ran_gather(struct jit *j, struct footprint *f);
+void ran_finish(struct jit *j);
 
 /* ---- trace.c ---- */
 /* What is run from the present block on, whose steps are off the budget. */

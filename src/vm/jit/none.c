@@ -41,6 +41,12 @@ void jit_chained(struct jit *j, const struct block *b, unsigned edge)
     CHECK(j);
 }
 
+void jit_note_code(struct jit *j, struct footprint *f)
+{
+    (void)f;
+    CHECK(j);
+}
+
 void jit_flush(struct jit *j)
 {
     CHECK(j);

@@ -5,7 +5,7 @@
  * registers that they are in, and flags which are noted anew each turn are stored by none.
  *
  * Nothing else differs from chains: each block is gone to only while its predecessor's chain leads there (so it may be
- * dropped, and has been entered in this epoch), and takes its steps off the budget. Where that
+ * dropped), and takes its steps off the budget. Where that
  * does not suffice, or another edge is taken, everything is stored, as it is at the end of any block.
  *
  * What the rule is, the chains and counts say that there are when the trace is made.
@@ -231,6 +231,8 @@ void emit_trace(struct jit *j)
     struct trace t;
 
     find_blocks(j, &t);
+    for (unsigned i = 0; i < t.n; i++)
+        ran_add(j, t.block[i], true);
     if (emit_blocks(j, &t) && !emit_loop(j, &t)) {
         j->nahead = 0;
         j->block = t.block[t.n - 1];
