@@ -10,7 +10,8 @@
  * The jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
  * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
  * translations change, and one program's second process finds what the first has left. Chains
- * (block.next) stay within a virtual page and therefore hold whatever the translations are; those to other pages
+ * (block.next) stay within a virtual page and therefore hold whatever the translations are (of an instruction that crosses into the next
+ * one, whoever enters it looks); those to other pages
  * (block.far) are taken by compiled code alone, which looks into the TLB as the jump cache's users do. A block knows the chains
  * that lead to it, and the JIT is told of each that comes or goes: its jumps go there by themselves.
  *
@@ -186,8 +187,6 @@ static void chain(struct exec_shared *sh, struct block *from, unsigned edge, str
 void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to)
 {
     if (edge > 1 || !from->valid || !to->valid || from->alone || to->alone || to->trapped)
-        return;
-    if (from->page[1] != NO_PAGE || to->page[1] != NO_PAGE)
         return;
     if (edge_is_near(from, edge) ? from->page[0] != to->page[0] : !sh->jit)
         return;

@@ -90,6 +90,7 @@ struct block {
     bool valid : 1;
     bool native : 1;        /* `entry` is its own code, else one that turns to the interpreter */
     bool wide : 1;          /* as builder.wide */
+    bool crosses : 1;       /* into page[1]: whoever enters it sees that this is mapped there still */
     bool traced : 1;        /* the JIT's: its code is a trace, or stays what it is */
     uint8_t lead;           /* of an instruction that crosses pages: bytes of code at `entry` that see whether the second
                              * one is where it was */

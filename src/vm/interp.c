@@ -33,6 +33,8 @@
         edge = (n); \
         if (unlikely(!block->next[n])) \
             goto unchained; \
+        if (unlikely(block->next[n]->crosses) && !block_is_mapped(cpu, block->next[n])) \
+            goto unchained; \
         block = block->next[n]; \
         goto enter; \
     } while (0)

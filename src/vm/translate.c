@@ -181,6 +181,7 @@ static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t pa
     blk->addend = page == NO_PAGE ? 0 : page_addend(c, page, b->key.va);
     blk->page[0] = page;
     blk->page[1] = second;
+    blk->crosses = second != NO_PAGE;
     blk->offset = (uint16_t)(b->key.va & ~PAGE_MASK);
     blk->len = (uint16_t)b->len;
     blk->steps = (uint16_t)b->ninsns;

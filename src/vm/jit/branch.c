@@ -220,7 +220,7 @@ void emit_lead(struct jit *j)
     good = x_jcc(e, CC_E);
     misses_here(j, &m);
     show_block(j, b); /* for the one before it, of the same mode and bias */
-    x_load(e, 64, RAX, RAX, BLOCK(key.pc));
+    x_mov_imm(e, RAX, b->key.pc);
     jump_stub(j, j->stubs.indirect_miss);
     x_here(e, good);
 }

@@ -139,7 +139,7 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
     if ((va & ~x->va_mask) || c->tlb[index].fetch != (va & PAGE_MASK))
         return NULL;
     to = block_find(sh, x->context->tables[c->tlb_mode].infos[index].number, &key, false);
-    if (!to || to->trapped || to->page[1] != NO_PAGE)
+    if (!to || to->trapped || (to->crosses && !block_is_mapped(c, to)))
         return NULL;
     sh->stats.jump_misses++;
     sh->jump[jump_hash(key.pc)] = to;
@@ -183,7 +183,7 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
                 return LEFT_GO;
         } else if (left == LEFT_TURN) {
             b = c->exec->turn;
-            if (b->page[1] != NO_PAGE && !block_is_mapped(c, b)) {
+            if (b->crosses && !block_is_mapped(c, b)) {
                 c->exec->go_pc = b->key.pc;
                 c->exec->go_edge = 2;
                 return LEFT_GO;

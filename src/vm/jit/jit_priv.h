@@ -358,7 +358,7 @@ void emit_edge(struct jit *j, unsigned edge, bool followed, uint8_t *from, const
 /* branch.c: the ends of the block's edges, out of line: where they go without a chain. */
 void emit_edges_away(struct jit *j);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
- * where it was. The block is in rax. */
+ * where it was. */
 void emit_lead(struct jit *j);
 
 /* ---- simd.c ---- */
