@@ -282,18 +282,13 @@ struct comparison {
 static void compare_and_go(struct jit *j, const struct uop *u, struct comparison o)
 {
     struct code *e = &j->code;
-    unsigned home = home_of(j, o.wide), a, b = RCX, dst;
+    unsigned home = home_of(j, o.wide), a = 0, b = RCX, dst;
     bool in_rcx;
 
     if (!o.immediate)
         o.immediate = operand_known(j, u->b, o.bits, &o.value);
     in_rcx = o.immediate && o.bits == 64 && !fits_32((int64_t)o.value);
-    if (o.bits < 32) {
-        operand_get(j, RAX, u->a, o.bits, home);
-        if (!o.immediate)
-            operand_get(j, RCX, u->b, o.bits, home);
-        a = RAX;
-    } else {
+    if (o.bits >= 32) {
         a = operand_use(j, u->a, o.bits, home);
         if (!o.immediate)
             b = operand_use(j, u->b, o.bits, home);
@@ -305,18 +300,22 @@ static void compare_and_go(struct jit *j, const struct uop *u, struct comparison
     else if (o.immediate)
         flags_note_operand_imm(j, o.value);
     else if (o.bits < 32)
-        x_rr(e, 32, X_MOV_LOAD, flags_note_operand_def(j), RCX);
+        b = flags_note_operand_def(j);
     else
         flags_note_operand(j, o.bits, u->b, b);
-    dst = o.bits < 32 ? RAX : flags_note_result_def(j, o.flags, o.bits);
-    x_mov(e, o.bits, dst, a);
+    dst = flags_note_result_def(j, o.flags, o.bits);
+    if (o.bits >= 32) {
+        x_mov(e, o.bits, dst, a);
+    } else {
+        operand_get(j, dst, u->a, o.bits, home);
+        if (!o.immediate)
+            operand_get(j, b, u->b, o.bits, home);
+    }
     if (!o.immediate || in_rcx)
         x_alu(e, o.bits, o.op, dst, b);
     else
         x_alu_imm(e, o.bits, o.op, dst, o.bits == 8 ? (int8_t)o.value : o.bits == 16 ? (int16_t)o.value : (int32_t)o.value);
     /* From here on only moves: the host's flags are needed. */
-    if (o.bits < 32)
-        x_rr(e, 32, o.bits == 8 ? X_MOVZX8 : X_MOVZX16, flags_note_result_def(j, o.flags, o.bits), RAX);
     go_if(j, o.cc);
 }
 

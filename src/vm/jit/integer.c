@@ -29,18 +29,6 @@ static bool commutes(enum alu op)
     return op != ALU_SUB;
 }
 
-static void note(struct jit *j, const struct binary *o, unsigned result, unsigned operand)
-{
-    if (o->flags == NO_FLAGS)
-        return;
-    if (o->flags == FLAGS_LOGIC)
-        flags_note_imm(j, FLAGS_LOGIC, o->bits, result, 0);
-    else if (o->immediate)
-        flags_note_imm(j, (unsigned)o->flags, o->bits, result, o->value);
-    else
-        flags_note(j, (unsigned)o->flags, o->bits, result, operand);
-}
-
 /* The operand that is noted, before it may be overwritten. */
 static void note_operand(struct jit *j, const struct uop *u, const struct binary *o, unsigned b)
 {
@@ -52,22 +40,32 @@ static void note_operand(struct jit *j, const struct uop *u, const struct binary
         flags_note_operand(j, o->bits, u->b, b);
 }
 
+/* With flags, their parts are where it is worked on. */
 static void binary_small(struct jit *j, const struct uop *u, const struct binary *o)
 {
     struct code *e = &j->code;
+    unsigned a = RAX, b = RCX;
 
-    operand_get(j, RAX, u->a, o->bits, j->home);
+    if (o->flags != NO_FLAGS) {
+        if (o->flags == FLAGS_LOGIC)
+            flags_note_operand_imm(j, 0);
+        else if (o->immediate)
+            flags_note_operand_imm(j, o->value);
+        else
+            b = flags_note_operand_def(j);
+        a = flags_note_result_def(j, (unsigned)o->flags, o->bits);
+    }
+    operand_get(j, a, u->a, o->bits, j->home);
     if (o->immediate) {
-        x_alu_imm(e, o->bits, o->op, RAX, o->bits == 8 ? (int8_t)o->value : (int16_t)o->value);
+        x_alu_imm(e, o->bits, o->op, a, o->bits == 8 ? (int8_t)o->value : (int16_t)o->value);
     } else {
-        operand_get(j, RCX, u->b, o->bits, j->home);
-        x_alu(e, o->bits, o->op, RAX, RCX);
+        operand_get(j, b, u->b, o->bits, j->home);
+        x_alu(e, o->bits, o->op, a, b);
     }
     if (o->flags != NO_FLAGS)
-        x_rr(e, 32, o->bits == 8 ? X_MOVZX8 : X_MOVZX16, RAX, RAX);
-    note(j, o, RAX, RCX);
+        flags_are_of_result(j, o->bits);
     if (o->keep)
-        operand_put(j, u->d, o->bits, j->home, RAX);
+        operand_put(j, u->d, o->bits, j->home, a);
 }
 
 static void operate(struct jit *j, const struct binary *o, unsigned to, unsigned b)

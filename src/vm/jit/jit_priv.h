@@ -237,7 +237,7 @@ static inline void operands_unpin(struct jit *j)
 {
     j->pinned = 0;
 }
-/* Copy an operand of any width, zero-extended, to a scratch register. */
+/* Copy an operand of any width, zero-extended, to a register that is pinned or scratch. */
 void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, unsigned home);
 /* Copy the low bits of a scratch register to an operand of any width. */
 void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from);
