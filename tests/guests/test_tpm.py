@@ -18,6 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import firmware_guest as fw  # noqa: E402
 import test_debian_i386 as common  # noqa: E402
 from test_debian_i386 import check, fetched  # noqa: E402
 
@@ -181,14 +182,43 @@ def live(tmp, program):
     tpm.close()
 
 
+UBOOT = os.environ.get("UBOOT", "/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+
+
+def uboot(tmp, program):
+    """U-Boot finds the virt board's TPM in the device tree."""
+    if not os.path.exists(UBOOT):
+        print("skipped: there is no U-Boot (Debian's u-boot-qemu)")
+        return
+    recording, tpm = os.path.join(tmp, "r.hcrec"), Swtpm(tmp)
+    guest = fw.Guest(program, "--machine", "virt", "--bios", UBOOT, "--record", recording, "--embed", "--device", "tpm-tis-device,tpmdev=t",
+                     "--icount", "shift=0", *tpm.options)
+    guest.rsp.send("c")
+    guest.expect(rb"any key to stop autoboot", "\n")
+    for command in ("fdt addr $fdtcontroladdr; fdt print /platform-bus@c000000", "tpm2 init", "tpm2 startup TPM2_SU_CLEAR",
+                    "tpm2 get_capability 0x6 0x100 0x40200000 1", "tpm2 pcr_extend 23 0x40200000", "tpm2 pcr_read 23 0x40210000"):
+        guest.expect(rb"=> ", command + "\n")
+    guest.expect(rb"=> ", "echo that is' 'all\n")
+    guest.expect(rb"that is all")
+    text = guest.console.decode("latin-1")
+    stand(guest)
+    guest.close()
+    tpm.close()
+    check("uboot: it is in the device tree", re.search(r'tpm_tis@0 \{\s+compatible = "tcg,tpm-tis-mmio";\s+reg = <0x00000000 0x00005000>;', text) is not None, text[-2000:])
+    check("uboot: and of family 2.0", "Property 0x00000100: 0x322e3000" in text, text[-2000:])
+    check("uboot: a PCR is extended", re.search(r"PCR #23 content \(\d+ known updates\):\s+(?!(00 ){16})", text) is not None, text[-2000:])
+    done = subprocess.run([program, "verify", recording], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
+    check("uboot: the recording replays", done.returncode == 0, done.stdout[-500:])
+
+
 def main():
     if not shutil.which("swtpm"):
         print("skipped: there is no swtpm")
         sys.exit(77)
-    for name in [a for a in sys.argv[2:] if a != "-v"] or list(GUESTS) + ["live"]:
+    for name in [a for a in sys.argv[2:] if a != "-v"] or list(GUESTS) + ["uboot", "live"]:
         with tempfile.TemporaryDirectory() as tmp:
-            if name == "live":
-                live(tmp, sys.argv[1])
+            if name in ("live", "uboot"):
+                (live if name == "live" else uboot)(tmp, sys.argv[1])
             else:
                 through(tmp, sys.argv[1], name)
     print("%d passed, %d failed" % (common.passed, common.failed))
