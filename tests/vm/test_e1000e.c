@@ -216,6 +216,23 @@ START_TEST(systim_counts_virtual_time)
 }
 END_TEST
 
+/* A ring of two hundred million descriptors, all of one packet, would be looked through for a minute. */
+START_TEST(a_state_has_only_bits_that_can_be_written)
+{
+    uint8_t *state, *at;
+    uint32_t value = 0xabc80;
+
+    new_card();
+    set(TDBAL + 8, value);
+    ck_assert(card->ops->possible(card));
+    state = card->state;
+    for (at = state; memcmp(at, &value, 4) != 0;)
+        at += 4;
+    at[3] = 0xff;
+    ck_assert(!card->ops->possible(card));
+}
+END_TEST
+
 /* ---- frames ---- */
 
 START_TEST(both_queues_send)
@@ -437,6 +454,7 @@ static void claims(TCase *tc)
     ADD(the_phy_is_the_82574s);
     ADD(registers_have_their_bits);
     ADD(systim_counts_virtual_time);
+    ADD(a_state_has_only_bits_that_can_be_written);
     ADD(both_queues_send);
     ADD(legacy_descriptors_receive);
     ADD(extended_descriptors_receive);

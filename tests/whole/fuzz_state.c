@@ -99,8 +99,10 @@ static const struct machine_parts *make_parts(bool pc)
     p.devices[p.ndevices++] = "AC97,audiodev=A";
     p.devices[p.ndevices++] = "intel-hda";
     p.devices[p.ndevices++] = "hda-duplex,audiodev=A";
-    if (pc)
+    if (pc) {
         p.devices[p.ndevices++] = "pc-testdev";
+        p.devices[p.ndevices++] = "e1000e";
+    }
     return &p;
 }
 

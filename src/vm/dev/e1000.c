@@ -385,7 +385,7 @@ static bool e1000_possible(const struct device *dev)
 {
     const struct e1000 *e = dev->wiring;
 
-    return e->st->eeprom_bits <= 9;
+    return e->st->eeprom_bits <= 9 && e1000_plains_possible(&e->mac);
 }
 
 static void e1000_describe(const struct device *dev, struct buffer *b)

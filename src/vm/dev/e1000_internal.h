@@ -139,6 +139,8 @@ uint32_t *e1000_plain_of(const struct e1000_mac *e, uint32_t offset);
 /* The value of one that there is. */
 uint32_t e1000_reg(const struct e1000_mac *e, uint32_t offset);
 void e1000_reset_plains(struct e1000_mac *e);
+/* For states from files: has each only bits that can be written? (A ring of more descriptors takes too long to look through.) */
+bool e1000_plains_possible(const struct e1000_mac *e);
 /* A word of MTA, RA or VFTA. NULL: it is none. */
 uint32_t *e1000_table_word(const struct e1000_mac *e, uint32_t offset);
 void e1000_count(struct e1000_mac *e, unsigned n, uint32_t more);

@@ -28,6 +28,14 @@ void e1000_reset_plains(struct e1000_mac *e)
         e->plain[i] = e->plains[i].reset;
 }
 
+bool e1000_plains_possible(const struct e1000_mac *e)
+{
+    for (unsigned i = 0; i < e->nplains; i++)
+        if (e->plain[i] & ~e->plains[i].bits)
+            return false;
+    return true;
+}
+
 static uint32_t *word_of(uint32_t *table, uint32_t offset, uint32_t at, uint32_t words)
 {
     return offset >= at && offset < at + 4 * words ? &table[(offset - at) / 4] : NULL;

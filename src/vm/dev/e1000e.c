@@ -650,6 +650,13 @@ static void e1000e_reset(struct device *dev)
     reset_registers(e);
 }
 
+static bool e1000e_possible(const struct device *dev)
+{
+    const struct e1000e *e = dev->wiring;
+
+    return e1000_plains_possible(&e->mac);
+}
+
 static void e1000e_describe(const struct device *dev, struct buffer *b)
 {
     const struct e1000e *e = dev->wiring;
@@ -670,6 +677,7 @@ static const struct device_ops e1000e_ops = {
     .name = "e1000e",
     .state_size = sizeof(struct e1000e_state),
     .state_version = 1,
+    .possible = e1000e_possible,
     .reset = e1000e_reset,
     .input = e1000e_input,
     .input_room = e1000e_room,
