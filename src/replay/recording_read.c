@@ -425,7 +425,7 @@ static void note_harm(struct recording *r, const struct chunk *c, const char *wr
     r->nharms++;
 }
 
-/* What is known of a branch's own states. Wrong ones are as good as none, and so are those that follow. */
+/* What is known of a branch's own states. What is wrong with it is told, and costs no more. */
 static void read_branch_witnesses(struct reader *rd, struct cursor in, const struct chunk *c)
 {
     struct recording_branch *b = find_branch(rd->r, (uint32_t)cursor_take(&in, 4));
