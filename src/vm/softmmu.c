@@ -799,6 +799,37 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access)
     return (uint8_t *)((uintptr_t)va + e->addend);
 }
 
+/* Has the block in progress any of these bytes? */
+static bool runs_from(const struct block *b, uint32_t page, unsigned offset, unsigned len)
+{
+    unsigned first = (unsigned)PAGE_SIZE - b->offset;
+
+    return (b->page[0] == page && b->offset < offset + len && offset < (unsigned)b->offset + b->len) ||
+           (b->crosses && b->page[1] == page && offset < b->len - first);
+}
+
+uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len)
+{
+    const struct tlb_info *t = &tlb_table(c, c->tlb_mode)->infos[tlb_index(c->exec->shared, va)];
+    unsigned offset = (unsigned)(va & ~PAGE_MASK);
+    struct memory *m = memory_of(c);
+    uint32_t page = t->number;
+    unsigned flags;
+
+    if (t->tag != (va & PAGE_MASK) || page == NO_PAGE || t->kind != REGION_RAM || t->watched || t->aligned ||
+        !(t->perms & 1u << ACCESS_WRITE) || !(t->noted & 1u << ACCESS_WRITE))
+        return NULL;
+    flags = m->flags[page];
+    if (!(flags & PAGE_FLAG_DIRTY) || (flags & ~(PAGE_FLAG_DIRTY | PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) ||
+        ((flags & PAGE_FLAG_CODE) && runs_from(c->block, page, offset, len)) ||
+        ((flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, page, offset, len)))
+        return NULL;
+    memory_touch(m, page, offset, len);
+    if (t->tag != (va & PAGE_MASK) || t->number != page) /* that page's own translation was among what was dropped */
+        return NULL;
+    return m->host + ((uint64_t)page << PAGE_SHIFT) + offset;
+}
+
 uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
     const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];

@@ -6,7 +6,7 @@
  * that the softmmu lets be accessed inline are made in bulk, as many as the
  * budget has; the result is that of single iterations in the same order. An
  * iteration that needs more than that (TLB miss, page crossing, device,
- * watched or code page) is made alone, as the first of a call, so that what it
+ * watched page, or one with code that is running) is made alone, as the first of a call, so that what it
  * does besides (accessed bits, exceptions) happens at its own position.
  *
  * In mid-instruction the PC stays on it, with rep_active and rep_start set.
@@ -251,7 +251,8 @@ static bool iterate(struct string *s)
 /* ---- many iterations ---- */
 
 /* A host pointer to the current element through `seg`, and how many elements from
- * it on lie within page, limit and address size; 0: none that can be done inline. */
+ * it on lie within page, limit and address size; 0: none that can be done inline. The pointer may be NULL if they are to be written: overwritten()
+ * may have one. */
 static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum access access, uint8_t **host)
 {
     const struct i386_segment *g = &s->st->seg[seg];
@@ -267,7 +268,7 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
     if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
         return 0;
     *host = host_pointer(s, va, access);
-    if (!*host)
+    if (!*host && access != ACCESS_WRITE)
         return 0;
     if (s->delta < 0) {
         n = in_page / s->size + 1;
@@ -277,6 +278,16 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
         room = last - off == UINT64_MAX ? UINT64_MAX : (last - off + 1) / s->size;
     }
     return n < room ? n : room;
+}
+
+/* The same of a page that is not written inline, for n elements that will be. */
+static uint8_t *overwritten(struct string *s, uint64_t n)
+{
+    uint64_t va = linear_of(s, SEG_ES, offset(s, EDI)), len = n * s->size;
+    uint8_t *host = ucpu_host_overwritten(&s->c->u, s->delta < 0 ? va - (len - s->size) : va, (unsigned)len);
+
+    s->read_host = NULL;
+    return host && s->delta < 0 ? host + (len - s->size) : host;
 }
 
 /* Copy n elements in the order of iterations. */
@@ -332,7 +343,7 @@ static uint64_t scan(const struct string *s, const uint8_t *src, const uint8_t *
 }
 
 /* As many iterations as can be made inline, at most `max`; 0: none. */
-static uint64_t bulk(const struct string *s, uint64_t max)
+static uint64_t bulk(struct string *s, uint64_t max)
 {
     uint8_t *src = NULL, *dst = NULL;
     uint64_t n = max;
@@ -343,6 +354,10 @@ static uint64_t bulk(const struct string *s, uint64_t max)
         uint64_t m = span(s, SEG_ES, EDI, writes_destination(s) ? ACCESS_WRITE : ACCESS_READ, &dst);
 
         n = m < n ? m : n;
+        if (n && !dst)
+            dst = overwritten(s, n);
+        if (!dst)
+            return 0;
     }
     if (uses_source(s)) {
         uint64_t m = span(s, s->seg, ESI, ACCESS_READ, &src);
@@ -382,7 +397,7 @@ static int repetition_done(struct i386_state *st)
 }
 
 /* Bulk until something needs a single iteration, the end, or the budget's. */
-static uint64_t bulk_all(const struct string *s, uint64_t budget)
+static uint64_t bulk_all(struct string *s, uint64_t budget)
 {
     uint64_t done = 0, n;
 

@@ -430,6 +430,85 @@ START_TEST(rep_movs_follows_the_page_table_that_it_writes)
 }
 END_TEST
 
+/* A function of 40 INC EBX, overwritten by NOPs between two calls, forwards and (the second time) backwards; another one in its page
+ * stays, so that the page is never written inline. */
+static void fill_over_a_function(void)
+{
+    map();
+    for (unsigned i = 0; i < 40; i++)
+        poke8(b, CODE2 + i, 0x43);
+    poke8(b, CODE2 + 40, 0xc3);
+    poke8(b, CODE2 + 0x800, 0x42); /* inc edx; ret */
+    poke8(b, CODE2 + 0x801, 0xc3);
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (unsigned calls = 0; calls < 2; calls++) {
+            CODE(b, 0xe8);
+            poke32(b, b->at, CODE2 - (b->at + 4));
+            b->at += 4;
+            CODE(b, 0xe8);
+            poke32(b, b->at, CODE2 + 0x800 - (b->at + 4));
+            b->at += 4;
+            poke8(b, b->at++, 0xb0);                              /* mov al: NOP, INC ECX */
+            poke8(b, b->at++, turn ? 0x41 : 0x90);
+            CODE(b, 0xbf);
+            poke32(b, b->at, CODE2 + (turn ? 39 : 0));
+            b->at += 4;
+            poke8(b, b->at++, turn ? 0xfd : 0xfc);                /* cld; std */
+            CODE(b, 0xb9, 0x28, 0x00, 0x00, 0x00, 0xf3, 0xaa);    /* mov ecx, 40; rep stosb */
+        }
+    }
+    CODE(b, 0xe8);
+    poke32(b, b->at, CODE2 - (b->at + 4));
+    b->at += 4;
+    CODE(b, 0xeb, 0xfe);
+    s->gpr[EBX] = s->gpr[EDX] = 0;
+}
+
+START_TEST(what_rep_stos_overwrites_in_bulk_runs_as_it_is_now)
+{
+    begin();
+    fill_over_a_function();
+    steps(b, 700);
+    ck_assert_uint_eq(s->gpr[EBX], 40);
+    ck_assert_uint_eq(s->gpr[EDX], 4);
+    ck_assert_uint_eq(s->gpr[ECX], 40);
+    end();
+    same_at_once_and_one_by_one(fill_over_a_function, 500);
+}
+END_TEST
+
+/* Sixteen entries of a page table, used before and after they are filled with another frame's address. */
+static void fill_over_a_page_table(void)
+{
+    map();
+    poke32(b, 0x50000, 0x11111111);
+    poke32(b, 0x51000, 0x22222222);
+    for (unsigned i = 0; i < 16; i++)
+        poke32(b, PT0 + 4 * (0x300 + i), 0x50067);
+    poke32(b, PT0 + 4 * 0x60, PT0 | 0x67); /* 60000h is the table */
+    for (unsigned i = 0; i < 2; i++) {
+        CODE(b, 0x03, 0x1d, 0x00, 0x00, 0x30, 0x00);              /* add ebx, [300000h] */
+        CODE(b, 0x03, 0x1d, 0x00, 0xf0, 0x30, 0x00);              /* add ebx, [30f000h] */
+        CODE(b, 0xbf, 0x00, 0x0c, 0x06, 0x00);                    /* mov edi, 60c00h */
+        CODE(b, 0xb9, 0x10, 0x00, 0x00, 0x00, 0xf3, 0xab);        /* mov ecx, 16; rep stosd */
+        CODE(b, 0x03, 0x1d, 0x00, 0x80, 0x30, 0x00);              /* add ebx, [308000h] */
+    }
+    CODE(b, 0xeb, 0xfe);
+    s->gpr[EAX] = 0x51067;
+    s->gpr[EBX] = 0;
+}
+
+START_TEST(what_rep_stos_overwrites_in_a_page_table_is_followed)
+{
+    begin();
+    fill_over_a_page_table();
+    steps(b, 2 * (5 + 16));
+    ck_assert_uint_eq(s->gpr[EBX], 2 * 0x11111111u + 4 * 0x22222222u);
+    end();
+    same_at_once_and_one_by_one(fill_over_a_page_table, 2 * (5 + 16));
+}
+END_TEST
+
 /* ---- all of them ---- */
 
 Suite *test_suite(void)
@@ -447,6 +526,8 @@ Suite *test_suite(void)
     tcase_add_test(tc, an_instruction_over_two_pages_is_what_it_is_after_its_fetch);
     tcase_add_test(tc, a_rep_that_overwrites_itself_is_over);
     tcase_add_test(tc, rep_movs_follows_the_page_table_that_it_writes);
+    tcase_add_test(tc, what_rep_stos_overwrites_in_bulk_runs_as_it_is_now);
+    tcase_add_test(tc, what_rep_stos_overwrites_in_a_page_table_is_followed);
     suite_add_tcase(suite, tc);
     return suite;
 }
