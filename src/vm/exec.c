@@ -275,7 +275,7 @@ static bool must_ask(const struct ucpu *c, const struct block_key *key)
 static struct block *next_block(struct ucpu *c, const struct block_key *key, bool alone)
 {
     struct exec *x = c->exec;
-    struct block **place = &x->shared->jump[jump_hash(key->pc) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
+    struct block **place = &x->shared->jump[jump_hash(key->pc, key->mode) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
 
     if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && b->alone == alone &&
         block_is_mapped(c, b))
@@ -394,7 +394,7 @@ static struct block *go_on(struct ucpu *c)
         return NULL;
     release(c);
     c->fe->where(c, &key);
-    b = x->shared->jump[jump_hash(key.pc)];
+    b = x->shared->jump[jump_hash(key.pc, key.mode)];
     if (b->key.pc != key.pc || b->key.mode != key.mode || b->key.va != key.va || b->alone || b->steps > c->cpu.budget ||
         !block_is_mapped(c, b))
         return NULL;

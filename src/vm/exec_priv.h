@@ -141,7 +141,7 @@ struct exec_shared {
     /* block.c */
     struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
-    struct block *jump[JUMP_SIZE];         /* the jump cache: by PC; entries without a block point to no_block */
+    struct block *jump[JUMP_SIZE];         /* the jump cache: by PC and mode; entries without a block point to no_block */
     struct block **live;                   /* every valid block that is kept; block.index is its place */
     struct live_block *live_index;         /* parallel to live[] */
     unsigned nlive, cap_live;
@@ -321,9 +321,16 @@ void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struc
 /* The interpreter is about to run `b` for the first time in this epoch. */
 void block_note_entry(struct ucpu *c, struct block *b);
 
-static inline unsigned jump_hash(uint64_t pc)
+/* By what a mode changes the place of a PC in the jump cache: code that is run in several modes in turns (a kernel's, with the
+ * segments of this process and of that) has a place for each. */
+static inline unsigned jump_mode(uint64_t mode)
 {
-    return (unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1);
+    return (unsigned)(mode * UINT64_C(0x9e3779b97f4a7c15) >> (64 - JUMP_BITS));
+}
+
+static inline unsigned jump_hash(uint64_t pc, uint64_t mode)
+{
+    return ((unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1)) ^ jump_mode(mode);
 }
 
 /* What is added to a PC of a block's code segment to get its virtual address. */

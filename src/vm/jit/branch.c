@@ -179,6 +179,8 @@ static void go_indirect(struct jit *j)
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
+    if (jump_mode(j->block->key.mode))
+        x_alu_imm(e, 32, ALU_XOR, RAX, (int32_t)jump_mode(j->block->key.mode));
     x_mov_imm(e, RCX, (uint64_t)(uintptr_t)j->c->exec->shared->jump);
     x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));

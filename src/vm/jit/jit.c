@@ -142,7 +142,7 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
     if (!to || to->trapped || (to->crosses && !block_is_mapped(c, to)))
         return NULL;
     sh->stats.jump_misses++;
-    sh->jump[jump_hash(key.pc)] = to;
+    sh->jump[jump_hash(key.pc, key.mode)] = to;
     return to;
 }
 
@@ -150,7 +150,7 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
 static struct block *next_block(struct ucpu *c)
 {
     const struct exec *x = c->exec;
-    struct block *from = c->block, *to = x->shared->jump[jump_hash(x->go_pc)];
+    struct block *from = c->block, *to = x->shared->jump[jump_hash(x->go_pc, from->key.mode)];
     uint64_t va = x->go_pc + block_bias(from);
     bool matches = jump_matches(to, from, x->go_pc);
 
