@@ -409,12 +409,12 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
         return RUN_HIT;
     if (stop.kind == STOP_GUEST_END || machine_stops_here(m))
         return RUN_GUEST_END;
+    place_if_due(tl); /* (the clock that a sleep moves belongs to the step after it) */
     if (stop.kind == STOP_IDLE) {
         end = idle(tl, stop.wake);
         if (end != RUN_LIMIT)
             return end;
     }
-    place_if_due(tl);
     return poll_host(tl, host_now(tl)) ? RUN_INTERRUPTED : RUN_LIMIT;
 }
 

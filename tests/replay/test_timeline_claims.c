@@ -761,6 +761,19 @@ START_TEST(with_sleep_off_the_clock_jumps)
 }
 END_TEST
 
+/* Each run of the CPU ends in a sleep, which belongs to no position. */
+START_TEST(a_guest_that_sleeps_between_short_runs_gets_checkpoints)
+{
+    struct desk d;
+
+    sit_down(&d, sleeper(1, 1000), (struct timeline_config){.live = true});
+    d.tick = 400000;
+    seek(&d, 5000);
+    ck_assert_uint_gt(checkpoint_count(timeline_checkpoints(d.tl)), 10);
+    get_up(&d);
+}
+END_TEST
+
 START_TEST(input_ends_a_sleep_early_and_replays_at_the_same_instant)
 {
     struct timeline_stop stop;
@@ -1383,6 +1396,7 @@ Suite *test_suite(void)
     tcase_add_test(t, last_write_goes_before_the_last_write_whatever_else_is_watched);
     tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
     tcase_add_test(t, with_sleep_off_the_clock_jumps);
+    tcase_add_test(t, a_guest_that_sleeps_between_short_runs_gets_checkpoints);
     tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
     tcase_add_test(t, a_sleep_goes_on_over_deadlines_that_wake_nobody_and_the_state_is_the_same);
     tcase_add_test(t, a_sleep_over_deadlines_lasts_a_second_at_most_and_no_time_is_lost);
