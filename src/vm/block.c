@@ -4,8 +4,8 @@
  * Blocks are keyed by the page of storage and the offset of their bytes, and by
  * PC, virtual address and mode: they stay good when translations change, and
  * are dropped when their bytes do. A page knows its blocks and, in 64-byte
- * chunks, which of its bytes they cover, so that data beside code is written at
- * full speed.
+ * chunks, which of its bytes they cover; where data in the same chunk is written, in bytes. So data beside code is written
+ * at full speed.
  *
  * The jump cache maps a PC to a block, whatever the translations are: whoever jumps by it
  * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
@@ -95,6 +95,14 @@ static bool range_in(const struct block *b, unsigned side, uint32_t page, unsign
     return true;
 }
 
+/* Bytes of the page belong to a block. */
+static void note_bytes(struct page_derived *p, unsigned offset, unsigned len)
+{
+    p->chunks |= page_chunks(offset, len);
+    for (unsigned i = offset; p->bytes && i < offset + len; i++)
+        p->bytes[i / 64] |= (uint64_t)1 << i % 64;
+}
+
 static void note_page(struct exec_shared *sh, struct block *b, unsigned side)
 {
     struct memory *m = &sh->machine->memory;
@@ -103,7 +111,7 @@ static void note_page(struct exec_shared *sh, struct block *b, unsigned side)
     unsigned offset, len;
 
     range_in(b, side, page, &offset, &len);
-    p->chunks |= page_chunks(offset, len);
+    note_bytes(p, offset, len);
     if (side == 0 || b->page[0] != page) {
         *page_link(b, page) = p->blocks;
         p->blocks = b;
@@ -121,10 +129,12 @@ static void recount_page(struct exec_shared *sh, uint32_t page)
     unsigned offset, len;
 
     p->chunks = 0;
+    if (p->bytes)
+        memset(p->bytes, 0, PAGE_SIZE / 8);
     for (struct block *b = p->blocks; b; b = *page_link(b, page))
         for (unsigned side = 0; side < 2; side++)
             if (range_in(b, side, page, &offset, &len))
-                p->chunks |= page_chunks(offset, len);
+                note_bytes(p, offset, len);
     if (!p->blocks)
         sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
 }
@@ -266,12 +276,21 @@ static bool overlaps(const struct block *b, uint32_t page, unsigned offset, unsi
 
 void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
 {
+    struct page_derived *p = &sh->pages[page];
     struct block *next;
+    bool any = false;
 
-    for (struct block *b = sh->pages[page].blocks; b; b = next) {
+    for (struct block *b = p->blocks; b; b = next) {
         next = *page_link(b, page);
-        if (overlaps(b, page, offset, len))
+        if (overlaps(b, page, offset, len)) {
             block_drop(sh, b);
+            any = true;
+        }
+    }
+    /* Data beside code, and may be written again and again. */
+    if (!any && p->blocks && !p->bytes) {
+        p->bytes = xcalloc(PAGE_SIZE / 64, sizeof(p->bytes[0]));
+        recount_page(sh, page);
     }
 }
 
@@ -308,9 +327,8 @@ void block_flush_all(struct exec_shared *sh)
 
                 if (page == NO_PAGE)
                     continue;
-                sh->pages[page].chunks = 0;
                 sh->pages[page].blocks = NULL;
-                sh->machine->memory.flags[page] &= (uint8_t)~PAGE_FLAG_CODE;
+                recount_page(sh, page);
             }
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;

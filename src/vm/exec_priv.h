@@ -94,6 +94,7 @@ struct walked {
 /* What is derived from one page of storage. */
 struct page_derived {
     uint64_t chunks;      /* page_chunks() that belong to some block */
+    uint64_t *bytes;      /* [PAGE_SIZE / 64], a bit for each byte that does; NULL: chunks have been enough to know */
     struct block *blocks; /* every block with bytes of this page */
     uint64_t granted_epoch; /* the tlb_epoch that `granted` is of */
     uint64_t granted;       /* context_bit()s of those in which inline writes may be allowed, */
@@ -313,6 +314,18 @@ void block_insert(struct exec_shared *sh, struct block *b);
 void block_drop(struct exec_shared *sh, struct block *b);
 /* Drop the blocks that have bytes in [offset, offset + len) of a page. */
 void block_invalidate(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
+/* Does one of these bytes of the page belong to a block? */
+static inline bool block_overlaps(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
+{
+    const struct page_derived *p = &sh->pages[page];
+
+    if (!(p->chunks & page_chunks(offset, len)))
+        return false;
+    for (unsigned i = offset; p->bytes && i < offset + len; i++)
+        if (p->bytes[i / 64] >> i % 64 & 1)
+            return true;
+    return !p->bytes;
+}
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);

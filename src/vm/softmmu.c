@@ -45,18 +45,13 @@ static void on_remapped(void *ctx)
     tlb_flush_all(ctx);
 }
 
-static bool code_overlaps(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
-{
-    return (sh->pages[page].chunks & page_chunks(offset, len)) != 0;
-}
-
 static void on_page_changes(void *ctx, uint32_t page, unsigned offset, unsigned len)
 {
     struct exec_shared *sh = ctx;
 
     if (!len)
         return;
-    if (code_overlaps(sh, page, offset, len))
+    if (block_overlaps(sh, page, offset, len))
         block_invalidate(sh, page, offset, len);
     if (!sh->walk_writes && (sh->machine->memory.flags[page] & PAGE_FLAG_WALKED))
         tlb_table_changes(sh, page, offset, len);
@@ -473,7 +468,7 @@ static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
         return true;
     if ((flags & PAGE_FLAG_LINE) && line_is_watched(c->cpu.machine, p->number, p->offset, p->len))
         return true;
-    if ((flags & PAGE_FLAG_CODE) && code_overlaps(c->exec->shared, p->number, p->offset, p->len))
+    if ((flags & PAGE_FLAG_CODE) && block_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
     return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, p->number, p->offset, p->len);
 }

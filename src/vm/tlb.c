@@ -715,8 +715,10 @@ void tlb_init_cpu(struct ucpu *c)
 
 void tlb_finish(struct exec_shared *sh)
 {
-    for (uint32_t i = 0; i < memory_of(sh)->pages.count; i++)
+    for (uint32_t i = 0; i < memory_of(sh)->pages.count; i++) {
         free(sh->pages[i].walked);
+        free(sh->pages[i].bytes);
+    }
     free(sh->pages);
     free(sh->walked_pages);
     while (sh->ncontexts) {

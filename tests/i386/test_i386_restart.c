@@ -477,6 +477,45 @@ START_TEST(what_rep_stos_overwrites_in_bulk_runs_as_it_is_now)
 }
 END_TEST
 
+/* A function of one INC, and data in the same 64 bytes: written thrice, then the INC itself, and once more. */
+static void write_beside_a_function(void)
+{
+    static const uint8_t incs[] = {0x43, 0x42, 0x46}; /* inc ebx, edx, esi */
+
+    map();
+    poke8(b, CODE2, incs[0]);
+    poke8(b, CODE2 + 1, 0xc3);
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned n = 0; n < 3; n++) {
+            poke8(b, b->at, 0xe8);
+            poke32(b, b->at + 1, CODE2 - (b->at + 5));
+            b->at += 5;
+            CODE(b, 0xa2);                                        /* mov [CODE2 + 8], al */
+            poke32(b, b->at, CODE2 + 8);
+            b->at += 4;
+        }
+        CODE(b, 0xc6, 0x05);                                      /* mov byte [CODE2], the next INC */
+        poke32(b, b->at, CODE2);
+        poke8(b, b->at + 4, incs[(i + 1) % 3]);
+        b->at += 5;
+    }
+    CODE(b, 0xeb, 0xfe);
+    s->gpr[EBX] = s->gpr[EDX] = s->gpr[ESI] = 0;
+}
+
+START_TEST(data_beside_code_is_written_and_code_is_what_it_is)
+{
+    begin();
+    write_beside_a_function();
+    steps(b, 3 * (3 * 4 + 1));
+    ck_assert_uint_eq(s->gpr[EBX], 3);
+    ck_assert_uint_eq(s->gpr[EDX], 3);
+    ck_assert_uint_eq(s->gpr[ESI], 3);
+    end();
+    same_at_once_and_one_by_one(write_beside_a_function, 3 * (3 * 4 + 1));
+}
+END_TEST
+
 /* Sixteen entries of a page table, used before and after they are filled with another frame's address. */
 static void fill_over_a_page_table(void)
 {
@@ -527,6 +566,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, a_rep_that_overwrites_itself_is_over);
     tcase_add_test(tc, rep_movs_follows_the_page_table_that_it_writes);
     tcase_add_test(tc, what_rep_stos_overwrites_in_bulk_runs_as_it_is_now);
+    tcase_add_test(tc, data_beside_code_is_written_and_code_is_what_it_is);
     tcase_add_test(tc, what_rep_stos_overwrites_in_a_page_table_is_followed);
     suite_add_tcase(suite, tc);
     return suite;
