@@ -788,8 +788,6 @@ static void run_free(struct server *s)
         s->free_running = s->free_running && !s->session;
         return;
     }
-    if (stop.reason == TIMELINE_REPLAY_BREAK)
-        return;
     s->free_running = false;
     if (stop.reason == TIMELINE_REPLAY_END) {
         server_say(s, "the recording ends here, at position %" PRIu64, timeline_position(s->timeline));

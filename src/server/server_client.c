@@ -156,7 +156,7 @@ size_t server_client_backlog(const struct server *s)
 
 static void drop_client(struct server *s)
 {
-    server_clear_points(s);
+    server_forget_stops(s);
     if (s->tracing)
         rsp_tracing_client_gone(s->tracing);
     rsp_destroy(s->session);

@@ -193,8 +193,8 @@ bool server_breakpoint_removed(const struct server *s, uint64_t address);
 void server_sync_points(struct server *s, bool keep_removed);
 /* Is there a point of the timeline's that is the session's? */
 bool server_has_point(const struct server *s, unsigned id);
-/* Drop all of them. */
-void server_clear_points(struct server *s);
+/* The debugger has gone: drop all of them, and what monitor commands have runs stop at (watch-phys, watch-disk, replay_break). */
+void server_forget_stops(struct server *s);
 
 /* Read memory as a CPU of the machine sees it, or by physical address, without side effects; how many bytes there
  * are from the start. */

@@ -489,6 +489,30 @@ HANDLER(cmd_unwatch_disk)
     return 0;
 }
 
+HANDLER(cmd_info_watches)
+{
+    struct server *s = server_of(call);
+    const icount_t *breaks;
+    size_t n = timeline_replay_breaks(s->timeline, &breaks);
+
+    (void)err;
+    for (unsigned i = 0; i < s->nwatches; i++) {
+        const struct server_point *w = &s->watches[i];
+
+        if (w->drive)
+            buffer_printf(call->out, "watch-disk %s %" PRIu64 " %" PRIu64 "%s\n", w->drive->name,
+                          drive_sector_of(w->drive, w->address), w->len / w->drive->c.sector_size,
+                          w->type == RSP_WATCH_ACCESS ? " read" : "");
+        else
+            buffer_printf(call->out, "watch-phys 0x%" PRIx64 " %" PRIu64 "\n", w->address, w->len);
+    }
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(call->out, "replay_break %" PRIu64 "\n", breaks[i]);
+    if (!s->nwatches && !n)
+        buffer_printf(call->out, "no watch-phys, watch-disk or replay_break is set\n");
+    return 0;
+}
+
 HANDLER(cmd_disk)
 {
     return server_drive_dump(server_of(call), arg(call, 0), call->argv[1].number,
@@ -1204,6 +1228,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"savevm", "[NAME]", "name the present position", cmd_savevm},
     {"loadvm", "NAME", "arm: the next continue goes to the snapshot", cmd_loadvm},
     {"delvm", "NAME", "forget the snapshot", cmd_delvm},
+    {"info watches", "", "what watch-phys, watch-disk and replay_break have runs stop at; forgotten when the debugger goes", cmd_info_watches},
     {"info status", "", "does the guest run, and where", cmd_info_status},
     {"info replay", "", "history: extent, events, work done", cmd_info_replay},
     {"info checkpoints", "[all]", "checkpoints and their memory; all: each of them", cmd_info_checkpoints},

@@ -328,13 +328,20 @@ static unsigned trap_kinds(enum rsp_breakpoint_type type)
     }
 }
 
-void server_clear_points(struct server *s)
+void server_forget_stops(struct server *s)
 {
+    const icount_t *breaks;
+
     for (unsigned i = 0; i < s->npoints; i++)
         timeline_remove_point(s->timeline, s->points[i].id);
     free(s->points);
     s->points = NULL;
     s->npoints = 0;
+    for (unsigned i = 0; i < s->nwatches; i++)
+        timeline_remove_point(s->timeline, s->watches[i].id);
+    s->nwatches = 0;
+    while (timeline_replay_breaks(s->timeline, &breaks))
+        timeline_delete_replay_break(s->timeline, breaks[0]);
 }
 
 /* Add `bp` to the list of wanted points; breakpoints at one address are one point. */

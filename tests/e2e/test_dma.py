@@ -260,6 +260,8 @@ def claim_sectors_are_watched_and_shown():
         contains(rsp.monitor("disk d0 700"), r"sector 700\n0000  00 .*\n\*\n01f0")
         rsp.monitor("unwatch-disk d0")
         rsp.monitor("watch-disk d0 4 2 read")
+        rsp.monitor("watch-disk d0 3")
+        equal(rsp.monitor("info watches"), "watch-disk d0 4 2 read\nwatch-disk d0 3 1\n")
         back, forward = both_ways(rsp, end, "sector 5 of drive d0 is read by ide")
         equal(len(back), 1)
         equal(back[0], forward[0] - 1)

@@ -4,7 +4,7 @@
 import sys
 
 import harness
-from harness import Server, contains, equal
+from harness import Server, contains, equal, lacks
 from rspclient import RspError
 
 ADDRESS = 0x300000
@@ -81,6 +81,28 @@ def claim_watch_phys_stops_until_it_is_taken_away():
         contains(refused(rsp, "unwatch-phys 0x1234"), r"nothing is watched")
         rsp.monitor("unwatch-phys")
         contains(rsp.ask("bc"), r"replaylog:begin")
+
+
+def claim_what_monitor_commands_watch_goes_with_the_client():
+    with Server(harness.STORE, "-S", guest=None) as s:
+        for detach in True, False:
+            rsp = s.client()
+            contains(rsp.monitor("info watches"), r"^no watch-phys, watch-disk or replay_break is set\n$")
+            at = rsp.position()
+            run_to(rsp, at + 5000)
+            written(rsp)
+            here = rsp.position()
+            rsp.monitor("watch-phys %#x 4" % ADDRESS)
+            rsp.monitor("replay_break %d" % (at + 2500))
+            equal(rsp.monitor("info watches"), "watch-phys 0x300000 4\nreplay_break %d\n" % (at + 2500))
+            if detach:
+                equal(rsp.ask("D"), "OK")
+            rsp.close()
+            rsp = s.client()
+            lacks(rsp.monitor("info replay"), "replay_break")
+            contains(rsp.ask("bc"), r"replaylog:begin")
+            run_to(rsp, here)
+            rsp.close()
 
 
 if __name__ == "__main__":
