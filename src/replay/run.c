@@ -181,6 +181,8 @@ static enum run_end idle(struct timeline *tl, vtime_t wake)
         warp(tl, wake);
         return RUN_LIMIT;
     }
+    if (machine_waits_for_held(tl->m))
+        return RUN_ASLEEP;
     /* Without sleeping: what comes at a time ends the sleep then, if it comes before the deadline. */
     if (!tl->cfg.sleep && tl->outside && due != VTIME_NEVER && due < wake) {
         env_feed_input(tl, due > env_edge_now(tl) ? due : env_edge_now(tl));

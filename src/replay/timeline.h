@@ -97,7 +97,8 @@ enum timeline_reason {
     TIMELINE_INTERRUPTED,  /* poll() asked for it */
     TIMELINE_GUEST_END,    /* the guest has ended (machine.st->end); going back is possible */
     TIMELINE_DIVERGED,     /* replay disagrees with the log: timeline_divergence() says how */
-    TIMELINE_ASLEEP,       /* at the end of a branch the guest sleeps, and nothing on it will wake it */
+    TIMELINE_ASLEEP,       /* at the end of a branch the guest sleeps, and nothing on it will wake it; or, there or at the live edge,
+                            * who is not held waits for who is: machine_waits_for_held() */
 };
 
 #define TIMELINE_MAX_OTHERS 7

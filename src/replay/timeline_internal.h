@@ -75,7 +75,7 @@ enum run_end {
     RUN_GUEST_END,
     RUN_REPLAY_END,
     RUN_DIVERGED,
-    RUN_ASLEEP,      /* on a branch nothing will wake the guest */
+    RUN_ASLEEP,      /* TIMELINE_ASLEEP */
 };
 
 /* Where in the history somebody is who runs it: the timeline, a worker of a search. */

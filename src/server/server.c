@@ -655,6 +655,22 @@ static enum rsp_stop_reason stop_reason(const struct server *s, const struct tim
     }
 }
 
+/* Why nothing wakes the guest. */
+static void asleep_text(const struct server *s, struct buffer *text)
+{
+    const struct machine *m = s->machine;
+
+    if (!machine_waits_for_held(m)) {
+        buffer_printf(text, "hindcast: the guest sleeps, and nothing on this branch will wake it (doc/branches.md)\n");
+        return;
+    }
+    buffer_printf(text, "hindcast: ");
+    for (unsigned i = 0; i < m->ncpus; i++)
+        if (!m->cpus[i]->share->held)
+            buffer_printf(text, "CPU #%u waits for %s, ", i, m->cpus[i]->ops->awaits(m->cpus[i]));
+    buffer_printf(text, "and all others are held (set scheduler-locking off lets them go)\n");
+}
+
 /* Text that explains a stop which the protocol has no word for; NUL-terminated. */
 static void stop_text(const struct server *s, const struct timeline_stop *stop, struct buffer *text)
 {
@@ -668,7 +684,7 @@ static void stop_text(const struct server *s, const struct timeline_stop *stop, 
         watch_text(s, stop, text);
     }
     if (stop->reason == TIMELINE_ASLEEP)
-        buffer_printf(text, "hindcast: the guest sleeps, and nothing on this branch will wake it (doc/branches.md)\n");
+        asleep_text(s, text);
     if (s->refusal.code)
         buffer_printf(text, "hindcast: %s\n", s->refusal.text);
     if (s->moved[0])

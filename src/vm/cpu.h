@@ -58,6 +58,9 @@ struct cpu_ops {
     bool (*idle)(const struct cpu *);
     /* What it does, for people: "running", "halted" (until an interrupt), "off". NULL: running or halted. */
     const char *(*activity)(const struct cpu *);
+    /* What it waits for that only another CPU can do to it, for people: "a SIPI". No interrupt, device or time wakes it
+     * before. NULL: it waits for no such thing. May be NULL: it never does. */
+    const char *(*awaits)(const struct cpu *);
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
     bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);

@@ -767,6 +767,21 @@ uint64_t machine_held(const struct machine *m)
     return held;
 }
 
+bool machine_waits_for_held(const struct machine *m)
+{
+    uint64_t held = machine_held(m);
+    bool waits = false;
+
+    for (unsigned i = 0; held && i < m->ncpus; i++) {
+        if (held >> i & 1)
+            continue;
+        waits = m->cpus[i]->ops->awaits && m->cpus[i]->ops->awaits(m->cpus[i]);
+        if (!waits)
+            return false;
+    }
+    return waits;
+}
+
 bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, size_t len)
 {
     if (version != 1 || len != offsetof(struct cpu_share, held))

@@ -170,6 +170,11 @@ static const char *activity(const struct cpu *cpu)
     }
 }
 
+static const char *awaits(const struct cpu *cpu)
+{
+    return a64_is_off(a64_const(cpu)) ? "PSCI's CPU_ON" : NULL;
+}
+
 static uint64_t pc(const struct cpu *cpu)
 {
     return a64_const(cpu)->st->pc;
@@ -294,6 +299,7 @@ static const struct cpu_ops ops = {
     .run = ucpu_run,
     .idle = idle,
     .activity = activity,
+    .awaits = awaits,
     .line = line,
     .line_written = line_written,
     .stood = stood,

@@ -236,6 +236,11 @@ static const char *activity(const struct cpu *cpu)
     return idle(cpu) ? "halted" : "running";
 }
 
+static const char *awaits(const struct cpu *cpu)
+{
+    return const_cpu(cpu)->st->halted == I386_WAITS ? "a SIPI" : NULL;
+}
+
 static uint64_t pc(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
@@ -416,6 +421,7 @@ static const struct cpu_ops ops = {
     .run = ucpu_run,
     .idle = idle,
     .activity = activity,
+    .awaits = awaits,
     .room = i386_pmu_room,
     .stood = stood,
     .line = line,

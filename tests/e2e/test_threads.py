@@ -556,6 +556,21 @@ def claim_an_interrupt_while_the_others_are_held_is_the_running_threads():
         lacks(c.monitor("info cpus"), "CPU #0:.* held")
 
 
+def claim_who_waits_for_another_to_begin_it_stops_if_all_others_are_held():
+    boards = ((pair(), "CPU #1 waits for PSCI's CPU_ON"), (Server("--smp", "2", harness.STORE, guest=None), "CPU #1 waits for a SIPI"))
+    for server, why in boards:
+        with server as s:
+            c = s.client()
+            c.ask("qSupported:swbreak+;vContSupported+")
+            for run in "vCont;c:2", "vCont;s:2":
+                contains(c.ask(run), "^T02.*thread:2;")
+                contains(c.console, why + ", and all others are held")
+                c.console = ""
+            before = steps(c.monitor("info cpus"))
+            c.ask("vCont;s:1;c")
+            equal(steps(c.monitor("info cpus")), [before[0] + 1, 0])
+
+
 def claim_a_step_alone_leaves_held_who_is():
     with pair() as s:
         c = s.client()
