@@ -328,6 +328,9 @@ void rsp_arm_seek(struct rsp_session *s, icount_t position)
 
 void rsp_arm_move(struct rsp_session *s, icount_t position, const char *what)
 {
+    /* (The same again takes nothing's place.) */
+    if (rsp_armed_move(s) && !strcmp(s->armed_what, what))
+        rsp_disarm_seek(s, NULL);
     rsp_arm_seek(s, position);
     s->armed_move = true;
     snprintf(s->armed_what, sizeof(s->armed_what), "%s", what);

@@ -604,9 +604,15 @@ int query_branch_diff(struct rsp_monitor_call *call, struct error *err)
         r = error_set(err, -EINVAL, "two places are all that this takes: no if (there is no step that it could be asked of), from, to, newest");
     for (unsigned i = 0; r == 0 && i < 2; i++)
         r = take_place_on(&a, i < a.nwords ? a.words[i] : NULL, &p[i], err);
-    for (unsigned i = 0; r == 0 && i < a.nwords; i++)
-        if (is_at_fork(a.words[i]))
-            p[i].position = p[0].branch.id ? p[0].branch.fork : p[1].branch.fork;
+    for (unsigned i = 0; r == 0 && i < a.nwords; i++) {
+        if (!is_at_fork(a.words[i]))
+            continue;
+        if (!p[0].branch.id && !p[1].branch.id)
+            r = error_set(err, -EINVAL, "the trunk has no fork: name a branch to compare it with");
+        p[i].position = p[0].branch.id ? p[0].branch.fork : p[1].branch.fork;
+    }
+    if (r == 0 && a.nwords < 2 && p[0].branch.id == p[1].branch.id && p[0].position == p[1].position)
+        r = error_set(err, -EINVAL, "that is the end of the present branch, and so is the other place if none is named: name one");
     if (r == 0) {
         server_begin_search(a.s);
         r = stand_on_both(&a, p, &x, &y, err);

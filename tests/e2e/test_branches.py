@@ -253,6 +253,11 @@ def claim_the_same_write_at_the_same_place_makes_the_same_branch():
         go(rsp, at + 30000 - 1)
         check(digest(rsp) != seen[0], "the write made no difference")
         equal(rsp.monitor("branch diff one two").count("\n"), 1)
+        for word in "trunk", "trunk@end", "0":
+            fails(rsp, "branch diff " + word, "that is the end of the present branch, and so is the other place")
+        for words in "trunk@fork", "trunk@fork trunk", "trunk trunk@fork":
+            fails(rsp, "branch diff " + words, "the trunk has no fork")
+        contains(rsp.monitor("branch diff trunk@%d limit 1" % at), r"from=%d .*to-branch=trunk" % at)
         equal([(b["name"], b["fork"], b["end"], b["at"], b["current"]) for b in branches(rsp)[1:]],
               [(name, str(at), str(at + 30000), str(at + 30000), "0") for name in ("one", "two")])
 
@@ -290,6 +295,7 @@ def claim_a_command_says_where_one_is():
         rsp.ask("c")
         equal(rsp.position(), at + 1)
         rsp.monitor("branch drop")
+        lacks(rsp.monitor("branch drop"), "disarmed")
         contains(rsp.monitor("seek %d" % (at - 2)), "the drop of branch 'first' was disarmed by what is armed now")
         rsp.ask("c")
         contains(rsp.monitor("branch"), "on branch 'first'")
