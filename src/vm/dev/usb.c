@@ -408,8 +408,11 @@ void usb_control_done(struct usb_device *d, bool ok, const void *data, uint16_t 
     struct usb_setup setup = setup_of(s);
 
     if (s->stage == STAGE_AWAITS_DATA) {
-        memcpy(s->data, data, len < USB_CONTROL_BYTES ? len : USB_CONTROL_BYTES);
-        data_stage(s, &setup, ok, len < USB_CONTROL_BYTES ? len : USB_CONTROL_BYTES);
+        if (len > USB_CONTROL_BYTES)
+            len = USB_CONTROL_BYTES;
+        if (len)
+            memcpy(s->data, data, len);
+        data_stage(s, &setup, ok, len);
     } else if (s->stage == STAGE_AWAITS_STATUS) {
         s->stage = ok ? STAGE_DONE : STAGE_STALLED;
     }

@@ -388,7 +388,7 @@ static int take_descriptors(struct foreign *f, enum usb_speed speed, const char 
         int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
 
         ok = high >= 0 && low >= 0;
-        bytes[i] = (uint8_t)(high << 4 | low);
+        bytes[i] = ok ? (uint8_t)(high << 4 | low) : 0;
     }
     if (!ok || bytes[0] != DEVICE_LEN || bytes[1] != USB_DT_DEVICE || !is_sound(bytes + DEVICE_LEN, len - DEVICE_LEN))
         return error_set(err, -EINVAL, "descriptors=: they are none of a device with one configuration (number 1) of at most %u bytes",
