@@ -6,6 +6,7 @@
 #include "replay/timeline_internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,15 +103,25 @@ int timeline_write_memory(struct timeline *tl, uint64_t address, bool physical, 
     return 0;
 }
 
-/* Would the CPU take this value? Tried on the state, which is then put back. */
-static bool register_takes(struct timeline *tl, uint32_t number, const void *value)
+/* Would the CPU take this value? Tried on the state, which is then put back. *lost: the bits that it would drop, of a
+ * register where that is refused. */
+static bool register_takes(struct timeline *tl, uint32_t number, const void *value, uint64_t *lost)
 {
     struct machine *m = tl->m;
+    struct cpu *cpu = m->cpus[tl->eyes];
+    const struct reg_desc *desc = &cpu->ops->regs[number];
     uint8_t *arena = xmalloc(m->arena_len);
     bool takes;
 
     memcpy(arena, m->arena, m->arena_len);
-    takes = m->cpus[tl->eyes]->ops->write_reg(m->cpus[tl->eyes], number, value);
+    takes = cpu->ops->write_reg(cpu, number, value);
+    *lost = 0;
+    if (takes && desc->exact) { /* it has 64 bits at most */
+        uint8_t now[8];
+
+        cpu->ops->read_reg(cpu, number, now);
+        *lost = get_le(value, desc->bits / 8u) & ~get_le(now, desc->bits / 8u);
+    }
     memcpy(m->arena, arena, m->arena_len);
     machine_restored(m);
     free(arena);
@@ -122,6 +133,7 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
 {
     const struct cpu_ops *ops = tl->m->cpus[tl->eyes]->ops;
     uint32_t n = number;
+    uint64_t lost;
     struct buffer b;
     int r;
 
@@ -130,9 +142,11 @@ int timeline_write_register(struct timeline *tl, unsigned number, const void *va
     if (len != ops->regs[number].bits / 8u)
         return error_set(err, -EINVAL, "register %s has %u bits, not %u", ops->regs[number].name,
                          (unsigned)ops->regs[number].bits, len * 8);
-    if (!register_takes(tl, n, value))
+    if (!register_takes(tl, n, value, &lost))
         return error_set(err, -EINVAL, "register %s cannot be written, or not with this value",
                          ops->regs[number].name);
+    if (lost)
+        return error_set(err, -EINVAL, "register %s cannot have these bits of the value: 0x%" PRIx64 " (reserved)", ops->regs[number].name, lost);
     r = branches_make_way(tl, "write a register", err);
     if (r < 0)
         return r;

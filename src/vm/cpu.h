@@ -23,6 +23,7 @@ struct reg_desc {
     const char *feature; /* target description feature, e.g. "org.gnu.gdb.i386.core" */
     bool no_save;        /* it ticks, cannot be written, or belongs to what goes on meanwhile: a debugger shall not
                           * put it back after a call of a function */
+    bool exact;          /* a debugger's value with bits that it does not take on is refused; else write_reg drops them */
     uint8_t dwarf;       /* its number in DWARF and in the ABI's unwinding tables, plus 1; 0: its own number, up to the PC */
 };
 

@@ -8,7 +8,8 @@
  * the offset within CS, as on every i386 target.
  *
  * Writes take effect as if the CPU had loaded the value, minus privilege
- * checks; a value that the CPU could not hold is refused. Loading a selector
+ * checks; a value that the CPU could not hold is refused. Where a load drops reserved bits, the timeline
+ * refuses them to a debugger (reg_desc.exact), and a recording that has them replays as it did. Loading a selector
  * in protected mode reads its descriptor without side effects. EFLAGS.VM, CPL,
  * LDTR and TR cannot be changed.
  *
@@ -43,7 +44,7 @@ _Static_assert(R_COUNT == I386_NREGS, "the table and its numbers agree");
 #define FPU32(n)     {.name = n, .bits = 32, .type = "int", .group = "float", .feature = CORE}
 #define ST80(n)      {.name = n, .bits = 80, .type = "i387_ext", .group = "float", .feature = CORE}
 #define XMM128(n)    {.name = n, .bits = 128, .type = "vec128", .group = "vector", .feature = SSE}
-#define SYS(n, t)    {.name = n, .bits = 32, .type = t, .group = "system", .feature = SYSTEM, .no_save = true}
+#define SYS(n, t)    {.name = n, .bits = 32, .type = t, .group = "system", .feature = SYSTEM, .no_save = true, .exact = true}
 
 const struct reg_desc i386_regs[I386_NREGS] = {
     INT32("eax", CORE), INT32("ecx", CORE), INT32("edx", CORE), INT32("ebx", CORE),
@@ -51,7 +52,7 @@ const struct reg_desc i386_regs[I386_NREGS] = {
     {.name = "ebp", .bits = 32, .type = "data_ptr", .group = "general", .feature = CORE},
     INT32("esi", CORE), INT32("edi", CORE),
     {.name = "eip", .bits = 32, .type = "code_ptr", .group = "general", .feature = CORE},
-    {.name = "eflags", .bits = 32, .type = "i386_eflags", .group = "general", .feature = CORE},
+    {.name = "eflags", .bits = 32, .type = "i386_eflags", .group = "general", .feature = CORE, .exact = true},
     INT32("cs", CORE), INT32("ss", CORE), INT32("ds", CORE), INT32("es", CORE), INT32("fs", CORE), INT32("gs", CORE),
     ST80("st0"), ST80("st1"), ST80("st2"), ST80("st3"), ST80("st4"), ST80("st5"), ST80("st6"), ST80("st7"),
     FPU32("fctrl"), FPU32("fstat"), FPU32("ftag"), FPU32("fiseg"), FPU32("fioff"), FPU32("foseg"), FPU32("fooff"),
@@ -60,7 +61,7 @@ const struct reg_desc i386_regs[I386_NREGS] = {
     XMM128("xmm4"), XMM128("xmm5"), XMM128("xmm6"), XMM128("xmm7"),
     {.name = "mxcsr", .bits = 32, .type = "i386_mxcsr", .group = "vector", .feature = SSE},
     SYS("cr0", "i386_cr0"), SYS("cr2", "data_ptr"), SYS("cr3", "int32"), SYS("cr4", "i386_cr4"),
-    {.name = "efer", .bits = 64, .type = "i386_efer", .group = "system", .feature = SYSTEM, .no_save = true},
+    {.name = "efer", .bits = 64, .type = "i386_efer", .group = "system", .feature = SYSTEM, .no_save = true, .exact = true},
     SYS("gdtr_base", "data_ptr"), SYS("gdtr_limit", "int32"), SYS("idtr_base", "data_ptr"), SYS("idtr_limit", "int32"),
     SYS("ldtr", "int32"), SYS("ldtr_base", "data_ptr"), SYS("ldtr_limit", "int32"),
     SYS("tr", "int32"), SYS("tr_base", "data_ptr"), SYS("tr_limit", "int32"),
@@ -74,7 +75,7 @@ const struct reg_desc i386_regs[I386_NREGS] = {
 
 #define INT64(n)     {.name = n, .bits = 64, .type = "int64", .group = "general", .feature = CORE}
 #define SEG64(n)     {.name = n, .bits = 32, .type = "int32", .group = "general", .feature = CORE}
-#define SYS64(n, t)  {.name = n, .bits = 64, .type = t, .group = "system", .feature = SYSTEM, .no_save = true}
+#define SYS64(n, t)  {.name = n, .bits = 64, .type = t, .group = "system", .feature = SYSTEM, .no_save = true, .exact = true}
 #define BASE64(n)    {.name = n, .bits = 64, .type = "int", .group = "system", .feature = SEGMENTS}
 #define YMMH(n)      {.name = n, .bits = 128, .type = "uint128", .group = "vector", .feature = AVX}
 
@@ -90,7 +91,7 @@ static const struct reg_64 {
     {INT64("r8"), R_R8, 9}, {INT64("r9"), R_R8 + 1, 10}, {INT64("r10"), R_R8 + 2, 11}, {INT64("r11"), R_R8 + 3, 12},
     {INT64("r12"), R_R8 + 4, 13}, {INT64("r13"), R_R8 + 5, 14}, {INT64("r14"), R_R8 + 6, 15}, {INT64("r15"), R_R8 + 7, 16},
     {{.name = "rip", .bits = 64, .type = "code_ptr", .group = "general", .feature = CORE}, R_EIP, 17},
-    {{.name = "eflags", .bits = 32, .type = "i386_eflags", .group = "general", .feature = CORE}, R_EFLAGS, 0},
+    {{.name = "eflags", .bits = 32, .type = "i386_eflags", .group = "general", .feature = CORE, .exact = true}, R_EFLAGS, 0},
     {SEG64("cs"), R_SEG, 0}, {SEG64("ss"), R_SEG + 1, 0}, {SEG64("ds"), R_SEG + 2, 0}, {SEG64("es"), R_SEG + 3, 0},
     {SEG64("fs"), R_SEG + 4, 0}, {SEG64("gs"), R_SEG + 5, 0},
     {ST80("st0"), R_ST, 0}, {ST80("st1"), R_ST + 1, 0}, {ST80("st2"), R_ST + 2, 0}, {ST80("st3"), R_ST + 3, 0},

@@ -1,6 +1,7 @@
 """Bytes that change otherwise than by a CPU's store to their address: who did it, and watchpoints."""
 
 
+import re
 import sys
 
 import harness
@@ -45,6 +46,24 @@ def claim_last_names_the_debugger_and_the_reset():
         rsp.monitor("system_reset")
         # Its image is loaded again, where the kernel is.
         contains(rsp.monitor("last 0x100000 4"), r"last written by a reset, position 9000")
+
+
+def claim_reserved_bits_of_a_system_register_are_refused():
+    with Server(harness.STORE, guest=None) as s:
+        rsp = s.client()
+        run_to(rsp, 5000)
+        description = ""
+        for file in re.findall(r'href="([^"]+)"', rsp.ask("qXfer:features:read:target.xml:0,8000")) or ["target.xml"]:
+            description += rsp.ask("qXfer:features:read:%s:0,8000" % file)
+        names = re.findall(r'<reg name="(\w+)"', description)
+        before = rsp.monitor("info hash")
+        for name, value, text in (("cr0", 0xffffffff, "cr0 cannot have these bits of the value: 0x1ffaffc0"), ("cr0", 0x80000010, "cr0 cannot be written"),
+                                  ("cr0", 0x20000011, "cr0 cannot be written"), ("cr4", 0xffffffff, "cr4 cannot be written"),
+                                  ("dr7", 0xffffffff, "dr7 cannot have"), ("eflags", 0x8002, "eflags cannot have these bits of the value: 0x8000")):
+            contains(rsp.ask("P%x=%s" % (names.index(name), value.to_bytes(4, "little").hex())), text)
+        contains(rsp.ask("P%x=%s" % (names.index("efer"), "ffffffffffffffff")), "efer cannot be written")
+        equal(rsp.monitor("info hash"), before)
+        equal(rsp.ask("P%x=01000000" % names.index("dr7")), "OK", "a bit that is always set need not be said")
 
 
 def claim_a_watchpoint_hits_the_debuggers_write_in_both_directions():

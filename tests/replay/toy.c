@@ -586,11 +586,11 @@ static bool toy_write_reg(struct cpu *cpu, unsigned n, const void *buf)
 }
 
 static const struct reg_desc toy_regs[] = {
-    {"r0", 32, "int32", "general", "toy", false, 0}, {"r1", 32, "int32", "general", "toy", false, 0},
-    {"r2", 32, "int32", "general", "toy", false, 0}, {"r3", 32, "int32", "general", "toy", false, 0},
-    {"r4", 32, "int32", "general", "toy", false, 0}, {"r5", 32, "int32", "general", "toy", false, 0},
-    {"r6", 32, "int32", "general", "toy", false, 0}, {"r7", 32, "int32", "general", "toy", false, 0},
-    {"pc", 32, "code_ptr", "general", "toy", false, 0},
+    {"r0", 32, "int32", "general", "toy", false, false, 0}, {"r1", 32, "int32", "general", "toy", false, false, 0},
+    {"r2", 32, "int32", "general", "toy", false, false, 0}, {"r3", 32, "int32", "general", "toy", false, false, 0},
+    {"r4", 32, "int32", "general", "toy", false, false, 0}, {"r5", 32, "int32", "general", "toy", false, false, 0},
+    {"r6", 32, "int32", "general", "toy", false, false, 0}, {"r7", 32, "int32", "general", "toy", false, false, 0},
+    {"pc", 32, "code_ptr", "general", "toy", false, false, 0},
 };
 
 static const struct cpu_ops toy_ops = {

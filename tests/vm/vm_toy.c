@@ -573,8 +573,8 @@ static void toy_destroy(struct cpu *cpu)
 }
 
 static const struct reg_desc toy_regs[] = {
-    {"r0", 32, "int32", "general", "toy", false, 0}, {"r1", 32, "int32", "general", "toy", false, 0},
-    {"pc", 32, "code_ptr", "general", "toy", false, 0},
+    {"r0", 32, "int32", "general", "toy", false, false, 0}, {"r1", 32, "int32", "general", "toy", false, false, 0},
+    {"pc", 32, "code_ptr", "general", "toy", false, false, 0},
 };
 
 static bool toy_write_reg(struct cpu *cpu, unsigned n, const void *buf)
