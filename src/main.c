@@ -414,6 +414,18 @@ static void list_devices(const char *key)
             printf("%-22s %-5s %s\n", d->name, d->bus, d->text);
 }
 
+/* --device NAME,help: each property, and its values. */
+static void list_properties(const struct device_model *d)
+{
+    struct option_key keys[PARTS_MAX_KEYS];
+
+    parts_model_keys(d, keys);
+    printf("%s: %s (%s)\n", d->name, d->text, d->bus);
+    for (const struct option_key *k = keys; k->name; k++)
+        if (strcmp(k->name, "driver") != 0)
+            printf("  %s=%s\n", k->name, k->values ? k->values : "TEXT");
+}
+
 /* --cpu help */
 static void list_cpus(void)
 {
@@ -435,7 +447,10 @@ static int run(int argc, char **argv, struct options *o)
         printf("hindcast %s\n", PACKAGE_VERSION);
         return 0;
     case OPTIONS_DEVICES:
-        list_devices(NULL);
+        if (o->drives.device_asked)
+            list_properties(o->drives.device_asked);
+        else
+            list_devices(NULL);
         return 0;
     case OPTIONS_CARDS:
         list_devices("netdev");

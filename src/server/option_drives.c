@@ -448,6 +448,24 @@ int option_drives_locate(struct option_drives *o, const struct option_drives *gi
 
 /* ---- devices, booting ---- */
 
+/* NAME,help: remember of which model. */
+static int take_device_help(struct option_drives *o, const char *arg, struct error *err)
+{
+    struct option_list l;
+    int r = option_list_parse(&l, "--device", arg, "driver", NULL, err);
+    const char *name = r == 0 ? option_list_get(&l, "driver") : NULL;
+
+    for (unsigned i = 0; i < l.count && name; i++)
+        if (l.pairs[i].alone && option_asks_help(l.pairs[i].key)) {
+            o->device_help = true;
+            o->device_asked = parts_find_model(name);
+            if (!o->device_asked)
+                r = error_set(err, -EINVAL, "--device %s: there is no such device; --device help lists them", arg);
+        }
+    option_list_finish(&l);
+    return r;
+}
+
 /* Remember the file of a device's option ROM: it is to be read before the device is made. */
 static int take_rom(struct option_drives *o, const char *arg, struct error *err)
 {
@@ -470,6 +488,8 @@ int option_device_take(struct option_drives *o, const char *arg, struct error *e
         o->device_help = true;
         return 0;
     }
+    if (take_device_help(o, arg, err) < 0)
+        return -EINVAL;
     if (o->ndevices == PARTS_MAX_DEVICES)
         return error_set(err, -EINVAL, "--device: at most %d", PARTS_MAX_DEVICES);
     o->devices[o->ndevices++] = arg;

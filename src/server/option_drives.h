@@ -47,7 +47,8 @@ struct option_drives {
     bool old_mmio;        /* virtio devices in slots have version 1, if they do not say otherwise */
     char *roms[PARTS_MAX_DEVICES]; /* what they name by romfile=, each once */
     unsigned nroms;
-    bool device_help;     /* --device help */
+    bool device_help;     /* --device help, or */
+    const struct device_model *device_asked; /* --device NAME,help: of this one; NULL: of all */
     char boot_order[PARTS_BOOT_MAX], boot_once[PARTS_BOOT_MAX];
     bool boot_menu, boot_strict;
     uint64_t boot_wait_ms;   /* splash-time=; 0: not said */

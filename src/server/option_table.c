@@ -914,7 +914,8 @@ const struct option_row option_table[] = {
     {"fdb", NULL, "FILE", SECTION_GUEST, VERIFY, take_floppy, 1, NULL},
     {"sd", NULL, "FILE", SECTION_GUEST, VERIFY, take_sd, 0, NULL},
     {"device", NULL, "NAME,...", SECTION_GUEST, MACHINE, take_device, 0,
-     "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them"},
+     "plug in a device: NAME[,drive=ID][,addr=SLOT][,bootindex=N][,id=ID]; --device help lists them, --device NAME,help "
+     "the properties of one"},
     {"usb", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(usb),
      "pc: its USB controller (UHCI), for --device usb-kbd, usb-mouse, usb-tablet, usb-storage, usb-serial, usb-hub..., as usb=on"},
     {"watchdog-action", NULL, "ACTION", SECTION_GUEST, MACHINE, take_watchdog_action, 0,

@@ -161,7 +161,7 @@ enum options_outcome {
     OPTIONS_GO,      /* *o says what to do */
     OPTIONS_HELP,    /* --help was given */
     OPTIONS_VERSION, /* --version was given */
-    OPTIONS_DEVICES, /* --device help was given */
+    OPTIONS_DEVICES, /* --device help, or NAME,help, was given */
     OPTIONS_CARDS,   /* --nic model=help was given */
     OPTIONS_CPUS,    /* --cpu help was given */
     OPTIONS_MACHINES, /* --machine help was given */

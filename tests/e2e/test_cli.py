@@ -130,6 +130,8 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"--vga max_outputs=2: there is no", "-vga", "std,max_outputs=2", STORE)
     refused(r"--device virtio-vga xres=1: write a number", "-device", "virtio-vga,xres=1", STORE)
     refused(r"--device virtio-vga addr=5: there is no 'addr'", "-device", "virtio-vga,addr=5", STORE)
+    for name in "ib700", "isa-debug-exit", "isa-debugcon", "isa-serial", "ne2k_isa", "pc-testdev", "sb16", "tpm-tis":
+        refused(r"--device addr=3: there is no 'addr'", "-device", name + ",addr=3", STORE)
     for words in (("-device", "VGA", "-device", "virtio-vga"), ("-vga", "std", "-device", "virtio-vga"), ("-device", "VGA", "-vga", "virtio")):
         refused(r"--(device|vga) virtio(-vga)?: there is one already", *words, STORE)
     refused(r"--global virtio-mmio.force-legacy=on: no virtio device is in a slot", "-M", "virt", "-global", "virtio-mmio.force-legacy=on", STORE)
@@ -586,7 +588,7 @@ def claim_a_recording_is_replaced_only_by_force_and_has_one_writer():
             not_done(rsp, "save " + name + " force", r"being written")
             rsp.close()
         for option in ("--record", name), ("--serial", "file:" + name):
-            refused(r"r\.hcrec: is a recording.*--force", *option, STORE)
+            refused(r"r\.hcrec: is a recording, which would be lost: name another file \(to replace it: --force\)", *option, STORE)
         status, text = run("verify", name)
         equal(status, 0, text)
         with Server("--record", name, "--force"):

@@ -316,6 +316,11 @@ def claim_help_lists_what_there_is_of_usb():
     equal(status, 0)
     for name in "piix3-usb-uhci", "usb-ehci", "ich9-usb-ehci1", "qemu-xhci", "usb-kbd", "usb-mouse", "usb-tablet", "usb-storage", "usb-serial", "usb-hub", "usb-host":
         contains(text, name)
+    status, text = run("--device", "usb-serial,help")
+    equal(status, 0, text)
+    contains(text, r"^usb-serial: FTDI [^\n]*\(USB\)\n  id=ID\n")
+    contains(text, r"\n  chardev=ID\n")
+    refused(r"--device zork,help: there is no such device", "--device", "zork,help", KERNEL)
 
 
 if __name__ == "__main__":

@@ -618,6 +618,10 @@ START_TEST(other_channels_and_lines_can_be_set_up)
     ck_assert_int_lt(plug_text("sb16,irq=6", &e), 0);
     ck_assert_int_lt(plug_text("sb16,dma=2", &e), 0);
     ck_assert_int_lt(plug_text("sb16,dma16=4", &e), 0);
+    ck_assert_int_lt(plug_text("sb16,iobase=0x221", &e), 0);
+    ck_assert_ptr_nonnull(strstr(e.text, "iobase=0x221: the card has 0x220, 0x240, 0x260 and 0x280"));
+    ck_assert_int_lt(plug_text("sb16,iobase=0x200", &e), 0);
+    ck_assert_int_lt(plug_text("sb16,iobase=0x2a0", &e), 0);
     ck_assert_int_eq(plug_text("sb16,iobase=0x240,irq=2", &e), 0);
     ck_assert_uint_eq(ports_read(&bench_ports, 0x24c, 1), 0x7f);
 }

@@ -436,26 +436,28 @@ static int plug_drive(struct sockets *s, struct drive *d, const struct drive_par
     return r;
 }
 
-/* Every device has these, besides its own. */
+/* Every device has these, besides its own; but for drive (model->takes), and what is of PCI slots. */
 static const struct option_key common_keys[] = {
     {"driver", "NAME"}, {"id", "ID"}, {"drive", "ID"}, {"addr", "SLOT[.FUNCTION]"}, {"bus", "ID"},
     {"bootindex", "N"}, {"romfile", "[FILE]"}, {"rombar", "0|1"},
 };
 
-static int check_keys(struct option_list *l, const struct device_model *model, struct error *err)
+void parts_model_keys(const struct device_model *model, struct option_key keys[PARTS_MAX_KEYS])
 {
-    struct option_key keys[48] = {{NULL, NULL}};
+    bool pci = !strcmp(model->bus, "PCI");
     unsigned n = 0;
 
-    for (unsigned i = 0; i < ARRAY_LEN(common_keys); i++)
-        if ((model->takes || strcmp(common_keys[i].name, "drive")) &&
-            (!strcmp(model->bus, "PCI") || strncmp(common_keys[i].name, "rom", 3) != 0))
+    for (unsigned i = 0; i < ARRAY_LEN(common_keys); i++) {
+        const char *name = common_keys[i].name;
+
+        if ((model->takes || strcmp(name, "drive")) && (pci || (strcmp(name, "addr") && strncmp(name, "rom", 3) != 0)))
             keys[n++] = common_keys[i];
+    }
     for (const struct option_key *k = model->keys; k && k->name; k++) {
-        CHECK(n + 1 < ARRAY_LEN(keys));
+        CHECK(n + 1 < PARTS_MAX_KEYS);
         keys[n++] = *k;
     }
-    return option_list_check(l, keys, err);
+    keys[n] = (struct option_key){NULL, NULL};
 }
 
 static int plug_device(const struct machine_parts *p, struct sockets *s, const char *text, struct error *err)
@@ -463,6 +465,7 @@ static int plug_device(const struct machine_parts *p, struct sockets *s, const c
     const struct device_model *model = NULL;
     struct drive *d;
     struct option_list l;
+    struct option_key keys[PARTS_MAX_KEYS];
     const char *name;
     int r = option_list_parse(&l, "--device", text, "driver", NULL, err);
 
@@ -472,8 +475,10 @@ static int plug_device(const struct machine_parts *p, struct sockets *s, const c
         if (!model)
             r = error_set(err, -EINVAL, "there is no such device; --device help lists them");
     }
-    if (r == 0)
-        r = check_keys(&l, model, err);
+    if (r == 0) {
+        parts_model_keys(model, keys);
+        r = option_list_check(&l, keys, err);
+    }
     if (r == 0)
         r = find_drive(s->machine, model, option_list_get(&l, "drive"), &d, err);
     if (r == 0)

@@ -86,7 +86,7 @@ struct device_model {
     const char *bus;                 /* what it is plugged into: "PCI"; else plug() finds its place itself */
     const char *text;                /* what it is */
     enum model_drive takes;
-    const struct option_key *keys;   /* properties besides drive, id, addr and bus; NULL: none */
+    const struct option_key *keys;   /* properties besides those of every device; NULL: none */
     /* Make it. `name`: of the device, unique; `devfn`: where on s->pci; `d`: its drive, or NULL. */
     int (*plug)(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                 struct error *err);
@@ -96,6 +96,9 @@ struct device_model {
 extern const struct device_model device_models[];
 /* NULL: there is none of that name. */
 const struct device_model *parts_find_model(const char *name);
+#define PARTS_MAX_KEYS 48
+/* All that --device takes of a model, its own properties last; ends with a NULL name. */
+void parts_model_keys(const struct device_model *model, struct option_key keys[PARTS_MAX_KEYS]);
 
 /* Devices with memory behind a base address: how many bytes (whole pages) one with these properties has. Ends with one without
  * a name. */

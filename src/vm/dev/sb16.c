@@ -791,7 +791,7 @@ static const struct device_ops sb16_ops = {
     .write = sb16_write,
 };
 
-const struct option_key sb16_keys[] = {SOUND_KEYS, {"iobase", "PORT"}, {"irq", "2|5|7|9|10"}, {"dma", "0|1|3"}, {"dma16", "5|6|7"},
+const struct option_key sb16_keys[] = {SOUND_KEYS, {"iobase", "0x220|0x240|0x260|0x280"}, {"irq", "2|5|7|9|10"}, {"dma", "0|1|3"}, {"dma16", "5|6|7"},
                                        {NULL, NULL}};
 
 /* What the user has set it up for. */
@@ -802,13 +802,15 @@ struct setup {
 static int take_setup(const struct sockets *s, const struct option_list *props, struct setup *to, struct error *err)
 {
     *to = (struct setup){.base = USUAL_BASE, .irq = 5, .dma = 1, .dma16 = 5};
-    if (option_list_number(props, "iobase", 0, UINT16_MAX + 1u - PORTS, &to->base, err) < 0 ||
+    if (option_list_number(props, "iobase", 0, UINT16_MAX, &to->base, err) < 0 ||
         option_list_number(props, "irq", 2, 10, &to->irq, err) < 0 || option_list_number(props, "dma", 0, 3, &to->dma, err) < 0 ||
         option_list_number(props, "dma16", 5, 7, &to->dma16, err) < 0)
         return -EINVAL;
     to->irq = to->irq == 2 ? 9 : to->irq; /* where the AT has it */
     if (to->irq != 5 && to->irq != 7 && to->irq != 9 && to->irq != 10)
         return error_set(err, -EINVAL, "irq=%u: the card has 2 (or 9), 5, 7 and 10", (unsigned)to->irq);
+    if (to->base < 0x220 || to->base > 0x280 || to->base & 0x1f)
+        return error_set(err, -EINVAL, "iobase=%#x: the card has 0x220, 0x240, 0x260 and 0x280", (unsigned)to->base);
     if (to->dma == 2)
         return error_set(err, -EINVAL, "dma=2: the card has 0, 1 and 3");
     for (unsigned i = 0; i < PORTS; i++)
