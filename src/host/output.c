@@ -85,16 +85,21 @@ bool host_output_is_ours(int directory, const char *name)
     return ours;
 }
 
+static int would_be_lost(const char *path, const char *what, unsigned may, struct error *err)
+{
+    return error_set(err, -EEXIST, "%s: %s would be lost: name another file (to replace it: %s)", path, what,
+                     may & HOST_MONITOR ? "the word force after it" : "--force");
+}
+
 /* `fd`, to read it, or -1: it may not be read, but was looked at. */
 static int check_contents(const char *path, int fd, const struct stat *st, unsigned may, struct error *err)
 {
     if (!(may & HOST_OVER_INPUT) && is_listed(st))
         return error_set(err, -EBUSY, "%s: is read by this run, and would be destroyed: name another file", path);
     if (fd >= 0 && !(may & HOST_FORCE) && is_recording(fd))
-        return error_set(err, -EEXIST, "%s: is a recording, which would be lost: name another file (to replace it: --force, in the monitor force)",
-                         path);
+        return would_be_lost(path, "is a recording, which", may, err);
     if ((may & HOST_EMPTY_ONLY) && !(may & HOST_FORCE) && st->st_size)
-        return error_set(err, -EEXIST, "%s: exists, and would be lost: name another file (to replace it: --force, in the monitor force)", path);
+        return would_be_lost(path, "exists, and", may, err);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #define HOST_OVER_INPUT 2u /* a file that was read */
 #define HOST_EMPTY_ONLY 4u /* not even another file, if there is something in it (but with HOST_FORCE) */
 #define HOST_APPEND     8u /* nothing is: what is there stays, and is written on */
+#define HOST_MONITOR    16u /* as without it; a monitor command asks, where it is not --force that replaces a file, but the word force */
 
 /* This descriptor is of a file that the run depends on: from now on nothing is written to it. Whoever opens
  * such a file says so. */

@@ -168,6 +168,8 @@ static int run_quit(struct rsp_monitor_call *call, struct error *err)
     return 0;
 }
 
+#define DUMP_MOST 65536u /* units that xp shows at once */
+
 /* /NFU of xp: count, format letter, unit. */
 struct dump_format {
     uint64_t count;
@@ -185,8 +187,9 @@ static bool parse_dump_format(const char *text, struct dump_format *f)
     text++; /* '/' */
     if (isdigit((unsigned char)*text)) {
         f->count = 0;
-        while (isdigit((unsigned char)*text) && f->count < 1000000)
-            f->count = f->count * 10 + (uint64_t)(*text++ - '0');
+        for (; isdigit((unsigned char)*text); text++)
+            if (f->count <= DUMP_MOST)
+                f->count = f->count * 10 + (uint64_t)(*text - '0');
     }
     for (; *text; text++) {
         const char *unit = strchr(units, *text);
@@ -198,7 +201,7 @@ static bool parse_dump_format(const char *text, struct dump_format *f)
         else
             return false;
     }
-    return f->count >= 1 && f->count <= 65536;
+    return true;
 }
 
 static void put_unit(struct buffer *out, const struct dump_format *f, uint64_t value)
@@ -236,6 +239,8 @@ static int run_xp(struct rsp_monitor_call *call, struct error *err)
     if (!parse_dump_format(call->argv[0].text, &f))
         return error_set(err, -EINVAL, "bad format %s: /NFU, N a count, F one of x d u o c, U one of b h w g",
                          call->argv[0].text);
+    if (f.count < 1 || f.count > DUMP_MOST)
+        return error_set(err, -EINVAL, "%s: the count is a number from 1 to %u", call->argv[0].text, DUMP_MOST);
     for (uint64_t i = 0; i < f.count; i++) {
         unsigned per_line = 16 / f.unit;
         uint64_t value = 0;
@@ -277,7 +282,7 @@ static const struct builtin {
      needs_system_reset},
     {{"xp", "[/FMT] ADDRESS:n",
       "Show physical memory.\n"
-      "/FMT is a count, a format letter of x d u o c, and a unit of b h w g (1, 2, 4, 8 bytes),\n"
+      "/FMT is a count (65536 at most), a format letter of x d u o c, and a unit of b h w g (1, 2, 4, 8 bytes),\n"
       "as in xp/16xw 0x100000.",
       run_xp},
      NULL},

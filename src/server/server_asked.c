@@ -107,13 +107,13 @@ static int take_common(struct asked *a, const char *word, char **line, struct er
     if (!strcmp(word, "limit")) {
         value = next_word(line);
         if (!value || number_of(value, "number", &a->limit, err) < 0 || !a->limit)
-            return needs(word, "a number of answers", err);
+            return needs(word, "a number of answers, 1 or more", err);
         return 0;
     }
     if (!strcmp(word, "threads")) {
         value = next_word(line);
         if (!value || number_of(value, "number", &a->threads, err) < 0 || !a->threads || a->threads > UINT16_MAX)
-            return needs(word, "a number", err);
+            return error_set(err, -EINVAL, "%s needs a number from 1 to %u", word, (unsigned)UINT16_MAX);
         return 0;
     }
     if (!strcmp(word, "newest") || !strcmp(word, "oldest")) {

@@ -599,10 +599,13 @@ int query_syscalls(struct rsp_monitor_call *call, struct error *err)
     struct calls k = {.system = true, .any = true};
     struct query q = {.notes = TRAP_SYSCALL, .note = note_syscall};
     int r = asked_init(&k.a, call, 0, 1, err);
+    unsigned bits = k.a.s->machine->cpus[0]->ops->address_bits; /* as many as the register */
 
     if (r == 0 && k.a.nwords) {
         k.any = false;
         r = asked_number(&k.a, 0, "number of a system call", &k.number, err);
+        if (r == 0 && bits < 64 && k.number >> bits)
+            r = error_set(err, -ERANGE, "there is no system call %s: a number has %u bits", k.a.words[0], bits);
     }
     if (r == 0)
         r = answer(&k, &q, "syscalls", err);

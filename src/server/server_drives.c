@@ -105,7 +105,7 @@ int server_drive_commit(struct server *s, const char *name, const char *path, bo
     if (s->config.drives->options->drives.list[d->index].snapshot)
         return error_set(err, -EINVAL, "drive %s shows a snapshot of its image, over which nothing can be kept: qemu-img convert "
                          "-l makes an image of it", name);
-    return drives_commit(s->config.drives, d, false, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
+    return drives_commit(s->config.drives, d, false, path, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
 }
 
 /* A drive whose medium the user may take out. */

@@ -23,6 +23,7 @@
 #define WAIT_STEPS      20000000u  /* on live, between two searches: at first, */
 #define WAIT_STEPS_MOST 320000000u /* and at most */
 #define TEXT_MOST       1024u      /* bytes that are looked for */
+#define PICTURES_MOST   10000u     /* of a film, without the word force */
 
 /* ---- places ---- */
 
@@ -157,7 +158,7 @@ struct film {
     const char *directory;
     bool force;
     icount_t first, last;    /* positions of `from` and `to`; */
-    vtime_t first_ns;        /* and when `from` is */
+    vtime_t first_ns, last_ns; /* and when they are */
     unsigned pictures, blank;
 };
 
@@ -206,11 +207,13 @@ static int take_picture(struct server *s, struct film *f, struct error *err)
 
 static int make_film(struct server *s, struct film *f, struct error *err)
 {
+    uint64_t count;
     int r = go_to_place(s, &f->to, err);
 
     if (r < 0)
         return r;
     f->last = timeline_position(s->timeline);
+    f->last_ns = machine_now(s->machine);
     r = go_to_place(s, &f->from, err);
     if (r < 0)
         return r;
@@ -218,6 +221,12 @@ static int make_film(struct server *s, struct film *f, struct error *err)
     f->first_ns = machine_now(s->machine);
     if (f->first > f->last)
         return error_set(err, -EINVAL, "position %" PRIu64 " is after %" PRIu64, f->first, f->last);
+    count = (f->every.timed ? f->last_ns - f->first_ns : f->last - f->first) / f->every.value + 1;
+    if (count > PICTURES_MOST && !f->force)
+        return error_set(err, -E2BIG, "%" PRIu64 " pictures are more than %u: say a longer EVERY, or the word force after DIR", count, PICTURES_MOST);
+    r = host_output_directory(f->directory, err);
+    if (r < 0)
+        return r;
     for (uint64_t n = 0;; n++) {
         struct place_said p = place_of(f, n);
 
@@ -248,8 +257,6 @@ int monitor_screenshots(struct rsp_monitor_call *call, struct error *err)
 
     if (r == 0 && !display_find(s->machine, NULL, err))
         r = -ENODEV;
-    if (r == 0)
-        r = host_output_directory(f.directory, err);
     if (r < 0)
         return r;
     server_begin_search(s);
@@ -317,11 +324,26 @@ static bool take_shown(void *ctx, icount_t position, const void *record)
     return false;
 }
 
-/* [--back] [--limit N] TEXT, or "TEXT" [N]. */
+/* An option behind a text without quotes; NULL: there is none. */
+static const char *option_after(const char *text)
+{
+    static const char *const options[] = {"--limit", "--back"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(options); i++) {
+        const char *at = strstr(text, options[i]);
+        size_t len = strlen(options[i]);
+
+        if (at && at > text && at[-1] == ' ' && (!at[len] || at[len] == ' '))
+            return options[i];
+    }
+    return NULL;
+}
+
+/* [--back] [--limit N] TEXT, or "TEXT" [N]. With --back, all of history is searched: there is no N. */
 static int take_text(struct rsp_monitor_call *call, struct wanted *w, struct error *err)
 {
     const char *line = call->argv[0].text, *end, *limit = NULL;
-    char word[64];
+    char word[64], after[64];
     size_t len;
 
     for (;;) {
@@ -340,15 +362,24 @@ static int take_text(struct rsp_monitor_call *call, struct wanted *w, struct err
     while (end > line && end[-1] == ' ')
         end--;
     if (*line == '"' && (end = strrchr(line, '"')) != line) {
-        if (sscanf(end + 1, "%63s", word) == 1)
-            limit = word;
+        int used = 0;
+
+        if (sscanf(end + 1, "%63s%n", after, &used) == 1) {
+            if (limit || strspn(end + 1 + used, " ") < strlen(end + 1 + used))
+                return error_set(err, -EINVAL, "'%s': behind \"TEXT\" there is one limit at most", end + 1);
+            limit = after;
+        }
         line++;
+    } else if (option_after(line)) {
+        return error_set(err, -EINVAL, "%s stands before TEXT (as a part of it: write \"TEXT\")", option_after(line));
     }
     len = (size_t)(end - line);
     if (!len || len >= sizeof(w->text) || strspn(line, " ") >= len)
         return error_set(err, -EINVAL, "a text of 1 to %u bytes is missing", TEXT_MOST - 1);
     memcpy(w->text, line, len);
     w->text[len] = 0;
+    if (limit && w->back)
+        return error_set(err, -EINVAL, "'%s': all of history is searched, without a limit", limit);
     if (!limit && !w->back)
         limit = USUAL_LIMIT;
     if (!limit)
@@ -560,6 +591,7 @@ int monitor_console_find(struct rsp_monitor_call *call, struct error *err)
 
     h->w.a.s = s;
     h->w.a.call = call;
+    h->w.back = true;
     r = take_text(call, &h->w, err);
     if (r == 0) {
         prepare(h);

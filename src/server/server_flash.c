@@ -45,7 +45,7 @@ int server_flash_save(struct server *s, uint64_t n, const char *path, bool force
     if (!bank)
         return error_set(err, -ENODEV, "this machine has no flash bank %" PRIu64 ": there are 0 and 1", n);
     data = cfi_flash_contents(bank, bytes);
-    return host_write_file(path, data, *bytes, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
+    return host_write_file(path, data, *bytes, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
 }
 
 static bool write_back(struct server *s, unsigned n, const struct server_flash *f)

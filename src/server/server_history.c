@@ -43,7 +43,7 @@ static int take_stretch(struct asked *a, bool may_if, icount_t *from, icount_t *
 /* FILE, and the word force if it may be replaced. */
 static int take_file(const struct asked *a, unsigned *may, struct error *err)
 {
-    *may = HOST_EMPTY_ONLY;
+    *may = HOST_MONITOR | HOST_EMPTY_ONLY;
     if (a->nwords > 3 && strcmp(a->words[3], "force") != 0)
         return error_set(err, -EINVAL, "'%s' means nothing here: there is force", a->words[3]);
     if (a->nwords > 3)

@@ -1188,8 +1188,10 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"when-value", "ADDRESS...", "when a value came to be: ADDRESS[/LENGTH] == VALUE (!=, <, <=, >, >=)", query_when_value},
     {"calls", "ADDRESS...", "calls of the function there, with arguments, returns and results", query_calls},
     {"syscalls", "[NUMBER...]", "system calls, with arguments and results", query_syscalls},
-    {"exceptions", "[NAME...]", "exceptions: all, or those of a number or name", query_exceptions},
-    {"interrupts", "[NUMBER...]", "interrupts that were taken", query_interrupts},
+    {"exceptions", "[NAME...]", "exceptions: all, or those of a number or name\n"
+     "i386: a vector, 0 to 255, or #PF, PF, #GP, #UD, #DE, NMI...; aarch64: a class (ESR.EC), 0 to 63, or data-abort, undefined, SVC... A number\n"
+     "is also INT's.", query_exceptions},
+    {"interrupts", "[NUMBER...]", "interrupts that were taken: all, or those of a vector (aarch64: of an offset in the vector table, 0x280)", query_interrupts},
     {"io", "[RANGE...]", "accesses to ports (FIRST-LAST) or to devices in memory (phys:FIRST-LAST)", query_io},
     {"trace", "FROM...", "FROM TO [FILE [force]]: every step from FROM to TO, with the registers that it changes", query_trace},
     {"trace-history", "[WORDS...]",
@@ -1257,9 +1259,10 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      monitor_screendump},
     {"screenshots", "FROM TO EVERY DIR [force]", "a film: what the screen shows from FROM to TO, as PNGs with numbers in a directory\n"
      "FROM, TO: positions, or virtual times (1.5s, 200ms); EVERY: so many steps (20M), or so much time (40ms). Beyond the live edge the\n"
-     "guest runs on. In the end it stands where it stood.", monitor_screenshots},
+     "guest runs on. In the end it stands where it stood. force: over pictures that are there, and more than 10000 of them.", monitor_screenshots},
     {"screen-wait", "TEXT...", "run on until a text is on the screen: arms the next continue to go there\n"
-     "[--limit N] TEXT, or \"TEXT\" [N]: no further than N steps (100M) or so much virtual time (5s; else 30s); --back TEXT: as screen-first.\n"
+     "screen-wait [--limit N] TEXT, or screen-wait \"TEXT\" [N]: from here on, no further than N steps (100M) or N of virtual time (5s). Without\n"
+     "N: 30s of virtual time. screen-wait --back TEXT is screen-first TEXT. Options stand before TEXT; in quotes, they are text.\n"
      "Text modes only: what is drawn as graphics is not read.", monitor_screen_wait},
     {"screen-first", "TEXT...", "when a text was first on the screen: arms the next continue to go to the step that completed it",
      monitor_screen_first},

@@ -353,15 +353,17 @@ static bool tell_io(void *ctx, icount_t position, const void *record)
     return line_end(&e->a);
 }
 
-/* An exception by its name, or a number. */
-static int take_number(struct events *e, struct error *err)
+/* An exception by its name, or a number that there can be. */
+static int take_number(struct events *e, bool exceptions, struct error *err)
 {
+    const char *what = exceptions ? "number or name of an exception (help exceptions)" : "number of an interrupt";
     const struct cpu_ops *ops = e->a.s->machine->cpus[0]->ops;
+    uint64_t last = exceptions ? ops->exception_last : ops->interrupt_last;
 
     e->any = !e->a.nwords;
     if (e->any)
         return 0;
-    for (uint64_t n = 0; n < 64 && ops->exception_name; n++) {
+    for (uint64_t n = 0; exceptions && n <= ops->exception_last && ops->exception_name; n++) {
         const char *name = ops->exception_name(n);
 
         if (name && (!strcmp(name, e->a.words[0]) || (*name == '#' && !strcmp(name + 1, e->a.words[0])))) {
@@ -370,9 +372,12 @@ static int take_number(struct events *e, struct error *err)
             return 0;
         }
     }
-    if (asked_number(&e->a, 0, "number or name of an exception", &e->first, err) < 0)
+    if (asked_number(&e->a, 0, what, &e->first, err) < 0)
         return -EINVAL;
     e->last = e->first;
+    if (e->first > last)
+        return error_set(err, -ERANGE, "there is no %s %s: of this CPU they have the numbers 0 to %" PRIu64, exceptions ? "exception" : "interrupt",
+                         e->a.words[0], last);
     return 0;
 }
 
@@ -384,7 +389,7 @@ static int noted(struct rsp_monitor_call *call, unsigned notes, unsigned words, 
     int r = asked_init(&e.a, call, 0, words, err);
 
     if (r == 0)
-        r = take_number(&e, err);
+        r = take_number(&e, notes & TRAP_EXCEPTION, err);
     if (r == 0)
         r = ask(&e, &q, what, err);
     asked_finish(&e.a);

@@ -285,7 +285,7 @@ int server_record_save(struct server *s, const char *path, bool force, uint64_t 
 {
     struct host_writer file;
     struct recorder *rec;
-    int status = host_writer_open_whole(&file, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
+    int status = host_writer_open_whole(&file, path, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
 
     if (status < 0)
         return status;

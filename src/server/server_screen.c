@@ -151,7 +151,8 @@ static int write_picture(const struct server *s, const struct dump *d, const cha
     display_picture_init(&picture);
     r = display_draw(s->machine, d->device, d->head, &picture, err);
     if (r == 0)
-        r = picture_write(path, d->format, &picture, notes, ARRAY_LEN(notes), HOST_EMPTY_ONLY | (d->force ? HOST_FORCE : 0), err);
+        r = picture_write(path, d->format, &picture, notes, ARRAY_LEN(notes), HOST_MONITOR | HOST_EMPTY_ONLY | (d->force ? HOST_FORCE : 0),
+                          err);
     display_picture_finish(&picture);
     return r;
 }

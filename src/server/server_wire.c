@@ -373,7 +373,7 @@ static int write_capture(struct wire *w, bool force, struct error *err)
 {
     const char *path = w->a.words[0];
     struct query_result result;
-    int r = host_writer_open_whole(&w->file, path, HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
+    int r = host_writer_open_whole(&w->file, path, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), err);
 
     if (r < 0)
         return r;

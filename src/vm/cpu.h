@@ -81,6 +81,8 @@ struct cpu_ops {
     /* Words for a mode (TRAP_MODE) and an exception or interrupt, e.g. "user", "page fault". NULL: has none. */
     const char *(*mode_name)(uint64_t mode);
     const char *(*exception_name)(uint64_t number);
+    /* The highest numbers that exceptions and interrupts are noted with (vm/trap.h). */
+    uint64_t exception_last, interrupt_last;
     /* The current instruction is a repeated one that has begun: position where it
      * began; ICOUNT_MAX at an instruction boundary. */
     icount_t (*in_progress)(const struct cpu *);

@@ -569,11 +569,22 @@ def claim_what_makes_no_sense_is_refused_in_words():
         refused(a, "writes 0x%x if 1 +" % at("wide"), "condition")
         refused(a, "writes 0x%x if counter == 1" % at("wide"), "no symbols")
         refused(a, "writes 0x%x if %s1%s" % (at("wide"), "(" * 300, ")" * 300), "condition|long|deep")
+        refused(a, "writes 0x%x limit 0" % at("wide"), "limit needs a number of answers, 1 or more")
+        for number in "0", "65536", "many":
+            refused(a, "writes 0x%x threads %s" % (at("wide"), number), "threads needs a number from 1 to 65535")
         refused(a, "exceptions zork", "number or name")
+        exceptions, interrupts = (255, 255) if harness.target.name == "i386" else (63, 0x780)
+        refused(a, "exceptions %d" % (exceptions + 1), "there is no exception %d: .*0 to %d" % (exceptions + 1, exceptions))
+        refused(a, "interrupts %d" % (interrupts + 1), "there is no interrupt %d: .*0 to %d" % (interrupts + 1, interrupts))
+        refused(a, "interrupts SVC", "no number of an interrupt")
+        for query in "exceptions %d" % exceptions, "interrupts %d" % interrupts:
+            contains(a.rsp.monitor(query + " to 5"), "end=all")
+        contains(a.rsp.monitor("help exceptions"), "#PF.*data-abort")
         refused(a, "io 20-10", "no port")
         refused(a, "io 0-99999999999999999999", "no port")
         if harness.target.name == "i386":
             refused(a, "io 0x10000", "no port")
+            refused(a, "syscalls 999999999999", "no system call 999999999999: a number has 32 bits")
         refused(a, "when-value 0x%x/4x == 3" % at("wide"), "1, 2, 4 or 8")
         refused(a, "when-value 0x%x is 3" % at("wide"), "compares nothing")
         refused(a, "when-value 0x%x/3 == 3" % at("wide"), "1, 2, 4 or 8")
@@ -606,7 +617,7 @@ def claim_what_makes_no_sense_is_refused_in_words():
             for query in ("trace 0 10 ", "coverage 0 10 "):
                 with open(tmp + "/notes", "w") as f:
                     f.write("mine")
-                refused(a, query + tmp + "/notes", "in the monitor force")
+                refused(a, query + tmp + "/notes", r"notes: exists, and would be lost: name another file \(to replace it: the word force after it\)")
                 refused(a, query + tmp + "/notes over", "there is force")
                 lacks(a.rsp.monitor(query + tmp + "/notes force"), "exists")
         # Beyond the ends of history there is nothing.

@@ -75,9 +75,13 @@ def claim_the_step_that_completed_a_text_on_the_screen_is_found():
         equal(armed(rsp.monitor("screen-wait HELLO")), there)
         equal(armed(rsp.monitor('screen-wait --back "first HELLO"')), there)
         equal(armed(rsp.monitor("screen-wait BYE")), there + 10 * (armed(rsp.monitor("screen-first fir")) - armed(rsp.monitor("screen-first fi"))))
+        contains(rsp.monitor('screen-wait "HELLO --limit" 5k'), r"'HELLO --limit' was not on the screen on that way")
         contains(rsp.monitor("screen-first nowhere"), r"'nowhere' was not on the screen, as far as history reaches")
         contains(rsp.monitor("screen-first first"), r"'first' is there from position")
-        for words, text in (("--limit 5x HELLO", r"'5x': a limit is"), ('"   "', r"a text of 1 to \d+ bytes is missing")):
+        for words, text in (("--limit 5x HELLO", r"'5x': a limit is"), ('"   "', r"a text of 1 to \d+ bytes is missing"),
+                            ("HELLO --limit 5k", r"--limit stands before TEXT"), ("HELLO --back", r"--back stands before TEXT"),
+                            ('"HELLO" --limit 5k', r"behind \"TEXT\" there is one limit"), ('"HELLO" 5k 5k', r"one limit"),
+                            ("--back --limit 5k HELLO", r"'5k': all of history is searched")):
             not_done(rsp, "screen-wait " + words, text)
         rsp.close()
 
@@ -124,7 +128,7 @@ def claim_a_film_is_made_of_positions_or_times_and_leaves_all_as_it_was():
         rsp = s.client()
         go(rsp, 30000)
         open(os.path.join(d, "plain"), "w").close()
-        steps, times, beyond = (os.path.join(d, name) for name in ("steps", "times", "beyond"))
+        steps, times, beyond, many = (os.path.join(d, name) for name in ("steps", "times", "beyond", "many"))
         contains(rsp.monitor("screenshots 1000 21k 4k " + steps), r"steps: 6 pictures, 000000.png and so on, of positions 1000 to 21000")
         equal([p for p, _ in film(steps)], [1000, 5000, 9000, 13000, 17000, 21000])
         equal(rsp.position(), 30000)
@@ -135,8 +139,9 @@ def claim_a_film_is_made_of_positions_or_times_and_leaves_all_as_it_was():
         equal(rsp.position(), 30000)
         for words, text in (("0 1k 1k " + steps, r"000000.png: exists"), ("0 1k 0 " + d, r"'0': a picture each"),
                             ("x 1k 1k " + d, r"'x' is no position"), ("2k 1k 1k " + d, r"position 2000 is after 1000"),
-                            ("0 1k 1k " + os.path.join(d, "plain"), r"plain: Not a directory"), ("0 1k 1k %s please" % d, r"there is force")):
+                            ("0 1k 1k " + os.path.join(d, "plain"), r"plain: Not a directory"), ("0 1k 1k %s please" % d, r"there is force"), ("0 10000 1 " + many, r"10001 pictures are more than 10000: .*force")):
             not_done(rsp, "screenshots " + words, text)
+        check(not os.path.exists(many), "what is refused makes no directory")
         equal(rsp.position(), 30000)
         rsp.monitor("screenshots 0 1k 1k %s force" % steps)
         equal([p for p, _ in film(steps)][:3], [0, 1000, 9000])

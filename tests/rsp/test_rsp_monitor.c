@@ -182,8 +182,9 @@ START_TEST(xp_shows_physical_memory)
     ck_assert(strstr(bad("xp 0x20000"), "no memory at physical address 0x20000"));
     ck_assert(strstr(bad("xp /8xg 0x1fff0"), "0000000000001fff0:") == NULL);
     bad("xp /z 0");
-    bad("xp /0x 0");
-    bad("xp /99999999999999999999x 0");
+    ck_assert(strstr(bad("xp /0x 0"), "/0x: the count is a number from 1 to 65536"));
+    ck_assert(strstr(bad("xp /65537x 0"), "the count is a number from 1 to 65536"));
+    ck_assert(strstr(bad("xp /99999999999999999999x 0"), "the count is a number from 1 to 65536"));
     bad("xp");
 }
 END_TEST
