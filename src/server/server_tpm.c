@@ -124,6 +124,17 @@ static bool find_state(const struct server *s, struct tpmdev_blob *blobs)
     return blobs[TPMDEV_PERMANENT - 1].bytes.len || blobs[TPMDEV_VOLATILE - 1].bytes.len;
 }
 
+/* It was not switched on, by *err, or has gone: who has gone has not refused. */
+static void tell_failure(struct server *s, const struct error *err)
+{
+    if (tpmdev_gone(s->config.tpm)) {
+        s->tpm.told_gone = true;
+        server_tell(s, "the TPM's emulator has gone: it answers nothing from here on");
+    } else {
+        server_tell(s, err->text);
+    }
+}
+
 static void put_back(struct server *s)
 {
     struct tpmdev_blob blobs[TPMDEV_BLOBS];
@@ -135,7 +146,7 @@ static void put_back(struct server *s)
     init_blobs(blobs);
     known = find_state(s, blobs);
     if (tpmdev_start(s->config.tpm, known ? blobs : NULL, &err) < 0)
-        server_tell(s, err.text);
+        tell_failure(s, &err);
     else
         server_tell(s, known ? "the TPM is what it was at the end of this history: what it has done since, it has not done"
                              : "what the TPM was at the end of this history is not known: it is switched on as it is now");
@@ -177,10 +188,8 @@ void server_tpm_poll(const struct server *s, struct poller *poller)
 
 static void tell_if_gone(struct server *s)
 {
-    if (!tpmdev_gone(s->config.tpm) || s->tpm.told_gone)
-        return;
-    s->tpm.told_gone = true;
-    server_tell(s, "the TPM's emulator has gone: it answers nothing from here on");
+    if (tpmdev_gone(s->config.tpm) && !s->tpm.told_gone)
+        tell_failure(s, NULL);
 }
 
 bool server_tpm_serve(struct server *s)
@@ -216,7 +225,7 @@ static void switch_on(struct server *s)
     struct error err = {0};
 
     if (tpmdev_start(s->config.tpm, NULL, &err) < 0)
-        server_tell(s, err.text);
+        tell_failure(s, &err);
     put_in(s, 0, &none);
 }
 

@@ -1,4 +1,5 @@
 """The command line: what it takes, and what it says about what it cannot take."""
+import atexit
 import os
 import re
 import select
@@ -676,6 +677,33 @@ def claim_a_tpm_is_an_emulator_behind_a_socket():
 
             threading.Thread(target=hang_up).start()
             refused(r"no TPM's control channel \(swtpm socket", "--chardev", "socket,id=c,path=" + path, *emulator, *tis, STORE)
+
+
+def claim_a_tpm_that_has_gone_is_said_to_have_gone():
+    if not shutil.which("swtpm"):
+        return
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "s")
+        tpm = subprocess.Popen(["swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + d, "--ctrl", "type=unixio,path=" + path])
+        atexit.register(tpm.kill)
+        until(lambda: os.path.exists(path), "the TPM's socket")
+        with Server("--chardev", "socket,id=c,path=" + path, "--tpmdev", "emulator,id=t,chardev=c", "--device", "tpm-tis,tpmdev=t",
+                    guest=STORE) as s:
+            rsp = s.client()
+            for at in 3000, 1000:
+                rsp.monitor("seek %d" % at)
+                rsp.ask("c")
+            equal(rsp.ask("M300000,1:a5"), "OK")  # begins a branch
+            contains(rsp.monitor("branch live"), "is live")
+            tpm.kill()
+            tpm.wait()
+            rsp.monitor("seek 5000")
+            rsp.ask("c")
+            s.wait_errors("the TPM's emulator has gone: it answers nothing from here on")
+            check("does not take" not in s.errors and "cannot be switched on" not in s.errors, s.errors)
+            rsp.monitor("system_reset")
+            check("does not take" not in s.errors and "cannot be switched on" not in s.errors, s.errors)
+            rsp.close()
 
 
 def claim_a_serial_port_can_be_a_named_chardev():
