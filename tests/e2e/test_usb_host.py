@@ -76,17 +76,23 @@ def log_of(tmp):
         return f.read()
 
 
+def greeted(s):
+    """A debugger's connection; the device's answers have come."""
+    rsp = s.client()
+    rsp.send("c")
+    s.wait_output(rb"fake!\nHELLO\nAGAIN\n")
+    rsp.interrupt()
+    rsp.wait()
+    return rsp
+
+
 def claim_transfers_go_to_the_device_and_its_answers_are_recorded():
     with tempfile.TemporaryDirectory() as tmp:
         name = os.path.join(tmp, "r.hcrec")
         try:
             fake(tmp)
             with Server(*FEW, "--usb", *DEVICE, "--record", name, guest=KERNEL, serial="stdio") as s:
-                rsp = s.client()
-                rsp.send("c")
-                s.wait_output(rb"fake!\nHELLO\nAGAIN\n")
-                rsp.interrupt()
-                rsp.wait()
+                rsp = greeted(s)
                 contains(rsp.monitor("info usb"), r"Device 0\.7, Port 1, Speed 12 Mb/s, Product USB device 1d6b:fade of the host, ID: h, configured")
                 contains(rsp.monitor("info devices h"), r"messages to the host, IN 1 under way")
                 there, state, asked = rsp.position(), rsp.monitor("info hash"), log_of(tmp)
@@ -113,11 +119,7 @@ def claim_a_recording_goes_on_with_the_device_or_without_it():
         try:
             fake(tmp)
             with Server(*FEW, "--usb", *DEVICE, "--record", name, guest=KERNEL, serial="stdio") as s:
-                rsp = s.client()
-                rsp.send("c")
-                s.wait_output(rb"fake!\nHELLO\nAGAIN\n")
-                rsp.interrupt()
-                rsp.wait()
+                rsp = greeted(s)
                 end = rsp.position()
                 rsp.monitor("quit")
             with Server("--replay", name, "--continue-live", guest=None, serial="stdio") as s:

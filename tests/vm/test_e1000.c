@@ -1,7 +1,7 @@
 /*
  * The 82540EM: EEPROM and PHY, frames out by descriptors of each kind, frames in, filters, interrupts, statistics, reset.
  */
-#include "tests/vm/disk_bench.h"
+#include "tests/vm/e1000_bench.h"
 
 #include <zlib.h>
 
@@ -9,12 +9,10 @@
 #include "base/option_list.h"
 #include "vm/dev/e1000.h"
 
-#define REGISTERS 0x10020000u
 #define TX_RING   0x1000u
 #define RX_RING   0x2000u
 #define DATA_AT   0x20000u
 #define BUFFER_AT 0x40000u
-#define ENTRIES   8u
 
 enum { CTRL = 0, STATUS = 8, EECD = 0x10, EERD = 0x14, MDIC = 0x20, VET = 0x38, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, IMC = 0xd8,
        RCTL = 0x100, TCTL = 0x400, RDBAL = 0x2800, TDBAL = 0x3800, RXCSUM = 0x5000, MTA = 0x5200, RA = 0x5400, VFTA = 0x5600 };
@@ -25,25 +23,6 @@ static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
 static struct device *card;
 static struct pci_function *f;
 static unsigned tail;
-
-static uint32_t get(unsigned reg)
-{
-    return (uint32_t)memory_read(&m->memory, REGISTERS + reg, 4);
-}
-
-static void set(unsigned reg, uint32_t value)
-{
-    memory_write(&m->memory, REGISTERS + reg, 4, value);
-}
-
-static void set_ring(unsigned reg, uint32_t base)
-{
-    set(reg, base);
-    set(reg + 4, 0);
-    set(reg + 8, ENTRIES * 16);
-    set(reg + 0x10, 0);
-    set(reg + 0x18, 0);
-}
 
 static void new_card(void)
 {

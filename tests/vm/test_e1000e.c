@@ -2,19 +2,17 @@
  * The 82574L: NVM, PHY, two queues each way, descriptors of both forms, receive-side scaling, interrupts by pin, MSI and MSI-X with
  * what they clear and mask, SYSTIM, statistics, reset. What it shares with the 82540EM, test_e1000 tests.
  */
-#include "tests/vm/disk_bench.h"
+#include "tests/vm/e1000_bench.h"
 
 #include "base/bytes.h"
 #include "base/option_list.h"
 #include "vm/dev/e1000e.h"
 
-#define REGISTERS 0x10020000u
 #define TABLE     0x10040000u
 #define RING(q)   (0x1000u + 0x1000u * (q))
 #define TX(q)     (0x3000u + 0x1000u * (q))
 #define DATA_AT   0x20000u
 #define BUFFER_AT 0x40000u
-#define ENTRIES   8u
 
 enum { CTRL = 0, STATUS = 8, EEC = 0x10, EERD = 0x14, CTRL_EXT = 0x18, MDIC = 0x20, VET = 0x38, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, IMC = 0xd8,
        EIAC = 0xdc, IAM = 0xe0, IVAR = 0xe4, RCTL = 0x100, TCTL = 0x400, EXTCNF = 0xf00, EEWR = 0x102c, RDBAL = 0x2800, TDBAL = 0x3800,
@@ -23,25 +21,6 @@ enum { CTRL = 0, STATUS = 8, EEC = 0x10, EERD = 0x14, CTRL_EXT = 0x18, MDIC = 0x
 static const uint8_t ours[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 static struct device *card;
 static struct pci_function *f;
-
-static uint32_t get(unsigned reg)
-{
-    return (uint32_t)memory_read(&m->memory, REGISTERS + reg, 4);
-}
-
-static void set(unsigned reg, uint32_t value)
-{
-    memory_write(&m->memory, REGISTERS + reg, 4, value);
-}
-
-static void set_ring(unsigned reg, uint32_t base)
-{
-    set(reg, base);
-    set(reg + 4, 0);
-    set(reg + 8, ENTRIES * 16);
-    set(reg + 0x10, 0);
-    set(reg + 0x18, 0);
-}
 
 static void new_card(void)
 {

@@ -119,6 +119,11 @@ struct e1000_mac {
     const char *(*receive)(struct e1000_mac *, const uint8_t *frame, size_t len); /* NULL: it is in the guest's memory; else why not */
 };
 
+/* For an initialiser of it: what lies in a card's state, by the same names in each. */
+#define E1000_IN_STATE(st) \
+    .plain = (st)->plain, .ctrl = &(st)->ctrl, .mdic = &(st)->mdic, .hash = (st)->hash, .address = (st)->address, \
+    .vlans = (st)->vlans, .statistics = (st)->statistics, .phy = (st)->phy
+
 /* A frame that comes in. */
 struct e1000_frame {
     uint8_t bytes[FRAME_MOST + FCS_BYTES];

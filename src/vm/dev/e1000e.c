@@ -699,19 +699,8 @@ int e1000e_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive
     (void)d;
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
     e->st = dev->state;
-    e->mac.plains = plains;
-    e->mac.nplains = PLAINS;
-    e->mac.phy_reset = phy_reset;
-    e->mac.plain = e->st->plain;
-    e->mac.ctrl = &e->st->ctrl;
-    e->mac.mdic = &e->st->mdic;
-    e->mac.hash = e->st->hash;
-    e->mac.address = e->st->address;
-    e->mac.vlans = e->st->vlans;
-    e->mac.statistics = e->st->statistics;
-    e->mac.phy = e->st->phy;
-    e->mac.cause = cause;
-    e->mac.receive = receive;
+    e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset,
+                                .cause = cause, .receive = receive};
     if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
         return err->code;
     make_nvm(e);
