@@ -29,6 +29,7 @@ libserver_a_SOURCES = \
 	src/server/server_branch.c \
 	src/server/server_calls.c \
 	src/server/server_client.c \
+	src/server/server_run.c \
 	src/server/server_drives.c \
 	src/server/server_film.c \
 	src/server/server_flash.c \

@@ -256,6 +256,11 @@ int monitor_console_find(struct rsp_monitor_call *call, struct error *err);
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;
 
+/* server.c: the timeline is about to be moved, forward or back, with a progress line or without. */
+void server_begin_run(struct server *s, bool forward, bool progress);
+/* server_run.c: make the debugger's run, and say why it stopped; that was told, of a run back or not. */
+void server_make_run(struct server *s, const struct rsp_run *run, struct timeline_stop *stop);
+void server_note_told(struct server *s, const struct timeline_stop *stop, bool reverse);
 /* server.c: a monitor command is about to move through history, and is done with it:
  * for the progress line. */
 void server_begin_search(struct server *s);
