@@ -201,8 +201,8 @@ static void fuse_branch(struct builder *b)
                 br->op = (uint16_t)op;
             return;
         }
-        if (b->uops[i].op == UOP_CALL || (uop_infos[b->uops[i].op].attributes & UOP_SETF))
-            return; /* it may do anything to the flags */
+        if (b->uops[i].op == UOP_CALL || b->uops[i].op == UOP_X87 || (uop_infos[b->uops[i].op].attributes & UOP_SETF))
+            return; /* it may do anything to the flags (X87: FCOMI) */
     }
 }
 

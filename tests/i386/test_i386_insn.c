@@ -430,6 +430,20 @@ START_TEST(loops_count_in_the_address_size)
 }
 END_TEST
 
+/* It was taken for one on the result of the instruction before. */
+START_TEST(a_branch_behind_fcomi_is_on_what_fcomi_found)
+{
+    CODE(b, 0xdb, 0xe3, 0xd9, 0xe8, 0xd9, 0xee, 0x31, 0xc9, 0xdb, 0xf1, 0x74, 0x10); /* fninit; fld1; fldz; xor ecx, ecx; fcomi; je */
+    steps(b, 6);
+    EQ(s->rip, KCODE + 12);
+    s->rip = b->at = CODE2;
+    refresh(b);
+    CODE(b, 0xd9, 0xc0, 0x83, 0xc9, 0x01, 0xdb, 0xf1, 0x74, 0x10); /* fld st0; or ecx, 1; fcomi; je */
+    steps(b, 4);
+    EQ(s->rip, CODE2 + 9 + 0x10);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 instructions");
@@ -459,6 +473,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, small_and_expand_down_segments_are_held_to_their_limits, 0, 4);
     tcase_add_test(t, pop_to_memory_based_on_esp_uses_the_new_esp);
     tcase_add_test(t, loops_count_in_the_address_size);
+    tcase_add_test(t, a_branch_behind_fcomi_is_on_what_fcomi_found);
     suite_add_tcase(suite, t);
     return suite;
 }
