@@ -208,7 +208,7 @@ struct exec {
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     uint32_t sse_live;     /* compiled code: the guest's MXCSR is in the host's, and memory has an older one */
     uint32_t host_mxcsr;   /* what C code wants there */
-    uint32_t x87_live;     /* compiled code: the host's x87 control word is the guest's */
+    uint32_t x87_live;     /* compiled code: the guest's x87 is the host's, and memory has an older state */
     uint16_t host_fcw;     /* what C code wants there */
     struct pending_hit hits[MAX_PENDING_HITS];
     struct trap_copy guest;

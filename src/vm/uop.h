@@ -91,10 +91,8 @@ enum vector_host {
 #define X87_SEG     0x07u   /* the segment of the operand in memory */
 #define X87_MEM     0x08u   /* there is one, */
 #define X87_WIDE    0x0800u /* its offset has 64 bits; else 32, and 0 above */
-#define X87_CHECK   0x1000u /* no instruction: the helper looks for an error that is pending */
-#define X87_LOADED  0x2000u /* and its value was loaded */
-#define X87_CONVERT 0x4000u /* of a store: ST(0) becomes the value and the status; nothing else changes */
-#define X87_COMMIT  0x8000u /* of a store: it is done, and the status counts */
+#define X87_PLAIN   0x1000u /* the CPU has the instruction, and the operand in memory is where its offset says */
+#define X87_WAIT    0x2000u /* FWAIT: the helper looks for an error that is pending */
 
 #define UOP_FAULTS 0x01u /* may leave with UOP_FAULT */
 #define UOP_ENDS   0x02u /* ends the block */

@@ -117,20 +117,10 @@ int i386_op_x87_unavailable(struct ucpu *u, const struct uop *op)
     return i386_raise(i386_of(u), EXC_NM);
 }
 
-int i386_op_x87_pending(struct ucpu *u, const struct uop *op)
-{
-    (void)op;
-    if (!(i386_of(u)->st->fsw & FSW_ES))
-        return UOP_NEXT;
-    if (may_signal(i386_of(u)) && !ucpu_be_alone(u))
-        return UOP_FAULT;
-    return i386_fpu_pending(i386_of(u));
-}
-
 const struct x87_layout i386_x87_layout = {
     .fcw = S_OFF(fcw), .ftag = S_OFF(ftag), .fpr = S_OFF(fpr), .fip = S_OFF(fip), .fdp = S_OFF(fdp),
     .fcs = S_OFF(fcs), .fds = S_OFF(fds), .fop = S_OFF(fop), .selectors = S_OFF(seg) + offsetof(struct i386_segment, selector),
-    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .offset = S_T(0), .value = S_T(1), .eip = S_T(2), .status = S_T(3),
+    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .ax = S_GPR64(EAX), .offset = S_T(0), .eip = S_T(2),
     .fop_switch = S_OFF(misc_enable)};
 
 _Static_assert(S_OFF(fcw) % 4 == 0 && S_OFF(fsw) == S_OFF(fcw) + 2 && S_OFF(ftag) == S_OFF(fcw) + 4, "as it says");
@@ -646,27 +636,6 @@ X87(fbld)
 
 /* ---- stores ---- */
 
-/* The two halves of a store that a micro-op makes between them. What is not plain is done again, as one. */
-INLINE int store_half(struct i386_cpu *c, const struct uop *op, const void *result, unsigned size, bool plain,
-                      unsigned flags, bool pops)
-{
-    struct i386_state *st = c->st;
-
-    if (op->b & X87_COMMIT) {
-        commit_flags(c, op, (unsigned)st->t[3], 0);
-        if (pops)
-            pop(st);
-        return UOP_NEXT;
-    }
-    if (!plain) {
-        c->u.retry_alone = true;
-        return UOP_FAULT;
-    }
-    __builtin_memcpy(&st->t[1], result, size);
-    st->t[3] = flags & (FLOAT_FLAGS | FLOAT_ROUNDED_UP);
-    return UOP_NEXT;
-}
-
 /* Store `size` bytes of a result that raised `flags`, or of `indefinite` if ST(0) is empty. */
 INLINE int store(struct i386_cpu *c, const struct uop *op, const void *result, const void *indefinite, unsigned size,
                  unsigned flags, bool pops)
@@ -676,8 +645,6 @@ INLINE int store(struct i386_cpu *c, const struct uop *op, const void *result, c
     const unsigned stopping = PRE_FLAGS | FLOAT_OVERFLOW | FLOAT_UNDERFLOW;
     unsigned unmasked = (is_empty ? FLOAT_INVALID : flags) & ~st->fcw & stopping;
 
-    if (op->b & (X87_CONVERT | X87_COMMIT))
-        return store_half(c, op, result, size, !is_empty && !unmasked, flags, pops);
     if (unmasked) /* nothing is stored, so nothing is inexact */
         flags &= ~(FLOAT_INEXACT | FLOAT_ROUNDED_UP);
     if (!unmasked && !fx_write(c, op, is_empty ? indefinite : result, size))

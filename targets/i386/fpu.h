@@ -70,10 +70,6 @@ void i386_fpu_update_es(struct i386_cpu *c);
 /* The memory operand of a helper's micro-op. */
 static inline bool fx_read(struct i386_cpu *c, const struct uop *op, void *buf, unsigned size)
 {
-    if (op->b & X87_LOADED) {
-        __builtin_memcpy(buf, &c->st->t[1], size);
-        return true;
-    }
     return i386_read(c, op->b & I386_FX_SEG, c->st->t[0], buf, size);
 }
 

@@ -1137,10 +1137,7 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_XLAT: return lower_xlat(l);
     case INSN_IN: case INSN_OUT: return lower_port(l);
     case INSN_X87: return lower_x87(l);
-    case INSN_FWAIT:
-        set_const(l, S_T(2), l->eip);
-        call(l, i386_fwait, 0, 0, 0);
-        return l->mode & MODE_FERR ? end_exit(l) : BUILD_MORE;
+    case INSN_FWAIT: return lower_fwait(l);
     case INSN_SIMD: return lower_simd(l);
     case INSN_POPCNT: case INSN_TZCNT: case INSN_LZCNT: case INSN_ADCX: case INSN_ADOX: case INSN_CRC32: case INSN_ANDN:
     case INSN_BLSR: case INSN_BLSMSK: case INSN_BLSI: case INSN_BZHI: case INSN_BEXTR: case INSN_SHLX: case INSN_SARX:

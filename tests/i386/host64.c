@@ -173,14 +173,49 @@ bool host_init(void)
     return true;
 }
 
+/* The image of FNSAVE and FRSTOR (SDM 1, figure 8-9). */
+struct x87_image { uint32_t control, status, tags, addresses[4]; uint8_t st[8][10]; };
+
+static struct x87_image image_of(const struct one_case *c)
+{
+    struct x87_image image = {.control = c->fcw, .status = c->fsw};
+
+    for (unsigned n = 0; n < 8; n++) {
+        const struct i386_fpr *r = &c->fpr[((c->fsw >> 11) + n) & 7];
+
+        image.tags |= c->ftag >> n & 1 ? 0 : 3u << 2 * n;
+        memcpy(image.st[n], &r->mantissa, 8);
+        memcpy(image.st[n] + 8, &r->exponent, 2);
+    }
+    return image;
+}
+
+static void regs_from_image(struct regs *r, const struct x87_image *image)
+{
+    r->fcw = (uint16_t)image->control;
+    r->fsw = (uint16_t)image->status;
+    r->ftag = 0;
+    for (unsigned n = 0; n < 8; n++) {
+        struct i386_fpr *to = &r->fpr[((r->fsw >> 11) + n) & 7];
+
+        r->ftag |= (uint64_t)((image->tags >> 2 * n & 3) != 3) << n;
+        memset(to, 0, sizeof(*to));
+        memcpy(&to->mantissa, image->st[n], 8);
+        memcpy(&to->exponent, image->st[n] + 8, 2);
+    }
+}
+
 static void host_run(const struct one_case *c, struct regs *out)
 {
+    struct x87_image image = image_of(c);
+    uint16_t control;
     uint8_t *host = (uint8_t *)(uintptr_t)c->base;
 
     memcpy(host + (c->rip - c->base), c->code, c->len);
     host[c->rip - c->base + c->len] = 0xcc;
     memcpy(host + DATA, c->data, AREA);
     memcpy(host + STACK, c->stack, AREA);
+    memset(host + SIZE - LAST, 0, LAST);
     memcpy(passage.gpr, c->gpr, sizeof(c->gpr));
     passage.rip = c->rip;
     passage.rflags = c->eflags;
@@ -189,8 +224,13 @@ static void host_run(const struct one_case *c, struct regs *out)
     passage_far.offset = (uint32_t)c->rip;
     passage_far.selector = c->compat ? 0x23 : 0;
     passage_open = true;
+    if (c->with_x87) /* compiled C leaves it alone, and sigreturn does */
+        __asm__ volatile("fnstcw %1; frstor %0" : : "m"(image), "m"(control) : "memory");
     host64_enter();
+    if (c->with_x87)
+        __asm__ volatile("fnsave %0; fldcw %1" : "+m"(image) : "m"(control) : "memory");
     passage_open = false;
+    regs_from_image(&passage, &image);
     *out = passage;
 }
 
@@ -263,6 +303,7 @@ void guest_init(struct guest *g)
 
 static void guest_prepare(struct guest *g, const struct one_case *c)
 {
+    static const uint8_t zeros[LAST] = {0};
     struct i386_state *st = g->c->st;
     struct memory *mem = &g->m->memory;
     uint32_t at = (uint32_t)(c->rip - c->base);
@@ -271,6 +312,7 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     memory_write_bytes(mem, at + c->len, "\xcc", 1, false);
     memory_write_bytes(mem, DATA, c->data, AREA, false);
     memory_write_bytes(mem, STACK, c->stack, AREA, false);
+    memory_write_bytes(mem, SIZE - LAST, zeros, LAST, false);
     memcpy(st->gpr, c->gpr, sizeof(st->gpr));
     st->rip = c->rip;
     st->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = c->eflags & FLAGS_ALL};
@@ -283,6 +325,14 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
     for (unsigned n = 0; n < 16; n++) {
         memcpy(&st->xmm[n], c->ymm[n], 16);
         memcpy(&st->ymm_high[n], c->ymm[n] + 16, 16);
+    }
+    if (c->with_x87) {
+        st->fcw = c->fcw;
+        st->fsw = c->fsw;
+        st->ftag = c->ftag;
+        memcpy(st->fpr, c->fpr, sizeof(st->fpr));
+        st->fip = st->fdp = 0x123456789abcu;
+        st->fcs = st->fds = st->fop = 0x234;
     }
     st->efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE;
     st->cpl = 3;
@@ -303,6 +353,7 @@ static void guest_prepare(struct guest *g, const struct one_case *c)
 
 struct outcome {
     struct regs regs;
+    uint64_t fip, fdp, fcs, fds, fop;
     icount_t steps;
 };
 
@@ -330,6 +381,15 @@ static bool guest_run(struct guest *g, const struct one_case *c, struct outcome 
         memcpy(o->regs.ymm[n], &st->xmm[n], 16);
         memcpy(o->regs.ymm[n] + 16, &st->ymm_high[n], 16);
     }
+    o->regs.fcw = st->fcw;
+    o->regs.fsw = st->fsw;
+    o->regs.ftag = st->ftag;
+    memcpy(o->regs.fpr, st->fpr, sizeof(o->regs.fpr));
+    o->fip = st->fip;
+    o->fdp = st->fdp;
+    o->fcs = st->fcs;
+    o->fds = st->fds;
+    o->fop = st->fop;
     o->regs.vector = vector;
     o->regs.rip = peek64(g, frame);
     o->regs.rflags = peek64(g, frame + 16);
@@ -365,6 +425,15 @@ static void print_vectors(const struct regs *a, const struct regs *b)
     }
 }
 
+static void print_x87(const struct one_case *c, const struct regs *a, const struct regs *b)
+{
+    printf("  x87 before: %04x %04x tags %02x; then %04x %04x %02x, %04x %04x %02x\n", c->fcw, c->fsw, c->ftag, (unsigned)a->fcw,
+           (unsigned)a->fsw, (unsigned)a->ftag, (unsigned)b->fcw, (unsigned)b->fsw, (unsigned)b->ftag);
+    for (unsigned n = 0; n < 8; n++)
+        printf("  fpr%u %04x.%016llx; %04x.%016llx, %04x.%016llx\n", n, c->fpr[n].exponent, (unsigned long long)c->fpr[n].mantissa,
+               a->fpr[n].exponent, (unsigned long long)a->fpr[n].mantissa, b->fpr[n].exponent, (unsigned long long)b->fpr[n].mantissa);
+}
+
 static void print_regs(const char *who, const struct regs *r)
 {
     printf("  %-8s vector %u rip %llx flags %08x", who, (unsigned)r->vector, (unsigned long long)r->rip, (unsigned)r->rflags);
@@ -391,12 +460,18 @@ static bool same_vectors(const struct regs *host, const struct regs *guest)
     return host->mxcsr == guest->mxcsr;
 }
 
+static bool same_x87(const struct one_case *c, const struct regs *host, const struct regs *guest)
+{
+    return host->fcw == guest->fcw && !((host->fsw ^ guest->fsw) & ~(uint64_t)c->fsw_undefined) && host->ftag == guest->ftag &&
+           !memcmp(host->fpr, guest->fpr, sizeof(host->fpr));
+}
+
 static bool same_regs(const struct one_case *c, const struct regs *host, const struct regs *guest)
 {
     uint32_t flags = (FLAGS_ALL | EFLAGS_DF) & ~c->undefined;
 
     return !memcmp(host->gpr, guest->gpr, sizeof(host->gpr)) && host->vector == guest->vector && host->rip == guest->rip &&
-           !((host->rflags ^ guest->rflags) & flags) && same_vectors(host, guest);
+           !((host->rflags ^ guest->rflags) & flags) && same_vectors(host, guest) && (!c->with_x87 || same_x87(c, host, guest));
 }
 
 enum way { NOT_OPTIMISED, SINGLE, PLAIN_SWITCH, NO_CACHE, COMPILED, COMPILED_NOT_OPTIMISED, COMPILED_WITHOUT_AVX, WAYS };
@@ -422,6 +497,7 @@ static bool same_every_way(struct guest *g, struct guest *jit, const struct one_
         u->no_cache = way == NO_CACHE;
         u->no_avx = way == COMPILED_WITHOUT_AVX;
         good = guest_run(guest, c, &o) && !memcmp(&o.regs, &first->regs, sizeof(o.regs)) && o.steps == first->steps &&
+               o.fip == first->fip && o.fdp == first->fdp && o.fcs == first->fcs && o.fds == first->fds && o.fop == first->fop &&
                !memcmp(after, guest->ram, SIZE);
         u->no_optimise = u->single = u->plain_switch = u->no_cache = u->no_avx = false;
         if (!good) {
@@ -430,6 +506,8 @@ static bool same_every_way(struct guest *g, struct guest *jit, const struct one_
             print_regs("first", &first->regs);
             print_regs("now", &o.regs);
             print_vectors(&first->regs, &o.regs);
+            if (c->with_x87)
+                print_x87(c, &first->regs, &o.regs);
         }
     }
     return good;
@@ -457,6 +535,8 @@ bool run_case(struct guest *g, struct guest *jit, const struct one_case *c)
         print_regs("host", &h);
         print_regs("emulator", &o.regs);
         print_vectors(&h, &o.regs);
+        if (c->with_x87)
+            print_x87(c, &h, &o.regs);
         printf("  flags undefined: %03x, instruction %u\n", c->undefined, c->op);
         memory_write_bytes(&jit->m->memory, 0, after, SIZE, false);
         return false;

@@ -17,6 +17,7 @@
 #define DATA      0x4000u
 #define STACK     0x8000u
 #define AREA      0x2000u
+#define LAST      0x40u   /* bytes at the end that are 0 to begin with */
 
 extern const uint64_t bases[2];
 
@@ -40,6 +41,10 @@ struct one_case {
     uint32_t eflags, undefined; /* undefined: flags that may differ */
     uint32_t mxcsr;
     uint8_t ymm[16][32];
+    bool with_x87; /* it matters, too: */
+    uint16_t fcw, fsw, fsw_undefined; /* the last: bits that may differ */
+    uint8_t ftag;
+    struct i386_fpr fpr[8]; /* by physical numbers */
     uint8_t code[MAX_CODE];
     unsigned len, op;
     uint8_t data[AREA], stack[AREA];
@@ -50,6 +55,8 @@ struct regs {
     uint64_t vector;
     uint64_t mxcsr;
     uint8_t ymm[16][32];
+    uint64_t fcw, fsw, ftag;
+    struct i386_fpr fpr[8];
 };
 
 void byte(struct one_case *c, unsigned b);

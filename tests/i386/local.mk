@@ -27,6 +27,11 @@ check_PROGRAMS += tests/i386/difftest_simd
 TESTS += tests/i386/difftest_simd
 tests_i386_difftest_simd_SOURCES = tests/i386/difftest_simd.c tests/i386/host64.c tests/i386/host64.h tests/whole/with_jit.h
 tests_i386_difftest_simd_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
+# The x87.
+check_PROGRAMS += tests/i386/difftest_x87
+TESTS += tests/i386/difftest_x87
+tests_i386_difftest_x87_SOURCES = tests/i386/difftest_x87.c tests/i386/host64.c tests/i386/host64.h tests/softfloat/host_fpu.h tests/whole/with_jit.h
+tests_i386_difftest_x87_LDADD = libi386.a libvm.a libsoftfloat.a libhost.a libbase.a $(HC_SYSLIBS)
 # Every opcode: which exist, and how long they are.
 check_PROGRAMS += tests/i386/difftest_opcodes
 TESTS += tests/i386/difftest_opcodes
@@ -83,8 +88,8 @@ tests_i386_test_i386_pmu_SOURCES = tests/check_main.c tests/i386/test_i386_pmu.c
 tests_i386_test_i386_pmu_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_i386_features
 TESTS += tests/i386/test_i386_features
-tests_i386_test_i386_features_SOURCES = tests/check_main.c tests/i386/test_i386_features.c tests/i386/i386_bench.h
-tests_i386_test_i386_features_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_i386_test_i386_features_SOURCES = tests/check_main.c tests/i386/test_i386_features.c tests/i386/i386_bench.h tests/whole/with_jit.h
+tests_i386_test_i386_features_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Instructions that are refused in mid-block and run again alone.
 check_PROGRAMS += tests/i386/test_i386_restart
 TESTS += tests/i386/test_i386_restart

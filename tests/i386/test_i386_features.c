@@ -4,6 +4,7 @@
 #include "i386/protect.h"
 #include "i386_bench.h"
 #include "tests/check_main.h"
+#include "tests/whole/with_jit.h"
 
 #include <stdio.h>
 
@@ -37,6 +38,35 @@ static void expect_undefined(const void *code, unsigned len)
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_UD);
 }
+
+/* FCMOV, FCOMI, FISTTP: the host has them. */
+START_TEST(x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code)
+{
+    static const struct { const char *model, *bytes; } codes[] = {
+        {"486", "\xda\xc1"}, {"486", "\xdb\xf1"}, {"486", "\xdf\xe9"}, {"pentium3", "\xdb\x0b"}, {"pentium3", "\xdd\x0b"},
+    };
+
+    with_model(codes[_i].model);
+    with_jit(&b->c->u);
+    b->m->stop_when_idle = true;
+    s->gpr[EBX] = DATA;
+    s->fcw = 0x37f;
+    refresh(b);
+    for (unsigned i = 0; i < 8; i++) {
+        s->rip = b->at = KCODE;
+        s->gpr[ESP] = KSTACK;
+        CODE(b, 0xd9, 0xe8, 0xd9, 0xee); /* fld1; fldz */
+        poke(b, b->at, codes[_i].bytes, 2);
+        poke8(b, handler(EXC_UD), 0xf4);
+        s->ftag = 0;
+        s->halted = 0;
+        refresh(b);
+        steps(b, 1000); /* enough for compiled code, which is not left in the midst */
+        ck_assert_uint_eq(s->rip, handler(EXC_UD) + 1);
+        ck_assert_uint_eq(stack32(b, 0), KCODE + 4);
+    }
+}
+END_TEST
 
 /* ---- SSE without its state ---- */
 
@@ -345,6 +375,7 @@ Suite *test_suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_a_model_lacks_is_undefined);
+    tcase_add_loop_test(tc, x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code, 0, 5);
     tcase_add_test(tc, fences_and_movnti_do_not_care_for_cr0_ts);
     tcase_add_test(tc, tzcnt_and_lzcnt_are_bit_scans_where_they_are_not_there);
     tcase_add_test(tc, an_atom_of_32_bits_has_movbe);

@@ -76,8 +76,7 @@ static void emit_address(struct jit *j, const struct uop *u, enum address_form f
     address_make(&j->code, &at);
 }
 
-/* Look into the TLB for `bytes` bytes at rax; then rax + rcx is the place in the host. */
-static void emit_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
+void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
 {
     struct code *e = &j->code;
     unsigned n = 0;
@@ -156,7 +155,7 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
     s->extend = (uint8_t)extend;
     s->rw = rw;
     s->reg[0] = (uint8_t)to;
-    emit_probe(j, s, bits / 8, rw, true);
+    access_probe(j, s, bits / 8, rw, true);
     if (pops(form)) {
         unsigned width = is_64(form) ? 64 : 32;
 
@@ -224,7 +223,7 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
         s->from[0] = x_jcc(e, CC_E);
         store_value(j, u, bits, home, immediate, at);
     } else {
-        emit_probe(j, s, bits / 8, true, false);
+        access_probe(j, s, bits / 8, true, false);
         store_value(j, u, bits, home, immediate, RAX);
     }
     s->back = e->at;
@@ -256,7 +255,7 @@ static void load_pair(struct jit *j, const struct uop *u, unsigned bits, enum ex
     s->extend = (uint8_t)extend;
     s->reg[0] = (uint8_t)to[0];
     s->reg[1] = (uint8_t)to[1];
-    emit_probe(j, s, bits / 4, false, true);
+    access_probe(j, s, bits / 4, false, true);
     emit_load(j, to[0], bits, extend, 0);
     emit_load(j, to[1], bits, extend, (int32_t)bits / 8);
     s->back = j->code.at;
@@ -278,7 +277,7 @@ static void store_pair(struct jit *j, const struct uop *u, unsigned bits, enum a
     s->whole = is_whole(u);
     s->reg[0] = (uint8_t)from[0];
     s->reg[1] = (uint8_t)from[1];
-    emit_probe(j, s, bits / 4, true, false);
+    access_probe(j, s, bits / 4, true, false);
     x_rmx(e, bits, X_MOV_STORE, from[0], RAX, RCX, 0, 0);
     x_rmx(e, bits, X_MOV_STORE, from[1], RAX, RCX, 0, (int32_t)bits / 8);
     s->back = e->at;
@@ -302,7 +301,7 @@ static void vector_access(struct jit *j, const struct uop *u, enum address_form 
     reg[0] = load ? vector_reserve(j, u->d) : vector_use(j, u->d);
     reg[1] = !pair ? 0 : load ? vector_reserve(j, u->b) : vector_use(j, u->b);
     s = slow_path(j, SLOW_GENERIC);
-    emit_probe(j, s, pair ? 32 : 16, !load, load);
+    access_probe(j, s, pair ? 32 : 16, !load, load);
     for (unsigned n = 0; n < (pair ? 2 : 1); n++)
         x_sse_rmx(e, 0, load ? X_MOVUPS_LOAD : X_MOVUPS_STORE, reg[n], RAX, RCX, 16 * (int32_t)n);
     s->back = e->at;
@@ -343,7 +342,7 @@ static void compare_and_swap(struct jit *j, const struct uop *u, unsigned bits)
     b = operand_use(j, u->b, bits, 64);
     s = slow_path(j, SLOW_GENERIC);
     x_rr(e, 64, X_MOV_LOAD, RAX, a);
-    emit_probe(j, s, bits / 8, true, true);
+    access_probe(j, s, bits / 8, true, true);
     x_rmx(e, bits, X_MOV_LOAD, RDX, RAX, RCX, 0, 0);
     x_rm(e, bits, 8u * ALU_CMP + 3u, RDX, R_STATE, d);
     other = x_jcc(e, CC_NE);
@@ -373,7 +372,7 @@ static void store_conditional(struct jit *j, const struct uop *u, unsigned bits)
     code_8(e, bits / 8);
     leave_if(j, s, CC_NE);
     x_rr(e, 64, X_MOV_LOAD, RAX, a);
-    emit_probe(j, s, bits / 8, true, true);
+    access_probe(j, s, bits / 8, true, true);
     x_rmx(e, bits, ALU8(bits, X_MOV_LOAD), RDX, RAX, RCX, 0, 0);
     x_rm(e, bits, ALU8(bits, 8u * ALU_CMP + 3u), RDX, R_STATE, monitor + 8);
     leave_if(j, s, CC_NE);

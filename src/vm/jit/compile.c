@@ -154,6 +154,7 @@ static void emit_call(struct jit *j, const struct uop *u)
     (void)u;
     operands_store(j);
     operands_forget(j);
+    j->x87_noted = 0;
     show_block(j, j->block);
     call_helper(j, number(j));
 }
@@ -186,6 +187,7 @@ static void emit(struct jit *j, const struct uop *u)
 void emit_block(struct jit *j)
 {
     j->followed = false;
+    j->x87_noted = 0;
     for (unsigned i = 0; i < j->block->nuops; i++)
         emit(j, &j->block->uops[i]);
 }

@@ -45,6 +45,7 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     j->memory = *memory;
     j->threshold = threshold ? threshold : THRESHOLD;
     host_look(j);
+    x87_look(j);
     j->execute = (ptrdiff_t)((intptr_t)memory->execute - (intptr_t)memory->write);
     j->max_counters = (uint32_t)(memory->size / COUNTERS_PART / sizeof(j->counters[0]));
     j->counters = (uint32_t *)(void *)(memory->write + memory->size) - j->max_counters;

@@ -16,7 +16,8 @@
  *   r14  TLB                           r15  struct exec: whose code it is that runs
  *   rax rcx rdx xmm0-xmm3  scratch within a micro-op
  *   others       values of the state block, as struct slot says
- *   MXCSR        the guest's while exec.sse_live (sse.c); likewise the x87 control word (x87.c)
+ *   MXCSR        the guest's while exec.sse_live (sse.c)
+ *   the x87      the guest's while exec.x87_live (x87.c)
  * Whenever a C function is called that may look at the CPU, the budget, the
  * block and the steps are stored, and so is every dirty value; between blocks no
  * value is in a register, but between those of a trace.
@@ -64,7 +65,7 @@ enum slow_kind {
     SLOW_HELPER,  /* the micro-op's helper, which leaves results in memory */
     SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
     SLOW_SSE,     /* `retry` once the guest's MXCSR is in the host; where it cannot be, as SLOW_GENERIC */
-    SLOW_X87,     /* the same of its x87 control word, for from[0]; from the others at once as SLOW_HELPER */
+    SLOW_X87,     /* the same of its x87 state, for from[0]; from the others at once as SLOW_HELPER */
     SLOW_FLOAT,   /* on from[0] a second look at the result in xmm0 (float.c): good, `retry`; else, and from the others, as
                    * SLOW_GENERIC */
 };
@@ -132,7 +133,7 @@ enum { OUT_OF_BUDGET = 2, OUT_HOT };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
-    uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter;
+    uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave;
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
@@ -161,6 +162,8 @@ struct jit {
     unsigned threshold;    /* entries before a block is compiled */
     unsigned host;         /* bit n: the host has n of enum vector_host */
     bool host_lzcnt;
+    uint32_t host_x87;     /* bit n: of kind n of x87.c it does as the interpreter does */
+    bool fcomi_keeps_c1;   /* FCOMI is none that clears C1 */
     uint64_t compiled, flushes;
 
     /* The block that is being compiled. */
@@ -175,6 +178,7 @@ struct jit {
                              * many bits, those above 0; 0: in none */
     uint8_t *result_at;    /* if code goes on there: the host's Z and S are those of the result noted, of so many bits */
     unsigned result_bits;
+    unsigned x87_noted;    /* the block has noted the selector of CS, if bit X87_SEG is set, and last that of segment n, if bit n is */
     struct slot slots[SLOTS];
     struct place place;    /* while there is such a slot */
     struct slow *slow;     /* [JIT_MAX_SLOW] */
@@ -340,6 +344,9 @@ void emit_ways_out(struct jit *j);
 /* ---- access.c ---- */
 /* rax = an address */
 void address_make(struct code *e, const struct address *at);
+/* Look into the TLB for `bytes` bytes at rax, to be written, read, or both; then rax + rcx is the place in the host. Else a jump, the next
+ * of s->from[]. Destroys rdx. */
+void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read);
 
 /* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
@@ -360,6 +367,12 @@ void emit_edges_away(struct jit *j);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. */
 void emit_lead(struct jit *j);
+
+/* ---- x87.c ---- */
+/* Find out what the host's x87 does where the manual leaves a choice. */
+void x87_look(struct jit *j);
+/* Of the control word: the masks of all exceptions. */
+#define X87_MASKS 0x3fu
 
 /* ---- simd.c ---- */
 /* Find out what the host has; has it this? */

@@ -49,7 +49,7 @@ static uint8_t *unless_live(struct jit *j, int32_t live)
     return x_jcc(&j->code, CC_E);
 }
 
-/* C code is about to run: give it its MXCSR and x87 control word, and the guest's state what was live. Destroys the
+/* C code is about to run: give it its MXCSR and an empty x87, and the guest's state what was live. Destroys the
  * flags alone. */
 static void leave_float(struct jit *j)
 {
@@ -65,8 +65,7 @@ static void leave_float(struct jit *j)
     }
     if (j->c->fe->x87) {
         dead = unless_live(j, EXEC(x87_live));
-        x_rm(e, 32, 0xd9, 5, R_EXEC, EXEC(host_fcw)); /* FLDCW */
-        x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 0);
+        call_stub(j, j->stubs.x87_leave);
         x_here(e, dead);
     }
 }
@@ -93,27 +92,137 @@ static void make_sse_enter(struct jit *j)
     x_ret(e);
 }
 
-/* The same of the x87 control word; the host's status word is cleared. */
+/* ---- the x87, whose whole state is the guest's or not (SDM 1, figure 8-9: the image of FNSAVE and FRSTOR) ---- */
+
+#define IMAGE_STATUS 4
+#define IMAGE_TAGS   8
+#define IMAGE_FIP    12
+#define IMAGE_ST     28 /* ST(0): 10 bytes each */
+#define IMAGE_BYTES  120 /* and some more, for the last register comes and goes with 16 */
+
+/* Spread the low 8 bits of eax, or gather every second one of 16: masks and distances by which that is done. Destroys edx. */
+static void spread(struct jit *j)
+{
+    struct code *e = &j->code;
+
+    for (unsigned n = 4; n > 0; n /= 2) {
+        x_mov(e, 32, RDX, RAX);
+        x_shift_imm(e, 32, SHIFT_SHL, RDX, n);
+        x_alu(e, 32, ALU_OR, RAX, RDX);
+        x_alu_imm(e, 32, ALU_AND, RAX, n == 4 ? 0x0f0f : n == 2 ? 0x3333 : 0x5555);
+    }
+}
+
+static void gather(struct jit *j)
+{
+    struct code *e = &j->code;
+
+    for (unsigned n = 1; n < 8; n *= 2) {
+        x_alu_imm(e, 32, ALU_AND, RAX, n == 4 ? 0x0f0f : n == 2 ? 0x3333 : 0x5555);
+        x_mov(e, 32, RDX, RAX);
+        x_shift_imm(e, 32, SHIFT_SHR, RDX, n);
+        x_alu(e, 32, ALU_OR, RAX, RDX);
+    }
+}
+
+/* rcx = 16 times TOP, which is in the status word eax; destroys it. */
+static void find_top(struct jit *j)
+{
+    x_shift_imm(&j->code, 32, SHIFT_SHR, RAX, 7);
+    x_alu_imm(&j->code, 32, ALU_AND, RAX, 0x70);
+    x_mov(&j->code, 32, RCX, RAX);
+}
+
+static void next_register(struct jit *j)
+{
+    x_alu_imm(&j->code, 32, ALU_ADD, RCX, 16);
+    x_alu_imm(&j->code, 32, ALU_AND, RCX, 0x70);
+}
+
+/* Put the guest's x87 into the host's, if all exceptions are masked there and no error is pending: then Z is set. Destroys rax, rcx,
+ * xmm0; keeps rdx. */
 static void make_x87_enter(struct jit *j)
 {
-    const uint32_t masks = 0x3f;
+    const struct x87_layout *at = j->c->fe->x87;
     struct code *e = &j->code;
-    uint8_t *unmasked;
-    int32_t fcw;
+    uint8_t *unmasked, *pending;
 
     j->stubs.x87_enter = e->at;
-    if (!j->c->fe->x87)
+    if (!at)
         return;
-    fcw = state_disp(j->c->fe->x87->fcw);
-    x_rm(e, 32, X_MOVZX16, RAX, R_STATE, fcw);
-    x_not(e, 32, RAX);
-    x_test_imm(e, 32, RAX, masks);
+    x_load(e, 32, RAX, R_STATE, state_disp(at->fcw));
+    x_mov(e, 32, RCX, RAX);
+    x_not(e, 32, RCX);
+    x_test_imm(e, 32, RCX, X87_MASKS);
     unmasked = x_jcc(e, CC_NE);
-    code_8(e, 0xdb); /* FNCLEX */
-    code_8(e, 0xe2);
-    x_rm(e, 32, 0xd9, 5, R_STATE, fcw);
+    x_test_imm(e, 32, RAX, 0x80800000u); /* ES, B */
+    pending = x_jcc(e, CC_NE);
+    x_push(e, RDX);
+    x_alu_imm(e, 64, ALU_SUB, RSP, IMAGE_BYTES);
+    x_rr(e, 32, X_MOVZX16, RCX, RAX);
+    x_store(e, 32, RSP, 0, RCX);
+    x_shift_imm(e, 32, SHIFT_SHR, RAX, 16);
+    x_store(e, 32, RSP, IMAGE_STATUS, RAX);
+    find_top(j);
+    x_rm(e, 32, X_MOVZX8, RAX, R_STATE, state_disp(at->ftag));
+    spread(j);
+    x_alu_imm(e, 32, ALU_XOR, RAX, 0x5555);
+    x_rmx(e, 32, X_LEA, RAX, RAX, RAX, 1, 0); /* 3 where a register is empty */
+    x_store(e, 32, RSP, IMAGE_TAGS, RAX);
+    x_store_imm(e, 64, RSP, IMAGE_FIP, 0);
+    x_store_imm(e, 64, RSP, IMAGE_FIP + 8, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        x_sse_rmx(e, 0, X_MOVUPS_LOAD, 0, R_STATE, RCX, state_disp(at->fpr));
+        x_sse_rm(e, 0, X_MOVUPS_STORE, 0, RSP, IMAGE_ST + 10 * (int32_t)i);
+        next_register(j);
+    }
+    x_rm(e, 32, 0xdd, 4, RSP, 0); /* FRSTOR */
+    x_alu_imm(e, 64, ALU_ADD, RSP, IMAGE_BYTES);
+    x_pop(e, RDX);
     x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 1);
+    x_alu(e, 32, ALU_XOR, RAX, RAX);
     x_here(e, unmasked);
+    x_here(e, pending);
+    x_ret(e);
+}
+
+/* The other way round. Destroys the flags alone. */
+static void make_x87_leave(struct jit *j)
+{
+    const struct x87_layout *at = j->c->fe->x87;
+    struct code *e = &j->code;
+
+    j->stubs.x87_leave = e->at;
+    if (!at)
+        return;
+    x_push(e, RAX);
+    x_push(e, RCX);
+    x_push(e, RDX);
+    x_alu_imm(e, 64, ALU_SUB, RSP, IMAGE_BYTES);
+    x_rm(e, 32, 0xdd, 6, RSP, 0);                 /* FNSAVE */
+    x_rm(e, 32, 0xd9, 5, R_EXEC, EXEC(host_fcw)); /* FLDCW */
+    x_rm(e, 32, X_MOVZX16, RAX, RSP, IMAGE_TAGS);
+    x_mov(e, 32, RDX, RAX);
+    x_shift_imm(e, 32, SHIFT_SHR, RDX, 1);
+    x_alu(e, 32, ALU_AND, RAX, RDX);
+    gather(j);
+    x_not(e, 32, RAX);
+    x_store(e, 8, R_STATE, state_disp(at->ftag), RAX);
+    x_rm(e, 32, X_MOVZX16, RAX, RSP, IMAGE_STATUS);
+    x_store(e, 16, R_STATE, state_disp(at->fcw) + 2, RAX);
+    find_top(j);
+    for (unsigned i = 0; i < 8; i++) {
+        x_load(e, 64, RAX, RSP, IMAGE_ST + 10 * (int32_t)i);
+        x_rm(e, 32, X_MOVZX16, RDX, RSP, IMAGE_ST + 10 * (int32_t)i + 8);
+        x_rmx(e, 64, X_MOV_STORE, RAX, R_STATE, RCX, 0, state_disp(at->fpr));
+        x_rmx(e, 16, X_MOV_STORE, RDX, R_STATE, RCX, 0, state_disp(at->fpr) + 8);
+        next_register(j);
+    }
+    x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 0);
+    x_alu_imm(e, 64, ALU_ADD, RSP, IMAGE_BYTES);
+    x_pop(e, RDX);
+    x_pop(e, RCX);
+    x_pop(e, RAX);
     x_ret(e);
 }
 
@@ -422,11 +531,12 @@ bool stubs_make(struct jit *j)
         x->host_mxcsr = _mm_getcsr();
         __asm__("fnstcw %0" : "=m"(x->host_fcw));
     }
+    make_sse_enter(j);
+    make_x87_enter(j);
+    make_x87_leave(j);
     make_enter_and_exit(j);
     make_go_on(j);
     make_exits(j);
-    make_sse_enter(j);
-    make_x87_enter(j);
     float_stubs(j);
     make_accesses(j);
     make_calls(j);
