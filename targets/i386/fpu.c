@@ -120,7 +120,7 @@ int i386_op_x87_unavailable(struct ucpu *u, const struct uop *op)
 const struct x87_layout i386_x87_layout = {
     .fcw = S_OFF(fcw), .ftag = S_OFF(ftag), .fpr = S_OFF(fpr), .fip = S_OFF(fip), .fdp = S_OFF(fdp),
     .fcs = S_OFF(fcs), .fds = S_OFF(fds), .fop = S_OFF(fop), .selectors = S_OFF(seg) + offsetof(struct i386_segment, selector),
-    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .ax = S_GPR64(EAX), .offset = S_T(0), .eip = S_T(2),
+    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .gpr = S_GPR64(EAX), .offset = S_T(0), .imm8 = S_T(1), .eip = S_T(2),
     .fop_switch = S_OFF(misc_enable)};
 
 _Static_assert(S_OFF(fcw) % 4 == 0 && S_OFF(fsw) == S_OFF(fcw) + 2 && S_OFF(ftag) == S_OFF(fcw) + 4, "as it says");

@@ -23,6 +23,8 @@ i386_helper *i386_x87_handler(unsigned opcode, unsigned modrm);
 /* The function for 0F `opcode` with the I386_FX_66/F2/F3 prefixes in `fx` and ModRM on
  * this model; never NULL. */
 i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
+/* Is it an instruction on MMX registers, and no XMM registers, that the model has, and not MASKMOVQ? */
+bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
 
 /* RESET (not INIT, which leaves x87 and SSE alone; SDM 3A, table 9-1). */
 void i386_fpu_reset(struct i386_state *st);

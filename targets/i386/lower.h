@@ -160,6 +160,7 @@ bool i386_x87_notes_opcode(const struct i386_model *m);
 /* struct frontend.sse_op (sse_float.c). */
 i386_helper i386_sse_op;
 i386_helper i386_op_x87_unavailable; /* #NM */
+i386_helper i386_op_mmx_unavailable; /* raises what CR0.EM and CR0.TS call for */
 i386_helper i386_op_misaligned;      /* #GP(0) */
 enum {
     I386_FX_SEG    = 0x0007, /* segment of the memory operand */

@@ -120,15 +120,22 @@ static bool exists(const struct lower *l, const struct simd_row *r)
     return l->i.vex ? vex_form_exists(l, r) : r->set != SET_NONE && model_has(l, (enum simd_set)r->set);
 }
 
-/* CR0.EM and CR0.TS (with VEX only TS), once in a block: what changes them ends it. */
-static void check_available(struct lower *l)
+/* Bits of CR0, once in a block: what changes them ends it. */
+static void check(struct lower *l, i386_helper *fn, uint32_t bits)
 {
-    i386_helper *fn = l->i.vex ? i386_op_avx_unavailable : i386_op_sse_unavailable;
-
     for (unsigned i = 0; i < l->b->nuops; i++)
         if (l->b->uops[i].op == UOP_CHECK32 && l->b->uops[i].fn == fn)
             return;
-    build_call(l->b, fn, l->i.vex ? CR0_TS : CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
+    build_call(l->b, fn, bits, S_OFF(cr0), 0)->op = UOP_CHECK32;
+}
+
+/* CR0.EM and CR0.TS; with VEX only TS. */
+static void check_available(struct lower *l)
+{
+    if (l->i.vex)
+        check(l, i386_op_avx_unavailable, CR0_TS);
+    else
+        check(l, i386_op_sse_unavailable, CR0_EM | CR0_TS);
 }
 
 /* ---- operations on vectors ---- */
@@ -378,8 +385,14 @@ static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 
 /* ---- MMX, and the rest ---- */
 
+static bool is_plain_mmx(const struct lower *l, unsigned opcode, unsigned fx)
+{
+    return l->b->max_insns > 1 && (!has_mem(l) || x87_is_flat(l)) && i386_is_mmx(i386_of(l->b->cpu)->model, opcode, l->i.modrm, fx);
+}
+
 static enum build_next lower_mmx(struct lower *l)
 {
+    struct uop *u;
     unsigned b = has_mem(l) ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm, opcode = l->i.opcode | (l->i.map - 1u) << 8;
 
     if (has_mem(l))
@@ -402,7 +415,13 @@ static enum build_next lower_mmx(struct lower *l)
         emit(l, l->i.asize == 2 ? UOP_ZX16_32 : l->i.asize == 8 ? UOP_MOV64 : wide(l) ? UOP_MOV32Z : UOP_MOV32, S_T(0),
              S_GPR32(EDI), 0);
     }
-    call(l, i386_simd_handler(i386_of(l->b->cpu)->model, opcode, l->i.modrm, b), opcode, a, b);
+    if (is_plain_mmx(l, opcode, b)) {
+        check(l, i386_op_mmx_unavailable, CR0_EM | CR0_TS);
+        b |= X87_MMX | X87_PLAIN | (wide(l) ? X87_WIDE : 0);
+    }
+    u = build_call(l->b, i386_simd_handler(i386_of(l->b->cpu)->model, opcode, l->i.modrm, b), opcode, a, b);
+    if (b & X87_MMX)
+        u->op = UOP_X87;
     return BUILD_MORE;
 }
 

@@ -16,8 +16,8 @@ static void check_available(struct lower *l)
     build_call(l->b, i386_op_x87_unavailable, CR0_EM | CR0_TS, S_OFF(cr0), 0)->op = UOP_CHECK32;
 }
 
-/* Is the operand in memory where its offset says? (In 64-bit mode as in mem_through_segment().) */
-static bool is_flat(const struct lower *l)
+/* In 64-bit mode as in mem_through_segment(). */
+bool x87_is_flat(const struct lower *l)
 {
     if (wide(l))
         return !(l->mode & MODE_ALIGN) && l->i.seg < SEG_FS;
@@ -26,7 +26,7 @@ static bool is_flat(const struct lower *l)
 
 static bool is_plain(const struct lower *l)
 {
-    return l->b->max_insns > 1 && !x87_wants_alone(l) && (!(l->i.flags & INSN_MEM) || is_flat(l));
+    return l->b->max_insns > 1 && !x87_wants_alone(l) && (!(l->i.flags & INSN_MEM) || x87_is_flat(l));
 }
 
 bool x87_wants_alone(const struct lower *l)

@@ -143,6 +143,8 @@ enum build_next end_undefined(struct lower *l);
 
 /* ---- lower_x87.c ---- */
 enum build_next lower_x87(struct lower *l), lower_fwait(struct lower *l);
+/* Is the operand in memory where its offset says? */
+bool x87_is_flat(const struct lower *l);
 /* Must this x87 instruction be alone (uop.h), whatever it finds? */
 bool x87_wants_alone(const struct lower *l);
 

@@ -173,13 +173,33 @@ static const struct row *find_row(unsigned opcode, unsigned modrm, unsigned pref
     }
 }
 
-i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
+static const struct row *row_of(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
 {
     unsigned prefix = fx & I386_FX_F3 ? PF3 : fx & I386_FX_F2 ? PF2 : fx & I386_FX_66 ? P66 : PLAIN;
     bool mem = fx & I386_FX_MEM;
     const struct row *row = find_row(opcode, modrm, prefix, mem);
 
-    if (!has_feature(model, row->feature) || (row->form == MEM && !mem) || (row->form == REG && mem))
-        return undefined;
-    return row->handler;
+    return !has_feature(model, row->feature) || (row->form == MEM && !mem) || (row->form == REG && mem) ? NULL : row;
+}
+
+i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
+{
+    const struct row *row = row_of(model, opcode, modrm, fx);
+
+    return row ? row->handler : undefined;
+}
+
+bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
+{
+    if ((fx & (I386_FX_66 | I386_FX_F2 | I386_FX_F3)) || opcode < 0x60 || opcode == 0xae || opcode == 0xc3 || opcode == 0xf7)
+        return false;
+    if (opcode >= 0x71 && opcode <= 0x73 && !i386_mmx_shift_exists(opcode, modrm >> 3 & 7))
+        return false;
+    return row_of(model, opcode, modrm, fx);
+}
+
+int i386_op_mmx_unavailable(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return mmx_available(i386_of(u));
 }

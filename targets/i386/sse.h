@@ -164,6 +164,12 @@ FOR_EACH_SSSE3(DECLARE_INTEGER)
 i386_helper shift_words_mm, shift_dwords_mm, shift_qwords_mm, movd_to_mm, movd_from_mm, movq_to_mm, movq_from_mm;
 i386_helper movq2dq, movdq2q, emms, movntq, maskmovq, pshufw, pinsrw_mm, pextrw_mm, pmovmskb_mm;
 
+/* Of 0F 71-73 on MMX registers the reg fields that are shifts. */
+static inline bool i386_mmx_shift_exists(unsigned opcode, unsigned digit)
+{
+    return digit == 2 || digit == 6 || (digit == 4 && opcode != 0x73);
+}
+
 /* sse_float.c: conversions of MMX registers. */
 i386_helper cvtpi2ps, cvtpi2pd, cvttps2pi, cvttpd2pi, cvtps2pi, cvtpd2pi;
 

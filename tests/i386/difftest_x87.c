@@ -1,5 +1,5 @@
 /*
- * Differential test of the x87: random code of its instructions, with registers and memory, in 64-bit and 32-bit code, on the
+ * Differential test of the x87 and of MMX: random code of their instructions, with registers and memory, in 64-bit and 32-bit code, on the
  * host's own processor and on the emulator (host64.h). Registers are often special numbers, some are empty; rounding,
  * precision and unmasked exceptions vary. Left out is what processors differ in: transcendental functions, and images of the state,
  * which hold addresses that not every processor keeps.
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "host64.h"
+#include "i386/fpu.h"
 #include "tests/softfloat/host_fpu.h"
 #include "tests/whole/with_jit.h"
 
@@ -128,6 +129,51 @@ static void with_memory(struct one_case *c, unsigned opcode, unsigned field)
     word32(c, 64);
 }
 
+static bool has_imm8(unsigned map, unsigned opcode)
+{
+    return map == 2 || (map == 0 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc4 || opcode == 0xc5));
+}
+
+static void one_of_mmx(struct one_case *c)
+{
+    unsigned map = below(8) ? 0 : 1 + below(2), opcode = (unsigned)rnd() & 0xff, modrm = (unsigned)rnd() & 0xff, rex = 0, base = 0;
+    bool memory = modrm < 0xc0, to_rm = map == 0 && opcode == 0x7e, to_reg = map == 0 && (opcode == 0xc5 || opcode == 0xd7);
+    uint64_t target = data_pointer(c);
+
+    if (below(4) == 0)
+        opcode = (const uint8_t[]){0x6e, 0x7e, 0x6f, 0x7f, 0xc4, 0xc5, 0xd7, 0x77}[map = 0, below(8)];
+    if (!i386_is_mmx(i386_model_find("max"), opcode | map << 8, modrm, memory ? I386_FX_MEM : 0) ||
+        (map && !__builtin_cpu_supports("ssse3")))
+        return;
+    if (!c->compat && below(2))
+        rex = 0x40 | (below(16) & 0xd);
+    if ((to_rm && !memory && (modrm & 7) == ESP && !(rex & 1)) || (to_reg && (modrm >> 3 & 7) == ESP && !(rex & 4)))
+        return;
+    if (memory) {
+        base = any_but(c, 0x100);
+        mov_imm(c, base, target - 64);
+        rex = base >= 8 ? 0x41 | rex : rex & ~1u;
+    }
+    if (rex)
+        byte(c, rex);
+    byte(c, 0x0f);
+    if (map)
+        byte(c, map == 1 ? 0x38 : 0x3a);
+    byte(c, opcode);
+    if (map == 0 && opcode == 0x77)
+        return; /* EMMS */
+    if (!memory) {
+        byte(c, modrm);
+    } else {
+        byte(c, 0x80 | (modrm & 0x38) | (base & 7));
+        if ((base & 7) == ESP)
+            byte(c, 0x24);
+        word32(c, 64);
+    }
+    if (has_imm8(map, opcode))
+        byte(c, below(2) ? below(70) : (unsigned)rnd() & 0xff);
+}
+
 static void one_of_x87(struct one_case *c)
 {
     unsigned op = below(8), modrm = (unsigned)rnd() & 0xff;
@@ -165,7 +211,7 @@ static void others(struct one_case *c)
 
 static void make_case(struct one_case *c)
 {
-    unsigned n = 1 + below(below(3) ? 12 : 40);
+    unsigned n = 1 + below(below(3) ? 12 : 40), mmx;
 
     memset(c, 0, sizeof(*c));
     c->with_x87 = true;
@@ -187,9 +233,10 @@ static void make_case(struct one_case *c)
     if (!host_details())
         c->fsw_undefined |= SW_CONDITIONS;
     fill(c->data, AREA);
+    mmx = below(4);
     while (n-- && c->len < MAX_CODE - 40)
         if (below(6))
-            one_of_x87(c);
+            (below(4) < mmx ? one_of_mmx : one_of_x87)(c);
         else
             others(c);
 }

@@ -8,7 +8,7 @@
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
  *   ran.c       which blocks were run: counters, footprints
  *   trace.c     blocks that follow each other as a rule, and loops, in one piece
- *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c mmx.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -163,6 +163,7 @@ struct jit {
     unsigned host;         /* bit n: the host has n of enum vector_host */
     bool host_lzcnt;
     uint32_t host_x87;     /* bit n: of kind n of x87.c it does as the interpreter does */
+    bool host_mmx;         /* so does MMX */
     bool fcomi_keeps_c1;   /* FCOMI is none that clears C1 */
     uint64_t compiled, flushes;
 
@@ -348,7 +349,7 @@ void address_make(struct code *e, const struct address *at);
  * of s->from[]. Destroys rdx. */
 void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read);
 
-/* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, mmx.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_bits(struct jit *j, const struct uop *u);
@@ -357,6 +358,7 @@ bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);
 bool emit_simd(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
+bool emit_mmx(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 /* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy.
@@ -371,6 +373,8 @@ void emit_lead(struct jit *j);
 /* ---- x87.c ---- */
 /* Find out what the host's x87 does where the manual leaves a choice. */
 void x87_look(struct jit *j);
+/* A jump out of line unless the guest's x87 is the host's; there it becomes that, or the helper is called. */
+struct slow *x87_begin(struct jit *j);
 /* Of the control word: the masks of all exceptions. */
 #define X87_MASKS 0x3fu
 

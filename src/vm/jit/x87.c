@@ -92,6 +92,7 @@ void x87_look(struct jit *j)
         [X87_CLEAR] = (LOOK("fnclex") & (SW_CONDITIONS | SW_C1)) == (SW_CONDITIONS | SW_C1),
     };
 
+    j->host_mmx = __builtin_cpu_supports("mmx") && !(~LOOK("pxor %%mm1, %%mm0") & ~LOOK("emms") & (SW_CONDITIONS | SW_C1));
     for (unsigned i = 0; i < ARRAY_LEN(good); i++)
         j->host_x87 |= (uint32_t)good[i] << i;
     /* FCOMI clears C1 (SDM 2); not on processors of AMD's. */
@@ -167,15 +168,21 @@ static void slow_if(struct jit *j, struct x87 *x, unsigned cc)
     x->slow->from[n] = x_jcc(&j->code, cc);
 }
 
-static void begin(struct jit *j, struct x87 *x)
+struct slow *x87_begin(struct jit *j)
 {
+    struct slow *s = slow_path(j, SLOW_X87);
     struct code *e = &j->code;
 
-    x->slow = slow_path(j, SLOW_X87);
-    x->slow->retry = e->at;
+    s->retry = e->at;
     x_rm(e, 32, 0x83, ALU_CMP, R_EXEC, (int32_t)offsetof(struct exec, x87_live));
     code_8(e, 0);
-    x->slow->from[0] = x_jcc(e, CC_E);
+    s->from[0] = x_jcc(e, CC_E);
+    return s;
+}
+
+static void begin(struct jit *j, struct x87 *x)
+{
+    x->slow = x87_begin(j);
 }
 
 static void host(struct jit *j, unsigned opcode, unsigned modrm)
@@ -379,13 +386,13 @@ static void store_status(struct jit *j, struct x87 *x)
 
 static void status_to_ax(struct jit *j, struct x87 *x)
 {
-    unsigned ax = operand_own(j, x->at->ax, j->home);
+    unsigned ax = operand_own(j, x->at->gpr, j->home);
 
     begin(j, x);
     same(j, x);
     x_rr(&j->code, 16, X_MOV_LOAD, ax, RAX);
     end(j, x);
-    operand_def(j, x->at->ax, j->home);
+    operand_def(j, x->at->gpr, j->home);
 }
 
 static void clear(struct jit *j, struct x87 *x)
@@ -415,6 +422,8 @@ bool emit_x87(struct jit *j, const struct uop *u)
 
     if (u->op != UOP_X87 || !x.at || !(u->b & X87_PLAIN))
         return false;
+    if (u->b & X87_MMX)
+        return emit_mmx(j, u);
     if (u->b & X87_WAIT) {
         look_for_error(j, &x);
         return true;
