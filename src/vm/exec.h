@@ -239,6 +239,7 @@ struct frontend {
     uint32_t (*vector_test)(struct ucpu *, const struct uop *u);
     uint32_t (*vector_strings)(struct ucpu *, const struct uop *u);
     unsigned vector_high; /* SSE_PAIR, in bytes of the state */
+    unsigned vectors, vector_offset; /* for VECTOR_MASKED: vector register 0, of 16 bytes; a temporary */
     const struct x87_layout *x87; /* may be NULL, if no X87 is made */
     /* Bring lazies to their canonical form, zero temporaries. */
     void (*settle)(struct ucpu *);

@@ -119,6 +119,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/jit.c \
 	src/vm/jit/jit_priv.h \
 	src/vm/jit/bits.c \
+	src/vm/jit/masked.c \
 	src/vm/jit/mmx.c \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/operands.c \

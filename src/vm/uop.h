@@ -87,6 +87,18 @@ enum vector_host {
     VECTOR_HOST_PCLMUL, VECTOR_HOST_AVX, VECTOR_HOST_AVX2, VECTOR_HOST_FMA, VECTOR_HOST_F16C,
 };
 
+/* b of VECTOR_MASKED. */
+#define MASKED_SEG     0x07u /* the segment of the operand in memory */
+#define MASKED_256     0x08u
+#define MASKED_INDEX64 0x10u /* indices have 64 bits, not 32 */
+#define MASKED_ADDR32  0x20u /* the addresses of a gather have 32 bits */
+#define MASKED_SCALE_SHIFT 6
+#define MASKED_SCALE(b) ((b) >> MASKED_SCALE_SHIFT & 3u)
+#define MASKED_PLAIN   0x0100u /* the operand in memory, of a gather without the index, is at frontend.vector_offset, */
+#define MASKED_WIDE    0x0200u /* of 64 bits; else of 32 */
+#define MASKED_STORE   0x0400u
+#define MASKED_GATHER  0x0800u
+
 /* b of X87. */
 #define X87_SEG     0x07u   /* the segment of the operand in memory */
 #define X87_MEM     0x08u   /* there is one, */

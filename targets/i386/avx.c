@@ -27,7 +27,7 @@ static bool is_masked_in(struct i386_state *st, unsigned number, unsigned n, uns
 
 static unsigned elements(const struct uop *op, unsigned bytes)
 {
-    return (op->b & I386_MASKED_256 ? 32 : 16) / bytes;
+    return (op->b & MASKED_256 ? 32 : 16) / bytes;
 }
 
 static void clear_high(struct i386_state *st, unsigned number)
@@ -44,7 +44,7 @@ int i386_op_masked_load(struct ucpu *u, const struct uop *op)
 
     for (unsigned i = 0; i < elements(op, bytes); i++)
         if (is_masked_in(st, mask, i, bytes) &&
-            !i386_read(c, op->b & I386_FX_SEG, st->t[0] + i * bytes, r + i * bytes, bytes))
+            !i386_read(c, op->b & MASKED_SEG, st->t[0] + i * bytes, r + i * bytes, bytes))
             return UOP_FAULT;
     memcpy(&st->xmm[data], r, 16);
     memcpy(&st->ymm_high[data], r + 16, 16);
@@ -58,6 +58,8 @@ int i386_op_masked_store(struct ucpu *u, const struct uop *op)
     unsigned data = op->d & 15, mask = op->d >> 4 & 15, bytes = op->a;
     struct i386_stores stores;
 
+    if (!ucpu_be_alone(u))
+        return UOP_FAULT;
     i386_stores_begin(&stores);
     for (unsigned i = 0; i < elements(op, bytes); i++) {
         uint64_t linear, value = 0;
@@ -65,7 +67,7 @@ int i386_op_masked_store(struct ucpu *u, const struct uop *op)
         if (!is_masked_in(st, mask, i, bytes))
             continue;
         memcpy(&value, element(st, data, i, bytes), bytes);
-        if (!i386_linear(c, op->b & I386_FX_SEG, st->t[0] + i * bytes, bytes, true, &linear) ||
+        if (!i386_linear(c, op->b & MASKED_SEG, st->t[0] + i * bytes, bytes, true, &linear) ||
             !i386_stores_add(c, &stores, c->u.tlb_mode, linear, bytes, value))
             return UOP_FAULT;
     }
@@ -76,19 +78,19 @@ int i386_op_masked_store(struct ucpu *u, const struct uop *op)
 /* The offset of element n: base and displacement are in S_T(0). */
 static uint64_t gather_offset(struct i386_state *st, const struct uop *op, unsigned n)
 {
-    unsigned index = op->d >> 8 & 15, scale = op->b >> I386_GATHER_SCALE_SHIFT & 3;
+    unsigned index = op->d >> 8 & 15, scale = MASKED_SCALE(op->b);
     int64_t i = 0;
     int32_t narrow;
     uint64_t offset;
 
-    if (op->b & I386_GATHER_INDEX64) {
+    if (op->b & MASKED_INDEX64) {
         memcpy(&i, element(st, index, n, 8), 8);
     } else {
         memcpy(&narrow, element(st, index, n, 4), 4);
         i = narrow;
     }
     offset = st->t[0] + ((uint64_t)i << scale);
-    return op->b & I386_GATHER_ADDR32 ? (uint32_t)offset : offset;
+    return op->b & MASKED_ADDR32 ? (uint32_t)offset : offset;
 }
 
 int i386_op_gather(struct ucpu *u, const struct uop *op)
@@ -96,7 +98,7 @@ int i386_op_gather(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
     unsigned data = op->d & 15, mask = op->d >> 4 & 15, bytes = op->a;
-    unsigned index_bytes = op->b & I386_GATHER_INDEX64 ? 8 : 4, count = elements(op, bytes > index_bytes ? bytes : index_bytes);
+    unsigned index_bytes = op->b & MASKED_INDEX64 ? 8 : 4, count = elements(op, bytes > index_bytes ? bytes : index_bytes);
     union i386_xmm before[4] = {st->xmm[data], st->ymm_high[data], st->xmm[mask], st->ymm_high[mask]};
 
     for (unsigned i = 0; i < count; i++) {
@@ -104,7 +106,7 @@ int i386_op_gather(struct ucpu *u, const struct uop *op)
 
         if (!is_masked_in(st, mask, i, bytes))
             continue;
-        if (!i386_read(c, op->b & I386_FX_SEG, gather_offset(st, op, i), value, bytes)) {
+        if (!i386_read(c, op->b & MASKED_SEG, gather_offset(st, op, i), value, bytes)) {
             if (u->retry_alone) {
                 st->xmm[data] = before[0];
                 st->ymm_high[data] = before[1];

@@ -142,17 +142,9 @@ i386_helper i386_fwait; /* 9B; S_T(2) likewise */
  * I386_FX_MEM. Alone if it stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
 i386_helper i386_op_sse_unavailable; /* raises what CR0.EM and CR0.TS call for */
 i386_helper i386_op_avx_unavailable; /* #NM */
-i386_helper i386_op_ldmxcsr, i386_op_stmxcsr; /* memory operand at segment b, S_T(0) */
 i386_helper i386_op_maskmovdqu;      /* as MASKMOVQ above; alone */
-/* avx.c: d: numbers of the registers of data, mask (<< 4) and index (<< 8); a: bytes of an element; b: segment | these;
- * S_T(0) offset, of a gather without the index. The store is alone. */
+/* avx.c: of the micro-op VECTOR_MASKED; S_T(0): offset, of a gather without the index. */
 i386_helper i386_op_masked_load, i386_op_masked_store, i386_op_gather;
-enum {
-    I386_MASKED_256 = 0x08,
-    I386_GATHER_INDEX64 = 0x10,      /* indices have 64 bits, not 32 */
-    I386_GATHER_ADDR32 = 0x20,       /* addresses have 32 bits */
-    I386_GATHER_SCALE_SHIFT = 6,
-};
 i386_helper i386_op_store_halves;    /* VCVTPS2PH to segment b, S_T(0): *a; d: imm8, | 100H: of 256 bits; alone */
 /* struct frontend.x87 (fpu.c), and ucpu.x87_notes_opcode. */
 extern const struct x87_layout i386_x87_layout;
@@ -161,7 +153,7 @@ bool i386_x87_notes_opcode(const struct i386_model *m);
 i386_helper i386_sse_op;
 i386_helper i386_op_x87_unavailable; /* #NM */
 i386_helper i386_op_mmx_unavailable; /* raises what CR0.EM and CR0.TS call for */
-i386_helper i386_op_misaligned;      /* #GP(0) */
+i386_helper i386_op_misaligned;      /* #GP(0): of an operand, or of reserved bits of MXCSR */
 enum {
     I386_FX_SEG    = 0x0007, /* segment of the memory operand */
     I386_FX_MEM    = 0x0008, /* there is a memory operand */

@@ -433,7 +433,7 @@ bool simd_wants_alone(const struct lower *l)
     case 1: /* FXSAVE, MASKMOV */
         return (l->i.opcode == 0xae && has_mem(l) && digit == 0) || l->i.opcode == 0xf7;
     case 2:
-        return i386_simd_row(2, l->i.opcode, simd_prefix(l))->form == SIMD_MASK_STORE;
+        return false;
     default:
         return i386_simd_row(3, l->i.opcode, simd_prefix(l))->form == SIMD_TO_HALF && has_mem(l);
     }

@@ -3,6 +3,8 @@
  */
 #include "i386/lower_simd.h"
 
+#include "i386/fpu.h"
+
 /* ---- memory ---- */
 
 void simd_address(struct lower *l, struct mem *m, unsigned bytes, bool write, bool aligned)
@@ -358,29 +360,37 @@ static unsigned registers(unsigned data, unsigned mask, unsigned index)
     return data | mask << 4 | index << 8;
 }
 
+static void masked(struct lower *l, i386_helper *fn, unsigned index, unsigned bytes, unsigned how)
+{
+    how |= l->i.seg | (is_256(l) ? MASKED_256 : 0) | (wide(l) ? MASKED_WIDE : 0);
+    if (l->b->max_insns > 1 && x87_is_flat(l))
+        how |= MASKED_PLAIN;
+    build_call(l->b, fn, registers(number_reg(l), l->i.vvvv, index), bytes, how)->op = UOP_VECTOR_MASKED;
+}
+
 static void masked_move(struct lower *l, const struct simd_row *r)
 {
     unsigned bytes = r->bytes ? r->bytes : element_bytes_by_w(l);
 
     mem_offset(l);
-    call(l, r->form == SIMD_MASK_LOAD ? i386_op_masked_load : i386_op_masked_store, registers(number_reg(l), l->i.vvvv, 0),
-         bytes, l->i.seg | (is_256(l) ? I386_MASKED_256 : 0));
+    if (r->form == SIMD_MASK_LOAD)
+        masked(l, i386_op_masked_load, 0, bytes, 0);
+    else
+        masked(l, i386_op_masked_store, 0, bytes, MASKED_STORE);
 }
 
 static void gather(struct lower *l)
 {
-    unsigned index = l->i.index, how = l->i.seg;
+    unsigned index = l->i.index, how = MASKED_GATHER;
 
-    if (is_256(l))
-        how |= I386_MASKED_256;
     if (l->i.opcode & 1)
-        how |= I386_GATHER_INDEX64;
-    how |= l->i.asize == 4 ? I386_GATHER_ADDR32 : 0;
-    how |= (unsigned)l->i.scale << I386_GATHER_SCALE_SHIFT;
+        how |= MASKED_INDEX64;
+    how |= l->i.asize == 4 ? MASKED_ADDR32 : 0;
+    how |= (unsigned)l->i.scale << MASKED_SCALE_SHIFT;
     l->i.index = INSN_NO_REG;
     mem_offset(l);
     l->i.index = (uint8_t)index;
-    call(l, i386_op_gather, registers(number_reg(l), l->i.vvvv, index), element_bytes_by_w(l), how);
+    masked(l, i386_op_gather, index, element_bytes_by_w(l), how);
 }
 
 /* MASKMOVDQU stores at DI, EDI or RDI. */
@@ -393,10 +403,25 @@ static void masked_bytes(struct lower *l)
     call(l, i386_op_maskmovdqu, l->i.opcode, a, l->i.seg);
 }
 
+/* LDMXCSR, whose reserved bits must be 0; STMXCSR */
 static void mxcsr(struct lower *l)
 {
-    mem_offset(l);
-    call(l, (l->i.modrm >> 3 & 7) == 2 ? i386_op_ldmxcsr : i386_op_stmxcsr, 0, 0, I386_FX_MEM | l->i.seg);
+    const uint32_t reserved = ~i386_mxcsr_mask(i386_of(l->b->cpu)->model);
+    bool load = (l->i.modrm >> 3 & 7) == 2;
+    struct mem m;
+
+    simd_address(l, &m, 4, !load, false);
+    if (!load) {
+        emit(l, UOP_SSE_CONTROL, S_T(1), S_OFF(mxcsr), 0);
+        mem_store(l, 4, S_T(1), &m);
+        return;
+    }
+    mem_load(l, 4, S_T(1), &m);
+    emit_imm(l, UOP_SHR32I, S_T(4), S_T(1), 16);
+    build_call(l->b, i386_op_misaligned, 0xffff, S_T(4), 0)->op = UOP_CHECK32;
+    if (reserved & 0xffff)
+        build_call(l->b, i386_op_misaligned, reserved & 0xffff, S_T(1), 0)->op = UOP_CHECK32;
+    emit(l, UOP_SSE_CONTROL, S_OFF(mxcsr), S_T(1), 0);
 }
 
 /* VZEROUPPER; VZEROALL with L */

@@ -35,27 +35,7 @@ MOVE(movnti) /* a store of a general register: needs no SSE state */
     return fx_write(c, op, &c->st->gpr[op_reg(op)], is_wide(op) ? 8 : 4) ? UOP_NEXT : UOP_FAULT;
 }
 
-/* ---- MXCSR, fences, cache control (group 15) ---- */
-
-int i386_op_ldmxcsr(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-    uint32_t v;
-
-    if (!fx_read(c, op, &v, 4))
-        return UOP_FAULT;
-    if (v & ~i386_mxcsr_mask(c->model))
-        return i386_raise_error(c, EXC_GP, 0);
-    c->st->mxcsr = v;
-    return UOP_NEXT;
-}
-
-int i386_op_stmxcsr(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-
-    return fx_write(c, op, &c->st->mxcsr, 4) ? UOP_NEXT : UOP_FAULT;
-}
+/* ---- fences, cache control (group 15) ---- */
 
 MOVE(fence) /* accesses happen in order */
 {

@@ -181,6 +181,14 @@ static void gather(struct one_case *c, const struct encoding *e)
         memcpy(c->ymm[index] + k, &v, e->opcode & 1 ? 8 : 4);
     }
     mov_imm(c, base, data_pointer(c) - 64);
+    if (below(10) == 0) { /* across the end of what there is, or near it: of one element, for others need not be loaded before a fault */
+        unsigned bytes = e->w ? 8 : 4;
+
+        memset(c->ymm[index], 0, sizeof(c->ymm[index]));
+        memset(c->ymm[mask], 0, sizeof(c->ymm[mask]));
+        memset(c->ymm[mask] + bytes * below(32 / bytes), 0xff, bytes);
+        mov_imm(c, base, c->base + SIZE - below(20) - 64);
+    }
     opcode_bytes(c, e, reg, mask, index >> 3, base >> 3);
     byte(c, 0x84 | (reg & 7) << 3);
     byte(c, below(4) << 6 | (index & 7) << 3 | (base & 7));
@@ -229,6 +237,8 @@ static void append(struct one_case *c, const struct encoding *e)
     }
     if (below(12))
         target &= ~(uint64_t)31;
+    if ((r->form == SIMD_MASK_LOAD || r->form == SIMD_MASK_STORE) && below(6) == 0)
+        target = c->base + SIZE - below(40); /* some elements may be beyond what there is */
     if (r->form == SIMD_MXCSR) {
         uint32_t v = 0x1f80u | ((uint32_t)rnd() & 0xffffu);
 

@@ -68,6 +68,29 @@ START_TEST(x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code)
 }
 END_TEST
 
+START_TEST(reserved_bits_of_mxcsr_are_gp)
+{
+    static const struct { const char *model; uint32_t value; bool good; } cases[] = {
+        {"max", 0x1f80, true}, {"max", 0x1fc0, true}, {"max", 0xffff, true}, {"max", 0x10000 | 0x1f80, false}, {"max", 0x80001f80, false},
+        {"pentium3", 0x1fc0, false}, {"pentium3", 0x9fbf, true}, {"pentium3", 0x11f80, false},
+    };
+
+    with_model(cases[_i].model);
+    s->cr4 |= CR4_OSFXSR;
+    s->mxcsr = 0x1f80;
+    s->gpr[EBX] = DATA;
+    refresh(b);
+    CODE(b, 0x0f, 0xae, 0x13, 0x0f, 0xae, 0x5b, 0x04); /* ldmxcsr [ebx]; stmxcsr [ebx + 4] */
+    poke32(b, DATA, cases[_i].value);
+    steps(b, 2);
+    EQ(s->mxcsr, cases[_i].good ? cases[_i].value : 0x1f80);
+    if (cases[_i].good)
+        EQ(peek32(b, DATA + 4), cases[_i].value);
+    else
+        ck_assert_uint_eq(s->rip, handler(EXC_GP) + 2);
+}
+END_TEST
+
 /* ---- SSE without its state ---- */
 
 START_TEST(fences_and_movnti_do_not_care_for_cr0_ts)
@@ -376,6 +399,7 @@ Suite *test_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_a_model_lacks_is_undefined);
     tcase_add_loop_test(tc, x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code, 0, 5);
+    tcase_add_loop_test(tc, reserved_bits_of_mxcsr_are_gp, 0, 8);
     tcase_add_test(tc, fences_and_movnti_do_not_care_for_cr0_ts);
     tcase_add_test(tc, tzcnt_and_lzcnt_are_bit_scans_where_they_are_not_there);
     tcase_add_test(tc, an_atom_of_32_bits_has_movbe);

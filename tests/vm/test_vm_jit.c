@@ -699,7 +699,7 @@ static bool needs_noted(unsigned op)
 static bool is_hosts_own(unsigned op)
 {
     return op == UOP_SSE || op == UOP_SSE_COMPARE || op == UOP_VECTOR || op == UOP_VECTOR_TEST || op == UOP_VECTOR_STRINGS ||
-           op == UOP_X87;
+           op == UOP_X87 || op == UOP_VECTOR_MASKED;
 }
 
 static unsigned random_op(bool end)

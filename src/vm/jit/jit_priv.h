@@ -8,7 +8,7 @@
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
  *   ran.c       which blocks were run: counters, footprints
  *   trace.c     blocks that follow each other as a rule, and loops, in one piece
- *   integer.c muldiv.c bits.c vector.c float.c sse.c x87.c mmx.c flags.c access.c branch.c   micro-ops by kind
+ *   integer.c muldiv.c bits.c vector.c float.c sse.c masked.c x87.c mmx.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
  *
  * Registers of compiled code:
@@ -349,7 +349,7 @@ void address_make(struct code *e, const struct address *at);
  * of s->from[]. Destroys rdx. */
 void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read);
 
-/* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, x87.c, mmx.c, access.c, branch.c: false: not one of theirs ---- */
+/* ---- integer.c, muldiv.c, bits.c, vector.c, float.c, sse.c, masked.c, x87.c, mmx.c, access.c, branch.c: false: not one of theirs ---- */
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_bits(struct jit *j, const struct uop *u);
@@ -357,6 +357,7 @@ bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);
 bool emit_simd(struct jit *j, const struct uop *u);
+bool emit_masked(struct jit *j, const struct uop *u);
 bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_mmx(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);

@@ -306,11 +306,51 @@ static void compare(struct jit *j, const struct uop *u)
     operand_def_const(j, flags + (unsigned)offsetof(struct lazy_flags, op), 32, FLAGS_EXPLICIT);
 }
 
+/* A new MXCSR gets into the host's when the next instruction wants it there. */
+static void put_control(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    unsigned from = operand_use(j, u->a, 32, j->home);
+
+    x_store(e, 32, R_STATE, state_disp(j->c->fe->mxcsr_at), from);
+    x_store_imm(e, 32, R_EXEC, (int32_t)offsetof(struct exec, sse_live), 0);
+    x_rm(e, 32, 0x0fae, 2, R_EXEC, (int32_t)offsetof(struct exec, host_mxcsr)); /* LDMXCSR */
+}
+
+static void get_control(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    unsigned to = operand_def(j, u->d, 32);
+    uint8_t *dead;
+
+    x_rm(e, 32, 0x83, ALU_CMP, R_EXEC, (int32_t)offsetof(struct exec, sse_live));
+    code_8(e, 0);
+    dead = x_jcc(e, CC_E);
+    x_rm(e, 32, 0x0fae, 3, R_STATE, state_disp(j->c->fe->mxcsr_at)); /* STMXCSR */
+    x_here(e, dead);
+    x_load(e, 32, to, R_STATE, state_disp(j->c->fe->mxcsr_at));
+}
+
+static bool control(struct jit *j, const struct uop *u)
+{
+    if (!j->c->fe->sse_op)
+        return false;
+    if (u->d == j->c->fe->mxcsr_at)
+        put_control(j, u);
+    else if (u->a == j->c->fe->mxcsr_at)
+        get_control(j, u);
+    else
+        return false;
+    return true;
+}
+
 bool emit_sse(struct jit *j, const struct uop *u)
 {
     struct kind kind;
     struct halves b;
 
+    if (u->op == UOP_SSE_CONTROL)
+        return control(j, u);
     if (u->op != UOP_SSE && u->op != UOP_SSE_COMPARE)
         return false;
     kind = kind_of(u->imm);
