@@ -3,7 +3,7 @@
  * instructions' pages), SSE to SSE4.2, AES, PCLMULQDQ, AVX, AVX2, FMA, F16C, VAES and VPCLMULQDQ.
  *
  * MMX forms, and what of SSE is neither (fences, FXSAVE), are in sse.c. Not here: SSE4a, XOP, FMA4 (AMD), SHA, GFNI,
- * VAES, AVX-512.
+ * AVX-512.
  *
  * To add an instruction: its row; a vector_fn, or a case in sse_float.c; what it looks like to the JIT
  * follows from the row (lower_simd.c), if a host has it under the same opcode.
