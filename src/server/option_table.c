@@ -132,8 +132,13 @@ static int take_choice(const struct option_row *row, const char *arg, const char
 
 TAKER(take_memory)
 {
+    /* "size=" may stand before it, as in QEMU. */
+    const char *size = !strncmp(arg, "size=", 5) ? arg + 5 : arg;
+
     (void)row;
-    if (!option_parse_size(arg, MIB, &o->memory_bytes))
+    if (strstr(arg, ",slots=") || strstr(arg, ",maxmem="))
+        return error_set(err, -EINVAL, "--memory %s: memory cannot be plugged in later: write the size alone", arg);
+    if (!option_parse_size(size, MIB, &o->memory_bytes))
         return error_set(err, -EINVAL, "--memory %s: write a size such as 512K, 256M or 1G", arg);
     if (o->memory_bytes < MIB || o->memory_bytes > MEMORY_MAX)
         return error_set(err, -EINVAL, "--memory %s: a guest can have from 1M to 64G (a 32-bit PC: to 3G)", arg);
@@ -678,9 +683,10 @@ TAKER(take_icount)
 int options_take_smp(struct options *o, const char *arg, struct error *err)
 {
     static const struct option_key keys[] = {
-        {"cpus", "N (CPUs)"}, {"sockets", "N"}, {"cores", "N (of a socket)"}, {"threads", "N (of a core)"}, {NULL, NULL},
+        {"cpus", "N (CPUs)"}, {"sockets", "N"}, {"cores", "N (of a socket)"}, {"threads", "N (of a core)"},
+        {"maxcpus", "N (no more than there are)"}, {"dies", "1"}, {"clusters", "1"}, {NULL, NULL},
     };
-    uint64_t cpus = 0, sockets = 0, cores = 0, threads = 0;
+    uint64_t cpus = 0, sockets = 0, cores = 0, threads = 0, most = 0, one = 1;
     struct option_list l;
     int r = option_list_parse(&l, "--smp", arg, "cpus", NULL, err);
 
@@ -694,6 +700,12 @@ int options_take_smp(struct options *o, const char *arg, struct error *err)
         r = option_list_number(&l, "cores", 1, MACHINE_MAX_CPUS, &cores, err);
     if (r == 0)
         r = option_list_number(&l, "threads", 1, MACHINE_MAX_CPUS, &threads, err);
+    if (r == 0)
+        r = option_list_number(&l, "maxcpus", 1, MACHINE_MAX_CPUS, &most, err);
+    if (r == 0)
+        r = option_list_number(&l, "dies", 1, 1, &one, err);
+    if (r == 0)
+        r = option_list_number(&l, "clusters", 1, 1, &one, err);
     option_list_finish(&l);
     if (r < 0)
         return r;
@@ -706,6 +718,8 @@ int options_take_smp(struct options *o, const char *arg, struct error *err)
         sockets = cpus > cores * threads ? cpus / (cores * threads) : 1;
     if (!cpus)
         cpus = sockets * cores * threads;
+    if (most && most != cpus)
+        return error_set(err, -EINVAL, "--smp %s: CPUs cannot be plugged in later: leave maxcpus out", arg);
     if (cpus != sockets * cores * threads)
         return error_set(err, -EINVAL, "--smp %s: %u socket(s) of %u core(s) of %u thread(s) are %u CPUs, not %u", arg,
                          (unsigned)sockets, (unsigned)cores, (unsigned)threads, (unsigned)(sockets * cores * threads),
@@ -1054,6 +1068,7 @@ const struct option_foreign option_foreign[] = {
     {"display", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"curses", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"sdl", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
+    {"spice", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"vnc", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"monitor", "the monitor is in gdb: monitor help lists its commands"},
     {"mon", "the monitor is in gdb: monitor help lists its commands"},
@@ -1071,10 +1086,12 @@ const struct option_foreign option_foreign[] = {
     {"watchdog", "write --device i6300esb or --device ib700"},
     {"fw_cfg", "files cannot be added to fw_cfg"},
     {"dtb", "the board makes its device tree itself; --dumpdtb FILE shows it"},
-    {"tpmdev", "there is no TPM so far"},
     {"sandbox", "there is no sandbox: the guest reaches nothing of the host but what options give it"},
     {"full-screen", "no window is shown: in gdb, monitor screen and monitor screendump FILE show the display"},
     {"k", "no window is shown, so there is no keyboard: in gdb, monitor sendkey presses keys"},
+    {"runas", "hindcast keeps the user who started it"},
+    {"chroot", "hindcast keeps the directories that it was started with"},
+    {"msg", "messages have no time of the host; leave it out"},
     {"pidfile", "hindcast writes no file of its process number"},
     {"nodefaults", "each board comes with its own devices; leave it out (--vga none and --serial none take some away)"},
     {"readconfig", "there are no configuration files: write the options"},
@@ -1084,6 +1101,10 @@ const struct option_foreign option_foreign[] = {
     {"action", "there is watchdog=ACTION; a guest that ended can always be looked at, and go back (see also --no-reboot)"},
     {"numa", "memory is one node; leave it out"},
     {"mem-path", "memory is hindcast's own; leave it out"},
+    {"mem-prealloc", "memory is hindcast's own; leave it out"},
+    {"overcommit", "memory is hindcast's own; leave it out"},
+    {"tb-size", "hindcast's cache of code has a size of its own; leave it out"},
+    {"only-migratable", "all that there is can be recorded, and replayed elsewhere; leave it out"},
     {"singlestep", "positions are exact without it; leave it out"},
     {"one-insn-per-tb", "positions are exact without it; leave it out"},
     {NULL, NULL},

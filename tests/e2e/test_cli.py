@@ -139,12 +139,19 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"^hindcast: --audiodev alsa: write wav or none", "-audiodev", "alsa,id=a", STORE)
     refused(r"--vga is for --machine pc", "-M", "virt", "-device", "VGA", STORE)
     refused(r"-k: no window", "-k", "en-us", STORE)
+    refused(r"-spice: no window", "-spice", "port=5900", STORE)
+    refused(r"-overcommit: memory is hindcast's own", "-overcommit", "mem-lock=off", STORE)
+    refused(r"-msg: messages have no time", "-msg", "timestamp=on", STORE)
+    refused(r"--memory 2G,slots=2,maxmem=4G: memory cannot be plugged in", "-m", "2G,slots=2,maxmem=4G", STORE)
+    refused(r"--memory size=: write a size", "-m", "size=", STORE)
+    refused(r"--smp 2,maxcpus=4: CPUs cannot be plugged in", "-smp", "2,maxcpus=4", STORE)
+    refused(r"--smp dies=2: write a number from 1 to 1", "-smp", "2,dies=2", STORE)
     refused(r"--icount rr=record: write --record", "-icount", "rr=record", STORE)
 
 
 def claim_what_qemu_is_told_needlessly_is_taken():
     words = ("-display none -monitor none -net none -parallel none -accel tcg -accel kvm:tcg -accel tcg,thread=single -no-shutdown "
-             "-no-user-config -nographic -name x -global virtio-mmio.force-legacy=false").split()
+             "-no-user-config -nographic -name x -m size=64M -smp 1,maxcpus=1,dies=1 -global virtio-mmio.force-legacy=false").split()
     guest = harness.build_guest("movb $7, %al\noutb %al, $0xf4\n1: jmp 1b", "ends")
     for machine in ("pc", "pc-i440fx-7.2", "pc,accel=tcg", "pc-i440fx-7.2,accel=kvm:tcg,hpet=off"):
         status, text = run("--run", "--listen", "none", "--serial", "none", "-machine", machine, *words, guest)
