@@ -303,6 +303,61 @@ START_TEST(frames_come_in_by_descriptors)
 }
 END_TEST
 
+/* Status and errors of what came last. */
+static unsigned told(const uint8_t *frame, size_t len)
+{
+    unsigned before = get(RDBAL + 0x10);
+
+    set(RDBAL + 0x18, (before + ENTRIES - 1) % ENTRIES);
+    input(card, frame, len);
+    ck_assert_uint_ne(get(RDBAL + 0x10), before);
+    return (unsigned)memory_read(&m->memory, RX_RING + 16 * before + 12, 2);
+}
+
+START_TEST(checksums_of_what_comes_in_are_looked_at)
+{
+    uint8_t frame[201];
+
+    new_card();
+    give_buffers(7);
+    set(RCTL, 2 | 1u << 15);
+    datagram(frame, 6, sizeof(frame));
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x07); /* IXSM: nobody asked for it */
+    set(RXCSUM, 0x300);
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x63);
+    set(RXCSUM, 0x100);
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x43);
+    set(RXCSUM, 0x200);
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x23);
+    set(RXCSUM, 0x300);
+    frame[200] ^= 1; /* the data, the header */
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x2063);
+    frame[200] ^= 1;
+    frame[19] ^= 1;
+    ck_assert_uint_eq(told(frame, sizeof(frame)), 0x4063);
+    datagram(frame, 17, 200);
+    ck_assert_uint_eq(told(frame, 200), 0x63);
+    put_be16(frame + 40, 0); /* UDP without one */
+    ck_assert_uint_eq(told(frame, 200), 0x43);
+    datagram(frame, 1, 200);
+    ck_assert_uint_eq(told(frame, 200), 0x43);
+    datagram(frame, 6, 200);
+    put_be16(frame + 20, 0x2000); /* a fragment */
+    ck_assert_uint_eq(told(frame, 200), 0x4043);
+    put_be16(frame + 12, 0x0806);
+    ck_assert_uint_eq(told(frame, 200), 0x07);
+    /* The packet checksum, from any byte to the last. */
+    set(RCTL, 2 | 1u << 15 | 1u << 26);
+    for (unsigned start = 0; start < 64; start++) {
+        unsigned at = get(RDBAL + 0x10);
+
+        set(RXCSUM, start);
+        told(frame, 200 - start % 3);
+        ck_assert_uint_eq(memory_read(&m->memory, RX_RING + 16 * at + 10, 2), sum_of(frame + start, 200 - start % 3 - start));
+    }
+}
+END_TEST
+
 START_TEST(what_comes_in_is_filtered)
 {
     static const uint8_t other[6] = {2, 0, 0, 0, 0, 9}, group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
@@ -365,6 +420,7 @@ static void claims(TCase *tc)
     ADD(a_ring_around_nothing_sends_nothing);
     ADD(a_segmentation_makes_whole_frames);
     ADD(frames_come_in_by_descriptors);
+    ADD(checksums_of_what_comes_in_are_looked_at);
     ADD(what_comes_in_is_filtered);
     ADD(registers_are_reached_by_ports_too);
 }

@@ -272,6 +272,28 @@ START_TEST(extended_descriptors_receive)
 }
 END_TEST
 
+START_TEST(checksums_of_what_comes_in_are_looked_at)
+{
+    uint8_t frame[200];
+
+    new_card();
+    set(RCTL, 0x04008002);
+    set(RDBAL + 0x18, 7);
+    set(RXCSUM, 0x300);
+    datagram(frame, 17, sizeof(frame));
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(peek32(RING(0) + 12) & 0xffff, 0x73); /* UDPCS, too */
+    set(RFCTL, 1u << 15);
+    datagram(frame, 6, sizeof(frame));
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(peek32(RING(0) + 16 + 8), 0x63);
+    frame[100]++;
+    frame[22]++;
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(peek32(RING(0) + 32 + 8), 0x60000063);
+}
+END_TEST
+
 /* The key and what it makes of addresses and ports that Microsoft publishes to verify RSS with. */
 START_TEST(scaling_chooses_the_queue_by_the_hash)
 {
@@ -437,6 +459,7 @@ static void claims(TCase *tc)
     ADD(both_queues_send);
     ADD(legacy_descriptors_receive);
     ADD(extended_descriptors_receive);
+    ADD(checksums_of_what_comes_in_are_looked_at);
     ADD(scaling_chooses_the_queue_by_the_hash);
     ADD(icr_is_cleared_by_reading_if_it_was_asserted);
     ADD(the_mask_follows_iam);

@@ -6,7 +6,7 @@
  * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until the ring has room.
  *
  * Not modelled: delays of interrupts (RDTR, RADV, TIDV, TADV, ITR: they come at once), flow control, wake up, management,
- * checksums of what is received other than the packet checksum (descriptors say so: IXSM), flash.
+ * checksums of what is received by IPv6 (descriptors say so: IXSM), flash.
  */
 #include "vm/dev/e1000.h"
 
@@ -154,26 +154,26 @@ static const uint16_t phy_reset[PHY_REGISTERS] = {
 /* ---- receiving ---- */
 
 /* `bytes`, frame check sequence and all, into the ring: there is room. False: the ring is not in memory. */
-static bool store_frame(struct e1000 *e, const uint8_t *bytes, size_t len, uint8_t status, uint16_t tag)
+static bool store_frame(struct e1000 *e, const struct e1000_frame *f)
 {
     struct e1000_ring r = e1000_ring_of(&e->mac, RDBAL);
-    uint16_t checksum = e1000_packet_checksum(&e->mac, bytes, len);
+    uint16_t checksum = e1000_packet_checksum(&e->mac, f->bytes, f->len);
     uint32_t size = e1000_buffer_size(&e->mac);
 
-    for (size_t done = 0; done < len;) {
+    for (size_t done = 0; done < f->len;) {
         uint64_t at = r.base + (uint64_t)r.head * DESC_BYTES;
-        size_t n = len - done < size ? len - done : size;
+        size_t n = f->len - done < size ? f->len - done : size;
         uint8_t d[DESC_BYTES];
 
         if (!pci_dma_read(&e->mac.pci, at, d, sizeof(d)))
             return false;
-        pci_dma_write(&e->mac.pci, get_le64(d), bytes + done, n);
+        pci_dma_write(&e->mac.pci, get_le64(d), f->bytes + done, n);
         done += n;
         put_le16(d + 8, (uint16_t)n);
         put_le16(d + 10, checksum);
-        d[12] = (uint8_t)(RX_DD | (done == len ? RX_EOP | status : 0));
-        d[13] = 0;
-        put_le16(d + 14, tag);
+        d[12] = (uint8_t)(RX_DD | (done == f->len ? RX_EOP | f->status : 0));
+        d[13] = done == f->len ? f->errors : 0;
+        put_le16(d + 14, f->tag);
         pci_dma_write(&e->mac.pci, at + 8, d + 8, 8);
         r.head = r.head + 1 == r.count ? 0 : r.head + 1;
     }
@@ -205,7 +205,7 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
         return "no buffer";
     }
     e1000_finish(mac, &f);
-    stored = store_frame(e, f.bytes, f.len, f.status, f.tag);
+    stored = store_frame(e, &f);
     cause(mac, ICR_RXT0 | (is_scarce(e) ? ICR_RXDMT0 : 0));
     return stored ? NULL : "the ring is not in memory";
 }
@@ -423,7 +423,7 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     (void)d;
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
     e->st = dev->state;
-    e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset,
+    e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset, .udp_status = RX_TCPCS,
                                 .cause = cause, .receive = receive};
     if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
         return err->code;

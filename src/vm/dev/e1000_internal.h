@@ -64,7 +64,16 @@ enum { RING_BASE, RING_LEN = 0x08, RING_HEAD = 0x10, RING_TAIL = 0x18 };
 #define RX_EOP  0x02u
 #define RX_IXSM 0x04u
 #define RX_VP   0x08u
+#define RX_UDPCS 0x10u      /* 82574 */
+#define RX_TCPCS 0x20u
+#define RX_IPCS 0x40u
 #define RX_PIF  0x80u
+/* ... and errors. */
+#define RX_TCPE 0x20u
+#define RX_IPE  0x40u
+
+#define RXCSUM_IPOFL (1u << 8)
+#define RXCSUM_TUOFL (1u << 9)
 
 /* Transmit descriptors: the first word's commands, the second word's status and options. */
 #define TX_EOP  (1u << 24)
@@ -109,6 +118,7 @@ struct e1000_mac {
     const struct e1000_plain *plains;
     unsigned nplains;
     const uint16_t *phy_reset;  /* PHY_REGISTERS */
+    uint8_t udp_status;         /* RX_... of a frame whose UDP checksum was looked at */
     /* In its state: */
     uint32_t *plain;            /* in the order of plains[] */
     uint32_t *ctrl, *mdic;
@@ -128,7 +138,7 @@ struct e1000_mac {
 struct e1000_frame {
     uint8_t bytes[FRAME_MOST + FCS_BYTES];
     size_t len;
-    uint8_t status;             /* RX_... */
+    uint8_t status, errors;     /* RX_... */
     uint16_t tag;               /* of its VLAN */
 };
 

@@ -213,12 +213,33 @@ void e1000_overrun(struct e1000_mac *e)
     e->cause(e, ICR_RXO);
 }
 
+/* Which checksums it looks at, and which are wrong (8254x, 3.2.9; 82574, 7.1.10): not what a fragment carries, nor UDP without one. */
+static void look_at_checksums(const struct e1000_mac *e, struct e1000_frame *f)
+{
+    uint32_t wanted = e1000_reg(e, RXCSUM);
+    struct nic_ip ip;
+
+    if (!nic_find_ip(f->bytes, f->len, &ip))
+        wanted = 0;
+    if (wanted & RXCSUM_IPOFL) {
+        f->status |= RX_IPCS;
+        f->errors |= nic_ip_checksum_holds(f->bytes, &ip) ? 0 : RX_IPE;
+    }
+    if ((wanted & RXCSUM_TUOFL) && nic_has_transport_checksum(f->bytes, &ip)) {
+        f->status |= ip.protocol == IP_PROTOCOL_UDP ? e->udp_status : RX_TCPCS;
+        f->errors |= nic_transport_checksum_holds(f->bytes, &ip) ? 0 : RX_TCPE;
+    }
+    if (!(f->status & (RX_IPCS | RX_TCPCS)))
+        f->status |= RX_IXSM;
+}
+
 void e1000_finish(struct e1000_mac *e, struct e1000_frame *f)
 {
     count_received(e, f->bytes, f->len + FCS_BYTES);
+    f->status = f->errors = 0;
+    look_at_checksums(e, f);
     put_le32(f->bytes + f->len, nic_check_sequence(f->bytes, f->len));
     f->len += e1000_reg(e, RCTL) & RCTL_SECRC ? 0 : FCS_BYTES;
-    f->status = RX_IXSM;
     f->tag = 0;
     if (!exact_match(e, f->bytes) && !nic_is_broadcast(f->bytes))
         f->status |= RX_PIF;

@@ -7,8 +7,7 @@
  * go to has room.
  *
  * Not modelled: moderation and delays of interrupts (ITR, EITR, RDTR and the like: they come at once), packet split, flow
- * control, wake up, management, time stamps of packets, flash, checksums of what is received other than the packet checksum
- * (descriptors say so: IXSM).
+ * control, wake up, management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
  */
 #include "vm/dev/e1000e.h"
 
@@ -351,7 +350,7 @@ static struct e1000_ring receive_ring(const struct e1000e *e, unsigned queue)
 static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f, const struct scaling *r, uint16_t checksum, bool last,
                             size_t n, uint8_t *d)
 {
-    uint8_t status = (uint8_t)(RX_DD | (last ? RX_EOP | f->status : 0));
+    uint8_t status = (uint8_t)(RX_DD | (last ? RX_EOP | f->status : 0)), errors = last ? f->errors : 0;
 
     memset(d, 0, DESC_BYTES);
     if (reg(e, RFCTL) & RFCTL_EXTEN) {
@@ -360,12 +359,13 @@ static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f,
             put_le32(d + 4, r->hash);
         else
             put_le16(d + 6, checksum);
-        put_le32(d + 8, status);
+        put_le32(d + 8, status | (uint32_t)errors << 24);
         put_le16(d + 12, (uint16_t)n);
     } else {
         put_le16(d + 8, (uint16_t)n);
         put_le16(d + 10, checksum);
         d[12] = status;
+        d[13] = errors;
     }
     put_le16(d + 14, f->tag);
 }
@@ -699,7 +699,7 @@ int e1000e_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive
     (void)d;
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
     e->st = dev->state;
-    e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset,
+    e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset, .udp_status = RX_TCPCS | RX_UDPCS,
                                 .cause = cause, .receive = receive};
     if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
         return err->code;

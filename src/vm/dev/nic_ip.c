@@ -14,15 +14,30 @@
 #define UDP_HEADER       8u
 #define FIN_AND_PSH      0x09u
 
+static uint32_t fold(uint64_t sum)
+{
+    while (sum >> 16)
+        sum = (sum & 0xffffu) + (sum >> 16);
+    return (uint32_t)sum;
+}
+
+/* In words of 32 bits and of the other order: a sum in ones' complement does not mind (RFC 1071, 2). */
 uint32_t nic_sum(const uint8_t *bytes, size_t len, uint32_t sum)
 {
-    uint64_t s = sum;
+    uint64_t low = 0, high = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < len; i += 2)
-        s += (uint64_t)bytes[i] << 8 | (i + 1 < len ? bytes[i + 1] : 0u);
-    while (s >> 16)
-        s = (s & 0xffffu) + (s >> 16);
-    return (uint32_t)s;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t word = get_le64(bytes + i);
+
+        low += word & UINT32_MAX;
+        high += word >> 32;
+    }
+    for (; i + 2 <= len; i += 2)
+        low += get_le16(bytes + i);
+    if (i < len)
+        low += bytes[i];
+    return fold((uint64_t)sum + __builtin_bswap16((uint16_t)fold((low & UINT32_MAX) + (low >> 32) + (high & UINT32_MAX) + (high >> 32))));
 }
 
 bool nic_find_ip(const uint8_t *frame, size_t len, struct nic_ip *ip)
@@ -80,6 +95,13 @@ void nic_put_transport_checksum(uint8_t *frame, const struct nic_ip *ip)
     put_be16(at, 0);
     sum = (uint16_t)~transport_sum(frame, ip);
     put_be16(at, sum || ip->protocol != IP_PROTOCOL_UDP ? sum : 0xffffu);
+}
+
+bool nic_has_transport_checksum(const uint8_t *frame, const struct nic_ip *ip)
+{
+    const uint8_t *at = transport_checksum((uint8_t *)(uintptr_t)frame, ip);
+
+    return at && !ip->fragment && (ip->protocol != IP_PROTOCOL_UDP || get_be16(at));
 }
 
 bool nic_ip_checksum_holds(const uint8_t *frame, const struct nic_ip *ip)

@@ -26,6 +26,8 @@ bool nic_find_ip(const uint8_t *frame, size_t len, struct nic_ip *ip);
 /* Put the right checksum into the header; into the TCP or UDP that it carries (nothing if there is no whole header). */
 void nic_put_ip_checksum(uint8_t *frame, const struct nic_ip *ip);
 void nic_put_transport_checksum(uint8_t *frame, const struct nic_ip *ip);
+/* Does it carry all of a TCP or UDP packet with a checksum? */
+bool nic_has_transport_checksum(const uint8_t *frame, const struct nic_ip *ip);
 /* Is it right? Of UDP, a checksum of 0 means none. */
 bool nic_ip_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
 bool nic_transport_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
