@@ -290,7 +290,17 @@ static bool image_read(struct drive *d, uint64_t offset, uint8_t *buf, uint64_t 
 
 static void xor_bytes(uint8_t *to, const uint8_t *with, uint64_t n)
 {
-    for (uint64_t i = 0; i < n; i++)
+    uint64_t i = 0;
+
+    for (; i + sizeof(uint64_t) <= n; i += sizeof(uint64_t)) {
+        uint64_t a, b;
+
+        memcpy(&a, to + i, sizeof(a));
+        memcpy(&b, with + i, sizeof(b));
+        a ^= b;
+        memcpy(to + i, &a, sizeof(a));
+    }
+    for (; i < n; i++)
         to[i] ^= with[i];
 }
 
@@ -455,6 +465,11 @@ enum drive_status drive_discard(struct drive *d, uint64_t offset, uint64_t len, 
     if (done)
         *done = status == DRIVE_OK ? len : 0;
     return status;
+}
+
+size_t drive_piece(const struct drive *d)
+{
+    return d->c.nfaults ? PAGE_SIZE : DRIVE_PIECE;
 }
 
 /* ---- time, shape ---- */

@@ -173,6 +173,11 @@ enum drive_status drive_discard(struct drive *d, uint64_t offset, uint64_t len, 
 /* Are these sectors good? For VERIFY and seeks that check; reads the image as drive_read() does. */
 enum drive_status drive_verify(struct drive *d, uint64_t offset, uint64_t len, uint64_t *done);
 
+/* Bytes that a controller moves at once, at most DRIVE_PIECE: from or to a drive with bad sectors little, so that what lies before such
+ * a one has been moved. */
+#define DRIVE_PIECE ((size_t)32 << 10)
+size_t drive_piece(const struct drive *d);
+
 /* How long it takes to move `len` bytes (0: a flush, a seek): nanoseconds of virtual time, at least 1. */
 vtime_t drive_duration(const struct drive *d, uint64_t len);
 

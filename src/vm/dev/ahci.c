@@ -289,12 +289,12 @@ static void put_count(struct ahci *a, const struct slot *s, uint64_t bytes)
 static uint64_t move_sectors(struct ahci *a, struct drive *d, struct slot *s, uint64_t at, uint64_t len, bool to_memory,
                              enum drive_status *status)
 {
-    uint8_t piece[PAGE_SIZE];
-    uint64_t done = 0;
+    uint8_t piece[DRIVE_PIECE];
+    uint64_t done = 0, most = drive_piece(d);
 
     *status = DRIVE_OK;
     while (done < len) {
-        uint64_t n = len - done < sizeof(piece) ? len - done : sizeof(piece), good = n;
+        uint64_t n = len - done < most ? len - done : most, good = n;
 
         if (to_memory)
             *status = drive_read(d, at + done, piece, n, &good);

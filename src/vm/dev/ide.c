@@ -227,12 +227,13 @@ static bool move_sectors(const struct port *p, struct prd *prd, bool to_memory, 
                          enum drive_status *status)
 {
     struct drive *d = drive_of(p);
-    uint8_t piece[PAGE_SIZE];
+    uint8_t piece[DRIVE_PIECE];
+    uint64_t most = drive_piece(d);
     uint32_t size = ata_is_packet(d) ? 2048 : ATA_SECTOR;
 
     *status = DRIVE_OK;
     while (*left) {
-        uint64_t wanted = *left < sizeof(piece) ? *left : sizeof(piece), good = wanted, moved;
+        uint64_t wanted = *left < most ? *left : most, good = wanted, moved;
 
         if (to_memory)
             *status = drive_read(d, *at, piece, wanted, &good);

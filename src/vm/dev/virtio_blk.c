@@ -149,13 +149,14 @@ static uint8_t transfer(struct virtio *v, const struct virtio_chain *c, const st
                         uint64_t *written)
 {
     struct drive *d = of(v)->drive;
-    uint8_t piece[PAGE_SIZE];
+    uint8_t piece[DRIVE_PIECE];
+    size_t most = drive_piece(d);
     uint64_t at = h->sector * UNIT;
 
     if (bytes > REQUEST_MOST || !range_fits(d, h->sector, bytes))
         return S_IOERR;
     for (uint64_t done = 0; done < bytes;) {
-        size_t n = bytes - done < sizeof(piece) ? (size_t)(bytes - done) : sizeof(piece);
+        size_t n = bytes - done < most ? (size_t)(bytes - done) : most;
 
         if (h->type == T_IN) {
             if (drive_read(d, at + done, piece, n, NULL) != DRIVE_OK || !virtio_in(v, c, done, piece, n))

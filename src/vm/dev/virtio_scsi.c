@@ -158,12 +158,13 @@ static uint8_t transfer(struct virtio *v, const struct virtio_chain *c, struct d
     const struct scsi_state *s = state_of(v);
     uint64_t room = cmd->transfer == SCSI_READ ? c->in - response_bytes(s) : c->out - header_bytes(s);
     uint64_t len = cmd->len < room ? cmd->len : room;
-    uint8_t piece[PAGE_SIZE];
+    uint8_t piece[DRIVE_PIECE];
+    size_t most = drive_piece(d);
 
     if (len > REQUEST_MOST)
         return scsi_fail(u, SENSE_ILLEGAL, 0x24, 0);
     for (*moved = 0; *moved < len;) {
-        size_t n = len - *moved < sizeof(piece) ? (size_t)(len - *moved) : sizeof(piece);
+        size_t n = len - *moved < most ? (size_t)(len - *moved) : most;
         enum drive_status status = DRIVE_OK;
 
         if (cmd->transfer == SCSI_READ) {
