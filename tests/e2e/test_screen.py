@@ -8,6 +8,7 @@ import tempfile
 import harness
 from rspclient import RspError  # (harness finds it)
 from harness import Server, check, contains, equal, texts_of_png
+from test_bios import firmware
 
 TEXT = b"first HELLO, then BYE"
 
@@ -58,6 +59,13 @@ def go(rsp, position):
     rsp.monitor("seek %d" % position)
     rsp.ask("c" if position > rsp.position() else "bc")
     equal(rsp.position(), position)
+
+
+def claim_a_display_that_a_bios_without_a_video_bios_leaves_alone_says_what_is_missing():
+    with Server("--bios", firmware(), guest=None) as s:
+        rsp = s.client()
+        not_done(rsp, "screen", r"nobody has set up the display yet \(a BIOS does it by --vga-bios\)")
+        rsp.close()
 
 
 def claim_the_step_that_completed_a_text_on_the_screen_is_found():

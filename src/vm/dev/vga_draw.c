@@ -181,7 +181,7 @@ int vga_screen_text(const struct device *dev, unsigned head, struct buffer *out,
     if ((s->gr[GR_MISC] & GMISC_GRAPHICS) || (s->attr[AR_MODE] & AMODE_GRAPHICS))
         return error_set(err, -EINVAL, "the screen shows graphics: screendump FILE draws it");
     if (g.columns < 2)
-        return error_set(err, -ENODATA, "nobody has set up the display yet");
+        return error_set(err, -ENODATA, "nobody has set up the display yet (a BIOS does it by --vga-bios)");
     for (uint32_t row = 0; row < t.rows; row++) {
         size_t last = out->len;
 
