@@ -98,6 +98,7 @@ enum vector_host {
 #define MASKED_WIDE    0x0200u /* of 64 bits; else of 32 */
 #define MASKED_STORE   0x0400u
 #define MASKED_GATHER  0x0800u
+#define MASKED_PROBE   0x1000u /* nothing is moved: can `a` bytes be written? */
 
 /* b of X87. */
 #define X87_SEG     0x07u   /* the segment of the operand in memory */

@@ -1,6 +1,6 @@
 /*
  * Accesses of AVX and AVX2 that depend on a mask, element by element: VMASKMOV, VPMASKMOV, VGATHER,
- * VPGATHER (SDM 2).
+ * VPGATHER (SDM 2); and what has to know before whether it can store.
  *
  * An element whose mask is clear is not accessed, and cannot fault. A masked move happens wholly or not at all. A
  * gather that faults has loaded the elements before the one that did, and cleared their masks, so that it goes on with
@@ -125,4 +125,11 @@ int i386_op_gather(struct ucpu *u, const struct uop *op)
     if (count * bytes == 8)
         st->xmm[data].q[1] = 0;
     return UOP_NEXT;
+}
+
+int i386_op_writable(struct ucpu *u, const struct uop *op)
+{
+    struct i386_cpu *c = i386_of(u);
+
+    return ucpu_probe(u, u->tlb_mode, i386_system_address(c->st, c->st->t[0]), op->a, ACCESS_WRITE) ? UOP_NEXT : UOP_FAULT;
 }

@@ -145,7 +145,7 @@ i386_helper i386_op_avx_unavailable; /* #NM */
 i386_helper i386_op_maskmovdqu;      /* as MASKMOVQ above; alone */
 /* avx.c: of the micro-op VECTOR_MASKED; S_T(0): offset, of a gather without the index. */
 i386_helper i386_op_masked_load, i386_op_masked_store, i386_op_gather;
-i386_helper i386_op_store_halves;    /* VCVTPS2PH to segment b, S_T(0): *a; d: imm8, | 100H: of 256 bits; alone */
+i386_helper i386_op_writable; /* S_T(0): a linear address */
 /* struct frontend.x87 (fpu.c), and ucpu.x87_notes_opcode. */
 extern const struct x87_layout i386_x87_layout;
 bool i386_x87_notes_opcode(const struct i386_model *m);

@@ -354,16 +354,27 @@ static void to_integer(struct lower *l, const struct simd_row *r)
         emit(l, UOP_MOV32Z, gpr_reg(l), gpr_reg(l), 0);
 }
 
-/* VCVTPS2PH: the result, half as long, goes to the r/m operand. */
+/* VCVTPS2PH: the result, half as long, goes to the r/m operand. That it can be stored is looked at before flags of MXCSR change. */
 static void to_half(struct lower *l)
 {
+    const unsigned bytes = is_256(l) ? 16 : 8, how = MASKED_PROBE | MASKED_PLAIN | (wide(l) ? MASKED_WIDE : 0);
+    unsigned d = has_mem(l) ? S_XT(1) : xmm_rm(l), at;
+    struct mem m;
+
     if (has_mem(l)) {
-        mem_offset(l);
-        call(l, i386_op_store_halves, (l->i.imm & 0xff) | (is_256(l) ? 0x100u : 0), xmm_reg(l), l->i.seg);
-        return;
+        simd_address(l, &m, bytes, true, false);
+        at = mem_flatten(l, &m, S_T(0));
+        if (at != S_T(0))
+            emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(0), at, 0);
+        build_call(l->b, i386_op_writable, 0, bytes, how)->op = UOP_VECTOR_MASKED;
     }
-    build(l->b, UOP_SSE, xmm_rm(l), xmm_reg(l), xmm_reg(l), float_operation(l) | (is_256(l) ? SSE_PAIR : 0), 0);
-    simd_clear_high(l, xmm_rm(l));
+    build(l->b, UOP_SSE, d, xmm_reg(l), xmm_reg(l), float_operation(l) | (is_256(l) ? SSE_PAIR : 0), 0);
+    if (has_mem(l)) {
+        m = (struct mem){.a = (uint16_t)S_T(0)};
+        simd_store(l, d, bytes, &m);
+    } else {
+        simd_clear_high(l, d);
+    }
 }
 
 static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
@@ -429,14 +440,8 @@ bool simd_wants_alone(const struct lower *l)
 {
     unsigned digit = l->i.modrm >> 3 & 7;
 
-    switch (l->i.map) {
-    case 1: /* FXSAVE, MASKMOV */
-        return (l->i.opcode == 0xae && has_mem(l) && digit == 0) || l->i.opcode == 0xf7;
-    case 2:
-        return false;
-    default:
-        return i386_simd_row(3, l->i.opcode, simd_prefix(l))->form == SIMD_TO_HALF && has_mem(l);
-    }
+    /* FXSAVE, MASKMOV */
+    return l->i.map == 1 && ((l->i.opcode == 0xae && has_mem(l) && digit == 0) || l->i.opcode == 0xf7);
 }
 
 enum build_next lower_simd(struct lower *l)

@@ -78,6 +78,8 @@ unsigned simd_source(struct lower *l, unsigned bytes, bool aligned);
 void simd_move(struct lower *l, unsigned d, unsigned a);
 /* Bits 128 to 255 of d become 0. */
 void simd_clear_high(struct lower *l, unsigned d);
+/* Store 8 or 16 bytes. */
+void simd_store(struct lower *l, unsigned from, unsigned bytes, struct mem *m);
 /* Instructions that move; false: not one of these. */
 bool lower_simd_move(struct lower *l, const struct simd_row *r);
 

@@ -35,6 +35,14 @@ static void vector_access(struct lower *l, unsigned r, unsigned bytes, bool stor
           r + S_VECTOR_HIGH, m->imm, 0);
 }
 
+void simd_store(struct lower *l, unsigned from, unsigned bytes, struct mem *m)
+{
+    if (bytes == 8)
+        mem_store(l, 8, from, m);
+    else
+        vector_access(l, from, bytes, true, m);
+}
+
 /* Load 1 to 32 bytes to d; of less than 16, what the others become is not said. */
 static void simd_load(struct lower *l, unsigned d, unsigned bytes, bool aligned)
 {

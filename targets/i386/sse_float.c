@@ -680,30 +680,3 @@ int i386_sse_op(struct ucpu *u, const struct uop *op)
         memcpy(u->s + op->d + half * S_VECTOR_HIGH, &r[half], sizeof r[0]);
     return UOP_NEXT;
 }
-
-int i386_op_store_halves(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-    struct i386_stores stores;
-    struct float_status s = status(c->st);
-    unsigned bytes = op->d & 0x100 ? 16 : 8;
-    uint64_t linear;
-
-    i386_stores_begin(&stores);
-    if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], bytes, true, &linear))
-        return UOP_FAULT;
-    for (unsigned at = 0; at < bytes; at += 8) {
-        uint64_t value = 0;
-        uint32_t from[4];
-
-        memcpy(from, u->s + op->a + (at ? S_VECTOR_HIGH : 0), sizeof from);
-        for (unsigned i = 0; i < 4; i++)
-            value |= (uint64_t)half_from_single(from[i], op->d & 0xff, &s) << 16 * i;
-        if (!i386_stores_add(c, &stores, u->tlb_mode, i386_system_address(c->st, linear + at), 8, value))
-            return UOP_FAULT;
-    }
-    if (commit(c, &s))
-        return UOP_FAULT;
-    i386_stores_commit(c, &stores);
-    return UOP_NEXT;
-}

@@ -237,8 +237,8 @@ static void append(struct one_case *c, const struct encoding *e)
     }
     if (below(12))
         target &= ~(uint64_t)31;
-    if ((r->form == SIMD_MASK_LOAD || r->form == SIMD_MASK_STORE) && below(6) == 0)
-        target = c->base + SIZE - below(40); /* some elements may be beyond what there is */
+    if ((r->form == SIMD_MASK_LOAD || r->form == SIMD_MASK_STORE || r->form == SIMD_TO_HALF) && below(6) == 0)
+        target = c->base + SIZE - below(40); /* some elements, or the end of a result, may be beyond what there is */
     if (r->form == SIMD_MXCSR) {
         uint32_t v = 0x1f80u | ((uint32_t)rnd() & 0xffffu);
 

@@ -152,6 +152,16 @@ static void gather(struct jit *j, const struct masked *m)
     }
 }
 
+/* Can they be written? */
+static void probe(struct jit *j, const struct masked *m)
+{
+    struct slow *s = slow_path(j, SLOW_HELPER);
+
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, m->address);
+    access_probe(j, s, m->bytes, true, false);
+    s->back = j->code.at;
+}
+
 bool emit_masked(struct jit *j, const struct uop *u)
 {
     const struct frontend *fe = j->c->fe;
@@ -159,10 +169,12 @@ bool emit_masked(struct jit *j, const struct uop *u)
     struct masked m = {.data = fe->vectors + 16 * (u->d & 15u), .mask = fe->vectors + 16 * (u->d >> 4 & 15u),
                        .index = fe->vectors + 16 * (u->d >> 8 & 15u), .high = fe->vector_high, .bytes = u->a, .how = u->b};
 
-    if (u->op != UOP_VECTOR_MASKED || !(u->b & MASKED_PLAIN) || !host_has(j, VECTOR_HOST_AVX))
+    if (u->op != UOP_VECTOR_MASKED || !(u->b & MASKED_PLAIN) || !(u->b & MASKED_PROBE || host_has(j, VECTOR_HOST_AVX)))
         return false;
     m.address = operand_use(j, fe->vector_offset, bits, bits);
-    if (u->b & MASKED_GATHER)
+    if (u->b & MASKED_PROBE)
+        probe(j, &m);
+    else if (u->b & MASKED_GATHER)
         gather(j, &m);
     else
         move(j, &m);
