@@ -106,7 +106,10 @@ enum vector_host {
 #define X87_WIDE    0x0800u /* its offset has 64 bits; else 32, and 0 above */
 #define X87_PLAIN   0x1000u /* the CPU has the instruction, and the operand in memory is where its offset says */
 #define X87_WAIT    0x2000u /* FWAIT: the helper looks for an error that is pending */
-#define X87_MMX     0x4000u /* an MMX instruction without prefix: d is its opcode, above it its map (0: 0F, 1: 0F 38, 2: 0F 3A), in a are */
+#define X87_66      0x0020u /* prefixes of an MMX instruction */
+#define X87_F2      0x0040u
+#define X87_F3      0x0080u
+#define X87_MMX     0x4000u /* an MMX instruction: d is its opcode, above it its map (0: 0F, 1: 0F 38, 2: 0F 3A), in a are */
 #define X87_REX_R   0x0100u /* two bits, */
 #define X87_REX_B   0x0200u
 #define X87_REX_W   0x0100u /* in b one; */

@@ -25,6 +25,9 @@ i386_helper *i386_x87_handler(unsigned opcode, unsigned modrm);
 i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
 /* Is it an instruction on MMX registers, and no XMM registers, that the model has, and not MASKMOVQ? */
 bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
+/* Is it one on both, but not CVTPI2PS or CVTPI2PD of memory (Intel's processors change to MMX state for the first, AMD's do not), nor
+ * of two doubles in memory? */
+bool i386_is_mmx_and_sse(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
 
 /* RESET (not INIT, which leaves x87 and SSE alone; SDM 3A, table 9-1). */
 void i386_fpu_reset(struct i386_state *st);

@@ -396,9 +396,20 @@ static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 
 /* ---- MMX, and the rest ---- */
 
-static bool is_plain_mmx(const struct lower *l, unsigned opcode, unsigned fx)
+/* May compiled code do it itself? Then what makes it unavailable is checked before. */
+static bool is_plain_mmx(struct lower *l, unsigned opcode, unsigned fx)
 {
-    return l->b->max_insns > 1 && (!has_mem(l) || x87_is_flat(l)) && i386_is_mmx(i386_of(l->b->cpu)->model, opcode, l->i.modrm, fx);
+    const struct i386_model *model = i386_of(l->b->cpu)->model;
+
+    if (l->b->max_insns == 1 || (has_mem(l) && !x87_is_flat(l)))
+        return false;
+    if (i386_is_mmx(model, opcode, l->i.modrm, fx))
+        check(l, i386_op_mmx_unavailable, CR0_EM | CR0_TS);
+    else if ((l->mode & MODE_SSE) && i386_is_mmx_and_sse(model, opcode, l->i.modrm, fx))
+        check(l, i386_op_sse_unavailable, CR0_EM | CR0_TS);
+    else
+        return false;
+    return true;
 }
 
 static enum build_next lower_mmx(struct lower *l)
@@ -427,7 +438,6 @@ static enum build_next lower_mmx(struct lower *l)
              S_GPR32(EDI), 0);
     }
     if (is_plain_mmx(l, opcode, b)) {
-        check(l, i386_op_mmx_unavailable, CR0_EM | CR0_TS);
         b |= X87_MMX | X87_PLAIN | (wide(l) ? X87_WIDE : 0);
     }
     u = build_call(l->b, i386_simd_handler(i386_of(l->b->cpu)->model, opcode, l->i.modrm, b), opcode, a, b);

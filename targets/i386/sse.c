@@ -178,6 +178,17 @@ bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm
     return row_of(model, opcode, modrm, fx);
 }
 
+bool i386_is_mmx_and_sse(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
+{
+    bool converts = opcode == 0x2a || opcode == 0x2c || opcode == 0x2d;
+
+    if (opcode != 0xd6 && (!converts || (fx & (I386_FX_F2 | I386_FX_F3))))
+        return false;
+    if (converts && (fx & I386_FX_MEM) && (opcode == 0x2a || (fx & I386_FX_66)))
+        return false;
+    return row_of(model, opcode, modrm, fx);
+}
+
 int i386_op_mmx_unavailable(struct ucpu *u, const struct uop *op)
 {
     (void)op;

@@ -143,13 +143,24 @@ static bool has_imm8(unsigned map, unsigned opcode)
 
 static void one_of_mmx(struct one_case *c)
 {
+    static const struct { uint8_t byte; unsigned fx; } prefixes[] = {{0, 0}, {0x66, I386_FX_66}, {0xf2, I386_FX_F2}, {0xf3, I386_FX_F3}};
     unsigned map = below(8) ? 0 : 1 + below(2), opcode = (unsigned)rnd() & 0xff, modrm = (unsigned)rnd() & 0xff, rex = 0, base = 0;
+    unsigned prefix = below(5) ? 0 : below(4), fx = prefixes[prefix].fx | (modrm < 0xc0 ? I386_FX_MEM : 0);
     bool memory = modrm < 0xc0, to_rm = map == 0 && opcode == 0x7e, to_reg = map == 0 && (opcode == 0xc5 || opcode == 0xd7);
     uint64_t target = data_pointer(c);
 
     if (below(4) == 0)
         opcode = (const uint8_t[]){0x6e, 0x7e, 0x6f, 0x7f, 0xc4, 0xc5, 0xd7, 0x77}[map = 0, below(8)];
-    if (!i386_is_mmx(i386_model_find("max"), opcode | map << 8, modrm, memory ? I386_FX_MEM : 0) ||
+    if (below(6) == 0) {
+        opcode = (const uint8_t[]){0x2a, 0x2c, 0x2d, 0xd6}[map = 0, below(4)];
+        memory &= opcode != 0xd6 && opcode != 0x2a;
+        modrm |= memory ? 0 : 0xc0;
+        fx = prefixes[prefix = opcode == 0xd6 ? 2 + below(2) : below(2)].fx | (memory ? I386_FX_MEM : 0);
+    }
+    if (memory && map == 0 && opcode == 0x2a)
+        return; /* CVTPI2PS from memory: Intel's change to MMX state (SDM 2), AMD's do not */
+    if (!(i386_is_mmx(i386_model_find("max"), opcode | map << 8, modrm, fx) ||
+          (!map && i386_is_mmx_and_sse(i386_model_find("max"), opcode, modrm, fx))) ||
         (map && !__builtin_cpu_supports("ssse3")))
         return;
     if (!c->compat && below(2))
@@ -161,6 +172,8 @@ static void one_of_mmx(struct one_case *c)
         mov_imm(c, base, target - 64);
         rex = base >= 8 ? 0x41 | rex : rex & ~1u;
     }
+    if (prefix)
+        byte(c, prefixes[prefix].byte);
     if (rex)
         byte(c, rex);
     byte(c, 0x0f);
@@ -229,7 +242,9 @@ static void make_case(struct one_case *c)
     c->gpr[ESP] = c->base + STACK + AREA / 2;
     c->eflags = ((uint32_t)rnd() & FLAGS_ALL) | EFLAGS_1 | EFLAGS_IF;
     c->rip = c->base + CODE + (below(8) ? below(0x800) : 0x1000 - below(60));
-    c->mxcsr = 0x1f80;
+    c->mxcsr = 0x1f80u | below(4) << 13 | (below(8) ? 0 : (uint32_t)rnd() & 0x803fu);
+    for (unsigned i = 0; i < 16; i++)
+        fill(c->ymm[i], 32);
     c->fcw = (uint16_t)(0x40 | (below(4) ? 0x3f : rnd() & 0x3f) | (below(3) ? 0x300 : below(16) << 8));
     c->fsw = (uint16_t)(rnd() & 0x7f00);
     c->ftag = (uint8_t)(below(3) ? rnd() | rnd() : rnd());

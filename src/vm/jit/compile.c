@@ -90,7 +90,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
         float_second_look(j, s);
         x_point(e, x_jcc(e, CC_E), s->retry);
     } else if (s->retry) {
-        call_stub(j, s->kind == SLOW_SSE ? j->stubs.sse_enter : j->stubs.x87_enter);
+        call_stub(j, s->kind == SLOW_SSE ? j->stubs.sse_enter : s->kind == SLOW_MMX ? j->stubs.both_enter : j->stubs.x87_enter);
         x_point(e, x_jcc(e, CC_E), s->retry);
     }
     for (unsigned i = 1; i < ARRAY_LEN(s->from) && s->from[i]; i++)
@@ -98,7 +98,7 @@ static void emit_slow(struct jit *j, const struct slow *s)
     show_block(j, s->block);
     if (s->kind >= SLOW_HELPER) {
         operands_store_as(j, s->slots);
-        if (s->kind == SLOW_HELPER || s->kind == SLOW_X87)
+        if (s->kind == SLOW_HELPER || s->kind == SLOW_X87 || s->kind == SLOW_MMX)
             call_helper(j, s->uop);
         else
             call_generic(j, s->uop);

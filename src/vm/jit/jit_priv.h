@@ -66,6 +66,7 @@ enum slow_kind {
     SLOW_GENERIC, /* the micro-op's function in generic.c, likewise */
     SLOW_SSE,     /* `retry` once the guest's MXCSR is in the host; where it cannot be, as SLOW_GENERIC */
     SLOW_X87,     /* the same of its x87 state, for from[0]; from the others at once as SLOW_HELPER */
+    SLOW_MMX,     /* as SLOW_X87, of the x87 state and MXCSR */
     SLOW_FLOAT,   /* on from[0] a second look at the result in xmm0 (float.c): good, `retry`; else, and from the others, as
                    * SLOW_GENERIC */
 };
@@ -133,7 +134,7 @@ enum { OUT_OF_BUDGET = 2, OUT_HOT };
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
-    uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave;
+    uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave, *both_enter;
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };

@@ -1,11 +1,12 @@
 /*
  * MMX in x86-64 code: the host's own instruction on the host's own registers, which are the guest's while exec.x87_live (x87.c).
- * What it does to tags and TOP (SDM 1, 9.5.1) is the host's business, too. Those that have XMM registers, and MASKMOVQ, are
- * their helper's.
+ * What it does to tags and TOP (SDM 1, 9.5.1) is the host's business, too. MASKMOVQ is its helper's.
  *
  * Adding an instruction: a case in kind_of(). Its helper stays what it means.
  */
 #include "vm/jit/jit_priv.h"
+
+#include <stddef.h>
 
 enum mmx_kind {
     MMX_NONE,    /* not one of these */
@@ -14,13 +15,15 @@ enum mmx_kind {
     MMX_STORE,   /* MOVQ, MOVNTQ */
     MMX_LOAD_GENERAL, MMX_STORE_GENERAL, /* MOVD */
     MMX_INSERT, MMX_EXTRACT, MMX_SIGNS, MMX_EMPTY,
+    MMX_TO_VECTOR, MMX_FROM_VECTOR, /* MOVQ2DQ, MOVDQ2Q */
+    MMX_FROM_INTEGERS, MMX_TO_INTEGERS, /* CVTPI2PS and its kin */
 };
 
 /* The instruction in progress. */
 struct mmx {
     const struct x87_layout *at;
     const struct uop *u;
-    unsigned map, opcode, reg, rm; /* numbers of registers with REX */
+    unsigned prefix, map, opcode, reg, rm; /* numbers of registers with REX */
     bool mem, wide, immediate;     /* wide: of 64 bits, where it has a general register */
     unsigned imm8;
 };
@@ -35,6 +38,9 @@ static enum mmx_kind kind_of(const struct jit *j, const struct mmx *m)
     if (m->map)
         return host_has(j, VECTOR_HOST_SSSE3) ? MMX_TWO : MMX_NONE;
     switch (m->opcode) {
+    case 0x2a: return MMX_FROM_INTEGERS;
+    case 0x2c: case 0x2d: return MMX_TO_INTEGERS;
+    case 0xd6: return m->prefix == 0xf3 ? MMX_TO_VECTOR : MMX_FROM_VECTOR;
     case 0x6e: return MMX_LOAD_GENERAL;
     case 0x71: case 0x72: case 0x73: return MMX_SHIFT;
     case 0x77: return MMX_EMPTY;
@@ -44,7 +50,7 @@ static enum mmx_kind kind_of(const struct jit *j, const struct mmx *m)
     case 0xc5: return MMX_EXTRACT;
     case 0xd7: return MMX_SIGNS;
     default:
-        return (m->opcode >= 0x60 && m->opcode <= 0x76) || (m->opcode >= 0xd1 && m->opcode != 0xd6 && m->opcode != 0xf7) ? MMX_TWO : MMX_NONE;
+        return (m->opcode >= 0x60 && m->opcode <= 0x76) || (m->opcode >= 0xd1 && m->opcode != 0xf7) ? MMX_TWO : MMX_NONE;
     }
 }
 
@@ -127,6 +133,76 @@ static void to_general(struct jit *j, const struct mmx *m, unsigned number, unsi
     operand_commit(j, offset, j->home, to);
 }
 
+/* ---- with XMM registers ---- */
+
+static unsigned vector(const struct jit *j, unsigned number)
+{
+    return j->c->fe->vectors + 16 * number;
+}
+
+/* The instruction, between a register `reg` and one `rm` of either kind. */
+static void between(struct code *e, const struct mmx *m, unsigned reg, unsigned rm)
+{
+    x_legacy(e, 32, (struct encoding){(uint8_t)m->prefix, 1, (uint8_t)m->opcode, false}, reg, rm, false);
+}
+
+static void to_vector(struct jit *j, const struct mmx *m)
+{
+    unsigned to = vector_reserve(j, vector(j, m->reg));
+    struct slow *s = x87_begin(j);
+
+    between(&j->code, m, to, m->rm & 7);
+    s->back = j->code.at;
+    vector_def(j, vector(j, m->reg));
+}
+
+static void from_vector(struct jit *j, const struct mmx *m)
+{
+    unsigned from = vector_use(j, vector(j, m->rm));
+    struct slow *s = x87_begin(j);
+
+    between(&j->code, m, m->reg & 7, from);
+    s->back = j->code.at;
+}
+
+/* A jump out of line unless the guest's x87 and MXCSR are the host's. */
+static struct slow *begin_both(struct jit *j)
+{
+    struct slow *s = slow_path(j, SLOW_MMX);
+    struct code *e = &j->code;
+
+    s->retry = e->at;
+    x_load(e, 32, RAX, R_EXEC, (int32_t)offsetof(struct exec, x87_live));
+    x_rm(e, 32, 8u * ALU_AND + 3u, RAX, R_EXEC, (int32_t)offsetof(struct exec, sse_live));
+    s->from[0] = x_jcc(e, CC_E);
+    return s;
+}
+
+/* The operand of 64 bits at [rax + rcx], of that size. */
+static void on_vector_memory(struct jit *j, const struct mmx *m, struct slow *s, unsigned reg, unsigned address)
+{
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, address);
+    access_probe(j, s, 8, false, true);
+    x_sse_rmx(&j->code, m->prefix, m->opcode, reg, RAX, RCX, 0);
+}
+
+static void convert(struct jit *j, const struct mmx *m, bool to_integers)
+{
+    unsigned bits = m->u->b & X87_WIDE ? 64 : 32, address = m->mem ? operand_use(j, m->at->offset, bits, bits) : 0, reg = m->reg & 7, rm = m->rm & 7;
+    struct slow *s;
+
+    if (!to_integers)
+        reg = vector_own(j, vector(j, m->reg)); /* CVTPI2PS leaves its upper half */
+    else if (!m->mem)
+        rm = vector_use(j, vector(j, m->rm));
+    s = begin_both(j);
+    if (m->mem)
+        on_vector_memory(j, m, s, reg, address);
+    else
+        between(&j->code, m, reg, rm);
+    s->back = j->code.at;
+}
+
 static void empty(struct jit *j)
 {
     struct slow *s = x87_begin(j);
@@ -144,6 +220,7 @@ bool emit_mmx(struct jit *j, const struct uop *u)
 
     if (!j->host_mmx)
         return false;
+    m.prefix = u->b & X87_F3 ? 0xf3 : u->b & X87_F2 ? 0xf2 : u->b & X87_66 ? 0x66 : 0;
     m.reg |= u->a & X87_REX_R ? 8 : 0;
     m.rm |= u->a & X87_REX_B ? 8 : 0;
     m.immediate = has_imm8(m.map, m.opcode);
@@ -188,6 +265,10 @@ bool emit_mmx(struct jit *j, const struct uop *u)
         return true;
     case MMX_EXTRACT: case MMX_SIGNS: to_general(j, &m, m.reg, m.rm & 7); return true;
     case MMX_EMPTY: empty(j); return true;
+    case MMX_TO_VECTOR: to_vector(j, &m); return true;
+    case MMX_FROM_VECTOR: from_vector(j, &m); return true;
+    case MMX_FROM_INTEGERS: convert(j, &m, false); return true;
+    case MMX_TO_INTEGERS: convert(j, &m, true); return true;
     default: return false;
     }
 }

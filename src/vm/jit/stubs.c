@@ -226,6 +226,30 @@ static void make_x87_leave(struct jit *j)
     x_ret(e);
 }
 
+/* Both MXCSR and the x87, or which of them is not there yet. */
+static void make_both_enter(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *unmasked, *live;
+
+    j->stubs.both_enter = e->at;
+    if (!j->c->fe->x87 || !j->c->fe->sse_op)
+        return;
+    x_rm(e, 32, 0x83, ALU_CMP, R_EXEC, EXEC(sse_live));
+    code_8(e, 0);
+    live = x_jcc(e, CC_NE);
+    call_stub(j, j->stubs.sse_enter);
+    unmasked = x_jcc(e, CC_NE);
+    x_here(e, live);
+    live = unless_live(j, EXEC(x87_live));
+    x_alu(e, 32, ALU_XOR, RAX, RAX);
+    x_ret(e);
+    x_here(e, live);
+    jump_stub(j, j->stubs.x87_enter);
+    x_here(e, unmasked);
+    x_ret(e);
+}
+
 /* rdi = the CPU, with budget, block and steps as they are. Destroys rdx. */
 static void show_cpu(struct jit *j)
 {
@@ -534,6 +558,7 @@ bool stubs_make(struct jit *j)
     make_sse_enter(j);
     make_x87_enter(j);
     make_x87_leave(j);
+    make_both_enter(j);
     make_enter_and_exit(j);
     make_go_on(j);
     make_exits(j);
