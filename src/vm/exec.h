@@ -256,7 +256,8 @@ struct x87_layout {
     uint16_t stride;
     uint16_t cs;        /* the number of CS among them */
     uint16_t gpr;       /* general registers, AX first, of 64 bits each */
-    uint16_t offset, imm8, eip; /* temporaries: of the operand in memory its offset, an immediate operand, the instruction's address */
+    uint16_t offset, linear, imm8, eip; /* temporaries: of the operand in memory its offset and address, an immediate operand, the
+                         * instruction's address */
     uint16_t fop_switch; /* 32 bits: bit 2 set, or fop_always: the opcode is noted */
 };
 

@@ -104,8 +104,9 @@ enum vector_host {
 #define X87_SEG     0x07u   /* the segment of the operand in memory */
 #define X87_MEM     0x08u   /* there is one, */
 #define X87_WIDE    0x0800u /* its offset has 64 bits; else 32, and 0 above */
-#define X87_PLAIN   0x1000u /* the CPU has the instruction, and the operand in memory is where its offset says */
-#define X87_WAIT    0x2000u /* FWAIT: the helper looks for an error that is pending */
+#define X87_PLAIN   0x1000u /* the CPU has the instruction, and the operand in memory is where its offset says, */
+#define X87_LINEAR  0x8000u /* or, if it is not MMX, where x87_layout.linear says */
+#define X87_WAIT    0x2000u /* FWAIT, or no instruction: the helper looks for an error that is pending */
 #define X87_66      0x0020u /* prefixes of an MMX instruction */
 #define X87_F2      0x0040u
 #define X87_F3      0x0080u

@@ -117,10 +117,20 @@ int i386_op_x87_unavailable(struct ucpu *u, const struct uop *op)
     return i386_raise(i386_of(u), EXC_NM);
 }
 
+int i386_op_x87_pending(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    if (!(i386_of(u)->st->fsw & FSW_ES))
+        return UOP_NEXT;
+    if (may_signal(i386_of(u)) && !ucpu_be_alone(u))
+        return UOP_FAULT;
+    return i386_fpu_pending(i386_of(u));
+}
+
 const struct x87_layout i386_x87_layout = {
     .fcw = S_OFF(fcw), .ftag = S_OFF(ftag), .fpr = S_OFF(fpr), .fip = S_OFF(fip), .fdp = S_OFF(fdp),
     .fcs = S_OFF(fcs), .fds = S_OFF(fds), .fop = S_OFF(fop), .selectors = S_OFF(seg) + offsetof(struct i386_segment, selector),
-    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .gpr = S_GPR64(EAX), .offset = S_T(0), .imm8 = S_T(1), .eip = S_T(2),
+    .stride = sizeof(struct i386_segment), .cs = SEG_CS, .gpr = S_GPR64(EAX), .offset = S_T(0), .linear = S_T(4), .imm8 = S_T(1), .eip = S_T(2),
     .fop_switch = S_OFF(misc_enable)};
 
 _Static_assert(S_OFF(fcw) % 4 == 0 && S_OFF(fsw) == S_OFF(fcw) + 2 && S_OFF(ftag) == S_OFF(fcw) + 4, "as it says");

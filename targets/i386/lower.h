@@ -151,7 +151,7 @@ extern const struct x87_layout i386_x87_layout;
 bool i386_x87_notes_opcode(const struct i386_model *m);
 /* struct frontend.sse_op (sse_float.c). */
 i386_helper i386_sse_op;
-i386_helper i386_op_x87_unavailable; /* #NM */
+i386_helper i386_op_x87_unavailable, i386_op_x87_pending; /* #NM; #MF, or FERR */
 i386_helper i386_op_mmx_unavailable; /* raises what CR0.EM and CR0.TS call for */
 i386_helper i386_op_misaligned;      /* #GP(0): of an operand, or of reserved bits of MXCSR */
 enum {

@@ -68,6 +68,57 @@ START_TEST(x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code)
 }
 END_TEST
 
+/* Segments with base and limit: the same however it is run, to the fault at the limit. */
+START_TEST(x87_operands_lie_in_their_segments)
+{
+    static const uint8_t real[] = {0xdb, 0xe3, 0xd9, 0xe8,                  /* fninit; fld1 */
+                                   0xdc, 0x07, 0x26, 0xdd, 0x17, 0xd8, 0x27, /* fadd qword [bx]; fst qword es:[bx]; fsub dword [bx] */
+                                   0x26, 0xdb, 0x3f, 0xdf, 0x2f, 0xdd, 0x3f, /* fstp tbyte es:[bx]; fild qword [bx]; fnstsw [bx] */
+                                   0xd9, 0x3f, 0xd9, 0x2f,                  /* fnstcw [bx]; fldcw [bx] */
+                                   0x83, 0xc3, 0x05, 0xeb, 0xe7};           /* add bx, 5; jmp to fld1 */
+    static const uint8_t flat[] = {0xdb, 0xe3, 0xd9, 0xe8, 0x64, 0xdc, 0x03, 0x64, 0xdd, 0x13, 0x65, 0xd8, 0x23, 0x64, 0xdb, 0x3b,
+                                   0x65, 0xdf, 0x2b, 0x64, 0xdd, 0x3b, 0xd9, 0x3b, 0xd9, 0x2b, 0x83, 0xc3, 0x05, 0xeb, 0xe3};
+    struct { struct i386_state state; uint8_t memory[0x10000]; icount_t position; } *outcome = xcalloc(2, sizeof *outcome);
+
+    for (unsigned way = 0; way < 2; way++) {
+        with_model("pentium3");
+        if (way)
+            with_jit(&b->c->u);
+        b->m->stop_when_idle = true;
+        if (_i) {
+            s->seg[SEG_FS].base = DATA;
+            s->seg[SEG_FS].limit = 0x3fff;
+            s->seg[SEG_GS].base = DATA + 0x20;
+            poke8(b, handler(EXC_GP), 0xf4);
+            poke(b, KCODE, flat, sizeof flat);
+            s->gpr[EBX] = 0x2000;
+        } else {
+            real_mode(b);
+            s->seg[SEG_DS].selector = 0x4000;
+            s->seg[SEG_DS].base = 0x40000;
+            s->seg[SEG_ES].selector = 0x4001;
+            s->seg[SEG_ES].base = 0x40010;
+            poke32(b, 4 * EXC_GP, 0x60000000);
+            poke8(b, 0x60000, 0xf4);
+            poke(b, KCODE, real, sizeof real);
+            s->gpr[EBX] = 0xe000;
+        }
+        for (unsigned i = 0; i < 0x10000; i += 8)
+            poke64(b, DATA + i, 0x3ff0000000000000u + i * 0x123456789u);
+        refresh(b);
+        steps(b, 100000);
+        ck_assert_uint_eq(s->halted, I386_HALTED);
+        outcome[way].state = *s;
+        outcome[way].position = b->m->st->position;
+        memory_read_bytes(&b->m->memory, DATA, outcome[way].memory, sizeof outcome[way].memory);
+    }
+    ck_assert_uint_eq(outcome[0].position, outcome[1].position);
+    ck_assert_mem_eq(&outcome[0].state, &outcome[1].state, sizeof outcome[0].state);
+    ck_assert_mem_eq(outcome[0].memory, outcome[1].memory, sizeof outcome[0].memory);
+    free(outcome);
+}
+END_TEST
+
 START_TEST(reserved_bits_of_mxcsr_are_gp)
 {
     static const struct { const char *model; uint32_t value; bool good; } cases[] = {
@@ -399,6 +450,7 @@ Suite *test_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, what_a_model_lacks_is_undefined);
     tcase_add_loop_test(tc, x87_instructions_that_the_model_lacks_are_undefined_in_compiled_code, 0, 5);
+    tcase_add_loop_test(tc, x87_operands_lie_in_their_segments, 0, 2);
     tcase_add_loop_test(tc, reserved_bits_of_mxcsr_are_gp, 0, 8);
     tcase_add_test(tc, fences_and_movnti_do_not_care_for_cr0_ts);
     tcase_add_test(tc, tzcnt_and_lzcnt_are_bit_scans_where_they_are_not_there);

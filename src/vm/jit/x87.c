@@ -39,7 +39,7 @@ struct x87 {
     const struct x87_layout *at;
     const struct uop *u;
     unsigned op, field, i; /* low bits of the opcode, ModRM.reg, ModRM.rm */
-    unsigned offset;       /* a register with the operand's address */
+    unsigned offset, address; /* registers with the operand's offset and address */
     unsigned eip;          /* one with the instruction's address, which is not known when this is compiled; 0: it is */
     struct slow *slow;
 };
@@ -254,6 +254,7 @@ static void end_noted(struct jit *j, const struct x87 *x)
 /* Before begin(): the operands. */
 static void prepare(struct jit *j, struct x87 *x)
 {
+    unsigned bits = x->u->b & X87_WIDE ? 64 : 32;
     uint64_t eip;
 
     x->eip = 0;
@@ -262,7 +263,9 @@ static void prepare(struct jit *j, struct x87 *x)
         x->eip = operand_use(j, x->at->eip, 64, 64);
     }
     if (x->u->b & X87_MEM)
-        x->offset = x->u->b & X87_WIDE ? operand_use(j, x->at->offset, 64, 64) : operand_use(j, x->at->offset, 32, 32);
+        x->offset = x->address = operand_use(j, x->at->offset, bits, bits);
+    if (x->u->b & X87_LINEAR)
+        x->address = operand_use(j, x->at->linear, bits, bits);
 }
 
 /* Behind begin(): out of line if the opcode may have to be noted and is not always. */
@@ -277,7 +280,7 @@ static void look_at_switch(struct jit *j, struct x87 *x)
 
 static void probe(struct jit *j, struct x87 *x, unsigned bytes, bool written)
 {
-    x_rr(&j->code, 64, X_MOV_LOAD, RAX, x->offset);
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, x->address);
     access_probe(j, x->slow, bytes, written, !written);
 }
 
