@@ -155,6 +155,14 @@ void netdev_rewind(struct netdev *n, uint64_t frames)
         n->kind->rewind(n, frames);
 }
 
+const uint8_t *netdev_peek(const struct netdev *n, size_t *len)
+{
+    if (n->kind->next || n->taken == n->waiting.len)
+        return NULL;
+    *len = get_le32(n->waiting.data + n->taken);
+    return n->waiting.data + n->taken + 4;
+}
+
 size_t netdev_receive(struct netdev *n, void *frame, size_t size, uint64_t *due_ns)
 {
     size_t len;

@@ -46,6 +46,10 @@ void netdev_send(struct netdev *n, const void *frame, size_t len, uint64_t guest
 /* The next frame for the guest, at most `size` bytes (a longer one is lost). Its length; 0: none waits. */
 size_t netdev_receive(struct netdev *n, void *frame, size_t size, uint64_t *due_ns);
 
+/* The frame that netdev_receive() would give next, and its length, without taking it. NULL: none waits, or frames have their times. Good until
+ * the next call of anything here. */
+const uint8_t *netdev_peek(const struct netdev *n, size_t *len);
+
 /* Does each frame have its time on the guest's clock? Then netdev_receive() says in *due_ns when it is to come (never 0); else
  * it does not touch it. */
 bool netdev_is_timed(const struct netdev *n);

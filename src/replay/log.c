@@ -15,6 +15,8 @@
 
 #define CHUNK_EVENTS 512u
 #define CHUNK_BYTES  16384u
+/* ... of one whose first event is so long that no more will find room: network frames are most of what is recorded. */
+#define CHUNK_EVENTS_LEAST 16u
 /* Bytes of backed chunks that stay loaded, but for EVENT_LOG_KEEPS. */
 #define LOADED_BYTES ((uint64_t)32 << 20)
 
@@ -31,6 +33,7 @@ struct chunk {
     struct event *events;  /* NULL: not loaded */
     uint8_t *data;         /* theirs */
     size_t bytes, room;    /* of data: in use, allocated */
+    size_t most;           /* events that there is room for, if it is not backed */
     bool backed;
     uint64_t token;        /* backed: the source's name for it */
     uint64_t used;         /* when it was last asked for */
@@ -90,7 +93,7 @@ void event_log_share(struct event_log *log, bool more)
 
 static size_t chunk_bytes(const struct chunk *c)
 {
-    return c->room + (c->backed ? c->count : CHUNK_EVENTS) * sizeof(c->events[0]);
+    return c->room + (c->backed ? c->count : c->most) * sizeof(c->events[0]);
 }
 
 static void unload(struct event_log *log, struct chunk *c)
@@ -152,7 +155,10 @@ static struct chunk *add_memory(struct event_log *log, uint32_t len)
 
     c->room = len > CHUNK_BYTES ? len : CHUNK_BYTES;
     c->data = xmalloc(c->room);
-    c->events = xcalloc(CHUNK_EVENTS, sizeof(c->events[0]));
+    c->most = CHUNK_EVENTS_LEAST + (len ? 2 * c->room / len : CHUNK_EVENTS);
+    if (c->most > CHUNK_EVENTS)
+        c->most = CHUNK_EVENTS;
+    c->events = xcalloc(c->most, sizeof(c->events[0]));
     log->bytes += chunk_bytes(c);
     return c;
 }
@@ -163,7 +169,7 @@ void event_log_append(struct event_log *log, const struct event *e)
     struct event *to;
 
     CHECK(e->position >= (c ? c->to : log->fork));
-    if (!c || c->backed || c->count == CHUNK_EVENTS || e->len > c->room - c->bytes)
+    if (!c || c->backed || c->count == c->most || e->len > c->room - c->bytes)
         c = add_memory(log, e->len);
     to = &c->events[c->count++];
     *to = *e;

@@ -58,6 +58,7 @@ struct server_port_ops {
 struct server_net {
     struct device *card;         /* NULL: nobody is connected to it */
     uint64_t arrived;            /* frames that have come to the card, live */
+    uint64_t joined;             /* of those that were accepted: made part of the frame before them */
     uint64_t resets;             /* frames for it that are ours (server_resets.c) */
     bool begun;                  /* a timed one: it is known where it is in its file, */
     unsigned branch;             /* for this history */

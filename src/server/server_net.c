@@ -16,6 +16,7 @@
 
 #include "host/netdev.h"
 #include "vm/dev/nic.h"
+#include "vm/dev/nic_ip.h"
 
 /* Bytes of frames that the guest may be behind. */
 #define NET_BACKLOG ((size_t)128 << 10)
@@ -121,6 +122,25 @@ static void take_timed(struct server *s, struct server_net *net, struct netdev *
         timeline_input_at(s->timeline, net->card, frame, len, due);
 }
 
+/* What follows the frame, as far as the card wants it in one: as many hosts' cards and drivers do it. The card's frame is then one. */
+static size_t join(struct server_net *net, struct netdev *n, uint8_t *frame, size_t len)
+{
+    const struct device_ops *ops = net->card->ops;
+    size_t most = ops->joined_room ? ops->joined_room(net->card) : 0, more, mss = 0;
+    uint8_t taken[NETDEV_FRAME_MOST];
+    const uint8_t *next;
+
+    if (most > NETDEV_FRAME_MOST)
+        most = NETDEV_FRAME_MOST;
+    while (most && (next = netdev_peek(n, &more)) && nic_join(frame, &len, most, next, more, &mss)) {
+        netdev_receive(n, taken, sizeof(taken), NULL);
+        net->joined++;
+    }
+    if (mss)
+        nic_joined(frame, len);
+    return len;
+}
+
 bool server_net_take_input(struct server *s)
 {
     uint8_t frame[NETDEV_FRAME_MOST];
@@ -138,6 +158,7 @@ bool server_net_take_input(struct server *s)
         }
         while (timeline_input_pending(s->timeline, net->card) < NET_BACKLOG &&
                (len = netdev_receive(s->config.netdevs[i], frame, sizeof(frame), NULL)) > 0) {
+            len = join(net, s->config.netdevs[i], frame, len);
             timeline_input(s->timeline, net->card, frame, len, true);
             any = true;
         }
@@ -203,11 +224,13 @@ static void describe_back(const struct server *s, unsigned i, struct buffer *out
     uint64_t accepted;
 
     netdev_stats(s->config.netdevs[i], &stats);
-    accepted = stats.received - stats.lost;
+    accepted = stats.received - stats.lost - s->nets[i].joined;
     buffer_printf(out, "  here, so far: %" PRIu64 " frames came, %" PRIu64 " were accepted for the guest, %" PRIu64
-                  " refused for want of room; %" PRIu64 " of those accepted wait; %" PRIu64 " went out\n", stats.received, accepted,
+                  " refused for want of room; %" PRIu64 " of those accepted wait; %" PRIu64 " went out\n", stats.received, stats.received - stats.lost,
                   stats.lost, accepted + s->nets[i].resets > s->nets[i].arrived ? accepted + s->nets[i].resets - s->nets[i].arrived : 0,
                   stats.sent);
+    if (s->nets[i].joined)
+        buffer_printf(out, "  of those accepted, %" PRIu64 " came as part of the frame before them (TCP; the guest's driver takes it so)\n", s->nets[i].joined);
 }
 
 void server_net_describe(const struct server *s, struct buffer *out)

@@ -150,9 +150,10 @@ def go_back(guest, tmp):
     edge, hash_at_edge = guest.rsp.position(), guest.rsp.monitor("info hash")
     text = guest.rsp.monitor("info network")
     came, delivered, dropped, sent, here, accepted, refused, wait, out = counted(text)
+    joined = sum(int(n) for n in re.findall(r"(\d+) came as part", text))
     # What has just come from outside may wait still.
     check("frames went both ways, and what was accepted came to the card, or waits",
-          came and sent and came == delivered + dropped and came + wait == accepted and accepted + refused == here and sent == out, text)
+          came and sent and came == delivered + dropped and came + wait + joined == accepted and accepted + refused == here and sent == out, text)
     packets = captured(guest, os.path.join(tmp, "edge.pcapng"))
     guest.rsp.monitor("seek %d" % (edge // 2))
     guest.rsp.ask("c")

@@ -61,6 +61,23 @@ START_TEST(every_event_is_found_again_by_its_number)
 }
 END_TEST
 
+START_TEST(network_frames_take_little_more_memory_than_their_bytes)
+{
+    static const uint32_t sizes[] = {1514, 60000};
+    static uint8_t data[60000];
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct event_log *log = event_log_create();
+        uint64_t bytes = 0;
+
+        for (unsigned n = 0; n < 2000; n++, bytes += sizes[i])
+            event_log_append(log, &(struct event){.position = n, .kind = EVENT_INPUT, .len = sizes[i], .data = data});
+        ck_assert_uint_lt(event_log_bytes(log), bytes + bytes / 5);
+        event_log_destroy(log);
+    }
+}
+END_TEST
+
 START_TEST(a_position_finds_its_first_event)
 {
     struct event_log *log = history(), *empty = event_log_create();
@@ -212,6 +229,7 @@ Suite *test_suite(void)
 
     tcase_add_test(t, every_event_is_found_again_by_its_number);
     tcase_add_test(t, a_position_finds_its_first_event);
+    tcase_add_test(t, network_frames_take_little_more_memory_than_their_bytes);
     tcase_add_test(t, input_is_counted_and_found_on_a_log_and_on_its_forks);
     tcase_add_test(t, events_in_a_file_are_read_as_they_are_needed);
     suite_add_tcase(s, t);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/option_list.h"
+#include "vm/dev/nic_ip.h"
 #include "vm/dev/virtio_net.h"
 
 #define HEADER 12u
@@ -217,6 +218,165 @@ START_TEST(commands_that_make_no_sense_are_errors)
 }
 END_TEST
 
+/* TCP over IPv4 to us, from byte `at` of a connection on, with right checksums. */
+#define HEADERS 54u
+
+static void make_packet(uint8_t *frame, size_t data, uint32_t at, unsigned flags)
+{
+    struct nic_ip ip;
+
+    memset(frame, 0, HEADERS);
+    memcpy(frame, ours, 6);
+    put_be16(frame + 12, 0x0800);
+    frame[14] = 0x45;
+    put_be16(frame + 16, (uint16_t)(HEADERS - 14 + data));
+    put_be16(frame + 18, (uint16_t)(at / 100));
+    frame[22] = 64;
+    frame[23] = IP_PROTOCOL_TCP;
+    put_be32(frame + 26, 0x0a000202);
+    put_be32(frame + 30, 0x0a00020f);
+    put_be32(frame + 38, at);
+    frame[46] = 0x50;
+    frame[47] = (uint8_t)flags;
+    for (size_t i = 0; i < data; i++)
+        frame[HEADERS + i] = (uint8_t)((at + i) * 5 + ((at + i) >> 8));
+    ck_assert(nic_find_ip(frame, HEADERS + data, &ip));
+    nic_put_ip_checksum(frame, &ip);
+    nic_put_transport_checksum(frame, &ip);
+}
+
+START_TEST(a_long_packet_goes_out_in_segments)
+{
+    uint8_t bytes[HEADER + HEADERS + 250] = {1, 1}, segment[HEADERS + 100];
+
+    put_le16(bytes + 4, 100);
+    put_le16(bytes + 6, 34);
+    put_le16(bytes + 8, 16);
+    make_packet(bytes + HEADER, 250, 1000, 0x18);
+    for (unsigned on = 0; on < 2; on++) {
+        new_card(on ? "virtio-net-pci" : "virtio-net-pci,host_tso4=off");
+        poke(FRAME_AT, bytes, sizeof(bytes));
+        desc(TRANSMIT, 0, FRAME_AT, sizeof(bytes), 0, 0);
+        offer(TRANSMIT, 0);
+        ck_assert_uint_eq(used(TRANSMIT), 1);
+        ck_assert_uint_eq(sent.len, on ? 3 * HEADERS + 250 : HEADERS + 250);
+    }
+    for (unsigned n = 0; n < 3; n++) {
+        size_t data = n < 2 ? 100 : 50;
+
+        make_packet(segment, data, 1000 + 100 * n, n < 2 ? 0x10 : 0x18);
+        ck_assert_int_eq(memcmp(sent.data + n * sizeof(segment), segment, HEADERS + data), 0);
+    }
+}
+END_TEST
+
+/* Buffers `first` to end-1 of `each` bytes, 4 KiB apart. */
+static void give_buffers(unsigned first, unsigned end, uint32_t each)
+{
+    for (unsigned i = first; i < end; i++) {
+        desc(RECEIVE, i, BUFFER_AT + 0x1000 * i, each, 2, 0);
+        offer(RECEIVE, i);
+    }
+}
+
+START_TEST(a_frame_goes_into_as_many_buffers_as_it_needs)
+{
+    uint8_t frame[250], got[300];
+
+    new_card("virtio-net-pci");
+    make_frame(frame, sizeof(frame), ours);
+    give_buffers(0, 2, 100);
+    ck_assert_uint_eq(card->ops->input_room(card), 200 - HEADER);
+    input(card, frame, sizeof(frame)); /* all the same: lost, and the buffers are not */
+    ck_assert_ptr_nonnull(card->refused);
+    ck_assert_uint_eq(used(RECEIVE), 0);
+    give_buffers(2, 6, 100);
+    ck_assert_uint_eq(card->ops->input_room(card), 600 - HEADER);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(used(RECEIVE), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        memory_read_bytes(&m->memory, BUFFER_AT + 0x1000 * i, got + 100 * i, 100);
+        ck_assert_uint_eq(memory_read(&m->memory, USED_AT(RECEIVE) + 4 + 8 * i + 4, 4), i < 2 ? 100 : sizeof(frame) + HEADER - 200);
+    }
+    ck_assert_uint_eq(card->ops->input_room(card), 300 - HEADER);
+    ck_assert_int_eq(memcmp(got + HEADER, frame, sizeof(frame)), 0);
+    ck_assert_uint_eq(get_le16(got + 10), 3);
+}
+END_TEST
+
+START_TEST(checksums_that_hold_are_said_to)
+{
+    uint8_t frame[HEADERS + 101];
+
+    new_card("virtio-net-pci");
+    give_buffers(0, 2, 2048);
+    make_packet(frame, 101, 7, 0x10);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(memory_read(&m->memory, BUFFER_AT, 1), 2);
+    frame[80]++;
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(memory_read(&m->memory, BUFFER_AT + 0x1000, 1), 0);
+    new_card("virtio-net-pci,guest_csum=off");
+    ck_assert_uint_eq(card->ops->joined_room(card), 0);
+    give_buffers(0, 1, 2048);
+    frame[80]--;
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(memory_read(&m->memory, BUFFER_AT, 1), 0);
+}
+END_TEST
+
+START_TEST(packets_that_follow_one_another_come_as_one)
+{
+    static uint8_t frame[HEADERS + 3 * 1460], got[sizeof(frame) + HEADER];
+    uint8_t next[HEADERS + 1460], other[HEADERS + 1460];
+    size_t len = HEADERS + 1460, mss = 0;
+    struct nic_ip ip;
+
+    new_card("virtio-net-pci");
+    ck_assert_uint_eq(card->ops->joined_room(card), 0);
+    give_buffers(0, 2, 4096);
+    ck_assert_uint_eq(card->ops->joined_room(card), 2 * 4096 - HEADER);
+    make_packet(frame, 1460, 5000, 0x10);
+    make_packet(next, 1460, 6460, 0x10);
+    /* Not of it: later data, another connection, a checksum that does not hold, a flag. */
+    make_packet(other, 1460, 6461, 0x10);
+    ck_assert(!nic_join(frame, &len, sizeof(frame), other, sizeof(other), &mss));
+    memcpy(other, next, sizeof(next));
+    other[35]++;
+    ck_assert(!nic_join(frame, &len, sizeof(frame), other, sizeof(other), &mss));
+    memcpy(other, next, sizeof(next));
+    other[700]++;
+    ck_assert(!nic_join(frame, &len, sizeof(frame), other, sizeof(other), &mss));
+    make_packet(other, 1460, 6460, 0x11);
+    ck_assert(!nic_join(frame, &len, sizeof(frame), other, sizeof(other), &mss));
+    ck_assert(!nic_join(frame, &len, sizeof(frame) - 1461, next, sizeof(next), &mss)); /* no room */
+    ck_assert_uint_eq(len, HEADERS + 1460);
+    ck_assert(nic_join(frame, &len, sizeof(frame), next, sizeof(next), &mss));
+    make_packet(other, 1000, 7920, 0x18);
+    ck_assert(nic_join(frame, &len, sizeof(frame), other, HEADERS + 1000, &mss));
+    ck_assert_uint_eq(mss, 1460);
+    make_packet(other, 10, 8920, 0x10);
+    ck_assert(!nic_join(frame, &len, sizeof(frame), other, HEADERS + 10, &mss)); /* the last one was pushed, and not full */
+    nic_joined(frame, len);
+    ck_assert_uint_eq(len, HEADERS + 3920);
+    ck_assert(nic_find_ip(frame, len, &ip) && nic_ip_checksum_holds(frame, &ip) && nic_transport_checksum_holds(frame, &ip));
+    ck_assert_uint_eq(frame[47], 0x18);
+    for (size_t i = 0; i < 3920; i++)
+        ck_assert_uint_eq(frame[HEADERS + i], (uint8_t)((5000 + i) * 5 + ((5000 + i) >> 8)));
+    /* The card tells it as what is to be segmented: TCP over IPv4, headers, what a segment holds, where the checksum is to be. */
+    input(card, frame, len);
+    memory_read_bytes(&m->memory, BUFFER_AT, got, len + HEADER);
+    ck_assert_uint_eq(get_le16(got), 0x0101);
+    ck_assert_uint_eq(get_le16(got + 2), HEADERS);
+    ck_assert_uint_eq(get_le16(got + 4), 1460);
+    ck_assert_uint_eq(get_le16(got + 6), 34);
+    ck_assert_uint_eq(get_le16(got + 8), 16);
+    ck_assert_uint_eq(get_le16(got + 10), 1);
+    ck_assert_uint_eq(get_be16(got + HEADER + 50), nic_sum(frame + 26, 8, 6 + (uint32_t)len - 34));
+    ck_assert_int_eq(memcmp(got + HEADER + HEADERS, frame + HEADERS, len - HEADERS), 0);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(frames_go_out_as_they_are);
@@ -224,6 +384,10 @@ static void claims(TCase *tc)
     ADD(frames_come_in_behind_a_header);
     ADD(what_comes_in_is_filtered);
     ADD(commands_that_make_no_sense_are_errors);
+    ADD(a_long_packet_goes_out_in_segments);
+    ADD(a_frame_goes_into_as_many_buffers_as_it_needs);
+    ADD(checksums_that_hold_are_said_to);
+    ADD(packets_that_follow_one_another_come_as_one);
 }
 
 CHIP_TESTS("virtio-net", claims)

@@ -149,3 +149,59 @@ bool nic_segment(const uint8_t *frame, size_t len, size_t mss, void (*take)(void
     free(one);
     return true;
 }
+
+/* ---- several TCP packets made into one ---- */
+
+#define ACK 0x10u
+#define PSH 0x08u
+
+/* A TCP packet with data and without surprises, in a frame without padding: where its data begin. False: it is none. */
+static bool plain_tcp(const uint8_t *frame, size_t len, struct nic_ip *ip, size_t *data)
+{
+    if (!nic_find_ip(frame, len, ip) || ip->header != 14 || ip->transport != 34 || ip->protocol != IP_PROTOCOL_TCP || ip->fragment ||
+        ip->end != len || len < ip->transport + TCP_HEADER_LEAST)
+        return false;
+    *data = ip->transport + 4u * (frame[ip->transport + 12] >> 4);
+    return *data >= ip->transport + TCP_HEADER_LEAST && *data < len && (frame[ip->transport + 13] & ~PSH) == ACK;
+}
+
+/* Everything but lengths, identification, sequence number, PSH and checksums. */
+static bool same_headers(const uint8_t *a, const uint8_t *b, size_t data)
+{
+    return !memcmp(a, b, 16) && !memcmp(a + 20, b + 20, 4) && !memcmp(a + 26, b + 26, 12) && !memcmp(a + 42, b + 42, 5) &&
+           !memcmp(a + 48, b + 48, 2) && !memcmp(a + 52, b + 52, data - 52);
+}
+
+bool nic_join(uint8_t *frame, size_t *len, size_t most, const uint8_t *next, size_t next_len, size_t *mss)
+{
+    size_t data, next_data, piece;
+    struct nic_ip ip, next_ip;
+
+    if (!plain_tcp(next, next_len, &next_ip, &next_data) || !plain_tcp(frame, *len, &ip, &data) || data != next_data ||
+        (frame[47] & PSH) || !same_headers(frame, next, data))
+        return false;
+    piece = next_len - data;
+    if (!*mss && (!nic_ip_checksum_holds(frame, &ip) || !nic_transport_checksum_holds(frame, &ip)))
+        return false;
+    if (piece > (*mss ? *mss : *len - data) || (*mss && (*len - data) % *mss) || *len + piece > most || *len + piece - 14 > UINT16_MAX ||
+        get_be32(next + 38) != get_be32(frame + 38) + (uint32_t)(*len - data) || !nic_ip_checksum_holds(next, &next_ip) ||
+        !nic_transport_checksum_holds(next, &next_ip))
+        return false;
+    if (!*mss)
+        *mss = *len - data;
+    memcpy(frame + *len, next + data, piece);
+    *len += piece;
+    frame[47] |= next[47] & PSH;
+    put_be16(frame + 16, (uint16_t)(*len - 14));
+    return true;
+}
+
+void nic_joined(uint8_t *frame, size_t len)
+{
+    struct nic_ip ip;
+
+    if (!nic_find_ip(frame, len, &ip))
+        return;
+    nic_put_ip_checksum(frame, &ip);
+    nic_put_transport_checksum(frame, &ip);
+}

@@ -32,6 +32,12 @@ bool nic_has_transport_checksum(const uint8_t *frame, const struct nic_ip *ip);
 bool nic_ip_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
 bool nic_transport_checksum_holds(const uint8_t *frame, const struct nic_ip *ip);
 
+/* The other way round: append what the TCP packet in `next` carries to the frame, if it goes on where the frame's ends, both are of one
+ * connection and say the same but for that, the first is as full as the packets before it were (`mss`; 0: there were none, *mss becomes
+ * it), checksums hold and it all is at most `most` bytes. The frame's checksum is that of nothing until nic_joined(). */
+bool nic_join(uint8_t *frame, size_t *len, size_t most, const uint8_t *next, size_t next_len, size_t *mss);
+void nic_joined(uint8_t *frame, size_t len);
+
 /* Make frames with at most `mss` bytes of data each of one with a TCP packet, and hand each to `take`: lengths,
  * identification, sequence numbers, flags and both checksums are its own. False: it is no such frame. */
 bool nic_segment(const uint8_t *frame, size_t len, size_t mss, void (*take)(void *ctx, uint8_t *frame, size_t len), void *ctx);

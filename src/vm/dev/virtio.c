@@ -304,19 +304,107 @@ bool virtio_peek(struct virtio *v, unsigned queue, struct virtio_chain *c)
     return packed(v) ? peek_packed(v, q, c) : peek_split(v, q, c);
 }
 
+/* ---- room ---- */
+
+/* The descriptor at `at`, as it lies in a split ring or (`in_packed`) in a packed one. */
+static bool look_at_desc(const struct virtio *v, paddr_t at, bool in_packed, struct desc *d)
+{
+    if (memory_read_bytes(&v->dev->machine->memory, at, d, sizeof(*d)) != sizeof(*d))
+        return false;
+    if (in_packed)
+        *d = (struct desc){d->address, d->len, d->id, d->flags};
+    return true;
+}
+
+static uint64_t writable(const struct desc *d)
+{
+    return d->flags & DESC_WRITE ? d->len : 0;
+}
+
+/* All of a table's, as far as `enough`. */
+static uint64_t table_space(const struct virtio *v, const struct desc *table, uint64_t enough)
+{
+    uint64_t space = 0;
+    struct desc d;
+
+    for (uint32_t i = 0; i < table->len / sizeof(d) && i < VIRTIO_SEGMENTS && space < enough; i++) {
+        if (!look_at_desc(v, table->address + sizeof(d) * i, packed(v), &d))
+            return space;
+        space += writable(&d);
+    }
+    return space;
+}
+
+/* A request that begins with number `n` of the ring: 0 if it is none. *places: how many of the ring's it takes. */
+static uint64_t request_space(const struct virtio *v, const struct virtio_queue *q, uint16_t n, uint64_t enough, unsigned *places)
+{
+    uint64_t space = 0;
+    struct desc d;
+
+    for (*places = 1; *places <= q->size && n < q->size; ++*places) {
+        if (!look_at_desc(v, q->desc + sizeof(d) * n, packed(v), &d))
+            return 0;
+        space += d.flags & DESC_INDIRECT ? table_space(v, &d, enough) : writable(&d);
+        if (!(d.flags & DESC_NEXT))
+            return space;
+        n = !packed(v) ? d.id : n + 1u == q->size ? 0 : (uint16_t)(n + 1);
+    }
+    return 0;
+}
+
+static bool split_head(const struct virtio *v, const struct virtio_queue *q, uint16_t avail, uint16_t *head)
+{
+    const struct memory *m = &v->dev->machine->memory;
+    uint16_t index = 0;
+
+    return memory_read_bytes(m, q->driver + 2, &index, 2) == 2 && index != avail &&
+           memory_read_bytes(m, q->driver + 4 + 2ull * (avail % q->size), head, 2) == 2;
+}
+
+/* Is what lies there the driver's to give, in the round that `wrap` says? */
+static bool packed_waits(const struct virtio *v, const struct virtio_queue *q, uint16_t place, bool wrap)
+{
+    uint16_t word = 0;
+
+    return memory_read_bytes(&v->dev->machine->memory, q->desc + 16ull * place + 14, &word, 2) == 2 && !!(word & DESC_AVAIL) == wrap &&
+           !!(word & DESC_USED) != wrap;
+}
+
 bool virtio_waits(const struct virtio *v, unsigned queue)
 {
     const struct virtio_queue *q = &v->st->queue[queue];
-    const struct memory *m = &v->dev->machine->memory;
-    bool wrap = q->wrap & WRAP_AVAIL;
-    uint16_t word = 0;
+    uint16_t head;
 
     if (!q->enabled || !(v->st->status & VIRTIO_DRIVER_OK) || (v->st->status & VIRTIO_NEEDS_RESET))
         return false;
-    if (!packed(v))
-        return memory_read_bytes(m, q->driver + 2, &word, 2) == 2 && word != q->avail;
-    return memory_read_bytes(m, q->desc + 16ull * q->avail + 14, &word, 2) == 2 && !!(word & DESC_AVAIL) == wrap &&
-           !!(word & DESC_USED) != wrap;
+    return packed(v) ? packed_waits(v, q, q->avail, q->wrap & WRAP_AVAIL) : split_head(v, q, q->avail, &head);
+}
+
+uint64_t virtio_space(const struct virtio *v, unsigned queue, uint64_t enough, unsigned *requests)
+{
+    const struct virtio_queue *q = &v->st->queue[queue];
+    bool wrap = q->wrap & WRAP_AVAIL;
+    uint16_t at = q->avail, head;
+    uint64_t space = 0, more;
+    unsigned places;
+
+    *requests = 0;
+    if (!virtio_waits(v, queue))
+        return 0;
+    for (; space < enough && *requests < q->size; space += more, ++*requests) {
+        if (packed(v) ? !packed_waits(v, q, at, wrap) : !split_head(v, q, at, &head))
+            break;
+        more = request_space(v, q, packed(v) ? at : head, enough - space, &places);
+        if (!more)
+            break;
+        if (!packed(v)) {
+            at++;
+            continue;
+        }
+        wrap ^= at + places >= q->size;
+        at = (uint16_t)((at + places) % q->size);
+    }
+    return space;
 }
 
 /* ---- giving back ---- */

@@ -112,6 +112,9 @@ void virtio_reset(struct virtio *v);
 bool virtio_peek(struct virtio *v, unsigned queue, struct virtio_chain *c);
 /* Would virtio_peek() find something? Leaves no trace: for who is no part of the machine. */
 bool virtio_waits(const struct virtio *v, unsigned queue);
+/* Bytes that the device may write to in the requests that wait, from the first on until there are `enough`, and how many requests
+ * those are. Leaves no trace, either; a chain that is none ends it. */
+uint64_t virtio_space(const struct virtio *v, unsigned queue, uint64_t enough, unsigned *requests);
 /* The request that virtio_peek() gave is done, `written` bytes were written: give it back, interrupt if wanted. */
 void virtio_push(struct virtio *v, unsigned queue, const struct virtio_chain *c, uint32_t written);
 /* Copy to or from the request's bytes at `offset` of its readable (out) or writable (in) part. False: beyond its end, or

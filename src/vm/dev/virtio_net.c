@@ -1,10 +1,11 @@
 /*
  * The virtio network card (virtio 1.2, 5.1): one receive and one transmit queue, a control queue with filters of
- * addresses and of VLANs, checksums of what is sent.
+ * addresses and of VLANs, checksums of what is sent and what comes in, TCP over IPv4 segmented by the card, receive buffers that are merged.
  *
- * A frame that is sent goes out at once. One from outside waits in the host until there is a buffer for it.
+ * A frame that is sent goes out at once; a long TCP packet as segments that the wire takes. One from outside waits in the host until there
+ * are buffers for it; what follows it in the same connection may come as one frame with it (device_ops.joined_room).
  *
- * Not modelled: merged receive buffers, several pairs of queues, segmentation by the card, hashing; the link is always up.
+ * Not modelled: several pairs of queues, segmentation of IPv6 and UDP, hashing; the link is always up.
  */
 #include "vm/dev/virtio_net.h"
 
@@ -22,7 +23,11 @@
 #include "vm/machine.h"
 
 #define F_CSUM          (1ull << 0)
+#define F_GUEST_CSUM    (1ull << 1)
 #define F_MAC           (1ull << 5)
+#define F_GUEST_TSO4    (1ull << 7)
+#define F_HOST_TSO4     (1ull << 11)
+#define F_MRG_RXBUF     (1ull << 15)
 #define F_STATUS        (1ull << 16)
 #define F_CTRL_VQ       (1ull << 17)
 #define F_CTRL_RX       (1ull << 18)
@@ -36,6 +41,10 @@ enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_CONTROL, QUEUES };
 #define LINK_UP      1u
 #define HEADER_MOST  12u
 #define HEADER_CSUM  1u    /* flags: checksum to be completed */
+#define HEADER_VALID 2u    /* flags: it was found to be right */
+#define GSO_TCP4     1u    /* kind of segmentation */
+#define GSO_ECN      0x80u
+#define MTU          1500u
 #define FRAME_MOST   65550u /* nobody sends a longer one */
 #define TABLE_SIZE   32u   /* addresses of each kind; with more of them all are let in */
 #define VLANS        4096u
@@ -83,6 +92,7 @@ struct net {
     } t; /* first: virtio_pci.c and virtio_mmio.c find themselves there */
     struct net_state *st;
     struct nic nic;
+    uint64_t without;    /* features that are not offered */
 };
 
 static struct net *of(const struct virtio *v)
@@ -99,8 +109,8 @@ static bool mode(const struct net_state *s, unsigned n)
 
 static uint64_t features(const struct virtio *v)
 {
-    (void)v;
-    return F_CSUM | F_MAC | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR;
+    return (F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_HOST_TSO4 | F_MRG_RXBUF | F_MAC | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_VLAN |
+            F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR) & ~of(v)->without;
 }
 
 static void config_read(const struct virtio *v, uint8_t *c)
@@ -116,10 +126,10 @@ static void config_write(struct virtio *v, uint32_t offset, uint8_t value)
         of(v)->st->mac[offset] = value;
 }
 
-/* Before each frame: flags, kind of segmentation, its sizes, where the checksum is; with VERSION_1 a count of buffers. */
+/* Before each frame: flags, kind of segmentation, its sizes, where the checksum is; with VERSION_1 or MRG_RXBUF a count of buffers. */
 static unsigned header_bytes(const struct virtio *v)
 {
-    return virtio_has(v, VIRTIO_F_VERSION_1) ? HEADER_MOST : 10;
+    return virtio_has(v, VIRTIO_F_VERSION_1 | F_MRG_RXBUF) ? HEADER_MOST : 10;
 }
 
 /* ---- sending ---- */
@@ -135,6 +145,19 @@ static void complete_checksum(uint8_t *frame, size_t len, size_t start, size_t o
     put_be16(frame + start + offset, sum ? sum : 0xffffu);
 }
 
+static void send_frame(void *ctx, uint8_t *frame, size_t len)
+{
+    struct net *n = ctx;
+
+    n->st->sent++;
+    nic_send(&n->nic, frame, len);
+}
+
+static bool wants_segments(const struct virtio *v, const uint8_t *header)
+{
+    return (header[1] & ~GSO_ECN) == GSO_TCP4 && virtio_has(v, F_HOST_TSO4);
+}
+
 static void send(struct virtio *v, const struct virtio_chain *c)
 {
     struct net *n = of(v);
@@ -145,11 +168,11 @@ static void send(struct virtio *v, const struct virtio_chain *c)
     if (!virtio_out(v, c, 0, header, first))
         return;
     frame = xmalloc(len);
-    if (virtio_out(v, c, first, frame, len)) {
+    if (virtio_out(v, c, first, frame, len) &&
+        (!wants_segments(v, header) || !nic_segment(frame, len, get_le16(header + 4), send_frame, n))) {
         if ((header[0] & HEADER_CSUM) && virtio_has(v, F_CSUM))
             complete_checksum(frame, len, get_le16(header + 6), get_le16(header + 8));
-        n->st->sent++;
-        nic_send(&n->nic, frame, len);
+        send_frame(n, frame, len);
     }
     free(frame);
 }
@@ -311,39 +334,116 @@ static const char *why_unwanted(const struct virtio *v, const uint8_t *frame, si
     return address_is_wanted(s, frame) ? NULL : "not to an address that the driver asked for";
 }
 
+/* Flags and where things are, of a frame with a right checksum that the driver may leave to the card. One that is longer than the wire's is TCP
+ * packets put together: told as what a segmentation would make of it, its checksum as a driver leaves it to a card (5.1.6.4). */
+static void tell_checksum(const struct virtio *v, uint8_t *header, uint8_t *frame, size_t len)
+{
+    struct nic_ip ip;
+    size_t headers;
+
+    if (!virtio_has(v, F_GUEST_CSUM) || !nic_find_ip(frame, len, &ip) || !nic_has_transport_checksum(frame, &ip) ||
+        !nic_transport_checksum_holds(frame, &ip))
+        return;
+    if (!virtio_has(v, F_GUEST_TSO4) || ip.protocol != IP_PROTOCOL_TCP || ip.end - ip.header <= MTU) {
+        header[0] = HEADER_VALID;
+        return;
+    }
+    headers = ip.transport + 4u * (frame[ip.transport + 12] >> 4);
+    if (headers - ip.header >= MTU)
+        return;
+    header[0] = HEADER_CSUM;
+    header[1] = GSO_TCP4;
+    put_le16(header + 2, (uint32_t)headers);
+    put_le16(header + 4, (uint32_t)(MTU - (headers - ip.header)));
+    put_le16(header + 6, (uint32_t)ip.transport);
+    put_le16(header + 8, 16);
+    put_be16(frame + ip.transport + 16, nic_sum(frame + ip.header + 12, 8, (uint32_t)(ip.protocol + (ip.end - ip.transport))));
+}
+
+/* Header and frame into the next requests. NULL: they are there. */
+static const char *store(struct virtio *v, const uint8_t *bytes, size_t len, unsigned buffers)
+{
+    struct virtio_chain c;
+    size_t done = 0;
+
+    for (; buffers-- && done < len;) {
+        size_t n;
+
+        if (!virtio_peek(v, QUEUE_RECEIVE, &c))
+            return "no buffer";
+        n = len - done < c.in ? len - done : (size_t)c.in;
+        if (!virtio_in(v, &c, 0, bytes + done, n))
+            return "the buffer is not in memory";
+        virtio_push(v, QUEUE_RECEIVE, &c, (uint32_t)n);
+        done += n;
+    }
+    return done < len ? "the next buffer is too short" : NULL;
+}
+
+static const char *receive(struct virtio *v, const uint8_t *frame, size_t len)
+{
+    unsigned first = header_bytes(v), buffers = 1;
+    const char *why = why_unwanted(v, frame, len);
+    struct virtio_chain c;
+    uint8_t *bytes;
+
+    if (why)
+        return why;
+    if (!virtio_waits(v, QUEUE_RECEIVE) || !virtio_peek(v, QUEUE_RECEIVE, &c))
+        return "no buffer";
+    if (virtio_has(v, F_MRG_RXBUF) ? virtio_space(v, QUEUE_RECEIVE, first + len, &buffers) < first + len || c.in < first : c.in < first + len)
+        return "the next buffer is too short";
+    bytes = xmalloc(first + len);
+    memset(bytes, 0, first);
+    memcpy(bytes + first, frame, len);
+    tell_checksum(v, bytes, bytes + first, len);
+    if (first == HEADER_MOST)
+        put_le16(bytes + 10, buffers);
+    why = store(v, bytes, first + len, buffers);
+    free(bytes);
+    return why;
+}
+
 static void net_input(struct device *dev, const struct event *e)
 {
     struct net *n = dev->wiring;
-    struct virtio *v = &n->t.v;
-    uint8_t header[HEADER_MOST] = {0};
-    unsigned first = header_bytes(v);
-    const char *why = why_unwanted(v, e->data, e->len);
-    struct virtio_chain c;
+    const char *why = receive(&n->t.v, e->data, e->len);
 
-    if (!why && !virtio_peek(v, QUEUE_RECEIVE, &c))
-        why = "no buffer";
-    else if (!why && c.in < first + e->len)
-        why = "the next buffer is too short";
     if (why) {
         nic_refuse(&n->nic, why);
         n->st->filtered++;
-        return;
+    } else {
+        n->st->received++;
     }
-    if (first == HEADER_MOST)
-        put_le16(header + 10, 1);
-    if (!virtio_in(v, &c, 0, header, first) || !virtio_in(v, &c, first, e->data, e->len)) {
-        nic_refuse(&n->nic, "the buffer is not in memory");
-        return;
-    }
-    n->st->received++;
-    virtio_push(v, QUEUE_RECEIVE, &c, first + e->len);
 }
 
+/* Of a frame, in buffers that wait. 0: there are none. */
+static size_t room(const struct virtio *v)
+{
+    unsigned first = header_bytes(v), buffers;
+    uint64_t space = virtio_space(v, QUEUE_RECEIVE, first + FRAME_MOST, &buffers);
+
+    return space <= first ? 0 : space - first < FRAME_MOST ? (size_t)(space - first) : FRAME_MOST;
+}
+
+/* Whoever gave a buffer that is none hears of it when a frame comes. */
 static size_t net_room(const struct device *dev)
 {
-    const struct net *n = dev->wiring;
+    const struct virtio *v = &((const struct net *)dev->wiring)->t.v;
+    size_t most;
 
-    return virtio_waits(&n->t.v, QUEUE_RECEIVE) ? FRAME_MOST : 0;
+    if (!virtio_waits(v, QUEUE_RECEIVE))
+        return 0;
+    most = virtio_has(v, F_MRG_RXBUF) ? room(v) : FRAME_MOST;
+    return most ? most : FRAME_MOST;
+}
+
+/* No more than the ring has held: longer frames might never find room. */
+static size_t net_joined_room(const struct device *dev)
+{
+    const struct virtio *v = &((const struct net *)dev->wiring)->t.v;
+
+    return virtio_has(v, F_GUEST_TSO4) && virtio_has(v, F_GUEST_CSUM) && virtio_has(v, F_MRG_RXBUF) ? room(v) : 0;
 }
 
 /* ---- the device ---- */
@@ -386,6 +486,7 @@ static const struct device_ops net_mmio_ops = {
     .reset = virtio_mmio_reset,
     .input = net_input,
     .input_room = net_room,
+    .joined_room = net_joined_room,
     .describe = net_describe,
     .read = virtio_mmio_read,
     .write = virtio_mmio_write,
@@ -398,13 +499,35 @@ static const struct device_ops net_pci_ops = {
     .reset = virtio_pci_reset,
     .input = net_input,
     .input_room = net_room,
+    .joined_room = net_joined_room,
     .describe = net_describe,
     .read = virtio_pci_read,
     .write = virtio_pci_write,
 };
 
-const struct option_key virtio_net_keys[] = {NIC_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
-const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, VIRTIO_MMIO_KEYS, {NULL, NULL}};
+#define OFFLOAD_KEYS {"csum", "on|off"}, {"guest_csum", "on|off"}, {"host_tso4", "on|off"}, {"guest_tso4", "on|off"}, {"mrg_rxbuf", "on|off"}
+
+const struct option_key virtio_net_keys[] = {NIC_KEYS, OFFLOAD_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, OFFLOAD_KEYS, VIRTIO_MMIO_KEYS, {NULL, NULL}};
+
+/* What the properties take away, with what makes no sense without (5.1.3.1). */
+static int take_offloads(const struct option_list *props, uint64_t *without, struct error *err)
+{
+    static const struct {
+        const char *key;
+        uint64_t features;
+    } keys[] = {{"csum", F_CSUM | F_HOST_TSO4}, {"guest_csum", F_GUEST_CSUM | F_GUEST_TSO4}, {"host_tso4", F_HOST_TSO4},
+                {"guest_tso4", F_GUEST_TSO4}, {"mrg_rxbuf", F_MRG_RXBUF}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+        bool on = true;
+
+        if (option_list_switch(props, keys[i].key, &on, err) < 0)
+            return err->code;
+        *without |= on ? 0 : keys[i].features;
+    }
+    return 0;
+}
 
 /* The device as its properties say, without what carries it. NULL: they make no sense. */
 static struct net *make(struct sockets *s, const struct device_ops *ops, const char *name, const struct option_list *props,
@@ -419,7 +542,7 @@ static struct net *make(struct sockets *s, const struct device_ops *ops, const c
     dev = machine_add_owned_device(s->machine, ops, name, sizeof(*n));
     n = dev->wiring;
     n->t.v = (struct virtio){.dev = dev, .class = &net_class, .queues = QUEUES, .packed = packed};
-    return nic_init(&n->nic, s, dev, props, err) == 0 ? n : NULL;
+    return take_offloads(props, &n->without, err) == 0 && nic_init(&n->nic, s, dev, props, err) == 0 ? n : NULL;
 }
 
 int virtio_net_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
