@@ -13,6 +13,7 @@ Exit status 77: the packages cannot be fetched here, or mke2fs, e2fsck, debugfs 
 
 import hashlib
 import json
+import lzma
 import os
 import random
 import re
@@ -162,9 +163,10 @@ def tool(name):
 
 
 def needs(modules, name):
-    """The module and those that it needs, in an order in which they can be loaded."""
-    with open(modules[name], "rb") as f:
-        depends = re.search(rb"\0depends=([^\0]*)\0", f.read()).group(1).decode()
+    """The module and those that it needs, in an order in which they can be loaded. What is no module is in the kernel."""
+    if name not in modules:
+        return []
+    depends = re.search(rb"\0depends=([^\0]*)\0", read_module(modules[name])).group(1).decode()
     wanted = []
     for other in depends.split(","):
         if other:
@@ -173,7 +175,22 @@ def needs(modules, name):
 
 
 def find_modules(directory):
-    return {f[:-3].replace("-", "_"): os.path.join(d, f) for d, _, files in os.walk(directory) for f in files if f.endswith(".ko")}
+    return {f.split(".")[0].replace("-", "_"): os.path.join(d, f) for d, _, files in os.walk(directory) for f in files
+            if f.endswith((".ko", ".ko.xz"))}
+
+
+def read_module(path):
+    """The module itself: from Debian 13 on they are compressed."""
+    with open(path, "rb") as f:
+        data = f.read()
+    return lzma.decompress(data) if path.endswith(".xz") else data
+
+
+def copy_module(path, directory, name):
+    copy = os.path.join(directory, name + ".ko")
+    with open(copy, "wb") as f:
+        f.write(read_module(path))
+    return copy
 
 
 def make_initrd(tmp, root, version, drivers, name, text=None, also=("ext4",)):
@@ -185,7 +202,7 @@ def make_initrd(tmp, root, version, drivers, name, text=None, also=("ext4",)):
     copies = []
     copies.append(make_exercise(tmp))
     for module in order:
-        copies.append(shutil.copy(modules[module], os.path.join(tmp, module + ".ko")))
+        copies.append(copy_module(modules[module], tmp, module))
     script, initrd = os.path.join(tmp, "script"), os.path.join(tmp, "initrd.gz")
     with open(script, "w") as f:
         f.write((text or SCRIPT).replace("MODULES", " ".join(order)).replace("DISK", name))

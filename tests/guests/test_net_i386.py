@@ -27,7 +27,7 @@ import time
 import test_debian_i386
 import capture
 from test_debian_i386 import Guest, fetched, check
-from test_disk_i386 import HERE, find_modules, needs
+from test_disk_i386 import HERE, copy_module, find_modules, needs
 
 # By card: the modules that its driver is, with their parameters.
 CARDS = {"virtio-net-pci": ["virtio_pci", "virtio_net"], "e1000": ["e1000"], "e1000e": ["e1000e"], "rtl8139": ["8139cp"], "rtl8139,chip=c": ["8139too"],
@@ -58,12 +58,7 @@ def make_initrd(tmp, root, version, drivers):
             order += needs(modules, module)
     order = list(dict.fromkeys(order))
     load = "\n".join("insmod /%s.ko %s || echo no %s" % (module, parameters.get(module, ""), module) for module in order)
-    files = []
-    for module in order:
-        path = os.path.join(tmp, module + ".ko")
-        with open(modules[module], "rb") as f, open(path, "wb") as g:
-            g.write(f.read())
-        files.append(path)
+    files = [copy_module(modules[module], tmp, module) for module in order]
     for name, text in (("lease", LEASE), ("script", SCRIPT.replace("LOAD", load))):
         path = os.path.join(tmp, name)
         with open(path, "w") as f:

@@ -21,7 +21,7 @@ import tempfile
 
 import test_debian_i386 as common
 from test_debian_i386 import check, fetched
-from test_disk_i386 import HERE, find_modules, needs
+from test_disk_i386 import HERE, copy_module, find_modules, needs
 
 PLAYED, RECORDED, RATE = 12288, 2048, 48000
 
@@ -102,7 +102,7 @@ def make_initrd(tmp, arch, root, version, drivers, script):
     for module in drivers:
         order += needs(modules, module)
     order = list(dict.fromkeys(order))
-    copies = [shutil.copy(modules[m], os.path.join(tmp, m + ".ko")) for m in order]
+    copies = [copy_module(modules[m], tmp, m) for m in order]
     path, initrd = os.path.join(tmp, "script"), os.path.join(tmp, "initrd.gz")
     with open(path, "w") as f:
         f.write(script.replace("MODULES", " ".join(order)).replace(" OPTIONS_$m", ""))
