@@ -56,12 +56,28 @@ static void note_in_index(struct recording_writer *w, const struct recording_ent
     w->index[w->nindex++] = *e;
 }
 
+/* Samples of a long payload say whether it is worth the time: files that come over a network are packed already. */
+#define SAMPLES      8u
+#define SAMPLE_BYTES 512u
+
+static bool looks_packed(const struct buffer *payload)
+{
+    uint8_t samples[SAMPLES * SAMPLE_BYTES], out[SAMPLES * SAMPLE_BYTES + 64];
+    uLongf n = sizeof(out);
+
+    if (payload->len < 8 * sizeof(samples))
+        return false;
+    for (unsigned i = 0; i < SAMPLES; i++)
+        memcpy(samples + i * SAMPLE_BYTES, payload->data + (payload->len - SAMPLE_BYTES) / SAMPLES * i, SAMPLE_BYTES);
+    return compress2(out, &n, samples, sizeof(samples), 1) != Z_OK || n >= sizeof(samples) - sizeof(samples) / 64;
+}
+
 /* The payload deflated, behind room for the header. False: that does not make it smaller. */
 static bool deflate_payload(struct buffer *out, const struct buffer *payload)
 {
     uLongf n = compressBound((uLong)payload->len);
 
-    if (payload->len < 64)
+    if (payload->len < 64 || looks_packed(payload))
         return false;
     if (compress2(buffer_reserve(out, n), &n, payload->data, (uLong)payload->len, 1) != Z_OK || n >= payload->len)
         return false;
