@@ -177,8 +177,9 @@ int host_writer_write(struct host_writer *w, const void *data, size_t len)
 int host_writer_open(struct host_writer *w, const char *path, unsigned may, struct error *err)
 {
     struct stat st;
+    bool there = lstat(path, &st) == 0;
 
-    *w = (struct host_writer){.fd = host_output_open(path, may, err)};
+    *w = (struct host_writer){.fd = host_output_open(path, may, err), .made = !there};
     if (w->fd < 0)
         return w->fd;
     w->seekable = fstat(w->fd, &st) == 0 && S_ISREG(st.st_mode);
@@ -237,6 +238,15 @@ int host_writer_close(struct host_writer *w)
     free(w->path);
     w->beside = w->path = NULL;
     return r;
+}
+
+void host_writer_abandon(struct host_writer *w, const char *path)
+{
+    bool made = w->fd >= 0 && w->seekable && w->made;
+
+    host_writer_close(w);
+    if (made)
+        unlink(path);
 }
 
 int host_writer_commit(struct host_writer *w)

@@ -13,6 +13,7 @@ struct host_syncer;
 struct host_writer {
     int fd;        /* -1: none */
     bool seekable; /* a regular file */
+    bool made;     /* it was not there before */
     char *path;    /* of a whole file: where it will be; NULL else */
     char *beside;  /* of a whole file: where it is until then; NULL else */
     struct host_syncer *syncer; /* the thread that waits for the disk; NULL: not yet */
@@ -37,6 +38,9 @@ int host_writer_sync(struct host_writer *w);
 int host_writer_commit(struct host_writer *w);
 /* 0, or the negative errno of what could not be written after all. A whole file that was not committed is gone. */
 int host_writer_close(struct host_writer *w);
+
+/* Nothing was written to what host_writer_open() opened at `path`: close it, and take it away if it was not there before. */
+void host_writer_abandon(struct host_writer *w, const char *path);
 
 /* A whole file at once. 0 or negative errno with a message that names the file. */
 int host_write_file(const char *path, const void *data, size_t len, unsigned may, struct error *err);

@@ -20,6 +20,7 @@ struct net_dump {
     char *path, *netdev, *id;
     uint32_t most;
     bool ng, failed;
+    bool begun; /* what is in the file is worth keeping */
     uint64_t packets;
     struct buffer text;
 };
@@ -69,6 +70,7 @@ static int open_file(struct net_dump *d, const struct option_list *l, unsigned m
 
 void net_dump_begin(struct net_dump *d)
 {
+    d->begun = true;
     capture_write_head(&d->text, d->ng);
     if (d->ng)
         capture_write_interface(&d->text, d->netdev);
@@ -98,8 +100,10 @@ struct net_dump *net_dump_open(const char *text, unsigned may, struct error *err
 
 void net_dump_close(struct net_dump *d)
 {
-    if (d->file.fd >= 0)
+    if (d->file.fd >= 0 && d->begun)
         host_writer_close(&d->file);
+    else if (d->file.fd >= 0)
+        host_writer_abandon(&d->file, d->path);
     buffer_finish(&d->text);
     free(d->path);
     free(d->netdev);
