@@ -473,6 +473,9 @@ def main(module, targets=(I386,), modes=("live",)):
     if only and ":" in only[0]:
         name, _, one = only.pop(0).partition(":")
         targets, modes = [t for t in (I386, AARCH64) if t.name == name], (one,)
+    for name in only:
+        if name not in vars(module) and "claim_" + name not in vars(module):
+            sys.exit("there is no claim %s" % name)
     failed = passed = 0
     for target in targets:
         missing = target.missing()
