@@ -343,6 +343,7 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
             c->retry_alone = false;
             c->npending_hits = 0;
             x->retry = true;
+            x->look = true; /* in mid-block the CPU may have come to where it is to be stepped */
         } else {
             if (c->fe->retires && c->fe->retires(c))
                 note_coverage(c);
@@ -431,12 +432,13 @@ static void run_block(struct ucpu *c, struct block *b)
         alone = b->alone;
         if (alone) {
             x->shared->stats.alone++;
-            if (!c->cpu.to_boundary)
+            if (!c->cpu.to_boundary && !x->repeating)
                 withhold(c, c->cpu.budget - 1);
         }
         left = engine(c, b);
         after_block(c, left, stepping);
         b = left == LEFT_FAULT || (alone && left != LEFT_BUDGET) ? go_on(c) : NULL;
+        x->repeating = false;
     } while (b);
 }
 
@@ -460,8 +462,9 @@ static bool make_steps(struct ucpu *c)
     struct exec *x = c->exec;
     struct block_key key;
     struct block *b;
-    bool alone = x->stepping || c->single || x->retry || c->cpu.to_boundary || c->cpu.machine->coverage;
+    bool one = c->single || x->retry || c->cpu.to_boundary || c->cpu.machine->coverage, alone = one || x->stepping;
 
+    x->repeating = x->stepping && !one && c->fe->repeats && c->fe->repeats(c);
     x->retry = false;
     c->fe->where(c, &key);
     if (guest_breaks(c, &key)) {

@@ -127,6 +127,7 @@ struct builder {
     unsigned avail;         /* bytes to the page's end */
     unsigned avail_first;   /* bytes readable for the first instruction, >= avail */
     unsigned max_insns;     /* 1 when single-stepping */
+    uint32_t page;          /* of storage, in which the bytes are; NO_PAGE: devices answer */
     bool wide;              /* the front end's: operands of less than 64 bits are parts of registers of 64 bits
                              * (a hint: the JIT then keeps whole ones) */
     struct uop uops[BLOCK_MAX_UOPS + 64];
@@ -136,6 +137,12 @@ struct builder {
     unsigned len;           /* bytes consumed so far */
     uint64_t target[2];
 };
+
+/* For a front end that lowers an instruction otherwise if another one is sure to follow it in the block: would one that begins `len`
+ * bytes after the beginning of this one be asked for? Of this one at most BUILD_SPARE_UOPS micro-ops may be missing. (Whether the
+ * other one can be decoded, and is not refused, is the front end's to know.) */
+bool builder_goes_on(const struct builder *b, unsigned len);
+#define BUILD_SPARE_UOPS 8u
 
 /* Append a micro-op. */
 static inline struct uop *build(struct builder *b, enum uop_code op, unsigned d, unsigned a, unsigned bb,
@@ -215,7 +222,9 @@ struct frontend {
     bool (*retires)(const struct ucpu *);
     /* Must instructions be run one at a time now (i386 TF, a64 software step)? Pure. */
     bool (*single_step)(const struct ucpu *);
-    /* After each instruction while single_step() held at its beginning. */
+    /* While it holds: may an instruction that repeats make many of its steps at once? Pure. NULL: it may not. */
+    bool (*repeats)(const struct ucpu *);
+    /* After each instruction while single_step() held at its beginning, and each step of one that repeats unless repeats() held, too. */
     void (*stepped)(struct ucpu *);
     /* A guest execution trap matches the next instruction: true: an exception was
      * left pending instead of the instruction (take_exception follows). May be NULL. */

@@ -195,6 +195,7 @@ struct exec {
     bool retry;            /* run the next instruction alone */
     bool look;             /* events, idling and single-stepping must be looked at */
     bool stepping;         /* fe->single_step() held when last looked at */
+    bool repeating;        /* and the instruction that begins may make many steps (fe->repeats()) */
     bool plain;            /* in this run blocks need not be of one instruction for any other reason */
     uint64_t withheld;     /* budget (and limit) set aside so that the run loop is reached soon */
     bool io_refused;       /* with ucpu.retry_alone: it was an access to a device */
@@ -261,9 +262,9 @@ void tlb_grow(struct exec_shared *sh);
 /* The walk just made (walk_reads) for `va` is going to be cached: from now on changes of what
  * it read are noticed. `own_entry`: see struct translation. Returns tlb_info.leaf. */
 uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own_entry);
-/* Do cached translations depend on these bytes of a WALKED page in a way that the block
- * in progress may not survive? */
-bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
+/* Does, or may, the translation of the code in progress depend on these bytes of a WALKED page? (What other code's depend on may
+ * change in mid-block: all ways there look into the TLB.) */
+bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
 /* Bytes of a WALKED page are about to change. */
 void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Inline writes to a page are being allowed in the current context. */

@@ -7,7 +7,7 @@
  * access but not a walk each time.
  *
  * An access that must be alone (device; bytes under an access trap; translated
- * code; page-table bytes that a cached translation depends on) is refused with
+ * code; page-table bytes that the translation of the code in progress depends on) is refused with
  * retry_alone, before anything was transferred, unless the step in progress is
  * a block of its own. Afterwards the block is left for the run loop.
  *
@@ -455,7 +455,7 @@ static bool load_needs_alone(const struct ucpu *c, const struct access_part *p)
     return p->number == NO_PAGE || hits_trap(c, TRAP_READ, p) || reads_watched(c, p);
 }
 
-static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
+static bool store_needs_alone(struct ucpu *c, const struct access_part *p)
 {
     unsigned flags;
 
@@ -470,7 +470,7 @@ static bool store_needs_alone(const struct ucpu *c, const struct access_part *p)
         return true;
     if ((flags & PAGE_FLAG_CODE) && block_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
-    return (flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, p->number, p->offset, p->len);
+    return (flags & PAGE_FLAG_WALKED) && tlb_code_depends_on(c, p->number, p->offset, p->len);
 }
 
 /* What is left of an access is made as accesses of at most this many bytes. */
@@ -817,7 +817,7 @@ uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len)
     flags = m->flags[page];
     if (!(flags & PAGE_FLAG_DIRTY) || (flags & ~(PAGE_FLAG_DIRTY | PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) ||
         ((flags & PAGE_FLAG_CODE) && runs_from(c->block, page, offset, len)) ||
-        ((flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, page, offset, len)))
+        ((flags & PAGE_FLAG_WALKED) && tlb_code_depends_on(c, page, offset, len)))
         return NULL;
     memory_touch(m, page, offset, len);
     if (t->tag != (va & PAGE_MASK) || t->number != page) /* that page's own translation was among what was dropped */

@@ -576,13 +576,26 @@ uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own
     return leaf;
 }
 
-bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
+/* Is the entry that granule `g` is of the one for the page at `va` alone, as the TLB knows it, or may it be? */
+static bool may_lead_to(struct ucpu *c, const struct walked *w, uint32_t page, unsigned g, uint64_t va)
 {
-    const struct walked *w = sh->pages[page].walked;
+    const struct tlb_info *info = &tlb_table(c, c->tlb_mode)->infos[tlb_index(c->exec->shared, va)];
 
-    for (unsigned g = offset / 4; w && g <= (offset + len - 1) / 4; g++)
-        if (bit(w->granules, g) && (bit(w->shared, g) || bit(w->code, g)))
+    return info->tag != (va & PAGE_MASK) || info->leaf == walk_granule(page, g * 4 / w->entry_size * w->entry_size);
+}
+
+bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
+{
+    const struct walked *w = c->exec->shared->pages[page].walked;
+    const struct block *b = c->block;
+
+    for (unsigned g = offset / 4; w && g <= (offset + len - 1) / 4; g++) {
+        if (!bit(w->granules, g))
+            continue;
+        if (bit(w->shared, g) || (bit(w->code, g) && (!b || may_lead_to(c, w, page, g, b->key.va) ||
+                                                      (b->crosses && may_lead_to(c, w, page, g, next_page(c, b->key.va))))))
             return true;
+    }
     return false;
 }
 

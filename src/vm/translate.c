@@ -142,6 +142,21 @@ void translate_note_io(struct exec_shared *sh, struct block *b, unsigned n)
         block_drop(sh, b);
 }
 
+/* Does the block go on with the instruction `len` bytes into it, its `ninsns`th, after `nuops` micro-ops? */
+static bool goes_on(const struct builder *b, unsigned len, unsigned ninsns, unsigned nuops)
+{
+    unsigned offset = (unsigned)(b->key.va & ~PAGE_MASK);
+
+    return len < b->avail && nuops <= BLOCK_MAX_UOPS && ninsns < b->max_insns &&
+           !exec_trap_at(b->cpu, (b->key.va + len) & b->cpu->exec->va_mask) &&
+           !reaches_devices(b->cpu->exec->shared, b->page, offset + len);
+}
+
+bool builder_goes_on(const struct builder *b, unsigned len)
+{
+    return goes_on(b, b->len + len, b->ninsns + 1, b->nuops + BUILD_SPARE_UOPS);
+}
+
 static bool ends(const struct builder *b)
 {
     return b->nuops && (uop_infos[b->uops[b->nuops - 1].op].attributes & UOP_ENDS);
@@ -149,18 +164,15 @@ static bool ends(const struct builder *b)
 
 /* Fill the builder from key on. False: not even the first instruction is complete in
  * the bytes shown. */
-static bool gather(struct ucpu *c, struct builder *b, uint32_t page)
+static bool gather(struct ucpu *c, struct builder *b)
 {
-    unsigned offset = (unsigned)(b->key.va & ~PAGE_MASK);
     enum build_next next;
 
     b->nuops = b->ninsns = b->len = 0;
     b->wide = false;
     b->target[0] = b->target[1] = 0;
     do {
-        if (b->ninsns && (b->len >= b->avail || b->nuops > BLOCK_MAX_UOPS || b->ninsns >= b->max_insns ||
-                          exec_trap_at(c, (b->key.va + b->len) & c->exec->va_mask) ||
-                          reaches_devices(c->exec->shared, page, offset + b->len)))
+        if (b->ninsns && !goes_on(b, b->len, b->ninsns, b->nuops))
             break;
         next = append(c, b);
     } while (next == BUILD_MORE);
@@ -210,11 +222,12 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
         block_flush_all(c->exec->shared);
     b->cpu = c;
     b->key = *key;
+    b->page = page;
     b->max_insns = alone ? 1 : BLOCK_MAX_INSNS;
     show_bytes(c, b, page, pa);
     if (reaches_devices(c->exec->shared, page, (unsigned)(key->va & ~PAGE_MASK)))
         b->max_insns = 1;
-    complete = gather(c, b, page);
+    complete = gather(c, b);
     if (!complete || b->len > b->avail) {
         /* It reaches into the next page, which must be fetched from for good. */
         if (!fetch_page(c, next_page(c, key->va), &second, &pa2))
@@ -222,7 +235,7 @@ static struct block *build_block(struct ucpu *c, const struct block_key *key, ui
         /* That walk may have set bits among the very bytes of the instruction. */
         show_bytes(c, b, page, pa);
         show_second(c, b, pa2);
-        complete = gather(c, b, page);
+        complete = gather(c, b);
         CHECK(complete);
         if (second == NO_PAGE)
             page = NO_PAGE;

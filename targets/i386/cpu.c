@@ -484,6 +484,7 @@ static const struct frontend frontend = {
     .take_event = i386_take_event,
     .take_exception = i386_take_exception,
     .single_step = i386_single_step,
+    .repeats = i386_repeats,
     .stepped = i386_stepped,
     .guest_break = i386_guest_break,
     .guest_watch = i386_guest_watch,

@@ -373,8 +373,9 @@ int i386_iret(struct i386_cpu *c, unsigned size); /* size: of operands, in bytes
  * interrupt before the end of the next instruction. The block must end. */
 enum { I386_SHADOW_STI = 1, I386_SHADOW_SS = 2 };
 void i386_set_shadow(struct i386_cpu *c, unsigned kind);
-/* frontend.single_step and frontend.stepped. */
+/* frontend.single_step, frontend.repeats and frontend.stepped. */
 bool i386_single_step(const struct ucpu *u);
+bool i386_repeats(const struct ucpu *u);
 void i386_stepped(struct ucpu *u);
 /* frontend.guest_break and frontend.guest_watch; DR7 or CR4.DE changed: set the traps anew. */
 bool i386_guest_break(struct ucpu *u, const struct trap_hit *hit);

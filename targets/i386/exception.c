@@ -48,6 +48,15 @@ bool i386_single_step(const struct ucpu *u)
     return s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF));
 }
 
+/* RF lasts to the end of a repeated instruction (SDM 3B, 17.3.1.1), which a page fault in its middle has come back to: nothing
+ * happens between its steps. */
+bool i386_repeats(const struct ucpu *u)
+{
+    const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
+
+    return !s->shadow && !s->tf_latched && !(s->eflags & EFLAGS_TF);
+}
+
 void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask)
 {
     struct i386_state *s = c->st;

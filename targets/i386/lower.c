@@ -65,6 +65,22 @@ static uint32_t cs_limit(const struct lower *l)
     return (uint32_t)(l->mode >> 32);
 }
 
+static unsigned decode_mode(uint64_t mode)
+{
+    return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
+           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
+}
+
+/* Bytes at `eip` that CS's limit lets through, at most `avail`. */
+static unsigned within_limit(const struct lower *l, uint64_t eip, unsigned avail)
+{
+    if (wide(l))
+        return avail;
+    if (eip > cs_limit(l))
+        return 0;
+    return cs_limit(l) - eip < avail ? cs_limit(l) - (uint32_t)eip + 1 : avail;
+}
+
 /* Where a relative branch goes. */
 static uint64_t branch_target(const struct lower *l)
 {
@@ -830,6 +846,56 @@ static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *f
     return has(l, feature) ? call_exit(l, fn) : end_undefined(l);
 }
 
+/* May it be in the shadow of an STI in the same block: it changes none of what decides which events come next, and leaves by its
+ * end only? */
+static bool may_be_shadowed(unsigned op)
+{
+    switch (op) {
+    case INSN_ADD: case INSN_OR: case INSN_ADC: case INSN_SBB: case INSN_AND: case INSN_SUB: case INSN_XOR:
+    case INSN_CMP: case INSN_TEST: case INSN_INC: case INSN_DEC: case INSN_NEG: case INSN_NOT:
+    case INSN_MOV: case INSN_MOVZX: case INSN_MOVSX: case INSN_MOVSXD: case INSN_LEA: case INSN_NOP:
+    case INSN_PUSH: case INSN_POP: case INSN_LEAVE: case INSN_JCC: case INSN_JMP: case INSN_CALL: case INSN_JMP_IND:
+    case INSN_CALL_IND: case INSN_RET:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* STI holds interrupts off for one more instruction (SDM 2B, STI). That is run by itself; or, if nothing that could come first waits, in the
+ * same block, where end_shadow() follows it. */
+static enum build_next lower_sti(struct lower *l)
+{
+    const struct builder *b = l->b;
+    unsigned at = b->len + l->i.len;
+    struct insn next;
+
+    if (!builder_goes_on(b, l->i.len) || b->avail - at < INSN_MAX_LEN || within_limit(l, l->next, INSN_MAX_LEN) < INSN_MAX_LEN ||
+        i386_decode(b->bytes + at, INSN_MAX_LEN, decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(next.op))
+        return call_exit(l, i386_op_sti);
+    return call_only(l, i386_op_sti_between);
+}
+
+static bool in_shadow(const struct builder *b)
+{
+    const struct uop *last = &b->uops[b->nuops - 1];
+
+    return b->nuops && last->op == UOP_CALL && last->fn == i386_op_sti_between;
+}
+
+/* The instruction in the shadow of the STI before it is complete but for the end of the block. */
+static void end_shadow(struct lower *l, enum build_next next)
+{
+    struct builder *b = l->b;
+    struct uop last = b->uops[b->nuops - 1];
+
+    if (next == BUILD_END)
+        b->nuops--;
+    emit_imm(l, UOP_MOVI32, S_OFF(shadow), 0, 0);
+    if (next == BUILD_END)
+        b->uops[b->nuops++] = last;
+}
+
 static enum build_next call_calm(struct lower *l, unsigned feature, i386_helper *fn)
 {
     if (!has(l, feature))
@@ -885,7 +951,7 @@ static enum build_next lower_system(struct lower *l)
     case INSN_HLT:   return call_exit(l, i386_op_hlt);
     case INSN_RSM:   return call_exit(l, i386_op_rsm);
     case INSN_CLI:   return call_only(l, i386_op_cli);
-    case INSN_STI:   return call_exit(l, i386_op_sti);
+    case INSN_STI:   return lower_sti(l);
     case INSN_SYSENTER:
         set_const(l, S_T(3), l->next);
         return call_if(l, FEATURE_SEP, i386_op_sysenter);
@@ -1148,30 +1214,15 @@ static enum build_next lower_insn(struct lower *l)
     }
 }
 
-static unsigned decode_mode(uint64_t mode)
-{
-    return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
-           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
-}
-
-/* Bytes at `l->eip` that CS's limit lets through, at most `avail`. */
-static unsigned within_limit(const struct lower *l, unsigned avail)
-{
-    if (wide(l))
-        return avail;
-    if (l->eip > cs_limit(l))
-        return 0;
-    return cs_limit(l) - l->eip < avail ? cs_limit(l) - (uint32_t)l->eip + 1 : avail;
-}
-
 enum build_next i386_build(struct builder *b)
 {
     struct lower l = {.b = b, .mode = b->key.mode, .eip = b->key.pc + b->len};
     bool first = b->ninsns == 0;
 
     unsigned avail = first ? b->avail_first : b->avail - b->len;
-    unsigned allowed = within_limit(&l, avail);
+    unsigned allowed = within_limit(&l, l.eip, avail);
     unsigned first_uop = b->nuops;
+    bool shadowed = !first && in_shadow(b);
     enum decode_result r = i386_decode(b->bytes + b->len, allowed, decode_mode(l.mode), &l.i);
     enum build_next next;
 
@@ -1192,6 +1243,8 @@ enum build_next i386_build(struct builder *b)
         next = lower_insn(&l);
         if (next == BUILD_MORE && wants_alone(&l))
             next = end_exit(&l);
+        if (shadowed)
+            end_shadow(&l, next);
     }
     b->insns[b->ninsns++] = (struct block_insn){
         .pc_offset = (uint32_t)(l.eip - b->key.pc), .first_uop = (uint16_t)first_uop, .len = l.i.len};

@@ -103,6 +103,7 @@ i386_helper i386_op_sysenter;     /* S_T(3): next EIP. Sets PC: UOP_LEAVE */
 i386_helper i386_op_sysexit;      /* b: to 64-bit mode. UOP_LEAVE */
 i386_helper i386_op_cli;          /* IOPL, VME, PVI; block goes on */
 i386_helper i386_op_sti;          /* IOPL, VME, PVI, shadow = 1 if IF was clear          (E) */
+i386_helper i386_op_sti_between;  /* the same, alone if something would come first after the next instruction */
 /* *d = the image that PUSHF pushes (32 bits, RF and VM clear); a: 32-bit operand size; IOPL and VME checks */
 i386_helper i386_op_pushf;
 i386_helper i386_op_syscall;      /* S_T(3): next RIP. UOP_LEAVE */

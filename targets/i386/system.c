@@ -1165,6 +1165,15 @@ int i386_op_sti(struct ucpu *u, const struct uop *op)
     }
 }
 
+int i386_op_sti_between(struct ucpu *u, const struct uop *op)
+{
+    const struct i386_state *s = i386_of(u)->st;
+
+    if ((s->intr_line | s->nmi_pending | s->smi_pending | s->init_pending | s->pending_db) && !ucpu_be_alone(u))
+        return UOP_FAULT;
+    return i386_op_sti(u, op);
+}
+
 /* In virtual-8086 mode with IOPL < 3: may PUSHF and POPF go on, with VIF in IF's place? */
 static bool vme_flags(const struct i386_state *s, bool op32)
 {

@@ -403,6 +403,99 @@ START_TEST(sti_in_the_shadow_of_tf_keeps_its_shadow)
 }
 END_TEST
 
+/* Blocks of one instruction that were run since `before`. */
+static uint64_t alone_since(const struct ucpu_stats *before)
+{
+    struct ucpu_stats now;
+
+    ucpu_stats(&b->c->u, &now);
+    return now.alone - before->alone;
+}
+
+START_TEST(sti_and_what_it_shadows_are_in_one_block)
+{
+    struct ucpu_stats before;
+
+    CODE(b, 0xfb, 0x40, 0x43, 0xeb, 0x00, 0x90); /* STI; INC EAX; INC EBX; JMP */
+    ucpu_stats(&b->c->u, &before);
+    steps(b, 4);
+    EQ(alone_since(&before), 0);
+    EQ(s->rip, KCODE + 5);
+    EQ(s->shadow, 0);
+    EQ(s->eflags & EFLAGS_IF, EFLAGS_IF);
+    raise_irq(0x31);
+    steps(b, 1);
+    EXPECT_VECTOR(b, 0x31);
+}
+END_TEST
+
+START_TEST(an_interrupt_that_waits_comes_after_what_sti_shadows)
+{
+    CODE(b, 0xfb, 0xeb, 0x00, 0x43, 0x43); /* STI; JMP */
+    raise_irq(0x31);
+    steps(b, 3);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), KCODE + 3);
+    EQ(s->shadow, 0);
+}
+END_TEST
+
+START_TEST(a_step_to_between_sti_and_what_it_shadows_is_in_the_shadow)
+{
+    CODE(b, 0xfb, 0x40, 0x43, 0x90);
+    steps(b, 1);
+    EQ(s->shadow, I386_SHADOW_STI);
+    raise_irq(0x31);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 2);
+    EQ(s->shadow, 0);
+}
+END_TEST
+
+START_TEST(a_fault_in_the_shadow_of_sti_is_delivered_as_any)
+{
+    CODE(b, 0xfb, 0xa1, 0x00, 0x00, 0x40, 0x00, 0x40); /* STI; MOV EAX, [400000h] beyond the limit */
+    s->seg[SEG_DS].limit = 0xfffff;
+    refresh(b);
+    steps(b, 2);
+    expect_error(EXC_GP, 0, KCODE + 1);
+    EQ(s->shadow, 0);
+}
+END_TEST
+
+START_TEST(a_repeated_instruction_under_rf_is_made_at_once)
+{
+    struct ucpu_stats before;
+
+    CODE(b, 0xf3, 0xab, 0x90); /* REP STOSD */
+    s->gpr[EDI] = 0x30000;
+    s->gpr[ECX] = 500;
+    s->eflags |= EFLAGS_RF;
+    refresh(b);
+    ucpu_stats(&b->c->u, &before);
+    steps(b, 300);
+    EQ(s->gpr[ECX], 200);
+    EQ(s->eflags & EFLAGS_RF, EFLAGS_RF);
+    steps(b, 201);
+    EQ(s->rip, KCODE + 3);
+    EQ(s->eflags & EFLAGS_RF, 0);
+    ck_assert_uint_lt(alone_since(&before), 10);
+}
+END_TEST
+
+START_TEST(a_repeated_instruction_under_rf_and_tf_traps_after_each_step)
+{
+    CODE(b, 0xf3, 0xab, 0x90);
+    s->gpr[EDI] = 0x30000;
+    s->gpr[ECX] = 500;
+    s->eflags |= EFLAGS_RF | EFLAGS_TF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(s->gpr[ECX], 499);
+}
+END_TEST
+
 START_TEST(hlt_sleeps_until_an_interrupt)
 {
     CODE(b, 0xfb, 0xf4, 0x90);
@@ -491,6 +584,12 @@ Suite *test_suite(void)
     ADD(an_interrupt_is_taken_between_instructions_when_if_is_set);
     ADD(sti_lets_one_more_instruction_run);
     ADD(sti_in_the_shadow_of_tf_keeps_its_shadow);
+    ADD(sti_and_what_it_shadows_are_in_one_block);
+    ADD(an_interrupt_that_waits_comes_after_what_sti_shadows);
+    ADD(a_step_to_between_sti_and_what_it_shadows_is_in_the_shadow);
+    ADD(a_fault_in_the_shadow_of_sti_is_delivered_as_any);
+    ADD(a_repeated_instruction_under_rf_is_made_at_once);
+    ADD(a_repeated_instruction_under_rf_and_tf_traps_after_each_step);
     ADD(hlt_sleeps_until_an_interrupt);
     ADD(nmi_comes_first_and_blocks_itself_until_iret);
     ADD(a_spurious_request_does_not_wake_hlt);
