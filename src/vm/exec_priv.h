@@ -168,11 +168,16 @@ struct exec_shared {
     struct ucpu_stats stats;
 };
 
+/* Places in a page that compiled code remembers at a time. */
+#define NEAR_PLACES 6
+
 /* What is a CPU's own. */
 struct exec {
     struct ucpu *cpu;                      /* compiled code finds the CPU by these three */
     uint8_t *state;
     struct lazy_flags *flags;
+    uint32_t tlb_offsets;                  /* of entries in a TLB: the bits that they may have */
+    uint64_t places[NEAR_PLACES];          /* of compiled code (jit/near.c): 0, or good as long as no TLB changes */
     struct exec_shared *shared;
 
     /* softmmu.c */

@@ -122,6 +122,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/masked.c \
 	src/vm/jit/mmx.c \
 	src/vm/jit/muldiv.c \
+	src/vm/jit/near.c \
 	src/vm/jit/operands.c \
 	src/vm/jit/simd.c \
 	src/vm/jit/sse.c \

@@ -681,6 +681,11 @@ static void free_tables(struct tlb_context *t)
     t->nfilled = 0;
 }
 
+static void note_size(struct exec *x)
+{
+    x->tlb_offsets = (uint32_t)(x->shared->tlb_mask * sizeof(struct tlb_entry));
+}
+
 static void resize(struct exec_shared *sh, uint64_t entries)
 {
     sh->tlb_short = false;
@@ -691,6 +696,7 @@ static void resize(struct exec_shared *sh, uint64_t entries)
     for (unsigned i = 0; i < sh->machine->ncpus; i++) {
         struct ucpu *c = ucpu_of(sh->machine->cpus[i]);
 
+        note_size(c->exec);
         ucpu_set_tlb_mode(c, c->tlb_mode);
     }
     if (sh->jit)
@@ -722,6 +728,7 @@ void tlb_init_cpu(struct ucpu *c)
 {
     struct exec *x = c->exec;
 
+    note_size(x);
     x->context = new_context(x);
     ucpu_set_tlb_mode(c, 0);
 }

@@ -3,6 +3,7 @@
  */
 #include "i386_fixture.h"
 #include "tests/check_main.h"
+#include "tests/whole/with_jit.h"
 
 /* ---- paging ---- */
 
@@ -220,6 +221,51 @@ START_TEST(code_in_a_page_that_was_read_before_follows_its_table)
 }
 END_TEST
 
+/* The loads are near each other, so that compiled code looks into the TLB once; and the store to the page's entry is made in mid-block. */
+START_TEST(a_page_that_goes_between_two_accesses_to_it_faults)
+{
+    struct ucpu_stats before, after;
+
+    with_jit(&b->c->u);
+    map_32bit();
+    CODE(b, 0x8b, 0x03, 0x89, 0x16, 0x8b, 0x4b, 0x04, 0x4d, 0x75, 0xf6); /* mov (%ebx),%eax; mov %edx,(%esi); mov 4(%ebx),%ecx; dec %ebp; jnz */
+    poke32(b, DATA + 4, 77);
+    s->gpr[EBX] = DATA;
+    s->gpr[EBP] = 1000;
+    s->gpr[ESI] = pte(DATA + PAGE_SIZE);
+    s->gpr[EDX] = (DATA + PAGE_SIZE) | 7;
+    poke32(b, DATA + PAGE_SIZE, 1);
+    steps(b, 500);
+    EQ(s->gpr[ECX], 77);
+    s->gpr[ESI] = pte(DATA);
+    s->gpr[EDX] = 0;
+    poke16(b, handler(EXC_PF), 0xfeeb); /* stays there */
+    ucpu_stats(&b->c->u, &before);
+    steps(b, 100);
+    expect_pf(0, DATA + 4);
+    EQ(stack32(b, 1), KCODE + 4);
+    ucpu_stats(&b->c->u, &after);
+    EQ(after.alone - before.alone, 0);
+}
+END_TEST
+
+START_TEST(code_whose_own_page_is_mapped_elsewhere_goes_on_there)
+{
+    const uint32_t other = DATA + PAGE_SIZE;
+
+    map_32bit();
+    with_jit(&b->c->u);
+    CODE(b, 0x90, 0x89, 0x16, 0x40, 0x40, 0x90); /* nop; mov %edx,(%esi); inc %eax */
+    poke(b, other, (const uint8_t[]){0x90, 0x89, 0x16, 0x43, 0x43, 0x90}, 6); /* inc %ebx */
+    s->gpr[EAX] = s->gpr[EBX] = 0;
+    s->gpr[ESI] = pte(KCODE);
+    s->gpr[EDX] = other | 7;
+    steps(b, 4);
+    EQ(s->gpr[EAX], 0);
+    EQ(s->gpr[EBX], 2);
+}
+END_TEST
+
 /* Page directories and tables that point at data, at each other and at themselves. Every page
  * of memory says its number beyond the entries in use. */
 enum { TREE_TABLES = 8, TREE_FIRST = PAGES / PAGE_SIZE, TREE_DATA = TREE_FIRST + TREE_TABLES, TREE_PAGES = 64,
@@ -410,6 +456,8 @@ Suite *test_suite(void)
     ADD(pae_maps_small_and_large_pages);
     ADD(no_execute_pages_fault_on_fetch_only);
     ADD(code_in_a_page_that_was_read_before_follows_its_table);
+    ADD(a_page_that_goes_between_two_accesses_to_it_faults);
+    ADD(code_whose_own_page_is_mapped_elsewhere_goes_on_there);
     tcase_add_loop_test(tc, cached_translations_follow_every_change_of_their_tables, 0, 2);
     ADD(reserved_bits_of_pdptes_are_gp_at_mov_cr3);
     ADD(pdptes_are_read_by_mov_cr3_only);

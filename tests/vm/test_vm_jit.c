@@ -933,6 +933,62 @@ START_TEST(copies_of_one_value_leave_room_for_others)
 }
 END_TEST
 
+/* What makes accesses belong together, and what parts them: loads and stores near one of two registers, sums and copies of these, and
+ * anything. */
+static void near_middle(struct program *p)
+{
+    static const uint16_t moves[] = {
+        UOP_MOV32, UOP_MOV64, UOP_ADD32I, UOP_SUB32I, UOP_ADD32I_F, UOP_SUB32I_F, UOP_INC32_F, UOP_DEC32_F, UOP_LEA_W, UOP_ADD64I, UOP_SUB64I,
+        UOP_ADD64I_F, UOP_SUB64I_F, UOP_SUBN64I_F, UOP_INC64_F, UOP_DEC64_F, UOP_MOV32Z, UOP_ADD32ZI, UOP_MOV16, UOP_ZX8_32,
+    };
+
+    for (unsigned k = 0; k + 1 < p->n; k++) {
+        struct uop *u = &p->uops[k];
+        unsigned what = below(20), op;
+
+        if (what < 12) {
+            do
+                op = random_op(false);
+            while (!is_access(op) || starts(uop_infos[op].name, "CAS") || starts(uop_infos[op].name, "STXC"));
+            *u = random_uop(op);
+            u->a = (uint16_t)OFF(r[ADDRESS_REG + below(2)]);
+            u->imm = below(80) - 40u;
+        } else if (what < 17) {
+            *u = random_uop(moves[below(ARRAY_LEN(moves))]);
+            u->a = (uint16_t)OFF(r[ADDRESS_REG + below(3)]);
+            u->d = (uint16_t)OFF(r[ADDRESS_REG + below(3)]);
+            if (strchr(uop_infos[u->op].operands, 'l'))
+                u->imm64 = below(80) - (uint64_t)40;
+            else
+                u->imm = below(80) - 40u;
+        } else {
+            *u = random_uop(random_op(false));
+        }
+    }
+}
+
+START_TEST(accesses_near_each_other)
+{
+    struct machine *m = bare_machine(1 << 20);
+
+    for (unsigned i = 0; m && i < 100000; i++) {
+        struct program p[MAX_BLOCKS] = {{.n = 0}};
+        unsigned blocks = 1 + below(MAX_BLOCKS);
+
+        random_blocks_in_a_ring(p, blocks);
+        for (unsigned k = 0; k < blocks; k++) {
+            struct uop end = p[k].uops[p[k].n - 1];
+
+            p[k].n = 4 + below(BLOCK_UOPS - 3);
+            near_middle(&p[k]);
+            p[k].uops[p[k].n - 1] = end;
+        }
+        compare(m, p);
+    }
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(blocks_that_are_replaced_after_they_were_run_are_not_run_again)
 {
     struct machine *m = bare_machine(1 << 20);
@@ -988,6 +1044,7 @@ Suite *test_suite(void)
     tcase_add_test(t, blocks_that_branch_to_themselves);
     tcase_add_test(t, blocks_that_lead_to_each_other);
     tcase_add_test(t, copies_of_one_value_leave_room_for_others);
+    tcase_add_test(t, accesses_near_each_other);
     tcase_add_test(t, blocks_that_are_replaced_after_they_were_run_are_not_run_again);
     tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
     tcase_add_test(t, too_little_memory_means_no_jit);

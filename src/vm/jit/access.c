@@ -11,6 +11,8 @@
 
 #include <stddef.h>
 
+#define PLACE(n) ((int32_t)(offsetof(struct exec, places) + (n) * sizeof(((struct exec *)NULL)->places[0])))
+
 _Static_assert(sizeof(struct tlb_entry) == 32, "the index into the TLB is shifted by 5");
 
 enum address_form {
@@ -76,18 +78,23 @@ static void emit_address(struct jit *j, const struct uop *u, enum address_form f
     address_make(&j->code, &at);
 }
 
-void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
+/* Look into the TLB for the bytes from rax + low to rax + high, which is where the others of its group are; then rcx is what is to be
+ * added to an address. Where it is not found, `s` goes on. Destroys rdx. */
+static void look_into_tlb(struct jit *j, struct slow *s, int32_t low, int32_t high, bool write, bool read)
 {
     struct code *e = &j->code;
     unsigned n = 0;
 
     while (s->from[n])
         n++;
-    x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
+    if (low)
+        x_rm(e, 32, X_LEA, RCX, RAX, low);
+    else
+        x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
     x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
     x_alu_imm(e, 32, ALU_AND, RCX, (int32_t)(j->c->exec->shared->tlb_mask << 5));
-    if (bytes > 1)
-        x_rm(e, 64, X_LEA, RDX, RAX, (int32_t)bytes - 1);
+    if (high > 1)
+        x_rm(e, 64, X_LEA, RDX, RAX, high - 1);
     else
         x_rr(e, 64, X_MOV_LOAD, RDX, RAX);
     x_alu_imm(e, 64, ALU_AND, RDX, -(int32_t)PAGE_SIZE);
@@ -100,6 +107,33 @@ void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, boo
         s->from[n++] = x_jcc(e, CC_NE);
     }
     x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RCX, 0, offsetof(struct tlb_entry, addend));
+}
+
+/* The same of `bytes` bytes at rax, or by what another access near this one has found. */
+void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
+{
+    struct code *e = &j->code;
+    struct near_group g;
+    enum near_role role = s->from[0] ? NEAR_NONE : near_role(j, &g);
+
+    if (role == NEAR_NONE) {
+        look_into_tlb(j, s, 0, (int32_t)bytes, write, read);
+        return;
+    }
+    s->near = (uint8_t)role;
+    s->near_place = g.place;
+    s->near_bytes = (uint8_t)bytes;
+    s->near_read = read;
+    s->near_write = write;
+    if (role == NEAR_LEADS) {
+        look_into_tlb(j, s, g.low, g.high, g.write, g.read);
+        x_store(e, 64, R_EXEC, PLACE(g.place), RCX);
+    } else {
+        x_load(e, 64, RCX, R_EXEC, PLACE(g.place));
+        x_test(e, 64, RCX, RCX);
+        s->from[0] = x_jcc(e, CC_E);
+    }
+    s->found = e->at;
 }
 
 /* Load `bits` at rax + rcx + disp, extended. */
@@ -416,6 +450,63 @@ static void check(struct jit *j, const struct uop *u)
         s->from[0] = x_jcc(e, CC_A);
     }
     s->back = e->at;
+}
+
+bool access_is_near(const struct uop *u, struct near_access *access)
+{
+    const unsigned attributes = uop_infos[u->op].attributes;
+
+    *access = (struct near_access){.bits = 64, .imm = (int32_t)u->imm, .read = attributes & UOP_LOAD, .write = attributes & UOP_STORE,
+                                   .loads = attributes & UOP_LOAD};
+    switch (u->op) {
+#define NEAR(name, width, n) case UOP_##name: access->bits = (width); access->bytes = (n) / 8; return true;
+#define SIZED(n) \
+    NEAR(LD##n##_W, 32, n) NEAR(ST##n##_W, 32, n) NEAR(ST##n##_X, 64, n) NEAR(LDV##n##_X, 64, n) \
+    case UOP_LDRW##n##_W: access->bits = 32; access->bytes = (n) / 8; access->write = true; return true;
+    SIZED(8) SIZED(16) SIZED(32) SIZED(64)
+#undef SIZED
+    NEAR(LDZ8_32_W, 32, 8) NEAR(LDZ16_32_W, 32, 16) NEAR(LDS8_32_W, 32, 8) NEAR(LDS16_32_W, 32, 16)
+    NEAR(STI8_W, 32, 8) NEAR(STI16_W, 32, 16) NEAR(STI32_W, 32, 32)
+    NEAR(LD8_X, 64, 8) NEAR(LD16_X, 64, 16) NEAR(LDZ8_X, 64, 8) NEAR(LDZ16_X, 64, 16) NEAR(LDZ32_X, 64, 32) NEAR(LD64_X, 64, 64)
+    NEAR(LDS8_64_X, 64, 8) NEAR(LDS16_64_X, 64, 16) NEAR(LDS32_64_X, 64, 32) NEAR(LDS8_32Z_X, 64, 8) NEAR(LDS16_32Z_X, 64, 16)
+    NEAR(STI8_X, 64, 8) NEAR(STI16_X, 64, 16) NEAR(STI32_X, 64, 32) NEAR(STI64_X, 64, 64)
+    NEAR(LDV128_X, 64, 128) NEAR(ST128_X, 64, 128) NEAR(LD128_W, 32, 128) NEAR(ST128_W, 32, 128)
+    NEAR(LDU128_X, 64, 128) NEAR(STU128_X, 64, 128) NEAR(STP128_X, 64, 256) NEAR(STP64_X, 64, 128) NEAR(STP32_X, 64, 64)
+#undef NEAR
+#define RW(name, n) case UOP_##name: access->bytes = (n) / 8; access->write = true; return true;
+    RW(LDRW8_X, 8) RW(LDRW16_X, 16) RW(LDRWZ32_X, 32) RW(LDRW64_X, 64)
+#undef RW
+#define PAIR(name, n) case UOP_##name: access->bytes = (n) / 8; access->pair = true; return true;
+    PAIR(LDP64_X, 128) PAIR(LDP32Z_X, 64) PAIR(LDPS32_X, 64) PAIR(LDP128_X, 256)
+#undef PAIR
+    case UOP_ST32_PRE_W:
+    case UOP_STI32_PRE_W:
+    case UOP_ST64_PRE_X:
+    case UOP_STI64_PRE_X:
+        access->bits = u->op == UOP_ST32_PRE_W || u->op == UOP_STI32_PRE_W ? 32 : 64;
+        access->bytes = access->bits / 8;
+        access->moves = access->imm = -access->imm;
+        return true;
+    case UOP_LD32_POST_W:
+    case UOP_LD64_POST_X:
+        access->bits = u->op == UOP_LD32_POST_W ? 32 : 64;
+        access->bytes = access->bits / 8;
+        access->moves = access->imm;
+        access->imm = 0;
+        return true;
+    case UOP_STP64_PRE_X:
+        access->bytes = 16;
+        access->moves = access->imm;
+        return true;
+    case UOP_LDP64_POST_X:
+        access->bytes = 16;
+        access->pair = true;
+        access->moves = access->imm;
+        access->imm = 0;
+        return true;
+    default:
+        return false;
+    }
 }
 
 bool emit_access(struct jit *j, const struct uop *u)

@@ -77,6 +77,18 @@ static void value_to_rdx(struct jit *j, const struct slow *s)
     x_rm(&j->code, s->bits == 64 ? 64 : 32, op, RDX, R_STATE, state_disp(u->d));
 }
 
+/* One that is near others: its group's bytes are not all in a page that may be accessed; but its own may be. */
+static void find_place(struct jit *j, const struct slow *s)
+{
+    struct code *e = &j->code;
+
+    if (s->near == NEAR_LEADS)
+        x_store_imm(e, 64, R_EXEC, EXEC(places) + 8 * s->near_place, 0);
+    x_rm(e, 64, X_LEA, RDX, RAX, s->near_bytes - 1);
+    call_stub(j, j->stubs.find[s->near_read][s->near_write]);
+    x_point(e, x_jcc(e, CC_E), s->found);
+}
+
 static void emit_slow(struct jit *j, const struct slow *s)
 {
     struct code *e = &j->code;
@@ -95,6 +107,8 @@ static void emit_slow(struct jit *j, const struct slow *s)
     }
     for (unsigned i = 1; i < ARRAY_LEN(s->from) && s->from[i]; i++)
         x_here(e, s->from[i]);
+    if (s->near)
+        find_place(j, s);
     show_block(j, s->block);
     if (s->kind >= SLOW_HELPER) {
         operands_store_as(j, s->slots);
@@ -188,6 +202,7 @@ void emit_block(struct jit *j)
 {
     j->followed = false;
     j->x87_noted = 0;
+    near_block(j);
     for (unsigned i = 0; i < j->block->nuops; i++)
         emit(j, &j->block->uops[i]);
 }
@@ -265,6 +280,7 @@ bool compile(struct jit *j, struct block *b)
         emit_trace(j);
     } else {
         ran_add(j, b, !counted);
+        near_survey(j, &j->block, 1);
         emit_block(j);
     }
     if (!e->full)

@@ -7,6 +7,7 @@
  *   ahead.c     which of them are used next
  *   compile.c   a block: micro-op by micro-op, then the paths out of line
  *   ran.c       which blocks were run: counters, footprints
+ *   near.c      accesses that look into the TLB together
  *   trace.c     blocks that follow each other as a rule, and loops, in one piece
  *   integer.c muldiv.c bits.c vector.c float.c sse.c masked.c x87.c mmx.c flags.c access.c branch.c   micro-ops by kind
  *   generic.c   a C function for every micro-op
@@ -99,6 +100,10 @@ struct slow {
     uint8_t *from[5];      /* jumps that lead here, then NULL */
     uint8_t *back;
     uint8_t *retry;
+    uint8_t near;          /* enum near_role; if it is in a group: */
+    uint8_t near_place, near_bytes;
+    bool near_read, near_write;
+    uint8_t *found;        /* where it goes on with what is to be added to the address in rcx */
     struct slot slots[SLOTS];
 };
 
@@ -113,6 +118,27 @@ struct place {
     uint16_t a, b;         /* its address: operands, of which `b` if `indexed`; */
     bool indexed;
     uint32_t scale, imm;
+};
+
+/* Accesses near each other (near.c). */
+enum near_role { NEAR_NONE, NEAR_LEADS, NEAR_FOLLOWS };
+#define NEAR_GROUPS 64u
+#define NEAR_NOBODY UINT16_MAX
+
+/* What one of a micro-op's accesses, to operand a plus a constant, is and does. */
+struct near_access {
+    unsigned bits, bytes;  /* of the address; of the access */
+    int64_t imm;           /* the constant; */
+    int64_t moves;         /* is added to a afterwards */
+    bool read, write;      /* what the TLB is asked for */
+    bool loads, pair;      /* it changes d; and b */
+};
+
+/* A group: where its place is, and what its members do to which bytes, [low, high), counted from some address. */
+struct near_group {
+    uint8_t place;
+    bool read, write;
+    int16_t low, high;
 };
 
 /* How a loaded value becomes an operand. */
@@ -135,6 +161,7 @@ struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave, *both_enter;
+    uint8_t *find[2][2];   /* by whether it reads, and writes: from rax, and the last byte's address in rdx, to rcx; Z: found */
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
@@ -191,6 +218,13 @@ struct jit {
     int follow;            /* its end is not to go by this edge: what comes next in memory follows; -1: as any */
     bool followed;         /* the end has done so; */
     uint8_t *left;         /* a jump to where the other edge is taken, or NULL */
+    struct near {
+        uint16_t group;    /* NEAR_NOBODY: of none */
+        int16_t offset;    /* of its address, from what the group counts from */
+    } near[TRACE_MAX_UOPS];    /* of each micro-op that is emitted now, */
+    unsigned near_first, near_next; /* those of the block in progress, and of the next one, from here on */
+    struct near_group near_groups[NEAR_GROUPS];
+    uint16_t near_led[NEAR_PLACES]; /* whose place it is, once its leader was emitted */
     struct way_out ways_out[MAX_WAYS_OUT];
     unsigned nways_out;
     struct edge {
@@ -290,6 +324,19 @@ void operands_discard(struct jit *j, unsigned offset, unsigned len);
  * value before. */
 #define AHEAD_NEVER 1000u
 unsigned ahead_use(const struct jit *j, const struct slot *s);
+
+/* ---- near.c ---- */
+/* These blocks are going to be emitted, in this order; their emission begins (once more); that of j->block does. */
+void near_survey(struct jit *j, const struct block *const *blocks, unsigned n);
+void near_begin(struct jit *j);
+void near_block(struct jit *j);
+/* Is the access of the micro-op in progress in a group? Then *g is it, counted from the access. Who is told that it leads has to leave
+ * exec.places[g->place]. */
+enum near_role near_role(struct jit *j, struct near_group *g);
+
+/* ---- access.c ---- */
+/* Is it one whose address is an operand plus a constant, and which may be served in line? */
+bool access_is_near(const struct uop *u, struct near_access *access);
 
 /* ---- stubs.c ---- */
 bool stubs_make(struct jit *j);

@@ -141,6 +141,7 @@ static void ahead(struct jit *j, const struct trace *t, unsigned i)
 /* All blocks, up to where the last one's edge is to be taken. False: it has no such end, or goes on as any. */
 static bool emit_blocks(struct jit *j, const struct trace *t)
 {
+    near_begin(j);
     for (unsigned i = 0; i < t->n; i++) {
         j->block = t->block[i];
         j->follow = t->edge[i];
@@ -233,6 +234,7 @@ void emit_trace(struct jit *j)
     find_blocks(j, &t);
     for (unsigned i = 0; i < t.n; i++)
         ran_add(j, t.block[i], true);
+    near_survey(j, t.block, t.n);
     if (emit_blocks(j, &t) && !emit_loop(j, &t)) {
         j->nahead = 0;
         j->block = t.block[t.n - 1];
