@@ -92,13 +92,13 @@ static void make_sse_enter(struct jit *j)
     x_ret(e);
 }
 
-/* ---- the x87, whose whole state is the guest's or not (SDM 1, figure 8-9: the image of FNSAVE and FRSTOR) ---- */
+/* ---- the x87, whose whole state is the guest's or not (SDM 1, figure 8-9: the image of FNSAVE, whose beginning is FLDENV's) ---- */
 
 #define IMAGE_STATUS 4
 #define IMAGE_TAGS   8
 #define IMAGE_FIP    12
 #define IMAGE_ST     28 /* ST(0): 10 bytes each */
-#define IMAGE_BYTES  120 /* and some more, for the last register comes and goes with 16 */
+#define IMAGE_BYTES  112 /* and some more: the stack stays aligned */
 
 /* Spread the low 8 bits of eax, or gather every second one of 16: masks and distances by which that is done. Destroys edx. */
 static void spread(struct jit *j)
@@ -139,8 +139,8 @@ static void next_register(struct jit *j)
     x_alu_imm(&j->code, 32, ALU_AND, RCX, 0x70);
 }
 
-/* Put the guest's x87 into the host's, if all exceptions are masked there and no error is pending: then Z is set. Destroys rax, rcx,
- * xmm0; keeps rdx. */
+/* Put the guest's x87 into the host's, if all exceptions are masked there and no error is pending: then Z is set. Destroys rax and
+ * rcx; keeps rdx. */
 static void make_x87_enter(struct jit *j)
 {
     const struct x87_layout *at = j->c->fe->x87;
@@ -163,7 +163,6 @@ static void make_x87_enter(struct jit *j)
     x_store(e, 32, RSP, 0, RCX);
     x_shift_imm(e, 32, SHIFT_SHR, RAX, 16);
     x_store(e, 32, RSP, IMAGE_STATUS, RAX);
-    find_top(j);
     x_rm(e, 32, X_MOVZX8, RAX, R_STATE, state_disp(at->ftag));
     spread(j);
     x_alu_imm(e, 32, ALU_XOR, RAX, 0x5555);
@@ -171,12 +170,11 @@ static void make_x87_enter(struct jit *j)
     x_store(e, 32, RSP, IMAGE_TAGS, RAX);
     x_store_imm(e, 64, RSP, IMAGE_FIP, 0);
     x_store_imm(e, 64, RSP, IMAGE_FIP + 8, 0);
-    for (unsigned i = 0; i < 8; i++) {
-        x_sse_rmx(e, 0, X_MOVUPS_LOAD, 0, R_STATE, RCX, state_disp(at->fpr));
-        x_sse_rm(e, 0, X_MOVUPS_STORE, 0, RSP, IMAGE_ST + 10 * (int32_t)i);
-        next_register(j);
-    }
-    x_rm(e, 32, 0xdd, 4, RSP, 0); /* FRSTOR */
+    code_8(e, 0x0f); /* EMMS: all are empty, and TOP is 0 (SDM 3A, table 12-2), as C leaves it */
+    code_8(e, 0x77);
+    for (unsigned i = 8; i-- > 0;)
+        x_rm(e, 32, 0xdb, 5, R_STATE, state_disp(at->fpr) + 16 * (int32_t)i); /* FLD m80 */
+    x_rm(e, 32, 0xd9, 4, RSP, 0);                                             /* FLDENV */
     x_alu_imm(e, 64, ALU_ADD, RSP, IMAGE_BYTES);
     x_pop(e, RDX);
     x_store_imm(e, 32, R_EXEC, EXEC(x87_live), 1);
