@@ -236,6 +236,15 @@ static struct walked *note_table(struct exec_shared *sh, uint32_t page)
     return p->walked;
 }
 
+/* Nothing that is cached depends on the page any more. (It stays in the list.) */
+static void forget_table(struct exec_shared *sh, uint32_t page)
+{
+    struct walked *w = sh->pages[page].walked;
+
+    *w = (struct walked){.listed = w->listed};
+    memory_of(sh)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+}
+
 /* ---- contexts ---- */
 
 static struct tlb_context *new_context(struct exec *x)
@@ -387,6 +396,21 @@ static void inherit(struct exec *x, struct tlb_context *t)
             note_kin_table(sh, t, &kin.tops[n], n);
 }
 
+/* No table that was walked has to do with a context any more: it is going to stand for other roots. (Else a table that is written when it is
+ * long something else, would empty it.) */
+static void forget_context(struct exec_shared *sh, const struct tlb_context *t)
+{
+    empty_parts(sh, sh->contexts[t->number], TLB_ALL_PARTS);
+    for (unsigned i = 0; i < sh->nwalked_pages; i++) {
+        uint32_t page = sh->walked_pages[i];
+        struct walked *w = sh->pages[page].walked;
+
+        w->contexts &= ~context_bit(t);
+        if (!w->contexts)
+            forget_table(sh, page);
+    }
+}
+
 /* The one for these roots; else a new one, or the one that was not in use for longest. */
 static struct tlb_context *choose_context(struct exec *x, const uint64_t *roots)
 {
@@ -403,7 +427,7 @@ static struct tlb_context *choose_context(struct exec *x, const uint64_t *roots)
     if (x->ncontexts < TLB_CONTEXTS)
         oldest = new_context(x);
     else
-        empty_parts(x->shared, oldest, TLB_ALL_PARTS);
+        forget_context(x->shared, oldest);
     memcpy(oldest->roots, roots, sizeof(oldest->roots));
     return oldest;
 }
@@ -628,6 +652,25 @@ static void forget_page(struct exec_shared *sh, uint32_t table, unsigned g)
     }
 }
 
+/* Does nothing depend on a quarter of the table any more, or on all of it? (It may become a table of another kind, for other
+ * addresses.) */
+static void tidy_table(struct exec_shared *sh, uint32_t page, unsigned quarter)
+{
+    struct walked *w = sh->pages[page].walked;
+    const unsigned words = WALKED_WORDS / WALKED_QUARTERS, first = quarter * words;
+
+    for (unsigned i = first; i < first + words; i++)
+        if (w->granules[i])
+            return;
+    for (unsigned i = first; i < first + words; i++)
+        w->shared[i] = w->code[i] = 0;
+    w->parts[quarter] = 0;
+    for (unsigned i = 0; i < WALKED_QUARTERS; i++)
+        if (w->parts[i])
+            return;
+    forget_table(sh, page);
+}
+
 /* An entry changes that many walks may have gone through. Tables are often for the whole address
  * space, a quarter for a part: so forget what depends on that quarter. */
 static void forget_dependents(struct exec_shared *sh, uint32_t page, unsigned quarter)
@@ -638,16 +681,11 @@ static void forget_dependents(struct exec_shared *sh, uint32_t page, unsigned qu
     for (unsigned n = 0; n < sh->ncontexts; n++)
         if (w->contexts & context_bit(sh->contexts[n]))
             empty_parts(sh, sh->contexts[n], parts);
-    w->parts[quarter] = 0;
-    for (unsigned i = first; i < first + WALKED_WORDS / WALKED_QUARTERS; i++)
-        w->granules[i] = w->shared[i] = w->code[i] = 0;
+    for (unsigned i = 0; i < WALKED_WORDS / WALKED_QUARTERS; i++)
+        w->granules[first + i] = 0;
     sh->stats.tlb_flushes++;
     exec_leave_soon(sh);
-    for (unsigned i = 0; i < WALKED_QUARTERS; i++)
-        if (w->parts[i])
-            return;
-    *w = (struct walked){.listed = w->listed};
-    memory_of(sh)->flags[page] &= (uint8_t)~PAGE_FLAG_WALKED;
+    tidy_table(sh, page, quarter);
 }
 
 void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
@@ -666,6 +704,7 @@ void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, u
             exec_leave_soon(sh);
         clear_bit(w->granules, g);
         clear_bit(w->code, g);
+        tidy_table(sh, page, quarter_of(g));
     }
 }
 
