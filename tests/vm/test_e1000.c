@@ -411,6 +411,131 @@ START_TEST(registers_are_reached_by_ports_too)
 }
 END_TEST
 
+/* ---- delays and intervals of interrupts ---- */
+
+static void receive_one(bool immediately)
+{
+    unsigned delay = get(RDTR);
+
+    if (immediately)
+        set(RDTR, 0);
+    ck_assert(taken(ours, 0x0800, 0));
+    set(RDTR, delay);
+}
+
+static void send_one(bool immediately)
+{
+    unsigned n = get(TDBAL + 0x10);
+
+    poke64(TX_RING + 16 * n, DATA_AT);
+    poke32(TX_RING + 16 * n + 8, (immediately ? 0x09000000 : 0x89000000) | 60);
+    poke32(TX_RING + 16 * n + 12, 0);
+    set(TDBAL + 0x18, (n + 1) % ENTRIES);
+    ck_assert_uint_eq(peek32(TX_RING + 16 * n + 12) & 1, 1); /* the descriptor is done at once */
+    set(ICR, 2);
+}
+
+static void new_receiver(void)
+{
+    new_card();
+    give_buffers(7);
+    set(RCTL, 2 | 1u << 15);
+}
+
+START_TEST(itr_is_the_least_time_between_interrupts)
+{
+    new_receiver();
+    expect_delay_register(BENCH_ITR);
+    expect_moderation(card);
+}
+END_TEST
+
+START_TEST(rdtr_and_radv_delay_what_came)
+{
+    new_card();
+    expect_delay_register(RDTR);
+    expect_delay_register(RADV);
+    new_receiver();
+    expect_delays(card, RDTR, RADV, receive_one, 0x80);
+    new_receiver(); /* what is no frame that came waits for none */
+    set(RDTR, 100);
+    set(IMS, 0x40);
+    set(RDBAL + 0x18, get(RDBAL + 0x10));
+    arrives(ours, 0x0800, 0, 80);
+    acknowledge(0x40);
+}
+END_TEST
+
+START_TEST(tidv_and_tadv_delay_what_was_sent)
+{
+    new_card();
+    expect_delay_register(TIDV);
+    expect_delay_register(TADV);
+    new_card();
+    expect_delays(card, TIDV, TADV, send_one, 1);
+    new_card(); /* only of descriptors that ask for both, report and delay */
+    set(TIDV, 10);
+    set(IMS, 1);
+    tx(DATA_AT, 0x81000000 | 60, 0);
+    set(TDBAL + 0x18, tail);
+    expect_quiet(card);
+    tx(DATA_AT, 0x09000000 | 60, 0);
+    set(TDBAL + 0x18, tail);
+    ck_assert(probe[3].level);
+}
+END_TEST
+
+START_TEST(a_restored_state_interrupts_at_the_same_time)
+{
+    new_receiver();
+    set(IMS, 0x80);
+    set(BENCH_ITR, 1000);
+    set(ICS, 0x80);
+    acknowledge(0x80);
+    run_for(7);
+    set(ICS, 0x80);
+    expect_restored(&card, new_receiver);
+    for (unsigned i = 0; i < 2; i++) {
+        new_receiver();
+        set(IMS, 0x80);
+        set(RDTR, i ? 100 : 50);
+        set(RADV, 70);
+        receive_one(false);
+        run_for(9);
+        expect_restored(&card, new_receiver);
+        new_receiver();
+        set(IMS, 0x01);
+        set(TIDV, i ? 100 : 50);
+        set(TADV, 70);
+        send_one(false);
+        run_for(9);
+        expect_restored(&card, new_receiver);
+    }
+}
+END_TEST
+
+START_TEST(a_state_without_timers_becomes_one_with_them)
+{
+    const uint32_t len = 1960;
+    uint8_t old[1960];
+
+    new_card();
+    set(IMS, 0x84);
+    set(ICS, 0x04);
+    memcpy(old, card->state, len);
+    memset(old + len - 7, 0, 7); /* INTA was not in it */
+    new_card();
+    ck_assert(!card->ops->upgrade(card, 0, old, len - 1) && !card->ops->upgrade(card, 1, old, len));
+    ck_assert(card->ops->upgrade(card, 0, old, len));
+    ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+    ck_assert_uint_eq(get(IMS), 0x84);
+    set(BENCH_ITR, 10);
+    get(ICR);
+    set(ICS, 4); /* the first interval */
+    acknowledge(4);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(the_eeprom_is_read_both_ways);
@@ -423,6 +548,11 @@ static void claims(TCase *tc)
     ADD(checksums_of_what_comes_in_are_looked_at);
     ADD(what_comes_in_is_filtered);
     ADD(registers_are_reached_by_ports_too);
+    ADD(itr_is_the_least_time_between_interrupts);
+    ADD(rdtr_and_radv_delay_what_came);
+    ADD(tidv_and_tadv_delay_what_was_sent);
+    ADD(a_restored_state_interrupts_at_the_same_time);
+    ADD(a_state_without_timers_becomes_one_with_them);
 }
 
 CHIP_TESTS("e1000", claims)

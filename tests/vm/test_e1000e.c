@@ -449,6 +449,263 @@ START_TEST(messages_clear_and_mask_by_themselves)
 }
 END_TEST
 
+/* ---- delays and intervals of interrupts ---- */
+
+#define EITR(v) (0xe8u + 4 * (v))
+
+static void receive_one(bool immediately)
+{
+    unsigned delay = get(RDTR), head = get(RDBAL + 0x10);
+
+    if (immediately)
+        set(RDTR, 0);
+    set(RDBAL + 0x18, (head + 7) % ENTRIES);
+    arrive(0, 200);
+    ck_assert_uint_eq(get(RDBAL + 0x10), (head + 1) % ENTRIES);
+    set(RDTR, delay);
+}
+
+static void send_one(bool immediately)
+{
+    unsigned n = get(TDBAL + 0x10);
+
+    poke64(TX(0) + 16 * n, DATA_AT);
+    poke32(TX(0) + 16 * n + 8, (immediately ? 0x09000000 : 0x89000000) | 60);
+    poke32(TX(0) + 16 * n + 12, 0);
+    set(TDBAL + 0x18, (n + 1) % ENTRIES);
+    ck_assert_uint_eq(peek32(TX(0) + 16 * n + 12) & 1, 1);
+    set(ICR, 2);
+}
+
+static void new_receiver(void)
+{
+    new_card();
+    set(RCTL, 0x04008002);
+}
+
+START_TEST(itr_is_the_least_time_between_interrupts)
+{
+    new_receiver();
+    expect_delay_register(BENCH_ITR);
+    expect_moderation(card);
+    new_card(); /* while one is held back, none is asserted: reading acknowledges nothing */
+    set(BENCH_ITR, 10);
+    set(IMS, 0x80);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(get(ICR), 0x80000080);
+    set(ICS, 0x80);
+    ck_assert_uint_eq(get(ICR), 0x80);
+    expect_after(10 * ITR_TICK);
+    ck_assert_uint_eq(get(ICR), 0x80000080);
+    ck_assert_uint_eq(get(0x4100), 2); /* IAC */
+}
+END_TEST
+
+START_TEST(itr_moderates_msi)
+{
+    new_message_card(PCI_CAP_MSI, 2, 1);
+    set(BENCH_ITR, 100);
+    set(EITR(0), 1000);
+    set(IMS, 0x80);
+    for (unsigned i = 0; i < 3; i++) {
+        set(ICS, 0x80);
+        get(ICR);
+    }
+    ck_assert_uint_eq(bench_messages, 1);
+    run_for(100 * ITR_TICK - 1);
+    ck_assert_uint_eq(bench_messages, 1);
+    run_for(1);
+    ck_assert_uint_eq(bench_messages, 2);
+    ck_assert(!probe[3].level);
+}
+END_TEST
+
+START_TEST(eitr_is_the_least_time_between_messages_of_a_vector)
+{
+    for (unsigned v = 0; v < 5; v++) {
+        uint32_t bit = 1u << (20 + v);
+
+        new_msix_card();
+        expect_delay_register(EITR(v));
+        new_msix_card();
+        set(IMS, 0x01f00000);
+        set(BENCH_ITR, 1000);
+        set(EITR(v), 100);
+        set(ICS, bit);
+        ck_assert_uint_eq(bench_messages, 1);
+        set(ICS, bit);
+        set(ICS, bit);
+        ck_assert_uint_eq(bench_messages, 1);
+        set(ICS, 1u << (20 + (v + 1) % 5)); /* another vector's are its own */
+        ck_assert_uint_eq(bench_messages, 2);
+        ck_assert_uint_eq(bench_message, 0x100 + (v + 1) % 5);
+        run_for(100 * ITR_TICK - 1);
+        ck_assert_uint_eq(bench_messages, 2);
+        run_for(1);
+        ck_assert_uint_eq(bench_messages, 3);
+        ck_assert_uint_eq(bench_message, 0x100 + v);
+        ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+        set(ICS, bit); /* masked meanwhile, acknowledged meanwhile */
+        set(IMC, bit);
+        ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+        set(IMS, bit);
+        ck_assert_uint_ne(card->ops->deadline(card), VTIME_NEVER);
+        set(ICR, bit);
+        ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+        set(ICS, bit);
+        ck_assert_uint_eq(bench_messages, 3);
+        set(EITR(v), 0); /* no interval */
+        ck_assert_uint_eq(bench_messages, 4);
+        set(ICS, bit);
+        set(ICS, bit);
+        ck_assert_uint_eq(bench_messages, 6);
+    }
+}
+END_TEST
+
+START_TEST(causes_of_one_vector_share_its_interval)
+{
+    new_msix_card();
+    set(IVAR, 0x80000000 | 0xcaa88); /* both queues in: vector 0; out: vector 2 */
+    set(EITR(0), 100);
+    set(EIAC, 0x300000);
+    set(IMS, 0x300000);
+    set(ICS, 0x300000);
+    ck_assert_uint_eq(bench_messages, 1);
+    ck_assert_uint_eq(get(ICR) & 0x300000, 0); /* both told, and cleared */
+    ck_assert_uint_eq(get(IMS), 0);
+    set(IMS, 0x300000);
+    set(ICS, 0x100000);
+    set(ICS, 0x200000);
+    ck_assert_uint_eq(bench_messages, 1);
+    run_for(100 * ITR_TICK);
+    ck_assert_uint_eq(bench_messages, 2);
+    ck_assert_uint_eq(get(IMS), 0);
+    set(IMS, 0x100000); /* what is held back goes as IVAR says by then */
+    set(ICS, 0x100000);
+    ck_assert_uint_eq(bench_messages, 2);
+    set(IVAR, 0x80000000 | 0xcaa8c);
+    run_for(0);
+    ck_assert_uint_eq(bench_messages, 3);
+    ck_assert_uint_eq(bench_message, 0x104);
+}
+END_TEST
+
+START_TEST(rdtr_and_radv_delay_what_came)
+{
+    new_card();
+    expect_delay_register(RDTR);
+    expect_delay_register(RADV);
+    new_receiver();
+    expect_delays(card, RDTR, RADV, receive_one, 0x80);
+    new_msix_card(); /* and their queue's message */
+    set(RCTL, 0x04008002);
+    set(IMS, 0x00100000);
+    set(RDTR, 10);
+    receive_one(false);
+    run_for(10 * TICK - 1);
+    ck_assert_uint_eq(bench_messages, 0);
+    run_for(1);
+    ck_assert_uint_eq(bench_messages, 1);
+    ck_assert_uint_eq(bench_message, 0x100);
+}
+END_TEST
+
+START_TEST(tidv_and_tadv_delay_what_was_sent)
+{
+    new_card();
+    expect_delay_register(TIDV);
+    expect_delay_register(TADV);
+    new_card();
+    expect_delays(card, TIDV, TADV, send_one, 1);
+    new_msix_card(); /* and their queues' messages, also when another queue's is immediate */
+    set(IMS, 0x00c00000);
+    set(TIDV, 10);
+    send_one(false);
+    run_for(10 * TICK - 1);
+    ck_assert_uint_eq(bench_messages, 0);
+    run_for(1);
+    ck_assert_uint_eq(bench_messages, 1);
+    ck_assert_uint_eq(bench_message, 0x102);
+    set(ICR, ~0u);
+    send_one(false);
+    send(1, 0, 60);
+    ck_assert_uint_eq(bench_messages, 3);
+    ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+}
+END_TEST
+
+START_TEST(a_restored_state_interrupts_at_the_same_time)
+{
+    uint8_t state[8192];
+
+    new_receiver();
+    set(IMS, 0x80);
+    set(BENCH_ITR, 1000);
+    set(ICS, 0x80);
+    acknowledge(0x80);
+    run_for(7);
+    set(ICS, 0x80);
+    expect_restored(&card, new_receiver);
+    for (unsigned i = 0; i < 2; i++) {
+        new_receiver();
+        set(IMS, 0x80);
+        set(RDTR, i ? 100 : 50);
+        set(RADV, 70);
+        receive_one(false);
+        run_for(9);
+        expect_restored(&card, new_receiver);
+        new_receiver();
+        set(IMS, 0x01);
+        set(TIDV, i ? 100 : 50);
+        set(TADV, 70);
+        send_one(false);
+        run_for(9);
+        expect_restored(&card, new_receiver);
+    }
+    for (unsigned v = 0; v < 5; v++) {
+        vtime_t now;
+
+        new_msix_card();
+        set(IMS, 1u << (20 + v));
+        set(EITR(v), 1000);
+        set(ICS, 1u << (20 + v));
+        run_for(9);
+        set(ICS, 1u << (20 + v));
+        memcpy(state, card->state, card->ops->state_size);
+        now = m->st->warp;
+        new_msix_card();
+        memcpy(card->state, state, card->ops->state_size);
+        m->st->warp = now;
+        run_for(1000 * ITR_TICK - 10);
+        ck_assert_uint_eq(bench_messages, 0);
+        run_for(1);
+        ck_assert_uint_eq(bench_messages, 1);
+    }
+}
+END_TEST
+
+START_TEST(a_state_without_timers_becomes_one_with_them)
+{
+    uint8_t old[8192];
+    uint32_t len;
+
+    new_card();
+    len = card->ops->state_size - 8 * 6 - 2 * 24;
+    set(IMS, 0x04);
+    set(ICS, 0x04);
+    memcpy(old, card->state, len);
+    new_card();
+    ck_assert(!card->ops->upgrade(card, 1, old, len - 1) && !card->ops->upgrade(card, 0, old, len));
+    ck_assert(card->ops->upgrade(card, 1, old, len));
+    ck_assert_uint_eq(card->ops->deadline(card), VTIME_NEVER);
+    ck_assert_uint_eq(get(ICR), 0x81000004);
+    set(BENCH_ITR, 10);
+    set(ICS, 4); /* the first interval */
+    acknowledge(4);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(the_nvm_is_read_and_written);
@@ -466,6 +723,14 @@ static void claims(TCase *tc)
     ADD(msi_sends_one_message_for_each_assertion);
     ADD(ivar_gives_causes_their_vectors);
     ADD(messages_clear_and_mask_by_themselves);
+    ADD(itr_is_the_least_time_between_interrupts);
+    ADD(itr_moderates_msi);
+    ADD(eitr_is_the_least_time_between_messages_of_a_vector);
+    ADD(causes_of_one_vector_share_its_interval);
+    ADD(rdtr_and_radv_delay_what_came);
+    ADD(tidv_and_tadv_delay_what_was_sent);
+    ADD(a_restored_state_interrupts_at_the_same_time);
+    ADD(a_state_without_timers_becomes_one_with_them);
 }
 
 CHIP_TESTS("e1000e", claims)

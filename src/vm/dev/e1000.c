@@ -5,11 +5,15 @@
  *
  * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until the ring has room.
  *
- * Not modelled: delays of interrupts (RDTR, RADV, TIDV, TADV, ITR: they come at once), flow control, wake up, management,
+ * Interrupts are delayed (RDTR, RADV, TIDV, TADV) and moderated (ITR) in virtual time. What changes such a register is for the next
+ * time that its timer is started, but a zero in ITR ends the interval.
+ *
+ * Not modelled: small packets and acknowledgements that are told at once (RSRPD, AIT), flow control, wake up, management,
  * checksums of what is received by IPv6 (descriptors say so: IXSM), flash.
  */
 #include "vm/dev/e1000.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -26,15 +30,15 @@ enum { RANGE_REGISTERS, RANGE_IO };
 static const struct e1000_plain plains[] = {
     {0x0018, 0xffffffffu, 0}, /* CTRL_EXT */
     {0x0028, 0xffffffffu, 0}, {0x002c, 0xffffu, 0}, {0x0030, 0xffffu, 0}, /* FCAL, FCAH, FCT */
-    {VET, 0xffffu, 0}, {0x00c4, 0xffffu, 0}, /* VET, ITR */
+    {VET, 0xffffu, 0}, {ITR, 0xffffu, 0},
     {RCTL, 0x07ffffffu, 0}, {0x0170, 0xffffu, 0}, {TXCW, 0xffffffffu, 0}, {TCTL, 0x1fffffau, 0}, /* RCTL, FCTTV, TXCW, TCTL */
     {0x0410, 0x3fffffffu, 0x00602008}, {0x0458, 0xffffu, 0}, {0x0e00, 0xffffffffu, 0x07061302}, /* TIPG, AIT, LEDCTL */
     {0x1000, 0xffffu, 0x00000030}, {0x2160, 0x8000fff8u, 0}, {0x2168, 0xfff8u, 0}, /* PBA, FCRTL, FCRTH */
     {RDBAL, 0xfffffff0u, 0}, {RDBAH, 0xffffffffu, 0}, {RDLEN, 0xfff80u, 0}, {RDH, 0xffffu, 0}, {RDT, 0xffffu, 0},
-    {0x2820, 0xffffu, 0}, {0x2828, 0x013f3f3fu, 0x00010000}, {0x282c, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, /* RDTR... RSRPD */
+    {RDTR, 0xffffu, 0}, {0x2828, 0x013f3f3fu, 0x00010000}, {RADV, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, /* RDTR... RSRPD */
     {0x3000, 0xffffffffu, 0}, /* TXDMAC */
     {TDBAL, 0xfffffff0u, 0}, {TDBAH, 0xffffffffu, 0}, {TDLEN, 0xfff80u, 0}, {TDH, 0xffffu, 0}, {TDT, 0xffffu, 0},
-    {0x3820, 0xffffu, 0}, {0x3828, 0xffffffffu, 0}, {0x382c, 0xffffu, 0}, {0x3830, 0xffffffffu, 0x01000400}, /* TIDV... TSPMT */
+    {TIDV, 0xffffu, 0}, {0x3828, 0xffffffffu, 0}, {TADV, 0xffffu, 0}, {0x3830, 0xffffffffu, 0x01000400}, /* TIDV... TSPMT */
     {RXCSUM, 0x7ffu, 0}, {0x5800, 0xffffffffu, 0}, {0x5808, 0xffffffffu, 0}, {0x5838, 0xffffffffu, 0}, /* WUC, WUFC, IPAV */
     {0x5820, 0xffffffffu, 0}, /* MANC */
 };
@@ -53,7 +57,11 @@ struct e1000_state {
     uint16_t phy[PHY_REGISTERS];
     uint16_t eeprom_in, eeprom_out; /* bits shifted in; the word that is shifted out */
     uint8_t eeprom_bits;        /* how many were shifted in: 0 before the start bit; 9: a whole command */
-    uint8_t reserved[7];
+    uint8_t asserted;           /* INTA */
+    uint8_t reserved[6];
+    /* Since version 1: */
+    uint64_t interval_end;      /* ITR: INTA is not asserted before that vtime */
+    struct e1000_delay received, transmitted;
 };
 DEVICE_STATE_END
 
@@ -68,7 +76,20 @@ struct e1000 {
 
 static void update_interrupt(struct e1000 *e)
 {
-    pci_set_intx(&e->mac.pci, (e->st->icr & e->st->ims) != 0);
+    struct e1000_state *s = e->st;
+    bool wanted = (s->icr & s->ims) != 0;
+
+    s->asserted = wanted && (s->asserted || e1000_interval_over(&e->mac, ITR, &s->interval_end));
+    pci_set_intx(&e->mac.pci, s->asserted);
+}
+
+static vtime_t e1000_deadline(const struct device *dev)
+{
+    const struct e1000 *e = dev->wiring;
+    vtime_t delays = e1000_delays_deadline(&e->mac);
+    bool held = (e->st->icr & e->st->ims) && !e->st->asserted;
+
+    return held && e->st->interval_end < delays ? e->st->interval_end : delays;
 }
 
 static void cause(struct e1000_mac *mac, uint32_t bits)
@@ -79,7 +100,12 @@ static void cause(struct e1000_mac *mac, uint32_t bits)
     update_interrupt(e);
 }
 
-/* ---- statistics (13.7): 64-bit counters stay at their end, others too ---- */
+static void e1000_expire(struct device *dev, vtime_t now)
+{
+    struct e1000 *e = dev->wiring;
+
+    cause(&e->mac, e1000_delays_expired(&e->mac, now));
+}
 
 /* ---- EEPROM (5) ---- */
 
@@ -206,7 +232,7 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
     }
     e1000_finish(mac, &f);
     stored = store_frame(e, &f);
-    cause(mac, ICR_RXT0 | (is_scarce(e) ? ICR_RXDMT0 : 0));
+    cause(mac, e1000_delay_receive(mac, ICR_RXT0) | (is_scarce(e) ? ICR_RXDMT0 : 0));
     return stored ? NULL : "the ring is not in memory";
 }
 
@@ -232,7 +258,7 @@ static size_t e1000_room(const struct device *dev)
 
 static void transmit(struct e1000 *e)
 {
-    uint32_t causes = e1000_transmit(&e->mac, TDBAL, e->st->contexts);
+    uint32_t causes = e1000_transmit(&e->mac, TDBAL, e->st->contexts, ICR_TXDW);
 
     if (causes)
         cause(&e->mac, causes);
@@ -304,6 +330,12 @@ static uint32_t read_register(struct e1000 *e, uint32_t offset)
     return at ? *at : 0;
 }
 
+static void end_interval(struct e1000 *e)
+{
+    e->st->interval_end = 0;
+    update_interrupt(e);
+}
+
 static void write_plain(struct e1000 *e, uint32_t offset, uint32_t value)
 {
     uint32_t *at = e1000_plain_of(&e->mac, offset);
@@ -315,6 +347,10 @@ static void write_plain(struct e1000 *e, uint32_t offset, uint32_t value)
         transmit(e);
     else if (offset == RDT || offset == RCTL)
         machine_attention(e->mac.nic.dev->machine); /* there may be room for what waits */
+    else if (offset == RDTR || offset == TIDV)
+        cause(&e->mac, e1000_write_delay(&e->mac, offset, value));
+    else if (offset == ITR && !*at)
+        end_interval(e);
 }
 
 static void write_register(struct e1000 *e, uint32_t offset, uint32_t value)
@@ -388,6 +424,19 @@ static bool e1000_possible(const struct device *dev)
     return e->st->eeprom_bits <= 9 && e1000_plains_possible(&e->mac);
 }
 
+/* Version 0 knew no delays and intervals. */
+static bool e1000_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    struct e1000_state *s = ((struct e1000 *)dev->wiring)->st;
+
+    if (version != 0 || len != offsetof(struct e1000_state, interval_end))
+        return false;
+    memset(s, 0, sizeof(*s));
+    memcpy(s, old, len);
+    s->asserted = (s->icr & s->ims) != 0;
+    return true;
+}
+
 static void e1000_describe(const struct device *dev, struct buffer *b)
 {
     struct e1000 *e = dev->wiring;
@@ -401,8 +450,12 @@ static void e1000_describe(const struct device *dev, struct buffer *b)
 static const struct device_ops e1000_ops = {
     .name = "e1000",
     .state_size = sizeof(struct e1000_state),
+    .state_version = 1,
+    .upgrade = e1000_upgrade,
     .possible = e1000_possible,
     .reset = e1000_reset,
+    .deadline = e1000_deadline,
+    .expire = e1000_expire,
     .input = e1000_input,
     .input_room = e1000_room,
     .describe = e1000_describe,

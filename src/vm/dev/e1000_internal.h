@@ -12,10 +12,10 @@
 
 /* Registers (8254x, 13.4; 82574, 10.2). */
 enum {
-    CTRL = 0x0000, STATUS = 0x0008, EECD = 0x0010, EERD = 0x0014, MDIC = 0x0020, VET = 0x0038, ICR = 0x00c0, ICS = 0x00c8,
+    CTRL = 0x0000, STATUS = 0x0008, EECD = 0x0010, EERD = 0x0014, MDIC = 0x0020, VET = 0x0038, ICR = 0x00c0, ITR = 0x00c4, ICS = 0x00c8,
     IMS = 0x00d0, IMC = 0x00d8, RCTL = 0x0100, TXCW = 0x0178, RXCW = 0x0180, TCTL = 0x0400,
-    RDBAL = 0x2800, RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818,
-    TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818,
+    RDBAL = 0x2800, RDBAH = 0x2804, RDLEN = 0x2808, RDH = 0x2810, RDT = 0x2818, RDTR = 0x2820, RADV = 0x282c,
+    TDBAL = 0x3800, TDBAH = 0x3804, TDLEN = 0x3808, TDH = 0x3810, TDT = 0x3818, TIDV = 0x3820, TADV = 0x382c,
     STATISTICS = 0x4000, RXCSUM = 0x5000, MTA = 0x5200, RA = 0x5400, VFTA = 0x5600,
 };
 /* A ring's registers, from its base address on. */
@@ -48,6 +48,7 @@ enum { RING_BASE, RING_LEN = 0x08, RING_HEAD = 0x10, RING_TAIL = 0x18 };
 #define ICR_RXT0  (1u << 7)
 #define ICR_MDAC  (1u << 9)
 #define ICR_BITS  0x0001ffffu
+#define DELAY_FPD (1u << 31) /* of RDTR and TIDV: what waits is to come now */
 #define RCTL_EN   (1u << 1)
 #define RCTL_UPE  (1u << 3)
 #define RCTL_MPE  (1u << 4)
@@ -82,6 +83,7 @@ enum { RING_BASE, RING_LEN = 0x08, RING_HEAD = 0x10, RING_TAIL = 0x18 };
 #define TX_RS   (1u << 27)
 #define TX_DEXT (1u << 29)
 #define TX_VLE  (1u << 30)
+#define TX_IDE  (1u << 31)
 #define TX_DD   (1u << 0)
 #define TX_IXSM (1u << 8)
 #define TX_TXSM (1u << 9)
@@ -111,6 +113,16 @@ struct e1000_plain {
     uint32_t bits, reset;
 };
 
+/*
+ * Interrupts that wait for more to come, of one direction: the timer that each frame starts anew (RDTR, TIDV) and the one that the
+ * first one starts (RADV, TADV). Either lets them come and stops both. In a card's state; zeros: nothing waits.
+ */
+struct e1000_delay {
+    uint64_t packet, absolute;  /* vtimes at which they run out; absolute 0: there is no such timer */
+    uint32_t causes;            /* of ICR, which come then; 0: both stand */
+    uint32_t reserved;
+};
+
 /* First in a card's wiring. */
 struct e1000_mac {
     struct nic nic;
@@ -125,6 +137,7 @@ struct e1000_mac {
     uint32_t *hash, *address, *vlans; /* MTA, 128; RAL and RAH, 2 * ADDRESSES; VFTA, 128 */
     uint32_t *statistics;       /* STATISTICS_COUNT */
     uint16_t *phy;              /* PHY_REGISTERS */
+    struct e1000_delay *received, *transmitted;
     void (*cause)(struct e1000_mac *, uint32_t bits); /* of ICR */
     const char *(*receive)(struct e1000_mac *, const uint8_t *frame, size_t len); /* NULL: it is in the guest's memory; else why not */
 };
@@ -132,7 +145,8 @@ struct e1000_mac {
 /* For an initialiser of it: what lies in a card's state, by the same names in each. */
 #define E1000_IN_STATE(st) \
     .plain = (st)->plain, .ctrl = &(st)->ctrl, .mdic = &(st)->mdic, .hash = (st)->hash, .address = (st)->address, \
-    .vlans = (st)->vlans, .statistics = (st)->statistics, .phy = (st)->phy
+    .vlans = (st)->vlans, .statistics = (st)->statistics, .phy = (st)->phy, \
+    .received = &(st)->received, .transmitted = &(st)->transmitted
 
 /* A frame that comes in. */
 struct e1000_frame {
@@ -174,13 +188,31 @@ void e1000_overrun(struct e1000_mac *e);
 /* The packet checksum: of the bytes from RXCSUM.PCSS on, not complemented. */
 uint16_t e1000_packet_checksum(const struct e1000_mac *e, const uint8_t *bytes, size_t len);
 
+/* ---- interrupts ---- */
+
+/* These causes are due, and have a timer. What is to come at once of them: nothing while it runs; without a delay, they and what waited. */
+uint32_t e1000_delay_receive(struct e1000_mac *e, uint32_t causes);
+uint32_t e1000_delay_transmit(struct e1000_mac *e, uint32_t causes);
+/* What waits there, to come now. */
+uint32_t e1000_flush_delay(struct e1000_delay *d);
+/* RDTR or TIDV was written, with that. What is to come now. */
+uint32_t e1000_write_delay(struct e1000_mac *e, uint32_t offset, uint32_t value);
+/* When the first of the four timers runs out. VTIME_NEVER: they stand. */
+vtime_t e1000_delays_deadline(const struct e1000_mac *e);
+/* What is to come because timers have run out by now. */
+uint32_t e1000_delays_expired(struct e1000_mac *e, vtime_t now);
+/* An interrupt is wanted, by a register of intervals (ITR, EITR) and the state that says from which vtime on. May it be made? Then the
+ * interval to the next one begins. */
+bool e1000_interval_over(const struct e1000_mac *e, uint32_t offset, uint64_t *from);
+
 /* ---- e1000_transmit.c ---- */
 
 /* The ring whose registers begin at `base`. */
 struct e1000_ring e1000_ring_of(const struct e1000_mac *e, uint32_t base);
 /* Descriptors between head and tail. */
 uint32_t e1000_ring_used(const struct e1000_ring *r);
-/* Send what is in the ring at `base` as far as whole packets are there. contexts: of checksums, of segmentation. The causes of interrupts. */
-uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2][4]);
+/* Send what is in the ring at `base` as far as whole packets are there. contexts: of checksums, of segmentation. done: the causes when a
+ * descriptor was that is to be reported. The causes of interrupts at once. */
+uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2][4], uint32_t done);
 
 #endif

@@ -6,6 +6,10 @@
 #include "base/bytes.h"
 #include "vm/dev/e1000_internal.h"
 #include "vm/dev/nic_ip.h"
+#include "vm/machine.h"
+
+#define DELAY_NS    1024u   /* of RDTR, RADV, TIDV, TADV */
+#define INTERVAL_NS 256u    /* of ITR and EITR */
 
 /* ---- registers ---- */
 
@@ -70,6 +74,77 @@ void e1000_count_64(struct e1000_mac *e, unsigned low, uint64_t more)
 unsigned e1000_size_class(size_t len)
 {
     return len <= 64 ? 0 : len < 128 ? 1 : len < 256 ? 2 : len < 512 ? 3 : len < 1024 ? 4 : 5;
+}
+
+/* ---- delays and intervals of interrupts (8254x, 13.4.18, 13.4.30, 13.4.31, 13.4.44, 13.4.46; 82574, 7.4) ---- */
+
+static vtime_t delay_deadline(const struct e1000_delay *d)
+{
+    return !d->causes ? VTIME_NEVER : d->absolute && d->absolute < d->packet ? d->absolute : d->packet;
+}
+
+uint32_t e1000_flush_delay(struct e1000_delay *d)
+{
+    uint32_t causes = d->causes;
+
+    memset(d, 0, sizeof(*d));
+    return causes;
+}
+
+static uint32_t put_off(const struct e1000_mac *e, struct e1000_delay *d, uint32_t packet, uint32_t absolute, uint32_t causes)
+{
+    vtime_t now = machine_now(e->nic.dev->machine);
+
+    if (!packet)
+        return causes | e1000_flush_delay(d);
+    if (!d->causes && absolute)
+        d->absolute = now + absolute * DELAY_NS;
+    d->packet = now + packet * DELAY_NS;
+    d->causes |= causes;
+    return 0;
+}
+
+uint32_t e1000_delay_receive(struct e1000_mac *e, uint32_t causes)
+{
+    return put_off(e, e->received, e1000_reg(e, RDTR), e1000_reg(e, RADV), causes);
+}
+
+uint32_t e1000_delay_transmit(struct e1000_mac *e, uint32_t causes)
+{
+    return put_off(e, e->transmitted, e1000_reg(e, TIDV), e1000_reg(e, TADV), causes);
+}
+
+uint32_t e1000_write_delay(struct e1000_mac *e, uint32_t offset, uint32_t value)
+{
+    return value & DELAY_FPD ? e1000_flush_delay(offset == RDTR ? e->received : e->transmitted) : 0;
+}
+
+vtime_t e1000_delays_deadline(const struct e1000_mac *e)
+{
+    vtime_t in = delay_deadline(e->received), out = delay_deadline(e->transmitted);
+
+    return in < out ? in : out;
+}
+
+uint32_t e1000_delays_expired(struct e1000_mac *e, vtime_t now)
+{
+    uint32_t causes = 0;
+
+    if (delay_deadline(e->received) <= now)
+        causes |= e1000_flush_delay(e->received);
+    if (delay_deadline(e->transmitted) <= now)
+        causes |= e1000_flush_delay(e->transmitted);
+    return causes;
+}
+
+bool e1000_interval_over(const struct e1000_mac *e, uint32_t offset, uint64_t *from)
+{
+    vtime_t now = machine_now(e->nic.dev->machine);
+
+    if (now < *from)
+        return false;
+    *from = now + e1000_reg(e, offset) * INTERVAL_NS;
+    return true;
 }
 
 /* ---- PHY (13.4.9, and the Alaska's registers) ---- */

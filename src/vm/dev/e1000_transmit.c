@@ -226,7 +226,7 @@ static void write_back(struct e1000_mac *e, const struct e1000_ring *r, const ui
 }
 
 /* The descriptors of one packet, or one context. */
-static uint32_t take_packet(struct e1000_mac *e, struct e1000_ring *r, uint32_t contexts[2][4], uint32_t n)
+static uint32_t take_packet(struct e1000_mac *e, struct e1000_ring *r, uint32_t contexts[2][4], uint32_t n, uint32_t done)
 {
     struct packet p = {.bytes = NULL};
     uint32_t d[4] = {0}, causes = 0;
@@ -239,7 +239,7 @@ static uint32_t take_packet(struct e1000_mac *e, struct e1000_ring *r, uint32_t 
             good = good && add_data(e, &p, contexts, d);
         write_back(e, r, d);
         if (d[2] & TX_RS)
-            causes |= ICR_TXDW;
+            causes |= d[2] & TX_IDE ? e1000_delay_transmit(e, done) : done | e1000_flush_delay(e->transmitted);
         r->head = r->head + 1 == r->count ? 0 : r->head + 1;
     }
     if (good && p.len)
@@ -248,7 +248,7 @@ static uint32_t take_packet(struct e1000_mac *e, struct e1000_ring *r, uint32_t 
     return causes;
 }
 
-uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2][4])
+uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2][4], uint32_t done)
 {
     struct e1000_ring r = e1000_ring_of(e, base);
     uint32_t causes = 0, n;
@@ -256,7 +256,7 @@ uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2]
     if (!(e1000_reg(e, TCTL) & TCTL_EN) || !e1000_ring_used(&r))
         return 0;
     while ((n = packet_descriptors(e, &r)) > 0) {
-        causes |= take_packet(e, &r, contexts, n);
+        causes |= take_packet(e, &r, contexts, n, done);
         *e1000_plain_of(e, base + RING_HEAD) = r.head;
     }
     return causes | (e1000_ring_used(&r) ? 0 : ICR_TXQE);

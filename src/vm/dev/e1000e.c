@@ -6,11 +6,15 @@
  * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until each ring that it may
  * go to has room.
  *
- * Not modelled: moderation and delays of interrupts (ITR, EITR, RDTR and the like: they come at once), packet split, flow
- * control, wake up, management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
+ * Interrupts are delayed (RDTR, RADV, TIDV, TADV) and moderated (ITR; with MSI-X, each vector's EITR) in virtual time. What changes
+ * such a register is for the next time that its timer is started, but a zero in ITR or EITR ends the interval.
+ *
+ * Not modelled: small packets and acknowledgements that are told at once (RSRPD, RAID, AIT), packet split, flow control, wake up,
+ * management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
  */
 #include "vm/dev/e1000e.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/buffer.h"
@@ -30,7 +34,7 @@ enum { RANGE_REGISTERS, RANGE_IO, RANGE_MSIX };
 #define VECTORS        5u
 #define COUNTERS       10u      /* of interrupts: IAC to ICRXDMTC (10.2.8) */
 
-enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EEWR = 0x102c, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
+enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, EEWR = 0x102c, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
        SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80, SYSTIML = 0xb600, SYSTIMH = 0xb604, TIMINCA = 0xb608 };
 
 #define CTRL_GIO_DISABLE (1u << 2)
@@ -66,15 +70,15 @@ static const struct e1000_plain plains[] = {
     QUEUE(0), QUEUE(1),
     {EECD, 0x0000005fu, 0}, {CTRL_EXT, 0xffffffffu, 0}, {0x001c, 0xffffffffu, 0}, /* EEC's pins, CTRL_EXT, FLA */
     {0x0028, 0xffffffffu, 0x00c28001}, {0x002c, 0xffffu, 0x0100}, {0x0030, 0xffffu, 0x8808}, {VET, 0xffffu, 0x8100}, /* FCAL, FCAH, FCT, VET */
-    {0x00c4, 0xffffu, 0}, {EIAC, 0x01f00000u, 0}, {IAM, 0xffffffffu, 0}, {IVAR, 0x800fffffu, 0}, /* ITR, EIAC, IAM, IVAR */
-    {0x00e8, 0xffffu, 0}, {0x00ec, 0xffffu, 0}, {0x00f0, 0xffffu, 0}, {0x00f4, 0xffffu, 0}, {0x00f8, 0xffffu, 0}, /* EITR */
+    {ITR, 0xffffu, 0}, {EIAC, 0x01f00000u, 0}, {IAM, 0xffffffffu, 0}, {IVAR, 0x800fffffu, 0},
+    {EITR, 0xffffu, 0}, {EITR + 4, 0xffffu, 0}, {EITR + 8, 0xffffu, 0}, {EITR + 12, 0xffffu, 0}, {EITR + 16, 0xffffu, 0},
     {RCTL, 0xffffffffu & ~0x88000001u, 0}, {0x0170, 0xffffu, 0}, {TCTL, 0x1ffffffau, 0x00000008}, /* RCTL, FCTTV, TCTL */
     {0x0410, 0x3fffffffu, 0x00602006}, {0x0458, 0xffffu, 0}, {0x0e00, 0xffffffffu, 0x07061302}, /* TIPG, AIT, LEDCTL */
     {0x0f00, 0x0fff00ffu, 0x00000008}, {0x0f08, 0xffffffffu, 0}, /* EXTCNF_CTRL, EXTCNF_SIZE */
     {0x1000, 0xffffu, 0x0014}, {0x1010, 0xffffffffu, 0x00040000}, /* PBA, EEMNGCTL: configuration is done */
     {0x2160, 0x8000fff8u, 0}, {0x2168, 0xfff8u, 0}, {0x2170, 0x3f3f3f7fu, 0x00040402}, /* FCRTL, FCRTH, PSRCTL */
-    {0x2820, 0xffffu, 0}, {0x282c, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, {0x2c08, 0xffffu, 0}, /* RDTR, RADV, RSRPD, RAID */
-    {0x3820, 0xffffu, 0}, {0x382c, 0xffffu, 0}, /* TIDV, TADV */
+    {RDTR, 0xffffu, 0}, {RADV, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, {0x2c08, 0xffffu, 0}, /* ... RSRPD, RAID */
+    {TIDV, 0xffffu, 0}, {TADV, 0xffffu, 0},
     {RXCSUM, 0x37ffu, 0}, {RFCTL, 0xffffffffu, 0}, {MRQC, 0x001f0003u, 0}, /* RXCSUM, RFCTL, MRQC */
     {0x5800, 0xffffffffu, 0}, {0x5808, 0xffffffffu, 0}, {0x5820, 0xffffffffu, 0}, {0x5838, 0xffffffffu, 0}, /* WUC, WUFC, MANC, IPAV */
     {0x5860, 0xffffffffu, 0}, {0x5b00, 0xffffffffu, 0}, {0x5b08, 0xffffffffu, 0}, {0x5b64, 0xffffffffu, 0}, /* MANC2H, GCR, FUNCTAG, GCR2 */
@@ -90,7 +94,7 @@ struct e1000e_state {
     uint64_t time, time_from;   /* SYSTIM at that vtime */
     uint32_t ctrl, icr, ims, eerd, eewr, mdic, io_address;
     uint32_t told;              /* MSI-X: causes in ICR whose message has gone */
-    uint32_t asserted;          /* a cause in ICR is enabled */
+    uint32_t asserted;          /* a cause in ICR is enabled, and by pin or MSI has interrupted */
     uint32_t msix_pending;
     uint32_t msix[VECTORS][4];
     uint32_t plain[PLAINS];     /* in the order of plains[] */
@@ -104,6 +108,10 @@ struct e1000e_state {
     uint16_t phy[PHY_REGISTERS];
     uint16_t nvm[EEPROM_WORDS]; /* kept over resets */
     uint32_t reserved;
+    /* Since version 2: */
+    uint64_t interval_end;      /* ITR: by pin or MSI no interrupt is asserted before that vtime */
+    uint64_t vector_interval_end[VECTORS]; /* EITR: nor is that message sent */
+    struct e1000_delay received, transmitted;
 };
 DEVICE_STATE_END
 
@@ -120,14 +128,22 @@ static uint32_t reg(const struct e1000e *e, uint32_t offset)
 
 /* ---- interrupts (7.4) ---- */
 
-/* A message for cause n of the five that have one: what it clears and masks by itself. */
-static void fire(struct e1000e *e, unsigned n)
+/* The vector of cause n of the five that have one. VECTORS: it has none. */
+static unsigned vector_of(const struct e1000e *e, unsigned n)
+{
+    uint32_t entry = reg(e, IVAR) >> (4 * n) & 15u;
+
+    return (entry & 8u) && (entry & 7u) < VECTORS ? entry & 7u : VECTORS;
+}
+
+/* The message for cause n, unless it has just gone for another: what it clears and masks by itself. */
+static void fire(struct e1000e *e, unsigned n, bool shared)
 {
     struct e1000e_state *s = e->st;
-    uint32_t entry = reg(e, IVAR) >> (4 * n) & 15u, bit = 1u << (20 + n), ext = reg(e, CTRL_EXT);
+    uint32_t bit = 1u << (20 + n), ext = reg(e, CTRL_EXT);
 
-    if (entry & 8u)
-        pci_notify(&e->mac.pci, entry & 7u);
+    if (vector_of(e, n) < VECTORS && !shared)
+        pci_notify(&e->mac.pci, vector_of(e, n));
     if (reg(e, EIAC) & bit) {
         s->icr &= ~bit;
         s->told &= ~bit;
@@ -138,35 +154,74 @@ static void fire(struct e1000e *e, unsigned n)
         s->ims &= ~(reg(e, IAM) & bit);
 }
 
+/* Causes that a message is due for, by n. */
+static uint32_t untold(const struct e1000e *e)
+{
+    return (e->st->icr & e->st->ims & ~e->st->told) >> 20 & ((1u << VECTORS) - 1);
+}
+
+/* Causes of one vector have one message where there is an interval to the next one. */
 static void update_messages(struct e1000e *e)
 {
     struct e1000e_state *s = e->st;
+    uint32_t begun = 0;         /* vectors whose interval has begun here */
 
     s->told &= s->icr & s->ims;
     for (unsigned n = 0; n < VECTORS; n++) {
-        uint32_t bit = 1u << (20 + n);
+        unsigned v = vector_of(e, n);
+        bool shared = begun >> v & 1u;
 
-        if (s->icr & s->ims & ~s->told & bit) {
-            s->told |= bit;
-            fire(e, n);
-        }
+        if (!(untold(e) >> n & 1u) ||
+            (v < VECTORS && !shared && !e1000_interval_over(&e->mac, EITR + 4 * v, &s->vector_interval_end[v])))
+            continue;
+        if (v < VECTORS && reg(e, EITR + 4 * v))
+            begun |= 1u << v;
+        s->told |= 1u << (20 + n);
+        fire(e, n, shared);
     }
 }
 
 static void update_interrupt(struct e1000e *e)
 {
     struct e1000e_state *s = e->st;
-    bool rises;
+    bool msix = pci_msix_enabled(&e->mac.pci), was = s->asserted;
 
-    if (pci_msix_enabled(&e->mac.pci))
+    if (msix)
         update_messages(e);
-    rises = !s->asserted && (s->icr & s->ims);
-    s->asserted = (s->icr & s->ims) != 0;
-    if (rises && s->counters[0] != UINT32_MAX)
-        s->counters[0]++;
-    if (rises && pci_has_messages(&e->mac.pci) && !pci_msix_enabled(&e->mac.pci))
-        pci_notify(&e->mac.pci, 0);
+    s->asserted = (s->icr & s->ims) && (was || msix || e1000_interval_over(&e->mac, ITR, &s->interval_end));
+    if (s->asserted && !was) {
+        if (s->counters[0] != UINT32_MAX)
+            s->counters[0]++;
+        if (pci_has_messages(&e->mac.pci) && !msix)
+            pci_notify(&e->mac.pci, 0);
+    }
     pci_set_intx(&e->mac.pci, s->asserted && !pci_has_messages(&e->mac.pci));
+}
+
+/* When may an interrupt be made that is held back by an interval? */
+static vtime_t held_until(const struct e1000e *e)
+{
+    const struct e1000e_state *s = e->st;
+    vtime_t least = VTIME_NEVER;
+
+    if (!pci_msix_enabled(&e->mac.pci))
+        return (s->icr & s->ims) && !s->asserted ? s->interval_end : VTIME_NEVER;
+    for (unsigned n = 0; n < VECTORS; n++) {
+        unsigned v = vector_of(e, n);
+        vtime_t end = v < VECTORS ? s->vector_interval_end[v] : 0;
+
+        if ((untold(e) >> n & 1u) && end < least)
+            least = end;
+    }
+    return least;
+}
+
+static vtime_t e1000e_deadline(const struct device *dev)
+{
+    const struct e1000e *e = dev->wiring;
+    vtime_t delays = e1000_delays_deadline(&e->mac), held = held_until(e);
+
+    return held < delays ? held : delays;
 }
 
 static void cause(struct e1000_mac *mac, uint32_t bits)
@@ -177,6 +232,19 @@ static void cause(struct e1000_mac *mac, uint32_t bits)
         bits |= ICR_OTHER;
     e->st->icr |= bits & ICR_VALID;
     e->st->told &= ~bits;
+    update_interrupt(e);
+}
+
+static void e1000e_expire(struct device *dev, vtime_t now)
+{
+    struct e1000e *e = dev->wiring;
+
+    cause(&e->mac, e1000_delays_expired(&e->mac, now));
+}
+
+static void end_interval(struct e1000e *e, uint64_t *interval_end)
+{
+    *interval_end = 0;
     update_interrupt(e);
 }
 
@@ -425,7 +493,7 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
     e1000_finish(mac, &f);
     if (!store_frame(e, &f, &s))
         return "the ring is not in memory";
-    cause(mac, ICR_RXT0 | ICR_RXQ(s.queue) | (is_scarce(e, s.queue) ? ICR_RXDMT0 : 0));
+    cause(mac, e1000_delay_receive(mac, ICR_RXT0 | ICR_RXQ(s.queue)) | (is_scarce(e, s.queue) ? ICR_RXDMT0 : 0));
     return NULL;
 }
 
@@ -459,10 +527,10 @@ static size_t e1000e_room(const struct device *dev)
 
 static void transmit(struct e1000e *e, unsigned queue)
 {
-    uint32_t causes = e1000_transmit(&e->mac, TDBAL + queue * QUEUE_REGS, e->st->contexts[queue]);
+    uint32_t causes = e1000_transmit(&e->mac, TDBAL + queue * QUEUE_REGS, e->st->contexts[queue], ICR_TXDW | ICR_TXQ(queue));
 
     if (causes)
-        cause(&e->mac, causes | (causes & ICR_TXDW ? ICR_TXQ(queue) : 0));
+        cause(&e->mac, causes);
 }
 
 /* ---- registers ---- */
@@ -568,6 +636,12 @@ static void write_plain(struct e1000e *e, uint32_t offset, uint32_t value)
     for (unsigned q = 0; q < QUEUES; q++)
         if (offset == TCTL || offset == TDT + q * QUEUE_REGS)
             transmit(e, q);
+    if (offset == RDTR || offset == TIDV)
+        cause(&e->mac, e1000_write_delay(&e->mac, offset, value));
+    else if (offset == ITR && !*at)
+        end_interval(e, &e->st->interval_end);
+    else if (offset >= EITR && offset < EITR + 4 * VECTORS && !*at)
+        end_interval(e, &e->st->vector_interval_end[(offset - EITR) / 4]);
     machine_attention(e->mac.nic.dev->machine); /* there may be room for what waits */
 }
 
@@ -657,6 +731,18 @@ static bool e1000e_possible(const struct device *dev)
     return e1000_plains_possible(&e->mac);
 }
 
+/* Version 1 knew no delays and intervals. */
+static bool e1000e_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    struct e1000e_state *s = ((struct e1000e *)dev->wiring)->st;
+
+    if (version != 1 || len != offsetof(struct e1000e_state, interval_end))
+        return false;
+    memset(s, 0, sizeof(*s));
+    memcpy(s, old, len);
+    return true;
+}
+
 static void e1000e_describe(const struct device *dev, struct buffer *b)
 {
     const struct e1000e *e = dev->wiring;
@@ -676,9 +762,12 @@ static void e1000e_describe(const struct device *dev, struct buffer *b)
 static const struct device_ops e1000e_ops = {
     .name = "e1000e",
     .state_size = sizeof(struct e1000e_state),
-    .state_version = 1,
+    .state_version = 2,
+    .upgrade = e1000e_upgrade,
     .possible = e1000e_possible,
     .reset = e1000e_reset,
+    .deadline = e1000e_deadline,
+    .expire = e1000e_expire,
     .input = e1000e_input,
     .input_room = e1000e_room,
     .describe = e1000e_describe,
