@@ -249,6 +249,8 @@ struct frontend {
     uint32_t (*vector_strings)(struct ucpu *, const struct uop *u);
     unsigned vector_high; /* SSE_PAIR, in bytes of the state */
     unsigned vectors, vector_offset; /* for VECTOR_MASKED: vector register 0, of 16 bytes; a temporary */
+    unsigned zero;        /* where in the state 8 bytes are always 0; 0: nowhere */
+    unsigned temporaries, temporaries_len; /* bytes of the state that no instruction reads before it has written them */
     const struct x87_layout *x87; /* may be NULL, if no X87 is made */
     /* Bring lazies to their canonical form, zero temporaries. */
     void (*settle)(struct ucpu *);

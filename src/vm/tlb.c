@@ -614,6 +614,10 @@ bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigne
     const struct block *b = c->block;
 
     for (unsigned g = offset / 4; w && g <= (offset + len - 1) / 4; g++) {
+        if (!(w->granules[g / 64] & (w->shared[g / 64] | w->code[g / 64]))) {
+            g |= 63;
+            continue;
+        }
         if (!bit(w->granules, g))
             continue;
         if (bit(w->shared, g) || (bit(w->code, g) && (!b || may_lead_to(c, w, page, g, b->key.va) ||

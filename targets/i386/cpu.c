@@ -496,6 +496,9 @@ static const struct frontend frontend = {
     .vectors = S_OFF(xmm),
     .vector_offset = S_T(0),
     .mxcsr_at = S_OFF(mxcsr),
+    .zero = S_OFF(zero),
+    .temporaries = S_OFF(t),
+    .temporaries_len = sizeof(((struct i386_state *)NULL)->t),
     .x87 = &i386_x87_layout,
     .settle = settle,
 };

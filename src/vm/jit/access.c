@@ -42,6 +42,14 @@ static struct address address_of(struct jit *j, const struct uop *u, enum addres
     unsigned bits = is_64(form) ? 64 : 32, home = home_of(j, is_64(form));
     struct address at = {.bits = (uint8_t)bits, .imm = (int32_t)u->imm};
 
+    if (!pushes(form) && !pops(form) && operand_known(j, u->a, bits, &at.value)) {
+        at.known = form == ADDRESS_W || form == ADDRESS_X;
+        at.value += bits == 32 ? (uint64_t)u->imm : (uint64_t)(int64_t)(int32_t)u->imm;
+        if (bits == 32)
+            at.value = (uint32_t)at.value;
+        if (at.known)
+            return at;
+    }
     at.a = (uint8_t)operand_use(j, u->a, bits, home);
     if (pushes(form))
         at.imm = (int32_t)(0 - u->imm);
@@ -57,7 +65,9 @@ static struct address address_of(struct jit *j, const struct uop *u, enum addres
 
 void address_make(struct code *e, const struct address *at)
 {
-    if (at->indexed && at->scale > 3) {
+    if (at->known) {
+        x_mov_imm(e, RAX, at->value);
+    } else if (at->indexed && at->scale > 3) {
         x_mov(e, at->bits, RAX, at->b);
         x_shift_imm(e, at->bits, SHIFT_SHL, RAX, at->scale);
         x_rmx(e, at->bits, X_LEA, RAX, at->a, RAX, 0, at->imm);
@@ -71,11 +81,38 @@ void address_make(struct code *e, const struct address *at)
 }
 
 /* rax = the address of the access. */
+static void make_address(struct jit *j, const struct address *at)
+{
+    address_make(&j->code, at);
+    j->address_known = at->known;
+    j->address = at->value;
+}
+
 static void emit_address(struct jit *j, const struct uop *u, enum address_form form)
 {
     struct address at = address_of(j, u, form);
 
-    address_make(&j->code, &at);
+    make_address(j, &at);
+}
+
+/* Where in the TLB is the entry for these bytes, if that is known now? False: it is not. */
+static bool entry_known(const struct jit *j, int32_t low, int32_t high, int32_t *entry)
+{
+    uint64_t first = j->address + (uint64_t)(int64_t)low, last = j->address + (uint64_t)(int64_t)(high - 1);
+
+    *entry = (int32_t)(tlb_index(j->c->exec->shared, first) * sizeof(struct tlb_entry));
+    return j->address_known && !((first ^ last) & PAGE_MASK);
+}
+
+/* Compare rdx with a tag of that entry; not the same: `s` goes on. */
+static void compare_tag(struct jit *j, struct slow *s, int32_t entry, size_t member)
+{
+    unsigned n = 0;
+
+    while (s->from[n])
+        n++;
+    x_rm(&j->code, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, entry + (int32_t)member);
+    s->from[n] = x_jcc(&j->code, CC_NE);
 }
 
 /* Look into the TLB for the bytes from rax + low to rax + high, which is where the others of its group are; then rcx is what is to be
@@ -84,7 +121,17 @@ static void look_into_tlb(struct jit *j, struct slow *s, int32_t low, int32_t hi
 {
     struct code *e = &j->code;
     unsigned n = 0;
+    int32_t entry;
 
+    if (entry_known(j, low, high, &entry)) {
+        x_mov_imm(e, RDX, j->address & PAGE_MASK);
+        if (write)
+            compare_tag(j, s, entry, offsetof(struct tlb_entry, write));
+        if (read)
+            compare_tag(j, s, entry, offsetof(struct tlb_entry, read));
+        x_load(e, 64, RCX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
+        return;
+    }
     while (s->from[n])
         n++;
     if (low)
@@ -245,7 +292,7 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
         operand_hold(j, u->d, bits, home);
     address = address_of(j, u, form);
     if (!at)
-        address_make(e, &address);
+        make_address(j, &address);
     s = slow_path(j, SLOW_STORE);
     if (at)
         s->address = address;

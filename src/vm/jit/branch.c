@@ -33,12 +33,6 @@ static void compare_imm(struct code *e, unsigned base, int32_t disp, uint64_t va
     }
 }
 
-/* Jumps to where it is said that no block was found. */
-struct misses {
-    uint8_t *at[8];
-    unsigned count;
-};
-
 static void miss_if_not_equal(struct jit *j, struct misses *m)
 {
     m->at[m->count++] = x_jcc(&j->code, CC_NE);
@@ -159,15 +153,6 @@ static void edge_away(struct jit *j, unsigned n)
     jump_stub(j, j->stubs.unchained);
 }
 
-void emit_edges_away(struct jit *j)
-{
-    for (unsigned n = 0; n < 2; n++) {
-        j->edges[n].away = j->code.at;
-        if (j->edges[n].count)
-            edge_away(j, n);
-    }
-}
-
 /* To the PC in rdx. */
 static void go_indirect(struct jit *j)
 {
@@ -175,6 +160,7 @@ static void go_indirect(struct jit *j)
     uint64_t bias = block_bias(j->block);
     struct misses m = {.count = 0};
 
+    CHECK(!j->indirect.count);
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
@@ -186,8 +172,12 @@ static void go_indirect(struct jit *j)
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
     miss_if_not_equal(j, &m);
     unless_same(j, BLOCK(key.mode), j->block->key.mode, &m);
-    x_mov_imm(e, RCX, bias);
-    x_alu(e, 64, ALU_ADD, RCX, RDX);
+    if (bias)
+        x_mov_imm(e, RCX, bias);
+    else
+        x_rr(e, 64, X_MOV_LOAD, RCX, RDX);
+    if (bias)
+        x_alu(e, 64, ALU_ADD, RCX, RDX);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(key.va));
     miss_if_not_equal(j, &m);
     x_rr(e, 32, X_MOV_LOAD, RSI, RCX);
@@ -200,10 +190,29 @@ static void go_indirect(struct jit *j)
     x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
     miss_if_not_equal(j, &m);
     enter(j);
-    misses_here(j, &m);
-    show_block(j, j->block);
-    x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
+    j->indirect = m;
+    j->indirect_from = j->block;
+}
+
+/* Where the jump cache does not have the block. */
+static void indirect_misses(struct jit *j)
+{
+    if (!j->indirect.count)
+        return;
+    misses_here(j, &j->indirect);
+    show_block(j, j->indirect_from);
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, RDX);
     jump_stub(j, j->stubs.indirect_miss);
+}
+
+void emit_edges_away(struct jit *j)
+{
+    indirect_misses(j);
+    for (unsigned n = 0; n < 2; n++) {
+        j->edges[n].away = j->code.at;
+        if (j->edges[n].count)
+            edge_away(j, n);
+    }
 }
 
 void emit_lead(struct jit *j)
@@ -248,11 +257,18 @@ static bool follows(struct jit *j, int edge, uint8_t *left)
     return true;
 }
 
+/* The block's last instruction is complete but for where it leads to. */
+static void forget_temporaries(struct jit *j)
+{
+    operands_discard(j, j->c->fe->temporaries, j->c->fe->temporaries_len);
+}
+
 /* By edge 1 if the host's condition holds, else by edge 0. */
 static void go_if(struct jit *j, unsigned cc)
 {
     uint8_t *taken;
 
+    forget_temporaries(j);
     if (j->follow >= 0) {
         follows(j, j->follow, x_jcc(&j->code, j->follow ? cc ^ 1u : cc));
         return;
@@ -470,6 +486,7 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
     switch (u->op) {
     case UOP_JMP:
     case UOP_FALL:
+        forget_temporaries(j);
         if (follows(j, u->op == UOP_JMP, NULL))
             return true;
         operands_store(j);
@@ -500,6 +517,7 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
     case UOP_JMPR32:
     case UOP_JMPR64:
         operand_get(j, RDX, u->a, u->op == UOP_JMPR32 ? 32 : 64, u->op == UOP_JMPR32 ? 32 : 64);
+        forget_temporaries(j);
         operands_store(j);
         if (u->op == UOP_JMPR64)
             untag(j, u->imm);

@@ -188,6 +188,7 @@ static void emit(struct jit *j, const struct uop *u)
     j->pinned = 0;
     j->pinned_vectors = 0;
     j->rax_in = 0;
+    j->address_known = false;
     place_expire(j, number(j), uop_infos[u->op].attributes & UOP_ENDS);
     if (emit_end(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
         emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_masked(j, u) || emit_x87(j, u))
@@ -262,6 +263,7 @@ bool compile(struct jit *j, struct block *b)
     j->nslow = 0;
     j->now = 0;
     j->edges[0] = j->edges[1] = (struct edge){0};
+    j->indirect.count = 0;
     j->follow = -1;
     j->nways_out = 0;
     j->owner = b;

@@ -90,6 +90,8 @@ struct slow {
     struct address {       /* stores to a struct place: what rax is to be; bits = 0: it is that already */
         uint8_t bits, a, b, scale;
         bool indexed;
+        bool known;        /* it is `value` */
+        uint64_t value;
         int32_t imm;
     } address;
     struct result {        /* SLOW_HELPER: operands that are then loaded into these registers; of so many bits, 0: none */
@@ -209,6 +211,8 @@ struct jit {
     unsigned result_bits;
     unsigned x87_noted;    /* the block has noted the selector of CS, if bit X87_SEG is set, and last that of segment n, if bit n is */
     struct slot slots[SLOTS];
+    bool address_known;    /* of the access in progress: it is `address` */
+    uint64_t address;
     struct place place;    /* while there is such a slot */
     struct slow *slow;     /* [JIT_MAX_SLOW] */
     unsigned nslow;
@@ -227,6 +231,11 @@ struct jit {
     uint16_t near_led[NEAR_PLACES]; /* whose place it is, once its leader was emitted */
     struct way_out ways_out[MAX_WAYS_OUT];
     unsigned nways_out;
+    struct misses {
+        uint8_t *at[8];    /* jumps to where it is said that no block was found */
+        unsigned count;
+    } indirect;            /* those of the jump to a PC that is known only then, which may end it; out of that block: */
+    const struct block *indirect_from;
     struct edge {
         unsigned count;    /* jumps[]: displacements of the jumps by it that chains change */
         uint8_t *jumps[BLOCK_MAX_JUMPS];

@@ -573,7 +573,12 @@ void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, u
 bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t *value)
 {
     const struct slot *s = find((struct jit *)(uintptr_t)j, offset, bits / 8);
+    unsigned zero = j->c->fe->zero;
 
+    if (zero && offset >= zero && offset + bits / 8 <= zero + 8) {
+        *value = 0;
+        return true;
+    }
     if (!s || s->kind != SLOT_CONST || s->offset != offset || 8u * s->size != bits)
         return false;
     *value = s->value;

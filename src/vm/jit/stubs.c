@@ -558,6 +558,14 @@ static void make_carry(struct jit *j)
         x_rm(e, bits, 8u * ALU_CMP + 3u, RAX, R_STATE, src);
         x_ret(e);
         x_here(e, other);
+        x_rm(e, 32, 0x83, ALU_CMP, R_STATE, op);
+        code_8(e, FLAGS_ADC | size);
+        other = x_jcc(e, CC_NE);
+        x_load(e, bits, RAX, R_STATE, src);
+        x_rm(e, bits, 8u * ALU_CMP + 3u, RAX, R_STATE, dst);
+        code_8(e, 0xf5); /* CMC: the sum of three is not above the operand */
+        x_ret(e);
+        x_here(e, other);
     }
     x_load(e, 32, RAX, R_STATE, op);
     x_alu_imm(e, 32, ALU_AND, RAX, ~3);
