@@ -67,6 +67,8 @@ def main():
             flavour, _, cpu = kind.partition(":")
             version = open("%s/amd64/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
             kernel = "%s/boot/vmlinuz-%s" % (root, version)
+            if kind == kinds[0]:
+                debian.engines(program, ["-only:jit", kernel, "3000000000", initrd, "console=ttyS0", "max"], kind)
             guest, table = debian.boot(program, kernel, initrd, kind, ["--cpu", cpu] if cpu else [],
                                        ["do_timer", "do_sys_openat2", "ksys_read", "kernel_clone", "wake_up_new_task"], flavour)
             debian.stepping(guest, kind)
