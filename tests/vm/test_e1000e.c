@@ -1,5 +1,5 @@
 /*
- * The 82574L: NVM, PHY, two queues each way, descriptors of both forms, receive-side scaling, interrupts by pin, MSI and MSI-X with
+ * The 82574L: NVM, PHY, two queues each way, descriptors of all three forms, receive-side scaling, interrupts by pin, MSI and MSI-X with
  * what they clear and mask, SYSTIM, statistics, reset. What it shares with the 82540EM, test_e1000 tests.
  */
 #include "tests/vm/e1000_bench.h"
@@ -16,7 +16,7 @@
 
 enum { CTRL = 0, STATUS = 8, EEC = 0x10, EERD = 0x14, CTRL_EXT = 0x18, MDIC = 0x20, VET = 0x38, ICR = 0xc0, ICS = 0xc8, IMS = 0xd0, IMC = 0xd8,
        EIAC = 0xdc, IAM = 0xe0, IVAR = 0xe4, RCTL = 0x100, TCTL = 0x400, EXTCNF = 0xf00, EEWR = 0x102c, RDBAL = 0x2800, TDBAL = 0x3800,
-       RXCSUM = 0x5000, RFCTL = 0x5008, MTA = 0x5200, RA = 0x5400, MRQC = 0x5818, SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80 };
+       PSRCTL = 0x2170, RXCSUM = 0x5000, RFCTL = 0x5008, MTA = 0x5200, RA = 0x5400, MRQC = 0x5818, SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80 };
 
 static const uint8_t ours[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 static struct device *card;
@@ -291,6 +291,152 @@ START_TEST(checksums_of_what_comes_in_are_looked_at)
     frame[22]++;
     input(card, frame, sizeof(frame));
     ck_assert_uint_eq(peek32(RING(0) + 32 + 8), 0x60000063);
+}
+END_TEST
+
+/* ---- packet split ---- */
+
+#define SPLIT_AT(n) (BUFFER_AT + 0x2000u * (n))
+
+/* Four descriptors of four buffers, three of them free; the sizes of those are PSRCTL's. Head and tail count halves of descriptors. */
+static void new_splitter(uint32_t psrctl)
+{
+    new_card();
+    ck_assert_uint_eq(get(PSRCTL), 0x00040402);
+    set(PSRCTL, 0xffffffff);
+    ck_assert_uint_eq(get(PSRCTL), 0x3f3f3f7f);
+    set(PSRCTL, psrctl);
+    set(RFCTL, 1u << 15);
+    set(RCTL, 0x04008422); /* long ones, too; no check sequence */
+    for (unsigned i = 0; i < 16; i++)
+        poke64(RING(0) + 8 * i, SPLIT_AT(i));
+    set(RDBAL + 0x18, 6);
+}
+
+/* The descriptor says so: bytes in the header's buffer and in the others, header status; and the frame is there. */
+static void expect_split(unsigned n, const uint16_t lengths[4], unsigned header, const uint8_t *frame)
+{
+    uint32_t at = RING(0) + 32 * n;
+
+    ck_assert_uint_eq(peek32(at + 8) & 1, 1);
+    ck_assert_uint_eq(peek32(at + 16) & 0xffff, header);
+    for (unsigned i = 0; i < 4; i++) {
+        ck_assert_uint_eq(memory_read(&m->memory, i ? at + 16 + 2 * i : at + 12, 2), lengths[i]);
+        for (unsigned k = 0; k < lengths[i]; k++)
+            ck_assert_uint_eq(memory_read(&m->memory, SPLIT_AT(4 * n + i) + k, 1), *frame++);
+    }
+    ck_assert_uint_eq(peek32(at + 24) | peek32(at + 28), 0);
+}
+
+START_TEST(packets_are_split_behind_their_headers)
+{
+    static const struct {
+        unsigned protocol, tcp, header;
+    } cases[] = {{6, 0x50, 54}, {6, 0x80, 66}, {17, 0, 42}, {1, 0, 34}, {6, 0x10, 34}};
+    uint8_t frame[3000];
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        new_splitter(0x00040401);
+        datagram(frame, cases[i].protocol, 1400);
+        frame[46] = (uint8_t)cases[i].tcp;
+        input(card, frame, 1400);
+        ck_assert_uint_eq(get(RDBAL + 0x10), 2);
+        expect_split(0, (uint16_t[4]){(uint16_t)cases[i].header, (uint16_t)(1400 - cases[i].header)}, 0x8000 | cases[i].header, frame);
+        ck_assert_uint_eq(peek32(RING(0) + 8) & 3, 3);
+    }
+    new_splitter(0x00010101); /* on, through buffers and descriptors: header buffers stay empty */
+    datagram(frame, 17, 3000);
+    input(card, frame, 3000);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 4);
+    expect_split(0, (uint16_t[4]){42, 1024, 1024, 0}, 0x8000 | 42, frame);
+    expect_split(1, (uint16_t[4]){0, 3000 - 42 - 2048, 0, 0}, 0x8000 | 42, frame + 42 + 2048);
+    ck_assert_uint_eq(peek32(RING(0) + 8) & 3, 1);
+    ck_assert_uint_eq(peek32(RING(0) + 32 + 8) & 3, 3);
+    new_splitter(0x00040401); /* a fragment's header is IP's, */
+    datagram(frame, 17, 200);
+    put_be16(frame + 20, 0x2000);
+    input(card, frame, 200);
+    expect_split(0, (uint16_t[4]){34, 166}, 0x8000 | 34, frame);
+    set(RFCTL, 3u << 14); /* or none */
+    input(card, frame, 200);
+    expect_split(1, (uint16_t[4]){128, 72}, 0, frame);
+    new_splitter(0x00040401);
+    datagram(frame, 17, 200); /* IPv6 */
+    put_be16(frame + 12, 0x86dd);
+    frame[20] = 17;
+    input(card, frame, 200);
+    expect_split(0, (uint16_t[4]){62, 138}, 0x8000 | 62, frame);
+    frame[20] = 6;
+    frame[66] = 0x60;
+    input(card, frame, 200);
+    expect_split(1, (uint16_t[4]){78, 122}, 0x8000 | 78, frame);
+    frame[20] = 58;
+    input(card, frame, 200);
+    expect_split(2, (uint16_t[4]){54, 146}, 0x8000 | 54, frame);
+}
+END_TEST
+
+START_TEST(what_cannot_be_split_goes_through_all_buffers)
+{
+    uint8_t frame[3000];
+
+    new_splitter(0x00010101);
+    datagram(frame, 6, 2500);
+    put_be16(frame + 12, 0x0806);
+    input(card, frame, 2500);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 4);
+    expect_split(0, (uint16_t[4]){128, 1024, 1024, 0}, 0, frame);
+    expect_split(1, (uint16_t[4]){128, 2500 - 2176 - 128, 0, 0}, 0, frame + 2176);
+}
+END_TEST
+
+START_TEST(headers_that_have_no_room_are_not_split)
+{
+    uint8_t frame[300];
+
+    new_splitter(0x00040001);
+    datagram(frame, 6, 300);
+    frame[14] = 0x4f; /* options */
+    frame[86] = 0xf0;
+    nic_put_ip_checksum(frame, &(struct nic_ip){.header = 14, .transport = 74, .end = 300});
+    input(card, frame, 300); /* 134 bytes */
+    expect_split(0, (uint16_t[4]){128, 0, 172, 0}, 0, frame);
+    new_splitter(0x00000001); /* nowhere else to go */
+    datagram(frame, 6, 300);
+    input(card, frame, 300);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 6);
+    expect_split(2, (uint16_t[4]){44}, 0, frame + 256);
+    new_splitter(0); /* no buffers at all */
+    ck_assert_uint_eq(card->ops->input_room(card), 0);
+    input(card, frame, 300);
+    ck_assert_uint_eq(get(RDBAL + 0x10), 0);
+    ck_assert_uint_eq(get(ICR) & 0x40, 0x40);
+}
+END_TEST
+
+START_TEST(a_split_ring_counts_halves_of_descriptors)
+{
+    uint8_t frame[200];
+
+    new_splitter(0x00040401);
+    ck_assert_uint_eq(card->ops->input_room(card), 16384); /* the longest frame */
+    datagram(frame, 17, sizeof(frame));
+    for (unsigned i = 0; i < 6; i++) {
+        input(card, frame, sizeof(frame));
+        ck_assert_uint_eq(get(RDBAL + 0x10), 2 * ((i + 1) % 4));
+        set(RDBAL + 0x18, 2 * (i % 4));
+    }
+    set(RDBAL + 0x18, 4);
+    ck_assert_uint_eq(card->ops->input_room(card), 0); /* none is free, */
+    set(RDBAL + 0x18, 5);
+    ck_assert_uint_eq(card->ops->input_room(card), 0); /* nor is half of one */
+    set(RDBAL + 0x18, 6);
+    ck_assert_uint_eq(card->ops->input_room(card), 8 * 1024 - 4);
+    set(RDBAL + 0x18, 8); /* there is no such one */
+    ck_assert_uint_eq(card->ops->input_room(card), 0);
+    set(RDBAL + 0x18, 6);
+    set(RFCTL, 0); /* not with legacy descriptors */
+    ck_assert_uint_eq(card->ops->input_room(card), 2 * 2048 - 4);
 }
 END_TEST
 
@@ -717,6 +863,10 @@ static void claims(TCase *tc)
     ADD(legacy_descriptors_receive);
     ADD(extended_descriptors_receive);
     ADD(checksums_of_what_comes_in_are_looked_at);
+    ADD(packets_are_split_behind_their_headers);
+    ADD(what_cannot_be_split_goes_through_all_buffers);
+    ADD(headers_that_have_no_room_are_not_split);
+    ADD(a_split_ring_counts_halves_of_descriptors);
     ADD(scaling_chooses_the_queue_by_the_hash);
     ADD(icr_is_cleared_by_reading_if_it_was_asserted);
     ADD(the_mask_follows_iam);

@@ -833,6 +833,10 @@ static void start_e1000e(void)
     card_set(0x5000, 4, chance(2) ? 0x2000 : draw());
     card_set(0x5818, 4, chance(2) ? 0x1f0001 : draw());
     card_set(0x5c00 + 4 * below(42), 4, draw());
+    if (chance(2)) { /* packet split */
+        card_set(0x0100, 4, (draw() & ~0xc00u) | 0x402);
+        card_set(0x2170, 4, chance(2) ? draw() & 0x01010103 : draw());
+    }
     card_set(0x00e4, 4, draw());
     card_set(0x00d0, 4, draw());
 }

@@ -1,7 +1,7 @@
 /*
  * The Intel 82574L (82574 GbE Controller Family Datasheet; names of registers and bits by it): what the 8254x family has
- * (e1000_internal.h), and two queues each way, receive-side scaling, legacy and extended receive descriptors, MSI-X with IVAR, MSI,
- * automatic clearing and masking of interrupts, an NVM that can be written, SYSTIM.
+ * (e1000_internal.h), and two queues each way, receive-side scaling, legacy, extended and packet split receive descriptors, MSI-X with IVAR,
+ * MSI, automatic clearing and masking of interrupts, an NVM that can be written, SYSTIM.
  *
  * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until each ring that it may
  * go to has room.
@@ -9,8 +9,8 @@
  * Interrupts are delayed (RDTR, RADV, TIDV, TADV) and moderated (ITR; with MSI-X, each vector's EITR) in virtual time. What changes
  * such a register is for the next time that its timer is started, but a zero in ITR or EITR ends the interval.
  *
- * Not modelled: small packets and acknowledgements that are told at once (RSRPD, RAID, AIT), packet split, flow control, wake up,
- * management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
+ * Not modelled: small packets and acknowledgements that are told at once (RSRPD, RAID, AIT), headers of NFS and of IPv6's extensions
+ * among what is split off, flow control, wake up, management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
  */
 #include "vm/dev/e1000e.h"
 
@@ -34,7 +34,7 @@ enum { RANGE_REGISTERS, RANGE_IO, RANGE_MSIX };
 #define VECTORS        5u
 #define COUNTERS       10u      /* of interrupts: IAC to ICRXDMTC (10.2.8) */
 
-enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, EEWR = 0x102c, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
+enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, EEWR = 0x102c, PSRCTL = 0x2170, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
        SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80, SYSTIML = 0xb600, SYSTIMH = 0xb604, TIMINCA = 0xb608 };
 
 #define CTRL_GIO_DISABLE (1u << 2)
@@ -50,10 +50,14 @@ enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x0
 #define ICR_ASSERTED (1u << 31)
 #define ICR_VALID   0x01f782d7u
 #define OTHERS      (ICR_LSC | ICR_RXO | ICR_MDAC | 7u << 16)
+#define RFCTL_IPFRSP_DIS (1u << 14)
 #define RFCTL_EXTEN (1u << 15)
 #define RXCSUM_PCSD (1u << 13)
 #define MRQC_RSS    1u
 #define SWSM_SMBI   1u
+#define SPLIT_DESC_BYTES 32u
+#define SPLIT_BUFFERS 4u
+#define HEADER_SPLIT 0x8000u    /* in a descriptor's header status */
 
 /* What RSS can be of: its type in a descriptor (7.1.2.10), and MRQC's bit that enables it. */
 enum rss { RSS_NONE, RSS_TCP4, RSS_IP4, RSS_TCP6, RSS_IP6_EX, RSS_IP6 };
@@ -76,7 +80,7 @@ static const struct e1000_plain plains[] = {
     {0x0410, 0x3fffffffu, 0x00602006}, {0x0458, 0xffffu, 0}, {0x0e00, 0xffffffffu, 0x07061302}, /* TIPG, AIT, LEDCTL */
     {0x0f00, 0x0fff00ffu, 0x00000008}, {0x0f08, 0xffffffffu, 0}, /* EXTCNF_CTRL, EXTCNF_SIZE */
     {0x1000, 0xffffu, 0x0014}, {0x1010, 0xffffffffu, 0x00040000}, /* PBA, EEMNGCTL: configuration is done */
-    {0x2160, 0x8000fff8u, 0}, {0x2168, 0xfff8u, 0}, {0x2170, 0x3f3f3f7fu, 0x00040402}, /* FCRTL, FCRTH, PSRCTL */
+    {0x2160, 0x8000fff8u, 0}, {0x2168, 0xfff8u, 0}, {PSRCTL, 0x3f3f3f7fu, 0x00040402}, /* FCRTL, FCRTH */
     {RDTR, 0xffffu, 0}, {RADV, 0xffffu, 0}, {0x2c00, 0xfffu, 0}, {0x2c08, 0xffffu, 0}, /* ... RSRPD, RAID */
     {TIDV, 0xffffu, 0}, {TADV, 0xffffu, 0},
     {RXCSUM, 0x37ffu, 0}, {RFCTL, 0xffffffffu, 0}, {MRQC, 0x001f0003u, 0}, /* RXCSUM, RFCTL, MRQC */
@@ -409,9 +413,78 @@ static struct scaling scale(const struct e1000e *e, const uint8_t *frame, size_t
 
 /* ---- receiving ---- */
 
+/* Has a descriptor four buffers, the first of which is for headers (7.1.5.2)? */
+static bool splits(const struct e1000e *e)
+{
+    return (reg(e, RCTL) >> 10 & 3u) == 1 && (reg(e, RFCTL) & RFCTL_EXTEN);
+}
+
+/* Bytes of one of them; 0: there is no such one. */
+static uint32_t split_buffer_size(const struct e1000e *e, unsigned n)
+{
+    uint32_t psrctl = reg(e, PSRCTL);
+
+    return n ? (psrctl >> (8 * n) & 0x3fu) * 1024 : (psrctl & 0x7fu) * 128;
+}
+
+/* Bytes of those behind headers. */
+static uint32_t split_data_size(const struct e1000e *e)
+{
+    return split_buffer_size(e, 1) + split_buffer_size(e, 2) + split_buffer_size(e, 3);
+}
+
+/* Bytes of a frame that a descriptor has room for at least: where a header has a buffer of its own, the others'. */
+static uint32_t descriptor_room(const struct e1000e *e)
+{
+    if (!splits(e))
+        return e1000_buffer_size(&e->mac);
+    return split_data_size(e) ? split_data_size(e) : split_buffer_size(e, 0);
+}
+
+/* Its head and tail count 16 bytes, whatever a descriptor has. */
 static struct e1000_ring receive_ring(const struct e1000e *e, unsigned queue)
 {
     return e1000_ring_of(&e->mac, RDBAL + queue * QUEUE_REGS);
+}
+
+/* Descriptors that frames can go into. */
+static uint32_t receive_ring_free(const struct e1000e *e, const struct e1000_ring *r)
+{
+    return e1000_ring_used(r) / (splits(e) ? SPLIT_DESC_BYTES / DESC_BYTES : 1);
+}
+
+/* Of TCP or UDP. 0: it is neither. */
+static size_t transport_header(unsigned protocol, const uint8_t *bytes, size_t len)
+{
+    size_t tcp = protocol == IP_PROTOCOL_TCP && len >= 20 ? (bytes[12] >> 4) * 4u : 0;
+
+    if (protocol == IP_PROTOCOL_UDP && len >= 8)
+        return 8;
+    return tcp >= 20 && tcp <= len ? tcp : 0;
+}
+
+/* Bytes up to the end of TCP's or UDP's header, or of IP's. 0: it is no such packet. */
+static size_t headers_of(const struct e1000e *e, const uint8_t *frame, size_t len)
+{
+    size_t at = len >= 18 && get_be16(frame + 12) == 0x8100u ? 18 : 14;
+    struct nic_ip ip;
+
+    if (nic_find_ip(frame, len, &ip)) {
+        if (ip.fragment)
+            return reg(e, RFCTL) & RFCTL_IPFRSP_DIS ? 0 : ip.transport;
+        return ip.transport + transport_header(ip.protocol, frame + ip.transport, ip.end - ip.transport);
+    }
+    if (len < at + 40 || get_be16(frame + at - 2) != 0x86ddu)
+        return 0;
+    return at + 40 + transport_header(frame[at + 6], frame + at + 40, len - at - 40);
+}
+
+/* Bytes of a frame that go into the first buffer by themselves. 0: it is not split. */
+static size_t split_off(const struct e1000e *e, const struct e1000_frame *f)
+{
+    size_t header = splits(e) && split_data_size(e) ? headers_of(e, f->bytes, f->len) : 0;
+
+    return header <= split_buffer_size(e, 0) ? header : 0;
 }
 
 /* A descriptor's second half, or all of an extended one (7.1.4, 7.1.5). */
@@ -438,26 +511,56 @@ static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f,
     put_le16(d + 14, f->tag);
 }
 
+/* From byte `done` of a frame on into the buffers of a descriptor, `header` bytes of it by themselves, and how many went into each into
+ * its end. The byte to go on from. */
+static size_t store_split(struct e1000e *e, const struct e1000_frame *f, size_t header, size_t done, uint16_t *first, uint8_t *d)
+{
+    uint8_t end[DESC_BYTES] = {0};
+
+    put_le16(end, header ? (uint16_t)(HEADER_SPLIT | header) : 0);
+    for (unsigned i = 0; i < SPLIT_BUFFERS; i++) {
+        size_t size = split_buffer_size(e, i), n = f->len - done < size ? f->len - done : size;
+
+        if (!i && header)
+            n = done ? 0 : header;
+        if (n)
+            pci_dma_write(&e->mac.pci, get_le64(d + 8 * i), f->bytes + done, n);
+        done += n;
+        if (i)
+            put_le16(end + 2 * i, (uint16_t)n);
+        else
+            *first = (uint16_t)n;
+    }
+    memcpy(d + DESC_BYTES, end, sizeof(end));
+    return done;
+}
+
 /* The frame into the ring: there is room. False: the ring is not in memory. */
 static bool store_frame(struct e1000e *e, const struct e1000_frame *f, const struct scaling *s)
 {
     struct e1000_ring r = receive_ring(e, s->queue);
     uint16_t checksum = e1000_packet_checksum(&e->mac, f->bytes, f->len);
-    uint32_t size = e1000_buffer_size(&e->mac);
-    bool extended = reg(e, RFCTL) & RFCTL_EXTEN;
+    bool split = splits(e);
+    uint32_t size = e1000_buffer_size(&e->mac), bytes = split ? SPLIT_DESC_BYTES : DESC_BYTES;
+    uint32_t told_from = reg(e, RFCTL) & RFCTL_EXTEN ? 0 : 8;
+    size_t header = split_off(e, f);
 
     for (size_t done = 0; done < f->len;) {
         uint64_t at = r.base + (uint64_t)r.head * DESC_BYTES;
-        size_t n = f->len - done < size ? f->len - done : size;
-        uint8_t d[DESC_BYTES];
+        uint16_t n = (uint16_t)(f->len - done < size ? f->len - done : size);
+        uint8_t d[SPLIT_DESC_BYTES];
 
-        if (!pci_dma_read(&e->mac.pci, at, d, sizeof(d)))
+        if (!pci_dma_read(&e->mac.pci, at, d, bytes))
             return false;
-        pci_dma_write(&e->mac.pci, get_le64(d), f->bytes + done, n);
-        done += n;
+        if (split) {
+            done = store_split(e, f, header, done, &n, d);
+        } else {
+            pci_dma_write(&e->mac.pci, get_le64(d), f->bytes + done, n);
+            done += n;
+        }
         fill_descriptor(e, f, s, checksum, done == f->len, n, d);
-        pci_dma_write(&e->mac.pci, at + (extended ? 0 : 8), d + (extended ? 0 : 8), extended ? 16 : 8);
-        r.head = r.head + 1 == r.count ? 0 : r.head + 1;
+        pci_dma_write(&e->mac.pci, at + told_from, d + told_from, bytes - told_from);
+        r.head = (r.head + bytes / DESC_BYTES) % r.count;
     }
     *e1000_plain_of(&e->mac, RDH + s->queue * QUEUE_REGS) = r.head;
     return true;
@@ -482,11 +585,9 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
 
     if (why)
         return why;
-    if ((reg(e, RCTL) >> 10 & 3u) == 1)
-        return "the driver wants packets split, which is not there";
     s = scale(e, f.bytes, f.len);
     r = receive_ring(e, s.queue);
-    if ((uint64_t)e1000_ring_used(&r) * e1000_buffer_size(mac) < f.len + FCS_BYTES) {
+    if ((uint64_t)receive_ring_free(e, &r) * descriptor_room(e) < f.len + FCS_BYTES) {
         e1000_overrun(mac);
         return "no buffer";
     }
@@ -513,7 +614,7 @@ static size_t e1000e_room(const struct device *dev)
 
     for (unsigned q = 0; q < (scales(e) ? QUEUES : 1); q++) {
         struct e1000_ring r = receive_ring(e, q);
-        uint64_t bytes = (uint64_t)e1000_ring_used(&r) * e1000_buffer_size(&e->mac);
+        uint64_t bytes = (uint64_t)receive_ring_free(e, &r) * descriptor_room(e);
 
         if (!(reg(e, RCTL) & RCTL_EN) || bytes < FRAME_LONG)
             return 0;
