@@ -9,7 +9,7 @@
  *     then sets the flags);
  *   - what uop.h calls *alone* is named in wants_alone();
  *   - what changes the block mode, or may make an interrupt deliverable, ends
- *     the block with EXIT.
+ *     the block with EXIT (but an STI, if none waits: lower_sti()).
  *
  * Choices where the manuals leave room (see also integer.c for undefined flags):
  *   - PUSH of a segment register with 32-bit operands writes a zero-extended
