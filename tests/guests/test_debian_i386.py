@@ -406,8 +406,8 @@ def main():
         for flavour in flavours:
             version = open("%s/i386/done/linux-image-%s" % (cache, flavour)).read().strip()[len("linux-image-"):]
             kernel = "%s/boot/vmlinuz-%s" % (root, version)
-            engines(program, [kernel, "1200000000", initrd, "console=ttyS0"], flavour)
             if flavour == flavours[0]:
+                engines(program, [kernel, "400000000", initrd, "console=ttyS0"], flavour)
                 # Further on, where the kernel is unpacked and running.
                 engines(program, ["-only:jit", kernel, "4000000000", initrd, "console=ttyS0"], flavour + ", the JIT")
             guest, table = boot(program, kernel, initrd, flavour)
