@@ -48,6 +48,12 @@ struct survey {
 
 /* ---- what registers stand for ---- */
 
+/* Modulo 2^64. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static void forget(struct survey *s, unsigned offset, unsigned len)
 {
     for (unsigned i = 0; i < SYMBOLS; i++)
@@ -77,7 +83,7 @@ static void becomes(struct survey *s, const struct uop *u, unsigned bits, int64_
     struct symbol y = *symbol_of(s, u->a, bits);
 
     forget(s, u->d, bits / 8);
-    *symbol_of(s, u->d, bits) = (struct symbol){.offset = u->d, .bits = (uint8_t)bits, .id = y.id, .delta = y.delta + plus};
+    *symbol_of(s, u->d, bits) = (struct symbol){.offset = u->d, .bits = (uint8_t)bits, .id = y.id, .delta = sum(y.delta, plus)};
 }
 
 /* ---- groups ---- */
@@ -97,7 +103,7 @@ static void close_all(struct survey *s)
 static void join(struct survey *s, unsigned at, const struct near_access *access, const struct symbol *base)
 {
     unsigned bits = access->bits;
-    int64_t delta = base->delta + access->imm;
+    int64_t delta = sum(base->delta, access->imm);
     struct group *g = NULL;
 
     for (unsigned i = s->ngroups; i-- > 0;) {
@@ -107,6 +113,10 @@ static void join(struct survey *s, unsigned at, const struct near_access *access
         if (!h->open || h->id != base->id)
             continue;
         low = distance(delta, h->leader, bits);
+        if (low < -REACH || low > REACH) {
+            h->open = false;
+            continue;
+        }
         high = low + access->bytes;
         if (low > h->low)
             low = h->low;
@@ -197,7 +207,7 @@ static void follow_access(struct survey *s, const struct uop *u, const struct ne
         struct symbol *base = symbol_of(s, u->a, access->bits);
         struct symbol moved = *base;
 
-        moved.delta += access->moves;
+        moved.delta = sum(moved.delta, access->moves);
         forget(s, u->a, 8);
         *symbol_of(s, u->a, access->bits) = moved;
     }
