@@ -446,13 +446,8 @@ int main(int argc, char **argv)
     static struct one_case c;
     struct guest g, jit;
 
-    if (!host_init()) {
-        printf("the memory for host code cannot be mapped\n");
+    if (!sides_begin(&g, &jit))
         return 77;
-    }
-    guest_init(&g);
-    guest_init(&jit);
-    with_jit(&jit.c->u);
     for (unsigned long n = 0; n < cases && failures < 10; n++) {
         rng_state = seed * 1000003u + n;
         make_case(&c);
@@ -462,13 +457,7 @@ int main(int argc, char **argv)
             failures++;
         }
     }
-    printf("%llu blocks were compiled\n", blocks_compiled(&jit.c->u));
-    machine_destroy(g.m);
-    machine_destroy(jit.m);
-    if (failures || (cases >= 10000 && !all_covered()))
-        return 1;
-    printf("%lu cases agree\n", cases);
-    return 0;
+    return sides_end(&g, &jit, cases, failures || (cases >= 10000 && !all_covered()));
 }
 #else
 int main(void)

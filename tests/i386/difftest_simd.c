@@ -349,14 +349,9 @@ int main(int argc, char **argv)
     static struct one_case c;
     struct guest g, jit;
 
-    if (!host_init()) {
-        printf("the memory for host code cannot be mapped\n");
+    if (!sides_begin(&g, &jit))
         return 77;
-    }
     dot_is_one = __builtin_cpu_supports("sse4.1") && dot_products_are_one();
-    guest_init(&g);
-    guest_init(&jit);
-    with_jit(&jit.c->u);
     for (unsigned map = 1; map <= 3; map++)
         for (unsigned k = 0; k < 256 * 4 * 6 && failures < 20; k++) {
             struct encoding e;
@@ -376,13 +371,7 @@ int main(int argc, char **argv)
                 failures++;
             }
         }
-    printf("%llu blocks were compiled\n", blocks_compiled(&jit.c->u));
-    machine_destroy(g.m);
-    machine_destroy(jit.m);
-    if (failures)
-        return 1;
-    printf("%lu cases agree\n", cases);
-    return 0;
+    return sides_end(&g, &jit, cases, failures > 0);
 }
 #else
 int main(void)

@@ -269,26 +269,15 @@ int main(int argc, char **argv)
     static struct one_case c;
     struct guest g, jit;
 
-    if (!host_init()) {
-        printf("the memory for host code cannot be mapped\n");
+    if (!sides_begin(&g, &jit))
         return 77;
-    }
-    guest_init(&g);
-    guest_init(&jit);
-    with_jit(&jit.c->u);
     for (unsigned long n = 0; n < rounds && failures < 5; n++) {
         rng_state = seed * 1000003u + n;
         host_random_state = rnd() | 1;
         make_case(&c);
         failures += !run_case(&g, &jit, &c);
     }
-    printf("%llu blocks were compiled\n", blocks_compiled(&jit.c->u));
-    machine_destroy(g.m);
-    machine_destroy(jit.m);
-    if (failures)
-        return 1;
-    printf("%lu cases agree\n", rounds);
-    return 0;
+    return sides_end(&g, &jit, rounds, failures > 0);
 }
 #else
 int main(void)

@@ -4,6 +4,7 @@
  */
 #if defined(__x86_64__) && defined(__linux__)
 #include "host64.h"
+#include "tests/whole/with_jit.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -156,7 +157,7 @@ bool host_has_avx(void)
     return __builtin_cpu_supports("avx");
 }
 
-bool host_init(void)
+static bool host_init(void)
 {
     static const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS};
     struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
@@ -285,7 +286,7 @@ static void make_tables(struct guest *g)
     }
 }
 
-void guest_init(struct guest *g)
+static void guest_init(struct guest *g)
 {
     static const struct machine_env env = {0};
     struct region ram = {.base = 0, .size = GUEST, .kind = REGION_RAM, .enabled = true};
@@ -547,4 +548,29 @@ bool run_case(struct guest *g, struct guest *jit, const struct one_case *c)
         print_case(c);
     return good;
 }
+
+/* ---- a test of many cases ---- */
+
+bool sides_begin(struct guest *g, struct guest *jit)
+{
+    if (!host_init()) {
+        printf("the memory for host code cannot be mapped\n");
+        return false;
+    }
+    guest_init(g);
+    guest_init(jit);
+    with_jit(&jit->c->u);
+    return true;
+}
+
+int sides_end(struct guest *g, struct guest *jit, unsigned long cases, bool failed)
+{
+    printf("%llu blocks were compiled\n", blocks_compiled(&jit->c->u));
+    machine_destroy(g->m);
+    machine_destroy(jit->m);
+    if (!failed)
+        printf("%lu cases agree\n", cases);
+    return failed;
+}
+
 #endif

@@ -75,11 +75,12 @@ struct guest {
     uint8_t *ram;
 };
 
-/* False: the memory for host code cannot be mapped. */
-bool host_init(void);
+/* The host's side, the guest, and the one whose code is compiled. False: the memory for host code cannot be mapped, which is said. */
+bool sides_begin(struct guest *g, struct guest *jit);
+/* Say how many cases agree, if none failed. The exit status. */
+int sides_end(struct guest *g, struct guest *jit, unsigned long cases, bool failed);
 /* Has the host YMM registers? Else their upper halves are not compared. */
 bool host_has_avx(void);
-void guest_init(struct guest *g);
 /* Natively, on g, and on g and `jit`, which compiles, in all the other ways. False: they differ, which is printed. */
 bool run_case(struct guest *g, struct guest *jit, const struct one_case *c);
 

@@ -210,6 +210,30 @@ CHIP_BENCH void expect_restored(struct device **dev, void (*anew)(void))
     ck_assert_uint_eq(probe[3].rose_at, due);
 }
 
+/* The same of INTA's interval, and of each timer. receive, send: a frame whose interrupt may wait. */
+CHIP_BENCH void expect_delays_restored(struct device **dev, void (*anew)(void), void (*receive)(bool immediately), void (*send)(bool immediately))
+{
+    anew();
+    set(BENCH_IMS, 0x80);
+    set(BENCH_ITR, 1000);
+    set(BENCH_ICS, 0x80);
+    acknowledge(0x80);
+    run_for(7);
+    set(BENCH_ICS, 0x80);
+    expect_restored(dev, anew);
+    for (unsigned i = 0; i < 4; i++) {
+        bool sends = i & 1;
+
+        anew();
+        set(BENCH_IMS, sends ? 0x01 : 0x80);
+        set(sends ? TIDV : RDTR, i / 2 ? 100 : 50);
+        set(sends ? TADV : RADV, 70);
+        (sends ? send : receive)(false);
+        run_for(9);
+        expect_restored(dev, anew);
+    }
+}
+
 /* To everybody: IPv4 with that in it, and both checksums right. */
 static void datagram(uint8_t *frame, unsigned protocol, size_t len)
 {

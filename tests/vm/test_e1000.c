@@ -487,30 +487,7 @@ END_TEST
 
 START_TEST(a_restored_state_interrupts_at_the_same_time)
 {
-    new_receiver();
-    set(IMS, 0x80);
-    set(BENCH_ITR, 1000);
-    set(ICS, 0x80);
-    acknowledge(0x80);
-    run_for(7);
-    set(ICS, 0x80);
-    expect_restored(&card, new_receiver);
-    for (unsigned i = 0; i < 2; i++) {
-        new_receiver();
-        set(IMS, 0x80);
-        set(RDTR, i ? 100 : 50);
-        set(RADV, 70);
-        receive_one(false);
-        run_for(9);
-        expect_restored(&card, new_receiver);
-        new_receiver();
-        set(IMS, 0x01);
-        set(TIDV, i ? 100 : 50);
-        set(TADV, 70);
-        send_one(false);
-        run_for(9);
-        expect_restored(&card, new_receiver);
-    }
+    expect_delays_restored(&card, new_receiver, receive_one, send_one);
 }
 END_TEST
 

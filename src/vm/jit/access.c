@@ -11,8 +11,6 @@
 
 #include <stddef.h>
 
-#define PLACE(n) ((int32_t)(offsetof(struct exec, places) + (n) * sizeof(((struct exec *)NULL)->places[0])))
-
 _Static_assert(sizeof(struct tlb_entry) == 32, "the index into the TLB is shifted by 5");
 
 enum address_form {
@@ -156,7 +154,40 @@ static void look_into_tlb(struct jit *j, struct slow *s, int32_t low, int32_t hi
     x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RCX, 0, offsetof(struct tlb_entry, addend));
 }
 
-/* The same of `bytes` bytes at rax, or by what another access near this one has found. */
+/* What look_into_tlb() does, for those whose group was not found. */
+static uint8_t *make_find(struct jit *j, bool read, bool write)
+{
+    struct code *e = &j->code;
+    uint8_t *stub = e->at, *not_read = NULL, *not_written = NULL;
+
+    x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
+    x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
+    x_rm(e, 32, 8u * ALU_AND + 3u, RCX, R_EXEC, (int32_t)offsetof(struct exec, tlb_offsets)); /* TLBs grow, and stubs stay */
+    x_alu_imm(e, 64, ALU_AND, RDX, -(int32_t)PAGE_SIZE);
+    if (write) {
+        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, write));
+        not_written = x_jcc(e, CC_NE);
+    }
+    if (read) {
+        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, read));
+        not_read = x_jcc(e, CC_NE);
+    }
+    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RCX, 0, offsetof(struct tlb_entry, addend));
+    if (write)
+        x_here(e, not_written);
+    if (read)
+        x_here(e, not_read);
+    x_ret(e);
+    return stub;
+}
+
+void access_stubs(struct jit *j)
+{
+    for (unsigned i = 1; i < 4; i++)
+        j->stubs.find[i & 1][i >> 1] = make_find(j, i & 1, i >> 1);
+}
+
+/* Look for `bytes` bytes at rax, in the TLB or by what another access near this one has found. */
 void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, bool read)
 {
     struct code *e = &j->code;
@@ -174,9 +205,9 @@ void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, boo
     s->near_write = write;
     if (role == NEAR_LEADS) {
         look_into_tlb(j, s, g.low, g.high, g.write, g.read);
-        x_store(e, 64, R_EXEC, PLACE(g.place), RCX);
+        x_store(e, 64, R_EXEC, place_disp(g.place), RCX);
     } else {
-        x_load(e, 64, RCX, R_EXEC, PLACE(g.place));
+        x_load(e, 64, RCX, R_EXEC, place_disp(g.place));
         x_test(e, 64, RCX, RCX);
         s->from[0] = x_jcc(e, CC_E);
     }

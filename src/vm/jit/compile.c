@@ -83,7 +83,7 @@ static void find_place(struct jit *j, const struct slow *s)
     struct code *e = &j->code;
 
     if (s->near == NEAR_LEADS)
-        x_store_imm(e, 64, R_EXEC, EXEC(places) + 8 * s->near_place, 0);
+        x_store_imm(e, 64, R_EXEC, place_disp(s->near_place), 0);
     x_rm(e, 64, X_LEA, RDX, RAX, s->near_bytes - 1);
     call_stub(j, j->stubs.find[s->near_read][s->near_write]);
     x_point(e, x_jcc(e, CC_E), s->found);

@@ -335,6 +335,10 @@ void operands_discard(struct jit *j, unsigned offset, unsigned len);
 unsigned ahead_use(const struct jit *j, const struct slot *s);
 
 /* ---- near.c ---- */
+static inline int32_t place_disp(unsigned place)
+{
+    return (int32_t)(offsetof(struct exec, places) + place * sizeof(uint64_t));
+}
 /* These blocks are going to be emitted, in this order; their emission begins (once more); that of j->block does. */
 void near_survey(struct jit *j, const struct block *const *blocks, unsigned n);
 void near_begin(struct jit *j);
@@ -344,6 +348,7 @@ void near_block(struct jit *j);
 enum near_role near_role(struct jit *j, struct near_group *g);
 
 /* ---- access.c ---- */
+void access_stubs(struct jit *j);
 /* Is it one whose address is an operand plus a constant, and which may be served in line? */
 bool access_is_near(const struct uop *u, struct near_access *access);
 

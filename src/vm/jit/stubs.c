@@ -271,7 +271,7 @@ void show_block(struct jit *j, const struct block *b)
 static void forget_places(struct jit *j)
 {
     for (unsigned i = 0; i < NEAR_PLACES; i++)
-        x_store_imm(&j->code, 64, R_EXEC, EXEC(places) + 8 * (int32_t)i, 0);
+        x_store_imm(&j->code, 64, R_EXEC, place_disp(i), 0);
 }
 
 static void look_at_budget(struct jit *j)
@@ -427,36 +427,8 @@ static uint8_t *make_access(struct jit *j, uint64_t fn, unsigned size, bool stor
     return stub;
 }
 
-static uint8_t *make_find(struct jit *j, bool read, bool write)
-{
-    struct code *e = &j->code;
-    uint8_t *stub = e->at, *not_read = NULL, *not_written = NULL;
-
-    x_rr(e, 32, X_MOV_LOAD, RCX, RAX);
-    x_shift_imm(e, 32, SHIFT_SHR, RCX, PAGE_SHIFT - 5);
-    x_rm(e, 32, 8u * ALU_AND + 3u, RCX, R_EXEC, EXEC(tlb_offsets)); /* TLBs grow, and stubs stay */
-    x_alu_imm(e, 64, ALU_AND, RDX, -(int32_t)PAGE_SIZE);
-    if (write) {
-        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, write));
-        not_written = x_jcc(e, CC_NE);
-    }
-    if (read) {
-        x_rmx(e, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, RCX, 0, offsetof(struct tlb_entry, read));
-        not_read = x_jcc(e, CC_NE);
-    }
-    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RCX, 0, offsetof(struct tlb_entry, addend));
-    if (write)
-        x_here(e, not_written);
-    if (read)
-        x_here(e, not_read);
-    x_ret(e);
-    return stub;
-}
-
 static void make_accesses(struct jit *j)
 {
-    for (unsigned i = 1; i < 4; i++)
-        j->stubs.find[i & 1][i >> 1] = make_find(j, i & 1, i >> 1);
     for (unsigned i = 0; i < 4; i++) {
         j->stubs.load[i] = make_access(j, ADDRESS(softmmu_load_slow), 1u << i, false, false);
         j->stubs.load_rw[i] = make_access(j, ADDRESS(softmmu_load_rw_slow), 1u << i, false, false);
@@ -607,6 +579,7 @@ bool stubs_make(struct jit *j)
     make_exits(j);
     float_stubs(j);
     make_accesses(j);
+    access_stubs(j);
     make_calls(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
     make_carry(j);
