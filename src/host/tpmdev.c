@@ -373,11 +373,21 @@ void tpmdev_cancel(struct tpmdev *t)
         control(t, CMD_CANCEL, NULL, 0, NULL, 0);
 }
 
+/* Between commands the control channel says nothing, but that it has ended. */
+static void look_if_gone(struct tpmdev *t)
+{
+    uint8_t byte;
+    ssize_t n = t->gone ? -1 : recv(t->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    t->gone |= n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 bool tpmdev_receive(struct tpmdev *t, uint32_t *sequence, struct buffer *answer)
 {
     uint32_t len = HEADER_BYTES;
     ssize_t n;
 
+    look_if_gone(t);
     if (!t->busy || t->gone)
         return false;
     n = recv(t->data, buffer_reserve(&t->answer, BUFFER_BYTES), BUFFER_BYTES, MSG_DONTWAIT);
@@ -409,6 +419,9 @@ void tpmdev_next(struct tpmdev *t)
 
 void tpmdev_poll(const struct tpmdev *t, struct poller *p)
 {
-    if (t->busy && !t->gone)
+    if (t->gone)
+        return;
+    poller_add(p, t->control, true, false);
+    if (t->busy)
         poller_add(p, t->data, true, false);
 }

@@ -702,6 +702,7 @@ def claim_a_tpm_that_has_gone_is_said_to_have_gone():
                 rsp.ask("c")
             equal(rsp.ask("M300000,1:a5"), "OK")  # begins a branch
             contains(rsp.monitor("branch live"), "is live")
+            s.wait_errors("the TPM is what it was")  # nothing is asked of it any more
             tpm.kill()
             tpm.wait()
             rsp.monitor("seek 5000")
