@@ -878,9 +878,9 @@ static enum build_next lower_sti(struct lower *l)
 
 static bool in_shadow(const struct builder *b)
 {
-    const struct uop *last = &b->uops[b->nuops - 1];
+    const struct uop *last = b->nuops ? &b->uops[b->nuops - 1] : NULL;
 
-    return b->nuops && last->op == UOP_CALL && last->fn == i386_op_sti_between;
+    return last && last->op == UOP_CALL && last->fn == i386_op_sti_between;
 }
 
 /* The instruction in the shadow of the STI before it is complete but for the end of the block. */
