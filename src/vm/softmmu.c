@@ -151,11 +151,10 @@ static unsigned watched_kinds(const struct ucpu *c, uint64_t page)
 {
     const struct traps *t = c->cpu.machine->traps;
     const struct trap_copy *g = &c->exec->guest;
-    struct traps guest = {.list = g->list, .count = g->count};
     unsigned kinds = 0;
 
     for (unsigned kind = TRAP_WRITE; kind <= TRAP_READ; kind <<= 1)
-        if (traps_overlap(t, kind, page, PAGE_SIZE) || traps_overlap(&guest, kind, page, PAGE_SIZE))
+        if (traps_overlap(t->list, t->count, kind, page, PAGE_SIZE) || traps_overlap(g->list, g->count, kind, page, PAGE_SIZE))
             kinds |= kind;
     return kinds;
 }
@@ -322,20 +321,18 @@ static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned 
     return n;
 }
 
-static bool trap_overlaps(const struct trap *list, unsigned count, unsigned kind, const struct access_part *p)
-{
-    struct traps t = {.list = (struct trap *)list, .count = count};
-
-    return traps_overlap(&t, kind, p->trap_va, p->len) != NULL;
-}
-
-static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_part *p)
+/* Does a trap, the observer's or the guest's own, have a byte of these? */
+static bool is_trapped(const struct ucpu *c, unsigned kind, uint64_t trap_va, unsigned len)
 {
     const struct traps *t = c->cpu.machine->traps;
     const struct trap_copy *g = &c->exec->guest;
 
-    return (p->watched & kind) &&
-           (trap_overlaps(t->list, t->count, kind, p) || trap_overlaps(g->list, g->count, kind, p));
+    return traps_overlap(t->list, t->count, kind, trap_va, len) || traps_overlap(g->list, g->count, kind, trap_va, len);
+}
+
+static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_part *p)
+{
+    return (p->watched & kind) && is_trapped(c, kind, p->trap_va, p->len);
 }
 
 /* Does storing `from` change bytes of the part in [first, last], addresses as traps have them? */
@@ -385,12 +382,11 @@ static void add_hits(struct ucpu *c, const struct trap *list, unsigned count, bo
 {
     for (unsigned i = 0; i < count; i++) {
         uint64_t first = list[i].address > p->trap_va ? list[i].address : p->trap_va;
-        struct traps one = {.list = (struct trap *)&list[i], .count = 1};
         struct pending_hit *same;
         uint64_t last;
         bool changed;
 
-        if (!traps_overlap(&one, kind, p->trap_va, p->len))
+        if (!traps_overlap(&list[i], 1, kind, p->trap_va, p->len))
             continue;
         changed = changes(c, p, from, first, list[i].address + (list[i].len - 1));
         last = p->trap_va + (p->len - 1);
@@ -430,7 +426,7 @@ static bool guest_refuses(struct ucpu *c, unsigned kind, const struct access_par
                                    .address = g->list[i].address > parts[p].trap_va ? g->list[i].address
                                                                                     : parts[p].trap_va};
 
-            if (trap_overlaps(&g->list[i], 1, kind, &parts[p]) && c->fe->guest_watch_early(c, &hit))
+            if (traps_overlap(&g->list[i], 1, kind, parts[p].trap_va, parts[p].len) && c->fe->guest_watch_early(c, &hit))
                 return true;
         }
     return false;
@@ -559,12 +555,51 @@ static inline void copy_bytes(void *to, const void *from, unsigned size)
     }
 }
 
+/* Traps are all that forbids to write that page of memory inline, and none of them has these bytes. */
+static bool free_to_write(const struct ucpu *c, const struct tlb_info *t, unsigned offset, unsigned len)
+{
+    unsigned flags = memory_of(c)->flags[t->number];
+
+    if (t->kind != REGION_RAM || (flags & ~(unsigned)PAGE_FLAG_WATCHED) != PAGE_FLAG_DIRTY)
+        return false;
+    return flags & PAGE_FLAG_WATCHED ? !traps_overlap_storage(c->cpu.machine->traps, t->number, offset, len) :
+                                       (t->watched & TRAP_WRITE) != 0;
+}
+
+/* Where in host memory an access to a page under traps may be made at once, because no trap has these bytes and
+ * nobody else has to hear of it; what was touched is noted. NULL: it goes the long way. */
+static uint8_t *beside_traps(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
+{
+    const struct tlb_info *t = &tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)];
+    unsigned offset = (unsigned)(va & ~PAGE_MASK);
+    struct access_part p;
+
+    if (t->tag != (va & PAGE_MASK) || size > PAGE_SIZE - offset || !(t->perms & t->noted & 1u << access) || t->aligned ||
+        t->number == NO_PAGE)
+        return NULL;
+    if (access == ACCESS_WRITE ? !free_to_write(c, t, offset, size) : !(t->watched & TRAP_READ) || c->cpu.machine->traps->loads)
+        return NULL;
+    p = (struct access_part){.trap_va = untagged(c, va), .number = t->number, .offset = (uint16_t)offset, .len = (uint16_t)size,
+                             .watched = t->watched};
+    if (hits_trap(c, access == ACCESS_WRITE ? TRAP_WRITE : TRAP_READ, &p))
+        return NULL;
+    note_touches(c, &p, access);
+    if (access == ACCESS_WRITE && c->cpu.machine->touches && (memory_of(c)->flags[t->number] & PAGE_FLAG_WATCHED))
+        touches_add(c->cpu.machine->touches, TOUCHED_STORAGE, t->number, offset, size);
+    return memory_of(c)->host + ((uint64_t)t->number << PAGE_SHIFT) + offset;
+}
+
 /* Inline access is not allowed. */
 static __attribute__((noinline)) bool load_parts(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
+    const uint8_t *beside = beside_traps(c, mode, va, size, ACCESS_READ);
     struct access_part parts[2];
     unsigned n, done = 0;
 
+    if (beside) {
+        copy_bytes(buf, beside, size);
+        return true;
+    }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
     if (!n || guest_refuses(c, TRAP_READ, parts, n) || bus_fails(c, parts, n, ACCESS_READ))
         return false;
@@ -652,7 +687,12 @@ bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf
 {
     const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
     struct planned_store plan;
+    uint8_t *beside = e->write == ((va + size - 1) & PAGE_MASK) ? NULL : beside_traps(c, mode, va, size, ACCESS_WRITE);
 
+    if (beside) {
+        copy_bytes(beside, buf, size);
+        return true;
+    }
     if (e->write == ((va + size - 1) & PAGE_MASK) ||
         (tlb_recall(c, mode, va) && e->write == ((va + size - 1) & PAGE_MASK))) {
         memcpy((uint8_t *)((uintptr_t)va + e->addend), buf, size);

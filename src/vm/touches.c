@@ -92,7 +92,10 @@ void touches_add(struct touches *t, enum touched how, uint64_t page, unsigned of
     struct touch_map *map = len ? find(t, how, page) : NULL;
 
     CHECK(offset + len <= PAGE_SIZE);
-    for (unsigned n = first >> 6; map && n <= last >> 6; n++)
+    if (!map)
+        return;
+    map->granules[first >> 6] |= bits_of(first >> 6, first, last);
+    for (unsigned n = (first >> 6) + 1; n <= last >> 6; n++)
         map->granules[n] |= bits_of(n, first, last);
 }
 

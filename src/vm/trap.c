@@ -108,11 +108,11 @@ static bool overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
     return a <= b + (blen - 1) && b <= a + (alen - 1);
 }
 
-const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len)
+const struct trap *traps_overlap(const struct trap *list, unsigned count, unsigned kinds, uint64_t va, uint64_t len)
 {
-    for (unsigned i = 0; i < t->count; i++)
-        if ((t->list[i].kinds & kinds) && !t->list[i].storage && t->list[i].len && overlap(t->list[i].address, t->list[i].len, va, len))
-            return &t->list[i];
+    for (unsigned i = 0; i < count; i++)
+        if ((list[i].kinds & kinds) && !list[i].storage && list[i].len && overlap(list[i].address, list[i].len, va, len))
+            return &list[i];
     return NULL;
 }
 

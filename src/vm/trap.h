@@ -112,8 +112,8 @@ struct machine;
  * what it must of cached translations and blocks. */
 bool machine_set_traps(struct machine *m, const struct trap *list, unsigned count);
 bool traps_have_exec(const struct traps *t, uint64_t pc);
-/* The first trap of one of `kinds` that overlaps [va, va+len), or NULL. Not storage traps. */
-const struct trap *traps_overlap(const struct traps *t, unsigned kinds, uint64_t va, uint64_t len);
+/* The first trap of a list of one of `kinds` that overlaps [va, va+len), or NULL. Not storage traps. */
+const struct trap *traps_overlap(const struct trap *list, unsigned count, unsigned kinds, uint64_t va, uint64_t len);
 
 /* For a CPU's run(): the machine stands where the hit is to be reported (state
  * canonical, machine_state.position current, cpu.running false). Calls the
