@@ -13,7 +13,9 @@
  * interval grows to 20 ms, and beyond that only where checkpoints would take more than
  * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
  * as much again at the worst). What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that
- * dirties much now and then has its checkpoint when it stops doing so. The last sixteen stay; behind them, as they get older, only
+ * dirties much now and then has its checkpoint when it stops doing so. While it sleeps, more is saved (SLEEP_COST), and a sleep is
+ * looked into as soon as that will do: whoever stops a guest that waits for its user need not run again what came before, however
+ * much memory that has changed. The last sixteen stay; behind them, as they get older, only
  * those are kept that are needed for a spacing of 250 ms. Pages that only the
  * dropped ones held go with them.
  *
@@ -50,6 +52,9 @@
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
 #define CREDIT_NS    40000000u
+/* Of time slept the host's processor had nothing else to do, one part in so many may be spent. */
+#define SLEEP_COST      4
+#define SLEEP_CREDIT_NS 1000000000u
 /* What copying a page costs is learnt at once, then by fourths, from so many pages together, and within these bounds: now and
  * then the host was busy with something else meanwhile. What a checkpoint of no pages costs is learnt the same way. */
 #define PAGE_NS_FIRST 1000u
@@ -292,6 +297,19 @@ static void place_at_edge(struct timeline *tl)
     learn_cost(&tl->placement, pages, run_work_now(tl) - t0);
 }
 
+/* More may be spent, if it is not so much already. */
+static void save(struct placement *p, uint64_t ns, uint64_t most)
+{
+    if (p->credit_ns < most)
+        p->credit_ns = p->credit_ns + ns < most ? p->credit_ns + ns : most;
+}
+
+/* Is this a place for a checkpoint that there is none of? */
+static bool may_place(const struct timeline *tl)
+{
+    return !tl->m->between && tl->m->st->position != tl->placement.segment->position && !tl->truth.diagnosing;
+}
+
 void place_ran(struct timeline *tl, uint64_t ns, bool live)
 {
     struct placement *p = &tl->placement;
@@ -300,14 +318,28 @@ void place_ran(struct timeline *tl, uint64_t ns, bool live)
     if (!live)
         return;
     p->effort_ns += ns;
-    p->credit_ns += ns / EDGE_COST_SLOW;
-    if (p->credit_ns > CREDIT_NS)
-        p->credit_ns = CREDIT_NS;
+    save(p, ns / EDGE_COST_SLOW, CREDIT_NS);
+}
+
+void place_slept(struct timeline *tl, uint64_t ns)
+{
+    save(&tl->placement, ns / SLEEP_COST, SLEEP_CREDIT_NS);
+}
+
+uint64_t place_worth_sleeping(const struct timeline *tl)
+{
+    const struct placement *p = &tl->placement;
+    uint64_t cost;
+
+    if (!may_place(tl) || p->since_ns < EDGE_NS_SLOW)
+        return UINT64_MAX;
+    cost = expected_cost(tl);
+    return cost > p->credit_ns && cost <= SLEEP_CREDIT_NS ? (cost - p->credit_ns) * SLEEP_COST : UINT64_MAX;
 }
 
 void place_if_due(struct timeline *tl)
 {
-    if (tl->m->between || tl->m->st->position == tl->placement.segment->position || tl->truth.diagnosing)
+    if (!may_place(tl))
         return;
     /* (A replica's edge is the past, and the thinning that follows there is the leader's.) */
     if (tl->m->st->position >= tl->edge && !tl->leader) {

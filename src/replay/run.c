@@ -141,7 +141,10 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
     /* What waited for room may have got it just before the guest went to sleep. */
     if (left && env_feed_input(tl, now + gone))
         return RUN_LIMIT;
+    if (left > place_worth_sleeping(tl))
+        left = place_worth_sleeping(tl);
     passed = left ? tl->host.wait(tl->host.ctx, left) : 0;
+    place_slept(tl, passed);
     tl->stats.polls++;
     tl->pace.polled_ns = host_now(tl);
     tl->pace.interrupted |= tl->host.poll && tl->host.poll(tl->host.ctx);

@@ -377,6 +377,10 @@ void place_trim(struct timeline *tl);
 void place_found(struct timeline *tl);
 /* So much processor time was spent running, at the live edge or not. */
 void place_ran(struct timeline *tl, uint64_t ns, bool live);
+/* The guest slept for so long, at the live edge, and so did we. */
+void place_slept(struct timeline *tl, uint64_t ns);
+/* So long a sleep, in ns, makes good for what a checkpoint at the live edge costs; UINT64_MAX: none is wanted, or it is time for it already. */
+uint64_t place_worth_sleeping(const struct timeline *tl);
 /* After each slice: is it time for a checkpoint? */
 void place_if_due(struct timeline *tl);
 /* The end of the segment has been reached. */

@@ -774,6 +774,43 @@ START_TEST(a_guest_that_sleeps_between_short_runs_gets_checkpoints)
 }
 END_TEST
 
+START_TEST(what_was_changed_in_much_memory_is_saved_while_the_guest_sleeps)
+{
+    enum { PAGES = 60000, RUN = 40000 };
+    struct machine *m = toy_machine();
+    struct checkpoint_store_info before, after;
+    struct sparse_pages much;
+    struct desk d;
+
+    toy_put(m, 0, TOY_TIMER, 0, 0, 0, 2000000000);
+    toy_put(m, 8, TOY_STI, 0, 0, 0, 0);
+    toy_put(m, 16, TOY_MOVI, 4, 0, 0, RUN);
+    toy_put(m, 24, TOY_DJNZ, 4, 0, 0, 24);
+    toy_put(m, 32, TOY_HLT, 0, 0, 0, 0);
+    toy_put(m, 40, TOY_JMP, 0, 0, 0, 32);
+    toy_put(m, TOY_VECTOR, TOY_IRET, 0, 0, 0, 0);
+    sparse_pages_init(&much, "much", (uint64_t)PAGES << PAGE_SHIFT);
+    machine_add_pages(m, &much.space);
+    sit_down(&d, m, (struct timeline_config){.live = true, .sleep = true, .slice_steps = 100});
+    d.tick = 100000;
+    for (uint64_t n = 0; n < PAGES; n++)
+        sparse_page_touch(&much, n)[0] = 1;
+    checkpoint_store_info(timeline_checkpoints(d.tl), &before);
+    ck_assert_int_eq(seek(&d, 3 + RUN + 1), TIMELINE_SEEK_DONE);
+    checkpoint_store_info(timeline_checkpoints(d.tl), &after);
+    ck_assert_uint_eq(after.takes, before.takes); /* it would have cost too much */
+    ck_assert_uint_eq(d.waits, 0);
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE); /* the interrupt entry */
+    checkpoint_store_info(timeline_checkpoints(d.tl), &after);
+    ck_assert_uint_eq(after.takes, before.takes + 1);
+    ck_assert_ptr_nonnull(checkpoint_at(timeline_checkpoints(d.tl), 3 + RUN + 1));
+    ck_assert_uint_ge(d.waited, 1900000000);
+    ck_assert_uint_le(d.waited, 2000000000);
+    get_up(&d);
+    sparse_pages_finish(&much);
+}
+END_TEST
+
 START_TEST(input_ends_a_sleep_early_and_replays_at_the_same_instant)
 {
     struct timeline_stop stop;
@@ -1397,6 +1434,7 @@ Suite *test_suite(void)
     tcase_add_test(t, with_sleep_on_a_sleeping_guest_waits_for_its_deadline);
     tcase_add_test(t, with_sleep_off_the_clock_jumps);
     tcase_add_test(t, a_guest_that_sleeps_between_short_runs_gets_checkpoints);
+    tcase_add_test(t, what_was_changed_in_much_memory_is_saved_while_the_guest_sleeps);
     tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
     tcase_add_test(t, a_sleep_goes_on_over_deadlines_that_wake_nobody_and_the_state_is_the_same);
     tcase_add_test(t, a_sleep_over_deadlines_lasts_a_second_at_most_and_no_time_is_lost);
