@@ -7,7 +7,8 @@
  * manual). The numbers of the last depend on the CPU, so the table is made with it.
  *
  * Writes take effect as if the CPU had loaded the value, without traps; a value that the
- * CPU could not hold is refused.
+ * CPU could not hold is refused. Where a system register drops reserved bits, the timeline refuses them to a
+ * debugger (reg_desc.exact).
  */
 #include "aarch64/system.h"
 
@@ -105,7 +106,8 @@ void a64_make_regs(struct a64_cpu *c)
         if (a64_sysreg_visible(c, row)) {
             c->reg_rows[n - R_SYSTEM] = (uint16_t)row;
             c->regs[n++] = (struct reg_desc){.name = a64_sysreg_name(row), .bits = 64, .type = "uint64",
-                                             .group = "system", .feature = SYSTEM, .no_save = true};
+                                             .group = "system", .feature = SYSTEM, .no_save = true,
+                                             .exact = a64_sysreg_exact(row)};
         }
     c->ops.regs = c->regs;
     c->ops.nregs = n;

@@ -70,6 +70,7 @@ enum {
     WO = 2,       /* reads are UNDEFINED */
     WRITE_EL1 = 4, /* EL0 reads, EL1 writes */
     WRITE_TOP = 8, /* the highest level writes */
+    ACTS = 16,    /* a write does what is not told by a read: it clears what is written, starts something */
     HIDDEN = 32,  /* not for the debugger: a read has no meaning outside the CPU */
     ONLY_TOP = 64, /* exists at the highest level only */
 };
@@ -608,8 +609,8 @@ static void write_claim(struct a64_cpu *c, const struct sysreg *r, uint64_t valu
     {.enc = SYSREG(3, op1, crn, crm, op2), .name = n, .el = lowest, .trap = trapped, .mask = bits, \
      .read = read_pstate, .write = wr}
 #define TIMER(op1, crm, n, lowest, trapped, t) \
-    FN(3, op1, 14, crm, 0, n "_TVAL" TIMER_SUFFIX_##t, lowest, trapped, 0, t, read_tval, write_tval), \
-    FN(3, op1, 14, crm, 1, n "_CTL" TIMER_SUFFIX_##t, lowest, trapped, 0, t, read_ctl, write_ctl), \
+    FN(3, op1, 14, crm, 0, n "_TVAL" TIMER_SUFFIX_##t, lowest, trapped, ACTS, t, read_tval, write_tval), \
+    FN(3, op1, 14, crm, 1, n "_CTL" TIMER_SUFFIX_##t, lowest, trapped, ACTS, t, read_ctl, write_ctl), \
     FN(3, op1, 14, crm, 2, n "_CVAL" TIMER_SUFFIX_##t, lowest, trapped, 0, t, read_cval, write_cval)
 #define TIMER_SUFFIX_TIMER_PHYS "_EL0"
 #define TIMER_SUFFIX_TIMER_VIRT "_EL0"
@@ -729,11 +730,11 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 4, 12, 0, 0, "VBAR_EL2", 2, T_NONE, vbar[2], ~UINT64_C(0x7ff), NULL, 0),
     PLAIN_W(3, 6, 12, 0, 0, "VBAR_EL3", 3, T_NONE, vbar[3], ~UINT64_C(0x7ff), NULL, 0),
     FN(3, 0, 12, 0, 1, "RVBAR_EL1", 1, T_NONE, RO | ONLY_TOP, 0, read_zero, NULL),
-    FN(3, 0, 12, 0, 2, "RMR_EL1", 1, T_NONE, ONLY_TOP, 0, read_rmr, write_rmr),
+    FN(3, 0, 12, 0, 2, "RMR_EL1", 1, T_NONE, ONLY_TOP | ACTS, 0, read_rmr, write_rmr),
     FN(3, 4, 12, 0, 1, "RVBAR_EL2", 2, T_NONE, RO | ONLY_TOP, 0, read_zero, NULL),
-    FN(3, 4, 12, 0, 2, "RMR_EL2", 2, T_NONE, ONLY_TOP, 0, read_rmr, write_rmr),
+    FN(3, 4, 12, 0, 2, "RMR_EL2", 2, T_NONE, ONLY_TOP | ACTS, 0, read_rmr, write_rmr),
     FN(3, 6, 12, 0, 1, "RVBAR_EL3", 3, T_NONE, RO | ONLY_TOP, 0, read_zero, NULL),
-    FN(3, 6, 12, 0, 2, "RMR_EL3", 3, T_NONE, ONLY_TOP, 0, read_rmr, write_rmr),
+    FN(3, 6, 12, 0, 2, "RMR_EL3", 3, T_NONE, ONLY_TOP | ACTS, 0, read_rmr, write_rmr),
     FN(3, 0, 12, 1, 0, "ISR_EL1", 1, T_NONE, RO, 0, read_isr, NULL),
 
     /* AArch32's, as far as AArch64 has them. */
@@ -765,17 +766,17 @@ static const struct sysreg sysregs[] = {
     PLAIN_W(3, 4, 14, 0, 3, "CNTVOFF_EL2", 2, T_NONE, cntvoff_el2, ALL, write_timer_control, 0),
 
     /* Performance monitors. */
-    FN(3, 3, 9, 12, 0, "PMCR_EL0", 0, T_PMCR, 0, 0, read_pmcr, write_pmcr),
+    FN(3, 3, 9, 12, 0, "PMCR_EL0", 0, T_PMCR, ACTS, 0, read_pmcr, write_pmcr),
     {.enc = SYSREG(3, 3, 9, 12, 1), .name = "PMCNTENSET_EL0", .trap = T_PMU, .offset = S_OFF(pmcntenset_el0),
      .mask = ALL, .read = read_pmset, .write = write_pmset},
-    {.enc = SYSREG(3, 3, 9, 12, 2), .name = "PMCNTENCLR_EL0", .trap = T_PMU, .offset = S_OFF(pmcntenset_el0),
+    {.enc = SYSREG(3, 3, 9, 12, 2), .name = "PMCNTENCLR_EL0", .trap = T_PMU, .flags = ACTS, .offset = S_OFF(pmcntenset_el0),
      .mask = ALL, .read = read_pmset, .write = write_pmclear},
-    FN(3, 3, 9, 12, 3, "PMOVSCLR_EL0", 0, T_PMU, 0, 0, read_pmovs, write_pmovs),
+    FN(3, 3, 9, 12, 3, "PMOVSCLR_EL0", 0, T_PMU, ACTS, 0, read_pmovs, write_pmovs),
     FN(3, 3, 9, 14, 3, "PMOVSSET_EL0", 0, T_PMU, 0, 1, read_pmovs, write_pmovs),
     {.enc = SYSREG(3, 0, 9, 14, 1), .name = "PMINTENSET_EL1", .el = 1, .trap = T_PMU, .offset = S_OFF(pmintenset_el1),
      .mask = ALL, .read = read_pmset, .write = write_pmset},
-    {.enc = SYSREG(3, 0, 9, 14, 2), .name = "PMINTENCLR_EL1", .el = 1, .trap = T_PMU, .offset = S_OFF(pmintenset_el1),
-     .mask = ALL, .read = read_pmset, .write = write_pmclear},
+    {.enc = SYSREG(3, 0, 9, 14, 2), .name = "PMINTENCLR_EL1", .el = 1, .trap = T_PMU, .flags = ACTS,
+     .offset = S_OFF(pmintenset_el1), .mask = ALL, .read = read_pmset, .write = write_pmclear},
     FN(3, 3, 9, 12, 4, "PMSWINC_EL0", 0, T_PMSWINC, WO, 0, read_zero, write_pmswinc),
     PLAIN_W(3, 3, 9, 12, 5, "PMSELR_EL0", 0, T_PMSELR, pmselr_el0, 31, NULL, 0),
     FN(3, 3, 9, 12, 6, "PMCEID0_EL0", 0, T_PMU, RO, 0, read_pmceid0, NULL),
@@ -803,8 +804,8 @@ static const struct sysreg sysregs[] = {
      .offset = S_OFF(oslsr_el1), .mask = ALL, .reset = 0xa},
     PLAIN_W(2, 0, 1, 3, 4, "OSDLR_EL1", 1, T_OSLOCK, osdlr_el1, 1, NULL, 0),
     ZERO(2, 0, 1, 4, 4, "DBGPRCR_EL1", 1, T_OSLOCK),
-    FN(2, 0, 7, 8, 6, "DBGCLAIMSET_EL1", 1, T_DEBUG, 0, 0, read_claim, write_claim),
-    FN(2, 0, 7, 9, 6, "DBGCLAIMCLR_EL1", 1, T_DEBUG, 0, 1, read_claim, write_claim),
+    FN(2, 0, 7, 8, 6, "DBGCLAIMSET_EL1", 1, T_DEBUG, ACTS, 0, read_claim, write_claim),
+    FN(2, 0, 7, 9, 6, "DBGCLAIMCLR_EL1", 1, T_DEBUG, ACTS, 1, read_claim, write_claim),
     FN(2, 0, 7, 14, 6, "DBGAUTHSTATUS_EL1", 1, T_DEBUG, RO, 0, read_zero, NULL),
     FN(2, 3, 0, 1, 0, "MDCCSR_EL0", 0, T_DCC, RO, 0, read_zero, NULL),
     ZERO(2, 3, 0, 4, 0, "DBGDTR_EL0", 0, T_DCC),
@@ -1287,6 +1288,11 @@ const char *a64_sysreg_name(unsigned row)
 bool a64_sysreg_visible(const struct a64_cpu *c, unsigned row)
 {
     return !(sysregs[row].flags & (WO | HIDDEN)) && exists(c, &sysregs[row]);
+}
+
+bool a64_sysreg_exact(unsigned row)
+{
+    return !(sysregs[row].flags & ACTS);
 }
 
 uint64_t a64_sysreg_peek(const struct a64_cpu *c, unsigned row)

@@ -244,6 +244,8 @@ const char *a64_sysreg_name(unsigned row);
 /* As a debugger sees and writes it: no traps, no privilege. */
 uint64_t a64_sysreg_peek(const struct a64_cpu *c, unsigned row);
 bool a64_sysreg_poke(struct a64_cpu *c, unsigned row, uint64_t value);
+/* Are the bits that it does not read as written those that it has not? (No: those that clear, reset, start.) */
+bool a64_sysreg_exact(unsigned row);
 /* Is the row one that this CPU has, and may gdb read it without side effects? */
 bool a64_sysreg_visible(const struct a64_cpu *c, unsigned row);
 void a64_reset_sysregs(struct a64_cpu *c);

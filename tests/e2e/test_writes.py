@@ -48,14 +48,18 @@ def claim_last_names_the_debugger_and_the_reset():
         contains(rsp.monitor("last 0x100000 4"), r"last written by a reset, position 9000")
 
 
+def register_names(rsp):
+    description = ""
+    for file in re.findall(r'href="([^"]+)"', rsp.ask("qXfer:features:read:target.xml:0,8000")) or ["target.xml"]:
+        description += rsp.ask("qXfer:features:read:%s:0,8000" % file)
+    return re.findall(r'<reg name="(\w+)"', description)
+
+
 def claim_reserved_bits_of_a_system_register_are_refused():
     with Server(harness.STORE, guest=None) as s:
         rsp = s.client()
         run_to(rsp, 5000)
-        description = ""
-        for file in re.findall(r'href="([^"]+)"', rsp.ask("qXfer:features:read:target.xml:0,8000")) or ["target.xml"]:
-            description += rsp.ask("qXfer:features:read:%s:0,8000" % file)
-        names = re.findall(r'<reg name="(\w+)"', description)
+        names = register_names(rsp)
         before = rsp.monitor("info hash")
         for name, value, text in (("cr0", 0xffffffff, "cr0 cannot have these bits of the value: 0x1ffaffc0"), ("cr0", 0x80000010, "cr0 cannot be written"),
                                   ("cr0", 0x20000011, "cr0 cannot be written"), ("cr4", 0xffffffff, "cr4 cannot be written"),
@@ -64,6 +68,31 @@ def claim_reserved_bits_of_a_system_register_are_refused():
         contains(rsp.ask("P%x=%s" % (names.index("efer"), "ffffffffffffffff")), "efer cannot be written")
         equal(rsp.monitor("info hash"), before)
         equal(rsp.ask("P%x=01000000" % names.index("dr7")), "OK", "a bit that is always set need not be said")
+
+
+def claim_reserved_bits_of_a_system_register_are_refused_on_aarch64():
+    """Also those of registers whose writes the CPU ignores; a write that clears what it names has none."""
+    with Server(harness.AARCH64.store, guest=None) as s:
+        rsp = s.client()
+        run_to(rsp, 5000)
+        names = register_names(rsp)
+
+        def write(name, value):
+            return rsp.ask("P%x=%s" % (names.index(name), value.to_bytes(8, "little").hex()))
+
+        before = rsp.monitor("info hash")
+        for name, value, text in (("VBAR_EL1", 0x40100804, "VBAR_EL1 cannot have these bits of the value: 0x4 .reserved"),
+                                  ("SCTLR_EL1", 1 << 40 | 0x30d50838, "SCTLR_EL1 cannot have these bits of the value: 0x10000000000 "),
+                                  ("DBGWVR0_EL1", 0x40100003, "DBGWVR0_EL1 cannot have these bits of the value: 0x3 "),
+                                  ("DAIF", 0x3d0, "DAIF cannot have these bits of the value: 0x10 "),
+                                  ("PMEVTYPER0_EL0", 1 << 40, "PMEVTYPER0_EL0 cannot have these bits of the value: 0x10000000000 "),
+                                  ("CPUACTLR_EL1", 5, "CPUACTLR_EL1 cannot have these bits of the value: 0x5 "),
+                                  ("MIDR_EL1", 5, "MIDR_EL1 cannot be written")):
+            contains(write(name, value), text)
+        equal(rsp.monitor("info hash"), before)
+        for name, value in (("PMCNTENSET_EL0", 1 << 31), ("PMCNTENCLR_EL0", 1 << 31), ("PMCR_EL0", 6), ("CNTV_TVAL_EL0", (1 << 64) - 1),
+                            ("CNTV_CTL_EL0", 7), ("VBAR_EL1", 0x40100800), ("DAIF", 0x3c0)):
+            equal(write(name, value), "OK", name)
 
 
 def claim_a_watchpoint_hits_the_debuggers_write_in_both_directions():
