@@ -619,6 +619,7 @@ void ucpu_init(struct ucpu *c, struct machine *m, const struct cpu_ops *ops, con
     c->exec->flags = c->flags;
     c->exec->shared = m->ncpus ? ucpu_of(m->cpus[0])->exec->shared : make_shared(m, fe);
     c->exec->shared->users++;
+    c->exec->pool = c->exec->shared->pool;
     ucpu_set_va_bits(c, fe->va_bits ? fe->va_bits : 32);
     machine_add_cpu(m, &c->cpu);
     tlb_init_cpu(c);

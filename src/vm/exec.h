@@ -64,7 +64,6 @@ struct block_key {
 };
 
 #define BLOCK_MAX_INSNS 32
-#define BLOCK_MAX_JUMPS 2   /* by each edge */
 #define BLOCK_MAX_UOPS  192 /* room for one more instruction is checked before each */
 
 struct block_insn {
@@ -114,8 +113,7 @@ struct block {
     struct block *far[2];   /* chained successors in other pages, good while what is there is mapped; compiled code's alone */
     struct chain chains[2];
     struct chain *led_by;   /* chains to this block */
-    uint32_t jumps[2][BLOCK_MAX_JUMPS]; /* the JIT's: where in its memory the jumps of each edge have their displacements, */
-    uint32_t away[2];       /* and where they go without a chain; 0: no such jump */
+    uint32_t jumps[2];      /* the JIT's: the number of the first of its jumps by each edge, from 1 on */
 };
 
 /* Handed to frontend.build: append instructions until it says stop. */

@@ -177,6 +177,10 @@ struct exec {
     uint8_t *state;
     struct lazy_flags *flags;
     uint32_t tlb_offsets;                  /* of entries in a TLB: the bits that they may have */
+    uint32_t shown;                        /* compiled code: where in the pool the block in progress is, whenever C code may look;
+                                            * it becomes ucpu.block */
+    uint8_t *pool;                         /* exec_shared.pool */
+    uint32_t slow_uop;                     /* compiled code: number of the micro-op whose access is being made */
     uint64_t places[NEAR_PLACES];          /* of compiled code (jit/near.c): 0, or good as long as no TLB changes */
     struct exec_shared *shared;
 
@@ -208,9 +212,7 @@ struct exec {
     unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
     const struct uop *fault_uop; /* interpreter: what faulted */
     struct block *turn;    /* LEFT_TURN: the block to enter next */
-    const struct block *shown; /* compiled code: the block in progress, whenever C code may look; it becomes ucpu.block */
     uint32_t left;         /* compiled code: enum left that exec_go_on() wants to have */
-    uint32_t slow_uop;     /* compiled code: number of the micro-op whose access is being made */
     uint64_t slow_value[2]; /* softmmu_load_slow()'s value */
     uint32_t sse_live;     /* compiled code: the guest's MXCSR is in the host's, and memory has an older one */
     uint32_t host_mxcsr;   /* what C code wants there */

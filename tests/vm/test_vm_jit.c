@@ -177,7 +177,9 @@ static const struct cpu_ops bare_ops = {
     .destroy = bare_destroy,
 };
 
-static struct machine *bare_machine(size_t code_bytes)
+/* Its JIT compiles a block at once (blocks_made()): as a trace, or, with a threshold of more than 1, as code that counts, and as
+ * a trace when that was entered some more times. */
+static struct machine *bare_machine(size_t code_bytes, int threshold)
 {
     struct machine *m = machine_create(PAGES);
     struct bare *b = xcalloc(1, sizeof(*b));
@@ -191,7 +193,7 @@ static struct machine *bare_machine(size_t code_bytes)
                                             .page = memory_alloc(&m->memory, "ram", PAGES << PAGE_SHIFT), .enabled = true});
     machine_reset(m);
     ck_assert_int_eq(code_memory_map(&memory, code_bytes, &err), 0);
-    if (!ucpu_use_jit(&b->u, &memory, 1)) {
+    if (!ucpu_use_jit(&b->u, &memory, (unsigned)threshold)) {
         code_memory_unmap(&memory);
         machine_destroy(m);
         return NULL;
@@ -558,14 +560,22 @@ static void blocks_made(struct machine *m, struct block *blocks, unsigned count)
 {
     struct jit *jit = ((struct bare *)(void *)m->cpus[0])->u.exec->shared->jit;
 
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         jit_block_made(jit, &blocks[i]);
+        blocks[i].heat = 1;
+    }
+}
+
+/* Room for blocks where the JIT looks for them. */
+static struct block *pool_of(const struct machine *m)
+{
+    return (struct block *)(void *)((struct bare *)(void *)m->cpus[0])->u.exec->shared->pool;
 }
 
 static void run(struct machine *m, const struct program *p, struct sample *s, bool compiled)
 {
     struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
-    struct block blocks[MAX_BLOCKS];
+    struct block *blocks = pool_of(m);
 
     make_blocks(p, blocks, insns, compiled && below(2)); /* a hint */
     prepare(m, p, s);
@@ -583,7 +593,7 @@ static void run_replaced(struct machine *m, const struct program *p, const struc
 {
     struct jit *jit = ((struct bare *)(void *)m->cpus[0])->u.exec->shared->jit;
     struct block_insn insns[BLOCK_UOPS + 1] = {{0}};
-    struct block old[MAX_BLOCKS], new[MAX_BLOCKS], *now[MAX_BLOCKS];
+    struct block *old = pool_of(m), *new = old + MAX_BLOCKS, *now[MAX_BLOCKS];
     bool wide = below(2);
 
     make_blocks(p, old, insns, wide);
@@ -714,7 +724,7 @@ static unsigned random_op(bool end)
 
 START_TEST(every_micro_op)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned op = 0; m && op < UOP_COUNT; op++)
         for (unsigned i = 0; i < 200 && !is_hosts_own(op); i++) {
@@ -730,7 +740,7 @@ END_TEST
 
 START_TEST(every_condition_after_every_noted_operation)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned op = 0; m && op < UOP_COUNT; op++)
         for (unsigned cond = 0; cond < 18 && (uop_infos[op].attributes & UOP_SETF) && !ends(op) && !is_hosts_own(op); cond++)
@@ -756,7 +766,7 @@ START_TEST(branches_on_the_result_that_was_noted_last)
 {
     static const uint16_t branches[] = {UOP_BR_DST_Z, UOP_BR_DST_NZ, UOP_BR_DST8_S, UOP_BR_DST16_NS, UOP_BR_DST32_S, UOP_BR_DST32_NS,
                                         UOP_BR_DST64_S, UOP_BR_DST64_NS};
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned op = 0; m && op < UOP_COUNT; op++)
         for (unsigned i = 0; i < 64 && (uop_infos[op].attributes & UOP_SETF) && !ends(op) && !is_hosts_own(op); i++) {
@@ -773,9 +783,9 @@ START_TEST(branches_on_the_result_that_was_noted_last)
 }
 END_TEST
 
-static void random_blocks(size_t code_bytes, unsigned count)
+static void random_blocks(size_t code_bytes, int threshold, unsigned count)
 {
-    struct machine *m = bare_machine(code_bytes);
+    struct machine *m = bare_machine(code_bytes, threshold);
 
     for (unsigned i = 0; m && i < count; i++) {
         struct program p = {.n = 2 + below(BLOCK_UOPS - 1)};
@@ -789,7 +799,7 @@ static void random_blocks(size_t code_bytes, unsigned count)
 
 START_TEST(random_blocks_of_micro_ops)
 {
-    random_blocks(1 << 20, 60000);
+    random_blocks(1 << 20, _i, 60000);
 }
 END_TEST
 
@@ -820,7 +830,7 @@ static void change_memory(struct uop *load, struct uop *store)
 
 START_TEST(what_is_loaded_to_be_changed_is_stored_to_the_same_place)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 60000; i++) {
         struct program p = {.n = 3 + below(6)};
@@ -861,7 +871,7 @@ static void random_middle(struct program *p)
 
 START_TEST(blocks_that_branch_to_themselves)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 60000; i++) {
         struct program p = {.n = 2 + below(BLOCK_UOPS - 1), .blocks = 1, .to = {UINT8_MAX, 0}, .budget = 1 + below(100)};
@@ -892,7 +902,7 @@ static void random_blocks_in_a_ring(struct program *p, unsigned blocks)
 
 START_TEST(blocks_that_lead_to_each_other)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 60000; i++) {
         struct program p[MAX_BLOCKS] = {{.n = 0}};
@@ -921,7 +931,7 @@ static void copies_in_a_ring(struct program *p)
 
 START_TEST(copies_of_one_value_leave_room_for_others)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 5000; i++) {
         struct program p[MAX_BLOCKS];
@@ -969,7 +979,7 @@ static void near_middle(struct program *p)
 
 START_TEST(accesses_near_each_other)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 100000; i++) {
         struct program p[MAX_BLOCKS] = {{.n = 0}};
@@ -991,7 +1001,7 @@ END_TEST
 
 START_TEST(blocks_that_are_replaced_after_they_were_run_are_not_run_again)
 {
-    struct machine *m = bare_machine(1 << 20);
+    struct machine *m = bare_machine(1 << 20, _i);
 
     for (unsigned i = 0; m && i < 30000; i++) {
         struct program p[MAX_BLOCKS] = {{.n = 0}}, q[MAX_BLOCKS] = {{.n = 0}};
@@ -1020,13 +1030,13 @@ END_TEST
 
 START_TEST(code_that_does_not_fit_throws_the_rest_away)
 {
-    random_blocks(16 << 10, 2000);
+    random_blocks(16 << 10, _i, 2000);
 }
 END_TEST
 
 START_TEST(too_little_memory_means_no_jit)
 {
-    ck_assert_ptr_null(bare_machine(4096));
+    ck_assert_ptr_null(bare_machine(4096, 1));
 }
 END_TEST
 
@@ -1036,17 +1046,17 @@ Suite *test_suite(void)
     TCase *t = tcase_create("jit");
 
     tcase_set_timeout(t, 120);
-    tcase_add_test(t, every_micro_op);
-    tcase_add_test(t, every_condition_after_every_noted_operation);
-    tcase_add_test(t, branches_on_the_result_that_was_noted_last);
-    tcase_add_test(t, random_blocks_of_micro_ops);
-    tcase_add_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place);
-    tcase_add_test(t, blocks_that_branch_to_themselves);
-    tcase_add_test(t, blocks_that_lead_to_each_other);
-    tcase_add_test(t, copies_of_one_value_leave_room_for_others);
-    tcase_add_test(t, accesses_near_each_other);
-    tcase_add_test(t, blocks_that_are_replaced_after_they_were_run_are_not_run_again);
-    tcase_add_test(t, code_that_does_not_fit_throws_the_rest_away);
+    tcase_add_loop_test(t, every_micro_op, 1, 3);
+    tcase_add_loop_test(t, every_condition_after_every_noted_operation, 1, 3);
+    tcase_add_loop_test(t, branches_on_the_result_that_was_noted_last, 1, 3);
+    tcase_add_loop_test(t, random_blocks_of_micro_ops, 1, 3);
+    tcase_add_loop_test(t, what_is_loaded_to_be_changed_is_stored_to_the_same_place, 1, 3);
+    tcase_add_loop_test(t, blocks_that_branch_to_themselves, 1, 3);
+    tcase_add_loop_test(t, blocks_that_lead_to_each_other, 1, 3);
+    tcase_add_loop_test(t, copies_of_one_value_leave_room_for_others, 1, 3);
+    tcase_add_loop_test(t, accesses_near_each_other, 1, 3);
+    tcase_add_loop_test(t, blocks_that_are_replaced_after_they_were_run_are_not_run_again, 1, 3);
+    tcase_add_loop_test(t, code_that_does_not_fit_throws_the_rest_away, 1, 3);
     tcase_add_test(t, too_little_memory_means_no_jit);
     suite_add_tcase(s, t);
     return s;

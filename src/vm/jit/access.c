@@ -102,15 +102,21 @@ static bool entry_known(const struct jit *j, int32_t low, int32_t high, int32_t 
     return j->address_known && !((first ^ last) & PAGE_MASK);
 }
 
-/* Compare rdx with a tag of that entry; not the same: `s` goes on. */
-static void compare_tag(struct jit *j, struct slow *s, int32_t entry, size_t member)
+/* `s` goes on, on that condition. */
+static void leave_if(struct jit *j, struct slow *s, unsigned cc)
 {
     unsigned n = 0;
 
     while (s->from[n])
         n++;
+    s->from[n] = x_jcc(&j->code, cc);
+}
+
+/* Compare rdx with a tag of that entry; not the same: `s` goes on. */
+static void compare_tag(struct jit *j, struct slow *s, int32_t entry, size_t member)
+{
     x_rm(&j->code, 64, 8u * ALU_CMP + 3u, RDX, R_TLB, entry + (int32_t)member);
-    s->from[n] = x_jcc(&j->code, CC_NE);
+    leave_if(j, s, CC_NE);
 }
 
 /* Look into the TLB for the bytes from rax + low to rax + high, which is where the others of its group are; then rcx is what is to be
@@ -183,8 +189,14 @@ static uint8_t *make_find(struct jit *j, bool read, bool write)
 
 void access_stubs(struct jit *j)
 {
-    for (unsigned i = 1; i < 4; i++)
+    for (unsigned i = 1; i < 4; i++) {
         j->stubs.find[i & 1][i >> 1] = make_find(j, i & 1, i >> 1);
+        for (unsigned log2 = 0; log2 < ARRAY_LEN(j->stubs.find_at); log2++) {
+            j->stubs.find_at[log2][i & 1][i >> 1] = j->code.at;
+            x_rm(&j->code, 64, X_LEA, RDX, RAX, (1 << log2) - 1);
+            make_find(j, i & 1, i >> 1);
+        }
+    }
 }
 
 /* Look for `bytes` bytes at rax, in the TLB or by what another access near this one has found. */
@@ -192,8 +204,14 @@ void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, boo
 {
     struct code *e = &j->code;
     struct near_group g;
-    enum near_role role = s->from[0] ? NEAR_NONE : near_role(j, &g);
+    enum near_role role;
 
+    if (j->compact && !(bytes & (bytes - 1))) {
+        call_stub(j, j->stubs.find_at[__builtin_ctz(bytes)][read][write]);
+        leave_if(j, s, CC_NE);
+        return;
+    }
+    role = j->compact || s->from[0] ? NEAR_NONE : near_role(j, &g);
     if (role == NEAR_NONE) {
         look_into_tlb(j, s, 0, (int32_t)bytes, write, read);
         return;
@@ -424,15 +442,6 @@ static void vector_access(struct jit *j, const struct uop *u, enum address_form 
 }
 
 /* ---- atomics: what is not served in line is done by the micro-op's function ---- */
-
-static void leave_if(struct jit *j, struct slow *s, unsigned cc)
-{
-    unsigned n = 0;
-
-    while (s->from[n])
-        n++;
-    s->from[n] = x_jcc(&j->code, cc);
-}
 
 /* Store the operand b at rax + rcx. Destroys rdx. */
 static void store_b(struct jit *j, const struct uop *u, unsigned bits)

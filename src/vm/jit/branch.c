@@ -51,22 +51,13 @@ static void misses_here(struct jit *j, const struct misses *m)
         x_here(&j->code, m->at[i]);
 }
 
-/* A displacement of a jump by edge n, which the chain's changes change. */
-static void note_jump(struct jit *j, unsigned n, uint8_t *displacement)
+struct jump_made *note_jump(struct jit *j, const struct block *b, unsigned edge, uint8_t *displacement)
 {
-    struct edge *edge = &j->edges[n];
+    struct jump_made *m = &j->jumps_made[j->njumps_made++];
 
-    CHECK(edge->count < BLOCK_MAX_JUMPS);
-    edge->jumps[edge->count++] = displacement;
-}
-
-/* The same of a jump that goes where there is no chain. */
-static void away_if_not_equal(struct jit *j, unsigned n)
-{
-    struct edge *edge = &j->edges[n];
-
-    CHECK(edge->nothers < ARRAY_LEN(edge->others));
-    edge->others[edge->nothers++] = x_jcc(&j->code, CC_NE);
+    CHECK(j->njumps_made <= MAX_JUMPS);
+    *m = (struct jump_made){.block = b, .edge = edge, .at = displacement};
+    return m;
 }
 
 /* To another page: if fetches from there go where the bytes of the block are that the edge is chained to. */
@@ -76,102 +67,66 @@ static void go_far(struct jit *j, unsigned n)
     const struct block *b = j->block;
     uint64_t va = b->target[n] + block_bias(b);
     int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
-    uint8_t *addend;
+    uint8_t *addend, *others[2];
+    struct jump_made *m;
 
     compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), va & PAGE_MASK);
-    away_if_not_equal(j, n);
+    others[0] = x_jcc(e, CC_NE);
     x_load(e, 64, RAX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
     x_opcode(e, 64, 0xb8 | RCX, 0, 0, RCX, false);
     addend = e->at;
     code_64(e, 0);
     x_alu(e, 64, ALU_CMP, RAX, RCX);
-    away_if_not_equal(j, n);
-    note_jump(j, n, x_jmp(e));
+    others[1] = x_jcc(e, CC_NE);
+    m = note_jump(j, b, n, x_jmp(e));
+    memcpy(m->others, others, sizeof(others));
     CHECK(e->full || e->at - 4 - addend == FAR_ADDEND);
-}
-
-/* Where the edge's chain leads now, by no jump of its own. */
-static void go_by_chain(struct jit *j, unsigned n)
-{
-    struct code *e = &j->code;
-    const struct block *b = j->block;
-    bool near = edge_is_near(b, n);
-    uint64_t va = b->target[n] + block_bias(b);
-    int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
-    struct misses m = {.count = 0};
-
-    x_mov_imm(e, RAX, (uint64_t)(uintptr_t)b);
-    x_load(e, 64, RAX, RAX, (near ? BLOCK(next) : BLOCK(far)) + 8 * (int32_t)n);
-    x_test(e, 64, RAX, RAX);
-    m.at[m.count++] = x_jcc(e, CC_E);
-    if (!near) {
-        compare_imm(e, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, fetch), va & PAGE_MASK);
-        miss_if_not_equal(j, &m);
-        x_load(e, 64, RCX, R_TLB, entry + (int32_t)offsetof(struct tlb_entry, addend));
-        x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
-        miss_if_not_equal(j, &m);
-    }
-    enter(j);
-    misses_here(j, &m);
-    show_block(j, j->block);
-    x_mov_imm(e, RAX, n);
-    jump_stub(j, j->stubs.unchained);
 }
 
 /* By edge n. */
 static void go(struct jit *j, unsigned n)
 {
-    if (j->block != j->owner)
-        go_by_chain(j, n);
-    else if (edge_is_near(j->block, n))
-        note_jump(j, n, x_jmp(&j->code));
+    if (edge_is_near(j->block, n))
+        note_jump(j, j->block, n, x_jmp(&j->code));
     else
         go_far(j, n);
 }
 
-static void edge_away(struct jit *j, unsigned n)
+/* Jump to `stub` with the block's place in the pool in rsi. */
+static void jump_with_block(struct jit *j, const struct block *b, uint8_t *stub)
 {
-    struct code *e = &j->code;
-    struct edge *edge = &j->edges[n];
-    uint8_t *unchained;
-
-    for (unsigned i = 0; i < edge->count; i++)
-        x_here(e, edge->jumps[i]);
-    for (unsigned i = 0; i < edge->nothers; i++)
-        x_here(e, edge->others[i]);
-    if (edge_is_near(j->block, n)) {
-        /* There may be one, to a block without code. */
-        x_mov_imm(e, RAX, (uint64_t)(uintptr_t)j->block);
-        x_load(e, 64, RAX, RAX, BLOCK(next) + 8 * (int32_t)n);
-        x_test(e, 64, RAX, RAX);
-        unchained = x_jcc(e, CC_E);
-        enter(j);
-        x_here(e, unchained);
-    }
-    show_block(j, j->block);
-    x_mov_imm(e, RAX, n);
-    jump_stub(j, j->stubs.unchained);
+    x_mov_imm(&j->code, RSI, block_place(j, b));
+    jump_stub(j, stub);
 }
 
-/* To the PC in rdx. */
-static void go_indirect(struct jit *j)
+/* Where a jump goes without a chain, or while that leads to a block without code. */
+static void edge_away(struct jit *j, struct jump_made *m)
 {
     struct code *e = &j->code;
-    uint64_t bias = block_bias(j->block);
+
+    m->away = e->at;
+    for (unsigned i = 0; i < ARRAY_LEN(m->others) && m->others[i]; i++)
+        x_here(e, m->others[i]);
+    jump_with_block(j, m->block, j->stubs.edge[m->edge]);
+}
+
+/* To the PC in rdx, by the jump cache; where that does not have the block, by the jumps that are returned. Keeps rdx and rsi. */
+static struct misses jump_by_cache(struct jit *j, uint64_t mode, uint64_t bias)
+{
+    struct code *e = &j->code;
     struct misses m = {.count = 0};
 
-    CHECK(!j->indirect.count);
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
     x_alu(e, 32, ALU_XOR, RAX, RDX);
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
-    if (jump_mode(j->block->key.mode))
-        x_alu_imm(e, 32, ALU_XOR, RAX, (int32_t)jump_mode(j->block->key.mode));
+    if (jump_mode(mode))
+        x_alu_imm(e, 32, ALU_XOR, RAX, (int32_t)jump_mode(mode));
     x_mov_imm(e, RCX, (uint64_t)(uintptr_t)j->c->exec->shared->jump);
     x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
     miss_if_not_equal(j, &m);
-    unless_same(j, BLOCK(key.mode), j->block->key.mode, &m);
+    unless_same(j, BLOCK(key.mode), mode, &m);
     if (bias)
         x_mov_imm(e, RCX, bias);
     else
@@ -180,17 +135,58 @@ static void go_indirect(struct jit *j)
         x_alu(e, 64, ALU_ADD, RCX, RDX);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(key.va));
     miss_if_not_equal(j, &m);
-    x_rr(e, 32, X_MOV_LOAD, RSI, RCX);
-    x_shift_imm(e, 32, SHIFT_SHR, RSI, PAGE_SHIFT - 5);
-    x_alu_imm(e, 32, ALU_AND, RSI, (int32_t)(j->c->exec->shared->tlb_mask << 5));
+    x_rr(e, 32, X_MOV_LOAD, RDI, RCX);
+    x_shift_imm(e, 32, SHIFT_SHR, RDI, PAGE_SHIFT - 5);
+    x_alu_imm(e, 32, ALU_AND, RDI, (int32_t)(j->c->exec->shared->tlb_mask << 5));
     x_alu_imm(e, 64, ALU_AND, RCX, -(int32_t)PAGE_SIZE);
-    x_rmx(e, 64, 8u * ALU_CMP + 3u, RCX, R_TLB, RSI, 0, offsetof(struct tlb_entry, fetch));
+    x_rmx(e, 64, 8u * ALU_CMP + 3u, RCX, R_TLB, RDI, 0, offsetof(struct tlb_entry, fetch));
     miss_if_not_equal(j, &m);
-    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RSI, 0, offsetof(struct tlb_entry, addend));
+    x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RDI, 0, offsetof(struct tlb_entry, addend));
     x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
     miss_if_not_equal(j, &m);
     enter(j);
-    j->indirect = m;
+    return m;
+}
+
+static uint8_t *shared_indirect(const struct jit *j, uint64_t mode, uint64_t bias)
+{
+    for (unsigned i = 0; i < j->indirects; i++)
+        if (j->indirect_stubs[i].mode == mode && j->indirect_stubs[i].bias == bias)
+            return j->indirect_stubs[i].at;
+    return NULL;
+}
+
+void share_indirect(struct jit *j, const struct block *b)
+{
+    const uint64_t mode = b->key.mode, bias = block_bias(b);
+    const unsigned op = b->uops[b->nuops - 1].op;
+    struct code *e = &j->code;
+    uint8_t *start = e->at;
+    struct misses m;
+
+    if ((op != UOP_JMPR32 && op != UOP_JMPR64) || j->indirects == INDIRECTS || shared_indirect(j, mode, bias))
+        return;
+    m = jump_by_cache(j, mode, bias);
+    misses_here(j, &m);
+    x_store(e, 32, R_EXEC, EXEC(shown), RSI);
+    x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
+    jump_stub(j, j->stubs.indirect_miss);
+    if (!e->full)
+        j->indirect_stubs[j->indirects++] = (struct indirect){.mode = mode, .bias = bias, .at = start};
+}
+
+/* To the PC in rdx. */
+static void go_indirect(struct jit *j)
+{
+    const uint64_t mode = j->block->key.mode, bias = block_bias(j->block);
+    uint8_t *stub = j->compact ? shared_indirect(j, mode, bias) : NULL;
+
+    if (stub) {
+        jump_with_block(j, j->block, stub);
+        return;
+    }
+    CHECK(!j->indirect.count);
+    j->indirect = jump_by_cache(j, mode, bias);
     j->indirect_from = j->block;
 }
 
@@ -208,11 +204,9 @@ static void indirect_misses(struct jit *j)
 void emit_edges_away(struct jit *j)
 {
     indirect_misses(j);
-    for (unsigned n = 0; n < 2; n++) {
-        j->edges[n].away = j->code.at;
-        if (j->edges[n].count)
-            edge_away(j, n);
-    }
+    for (unsigned i = 0; i < j->njumps_made; i++)
+        if (!j->jumps_made[i].guards)
+            edge_away(j, &j->jumps_made[i]);
 }
 
 void emit_lead(struct jit *j)
@@ -236,15 +230,12 @@ void emit_lead(struct jit *j)
     x_here(e, good);
 }
 
-void emit_edge(struct jit *j, unsigned edge, bool followed, uint8_t *from, const struct slot *slots)
+void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots)
 {
     if (from)
         x_here(&j->code, from);
     operands_store_as(j, slots);
-    if (followed)
-        go_by_chain(j, edge);
-    else
-        go(j, edge);
+    go(j, edge);
 }
 
 /* Does what follows in memory have what this edge leads to? `left` is a jump for the other one. */
@@ -275,8 +266,8 @@ static void go_if(struct jit *j, unsigned cc)
     }
     operands_store(j);
     taken = x_jcc(&j->code, cc);
-    if (j->block == j->owner && edge_is_near(j->block, 1)) {
-        note_jump(j, 1, taken);
+    if (edge_is_near(j->block, 1)) {
+        note_jump(j, j->block, 1, taken);
         go(j, 0);
         return;
     }

@@ -3,6 +3,7 @@
  */
 #include "vm/jit/jit_priv.h"
 
+#include "base/buffer.h"
 #include "base/error.h"
 
 #include <stddef.h>
@@ -234,35 +235,74 @@ static void emit_cold(struct jit *j, const struct block *b)
     swap_code(j);
 }
 
-/* The block has code: chains from and to it become jumps. */
+/* The jumps of the code that a block had, which counted its entries, are run no more. */
+static void forget_counted(struct jit *j, struct block *b)
+{
+    for (unsigned edge = 0; edge < 2; edge++)
+        for (uint32_t *n = &b->jumps[edge]; *n;) {
+            struct jump *jump = &j->jumps[*n - 1];
+
+            if (jump->counted)
+                *n = jump->next;
+            else
+                n = &jump->next;
+        }
+}
+
+/* A jump by an edge goes where its chain leads, from now on. */
+static void keep_jump(struct jit *j, const struct jump_made *m)
+{
+    struct block *from = (struct block *)(uintptr_t)m->block;
+    struct jump *jump;
+
+    if (j->njumps == j->cap_jumps) {
+        j->cap_jumps = j->cap_jumps ? 2 * j->cap_jumps : 4096;
+        j->jumps = xrealloc(j->jumps, j->cap_jumps * sizeof(j->jumps[0]));
+    }
+    jump = &j->jumps[j->njumps++];
+    *jump = (struct jump){.at = (uint32_t)(m->at - j->memory.write), .away = (uint32_t)(m->away - j->memory.write),
+                          .next = from->jumps[m->edge], .guards = m->guards, .counted = j->compact};
+    from->jumps[m->edge] = j->njumps;
+    jump_follow(j, jump, from, m->edge);
+}
+
+/* Chains to the block become jumps to its code. */
+static void lead_here(struct jit *j, const struct block *b)
+{
+    for (const struct chain *c = b->led_by; c; c = c->other) {
+        unsigned edge = c == &c->from->chains[1];
+
+        for (uint32_t n = c->from->jumps[edge]; n; n = j->jumps[n - 1].next)
+            if (!j->jumps[n - 1].guards)
+                jump_follow(j, &j->jumps[n - 1], c->from, edge);
+    }
+}
+
 static void keep_edges(struct jit *j, struct block *b)
 {
-    memset(b->jumps, 0, sizeof(b->jumps));
-    for (unsigned n = 0; n < 2; n++) {
-        const struct edge *edge = &j->edges[n];
-
-        for (unsigned i = 0; i < edge->count; i++)
-            b->jumps[n][i] = (uint32_t)(edge->jumps[i] - j->memory.write);
-        b->away[n] = (uint32_t)(edge->away - j->memory.write);
-        jit_chained(j, b, n);
-    }
-    for (const struct chain *c = b->led_by; c; c = c->other)
-        jit_chained(j, c->from, c == &c->from->chains[1]);
+    forget_counted(j, b);
+    for (unsigned i = 0; i < j->njumps_made; i++)
+        keep_jump(j, &j->jumps_made[i]);
+    lead_here(j, b);
 }
 
 bool compile(struct jit *j, struct block *b)
 {
     struct code *e = &j->code;
-    uint8_t *start = e->at, *start_cold = j->cold.at;
+    uint8_t *start, *start_cold = j->cold.at;
     bool trace = b->page[1] == NO_PAGE && (b->native || !trace_heat(j)), counted = !trace && b->page[1] == NO_PAGE;
 
     if (!ran_begin(j))
         return false;
+    if (counted)
+        share_indirect(j, b);
+    start = e->at;
     j->block = b;
+    j->compact = counted;
     j->home = b->wide ? 64 : 32;
     j->nslow = 0;
     j->now = 0;
-    j->edges[0] = j->edges[1] = (struct edge){0};
+    j->njumps_made = 0;
     j->indirect.count = 0;
     j->follow = -1;
     j->nways_out = 0;
@@ -277,12 +317,13 @@ bool compile(struct jit *j, struct block *b)
         ran_count(j);
     else
         ran_mark(j);
-    note_way_out(j, emit_budget(j, b, CC_B), b, OUT_OF_BUDGET, false, j->slots);
+    note_way_out(j, emit_budget(j, b, CC_B), b, OUT_OF_BUDGET, j->slots);
     if (trace) {
         emit_trace(j);
     } else {
         ran_add(j, b, !counted);
-        near_survey(j, &j->block, 1);
+        if (!j->compact)
+            near_survey(j, &j->block, 1);
         emit_block(j);
     }
     if (!e->full)

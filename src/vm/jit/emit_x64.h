@@ -405,6 +405,19 @@ static inline void x_point(struct code *e, uint8_t *displacement, const uint8_t 
         memcpy(displacement, &rel, 4);
 }
 
+/* Instead of the jmp that has its displacement there, one NOP of its five bytes; and back. */
+static inline void x_nop_for_jmp(uint8_t *displacement)
+{
+    static const uint8_t nop[] = {0x0f, 0x1f, 0x44, 0, 0};
+
+    memcpy(displacement - 1, nop, sizeof(nop));
+}
+
+static inline void x_jmp_for_nop(uint8_t *displacement)
+{
+    displacement[-1] = 0xe9;
+}
+
 static inline void x_here(struct code *e, uint8_t *displacement)
 {
     x_point(e, displacement, e->at);

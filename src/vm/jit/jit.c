@@ -67,6 +67,7 @@ void jit_destroy(struct jit *j)
     if (j->memory.unmap)
         j->memory.unmap(&j->memory);
     ran_finish(j);
+    free(j->jumps);
     free(j->slow);
     free(j);
 }
@@ -76,22 +77,52 @@ void jit_block_made(struct jit *j, struct block *b)
     b->entry = j->stubs.turn + j->execute;
     b->native = b->traced = false;
     b->lead = 0;
-    memset(b->jumps, 0, sizeof(b->jumps));
+    b->jumps[0] = b->jumps[1] = 0;
     b->heat = j->threshold;
+}
+
+/* The block that an edge is chained to, or NULL. */
+static const struct block *chained_to(const struct block *b, unsigned edge)
+{
+    return b->next[edge] ? b->next[edge] : b->far[edge];
+}
+
+/* A NOP while the chain leads to the block that it guards; else a jump out of the trace. */
+static void point_guard(struct jit *j, const struct jump *jump, const struct block *to)
+{
+    uint8_t *displacement = j->memory.write + jump->at;
+
+    if (to == jump->guards) {
+        x_nop_for_jmp(displacement);
+    } else {
+        x_jmp_for_nop(displacement);
+        x_point(&j->code, displacement, j->memory.write + jump->away);
+    }
+}
+
+static void point_jump(struct jit *j, const struct jump *jump, const struct block *to, bool far)
+{
+    uint8_t *displacement = j->memory.write + jump->at;
+
+    if (far)
+        memcpy(displacement - FAR_ADDEND, &to->addend, sizeof(to->addend));
+    x_point(&j->code, displacement, to && to->native ? to->entry - j->execute : j->memory.write + jump->away);
+}
+
+void jump_follow(struct jit *j, const struct jump *jump, const struct block *b, unsigned edge)
+{
+    const struct block *to = chained_to(b, edge);
+
+    if (jump->guards)
+        point_guard(j, jump, to);
+    else
+        point_jump(j, jump, to, to && to == b->far[edge]);
 }
 
 void jit_chained(struct jit *j, const struct block *b, unsigned edge)
 {
-    const struct block *to = b->next[edge] ? b->next[edge] : b->far[edge];
-    const uint8_t *where = to && to->native ? to->entry - j->execute : j->memory.write + b->away[edge];
-
-    for (unsigned i = 0; i < BLOCK_MAX_JUMPS && b->jumps[edge][i]; i++) {
-        uint8_t *displacement = j->memory.write + b->jumps[edge][i];
-
-        if (to && to == b->far[edge])
-            memcpy(displacement - FAR_ADDEND, &to->addend, sizeof(to->addend));
-        x_point(&j->code, displacement, where);
-    }
+    for (uint32_t n = b->jumps[edge]; n; n = j->jumps[n - 1].next)
+        jump_follow(j, &j->jumps[n - 1], b, edge);
 }
 
 void jit_note_code(struct jit *j, struct footprint *f)
@@ -105,6 +136,8 @@ void jit_flush(struct jit *j)
     j->code.at = j->first;
     j->cold.at = j->first_cold;
     j->ncounters = 0;
+    j->njumps = 0;
+    j->indirects = 0;
     j->ran.nspans = 0;
 }
 

@@ -151,22 +151,33 @@ struct way_out {
     uint8_t *from;
     const struct block *block; /* out of that by edge `edge`, or by one of these: */
     unsigned edge;
-    bool followed;             /* it is the edge that the trace goes on by, whose chain may lead elsewhere now */
+    struct jump_made *guard;   /* `from` is that one's, and no jump but while the chain leads elsewhere; else NULL */
     struct slot slots[SLOTS];
 };
 /* The budget does not suffice for the block; it is to be compiled as a trace. */
 enum { OUT_OF_BUDGET = 2, OUT_HOT };
 #define MAX_WAYS_OUT (6u * TRACE_BLOCKS + 2u)
+/* Jumps by edges in a piece of code, at most: of each block of a loop, two as it ends and two of ways out. */
+#define MAX_JUMPS (8u * TRACE_BLOCKS + 8u)
 
 /* Code made once. */
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave, *both_enter;
+    uint8_t *edge[2];      /* by an edge of the block at pool + rsi: to a block without code, or by no chain */
     uint8_t *find[2][2];   /* by whether it reads, and writes: from rax, and the last byte's address in rdx, to rcx; Z: found */
+    uint8_t *find_at[6][2][2]; /* the same for as many bytes at rax as 2 to the power of the first index */
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
+
+/* Jumps to a PC that is known only then (in rdx), out of blocks of the same mode and bias, whose place in the pool is in rsi. */
+struct indirect {
+    uint64_t mode, bias;
+    uint8_t *at;
+};
+#define INDIRECTS 32u
 
 struct jit {
     const struct ucpu *c;  /* one of those that it is for: where things are in the state */
@@ -189,6 +200,16 @@ struct jit {
         uint32_t nspans, cap_spans, cap_seen;
     } ran;
     struct stubs stubs;
+    struct indirect indirect_stubs[INDIRECTS];
+    unsigned indirects;
+    struct jump {          /* [njumps]: by an edge of a block, which its chain changes */
+        uint32_t at;       /* where in memory its displacement is, */
+        uint32_t away;     /* and where it goes without a chain */
+        uint32_t next;     /* the number of another one by the same edge, from 1 on; 0: none */
+        bool counted;      /* in code that counts the block's entries, and is replaced some time */
+        const struct block *guards; /* it is a NOP while the chain leads to that block */
+    } *jumps;
+    uint32_t njumps, cap_jumps;
     unsigned threshold;    /* entries before a block is compiled */
     unsigned host;         /* bit n: the host has n of enum vector_host */
     bool host_lzcnt;
@@ -236,13 +257,16 @@ struct jit {
         unsigned count;
     } indirect;            /* those of the jump to a PC that is known only then, which may end it; out of that block: */
     const struct block *indirect_from;
-    struct edge {
-        unsigned count;    /* jumps[]: displacements of the jumps by it that chains change */
-        uint8_t *jumps[BLOCK_MAX_JUMPS];
-        unsigned nothers;  /* others[]: of those that go where there is no chain */
-        uint8_t *others[2 * BLOCK_MAX_JUMPS];
+    struct jump_made {
+        const struct block *block; /* by this edge of that; */
+        unsigned edge;
+        uint8_t *at;       /* its displacement */
+        uint8_t *others[2]; /* those of jumps that always go where it goes without a chain, or NULL */
         uint8_t *away;     /* where that is, out of line */
-    } edges[2];
+        const struct block *guards;
+    } jumps_made[MAX_JUMPS];
+    unsigned njumps_made;
+    bool compact;          /* what is compiled is not run often enough to be large: shared code is called */
 };
 
 /* The same for a micro-op that is one of those of 64-bit registers (`wide`) or not. */
@@ -352,6 +376,10 @@ void access_stubs(struct jit *j);
 /* Is it one whose address is an operand plus a constant, and which may be served in line? */
 bool access_is_near(const struct uop *u, struct near_access *access);
 
+/* ---- jit.c ---- */
+/* Let the jump, by an edge of b, go where that is chained to. */
+void jump_follow(struct jit *j, const struct jump *jump, const struct block *b, unsigned edge);
+
 /* ---- stubs.c ---- */
 bool stubs_make(struct jit *j);
 static inline void call_stub(struct jit *j, uint8_t *stub)
@@ -363,7 +391,13 @@ static inline void jump_stub(struct jit *j, uint8_t *stub)
     x_point(&j->code, x_jmp(&j->code), stub);
 }
 
-/* b is the block in progress: before every call of C code that may look at the CPU, and every exit (but `turn`). Destroys rcx. */
+/* Where a block is in the pool. */
+static inline uint32_t block_place(const struct jit *j, const struct block *b)
+{
+    return (uint32_t)((const uint8_t *)b - j->c->exec->pool);
+}
+
+/* b is the block in progress: before every call of C code that may look at the CPU, and every exit (but `turn`). */
 void show_block(struct jit *j, const struct block *b);
 
 /* ---- compile.c ---- */
@@ -400,7 +434,7 @@ void emit_trace(struct jit *j);
 /* Entries to a compiled block before it is compiled as a trace. 0: at once. */
 unsigned trace_heat(const struct jit *j);
 /* Note a way out of a block, where values are as in a copy of the slots. */
-void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, bool followed, const struct slot *slots);
+void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, const struct slot *slots);
 /* The ways out that were noted. */
 void emit_ways_out(struct jit *j);
 
@@ -424,11 +458,14 @@ bool emit_x87(struct jit *j, const struct uop *u);
 bool emit_mmx(struct jit *j, const struct uop *u);
 bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
-/* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy.
- * Edges of a trace's first block are jumps that its chains change, but the one that was followed. */
-void emit_edge(struct jit *j, unsigned edge, bool followed, uint8_t *from, const struct slot *slots);
-/* branch.c: the ends of the block's edges, out of line: where they go without a chain. */
+/* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy. */
+void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots);
+/* branch.c: a jump by an edge of a block, which its chain changes, has its displacement there. */
+struct jump_made *note_jump(struct jit *j, const struct block *b, unsigned edge, uint8_t *displacement);
+/* branch.c: what is out of line of the jumps noted: where they go without a chain. */
 void emit_edges_away(struct jit *j);
+/* branch.c: jumps out of the block to a PC that is known only then can be shared with others: make what they share, before its own code. */
+void share_indirect(struct jit *j, const struct block *b);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. */
 void emit_lead(struct jit *j);

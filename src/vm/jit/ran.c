@@ -106,7 +106,7 @@ static void emit_on_counter(struct jit *j, uint8_t op, unsigned digit)
 void ran_count(struct jit *j)
 {
     emit_on_counter(j, 0x83, ALU_SUB); /* SUB dword, 1 */
-    note_way_out(j, x_jcc(&j->code, CC_E), j->owner, OUT_HOT, false, j->slots);
+    note_way_out(j, x_jcc(&j->code, CC_E), j->owner, OUT_HOT, j->slots);
 }
 
 void ran_mark(struct jit *j)

@@ -248,6 +248,13 @@ static void make_both_enter(struct jit *j)
     x_ret(e);
 }
 
+/* reg = the block in progress. */
+static void get_shown(struct jit *j, unsigned reg)
+{
+    x_load(&j->code, 32, reg, R_EXEC, EXEC(shown));
+    x_rm(&j->code, 64, 8u * ALU_ADD + 3u, reg, R_EXEC, EXEC(pool));
+}
+
 /* rdi = the CPU, with budget, block and steps as they are. Destroys rdx. */
 static void show_cpu(struct jit *j)
 {
@@ -255,7 +262,7 @@ static void show_cpu(struct jit *j)
 
     x_load(e, 64, RDI, R_EXEC, EXEC(cpu));
     x_store(e, 64, RDI, CPU(cpu.budget), R_BUDGET);
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    get_shown(j, RDX);
     x_store(e, 64, RDI, CPU(block), RDX);
     x_rm(e, 32, X_MOVZX16, RDX, RDX, BLOCK(steps));
     x_store(e, 32, RDI, CPU(cpu.steps), RDX);
@@ -263,8 +270,7 @@ static void show_cpu(struct jit *j)
 
 void show_block(struct jit *j, const struct block *b)
 {
-    x_mov_imm(&j->code, RCX, (uint64_t)(uintptr_t)b);
-    x_store(&j->code, 64, R_EXEC, EXEC(shown), RCX);
+    x_store_imm(&j->code, 32, R_EXEC, EXEC(shown), block_place(j, b));
 }
 
 /* A C function may have changed the TLB: no place (near.c) is known any more. */
@@ -347,13 +353,14 @@ static void make_exits(struct jit *j)
 
     /* To a block (rax) that has no code, or is to have other code. */
     j->stubs.turn = e->at;
-    x_store(e, 64, R_EXEC, EXEC(shown), RAX);
     x_store(e, 64, R_EXEC, EXEC(turn), RAX);
+    x_rm(e, 64, 8u * ALU_SUB + 3u, RAX, R_EXEC, EXEC(pool));
+    x_store(e, 32, R_EXEC, EXEC(shown), RAX);
     leave(j, LEFT_TURN);
 
     /* The block's steps were taken off the budget, which had less. */
     j->stubs.no_budget = e->at;
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    get_shown(j, RDX);
     x_rm(e, 32, X_MOVZX16, RCX, RDX, BLOCK(steps));
     x_alu(e, 64, ALU_ADD, R_BUDGET, RCX);
     x_load(e, 64, RCX, RDX, BLOCK(key.pc));
@@ -363,17 +370,31 @@ static void make_exits(struct jit *j)
     /* By edge eax, without a chain; and to the PC in rax. */
     j->stubs.unchained = e->at;
     x_store(e, 32, R_EXEC, EXEC(go_edge), RAX);
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    get_shown(j, RDX);
     x_rmx(e, 64, X_MOV_LOAD, RCX, RDX, RAX, 3, BLOCK(target));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     leave(j, LEFT_UNCHAINED);
+    for (unsigned n = 0; n < 2; n++) {
+        uint8_t *none;
+
+        j->stubs.edge[n] = e->at;
+        x_load(e, 64, RCX, R_EXEC, EXEC(pool));
+        x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RSI, 0, BLOCK(next) + 8 * (int32_t)n);
+        x_test(e, 64, RAX, RAX);
+        none = x_jcc(e, CC_E);
+        x_jmp_mem(e, RAX, BLOCK(entry));
+        x_here(e, none);
+        x_store(e, 32, R_EXEC, EXEC(shown), RSI);
+        x_mov_imm(e, RAX, n);
+        jump_stub(j, j->stubs.unchained);
+    }
     j->stubs.indirect_miss = e->at;
     x_store(e, 64, R_EXEC, EXEC(go_pc), RAX);
     x_store_imm(e, 32, R_EXEC, EXEC(go_edge), 2);
     leave(j, LEFT_UNCHAINED);
 
     j->stubs.leave_exit = e->at;
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    get_shown(j, RDX);
     x_load(e, 64, RCX, RDX, BLOCK(target));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     x_mov_imm(e, RAX, LEFT_EXIT);
@@ -382,7 +403,7 @@ static void make_exits(struct jit *j)
     /* Micro-op ecx faulted. */
     j->stubs.fault = e->at;
     x_shift_imm(e, 32, SHIFT_SHL, RCX, 4);
-    x_load(e, 64, RDX, R_EXEC, EXEC(shown));
+    get_shown(j, RDX);
     x_rm(e, 64, 8u * ALU_ADD + 3u, RCX, RDX, BLOCK(uops));
     x_store(e, 64, R_EXEC, EXEC(fault_uop), RCX);
     leave(j, LEFT_FAULT);

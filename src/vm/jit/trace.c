@@ -5,16 +5,12 @@
  * registers that they are in, and flags which are noted anew each turn are stored by none.
  *
  * Nothing else differs from chains: each block is gone to only while its predecessor's chain leads there (so it may be
- * dropped), and takes its steps off the budget. Where that
+ * dropped; a NOP between the two becomes a jump out of the trace then), and takes its steps off the budget. Where that
  * does not suffice, or another edge is taken, everything is stored, as it is at the end of any block.
  *
  * What the rule is, the chains and counts say that there are when the trace is made.
  */
 #include "vm/jit/jit_priv.h"
-
-#include <stddef.h>
-
-#define BLOCK(member) ((int32_t)offsetof(struct block, member))
 
 unsigned trace_heat(const struct jit *j)
 {
@@ -38,7 +34,7 @@ static const struct block *chained(const struct block *b, unsigned edge)
 
     if (b->target[edge] == b->key.pc && b->page[1] == NO_PAGE && !b->trapped)
         return b;
-    return to && to->valid && !to->trapped && to->page[1] == NO_PAGE && to->wide == b->wide && (uint32_t)(uintptr_t)to ? to : NULL;
+    return to && to->valid && !to->trapped && to->page[1] == NO_PAGE && to->wide == b->wide ? to : NULL;
 }
 
 /* How often it was entered, as far as that was counted. */
@@ -103,30 +99,28 @@ static void find_blocks(const struct jit *j, struct trace *t)
 
 /* ---- code ---- */
 
-void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, bool followed, const struct slot *slots)
+void note_way_out(struct jit *j, uint8_t *from, const struct block *b, unsigned edge, const struct slot *slots)
 {
     struct way_out *w = &j->ways_out[j->nways_out++];
 
     w->from = from;
     w->block = b;
     w->edge = edge;
-    w->followed = followed;
+    w->guard = NULL;
     memcpy(w->slots, slots, sizeof(w->slots));
 }
 
-/* Out of the trace unless the edge's chain leads to `to`, which then is the block in progress. Blocks lie within far less than
- * 4 GiB, so that the lower half of an address is enough, and tells it from NULL (chained()). */
-_Static_assert(POOL_BYTES < UINT32_MAX / 2, "distances between blocks are displacements");
+/* Out of the trace when the edge's chain does not lead to `to` any more, which is the block in progress otherwise. */
 static void emit_chain(struct jit *j, const struct block *b, unsigned edge, const struct block *to, const struct slot *slots)
 {
-    struct code *e = &j->code;
+    struct jump_made *guard;
 
     if (b == to)
         return;
-    x_mov_imm(e, RAX, (uint64_t)(uintptr_t)b);
-    x_rm(e, 32, 0x81, ALU_CMP, RAX, BLOCK(next) + 8 * (int32_t)edge);
-    code_32(e, (uint32_t)(uintptr_t)to);
-    note_way_out(j, x_jcc(e, CC_NE), b, edge, true, slots);
+    guard = note_jump(j, b, edge, x_jmp(&j->code));
+    guard->guards = to;
+    note_way_out(j, guard->at, b, edge, slots);
+    j->ways_out[j->nways_out - 1].guard = guard;
 }
 
 /* What comes behind block i. */
@@ -150,11 +144,11 @@ static bool emit_blocks(struct jit *j, const struct trace *t)
         if (!j->followed)
             return false;
         if (j->left)
-            note_way_out(j, j->left, t->block[i], !t->edge[i], false, j->slots);
+            note_way_out(j, j->left, t->block[i], !t->edge[i], j->slots);
         if (i + 1 == t->n)
             return true;
         emit_chain(j, t->block[i], (unsigned)t->edge[i], t->block[i + 1], j->slots);
-        note_way_out(j, emit_budget(j, t->block[i + 1], CC_B), t->block[i + 1], OUT_OF_BUDGET, false, j->slots);
+        note_way_out(j, emit_budget(j, t->block[i + 1], CC_B), t->block[i + 1], OUT_OF_BUDGET, j->slots);
     }
     return false;
 }
@@ -166,7 +160,7 @@ static bool emit_blocks(struct jit *j, const struct trace *t)
 static bool emit_loop(struct jit *j, const struct trace *t)
 {
     const struct block *head_block = t->block[0], *last = t->block[t->n - 1];
-    const unsigned edge = (unsigned)t->edge[t->n - 1], nslow = j->nslow, nways_out = j->nways_out;
+    const unsigned edge = (unsigned)t->edge[t->n - 1], nslow = j->nslow, nways_out = j->nways_out, njumps = j->njumps_made;
     struct code *e = &j->code;
     struct slot first[SLOTS], head[SLOTS];
     uint8_t *start = e->at, *again;
@@ -178,10 +172,11 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         j->result_at = NULL;
         j->nslow = nslow;
         j->nways_out = nways_out;
+        j->njumps_made = njumps;
         memcpy(j->slots, first, sizeof(first));
         operands_store_others(j, head);
         emit_chain(j, last, edge, head_block, head);
-        note_way_out(j, emit_budget(j, head_block, CC_B), head_block, OUT_OF_BUDGET, false, head);
+        note_way_out(j, emit_budget(j, head_block, CC_B), head_block, OUT_OF_BUDGET, head);
         memcpy(j->slots, head, sizeof(head));
         again = e->at;
         j->head = head;
@@ -199,6 +194,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
     e->at = start;
     j->nslow = nslow;
     j->nways_out = nways_out;
+    j->njumps_made = njumps;
     memcpy(j->slots, first, sizeof(first));
     return false;
 }
@@ -212,7 +208,9 @@ void emit_ways_out(struct jit *j)
 
         if (w->edge < 2) {
             j->block = w->block;
-            emit_edge(j, w->edge, w->followed, w->from, w->slots);
+            if (w->guard)
+                w->guard->away = e->at;
+            emit_edge(j, w->edge, w->guard ? NULL : w->from, w->slots);
             continue;
         }
         x_here(e, w->from);
@@ -238,6 +236,6 @@ void emit_trace(struct jit *j)
     if (emit_blocks(j, &t) && !emit_loop(j, &t)) {
         j->nahead = 0;
         j->block = t.block[t.n - 1];
-        emit_edge(j, (unsigned)t.edge[t.n - 1], false, NULL, j->slots);
+        emit_edge(j, (unsigned)t.edge[t.n - 1], NULL, j->slots);
     }
 }
