@@ -15,6 +15,9 @@
 /* Files that have no size beforehand (pipes, /proc) are read in pieces of this. */
 #define PIECE ((size_t)1 << 20)
 
+/* And no further than this: some have no end (/dev/zero). */
+#define ENDLESS ((uint64_t)1 << 30)
+
 static int check_size(const char *path, uint64_t size, uint64_t limit, const char *limit_means,
                       struct error *err)
 {
@@ -46,15 +49,12 @@ static int read_all(int fd, const char *path, uint64_t limit, const char *limit_
     }
 }
 
-int host_load_file(const char *path, uint64_t limit, const char *limit_means, struct buffer *out,
-                   struct error *err)
+/* What is open, whole; it is closed. */
+static int load(int fd, const char *path, uint64_t limit, const char *limit_means, struct buffer *out, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     int r = 0;
 
-    if (fd < 0)
-        return error_set(err, -errno, "%s: cannot open: %s", path, strerror(errno));
     host_output_spare(fd);
     if (fstat(fd, &st) < 0)
         r = error_set(err, -errno, "%s: %s", path, strerror(errno));
@@ -62,10 +62,24 @@ int host_load_file(const char *path, uint64_t limit, const char *limit_means, st
         r = error_set(err, -EISDIR, "%s: is a directory, not a file", path);
     else if (S_ISREG(st.st_mode))
         r = check_size(path, (uint64_t)st.st_size, limit, limit_means, err);
+    else if (limit > ENDLESS) {
+        limit = ENDLESS;
+        limit_means = "is read of what is no regular file";
+    }
     if (r == 0)
         r = read_all(fd, path, limit, limit_means, out, err);
     close(fd);
     return r;
+}
+
+int host_load_file(const char *path, uint64_t limit, const char *limit_means, struct buffer *out,
+                   struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_set(err, -errno, "%s: cannot open: %s", path, strerror(errno));
+    return load(fd, path, limit, limit_means, out, err);
 }
 
 /* ---- reading in pieces ---- */
@@ -85,9 +99,9 @@ int host_reader_open(struct host_reader *r, const char *path, uint64_t limit, co
         r->len = (uint64_t)st.st_size;
         return check_size(path, r->len, limit, limit_means, err);
     }
-    close(r->fd);
+    /* Not opened again: who writes to a pipe whose reader has gone has failed. */
+    status = load(r->fd, path, limit, limit_means, &r->whole, err);
     r->fd = -1;
-    status = host_load_file(path, limit, limit_means, &r->whole, err);
     r->len = r->whole.len;
     return status;
 }

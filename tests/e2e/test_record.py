@@ -502,6 +502,13 @@ def claim_what_a_power_cut_leaves_opens_to_its_last_whole_chunk():
     shutil.rmtree(d)
 
 
+def claim_what_has_no_end_is_no_recording():
+    done = subprocess.run(["sh", "-c", "%sexec %s info /dev/zero" % ("" if harness.sanitized() else "ulimit -v 8000000; ", harness.HINDCAST)],
+                          capture_output=True, text=True, timeout=harness.patience(60))
+    equal(done.returncode, 1, done.stderr)
+    contains(done.stderr, r"/dev/zero: \d+ bytes are more than is read of what is no regular file")
+
+
 def claim_what_a_recording_decides_cannot_be_given():
     status, _, err = hindcast("--replay", "x", "--memory", "64M", "--listen", "127.0.0.1:0")
     equal(status, 1)

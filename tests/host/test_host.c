@@ -2,10 +2,13 @@
  * Streams, listening sockets, files, serial back ends, and the files that a guest may use.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -212,6 +215,35 @@ START_TEST(a_file_is_written_cut_rewritten_and_read_in_pieces)
     ck_assert_int_eq(truncate(path, 3), 0);
     ck_assert_int_eq(host_reader_read(&r, 1, got, 8), -EIO);
     host_reader_close(&r);
+    unlink(path);
+
+    /* What is no file is read whole, without being opened again: its writer would be left without a reader. */
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    struct inotify_event seen[16];
+    bool left = false;
+    int watch = inotify_init1(IN_NONBLOCK);
+    ck_assert_int_gt(inotify_add_watch(watch, path, IN_OPEN | IN_CLOSE_NOWRITE), 0);
+    pid_t writer = fork();
+    if (!writer) {
+        int fd = open(path, O_WRONLY);
+
+        _exit(write(fd, "0123456789", 10) != 10);
+    }
+    int gone;
+    ck_assert_int_eq(host_reader_open(&r, path, UINT64_MAX, "x", &err), 0);
+    ssize_t events = read(watch, seen, sizeof seen) / (ssize_t)sizeof seen[0];
+    ck_assert_int_gt(events, 1);
+    for (ssize_t i = 0; i < events; i++) {
+        left |= seen[i].mask & IN_CLOSE_NOWRITE;
+        ck_assert(!left || !(seen[i].mask & IN_OPEN));
+    }
+    close(watch);
+    ck_assert_uint_eq(r.len, 10);
+    ck_assert_int_eq(host_reader_read(&r, 5, got, 5), 0);
+    ck_assert(!memcmp(got, "56789", 5));
+    host_reader_close(&r);
+    ck_assert_int_eq(waitpid(writer, &gone, 0), writer);
+    ck_assert(WIFEXITED(gone) && !WEXITSTATUS(gone));
     unlink(path);
     ck_assert_int_eq(host_writer_open(&w, "/dev/null", 0, &err), 0);
     ck_assert(!w.seekable);
