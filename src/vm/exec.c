@@ -30,6 +30,8 @@ static void withhold(struct ucpu *c, uint64_t steps)
 
 static void release(struct ucpu *c)
 {
+    if (!c->exec->withheld)
+        return; /* most often; budget and limit were just written by themselves, and would be waited for */
     c->cpu.limit += c->exec->withheld;
     c->cpu.budget += c->exec->withheld;
     c->exec->withheld = 0;

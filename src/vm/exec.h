@@ -294,6 +294,7 @@ struct ucpu {
     bool no_cache;           /* testing aid: translate every block anew */
     bool no_optimise;        /* testing aid: blocks of lowered micro-ops as they are */
     bool single;             /* testing aid: blocks of one instruction */
+    bool careful;            /* testing aid: the front end takes no short ways */
     bool plain_switch;       /* testing aid: the interpreter without computed goto */
     bool no_avx;             /* testing aid: compiled code is as on a host without AVX */
     unsigned npending_hits;  /* access traps hit by the step in progress */
@@ -390,6 +391,25 @@ uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access);
 uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len);
 /* The same as ucpu_host() of `size` bytes, in a given regime, to read or to write. */
 uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access);
+/* The same for who makes several accesses in a regime: looked up without a call. Good until anything is translated, or the regime's
+ * translations change. */
+struct ucpu_window {
+    const struct tlb_entry *entries;
+    uint64_t mask;
+};
+struct ucpu_window ucpu_window(struct ucpu *c, unsigned mode);
+static inline const uint8_t *window_read(const struct ucpu_window *w, uint64_t va, unsigned size)
+{
+    const struct tlb_entry *e = &w->entries[va >> PAGE_SHIFT & w->mask];
+
+    return e->read == (va & PAGE_MASK) && e->read == ((va + size - 1) & PAGE_MASK) ? (const uint8_t *)((uintptr_t)va + e->addend) : NULL;
+}
+static inline uint8_t *window_write(const struct ucpu_window *w, uint64_t va, unsigned size)
+{
+    const struct tlb_entry *e = &w->entries[va >> PAGE_SHIFT & w->mask];
+
+    return e->write == (va & PAGE_MASK) && e->write == ((va + size - 1) & PAGE_MASK) ? (uint8_t *)((uintptr_t)va + e->addend) : NULL;
+}
 
 /* Page table reads and writes by a walk: physical, noted as WALKED. `size` 4 or 8. A write, and
  * a read that a device answers, must be alone: in mid-block ucpu.retry_alone is set instead,

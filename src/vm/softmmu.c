@@ -875,6 +875,11 @@ uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned siz
     return (uint8_t *)((uintptr_t)va + e->addend);
 }
 
+struct ucpu_window ucpu_window(struct ucpu *c, unsigned mode)
+{
+    return (struct ucpu_window){tlb_table(c, mode)->entries, c->exec->shared->tlb_mask};
+}
+
 /* ---- making ---- */
 
 void ucpu_set_va_bits(struct ucpu *c, unsigned bits)

@@ -75,7 +75,7 @@ static void note_mode(struct i386_cpu *c)
 {
     uint8_t mode = mode_of(c->st);
 
-    if (mode != c->noted_mode && c->u.cpu.running)
+    if (mode != c->noted_mode && c->u.cpu.running && (c->u.cpu.machine->traps->notes & TRAP_MODE))
         traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_MODE, .number = mode, .value = c->noted_mode});
     c->noted_mode = mode;
 }
@@ -96,6 +96,23 @@ void i386_mode_changed(struct i386_cpu *c)
     if (c->model->pmu && c->st->pmc_user != (c->st->cpl != 0))
         i386_pmu_mode_changed(c);
     note_mode(c);
+}
+
+void i386_level_moved(struct i386_cpu *c)
+{
+    c->block_mode = i386_block_mode_moved(c, c->st->cpl);
+    ucpu_set_tlb_mode(&c->u, i386_regime(c->st));
+    if (c->model->pmu && c->st->pmc_user != (c->st->cpl != 0))
+        i386_pmu_mode_changed(c);
+    note_mode(c);
+}
+
+void i386_segment_loaded(struct i386_cpu *c, unsigned seg)
+{
+    if (c->u.careful)
+        i386_mode_changed(c);
+    else
+        c->block_mode = i386_block_mode_loaded(c, seg);
 }
 
 static void drop_derived(struct cpu *cpu)

@@ -9,6 +9,7 @@
  *   task.c      task switches
  *   mmu.c       linear -> physical, page faults
  *   exception.c raising, delivering, priorities; interrupt entry
+ *   quick.c     the usual shape of interrupt entry and IRET
  *   system.c    control, debug, descriptor table and model-specific registers, time stamp
  *   string.c    string instructions, port I/O
  *   smm.c       system management mode
@@ -411,6 +412,11 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
 /* CPL, any of the six segment registers, CR0.PE/AM/NE or EFLAGS.VM/AC changed: refresh what is
  * derived (TLB regime, block_mode). */
 void i386_mode_changed(struct i386_cpu *c);
+/* The same, for less: a transfer of control has changed CPL and the segment registers CS and SS, within the same of real, virtual-8086,
+ * protected, compatibility and 64-bit mode. */
+void i386_level_moved(struct i386_cpu *c);
+/* Likewise: the data or stack segment register `seg` has changed, and nothing else. */
+void i386_segment_loaded(struct i386_cpu *c, unsigned seg);
 
 /* ---- mmu.c ---- */
 /* TLB regimes: of privilege level 3; of the others (and of what the CPU itself accesses), and while

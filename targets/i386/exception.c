@@ -382,9 +382,20 @@ static void level_changed(struct i386_cpu *c, const struct i386_level *before)
         i386_mode_changed(c);
 }
 
-/* Deliver one event. False: another exception is pending, nothing happened (or a task
- * switch did: exc.has_eip). */
-static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
+/* What was in progress is over. */
+static void delivered(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+
+    i386_wake(c);
+    s->shadow = 0;
+    s->rep_active = 0;
+    s->rep_start = 0;
+    s->tf_latched = 0;
+    c->exc.pending = false;
+}
+
+static bool deliver_by_rules(struct i386_cpu *c, const struct i386_delivery *d)
 {
     struct i386_state *s = c->st;
     struct i386_level before = i386_level_now(s);
@@ -398,13 +409,18 @@ static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
             c->exc.error |= 1;
         return false;
     }
-    i386_wake(c);
-    s->shadow = 0;
-    s->rep_active = 0;
-    s->rep_start = 0;
-    s->tf_latched = 0;
-    c->exc.pending = false;
+    delivered(c);
     level_changed(c, &before);
+    return true;
+}
+
+/* Deliver one event. False: another exception is pending, nothing happened (or a task
+ * switch did: exc.has_eip). */
+static bool deliver(struct i386_cpu *c, const struct i386_delivery *d)
+{
+    if (!i386_quick_gate(c, d))
+        return deliver_by_rules(c, d);
+    delivered(c);
     return true;
 }
 
@@ -548,8 +564,8 @@ void i386_take_exception(struct ucpu *u)
 
 void i386_note_syscall(const struct i386_cpu *c, enum trap_syscall how, unsigned value, uint64_t sp)
 {
-    traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_SYSCALL, .number = how, .value = value,
-                                                        .address = sp});
+    if (c->u.cpu.machine->traps->notes & TRAP_SYSCALL)
+        traps_add_note(c->u.cpu.machine, &(struct trap_hit){.kind = TRAP_SYSCALL, .number = how, .value = value, .address = sp});
 }
 
 int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
@@ -971,6 +987,8 @@ int i386_iret(struct i386_cpu *c, unsigned size)
     struct i386_stack st;
     uint64_t frame[3]; /* EIP, CS, EFLAGS */
 
+    if (i386_quick_iret(c, size))
+        return UOP_LEAVE;
     if (!i386_uses_descriptors(s))
         return iret_real(c, op32);
     if (i386_long(s))

@@ -236,10 +236,10 @@ int i386_op_syscall(struct ucpu *u, const struct uop *op)
     } else {
         i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
     }
-    s->seg[SEG_CS] = i386_flat_segment(cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
-    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + 8), 3, 0, SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_CS], cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_SS], (uint16_t)(cs + 8), 3, 0, SEG_ATTR_DB);
     s->cpl = 0;
-    i386_mode_changed(c);
+    i386_flat_loaded(c, from_64);
     i386_note_syscall(c, TRAP_SYSCALL_INSN, 0, s->gpr[ESP]);
     return UOP_LEAVE;
 }
@@ -250,6 +250,7 @@ int i386_op_sysret(struct ucpu *u, const struct uop *op)
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->star >> 48 & 0xfffcu);
     uint64_t target = op->b ? s->gpr[ECX] : (uint32_t)s->gpr[ECX];
+    bool from_64 = i386_64bit(s);
 
     if (!syscall_exists(c))
         return i386_raise(c, EXC_UD);
@@ -260,13 +261,13 @@ int i386_op_sysret(struct ucpu *u, const struct uop *op)
     else
         s->eflags |= EFLAGS_IF;
     if (op->b)
-        s->seg[SEG_CS] = i386_flat_segment((uint16_t)(cs + 16), 0xb, 3, SEG_ATTR_L);
+        i386_load_flat(&s->seg[SEG_CS], (uint16_t)(cs + 16), 0xb, 3, SEG_ATTR_L);
     else
-        s->seg[SEG_CS] = i386_flat_segment(cs, 0xb, 3, SEG_ATTR_DB);
-    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + 8), 3, 3, SEG_ATTR_DB);
+        i386_load_flat(&s->seg[SEG_CS], cs, 0xb, 3, SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_SS], (uint16_t)(cs + 8), 3, 3, SEG_ATTR_DB);
     s->cpl = 3;
     s->rip = target;
-    i386_mode_changed(c);
+    i386_flat_loaded(c, from_64);
     return UOP_LEAVE;
 }
 

@@ -1337,3 +1337,38 @@ uint64_t i386_block_mode(const struct i386_cpu *c)
         mode |= (uint64_t)class_of(&st->seg[n]) << (MODE_SEG_SHIFT + 2 * n);
     return mode;
 }
+
+uint64_t i386_block_mode_moved(const struct i386_cpu *c, unsigned cpl)
+{
+    const uint64_t code = 3u << (MODE_SEG_SHIFT + 2 * SEG_CS), stack = 3u << (MODE_SEG_SHIFT + 2 * SEG_SS);
+    const uint64_t stays = UINT32_MAX & ~(MODE_CODE32 | MODE_STACK32 | MODE_USER | code | stack);
+    const struct i386_state *st = c->st;
+    uint64_t mode = c->block_mode;
+    bool user = cpl == 3;
+
+    if ((mode & MODE_ALIGN) || (user && (st->eflags & EFLAGS_AC) && (st->cr0 & CR0_AM)))
+        return i386_block_mode(c); /* segments' classes are in the one mode and not in the other */
+    if (mode & MODE_LONG)
+        return user ? mode | MODE_USER : mode & ~(uint64_t)MODE_USER;
+    mode &= stays;
+    mode |= (uint64_t)st->seg[SEG_CS].limit << 32 | (st->seg[SEG_CS].attr & SEG_ATTR_DB ? MODE_CODE32 : 0);
+    mode |= st->seg[SEG_SS].attr & SEG_ATTR_DB ? MODE_STACK32 : 0;
+    mode |= user ? MODE_USER : 0;
+    mode |= (uint64_t)class_of(&st->seg[SEG_CS]) << (MODE_SEG_SHIFT + 2 * SEG_CS);
+    return mode | (uint64_t)class_of(&st->seg[SEG_SS]) << (MODE_SEG_SHIFT + 2 * SEG_SS);
+}
+
+uint64_t i386_block_mode_loaded(const struct i386_cpu *c, unsigned seg)
+{
+    const unsigned shift = MODE_SEG_SHIFT + 2 * seg;
+    const struct i386_segment *sg = &c->st->seg[seg];
+    uint64_t mode = c->block_mode;
+
+    if (mode & MODE_LONG)
+        return mode;
+    if (seg == SEG_SS)
+        mode = sg->attr & SEG_ATTR_DB ? mode | MODE_STACK32 : mode & ~(uint64_t)MODE_STACK32;
+    if (mode & MODE_ALIGN)
+        return mode;
+    return (mode & ~((uint64_t)3 << shift)) | (uint64_t)class_of(sg) << shift;
+}

@@ -59,6 +59,11 @@ static inline enum seg_class mode_seg(uint64_t mode, unsigned seg)
 uint64_t i386_model_mode(const struct i386_model *m);
 /* The block mode that the state calls for. */
 uint64_t i386_block_mode(const struct i386_cpu *c);
+/* The same, when nothing has changed since block_mode was refreshed but what i386_level_moved() says. `cpl`: the state's, which was
+ * just written: who reads it together with its neighbour waits for that. */
+uint64_t i386_block_mode_moved(const struct i386_cpu *c, unsigned cpl);
+/* The same, when nothing has changed but the data or stack segment register `seg`. */
+uint64_t i386_block_mode_loaded(const struct i386_cpu *c, unsigned seg);
 
 /* struct frontend.build */
 enum build_next i386_build(struct builder *b);

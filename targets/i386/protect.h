@@ -167,6 +167,11 @@ struct i386_delivery {
 /* Was the access to `va` that the instruction at RIP made one to the stack, by instruction or segment? */
 bool i386_stack_access(const struct i386_cpu *c, uint64_t va);
 bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d);
+/* quick.c: deliver, or return with operands of `size` bytes, what is in the usual shape. False: it is not, and nothing was done. */
+bool i386_quick_gate(struct i386_cpu *c, const struct i386_delivery *d);
+bool i386_quick_iret(struct i386_cpu *c, unsigned size);
+/* The same of loading a data or stack segment register, as i386_load_segment() does. */
+bool i386_quick_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
 int i386_iret_long(struct i386_cpu *c, unsigned size);
 /* The bits of EFLAGS that IRET at this privilege may change. */
 uint32_t i386_iret_mask(const struct i386_state *s, unsigned size);
@@ -293,7 +298,30 @@ static inline uint64_t i386_next_eip(const struct i386_cpu *c)
 /* INIT: as a reset, but x87, SSE, MSRs and CR0.CD/NW stay (SDM 3A table 9-1). cpu.c. */
 void i386_init_signal(struct i386_cpu *c);
 /* A flat code or data segment as SYSENTER and SYSCALL load it; `type` of the descriptor, flag SEG_ATTR_L or _DB. */
-struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag);
+static inline void i386_load_flat(struct i386_segment *sg, uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
+{
+    sg->base = 0;
+    sg->selector = (uint16_t)((selector & 0xfffcu) | dpl);
+    sg->attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_G | flag | dpl << 5 | type);
+    sg->limit = 0xffffffffu;
+    sg->valid = 1;
+    sg->reserved = 0;
+}
+static inline struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
+{
+    struct i386_segment sg;
+
+    i386_load_flat(&sg, selector, type, dpl, flag);
+    return sg;
+}
+/* They have loaded them, and changed the level; before, code was `was_64bit`. */
+static inline void i386_flat_loaded(struct i386_cpu *c, bool was_64bit)
+{
+    if (c->u.careful || was_64bit != i386_64bit(c->st))
+        i386_mode_changed(c);
+    else
+        i386_level_moved(c);
+}
 
 /* ---- exception.c, smm.c ---- */
 

@@ -468,19 +468,14 @@ static bool check_data_segment(struct i386_cpu *c, uint16_t selector, struct i38
     return true;
 }
 
-/* Is what a block's mode says of a segment register the same (i386_block_mode())? */
-static bool same_class(const struct i386_segment *a, const struct i386_segment *b)
-{
-    return a->attr == b->attr && a->limit == b->limit && a->valid == b->valid && !a->base == !b->base;
-}
-
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
 {
     struct i386_state *s = c->st;
-    struct i386_segment before;
     struct i386_stores stores;
     struct i386_desc d;
 
+    if (i386_quick_segment(c, seg, selector))
+        return UOP_NEXT;
     i386_stores_begin(&stores);
     if (!i386_uses_descriptors(s)) {
         i386_real_segment(s, seg, selector, i386_vm86(s));
@@ -489,7 +484,7 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
     }
     if (selector_is_null(selector) && (seg != SEG_SS || (i386_64bit(s) && s->cpl < 3 && (selector & 3) == s->cpl))) {
         i386_null_segment(c, seg, selector);
-        i386_mode_changed(c);
+        i386_segment_loaded(c, seg);
         return UOP_NEXT;
     }
     if (seg == SEG_SS ? !check_stack_segment(c, selector, &d) : !check_data_segment(c, selector, &d))
@@ -497,10 +492,8 @@ int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector)
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);
-    before = s->seg[seg];
     s->seg[seg] = i386_desc_segment(&d, selector);
-    if (!same_class(&before, &s->seg[seg]))
-        i386_mode_changed(c);
+    i386_segment_loaded(c, seg);
     return UOP_NEXT;
 }
 

@@ -1061,23 +1061,13 @@ int i386_op_rdpmc(struct ucpu *u, const struct uop *op)
 
 /* ---- SYSENTER, SYSEXIT ---- */
 
-struct i386_segment i386_flat_segment(uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
-{
-    return (struct i386_segment){
-        .selector = (uint16_t)((selector & 0xfffcu) | dpl),
-        .attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_G | flag | dpl << 5 | type),
-        .limit = 0xffffffffu,
-        .valid = 1,
-    };
-}
-
 int i386_op_sysenter(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
     uint64_t sp = s->gpr[ESP];
-    bool is_long = i386_long(s);
+    bool is_long = i386_long(s), was_64bit = i386_64bit(s);
 
     (void)op;
     if (is_long && c->model->amd)
@@ -1085,12 +1075,12 @@ int i386_op_sysenter(struct ucpu *u, const struct uop *op)
     if (!i386_protected(s) || !cs)
         return gp0(c);
     i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
-    s->seg[SEG_CS] = i386_flat_segment(cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
-    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + 8), 0x3, 0, SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_CS], cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_SS], (uint16_t)(cs + 8), 0x3, 0, SEG_ATTR_DB);
     s->cpl = 0;
     s->gpr[ESP] = is_long ? s->sysenter_esp : (uint32_t)s->sysenter_esp;
     s->rip = is_long ? s->sysenter_eip : (uint32_t)s->sysenter_eip;
-    i386_mode_changed(c);
+    i386_flat_loaded(c, was_64bit);
     i386_note_syscall(c, TRAP_SYSENTER, 0, sp);
     return UOP_LEAVE;
 }
@@ -1101,17 +1091,18 @@ int i386_op_sysexit(struct ucpu *u, const struct uop *op)
     struct i386_state *s = c->st;
     uint16_t cs = (uint16_t)(s->sysenter_cs & 0xfffcu);
     uint64_t rip = s->gpr[EDX], rsp = s->gpr[ECX];
+    bool was_64bit = i386_64bit(s);
 
     if (i386_long(s) && c->model->amd)
         return i386_raise(c, EXC_UD);
     if (!i386_protected(s) || !cs || s->cpl || (op->b && (!i386_canonical(s, rip) || !i386_canonical(s, rsp))))
         return gp0(c);
-    s->seg[SEG_CS] = i386_flat_segment((uint16_t)(cs + (op->b ? 32 : 16)), 0xb, 3, op->b ? SEG_ATTR_L : SEG_ATTR_DB);
-    s->seg[SEG_SS] = i386_flat_segment((uint16_t)(cs + (op->b ? 40 : 24)), 0x3, 3, SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_CS], (uint16_t)(cs + (op->b ? 32 : 16)), 0xb, 3, op->b ? SEG_ATTR_L : SEG_ATTR_DB);
+    i386_load_flat(&s->seg[SEG_SS], (uint16_t)(cs + (op->b ? 40 : 24)), 0x3, 3, SEG_ATTR_DB);
     s->cpl = 3;
     s->gpr[ESP] = op->b ? rsp : (uint32_t)rsp;
     s->rip = op->b ? rip : (uint32_t)rip;
-    i386_mode_changed(c);
+    i386_flat_loaded(c, was_64bit);
     return UOP_LEAVE;
 }
 

@@ -111,6 +111,7 @@ static void use_engine(struct machine *m, enum engine e)
     u->plain_switch = u->no_optimise = e == PLAIN;
     u->single = e == SINGLE;
     u->no_cache = e == UNCACHED;
+    u->careful = e == INTERPRETER;
     if (e != JIT && e != JIT_LATE)
         return;
     if (code_memory_map(&memory, 1 << 20, &err) < 0)
