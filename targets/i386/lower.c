@@ -847,10 +847,12 @@ static enum build_next call_if(struct lower *l, unsigned feature, i386_helper *f
 }
 
 /* May it be in the shadow of an STI in the same block: it changes none of what decides which events come next, and leaves by its
- * end only? */
-static bool may_be_shadowed(unsigned op)
+ * end only? (SYSEXIT, which ends the shadow itself, wants to be the first of its block only for the counters' sake.) */
+static bool may_be_shadowed(const struct lower *l, unsigned op)
 {
     switch (op) {
+    case INSN_SYSEXIT:
+        return !i386_of(l->b->cpu)->model->pmu;
     case INSN_ADD: case INSN_OR: case INSN_ADC: case INSN_SBB: case INSN_AND: case INSN_SUB: case INSN_XOR:
     case INSN_CMP: case INSN_TEST: case INSN_INC: case INSN_DEC: case INSN_NEG: case INSN_NOT:
     case INSN_MOV: case INSN_MOVZX: case INSN_MOVSX: case INSN_MOVSXD: case INSN_LEA: case INSN_NOP:
@@ -871,7 +873,7 @@ static enum build_next lower_sti(struct lower *l)
     struct insn next;
 
     if (!builder_goes_on(b, l->i.len) || b->avail - at < INSN_MAX_LEN || within_limit(l, l->next, INSN_MAX_LEN) < INSN_MAX_LEN ||
-        i386_decode(b->bytes + at, INSN_MAX_LEN, decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(next.op))
+        i386_decode(b->bytes + at, INSN_MAX_LEN, decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(l, next.op))
         return call_exit(l, i386_op_sti);
     return call_only(l, i386_op_sti_between);
 }
@@ -988,7 +990,7 @@ static enum build_next lower_fsgsbase(struct lower *l)
     }
     operand_move(l, size, S_T(1), r);
     call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
-    return end_exit(l);
+    return BUILD_MORE;
 }
 
 static enum build_next lower_xsave(struct lower *l)
@@ -1019,7 +1021,7 @@ static enum build_next lower_long(struct lower *l)
             return end_undefined(l);
         call(l, i386_op_sysret, 0, 0, l->i.osize == 8);
         return end_exit(l);
-    case INSN_SWAPGS: return call_exit(l, i386_op_swapgs);
+    case INSN_SWAPGS: return call_only(l, i386_op_swapgs);
     case INSN_RDTSCP: return call_calm(l, FEATURE_RDTSCP, i386_op_rdtscp);
     case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES: case INSN_XRSTOR: case INSN_XRSTORS:
         return lower_xsave(l);
@@ -1229,7 +1231,7 @@ enum build_next i386_build(struct builder *b)
     b->wide = wide(&l);
     if (r == DECODE_SHORT && allowed == avail)
         return BUILD_STOP; /* the rest is on the next page; if that cannot be fetched, the core faults */
-    if (!first && (r != DECODE_OK || wants_alone(&l)))
+    if (!first && (r != DECODE_OK || (wants_alone(&l) && !shadowed)))
         return BUILD_STOP;
     if (r == DECODE_SHORT || r == DECODE_LONG) {
         l.i.len = 1;

@@ -114,7 +114,7 @@ i386_helper i386_op_pushf;
 i386_helper i386_op_syscall;      /* S_T(3): next RIP. UOP_LEAVE */
 i386_helper i386_op_sysret;       /* b: to 64-bit mode. UOP_LEAVE */
 i386_helper i386_op_rsm;          /* alone. UOP_LEAVE (smm.c) */
-i386_helper i386_op_swapgs;       /*                                                     (E) */
+i386_helper i386_op_swapgs;
 i386_helper i386_op_rdtscp;       /* alone */
 /* XSAVE and its like (xsave.c): b: I386_FX_W | segment; S_T(0) offset. Those that store: alone. */
 i386_helper i386_op_xsave, i386_op_xsaveopt, i386_op_xsavec, i386_op_xsaves;
@@ -126,7 +126,7 @@ i386_helper i386_op_monitor;
 i386_helper i386_op_mwait;        /* alone */
 i386_helper i386_op_rdpkru;
 i386_helper i386_op_wrpkru;       /*                                                     (E) */
-i386_helper i386_op_fsgsbase;     /* b: 0, 1: *d = base of FS, GS; 2, 3: the base becomes the 64-bit *a (E) */
+i386_helper i386_op_fsgsbase;     /* b: 0, 1: *d = base of FS, GS; 2, 3: the base becomes the 64-bit *a */
 i386_helper i386_op_cmpxchg16b;   /* memory operand at segment a, S_T(0); alone */
 i386_helper i386_op_invpcid;      /* descriptor at segment a, S_T(0); type *d            (E) */
 i386_helper i386_op_random;       /* *d = a bytes of entropy; CF = 1. Alone */

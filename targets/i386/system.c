@@ -1102,6 +1102,7 @@ int i386_op_sysexit(struct ucpu *u, const struct uop *op)
     s->cpl = 3;
     s->gpr[ESP] = op->b ? rsp : (uint32_t)rsp;
     s->rip = op->b ? rip : (uint32_t)rip;
+    s->shadow = 0;
     i386_flat_loaded(c, was_64bit);
     return UOP_LEAVE;
 }

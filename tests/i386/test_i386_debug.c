@@ -429,6 +429,56 @@ START_TEST(sti_and_what_it_shadows_are_in_one_block)
 }
 END_TEST
 
+/* As a kernel's way back from SYSENTER has it, written over by a NOP in the end. */
+START_TEST(sti_and_sysexit_are_in_one_block)
+{
+    struct ucpu_stats before;
+
+    for (unsigned n = 0; n < 3; n++) {
+        kernel_mode(b);
+        s->eflags = EFLAGS_1;
+        s->sysenter_cs = S_CODE;
+        s->gpr[EDX] = UCODE;
+        s->gpr[ECX] = USTACK;
+        CODE(b, 0x40, 0xfb, 0x0f, 0x35); /* INC EAX; STI; SYSEXIT */
+        if (n == 2)
+            poke16(b, KCODE + 2, 0x9090);
+        ucpu_stats(&b->c->u, &before);
+        steps(b, 3);
+        if (n < 2)
+            EQ(alone_since(&before), 0);
+        EQ(s->rip, n == 2 ? KCODE + 3 : UCODE);
+        EQ(s->cpl, n == 2 ? 0 : 3);
+        EQ(s->shadow, 0);
+        EQ(s->eflags & EFLAGS_IF, EFLAGS_IF);
+        raise_irq(0x31);
+        steps(b, 1);
+        EXPECT_VECTOR(b, 0x31);
+    }
+}
+END_TEST
+
+START_TEST(an_interrupt_that_waits_comes_after_a_shadowed_sysexit)
+{
+    s->sysenter_cs = S_CODE;
+    s->gpr[EDX] = UCODE;
+    s->gpr[ECX] = USTACK;
+    CODE(b, 0x40, 0xfb, 0x0f, 0x35);
+    raise_irq(0x31);
+    steps(b, 2);
+    EQ(s->shadow, I386_SHADOW_STI);
+    steps(b, 2);
+    EXPECT_VECTOR(b, 0x31);
+    EQ(stack32(b, 0), UCODE);
+    s->sysenter_cs = 0; /* faults in the shadow */
+    kernel_mode(b);
+    s->eflags = EFLAGS_1;
+    steps(b, 3);
+    expect_error(EXC_GP, 0, KCODE + 2);
+    EQ(s->shadow, 0);
+}
+END_TEST
+
 START_TEST(an_interrupt_that_waits_comes_after_what_sti_shadows)
 {
     CODE(b, 0xfb, 0xeb, 0x00, 0x43, 0x43); /* STI; JMP */
@@ -585,6 +635,8 @@ Suite *test_suite(void)
     ADD(sti_lets_one_more_instruction_run);
     ADD(sti_in_the_shadow_of_tf_keeps_its_shadow);
     ADD(sti_and_what_it_shadows_are_in_one_block);
+    ADD(sti_and_sysexit_are_in_one_block);
+    ADD(an_interrupt_that_waits_comes_after_a_shadowed_sysexit);
     ADD(an_interrupt_that_waits_comes_after_what_sti_shadows);
     ADD(a_step_to_between_sti_and_what_it_shadows_is_in_the_shadow);
     ADD(a_fault_in_the_shadow_of_sti_is_delivered_as_any);
