@@ -442,6 +442,15 @@ static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
     return t;
 }
 
+/* (One by one: what has just been written word by word is slow to read in wider pieces.) */
+static bool same_roots(const uint64_t *a, const uint64_t *b)
+{
+    for (unsigned i = 0; i < TLB_ROOTS; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 void ucpu_roots_changed(struct ucpu *c)
 {
     struct exec *x = c->exec;
@@ -449,7 +458,7 @@ void ucpu_roots_changed(struct ucpu *c)
 
     if (c->fe->roots)
         c->fe->roots(c, roots);
-    if (!memcmp(x->context->roots, roots, sizeof(roots)))
+    if (same_roots(x->context->roots, roots))
         return;
     exec_leave_soon(x->shared);
     x->context = find_context(x, roots);

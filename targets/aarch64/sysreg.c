@@ -827,18 +827,6 @@ const unsigned a64_nsysregs = ARRAY_LEN(sysregs);
 /* The identification space where nothing is allocated. */
 static const struct sysreg reserved_id = {.name = "", .el = 1, .trap = T_ID3, .flags = RO, .read = read_zero};
 
-#define NO_ROW UINT16_MAX
-
-void a64_index_sysregs(struct a64_cpu *c)
-{
-    c->sysreg_index = xmalloc(sizeof(uint16_t) << 16);
-    memset(c->sysreg_index, 0xff, sizeof(uint16_t) << 16);
-    for (unsigned i = 0; i < a64_nsysregs; i++) {
-        CHECK(c->sysreg_index[sysregs[i].enc] == NO_ROW);
-        c->sysreg_index[sysregs[i].enc] = (uint16_t)i;
-    }
-}
-
 void a64_reset_sysregs(struct a64_cpu *c)
 {
     for (unsigned i = 0; i < a64_nsysregs; i++)
@@ -861,12 +849,28 @@ static bool exists(const struct a64_cpu *c, const struct sysreg *r)
     return true;
 }
 
+/* Places without a register, and with one that this CPU does not have. */
+#define NO_ROW     UINT16_MAX
+#define ABSENT_ROW (UINT16_MAX - 1)
+
+void a64_index_sysregs(struct a64_cpu *c)
+{
+    c->sysreg_index = xmalloc(sizeof(uint16_t) << 16);
+    memset(c->sysreg_index, 0xff, sizeof(uint16_t) << 16);
+    for (unsigned i = 0; i < a64_nsysregs; i++) {
+        CHECK(c->sysreg_index[sysregs[i].enc] == NO_ROW);
+        c->sysreg_index[sysregs[i].enc] = exists(c, &sysregs[i]) ? (uint16_t)i : ABSENT_ROW;
+    }
+}
+
 static const struct sysreg *find(const struct a64_cpu *c, uint32_t enc)
 {
     uint16_t row = c->sysreg_index[enc & 0xffff];
 
-    if (row != NO_ROW)
-        return exists(c, &sysregs[row]) ? &sysregs[row] : NULL;
+    if (row < ABSENT_ROW)
+        return &sysregs[row];
+    if (row == ABSENT_ROW)
+        return NULL;
     /* op0 3, op1 0, CRn 0, CRm 1-7 */
     if ((enc & ~UINT32_C(0x7f)) == SYSREG(3, 0, 0, 0, 0) && (enc >> 3 & 15) && (enc >> 3 & 15) < 8)
         return &reserved_id;
