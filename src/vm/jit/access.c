@@ -189,14 +189,8 @@ static uint8_t *make_find(struct jit *j, bool read, bool write)
 
 void access_stubs(struct jit *j)
 {
-    for (unsigned i = 1; i < 4; i++) {
+    for (unsigned i = 1; i < 4; i++)
         j->stubs.find[i & 1][i >> 1] = make_find(j, i & 1, i >> 1);
-        for (unsigned log2 = 0; log2 < ARRAY_LEN(j->stubs.find_at); log2++) {
-            j->stubs.find_at[log2][i & 1][i >> 1] = j->code.at;
-            x_rm(&j->code, 64, X_LEA, RDX, RAX, (1 << log2) - 1);
-            make_find(j, i & 1, i >> 1);
-        }
-    }
 }
 
 /* Look for `bytes` bytes at rax, in the TLB or by what another access near this one has found. */
@@ -204,14 +198,7 @@ void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, boo
 {
     struct code *e = &j->code;
     struct near_group g;
-    enum near_role role;
-
-    if (j->compact && !(bytes & (bytes - 1))) {
-        call_stub(j, j->stubs.find_at[__builtin_ctz(bytes)][read][write]);
-        leave_if(j, s, CC_NE);
-        return;
-    }
-    role = j->compact || s->from[0] ? NEAR_NONE : near_role(j, &g);
+    enum near_role role = j->compact || s->from[0] ? NEAR_NONE : near_role(j, &g);
     if (role == NEAR_NONE) {
         look_into_tlb(j, s, 0, (int32_t)bytes, write, read);
         return;

@@ -48,7 +48,7 @@ struct slot {
     uint8_t kind;   /* enum slot_kind */
     uint8_t reg;    /* SLOT_REG, SLOT_PLACE: bits above the size are 0; SLOT_VECTOR: number of an XMM register */
     bool dirty;     /* memory has another value */
-    uint32_t used;  /* when last: the least recent is evicted */
+    uint16_t used;  /* when last: the least recent is evicted */
     uint64_t value; /* SLOT_CONST */
 };
 
@@ -167,7 +167,6 @@ struct stubs {
     uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave, *both_enter;
     uint8_t *edge[2];      /* by an edge of the block at pool + rsi: to a block without code, or by no chain */
     uint8_t *find[2][2];   /* by whether it reads, and writes: from rax, and the last byte's address in rdx, to rcx; Z: found */
-    uint8_t *find_at[6][2][2]; /* the same for as many bytes at rax as 2 to the power of the first index */
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
@@ -223,7 +222,7 @@ struct jit {
     const struct block *block;
     const struct uop *u;
     unsigned home;         /* bits of the registers that narrow operands are parts of: block.wide */
-    unsigned now;          /* counts uses of slots */
+    uint16_t now;          /* counts uses of slots; that it goes round in very large traces makes worse code, no more */
     uint16_t pinned;       /* registers that the micro-op in progress needs */
     uint16_t pinned_vectors; /* the same of XMM registers */
     uint8_t rax_in, rax_bits; /* rax, which is not changed any more by the micro-op in progress, is in that register, too, of so
@@ -232,6 +231,7 @@ struct jit {
     unsigned result_bits;
     unsigned x87_noted;    /* the block has noted the selector of CS, if bit X87_SEG is set, and last that of segment n, if bit n is */
     struct slot slots[SLOTS];
+    unsigned nslots;       /* those from here on are free */
     bool address_known;    /* of the access in progress: it is `address` */
     uint64_t address;
     struct place place;    /* while there is such a slot */
@@ -266,7 +266,7 @@ struct jit {
         const struct block *guards;
     } jumps_made[MAX_JUMPS];
     unsigned njumps_made;
-    bool compact;          /* what is compiled is not run often enough to be large: shared code is called */
+    bool compact;          /* what is compiled counts its entries: it is small, and made in little time */
 };
 
 /* The same for a micro-op that is one of those of 64-bit registers (`wide`) or not. */
@@ -340,6 +340,8 @@ void operands_reload_as(struct jit *j, const struct slot *slots);
 void slots_remove(struct slot *slots, unsigned offset, unsigned len);
 /* Forget all values, stored or not. */
 void operands_forget(struct jit *j);
+/* Let the slots be those of a copy. */
+void operands_are(struct jit *j, const struct slot *slots);
 /* Store what is dirty and not among those of `head`. */
 void operands_store_others(struct jit *j, const struct slot *head);
 /* Where a loop turns: make the present slots those of its head. False: they cannot be; those of the head are

@@ -8,7 +8,7 @@
  * to 0. A group begins and ends between two calls, in one block or trace, which is entered at its beginning only; so its
  * leader comes before the others, whatever way is taken out.
  *
- * Code that is no trace yet has no groups: it calls what looks into the TLB (access_probe()).
+ * Code that is no trace yet has no groups: it is not run often enough for them to be looked for.
  *
  * Which accesses belong together, is found by following what micro-ops add to registers. Nothing depends on
  * finding all of them.

@@ -60,7 +60,7 @@ static bool overlaps(const struct slot *s, unsigned offset, unsigned len)
 /* The slot, other than a vector's, that holds all of these bytes. */
 static struct slot *find(struct jit *j, unsigned offset, unsigned len)
 {
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         struct slot *s = &j->slots[i];
 
         if (s->kind && s->kind != SLOT_VECTOR && offset >= s->offset && offset + len <= (unsigned)s->offset + s->size)
@@ -73,7 +73,7 @@ static struct slot *find(struct jit *j, unsigned offset, unsigned len)
 
 static struct slot *find_place(struct jit *j)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (j->slots[i].kind == SLOT_PLACE)
             return &j->slots[i];
     return NULL;
@@ -104,7 +104,7 @@ void place_expire(struct jit *j, unsigned uop, bool ends)
 
 static bool any_within(const struct jit *j, unsigned offset, unsigned len)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (overlaps(&j->slots[i], offset, len))
             return true;
     return false;
@@ -113,7 +113,7 @@ static bool any_within(const struct jit *j, unsigned offset, unsigned len)
 void operands_release(struct jit *j, unsigned offset, unsigned len)
 {
     place_changes(j, offset, len);
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (overlaps(&j->slots[i], offset, len))
             drop_slot(j, &j->slots[i], true);
 }
@@ -121,7 +121,7 @@ void operands_release(struct jit *j, unsigned offset, unsigned len)
 void operands_discard(struct jit *j, unsigned offset, unsigned len)
 {
     place_changes(j, offset, len);
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (overlaps(&j->slots[i], offset, len))
             drop_slot(j, &j->slots[i], false);
 }
@@ -146,7 +146,7 @@ static struct slot *least_recent(struct jit *j)
 {
     struct slot *best = NULL;
 
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         struct slot *s = &j->slots[i];
 
         if (!s->kind || (in_register(s) && pinned(j, s->reg)) ||
@@ -162,7 +162,7 @@ static struct slot *least_recent(struct jit *j)
 /* Does another value lie in the same register? */
 static bool shared(const struct jit *j, const struct slot *s)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (&j->slots[i] != s && in_register(&j->slots[i]) && j->slots[i].reg == s->reg)
             return true;
     return false;
@@ -175,7 +175,7 @@ static bool may_share(const struct jit *j, unsigned reg)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         n += in_register(&j->slots[i]) && j->slots[i].reg == reg;
     return n < MOST_SHARED;
 }
@@ -185,7 +185,7 @@ static unsigned worth(const struct jit *j, unsigned reg)
 {
     unsigned next = AHEAD_NEVER, dirty = 0;
 
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         const struct slot *s = &j->slots[i];
         unsigned use;
 
@@ -203,7 +203,7 @@ static uint16_t busy_registers(const struct jit *j)
 {
     uint16_t busy = j->pinned;
 
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (in_register(&j->slots[i]))
             busy |= (uint16_t)(1u << j->slots[i].reg);
     return busy;
@@ -249,7 +249,7 @@ static unsigned take_register(struct jit *j, unsigned offset)
             }
         }
         CHECK(reg != RSP);
-        for (unsigned i = 0; i < SLOTS; i++)
+        for (unsigned i = 0; i < j->nslots; i++)
             if (in_register(&j->slots[i]) && j->slots[i].reg == reg)
                 drop_slot(j, &j->slots[i], true);
     }
@@ -273,9 +273,11 @@ static struct slot *free_slot(struct jit *j)
 {
     struct slot *s;
 
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (!j->slots[i].kind)
             return &j->slots[i];
+    if (j->nslots < SLOTS)
+        return &j->slots[j->nslots++];
     s = least_recent(j);
     drop_slot(j, s, true);
     return s;
@@ -407,7 +409,7 @@ unsigned operand_reserve(struct jit *j, unsigned offset, unsigned bits)
 void operands_overwrite(struct jit *j, unsigned offset, unsigned len)
 {
     place_changes(j, offset, len);
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         struct slot *s = &j->slots[i];
 
         if (overlaps(s, offset, len))
@@ -589,7 +591,7 @@ bool operand_known(const struct jit *j, unsigned offset, unsigned bits, uint64_t
 
 static struct slot *find_vector(struct jit *j, unsigned offset)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (j->slots[i].kind == SLOT_VECTOR && j->slots[i].offset == offset) {
             j->slots[i].used = ++j->now;
             j->pinned_vectors |= (uint16_t)(1u << j->slots[i].reg);
@@ -605,7 +607,7 @@ static struct slot *new_vector(struct jit *j, unsigned offset)
     struct slot *s, *oldest = NULL;
     unsigned reg = FIRST_VECTOR;
 
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         s = &j->slots[i];
         if (s->kind != SLOT_VECTOR)
             continue;
@@ -655,7 +657,7 @@ static bool join_halves(struct jit *j, unsigned xmm, unsigned offset)
 
     if ((low && low->kind != SLOT_REG) || !(low || high) || (high && high->kind != SLOT_REG && high->value))
         return false;
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (&j->slots[i] != low && &j->slots[i] != high && overlaps(&j->slots[i], offset, 16))
             return false;
     half_to(j, xmm, low, offset);
@@ -672,7 +674,7 @@ static bool join_halves(struct jit *j, unsigned xmm, unsigned offset)
 
 static bool dirty_within(const struct jit *j, unsigned offset)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (overlaps(&j->slots[i], offset, 16) && j->slots[i].dirty)
             return true;
     return false;
@@ -758,7 +760,7 @@ void vectors_reload_as(struct jit *j, const struct slot *slots)
 
 void vectors_release(struct jit *j)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         if (j->slots[i].kind == SLOT_VECTOR)
             drop_slot(j, &j->slots[i], true);
 }
@@ -775,7 +777,7 @@ void operands_store_as(struct jit *j, const struct slot *slots)
 void operands_store(struct jit *j)
 {
     operands_store_as(j, j->slots);
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < j->nslots; i++)
         j->slots[i].dirty = false;
 }
 
@@ -798,7 +800,14 @@ void slots_remove(struct slot *slots, unsigned offset, unsigned len)
 
 void operands_forget(struct jit *j)
 {
-    memset(j->slots, 0, sizeof(j->slots));
+    memset(j->slots, 0, j->nslots * sizeof(j->slots[0]));
+    j->nslots = 0;
+}
+
+void operands_are(struct jit *j, const struct slot *slots)
+{
+    memcpy(j->slots, slots, sizeof(j->slots));
+    j->nslots = SLOTS;
 }
 
 /* ---- loops ---- */
@@ -815,7 +824,7 @@ static const struct slot *same_slot(const struct slot *slots, const struct slot 
 
 void operands_store_others(struct jit *j, const struct slot *head)
 {
-    for (unsigned i = 0; i < SLOTS; i++) {
+    for (unsigned i = 0; i < j->nslots; i++) {
         const struct slot *s = &j->slots[i];
 
         if (s->kind && s->dirty && !same_slot(head, s))

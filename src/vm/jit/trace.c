@@ -173,11 +173,11 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         j->nslow = nslow;
         j->nways_out = nways_out;
         j->njumps_made = njumps;
-        memcpy(j->slots, first, sizeof(first));
+        operands_are(j, first);
         operands_store_others(j, head);
         emit_chain(j, last, edge, head_block, head);
         note_way_out(j, emit_budget(j, head_block, CC_B), head_block, OUT_OF_BUDGET, head);
-        memcpy(j->slots, head, sizeof(head));
+        operands_are(j, head);
         again = e->at;
         j->head = head;
         emit_blocks(j, t);
@@ -195,7 +195,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
     j->nslow = nslow;
     j->nways_out = nways_out;
     j->njumps_made = njumps;
-    memcpy(j->slots, first, sizeof(first));
+    operands_are(j, first);
     return false;
 }
 
