@@ -233,7 +233,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         .machine = m,
         .make_machine = make_twin,
         .make_ctx = &twin,
-        .checkpoint_bytes = o->checkpoint_bytes,
+        .checkpoint_bytes = options_checkpoint_bytes(o),
         .clock = o->clock,
         .seeded = o->seeded,
         .seed = o->seed,

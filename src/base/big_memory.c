@@ -11,7 +11,7 @@
 #define CHUNK_BYTES ((size_t)2 << 20)
 #define CHUNK_PAGES ((unsigned)(CHUNK_BYTES / PAGE_SIZE))
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
-/* So many free pages (64 MiB), and a fourth of as many as are in use, stay for those that are wanted next. */
+/* So many free pages (64 MiB), and an eighth of as many as are in use, stay for those that are wanted next. */
 #define FREE_KEEP 16384u
 
 /* The first page of a chunk; the others are what it is for. */
@@ -123,7 +123,7 @@ void page_slab_give(struct page_slab *s, uint8_t *page)
         put_in(s, c);
     s->free++;
     s->used--;
-    keep = FREE_KEEP + s->used / 4;
+    keep = FREE_KEEP + s->used / 8;
     if (c->nfree == CHUNK_PAGES - 1) {
         if (s->free > keep)
             drop_chunk(s, c);

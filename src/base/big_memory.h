@@ -16,7 +16,7 @@ void *region_map(size_t size);
 void region_unmap(void *region, size_t size);
 
 /* Pages of 4 KiB out of chunks of 2 MiB. All zero bytes is an empty one. What is given back is used again; of what is free beyond
- * 64 MiB and a fourth of what was in use, empty chunks go back to the host, and beyond twice that single pages, too. */
+ * 64 MiB and an eighth of what was in use, empty chunks go back to the host, and beyond twice that single pages, too. */
 struct page_slab {
     struct slab_chunk *open; /* chunks that have free pages */
     uint64_t used, free;     /* pages in use; free ones in chunks */

@@ -261,9 +261,19 @@ static void insert(struct checkpoint_line *line, struct checkpoint *c)
     line->count++;
 }
 
+/* What is around index `i` of a line has changed. */
+static void neighbours_changed(struct checkpoint_line *line, size_t i)
+{
+    for (size_t n = i ? i - 1 : 0; n <= i + 1 && n < line->count; n++)
+        line->list[n]->own_bytes = 0;
+}
+
 void checkpoint_insert(struct checkpoint_store *s, struct checkpoint *c)
 {
-    insert(owner(s->line, c->position), c);
+    struct checkpoint_line *line = owner(s->line, c->position);
+
+    insert(line, c);
+    neighbours_changed(line, index_after(line, c->position) - 1);
 }
 
 static void drop(struct checkpoint_store *s, struct checkpoint *c)
@@ -294,6 +304,7 @@ void checkpoint_remove_at(struct checkpoint_store *s, struct checkpoint_line *li
     }
     line->count--;
     memmove(line->list + i, line->list + i + 1, (line->count - i) * sizeof(line->list[0]));
+    neighbours_changed(line, i);
     drop(s, c);
     s->removed++;
 }

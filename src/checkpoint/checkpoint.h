@@ -57,6 +57,7 @@ struct checkpoint {
     uint64_t used;             /* of those with pins, the one that was pinned or restored least recently has the least */
     unsigned holds;            /* who is using it just now: kept until they are done */
     struct page_node *root;    /* its pages; the store's own */
+    uint64_t own_bytes;        /* host memory that goes with it, about, as long as its neighbours stay; 0: to be found out. The same */
     struct segment *segment;   /* footprint of the way to the next checkpoint; the store's own */
     struct touches *touches;   /* which bytes of some pages were touched on that way; NULL: not known of any. The same */
 };

@@ -1,23 +1,17 @@
 /*
- * Page copies: raw at first, zlib-compressed when they are old (level 1: these
- * pages are read back while somebody waits). A page that does not shrink by an
+ * Page copies: raw at first, compressed when they are old. A page that does not shrink by an
  * eighth stays raw and is not tried again.
  */
 #include "checkpoint/page_tree.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/hash.h"
 
 #define WORTH_COMPRESSING (PAGE_SIZE - PAGE_SIZE / 8)
-
-struct page_codec {
-    z_stream deflate, inflate;
-};
 
 void page_store_init(struct page_store *ps)
 {
@@ -30,30 +24,6 @@ void page_store_finish(struct page_store *ps)
     page_slab_finish(&ps->raw);
     page_codec_destroy(ps->codec);
     ps->codec = NULL;
-}
-
-void page_codec_destroy(struct page_codec *codec)
-{
-    if (!codec)
-        return;
-    deflateEnd(&codec->deflate);
-    inflateEnd(&codec->inflate);
-    free(codec);
-}
-
-static struct page_codec *codec_get(struct page_codec **codec)
-{
-    struct page_codec *c = *codec;
-
-    if (c)
-        return c;
-    c = xcalloc(1, sizeof(*c));
-    /* Raw deflate: a page needs no header or checksum of its own. */
-    if (deflateInit2(&c->deflate, 1, Z_DEFLATED, -13, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
-        inflateInit2(&c->inflate, -13) != Z_OK)
-        panic(__FILE__, __LINE__, "zlib does not start: out of memory?");
-    *codec = c;
-    return c;
 }
 
 static void enqueue(struct page_store *ps, struct page *p)
@@ -122,17 +92,9 @@ const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *
 
 const uint8_t *page_bytes_by(struct page_codec **codec, const struct page *p, uint8_t *scratch)
 {
-    z_stream *z;
-
     if (!p->size)
         return p->data;
-    z = &codec_get(codec)->inflate;
-    CHECK(inflateReset(z) == Z_OK);
-    z->next_in = p->data;
-    z->avail_in = p->size;
-    z->next_out = scratch;
-    z->avail_out = PAGE_SIZE;
-    CHECK(inflate(z, Z_FINISH) == Z_STREAM_END && !z->avail_out);
+    page_codec_unpack(codec, p->data, p->size, scratch);
     return scratch;
 }
 
@@ -160,17 +122,10 @@ bool page_is_zero(const uint8_t *bytes)
 static void compress_page(struct page_store *ps, struct page *p)
 {
     uint8_t out[WORTH_COMPRESSING];
-    z_stream *z = &codec_get(&ps->codec)->deflate;
-    uint16_t size;
+    uint16_t size = (uint16_t)page_codec_pack(&ps->codec, p->data, out, sizeof(out));
 
-    CHECK(deflateReset(z) == Z_OK);
-    z->next_in = p->data;
-    z->avail_in = PAGE_SIZE;
-    z->next_out = out;
-    z->avail_out = sizeof(out);
-    if (deflate(z, Z_FINISH) != Z_STREAM_END)
+    if (!size)
         return;
-    size = (uint16_t)(sizeof(out) - z->avail_out);
     page_slab_give(&ps->raw, p->data);
     p->data = xmalloc(size);
     memcpy(p->data, out, size);

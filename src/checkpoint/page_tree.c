@@ -139,3 +139,30 @@ void page_tree_compare(struct page_node *a, struct page_node *b, unsigned levels
 
     compare(&c, a, b, levels, 0);
 }
+
+static uint64_t page_own_bytes(const struct page *p)
+{
+    return p->refs == 1 ? sizeof(*p) + (p->size ? p->size : PAGE_SIZE) : 0;
+}
+
+uint64_t page_tree_own_bytes(const struct page_node *root, unsigned levels)
+{
+    uint64_t bytes = sizeof(*root);
+
+    if (!root || root->refs > 1)
+        return 0;
+    for (unsigned i = 0; i < PAGE_NODE_SLOTS; i++)
+        if (root->slot[i])
+            bytes += levels > 1 ? page_tree_own_bytes(root->slot[i], levels - 1) : page_own_bytes(root->slot[i]);
+    return bytes;
+}
+
+uint64_t page_tree_count(const struct page_node *root, unsigned levels)
+{
+    uint64_t pages = 0;
+
+    for (unsigned i = 0; root && i < PAGE_NODE_SLOTS; i++)
+        if (root->slot[i])
+            pages += levels > 1 ? page_tree_count(root->slot[i], levels - 1) : 1;
+    return pages;
+}

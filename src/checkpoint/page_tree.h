@@ -11,6 +11,7 @@
 
 #include "base/big_memory.h"
 #include "base/types.h"
+#include "checkpoint/page_codec.h"
 
 #define PAGE_NODE_BITS 9
 #define PAGE_NODE_SLOTS (1u << PAGE_NODE_BITS)
@@ -28,8 +29,6 @@ struct page_node {
     uint32_t refs;
     void *slot[PAGE_NODE_SLOTS]; /* nodes of the level below, or pages; NULL: zero */
 };
-
-struct page_codec;
 
 struct page_store {
     uint64_t bytes;       /* host memory of pages and nodes (without free ones) */
@@ -50,7 +49,6 @@ void page_unref(struct page_store *ps, struct page *p);
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch);
 /* The same with a decompressor of the caller's own (*codec is NULL at first), so that several threads can do it. */
 const uint8_t *page_bytes_by(struct page_codec **codec, const struct page *p, uint8_t *scratch);
-void page_codec_destroy(struct page_codec *codec);
 /* hash_bytes(seed, its bytes), computed once: wherever the page is shared it is the same page of the machine,
  * with the same seed. */
 uint64_t page_hash(struct page_store *ps, struct page *p, uint64_t seed);
@@ -60,6 +58,10 @@ bool page_is_zero(const uint8_t *bytes);
 /* Compress at most `most` of the oldest raw pages, where that makes them smaller. */
 void page_store_compress(struct page_store *ps, uint64_t most);
 
+/* Host memory that would be given back if nobody had this tree any more. Costs a look at each slot of its nodes that are no other tree's. */
+uint64_t page_tree_own_bytes(const struct page_node *root, unsigned levels);
+/* Pages of a tree that are not zero. Costs a look at each slot of it. */
+uint64_t page_tree_count(const struct page_node *root, unsigned levels);
 /* Levels of a tree for `npages` pages. */
 unsigned page_tree_levels(uint64_t npages);
 struct page_node *page_node_ref(struct page_node *n);

@@ -11,11 +11,14 @@
  * what lies between its two neighbours, in steps (steps are what replay costs;
  * time slept is free). A long gap is acceptable far from where the user is and a
  * nuisance near it, so the gap is weighed against the *distance* from the
- * nearer of the present and the edge. The checkpoint with the smallest
- * gap / distance goes first. Applied again and again this leaves gaps that grow
+ * nearer of the present and the edge. Applied again and again this leaves gaps that grow
  * in proportion to distance: exponential spacing, N checkpoints for a history
  * that is 2^N long, and every stretch costs about the same fraction of the way
  * that the user has gone back to reach it.
+ *
+ * What is gained is the memory that nobody else has: pages that differ from those of both neighbours. A guest that
+ * fills its memory bit by bit has checkpoints that share nearly all of it, so to drop one gains next to nothing. The
+ * one with the least gap / distance for the memory that it frees goes first.
  *
  * Lines other than the one in use count the same, each with its own newest checkpoint as its edge.
  *
@@ -27,7 +30,8 @@
  * budget checkpoints are dropped until it holds; when only pinned ones are left,
  * everything is compressed, and if that is not enough they go, too, the least
  * recently used first. What remains then (the oldest, the newest, what is in use)
- * is kept even over the budget: the store never fails for want of room. Its pages are
+ * is kept even over the budget: the store never fails for want of room. When the newest takes
+ * about all of the budget, it is in vain to drop others for its sake: they have a part of the budget always (FOR_OTHERS). Pages over the budget are
  * compressed, too, but few at a time (OVER_PAGES): of a guest that keeps more memory dirty than the budget has
  * room for, all that is compressed of the newest is in vain when the next one comes, and took longer than
  * running there did.
@@ -37,9 +41,13 @@
 #include <string.h>
 
 /* Oldest raw pages that one trim compresses: one to three milliseconds. */
-#define COMPRESS_PAGES 64
+#define COMPRESS_PAGES 192
 /* The same when that saves none that could go. */
-#define OVER_PAGES 256
+#define OVER_PAGES 512
+/* One part of the budget in so many is for the others, whatever the newest checkpoint takes. */
+#define FOR_OTHERS 8
+/* Memory that is nothing when checkpoints are compared. */
+#define LITTLE_BYTES ((uint64_t)64 << 10)
 
 static uint64_t bytes_held(const struct checkpoint_store *s)
 {
@@ -73,7 +81,15 @@ static bool can_go(const struct checkpoint_line *line, size_t i)
     return can_go_at_last(line, i) && !line->list[i]->pins;
 }
 
-/* The one that is worth least. */
+/* What goes with it. */
+static uint64_t gain(const struct checkpoint_store *s, struct checkpoint *c)
+{
+    if (!c->own_bytes)
+        c->own_bytes = page_tree_own_bytes(c->root, s->levels) + sizeof(*c);
+    return c->own_bytes + LITTLE_BYTES;
+}
+
+/* The one that is worth least for what it costs. */
 static struct place least_worth(const struct checkpoint_store *s, icount_t present, icount_t edge)
 {
     struct place least = {.i = 0};
@@ -90,7 +106,8 @@ static struct place least_worth(const struct checkpoint_store *s, icount_t prese
 
             if (!can_go(line, i))
                 continue;
-            worth = (double)(line->list[i + 1]->position - line->list[i - 1]->position) / ((double)(d < e ? d : e) + 1);
+            worth = (double)(line->list[i + 1]->position - line->list[i - 1]->position) / ((double)(d < e ? d : e) + 1) /
+                    (double)gain(s, line->list[i]);
             if (!least.i || worth < worth_of_least) {
                 least = (struct place){line, i};
                 worth_of_least = worth;
@@ -116,19 +133,35 @@ static struct place least_used(const struct checkpoint_store *s)
     return least;
 }
 
+/* How much is held at most. */
+static uint64_t limit(const struct checkpoint_store *s)
+{
+    const struct checkpoint_line *line = s->line;
+    const struct page_store *ps = &s->pages;
+    uint64_t pages = ps->raw_pages + ps->compressed_pages, newest = 0;
+
+    /* (Its pages are as large as others.) */
+    if (line->count && pages)
+        newest = page_tree_count(line->list[line->count - 1]->root, s->levels) * ((ps->bytes - ps->nodes * sizeof(struct page_node)) / pages);
+    return newest + s->budget_bytes / FOR_OTHERS > s->budget_bytes ? newest + s->budget_bytes / FOR_OTHERS : s->budget_bytes;
+}
+
 void checkpoint_trim(struct checkpoint_store *s, icount_t present, icount_t edge)
 {
-    uint64_t share = s->pages_copied - s->copied_at_trim;
+    uint64_t share = s->pages_copied - s->copied_at_trim, most;
     struct place least;
 
     s->copied_at_trim = s->pages_copied;
     if (bytes_held(s) > s->budget_bytes / 4 * 3)
         page_store_compress(&s->pages, share < COMPRESS_PAGES ? share : COMPRESS_PAGES);
-    while (bytes_held(s) > s->budget_bytes && (least = least_worth(s, present, edge)).i)
+    if (bytes_held(s) <= s->budget_bytes)
+        return;
+    most = limit(s);
+    while (bytes_held(s) > most && (least = least_worth(s, present, edge)).i)
         checkpoint_remove_at(s, least.line, least.i);
     if (bytes_held(s) > s->budget_bytes)
-        page_store_compress(&s->pages, least_used(s).i ? UINT64_MAX : OVER_PAGES);
-    while (bytes_held(s) > s->budget_bytes && (least = least_used(s)).i)
+        page_store_compress(&s->pages, bytes_held(s) > most && least_used(s).i ? UINT64_MAX : OVER_PAGES);
+    while (bytes_held(s) > most && (least = least_used(s)).i)
         checkpoint_remove_at(s, least.line, least.i);
 }
 

@@ -12,12 +12,14 @@
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
  * interval grows to 20 ms, and beyond that only where checkpoints would take more than
  * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
- * as much again at the worst). What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that
- * dirties much now and then has its checkpoint when it stops doing so. While it sleeps, more is saved (SLEEP_COST), and a sleep is
- * looked into as soon as that will do: whoever stops a guest that waits for its user need not run again what came before, however
- * much memory that has changed. The last sixteen stay; behind them, as they get older, only
- * those are kept that are needed for a spacing of 250 ms. Pages that only the
- * dropped ones held go with them.
+ * as much again at the worst). A fifth of the time may go before there is none for three seconds of running.
+ *
+ * What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that dirties much now and then has its checkpoint
+ * when it stops doing so. While it sleeps, more is saved (SLEEP_COST), and a sleep is looked into as soon as that will do:
+ * whoever stops a guest that waits for its user need not run again what came before, however much memory that has changed.
+ *
+ * The last sixteen stay; behind them, as they get older, only those are kept that are needed for a spacing of 250 ms.
+ * Pages that only the dropped ones held go with them.
  *
  * When the past is run again and 250 ms go by without meeting a checkpoint, one
  * is placed: whoever is interested in a stretch of history pays for it once.
@@ -51,10 +53,14 @@
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
+/* And when it would be longer than this. (The pages that a guest writes once and keeps become ever more, so the time that
+ * they ask for would recede before it for ever.) */
+#define EDGE_NS_LONG   3000000000u
+#define EDGE_COST_LONG 5
 #define CREDIT_NS    40000000u
 /* Of time slept the host's processor had nothing else to do, one part in so many may be spent. */
 #define SLEEP_COST      4
-#define SLEEP_CREDIT_NS 1000000000u
+#define SLEEP_CREDIT_NS 3000000000u
 /* What copying a page costs is learnt at once, then by fourths, from so many pages together, and within these bounds: now and
  * then the host was busy with something else meanwhile. What a checkpoint of no pages costs is learnt the same way. */
 #define PAGE_NS_FIRST 1000u
@@ -268,6 +274,8 @@ static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 
     if (most < cost_ns * EDGE_COST_SLOW)
         most = cost_ns * EDGE_COST_SLOW;
+    if (most > EDGE_NS_LONG)
+        most = cost_ns * EDGE_COST_LONG > EDGE_NS_LONG ? cost_ns * EDGE_COST_LONG : EDGE_NS_LONG;
     if (wanted > most)
         wanted = most;
     return wanted > least ? wanted : least;

@@ -1027,7 +1027,7 @@ const struct option_row option_table[] = {
     {"engine", NULL, "auto|jit|interpreter", SECTION_DEBUGGER, VERIFY, take_engine, 0,
      "what runs the guest (jit: x86-64 hosts); histories are the same (default auto)"},
     {"checkpoint-memory", NULL, "SIZE", SECTION_DEBUGGER, 0, take_checkpoint_memory, 0,
-     "memory for going back fast (default 1G)"},
+     "memory for going back fast (default 1G, and as much as the guest has)"},
 
     {"record", NULL, "FILE", SECTION_RECORDINGS, 0, take_text, MEMBER(record),
      "write the guest's history to FILE as it happens"},

@@ -364,9 +364,14 @@ static void set_defaults(struct options *o)
     o->memory_bytes = 256 * MIB;
     o->listen = OPTIONS_LISTEN_DEFAULT;
     o->sleep = true;
-    o->checkpoint_bytes = 1024 * MIB;
+    o->checkpoint_bytes = OPTIONS_CHECKPOINTS_AUTO;
     o->debug_exit[o->debug_exit_count++] = 0xf4;
     o->debug_exit[o->debug_exit_count++] = 0x501;
+}
+
+uint64_t options_checkpoint_bytes(const struct options *o)
+{
+    return o->checkpoint_bytes == OPTIONS_CHECKPOINTS_AUTO ? 1024 * MIB + o->memory_bytes : o->checkpoint_bytes;
 }
 
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err)

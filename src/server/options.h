@@ -25,6 +25,8 @@
 #define OPTIONS_MAX_SMBIOS 16
 #define OPTIONS_MAX_ROMS       4
 #define OPTIONS_LISTEN_DEFAULT "127.0.0.1:1234"
+/* 1 GiB, and as much as the guest has: what its memory holds now is in the newest checkpoint. */
+#define OPTIONS_CHECKPOINTS_AUTO UINT64_MAX
 
 enum options_machine { MACHINE_BY_KERNEL, MACHINE_PC, MACHINE_VIRT };
 
@@ -133,7 +135,7 @@ struct options {
     unsigned icount_shift;      /* one step is 1 << shift ns */
     bool sleep;                 /* an idle guest waits in real time */
     enum options_engine engine;
-    uint64_t checkpoint_bytes;  /* memory for checkpoints */
+    uint64_t checkpoint_bytes;  /* memory for checkpoints, or OPTIONS_CHECKPOINTS_AUTO */
     uint16_t debug_exit[OPTIONS_MAX_DEBUG_EXIT];
     unsigned debug_exit_count;
     enum options_command command;
@@ -182,6 +184,8 @@ int options_take_interleave(struct options *o, const char *arg, struct error *er
 int options_settle(struct options *o, bool for_virt, struct error *err);
 /* Where a drive of this machine goes if nothing is said about that. */
 enum drive_interface options_usual_interface(const struct options *o);
+/* Memory for checkpoints, in bytes. The guest's own memory is known by now. */
+uint64_t options_checkpoint_bytes(const struct options *o);
 /* Free what options_parse() and options_settle() made. */
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */

@@ -303,6 +303,59 @@ START_TEST(a_budget_that_cannot_be_held_is_no_failure)
 }
 END_TEST
 
+/* Each checkpoint shares all but a page or two, and its nodes of the tree, with the next one. */
+START_TEST(memory_that_is_filled_bit_by_bit_keeps_its_checkpoints_though_the_newest_alone_is_over_the_budget)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 4u << 20);
+    uint64_t hash[20];
+
+    for (uint32_t i = 0; i < 20; i++) {
+        for (uint32_t n = 0; n < 100; n++)
+            write_page(m, i * 100 + n, i * 100 + n + 1, true);
+        advance(m, 1000);
+        hash[i] = machine_hash(m);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+        checkpoint_trim(s, m->st->position, m->st->position);
+    }
+    ck_assert_uint_eq(checkpoint_count(s), 20);
+    ck_assert_uint_le(info_of(s).bytes, 2100u << PAGE_SHIFT);
+    for (unsigned i = 0; i < 20; i += 3) {
+        checkpoint_restore(s, checkpoint_nth(s, i));
+        ck_assert_uint_eq(machine_hash(m), hash[i]);
+    }
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+/* Of three, the first has much memory that the second has changed; the second shares all that with the third. */
+START_TEST(what_frees_memory_goes_before_what_frees_none)
+{
+    enum { THREES = 14 };
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 4u << 20);
+    unsigned first = 0, second = 0;
+
+    for (uint32_t i = 0; i < 3 * THREES; i++) {
+        for (uint32_t n = 0; n < (i % 3 == 2 ? 1u : 40u); n++)
+            write_page(m, n, i * 100 + n + 1, true);
+        advance(m, 1000);
+        checkpoint_take(s, CHECKPOINT_AUTO);
+    }
+    checkpoint_trim(s, m->st->position, m->st->position);
+    ck_assert_uint_le(info_of(s).bytes, 4u << 20);
+    for (uint32_t i = 3; i < 3 * THREES - 3; i += 3) {
+        ck_assert(checkpoint_at(s, (i + 2) * 1000) || !checkpoint_at(s, (i + 1) * 1000));
+        first += checkpoint_at(s, (i + 1) * 1000) != NULL;
+        second += checkpoint_at(s, (i + 2) * 1000) != NULL;
+    }
+    ck_assert_uint_lt(first, second);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(old_pages_are_compressed_before_anything_is_dropped)
 {
     struct machine *m = memory_machine();
@@ -552,6 +605,8 @@ Suite *test_suite(void)
     tcase_add_test(t, the_budget_holds_and_gaps_grow_with_distance);
     tcase_add_test(t, pinned_checkpoints_go_last_and_the_least_recently_used_of_them_first);
     tcase_add_test(t, a_budget_that_cannot_be_held_is_no_failure);
+    tcase_add_test(t, memory_that_is_filled_bit_by_bit_keeps_its_checkpoints_though_the_newest_alone_is_over_the_budget);
+    tcase_add_test(t, what_frees_memory_goes_before_what_frees_none);
     tcase_add_test(t, old_pages_are_compressed_before_anything_is_dropped);
     tcase_add_test(t, a_page_survives_compression);
     tcase_add_test(t, footprints_are_joined_when_a_checkpoint_goes_and_kept_when_one_comes);
