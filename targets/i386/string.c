@@ -342,11 +342,19 @@ static uint64_t scan(const struct string *s, const uint8_t *src, const uint8_t *
     return i;
 }
 
-/* As many iterations as can be made inline, at most `max`; 0: none. */
-static uint64_t bulk(struct string *s, uint64_t max)
+/* How many iterations may be made, when `made` were, `own` of them as the step that is taken off the budget already. */
+static uint64_t may_be_made(const struct string *s, unsigned own, uint64_t made)
+{
+    uint64_t room = ucpu_rep_room(&s->c->u) + own;
+
+    return room > made ? room - made : 0;
+}
+
+/* As many iterations as can be made inline, at most those that may be made now; 0: none. */
+static uint64_t bulk(struct string *s, unsigned own, uint64_t made)
 {
     uint8_t *src = NULL, *dst = NULL;
-    uint64_t n = max;
+    uint64_t n = may_be_made(s, own, made);
 
     if (n > offset(s, ECX))
         n = offset(s, ECX);
@@ -354,8 +362,11 @@ static uint64_t bulk(struct string *s, uint64_t max)
         uint64_t m = span(s, SEG_ES, EDI, writes_destination(s) ? ACCESS_WRITE : ACCESS_READ, &dst);
 
         n = m < n ? m : n;
-        if (n && !dst)
+        if (n && !dst) {
             dst = overwritten(s, n);
+            m = may_be_made(s, own, made); /* translations that were dropped with the bytes may want the run loop */
+            n = m < n ? m : n;
+        }
         if (!dst)
             return 0;
     }
@@ -396,15 +407,15 @@ static int repetition_done(struct i386_state *st)
     return UOP_NEXT;
 }
 
-/* Bulk until something needs a single iteration, the end, or the budget's. */
-static uint64_t bulk_all(struct string *s, uint64_t budget)
+/* Bulk until something needs a single iteration, the end, or the budget's. `own`: as may_be_made() has it. */
+static uint64_t bulk_all(struct string *s, unsigned own)
 {
     uint64_t done = 0, n;
 
     do {
-        n = bulk(s, budget - done);
+        n = bulk(s, own, done);
         done += n;
-    } while (n && done < budget && offset(s, ECX) && !mismatch(s));
+    } while (n && may_be_made(s, own, done) && offset(s, ECX) && !mismatch(s));
     return done;
 }
 
@@ -427,13 +438,13 @@ static int repeat(struct string *s, uint64_t eip)
 
     if (!offset(s, ECX))
         return repetition_done(st);
-    done = ports ? 0 : bulk_all(s, ucpu_rep_room(u) + 1);
+    done = ports ? 0 : bulk_all(s, 1);
     if (!done) {
         if (!iterate(s))
             return UOP_FAULT;
         done = 1;
         if (s->kind == STRING_MOVS && goes_on_in_page(s, edi))
-            done += bulk_all(s, ucpu_rep_room(u));
+            done += bulk_all(s, 0);
     }
     if (done > 1)
         ucpu_rep_used(u, done - 1);

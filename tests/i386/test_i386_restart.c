@@ -108,6 +108,25 @@ static void loop(uint32_t to)
     CODE(b, 0xeb, 0xfe);
 }
 
+/* What ran in another page is forgotten with its entry: the run loop wants to know. */
+static void fill_entries_of_code(void)
+{
+    map();
+    CODE(b, 0xa3, 0xf0, 0x1f, 0x10, 0x00); /* mov [PT0 + ff0h], eax */
+    jump(CODE2);
+    b->at = CODE2;
+    CODE(b, 0xbf, 0x80, 0x10, 0x10, 0x00, 0xb8, 0x07, 0x00, 0x02, 0x00); /* mov edi, the entry of KCODE; mov eax, KCODE | 7 */
+    CODE(b, 0xb9, 0x08, 0x00, 0x00, 0x00, 0xf3, 0xab, 0x40, 0x40);       /* mov ecx, 8; rep stosd; inc eax twice */
+    s->eflags &= ~EFLAGS_DF;
+}
+
+START_TEST(rep_over_entries_of_code_that_ran_stops_where_the_run_loop_wants_it)
+{
+    for (unsigned n = 1; n < 16; n++)
+        same_at_once_and_one_by_one(fill_entries_of_code, n);
+}
+END_TEST
+
 START_TEST(ins_over_code_reads_its_port_once_after_a_bulk_rep)
 {
     begin();
@@ -555,6 +574,7 @@ Suite *test_suite(void)
     Suite *suite = suite_create("i386 restart");
     TCase *tc = tcase_create("alone");
 
+    tcase_add_test(tc, rep_over_entries_of_code_that_ran_stops_where_the_run_loop_wants_it);
     tcase_add_test(tc, ins_over_code_reads_its_port_once_after_a_bulk_rep);
     tcase_add_test(tc, frames_are_pushed_over_code_after_a_bulk_rep);
     tcase_add_test(tc, an_instruction_that_reaches_a_device_again_and_again_gets_a_block_of_its_own);
