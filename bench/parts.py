@@ -489,6 +489,8 @@ DISKS = {
 }
 DISK_WORK = [
     ("read in sequence, 128 MiB", "dd if=/dev/DISK of=/dev/null bs=1M"),
+    # (Into memory that the guest, and so the host, has touched before.)
+    ("read again, its cache dropped", "echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/DISK of=/dev/null bs=1M"),
     ("written in sequence, 64 MiB", "dd if=/dev/zero of=/dev/DISK bs=1M count=64 conv=fsync"),
     ("read and written at random, 600 times", "/exercise /dev/DISK"),
 ]
