@@ -22,7 +22,7 @@
  * Pages that only the dropped ones held go with them.
  *
  * When the past is run again and 250 ms go by without meeting a checkpoint, one
- * is placed: whoever is interested in a stretch of history pays for it once.
+ * is placed, unless that takes more than a fifth of the time: whoever is interested in a stretch of history pays for it once.
  * Where the way leads forward to a hit, nobody knows where it will end, and a step back from there is likely: so on
  * it rungs are placed as densely as checkpoints at the edge.
  *
@@ -292,6 +292,14 @@ static bool is_time(const struct timeline *tl)
     return since >= edge_interval(tl, cost) || (since >= EDGE_NS_SLOW && cost <= tl->placement.credit_ns);
 }
 
+/* The same where history is run again. */
+static bool is_time_in_the_past(const struct timeline *tl)
+{
+    uint64_t since = tl->placement.rungs_ns + tl->placement.since_ns;
+
+    return since >= tl->cfg.checkpoint_interval_ns && since >= expected_cost(tl) * EDGE_COST_LONG;
+}
+
 static void place_at_edge(struct timeline *tl)
 {
     uint64_t t0 = run_work_now(tl), pages = checkpoint_seat_dirty(tl->seat);
@@ -357,7 +365,7 @@ void place_if_due(struct timeline *tl)
     }
     if (tl->leader && !checkpoint_has_room(tl->store))
         return;
-    if (tl->placement.rungs_ns + tl->placement.since_ns >= tl->cfg.checkpoint_interval_ns)
+    if (is_time_in_the_past(tl))
         place_checkpoint(tl, CHECKPOINT_AUTO);
     else if (tl->search.mode == HITS_STOP && is_time(tl))
         place_checkpoint(tl, CHECKPOINT_RUNG);
