@@ -10,7 +10,9 @@
  * 4000h-BFFFh; nothing answers elsewhere (ones).
  *
  * What is sent goes out, and is done, when TXP is written. A frame from outside waits in the host until the ring has room, while
- * the chip is stopped, and in loopback.
+ * the chip is stopped, and in loopback; and until the driver is done with the one before. On a cable of 10 Mbit/s frames do not come
+ * faster than a driver reads them, and drivers count on that: Linux's reads nine and then says that all were received, and those
+ * behind them would lie in the ring until another one came.
  *
  * Not modelled: collisions, broken frames and what counts them (nobody sends one); in loopback, what the receiver would put
  * into the FIFO (it reads as 0); ATD; the RTL8029AS's EEPROM by its pins.
@@ -330,12 +332,21 @@ static void ne2000_input(struct device *dev, const struct event *e)
     receive(dev->wiring, e->data, e->len);
 }
 
+/* Has all that came in been read? (BNRY is at CURR, or the page before it: both are usual.) */
+static bool ring_read(const struct ne2000_state *s)
+{
+    return s->curr == s->bnry || next_page(s, s->bnry) == s->curr;
+}
+
 static size_t ne2000_room(const struct device *dev)
 {
     const struct ne2000 *c = dev->wiring;
     const struct ne2000_state *s = c->st;
 
     if ((s->cr & CR_STP) || (s->tcr & TCR_LB))
+        return 0;
+    /* By interrupts, that is when PRX has been cleared; who polls need never do that, and has read the ring empty. */
+    if ((s->isr & ISR_PRX) && ((s->imr & ISR_PRX) || !ring_read(s)))
         return 0;
     return (s->rcr & RCR_MON) || free_pages(s) > pages_for(FRAME_USUAL) ? SIZE_MAX : 0;
 }
