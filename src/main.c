@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "host/code_memory.h"
 #include "host/file.h"
+#include "host/host_memory.h"
 #include "host/output.h"
 #include "host/poller.h"
 #include "host/writer.h"
@@ -233,7 +234,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         .machine = m,
         .make_machine = make_twin,
         .make_ctx = &twin,
-        .checkpoint_bytes = options_checkpoint_bytes(o),
+        .checkpoint_bytes = options_checkpoint_bytes(o, host_memory_bytes()),
         .clock = o->clock,
         .seeded = o->seeded,
         .seed = o->seed,

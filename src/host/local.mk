@@ -9,6 +9,7 @@ libhost_a_SOURCES = \
 	src/host/file.c src/host/file.h \
 	src/host/file_system.c \
 	src/host/files.c src/host/files.h src/host/files_internal.h \
+	src/host/host_memory.c src/host/host_memory.h \
 	src/host/output.c src/host/output.h \
 	src/host/path.c src/host/path.h \
 	src/host/poller.c src/host/poller.h \

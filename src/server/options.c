@@ -369,9 +369,11 @@ static void set_defaults(struct options *o)
     o->debug_exit[o->debug_exit_count++] = 0x501;
 }
 
-uint64_t options_checkpoint_bytes(const struct options *o)
+uint64_t options_checkpoint_bytes(const struct options *o, uint64_t host_bytes)
 {
-    return o->checkpoint_bytes == OPTIONS_CHECKPOINTS_AUTO ? 1024 * MIB + o->memory_bytes : o->checkpoint_bytes;
+    uint64_t copy = o->memory_bytes < host_bytes / 4 ? o->memory_bytes : host_bytes / 4;
+
+    return o->checkpoint_bytes == OPTIONS_CHECKPOINTS_AUTO ? 1024 * MIB + copy : o->checkpoint_bytes;
 }
 
 enum options_outcome options_parse(int argc, char **argv, struct options *o, struct error *err)

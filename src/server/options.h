@@ -25,7 +25,8 @@
 #define OPTIONS_MAX_SMBIOS 16
 #define OPTIONS_MAX_ROMS       4
 #define OPTIONS_LISTEN_DEFAULT "127.0.0.1:1234"
-/* 1 GiB, and as much as the guest has: what its memory holds now is in the newest checkpoint. */
+/* 1 GiB, and as much as the guest has, for what its memory holds now is in the newest checkpoint; of that, no more than a fourth of
+ * the host's memory. */
 #define OPTIONS_CHECKPOINTS_AUTO UINT64_MAX
 
 enum options_machine { MACHINE_BY_KERNEL, MACHINE_PC, MACHINE_VIRT };
@@ -184,8 +185,8 @@ int options_take_interleave(struct options *o, const char *arg, struct error *er
 int options_settle(struct options *o, bool for_virt, struct error *err);
 /* Where a drive of this machine goes if nothing is said about that. */
 enum drive_interface options_usual_interface(const struct options *o);
-/* Memory for checkpoints, in bytes. The guest's own memory is known by now. */
-uint64_t options_checkpoint_bytes(const struct options *o);
+/* Memory for checkpoints, in bytes, on a host with so much (0: it does not say). The guest's own memory is known by now. */
+uint64_t options_checkpoint_bytes(const struct options *o, uint64_t host_bytes);
 /* Free what options_parse() and options_settle() made. */
 void options_finish(struct options *o);
 /* What --help prints. The models of each machine: space-separated names. */

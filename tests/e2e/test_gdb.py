@@ -533,6 +533,13 @@ def claim_going_to_where_one_stands_makes_no_step():
         check(len(places) == 4 and places[0] == places[1] == places[2] != places[3], out)
 
 
+@harness.live_only
+def claim_memory_for_checkpoints_is_a_gigabyte_and_a_copy_of_the_guest_unless_it_is_said():
+    for words, mib in (("-m", "64"), "1088.0"), (("-m", "64", "--checkpoint-memory", "32M"), "32.0"):
+        with Server(*words) as s:
+            contains(s.client().monitor("info checkpoints"), r" of %s MiB$" % re.escape(mib))
+
+
 def claim_a_list_of_many_checkpoints_is_a_summary():
     with Server() as s:
         rsp = s.client()
