@@ -62,6 +62,8 @@
 #define LADDER_RUNGS 4
 /* Up to that many steps a way is so short that it is not worth a return ticket. */
 #define SHORT_WAY    200000u
+/* A way of more processor time than that to where the guest was stopped is not gone twice. */
+#define SETTLE_NS    50000000u
 
 /* ---- the parts ---- */
 
@@ -130,11 +132,19 @@ static void go_exactly(struct timeline *tl, icount_t position)
     CHECK(end == RUN_LIMIT || end == RUN_DIVERGED);
 }
 
-/* If something of the next step was already done, undo it. */
+/* If something of the next step was already done, undo it. Where the way back here was long, whoever stops the guest will come
+ * again, or go back: so it is not gone twice. */
 static void settle(struct timeline *tl)
 {
-    if (tl->m->between)
-        go_exactly(tl, tl->m->st->position);
+    icount_t position = tl->m->st->position;
+
+    if (!tl->m->between)
+        return;
+    go_exactly(tl, position);
+    if (tl->placement.since_ns < SETTLE_NS || tl->m->between || tl->m->st->position != position)
+        return;
+    place_checkpoint(tl, CHECKPOINT_RUNG);
+    place_trim(tl);
 }
 
 static enum timeline_reason reason_of(enum run_end end)

@@ -58,7 +58,8 @@
 #define EDGE_NS_LONG   3000000000u
 #define EDGE_COST_LONG 5
 #define CREDIT_NS    40000000u
-/* Of time slept the host's processor had nothing else to do, one part in so many may be spent. */
+/* Of time slept, in which the host's processor had nothing else to do, one part in so many may be spent on a checkpoint before
+ * another sleep; saved is what the next one costs, and that much in any case. */
 #define SLEEP_COST      4
 #define SLEEP_CREDIT_NS 3000000000u
 /* What copying a page costs is learnt at once, then by fourths, from so many pages together, and within these bounds: now and
@@ -314,10 +315,10 @@ static void place_at_edge(struct timeline *tl)
 }
 
 /* More may be spent, if it is not so much already. */
-static void save(struct placement *p, uint64_t ns, uint64_t most)
+static void save(uint64_t *credit_ns, uint64_t ns, uint64_t most)
 {
-    if (p->credit_ns < most)
-        p->credit_ns = p->credit_ns + ns < most ? p->credit_ns + ns : most;
+    if (*credit_ns < most)
+        *credit_ns = *credit_ns + ns < most ? *credit_ns + ns : most;
 }
 
 /* Is this a place for a checkpoint that there is none of? */
@@ -334,23 +335,29 @@ void place_ran(struct timeline *tl, uint64_t ns, bool live)
     if (!live)
         return;
     p->effort_ns += ns;
-    save(p, ns / EDGE_COST_SLOW, CREDIT_NS);
+    save(&p->credit_ns, ns / EDGE_COST_SLOW, CREDIT_NS);
 }
 
 void place_slept(struct timeline *tl, uint64_t ns)
 {
-    save(&tl->placement, ns / SLEEP_COST, SLEEP_CREDIT_NS);
+    uint64_t cost = expected_cost(tl);
+
+    save(&tl->placement.slept_credit_ns, ns / SLEEP_COST, cost > SLEEP_CREDIT_NS ? cost : SLEEP_CREDIT_NS);
 }
 
-uint64_t place_worth_sleeping(const struct timeline *tl)
+uint64_t place_before_sleep(struct timeline *tl)
 {
-    const struct placement *p = &tl->placement;
+    struct placement *p = &tl->placement;
     uint64_t cost;
 
-    if (!may_place(tl) || p->since_ns < EDGE_NS_SLOW)
+    if (!may_place(tl) || p->since_ns < EDGE_NS_SLOW || tl->leader)
         return UINT64_MAX;
     cost = expected_cost(tl);
-    return cost > p->credit_ns && cost <= SLEEP_CREDIT_NS ? (cost - p->credit_ns) * SLEEP_COST : UINT64_MAX;
+    if (cost > p->slept_credit_ns)
+        return (cost - p->slept_credit_ns) * SLEEP_COST;
+    p->slept_credit_ns -= cost;
+    place_at_edge(tl);
+    return UINT64_MAX;
 }
 
 void place_if_due(struct timeline *tl)

@@ -129,7 +129,7 @@ static void sleep_over(struct timeline *tl, vtime_t now, vtime_t wake, uint64_t 
 static enum run_end wait_live(struct timeline *tl, vtime_t wake)
 {
     vtime_t now = machine_now(tl->m), due = env_input_due(tl), until = sleep_until(tl, wake, due);
-    uint64_t left = UINT64_MAX, gone = 0, passed;
+    uint64_t left = UINT64_MAX, gone = 0, passed, wanted;
 
     if (tl->cfg.sleep) {
         gone = slept_so_far(tl);
@@ -141,8 +141,9 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
     /* What waited for room may have got it just before the guest went to sleep. */
     if (left && env_feed_input(tl, now + gone))
         return RUN_LIMIT;
-    if (left > place_worth_sleeping(tl))
-        left = place_worth_sleeping(tl);
+    wanted = left ? place_before_sleep(tl) : UINT64_MAX;
+    if (left > wanted)
+        left = wanted;
     passed = left ? tl->host.wait(tl->host.ctx, left) : 0;
     place_slept(tl, passed);
     tl->stats.polls++;

@@ -150,6 +150,7 @@ struct placement {
     uint64_t take_ns;         /* what taking one of no pages costs, about; 0: not known yet */
     uint64_t page_ns;         /* ... and each dirty page; 0: not known yet */
     uint64_t credit_ns;       /* what may be spent on the next one ahead of time */
+    uint64_t slept_credit_ns; /* ... on one before a sleep */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */
     icount_t consolidated;    /* checkpoints up to here have been thinned to the lasting interval */
 };
@@ -379,8 +380,9 @@ void place_found(struct timeline *tl);
 void place_ran(struct timeline *tl, uint64_t ns, bool live);
 /* The guest slept for so long, at the live edge, and so did we. */
 void place_slept(struct timeline *tl, uint64_t ns);
-/* So long a sleep, in ns, makes good for what a checkpoint at the live edge costs; UINT64_MAX: none is wanted, or it is time for it already. */
-uint64_t place_worth_sleeping(const struct timeline *tl);
+/* The guest is about to sleep at the live edge: a checkpoint, if the sleep so far makes good for what it costs. Else so much more
+ * of it, in ns, would; UINT64_MAX: none is wanted. */
+uint64_t place_before_sleep(struct timeline *tl);
 /* After each slice: is it time for a checkpoint? */
 void place_if_due(struct timeline *tl);
 /* The end of the segment has been reached. */

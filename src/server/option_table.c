@@ -831,7 +831,7 @@ TAKER(take_engine)
 
 TAKER(take_checkpoint_memory)
 {
-    if (option_parse_size(arg, MIB, &o->checkpoint_bytes))
+    if (option_parse_size(arg, MIB, &o->checkpoint_bytes) && o->checkpoint_bytes)
         return 0;
     return error_set(err, -EINVAL, "--%s %s: write a size such as 512K, 256M or 1G", row->name, arg);
 }

@@ -202,6 +202,9 @@ HANDLER(cmd_info_checkpoints)
     checkpoint_store_info(store, &i);
     buffer_printf(call->out, "%zu checkpoints (%zu near the present, %zu pinned), %.1f of %.1f MiB\n",
                   i.checkpoints, i.rungs, i.pinned, (double)i.bytes / 1048576, (double)i.budget_bytes / 1048576);
+    if (i.bytes > i.budget_bytes)
+        buffer_printf(call->out, "more than --checkpoint-memory: the oldest and the newest stay, and what is used just now; "
+                                 "going back is faster with more\n");
     buffer_printf(call->out, "%" PRIu64 " pages as they are, %" PRIu64 " compressed (%.1f MiB), footprints %.1f MiB\n",
                   i.raw_pages, i.compressed_pages, (double)i.compressed_bytes / 1048576,
                   (double)i.footprint_bytes / 1048576);

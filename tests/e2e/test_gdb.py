@@ -537,7 +537,13 @@ def claim_going_to_where_one_stands_makes_no_step():
 def claim_memory_for_checkpoints_is_a_gigabyte_and_a_copy_of_the_guest_unless_it_is_said():
     for words, mib in (("-m", "64"), "1088.0"), (("-m", "64", "--checkpoint-memory", "32M"), "32.0"):
         with Server(*words) as s:
-            contains(s.client().monitor("info checkpoints"), r" of %s MiB$" % re.escape(mib))
+            text = s.client().monitor("info checkpoints")
+            contains(text, r"(?m) of %s MiB$" % re.escape(mib))
+            check("more than" not in text, text)
+    with Server("--checkpoint-memory", "1K") as s:
+        rsp = s.client()
+        rsp.monitor("seek 10000")
+        contains(rsp.monitor("info checkpoints"), r"(?m)^more than --checkpoint-memory: the oldest and the newest stay")
 
 
 def claim_a_list_of_many_checkpoints_is_a_summary():

@@ -843,6 +843,46 @@ START_TEST(what_was_changed_in_much_memory_is_saved_while_the_guest_sleeps)
 }
 END_TEST
 
+START_TEST(the_way_to_where_an_idle_guest_was_stopped_is_gone_once)
+{
+    enum { PAGES = 60000, RUN = 40000 };
+    struct machine *m = toy_machine();
+    struct timeline_stats before, after;
+    struct sparse_pages much;
+    struct desk d;
+
+    /* A silent tick each 10 ms: a sleep goes on over them, so it is undone when it is interrupted. */
+    toy_put(m, 0, TOY_TIMER, 0, 3, 0, 10000000);
+    toy_put(m, 8, TOY_STI, 0, 0, 0, 0);
+    toy_put(m, 16, TOY_MOVI, 4, 0, 0, RUN);
+    toy_put(m, 24, TOY_DJNZ, 4, 0, 0, 24);
+    toy_put(m, 32, TOY_HLT, 0, 0, 0, 0);
+    toy_put(m, 40, TOY_JMP, 0, 0, 0, 32);
+    toy_put(m, TOY_VECTOR, TOY_IRET, 0, 0, 0, 0);
+    sparse_pages_init(&much, "much", (uint64_t)PAGES << PAGE_SHIFT);
+    machine_add_pages(m, &much.space);
+    sit_down(&d, m, (struct timeline_config){.live = true, .sleep = true, .slice_steps = 100});
+    d.tick = 20000000; /* pages are dear to copy here */
+    for (uint64_t n = 0; n < 1000; n++)
+        sparse_page_touch(&much, n)[0] = 1;
+    ck_assert_int_eq(seek(&d, 2000), TIMELINE_SEEK_DONE);
+    d.tick = 200000;
+    for (uint64_t n = 0; n < PAGES; n++)
+        sparse_page_touch(&much, n)[0] = 2;
+    ck_assert_int_eq(seek(&d, 3 + RUN + 1), TIMELINE_SEEK_DONE);
+    for (unsigned i = 0; i < 3; i++) {
+        before = stats_of(&d);
+        d.interrupt_wait = 2; /* (after a second, in which it does not earn what a checkpoint costs) */
+        ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_INTERRUPTED);
+        ck_assert_uint_eq(timeline_position(d.tl), 3 + RUN + 1);
+        after = stats_of(&d);
+        ck_assert_int_eq(after.steps_replayed - before.steps_replayed > 10000, i == 0);
+    }
+    get_up(&d);
+    sparse_pages_finish(&much);
+}
+END_TEST
+
 START_TEST(input_ends_a_sleep_early_and_replays_at_the_same_instant)
 {
     struct timeline_stop stop;
@@ -1468,6 +1508,7 @@ Suite *test_suite(void)
     tcase_add_test(t, with_sleep_off_the_clock_jumps);
     tcase_add_test(t, a_guest_that_sleeps_between_short_runs_gets_checkpoints);
     tcase_add_test(t, what_was_changed_in_much_memory_is_saved_while_the_guest_sleeps);
+    tcase_add_test(t, the_way_to_where_an_idle_guest_was_stopped_is_gone_once);
     tcase_add_test(t, input_ends_a_sleep_early_and_replays_at_the_same_instant);
     tcase_add_test(t, a_sleep_goes_on_over_deadlines_that_wake_nobody_and_the_state_is_the_same);
     tcase_add_test(t, a_sleep_over_deadlines_lasts_a_second_at_most_and_no_time_is_lost);
