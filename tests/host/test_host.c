@@ -3,10 +3,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -128,6 +131,34 @@ START_TEST(a_writer_never_blocks_and_nothing_is_lost)
     stream_close(&server);
     listener_close(&l);
     free(data);
+}
+END_TEST
+
+/* Or a client that sends each packet in pieces, and knows nothing of TCP_NODELAY, waits 40 ms before each. */
+START_TEST(what_came_by_tcp_is_acknowledged_at_once)
+{
+    struct error err = {0};
+    struct listener l;
+    struct stream client, server;
+    char c;
+
+    ck_assert_int_eq(listener_open(&l, "127.0.0.1:0", &err), 0);
+    ck_assert_int_eq(stream_connect(&client, l.name, &err), 0);
+    ck_assert(accept_soon(&l, &server));
+    for (unsigned i = 0; i < 20; i++) {
+        int quick = 0;
+        socklen_t len = sizeof quick;
+
+        stream_write(&client, "x", 1);
+        ck_assert_int_eq(read_soon(&server, &c, 1), 1);
+        ck_assert_int_eq(getsockopt(server.in, IPPROTO_TCP, TCP_QUICKACK, &quick, &len), 0);
+        ck_assert_int_eq(quick, 1);
+        stream_write(&server, "y", 1);
+        ck_assert_int_eq(read_soon(&client, &c, 1), 1);
+    }
+    stream_close(&client);
+    stream_close(&server);
+    listener_close(&l);
 }
 END_TEST
 
@@ -828,6 +859,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, bytes_go_over_tcp);
     tcase_add_test(tc, bytes_go_over_a_unix_socket_that_is_removed_at_the_end);
     tcase_add_test(tc, a_writer_never_blocks_and_nothing_is_lost);
+    tcase_add_test(tc, what_came_by_tcp_is_acknowledged_at_once);
     tcase_add_test(tc, a_port_in_use_is_said_to_be);
     tcase_add_test(tc, nonsense_is_no_address);
     tcase_add_test(tc, files_load_up_to_their_limit);
