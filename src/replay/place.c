@@ -350,7 +350,7 @@ uint64_t place_before_sleep(struct timeline *tl)
     struct placement *p = &tl->placement;
     uint64_t cost;
 
-    if (!may_place(tl) || p->since_ns < EDGE_NS_SLOW || tl->leader)
+    if (!may_place(tl) || tl->leader || p->since_ns < EDGE_NS_SLOW || p->since_ns < tl->cfg.edge_interval_ns)
         return UINT64_MAX;
     cost = expected_cost(tl);
     if (cost > p->slept_credit_ns)

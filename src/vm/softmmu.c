@@ -321,18 +321,14 @@ static unsigned find_parts(struct ucpu *c, unsigned mode, uint64_t va, unsigned 
     return n;
 }
 
-/* Does a trap, the observer's or the guest's own, have a byte of these? */
-static bool is_trapped(const struct ucpu *c, unsigned kind, uint64_t trap_va, unsigned len)
+/* Does a trap, the observer's or the guest's own, have a byte of the part? */
+static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_part *p)
 {
     const struct traps *t = c->cpu.machine->traps;
     const struct trap_copy *g = &c->exec->guest;
 
-    return traps_overlap(t->list, t->count, kind, trap_va, len) || traps_overlap(g->list, g->count, kind, trap_va, len);
-}
-
-static bool hits_trap(const struct ucpu *c, unsigned kind, const struct access_part *p)
-{
-    return (p->watched & kind) && is_trapped(c, kind, p->trap_va, p->len);
+    return (p->watched & kind) && (traps_overlap(t->list, t->count, kind, p->trap_va, p->len) ||
+                                   traps_overlap(g->list, g->count, kind, p->trap_va, p->len));
 }
 
 /* Does storing `from` change bytes of the part in [first, last], addresses as traps have them? */

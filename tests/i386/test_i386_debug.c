@@ -429,7 +429,16 @@ START_TEST(sti_and_what_it_shadows_are_in_one_block)
 }
 END_TEST
 
-/* As a kernel's way back from SYSENTER has it, written over by a NOP in the end. */
+/* A kernel's way back from SYSENTER. */
+static void way_back(void)
+{
+    s->sysenter_cs = S_CODE;
+    s->gpr[EDX] = UCODE;
+    s->gpr[ECX] = USTACK;
+    CODE(b, 0x40, 0xfb, 0x0f, 0x35); /* INC EAX; STI; SYSEXIT */
+}
+
+/* Written over by a NOP in the end. */
 START_TEST(sti_and_sysexit_are_in_one_block)
 {
     struct ucpu_stats before;
@@ -437,10 +446,7 @@ START_TEST(sti_and_sysexit_are_in_one_block)
     for (unsigned n = 0; n < 3; n++) {
         kernel_mode(b);
         s->eflags = EFLAGS_1;
-        s->sysenter_cs = S_CODE;
-        s->gpr[EDX] = UCODE;
-        s->gpr[ECX] = USTACK;
-        CODE(b, 0x40, 0xfb, 0x0f, 0x35); /* INC EAX; STI; SYSEXIT */
+        way_back();
         if (n == 2)
             poke16(b, KCODE + 2, 0x9090);
         ucpu_stats(&b->c->u, &before);
@@ -460,10 +466,7 @@ END_TEST
 
 START_TEST(an_interrupt_that_waits_comes_after_a_shadowed_sysexit)
 {
-    s->sysenter_cs = S_CODE;
-    s->gpr[EDX] = UCODE;
-    s->gpr[ECX] = USTACK;
-    CODE(b, 0x40, 0xfb, 0x0f, 0x35);
+    way_back();
     raise_irq(0x31);
     steps(b, 2);
     EQ(s->shadow, I386_SHADOW_STI);

@@ -3,7 +3,7 @@
 # Log, checkpoints, timeline.
 if HAVE_CHECK
 REPLAY_TESTS = tests/replay/test_log tests/replay/test_timeline tests/replay/test_timeline_claims tests/replay/test_timeline_exec \
-	tests/replay/test_recording tests/replay/test_diverge tests/replay/test_timeline_drive
+	tests/replay/test_recording tests/replay/test_diverge tests/replay/test_timeline_drive tests/replay/test_placement
 check_PROGRAMS += $(REPLAY_TESTS)
 TESTS += $(REPLAY_TESTS)
 REPLAY_LIBS = libreplay.a libcheckpoint.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
@@ -11,8 +11,10 @@ tests_replay_test_log_SOURCES = tests/check_main.c tests/replay/test_log.c tests
 tests_replay_test_log_LDADD = $(REPLAY_LIBS)
 tests_replay_test_timeline_SOURCES = tests/check_main.c tests/replay/test_timeline.c tests/replay/toy.c tests/replay/toy.h
 tests_replay_test_timeline_LDADD = $(REPLAY_LIBS)
-tests_replay_test_timeline_claims_SOURCES = tests/check_main.c tests/replay/test_timeline_claims.c tests/replay/toy.c tests/replay/toy.h
+tests_replay_test_timeline_claims_SOURCES = tests/check_main.c tests/replay/test_timeline_claims.c tests/replay/desk.h tests/replay/toy.c tests/replay/toy.h
 tests_replay_test_timeline_claims_LDADD = $(REPLAY_LIBS)
+tests_replay_test_placement_SOURCES = tests/check_main.c tests/replay/test_placement.c tests/replay/desk.h tests/replay/toy.c tests/replay/toy.h
+tests_replay_test_placement_LDADD = $(REPLAY_LIBS)
 tests_replay_test_timeline_exec_SOURCES = tests/check_main.c tests/replay/test_timeline_exec.c tests/vm/vm_toy.c tests/vm/vm_toy.h
 tests_replay_test_timeline_exec_LDADD = $(REPLAY_LIBS)
 tests_replay_test_recording_SOURCES = tests/check_main.c tests/replay/test_recording.c tests/replay/recording_bench.h tests/replay/toy.c tests/replay/toy.h
