@@ -126,7 +126,7 @@ static void take_timed(struct server *s, struct server_net *net, struct netdev *
 static size_t join(struct server_net *net, struct netdev *n, uint8_t *frame, size_t len)
 {
     const struct device_ops *ops = net->card->ops;
-    size_t most = ops->joined_room ? ops->joined_room(net->card) : 0, more, mss = 0;
+    size_t most = ops->joined_room ? ops->joined_room(net->card, frame, len) : 0, more, mss = 0;
     uint8_t taken[NETDEV_FRAME_MOST];
     const uint8_t *next;
 

@@ -48,9 +48,9 @@ struct device_ops {
     /* How many more input bytes the device can take now; live input waits in
      * the host until there is room. NULL: always SIZE_MAX. */
     size_t (*input_room)(const struct device *);
-    /* Of a network card: at most so many bytes may a frame have that several TCP packets to the guest were put together into.
-     * NULL, 0: it wants each by itself. */
-    size_t (*joined_room)(const struct device *);
+    /* Of a network card: at most so many bytes may a frame have that this TCP packet to the guest and what follows it were put together
+     * into. NULL, 0: it wants each by itself. */
+    size_t (*joined_room)(const struct device *, const uint8_t *frame, size_t len);
     /* Guest state was replaced (checkpoint restored): rebuild derived data only. */
     void (*restored)(struct device *);
     /* Is the state one that the device can be in, as far as its own code relies on it? Asked of

@@ -270,6 +270,24 @@ START_TEST(a_long_packet_goes_out_in_segments)
 }
 END_TEST
 
+/* How long may TCP packets of that version of IP be put together for the card? */
+static size_t joined_room(unsigned version)
+{
+    uint8_t frame[74] = {0};
+
+    put_be16(frame + 12, version == 4 ? 0x0800 : 0x86dd);
+    frame[14] = (uint8_t)(version << 4 | 5);
+    put_be16(frame + 16, 40);
+    put_be16(frame + 18, 20);
+    if (version == 6)
+        frame[16] = frame[17] = 0;
+    if (version == 6)
+        frame[20] = IP_PROTOCOL_TCP;
+    else
+        frame[23] = IP_PROTOCOL_TCP;
+    return card->ops->joined_room(card, frame, sizeof(frame));
+}
+
 /* Buffers `first` to end-1 of `each` bytes, 4 KiB apart. */
 static void give_buffers(unsigned first, unsigned end, uint32_t each)
 {
@@ -317,7 +335,7 @@ START_TEST(checksums_that_hold_are_said_to)
     input(card, frame, sizeof(frame));
     ck_assert_uint_eq(memory_read(&m->memory, BUFFER_AT + 0x1000, 1), 0);
     new_card("virtio-net-pci,guest_csum=off");
-    ck_assert_uint_eq(card->ops->joined_room(card), 0);
+    ck_assert_uint_eq(joined_room(4), 0);
     give_buffers(0, 1, 2048);
     frame[80]--;
     input(card, frame, sizeof(frame));
@@ -333,9 +351,9 @@ START_TEST(packets_that_follow_one_another_come_as_one)
     struct nic_ip ip;
 
     new_card("virtio-net-pci");
-    ck_assert_uint_eq(card->ops->joined_room(card), 0);
+    ck_assert_uint_eq(joined_room(4), 0);
     give_buffers(0, 2, 4096);
-    ck_assert_uint_eq(card->ops->joined_room(card), 2 * 4096 - HEADER);
+    ck_assert_uint_eq(joined_room(4), 2 * 4096 - HEADER);
     make_packet(frame, 1460, 5000, 0x10);
     make_packet(next, 1460, 6460, 0x10);
     /* Not of it: later data, another connection, a checksum that does not hold, a flag. */
@@ -377,6 +395,308 @@ START_TEST(packets_that_follow_one_another_come_as_one)
 }
 END_TEST
 
+/* TCP or UDP over IPv6 to us with `before` bytes of destination options, from byte `at` of a connection on, with a right checksum. */
+static size_t make_packet6(uint8_t *frame, unsigned protocol, size_t before, size_t data, uint32_t at, unsigned flags)
+{
+    size_t transport = 54 + before, headers = transport + (protocol == IP_PROTOCOL_TCP ? 20 : 8);
+    struct nic_ip ip;
+
+    memset(frame, 0, headers);
+    memcpy(frame, ours, 6);
+    put_be16(frame + 12, 0x86dd);
+    frame[14] = 0x60;
+    put_be16(frame + 18, (uint16_t)(headers - 54 + data));
+    frame[20] = (uint8_t)(before ? 60 : protocol);
+    frame[21] = 64;
+    for (unsigned i = 0; i < 32; i++)
+        frame[22 + i] = (uint8_t)(0xfe - 5 * i);
+    if (before) {
+        frame[54] = (uint8_t)protocol;
+        frame[55] = (uint8_t)(before / 8 - 1);
+    }
+    put_be16(frame + transport, 0x1234);
+    put_be16(frame + transport + 2, 80);
+    if (protocol == IP_PROTOCOL_TCP) {
+        put_be32(frame + transport + 4, at);
+        frame[transport + 12] = 0x50;
+        frame[transport + 13] = (uint8_t)flags;
+    } else {
+        put_be16(frame + transport + 4, (uint16_t)(8 + data));
+    }
+    for (size_t i = 0; i < data; i++)
+        frame[headers + i] = (uint8_t)((at + i) * 5 + ((at + i) >> 8));
+    ck_assert(nic_find_ip6(frame, headers + data, &ip));
+    ck_assert_uint_eq(ip.transport, transport);
+    nic_put_transport_checksum(frame, &ip);
+    return headers + data;
+}
+
+/* In words of this test's own: is the checksum right of what is carried, of `protocol`, from `transport` on to `len`? */
+static bool sum_holds6(const uint8_t *frame, unsigned protocol, size_t transport, size_t len)
+{
+    uint64_t sum = protocol + len - transport;
+
+    for (unsigned i = 0; i < 32; i += 2)
+        sum += get_be16(frame + 22 + i);
+    for (size_t i = transport; i < len; i++)
+        sum += (uint64_t)frame[i] << ((i - transport) & 1 ? 0 : 8);
+    return sum % 0xffff == 0;
+}
+
+/* Send that frame with a header that asks for a kind of segmentation, and the checksum at `start` + `offset`. */
+static void send_whole(const uint8_t *frame, size_t len, unsigned kind, unsigned size, unsigned start, unsigned offset)
+{
+    uint8_t bytes[HEADER] = {1, (uint8_t)kind};
+
+    put_le16(bytes + 4, size);
+    put_le16(bytes + 6, start);
+    put_le16(bytes + 8, offset);
+    poke(FRAME_AT, bytes, sizeof(bytes));
+    poke(FRAME_AT + HEADER, frame, (unsigned)len);
+    desc(TRANSMIT, 0, FRAME_AT, HEADER + (uint32_t)len, 0, 0);
+    buffer_clear(&sent);
+    offer(TRANSMIT, 0);
+}
+
+START_TEST(tcp_over_ipv6_goes_out_in_segments)
+{
+    uint8_t frame[400], want[400];
+    size_t len, each;
+
+    new_card("virtio-net-pci");
+    for (unsigned before = 0; before <= 16; before += 16) {
+        len = make_packet6(frame, IP_PROTOCOL_TCP, before, 250, 1000, 0xd9); /* CWR, ECE, ACK, PSH, FIN */
+        send_whole(frame, len, 0x84, 100, 54 + before, 16);
+        each = 74 + before + 100;
+        ck_assert_uint_eq(sent.len, 3 * each - 50);
+        for (unsigned n = 0; n < 3; n++) {
+            len = make_packet6(want, IP_PROTOCOL_TCP, before, n < 2 ? 100 : 50, 1000 + 100 * n, n == 0 ? 0xd0 : n == 1 ? 0x50 : 0x59);
+            ck_assert_int_eq(memcmp((uint8_t *)sent.data + n * each, want, len), 0);
+            ck_assert(sum_holds6((uint8_t *)sent.data + n * each, IP_PROTOCOL_TCP, 54 + before, len));
+        }
+    }
+    /* What the header says, the frame has to be; and what was not offered is not done. */
+    len = make_packet6(frame, IP_PROTOCOL_TCP, 0, 250, 1000, 0x10);
+    send_whole(frame, len, 1, 100, 54, 16);
+    ck_assert_uint_eq(sent.len, len);
+    new_card("virtio-net-pci,host_tso6=off");
+    send_whole(frame, len, 4, 100, 54, 16);
+    ck_assert_uint_eq(sent.len, len);
+}
+END_TEST
+
+START_TEST(udp_goes_out_in_datagrams_or_in_fragments)
+{
+    uint8_t frame[600], v4[600] = {0};
+    const uint8_t *out;
+    struct nic_ip ip;
+    size_t len;
+
+    new_card("virtio-net-pci");
+    len = make_packet6(frame, IP_PROTOCOL_UDP, 0, 250, 7, 0);
+    send_whole(frame, len, 5, 100, 54, 6);
+    ck_assert_uint_eq(sent.len, 3 * 62 + 250);
+    for (unsigned n = 0; n < 3; n++) {
+        size_t data = n < 2 ? 100 : 50;
+
+        out = (uint8_t *)sent.data + 162 * n;
+        ck_assert_uint_eq(get_be16(out + 18), 8 + data);
+        ck_assert_uint_eq(get_be16(out + 58), 8 + data);
+        ck_assert(sum_holds6(out, IP_PROTOCOL_UDP, 54, 62 + data));
+        ck_assert_int_eq(memcmp(out + 62, frame + 62 + 100 * n, data), 0);
+    }
+    /* Fragments: 258 bytes in pieces of 96, the first with the header of UDP, whose checksum is of it all. */
+    ck_assert(nic_find_ip6(frame, len, &ip));
+    put_be16(frame + 60, nic_pseudo_sum(frame, &ip)); /* as a driver leaves it */
+    send_whole(frame, len, 3, 100, 54, 6);
+    ck_assert_uint_eq(sent.len, 3 * 62 + 258);
+    for (unsigned n = 0; n < 3; n++) {
+        size_t data = n < 2 ? 96 : 66;
+
+        out = (uint8_t *)sent.data + 158 * n;
+        ck_assert_uint_eq(get_be16(out + 18), 8 + data);
+        ck_assert_uint_eq(out[20], 44);
+        ck_assert_uint_eq(out[54], IP_PROTOCOL_UDP);
+        ck_assert_uint_eq(get_be16(out + 56), 96 * n + (n < 2));
+        ck_assert_uint_eq(get_be32(out + 58), get_be32((uint8_t *)sent.data + 58));
+        if (n)
+            ck_assert_int_eq(memcmp(out + 62, frame + 54 + 96 * n, data), 0);
+    }
+    memcpy(frame + 54, (uint8_t *)sent.data + 62, 96);
+    ck_assert(sum_holds6(frame, IP_PROTOCOL_UDP, 54, len));
+    /* IPv4. */
+    make_packet(v4, 250, 0, 0);
+    v4[23] = IP_PROTOCOL_UDP;
+    put_be16(v4 + 18, 77);
+    put_be16(v4 + 38, 270);
+    ck_assert(nic_find_ip(v4, HEADERS + 250, &ip));
+    nic_put_ip_checksum(v4, &ip);
+    send_whole(v4, HEADERS + 250, 3, 200, 34, 6);
+    ck_assert_uint_eq(sent.len, 2 * 34 + 270);
+    for (unsigned n = 0; n < 2; n++) {
+        out = (uint8_t *)sent.data + 234 * n;
+        ck_assert_uint_eq(get_be16(out + 16), n ? 90 : 220);
+        ck_assert_uint_eq(get_be16(out + 18), 77);
+        ck_assert_uint_eq(get_be16(out + 20), n ? 25 : 0x2000);
+        ck_assert_uint_eq(nic_sum(out + 14, 20, 0), 0xffff);
+    }
+    new_card("virtio-net-pci,host_ufo=off,host_uso=off");
+    for (unsigned kind = 3; kind < 6; kind += 2) {
+        send_whole(frame, len, kind, 100, 54, 6);
+        ck_assert_uint_eq(sent.len, len);
+    }
+}
+END_TEST
+
+/* What the card says of a frame: flags. */
+static unsigned flags_of(uint8_t *frame, size_t len)
+{
+    give_buffers(0, 1, 2048);
+    input(card, frame, len);
+    return (unsigned)memory_read(&m->memory, BUFFER_AT, 1);
+}
+
+START_TEST(checksums_over_ipv6_are_said_to_hold)
+{
+    uint8_t frame[300];
+    size_t len;
+
+    new_card("virtio-net-pci");
+    for (unsigned n = 0; n < 4; n++) {
+        unsigned before = n & 1 ? 8 : 0, protocol = n & 2 ? IP_PROTOCOL_UDP : IP_PROTOCOL_TCP;
+
+        len = make_packet6(frame, protocol, before, 101, 7, 0x10);
+        ck_assert_uint_eq(flags_of(frame, len), 2);
+        frame[30]++; /* an address */
+        ck_assert_uint_eq(flags_of(frame, len), 0);
+    }
+    /* Over IPv6, UDP has a checksum. */
+    len = make_packet6(frame, IP_PROTOCOL_UDP, 0, 101, 7, 0);
+    put_be16(frame + 60, 0);
+    ck_assert_uint_eq(flags_of(frame, len), 0);
+    /* On its way by a routing header: the checksum is of another address. */
+    len = make_packet6(frame, IP_PROTOCOL_TCP, 24, 101, 7, 0x10);
+    frame[20] = 43;
+    frame[57] = 1;
+    ck_assert_uint_eq(flags_of(frame, len), 0);
+    frame[57] = 0;
+    ck_assert_uint_eq(flags_of(frame, len), 2);
+    /* A fragment, then one that is all there is of its packet. */
+    len = make_packet6(frame, IP_PROTOCOL_TCP, 8, 101, 7, 0x10);
+    frame[20] = 44;
+    frame[57] = 1;
+    ck_assert_uint_eq(flags_of(frame, len), 0);
+    frame[57] = 0;
+    ck_assert_uint_eq(flags_of(frame, len), 2);
+    /* Headers without end. */
+    len = make_packet6(frame, IP_PROTOCOL_TCP, 8, 101, 7, 0x10);
+    frame[55] = 255;
+    ck_assert_uint_eq(flags_of(frame, len), 0);
+}
+END_TEST
+
+START_TEST(packets_over_ipv6_come_as_one)
+{
+    static uint8_t frame[74 + 3 * 1440], got[sizeof(frame) + HEADER];
+    uint8_t next[74 + 1440];
+    size_t len, mss = 0, more;
+
+    new_card("virtio-net-pci");
+    give_buffers(0, 2, 4096);
+    ck_assert_uint_eq(joined_room(6), 2 * 4096 - HEADER);
+    len = make_packet6(frame, IP_PROTOCOL_TCP, 0, 1440, 5000, 0x10);
+    more = make_packet6(next, IP_PROTOCOL_TCP, 0, 1440, 6440, 0x10);
+    next[17]++; /* another flow */
+    ck_assert(!nic_join(frame, &len, sizeof(frame), next, more, &mss));
+    next[17]--;
+    next[30]++; /* another connection */
+    ck_assert(!nic_join(frame, &len, sizeof(frame), next, more, &mss));
+    next[30]--;
+    ck_assert(nic_join(frame, &len, sizeof(frame), next, more, &mss));
+    more = make_packet6(next, IP_PROTOCOL_TCP, 0, 1000, 7880, 0x18);
+    ck_assert(nic_join(frame, &len, sizeof(frame), next, more, &mss));
+    nic_joined(frame, len);
+    ck_assert_uint_eq(len, 74 + 3880);
+    ck_assert(sum_holds6(frame, IP_PROTOCOL_TCP, 54, len));
+    input(card, frame, len);
+    memory_read_bytes(&m->memory, BUFFER_AT, got, len + HEADER);
+    ck_assert_uint_eq(get_le16(got), 0x0401);
+    ck_assert_uint_eq(get_le16(got + 2), 74);
+    ck_assert_uint_eq(get_le16(got + 4), 1440);
+    ck_assert_uint_eq(get_le16(got + 6), 54);
+    ck_assert_uint_eq(get_le16(got + 8), 16);
+    ck_assert_int_eq(memcmp(got + HEADER + 74, frame + 74, len - 74), 0);
+    new_card("virtio-net-pci,guest_tso6=off");
+    give_buffers(0, 2, 4096);
+    ck_assert_uint_eq(joined_room(6), 0);
+    ck_assert_uint_gt(joined_room(4), 0);
+}
+END_TEST
+
+START_TEST(offloads_are_turned_off_and_on)
+{
+    uint8_t frame[HEADERS + 101], set_to[8] = {0};
+
+    new_card("virtio-net-pci");
+    make_packet(frame, 101, 7, 0x10);
+    ck_assert_uint_eq(flags_of(frame, sizeof(frame)), 2);
+    ck_assert_uint_eq(command(5, 0, set_to, 8), 0);
+    ck_assert_uint_eq(flags_of(frame, sizeof(frame)), 0);
+    give_buffers(0, 1, 2048);
+    ck_assert_uint_eq(joined_room(4), 0);
+    put_le16(set_to, 0x102); /* GUEST_CSUM, GUEST_TSO6 */
+    ck_assert_uint_eq(command(5, 0, set_to, 8), 0);
+    ck_assert_uint_eq(joined_room(4), 0);
+    ck_assert_uint_ne(joined_room(6), 0);
+    ck_assert_uint_eq(command(5, 1, set_to, 8), 1);
+    ck_assert_uint_eq(command(5, 0, set_to, 7), 1);
+    set_to[0] |= 1; /* CSUM is none of them */
+    ck_assert_uint_eq(command(5, 0, set_to, 8), 1);
+    ck_assert_uint_eq(command(3, 0, "", 0), 1); /* nothing was to be announced */
+    start(0xffffffffu & ~(1u << 29 | 1u << 10)); /* a reset turns all on; without GUEST_UFO, it cannot be turned on */
+    ck_assert_uint_eq(flags_of(frame, sizeof(frame)), 2);
+    put_le16(set_to, 0x782);
+    ck_assert_uint_eq(command(5, 0, set_to, 8), 1);
+    put_le16(set_to, 0x382);
+    ck_assert_uint_eq(command(5, 0, set_to, 8), 0);
+}
+END_TEST
+
+START_TEST(a_queue_is_reset_by_itself)
+{
+    uint8_t frame[HEADERS + 101];
+
+    new_card("virtio-net-pci");
+    make_packet(frame, 101, 7, 0x10);
+    give_buffers(0, 3, 2048);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(used(RECEIVE), 1);
+    set(0x16, 2, RECEIVE);
+    ck_assert_uint_eq(get(0x1c, 2), 1);
+    set(0x3a, 2, 1);
+    ck_assert_uint_eq(get(0x3a, 2), 0);
+    ck_assert_uint_eq(get(0x1c, 2), 0);
+    ck_assert_uint_eq(get(0x18, 2), 256);
+    ck_assert_uint_eq(get(0x20, 8), 0);
+    ck_assert_uint_eq(card->ops->input_room(card), 0);
+    /* The others go on, and it does where it is set up anew, from the beginning. */
+    send_whole(frame, sizeof(frame), 0, 0, 0, 0);
+    ck_assert_uint_eq(sent.len, sizeof(frame));
+    memory_write(&m->memory, AVAIL_AT(RECEIVE), 4, 0);
+    memory_write(&m->memory, USED_AT(RECEIVE), 4, 0);
+    next_avail[RECEIVE] = 0;
+    set(0x16, 2, RECEIVE);
+    set(0x18, 2, QUEUE);
+    set(0x20, 8, RINGS_AT(RECEIVE));
+    set(0x28, 8, AVAIL_AT(RECEIVE));
+    set(0x30, 8, USED_AT(RECEIVE));
+    set(0x1c, 2, 1);
+    give_buffers(0, 1, 2048);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(used(RECEIVE), 1);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(frames_go_out_as_they_are);
@@ -388,6 +708,12 @@ static void claims(TCase *tc)
     ADD(a_frame_goes_into_as_many_buffers_as_it_needs);
     ADD(checksums_that_hold_are_said_to);
     ADD(packets_that_follow_one_another_come_as_one);
+    ADD(tcp_over_ipv6_goes_out_in_segments);
+    ADD(udp_goes_out_in_datagrams_or_in_fragments);
+    ADD(checksums_over_ipv6_are_said_to_hold);
+    ADD(packets_over_ipv6_come_as_one);
+    ADD(offloads_are_turned_off_and_on);
+    ADD(a_queue_is_reset_by_itself);
 }
 
 CHIP_TESTS("virtio-net", claims)

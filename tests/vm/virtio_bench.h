@@ -29,7 +29,7 @@ CHIP_BENCH uint64_t get(unsigned reg, unsigned size)
     return memory_read(&m->memory, BAR4 + reg, size);
 }
 
-/* As a driver of virtio 1.0 begins, with those features of the first 32 that it wants. */
+/* As a driver of virtio 1.0 begins, with those features of the first 32 that it wants, and RING_RESET and HOST_USO of a network card. */
 CHIP_BENCH void start(uint64_t want)
 {
     set(0x14, 1, 0);
@@ -38,6 +38,8 @@ CHIP_BENCH void start(uint64_t want)
     set(0x0c, 4, want & 0xffffffffu);
     set(0x08, 4, 1);
     set(0x0c, 4, 1); /* VERSION_1 */
+    set(0x00, 4, 1);
+    set(0x0c, 4, 1 | (get(0x04, 4) & (1u << 8 | 1u << 24)));
     set(0x14, 1, 11);
     ck_assert_uint_eq(get(0x14, 1), 11);
     for (unsigned n = 0; n < SLOTS; n++) {

@@ -100,6 +100,27 @@ static void vdescriptor(paddr_t table, unsigned n)
     poke32(table + 16 * n + 12, packed_ring ? id | flags << 16 : flags | id << 16);
 }
 
+/* IPv4 or IPv6 with TCP, UDP or extension headers, such as can be segmented and such as can not, behind its header of 12 bytes. */
+static void ip_packet(uint8_t *bytes)
+{
+    bool six = chance(2);
+    uint8_t *frame = bytes + 12;
+
+    bytes[4] = (uint8_t)draw();
+    bytes[5] = (uint8_t)below(3);
+    memcpy(frame + 12, six ? "\x86\xdd\x60" : "\x08\0\x45", 3);
+    if (six) {
+        frame[18] = (uint8_t)(chance(4) ? draw() : 0);
+        frame[20] = (const uint8_t[]){6, 6, 17, 17, 0, 43, 44, 60}[below(8)];
+    } else {
+        frame[16] = (uint8_t)(chance(4) ? draw() : 0);
+        frame[17] = (uint8_t)(chance(4) ? draw() : 40 + below(12));
+        frame[20] = (uint8_t)(chance(4) ? draw() : 0);
+        frame[23] = (uint8_t)(chance(2) ? 6 : 17);
+        frame[46] = (uint8_t)(below(16) << 4);
+    }
+}
+
 /* What block, SCSI and network requests begin with. */
 static void vheader(paddr_t at, unsigned kind)
 {
@@ -126,6 +147,8 @@ static void vheader(paddr_t at, unsigned kind)
     default: /* a frame with an offload header; a command of the control queue */
         bytes[0] = (uint8_t)below(6);
         bytes[1] = (uint8_t)below(6);
+        if (chance(2))
+            ip_packet(bytes);
         break;
     }
     poke(at, bytes, sizeof(bytes));

@@ -509,7 +509,8 @@ static void send_packet(struct rtl8139 *c, struct packet *p)
         p->len += 4;
     }
     if (p->command & TX_LGSEN) {
-        if (nic_segment(p->bytes, p->len, p->command >> 16 & 0x7ffu, transmit_frame, c))
+        if (nic_find_ip(p->bytes, p->len, &ip) && ip.protocol == IP_PROTOCOL_TCP &&
+            nic_segment(p->bytes, &ip, p->command >> 16 & 0x7ffu, transmit_frame, c))
             return;
         ip_sum = udp = tcp = false;
     }

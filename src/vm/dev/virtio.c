@@ -50,18 +50,27 @@ void virtio_init(struct virtio *v)
         v->offered &= UINT32_MAX;
 }
 
+static void empty_queue(const struct virtio *v, struct virtio_queue *q)
+{
+    memset(q, 0, sizeof(*q));
+    q->size = (unsigned)(q - v->st->queue) < v->queues ? VIRTIO_QUEUE_SIZE : 0;
+    q->vector = VIRTIO_NO_VECTOR;
+    q->wrap = WRAP_AVAIL | WRAP_USED | WRAP_TOLD;
+}
+
 void virtio_reset(struct virtio *v)
 {
     memset(v->st, 0, sizeof(*v->st));
     v->st->config_vector = VIRTIO_NO_VECTOR;
-    for (unsigned n = 0; n < VIRTIO_QUEUES; n++) {
-        struct virtio_queue *q = &v->st->queue[n];
-
-        q->size = n < v->queues ? VIRTIO_QUEUE_SIZE : 0;
-        q->vector = VIRTIO_NO_VECTOR;
-        q->wrap = WRAP_AVAIL | WRAP_USED | WRAP_TOLD;
-    }
+    for (unsigned n = 0; n < VIRTIO_QUEUES; n++)
+        empty_queue(v, &v->st->queue[n]);
     v->class->reset(v);
+}
+
+void virtio_queue_reset(struct virtio *v, struct virtio_queue *q)
+{
+    if (virtio_has(v, VIRTIO_F_RING_RESET))
+        empty_queue(v, q);
 }
 
 void virtio_config_changed(struct virtio *v)

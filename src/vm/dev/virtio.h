@@ -23,6 +23,7 @@
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
 #define VIRTIO_F_RING_PACKED   (1ull << 34)
+#define VIRTIO_F_RING_RESET    (1ull << 40) /* such as keep nothing of a request in progress offer it themselves */
 
 /* Device status. */
 #define VIRTIO_DRIVER_OK   0x04u
@@ -139,6 +140,8 @@ void virtio_take_features(struct virtio *v, unsigned half, uint32_t value);
 /* Put a queue of before 1.0 at `at`, 0: nowhere: its rings lie one after the other, the used ring at a multiple of `align`, a power
  * of 2 (2.7.2). */
 void virtio_queue_at(struct virtio_queue *q, uint64_t at, uint64_t align);
+/* A driver that took VIRTIO_F_RING_RESET wants a queue as it is after a reset (2.6.1). */
+void virtio_queue_reset(struct virtio *v, struct virtio_queue *q);
 /* The queue that queue_select means; NULL: there is none. */
 struct virtio_queue *virtio_selected(const struct virtio *v);
 void virtio_notify(struct virtio *v, unsigned queue);

@@ -22,7 +22,7 @@ enum { MAGIC_VALUE = 0x000, VERSION = 0x004, DEVICE_ID = 0x008, VENDOR_ID = 0x00
        DEVICE_FEATURES_SEL = 0x014, DRIVER_FEATURES = 0x020, DRIVER_FEATURES_SEL = 0x024, GUEST_PAGE_SIZE = 0x028,
        QUEUE_SEL = 0x030, QUEUE_NUM_MAX = 0x034, QUEUE_NUM = 0x038, QUEUE_ALIGN = 0x03c, QUEUE_PFN = 0x040, QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050, INTERRUPT_STATUS = 0x060,
        INTERRUPT_ACK = 0x064, STATUS = 0x070, QUEUE_DESC = 0x080, QUEUE_DRIVER = 0x090, QUEUE_DEVICE = 0x0a0,
-       SHM_LEN = 0x0b0, SHM_BASE = 0x0b8, GENERATION = 0x0fc, CONFIG = 0x100 };
+       SHM_LEN = 0x0b0, SHM_BASE = 0x0b8, QUEUE_RESET = 0x0c0, GENERATION = 0x0fc, CONFIG = 0x100 };
 
 #define MAGIC  0x74726976u /* "virt" */
 #define VENDOR 0x554d4551u /* "QEMU" */
@@ -233,6 +233,10 @@ void virtio_mmio_write(struct device *dev, unsigned range, uint64_t offset, unsi
         break;
     case STATUS:
         set_status(t, (uint8_t)word);
+        break;
+    case QUEUE_RESET: /* done at once: it reads as 0 */
+        if (q && word == 1)
+            virtio_queue_reset(&t->v, q);
         break;
     default:
         if (q)

@@ -1,16 +1,19 @@
 /*
  * The virtio network card (virtio 1.2, 5.1): one receive and one transmit queue, a control queue with filters of
- * addresses and of VLANs, checksums of what is sent and what comes in, TCP over IPv4 segmented by the card, receive buffers that are merged.
+ * addresses and of VLANs, checksums of what is sent and what comes in, TCP and UDP over IPv4 and IPv6 segmented by the card, UDP made
+ * into fragments (UFO), receive buffers that are merged, offloads that are turned off and on while it runs.
  *
  * A frame that is sent goes out at once; a long TCP packet as segments that the wire takes. One from outside waits in the host until there
  * are buffers for it; what follows it in the same connection may come as one frame with it (device_ops.joined_room).
  *
- * Not modelled: several pairs of queues, segmentation of IPv6 and UDP, hashing; the link is always up.
+ * Not modelled: several pairs of queues, hashing; the link is always up, and nothing ever has to be announced (GUEST_ANNOUNCE).
+ * GSO, which drivers of before virtio 1.0 know, is not offered: what it means, its parts say.
  */
 #include "vm/dev/virtio_net.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,16 +27,28 @@
 
 #define F_CSUM          (1ull << 0)
 #define F_GUEST_CSUM    (1ull << 1)
+#define F_CTRL_GUEST_OFFLOADS (1ull << 2)
 #define F_MAC           (1ull << 5)
 #define F_GUEST_TSO4    (1ull << 7)
+#define F_GUEST_TSO6    (1ull << 8)
+#define F_GUEST_ECN     (1ull << 9)
+#define F_GUEST_UFO     (1ull << 10)
 #define F_HOST_TSO4     (1ull << 11)
+#define F_HOST_TSO6     (1ull << 12)
+#define F_HOST_ECN      (1ull << 13)
+#define F_HOST_UFO      (1ull << 14)
 #define F_MRG_RXBUF     (1ull << 15)
 #define F_STATUS        (1ull << 16)
 #define F_CTRL_VQ       (1ull << 17)
 #define F_CTRL_RX       (1ull << 18)
 #define F_CTRL_VLAN     (1ull << 19)
 #define F_CTRL_RX_EXTRA (1ull << 20)
+#define F_GUEST_ANNOUNCE (1ull << 21)
 #define F_CTRL_MAC_ADDR (1ull << 23)
+#define F_HOST_USO      (1ull << 56) /* virtio 1.3 */
+
+#define GUEST_OFFLOADS  (F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_GUEST_UFO)
+#define HOST_SEGMENTS   (F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_ECN | F_HOST_UFO | F_HOST_USO)
 
 enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_CONTROL, QUEUES };
 
@@ -42,18 +57,21 @@ enum { QUEUE_RECEIVE, QUEUE_TRANSMIT, QUEUE_CONTROL, QUEUES };
 #define HEADER_MOST  12u
 #define HEADER_CSUM  1u    /* flags: checksum to be completed */
 #define HEADER_VALID 2u    /* flags: it was found to be right */
-#define GSO_TCP4     1u    /* kind of segmentation */
-#define GSO_ECN      0x80u
+#define GSO_ECN      0x80u /* with a kind of segmentation: CWR is set */
 #define MTU          1500u
 #define FRAME_MOST   65550u /* nobody sends a longer one */
 #define TABLE_SIZE   32u   /* addresses of each kind; with more of them all are let in */
 #define VLANS        4096u
 
+/* Kinds of segmentation. */
+enum { GSO_TCP4 = 1, GSO_UDP = 3, GSO_TCP6 = 4, GSO_UDP_L4 = 5 };
+
 /* Commands of the control queue (5.1.6.5). */
-enum { CLASS_RX, CLASS_MAC, CLASS_VLAN };
+enum { CLASS_RX, CLASS_MAC, CLASS_VLAN, CLASS_ANNOUNCE, CLASS_OFFLOADS = 5 };
 enum { RX_PROMISC, RX_ALLMULTI, RX_ALLUNI, RX_NOMULTI, RX_NOUNI, RX_NOBCAST, RX_MODES };
 enum { MAC_TABLE_SET, MAC_ADDR_SET };
 enum { VLAN_ADD, VLAN_DEL };
+enum { OFFLOADS_SET };
 enum { CONTROL_OK, CONTROL_ERR };
 
 DEVICE_STATE_BEGIN
@@ -69,6 +87,8 @@ struct net_state {
     uint8_t reserved;
     struct net_table unicast, multicast;
     uint32_t vlans[VLANS / 32];
+    /* Since version 1: */
+    uint64_t turned_off; /* of GUEST_OFFLOADS */
 };
 
 /* With what carries it. */
@@ -109,8 +129,14 @@ static bool mode(const struct net_state *s, unsigned n)
 
 static uint64_t features(const struct virtio *v)
 {
-    return (F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_HOST_TSO4 | F_MRG_RXBUF | F_MAC | F_STATUS | F_CTRL_VQ | F_CTRL_RX | F_CTRL_VLAN |
-            F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR) & ~of(v)->without;
+    return (F_CSUM | HOST_SEGMENTS | GUEST_OFFLOADS | F_CTRL_GUEST_OFFLOADS | F_MRG_RXBUF | F_MAC | F_STATUS | F_CTRL_VQ | F_CTRL_RX |
+            F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_CTRL_MAC_ADDR | F_GUEST_ANNOUNCE | VIRTIO_F_RING_RESET) & ~of(v)->without;
+}
+
+/* Of what comes in: did the driver take this one, and has not turned it off? */
+static bool offloads(const struct virtio *v, uint64_t feature)
+{
+    return virtio_has(v, feature & ~of(v)->st->turned_off);
 }
 
 static void config_read(const struct virtio *v, uint8_t *c)
@@ -153,26 +179,44 @@ static void send_frame(void *ctx, uint8_t *frame, size_t len)
     nic_send(&n->nic, frame, len);
 }
 
-static bool wants_segments(const struct virtio *v, const uint8_t *header)
+/* Does the frame have what a kind of segmentation is of? */
+static bool find_packet(unsigned kind, const uint8_t *frame, size_t len, struct nic_ip *ip)
 {
-    return (header[1] & ~GSO_ECN) == GSO_TCP4 && virtio_has(v, F_HOST_TSO4);
+    bool found = kind == GSO_TCP4 ? nic_find_ip(frame, len, ip) : kind == GSO_TCP6 ? nic_find_ip6(frame, len, ip) : nic_find_any_ip(frame, len, ip);
+
+    return found && ip->protocol == (kind == GSO_TCP4 || kind == GSO_TCP6 ? IP_PROTOCOL_TCP : IP_PROTOCOL_UDP);
 }
 
+/* The kind of segmentation that the header asks for, of what is in the frame; 0: none, or such as nobody offered. */
+static unsigned segmentation(const struct virtio *v, const uint8_t *header, const uint8_t *frame, size_t len, struct nic_ip *ip)
+{
+    static const uint64_t wanted[] = {[GSO_TCP4] = F_HOST_TSO4, [GSO_UDP] = F_HOST_UFO, [GSO_TCP6] = F_HOST_TSO6, [GSO_UDP_L4] = F_HOST_USO};
+    unsigned kind = header[1] & ~GSO_ECN;
+
+    return kind < ARRAY_LEN(wanted) && virtio_has(v, wanted[kind]) && find_packet(kind, frame, len, ip) ? kind : 0;
+}
+
+/* Segments have checksums of their own; a datagram's is completed before it is made into fragments. */
 static void send(struct virtio *v, const struct virtio_chain *c)
 {
     struct net *n = of(v);
     uint8_t header[HEADER_MOST], *frame;
-    unsigned first = header_bytes(v);
+    unsigned first = header_bytes(v), kind, size;
     size_t len = (size_t)(c->out - first);
+    struct nic_ip ip;
 
     if (!virtio_out(v, c, 0, header, first))
         return;
     frame = xmalloc(len);
-    if (virtio_out(v, c, first, frame, len) &&
-        (!wants_segments(v, header) || !nic_segment(frame, len, get_le16(header + 4), send_frame, n))) {
-        if ((header[0] & HEADER_CSUM) && virtio_has(v, F_CSUM))
-            complete_checksum(frame, len, get_le16(header + 6), get_le16(header + 8));
-        send_frame(n, frame, len);
+    if (virtio_out(v, c, first, frame, len)) {
+        kind = segmentation(v, header, frame, len, &ip);
+        size = get_le16(header + 4);
+        if (!kind || kind == GSO_UDP || !nic_segment(frame, &ip, size, send_frame, n)) {
+            if ((header[0] & HEADER_CSUM) && virtio_has(v, F_CSUM))
+                complete_checksum(frame, len, get_le16(header + 6), get_le16(header + 8));
+            if (kind != GSO_UDP || !nic_fragment(frame, &ip, size, (uint32_t)n->st->sent, send_frame, n))
+                send_frame(n, frame, len);
+        }
     }
     free(frame);
 }
@@ -251,6 +295,22 @@ static bool set_vlan(struct virtio *v, const struct virtio_chain *c, unsigned co
     return true;
 }
 
+/* Only such as the driver has taken (5.1.6.5.6). */
+static bool set_offloads(struct virtio *v, const struct virtio_chain *c, unsigned command)
+{
+    uint64_t taken = v->st->features & GUEST_OFFLOADS, on;
+    uint8_t bytes[8];
+
+    if (command != OFFLOADS_SET || !virtio_has(v, F_CTRL_GUEST_OFFLOADS) || c->out != 2 + sizeof(bytes) ||
+        !virtio_out(v, c, 2, bytes, sizeof(bytes)))
+        return false;
+    on = get_le64(bytes);
+    if (on & ~taken)
+        return false;
+    of(v)->st->turned_off = taken & ~on;
+    return true;
+}
+
 static bool obey(struct virtio *v, const struct virtio_chain *c)
 {
     uint8_t command[2];
@@ -264,6 +324,9 @@ static bool obey(struct virtio *v, const struct virtio_chain *c)
         return set_addresses(v, c, command[1]);
     case CLASS_VLAN:
         return set_vlan(v, c, command[1]);
+    case CLASS_OFFLOADS:
+        return set_offloads(v, c, command[1]);
+    case CLASS_ANNOUNCE: /* nothing was to be announced */
     default:
         return false;
     }
@@ -341,10 +404,10 @@ static void tell_checksum(const struct virtio *v, uint8_t *header, uint8_t *fram
     struct nic_ip ip;
     size_t headers;
 
-    if (!virtio_has(v, F_GUEST_CSUM) || !nic_find_ip(frame, len, &ip) || !nic_has_transport_checksum(frame, &ip) ||
+    if (!offloads(v, F_GUEST_CSUM) || !nic_find_any_ip(frame, len, &ip) || !nic_has_transport_checksum(frame, &ip) ||
         !nic_transport_checksum_holds(frame, &ip))
         return;
-    if (!virtio_has(v, F_GUEST_TSO4) || ip.protocol != IP_PROTOCOL_TCP || ip.end - ip.header <= MTU) {
+    if (!offloads(v, ip.six ? F_GUEST_TSO6 : F_GUEST_TSO4) || ip.protocol != IP_PROTOCOL_TCP || ip.end - ip.header <= MTU) {
         header[0] = HEADER_VALID;
         return;
     }
@@ -352,12 +415,12 @@ static void tell_checksum(const struct virtio *v, uint8_t *header, uint8_t *fram
     if (headers - ip.header >= MTU)
         return;
     header[0] = HEADER_CSUM;
-    header[1] = GSO_TCP4;
+    header[1] = ip.six ? GSO_TCP6 : GSO_TCP4;
     put_le16(header + 2, (uint32_t)headers);
     put_le16(header + 4, (uint32_t)(MTU - (headers - ip.header)));
     put_le16(header + 6, (uint32_t)ip.transport);
     put_le16(header + 8, 16);
-    put_be16(frame + ip.transport + 16, nic_sum(frame + ip.header + 12, 8, (uint32_t)(ip.protocol + (ip.end - ip.transport))));
+    put_be16(frame + ip.transport + 16, nic_pseudo_sum(frame, &ip));
 }
 
 /* Header and frame into the next requests. NULL: they are there. */
@@ -439,11 +502,14 @@ static size_t net_room(const struct device *dev)
 }
 
 /* No more than the ring has held: longer frames might never find room. */
-static size_t net_joined_room(const struct device *dev)
+static size_t net_joined_room(const struct device *dev, const uint8_t *frame, size_t len)
 {
     const struct virtio *v = &((const struct net *)dev->wiring)->t.v;
+    struct nic_ip ip;
 
-    return virtio_has(v, F_GUEST_TSO4) && virtio_has(v, F_GUEST_CSUM) && virtio_has(v, F_MRG_RXBUF) ? room(v) : 0;
+    if (!offloads(v, F_GUEST_CSUM) || !virtio_has(v, F_MRG_RXBUF) || !nic_find_any_ip(frame, len, &ip))
+        return 0;
+    return offloads(v, ip.six ? F_GUEST_TSO6 : F_GUEST_TSO4) ? room(v) : 0;
 }
 
 /* ---- the device ---- */
@@ -479,9 +545,23 @@ static void net_describe(const struct device *dev, struct buffer *b)
     virtio_describe(&n->t.v, b);
 }
 
+/* Version 0 knew no offloads that can be turned off. */
+static bool net_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    const size_t more = sizeof(struct net_state) - offsetof(struct net_state, turned_off);
+
+    if (version != 0 || len != dev->ops->state_size - more)
+        return false;
+    memcpy(dev->state, old, len);
+    memset((uint8_t *)dev->state + len, 0, more);
+    return true;
+}
+
 static const struct device_ops net_mmio_ops = {
     .name = "virtio-net-device",
     .state_size = sizeof(struct net_mmio_state),
+    .state_version = 1,
+    .upgrade = net_upgrade,
     .possible = net_possible,
     .reset = virtio_mmio_reset,
     .input = net_input,
@@ -495,6 +575,8 @@ static const struct device_ops net_mmio_ops = {
 static const struct device_ops net_pci_ops = {
     .name = "virtio-net-pci",
     .state_size = sizeof(struct net_pci_state),
+    .state_version = 1,
+    .upgrade = net_upgrade,
     .possible = net_possible,
     .reset = virtio_pci_reset,
     .input = net_input,
@@ -505,7 +587,10 @@ static const struct device_ops net_pci_ops = {
     .write = virtio_pci_write,
 };
 
-#define OFFLOAD_KEYS {"csum", "on|off"}, {"guest_csum", "on|off"}, {"host_tso4", "on|off"}, {"guest_tso4", "on|off"}, {"mrg_rxbuf", "on|off"}
+#define OFFLOAD_KEYS                                                                                                             \
+    {"csum", "on|off"}, {"guest_csum", "on|off"}, {"host_tso4", "on|off"}, {"host_tso6", "on|off"}, {"host_ecn", "on|off"},       \
+    {"host_ufo", "on|off"}, {"host_uso", "on|off"}, {"guest_tso4", "on|off"}, {"guest_tso6", "on|off"}, {"guest_ecn", "on|off"},  \
+    {"guest_ufo", "on|off"}, {"ctrl_guest_offloads", "on|off"}, {"guest_announce", "on|off"}, {"mrg_rxbuf", "on|off"}
 
 const struct option_key virtio_net_keys[] = {NIC_KEYS, OFFLOAD_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
 const struct option_key virtio_net_mmio_keys[] = {NIC_KEYS, OFFLOAD_KEYS, VIRTIO_MMIO_KEYS, {NULL, NULL}};
@@ -516,8 +601,10 @@ static int take_offloads(const struct option_list *props, uint64_t *without, str
     static const struct {
         const char *key;
         uint64_t features;
-    } keys[] = {{"csum", F_CSUM | F_HOST_TSO4}, {"guest_csum", F_GUEST_CSUM | F_GUEST_TSO4}, {"host_tso4", F_HOST_TSO4},
-                {"guest_tso4", F_GUEST_TSO4}, {"mrg_rxbuf", F_MRG_RXBUF}};
+    } keys[] = {{"csum", F_CSUM | HOST_SEGMENTS}, {"guest_csum", GUEST_OFFLOADS}, {"host_tso4", F_HOST_TSO4}, {"host_tso6", F_HOST_TSO6},
+                {"host_ecn", F_HOST_ECN}, {"host_ufo", F_HOST_UFO}, {"host_uso", F_HOST_USO}, {"guest_tso4", F_GUEST_TSO4},
+                {"guest_tso6", F_GUEST_TSO6}, {"guest_ecn", F_GUEST_ECN}, {"guest_ufo", F_GUEST_UFO},
+                {"ctrl_guest_offloads", F_CTRL_GUEST_OFFLOADS}, {"guest_announce", F_GUEST_ANNOUNCE}, {"mrg_rxbuf", F_MRG_RXBUF}};
 
     for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
         bool on = true;
@@ -526,6 +613,10 @@ static int take_offloads(const struct option_list *props, uint64_t *without, str
             return err->code;
         *without |= on ? 0 : keys[i].features;
     }
+    if (!(~*without & (F_HOST_TSO4 | F_HOST_TSO6)))
+        *without |= F_HOST_ECN;
+    if (!(~*without & (F_GUEST_TSO4 | F_GUEST_TSO6)))
+        *without |= F_GUEST_ECN;
     return 0;
 }
 

@@ -39,7 +39,8 @@ enum { L_DEVICE_FEATURES = 0, L_DRIVER_FEATURES = 4, L_QUEUE_PFN = 8, L_QUEUE_SI
 enum { C_DEVICE_SELECT = 0x00, C_DEVICE_FEATURES = 0x04, C_DRIVER_SELECT = 0x08, C_DRIVER_FEATURES = 0x0c,
        C_CONFIG_VECTOR = 0x10, C_QUEUES = 0x12, C_STATUS = 0x14, C_GENERATION = 0x15, C_QUEUE_SELECT = 0x16,
        C_QUEUE_SIZE = 0x18, C_QUEUE_VECTOR = 0x1a, C_QUEUE_ENABLE = 0x1c, C_QUEUE_NOTIFY_OFF = 0x1e, C_QUEUE_DESC = 0x20,
-       C_QUEUE_DRIVER = 0x28, C_QUEUE_DEVICE = 0x30, C_END = 0x38 };
+       C_QUEUE_DRIVER = 0x28, C_QUEUE_DEVICE = 0x30, C_END = 0x38,
+       C_QUEUE_RESET = 0x3a, C_RESET_END = 0x3c };
 
 /* Capabilities (4.1.4). */
 enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE, CAP_PCI };
@@ -152,6 +153,10 @@ static void queue_write(struct virtio_pci *t, struct virtio_queue *q, uint64_t o
     case C_QUEUE_ENABLE:
         if (value == 1 && q->size)
             q->enabled = 1;
+        return;
+    case C_QUEUE_RESET: /* done at once: it reads as 0 */
+        if (value == 1)
+            virtio_queue_reset(&t->v, q);
         return;
     default:
         break;
@@ -392,7 +397,7 @@ void virtio_pci_plug(struct virtio_pci *t, struct pci_bus *bus, uint8_t devfn, u
     pci_add_bar(&t->pci, modern_bar(t), PCI_BAR_MEMORY_64, true, MODERN_BYTES, RANGE_MODERN);
     pci_add_msix(&t->pci, &(struct pci_msix){.table = t->st->table[0], .pending = &t->st->pending,
                                              .vectors = t->v.queues + 1, .bar = msix_bar, .pending_at = 0x800});
-    add_capability(t, CAP_COMMON, t->vga ? VGA_COMMON : PART_COMMON, C_END, 0);
+    add_capability(t, CAP_COMMON, t->vga ? VGA_COMMON : PART_COMMON, t->v.offered & VIRTIO_F_RING_RESET ? C_RESET_END : C_END, 0);
     add_capability(t, CAP_ISR, t->vga ? VGA_ISR : PART_ISR, t->vga ? PART_DEVICE - VGA_ISR : PART_BYTES, 0);
     add_capability(t, CAP_DEVICE, PART_DEVICE, PART_BYTES, 0);
     add_capability(t, CAP_NOTIFY, PART_NOTIFY, VIRTIO_QUEUES * NOTIFY_STEP, 4);
